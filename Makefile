@@ -1,0 +1,174 @@
+# QCC. `make` builds, `make run` serves, `make test` tests; see README.md.
+#
+#   SAN=1   AddressSanitizer and UBSan (build/san instead of build/release)
+#   CONF=   the configuration `make run` serves (default conf/demo.yaml)
+
+CC      ?= cc
+SAN     ?= 0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CONF    ?= conf/demo.yaml
+VERSION := 1.0.0-dev
+
+ifeq ($(SAN),1)
+B       := build/san
+OPT     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDOPT   := -fsanitize=address,undefined
+else
+B       := build/release
+OPT     := -O2 -flto=auto -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=2 \
+           -fstack-protector-strong -fstack-clash-protection
+LDOPT   := -flto=auto -O2 -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+endif
+
+WARN    := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitch-enum -Wconversion -Wno-sign-conversion \
+           -Wformat=2 -Wvla -Werror
+CFLAGS  ?= -g
+QFLAGS   = -std=gnu11 $(WARN) $(OPT) -fPIE -MMD -MP -D_GNU_SOURCE -DQCC_VERSION='"$(VERSION)"'
+QLDFLAGS = -pie $(LDOPT) -Wl,--as-needed
+
+# ---- libraries, each only for the part that may know it
+PKG     := pkg-config
+MSGPACK := $(shell $(PKG) --exists msgpack-c && echo msgpack-c || echo msgpack)
+SYSTEMD := $(shell $(PKG) --exists libsystemd && echo libsystemd)
+
+CF_common     := $(shell $(PKG) --cflags $(MSGPACK) libcrypto 2>/dev/null)
+LL_common     := $(shell $(PKG) --libs $(MSGPACK) libcrypto 2>/dev/null)
+CF_supervisor := $(CF_common) $(shell $(PKG) --cflags yaml-0.1 $(SYSTEMD) 2>/dev/null) $(if $(SYSTEMD),-DQCC_SYSTEMD)
+LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 $(SYSTEMD) 2>/dev/null) -lev -lm
+CF_worker     := $(CF_common) $(shell $(PKG) --cflags libcurl openssl jansson 2>/dev/null)
+LL_worker     := $(LL_common) $(shell $(PKG) --libs libcurl openssl jansson 2>/dev/null) -lev -lm
+
+# llhttp: the system's library, or Debian's sources (package node-llhttp), compiled as they are.
+ifeq ($(shell $(PKG) --exists libllhttp && echo 1),1)
+CF_worker  += $(shell $(PKG) --cflags libllhttp)
+LL_worker  += $(shell $(PKG) --libs libllhttp)
+LLHTTP_OBJ :=
+else
+LLHTTP_DIR := /usr/share/llhttp
+CF_worker  += -isystem /usr/share/include/llhttp
+LLHTTP_OBJ := $(addprefix $B/llhttp/,api.o http.o llhttp.o)
+endif
+
+# ---- sources
+src        = $(sort $(shell find $1 -name '*.c' 2>/dev/null))
+obj        = $(patsubst %.c,$B/%.o,$1)
+COMMON    := $(call src,common)
+SUPERVISOR:= $(filter-out supervisor/qccctl/%,$(call src,supervisor))
+WORKER    := $(call src,worker)
+FAKE      := $(call src,tests/fake_upstream)
+BENCHSRC  := $(wildcard tests/bench/*.c)
+UNIT      := $(wildcard tests/unit/*/test_*.c)
+FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
+
+BIN_SUP   := $B/qcc-supervisor
+BIN_WKR   := $B/qcc-worker
+BIN_FAKE  := $B/fake_upstream
+BIN_BENCH := $(patsubst tests/bench/%.c,$B/bench/%,$(BENCHSRC))
+BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
+BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
+BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
+
+.PHONY: all run test test-bins test-clients bench lint fuzz install clean deps
+.DELETE_ON_ERROR:
+
+all: $(BIN_SUP) $(BIN_WKR)
+
+# ---- compiling: every part sees, through its view, only the folders it may know
+LOOK_common     := common
+LOOK_supervisor := common supervisor
+LOOK_worker     := common worker
+LOOK_tests      := common supervisor worker tests
+
+$B/view/%:
+	@mkdir -p $@ && for d in $(LOOK_$*); do ln -sfn $(CURDIR)/$$d $@/$$d; done
+
+define part
+$$(filter $B/$1/%,$$(call obj,$2)): $B/%.o: %.c | $B/view/$1
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(QFLAGS) $$(CF_$1) -I$B/view/$1 -c $$< -o $$@
+endef
+$(eval $(call part,common,$(COMMON)))
+$(eval $(call part,supervisor,$(SUPERVISOR)))
+$(eval $(call part,worker,$(WORKER)))
+
+$B/llhttp/%.o: $(LLHTTP_DIR)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(OPT) -fPIE -isystem /usr/share/include/llhttp -c $< -o $@
+
+# Archives are thin and without symbol trouble under LTO: objects are named, not searched for.
+O_COMMON     := $(call obj,$(COMMON))
+O_SUPERVISOR := $(call obj,$(filter-out supervisor/main.c,$(SUPERVISOR)))
+O_WORKER     := $(call obj,$(filter-out worker/main.c,$(WORKER))) $(LLHTTP_OBJ)
+
+$(BIN_SUP): $B/supervisor/main.o $(O_SUPERVISOR) $(O_COMMON)
+	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_supervisor) -o $@
+$(BIN_WKR): $B/worker/main.o $(O_WORKER) $(O_COMMON)
+	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_worker) -o $@
+
+# ---- what tests need
+T_FLAGS = $(CPPFLAGS) $(CFLAGS) $(QFLAGS) -I$B/view/tests
+
+$(BIN_FAKE): $(FAKE) $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
+$B/bench/%: tests/bench/%.c $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
+$B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_common) $< $(O_COMMON) $(QLDFLAGS) $(LL_common) -lcmocka -lm -o $@
+$B/unit/supervisor/%: tests/unit/supervisor/%.c $(O_SUPERVISOR) $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_supervisor) $< $(O_SUPERVISOR) $(O_COMMON) $(QLDFLAGS) $(LL_supervisor) -lcmocka -o $@
+$B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_WORKER) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -lcmocka -o $@
+# A fuzz target links everything: both sides' pure parsers and the reader of YAML.
+$B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_worker) $(CF_supervisor) $(filter tests/%.c,$^) $(filter %.o,$^) $(QLDFLAGS) \
+	    $(LL_worker) $(LL_supervisor) -o $@
+build/fuzz/%: tests/fuzz/%.c $(COMMON) $(SUPERVISOR) $(WORKER) | $B/view/tests
+	@mkdir -p $(@D)
+	clang -std=gnu11 -g -O1 -D_GNU_SOURCE -DQCC_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined $(CF_worker) \
+	    $(CF_supervisor) -I$B/view/tests $(filter-out supervisor/main.c worker/main.c,$(filter %.c,$^)) \
+	    $(if $(LLHTTP_OBJ),$(addprefix $(LLHTTP_DIR)/,api.c http.c llhttp.c)) \
+	    $(LL_worker) $(LL_supervisor) -o $@
+
+test-bins: all $(BIN_FAKE) $(BIN_UNIT) $(BIN_REPLAY)
+
+# ---- what people type
+deps:
+	@packaging/deps.sh
+
+run: deps
+	@$(MAKE) --no-print-directory -s all $(BIN_FAKE)
+	@packaging/run.sh $B $(CONF)
+
+test: deps
+	@tests/run.sh
+
+test-clients: deps
+	@tests/clients/run.sh
+
+bench: deps
+	@$(MAKE) --no-print-directory all $(BIN_FAKE) $(BIN_BENCH)
+	@tests/bench/run.py
+
+lint: deps
+	@tests/lint.sh
+
+fuzz: deps
+	@$(MAKE) --no-print-directory $(BIN_FUZZ)
+	@tests/fuzz/run.sh $(or $(SECONDS),30)
+
+install: all
+	install -D -m 0755 $(BIN_SUP) $(DESTDIR)$(PREFIX)/bin/qcc-supervisor
+	install -D -m 0755 $(BIN_WKR) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-worker
+	install -D -m 0640 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
+
+clean:
+	rm -rf build
+
+-include $(shell find $B -name '*.d' 2>/dev/null)

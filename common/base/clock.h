@@ -1,0 +1,20 @@
+/* clock: the only place that asks the kernel for the time. */
+#ifndef QCC_BASE_CLOCK_H
+#define QCC_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Milliseconds of CLOCK_MONOTONIC: for durations, the same in all processes of a machine. */
+int64_t clock_mono_ms(void);
+
+/* Microseconds of CLOCK_MONOTONIC. */
+int64_t clock_mono_us(void);
+
+/* Milliseconds since 1970 UTC: for logs, dates, and what is written to disk. */
+int64_t clock_wall_ms(void);
+
+/* "2026-01-31T12:00:00.123Z", 24 characters and NUL. */
+void clock_format(int64_t wall_ms, char out[static 25]);
+
+#endif

@@ -1,0 +1,250 @@
+#include "common/base/log.h"
+
+#include "common/base/clock.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 4096, GATHER = 65536 };
+
+static struct {
+    const char *process;
+    enum log_level level;
+    enum log_format format;
+    int fd; /* 0 stands for stderr, so that zero bytes are a valid start */
+    bool buffered;
+    bool journal; /* stderr is journald's: lines begin with <priority> (sd-daemon(3)) */
+    int64_t stamp_ms;
+    char stamp[25];
+    size_t n;
+    char *gathered;
+} log_ = {.process = "qcc", .level = LOG_L_INFO};
+
+/* Appends to a line of fixed size; what does not fit is cut. */
+struct line {
+    size_t n;
+    char p[LINE_MAX_BYTES];
+};
+
+static const char *const level_name[] = {
+    [LOG_L_DEBUG] = "debug", [LOG_L_INFO] = "info", [LOG_L_WARNING] = "warning", [LOG_L_ERROR] = "error"};
+static const char level_priority[] = {
+    [LOG_L_DEBUG] = '7', [LOG_L_INFO] = '6', [LOG_L_WARNING] = '4', [LOG_L_ERROR] = '3'};
+
+void log_init(const char *process)
+{
+    log_.process = process;
+    log_.journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+void log_setup(enum log_level level, enum log_format format)
+{
+    log_.level = level;
+    log_.format = format;
+}
+
+void log_take_fd(int fd)
+{
+    log_flush();
+    if (log_.fd)
+        close(log_.fd);
+    log_.fd = fd == -1 ? 0 : fd;
+}
+
+void log_buffered(bool on)
+{
+    log_flush();
+    log_.buffered = on;
+    if (on && !log_.gathered)
+        log_.gathered = malloc(GATHER);
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level >= log_.level;
+}
+
+static void write_all(const char *p, size_t n)
+{
+    int fd = log_.fd ? log_.fd : STDERR_FILENO;
+    while (n) {
+        ssize_t w = write(fd, p, n);
+        if (w == -1 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return; /* a log that takes nothing must not stop the service */
+        p += w;
+        n -= (size_t)w;
+    }
+}
+
+void log_flush(void)
+{
+    if (log_.n == 0)
+        return;
+    size_t n = log_.n;
+    log_.n = 0;
+    write_all(log_.gathered, n);
+}
+
+static void put(struct line *l, const char *p, size_t n)
+{
+    n = min_size(n, sizeof l->p - 3 - l->n); /* room for the end of a JSON line */
+    memcpy(l->p + l->n, p, n);
+    l->n += n;
+}
+
+static void put_c(struct line *l, const char *s)
+{
+    put(l, s, strlen(s));
+}
+
+/* Control characters as \xNN (text) or \u00NN (JSON); quotes and backslashes with a backslash
+ * when quoted. */
+static void put_escaped(struct line *l, struct str s, bool quoted)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool ctl = c < 0x20 || c == 0x7f, quote = quoted && (c == '"' || c == '\\');
+        if (!ctl && !quote)
+            continue;
+        put(l, s.p + from, i - from);
+        from = i + 1;
+        char esc[8];
+        if (quote)
+            snprintf(esc, sizeof esc, "\\%c", c);
+        else
+            snprintf(esc, sizeof esc, quoted ? "\\u%04x" : "\\x%02x", c);
+        put_c(l, esc);
+    }
+    put(l, s.p + from, s.n - from);
+}
+
+static void put_quoted(struct line *l, struct str s)
+{
+    put_c(l, "\"");
+    put_escaped(l, s, true);
+    put_c(l, "\"");
+}
+
+static void begin(struct line *l, enum log_level level, struct str rid, struct str msg)
+{
+    int64_t now = clock_wall_ms();
+    if (now != log_.stamp_ms) {
+        clock_format(now, log_.stamp);
+        log_.stamp_ms = now;
+    }
+    l->n = 0;
+    if (log_.journal && log_.fd == 0) {
+        char prio[4] = {'<', level_priority[level], '>', 0};
+        put_c(l, prio);
+    }
+    if (log_.format == LOG_F_JSON) {
+        put_c(l, "{\"time\":\"");
+        put_c(l, log_.stamp);
+        put_c(l, "\",\"level\":\"");
+        put_c(l, level_name[level]);
+        put_c(l, "\",\"process\":\"");
+        put_c(l, log_.process);
+        put_c(l, "\"");
+        if (rid.n) {
+            put_c(l, ",\"request_id\":");
+            put_quoted(l, rid);
+        }
+        put_c(l, ",\"msg\":");
+        put_quoted(l, msg);
+        return;
+    }
+    put_c(l, log_.stamp);
+    put_c(l, " ");
+    put_c(l, level_name[level]);
+    put_c(l, " ");
+    put_c(l, log_.process);
+    put_c(l, rid.n ? " [" : ": ");
+    if (rid.n) {
+        put_escaped(l, rid, false);
+        put_c(l, "]: ");
+    }
+    put_escaped(l, msg, false);
+}
+
+static void end(struct line *l, enum log_level level)
+{
+    if (log_.format == LOG_F_JSON)
+        l->p[l->n++] = '}';
+    l->p[l->n++] = '\n';
+    if (!log_.buffered || !log_.gathered) {
+        write_all(l->p, l->n);
+        return;
+    }
+    if (log_.n + l->n > GATHER)
+        log_flush();
+    memcpy(log_.gathered + log_.n, l->p, l->n);
+    log_.n += l->n;
+    if (level == LOG_L_ERROR)
+        log_flush();
+}
+
+void log_line(enum log_level level, struct str rid, const char *fmt, ...)
+{
+    if (!log_enabled(level))
+        return;
+    char msg[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(msg, sizeof msg, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    struct line l;
+    begin(&l, level, rid, str_make(msg, min_size((size_t)n, sizeof msg - 1)));
+    end(&l, level);
+}
+
+static bool plain(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '"' || s.p[i] == '=' || s.p[i] == 0x7f)
+            return false;
+    return s.n > 0;
+}
+
+static void put_field(struct line *l, const struct log_field *f)
+{
+    char num[32];
+    switch (f->kind) {
+    case LOG_V_STR:
+        if (log_.format == LOG_F_JSON || !plain(f->str))
+            put_quoted(l, f->str);
+        else
+            put(l, f->str.p, f->str.n);
+        return;
+    case LOG_V_INT:
+        snprintf(num, sizeof num, "%lld", (long long)f->num);
+        break;
+    case LOG_V_MS:
+        snprintf(num, sizeof num, "%lld.%03d", (long long)(f->num / 1000), (int)(f->num % 1000));
+        break;
+    }
+    put_c(l, num);
+}
+
+void log_fields(enum log_level level, struct str rid, const char *msg, const struct log_field *f,
+                size_t n)
+{
+    if (!log_enabled(level))
+        return;
+    struct line l;
+    begin(&l, level, rid, str_c(msg));
+    for (size_t i = 0; i < n; i++) {
+        put_c(&l, log_.format == LOG_F_JSON ? ",\"" : " ");
+        put_c(&l, f[i].key);
+        put_c(&l, log_.format == LOG_F_JSON ? "\":" : "=");
+        put_field(&l, &f[i]);
+    }
+    end(&l, level);
+}

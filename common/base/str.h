@@ -1,0 +1,68 @@
+/* str: a borrowed run of bytes, not NUL-terminated. Valid as long as what it was cut from. */
+#ifndef QCC_BASE_STR_H
+#define QCC_BASE_STR_H
+
+#include "common/base/base.h"
+
+#include <string.h>
+
+struct str {
+    const char *p;
+    size_t n;
+};
+
+#define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
+#define STR_FMT "%.*s"
+#define STR_ARG(s) (int)(s).n, (s).p
+
+static inline struct str str_make(const char *p, size_t n)
+{
+    return (struct str){p, n};
+}
+
+/* Of a C string; NULL gives the empty one. */
+static inline struct str str_c(const char *s)
+{
+    return (struct str){s, s ? strlen(s) : 0};
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* ASCII case folded: for header names, tokens, host names. */
+bool str_eq_nocase(struct str a, struct str b);
+
+bool str_starts(struct str s, struct str prefix);
+bool str_starts_nocase(struct str s, struct str prefix);
+bool str_ends(struct str s, struct str suffix);
+
+/* Offset of `needle` in `s`, or -1. The second folds ASCII case. */
+ptrdiff_t str_find(struct str s, struct str needle);
+ptrdiff_t str_find_nocase(struct str s, struct str needle);
+
+/* Without blanks and tabs (and CR, LF) at both ends. */
+struct str str_trim(struct str s);
+
+/* Cuts the next element of a comma list (RFC 9110 5.6.1) off the front of *list, trimmed; empty
+ * elements are skipped. False at the end. */
+bool str_next_elem(struct str *list, struct str *elem);
+
+/* Decimal digits only, no sign, no blanks, at most `max`. */
+bool str_to_u64(struct str s, uint64_t max, uint64_t *out) MUST_CHECK;
+
+/* Matches a pattern where '*' stands for any run of characters. */
+bool str_glob(struct str pattern, struct str s);
+
+static inline char ascii_lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+}
+
+static inline bool ascii_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+#endif

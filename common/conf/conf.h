@@ -1,0 +1,113 @@
+/* conf: one checked configuration, immutable once built, reference-counted: a reload makes a new
+ * one, and the old lives until the last request that began under it has ended. */
+#ifndef QCC_CONF_CONF_H
+#define QCC_CONF_CONF_H
+
+#include "common/base/base.h"
+#include "common/base/str.h"
+#include "common/conf/conf_table.h"
+
+#define CONF_E(word, symbol) symbol,
+enum conf_strategy { CONF_ENUM_strategy(CONF_E) };
+enum conf_probe { CONF_ENUM_probe(CONF_E) };
+enum conf_auth { CONF_ENUM_auth(CONF_E) };
+enum conf_loglevel { CONF_ENUM_loglevel(CONF_E) };
+enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
+#undef CONF_E
+
+#define CONF_TYPE_ms int64_t
+#define CONF_TYPE_bytes uint64_t
+#define CONF_TYPE_u32 uint32_t
+#define CONF_TYPE_flag bool
+#define CONF_TYPE_str char *
+#define CONF_TYPE_strategy enum conf_strategy
+#define CONF_TYPE_probe enum conf_probe
+#define CONF_TYPE_auth enum conf_auth
+#define CONF_TYPE_loglevel enum conf_loglevel
+#define CONF_TYPE_logformat enum conf_logformat
+
+#define CONF_MEMBER(kind, key, dflt, lo, hi, flags, help) CONF_TYPE_##kind key;
+#define CONF_STRUCT(name, TABLE)                                                                   \
+    struct conf_##name {                                                                           \
+        TABLE(CONF_MEMBER)                                                                         \
+    };
+CONF_SECTIONS(CONF_STRUCT)
+
+/* A list of texts; a list of pairs (models.map, headers). Order as in the file. */
+struct conf_strs {
+    char **v;
+    size_t n;
+};
+struct conf_pair {
+    char *from, *to;
+};
+struct conf_map {
+    struct conf_pair *v;
+    size_t n;
+};
+
+/* One address to listen on: "host:port", "[v6]:port", "unix:/path". With tls the certificate chain
+ * and key are carried as PEM text, read by the supervisor: a worker opens no files. */
+struct conf_listen {
+    char *address;
+    char *certificate, *private_key;         /* paths; NULL: no TLS */
+    char *certificate_pem, *private_key_pem; /* filled when the files are read (keys.h) */
+};
+
+struct conf_client {
+    char *name;
+    uint8_t token_sha256[32];
+};
+
+struct conf_endpoint {
+    CONF_ENDPOINT(CONF_MEMBER)
+    char *api_key_file; /* read into api_key by the supervisor */
+    struct conf_strs allow;  /* models.allow */
+    struct conf_map map;     /* models.map */
+    struct conf_map headers;
+    /* derived by conf_check: */
+    char id[9];      /* 8 hex digits of SHA-256 of base_url|api_key */
+    char *host;      /* without brackets */
+    uint16_t port;
+    bool tls;
+    char *base_path; /* "" or "/x/y", never ending in '/' */
+    char *host_header; /* host[:port] as it stands in the Host header */
+};
+
+enum conf_key_kind { CONF_KEY_HEADER, CONF_KEY_BODY };
+struct conf_affinity_key { /* "header:NAME" or "body:MEMBER" ("metadata.user_id": one dot at most) */
+    enum conf_key_kind kind;
+    char *name; /* header names in lower case */
+};
+
+struct conf {
+    CONF_TOP(CONF_MEMBER)
+#define CONF_SECTION(name, TABLE) struct conf_##name name;
+    CONF_SECTIONS(CONF_SECTION)
+#undef CONF_SECTION
+    struct conf_listen *listen;
+    size_t nlisten;
+    struct conf_client *clients;
+    size_t nclients;
+    struct conf_affinity_key *keys; /* affinity.keys */
+    size_t nkeys;
+    char *model_override;      /* models.override */
+    struct conf_map model_map; /* models.map */
+    struct conf_endpoint *endpoints;
+    size_t nendpoints;
+    char *ca_pem; /* content of upstream.ca_file */
+    uint64_t gen; /* set by the supervisor when it takes the configuration into use */
+    unsigned refs;
+};
+
+/* A configuration with one reference, all scalars at their defaults, lists empty (affinity.keys and
+ * listen too: the reader fills in their defaults). */
+struct conf *conf_new(void) MUST_CHECK;
+
+/* One more owner; returns c. */
+struct conf *conf_ref(struct conf *c);
+
+/* One owner less; the last one frees it and wipes the secrets. NULL is fine. */
+void conf_unref(struct conf *c);
+
+#endif

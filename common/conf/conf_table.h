@@ -1,0 +1,171 @@
+/* conf_table: every scalar key of qcc.yaml, once. From these rows come the structs (conf.h), the
+ * YAML setters, defaults, bounds, messages, `--print-reference`, and the frames that carry the
+ * configuration to the workers.
+ *
+ *   F(kind, key, default, low, high, flags, help)
+ *
+ * kind     member type      in YAML
+ * ms       int64_t          duration: 250ms 30s 5m 5h
+ * bytes    uint64_t         size: 64KiB 64MiB 512
+ * u32      uint32_t         whole number
+ * flag     bool             true/yes/on, false/no/off
+ * str      char * or NULL   text; null is NULL
+ * ENUM     enum conf_ENUM   one of the words in CONF_ENUM_…
+ *
+ * The default is written as in the file and parsed by the same setter. Bounds hold for ms
+ * (milliseconds), bytes and u32. Flags: CONF_SECRET is never printed and wiped when freed;
+ * CONF_SUP is not sent to workers. */
+#ifndef QCC_CONF_CONF_TABLE_H
+#define QCC_CONF_CONF_TABLE_H
+
+enum { CONF_SECRET = 1, CONF_SUP = 2 };
+
+/*   E(word, symbol) */
+#define CONF_ENUM_strategy(E)                                                                      \
+    E("weighted", STRATEGY_WEIGHTED)                                                               \
+    E("round_robin", STRATEGY_ROUND_ROBIN)                                                         \
+    E("random", STRATEGY_RANDOM)                                                                   \
+    E("least_connections", STRATEGY_LEAST_CONNECTIONS)                                             \
+    E("priority_failover", STRATEGY_PRIORITY_FAILOVER)                                             \
+    E("least_latency", STRATEGY_LEAST_LATENCY)
+#define CONF_ENUM_probe(E)                                                                         \
+    E("conversational", PROBE_CONVERSATIONAL)                                                      \
+    E("http", PROBE_HTTP)                                                                          \
+    E("off", PROBE_OFF)
+#define CONF_ENUM_auth(E)                                                                          \
+    E("auto", AUTH_AUTO)                                                                           \
+    E("x-api-key", AUTH_X_API_KEY)                                                                 \
+    E("bearer", AUTH_BEARER)                                                                       \
+    E("both", AUTH_BOTH)
+#define CONF_ENUM_loglevel(E)                                                                      \
+    E("debug", LOGLEVEL_DEBUG)                                                                     \
+    E("info", LOGLEVEL_INFO)                                                                       \
+    E("warning", LOGLEVEL_WARNING)                                                                 \
+    E("error", LOGLEVEL_ERROR)
+#define CONF_ENUM_logformat(E)                                                                     \
+    E("text", LOGFORMAT_TEXT)                                                                      \
+    E("json", LOGFORMAT_JSON)
+
+#define CONF_TOP(F)                                                                                \
+    F(u32, workers, "auto", 0, 256, CONF_SUP, "Worker processes; auto (0): one per CPU core.")      \
+    F(str, user, "null", 0, 0, CONF_SUP, "Drop privileges to this user when started as root.")     \
+    F(str, state_dir, "null", 0, 0, CONF_SUP,                                                      \
+      "Where bindings, failure queue and counters last; null: memory only.")                       \
+    F(str, control_socket, "null", 0, 0, CONF_SUP,                                                 \
+      "Path of qccctl's socket; null: control.sock in $RUNTIME_DIRECTORY, else "                   \
+      "$XDG_RUNTIME_DIR/qcc, else /tmp/qcc-UID.")                                                  \
+    F(ms, stream_ping, "15s", 0, 3600000, 0,                                                       \
+      "Send `event: ping` after so much silence in a stream; 0s: never.")                          \
+    F(flag, expose_headers, "true", 0, 0, 0,                                                       \
+      "Add x-qcc-endpoint, x-qcc-attempts and x-qcc-request-id to replies.")
+
+#define CONF_ADMIN(F)                                                                              \
+    F(str, listen, "127.0.0.1:7861", 0, 0, 0, "Address of the admin listener; off: none.")         \
+    F(str, token, "null", 0, 0, CONF_SECRET, "Bearer token of the admin listener; required unless on loopback.")
+
+#define CONF_LIMITS(F)                                                                             \
+    F(u32, max_connections, "10000", 1, 1000000, 0, "Client connections per worker.")              \
+    F(bytes, max_header_bytes, "64KiB", 1024, 1048576, 0, "Largest request head; beyond: 431.")    \
+    F(bytes, max_body_bytes, "64MiB", 1024, 1073741824, 0, "Largest request body; beyond: 413.")   \
+    F(bytes, max_buffered_bytes, "512MiB", 1048576, 1099511627776, 0,                              \
+      "Request bodies held per worker; beyond: 503 with retry-after.")                             \
+    F(ms, header_timeout, "15s", 10, 3600000, 0, "Time for a whole request head.")                 \
+    F(ms, body_timeout, "60s", 10, 3600000, 0, "Time between two pieces of a request body.")       \
+    F(ms, idle_timeout, "120s", 10, 86400000, 0, "Time a kept-alive connection may be idle.")      \
+    F(ms, write_timeout, "120s", 10, 86400000, 0, "Time in which a client takes nothing.")         \
+    F(ms, drain_timeout, "10m", 0, 86400000, 0, "Time to finish what is in flight at a stop.")
+
+#define CONF_POOL(F)                                                                               \
+    F(u32, max_connections, "100", 1, 100000, 0, "Connections to one endpoint, per worker.")       \
+    F(u32, max_idle, "20", 0, 100000, 0, "Idle connections kept to one endpoint, per worker.")     \
+    F(ms, idle_expiry, "30s", 10, 86400000, 0, "Time an idle connection is kept.")
+
+#define CONF_UPSTREAM(F)                                                                           \
+    F(ms, connect_timeout, "10s", 10, 600000, 0, "Time to resolve, connect and shake hands.")      \
+    F(ms, first_byte_timeout, "300s", 10, 86400000, 0,                                             \
+      "Time from the request's last byte to the reply's first.")                                   \
+    F(ms, idle_timeout, "120s", 10, 86400000, 0, "Time between two pieces of a reply.")            \
+    F(bytes, max_response_header_bytes, "256KiB", 1024, 1048576, 0, "Largest reply head.")         \
+    F(str, ca_file, "null", 0, 0, 0, "CA certificates for https endpoints; null: the system's.")   \
+    F(str, proxy, "null", 0, 0, 0, "http://… or socks5h://… proxy for all endpoints.")             \
+    F(flag, warm_up, "false", 0, 0, 0,                                                             \
+      "Open and check a connection to each endpoint at start and reload.")
+
+#define CONF_RETRY(F)                                                                              \
+    F(u32, max_attempts, "5", 1, 100, 0, "Attempts for one request.")                              \
+    F(u32, max_attempts_per_endpoint, "2", 1, 100, 0, "Attempts of one request at one endpoint.")  \
+    F(ms, transient_delay, "200ms", 0, 60000, 0, "Pause before a repeat at the same endpoint.")    \
+    F(ms, hold_stream_head, "2s", 0, 60000, 0,                                                     \
+      "How long the head of a stream is held for its first content.")                              \
+    F(bytes, hold_reply, "1MiB", 0, 67108864, 0, "How much of a non-stream reply is held.")        \
+    F(ms, max_wait, "0s", 0, 600000, 0, "How long a request may wait for a cooling endpoint.")     \
+    F(ms, max_retry_after, "59s", 1000, 3600000, 0, "Longest retry-after that QCC itself sends.")
+
+#define CONF_RATE_LIMIT(F)                                                                         \
+    F(ms, default_cooldown, "30s", 0, 3600000, 0, "Longest cooldown of an endpoint that told none.") \
+    F(ms, max_cooldown, "1h", 0, 604800000, 0, "Longest cooldown, whatever an endpoint says.")
+
+#define CONF_HEALTH(F)                                                                             \
+    F(ms, degraded_for, "10s", 0, 3600000, 0, "How long a transient failure degrades an endpoint.")
+
+#define CONF_BREAKER(F)                                                                            \
+    F(u32, failure_threshold, "3", 1, 1000, 0, "Consecutive failures that open the breaker.")      \
+    F(ms, open_duration, "60s", 10, 86400000, 0, "How long it stays open the first time.")         \
+    F(ms, max_open_duration, "10m", 10, 86400000, 0, "Longest time it stays open (doubling).")
+
+#define CONF_AFFINITY(F)                                                                           \
+    F(flag, enabled, "true", 0, 0, 0, "Keep each conversation on its endpoint.")                   \
+    F(ms, ttl, "5h", 1000, 2592000000, 0, "How long a binding lasts from its last use.")           \
+    F(ms, cache_ttl, "5m", 0, 86400000, 0,                                                         \
+      "Idle for so long, a conversation may leave a lower-priority endpoint.")                     \
+    F(ms, cleanup_interval, "5m", 100, 86400000, 0, "How often expired bindings are swept.")       \
+    F(u32, max_sessions, "1000000", 1, 10000000, 0, "Bindings kept; beyond, the oldest go.")
+
+#define CONF_FAILURE_QUEUE(F)                                                                      \
+    F(ms, verify_interval, "60s", 100, 86400000, 0, "Longest pause between verifications.")        \
+    F(ms, verify_disabled_interval, "10m", 0, 604800000, 0,                                        \
+      "Pause between verifications of an endpoint disabled by an auth failure; 0s: never.")        \
+    F(probe, probe, "conversational", 0, 0, 0, "How an endpoint is verified.")                     \
+    F(str, probe_model, "auto", 0, 0, 0, "Model asked; auto: the one last served by the endpoint.") \
+    F(ms, probe_timeout, "30s", 10, 600000, 0, "Time for one verification.")
+
+#define CONF_BALANCE(F)                                                                            \
+    F(strategy, strategy, "weighted", 0, 0, 0, "How an endpoint is chosen within its tier.")       \
+    F(flag, use_priority, "false", 0, 0, 0, "Group endpoints by priority for every strategy.")
+
+#define CONF_LOG(F)                                                                                \
+    F(loglevel, level, "info", 0, 0, 0, "Least level that is written.")                            \
+    F(logformat, format, "text", 0, 0, 0, "Form of a line.")                                       \
+    F(str, file, "stderr", 0, 0, CONF_SUP, "stderr, or a path.")                                   \
+    F(flag, access, "true", 0, 0, 0, "One line for each request.")
+
+/* One element of `endpoints`. Beside these: api_key_file, models {allow, map}, headers. */
+#define CONF_ENDPOINT(F)                                                                           \
+    F(str, name, "null", 0, 0, 0, "Unique, [A-Za-z0-9._-]{1,64}. Required.")                       \
+    F(str, base_url, "null", 0, 0, 0, "http or https, may have a path. Required.")                 \
+    F(str, api_key, "null", 0, 0, CONF_SECRET,                                                     \
+      "Sent as the endpoint's credentials; none: the client's own pass through.")                  \
+    F(auth, auth, "auto", 0, 0, 0,                                                                 \
+      "Where the key goes; auto: x-api-key for *.anthropic.com, else both.")                       \
+    F(flag, enabled, "true", 0, 0, 0, "Whether it takes requests.")                                \
+    F(u32, weight, "100", 0, 1000000, 0, "Share of requests; 0: only when no other is left.")      \
+    F(u32, priority, "1", 1, 1000, 0, "1 primary, 2 secondary, 3 fallback …")                      \
+    F(u32, max_concurrent, "0", 0, 1000000, 0, "Open requests at most, over all workers; 0: no limit.") \
+    F(str, proxy, "null", 0, 0, 0, "Proxy for this endpoint, instead of upstream.proxy.")
+
+/* The sections that are plain mappings:  S(struct and member name, table) */
+#define CONF_SECTIONS(S)                                                                           \
+    S(admin, CONF_ADMIN)                                                                           \
+    S(limits, CONF_LIMITS)                                                                         \
+    S(upstream, CONF_UPSTREAM)                                                                     \
+    S(pool, CONF_POOL) /* written upstream.pool in the file */                                     \
+    S(retry, CONF_RETRY)                                                                           \
+    S(rate_limit, CONF_RATE_LIMIT)                                                                 \
+    S(health, CONF_HEALTH)                                                                         \
+    S(breaker, CONF_BREAKER)                                                                       \
+    S(affinity, CONF_AFFINITY)                                                                     \
+    S(failure_queue, CONF_FAILURE_QUEUE)                                                           \
+    S(balance, CONF_BALANCE)                                                                       \
+    S(log, CONF_LOG)
+
+#endif

@@ -1,0 +1,57 @@
+/* chan: a framed channel over one end of a stream socket pair: 4 bytes of length (big-endian), then
+ * a frame body (ipc.h). Non-blocking, bounded both ways, with descriptors. Knows no event loop: the
+ * owner watches `fd` and calls chan_read / chan_write. */
+#ifndef QCC_IPC_CHAN_H
+#define QCC_IPC_CHAN_H
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/ipc/ipc.h"
+
+enum { CHAN_FDS = 64 };
+
+struct chan_pass;
+
+struct chan {
+    int fd;                   /* owned; -1 when closed */
+    enum ipc_direction in;    /* what may arrive here */
+    struct buf rx, tx;
+    int fds[CHAN_FDS];        /* arrived, not yet taken by a frame that carries one */
+    size_t nfds;
+    struct chan_pass *pass, **pass_end; /* descriptors queued behind tx */
+    const char *peer;         /* for logs, borrowed */
+};
+
+enum chan_result {
+    CHAN_OK,     /* nothing more now */
+    CHAN_CLOSED, /* the peer is gone */
+    CHAN_BROKEN  /* the peer sent rubbish, or the channel is over its bound; see err */
+};
+
+/* Takes the descriptor over. tx_max: bytes that may wait for the peer. */
+void chan_init(struct chan *c, int fd, enum ipc_direction in, size_t tx_max, const char *peer);
+
+/* Closes the socket and every descriptor that still waits. */
+void chan_fini(struct chan *c);
+
+typedef bool chan_put_fn(struct buf *b, uint64_t gen, const void *m);
+
+/* Queues one message and tries to write at once. `put` is an ipc_put_v_NAME of ipc.h.
+ * pass: a descriptor that travels with the frame (duplicated: the caller keeps its own), or -1.
+ * False: over tx_max, or m breaks a bound; the owner then replaces the peer, it never waits. */
+bool chan_send(struct chan *c, int pass, chan_put_fn *put, uint64_t gen, const void *m) MUST_CHECK;
+
+/* Writes what waits. */
+enum chan_result chan_write(struct chan *c, struct err *e) MUST_CHECK;
+
+/* Whether something waits to be written. */
+bool chan_pending(const struct chan *c);
+
+typedef bool chan_handler(void *arg, struct ipc_frame *f, struct err *e);
+
+/* Reads what is there and calls `on` for each whole frame. A handler that returns false (with e set)
+ * ends the reading with CHAN_BROKEN: the peer broke the protocol. A frame's descriptor that the
+ * handler did not take (f->fd still set) is closed. */
+enum chan_result chan_read(struct chan *c, chan_handler *on, void *arg, struct err *e) MUST_CHECK;
+
+#endif

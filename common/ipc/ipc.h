@@ -1,0 +1,66 @@
+/* ipc: the messages of messages.def as structs, with encoders, decoders and names, all generated
+ * from the table. Decoded text and blob fields borrow from the frame. */
+#ifndef QCC_IPC_IPC_H
+#define QCC_IPC_IPC_H
+
+#include "common/base/base.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/str.h"
+
+/* Raised with every change of messages.def; both sides check it in HELLO and READY. */
+enum { IPC_VERSION = 1 };
+
+/* Largest configuration body and largest frame. 2,000 endpoints with long keys are about 1 MiB. */
+enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096 };
+
+enum ipc_direction { TO_WORKER, TO_SUP };
+
+#include "common/ipc/messages.def"
+
+#define IPC_ID(NAME, dir, low, id) IPC_##NAME = (id),
+enum ipc_id { IPC_TABLE(IPC_ID) };
+#undef IPC_ID
+
+#define IPC_TYPE_u64 uint64_t
+#define IPC_TYPE_i64 int64_t
+#define IPC_TYPE_u32 uint32_t
+#define IPC_TYPE_flag bool
+#define IPC_TYPE_text struct str
+#define IPC_TYPE_blob struct str
+#define IPC_MEMBER(kind, field, bound) IPC_TYPE_##kind field;
+#define IPC_STRUCT(NAME, dir, low, id)                                                             \
+    struct ipc_##low {                                                                             \
+        IPC_FIELDS_##low(IPC_MEMBER) char end_[0];                                                 \
+    };
+IPC_TABLE(IPC_STRUCT)
+#undef IPC_STRUCT
+
+/* A received frame: its head decoded, its fields still packed. Borrows from the channel's buffer
+ * until the handler returns. */
+struct ipc_frame {
+    enum ipc_id id;
+    uint64_t gen;
+    struct str fields; /* msgpack of the fields, without the array's head, id and generation */
+    uint32_t nfields;
+    int fd;            /* descriptor that came with it, or -1; the handler takes it over */
+};
+
+/* ipc_put_NAME: appends one frame body to b. False: over the buffer's ceiling, or a text or blob
+ * longer than its bound (nothing is appended then).
+ * ipc_get_NAME: decodes the fields. False: wrong number, type or bound, or bytes left over. */
+#define IPC_PROTO(NAME, dir, low, id)                                                              \
+    bool ipc_put_##low(struct buf *b, uint64_t gen, const struct ipc_##low *m) MUST_CHECK;         \
+    bool ipc_put_v_##low(struct buf *b, uint64_t gen, const void *m) MUST_CHECK; /* the same */    \
+    bool ipc_get_##low(const struct ipc_frame *f, struct ipc_##low *m) MUST_CHECK;
+IPC_TABLE(IPC_PROTO)
+#undef IPC_PROTO
+
+/* Reads the head of a frame body. False: no array, unknown id, wrong direction, wrong number of
+ * fields. */
+bool ipc_open(struct str body, enum ipc_direction dir, struct ipc_frame *f) MUST_CHECK;
+
+/* "OUTCOME"; "?" for an unknown id. */
+const char *ipc_name(enum ipc_id id);
+
+#endif

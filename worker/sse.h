@@ -1,0 +1,68 @@
+/* sse: watches an event stream go by (WHATWG HTML 9.2: lines end with LF, CRLF or CR, in any
+ * mixture, split anywhere). Changes nothing, copies nothing but the data of the few events that
+ * matter when they arrive in pieces. Pure over buffers.
+ *
+ * Speaks Anthropic's stream (event: names) and, so that relays of other makes are understood, data
+ * lines without event names (the JSON's "type" member, or OpenAI's "choices" / "error"). */
+#ifndef QCC_WORKER_SSE_H
+#define QCC_WORKER_SSE_H
+
+#include "common/base/base.h"
+#include "common/base/buf.h"
+#include "common/base/str.h"
+
+enum sse_kind {
+    SSE_EV_NONE,
+    SSE_EV_PING,    /* ping, comments, empty events: says nothing about success */
+    SSE_EV_START,   /* message_start: the stream's head, no content yet */
+    SSE_EV_CONTENT, /* content_block_start and all that follows it; an unknown event too; OpenAI: a
+                     * "choices" object */
+    SSE_EV_DELTA,   /* message_delta: content with usage */
+    SSE_EV_STOP,    /* message_stop, or OpenAI's [DONE] */
+    SSE_EV_ERROR    /* event: error, or data with an error object */
+};
+
+/* Tokens as last told by message_start, message_delta, or OpenAI's usage; -1: not told. */
+struct sse_usage {
+    int64_t input, output, cache_read, cache_write;
+};
+
+/* Data of an event that matters is kept up to this; longer is cut (ERROR) or not read (usage). */
+enum { SSE_DATA_MAX = 65536 };
+
+struct sse {
+    struct sse_usage usage;
+    enum sse_kind first;    /* first event that is not PING; NONE: not yet */
+    bool content;           /* a CONTENT, DELTA or STOP was there */
+    bool stopped;           /* the STOP was there: the stream is complete */
+    bool error;             /* an ERROR was there: error_data holds its data (first one) */
+    struct buf error_data;
+    uint64_t events;        /* complete events so far */
+    /* the rest is the scanner's own */
+    struct buf keep;        /* pieces of the present line or data */
+    uint8_t state, kind, line_kind;
+    bool cr;                /* the last byte was CR: a LF now belongs to it */
+    bool have_data;
+};
+
+/* A scanner at the start of a stream; allocates nothing. */
+void sse_init(struct sse *s);
+
+/* Frees what was kept. */
+void sse_free(struct sse *s);
+
+/* Bytes of the stream, in any pieces. Stops behind the first event that changes `first`, `content` or
+ * `error` from its zero value, so that the caller can decide there; returns the bytes consumed
+ * (n once nothing changes). */
+size_t sse_feed(struct sse *s, const char *p, size_t n);
+
+/* Whether the stream stands between two events, where a ping of ours may be put. */
+bool sse_at_boundary(const struct sse *s);
+
+/* Whether it stands at the start of a line (within an event). */
+bool sse_at_line_start(const struct sse *s);
+
+/* Usage and error of a whole JSON reply that is no stream: reads "usage" of the top level. */
+void sse_usage_of_json(struct str body, struct sse_usage *u);
+
+#endif

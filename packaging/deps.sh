@@ -1,0 +1,199 @@
+#!/bin/sh
+# deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
+# sudo when not root). Says what it installs; prints nothing when all is there.
+# Groups: build (the default), run, test, clients, lint, bench, fuzz; each but run and clients
+# stands for build too.
+set -u
+
+# One row for each need:
+#   group  how to see that it is there  Debian packages (the first that exists)  Fedora packages (all that exist)
+# cmd:A|B is a program, file:A|B a path (patterns allowed), pc:A|B a pkg-config module. A check that
+# begins with '?' is optional: installed if possible, missed by nobody. Tools are looked for, not
+# packages, so that a compiler or a node from elsewhere is good enough.
+needs() {
+    cat <<'END'
+build   cmd:cc                        gcc                                     gcc
+build   file:/usr/include/stdlib.h    libc6-dev                               glibc-devel
+build   cmd:make                      make                                    make
+build   cmd:pkg-config                pkg-config|pkgconf                      pkgconf-pkg-config
+build   file:/usr/include/ev.h|/usr/include/libev/ev.h|/usr/local/include/ev.h  libev-dev  libev-devel
+build   pc:libcurl                    libcurl4-openssl-dev                    libcurl-devel
+build   pc:msgpack-c|msgpack          libmsgpack-c-dev|libmsgpack-dev         msgpack-c-devel|msgpack-devel
+build   pc:yaml-0.1                   libyaml-dev                             libyaml-devel
+build   pc:openssl                    libssl-dev                              openssl-devel
+build   pc:jansson                    libjansson-dev                          jansson-devel
+build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
+build   ?pc:libsystemd                libsystemd-dev                          systemd-devel
+run     cmd:curl                      curl                                    curl
+run     file:/etc/ssl/certs/ca-certificates.crt|/etc/pki/tls/certs/ca-bundle.crt  ca-certificates  ca-certificates
+test    pc:cmocka                     libcmocka-dev                           libcmocka-devel
+test    file:/usr/bin/python3         python3                                 python3
+test    file:/usr/lib/python3*/*-packages/pytest    python3-pytest            python3-pytest
+test    file:/usr/lib/python3*/*-packages/xdist     python3-pytest-xdist      python3-pytest-xdist
+test    cmd:openssl                   openssl                                 openssl
+test    file:/usr/lib/gcc/*/*/libasan.so|/usr/lib/gcc/*/*/libasan.a|/usr/lib*/libasan.so.*  gcc  libasan
+test    file:/usr/lib/gcc/*/*/libubsan.so|/usr/lib/gcc/*/*/libubsan.a|/usr/lib*/libubsan.so.*  gcc  libubsan
+clients cmd:node                      nodejs                                  nodejs
+clients cmd:npm                       npm                                     nodejs-npm|npm
+lint    cmd:cppcheck                  cppcheck                                cppcheck
+lint    cmd:shellcheck                shellcheck                              ShellCheck
+lint    file:/usr/bin/python3         python3                                 python3
+lint    cmd:nm                        binutils                                binutils
+bench   cmd:nginx                     nginx-light|nginx                       nginx
+bench   cmd:haproxy                   haproxy                                 haproxy
+bench   cmd:openssl                   openssl                                 openssl
+bench   file:/usr/bin/python3         python3                                 python3
+fuzz    cmd:clang                     clang                                   clang
+fuzz    file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*|/usr/lib*/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev  compiler-rt
+END
+}
+
+say() { printf 'deps: %s\n' "$*"; }
+die() { printf 'deps: %s\n' "$*" >&2; exit 1; }
+
+# present CHECK: whether a need is met.
+present() (
+    check=${1#\?}
+    IFS='|'
+    for name in ${check#*:}; do # unquoted: cut at '|', patterns expand
+        case $check in
+            cmd:*) command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || continue ;;
+            file:*) [ -e "$name" ] || continue ;;
+            pc:*) pkg-config --exists "$name" 2>/dev/null || continue ;;
+        esac
+        return 0
+    done
+    return 1
+)
+
+# missing GROUPS: the rows of these groups whose need is not met.
+missing() {
+    needs | while read -r group check apt dnf; do
+        case " $1 " in *" $group "*) ;; *) continue ;; esac
+        present "$check" || echo "$group $check $apt $dnf"
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# quietly COMMAND: its output is kept in $log and shown only when it fails for good. A lock held by
+# another package manager (unattended upgrades, a second make) is waited for.
+quietly() {
+    tries=0
+    while :; do
+        "$@" >"$log" 2>&1 && return 0
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || return 1
+        grep -qiE 'could not get lock|unable to (acquire|lock)|is another process using it' "$log" ||
+            return 1
+        [ "$tries" -gt 1 ] || say 'another package manager is at work; waiting for it'
+        sleep 5
+    done
+}
+
+aptget() {
+    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -o DPkg::Lock::Timeout=300 "$@"
+}
+
+apt_update() {
+    say 'apt-get update'
+    quietly aptget update || say "apt-get update failed: $(tail -n 1 "$log"); going on with the lists there are"
+}
+
+# first_known A|B: the first package that apt has a version of; else the first.
+first_known() {
+    for name in $(echo "$1" | tr '|' ' '); do
+        if apt-cache show "$name" >/dev/null 2>&1; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "${1%%|*}"
+}
+
+# Services of what is installed here (nginx, haproxy) are not wanted: Debian asks this program
+# before it starts one. Only made, and removed again, where there is none.
+hold_services() {
+    [ -e /usr/sbin/policy-rc.d ] && return
+    printf '#!/bin/sh\nexit 101\n' >"$tmp/policy-rc.d"
+    as_root install -m 0755 "$tmp/policy-rc.d" /usr/sbin/policy-rc.d && held=1
+}
+
+release_services() {
+    [ -z "$held" ] || as_root rm -f /usr/sbin/policy-rc.d
+    held=
+}
+
+# apt_names ROWS: the Debian packages for these rows, on one line.
+apt_names() {
+    echo "$1" | while read -r _ _ names _; do first_known "$names"; done | sort -u | tr '\n' ' '
+}
+
+install_apt() {
+    lists=$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime -2 2>/dev/null | head -n 1)
+    [ -n "$lists" ] || apt_update
+    hold_services
+    # A second time, when the lists name versions that the mirror no longer has.
+    for attempt in first second; do
+        packages=$(apt_names "$1")
+        say "apt-get install $packages"
+        # shellcheck disable=SC2086 # words are meant to split
+        quietly aptget install -y --no-install-recommends $packages && break
+        if [ "$attempt" = first ] && [ -n "$lists" ]; then apt_update; else break; fi
+    done
+    release_services
+}
+
+install_dnf() {
+    packages=$(echo "$1" | while read -r _ _ _ names; do echo "$names"; done | tr '|' '\n' | sort -u | tr '\n' ' ')
+    say "dnf install $packages"
+    # Names differ between releases: those that do not exist are skipped, the check after it tells.
+    # shellcheck disable=SC2086 # words are meant to split
+    quietly as_root env LC_ALL=C dnf -y install --setopt=install_weak_deps=False --setopt=strict=0 $packages
+}
+
+groups=
+for arg in "${@:-build}"; do
+    case $arg in
+        build) groups="$groups build" ;;
+        run | clients) groups="$groups $arg" ;;
+        test | lint | bench | fuzz) groups="$groups build $arg" ;;
+        *) die "no group '$arg': build, run, test, clients, lint, bench, fuzz" ;;
+    esac
+done
+
+rows=$(missing "$groups")
+needed=$(echo "$rows" | grep -v ' ?' || true)
+[ -n "$rows" ] || exit 0
+names=$(echo "$rows" | while read -r _ _ apt _; do printf '%s ' "${apt%%|*}"; done)
+
+if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then
+    [ -n "$needed" ] || exit 0
+    die "missing: $names- there is no sudo here: run '$0 $*' as root once"
+fi
+
+tmp=$(mktemp -d) || die 'no room for a temporary folder'
+log=$tmp/log
+held=
+trap 'release_services; rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM HUP
+
+if command -v apt-get >/dev/null 2>&1; then
+    install_apt "$rows"
+elif command -v dnf >/dev/null 2>&1; then
+    install_dnf "$rows"
+else
+    [ -n "$needed" ] || exit 0
+    die "neither apt-get nor dnf here; install by hand what Debian calls: $names"
+fi
+
+left=$(missing "$groups" | grep -v ' ?' || true)
+[ -n "$left" ] || exit 0
+tail -n 15 "$log" >&2
+die "still missing: $(echo "$left" | while read -r _ check apt _; do printf '%s (%s) ' "${apt%%|*}" "$check"; done)"

@@ -1,6 +1,8 @@
 /* chan: a framed channel over one end of a stream socket pair: 4 bytes of length (big-endian), then
- * a frame body (ipc.h). Non-blocking, bounded both ways, with descriptors. Knows no event loop: the
- * owner watches `fd` and calls chan_read / chan_write. */
+ * a frame body (ipc.h). The top bit of the length says that a descriptor came with the frame: the
+ * kernel keeps descriptors in order, but may hand them out together with bytes of earlier frames.
+ * Non-blocking, bounded both ways. Knows no event loop: the owner watches `fd` and calls
+ * chan_read / chan_write. */
 #ifndef QCC_IPC_CHAN_H
 #define QCC_IPC_CHAN_H
 
@@ -49,9 +51,10 @@ bool chan_pending(const struct chan *c);
 
 typedef bool chan_handler(void *arg, struct ipc_frame *f, struct err *e);
 
-/* Reads what is there and calls `on` for each whole frame. A handler that returns false (with e set)
- * ends the reading with CHAN_BROKEN: the peer broke the protocol. A frame's descriptor that the
- * handler did not take (f->fd still set) is closed. */
+/* Reads what is there (of a flood, at most 1 MiB: the rest is for the loop's next turn) and calls
+ * `on` for each whole frame. A handler that returns false (with e set) ends the reading with
+ * CHAN_BROKEN: the peer broke the protocol. A frame's descriptor that the handler did not take
+ * (f->fd still set) is closed. The handler may send, and must not call chan_fini. */
 enum chan_result chan_read(struct chan *c, chan_handler *on, void *arg, struct err *e) MUST_CHECK;
 
 #endif

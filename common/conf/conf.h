@@ -27,11 +27,24 @@ enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
 #define CONF_TYPE_logformat enum conf_logformat
 
 #define CONF_MEMBER(kind, key, dflt, lo, hi, flags, help) CONF_TYPE_##kind key;
-#define CONF_STRUCT(name, TABLE)                                                                   \
+#define CONF_STRUCT(name, path, TABLE)                                                                \
     struct conf_##name {                                                                           \
         TABLE(CONF_MEMBER)                                                                         \
     };
 CONF_SECTIONS(CONF_STRUCT)
+
+/* What a configuration may hold at most: more is refused when it is read, and when a worker decodes
+ * it. Addresses: one descriptor each travels to a worker; PEM: a CA bundle is about 220 KB. */
+enum {
+    CONF_TEXT_MAX = 8192,
+    CONF_LISTEN_MAX = 32,
+    CONF_CLIENTS_MAX = 10000,
+    CONF_ENDPOINTS_MAX = 2000,
+    CONF_KEYS_MAX = 16,
+    CONF_LIST_MAX = 1000, /* one list of texts or pairs */
+    CONF_PEM_MAX = 256 << 10,
+    CONF_CA_MAX = 2 << 20
+};
 
 /* A list of texts; a list of pairs (models.map, headers). Order as in the file. */
 struct conf_strs {
@@ -46,7 +59,8 @@ struct conf_map {
     size_t n;
 };
 
-/* One address to listen on: "host:port", "[v6]:port", "unix:/path". With tls the certificate chain
+/* One address to listen on: "IPv4:port", "[IPv6]:port", "unix:/path" (conf_check has made
+ * "localhost" and "*" numeric). With tls the certificate chain
  * and key are carried as PEM text, read by the supervisor: a worker opens no files. */
 struct conf_listen {
     char *address;
@@ -60,8 +74,8 @@ struct conf_client {
 };
 
 struct conf_endpoint {
-    CONF_ENDPOINT(CONF_MEMBER)
-    char *api_key_file; /* read into api_key by the supervisor */
+    CONF_ENDPOINT(CONF_MEMBER) /* proxy: after conf_check the one in force, NULL: direct */
+    char *api_key_file;        /* read into api_key by the supervisor, not sent to workers */
     struct conf_strs allow;  /* models.allow */
     struct conf_map map;     /* models.map */
     struct conf_map headers;
@@ -81,8 +95,8 @@ struct conf_affinity_key { /* "header:NAME" or "body:MEMBER" ("metadata.user_id"
 };
 
 struct conf {
-    CONF_TOP(CONF_MEMBER)
-#define CONF_SECTION(name, TABLE) struct conf_##name name;
+    CONF_TOP(CONF_MEMBER) /* admin.listen: NULL when off */
+#define CONF_SECTION(name, path, TABLE) struct conf_##name name;
     CONF_SECTIONS(CONF_SECTION)
 #undef CONF_SECTION
     struct conf_listen *listen;
@@ -103,6 +117,14 @@ struct conf {
 /* A configuration with one reference, all scalars at their defaults, lists empty (affinity.keys and
  * listen too: the reader fills in their defaults). */
 struct conf *conf_new(void) MUST_CHECK;
+
+/* Append an element with its defaults, for who builds a configuration: the readers of the file and
+ * of the frame. Pointers into the list are stale afterwards. The caller has compared the number
+ * with its bound above. The name of a key is copied. */
+struct conf_listen *conf_add_listen(struct conf *c);
+struct conf_client *conf_add_client(struct conf *c);
+struct conf_endpoint *conf_add_endpoint(struct conf *c);
+void conf_add_key(struct conf *c, enum conf_key_kind kind, struct str name);
 
 /* One more owner; returns c. */
 struct conf *conf_ref(struct conf *c);

@@ -12,13 +12,13 @@
  * str      char * or NULL   text; null is NULL
  * ENUM     enum conf_ENUM   one of the words in CONF_ENUM_…
  *
- * The default is written as in the file and parsed by the same setter. Bounds hold for ms
- * (milliseconds), bytes and u32. Flags: CONF_SECRET is never printed and wiped when freed;
- * CONF_SUP is not sent to workers. */
+ * The default is written as in the file and parsed by the same setter (conf_value.h). Bounds hold
+ * for ms (milliseconds), bytes and u32. Flags: CONF_SECRET is never printed and wiped when freed;
+ * CONF_SUP is not sent to workers; CONF_OFF: off, no and false are NULL. */
 #ifndef QCC_CONF_CONF_TABLE_H
 #define QCC_CONF_CONF_TABLE_H
 
-enum { CONF_SECRET = 1, CONF_SUP = 2 };
+enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 
 /*   E(word, symbol) */
 #define CONF_ENUM_strategy(E)                                                                      \
@@ -60,8 +60,9 @@ enum { CONF_SECRET = 1, CONF_SUP = 2 };
       "Add x-qcc-endpoint, x-qcc-attempts and x-qcc-request-id to replies.")
 
 #define CONF_ADMIN(F)                                                                              \
-    F(str, listen, "127.0.0.1:7861", 0, 0, 0, "Address of the admin listener; off: none.")         \
-    F(str, token, "null", 0, 0, CONF_SECRET, "Bearer token of the admin listener; required unless on loopback.")
+    F(str, listen, "127.0.0.1:7861", 0, 0, CONF_OFF, "Address of the admin listener; off: none.")  \
+    F(str, token, "null", 0, 0, CONF_SECRET,                                                       \
+      "Bearer token of the admin listener; required unless on loopback or unix.")
 
 #define CONF_LIMITS(F)                                                                             \
     F(u32, max_connections, "10000", 1, 1000000, 0, "Client connections per worker.")              \
@@ -87,7 +88,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2 };
     F(ms, idle_timeout, "120s", 10, 86400000, 0, "Time between two pieces of a reply.")            \
     F(bytes, max_response_header_bytes, "256KiB", 1024, 1048576, 0, "Largest reply head.")         \
     F(str, ca_file, "null", 0, 0, 0, "CA certificates for https endpoints; null: the system's.")   \
-    F(str, proxy, "null", 0, 0, 0, "http://… or socks5h://… proxy for all endpoints.")             \
+    F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
+      "http://…, socks5://… or socks5h://… proxy for all endpoints; may hold user:password@.")     \
     F(flag, warm_up, "false", 0, 0, 0,                                                             \
       "Open and check a connection to each endpoint at start and reload.")
 
@@ -151,21 +153,22 @@ enum { CONF_SECRET = 1, CONF_SUP = 2 };
     F(u32, weight, "100", 0, 1000000, 0, "Share of requests; 0: only when no other is left.")      \
     F(u32, priority, "1", 1, 1000, 0, "1 primary, 2 secondary, 3 fallback …")                      \
     F(u32, max_concurrent, "0", 0, 1000000, 0, "Open requests at most, over all workers; 0: no limit.") \
-    F(str, proxy, "null", 0, 0, 0, "Proxy for this endpoint, instead of upstream.proxy.")
+    F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
+      "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")
 
-/* The sections that are plain mappings:  S(struct and member name, table) */
+/* The sections that are plain mappings:  S(struct and member name, path in the file, table) */
 #define CONF_SECTIONS(S)                                                                           \
-    S(admin, CONF_ADMIN)                                                                           \
-    S(limits, CONF_LIMITS)                                                                         \
-    S(upstream, CONF_UPSTREAM)                                                                     \
-    S(pool, CONF_POOL) /* written upstream.pool in the file */                                     \
-    S(retry, CONF_RETRY)                                                                           \
-    S(rate_limit, CONF_RATE_LIMIT)                                                                 \
-    S(health, CONF_HEALTH)                                                                         \
-    S(breaker, CONF_BREAKER)                                                                       \
-    S(affinity, CONF_AFFINITY)                                                                     \
-    S(failure_queue, CONF_FAILURE_QUEUE)                                                           \
-    S(balance, CONF_BALANCE)                                                                       \
-    S(log, CONF_LOG)
+    S(admin, "admin", CONF_ADMIN)                                                                  \
+    S(limits, "limits", CONF_LIMITS)                                                               \
+    S(upstream, "upstream", CONF_UPSTREAM)                                                         \
+    S(pool, "upstream.pool", CONF_POOL)                                                            \
+    S(retry, "retry", CONF_RETRY)                                                                  \
+    S(rate_limit, "rate_limit", CONF_RATE_LIMIT)                                                   \
+    S(health, "health", CONF_HEALTH)                                                               \
+    S(breaker, "breaker", CONF_BREAKER)                                                            \
+    S(affinity, "affinity", CONF_AFFINITY)                                                         \
+    S(failure_queue, "failure_queue", CONF_FAILURE_QUEUE)                                          \
+    S(balance, "balance", CONF_BALANCE)                                                            \
+    S(log, "log", CONF_LOG)
 
 #endif

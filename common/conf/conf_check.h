@@ -1,0 +1,22 @@
+/* conf_check: the rules that one value alone cannot break, and what is derived from several: names
+ * that must differ, URLs taken apart, ids. Pure: reads no file, asks no resolver. */
+#ifndef QCC_CONF_CONF_CHECK_H
+#define QCC_CONF_CONF_CHECK_H
+
+#include "common/conf/conf.h"
+
+/* Called for each fault. `path` names the place as "endpoints[2].base_url"; msg fits behind
+ * "PATH: ". Both are borrowed for the call. A warning does not make the check fail. */
+typedef void conf_check_fn(void *arg, bool warning, const char *path, const char *msg);
+
+/* Checks all and fills in what conf.h calls derived; addresses become numeric, names of affinity
+ * headers lower case. api_key must be there already when it comes from a file. True when nothing
+ * but warnings was found. */
+bool conf_check(struct conf *c, conf_check_fn *fault, void *arg) MUST_CHECK;
+
+/* "header:NAME" or "body:MEMBER" in two parts; *name borrows from text. */
+struct err;
+bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *name,
+                         struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,151 @@
+#include "common/conf/conf_key.h"
+
+const char conf_default_listen[] = "127.0.0.1:7860";
+const char *const conf_default_keys[] = {"header:x-conversation-id",
+                                         "header:x-claude-code-session-id", "body:conversation_id",
+                                         "body:metadata.user_id"};
+const size_t conf_default_nkeys = COUNT_OF(conf_default_keys);
+
+#define ROW(kind, key, dflt, lo, hi, flags, help)                                                  \
+    {#key, CONF_K_##kind, dflt, lo, hi, flags, help, offsetof(self, key)},
+
+/* A row of conf_table.h cannot name its struct, so every set of rows stands in a function with a
+ * type `self` of its own. */
+#define KEYS(name, type, ...)                                                                      \
+    static const struct conf_key *keys_##name(size_t *n)                                           \
+    {                                                                                              \
+        typedef type self;                                                                         \
+        static const struct conf_key rows[] = {__VA_ARGS__};                                       \
+        *n = COUNT_OF(rows);                                                                       \
+        return rows;                                                                               \
+    }
+
+#define KEYS_SECTION(name, path, TABLE) KEYS(name, struct conf_##name, TABLE(ROW))
+CONF_SECTIONS(KEYS_SECTION)
+#undef KEYS_SECTION
+
+KEYS(top, struct conf, CONF_TOP(ROW))
+KEYS(endpoint, struct conf_endpoint, CONF_ENDPOINT(ROW))
+
+/* Keys that are no plain scalars of a table: `offset` names the member itself. */
+#define LIST(key, kind, member, dflt, help)                                                        \
+    {key, CONF_K_##kind, dflt, 0, 0, 0, help, offsetof(self, member)},
+#define PATH(key, help) {#key, CONF_K_str, "null", 0, 0, CONF_SUP, help, offsetof(self, key)},
+
+KEYS(top_listen, struct conf,
+     LIST("listen", listens, listen, "127.0.0.1:7860",
+          "Where clients connect: one address or a list. Each is `IPv4:port`, `[IPv6]:port`, "
+          "`*:port`, `unix:/path`, or a mapping with `address` and `tls`."))
+KEYS(top_clients, struct conf,
+     LIST("clients", clients, clients, "[]",
+          "Who may connect; empty: everybody, allowed on loopback and unix addresses only."))
+KEYS(top_endpoints, struct conf,
+     LIST("endpoints", endpoints, endpoints, "", "Where requests go; at least one. Required."))
+KEYS(affinity_keys, struct conf,
+     LIST("keys", affinity, keys,
+          "[\"header:x-conversation-id\", \"header:x-claude-code-session-id\", "
+          "\"body:conversation_id\", \"body:metadata.user_id\"]",
+          "Where the conversation is looked for, in order: `header:NAME`, `body:MEMBER` or "
+          "`body:MEMBER.MEMBER`."))
+KEYS(models, struct conf,
+     {"override", CONF_K_str, "null", 0, 0, 0, "Send every request with this model.",
+      offsetof(self, model_override)},
+     LIST("map", map, model_map, "{}", "Model aliases: {asked: sent}."))
+KEYS(endpoint_more, struct conf_endpoint,
+     PATH(api_key_file, "File with the key, instead of `api_key`.")
+     LIST("headers", map, headers, "{}", "Headers added to each request, or put in its own's place."))
+KEYS(endpoint_models, struct conf_endpoint,
+     LIST("allow", strs, allow, "[]", "Models it offers: names, or patterns with `*`; empty: all.")
+     LIST("map", map, map, "{}", "Model aliases at this endpoint: {asked: sent}."))
+KEYS(listen_address, struct conf_listen,
+     {"address", CONF_K_str, "null", 0, 0, 0, "The address, as above. Required.",
+      offsetof(self, address)})
+/* The paths are sent, so that a worker's messages can name them. */
+KEYS(listen_tls, struct conf_listen,
+     {"certificate", CONF_K_str, "null", 0, 0, 0, "PEM file: certificate, then its chain.",
+      offsetof(self, certificate)},
+     {"private_key", CONF_K_str, "null", 0, 0, 0, "PEM file: the certificate's key, no passphrase.",
+      offsetof(self, private_key)})
+KEYS(client, struct conf_client,
+     {"name", CONF_K_str, "null", 0, 0, 0, "Unique, [A-Za-z0-9._-]{1,64}. Required.",
+      offsetof(self, name)},
+     {"token", CONF_K_token, "", 0, 0, CONF_SECRET,
+      "What the client sends as `Authorization: Bearer` or `x-api-key`.",
+      offsetof(self, token_sha256)},
+     {"token_sha256", CONF_K_digest, "", 0, 0, 0,
+      "Instead of `token`: its SHA-256 in hex (`printf %s TOKEN | sha256sum`).",
+      offsetof(self, token_sha256)})
+
+#define SECTION(name, path, TABLE) {path, offsetof(struct conf, name), keys_##name},
+static const struct conf_section top_sections[] = {
+    {"", 0, keys_top_listen}, {"", 0, keys_top}, {"", 0, keys_top_clients},
+    CONF_SECTIONS(SECTION) {"affinity", 0, keys_affinity_keys}, {"models", 0, keys_models},
+    {"", 0, keys_top_endpoints}};
+#undef SECTION
+static const struct conf_section listen_sections[] = {{"", 0, keys_listen_address},
+                                                      {"tls", 0, keys_listen_tls}};
+static const struct conf_section client_sections[] = {{"", 0, keys_client}};
+static const struct conf_section endpoint_sections[] = {
+    {"", 0, keys_endpoint}, {"", 0, keys_endpoint_more}, {"models", 0, keys_endpoint_models}};
+
+static const struct conf_group groups[CONF_G__COUNT] = {
+    [CONF_G_TOP] = {"", top_sections, COUNT_OF(top_sections)},
+    [CONF_G_LISTEN] = {"listen", listen_sections, COUNT_OF(listen_sections)},
+    [CONF_G_CLIENT] = {"clients", client_sections, COUNT_OF(client_sections)},
+    [CONF_G_ENDPOINT] = {"endpoints", endpoint_sections, COUNT_OF(endpoint_sections)},
+};
+
+const struct conf_group *conf_group(enum conf_group_id id)
+{
+    return &groups[id];
+}
+
+bool conf_iter_next(const struct conf_group *g, struct conf_iter *it, const struct conf_section **s,
+                    const struct conf_key **k)
+{
+    for (; it->section < g->n; it->section++, it->key = 0) {
+        size_t n;
+        const struct conf_key *keys = g->sections[it->section].keys(&n);
+        if (it->key < n) {
+            *s = &g->sections[it->section];
+            *k = &keys[it->key++];
+            return true;
+        }
+    }
+    return false;
+}
+
+#define WORD(word, symbol) word,
+#define WORDS(kind)                                                                                \
+    case CONF_K_##kind: {                                                                          \
+        static const char *const words[] = {CONF_ENUM_##kind(WORD)};                               \
+        *n = COUNT_OF(words);                                                                      \
+        return words;                                                                              \
+    }
+
+const char *const *conf_words(enum conf_kind kind, size_t *n)
+{
+    *n = 0;
+    switch (kind) {
+        WORDS(strategy)
+        WORDS(probe)
+        WORDS(auth)
+        WORDS(loglevel)
+        WORDS(logformat)
+    case CONF_K_ms:
+    case CONF_K_bytes:
+    case CONF_K_u32:
+    case CONF_K_flag:
+    case CONF_K_str:
+    case CONF_K_strs:
+    case CONF_K_map:
+    case CONF_K_affinity:
+    case CONF_K_listens:
+    case CONF_K_clients:
+    case CONF_K_endpoints:
+    case CONF_K_token:
+    case CONF_K_digest:
+        break;
+    }
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* url: the addresses that a configuration names, taken apart: base URLs, proxies, listeners. */
+#ifndef QCC_CONF_URL_H
+#define QCC_CONF_URL_H
+
+#include "common/base/err.h"
+#include "common/base/str.h"
+
+/* Parts of a URL, borrowed from it. `host` is without brackets; port 0: none given. */
+struct url {
+    struct str scheme, user, host, path, rest; /* rest: from '?' or '#' on */
+    bool v6, has_user;
+    uint16_t port;
+};
+
+/* SCHEME://[USER@]HOST[:PORT][/PATH][?…] (RFC 3986 3). The host is an IPv4 address, an IPv6 one in
+ * brackets, or a name of letters, digits, '-', '_' and '.'. Messages never repeat the text: it may
+ * hold a password. */
+bool url_parse(struct str s, struct url *u, struct err *e) MUST_CHECK;
+
+/* "IPv4:port", "[IPv6]:port", "unix:/path", and the shorthands "*:port" and "localhost:port" in
+ * their place. *out is the numeric form, to be freed with mem_free; *local: loopback or unix. */
+bool url_listen(struct str s, char **out, bool *local, struct err *e) MUST_CHECK;
+
+#endif

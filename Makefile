@@ -2,6 +2,7 @@
 #
 #   SAN=1   AddressSanitizer and UBSan (build/san instead of build/release)
 #   CONF=   the configuration `make run` serves (default conf/demo.yaml)
+#   T=      the part of the tests that `make test` runs (tests/run.sh)
 
 CC      ?= cc
 SAN     ?= 0
@@ -29,18 +30,19 @@ QLDFLAGS = -pie $(LDOPT) -Wl,--as-needed
 
 # ---- libraries, each only for the part that may know it
 PKG     := pkg-config
-MSGPACK := $(shell $(PKG) --exists msgpack-c && echo msgpack-c || echo msgpack)
-SYSTEMD := $(shell $(PKG) --exists libsystemd && echo libsystemd)
+MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+LIBEV   := $(shell $(PKG) --cflags libev 2>/dev/null)
+SYSTEMD := $(shell $(PKG) --exists libsystemd 2>/dev/null && echo libsystemd)
 
 CF_common     := $(shell $(PKG) --cflags $(MSGPACK) libcrypto 2>/dev/null)
 LL_common     := $(shell $(PKG) --libs $(MSGPACK) libcrypto 2>/dev/null)
-CF_supervisor := $(CF_common) $(shell $(PKG) --cflags yaml-0.1 $(SYSTEMD) 2>/dev/null) $(if $(SYSTEMD),-DQCC_SYSTEMD)
+CF_supervisor := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags yaml-0.1 $(SYSTEMD) 2>/dev/null) $(if $(SYSTEMD),-DQCC_SYSTEMD)
 LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 $(SYSTEMD) 2>/dev/null) -lev -lm
-CF_worker     := $(CF_common) $(shell $(PKG) --cflags libcurl openssl jansson 2>/dev/null)
+CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson 2>/dev/null)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs libcurl openssl jansson 2>/dev/null) -lev -lm
 
 # llhttp: the system's library, or Debian's sources (package node-llhttp), compiled as they are.
-ifeq ($(shell $(PKG) --exists libllhttp && echo 1),1)
+ifeq ($(shell $(PKG) --exists libllhttp 2>/dev/null && echo 1),1)
 CF_worker  += $(shell $(PKG) --cflags libllhttp)
 LL_worker  += $(shell $(PKG) --libs libllhttp)
 LLHTTP_OBJ :=
@@ -69,7 +71,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all run test test-bins test-clients bench lint fuzz install clean deps
+.PHONY: all objs run test test-bins test-clients bench lint fuzz install clean deps readme
 .DELETE_ON_ERROR:
 
 all: $(BIN_SUP) $(BIN_WKR)
@@ -138,30 +140,43 @@ build/fuzz/%: tests/fuzz/%.c $(COMMON) $(SUPERVISOR) $(WORKER) | $B/view/tests
 
 test-bins: all $(BIN_FAKE) $(BIN_UNIT) $(BIN_REPLAY)
 
-# ---- what people type
+# All objects, linked to nothing: what the direction checks of `make lint` look at.
+objs: $(call obj,$(COMMON) $(SUPERVISOR) $(WORKER))
+
+# ---- what people type. The flags above were read before anything could be installed: what
+# installs comes first, then a make of its own that reads them again.
+SUBMAKE = $(MAKE) --no-print-directory -j"$$(nproc)"
+
 deps:
 	@packaging/deps.sh
 
-run: deps
-	@$(MAKE) --no-print-directory -s all $(BIN_FAKE)
+run:
+	@packaging/deps.sh build run
+	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@packaging/run.sh $B $(CONF)
 
-test: deps
+test:
 	@tests/run.sh
 
-test-clients: deps
+test-clients:
 	@tests/clients/run.sh
 
-bench: deps
-	@$(MAKE) --no-print-directory all $(BIN_FAKE) $(BIN_BENCH)
+bench:
+	@packaging/deps.sh bench
+	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_BENCH)
 	@tests/bench/run.py
 
-lint: deps
+lint:
 	@tests/lint.sh
 
-fuzz: deps
-	@$(MAKE) --no-print-directory $(BIN_FUZZ)
+fuzz:
+	@packaging/deps.sh fuzz
+	@$(SUBMAKE) $(BIN_FUZZ)
 	@tests/fuzz/run.sh $(or $(SECONDS),30)
+
+# The configuration reference in README.md, anew from the table.
+readme: $(BIN_SUP)
+	@packaging/readme.sh $(BIN_SUP)
 
 install: all
 	install -D -m 0755 $(BIN_SUP) $(DESTDIR)$(PREFIX)/bin/qcc-supervisor

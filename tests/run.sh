@@ -1,0 +1,15 @@
+#!/bin/sh
+# run.sh [PATTERN]: what `make test` does. Installs what is missing, builds everything with ASan and
+# UBSan, runs the unit tests, the fuzz corpora, the system tests and the real clients, and closes
+# with "N passed, N failed". PATTERN (make test T=PATTERN) runs what matches it: a part of a unit
+# test's path, of a fuzz target's name, a pytest -k expression, or `clients`.
+set -eu
+cd "$(dirname "$0")/.."
+pattern=${1:-${T:-}}
+
+packaging/deps.sh test
+case $pattern in
+    '' | *client*) packaging/deps.sh clients || echo 'test: node and npm are not to be had here' ;;
+esac
+"${MAKE:-make}" --no-print-directory -s -j"$(nproc)" SAN=1 test-bins
+exec /usr/bin/python3 tests/run.py "$pattern"

@@ -1,0 +1,75 @@
+#!/bin/sh
+# lint.sh [STEP...]: what `make lint` does: objects deps text shell python cppcheck, or those named.
+# Says one line for each step, with the faults under it; fails when there is any.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=build/plain
+bad=0
+
+# Without optimization, LTO and hardening, so that the objects name just what the source calls.
+objects() {
+    "${MAKE:-make}" --no-print-directory -s -k -j"$(nproc)" SAN=0 B="$build" \
+        OPT='-O0 -fno-stack-protector -U_FORTIFY_SOURCE' LDOPT= objs
+}
+
+deps() { tests/check_deps.sh "$build"; }
+
+text() { /usr/bin/python3 tests/lint_text.py; }
+
+scripts() { git ls-files -co --exclude-standard -- '*.sh' '.ci/run' 2>/dev/null || find packaging tests -name '*.sh'; }
+
+shell() {
+    # SC2317: functions that are called through their name in "$@" look unreachable to it.
+    scripts | xargs shellcheck -e SC2317
+}
+
+python() {
+    find tests packaging -name '*.py' -print | /usr/bin/python3 -c '
+import sys
+bad = 0
+for path in sys.stdin.read().split():
+    try:
+        compile(open(path, encoding="utf-8").read(), path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as e:
+        print(f"{path}: {e}")
+        bad = 1
+sys.exit(bad)'
+}
+
+# uninitvar: it does not see through `if (f(&x))`; the compiler does, and its warnings are errors.
+cpp() {
+    cppcheck -q -j"$(nproc)" --std=c11 --enable=warning,performance,portability --inline-suppr \
+        --error-exitcode=1 --suppress=missingInclude --suppress=uninitvar -I. \
+        '-DQCC_VERSION="x"' --template='{file}:{line}: {severity}: {message} [{id}]' \
+        common supervisor worker
+}
+
+step() { # NAME COMMAND
+    if out=$("$2" 2>&1); then
+        echo "lint: $1: ok"
+    else
+        echo "lint: $1: FAILED"
+        bad=1
+    fi
+    [ -z "$out" ] || echo "$out"
+}
+
+if [ $# -eq 0 ]; then
+    packaging/deps.sh lint || exit 1
+    set -- objects deps text shell python cppcheck
+fi
+for name in "$@"; do
+    case $name in
+        objects) step 'compiles, each part seeing only what it may' objects ;;
+        deps) step 'directions' deps ;;
+        text) step 'text' text ;;
+        shell) step 'shellcheck' shell ;;
+        python) step 'python' python ;;
+        cppcheck) step 'cppcheck' cpp ;;
+        *)
+            echo "lint: no step '$name'" >&2
+            bad=1
+            ;;
+    esac
+done
+exit $bad

@@ -1,0 +1,78 @@
+"""make lint holds the directions of the house: each breach, made in a copy of the tree, stops it."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# What is added, where; the steps that look; what the complaint says.
+BREACHES = {
+    "foreign header": (
+        "common/base/breach.c", '#include "worker/http1.h"\n', "objects", "worker/http1.h"),
+    "header by a relative path": (
+        "worker/breach.c", '#include "../common/base/str.h"\n', "text", "spell it from the root"),
+    "worker opens a file": (
+        "worker/breach.c", '#include <stdio.h>\nvoid *breach(void);\n'
+        'void *breach(void)\n{\n    return fopen("/etc/passwd", "r");\n}\n', "objects deps",
+        "the worker opens no file"),
+    "policy reads the clock": (
+        "common/policy/breach.c", '#include "common/base/clock.h"\nint64_t breach(void);\n'
+        'int64_t breach(void)\n{\n    return clock_mono_ms();\n}\n', "objects deps",
+        "common/policy is pure"),
+    "common calls the supervisor": (
+        "common/base/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "common knows neither side"),
+    "worker calls the supervisor": (
+        "worker/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "the worker never calls upward"),
+    "supervisor uses curl": (
+        "supervisor/breach.c", '#include <curl/curl.h>\nvoid *breach(void);\n'
+        'void *breach(void)\n{\n    return curl_easy_init();\n}\n', "objects deps",
+        "the supervisor parses no byte from the network"),
+    "banned function": (
+        "worker/breach.c", '#include <string.h>\nvoid breach(char *p);\n'
+        'void breach(char *p)\n{\n    strcpy(p, "x"); /* strcat( */\n}\n', "text",
+        "banned function strcpy"),
+    "bare allocation": (
+        "worker/breach.c", '#include <stdlib.h>\nvoid *breach(void);\n'
+        'void *breach(void)\n{\n    return malloc(1);\n}\n', "text", "malloc: use mem_*"),
+}
+
+
+def lint(tree, steps):
+    done = subprocess.run(["tests/lint.sh", *steps.split()], cwd=tree, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy with its objects made: a breach then compiles one file."""
+    copy = tmp_path_factory.mktemp("lint") / "qcc"
+    copy.mkdir()
+    for part in ("common", "supervisor", "worker", "Makefile"):
+        source = os.path.join(ROOT, part)
+        if os.path.isdir(source):
+            shutil.copytree(source, copy / part)
+        else:
+            shutil.copy(source, copy / part)
+    (copy / "tests").mkdir()
+    for script in ("lint.sh", "lint_text.py", "check_deps.sh"):
+        shutil.copy(os.path.join(ROOT, "tests", script), copy / "tests" / script)
+    status, out = lint(copy, "objects deps")
+    assert status == 0, out
+    return copy
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_stops_lint(tree, name):
+    path, text, steps, complaint = BREACHES[name]
+    (tree / path).write_text(text)
+    try:
+        status, out = lint(tree, steps)
+    finally:
+        (tree / path).unlink()
+    assert status != 0, out
+    assert complaint in out and "breach" in out, out

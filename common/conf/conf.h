@@ -74,7 +74,8 @@ struct conf_client {
 };
 
 struct conf_endpoint {
-    CONF_ENDPOINT(CONF_MEMBER) /* proxy: after conf_check the one in force, NULL: direct */
+    CONF_ENDPOINT(CONF_MEMBER) /* proxy: after conf_check the one in force (upstream.proxy is handed
+                                * down and NULL then); NULL: direct */
     char *api_key_file;        /* read into api_key by the supervisor, not sent to workers */
     struct conf_strs allow;  /* models.allow */
     struct conf_map map;     /* models.map */

@@ -191,7 +191,7 @@ static void check_clients(struct check *k)
         else
             names[i] = (struct entry){cl->name, strlen(cl->name), i};
         if (memcmp(cl->token_sha256, none, sizeof none) == 0)
-            report(k, false, elem("clients", i, NULL).text, "needs a token or token_sha256");
+            report(k, false, elem("clients", i, "token").text, "is required, or token_sha256");
         else
             tokens[i] = (struct entry){cl->token_sha256, sizeof cl->token_sha256, i};
     }
@@ -229,9 +229,10 @@ static void check_headers(struct check *k, const struct conf_endpoint *ep, size_
 {
     for (size_t h = 0; h < ep->headers.n; h++) {
         struct str name = str_c(ep->headers.v[h].from), value = str_c(ep->headers.v[h].to);
-        struct path at = elem("endpoints", i, "headers");
+        struct path at;
+        snprintf(at.text, sizeof at.text, "endpoints[%zu].headers[%zu]", i, h);
         if (!is_token(name) || name.n > 256) {
-            report(k, false, at.text, "element %zu is not a valid header name", h + 1);
+            report(k, false, at.text, "is no valid header name");
             continue;
         }
         bool own = false;
@@ -378,6 +379,9 @@ static void check_endpoints(struct check *k)
         effective_proxy(k, ep, i);
         any_enabled = any_enabled || ep->enabled;
     }
+    /* Handed down: an endpoint that said `off` must not find it again. */
+    mem_free(c->upstream.proxy);
+    c->upstream.proxy = NULL;
     unique(k, names, c->nendpoints, endpoint_name_twice);
     unique(k, ids, c->nendpoints, endpoint_id_twice);
     if (c->nendpoints == 0)

@@ -243,7 +243,9 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
     case CONF_K_flag:
         return rd_flag(r, m);
     case CONF_K_str:
-        return get_text(r, CONF_TEXT_MAX, m);
+        /* Users of a key with a default need not ask for NULL. */
+        return get_text(r, CONF_TEXT_MAX, m) &&
+               (*(char **)m || (k->flags & CONF_OFF) || strcmp(k->dflt, "null") == 0);
     case CONF_K_strategy:
     case CONF_K_probe:
     case CONF_K_auth:

@@ -15,10 +15,10 @@ enum sse_kind {
     SSE_EV_NONE,
     SSE_EV_PING,    /* ping, comments, empty events: says nothing about success */
     SSE_EV_START,   /* message_start: the stream's head, no content yet */
-    SSE_EV_CONTENT, /* content_block_start and all that follows it; an unknown event too; OpenAI: a
-                     * "choices" object */
+    SSE_EV_CONTENT, /* content_block_start and all that follows it; an unknown event too, unless its
+                     * data is an error; OpenAI: a "choices" object */
     SSE_EV_DELTA,   /* message_delta: content with usage */
-    SSE_EV_STOP,    /* message_stop, or OpenAI's [DONE] */
+    SSE_EV_STOP,    /* message_stop, or OpenAI's [DONE], or response.completed */
     SSE_EV_ERROR    /* event: error, or data with an error object */
 };
 
@@ -39,9 +39,13 @@ struct sse {
     struct buf error_data;
     uint64_t events;        /* complete events so far */
     /* the rest is the scanner's own */
-    struct buf keep;        /* pieces of the present line or data */
-    uint8_t state, kind, line_kind;
+    struct buf keep;        /* the present event's data, when it came in pieces or lines */
+    uint8_t state;          /* where in a line the next byte stands */
+    uint8_t kind;           /* of the present event, as far as its name says */
+    uint8_t line_n;
+    char line[32];          /* a line's first bytes, until they say what it is */
     bool cr;                /* the last byte was CR: a LF now belongs to it */
+    bool open;              /* the present event has a line */
     bool have_data;
 };
 
@@ -59,8 +63,14 @@ size_t sse_feed(struct sse *s, const char *p, size_t n);
 /* Whether the stream stands between two events, where a ping of ours may be put. */
 bool sse_at_boundary(const struct sse *s);
 
-/* Whether it stands at the start of a line (within an event). */
+/* Whether it stands at the start of a line (within an event), so that one more LF would end the event.
+ * False behind a CR, which would take that LF for its own. */
 bool sse_at_line_start(const struct sse *s);
+
+/* The stream has ended: an error, STOP or usage in a last event that lacks its empty line counts too
+ * (a browser would drop it, but relays forget the empty line and we must not miss the error). `first`,
+ * `content` and `events` stay as they are, but for an error, which may be `first`. */
+void sse_finish(struct sse *s);
 
 /* Usage and error of a whole JSON reply that is no stream: reads "usage" of the top level. */
 void sse_usage_of_json(struct str body, struct sse_usage *u);

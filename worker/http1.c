@@ -1,0 +1,664 @@
+#include "worker/http1.h"
+
+#include "llhttp.h"
+
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* A head is read twice: by our own strict reader, which makes the fields, and by llhttp, which must
+ * see the same fields and the same framing. A head on which two readers disagree is refused: this is
+ * what request smuggling lives on. */
+
+/* Bounds what a list of names in Connection costs against many fields. */
+enum { NAMED_MAX = 64 };
+
+static const uint64_t length_max = INT64_MAX;
+
+/* ---- bytes */
+
+/* Bits of byte_class. */
+enum { TCHAR = 1, LABEL = 2, V6 = 4, DIGIT = 8 };
+
+#define ALPHA_HEX (TCHAR | LABEL | V6)
+#define ALPHA (TCHAR | LABEL)
+
+/* tchar (RFC 9110 5.6.2); what a host name may hold: unreserved, sub-delims and '%' (RFC 3986 3.2.2);
+ * what stands in an IPv6 literal. */
+static const uint8_t byte_class[256] = {
+    ['0' ... '9'] = TCHAR | LABEL | V6 | DIGIT,
+    ['A' ... 'F'] = ALPHA_HEX, ['G' ... 'Z'] = ALPHA,
+    ['a' ... 'f'] = ALPHA_HEX, ['g' ... 'z'] = ALPHA,
+    ['!'] = TCHAR | LABEL, ['#'] = TCHAR, ['$'] = TCHAR | LABEL, ['%'] = TCHAR | LABEL,
+    ['&'] = TCHAR | LABEL, ['\''] = TCHAR | LABEL, ['*'] = TCHAR | LABEL, ['+'] = TCHAR | LABEL,
+    ['-'] = TCHAR | LABEL, ['.'] = TCHAR | LABEL | V6, ['^'] = TCHAR, ['_'] = TCHAR | LABEL,
+    ['`'] = TCHAR, ['|'] = TCHAR, ['~'] = TCHAR | LABEL,
+    ['('] = LABEL, [')'] = LABEL, [','] = LABEL, [';'] = LABEL, ['='] = LABEL, [':'] = V6,
+};
+
+static bool is(char c, uint8_t what)
+{
+    return byte_class[(unsigned char)c] & what;
+}
+
+static bool all(struct str s, uint8_t what)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is(s.p[i], what))
+            return false;
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* ---- lines */
+
+/* Where lines end: offsets of their LF. */
+struct lines {
+    size_t n;
+    uint32_t lf[HTTP1_FIELDS + 3]; /* first line, empty line, and one over the limit */
+};
+
+/* One byte of a head; prev is the byte before. */
+static bool byte_ok(unsigned char c, unsigned char prev)
+{
+    if (prev == '\r' || c == '\n')
+        return c == '\n' && prev == '\r';
+    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+}
+
+/* Finds the line ends of p[0..n) and refuses each byte that may not be in a head: control characters
+ * but the tab, a CR without its LF, a LF without its CR; and a head without its empty line. */
+static enum http1_result find_lines(const char *p, size_t n, struct lines *l, const char **why)
+{
+    unsigned char prev = 0;
+    size_t at = 0;
+    l->n = 0;
+    *why = "control character, bare CR or bare LF in the head";
+#if defined(__SSE2__)
+    const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n'), tab = _mm_set1_epi8('\t'),
+                  del = _mm_set1_epi8(0x7f), top = _mm_set1_epi8(0x1f);
+    unsigned cr_before = 0;
+    for (; n - at >= 16 && l->n + 16 <= COUNT_OF(l->lf); at += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, top), v);
+        unsigned any = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, del)));
+        if (!(any | cr_before))
+            continue;
+        unsigned crs = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, cr));
+        unsigned lfs = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, lf));
+        unsigned tabs = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, tab));
+        if ((any & ~(crs | lfs | tabs)) || (((crs << 1) | cr_before) & 0xffff) != lfs)
+            return HTTP1_BAD;
+        cr_before = crs >> 15;
+        for (; lfs; lfs &= lfs - 1)
+            l->lf[l->n++] = (uint32_t)(at + (size_t)__builtin_ctz(lfs));
+    }
+    prev = cr_before ? '\r' : 0;
+#endif
+    for (; at < n; at++) {
+        unsigned char c = (unsigned char)p[at];
+        if (!byte_ok(c, prev))
+            return HTTP1_BAD;
+        if (c == '\n') {
+            if (l->n == COUNT_OF(l->lf)) {
+                *why = "too many header lines";
+                return HTTP1_TOO_LARGE;
+            }
+            l->lf[l->n++] = (uint32_t)at;
+        }
+        prev = c;
+    }
+    *why = "head without its end";
+    if (l->n < 2 || l->lf[l->n - 1] != n - 1 || l->lf[l->n - 1] - l->lf[l->n - 2] != 2)
+        return HTTP1_BAD;
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+size_t http1_find_end(const char *p, size_t n, size_t *scanned)
+{
+    /* One empty line in front of a head is not its end (RFC 9112 2.2), for what ends a head is a line
+     * end behind a line end. */
+    size_t at = *scanned;
+    while (at < n) {
+        const char *lf = memchr(p + at, '\n', n - at);
+        if (!lf)
+            break;
+        size_t next = (size_t)(lf - p) + 1;
+        if (next < n && p[next] == '\n')
+            return next + 1;
+        if (n - next >= 2 && p[next] == '\r' && p[next + 1] == '\n')
+            return next + 2;
+        /* What follows decides and is not all there: look at this line end again. */
+        if (next == n || (p[next] == '\r' && next + 1 == n)) {
+            *scanned = next - 1;
+            return 0;
+        }
+        at = next;
+    }
+    *scanned = n;
+    return 0;
+}
+
+/* ---- fields */
+
+struct known {
+    struct str name;
+    uint8_t id;
+    bool hop;
+};
+
+#define K(text, what, is_hop) {{(text), sizeof(text) - 1}, what, is_hop}
+
+/* By length: names of one length differ in few bytes, so at most three compares find or rule out. */
+static const struct known known_2[] = {K("te", HDR_TE, true)};
+static const struct known known_4[] = {K("host", HDR_HOST, false), K("date", HDR_DATE, false)};
+static const struct known known_6[] = {K("expect", HDR_EXPECT, false)};
+static const struct known known_7[] = {K("trailer", HDR_TRAILER, true), K("upgrade", HDR_UPGRADE, true)};
+static const struct known known_9[] = {K("x-api-key", HDR_X_API_KEY, false)};
+static const struct known known_10[] = {K("connection", HDR_CONNECTION, true),
+                                        K("keep-alive", HDR_KEEP_ALIVE, true)};
+static const struct known known_11[] = {K("retry-after", HDR_RETRY_AFTER, false)};
+static const struct known known_12[] = {K("content-type", HDR_CONTENT_TYPE, false)};
+static const struct known known_13[] = {K("authorization", HDR_AUTHORIZATION, false)};
+static const struct known known_14[] = {K("content-length", HDR_CONTENT_LENGTH, false)};
+static const struct known known_15[] = {K("accept-encoding", HDR_ACCEPT_ENCODING, false)};
+static const struct known known_16[] = {K("content-encoding", HDR_CONTENT_ENCODING, false),
+                                        K("proxy-connection", HDR_PROXY_CONNECTION, true)};
+static const struct known known_17[] = {K("transfer-encoding", HDR_TRANSFER_ENCODING, true),
+                                        K("anthropic-version", HDR_ANTHROPIC_VERSION, false)};
+static const struct known known_18[] = {K("proxy-authenticate", HDR_PROXY_AUTHENTICATE, true)};
+static const struct known known_19[] = {K("proxy-authorization", HDR_PROXY_AUTHORIZATION, true)};
+
+#define ROW(t) {t, COUNT_OF(t)}
+
+static const struct {
+    const struct known *row;
+    size_t n;
+} known_by_length[] = {
+    [2] = ROW(known_2),   [4] = ROW(known_4),   [6] = ROW(known_6),   [7] = ROW(known_7),
+    [9] = ROW(known_9),   [10] = ROW(known_10), [11] = ROW(known_11), [12] = ROW(known_12),
+    [13] = ROW(known_13), [14] = ROW(known_14), [15] = ROW(known_15), [16] = ROW(known_16),
+    [17] = ROW(known_17), [18] = ROW(known_18), [19] = ROW(known_19),
+};
+
+/* Sets id and hop from the name. */
+static void identify(struct http_field *f)
+{
+    f->id = HDR_OTHER;
+    f->hop = false;
+    if (f->name.n < COUNT_OF(known_by_length)) {
+        for (size_t i = 0; i < known_by_length[f->name.n].n; i++) {
+            const struct known *k = &known_by_length[f->name.n].row[i];
+            /* The first letters of one length's names differ: it rules out nearly all. */
+            if ((f->name.p[0] | 0x20) == k->name.p[0] && str_eq_nocase(f->name, k->name)) {
+                f->id = k->id;
+                f->hop = k->hop;
+                return;
+            }
+        }
+    }
+    if ((f->name.p[0] | 0x20) == 'x' && str_starts_nocase(f->name, STR("x-qcc-")))
+        f->id = HDR_X_QCC;
+}
+
+/* Cuts the line p[0..n) (CRLF included) into name and value. */
+static const char *read_field(const char *p, size_t n, struct http_field *f)
+{
+    size_t colon = 0;
+    while (is(p[colon], TCHAR))
+        colon++;
+    /* CR is no tchar, so the loop ends within the line. */
+    if (colon == 0)
+        return is_blank(p[0]) ? "folded header line" : "header line without a name";
+    if (p[colon] != ':')
+        return "bad character in a header name";
+    const char *from = p + colon + 1, *to = p + n - 2;
+    while (from < to && is_blank(*from))
+        from++;
+    while (to > from && is_blank(to[-1]))
+        to--;
+    f->name = str_make(p, colon);
+    f->value = str_make(from, (size_t)(to - from));
+    f->line = p;
+    f->line_len = (uint32_t)n;
+    identify(f);
+    return NULL;
+}
+
+const struct http_field *http1_field(const struct http_head *h, enum http_hdr id)
+{
+    for (size_t i = 0; i < h->nf; i++)
+        if (h->f[i].id == id)
+            return &h->f[i];
+    return NULL;
+}
+
+const struct http_field *http1_named(const struct http_head *h, struct str name)
+{
+    for (size_t i = 0; i < h->nf; i++)
+        if (str_eq_nocase(h->f[i].name, name))
+            return &h->f[i];
+    return NULL;
+}
+
+/* ---- what the fields mean together */
+
+/* What read_fields saw. */
+struct facts {
+    const struct http_field *host, *length, *coding;
+    bool close, persist;
+    unsigned named; /* names in Connection other than close and keep-alive */
+};
+
+static void mark_hop(struct http_head *h, struct str name)
+{
+    for (size_t i = 0; i < h->nf; i++) {
+        struct http_field *f = &h->f[i];
+        /* Framing and Host are ours to handle; nobody can have them taken off by naming them. */
+        if (f->id != HDR_HOST && f->id != HDR_CONTENT_LENGTH && str_eq_nocase(f->name, name))
+            f->hop = true;
+    }
+}
+
+static const char *read_connection(struct http_head *h, struct str list, struct facts *seen)
+{
+    struct str elem;
+    while (str_next_elem(&list, &elem)) {
+        if (str_eq_nocase(elem, STR("close"))) {
+            seen->close = true;
+        } else if (str_eq_nocase(elem, STR("keep-alive"))) {
+            seen->persist = true;
+        } else {
+            if (++seen->named > NAMED_MAX)
+                return "too many names in Connection";
+            mark_hop(h, elem);
+        }
+    }
+    return NULL;
+}
+
+/* Reads the field lines (all but the first line and the last, empty one). */
+static const char *read_fields(const char *p, const struct lines *l, size_t first, struct http_head *h,
+                               struct facts *seen)
+{
+    bool connection = false;
+    h->nf = 0;
+    *seen = (struct facts){0};
+    for (size_t i = first + 1; i + 1 < l->n; i++) {
+        struct http_field *f = &h->f[h->nf++];
+        size_t from = l->lf[i - 1] + 1u;
+        const char *why = read_field(p + from, l->lf[i] + 1u - from, f);
+        if (why)
+            return why;
+        const struct http_field **once = NULL;
+        if (f->id == HDR_HOST)
+            once = &seen->host;
+        else if (f->id == HDR_CONTENT_LENGTH)
+            once = &seen->length;
+        else if (f->id == HDR_TRANSFER_ENCODING)
+            once = &seen->coding;
+        else if (f->id == HDR_CONNECTION)
+            connection = true;
+        if (once && *once)
+            return f->id == HDR_HOST             ? "more than one Host"
+                   : f->id == HDR_CONTENT_LENGTH ? "more than one Content-Length"
+                                                 : "more than one Transfer-Encoding";
+        if (once)
+            *once = f;
+    }
+    if (connection)
+        for (size_t i = 0; i < h->nf; i++)
+            if (h->f[i].id == HDR_CONNECTION) {
+                const char *why = read_connection(h, h->f[i].value, seen);
+                if (why)
+                    return why;
+            }
+    /* RFC 9112 9.3 */
+    h->keep_alive = !seen->close && (h->minor == 1 || seen->persist);
+    return NULL;
+}
+
+/* Length of the body by RFC 9112 6.3, without its leniencies. Leaves h->body alone when the head
+ * names no length. */
+static enum http1_result read_framing(struct http_head *h, const struct facts *seen, const char **why)
+{
+    h->length = 0;
+    if (seen->coding) {
+        *why = "Transfer-Encoding and Content-Length together";
+        if (seen->length)
+            return HTTP1_BAD;
+        *why = "Transfer-Encoding in HTTP/1.0";
+        if (h->minor == 0)
+            return HTTP1_BAD;
+        *why = "empty Transfer-Encoding";
+        if (!seen->coding->value.n)
+            return HTTP1_BAD;
+        *why = "transfer coding other than chunked";
+        if (!str_eq_nocase(seen->coding->value, STR("chunked")))
+            return HTTP1_UNSUPPORTED;
+        h->body = BODY_CHUNKED;
+    } else if (seen->length) {
+        *why = "bad Content-Length";
+        if (!str_to_u64(seen->length->value, length_max, &h->length))
+            return HTTP1_BAD;
+        h->body = BODY_COUNTED;
+    }
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+/* host [ ":" port ] (RFC 9110 4.2, RFC 3986 3.2): a name, an IPv4 address or an IPv6 literal. */
+static bool authority_ok(struct str a)
+{
+    size_t host;
+    if (a.n && a.p[0] == '[') {
+        const char *close = memchr(a.p, ']', a.n);
+        if (!close || close - a.p < 3 || !all(str_make(a.p + 1, (size_t)(close - a.p) - 1), V6))
+            return false;
+        host = (size_t)(close - a.p) + 1;
+    } else {
+        for (host = 0; host < a.n && is(a.p[host], LABEL); host++)
+            ;
+        if (!host)
+            return false;
+    }
+    if (host == a.n)
+        return true;
+    if (a.p[host] != ':')
+        return false;
+    uint64_t port;
+    struct str digits = str_make(a.p + host + 1, a.n - host - 1);
+    return !digits.n || str_to_u64(digits, 65535, &port);
+}
+
+/* "HTTP/x.y" */
+static bool version_form(struct str v)
+{
+    return v.n == 8 && memcmp(v.p, "HTTP/", 5) == 0 && ascii_digit(v.p[5]) && v.p[6] == '.' &&
+           ascii_digit(v.p[7]);
+}
+
+static enum http1_result read_version(struct str v, struct http_head *h, const char **why)
+{
+    *why = "bad version";
+    if (!version_form(v))
+        return HTTP1_BAD;
+    *why = "HTTP version other than 1.0 and 1.1";
+    if (v.p[5] != '1' || v.p[7] > '1')
+        return HTTP1_VERSION;
+    h->minor = (unsigned)(v.p[7] - '0');
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+/* ---- llhttp as the second reader */
+
+struct second {
+    const struct http_head *h;
+    size_t nf;
+    bool done, differs;
+};
+
+static int on_name(llhttp_t *ll, const char *at, size_t n)
+{
+    struct second *s = ll->data;
+    const struct http_head *h = s->h;
+    if (s->nf >= h->nf || at != h->f[s->nf].name.p || n != h->f[s->nf].name.n)
+        s->differs = true;
+    s->nf++;
+    return 0;
+}
+
+static int on_value(llhttp_t *ll, const char *at, size_t n)
+{
+    struct second *s = ll->data;
+    if (s->nf == 0 || s->nf > s->h->nf) {
+        s->differs = true;
+        return 0;
+    }
+    /* llhttp leaves blanks behind the value, and may start an empty one anywhere. */
+    const struct str *v = &s->h->f[s->nf - 1].value;
+    if (v->n ? at != v->p || n < v->n : str_trim(str_make(at, n)).n != 0)
+        s->differs = true;
+    return 0;
+}
+
+static int on_end(llhttp_t *ll)
+{
+    struct second *s = ll->data;
+    s->done = true;
+    return HPE_PAUSED;
+}
+
+/* Whether llhttp reads p[0..n) as we did. lead: what stands in for the bytes before p, or empty. */
+static bool second_agrees(llhttp_type_t type, struct str lead, const char *p, size_t n,
+                          const struct http_head *h, bool coding, bool length)
+{
+    static const llhttp_settings_t settings = {
+        .on_header_field = on_name, .on_header_value = on_value, .on_headers_complete = on_end};
+    struct second s = {.h = h};
+    llhttp_t ll;
+    llhttp_init(&ll, type, &settings);
+    ll.data = &s;
+    if (lead.n && llhttp_execute(&ll, lead.p, lead.n) != HPE_OK)
+        return false;
+    if (llhttp_execute(&ll, p, n) != HPE_PAUSED || !s.done || s.differs || s.nf != h->nf)
+        return false;
+    return ll.http_major == 1 && ll.http_minor == h->minor && !!(ll.flags & F_CHUNKED) == coding &&
+           !!(ll.flags & F_CONTENT_LENGTH) == length && (!length || ll.content_length == h->length);
+}
+
+static const char *const no_agreement = "malformed head";
+
+/* Everything but the array of fields, whose 12 KB nobody should have to write. */
+static void clear(struct http_head *h, size_t n)
+{
+    memset(h, 0, offsetof(struct http_head, f));
+    h->method_id = METHOD_OTHER;
+    h->size = n;
+}
+
+/* ---- requests */
+
+static bool target_bytes_ok(struct str t)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if (t.p[i] < 0x21 || t.p[i] > 0x7e || t.p[i] == '#')
+            return false;
+    return t.n > 0;
+}
+
+/* Sets h->target, reduced to origin-form, and h->path. */
+static const char *read_target(struct str t, struct http_head *h)
+{
+    if (!target_bytes_ok(t))
+        return "bad character in the request target";
+    bool options = str_eq(h->method, STR("OPTIONS"));
+    if (t.p[0] == '/') {
+        h->target = t;
+    } else if (str_eq(t, STR("*"))) {
+        if (!options)
+            return "target * is for OPTIONS alone";
+        h->target = t;
+    } else {
+        size_t scheme = str_starts_nocase(t, STR("http://"))    ? 7
+                        : str_starts_nocase(t, STR("https://")) ? 8
+                                                                : 0;
+        if (!scheme)
+            return "request target is neither a path nor an http URL";
+        struct str rest = str_make(t.p + scheme, t.n - scheme);
+        size_t host = 0;
+        while (host < rest.n && rest.p[host] != '/' && rest.p[host] != '?')
+            host++;
+        if (!authority_ok(str_make(rest.p, host)))
+            return "bad host in the request target";
+        /* Without a path it is "/", or for OPTIONS "*" (RFC 9112 3.2.1, 3.2.4). */
+        if (host == rest.n)
+            h->target = options ? STR("*") : STR("/");
+        else if (rest.p[host] == '?')
+            return "absolute target with a query and no path";
+        else
+            h->target = str_make(rest.p + host, rest.n - host);
+    }
+    const char *query = memchr(h->target.p, '?', h->target.n);
+    h->path = str_make(h->target.p, query ? (size_t)(query - h->target.p) : h->target.n);
+    return NULL;
+}
+
+static enum http_method method_id(struct str m)
+{
+    if (str_eq(m, STR("POST")))
+        return METHOD_POST;
+    if (str_eq(m, STR("GET")))
+        return METHOD_GET;
+    return str_eq(m, STR("HEAD")) ? METHOD_HEAD : METHOD_OTHER;
+}
+
+/* method SP target SP version, exactly. */
+static enum http1_result read_request_line(struct str line, struct http_head *h, const char **why)
+{
+    const char *sp = memchr(line.p, ' ', line.n);
+    *why = "bad request line";
+    if (!sp)
+        return HTTP1_BAD;
+    h->method = str_make(line.p, (size_t)(sp - line.p));
+    struct str rest = str_make(sp + 1, line.n - h->method.n - 1);
+    if (!h->method.n || !all(h->method, TCHAR))
+        return HTTP1_BAD;
+    sp = memchr(rest.p, ' ', rest.n);
+    if (!sp)
+        return HTTP1_BAD;
+    struct str target = str_make(rest.p, (size_t)(sp - rest.p));
+    enum http1_result r = read_version(str_make(sp + 1, rest.n - target.n - 1), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    h->method_id = method_id(h->method);
+    *why = "CONNECT is not served";
+    if (str_eq(h->method, STR("CONNECT")))
+        return HTTP1_BAD;
+    *why = read_target(target, h);
+    return *why ? HTTP1_BAD : HTTP1_OK;
+}
+
+static const char *read_expect(struct http_head *h)
+{
+    h->expect_continue = false;
+    for (size_t i = 0; i < h->nf; i++) {
+        if (h->f[i].id != HDR_EXPECT)
+            continue;
+        if (!str_eq_nocase(h->f[i].value, STR("100-continue")))
+            return "unknown expectation";
+        /* HTTP/1.0 knows no 1xx (RFC 9110 10.1.1). */
+        h->expect_continue = h->minor == 1;
+    }
+    return NULL;
+}
+
+enum http1_result http1_request(const char *p, size_t n, struct http_head *h, const char **why)
+{
+    struct lines l;
+    struct facts seen;
+    clear(h, n);
+    enum http1_result r = find_lines(p, n, &l, why);
+    if (r != HTTP1_OK)
+        return r;
+    /* One empty line in front is left from a sloppy body before (RFC 9112 2.2). */
+    size_t first = l.lf[0] == 1;
+    *why = "no request line";
+    if (l.n < first + 2)
+        return HTTP1_BAD;
+    const char *line = first ? p + 2 : p;
+    r = read_request_line(str_make(line, (size_t)(p + l.lf[first] - 1 - line)), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    *why = "too many header lines";
+    if (l.n - first - 2 > HTTP1_FIELDS)
+        return HTTP1_TOO_LARGE;
+    *why = read_fields(p, &l, first, h, &seen);
+    if (*why)
+        return HTTP1_BAD;
+    *why = "no Host";
+    if (!seen.host && h->minor == 1)
+        return HTTP1_BAD;
+    *why = "bad Host";
+    if (seen.host && !authority_ok(seen.host->value))
+        return HTTP1_BAD;
+    *why = read_expect(h);
+    if (*why)
+        return HTTP1_BAD;
+    r = read_framing(h, &seen, why);
+    if (r != HTTP1_OK)
+        return r;
+    /* llhttp knows a list of methods and binds rules to some of them; ours it reads as POST. */
+    *why = no_agreement;
+    const char *behind = line + h->method.n;
+    if (!second_agrees(HTTP_REQUEST, STR("POST"), behind, (size_t)(p + n - behind), h, seen.coding,
+                       seen.length))
+        return HTTP1_BAD;
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+/* ---- replies */
+
+/* version SP 3DIGIT [ SP reason ] */
+static enum http1_result read_status_line(struct str line, struct http_head *h, const char **why)
+{
+    *why = "bad status line";
+    if (line.n < 12)
+        return HTTP1_BAD;
+    enum http1_result r = read_version(str_make(line.p, 8), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    *why = "bad status line";
+    const char *s = line.p + 8;
+    if (s[0] != ' ' || !ascii_digit(s[1]) || !ascii_digit(s[2]) || !ascii_digit(s[3]) ||
+        (line.n > 12 && s[4] != ' '))
+        return HTTP1_BAD;
+    h->status = (unsigned)((s[1] - '0') * 100 + (s[2] - '0') * 10 + (s[3] - '0'));
+    if (h->status < 100 || h->status > 599)
+        return HTTP1_BAD;
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+enum http1_result http1_reply(const char *p, size_t n, enum http_method method, struct http_head *h,
+                              const char **why)
+{
+    struct lines l;
+    struct facts seen;
+    clear(h, n);
+    h->method_id = method;
+    h->body = BODY_UNTIL_CLOSE;
+    enum http1_result r = find_lines(p, n, &l, why);
+    if (r != HTTP1_OK)
+        return r;
+    r = read_status_line(str_make(p, l.lf[0] - 1u), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    *why = "too many header lines";
+    if (l.n - 2 > HTTP1_FIELDS)
+        return HTTP1_TOO_LARGE;
+    *why = read_fields(p, &l, 0, h, &seen);
+    if (*why)
+        return HTTP1_BAD;
+    r = read_framing(h, &seen, why);
+    if (r != HTTP1_OK)
+        return HTTP1_BAD;
+    *why = no_agreement;
+    if (!second_agrees(HTTP_RESPONSE, STR(""), p, n, h, seen.coding, seen.length))
+        return HTTP1_BAD;
+    *why = NULL;
+    if (method == METHOD_HEAD || h->status < 200 || h->status == 204 || h->status == 304)
+        h->body = BODY_NONE;
+    if (h->body == BODY_UNTIL_CLOSE)
+        h->keep_alive = false;
+    return HTTP1_OK;
+}

@@ -1,0 +1,99 @@
+/* qcc-supervisor: options. Everything else is sup.c. */
+#include "common/base/log.h"
+#include "supervisor/load.h"
+#include "supervisor/reference.h"
+#include "supervisor/sup.h"
+
+#include <ev.h>
+#include <getopt.h>
+#include <msgpack.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <yaml.h>
+
+static const char usage_text[] =
+    "usage: qcc-supervisor -c FILE        serve with that configuration\n"
+    "       qcc-supervisor -t -c FILE     check it: every fault in a line, exit code 1 if any\n"
+    "       qcc-supervisor -V             version, and those of the libraries\n"
+    "       qcc-supervisor --print-reference   all keys of the configuration\n"
+    "       qcc-supervisor -h             this\n"
+    "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files\n";
+
+static int wrong_usage(const char *what)
+{
+    fprintf(stderr, "qcc-supervisor: %s (-h for help)\n", what);
+    return SUP_EXIT_USAGE;
+}
+
+static int print_version(void)
+{
+    printf("qcc-supervisor " QCC_VERSION "\n"
+           "libev %d.%d\nlibyaml %s\nmsgpack-c %s\n%s\nlibsystemd %s\n",
+           ev_version_major(), ev_version_minor(), yaml_get_version_string(), msgpack_version(),
+           OpenSSL_version(OPENSSL_VERSION),
+#ifdef QCC_SYSTEMD
+           "yes"
+#else
+           "no"
+#endif
+    );
+    return SUP_EXIT_OK;
+}
+
+static int check(const char *path)
+{
+    struct faults f = {0};
+    struct conf *c = conf_load(path, &f);
+    faults_print(&f, stderr);
+    if (c)
+        printf("%s: good\n", path);
+    int code = c ? SUP_EXIT_OK : SUP_EXIT_FAULT;
+    conf_unref(c);
+    faults_free(&f);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    enum { OPT_REFERENCE = 256 };
+    static const struct option longs[] = {
+        {"print-reference", no_argument, NULL, OPT_REFERENCE},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    const char *path = NULL;
+    bool test = false;
+    char what[64];
+    log_init("supervisor");
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":c:tVh", longs, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            path = optarg;
+            break;
+        case 't':
+            test = true;
+            break;
+        case OPT_REFERENCE:
+            reference_print(stdout);
+            return SUP_EXIT_OK;
+        case 'V':
+            return print_version();
+        case 'h':
+            fputs(usage_text, stdout);
+            return SUP_EXIT_OK;
+        case ':':
+            return wrong_usage("-c needs a file");
+        default:
+            snprintf(what, sizeof what, "unknown option %.40s", argv[optind - 1]);
+            return wrong_usage(what);
+        }
+    }
+    if (optind < argc)
+        return wrong_usage("there are arguments after the options");
+    if (!path)
+        return wrong_usage("-c FILE is missing");
+    return test ? check(path) : sup_run(path);
+}

@@ -1,0 +1,17 @@
+/* notify: what systemd is told (sd_notify(3)) when it started us with Type=notify. Does nothing
+ * elsewhere, and nothing at all in a build without libsystemd. */
+#ifndef QCC_SUPERVISOR_NOTIFY_H
+#define QCC_SUPERVISOR_NOTIFY_H
+
+#include "common/base/base.h"
+
+/* Serving; also the end of a reload, done or refused. */
+void notify_ready(const char *status);
+void notify_reloading(void);
+void notify_stopping(void);
+void notify_watchdog(void);
+
+/* Milliseconds between two calls of notify_watchdog (half of what systemd waits); 0: none wanted. */
+int64_t notify_watchdog_ms(void);
+
+#endif

@@ -1,0 +1,120 @@
+#include "supervisor/reload.h"
+
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "supervisor/load.h"
+#include "supervisor/notify.h"
+#include "supervisor/sup.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+bool reload_open_log(const char *path, int *fd, struct err *e)
+{
+    *fd = -1;
+    if (strcmp(path, "stderr") == 0)
+        return true;
+    *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    return *fd != -1 || err_sys(e, "log.file: cannot open %s", path);
+}
+
+void reload_drop(struct sup *s)
+{
+    listen_close(&s->next.listen);
+    fd_close(&s->next.log_fd);
+    conf_unref(s->next.conf);
+    s->next.conf = NULL;
+}
+
+/* Every worker that takes part, or will. */
+static void push(struct sup *s, struct conf *c)
+{
+    c->gen = ++s->intent.gen;
+    for (size_t i = 0; i < s->nslots; i++)
+        if (slot_active(s->slots[i]))
+            sup_say_conf(s->slots[i], c);
+}
+
+static void refused(struct sup *s, const char *why)
+{
+    log_error("reload refused, generation %llu stays in use: %s",
+              (unsigned long long)s->conf->gen, why);
+    notify_ready("reload refused");
+}
+
+/* What only a start can change. */
+static void warn_of_fixed(const struct conf *old, const struct conf *new)
+{
+    if (!str_eq(str_c(old->user), str_c(new->user)))
+        log_warn("user: a change takes effect with the next start");
+}
+
+void reload_begin(struct sup *s)
+{
+    struct faults f = {0};
+    struct err e;
+    log_info("reload of %s", s->conf_path);
+    notify_reloading();
+    struct conf *c = conf_load(s->conf_path, &f);
+    faults_log(&f);
+    if (!c) {
+        err_set(&e, "%zu fault%s", f.errors, f.errors == 1 ? "" : "s");
+        goto refuse;
+    }
+    if (!listen_open(&s->next.listen, c, &s->listen, NULL, 0, &e))
+        goto refuse;
+    if (!reload_open_log(c->log.file, &s->next.log_fd, &e)) {
+        listen_close(&s->next.listen);
+        goto refuse;
+    }
+    warn_of_fixed(s->conf, c);
+    s->next.conf = c;
+    push(s, c);
+    faults_free(&f);
+    return;
+refuse:
+    refused(s, e.msg);
+    conf_unref(c);
+    faults_free(&f);
+}
+
+void reload_commit(struct sup *s)
+{
+    struct listen_set was = s->listen;
+    conf_unref(s->conf);
+    s->conf = s->next.conf;
+    s->listen = s->next.listen;
+    s->next.conf = NULL;
+    s->next.listen = (struct listen_set){0};
+    fd_close(&s->log_fd);
+    s->log_fd = s->next.log_fd;
+    s->next.log_fd = -1;
+    sup_use_conf(s);
+    for (size_t i = 0; i < s->nslots; i++) {
+        struct slot *slot = s->slots[i];
+        sup_say_log(slot);
+        sup_say_endpoints(slot);
+        if (slot_active(slot) && slot->listen_gen != s->conf->gen)
+            sup_say_listeners(slot, &was, &s->listen);
+        slot->listen_gen = s->conf->gen;
+    }
+    listen_close(&was);
+    log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
+}
+
+void reload_abort(struct sup *s, const char *who, struct str why)
+{
+    struct err e;
+    uint64_t failed = s->next.conf->gen;
+    err_set(&e, "%s: " STR_FMT, who, STR_ARG(why));
+    push(s, s->conf);
+    s->intent.announced = s->intent.gen;
+    for (size_t i = 0; i < s->nslots; i++)
+        if (slot_active(s->slots[i]) && s->slots[i]->listen_gen == failed) {
+            sup_say_listeners(s->slots[i], &s->next.listen, &s->listen);
+            s->slots[i]->listen_gen = s->conf->gen;
+        }
+    reload_drop(s);
+    refused(s, e.msg);
+}

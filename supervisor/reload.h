@@ -1,0 +1,36 @@
+/* reload: a new configuration as a transaction. The file is read and checked and new sockets are
+ * opened first; then all workers are asked to take it; when all have, it is in use. Until then any
+ * fault leaves everything as it was. */
+#ifndef QCC_SUPERVISOR_RELOAD_H
+#define QCC_SUPERVISOR_RELOAD_H
+
+#include "common/base/base.h"
+#include "common/base/err.h"
+#include "common/conf/conf.h"
+#include "supervisor/listen.h"
+
+struct sup;
+
+/* Waits for the workers' acknowledgements; conf NULL: nothing does. */
+struct reload {
+    struct conf *conf;
+    struct listen_set listen;
+    int log_fd; /* the new log.file; -1: stderr */
+};
+
+/* Begins one. Faults are logged, each with its place; the old configuration then stays. */
+void reload_begin(struct sup *s);
+
+/* All workers have it: it is in use. */
+void reload_commit(struct sup *s);
+
+/* A worker could not take it: all get the old one again, as a new generation. */
+void reload_abort(struct sup *s, const char *who, struct str why);
+
+/* Forgets it, when everything ends. */
+void reload_drop(struct sup *s);
+
+/* Opens a log file for appending. -1 for "stderr"; false: *e says why. */
+bool reload_open_log(const char *path, int *fd, struct err *e) MUST_CHECK;
+
+#endif

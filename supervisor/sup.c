@@ -1,0 +1,411 @@
+#include "supervisor/sup.h"
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "supervisor/load.h"
+#include "supervisor/notify.h"
+#include "supervisor/user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LISTEN_WAIT_MS = 1000, /* in which the workers of a dead supervisor close their sockets */
+    START_DEATHS = 3       /* in a row of one worker, before any start was complete */
+};
+
+/* ---- intents */
+
+static void stop(struct sup *s, enum plan_want want)
+{
+    if (s->intent.want == want)
+        return;
+    s->intent.want = want;
+    notify_stopping();
+    reload_drop(s);
+    /* Sockets are shared: connections are refused only when the workers, who hear of it by
+     * slot_retire in this same turn, have closed theirs too. */
+    listen_close(&s->listen);
+}
+
+void sup_fail(struct sup *s, const char *why)
+{
+    if (s->exit_code == SUP_EXIT_OK)
+        log_error("%s", why);
+    s->exit_code = SUP_EXIT_FAULT;
+    stop(s, PLAN_STOP);
+}
+
+static void obey_stop(struct sup *s)
+{
+    if (s->stops == 0 || s->intent.want == PLAN_STOP)
+        return;
+    if (s->stops > 1) {
+        log_warn("stopping at once");
+        stop(s, PLAN_STOP);
+    } else if (s->intent.want == PLAN_SERVE) {
+        log_info("stopping: what is in flight has %lld s",
+                 (long long)s->conf->limits.drain_timeout / 1000);
+        /* One that is retiring already is told to hurry. */
+        for (size_t i = 0; i < s->nslots; i++)
+            if (s->slots[i]->st.state == SLOT_RETIRING)
+                slot_retire(s->slots[i], true, s->conf->limits.drain_timeout);
+        stop(s, PLAN_DRAIN);
+    }
+}
+
+static void obey_reload(struct sup *s)
+{
+    /* The start, or another reload, comes to its end first. */
+    if (!s->want_reload || !s->serving || s->next.conf)
+        return;
+    s->want_reload = false;
+    if (s->intent.want == PLAN_SERVE)
+        reload_begin(s);
+}
+
+static void obey_reopen(struct sup *s)
+{
+    struct err e;
+    int fd;
+    if (!s->want_reopen)
+        return;
+    s->want_reopen = false;
+    if (!reload_open_log(s->conf->log.file, &fd, &e)) {
+        log_error("%s; the old one stays in use", e.msg);
+        return;
+    }
+    fd_close(&s->log_fd);
+    s->log_fd = fd;
+    sup_use_conf(s);
+    for (size_t i = 0; i < s->nslots; i++)
+        sup_say_log(s->slots[i]);
+    log_info("log files reopened");
+}
+
+/* ---- what a configuration means for the supervisor itself */
+
+/* "auto" is one worker for each CPU that this process may use. */
+static size_t online_cpus(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : min_size((size_t)n, PLAN_SLOTS / 2);
+}
+
+void sup_use_conf(struct sup *s)
+{
+    _Static_assert((int)LOGLEVEL_DEBUG == LOG_L_DEBUG && (int)LOGLEVEL_ERROR == LOG_L_ERROR &&
+                       (int)LOGFORMAT_TEXT == LOG_F_TEXT && (int)LOGFORMAT_JSON == LOG_F_JSON,
+                   "conf_table.h and log.h name the same things in the same order");
+    log_setup((enum log_level)s->conf->log.level, (enum log_format)s->conf->log.format);
+    log_take_fd(s->log_fd == -1 ? -1 : fcntl(s->log_fd, F_DUPFD_CLOEXEC, 3));
+    s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
+    health_conf(&s->health, s->conf);
+}
+
+/* ---- performing the plan */
+
+static struct slot *slot_at(struct sup *s, size_t i)
+{
+    if (!s->slots[i])
+        s->slots[i] = slot_new(s, (unsigned)i);
+    if (i >= s->nslots)
+        s->nslots = i + 1;
+    return s->slots[i];
+}
+
+static void serving(struct sup *s)
+{
+    for (size_t i = 0; i < s->listen.n; i++) {
+        char at[160];
+        listen_text(s->listen.v[i].l, at, sizeof at);
+        log_info(s->listen.v[i].admin ? "admin listener on %s, %zu workers"
+                                      : "serving on %s, %zu workers",
+                 at, s->intent.workers);
+    }
+    s->serving = true;
+}
+
+static void announce(struct sup *s)
+{
+    char status[64];
+    s->intent.announced = s->intent.gen;
+    if (!s->serving)
+        serving(s);
+    else if (s->next.conf)
+        reload_commit(s);
+    snprintf(status, sizeof status, "serving, generation %llu", (unsigned long long)s->conf->gen);
+    notify_ready(status);
+}
+
+static void perform(struct sup *s, const struct plan_action *a)
+{
+    bool stopping = s->intent.want != PLAN_SERVE;
+    switch (a->verb) {
+    case PLAN_START:
+        slot_start(slot_at(s, a->slot), s->worker_path);
+        return;
+    case PLAN_RETIRE:
+        slot_retire(s->slots[a->slot], stopping, s->conf->limits.drain_timeout);
+        return;
+    case PLAN_KILL:
+        slot_kill(s->slots[a->slot], plan_why_text(a->why));
+        return;
+    case PLAN_ANNOUNCE:
+        announce(s);
+        return;
+    case PLAN_EXIT:
+        ev_break(s->loop, EVBREAK_ALL);
+        return;
+    }
+}
+
+/* Slots that were never needed are empty ones. */
+static size_t plan_view(const struct sup *s, struct plan_slot *view)
+{
+    for (size_t i = 0; i < PLAN_SLOTS; i++)
+        view[i] = s->slots[i] ? s->slots[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
+    return PLAN_SLOTS;
+}
+
+static void follow_plan(struct sup *s)
+{
+    struct plan_slot view[PLAN_SLOTS];
+    struct plan p;
+    int64_t now = clock_mono_ms();
+    plan_make(&s->intent, view, plan_view(s, view), now, &p);
+    for (size_t i = 0; i < p.n; i++)
+        perform(s, &p.v[i]);
+    ev_timer_stop(s->loop, &s->later);
+    /* What was performed may call for more at once (a reload that wants more workers). */
+    int64_t wait = p.n ? 0 : p.next == -1 ? -1 : p.next - now;
+    if (wait == -1)
+        return;
+    ev_now_update(s->loop);
+    ev_timer_set(&s->later, (double)wait / 1000.0, 0);
+    ev_timer_start(s->loop, &s->later);
+}
+
+/* Once a turn, before the loop sleeps. */
+static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    struct sup *s = w->data;
+    (void)loop;
+    (void)events;
+    obey_stop(s);
+    obey_reload(s);
+    obey_reopen(s);
+    follow_plan(s);
+}
+
+void sup_slot_ended(struct sup *s, struct slot *slot)
+{
+    struct err why;
+    if (s->serving || s->intent.want != PLAN_SERVE || slot->backoff.young < START_DEATHS)
+        return;
+    err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
+    sup_fail(s, why.msg);
+}
+
+/* ---- callbacks of the loop */
+
+static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    struct sup *s = w->data;
+    (void)loop;
+    (void)events;
+    s->stops++;
+}
+
+static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    struct sup *s = w->data;
+    (void)loop;
+    (void)events;
+    if (w->signum == SIGHUP)
+        s->want_reload = true;
+    else if (w->signum == SIGUSR1)
+        s->want_reopen = true;
+    else
+        log_warn("SIGUSR2: an upgrade without a pause is not supported by this version");
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct sup *s = w->data;
+    (void)loop;
+    (void)events;
+    for (size_t i = 0; i < s->nslots; i++)
+        slot_tick(s->slots[i]);
+}
+
+static void on_later(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop; /* that the loop has woken is all that was wanted: on_turn follows */
+    (void)w;
+    (void)events;
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)w;
+    (void)events;
+    notify_watchdog();
+}
+
+static void watch_signal(struct sup *s, ev_signal *w, int signum,
+                         void (*cb)(struct ev_loop *, ev_signal *, int))
+{
+    ev_signal_init(w, cb, signum);
+    w->data = s;
+    ev_signal_start(s->loop, w);
+}
+
+static void loop_start(struct sup *s)
+{
+    watch_signal(s, &s->on_term, SIGTERM, on_stop_signal);
+    watch_signal(s, &s->on_int, SIGINT, on_stop_signal);
+    watch_signal(s, &s->on_hup, SIGHUP, on_other_signal);
+    watch_signal(s, &s->on_usr1, SIGUSR1, on_other_signal);
+    watch_signal(s, &s->on_usr2, SIGUSR2, on_other_signal);
+    ev_timer_init(&s->tick, on_tick, 1, 1);
+    ev_timer_init(&s->later, on_later, 0, 0);
+    ev_prepare_init(&s->turn, on_turn);
+    s->tick.data = s->later.data = s->turn.data = s;
+    ev_timer_start(s->loop, &s->tick);
+    ev_prepare_start(s->loop, &s->turn);
+    double dog = (double)notify_watchdog_ms() / 1000.0;
+    ev_timer_init(&s->watchdog, on_watchdog, dog, dog);
+    if (dog > 0)
+        ev_timer_start(s->loop, &s->watchdog);
+}
+
+/* ---- start and end */
+
+/* The worker program: named by QCC_WORKER (tests do), beside this one (a build tree), or installed
+ * in libexec. NULL: *e says where it was looked for. */
+static char *find_worker(struct err *e)
+{
+    const char *named = getenv("QCC_WORKER");
+    if (named) {
+        if (access(named, X_OK) == 0)
+            return mem_strdup(named);
+        err_sys(e, "QCC_WORKER: cannot execute %s", named);
+        return NULL;
+    }
+    static const char *const places[] = {"qcc-worker", "../libexec/qcc/qcc-worker"};
+    char dir[PATH_MAX], path[PATH_MAX + 64];
+    ssize_t n = readlink("/proc/self/exe", dir, sizeof dir - 1);
+    if (n == -1) {
+        err_sys(e, "/proc/self/exe");
+        return NULL;
+    }
+    dir[n] = '\0';
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, places[i]);
+        if (access(path, X_OK) == 0)
+            return mem_strdup(path);
+    }
+    err_set(e, "there is no program qcc-worker in %s or %s/../libexec/qcc", dir, dir);
+    return NULL;
+}
+
+/* All that a start needs and that may fail, in the order in which privileges allow it. */
+static bool prepare(struct sup *s, struct err *e)
+{
+    struct listen_given given;
+    struct user user;
+    bool ok = false;
+    listen_given_take(&given);
+    s->worker_path = find_worker(e);
+    if (s->worker_path && user_find(&user, s->conf->user, e) &&
+        listen_open(&s->listen, s->conf, NULL, &given, LISTEN_WAIT_MS, e) &&
+        reload_open_log(s->conf->log.file, &s->log_fd, e)) {
+        if (user.name)
+            listen_chown(&s->listen, user.uid, user.gid);
+        /* So that it can be opened again when we are no longer root. */
+        if (user.name && s->log_fd != -1 && fchown(s->log_fd, user.uid, user.gid) == -1)
+            log_warn("log.file keeps its owner: %s", strerror(errno));
+        ok = user_become(&user, e);
+    }
+    listen_given_drop(&given);
+    return ok;
+}
+
+static void sup_fini(struct sup *s)
+{
+    for (size_t i = 0; i < s->nslots; i++)
+        slot_free(s->slots[i]);
+    reload_drop(s);
+    listen_close(&s->listen);
+    health_fini(&s->health);
+    conf_unref(s->conf);
+    mem_free(s->worker_path);
+    fd_close(&s->log_fd);
+    log_take_fd(-1);
+    mem_free(s);
+}
+
+/* Descriptors 0, 1, 2 must be somebody's, or a socket gets their number and the log goes there. */
+static void open_std_fds(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd != -1 && fd <= STDERR_FILENO);
+    fd_close(&fd);
+}
+
+int sup_run(const char *conf_path)
+{
+    struct faults f = {0};
+    struct err e;
+    int code = SUP_EXIT_FAULT;
+    open_std_fds();
+    signal(SIGPIPE, SIG_IGN);
+    struct sup *s = mem_zalloc(1, sizeof *s);
+    s->log_fd = s->next.log_fd = -1;
+    s->conf_path = conf_path;
+    s->boot_ms = (uint64_t)clock_wall_ms();
+    s->conf = conf_load(conf_path, &f);
+    faults_print(&f, stderr);
+    faults_free(&f);
+    if (!s->conf)
+        goto out;
+    if (!prepare(s, &e)) {
+        fprintf(stderr, "qcc-supervisor: %s\n", e.msg);
+        goto out;
+    }
+    s->loop = ev_default_loop(0);
+    if (!s->loop) {
+        fprintf(stderr, "qcc-supervisor: no event loop\n");
+        goto out;
+    }
+    s->conf->gen = s->intent.gen = 1;
+    sup_use_conf(s);
+    uint64_t files = fd_raise_limit();
+    log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
+             conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
+    loop_start(s);
+    ev_run(s->loop, 0);
+    code = s->exit_code;
+    if (code == SUP_EXIT_OK)
+        log_info("stopped");
+out:
+    sup_fini(s);
+    return code;
+}

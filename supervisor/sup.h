@@ -1,0 +1,77 @@
+/* sup: the root object of the supervisor. Signals and timers only note what is wanted; once a turn
+ * of the loop sup.c acts on it, in one fixed order, by the plan of plan.h. */
+#ifndef QCC_SUPERVISOR_SUP_H
+#define QCC_SUPERVISOR_SUP_H
+
+#include "common/base/base.h"
+#include "common/conf/conf.h"
+#include "common/ipc/ipc.h"
+#include "supervisor/health.h"
+#include "supervisor/listen.h"
+#include "supervisor/plan.h"
+#include "supervisor/reload.h"
+#include "supervisor/slot.h"
+
+#include <ev.h>
+
+/* Exit codes of the supervisor. */
+enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
+
+struct sup {
+    struct ev_loop *loop;
+    const char *conf_path;
+    char *worker_path;
+    uint64_t boot_ms;          /* wall clock */
+
+    struct conf *conf;         /* in use */
+    struct listen_set listen;  /* likewise */
+    struct reload next;        /* what will be in use when all workers have taken it */
+    int log_fd;                /* log.file; -1: stderr */
+    struct health health;
+
+    struct plan_intent intent;
+    struct slot *slots[PLAN_SLOTS]; /* made when first needed */
+    size_t nslots;
+    bool serving;              /* once, all workers were ready */
+    int exit_code;
+
+    unsigned stops;            /* SIGTERM and SIGINT so far */
+    bool want_reload, want_reopen; /* SIGHUP, SIGUSR1 not yet obeyed */
+    ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
+    ev_timer tick, later, watchdog;
+    ev_prepare turn;
+};
+
+/* Runs until told to stop; returns the exit code. Whatever keeps it from starting is said in one
+ * line each on stderr. */
+int sup_run(const char *conf_path);
+
+/* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
+void sup_fail(struct sup *s, const char *why);
+
+/* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
+ * endpoints. */
+void sup_use_conf(struct sup *s);
+
+/* From slot.c: its process is gone. */
+void sup_slot_ended(struct sup *s, struct slot *slot);
+
+/* ---- sup_ipc.c: what is said between supervisor and workers */
+
+/* Everything a new worker must know, and START. */
+void sup_welcome(struct slot *s);
+
+/* A chan_handler for a slot: one frame of a worker. */
+bool sup_on_frame(void *slot, struct ipc_frame *f, struct err *e);
+
+/* The configuration, for its acknowledgement; after it the endpoints' states. */
+void sup_say_conf(struct slot *s, const struct conf *c);
+void sup_say_endpoints(struct slot *s);
+
+/* The difference between the sockets it was told of and those of `set`; `was` may be NULL. */
+void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set);
+
+/* Where to write the log. */
+void sup_say_log(struct slot *s);
+
+#endif

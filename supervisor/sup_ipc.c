@@ -1,0 +1,174 @@
+#include "supervisor/sup.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/conf/conf_wire.h"
+#include "common/base/secret.h"
+
+#include <string.h>
+
+/* ---- what workers are told */
+
+static void say(struct slot *s, int pass, chan_put_fn *put, const void *m)
+{
+    slot_send(s, pass, put, s->gen_sent, m);
+}
+
+void sup_say_log(struct slot *s)
+{
+    int fd = s->sup->log_fd;
+    struct ipc_log_file m = {.to_stderr = fd == -1};
+    say(s, fd, ipc_put_v_log_file, &m);
+}
+
+void sup_say_conf(struct slot *s, const struct conf *c)
+{
+    struct buf body;
+    buf_init(&body, IPC_CONF_MAX);
+    s->gen_sent = c->gen;
+    s->st.unacked = 0;
+    /* conf_load has tried that it fits. */
+    if (!conf_wire_put(c, &body))
+        die("a configuration does not fit into its frame");
+    struct ipc_conf m = {.body = buf_view(&body)};
+    say(s, -1, ipc_put_v_conf, &m);
+    secret_wipe(body.p, body.cap);
+    buf_free(&body);
+}
+
+static void tell_slot(void *arg, const struct ipc_endpoint *state)
+{
+    say(arg, -1, ipc_put_v_endpoint, state);
+}
+
+void sup_say_endpoints(struct slot *s)
+{
+    health_tell_all(&s->sup->health, tell_slot, s);
+}
+
+void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set)
+{
+    for (size_t i = 0; was && i < was->n; i++) {
+        struct ipc_unlisten m = {.id = was->v[i].id};
+        if (!listen_find(set, m.id))
+            say(s, -1, ipc_put_v_unlisten, &m);
+    }
+    for (size_t i = 0; i < set->n; i++) {
+        const struct listen_entry *e = &set->v[i];
+        struct ipc_listen m = {.id = e->id,
+                               .admin = e->admin,
+                               .conf_index = e->conf_index,
+                               .address = str_c(e->address)};
+        if (!was || !listen_find(was, e->id))
+            say(s, e->l->fd, ipc_put_v_listen, &m);
+    }
+}
+
+void sup_welcome(struct slot *s)
+{
+    struct sup *sup = s->sup;
+    bool next = sup->next.conf != NULL;
+    const struct conf *c = next ? sup->next.conf : sup->conf;
+    struct ipc_hello hello = {
+        .version = IPC_VERSION, .slot = s->number, .boot_ms = sup->boot_ms};
+    struct ipc_start start;
+    s->gen_sent = c->gen;
+    say(s, -1, ipc_put_v_hello, &hello);
+    sup_say_log(s);
+    sup_say_conf(s, c);
+    sup_say_endpoints(s);
+    sup_say_listeners(s, NULL, next ? &sup->next.listen : &sup->listen);
+    s->listen_gen = c->gen;
+    say(s, -1, ipc_put_v_start, &start);
+}
+
+/* ---- what workers say */
+
+static bool on_ready(struct slot *s, const struct ipc_frame *f, const struct ipc_ready *m,
+                     struct err *e)
+{
+    (void)f;
+    if (m->version != IPC_VERSION)
+        return err_set(e, "the worker program speaks version %u, the supervisor %d: are both of one build?",
+                       m->version, IPC_VERSION);
+    s->ready = true;
+    return true;
+}
+
+static bool on_conf_ack(struct slot *s, const struct ipc_frame *f, const struct ipc_conf_ack *m,
+                        struct err *e)
+{
+    struct sup *sup = s->sup;
+    if (!s->ready)
+        return err_set(e, "it took a configuration before it was ready");
+    if (f->gen != s->gen_sent)
+        return true; /* an older one, of no interest any more */
+    if (m->ok) {
+        if (slot_active(s))
+            slot_serves(s, f->gen);
+        return true;
+    }
+    if (!sup->serving) {
+        struct err why;
+        err_set(&why, "%s cannot use the configuration: " STR_FMT, s->name, STR_ARG(m->why));
+        sup_fail(sup, why.msg);
+        return true;
+    }
+    if (sup->next.conf && sup->next.conf->gen == f->gen) {
+        reload_abort(sup, s->name, m->why);
+        return true;
+    }
+    return err_set(e, "it cannot use the configuration: " STR_FMT, STR_ARG(m->why));
+}
+
+static bool on_pong(struct slot *s, const struct ipc_frame *f, const struct ipc_pong *m,
+                    struct err *e)
+{
+    (void)f;
+    if (m->seq > s->ping_seq)
+        return err_set(e, "it answered a question that was not asked");
+    s->gauges = *m;
+    s->st.missed = 0;
+    return true;
+}
+
+static bool on_outcome(struct slot *s, const struct ipc_frame *f, const struct ipc_outcome *m,
+                       struct err *e)
+{
+    (void)f;
+    return health_outcome(&s->sup->health, m, clock_mono_ms()) ||
+           err_set(e, "it reported an outcome of class %u, fault %u", m->cls, m->fault);
+}
+
+static bool on_retired(struct slot *s, const struct ipc_frame *f, const struct ipc_retired *m,
+                       struct err *e)
+{
+    (void)f;
+    if (s->st.state != SLOT_RETIRING)
+        return err_set(e, "it retired unasked");
+    log_debug("%s has drained after %llu requests", s->name, (unsigned long long)m->requests);
+    return true;
+}
+
+/* A row of the table without its handler does not link; one that goes the other way never gets
+ * here: chan_read refuses it. */
+#define HANDLE_TO_WORKER(NAME, low)
+#define HANDLE_TO_SUP(NAME, low)                                                                   \
+    if (f->id == IPC_##NAME) {                                                                     \
+        struct ipc_##low m;                                                                        \
+        return ipc_get_##low(f, &m) ? on_##low(s, f, &m, e)                                        \
+                                    : err_set(e, "it sent a malformed " #NAME);                    \
+    }
+#define HANDLE(NAME, dir, low, id) HANDLE_##dir(NAME, low)
+
+bool sup_on_frame(void *slot, struct ipc_frame *f, struct err *e)
+{
+    struct slot *s = slot;
+    if (!slot_alive(s))
+        return err_set(e, "it is no longer listened to");
+    if (f->gen > s->sup->intent.gen)
+        return err_set(e, "it speaks of generation %llu, which is still to come",
+                       (unsigned long long)f->gen);
+    IPC_TABLE(HANDLE)
+    return err_set(e, "it sent a %s", ipc_name(f->id));
+}

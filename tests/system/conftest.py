@@ -1,0 +1,38 @@
+"""Fixtures of all system tests. `qcc` makes instances (class Qcc of qcc.py), ends them, and shows
+their logs when the test has failed."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from qcc import Qcc  # noqa: E402
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    setattr(item, "report_" + report.when, report)
+
+
+@pytest.fixture
+def qcc(request, tmp_path):
+    """qcc(config={}, worker=None, env=None, start=True): one instance more; see class Qcc."""
+    made = []
+
+    def make(config=None, start=True, folder=None, **kw):
+        q = Qcc(folder or tmp_path / ("qcc%d" % len(made) if made else "qcc"), config, **kw)
+        made.append(q)
+        return q.start() if start else q
+
+    yield make
+    for q in made:
+        q.close()
+    report = getattr(request.node, "report_call", None)
+    failed = report is None or report.failed
+    for q in made:
+        if failed:
+            print("\n---- %s\n%s" % (q.log_path, q.log()[-20000:]))
+    for q in made:
+        q.assert_sane()

@@ -47,12 +47,13 @@ struct retry_in {
     struct sel_others others;
     enum retry_opinion opinion;
     int64_t elapsed_ms; /* since the request was read */
+    int64_t waited_ms;  /* of these, for endpoints that cooled (retry_wait) */
     uint64_t rnd;       /* for the jitter */
 };
 
 enum retry_action {
     RETRY_SAME,           /* the same endpoint after delay_ms */
-    RETRY_OTHER,          /* select again, at once */
+    RETRY_OTHER,          /* select again after delay_ms */
     RETRY_SECOND_OPINION, /* keep this refusal as the first, opinion becomes OPEN, select again */
     RETRY_GIVE_UP
 };
@@ -69,7 +70,7 @@ enum retry_reply {
 struct retry_out {
     enum retry_action action;
     enum retry_reply reply; /* with RETRY_GIVE_UP */
-    int64_t delay_ms;       /* with RETRY_SAME */
+    int64_t delay_ms;       /* with RETRY_SAME and RETRY_OTHER (0 but when all were tried once) */
     bool uncounted;  /* a stale pooled connection: no attempt, nobody is charged, no outcome is
                         reported, and the repeat takes a new connection */
     bool charge;     /* the endpoint is charged by class: report it now. False: nobody is, or not
@@ -81,8 +82,9 @@ struct retry_out {
 void retry_next(const struct retry_conf *c, const struct retry_in *in, struct retry_out *out);
 
 /* Whether this request may not go to that endpoint again after such a failure (sel_ep.used_up; else
- * sel_ep.tried). */
-bool retry_uses_up(const struct retry_conf *c, const struct verdict *v, uint32_t attempts_here);
+ * sel_ep.tried). After a rate limit its cooldown keeps it away. */
+bool retry_uses_up(const struct retry_conf *c, const struct verdict *v, enum net_fault net,
+                   uint32_t attempts_here);
 
 /* Whether a request may be sent again whatever happened to the attempt. `path` without query. */
 bool retry_repeatable(const char *method, size_t nmethod, const char *path, size_t npath);

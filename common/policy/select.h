@@ -120,11 +120,15 @@ enum sel_skip {
     SEL_SKIP__COUNT
 };
 
-/* Candidates besides the endpoint that just failed: what retry wants to know. */
+/* What is left for a request beside the endpoint that just failed: what retry wants to know. Those
+ * that are full count too (a place may become free), except in in_tier. */
 struct sel_others {
-    uint32_t in_tier; /* not yet tried, in the same tier or a better one */
+    uint32_t in_tier; /* not yet tried, not full, in the same tier or a better one */
     uint32_t untried; /* not yet tried, not circuit_open */
-    uint32_t all;     /* with those tried once and those circuit_open */
+    uint32_t circuit; /* not yet tried, circuit_open */
+    uint32_t again;   /* tried by this request, but not used up */
+    int64_t cool_ms;  /* shortest cooldown left among those that cool by their own word, the failed
+                         one included; -1: none */
 };
 
 /* Chooses. `why` is NULL, or room for n values of enum sel_skip. O(n), allocates nothing. */
@@ -135,7 +139,8 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
  * SEL_SKIP_TRIAL_BUSY). Also for a look before a repeat at the same endpoint. */
 enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_req *r);
 
-/* What is left beside eps[at] (-1: beside none). Endpoints that are full are not counted. */
+/* What is left beside eps[at] (-1: beside none). The caller has entered what it has just learned
+ * (tried, used_up, cooling) into eps[at]. */
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r,
                                 int at);
 

@@ -1,0 +1,238 @@
+#include "common/policy/retry.h"
+
+#include <string.h>
+
+/* A pooled connection that the endpoint had closed meanwhile: nobody's failure. */
+static bool stale(const struct retry_in *in)
+{
+    return in->reused && !in->got_bytes &&
+           (in->net == NET_SEND || in->net == NET_RESET || in->net == NET_EMPTY);
+}
+
+static bool refusal(const struct retry_in *in)
+{
+    return in->v->cls == OUTCOME_PERMANENT && in->net == NET_NONE;
+}
+
+static bool charged(const struct retry_in *in)
+{
+    if (in->client_gone || in->net == NET_LOCAL || in->v->fault == FAULT_REQUEST || refusal(in))
+        return false;
+    /* Some endpoints answer what is no JSON with a 500: only what the key earns counts then. */
+    return !(in->bad_request && in->net == NET_NONE && in->v->cls != OUTCOME_RATE_LIMIT &&
+             in->v->cls != OUTCOME_AUTH);
+}
+
+/* The pause before a repeat, 25% up or down, so that a crowd that failed together comes back apart.
+ */
+static int64_t pause(const struct retry_conf *c, const struct retry_in *in)
+{
+    int64_t d = in->v->overloaded && c->transient_delay_ms < RETRY_OVERLOADED_MS
+                    ? RETRY_OVERLOADED_MS
+                    : c->transient_delay_ms;
+    int64_t spread = d / 2;
+    return d - spread / 2 + (int64_t)((unsigned __int128)in->rnd * (uint64_t)(spread + 1) >> 64);
+}
+
+static void give_up(struct retry_out *out, enum retry_reply reply, const char *why)
+{
+    out->action = RETRY_GIVE_UP;
+    out->reply = reply;
+    out->delay_ms = 0;
+    out->why = why;
+}
+
+static void go_on(struct retry_out *out, enum retry_action action, int64_t delay_ms,
+                  const char *why)
+{
+    out->action = action;
+    out->delay_ms = delay_ms;
+    out->why = why;
+}
+
+static bool out_of_attempts(const struct retry_conf *c, const struct retry_in *in)
+{
+    return in->attempts >= c->max_attempts || in->elapsed_ms >= RETRY_MAX_ELAPSED_MS;
+}
+
+static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
+                          struct retry_out *out)
+{
+    if (in->opinion == RETRY_OPINION_OPEN)
+        give_up(out, RETRY_REPLY_FIRST, "second opinion: refused too");
+    else if (in->v->beyond_doubt || in->bad_request)
+        give_up(out, RETRY_REPLY_THIS, "the request is at fault");
+    else if (!in->repeatable)
+        give_up(out, RETRY_REPLY_THIS, "not to be repeated");
+    else if (in->others.untried == 0)
+        give_up(out, RETRY_REPLY_THIS, "no other endpoint to ask");
+    else if (out_of_attempts(c, in))
+        give_up(out, RETRY_REPLY_THIS, "attempts used up");
+    else
+        go_on(out, RETRY_SECOND_OPINION, 0, "second opinion");
+}
+
+/* Whether a transient failure is repeated at the same endpoint before others are asked. */
+static bool once_more_here(const struct retry_conf *c, const struct retry_in *in)
+{
+    const struct sel_others *o = &in->others;
+    if (in->v->cls != OUTCOME_TRANSIENT || retry_uses_up(c, in->v, in->net, in->attempts_here))
+        return false;
+    if (in->net == NET_REFUSED && o->in_tier > 0)
+        return false;
+    if (in->opinion == RETRY_OPINION_OPEN)
+        return o->untried == 0;
+    return in->attempts_here < 2 || o->untried + o->circuit + o->again == 0;
+}
+
+void retry_next(const struct retry_conf *c, const struct retry_in *in, struct retry_out *out)
+{
+    const struct sel_others *o = &in->others;
+    bool open = in->opinion == RETRY_OPINION_OPEN;
+    enum retry_reply last = open ? RETRY_REPLY_FIRST : RETRY_REPLY_FINAL;
+    *out = (struct retry_out){.charge = charged(in)};
+
+    if (in->client_gone) {
+        give_up(out, RETRY_REPLY_NONE, "the client is gone");
+    } else if (in->committed) {
+        give_up(out, RETRY_REPLY_BREAK, "the reply had begun");
+    } else if (stale(in)) {
+        out->uncounted = true;
+        out->charge = false;
+        go_on(out, RETRY_SAME, 0, "stale pooled connection");
+    } else if (refusal(in)) {
+        after_refusal(c, in, out);
+    } else if (!in->repeatable && !net_fault_unsent(in->net)) {
+        give_up(out, in->net == NET_NONE ? RETRY_REPLY_THIS : last, "not to be repeated");
+    } else if (out_of_attempts(c, in)) {
+        give_up(out, last, "attempts used up");
+    } else if (once_more_here(c, in)) {
+        go_on(out, RETRY_SAME, pause(c, in), "once more at the same endpoint");
+    } else if (o->untried + (open ? 0 : o->circuit) > 0) {
+        go_on(out, RETRY_OTHER, 0, "next endpoint");
+    } else if (in->v->cls == OUTCOME_TRANSIENT && o->again > 0 && !open) {
+        go_on(out, RETRY_OTHER, pause(c, in), "all tried: once more round");
+    } else if (o->cool_ms >= 0 && in->waited_ms + o->cool_ms <= c->max_wait_ms && !open) {
+        go_on(out, RETRY_OTHER, 0, "wait for a cooling endpoint");
+    } else {
+        give_up(out, last, "no other endpoint left");
+    }
+}
+
+bool retry_uses_up(const struct retry_conf *c, const struct verdict *v, enum net_fault net,
+                   uint32_t attempts_here)
+{
+    if (attempts_here >= c->max_attempts_per_endpoint || net == NET_FIRST_BYTE_TIMEOUT)
+        return true;
+    switch (v->cls) {
+    case OUTCOME_OK:
+    case OUTCOME_TRANSIENT:
+    case OUTCOME_RATE_LIMIT:
+        return false;
+    case OUTCOME_AUTH:
+    case OUTCOME_PERMANENT:
+    case OUTCOME_UNKNOWN:
+    case OUTCOME__COUNT:
+        break;
+    }
+    return true;
+}
+
+bool retry_repeatable(const char *method, size_t nmethod, const char *path, size_t npath)
+{
+    static const char *const posts[] = {
+        "/v1/messages",  "/v1/messages/count_tokens",
+        "/v1/complete",  "/v1/chat/completions",
+        "/v1/responses", "/v1/embeddings",
+    };
+    if ((nmethod == 3 && memcmp(method, "GET", 3) == 0) ||
+        (nmethod == 4 && memcmp(method, "HEAD", 4) == 0))
+        return true;
+    if (nmethod != 4 || memcmp(method, "POST", 4) != 0)
+        return false;
+    for (size_t i = 0; i < COUNT_OF(posts); i++)
+        if (npath == strlen(posts[i]) && memcmp(path, posts[i], npath) == 0)
+            return true;
+    return false;
+}
+
+int64_t retry_wait(const struct retry_conf *c, const struct sel_result *s, int64_t waited_ms)
+{
+    int64_t limit = 0;
+    switch (s->end) {
+    case SEL_ALL_COOLING:
+        return s->wait_ms >= 0 && s->wait_ms <= c->max_wait_ms - waited_ms ? s->wait_ms : -1;
+    case SEL_ALL_FULL:
+        limit = c->max_wait_ms > RETRY_FULL_WAIT_MS ? c->max_wait_ms : RETRY_FULL_WAIT_MS;
+        break;
+    case SEL_NEED_TRIAL:
+    case SEL_WAIT_TRIAL:
+        limit = RETRY_TRIAL_WAIT_MS;
+        break;
+    case SEL_CHOSEN:
+    case SEL_NONE:
+    case SEL_END__COUNT:
+        break;
+    }
+    return waited_ms < limit ? limit - waited_ms : -1;
+}
+
+/* Whole seconds, rounded up so that nobody comes too early; never 0, which means none. */
+static uint32_t seconds(const struct retry_conf *c, int64_t ms)
+{
+    if (ms > c->max_retry_after_ms)
+        ms = c->max_retry_after_ms;
+    return ms <= 1000 ? 1 : (uint32_t)((ms + 999) / 1000);
+}
+
+/* Of the rate limits within what may be sent: the one with the shortest wait, or -1. */
+static int shortest_wait(const struct retry_conf *c, const struct retry_fail *fails, size_t n)
+{
+    int at = -1;
+    for (size_t i = 0; i < n; i++) {
+        const struct retry_fail *f = &fails[i];
+        if (f->cls == OUTCOME_RATE_LIMIT && f->retry_after_ms >= 0 &&
+            f->retry_after_ms <= c->max_retry_after_ms &&
+            (at == -1 || f->retry_after_ms < fails[at].retry_after_ms))
+            at = (int)i;
+    }
+    return at;
+}
+
+void retry_final(const struct retry_conf *c, const struct retry_fail *fails, size_t n,
+                 int first_refusal, const struct sel_result *s, struct retry_final *out)
+{
+    *out = (struct retry_final){.kind = RETRY_FINAL_OWN, .at = -1, .status = 503};
+    if (first_refusal >= 0 && (size_t)first_refusal < n && fails[first_refusal].kept) {
+        out->kind = RETRY_FINAL_UPSTREAM;
+        out->at = first_refusal;
+        out->status = fails[first_refusal].status;
+        return;
+    }
+    if (n == 0) {
+        if (s && s->end == SEL_ALL_COOLING) {
+            out->kind = RETRY_FINAL_RATE_LIMIT;
+            out->status = 429;
+            out->retry_after_s = seconds(c, s->wait_ms);
+        } else if (s && s->end == SEL_ALL_FULL) {
+            out->retry_after_s = 1;
+        }
+        return;
+    }
+    int limited = shortest_wait(c, fails, n);
+    if (limited >= 0) {
+        out->kind = RETRY_FINAL_RATE_LIMIT;
+        out->status = 429;
+        out->retry_after_s = seconds(c, fails[limited].retry_after_ms);
+        out->at = fails[limited].kept && fails[limited].status == 429 ? limited : -1;
+        return;
+    }
+    for (size_t i = n; i-- > 0;)
+        if (fails[i].kept && fails[i].status != 0) {
+            out->kind = RETRY_FINAL_UPSTREAM;
+            out->at = (int)i;
+            out->status = fails[i].status;
+            return;
+        }
+    out->status = net_fault_timeout(fails[n - 1].net) ? 504 : 502;
+}

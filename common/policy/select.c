@@ -1,0 +1,390 @@
+#include "common/policy/select.h"
+
+#include <math.h>
+
+/* splitmix64's finisher: every bit of the result hangs on every bit of x. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight)
+{
+    uint64_t h = mix(key[0] ^ mix(id_hash + 0x9e3779b97f4a7c15u));
+    h = mix(h ^ key[1]);
+    double u = ((double)(h >> 11) + 0.5) * 0x1p-53; /* in (0, 1) */
+    /* The smallest of exponentially distributed numbers with rates w: each wins with w / sum. */
+    return -log(u) / weight;
+}
+
+enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_req *r)
+{
+    const struct sel_ep *e = &eps[i];
+    if (!e->enabled)
+        return SEL_SKIP_DISABLED;
+    if (e->queued)
+        return SEL_SKIP_QUEUED;
+    if (!e->model_ok)
+        return SEL_SKIP_MODEL;
+    if (e->used_up)
+        return SEL_SKIP_USED_UP;
+    if (e->cooling_ms > 0 && e->own_word)
+        return SEL_SKIP_COOLING;
+    if (e->draining && r->bound != (int)i)
+        return SEL_SKIP_DRAINING;
+    if (e->full)
+        return SEL_SKIP_FULL;
+    if (e->tier == SEL_CIRCUIT_OPEN && e->trial == SEL_TRIAL_BUSY)
+        return SEL_SKIP_TRIAL_BUSY;
+    return SEL_SKIP_NO;
+}
+
+static bool grouped(const struct sel_conf *c)
+{
+    return c->use_priority || c->strategy == SEL_PRIORITY_FAILOVER;
+}
+
+/* Bits of the rank. */
+enum {
+    RANK_WEIGHT = 32,
+    RANK_COOLING,
+    RANK_TIER, /* two of them */
+    RANK_TRIED = RANK_TIER + 2,
+    RANK_TRIAL,
+    RANK_CIRCUIT
+};
+
+/* The order of preference as one number, the smallest first; what shares it is left to the
+ * strategy. */
+static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
+{
+    bool circuit = e->tier == SEL_CIRCUIT_OPEN;
+    return (uint64_t)circuit << RANK_CIRCUIT |
+           (uint64_t)(circuit && e->trial != SEL_TRIAL_MINE) << RANK_TRIAL |
+           (uint64_t)e->tried << RANK_TRIED | (uint64_t)(e->tier & 3u) << RANK_TIER |
+           (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
+           (uint64_t)(e->weight == 0) << RANK_WEIGHT | (grouped(c) ? e->priority : 0);
+}
+
+/* Of two ranks: what the worse one lacks. */
+static enum sel_skip why_worse(uint64_t worse, uint64_t best)
+{
+    static const struct {
+        uint8_t bit, why;
+    } rows[] = {
+        {RANK_CIRCUIT, SEL_SKIP_CIRCUIT},
+        {RANK_TRIAL, SEL_SKIP_TRIAL},
+        {RANK_TRIED, SEL_SKIP_TRIED},
+        {RANK_TIER, SEL_SKIP_TIER},
+        {RANK_COOLING, SEL_SKIP_COOLING_TOLD_NOTHING},
+        {RANK_WEIGHT, SEL_SKIP_WEIGHT},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (worse >> rows[i].bit != best >> rows[i].bit)
+            return (enum sel_skip)rows[i].why;
+    return worse != best ? SEL_SKIP_PRIORITY : SEL_SKIP_STRATEGY;
+}
+
+/* The endpoints that the strategy has to choose from: all of one rank. */
+struct group {
+    const struct sel_conf *c;
+    const struct sel_ep *eps;
+    size_t n;
+    const struct sel_req *r;
+    uint64_t rank;
+};
+
+static bool in_group(const struct group *g, size_t i)
+{
+    return select_check(g->eps, i, g->r) == SEL_SKIP_NO && rank(g->c, &g->eps[i]) == g->rank;
+}
+
+/* How much an endpoint counts where chance or turn decides. All of a group have weight 0, or none.
+ */
+static uint32_t share(const struct group *g, const struct sel_ep *e)
+{
+    return e->weight == 0 || g->c->strategy == SEL_RANDOM ? 1 : e->weight;
+}
+
+/* a is busier than b: open requests over weight, without a division. */
+static int by_load(const struct group *g, const struct sel_ep *a, const struct sel_ep *b)
+{
+    uint64_t x = (uint64_t)a->open * share(g, b), y = (uint64_t)b->open * share(g, a);
+    return x < y ? -1 : x > y;
+}
+
+/* Smaller is better. One that has not been measured is taken to be as fast as the other. */
+static int by_latency(const struct sel_ep *a, const struct sel_ep *b)
+{
+    uint64_t ta = a->ttfb_us ? a->ttfb_us : b->ttfb_us, tb = b->ttfb_us ? b->ttfb_us : a->ttfb_us;
+    if (ta == 0)
+        ta = tb = 1;
+    uint64_t x = ta * ((uint64_t)a->open + 1), y = tb * ((uint64_t)b->open + 1);
+    return x < y ? -1 : x > y;
+}
+
+/* Left to chance: the conversation's rendezvous, or random by share. Looks at those of the group
+ * that are no busier than `like` (NULL: at all) and not `except`. -1 when there is none. */
+static int by_chance(const struct group *g, const struct sel_ep *like, int except, uint64_t rnd)
+{
+    int at = -1;
+    double best = 0;
+    uint64_t total = 0, sum = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        const struct sel_ep *e = &g->eps[i];
+        if ((int)i == except || !in_group(g, i) || (like && by_load(g, e, like) > 0))
+            continue;
+        total += share(g, e);
+        if (!g->r->conversation)
+            continue;
+        double cost = select_cost(g->r->key, e->id_hash, share(g, e));
+        if (at == -1 || cost < best) {
+            at = (int)i;
+            best = cost;
+        }
+    }
+    if (g->r->conversation || total == 0)
+        return at;
+    uint64_t mark = (uint64_t)((unsigned __int128)rnd * total >> 64);
+    for (size_t i = 0; i < g->n; i++) {
+        const struct sel_ep *e = &g->eps[i];
+        if ((int)i == except || !in_group(g, i) || (like && by_load(g, e, like) > 0))
+            continue;
+        sum += share(g, e);
+        if (mark < sum)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* Smooth weighted round robin: everyone gains its share, the richest is taken and pays for all.
+ * With equal shares it is a plain rotation. */
+static int by_turn(const struct group *g)
+{
+    int at = -1;
+    int64_t total = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        const struct sel_ep *e = &g->eps[i];
+        if (!e->turn || !in_group(g, i))
+            continue;
+        total += share(g, e);
+        *e->turn += share(g, e);
+        if (at == -1 || *e->turn > *g->eps[at].turn)
+            at = (int)i;
+    }
+    if (at == -1)
+        return by_chance(g, NULL, -1, g->r->rnd[0]);
+    *g->eps[at].turn -= total;
+    return at;
+}
+
+static int by_connections(const struct group *g)
+{
+    const struct sel_ep *least = NULL;
+    for (size_t i = 0; i < g->n; i++)
+        if (in_group(g, i) && (!least || by_load(g, &g->eps[i], least) < 0))
+            least = &g->eps[i];
+    return by_chance(g, least, -1, g->r->rnd[0]);
+}
+
+/* The better of two. For a conversation the two come from its rendezvous, so that they are the same
+ * ones in all workers. */
+static int by_two_choices(const struct group *g)
+{
+    int a = by_chance(g, NULL, -1, g->r->rnd[0]);
+    int b = by_chance(g, NULL, a, g->r->rnd[1]);
+    if (a == -1 || b == -1)
+        return a;
+    return by_latency(&g->eps[b], &g->eps[a]) < 0 ? b : a;
+}
+
+static int by_strategy(const struct group *g)
+{
+    switch (g->c->strategy) {
+    case SEL_ROUND_ROBIN:
+        return g->r->conversation ? by_chance(g, NULL, -1, 0) : by_turn(g);
+    case SEL_LEAST_CONNECTIONS:
+        return by_connections(g);
+    case SEL_LEAST_LATENCY:
+        return by_two_choices(g);
+    case SEL_WEIGHTED:
+    case SEL_RANDOM:
+    case SEL_PRIORITY_FAILOVER:
+    case SEL_STRATEGY__COUNT:
+        break;
+    }
+    return by_chance(g, NULL, -1, g->r->rnd[0]);
+}
+
+/* Whether a bound conversation that has been idle for long finds a better home: an endpoint of a
+ * higher priority that is no worse off. */
+static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
+                       const struct sel_req *r)
+{
+    const struct sel_ep *home = &eps[r->bound];
+    if (!grouped(c) || r->bound_idle_ms < c->cache_ttl_ms)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (eps[i].priority < home->priority && !eps[i].tried && eps[i].tier <= home->tier &&
+            eps[i].cooling_ms <= 0 && eps[i].weight > 0 && select_check(eps, i, r) == SEL_SKIP_NO)
+            return true;
+    return false;
+}
+
+static enum sel_bound look_at_bound(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
+                                    const struct sel_req *r)
+{
+    if (!r->conversation || r->bound < 0 || (size_t)r->bound >= n)
+        return SEL_BOUND_NO;
+    const struct sel_ep *e = &eps[r->bound];
+    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || e->tried ||
+        e->used_up || may_return(c, eps, n, r))
+        return SEL_BOUND_LEFT;
+    return e->model_ok && !e->full ? SEL_BOUND_USED : SEL_BOUND_SPARED;
+}
+
+static int look_for_trial(const struct sel_ep *eps, size_t n, const struct sel_req *r)
+{
+    for (size_t i = 0; i < n; i++)
+        if (eps[i].trial == SEL_TRIAL_MINE && eps[i].tier == SEL_CIRCUIT_OPEN && !eps[i].tried &&
+            select_check(eps, i, r) == SEL_SKIP_NO)
+            return (int)i;
+    return -1;
+}
+
+static void take(struct sel_result *out, int at, const struct sel_ep *eps)
+{
+    out->at = at;
+    out->trial = eps[at].tier == SEL_CIRCUIT_OPEN && eps[at].trial == SEL_TRIAL_MINE;
+    out->end = eps[at].tier == SEL_CIRCUIT_OPEN && !out->trial ? SEL_NEED_TRIAL : SEL_CHOSEN;
+}
+
+/* Fills `why` for all but the one taken: those that could not be, and `instead` for candidates. */
+static void explain(const struct sel_ep *eps, size_t n, const struct sel_req *r, uint8_t *why,
+                    enum sel_skip instead)
+{
+    for (size_t i = 0; why && i < n; i++) {
+        enum sel_skip s = select_check(eps, i, r);
+        why[i] = (uint8_t)(s == SEL_SKIP_NO ? instead : s);
+    }
+}
+
+void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
+                 const struct sel_req *r, struct sel_result *out, uint8_t *why)
+{
+    *out = (struct sel_result){.end = SEL_NONE, .at = -1, .wait_ms = -1};
+    out->bound = look_at_bound(c, eps, n, r);
+    if (out->bound == SEL_BOUND_USED) {
+        explain(eps, n, r, why, SEL_SKIP_BOUND);
+        take(out, r->bound, eps);
+    } else if (r->may_try && out->bound != SEL_BOUND_SPARED) {
+        int at = look_for_trial(eps, n, r);
+        if (at != -1) {
+            explain(eps, n, r, why, SEL_SKIP_TRIAL);
+            take(out, at, eps);
+        }
+    }
+    if (out->at != -1) {
+        if (why)
+            why[out->at] = SEL_SKIP_NO;
+        return;
+    }
+
+    uint64_t best = UINT64_MAX;
+    bool full = false, soon = false, busy = false;
+    for (size_t i = 0; i < n; i++) {
+        enum sel_skip s = select_check(eps, i, r);
+        if (why)
+            why[i] = (uint8_t)s;
+        full |= s == SEL_SKIP_FULL;
+        soon |= s == SEL_SKIP_FULL && eps[i].tier != SEL_CIRCUIT_OPEN;
+        busy |= s == SEL_SKIP_TRIAL_BUSY;
+        if (s == SEL_SKIP_COOLING && (out->wait_ms == -1 || eps[i].cooling_ms < out->wait_ms))
+            out->wait_ms = eps[i].cooling_ms;
+        uint64_t k = s == SEL_SKIP_NO ? rank(c, &eps[i]) : UINT64_MAX;
+        if (k < best)
+            best = k;
+    }
+    /* circuit_open is for when nothing else is left: a place that will be free soon is something.
+     */
+    if (best == UINT64_MAX || (soon && best >> RANK_CIRCUIT != 0)) {
+        out->end = full                ? SEL_ALL_FULL
+                   : busy              ? SEL_WAIT_TRIAL
+                   : out->wait_ms >= 0 ? SEL_ALL_COOLING
+                                       : SEL_NONE;
+        for (size_t i = 0; why && i < n; i++)
+            if (why[i] == SEL_SKIP_NO)
+                why[i] = SEL_SKIP_CIRCUIT;
+        return;
+    }
+    struct group g = {c, eps, n, r, best};
+    take(out, by_strategy(&g), eps);
+    for (size_t i = 0; why && i < n; i++)
+        if (why[i] == SEL_SKIP_NO && (int)i != out->at)
+            why[i] = (uint8_t)why_worse(rank(c, &eps[i]), best);
+}
+
+struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r, int at)
+{
+    struct sel_others o = {.cool_ms = -1};
+    for (size_t i = 0; i < n; i++) {
+        const struct sel_ep *e = &eps[i];
+        enum sel_skip s = select_check(eps, i, r);
+        if (s == SEL_SKIP_COOLING && (o.cool_ms == -1 || e->cooling_ms < o.cool_ms))
+            o.cool_ms = e->cooling_ms;
+        if ((int)i == at || (s != SEL_SKIP_NO && s != SEL_SKIP_FULL))
+            continue;
+        if (e->tried)
+            o.again++;
+        else if (e->tier == SEL_CIRCUIT_OPEN)
+            o.circuit++;
+        else
+            o.untried++;
+        if (s == SEL_SKIP_NO && !e->tried && e->tier != SEL_CIRCUIT_OPEN &&
+            (at < 0 || (size_t)at >= n || e->tier <= eps[at].tier))
+            o.in_tier++;
+    }
+    return o;
+}
+
+static const char *const skip_texts[SEL_SKIP__COUNT] = {
+    [SEL_SKIP_NO] = "taken",
+    [SEL_SKIP_DISABLED] = "disabled",
+    [SEL_SKIP_QUEUED] = "in the failure queue",
+    [SEL_SKIP_MODEL] = "model not offered",
+    [SEL_SKIP_USED_UP] = "attempts used up",
+    [SEL_SKIP_COOLING] = "cooling by its own word",
+    [SEL_SKIP_DRAINING] = "draining",
+    [SEL_SKIP_FULL] = "full",
+    [SEL_SKIP_TRIAL_BUSY] = "trial under way",
+    [SEL_SKIP_BOUND] = "conversation bound elsewhere",
+    [SEL_SKIP_TRIAL] = "another has its trial",
+    [SEL_SKIP_CIRCUIT] = "circuit open",
+    [SEL_SKIP_TRIED] = "tried already",
+    [SEL_SKIP_TIER] = "another tier is better",
+    [SEL_SKIP_COOLING_TOLD_NOTHING] = "cooling",
+    [SEL_SKIP_WEIGHT] = "weight 0",
+    [SEL_SKIP_PRIORITY] = "another priority group is better",
+    [SEL_SKIP_STRATEGY] = "strategy chose another",
+};
+
+static const char *const end_texts[SEL_END__COUNT] = {
+    [SEL_CHOSEN] = "chosen",
+    [SEL_NEED_TRIAL] = "trial needed",
+    [SEL_WAIT_TRIAL] = "trial under way",
+    [SEL_ALL_FULL] = "all full",
+    [SEL_ALL_COOLING] = "all cooling",
+    [SEL_NONE] = "none usable",
+};
+
+const char *select_skip_text(enum sel_skip s)
+{
+    return (unsigned)s < SEL_SKIP__COUNT ? skip_texts[s] : "?";
+}
+
+const char *select_end_text(enum sel_end e)
+{
+    return (unsigned)e < SEL_END__COUNT ? end_texts[e] : "?";
+}

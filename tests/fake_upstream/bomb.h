@@ -1,0 +1,10 @@
+/* bomb: a gzip body of half a megabyte that unpacks to 64 MiB of zeros. */
+#ifndef FAKE_BOMB_H
+#define FAKE_BOMB_H
+
+#include "common/base/buf.h"
+
+/* Appends it. False: no room. */
+bool bomb_gzip(struct buf *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,231 @@
+/* fake_upstream: simulated endpoints that speak the Messages API (JSON and event streams), for `make run`,
+ * the tests and the bench. One process, one thread. This comment is the whole reference.
+ *
+ *   fake_upstream [--listen ADDR:PORT]… [--tls CERT KEY --listen ADDR:PORT…] [--quiet]
+ *
+ * Listeners named after --tls speak TLS. Port 0 takes a free one; each listener prints `listening ADDR:PORT`
+ * on stdout, in order, when it is open. --quiet: no line for each request on stderr.
+ *
+ * The base path says which endpoint is meant, and how it behaves:
+ *   /good /slow /flaky /limited   the ones of `make run`: quick; 150 ms an event; each third request fails (503, 529,
+ *                  reset, error event, in turn); 429 after 3 requests in 10 s
+ *   /s/SPEC        behaves as SPEC says; each SPEC (`name=…` tells equal ones apart) is an endpoint with its own counters
+ *   /n/NAME        behaves as `PUT /_site/NAME` last said (body: SPEC), well at first
+ *   /bench/SPEC    cheap: one canned reply, body counted and not read, so an event stream only with `stream` in SPEC
+ *   (none)         /v1/…: behaves well
+ * A header `x-fake: SPEC` replaces the behaviour for its request (not under /bench).
+ *
+ * SPEC is key=value and key, parted by commas, values percent-encoded:
+ *   status=N error=TYPE message=TEXT retry_after=TEXT   an error reply; type and message have defaults by status; 200 with
+ *                  error= is an error inside a 200
+ *   body=TEXT type=CONTENT-TYPE   this body (any status); header=NAME:%20VALUE adds a line (repeatable)
+ *   delay_ms=N     before the head
+ *   events=N       content events (5) of an event stream; all in all there are N + 5: message_start, content_block_start,
+ *                  N deltas, content_block_stop, message_delta, message_stop
+ *   gap_ms=N gap_us=N   between any two events; event_bytes=N: size of each delta but the first
+ *   reply_bytes=N  size of a JSON reply or error body; in_tokens=N out_tokens=N: usage
+ *   framing=length|chunked|eof   default: JSON length, streams chunked
+ *   stream         always an event stream; mute: does not repeat the user's text; crlf: events end with CRLF
+ *   echo           the message has a member `echo` (in streams: message_start's message): method, target, headers, model,
+ *                  body_bytes, body_sha256 of the request
+ *   key=TEXT       401 unless x-api-key or bearer is TEXT; model=PATTERN: 404 for other models;
+ *                  only_model=PATTERN: fails as said for these models only
+ *   limit=N limit_window_ms=N   429 with retry-after beyond N (at most 63) in the window
+ *   fail_first=N   fails as said for the first N requests only; fail_every=N: for each Nth only; flaky=N: each Nth, as /flaky
+ *   count_tokens=N status of count_tokens
+ *   continue_1xx=N so many interim replies before the head, of info_status=N (103)
+ *   read_delay_ms=N  leaves the body unread for so long; early_reply: replies before reading it, then closes
+ *   close_idle     closes after each reply without having said so; close_idle_ms=N: so much later
+ *   http10         HTTP/1.0, closes
+ * Failing on the wire:
+ *   close reset hang   instead of a reply: FIN, RST, nothing ever
+ *   close_after_events=N end_after_events=N hang_after_events=N   breaks off, ends cleanly but early, or stalls after N events
+ *                  of all (0: after the head); with reset: by RST. close_after_bytes=N: after N bytes of the body
+ *   sse_error_first=TYPE   the first event is an error (a 200 with an error body for others)
+ *   sse_error_after=N sse_error=TYPE   an error event after N events, then the end
+ *   half_head      half of the head, then close (or hang, reset); garbage: no HTTP; raw=TEXT: these bytes, then close (or hang, reset)
+ *   two_lengths endless_headers endless_body gzip_bomb empty_200 html_200
+ *   trickle_ms=N trickle_bytes=N   so few bytes at a time (1), so far apart
+ *   extra_bytes_after_end   an unasked reply behind the reply
+ *
+ * For tests: GET /_stats (JSON: connections; for each site requests, open and streams now, completed, aborted by the
+ * peer, failed by intent, and the last request), POST /_reset (counters to zero), /_drop (closes idle connections),
+ * /_kill (resets all that had a request), PUT /_site/NAME. at_us is CLOCK_MONOTONIC, the same in all processes. */
+#include "common/base/err.h"
+#include "common/base/fd.h"
+#include "common/base/mem.h"
+#include "tests/fake_upstream/conn.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { LISTENERS_MAX = 32, BACKLOG = 4096, ACCEPT_TURN = 64 };
+
+struct listener {
+    ev_io io;
+    struct fake *f;
+    int fd;
+    bool tls;
+};
+
+static const char usage[] = "usage: fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] [--quiet]\n"
+                            "\n"
+                            "Simulated Messages API endpoints: /good /slow /flaky /limited /s/SPEC /n/NAME /bench/SPEC.\n"
+                            "Listeners named after --tls speak TLS; port 0 takes a free one.\n"
+                            "SPEC and the paths for tests are described at the head of tests/fake_upstream/main.c.\n";
+
+static void on_accept(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    (void)events;
+    struct listener *l = CONTAINER_OF(w, struct listener, io);
+    for (int i = 0; i < ACCEPT_TURN; i++) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd == -1)
+            return;
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        conn_new(l->f, fd, l->tls);
+    }
+}
+
+static bool listener_open(struct listener *l, const char *where, struct err *e)
+{
+    const char *colon = strrchr(where, ':');
+    if (!colon)
+        return err_set(e, "%s: ADDR:PORT is wanted", where);
+    bool v6 = where[0] == '[' && colon > where && colon[-1] == ']';
+    char host[128] = "";
+    size_t n = (size_t)(colon - where);
+    if (n >= sizeof host)
+        return err_set(e, "%s: too long", where);
+    memcpy(host, where + v6, n - 2 * (size_t)v6);
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST, .ai_socktype = SOCK_STREAM}, *ai;
+    int rc = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &ai);
+    if (rc != 0)
+        return err_set(e, "%s: %s", where, gai_strerror(rc));
+    int on = 1;
+    l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool ok = l->fd != -1 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+              bind(l->fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0;
+    freeaddrinfo(ai);
+    if (!ok)
+        return err_sys(e, "%s", where);
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    char addr[64] = "", port[16] = "";
+    getsockname(l->fd, (struct sockaddr *)&ss, &len);
+    getnameinfo((struct sockaddr *)&ss, len, addr, sizeof addr, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    printf(strchr(addr, ':') ? "listening [%s]:%s\n" : "listening %s:%s\n", addr, port);
+    fflush(stdout);
+    ev_io_init(&l->io, on_accept, l->fd, EV_READ);
+    ev_io_start(l->f->loop, &l->io);
+    return true;
+}
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
+                       unsigned inlen, void *arg)
+{
+    static const unsigned char http11[] = "\x08http/1.1";
+    (void)ssl;
+    (void)arg;
+    unsigned char *got;
+    if (SSL_select_next_proto(&got, outlen, http11, sizeof http11 - 1, in, inlen) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = got;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static bool tls_start(struct fake *f, const char *cert, const char *key, struct err *e)
+{
+    SSL_CTX_free(f->tls);
+    f->tls = SSL_CTX_new(TLS_server_method());
+    if (!f->tls || SSL_CTX_use_certificate_chain_file(f->tls, cert) != 1 ||
+        SSL_CTX_use_PrivateKey_file(f->tls, key, SSL_FILETYPE_PEM) != 1)
+        return err_set(e, "cannot use certificate %s with key %s", cert, key);
+    SSL_CTX_set_mode(f->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_id_context(f->tls, (const unsigned char *)"fake", 4);
+    SSL_CTX_set_alpn_select_cb(f->tls, choose_alpn, NULL);
+    return true;
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)w;
+    (void)events;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* Opens what the command line names. False with *e: what is wrong; an empty text: nothing, help was wanted. */
+static bool options(struct fake *f, struct listener *l, int *n, int argc, char **argv, struct err *e)
+{
+    e->msg[0] = '\0';
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quiet") == 0) {
+            f->quiet = true;
+        } else if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc && *n < LISTENERS_MAX) {
+            l[*n] = (struct listener){.f = f, .tls = f->tls != NULL};
+            if (!listener_open(&l[*n], argv[++i], e))
+                return false;
+            (*n)++;
+        } else if (strcmp(argv[i], "--tls") == 0 && i + 2 < argc) {
+            if (!tls_start(f, argv[i + 1], argv[i + 2], e))
+                return false;
+            i += 2;
+        } else {
+            return strcmp(argv[i], "--help") == 0 ? false : err_set(e, "cannot make sense of %s", argv[i]);
+        }
+    }
+    return *n > 0 || err_set(e, "no --listen");
+}
+
+int main(int argc, char **argv)
+{
+    static struct fake f;
+    static struct listener listeners[LISTENERS_MAX];
+    int n = 0;
+    struct err e;
+    signal(SIGPIPE, SIG_IGN);
+    fd_raise_limit();
+    f.loop = ev_default_loop(0);
+    list_init(&f.conns);
+    due_start(&f.due, f.loop);
+    sites_start(&f.sites);
+    f.scratch = mem_zalloc(1, SCRATCH);
+    f.filler = mem_zalloc(1, SCRATCH);
+    memset(f.filler, 'x', SCRATCH);
+    int rc = EXIT_SUCCESS;
+    if (options(&f, listeners, &n, argc, argv, &e)) {
+        ev_signal term, intr;
+        ev_signal_init(&term, on_signal, SIGTERM);
+        ev_signal_init(&intr, on_signal, SIGINT);
+        ev_signal_start(f.loop, &term);
+        ev_signal_start(f.loop, &intr);
+        ev_run(f.loop, 0);
+        ev_signal_stop(f.loop, &term);
+        ev_signal_stop(f.loop, &intr);
+    } else if (e.msg[0]) {
+        fprintf(stderr, "fake_upstream: %s\n", e.msg);
+        rc = EXIT_FAILURE;
+    } else {
+        fputs(usage, stdout);
+    }
+    for (int i = 0; i < n; i++) {
+        ev_io_stop(f.loop, &listeners[i].io);
+        fd_close(&listeners[i].fd);
+    }
+    conn_end_all(&f);
+    due_stop(&f.due);
+    sites_stop(&f.sites);
+    SSL_CTX_free(f.tls);
+    mem_free(f.scratch);
+    mem_free(f.filler);
+    ev_loop_destroy(f.loop);
+    return rc;
+}

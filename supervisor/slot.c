@@ -149,7 +149,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
         if (was_active)
             log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)s->pid,
                       (double)lived / 1000, how);
-        if (wait)
+        if (wait && s->sup->intent.want == PLAN_SERVE)
             log_warn("%s dies too often: next start in %lld ms", s->name, (long long)wait);
     }
     s->pid = 0;
@@ -160,7 +160,8 @@ void slot_kill(struct slot *s, const char *why)
 {
     if (!slot_alive(s))
         return;
-    log_error("%s (pid %d) is killed: %s", s->name, (int)s->pid, why);
+    log_line(s->sup->intent.want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, (struct str){0},
+             "%s (pid %d) is killed: %s", s->name, (int)s->pid, why);
     kill(s->pid, SIGKILL);
     unwatch(s);
     move(s, SLOT_KILLED);

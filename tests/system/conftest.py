@@ -33,6 +33,8 @@ def qcc(request, tmp_path):
     failed = report is None or report.failed
     for q in made:
         if failed:
-            print("\n---- %s\n%s" % (q.log_path, q.log()[-20000:]))
+            for path in {q.log_path, q.stderr_path}:
+                if path.exists():
+                    print("\n---- %s\n%s" % (path, path.read_text(errors="replace")[-20000:]))
     for q in made:
         q.assert_sane()

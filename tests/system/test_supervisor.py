@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from qcc import STUB, SUPERVISOR, Qcc, alive, connectable, free_port, until
+from qcc import STUB, SUPERVISOR, alive, connectable, free_port, until
 
 
 @pytest.fixture
@@ -22,3 +22,541 @@ def test_starts_serves_and_stops(stub):
     assert status == 200 and int(body) in q.children()
     assert q.stop() == 0
     assert not connectable(q.port)
+
+
+# ---- options
+
+
+def run(*args, **kw):
+    return subprocess.run([str(SUPERVISOR), *map(str, args)], capture_output=True, text=True, timeout=30, **kw)
+
+
+def test_version_names_the_libraries():
+    r = run("-V")
+    assert r.returncode == 0 and r.stderr == ""
+    for name in ("qcc-supervisor", "libev", "libyaml", "msgpack-c", "OpenSSL"):
+        assert name in r.stdout
+
+
+def test_help():
+    r = run("-h")
+    assert r.returncode == 0 and "-c FILE" in r.stdout and r.stderr == ""
+
+
+@pytest.mark.parametrize("args", [[], ["-t"], ["-x"], ["--nonsense"], ["-c"], ["-c", "a", "b"]])
+def test_wrong_usage_is_one_line(args):
+    r = run(*args)
+    assert r.returncode == 2 and r.stdout == ""
+    assert len(r.stderr.splitlines()) == 1 and "-h" in r.stderr
+
+
+def test_reference_is_printed():
+    r = run("--print-reference")
+    assert r.returncode == 0 and "drain_timeout" in r.stdout
+
+
+def test_check_of_a_good_file(qcc):
+    q = qcc(start=False)
+    r = run("-t", "-c", q.path)
+    assert r.returncode == 0, r.stderr
+
+
+def test_check_names_every_fault(qcc):
+    text = "workers: many\nlimits:\n  drain_timeut: 5s\nendpoints:\n  - name: a\n"
+    q = qcc(text, start=False)
+    r = run("-t", "-c", q.path)
+    assert r.returncode == 1
+    lines = r.stderr.splitlines()
+    assert any(line.startswith("%s:1:" % q.path) for line in lines), lines
+    assert any(line.startswith("%s:3:" % q.path) and "drain_timeout" in line for line in lines), lines
+    assert any(line.startswith("%s:5:" % q.path) and "base_url" in line for line in lines), lines
+
+
+def refused_start(q, *words):
+    """It ends with 1 and one line that has the words."""
+    q.start(wait=False)
+    assert q.wait() == 1
+    lines = [line for line in q.log().splitlines() if all(w in line for w in words)]
+    assert len(lines) == 1, q.log()
+
+
+def test_faulty_file_at_a_start(stub):
+    q = stub("listen: 127.0.0.1:1\nendpoints: 5\n", start=False)
+    refused_start(q, str(q.path) + ":2:", "endpoints")
+
+
+def test_unreadable_file(stub):
+    q = stub(start=False)
+    q.path.unlink()
+    refused_start(q, str(q.path), "No such file")
+
+
+def test_port_in_use(stub):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        refused_start(stub({"listen": "127.0.0.1:%d" % port}, start=False), str(port), "Address already in use")
+
+
+def test_port_that_gets_free_within_a_second(stub):
+    """As the workers of a dead supervisor leave it."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen()
+    q = stub({"listen": "127.0.0.1:%d" % s.getsockname()[1]}, start=False)
+    q.start(wait=False)
+    until(lambda: os.path.exists("/proc/%d/exe" % q.pid), "the program")
+    s.close()
+    q.wait_serving()
+
+
+def test_unknown_user(stub):
+    refused_start(stub({"user": "nobody-of-that-name"}, start=False), "nobody-of-that-name")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_user_is_dropped_to(stub, tmp_path):
+    import pwd
+
+    nobody = pwd.getpwnam("nobody")
+    folder = pathlib.Path("/tmp") / ("qcc-user-%d" % os.getpid())
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    try:
+        path = folder / "sock"
+        log = folder / "file.log"
+        q = stub(
+            {"user": "nobody", "listen": "unix:%s" % path, "log": {"file": str(log)}},
+            env={"STUB_DIR": str(folder)},
+            start=False,
+        )
+        q.log_path = log
+        q.start(wait=False)
+        until(lambda: log.exists() and q.count("serving on"), "the service")
+        for pid in [q.pid, *q.children()]:
+            status = pathlib.Path("/proc/%d/status" % pid).read_text()
+            assert "Uid:\t%d\t%d\t%d\t%d" % ((nobody.pw_uid,) * 4) in status
+            assert "Gid:\t%d\t%d\t%d\t%d" % ((nobody.pw_gid,) * 4) in status
+        assert path.stat().st_uid == nobody.pw_uid and path.stat().st_mode & 0o777 == 0o660
+        log.rename(folder / "old.log")
+        q.signal(signal.SIGUSR1)
+        until(lambda: log.exists() and q.count("reopened"), "the log file to be opened again")
+        assert q.stop() == 0
+        assert not path.exists()
+    finally:
+        for f in folder.iterdir():
+            f.unlink()
+        folder.rmdir()
+
+
+def test_no_worker_program(qcc, tmp_path):
+    refused_start(qcc(worker=tmp_path / "absent", start=False), "absent", "No such file")
+
+
+def test_worker_program_that_is_none(qcc, tmp_path):
+    bad = tmp_path / "bad"
+    bad.write_text("#!/nonexistent/interpreter\n")
+    bad.chmod(0o755)
+    q = qcc(worker=bad, start=False).start(wait=False)
+    assert q.wait() == 1
+    assert q.count("cannot execute %s: No such file" % bad) and q.count("does not start")
+
+
+def test_workers_that_cannot_use_the_configuration(stub):
+    q = stub(start=False)
+    (q.folder / "nack").write_text("the moon is in the wrong house")
+    refused_start(q, "cannot use the configuration", "the moon is in the wrong house")
+
+
+def test_workers_that_die_at_the_start(stub):
+    q = stub(start=False)
+    (q.folder / "die").write_text("")
+    refused_start(q, "does not start")
+
+
+def test_worker_of_another_version(stub):
+    q = stub(env={"STUB_VERSION": "99"}, start=False)
+    q.start(wait=False)
+    assert q.wait() == 1
+    assert q.count("speaks version 99") and q.count("does not start")
+
+
+# ---- workers' lives
+
+
+def test_a_new_worker_is_told_all_in_order(stub):
+    q = stub()
+    for pid in q.children():
+        heard = (q.folder / ("heard.%d" % pid)).read_text().splitlines()
+        words = [line.split()[0] for line in heard if not line.startswith("PING")]
+        assert words == ["HELLO", "LOG_FILE", "CONF", "ENDPOINT", "LISTEN", "LISTEN", "START"]
+        assert all(line.split()[1] == "1" for line in heard)
+
+
+def killed_replaced(q, kill):
+    before = q.children()
+    kill(before[0])
+    until(lambda: before[0] not in q.children(), "the end of the worker")
+    after = q.wait_workers(2)
+    assert before[1] in after, "the other worker is none the worse"
+    until(lambda: {int(q.get()[1]) for _ in range(20)} <= set(after), "both to serve")
+    assert q.stop() == 0
+
+
+def test_killed_worker_is_replaced(stub):
+    q = stub()
+    killed_replaced(q, lambda pid: os.kill(pid, signal.SIGKILL))
+    assert q.count("signal 9")
+
+
+def test_stopped_worker_is_replaced(stub):
+    q = stub()
+    killed_replaced(q, lambda pid: os.kill(pid, signal.SIGSTOP))
+    assert q.count("is killed: does not answer") == 1
+
+
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("/rubbish", "a frame of"),
+        ("/wrong", "unknown frame"),
+        ("/outcome", "class 77"),
+        ("/crash", "signal 6"),
+        ("/leave", "exit code 0"),
+        ("/mute", "does not answer"),
+    ],
+)
+def test_worker_that_errs_is_replaced(stub, path, words):
+    q = stub()
+    before = set(q.children())
+    culprit = int(q.get(path)[1])
+    assert culprit in before
+    q.wait_log(words)
+    until(lambda: culprit not in q.children(), "its end")
+    after = set(q.wait_workers(2))
+    assert before - {culprit} < after
+
+
+def test_supervisor_that_was_paused_kills_nobody(stub):
+    q = stub()
+    before = q.children()
+    ping = r"to worker 0 PING"
+    q.signal(signal.SIGSTOP)
+    until(lambda: "T" in pathlib.Path("/proc/%d/stat" % q.pid).read_text().rpartition(")")[2][:3], "the pause")
+    # Longer than a worker may be silent; the one place where time itself is what is tested.
+    import time
+
+    time.sleep(7)
+    n = q.count(ping)
+    q.signal(signal.SIGCONT)
+    until(lambda: q.count(ping) >= n + 2, "the heartbeat to go on")
+    assert q.children() == before
+
+
+def test_dying_young_again_and_again_backs_off(stub):
+    q = stub({"workers": 1})
+    (q.folder / "die").write_text("")
+    os.kill(q.children()[0], signal.SIGKILL)
+    q.wait_log("next start in 100 ms")
+    q.wait_log("next start in 400 ms")
+    assert q.running()
+    (q.folder / "die").unlink()
+    pid = q.wait_workers(1)[0]
+    until(lambda: int(q.get()[1]) == pid, "service again", timeout=40)
+
+
+def test_workers_end_with_a_killed_supervisor(stub):
+    q = stub()
+    pids = q.children()
+    q.signal(signal.SIGKILL)
+    q.process.wait()
+    again = stub({"listen": "127.0.0.1:%d" % q.port})
+    until(lambda: not any(alive(pid) for pid in pids), "the end of the old workers")
+    assert again.stop() == 0
+
+
+def test_descriptors_do_not_leak_into_workers(stub):
+    q = stub({"workers": 3})
+    os.kill(q.children()[0], signal.SIGKILL)
+    for pid in q.wait_workers(3):
+        until(lambda: (q.folder / ("heard.%d" % pid)).exists(), "the worker")
+        links = [os.readlink(f.path) for f in os.scandir("/proc/%d/fd" % pid)]
+        # its channel, two listeners
+        assert len([link for link in links if link.startswith("socket:")]) <= 3, links
+
+
+def test_number_of_workers_auto(stub):
+    q = stub({"workers": None})
+    assert len(q.children()) == len(os.sched_getaffinity(0))
+
+
+# ---- reload
+
+
+def test_reload(stub):
+    q = stub()
+    before = q.children()
+    q.reload({"limits": {"drain_timeout": "5s"}})
+    assert q.count("reload done, generation 2")
+    assert q.children() == before
+    for pid in before:
+        assert "CONF 2" in (q.folder / ("heard.%d" % pid)).read_text()
+
+
+def test_faulty_reload_changes_nothing(stub):
+    q = stub()
+    before = q.children()
+    q.configure("listen: nonsense\nendpoints: 5\n")
+    q.reload(wait="refused")
+    assert q.count("qcc.yaml:1:") and q.count("qcc.yaml:2:")
+    assert q.count("generation 1 stays in use")
+    assert q.get()[0] == 200 and q.children() == before
+    q.configure({})
+    q.reload()
+    assert q.stop() == 0
+
+
+def test_reload_onto_a_used_port_changes_nothing(stub):
+    q = stub()
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = free_port()
+        used = s.getsockname()[1]
+        q.reload({"listen": ["127.0.0.1:%d" % port, "127.0.0.1:%d" % used]}, wait="refused")
+    assert q.count("%d: Address already in use" % used)
+    assert q.get()[0] == 200 and not connectable(port)
+
+
+def test_reload_that_workers_refuse_is_undone(stub):
+    q = stub()
+    port = free_port()
+    (q.folder / "nack").write_text("no")
+    q.reload({"listen": ["127.0.0.1:%d" % q.port, "127.0.0.1:%d" % port]}, wait="refused")
+    (q.folder / "nack").unlink()
+    assert q.get()[0] == 200 and not connectable(port)
+    assert q.count("reload refused, .* stays in use: worker \\d: no")
+    until(lambda: len(q.children()) == 2, "both workers")
+    q.reload()
+    assert q.get(port=port)[0] == 200
+
+
+def test_listeners_come_and_go(stub):
+    q = stub()
+    pids = q.children()
+    other, unix = free_port(), q.folder / "sock"
+    q.reload({"listen": ["127.0.0.1:%d" % other, "127.0.0.1:%d" % q.port, "unix:%s" % unix]})
+    assert q.get()[0] == 200 and q.get(port=other)[0] == 200
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(unix))
+    # The first address has not been closed meanwhile: it kept its name on the wire.
+    heard = (q.folder / ("heard.%d" % pids[0])).read_text()
+    assert "UNLISTEN" not in heard
+    q.reload({"listen": "127.0.0.1:%d" % other})
+    assert q.get(port=other)[0] == 200
+    until(lambda: not connectable(q.port), "the first address to be closed")
+    assert not unix.exists()
+    assert q.children() == pids
+    assert q.stop() == 0
+
+
+def test_ipv6_beside_ipv4(stub):
+    port = free_port()
+    q = stub({"listen": ["0.0.0.0:%d" % port, "[::]:%d" % port], "clients": [{"name": "a", "token": "x" * 20}]})
+    assert connectable(port) and connectable(port, "::1")
+    assert q.stop() == 0
+
+
+@pytest.mark.parametrize("change", [(1, 3), (3, 1), (2, 2)])
+def test_number_of_workers_changes(stub, change):
+    first, then = change
+    q = stub({"workers": first})
+    before = q.wait_workers(first)
+    q.reload({"workers": then})
+    after = q.wait_workers(then)
+    assert len(set(before) & set(after)) == min(first, then)
+    assert q.get()[0] == 200
+
+
+def test_a_surplus_worker_may_finish(stub):
+    q = stub({"workers": 2})
+    (q.folder / "stay").write_text("")
+    before = q.children()
+    q.reload({"workers": 1})
+    until(lambda: q.count("to worker 1 DRAIN"), "the order to drain")
+    assert q.children() == before
+    # More are wanted again while the old one still drains: a third process serves.
+    q.reload({"workers": 2})
+    assert len(q.wait_workers(3)) == 3
+
+
+def test_reloads_in_a_storm(stub):
+    q = stub()
+    for i in range(20):
+        q.configure({"workers": 1 + i % 3, "listen": ["127.0.0.1:%d" % q.port, "127.0.0.1:%d" % free_port()]})
+        q.signal(signal.SIGHUP)
+        assert q.get()[0] == 200
+    q.reload({"workers": 2, "listen": "127.0.0.1:%d" % q.port})
+    q.wait_workers(2)
+    for _ in range(20):
+        assert q.get()[0] == 200
+    assert q.stop() == 0
+
+
+def test_worker_that_dies_during_a_reload(stub):
+    q = stub()
+    victim = q.children()[0]
+    os.kill(victim, signal.SIGSTOP)
+    q.reload({"limits": {"drain_timeout": "7s"}}, wait=False)
+    os.kill(victim, signal.SIGKILL)
+    q.wait_log("reload done, generation 2")
+    assert len(q.wait_workers(2)) == 2
+
+
+# ---- the end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_waits_for_what_is_in_flight(stub, number):
+    q = stub()
+    (q.folder / "stay").write_text("")
+    q.signal(number)
+    until(lambda: not connectable(q.port), "the listeners to be closed")
+    assert q.running() and len(q.children()) == 2
+    q.signal(signal.SIGHUP)
+    q.signal(number)
+    assert q.wait() == 0
+    assert not q.count("reload of")
+
+
+def test_stop_ends_at_the_drain_timeout(stub):
+    q = stub({"limits": {"drain_timeout": "100ms"}})
+    (q.folder / "stay").write_text("")
+    assert q.stop() == 0
+    assert q.count("did not finish in time") == 2
+
+
+def test_stop_during_the_start(stub):
+    q = stub(start=False)
+    q.start(wait=False)
+    q.wait_log("worker 0 started")
+    assert q.stop() == 0
+
+
+def test_stop_with_a_stopped_worker(stub):
+    q = stub()
+    os.kill(q.children()[0], signal.SIGSTOP)
+    assert q.stop() == 0
+
+
+def test_usr2_says_that_it_is_not_supported(stub):
+    q = stub()
+    q.signal(signal.SIGUSR2)
+    q.wait_log("warning supervisor: SIGUSR2")
+    assert q.get()[0] == 200
+
+
+# ---- logs and sockets
+
+
+def test_log_file_is_reopened(stub):
+    q = stub(start=False)
+    path = q.folder / "file.log"
+    q.configure({"log": {"file": str(path)}})
+    q.log_path = path
+    q.start()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert q.count("stub \\d+ has the log") == 2
+    path.rename(q.folder / "file.log.1")
+    q.signal(signal.SIGUSR1)
+    until(lambda: path.exists() and q.count("log files reopened"), "the new file")
+    until(lambda: q.count("stub \\d+ has the log") == 2, "the workers to have it")
+    assert q.stop() == 0
+    assert "stopped" in path.read_text()
+    assert q.stderr_path.read_text() == ""
+
+
+def test_log_file_changes_with_a_reload(stub):
+    q = stub()
+    path = q.folder / "other.log"
+    q.configure({"log": {"file": str(path)}})
+    q.signal(signal.SIGHUP)
+    until(lambda: path.exists() and "reload done" in path.read_text(), "the new log")
+    q.log_path = path
+    q.reload({"log": {"file": str(q.folder / "no" / "such" / "folder.log")}}, wait="refused")
+    assert q.count("log.file: cannot open")
+
+
+def test_json_log(stub):
+    import json
+
+    q = stub({"log": {"format": "json"}})
+    for line in q.log().splitlines():
+        assert json.loads(line)["process"] == "supervisor"
+
+
+def test_unix_socket(stub, tmp_path):
+    path = tmp_path / "sock"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()  # a stale file that nobody answers on
+    q = stub({"listen": "unix:%s" % path}, start=False)
+    q.start()
+    assert path.stat().st_mode & 0o777 == 0o660
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(path))
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert s.recv(100).startswith(b"HTTP/1.0 200")
+    assert q.stop() == 0
+    assert not path.exists()
+
+
+def test_unix_socket_of_somebody_else(stub, tmp_path):
+    path = tmp_path / "sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        refused_start(stub({"listen": "unix:%s" % path}, start=False), str(path), "Address already in use")
+        assert path.exists()
+
+
+def test_unix_path_that_is_no_socket(stub, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("precious")
+    refused_start(stub({"listen": "unix:%s" % path}, start=False), str(path), "File exists")
+    assert path.read_text() == "precious"
+
+
+def test_socket_from_systemd(stub):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        q = stub({"listen": "127.0.0.1:%d" % port}, start=False)
+        # LISTEN_PID must name the process that executes the supervisor: its shell knows that.
+        q.command = ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', *q.command]
+        q.start(preexec_fn=lambda: os.dup2(s.fileno(), 3), pass_fds=[3])
+        assert q.get(port=port)[0] == 200
+        assert q.stop() == 0
+
+
+def test_systemd_is_notified(stub, tmp_path):
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(str(path))
+        s.settimeout(30)
+
+        def told(word):
+            while True:
+                if word in s.recv(4096).decode():
+                    return
+
+        q = stub(env={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "200000"}, start=False).start()
+        told("READY=1")
+        told("WATCHDOG=1")
+        q.reload()
+        told("RELOADING=1")
+        told("READY=1")
+        assert q.stop() == 0
+        told("STOPPING=1")

@@ -60,7 +60,7 @@ address() {
 [ -r "$conf" ] || fail "cannot read $conf (CONF=FILE names another)"
 
 if [ "$conf" = $demo ]; then
-    "$build/fake_upstream" --listen $fake_listen </dev/null &
+    "$build/fake_upstream" --quiet --listen $fake_listen </dev/null >/dev/null &
     fake=$!
     answers "http://$fake_listen/" "$fake" ||
         fail "the simulated upstream does not serve on $fake_listen; is the port in use?"

@@ -269,7 +269,7 @@ static bool set_digest(uint8_t m[32], struct conf_text t, struct err *e)
     for (size_t i = 0; ok && i < sizeof v; i++) {
         int hi = hex_digit(t.s.p[2 * i]), lo = hex_digit(t.s.p[2 * i + 1]);
         ok = hi >= 0 && lo >= 0;
-        v[i] = (uint8_t)(hi << 4 | lo);
+        v[i] = (uint8_t)(ok ? hi << 4 | lo : 0);
     }
     if (!ok)
         return err_set(e, "must be 64 hex digits, the SHA-256 of the token");

@@ -625,6 +625,7 @@ static enum http1_result read_status_line(struct str line, struct http_head *h, 
     h->status = (unsigned)((s[1] - '0') * 100 + (s[2] - '0') * 10 + (s[3] - '0'));
     if (h->status < 100 || h->status > 599)
         return HTTP1_BAD;
+    h->reason = line.n > 13 ? str_make(line.p + 13, line.n - 13) : STR("");
     *why = NULL;
     return HTTP1_OK;
 }

@@ -60,6 +60,7 @@ struct http_head {
     bool expect_continue;
     /* of a reply */
     unsigned status;
+    struct str reason;   /* the reason phrase as it came, perhaps empty */
     /* of both */
     unsigned minor;      /* HTTP/1.minor */
     bool keep_alive;     /* persistent (RFC 9112 9.3) as far as the head says */

@@ -419,6 +419,7 @@ static void test_reply(void **state)
                            METHOD_POST),
                      HTTP1_OK);
     assert_int_equal(head.status, 429);
+    assert_str(head.reason, "Too Many");
     assert_int_equal(head.body, BODY_COUNTED);
     assert_int_equal(head.length, 5);
     assert_false(head.keep_alive);
@@ -444,7 +445,12 @@ static void test_reply(void **state)
         (void)snprintf(buf, sizeof buf, "HTTP/1.1 %s\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", none[i]);
         assert_int_equal(reply(str_c(buf), METHOD_POST), HTTP1_OK);
     }
+    assert_int_equal(reply(STR("HTTP/1.1 200\r\n\r\n"), METHOD_GET), HTTP1_OK);
+    assert_str(head.reason, "");
+    assert_int_equal(reply(STR("HTTP/1.1 200 \r\n\r\n"), METHOD_GET), HTTP1_OK);
+    assert_str(head.reason, "");
     assert_int_equal(reply(STR("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n"), METHOD_GET), HTTP1_OK);
+    assert_str(head.reason, "OK");
     assert_int_equal(head.minor, 0);
     assert_false(head.keep_alive);
     assert_int_equal(reply(STR("HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n"), METHOD_GET),

@@ -39,12 +39,18 @@ function readLog(log) {
     return fs.readFileSync(path.join(tmp, log), 'utf8');
 }
 
+// A free port below those that the kernel gives to outgoing connections, which would take it away again.
 async function freePort() {
-    const server = net.createServer().listen(0, HOST);
-    await new Promise((resolve) => server.once('listening', resolve));
-    const { port } = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return port;
+    for (;;) {
+        const port = 20000 + Math.floor(Math.random() * 12000);
+        const server = net.createServer();
+        const free = await new Promise((resolve) => {
+            server.once('error', () => resolve(false));
+            server.listen(port, HOST, () => resolve(true));
+        });
+        await new Promise((resolve) => server.close(resolve));
+        if (free) return port;
+    }
 }
 
 // Asks again until `probe` gives something true; null when it did not within the time.
@@ -303,7 +309,7 @@ async function check(name, test) {
 }
 
 fs.writeFileSync(path.join(tmp, 'qcc.yaml'), configuration(), { mode: 0o600 });
-const fake = start(path.join(build, 'fake_upstream'), ['--listen', `${HOST}:${ports.fake}`], 'fake.log');
+const fake = start(path.join(build, 'fake_upstream'), ['--quiet', '--listen', `${HOST}:${ports.fake}`], 'fake.log');
 const qcc = start(path.join(build, 'qcc-supervisor'), ['-c', path.join(tmp, 'qcc.yaml')], 'qcc.log');
 
 await check('starts', async () => {

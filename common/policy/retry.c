@@ -76,7 +76,8 @@ static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
 static bool once_more_here(const struct retry_conf *c, const struct retry_in *in)
 {
     const struct sel_others *o = &in->others;
-    if (in->v->cls != OUTCOME_TRANSIENT || retry_uses_up(c, in->v, in->net, in->attempts_here))
+    if (in->v->cls != OUTCOME_TRANSIENT || in->trial ||
+        retry_uses_up(c, in->v, in->net, in->attempts_here))
         return false;
     if (in->net == NET_REFUSED && o->in_tier > 0)
         return false;

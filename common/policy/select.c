@@ -30,10 +30,10 @@ enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_
         return SEL_SKIP_MODEL;
     if (e->used_up)
         return SEL_SKIP_USED_UP;
-    if (e->cooling_ms > 0 && e->own_word)
-        return SEL_SKIP_COOLING;
     if (e->draining && r->bound != (int)i)
         return SEL_SKIP_DRAINING;
+    if (e->cooling_ms > 0 && e->own_word)
+        return SEL_SKIP_COOLING;
     if (e->full)
         return SEL_SKIP_FULL;
     if (e->tier == SEL_CIRCUIT_OPEN && e->trial == SEL_TRIAL_BUSY)

@@ -103,8 +103,8 @@ enum sel_skip {
     SEL_SKIP_QUEUED,
     SEL_SKIP_MODEL,
     SEL_SKIP_USED_UP,
-    SEL_SKIP_COOLING, /* by its own word */
     SEL_SKIP_DRAINING,
+    SEL_SKIP_COOLING, /* by its own word */
     SEL_SKIP_FULL,
     SEL_SKIP_TRIAL_BUSY,
     /* From here on: a candidate, but another was better. */

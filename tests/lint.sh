@@ -19,8 +19,8 @@ text() { /usr/bin/python3 tests/lint_text.py; }
 scripts() { git ls-files -co --exclude-standard -- '*.sh' '.ci/run' 2>/dev/null || find packaging tests -name '*.sh'; }
 
 shell() {
-    # SC2317: functions that are called through their name in "$@" look unreachable to it.
-    scripts | xargs shellcheck -e SC2317
+    # SC2317: functions called through "$@" look unreachable to it. SC2015: `a && b || c` is meant so.
+    scripts | xargs shellcheck -e SC2317,SC2015
 }
 
 python() {

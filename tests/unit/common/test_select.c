@@ -352,6 +352,7 @@ static void check_choice(const struct sel_conf *c, const struct sel_ep *eps, siz
     for (size_t i = 0; i < n; i++) {
         struct sel_ep plain = eps[i];
         plain.full = false;
+        plain.trial = SEL_TRIAL_NONE;
         full |= eps[i].full && candidate(&plain, r->bound == (int)i);
         plain = eps[i];
         plain.trial = SEL_TRIAL_NONE;

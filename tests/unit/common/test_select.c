@@ -356,7 +356,7 @@ static void check_choice(const struct sel_conf *c, const struct sel_ep *eps, siz
         full |= eps[i].full && candidate(&plain, r->bound == (int)i);
         plain = eps[i];
         plain.trial = SEL_TRIAL_NONE;
-        open_busy |= eps[i].trial == SEL_TRIAL_BUSY && candidate(&plain, false);
+        open_busy |= eps[i].trial == SEL_TRIAL_BUSY && candidate(&plain, r->bound == (int)i);
         plain = eps[i];
         plain.own_word = plain.full = false;
         plain.trial = SEL_TRIAL_NONE;

@@ -19,6 +19,7 @@
     F(gap_ms, 0, false)                                                                            \
     F(gap_us, 0, false)                                                                            \
     F(event_bytes, 0, false)                                                                       \
+    F(burst, 1, false)                                                                             \
     F(reply_bytes, 0, false)                                                                       \
     F(in_tokens, 12, false)                                                                        \
     F(out_tokens, 34, false)                                                                       \
@@ -91,10 +92,12 @@ struct behave {
 };
 
 /* Reads a text of key=value and key, parted by commas; the caller holds one reference. `header`
- * may come several times (the values are kept as lines). NULL with *e set: unknown key or bad value. */
+ * may come several times (the values are kept as lines). NULL with *e set: unknown key or bad
+ * value. */
 struct behave *behave_new(struct str spec, struct err *e) MUST_CHECK;
 
-/* The same without all that makes replies fail: what is used when a failure is not this request's turn. */
+/* The same without all that makes replies fail: what is used when a failure is not this request's
+ * turn. */
 struct behave *behave_well(const struct behave *b) MUST_CHECK;
 
 struct behave *behave_ref(struct behave *b);

@@ -26,8 +26,8 @@ bool bomb_gzip(struct buf *out)
 {
     static const unsigned char head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
     struct bits b = {.out = out, .ok = buf_add(out, head, sizeof head)};
-    /* One last block of fixed codes: literal 0 (00110000), then runs of 258 at distance 1: length code 285
-     * (11000101) and distance code 0 (00000), Huffman codes from their highest bit. */
+    /* One last block of fixed codes: literal 0 (00110000), then runs of 258 at distance 1: length
+     * code 285 (11000101) and distance code 0 (00000), Huffman codes from their highest bit. */
     put(&b, 1 | 1 << 1, 3);
     put(&b, 0x0c, 8);
     size_t runs = (UNPACKED - 1) / RUN;

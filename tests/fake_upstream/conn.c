@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/*   HELLO ──► HEAD ──► BODY ──► PLAY ──► HEAD … ; from anywhere DEAD, freed at the end of the callback
- *               ▲                 └────► LINGER (reads and drops until the peer closes)              */
+/*   HELLO ──► HEAD ──► BODY ──► PLAY ──► HEAD … ; from anywhere DEAD, freed at the end of the
+ * callback ▲                 └────► LINGER (reads and drops until the peer closes)              */
 enum conn_state { CONN_HELLO, CONN_HEAD, CONN_BODY, CONN_PLAY, CONN_LINGER, CONN_DEAD };
 
 enum { LINGER_US = 2000000 };
@@ -36,10 +36,10 @@ struct conn {
     /* the reply being played */
     struct play *play;
     size_t step;
-    uint64_t done;      /* times or filler bytes of this step */
-    size_t off;         /* in the present piece */
-    bool waited;        /* for this piece's gap */
-    int64_t due_us;     /* when the last piece was due, so that gaps do not drift */
+    uint64_t done;  /* times or filler bytes of this step */
+    size_t off;     /* in the present piece */
+    bool waited;    /* for this piece's gap */
+    int64_t due_us; /* when the last piece was due, so that gaps do not drift */
 };
 
 static void want_read(struct conn *c, bool on)
@@ -129,7 +129,9 @@ static ptrdiff_t conn_read(struct conn *c, char *p, size_t n)
         return (ptrdiff_t)r;
     int err = SSL_get_error(c->ssl, 0);
     ERR_clear_error();
-    return err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE ? -2 : err == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+    return err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE ? -2
+           : err == SSL_ERROR_ZERO_RETURN                            ? 0
+                                                                     : -1;
 }
 
 /* ---- the reply */
@@ -189,7 +191,8 @@ static void conn_play(struct conn *c)
                 return;
             }
         }
-        const char *piece = s->kind == STEP_SEND ? buf_data(&p->bytes) + s->off + c->off : c->f->filler;
+        const char *piece =
+            s->kind == STEP_SEND ? buf_data(&p->bytes) + s->off + c->off : c->f->filler;
         uint64_t left = s->kind == STEP_SEND ? s->len - c->off : s->count - c->done;
         size_t n = left < SCRATCH ? (size_t)left : SCRATCH;
         if (p->trickle_us)
@@ -514,7 +517,8 @@ void conn_new(struct fake *f, int fd, bool tls)
 
 void conn_drop_all(struct fake *f, bool idle_only)
 {
-    LIST_EACH(it, next, &f->conns) {
+    LIST_EACH(it, next, &f->conns)
+    {
         struct conn *c = LIST_ENTRY(it, struct conn, node);
         /* One without a site may be asking for this very thing. */
         if (!c->site || (idle_only && c->state != CONN_HEAD))
@@ -526,7 +530,8 @@ void conn_drop_all(struct fake *f, bool idle_only)
 
 void conn_end_all(struct fake *f)
 {
-    LIST_EACH(it, next, &f->conns) {
+    LIST_EACH(it, next, &f->conns)
+    {
         struct conn *c = LIST_ENTRY(it, struct conn, node);
         conn_close(c, false);
         conn_reap(c);

@@ -1,5 +1,6 @@
-/* conn: one client connection: reads requests, plays replies, one after the other. A reply in progress ends
- * when the peer closes, in whatever phase: that is counted, for tests of "client gone, upstream ended". */
+/* conn: one client connection: reads requests, plays replies, one after the other. A reply in
+ * progress ends when the peer closes, in whatever phase: that is counted, for tests of "client
+ * gone, upstream ended". */
 #ifndef FAKE_CONN_H
 #define FAKE_CONN_H
 

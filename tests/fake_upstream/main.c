@@ -1,56 +1,86 @@
-/* fake_upstream: simulated endpoints that speak the Messages API (JSON and event streams), for `make run`,
- * the tests and the bench. One process, one thread. This comment is the whole reference.
+/* clang-format off */
+/* fake_upstream: simulated endpoints that speak the Messages API (JSON and event streams), for
+ * `make run`, the tests and the bench. One process, one thread. This comment is the reference.
  *
- *   fake_upstream [--listen ADDR:PORT]… [--tls CERT KEY --listen ADDR:PORT…] [--quiet]
+ *   fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] [--quiet]
  *
- * Listeners named after --tls speak TLS. Port 0 takes a free one; each listener prints `listening ADDR:PORT`
- * on stdout, in order, when it is open. --quiet: no line for each request on stderr.
+ * Listeners named after --tls speak TLS. Port 0 takes a free one; each listener prints
+ * `listening ADDR:PORT` on stdout, in order, when it is open. --quiet: no line for each request.
  *
  * The base path says which endpoint is meant, and how it behaves:
- *   /good /slow /flaky /limited   the ones of `make run`: quick; 150 ms an event; each third request fails (503, 529,
- *                  reset, error event, in turn); 429 after 3 requests in 10 s
- *   /s/SPEC        behaves as SPEC says; each SPEC (`name=…` tells equal ones apart) is an endpoint with its own counters
- *   /n/NAME        behaves as `PUT /_site/NAME` last said (body: SPEC), well at first
- *   /bench/SPEC    cheap: one canned reply, body counted and not read, so an event stream only with `stream` in SPEC
- *   (none)         /v1/…: behaves well
+ *   /good          quick                            (these four are the ones of `make run`)
+ *   /slow          150 ms an event
+ *   /flaky         each third request fails: 503, 529, reset, error event, in turn
+ *   /limited       429 after 3 requests in 10 s
+ *   /s/SPEC        as SPEC says; each SPEC is an endpoint with counters of its own
+ *   /n/NAME        as `PUT /_site/NAME` last said (body: a SPEC), well at first
+ *   /bench/SPEC    cheap: one canned reply, the body is counted and not read; so an event stream
+ *                  only with `stream` in SPEC
+ *   (none)         /v1/... behaves well
  * A header `x-fake: SPEC` replaces the behaviour for its request (not under /bench).
  *
  * SPEC is key=value and key, parted by commas, values percent-encoded:
- *   status=N error=TYPE message=TEXT retry_after=TEXT   an error reply; type and message have defaults by status; 200 with
- *                  error= is an error inside a 200
- *   body=TEXT type=CONTENT-TYPE   this body (any status); header=NAME:%20VALUE adds a line (repeatable)
- *   delay_ms=N     before the head
- *   events=N       content events (5) of an event stream; all in all there are N + 5: message_start, content_block_start,
- *                  N deltas, content_block_stop, message_delta, message_stop
- *   gap_ms=N gap_us=N   between any two events; event_bytes=N: size of each delta but the first
- *   reply_bytes=N  size of a JSON reply or error body; in_tokens=N out_tokens=N: usage
- *   framing=length|chunked|eof   default: JSON length, streams chunked
- *   stream         always an event stream; mute: does not repeat the user's text; crlf: events end with CRLF
- *   echo           the message has a member `echo` (in streams: message_start's message): method, target, headers, model,
- *                  body_bytes, body_sha256 of the request
- *   key=TEXT       401 unless x-api-key or bearer is TEXT; model=PATTERN: 404 for other models;
- *                  only_model=PATTERN: fails as said for these models only
- *   limit=N limit_window_ms=N   429 with retry-after beyond N (at most 63) in the window
- *   fail_first=N   fails as said for the first N requests only; fail_every=N: for each Nth only; flaky=N: each Nth, as /flaky
- *   count_tokens=N status of count_tokens
- *   continue_1xx=N so many interim replies before the head, of info_status=N (103)
- *   read_delay_ms=N  leaves the body unread for so long; early_reply: replies before reading it, then closes
- *   close_idle     closes after each reply without having said so; close_idle_ms=N: so much later
- *   http10         HTTP/1.0, closes
+ *   name=TEXT              means nothing: tells two endpoints of equal behaviour apart
+ *   status=N               an error reply; type and message have defaults by status
+ *   error=TYPE             of that type; with status 200: an error inside a 200
+ *   message=TEXT           of the error
+ *   retry_after=TEXT       that header
+ *   body=TEXT type=TEXT    this body, this content type, with any status
+ *   header=NAME:%20VALUE   one more header line (repeatable)
+ *   delay_ms=N             before the head
+ *   events=N               deltas of a stream (5). In all it has N + 5 events: message_start,
+ *                          content_block_start, N times content_block_delta, content_block_stop,
+ *                          message_delta, message_stop
+ *   gap_ms=N gap_us=N      between any two events; burst=N: but the first N (1)
+ *   event_bytes=N          size of each delta but the first, which repeats the user's text
+ *   reply_bytes=N          size of a JSON reply or an error body
+ *   in_tokens=N out_tokens=N   usage
+ *   framing=length|chunked|eof   default: JSON by length, streams chunked
+ *   stream                 always an event stream
+ *   mute                   does not repeat the user's text (so a verification fails)
+ *   crlf                   lines of events end with CRLF
+ *   echo                   the message has a member `echo` (in a stream: the message of
+ *                          message_start): method, target, headers, model, body_bytes, body_sha256
+ *   key=TEXT               401 unless x-api-key or bearer is TEXT
+ *   model=PATTERN          404 for other models
+ *   limit=N limit_window_ms=N   429 with retry-after beyond N (at most 63) in the window (10 s)
+ *   count_tokens=N         status of count_tokens
+ *   continue_1xx=N info_status=N   so many interim replies before the head, of that status (103)
+ *   read_delay_ms=N        leaves the body unread for so long
+ *   close_idle             closes after each reply without having said so
+ *   close_idle_ms=N        the same, so much later
+ *   http10                 HTTP/1.0, closes
  * Failing on the wire:
- *   close reset hang   instead of a reply: FIN, RST, nothing ever
- *   close_after_events=N end_after_events=N hang_after_events=N   breaks off, ends cleanly but early, or stalls after N events
- *                  of all (0: after the head); with reset: by RST. close_after_bytes=N: after N bytes of the body
- *   sse_error_first=TYPE   the first event is an error (a 200 with an error body for others)
+ *   close reset hang       instead of a reply: FIN, RST, nothing for ever
+ *   close_after_events=N   breaks off after N events of all (0: after the head); with reset: by RST
+ *   close_after_bytes=N    breaks off after N bytes of the body; with reset: by RST
+ *   end_after_events=N     ends cleanly, but early
+ *   hang_after_events=N    stalls
+ *   sse_error_first=TYPE   the first event is an error (no stream: a 200 with an error body)
  *   sse_error_after=N sse_error=TYPE   an error event after N events, then the end
- *   half_head      half of the head, then close (or hang, reset); garbage: no HTTP; raw=TEXT: these bytes, then close (or hang, reset)
- *   two_lengths endless_headers endless_body gzip_bomb empty_200 html_200
+ *   half_head              half of the head, then close (or hang, reset)
+ *   early_reply            replies before it reads the body, then closes
+ *   garbage                no HTTP
+ *   raw=TEXT               these bytes, then close (or hang, reset)
  *   trickle_ms=N trickle_bytes=N   so few bytes at a time (1), so far apart
- *   extra_bytes_after_end   an unasked reply behind the reply
+ *   extra_bytes_after_end  an unasked reply behind the reply
+ *   two_lengths endless_headers endless_body gzip_bomb empty_200 html_200
+ * Whose turn it is to fail as said; the others are answered well:
+ *   fail_first=N           the first N requests
+ *   fail_every=N           each Nth
+ *   flaky=N                each Nth, in the ways of /flaky
+ *   only_model=PATTERN     requests for these models
  *
- * For tests: GET /_stats (JSON: connections; for each site requests, open and streams now, completed, aborted by the
- * peer, failed by intent, and the last request), POST /_reset (counters to zero), /_drop (closes idle connections),
- * /_kill (resets all that had a request), PUT /_site/NAME. at_us is CLOCK_MONOTONIC, the same in all processes. */
+ * For tests:
+ *   GET /_stats            JSON: connections; for each site its requests, open exchanges and
+ *                          streams now, completed, aborted by the peer, failed by intent, and the
+ *                          last request (at_us: CLOCK_MONOTONIC, the same in all processes)
+ *   POST /_reset           counters and turns to zero
+ *   POST /_drop            closes idle connections
+ *   POST /_kill            resets all connections that had a request
+ *   PUT /_site/NAME        see /n/NAME
+ *   PUT /_bench            body: a SPEC; what has no base path is answered as /bench/SPEC */
+/* clang-format on */
 #include "common/base/err.h"
 #include "common/base/fd.h"
 #include "common/base/mem.h"
@@ -74,11 +104,13 @@ struct listener {
     bool tls;
 };
 
-static const char usage[] = "usage: fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] [--quiet]\n"
-                            "\n"
-                            "Simulated Messages API endpoints: /good /slow /flaky /limited /s/SPEC /n/NAME /bench/SPEC.\n"
-                            "Listeners named after --tls speak TLS; port 0 takes a free one.\n"
-                            "SPEC and the paths for tests are described at the head of tests/fake_upstream/main.c.\n";
+static const char usage[] =
+    "usage: fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] "
+    "[--quiet]\n"
+    "\n"
+    "Simulated Messages API endpoints: /good /slow /flaky /limited /s/SPEC /n/NAME /bench/SPEC.\n"
+    "Listeners named after --tls speak TLS; port 0 takes a free one.\n"
+    "SPEC and the paths for tests are described at the head of tests/fake_upstream/main.c.\n";
 
 static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -106,7 +138,8 @@ static bool listener_open(struct listener *l, const char *where, struct err *e)
     if (n >= sizeof host)
         return err_set(e, "%s: too long", where);
     memcpy(host, where + v6, n - 2 * (size_t)v6);
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST, .ai_socktype = SOCK_STREAM}, *ai;
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST, .ai_socktype = SOCK_STREAM},
+                    *ai;
     int rc = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &ai);
     if (rc != 0)
         return err_set(e, "%s: %s", where, gai_strerror(rc));
@@ -121,7 +154,8 @@ static bool listener_open(struct listener *l, const char *where, struct err *e)
     socklen_t len = sizeof ss;
     char addr[64] = "", port[16] = "";
     getsockname(l->fd, (struct sockaddr *)&ss, &len);
-    getnameinfo((struct sockaddr *)&ss, len, addr, sizeof addr, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    getnameinfo((struct sockaddr *)&ss, len, addr, sizeof addr, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
     printf(strchr(addr, ':') ? "listening [%s]:%s\n" : "listening %s:%s\n", addr, port);
     fflush(stdout);
     ev_io_init(&l->io, on_accept, l->fd, EV_READ);
@@ -129,14 +163,15 @@ static bool listener_open(struct listener *l, const char *where, struct err *e)
     return true;
 }
 
-static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
-                       unsigned inlen, void *arg)
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
+                       const unsigned char *in, unsigned inlen, void *arg)
 {
     static const unsigned char http11[] = "\x08http/1.1";
     (void)ssl;
     (void)arg;
     unsigned char *got;
-    if (SSL_select_next_proto(&got, outlen, http11, sizeof http11 - 1, in, inlen) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&got, outlen, http11, sizeof http11 - 1, in, inlen) !=
+        OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_NOACK;
     *out = got;
     return SSL_TLSEXT_ERR_OK;
@@ -149,7 +184,8 @@ static bool tls_start(struct fake *f, const char *cert, const char *key, struct 
     if (!f->tls || SSL_CTX_use_certificate_chain_file(f->tls, cert) != 1 ||
         SSL_CTX_use_PrivateKey_file(f->tls, key, SSL_FILETYPE_PEM) != 1)
         return err_set(e, "cannot use certificate %s with key %s", cert, key);
-    SSL_CTX_set_mode(f->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(f->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                 SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_id_context(f->tls, (const unsigned char *)"fake", 4);
     SSL_CTX_set_alpn_select_cb(f->tls, choose_alpn, NULL);
     return true;
@@ -162,8 +198,10 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
     ev_break(loop, EVBREAK_ALL);
 }
 
-/* Opens what the command line names. False with *e: what is wrong; an empty text: nothing, help was wanted. */
-static bool options(struct fake *f, struct listener *l, int *n, int argc, char **argv, struct err *e)
+/* Opens what the command line names. False with *e: what is wrong; an empty text: nothing, help was
+ * wanted. */
+static bool options(struct fake *f, struct listener *l, int *n, int argc, char **argv,
+                    struct err *e)
 {
     e->msg[0] = '\0';
     for (int i = 1; i < argc; i++) {
@@ -179,7 +217,8 @@ static bool options(struct fake *f, struct listener *l, int *n, int argc, char *
                 return false;
             i += 2;
         } else {
-            return strcmp(argv[i], "--help") == 0 ? false : err_set(e, "cannot make sense of %s", argv[i]);
+            return strcmp(argv[i], "--help") == 0 ? false
+                                                  : err_set(e, "cannot make sense of %s", argv[i]);
         }
     }
     return *n > 0 || err_set(e, "no --listen");

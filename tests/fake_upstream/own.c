@@ -16,8 +16,8 @@ static struct play *stats(const struct fake *f)
     struct buf b;
     buf_init(&b, STATS_MAX);
     bool ok = buf_printf(&b,
-                         "{\"connections\":{\"open\":%u,\"accepted\":%" PRIu64 ",\"tls_resumed\":%" PRIu64
-                         "},\"sites\":{",
+                         "{\"connections\":{\"open\":%u,\"accepted\":%" PRIu64
+                         ",\"tls_resumed\":%" PRIu64 "},\"sites\":{",
                          f->open, f->accepted, f->tls_resumed) &&
               sites_json(&f->sites, &b) && buf_str(&b, STR("}}\n"));
     struct play *p = ok ? reply_own(200, "application/json", buf_view(&b), true)
@@ -29,6 +29,8 @@ static struct play *stats(const struct fake *f)
 struct play *own_answer(struct fake *f, const struct request *r)
 {
     struct str target = request_target(r);
+    struct str spec = str_trim(buf_view(&r->body));
+    struct err e;
     if (str_eq(target, STR("/_stats")))
         return stats(f);
     if (str_eq(target, STR("/_reset"))) {
@@ -39,13 +41,15 @@ struct play *own_answer(struct fake *f, const struct request *r)
         conn_drop_all(f, true);
     } else if (str_eq(target, STR("/_kill"))) {
         conn_drop_all(f, false);
+    } else if (str_eq(target, STR("/_bench"))) {
+        if (!sites_bench(&f->sites, spec, &e))
+            return reply_own(400, "text/plain", str_c(e.msg), true);
     } else if (str_starts(target, STR("/_site/"))) {
-        struct err e;
-        struct str spec = str_trim(buf_view(&r->body));
         if (!sites_set(&f->sites, str_make(target.p + 7, target.n - 7), spec, &e))
             return reply_own(400, "text/plain", str_c(e.msg), true);
     } else {
-        return reply_own(404, "text/plain", STR("/_stats /_reset /_drop /_kill /_site/NAME\n"), true);
+        return reply_own(404, "text/plain",
+                         STR("/_stats /_reset /_drop /_kill /_site/NAME /_bench\n"), true);
     }
     return reply_own(200, "application/json", STR("{}\n"), true);
 }

@@ -1,4 +1,5 @@
-/* own: the program's own paths, for the tests: /_stats, /_reset, /_drop, /_kill, /_site/NAME. */
+/* own: the program's own paths, for the tests: /_stats, /_reset, /_drop, /_kill, /_site/NAME,
+ * /_bench. */
 #ifndef FAKE_OWN_H
 #define FAKE_OWN_H
 

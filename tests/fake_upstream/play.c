@@ -76,7 +76,8 @@ void play_lead(struct play *p, struct str head, int64_t gap_us)
         /* One write, as a server of small replies does it. The bytes are copied since the head is
          * known only when its body is. */
         struct step *s = &p->v[0];
-        if (!buf_reserve(&p->bytes, s->len) || !buf_add(&p->bytes, buf_data(&p->bytes) + s->off, s->len))
+        if (!buf_reserve(&p->bytes, s->len) ||
+            !buf_add(&p->bytes, buf_data(&p->bytes) + s->off, s->len))
             die("reply too large");
         *s = (struct step){STEP_SEND, off, head.n + s->len, 1, gap_us};
         return;

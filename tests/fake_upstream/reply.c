@@ -59,42 +59,47 @@ static struct str said(const struct maker *m)
     return m->r && m->r->text ? str_c(m->r->text) : STR("Hello from the simulated upstream.");
 }
 
+static const struct {
+    unsigned status;
+    const char *reason, *type;
+} statuses[] = {
+    {200, "OK", "api_error"},
+    {400, "Bad Request", "invalid_request_error"},
+    {401, "Unauthorized", "authentication_error"},
+    {402, "Payment Required", "billing_error"},
+    {403, "Forbidden", "permission_error"},
+    {404, "Not Found", "not_found_error"},
+    {413, "Content Too Large", "request_too_large"},
+    {429, "Too Many Requests", "rate_limit_error"},
+    {500, "Internal Server Error", "api_error"},
+    {502, "Bad Gateway", "api_error"},
+    {503, "Service Unavailable", "api_error"},
+    {504, "Gateway Timeout", "timeout_error"},
+    {529, "Overloaded", "overloaded_error"},
+};
+
 static const char *error_type(unsigned status)
 {
-    switch (status) {
-    case 400: return "invalid_request_error";
-    case 401: return "authentication_error";
-    case 402: return "billing_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 413: return "request_too_large";
-    case 429: return "rate_limit_error";
-    case 529: return "overloaded_error";
-    default: return status >= 400 && status < 500 ? "invalid_request_error" : "api_error";
-    }
+    for (size_t i = 0; i < COUNT_OF(statuses); i++)
+        if (statuses[i].status == status)
+            return statuses[i].type;
+    return status >= 400 && status < 500 ? "invalid_request_error" : "api_error";
 }
 
 static const char *reason(unsigned status)
 {
-    switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 429: return "Too Many Requests";
-    case 500: return "Internal Server Error";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    default: return "Status";
-    }
+    for (size_t i = 0; i < COUNT_OF(statuses); i++)
+        if (statuses[i].status == status)
+            return statuses[i].reason;
+    return "Status";
 }
 
 /* The error object; type and message by the behaviour, else the given ones. */
 static bool error_json(struct buf *out, const char *type, const char *message)
 {
-    return buf_str(out, STR("{\"type\":\"error\",\"error\":{\"type\":")) && json_text(out, str_c(type)) &&
-           buf_str(out, STR(",\"message\":")) && json_text(out, str_c(message)) && buf_str(out, STR("}}"));
+    return buf_str(out, STR("{\"type\":\"error\",\"error\":{\"type\":")) &&
+           json_text(out, str_c(type)) && buf_str(out, STR(",\"message\":")) &&
+           json_text(out, str_c(message)) && buf_str(out, STR("}}"));
 }
 
 static bool echo_json(struct buf *out, const struct request *r)
@@ -102,16 +107,17 @@ static bool echo_json(struct buf *out, const struct request *r)
     return buf_str(out, STR(",\"echo\":{\"method\":")) && json_text(out, request_method(r)) &&
            buf_str(out, STR(",\"target\":")) && json_text(out, request_target(r)) &&
            buf_str(out, STR(",\"model\":")) && json_text(out, str_c(r->model)) &&
-           buf_printf(out, ",\"body_bytes\":%" PRIu64 ",\"body_sha256\":\"%s\",\"headers\":", r->body_bytes,
-                      r->sha256) &&
+           buf_printf(out, ",\"body_bytes\":%" PRIu64 ",\"body_sha256\":\"%s\",\"headers\":",
+                      r->body_bytes, r->sha256) &&
            json_headers(out, r) && buf_str(out, STR("}"));
 }
 
 /* ---- events */
 
-/* One event into the scratch, framed. `fill` bytes of filler are counted in that stand *split into data;
- * *split becomes their place in the scratch. */
-static void event_text(struct maker *m, const char *name, struct str data, uint64_t fill, size_t *split)
+/* One event into the scratch, framed. `fill` bytes of filler are counted in that stand *split into
+ * data; *split becomes their place in the scratch. */
+static void event_text(struct maker *m, const char *name, struct str data, uint64_t fill,
+                       size_t *split)
 {
     const char *nl = m->b->crlf ? "\r\n" : "\n";
     size_t nln = m->b->crlf ? 2 : 1;
@@ -134,13 +140,14 @@ static void event(struct maker *m, const char *name, struct str data)
     size_t split = 0;
     /* data may stand in the scratch of the caller, never in m->text */
     event_text(m, name, data, 0, &split);
-    play_text(m->p, buf_view(&m->text), m->emitted ? gap(m->b) : 0);
+    play_text(m->p, buf_view(&m->text), m->emitted >= m->b->burst ? gap(m->b) : 0);
     m->emitted++;
 }
 
 static void delta_text(struct buf *t, struct str text)
 {
-    need(buf_str(t, STR("{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":")) &&
+    need(buf_str(t, STR("{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_"
+                        "delta\",\"text\":")) &&
          json_text(t, text) && buf_str(t, STR("}}")));
 }
 
@@ -210,12 +217,14 @@ static void sse_start(struct maker *m)
 {
     struct buf t;
     buf_init(&t, TEXT_MAX);
-    need(buf_printf(&t, "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_fake_%06" PRIu64
-                        "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
+    need(buf_printf(&t,
+                    "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_fake_%06" PRIu64
+                    "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
                     m->r ? m->r->id : 0) &&
          json_text(&t, model_of(m)) &&
-         buf_printf(&t, ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":%" PRIu64
-                        ",\"output_tokens\":1}",
+         buf_printf(&t,
+                    ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{"
+                    "\"input_tokens\":%" PRIu64 ",\"output_tokens\":1}",
                     m->b->in_tokens));
     if (m->b->echo && m->r)
         need(echo_json(&t, m->r));
@@ -223,13 +232,15 @@ static void sse_start(struct maker *m)
     event(m, "message_start", buf_view(&t));
     buf_free(&t);
     event(m, "content_block_start",
-          STR("{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}"));
+          STR("{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","
+              "\"text\":\"\"}}"));
 }
 
 static void sse_content(struct maker *m)
 {
-    static const struct str words[] = {STR(" This"),  STR(" is"),    STR(" a"),  STR(" simulated"),
-                                       STR(" answer"), STR(" coming"), STR(" word"), STR(" by"), STR(" word.")};
+    static const struct str words[] = {STR(" This"),      STR(" is"),     STR(" a"),
+                                       STR(" simulated"), STR(" answer"), STR(" coming"),
+                                       STR(" word"),      STR(" by"),     STR(" word.")};
     uint64_t n = m->b->events;
     if (n == 0)
         return;
@@ -249,7 +260,8 @@ static void sse_end(struct maker *m)
     event(m, "content_block_stop", STR("{\"type\":\"content_block_stop\",\"index\":0}"));
     char text[192];
     int n = snprintf(text, sizeof text,
-                     "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
+                     "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_"
+                     "sequence\":null},"
                      "\"usage\":{\"output_tokens\":%" PRIu64 "}}",
                      m->b->out_tokens);
     event(m, "message_delta", str_make(text, (size_t)n));
@@ -272,7 +284,10 @@ static void sse(struct maker *m)
     for (size_t i = 0; i < COUNT_OF(stops); i++)
         m->stop = stops[i] < m->stop ? stops[i] : m->stop;
     if (b->endless_body) {
-        play_text(m->p, STR("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"text\":\""), 0);
+        play_text(
+            m->p,
+            STR("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"text\":\""),
+            0);
         play_fill(m->p, UINT64_MAX, 0);
         return;
     }
@@ -303,14 +318,16 @@ static void message(struct maker *m)
 {
     struct buf *t = &m->text;
     struct str user = said(m);
-    need(buf_printf(t, "{\"id\":\"msg_fake_%06" PRIu64 "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
+    need(buf_printf(t,
+                    "{\"id\":\"msg_fake_%06" PRIu64
+                    "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
                     m->r ? m->r->id : 0) &&
-         json_text(t, model_of(m)) && buf_str(t, STR(",\"content\":[{\"type\":\"text\",\"text\":")) &&
-         json_text(t, user));
+         json_text(t, model_of(m)) &&
+         buf_str(t, STR(",\"content\":[{\"type\":\"text\",\"text\":")) && json_text(t, user));
     size_t split = t->len - 1;
     need(buf_printf(t,
-                    "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":%" PRIu64
-                    ",\"output_tokens\":%" PRIu64 "}",
+                    "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_"
+                    "tokens\":%" PRIu64 ",\"output_tokens\":%" PRIu64 "}",
                     m->b->in_tokens, m->b->out_tokens));
     if (m->b->echo && m->r)
         need(echo_json(t, m->r));
@@ -370,7 +387,8 @@ static void error_body(struct maker *m, unsigned status)
         play_fill(m->p, UINT64_MAX, 0);
         return;
     }
-    need(error_json(&m->text, or_else(b->error, error_type(status)), or_else(b->message, "simulated failure")));
+    need(error_json(&m->text, or_else(b->error, error_type(status)),
+                    or_else(b->message, "simulated failure")));
     struct str all = buf_view(&m->text);
     uint64_t fill = b->reply_bytes > all.n ? b->reply_bytes - all.n : 0;
     play_text(m->p, str_make(all.p, all.n - 3), 0);
@@ -381,8 +399,9 @@ static void error_body(struct maker *m, unsigned status)
 static void html(struct maker *m)
 {
     m->type = "text/html; charset=utf-8";
-    play_text(m->p, STR("<!DOCTYPE html>\n<html><head><title>Just a moment...</title></head>"
-                        "<body><h1>Checking your browser</h1></body></html>\n"),
+    play_text(m->p,
+              STR("<!DOCTYPE html>\n<html><head><title>Just a moment...</title></head>"
+                  "<body><h1>Checking your browser</h1></body></html>\n"),
               0);
 }
 
@@ -431,9 +450,12 @@ static void body(struct maker *m)
 static void head_text(struct maker *m, struct buf *h, uint64_t size, const char *retry_after)
 {
     const struct behave *b = m->b;
-    need(buf_printf(h, "HTTP/1.%c %u %s\r\ncontent-type: %s\r\nserver: fake\r\nrequest-id: req_fake_%06" PRIu64 "\r\n",
-                    b->http10 ? '0' : '1', m->p->status, reason(m->p->status), or_else(b->type, m->type),
-                    m->r ? m->r->id : 0));
+    need(buf_printf(
+        h,
+        "HTTP/1.%c %u %s\r\ncontent-type: %s\r\nserver: fake\r\nrequest-id: req_fake_%06" PRIu64
+        "\r\n",
+        b->http10 ? '0' : '1', m->p->status, reason(m->p->status), or_else(b->type, m->type),
+        m->r ? m->r->id : 0));
     if (m->p->stream)
         need(buf_str(h, STR("cache-control: no-cache\r\n")));
     if (m->gzip)
@@ -461,8 +483,9 @@ static enum framing framing_of(const struct behave *b, const struct request *r)
         return FRAME_CHUNKED;
     if (b->framing || b->endless_body || b->http10)
         return FRAME_EOF;
-    return b->stream || (r && r->stream && b->status == 200 && !b->error && !b->body && !b->empty_200 &&
-                         !b->html_200 && !b->gzip_bomb && !reply_is_count_tokens(r))
+    return b->stream ||
+                   (r && r->stream && b->status == 200 && !b->error && !b->body && !b->empty_200 &&
+                    !b->html_200 && !b->gzip_bomb && !reply_is_count_tokens(r))
                ? FRAME_CHUNKED
                : FRAME_LENGTH;
 }
@@ -472,7 +495,8 @@ static bool broken(struct maker *m)
 {
     const struct behave *b = m->b;
     struct play *p = m->p;
-    bool later = b->half_head || b->close_after_bytes != BEHAVE_NEVER || b->close_after_events != BEHAVE_NEVER;
+    bool later = b->half_head || b->close_after_bytes != BEHAVE_NEVER ||
+                 b->close_after_events != BEHAVE_NEVER;
     if (b->raw) {
         play_text(p, str_c(b->raw), 0);
         p->end = b->hang ? PLAY_HANG : b->reset ? PLAY_RESET : PLAY_CLOSE;
@@ -482,7 +506,9 @@ static bool broken(struct maker *m)
     } else if (b->endless_headers) {
         play_text(p, STR("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"), 0);
         size_t off = p->bytes.len;
-        struct str line = STR("x-endless: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n");
+        struct str line =
+            STR("x-endless: "
+                "0123456789012345678901234567890123456789012345678901234567890123456789\r\n");
         need(buf_str(&p->bytes, line));
         play_send(p, off, line.n, UINT64_MAX, 0);
         p->end = PLAY_CLOSE;
@@ -532,7 +558,8 @@ static void whole(struct maker *m, const char *retry_after)
     struct buf head;
     buf_init(&head, TEXT_MAX);
     char info[64];
-    int n = snprintf(info, sizeof info, "HTTP/1.1 %u Early Hints\r\n\r\n", (unsigned)(b->info_status % 1000));
+    int n = snprintf(info, sizeof info, "HTTP/1.1 %u Early Hints\r\n\r\n",
+                     (unsigned)(b->info_status % 1000));
     for (uint64_t i = 0; i < b->continue_1xx; i++)
         need(buf_add(&head, info, (size_t)n));
     head_text(m, &head, size, retry_after);
@@ -549,7 +576,8 @@ static void whole(struct maker *m, const char *retry_after)
 
 struct play *reply_make(const struct behave *b, const struct request *r, const char *retry_after)
 {
-    struct maker m = {.b = b, .r = r, .p = play_new(), .type = "application/json", .stop = BEHAVE_NEVER};
+    struct maker m = {
+        .b = b, .r = r, .p = play_new(), .type = "application/json", .stop = BEHAVE_NEVER};
     buf_init(&m.text, TEXT_MAX);
     m.p->status = (unsigned)(b->status % 1000);
     m.p->trickle_us = us(b->trickle_ms);
@@ -568,7 +596,8 @@ struct play *reply_own(unsigned status, const char *type, struct str text, bool 
     p->status = status;
     p->end = keep_alive ? PLAY_KEEP : PLAY_LINGER;
     char head[160];
-    int n = snprintf(head, sizeof head, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\n%s\r\n", status,
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\n%s\r\n", status,
                      reason(status), type, text.n, keep_alive ? "" : "connection: close\r\n");
     play_text(p, text, 0);
     play_lead(p, str_make(head, (size_t)n), 0);

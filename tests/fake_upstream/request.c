@@ -102,7 +102,8 @@ bool request_head(struct request *r, const char *p, size_t n)
             }
             break;
         case 14:
-            if (str_eq_nocase(name, STR("content-length")) && !str_to_u64(value, INT64_MAX, &r->left))
+            if (str_eq_nocase(name, STR("content-length")) &&
+                !str_to_u64(value, INT64_MAX, &r->left))
                 return false;
             break;
         case 17:

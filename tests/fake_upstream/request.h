@@ -1,5 +1,5 @@
-/* request: one request as it comes in. Lenient where it may be: what a proxy sent is shown to the tests
- * (echo, /_stats), not judged. */
+/* request: one request as it comes in. Lenient where it may be: what a proxy sent is shown to the
+ * tests (echo, /_stats), not judged. */
 #ifndef FAKE_REQUEST_H
 #define FAKE_REQUEST_H
 
@@ -8,18 +8,18 @@
 enum { REQUEST_HEAD_MAX = 256 * 1024, REQUEST_BODY_MAX = 80 * 1024 * 1024 };
 
 struct request {
-    struct buf head;         /* a copy of the head, kept for echo and statistics */
-    size_t method_n;         /* method: head[0, method_n) */
+    struct buf head; /* a copy of the head, kept for echo and statistics */
+    size_t method_n; /* method: head[0, method_n) */
     size_t target_at, target_n;
     bool keep_alive;
-    bool expect;             /* Expect: 100-continue */
+    bool expect; /* Expect: 100-continue */
     bool chunked;
-    bool keep_body;          /* else only counted */
-    uint64_t left;           /* of the body or of the present chunk */
+    bool keep_body; /* else only counted */
+    uint64_t left;  /* of the body or of the present chunk */
     unsigned chunk_state;
     uint64_t body_bytes;
     struct buf body;
-    uint64_t id;             /* set by the caller; shows in the reply's request-id */
+    uint64_t id; /* set by the caller; shows in the reply's request-id */
     /* from a kept body, by request_read; empty when it is no JSON */
     bool stream;
     char model[128];
@@ -30,7 +30,8 @@ struct request {
 void request_init(struct request *r);
 void request_fini(struct request *r);
 
-/* Takes the head p[0..n), which ends with an empty line. False: not a request. The old content is dropped. */
+/* Takes the head p[0..n), which ends with an empty line. False: not a request. The old content is
+ * dropped. */
 bool request_head(struct request *r, const char *p, size_t n) MUST_CHECK;
 
 struct str request_method(const struct request *r);

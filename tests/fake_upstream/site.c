@@ -52,7 +52,7 @@ static void site_free(struct site *site)
 void sites_stop(struct sites *s)
 {
     LIST_EACH(it, next, &s->all)
-        site_free(LIST_ENTRY(it, struct site, node));
+    site_free(LIST_ENTRY(it, struct site, node));
     struct behave *all[] = {s->f503, s->f529, s->freset, s->fsse, s->flimit, s->fauth, s->fmodel};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         behave_unref(all[i]);
@@ -88,7 +88,8 @@ static void assign(struct site *site, struct behave *b)
 
 static struct site *find(const struct sites *s, struct str key)
 {
-    LIST_EACH(it, next, &s->all) {
+    LIST_EACH(it, next, &s->all)
+    {
         struct site *site = LIST_ENTRY(it, struct site, node);
         if (str_eq(str_make(site->key, site->key_n), key))
             return site;
@@ -114,6 +115,8 @@ static struct site *add(struct sites *s, struct str key, struct str spec, struct
 
 struct site *sites_get(struct sites *s, struct str key, struct err *e)
 {
+    if (key.n == 0 && s->bench)
+        return s->bench;
     struct site *site = find(s, key);
     if (site)
         return site;
@@ -150,9 +153,23 @@ bool sites_set(struct sites *s, struct str name, struct str spec, struct err *e)
     return true;
 }
 
+bool sites_bench(struct sites *s, struct str spec, struct err *e)
+{
+    s->bench = NULL;
+    if (!spec.n)
+        return true;
+    char key[256];
+    int n = snprintf(key, sizeof key, "/bench/" STR_FMT, STR_ARG(spec));
+    if (n < 0 || (size_t)n >= sizeof key)
+        return err_set(e, "spec too long");
+    s->bench = sites_get(s, str_make(key, (size_t)n), e);
+    return s->bench != NULL;
+}
+
 void sites_reset(struct sites *s)
 {
-    LIST_EACH(it, next, &s->all) {
+    LIST_EACH(it, next, &s->all)
+    {
         struct site *site = LIST_ENTRY(it, struct site, node);
         site->requests = site->failed = site->completed = site->aborted = 0;
         site->body_bytes = site->count_tokens = site->turn = site->window_n = 0;
@@ -163,7 +180,8 @@ void sites_reset(struct sites *s)
 }
 
 /* Counts the request against the limit. False: over it, with the seconds to wait. */
-static bool within_limit(struct site *site, const struct behave *b, int64_t now_us, char retry_after[static 24])
+static bool within_limit(struct site *site, const struct behave *b, int64_t now_us,
+                         char retry_after[static 24])
 {
     uint64_t limit = b->limit < SITE_WINDOW ? b->limit : SITE_WINDOW;
     if (limit == 0)
@@ -186,12 +204,13 @@ static bool key_fits(const char *key, const struct request *r)
     if (request_header(r, STR("x-api-key"), &v) && !str_eq(v, str_c(key)))
         return false;
     if (request_header(r, STR("authorization"), &v))
-        return str_starts_nocase(v, STR("bearer ")) && str_eq(str_make(v.p + 7, v.n - 7), str_c(key));
+        return str_starts_nocase(v, STR("bearer ")) &&
+               str_eq(str_make(v.p + 7, v.n - 7), str_c(key));
     return request_header(r, STR("x-api-key"), &v);
 }
 
-struct behave *sites_judge(struct sites *s, struct site *site, struct behave *own, const struct request *r,
-                           int64_t now_us, char retry_after[static 24])
+struct behave *sites_judge(struct sites *s, struct site *site, struct behave *own,
+                           const struct request *r, int64_t now_us, char retry_after[static 24])
 {
     struct behave *b = own ? own : site->b;
     retry_after[0] = '\0';
@@ -208,7 +227,8 @@ struct behave *sites_judge(struct sites *s, struct site *site, struct behave *ow
         struct behave *turns[] = {s->f503, s->f529, s->freset, s->fsse};
         return turns[site->flaky_turn++ % COUNT_OF(turns)];
     }
-    if ((b->fail_first && site->turn > b->fail_first) || (b->fail_every && site->turn % b->fail_every != 0))
+    if ((b->fail_first && site->turn > b->fail_first) ||
+        (b->fail_every && site->turn % b->fail_every != 0))
         return site->well;
     return b;
 }
@@ -264,8 +284,9 @@ static bool last_json(const struct site *site, struct buf *out)
            json_text(out, request_method(r)) && buf_str(out, STR(",\"target\":")) &&
            json_text(out, request_target(r)) && buf_str(out, STR(",\"model\":")) &&
            json_text(out, str_c(r->model)) &&
-           buf_printf(out, ",\"stream\":%s,\"body_bytes\":%" PRIu64 ",\"body_sha256\":\"%s\",\"headers\":",
-                      r->stream ? "true" : "false", r->body_bytes, r->sha256) &&
+           buf_printf(
+               out, ",\"stream\":%s,\"body_bytes\":%" PRIu64 ",\"body_sha256\":\"%s\",\"headers\":",
+               r->stream ? "true" : "false", r->body_bytes, r->sha256) &&
            json_headers(out, r) && buf_str(out, STR("}"));
 }
 
@@ -273,16 +294,18 @@ bool sites_json(const struct sites *s, struct buf *out)
 {
     bool ok = true;
     size_t count = 0;
-    LIST_EACH(it, next, &s->all) {
+    LIST_EACH(it, next, &s->all)
+    {
         const struct site *site = LIST_ENTRY(it, struct site, node);
         ok = ok && buf_str(out, count++ ? STR(",") : STR("")) &&
              json_text(out, str_make(site->key, site->key_n)) &&
              buf_printf(out,
-                        ":{\"requests\":%" PRIu64 ",\"open\":%u,\"streams\":%u,\"completed\":%" PRIu64
-                        ",\"aborted\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"count_tokens\":%" PRIu64
+                        ":{\"requests\":%" PRIu64
+                        ",\"open\":%u,\"streams\":%u,\"completed\":%" PRIu64 ",\"aborted\":%" PRIu64
+                        ",\"failed\":%" PRIu64 ",\"count_tokens\":%" PRIu64
                         ",\"body_bytes\":%" PRIu64 ",\"last\":",
-                        site->requests, site->open, site->streams, site->completed, site->aborted, site->failed,
-                        site->count_tokens, site->body_bytes) &&
+                        site->requests, site->open, site->streams, site->completed, site->aborted,
+                        site->failed, site->count_tokens, site->body_bytes) &&
              last_json(site, out) && buf_str(out, STR("}"));
     }
     return ok;

@@ -66,13 +66,6 @@ static void print_values(FILE *out, const struct conf_key *k)
     }
 }
 
-/* A '|' would end the cell. */
-static void print_cell(FILE *out, const char *text)
-{
-    for (; *text; text++)
-        fprintf(out, *text == '|' ? "\\|" : "%c", *text);
-}
-
 static void print_row(FILE *out, const struct conf_key *k)
 {
     fprintf(out, "| `%s` | ", k->name);
@@ -80,9 +73,7 @@ static void print_row(FILE *out, const struct conf_key *k)
         fprintf(out, "`%s`", k->dflt);
     fprintf(out, " | ");
     print_values(out, k);
-    fprintf(out, " | ");
-    print_cell(out, k->help);
-    fprintf(out, " |\n");
+    fprintf(out, " | %s |\n", k->help);
 }
 
 /* Sections with one path share a table; it stands where the first of them does. */
@@ -116,20 +107,20 @@ static void print_table(FILE *out, const struct conf_group *g, const char *path)
 void reference_print(FILE *out)
 {
     fprintf(out,
-            "Durations are a whole number with `ms`, `s`, `m`, `h` or `d`; sizes a whole number of "
-            "bytes, or with\n`KiB`, `MiB`, `GiB`. A switch is `true`, `yes`, `on` or `false`, `no`, "
-            "`off`; where a duration may be 0s, `off`\nmeans that. `${NAME}` in a value is taken "
-            "from the environment, an unset name is an error; `$${` is a\nplain `${`. Inside `{ }` "
-            "and `[ ]` a `${NAME}` needs quotes, as does a text that begins with `*`. Relative\n"
-            "paths of keys and certificates start at the folder of the configuration file. Anchors, "
-            "aliases, tags and a\nsecond document are refused.\n\n");
+            "Durations are a whole number with `ms`, `s`, `m`, `h` or `d`; sizes a whole number of\n"
+            "bytes, or with `KiB`, `MiB`, `GiB`. A switch is `true`, `yes`, `on` or `false`, `no`,\n"
+            "`off`; where a duration may be 0s, `off` means that. `${NAME}` in a value is taken from\n"
+            "the environment, an unset name is an error; `$${` is a plain `${`. Inside `{ }` and `[ ]`\n"
+            "a `${NAME}` needs quotes, as does a text that begins with `*`. Relative paths of keys and\n"
+            "certificates start at the folder of the configuration file. Anchors, aliases, tags and a\n"
+            "second document are refused.\n\n");
     for (unsigned id = 0; id < CONF_G__COUNT; id++) {
         const struct conf_group *g = conf_group(id);
         for (size_t i = 0; i < g->n; i++)
             if (is_first(g, i))
                 print_table(out, g, g->sections[i].path);
     }
-    fprintf(out, "An endpoint's id is the first 8 hex digits of SHA-256 of `base_url|api_key` as "
-                 "configured (without a key\nnothing follows the `|`): two endpoints with the same "
-                 "URL and key are refused.\n");
+    fprintf(out, "An endpoint's id is the first 8 hex digits of SHA-256 of `base_url|api_key` as it is\n"
+                 "configured (without a key nothing follows the `|`); two endpoints with the same URL\n"
+                 "and key are refused.\n");
 }

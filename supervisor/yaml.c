@@ -503,6 +503,11 @@ struct conf *yaml_read(const char *path, struct str text, bool open_to_all, stru
     ld.root = ynode_parse(text, f);
     if (!ld.root && f->errors)
         return NULL;
+    if (ld.root && ld.root->kind != YNODE_MAP && !is_nothing(ld.root)) {
+        wrong_type(&ld, ld.root, "", "a mapping of keys to values");
+        ynode_free(ld.root);
+        return NULL;
+    }
     ld.c = conf_new();
     if (ld.root)
         walk(&ld, CONF_G_TOP, ld.c, "", "", ld.root);

@@ -73,7 +73,7 @@ KEYS(client, struct conf_client,
       "What the client sends as `Authorization: Bearer` or `x-api-key`.",
       offsetof(self, token_sha256)},
      {"token_sha256", CONF_K_digest, "", 0, 0, 0,
-      "Instead of `token`: its SHA-256 in hex (`printf %s TOKEN | sha256sum`).",
+      "Instead of `token`: its SHA-256 in hex, so that the file holds no secret.",
       offsetof(self, token_sha256)})
 
 #define SECTION(name, path, TABLE) {path, offsetof(struct conf, name), keys_##name},

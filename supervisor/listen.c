@@ -138,7 +138,9 @@ static bool resolve(const char *address, struct target *t, size_t max, size_t *n
         return unix_target(str_make(a.p + 5, a.n - 5), t, e);
     }
     const char *colon = strrchr(address, ':');
-    if (!colon || colon[1] == '\0')
+    uint64_t port;
+    /* getaddrinfo takes 65537 for 1 */
+    if (!colon || !str_to_u64(str_c(colon + 1), UINT16_MAX, &port))
         return err_set(e, "no port");
     struct str host = str_make(a.p, (size_t)(colon - a.p));
     if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')

@@ -3,6 +3,7 @@
 #include "supervisor/load.h"
 #include "supervisor/reference.h"
 #include "supervisor/sup.h"
+#include "supervisor/user.h"
 
 #include <ev.h>
 #include <getopt.h>
@@ -46,9 +47,16 @@ static int check(const char *path)
     struct faults f = {0};
     struct conf *c = conf_load(path, &f);
     faults_print(&f, stderr);
-    if (c)
+    struct user user;
+    struct err e;
+    bool ok = c != NULL;
+    if (ok && !user_find(&user, c->user, &e)) {
+        fprintf(stderr, "%s: %s\n", path, e.msg);
+        ok = false;
+    }
+    if (ok)
         printf("%s: good\n", path);
-    int code = c ? SUP_EXIT_OK : SUP_EXIT_FAULT;
+    int code = ok ? SUP_EXIT_OK : SUP_EXIT_FAULT;
     conf_unref(c);
     faults_free(&f);
     return code;

@@ -70,6 +70,7 @@ void reload_begin(struct sup *s)
     }
     warn_of_fixed(s->conf, c);
     s->next.conf = c;
+    s->next.deaths = 0;
     push(s, c);
     faults_free(&f);
     return;
@@ -77,6 +78,12 @@ refuse:
     refused(s, e.msg);
     conf_unref(c);
     faults_free(&f);
+}
+
+void reload_death(struct sup *s, const char *who)
+{
+    if (++s->next.deaths >= RELOAD_DEATHS)
+        reload_abort(s, who, STR("ended while it took the configuration"));
 }
 
 void reload_commit(struct sup *s)

@@ -16,10 +16,17 @@ struct reload {
     struct conf *conf;
     struct listen_set listen;
     int log_fd; /* the new log.file; -1: stderr */
+    unsigned deaths; /* workers that ended before they had taken it */
 };
+
+/* So many deaths are the configuration's doing, and no accident. */
+enum { RELOAD_DEATHS = 3 };
 
 /* Begins one. Faults are logged, each with its place; the old configuration then stays. */
 void reload_begin(struct sup *s);
+
+/* A worker that was sent it has ended before it took it. */
+void reload_death(struct sup *s, const char *who);
 
 /* All workers have it: it is in use. */
 void reload_commit(struct sup *s);

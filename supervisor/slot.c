@@ -144,6 +144,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     } else if (was_retiring) {
         log_error("%s (pid %d) ended badly while it drained: %s", s->name, (int)s->pid, how);
     } else {
+        s->failures++;
         int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
         s->st.start_at += wait;
         if (was_active)

@@ -33,6 +33,7 @@ struct slot {
     uint64_t listen_gen; /* whose listeners it was told */
     uint64_t ping_seq;
     bool ready;          /* said READY */
+    unsigned failures;   /* processes in it that ended unasked */
     struct ipc_pong gauges; /* as last told */
 };
 

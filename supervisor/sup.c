@@ -20,7 +20,7 @@
 
 enum {
     LISTEN_WAIT_MS = 1000, /* in which the workers of a dead supervisor close their sockets */
-    START_DEATHS = 3       /* in a row of one worker, before any start was complete */
+    START_DEATHS = 3       /* of one worker, before the start was complete */
 };
 
 /* ---- intents */
@@ -210,9 +210,13 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 
 void sup_slot_ended(struct sup *s, struct slot *slot)
 {
-    struct err why;
-    if (s->serving || s->intent.want != PLAN_SERVE || slot->backoff.young < START_DEATHS)
+    if (s->intent.want != PLAN_SERVE)
         return;
+    if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)
+        reload_death(s, slot->name);
+    if (s->serving || slot->failures < START_DEATHS)
+        return;
+    struct err why;
     err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
     sup_fail(s, why.msg);
 }

@@ -2,25 +2,17 @@
  * socket pair. What decodes must encode again, to bytes that decode to the same. */
 #include "common/base/fd.h"
 #include "common/ipc/chan.h"
+#include "tests/fuzz/fuzz.h"
 
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-#define SAME_u64(a, b) must((a) == (b))
-#define SAME_i64(a, b) must((a) == (b))
-#define SAME_u32(a, b) must((a) == (b))
-#define SAME_flag(a, b) must((a) == (b))
-#define SAME_text(a, b) must(str_eq(a, b))
-#define SAME_blob(a, b) must(str_eq(a, b))
+#define SAME_u64(a, b) MUST((a) == (b))
+#define SAME_i64(a, b) MUST((a) == (b))
+#define SAME_u32(a, b) MUST((a) == (b))
+#define SAME_flag(a, b) MUST((a) == (b))
+#define SAME_text(a, b) MUST(str_eq(a, b))
+#define SAME_blob(a, b) MUST(str_eq(a, b))
 #define SAME(kind, field, bound) SAME_##kind(m.field, again.field);
 
 #define CHECK(NAME, dir, low, wire)                                                                \
@@ -32,7 +24,7 @@ static void must(bool ok)
         if (!ipc_get_##low(f, &m))                                                                 \
             return;                                                                                \
         buf_init(&b, IPC_FRAME_MAX);                                                               \
-        must(ipc_put_##low(&b, f->gen, &m) && ipc_open(buf_view(&b), dir, &g) &&                   \
+        MUST(ipc_put_##low(&b, f->gen, &m) && ipc_open(buf_view(&b), dir, &g) &&                   \
              g.gen == f->gen && ipc_get_##low(&g, &again));                                        \
         IPC_FIELDS_##low(SAME) buf_free(&b);                                                       \
     }
@@ -66,7 +58,7 @@ static bool on(void *arg, struct ipc_frame *f, struct err *e)
 static void through_a_channel(const uint8_t *data, size_t size, enum ipc_direction dir)
 {
     int sv[2];
-    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv) == 0);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv) == 0);
     struct chan c;
     chan_init(&c, sv[0], dir, 4096, "fuzzer");
     for (size_t off = 0; off < size;) {

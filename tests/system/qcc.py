@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -42,18 +43,28 @@ def until(check, what="the condition", timeout=PATIENCE, step=0.02):
         time.sleep(step)
 
 
-_given = set()
-
-
-def free_port(host="127.0.0.1"):
-    """A port that nobody listens on now; never the same twice in a run."""
+def _ports():
+    """Below those that the kernel gives to outgoing connections; runs beside each other begin at
+    different places."""
+    first, last = 10000, 32000
+    at = random.SystemRandom().randrange(first, last)
     while True:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
-            s.bind((host, 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+        yield at
+        at = at + 1 if at + 1 < last else first
+
+
+_port = _ports()
+
+
+def free_port():
+    """A port that nobody listens on now; never the same twice in a run."""
+    for port in _port:
+        with socket.socket() as s:
+            try:
+                s.bind(("0.0.0.0", port))
+                return port
+            except OSError:
+                pass
 
 
 def alive(pid):

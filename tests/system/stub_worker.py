@@ -5,7 +5,7 @@ It answers each HTTP request with its process id, and does what the path says: /
 that are no frame, /wrong a frame of the wrong direction, /crash dies, /leave exits with 0, /mute
 closes its channel and lives on, /outcome reports a class that does not exist.
 Files in the folder STUB_DIR change what it does: `nack` refuses configurations (its text says
-why), `die` ends it at once, `deaf` makes it read nothing from its channel, `stay` makes it ignore DRAIN.
+why), `die` ends it at once, `die-of-it` when a configuration comes, `stay` makes it ignore DRAIN.
 It writes what it hears into STUB_DIR/heard.PID.
 """
 import os
@@ -89,9 +89,6 @@ class Stub:
             sys.exit(0)
 
     def readable(self):
-        if flagged("deaf"):
-            self.sel.unregister(self.chan)
-            return
         data, fds, _, _ = socket.recv_fds(self.chan, 65536, 8)
         self.fds += fds
         if not data:
@@ -113,6 +110,8 @@ class Stub:
             assert fields[0] == 1, fields
             self.send(READY, VERSION, os.getpid())
         elif kind == CONF:
+            if flagged("die-of-it"):
+                sys.exit(9)
             old, self.gen = self.gen, gen
             why = flagged("nack")
             self.send(CONF_ACK, why is None, why or "")

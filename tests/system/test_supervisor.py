@@ -112,7 +112,10 @@ def test_port_that_gets_free_within_a_second(stub):
 
 
 def test_unknown_user(stub):
-    refused_start(stub({"user": "nobody-of-that-name"}, start=False), "nobody-of-that-name")
+    q = stub({"user": "nobody-of-that-name"}, start=False)
+    refused_start(q, "nobody-of-that-name")
+    r = run("-t", "-c", q.path)
+    assert r.returncode == 1 and "nobody-of-that-name" in r.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -412,6 +415,17 @@ def test_worker_that_dies_during_a_reload(stub):
     os.kill(victim, signal.SIGKILL)
     q.wait_log("reload done, generation 2")
     assert len(q.wait_workers(2)) == 2
+
+
+def test_configuration_that_kills_workers_is_undone(stub):
+    q = stub()
+    (q.folder / "die-of-it").write_text("")
+    q.reload({"limits": {"drain_timeout": "7s"}}, wait="refused")
+    (q.folder / "die-of-it").unlink()
+    assert q.count("ended while it took the configuration")
+    q.wait_workers(2)
+    q.reload()
+    assert q.get()[0] == 200
 
 
 # ---- the end

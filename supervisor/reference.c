@@ -104,23 +104,28 @@ static void print_table(FILE *out, const struct conf_group *g, const char *path)
     fprintf(out, "\n");
 }
 
+static const char preface[] =
+    "Durations are a whole number with `ms`, `s`, `m`, `h` or `d`; sizes a whole number of bytes,\n"
+    "or with `KiB`, `MiB`, `GiB`. A switch is `true`, `yes`, `on` or `false`, `no`, `off`; where a\n"
+    "duration may be 0s, `off` means that. `${NAME}` in a value is taken from the environment, an\n"
+    "unset name is an error; `$${` is a plain `${`. Inside `{ }` and `[ ]` a `${NAME}` needs\n"
+    "quotes, as does a text that begins with `*`. Relative paths of keys and certificates start at\n"
+    "the folder of the configuration file. Anchors, aliases, tags and a second document are\n"
+    "refused.\n\n";
+
+static const char afterword[] =
+    "An endpoint's id is the first 8 hex digits of SHA-256 of `base_url|api_key` as it is\n"
+    "configured (without a key nothing follows the `|`); two endpoints with the same URL and key\n"
+    "are refused.\n";
+
 void reference_print(FILE *out)
 {
-    fprintf(out,
-            "Durations are a whole number with `ms`, `s`, `m`, `h` or `d`; sizes a whole number of\n"
-            "bytes, or with `KiB`, `MiB`, `GiB`. A switch is `true`, `yes`, `on` or `false`, `no`,\n"
-            "`off`; where a duration may be 0s, `off` means that. `${NAME}` in a value is taken from\n"
-            "the environment, an unset name is an error; `$${` is a plain `${`. Inside `{ }` and `[ ]`\n"
-            "a `${NAME}` needs quotes, as does a text that begins with `*`. Relative paths of keys and\n"
-            "certificates start at the folder of the configuration file. Anchors, aliases, tags and a\n"
-            "second document are refused.\n\n");
+    fputs(preface, out);
     for (unsigned id = 0; id < CONF_G__COUNT; id++) {
         const struct conf_group *g = conf_group(id);
         for (size_t i = 0; i < g->n; i++)
             if (is_first(g, i))
                 print_table(out, g, g->sections[i].path);
     }
-    fprintf(out, "An endpoint's id is the first 8 hex digits of SHA-256 of `base_url|api_key` as it is\n"
-                 "configured (without a key nothing follows the `|`); two endpoints with the same URL\n"
-                 "and key are refused.\n");
+    fputs(afterword, out);
 }

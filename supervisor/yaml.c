@@ -458,8 +458,8 @@ static void unknown_key(struct loader *ld, enum conf_group_id id, const char *se
     if (near)
         faults_excuse(ld->f, place_key(at, near).text);
     if (near)
-        faults_at(ld->f, key->line, key->col, false, "", "%sunknown key \"%s\"; did you mean \"%s\"?",
-                  in, key->text, near);
+        faults_at(ld->f, key->line, key->col, false, "",
+                  "%sunknown key \"%s\"; did you mean \"%s\"?", in, key->text, near);
     else if (*other.text)
         faults_at(ld->f, key->line, key->col, false, "", "%sunknown key \"%s\" here; there is %s",
                   in, key->text, other.text);

@@ -27,7 +27,7 @@ enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
 #define CONF_TYPE_logformat enum conf_logformat
 
 #define CONF_MEMBER(kind, key, dflt, lo, hi, flags, help) CONF_TYPE_##kind key;
-#define CONF_STRUCT(name, path, TABLE)                                                                \
+#define CONF_STRUCT(name, path, TABLE)                                                             \
     struct conf_##name {                                                                           \
         TABLE(CONF_MEMBER)                                                                         \
     };

@@ -65,7 +65,8 @@ bool conf_iter_next(const struct conf_group *g, struct conf_iter *it, const stru
                     const struct conf_key **k);
 
 /* Where the key's member is in an object of its group. */
-static inline void *conf_member(void *object, const struct conf_section *s, const struct conf_key *k)
+static inline void *conf_member(void *object, const struct conf_section *s,
+                                const struct conf_key *k)
 {
     return (char *)object + s->offset + k->offset;
 }

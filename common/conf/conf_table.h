@@ -47,7 +47,7 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     E("json", LOGFORMAT_JSON)
 
 #define CONF_TOP(F)                                                                                \
-    F(u32, workers, "auto", 0, 256, CONF_SUP, "Worker processes; auto (0): one per CPU core.")      \
+    F(u32, workers, "auto", 0, 256, CONF_SUP, "Worker processes; auto (0): one per CPU core.")     \
     F(str, user, "null", 0, 0, CONF_SUP, "Drop privileges to this user when started as root.")     \
     F(str, state_dir, "null", 0, 0, CONF_SUP,                                                      \
       "Where bindings, failure queue and counters last; null: memory only.")                       \
@@ -104,7 +104,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(ms, max_retry_after, "59s", 1000, 3600000, 0, "Longest retry-after that QCC itself sends.")
 
 #define CONF_RATE_LIMIT(F)                                                                         \
-    F(ms, default_cooldown, "30s", 0, 3600000, 0, "Longest cooldown of an endpoint that told none.") \
+    F(ms, default_cooldown, "30s", 0, 3600000, 0,                                                  \
+      "Longest cooldown of an endpoint that told none.")                                           \
     F(ms, max_cooldown, "1h", 0, 604800000, 0, "Longest cooldown, whatever an endpoint says.")
 
 #define CONF_HEALTH(F)                                                                             \
@@ -128,7 +129,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(ms, verify_disabled_interval, "10m", 0, 604800000, 0,                                        \
       "Pause between verifications of an endpoint disabled by an auth failure; 0s: never.")        \
     F(probe, probe, "conversational", 0, 0, 0, "How an endpoint is verified.")                     \
-    F(str, probe_model, "auto", 0, 0, 0, "Model asked; auto: the one last served by the endpoint.") \
+    F(str, probe_model, "auto", 0, 0, 0,                                                           \
+      "Model asked; auto: the one last served by the endpoint.")                                   \
     F(ms, probe_timeout, "30s", 10, 600000, 0, "Time for one verification.")
 
 #define CONF_BALANCE(F)                                                                            \
@@ -152,7 +154,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(flag, enabled, "true", 0, 0, 0, "Whether it takes requests.")                                \
     F(u32, weight, "100", 0, 1000000, 0, "Share of requests; 0: only when no other is left.")      \
     F(u32, priority, "1", 1, 1000, 0, "1 primary, 2 secondary, 3 fallback …")                      \
-    F(u32, max_concurrent, "0", 0, 1000000, 0, "Open requests at most, over all workers; 0: no limit.") \
+    F(u32, max_concurrent, "0", 0, 1000000, 0,                                                     \
+      "Open requests at most, over all workers; 0: no limit.")                                     \
     F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
       "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")
 

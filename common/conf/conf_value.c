@@ -55,7 +55,8 @@ static bool is_on(struct str s)
            str_eq_nocase(s, STR("true"));
 }
 
-/* RFC 3629: no overlong forms, no surrogates, at most U+10FFFF. Length of the sequence at p, or 0. */
+/* RFC 3629: no overlong forms, no surrogates, at most U+10FFFF. Length of the sequence at p, or
+ * 0. */
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
     if (p[0] < 0x80)

@@ -40,8 +40,8 @@ void conf_bytes_text(uint64_t n, char out[static 32]);
 bool conf_is_null(struct conf_text t);
 bool conf_is_off(struct str s);
 
-/* The nearest of n words to a misspelt one, or NULL: at most two slips (a letter more, less, other, or two
- * changed about), and fewer than half its letters. */
+/* The nearest of n words to a misspelt one, or NULL: at most two slips (a letter more, less, other,
+ * or two changed about), and fewer than half its letters. */
 const char *conf_nearest(struct str word, const char *const *words, size_t n);
 
 #endif

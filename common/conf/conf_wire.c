@@ -51,7 +51,7 @@ static void put_member(struct wr *w, const struct conf_key *k, const void *m)
 {
     switch (k->kind) {
     case CONF_K_ms:
-        put_u64(w, (uint64_t) * (const int64_t *)m);
+        put_u64(w, *(const uint64_t *)m); /* an int64_t that is never negative */
         break;
     case CONF_K_bytes:
         put_u64(w, *(const uint64_t *)m);

@@ -85,7 +85,7 @@ static void scene_begin(struct scene *s, const char *title)
     buf_free(&s->file);
     buf_free(&s->want);
     *s = (struct scene){0};
-    snprintf(s->title, sizeof s->title, "%s", title);
+    snprintf(s->title, sizeof s->title, "%.127s", title);
     buf_init(&s->file, 1 << 16);
     buf_init(&s->want, 1 << 16);
 }
@@ -127,7 +127,7 @@ static size_t run_file(const char *path, size_t *failed)
             part = FILE_;
         } else if (part == HEAD && strncmp(line, "env ", 4) == 0 && strchr(line, '=')) {
             assert_true(s.nenv < COUNT_OF(s.env));
-            snprintf(s.env[s.nenv++], sizeof s.env[0], "%s", line + 4);
+            snprintf(s.env[s.nenv++], sizeof s.env[0], "%.127s", line + 4);
         } else if (part == HEAD && strcmp(line, "open") == 0) {
             s.open = true;
         } else if (part == FILE_ && strcmp(line, "<<<") == 0) {

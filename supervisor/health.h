@@ -1,6 +1,6 @@
-/* health: the truth about endpoints. Workers report how attempts ended; the supervisor alone decides
- * what that makes of an endpoint, and tells all workers. Counters last over reloads: an endpoint is
- * known by its id, whatever its place in the file. */
+/* health: the truth about endpoints. Workers report how attempts ended; the supervisor alone
+ * decides what that makes of an endpoint, and tells all workers. Counters last over reloads: an
+ * endpoint is known by its id, whatever its place in the file. */
 #ifndef QCC_SUPERVISOR_HEALTH_H
 #define QCC_SUPERVISOR_HEALTH_H
 

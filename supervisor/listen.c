@@ -49,8 +49,8 @@ static void unref(struct listener *l)
         return;
     struct stat st;
     /* Another supervisor may have taken the path meanwhile: only our own file goes. */
-    if (is_unix(l) && !l->foreign && lstat(as_unix(l)->sun_path, &st) == 0 &&
-        st.st_dev == l->dev && st.st_ino == l->ino)
+    if (is_unix(l) && !l->foreign && lstat(as_unix(l)->sun_path, &st) == 0 && st.st_dev == l->dev &&
+        st.st_ino == l->ino)
         unlink(as_unix(l)->sun_path);
     fd_close(&l->fd);
     mem_free(l);
@@ -151,8 +151,9 @@ static bool resolve(const char *address, struct target *t, size_t max, size_t *n
     memcpy(name, host.p, host.n);
     name[host.n] = '\0';
     bool any = host.n == 0 || str_eq(host, STR("*"));
-    const struct addrinfo hints = {
-        .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_family = AF_UNSPEC};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+                                   .ai_family = AF_UNSPEC};
     struct addrinfo *list;
     int r = getaddrinfo(any ? NULL : name, colon + 1, &hints, &list);
     if (r != 0)
@@ -277,8 +278,7 @@ static uint32_t role_id(struct listen_set *set, const struct listen_set *old,
                         const struct listener *l, bool admin, const char *address)
 {
     for (size_t k = 0; old && k < old->n; k++)
-        if (old->v[k].l == l && old->v[k].admin == admin &&
-            strcmp(old->v[k].address, address) == 0)
+        if (old->v[k].l == l && old->v[k].admin == admin && strcmp(old->v[k].address, address) == 0)
             return old->v[k].id;
     return ++set->last_id;
 }
@@ -290,7 +290,8 @@ struct opening {
     int64_t give_up_ms;
 };
 
-static bool add_target(struct opening *o, const struct target *t, const char *address, int64_t index)
+static bool add_target(struct opening *o, const struct target *t, const char *address,
+                       int64_t index)
 {
     struct listener *l = find_shared(t, o->set);
     if (l) {

@@ -17,18 +17,18 @@ struct listener {
     int fd;
     struct sockaddr_storage addr; /* as bound */
     socklen_t addr_len;
-    bool foreign;                 /* systemd's: a path is not ours to remove */
-    dev_t dev;                    /* of a Unix path when we made it: another file is not removed */
+    bool foreign; /* systemd's: a path is not ours to remove */
+    dev_t dev;    /* of a Unix path when we made it: another file is not removed */
     ino_t ino;
 };
 
 /* A socket in the role that a configuration gives it. */
 struct listen_entry {
     struct listener *l;
-    uint32_t id;         /* its name on the wire; kept over reloads while the role stays */
+    uint32_t id; /* its name on the wire; kept over reloads while the role stays */
     bool admin;
-    int64_t conf_index;  /* into conf.listen; -1: the admin listener */
-    char *address;       /* as configured */
+    int64_t conf_index; /* into conf.listen; -1: the admin listener */
+    char *address;      /* as configured */
 };
 
 struct listen_set {
@@ -55,8 +55,8 @@ void listen_given_drop(struct listen_given *g);
 
 /* Opens what c asks for (`listen`, `admin.listen`) into the empty set. Sockets of `old` and `given`
  * (either may be NULL) with the same address are shared. An address in use is tried again for up to
- * wait_ms (blocking): the workers of a dead supervisor close theirs within that time. False: *e names
- * the address and why; the set is empty. */
+ * wait_ms (blocking): the workers of a dead supervisor close theirs within that time. False: *e
+ * names the address and why; the set is empty. */
 bool listen_open(struct listen_set *set, const struct conf *c, const struct listen_set *old,
                  const struct listen_given *given, int64_t wait_ms, struct err *e) MUST_CHECK;
 

@@ -41,17 +41,11 @@ void notify_ready(const char *status)
     (void)status;
 }
 
-void notify_reloading(void)
-{
-}
+void notify_reloading(void) {}
 
-void notify_stopping(void)
-{
-}
+void notify_stopping(void) {}
 
-void notify_watchdog(void)
-{
-}
+void notify_watchdog(void) {}
 
 int64_t notify_watchdog_ms(void)
 {

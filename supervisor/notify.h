@@ -11,7 +11,7 @@ void notify_reloading(void);
 void notify_stopping(void);
 void notify_watchdog(void);
 
-/* Milliseconds between two calls of notify_watchdog (half of what systemd waits); 0: none wanted. */
+/* Milliseconds between two calls of notify_watchdog, half of what systemd waits; 0: none. */
 int64_t notify_watchdog_ms(void);
 
 #endif

@@ -38,8 +38,8 @@ static void push(struct sup *s, struct conf *c)
 
 static void refused(struct sup *s, const char *why)
 {
-    log_error("reload refused, generation %llu stays in use: %s",
-              (unsigned long long)s->conf->gen, why);
+    log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
+              why);
     notify_ready("reload refused");
 }
 

@@ -15,7 +15,7 @@ struct sup;
 struct reload {
     struct conf *conf;
     struct listen_set listen;
-    int log_fd; /* the new log.file; -1: stderr */
+    int log_fd;      /* the new log.file; -1: stderr */
     unsigned deaths; /* workers that ended before they had taken it */
 };
 

@@ -21,7 +21,7 @@ enum { SLOT_EXIT_NO_EXEC = 127 };
 struct slot {
     struct sup *sup;
     unsigned number;
-    char name[16]; /* "worker 0" */
+    char name[16];       /* "worker 0" */
     struct plan_slot st; /* what plan.h looks at; state is changed by slot.c alone */
     pid_t pid;
     struct chan chan;
@@ -32,8 +32,8 @@ struct slot {
     uint64_t gen_sent;   /* newest configuration it was sent */
     uint64_t listen_gen; /* whose listeners it was told */
     uint64_t ping_seq;
-    bool ready;          /* said READY */
-    unsigned failures;   /* processes in it that ended unasked */
+    bool ready;             /* said READY */
+    unsigned failures;      /* processes in it that ended unasked */
     struct ipc_pong gauges; /* as last told */
 };
 
@@ -53,7 +53,7 @@ bool slot_active(const struct slot *s);
 /* Whether there is a process that may be spoken to. */
 bool slot_alive(const struct slot *s);
 
-/* Queues one message; see chan_send for `pass`. A worker that does not read its channel is killed. */
+/* Queues one message; see chan_send for `pass`. One that does not read its channel is killed. */
 void slot_send(struct slot *s, int pass, chan_put_fn *put, uint64_t gen, const void *m);
 
 /* It took a configuration: now, or still, SERVING. */

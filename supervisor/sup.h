@@ -21,21 +21,21 @@ struct sup {
     struct ev_loop *loop;
     const char *conf_path;
     char *worker_path;
-    uint64_t boot_ms;          /* wall clock */
+    uint64_t boot_ms; /* wall clock */
 
-    struct conf *conf;         /* in use */
-    struct listen_set listen;  /* likewise */
-    struct reload next;        /* what will be in use when all workers have taken it */
-    int log_fd;                /* log.file; -1: stderr */
+    struct conf *conf;        /* in use */
+    struct listen_set listen; /* likewise */
+    struct reload next;       /* what will be in use when all workers have taken it */
+    int log_fd;               /* log.file; -1: stderr */
     struct health health;
 
     struct plan_intent intent;
     struct slot *slots[PLAN_SLOTS]; /* made when first needed */
     size_t nslots;
-    bool serving;              /* once, all workers were ready */
+    bool serving; /* once, all workers were ready */
     int exit_code;
 
-    unsigned stops;            /* SIGTERM and SIGINT so far */
+    unsigned stops;                /* SIGTERM and SIGINT so far */
     bool want_reload, want_reopen; /* SIGHUP, SIGUSR1 not yet obeyed */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog;

@@ -69,8 +69,7 @@ void sup_welcome(struct slot *s)
     struct sup *sup = s->sup;
     bool next = sup->next.conf != NULL;
     const struct conf *c = next ? sup->next.conf : sup->conf;
-    struct ipc_hello hello = {
-        .version = IPC_VERSION, .slot = s->number, .boot_ms = sup->boot_ms};
+    struct ipc_hello hello = {.version = IPC_VERSION, .slot = s->number, .boot_ms = sup->boot_ms};
     struct ipc_start start;
     s->gen_sent = c->gen;
     say(s, -1, ipc_put_v_hello, &hello);
@@ -89,8 +88,9 @@ static bool on_ready(struct slot *s, const struct ipc_frame *f, const struct ipc
 {
     (void)f;
     if (m->version != IPC_VERSION)
-        return err_set(e, "the worker program speaks version %u, the supervisor %d: are both of one build?",
-                       m->version, IPC_VERSION);
+        return err_set(
+            e, "the worker program speaks version %u, the supervisor %d: are both of one build?",
+            m->version, IPC_VERSION);
     s->ready = true;
     return true;
 }

@@ -68,8 +68,8 @@ static void trace(const struct chan *c, const char *way, const struct ipc_frame 
 static void trace_sent(const struct chan *c, size_t at, size_t size)
 {
     struct ipc_frame f;
-    if (log_enabled(LOG_L_DEBUG) && ipc_open(str_make(buf_data(&c->tx) + at, size),
-                                             c->in == TO_SUP ? TO_WORKER : TO_SUP, &f))
+    if (log_enabled(LOG_L_DEBUG) &&
+        ipc_open(str_make(buf_data(&c->tx) + at, size), c->in == TO_SUP ? TO_WORKER : TO_SUP, &f))
         trace(c, "to", &f, size);
 }
 
@@ -117,8 +117,8 @@ enum chan_result chan_write(struct chan *c, struct err *e)
         struct chan_pass *p = c->pass;
         bool now = p && p->at == 0;
         struct chan_pass *ahead = now ? p->next : p; /* must begin a sendmsg of its own */
-        ptrdiff_t n = fd_send(c->fd, buf_data(&c->tx), ahead ? ahead->at : c->tx.len,
-                              now ? p->fd : -1);
+        ptrdiff_t n =
+            fd_send(c->fd, buf_data(&c->tx), ahead ? ahead->at : c->tx.len, now ? p->fd : -1);
         if (n == -1 && errno == EINTR)
             continue;
         if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -195,8 +195,8 @@ enum chan_result chan_read(struct chan *c, chan_handler *on, void *arg, struct e
         }
         size_t got;
         room = buf_room(&c->rx);
-        ptrdiff_t n = fd_recv(c->fd, buf_tail(&c->rx), min_size(room, READ_STEP),
-                              c->fds + c->nfds, CHAN_FDS - c->nfds, &got);
+        ptrdiff_t n = fd_recv(c->fd, buf_tail(&c->rx), min_size(room, READ_STEP), c->fds + c->nfds,
+                              CHAN_FDS - c->nfds, &got);
         if (n == -1 && errno == EINTR)
             continue;
         if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))

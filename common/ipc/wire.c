@@ -149,7 +149,8 @@ bool rd_nil(struct rd *r)
 }
 
 /* Each element takes `least` bytes or more: a head that promises more than is there is a lie. */
-static bool head(struct rd *r, uint8_t fix, uint8_t wide16, uint64_t max, uint64_t least, uint32_t *n)
+static bool head(struct rd *r, uint8_t fix, uint8_t wide16, uint64_t max, uint64_t least,
+                 uint32_t *n)
 {
     if (left(r) == 0)
         return false;

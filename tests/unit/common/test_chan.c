@@ -256,13 +256,13 @@ static void broken(const char *bytes, size_t n)
 static void rubbish(void **state)
 {
     (void)state;
-    broken("GET / HTTP/1.1\r\n\r\n", 18);                  /* a length of 0x474554 20, too long */
-    broken("\x7f\xff\xff\xff", 4);                         /* the largest length */
-    broken("\0\0\0\0", 4);                                 /* an empty frame */
-    broken("\0\0\0\4\x93\x63\x01\x05", 8);                 /* an unknown id */
-    broken("\0\0\0\4\x92\x24\x01\x05", 8);                 /* RETIRED goes the other way */
-    broken("\0\0\0\4\x93\x24\x01\x05", 8);                 /* the same, well-formed */
-    broken("\x80\0\0\4\x93\x07\x01\x05", 8);               /* a descriptor that did not come */
+    broken("GET / HTTP/1.1\r\n\r\n", 18);    /* a length of 0x474554 20, too long */
+    broken("\x7f\xff\xff\xff", 4);           /* the largest length */
+    broken("\0\0\0\0", 4);                   /* an empty frame */
+    broken("\0\0\0\4\x93\x63\x01\x05", 8);   /* an unknown id */
+    broken("\0\0\0\4\x92\x24\x01\x05", 8);   /* RETIRED goes the other way */
+    broken("\0\0\0\4\x93\x24\x01\x05", 8);   /* the same, well-formed */
+    broken("\x80\0\0\4\x93\x07\x01\x05", 8); /* a descriptor that did not come */
 }
 
 static void descriptors_of_no_frame(void **state)

@@ -48,7 +48,7 @@ static struct str fill_text(uint64_t *seed, size_t bound, bool big)
 #define SAME_blob(a, b) assert_true(str_eq(a, b))
 #define SAME(kind, field, bound) SAME_##kind(m.field, got.field);
 
-#define ROUND_TRIP(NAME, dir, low, wire)                                                             \
+#define ROUND_TRIP(NAME, dir, low, wire)                                                           \
     static void trip_##low(uint64_t seed, bool big)                                                \
     {                                                                                              \
         struct ipc_##low m, got;                                                                   \
@@ -75,8 +75,8 @@ static void round_trip(void **state)
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (char)(i * 7);
     for (uint64_t seed = 1; seed < 40; seed++) {
-#define RUN(NAME, dir, low, wire)                                                                    \
-    if ((wire) != IPC_CONF || seed < 4)                                                              \
+#define RUN(NAME, dir, low, wire)                                                                  \
+    if ((wire) != IPC_CONF || seed < 4)                                                            \
         trip_##low(seed, false);
         IPC_TABLE(RUN)
 #undef RUN
@@ -87,7 +87,7 @@ static void round_trip(void **state)
 }
 
 /* A small frame of each kind, cut at each byte and with one byte more. */
-#define CUT(NAME, dir, low, wire)                                                                    \
+#define CUT(NAME, dir, low, wire)                                                                  \
     static void cut_##low(void)                                                                    \
     {                                                                                              \
         struct ipc_##low m, got;                                                                   \
@@ -189,7 +189,8 @@ static void wrong_types(void **state)
     assert_false(ipc_get_ping(&f, &ping));
     assert_true(ipc_open(STR("\x94\x06\x01\x01\x05"), TO_WORKER, &f)); /* quick: 1 is no boolean */
     assert_false(ipc_get_drain(&f, &drain));
-    assert_true(ipc_open(STR("\x95\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x01\x01\x01"), TO_WORKER, &f));
+    assert_true(
+        ipc_open(STR("\x95\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x01\x01\x01"), TO_WORKER, &f));
     assert_false(ipc_get_hello(&f, &hello)); /* version over 32 bits */
     assert_false(ipc_get_ping(&f, &ping));   /* another message's frame */
 }
@@ -214,9 +215,10 @@ static void table_is_as_it_was_for_this_version(void **state)
     struct buf b;
     buf_init(&b, 65536);
     assert_true(buf_printf(&b, "version %d\n", IPC_VERSION));
-#define FIELD(kind, field, bound) assert_true(buf_printf(&b, " " #kind ":" #field ":%d", (int)(bound)));
-#define LINE(NAME, dir, low, wire)                                                                   \
-    put_line(&b, #NAME, dir, wire);                                                                  \
+#define FIELD(kind, field, bound)                                                                  \
+    assert_true(buf_printf(&b, " " #kind ":" #field ":%d", (int)(bound)));
+#define LINE(NAME, dir, low, wire)                                                                 \
+    put_line(&b, #NAME, dir, wire);                                                                \
     IPC_FIELDS_##low(FIELD) assert_true(buf_str(&b, STR("\n")));
     IPC_TABLE(LINE)
     char golden[65536];

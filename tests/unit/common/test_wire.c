@@ -34,9 +34,10 @@ static struct rd reader(void)
 }
 
 /* All widths and their edges. */
-static const uint64_t edges[] = {0,          1,          0x7f,       0x80,       0xff,
-                                 0x100,      0xffff,     0x10000,    0xffffffff, 0x100000000,
-                                 INT64_MAX,  (uint64_t)INT64_MAX + 1, UINT64_MAX};
+static const uint64_t edges[] = {0,          1,           0x7f,      0x80,
+                                 0xff,       0x100,       0xffff,    0x10000,
+                                 0xffffffff, 0x100000000, INT64_MAX, (uint64_t)INT64_MAX + 1,
+                                 UINT64_MAX};
 
 static void unsigned_round_trip(void **state)
 {
@@ -58,8 +59,9 @@ static void unsigned_round_trip(void **state)
 static void signed_round_trip(void **state)
 {
     (void)state;
-    static const int64_t v[] = {-1,     -32,        -33,         -128,         -129,     -32768,
-                                -32769, INT32_MIN, INT32_MIN - 1LL, INT64_MIN, INT64_MAX, 0};
+    static const int64_t v[] = {
+        -1,        -32,       -33, -128, -129, -32768, -32769, INT32_MIN, INT32_MIN - 1LL,
+        INT64_MIN, INT64_MAX, 0};
     for (size_t i = 0; i < COUNT_OF(v); i++)
         assert_int_equal(msgpack_pack_int64(&pk, v[i]), 0);
     struct rd r = reader();
@@ -154,8 +156,10 @@ static void heads(void **state)
 static void a_head_that_promises_more_than_is_there(void **state)
 {
     (void)state;
-    static const struct str lies[] = {
-        {"\x92\xc0", 2}, {"\xdd\xff\xff\xff\xff\xc0", 6}, {"\x81\xc0", 2}, {"\xdf\x80\x00\x00\x00", 5}};
+    static const struct str lies[] = {{"\x92\xc0", 2},
+                                      {"\xdd\xff\xff\xff\xff\xc0", 6},
+                                      {"\x81\xc0", 2},
+                                      {"\xdf\x80\x00\x00\x00", 5}};
     for (size_t i = 0; i < COUNT_OF(lies); i++) {
         struct rd r;
         rd_init(&r, lies[i]);
@@ -164,7 +168,8 @@ static void a_head_that_promises_more_than_is_there(void **state)
     }
 }
 
-/* Whatever the bytes: nothing is read behind the end (ASan watches), and a failure moves nothing. */
+/* Whatever the bytes: nothing is read behind the end (ASan watches), and a failure moves nothing.
+ */
 static void try_all(const char *p, size_t n)
 {
     char *own = mem_zalloc(n + 1, 1); /* exactly n readable bytes when n > 0: copied to the end */

@@ -43,7 +43,8 @@ static struct conf *conf_of(const char *const *addresses, size_t n)
     return c;
 }
 
-#define OPEN(set, old, e, ...) open_set(set, old, e, (const char *[]){__VA_ARGS__}, COUNT_OF(((const char *[]){__VA_ARGS__})))
+#define OPEN(set, old, e, ...)                                                                     \
+    open_set(set, old, e, (const char *[]){__VA_ARGS__}, COUNT_OF(((const char *[]){__VA_ARGS__})))
 
 static bool open_set(struct listen_set *set, const struct listen_set *old, struct err *e,
                      const char *const *addresses, size_t n)

@@ -258,13 +258,15 @@ static void happens(struct rnd *r)
     case SLOT_EMPTY:
         break;
     case SLOT_KILLED:
-        *s = (struct plan_slot){.state = SLOT_EMPTY, .start_at = now + (int64_t)(rnd_next(r) % 500)};
+        *s =
+            (struct plan_slot){.state = SLOT_EMPTY, .start_at = now + (int64_t)(rnd_next(r) % 500)};
         break;
     case SLOT_STARTING:
     case SLOT_SERVING:
     case SLOT_RETIRING:
         if (what == 0)
-            *s = (struct plan_slot){.state = SLOT_EMPTY, .start_at = now + (int64_t)(rnd_next(r) % 500)};
+            *s = (struct plan_slot){.state = SLOT_EMPTY,
+                                    .start_at = now + (int64_t)(rnd_next(r) % 500)};
         else if (what == 1)
             s->missed++;
         else if (what < 6 && s->state != SLOT_RETIRING)
@@ -305,7 +307,8 @@ static void random_lives(void **state)
             assert_true(p.next == -1 || p.next > now);
         }
         /* Left alone, all that are wanted come. */
-        for (int step = 0; step < 2000 && in_state(SLOT_SERVING, SLOT_SERVING) != in.workers; step++) {
+        for (int step = 0; step < 2000 && in_state(SLOT_SERVING, SLOT_SERVING) != in.workers;
+             step++) {
             for (size_t i = 0; i < PLAN_SLOTS; i++)
                 if (slot[i].state == SLOT_STARTING)
                     slot[i] = (struct plan_slot){.state = SLOT_SERVING, .gen = in.gen};

@@ -188,33 +188,82 @@ static const struct {
     [17] = ROW(known_17), [18] = ROW(known_18), [19] = ROW(known_19),
 };
 
+static uint64_t load_lower(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v | 0x2020202020202020u;
+}
+
+/* Whether the name f, a token, is the known one: letters and '-'. Among token characters nothing but
+ * the capital becomes such a character by having 0x20 set. */
+static bool is_known(struct str f, struct str known)
+{
+    size_t i = 0;
+    if (f.n < 8) {
+        while (i < f.n && (f.p[i] | 0x20) == known.p[i])
+            i++;
+        return i == f.n;
+    }
+    uint64_t differ = load_lower(f.p + f.n - 8) ^ load_lower(known.p + f.n - 8);
+    for (; i + 8 < f.n; i += 8)
+        differ |= load_lower(f.p + i) ^ load_lower(known.p + i);
+    return differ == 0;
+}
+
 /* Sets id and hop from the name. */
 static void identify(struct http_field *f)
 {
     f->id = HDR_OTHER;
     f->hop = false;
     if (f->name.n < COUNT_OF(known_by_length)) {
-        for (size_t i = 0; i < known_by_length[f->name.n].n; i++) {
-            const struct known *k = &known_by_length[f->name.n].row[i];
-            /* The first letters of one length's names differ: it rules out nearly all. */
-            if ((f->name.p[0] | 0x20) == k->name.p[0] && str_eq_nocase(f->name, k->name)) {
+        const struct known *k = known_by_length[f->name.n].row;
+        const struct known *end = k + known_by_length[f->name.n].n;
+        for (; k < end; k++) {
+            /* The first letters of one length's names differ: they rule out nearly all. */
+            if ((f->name.p[0] | 0x20) == k->name.p[0] && is_known(f->name, k->name)) {
                 f->id = k->id;
                 f->hop = k->hop;
                 return;
             }
         }
     }
-    if ((f->name.p[0] | 0x20) == 'x' && str_starts_nocase(f->name, STR("x-qcc-")))
+    if (f->name.n > 6 && (f->name.p[2] | 0x20) == 'q' && str_starts_nocase(f->name, STR("x-qcc-")))
         f->id = HDR_X_QCC;
 }
 
-/* Cuts the line p[0..n) (CRLF included) into name and value. */
-static const char *read_field(const char *p, size_t n, struct http_field *f)
+/* Length of the token that p starts with; [p, end) holds a byte that is no tchar. */
+static size_t token_length(const char *p, const char *end)
 {
-    size_t colon = 0;
-    while (is(p[colon], TCHAR))
-        colon++;
-    /* CR is no tchar, so the loop ends within the line. */
+    size_t n = 0;
+#if defined(__SSE2__)
+    /* Letters, digits and '-' by 16: nearly all names. */
+    const __m128i low = _mm_set1_epi8(0x20), dash = _mm_set1_epi8('-');
+    for (; end - (p + n) >= 16; n += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + n));
+        __m128i letter = _mm_sub_epi8(_mm_or_si128(v, low), _mm_set1_epi8('a'));
+        __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+        letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+        digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+        __m128i ok = _mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(v, dash));
+        unsigned odd = ~(unsigned)_mm_movemask_epi8(ok) & 0xffff;
+        if (odd) {
+            n += (size_t)__builtin_ctz(odd);
+            break;
+        }
+    }
+#endif
+    (void)end;
+    while (is(p[n], TCHAR))
+        n++;
+    return n;
+}
+
+/* Cuts the line p[0..n) (CRLF included) into name and value. end: of the head. */
+static const char *read_field(const char *p, size_t n, const char *end, struct http_field *f)
+{
+    /* CR is no tchar, so this ends within the line. */
+    size_t colon = token_length(p, end);
     if (colon == 0)
         return is_blank(p[0]) ? "folded header line" : "header line without a name";
     if (p[colon] != ':')
@@ -289,12 +338,13 @@ static const char *read_fields(const char *p, const struct lines *l, size_t firs
                                struct facts *seen)
 {
     bool connection = false;
+    const char *end = p + h->size;
     h->nf = 0;
     *seen = (struct facts){0};
     for (size_t i = first + 1; i + 1 < l->n; i++) {
         struct http_field *f = &h->f[h->nf++];
         size_t from = l->lf[i - 1] + 1u;
-        const char *why = read_field(p + from, l->lf[i] + 1u - from, f);
+        const char *why = read_field(p + from, l->lf[i] + 1u - from, end, f);
         if (why)
             return why;
         const struct http_field **once = NULL;

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 enum { DEPTH_MAX = 1000, WANTS_MAX = 16 };
 
 /* One walk over one object and, where wanted, an object in it. */
@@ -13,6 +17,7 @@ struct walk {
     const struct peek_want *want;
     struct peek_hit *hits;
     size_t n;
+    uint64_t filter; /* see name_bit: the bits of all names, outer and inner */
 };
 
 /* ---- strings */
@@ -172,6 +177,20 @@ static int next_byte(struct walk *w)
 /* Behind the opening quote; moves behind the closing one. */
 static bool read_string(struct walk *w, struct str *raw, bool *escaped)
 {
+#if defined(__SSE2__)
+    /* Names are short, and seldom escaped. */
+    if (w->end - w->p >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)w->p);
+        unsigned quote = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')));
+        unsigned slash = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+        if (quote && !(slash & (quote ^ (quote - 1)))) {
+            *escaped = false;
+            *raw = str_make(w->p, (size_t)__builtin_ctz(quote));
+            w->p += raw->n + 1;
+            return true;
+        }
+    }
+#endif
     size_t len = w->skip->string(w->p, (size_t)(w->end - w->p), escaped);
     if (len == PEEK_NO_END)
         return false;
@@ -250,6 +269,18 @@ static bool read_value(struct walk *w, unsigned depth, struct peek_hit *hit)
     return true;
 }
 
+/* A bit for a name, by its length and first letter: most names share none with those wanted. */
+static uint64_t name_bit(struct str name)
+{
+    return name.n ? (uint64_t)1 << ((name.n * 11 + (unsigned char)name.p[0]) & 63) : 1;
+}
+
+/* False: the name is none of the wanted ones. */
+static bool may_be_wanted(const struct walk *w, struct str name, bool escaped)
+{
+    return escaped || (w->filter & name_bit(name)) != 0;
+}
+
 /* Whether a member of that name has members that are wanted; what an earlier member of that name
  * gave is forgotten. */
 static bool look_inside(struct walk *w, struct str name, bool escaped)
@@ -277,8 +308,9 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
         if (c != '"' || !read_string(w, &name, &escaped) || next_byte(w) != ':')
             return false;
         struct peek_hit hit;
+        bool wanted = may_be_wanted(w, name, escaped);
         skip_blank(w);
-        if (!outer && look_inside(w, name, escaped) && w->p < w->end && *w->p == '{') {
+        if (wanted && !outer && look_inside(w, name, escaped) && w->p < w->end && *w->p == '{') {
             const char *from = w->p++;
             if (!read_members(w, depth + 1, &name, escaped))
                 return false;
@@ -286,7 +318,7 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
         } else if (!read_value(w, depth, &hit)) {
             return false;
         }
-        for (size_t i = 0; i < w->n; i++) {
+        for (size_t i = 0; wanted && i < w->n; i++) {
             const struct peek_want *want = &w->want[i];
             if (outer ? want->inner.n && name_is(name, escaped, want->inner) &&
                             name_is(*outer, outer_escaped, want->name)
@@ -310,6 +342,8 @@ bool peek_object_by(const struct peek_skip *by, struct str body, const struct pe
         return false;
     struct walk w = {
         .skip = by, .p = body.p, .end = body.p + body.n, .want = want, .hits = hits, .n = n};
+    for (size_t i = 0; i < n; i++)
+        w.filter |= name_bit(want[i].name) | name_bit(want[i].inner);
     if (next_byte(&w) != '{' || !read_members(&w, 1, NULL, false))
         return false;
     skip_blank(&w);

@@ -368,6 +368,46 @@ static void test_bytes_anywhere(void **state)
     }
 }
 
+/* Each byte in a name, a value, a target, a method and a reason: both readers allow what the RFC does. */
+static void test_each_byte(void **state)
+{
+    (void)state;
+    static const char tchars[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    char buf[256];
+    for (int c = 0; c < 256; c++) {
+        bool tchar = c && strchr(tchars, c);
+        bool text = (c >= 0x20 && c != 0x7f) || c == '\t';
+        const struct {
+            const char *text; /* the byte stands for '@' */
+            bool request, ok;
+        } cases[] = {
+            {"GET / HTTP/1.1\r\nHost: h\r\na@b: c\r\n\r\n", true, tchar || c == ':'},
+            {"GET / HTTP/1.1\r\nHost: h\r\n@x-sixteen-byte-long-name: c\r\n\r\n", true, tchar},
+            {"GET / HTTP/1.1\r\nHost: h\r\nx-sixteen-byte-l@ng-name: c\r\n\r\n", true, tchar || c == ':'},
+            {"GET / HTTP/1.1\r\nHost: h\r\na: b@c\r\n\r\n", true, text},
+            {"GET / HTTP/1.1\r\nHost: h\r\na:@\r\n\r\n", true, text},
+            {"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1@\r\n\r\n", true,
+             c == ' ' || (c >= '0' && c <= '9')}, /* llhttp refuses a tab there */
+            {"GET /a@b HTTP/1.1\r\nHost: h\r\n\r\n", true, c > 0x20 && c < 0x7f && c != '#'},
+            {"GET /a?b@c HTTP/1.1\r\nHost: h\r\n\r\n", true, c > 0x20 && c < 0x7f && c != '#'},
+            {"GET http://h/a@b HTTP/1.1\r\nHost: h\r\n\r\n", true, c > 0x20 && c < 0x7f && c != '#'},
+            {"G@T / HTTP/1.1\r\nHost: h\r\n\r\n", true, tchar},
+            {"HTTP/1.1 200 a@b\r\nHost: h\r\n\r\n", false, text},
+            {"HTTP/1.1 200 a\r\na@b: c\r\n\r\n", false, tchar || c == ':'},
+            {"HTTP/1.1 200 a\r\na: b@c\r\n\r\n", false, text},
+        };
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+            size_t n = strlen(cases[i].text);
+            memcpy(buf, cases[i].text, n);
+            *(char *)memchr(buf, '@', n) = (char)c;
+            enum http1_result r =
+                cases[i].request ? request(str_make(buf, n)) : reply(str_make(buf, n), METHOD_GET);
+            if (r != (cases[i].ok ? HTTP1_OK : HTTP1_BAD))
+                fail_msg("case %zu, byte %d: %s", i, c, why ? why : "accepted");
+        }
+    }
+}
+
 static void test_find_end(void **state)
 {
     (void)state;
@@ -574,7 +614,7 @@ int main(void)
         cmocka_unit_test(test_request_lines), cmocka_unit_test(test_bad_fields),
         cmocka_unit_test(test_hosts),       cmocka_unit_test(test_connection),
         cmocka_unit_test(test_too_many),    cmocka_unit_test(test_bytes_anywhere),
-        cmocka_unit_test(test_find_end),    cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_each_byte),   cmocka_unit_test(test_find_end),    cmocka_unit_test(test_reply),
         cmocka_unit_test(test_status_lines), cmocka_unit_test(test_bad_replies),
         cmocka_unit_test(test_samples),
     };

@@ -1,0 +1,133 @@
+#include "worker/head.h"
+
+#include <stdio.h>
+
+static bool replaced(const struct conf_endpoint *e, struct str name)
+{
+    for (size_t i = 0; i < e->headers.n; i++)
+        if (str_eq_nocase(str_c(e->headers.v[i].from), name))
+            return true;
+    return false;
+}
+
+static bool goes_on(const struct head_request *r, const struct http_field *f,
+                    const struct conf_endpoint *e)
+{
+    if (f->hop || f == r->ours)
+        return false;
+    switch (f->id) {
+    case HDR_HOST:
+    case HDR_CONTENT_LENGTH:
+    case HDR_EXPECT:
+    case HDR_ACCEPT_ENCODING:
+        return false;
+    case HDR_AUTHORIZATION:
+    case HDR_X_API_KEY:
+        if (e->api_key)
+            return false;
+        break;
+    default:
+        break;
+    }
+    return e->headers.n == 0 || !replaced(e, f->name);
+}
+
+static bool credentials(struct buf *b, const struct conf_endpoint *e)
+{
+    struct str key = str_c(e->api_key);
+    enum conf_auth how = e->auth;
+    if (how == AUTH_AUTO) {
+        struct str host = str_c(e->host);
+        how = str_ends(host, STR(".anthropic.com")) ? AUTH_X_API_KEY : AUTH_BOTH;
+    }
+    bool ok = true;
+    if (how == AUTH_X_API_KEY || how == AUTH_BOTH)
+        ok = buf_str(b, STR("x-api-key: ")) && buf_str(b, key) && buf_str(b, STR("\r\n"));
+    if (ok && (how == AUTH_BEARER || how == AUTH_BOTH))
+        ok = buf_str(b, STR("authorization: Bearer ")) && buf_str(b, key) && buf_str(b, STR("\r\n"));
+    return ok;
+}
+
+bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct conf_endpoint *e,
+                      uint64_t content_length)
+{
+    bool ok = buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, str_c(e->base_path)) &&
+              buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&
+              buf_str(b, str_c(e->host_header)) && buf_str(b, STR("\r\n"));
+    /* runs of lines that stay are copied together */
+    const char *run = NULL;
+    size_t len = 0;
+    bool version = false;
+    for (size_t i = 0; ok && i < r->nf; i++) {
+        const struct http_field *f = &r->f[i];
+        version |= f->id == HDR_ANTHROPIC_VERSION;
+        if (!goes_on(r, f, e))
+            continue;
+        if (run && run + len == f->line) {
+            len += f->line_len;
+            continue;
+        }
+        ok = buf_add(b, run, len);
+        run = f->line;
+        len = f->line_len;
+    }
+    ok = ok && buf_add(b, run, len);
+    for (size_t i = 0; ok && i < e->headers.n; i++)
+        ok = buf_str(b, str_c(e->headers.v[i].from)) && buf_str(b, STR(": ")) &&
+             buf_str(b, str_c(e->headers.v[i].to)) && buf_str(b, STR("\r\n"));
+    if (ok && e->api_key)
+        ok = credentials(b, e);
+    if (ok && !version)
+        ok = buf_str(b, STR("anthropic-version: 2023-06-01\r\n"));
+    if (ok && r->has_body) {
+        char line[48];
+        int n = snprintf(line, sizeof line, "content-length: %llu\r\n", (unsigned long long)content_length);
+        ok = buf_add(b, line, (size_t)n);
+    }
+    return ok && buf_str(b, STR("\r\n"));
+}
+
+bool head_to_client(struct buf *b, const struct http_head *h)
+{
+    char line[24];
+    int n = snprintf(line, sizeof line, "HTTP/1.1 %03u ", h->status);
+    bool ok = buf_add(b, line, (size_t)n) && buf_str(b, h->reason) && buf_str(b, STR("\r\n"));
+    const char *run = NULL;
+    size_t len = 0;
+    for (size_t i = 0; ok && i < h->nf; i++) {
+        const struct http_field *f = &h->f[i];
+        if (f->hop || f->id == HDR_CONTENT_LENGTH || f->id == HDR_X_QCC)
+            continue;
+        if (run && run + len == f->line) {
+            len += f->line_len;
+            continue;
+        }
+        ok = buf_add(b, run, len);
+        run = f->line;
+        len = f->line_len;
+    }
+    return ok && buf_add(b, run, len);
+}
+
+const char *head_reason(unsigned status)
+{
+    switch (status) {
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return "Error";
+    }
+}

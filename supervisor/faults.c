@@ -94,6 +94,12 @@ void faults_add(struct faults *f, bool warning, const char *path, const char *fm
 {
     const struct fault_place *near = NULL;
     size_t depth = 0;
+    /* Nobody will see its place: 20,000 faults in 30,000 elements would take seconds to find. */
+    if (f->n == FAULTS_MAX) {
+        f->errors += !warning;
+        f->dropped++;
+        return;
+    }
     for (size_t i = 0; i < f->nplaces; i++) {
         const struct fault_place *p = &f->places[i];
         if (!is_around(p->path, path))

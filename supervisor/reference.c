@@ -69,7 +69,7 @@ static void print_values(FILE *out, const struct conf_key *k)
 static void print_row(FILE *out, const struct conf_key *k)
 {
     fprintf(out, "| `%s` | ", k->name);
-    if (*k->dflt)
+    if (*k->dflt && !strstr(k->help, "Required."))
         fprintf(out, "`%s`", k->dflt);
     fprintf(out, " | ");
     print_values(out, k);

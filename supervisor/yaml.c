@@ -444,7 +444,8 @@ static void unknown_key(struct loader *ld, enum conf_group_id id, const char *se
     const char *names[NAMES_MAX];
     char own[NAMES_MAX][32];
     struct str name = str_make(key->text, key->len);
-    if (name.n > 64 || !conf_text_check(name, &e)) {
+    bool heard = ld->f->n < FAULTS_MAX; /* else it is only counted: no guess is worth its time */
+    if (!heard || name.n > 64 || !conf_text_check(name, &e)) {
         faults_at(ld->f, key->line, key->col, false, at, "unknown key");
         return;
     }

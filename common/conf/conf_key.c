@@ -53,7 +53,8 @@ KEYS(models, struct conf,
      LIST("map", map, model_map, "{}", "Model aliases: {asked: sent}."))
 KEYS(endpoint_more, struct conf_endpoint,
      PATH(api_key_file, "File with the key, instead of `api_key`.")
-     LIST("headers", map, headers, "{}", "Headers added to each request."))
+     LIST("headers", map, headers, "{}",
+          "Headers added to each request, in place of the client's own of that name."))
 KEYS(endpoint_models, struct conf_endpoint,
      LIST("allow", strs, allow, "[]", "Models it offers: names, or patterns with `*`; empty: all.")
      LIST("map", map, map, "{}", "Model aliases at this endpoint: {asked: sent}."))

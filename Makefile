@@ -59,14 +59,14 @@ COMMON    := $(call src,common)
 SUPERVISOR:= $(filter-out supervisor/qccctl/%,$(call src,supervisor))
 WORKER    := $(call src,worker)
 FAKE      := $(call src,tests/fake_upstream)
-BENCHSRC  := $(wildcard tests/bench/*.c)
+LOADGEN   := $(call src,tests/bench/load)
 UNIT      := $(wildcard tests/unit/*/test_*.c)
 FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 BIN_SUP   := $B/qcc-supervisor
 BIN_WKR   := $B/qcc-worker
 BIN_FAKE  := $B/fake_upstream
-BIN_BENCH := $(patsubst tests/bench/%.c,$B/bench/%,$(BENCHSRC))
+BIN_LOAD  := $B/bench/load
 BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
@@ -111,12 +111,12 @@ $(BIN_WKR): $B/worker/main.o $(O_WORKER) $(O_COMMON)
 # ---- what tests need
 T_FLAGS = $(CPPFLAGS) $(CFLAGS) $(QFLAGS) -I$B/view/tests
 
-$(BIN_FAKE): $(FAKE) $(O_COMMON) | $B/view/tests
+$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
-$B/bench/%: tests/bench/%.c $(O_COMMON) | $B/view/tests
+$(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
-	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
+	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
 $B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_common) $< $(O_COMMON) $(QLDFLAGS) $(LL_common) -lcmocka -lm -o $@
@@ -163,7 +163,7 @@ test-clients:
 
 bench:
 	@packaging/deps.sh bench
-	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_BENCH)
+	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/run.py
 
 lint:

@@ -1,0 +1,424 @@
+#include "tests/bench/load/conn.h"
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/fd.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+static void watch(struct load *l, struct conn *c, uint32_t events)
+{
+    if (c->watched == events)
+        return;
+    struct epoll_event ev = {.events = events, .data.ptr = c};
+    if (epoll_ctl(l->ep, c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &ev) == -1)
+        die("epoll_ctl: %s", strerror(errno));
+    c->watched = events;
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->ssl) {
+        SSL_shutdown(c->ssl);
+        SSL_free(c->ssl);
+        ERR_clear_error();
+        c->ssl = NULL;
+    }
+    buf_free(&c->head);
+    fd_close(&c->fd);
+    c->state = CONN_CLOSED;
+    c->watched = 0;
+}
+
+void conn_fail(struct load *l, struct conn *c, const char *why)
+{
+    l->failed++;
+    if (!l->why[0])
+        snprintf(l->why, sizeof l->why, "%s", why);
+    conn_close(c);
+}
+
+void conn_open(struct load *l, struct conn *c)
+{
+    int on = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd == -1)
+        die("socket: %s", strerror(errno));
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    c->watched = 0;
+    c->heard_us = clock_mono_us();
+    if (connect(c->fd, (struct sockaddr *)&l->to, sizeof l->to) == -1 && errno != EINPROGRESS) {
+        conn_fail(l, c, "connect failed");
+        return;
+    }
+    c->state = CONN_CONNECTING;
+    watch(l, c, EPOLLOUT);
+}
+
+/* As send(2): 0 later, -1 gone. */
+static ptrdiff_t conn_write(struct conn *c, const char *p, size_t n)
+{
+    if (!c->ssl) {
+        ssize_t w = send(c->fd, p, n, MSG_NOSIGNAL);
+        return w >= 0 ? w : errno == EAGAIN ? 0 : -1;
+    }
+    size_t w = 0;
+    if (SSL_write_ex(c->ssl, p, n, &w) == 1)
+        return (ptrdiff_t)w;
+    int err = SSL_get_error(c->ssl, 0);
+    ERR_clear_error();
+    return err == SSL_ERROR_WANT_WRITE || err == SSL_ERROR_WANT_READ ? 0 : -1;
+}
+
+/* As recv(2); -2: nothing there now. */
+static ptrdiff_t conn_read(struct conn *c, char *p, size_t n)
+{
+    if (!c->ssl) {
+        ssize_t r = recv(c->fd, p, n, 0);
+        return r >= 0 ? r : errno == EAGAIN ? -2 : -1;
+    }
+    size_t r = 0;
+    if (SSL_read_ex(c->ssl, p, n, &r) == 1)
+        return (ptrdiff_t)r;
+    int err = SSL_get_error(c->ssl, 0);
+    ERR_clear_error();
+    return err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE ? -2
+           : err == SSL_ERROR_ZERO_RETURN                            ? 0
+                                                                     : -1;
+}
+
+void conn_send(struct load *l, struct conn *c)
+{
+    if (c->state != CONN_SENDING) {
+        c->state = CONN_SENDING;
+        c->sent = 0;
+        c->first = true;
+        c->begun_us = c->heard_us = clock_mono_us();
+    }
+    char id[13];
+    snprintf(id, sizeof id, "%012u", c->id);
+    memcpy(buf_data(&l->req) + l->slot, id, 12);
+    while (c->sent < l->req.len) {
+        ptrdiff_t w = conn_write(c, buf_data(&l->req) + c->sent, l->req.len - c->sent);
+        if (w < 0) {
+            conn_fail(l, c, "connection lost while sending");
+            return;
+        }
+        if (w == 0) {
+            watch(l, c, EPOLLIN | EPOLLOUT);
+            return;
+        }
+        c->sent += (size_t)w;
+    }
+    c->state = CONN_HEAD;
+    watch(l, c, EPOLLIN);
+}
+
+static void conn_next(struct load *l, struct conn *c)
+{
+    if (l->pause_us == 0) {
+        conn_send(l, c);
+        return;
+    }
+    c->state = CONN_PAUSED;
+    c->resume_us = clock_mono_us() + l->pause_us;
+}
+
+/* ---- the reply */
+
+static void sample(struct load *l, int64_t us)
+{
+    if (l->measuring && l->nsamples < SAMPLES_MAX)
+        l->samples[l->nsamples++] = (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
+}
+
+/* Body bytes without their framing. */
+static void payload(struct load *l, struct conn *c, const char *p, size_t n)
+{
+    c->got += n;
+    if (l->measuring)
+        l->bytes += n;
+    if (l->mode == MODE_JSON || n == 0)
+        return;
+    uint64_t events = c->last == '\n' && p[0] == '\n';
+    const char *end = p + n;
+    for (const char *nl = p; nl < end - 1 && (nl = memchr(nl, '\n', (size_t)(end - 1 - nl)));) {
+        if (nl[1] == '\n') {
+            events++;
+            nl++;
+        }
+        nl++;
+    }
+    if (n >= 24 && p[n - 1] == '\n' && memmem(p + n - 24, 24, "message_stop", 12))
+        c->stopped = true;
+    c->last = p[n - 1];
+    c->events += events;
+    if (l->measuring)
+        l->events += events;
+}
+
+static bool field(const struct buf *head, const char *name, struct str *value)
+{
+    struct str h = buf_view(head);
+    size_t n = strlen(name);
+    for (size_t i = 0; i + n < h.n; i++) {
+        const char *nl = memchr(h.p + i, '\n', h.n - i);
+        if (!nl)
+            return false;
+        i = (size_t)(nl - h.p);
+        if (i + 1 + n < h.n && h.p[i + 1 + n] == ':' &&
+            str_eq_nocase(str_make(h.p + i + 1, n), str_make(name, n))) {
+            const char *v = h.p + i + 2 + n;
+            const char *e = memchr(v, '\n', h.n - (size_t)(v - h.p));
+            *value = str_trim(str_make(v, e ? (size_t)(e - v) : 0));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True: a reply with the right status whose body can be told. */
+static bool take_head(struct load *l, struct conn *c)
+{
+    struct str h = buf_view(&c->head), v;
+    if (!str_starts(h, STR("HTTP/1.1 200"))) {
+        char why[100];
+        snprintf(why, sizeof why, "status: %.*s", (int)min_size(h.n, 40), h.p);
+        conn_fail(l, c, why);
+        return false;
+    }
+    c->got = c->events = 0;
+    c->last = '\0';
+    c->stopped = false;
+    c->chunk = CH_SIZE;
+    c->left = 0;
+    if (field(&c->head, "transfer-encoding", &v))
+        c->framing = FRAME_CHUNKED;
+    else if (field(&c->head, "content-length", &v) && str_to_u64(v, INT64_MAX, &c->left))
+        c->framing = FRAME_COUNTED;
+    else
+        c->framing = FRAME_EOF;
+    c->state = CONN_BODY;
+    buf_free(&c->head);
+    return true;
+}
+
+static void reply_over(struct load *l, struct conn *c)
+{
+    if (l->mode == MODE_JSON && l->reply && c->got != l->reply) {
+        conn_fail(l, c, "body of a wrong size");
+    } else if (l->mode == MODE_SSE &&
+               (!c->stopped || (l->want_events && c->events != l->want_events))) {
+        conn_fail(l, c, "a stream is not whole");
+    } else if (l->mode == MODE_HOLD) {
+        conn_fail(l, c, "a held stream ended");
+    } else {
+        if (l->measuring)
+            l->replies++;
+        if (c->framing == FRAME_EOF)
+            conn_close(c);
+        else
+            conn_next(l, c);
+    }
+}
+
+static int hex(char c)
+{
+    if (ascii_digit(c))
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Takes chunked bytes; *over: the last one was there. False: broken framing. */
+static bool take_chunks(struct load *l, struct conn *c, const char *p, size_t n, bool *over)
+{
+    for (size_t i = 0; i < n;) {
+        char ch = p[i];
+        switch (c->chunk) {
+        case CH_SIZE:
+            if (hex(ch) >= 0)
+                c->left = c->left * 16 + (uint64_t)hex(ch);
+            else
+                c->chunk = CH_LINE;
+            if (hex(ch) >= 0)
+                i++;
+            break;
+        case CH_LINE:
+            if (ch == '\n')
+                c->chunk = c->left ? CH_DATA : CH_TRAILER;
+            i++;
+            break;
+        case CH_DATA: {
+            size_t take = min_size(n - i, (size_t)c->left);
+            payload(l, c, p + i, take);
+            i += take;
+            c->left -= take;
+            if (!c->left)
+                c->chunk = CH_DATA_END;
+            break;
+        }
+        case CH_DATA_END:
+            if (ch != '\r' && ch != '\n')
+                return false;
+            if (ch == '\n')
+                c->chunk = CH_SIZE;
+            i++;
+            break;
+        case CH_TRAILER:
+            i++;
+            if (ch == '\n') {
+                *over = true;
+                return i == n;
+            }
+            if (ch != '\r')
+                c->chunk = CH_TRAILER_LINE;
+            break;
+        case CH_TRAILER_LINE:
+            if (ch == '\n')
+                c->chunk = CH_TRAILER;
+            i++;
+            break;
+        }
+    }
+    return true;
+}
+
+static void take_body(struct load *l, struct conn *c, const char *p, size_t n)
+{
+    bool over = false, ok = true;
+    switch (c->framing) {
+    case FRAME_CHUNKED:
+        ok = take_chunks(l, c, p, n, &over);
+        break;
+    case FRAME_COUNTED:
+        ok = n <= c->left;
+        payload(l, c, p, n);
+        c->left -= ok ? n : 0;
+        over = c->left == 0;
+        break;
+    case FRAME_EOF:
+        payload(l, c, p, n);
+        break;
+    }
+    if (!ok)
+        conn_fail(l, c, "broken framing");
+    else if (over)
+        reply_over(l, c);
+}
+
+static void take(struct load *l, struct conn *c, const char *p, size_t n)
+{
+    if (c->first) {
+        c->first = false;
+        sample(l, c->heard_us - c->begun_us);
+        l->begun++;
+    }
+    if (c->state == CONN_BODY) {
+        take_body(l, c, p, n);
+        return;
+    }
+    if (c->state != CONN_HEAD && c->state != CONN_SENDING) {
+        conn_fail(l, c, "bytes that nobody asked for");
+        return;
+    }
+    size_t before = c->head.len;
+    if (!buf_add(&c->head, p, n)) {
+        conn_fail(l, c, "head too large");
+        return;
+    }
+    const char *end = memmem(buf_data(&c->head), c->head.len, "\r\n\r\n", 4);
+    if (!end)
+        return;
+    size_t used = (size_t)(end - buf_data(&c->head)) + 4 - before;
+    if (take_head(l, c) && (used < n || (c->framing == FRAME_COUNTED && c->left == 0)))
+        take_body(l, c, p + used, n - used);
+}
+
+static void conn_readable(struct load *l, struct conn *c)
+{
+    for (;;) {
+        ptrdiff_t n = conn_read(c, l->in, READ);
+        if (n == -2)
+            return;
+        c->heard_us = clock_mono_us();
+        if (n <= 0) {
+            if (n == 0 && c->state == CONN_BODY && c->framing == FRAME_EOF)
+                reply_over(l, c);
+            else
+                conn_fail(l, c,
+                          c->state == CONN_BODY ? "connection lost in a reply"
+                                                : "connection lost before a reply");
+            return;
+        }
+        take(l, c, l->in, (size_t)n);
+        if (c->state == CONN_CLOSED || (!c->ssl && n < READ))
+            return;
+    }
+}
+
+static void conn_hello(struct load *l, struct conn *c)
+{
+    int rc = SSL_connect(c->ssl);
+    if (rc == 1) {
+        conn_send(l, c);
+        return;
+    }
+    int err = SSL_get_error(c->ssl, rc);
+    ERR_clear_error();
+    if (err == SSL_ERROR_WANT_READ)
+        watch(l, c, EPOLLIN);
+    else if (err == SSL_ERROR_WANT_WRITE)
+        watch(l, c, EPOLLOUT);
+    else
+        conn_fail(l, c, "TLS failed");
+}
+
+static void conn_connected(struct load *l, struct conn *c)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1 || err) {
+        conn_fail(l, c, "connect failed");
+        return;
+    }
+    if (!l->tls) {
+        conn_send(l, c);
+        return;
+    }
+    c->ssl = SSL_new(l->ctx);
+    if (!c->ssl || SSL_set_fd(c->ssl, c->fd) != 1)
+        die("no memory for TLS");
+    c->state = CONN_HELLO;
+    conn_hello(l, c);
+}
+
+void conn_event(struct load *l, struct conn *c, uint32_t events)
+{
+    switch (c->state) {
+    case CONN_CLOSED:
+        break;
+    case CONN_CONNECTING:
+        conn_connected(l, c);
+        break;
+    case CONN_HELLO:
+        conn_hello(l, c);
+        break;
+    case CONN_SENDING:
+        if (events & EPOLLIN)
+            conn_readable(l, c);
+        if (c->state == CONN_SENDING)
+            conn_send(l, c);
+        break;
+    case CONN_HEAD:
+    case CONN_BODY:
+    case CONN_PAUSED:
+        conn_readable(l, c);
+        break;
+    }
+}

@@ -1,0 +1,59 @@
+/* load: what a run of the load generator has one of: its orders, its connections, its counts. */
+#ifndef LOAD_LOAD_H
+#define LOAD_LOAD_H
+
+#include "common/base/buf.h"
+
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+
+enum {
+    CONNS_MAX = 20000,
+    BODY_MAX = 64 * 1024 * 1024,
+    READ = 256 * 1024,
+    SAMPLES_MAX = 4 * 1024 * 1024,
+    PIDS_MAX = 64,
+    SILENCE_US = 10000000, /* a connection that gets nothing for so long has failed */
+    HEAD_MAX = 65536
+};
+
+enum mode { MODE_JSON, MODE_SSE, MODE_HOLD };
+
+struct conn;
+
+struct load {
+    enum mode mode;
+    struct sockaddr_in to;
+    const char *path;
+    bool tls;
+    uint32_t conns;
+    size_t body;
+    double seconds, warm;
+    uint64_t count, reply, want_events;
+    int64_t stagger_us, pause_us;
+    int pids[PIDS_MAX];
+    size_t npids;
+
+    SSL_CTX *ctx;
+    int ep;
+    struct conn *v;
+    uint32_t opened, begun;
+    struct buf req; /* head and body; the connection's number is patched in at `slot` */
+    size_t slot;
+    char *in;
+    bool measuring;
+    int64_t from_us;
+    uint64_t replies, events, bytes, failed;
+    char why[160]; /* the first failure */
+    uint32_t *samples;
+    size_t nsamples;
+};
+
+/* Makes l->req from the orders; dies when it is too large. */
+void request_make(struct load *l);
+
+/* Runs and prints the report: load_run for json and sse, load_hold for hold. */
+void load_run(struct load *l);
+void load_hold(struct load *l);
+
+#endif

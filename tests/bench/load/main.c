@@ -1,0 +1,159 @@
+/* clang-format off */
+/* load: the bench's client. One thread on epoll; speaks to a proxy as Claude Code does, checks every
+ * reply, and reads the CPU time of the proxy's processes at both ends of the measured time. Prints
+ * one JSON line. Exit 1 if any reply was wrong.
+ *
+ *   load --to ADDR:PORT [--tls] [--mode MODE] [--conns N] [OPTIONS]
+ *
+ * Modes:
+ *   json          N keep-alive connections, each sends the next request when it has the reply
+ *   sse           the same with "stream": true; counts events. Streams open at the end are closed
+ *   hold          opens N streams, says {"held":N} when each has begun, holds them until a byte (or
+ *                 the end) comes on stdin
+ * Options:
+ *   --body N      bytes of a request's body (2048)
+ *   --seconds S   measured time (2); hold: at most
+ *   --warm S      before measuring begins
+ *   --count N     ends after so many replies, if sooner
+ *   --reply N     the size of a reply's body that is right
+ *   --events N    the number of events that a whole stream has
+ *   --stagger US  between two openings
+ *   --pause US    between a reply and the next request
+ *   --pids P,...  whose CPU time counts
+ *   --path PATH */
+/* clang-format on */
+#include "common/base/err.h"
+#include "common/base/fd.h"
+#include "common/base/mem.h"
+#include "tests/bench/load/conn.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+static bool number(const char *s, uint64_t max, uint64_t *out)
+{
+    return str_to_u64(str_c(s), max, out);
+}
+
+static bool option(struct load *l, const char *name, const char *value)
+{
+    uint64_t n = 0;
+    if (strcmp(name, "--to") == 0) {
+        const char *colon = strrchr(value, ':');
+        char addr[INET_ADDRSTRLEN] = "";
+        if (!colon || (size_t)(colon - value) >= sizeof addr || !number(colon + 1, 65535, &n))
+            return false;
+        memcpy(addr, value, (size_t)(colon - value));
+        l->to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)n)};
+        return inet_pton(AF_INET, addr, &l->to.sin_addr) == 1;
+    }
+    if (strcmp(name, "--mode") == 0) {
+        static const char *const names[] = {"json", "sse", "hold"};
+        for (size_t i = 0; i < COUNT_OF(names); i++) {
+            if (strcmp(value, names[i]) == 0) {
+                l->mode = (enum mode)i;
+                return true;
+            }
+        }
+        return false;
+    }
+    if (strcmp(name, "--pids") == 0) {
+        struct str list = str_c(value), one;
+        while (l->npids < PIDS_MAX && str_next_elem(&list, &one)) {
+            if (!str_to_u64(one, INT32_MAX, &n))
+                return false;
+            l->pids[l->npids++] = (int)n;
+        }
+        return true;
+    }
+    if (strcmp(name, "--path") == 0) {
+        l->path = value;
+        return true;
+    }
+    if (strcmp(name, "--seconds") == 0 || strcmp(name, "--warm") == 0) {
+        char *end;
+        double s = strtod(value, &end);
+        *(strcmp(name, "--warm") == 0 ? &l->warm : &l->seconds) = s;
+        return *end == '\0' && s >= 0 && s < 86400;
+    }
+    if (!number(value, INT32_MAX, &n))
+        return false;
+    if (strcmp(name, "--conns") == 0)
+        l->conns = (uint32_t)(n < CONNS_MAX ? n : CONNS_MAX);
+    else if (strcmp(name, "--body") == 0)
+        l->body = n < BODY_MAX ? n : BODY_MAX;
+    else if (strcmp(name, "--count") == 0)
+        l->count = n;
+    else if (strcmp(name, "--reply") == 0)
+        l->reply = n;
+    else if (strcmp(name, "--events") == 0)
+        l->want_events = n;
+    else if (strcmp(name, "--stagger") == 0)
+        l->stagger_us = (int64_t)n;
+    else if (strcmp(name, "--pause") == 0)
+        l->pause_us = (int64_t)n;
+    else
+        return false;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static struct load l = {.path = "/v1/messages?beta=true",
+                            .conns = 1,
+                            .body = 2048,
+                            .seconds = 2,
+                            .ep = -1,
+                            .opened = 0};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--tls") == 0) {
+            l.tls = true;
+        } else if (i + 1 == argc || !option(&l, argv[i], argv[i + 1])) {
+            fprintf(stderr,
+                    "load: cannot make sense of %s; the options stand at the head of "
+                    "tests/bench/load/main.c\n",
+                    argv[i]);
+            return 2;
+        } else {
+            i++;
+        }
+    }
+    if (!l.to.sin_port) {
+        fprintf(stderr, "load: --to is missing\n");
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    fd_raise_limit();
+    l.ep = epoll_create1(EPOLL_CLOEXEC);
+    l.ctx = SSL_CTX_new(TLS_client_method());
+    if (l.ep == -1 || !l.ctx)
+        die("cannot start");
+    SSL_CTX_set_mode(l.ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
+    l.in = mem_zalloc(1, READ);
+    l.samples = mem_zalloc(SAMPLES_MAX, sizeof *l.samples);
+    l.v = mem_zalloc(l.conns, sizeof *l.v);
+    for (uint32_t i = 0; i < l.conns; i++) {
+        l.v[i].id = i;
+        l.v[i].fd = -1;
+        buf_init(&l.v[i].head, HEAD_MAX + READ);
+    }
+    buf_init(&l.req, BODY_MAX + 65536);
+    request_make(&l);
+    if (l.mode == MODE_HOLD)
+        load_hold(&l);
+    else
+        load_run(&l);
+    for (uint32_t i = 0; i < l.conns; i++)
+        conn_close(&l.v[i]);
+    mem_free(l.v);
+    mem_free(l.samples);
+    mem_free(l.in);
+    buf_free(&l.req);
+    SSL_CTX_free(l.ctx);
+    fd_close(&l.ep);
+    return l.failed ? 1 : 0;
+}

@@ -224,7 +224,8 @@ static void drop_blocks(struct ep_state *s, int64_t now_ms, struct ep_changes *c
     s->nblocks = kept;
 }
 
-void ep_tick(struct ep_state *s, const struct ep_conf *c, int64_t now_ms, struct ep_changes *ch)
+void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *ctx, int64_t now_ms,
+             struct ep_changes *ch)
 {
     enum breaker_state from = s->breaker.state;
     breaker_tick(&s->breaker, now_ms);
@@ -238,6 +239,11 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, int64_t now_ms, struct
     }
     if (s->health == EP_DEGRADED && now_ms >= degraded_end(s, now_ms))
         set_health(s, EP_HEALTHY, "time is over", ch);
+    /* Behind a closed breaker only the queue brings it back: no request comes here while others
+     * are better. */
+    if (s->health == EP_UNHEALTHY && s->breaker.state == BREAKER_CLOSED && ep_enabled(s) &&
+        !ctx->last)
+        enqueue(s, c, "no longer the last one", ctx, now_ms, ch);
     drop_blocks(s, now_ms, ch);
 }
 
@@ -286,7 +292,7 @@ enum ep_want ep_wants(const struct ep_state *s, const struct ep_conf *c, int64_t
     bool own;
     if (s->verifying != EP_VERIFY_NONE)
         return EP_WANT_NOTHING;
-    if (s->verify_asked)
+    if (s->verify_asked && s->breaker.trial != BREAKER_TRIAL_RUNNING)
         return EP_WANT_VERIFY;
     if (s->disabled == EP_BY_AUTH || ep_enabled(s))
         if (failq_due(&s->failq, &c->failq, now_ms))
@@ -352,7 +358,7 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
     /* What is no clear word on key or quota, and no network trouble, is a failed verification: the
      * question was ours, so a refusal cannot be the client's fault. */
     if (failed.cls == OUTCOME_OK || failed.cls == OUTCOME_PERMANENT) {
-        failed.cls = OUTCOME_UNKNOWN;
+        failed.cls = failed.trial ? OUTCOME_TRANSIENT : OUTCOME_UNKNOWN;
         failed.why = failed.why ? failed.why : "verification failed";
     }
     if (failed.fault == FAULT_REQUEST)
@@ -423,6 +429,8 @@ static void enable(struct ep_state *s, const char *why, struct ep_changes *ch)
 {
     if (s->failq.kind == FAILQ_DISABLED)
         failq_leave(&s->failq);
+    if (s->disabled != EP_ENABLED && s->health == EP_UNHEALTHY && !ep_queued(s))
+        set_health(s, EP_UNKNOWN, why, ch);
     set_disabled(s, EP_ENABLED, why, ch);
     set_draining(s, false, why, ch);
 }

@@ -150,7 +150,10 @@ void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_
 /* All of these add to *ch, which the caller has zeroed. */
 void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                 const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
-void ep_tick(struct ep_state *s, const struct ep_conf *c, int64_t now_ms, struct ep_changes *ch);
+/* Also for every other endpoint when one enters or leaves service: who was unhealthy and spared as
+ * the last one is queued as soon as it is not. */
+void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *ctx, int64_t now_ms,
+             struct ep_changes *ch);
 void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, int64_t now_ms,
                  struct ep_changes *ch);
 

@@ -86,7 +86,7 @@ static uint8_t step(struct chunk *c, unsigned char b)
             return END_LF;
         /* A line that starts with a blank would be a folded one. */
         return ++c->line <= CHUNK_TRAILER_MAX && is_text(b) && b != ' ' && b != '\t' ? TRAILER_LINE
-                                                                                  : BROKEN;
+                                                                                     : BROKEN;
     case TRAILER_LINE:
         if (b == '\r')
             return TRAILER_LF;

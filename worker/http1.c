@@ -1,5 +1,7 @@
 #include "worker/http1.h"
 
+#include "worker/http1_field.h"
+
 #include "llhttp.h"
 
 #include <string.h>
@@ -9,52 +11,13 @@
 #endif
 
 /* A head is read twice: by our own strict reader, which makes the fields, and by llhttp, which must
- * see the same fields and the same framing. A head on which two readers disagree is refused: this is
- * what request smuggling lives on. */
+ * see the same fields and the same framing. A head on which two readers disagree is refused: this
+ * is what request smuggling lives on. */
 
 /* Bounds what a list of names in Connection costs against many fields. */
 enum { NAMED_MAX = 64 };
 
 static const uint64_t length_max = INT64_MAX;
-
-/* ---- bytes */
-
-/* Bits of byte_class. */
-enum { TCHAR = 1, LABEL = 2, V6 = 4, DIGIT = 8 };
-
-#define ALPHA_HEX (TCHAR | LABEL | V6)
-#define ALPHA (TCHAR | LABEL)
-
-/* tchar (RFC 9110 5.6.2); what a host name may hold: unreserved, sub-delims and '%' (RFC 3986 3.2.2);
- * what stands in an IPv6 literal. */
-static const uint8_t byte_class[256] = {
-    ['0' ... '9'] = TCHAR | LABEL | V6 | DIGIT,
-    ['A' ... 'F'] = ALPHA_HEX, ['G' ... 'Z'] = ALPHA,
-    ['a' ... 'f'] = ALPHA_HEX, ['g' ... 'z'] = ALPHA,
-    ['!'] = TCHAR | LABEL, ['#'] = TCHAR, ['$'] = TCHAR | LABEL, ['%'] = TCHAR | LABEL,
-    ['&'] = TCHAR | LABEL, ['\''] = TCHAR | LABEL, ['*'] = TCHAR | LABEL, ['+'] = TCHAR | LABEL,
-    ['-'] = TCHAR | LABEL, ['.'] = TCHAR | LABEL | V6, ['^'] = TCHAR, ['_'] = TCHAR | LABEL,
-    ['`'] = TCHAR, ['|'] = TCHAR, ['~'] = TCHAR | LABEL,
-    ['('] = LABEL, [')'] = LABEL, [','] = LABEL, [';'] = LABEL, ['='] = LABEL, [':'] = V6,
-};
-
-static bool is(char c, uint8_t what)
-{
-    return byte_class[(unsigned char)c] & what;
-}
-
-static bool all(struct str s, uint8_t what)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!is(s.p[i], what))
-            return false;
-    return true;
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
 
 /* ---- lines */
 
@@ -72,8 +35,9 @@ static bool byte_ok(unsigned char c, unsigned char prev)
     return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
 }
 
-/* Finds the line ends of p[0..n) and refuses each byte that may not be in a head: control characters
- * but the tab, a CR without its LF, a LF without its CR; and a head without its empty line. */
+/* Finds the line ends of p[0..n) and refuses each byte that may not be in a head: control
+ * characters but the tab, a CR without its LF, a LF without its CR; and a head without its empty
+ * line. */
 static enum http1_result find_lines(const char *p, size_t n, struct lines *l, const char **why)
 {
     unsigned char prev = 0;
@@ -123,8 +87,8 @@ static enum http1_result find_lines(const char *p, size_t n, struct lines *l, co
 
 size_t http1_find_end(const char *p, size_t n, size_t *scanned)
 {
-    /* One empty line in front of a head is not its end (RFC 9112 2.2), for what ends a head is a line
-     * end behind a line end. */
+    /* One empty line in front of a head is not its end (RFC 9112 2.2), for what ends a head is a
+     * line end behind a line end. */
     size_t at = *scanned;
     while (at < n) {
         const char *lf = memchr(p + at, '\n', n - at);
@@ -144,141 +108,6 @@ size_t http1_find_end(const char *p, size_t n, size_t *scanned)
     }
     *scanned = n;
     return 0;
-}
-
-/* ---- fields */
-
-struct known {
-    struct str name;
-    uint8_t id;
-    bool hop;
-};
-
-#define K(text, what, is_hop) {{(text), sizeof(text) - 1}, what, is_hop}
-
-/* By length: names of one length differ in few bytes, so at most three compares find or rule out. */
-static const struct known known_2[] = {K("te", HDR_TE, true)};
-static const struct known known_4[] = {K("host", HDR_HOST, false), K("date", HDR_DATE, false)};
-static const struct known known_6[] = {K("expect", HDR_EXPECT, false)};
-static const struct known known_7[] = {K("trailer", HDR_TRAILER, true), K("upgrade", HDR_UPGRADE, true)};
-static const struct known known_9[] = {K("x-api-key", HDR_X_API_KEY, false)};
-static const struct known known_10[] = {K("connection", HDR_CONNECTION, true),
-                                        K("keep-alive", HDR_KEEP_ALIVE, true)};
-static const struct known known_11[] = {K("retry-after", HDR_RETRY_AFTER, false)};
-static const struct known known_12[] = {K("content-type", HDR_CONTENT_TYPE, false)};
-static const struct known known_13[] = {K("authorization", HDR_AUTHORIZATION, false)};
-static const struct known known_14[] = {K("content-length", HDR_CONTENT_LENGTH, false)};
-static const struct known known_15[] = {K("accept-encoding", HDR_ACCEPT_ENCODING, false)};
-static const struct known known_16[] = {K("content-encoding", HDR_CONTENT_ENCODING, false),
-                                        K("proxy-connection", HDR_PROXY_CONNECTION, true)};
-static const struct known known_17[] = {K("transfer-encoding", HDR_TRANSFER_ENCODING, true),
-                                        K("anthropic-version", HDR_ANTHROPIC_VERSION, false)};
-static const struct known known_18[] = {K("proxy-authenticate", HDR_PROXY_AUTHENTICATE, true)};
-static const struct known known_19[] = {K("proxy-authorization", HDR_PROXY_AUTHORIZATION, true)};
-
-#define ROW(t) {t, COUNT_OF(t)}
-
-static const struct {
-    const struct known *row;
-    size_t n;
-} known_by_length[] = {
-    [2] = ROW(known_2),   [4] = ROW(known_4),   [6] = ROW(known_6),   [7] = ROW(known_7),
-    [9] = ROW(known_9),   [10] = ROW(known_10), [11] = ROW(known_11), [12] = ROW(known_12),
-    [13] = ROW(known_13), [14] = ROW(known_14), [15] = ROW(known_15), [16] = ROW(known_16),
-    [17] = ROW(known_17), [18] = ROW(known_18), [19] = ROW(known_19),
-};
-
-static uint64_t load_lower(const char *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v | 0x2020202020202020u;
-}
-
-/* Whether the name f, a token, is the known one: letters and '-'. Among token characters nothing but
- * the capital becomes such a character by having 0x20 set. */
-static bool is_known(struct str f, struct str known)
-{
-    size_t i = 0;
-    if (f.n < 8) {
-        while (i < f.n && (f.p[i] | 0x20) == known.p[i])
-            i++;
-        return i == f.n;
-    }
-    uint64_t differ = load_lower(f.p + f.n - 8) ^ load_lower(known.p + f.n - 8);
-    for (; i + 8 < f.n; i += 8)
-        differ |= load_lower(f.p + i) ^ load_lower(known.p + i);
-    return differ == 0;
-}
-
-/* Sets id and hop from the name. */
-static void identify(struct http_field *f)
-{
-    f->id = HDR_OTHER;
-    f->hop = false;
-    if (f->name.n < COUNT_OF(known_by_length)) {
-        const struct known *k = known_by_length[f->name.n].row;
-        const struct known *end = k + known_by_length[f->name.n].n;
-        for (; k < end; k++) {
-            /* The first letters of one length's names differ: they rule out nearly all. */
-            if ((f->name.p[0] | 0x20) == k->name.p[0] && is_known(f->name, k->name)) {
-                f->id = k->id;
-                f->hop = k->hop;
-                return;
-            }
-        }
-    }
-    if (f->name.n > 6 && (f->name.p[2] | 0x20) == 'q' && str_starts_nocase(f->name, STR("x-qcc-")))
-        f->id = HDR_X_QCC;
-}
-
-/* Length of the token that p starts with; [p, end) holds a byte that is no tchar. */
-static size_t token_length(const char *p, const char *end)
-{
-    size_t n = 0;
-#if defined(__SSE2__)
-    /* Letters, digits and '-' by 16: nearly all names. */
-    const __m128i low = _mm_set1_epi8(0x20), dash = _mm_set1_epi8('-');
-    for (; end - (p + n) >= 16; n += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + n));
-        __m128i letter = _mm_sub_epi8(_mm_or_si128(v, low), _mm_set1_epi8('a'));
-        __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
-        letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
-        digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
-        __m128i ok = _mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(v, dash));
-        unsigned odd = ~(unsigned)_mm_movemask_epi8(ok) & 0xffff;
-        if (odd) {
-            n += (size_t)__builtin_ctz(odd);
-            break;
-        }
-    }
-#endif
-    (void)end;
-    while (is(p[n], TCHAR))
-        n++;
-    return n;
-}
-
-/* Cuts the line p[0..n) (CRLF included) into name and value. end: of the head. */
-static const char *read_field(const char *p, size_t n, const char *end, struct http_field *f)
-{
-    /* CR is no tchar, so this ends within the line. */
-    size_t colon = token_length(p, end);
-    if (colon == 0)
-        return is_blank(p[0]) ? "folded header line" : "header line without a name";
-    if (p[colon] != ':')
-        return "bad character in a header name";
-    const char *from = p + colon + 1, *to = p + n - 2;
-    while (from < to && is_blank(*from))
-        from++;
-    while (to > from && is_blank(to[-1]))
-        to--;
-    f->name = str_make(p, colon);
-    f->value = str_make(from, (size_t)(to - from));
-    f->line = p;
-    f->line_len = (uint32_t)n;
-    identify(f);
-    return NULL;
 }
 
 const struct http_field *http1_field(const struct http_head *h, enum http_hdr id)
@@ -334,8 +163,8 @@ static const char *read_connection(struct http_head *h, struct str list, struct 
 }
 
 /* Reads the field lines (all but the first line and the last, empty one). */
-static const char *read_fields(const char *p, const struct lines *l, size_t first, struct http_head *h,
-                               struct facts *seen)
+static const char *read_fields(const char *p, const struct lines *l, size_t first,
+                               struct http_head *h, struct facts *seen)
 {
     bool connection = false;
     const char *end = p + h->size;
@@ -344,7 +173,7 @@ static const char *read_fields(const char *p, const struct lines *l, size_t firs
     for (size_t i = first + 1; i + 1 < l->n; i++) {
         struct http_field *f = &h->f[h->nf++];
         size_t from = l->lf[i - 1] + 1u;
-        const char *why = read_field(p + from, l->lf[i] + 1u - from, end, f);
+        const char *why = http1_read_field(p + from, l->lf[i] + 1u - from, end, f);
         if (why)
             return why;
         const struct http_field **once = NULL;
@@ -377,7 +206,8 @@ static const char *read_fields(const char *p, const struct lines *l, size_t firs
 
 /* Length of the body by RFC 9112 6.3, without its leniencies. Leaves h->body alone when the head
  * names no length. */
-static enum http1_result read_framing(struct http_head *h, const struct facts *seen, const char **why)
+static enum http1_result read_framing(struct http_head *h, const struct facts *seen,
+                                      const char **why)
 {
     h->length = 0;
     if (seen->coding) {
@@ -404,18 +234,47 @@ static enum http1_result read_framing(struct http_head *h, const struct facts *s
     return HTTP1_OK;
 }
 
+/* Bits of host_class. */
+enum { NAME = 1, V6 = 2 };
+
+/* What a host name may hold: unreserved, sub-delims and '%' (RFC 3986 3.2.2); what stands in an
+ * IPv6 literal. */
+static const uint8_t host_class[256] = {
+    ['0' ... '9'] = NAME | V6,
+    ['A' ... 'F'] = NAME | V6,
+    ['G' ... 'Z'] = NAME,
+    ['a' ... 'f'] = NAME | V6,
+    ['g' ... 'z'] = NAME,
+    ['!'] = NAME,
+    ['$' ... '-'] = NAME,
+    ['.'] = NAME | V6,
+    [':'] = V6,
+    [';'] = NAME,
+    ['='] = NAME,
+    ['_'] = NAME,
+    ['~'] = NAME,
+};
+
+/* How many bytes at the front of s are of that class. */
+static size_t span(struct str s, uint8_t what)
+{
+    size_t n = 0;
+    while (n < s.n && host_class[(unsigned char)s.p[n]] & what)
+        n++;
+    return n;
+}
+
 /* host [ ":" port ] (RFC 9110 4.2, RFC 3986 3.2): a name, an IPv4 address or an IPv6 literal. */
 static bool authority_ok(struct str a)
 {
     size_t host;
     if (a.n && a.p[0] == '[') {
-        const char *close = memchr(a.p, ']', a.n);
-        if (!close || close - a.p < 3 || !all(str_make(a.p + 1, (size_t)(close - a.p) - 1), V6))
+        host = 1 + span(str_make(a.p + 1, a.n - 1), V6);
+        /* "::" is the shortest. */
+        if (host < 3 || host == a.n || a.p[host++] != ']')
             return false;
-        host = (size_t)(close - a.p) + 1;
     } else {
-        for (host = 0; host < a.n && is(a.p[host], LABEL); host++)
-            ;
+        host = span(a, NAME);
         if (!host)
             return false;
     }
@@ -580,7 +439,7 @@ static enum http1_result read_request_line(struct str line, struct http_head *h,
         return HTTP1_BAD;
     h->method = str_make(line.p, (size_t)(sp - line.p));
     struct str rest = str_make(sp + 1, line.n - h->method.n - 1);
-    if (!h->method.n || !all(h->method, TCHAR))
+    if (!http1_is_token(h->method))
         return HTTP1_BAD;
     sp = memchr(rest.p, ' ', rest.n);
     if (!sp)

@@ -89,7 +89,8 @@ static size_t escape_cut(struct str *s, char out[static 4])
         int low = hex4(s->p + 2);
         if (low >= 0xdc00 && low <= 0xdfff) {
             *s = str_make(s->p + 6, s->n - 6);
-            return utf8_put(0x10000u + ((unsigned)(v - 0xd800) << 10) + (unsigned)(low - 0xdc00), out);
+            return utf8_put(0x10000u + ((unsigned)(v - 0xd800) << 10) + (unsigned)(low - 0xdc00),
+                            out);
         }
     }
     return utf8_put(v >= 0xd800 && v <= 0xdfff ? 0xfffdu : (unsigned)v, out);
@@ -117,7 +118,8 @@ bool peek_unescape(struct str raw, struct buf *out)
 bool peek_escape(struct str text, struct buf *out)
 {
     static const char hex[] = "0123456789abcdef";
-    static const char short_of[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    static const char short_of[0x20] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
     size_t from = 0;
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
@@ -297,7 +299,8 @@ static bool look_inside(struct walk *w, struct str name, bool escaped)
 
 /* The members of an object; w->p behind its '{', at the end behind its '}'. outer: the name of the
  * object that we are in, when it is not the outermost. */
-static bool read_members(struct walk *w, unsigned depth, const struct str *outer, bool outer_escaped)
+static bool read_members(struct walk *w, unsigned depth, const struct str *outer,
+                         bool outer_escaped)
 {
     int c = next_byte(w);
     if (c == '}')
@@ -314,7 +317,8 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
             const char *from = w->p++;
             if (!read_members(w, depth + 1, &name, escaped))
                 return false;
-            hit = (struct peek_hit){.kind = PEEK_OBJECT, .raw = str_make(from, (size_t)(w->p - from))};
+            hit = (struct peek_hit){.kind = PEEK_OBJECT,
+                                    .raw = str_make(from, (size_t)(w->p - from))};
         } else if (!read_value(w, depth, &hit)) {
             return false;
         }

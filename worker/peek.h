@@ -8,7 +8,16 @@
 #include "common/base/buf.h"
 #include "common/base/str.h"
 
-enum peek_kind { PEEK_ABSENT, PEEK_STRING, PEEK_NUMBER, PEEK_TRUE, PEEK_FALSE, PEEK_NULL, PEEK_OBJECT, PEEK_ARRAY };
+enum peek_kind {
+    PEEK_ABSENT,
+    PEEK_STRING,
+    PEEK_NUMBER,
+    PEEK_TRUE,
+    PEEK_FALSE,
+    PEEK_NULL,
+    PEEK_OBJECT,
+    PEEK_ARRAY
+};
 
 /* "model", or with `inner` set a member of a member: {"metadata", "user_id"}. */
 struct peek_want {
@@ -17,15 +26,16 @@ struct peek_want {
 
 struct peek_hit {
     enum peek_kind kind;
-    struct str raw;    /* the value's bytes in the body; of a string without its quotes */
-    bool escaped;      /* the string has backslashes: peek_unescape before use */
+    struct str raw; /* the value's bytes in the body; of a string without its quotes */
+    bool escaped;   /* the string has backslashes: peek_unescape before use */
 };
 
 /* Walks the object once. hits[i] belongs to want[i]; of a repeated member the last counts, as for
  * most parsers. A member's own name may be written with escapes ("mod\u0065l") and is still
  * recognized. False: the text is not one JSON object (wrong start, unbalanced, bytes after the end,
  * nested deeper than 1,000); hits found till then stay. At most 16 wants. */
-bool peek_object(struct str body, const struct peek_want *want, struct peek_hit *hits, size_t n) MUST_CHECK;
+bool peek_object(struct str body, const struct peek_want *want, struct peek_hit *hits,
+                 size_t n) MUST_CHECK;
 
 /* Decodes a JSON string's escapes into out (cleared first). \uD800-pairs become UTF-8; a lone half
  * becomes U+FFFD. False: malformed escape or over out's ceiling. */

@@ -1,6 +1,7 @@
 /* peek_skip: finds the end of a JSON string, array or object at memory speed, for peek alone. The
- * same in three makes: plain C, byte by byte (any machine); SSE2 and AVX2, 64 bytes a step. All three
- * give the same answer for any bytes, which tests and a fuzz target compare. Pure over buffers. */
+ * same in three makes: plain C, byte by byte (any machine); SSE2 and AVX2, 64 bytes a step. All
+ * three give the same answer for any bytes, which tests and a fuzz target compare. Pure over
+ * buffers. */
 #ifndef QCC_WORKER_PEEK_SKIP_H
 #define QCC_WORKER_PEEK_SKIP_H
 

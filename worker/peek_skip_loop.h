@@ -38,7 +38,7 @@ TARGET static size_t NAME(nested)(const char *p, size_t n, unsigned deeper)
         if (!quote && inside)
             continue;
         uint64_t in = PREFIX_XOR(quote) ^ inside;
-        inside = (uint64_t)((int64_t)in >> 63);
+        inside = 0 - (in >> 63);
         struct brackets k = NAME(brackets)(q);
         uint64_t open = k.open & ~in, close = k.close & ~in;
         int up = __builtin_popcountll(open), down = __builtin_popcountll(close);

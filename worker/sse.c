@@ -23,7 +23,8 @@ enum {
 /* Memory for data is kept from event to event up to this. */
 enum { KEEP_IDLE = 4096 };
 
-/* Data of the present event that lies in one piece in the caller's bytes, so that it need not be kept. */
+/* Data of the present event that lies in one piece in the caller's bytes, so that it need not be
+ * kept. */
 struct piece {
     const char *p; /* NULL: none */
     size_t n;
@@ -154,7 +155,8 @@ static bool is_error(const struct peek_hit *hit)
     return true;
 }
 
-/* A data that was cut cannot be walked to its end: an error that comes first is seen all the same. */
+/* A data that was cut cannot be walked to its end: an error that comes first is seen all the same.
+ */
 static bool starts_with_error(struct str data)
 {
     return str_starts(data, STR("{\"error\":{")) || str_starts(data, STR("{\"error\": {"));
@@ -240,7 +242,8 @@ static bool dispatch(struct sse *s, const struct piece *data)
             s->first = kind;
             news = true;
         }
-        if (!s->content && (kind == SSE_EV_CONTENT || kind == SSE_EV_DELTA || kind == SSE_EV_STOP)) {
+        if (!s->content &&
+            (kind == SSE_EV_CONTENT || kind == SSE_EV_DELTA || kind == SSE_EV_STOP)) {
             s->content = true;
             news = true;
         }
@@ -353,7 +356,8 @@ static void name_byte(struct sse *s, char c, struct piece *data)
             s->have_data = true;
             s->state = SKIP;
         }
-    } else if (!str_starts(STR("data:"), line) && !str_starts(str_make("event:", min_size(6, line.n)), line) &&
+    } else if (!str_starts(STR("data:"), line) &&
+               !str_starts(str_make("event:", min_size(6, line.n)), line) &&
                !str_starts(line, STR("event:"))) {
         s->state = SKIP;
     }

@@ -32,20 +32,20 @@ enum { SSE_DATA_MAX = 65536 };
 
 struct sse {
     struct sse_usage usage;
-    enum sse_kind first;    /* first event that is not PING; NONE: not yet */
-    bool content;           /* a CONTENT, DELTA or STOP was there */
-    bool stopped;           /* the STOP was there: the stream is complete */
-    bool error;             /* an ERROR was there: error_data holds its data (first one) */
+    enum sse_kind first; /* first event that is not PING; NONE: not yet */
+    bool content;        /* a CONTENT, DELTA or STOP was there */
+    bool stopped;        /* the STOP was there: the stream is complete */
+    bool error;          /* an ERROR was there: error_data holds its data (first one) */
     struct buf error_data;
-    uint64_t events;        /* complete events so far */
+    uint64_t events; /* complete events so far */
     /* the rest is the scanner's own */
-    struct buf keep;        /* the present event's data, when it came in pieces or lines */
-    uint8_t state;          /* where in a line the next byte stands */
-    uint8_t kind;           /* of the present event, as far as its name says */
+    struct buf keep; /* the present event's data, when it came in pieces or lines */
+    uint8_t state;   /* where in a line the next byte stands */
+    uint8_t kind;    /* of the present event, as far as its name says */
     uint8_t line_n;
-    char line[32];          /* a line's first bytes, until they say what it is */
-    bool cr;                /* the last byte was CR: a LF now belongs to it */
-    bool open;              /* the present event has a line */
+    char line[32]; /* a line's first bytes, until they say what it is */
+    bool cr;       /* the last byte was CR: a LF now belongs to it */
+    bool open;     /* the present event has a line */
     bool have_data;
 };
 
@@ -55,21 +55,21 @@ void sse_init(struct sse *s);
 /* Frees what was kept. */
 void sse_free(struct sse *s);
 
-/* Bytes of the stream, in any pieces. Stops behind the first event that changes `first`, `content` or
- * `error` from its zero value, so that the caller can decide there; returns the bytes consumed
+/* Bytes of the stream, in any pieces. Stops behind the first event that changes `first`, `content`
+ * or `error` from its zero value, so that the caller can decide there; returns the bytes consumed
  * (n once nothing changes). */
 size_t sse_feed(struct sse *s, const char *p, size_t n);
 
 /* Whether the stream stands between two events, where a ping of ours may be put. */
 bool sse_at_boundary(const struct sse *s);
 
-/* Whether it stands at the start of a line (within an event), so that one more LF would end the event.
- * False behind a CR, which would take that LF for its own. */
+/* Whether it stands at the start of a line (within an event), so that one more LF would end the
+ * event. False behind a CR, which would take that LF for its own. */
 bool sse_at_line_start(const struct sse *s);
 
-/* The stream has ended: an error, STOP or usage in a last event that lacks its empty line counts too
- * (a browser would drop it, but relays forget the empty line and we must not miss the error). `first`,
- * `content` and `events` stay as they are, but for an error, which may be `first`. */
+/* The stream has ended: an error, STOP or usage in a last event that lacks its empty line counts
+ * too (a browser would drop it, but relays forget the empty line and we must not miss the error).
+ * `first`, `content` and `events` stay as they are, but for an error, which may be `first`. */
 void sse_finish(struct sse *s);
 
 /* Usage and error of a whole JSON reply that is no stream: reads "usage" of the top level. */

@@ -24,9 +24,9 @@ static void check_same(const struct peek_hit *a, const struct peek_hit *b)
 static void check_value(const struct peek_hit *h, const json_t *v)
 {
     static const enum peek_kind kinds[] = {
-        [JSON_OBJECT] = PEEK_OBJECT, [JSON_ARRAY] = PEEK_ARRAY,  [JSON_STRING] = PEEK_STRING,
+        [JSON_OBJECT] = PEEK_OBJECT,  [JSON_ARRAY] = PEEK_ARRAY, [JSON_STRING] = PEEK_STRING,
         [JSON_INTEGER] = PEEK_NUMBER, [JSON_REAL] = PEEK_NUMBER, [JSON_TRUE] = PEEK_TRUE,
-        [JSON_FALSE] = PEEK_FALSE,   [JSON_NULL] = PEEK_NULL};
+        [JSON_FALSE] = PEEK_FALSE,    [JSON_NULL] = PEEK_NULL};
     if (!v) {
         MUST(h->kind == PEEK_ABSENT);
         return;

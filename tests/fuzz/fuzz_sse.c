@@ -1,5 +1,5 @@
-/* The watcher of event streams: any bytes, the same whole and in pieces. The first byte says how the
- * rest is cut. */
+/* The watcher of event streams: any bytes, the same whole and in pieces. The first byte says how
+ * the rest is cut. */
 #include "tests/fuzz/fuzz.h"
 #include "worker/sse.h"
 
@@ -18,7 +18,8 @@ static void feed(struct sse *s, const char *p, size_t n, size_t step)
 
 static void check_same(const struct sse *a, const struct sse *b)
 {
-    MUST(a->first == b->first && a->content == b->content && a->stopped == b->stopped && a->error == b->error);
+    MUST(a->first == b->first && a->content == b->content && a->stopped == b->stopped &&
+         a->error == b->error);
     MUST(a->events == b->events && memcmp(&a->usage, &b->usage, sizeof a->usage) == 0);
     MUST(str_eq(buf_view(&a->error_data), buf_view(&b->error_data)));
     MUST(sse_at_boundary(a) == sse_at_boundary(b) && sse_at_line_start(a) == sse_at_line_start(b));

@@ -59,7 +59,8 @@ static void test_good(void **state)
     good(STR("0\r\n\r\n"), STR(""));
     good(STR("5\r\nhello\r\n0\r\n\r\n"), STR("hello"));
     good(STR("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"), STR("hello world"));
-    good(STR("1A\r\nabcdefghijklmnopqrstuvwxyz\r\n00000000\r\n\r\n"), STR("abcdefghijklmnopqrstuvwxyz"));
+    good(STR("1A\r\nabcdefghijklmnopqrstuvwxyz\r\n00000000\r\n\r\n"),
+         STR("abcdefghijklmnopqrstuvwxyz"));
     good(STR("000b\r\nhello\r\nyou!\r\n0\r\n\r\n"), STR("hello\r\nyou!"));
     good(STR("2;a=b;c=\"d e\t\"\r\nhi\r\n0;last\r\n\r\n"), STR("hi"));
     good(STR("2 \t ;a\r\nhi\r\n0\r\n\r\n"), STR("hi"));
@@ -70,11 +71,34 @@ static void test_bad(void **state)
 {
     (void)state;
     static const char *const wires[] = {
-        "\r\n", "\n", " 5\r\nhello\r\n0\r\n\r\n", "g\r\n", "0x5\r\n", "-1\r\n", "+5\r\n", ";a\r\n", "5\nhello",
-        "5\r\rhello", "5\r\nhelloX\r\n", "5\r\nhello\n", "5\r\nhello\r\r", "5 \r\nhello\r\n", "5 5\r\n",
-        "5;a\nhello", "5;a\x01\r\n", "5;a\rb\r\n", "0\r\n\n", "0\r\n\rx", "0\r\na\nb", "0\r\na: b\r\n c\r\n\r\n",
-        "0\r\n\x01: b\r\n\r\n", "0\r\na\x7f: b\r\n\r\n", "4000000000000001\r\n", "ffffffffffffffff\r\n",
-        "00000000000000001\r\n", "10000000000000000\r\n",
+        "\r\n",
+        "\n",
+        " 5\r\nhello\r\n0\r\n\r\n",
+        "g\r\n",
+        "0x5\r\n",
+        "-1\r\n",
+        "+5\r\n",
+        ";a\r\n",
+        "5\nhello",
+        "5\r\rhello",
+        "5\r\nhelloX\r\n",
+        "5\r\nhello\n",
+        "5\r\nhello\r\r",
+        "5 \r\nhello\r\n",
+        "5 5\r\n",
+        "5;a\nhello",
+        "5;a\x01\r\n",
+        "5;a\rb\r\n",
+        "0\r\n\n",
+        "0\r\n\rx",
+        "0\r\na\nb",
+        "0\r\na: b\r\n c\r\n\r\n",
+        "0\r\n\x01: b\r\n\r\n",
+        "0\r\na\x7f: b\r\n\r\n",
+        "4000000000000001\r\n",
+        "ffffffffffffffff\r\n",
+        "00000000000000001\r\n",
+        "10000000000000000\r\n",
     };
     for (size_t i = 0; i < COUNT_OF(wires); i++)
         expect(str_c(wires[i]), CHUNK_BAD, STR(""), 0);
@@ -198,9 +222,10 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_bad),  cmocka_unit_test(test_bad_stays),
-        cmocka_unit_test(test_unfinished), cmocka_unit_test(test_rest), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_head),   cmocka_unit_test(test_many),
+        cmocka_unit_test(test_good),      cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_bad_stays), cmocka_unit_test(test_unfinished),
+        cmocka_unit_test(test_rest),      cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_head),      cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,8 +136,25 @@ static void test_targets(void **state)
     assert_int_equal(request(STR("OPTIONS http://h HTTP/1.1\r\nHost: h\r\n\r\n")), HTTP1_OK);
     assert_str(head.target, "*");
     static const char *const bad[] = {
-        "*", "h", "h:80", "example.com/x", "/a#b", "/a\tb", "/\x80", "/\x7f", "http://", "http:///x", "http://u@h/",
-        "http://h?q", "http://h:x/", "http://h:99999/", "ftp://h/", "http:/h", "http://[::1/", "http://[]/", "?q",
+        "*",
+        "h",
+        "h:80",
+        "example.com/x",
+        "/a#b",
+        "/a\tb",
+        "/\x80",
+        "/\x7f",
+        "http://",
+        "http:///x",
+        "http://u@h/",
+        "http://h?q",
+        "http://h:x/",
+        "http://h:99999/",
+        "ftp://h/",
+        "http:/h",
+        "http://[::1/",
+        "http://[]/",
+        "?q",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         (void)snprintf(buf, sizeof buf, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", bad[i]);
@@ -152,9 +169,10 @@ static void test_methods(void **state)
     static const struct {
         const char *name;
         enum http_method id;
-    } ok[] = {{"GET", METHOD_GET},       {"HEAD", METHOD_HEAD},   {"POST", METHOD_POST},
-              {"PUT", METHOD_OTHER},     {"get", METHOD_OTHER},   {"M-SEARCH", METHOD_OTHER},
-              {"PRI", METHOD_OTHER},     {"A!#$%&'*+-.^_`|~1", METHOD_OTHER}};
+    } ok[] = {{"GET", METHOD_GET},   {"HEAD", METHOD_HEAD},
+              {"POST", METHOD_POST}, {"PUT", METHOD_OTHER},
+              {"get", METHOD_OTHER}, {"M-SEARCH", METHOD_OTHER},
+              {"PRI", METHOD_OTHER}, {"A!#$%&'*+-.^_`|~1", METHOD_OTHER}};
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(ok); i++) {
         (void)snprintf(buf, sizeof buf, "%s / HTTP/1.1\r\nHost: h\r\n\r\n", ok[i].name);
@@ -170,9 +188,25 @@ static void test_request_lines(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "GET\t/ HTTP/1.1", "GET /",
-        "GET", "", "G(T / HTTP/1.1", "GET / http/1.1", "GET / HTTP/1.1x", "GET / HTTP/11", "GET / HTTP/1,1",
-        "GET / HTTP/1.", "GET / HTTP1.1", "GET / /HTTP/1.1", "GET / XTTP/1.1", "GET / HTTP/ 1.1", " / HTTP/1.1",
+        "GET  / HTTP/1.1",
+        "GET /  HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        " GET / HTTP/1.1",
+        "GET\t/ HTTP/1.1",
+        "GET /",
+        "GET",
+        "",
+        "G(T / HTTP/1.1",
+        "GET / http/1.1",
+        "GET / HTTP/1.1x",
+        "GET / HTTP/11",
+        "GET / HTTP/1,1",
+        "GET / HTTP/1.",
+        "GET / HTTP1.1",
+        "GET / /HTTP/1.1",
+        "GET / XTTP/1.1",
+        "GET / HTTP/ 1.1",
+        " / HTTP/1.1",
     };
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
@@ -180,7 +214,8 @@ static void test_request_lines(void **state)
         if (request(str_c(buf)) != HTTP1_BAD)
             fail_msg("accepted: %s", bad[i]);
     }
-    static const char *const versions[] = {"HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/3.1", "HTTP/1.9"};
+    static const char *const versions[] = {"HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/3.1",
+                                           "HTTP/1.9"};
     for (size_t i = 0; i < COUNT_OF(versions); i++) {
         (void)snprintf(buf, sizeof buf, "GET / %s\r\nHost: h\r\n\r\n", versions[i]);
         assert_int_equal(request(str_c(buf)), HTTP1_VERSION);
@@ -205,22 +240,49 @@ static void test_bad_fields(void **state)
 {
     (void)state;
     static const struct str bad[] = {
-        REQ("a : b\r\n"),       REQ("a b: c\r\n"),     REQ(" a: b\r\n"),       REQ("\ta: b\r\n"),
-        REQ("a: b\r\n c\r\n"),  REQ("a: b\r\n\tc\r\n"), REQ(": b\r\n"),         REQ("ab\r\n"),
-        REQ("a: b\n"),          REQ("a: b\rc: d\r\n"), REQ("a: b\r\r\n"),      REQ("a: b\n\r\n"),
-        REQ("a: \0b\r\n"),      REQ("a: \x01\r\n"),    REQ("a: \x7f\r\n"),     REQ("a: \x0b\r\n"),
-        REQ("a\x80: b\r\n"),    REQ("a(: b\r\n"),      REQ("a\"b: c\r\n"),     REQ("a[]: c\r\n"),
-        REQ("a\0: b\r\n"),      REQ("\r\na: b\r\n"),   REQ("Host: h\r\n"),     REQ("hOST: other\r\n"),
-        REQ("Content-Length: +1\r\n"), REQ("Content-Length: -1\r\n"), REQ("Content-Length: 1 1\r\n"),
-        REQ("Content-Length: 1, 1\r\n"), REQ("Content-Length: 1\r\nContent-Length: 1\r\n"),
-        REQ("Content-Length: 0x1\r\n"), REQ("Content-Length: 1.0\r\n"), REQ("Content-Length:\r\n"),
-        REQ("Content-Length: 9223372036854775808\r\n"), REQ("Content-Length: 99999999999999999999\r\n"),
+        REQ("a : b\r\n"),
+        REQ("a b: c\r\n"),
+        REQ(" a: b\r\n"),
+        REQ("\ta: b\r\n"),
+        REQ("a: b\r\n c\r\n"),
+        REQ("a: b\r\n\tc\r\n"),
+        REQ(": b\r\n"),
+        REQ("ab\r\n"),
+        REQ("a: b\n"),
+        REQ("a: b\rc: d\r\n"),
+        REQ("a: b\r\r\n"),
+        REQ("a: b\n\r\n"),
+        REQ("a: \0b\r\n"),
+        REQ("a: \x01\r\n"),
+        REQ("a: \x7f\r\n"),
+        REQ("a: \x0b\r\n"),
+        REQ("a\x80: b\r\n"),
+        REQ("a(: b\r\n"),
+        REQ("a\"b: c\r\n"),
+        REQ("a[]: c\r\n"),
+        REQ("a\0: b\r\n"),
+        REQ("\r\na: b\r\n"),
+        REQ("Host: h\r\n"),
+        REQ("hOST: other\r\n"),
+        REQ("Content-Length: +1\r\n"),
+        REQ("Content-Length: -1\r\n"),
+        REQ("Content-Length: 1 1\r\n"),
+        REQ("Content-Length: 1, 1\r\n"),
+        REQ("Content-Length: 1\r\nContent-Length: 1\r\n"),
+        REQ("Content-Length: 0x1\r\n"),
+        REQ("Content-Length: 1.0\r\n"),
+        REQ("Content-Length:\r\n"),
+        REQ("Content-Length: 9223372036854775808\r\n"),
+        REQ("Content-Length: 99999999999999999999\r\n"),
         REQ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
         REQ("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"),
         REQ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
         REQ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
-        REQ("Transfer-Encoding:\r\n"), REQ("Expect: 200-ok\r\n"), REQ("Expect:\r\n"),
-        REQ("Content-Length : 1\r\n"), REQ("Transfer-Encoding\t: chunked\r\n"),
+        REQ("Transfer-Encoding:\r\n"),
+        REQ("Expect: 200-ok\r\n"),
+        REQ("Expect:\r\n"),
+        REQ("Content-Length : 1\r\n"),
+        REQ("Transfer-Encoding\t: chunked\r\n"),
         STR("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
         STR("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"),
         STR("GET / HTTP/1.1\r\n\r\n"),
@@ -228,13 +290,13 @@ static void test_bad_fields(void **state)
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         if (request(bad[i]) != HTTP1_BAD)
             fail_msg("accepted: case %zu", i);
-    static const char *const codings[] = {"gzip",         "gzip, chunked", "chunked, gzip", "chunked, chunked",
-                                          "identity",     "chunked;a=b",   "xchunked",      "chunked,",
-                                          "\"chunked\"", "chunked\tx"};
+    static const char *const codings[] = {
+        "gzip",        "gzip, chunked", "chunked, gzip", "chunked, chunked", "identity",
+        "chunked;a=b", "xchunked",      "chunked,",      "\"chunked\"",      "chunked\tx"};
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(codings); i++) {
-        (void)snprintf(buf, sizeof buf, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: %s\r\n\r\n",
-                       codings[i]);
+        (void)snprintf(buf, sizeof buf,
+                       "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: %s\r\n\r\n", codings[i]);
         assert_int_equal(request(str_c(buf)), HTTP1_UNSUPPORTED);
     }
     /* Obs-text and tabs may stand in values. */
@@ -244,10 +306,19 @@ static void test_bad_fields(void **state)
 static void test_hosts(void **state)
 {
     (void)state;
-    static const char *const ok[] = {"h", "h:80", "h:", "127.0.0.1:7860", "[::1]", "[::ffff:1.2.3.4]:80",
-                                     "xn--a.example", "a_b", "a%20b", "EXAMPLE.com."};
-    static const char *const bad[] = {"", "a b", "a,b", "u@h", "h:x", "h:65536", "h:-1", "h:80:80", "h/", "[::1",
-                                      "::1", "[::1]x", "[]", "[gg]", "h?", "h#", "\x80", "a\\b", ":80", "http://h"};
+    static const char *const ok[] = {"h",
+                                     "h:80",
+                                     "h:",
+                                     "127.0.0.1:7860",
+                                     "[::1]",
+                                     "[::ffff:1.2.3.4]:80",
+                                     "xn--a.example",
+                                     "a_b",
+                                     "a%20b",
+                                     "EXAMPLE.com."};
+    static const char *const bad[] = {"",        "a b", "a,b",  "u@h",  "h:x",    "h:65536", "h:-1",
+                                      "h:80:80", "h/",  "[::1", "::1",  "[::1]x", "[]",      "[gg]",
+                                      "h?",      "h#",  "\x80", "a\\b", ":80",    "http://h"};
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(ok); i++) {
         (void)snprintf(buf, sizeof buf, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", ok[i]);
@@ -285,15 +356,17 @@ static void test_connection(void **state)
         assert_int_equal(head.keep_alive, persist[i].keep_alive);
     }
 
-    assert_int_equal(request(REQ("X-Foo: 1\r\nKeep-Alive: t\r\nProxy-Connection: t\r\nTE: trailers\r\n"
-                                 "Trailer: x\r\nUpgrade: h2c\r\nProxy-Authorization: x\r\n"
-                                 "Proxy-Authenticate: x\r\nConnection: x-foo, Upgrade,, host\r\n"
-                                 "x-bar: 1\r\nConnection: content-length, X-Bar , x-api-key\r\nx-foobar: 1\r\n"
-                                 "x-api-key: k\r\nContent-Length: 3\r\n")),
-                     HTTP1_OK);
+    assert_int_equal(
+        request(REQ("X-Foo: 1\r\nKeep-Alive: t\r\nProxy-Connection: t\r\nTE: trailers\r\n"
+                    "Trailer: x\r\nUpgrade: h2c\r\nProxy-Authorization: x\r\n"
+                    "Proxy-Authenticate: x\r\nConnection: x-foo, Upgrade,, host\r\n"
+                    "x-bar: 1\r\nConnection: content-length, X-Bar , x-api-key\r\nx-foobar: 1\r\n"
+                    "x-api-key: k\r\nContent-Length: 3\r\n")),
+        HTTP1_OK);
     for (size_t i = 0; i < head.nf; i++) {
         const struct http_field *f = &head.f[i];
-        bool stays = f->id == HDR_HOST || f->id == HDR_CONTENT_LENGTH || str_eq(f->name, STR("x-foobar"));
+        bool stays =
+            f->id == HDR_HOST || f->id == HDR_CONTENT_LENGTH || str_eq(f->name, STR("x-foobar"));
         if (f->hop == stays)
             fail_msg("hop of %.*s", STR_ARG(f->name));
     }
@@ -323,7 +396,8 @@ static void test_too_many(void **state)
             buf_drop(&b, b.len);
             assert_true(buf_str(&b, STR("GET / HTTP/1.1\r\nHost: h\r\n")));
             for (int i = 1; i < counts[c]; i++)
-                assert_true(buf_str(&b, short_lines ? STR("a:\r\n") : STR("x-some-header: and its value\r\n")));
+                assert_true(buf_str(&b, short_lines ? STR("a:\r\n")
+                                                    : STR("x-some-header: and its value\r\n")));
             assert_true(buf_str(&b, STR("\r\n")));
             assert_int_equal(request(buf_view(&b)), want);
             if (want == HTTP1_OK)
@@ -332,7 +406,8 @@ static void test_too_many(void **state)
             buf_drop(&b, b.len);
             assert_true(buf_str(&b, STR("HTTP/1.1 200 OK\r\n")));
             for (int i = 0; i < counts[c]; i++)
-                assert_true(buf_str(&b, short_lines ? STR("a:\r\n") : STR("x-some-header: and its value\r\n")));
+                assert_true(buf_str(&b, short_lines ? STR("a:\r\n")
+                                                    : STR("x-some-header: and its value\r\n")));
             assert_true(buf_str(&b, STR("\r\n")));
             assert_int_equal(reply(buf_view(&b), METHOD_GET), want);
         }
@@ -344,8 +419,9 @@ static void test_too_many(void **state)
 static void test_bytes_anywhere(void **state)
 {
     (void)state;
-    static const char good[] = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: example.com\r\nX-Stainless-Lang: js\r\n"
-                               "accept: application/json\r\n\r\n";
+    static const char good[] =
+        "POST /v1/messages?beta=true HTTP/1.1\r\nHost: example.com\r\nX-Stainless-Lang: js\r\n"
+        "accept: application/json\r\n\r\n";
     static const char bad[] = {'\0', '\r', '\n', 1, 8, 0x0b, 0x1f, 0x7f};
     char buf[sizeof good];
     const size_t n = sizeof good - 1;
@@ -368,11 +444,13 @@ static void test_bytes_anywhere(void **state)
     }
 }
 
-/* Each byte in a name, a value, a target, a method and a reason: both readers allow what the RFC does. */
+/* Each byte in a name, a value, a target, a method and a reason: both readers allow what the RFC
+ * does. */
 static void test_each_byte(void **state)
 {
     (void)state;
-    static const char tchars[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    static const char tchars[] =
+        "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     char buf[256];
     for (int c = 0; c < 256; c++) {
         bool tchar = c && strchr(tchars, c);
@@ -383,14 +461,16 @@ static void test_each_byte(void **state)
         } cases[] = {
             {"GET / HTTP/1.1\r\nHost: h\r\na@b: c\r\n\r\n", true, tchar || c == ':'},
             {"GET / HTTP/1.1\r\nHost: h\r\n@x-sixteen-byte-long-name: c\r\n\r\n", true, tchar},
-            {"GET / HTTP/1.1\r\nHost: h\r\nx-sixteen-byte-l@ng-name: c\r\n\r\n", true, tchar || c == ':'},
+            {"GET / HTTP/1.1\r\nHost: h\r\nx-sixteen-byte-l@ng-name: c\r\n\r\n", true,
+             tchar || c == ':'},
             {"GET / HTTP/1.1\r\nHost: h\r\na: b@c\r\n\r\n", true, text},
             {"GET / HTTP/1.1\r\nHost: h\r\na:@\r\n\r\n", true, text},
             {"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1@\r\n\r\n", true,
              c == ' ' || (c >= '0' && c <= '9')}, /* llhttp refuses a tab there */
             {"GET /a@b HTTP/1.1\r\nHost: h\r\n\r\n", true, c > 0x20 && c < 0x7f && c != '#'},
             {"GET /a?b@c HTTP/1.1\r\nHost: h\r\n\r\n", true, c > 0x20 && c < 0x7f && c != '#'},
-            {"GET http://h/a@b HTTP/1.1\r\nHost: h\r\n\r\n", true, c > 0x20 && c < 0x7f && c != '#'},
+            {"GET http://h/a@b HTTP/1.1\r\nHost: h\r\n\r\n", true,
+             c > 0x20 && c < 0x7f && c != '#'},
             {"G@T / HTTP/1.1\r\nHost: h\r\n\r\n", true, tchar},
             {"HTTP/1.1 200 a@b\r\nHost: h\r\n\r\n", false, text},
             {"HTTP/1.1 200 a\r\na@b: c\r\n\r\n", false, tchar || c == ':'},
@@ -454,10 +534,11 @@ static void test_find_end(void **state)
 static void test_reply(void **state)
 {
     (void)state;
-    assert_int_equal(reply(STR("HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nDate: d\r\nContent-Length: 5\r\n"
-                               "Connection: close\r\n\r\n"),
-                           METHOD_POST),
-                     HTTP1_OK);
+    assert_int_equal(
+        reply(STR("HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nDate: d\r\nContent-Length: 5\r\n"
+                  "Connection: close\r\n\r\n"),
+              METHOD_POST),
+        HTTP1_OK);
     assert_int_equal(head.status, 429);
     assert_str(head.reason, "Too Many");
     assert_int_equal(head.body, BODY_COUNTED);
@@ -475,39 +556,45 @@ static void test_reply(void **state)
     assert_true(head.keep_alive);
     assert_int_equal(reply(REP("Transfer-Encoding: chunked\r\n"), METHOD_HEAD), HTTP1_OK);
     assert_int_equal(head.body, BODY_NONE);
-    static const char *const none[] = {"100 Continue", "103 Early", "101 Switching Protocols", "204 No", "304 Not"};
+    static const char *const none[] = {"100 Continue", "103 Early", "101 Switching Protocols",
+                                       "204 No", "304 Not"};
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(none); i++) {
         (void)snprintf(buf, sizeof buf, "HTTP/1.1 %s\r\n\r\n", none[i]);
         assert_int_equal(reply(str_c(buf), METHOD_POST), HTTP1_OK);
         assert_int_equal(head.body, BODY_NONE);
         assert_true(head.keep_alive);
-        (void)snprintf(buf, sizeof buf, "HTTP/1.1 %s\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", none[i]);
+        (void)snprintf(buf, sizeof buf, "HTTP/1.1 %s\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+                       none[i]);
         assert_int_equal(reply(str_c(buf), METHOD_POST), HTTP1_OK);
     }
     assert_int_equal(reply(STR("HTTP/1.1 200\r\n\r\n"), METHOD_GET), HTTP1_OK);
     assert_str(head.reason, "");
     assert_int_equal(reply(STR("HTTP/1.1 200 \r\n\r\n"), METHOD_GET), HTTP1_OK);
     assert_str(head.reason, "");
-    assert_int_equal(reply(STR("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n"), METHOD_GET), HTTP1_OK);
+    assert_int_equal(reply(STR("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n"), METHOD_GET),
+                     HTTP1_OK);
     assert_str(head.reason, "OK");
     assert_int_equal(head.minor, 0);
     assert_false(head.keep_alive);
-    assert_int_equal(reply(STR("HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n"), METHOD_GET),
-                     HTTP1_OK);
+    assert_int_equal(
+        reply(STR("HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n"),
+              METHOD_GET),
+        HTTP1_OK);
     assert_true(head.keep_alive);
 }
 
 static void test_status_lines(void **state)
 {
     (void)state;
-    static const char *const ok[] = {"HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1 599 x", "HTTP/1.0 100 \x80\xff\tx  y",
-                                     "HTTP/1.1 529 "};
-    static const char *const bad[] = {"HTTP/1.1  200 OK", "HTTP/1.1 20 OK",  "HTTP/1.1 2000 OK", "HTTP/1.1 099 OK",
-                                      "HTTP/1.1 600 OK",  "HTTP/1.1 999 OK", "HTTP/1.1 +20 OK",  "HTTP/1.1 200OK",
-                                      "HTTP/1.1\t200 OK", "HTTP/1.1 200\tOK", "http/1.1 200 OK", " HTTP/1.1 200 OK",
-                                      "HTTP/1.1",         "HTTP/1.1 ",       "ICY 200 OK",       "",
-                                      "HTTP/1.1 2 0 OK",  "HTTP/1.1 200 a\x01"};
+    static const char *const ok[] = {"HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1 599 x",
+                                     "HTTP/1.0 100 \x80\xff\tx  y", "HTTP/1.1 529 "};
+    static const char *const bad[] = {
+        "HTTP/1.1  200 OK", "HTTP/1.1 20 OK",    "HTTP/1.1 2000 OK", "HTTP/1.1 099 OK",
+        "HTTP/1.1 600 OK",  "HTTP/1.1 999 OK",   "HTTP/1.1 +20 OK",  "HTTP/1.1 200OK",
+        "HTTP/1.1\t200 OK", "HTTP/1.1 200\tOK",  "http/1.1 200 OK",  " HTTP/1.1 200 OK",
+        "HTTP/1.1",         "HTTP/1.1 ",         "ICY 200 OK",       "",
+        "HTTP/1.1 2 0 OK",  "HTTP/1.1 200 a\x01"};
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(ok); i++) {
         (void)snprintf(buf, sizeof buf, "%s\r\na: b\r\n\r\n", ok[i]);
@@ -552,24 +639,38 @@ static void test_bad_replies(void **state)
         if (reply(bad[i], METHOD_GET) != HTTP1_BAD)
             fail_msg("accepted: case %zu", i);
     /* A reply to HEAD is as strict. */
-    assert_int_equal(reply(REP("Content-Length: 1\r\nContent-Length: 2\r\n"), METHOD_HEAD), HTTP1_BAD);
+    assert_int_equal(reply(REP("Content-Length: 1\r\nContent-Length: 2\r\n"), METHOD_HEAD),
+                     HTTP1_BAD);
 }
 
 /* The real requests of the shared samples. */
 static void test_samples(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "cc-1.0.128-main", "cc-2.0.77-count-tokens", "cc-2.0.77-event-logging", "cc-2.0.77-main",
-        "cc-2.0.77-warmup-haiku", "cc-2.1.330-auth-token", "cc-2.1.330-count-tokens", "cc-2.1.330-head-hello",
-        "cc-2.1.330-models", "cc-2.1.330-print-main", "cc-2.1.330-print-tool-result", "cc-2.1.330-subagent",
-        "cc-2.1.330-tui-main", "cc-2.1.330-tui-title", "sdk-nonstream", "sdk-stream",
-        "sdk-v1-messages-count_tokens", "sdk-v1-models"};
+    static const char *const names[] = {"cc-1.0.128-main",
+                                        "cc-2.0.77-count-tokens",
+                                        "cc-2.0.77-event-logging",
+                                        "cc-2.0.77-main",
+                                        "cc-2.0.77-warmup-haiku",
+                                        "cc-2.1.330-auth-token",
+                                        "cc-2.1.330-count-tokens",
+                                        "cc-2.1.330-head-hello",
+                                        "cc-2.1.330-models",
+                                        "cc-2.1.330-print-main",
+                                        "cc-2.1.330-print-tool-result",
+                                        "cc-2.1.330-subagent",
+                                        "cc-2.1.330-tui-main",
+                                        "cc-2.1.330-tui-title",
+                                        "sdk-nonstream",
+                                        "sdk-stream",
+                                        "sdk-v1-messages-count_tokens",
+                                        "sdk-v1-models"};
     const char *shared = getenv("QCC_SHARED");
     size_t seen = 0;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char path[512], line[4096];
-        (void)snprintf(path, sizeof path, "%s/wire/samples/%s.txt", shared ? shared : "../shared", names[i]);
+        (void)snprintf(path, sizeof path, "%s/wire/samples/%s.txt", shared ? shared : "../shared",
+                       names[i]);
         FILE *f = fopen(path, "r");
         if (!f)
             continue;
@@ -609,14 +710,14 @@ static int cleanup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_request),     cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_targets),     cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_request),       cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_targets),       cmocka_unit_test(test_methods),
         cmocka_unit_test(test_request_lines), cmocka_unit_test(test_bad_fields),
-        cmocka_unit_test(test_hosts),       cmocka_unit_test(test_connection),
-        cmocka_unit_test(test_too_many),    cmocka_unit_test(test_bytes_anywhere),
-        cmocka_unit_test(test_each_byte),   cmocka_unit_test(test_find_end),    cmocka_unit_test(test_reply),
-        cmocka_unit_test(test_status_lines), cmocka_unit_test(test_bad_replies),
-        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_hosts),         cmocka_unit_test(test_connection),
+        cmocka_unit_test(test_too_many),      cmocka_unit_test(test_bytes_anywhere),
+        cmocka_unit_test(test_each_byte),     cmocka_unit_test(test_find_end),
+        cmocka_unit_test(test_reply),         cmocka_unit_test(test_status_lines),
+        cmocka_unit_test(test_bad_replies),   cmocka_unit_test(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }

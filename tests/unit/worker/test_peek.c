@@ -10,11 +10,8 @@
 #include <cmocka.h>
 
 static const struct peek_want want[] = {
-    {{"model", 5}, {0}},
-    {{"stream", 6}, {0}},
-    {{"metadata", 8}, {"user_id", 7}},
-    {{"metadata", 8}, {0}},
-    {{"a\"\xc3\xa9", 4}, {0}},
+    {{"model", 5}, {0}},    {{"stream", 6}, {0}},      {{"metadata", 8}, {"user_id", 7}},
+    {{"metadata", 8}, {0}}, {{"a\"\xc3\xa9", 4}, {0}},
 };
 enum { MODEL, STREAM, USER, META, ODD, WANTS };
 
@@ -44,8 +41,8 @@ static bool walk(struct str s)
         if (ok != first)
             fail_msg("%s differs", by->name);
         for (size_t k = 0; k < WANTS; k++)
-            if (mine[k].kind != hit[k].kind || mine[k].raw.p != hit[k].raw.p || mine[k].raw.n != hit[k].raw.n ||
-                mine[k].escaped != hit[k].escaped)
+            if (mine[k].kind != hit[k].kind || mine[k].raw.p != hit[k].raw.p ||
+                mine[k].raw.n != hit[k].raw.n || mine[k].escaped != hit[k].escaped)
                 fail_msg("%s differs at %zu", by->name, k);
     }
     return first;
@@ -61,8 +58,9 @@ static void assert_hit(size_t i, enum peek_kind kind, const char *raw)
 static void test_members(void **state)
 {
     (void)state;
-    assert_true(walk(STR(" { \"model\" : \"claude\" ,\n\"messages\":[{\"model\":\"x\"},[\"]\"]],"
-                         "\"metadata\":{\"x\":{\"user_id\":1},\"user_id\":\"u\\\"1\"}, \"stream\":true}\t\r\n ")));
+    assert_true(walk(STR(
+        " { \"model\" : \"claude\" ,\n\"messages\":[{\"model\":\"x\"},[\"]\"]],"
+        "\"metadata\":{\"x\":{\"user_id\":1},\"user_id\":\"u\\\"1\"}, \"stream\":true}\t\r\n ")));
     assert_hit(MODEL, PEEK_STRING, "claude");
     assert_false(hit[MODEL].escaped);
     assert_hit(STREAM, PEEK_TRUE, "true");
@@ -86,19 +84,22 @@ static void test_members(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    assert_true(walk(STR("{\"mod\\u0065l\":1,\"a\\\"\\u00e9\":2,\"str\\u0065amx\":3,\"strea\":4,\"\\u0000model\":5,"
-                         "\"\\m\\o\":6,\"\\ud83d\\ude00\":7}")));
+    assert_true(walk(STR(
+        "{\"mod\\u0065l\":1,\"a\\\"\\u00e9\":2,\"str\\u0065amx\":3,\"strea\":4,\"\\u0000model\":5,"
+        "\"\\m\\o\":6,\"\\ud83d\\ude00\":7}")));
     assert_hit(MODEL, PEEK_NUMBER, "1");
     assert_hit(ODD, PEEK_NUMBER, "2");
     assert_hit(STREAM, PEEK_ABSENT, "");
     assert_true(walk(STR("{\"m\\u0065tadata\":{\"us\\u0065r_id\":9}}")));
     assert_hit(USER, PEEK_NUMBER, "9");
     /* Of a repeated member the last counts, with all that is in it. */
-    assert_true(walk(STR("{\"model\":1,\"metadata\":{\"user_id\":1},\"model\":2,\"metadata\":{\"y\":1}}")));
+    assert_true(
+        walk(STR("{\"model\":1,\"metadata\":{\"user_id\":1},\"model\":2,\"metadata\":{\"y\":1}}")));
     assert_hit(MODEL, PEEK_NUMBER, "2");
     assert_hit(USER, PEEK_ABSENT, "");
     assert_hit(META, PEEK_OBJECT, "{\"y\":1}");
-    assert_true(walk(STR("{\"metadata\":{\"user_id\":1,\"user_id\":2},\"metadata\":null,\"metadata\":{\"user_id\":3}}")));
+    assert_true(walk(STR("{\"metadata\":{\"user_id\":1,\"user_id\":2},\"metadata\":null,"
+                         "\"metadata\":{\"user_id\":3}}")));
     assert_hit(USER, PEEK_NUMBER, "3");
     assert_true(walk(STR("{\"metadata\":{\"user_id\":1},\"metadata\":null}")));
     assert_hit(USER, PEEK_ABSENT, "");
@@ -109,10 +110,42 @@ static void test_bad(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", " ", "[]", "null", "\"a\"", "1", "{", "}", "{]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}",
-        "{,}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "{a:1}", "{\"a\":tru}", "{\"a\":truex}", "{\"a\":nul}", "{\"a\":x}",
-        "{\"a\":\"}", "{\"a\":\"\\\"}", "{\"a\":[}", "{\"a\":[1}", "{\"a\":{\"b\":[1]}", "{}x", "{} {}", "{}}",
-        "{\"a\":+1}", "{\"a\":,\"b\":1}", "{\"a\":[}}", "{\"a\":{]}", "{\"metadata\":{\"a\"}}", "{\"metadata\":{",
+        "",
+        " ",
+        "[]",
+        "null",
+        "\"a\"",
+        "1",
+        "{",
+        "}",
+        "{]",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\" 1}",
+        "{\"a\":1 \"b\":2}",
+        "{a:1}",
+        "{\"a\":tru}",
+        "{\"a\":truex}",
+        "{\"a\":nul}",
+        "{\"a\":x}",
+        "{\"a\":\"}",
+        "{\"a\":\"\\\"}",
+        "{\"a\":[}",
+        "{\"a\":[1}",
+        "{\"a\":{\"b\":[1]}",
+        "{}x",
+        "{} {}",
+        "{}}",
+        "{\"a\":+1}",
+        "{\"a\":,\"b\":1}",
+        "{\"a\":[}}",
+        "{\"a\":{]}",
+        "{\"metadata\":{\"a\"}}",
+        "{\"metadata\":{",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         if (walk(str_c(bad[i])))
@@ -158,7 +191,8 @@ static void test_blocks(void **state)
             n += slashes;
             bool closes = slashes % 2 == 0;
             /* An escaped quote leaves the string open: then the rest of the text is in it. */
-            n += (size_t)snprintf(text + n, sizeof text - n, "\"]}%s}],\"stream\":7}", closes ? "" : "\"");
+            n += (size_t)snprintf(text + n, sizeof text - n, "\"]}%s}],\"stream\":7}",
+                                  closes ? "" : "\"");
             if (closes) {
                 /* "]}" is now outside and closes the wrong things: no object any more. */
                 assert_false(walk(str_make(text, n)));
@@ -169,7 +203,8 @@ static void test_blocks(void **state)
             n = (size_t)snprintf(text, sizeof text, "{\"model\":\"%*s", (int)pad, "");
             memset(text + n, '\\', slashes);
             n += slashes;
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s\",\"stream\":7}", closes ? "" : "\"");
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s\",\"stream\":7}",
+                                  closes ? "" : "\"");
             assert_true(walk(str_make(text, n)));
             assert_hit(STREAM, PEEK_NUMBER, "7");
             assert_int_equal(hit[MODEL].raw.n, pad + slashes + !closes);
@@ -192,10 +227,22 @@ static size_t roll(size_t below)
 
 static json_t *random_value(unsigned depth)
 {
-    static const char *const texts[] = {"", "a", "\"", "\\", "\\\"", "]}", "[{\"", "line\nline\n", "caf\xc3\xa9",
-                                        "\xf0\x9f\x98\x80", "\x01", "a long text that fills more than one block of "
-                                        "sixty-four bytes, with \"quotes\" and \\ and {brackets] in it\\\\"};
-    static const char *const names[] = {"model", "stream", "metadata", "user_id", "x", "y\"z", "long name of a member"};
+    static const char *const texts[] = {
+        "",
+        "a",
+        "\"",
+        "\\",
+        "\\\"",
+        "]}",
+        "[{\"",
+        "line\nline\n",
+        "caf\xc3\xa9",
+        "\xf0\x9f\x98\x80",
+        "\x01",
+        "a long text that fills more than one block of "
+        "sixty-four bytes, with \"quotes\" and \\ and {brackets] in it\\\\"};
+    static const char *const names[] = {
+        "model", "stream", "metadata", "user_id", "x", "y\"z", "long name of a member"};
     switch (roll(depth ? 8 : 5)) {
     case 0:
         return json_integer((json_int_t)roll(100000));
@@ -215,7 +262,8 @@ static json_t *random_value(unsigned depth)
     default: {
         json_t *o = json_object();
         for (size_t n = roll(6); n; n--)
-            assert_int_equal(json_object_set_new(o, names[roll(COUNT_OF(names))], random_value(depth - 1)), 0);
+            assert_int_equal(
+                json_object_set_new(o, names[roll(COUNT_OF(names))], random_value(depth - 1)), 0);
         return o;
     }
     }
@@ -228,9 +276,9 @@ static void assert_same(const struct peek_hit *h, const json_t *v)
         return;
     }
     static const enum peek_kind kinds[] = {
-        [JSON_OBJECT] = PEEK_OBJECT, [JSON_ARRAY] = PEEK_ARRAY, [JSON_STRING] = PEEK_STRING,
+        [JSON_OBJECT] = PEEK_OBJECT,  [JSON_ARRAY] = PEEK_ARRAY, [JSON_STRING] = PEEK_STRING,
         [JSON_INTEGER] = PEEK_NUMBER, [JSON_REAL] = PEEK_NUMBER, [JSON_TRUE] = PEEK_TRUE,
-        [JSON_FALSE] = PEEK_FALSE, [JSON_NULL] = PEEK_NULL};
+        [JSON_FALSE] = PEEK_FALSE,    [JSON_NULL] = PEEK_NULL};
     assert_int_equal(h->kind, kinds[json_typeof(v)]);
     if (json_is_string(v)) {
         struct buf b;
@@ -251,7 +299,8 @@ static void assert_same(const struct peek_hit *h, const json_t *v)
 static void test_random_json(void **state)
 {
     (void)state;
-    static const size_t styles[] = {JSON_COMPACT, JSON_INDENT(2), JSON_ENSURE_ASCII, JSON_ESCAPE_SLASH, 0};
+    static const size_t styles[] = {JSON_COMPACT, JSON_INDENT(2), JSON_ENSURE_ASCII,
+                                    JSON_ESCAPE_SLASH, 0};
     for (int round = 0; round < 3000; round++) {
         json_t *o;
         do {
@@ -315,7 +364,8 @@ static void test_unescape(void **state)
         {STR("\\ud83d!"), STR("\xef\xbf\xbd!")},
         {STR("\\ude00"), STR("\xef\xbf\xbd")},
         {STR("\\ud83d\\ud83d\\ude00"), STR("\xef\xbf\xbd\xf0\x9f\x98\x80")},
-        {STR("\\ud83d\\u0041"), STR("\xef\xbf\xbd" "A")},
+        {STR("\\ud83d\\u0041"), STR("\xef\xbf\xbd"
+                                    "A")},
     };
     struct buf b;
     buf_init(&b, 64);
@@ -323,7 +373,8 @@ static void test_unescape(void **state)
         assert_true(peek_unescape(ok[i].raw, &b));
         assert_true(str_eq(buf_view(&b), ok[i].text));
     }
-    static const char *const bad[] = {"\\", "a\\", "\\x", "\\u", "\\u12", "\\u123", "\\u12g4", "\\U0041", "\\ud83d\\u12"};
+    static const char *const bad[] = {"\\",     "a\\",     "\\x",     "\\u",         "\\u12",
+                                      "\\u123", "\\u12g4", "\\U0041", "\\ud83d\\u12"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_false(peek_unescape(str_c(bad[i]), &b));
     char longer[65];
@@ -366,9 +417,9 @@ static int cleanup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),     cmocka_unit_test(test_names),
-        cmocka_unit_test(test_bad),         cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_blocks),      cmocka_unit_test(test_random_json),
+        cmocka_unit_test(test_members),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_bad),          cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_blocks),       cmocka_unit_test(test_random_json),
         cmocka_unit_test(test_random_bytes), cmocka_unit_test(test_unescape),
         cmocka_unit_test(test_escape),
     };

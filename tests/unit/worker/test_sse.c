@@ -8,23 +8,28 @@
 
 #define EVENT(name, data) "event: " name "\ndata: " data "\n\n"
 
-static const char anthropic[] =
-    EVENT("message_start",
-          "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_01\",\"type\":\"message\",\"role\":\"assistant\","
-          "\"content\":[],\"usage\":{\"input_tokens\":429,\"cache_creation_input_tokens\":17,"
-          "\"cache_read_input_tokens\":2048,\"output_tokens\":1}}}")
-    EVENT("ping", "{\"type\":\"ping\"}")
-    EVENT("content_block_start", "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\"}}")
-    EVENT("content_block_delta", "{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"\\n\\nevent: error\"}}")
-    EVENT("content_block_stop", "{\"type\":\"content_block_stop\",\"index\":0}")
-    EVENT("message_delta", "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
-                           "\"usage\":{\"output_tokens\":57}}")
-    EVENT("message_stop", "{\"type\":\"message_stop\"}");
+static const char anthropic[] = EVENT(
+    "message_start",
+    "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_01\",\"type\":\"message\",\"role\":"
+    "\"assistant\","
+    "\"content\":[],\"usage\":{\"input_tokens\":429,\"cache_creation_input_tokens\":17,"
+    "\"cache_read_input_tokens\":2048,\"output_tokens\":1}}}") EVENT("ping", "{\"type\":\"ping\"}")
+    EVENT("content_block_start",
+          "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\"}}")
+        EVENT("content_block_delta",
+              "{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"\\n\\nevent: error\"}}")
+            EVENT("content_block_stop", "{\"type\":\"content_block_stop\",\"index\":0}")
+                EVENT("message_delta",
+                      "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
+                      "\"usage\":{\"output_tokens\":57}}")
+                    EVENT("message_stop", "{\"type\":\"message_stop\"}");
 
 static const char openai[] =
     ": connected\n\n"
     "data: {\"id\":\"c1\",\"choices\":[],\"prompt_filter_results\":[]}\n\n"
-    "data: {\"id\":\"c1\",\"error\":null,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}],\"usage\":null}\n\n"
+    "data: "
+    "{\"id\":\"c1\",\"error\":null,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}],"
+    "\"usage\":null}\n\n"
     "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"[DONE] error\"}}]}\n\n"
     "data: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":22,"
     "\"prompt_tokens_details\":{\"cached_tokens\":8}}}\n\n"
@@ -80,14 +85,16 @@ static void finish(struct sse *s, struct seen *o, bool end)
 static bool same(const struct seen *a, const struct seen *b)
 {
     return a->usage.input == b->usage.input && a->usage.output == b->usage.output &&
-           a->usage.cache_read == b->usage.cache_read && a->usage.cache_write == b->usage.cache_write &&
-           a->first == b->first && a->content == b->content && a->stopped == b->stopped && a->error == b->error &&
-           a->boundary == b->boundary && a->events == b->events && strcmp(a->error_data, b->error_data) == 0 &&
-           a->stops == b->stops;
+           a->usage.cache_read == b->usage.cache_read &&
+           a->usage.cache_write == b->usage.cache_write && a->first == b->first &&
+           a->content == b->content && a->stopped == b->stopped && a->error == b->error &&
+           a->boundary == b->boundary && a->events == b->events &&
+           strcmp(a->error_data, b->error_data) == 0 && a->stops == b->stops;
 }
 
-/* Feeds the text whole, in two pieces cut at every place, and in drops of 1 to 7 bytes: all the same.
- * CR and LF of one line end may be told apart by the cut, so stop_at may differ by that one byte. */
+/* Feeds the text whole, in two pieces cut at every place, and in drops of 1 to 7 bytes: all the
+ * same. CR and LF of one line end may be told apart by the cut, so stop_at may differ by that one
+ * byte. */
 static struct seen see_n(const char *text, size_t n, bool end)
 {
     struct seen whole = {0};
@@ -193,12 +200,13 @@ static void test_openai(void **state)
 static void test_responses(void **state)
 {
     (void)state;
-    struct seen o = see(EVENT("response.created", "{\"type\":\"response.created\",\"response\":{\"usage\":null}}")
-                            EVENT("response.output_text.delta", "{\"delta\":\"x\"}")
-                                EVENT("response.completed",
-                                      "{\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":3,"
-                                      "\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens\":4}}}"),
-                        false);
+    struct seen o = see(
+        EVENT("response.created", "{\"type\":\"response.created\",\"response\":{\"usage\":null}}")
+            EVENT("response.output_text.delta", "{\"delta\":\"x\"}") EVENT(
+                "response.completed",
+                "{\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":3,"
+                "\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens\":4}}}"),
+        false);
     assert_int_equal(o.first, SSE_EV_START);
     assert_true(o.content && o.stopped);
     assert_int_equal(o.usage.input, 3);
@@ -218,23 +226,26 @@ static void test_first(void **state)
         const char *error;
         uint64_t events;
     } cases[] = {
-        {EVENT("error", "{\"type\":\"error\",\"error\":{}}"), SSE_EV_ERROR, "{\"type\":\"error\",\"error\":{}}", 1},
+        {EVENT("error", "{\"type\":\"error\",\"error\":{}}"), SSE_EV_ERROR,
+         "{\"type\":\"error\",\"error\":{}}", 1},
         {"event:error\ndata:x\ndata: y\ndata\ndata:  z\n\n", SSE_EV_ERROR, "x\ny\n\n z", 1},
         {"data: x\nevent: error\n\n", SSE_EV_ERROR, "x", 1},
         {"event: error\n\n", SSE_EV_ERROR, "", 1},
         {"event: ping\nevent: error\ndata: x\n\n", SSE_EV_ERROR, "x", 1},
         {"data: {\"error\":{\"type\":\"overloaded_error\"}}\n\n", SSE_EV_ERROR,
          "{\"error\":{\"type\":\"overloaded_error\"}}", 1},
-        {"data: {\"type\":\"error\",\"message\":\"m\"}\n\n", SSE_EV_ERROR, "{\"type\":\"error\",\"message\":\"m\"}", 1},
+        {"data: {\"type\":\"error\",\"message\":\"m\"}\n\n", SSE_EV_ERROR,
+         "{\"type\":\"error\",\"message\":\"m\"}", 1},
         {"data: {\"error\":\ndata: \"no\"}\n\n", SSE_EV_ERROR, "{\"error\":\n\"no\"}", 1},
         {"event: message\ndata: {\"error\":\"no\"}\n\n", SSE_EV_ERROR, "{\"error\":\"no\"}", 1},
         {"event: fault\ndata: {\"error\":\"no\"}\n\n", SSE_EV_ERROR, "{\"error\":\"no\"}", 1},
-        {"id: 1\nretry: 5\nevent: a_name_longer_than_all_those_we_know\ndata: {\"error\":1}\n\n", SSE_EV_ERROR,
-         "{\"error\":1}", 1},
+        {"id: 1\nretry: 5\nevent: a_name_longer_than_all_those_we_know\ndata: {\"error\":1}\n\n",
+         SSE_EV_ERROR, "{\"error\":1}", 1},
         {"data: {\"choices\":[1],\"error\":{\"code\":502}}\n\n", SSE_EV_ERROR,
          "{\"choices\":[1],\"error\":{\"code\":502}}", 1},
         {"event: content_block_start\ndata: {\"error\":\"no\"}\n\n", SSE_EV_CONTENT, NULL, 1},
-        {"event: content_block_with_a_name_longer_than_all\ndata: {\"error\":\"no\"}\n\n", SSE_EV_CONTENT, NULL, 1},
+        {"event: content_block_with_a_name_longer_than_all\ndata: {\"error\":\"no\"}\n\n",
+         SSE_EV_CONTENT, NULL, 1},
         {"data: {\"error\":null,\"x\":1}\n\n", SSE_EV_CONTENT, NULL, 1},
         {"data: {\"error\":\"\"}\n\n", SSE_EV_CONTENT, NULL, 1},
         {"data: {\"x\":{\"error\":1,\"type\":\"error\"}}\n\n", SSE_EV_CONTENT, NULL, 1},
@@ -255,19 +266,27 @@ static void test_first(void **state)
         {"\n\n\n", SSE_EV_NONE, NULL, 0},
         {"id: 7\n\n", SSE_EV_NONE, NULL, 0},
         {"retry: 7\n: c\n\n", SSE_EV_NONE, NULL, 0},
-        {"database: x\ndata : y\neventx: error\nevent : error\n event: error\nEvent: error\n\n", SSE_EV_NONE, NULL, 0},
+        {"database: x\ndata : y\neventx: error\nevent : error\n event: error\nEvent: error\n\n",
+         SSE_EV_NONE, NULL, 0},
         {"event: error\ndata: x\n", SSE_EV_NONE, NULL, 0},
         {"event: error", SSE_EV_NONE, NULL, 0},
         {"event: errors\ndata: x\n\n", SSE_EV_CONTENT, NULL, 1},
         {"event:  error\ndata: x\n\n", SSE_EV_CONTENT, NULL, 1},
-        {"\xef\xbb\xbf" "event: error\ndata: x\n\n", SSE_EV_ERROR, "x", 1},
-        {"\xef\xbb" "event: error\ndata: x\n\n", SSE_EV_CONTENT, NULL, 1},
-        {"\xef\xbb\xbf\xef\xbb\xbf" "event: error\ndata: x\n\n", SSE_EV_CONTENT, NULL, 1},
+        {"\xef\xbb\xbf"
+         "event: error\ndata: x\n\n",
+         SSE_EV_ERROR, "x", 1},
+        {"\xef\xbb"
+         "event: error\ndata: x\n\n",
+         SSE_EV_CONTENT, NULL, 1},
+        {"\xef\xbb\xbf\xef\xbb\xbf"
+         "event: error\ndata: x\n\n",
+         SSE_EV_CONTENT, NULL, 1},
         {"\xef\xbb\xbf\n: c\n\ndata: [DONE]\n\n", SSE_EV_STOP, NULL, 1},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct seen o = see(cases[i].text, false);
-        if (o.first != cases[i].first || o.error != (cases[i].error != NULL) || o.events != cases[i].events)
+        if (o.first != cases[i].first || o.error != (cases[i].error != NULL) ||
+            o.events != cases[i].events)
             fail_msg("case %zu: first %d, error %d, events %d", i, o.first, o.error, (int)o.events);
         if (cases[i].error)
             assert_string_equal(o.error_data, cases[i].error);
@@ -278,7 +297,8 @@ static void test_first(void **state)
 static void test_mixed_ends(void **state)
 {
     (void)state;
-    static const char text[] = "event: error\rdata: a\r\ndata: b\n\revent: ping\n\r\ndata: x\r\n\r\n";
+    static const char text[] =
+        "event: error\rdata: a\r\ndata: b\n\revent: ping\n\r\ndata: x\r\n\r\n";
     struct seen o = see_n(text, sizeof text - 1, false);
     assert_true(o.error);
     assert_string_equal(o.error_data, "a\nb");
@@ -348,7 +368,8 @@ static void test_places(void **state)
         struct seen o = {0};
         sse_init(&s);
         feed(&s, &o, cases[i].text, 0, strlen(cases[i].text));
-        if (sse_at_boundary(&s) != cases[i].boundary || sse_at_line_start(&s) != cases[i].line_start)
+        if (sse_at_boundary(&s) != cases[i].boundary ||
+            sse_at_line_start(&s) != cases[i].line_start)
             fail_msg("case %zu", i);
         sse_free(&s);
     }
@@ -362,8 +383,10 @@ static void test_huge(void **state)
     char *text = malloc(SIZE + 4096);
     assert_non_null(text);
     static const char *const heads[] = {
-        "event: error\ndata: {\"error\":{\"message\":\"", "data: {\"error\":{\"message\":\"",
-        "event: message_delta\ndata: {\"usage\":{\"output_tokens\":5},\"x\":\"", "data: {\"choices\":[{\"x\":\"",
+        "event: error\ndata: {\"error\":{\"message\":\"",
+        "data: {\"error\":{\"message\":\"",
+        "event: message_delta\ndata: {\"usage\":{\"output_tokens\":5},\"x\":\"",
+        "data: {\"choices\":[{\"x\":\"",
         "event: content_block_delta\ndata: \"",
     };
     for (size_t i = 0; i < COUNT_OF(heads); i++) {
@@ -415,9 +438,11 @@ static void test_usage_of_json(void **state)
 {
     (void)state;
     struct sse_usage u;
-    sse_usage_of_json(STR("{\"type\":\"message\",\"content\":[{\"usage\":1}],\"usage\":{\"input_tokens\":5,"
-                          "\"output_tokens\":6,\"cache_creation\":{\"output_tokens\":9},\"service_tier\":\"x\"}}"),
-                      &u);
+    sse_usage_of_json(
+        STR("{\"type\":\"message\",\"content\":[{\"usage\":1}],\"usage\":{\"input_tokens\":5,"
+            "\"output_tokens\":6,\"cache_creation\":{\"output_tokens\":9},\"service_tier\":\"x\"}"
+            "}"),
+        &u);
     assert_int_equal(u.input, 5);
     assert_int_equal(u.output, 6);
     assert_int_equal(u.cache_read, -1);
@@ -425,9 +450,15 @@ static void test_usage_of_json(void **state)
     sse_usage_of_json(STR("{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}"), &u);
     assert_int_equal(u.input, 5);
     assert_int_equal(u.output, 6);
-    static const char *const none[] = {"", "[]", "{}", "{\"usage\":null}", "{\"usage\":[1]}", "{\"usage\":{}",
-                                       "{\"usage\":{\"input_tokens\":-1,\"output_tokens\":\"1\"}}",
-                                       "{\"usage\":{\"input_tokens\":1.5,\"output_tokens\":99999999999999999999}}"};
+    static const char *const none[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"usage\":null}",
+        "{\"usage\":[1]}",
+        "{\"usage\":{}",
+        "{\"usage\":{\"input_tokens\":-1,\"output_tokens\":\"1\"}}",
+        "{\"usage\":{\"input_tokens\":1.5,\"output_tokens\":99999999999999999999}}"};
     for (size_t i = 0; i < COUNT_OF(none); i++) {
         sse_usage_of_json(str_c(none[i]), &u);
         assert_int_equal(u.input, -1);
@@ -438,9 +469,11 @@ static void test_usage_of_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_anthropic), cmocka_unit_test(test_openai),     cmocka_unit_test(test_responses),
-        cmocka_unit_test(test_first),     cmocka_unit_test(test_mixed_ends), cmocka_unit_test(test_finish),
-        cmocka_unit_test(test_places),    cmocka_unit_test(test_huge),       cmocka_unit_test(test_usage_of_json),
+        cmocka_unit_test(test_anthropic),     cmocka_unit_test(test_openai),
+        cmocka_unit_test(test_responses),     cmocka_unit_test(test_first),
+        cmocka_unit_test(test_mixed_ends),    cmocka_unit_test(test_finish),
+        cmocka_unit_test(test_places),        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_usage_of_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,11 @@ static void obey_reload(struct sup *s)
         reload_begin(s);
 }
 
+static void use_log(const struct sup *s)
+{
+    log_take_fd(s->log_fd == -1 ? -1 : fcntl(s->log_fd, F_DUPFD_CLOEXEC, 3));
+}
+
 static void obey_reopen(struct sup *s)
 {
     struct err e;
@@ -86,7 +91,7 @@ static void obey_reopen(struct sup *s)
     }
     fd_close(&s->log_fd);
     s->log_fd = fd;
-    sup_use_conf(s);
+    use_log(s);
     for (size_t i = 0; i < s->nslots; i++)
         sup_say_log(s->slots[i]);
     log_info("log files reopened");
@@ -108,7 +113,7 @@ void sup_use_conf(struct sup *s)
                        (int)LOGFORMAT_TEXT == LOG_F_TEXT && (int)LOGFORMAT_JSON == LOG_F_JSON,
                    "conf_table.h and log.h name the same things in the same order");
     log_setup((enum log_level)s->conf->log.level, (enum log_format)s->conf->log.format);
-    log_take_fd(s->log_fd == -1 ? -1 : fcntl(s->log_fd, F_DUPFD_CLOEXEC, 3));
+    use_log(s);
     s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
     health_conf(&s->health, s->conf);
 }
@@ -170,12 +175,13 @@ static void perform(struct sup *s, const struct plan_action *a)
     }
 }
 
-/* Slots that were never needed are empty ones. */
+/* Slots that were never needed are empty ones; no more of them are shown than could be. */
 static size_t plan_view(const struct sup *s, struct plan_slot *view)
 {
-    for (size_t i = 0; i < PLAN_SLOTS; i++)
-        view[i] = s->slots[i] ? s->slots[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
-    return PLAN_SLOTS;
+    size_t n = min_size(PLAN_SLOTS, s->nslots + s->intent.workers);
+    for (size_t i = 0; i < n; i++)
+        view[i] = i < s->nslots ? s->slots[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
+    return n;
 }
 
 static void follow_plan(struct sup *s)
@@ -268,6 +274,18 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
     notify_watchdog();
 }
 
+/* Until the loop watches them they wait: a reload asked for in the first moment must not be the
+ * end of the process. */
+static void hold_signals(bool on)
+{
+    static const int ours[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < COUNT_OF(ours); i++)
+        sigaddset(&set, ours[i]);
+    sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 static void watch_signal(struct sup *s, ev_signal *w, int signum,
                          void (*cb)(struct ev_loop *, ev_signal *, int))
 {
@@ -283,6 +301,7 @@ static void loop_start(struct sup *s)
     watch_signal(s, &s->on_hup, SIGHUP, on_other_signal);
     watch_signal(s, &s->on_usr1, SIGUSR1, on_other_signal);
     watch_signal(s, &s->on_usr2, SIGUSR2, on_other_signal);
+    hold_signals(false);
     ev_timer_init(&s->tick, on_tick, 1, 1);
     ev_timer_init(&s->later, on_later, 0, 0);
     ev_prepare_init(&s->turn, on_turn);
@@ -381,6 +400,7 @@ int sup_run(const char *conf_path)
     int code = SUP_EXIT_FAULT;
     open_std_fds();
     signal(SIGPIPE, SIG_IGN);
+    hold_signals(true);
     struct sup *s = mem_zalloc(1, sizeof *s);
     s->log_fd = s->next.log_fd = -1;
     s->conf_path = conf_path;

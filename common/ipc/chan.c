@@ -195,8 +195,9 @@ enum chan_result chan_read(struct chan *c, chan_handler *on, void *arg, struct e
         }
         size_t got;
         room = buf_room(&c->rx);
-        ptrdiff_t n = fd_recv(c->fd, buf_tail(&c->rx), min_size(room, READ_STEP), c->fds + c->nfds,
-                              CHAN_FDS - c->nfds, &got);
+        room = min_size(room, READ_STEP);
+        ptrdiff_t n =
+            fd_recv(c->fd, buf_tail(&c->rx), room, c->fds + c->nfds, CHAN_FDS - c->nfds, &got);
         if (n == -1 && errno == EINTR)
             continue;
         if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -214,6 +215,9 @@ enum chan_result chan_read(struct chan *c, chan_handler *on, void *arg, struct e
                 return CHAN_BROKEN;
         if (c->rx.len == 0 && c->rx.cap > KEEP_CAP)
             buf_free(&c->rx);
+        /* That was all: asking again costs a system call for each report of a worker. */
+        if ((size_t)n < room && got == 0)
+            break;
     }
     return CHAN_OK;
 }

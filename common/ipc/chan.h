@@ -15,13 +15,13 @@ enum { CHAN_FDS = 64 };
 struct chan_pass;
 
 struct chan {
-    int fd;                   /* owned; -1 when closed */
-    enum ipc_direction in;    /* what may arrive here */
+    int fd;                /* owned; -1 when closed */
+    enum ipc_direction in; /* what may arrive here */
     struct buf rx, tx;
-    int fds[CHAN_FDS];        /* arrived, not yet taken by a frame that carries one */
+    int fds[CHAN_FDS]; /* arrived, not yet taken by a frame that carries one */
     size_t nfds;
     struct chan_pass *pass, **pass_end; /* descriptors queued behind tx */
-    const char *peer;         /* for logs, borrowed */
+    const char *peer;                   /* for logs, borrowed */
 };
 
 enum chan_result {
@@ -51,8 +51,9 @@ bool chan_pending(const struct chan *c);
 
 typedef bool chan_handler(void *arg, struct ipc_frame *f, struct err *e);
 
-/* Reads what is there (of a flood, at most 1 MiB: the rest is for the loop's next turn) and calls
- * `on` for each whole frame. A handler that returns false (with e set) ends the reading with
+/* Reads what is there (of a flood, at most 1 MiB) and calls `on` for each whole frame. Call it as
+ * long as the socket is readable (level-triggered): what is left, and that the peer is gone, comes
+ * with the next call. A handler that returns false (with e set) ends the reading with
  * CHAN_BROKEN: the peer broke the protocol. A frame's descriptor that the handler did not take
  * (f->fd still set) is closed. The handler may send, and must not call chan_fini. */
 enum chan_result chan_read(struct chan *c, chan_handler *on, void *arg, struct err *e) MUST_CHECK;

@@ -451,6 +451,20 @@ def test_stop_ends_at_the_drain_timeout(stub):
     assert q.count("did not finish in time") == 2
 
 
+def test_signals_in_the_first_moment(stub):
+    with socket.socket() as s:  # holds the start up
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        q = stub({"listen": "127.0.0.1:%d" % s.getsockname()[1]}, start=False)
+        q.start(wait=False)
+        status = pathlib.Path("/proc/%d/status" % q.pid)
+        until(lambda: "SigBlk:\t0000000000000000" not in status.read_text(), "its main", step=0.005)
+        q.signal(signal.SIGUSR1)
+        q.signal(signal.SIGHUP)
+    q.wait_log("reload done, generation 2")
+    assert q.stop() == 0
+
+
 def test_stop_during_the_start(stub):
     q = stub(start=False)
     q.start(wait=False)

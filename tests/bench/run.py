@@ -108,6 +108,8 @@ class Bench:
             self.started.remove(p)
 
     def certificates(self):
+        if not shutil.which("openssl"):
+            raise Failed("the openssl program is not there (packaging/deps.sh bench installs it)")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
                         "-keyout", self.key, "-out", self.cert], check=True, stderr=subprocess.DEVNULL)

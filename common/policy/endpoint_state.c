@@ -414,7 +414,7 @@ void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum e
 void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_t now_ms,
                struct ep_changes *ch)
 {
-    if (s->configured && !enabled) {
+    if (s->configured && !enabled && s->disabled != EP_BY_OPERATOR) {
         if (s->failq.kind == FAILQ_DISABLED)
             failq_leave(&s->failq);
         set_disabled(s, EP_BY_CONFIG, "configuration", ch);

@@ -265,6 +265,8 @@ static void report(struct req *r, const struct ep *e, const struct verdict *v, u
         .total_us = (uint64_t)((ev_now(r->w->loop) - r->attempt_began) * 1e6),
         .reason = str_c(reason),
     };
+    if (v->cls != OUTCOME_OK)
+        e->live->told_ok = false;
     wkr_ipc_outcome(r->w, &o);
 }
 
@@ -275,11 +277,16 @@ void attempt_served(struct req *r)
         report(r, r->refuser, &r->refusal, a->fail.status, a->reason);
         r->opinion = RETRY_OPINION_NONE;
     }
-    const struct ep_state *s = &r->ep->live->state;
-    if (s->health != EP_HEALTHY || s->breaker != BREAKER_IS_CLOSED || s->cooldown_until_ms) {
-        struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
-        report(r, r->ep, &ok, r->status, "");
-    }
+    /* A success is news to the supervisor only where something stands against the endpoint; the
+     * first one too, as nothing is known before. The others are counted here. */
+    struct ep_live *live = r->ep->live;
+    const struct ep_state *s = &live->state;
+    bool clean = s->health <= EP_HEALTHY && s->breaker == BREAKER_IS_CLOSED && !s->cooldown_until_ms;
+    if (clean && live->told_ok)
+        return;
+    live->told_ok = true;
+    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+    report(r, r->ep, &ok, r->status, "");
 }
 
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event)

@@ -1,6 +1,7 @@
 #include "worker/head.h"
 
-#include <stdio.h>
+/* Allocated at once: most heads are smaller. */
+enum { HEAD_USUAL = 2000 };
 
 static bool replaced(const struct conf_endpoint *e, struct str name)
 {
@@ -51,13 +52,13 @@ static bool credentials(struct buf *b, const struct conf_endpoint *e)
 bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct conf_endpoint *e,
                       uint64_t content_length)
 {
-    bool ok = buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, str_c(e->base_path)) &&
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, str_c(e->base_path)) &&
               buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&
               buf_str(b, str_c(e->host_header)) && buf_str(b, STR("\r\n"));
     /* runs of lines that stay are copied together */
     const char *run = NULL;
     size_t len = 0;
-    bool version = false;
+    bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
     for (size_t i = 0; ok && i < r->nf; i++) {
         const struct http_field *f = &r->f[i];
         version |= f->id == HDR_ANTHROPIC_VERSION;
@@ -79,19 +80,16 @@ bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct 
         ok = credentials(b, e);
     if (ok && !version)
         ok = buf_str(b, STR("anthropic-version: 2023-06-01\r\n"));
-    if (ok && r->has_body) {
-        char line[48];
-        int n = snprintf(line, sizeof line, "content-length: %llu\r\n", (unsigned long long)content_length);
-        ok = buf_add(b, line, (size_t)n);
-    }
+    if (ok && r->has_body)
+        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, content_length) &&
+             buf_str(b, STR("\r\n"));
     return ok && buf_str(b, STR("\r\n"));
 }
 
 bool head_to_client(struct buf *b, const struct http_head *h)
 {
-    char line[24];
-    int n = snprintf(line, sizeof line, "HTTP/1.1 %03u ", h->status);
-    bool ok = buf_add(b, line, (size_t)n) && buf_str(b, h->reason) && buf_str(b, STR("\r\n"));
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, STR("HTTP/1.1 ")) && buf_u64(b, h->status) &&
+              buf_str(b, STR(" ")) && buf_str(b, h->reason) && buf_str(b, STR("\r\n"));
     const char *run = NULL;
     size_t len = 0;
     for (size_t i = 0; ok && i < h->nf; i++) {

@@ -86,8 +86,11 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
     bool ok = true;
     if (r->conf->expose_headers) {
         if (r->ep)
-            ok = buf_printf(b, "x-qcc-endpoint: %s\r\n", r->ep->ce->name);
-        ok = ok && buf_printf(b, "x-qcc-attempts: %u\r\nx-qcc-request-id: %s\r\n", r->attempts, r->id);
+            ok = buf_str(b, STR("x-qcc-endpoint: ")) && buf_str(b, str_c(r->ep->ce->name)) &&
+                 buf_str(b, STR("\r\n"));
+        ok = ok && buf_str(b, STR("x-qcc-attempts: ")) && buf_u64(b, r->attempts) &&
+             buf_str(b, STR("\r\nx-qcc-request-id: ")) && buf_str(b, str_c(r->id)) &&
+             buf_str(b, STR("\r\n"));
     }
     if (ok && close)
         ok = buf_str(b, STR("connection: close\r\n"));
@@ -102,11 +105,12 @@ static bool end_head(struct req *r, struct buf *b)
     bool ok = true;
     switch (r->framing) {
     case OUT_NONE:
-        if (r->reply_has_length)
-            ok = buf_printf(b, "content-length: %llu\r\n", (unsigned long long)r->reply_length);
-        break;
+        if (!r->reply_has_length)
+            break;
+        /* fall through */
     case OUT_COUNTED:
-        ok = buf_printf(b, "content-length: %llu\r\n", (unsigned long long)r->reply_length);
+        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, r->reply_length) &&
+             buf_str(b, STR("\r\n"));
         break;
     case OUT_CHUNKED:
         ok = buf_str(b, STR("transfer-encoding: chunked\r\n"));

@@ -28,6 +28,7 @@ struct ep_live {
     struct ep_state state;
     uint32_t open;        /* requests of this worker that use it now */
     double ttfb_avg;      /* moving average of the time to first byte, seconds; 0: unknown */
+    bool told_ok;         /* a success was reported since the last failure here */
     int64_t turn;         /* round robin's memory */
     bool no_count_tokens; /* answered 404, 405 or 501 to count_tokens */
     unsigned refs;

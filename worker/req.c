@@ -67,8 +67,8 @@ static struct req *req_new(struct conn *c)
     r->conf = conf_ref(w->conf);
     r->began = ev_now(w->loop);
     r->first_refusal = -1;
-    snprintf(r->id, sizeof r->id, "%016llx%04x", (unsigned long long)rnd_next(&w->rnd),
-             (unsigned)(rnd_next(&w->rnd) & 0xffff));
+    str_put_hex(r->id, rnd_next(&w->rnd), 16);
+    str_put_hex(r->id + 16, rnd_next(&w->rnd) >> 48, 4);
     arena_init(&r->notes, NOTES_MAX);
     arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     list_init(&r->wait_node);

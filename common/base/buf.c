@@ -64,6 +64,12 @@ bool buf_str(struct buf *b, struct str s)
     return buf_add(b, s.p, s.n);
 }
 
+bool buf_u64(struct buf *b, uint64_t v)
+{
+    char text[20];
+    return buf_add(b, text, str_put_u64(text, v));
+}
+
 bool buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;

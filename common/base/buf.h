@@ -23,6 +23,7 @@ bool buf_reserve(struct buf *b, size_t n) MUST_CHECK;
 /* Appends. False (and unchanged) when over the ceiling. */
 bool buf_add(struct buf *b, const void *p, size_t n) MUST_CHECK;
 bool buf_str(struct buf *b, struct str s) MUST_CHECK;
+bool buf_u64(struct buf *b, uint64_t v) MUST_CHECK; /* in decimal */
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
 
 static inline char *buf_data(const struct buf *b)

@@ -93,6 +93,24 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *out)
     return true;
 }
 
+size_t str_put_u64(char out[static 20], uint64_t v)
+{
+    char rev[20];
+    size_t n = 0;
+    do
+        rev[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    for (size_t i = 0; i < n; i++)
+        out[i] = rev[n - 1 - i];
+    return n;
+}
+
+void str_put_hex(char *out, uint64_t v, unsigned digits)
+{
+    for (unsigned i = digits; i > 0; i--, v >>= 4)
+        out[i - 1] = "0123456789abcdef"[v & 15];
+}
+
 bool str_glob(struct str pattern, struct str s)
 {
     size_t p = 0, i = 0, star = SIZE_MAX, mark = 0;

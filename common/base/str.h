@@ -52,6 +52,13 @@ bool str_next_elem(struct str *list, struct str *elem);
 /* Decimal digits only, no sign, no blanks, at most `max`. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *out) MUST_CHECK;
 
+/* Writes v in decimal, without a NUL; returns the number of digits (at most 20). For the hot path, where
+ * snprintf costs more than the rest of a line. */
+size_t str_put_u64(char out[static 20], uint64_t v);
+
+/* Writes the lowest `digits` hex digits of v, in lower case, without a NUL. */
+void str_put_hex(char *out, uint64_t v, unsigned digits);
+
 /* Matches a pattern where '*' stands for any run of characters. */
 bool str_glob(struct str pattern, struct str s);
 

@@ -7,13 +7,21 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from qcc import Qcc  # noqa: E402
+from qcc import Qcc, Upstream  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     setattr(item, "report_" + report.when, report)
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    """One simulated upstream; upstream.endpoint("/s/SPEC") is an endpoint of it."""
+    u = Upstream(tmp_path / "upstream")
+    yield u
+    u.close()
 
 
 @pytest.fixture

@@ -259,6 +259,49 @@ class Qcc:
             c.close()
 
 
+class Upstream:
+    """A fake_upstream of its own (see tests/fake_upstream/main.c for what a base path means)."""
+
+    def __init__(self, folder, *options):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log_path = folder / "upstream.log"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(BUILD / "fake_upstream"), "--listen", "127.0.0.1:0", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        found = until(lambda: re.search("listening .*:(\\d+)", self.log()), "the upstream to listen")
+        self.port = int(found.group(1))
+        self.url = "http://127.0.0.1:%d" % self.port
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def endpoint(self, path="/good", name=None, **more):
+        """One element of `endpoints` for a base path of this upstream."""
+        name = name or re.sub("[^A-Za-z0-9._-]+", "-", path.strip("/"))[:64]
+        return {"name": name, "base_url": self.url + path, "api_key": "sk-fake-0123456789", **more}
+
+    def call(self, method, path, body=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            c.request(method, path, body)
+            r = c.getresponse()
+            return r.read()
+        finally:
+            c.close()
+
+    def stats(self):
+        return json.loads(self.call("GET", "/_stats"))
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
 def connectable(port, host="127.0.0.1"):
     try:
         socket.create_connection((host, port), timeout=5).close()

@@ -1,0 +1,79 @@
+/* classify_rules: the table of the classifier. The first row that fits decides, so special rows stand
+ * above general ones: firewall pages, money, locked accounts, what is surely the request's, the model,
+ * kinds of client, limits, overload, credentials, validation, and last what a status says alone.
+ * To teach the classifier something, add a row (and the reply as a case in tests/unit/data/classify). */
+#ifndef QCC_POLICY_CLASSIFY_RULES_H
+#define QCC_POLICY_CLASSIFY_RULES_H
+
+#include "common/base/base.h"
+#include "common/policy/outcome.h"
+
+/* Where a row holds. An error inside a 200 is ON_200, and beside it what its own code says. */
+enum classify_on {
+    ON_200 = 1 << 0, /* no status of HTTP tells: a stream's error, a body of status 2xx */
+    ON_3XX = 1 << 1,
+    ON_400 = 1 << 2,
+    ON_401 = 1 << 3,
+    ON_402 = 1 << 4,
+    ON_403 = 1 << 5,
+    ON_404 = 1 << 6,
+    ON_405 = 1 << 7,
+    ON_413 = 1 << 8,
+    ON_422 = 1 << 9,
+    ON_429 = 1 << 10,
+    ON_4XX = 1 << 11, /* all others of 400..499 */
+    ON_500 = 1 << 12, /* all of 500..599 but 529 */
+    ON_529 = 1 << 13,
+    ON_ODD = 1 << 14, /* outside 200..599 */
+    ON_ANY = (1 << 15) - 1
+};
+
+/* What the evidence is like. */
+enum classify_trait {
+    TRAIT_EMPTY = 1 << 0,
+    TRAIT_JSON = 1 << 1,
+    TRAIT_PAGE = 1 << 2,       /* HTML */
+    TRAIT_RICH_PAGE = 1 << 3,  /* HTML that is more than a server's few lines */
+    TRAIT_LOGIN = 1 << 4,      /* redirect to a login */
+    TRAIT_VALIDATION = 1 << 5, /* type or code says: the request was checked and found wrong */
+    TRAIT_FIELD = 1 << 6,      /* the error names a member of the request's body */
+    TRAIT_TEXT = 1 << 7        /* there is a message */
+};
+
+/* The verdict's flags. */
+enum classify_flag {
+    FLAG_OVERLOADED = 1 << 0,
+    FLAG_MODEL = 1 << 1,
+    FLAG_SURE = 1 << 2 /* beyond_doubt */
+};
+
+struct classify_rule {
+    const char *name;
+    unsigned on;            /* enum classify_on */
+    unsigned need, without; /* enum classify_trait: all of the first, none of the second */
+    const char *type, *code; /* words_symbol patterns: one of the error's types; any of its symbols */
+    const char *words, *but; /* words_match patterns: a message has one of the first, none the second */
+    bool quoted;             /* words hold in quotes too, though a validator quotes the client */
+    bool markup;             /* words are sought in a page's tags too */
+    enum outcome cls;
+    enum fault fault;
+    unsigned flags;          /* enum classify_flag */
+    const char *why;
+};
+
+/* What a status alone says, when no row fits. */
+struct classify_status {
+    unsigned from, to;
+    enum outcome cls;
+    enum fault fault;
+    unsigned flags;
+    const char *name;
+};
+
+extern const struct classify_rule classify_rules[];
+extern const size_t classify_rules_n;
+
+/* Sorted by nothing: the first that spans the status counts. The last spans all. */
+extern const struct classify_status classify_statuses[];
+
+#endif

@@ -1,0 +1,377 @@
+#include "common/policy/retry_after.h"
+
+#include "common/policy/date.h"
+
+enum { NOTHING = -1 };
+
+/* Unix times: seconds below, milliseconds above (1e11 s is the year 5138; 1e11 ms is 1973). */
+#define UNIX_SECONDS_FROM INT64_C(1000000000)
+#define UNIX_MS_FROM INT64_C(100000000000)
+
+/* ---- numbers and durations */
+
+static struct str behind(struct str s, size_t n)
+{
+    return str_make(s.p + n, s.n - n);
+}
+
+/* Cuts a decimal number off the front of *s and scales it: 6.5 with 1000 gives 6500, rounded down.
+ * False (and *s unchanged) when there is no digit. What is too large is cut to the ceiling. */
+static bool number_cut(struct str *s, int64_t scale, int64_t *out)
+{
+    size_t i = 0;
+    int64_t whole = 0;
+    for (; i < s->n && ascii_digit(s->p[i]); i++)
+        if (whole <= RETRY_AFTER_MAX_MS)
+            whole = whole * 10 + (s->p[i] - '0');
+    if (i == 0)
+        return false;
+    int64_t v = whole > RETRY_AFTER_MAX_MS / scale ? RETRY_AFTER_MAX_MS : whole * scale;
+    if (i + 1 < s->n && s->p[i] == '.' && ascii_digit(s->p[i + 1])) {
+        int64_t unit = scale;
+        for (i++; i < s->n && ascii_digit(s->p[i]); i++) {
+            int64_t digit = s->p[i] - '0';
+            v += unit * digit / 10;
+            unit /= 10;
+        }
+    }
+    *out = v < RETRY_AFTER_MAX_MS ? v : RETRY_AFTER_MAX_MS;
+    *s = behind(*s, i);
+    return true;
+}
+
+/* The whole text is a number, which is scaled. */
+static bool number_whole(struct str s, int64_t scale, int64_t *out)
+{
+    s = str_trim(s);
+    return number_cut(&s, scale, out) && s.n == 0;
+}
+
+/* Units as messages write them; the longest that fits comes first. */
+static const struct {
+    struct str name;
+    int64_t ms;
+} units[] = {
+    {{"milliseconds", 12}, 1}, {{"millisecond", 11}, 1}, {{"msec", 4}, 1}, {{"ms", 2}, 1},
+    {{"minutes", 7}, 60000}, {{"minute", 6}, 60000}, {{"mins", 4}, 60000}, {{"min", 3}, 60000},
+    {{"m", 1}, 60000}, {{"seconds", 7}, 1000}, {{"second", 6}, 1000}, {{"secs", 4}, 1000},
+    {{"sec", 3}, 1000}, {{"s", 1}, 1000}, {{"hours", 5}, 3600000}, {{"hour", 4}, 3600000},
+    {{"hrs", 3}, 3600000}, {{"hr", 2}, 3600000}, {{"h", 1}, 3600000}, {{"days", 4}, 86400000},
+    {{"day", 3}, 86400000}, {{"d", 1}, 86400000},
+    {{"毫秒", 6}, 1}, {{"秒", 3}, 1000}, {{"分钟", 6}, 60000}, {{"分", 3}, 60000},
+    {{"个小时", 9}, 3600000}, {{"小时", 6}, 3600000}, {{"天", 3}, 86400000},
+};
+
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* The unit at the front of s: bytes, or 0 when there is none. */
+static size_t unit_at(struct str s, int64_t *ms)
+{
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        size_t n = units[i].name.n;
+        if (str_starts_nocase(s, units[i].name) && (n == s.n || !is_word(s.p[n]))) {
+            *ms = units[i].ms;
+            return n;
+        }
+    }
+    return 0;
+}
+
+static struct str unspaced(struct str s)
+{
+    while (s.n && (s.p[0] == ' ' || s.p[0] == ','))
+        s = behind(s, 1);
+    return s;
+}
+
+/* Cuts "1h2m3s", "9m38.016s", "2 minutes 30 seconds" off the front of *s. A number without a unit
+ * counts as seconds if `bare`, and ends it. */
+static bool duration_cut(struct str *s, bool bare, int64_t *out)
+{
+    int64_t sum = 0, n, ms;
+    bool any = false;
+    for (;;) {
+        struct str at = unspaced(*s), probe = at;
+        if (!number_cut(&probe, 1, &n))
+            break;
+        struct str rest = unspaced(probe);
+        size_t unit = unit_at(rest, &ms);
+        if (unit == 0) {
+            if (any || !bare || (rest.n && is_word(rest.p[0])))
+                break;
+            ms = 1000;
+            rest = probe;
+        }
+        if (!number_cut(&at, ms, &n))
+            break;
+        sum = sum + n < RETRY_AFTER_MAX_MS ? sum + n : RETRY_AFTER_MAX_MS;
+        any = true;
+        *s = behind(rest, unit);
+        if (unit == 0)
+            break;
+    }
+    *out = sum;
+    return any;
+}
+
+/* The whole text is a duration: "6m0s", "12.5", "2s". */
+static bool duration_whole(struct str s, int64_t *out)
+{
+    s = str_trim(s);
+    return duration_cut(&s, true, out) && s.n == 0;
+}
+
+static bool until(int64_t when_ms, int64_t now_ms, int64_t *out)
+{
+    if (now_ms < 0)
+        return false;
+    int64_t v = when_ms > now_ms ? when_ms - now_ms : 0;
+    *out = v < RETRY_AFTER_MAX_MS ? v : RETRY_AFTER_MAX_MS;
+    return true;
+}
+
+/* A moment (unix seconds or milliseconds, RFC 3339) or, of smaller numbers, a duration. */
+static bool moment(struct str s, int64_t now_ms, int64_t *out)
+{
+    int64_t v;
+    if (number_whole(s, 1, &v) && v >= UNIX_SECONDS_FROM)
+        return until(v >= UNIX_MS_FROM ? v : v * 1000, now_ms, out);
+    if (date_rfc3339(s, &v) || date_http(s, &v))
+        return until(v, now_ms, out);
+    return duration_whole(s, out);
+}
+
+/* ---- 1, 2: headers */
+
+static const struct str *header(const struct evidence *ev, struct str name)
+{
+    for (size_t i = 0; i < ev->nfield; i++)
+        if (str_eq(ev->field[i].name, name))
+            return &ev->field[i].value;
+    return NULL;
+}
+
+static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
+{
+    int64_t v, date;
+    for (size_t i = 0; i < ev->nfield; i++)
+        if (str_eq(ev->field[i].name, STR("retry-after-ms")) && number_whole(ev->field[i].value, 1, &v))
+            return v;
+    const struct str *served = header(ev, STR("date"));
+    if (!served || !date_http(*served, &date))
+        date = now_ms;
+    for (size_t i = 0; i < ev->nfield; i++) {
+        if (!str_eq(ev->field[i].name, STR("retry-after")))
+            continue;
+        struct str s = ev->field[i].value;
+        int64_t when;
+        if (number_whole(s, 1000, &v))
+            return v;
+        if ((date_http(s, &when) || date_rfc3339(s, &when)) && until(when, date, &v))
+            return v;
+    }
+    return NOTHING;
+}
+
+/* What the headers say of a window. */
+enum window { WINDOW_OPEN, WINDOW_UNSAID, WINDOW_EXHAUSTED };
+
+/* name is PREFIX "reset" SUFFIX; its sisters have "remaining" or "status" in that place. */
+static enum window window_of(const struct evidence *ev, struct str prefix, struct str suffix)
+{
+    for (size_t i = 0; i < ev->nfield; i++) {
+        struct str name = ev->field[i].name, value = ev->field[i].value;
+        if (name.n < prefix.n + suffix.n || !str_starts(name, prefix) || !str_ends(name, suffix))
+            continue;
+        struct str what = str_make(name.p + prefix.n, name.n - prefix.n - suffix.n);
+        int64_t left;
+        if (str_eq(what, STR("status")))
+            return str_eq_nocase(value, STR("rejected")) ? WINDOW_EXHAUSTED : WINDOW_OPEN;
+        if (str_eq(what, STR("remaining")) && number_whole(value, 1000, &left))
+            return left == 0 ? WINDOW_EXHAUSTED : WINDOW_OPEN;
+        if (str_eq(what, STR("remaining")) && str_starts(value, STR("-")))
+            return WINDOW_EXHAUSTED;
+    }
+    return WINDOW_UNSAID;
+}
+
+/* The longest wait of the exhausted windows. A reset of which nothing is said binds only when it is
+ * the only one. */
+static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
+{
+    static const struct str unified = {"anthropic-ratelimit-unified-", 28};
+    int64_t longest = NOTHING, unsaid = NOTHING, v;
+    size_t unsaid_n = 0, said_n = 0;
+    for (size_t i = 0; i < ev->nfield; i++) {
+        struct str name = ev->field[i].name;
+        ptrdiff_t at = str_find(name, STR("reset"));
+        if (at < 0 || str_find(name, STR("ratelimit")) < 0 || !moment(ev->field[i].value, now_ms, &v))
+            continue;
+        struct str prefix = str_make(name.p, (size_t)at), suffix = behind(name, (size_t)at + 5);
+        enum window w = window_of(ev, prefix, suffix);
+        /* The reset of the window that decides; the windows' own come behind it. */
+        if (str_eq(prefix, unified) && suffix.n == 0 && w != WINDOW_OPEN)
+            return v;
+        if (w == WINDOW_EXHAUSTED && v > longest)
+            longest = v;
+        if (w == WINDOW_UNSAID) {
+            unsaid = v;
+            unsaid_n++;
+        } else {
+            said_n++;
+        }
+    }
+    if (longest == NOTHING && unsaid_n == 1 && said_n == 0)
+        return unsaid;
+    return longest;
+}
+
+/* ---- 3: JSON members */
+
+enum told { TOLD_MS, TOLD_SECONDS, TOLD_MOMENT };
+
+static const struct {
+    struct str name;
+    enum told told;
+} members[] = {
+    {{"retryafterms", 12}, TOLD_MS},
+    {{"retrydelayms", 12}, TOLD_MS},
+    {{"resetsinms", 10}, TOLD_MS},
+    {{"resetinms", 9}, TOLD_MS},
+    {{"retryafterseconds", 17}, TOLD_SECONDS},
+    {{"retryaftersecs", 14}, TOLD_SECONDS},
+    {{"retryafter", 10}, TOLD_SECONDS},
+    {{"retryinseconds", 14}, TOLD_SECONDS},
+    {{"retryin", 7}, TOLD_SECONDS},
+    {{"resetsinseconds", 15}, TOLD_SECONDS},
+    {{"resetinseconds", 14}, TOLD_SECONDS},
+    {{"resetafterseconds", 17}, TOLD_SECONDS},
+    {{"resetseconds", 12}, TOLD_SECONDS},
+    {{"resetafter", 10}, TOLD_SECONDS},
+    {{"quotaresetdelay", 15}, TOLD_SECONDS},
+    {{"resetsat", 8}, TOLD_MOMENT},
+    {{"resetat", 7}, TOLD_MOMENT},
+    {{"resettime", 9}, TOLD_MOMENT},
+    {{"resettimestamp", 14}, TOLD_MOMENT},
+    {{"quotaresettimestamp", 19}, TOLD_MOMENT},
+    {{"nextresettime", 13}, TOLD_MOMENT},
+    {{"retryat", 7}, TOLD_MOMENT},
+};
+
+bool retry_after_member(struct str name)
+{
+    if (str_eq(name, STR("retrydelay")))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(members); i++)
+        if (str_eq(name, members[i].name))
+            return true;
+    return false;
+}
+
+static bool member_read(const struct evidence_field *f, int64_t now_ms, int64_t *out)
+{
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        if (!str_eq(f->name, members[i].name))
+            continue;
+        switch (members[i].told) {
+        case TOLD_MS:
+            return number_whole(f->value, 1, out);
+        case TOLD_SECONDS:
+            return duration_whole(f->value, out);
+        case TOLD_MOMENT:
+            return moment(f->value, now_ms, out);
+        }
+    }
+    return false;
+}
+
+static int64_t from_members(const struct evidence *ev, int64_t now_ms)
+{
+    int64_t v;
+    for (size_t i = 0; i < ev->nwait; i++) {
+        struct str s = ev->wait[i].value;
+        if (str_eq(ev->wait[i].name, STR("retrydelay")) && duration_cut(&s, false, &v) && s.n == 0)
+            return v;
+    }
+    for (size_t i = 0; i < ev->nwait; i++)
+        if (member_read(&ev->wait[i], now_ms, &v))
+            return v;
+    return NOTHING;
+}
+
+/* ---- 4: words */
+
+/* What stands before the duration. */
+static const struct str cues[] = {
+    {"try again in", 12},  {"try again after", 15}, {"retry after", 11}, {"retry-after", 11},
+    {"retry_after", 11},   {"retry in", 8},         {"retrying in", 11}, {"please wait", 11},
+    {"wait for", 8},       {"available in", 12},    {"reset in", 8},     {"resets in", 9},
+    {"reset after", 11},   {"resets after", 12},    {"等待", 6},         {"冷却", 6},
+};
+
+/* Words that may stand between cue and number. */
+static const struct str fillers[] = {
+    {" for", 4}, {" another", 8}, {" about", 6}, {" approximately", 14}, {" at least", 9},
+};
+
+static int64_t after_cue(struct str s)
+{
+    for (size_t i = 0; i < COUNT_OF(fillers); i++)
+        if (str_starts(s, fillers[i]))
+            s = behind(s, fillers[i].n);
+    while (s.n && (s.p[0] == ' ' || s.p[0] == ':' || s.p[0] == '=' || s.p[0] == '"' || s.p[0] == '\''))
+        s = behind(s, 1);
+    int64_t v;
+    return duration_cut(&s, true, &v) ? v : NOTHING;
+}
+
+/* "30 秒后": a Chinese sentence has the number before. */
+static int64_t before_after(struct str text)
+{
+    for (struct str s = text; s.n; s = behind(s, 1)) {
+        if (!ascii_digit(s.p[0]) || (s.p != text.p && (ascii_digit(s.p[-1]) || s.p[-1] == '.' || s.p[-1] == ':')))
+            continue;
+        struct str rest = s;
+        int64_t v;
+        if (!duration_cut(&rest, false, &v))
+            continue;
+        rest = unspaced(rest);
+        if (str_starts(rest, STR("后")) || str_starts(rest, STR("之后")) || str_starts(rest, STR("以后")))
+            return v;
+    }
+    return NOTHING;
+}
+
+static int64_t from_words(const struct evidence *ev)
+{
+    for (size_t t = 0; t < ev->ntext; t++) {
+        for (size_t i = 0; i < COUNT_OF(cues); i++) {
+            struct str rest = ev->text[t];
+            for (ptrdiff_t at; (at = str_find(rest, cues[i])) >= 0;) {
+                rest = behind(rest, (size_t)at + cues[i].n);
+                int64_t v = after_cue(rest);
+                if (v >= 0)
+                    return v;
+            }
+        }
+        int64_t v = before_after(ev->text[t]);
+        if (v >= 0)
+            return v;
+    }
+    return NOTHING;
+}
+
+int64_t retry_after_read(const struct evidence *ev, bool headers_only, int64_t wall_now_ms)
+{
+    int64_t v = from_retry_after(ev, wall_now_ms);
+    if (v < 0 && !headers_only)
+        v = from_resets(ev, wall_now_ms);
+    if (v < 0 && !headers_only)
+        v = from_members(ev, wall_now_ms);
+    if (v < 0 && !headers_only)
+        v = from_words(ev);
+    return v;
+}

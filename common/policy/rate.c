@@ -19,11 +19,12 @@ static struct rate at(const struct rate *r, int64_t period_ms, int64_t now_ms)
 {
     struct rate x = *r;
     int64_t gone = now_ms - x.start_ms;
-    if (gone < period_ms)
+    if (gone < period_ms && (x.now | x.before))
         return x;
     x.before = gone < 2 * period_ms ? x.now : 0;
     x.now = 0;
-    x.start_ms = gone < 2 * period_ms ? x.start_ms + period_ms : now_ms;
+    /* After a silence a bucket begins with what ends it, not somewhere before. */
+    x.start_ms = x.before ? x.start_ms + period_ms : now_ms;
     return x;
 }
 

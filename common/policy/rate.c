@@ -40,5 +40,5 @@ uint64_t rate_get(const struct rate *r, int64_t period_ms, int64_t now_ms)
     int64_t left = period_ms - (now_ms - x.start_ms);
     if (left > period_ms)
         left = period_ms;
-    return x.now + (uint64_t)((unsigned __int128)x.before * (uint64_t)left / (uint64_t)period_ms);
+    return x.now + (uint64_t)((double)x.before * (double)left / (double)period_ms);
 }

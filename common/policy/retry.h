@@ -38,7 +38,8 @@ struct retry_in {
     enum net_fault net; /* NET_NONE: there was an HTTP reply */
     bool reused;        /* on a connection from the pool */
     bool got_bytes;     /* some byte of a reply came */
-    bool trial;         /* it was the trial of a circuit_open endpoint: never repeated there */
+    bool trial;         /* it was the trial of a circuit_open endpoint: never repeated there (the
+                           caller sets used_up) */
     bool committed;     /* the client has seen the first byte of a reply */
     bool client_gone;
     bool repeatable;        /* method and path may be sent again (retry_repeatable) */

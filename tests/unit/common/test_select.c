@@ -2,8 +2,18 @@
 #include "tests/unit/case.h"
 
 #include "common/base/rnd.h"
+#include "common/conf/conf.h"
 
 #include <math.h>
+
+/* Workers hand the configuration's word over as it is. */
+_Static_assert((int)SEL_WEIGHTED == (int)STRATEGY_WEIGHTED &&
+                   (int)SEL_ROUND_ROBIN == (int)STRATEGY_ROUND_ROBIN &&
+                   (int)SEL_RANDOM == (int)STRATEGY_RANDOM &&
+                   (int)SEL_LEAST_CONNECTIONS == (int)STRATEGY_LEAST_CONNECTIONS &&
+                   (int)SEL_PRIORITY_FAILOVER == (int)STRATEGY_PRIORITY_FAILOVER &&
+                   (int)SEL_LEAST_LATENCY == (int)STRATEGY_LEAST_LATENCY,
+               "same order");
 
 enum { EPS = 64 };
 

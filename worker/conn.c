@@ -1,7 +1,7 @@
 #include "worker/conn.h"
 
 #include "common/base/log.h"
-#include "common/base/mem.h"
+#include "common/base/slab.h"
 #include "worker/peer.h"
 #include "worker/req.h"
 #include "worker/tls.h"
@@ -15,6 +15,8 @@ enum {
     PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
     HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
 };
+
+static struct slab conns = SLAB_INIT(conns, sizeof(struct conn));
 
 static void conn_run(struct conn *c, char *p, size_t n);
 static void after_flush(struct conn *c);
@@ -49,7 +51,7 @@ static void conn_free(struct dead *d)
     buf_free(&c->in);
     buf_free(&c->out);
     listener_unref(c->l);
-    mem_free(c);
+    slab_free(&conns, c);
 }
 
 static void conn_close_as(struct conn *c, bool hard)
@@ -478,7 +480,7 @@ static void on_expired(struct tmo *t)
 
 void conn_new(struct wkr *w, struct listener *l, int fd)
 {
-    struct conn *c = mem_zalloc(1, sizeof *c);
+    struct conn *c = slab_zalloc(&conns);
     c->w = w;
     c->l = l;
     l->refs++;

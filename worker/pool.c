@@ -2,6 +2,7 @@
 
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/base/slab.h"
 #include "worker/tls.h"
 
 #include <string.h>
@@ -32,6 +33,8 @@ struct pool {
     void (*room)(void *arg);
     void *room_arg;
 };
+
+static struct slab upcs = SLAB_INIT(upcs, sizeof(struct upc));
 
 static void dial_next(struct pool *p);
 
@@ -69,7 +72,7 @@ static void destroy(struct upc *c, bool hard)
     tmo_fini(&c->tmo);
     io_close(&c->io, hard);
     p->total--;
-    mem_free(c);
+    slab_free(&upcs, c);
     made_room(p);
     pool_unref(p);
 }
@@ -87,7 +90,7 @@ static const struct upc_ops idle_ops = {drop_idle, drop_idle, drop_idle};
 
 static struct upc *upc_new(struct pool *p, int fd)
 {
-    struct upc *c = mem_zalloc(1, sizeof *c);
+    struct upc *c = slab_zalloc(&upcs);
     c->io.fd = fd;
     c->pool = pool_ref(p);
     c->epoch = p->epoch;

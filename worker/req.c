@@ -1,7 +1,7 @@
 #include "worker/req.h"
 
 #include "common/base/log.h"
-#include "common/base/mem.h"
+#include "common/base/slab.h"
 #include "worker/auth.h"
 #include "worker/conn.h"
 #include "worker/conversation.h"
@@ -12,6 +12,8 @@
 
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
 enum { NOTES_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+
+static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
 
 static const uint16_t req_next[REQ__COUNT] = {
 #define TO(s) (1u << REQ_##s)
@@ -44,7 +46,7 @@ static void req_free(struct dead *d)
     arena_free(&r->notes);
     arena_free(&r->msg);
     conf_unref(r->conf);
-    mem_free(r);
+    slab_free(&reqs, r);
 }
 
 static void on_tmo(struct tmo *t)
@@ -61,7 +63,7 @@ static void on_tmo(struct tmo *t)
 static struct req *req_new(struct conn *c)
 {
     struct wkr *w = c->w;
-    struct req *r = mem_zalloc(1, sizeof *r);
+    struct req *r = slab_zalloc(&reqs);
     r->w = w;
     r->c = c;
     r->conf = conf_ref(w->conf);

@@ -1,6 +1,7 @@
 #include "common/base/arena.h"
 
 #include "common/base/mem.h"
+#include "common/base/slab.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@ struct arena_block {
     _Alignas(max_align_t) char data[];
 };
 
+static struct slab blocks = SLAB_INIT(blocks, sizeof(struct arena_block) + BLOCK);
+
 void arena_init(struct arena *a, size_t max)
 {
     *a = (struct arena){.max = max};
@@ -24,7 +27,10 @@ void arena_free(struct arena *a)
     struct arena_block *b = a->blocks;
     while (b) {
         struct arena_block *next = b->next;
-        mem_free(b);
+        if (b->cap == BLOCK)
+            slab_free(&blocks, b);
+        else
+            mem_free(b);
         b = next;
     }
     arena_init(a, a->max);
@@ -40,7 +46,7 @@ void *arena_alloc(struct arena *a, size_t n)
     struct arena_block *b = a->blocks;
     if (!b || b->cap - b->used < n) {
         size_t cap = max_size(n, BLOCK);
-        struct arena_block *nb = mem_try(sizeof *nb + cap);
+        struct arena_block *nb = cap == BLOCK ? slab_zalloc(&blocks) : mem_try(sizeof *nb + cap);
         if (!nb)
             return NULL;
         nb->used = 0;

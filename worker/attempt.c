@@ -375,7 +375,7 @@ static void trail_add(struct req *r, const struct verdict *v, enum net_fault net
                  .retry_after_ms = v->retry_after_ms},
         .ms = ms_since(r, r->attempt_began),
     };
-    char status[16] = "";
+    char status[24] = "";
     if (a->fail.status)
         snprintf(status, sizeof status, "status %u, ", a->fail.status);
     req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s)", a->endpoint, outcome_name(v->cls),

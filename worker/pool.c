@@ -1,6 +1,7 @@
 #include "worker/pool.h"
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/slab.h"
 #include "worker/tls.h"
@@ -388,6 +389,40 @@ void pool_release(struct upc *c, bool reusable)
     list_push_front(&p->idle, &c->node);
     p->nidle++;
     made_room(p);
+}
+
+struct warm {
+    struct lease lease;
+    struct pool *pool;
+};
+
+static void warm_end(struct lease *l, enum net_fault why)
+{
+    struct warm *m = CONTAINER_OF(l, struct warm, lease);
+    if (why != NET_NONE)
+        log_warn("warm-up of %s: %s", m->pool->host, net_fault_text(why));
+    pool_unref(m->pool);
+    mem_free(m);
+}
+
+static void warm_ready(struct lease *l, struct upc *c)
+{
+    pool_release(c, true);
+    warm_end(l, NET_NONE);
+}
+
+void pool_warm_up(struct pool *p)
+{
+    struct upc *c;
+    if (p->total > 0)
+        return;
+    struct warm *m = mem_zalloc(1, sizeof *m);
+    *m = (struct warm){.lease = {.ready = warm_ready, .failed = warm_end},
+                       .pool = pool_ref(p)};
+    if (pool_get(p, &m->lease, true, &c) != POOL_LATER) {
+        pool_unref(p);
+        mem_free(m);
+    }
 }
 
 void pool_stats(const struct pool *p, struct pool_stats *out)

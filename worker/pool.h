@@ -86,6 +86,9 @@ bool pool_has_room(const struct pool *p);
 /* Withdraws a wish that was answered LATER. */
 void pool_cancel(struct lease *l);
 
+/* Opens a connection (TLS and all) for the idle ones, if there is none yet; a failure is logged. */
+void pool_warm_up(struct pool *p);
+
 /* Gives a connection back: to the idle ones, or closed when it cannot be used again. */
 void pool_release(struct upc *c, bool reusable);
 

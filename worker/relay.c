@@ -286,6 +286,8 @@ static bool is_page(const struct req *r, struct str body)
     return t.n && t.p[0] == '<';
 }
 
+static void hold_stream(struct req *r, const struct up_event *ev);
+
 static void judge_whole(struct req *r, struct str body, struct str piece)
 {
     if (r->status == 200 && !r->no_body && !r->encoded) {
@@ -304,8 +306,21 @@ static void judge_whole(struct req *r, struct str body, struct str piece)
     commit(r, piece, true);
 }
 
+/* Some relays send an event stream under another content type. */
+static bool is_stream(const struct req *r, const struct up_event *ev)
+{
+    struct str s = str_make(ev->data, ev->n);
+    return r->stream && r->api != API_OTHER && !r->encoded && r->status == 200 && r->held.len == 0 &&
+           (str_starts(s, STR("event:")) || str_starts(s, STR("data:")));
+}
+
 static void hold_whole(struct req *r, const struct up_event *ev)
 {
+    if (is_stream(r, ev)) {
+        r->kind = REPLY_STREAM;
+        hold_stream(r, ev);
+        return;
+    }
     size_t most = (size_t)r->conf->retry.hold_reply;
     struct str piece = str_make(ev->data, ev->n);
     if (ev->end && r->held.len == 0) { /* the common case: all in one piece, no copy */

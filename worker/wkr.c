@@ -133,6 +133,9 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
         .idle_ms = c->upstream.idle_timeout,
         .max_head = (size_t)c->upstream.max_response_header_bytes,
     };
+    for (size_t i = 0; c->upstream.warm_up && i < w->replica.n; i++)
+        if (w->replica.eps[i]->ce->enabled)
+            pool_warm_up(w->replica.eps[i]->live->pool);
     wkr_wake(w);
     return true;
 }

@@ -32,12 +32,11 @@ QLDFLAGS = -pie $(LDOPT) -Wl,--as-needed
 PKG     := pkg-config
 MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 LIBEV   := $(shell $(PKG) --cflags libev 2>/dev/null)
-SYSTEMD := $(shell $(PKG) --exists libsystemd 2>/dev/null && echo libsystemd)
 
 CF_common     := $(shell $(PKG) --cflags $(MSGPACK) libcrypto 2>/dev/null)
 LL_common     := $(shell $(PKG) --libs $(MSGPACK) libcrypto 2>/dev/null)
-CF_supervisor := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags yaml-0.1 $(SYSTEMD) 2>/dev/null) $(if $(SYSTEMD),-DQCC_SYSTEMD)
-LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 $(SYSTEMD) 2>/dev/null) -lev -lm
+CF_supervisor := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags yaml-0.1 2>/dev/null)
+LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 2>/dev/null) -lev -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson 2>/dev/null)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs libcurl openssl jansson 2>/dev/null) -lev -lm
 

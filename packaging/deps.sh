@@ -23,7 +23,6 @@ build   pc:yaml-0.1                   libyaml-dev                             li
 build   pc:openssl                    libssl-dev                              openssl-devel
 build   pc:jansson                    libjansson-dev                          jansson-devel
 build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
-build   ?pc:libsystemd                libsystemd-dev                          systemd-devel
 run     cmd:curl                      curl                                    curl
 run     file:/etc/ssl/certs/ca-certificates.crt|/etc/pki/tls/certs/ca-bundle.crt  ca-certificates  ca-certificates
 test    pc:cmocka                     libcmocka-dev                           libcmocka-devel

@@ -30,15 +30,9 @@ static int wrong_usage(const char *what)
 static int print_version(void)
 {
     printf("qcc-supervisor " QCC_VERSION "\n"
-           "libev %d.%d\nlibyaml %s\nmsgpack-c %s\n%s\nlibsystemd %s\n",
+           "libev %d.%d\nlibyaml %s\nmsgpack-c %s\n%s\n",
            ev_version_major(), ev_version_minor(), yaml_get_version_string(), msgpack_version(),
-           OpenSSL_version(OPENSSL_VERSION),
-#ifdef QCC_SYSTEMD
-           "yes"
-#else
-           "no"
-#endif
-    );
+           OpenSSL_version(OPENSSL_VERSION));
     return SUP_EXIT_OK;
 }
 

@@ -1,5 +1,5 @@
 /* notify: what systemd is told (sd_notify(3)) when it started us with Type=notify. Does nothing
- * elsewhere, and nothing at all in a build without libsystemd. */
+ * elsewhere. */
 #ifndef QCC_SUPERVISOR_NOTIFY_H
 #define QCC_SUPERVISOR_NOTIFY_H
 

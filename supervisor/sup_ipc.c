@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/conf/conf_wire.h"
 #include "common/base/secret.h"
+#include "supervisor/query.h"
 
 #include <string.h>
 
@@ -147,6 +148,18 @@ static bool on_retired(struct slot *s, const struct ipc_frame *f, const struct i
     if (s->st.state != SLOT_RETIRING)
         return err_set(e, "it retired unasked");
     log_debug("%s has drained after %llu requests", s->name, (unsigned long long)m->requests);
+    return true;
+}
+
+static bool on_ask(struct slot *s, const struct ipc_frame *f, const struct ipc_ask *m, struct err *e)
+{
+    (void)f, (void)e;
+    struct doc d;
+    doc_init(&d, IPC_ANSWER_MAX);
+    unsigned status = query_run(s->sup, m->what, m->arg, &d);
+    struct ipc_answer answer = {.id = m->id, .status = d.torn ? 500 : status, .body = buf_view(&d.b)};
+    say(s, -1, ipc_put_v_answer, &answer);
+    doc_free(&d);
     return true;
 }
 

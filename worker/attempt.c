@@ -546,6 +546,16 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     ep_unref(e);
 }
 
+bool attempt_possible(struct req *r)
+{
+    if (!candidates(r))
+        return false;
+    struct sel_req sr = sel_req_of(r);
+    struct sel_conf sc = {.strategy = SEL_RANDOM};
+    select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
+    return r->sel.end != SEL_NONE && r->sel.end != SEL_ALL_COOLING;
+}
+
 /* ---- the next one */
 
 static void wait(struct req *r, int64_t ms)

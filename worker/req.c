@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/slab.h"
+#include "worker/admin.h"
 #include "worker/auth.h"
 #include "worker/conn.h"
 #include "worker/conversation.h"
@@ -54,7 +55,10 @@ static void on_tmo(struct tmo *t)
     struct req *r = CONTAINER_OF(t, struct req, tmo);
     if (r->state == REQ_WAIT) {
         req_set(r, REQ_PICK);
-        attempt_next(r);
+        if (r->ask_id)
+            admin_late(r);
+        else
+            attempt_next(r);
     } else if (r->state == REQ_HOLD) {
         relay_hold_over(r);
     }
@@ -117,7 +121,8 @@ static const char *trail_text(const struct req *r, char *p, size_t n)
 
 static void access_line(const struct req *r, unsigned status, const char *end)
 {
-    if (!r->conf->log.access || !log_enabled(LOG_L_INFO))
+    enum log_level level = r->c && r->c->l->admin ? LOG_L_DEBUG : LOG_L_INFO;
+    if (!r->conf->log.access || !log_enabled(level))
         return;
     double now = ev_now(r->w->loop);
     char failures[512];
@@ -156,7 +161,7 @@ static void access_line(const struct req *r, unsigned status, const char *end)
 #undef I
 #undef MS
     _Static_assert(COUNT_OF(f) >= 16, "room for each field above");
-    log_fields(LOG_L_INFO, str_c(r->id), "request", f, n);
+    log_fields(level, str_c(r->id), "request", f, n);
 }
 
 void req_finish(struct req *r, bool keep)
@@ -351,7 +356,9 @@ bool req_begin(struct conn *c, const char *p, size_t size)
         return false;
     }
     learn_what(r);
-    if (!authorized(r)) {
+    if (c->l->admin && !admin_allowed(r))
+        return false;
+    if (!c->l->admin && !authorized(r)) {
         refuse(r, 401, "invalid or missing API key: this proxy knows no client with that token", 0);
         return false;
     }
@@ -474,6 +481,10 @@ static void learn_body(struct req *r)
 void req_go(struct req *r)
 {
     r->body_len = r->body.len;
+    if (r->c->l->admin) {
+        admin_go(r);
+        return;
+    }
     if (req_local(r)) {
         bool post = r->method == METHOD_POST;
         req_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");

@@ -124,6 +124,7 @@ struct req {
     struct buf send;         /* the head of the present attempt */
     struct buf model_sent;   /* the model as this endpoint is asked for it, escaped; empty: as it was */
     struct tmo tmo;          /* WAIT, HOLD */
+    uint64_t ask_id;         /* admin: what the supervisor was asked; 0: nothing */
     double attempt_began;
 
     /* the reply */
@@ -216,6 +217,9 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
 
 /* attempt.c: chooses an endpoint and tries it; or waits; or gives up. */
 void attempt_next(struct req *r);
+
+/* Whether a request without a conversation would find an endpoint now. */
+bool attempt_possible(struct req *r);
 
 /* The reply turned out no answer before the commit point: `net` if the transport failed, else the
  * classifier is asked (kind; body: what there is of it). */

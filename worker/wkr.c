@@ -160,6 +160,7 @@ int wkr_run(int fd, unsigned slot)
     list_init(&w->conns);
     list_init(&w->idle_conns);
     list_init(&w->waiting);
+    list_init(&w->asking);
     list_init(&w->dead);
     rnd_init(&w->rnd);
     w->loop = ev_default_loop(EVFLAG_NOSIGMASK);

@@ -49,6 +49,8 @@ struct wkr {
     struct list conns;      /* all client connections */
     struct list idle_conns; /* those between two requests, longest idle first */
     struct list waiting;    /* requests that wait for a place or a cooldown */
+    struct list asking;     /* admin requests that wait for the supervisor */
+    uint64_t last_ask;
     bool started;           /* accepting */
     bool accept_paused;
     ev_timer accept_again;
@@ -92,5 +94,6 @@ void wkr_ipc_start(struct wkr *w, int fd);
 void wkr_ipc_stop(struct wkr *w);
 void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o);
 void wkr_ipc_retired(struct wkr *w);
+void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg);
 
 #endif

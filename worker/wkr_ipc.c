@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/conf/conf_wire.h"
 #include "worker/accept.h"
+#include "worker/admin.h"
 #include "worker/conn.h"
 #include "worker/wkr.h"
 
@@ -50,6 +51,11 @@ void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o)
 void wkr_ipc_retired(struct wkr *w)
 {
     SEND(w, retired, .requests = w->gauge.requests);
+}
+
+void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg)
+{
+    SEND(w, ask, .id = id, .what = what, .arg = arg);
 }
 
 static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
@@ -170,11 +176,17 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         wkr_wake(w);
         return true;
     }
+    case IPC_ANSWER: {
+        GET(answer)
+        admin_answer(w, &m);
+        return true;
+    }
     case IPC_READY:
     case IPC_CONF_ACK:
     case IPC_PONG:
     case IPC_OUTCOME:
     case IPC_RETIRED:
+    case IPC_ASK:
         break; /* ours, not theirs: ipc_open has refused them already */
     }
     return err_set(e, "unexpected %s", ipc_name(f->id));

@@ -1,0 +1,36 @@
+/* doc: an answer to an operator, built as a msgpack document: the supervisor knows no JSON; a worker's
+ * admin listener or qccctl shows it. The caller owns it and ends with doc_free. */
+#ifndef QCC_SUPERVISOR_DOC_H
+#define QCC_SUPERVISOR_DOC_H
+
+#include "common/base/buf.h"
+
+struct doc {
+    struct buf b;
+    bool torn; /* it grew over its ceiling; what follows is dropped */
+};
+
+/* An empty document of at most max bytes. */
+void doc_init(struct doc *d, size_t max);
+void doc_free(struct doc *d);
+
+/* A map of n members, or an array of n elements, follows. */
+void doc_map(struct doc *d, uint32_t n);
+void doc_array(struct doc *d, uint32_t n);
+
+/* An element, or a member's name. A NULL text is nil. */
+void doc_text(struct doc *d, const char *s);
+void doc_str(struct doc *d, struct str s);
+void doc_int(struct doc *d, int64_t v);
+void doc_flag(struct doc *d, bool v);
+void doc_nil(struct doc *d);
+
+/* A decimal fraction with three places: 983 is 0.983. */
+void doc_milli(struct doc *d, int64_t thousandths);
+
+/* A member of a map: its name and value. */
+void doc_kv_text(struct doc *d, const char *key, const char *s);
+void doc_kv_int(struct doc *d, const char *key, int64_t v);
+void doc_kv_flag(struct doc *d, const char *key, bool v);
+
+#endif

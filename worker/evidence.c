@@ -302,6 +302,8 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
     ev->empty = s.n == 0;
     if (ev->empty || evidence_json(ev, s, a))
         return;
+    if (ev->json && s.n <= 2) /* {} or [] */
+        return;
     if (is_page(s, type))
         page(ev, s, a);
     else if (s.p[0] == '<')

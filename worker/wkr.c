@@ -64,7 +64,8 @@ void wkr_tidy(struct wkr *w)
 {
     enum { SLACK = 4 << 20 }; /* free memory worth the walk through the heap */
     (void)w;
-    if (mallinfo2().fordblks > SLACK)
+    struct mallinfo2 m = mallinfo2();
+    if (m.fordblks > SLACK && m.fordblks > m.arena / 2)
         malloc_trim(SLACK / 4);
 }
 

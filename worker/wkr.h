@@ -80,7 +80,7 @@ void wkr_wake(struct wkr *w);
  * this was the last. */
 void wkr_conn_ended(struct wkr *w);
 
-/* Called now and then: gives memory that a crowd left behind back to the system. */
+/* Called once a second: gives memory that a crowd left behind back to the system. */
 void wkr_tidy(struct wkr *w);
 
 /* Descriptors are used up: closes what is idle. Returns whether anything was. */

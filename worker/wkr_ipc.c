@@ -15,9 +15,6 @@
 /* What may wait for a supervisor that is busy; beyond, something is wrong with it. */
 enum { TX_MAX = 4 << 20 };
 
-/* Pings, and so seconds, between two looks at the heap. */
-enum { TIDY_PINGS = 5 };
-
 static void broken(struct wkr *w, const char *why)
 {
     log_error("channel to the supervisor: %s", why);
@@ -113,8 +110,7 @@ static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
 
 static void on_ping(struct wkr *w, const struct ipc_ping *m)
 {
-    if (m->seq % TIDY_PINGS == 0)
-        wkr_tidy(w);
+    wkr_tidy(w);
     SEND(w, pong, .seq = m->seq, .connections = w->gauge.conns,
          .requests_open = w->gauge.requests_open, .requests = w->gauge.requests,
          .buffered_bytes = w->gauge.buffered);

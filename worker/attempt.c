@@ -156,14 +156,14 @@ static int64_t ms_since(const struct req *r, double t)
 
 static void up_news(struct up *u, const struct up_event *ev)
 {
-    relay_event(CONTAINER_OF(u, struct req, up), ev);
+    hold_event(CONTAINER_OF(u, struct req, up), ev);
 }
 
 static void up_failed(struct up *u, enum net_fault why)
 {
     struct req *r = CONTAINER_OF(u, struct req, up);
     r->stale = up_was_stale(u, why);
-    if (r->state == REQ_TRY || !relay_broke(r, why))
+    if (r->state == REQ_TRY || !hold_broke(r, why))
         attempt_failed(r, why, EVIDENCE_HTTP, STR(""));
 }
 
@@ -495,7 +495,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     if (cannot_count(r, net, &v)) {
         e->live->no_count_tokens = true;
         req_log(r, LOG_L_INFO, "%s does not count tokens: estimated", e->ce->name);
-        relay_drop(r);
+        hold_drop(r);
         up_abort(&r->up);
         req_answer_estimate(r);
         ep_unref(e);
@@ -522,7 +522,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     struct retry_out out;
     retry_next(&rc, &in, &out);
     if (out.uncounted) {
-        relay_drop(r);
+        hold_drop(r);
         attempt_drop(r);
         r->attempts--;
         if (note)
@@ -540,7 +540,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         report(r, e, &v, net == NET_NONE ? r->status : 0, net == NET_NONE ? v.rule : net_fault_text(net));
     if (out.action == RETRY_SECOND_OPINION)
         r->refusal = v;
-    relay_drop(r);
+    hold_drop(r);
     attempt_drop(r);
     act(r, &out, e);
     ep_unref(e);

@@ -60,7 +60,7 @@ static void on_tmo(struct tmo *t)
         else
             attempt_next(r);
     } else if (r->state == REQ_HOLD) {
-        relay_hold_over(r);
+        hold_over(r);
     }
 }
 

@@ -7,7 +7,8 @@
  *             └──── WAIT ◄─────┘
  *
  * req.c is its life and what it learns of the request, attempt.c the way to an endpoint and what
- * becomes of a failure, relay.c the reply on its way to the client. */
+ * becomes of a failure, hold.c what
+ * the reply turns out to be, relay.c the reply on its way to the client. */
 #ifndef QCC_WORKER_REQ_H
 #define QCC_WORKER_REQ_H
 
@@ -237,21 +238,39 @@ void attempt_drop(struct req *r);
 /* Lets go of all that the attempts left behind. */
 void attempt_forget(struct req *r);
 
-/* relay.c: the reply on its way. */
+/* hold.c: the reply before the commit point. News of the attempt's reply, in TRY, HOLD and RELAY. */
+void hold_event(struct req *r, const struct up_event *ev);
+
+/* The exchange broke in HOLD or RELAY. False in HOLD: the attempt has failed and is the caller's. */
+bool hold_broke(struct req *r, enum net_fault why) MUST_CHECK;
+
+/* The time to hold a reply back is over. */
+void hold_over(struct req *r);
+
+/* Forgets a reply that was held back. */
+void hold_drop(struct req *r);
+
+/* The most that is held of a stream's head. */
+enum { REQ_STREAM_HOLD = 256 << 10 };
+
+/* relay.c: the reply on its way to the client. */
 void relay_init(struct req *r);
 void relay_free(struct req *r);
 
-/* News of the attempt's reply, in TRY, HOLD and RELAY. */
-void relay_event(struct req *r, const struct up_event *ev);
+/* The reply is good: what was held and the piece that decided go out. `end`: and that is all. */
+void relay_commit(struct req *r, struct str piece, bool end);
 
-/* The exchange broke in HOLD or RELAY. False in HOLD: the attempt has failed and is the caller's. */
-bool relay_broke(struct req *r, enum net_fault why);
+/* More of a committed reply. */
+void relay_more(struct req *r, const struct up_event *ev);
 
-/* Forgets a reply that was held back. */
-void relay_drop(struct req *r);
+/* A committed reply broke: the client is told, the request ends. */
+void relay_break_off(struct req *r, enum net_fault why);
 
-/* The time to hold a reply back is over. */
-void relay_hold_over(struct req *r);
+/* Reads along in a stream. */
+void relay_feed(struct req *r, const char *p, size_t n);
+
+/* Whether a stream that ends here is whole: it says so; of other makes than Anthropic's not all do. */
+bool relay_complete(const struct req *r);
 
 /* Writes something harmless into the stream, if it stands between two events. */
 void relay_probe(struct req *r);

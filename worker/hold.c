@@ -1,0 +1,276 @@
+/* What an attempt's reply turns out to be, while it is held back from the client: an error, a whole
+ * reply, an event stream whose head says nothing yet. Ends in relay_commit or attempt_failed. */
+#include "worker/conn.h"
+#include "worker/req.h"
+
+/* Of an error reply, at the least: what the classifier reads. */
+enum { ERROR_HOLD = 64 << 10 };
+
+static void hold_stream(struct req *r, const struct up_event *ev);
+
+void hold_drop(struct req *r)
+{
+    tmo_clear(&r->tmo);
+    buf_free(&r->rhead);
+    buf_free(&r->held);
+    sse_free(&r->sse);
+    sse_init(&r->sse);
+    r->rf = NULL;
+    r->nrf = 0;
+}
+
+/* ---- a reply that is held back */
+
+/* The reply's fields outlive the event: the classifier may want them. */
+static void keep_fields(struct req *r, const struct http_head *h)
+{
+    r->rf = NULL;
+    r->nrf = 0;
+    if (h->nf == 0)
+        return;
+    const struct http_field *last = &h->f[h->nf - 1];
+    const char *from = h->f[0].line;
+    size_t bytes = (size_t)(last->line + last->line_len - from);
+    char *copy = arena_strndup(&r->notes, from, bytes);
+    struct http_field *f = copy ? arena_alloc(&r->notes, h->nf * sizeof *f) : NULL;
+    if (!f)
+        return;
+    for (size_t i = 0; i < h->nf; i++) {
+        f[i] = h->f[i];
+        f[i].name.p = copy + (h->f[i].name.p - from);
+        f[i].value.p = h->f[i].value.n ? copy + (h->f[i].value.p - from) : copy;
+        f[i].line = copy + (h->f[i].line - from);
+    }
+    r->rf = f;
+    r->nrf = h->nf;
+}
+
+static bool hold(struct req *r, const struct up_event *ev)
+{
+    return buf_add(&r->held, ev->data, ev->n);
+}
+
+static void hold_error(struct req *r, const struct up_event *ev)
+{
+    size_t most = max_size((size_t)r->conf->retry.hold_reply, ERROR_HOLD);
+    bool fits = hold(r, ev) && r->held.len <= most;
+    if (!fits || ev->end) {
+        r->error_whole = fits && ev->end;
+        attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
+    }
+}
+
+/* A page where JSON or a stream was asked for. */
+static bool is_page(const struct req *r, struct str body)
+{
+    if (r->api == API_OTHER)
+        return false;
+    struct str t = str_trim(body);
+    return t.n && t.p[0] == '<';
+}
+
+static void judge_whole(struct req *r, struct str body, struct str piece)
+{
+    if (r->status == 200 && !r->no_body && !r->encoded) {
+        if (body.n == 0) {
+            attempt_failed(r, NET_EMPTY, EVIDENCE_BAD_200, body);
+            return;
+        }
+        if (is_page(r, body) || evidence_is_error_body(body)) {
+            r->error_whole = true;
+            attempt_failed(r, NET_NONE, EVIDENCE_BAD_200, body);
+            return;
+        }
+        if (r->api != API_OTHER)
+            sse_usage_of_json(body, &r->sse.usage);
+    }
+    relay_commit(r, piece, true);
+}
+
+/* Some relays send an event stream under another content type. */
+static bool is_stream(const struct req *r, const struct up_event *ev)
+{
+    struct str s = str_make(ev->data, ev->n);
+    return r->stream && r->api != API_OTHER && !r->encoded && r->status == 200 && r->held.len == 0 &&
+           (str_starts(s, STR("event:")) || str_starts(s, STR("data:")));
+}
+
+static void hold_whole(struct req *r, const struct up_event *ev)
+{
+    if (is_stream(r, ev)) {
+        r->kind = REPLY_STREAM;
+        hold_stream(r, ev);
+        return;
+    }
+    size_t most = (size_t)r->conf->retry.hold_reply;
+    struct str piece = str_make(ev->data, ev->n);
+    if (ev->end && r->held.len == 0) { /* the common case: all in one piece, no copy */
+        judge_whole(r, piece, piece);
+        return;
+    }
+    bool long_one = r->held.len + ev->n > most || (r->reply_has_length && r->reply_length > most);
+    if (!ev->end && (long_one || (r->encoded && !r->reply_has_length))) {
+        relay_commit(r, piece, false);
+        return;
+    }
+    if (!hold(r, ev)) {
+        attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
+        return;
+    }
+    if (ev->end)
+        judge_whole(r, buf_view(&r->held), STR(""));
+}
+
+static void stream_failed(struct req *r, enum net_fault net)
+{
+    sse_finish(&r->sse);
+    if (r->sse.error)
+        attempt_failed(r, NET_NONE, EVIDENCE_SSE_ERROR, buf_view(&r->sse.error_data));
+    else
+        attempt_failed(r, net, EVIDENCE_SSE_ERROR, STR(""));
+}
+
+/* Goes over to relaying with a piece that was not all looked at. */
+static void commit_stream(struct req *r, const struct up_event *ev, size_t looked)
+{
+    if (!ev->end) {
+        relay_feed(r, ev->data + looked, ev->n - looked);
+        relay_commit(r, str_make(ev->data, ev->n), false);
+        return;
+    }
+    relay_feed(r, ev->data + looked, ev->n - looked);
+    bool whole = relay_complete(r);
+    relay_commit(r, str_make(ev->data, ev->n), whole);
+    if (!whole && r->state == REQ_RELAY)
+        relay_break_off(r, NET_PARTIAL);
+}
+
+static void hold_stream(struct req *r, const struct up_event *ev)
+{
+    if (r->encoded) {
+        relay_commit(r, str_make(ev->data, ev->n), ev->end);
+        return;
+    }
+    size_t at = 0;
+    while (at < ev->n) {
+        at += sse_feed(&r->sse, ev->data + at, ev->n - at);
+        if (r->sse.content) {
+            commit_stream(r, ev, at);
+            return;
+        }
+        if (r->sse.error) {
+            r->error_whole = hold(r, ev);
+            stream_failed(r, NET_PARTIAL);
+            return;
+        }
+    }
+    if (ev->end) {
+        r->error_whole = hold(r, ev);
+        stream_failed(r, r->sse.first == SSE_EV_NONE ? NET_EMPTY : NET_PARTIAL);
+        return;
+    }
+    if (!hold(r, ev) || r->held.len > REQ_STREAM_HOLD) {
+        struct up_event rest = {0};
+        commit_stream(r, &rest, 0);
+        return;
+    }
+    if (r->sse.first != SSE_EV_NONE && !tmo_active(&r->tmo))
+        tmo_set(&r->tmo, r->conf->retry.hold_stream_head);
+}
+
+void hold_over(struct req *r)
+{
+    if (r->kind == REPLY_STREAM)
+        relay_commit(r, STR(""), false);
+}
+
+static void hold_more(struct req *r, const struct up_event *ev)
+{
+    switch (r->kind) {
+    case REPLY_ERROR:
+        hold_error(r, ev);
+        return;
+    case REPLY_WHOLE:
+        hold_whole(r, ev);
+        return;
+    case REPLY_STREAM:
+        hold_stream(r, ev);
+        return;
+    }
+}
+
+/* ---- news of the reply */
+
+static bool has_content_type(const struct http_head *h, struct str type)
+{
+    const struct http_field *f = http1_field(h, HDR_CONTENT_TYPE);
+    return f && str_starts_nocase(f->value, type);
+}
+
+static void reply_begins(struct req *r, const struct up_event *ev)
+{
+    const struct http_head *h = ev->head;
+    req_set(r, REQ_HOLD);
+    r->status = h->status;
+    r->first_byte_at = r->up.first_byte_at;
+    ep_ttfb(r->ep->live, r->up.first_byte_at - r->up.started);
+    const struct http_field *enc = http1_field(h, HDR_CONTENT_ENCODING);
+    r->encoded = enc && !str_eq_nocase(enc->value, STR("identity"));
+    bool good = h->status < 300 || h->status == 304;
+    bool stream = h->status == 200 && has_content_type(h, STR("text/event-stream"));
+    r->kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
+    r->no_body = h->body == BODY_NONE;
+    r->reply_has_length = h->body == BODY_COUNTED;
+    r->reply_length = h->length;
+    if (r->no_body) { /* to HEAD: the length is told all the same */
+        const struct http_field *len = http1_field(h, HDR_CONTENT_LENGTH);
+        r->reply_has_length = len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &r->reply_length);
+    }
+    if (!head_to_client(&r->rhead, h)) {
+        attempt_failed(r, NET_GARBAGE, EVIDENCE_HTTP, STR(""));
+        return;
+    }
+    if (r->kind == REPLY_ERROR || !ev->end)
+        keep_fields(r, h);
+    hold_more(r, ev);
+}
+
+void hold_event(struct req *r, const struct up_event *ev)
+{
+    switch (r->state) {
+    case REQ_TRY:
+        reply_begins(r, ev);
+        return;
+    case REQ_HOLD:
+        hold_more(r, ev);
+        return;
+    case REQ_RELAY:
+        relay_more(r, ev);
+        return;
+    case REQ_READ:
+    case REQ_PICK:
+    case REQ_WAIT:
+    case REQ_DONE:
+    case REQ__COUNT:
+        return;
+    }
+}
+
+bool hold_broke(struct req *r, enum net_fault why)
+{
+    if (r->state == REQ_RELAY) {
+        relay_break_off(r, why);
+        return true;
+    }
+    if (r->kind == REPLY_STREAM && !r->encoded) {
+        stream_failed(r, why);
+        return true;
+    }
+    if (r->kind == REPLY_ERROR && r->held.len) {
+        /* what it said of the error counts more than that it was cut */
+        attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
+        return true;
+    }
+    return false;
+}
+

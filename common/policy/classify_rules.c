@@ -112,7 +112,7 @@
 
 #define W_TOO_LONG                                                                                 \
     "prompt is too long|prompt too long|input is too long|input too long|input length*too long|"   \
-    "input*longer than|maximum context length|max context length|maximum model length|context length exceeded|" \
+    "length too long|input*longer than|maximum context length|max context length|maximum model length|context length exceeded|" \
     "context_length_exceeded|exceeds*context length|exceed*context length|exceeded*context length|" \
     "context length*exceed|context length is only|context window|contextwindowexceeded|exceed*context limit|" \
     "context limit|context size|model's context|maximum number of tokens allowed|maximum number of input tokens|" \

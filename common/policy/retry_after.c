@@ -82,7 +82,7 @@ static size_t unit_at(struct str s, int64_t *ms)
 
 static struct str unspaced(struct str s)
 {
-    while (s.n && (s.p[0] == ' ' || s.p[0] == ','))
+    while (s.n && s.p[0] == ' ')
         s = behind(s, 1);
     return s;
 }
@@ -94,7 +94,10 @@ static bool duration_cut(struct str *s, bool bare, int64_t *out)
     int64_t sum = 0, n, ms;
     bool any = false;
     for (;;) {
-        struct str at = unspaced(*s), probe = at;
+        struct str at = unspaced(*s);
+        if (any && at.n && at.p[0] == ',') /* 2 minutes, 30 seconds */
+            at = unspaced(behind(at, 1));
+        struct str probe = at;
         if (!number_cut(&probe, 1, &n))
             break;
         struct str rest = unspaced(probe);

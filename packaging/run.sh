@@ -44,6 +44,9 @@ answers() {
     return 1
 }
 
+# taken HOST:PORT: whether somebody serves there already, who would then answer in our place.
+taken() { (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null; }
+
 # The first address of `listen` as clients on this machine reach it, if it is a plain IPv4 or named one.
 address() {
     local a=127.0.0.1:7860
@@ -60,16 +63,18 @@ address() {
 [ -r "$conf" ] || fail "cannot read $conf (CONF=FILE names another)"
 
 if [ "$conf" = $demo ]; then
+    ! taken $fake_listen || fail "$fake_listen, where the simulated upstream is to listen, is in use"
     "$build/fake_upstream" --quiet --listen $fake_listen </dev/null >/dev/null &
     fake=$!
     answers "http://$fake_listen/" "$fake" ||
-        fail "the simulated upstream does not serve on $fake_listen; is the port in use?"
+        fail "the simulated upstream does not serve on $fake_listen"
 fi
 
+at=$(address "$conf")
+if [ -n "$at" ] && taken "$at"; then at=; fi # the supervisor says so itself
 "$build/qcc-supervisor" -c "$conf" </dev/null &
 supervisor=$!
 
-at=$(address "$conf")
 if [ -n "$at" ] && answers "http://$at/" "$supervisor"; then
     token='YOUR_TOKEN'
     [ "$conf" != $demo ] || token=demo

@@ -1,5 +1,6 @@
 /* qcc-supervisor: options. Everything else is sup.c. */
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "supervisor/load.h"
 #include "supervisor/reference.h"
 #include "supervisor/sup.h"
@@ -11,6 +12,7 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <yaml.h>
 
 static const char usage_text[] =
@@ -33,6 +35,14 @@ static int print_version(void)
            "libev %d.%d\nlibyaml %s\nmsgpack-c %s\n%s\n",
            ev_version_major(), ev_version_minor(), yaml_get_version_string(), msgpack_version(),
            OpenSSL_version(OPENSSL_VERSION));
+    /* the worker has libraries of its own: it goes on in this process's place */
+    struct err e;
+    char *worker = sup_find_worker(&e);
+    fflush(stdout);
+    if (worker)
+        execl(worker, worker, "-V", (char *)NULL);
+    mem_free(worker);
+    printf("%s\n", worker ? "the worker program cannot be executed" : e.msg);
     return SUP_EXIT_OK;
 }
 

@@ -316,9 +316,7 @@ static void loop_start(struct sup *s)
 
 /* ---- start and end */
 
-/* The worker program: named by QCC_WORKER (tests do), beside this one (a build tree), or installed
- * in libexec. NULL: *e says where it was looked for. */
-static char *find_worker(struct err *e)
+char *sup_find_worker(struct err *e)
 {
     const char *named = getenv("QCC_WORKER");
     if (named) {
@@ -354,7 +352,7 @@ static bool prepare(struct sup *s, struct err *e)
     struct user user;
     bool ok = false;
     listen_given_take(&given);
-    s->worker_path = find_worker(e);
+    s->worker_path = sup_find_worker(e);
     if (s->worker_path && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, &given, LISTEN_WAIT_MS, e) &&
         reload_open_log(s->conf->log.file, &s->log_fd, e)) {

@@ -146,31 +146,35 @@ void listener_stop_all(struct wkr *w)
 
 bool listener_tls(struct wkr *w, const struct conf *c, struct err *e)
 {
-    /* all contexts are made before the first is put in place */
-    SSL_CTX *made[64] = {0};
-    size_t n = 0;
-    bool ok = true;
-    LIST_EACH(a, tmp, &w->listeners)
-    {
-        struct listener *l = LIST_ENTRY(a, struct listener, node);
-        const struct conf_listen *cl = l->admin ? NULL : listen_of(c, l->address);
-        if (ok && n < COUNT_OF(made) && cl && cl->certificate_pem) {
-            made[n] = tls_server(cl->certificate_pem, cl->private_key_pem, e);
-            ok = made[n] != NULL;
-        }
+    size_t n = 0, i = 0;
+    LIST_EACH(a, tmp_a, &w->listeners)
         n++;
-    }
-    size_t i = 0;
-    LIST_EACH(b, tmp2, &w->listeners)
+    /* all contexts are made before the first is put in place */
+    SSL_CTX **made = mem_zalloc(n + 1, sizeof *made);
+    bool ok = true;
+    LIST_EACH(b, tmp_b, &w->listeners)
     {
         struct listener *l = LIST_ENTRY(b, struct listener, node);
-        if (i >= COUNT_OF(made))
-            break;
+        const struct conf_listen *cl = l->admin ? NULL : listen_of(c, l->address);
+        if (!cl && l->tls) { /* about to be closed: till then it stays what it was */
+            SSL_CTX_up_ref(l->tls);
+            made[i] = l->tls;
+        } else if (ok && cl && cl->certificate_pem) {
+            made[i] = tls_server(cl->certificate_pem, cl->private_key_pem, e);
+            ok = made[i] != NULL;
+        }
+        i++;
+    }
+    i = 0;
+    LIST_EACH(d, tmp_d, &w->listeners)
+    {
+        struct listener *l = LIST_ENTRY(d, struct listener, node);
         SSL_CTX *drop = ok ? l->tls : made[i];
         if (ok)
             l->tls = made[i];
         SSL_CTX_free(drop);
         i++;
     }
+    mem_free(made);
     return ok;
 }

@@ -148,6 +148,11 @@ struct dialer *dialer_new(struct ev_loop *loop, struct err *e)
     return d;
 }
 
+const char *dialer_library(void)
+{
+    return curl_version();
+}
+
 static void end(struct dial *x)
 {
     curl_multi_remove_handle(x->d->multi, x->easy);

@@ -19,6 +19,9 @@ struct dialer *dialer_new(struct ev_loop *loop, struct err *e) MUST_CHECK;
 /* Ends every dial without a callback. */
 void dialer_free(struct dialer *d);
 
+/* libcurl and what it is built with, in one line; static. */
+const char *dialer_library(void);
+
 /* How a dial ended: fd (now the caller's: non-blocking, close-on-exec, TCP_NODELAY) or -1 with the
  * reason. Always called from the loop, never from dial_start. */
 typedef void dial_done(void *arg, int fd, enum net_fault why);

@@ -572,3 +572,11 @@ enum http1_result http1_reply(const char *p, size_t n, enum http_method method, 
         h->keep_alive = false;
     return HTTP1_OK;
 }
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+const char *http1_library(void)
+{
+    return "llhttp " TEXT(LLHTTP_VERSION_MAJOR) "." TEXT(LLHTTP_VERSION_MINOR) "." TEXT(LLHTTP_VERSION_PATCH);
+}

@@ -87,7 +87,8 @@ static bool quotes_member(struct str s)
 {
     static const struct str before[] = {
         {"invalid '", 9},     {"invalid value for '", 19}, {"invalid type for '", 18},
-        {"parameter: '", 12}, {"parameter: ", 11},         {"argument supplied: ", 19},
+        {"parameter: '", 12}, {"parameter: ", 11},         {"value: '", 8},
+                {"argument supplied: ", 19},
         {"argument: ", 10},   {"field: ", 7},              {"missing required field ", 23},
     };
     for (size_t i = 0; i < COUNT_OF(before); i++) {
@@ -126,7 +127,7 @@ static unsigned traits_of(const struct evidence *ev)
 {
     unsigned t = (ev->empty ? TRAIT_EMPTY : 0) | (ev->json ? TRAIT_JSON : 0) | (ev->page ? TRAIT_PAGE : 0) |
                  (ev->rich_page ? TRAIT_RICH_PAGE : 0) | (ev->to_login ? TRAIT_LOGIN : 0) |
-                 (ev->ntext ? TRAIT_TEXT : 0);
+                 (ev->ntext ? TRAIT_TEXT : 0) | (ev->status == 200 ? TRAIT_OK : 0);
     if (ev->status == 422 || has_symbol(ev, VALIDATION, false))
         t |= TRAIT_VALIDATION;
     if (param_is_member(ev->param))
@@ -175,7 +176,8 @@ static bool fits(const struct evidence *ev, const struct classify_rule *r, unsig
 {
     return (r->on & on) && (traits & r->need) == r->need && !(traits & r->without) &&
            (!r->type || has_symbol(ev, r->type, true)) && (!r->code || has_symbol(ev, r->code, false)) &&
-           (!r->words || says(ev, r, traits, r->words)) && (!r->but || !says(ev, r, traits, r->but));
+           (!r->words || says(ev, r, traits, r->words)) && (!r->also || says(ev, r, traits, r->also)) &&
+           (!r->but || !says(ev, r, traits, r->but));
 }
 
 static void decide(struct verdict *out, enum outcome cls, enum fault fault, unsigned flags, const char *name)

@@ -36,17 +36,19 @@
     "credits*exhausted|credits*depleted|credits*used up|used*available credits|credits*expired|"   \
     "credit limit*exceeded|credit limit*reached|credit*has been exhausted|spend limit|spending limit|" \
     "spending cap|spend cap|budget has been exceeded|budget*exceeded|exceeded*budget|over budget|" \
-    "usage limit|usage cap|monthly limit|weekly limit|daily limit|hourly limit|monthly*cap|"       \
+    "usage limit|usage cap%|monthly limit|weekly limit|daily limit|hourly limit|monthly*cap|"       \
     "cost limit|payment required|payment is required|payment*overdue|payment*failed|overdue*payment|" \
     "overdue*balance|overdue*bill|account*overdue|in arrears|arrearage|unpaid|past due|"           \
     "failure to pay|billing*not active|billing hard limit|billing*limit*reached|enable billing|"   \
     "requires billing|billing to be enabled|billing*disabled|recharge|top up|top-up|topup|"        \
-    "account*good standing|subscription*expired|subscription*lapsed|plan*expired|plan*has ended|"  \
+    "account*good standing|subscription*expired|subscription*lapsed|%plan*expired|%plan*has ended|"  \
     "codingplan subscription|no active subscription|without an active subscription|"               \
     "subscription*inactive|subscription*not active|subscription*canceled|subscription*cancelled|"  \
     "subscription*required|trial*expired|trial*ended|free tier*exhausted|free trial*exhausted|"    \
     "has run out|have run out|ran out|been used up|used up your|enough points|out of points|"                  \
     "renew your subscription|renew your plan|renew your license|not subscribed|please subscribe|negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage"
+
+#define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
 
 #define W_MONEY_ZH                                                                                 \
     "余额不足|余额不够|余额已|余额为零|余额耗尽|额度不足|额度不够|额度已|额度用尽|额度用完|额度耗尽|额度超限|" \
@@ -71,36 +73,42 @@
     "账号异常|账户异常|账户不存在|账号不存在|用户*封禁|用户*禁用|账户处于非活动|账户*非活动状态|违规行为|"        \
     "帐号*封禁|帐号*禁用|賬號*停用|帳號*停用"
 
+/* Of the credential and nothing else: holds under a 400 too. */
 #define W_KEY                                                                                      \
     "invalid api key|invalid api-key|invalid api_key|invalid_api_key|invalid apikey|invalid x-api-key|" \
     "incorrect api key|api key not valid|api key is not valid|api key*is invalid|api key invalid|" \
     "apikey*invalid|api key is incorrect|api key*expired|expired api key|api key*revoked|api key*disabled|" \
     "api key not found|api key*does not exist|api key*reported as leaked|api key*deleted|"         \
     "api key*has been blocked|api key was not found|no api key|no api-key|missing api key|api key is missing|" \
-    "api key is required|api key missing|api key required|invalid key|key is invalid|key not found|" \
-    "key is expired|key has expired|key is disabled|invalid access key|invalid access token|access token*invalid|" \
-    "access token*expired|invalid token|token is invalid|invalid bearer|bearer token*expired|bearer token*invalid|" \
-    "oauth token*expired|oauth token*revoked|invalid oauth|oauth token*invalid|token has expired|"  \
-    "token is expired|token expired|token has been revoked|token*invalidated|token*revoked|"       \
-    "security token*expired|security token*invalid|invalid authentication|invalid credentials|"    \
-    "credentials*invalid|credentials*expired|invalid_grant|authentication failed|authentication fails|" \
-    "failed to authenticate|authorization header|authorization failed|account is not authorized|not authorized to invoke|not authenticated|unauthenticated|login fail|no auth credentials|"     \
-    "no credentials provided|missing authentication|missing credentials|unauthorized|please log in|" \
-    "please login|sign in again|signature*does not match|"                                         \
-    "无效的令牌|令牌无效|令牌已过期|令牌*过期|令牌*失效|令牌*禁用|令牌状态不可用|无效令牌|未提供令牌|"            \
-    "无效的密钥|密钥无效|密钥*过期|密钥*失效|密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|无效的api|api key*无效|"  \
-    "api key*错误|api key*不正确|api key*过期|api key*失效|apikey*无效|apikey*错误|无效的apikey|key无效|key 无效|" \
-    "无效的key|无效的 key|key不存在|key已禁用|身份验证失败|身份认证失败|鉴权失败|认证失败|验证失败|未授权|未登录|"  \
-    "请先登录|登录已过期|登录失效|token*非法|token*无效|token*失效|token*过期|token不合法"
+    "api key is required|api key missing|api key required|invalid access key|invalid access token|"  \
+    "access token*invalid|access token*expired|invalid bearer|bearer token*expired|bearer token*invalid|" \
+    "oauth token*expired|oauth token*revoked|invalid oauth|oauth token*invalid|authentication token*expired|" \
+    "authentication token*invalid|expired key|security token*expired|security token*invalid|invalid authentication|" \
+    "invalid credentials|credentials*invalid|credentials*expired|invalid_grant|authentication failed|" \
+    "authentication fails|authentication error|failed to authenticate|authorization header|authorization failed|" \
+    "account is not authorized|not authorized to invoke|unauthenticated|login fail|no auth credentials|" \
+    "no credentials provided|missing authentication|missing credentials|"                          \
+    "无效的令牌|令牌无效|令牌已过期|令牌*过期|令牌*失效|令牌*禁用|令牌状态不可用|无效令牌|未提供令牌|令牌验证|"       \
+    "无效的密钥|密钥无效|密钥*过期|密钥*失效|密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|密钥验证|无效的api|"          \
+    "api key*无效|api key*错误|api key*不正确|api key*过期|api key*失效|apikey*无效|apikey*错误|无效的apikey|"      \
+    "身份验证失败|身份认证失败|鉴权失败|认证失败"
+
+/* The same with words that a 400 uses of other things too. */
+#define W_KEY_LOOSE                                                                                \
+    W_KEY "|invalid key|key is invalid|key not found|key is expired|key has expired|key is disabled|" \
+    "invalid token|token is invalid|token has expired|token is expired|token expired|token has been revoked|" \
+    "token*invalidated|token*revoked|not authenticated|unauthorized|please log in|please login|sign in again|" \
+    "signature*does not match|key无效|key 无效|无效的key|无效的 key|key不存在|key已禁用|未授权|未登录|请先登录|"  \
+    "登录已过期|登录失效|%token%*非法|%token%*无效|%token%*失效|%token%*过期|%token%不合法"
 
 #define W_PLACE                                                                                    \
     "country*not supported|region*not supported|territory not supported|unsupported countr|unsupported*country|"      \
     "unsupported*region|location is not supported|location*not supported|not available in your*country|" \
     "not available in your*region|not available in your*location|not*available*your country|"      \
-    "ip*not*whitelist|ip*not*allowlist|not in*whitelist|not in*allowlist|not in the*ip|ip*not allowed|" \
-    "ip*not authorized|ip*not permitted|ip*is blocked|ip*has been blocked|ip*banned|ip*denied|ip*forbidden|" \
-    "ip address*restrict|ip*access*denied|your network settings|virtual network*firewall|"         \
-    "不在*白名单|ip*限制|ip*禁止|ip*不允许|ip*被封|指定网段|地区*不支持|不支持*地区|所在地区|所在国家|区域*不支持"
+    "%ip%*not*whitelist|%ip%*not*allowlist|not in*whitelist|not in*allowlist|not in the*%ip%|%ip%*not allowed|" \
+    "%ip%*not authorized|%ip%*not permitted|%ip%*is blocked|%ip%*has been blocked|%ip%*banned|%ip%*denied|%ip%*forbidden|" \
+    "%ip% address*restrict|%ip%*access*denied|your network settings|virtual network*firewall|"         \
+    "不在*白名单|%ip%*限制|%ip%*禁止|%ip%*不允许|%ip%*被封|指定网段|地区*不支持|不支持*地区|所在地区|所在国家|区域*不支持"
 
 #define W_SIGNATURE                                                                                \
     "invalid `signature`|invalid signature in|signature*in `thinking`|signature*thinking block|"   \
@@ -112,7 +120,8 @@
 
 #define W_TOO_LONG                                                                                 \
     "prompt is too long|prompt too long|input is too long|input too long|input length*too long|"   \
-    "length too long|input*longer than|maximum context length|max context length|maximum model length|context length exceeded|" \
+    "length too long|token length exceed|exceed*model limit|over the model limit|more than max tokens|"                 \
+    "input*longer than|maximum context length|max context length|maximum model length|context length exceeded|" \
     "context_length_exceeded|exceeds*context length|exceed*context length|exceeded*context length|" \
     "context length*exceed|context length is only|context window|contextwindowexceeded|exceed*context limit|" \
     "context limit|context size|model's context|maximum number of tokens allowed|maximum number of input tokens|" \
@@ -146,12 +155,12 @@
     "model*unavailable for|model*isn't available|model*is not a valid|not a valid model|model identifier is invalid|" \
     "model*not recognized|unrecognized model|model*is not enabled|model*not enabled|model*not activated|" \
     "not activated the model|model*not open|model*not deployed|model*not been deployed|model*has been deprecated|" \
-    "model*is deprecated|model*decommissioned|model*has been retired|model*retired|model*end of life|" \
-    "model*discontinued|model*no longer available|model*no longer supported|model*shut down|model*removed|" \
+    "model*is deprecated|model*decommissioned|model*has been retired|model*retired|model*end of life|model*end of its life|api deployment*does not exist|" \
+    "model*discontinued|model*not servable|model*no longer available|model*no longer supported|model*shut down|model*removed|" \
     "model*has been disabled|model*is disabled|model disabled|model*is not accessible|model*not accessible|" \
     "model*is not configured|model*not configured|model*not allowed|model*not permitted|model name*invalid|" \
     "not the model|found the model|could not resolve the foundation model|on-demand throughput|inference profile|" \
-    "unable to access model|no*channel*model|no available channel|no channel|no provider*model|unknown provider*model|no available provider*model|no account*model|no available*account*model|no*accounts support|" \
+    "unable to access model|%no %*channel*model|no available channel|no channel|no provider*model|unknown provider*model|no available provider*model|no account*model|no available*account*model|no*accounts support|" \
     "no deployment*model|no deployments available|no healthy deployment|no endpoints found|no allowed providers|" \
     "no endpoint*for model|model group*not|no model*configured|model*no provider|" \
     "模型不存在|模型*不存在|模型*未找到|找不到模型|未找到*模型|没有找到*模型|无可用渠道|可用渠道失败|没有可用*渠道|" \
@@ -165,7 +174,7 @@
     "access*requested model|access*specified model|model access is denied|access to model*denied|"  \
     "model access denied|access denied*model|permission*use*model|permission*access*model|"        \
     "not authorized*model|not authorised*model|not allowed*model|not permitted*model|can only access models|"   \
-    "models*not allowed|model*not*your plan|plan*not*model|plan*does not*model|plan doesn't*model|" \
+    "models*not allowed|model*not*your plan|%plan*not*model|%plan doesn't*model|" \
     "not available with*plan|not available on*plan|subscription*not*model|model*restricted|restricted model|model*is not included|verified to use the model|" \
     "model*requires*tier|upgrade*to use*model|model*only available|" \
     "无权访问模型|无权使用模型|无权访问*模型|无权使用*模型|无权限*模型|没有权限*模型|没有*模型*权限|模型*无权|"    \
@@ -206,10 +215,10 @@
     "too many tokens, please wait|request rate*|requests per minute|requests per second|requests per day|" \
     "tokens per minute|tokens per day|rpm limit|tpm limit|rpm*exceeded|tpm*exceeded|qps*limit|concurrency limit|" \
     "concurrency*exceeded|concurrent*limit|concurrent*exceed|request limit reached|request limit exceeded|" \
-    "requests limit|call limit|limit reached for|throttl|slow down|resource exhausted|resource has been exhausted|" \
+    "requests limit|api call limit|limit reached for|throttl|slow down|resource exhausted|resource has been exhausted|" \
     "too frequent|too fast|cooling down|" \
     "过于频繁|请求频率|频率限制|频率过|频率超|访问频率|频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|"      \
-    "请求数限制|请求数过多|请求数*上限|请求过多|请求次数*上限|达到*上限|請求過於頻繁"
+    "请求数限制|请求数过多|请求数*上限|请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|請求過於頻繁"
 
 /* The same where the status speaks of a fault of the server: only in so many words. */
 #define W_LIMIT_PLAIN                                                                              \
@@ -311,8 +320,11 @@ const struct classify_rule classify_rules[] = {
      "code1309|code1310|statuscode1008|statuscode2056|statuscode1028|statuscode1030|errorcode17|errorcode19|code30001|"
      "code30011|statuscode50002",
      RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, by code"},
-    {.name = "money", .on = ON_REFUSED | ON_500, .words = W_MONEY_EN, .without = TRAIT_PAGE,
+    {.name = "money", .on = ON_REFUSED, .words = W_MONEY_EN, .without = TRAIT_PAGE, .but = W_THINKING_BUDGET,
      RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, in words"},
+    {.name = "money-5xx", .on = ON_500, .words = W_MONEY_EN, .without = TRAIT_PAGE,
+     .but = W_THINKING_BUDGET "|deadline|timeout|timed out|failed to|connection|database|redis|query",
+     RATE_LIMIT(ENDPOINT), .why = "the same, unless it was the counting that broke"},
     {.name = "money-loose", .on = ON_401 | ON_403, .need = TRAIT_JSON,
      .words = "quota|credits|out of credit|budget|allowance|upgrade your plan|upgrade to continue|subscription has",
      .but = "quota project|" W_MODEL_ACCESS "|" W_CONTENT, RATE_LIMIT(ENDPOINT),
@@ -354,6 +366,8 @@ const struct classify_rule classify_rules[] = {
      TRANSIENT(ENDPOINT), .why = "the model is being loaded"},
     {.name = "any-model", .on = ON_401 | ON_403, .words = "无权*任何模型|access*any model|no access to any model",
      .need = TRAIT_JSON, AUTH(ENDPOINT), .why = "no model at all: the credential as a whole is refused"},
+    {.name = "plan-without-model", .on = ON_429, .code = "code1311|statuscode2061|modelnotsupportedbyplan",
+     PERMANENT(ENDPOINT), .flags = FLAG_MODEL, .why = "the plan has no such model: waiting does not help"},
     {.name = "model-access-code", .on = ON_REFUSED | ON_500,
      .code = "*modelaccessdenied|modelnotallowed|modelaccessdenied|accessdeniedunpurchased|modelnotopen|unsupportedmodel*|"
      "modelpermissiondenied|modelrestricted|deploymentnotfound|modelpriceerror|channelmodelmappederror|"
@@ -371,20 +385,18 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL, .why = "the same, by code"},
     {.name = "no-model-shape", .on = ON_400, .quoted = true, .words = "at 'modelid' failed|modelid*failed to satisfy",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "Bedrock's wording: no model has such a name"},
-    {.name = "no-model-account", .on = ON_REFUSED, .quoted = true, .without = TRAIT_PAGE,
-     .words = "model*supported by any*account|model*supported*account|model*channel|channel*model|model*group|group*model|"
-     "publisher model|model*in this region|model*your plan|model*this account|model*deployment|deployment*does not exist|"
-     "api deployment|no endpoints found|no allowed providers|on-demand throughput|inference profile|end of its life|"
-     "unable to access model|not deployed|not activated the model|model*not activated|model*not open|model*inaccessible|"
-     "渠道|模型*未开通|模型*未部署|模型*分组|分组*模型|套餐*模型|模型*套餐",
-     .but = "does not exist or you do not have|" W_NOT_MISSING,
+    {.name = "no-model-account", .on = ON_REFUSED, .quoted = true, .without = TRAIT_PAGE, .words = W_NO_MODEL,
+     .also = "account|channel|%group|publisher model|%region|your plan|%plan%|project|deployment|deployed|"
+     "no endpoints found|no allowed providers|on-demand throughput|inference profile|end of its life|inaccessible|"
+     "not activated|not open|渠道|未开通|未部署|分组|套餐",
+     .but = "does not exist or you do not have|model group|permission*denied on resource|" W_NOT_MISSING,
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL, .why = "the group, plan, project or region lacks the model"},
     {.name = "no-model-code", .on = ON_REFUSED,
      .code = "*modelnotfound*|*modelnotexist*|modelnotsupported*|invalidmodel*|modelnotavailable|modeldecommissioned|"
      "modelterminated|modeldeprecated|invalidendpointormodel*|unknownmodel|resourcenotfounderror|code1211|code20012|"
      "modelunavailable|nosuchmodel|notfoundmodel",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "unknown model: the client's name for it, or this endpoint's list"},
-    {.name = "no-model", .on = ON_REFUSED, .words = W_NO_MODEL, .but = W_NOT_MISSING "|route not found", .without = TRAIT_PAGE,
+    {.name = "no-model", .on = ON_REFUSED, .words = W_NO_MODEL, .but = W_NOT_MISSING "|route not found|permission*denied on resource", .without = TRAIT_PAGE,
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "unknown model, in words"},
     {.name = "no-model-name", .on = ON_404, .type = "notfounderror", .words = "^model: ",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "Anthropic's wording: the name alone"},
@@ -398,8 +410,13 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(ENDPOINT), .why = "the key is for another kind of client, in words"},
     {.name = "client-5xx", .on = ON_500, .words = "only allows claude code|only*claude code clients|仅限*claude code",
      PERMANENT(ENDPOINT), .why = "the same, by a relay that finds no account for such a client"},
-    {.name = "feature", .on = ON_REFUSED, .words = W_FEATURE, .without = TRAIT_PAGE,
+    {.name = "feature", .on = ON_401 | ON_403, .words = W_FEATURE, .without = TRAIT_PAGE,
      PERMANENT(ENDPOINT), .why = "this account lacks a feature; its other requests pass"},
+    {.name = "feature-plan", .on = ON_REFUSED, .without = TRAIT_PAGE,
+     .words = "long context*subscription|long context*plan|not*available*subscription|data policy|not enabled for your",
+     PERMANENT(ENDPOINT), .why = "the same, where the words name the account's terms"},
+    {.name = "feature-400", .on = ON_400 | ON_404 | ON_422, .words = W_FEATURE, .without = TRAIT_PAGE,
+     PERMANENT(UNCLEAR), .why = "a feature that is not there: for this account, or for nobody"},
 
     /* -- limits */
     {.name = "limit-code", .on = ON_ANY & ~(unsigned)(ON_413 | ON_529),
@@ -442,8 +459,11 @@ const struct classify_rule classify_rules[] = {
      "keyexpired|missingapikey|authenticationfailed|code1000|code1001|code1002|code1003|code1004|statuscode1004|"
      "statuscode2049|errorcode110|errorcode111",
      AUTH(ENDPOINT), .why = "the credential is refused, by type or code"},
-    {.name = "key-400", .on = ON_400 | ON_200 | ON_422 | ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
-     .words = W_KEY, .but = "tool|function|upstream*|check*|上游",
+    {.name = "key", .on = ON_400 | ON_422 | ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE, .words = W_KEY,
+     .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
+     AUTH(ENDPOINT), .why = "the credential is refused, in words"},
+    {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE, .words = W_KEY_LOOSE,
+     .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
 
     /* -- the request */
@@ -467,6 +487,10 @@ const struct classify_rule classify_rules[] = {
      .why = "what was asked for is not there"},
 
     /* -- inside a 200: hiccups */
+    {.name = "empty-200", .on = ON_200, .need = TRAIT_EMPTY | TRAIT_OK, TRANSIENT(ENDPOINT),
+     .why = "nothing came: a broken connection"},
+    {.name = "cut-message", .on = ON_200, .type = "message|chatcompletion*", TRANSIENT(ENDPOINT),
+     .why = "the answer itself, broken off"},
     {.name = "hiccup-code", .on = ON_200,
      .code = "apierror|servererror|internalservererror|internalerror|internal|timeouterror|timeout|serviceunavailable*|"
      "unavailable|unavailableerror|upstreamerror|badgateway|gatewaytimeout|deadlineexceeded|badresponse*|dorequestfailed|"

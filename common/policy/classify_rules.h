@@ -37,7 +37,8 @@ enum classify_trait {
     TRAIT_LOGIN = 1 << 4,      /* redirect to a login */
     TRAIT_VALIDATION = 1 << 5, /* type or code says: the request was checked and found wrong */
     TRAIT_FIELD = 1 << 6,      /* the error names a member of the request's body */
-    TRAIT_TEXT = 1 << 7        /* there is a message */
+    TRAIT_TEXT = 1 << 7,       /* there is a message */
+    TRAIT_OK = 1 << 8          /* the status was 200 itself, not another of 2xx */
 };
 
 /* The verdict's flags. */
@@ -52,7 +53,7 @@ struct classify_rule {
     unsigned on;            /* enum classify_on */
     unsigned need, without; /* enum classify_trait: all of the first, none of the second */
     const char *type, *code; /* words_symbol patterns: one of the error's types; any of its symbols */
-    const char *words, *but; /* words_match patterns: a message has one of the first, none the second */
+    const char *words, *also, *but; /* words_match patterns: one of each of the first two, none of the third */
     bool quoted;             /* words hold in quotes too, though a validator quotes the client */
     bool markup;             /* words are sought in a page's tags too */
     enum outcome cls;

@@ -331,17 +331,19 @@ static int64_t after_cue(struct str s)
     return duration_cut(&s, true, &v) ? v : NOTHING;
 }
 
-/* "30 秒后": a Chinese sentence has the number before. */
+/* "30 秒后": a Chinese sentence has the number before. Each duration is read once: what follows it is
+ * not "after", so no part of it is. */
 static int64_t before_after(struct str text)
 {
-    for (struct str s = text; s.n; s = behind(s, 1)) {
-        if (!ascii_digit(s.p[0]) || (s.p != text.p && (ascii_digit(s.p[-1]) || s.p[-1] == '.' || s.p[-1] == ':')))
-            continue;
-        struct str rest = s;
+    struct str s = text;
+    while (s.n) {
+        bool inside = s.p != text.p && (ascii_digit(s.p[-1]) || s.p[-1] == '.' || s.p[-1] == ':');
         int64_t v;
-        if (!duration_cut(&rest, false, &v))
+        if (!ascii_digit(s.p[0]) || inside || !duration_cut(&s, false, &v)) {
+            s = behind(s, 1);
             continue;
-        rest = unspaced(rest);
+        }
+        struct str rest = unspaced(s);
         if (str_starts(rest, STR("后")) || str_starts(rest, STR("之后")) || str_starts(rest, STR("以后")))
             return v;
     }

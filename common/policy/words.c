@@ -23,25 +23,49 @@ static bool ends_sentence(struct str gap)
     return str_find(gap, STR(". ")) >= 0 || str_find(gap, STR("; ")) >= 0 || str_find(gap, STR("。")) >= 0;
 }
 
-/* Whether the fragments (between stars) follow each other from the front of the text on. */
-static bool follow(struct str text, struct str fragments, bool to_end)
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || c == '_' || ascii_digit(c);
+}
+
+/* Offset of a fragment in `within`, a part of `text`, or -1; *end is where it stops. */
+static ptrdiff_t find(struct str text, struct str within, struct str fragment, size_t *end)
+{
+    bool starts = str_starts(fragment, STR("%")), ends = fragment.n > 1 && str_ends(fragment, STR("%"));
+    fragment = str_make(fragment.p + starts, fragment.n - starts - ends);
+    for (size_t at = 0;; at++) {
+        ptrdiff_t hit = str_find(from(within, at), fragment);
+        if (hit < 0)
+            return -1;
+        at += (size_t)hit;
+        const char *p = within.p + at, *q = p + fragment.n;
+        if ((!starts || p == text.p || !is_word(p[-1])) && (!ends || q == text.p + text.n || !is_word(*q))) {
+            *end = at + fragment.n;
+            return (ptrdiff_t)at;
+        }
+        if (at == within.n)
+            return -1;
+    }
+}
+
+/* Whether the fragments (between stars) follow each other from text.p + at on. */
+static bool follow(struct str text, size_t at, struct str fragments, bool to_end)
 {
     struct str part;
     if (!cut(&fragments, '*', &part))
-        return !to_end || text.n == 0;
-    struct str window = str_make(text.p, min_size(text.n, WORDS_GAP + part.n));
-    for (size_t at = 0;;) {
-        ptrdiff_t hit = str_find(from(window, at), part);
+        return !to_end || at == text.n;
+    struct str window = str_make(text.p + at, min_size(text.n - at, WORDS_GAP + part.n));
+    for (size_t skip = 0, end; skip <= window.n; skip++) {
+        ptrdiff_t hit = find(text, from(window, skip), part, &end);
         if (hit < 0)
             return false;
-        at += (size_t)hit;
-        if (ends_sentence(str_make(text.p, at)))
+        if (ends_sentence(str_make(window.p, skip + (size_t)hit)))
             return false;
-        if (follow(from(text, at + part.n), fragments, to_end))
+        if (follow(text, at + skip + end, fragments, to_end))
             return true;
-        if (++at > window.n)
-            return false;
+        skip += (size_t)hit;
     }
+    return false;
 }
 
 static bool says(struct str text, struct str pattern)
@@ -55,14 +79,13 @@ static bool says(struct str text, struct str pattern)
     struct str first;
     if (!cut(&pattern, '*', &first))
         return false;
-    for (size_t at = 0; at <= text.n;) {
-        ptrdiff_t hit = str_find(from(text, at), first);
+    for (size_t at = 0, end; at <= text.n; at++) {
+        ptrdiff_t hit = find(text, from(text, at), first, &end);
         if (hit < 0 || (at_start && (hit > 0 || at > 0)))
             return false;
-        at += (size_t)hit;
-        if (follow(from(text, at + first.n), pattern, to_end))
+        if (follow(text, at + end, pattern, to_end))
             return true;
-        at++;
+        at += (size_t)hit;
     }
     return false;
 }

@@ -211,7 +211,8 @@ void conn_reply_done(struct conn *c, bool keep)
     c->unread = c->state != CONN_BUSY;
     c->req = NULL;
     c->throttled = false;
-    if (!keep || c->eof || c->l->gone || c->w->draining)
+    /* requests that came before the client ended its side are still answered */
+    if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->w->draining)
         c->last = true;
     conn_set(c, CONN_FLUSH);
     if (c->out.len == 0)

@@ -7,7 +7,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from client import Client  # noqa: E402
 from qcc import Qcc, Upstream  # noqa: E402
+from upstream import Raw  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
@@ -46,3 +48,31 @@ def qcc(request, tmp_path):
                     print("\n---- %s\n%s" % (path, path.read_text(errors="replace")[-20000:]))
     for q in made:
         q.assert_sane()
+
+
+@pytest.fixture
+def raw():
+    """raw(play, ...): one scripted endpoint more; see class Raw of upstream.py."""
+    made = []
+
+    def make(play, **kw):
+        made.append(Raw(play, **kw))
+        return made[-1]
+
+    yield make
+    for up in made:
+        up.close()
+
+
+@pytest.fixture
+def client():
+    """client(qcc or port, ...): one connection more; see class Client of client.py."""
+    made = []
+
+    def make(to, **kw):
+        made.append(Client(getattr(to, "port", to), **kw))
+        return made[-1]
+
+    yield make
+    for c in made:
+        c.close()

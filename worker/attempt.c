@@ -129,13 +129,15 @@ static bool candidates(struct req *r)
 
 static struct sel_req sel_req_of(struct req *r)
 {
-    return (struct sel_req){
+    struct sel_req sr = {
         .conversation = r->has_conversation,
         .may_try = r->attempts == 0 && r->repeatable,
         .bound = -1,
         .key = {r->conversation[0], r->conversation[1]},
         .rnd = {rnd_next(&r->w->rnd), rnd_next(&r->w->rnd)},
     };
+    binding_look(r, &sr);
+    return sr;
 }
 
 static int index_of(const struct req *r, const struct ep *e)
@@ -272,6 +274,7 @@ static void report(struct req *r, const struct ep *e, const struct verdict *v, u
 
 void attempt_served(struct req *r)
 {
+    binding_served(r);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser) {
         const struct attempt *a = &r->trail[r->first_refusal];
         report(r, r->refuser, &r->refusal, a->fail.status, a->reason);
@@ -346,7 +349,9 @@ static void give_up(struct req *r, const struct sel_result *s)
     struct retry_conf rc = retry_conf_of(r->conf);
     struct retry_final f;
     retry_final(&rc, fails, n, r->first_refusal, s, &f);
-    bool kept = f.at >= 0 && r->trail[f.at].fail.kept;
+    /* an error event under status 200 cannot be told under another status */
+    bool kept = f.at >= 0 && r->trail[f.at].fail.kept &&
+                (f.status == r->trail[f.at].reply.status || r->trail[f.at].reply.status >= 300);
     if (f.kind != RETRY_FINAL_OWN && kept) {
         relay_kept(r, &r->trail[f.at].reply, f.status, f.retry_after_s);
         return;
@@ -420,6 +425,7 @@ static void keep_reply(struct req *r, struct str body)
     if (!masked(&now->reply.body, body, r->ep->ce->api_key))
         return;
     now->reply.status = r->status;
+    now->reply.endpoint = now->endpoint;
     now->reply.head = r->rhead;
     buf_init(&r->rhead, now->reply.head.max);
     now->fail.kept = true;
@@ -599,6 +605,7 @@ void attempt_next(struct req *r)
                           .use_priority = c->balance.use_priority,
                           .cache_ttl_ms = c->affinity.cache_ttl};
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
+    binding_chosen(r);
     if (r->sel.end == SEL_CHOSEN) {
         start(r, r->w->replica.eps[r->sel.at]);
         return;

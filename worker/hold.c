@@ -63,7 +63,7 @@ static void hold_error(struct req *r, const struct up_event *ev)
 /* A page where JSON or a stream was asked for. */
 static bool is_page(const struct req *r, struct str body)
 {
-    if (r->api == API_OTHER)
+    if (r->api == API_OTHER && !str_starts(r->path, STR("/v1/")))
         return false;
     struct str t = str_trim(body);
     return t.n && t.p[0] == '<';

@@ -70,8 +70,9 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
 {
     bool ok = true;
     if (r->conf->expose_headers) {
-        if (r->ep)
-            ok = buf_str(b, STR("x-qcc-endpoint: ")) && buf_str(b, str_c(r->ep->ce->name)) &&
+        const char *name = r->ep ? r->ep->ce->name : r->answered_by;
+        if (name)
+            ok = buf_str(b, STR("x-qcc-endpoint: ")) && buf_str(b, str_c(name)) &&
                  buf_str(b, STR("\r\n"));
         ok = ok && buf_str(b, STR("x-qcc-attempts: ")) && buf_u64(b, r->attempts) &&
              buf_str(b, STR("\r\nx-qcc-request-id: ")) && buf_str(b, str_c(r->id)) &&
@@ -355,6 +356,7 @@ static bool one_line_object(struct str s)
 
 void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s)
 {
+    r->answered_by = k->endpoint;
     if (r->begun) {
         struct str body = str_trim(buf_view(&k->body));
         r->cut = "error event";

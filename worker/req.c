@@ -138,7 +138,7 @@ static void access_line(const struct req *r, unsigned status, const char *end)
         S("client", str_c(r->client->name));
     if (r->has_model)
         S("model", r->model);
-    S("endpoint", r->ep ? str_c(r->ep->ce->name) : STR("-"));
+    S("endpoint", r->ep ? str_c(r->ep->ce->name) : r->answered_by ? str_c(r->answered_by) : STR("-"));
     I("attempts", r->attempts);
     if (r->ntrail)
         S("failures", str_c(trail_text(r, failures, sizeof failures)));

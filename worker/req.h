@@ -50,6 +50,7 @@ struct kept_reply {
     struct buf head; /* status line and end-to-end lines (head_to_client) */
     struct buf body;
     unsigned status;
+    const char *endpoint; /* whose it is; in the request's notes */
 };
 
 /* One failed attempt: a line of the request's trail. Texts live in the request's notes. */
@@ -146,6 +147,7 @@ struct req {
     struct sse sse;
     uint64_t bytes_out;
     double first_byte_at;
+    const char *answered_by; /* the endpoint whose error reply the client gets; NULL: see ep */
     const char *cut;         /* why the reply was cut after the commit point */
 };
 

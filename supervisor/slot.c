@@ -54,7 +54,7 @@ bool slot_alive(const struct slot *s)
 
 static void watch_writing(struct slot *s)
 {
-    if (chan_pending(&s->chan))
+    if (chan_pending(&s->chan) || s->feeding)
         ev_io_start(s->sup->loop, &s->wr);
     else
         ev_io_stop(s->sup->loop, &s->wr);
@@ -101,6 +101,8 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     enum chan_result r = chan_write(&s->chan, &e);
     if (r == CHAN_CLOSED)
         ev_io_stop(loop, &s->wr); /* what it said last is still to be read */
+    else if (r == CHAN_OK && s->feeding && !chan_pending(&s->chan))
+        sup_feed(s);
     else
         heard(s, r, &e);
 }
@@ -235,7 +237,8 @@ void slot_start(struct slot *s, const char *program)
     ev_io_start(s->sup->loop, &s->rd);
     s->started_ms = clock_mono_ms();
     s->gen_sent = s->listen_gen = s->ping_seq = 0;
-    s->ready = false;
+    s->ready = s->feeding = false;
+    s->acked = 0;
     s->st.gen = 0;
     s->st.missed = s->st.unacked = 0;
     s->gauges = (struct ipc_pong){0};

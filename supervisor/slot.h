@@ -33,6 +33,9 @@ struct slot {
     uint64_t listen_gen; /* whose listeners it was told */
     uint64_t ping_seq;
     bool ready;             /* said READY */
+    bool feeding;           /* bindings are on their way: START comes behind them */
+    uint32_t fed;           /* how far they are (sessions_piece) */
+    uint64_t acked;         /* configuration it took meanwhile; 0: none */
     unsigned failures;      /* processes in it that ended unasked */
     struct ipc_pong gauges; /* as last told */
 };

@@ -20,7 +20,8 @@
 
 enum {
     LISTEN_WAIT_MS = 1000, /* in which the workers of a dead supervisor close their sockets */
-    START_DEATHS = 3       /* of one worker, before the start was complete */
+    START_DEATHS = 3,      /* of one worker, before the start was complete */
+    SWEEP_PAUSE_MS = 10    /* between two pieces of one sweep */
 };
 
 /* ---- intents */
@@ -107,6 +108,24 @@ static size_t online_cpus(void)
     return n < 1 ? 1 : min_size((size_t)n, PLAN_SLOTS / 2);
 }
 
+static void sweep_again(struct sup *s, int64_t wait_ms);
+
+static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct sup *s = CONTAINER_OF(w, struct sup, sweep);
+    (void)loop;
+    (void)events;
+    bool more = sessions_sweep(&s->sessions, clock_mono_ms());
+    sweep_again(s, more ? SWEEP_PAUSE_MS : s->sessions.cleanup_ms);
+}
+
+static void sweep_again(struct sup *s, int64_t wait_ms)
+{
+    ev_timer_stop(s->loop, &s->sweep);
+    ev_timer_init(&s->sweep, on_sweep, (double)wait_ms / 1000.0, 0);
+    ev_timer_start(s->loop, &s->sweep);
+}
+
 void sup_use_conf(struct sup *s)
 {
     _Static_assert((int)LOGLEVEL_DEBUG == LOG_L_DEBUG && (int)LOGLEVEL_ERROR == LOG_L_ERROR &&
@@ -116,6 +135,8 @@ void sup_use_conf(struct sup *s)
     use_log(s);
     s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
     health_conf(&s->health, s->conf);
+    sessions_conf(&s->sessions, s->conf);
+    sweep_again(s, 0);
 }
 
 /* ---- performing the plan */
@@ -212,6 +233,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     obey_reload(s);
     obey_reopen(s);
     follow_plan(s);
+    sessions_flush(&s->sessions);
 }
 
 void sup_slot_ended(struct sup *s, struct slot *slot)
@@ -374,6 +396,7 @@ static void sup_fini(struct sup *s)
     reload_drop(s);
     listen_close(&s->listen);
     health_fini(&s->health);
+    sessions_fini(&s->sessions);
     conf_unref(s->conf);
     mem_free(s->worker_path);
     fd_close(&s->log_fd);
@@ -403,6 +426,7 @@ int sup_run(const char *conf_path)
     s->log_fd = s->next.log_fd = -1;
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
+    sessions_init(&s->sessions, sup_tell_bindings, s);
     s->conf = conf_load(conf_path, &f);
     faults_print(&f, stderr);
     faults_free(&f);

@@ -10,6 +10,7 @@
 #include "supervisor/listen.h"
 #include "supervisor/plan.h"
 #include "supervisor/reload.h"
+#include "supervisor/sessions.h"
 #include "supervisor/slot.h"
 
 #include <ev.h>
@@ -28,6 +29,8 @@ struct sup {
     struct reload next;       /* what will be in use when all workers have taken it */
     int log_fd;               /* log.file; -1: stderr */
     struct health health;
+    struct sessions sessions;
+    uint8_t secret[32]; /* conversations are hashed with it */
 
     struct plan_intent intent;
     struct slot *slots[PLAN_SLOTS]; /* made when first needed */
@@ -38,7 +41,7 @@ struct sup {
     unsigned stops;                /* SIGTERM and SIGINT so far */
     bool want_reload, want_reopen; /* SIGHUP, SIGUSR1 not yet obeyed */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
-    ev_timer tick, later, watchdog;
+    ev_timer tick, later, watchdog, sweep;
     ev_prepare turn;
 };
 
@@ -64,6 +67,13 @@ void sup_slot_ended(struct sup *s, struct slot *slot);
 
 /* Everything a new worker must know, and START. */
 void sup_welcome(struct slot *s);
+
+/* The next piece of the bindings for a new worker; behind the last one START. Called as long as
+ * slot->feeding, when the channel has room. */
+void sup_feed(struct slot *s);
+
+/* A sessions_tell: news of bindings for all workers. */
+void sup_tell_bindings(void *sup, struct str records);
 
 /* A chan_handler for a slot: one frame of a worker. */
 bool sup_on_frame(void *slot, struct ipc_frame *f, struct err *e);

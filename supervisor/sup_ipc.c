@@ -70,8 +70,8 @@ void sup_welcome(struct slot *s)
     struct sup *sup = s->sup;
     bool next = sup->next.conf != NULL;
     const struct conf *c = next ? sup->next.conf : sup->conf;
-    struct ipc_hello hello = {.version = IPC_VERSION, .slot = s->number, .boot_ms = sup->boot_ms};
-    struct ipc_start start;
+    struct ipc_hello hello = {.version = IPC_VERSION, .slot = s->number, .boot_ms = sup->boot_ms,
+                              .secret = str_make((const char *)sup->secret, sizeof sup->secret)};
     s->gen_sent = c->gen;
     say(s, -1, ipc_put_v_hello, &hello);
     sup_say_log(s);
@@ -79,7 +79,36 @@ void sup_welcome(struct slot *s)
     sup_say_endpoints(s);
     sup_say_listeners(s, NULL, next ? &sup->next.listen : &sup->listen);
     s->listen_gen = c->gen;
+    s->feeding = true;
+    s->fed = 0;
+    sup_feed(s);
+}
+
+void sup_tell_bindings(void *arg, struct str records)
+{
+    struct sup *sup = arg;
+    struct ipc_bindings m = {.records = records};
+    for (size_t i = 0; i < sup->nslots; i++)
+        slot_send(sup->slots[i], -1, ipc_put_v_bindings, sup->slots[i]->gen_sent, &m);
+}
+
+void sup_feed(struct slot *s)
+{
+    struct sup *sup = s->sup;
+    struct buf records;
+    struct ipc_start start;
+    sessions_flush(&sup->sessions);
+    buf_init(&records, IPC_BINDINGS_MAX);
+    s->feeding = sessions_piece(&sup->sessions, &s->fed, &records);
+    struct ipc_bindings m = {.records = buf_view(&records)};
+    if (records.len)
+        say(s, -1, ipc_put_v_bindings, &m);
+    buf_free(&records);
+    if (s->feeding)
+        return;
     say(s, -1, ipc_put_v_start, &start);
+    if (s->acked && slot_active(s))
+        slot_serves(s, s->acked);
 }
 
 /* ---- what workers say */
@@ -105,7 +134,8 @@ static bool on_conf_ack(struct slot *s, const struct ipc_frame *f, const struct 
     if (f->gen != s->gen_sent)
         return true; /* an older one, of no interest any more */
     if (m->ok) {
-        if (slot_active(s))
+        s->acked = f->gen;
+        if (slot_active(s) && !s->feeding)
             slot_serves(s, f->gen);
         return true;
     }
@@ -139,6 +169,14 @@ static bool on_outcome(struct slot *s, const struct ipc_frame *f, const struct i
     (void)f;
     return health_outcome(&s->sup->health, m, clock_mono_ms()) ||
            err_set(e, "it reported an outcome of class %u, fault %u", m->cls, m->fault);
+}
+
+static bool on_binds(struct slot *s, const struct ipc_frame *f, const struct ipc_binds *m,
+                     struct err *e)
+{
+    (void)f;
+    return sessions_wishes(&s->sup->sessions, m->records, clock_mono_ms()) ||
+           err_set(e, "it wished for bindings that cannot be");
 }
 
 static bool on_retired(struct slot *s, const struct ipc_frame *f, const struct ipc_retired *m,

@@ -40,6 +40,7 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
         list_remove(&d->node);
         d->free(d);
     }
+    binding_flush(w);
     log_flush();
 }
 
@@ -128,6 +129,7 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
     struct conf *old = w->conf;
     w->conf = conf_ref(c);
     conf_unref(old);
+    binding_configure(w);
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
     w->up_conf = (struct up_conf){
         .first_byte_ms = c->upstream.first_byte_timeout,
@@ -181,6 +183,7 @@ int wkr_run(int fd, unsigned slot)
     ev_prepare_start(w->loop, &w->turn);
     ev_timer_init(&w->accept_again, accept_again, ACCEPT_PAUSE_S, 0.);
     ev_init(&w->drain_timer, drain_over);
+    binding_start(w);
     wkr_ipc_start(w, fd);
 
     ev_run(w->loop, 0);
@@ -191,6 +194,7 @@ int wkr_run(int fd, unsigned slot)
     listener_remove_all(w);
     replica_free(&w->replica);
     dialer_free(w->dialer);
+    binding_stop(w);
     wkr_ipc_stop(w);
     conf_unref(w->conf);
     fd_close(&w->diag);

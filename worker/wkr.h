@@ -8,6 +8,7 @@
 #include "common/base/rnd.h"
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
+#include "worker/binding.h"
 #include "worker/gauge.h"
 #include "worker/http1.h"
 #include "worker/replica.h"
@@ -36,6 +37,7 @@ struct wkr {
     uint64_t gen;
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
+    struct binding binding;
     struct dialer *dialer;
     struct up_env up_env;
     struct up_conf up_conf;
@@ -94,6 +96,7 @@ void wkr_ipc_start(struct wkr *w, int fd);
 void wkr_ipc_stop(struct wkr *w);
 void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o);
 void wkr_ipc_retired(struct wkr *w);
+void wkr_ipc_binds(struct wkr *w, struct str records);
 void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg);
 
 #endif

@@ -55,10 +55,18 @@ void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg)
     SEND(w, ask, .id = id, .what = what, .arg = arg);
 }
 
+void wkr_ipc_binds(struct wkr *w, struct str records)
+{
+    SEND(w, binds, .records = records);
+}
+
 static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
 {
     if (m->version != IPC_VERSION)
         return err_set(e, "supervisor speaks version %u, this worker %d", m->version, IPC_VERSION);
+    if (m->secret.n != sizeof w->secret)
+        return err_set(e, "HELLO with a secret of %zu bytes", m->secret.n);
+    memcpy(w->secret, m->secret.p, sizeof w->secret);
     SEND(w, ready, .version = IPC_VERSION, .pid = (uint32_t)getpid());
     return true;
 }
@@ -177,11 +185,16 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         admin_answer(w, &m);
         return true;
     }
+    case IPC_BINDINGS: {
+        GET(bindings)
+        return binding_learn(w, m.records, e);
+    }
     case IPC_READY:
     case IPC_CONF_ACK:
     case IPC_PONG:
     case IPC_OUTCOME:
     case IPC_RETIRED:
+    case IPC_BINDS:
     case IPC_ASK:
         break; /* ours, not theirs: ipc_open has refused them already */
     }

@@ -4,6 +4,7 @@
 #include "supervisor/notify.h"
 
 #include "common/base/clock.h"
+#include "common/base/fd.h"
 #include "common/base/str.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ static void say(const char *text)
         return;
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
     (void)!sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to, len);
-    close(fd);
+    fd_close(&fd);
 }
 
 void notify_ready(const char *status)

@@ -1,8 +1,7 @@
 #include "worker/body.h"
 
+#include "common/base/mem.h"
 #include "worker/wkr.h"
-
-#include <stdlib.h>
 
 enum {
     FIRST = 1 << 20, /* a declared length up to this is allocated at once */
@@ -17,7 +16,7 @@ void body_init(struct body *b, struct wkr *w, enum http_body kind, uint64_t tota
 void body_free(struct body *b)
 {
     b->w->gauge.buffered -= b->cap;
-    free(b->p);
+    mem_free(b->p);
     b->p = NULL;
     b->len = b->cap = 0;
 }
@@ -29,7 +28,7 @@ static bool grow(struct body *b, size_t cap)
     uint64_t held = b->w->gauge.buffered;
     if (cap - b->cap > b->w->conf->limits.max_buffered_bytes - min_size(held, b->w->conf->limits.max_buffered_bytes))
         return false;
-    char *p = realloc(b->p, cap);
+    char *p = mem_try_realloc(b->p, cap);
     if (!p)
         return false;
     b->w->gauge.buffered += cap - b->cap;

@@ -1,5 +1,6 @@
 #include "worker/dial.h"
 
+#include "common/base/fd.h"
 #include "common/base/list.h"
 #include "common/base/mem.h"
 
@@ -121,7 +122,8 @@ static int close_socket(void *arg, curl_socket_t s)
         d->handed = CURL_SOCKET_BAD;
         return 0;
     }
-    return close(s);
+    fd_close(&s);
+    return 0;
 }
 
 struct dialer *dialer_new(struct ev_loop *loop, struct err *e)

@@ -39,6 +39,11 @@ void *mem_try(size_t size)
     return malloc(size);
 }
 
+void *mem_try_realloc(void *p, size_t size)
+{
+    return realloc(p, size);
+}
+
 void mem_free(void *p)
 {
     free(p);

@@ -21,6 +21,9 @@ char *mem_strndup(const char *s, size_t n) MUST_CHECK;
 /* May fail: memory of a size that input chose, already compared with its bound. */
 void *mem_try(size_t size) MUST_CHECK;
 
+/* Likewise, with the content of p kept; on failure p stays as it was. */
+void *mem_try_realloc(void *p, size_t size) MUST_CHECK;
+
 /* NULL is fine. */
 void mem_free(void *p);
 

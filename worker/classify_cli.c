@@ -89,8 +89,9 @@ enum net_fault classify_cli_curl(struct str code, struct str text)
     }
     if (fault == NET_CONNECT && has(text, STR("refused")))
         return NET_REFUSED;
-    if (fault == NET_TLS && (has(text, STR("certificate verify")) || has(text, STR("certificate has expired")) ||
-                             has(text, STR("self signed")) || has(text, STR("self-signed"))))
+    if (fault == NET_TLS &&
+        (has(text, STR("certificate verify")) || has(text, STR("certificate has expired")) ||
+         has(text, STR("self signed")) || has(text, STR("self-signed"))))
         return NET_CERT;
     if (fault == NET_RESET && has(text, STR("proxy connect")))
         return NET_PROXY;
@@ -119,7 +120,8 @@ static void classify_curl(struct str code, struct str text, struct verdict *v)
 static struct str text_of(json_t *o, const char *name)
 {
     json_t *v = json_object_get(o, name);
-    return json_is_string(v) ? str_make(json_string_value(v), json_string_length(v)) : (struct str){0};
+    return json_is_string(v) ? str_make(json_string_value(v), json_string_length(v))
+                             : (struct str){0};
 }
 
 static size_t fields_of(json_t *headers, struct http_field *f)
@@ -127,7 +129,8 @@ static size_t fields_of(json_t *headers, struct http_field *f)
     size_t n = 0;
     const char *name;
     json_t *v;
-    json_object_foreach(headers, name, v) {
+    json_object_foreach(headers, name, v)
+    {
         json_t *first = json_is_array(v) ? json_array_get(v, 0) : v;
         if (n < FIELDS_MAX && json_is_string(first))
             f[n++] = (struct http_field){
@@ -153,12 +156,13 @@ static void reply(json_t *o, struct verdict *v)
     struct evidence ev;
     struct arena a;
     arena_init(&a, ARENA_MAX);
-    json_int_t code = json_is_integer(status) ? json_integer_value(status) : 200;
-    evidence_read(&ev,
-                  str_eq(kind, STR("sse_error")) ? EVIDENCE_SSE_ERROR
-                  : str_eq(kind, STR("bad_200")) ? EVIDENCE_BAD_200
-                                                 : EVIDENCE_HTTP,
-                  code > 0 && code < 1000 ? (unsigned)code : 0, f,
+    enum evidence_kind what = str_eq(kind, STR("sse_error")) ? EVIDENCE_SSE_ERROR
+                              : str_eq(kind, STR("bad_200")) ? EVIDENCE_BAD_200
+                                                             : EVIDENCE_HTTP;
+    json_int_t code = json_is_integer(status) ? json_integer_value(status)
+                      : what == EVIDENCE_HTTP ? 0
+                                              : 200;
+    evidence_read(&ev, what, code > 0 && code < 1000 ? (unsigned)code : 0, f,
                   fields_of(json_object_get(o, "headers"), f), body, &a);
     classify(&ev, now, v);
     arena_free(&a);
@@ -178,11 +182,13 @@ static bool line(struct str s, size_t number)
     struct verdict v;
     reply(o, &v);
     json_t *id = json_object_get(o, "id");
-    json_t *out = json_pack("{s:O?, s:s, s:s, s:o, s:s}", "id", id, "class", outcome_name(v.cls), "fault",
-                            fault_name(v.fault), "retry_after_s",
-                            v.retry_after_ms < 0 ? json_null() : json_real((double)v.retry_after_ms / 1000.0),
-                            "rule", v.rule);
-    bool ok = out && json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15)) == 0 && putchar('\n') != EOF;
+    json_t *out =
+        json_pack("{s:O?, s:s, s:s, s:o, s:s}", "id", id, "class", outcome_name(v.cls), "fault",
+                  fault_name(v.fault), "retry_after_s",
+                  v.retry_after_ms < 0 ? json_null() : json_real((double)v.retry_after_ms / 1000.0),
+                  "rule", v.rule);
+    bool ok = out && json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15)) == 0 &&
+              putchar('\n') != EOF;
     json_decref(out);
     json_decref(o);
     return ok;

@@ -5,7 +5,14 @@
 #include "worker/peek.h"
 #include "worker/sse.h"
 
-enum { TEXT_MAX = 3072, TEXTS_MAX = 8192, PAGE_MAX = 8192, PAGE_TEXT_MAX = 2048, RICH_PAGE = 1500, SYMBOL_MAX = 80 };
+enum {
+    TEXT_MAX = 3072,
+    TEXTS_MAX = 8192,
+    PAGE_MAX = 8192,
+    PAGE_TEXT_MAX = 2048,
+    RICH_PAGE = 1500,
+    SYMBOL_MAX = 80
+};
 
 static bool is_space(char c)
 {
@@ -24,7 +31,8 @@ static struct str behind(struct str s, size_t n)
 
 /* ---- what evidence is made of */
 
-void evidence_symbol(struct evidence *ev, struct str prefix, struct str s, bool type, struct arena *a)
+void evidence_symbol(struct evidence *ev, struct str prefix, struct str s, bool type,
+                     struct arena *a)
 {
     if (ev->ncode == EVIDENCE_CODES || s.n > SYMBOL_MAX || prefix.n > SYMBOL_MAX)
         return;
@@ -136,30 +144,36 @@ static void headers(struct evidence *ev, const struct http_field *f, size_t nf, 
         struct str name;
         bool alone;
     } words[] = {
-        {{"cf-mitigated", 12}, false},     {{"x-amzn-waf-action", 17}, false},
+        {{"cf-mitigated", 12}, false},       {{"x-amzn-waf-action", 17}, false},
         {{"x-vercel-mitigated", 18}, false}, {{"x-sucuri-block", 14}, false},
-        {{"x-vercel-error", 14}, true},    {{"x-ms-error-code", 15}, true},
+        {{"x-vercel-error", 14}, true},      {{"x-ms-error-code", 15}, true},
         {{"x-error-code", 12}, true},
     };
+    static const struct str none = {0};
     for (size_t i = 0; i < nf; i++) {
         struct str name = f[i].name, value = str_trim(f[i].value);
         if (evidence_header(ev, name, value, a))
             continue;
         if (str_eq_nocase(name, STR("x-amzn-errortype"))) {
             const char *colon = value.n ? memchr(value.p, ':', value.n) : NULL;
-            evidence_symbol(ev, (struct str){0}, str_make(value.p, colon ? (size_t)(colon - value.p) : value.n), true, a);
-        } else if (str_eq_nocase(name, STR("server")) && str_starts_nocase(value, STR("ddos-guard"))) {
+            evidence_symbol(ev, (struct str){0},
+                            str_make(value.p, colon ? (size_t)(colon - value.p) : value.n), true,
+                            a);
+        } else if (str_eq_nocase(name, STR("server")) &&
+                   str_starts_nocase(value, STR("ddos-guard"))) {
             evidence_symbol(ev, STR("server"), value, false, a);
         } else if (str_eq_nocase(name, STR("location"))) {
-            static const struct str doors[] = {{"login", 5}, {"signin", 6}, {"sign-in", 7}, {"sign_in", 7},
-                                               {"/sso", 4},  {"oauth", 5},  {"/auth", 5},   {"/cdn-cgi/access", 15}};
+            static const struct str doors[] = {
+                {"login", 5}, {"signin", 6}, {"sign-in", 7}, {"sign_in", 7},
+                {"/sso", 4},  {"oauth", 5},  {"/auth", 5},   {"/cdn-cgi/access", 15}};
             for (size_t d = 0; d < COUNT_OF(doors); d++)
                 if (str_find_nocase(value, doors[d]) >= 0)
                     ev->to_login = true;
         }
         for (size_t w = 0; w < COUNT_OF(words); w++)
             if (str_eq_nocase(name, words[w].name))
-                evidence_symbol(ev, words[w].alone ? (struct str){0} : words[w].name, value, words[w].alone, a);
+                evidence_symbol(ev, words[w].alone ? none : words[w].name, value, words[w].alone,
+                                a);
     }
 }
 
@@ -173,7 +187,9 @@ static struct str element(struct str s, struct str open, struct str close)
         return (struct str){0};
     s = behind(s, (size_t)at + open.n);
     ptrdiff_t end = str_find_nocase(s, close);
-    return end < 0 ? (struct str){0} : str_make(s.p, (size_t)end);
+    if (end < 0)
+        return (struct str){0};
+    return str_make(s.p, (size_t)end);
 }
 
 /* The page's words, without tags, scripts and styles. */
@@ -189,7 +205,8 @@ static void page_text(struct evidence *ev, struct str s, struct arena *a)
             s = behind(s, 1);
             continue;
         }
-        bool script = str_starts_nocase(s, STR("<script")), style = str_starts_nocase(s, STR("<style"));
+        bool script = str_starts_nocase(s, STR("<script")),
+             style = str_starts_nocase(s, STR("<style"));
         struct str end = script ? STR("</script") : style ? STR("</style") : STR(">");
         ptrdiff_t at = str_find_nocase(s, end);
         if (at >= 0 && (script || style)) {
@@ -215,8 +232,9 @@ static bool is_page(struct str s, struct str content_type)
 {
     return str_starts_nocase(s, STR("<!doctype html")) || str_starts_nocase(s, STR("<html")) ||
            str_starts_nocase(s, STR("<head")) ||
-           (s.p[0] == '<' && (str_find_nocase(str_make(s.p, min_size(s.n, 1024)), STR("<html")) >= 0 ||
-                              str_find_nocase(content_type, STR("html")) >= 0));
+           (s.p[0] == '<' &&
+            (str_find_nocase(str_make(s.p, min_size(s.n, 1024)), STR("<html")) >= 0 ||
+             str_find_nocase(content_type, STR("html")) >= 0));
 }
 
 /* AWS, Azure, Aliyun: <Error><Code>…</Code><Message>…</Message></Error> */
@@ -242,8 +260,8 @@ static void text(struct evidence *ev, struct str s, struct arena *a)
 
 static bool is_stream(struct str s)
 {
-    return str_starts(s, STR("data:")) || str_starts(s, STR("event:")) || str_starts(s, STR(": ")) ||
-           str_starts(s, STR("id:")) || str_starts(s, STR("retry:"));
+    return str_starts(s, STR("data:")) || str_starts(s, STR("event:")) ||
+           str_starts(s, STR(": ")) || str_starts(s, STR("id:")) || str_starts(s, STR("retry:"));
 }
 
 /* The data of the stream's first error, copied to the arena; empty when there is none. */
@@ -338,8 +356,8 @@ bool evidence_is_error_body(struct str body)
         return true;
     if (hit[CHOICES].kind == PEEK_ARRAY || hit[CONTENT].kind == PEEK_ARRAY)
         return false;
-    if (hit[ERROR].kind == PEEK_OBJECT || hit[ERROR].kind == PEEK_ARRAY || hit[ERROR].kind == PEEK_TRUE ||
-        (hit[ERROR].kind == PEEK_STRING && hit[ERROR].raw.n))
+    if (hit[ERROR].kind == PEEK_OBJECT || hit[ERROR].kind == PEEK_ARRAY ||
+        hit[ERROR].kind == PEEK_TRUE || (hit[ERROR].kind == PEEK_STRING && hit[ERROR].raw.n))
         return true;
     if (hit[SUCCESS].kind == PEEK_FALSE || hit[RESPONSE].kind == PEEK_OBJECT)
         return true;

@@ -6,7 +6,14 @@
 #include <jansson.h>
 
 /* Bounds of the walk: JSON wrapped in strings, levels of objects, nodes in all. */
-enum { WRAPPED_MAX = 6, LEVEL_MAX = 12, NODES_MAX = 600, ELEMENTS_MAX = 8, NAME_MAX_LEN = 40, SYMBOL_LEN = 80 };
+enum {
+    WRAPPED_MAX = 6,
+    LEVEL_MAX = 12,
+    NODES_MAX = 600,
+    ELEMENTS_MAX = 8,
+    NAME_MAX_LEN = 40,
+    SYMBOL_LEN = 80
+};
 
 struct walk {
     struct evidence *ev;
@@ -31,25 +38,63 @@ static const struct {
     const char *name;
     enum role role;
 } roles[] = {
-    {"type", ROLE_TYPE},          {"errortype", ROLE_TYPE},      {"kind", ROLE_TYPE},
-    {"code", ROLE_CODE},          {"errorcode", ROLE_CODE},      {"errcode", ROLE_CODE},
-    {"status", ROLE_CODE},        {"statuscode", ROLE_CODE},     {"reason", ROLE_CODE},
-    {"subcode", ROLE_CODE},       {"errorname", ROLE_CODE},      {"blockreason", ROLE_CODE},
-    {"providererrorcode", ROLE_CODE}, {"httpstatus", ROLE_CODE}, {"errorstatus", ROLE_CODE},
-    {"message", ROLE_TEXT},       {"msg", ROLE_TEXT},            {"errormsg", ROLE_TEXT},
-    {"errmsg", ROLE_TEXT},        {"errormessage", ROLE_TEXT},   {"errordescription", ROLE_TEXT},
-    {"description", ROLE_TEXT},   {"statusmsg", ROLE_TEXT},      {"statusmessage", ROLE_TEXT},
-    {"title", ROLE_TEXT},         {"localizedmessage", ROLE_TEXT}, {"faultstring", ROLE_TEXT},
-    {"info", ROLE_TEXT},          {"errors", ROLE_INNER},        {"error", ROLE_INNER},
-    {"err", ROLE_INNER},          {"detail", ROLE_INNER},        {"details", ROLE_INNER},
-    {"cause", ROLE_INNER},        {"raw", ROLE_INNER},           {"exception", ROLE_INNER},
-    {"fault", ROLE_INNER},        {"innererror", ROLE_INNER},    {"upstreamerror", ROLE_INNER},
-    {"lasterror", ROLE_INNER},    {"originalerror", ROLE_INNER}, {"providererror", ROLE_INNER},
-    {"metadata", ROLE_PATH},      {"response", ROLE_PATH},       {"data", ROLE_PATH},
-    {"baseresp", ROLE_PATH},      {"result", ROLE_PATH},         {"output", ROLE_PATH},
-    {"body", ROLE_PATH},          {"header", ROLE_PATH},         {"extra", ROLE_PATH},
-    {"meta", ROLE_PATH},          {"errorinfo", ROLE_PATH},      {"errordetails", ROLE_PATH},
-    {"param", ROLE_PARAM},        {"headers", ROLE_HEADERS},     {"success", ROLE_SUCCESS},
+    {"type", ROLE_TYPE},
+    {"errortype", ROLE_TYPE},
+    {"kind", ROLE_TYPE},
+    {"code", ROLE_CODE},
+    {"errorcode", ROLE_CODE},
+    {"errcode", ROLE_CODE},
+    {"status", ROLE_CODE},
+    {"statuscode", ROLE_CODE},
+    {"reason", ROLE_CODE},
+    {"subcode", ROLE_CODE},
+    {"errorname", ROLE_CODE},
+    {"blockreason", ROLE_CODE},
+    {"providererrorcode", ROLE_CODE},
+    {"httpstatus", ROLE_CODE},
+    {"errorstatus", ROLE_CODE},
+    {"message", ROLE_TEXT},
+    {"msg", ROLE_TEXT},
+    {"errormsg", ROLE_TEXT},
+    {"errmsg", ROLE_TEXT},
+    {"errormessage", ROLE_TEXT},
+    {"errordescription", ROLE_TEXT},
+    {"description", ROLE_TEXT},
+    {"statusmsg", ROLE_TEXT},
+    {"statusmessage", ROLE_TEXT},
+    {"title", ROLE_TEXT},
+    {"localizedmessage", ROLE_TEXT},
+    {"faultstring", ROLE_TEXT},
+    {"info", ROLE_TEXT},
+    {"errors", ROLE_INNER},
+    {"error", ROLE_INNER},
+    {"err", ROLE_INNER},
+    {"detail", ROLE_INNER},
+    {"details", ROLE_INNER},
+    {"cause", ROLE_INNER},
+    {"raw", ROLE_INNER},
+    {"exception", ROLE_INNER},
+    {"fault", ROLE_INNER},
+    {"innererror", ROLE_INNER},
+    {"upstreamerror", ROLE_INNER},
+    {"lasterror", ROLE_INNER},
+    {"originalerror", ROLE_INNER},
+    {"providererror", ROLE_INNER},
+    {"metadata", ROLE_PATH},
+    {"response", ROLE_PATH},
+    {"data", ROLE_PATH},
+    {"baseresp", ROLE_PATH},
+    {"result", ROLE_PATH},
+    {"output", ROLE_PATH},
+    {"body", ROLE_PATH},
+    {"header", ROLE_PATH},
+    {"extra", ROLE_PATH},
+    {"meta", ROLE_PATH},
+    {"errorinfo", ROLE_PATH},
+    {"errordetails", ROLE_PATH},
+    {"param", ROLE_PARAM},
+    {"headers", ROLE_HEADERS},
+    {"success", ROLE_SUCCESS},
 };
 
 static void object(struct walk *w, json_t *o);
@@ -178,9 +223,11 @@ static void headers(struct walk *w, json_t *o)
 {
     const char *name;
     json_t *v;
-    json_object_foreach(o, name, v) {
-        struct str value = json_is_string(v) ? copied(w, str_make(json_string_value(v), json_string_length(v)))
-                                             : (struct str){0};
+    json_object_foreach(o, name, v)
+    {
+        struct str value = json_is_string(v)
+                               ? copied(w, str_make(json_string_value(v), json_string_length(v)))
+                               : (struct str){0};
         if (value.n)
             evidence_header(w->ev, str_c(name), value, w->a);
     }
@@ -202,7 +249,8 @@ static void wait(struct walk *w, struct str name, json_t *v)
 static void member(struct walk *w, struct str name, json_t *v)
 {
     enum role role = role_of(name.p);
-    struct str s = json_is_string(v) ? str_make(json_string_value(v), json_string_length(v)) : (struct str){0};
+    struct str s =
+        json_is_string(v) ? str_make(json_string_value(v), json_string_length(v)) : (struct str){0};
     char digits[24];
     if (json_is_integer(v)) {
         json_int_t n = json_integer_value(v);
@@ -258,7 +306,8 @@ static void object(struct walk *w, json_t *o)
 {
     const char *name;
     json_t *v;
-    json_object_foreach(o, name, v) {
+    json_object_foreach(o, name, v)
+    {
         char low[NAME_MAX_LEN + 1];
         size_t n = 0;
         for (const char *c = name; *c && n < NAME_MAX_LEN; c++)

@@ -24,7 +24,8 @@ static void safe(struct tidy *t)
     t->safe_depth = t->depth;
 }
 
-/* Bytes of the UTF-8 sequence at p, 0 when it is none (RFC 3629: no surrogates, no overlong forms). */
+/* Bytes of the UTF-8 sequence at p, 0 when it is none (RFC 3629: no surrogates, no overlong forms).
+ */
 static size_t utf8_len(const unsigned char *p, const unsigned char *end)
 {
     size_t n;
@@ -205,7 +206,8 @@ static bool step(struct tidy *t, enum expect *e)
     char c = (char)*t->p;
     if (t->depth && (c == '}' || c == ']')) {
         char open = t->stack[t->depth - 1];
-        if ((c == '}') != (open == '{') || *e == EXPECT_COLON || (*e == EXPECT_VALUE && open == '{'))
+        if ((c == '}') != (open == '{') || *e == EXPECT_COLON ||
+            (*e == EXPECT_VALUE && open == '{'))
             return false;
         t->n = t->safe_n; /* drops a comma before the bracket */
         t->depth--;
@@ -235,16 +237,25 @@ static bool step(struct tidy *t, enum expect *e)
     return false;
 }
 
+/* The most that comes of it: a backslash may be doubled, a word behind a comma, colon or bracket
+ * may become null, and what is open is closed. */
+static size_t room_for(struct str in)
+{
+    size_t grow = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        char c = in.p[i];
+        grow += c == '\\' ? 1 : c == ',' || c == ':' || c == '[' ? 3 : 0;
+    }
+    return in.n + grow + 2 * TIDY_DEPTH;
+}
+
 struct str tidy_json(struct str in, struct arena *a)
 {
     in = str_trim(in);
     if (in.n == 0 || (in.p[0] != '{' && in.p[0] != '[' && in.p[0] != '"'))
         return (struct str){0};
-    /* Two bytes become at most five ("x," → "null,"), and what is open is closed. */
-    if (in.n > (SIZE_MAX - 2 * TIDY_DEPTH) / 3)
-        return (struct str){0};
     struct tidy t = {.p = (const unsigned char *)in.p, .end = (const unsigned char *)in.p + in.n};
-    t.out = arena_alloc(a, in.n * 3 + 2 * TIDY_DEPTH);
+    t.out = arena_alloc(a, room_for(in));
     if (!t.out)
         return (struct str){0};
     enum expect e = EXPECT_VALUE;

@@ -1,6 +1,6 @@
 /* tidy: makes JSON that jansson accepts out of what relays send: cut off in the middle, with bytes
- * after the end, with bytes that are no UTF-8, raw control characters, NUL, lone surrogates, or nested
- * without end. Pure over buffers. */
+ * after the end, with bytes that are no UTF-8, raw control characters, NUL, lone surrogates, or
+ * nested without end. Pure over buffers. */
 #ifndef QCC_WORKER_TIDY_H
 #define QCC_WORKER_TIDY_H
 

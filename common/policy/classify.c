@@ -16,27 +16,48 @@ static const struct {
     struct str name;
     bool unique;
 } members[] = {
-    {{"messages", 8}, false},          {{"message", 7}, false},
-    {{"tools", 5}, false},             {{"system", 6}, false},
-    {{"content", 7}, false},           {{"input", 5}, false},
-    {{"metadata", 8}, false},          {{"thinking", 8}, false},
-    {{"temperature", 11}, true},       {{"max_tokens", 10}, true},
-    {{"max_completion_tokens", 21}, true}, {{"max_output_tokens", 17}, true},
-    {{"tool_choice", 11}, true},       {{"top_p", 5}, true},
-    {{"top_k", 5}, true},              {{"stop_sequences", 14}, true},
-    {{"stop", 4}, false},              {{"stream", 6}, false},
-    {{"context_management", 18}, true}, {{"output_config", 13}, true},
-    {{"output_format", 13}, true},     {{"input_schema", 12}, true},
-    {{"mcp_servers", 11}, true},       {{"cache_control", 13}, true},
-    {{"response_format", 15}, true},   {{"budget_tokens", 13}, true},
-    {{"reasoning_effort", 16}, true},  {{"tool_calls", 10}, true},
-    {{"tool_call_id", 12}, true},      {{"tool_use", 8}, true},
-    {{"tool_result", 11}, true},       {{"presence_penalty", 16}, true},
-    {{"frequency_penalty", 17}, true}, {{"functions", 9}, false},
-    {{"contents", 8}, false},          {{"generationconfig", 16}, true},
-    {{"generation_config", 17}, true}, {{"system_instruction", 18}, true},
-    {{"previous_response_id", 20}, true}, {{"timeout", 7}, false},
-    {{"prompt", 6}, false},            {{"body", 4}, false},
+    {{"messages", 8}, false},
+    {{"message", 7}, false},
+    {{"tools", 5}, false},
+    {{"system", 6}, false},
+    {{"content", 7}, false},
+    {{"input", 5}, false},
+    {{"metadata", 8}, false},
+    {{"thinking", 8}, false},
+    {{"temperature", 11}, true},
+    {{"max_tokens", 10}, true},
+    {{"max_completion_tokens", 21}, true},
+    {{"max_output_tokens", 17}, true},
+    {{"tool_choice", 11}, true},
+    {{"top_p", 5}, true},
+    {{"top_k", 5}, true},
+    {{"stop_sequences", 14}, true},
+    {{"stop", 4}, false},
+    {{"stream", 6}, false},
+    {{"context_management", 18}, true},
+    {{"output_config", 13}, true},
+    {{"output_format", 13}, true},
+    {{"input_schema", 12}, true},
+    {{"mcp_servers", 11}, true},
+    {{"cache_control", 13}, true},
+    {{"response_format", 15}, true},
+    {{"budget_tokens", 13}, true},
+    {{"reasoning_effort", 16}, true},
+    {{"tool_calls", 10}, true},
+    {{"tool_call_id", 12}, true},
+    {{"tool_use", 8}, true},
+    {{"tool_result", 11}, true},
+    {{"presence_penalty", 16}, true},
+    {{"frequency_penalty", 17}, true},
+    {{"functions", 9}, false},
+    {{"contents", 8}, false},
+    {{"generationconfig", 16}, true},
+    {{"generation_config", 17}, true},
+    {{"system_instruction", 18}, true},
+    {{"previous_response_id", 20}, true},
+    {{"timeout", 7}, false},
+    {{"prompt", 6}, false},
+    {{"body", 4}, false},
 };
 
 static struct str behind(struct str s, size_t n)
@@ -52,7 +73,8 @@ static bool is_word(char c)
 /* "messages.1.content: …", "tools[0].name …", "max_tokens must be …" */
 static bool names_member(struct str s)
 {
-    while (s.n && (s.p[0] == '`' || s.p[0] == '\'' || s.p[0] == '"' || s.p[0] == '$' || s.p[0] == '.'))
+    while (s.n &&
+           (s.p[0] == '`' || s.p[0] == '\'' || s.p[0] == '"' || s.p[0] == '$' || s.p[0] == '.'))
         s = behind(s, 1);
     for (size_t i = 0; i < COUNT_OF(members); i++) {
         size_t n = members[i].name.n;
@@ -70,7 +92,8 @@ static bool names_member(struct str s)
 /* "ValidationException: messages.3.content.0: …": a path with an index is nobody's prose. */
 static bool has_path(struct str s)
 {
-    static const struct str roots[] = {{"messages", 8}, {"tools", 5}, {"contents", 8}, {"system", 6}, {"input", 5}};
+    static const struct str roots[] = {
+        {"messages", 8}, {"tools", 5}, {"contents", 8}, {"system", 6}, {"input", 5}};
     for (size_t i = 0; i < COUNT_OF(roots); i++) {
         struct str rest = s;
         for (ptrdiff_t at; (at = str_find(rest, roots[i])) >= 0;) {
@@ -86,10 +109,16 @@ static bool has_path(struct str s)
 static bool quotes_member(struct str s)
 {
     static const struct str before[] = {
-        {"invalid '", 9},     {"invalid value for '", 19}, {"invalid type for '", 18},
-        {"parameter: '", 12}, {"parameter: ", 11},         {"value: '", 8},
-                {"argument supplied: ", 19},
-        {"argument: ", 10},   {"field: ", 7},              {"missing required field ", 23},
+        {"invalid '", 9},
+        {"invalid value for '", 19},
+        {"invalid type for '", 18},
+        {"parameter: '", 12},
+        {"parameter: ", 11},
+        {"value: '", 8},
+        {"argument supplied: ", 19},
+        {"argument: ", 10},
+        {"field: ", 7},
+        {"missing required field ", 23},
     };
     for (size_t i = 0; i < COUNT_OF(before); i++) {
         ptrdiff_t at = str_find(s, before[i]);
@@ -125,9 +154,10 @@ static bool has_symbol(const struct evidence *ev, const char *patterns, bool typ
 
 static unsigned traits_of(const struct evidence *ev)
 {
-    unsigned t = (ev->empty ? TRAIT_EMPTY : 0) | (ev->json ? TRAIT_JSON : 0) | (ev->page ? TRAIT_PAGE : 0) |
-                 (ev->rich_page ? TRAIT_RICH_PAGE : 0) | (ev->to_login ? TRAIT_LOGIN : 0) |
-                 (ev->ntext ? TRAIT_TEXT : 0) | (ev->status == 200 ? TRAIT_OK : 0);
+    unsigned t = (ev->empty ? TRAIT_EMPTY : 0) | (ev->json ? TRAIT_JSON : 0) |
+                 (ev->page ? TRAIT_PAGE : 0) | (ev->rich_page ? TRAIT_RICH_PAGE : 0) |
+                 (ev->to_login ? TRAIT_LOGIN : 0) | (ev->ntext ? TRAIT_TEXT : 0) |
+                 (ev->status == 200 ? TRAIT_OK : 0);
     if (ev->status == 422 || has_symbol(ev, VALIDATION, false))
         t |= TRAIT_VALIDATION;
     if (param_is_member(ev->param))
@@ -143,8 +173,8 @@ static unsigned on_status(unsigned status)
     static const struct {
         unsigned status, on;
     } own[] = {
-        {400, ON_400}, {401, ON_401}, {402, ON_402}, {403, ON_403}, {404, ON_404}, {405, ON_405},
-        {413, ON_413}, {422, ON_422}, {429, ON_429}, {529, ON_529},
+        {400, ON_400}, {401, ON_401}, {402, ON_402}, {403, ON_403}, {404, ON_404},
+        {405, ON_405}, {413, ON_413}, {422, ON_422}, {429, ON_429}, {529, ON_529},
     };
     for (size_t i = 0; i < COUNT_OF(own); i++)
         if (own[i].status == status)
@@ -163,7 +193,8 @@ static unsigned on_status(unsigned status)
     }
 }
 
-static bool says(const struct evidence *ev, const struct classify_rule *r, unsigned traits, const char *patterns)
+static bool says(const struct evidence *ev, const struct classify_rule *r, unsigned traits,
+                 const char *patterns)
 {
     bool bare = !r->quoted && (traits & TRAIT_VALIDATION);
     for (size_t i = 0; i < ev->ntext; i++)
@@ -172,15 +203,18 @@ static bool says(const struct evidence *ev, const struct classify_rule *r, unsig
     return r->markup && words_match(ev->markup, patterns);
 }
 
-static bool fits(const struct evidence *ev, const struct classify_rule *r, unsigned on, unsigned traits)
+static bool fits(const struct evidence *ev, const struct classify_rule *r, unsigned on,
+                 unsigned traits)
 {
     return (r->on & on) && (traits & r->need) == r->need && !(traits & r->without) &&
-           (!r->type || has_symbol(ev, r->type, true)) && (!r->code || has_symbol(ev, r->code, false)) &&
-           (!r->words || says(ev, r, traits, r->words)) && (!r->also || says(ev, r, traits, r->also)) &&
-           (!r->but || !says(ev, r, traits, r->but));
+           (!r->type || has_symbol(ev, r->type, true)) &&
+           (!r->code || has_symbol(ev, r->code, false)) &&
+           (!r->words || says(ev, r, traits, r->words)) &&
+           (!r->also || says(ev, r, traits, r->also)) && (!r->but || !says(ev, r, traits, r->but));
 }
 
-static void decide(struct verdict *out, enum outcome cls, enum fault fault, unsigned flags, const char *name)
+static void decide(struct verdict *out, enum outcome cls, enum fault fault, unsigned flags,
+                   const char *name)
 {
     *out = (struct verdict){
         .cls = cls,

@@ -1,6 +1,7 @@
-/* classify: what a failed attempt means: one of the classes of outcome.h, whose fault it was, and how
- * long to wait. Structure first (transport, status, the JSON error's type, code and status, headers),
- * words only where structure is general or known to mislead, bare digits in a text never. Pure.
+/* classify: what a failed attempt means: one of the classes of outcome.h, whose fault it was, and
+ * how long to wait. Structure first (transport, status, the JSON error's type, code and status,
+ * headers), words only where structure is general or known to mislead, bare digits in a text never.
+ * Pure.
  *
  * The evidence is what a reader of replies (worker/evidence) gathered, already in a plain form; the
  * rules are rows of classify_rules; the wait is read by retry_after. */
@@ -47,8 +48,8 @@ struct evidence {
     /* Messages, outermost first: ASCII lower case, blanks collapsed. `bare` is the same with what
      * stands in quotes taken out: a validator quotes the client's own words. */
     struct str text[EVIDENCE_TEXTS], bare[EVIDENCE_TEXTS];
-    struct str markup;     /* a page with its tags, lower case */
-    struct str param;      /* the error's `param`: the member of the request it speaks of */
+    struct str markup; /* a page with its tags, lower case */
+    struct str param;  /* the error's `param`: the member of the request it speaks of */
     struct evidence_field field[EVIDENCE_FIELDS]; /* retry-after, date, *ratelimit* */
     struct evidence_field wait[EVIDENCE_WAITS];   /* JSON members such as retryafterms */
 };

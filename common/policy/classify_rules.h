@@ -1,7 +1,8 @@
-/* classify_rules: the table of the classifier. The first row that fits decides, so special rows stand
- * above general ones: firewall pages, money, locked accounts, what is surely the request's, the model,
- * kinds of client, limits, overload, credentials, validation, and last what a status says alone.
- * To teach the classifier something, add a row (and the reply as a case in tests/unit/data/classify). */
+/* classify_rules: the table of the classifier. The first row that fits decides, so special rows
+ * stand above general ones: firewall pages, money, locked accounts, what is surely the request's,
+ * the model, kinds of client, limits, overload, credentials, validation, and last what a status
+ * says alone. To teach the classifier something, add a row (and the reply as a case in
+ * tests/unit/data/classify). */
 #ifndef QCC_POLICY_CLASSIFY_RULES_H
 #define QCC_POLICY_CLASSIFY_RULES_H
 
@@ -52,13 +53,15 @@ struct classify_rule {
     const char *name;
     unsigned on;            /* enum classify_on */
     unsigned need, without; /* enum classify_trait: all of the first, none of the second */
-    const char *type, *code; /* words_symbol patterns: one of the error's types; any of its symbols */
-    const char *words, *also, *but; /* words_match patterns: one of each of the first two, none of the third */
-    bool quoted;             /* words hold in quotes too, though a validator quotes the client */
-    bool markup;             /* words are sought in a page's tags too */
+    const char *type,
+        *code; /* words_symbol patterns: one of the error's types; any of its symbols */
+    const char *words, *also,
+        *but;    /* words_match patterns: one of each of the first two, none of the third */
+    bool quoted; /* words hold in quotes too, though a validator quotes the client */
+    bool markup; /* words are sought in a page's tags too */
     enum outcome cls;
     enum fault fault;
-    unsigned flags;          /* enum classify_flag */
+    unsigned flags; /* enum classify_flag */
     const char *why;
 };
 

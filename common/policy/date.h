@@ -8,8 +8,8 @@
  * two digits is taken as 1970 to 2069. False: something else. */
 bool date_http(struct str s, int64_t *ms) MUST_CHECK;
 
-/* RFC 3339: 2026-02-01T00:00:42Z, with a fraction and an offset if there; a blank may stand for the T.
- * False: something else, or no zone. */
+/* RFC 3339: 2026-02-01T00:00:42Z, with a fraction and an offset if there; a blank may stand for the
+ * T. False: something else, or no zone. */
 bool date_rfc3339(struct str s, int64_t *ms) MUST_CHECK;
 
 #endif

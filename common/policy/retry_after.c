@@ -52,14 +52,21 @@ static const struct {
     struct str name;
     int64_t ms;
 } units[] = {
-    {{"milliseconds", 12}, 1}, {{"millisecond", 11}, 1}, {{"msec", 4}, 1}, {{"ms", 2}, 1},
-    {{"minutes", 7}, 60000}, {{"minute", 6}, 60000}, {{"mins", 4}, 60000}, {{"min", 3}, 60000},
-    {{"m", 1}, 60000}, {{"seconds", 7}, 1000}, {{"second", 6}, 1000}, {{"secs", 4}, 1000},
-    {{"sec", 3}, 1000}, {{"s", 1}, 1000}, {{"hours", 5}, 3600000}, {{"hour", 4}, 3600000},
-    {{"hrs", 3}, 3600000}, {{"hr", 2}, 3600000}, {{"h", 1}, 3600000}, {{"days", 4}, 86400000},
-    {{"day", 3}, 86400000}, {{"d", 1}, 86400000},
-    {{"毫秒", 6}, 1}, {{"秒", 3}, 1000}, {{"分钟", 6}, 60000}, {{"分", 3}, 60000},
-    {{"个小时", 9}, 3600000}, {{"小时", 6}, 3600000}, {{"天", 3}, 86400000},
+    {{"milliseconds", 12}, 1}, {{"millisecond", 11}, 1},
+    {{"msec", 4}, 1},          {{"ms", 2}, 1},
+    {{"minutes", 7}, 60000},   {{"minute", 6}, 60000},
+    {{"mins", 4}, 60000},      {{"min", 3}, 60000},
+    {{"m", 1}, 60000},         {{"seconds", 7}, 1000},
+    {{"second", 6}, 1000},     {{"secs", 4}, 1000},
+    {{"sec", 3}, 1000},        {{"s", 1}, 1000},
+    {{"hours", 5}, 3600000},   {{"hour", 4}, 3600000},
+    {{"hrs", 3}, 3600000},     {{"hr", 2}, 3600000},
+    {{"h", 1}, 3600000},       {{"days", 4}, 86400000},
+    {{"day", 3}, 86400000},    {{"d", 1}, 86400000},
+    {{"毫秒", 6}, 1},          {{"秒", 3}, 1000},
+    {{"分钟", 6}, 60000},      {{"分", 3}, 60000},
+    {{"个小时", 9}, 3600000},  {{"小时", 6}, 3600000},
+    {{"天", 3}, 86400000},
 };
 
 static bool is_word(char c)
@@ -161,7 +168,8 @@ static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
 {
     int64_t v, date;
     for (size_t i = 0; i < ev->nfield; i++)
-        if (str_eq(ev->field[i].name, STR("retry-after-ms")) && number_whole(ev->field[i].value, 1, &v))
+        if (str_eq(ev->field[i].name, STR("retry-after-ms")) &&
+            number_whole(ev->field[i].value, 1, &v))
             return v;
     const struct str *served = header(ev, STR("date"));
     if (!served || !date_http(*served, &date))
@@ -211,7 +219,8 @@ static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
     for (size_t i = 0; i < ev->nfield; i++) {
         struct str name = ev->field[i].name;
         ptrdiff_t at = str_find(name, STR("reset"));
-        if (at < 0 || str_find(name, STR("ratelimit")) < 0 || !moment(ev->field[i].value, now_ms, &v))
+        if (at < 0 || str_find(name, STR("ratelimit")) < 0 ||
+            !moment(ev->field[i].value, now_ms, &v))
             continue;
         struct str prefix = str_make(name.p, (size_t)at), suffix = behind(name, (size_t)at + 5);
         enum window w = window_of(ev, prefix, suffix);
@@ -309,10 +318,10 @@ static int64_t from_members(const struct evidence *ev, int64_t now_ms)
 
 /* What stands before the duration. */
 static const struct str cues[] = {
-    {"try again in", 12},  {"try again after", 15}, {"retry after", 11}, {"retry-after", 11},
-    {"retry_after", 11},   {"retry in", 8},         {"retrying in", 11}, {"please wait", 11},
-    {"wait for", 8},       {"available in", 12},    {"reset in", 8},     {"resets in", 9},
-    {"reset after", 11},   {"resets after", 12},    {"等待", 6},         {"冷却", 6},
+    {"try again in", 12}, {"try again after", 15}, {"retry after", 11}, {"retry-after", 11},
+    {"retry_after", 11},  {"retry in", 8},         {"retrying in", 11}, {"please wait", 11},
+    {"wait for", 8},      {"available in", 12},    {"reset in", 8},     {"resets in", 9},
+    {"reset after", 11},  {"resets after", 12},    {"等待", 6},         {"冷却", 6},
 };
 
 /* Words that may stand between cue and number. */
@@ -325,14 +334,15 @@ static int64_t after_cue(struct str s)
     for (size_t i = 0; i < COUNT_OF(fillers); i++)
         if (str_starts(s, fillers[i]))
             s = behind(s, fillers[i].n);
-    while (s.n && (s.p[0] == ' ' || s.p[0] == ':' || s.p[0] == '=' || s.p[0] == '"' || s.p[0] == '\''))
+    while (s.n &&
+           (s.p[0] == ' ' || s.p[0] == ':' || s.p[0] == '=' || s.p[0] == '"' || s.p[0] == '\''))
         s = behind(s, 1);
     int64_t v;
     return duration_cut(&s, true, &v) ? v : NOTHING;
 }
 
-/* "30 秒后": a Chinese sentence has the number before. Each duration is read once: what follows it is
- * not "after", so no part of it is. */
+/* "30 秒后": a Chinese sentence has the number before. Each duration is read once: what follows it
+ * is not "after", so no part of it is. */
 static int64_t before_after(struct str text)
 {
     struct str s = text;
@@ -344,7 +354,8 @@ static int64_t before_after(struct str text)
             continue;
         }
         struct str rest = unspaced(s);
-        if (str_starts(rest, STR("后")) || str_starts(rest, STR("之后")) || str_starts(rest, STR("以后")))
+        if (str_starts(rest, STR("后")) || str_starts(rest, STR("之后")) ||
+            str_starts(rest, STR("以后")))
             return v;
     }
     return NOTHING;

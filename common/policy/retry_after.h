@@ -1,4 +1,5 @@
-/* retry_after: how long a reply tells us to stay away. Read from the first place that gives a value:
+/* retry_after: how long a reply tells us to stay away. Read from the first place that gives a
+ * value:
  *   1. header retry-after-ms, then retry-after (seconds, or an HTTP-date against the date header)
  *   2. the reset header of the exhausted window: anthropic-ratelimit-*, x-ratelimit-*, ratelimit-*;
  *      a window with something remaining does not bind

@@ -20,7 +20,8 @@ static bool cut(struct str *rest, char mark, struct str *part)
 /* A sentence ends at ". ", "; ", or a Chinese full stop. */
 static bool ends_sentence(struct str gap)
 {
-    return str_find(gap, STR(". ")) >= 0 || str_find(gap, STR("; ")) >= 0 || str_find(gap, STR("。")) >= 0;
+    return str_find(gap, STR(". ")) >= 0 || str_find(gap, STR("; ")) >= 0 ||
+           str_find(gap, STR("。")) >= 0;
 }
 
 static bool is_word(char c)
@@ -31,7 +32,8 @@ static bool is_word(char c)
 /* Offset of a fragment in `within`, a part of `text`, or -1; *end is where it stops. */
 static ptrdiff_t find(struct str text, struct str within, struct str fragment, size_t *end)
 {
-    bool starts = str_starts(fragment, STR("%")), ends = fragment.n > 1 && str_ends(fragment, STR("%"));
+    bool starts = str_starts(fragment, STR("%")),
+         ends = fragment.n > 1 && str_ends(fragment, STR("%"));
     fragment = str_make(fragment.p + starts, fragment.n - starts - ends);
     for (size_t at = 0;; at++) {
         ptrdiff_t hit = str_find(from(within, at), fragment);
@@ -39,7 +41,8 @@ static ptrdiff_t find(struct str text, struct str within, struct str fragment, s
             return -1;
         at += (size_t)hit;
         const char *p = within.p + at, *q = p + fragment.n;
-        if ((!starts || p == text.p || !is_word(p[-1])) && (!ends || q == text.p + text.n || !is_word(*q))) {
+        if ((!starts || p == text.p || !is_word(p[-1])) &&
+            (!ends || q == text.p + text.n || !is_word(*q))) {
             *end = at + fragment.n;
             return (ptrdiff_t)at;
         }

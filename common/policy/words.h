@@ -1,8 +1,7 @@
 /* words: whether a text says one of several things. Patterns are written for people: alternatives
- * between bars, '*' for a few words in between, '^' and '$' for the text's ends, '%' before or behind a
- * fragment for the edge of a word (so that "%ip%" is not found in "multiple"):
- *   "credit balance*too low|balance is insufficient|^forbidden$|%ip%*blocked"
- * Pure; no state. */
+ * between bars, '*' for a few words in between, '^' and '$' for the text's ends, '%' before or
+ * behind a fragment for the edge of a word (so that "%ip%" is not found in "multiple"): "credit
+ * balance*too low|balance is insufficient|^forbidden$|%ip%*blocked" Pure; no state. */
 #ifndef QCC_POLICY_WORDS_H
 #define QCC_POLICY_WORDS_H
 

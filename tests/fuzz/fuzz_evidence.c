@@ -1,6 +1,6 @@
-/* Replies as a hostile endpoint would send them: the first byte picks kind and status, lines up to an
- * empty one are headers, the rest is the body. Whatever comes: a class, a fault, a bounded wait, and
- * symbols and texts within the bounds that the classifier's cost rests on. */
+/* Replies as a hostile endpoint would send them: the first byte picks kind and status, lines up to
+ * an empty one are headers, the rest is the body. Whatever comes: a class, a fault, a bounded wait,
+ * and symbols and texts within the bounds that the classifier's cost rests on. */
 #include "common/policy/retry_after.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/evidence.h"
@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct verdict v, again;
     struct arena a;
     arena_init(&a, 2 << 20);
-    evidence_read(&ev, (enum evidence_kind)(data[0] % 3), statuses[data[0] / 3 % COUNT_OF(statuses)], f, nf, s, &a);
+    evidence_read(&ev, (enum evidence_kind)(data[0] % 3),
+                  statuses[data[0] / 3 % COUNT_OF(statuses)], f, nf, s, &a);
     size_t text = ev.markup.n;
     MUST(ev.ncode <= EVIDENCE_CODES && ev.ntext <= EVIDENCE_TEXTS && ev.nfield <= EVIDENCE_FIELDS &&
          ev.nwait <= EVIDENCE_WAITS);

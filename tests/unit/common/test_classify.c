@@ -1,4 +1,5 @@
-/* The classifier without a reader: its table, its words, its dates and waits, transport failures. */
+/* The classifier without a reader: its table, its words, its dates and waits, transport failures.
+ */
 #include "common/policy/classify.h"
 #include "common/policy/classify_rules.h"
 #include "common/policy/date.h"
@@ -91,11 +92,13 @@ static void every_status_has_a_class(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct verdict v = of_status(EVIDENCE_HTTP, rows[i].status);
         if (v.cls != rows[i].cls || v.fault != rows[i].fault)
-            fail_msg("%u: %s %s [%s]", rows[i].status, outcome_name(v.cls), fault_name(v.fault), v.rule);
+            fail_msg("%u: %s %s [%s]", rows[i].status, outcome_name(v.cls), fault_name(v.fault),
+                     v.rule);
     }
     for (unsigned status = 0; status < 70000; status++) {
         struct verdict v = of_status((enum evidence_kind)(status % 3), status);
-        assert_true(v.cls != OUTCOME_OK && v.fault != FAULT_NONE && v.rule && v.retry_after_ms == -1);
+        assert_true(v.cls != OUTCOME_OK && v.fault != FAULT_NONE && v.rule &&
+                    v.retry_after_ms == -1);
         assert_int_equal(v.overloaded, status == 529);
         assert_false(v.beyond_doubt);
     }
@@ -114,7 +117,8 @@ static void symbol_beats_status_and_words(void **state)
     assert_int_equal(v.cls, OUTCOME_RATE_LIMIT);
 
     /* A type tells more than a code: makers use invalid_request_error as code of anything. */
-    ev = (struct evidence){.kind = EVIDENCE_HTTP, .status = 500, .json = true, .ncode = 1, .ntext = 1};
+    ev = (struct evidence){
+        .kind = EVIDENCE_HTTP, .status = 500, .json = true, .ncode = 1, .ntext = 1};
     ev.text[0] = ev.bare[0] = STR("could not process image");
     ev.code[0] = (struct evidence_code){STR("invalidrequesterror"), false};
     classify(&ev, -1, &v);
@@ -125,7 +129,8 @@ static void symbol_beats_status_and_words(void **state)
     assert_int_equal(v.fault, FAULT_REQUEST);
 
     /* What a validator quotes is the client's. */
-    ev = (struct evidence){.kind = EVIDENCE_HTTP, .status = 400, .json = true, .ncode = 1, .ntext = 1};
+    ev = (struct evidence){
+        .kind = EVIDENCE_HTTP, .status = 400, .json = true, .ncode = 1, .ntext = 1};
     ev.code[0] = (struct evidence_code){STR("invalidrequesterror"), true};
     ev.text[0] = STR("unexpected word \"insufficient balance\"");
     ev.bare[0] = STR("unexpected word \"\"");
@@ -141,7 +146,8 @@ static void an_inner_status_stands_in(void **state)
     (void)state;
     static struct evidence ev;
     struct verdict v;
-    ev = (struct evidence){.kind = EVIDENCE_BAD_200, .status = 200, .inner_status = 429, .json = true};
+    ev = (struct evidence){
+        .kind = EVIDENCE_BAD_200, .status = 200, .inner_status = 429, .json = true};
     classify(&ev, -1, &v);
     assert_int_equal(v.cls, OUTCOME_RATE_LIMIT);
     /* Of two statuses the one that was sent counts. */
@@ -231,7 +237,8 @@ static void dates(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         int64_t ms = -1;
-        bool ok = rows[i].http ? date_http(str_c(rows[i].text), &ms) : date_rfc3339(str_c(rows[i].text), &ms);
+        bool ok = rows[i].http ? date_http(str_c(rows[i].text), &ms)
+                               : date_rfc3339(str_c(rows[i].text), &ms);
         if (ok != (rows[i].ms >= 0) || (ok && ms != rows[i].ms))
             fail_msg("\"%s\": %d %lld", rows[i].text, ok, (long long)ms);
     }
@@ -280,14 +287,16 @@ static void waits(void **state)
     assert_int_equal(header_wait("retry-after", "nan"), -1);
     assert_int_equal(header_wait("retry-after", "99999999999"), INT64_C(99999999999000));
     assert_int_equal(header_wait("retry-after", "9999999999999999999999"), RETRY_AFTER_MAX_MS);
-    assert_int_equal(header_wait("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT"), 253402300799000 - now);
+    assert_int_equal(header_wait("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT"),
+                     253402300799000 - now);
     assert_int_equal(header_wait("retry-after-ms", "1.9"), 1);
     assert_int_equal(header_wait("x-ratelimit-reset-requests", "6m0s"), 360000);
     assert_int_equal(header_wait("x-ratelimit-reset-tokens", "1d2h3m4.5s"), 93784500);
     assert_int_equal(header_wait("x-ratelimit-reset-tokens", "6 bananas"), -1);
     assert_int_equal(header_wait("x-ratelimit-reset", "1769904012"), 12000);
     assert_int_equal(header_wait("x-ratelimit-reset", "1769904012000"), 12000);
-    assert_int_equal(header_wait("x-ratelimit-reset", "99999999999999999999"), RETRY_AFTER_MAX_MS - now);
+    assert_int_equal(header_wait("x-ratelimit-reset", "99999999999999999999"),
+                     RETRY_AFTER_MAX_MS - now);
     assert_int_equal(header_wait("x-ratelimit-limit-requests", "60"), -1);
 
     assert_int_equal(text_wait("please try again in 9m38.016s."), 578016);
@@ -338,8 +347,11 @@ static void net_faults(void **state)
     for (int n = 0; n < NET__COUNT; n++) {
         struct verdict v;
         classify_net((enum net_fault)n, &v);
-        bool ours = n == NET_PROXY || n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT, garbage = n == NET_GARBAGE;
-        assert_int_equal(v.cls, cert ? OUTCOME_PERMANENT : ours || garbage ? OUTCOME_UNKNOWN : OUTCOME_TRANSIENT);
+        bool ours = n == NET_PROXY || n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT,
+             garbage = n == NET_GARBAGE;
+        assert_int_equal(v.cls, cert              ? OUTCOME_PERMANENT
+                                : ours || garbage ? OUTCOME_UNKNOWN
+                                                  : OUTCOME_TRANSIENT);
         assert_int_equal(v.fault, ours || n == NET_RESOLVE ? FAULT_UNCLEAR : FAULT_ENDPOINT);
         assert_non_null(v.rule);
         assert_int_equal(v.retry_after_ms, -1);

@@ -95,7 +95,8 @@ static bool wait_fits(struct str want, int64_t got_ms)
         size_t n = bar ? (size_t)(bar - want.p) : want.n;
         char number[64];
         snprintf(number, sizeof number, "%.*s", (int)n, want.p);
-        if (strcmp(number, "-") == 0 ? got_ms < 0 : got_ms == (int64_t)(strtod(number, NULL) * 1000 + 0.5))
+        if (strcmp(number, "-") == 0 ? got_ms < 0
+                                     : got_ms == (int64_t)(strtod(number, NULL) * 1000 + 0.5))
             return true;
         n += bar ? 1 : 0;
         want = str_make(want.p + n, want.n - n);
@@ -125,12 +126,14 @@ static void expect(struct reply *r, char *line)
         else
             wait = str_c(word);
     }
-    bad = bad || !among(str_c(cls), str_c(outcome_name(v.cls))) || !among(str_c(fault), str_c(fault_name(v.fault))) ||
-          !wait_fits(wait, v.retry_after_ms) || sure != v.beyond_doubt;
+    bad = bad || !among(str_c(cls), str_c(outcome_name(v.cls))) ||
+          !among(str_c(fault), str_c(fault_name(v.fault))) || !wait_fits(wait, v.retry_after_ms) ||
+          sure != v.beyond_doubt;
     if (bad) {
         failed++;
-        print_error("%s: %s %s %lld ms [%s]%s%s%s\n", r->where, outcome_name(v.cls), fault_name(v.fault),
-                    (long long)v.retry_after_ms, v.rule, v.about_model ? " model" : "", v.beyond_doubt ? " sure" : "",
+        print_error("%s: %s %s %lld ms [%s]%s%s%s\n", r->where, outcome_name(v.cls),
+                    fault_name(v.fault), (long long)v.retry_after_ms, v.rule,
+                    v.about_model ? " model" : "", v.beyond_doubt ? " sure" : "",
                     v.overloaded ? " overloaded" : "");
     }
     arena_free(&a);
@@ -217,10 +220,15 @@ static void every_cut_is_survived(void **state)
     (void)state;
     static const struct str bodies[] = {
         {"{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"n\":[1,-2.5,true,{}],"
-         "\"message\":\"\\u4f59\\ud83d\\ude00 {\\\"error\\\":{\\\"message\\\":\\\"x\\\"}}\"}}", 0},
+         "\"message\":\"\\u4f59\\ud83d\\ude00 {\\\"error\\\":{\\\"message\\\":\\\"x\\\"}}\"}}",
+         0},
         {"event: message_start\ndata: {\"type\":\"message_start\"}\n\nevent: error\ndata: "
-         "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n", 0},
-        {"<!DOCTYPE html><html><head><script>if (a<b) {}</script><title>x</title></head><body>y</body></html>", 0},
+         "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}"
+         "\n\n",
+         0},
+        {"<!DOCTYPE html><html><head><script>if (a<b) "
+         "{}</script><title>x</title></head><body>y</body></html>",
+         0},
         {"<?xml version='1.0'?><Error><Code>Throttling</Code><Message>slow</Message></Error>", 0},
         {"\xef\xbb\xbf [{\"error\":\"\xe4\xbd\x99\xe9\xa2\x9d\"}]", 0},
     };
@@ -259,7 +267,8 @@ static void a_huge_body_is_read_to_its_bound(void **state)
     char *body = malloc(N);
     assert_non_null(body);
     memset(body, 'x', N);
-    static const char head[] = "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long ";
+    static const char head[] =
+        "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long ";
     memcpy(body, head, sizeof head - 1);
     struct verdict v = of(EVIDENCE_HTTP, 400, str_make(body, N));
     assert_int_equal(v.cls, OUTCOME_PERMANENT);
@@ -278,8 +287,11 @@ static void an_error_late_in_a_stream_is_found(void **state)
     struct buf b;
     buf_init(&b, 4 << 20);
     for (int i = 0; i < 20000; i++)
-        assert_true(buf_printf(&b, "event: content_block_delta\ndata: {\"delta\":{\"text\":\"insufficient\"}}\n\n"));
-    assert_true(buf_printf(&b, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"));
+        assert_true(buf_printf(
+            &b, "event: content_block_delta\ndata: {\"delta\":{\"text\":\"insufficient\"}}\n\n"));
+    assert_true(buf_printf(
+        &b,
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"));
     struct verdict v = of(EVIDENCE_SSE_ERROR, 200, buf_view(&b));
     assert_int_equal(v.cls, OUTCOME_TRANSIENT);
     assert_true(v.overloaded);
@@ -289,7 +301,8 @@ static void an_error_late_in_a_stream_is_found(void **state)
 static void without_memory_the_status_decides(void **state)
 {
     (void)state;
-    static const char body[] = "{\"error\":{\"type\":\"rate_limit_error\",\"message\":\"余额不足 credit balance is too low\"}}";
+    static const char body[] = "{\"error\":{\"type\":\"rate_limit_error\",\"message\":\"余额不足 "
+                               "credit balance is too low\"}}";
     for (size_t max = 0; max < 2048; max += 16) {
         struct evidence ev;
         struct verdict v;
@@ -358,7 +371,15 @@ static void error_bodies(void **state)
         "{\"Response\":{\"Error\":{\"Code\":\"x\"}}}",
     };
     static const char *const fine[] = {
-        "", "x", "[]", "{}", "\"error\"", "<html>", "{\"error\":null}", "{\"error\":\"\"}", "{\"error\":false}",
+        "",
+        "x",
+        "[]",
+        "{}",
+        "\"error\"",
+        "<html>",
+        "{\"error\":null}",
+        "{\"error\":\"\"}",
+        "{\"error\":false}",
         "{\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"{\\\"error\\\":1}\"}]}",
         "{\"type\":\"message\",\"content\":[{\"type\":\"error\"}]}",
         "{\"object\":\"chat.completion\",\"choices\":[],\"error\":null}",
@@ -385,22 +406,27 @@ static void curl_codes(void **state)
         enum net_fault fault;
     } rows[] = {
         {"CURLE_COULDNT_RESOLVE_HOST", "", NET_RESOLVE},
-        {"CURLE_COULDNT_CONNECT", "Failed to connect to x port 443 after 3 ms: Connection refused", NET_REFUSED},
+        {"CURLE_COULDNT_CONNECT", "Failed to connect to x port 443 after 3 ms: Connection refused",
+         NET_REFUSED},
         {"CURLE_COULDNT_CONNECT", "No route to host", NET_CONNECT},
         {"CURLE_OPERATION_TIMEDOUT", "Resolving timed out after 10003 milliseconds", NET_RESOLVE},
-        {"CURLE_OPERATION_TIMEDOUT", "Connection timed out after 10001 milliseconds", NET_CONNECT_TIMEOUT},
-        {"CURLE_OPERATION_TIMEDOUT", "Operation timed out after 3000 milliseconds with 0 bytes received",
+        {"CURLE_OPERATION_TIMEDOUT", "Connection timed out after 10001 milliseconds",
+         NET_CONNECT_TIMEOUT},
+        {"CURLE_OPERATION_TIMEDOUT",
+         "Operation timed out after 3000 milliseconds with 0 bytes received",
          NET_FIRST_BYTE_TIMEOUT},
-        {"CURLE_OPERATION_TIMEDOUT", "Operation timed out after 3000 milliseconds with 10 bytes received",
-         NET_IDLE_TIMEOUT},
+        {"CURLE_OPERATION_TIMEDOUT",
+         "Operation timed out after 3000 milliseconds with 10 bytes received", NET_IDLE_TIMEOUT},
         {"CURLE_PEER_FAILED_VERIFICATION", "", NET_CERT},
         {"CURLE_SSL_PINNEDPUBKEYNOTMATCH", "", NET_CERT},
-        {"CURLE_SSL_CONNECT_ERROR", "OpenSSL/3: error:0A000086: certificate verify failed", NET_CERT},
+        {"CURLE_SSL_CONNECT_ERROR", "OpenSSL/3: error:0A000086: certificate verify failed",
+         NET_CERT},
         {"CURLE_SSL_CONNECT_ERROR", "unexpected eof while reading", NET_TLS},
         {"CURLE_COULDNT_RESOLVE_PROXY", "", NET_PROXY},
         {"CURLE_PROXY", "", NET_PROXY},
         {"CURLE_RECV_ERROR", "Recv failure: Connection reset by peer", NET_RESET},
-        {"CURLE_RECV_ERROR", "Received HTTP code 407 from proxy after CONNECT: Proxy CONNECT aborted", NET_PROXY},
+        {"CURLE_RECV_ERROR",
+         "Received HTTP code 407 from proxy after CONNECT: Proxy CONNECT aborted", NET_PROXY},
         {"CURLE_SSL_CACERT_BADFILE", "", NET_LOCAL},
         {"CURLE_OUT_OF_MEMORY", "", NET_LOCAL},
         {"CURLE_SOMETHING_NEW", "", NET_LOCAL},

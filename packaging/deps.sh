@@ -7,9 +7,8 @@ set -u
 
 # One row for each need:
 #   group  how to see that it is there  Debian packages (the first that exists)  Fedora packages (all that exist)
-# cmd:A|B is a program, file:A|B a path (patterns allowed), pc:A|B a pkg-config module. A check that
-# begins with '?' is optional: installed if possible, missed by nobody. Tools are looked for, not
-# packages, so that a compiler or a node from elsewhere is good enough.
+# cmd:A|B is a program, file:A|B a path (patterns allowed), pc:A|B a pkg-config module. Tools are
+# looked for, not packages, so that a compiler or a node from elsewhere is good enough.
 needs() {
     cat <<'END'
 build   cmd:cc                        gcc                                     gcc
@@ -52,10 +51,9 @@ die() { printf 'deps: %s\n' "$*" >&2; exit 1; }
 
 # present CHECK: whether a need is met.
 present() (
-    check=${1#\?}
     IFS='|'
-    for name in ${check#*:}; do # unquoted: cut at '|', patterns expand
-        case $check in
+    for name in ${1#*:}; do # unquoted: cut at '|', patterns expand
+        case $1 in
             cmd:*) command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || continue ;;
             file:*) [ -e "$name" ] || continue ;;
             pc:*) pkg-config --exists "$name" 2>/dev/null || continue ;;
@@ -168,12 +166,10 @@ for arg in "${@:-build}"; do
 done
 
 rows=$(missing "$groups")
-needed=$(echo "$rows" | grep -v ' ?' || true)
 [ -n "$rows" ] || exit 0
 names=$(echo "$rows" | while read -r _ _ apt _; do printf '%s ' "${apt%%|*}"; done)
 
 if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then
-    [ -n "$needed" ] || exit 0
     die "missing: $names- there is no sudo here: run '$0 $*' as root once"
 fi
 
@@ -188,11 +184,10 @@ if command -v apt-get >/dev/null 2>&1; then
 elif command -v dnf >/dev/null 2>&1; then
     install_dnf "$rows"
 else
-    [ -n "$needed" ] || exit 0
     die "neither apt-get nor dnf here; install by hand what Debian calls: $names"
 fi
 
-left=$(missing "$groups" | grep -v ' ?' || true)
+left=$(missing "$groups")
 [ -n "$left" ] || exit 0
 tail -n 15 "$log" >&2
 die "still missing: $(echo "$left" | while read -r _ check apt _; do printf '%s (%s) ' "${apt%%|*}" "$check"; done)"

@@ -77,7 +77,13 @@ supervisor=$!
 
 if [ -n "$at" ] && answers "http://$at/" "$supervisor"; then
     token='YOUR_TOKEN'
-    [ "$conf" != $demo ] || token=demo
+    state=
+    if [ "$conf" = $demo ]; then
+        token=demo
+        state='  How the endpoints are:
+    curl -s http://127.0.0.1:7861/api/v1/endpoints
+'
+    fi
     model='"model":"claude-sonnet-4-5","max_tokens":100'
     ask='"messages":[{"role":"user","content":"Hello"}]'
     auth="-H 'authorization: Bearer $token' -H 'content-type: application/json'"
@@ -92,7 +98,7 @@ QCC serves $conf on http://$at
   Claude Code, in another terminal:
     export ANTHROPIC_BASE_URL=http://$at
     export ANTHROPIC_AUTH_TOKEN=$token
-
+$state
 The log follows here, a line for each request. Ctrl-C stops.
 
 END

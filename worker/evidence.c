@@ -213,7 +213,7 @@ static void page_text(struct evidence *ev, struct str s, struct arena *a)
             s = behind(s, (size_t)at);
             at = str_find(s, STR(">"));
         }
-        s = at < 0 ? (struct str){0} : behind(s, (size_t)at + 1);
+        s = behind(s, at < 0 ? s.n : (size_t)at + 1);
         p[n++] = ' ';
     }
     evidence_text(ev, str_make(p, n), a);

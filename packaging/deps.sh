@@ -100,7 +100,9 @@ aptget() {
 
 apt_update() {
     say 'apt-get update'
-    quietly aptget update || say "apt-get update failed: $(tail -n 1 "$log"); going on with the lists there are"
+    quietly aptget update
+    # It calls a mirror that cannot be reached a warning.
+    grep -m 1 -E '^(E|W): (Failed|Some|Could|The)' "$log" && say 'going on with the lists there are'
 }
 
 # first_known A|B: the first package that apt has a version of; else the first.
@@ -187,7 +189,7 @@ else
     die "neither apt-get nor dnf here; install by hand what Debian calls: $names"
 fi
 
-left=$(missing "$groups")
+left=$(missing "$groups" | while read -r _ _ apt _; do printf '%s ' "${apt%%|*}"; done)
 [ -n "$left" ] || exit 0
 tail -n 15 "$log" >&2
-die "still missing: $(echo "$left" | while read -r _ check apt _; do printf '%s (%s) ' "${apt%%|*}" "$check"; done)"
+die "still missing: $left"

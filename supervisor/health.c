@@ -79,3 +79,27 @@ void health_tell_all(const struct health *h, health_tell *tell, void *arg)
         tell(arg, &state);
     }
 }
+
+size_t health_save(const struct health *h, struct saved_endpoint *out)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        out[i] = (struct saved_endpoint){0};
+        memcpy(out[i].id, h->v[i].id, sizeof out[i].id);
+        memcpy(out[i].counts, h->v[i].count, sizeof h->v[i].count);
+    }
+    return h->n;
+}
+
+size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t n, int64_t now_ms)
+{
+    size_t known = 0;
+    (void)now_ms;
+    for (size_t i = 0; i < n; i++) {
+        struct health_endpoint *e = find(h, str_c(in[i].id));
+        if (!e)
+            continue;
+        memcpy(e->count, in[i].counts, sizeof e->count);
+        known++;
+    }
+    return known;
+}

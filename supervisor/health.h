@@ -7,6 +7,7 @@
 #include "common/base/base.h"
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
+#include "supervisor/saved.h"
 
 struct health_endpoint; /* what is known of one */
 
@@ -30,6 +31,11 @@ bool health_outcome(struct health *h, const struct ipc_outcome *o, int64_t now_m
 
 /* Says the state of each endpoint, for a new worker or a new configuration. */
 void health_tell_all(const struct health *h, health_tell *tell, void *arg);
+
+/* What lasts of each endpoint, into room for h->n of them; how many that are. And back, right after
+ * health_conf: returns how many of them are known. */
+size_t health_save(const struct health *h, struct saved_endpoint *out);
+size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t n, int64_t now_ms);
 
 /* How many attempts at the endpoint of that id ended so (enum outcome); 0 for an unknown one. */
 uint64_t health_count(const struct health *h, struct str id, unsigned cls);

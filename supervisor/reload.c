@@ -48,6 +48,8 @@ static void warn_of_fixed(const struct conf *old, const struct conf *new)
 {
     if (!str_eq(str_c(old->user), str_c(new->user)))
         log_warn("user: a change takes effect with the next start");
+    if (!str_eq(str_c(old->state_dir), str_c(new->state_dir)))
+        log_warn("state_dir: a change takes effect with the next start");
 }
 
 void reload_begin(struct sup *s)

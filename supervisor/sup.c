@@ -279,6 +279,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     for (size_t i = 0; i < s->nslots; i++)
         slot_tick(s->slots[i]);
+    state_tick(s);
 }
 
 static void on_later(struct ev_loop *loop, ev_timer *w, int events)
@@ -377,13 +378,14 @@ static bool prepare(struct sup *s, struct err *e)
     s->worker_path = sup_find_worker(e);
     if (s->worker_path && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, &given, LISTEN_WAIT_MS, e) &&
-        reload_open_log(s->conf->log.file, &s->log_fd, e)) {
+        reload_open_log(s->conf->log.file, &s->log_fd, e) &&
+        (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);
         /* So that it can be opened again when we are no longer root. */
         if (user.name && s->log_fd != -1 && fchown(s->log_fd, user.uid, user.gid) == -1)
             log_warn("log.file keeps its owner: %s", strerror(errno));
-        ok = user_become(&user, e);
+        ok = user_become(&user, e) && state_open(s, e);
     }
     listen_given_drop(&given);
     return ok;
@@ -391,6 +393,7 @@ static bool prepare(struct sup *s, struct err *e)
 
 static void sup_fini(struct sup *s)
 {
+    state_close(s);
     for (size_t i = 0; i < s->nslots; i++)
         slot_free(s->slots[i]);
     reload_drop(s);
@@ -443,6 +446,7 @@ int sup_run(const char *conf_path)
     }
     s->conf->gen = s->intent.gen = 1;
     sup_use_conf(s);
+    state_restore(s);
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);

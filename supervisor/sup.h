@@ -12,6 +12,7 @@
 #include "supervisor/reload.h"
 #include "supervisor/sessions.h"
 #include "supervisor/slot.h"
+#include "supervisor/state.h"
 
 #include <ev.h>
 
@@ -30,6 +31,7 @@ struct sup {
     int log_fd;               /* log.file; -1: stderr */
     struct health health;
     struct sessions sessions;
+    struct state state;
     uint8_t secret[32]; /* conversations are hashed with it */
 
     struct plan_intent intent;

@@ -1,0 +1,27 @@
+/* saved: what lasts of an endpoint, between those who know it (health.h) and the file it is kept in
+ * (state_file.h). */
+#ifndef QCC_SUPERVISOR_SAVED_H
+#define QCC_SUPERVISOR_SAVED_H
+
+#include "common/base/base.h"
+
+/* Numbers of the states are those of the file: never given another meaning. */
+enum saved_disabled {
+    SAVED_ENABLED,
+    SAVED_BY_AUTH,
+    SAVED_BY_OPERATOR,
+    SAVED_BY_NOTHING, /* the operator enabled it, whatever the configuration says */
+    SAVED_DISABLED__COUNT
+};
+
+/* Counters of an endpoint; what each means is their owner's, and stays. */
+enum { SAVED_COUNTS = 16 };
+
+struct saved_endpoint {
+    char id[9];
+    uint8_t disabled; /* enum saved_disabled */
+    bool queued, draining;
+    uint64_t counts[SAVED_COUNTS];
+};
+
+#endif

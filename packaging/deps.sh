@@ -28,6 +28,7 @@ test    pc:cmocka                     libcmocka-dev                           li
 test    file:/usr/bin/python3         python3                                 python3
 test    file:/usr/lib/python3*/*-packages/pytest    python3-pytest            python3-pytest
 test    file:/usr/lib/python3*/*-packages/xdist     python3-pytest-xdist      python3-pytest-xdist
+test    file:/usr/lib/python3*/*-packages/yaml      python3-yaml              python3-pyyaml
 test    cmd:openssl                   openssl                                 openssl
 test    file:/usr/lib/gcc/*/*/libasan.so|/usr/lib/gcc/*/*/libasan.a|/usr/lib*/libasan.so.*  gcc  libasan
 test    file:/usr/lib/gcc/*/*/libubsan.so|/usr/lib/gcc/*/*/libubsan.a|/usr/lib*/libubsan.so.*  gcc  libubsan

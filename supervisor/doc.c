@@ -82,6 +82,12 @@ void doc_kv_text(struct doc *d, const char *key, const char *s)
     doc_text(d, s);
 }
 
+void doc_kv_str(struct doc *d, const char *key, struct str s)
+{
+    doc_text(d, key);
+    doc_str(d, s);
+}
+
 void doc_kv_int(struct doc *d, const char *key, int64_t v)
 {
     doc_text(d, key);

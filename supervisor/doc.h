@@ -30,6 +30,7 @@ void doc_milli(struct doc *d, int64_t thousandths);
 
 /* A member of a map: its name and value. */
 void doc_kv_text(struct doc *d, const char *key, const char *s);
+void doc_kv_str(struct doc *d, const char *key, struct str s);
 void doc_kv_int(struct doc *d, const char *key, int64_t v);
 void doc_kv_flag(struct doc *d, const char *key, bool v);
 

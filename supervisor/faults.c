@@ -78,7 +78,7 @@ static void keep(struct faults *f, unsigned line, unsigned col, bool warning, co
         return;
     }
     f->v = mem_realloc(f->v, f->n + 1, sizeof *f->v);
-    f->v[f->n++] = (struct fault){line, col, warning, mem_strdup(path), mem_strdup(text)};
+    f->v[f->n++] = (struct fault_found){line, col, warning, mem_strdup(path), mem_strdup(text)};
 }
 
 void faults_at(struct faults *f, unsigned line, unsigned col, bool warning, const char *path,
@@ -119,7 +119,7 @@ void faults_add(struct faults *f, bool warning, const char *path, const char *fm
 
 static int fault_cmp(const void *a, const void *b)
 {
-    const struct fault *x = a, *y = b;
+    const struct fault_found *x = a, *y = b;
     if (x->line != y->line)
         return x->line < y->line ? -1 : 1;
     if (x->col != y->col)
@@ -135,7 +135,7 @@ void faults_sort(struct faults *f)
 
 void faults_line(const struct faults *f, size_t i, char *out, size_t size)
 {
-    const struct fault *v = &f->v[i];
+    const struct fault_found *v = &f->v[i];
     const char *kind = v->warning ? "warning: " : "";
     if (v->line)
         snprintf(out, size, "%s:%u:%u: %s%s", f->file, v->line, v->col, kind, v->text);

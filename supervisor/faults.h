@@ -12,7 +12,7 @@
 /* More faults than this are counted, not kept: nobody reads further. */
 enum { FAULTS_MAX = 100 };
 
-struct fault {
+struct fault_found {
     unsigned line, col; /* from 1; 0: the file as a whole */
     bool warning;
     char *path; /* "endpoints[2].base_url", "" for none */
@@ -21,7 +21,7 @@ struct fault {
 
 struct faults {
     char *file;
-    struct fault *v;
+    struct fault_found *v;
     size_t n, dropped;
     size_t errors; /* those that are no warnings, dropped ones included */
     struct fault_place *places;

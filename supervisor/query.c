@@ -1,80 +1,142 @@
 #include "supervisor/query.h"
 
 #include "common/base/clock.h"
+#include "supervisor/faults.h"
+#include "supervisor/show.h"
 #include "supervisor/sup.h"
 
-static unsigned refuse(struct doc *d, unsigned status, const char *why)
+unsigned query_refuse(struct doc *d, unsigned status, const char *why)
 {
     doc_map(d, 1);
     doc_kv_text(d, "error", why);
     return status;
 }
 
-static unsigned status(struct sup *s, struct str arg, struct doc *d)
+/* ---- requests */
+
+/* The value of a parameter in "a=1&b=2"; false: it is not there. */
+static bool parameter(struct str query, struct str name, struct str *value)
 {
-    (void)arg;
-    uint32_t alive = 0;
-    uint64_t requests = 0, connections = 0, open = 0;
-    for (size_t i = 0; i < s->nslots; i++) {
-        if (!slot_alive(s->slots[i]))
-            continue;
-        alive++;
-        requests += s->slots[i]->gauges.requests;
-        connections += s->slots[i]->gauges.connections;
-        open += s->slots[i]->gauges.requests_open;
+    while (query.n) {
+        const char *and = memchr(query.p, '&', query.n);
+        size_t n = and ? (size_t)(and - query.p) : query.n;
+        struct str one = str_make(query.p, n);
+        if (str_starts(one, name) && one.n > name.n && one.p[name.n] == '=') {
+            *value = str_make(one.p + name.n + 1, one.n - name.n - 1);
+            return true;
+        }
+        n += and != NULL;
+        query = str_make(query.p + n, query.n - n);
     }
-    char started[25];
-    clock_format((int64_t)s->boot_ms, started);
-    doc_map(d, 6);
-    doc_kv_text(d, "version", QCC_VERSION);
-    doc_kv_text(d, "started", started);
-    doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)s->boot_ms) / 1000);
-    doc_kv_int(d, "generation", (int64_t)s->conf->gen);
-    doc_text(d, "workers");
-    doc_array(d, alive);
-    for (size_t i = 0; i < s->nslots; i++) {
-        const struct slot *w = s->slots[i];
-        if (!slot_alive(w))
-            continue;
-        doc_map(d, 6);
-        doc_kv_int(d, "slot", w->number);
-        doc_kv_int(d, "pid", w->pid);
-        doc_kv_int(d, "connections", w->gauges.connections);
-        doc_kv_int(d, "requests_open", w->gauges.requests_open);
-        doc_kv_int(d, "requests", (int64_t)w->gauges.requests);
-        doc_kv_int(d, "failures", w->failures);
-    }
-    doc_text(d, "totals");
-    doc_map(d, 3);
-    doc_kv_int(d, "connections", (int64_t)connections);
-    doc_kv_int(d, "requests_open", (int64_t)open);
-    doc_kv_int(d, "requests", (int64_t)requests);
-    return 200;
+    return false;
 }
 
-static unsigned reload(struct sup *s, struct str arg, struct doc *d)
+static unsigned requests(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    uint64_t limit = 50;
+    struct str v;
+    if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECALL_MAX, &limit) || limit == 0))
+        return query_refuse(d, 400, "limit is a number from 1 to 1000");
+    if (!recall_begin(s, from, (size_t)limit))
+        return query_refuse(d, 503, "too many ask for requests at the same time");
+    return QUERY_LATER;
+}
+
+/* ---- reload */
+
+static unsigned reload(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
 {
     (void)arg;
-    if (s->next.conf)
-        return refuse(d, 409, "a reload is under way");
-    s->want_reload = true;
-    doc_map(d, 1);
-    doc_kv_text(d, "reload", "begun");
-    return 202;
+    if (s->intent.want != PLAN_SERVE)
+        return query_refuse(d, 409, "the supervisor is stopping");
+    if (s->waits.n == QUERY_WAITS)
+        return query_refuse(d, 503, "too many wait for the end of a reload");
+    s->waits.v[s->waits.n].from = *from;
+    s->waits.v[s->waits.n++].begun = false;
+    s->want_reload = true; /* one that is under way comes to its end first */
+    return QUERY_LATER;
 }
+
+void query_reload_begun(struct sup *s)
+{
+    for (size_t i = 0; i < s->waits.n; i++)
+        s->waits.v[i].begun = true;
+}
+
+static void put_faults(struct doc *d, const char *why, const struct faults *f)
+{
+    char line[1536];
+    doc_map(d, 2);
+    doc_kv_text(d, "error", why);
+    doc_text(d, "faults");
+    doc_array(d, f && f->n ? (uint32_t)(f->n + (f->dropped > 0)) : 1);
+    for (size_t i = 0; f && i < f->n; i++) {
+        faults_line(f, i, line, sizeof line);
+        doc_text(d, line);
+    }
+    if (f && f->n && f->dropped) {
+        snprintf(line, sizeof line, "%s: and %zu more", f->file, f->dropped);
+        doc_text(d, line);
+    }
+    if (!f || !f->n)
+        doc_text(d, why);
+}
+
+void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
+{
+    struct query_waits *w = &s->waits;
+    struct doc d;
+    size_t kept = 0;
+    w->reloads += why == NULL;
+    w->refused += why != NULL;
+    doc_init(&d, IPC_ANSWER_MAX);
+    if (why) {
+        put_faults(&d, why, f);
+    } else {
+        doc_map(&d, 1);
+        doc_kv_int(&d, "generation", (int64_t)s->conf->gen);
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->v[i].begun)
+            w->v[i].from.answer(&w->v[i].from, why ? 422 : 200, &d);
+        else
+            w->v[kept++] = w->v[i];
+    }
+    w->n = kept;
+    doc_free(&d);
+}
+
+/* ---- all of them */
+
+#define SHOW(noun)                                                                                 \
+    static unsigned noun(struct sup *s, const struct query_from *from, struct str arg,            \
+                         struct doc *d)                                                            \
+    {                                                                                              \
+        (void)from, (void)arg;                                                                     \
+        show_##noun(s, d);                                                                         \
+        return 200;                                                                                \
+    }
+SHOW(status)
+SHOW(endpoints)
+SHOW(breakers)
+SHOW(queue)
+SHOW(sessions)
+SHOW(metrics)
 
 static const struct {
     struct str what;
-    unsigned (*run)(struct sup *s, struct str arg, struct doc *d);
+    unsigned (*run)(struct sup *s, const struct query_from *from, struct str arg, struct doc *d);
 } queries[] = {
-    {{"status", 6}, status},
-    {{"reload", 6}, reload},
+    {{"status", 6}, status},     {{"endpoints", 9}, endpoints}, {{"breakers", 8}, breakers},
+    {{"queue", 5}, queue},       {{"sessions", 8}, sessions},   {{"metrics", 7}, metrics},
+    {{"requests", 8}, requests}, {{"reload", 6}, reload},
 };
 
-unsigned query_run(struct sup *s, struct str what, struct str arg, struct doc *d)
+unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
+                   struct doc *d)
 {
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))
-            return queries[i].run(s, arg, d);
-    return refuse(d, 404, "that cannot be asked");
+            return queries[i].run(s, from, arg, d);
+    return query_refuse(d, 404, "that cannot be asked");
 }

@@ -36,11 +36,12 @@ static void push(struct sup *s, struct conf *c)
             sup_say_conf(s->slots[i], c);
 }
 
-static void refused(struct sup *s, const char *why)
+static void refused(struct sup *s, const char *why, const struct faults *f)
 {
     log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
               why);
     notify_ready("reload refused");
+    query_reload_ended(s, why, f);
 }
 
 /* What only a start can change. */
@@ -58,6 +59,7 @@ void reload_begin(struct sup *s)
     struct err e;
     log_info("reload of %s", s->conf_path);
     notify_reloading();
+    query_reload_begun(s);
     struct conf *c = conf_load(s->conf_path, &f);
     faults_log(&f);
     if (!c) {
@@ -77,7 +79,7 @@ void reload_begin(struct sup *s)
     faults_free(&f);
     return;
 refuse:
-    refused(s, e.msg);
+    refused(s, e.msg, &f);
     conf_unref(c);
     faults_free(&f);
 }
@@ -110,6 +112,7 @@ void reload_commit(struct sup *s)
     }
     listen_close(&was);
     log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
+    query_reload_ended(s, NULL, NULL);
 }
 
 void reload_abort(struct sup *s, const char *who, struct str why)
@@ -125,5 +128,5 @@ void reload_abort(struct sup *s, const char *who, struct str why)
             s->slots[i]->listen_gen = s->conf->gen;
         }
     reload_drop(s);
-    refused(s, e.msg);
+    refused(s, e.msg, NULL);
 }

@@ -135,6 +135,7 @@ void sup_use_conf(struct sup *s)
     use_log(s);
     s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
     health_conf(&s->health, s->conf);
+    totals_conf(&s->totals, s->conf);
     sessions_conf(&s->sessions, s->conf);
     sweep_again(s, 0);
 }
@@ -238,6 +239,8 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 
 void sup_slot_ended(struct sup *s, struct slot *slot)
 {
+    totals_gone(&s->totals, slot->number);
+    recall_gone(s, slot);
     if (s->intent.want != PLAN_SERVE)
         return;
     if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)
@@ -399,6 +402,8 @@ static void sup_fini(struct sup *s)
     reload_drop(s);
     listen_close(&s->listen);
     health_fini(&s->health);
+    totals_fini(&s->totals);
+    recall_fini(&s->recall);
     sessions_fini(&s->sessions);
     conf_unref(s->conf);
     mem_free(s->worker_path);
@@ -427,6 +432,7 @@ int sup_run(const char *conf_path)
     hold_signals(true);
     struct sup *s = mem_zalloc(1, sizeof *s);
     s->log_fd = s->next.log_fd = -1;
+    recall_init(&s->recall);
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_tell_bindings, s);

@@ -9,9 +9,12 @@
 #include "supervisor/health.h"
 #include "supervisor/listen.h"
 #include "supervisor/plan.h"
+#include "supervisor/query.h"
+#include "supervisor/recall.h"
 #include "supervisor/reload.h"
 #include "supervisor/sessions.h"
 #include "supervisor/slot.h"
+#include "supervisor/totals.h"
 #include "supervisor/state.h"
 
 #include <ev.h>
@@ -30,6 +33,9 @@ struct sup {
     struct reload next;       /* what will be in use when all workers have taken it */
     int log_fd;               /* log.file; -1: stderr */
     struct health health;
+    struct totals totals;
+    struct recall recall;     /* requests that are being collected */
+    struct query_waits waits; /* who waits for the end of a reload */
     struct sessions sessions;
     struct state state;
     uint8_t secret[32]; /* conversations are hashed with it */

@@ -4,7 +4,6 @@
 #include "common/base/log.h"
 #include "common/conf/conf_wire.h"
 #include "common/base/secret.h"
-#include "supervisor/query.h"
 
 #include <string.h>
 
@@ -189,16 +188,42 @@ static bool on_retired(struct slot *s, const struct ipc_frame *f, const struct i
     return true;
 }
 
+/* To the worker's process that asked, or to nobody. */
+static void answer_slot(const struct query_from *from, unsigned status, const struct doc *d)
+{
+    struct slot *s = from->who;
+    struct ipc_answer m = {.id = from->id, .status = d->torn ? 500 : status,
+                           .body = d->torn ? STR("") : buf_view(&d->b)};
+    if (slot_alive(s) && (uint64_t)s->pid == from->serial)
+        say(s, -1, ipc_put_v_answer, &m);
+}
+
 static bool on_ask(struct slot *s, const struct ipc_frame *f, const struct ipc_ask *m, struct err *e)
 {
     (void)f, (void)e;
+    struct query_from from = {.answer = answer_slot, .who = s, .serial = (uint64_t)s->pid, .id = m->id};
     struct doc d;
     doc_init(&d, IPC_ANSWER_MAX);
-    unsigned status = query_run(s->sup, m->what, m->arg, &d);
-    struct ipc_answer answer = {.id = m->id, .status = d.torn ? 500 : status, .body = buf_view(&d.b)};
-    say(s, -1, ipc_put_v_answer, &answer);
+    unsigned status = query_run(s->sup, &from, m->what, m->arg, &d);
+    if (status != QUERY_LATER)
+        answer_slot(&from, status, &d);
     doc_free(&d);
     return true;
+}
+
+static bool on_recent(struct slot *s, const struct ipc_frame *f, const struct ipc_recent *m,
+                      struct err *e)
+{
+    (void)f;
+    return recall_heard(s->sup, s, m) || err_set(e, "it remembers requests that cannot be");
+}
+
+static bool on_stats(struct slot *s, const struct ipc_frame *f, const struct ipc_stats *m,
+                     struct err *e)
+{
+    (void)f;
+    return totals_add(&s->sup->totals, s->number, m->total, m->records, clock_mono_ms()) ||
+           err_set(e, "it counts in a way that cannot be");
 }
 
 /* A row of the table without its handler does not link; one that goes the other way never gets

@@ -267,13 +267,16 @@ static void report(struct req *r, const struct ep *e, const struct verdict *v, u
         .total_us = (uint64_t)((ev_now(r->w->loop) - r->attempt_began) * 1e6),
         .reason = str_c(reason),
     };
-    if (v->cls != OUTCOME_OK)
+    if (v->cls != OUTCOME_OK) {
         e->live->told_ok = false;
+        gauge_charged(e->live);
+    }
     wkr_ipc_outcome(r->w, &o);
 }
 
 void attempt_served(struct req *r)
 {
+    gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
     binding_served(r);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser) {
         const struct attempt *a = &r->trail[r->first_refusal];
@@ -302,6 +305,7 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
         evidence_read(&ev, EVIDENCE_SSE_ERROR, r->status, r->rf, r->nrf, error_event, &r->notes);
         classify(&ev, clock_wall_ms(), &v);
     }
+    r->served_as = v.cls;
     if (v.fault != FAULT_REQUEST)
         report(r, r->ep, &v, r->status, net == NET_NONE ? v.rule : net_fault_text(net));
 }
@@ -365,6 +369,7 @@ static void give_up(struct req *r, const struct sel_result *s)
 
 static void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
 {
+    gauge_attempt(r->ep->live, v->cls);
     if (!r->trail)
         r->trail = arena_alloc(&r->notes, r->conf->retry.max_attempts * sizeof *r->trail);
     if (!r->trail || r->ntrail >= r->conf->retry.max_attempts)

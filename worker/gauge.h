@@ -1,14 +1,41 @@
-/* gauge: what a worker counts of itself. */
+/* gauge: what a worker counts, of itself and of its endpoints. A few increments for each request;
+ * once a second what came is told to the supervisor, which adds up. */
 #ifndef QCC_WORKER_GAUGE_H
 #define QCC_WORKER_GAUGE_H
 
-#include <stdint.h>
+#include "common/ipc/stats.h"
+#include "common/policy/outcome.h"
+
+struct ep_live;
+struct sse_usage;
+struct wkr;
 
 struct gauge {
     uint32_t conns;          /* client connections open */
     uint32_t requests_open;  /* requests between head and end of reply */
     uint64_t requests;       /* requests begun */
     uint64_t buffered;       /* bytes of request bodies held */
+    struct stats_total total; /* since it was last told */
+    bool news;
 };
+
+/* One attempt at the endpoint has ended; a failure was held against it. */
+void gauge_attempt(struct ep_live *l, enum outcome how);
+void gauge_charged(struct ep_live *l);
+
+/* A reply is passed on: how long its first byte took. */
+void gauge_first_byte(struct ep_live *l, double seconds);
+
+/* What the reply has told of tokens. */
+void gauge_tokens(struct ep_live *l, const struct sse_usage *u);
+
+/* A client has begun to get an event stream; it has ended. */
+void gauge_stream(struct gauge *g, bool begun);
+
+/* A request has ended with this status (0: the client left before). */
+void gauge_request(struct gauge *g, unsigned status, double seconds, uint64_t in, uint64_t out);
+
+/* Tells the supervisor what is new, if anything. */
+void gauge_tell(struct wkr *w);
 
 #endif

@@ -194,6 +194,8 @@ void relay_commit(struct req *r, struct str piece, bool end)
 {
     attempt_served(r);
     req_set(r, REQ_RELAY);
+    if (r->kind == REPLY_STREAM)
+        gauge_stream(&r->w->gauge, true);
     tmo_clear(&r->tmo);
     if (r->begun && r->kind != REPLY_STREAM) {
         up_abort(&r->up);

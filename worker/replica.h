@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
+#include "common/ipc/stats.h"
 #include "worker/pool.h"
 
 /* As the ENDPOINT message carries them. */
@@ -27,6 +28,8 @@ struct ep_live {
     struct pool *pool;
     struct ep_state state;
     uint32_t open;        /* requests of this worker that use it now */
+    struct stats_record stats; /* counted since they were last told (gauge.h) */
+    bool news;            /* … and there is something to tell */
     double ttfb_avg;      /* moving average of the time to first byte, seconds; 0: unknown */
     bool told_ok;         /* a success was reported since the last failure here */
     int64_t turn;         /* round robin's memory */

@@ -164,10 +164,35 @@ static void access_line(const struct req *r, unsigned status, const char *end)
     log_fields(level, str_c(r->id), "request", f, n);
 }
 
+/* What is counted and remembered of a request; the admin listener's own are not. */
+static void ended(struct req *r, unsigned status, const char *end)
+{
+    struct gauge *g = &r->w->gauge;
+    access_line(r, status, end);
+    if (r->c->l->admin)
+        return;
+    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status == 200;
+    if (relayed && r->kind == REPLY_STREAM)
+        gauge_stream(g, false);
+    if (relayed && r->ep) {
+        gauge_attempt(r->ep->live, r->served_as);
+        gauge_tokens(r->ep->live, &r->sse.usage);
+    }
+    gauge_request(g, status, ev_now(r->w->loop) - r->began, r->body_len, r->bytes_out);
+    if (!local)
+        past_note(&r->w->past, r, status, end);
+}
+
+/* The status that a client which left had got. */
+static unsigned told(const struct req *r)
+{
+    return r->state == REQ_RELAY || r->begun ? r->status : 0;
+}
+
 void req_finish(struct req *r, bool keep)
 {
     struct conn *c = r->c;
-    access_line(r, r->status, r->cut ? r->cut : "ok");
+    ended(r, r->status, r->cut ? r->cut : "ok");
     keep = keep && r->keep;
     let_go(r);
     conn_reply_done(c, keep);
@@ -176,21 +201,21 @@ void req_finish(struct req *r, bool keep)
 void req_finish_cut(struct req *r, bool hard)
 {
     struct conn *c = r->c;
-    access_line(r, r->status, r->cut ? r->cut : "cut");
+    ended(r, r->status, r->cut ? r->cut : "cut");
     let_go(r);
     conn_cut(c, hard);
 }
 
 void req_client_gone(struct req *r)
 {
-    access_line(r, r->status, "client gone");
+    ended(r, told(r), "client gone");
     let_go(r);
 }
 
 void req_gone(struct req *r)
 {
     struct conn *c = r->c;
-    access_line(r, r->status, "client gone");
+    ended(r, told(r), "client gone");
     let_go(r);
     conn_lost(c);
 }

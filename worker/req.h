@@ -146,6 +146,7 @@ struct req {
     struct buf held;
     struct sse sse;
     uint64_t bytes_out;
+    enum outcome served_as;  /* the attempt of the committed reply: OK unless it broke */
     double first_byte_at;
     const char *answered_by; /* the endpoint whose error reply the client gets; NULL: see ep */
     const char *cut;         /* why the reply was cut after the commit point */

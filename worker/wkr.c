@@ -77,6 +77,7 @@ static void leave_if_done(struct wkr *w)
     if (!w->draining || !list_empty(&w->conns))
         return;
     log_debug("drained");
+    gauge_tell(w);
     wkr_ipc_retired(w);
     ev_break(w->loop, EVBREAK_ALL);
 }
@@ -196,6 +197,7 @@ int wkr_run(int fd, unsigned slot)
     dialer_free(w->dialer);
     binding_stop(w);
     wkr_ipc_stop(w);
+    past_free(&w->past);
     conf_unref(w->conf);
     fd_close(&w->diag);
     ev_prepare_stop(w->loop, &w->turn);

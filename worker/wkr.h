@@ -11,6 +11,7 @@
 #include "worker/binding.h"
 #include "worker/gauge.h"
 #include "worker/http1.h"
+#include "worker/past.h"
 #include "worker/replica.h"
 #include "worker/up.h"
 
@@ -64,6 +65,7 @@ struct wkr {
     ev_prepare turn; /* end of a turn: free the dead, wake those who wait, write the log */
     bool wake_waiting;
     struct gauge gauge;
+    struct past past;
 };
 
 /* Runs the worker on the channel `fd` until it is retired; returns the exit code. */
@@ -97,6 +99,8 @@ void wkr_ipc_stop(struct wkr *w);
 void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o);
 void wkr_ipc_retired(struct wkr *w);
 void wkr_ipc_binds(struct wkr *w, struct str records);
+void wkr_ipc_stats(struct wkr *w, struct str total, struct str records);
+void wkr_ipc_recent(struct wkr *w, uint64_t id, struct str records);
 void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg);
 
 #endif

@@ -52,12 +52,23 @@ void wkr_ipc_retired(struct wkr *w)
 
 void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg)
 {
+    gauge_tell(w); /* who asks wants to see what he has just done */
     SEND(w, ask, .id = id, .what = what, .arg = arg);
 }
 
 void wkr_ipc_binds(struct wkr *w, struct str records)
 {
     SEND(w, binds, .records = records);
+}
+
+void wkr_ipc_stats(struct wkr *w, struct str total, struct str records)
+{
+    SEND(w, stats, .total = total, .records = records);
+}
+
+void wkr_ipc_recent(struct wkr *w, uint64_t id, struct str records)
+{
+    SEND(w, recent, .id = id, .records = records);
 }
 
 static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
@@ -76,6 +87,7 @@ static void on_conf(struct wkr *w, uint64_t gen, const struct ipc_conf *m)
     struct err e;
     struct conf *c = conf_wire_get(m->body, &e);
     if (c) {
+        gauge_tell(w); /* what was counted of endpoints that go */
         c->gen = gen;
         if (wkr_configure(w, c, &e))
             w->gen = gen;
@@ -119,6 +131,7 @@ static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
 static void on_ping(struct wkr *w, const struct ipc_ping *m)
 {
     wkr_tidy(w);
+    gauge_tell(w);
     SEND(w, pong, .seq = m->seq, .connections = w->gauge.conns,
          .requests_open = w->gauge.requests_open, .requests = w->gauge.requests,
          .buffered_bytes = w->gauge.buffered);
@@ -185,6 +198,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         admin_answer(w, &m);
         return true;
     }
+    case IPC_RECENT_ASK: {
+        GET(recent_ask)
+        past_tell(w, m.id, m.limit);
+        return true;
+    }
     case IPC_BINDINGS: {
         GET(bindings)
         return binding_learn(w, m.records, e);
@@ -196,6 +214,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     case IPC_RETIRED:
     case IPC_BINDS:
     case IPC_ASK:
+    case IPC_RECENT:
+    case IPC_STATS:
         break; /* ours, not theirs: ipc_open has refused them already */
     }
     return err_set(e, "unexpected %s", ipc_name(f->id));

@@ -3,16 +3,22 @@
 #include "common/base/log.h"
 #include "common/base/secret.h"
 #include "worker/conn.h"
+#include "worker/metrics.h"
 #include "worker/mpjson.h"
+#include "worker/peek.h"
 #include "worker/reply.h"
 #include "worker/req.h"
 
 #include <arpa/inet.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 
 enum {
-    ANSWER_MS = 5000, /* a supervisor that takes longer is stuck */
-    JSON_MAX = 32 << 20
+    ANSWER_MS = 5000,  /* a supervisor that takes longer is stuck */
+    RELOAD_MS = 30000, /* … unless all workers have to take a configuration meanwhile */
+    TEXT_MAX = 32 << 20,
+    LONGEST_NAME = 64, /* of an endpoint */
+    QUERY_MAX = 128    /* as much as an ASK takes */
 };
 
 static const char page[] =
@@ -22,6 +28,7 @@ static const char page[] =
     "<h1>QCC</h1><p>This proxy is running. It can be asked:</p><ul>"
     "<li><a href=\"/healthz\">/healthz</a>: whether a worker serves"
     "<li><a href=\"/readyz\">/readyz</a>: whether a request would find a usable endpoint"
+    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus"
     "<li><a href=\"/api/v1/status\">/api/v1/status</a>: version, workers, totals"
     "<li><a href=\"/api/v1/endpoints\">/api/v1/endpoints</a>: all endpoints and how they are"
     "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a href=\"/api/v1/queue\">/api/v1/queue</a>, "
@@ -69,6 +76,11 @@ static bool own_host(struct str value)
            inet_pton(AF_INET6, text, addr) == 1;
 }
 
+static struct str named_value(const struct req *r, struct str name)
+{
+    return field_value(r, HDR_OTHER, name);
+}
+
 static bool own_origin(struct str origin, struct str host)
 {
     ptrdiff_t at = str_find(origin, STR("://"));
@@ -92,11 +104,40 @@ static bool token_ok(const struct req *r)
     return secret_eq(a, b, sizeof a);
 }
 
-static bool refuse(struct req *r, unsigned status, const char *why)
+static void answer_error(struct req *r, unsigned status, const char *why, const char *extra)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    if (!buf_str(&b, STR("{\"error\":\"")) || !peek_escape(str_c(why), &b) || !buf_str(&b, STR("\"}")))
+        buf_free(&b);
+    req_answer(r, status, "application/json", buf_view(&b), extra);
+    buf_free(&b);
+}
+
+static bool refuse(struct req *r, unsigned status, const char *why, const char *extra)
 {
     r->keep = false; /* a body may follow that nobody reads */
-    req_answer_error(r, status, why, 0);
+    answer_error(r, status, why, extra);
     return false;
+}
+
+/* What a browser was made to send by a page of somebody else's. It says so by Origin (with each POST;
+ * "null" from a page that hides where it is from), newer ones by Sec-Fetch-Site too. Another port of
+ * this machine is the same site but another origin. A link to the page at / may be followed. */
+static bool foreign(const struct req *r, struct str host)
+{
+    struct str site = named_value(r, STR("sec-fetch-site"));
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    if (!own_origin(named_value(r, STR("origin")), host))
+        return true;
+    if (site.n == 0 || str_eq_nocase(site, STR("same-origin")) || str_eq_nocase(site, STR("none")))
+        return false;
+    if (!reads)
+        return true;
+    bool link = str_eq(r->full_path, STR("/")) &&
+                str_eq_nocase(named_value(r, STR("sec-fetch-mode")), STR("navigate")) &&
+                str_eq_nocase(named_value(r, STR("sec-fetch-dest")), STR("document"));
+    return str_eq_nocase(site, STR("cross-site")) && !link;
 }
 
 bool admin_allowed(struct req *r)
@@ -104,12 +145,12 @@ bool admin_allowed(struct req *r)
     struct str host = field_value(r, HDR_HOST, STR(""));
     bool named = r->conf->admin.token != NULL; /* who knows the token may call it by any name */
     if (!r->c->l->unix_socket && !named && !own_host(host))
-        return refuse(r, 403, "Host is neither an address nor localhost");
-    if (!own_origin(field_value(r, HDR_OTHER, STR("origin")), host) ||
-        str_eq_nocase(field_value(r, HDR_OTHER, STR("sec-fetch-site")), STR("cross-site")))
-        return refuse(r, 403, "cross-site request");
+        return refuse(r, 403, "Host is neither an address nor localhost", "");
+    if (foreign(r, host))
+        return refuse(r, 403, "this was sent by a page of another site", "");
     if (!str_eq(r->full_path, STR("/healthz")) && !token_ok(r))
-        return refuse(r, 401, "admin.token is missing or wrong");
+        return refuse(r, 401, "admin.token is missing or wrong",
+                      "www-authenticate: Bearer realm=\"qcc\"\r\n");
     return true;
 }
 
@@ -121,7 +162,7 @@ static void ask(struct req *r, struct str what, struct str arg)
     req_set(r, REQ_WAIT);
     r->ask_id = ++r->w->last_ask;
     list_push_back(&r->w->asking, &r->wait_node);
-    tmo_set(&r->tmo, ANSWER_MS);
+    tmo_set(&r->tmo, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
     wkr_ipc_ask(r->w, r->ask_id, what, arg);
 }
 
@@ -132,21 +173,24 @@ void admin_answer(struct wkr *w, const struct ipc_answer *a)
         struct req *r = LIST_ENTRY(n, struct req, wait_node);
         if (r->ask_id != a->id)
             continue;
-        struct buf json;
-        buf_init(&json, JSON_MAX);
+        bool metrics = str_eq(r->full_path, STR("/metrics")) && a->status == 200;
+        struct buf text;
+        buf_init(&text, TEXT_MAX);
         req_set(r, REQ_PICK);
-        if (mpjson_write(a->body, &json))
-            req_answer(r, a->status, "application/json", buf_view(&json), "cache-control: no-store\r\n");
+        if (metrics ? metrics_write(a->body, &text) : mpjson_write(a->body, &text))
+            req_answer(r, a->status,
+                       metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
+                       buf_view(&text), "cache-control: no-store\r\n");
         else
-            req_answer_error(r, 500, "the supervisor's answer could not be read", 0);
-        buf_free(&json);
+            answer_error(r, 500, "the supervisor's answer could not be read", "");
+        buf_free(&text);
         return;
     }
 }
 
 void admin_late(struct req *r)
 {
-    req_answer_error(r, 504, "the supervisor did not answer", 0);
+    answer_error(r, 504, "the supervisor did not answer in time", "");
 }
 
 /* ---- what can be asked */
@@ -165,64 +209,104 @@ static bool cut_prefix(struct str *s, struct str prefix)
     return true;
 }
 
-static bool get(struct req *r, struct str path, struct str query)
+static void page_at_root(struct req *r)
 {
-    static const struct str asked[] = {{"status", 6},   {"endpoints", 9}, {"breakers", 8},
-                                       {"queue", 5},    {"sessions", 8},  {"requests", 8}};
-    if (str_eq(path, STR("/"))) {
-        req_answer(r, 200, "text/html; charset=utf-8", str_make(page, sizeof page - 1),
-                   "cache-control: no-store\r\nx-frame-options: DENY\r\n"
-                   "content-security-policy: default-src 'none'; style-src 'unsafe-inline'\r\n");
-    } else if (str_eq(path, STR("/healthz"))) {
-        answer_text(r, 200, STR("ok\n"));
-    } else if (str_eq(path, STR("/readyz"))) {
-        bool ready = attempt_possible(r);
-        answer_text(r, ready ? 200 : 503, ready ? STR("ready\n") : STR("no endpoint is usable\n"));
-    } else if (cut_prefix(&path, STR("/api/v1/"))) {
-        for (size_t i = 0; i < COUNT_OF(asked); i++)
-            if (str_eq(path, asked[i])) {
-                ask(r, path, query);
-                return true;
-            }
-        return false;
-    } else {
-        return false;
-    }
-    return true;
+    req_answer(r, 200, "text/html; charset=utf-8", str_make(page, sizeof page - 1),
+               "cache-control: no-store\r\nx-frame-options: DENY\r\n"
+               "content-security-policy: default-src 'none'; style-src 'unsafe-inline'\r\n");
 }
 
-static bool post(struct req *r, struct str path)
+static void ready(struct req *r)
 {
-    static const struct str actions[] = {{"enable", 6}, {"disable", 7}, {"drain", 5}, {"verify", 6}, {"reset", 5}};
-    if (str_eq(path, STR("/api/v1/reload"))) {
-        ask(r, STR("reload"), STR(""));
-        return true;
-    }
-    if (!cut_prefix(&path, STR("/api/v1/endpoints/")))
-        return false;
+    bool is = attempt_possible(r);
+    answer_text(r, is ? 200 : 503, is ? STR("ready\n") : STR("no endpoint is usable\n"));
+}
+
+/* What an address is: read (GET, HEAD), or done (POST). */
+enum kind { NOWHERE, PAGE, ALIVE, READY, SHOWN, ORDER, ACTION };
+
+struct address {
+    enum kind kind;
+    struct str what, arg; /* to be asked of the supervisor */
+};
+
+static bool is_one_of(struct str s, const struct str *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(s, v[i]))
+            return true;
+    return false;
+}
+
+static struct address find(struct str path, struct str query)
+{
+    static const struct str shown[] = {{"status", 6}, {"endpoints", 9}, {"breakers", 8},
+                                       {"queue", 5},  {"sessions", 8},  {"requests", 8}};
+    static const struct str actions[] = {
+        {"enable", 6}, {"disable", 7}, {"drain", 5}, {"verify", 6}, {"reset", 5}};
+    if (str_eq(path, STR("/")))
+        return (struct address){.kind = PAGE};
+    if (str_eq(path, STR("/healthz")))
+        return (struct address){.kind = ALIVE};
+    if (str_eq(path, STR("/readyz")))
+        return (struct address){.kind = READY};
+    if (str_eq(path, STR("/metrics")))
+        return (struct address){.kind = SHOWN, .what = STR("metrics")};
+    if (!cut_prefix(&path, STR("/api/v1/")))
+        return (struct address){0};
+    if (is_one_of(path, shown, COUNT_OF(shown)))
+        return (struct address){.kind = SHOWN, .what = path, .arg = query};
+    if (str_eq(path, STR("reload")))
+        return (struct address){.kind = ORDER, .what = path};
+    if (!cut_prefix(&path, STR("endpoints/")))
+        return (struct address){0};
     const char *slash = memchr(path.p, '/', path.n);
     if (!slash)
-        return false;
+        return (struct address){0};
     struct str name = str_make(path.p, (size_t)(slash - path.p));
     struct str action = str_make(slash + 1, path.n - name.n - 1);
-    for (size_t i = 0; i < COUNT_OF(actions); i++)
-        if (str_eq(action, actions[i]) && name.n <= 64) {
-            ask(r, action, name);
-            return true;
-        }
-    return false;
+    if (name.n == 0 || name.n > LONGEST_NAME || !is_one_of(action, actions, COUNT_OF(actions)))
+        return (struct address){0};
+    return (struct address){.kind = ACTION, .what = action, .arg = name};
+}
+
+static void go(struct req *r, const struct address *a)
+{
+    switch (a->kind) {
+    case PAGE:
+        page_at_root(r);
+        return;
+    case ALIVE:
+        answer_text(r, 200, STR("ok\n"));
+        return;
+    case READY:
+        ready(r);
+        return;
+    case SHOWN:
+    case ORDER:
+    case ACTION:
+        ask(r, a->what, a->arg);
+        return;
+    case NOWHERE:
+        return;
+    }
 }
 
 void admin_go(struct req *r)
 {
-    struct str query = str_make(r->full_path.p + r->full_path.n, 0);
+    struct str query = STR("");
     if (r->head.target.n > r->full_path.n)
         query = str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
-    query.n = min_size(query.n, 128);
-    bool is_get = r->method == METHOD_GET || r->method == METHOD_HEAD;
-    bool known = is_get                      ? get(r, r->full_path, query)
-                 : r->method == METHOD_POST ? post(r, r->full_path)
-                                            : false;
-    if (!known)
-        req_answer_error(r, 404, "no such address: GET / lists them", 0);
+    query.n = min_size(query.n, QUERY_MAX);
+    struct address a = find(r->full_path, query);
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    bool done = a.kind == ORDER || a.kind == ACTION;
+    if (a.kind == NOWHERE)
+        answer_error(r, 404, "no such address: GET / lists them", "");
+    else if (done && r->method != METHOD_POST)
+        answer_error(r, 405, "this address takes POST", "allow: POST\r\n");
+    else if (!done && !reads)
+        answer_error(r, 405, "this address takes GET and HEAD", "allow: GET, HEAD\r\n");
+    else
+        go(r, &a);
 }

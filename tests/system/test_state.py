@@ -1,0 +1,277 @@
+"""What lasts (behaviour: state that lasts), and what is done with files that are of no use."""
+import hashlib
+import http.client
+import json
+import os
+import re
+import struct
+import subprocess
+
+import pytest
+
+from qcc import PATIENCE, SUPERVISOR, Qcc, until
+
+
+def ask(q, conversation="one"):
+    c = http.client.HTTPConnection("127.0.0.1", q.port, timeout=PATIENCE)
+    try:
+        c.request("POST", "/v1/messages",
+                  json.dumps({"model": "m", "messages": [{"role": "user", "content": "hello"}]}),
+                  {"content-type": "application/json", "x-conversation-id": conversation})
+        r = c.getresponse()
+        r.read()
+        return r.status, r.getheader("x-qcc-endpoint")
+    finally:
+        c.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def lasting(qcc, upstream, folder):
+    """One with a state_dir, and a conversation bound in it."""
+    q = qcc({"state_dir": str(folder), "endpoints": [upstream.endpoint("/good")]})
+    assert ask(q)[0] == 200
+    return q
+
+
+def again(q, wait=True):
+    q.start(wait=False)
+    if wait:
+        q.wait_serving(2)
+    return q
+
+
+def aside(folder, name="state"):
+    return sorted(p for p in folder.iterdir() if p.name.startswith(name + ".bad-"))
+
+
+def test_the_folder_is_made_and_ours_alone(lasting, folder):
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert lasting.stop() == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["lock", "secret", "state"]
+    for name in ("secret", "state"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    assert (folder / "secret").stat().st_size == 32
+    lasting.assert_sane()
+
+
+def test_a_restart_takes_it_up(lasting, folder):
+    secret = (folder / "secret").read_bytes()
+    lasting.stop()
+    again(lasting)
+    lasting.wait_log("1 bindings and the state of 1 endpoints are taken up")
+    assert (folder / "secret").read_bytes() == secret
+
+
+def test_saved_within_seconds_and_only_when_changed(lasting, folder):
+    until((folder / "state").exists, "the state to be saved")
+    before = (folder / "state").stat().st_mtime_ns
+    assert ask(lasting, "two")[0] == 200
+    until(lambda: (folder / "state").stat().st_mtime_ns != before, "it to be saved again")
+
+
+def damage_cut(b):
+    return b[: len(b) // 2]
+
+
+def damage_bit(b):
+    return b[:-3] + bytes([b[-3] ^ 4]) + b[-2:]
+
+
+def damage_version(number):
+    return lambda b: b[:8] + struct.pack(">I", number) + b[12:]
+
+
+def damage_body(b):
+    body = b"\x93\x01\x02\x03"
+    return b[:16] + struct.pack(">Q", len(body)) + hashlib.sha256(body).digest() + body
+
+
+@pytest.mark.parametrize("damage, why", [
+    (damage_cut, "is cut"),
+    (damage_bit, "is damaged"),
+    (damage_version(0), "is of version 0"),
+    (damage_version(2), "is of version 2"),
+    (damage_body, "is malformed"),
+    (lambda b: b"", "is cut"),
+    (lambda b: b"something else entirely" * 10, "is no state of QCC"),
+    (lambda b: b + b"more", "is longer than it says"),
+], ids=["cut", "bit", "older", "newer", "body", "empty", "foreign", "longer"])
+def test_a_file_of_no_use_is_set_aside(lasting, folder, damage, why):
+    lasting.stop()
+    bytes_ = damage((folder / "state").read_bytes())
+    (folder / "state").write_bytes(bytes_)
+    again(lasting)
+    lasting.wait_log("warning .*state %s.*: set aside as state\\.bad-" % re.escape(why))
+    kept = aside(folder)
+    assert len(kept) == 1 and kept[0].read_bytes() == bytes_
+    assert ask(lasting)[0] == 200
+    assert lasting.stop() == 0
+    assert (folder / "state").read_bytes()[:8] == b"QCCSTATE"
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: p.mkdir(),
+    lambda p: os.mkfifo(p),
+    lambda p: p.symlink_to("/dev/zero"),
+    lambda p: p.symlink_to("state"),
+], ids=["folder", "fifo", "device", "loop"])
+def test_what_is_no_file_is_set_aside(lasting, folder, make):
+    lasting.stop()
+    (folder / "state").unlink()
+    make(folder / "state")
+    again(lasting)
+    lasting.wait_log("set aside as state\\.bad-")
+    assert ask(lasting)[0] == 200
+    assert lasting.stop() == 0
+    assert (folder / "state").read_bytes()[:8] == b"QCCSTATE"
+
+
+def test_another_secret_frees_the_bindings(lasting, folder):
+    lasting.stop()
+    (folder / "secret").write_bytes(b"s" * 32)
+    again(lasting)
+    lasting.wait_log("made with another secret: forgotten")
+    lasting.wait_log(" 0 bindings and the state of 1 endpoints")
+
+
+def test_a_broken_secret_is_set_aside(lasting, folder):
+    lasting.stop()
+    (folder / "secret").write_bytes(b"short")
+    again(lasting)
+    lasting.wait_log("secret is not one: set aside")
+    assert len(aside(folder, "secret")) == 1
+    assert (folder / "secret").stat().st_size == 32
+
+
+def test_each_installation_has_its_own_secret(qcc, upstream, tmp_path):
+    def make(i):
+        q = qcc({"state_dir": str(tmp_path / str(i)), "endpoints": [upstream.endpoint("/good")]})
+        q.stop()
+        return (tmp_path / str(i) / "secret").read_bytes()
+
+    assert make(1) != make(2)
+
+
+def refused(q):
+    """Starts one that must not start; what it says."""
+    q.start(wait=False)
+    assert q.wait() == 1
+    return q.log()
+
+
+@pytest.mark.parametrize("path, why", [
+    ("file", "is not a folder"),
+    ("file/below", "Not a directory"),
+    ("no/such/folder", "No such file or directory"),
+    ("/proc/nothing", "No such file or directory"),
+])
+def test_a_folder_that_cannot_be_had(qcc, tmp_path, path, why):
+    (tmp_path / "file").write_text("")
+    q = qcc({"state_dir": str(tmp_path / path)}, start=False)
+    said = refused(q)
+    assert re.fullmatch("qcc-supervisor: state_dir: .*%s\n" % why, said), said
+
+
+@pytest.mark.skipif(not os.path.isdir("/sys/kernel"), reason="needs a folder nobody writes to")
+def test_a_folder_nobody_can_write_to(qcc):
+    q = qcc({"state_dir": "/sys/kernel"}, start=False)
+    said = refused(q)
+    assert re.fullmatch("qcc-supervisor: state_dir: cannot write in /sys/kernel: .*\n", said), said
+
+
+def test_one_supervisor_to_a_folder(lasting, qcc, folder):
+    q = qcc({"state_dir": str(folder)}, start=False)
+    said = refused(q)
+    assert re.fullmatch("qcc-supervisor: state_dir: .* is in use by another qcc-supervisor, "
+                        "pid %d\n" % lasting.pid, said), said
+    assert ask(lasting)[0] == 200
+
+
+def test_killed_and_started_at_once(lasting, folder):
+    until((folder / "state").exists, "the state to be saved")
+    lasting.process.kill()
+    lasting.wait()
+    again(lasting)
+    lasting.wait_log("1 bindings and")
+
+
+def test_checking_a_configuration_touches_nothing(qcc, folder):
+    q = qcc({"state_dir": str(folder)}, start=False)
+    done = subprocess.run([str(SUPERVISOR), "-t", "-c", str(q.path)], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert not folder.exists()
+
+
+def test_another_folder_at_a_reload(lasting, folder, tmp_path):
+    lasting.reload({"state_dir": str(tmp_path / "elsewhere")})
+    lasting.wait_log("state_dir: a change takes effect with the next start")
+    assert lasting.stop() == 0
+    assert (folder / "state").exists() and not (tmp_path / "elsewhere").exists()
+
+
+def test_a_disk_that_takes_nothing(qcc, upstream, tmp_path):
+    """Said once, not with every try; it goes on serving, and saves when it can again."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(small)], check=False,
+                      capture_output=True).returncode:
+        pytest.skip("needs a small file system")
+    try:
+        q = qcc({"state_dir": str(small), "endpoints": [upstream.endpoint("/good")]})
+        filler = small / "filler"
+        with open(filler, "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"x" * 512)
+            except OSError:
+                pass
+        assert ask(q, "1")[0] == 200
+        q.wait_log("warning .*cannot save in .*No space left on device")
+        for i in range(5):
+            assert ask(q, "more%d" % i)[0] == 200
+        filler.unlink()
+        q.wait_log("is saved again")
+        assert q.count("cannot save in") == 1
+        assert q.stop() == 0
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False)
+
+
+def test_a_million_bindings_hold_nobody_up(qcc, upstream, folder):
+    """The file of a large table is taken up, given to each worker, and written, while others are
+    served."""
+    endpoint = upstream.endpoint("/good")
+    q = qcc({"state_dir": str(folder), "endpoints": [endpoint], "log": {"level": "info"}})
+    assert ask(q)[0] == 200
+    q.stop()
+    number = 1000000 if "san" not in str(SUPERVISOR) else 200000
+    old = (folder / "state").read_bytes()
+    body = old[56:]
+    block = body.rindex(b"\xc4\x18")  # bin8 of one record
+    record = body[block + 2 :]
+    assert len(record) == 24 and body[block - 1] == 0x91
+    blocks, left = [], number
+    while left:
+        n = min(left, 2048)
+        raw = b"".join(struct.pack(">QQ", left - i, 7) + record[16:] for i in range(n))
+        blocks.append(struct.pack(">BI", 0xC6, len(raw)) + raw)
+        left -= n
+    new = body[: block - 1] + struct.pack(">BI", 0xDD, len(blocks)) + b"".join(blocks)
+    (folder / "state").write_bytes(old[:16] + struct.pack(">Q", len(new)) +
+                                   hashlib.sha256(new).digest() + new)
+    again(q)
+    q.wait_log("%d bindings and" % number)
+    assert ask(q, "another")[0] == 200
+    for pid in q.children():
+        os.kill(pid, 9)
+    until(lambda: q.count("worker \\d started") >= 6, "new workers")
+    assert ask(q, "yet another")[0] == 200
+    before = (folder / "state").stat().st_mtime_ns
+    until(lambda: (folder / "state").stat().st_mtime_ns != before, "it to be saved")
+    assert (folder / "state").stat().st_size > number * 24
+    assert q.stop() == 0

@@ -130,11 +130,20 @@ $B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(CF_supervisor) $(filter tests/%.c,$^) $(filter %.o,$^) $(QLDFLAGS) \
 	    $(LL_worker) $(LL_supervisor) -o $@
-build/fuzz/%: tests/fuzz/%.c $(COMMON) $(SUPERVISOR) $(WORKER) | $B/view/tests
+F_SRC   := $(filter-out supervisor/main.c worker/main.c,$(COMMON) $(SUPERVISOR) $(WORKER))
+F_OBJ   := $(patsubst %.c,build/fuzz/obj/%.o,$(F_SRC)) $(patsubst $B/llhttp/%.o,build/fuzz/llhttp/%.o,$(LLHTTP_OBJ))
+F_FLAGS := -std=gnu11 -g -O1 -D_GNU_SOURCE -DQCC_VERSION='"fuzz"' -fsanitize=fuzzer-no-link,address,undefined
+# kept: every target links them all
+.SECONDARY: $(F_OBJ)
+build/fuzz/obj/%.o: %.c | $B/view/tests
 	@mkdir -p $(@D)
-	clang -std=gnu11 -g -O1 -D_GNU_SOURCE -DQCC_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined $(CF_worker) \
-	    $(CF_supervisor) -I$B/view/tests $(filter-out supervisor/main.c worker/main.c,$(filter %.c,$^)) \
-	    $(if $(LLHTTP_OBJ),$(addprefix $(LLHTTP_DIR)/,api.c http.c llhttp.c)) \
+	clang $(F_FLAGS) $(CF_worker) $(CF_supervisor) -I$B/view/tests -MMD -MP -c $< -o $@
+build/fuzz/llhttp/%.o: $(LLHTTP_DIR)/%.c
+	@mkdir -p $(@D)
+	clang $(F_FLAGS) -w $(CF_worker) -c $< -o $@
+build/fuzz/%: tests/fuzz/%.c $(F_OBJ) | $B/view/tests
+	@mkdir -p $(@D)
+	clang $(F_FLAGS) -fsanitize=fuzzer $(CF_worker) $(CF_supervisor) -I$B/view/tests $(filter %.c %.o,$^) \
 	    $(LL_worker) $(LL_supervisor) -o $@
 
 test-bins: all $(BIN_FAKE) $(BIN_UNIT) $(BIN_REPLAY)
@@ -185,4 +194,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+-include $(shell find $B build/fuzz -name '*.d' 2>/dev/null)

@@ -63,6 +63,7 @@ address() {
 [ -r "$conf" ] || fail "cannot read $conf (CONF=FILE names another)"
 
 if [ "$conf" = $demo ]; then
+    chmod o-r "$demo" 2>/dev/null # its keys open nothing, and need no warning
     ! taken $fake_listen || fail "$fake_listen, where the simulated upstream is to listen, is in use"
     "$build/fake_upstream" --quiet --listen $fake_listen </dev/null >/dev/null &
     fake=$!

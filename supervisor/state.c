@@ -66,6 +66,9 @@ static struct state_view look(struct sup *s)
                            .bindings = s->sessions.b};
     struct saved_endpoint *e = mem_zalloc(s->health.n + 1, sizeof *e);
     v.nendpoints = health_save(&s->health, e);
+    totals_save(&s->totals, v.counters);
+    for (size_t i = 0; i < v.nendpoints; i++)
+        totals_save_endpoint(&s->totals, str_c(e[i].id), e[i].counts);
     v.endpoints = e;
     return v;
 }
@@ -281,6 +284,9 @@ static bool take_up(struct sup *s, struct str file, struct err *e)
     if (!state_file_parse(file, &im, e))
         return false;
     uint32_t bound = restore_bindings(s, &im);
+    totals_restore(&s->totals, im.counters);
+    for (uint32_t i = 0; i < im.nendpoints; i++)
+        totals_restore_endpoint(&s->totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
     size_t known = health_restore(&s->health, im.endpoints, im.nendpoints, clock_mono_ms());
     log_info("state_dir: %u bindings and the state of %zu endpoints are taken up from %s", bound,
              known, s->state.path);

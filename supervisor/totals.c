@@ -2,18 +2,27 @@
 
 #include "common/base/mem.h"
 #include "supervisor/plan.h"
+#include "supervisor/state_file.h"
 
 #include <string.h>
 
 enum { PERIOD_MS = 5 * 60 * 1000 };
 
+_Static_assert((int)TOTALS_LASTING <= (int)STATE_COUNTERS && (int)TOTALS_LASTING_ENDPOINT <= (int)SAVED_COUNTS,
+               "the file has room for what lasts");
+
 /* ---- which endpoints */
 
-struct totals_endpoint *totals_find(const struct totals *t, struct str id)
+/* Many are looked for one after the other, in the order of the configuration. */
+static struct totals_endpoint *next_one(struct totals *t, struct str id)
 {
-    for (size_t i = 0; i < t->n; i++)
-        if (str_eq(str_c(t->v[i].id), id))
-            return &t->v[i];
+    for (size_t i = 0; i < t->n; i++) {
+        size_t at = (t->hint + i) % t->n;
+        if (str_eq(str_c(t->v[at].id), id)) {
+            t->hint = at + 1;
+            return &t->v[at];
+        }
+    }
     return NULL;
 }
 
@@ -30,7 +39,7 @@ void totals_conf(struct totals *t, const struct conf *c)
 {
     struct totals_endpoint *v = mem_zalloc(c->nendpoints + 1, sizeof *v);
     for (size_t i = 0; i < c->nendpoints; i++) {
-        struct totals_endpoint *known = totals_find(t, str_c(c->endpoints[i].id));
+        struct totals_endpoint *known = next_one(t, str_c(c->endpoints[i].id));
         if (known) {
             v[i] = *known;
             known->open = NULL; /* moved */
@@ -71,24 +80,11 @@ static uint32_t sum_gauge(const uint32_t *v, unsigned n)
     return sum;
 }
 
-/* A worker tells of its endpoints in the order of the configuration: the next one is mostly it. */
-static struct totals_endpoint *next_one(struct totals *t, const char id[8])
-{
-    for (size_t i = 0; i < t->n; i++) {
-        size_t at = (t->hint + i) % t->n;
-        if (memcmp(t->v[at].id, id, 8) == 0) {
-            t->hint = at + 1;
-            return &t->v[at];
-        }
-    }
-    return NULL;
-}
-
 static void add_record(struct totals *t, unsigned slot, const struct stats_record *r)
 {
     for (unsigned i = 0; i < TOKENS__COUNT; i++)
         t->tokens[i] += r->tokens[i];
-    struct totals_endpoint *e = next_one(t, r->id);
+    struct totals_endpoint *e = next_one(t, str_make(r->id, sizeof r->id));
     if (!e)
         return; /* it left the configuration meanwhile */
     set_gauge(&e->open, &e->nopen, slot, r->open);
@@ -152,20 +148,52 @@ void totals_gone(struct totals *t, unsigned slot)
 
 /* ---- what lasts */
 
-void totals_save(const struct totals *t, uint64_t v[TOTALS_LASTING])
+static size_t put(uint64_t *v, size_t at, const uint64_t *from, size_t n)
 {
-    memcpy(v, t->requests, sizeof t->requests);
-    v[STATS_STATUSES] = t->bytes_in;
-    v[STATS_STATUSES + 1] = t->bytes_out;
-    memcpy(v + STATS_STATUSES + 2, t->tokens, sizeof t->tokens);
+    memcpy(v + at, from, n * sizeof *v);
+    return at + n;
 }
 
-void totals_restore(struct totals *t, const uint64_t v[TOTALS_LASTING])
+static size_t get(const uint64_t *v, size_t at, uint64_t *to, size_t n)
 {
-    memcpy(t->requests, v, sizeof t->requests);
-    t->bytes_in = v[STATS_STATUSES];
-    t->bytes_out = v[STATS_STATUSES + 1];
-    memcpy(t->tokens, v + STATS_STATUSES + 2, sizeof t->tokens);
+    memcpy(to, v + at, n * sizeof *v);
+    return at + n;
+}
+
+void totals_save(const struct totals *t, uint64_t *v)
+{
+    size_t at = put(v, 0, t->requests, STATS_STATUSES);
+    at = put(v, at, &t->bytes_in, 1);
+    at = put(v, at, &t->bytes_out, 1);
+    put(v, at, t->tokens, TOKENS__COUNT);
+}
+
+void totals_restore(struct totals *t, const uint64_t *v)
+{
+    size_t at = get(v, 0, t->requests, STATS_STATUSES);
+    at = get(v, at, &t->bytes_in, 1);
+    at = get(v, at, &t->bytes_out, 1);
+    get(v, at, t->tokens, TOKENS__COUNT);
+}
+
+void totals_save_endpoint(struct totals *t, struct str id, uint64_t *v)
+{
+    const struct totals_endpoint *e = next_one(t, id);
+    if (!e)
+        return;
+    size_t at = put(v, 0, e->attempts, OUTCOME__COUNT);
+    at = put(v, at, &e->charged, 1);
+    put(v, at, e->tokens, TOKENS__COUNT);
+}
+
+void totals_restore_endpoint(struct totals *t, struct str id, const uint64_t *v)
+{
+    struct totals_endpoint *e = next_one(t, id);
+    if (!e)
+        return;
+    size_t at = get(v, 0, e->attempts, OUTCOME__COUNT);
+    at = get(v, at, &e->charged, 1);
+    get(v, at, e->tokens, TOKENS__COUNT);
 }
 
 /* ---- what came of it */

@@ -22,7 +22,8 @@ struct totals_endpoint {
 
 struct totals {
     struct totals_endpoint *v; /* in the order of the configuration */
-    size_t n, hint;
+    size_t n;
+    size_t hint;                /* behind the last one that was looked for: mostly they come in order */
     uint64_t requests[STATS_STATUSES]; /* ended ones, by the status's first digit */
     uint64_t duration[HIST_BUCKETS], duration_us;
     uint64_t bytes_in, bytes_out, tokens[TOKENS__COUNT];
@@ -44,13 +45,16 @@ bool totals_add(struct totals *t, unsigned slot, struct str total, struct str re
 /* The worker in that slot is gone, and what was open in it. */
 void totals_gone(struct totals *t, unsigned slot);
 
-/* The sums that last over a restart, as numbers in an order that never changes; and back. */
-enum { TOTALS_LASTING = STATS_STATUSES + 2 + TOKENS__COUNT };
-void totals_save(const struct totals *t, uint64_t v[TOTALS_LASTING]);
-void totals_restore(struct totals *t, const uint64_t v[TOTALS_LASTING]);
-
-/* NULL: not configured. */
-struct totals_endpoint *totals_find(const struct totals *t, struct str id);
+/* What lasts over a restart, as numbers in an order that never changes: the sums, and the counts of
+ * one endpoint (nothing for an unknown one). And back. */
+enum {
+    TOTALS_LASTING = STATS_STATUSES + 2 + TOKENS__COUNT,
+    TOTALS_LASTING_ENDPOINT = OUTCOME__COUNT + 1 + TOKENS__COUNT
+};
+void totals_save(const struct totals *t, uint64_t *v);
+void totals_restore(struct totals *t, const uint64_t *v);
+void totals_save_endpoint(struct totals *t, struct str id, uint64_t *v);
+void totals_restore_endpoint(struct totals *t, struct str id, const uint64_t *v);
 
 uint32_t totals_open(const struct totals_endpoint *e);
 uint32_t totals_streams(const struct totals *t);

@@ -15,6 +15,10 @@
  * handles, nor one endpoint's backlog with our SYNs. */
 enum { DIALS = 64 };
 
+/* More than max_idle are kept for so long: between two requests of many busy clients more may be idle
+ * for a moment, and would be dialled anew in the next. */
+enum { SURPLUS_MS = 1000 };
+
 struct pool {
     struct ev_loop *loop;
     struct dialer *dialer;
@@ -378,14 +382,15 @@ void pool_release(struct upc *c, bool reusable)
 {
     struct pool *p = c->pool;
     ev_io_stop(p->loop, &c->wr);
-    if (!reusable || p->retired || c->epoch != p->epoch || p->nidle >= p->max_idle || io_pending(&c->io)) {
+    if (!reusable || p->retired || c->epoch != p->epoch || p->max_idle == 0 || io_pending(&c->io)) {
         destroy(c, false);
         return;
     }
     c->ops = &idle_ops;
     c->user = NULL;
     ev_io_start(p->loop, &c->rd);
-    tmo_set(&c->tmo, p->idle_expiry_ms);
+    bool surplus = p->nidle >= p->max_idle && p->idle_expiry_ms > SURPLUS_MS;
+    tmo_set(&c->tmo, surplus ? SURPLUS_MS : p->idle_expiry_ms);
     list_push_front(&p->idle, &c->node);
     p->nidle++;
     made_room(p);

@@ -89,7 +89,8 @@ void pool_cancel(struct lease *l);
 /* Opens a connection (TLS and all) for the idle ones, if there is none yet; a failure is logged. */
 void pool_warm_up(struct pool *p);
 
-/* Gives a connection back: to the idle ones, or closed when it cannot be used again. */
+/* Gives a connection back: to the idle ones (beyond max_idle for a second only), or closed when it
+ * cannot be used again. */
 void pool_release(struct upc *c, bool reusable);
 
 /* Closes up to n idle connections, oldest first: descriptors are short. Returns how many. */

@@ -70,7 +70,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench lint fuzz install clean deps readme
+.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme
 .DELETE_ON_ERROR:
 
 all: $(BIN_SUP) $(BIN_WKR)
@@ -173,6 +173,11 @@ bench:
 	@packaging/deps.sh bench
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/run.py
+
+drill:
+	@packaging/deps.sh drill
+	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
+	@tests/bench/drill.py
 
 lint:
 	@tests/lint.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
 # sudo when not root). Says what it installs; prints nothing when all is there.
-# Groups: build (the default), run, test, clients, lint, bench, fuzz; each but run and clients
+# Groups: build (the default), run, test, clients, lint, bench, drill, fuzz; each but run and clients
 # stands for build too.
 set -u
 
@@ -42,6 +42,7 @@ bench   cmd:nginx                     nginx-light|nginx                       ng
 bench   cmd:haproxy                   haproxy                                 haproxy
 bench   cmd:openssl                   openssl                                 openssl
 bench   file:/usr/bin/python3         python3                                 python3
+drill   file:/usr/bin/python3         python3                                 python3
 fuzz    cmd:clang                     clang                                   clang
 fuzz    file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*|/usr/lib*/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev  compiler-rt
 END
@@ -163,8 +164,8 @@ for arg in "${@:-build}"; do
     case $arg in
         build) groups="$groups build" ;;
         run | clients) groups="$groups $arg" ;;
-        test | lint | bench | fuzz) groups="$groups build $arg" ;;
-        *) die "no group '$arg': build, run, test, clients, lint, bench, fuzz" ;;
+        test | lint | bench | drill | fuzz) groups="$groups build $arg" ;;
+        *) die "no group '$arg': build, run, test, clients, lint, bench, drill, fuzz" ;;
     esac
 done
 

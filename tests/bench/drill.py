@@ -1,0 +1,591 @@
+#!/usr/bin/python3
+"""The drill: what failing endpoints cost the clients, with four workers, in figures.
+
+    drill.py [--only PART]... [--build DIR] [--keep]
+
+Prints a Markdown table: each figure, what was measured, its goal, and "ok" or "MISSED". Exit status 1 when one is
+missed. Parts:
+    failover   time added to a request whose first endpoint fails, over the same request served at once
+    mix        2,000 requests, of which some are at fault themselves and some meet a failing endpoint
+    affinity   conversations stay where they are, also when there is a better place for new ones
+    breaker    how long other workers go on asking an endpoint whose breaker has just opened
+    reuse      connections to endpoints are used again
+
+Every sample is checked to have met the failure that it is to measure. All processes are on this machine, so the
+time added is QCC's own and the scheduler's; a busy machine shows in the p95.
+"""
+import argparse
+import collections
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORKERS = 4
+LIMIT_S = 170  # the whole drill; what takes longer hangs
+KEY = "sk-ant-drill-0123456789"
+MODEL = "claude-sonnet-4-6"
+
+FAILOVER_MS = 20
+PAUSE_MS, OVERLOADED_MS, JITTER = 200, 750, 1.25  # retry.transient_delay and its kin: at most a quarter more
+LATE_MS = 5
+REUSE = 99.0
+
+
+class Failed(Exception):
+    pass
+
+
+# ---- the client
+
+Reply = collections.namedtuple("Reply", "status headers body seconds")
+
+
+def request(model=MODEL, stream=False, conversation=None, fake=None, close=False):
+    """The bytes of one request as Claude Code would send it."""
+    body = json.dumps({"model": model, "max_tokens": 100, "stream": stream,
+                       "messages": [{"role": "user", "content": "say it " * 200}]}).encode()
+    head = ["POST /v1/messages?beta=true HTTP/1.1", "host: 127.0.0.1", "content-type: application/json",
+            "x-api-key: " + KEY, "anthropic-version: 2023-06-01", "content-length: %d" % len(body)]
+    head += ["x-claude-code-session-id: " + conversation] if conversation else []
+    head += ["x-fake: " + fake] if fake else []
+    head += ["connection: close"] if close else []
+    return "\r\n".join(head + ["", ""]).encode() + body
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), 30)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.sock.makefile("rb", 65536)
+
+    def send(self, data):
+        self.sent = time.perf_counter()
+        self.sock.sendall(data)
+
+    def line(self):
+        line = self.file.readline()
+        if not line.endswith(b"\n"):
+            raise Failed("the proxy closed the connection within a reply")
+        return line.rstrip(b"\r\n")
+
+    def receive(self):
+        status = int(self.line().split()[1])
+        headers = {}
+        while line := self.line():
+            name, _, value = line.partition(b":")
+            headers[name.decode().lower()] = value.strip().decode()
+        if headers.get("transfer-encoding") == "chunked":
+            body = b""
+            while n := int(self.line(), 16):
+                body += self.file.read(n)
+                self.line()
+            self.line()
+        else:
+            body = self.file.read(int(headers["content-length"]))
+        return Reply(status, headers, body, time.perf_counter() - self.sent)
+
+    def ask(self, data):
+        self.send(data)
+        return self.receive()
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+def ask_once(port, data):
+    with contextlib.closing(Client(port)) as c:
+        return c.ask(data)
+
+
+def in_threads(jobs):
+    """Runs the functions at the same time; what one of them raises is raised here."""
+    failures = []
+
+    def run(job):
+        try:
+            job()
+        except Exception as e:
+            failures.append(e)
+    threads = [threading.Thread(target=run, args=(job,), daemon=True) for job in jobs]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if failures:
+        raise failures[0]
+
+
+# ---- what all parts share
+
+class Drill:
+    """A folder, everything that was started, and the table."""
+
+    def __init__(self, args):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="qcc-drill-"))
+        self.build = (ROOT / args.build).resolve()
+        self.keep = args.keep
+        self.folders = 0
+        self.started = []
+        self.rows = []
+        self.rnd = random.Random(1)
+        os.environ["QCC_BUILD"] = str(self.build)
+        sys.path.insert(0, str(ROOT / "tests/system"))
+        import qcc
+        self.lib = qcc
+
+    def folder(self):
+        self.folders += 1
+        return self.dir / str(self.folders)
+
+    def upstream(self):
+        up = self.lib.Upstream(self.folder(), "--quiet")
+        self.started.append(up)
+        return up
+
+    def proxy(self, endpoints, log={}, **config):
+        folder = self.folder()
+        q = self.lib.Qcc(folder, {"workers": WORKERS, "control_socket": str(folder / "control.sock"),
+                                  "endpoints": endpoints, "log": {"level": "info", **log}, **config})
+        self.started.append(q)
+        return q.start()
+
+    def row(self, figure, measured, goal, ok):
+        self.rows.append((figure, measured, goal, "ok" if ok else "MISSED"))
+        print("drill: %s: %s (%s)" % (figure, measured, "ok" if ok else "MISSED, goal " + goal), file=sys.stderr)
+
+    def reuse(self, who, up, failed):
+        stats = up.stats()
+        requests = sum(site["requests"] for site in stats["sites"].values())
+        opened = stats["connections"]["accepted"] - 1  # ours, that asks for this
+        share = 100 * (1 - opened / requests) if requests else 0
+        self.row("upstream connections, %s: requests on one that was there" % who,
+                 "%.2f%% (%d connections, %d requests, %d failed)" % (share, opened, requests, failed),
+                 "≥ %.0f%%" % REUSE, share >= REUSE and not failed)
+
+    def table(self):
+        lines = ["| figure | measured | goal | |", "|---|---|---|---|"]
+        return "\n".join(lines + ["| %s | %s | %s | %s |" % row for row in self.rows])
+
+    def end_part(self):
+        while self.started:
+            self.started.pop().close()
+
+    def close(self):
+        try:
+            self.end_part()
+        finally:
+            if self.keep:
+                print("drill: logs are in %s" % self.dir, file=sys.stderr)
+            else:
+                shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def percentile(values, p):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * p / 100))]
+
+
+def admin_endpoints(q):
+    """{name: what /api/v1/endpoints says of it}."""
+    status, body = q.get("/api/v1/endpoints", port=q.admin_port)
+    if status != 200:
+        raise Failed("/api/v1/endpoints answers %d: %.200r" % (status, body))
+    return {e["name"]: e for e in json.loads(body)["endpoints"]}
+
+
+def changes(q, name="[^ :]+"):
+    """The log's lines on state changes of endpoints: (seconds since the epoch, name, text)."""
+    found = re.findall(r"^(\S+)Z \w+ supervisor: endpoint (%s):? ((?:health|breaker|queue|cooldown|disabled|model) .*)$"
+                       % name, q.log(), re.M)
+    return [(epoch(when), who, what) for when, who, what in found]
+
+
+def epoch(text):
+    return datetime.datetime.fromisoformat(text + "+00:00").timestamp()
+
+
+def spread(q, n):
+    """n keep-alive connections, as evenly over the workers as can be had; [(worker, Client)]."""
+    by_worker = collections.defaultdict(list)
+    for _ in range(40 * WORKERS):
+        c = Client(q.port)
+        rid = c.ask(request()).headers["x-qcc-request-id"]
+        worker = q.wait_log(r"worker (\d+) \[%s\]: request " % rid, timeout=5).group(1)
+        by_worker[worker].append(c)
+        if len(by_worker) == WORKERS and all(len(v) >= n // WORKERS for v in by_worker.values()):
+            break
+    if len(by_worker) < 2:
+        raise Failed("all connections came to one worker")
+    turns = [(w, c) for i in range(n) for w, v in sorted(by_worker.items()) for c in v[i:i + 1]]
+    for _, c in turns[n:]:
+        c.close()
+    return turns[:n]
+
+
+# ---- failover
+
+Kind = collections.namedtuple("Kind", "name title spec stream attempts pause_ms")
+QUICK = [
+    Kind("refused", "refuses connections", None, False, 2, 0),
+    Kind("kept", "resets a kept connection", "fail_every=2,reset", False, 1, 0),
+    Kind("limited", "answers 429", "status=429,header=retry-after-ms:1", False, 2, 0),
+]
+SLOW = [
+    Kind("reset", "resets new connections", "reset", False, 3, PAUSE_MS),
+    Kind("s503", "answers 503", "status=503", False, 3, PAUSE_MS),
+    Kind("sse", "begins the stream with an error", "sse_error_first=api_error,message=Broken", True, 3, PAUSE_MS),
+    Kind("overloaded", "begins the stream with overloaded_error", "sse_error_first=overloaded_error", True, 3,
+         OVERLOADED_MS),
+]
+
+
+def sample(client, kind):
+    """The time of one request; None if it did not meet the failure."""
+    r = client.ask(request(kind.name, kind.stream, str(uuid.uuid4())))
+    if r.status != 200 or (kind.stream and not r.body.rstrip().endswith(b'{"type":"message_stop"}')):
+        raise Failed("%s: a request failed with %d: %.300r" % (kind.name, r.status, r.body))
+    time.sleep(0.01)  # until then the endpoint is a first choice again
+    return r.seconds * 1000 if int(r.headers["x-qcc-attempts"]) == kind.attempts else None
+
+
+def failover(d):
+    """Each kind of failure has a model of its own, which only its endpoint and the good one offer. What the endpoints
+    are charged is over after a millisecond, so that the next request meets the failure again."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and never listens
+        up = d.upstream()
+        well = Kind("well", "", "name=well", False, 1, 0)
+        kinds = [well] + QUICK + SLOW
+        endpoints = [up.endpoint("/s/" + (k.spec or ""), k.name, models={"allow": [k.name]}) for k in kinds]
+        endpoints[1]["base_url"] = "http://127.0.0.1:%d" % closed.getsockname()[1]
+        endpoints.append(up.endpoint("/s/name=good", "good", priority=9))
+        q = d.proxy(endpoints, balance={"strategy": "priority_failover"}, health={"degraded_for": "1ms"},
+                    breaker={"failure_threshold": 1000}, retry={"transient_delay": "%dms" % PAUSE_MS},
+                    log={"access": False})
+        clients = [Client(q.port) for _ in range(2 * WORKERS)]
+        base = {}
+        for stream in (False, True):
+            well = well._replace(stream=stream)
+            got = [sample(c, well) for _ in range(12) for c in clients][len(clients):]
+            base[stream] = statistics.median(got)
+        times = {k.name: [] for k in kinds}
+        asked = collections.Counter()
+        for i in range(200):
+            for k in QUICK:
+                # A kept connection is one of the worker that the first client has.
+                c = clients[0] if k.name == "kept" else clients[i % len(clients)]
+                asked[k.name] += 1
+                times[k.name].append(sample(c, k))
+
+        def slow(kind):
+            with contextlib.closing(Client(q.port)) as c:
+                for _ in range(15):
+                    asked[kind.name] += 1
+                    times[kind.name].append(sample(c, kind))
+        in_threads([lambda k=k: slow(k) for k in SLOW for _ in range(4)])
+        resets = up.stats()["sites"]["/s/fail_every=2,reset"]["failed"]
+        for k in QUICK + SLOW:
+            added = [t - base[k.stream] for t in times[k.name] if t is not None]
+            met = min(len(added), resets + 1) if k.name == "kept" else len(added)
+            if met < 0.9 * asked[k.name]:
+                d.row("failover: the endpoint " + k.title, "only %d of %d requests met the failure" %
+                      (met, asked[k.name]), "p95 < %d ms" % FAILOVER_MS, False)
+                continue
+            p50, p95 = statistics.median(added), percentile(added, 95)
+            goal = FAILOVER_MS + k.pause_ms * JITTER
+            said = "p95 < %d ms" % goal
+            if k.pause_ms:
+                said += " (%d ms beyond a pause of %d ± 25%%)" % (FAILOVER_MS, k.pause_ms)
+            d.row("failover: the endpoint %s: time added" % k.title,
+                  "p50 %.1f ms, p95 %.1f ms" % (p50, p95), said, p95 < goal)
+        for c in clients:
+            c.close()
+
+
+# ---- a mix of faults
+
+REQUESTS, CLIENT_FAULTS = 2000, 300
+
+# What refusals of requests look like; some speak of keys, limits and numbers, as the texts of users do.
+REFUSALS = [
+    (400, "invalid_request_error", "messages.1.content.0: unexpected `tool_use_id` found in `tool_result` blocks"),
+    (400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+    (400, "invalid_request_error", "max_tokens: 401 > 400, which is the maximum allowed number of output tokens"),
+    (400, "invalid_request_error", "tools.3.custom.name: get_api_key_quota is no valid name"),
+    (404, "not_found_error", "model: claude-nope-4"),
+    (413, "request_too_large", "Request exceeds the maximum size"),
+    (422, "invalid_request_error", "temperature: Input should be less than or equal to 1"),
+    (400, "invalid_request_error", "messages.429.content: text content blocks must be non-empty"),
+]
+
+
+def refusal_spec(refusal):
+    status, kind, message = refusal
+    return "status=%d,error=%s,message=%s" % (status, kind, urllib.parse.quote(message, safe=""))
+
+
+def play_mix(d, q, refused):
+    """Sends the mix on 16 connections; returns (requests that failed, refusals that came back changed)."""
+    plan = [REFUSALS[i % len(REFUSALS)] if i < refused else None for i in range(REQUESTS)]
+    d.rnd.shuffle(plan)
+    failed, changed, lock = [], [], threading.Lock()
+
+    def play():
+        c = Client(q.port)
+        while True:
+            with lock:
+                if not plan:
+                    break
+                refusal = plan.pop()
+                stream = d.rnd.random() < 0.3
+            r = c.ask(request(stream=stream, conversation=str(uuid.uuid4()),
+                              fake=refusal and refusal_spec(refusal)))
+            if refusal:
+                if r.status != refusal[0] or json.loads(r.body)["error"]["message"] != refusal[2]:
+                    changed.append((refusal, r))
+            elif r.status != 200 or (stream and b'"message_stop"' not in r.body):
+                failed.append(r)
+            if r.headers.get("connection") == "close":
+                c.close()
+                c = Client(q.port)
+        c.close()
+    in_threads([play] * 16)
+    for r in failed[:3]:
+        print("drill: failed: %d %s %.400r" % (r.status, r.headers, r.body), file=sys.stderr)
+    for refusal, r in changed[:3]:
+        print("drill: %s came back as %d %.300r" % (refusal, r.status, r.body), file=sys.stderr)
+    return len(failed), len(changed)
+
+
+def mix(d):
+    up = d.upstream()
+    faults = ["flaky=7", "fail_every=8,reset", "fail_every=8,status=429,retry_after=1", "fail_every=8,html_200"]
+    q = d.proxy([up.endpoint("/s/" + spec, "e%d" % i) for i, spec in enumerate(faults)])
+    failed, changed = play_mix(d, q, CLIENT_FAULTS)
+    sites = up.stats()["sites"]
+    turns = sum(site["requests"] for site in sites.values())
+    met = sum(e["charged"] for e in admin_endpoints(q).values())
+    mixed = "%d requests over 4 endpoints, 15%% at fault themselves" % REQUESTS
+    d.row("%s, %.0f%% met a failing endpoint: failed ones that another endpoint would have served" %
+          (mixed, 100 * met / (REQUESTS - CLIENT_FAULTS)), str(failed), "0", failed == 0)
+    d.row("the same: refusals of faulty requests that came back changed", str(changed), "0", changed == 0)
+    print("drill: the mix made %d attempts, %d charged" % (turns, met), file=sys.stderr)
+
+    # Where endpoints fail, too, one cannot tell by looking what they were charged for: once more without that.
+    up = d.upstream()
+    q = d.proxy([up.endpoint("/s/name=%d" % i, "w%d" % i) for i in range(4)])
+    failed, changed = play_mix(d, q, CLIENT_FAULTS)
+    time.sleep(0.3)  # the last reports are on their way
+    bad = {name for name, e in admin_endpoints(q).items()
+           if e["charged"] or e["health"] not in ("healthy", "unknown") or e["breaker"]["failures"]
+           or e["queued"] or e["disabled_by"]}
+    lines = [c for c in changes(q, "w\\d") if not re.match("health unknown -> healthy", c[2])]
+    bad |= {who for _, who, _ in lines}
+    for line in lines[:5]:
+        print("drill: charged: %s %s" % line[1:], file=sys.stderr)
+    d.row("the same with endpoints that are well: charged for faults of clients",
+          "%d of 4 endpoints, %d failed, %d changed" % (len(bad), failed, changed), "0, 0, 0",
+          not bad and not failed and not changed)
+
+
+# ---- affinity
+
+CONVERSATIONS, TURNS, PAIRS = 1000, 10, 500
+
+
+def affinity(d):
+    up = d.upstream()
+    endpoints = [up.endpoint("/s/name=%d" % i, "a%d" % i) for i in range(4)]
+    q = d.proxy(endpoints)
+    names = [str(uuid.uuid4()) for _ in range(CONVERSATIONS)]
+    at, moves = {}, []
+
+    def turns(of, n):
+        for _ in range(n):
+            for name in of:
+                r = ask_once(q.port, request(conversation=name, close=True))
+                if r.status != 200:
+                    raise Failed("affinity: a request failed with %d: %.300r" % (r.status, r.body))
+                if at.setdefault(name, r.headers["x-qcc-endpoint"]) != r.headers["x-qcc-endpoint"]:
+                    moves.append(name)
+                    at[name] = r.headers["x-qcc-endpoint"]
+    parts = [names[i::4] for i in range(4)]
+    in_threads([lambda p=p: turns(p, TURNS // 2) for p in parts])
+    # From here on a new conversation would most likely go to the fifth endpoint.
+    q.reload({"endpoints": endpoints + [up.endpoint("/s/name=new", "a-new", weight=10000)]})
+    in_threads([lambda p=p: turns(p, TURNS - TURNS // 2) for p in parts])
+    workers = len(set(re.findall(r" (worker \d+) \[\w+\]: request ", q.log())))
+    d.row("affinity: %d conversations × %d requests on new connections, over %d workers: moves" %
+          (CONVERSATIONS, TURNS, workers), str(len(moves)), "0", not moves and workers == WORKERS)
+
+    up = d.upstream()
+    q = d.proxy([up.endpoint("/s/name=%d,delay_ms=5" % i, "p%d" % i) for i in range(4)])
+    clients = spread(q, WORKERS)
+    apart, used = 0, collections.Counter()
+    for i in range(PAIRS):
+        (w1, c1), (w2, c2) = clients[i % len(clients)], clients[(i + 1) % len(clients)]
+        data = request(conversation=str(uuid.uuid4()))
+        c1.send(data)
+        c2.send(data)
+        one, two = (c.receive().headers["x-qcc-endpoint"] for c in (c1, c2))
+        apart += one != two
+        used[one] += 1
+    d.row("affinity: first two requests of %d new conversations, at the same time on different workers: "
+          "to different endpoints" % PAIRS, str(apart), "0", apart == 0 and len(used) == 4)
+    for _, c in clients:
+        c.close()
+
+
+# ---- the breaker
+
+ROUNDS = 8
+
+
+def attempts_begun(q, name):
+    """Seconds since the epoch and worker of each attempt at the endpoint, from the log."""
+    return [(epoch(when), worker) for when, worker in
+            re.findall(r"^(\S+)Z debug worker (\d+) \[\w+\]: attempt \d+ at %s$" % name, q.log(), re.M)]
+
+
+def breaker(d):
+    """32 connections keep all workers asking the endpoint; it turns bad; the latest that still asks counts. Each round
+    has an endpoint of its own, as in `failover`."""
+    up = d.upstream()
+    ways = ["status=503", "reset", "sse_error_first=api_error,message=Broken", "status=500,delay_ms=3"]
+    endpoints = [up.endpoint("/n/b%d" % i, "b%d" % i, models={"allow": ["b%d" % i]}) for i in range(ROUNDS)]
+    q = d.proxy(endpoints + [up.endpoint("/n/good", "good", priority=9)], log={"level": "debug"},
+                balance={"strategy": "priority_failover"})
+    clients = spread(q, 32)
+    latest, rounds = 0.0, 0
+    for i in range(ROUNDS):
+        name = "b%d" % i
+        end = threading.Event()
+        bad = []
+
+        def go(c):
+            while not end.is_set():
+                r = c.ask(request(name))
+                if r.status != 200:
+                    bad.append(r)
+                time.sleep(0.005)
+        threads = [lambda c=c: go(c) for _, c in clients]
+
+        def turn():
+            time.sleep(0.3)
+            up.call("PUT", "/_site/" + name, ways[i % len(ways)])
+            try:
+                q.wait_log("endpoint %s:? breaker closed -> open" % name, timeout=5)
+                time.sleep(0.5)
+            finally:
+                end.set()
+        in_threads(threads + [turn])
+        if bad:
+            raise Failed("breaker: a request failed with %d: %.300r" % (bad[0].status, bad[0].body))
+        opened = next(when for when, _, what in changes(q, name) if what.startswith("breaker closed -> open"))
+        begun = attempts_begun(q, name)
+        arrived = up.stats()["sites"]["/n/" + name]["last"]["at_us"] / 1e6 + time.time() - time.monotonic()
+        late = max([when for when, _ in begun] + [arrived]) - opened
+        workers = {worker for _, worker in begun}
+        print("drill: breaker, %s: %d attempts by %d workers, latest begun %.1f ms after it opened, arrived %.1f ms" %
+              (ways[i % len(ways)], len(begun), len(workers), 1000 * (max(w for w, _ in begun) - opened),
+               1000 * (arrived - opened)), file=sys.stderr)
+        latest = max(latest, 1000 * late)
+        rounds += len(workers) == WORKERS
+    d.row("breaker: latest request at the endpoint after it opened, %d rounds, 32 connections" % ROUNDS,
+          "%.0f ms" % latest, "≤ %d ms" % LATE_MS, latest <= LATE_MS and rounds == ROUNDS)
+    for _, c in clients:
+        c.close()
+
+
+# ---- reuse of connections
+
+def reuse(d):
+    for clients, count, workers in ((1, 5000, WORKERS), (32, 40000, WORKERS), (32, 40000, 1)):
+        up = d.upstream()
+        q = d.proxy([up.endpoint("/bench/reply_bytes=1024", "one")], log={"access": False}, workers=workers)
+        p = subprocess.Popen([d.build / "bench/load", "--to", "127.0.0.1:%d" % q.port, "--mode", "json", "--conns",
+                              str(clients), "--count", str(count), "--seconds", "20", "--reply", "1024"],
+                             stdout=subprocess.PIPE, text=True)
+        try:
+            got = json.loads(p.communicate(timeout=40)[0].splitlines()[-1])
+        finally:
+            if p.poll() is None:
+                p.kill()
+                p.wait()
+        who = "%d concurrent clients" % clients if clients > 1 else "one client, sequential"
+        d.reuse(who + (" at one worker" if workers == 1 else ""), up, got["failed"])
+    # Each request of a new client finds the connection that another one's has left.
+    up = d.upstream()
+    q = d.proxy([up.endpoint("/bench/reply_bytes=1024", "one")], log={"access": False})
+    failed = sum(ask_once(q.port, request(close=True)).status != 200 for _ in range(3000))
+    d.reuse("a new client for each request", up, failed)
+
+
+PARTS = {"failover": failover, "mix": mix, "affinity": affinity, "breaker": breaker, "reuse": reuse}
+
+
+def interrupted(number, _):
+    raise Failed("took more than %d s" % LIMIT_S if number == signal.SIGALRM else "interrupted")
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--only", action="append", choices=PARTS)
+    a.add_argument("--build", default="build/release")
+    a.add_argument("--keep", action="store_true", help="keep the folder with configurations and logs")
+    args = a.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, interrupted)
+    signal.alarm(LIMIT_S)
+    d = Drill(args)
+    began = time.monotonic()
+    failed = False
+    try:
+        missing = [n for n in ("qcc-supervisor", "qcc-worker", "fake_upstream", "bench/load")
+                   if not os.access(d.build / n, os.X_OK)]
+        if missing:
+            raise Failed("not built: %s (make drill builds it)" % ", ".join(missing))
+        for name, part in PARTS.items():
+            if args.only and name not in args.only:
+                continue
+            try:
+                part(d)
+            except (Failed, AssertionError, OSError) as e:
+                if str(e) == "interrupted" or str(e).startswith("took more"):
+                    raise
+                d.row(name, "broke off: %s" % str(e).splitlines()[0][:200], "to be measured", False)
+            d.end_part()
+    except Failed as e:
+        print("drill: %s" % e, file=sys.stderr)
+        failed = True
+    finally:
+        signal.alarm(0)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        d.close()
+    print(d.table())
+    print("\n%d workers, %d cores, %.0f s" % (WORKERS, len(os.sched_getaffinity(0)), time.monotonic() - began))
+    return 1 if failed or any(row[3] != "ok" for row in d.rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

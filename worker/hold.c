@@ -130,19 +130,17 @@ static void stream_failed(struct req *r, enum net_fault net)
         attempt_failed(r, net, EVIDENCE_SSE_ERROR, STR(""));
 }
 
-/* Goes over to relaying with a piece that was not all looked at. */
+/* Goes over to relaying with a piece that was not all looked at, unless the rest of it is a failure:
+ * nothing has been given away yet. */
 static void commit_stream(struct req *r, const struct up_event *ev, size_t looked)
 {
-    if (!ev->end) {
-        relay_feed(r, ev->data + looked, ev->n - looked);
-        relay_commit(r, str_make(ev->data, ev->n), false);
+    relay_feed(r, ev->data + looked, ev->n - looked);
+    if ((r->sse.error && !r->sse.stopped) || (ev->end && !relay_complete(r))) {
+        r->error_whole = hold(r, ev);
+        stream_failed(r, NET_PARTIAL);
         return;
     }
-    relay_feed(r, ev->data + looked, ev->n - looked);
-    bool whole = relay_complete(r);
-    relay_commit(r, str_make(ev->data, ev->n), whole);
-    if (!whole && r->state == REQ_RELAY)
-        relay_break_off(r, NET_PARTIAL);
+    relay_commit(r, str_make(ev->data, ev->n), ev->end);
 }
 
 static void hold_stream(struct req *r, const struct up_event *ev)

@@ -143,10 +143,20 @@ static bool can_insert(const struct req *r)
     return r->kind == REPLY_STREAM && !r->encoded && r->framing != OUT_COUNTED;
 }
 
+/* A stream that ended with an error event of the endpoint's has failed, though it is complete. */
+static void end_of_stream(struct req *r)
+{
+    if (!r->sse.error || r->sse.stopped || r->encoded)
+        return;
+    attempt_broke(r, NET_NONE, buf_view(&r->sse.error_data));
+    r->cut = "error event from the endpoint";
+}
+
 /* After the commit point nothing is repaired: the client is told. */
 void relay_break_off(struct req *r, enum net_fault why)
 {
-    if (r->kind == REPLY_STREAM && r->sse.stopped) { /* all of it was there */
+    if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) { /* it had said its last word */
+        end_of_stream(r);
         up_abort(&r->up);
         emit(r, STR(""), STR(""), STR(""), true);
         return;
@@ -248,10 +258,7 @@ static void relay_stream(struct req *r, const struct up_event *ev)
         return;
     }
     if (relay_complete(r)) {
-        if (r->sse.error && !r->sse.stopped && !r->encoded) {
-            attempt_broke(r, NET_NONE, buf_view(&r->sse.error_data));
-            r->cut = "error event from the endpoint";
-        }
+        end_of_stream(r);
         emit(r, STR(""), piece, STR(""), true);
         return;
     }

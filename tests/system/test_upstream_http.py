@@ -267,7 +267,7 @@ def test_idle_expiry(one, client):
 
 
 def test_max_idle(one, client):
-    """Of three connections in use at once, one is kept."""
+    """Of three connections in use at once, one is kept; the others a second longer, for the next crowd."""
     q, up = one(lambda peer, _: (until(lambda: len(up.requests) >= 3), peer.send(reply())), {"upstream": {"pool": {"max_idle": 1}}})
     clients = [client(q) for _ in range(3)]
     for c in clients:

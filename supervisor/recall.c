@@ -82,7 +82,7 @@ static void put_record(struct doc *d, const struct recent_record *r)
     size_t at;
     char began[25];
     bool whole = recent_get(r, &t, &at); /* recall_heard has looked */
-    clock_format(r->began_ms, began);
+    clock_format(r->began_us / 1000, began);
     doc_map(d, 17);
     doc_kv_text(d, "time", began);
     doc_kv_str(d, "id", str_make(r->id, sizeof r->id));
@@ -163,8 +163,8 @@ bool recall_begin(struct sup *s, const struct query_from *from, size_t limit)
 static int newest_first(const void *a, const void *b)
 {
     const struct recent_record *x = a, *y = b;
-    if (x->began_ms != y->began_ms)
-        return x->began_ms > y->began_ms ? -1 : 1;
+    if (x->began_us != y->began_us)
+        return x->began_us > y->began_us ? -1 : 1;
     return memcmp(x->id, y->id, sizeof x->id); /* the same order each time */
 }
 

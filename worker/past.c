@@ -59,7 +59,7 @@ void past_note(struct past *p, const struct req *r, unsigned status, const char 
         .endpoint = str_c(by),
         .end = str_c(end),
     };
-    to->began_ms = (int64_t)(r->began * 1e3);
+    to->began_us = (int64_t)(r->began * 1e6);
     to->bytes_in = r->body_len;
     to->bytes_out = r->bytes_out;
     to->tokens[TOKENS_INPUT] = tokens_of(u->input);

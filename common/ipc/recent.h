@@ -12,7 +12,7 @@
 enum { RECENT_RECORDS = 256, RECENT_TEXT = 280, RECENT_UNTOLD = UINT32_MAX };
 
 struct recent_record {
-    int64_t began_ms; /* wall clock */
+    int64_t began_us; /* wall clock */
     uint64_t bytes_in, bytes_out;
     uint32_t tokens[TOKENS__COUNT]; /* RECENT_UNTOLD: not told */
     uint32_t first_byte_ms;         /* RECENT_UNTOLD: there was none */

@@ -146,7 +146,7 @@ static void read_case_line(struct reply *r, const char *file, char *line)
         return;
     if (strncmp(line, "--- ", 4) == 0) {
         reply_clear(r);
-        snprintf(r->where, sizeof r->where, "%s: %.80s", file, line + 4);
+        snprintf(r->where, sizeof r->where, "%.40s: %.80s", file, line + 4);
     } else if (strncmp(line, "=> ", 3) == 0) {
         expect(r, line + 3);
     } else if (line[0] == '|') {

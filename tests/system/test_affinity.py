@@ -245,10 +245,10 @@ def test_rate_limit_moves_it(many, upstream):
 
 
 def test_expiry(many, upstream):
-    q = many({"affinity": {"ttl": "1s", "cleanup_interval": "100ms"}})
+    q = many({"affinity": {"ttl": "3s", "cleanup_interval": "100ms"}})
     at = moved(upstream, q, 12)
     # used often enough it stays, however long
-    end = time.monotonic() + 2.5
+    end = time.monotonic() + 4.5
     while time.monotonic() < end:
         assert where(q, "c0") == at["c0"]
         time.sleep(0.05)

@@ -11,6 +11,7 @@ Where only behaviour counts and no bytes, the simulated upstream (qcc.Upstream) 
 import contextlib
 import json
 import re
+import select
 import socket
 import struct
 import threading
@@ -29,6 +30,7 @@ class Gone(Exception):
 class Request:
     def __init__(self, head, body):
         self.head, self.body = head, body
+        self.at = time.monotonic()
         lines = head.decode("latin-1").split("\r\n")[:-2]
         self.line = lines[0]
         self.method, self.target = lines[0].split(" ")[:2]
@@ -114,6 +116,15 @@ class Peer:
                 self.buf = b""
         except Gone:
             return self.closed_at
+
+
+    def wait_hangup(self, timeout=PATIENCE):
+        """Until the other side has closed; nothing that it still sends is read."""
+        watch = select.poll()
+        watch.register(self.sock, select.POLLRDHUP)
+        if watch.poll(timeout * 1000):
+            self.closed_at = self.closed_at or time.monotonic()
+        return self.closed_at
 
 
 class Raw:

@@ -15,9 +15,9 @@ static const struct conf_client *owner(const struct conf *c, struct str token)
     return hit;
 }
 
-const struct conf_client *auth_check(const struct conf *c, const struct http_field *f, size_t nf,
-                                     const struct http_field **field)
+const struct conf_client *auth_check(const struct conf *c, struct http_field *f, size_t nf)
 {
+    const struct conf_client *who = NULL;
     for (size_t i = 0; i < nf; i++) {
         struct str token;
         if (f[i].id == HDR_X_API_KEY)
@@ -27,10 +27,11 @@ const struct conf_client *auth_check(const struct conf *c, const struct http_fie
         else
             continue;
         const struct conf_client *hit = token.n ? owner(c, token) : NULL;
-        if (hit) {
-            *field = &f[i];
-            return hit;
-        }
+        if (!hit)
+            continue;
+        f[i].hop = true;
+        if (!who)
+            who = hit;
     }
-    return NULL;
+    return who;
 }

@@ -5,10 +5,10 @@
 #include "common/conf/conf.h"
 #include "worker/http1.h"
 
-/* The client whose token stands in `Authorization: Bearer` or `x-api-key`, or NULL. *field: which
- * header matched, so that our token is not passed on. The token's SHA-256 is compared with every
- * client's in constant time: neither the place nor the length of a difference shows. */
-const struct conf_client *auth_check(const struct conf *c, const struct http_field *f, size_t nf,
-                                     const struct http_field **field);
+/* The client whose token stands in `Authorization: Bearer` or `x-api-key` (the first that does), or
+ * NULL. Each line that holds a token of ours becomes hop-by-hop: clients may send it in both. The
+ * token's SHA-256 is compared with every client's in constant time: neither the place nor the length
+ * of a difference shows. */
+const struct conf_client *auth_check(const struct conf *c, struct http_field *f, size_t nf);
 
 #endif

@@ -11,10 +11,9 @@ static bool replaced(const struct conf_endpoint *e, struct str name)
     return false;
 }
 
-static bool goes_on(const struct head_request *r, const struct http_field *f,
-                    const struct conf_endpoint *e)
+static bool goes_on(const struct http_field *f, const struct conf_endpoint *e)
 {
-    if (f->hop || f == r->ours)
+    if (f->hop)
         return false;
     switch (f->id) {
     case HDR_HOST:
@@ -62,7 +61,7 @@ bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct 
     for (size_t i = 0; ok && i < r->nf; i++) {
         const struct http_field *f = &r->f[i];
         version |= f->id == HDR_ANTHROPIC_VERSION;
-        if (!goes_on(r, f, e))
+        if (!goes_on(f, e))
             continue;
         if (run && run + len == f->line) {
             len += f->line_len;

@@ -10,9 +10,8 @@
 /* The head of a request as it is kept for its attempts. */
 struct head_request {
     struct str method, target;
-    const struct http_field *f;
+    struct http_field *f;
     size_t nf;
-    const struct http_field *ours; /* the line that holds a token of ours, or NULL */
     bool has_body;                 /* even an empty one: content-length is sent */
 };
 

@@ -127,11 +127,12 @@ static void access_line(const struct req *r, unsigned status, const char *end)
     double now = ev_now(r->w->loop);
     char failures[512];
     const struct sse_usage *u = &r->sse.usage;
-    struct log_field f[16];
+    struct log_field f[18];
     size_t n = 0;
-#define S(k, v) f[n++] = (struct log_field){.key = k, .kind = LOG_V_STR, .str = v}
-#define I(k, v) f[n++] = (struct log_field){.key = k, .kind = LOG_V_INT, .num = (int64_t)(v)}
-#define MS(k, v) f[n++] = (struct log_field){.key = k, .kind = LOG_V_MS, .num = (int64_t)((v) * 1e6)}
+#define PUT(...) (n < COUNT_OF(f) ? (void)(f[n++] = (struct log_field){__VA_ARGS__}) : (void)0)
+#define S(k, v) PUT(.key = k, .kind = LOG_V_STR, .str = v)
+#define I(k, v) PUT(.key = k, .kind = LOG_V_INT, .num = (int64_t)(v))
+#define MS(k, v) PUT(.key = k, .kind = LOG_V_MS, .num = (int64_t)((v) * 1e6))
     S("method", r->head.method);
     S("path", r->path);
     if (r->client)
@@ -160,7 +161,7 @@ static void access_line(const struct req *r, unsigned status, const char *end)
 #undef S
 #undef I
 #undef MS
-    _Static_assert(COUNT_OF(f) >= 16, "room for each field above");
+#undef PUT
     log_fields(level, str_c(r->id), "request", f, n);
 }
 
@@ -358,9 +359,7 @@ static bool authorized(struct req *r)
 {
     if (r->conf->nclients == 0 || req_local(r))
         return true;
-    const struct http_field *ours = NULL;
-    r->client = auth_check(r->conf, r->head.f, r->head.nf, &ours);
-    r->head.ours = ours;
+    r->client = auth_check(r->conf, r->head.f, r->head.nf);
     return r->client != NULL;
 }
 

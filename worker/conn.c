@@ -444,7 +444,8 @@ static void conn_run(struct conn *c, char *p, size_t n)
         conn_close(c);
         return;
     }
-    if (c->state == CONN_BODY && io_pending(&c->io))
+    bool reads = c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
+    if (reads && io_pending(&c->io))
         ev_feed_event(c->w->loop, &c->rd, EV_READ);
 }
 

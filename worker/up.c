@@ -210,9 +210,10 @@ static void take_body(struct up *u, const struct http_head *head, char *p, size_
             return;
         }
         if (r == CHUNK_BAD) {
+            const struct upc *c = u->c;
             if (head || ev.n)
                 u->ops->event(u, &ev);
-            if (u->state != UP_NONE)
+            if (u->c == c) /* else it has been ended, perhaps begun anew elsewhere */
                 fail(u, NET_GARBAGE);
             return;
         }
@@ -338,7 +339,7 @@ static void on_readable(struct upc *c)
     }
     if (r <= 0 && r != IO_AGAIN)
         ended(u, r);
-    else if (!u->paused && io_pending(&c->io))
+    else if (r > 0 && !u->paused && io_pending(&c->io)) /* not behind IO_AGAIN: half a record pends too */
         ev_feed_event(u->env->loop, &c->rd, EV_READ);
 }
 

@@ -5,7 +5,8 @@
 
 enum {
     FIRST = 1 << 20, /* a declared length up to this is allocated at once */
-    STEP = 16384     /* least room for a read */
+    STEP = 16384,    /* least room for a read */
+    CHUNKED = 65536  /* most of a chunked one: what follows it is read along and has to wait elsewhere */
 };
 
 void body_init(struct body *b, struct wkr *w, enum http_body kind, uint64_t total, uint64_t max)
@@ -59,7 +60,7 @@ size_t body_room(struct body *b, char **at)
     if (!make_room(b, want))
         return 0;
     *at = b->p + b->len;
-    return b->cap - b->len;
+    return b->kind == BODY_CHUNKED ? min_size(b->cap - b->len, CHUNKED) : b->cap - b->len;
 }
 
 enum body_result body_added(struct body *b, size_t n, size_t *used)

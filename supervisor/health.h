@@ -1,43 +1,117 @@
 /* health: the truth about endpoints. Workers report how attempts ended; the supervisor alone
- * decides what that makes of an endpoint, and tells all workers. Counters last over reloads: an
- * endpoint is known by its id, whatever its place in the file. */
+ * decides what that makes of an endpoint (common/policy/endpoint_state), and tells all workers at
+ * once. It lends out what only one may have: the trial of a half-open breaker, the places of
+ * max_concurrent; and orders verifications. State lasts over reloads: an endpoint is known by its
+ * id, whatever its place in the file.
+ *
+ * Knows no loop and no socket: messages go out through a callback, and health_run is called when
+ * health_next says so. */
 #ifndef QCC_SUPERVISOR_HEALTH_H
 #define QCC_SUPERVISOR_HEALTH_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
+#include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
+#include "common/policy/endpoint_state.h"
+#include "supervisor/places.h"
+#include "supervisor/plan.h"
 #include "supervisor/saved.h"
 
-struct health_endpoint; /* what is known of one */
+/* Instead of a slot's number: all workers; nobody. */
+enum { HEALTH_ALL = -1, HEALTH_NONE = -1 };
 
-struct health {
-    struct health_endpoint *v;
-    size_t n;
+/* Sends a message (`put` as for chan_send) to the worker in a slot, or to all. */
+typedef void health_tell(void *arg, int slot, chan_put_fn *put, const void *m);
+
+/* A trial that a worker has stays lent for so long before the next worker gets it: the first may
+ * have no request that suits. */
+enum { HEALTH_TRIAL_TURN_MS = 500 };
+
+struct health_endpoint {
+    char id[9];
+    char *name;
+    struct ep_state state;
+    struct places places;
+    int trial_slot;     /* who has the trial, or HEALTH_NONE */
+    uint64_t trial_seq; /* of that loan */
+    int64_t trial_since_ms;
+    bool trial_recalled; /* told to give it back */
+    bool asks[PLAN_SLOTS]; /* workers with requests that have nowhere else to go */
+    unsigned last_asker;
+    int verify_slot;     /* who verifies it, or HEALTH_NONE */
+    uint64_t verify_seq;
+    char model[IPC_MODEL_MAX + 1]; /* last served; "": not known */
+    int64_t next_ms;               /* when time brings something for it */
+    bool touched;                  /* something was said of it since health_run */
+    struct ipc_endpoint told;      /* what the workers know; blocks: of told_blocks */
+    char told_blocks[IPC_BLOCKS_MAX];
 };
 
-/* Passes a state on to whoever shall know it. */
-typedef void health_tell(void *arg, const struct ipc_endpoint *state);
+struct health {
+    struct health_endpoint *v; /* in the order of the configuration */
+    size_t n;
+    struct ep_conf conf;
+    health_tell *tell;
+    void *arg;
+    uint64_t seq;           /* of the last loan or verification */
+    bool up[PLAN_SLOTS];    /* workers that may be lent to and told to verify */
+    unsigned nup;
+    unsigned turn;          /* whose it was last */
+    size_t nserving;        /* endpoints in service */
+    bool service_changed;   /* an endpoint went in or out of service: others may be the last one */
+    bool touched;           /* something was said since health_run */
+    int64_t next_ms;        /* as health_run found */
+};
 
-/* The endpoints of c from now on. Those known before keep what is known of them; others are
- * forgotten. */
-void health_conf(struct health *h, const struct conf *c);
-
+void health_init(struct health *h, health_tell *tell, void *arg);
 void health_fini(struct health *h);
 
-/* One attempt ended. What is said of an endpoint that is gone is dropped. False: a worker in its
- * right mind does not say that (a class or fault that does not exist). */
-bool health_outcome(struct health *h, const struct ipc_outcome *o, int64_t now_ms) MUST_CHECK;
+/* The endpoints of c from now on. Those known before keep what is known of them; others are
+ * forgotten. The workers are told by health_tell_all. */
+void health_conf(struct health *h, const struct conf *c, int64_t now_ms);
 
-/* Says the state of each endpoint, for a new worker or a new configuration. */
-void health_tell_all(const struct health *h, health_tell *tell, void *arg);
+/* All states, to one worker (before its START) or to all. */
+void health_tell_all(struct health *h, int slot, int64_t now_ms);
 
 /* What lasts of each endpoint, into room for h->n of them; how many that are. And back, right after
  * health_conf: returns how many of them are known. */
 size_t health_save(const struct health *h, struct saved_endpoint *out);
 size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t n, int64_t now_ms);
 
-/* How many attempts at the endpoint of that id ended so (enum outcome); 0 for an unknown one. */
-uint64_t health_count(const struct health *h, struct str id, unsigned cls);
+/* What is known of the endpoints was changed from outside: all of it is looked at again. */
+void health_again(struct health *h);
+
+/* A worker serves: things may be lent to it. It retires: nothing more is. It is gone: what it had
+ * comes back. */
+void health_slot_up(struct health *h, unsigned slot);
+void health_slot_retires(struct health *h, unsigned slot);
+void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms);
+
+/* ---- what workers say. What is said of an endpoint that is gone is dropped. False: a worker in its
+ * right mind does not say that (a class that does not exist, places it did not have). */
+bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m,
+                    int64_t now_ms) MUST_CHECK;
+bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m,
+                    int64_t now_ms) MUST_CHECK;
+bool health_places(struct health *h, unsigned slot, const struct ipc_places *m) MUST_CHECK;
+void health_trial_ask(struct health *h, unsigned slot, struct str id);
+void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                        int64_t now_ms);
+void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                       int64_t now_ms);
+
+/* An operator's word on an endpoint (found by health_find). */
+void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms);
+
+/* By id, else by name; NULL: none. Valid until the next health_conf. */
+struct health_endpoint *health_find(const struct health *h, struct str what);
+
+/* What time brings: breakers half open, queues, cooldowns that end; lends trials, orders
+ * verifications. Cheap when there is nothing to do. */
+void health_run(struct health *h, int64_t now_ms);
+
+/* When health_run is to be called at the latest; INT64_MAX: when something was said. */
+int64_t health_next(const struct health *h);
 
 #endif

@@ -123,9 +123,7 @@ void show_status(const struct sup *s, struct doc *d)
 
 static const struct ep_state *look(const struct sup *s, size_t at)
 {
-    static struct ep_state st;
-    ep_init(&st, s->conf->endpoints[at].enabled);
-    return &st;
+    return &s->health.v[at].state;
 }
 
 static void put_breaker(struct doc *d, const struct ep_state *st, int64_t now)

@@ -168,6 +168,7 @@ void slot_kill(struct slot *s, const char *why)
     kill(s->pid, SIGKILL);
     unwatch(s);
     move(s, SLOT_KILLED);
+    health_slot_retires(&s->sup->health, s->number);
 }
 
 /* ---- the beginning */
@@ -250,8 +251,10 @@ void slot_start(struct slot *s, const char *program)
 void slot_serves(struct slot *s, uint64_t gen)
 {
     s->st.gen = gen;
-    if (s->st.state == SLOT_STARTING)
-        move(s, SLOT_SERVING);
+    if (s->st.state != SLOT_STARTING)
+        return;
+    move(s, SLOT_SERVING);
+    health_slot_up(&s->sup->health, s->number);
 }
 
 void slot_retire(struct slot *s, bool quick, int64_t timeout_ms)
@@ -262,6 +265,7 @@ void slot_retire(struct slot *s, bool quick, int64_t timeout_ms)
     s->st.retire_by = clock_mono_ms() + timeout_ms + RETIRE_GRACE_MS;
     if (s->st.state != SLOT_RETIRING)
         move(s, SLOT_RETIRING);
+    health_slot_retires(&s->sup->health, s->number);
     slot_send(s, -1, ipc_put_v_drain, s->gen_sent, &m);
 }
 

@@ -134,10 +134,10 @@ void sup_use_conf(struct sup *s)
     log_setup((enum log_level)s->conf->log.level, (enum log_format)s->conf->log.format);
     use_log(s);
     s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
-    health_conf(&s->health, s->conf);
     totals_conf(&s->totals, s->conf);
     sessions_conf(&s->sessions, s->conf);
     sweep_again(s, 0);
+    health_conf(&s->health, s->conf, clock_mono_ms());
 }
 
 /* ---- performing the plan */
@@ -224,6 +224,20 @@ static void follow_plan(struct sup *s)
     ev_timer_start(s->loop, &s->later);
 }
 
+/* What time and the reports of this turn bring for endpoints. */
+static void mind_health(struct sup *s)
+{
+    int64_t now = clock_mono_ms();
+    health_run(&s->health, now);
+    int64_t next = health_next(&s->health);
+    ev_timer_stop(s->loop, &s->health_due);
+    if (next == INT64_MAX)
+        return;
+    ev_now_update(s->loop);
+    ev_timer_set(&s->health_due, next > now ? (double)(next - now) / 1000.0 : 0, 0);
+    ev_timer_start(s->loop, &s->health_due);
+}
+
 /* Once a turn, before the loop sleeps. */
 static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 {
@@ -235,12 +249,14 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     obey_reopen(s);
     follow_plan(s);
     sessions_flush(&s->sessions);
+    mind_health(s);
 }
 
 void sup_slot_ended(struct sup *s, struct slot *slot)
 {
     totals_gone(&s->totals, slot->number);
     recall_gone(s, slot);
+    health_slot_gone(&s->health, slot->number, clock_mono_ms());
     if (s->intent.want != PLAN_SERVE)
         return;
     if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)
@@ -331,6 +347,7 @@ static void loop_start(struct sup *s)
     ev_timer_init(&s->tick, on_tick, 1, 1);
     ev_timer_init(&s->later, on_later, 0, 0);
     ev_prepare_init(&s->turn, on_turn);
+    ev_timer_init(&s->health_due, on_later, 0, 0);
     s->tick.data = s->later.data = s->turn.data = s;
     ev_timer_start(s->loop, &s->tick);
     ev_prepare_start(s->loop, &s->turn);
@@ -433,6 +450,7 @@ int sup_run(const char *conf_path)
     struct sup *s = mem_zalloc(1, sizeof *s);
     s->log_fd = s->next.log_fd = -1;
     recall_init(&s->recall);
+    health_init(&s->health, sup_tell, s);
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_tell_bindings, s);

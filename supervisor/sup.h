@@ -49,7 +49,7 @@ struct sup {
     unsigned stops;                /* SIGTERM and SIGINT so far */
     bool want_reload, want_reopen; /* SIGHUP, SIGUSR1 not yet obeyed */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
-    ev_timer tick, later, watchdog, sweep;
+    ev_timer tick, later, watchdog, sweep, health_due;
     ev_prepare turn;
 };
 
@@ -85,6 +85,9 @@ void sup_tell_bindings(void *sup, struct str records);
 
 /* A chan_handler for a slot: one frame of a worker. */
 bool sup_on_frame(void *slot, struct ipc_frame *f, struct err *e);
+
+/* A health_tell for a supervisor. */
+void sup_tell(void *sup, int slot, chan_put_fn *put, const void *m);
 
 /* The configuration, for its acknowledgement; after it the endpoints' states. */
 void sup_say_conf(struct slot *s, const struct conf *c);

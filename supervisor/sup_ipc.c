@@ -36,14 +36,17 @@ void sup_say_conf(struct slot *s, const struct conf *c)
     buf_free(&body);
 }
 
-static void tell_slot(void *arg, const struct ipc_endpoint *state)
+void sup_tell(void *arg, int slot, chan_put_fn *put, const void *m)
 {
-    say(arg, -1, ipc_put_v_endpoint, state);
+    struct sup *sup = arg;
+    for (size_t i = 0; i < sup->nslots; i++)
+        if (slot == HEALTH_ALL || (size_t)slot == i)
+            say(sup->slots[i], -1, put, m);
 }
 
 void sup_say_endpoints(struct slot *s)
 {
-    health_tell_all(&s->sup->health, tell_slot, s);
+    health_tell_all(&s->sup->health, (int)s->number, clock_mono_ms());
 }
 
 void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set)
@@ -166,7 +169,7 @@ static bool on_outcome(struct slot *s, const struct ipc_frame *f, const struct i
                        struct err *e)
 {
     (void)f;
-    return health_outcome(&s->sup->health, m, clock_mono_ms()) ||
+    return health_outcome(&s->sup->health, s->number, m, clock_mono_ms()) ||
            err_set(e, "it reported an outcome of class %u, fault %u", m->cls, m->fault);
 }
 
@@ -176,6 +179,46 @@ static bool on_binds(struct slot *s, const struct ipc_frame *f, const struct ipc
     (void)f;
     return sessions_wishes(&s->sup->sessions, m->records, clock_mono_ms()) ||
            err_set(e, "it wished for bindings that cannot be");
+}
+
+static bool on_trial_ask(struct slot *s, const struct ipc_frame *f, const struct ipc_trial_ask *m,
+                         struct err *e)
+{
+    (void)f, (void)e;
+    health_trial_ask(&s->sup->health, s->number, m->endpoint);
+    return true;
+}
+
+static bool on_trial_begun(struct slot *s, const struct ipc_frame *f,
+                           const struct ipc_trial_begun *m, struct err *e)
+{
+    (void)f, (void)e;
+    health_trial_begun(&s->sup->health, s->number, m->endpoint, m->seq, clock_mono_ms());
+    return true;
+}
+
+static bool on_trial_back(struct slot *s, const struct ipc_frame *f, const struct ipc_trial_back *m,
+                          struct err *e)
+{
+    (void)f, (void)e;
+    health_trial_back(&s->sup->health, s->number, m->endpoint, m->seq, clock_mono_ms());
+    return true;
+}
+
+static bool on_places(struct slot *s, const struct ipc_frame *f, const struct ipc_places *m,
+                      struct err *e)
+{
+    (void)f;
+    return health_places(&s->sup->health, s->number, m) ||
+           err_set(e, "it gave back places that it did not have");
+}
+
+static bool on_verdict(struct slot *s, const struct ipc_frame *f, const struct ipc_verdict *m,
+                       struct err *e)
+{
+    (void)f;
+    return health_verdict(&s->sup->health, s->number, m, clock_mono_ms()) ||
+           err_set(e, "it ended a verification with class %u, fault %u", m->cls, m->fault);
 }
 
 static bool on_retired(struct slot *s, const struct ipc_frame *f, const struct ipc_retired *m,

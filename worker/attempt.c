@@ -1,16 +1,11 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/secret.h"
 #include "worker/conn.h"
+#include "worker/grant.h"
 #include "worker/peek.h"
+#include "worker/report.h"
 #include "worker/req.h"
-
-#include <stdio.h>
-
-enum {
-    TRAIL_MAX = 100, /* attempts a request can have: the bound of retry.max_attempts */
-    KEY_MIN = 6      /* a shorter key would be found in any text */
-};
+#include "worker/trail.h"
 
 /* ---- what the request knows of an endpoint */
 
@@ -28,14 +23,6 @@ static struct note *note_of(struct req *r, struct ep_live *live)
     return n;
 }
 
-static const char *mapped(const struct conf_map *m, struct str name)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
-            return m->v[i].to;
-    return NULL;
-}
-
 /* Whether the endpoint offers the model: no list, on the list, or known there by another name. */
 static bool offers(const struct req *r, const struct conf_endpoint *e)
 {
@@ -44,29 +31,34 @@ static bool offers(const struct req *r, const struct conf_endpoint *e)
     for (size_t i = 0; i < e->allow.n; i++)
         if (str_glob(str_c(e->allow.v[i]), r->model))
             return true;
-    return mapped(&e->map, r->model) != NULL;
+    return ep_model_there(e, r->model) != NULL;
 }
 
-static bool full(const struct ep *e)
+/* Whether the model may be asked for there now. */
+static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 {
-    uint32_t most = e->ce->max_concurrent;
-    return (most && e->live->open >= most) || !pool_has_room(e->live->pool);
+    const struct ep_view *v = &e->live->view;
+    if (!offers(r, e->ce) || (r->api == API_COUNT_TOKENS && v->lacks_count_tokens))
+        return false;
+    return !r->has_model || v->nblocks == 0 ||
+           !ep_model_blocked_here(v, ep_model_hash(r->model), now);
 }
 
-static uint8_t tier_of(const struct ep_state *s)
+static bool full(const struct req *r, const struct ep *e)
 {
-    if (s->breaker != BREAKER_IS_CLOSED)
-        return SEL_CIRCUIT_OPEN;
-    switch ((enum ep_health)s->health) {
-    case EP_UNKNOWN:
-    case EP_HEALTHY:
-        break;
-    case EP_DEGRADED:
-        return SEL_DEGRADED;
-    case EP_UNHEALTHY:
-        return SEL_UNHEALTHY;
+    return grant_place_none(r->w, e->live) || !pool_has_room(e->live->pool);
+}
+
+/* What the supervisor has said, and what this request has heard from the endpoint itself. */
+static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int64_t now)
+{
+    if (until > now && until - now > x->cooling_ms)
+        x->cooling_ms = until - now;
+    if (own_until > now) {
+        x->own_word = true;
+        if (own_until - now > x->cooling_ms)
+            x->cooling_ms = own_until - now;
     }
-    return SEL_HEALTHY;
 }
 
 /* ---- the choice */
@@ -92,37 +84,33 @@ static bool candidates(struct req *r)
             return false;
     }
     bool turns = r->w->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
-    int64_t now = 0;
+    int64_t now = clock_mono_ms();
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
-        const struct ep_state *s = &e->live->state;
-        struct sel_ep *x = &r->seps[i];
-        *x = (struct sel_ep){
+        const struct ep_view *v = &e->live->view;
+        r->seps[i] = (struct sel_ep){
             .id_hash = e->id_hash,
             .turn = turns ? &e->live->turn : NULL,
             .weight = e->ce->weight,
             .priority = e->ce->priority,
             .open = e->live->open,
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
-            .tier = tier_of(s),
-            .enabled = e->ce->enabled && !s->disabled,
-            .queued = s->queued,
-            .draining = s->draining,
-            .own_word = s->own_word,
-            .full = full(e),
-            .model_ok = offers(r, e->ce) && !(r->api == API_COUNT_TOKENS && e->live->no_count_tokens),
+            .tier = (uint8_t)ep_view_tier(v),
+            .trial = (uint8_t)grant_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
+            .enabled = e->ce->enabled && !v->disabled,
+            .queued = v->queued,
+            .draining = v->draining,
+            .full = full(r, e),
+            .model_ok = model_ok(r, e, now),
         };
-        if (s->cooldown_until_ms) {
-            if (!now)
-                now = clock_mono_ms();
-            x->cooling_ms = s->cooldown_until_ms > now ? s->cooldown_until_ms - now : 0;
-        }
+        fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
     }
     for (const struct note *n = r->tried; n; n = n->next)
         for (size_t i = 0; i < rep->n; i++)
             if (rep->eps[i]->live == n->live) {
                 r->seps[i].tried = n->attempts > 0;
                 r->seps[i].used_up = n->used_up;
+                fill_cooling(&r->seps[i], n->cooling_until_ms, n->own_until_ms, now);
             }
     return true;
 }
@@ -171,12 +159,20 @@ static void up_failed(struct up *u, enum net_fault why)
 
 static const struct up_ops up_ops = {up_news, up_failed};
 
+/* The request has the trial of an endpoint, and will bring no verdict. */
+static void trial_back(struct req *r)
+{
+    if (r->trial)
+        grant_trial_back(r->w, r->trial_at, r->trial);
+    r->trial = 0;
+}
+
 /* The request's bytes for this endpoint: its head, and the body with the model's name put in its
  * place where this endpoint is asked for another. Returns the pieces, 0 if they do not fit. */
 static int compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4])
 {
     struct str body = body_view(&r->body);
-    const char *name = r->has_model ? mapped(&ce->map, r->model) : NULL;
+    const char *name = r->has_model ? ep_model_there(ce, r->model) : NULL;
     struct str model = name ? str_c(name) : r->model;
     uint64_t length = body.n;
     bool splice = r->has_model && (name || r->model_changed);
@@ -203,16 +199,27 @@ static int compose(struct req *r, const struct conf_endpoint *ce, struct iovec i
     return n;
 }
 
-static void start(struct req *r, struct ep *e)
+/* The request goes to e, where there is a place for it. trial: it uses up this worker's trial. */
+static void start(struct req *r, struct ep *e, bool trial)
 {
     struct note *note = note_of(r, e->live);
+    if (r->trial && r->trial_at != e->live)
+        trial_back(r);
+    if (trial && !r->trial) {
+        r->trial = grant_trial_begin(r->w, e->live);
+        r->trial_at = e->live; /* its note holds a reference */
+    }
     r->ep = ep_ref(e);
     e->live->open++;
+    grant_place_taken(e->live);
     r->attempts++;
     if (note)
         note->attempts++;
     r->attempt_began = ev_now(r->w->loop);
+    if (r->wait_since > 0)
+        r->waited_ms += ms_since(r, r->wait_since);
     r->wait_since = 0;
+    r->first_byte_at = 0;
     r->stale = r->error_whole = false;
     req_set(r, REQ_TRY);
     struct iovec iov[4];
@@ -231,6 +238,7 @@ void attempt_drop(struct req *r)
     if (!r->ep)
         return;
     r->ep->live->open--;
+    grant_place_left(r->w, r->ep->live);
     if (!list_empty(&r->w->waiting))
         wkr_wake(r->w);
     ep_unref(r->ep);
@@ -240,59 +248,26 @@ void attempt_drop(struct req *r)
 void attempt_forget(struct req *r)
 {
     attempt_drop(r);
+    trial_back(r);
     ep_unref(r->refuser);
     ep_unref(r->same);
     r->refuser = r->same = NULL;
     for (struct note *n = r->tried; n; n = n->next)
         ep_live_unref(n->live);
     r->tried = NULL;
-    for (unsigned i = 0; i < r->ntrail; i++) {
-        buf_free(&r->trail[i].reply.head);
-        buf_free(&r->trail[i].reply.body);
-    }
+    trail_free(r);
 }
 
-/* ---- reports */
-
-static void report(struct req *r, const struct ep *e, const struct verdict *v, unsigned status,
-                   const char *reason)
-{
-    struct ipc_outcome o = {
-        .endpoint = str_c(e->ce->id),
-        .cls = v->cls,
-        .fault = v->fault,
-        .status = status,
-        .retry_after_ms = v->retry_after_ms,
-        .ttfb_us = r->first_byte_at > 0 ? (uint64_t)((r->first_byte_at - r->attempt_began) * 1e6) : 0,
-        .total_us = (uint64_t)((ev_now(r->w->loop) - r->attempt_began) * 1e6),
-        .reason = str_c(reason),
-    };
-    if (v->cls != OUTCOME_OK) {
-        e->live->told_ok = false;
-        gauge_charged(e->live);
-    }
-    wkr_ipc_outcome(r->w, &o);
-}
+/* ---- a reply that is passed on */
 
 void attempt_served(struct req *r)
 {
     gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
     binding_served(r);
-    if (r->opinion == RETRY_OPINION_OPEN && r->refuser) {
-        const struct attempt *a = &r->trail[r->first_refusal];
-        report(r, r->refuser, &r->refusal, a->fail.status, a->reason);
-        r->opinion = RETRY_OPINION_NONE;
-    }
-    /* A success is news to the supervisor only where something stands against the endpoint; the
-     * first one too, as nothing is known before. The others are counted here. */
-    struct ep_live *live = r->ep->live;
-    const struct ep_state *s = &live->state;
-    bool clean = s->health <= EP_HEALTHY && s->breaker == BREAKER_IS_CLOSED && !s->cooldown_until_ms;
-    if (clean && live->told_ok)
-        return;
-    live->told_ok = true;
-    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
-    report(r, r->ep, &ok, r->status, "");
+    if (r->opinion == RETRY_OPINION_OPEN && r->refuser)
+        report_overruled(r);
+    r->opinion = RETRY_OPINION_NONE;
+    report_success(r);
 }
 
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
@@ -306,135 +281,10 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
         classify(&ev, clock_wall_ms(), &v);
     }
     r->served_as = v.cls;
-    if (v.fault != FAULT_REQUEST)
-        report(r, r->ep, &v, r->status, net == NET_NONE ? v.rule : net_fault_text(net));
-}
-
-/* ---- the end without a good reply */
-
-/* "official: transient (connection refused), relay: rate_limit (429)" */
-static void tell_trail(const struct req *r, const struct sel_result *s, char *p, size_t n)
-{
-    size_t at = 0;
-#define PUT(...)                                                                                   \
-    do {                                                                                           \
-        int k_ = at < n ? snprintf(p + at, n - at, __VA_ARGS__) : 0;                               \
-        at += k_ > 0 ? (size_t)k_ : 0;                                                             \
-    } while (0)
-    p[0] = '\0';
-    if (r->ntrail == 0) {
-        PUT("no endpoint is usable");
-        if (s && r->seps) {
-            struct sel_req sr = {.bound = -1};
-            for (size_t i = 0; i < r->nseps && i < r->w->replica.n; i++)
-                PUT("%s%s: %s", i ? ", " : " (", r->w->replica.eps[i]->ce->name,
-                    select_skip_text(select_check(r->seps, i, &sr)));
-            PUT(")");
-        }
-        return;
-    }
-    PUT("all attempts failed: ");
-    for (unsigned i = 0; i < r->ntrail; i++) {
-        const struct attempt *a = &r->trail[i];
-        PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
-        if (a->fail.status)
-            PUT("%u ", a->fail.status);
-        PUT("%s)", a->reason);
-    }
-#undef PUT
-}
-
-static void give_up(struct req *r, const struct sel_result *s)
-{
-    struct retry_fail fails[TRAIL_MAX];
-    size_t n = min_size(r->ntrail, TRAIL_MAX);
-    for (size_t i = 0; i < n; i++)
-        fails[i] = r->trail[i].fail;
-    struct retry_conf rc = retry_conf_of(r->conf);
-    struct retry_final f;
-    retry_final(&rc, fails, n, r->first_refusal, s, &f);
-    /* an error event under status 200 cannot be told under another status */
-    bool kept = f.at >= 0 && r->trail[f.at].fail.kept &&
-                (f.status == r->trail[f.at].reply.status || r->trail[f.at].reply.status >= 300);
-    if (f.kind != RETRY_FINAL_OWN && kept) {
-        relay_kept(r, &r->trail[f.at].reply, f.status, f.retry_after_s);
-        return;
-    }
-    char message[2048];
-    tell_trail(r, s, message, sizeof message);
-    req_answer_error(r, f.status, message, f.retry_after_s);
+    report_failure(r, &v, net, (struct report_more){.left = true});
 }
 
 /* ---- what becomes of a failure */
-
-static void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
-{
-    gauge_attempt(r->ep->live, v->cls);
-    if (!r->trail)
-        r->trail = arena_alloc(&r->notes, r->conf->retry.max_attempts * sizeof *r->trail);
-    if (!r->trail || r->ntrail >= r->conf->retry.max_attempts)
-        return;
-    char *name = arena_strndup(&r->notes, r->ep->ce->name, strlen(r->ep->ce->name));
-    struct attempt *a = &r->trail[r->ntrail++];
-    *a = (struct attempt){
-        .endpoint = name ? name : "?",
-        .reason = net != NET_NONE ? net_fault_text(net) : v->rule ? v->rule : "",
-        .fail = {.cls = v->cls,
-                 .net = net,
-                 .status = net == NET_NONE ? r->status : 0,
-                 .retry_after_ms = v->retry_after_ms},
-        .ms = ms_since(r, r->attempt_began),
-    };
-    char status[24] = "";
-    if (a->fail.status)
-        snprintf(status, sizeof status, "status %u, ", a->fail.status);
-    req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s)", a->endpoint, outcome_name(v->cls),
-            fault_name(v->fault), status, a->reason);
-}
-
-static void drop_kept(struct attempt *a)
-{
-    a->fail.kept = false;
-    buf_free(&a->reply.head);
-    buf_free(&a->reply.body);
-}
-
-/* The body with every occurrence of the endpoint's key masked. */
-static bool masked(struct buf *b, struct str body, const char *key)
-{
-    struct str k = str_c(key);
-    char mask[16];
-    secret_mask(k, mask);
-    for (;;) {
-        ptrdiff_t hit = k.n >= KEY_MIN ? str_find(body, k) : -1;
-        if (hit < 0)
-            return buf_str(b, body);
-        if (!buf_add(b, body.p, (size_t)hit) || !buf_str(b, str_c(mask)))
-            return false;
-        body.p += (size_t)hit + k.n;
-        body.n -= (size_t)hit + k.n;
-    }
-}
-
-/* Keeps the reply of the newest failure, and of older ones only what may still be the answer: the
- * first refusal, and rate limits. An endpoint's key in it is masked. */
-static void keep_reply(struct req *r, struct str body)
-{
-    if (r->ntrail == 0 || !r->error_whole || r->rhead.len == 0)
-        return;
-    struct attempt *now = &r->trail[r->ntrail - 1];
-    for (unsigned i = 0; i + 1 < r->ntrail; i++)
-        if ((int)i != r->first_refusal && r->trail[i].fail.cls != OUTCOME_RATE_LIMIT)
-            drop_kept(&r->trail[i]);
-    buf_init(&now->reply.body, 2 * body.n + 1024);
-    if (!masked(&now->reply.body, body, r->ep->ce->api_key))
-        return;
-    now->reply.status = r->status;
-    now->reply.endpoint = now->endpoint;
-    now->reply.head = r->rhead;
-    buf_init(&r->rhead, now->reply.head.max);
-    now->fail.kept = true;
-}
 
 static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
 {
@@ -479,7 +329,8 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_REPLY_BREAK:
         break;
     }
-    give_up(r, NULL);
+    struct retry_conf rc = retry_conf_of(r->conf);
+    trail_answer(r, &rc, NULL);
 }
 
 /* A count_tokens that this endpoint does not have: its refusal is about the path, not about us. */
@@ -488,6 +339,20 @@ static bool cannot_count(struct req *r, enum net_fault net, const struct verdict
     if (r->api != API_COUNT_TOKENS || net != NET_NONE || v->about_model)
         return false;
     return r->status == 404 || r->status == 405 || r->status == 501;
+}
+
+/* What the failure means for this request's next choices, at once. */
+static void learn(const struct req *r, struct note *note, const struct retry_conf *rc,
+                  const struct verdict *v, enum net_fault net)
+{
+    note->used_up = r->trial || retry_uses_up(rc, v, net, note->attempts);
+    if (v->cls != OUTCOME_RATE_LIMIT)
+        return;
+    int64_t now = clock_mono_ms(), most = r->conf->rate_limit.max_cooldown;
+    if (v->retry_after_ms > 0)
+        note->own_until_ms = now + (v->retry_after_ms < most ? v->retry_after_ms : most);
+    else
+        note->cooling_until_ms = now + COOLDOWN_FIRST_MS;
 }
 
 void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body)
@@ -504,7 +369,8 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     struct ep *e = ep_ref(r->ep);
     struct note *note = note_of(r, e->live);
     if (cannot_count(r, net, &v)) {
-        e->live->no_count_tokens = true;
+        e->live->view.lacks_count_tokens = true; /* until the supervisor says it to all */
+        report_failure(r, &v, net, (struct report_more){.left = true, .no_count_tokens = true});
         req_log(r, LOG_L_INFO, "%s does not count tokens: estimated", e->ce->name);
         hold_drop(r);
         up_abort(&r->up);
@@ -512,15 +378,18 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         ep_unref(e);
         return;
     }
+    struct retry_conf rc = retry_conf_of(r->conf);
+    if (note && !(net != NET_NONE && r->stale))
+        learn(r, note, &rc, &v, net);
     candidates(r);
     struct sel_req sr = sel_req_of(r);
     int at = index_of(r, e);
-    struct retry_conf rc = retry_conf_of(r->conf);
     struct retry_in in = {
         .v = &v,
         .net = net,
         .reused = r->up.reused,
         .got_bytes = r->up.heard,
+        .trial = r->trial != 0,
         .repeatable = r->repeatable,
         .bad_request = r->body_len > 0 && r->api != API_OTHER && !r->json,
         .attempts = r->attempts,
@@ -528,6 +397,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
         .opinion = r->opinion,
         .elapsed_ms = ms_since(r, r->began),
+        .waited_ms = r->waited_ms,
         .rnd = rnd_next(&r->w->rnd),
     };
     struct retry_out out;
@@ -543,12 +413,13 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         same_again(r, e, 0);
         return;
     }
-    if (note)
-        note->used_up = retry_uses_up(&rc, &v, net, note->attempts);
     trail_add(r, &v, net);
-    keep_reply(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body);
-    if (out.charge)
-        report(r, e, &v, net == NET_NONE ? r->status : 0, net == NET_NONE ? v.rule : net_fault_text(net));
+    trail_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body);
+    /* A refusal charges nobody by itself; the supervisor knows. */
+    bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
+    report_failure(r, &v, net,
+                   (struct report_more){.left = out.action != RETRY_SAME,
+                                        .spared = !out.charge && !refusal && net == NET_NONE});
     if (out.action == RETRY_SECOND_OPINION)
         r->refusal = v;
     hold_drop(r);
@@ -582,9 +453,46 @@ static void wait(struct req *r, int64_t ms)
 static bool none_can_count(const struct req *r)
 {
     for (size_t i = 0; i < r->w->replica.n; i++)
-        if (r->w->replica.eps[i]->live->no_count_tokens)
+        if (r->w->replica.eps[i]->live->view.lacks_count_tokens)
             return true;
     return false;
+}
+
+/* The choice (r->sel) has given nothing: waits, if that may help. */
+static void wait_or_end(struct req *r)
+{
+    struct retry_conf rc = retry_conf_of(r->conf);
+    int64_t ms = retry_wait(&rc, &r->sel, r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
+    if (ms >= 0)
+        wait(r, ms);
+    else
+        trail_answer(r, &rc, &r->sel);
+}
+
+/* To e, or, when there is no place right now, into the queue for one. */
+static void go(struct req *r, struct ep *e, bool trial)
+{
+    if (grant_place_free(e->live)) {
+        start(r, e, trial);
+        return;
+    }
+    grant_place_want(r->w, e->live);
+    r->sel.end = SEL_ALL_FULL;
+    r->sel.at = -1;
+    wait_or_end(r);
+}
+
+/* The repeat at the same endpoint, if that may still be. */
+static bool go_same(struct req *r, const struct sel_req *sr)
+{
+    struct ep *e = r->same;
+    int at = index_of(r, e);
+    r->same = NULL;
+    bool still = at >= 0 && select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
+    if (still)
+        go(r, r->w->replica.eps[at], r->trial != 0);
+    ep_unref(e);
+    return still;
 }
 
 void attempt_next(struct req *r)
@@ -594,17 +502,8 @@ void attempt_next(struct req *r)
         return;
     }
     struct sel_req sr = sel_req_of(r);
-    if (r->same) {
-        struct ep *e = r->same;
-        int at = index_of(r, e);
-        r->same = NULL;
-        bool still = at >= 0 && select_check(r->seps, (size_t)at, &sr) == SEL_SKIP_NO;
-        if (still)
-            start(r, r->w->replica.eps[at]);
-        ep_unref(e);
-        if (still)
-            return;
-    }
+    if (r->same && go_same(r, &sr))
+        return;
     const struct conf *c = r->w->conf;
     struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
                           .use_priority = c->balance.use_priority,
@@ -612,17 +511,14 @@ void attempt_next(struct req *r)
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
     binding_chosen(r);
     if (r->sel.end == SEL_CHOSEN) {
-        start(r, r->w->replica.eps[r->sel.at]);
+        go(r, r->w->replica.eps[r->sel.at], r->sel.trial);
         return;
     }
     if (r->api == API_COUNT_TOKENS && r->ntrail == 0 && none_can_count(r)) {
         req_answer_estimate(r);
         return;
     }
-    struct retry_conf rc = retry_conf_of(r->conf);
-    int64_t ms = retry_wait(&rc, &r->sel, r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
-    if (ms >= 0)
-        wait(r, ms);
-    else
-        give_up(r, &r->sel);
+    if (r->sel.end == SEL_NEED_TRIAL)
+        grant_trial_ask(r->w, r->w->replica.eps[r->sel.at]->live);
+    wait_or_end(r);
 }

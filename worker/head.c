@@ -106,6 +106,27 @@ bool head_to_client(struct buf *b, const struct http_head *h)
     return ok && buf_add(b, run, len);
 }
 
+size_t head_keep(struct arena *a, const struct http_head *h, struct http_field **out)
+{
+    *out = NULL;
+    if (h->nf == 0)
+        return 0;
+    const struct http_field *last = &h->f[h->nf - 1];
+    const char *from = h->f[0].line;
+    char *copy = arena_strndup(a, from, (size_t)(last->line + last->line_len - from));
+    struct http_field *f = copy ? arena_alloc(a, h->nf * sizeof *f) : NULL;
+    if (!f)
+        return 0;
+    for (size_t i = 0; i < h->nf; i++) {
+        f[i] = h->f[i];
+        f[i].name.p = copy + (h->f[i].name.p - from);
+        f[i].value.p = h->f[i].value.n ? copy + (h->f[i].value.p - from) : copy;
+        f[i].line = copy + (h->f[i].line - from);
+    }
+    *out = f;
+    return h->nf;
+}
+
 const char *head_reason(unsigned status)
 {
     switch (status) {

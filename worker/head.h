@@ -3,6 +3,7 @@
 #ifndef QCC_WORKER_HEAD_H
 #define QCC_WORKER_HEAD_H
 
+#include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/conf/conf.h"
 #include "worker/http1.h"
@@ -22,6 +23,10 @@ bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct 
 /* Appends the status line and the end-to-end lines of a reply, without framing and without the empty
  * line. False: over the ceiling. */
 bool head_to_client(struct buf *b, const struct http_head *h) MUST_CHECK;
+
+/* Copies a head's fields, which are valid during an event only. Returns how many: all, or 0 without
+ * memory. */
+size_t head_keep(struct arena *a, const struct http_head *h, struct http_field **out);
 
 /* Standard reason phrase of a status that QCC itself answers with. */
 const char *head_reason(unsigned status);

@@ -21,30 +21,6 @@ void hold_drop(struct req *r)
 
 /* ---- a reply that is held back */
 
-/* The reply's fields outlive the event: the classifier may want them. */
-static void keep_fields(struct req *r, const struct http_head *h)
-{
-    r->rf = NULL;
-    r->nrf = 0;
-    if (h->nf == 0)
-        return;
-    const struct http_field *last = &h->f[h->nf - 1];
-    const char *from = h->f[0].line;
-    size_t bytes = (size_t)(last->line + last->line_len - from);
-    char *copy = arena_strndup(&r->notes, from, bytes);
-    struct http_field *f = copy ? arena_alloc(&r->notes, h->nf * sizeof *f) : NULL;
-    if (!f)
-        return;
-    for (size_t i = 0; i < h->nf; i++) {
-        f[i] = h->f[i];
-        f[i].name.p = copy + (h->f[i].name.p - from);
-        f[i].value.p = h->f[i].value.n ? copy + (h->f[i].value.p - from) : copy;
-        f[i].line = copy + (h->f[i].line - from);
-    }
-    r->rf = f;
-    r->nrf = h->nf;
-}
-
 static bool hold(struct req *r, const struct up_event *ev)
 {
     return buf_add(&r->held, ev->data, ev->n);
@@ -229,7 +205,7 @@ static void reply_begins(struct req *r, const struct up_event *ev)
         return;
     }
     if (r->kind == REPLY_ERROR || !ev->end)
-        keep_fields(r, h);
+        r->nrf = head_keep(&r->notes, h, &r->rf); /* the classifier may want them */
     hold_more(r, ev);
 }
 

@@ -84,6 +84,8 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
         } else {
             n->live = mem_zalloc(1, sizeof *n->live);
             n->live->refs = 1;
+            n->live->view.news = true; /* nothing is known yet */
+            memcpy(n->live->id, ce->id, sizeof n->live->id);
             n->live->pool = pool_new(loop, d);
         }
         struct pool_conf pc = {
@@ -135,15 +137,58 @@ void replica_update(struct replica *r, const struct ipc_endpoint *m)
     struct ep *e = replica_find(r, m->id);
     if (!e)
         return;
-    e->live->state = (struct ep_state){
-        .health = (uint8_t)m->health,
-        .breaker = (uint8_t)m->breaker,
-        .own_word = m->own_word,
+    struct ep_view v = {
+        .health = m->health < EP_HEALTH__COUNT ? (enum ep_health)m->health : EP_UNKNOWN,
+        .breaker = m->breaker < BREAKER__COUNT ? (enum breaker_state)m->breaker : BREAKER_CLOSED,
+        .trial_busy = m->trial_busy,
         .queued = m->queued,
         .disabled = m->disabled,
         .draining = m->draining,
+        .lacks_count_tokens = m->lacks_count_tokens,
+        .news = m->news,
         .cooldown_until_ms = m->cooldown_until_ms,
+        .own_until_ms = m->own_until_ms,
     };
+    v.nblocks = (uint32_t)min_size(m->blocks.n / sizeof v.blocks[0], EP_BLOCKS);
+    if (v.nblocks)
+        memcpy(v.blocks, m->blocks.p, v.nblocks * sizeof v.blocks[0]);
+    e->live->view = v;
+    e->live->told_ok = false;
+    grant_on_endpoint(e->live);
+}
+
+enum sel_tier ep_view_tier(const struct ep_view *v)
+{
+    if (v->breaker != BREAKER_CLOSED)
+        return SEL_CIRCUIT_OPEN;
+    if (v->health == EP_UNHEALTHY)
+        return SEL_UNHEALTHY;
+    return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
+}
+
+/* FNV-1a: short names, and nobody gains by two that collide. */
+uint64_t ep_model_hash(struct str model)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < model.n; i++)
+        h = (h ^ (uint8_t)model.p[i]) * 0x100000001b3u;
+    return h;
+}
+
+bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < v->nblocks; i++)
+        if (v->blocks[i].model == hash && v->blocks[i].until_ms > now_ms)
+            return true;
+    return false;
+}
+
+const char *ep_model_there(const struct conf_endpoint *ce, struct str model)
+{
+    for (size_t i = 0; i < ce->map.n; i++)
+        if (str_eq(str_c(ce->map.v[i].from), model))
+            return ce->map.v[i].to;
+    return NULL;
 }
 
 void ep_ttfb(struct ep_live *e, double seconds)

@@ -9,31 +9,38 @@
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
 #include "common/ipc/stats.h"
+#include "common/policy/endpoint_state.h"
+#include "worker/grant.h"
 #include "worker/pool.h"
 
-/* As the ENDPOINT message carries them. */
-enum ep_health { EP_UNKNOWN, EP_HEALTHY, EP_DEGRADED, EP_UNHEALTHY };
-enum ep_breaker { BREAKER_IS_CLOSED, BREAKER_IS_OPEN, BREAKER_IS_HALF_OPEN };
-
-/* What the supervisor says of an endpoint. Zero bytes: unknown health, nothing against it. */
-struct ep_state {
-    uint8_t health;  /* enum ep_health */
-    uint8_t breaker; /* enum ep_breaker */
-    bool own_word, queued, disabled, draining;
+/* What the supervisor says of an endpoint (ENDPOINT). Zero bytes: unknown health, nothing against
+ * it. */
+struct ep_view {
+    enum ep_health health;
+    enum breaker_state breaker;
+    bool trial_busy; /* somebody tries it */
+    bool queued, disabled, draining, lacks_count_tokens;
+    bool news;                 /* something stands against it that a success would end */
     int64_t cooldown_until_ms; /* CLOCK_MONOTONIC; 0: not cooling */
+    int64_t own_until_ms;      /* by its own word; likewise */
+    struct ep_block blocks[EP_BLOCKS];
+    uint32_t nblocks;
 };
 
 /* What stays the same endpoint over a reload. */
 struct ep_live {
+    char id[9];
     struct pool *pool;
-    struct ep_state state;
+    struct ep_view view;
+    struct grant grant;
     uint32_t open;        /* requests of this worker that use it now */
     struct stats_record stats; /* counted since they were last told (gauge.h) */
     bool news;            /* … and there is something to tell */
     double ttfb_avg;      /* moving average of the time to first byte, seconds; 0: unknown */
-    bool told_ok;         /* a success was reported since the last failure here */
+    bool told_ok;         /* a success was reported since the supervisor's last word */
+    uint64_t model_told;  /* hash of the model last reported as served */
+    double model_told_at; /* ev_now() */
     int64_t turn;         /* round robin's memory */
-    bool no_count_tokens; /* answered 404, 405 or 501 to count_tokens */
     unsigned refs;
 };
 
@@ -71,6 +78,17 @@ struct ep *ep_ref(struct ep *e);
 void ep_unref(struct ep *e);
 
 void ep_live_unref(struct ep_live *l);
+
+/* What stands in OUTCOME and in blocks for a model's name. */
+uint64_t ep_model_hash(struct str model);
+
+/* Whether the supervisor has blocked that model there. */
+bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms);
+
+/* The name by which the endpoint is asked for a model (its models.map); NULL: the same. */
+const char *ep_model_there(const struct conf_endpoint *ce, struct str model);
+
+enum sel_tier ep_view_tier(const struct ep_view *v);
 
 /* Adds a time to first byte to the moving average. */
 void ep_ttfb(struct ep_live *e, double seconds);

@@ -68,6 +68,9 @@ struct note {
     struct ep_live *live; /* one reference */
     uint32_t attempts;
     bool used_up;
+    /* How long it wants to be left alone, as this request has heard (CLOCK_MONOTONIC; 0: it does not):
+     * told nothing, by its own word. */
+    int64_t cooling_until_ms, own_until_ms;
 };
 
 /* How the reply's body goes to the client. */
@@ -109,6 +112,9 @@ struct req {
     struct ep *ep;           /* of the attempt under way, or of the reply; one reference */
     struct list wait_node;   /* in wkr.waiting */
     double wait_since;       /* for a place, a cooldown or a verdict; 0: not */
+    int64_t waited_ms;       /* in all such waits that are over */
+    uint64_t trial;          /* seq of the trial that the request is; 0: none */
+    struct ep_live *trial_at;
     bool fresh;              /* the next attempt takes a new connection */
     unsigned attempts;       /* begun and counted */
     struct attempt *trail;   /* conf.retry.max_attempts of them, in notes */

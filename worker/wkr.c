@@ -7,6 +7,7 @@
 #include "worker/conn.h"
 #include "worker/peer.h"
 #include "worker/req.h"
+#include "worker/verify.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
         w->wake_waiting = false;
         req_wake_waiting(w);
     }
+    grant_settle(w);
     while (!list_empty(&w->dead)) {
         struct dead *d = LIST_ENTRY(w->dead.next, struct dead, node);
         list_remove(&d->node);
@@ -106,6 +108,7 @@ void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms)
         return;
     w->draining = true;
     w->quick = quick;
+    grant_drain(w);
     listener_remove_all(w);
     ev_timer_stop(w->loop, &w->accept_again);
     ev_timer_stop(w->loop, &w->drain_timer);
@@ -124,13 +127,16 @@ static void room(void *arg)
 
 bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
 {
-    if (!listener_tls(w, c, e) ||
-        !replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
+    if (!listener_tls(w, c, e))
+        return false;
+    grant_before_conf(w, c);
+    if (!replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
         return false;
     struct conf *old = w->conf;
     w->conf = conf_ref(c);
     conf_unref(old);
     binding_configure(w);
+    grant_after_conf(w);
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
     w->up_conf = (struct up_conf){
         .first_byte_ms = c->upstream.first_byte_timeout,
@@ -164,6 +170,7 @@ int wkr_run(int fd, unsigned slot)
     list_init(&w->conns);
     list_init(&w->idle_conns);
     list_init(&w->waiting);
+    list_init(&w->verifications);
     list_init(&w->asking);
     list_init(&w->dead);
     rnd_init(&w->rnd);
@@ -191,6 +198,7 @@ int wkr_run(int fd, unsigned slot)
 
     int code = w->exit_code;
     conn_kill_all(w);
+    verify_stop(w);
     end_of_turn(w->loop, &w->turn, 0);
     listener_remove_all(w);
     replica_free(&w->replica);

@@ -51,6 +51,7 @@ struct wkr {
     struct list listeners;
     struct list conns;      /* all client connections */
     struct list idle_conns; /* those between two requests, longest idle first */
+    struct list verifications; /* under way */
     struct list waiting;    /* requests that wait for a place or a cooldown */
     struct list asking;     /* admin requests that wait for the supervisor */
     uint64_t last_ask;
@@ -64,6 +65,7 @@ struct wkr {
     struct list dead;
     ev_prepare turn; /* end of a turn: free the dead, wake those who wait, write the log */
     bool wake_waiting;
+    bool settle; /* something was lent: what nobody took goes back */
     struct gauge gauge;
     struct past past;
 };
@@ -97,6 +99,7 @@ void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms);
 void wkr_ipc_start(struct wkr *w, int fd);
 void wkr_ipc_stop(struct wkr *w);
 void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o);
+void wkr_ipc_send(struct wkr *w, chan_put_fn *put, const void *m);
 void wkr_ipc_retired(struct wkr *w);
 void wkr_ipc_binds(struct wkr *w, struct str records);
 void wkr_ipc_stats(struct wkr *w, struct str total, struct str records);

@@ -6,6 +6,7 @@
 #include "worker/accept.h"
 #include "worker/admin.h"
 #include "worker/conn.h"
+#include "worker/verify.h"
 #include "worker/wkr.h"
 
 #include <stdio.h>
@@ -36,13 +37,18 @@ static void flush(struct wkr *w)
         flush(w);                                                                                  \
     } while (0)
 
-void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o)
+void wkr_ipc_send(struct wkr *w, chan_put_fn *put, const void *m)
 {
     if (w->chan.fd == -1)
         return;
-    if (!chan_send(&w->chan, -1, ipc_put_v_outcome, w->gen, o))
-        broken(w, "OUTCOME does not fit");
+    if (!chan_send(&w->chan, -1, put, w->gen, m))
+        broken(w, "a message does not fit");
     flush(w);
+}
+
+void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o)
+{
+    wkr_ipc_send(w, ipc_put_v_outcome, o);
 }
 
 void wkr_ipc_retired(struct wkr *w)
@@ -132,6 +138,7 @@ static void on_ping(struct wkr *w, const struct ipc_ping *m)
 {
     wkr_tidy(w);
     gauge_tell(w);
+    grant_sweep(w);
     SEND(w, pong, .seq = m->seq, .connections = w->gauge.conns,
          .requests_open = w->gauge.requests_open, .requests = w->gauge.requests,
          .buffered_bytes = w->gauge.buffered);
@@ -193,6 +200,26 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         wkr_wake(w);
         return true;
     }
+    case IPC_TRIAL: {
+        GET(trial)
+        grant_on_trial(w, &m);
+        return true;
+    }
+    case IPC_TRIAL_RECALL: {
+        GET(trial_recall)
+        grant_on_recall(w, &m);
+        return true;
+    }
+    case IPC_LEND: {
+        GET(lend)
+        grant_on_lend(w, &m);
+        return true;
+    }
+    case IPC_VERIFY: {
+        GET(verify)
+        verify_begin(w, &m);
+        return true;
+    }
     case IPC_ANSWER: {
         GET(answer)
         admin_answer(w, &m);
@@ -211,6 +238,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     case IPC_CONF_ACK:
     case IPC_PONG:
     case IPC_OUTCOME:
+    case IPC_TRIAL_ASK:
+    case IPC_TRIAL_BEGUN:
+    case IPC_TRIAL_BACK:
+    case IPC_PLACES:
+    case IPC_VERDICT:
     case IPC_RETIRED:
     case IPC_BINDS:
     case IPC_ASK:

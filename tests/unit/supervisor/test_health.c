@@ -1,110 +1,565 @@
+/* health with simulated workers: what is said to them is kept as lines of text. */
 #include "supervisor/health.h"
 
+#include "common/base/buf.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/policy/outcome.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-/* A configuration with the endpoints of these ids, nothing else filled in. */
-static struct conf *conf_of(const char *const *ids, size_t n)
+#define A "aaaaaaaa"
+#define B "bbbbbbbb"
+
+struct world {
+    struct health h;
+    struct conf *c;
+    struct buf said; /* "2 TRIAL aaaaaaaa", "* ENDPOINT aaaaaaaa", one line each */
+    struct ipc_endpoint seen; /* the last ENDPOINT */
+    uint64_t seq;             /* of the last TRIAL, TRIAL_RECALL or VERIFY */
+    int64_t now;
+};
+
+static void say(struct world *w, int slot, const char *what, struct str id, int n)
 {
-    struct conf *c = conf_new();
-    c->endpoints = mem_zalloc(n, sizeof *c->endpoints);
-    c->nendpoints = n;
-    for (size_t i = 0; i < n; i++) {
-        c->endpoints[i].name = mem_strdup(ids[i]);
-        memcpy(c->endpoints[i].id, ids[i], 9);
+    char who[12] = "*";
+    if (slot >= 0)
+        snprintf(who, sizeof who, "%d", slot);
+    assert_true(buf_printf(&w->said, "%s %s " STR_FMT, who, what, STR_ARG(id)));
+    if (n >= 0)
+        assert_true(buf_printf(&w->said, " %d", n));
+    assert_true(buf_str(&w->said, STR("\n")));
+}
+
+static void told(void *arg, int slot, chan_put_fn *put, const void *m)
+{
+    struct world *w = arg;
+    if (put == ipc_put_v_endpoint) {
+        w->seen = *(const struct ipc_endpoint *)m;
+        w->seen.blocks.p = NULL;
+        return; /* each test looks at what it says, not how often it is said */
     }
-    return c;
+    if (put == ipc_put_v_trial) {
+        const struct ipc_trial *t = m;
+        w->seq = t->seq;
+        say(w, slot, "TRIAL", t->endpoint, -1);
+    } else if (put == ipc_put_v_trial_recall) {
+        const struct ipc_trial_recall *t = m;
+        w->seq = t->seq;
+        say(w, slot, "RECALL", t->endpoint, -1);
+    } else if (put == ipc_put_v_verify) {
+        const struct ipc_verify *v = m;
+        w->seq = v->seq;
+        say(w, slot, "VERIFY", v->endpoint, -1);
+    } else if (put == ipc_put_v_lend) {
+        const struct ipc_lend *l = m;
+        say(w, slot, l->none ? "NONE" : l->n ? "LEND" : "GIVE", l->endpoint, (int)l->n);
+    } else {
+        fail();
+    }
 }
 
-static bool report(struct health *h, const char *id, unsigned cls)
+static void add(struct conf *c, const char *id, const char *name, uint32_t most)
 {
-    struct ipc_outcome o = {.endpoint = str_c(id), .cls = cls, .reason = STR("why")};
-    return health_outcome(h, &o, 1000);
+    struct conf_endpoint *e = conf_add_endpoint(c);
+    mem_free(e->name);
+    e->name = mem_strdup(name);
+    memcpy(e->id, id, 9);
+    e->max_concurrent = most;
 }
 
-static void counts_by_class_and_endpoint(void **state)
+static struct world *world(int workers, uint32_t most)
 {
-    (void)state;
-    struct health h = {0};
-    struct conf *c = conf_of((const char *[]){"aaaaaaaa", "bbbbbbbb"}, 2);
-    health_conf(&h, c);
-    assert_true(report(&h, "aaaaaaaa", OUTCOME_OK));
-    assert_true(report(&h, "bbbbbbbb", OUTCOME_TRANSIENT));
-    assert_true(report(&h, "bbbbbbbb", OUTCOME_TRANSIENT));
-    assert_int_equal(health_count(&h, STR("aaaaaaaa"), OUTCOME_OK), 1);
-    assert_int_equal(health_count(&h, STR("aaaaaaaa"), OUTCOME_TRANSIENT), 0);
-    assert_int_equal(health_count(&h, STR("bbbbbbbb"), OUTCOME_TRANSIENT), 2);
-    assert_int_equal(health_count(&h, STR("bbbbbbbb"), 99), 0);
-    conf_unref(c);
-    health_fini(&h);
+    struct world *w = mem_zalloc(1, sizeof *w);
+    buf_init(&w->said, 1 << 20);
+    w->now = 1000000;
+    w->c = conf_new();
+    add(w->c, A, "a", most);
+    add(w->c, B, "b", 0);
+    health_init(&w->h, told, w);
+    health_conf(&w->h, w->c, w->now);
+    for (int i = 0; i < workers; i++)
+        health_slot_up(&w->h, (unsigned)i);
+    health_run(&w->h, w->now);
+    return w;
 }
 
-static void an_endpoint_keeps_its_counters_over_a_reload(void **state)
+static void end(struct world *w)
 {
-    (void)state;
-    struct health h = {0};
-    struct conf *c = conf_of((const char *[]){"aaaaaaaa", "bbbbbbbb"}, 2);
-    health_conf(&h, c);
-    assert_true(report(&h, "bbbbbbbb", OUTCOME_AUTH));
-    conf_unref(c);
-    c = conf_of((const char *[]){"cccccccc", "bbbbbbbb"}, 2);
-    health_conf(&h, c);
-    assert_int_equal(health_count(&h, STR("bbbbbbbb"), OUTCOME_AUTH), 1);
-    /* A late report about one that is gone is no fault of the worker. */
-    assert_true(report(&h, "aaaaaaaa", OUTCOME_OK));
-    assert_int_equal(health_count(&h, STR("aaaaaaaa"), OUTCOME_OK), 0);
-    conf_unref(c);
-    health_fini(&h);
+    health_fini(&w->h);
+    conf_unref(w->c);
+    buf_free(&w->said);
+    mem_free(w);
 }
 
-static void what_no_worker_says(void **state)
+static struct world *at(struct world *w, int64_t ms)
 {
-    (void)state;
-    struct health h = {0};
-    struct conf *c = conf_of((const char *[]){"aaaaaaaa"}, 1);
-    health_conf(&h, c);
-    assert_false(report(&h, "aaaaaaaa", OUTCOME__COUNT));
-    assert_false(report(&h, "gone", UINT32_MAX));
-    struct ipc_outcome o = {.endpoint = STR("aaaaaaaa"), .fault = FAULT__COUNT};
-    assert_false(health_outcome(&h, &o, 1000));
-    assert_int_equal(health_count(&h, STR("aaaaaaaa"), OUTCOME_OK), 0);
-    conf_unref(c);
-    health_fini(&h);
+    w->now += ms;
+    health_run(&w->h, w->now);
+    return w;
 }
 
-static void told(void *arg, const struct ipc_endpoint *m)
+/* What was said since the last look. */
+static void expect_said(struct world *w, const char *text)
 {
-    char *text = arg;
-    assert_true(strlen(text) + m->id.n < 40);
-    memcpy(text + strlen(text), m->id.p, m->id.n);
+    char got[2000];
+    assert_true(w->said.len < sizeof got);
+    if (w->said.len)
+        memcpy(got, buf_data(&w->said), w->said.len);
+    got[w->said.len] = '\0';
+    buf_drop(&w->said, w->said.len);
+    assert_string_equal(got, text);
 }
 
-static void all_are_told(void **state)
+static const struct ep_state *state(const struct world *w, const char *id)
 {
-    (void)state;
-    struct health h = {0};
-    struct conf *c = conf_of((const char *[]){"aaaaaaaa", "bbbbbbbb"}, 2);
-    char text[41] = "";
-    health_conf(&h, c);
-    health_tell_all(&h, told, text);
-    assert_string_equal(text, "aaaaaaaabbbbbbbb");
-    conf_unref(c);
-    health_fini(&h);
+    struct health_endpoint *e = health_find(&w->h, str_c(id));
+    assert_non_null(e);
+    return &e->state;
+}
+
+static void outcome(struct world *w, unsigned slot, const char *id, enum outcome cls, uint64_t trial)
+{
+    struct ipc_outcome o = {.endpoint = str_c(id),
+                            .cls = cls,
+                            .fault = cls == OUTCOME_OK ? FAULT_NONE : FAULT_ENDPOINT,
+                            .retry_after_ms = -1,
+                            .began_ms = w->now,
+                            .left = true,
+                            .own_key = true,
+                            .trial = trial,
+                            .reason = cls == OUTCOME_OK ? STR("") : STR("made up")};
+    if (cls == OUTCOME_TRANSIENT)
+        o.net = NET_REFUSED;
+    assert_true(health_outcome(&w->h, slot, &o, w->now));
+    health_run(&w->h, w->now);
+}
+
+static void verdict(struct world *w, unsigned slot, const char *id, bool ok)
+{
+    struct ipc_verdict v = {.endpoint = str_c(id),
+                            .seq = w->seq,
+                            .ok = ok,
+                            .cls = ok ? OUTCOME_OK : OUTCOME_TRANSIENT,
+                            .fault = ok ? FAULT_NONE : FAULT_ENDPOINT,
+                            .retry_after_ms = -1,
+                            .own_key = true,
+                            .reason = STR("made up")};
+    assert_true(health_verdict(&w->h, slot, &v, w->now));
+    health_run(&w->h, w->now);
+}
+
+static void places(struct world *w, unsigned slot, uint32_t back, bool want, bool answer)
+{
+    struct ipc_places p = {.endpoint = STR(A), .back = back, .want = want, .answer = answer};
+    assert_true(health_places(&w->h, slot, &p));
+}
+
+/* ---- reports */
+
+static void failures_of_all_workers_are_in_a_row(void **unused)
+{
+    (void)unused;
+    struct world *w = world(4, 0);
+    outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    assert_int_equal(w->seen.health, EP_DEGRADED);
+    assert_true(w->seen.news);
+    outcome(w, 3, A, OUTCOME_TRANSIENT, 0);
+    assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
+    outcome(w, 1, A, OUTCOME_TRANSIENT, 0);
+    assert_int_equal(w->seen.breaker, BREAKER_OPEN);
+    assert_string_equal(w->seen.id.p, A);
+    expect_said(w, "");
+    end(w);
+}
+
+static void a_success_between_resets(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    outcome(w, 1, A, OUTCOME_TRANSIENT, 0);
+    outcome(w, 1, A, OUTCOME_OK, 0);
+    assert_false(w->seen.news);
+    outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_CLOSED);
+    end(w);
+}
+
+static void what_no_worker_says(void **unused)
+{
+    (void)unused;
+    struct world *w = world(1, 2);
+    struct ipc_outcome o = {.endpoint = STR(A), .cls = OUTCOME__COUNT};
+    assert_false(health_outcome(&w->h, 0, &o, w->now));
+    o = (struct ipc_outcome){.endpoint = STR("cccccccc"), .cls = UINT32_MAX};
+    assert_false(health_outcome(&w->h, 0, &o, w->now));
+    o = (struct ipc_outcome){.endpoint = STR(A), .fault = FAULT__COUNT};
+    assert_false(health_outcome(&w->h, 0, &o, w->now));
+    o = (struct ipc_outcome){.endpoint = STR(A), .net = NET__COUNT};
+    assert_false(health_outcome(&w->h, 0, &o, w->now));
+    struct ipc_verdict v = {.endpoint = STR(A), .cls = OUTCOME__COUNT};
+    assert_false(health_verdict(&w->h, 0, &v, w->now));
+    struct ipc_places p = {.endpoint = STR(A), .back = 1};
+    assert_false(health_places(&w->h, 0, &p));
+    p = (struct ipc_places){.endpoint = STR(A), .taken = UINT32_MAX};
+    assert_false(health_places(&w->h, 0, &p));
+    /* Of one that is gone, anything sane may be said. */
+    o = (struct ipc_outcome){.endpoint = STR("cccccccc")};
+    assert_true(health_outcome(&w->h, 0, &o, w->now));
+    p = (struct ipc_places){.endpoint = STR("cccccccc"), .back = 1};
+    assert_true(health_places(&w->h, 0, &p));
+    end(w);
+}
+
+static void a_reload_keeps_what_is_known(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    for (int i = 0; i < 3; i++)
+        outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    struct conf *c = conf_new();
+    add(c, "cccccccc", "c", 0);
+    add(c, A, "renamed", 0);
+    health_conf(&w->h, c, w->now);
+    conf_unref(w->c);
+    w->c = c;
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_OPEN);
+    assert_null(health_find(&w->h, STR(B)));
+    assert_ptr_equal(health_find(&w->h, STR("renamed")), health_find(&w->h, STR(A)));
+    health_tell_all(&w->h, 1, w->now);
+    assert_int_equal(w->seen.breaker, BREAKER_OPEN); /* the last one told of */
+    end(w);
+}
+
+static void the_last_one_is_not_queued_until_it_is_not(void **unused)
+{
+    (void)unused;
+    struct world *w = world(1, 0);
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    assert_true(ep_queued(state(w, A)));
+    expect_said(w, "0 VERIFY " A "\n");
+    outcome(w, 0, B, OUTCOME_UNKNOWN, 0);
+    assert_false(ep_queued(state(w, B)));
+    assert_int_equal(state(w, B)->health, EP_UNHEALTHY);
+    verdict(w, 0, A, true);
+    assert_false(ep_queued(state(w, A)));
+    assert_true(ep_queued(state(w, B)));
+    expect_said(w, "0 VERIFY " B "\n");
+    end(w);
+}
+
+/* ---- trials */
+
+static struct world *half_open(int workers)
+{
+    struct world *w = world(workers, 0);
+    for (int i = 0; i < 3; i++)
+        outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    at(w, 59999);
+    expect_said(w, "");
+    at(w, 1);
+    return w;
+}
+
+static void one_trial_at_a_time(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(3);
+    expect_said(w, "1 TRIAL " A "\n");
+    at(w, 100);
+    health_trial_ask(&w->h, 2, STR(A)); /* its own requests have nothing else */
+    at(w, 0);
+    expect_said(w, "1 RECALL " A "\n");
+    at(w, 1000);
+    expect_said(w, ""); /* no answer, no other loan */
+    health_trial_back(&w->h, 1, STR(A), w->seq, w->now);
+    at(w, 0);
+    expect_said(w, "2 TRIAL " A "\n");
+    health_trial_begun(&w->h, 2, STR(A), w->seq, w->now);
+    assert_true(w->seen.trial_busy);
+    health_trial_ask(&w->h, 0, STR(A));
+    at(w, 5000);
+    expect_said(w, "");
+    outcome(w, 2, A, OUTCOME_OK, w->seq);
+    assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
+    assert_int_equal(w->seen.health, EP_HEALTHY);
+    at(w, 100000);
+    expect_said(w, "");
+    end(w);
+}
+
+static void a_trial_that_began_before_it_was_called_back_counts(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(2);
+    uint64_t seq = w->seq;
+    at(w, HEALTH_TRIAL_TURN_MS);
+    expect_said(w, "1 TRIAL " A "\n1 RECALL " A "\n");
+    health_trial_begun(&w->h, 1, STR(A), seq, w->now);
+    at(w, 20000);
+    expect_said(w, "");
+    /* Others' words, or old numbers, are nothing. */
+    outcome(w, 0, A, OUTCOME_OK, seq);
+    outcome(w, 1, A, OUTCOME_OK, seq + 1);
+    health_trial_back(&w->h, 0, STR(A), seq, w->now);
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_HALF_OPEN);
+    outcome(w, 1, A, OUTCOME_TRANSIENT, seq);
+    assert_int_equal(w->seen.breaker, BREAKER_OPEN);
+    at(w, 119999);
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_OPEN); /* doubled */
+    at(w, 1);
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_HALF_OPEN);
+    end(w);
+}
+
+static void an_idle_trial_goes_round_and_becomes_a_verification(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(2);
+    unsigned holder = 1, turns = 0;
+    for (int64_t ms = 0; ms < 10000; ms += HEALTH_TRIAL_TURN_MS) {
+        at(w, HEALTH_TRIAL_TURN_MS);
+        health_trial_back(&w->h, holder, STR(A), w->seq, w->now);
+        at(w, 0);
+        holder = 1 - holder;
+        turns++;
+    }
+    assert_int_equal(turns, 20);
+    assert_true(state(w, A)->verifying == EP_VERIFY_TRIAL);
+    assert_true(str_ends(buf_view(&w->said), STR("0 VERIFY " A "\n")) ||
+                str_ends(buf_view(&w->said), STR("1 VERIFY " A "\n")));
+    unsigned verifier = (unsigned)(buf_data(&w->said)[w->said.len - 18] - '0');
+    verdict(w, verifier, A, true);
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_CLOSED);
+    end(w);
+}
+
+static void a_dead_worker_has_no_trial(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(2);
+    expect_said(w, "1 TRIAL " A "\n");
+    health_trial_begun(&w->h, 1, STR(A), w->seq, w->now);
+    health_slot_gone(&w->h, 1, w->now);
+    assert_false(w->seen.trial_busy);
+    at(w, 0);
+    expect_said(w, "0 TRIAL " A "\n");
+    /* A worker alone keeps it. */
+    at(w, 5000);
+    expect_said(w, "");
+    health_slot_retires(&w->h, 0);
+    health_trial_back(&w->h, 0, STR(A), w->seq, w->now);
+    at(w, 0);
+    expect_said(w, ""); /* nobody to lend to */
+    assert_true(health_next(&w->h) > w->now);
+    health_slot_up(&w->h, 1);
+    at(w, 0);
+    expect_said(w, "1 TRIAL " A "\n");
+    end(w);
+}
+
+static void the_last_resort_asks_in_open(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    for (int i = 0; i < 3; i++)
+        outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 1, STR(A));
+    health_trial_ask(&w->h, 1, STR(B)); /* closed: it does not know yet */
+    at(w, 0);
+    expect_said(w, "1 TRIAL " A "\n");
+    health_trial_back(&w->h, 1, STR(A), w->seq, w->now);
+    at(w, 0);
+    expect_said(w, "0 TRIAL " A "\n");
+    health_trial_begun(&w->h, 0, STR(A), w->seq, w->now);
+    outcome(w, 0, A, OUTCOME_TRANSIENT, w->seq);
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_OPEN);
+    at(w, 10);
+    expect_said(w, "");
+    end(w);
+}
+
+/* ---- verifications */
+
+static void a_queued_one_is_verified_in_turn(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    assert_true(w->seen.queued);
+    expect_said(w, "1 VERIFY " A "\n");
+    at(w, 30000);
+    expect_said(w, "");
+    verdict(w, 0, A, true); /* not the one that was asked */
+    assert_true(ep_queued(state(w, A)));
+    verdict(w, 1, A, false);
+    at(w, 4999);
+    expect_said(w, "");
+    at(w, 1);
+    expect_said(w, "0 VERIFY " A "\n");
+    health_slot_gone(&w->h, 0, w->now);
+    at(w, 5000);
+    expect_said(w, "1 VERIFY " A "\n");
+    verdict(w, 1, A, true);
+    assert_false(w->seen.queued);
+    assert_int_equal(w->seen.health, EP_HEALTHY);
+    assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
+    assert_false(w->seen.news);
+    end(w);
+}
+
+static void the_model_that_was_served_is_asked(void **unused)
+{
+    (void)unused;
+    struct world *w = world(1, 0);
+    struct ipc_outcome o = {.endpoint = STR(A), .retry_after_ms = -1, .model = STR("claude-x")};
+    assert_true(health_outcome(&w->h, 0, &o, w->now));
+    assert_string_equal(health_find(&w->h, STR(A))->model, "claude-x");
+    outcome(w, 0, A, OUTCOME_OK, 0); /* says no model */
+    assert_string_equal(health_find(&w->h, STR(A))->model, "claude-x");
+    end(w);
+}
+
+static void an_operator_disables_and_enables(void **unused)
+{
+    (void)unused;
+    struct world *w = world(1, 0);
+    struct health_endpoint *e = health_find(&w->h, STR("a"));
+    health_operator(&w->h, e, EP_ACT_DISABLE, w->now);
+    assert_true(w->seen.disabled);
+    outcome(w, 0, B, OUTCOME_UNKNOWN, 0);
+    assert_false(ep_queued(state(w, B))); /* the last one */
+    health_operator(&w->h, e, EP_ACT_ENABLE, w->now);
+    at(w, 0);
+    assert_true(ep_queued(state(w, B)));
+    end(w);
+}
+
+/* ---- places */
+
+static void places_are_never_more_than_the_limit(void **unused)
+{
+    (void)unused;
+    struct world *w = world(3, 2);
+    places(w, 0, 0, true, false);
+    places(w, 1, 0, true, false);
+    expect_said(w, "0 LEND " A " 1\n1 LEND " A " 1\n");
+    places(w, 2, 0, true, false);
+    expect_said(w, "0 GIVE " A " 0\n1 GIVE " A " 0\n");
+    places(w, 0, 0, false, true);
+    expect_said(w, "");
+    places(w, 1, 0, false, true);
+    expect_said(w, "2 NONE " A " 0\n"); /* only when nobody has an idle one */
+    places(w, 0, 0, true, false);
+    expect_said(w, "0 NONE " A " 0\n");
+    places(w, 1, 1, false, false);
+    expect_said(w, "2 LEND " A " 1\n"); /* who has waited longest */
+    health_slot_gone(&w->h, 2, w->now);
+    expect_said(w, "0 LEND " A " 1\n");
+    assert_int_equal(places_lent(&w->h.v[0].places), 2);
+    end(w);
+}
+
+static void a_reload_changes_the_limit(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 2);
+    places(w, 0, 0, true, false);
+    places(w, 0, 0, true, false);
+    expect_said(w, "0 LEND " A " 1\n0 LEND " A " 1\n");
+    w->c->endpoints[0].max_concurrent = 1;
+    health_conf(&w->h, w->c, w->now);
+    expect_said(w, "0 GIVE " A " 0\n");
+    places(w, 1, 0, true, false);
+    places(w, 0, 0, false, true);
+    expect_said(w, "1 NONE " A " 0\n");
+    places(w, 0, 1, false, false);
+    expect_said(w, ""); /* one is still out: that is the limit */
+    places(w, 0, 1, false, false);
+    expect_said(w, "1 LEND " A " 1\n");
+    w->c->endpoints[0].max_concurrent = 0;
+    health_conf(&w->h, w->c, w->now);
+    struct ipc_places p = {.endpoint = STR(A), .taken = 3, .want = true};
+    assert_true(health_places(&w->h, 0, &p));
+    expect_said(w, ""); /* no limit yet; the worker knows more than we do */
+    w->c->endpoints[0].max_concurrent = 5;
+    health_conf(&w->h, w->c, w->now);
+    expect_said(w, "0 LEND " A " 1\n");
+    end(w);
+}
+
+/* Workers that ask, use and give back at random: never more than the limit, and everybody who wants
+ * one gets one in the end. */
+static void places_at_random(void **unused)
+{
+    (void)unused;
+    enum { N = 4 };
+    for (unsigned seed = 1; seed <= 200; seed++) {
+        srand(seed);
+        uint32_t limit = 1 + (uint32_t)rand() % 3;
+        struct world *w = world(N, limit);
+        for (int step = 0; step < 300; step++) {
+            unsigned s = (unsigned)rand() % N;
+            const struct places *p = &w->h.v[0].places;
+            uint64_t lent = places_lent(p);
+            assert_true(lent <= limit);
+            uint32_t has = s < p->n ? p->v[s].lent : 0;
+            switch (rand() % 4) {
+            case 0:
+                places(w, s, 0, true, false);
+                break;
+            case 1:
+                places(w, s, has ? 1 : 0, false, false);
+                break;
+            case 2:
+                places(w, s, 0, false, true);
+                break;
+            default:
+                if (rand() % 20 == 0) {
+                    health_slot_gone(&w->h, s, w->now);
+                    health_slot_up(&w->h, s);
+                }
+                break;
+            }
+        }
+        for (int turn = 0; turn < 4 * N; turn++)
+            for (unsigned s = 0; s < N && s < w->h.v[0].places.n; s++)
+                places(w, s, w->h.v[0].places.v[s].lent, false, true);
+        for (unsigned s = 0; s < w->h.v[0].places.n; s++)
+            assert_false(w->h.v[0].places.v[s].wants);
+        assert_true(places_lent(&w->h.v[0].places) <= limit);
+        end(w);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_by_class_and_endpoint),
-        cmocka_unit_test(an_endpoint_keeps_its_counters_over_a_reload),
+        cmocka_unit_test(failures_of_all_workers_are_in_a_row),
+        cmocka_unit_test(a_success_between_resets),
         cmocka_unit_test(what_no_worker_says),
-        cmocka_unit_test(all_are_told),
+        cmocka_unit_test(a_reload_keeps_what_is_known),
+        cmocka_unit_test(the_last_one_is_not_queued_until_it_is_not),
+        cmocka_unit_test(one_trial_at_a_time),
+        cmocka_unit_test(a_trial_that_began_before_it_was_called_back_counts),
+        cmocka_unit_test(an_idle_trial_goes_round_and_becomes_a_verification),
+        cmocka_unit_test(a_dead_worker_has_no_trial),
+        cmocka_unit_test(the_last_resort_asks_in_open),
+        cmocka_unit_test(a_queued_one_is_verified_in_turn),
+        cmocka_unit_test(the_model_that_was_served_is_asked),
+        cmocka_unit_test(an_operator_disables_and_enables),
+        cmocka_unit_test(places_are_never_more_than_the_limit),
+        cmocka_unit_test(a_reload_changes_the_limit),
+        cmocka_unit_test(places_at_random),
     };
+    log_setup(LOG_L_ERROR, LOG_F_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,142 @@
+#include "supervisor/places.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+/* Open requests that one worker can have at most: far more than it has descriptors. */
+enum { TAKEN_MAX = 1 << 24 };
+
+static struct place_holder *holder(struct places *p, unsigned slot)
+{
+    if (slot >= p->n) {
+        struct place_holder *v = mem_zalloc(slot + 1, sizeof *v);
+        if (p->n)
+            memcpy(v, p->v, p->n * sizeof *v);
+        mem_free(p->v);
+        p->v = v;
+        p->n = slot + 1;
+    }
+    return &p->v[slot];
+}
+
+void places_fini(struct places *p)
+{
+    mem_free(p->v);
+    *p = (struct places){0};
+}
+
+uint64_t places_lent(const struct places *p)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < p->n; i++)
+        sum += p->v[i].lent;
+    return sum;
+}
+
+/* Who has waited longest, or NULL; *others: somebody else waits too. */
+static struct place_holder *next_in_turn(struct places *p, bool *others)
+{
+    struct place_holder *first = NULL;
+    *others = false;
+    for (size_t i = 0; i < p->n; i++) {
+        struct place_holder *h = &p->v[i];
+        if (!h->wants)
+            continue;
+        *others = first != NULL;
+        if (!first || h->order < first->order)
+            first = h;
+    }
+    return first;
+}
+
+static bool wanted_by_another(const struct places *p, const struct place_holder *but)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->v[i].wants && &p->v[i] != but)
+            return true;
+    return false;
+}
+
+/* Nothing is free: whoever has something idle is to give it back, and all must have answered before
+ * those who wait hear that there is none. */
+static void call_back(struct places *p, places_tell *tell, void *arg)
+{
+    bool due = false;
+    for (size_t i = 0; i < p->n; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->lent && !h->recalled && wanted_by_another(p, h)) {
+            h->recalled = h->answer_due = true;
+            tell(arg, (unsigned)i, 0, true, false);
+        }
+        due |= h->answer_due;
+    }
+    for (size_t i = 0; i < p->n && !due; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->wants && !h->told_none) {
+            h->told_none = true;
+            tell(arg, (unsigned)i, 0, false, true);
+        }
+    }
+}
+
+static void serve(struct places *p, places_tell *tell, void *arg)
+{
+    if (p->total == 0)
+        return;
+    uint64_t lent = places_lent(p);
+    for (;;) {
+        bool others;
+        struct place_holder *h = next_in_turn(p, &others);
+        if (!h)
+            return;
+        if (lent >= p->total)
+            break;
+        lent++;
+        h->lent++;
+        h->wants = h->told_none = false;
+        h->recalled = others;
+        tell(arg, (unsigned)(h - p->v), 1, others, false);
+    }
+    call_back(p, tell, arg);
+}
+
+void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg)
+{
+    p->total = total;
+    bool over = total && places_lent(p) > total;
+    for (size_t i = 0; i < p->n && over; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->lent && !h->recalled) {
+            h->recalled = h->answer_due = true;
+            tell(arg, (unsigned)i, 0, true, false);
+        }
+    }
+    serve(p, tell, arg);
+}
+
+bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_tell *tell,
+                 void *arg)
+{
+    struct place_holder *h = holder(p, slot);
+    if (w->taken > TAKEN_MAX || h->lent > TAKEN_MAX || w->back > h->lent + w->taken)
+        return false;
+    h->lent += w->taken;
+    h->lent -= w->back;
+    if (w->answer)
+        h->answer_due = false;
+    if (w->want && !h->wants) {
+        h->wants = true;
+        h->order = ++p->order;
+    }
+    serve(p, tell, arg);
+    return true;
+}
+
+void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg)
+{
+    if (slot >= p->n)
+        return;
+    p->v[slot] = (struct place_holder){0};
+    serve(p, tell, arg);
+}

@@ -1,0 +1,55 @@
+/* places: who of the workers may use how many of an endpoint's max_concurrent places. The supervisor
+ * lends them out one by one as they are wanted; a worker keeps idle ones until others want them, so
+ * that it asks only when it has none left. What is lent never adds up to more than the limit, unless
+ * the limit came down meanwhile: then nothing is lent until enough has come back.
+ *
+ * Fair: when several want more than there is, each place that becomes free comes back and goes to
+ * the one that has waited longest. */
+#ifndef QCC_SUPERVISOR_PLACES_H
+#define QCC_SUPERVISOR_PLACES_H
+
+#include "common/base/base.h"
+
+/* One worker, by its slot. */
+struct place_holder {
+    uint32_t lent;
+    bool wants;      /* would use one more */
+    bool told_none;  /* and was told that there is none now */
+    bool recalled;   /* was told that others wait */
+    bool answer_due; /* has not yet said what was idle */
+    uint64_t order;  /* of those who want, the smallest is served first */
+};
+
+/* Zero bytes: no limit, nothing lent. */
+struct places {
+    uint32_t total; /* max_concurrent; 0: no limit */
+    struct place_holder *v;
+    size_t n;
+    uint64_t order;
+};
+
+/* Tells a worker; the arguments are those of LEND. */
+typedef void places_tell(void *arg, unsigned slot, uint32_t n, bool recall, bool none);
+
+void places_fini(struct places *p);
+
+/* The limit, at first and after a reload. */
+void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg);
+
+/* What a worker said (PLACES). */
+struct places_word {
+    uint32_t taken, back;
+    bool want, answer;
+};
+
+/* False: it gave back what it did not have, or has taken more than any worker can. */
+bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_tell *tell,
+                 void *arg) MUST_CHECK;
+
+/* The worker is gone, and its places are free. */
+void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg);
+
+/* How many are lent out. */
+uint64_t places_lent(const struct places *p);
+
+#endif

@@ -1,0 +1,85 @@
+/* grant: what only one worker may have at a time, as far as this one has it: the trial of an
+ * endpoint whose breaker is not closed, and the places of max_concurrent. The supervisor lends both.
+ *
+ * A trial is lent before it is needed: the next request that suits takes it. Where nothing else is
+ * left a request asks for it, and waits. Places are asked for when a request finds none; idle ones
+ * stay here until the supervisor says that others wait, or nobody has used them for a second. */
+#ifndef QCC_WORKER_GRANT_H
+#define QCC_WORKER_GRANT_H
+
+#include "common/base/base.h"
+#include "common/ipc/ipc.h"
+#include "common/policy/select.h"
+
+struct wkr;
+struct conf;
+struct ep_live;
+
+/* What this worker holds of one endpoint. Zero bytes: nothing. */
+struct grant {
+    uint64_t trial; /* lent and not begun: its seq; 0: none */
+    bool trial_out; /* a request of this worker is the trial */
+    bool trial_asked;
+    uint32_t limit; /* max_concurrent; 0: no limit, and what follows means nothing */
+    uint32_t places;
+    uint32_t peak;  /* most open requests since the last sweep */
+    bool wanted;    /* the supervisor knows that one more would be used */
+    bool dry;       /* … and has said that there is none now */
+    bool recalled;  /* others wait: what becomes free goes back */
+};
+
+/* ---- trials */
+
+/* For sel_ep.trial. mine: the seq that the request itself has, or 0. */
+enum sel_trial grant_trial_state(const struct ep_live *l, uint64_t mine);
+
+/* A request takes the trial that this worker has; returns its seq. The verdict is an OUTCOME with
+ * that seq, after grant_trial_over. */
+uint64_t grant_trial_begin(struct wkr *w, struct ep_live *l);
+void grant_trial_over(struct ep_live *l);
+
+/* It ended without a verdict. */
+void grant_trial_back(struct wkr *w, struct ep_live *l, uint64_t seq);
+
+/* A request has nowhere else to go. */
+void grant_trial_ask(struct wkr *w, struct ep_live *l);
+
+/* ---- places */
+
+/* Whether a request may begin now. */
+bool grant_place_free(const struct ep_live *l);
+
+/* Whether it is not worth waiting the moment in which a place might come: for sel_ep.full. */
+bool grant_place_none(const struct wkr *w, const struct ep_live *l);
+
+/* Asks for one. */
+void grant_place_want(struct wkr *w, struct ep_live *l);
+
+/* A request begins (live->open counts it already); one has ended (it does no longer). */
+void grant_place_taken(struct ep_live *l);
+void grant_place_left(struct wkr *w, struct ep_live *l);
+
+/* ---- for wkr */
+
+/* A configuration comes: what belongs to endpoints that go is given back (before), limits change
+ * (after). */
+void grant_before_conf(struct wkr *w, const struct conf *c);
+void grant_after_conf(struct wkr *w);
+
+/* What the supervisor says. */
+void grant_on_trial(struct wkr *w, const struct ipc_trial *m);
+void grant_on_recall(struct wkr *w, const struct ipc_trial_recall *m);
+void grant_on_lend(struct wkr *w, const struct ipc_lend *m);
+/* The endpoint's state has changed. */
+void grant_on_endpoint(struct ep_live *l);
+
+/* At the end of a turn, after those who wait were looked at: what was lent in vain goes back. */
+void grant_settle(struct wkr *w);
+
+/* Once a second: idle places go back. */
+void grant_sweep(struct wkr *w);
+
+/* The worker drains: trials go back. */
+void grant_drain(struct wkr *w);
+
+#endif

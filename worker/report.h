@@ -1,0 +1,29 @@
+/* report: what this worker tells the supervisor of attempts (OUTCOME). Each failed attempt is told
+ * once it is known what becomes of the request; a success only where it is news: something stands
+ * against the endpoint, it was a trial, or another model was served. The others are counted here. */
+#ifndef QCC_WORKER_REPORT_H
+#define QCC_WORKER_REPORT_H
+
+#include "common/base/base.h"
+#include "common/policy/outcome.h"
+
+struct req;
+
+/* What else is to be said of a failure. */
+struct report_more {
+    bool left;            /* the request leaves the endpoint */
+    bool spared;          /* nobody is charged */
+    bool no_count_tokens; /* the endpoint does not have that path */
+};
+
+/* The attempt at r->ep has failed. If it was the trial, that ends. */
+void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
+                    struct report_more more);
+
+/* Another endpoint has served what r->refuser had refused. */
+void report_overruled(struct req *r);
+
+/* r->ep serves the request. If it was the trial, that ends. */
+void report_success(struct req *r);
+
+#endif

@@ -1,0 +1,140 @@
+#include "worker/trail.h"
+
+#include "common/base/secret.h"
+#include "worker/req.h"
+
+#include <stdio.h>
+
+enum {
+    TRAIL_MAX = 100, /* attempts a request can have: the bound of retry.max_attempts */
+    KEY_MIN = 6      /* a shorter key would be found in any text */
+};
+
+/* ---- one failed attempt more */
+
+void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
+{
+    gauge_attempt(r->ep->live, v->cls);
+    if (!r->trail)
+        r->trail = arena_alloc(&r->notes, r->conf->retry.max_attempts * sizeof *r->trail);
+    if (!r->trail || r->ntrail >= r->conf->retry.max_attempts)
+        return;
+    char *name = arena_strndup(&r->notes, r->ep->ce->name, strlen(r->ep->ce->name));
+    struct attempt *a = &r->trail[r->ntrail++];
+    *a = (struct attempt){
+        .endpoint = name ? name : "?",
+        .reason = net != NET_NONE ? net_fault_text(net) : v->rule ? v->rule : "",
+        .fail = {.cls = v->cls,
+                 .net = net,
+                 .status = net == NET_NONE ? r->status : 0,
+                 .retry_after_ms = v->retry_after_ms},
+        .ms = (int64_t)((ev_now(r->w->loop) - r->attempt_began) * 1000),
+    };
+    char status[24] = "";
+    if (a->fail.status)
+        snprintf(status, sizeof status, "status %u, ", a->fail.status);
+    req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s)", a->endpoint, outcome_name(v->cls),
+            fault_name(v->fault), status, a->reason);
+}
+
+static void drop_kept(struct attempt *a)
+{
+    a->fail.kept = false;
+    buf_free(&a->reply.head);
+    buf_free(&a->reply.body);
+}
+
+/* The body with every occurrence of the endpoint's key masked. */
+static bool masked(struct buf *b, struct str body, const char *key)
+{
+    struct str k = str_c(key);
+    char mask[16];
+    secret_mask(k, mask);
+    for (;;) {
+        ptrdiff_t hit = k.n >= KEY_MIN ? str_find(body, k) : -1;
+        if (hit < 0)
+            return buf_str(b, body);
+        if (!buf_add(b, body.p, (size_t)hit) || !buf_str(b, str_c(mask)))
+            return false;
+        body.p += (size_t)hit + k.n;
+        body.n -= (size_t)hit + k.n;
+    }
+}
+
+void trail_keep(struct req *r, struct str body)
+{
+    if (r->ntrail == 0 || !r->error_whole || r->rhead.len == 0)
+        return;
+    struct attempt *now = &r->trail[r->ntrail - 1];
+    for (unsigned i = 0; i + 1 < r->ntrail; i++)
+        if ((int)i != r->first_refusal && r->trail[i].fail.cls != OUTCOME_RATE_LIMIT)
+            drop_kept(&r->trail[i]);
+    buf_init(&now->reply.body, 2 * body.n + 1024);
+    if (!masked(&now->reply.body, body, r->ep->ce->api_key))
+        return;
+    now->reply.status = r->status;
+    now->reply.endpoint = now->endpoint;
+    now->reply.head = r->rhead;
+    buf_init(&r->rhead, now->reply.head.max);
+    now->fail.kept = true;
+}
+
+void trail_free(struct req *r)
+{
+    for (unsigned i = 0; i < r->ntrail; i++)
+        drop_kept(&r->trail[i]);
+}
+
+/* ---- the end without a good reply */
+
+/* "official: transient (connection refused), relay: rate_limit (429)" */
+static void tell_trail(const struct req *r, const struct sel_result *s, char *p, size_t n)
+{
+    size_t at = 0;
+#define PUT(...)                                                                                   \
+    do {                                                                                           \
+        int k_ = at < n ? snprintf(p + at, n - at, __VA_ARGS__) : 0;                               \
+        at += k_ > 0 ? (size_t)k_ : 0;                                                             \
+    } while (0)
+    p[0] = '\0';
+    if (r->ntrail == 0) {
+        PUT("no endpoint is usable");
+        if (s && r->seps) {
+            struct sel_req sr = {.bound = -1};
+            for (size_t i = 0; i < r->nseps && i < r->w->replica.n; i++)
+                PUT("%s%s: %s", i ? ", " : " (", r->w->replica.eps[i]->ce->name,
+                    select_skip_text(select_check(r->seps, i, &sr)));
+            PUT(")");
+        }
+        return;
+    }
+    PUT("all attempts failed: ");
+    for (unsigned i = 0; i < r->ntrail; i++) {
+        const struct attempt *a = &r->trail[i];
+        PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
+        if (a->fail.status)
+            PUT("%u ", a->fail.status);
+        PUT("%s)", a->reason);
+    }
+#undef PUT
+}
+
+void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
+{
+    struct retry_fail fails[TRAIL_MAX];
+    size_t n = min_size(r->ntrail, TRAIL_MAX);
+    for (size_t i = 0; i < n; i++)
+        fails[i] = r->trail[i].fail;
+    struct retry_final f;
+    retry_final(c, fails, n, r->first_refusal, s, &f);
+    /* an error event under status 200 cannot be told under another status */
+    bool kept = f.at >= 0 && r->trail[f.at].fail.kept &&
+                (f.status == r->trail[f.at].reply.status || r->trail[f.at].reply.status >= 300);
+    if (f.kind != RETRY_FINAL_OWN && kept) {
+        relay_kept(r, &r->trail[f.at].reply, f.status, f.retry_after_s);
+        return;
+    }
+    char message[2048];
+    tell_trail(r, s, message, sizeof message);
+    req_answer_error(r, f.status, message, f.retry_after_s);
+}

@@ -1,0 +1,27 @@
+/* trail: the failed attempts of a request: what each was, and the replies that may yet be the
+ * answer. The request owns it; trail_free ends it. */
+#ifndef QCC_WORKER_TRAIL_H
+#define QCC_WORKER_TRAIL_H
+
+#include "common/base/str.h"
+#include "common/policy/outcome.h"
+#include "common/policy/retry.h"
+#include "common/policy/select.h"
+
+struct req;
+
+/* The attempt at r->ep has failed. */
+void trail_add(struct req *r, const struct verdict *v, enum net_fault net);
+
+/* Keeps the reply of the newest failure, and of older ones only what may still be the answer: the
+ * first refusal, and rate limits. An endpoint's key in it is masked. */
+void trail_keep(struct req *r, struct str body);
+
+/* The most telling reply goes to the client, now that all is over (retry_final). s: the last choice,
+ * or NULL when the request ended for want of attempts. */
+void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s);
+
+/* Lets go of the replies. */
+void trail_free(struct req *r);
+
+#endif

@@ -34,6 +34,7 @@ struct dial {
     dial_done *done;
     void *arg;
     bool proxied;
+    bool no_socket; /* none to be had: our own shortage */
 };
 
 /* A socket that libcurl wants watched. */
@@ -106,8 +107,10 @@ static int set_socket(CURL *easy, curl_socket_t s, int what, void *arg, void *so
 
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
-    (void)arg, (void)purpose;
+    (void)purpose;
+    struct dial *x = arg;
     int fd = socket(a->family, a->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->protocol);
+    x->no_socket = fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
     if (fd != -1 && (a->family == AF_INET || a->family == AF_INET6)) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -210,6 +213,7 @@ struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const
     curl_easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, proxy && !socks(proxy) ? 1L : 0L);
     curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
     curl_easy_setopt(c, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     curl_easy_setopt(c, CURLOPT_CLOSESOCKETDATA, d);
     curl_easy_setopt(c, CURLOPT_PRIVATE, x);
@@ -230,7 +234,7 @@ static enum net_fault reason(const struct dial *x, CURLcode code)
 {
     long os = 0;
     curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
-    if (os == EMFILE || os == ENFILE)
+    if (x->no_socket || os == EMFILE || os == ENFILE)
         return NET_LOCAL;
     switch ((int)code) { /* of curl's hundred codes these are what a dial can end with */
     case CURLE_COULDNT_RESOLVE_HOST:

@@ -28,15 +28,26 @@ static void accept_later(struct wkr *w)
     ev_timer_start(w->loop, &w->accept_again);
 }
 
+/* Whether a connection waits to be taken. */
+static bool anybody(const struct listener *l)
+{
+    struct epoll_event ev;
+    return epoll_wait(l->epfd, &ev, 1, 0) > 0;
+}
+
 static void on_connections(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop, (void)revents;
     struct listener *l = CONTAINER_OF(io, struct listener, io);
     struct wkr *w = l->w;
     for (int i = 0; i < PER_TURN && !l->gone; i++) {
-        if (w->gauge.conns >= w->conf->limits.max_connections && !conn_close_idlest(w)) {
-            accept_later(w);
-            return;
+        if (w->gauge.conns >= w->conf->limits.max_connections) {
+            if (!anybody(l)) /* nobody has to go for nobody */
+                return;
+            if (!conn_close_idlest(w)) {
+                accept_later(w);
+                return;
+            }
         }
         int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd == -1) {

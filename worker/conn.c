@@ -13,6 +13,7 @@ enum {
     LINGER_BYTES = 16 << 20,  /* and how much */
     PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
     PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
+    IDLE_LOOK = 64,           /* idle connections looked at in search of one to close */
     HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
 };
 
@@ -508,12 +509,27 @@ void conn_new(struct wkr *w, struct listener *l, int fd)
         conn_close(c);
 }
 
+/* An idle connection on which a request has come that was not read yet: it is still served. */
+static bool request_waits(const struct conn *c)
+{
+    char byte;
+    return io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool conn_close_idlest(struct wkr *w)
 {
-    if (list_empty(&w->idle_conns))
-        return false;
-    conn_close(LIST_ENTRY(w->idle_conns.next, struct conn, idle_node));
-    return true;
+    unsigned looked = 0;
+    LIST_EACH(n, tmp, &w->idle_conns)
+    {
+        struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
+        if (!request_waits(c)) {
+            conn_close(c);
+            return true;
+        }
+        if (++looked == IDLE_LOOK)
+            break;
+    }
+    return false;
 }
 
 void conn_drain_all(struct wkr *w, bool quick)
@@ -523,11 +539,8 @@ void conn_drain_all(struct wkr *w, bool quick)
         struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
         if (!quick)
             continue;
-        /* a request that is already here is still served */
-        char byte;
-        if (io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-            continue;
-        conn_close(c);
+        if (!request_waits(c))
+            conn_close(c);
     }
 }
 

@@ -62,7 +62,8 @@ enum { CONN_BACKLOG = 64 << 10 };
 /* A new connection on an accepted socket (taken over). */
 void conn_new(struct wkr *w, struct listener *l, int fd);
 
-/* Closes the connection that has been idle longest. False: none is idle. */
+/* Closes the connection that has been idle longest, unless a request has just come on it. False: none
+ * is idle. */
 bool conn_close_idlest(struct wkr *w);
 
 /* For draining: idle connections are closed at once (quick), others after their reply. What a client

@@ -518,7 +518,8 @@ def test_reload_answers_when_it_is_done(qcc):
     q.configure({"workers": 3})
     a = call(q, "POST", "/api/v1/reload")
     assert a.status == 200 and a.json() == {"generation": 2}
-    assert len(q.children()) >= 3 and q.count("reload done, generation 2") == 1
+    until(lambda: len(q.children()) >= 3)
+    assert q.count("reload done, generation 2") == 1
     assert get(q, "status")["generation"] == 2
 
 

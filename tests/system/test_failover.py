@@ -14,6 +14,7 @@ CALM = {
     "retry": {"transient_delay": "1ms"},
     "breaker": {"failure_threshold": 1000},
     "health": {"degraded_for": "0s"},
+    "failure_queue": {"probe": "off"},
     "balance": {"strategy": "priority_failover"},
 }
 

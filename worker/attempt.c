@@ -482,15 +482,17 @@ static void go(struct req *r, struct ep *e, bool trial)
     wait_or_end(r);
 }
 
-/* The repeat at the same endpoint, if that may still be. */
+/* The repeat at the same endpoint, if that may still be: its breaker may have opened meanwhile. */
 static bool go_same(struct req *r, const struct sel_req *sr)
 {
     struct ep *e = r->same;
     int at = index_of(r, e);
+    bool trial = r->trial && r->trial_at == e->live;
     r->same = NULL;
-    bool still = at >= 0 && select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
+    bool still = at >= 0 && (trial || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
+                 select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
     if (still)
-        go(r, r->w->replica.eps[at], r->trial != 0);
+        go(r, r->w->replica.eps[at], trial);
     ep_unref(e);
     return still;
 }

@@ -378,23 +378,23 @@ def play_mix(d, q, refused):
 
 def mix(d):
     up = d.upstream()
-    faults = ["flaky=7", "fail_every=8,reset", "fail_every=8,status=429,retry_after=1", "fail_every=8,html_200"]
+    faults = ["flaky=4", "fail_every=4,reset", "fail_every=4,status=429,header=retry-after-ms:50", "fail_every=6,html_200"]
     q = d.proxy([up.endpoint("/s/" + spec, "e%d" % i) for i, spec in enumerate(faults)])
     failed, changed = play_mix(d, q, CLIENT_FAULTS)
     sites = up.stats()["sites"]
-    turns = sum(site["requests"] for site in sites.values())
-    met = sum(e["charged"] for e in admin_endpoints(q).values())
-    mixed = "%d requests over 4 endpoints, 15%% at fault themselves" % REQUESTS
-    d.row("%s, %.0f%% met a failing endpoint: failed ones that another endpoint would have served" %
-          (mixed, 100 * met / (REQUESTS - CLIENT_FAULTS)), str(failed), "0", failed == 0)
+    time.sleep(1.5)  # workers tell what they have counted once a second
+    refusals = sum(e["attempts"]["permanent"] for e in admin_endpoints(q).values())
+    met = sum(site["failed"] for site in sites.values()) - refusals
+    share = 100 * met / REQUESTS
+    d.row("%d requests over 4 endpoints, 15%% at fault themselves, %.0f%% met a failing endpoint: failed ones that "
+          "another endpoint would have served" % (REQUESTS, share), str(failed), "0", failed == 0 and share >= 10)
     d.row("the same: refusals of faulty requests that came back changed", str(changed), "0", changed == 0)
-    print("drill: the mix made %d attempts, %d charged" % (turns, met), file=sys.stderr)
 
     # Where endpoints fail, too, one cannot tell by looking what they were charged for: once more without that.
     up = d.upstream()
     q = d.proxy([up.endpoint("/s/name=%d" % i, "w%d" % i) for i in range(4)])
     failed, changed = play_mix(d, q, CLIENT_FAULTS)
-    time.sleep(0.3)  # the last reports are on their way
+    time.sleep(1.5)
     bad = {name for name, e in admin_endpoints(q).items()
            if e["charged"] or e["health"] not in ("healthy", "unknown") or e["breaker"]["failures"]
            or e["queued"] or e["disabled_by"]}
@@ -475,7 +475,7 @@ def breaker(d):
     q = d.proxy(endpoints + [up.endpoint("/n/good", "good", priority=9)], log={"level": "debug"},
                 balance={"strategy": "priority_failover"})
     clients = spread(q, 32)
-    latest, rounds = 0.0, 0
+    latest, arrival, rounds = 0.0, 0.0, 0
     for i in range(ROUNDS):
         name = "b%d" % i
         end = threading.Event()
@@ -503,15 +503,15 @@ def breaker(d):
         opened = next(when for when, _, what in changes(q, name) if what.startswith("breaker closed -> open"))
         begun = attempts_begun(q, name)
         arrived = up.stats()["sites"]["/n/" + name]["last"]["at_us"] / 1e6 + time.time() - time.monotonic()
-        late = max([when for when, _ in begun] + [arrived]) - opened
+        late = 1000 * (max(when for when, _ in begun) - opened)
         workers = {worker for _, worker in begun}
-        print("drill: breaker, %s: %d attempts by %d workers, latest begun %.1f ms after it opened, arrived %.1f ms" %
-              (ways[i % len(ways)], len(begun), len(workers), 1000 * (max(w for w, _ in begun) - opened),
-               1000 * (arrived - opened)), file=sys.stderr)
-        latest = max(latest, 1000 * late)
+        print("drill: breaker, %s: %d attempts by %d workers, latest begun %.0f ms after it opened, arrived %.1f ms" %
+              (ways[i % len(ways)], len(begun), len(workers), late, 1000 * (arrived - opened)), file=sys.stderr)
+        latest, arrival = max(latest, late), max(arrival, 1000 * (arrived - opened))
         rounds += len(workers) == WORKERS
-    d.row("breaker: latest request at the endpoint after it opened, %d rounds, 32 connections" % ROUNDS,
-          "%.0f ms" % latest, "≤ %d ms" % LATE_MS, latest <= LATE_MS and rounds == ROUNDS)
+    d.row("breaker: latest request that was begun at the endpoint after it opened, %d rounds, 32 connections" % ROUNDS,
+          "%.0f ms (the latest arrived after %.1f ms)" % (latest, arrival), "≤ %d ms" % LATE_MS,
+          latest <= LATE_MS and rounds == ROUNDS)
     for _, c in clients:
         c.close()
 

@@ -91,14 +91,23 @@ static void drop_idle(struct upc *c)
     destroy(c, false);
 }
 
-static const struct upc_ops idle_ops = {drop_idle, drop_idle, drop_idle};
+/* Session tickets of TLS are no word of the endpoint's: they come when the handshake is over. */
+static void idle_readable(struct upc *c)
+{
+    char byte;
+    if (c->io.ssl && io_read(&c->io, &byte, 1) == IO_AGAIN && !c->io.want_write)
+        return;
+    drop_idle(c);
+}
 
-static struct upc *upc_new(struct pool *p, int fd)
+static const struct upc_ops idle_ops = {idle_readable, drop_idle, drop_idle};
+
+static struct upc *upc_new(struct pool *p, int fd, unsigned epoch)
 {
     struct upc *c = slab_zalloc(&upcs);
     c->io.fd = fd;
     c->pool = pool_ref(p);
-    c->epoch = p->epoch;
+    c->epoch = epoch;
     list_init(&c->node);
     ev_io_init(&c->rd, readable, fd, EV_READ);
     ev_io_init(&c->wr, writable, fd, EV_WRITE);
@@ -178,6 +187,12 @@ static int new_session(SSL *ssl, SSL_SESSION *s)
 
 /* ---- dialling */
 
+/* What is left of the time to connect. */
+static int64_t time_left(const struct pool *p, const struct lease *l)
+{
+    return p->connect_timeout_ms - (int64_t)((ev_now(p->loop) - l->since) * 1000);
+}
+
 static void dialled(void *arg, int fd, enum net_fault why)
 {
     struct lease *l = arg;
@@ -194,7 +209,7 @@ static void dialled(void *arg, int fd, enum net_fault why)
         return;
     }
     p->dialled++;
-    struct upc *c = upc_new(p, fd);
+    struct upc *c = upc_new(p, fd, l->epoch);
     ev_io_start(p->loop, &c->rd);
     pool_ref(p);
     if (p->ctx) {
@@ -207,8 +222,8 @@ static void dialled(void *arg, int fd, enum net_fault why)
             c->ops = &shake_ops;
             c->lease = l;
             l->shaking = c;
-            int64_t spent = (int64_t)((ev_now(p->loop) - l->since) * 1000);
-            tmo_set(&c->tmo, p->connect_timeout_ms > spent ? p->connect_timeout_ms - spent : 0);
+            int64_t left = time_left(p, l);
+            tmo_set(&c->tmo, left > 0 ? left : 0);
             shake(c);
         }
     } else {
@@ -220,7 +235,8 @@ static void dialled(void *arg, int fd, enum net_fault why)
 
 static bool dial_now(struct pool *p, struct lease *l)
 {
-    l->dial = dial_start(p->dialer, p->host, p->port, p->proxy, p->connect_timeout_ms, dialled, l);
+    l->epoch = p->epoch;
+    l->dial = dial_start(p->dialer, p->host, p->port, p->proxy, time_left(p, l), dialled, l);
     if (!l->dial)
         return false;
     p->dialling++;
@@ -232,9 +248,10 @@ static void dial_next(struct pool *p)
     while (p->dialling < DIALS && !list_empty(&p->waiting)) {
         struct lease *l = LIST_ENTRY(p->waiting.next, struct lease, node);
         list_remove(&l->node);
-        if (!dial_now(p, l)) {
+        bool late = time_left(p, l) <= 0; /* the queue moves at least once in that time */
+        if (late || !dial_now(p, l)) {
             p->total--;
-            l->failed(l, NET_LOCAL);
+            l->failed(l, late ? NET_CONNECT_TIMEOUT : NET_LOCAL);
         }
     }
 }
@@ -329,8 +346,12 @@ bool pool_has_room(const struct pool *p)
 
 enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct upc **c)
 {
-    if (!fresh && !list_empty(&p->idle)) {
+    while (!fresh && !list_empty(&p->idle)) {
         struct upc *have = LIST_ENTRY(p->idle.next, struct upc, node);
+        if (ev_is_pending(&have->rd) || io_pending(&have->io)) { /* what it said or its end was not looked at yet */
+            drop_idle(have);
+            continue;
+        }
         list_remove(&have->node);
         p->nidle--;
         p->reused++;

@@ -1,6 +1,6 @@
 /* pool: the connections of this worker to one endpoint: idle ones for the next request, new ones
- * dialled (and TLS shaken hands) on demand, never more than the limit. An idle connection that
- * becomes readable or closed is dropped, never reused. Reference-counted: the endpoint's entry in
+ * dialled (and TLS shaken hands) on demand, never more than the limit. An idle connection on which
+ * anything is said, or that is closed, is dropped, never reused. Reference-counted: the endpoint's entry in
  * the replica holds one, each connection in use another; it survives a reload. */
 #ifndef QCC_WORKER_POOL_H
 #define QCC_WORKER_POOL_H
@@ -43,6 +43,7 @@ struct lease {
     struct dial *dial;
     struct upc *shaking;
     double since;
+    unsigned epoch; /* the pool's, when the dial began */
     void (*ready)(struct lease *l, struct upc *c);
     void (*failed)(struct lease *l, enum net_fault why);
 };

@@ -264,7 +264,7 @@ void attempt_served(struct req *r)
 {
     gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
     binding_served(r);
-    if (r->opinion == RETRY_OPINION_OPEN && r->refuser)
+    if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
     report_success(r);
@@ -288,7 +288,7 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
 
 static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
 {
-    r->same = e; /* takes over the caller's reference */
+    r->same = e; /* takes over the caller's reference; NULL: whichever is chosen then */
     req_set(r, REQ_WAIT);
     tmo_set(&r->tmo, delay_ms);
 }
@@ -305,13 +305,17 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
         r->refuser = ep_ref(e);
         /* fall through */
     case RETRY_OTHER:
+        if (out->delay_ms > 0) {
+            same_again(r, NULL, out->delay_ms);
+            return;
+        }
         req_set(r, REQ_PICK);
         attempt_next(r);
         return;
     case RETRY_GIVE_UP:
         break;
     }
-    switch (out->reply) {
+    switch (r->ntrail ? out->reply : RETRY_REPLY_FINAL) { /* none: no memory for a trail */
     case RETRY_REPLY_THIS:
         if (r->trail[r->ntrail - 1].fail.kept) {
             relay_kept(r, &r->trail[r->ntrail - 1].reply, 0, 0);

@@ -156,6 +156,8 @@ void hold_over(struct req *r)
 {
     if (r->kind == REPLY_STREAM)
         relay_commit(r, STR(""), false);
+    else if (r->kind == REPLY_ERROR)
+        attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
 }
 
 static void hold_more(struct req *r, const struct up_event *ev)
@@ -206,6 +208,8 @@ static void reply_begins(struct req *r, const struct up_event *ev)
     }
     if (r->kind == REPLY_ERROR || !ev->end)
         r->nrf = head_keep(&r->notes, h, &r->rf); /* the classifier may want them */
+    if (r->kind == REPLY_ERROR && !ev->end) /* nobody waits for an error that drips */
+        tmo_set(&r->tmo, r->conf->upstream.idle_timeout);
     hold_more(r, ev);
 }
 

@@ -59,7 +59,7 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
     else if (end)
         req_finish(r, r->framing != OUT_CLOSE);
     else {
-        if (room == CONN_FULL)
+        if (room == CONN_FULL && r->state == REQ_RELAY) /* else only pings have gone out */
             up_pause(&r->up);
         if (tmo_active(&r->ping))
             tmo_set(&r->ping, r->conf->stream_ping);
@@ -116,6 +116,7 @@ static void error_event(struct req *r, struct str json)
     struct buf b;
     buf_init(&b, 128 << 10);
     bool openai = r->api == API_OPENAI, ok = true;
+    r->status = 200; /* what the client has seen, whatever the endpoint's was */
     if (r->state == REQ_RELAY && !sse_at_boundary(&r->sse)) {
         ok = sse_at_line_start(&r->sse) || buf_str(&b, STR("\n"));
         ok = ok && buf_str(&b, openai ? STR("\n") : STR("event: ping\n\n"));
@@ -207,9 +208,9 @@ void relay_commit(struct req *r, struct str piece, bool end)
     if (r->kind == REPLY_STREAM)
         gauge_stream(&r->w->gauge, true);
     tmo_clear(&r->tmo);
-    if (r->begun && r->kind != REPLY_STREAM) {
+    if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
         up_abort(&r->up);
-        relay_error_event(r, "the endpoint answered without a stream, after pings had been sent");
+        relay_error_event(r, "the endpoint's answer does not fit the stream that had begun with a ping");
         return;
     }
     struct buf held = r->held;

@@ -14,6 +14,7 @@ enum {
     PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
     PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
     IDLE_LOOK = 64,           /* idle connections looked at in search of one to close */
+    ADMIN_OUT = 64 << 20,     /* an answer of the admin listener: admin.c bounds it */
     HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
 };
 
@@ -170,7 +171,9 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
             after_flush(c);
             return;
         }
-        if (c->eof)
+        if (c->state == CONN_BODY) /* a 100 Continue that had to wait */
+            tmo_set(&c->tmo, c->w->conf->limits.body_timeout);
+        else if (c->eof || c->deaf)
             tmo_set(&c->tmo, PEER_LOOK_MS);
     }
     if (c->throttled && c->out.len < CONN_BACKLOG / 4) {
@@ -184,6 +187,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 
 static void to_idle(struct conn *c)
 {
+    c->deaf = false;
     conn_set(c, CONN_IDLE);
     ev_io_start(c->w->loop, &c->rd);
     tmo_set(&c->tmo, c->w->conf->limits.idle_timeout);
@@ -269,6 +273,9 @@ static void read_ahead(struct conn *c)
     size_t room = min_size(WKR_RBUF, PIPELINE - min_size(PIPELINE, c->in.len));
     if (room == 0) {
         ev_io_stop(c->w->loop, &c->rd);
+        c->deaf = true;
+        if (c->state == CONN_BUSY && c->out.len == 0)
+            tmo_set(&c->tmo, PEER_LOOK_MS);
         return;
     }
     ptrdiff_t r = io_read(&c->io, c->w->rbuf, room);
@@ -377,11 +384,24 @@ static bool head_incomplete(struct conn *c, size_t have)
     return true;
 }
 
+/* As the configuration is now: it may be another than at the request before. */
+static void set_ceilings(struct conn *c)
+{
+    const struct conf *cf = c->w->conf;
+    c->in.max = (size_t)cf->limits.max_header_bytes + WKR_RBUF + PIPELINE;
+    c->out.max = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
+                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * WKR_RBUF;
+    if (c->l->admin)
+        c->out.max = ADMIN_OUT;
+}
+
 /* What stands in `in` and the n new bytes at p behind it: requests, one after the other, until one
  * has to be waited for. New bytes are copied only if they have to wait. */
 static void conn_run(struct conn *c, char *p, size_t n)
 {
     bool own = c->in.len > 0;
+    if (c->state == CONN_IDLE)
+        set_ceilings(c);
     if (own) {
         if (n && !buf_add(&c->in, p, n)) {
             conn_close(c);
@@ -461,7 +481,7 @@ static void on_expired(struct tmo *t)
         req_body_timeout(c->req);
         return;
     case CONN_BUSY:
-        if (c->out.len == 0 && c->eof) {
+        if (c->out.len == 0 && (c->eof || c->deaf)) {
             look_after_peer(c);
             return;
         }
@@ -493,9 +513,6 @@ void conn_new(struct wkr *w, struct listener *l, int fd)
     ev_io_init(&c->rd, on_readable, fd, EV_READ);
     ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
     tmo_init(&c->tmo, w->loop, on_expired);
-    const struct conf *cf = w->conf;
-    buf_init(&c->in, (size_t)cf->limits.max_header_bytes + WKR_RBUF + PIPELINE);
-    buf_init(&c->out, (size_t)cf->retry.hold_reply + 4 * WKR_RBUF + (256 << 10));
     w->gauge.conns++;
     c->state = CONN_SHAKE;
     ev_io_start(w->loop, &c->rd);
@@ -503,7 +520,7 @@ void conn_new(struct wkr *w, struct listener *l, int fd)
         to_idle(c);
         return;
     }
-    tmo_set(&c->tmo, cf->limits.header_timeout);
+    tmo_set(&c->tmo, w->conf->limits.header_timeout);
     c->io.ssl = tls_accept(l->tls, fd);
     if (!c->io.ssl)
         conn_close(c);

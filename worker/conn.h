@@ -47,6 +47,7 @@ struct conn {
     enum conn_state state;
     bool eof;           /* the client has ended its side */
     bool unsure;        /* … and whether it is still there can only be learnt by writing */
+    bool deaf;          /* so much has been read ahead that its end would not be heard */
     bool last;          /* close after this reply */
     bool unread;        /* part of the request was not read: linger before closing */
     bool cut_hard;      /* end with a reset */

@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -105,6 +106,10 @@ enum peer_state peer_look(int fd, int diag)
     struct end a, b;
     if (diag == -1 || !end_of(&peer, &a) || !end_of(&us, &b) || a.family != b.family)
         return PEER_UNKNOWN;
-    bool local = is_loopback(&a) || memcmp(a.addr, b.addr, sizeof a.addr) == 0;
-    return local ? ask(diag, &a, &b) : PEER_UNKNOWN;
+    if (is_loopback(&a) || memcmp(a.addr, b.addr, sizeof a.addr) == 0)
+        return ask(diag, &a, &b);
+    struct tcp_info info = {0};
+    socklen_t ni = sizeof info;
+    bool open = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &ni) == 0 && info.tcpi_state == TCP_ESTABLISHED;
+    return open ? PEER_HERE : PEER_UNKNOWN; /* without a FIN nothing was ended, but perhaps TLS */
 }

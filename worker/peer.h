@@ -8,7 +8,7 @@
 #include "common/base/base.h"
 
 enum peer_state {
-    PEER_HERE,   /* half-closed: it still reads */
+    PEER_HERE,   /* half-closed at most: it still reads */
     PEER_GONE,   /* closed */
     PEER_UNKNOWN /* on another machine, or the kernel does not say */
 };

@@ -195,3 +195,137 @@ def test_large_request_behind_a_chunked_one(qcc, raw, client):
     assert c.reply().status == 200
     assert c.reply().status == 200
     assert [len(r.body) for r in up.requests] == [len(body)] * 2
+
+
+def test_pause_before_another_round(qcc, raw, client):
+    a, b = raw(error(503)), raw(error(503))
+    q = qcc({**CALM, "retry": {"transient_delay": "400ms", "max_attempts": 6, "max_attempts_per_endpoint": 6},
+             "balance": {"strategy": "priority_failover"},
+             "endpoints": [a.endpoint("a"), b.endpoint("b", priority=2)]})
+    with Timer() as t:
+        r = client(q).ask()
+    assert (r.status, r.header("x-qcc-attempts")) == (503, "6")
+    assert t.s > 4 * 0.75 * 0.4  # only the step from one endpoint to the other is taken at once
+
+
+def test_tls_connection_of_the_warm_up_is_used(qcc, raw, client, pem):
+    up = raw(reply(), tls=server_context(pem))
+    q = qcc({**CALM, "upstream": {"ca_file": str(pem[0]), "warm_up": True}, "endpoints": [up.endpoint()]})
+    until(lambda: up.peers, "the warm-up")
+    time.sleep(0.3)
+    assert client(q).ask().status == 200
+    assert len(up.peers) == 1
+
+
+@pytest.mark.parametrize("first", ["client", "endpoint"])
+def test_unasked_reply_on_an_idle_connection(qcc, raw, client, first):
+    up = raw(reply())
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    c = client(q)
+    assert c.ask().status == 200
+    worker = q.children()[0]
+    os.kill(worker, signal.SIGSTOP)
+    if first == "client":
+        c.send(ask())
+    up.peers[0].send(reply(b'{"not": "yours"}'))
+    if first != "client":
+        time.sleep(0.05)
+        c.send(ask())
+    time.sleep(0.05)
+    os.kill(worker, signal.SIGCONT)
+    r = c.reply()
+    assert (r.status, r.body) == (200, MESSAGE)
+
+
+def test_dials_that_wait_for_their_turn_wait_no_longer_than_a_dial(qcc, client):
+    with socket.socket() as hole:  # its queue is full: further SYNs are not answered
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        fill = [socket.socket() for _ in range(3)]
+        for s in fill:
+            s.setblocking(False)
+            s.connect_ex(hole.getsockname())
+        q = qcc({**CALM, "upstream": {"connect_timeout": "1s", "pool": {"max_connections": 1000}},
+                 "retry": {"max_attempts": 1},
+                 "endpoints": [{"name": "hole", "base_url": "http://127.0.0.1:%d" % hole.getsockname()[1],
+                                "api_key": "sk-0123456789"}]})
+        clients = [client(q) for _ in range(640)]
+        with Timer() as t:
+            for c in clients:
+                c.send(ask())
+            assert {c.reply().status for c in clients} == {504}
+        assert t.s < 6
+        for s in fill:
+            s.close()
+
+
+def test_no_descriptor_left_is_not_the_endpoints_fault(qcc, upstream, client):
+    q = qcc({**CALM, "limits": {"header_timeout": "60s"}, "endpoints": [upstream.endpoint("/good")]}, start=False)
+    q.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+    c = client(q)
+    head = ask()
+    c.send(head[:10])
+    hold = [client(q) for _ in range(200)]
+    for h in hold:
+        h.send(head[:10])
+    time.sleep(1)
+    c.send(head[10:])
+    assert c.reply().status == 200
+    assert "fault endpoint" not in q.log()
+
+
+def test_error_that_drips_is_taken_as_it_is(qcc, raw, client):
+    def drip(peer, request):
+        peer.send(b"HTTP/1.1 500 X\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(1000):
+            peer.send(b"x")
+            time.sleep(0.1)
+
+    bad, good = raw(drip), raw(reply())
+    q = qcc({**CALM, "upstream": {"idle_timeout": "1s"}, "retry": {"max_attempts_per_endpoint": 1},
+             "balance": {"strategy": "priority_failover"},
+             "endpoints": [bad.endpoint("bad"), good.endpoint("good", priority=2)]})
+    r = client(q).ask()
+    assert (r.status, r.header("x-qcc-endpoint")) == (200, "good")
+
+
+def test_limits_of_a_reload_hold_for_open_connections(qcc, raw, client):
+    up = raw(reply())
+    q = qcc({**CALM, "limits": {"max_header_bytes": "1KiB"}, "endpoints": [up.endpoint()]})
+    c = client(q)
+    assert c.ask().status == 200
+    q.reload({"limits": {"max_header_bytes": "1MiB"}})
+    assert c.ask(headers=["x-%d: %s" % (i, "y" * 10000) for i in range(50)]).status == 200
+
+
+def test_coded_stream_behind_pings(qcc, raw, client):
+    def late(peer, request):
+        time.sleep(0.6)
+        peer.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n") + chunk(b"\x1f\x8bnot for you") + LAST_CHUNK)
+
+    up = raw(late)
+    q = qcc({**CALM, "stream_ping": "200ms", "endpoints": [up.endpoint()]})
+    r = client(q).ask(stream=True)
+    assert r.status == 200 and b"not for you" not in r.body
+    assert b"event: error\n" in r.body
+
+
+def test_client_that_leaves_behind_a_long_pipeline(qcc, upstream, client):
+    q = qcc({**CALM, "endpoints": [upstream.endpoint("/s/hang")]})
+    c = client(q)
+    c.send(ask() + ask() * 2000)
+    until(lambda: any(s["open"] for s in upstream.stats()["sites"].values()) if isinstance(upstream.stats()["sites"], dict)
+          else any(s["open"] for s in upstream.stats()["sites"]), "the request")
+    time.sleep(0.3)
+    c.close()
+    q.wait_log("end=\"client gone\"", timeout=5)
+
+
+@pytest.mark.parametrize("size", range(1046000, 1048600, 400))
+def test_reply_head_that_fills_the_notes(qcc, raw, client, size):
+    head = b"HTTP/1.1 400 X\r\ncontent-length: 2\r\nx: "
+    up = raw(head + b"y" * (size - len(head) - 4) + b"\r\n\r\n{}")
+    good = raw(reply())
+    q = qcc({**CALM, "upstream": {"max_response_header_bytes": "1MiB"}, "balance": {"strategy": "priority_failover"},
+             "endpoints": [up.endpoint("bad"), good.endpoint("good", priority=2)]})
+    assert client(q).ask().status in (200, 400, 502, 503)

@@ -1,6 +1,7 @@
 #include "supervisor/query.h"
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "supervisor/faults.h"
 #include "supervisor/show.h"
 #include "supervisor/sup.h"
@@ -106,7 +107,34 @@ void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
     doc_free(&d);
 }
 
+/* ---- what an operator says of an endpoint */
+
+static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc *d)
+{
+    struct health_endpoint *e = health_find(&s->health, name);
+    if (!e)
+        return query_refuse(d, 404, "no endpoint has that id or name");
+    log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
+    health_operator(&s->health, e, a, clock_mono_ms());
+    show_endpoint(s, (size_t)(e - s->health.v), d);
+    return 200;
+}
+
 /* ---- all of them */
+
+#define ACTION(verb, action)                                                                       \
+    static unsigned verb(struct sup *s, const struct query_from *from, struct str arg,             \
+                         struct doc *d)                                                            \
+    {                                                                                              \
+        (void)from;                                                                                \
+        return act(s, arg, action, d);                                                             \
+    }
+ACTION(enable, EP_ACT_ENABLE)
+ACTION(disable, EP_ACT_DISABLE)
+ACTION(drain, EP_ACT_DRAIN)
+ACTION(verify, EP_ACT_VERIFY)
+ACTION(reset, EP_ACT_RESET)
+
 
 #define SHOW(noun)                                                                                 \
     static unsigned noun(struct sup *s, const struct query_from *from, struct str arg,            \
@@ -129,7 +157,9 @@ static const struct {
 } queries[] = {
     {{"status", 6}, status},     {{"endpoints", 9}, endpoints}, {{"breakers", 8}, breakers},
     {{"queue", 5}, queue},       {{"sessions", 8}, sessions},   {{"metrics", 7}, metrics},
-    {{"requests", 8}, requests}, {{"reload", 6}, reload},
+    {{"requests", 8}, requests}, {{"reload", 6}, reload},       {{"enable", 6}, enable},
+    {{"disable", 7}, disable},   {{"drain", 5}, drain},         {{"verify", 6}, verify},
+    {{"reset", 5}, reset},
 };
 
 unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,

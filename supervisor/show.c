@@ -218,7 +218,7 @@ void show_endpoint(const struct sup *s, size_t at, struct doc *d)
     int64_t now = clock_mono_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 22);
+    doc_map(d, 23);
     doc_kv_text(d, "id", c->id);
     doc_kv_text(d, "name", c->name);
     doc_kv_text(d, "base_url", c->base_url);
@@ -236,6 +236,7 @@ void show_endpoint(const struct sup *s, size_t at, struct doc *d)
     }
     doc_kv_text(d, "disabled_by", disabled_by(st));
     doc_kv_flag(d, "draining", st->draining);
+    doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
     put_s(d, "cooldown_s", cooling);
     doc_kv_flag(d, "cooldown_own_word", own);
     doc_kv_int(d, "models_blocked", st->nblocks);

@@ -438,8 +438,10 @@ bool attempt_possible(struct req *r)
         return false;
     struct sel_req sr = sel_req_of(r);
     struct sel_conf sc = {.strategy = SEL_RANDOM};
+    sr.may_try = false; /* a trial is no proof of anything yet */
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
-    return r->sel.end != SEL_NONE && r->sel.end != SEL_ALL_COOLING;
+    return r->sel.end == SEL_ALL_FULL ||
+           (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
 }
 
 /* ---- the next one */

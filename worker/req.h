@@ -228,7 +228,8 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
 /* attempt.c: chooses an endpoint and tries it; or waits; or gives up. */
 void attempt_next(struct req *r);
 
-/* Whether a request without a conversation would find an endpoint now. */
+/* Whether a request without a conversation would find a usable endpoint now: one whose breaker is open
+ * is none, although it would be tried as a last resort. */
 bool attempt_possible(struct req *r);
 
 /* The reply turned out no answer before the commit point: `net` if the transport failed, else the

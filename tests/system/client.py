@@ -79,7 +79,7 @@ class Client:
         self.sock.settimeout(PATIENCE)
         self.sock.connect(port if isinstance(port, str) else (host, port))
         if tls:
-            self.sock = tls.wrap_socket(self.sock, server_hostname=server_hostname)
+            self.sock = tls.wrap_socket(self.sock, server_hostname=server_hostname, suppress_ragged_eofs=False)
         self.buf = b""
         self.eof = False
 

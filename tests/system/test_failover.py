@@ -15,7 +15,6 @@ CALM = {
     "breaker": {"failure_threshold": 1000},
     "health": {"degraded_for": "0s"},
     "failure_queue": {"probe": "off"},
-    "failure_queue": {"probe": "off"},
     "balance": {"strategy": "priority_failover"},
 }
 

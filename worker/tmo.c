@@ -50,8 +50,7 @@ void tmo_clear(struct tmo *t)
 void tmo_fini(struct tmo *t)
 {
     t->deadline = HUGE_VAL;
-    if (ev_is_active(&t->timer))
-        ev_timer_stop(t->loop, &t->timer);
+    ev_timer_stop(t->loop, &t->timer); /* one that is due in this turn is not active any more, but pending */
 }
 
 bool tmo_active(const struct tmo *t)

@@ -14,6 +14,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum {
+    MALLOC_MMAP = 4 << 20, /* larger allocations are the kernel's */
+    MALLOC_KEEP = 16 << 20 /* free memory kept at the heap's end */
+};
+
 /* Pause after descriptors or memory for a connection ran out. */
 #define ACCEPT_PAUSE_S 0.1
 
@@ -160,6 +165,10 @@ int wkr_run(int fd, unsigned slot)
     signal(SIGUSR2, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     fd_raise_limit();
+    /* Bodies come and go by the hundred kilobytes: what one leaves is the next one's, instead of
+     * going to the kernel and back. wkr_tidy returns what really is too much. */
+    mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP);
 
     struct wkr *w = mem_zalloc(1, sizeof *w);
     w->slot = slot;

@@ -502,7 +502,7 @@ def test_reload_answers_when_it_is_done(qcc):
     q.configure({"workers": 3})
     a = call(q, "POST", "/api/v1/reload")
     assert a.status == 200 and a.json() == {"generation": 2}
-    assert len(q.children()) >= 3 and q.count("reload done, generation 2") == 1
+    assert q.count("reload done, generation 2") == 1 and q.wait_workers(3)
     assert get(q, "status")["generation"] == 2
 
 

@@ -16,15 +16,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Connections taken in one turn: the rest of the loop is not to starve in a storm. */
-enum { PER_TURN = 64 };
+enum {
+    PER_TURN = 64,   /* connections taken in one turn: the rest of the loop is not to starve in a storm */
+    OPERATORS = 16   /* the admin listener takes so many more than there may be: a crowd is to be looked at */
+};
 
-static void accept_later(struct wkr *w)
+static void accept_later(struct wkr *w, bool admin_too)
 {
+    LIST_EACH(n, tmp, &w->listeners)
+    {
+        struct listener *l = LIST_ENTRY(n, struct listener, node);
+        if (admin_too || !l->admin)
+            ev_io_stop(w->loop, &l->io);
+    }
     if (w->accept_paused)
         return;
     w->accept_paused = true;
-    listener_stop_all(w);
     ev_timer_start(w->loop, &w->accept_again);
 }
 
@@ -41,11 +48,11 @@ static void on_connections(struct ev_loop *loop, ev_io *io, int revents)
     struct listener *l = CONTAINER_OF(io, struct listener, io);
     struct wkr *w = l->w;
     for (int i = 0; i < PER_TURN && !l->gone; i++) {
-        if (w->gauge.conns >= w->conf->limits.max_connections) {
+        if (w->gauge.conns >= w->conns_max + (l->admin ? OPERATORS : 0)) {
             if (!anybody(l)) /* nobody has to go for nobody */
                 return;
             if (!conn_close_idlest(w)) {
-                accept_later(w);
+                accept_later(w, l->admin);
                 return;
             }
         }
@@ -54,7 +61,7 @@ static void on_connections(struct ev_loop *loop, ev_io *io, int revents)
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 log_warn("accept on %s: %s", l->address, strerror(errno));
                 if (!wkr_shed(w))
-                    accept_later(w);
+                    accept_later(w, true);
             } else if (errno == EINTR || errno == ECONNABORTED) {
                 continue;
             }

@@ -130,6 +130,18 @@ static void room(void *arg)
     wkr_wake(arg);
 }
 
+/* Each client may need a connection to an endpoint: those who were let in are to be served, the others
+ * wait before the door. */
+static void limit_conns(struct wkr *w)
+{
+    enum { OWN = 32 }; /* listeners, channel, log, event loop, dialler */
+    uint64_t half = (w->files - min_size(w->files / 2, OWN)) / 2;
+    uint32_t most = w->conf->limits.max_connections;
+    w->conns_max = half < most ? (uint32_t)half : most;
+    if (w->conns_max < most && w->slot == 0)
+        log_info("limits.max_connections: %u open files allow %u", (unsigned)w->files, w->conns_max);
+}
+
 bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
 {
     if (!listener_tls(w, c, e))
@@ -140,6 +152,7 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
     struct conf *old = w->conf;
     w->conf = conf_ref(c);
     conf_unref(old);
+    limit_conns(w);
     binding_configure(w);
     grant_after_conf(w);
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
@@ -164,7 +177,7 @@ int wkr_run(int fd, unsigned slot)
     signal(SIGUSR1, SIG_IGN);
     signal(SIGUSR2, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
-    fd_raise_limit();
+    uint64_t files = fd_raise_limit();
     /* Bodies come and go by the hundred kilobytes: what one leaves is the next one's, instead of
      * going to the kernel and back. wkr_tidy returns what really is too much. */
     mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP);
@@ -172,6 +185,7 @@ int wkr_run(int fd, unsigned slot)
 
     struct wkr *w = mem_zalloc(1, sizeof *w);
     w->slot = slot;
+    w->files = files;
     snprintf(w->name, sizeof w->name, "worker %u", slot);
     log_init(w->name);
     log_buffered(true);

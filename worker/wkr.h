@@ -57,6 +57,8 @@ struct wkr {
     uint64_t last_ask;
     bool started;           /* accepting */
     bool accept_paused;
+    uint64_t files;         /* descriptors this process may have */
+    uint32_t conns_max;     /* limits.max_connections, or what the descriptors allow */
     ev_timer accept_again;
     bool draining, quick;
     int exit_code;

@@ -329,3 +329,12 @@ def test_reply_head_that_fills_the_notes(qcc, raw, client, size):
     q = qcc({**CALM, "upstream": {"max_response_header_bytes": "1MiB"}, "balance": {"strategy": "priority_failover"},
              "endpoints": [up.endpoint("bad"), good.endpoint("good", priority=2)]})
     assert client(q).ask().status in (200, 400, 502, 503)
+
+
+def test_operators_are_served_in_a_crowd(qcc, upstream, client):
+    q = qcc({**CALM, "limits": {"max_connections": 5}, "endpoints": [upstream.endpoint("/s/hang")]})
+    crowd = [client(q) for _ in range(10)]
+    for c in crowd:
+        c.send(ask())
+    until(lambda: q.get("/healthz", port=q.admin_port)[0] == 200, "an answer", timeout=5)
+    until(lambda: json.loads(q.get("/api/v1/status", port=q.admin_port)[1])["workers"][0]["connections"] >= 5, "the crowd")

@@ -5,9 +5,20 @@
 
 enum { DEEPEST = 16, MANY = 1 << 20, LONG = 1 << 20 };
 
+/* What is no UTF-8 (a client's name of a model, or one that was cut) becomes question marks. */
 static bool text(struct str s, struct buf *out)
 {
-    return buf_str(out, STR("\"")) && peek_escape(s, out) && buf_str(out, STR("\""));
+    bool ok = buf_str(out, STR("\""));
+    size_t from = 0, len;
+    for (size_t i = 0; ok && i < s.n; i += len) {
+        len = str_utf8_len(str_make(s.p + i, s.n - i));
+        if (len)
+            continue;
+        len = 1;
+        ok = peek_escape(str_make(s.p + from, i - from), out) && buf_str(out, STR("?"));
+        from = i + 1;
+    }
+    return ok && peek_escape(str_make(s.p + from, s.n - from), out) && buf_str(out, STR("\""));
 }
 
 static bool number(struct str s, struct buf *out)

@@ -24,39 +24,6 @@ static void safe(struct tidy *t)
     t->safe_depth = t->depth;
 }
 
-/* Bytes of the UTF-8 sequence at p, 0 when it is none (RFC 3629: no surrogates, no overlong forms).
- */
-static size_t utf8_len(const unsigned char *p, const unsigned char *end)
-{
-    size_t n;
-    unsigned v, least;
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
-        n = 2;
-        v = p[0] & 0x1fu;
-        least = 0x80;
-    } else if ((p[0] & 0xf0) == 0xe0) {
-        n = 3;
-        v = p[0] & 0x0fu;
-        least = 0x800;
-    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-        n = 4;
-        v = p[0] & 0x07u;
-        least = 0x10000;
-    } else {
-        return 0;
-    }
-    if ((size_t)(end - p) < n)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        v = v << 6 | (p[i] & 0x3fu);
-    }
-    return v < least || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff) ? 0 : n;
-}
-
 /* The code unit of \uXXXX at p, or -1. */
 static int unit(const unsigned char *p, const unsigned char *end)
 {
@@ -126,7 +93,7 @@ static bool string(struct tidy *t)
             t->p++;
             return true;
         }
-        size_t n = utf8_len(t->p, t->end);
+        size_t n = str_utf8_len(str_make((const char *)t->p, (size_t)(t->end - t->p)));
         if (c == '\\') {
             escape(t);
         } else if (c < 0x20 || n == 0) {

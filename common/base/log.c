@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 4096, GATHER = 65536 };
+enum {
+    LINE_MAX_BYTES = 4096,
+    GATHER = 65536,
+    FIELD_MAX = 800, /* of a field's text, as written: no client can fill the line with one */
+    FIELD_ROOM = 40  /* what a number with its marks takes at most */
+};
 
 static struct {
     const char *process;
@@ -90,9 +95,18 @@ void log_flush(void)
     write_all(log_.gathered, n);
 }
 
+/* Of a line so much is kept free: the end of a JSON string, of its object, of the line. */
+enum { ENDING = 4 };
+
+static size_t room(const struct line *l)
+{
+    size_t end = sizeof l->p - ENDING;
+    return l->n < end ? end - l->n : 0;
+}
+
 static void put(struct line *l, const char *p, size_t n)
 {
-    n = min_size(n, sizeof l->p - 3 - l->n); /* room for the end of a JSON line */
+    n = min_size(n, room(l));
     memcpy(l->p + l->n, p, n);
     l->n += n;
 }
@@ -102,33 +116,59 @@ static void put_c(struct line *l, const char *s)
     put(l, s, strlen(s));
 }
 
-/* Control characters as \xNN (text) or \u00NN (JSON); quotes and backslashes with a backslash
- * when quoted. */
-static void put_escaped(struct line *l, struct str s, bool quoted)
+/* How the character at the front of s is written, and how many bytes of s it is. Control characters
+ * as \xNN (text) or \u00NN (JSON), what is no UTF-8 as \xNN or '?'; quotes and backslashes with a
+ * backslash when quoted. */
+static size_t escape(struct str s, bool quoted, char esc[8], size_t *used)
 {
-    size_t from = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        bool ctl = c < 0x20 || c == 0x7f, quote = quoted && (c == '"' || c == '\\');
-        if (!ctl && !quote)
-            continue;
-        put(l, s.p + from, i - from);
-        from = i + 1;
-        char esc[8];
-        if (quote)
-            snprintf(esc, sizeof esc, "\\%c", c);
-        else
-            snprintf(esc, sizeof esc, quoted ? "\\u%04x" : "\\x%02x", c);
-        put_c(l, esc);
-    }
-    put(l, s.p + from, s.n - from);
+    unsigned char c = (unsigned char)s.p[0];
+    *used = 1;
+    if (c < 0x20 || c == 0x7f)
+        return (size_t)snprintf(esc, 8, quoted ? "\\u%04x" : "\\x%02x", c);
+    if (c < 0x80)
+        return (size_t)snprintf(esc, 8, quoted && (c == '"' || c == '\\') ? "\\%c" : "%c", c);
+    size_t n = str_utf8_len(s);
+    if (n == 0)
+        return (size_t)snprintf(esc, 8, quoted ? "?" : "\\x%02x", c);
+    memcpy(esc, s.p, n);
+    return *used = n;
 }
 
-static void put_quoted(struct line *l, struct str s)
+static bool is_plain(char c, bool quoted)
+{
+    return c >= 0x20 && c < 0x7f && !(quoted && (c == '"' || c == '\\'));
+}
+
+/* At most `most` bytes of it as they are written, cut between two characters. */
+static void put_escaped(struct line *l, struct str s, bool quoted, size_t most)
+{
+    most = min_size(most, room(l));
+    for (size_t i = 0; i < s.n;) {
+        size_t run = i;
+        while (run < s.n && is_plain(s.p[run], quoted))
+            run++;
+        size_t n = min_size(run - i, most);
+        put(l, s.p + i, n);
+        most -= n;
+        if (n < run - i || run == s.n)
+            return;
+        char esc[8];
+        size_t used;
+        n = escape(str_make(s.p + run, s.n - run), quoted, esc, &used);
+        if (n > most)
+            return;
+        put(l, esc, n);
+        most -= n;
+        i = run + used;
+    }
+}
+
+/* The closing quote always fits: room() leaves place for it. */
+static void put_quoted(struct line *l, struct str s, size_t most)
 {
     put_c(l, "\"");
-    put_escaped(l, s, true);
-    put_c(l, "\"");
+    put_escaped(l, s, true, most);
+    l->p[l->n++] = '"';
 }
 
 static void begin(struct line *l, enum log_level level, struct str rid, struct str msg)
@@ -153,10 +193,10 @@ static void begin(struct line *l, enum log_level level, struct str rid, struct s
         put_c(l, "\"");
         if (rid.n) {
             put_c(l, ",\"request_id\":");
-            put_quoted(l, rid);
+            put_quoted(l, rid, SIZE_MAX);
         }
         put_c(l, ",\"msg\":");
-        put_quoted(l, msg);
+        put_quoted(l, msg, SIZE_MAX);
         return;
     }
     put_c(l, log_.stamp);
@@ -166,10 +206,10 @@ static void begin(struct line *l, enum log_level level, struct str rid, struct s
     put_c(l, log_.process);
     put_c(l, rid.n ? " [" : ": ");
     if (rid.n) {
-        put_escaped(l, rid, false);
+        put_escaped(l, rid, false, SIZE_MAX);
         put_c(l, "]: ");
     }
-    put_escaped(l, msg, false);
+    put_escaped(l, msg, false, SIZE_MAX);
 }
 
 static void end(struct line *l, enum log_level level)
@@ -208,7 +248,7 @@ void log_line(enum log_level level, struct str rid, const char *fmt, ...)
 static bool plain(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '"' || s.p[i] == '=' || s.p[i] == 0x7f)
+        if (!is_plain(s.p[i], true) || s.p[i] == ' ' || s.p[i] == '=')
             return false;
     return s.n > 0;
 }
@@ -219,9 +259,9 @@ static void put_field(struct line *l, const struct log_field *f)
     switch (f->kind) {
     case LOG_V_STR:
         if (log_.format == LOG_F_JSON || !plain(f->str))
-            put_quoted(l, f->str);
+            put_quoted(l, f->str, FIELD_MAX);
         else
-            put(l, f->str.p, f->str.n);
+            put(l, f->str.p, min_size(f->str.n, FIELD_MAX));
         return;
     case LOG_V_INT:
         snprintf(num, sizeof num, "%lld", (long long)f->num);
@@ -241,6 +281,8 @@ void log_fields(enum log_level level, struct str rid, const char *msg, const str
     struct line l;
     begin(&l, level, rid, str_c(msg));
     for (size_t i = 0; i < n; i++) {
+        if (room(&l) < strlen(f[i].key) + FIELD_ROOM) /* a whole field or none */
+            break;
         put_c(&l, log_.format == LOG_F_JSON ? ",\"" : " ");
         put_c(&l, f[i].key);
         put_c(&l, log_.format == LOG_F_JSON ? "\":" : "=");

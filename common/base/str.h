@@ -62,6 +62,10 @@ void str_put_hex(char *out, uint64_t v, unsigned digits);
 /* Matches a pattern where '*' stands for any run of characters. */
 bool str_glob(struct str pattern, struct str s);
 
+/* Bytes of the UTF-8 character at the front (RFC 3629: no overlong forms, no surrogates, at most
+ * U+10FFFF); 0 when there is none. */
+size_t str_utf8_len(struct str s);
+
 static inline char ascii_lower(char c)
 {
     return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);

@@ -55,24 +55,6 @@ static bool is_on(struct str s)
            str_eq_nocase(s, STR("true"));
 }
 
-/* RFC 3629: no overlong forms, no surrogates, at most U+10FFFF. Length of the sequence at p, or
- * 0. */
-static size_t utf8_len(const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || n < len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 bool conf_text_check(struct str s, struct err *e)
 {
     if (s.n == 0)
@@ -83,7 +65,7 @@ bool conf_text_check(struct str s, struct err *e)
         unsigned char c = (unsigned char)s.p[i];
         if (c < 0x20 || c == 0x7f)
             return err_set(e, "holds a control character");
-        size_t len = utf8_len((const unsigned char *)s.p + i, s.n - i);
+        size_t len = str_utf8_len(str_make(s.p + i, s.n - i));
         if (len == 0)
             return err_set(e, "is not UTF-8");
         i += len;

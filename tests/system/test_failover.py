@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from client import BODY, ask, request
+from client import BODY, Timer, ask, request
 from qcc import free_port, merged, until
 from upstream import EVENTS, LAST_CHUNK, MESSAGE, START, STREAM, STREAM_HEAD, chunk, error, reply
 
@@ -424,6 +424,47 @@ def test_head_when_all_failed(some, client):
     assert c.reply("HEAD").status == 502
     ups["a"].play = reply()
     assert c.ask().status == 200
+
+
+def limit(wait):
+    return error(429, "rate_limit_error", "slow down", ["retry-after: %s" % wait])
+
+
+def test_all_are_cooling(some, client):
+    """By their own word: nobody is asked, and the client reads how long it will be."""
+    q, ups = some({"a": limit(40), "b": limit(20)})
+    c = client(q)
+    assert c.ask().header("retry-after") == "20"
+    until(lambda: {e["tier"] for e in endpoints(q).values()} == {"degraded"}, "the news")
+    with Timer() as t:
+        r = c.ask()
+    assert r.status == 429 and r.error["type"] == "api_error" and 10 < int(r.header("retry-after")) <= 20 and t.s < 1
+    assert counts(ups) == {"a": 1, "b": 1}
+
+
+def test_all_are_cooling_for_long(some, client):
+    """More than a client would wait for is not told."""
+    q, ups = some({"a": limit(3000)})
+    client(q).ask()
+    until(lambda: endpoints(q)["a"]["tier"] == "degraded", "the news")
+    r = client(q).ask()
+    assert r.status == 429 and r.header("retry-after") == "59" and counts(ups) == {"a": 1}
+
+
+def test_wait_for_one_that_cools(some, client):
+    """Within retry.max_wait the request waits, and is served."""
+    q, ups = some({"a": limit(1)}, {"retry": {"max_wait": "5s"}})
+    ups["a"].play = lambda peer, _: peer.send(limit(1) if len(ups["a"].requests) == 1 else reply())
+    with Timer() as t:
+        r = client(q).ask()
+    assert r.status == 200 and 0.9 < t.s < 5 and counts(ups) == {"a": 2}
+
+
+def test_no_wait_for_one_that_cools_too_long(some, client):
+    q, ups = some({"a": limit(9)}, {"retry": {"max_wait": "5s"}})
+    with Timer() as t:
+        r = client(q).ask()
+    assert r.status == 429 and r.header("retry-after") == "9" and t.s < 3
 
 
 # ---- second opinion

@@ -85,7 +85,7 @@ def test_json_of_hostile_words(qcc, raw, client):
 
 
 def test_no_line_can_be_forged(qcc, raw, client):
-    q = qcc({"endpoints": [raw(reply()).endpoint()]})
+    q = qcc({"endpoints": [raw(reply()).endpoint()], "workers": 1})
     for model in ("m\n2026-01-01T00:00:00.000Z error supervisor: forged", "m end=forged", 'm" end="forged', "\x1b[31mred"):
         client(q).ask(model=model)
     for got, model in zip(access(q, 4), ("m\n2026-01-01T00:00:00.000Z error supervisor: forged", "m end=forged", 'm" end="forged', "\x1b[31mred")):

@@ -205,6 +205,11 @@ struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* a dial that ends while its name is being resolved leaves the resolver's thread to itself: waiting
+     * for it (the default) would stop the worker for as long as a name server is silent */
+    curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
+#endif
     curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
     /* the empty string keeps $http_proxy and friends out: only the file decides */

@@ -149,13 +149,13 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
     grant_before_conf(w, c);
     if (!replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
         return false;
+    log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
     struct conf *old = w->conf;
     w->conf = conf_ref(c);
     conf_unref(old);
     limit_conns(w);
     binding_configure(w);
     grant_after_conf(w);
-    log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
     w->up_conf = (struct up_conf){
         .first_byte_ms = c->upstream.first_byte_timeout,
         .idle_ms = c->upstream.idle_timeout,

@@ -391,30 +391,24 @@ def test_bad_certificate_goes_on_to_the_next(qcc, raw, client, authority, tmp_pa
     assert client(q).ask().header("x-qcc-endpoint") == "good"
 
 
-def test_endpoint_that_speaks_no_tls(qcc, raw, client, authority):
-    up = raw(reply())
-    up.play = lambda peer, _: peer.send(reply())
-    q = qcc({**CALM, "endpoints": [{"name": "plain", "base_url": "https://127.0.0.1:%d" % silent(up)}], "upstream": {"ca_file": authority.ca}})
-    r = client(q).ask()
+def test_endpoint_that_speaks_no_tls(qcc, client, authority):
+    """It answers the hello in plain HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    c, _ = s.accept()
+                    c.recv(1000)
+                    c.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+                    c.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        q = qcc({**CALM, "endpoints": [{"name": "plain", "base_url": "https://127.0.0.1:%d" % s.getsockname()[1]}],
+                 "upstream": {"ca_file": authority.ca}})
+        r = client(q).ask()
+        s.shutdown(socket.SHUT_RDWR)
     assert r.status == 502 and "TLS handshake failed" in r.error["message"]
-
-
-def silent(up):
-    """The port of a plain endpoint that answers a hello with a line of text."""
-    up.listener.close()
-    s = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        with contextlib.suppress(OSError):
-            while True:
-                c, _ = s.accept()
-                c.recv(1000)
-                c.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-                c.close()
-
-    threading.Thread(target=serve, daemon=True).start()
-    up.listener = s
-    return s.getsockname()[1]
 
 
 def test_handshake_that_hangs(qcc, client, authority):

@@ -129,7 +129,8 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
         h->service_changed = true;
         count_serving(h);
     }
-    notes_log(e->name, &e->state, ch, reason); /* the workers come first */
+    if (!h->frozen)
+        notes_log(e->name, &e->state, ch, reason); /* the workers come first */
 }
 
 /* ---- the trial */
@@ -187,7 +188,7 @@ static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t se
 void health_trial_ask(struct health *h, unsigned slot, struct str id)
 {
     struct health_endpoint *e = by_id(h, id);
-    if (!e || slot >= PLAN_SLOTS || e->trial_slot == (int)slot)
+    if (!e || slot >= PLAN_SLOTS || e->trial_slot == (int)slot || h->frozen)
         return;
     e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
     h->touched = e->touched = true;
@@ -336,6 +337,47 @@ bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
     struct places_word w = {
         .taken = m->taken, .back = m->back, .want = m->want, .answer = m->answer};
     return places_said(&e->places, slot, &w, tell_places, &l);
+}
+
+void health_places_elsewhere(struct health *h, struct str id, uint32_t n)
+{
+    struct health_endpoint *e = by_id(h, id);
+    struct place_line l = {h, e};
+    if (e)
+        places_elsewhere(&e->places, n, tell_places, &l);
+}
+
+void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial, uint64_t verifies,
+                 int64_t now_ms)
+{
+    struct health_endpoint *e = by_id(h, id);
+    struct ep_changes ch = {0};
+    bool was = e && in_service(e);
+    if (!e)
+        return;
+    if (has_loan(e, slot, trial))
+        ep_trial_back(&e->state, &ch);
+    if (e->verify_slot == (int)slot && e->verify_seq == verifies)
+        ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+    changed(h, e, &ch, was, NULL, now_ms);
+}
+
+void health_taken(struct health *h, int64_t now_ms)
+{
+    for (size_t i = 0; i < h->n; i++)
+        tell(h, &h->v[i], now_ms);
+    health_again(h);
+}
+
+void health_freeze(struct health *h, bool on)
+{
+    h->frozen = on;
+    for (size_t i = 0; i < h->n; i++) {
+        struct place_line l = {h, &h->v[i]};
+        places_freeze(&h->v[i].places, on, tell_places, &l);
+        h->v[i].places_told = UINT64_MAX;
+    }
+    health_again(h);
 }
 
 /* ---- workers come and go */
@@ -538,6 +580,11 @@ static int64_t next_of(const struct health *h, const struct health_endpoint *e, 
 
 void health_run(struct health *h, int64_t now_ms)
 {
+    if (h->frozen) {
+        h->touched = false;
+        h->next_ms = INT64_MAX;
+        return;
+    }
     if (!h->touched && now_ms < h->next_ms)
         return;
     /* Who comes into service may free the one that was spared as the last. */

@@ -21,6 +21,10 @@
 /* Instead of a slot's number: all workers; nobody. */
 enum { HEALTH_ALL = -1, HEALTH_NONE = -1 };
 
+/* The workers of the supervisor before us, which drain after an upgrade, are together one slot, that is
+ * lent nothing more (supervisor/inherit.h). */
+enum { HEALTH_PREDECESSOR = PLAN_SLOTS, HEALTH_SLOTS };
+
 /* Sends a message (`put` as for chan_send) to the worker in a slot, or to all. */
 typedef void health_tell(void *arg, int slot, chan_put_fn *put, const void *m);
 
@@ -33,11 +37,12 @@ struct health_endpoint {
     char *name;
     struct ep_state state;
     struct places places;
+    uint64_t places_told; /* to the supervisor that comes after us */
     int trial_slot;     /* who has the trial, or HEALTH_NONE */
     uint64_t trial_seq; /* of that loan */
     int64_t trial_since_ms;
     bool trial_recalled; /* told to give it back */
-    bool asks[PLAN_SLOTS]; /* workers with requests that have nowhere else to go */
+    bool asks[HEALTH_SLOTS]; /* workers with requests that have nowhere else to go */
     unsigned last_asker;
     int verify_slot;     /* who verifies it, or HEALTH_NONE */
     uint64_t verify_seq;
@@ -55,12 +60,13 @@ struct health {
     health_tell *tell;
     void *arg;
     uint64_t seq;           /* of the last loan or verification */
-    bool up[PLAN_SLOTS];    /* workers that may be lent to and told to verify */
+    bool up[HEALTH_SLOTS];  /* workers that may be lent to and told to verify */
     unsigned nup;
     unsigned turn;          /* whose it was last */
     size_t nserving;        /* endpoints in service */
     bool service_changed;   /* an endpoint went in or out of service: others may be the last one */
     bool touched;           /* something was said since health_run */
+    bool frozen;            /* another supervisor decides now */
     int64_t next_ms;        /* as health_run found */
 };
 
@@ -100,6 +106,20 @@ void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t
                         int64_t now_ms);
 void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq,
                        int64_t now_ms);
+
+/* Another supervisor's workers hold so many places at the endpoint, that drain. */
+void health_places_elsewhere(struct health *h, struct str id, uint32_t n);
+
+/* Another supervisor decides from now on: nothing is lent or ordered here, and no change is logged. And
+ * back. */
+void health_freeze(struct health *h, bool on);
+
+/* A worker died with the trial and the verification that have these seqs (0: none). */
+void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial, uint64_t verifies,
+                 int64_t now_ms);
+
+/* The states of endpoints were taken over from another supervisor: all workers are told. */
+void health_taken(struct health *h, int64_t now_ms);
 
 /* An operator's word on an endpoint (found by health_find). */
 void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms);

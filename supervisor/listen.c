@@ -49,7 +49,7 @@ static void unref(struct listener *l)
         return;
     struct stat st;
     /* Another supervisor may have taken the path meanwhile: only our own file goes. */
-    if (is_unix(l) && !l->foreign && lstat(as_unix(l)->sun_path, &st) == 0 && st.st_dev == l->dev &&
+    if (is_unix(l) && !l->foreign && !l->lent && lstat(as_unix(l)->sun_path, &st) == 0 && st.st_dev == l->dev &&
         st.st_ino == l->ino)
         unlink(as_unix(l)->sun_path);
     fd_close(&l->fd);
@@ -72,29 +72,64 @@ static long env_number(const char *name)
     return str_to_u64(str_c(getenv(name)), INT32_MAX, &n) ? (long)n : 0;
 }
 
+/* A listening socket that somebody else has opened, or NULL with fd left as it is. */
+static struct listener *listener_of(int fd)
+{
+    struct listener *l = listener_new(fd);
+    int accepting = 0;
+    socklen_t len = sizeof accepting;
+    l->addr_len = sizeof l->addr;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) != -1 && accepting &&
+        getsockname(fd, (struct sockaddr *)&l->addr, &l->addr_len) != -1 && fd_cloexec(fd, true) &&
+        fd_nonblock(fd))
+        return l;
+    mem_free(l);
+    return NULL;
+}
+
 void listen_given_take(struct listen_given *g)
 {
     long n = env_number("LISTEN_PID") == getpid() ? env_number("LISTEN_FDS") : 0;
     g->n = 0;
     for (int fd = GIVEN_FIRST; fd < GIVEN_FIRST + n && g->n < LISTEN_MAX; fd++) {
-        struct listener *l = listener_new(fd);
-        int accepting = 0;
-        socklen_t len = sizeof accepting;
-        l->foreign = true;
-        l->addr_len = sizeof l->addr;
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) == -1 || !accepting ||
-            getsockname(fd, (struct sockaddr *)&l->addr, &l->addr_len) == -1 ||
-            !fd_cloexec(fd, true) || !fd_nonblock(fd)) {
+        struct listener *l = listener_of(fd);
+        if (!l) { /* not ours to judge what it is: left alone */
             log_warn("descriptor %d from systemd is no listening socket", fd);
-            l->fd = -1; /* not ours to judge what it is: left alone */
-            unref(l);
             continue;
         }
+        l->foreign = true;
         g->v[g->n++] = l;
     }
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
+}
+
+bool listen_given_add(struct listen_given *g, int fd, bool foreign, dev_t dev, ino_t ino)
+{
+    struct listener *l = g->n < LISTEN_MAX ? listener_of(fd) : NULL;
+    if (!l) {
+        fd_close(&fd);
+        return false;
+    }
+    l->foreign = foreign;
+    l->lent = true;
+    l->dev = dev;
+    l->ino = ino;
+    g->v[g->n++] = l;
+    return true;
+}
+
+void listen_given_own(struct listen_given *g)
+{
+    for (size_t i = 0; i < g->n; i++)
+        g->v[i]->lent = false;
+}
+
+void listen_lend(struct listen_set *set, bool on)
+{
+    for (size_t i = 0; i < set->n; i++)
+        set->v[i].l->lent = on;
 }
 
 void listen_given_drop(struct listen_given *g)
@@ -103,7 +138,8 @@ void listen_given_drop(struct listen_given *g)
         char text[256];
         listen_text(g->v[i], text, sizeof text);
         if (g->v[i]->refs == 1)
-            log_warn("systemd's socket %s is not in the configuration: closed", text);
+            log_warn("%s %s is not in the configuration: closed",
+                     g->v[i]->foreign ? "systemd's socket" : "the socket", text);
         unref(g->v[i]);
     }
     g->n = 0;
@@ -248,7 +284,7 @@ static struct listener *open_one(const struct target *t, int64_t give_up_ms)
         if (bind_listen(l, t))
             return l;
         int why = errno;
-        l->foreign = true; /* a path, if any, is not ours */
+        l->lent = true; /* a path, if any, is not ours */
         unref(l);
         errno = why;
         if (why != EADDRINUSE || clock_mono_ms() >= give_up_ms)

@@ -18,6 +18,7 @@ struct listener {
     struct sockaddr_storage addr; /* as bound */
     socklen_t addr_len;
     bool foreign; /* systemd's: a path is not ours to remove */
+    bool lent;    /* likewise: the supervisor before us, or after us, has it too */
     dev_t dev;    /* of a Unix path when we made it: another file is not removed */
     ino_t ino;
 };
@@ -40,8 +41,8 @@ struct listen_set {
 /* More sockets than this are a mistake of the configuration: a name with very many addresses. */
 enum { LISTEN_MAX = 256, LISTEN_BACKLOG = 4096 };
 
-/* Sockets that systemd opened for us (sd_listen_fds(3), by its environment variables, which are
- * removed so that no child takes them for its own). */
+/* Sockets that were opened for us: by systemd (sd_listen_fds(3), by its environment variables, which
+ * are removed so that no child takes them for its own), or by the supervisor before us. */
 struct listen_given {
     struct listener *v[LISTEN_MAX];
     size_t n;
@@ -50,8 +51,19 @@ struct listen_given {
 /* Takes them from the environment; an empty list when there are none. */
 void listen_given_take(struct listen_given *g);
 
+/* One more, from the supervisor before us (upgrade.h): takes fd over. foreign: systemd's; dev, ino: of a
+ * Unix path that is ours, when the other has let go of it, else 0. False: it is no listening socket, or
+ * there are too many; fd is closed. */
+bool listen_given_add(struct listen_given *g, int fd, bool foreign, dev_t dev, ino_t ino) MUST_CHECK;
+
 /* Closes those that no set uses, with a warning for each. */
 void listen_given_drop(struct listen_given *g);
+
+/* The supervisor before us has let go of them: paths are ours to remove. */
+void listen_given_own(struct listen_given *g);
+
+/* The supervisor after us has them: paths are no longer ours to remove. And back. */
+void listen_lend(struct listen_set *set, bool on);
 
 /* Opens what c asks for (`listen`, `admin.listen`) into the empty set. Sockets of `old` and `given`
  * (either may be NULL) with the same address are shared. An address in use is tried again for up to

@@ -46,6 +46,13 @@ void notify_reloading(void)
     say(text);
 }
 
+void notify_main_pid(pid_t pid)
+{
+    char text[32];
+    snprintf(text, sizeof text, "MAINPID=%ld", (long)pid);
+    say(text);
+}
+
 void notify_stopping(void)
 {
     say("STOPPING=1");

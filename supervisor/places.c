@@ -28,7 +28,7 @@ void places_fini(struct places *p)
 
 uint64_t places_lent(const struct places *p)
 {
-    uint64_t sum = 0;
+    uint64_t sum = p->elsewhere;
     for (size_t i = 0; i < p->n; i++)
         sum += p->v[i].lent;
     return sum;
@@ -85,12 +85,13 @@ static void serve(struct places *p, places_tell *tell, void *arg)
     if (p->total == 0)
         return;
     uint64_t lent = places_lent(p);
+    uint64_t most = p->frozen ? p->ceiling : p->total;
     for (;;) {
         bool others;
         struct place_holder *h = next_in_turn(p, &others);
         if (!h)
             return;
-        if (lent >= p->total)
+        if (lent >= most)
             break;
         lent++;
         h->lent++;
@@ -99,6 +100,14 @@ static void serve(struct places *p, places_tell *tell, void *arg)
         tell(arg, (unsigned)(h - p->v), 1, others, false);
     }
     call_back(p, tell, arg);
+}
+
+/* Lends what has become free. Frozen, what nobody took of it is gone for good. */
+static void settle(struct places *p, places_tell *tell, void *arg)
+{
+    serve(p, tell, arg);
+    if (p->frozen)
+        p->ceiling = places_lent(p);
 }
 
 void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg)
@@ -129,7 +138,7 @@ bool places_said(struct places *p, unsigned slot, const struct places_word *w, p
         h->wants = true;
         h->order = ++p->order;
     }
-    serve(p, tell, arg);
+    settle(p, tell, arg);
     return true;
 }
 
@@ -138,5 +147,18 @@ void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg)
     if (slot >= p->n)
         return;
     p->v[slot] = (struct place_holder){0};
+    settle(p, tell, arg);
+}
+
+void places_elsewhere(struct places *p, uint32_t n, places_tell *tell, void *arg)
+{
+    p->elsewhere = n;
+    settle(p, tell, arg);
+}
+
+void places_freeze(struct places *p, bool on, places_tell *tell, void *arg)
+{
+    p->frozen = on;
+    p->ceiling = places_lent(p);
     serve(p, tell, arg);
 }

@@ -23,6 +23,9 @@ struct place_holder {
 /* Zero bytes: no limit, nothing lent. */
 struct places {
     uint32_t total; /* max_concurrent; 0: no limit */
+    uint32_t elsewhere; /* held by workers of another supervisor: an upgrade is under way */
+    bool frozen;        /* given away: what comes back is lent again only at once … */
+    uint64_t ceiling;   /* … so that what is lent never grows */
     struct place_holder *v;
     size_t n;
     uint64_t order;
@@ -49,7 +52,13 @@ bool places_said(struct places *p, unsigned slot, const struct places_word *w, p
 /* The worker is gone, and its places are free. */
 void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg);
 
-/* How many are lent out. */
+/* Another supervisor's workers hold so many of them, that drain after an upgrade. */
+void places_elsewhere(struct places *p, uint32_t n, places_tell *tell, void *arg);
+
+/* From now on another supervisor lends them: what is lent here only becomes less. And back. */
+void places_freeze(struct places *p, bool on, places_tell *tell, void *arg);
+
+/* How many are lent out, those elsewhere with them. */
 uint64_t places_lent(const struct places *p);
 
 #endif

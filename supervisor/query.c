@@ -50,6 +50,8 @@ static unsigned reload(struct sup *s, const struct query_from *from, struct str 
     (void)arg;
     if (s->intent.want != PLAN_SERVE)
         return query_refuse(d, 409, "the supervisor is stopping");
+    if (upgrade_going(s))
+        return query_refuse(d, 409, "an upgrade is under way");
     if (s->waits.n == QUERY_WAITS)
         return query_refuse(d, 503, "too many wait for the end of a reload");
     s->waits.v[s->waits.n].from = *from;
@@ -107,6 +109,15 @@ void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
     doc_free(&d);
 }
 
+/* ---- upgrade */
+
+static unsigned upgrade(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    struct err e;
+    (void)arg;
+    return upgrade_begin(s, from, &e) ? QUERY_LATER : query_refuse(d, 409, e.msg);
+}
+
 /* ---- what an operator says of an endpoint */
 
 static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc *d)
@@ -159,7 +170,7 @@ static const struct {
     {{"queue", 5}, queue},       {{"sessions", 8}, sessions},   {{"metrics", 7}, metrics},
     {{"requests", 8}, requests}, {{"reload", 6}, reload},       {{"enable", 6}, enable},
     {{"disable", 7}, disable},   {{"drain", 5}, drain},         {{"verify", 6}, verify},
-    {{"reset", 5}, reset},
+    {{"reset", 5}, reset},       {{"upgrade", 7}, upgrade},
 };
 
 unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,

@@ -30,11 +30,14 @@ bool state_open(struct sup *s, struct err *e)
     struct state *st = &s->state;
     st->dir.fd = st->dir.lock = -1;
     if (!s->conf->state_dir) {
-        rnd_bytes(s->secret, sizeof s->secret);
+        if (inherit_holding(s))
+            memcpy(s->secret, s->inherit.secret, sizeof s->secret);
+        else
+            rnd_bytes(s->secret, sizeof s->secret);
         return true;
     }
     st->path = mem_strdup(s->conf->state_dir);
-    if (!state_dir_open(&st->dir, st->path, e) || !state_dir_lock(&st->dir, e)) {
+    if (!state_dir_open(&st->dir, st->path, e) || !state_dir_lock(&st->dir, &s->inherit.lock, e)) {
         state_dir_close(&st->dir);
         mem_free(st->path);
         st->path = NULL;
@@ -179,7 +182,7 @@ void state_tick(struct sup *s)
 {
     struct state *st = &s->state;
     int64_t since = clock_mono_ms() - st->saved_ms;
-    if (!st->path || st->child || since < SOON_MS)
+    if (!st->path || st->child || since < SOON_MS || inherit_holding(s) || upgrade_given(s))
         return;
     struct state_view v = look(s);
     enum change c = changed(s, &v);
@@ -189,21 +192,38 @@ void state_tick(struct sup *s)
         save(s, &v);
 }
 
+bool state_put(struct sup *s, int fd)
+{
+    struct state_view v = look(s);
+    bool ok = state_file_put(fd, &v);
+    int why = errno;
+    mem_free((void *)v.endpoints);
+    errno = why;
+    return ok;
+}
+
+void state_halt(struct sup *s)
+{
+    struct state *st = &s->state;
+    if (!st->child)
+        return;
+    ev_child_stop(s->loop, &st->on_child);
+    kill(st->child, SIGKILL);
+    while (waitpid(st->child, NULL, 0) == -1 && errno == EINTR)
+        ;
+    st->moves--; /* it may not have come to its end */
+    st->child = 0;
+}
+
 void state_close(struct sup *s)
 {
     struct state *st = &s->state;
     if (!st->path)
         return;
-    if (st->child) {
-        ev_child_stop(s->loop, &st->on_child);
-        kill(st->child, SIGKILL);
-        while (waitpid(st->child, NULL, 0) == -1 && errno == EINTR)
-            ;
-        st->moves--; /* it may not have come to its end */
-        st->child = 0;
-    }
+    state_halt(s);
     struct state_view v = look(s);
-    if (changed(s, &v) != CHANGE_NONE) {
+    bool ours = !inherit_holding(s) && !upgrade_given(s);
+    if (ours && changed(s, &v) != CHANGE_NONE) {
         st->began_ms = clock_mono_ms();
         int code = state_file_write(st->dir.fd, file_name, &v) ? 0 : errno;
         remember(s, &v);
@@ -219,15 +239,10 @@ void state_close(struct sup *s)
 
 /* ---- restoring */
 
-/* The file's bytes in *p, to be freed with mem_free. False with e: it is of no use; without a
- * sentence: there is none. */
-static bool read_file(const struct state_dir *d, char **p, size_t *n, struct err *e)
+/* The file's bytes in *p, to be freed with mem_free. False: it is of no use, and *e says why. */
+static bool read_fd(int fd, char **p, size_t *n, struct err *e)
 {
     struct stat st;
-    e->msg[0] = '\0';
-    int fd = openat(d->fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (fd == -1)
-        return errno == ENOENT ? false : err_sys(e, "cannot be opened");
     *p = NULL;
     *n = 0;
     bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
@@ -238,7 +253,7 @@ static bool read_file(const struct state_dir *d, char **p, size_t *n, struct err
     else if (!(*p = mem_try((size_t)st.st_size + 1)))
         ok = err_set(e, "does not fit into memory");
     while (ok && *n < (size_t)st.st_size) {
-        ssize_t k = read(fd, *p + *n, (size_t)st.st_size - *n);
+        ssize_t k = pread(fd, *p + *n, (size_t)st.st_size - *n, (off_t)*n);
         if (k == -1 && errno != EINTR)
             ok = err_sys(e, "cannot be read");
         else if (k == 0)
@@ -246,9 +261,20 @@ static bool read_file(const struct state_dir *d, char **p, size_t *n, struct err
         else if (k > 0)
             *n += (size_t)k;
     }
-    fd_close(&fd);
     if (!ok)
         mem_free(*p);
+    return ok;
+}
+
+/* Likewise of the folder's file. False without a sentence: there is none. */
+static bool read_file(const struct state_dir *d, char **p, size_t *n, struct err *e)
+{
+    e->msg[0] = '\0';
+    int fd = openat(d->fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd == -1)
+        return errno == ENOENT ? false : err_sys(e, "cannot be opened");
+    bool ok = read_fd(fd, p, n, e);
+    fd_close(&fd);
     return ok;
 }
 
@@ -259,8 +285,7 @@ static uint32_t restore_bindings(struct sup *s, struct state_image *im)
     int64_t now = clock_mono_ms(), off = clock_wall_ms() - im->saved_ms, last = INT64_MIN;
     struct str block;
     if (im->print != print_of(s->secret)) {
-        log_warn("state_dir: the bindings in %s were made with another secret: forgotten",
-                 s->state.path);
+        log_warn("state: the bindings were made with another secret: forgotten");
         return 0;
     }
     if (off < 0)
@@ -278,7 +303,8 @@ static uint32_t restore_bindings(struct sup *s, struct state_image *im)
     return sessions_total(ss);
 }
 
-static bool take_up(struct sup *s, struct str file, struct err *e)
+/* from: where it was, for the log. */
+static bool take_up(struct sup *s, struct str file, const char *from, struct err *e)
 {
     struct state_image im;
     if (!state_file_parse(file, &im, e))
@@ -288,13 +314,29 @@ static bool take_up(struct sup *s, struct str file, struct err *e)
     for (uint32_t i = 0; i < im.nendpoints; i++)
         totals_restore_endpoint(&s->totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
     size_t known = health_restore(&s->health, im.endpoints, im.nendpoints, clock_mono_ms());
-    log_info("state_dir: %u bindings and the state of %zu endpoints are taken up from %s", bound,
-             known, s->state.path);
+    log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
+             from);
     state_image_fini(&im);
     return true;
 }
 
-void state_restore(struct sup *s)
+/* What the supervisor before us had in memory; newer than any file of it. False: it is of no use. */
+static bool restore_given(struct sup *s)
+{
+    struct err e;
+    char *p;
+    size_t n;
+    bool ok = s->inherit.state != -1 && read_fd(s->inherit.state, &p, &n, &e);
+    if (!ok)
+        return false;
+    ok = take_up(s, str_make(p, n), "the supervisor before this one", &e);
+    if (!ok)
+        log_warn("state: what the supervisor before this one gave %s", e.msg);
+    mem_free(p);
+    return ok;
+}
+
+static void restore_file(struct sup *s)
 {
     struct state *st = &s->state;
     struct err e;
@@ -303,10 +345,19 @@ void state_restore(struct sup *s)
     if (!st->path)
         return;
     bool found = read_file(&st->dir, &p, &n, &e);
-    if (found ? !take_up(s, str_make(p, n), &e) : e.msg[0] != '\0')
+    if (found ? !take_up(s, str_make(p, n), st->path, &e) : e.msg[0] != '\0')
         state_dir_set_aside(&st->dir, file_name, e.msg);
     if (found)
         mem_free(p);
+}
+
+void state_restore(struct sup *s)
+{
+    if (!restore_given(s))
+        restore_file(s);
+    fd_close(&s->inherit.state);
+    if (!s->state.path)
+        return;
     struct state_view v = look(s);
     remember(s, &v);
 }

@@ -33,7 +33,14 @@ struct state {
  * folder: one for this run). False: *e says why the folder cannot be had. */
 bool state_open(struct sup *s, struct err *e) MUST_CHECK;
 
-/* Takes up what was saved, once endpoints and affinity are configured and before the first worker. */
+/* Writes what lasts, as it is now, into that file. For a child that becomes the next supervisor. False: errno
+ * says why. */
+bool state_put(struct sup *s, int fd) MUST_CHECK;
+
+/* Another supervisor takes the state over: nothing is being written any more. */
+void state_halt(struct sup *s);
+
+/* Takes up what was saved (or what the supervisor before us gave), once endpoints and affinity are configured and before the first worker. */
 void state_restore(struct sup *s);
 
 /* Once a second: has the state saved if that is due. */

@@ -63,11 +63,22 @@ static long holder(int fd)
     return n > 0 && sscanf(text, "%ld", &pid) == 1 ? pid : 0;
 }
 
-bool state_dir_lock(struct state_dir *d, struct err *e)
+static bool same_file(int a, int b)
+{
+    struct stat x, y;
+    return a != -1 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+bool state_dir_lock(struct state_dir *d, int *lent, struct err *e)
 {
     int fd = openat(d->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
     if (fd == -1)
         return err_sys(e, "state_dir: cannot write in %s", d->path);
+    if (same_file(*lent, fd)) { /* flock(2): a lock belongs to the open file, whoever has it */
+        fd_close(&fd);
+        fd = *lent;
+        *lent = -1;
+    }
     int waited = 0;
     while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
         if (errno == EWOULDBLOCK && waited < LOCK_WAIT_MS) {

@@ -23,8 +23,9 @@ bool state_dir_make(const char *path, const struct user *user, struct err *e) MU
 bool state_dir_open(struct state_dir *d, const char *path, struct err *e) MUST_CHECK;
 
 /* Makes it ours alone until we end, in whatever way: two supervisors must not write one state. For
- * a moment it waits for one that is just ending. Does not touch what is kept. */
-bool state_dir_lock(struct state_dir *d, struct err *e) MUST_CHECK;
+ * a moment it waits for one that is just ending. Does not touch what is kept. *lent: the lock as the
+ * supervisor before us holds it, taken over if it is this folder's; or -1. */
+bool state_dir_lock(struct state_dir *d, int *lent, struct err *e) MUST_CHECK;
 
 /* Closes, and gives the lock up. */
 void state_dir_close(struct state_dir *d);

@@ -143,23 +143,27 @@ static bool put_file(struct out *o, const struct state_view *v)
     return pwrite(o->fd, head, sizeof head, 0) == sizeof head;
 }
 
-bool state_file_write(int dir, const char *name, const struct state_view *v)
+bool state_file_put(int fd, const struct state_view *v)
 {
     struct out *o = mem_try(sizeof *o);
-    bool ok = false;
     if (!o)
         return false;
     errno = EIO; /* whoever fails without saying why */
-    *o = (struct out){.fd = -1};
-    o->md = EVP_MD_CTX_new();
-    if (o->md && EVP_DigestInit_ex(o->md, EVP_sha256(), NULL) == 1) {
-        o->fd = state_dir_begin(dir, name);
-        ok = o->fd != -1 && put_file(o, v) && state_dir_commit(dir, o->fd, name);
-    }
+    *o = (struct out){.fd = fd, .md = EVP_MD_CTX_new()};
+    bool ok = o->md && EVP_DigestInit_ex(o->md, EVP_sha256(), NULL) == 1 && put_file(o, v);
     int why = errno;
-    fd_close(&o->fd);
     EVP_MD_CTX_free(o->md);
     mem_free(o);
+    errno = why;
+    return ok;
+}
+
+bool state_file_write(int dir, const char *name, const struct state_view *v)
+{
+    int fd = state_dir_begin(dir, name);
+    bool ok = fd != -1 && state_file_put(fd, v) && state_dir_commit(dir, fd, name);
+    int why = errno;
+    fd_close(&fd);
     errno = why;
     return ok;
 }

@@ -44,6 +44,9 @@ struct state_view {
  * forked child may do it. False: errno says why. */
 bool state_file_write(int dir, const char *name, const struct state_view *v) MUST_CHECK;
 
+/* The same into an empty file that the caller has opened (a memfd): not synced. */
+bool state_file_put(int fd, const struct state_view *v) MUST_CHECK;
+
 /* What was read. Borrows the file's bytes. */
 struct state_image {
     int64_t saved_ms;

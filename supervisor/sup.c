@@ -31,7 +31,8 @@ static void stop(struct sup *s, enum plan_want want)
     if (s->intent.want == want)
         return;
     s->intent.want = want;
-    notify_stopping();
+    if (!upgrade_given(s))
+        notify_stopping();
     reload_drop(s);
     /* Sockets are shared: connections are refused only when the workers, who hear of it by
      * slot_retire in this same turn, have closed theirs too. */
@@ -40,36 +41,54 @@ static void stop(struct sup *s, enum plan_want want)
 
 void sup_fail(struct sup *s, const char *why)
 {
-    if (s->exit_code == SUP_EXIT_OK)
+    if (s->exit_code == SUP_EXIT_OK) {
         log_error("%s", why);
+        inherit_fail(&s->inherit, why);
+    }
     s->exit_code = SUP_EXIT_FAULT;
     stop(s, PLAN_STOP);
 }
 
 static void obey_stop(struct sup *s)
 {
-    if (s->stops == 0 || s->intent.want == PLAN_STOP)
+    if (s->stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
         return;
+    s->stops_obeyed = s->stops;
+    inherit_stop(s);
     if (s->stops > 1) {
         log_warn("stopping at once");
         stop(s, PLAN_STOP);
-    } else if (s->intent.want == PLAN_SERVE) {
-        log_info("stopping: what is in flight has %lld s",
-                 (long long)s->conf->limits.drain_timeout / 1000);
-        /* One that is retiring already is told to hurry. */
-        for (size_t i = 0; i < s->nslots; i++)
-            if (s->slots[i]->st.state == SLOT_RETIRING)
-                slot_retire(s->slots[i], true, s->conf->limits.drain_timeout);
-        stop(s, PLAN_DRAIN);
+        return;
     }
+    log_info("stopping: what is in flight has %lld s",
+             (long long)s->conf->limits.drain_timeout / 1000);
+    /* One that is retiring already is told to hurry. */
+    for (size_t i = 0; i < s->nslots; i++)
+        if (s->slots[i]->st.state == SLOT_RETIRING)
+            slot_retire(s->slots[i], true, s->conf->limits.drain_timeout);
+    stop(s, PLAN_DRAIN);
+}
+
+static void obey_upgrade(struct sup *s)
+{
+    struct err e;
+    /* The start, or a reload, comes to its end first. */
+    if (!s->want_upgrade || (s->intent.want == PLAN_SERVE && (!s->serving || s->next.conf)))
+        return;
+    s->want_upgrade = false;
+    if (!upgrade_begin(s, NULL, &e))
+        log_warn("no upgrade: %s", e.msg);
 }
 
 static void obey_reload(struct sup *s)
 {
     /* The start, or another reload, comes to its end first. */
-    if (!s->want_reload || !s->serving || s->next.conf)
+    if (!s->want_reload || !s->serving || s->next.conf ||
+        (upgrade_going(s) && s->upgrade.phase != UPGRADE_DONE))
         return;
     s->want_reload = false;
+    if (upgrade_given(s))
+        upgrade_pass_reload(s);
     if (s->intent.want == PLAN_SERVE)
         reload_begin(s);
 }
@@ -163,21 +182,46 @@ static void serving(struct sup *s)
     s->serving = true;
 }
 
-static void announce(struct sup *s)
+void sup_say_ready(const struct sup *s)
 {
     char status[64];
-    s->intent.announced = s->intent.gen;
-    if (!s->serving)
-        serving(s);
-    else if (s->next.conf)
-        reload_commit(s);
     snprintf(status, sizeof status, "serving, generation %llu", (unsigned long long)s->conf->gen);
     notify_ready(status);
 }
 
+static void announce(struct sup *s)
+{
+    s->intent.announced = s->intent.gen;
+    if (inherit_holding(s)) {
+        inherit_ready(s);
+        return;
+    }
+    if (!s->serving)
+        serving(s);
+    else if (s->next.conf)
+        reload_commit(s);
+    sup_say_ready(s);
+}
+
+void sup_go(struct sup *s)
+{
+    for (size_t i = 0; i < s->nslots; i++)
+        sup_say_start(s->slots[i]);
+    serving(s);
+}
+
+void sup_hand_over(struct sup *s)
+{
+    s->intent.want = PLAN_DRAIN;
+    ev_timer_stop(s->loop, &s->watchdog);
+    listen_lend(&s->listen, true);
+    listen_close(&s->listen);
+}
+
 static void perform(struct sup *s, const struct plan_action *a)
 {
-    bool stopping = s->intent.want != PLAN_SERVE;
+    /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
+    bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(s) || s->stops);
     switch (a->verb) {
     case PLAN_START:
         slot_start(slot_at(s, a->slot), s->worker_path);
@@ -212,6 +256,9 @@ static void follow_plan(struct sup *s)
     struct plan p;
     int64_t now = clock_mono_ms();
     plan_make(&s->intent, view, plan_view(s, view), now, &p);
+    /* The workers of the one before us have their time too: systemd ends them with us. */
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN && inherit_waiting(s))
+        p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
     ev_timer_stop(s->loop, &s->later);
@@ -247,14 +294,18 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     obey_stop(s);
     obey_reload(s);
     obey_reopen(s);
+    obey_upgrade(s);
     follow_plan(s);
     sessions_flush(&s->sessions);
-    mind_health(s);
+    if (!inherit_holding(s))
+        mind_health(s);
+    upgrade_turn(s);
 }
 
 void sup_slot_ended(struct sup *s, struct slot *slot)
 {
     totals_gone(&s->totals, slot->number);
+    upgrade_slot_gone(s, slot->number);
     recall_gone(s, slot);
     health_slot_gone(&s->health, slot->number, clock_mono_ms());
     if (s->intent.want != PLAN_SERVE)
@@ -288,7 +339,7 @@ static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
     else if (w->signum == SIGUSR1)
         s->want_reopen = true;
     else
-        log_warn("SIGUSR2: an upgrade without a pause is not supported by this version");
+        s->want_upgrade = true;
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
@@ -316,16 +367,25 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
     notify_watchdog();
 }
 
+static const int our_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+
 /* Until the loop watches them they wait: a reload asked for in the first moment must not be the
  * end of the process. */
 static void hold_signals(bool on)
 {
-    static const int ours[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < COUNT_OF(ours); i++)
-        sigaddset(&set, ours[i]);
+    for (size_t i = 0; i < COUNT_OF(our_signals); i++)
+        sigaddset(&set, our_signals[i]);
     sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+void sup_hold_signals(const sigset_t *base)
+{
+    sigset_t set = *base;
+    for (size_t i = 0; i < COUNT_OF(our_signals); i++)
+        sigaddset(&set, our_signals[i]);
+    sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 static void watch_signal(struct sup *s, ev_signal *w, int signum,
@@ -388,16 +448,27 @@ char *sup_find_worker(struct err *e)
     return NULL;
 }
 
+/* Where this program is; one that is put there later is started by an upgrade. */
+static bool find_program(struct sup *s, struct err *e)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n == -1)
+        return err_sys(e, "/proc/self/exe");
+    s->program = mem_strndup(path, (size_t)n);
+    return true;
+}
+
 /* All that a start needs and that may fail, in the order in which privileges allow it. */
 static bool prepare(struct sup *s, struct err *e)
 {
-    struct listen_given given;
+    struct listen_given systemd, *given = inherit_holding(s) ? &s->inherit.given : &systemd;
     struct user user;
     bool ok = false;
-    listen_given_take(&given);
+    listen_given_take(&systemd);
     s->worker_path = sup_find_worker(e);
-    if (s->worker_path && user_find(&user, s->conf->user, e) &&
-        listen_open(&s->listen, s->conf, NULL, &given, LISTEN_WAIT_MS, e) &&
+    if (s->worker_path && find_program(s, e) && user_find(&user, s->conf->user, e) &&
+        listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
         reload_open_log(s->conf->log.file, &s->log_fd, e) &&
         (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
@@ -407,12 +478,13 @@ static bool prepare(struct sup *s, struct err *e)
             log_warn("log.file keeps its owner: %s", strerror(errno));
         ok = user_become(&user, e) && state_open(s, e);
     }
-    listen_given_drop(&given);
+    listen_given_drop(&systemd);
     return ok;
 }
 
 static void sup_fini(struct sup *s)
 {
+    upgrade_fini(s);
     state_close(s);
     for (size_t i = 0; i < s->nslots; i++)
         slot_free(s->slots[i]);
@@ -422,7 +494,9 @@ static void sup_fini(struct sup *s)
     totals_fini(&s->totals);
     recall_fini(&s->recall);
     sessions_fini(&s->sessions);
+    inherit_fini(s);
     conf_unref(s->conf);
+    mem_free(s->program);
     mem_free(s->worker_path);
     fd_close(&s->log_fd);
     log_take_fd(-1);
@@ -454,32 +528,43 @@ int sup_run(const char *conf_path)
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_tell_bindings, s);
+    upgrade_init(&s->upgrade);
+    if (!inherit_take(&s->inherit, &e))
+        goto fail;
     s->conf = conf_load(conf_path, &f);
     faults_print(&f, stderr);
-    faults_free(&f);
-    if (!s->conf)
-        goto out;
-    if (!prepare(s, &e)) {
-        fprintf(stderr, "qcc-supervisor: %s\n", e.msg);
+    if (!s->conf) {
+        err_set(&e, "the configuration is faulty");
+        if (f.n)
+            faults_line(&f, 0, e.msg, sizeof e.msg);
         goto out;
     }
+    if (!prepare(s, &e))
+        goto fail;
     s->loop = ev_default_loop(0);
     if (!s->loop) {
-        fprintf(stderr, "qcc-supervisor: no event loop\n");
-        goto out;
+        err_set(&e, "no event loop");
+        goto fail;
     }
-    s->conf->gen = s->intent.gen = 1;
+    s->conf->gen = s->intent.gen = s->inherit.gen + 1;
     sup_use_conf(s);
     state_restore(s);
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
     loop_start(s);
+    inherit_start(s);
     ev_run(s->loop, 0);
     code = s->exit_code;
     if (code == SUP_EXIT_OK)
         log_info("stopped");
+    goto end;
+fail:
+    fprintf(stderr, "qcc-supervisor: %s\n", e.msg);
 out:
+    inherit_fail(&s->inherit, e.msg);
+end:
+    faults_free(&f);
     sup_fini(s);
     return code;
 }

@@ -7,6 +7,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
 #include "supervisor/health.h"
+#include "supervisor/inherit.h"
 #include "supervisor/listen.h"
 #include "supervisor/plan.h"
 #include "supervisor/query.h"
@@ -16,8 +17,10 @@
 #include "supervisor/slot.h"
 #include "supervisor/totals.h"
 #include "supervisor/state.h"
+#include "supervisor/upgrade.h"
 
 #include <ev.h>
+#include <signal.h>
 
 /* Exit codes of the supervisor. */
 enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
@@ -25,6 +28,7 @@ enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
 struct sup {
     struct ev_loop *loop;
     const char *conf_path;
+    char *program; /* this one's path, as it was started */
     char *worker_path;
     uint64_t boot_ms; /* wall clock */
 
@@ -39,6 +43,8 @@ struct sup {
     struct sessions sessions;
     struct state state;
     uint8_t secret[32]; /* conversations are hashed with it */
+    struct inherit inherit; /* the supervisor before this one */
+    struct upgrade upgrade; /* the one after it */
 
     struct plan_intent intent;
     struct slot *slots[PLAN_SLOTS]; /* made when first needed */
@@ -46,8 +52,8 @@ struct sup {
     bool serving; /* once, all workers were ready */
     int exit_code;
 
-    unsigned stops;                /* SIGTERM and SIGINT so far */
-    bool want_reload, want_reopen; /* SIGHUP, SIGUSR1 not yet obeyed */
+    unsigned stops, stops_obeyed;  /* SIGTERM and SIGINT so far */
+    bool want_reload, want_reopen, want_upgrade; /* SIGHUP, SIGUSR1, SIGUSR2 not yet obeyed */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog, sweep, health_due;
     ev_prepare turn;
@@ -67,6 +73,18 @@ void sup_fail(struct sup *s, const char *why);
 /* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
  * endpoints. */
 void sup_use_conf(struct sup *s);
+
+/* The signals of the supervisor wait, and no others but those of *base. */
+void sup_hold_signals(const sigset_t *base);
+
+/* Another supervisor serves: what is in flight here is finished, and then all ends. */
+void sup_hand_over(struct sup *s);
+
+/* The state is ours: all workers accept. */
+void sup_go(struct sup *s);
+
+/* Says to systemd that this one serves. */
+void sup_say_ready(const struct sup *s);
 
 /* From slot.c: its process is gone. */
 void sup_slot_ended(struct sup *s, struct slot *slot);
@@ -95,6 +113,9 @@ void sup_say_endpoints(struct slot *s);
 
 /* The difference between the sockets it was told of and those of `set`; `was` may be NULL. */
 void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set);
+
+/* Accept from now on; nothing to one that has not been told all yet. */
+void sup_say_start(struct slot *s);
 
 /* Where to write the log. */
 void sup_say_log(struct slot *s);

@@ -94,11 +94,17 @@ void sup_tell_bindings(void *arg, struct str records)
         slot_send(sup->slots[i], -1, ipc_put_v_bindings, sup->slots[i]->gen_sent, &m);
 }
 
+void sup_say_start(struct slot *s)
+{
+    struct ipc_start start;
+    if (slot_active(s) && !s->feeding)
+        say(s, -1, ipc_put_v_start, &start);
+}
+
 void sup_feed(struct slot *s)
 {
     struct sup *sup = s->sup;
     struct buf records;
-    struct ipc_start start;
     sessions_flush(&sup->sessions);
     buf_init(&records, IPC_BINDINGS_MAX);
     s->feeding = sessions_piece(&sup->sessions, &s->fed, &records);
@@ -108,7 +114,8 @@ void sup_feed(struct slot *s)
     buf_free(&records);
     if (s->feeding)
         return;
-    say(s, -1, ipc_put_v_start, &start);
+    if (!inherit_holding(sup))
+        sup_say_start(s);
     if (s->acked && slot_active(s))
         slot_serves(s, s->acked);
 }
@@ -272,11 +279,15 @@ static bool on_stats(struct slot *s, const struct ipc_frame *f, const struct ipc
 /* A row of the table without its handler does not link; one that goes the other way never gets
  * here: chan_read refuses it. */
 #define HANDLE_TO_WORKER(NAME, low)
+#define HANDLE_TO_NEW(NAME, low)
+#define HANDLE_TO_OLD(NAME, low)
 #define HANDLE_TO_SUP(NAME, low)                                                                   \
     if (f->id == IPC_##NAME) {                                                                     \
         struct ipc_##low m;                                                                        \
-        return ipc_get_##low(f, &m) ? on_##low(s, f, &m, e)                                        \
-                                    : err_set(e, "it sent a malformed " #NAME);                    \
+        if (!ipc_get_##low(f, &m))                                                                 \
+            return err_set(e, "it sent a malformed " #NAME);                                       \
+        upgrade_relay(s->sup, s->number, f);                                                       \
+        return on_##low(s, f, &m, e);                                                              \
     }
 #define HANDLE(NAME, dir, low, id) HANDLE_##dir(NAME, low)
 

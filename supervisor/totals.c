@@ -1,7 +1,6 @@
 #include "supervisor/totals.h"
 
 #include "common/base/mem.h"
-#include "supervisor/plan.h"
 #include "supervisor/state_file.h"
 
 #include <string.h>
@@ -120,7 +119,7 @@ bool totals_add(struct totals *t, unsigned slot, struct str total, struct str re
 {
     struct stats_total all;
     struct stats_record r;
-    if (slot >= PLAN_SLOTS || total.n != sizeof all || records.n % sizeof r)
+    if (slot >= TOTALS_SLOTS || total.n != sizeof all || records.n % sizeof r)
         return false;
     turn(t, now_ms);
     memcpy(&all, total.p, sizeof all); /* a blob stands anywhere in its frame */

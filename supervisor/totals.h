@@ -8,6 +8,7 @@
 #include "common/base/str.h"
 #include "common/conf/conf.h"
 #include "common/ipc/stats.h"
+#include "supervisor/plan.h"
 
 struct totals_endpoint {
     char id[9];
@@ -31,6 +32,9 @@ struct totals {
     unsigned nstreams;
     int64_t turned_ms; /* when the present period of `lately` began */
 };
+
+/* Slots from here on are those of the supervisor before us, whose workers drain after an upgrade. */
+enum { TOTALS_ELSEWHERE = PLAN_SLOTS, TOTALS_SLOTS = 2 * PLAN_SLOTS };
 
 /* The endpoints of c from now on. Those known before keep their counts; others are forgotten, but
  * not what they added to the sums. */

@@ -234,21 +234,14 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         GET(bindings)
         return binding_learn(w, m.records, e);
     }
-    case IPC_READY:
-    case IPC_CONF_ACK:
-    case IPC_PONG:
-    case IPC_OUTCOME:
-    case IPC_TRIAL_ASK:
-    case IPC_TRIAL_BEGUN:
-    case IPC_TRIAL_BACK:
-    case IPC_PLACES:
-    case IPC_VERDICT:
-    case IPC_RETIRED:
-    case IPC_BINDS:
-    case IPC_ASK:
-    case IPC_RECENT:
-    case IPC_STATS:
-        break; /* ours, not theirs: ipc_open has refused them already */
+        /* What goes another way: ipc_open has refused it already. */
+#define PASS_TO_WORKER(NAME)
+#define PASS_TO_SUP(NAME) case IPC_##NAME:
+#define PASS_TO_NEW(NAME) case IPC_##NAME:
+#define PASS_TO_OLD(NAME) case IPC_##NAME:
+#define PASS(NAME, dir, low, id) PASS_##dir(NAME)
+        IPC_TABLE(PASS)
+        break;
     }
     return err_set(e, "unexpected %s", ipc_name(f->id));
 #undef GET

@@ -69,7 +69,7 @@ static void trace_sent(const struct chan *c, size_t at, size_t size)
 {
     struct ipc_frame f;
     if (log_enabled(LOG_L_DEBUG) &&
-        ipc_open(str_make(buf_data(&c->tx) + at, size), c->in == TO_SUP ? TO_WORKER : TO_SUP, &f))
+        ipc_open(str_make(buf_data(&c->tx) + at, size), ipc_opposite(c->in), &f))
         trace(c, "to", &f, size);
 }
 

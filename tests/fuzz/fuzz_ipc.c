@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    enum ipc_direction dir = data[0] & 1 ? TO_SUP : TO_WORKER;
+    enum ipc_direction dir = (enum ipc_direction)(data[0] % 4);
     struct ipc_frame f;
     if (data[0] & 2)
         through_a_channel(data + 1, size - 1, dir);

@@ -101,6 +101,7 @@ class Qcc:
         self.log_path = self.stderr_path  # a test that sets log.file says here where it is
         self.command = [str(SUPERVISOR), "-c", str(self.path), *options]
         self.process = None
+        self.successor = None  # process id of the supervisor that an upgrade has put in its place
         self.env = dict(os.environ)
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "JOURNAL_STREAM"):
             self.env.pop(name, None)
@@ -161,9 +162,11 @@ class Qcc:
 
     @property
     def pid(self):
-        return self.process.pid
+        return self.successor or self.process.pid
 
     def running(self):
+        if self.successor:
+            return alive(self.successor)
         return self.process is not None and self.process.poll() is None
 
     def wait_serving(self, count=1):
@@ -191,8 +194,21 @@ class Qcc:
         elif wait:
             until(lambda: self.count("reload done, generation") > done, "the reload")
 
+    def upgrade(self):
+        """SIGUSR2; waits until another supervisor serves, which is `pid` from then on. Returns the
+        process id of the one before."""
+        before, done = self.pid, self.count("upgrade: pid \\d+ serves")
+        self.signal(signal.SIGUSR2)
+        until(lambda: self.count("upgrade: pid \\d+ serves") > done, "the upgrade")
+        self.successor = int(re.findall("upgrade: pid (\\d+) serves", self.log())[-1])
+        return before
+
     def wait(self, timeout=PATIENCE):
-        """Until the supervisor has ended by itself; returns its exit code."""
+        """Until the supervisor has ended by itself; returns its exit code (0 for one that was put in
+        its place, which is no child of ours)."""
+        if self.successor:
+            until(lambda: not alive(self.successor), "the supervisor to end", timeout)
+            return 0
         return self.process.wait(timeout)
 
     def stop(self, timeout=PATIENCE):
@@ -207,10 +223,14 @@ class Qcc:
             return
         deadline = time.monotonic() + PATIENCE
         while self.running() and time.monotonic() < deadline:
-            self.signal(signal.SIGTERM)  # the second one stops it at once
+            with contextlib.suppress(ProcessLookupError):
+                self.signal(signal.SIGTERM)  # the second one stops it at once
+            if self.successor:
+                time.sleep(0.1)
+                continue
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.2)
-        if self.running():
+        if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         # The session holds workers that outlived a killed supervisor.

@@ -478,13 +478,6 @@ def test_stop_with_a_stopped_worker(stub):
     assert q.stop() == 0
 
 
-def test_usr2_says_that_it_is_not_supported(stub):
-    q = stub()
-    q.signal(signal.SIGUSR2)
-    q.wait_log("warning supervisor: SIGUSR2")
-    assert q.get()[0] == 200
-
-
 # ---- logs and sockets
 
 

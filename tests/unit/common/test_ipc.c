@@ -17,7 +17,7 @@ static char text[IPC_CONF_MAX + 1];
 
 static enum ipc_direction other(enum ipc_direction d)
 {
-    return d == TO_SUP ? TO_WORKER : TO_SUP;
+    return ipc_opposite(d);
 }
 
 /* Fields are filled from a number that changes from field to field. `big`: all at their bounds. */
@@ -207,7 +207,9 @@ static void names(void **state)
 
 static void put_line(struct buf *b, const char *name, enum ipc_direction dir, int id)
 {
-    assert_true(buf_printf(b, "%d %s %s", id, name, dir == TO_SUP ? "to-supervisor" : "to-worker"));
+    static const char *const ways[] = {[TO_WORKER] = "to-worker", [TO_SUP] = "to-supervisor",
+                                       [TO_NEW] = "to-new", [TO_OLD] = "to-old"};
+    assert_true(buf_printf(b, "%d %s %s", id, name, ways[dir]));
 }
 
 static void table_is_as_it_was_for_this_version(void **state)

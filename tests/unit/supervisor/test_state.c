@@ -217,20 +217,42 @@ static void malformed_bodies(void **state)
 
 /* ---- the folder */
 
+static int none = -1;
+
 static void one_at_a_time(void **state)
 {
     (void)state;
     struct state_dir a = open_folder(), b = open_folder();
     struct err e;
-    assert_true(state_dir_lock(&a, &e));
-    assert_false(state_dir_lock(&b, &e));
+    assert_true(state_dir_lock(&a, &none, &e));
+    assert_false(state_dir_lock(&b, &none, &e));
     char pid[24];
     snprintf(pid, sizeof pid, "pid %ld", (long)getpid());
     assert_non_null(strstr(e.msg, "in use by another"));
     assert_non_null(strstr(e.msg, pid));
     state_dir_close(&a);
-    assert_true(state_dir_lock(&b, &e));
+    assert_true(state_dir_lock(&b, &none, &e));
     state_dir_close(&b);
+}
+
+/* As at an upgrade: the one after us gets the lock while we hold it, and still has it when we end. */
+static void lent_to_the_next(void **state)
+{
+    (void)state;
+    struct state_dir a = open_folder(), b = open_folder(), c = open_folder();
+    struct err e;
+    assert_true(state_dir_lock(&a, &none, &e));
+    int lent = fcntl(a.lock, F_DUPFD_CLOEXEC, 3), other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_false(state_dir_lock(&b, &other, &e)); /* not this folder's */
+    assert_true(other != -1);
+    assert_true(state_dir_lock(&b, &lent, &e));
+    assert_int_equal(lent, -1);
+    state_dir_close(&a);
+    assert_false(state_dir_lock(&c, &none, &e));
+    state_dir_close(&b);
+    assert_true(state_dir_lock(&c, &none, &e));
+    state_dir_close(&c);
+    close(other);
 }
 
 static void who_dies_lets_go(void **state)
@@ -243,7 +265,7 @@ static void who_dies_lets_go(void **state)
     if (pid == 0) {
         struct state_dir d;
         struct err e;
-        if (state_dir_open(&d, folder, &e) && state_dir_lock(&d, &e))
+        if (state_dir_open(&d, folder, &e) && state_dir_lock(&d, &none, &e))
             (void)!write(up[1], "x", 1);
         pause();
         _exit(0);
@@ -253,7 +275,7 @@ static void who_dies_lets_go(void **state)
     waitpid(pid, NULL, 0);
     struct state_dir d = open_folder();
     struct err e;
-    assert_true(state_dir_lock(&d, &e));
+    assert_true(state_dir_lock(&d, &none, &e));
     state_dir_close(&d);
     close(up[0]);
     close(up[1]);
@@ -356,6 +378,7 @@ int main(void)
         TEST(others_are_refused),
         TEST(malformed_bodies),
         TEST(one_at_a_time),
+        TEST(lent_to_the_next),
         TEST(who_dies_lets_go),
         TEST(the_secret_stays),
         TEST(a_secret_that_is_a_link_is_not_followed),

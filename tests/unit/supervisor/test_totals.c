@@ -126,8 +126,8 @@ static void what_no_worker_says(void **state)
     assert_false(totals_add(&t, 0, str_make(bytes, all - 1), STR(""), 1));
     assert_false(totals_add(&t, 0, str_make(bytes, all + 1), STR(""), 1));
     assert_false(totals_add(&t, 0, str_make(bytes, all), str_make(bytes, one - 1), 1));
-    assert_false(totals_add(&t, PLAN_SLOTS, str_make(bytes, all), STR(""), 1));
-    assert_true(totals_add(&t, PLAN_SLOTS - 1, str_make(bytes, all), str_make(bytes, one), 1));
+    assert_false(totals_add(&t, TOTALS_SLOTS, str_make(bytes, all), STR(""), 1));
+    assert_true(totals_add(&t, TOTALS_SLOTS - 1, str_make(bytes, all), str_make(bytes, one), 1));
     totals_fini(&t);
 }
 

@@ -107,6 +107,20 @@ void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
     doc_free(&d);
 }
 
+/* ---- stop */
+
+/* As SIGTERM. */
+static unsigned stop(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    (void)from, (void)arg;
+    s->stops++;
+    doc_map(d, 2);
+    doc_kv_text(d, "stopping", s->stops > 1 ? "at once" : "when what is in flight has ended");
+    doc_text(d, "drain_timeout_s");
+    doc_milli(d, s->conf->limits.drain_timeout);
+    return 200;
+}
+
 /* ---- what an operator says of an endpoint */
 
 static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc *d)
@@ -154,13 +168,24 @@ SHOW(metrics)
 static const struct {
     struct str what;
     unsigned (*run)(struct sup *s, const struct query_from *from, struct str arg, struct doc *d);
+    bool acts;
 } queries[] = {
-    {{"status", 6}, status},     {{"endpoints", 9}, endpoints}, {{"breakers", 8}, breakers},
-    {{"queue", 5}, queue},       {{"sessions", 8}, sessions},   {{"metrics", 7}, metrics},
-    {{"requests", 8}, requests}, {{"reload", 6}, reload},       {{"enable", 6}, enable},
-    {{"disable", 7}, disable},   {{"drain", 5}, drain},         {{"verify", 6}, verify},
-    {{"reset", 5}, reset},
+    {{"status", 6}, status, false},       {{"endpoints", 9}, endpoints, false},
+    {{"breakers", 8}, breakers, false},   {{"queue", 5}, queue, false},
+    {{"sessions", 8}, sessions, false},   {{"metrics", 7}, metrics, false},
+    {{"requests", 8}, requests, false},   {{"reload", 6}, reload, true},
+    {{"stop", 4}, stop, true},            {{"enable", 6}, enable, true},
+    {{"disable", 7}, disable, true},      {{"drain", 5}, drain, true},
+    {{"verify", 6}, verify, true},        {{"reset", 5}, reset, true},
 };
+
+bool query_acts(struct str what)
+{
+    for (size_t i = 0; i < COUNT_OF(queries); i++)
+        if (str_eq(queries[i].what, what))
+            return queries[i].acts;
+    return false;
+}
 
 unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
                    struct doc *d)

@@ -399,6 +399,7 @@ static bool prepare(struct sup *s, struct err *e)
     if (s->worker_path && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, &given, LISTEN_WAIT_MS, e) &&
         reload_open_log(s->conf->log.file, &s->log_fd, e) &&
+        control_open(&s->control, s->conf->control_socket, &user, e) &&
         (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);
@@ -414,6 +415,7 @@ static bool prepare(struct sup *s, struct err *e)
 static void sup_fini(struct sup *s)
 {
     state_close(s);
+    control_close(&s->control);
     for (size_t i = 0; i < s->nslots; i++)
         slot_free(s->slots[i]);
     reload_drop(s);
@@ -450,6 +452,7 @@ int sup_run(const char *conf_path)
     struct sup *s = mem_zalloc(1, sizeof *s);
     s->log_fd = s->next.log_fd = -1;
     recall_init(&s->recall);
+    control_init(&s->control, s);
     health_init(&s->health, sup_tell, s);
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
@@ -474,6 +477,7 @@ int sup_run(const char *conf_path)
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
+    control_start(&s->control);
     loop_start(s);
     ev_run(s->loop, 0);
     code = s->exit_code;

@@ -6,6 +6,7 @@
 #include "common/base/base.h"
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
+#include "supervisor/control.h"
 #include "supervisor/health.h"
 #include "supervisor/listen.h"
 #include "supervisor/plan.h"
@@ -34,6 +35,7 @@ struct sup {
     int log_fd;               /* log.file; -1: stderr */
     struct health health;
     struct totals totals;
+    struct control control;   /* qccctl's socket */
     struct recall recall;     /* requests that are being collected */
     struct query_waits waits; /* who waits for the end of a reload */
     struct sessions sessions;

@@ -269,9 +269,11 @@ static bool on_stats(struct slot *s, const struct ipc_frame *f, const struct ipc
            err_set(e, "it counts in a way that cannot be");
 }
 
-/* A row of the table without its handler does not link; one that goes the other way never gets
+/* A row of the table without its handler does not link; one that goes another way never gets
  * here: chan_read refuses it. */
 #define HANDLE_TO_WORKER(NAME, low)
+#define HANDLE_FROM_CTL(NAME, low)
+#define HANDLE_TO_CTL(NAME, low)
 #define HANDLE_TO_SUP(NAME, low)                                                                   \
     if (f->id == IPC_##NAME) {                                                                     \
         struct ipc_##low m;                                                                        \

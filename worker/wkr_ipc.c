@@ -248,6 +248,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     case IPC_ASK:
     case IPC_RECENT:
     case IPC_STATS:
+    case IPC_CTL_ASK:
+    case IPC_CTL_ANSWER:
         break; /* ours, not theirs: ipc_open has refused them already */
     }
     return err_set(e, "unexpected %s", ipc_name(f->id));

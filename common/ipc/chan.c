@@ -32,6 +32,11 @@ void chan_init(struct chan *c, int fd, enum ipc_direction in, size_t tx_max, con
     buf_init(&c->tx, tx_max);
 }
 
+void chan_bound(struct chan *c, size_t frame_max)
+{
+    c->rx.max = LEN_BYTES + min_size(frame_max, IPC_FRAME_MAX);
+}
+
 static void pass_pop(struct chan *c)
 {
     struct chan_pass *p = c->pass;
@@ -69,7 +74,7 @@ static void trace_sent(const struct chan *c, size_t at, size_t size)
 {
     struct ipc_frame f;
     if (log_enabled(LOG_L_DEBUG) &&
-        ipc_open(str_make(buf_data(&c->tx) + at, size), c->in == TO_SUP ? TO_WORKER : TO_SUP, &f))
+        ipc_open(str_make(buf_data(&c->tx) + at, size), ipc_opposite(c->in), &f))
         trace(c, "to", &f, size);
 }
 

@@ -9,7 +9,7 @@
 #include "common/base/str.h"
 
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
-enum { IPC_VERSION = 5 };
+enum { IPC_VERSION = 6 };
 
 /* Largest configuration body and largest frame. 2,000 endpoints with long keys are about 1 MiB. */
 enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
@@ -19,7 +19,15 @@ enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
 /* Longest model name that travels, and the room for an endpoint's blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };
 
-enum ipc_direction { TO_WORKER, TO_SUP };
+enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL };
+
+/* The way that the other end's answers take. */
+static inline enum ipc_direction ipc_opposite(enum ipc_direction d)
+{
+    static const uint8_t of[] = {
+        [TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL, [TO_CTL] = FROM_CTL};
+    return (enum ipc_direction)of[d];
+}
 
 #include "common/ipc/messages.def"
 

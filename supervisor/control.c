@@ -123,6 +123,18 @@ static void answer_later(const struct query_from *from, unsigned status, const s
     }
 }
 
+/* The log ring itself, to be read only. */
+static void logs(struct control_conn *k, uint64_t id, struct doc *d)
+{
+    int fd = k->control->sup->ring_reader;
+    unsigned status = 200;
+    if (fd == -1)
+        status = query_refuse(d, 404, "this supervisor keeps no lines of its log in memory");
+    else
+        doc_map(d, 0);
+    say(k, id, status, d, fd);
+}
+
 static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
 {
     struct control *c = k->control;
@@ -132,7 +144,13 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
         log_info("%s says " STR_FMT "%s" STR_FMT, k->name, STR_ARG(m->what), m->arg.n ? " " : "",
                  STR_ARG(m->arg));
     doc_init(&d, IPC_ANSWER_MAX);
-    k->stays |= str_eq(m->what, STR("stop"));
+    /* who follows the log, or ordered a stop, waits for our end */
+    k->stays |= str_eq(m->what, STR("stop")) || str_eq(m->what, STR("logs"));
+    if (str_eq(m->what, STR("logs"))) {
+        logs(k, m->id, &d);
+        doc_free(&d);
+        return;
+    }
     unsigned status = query_run(c->sup, &from, m->what, m->arg, &d);
     if (status == QUERY_LATER)
         k->pending++;

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "common/base/logring.h"
 #include "common/base/mem.h"
 #include "supervisor/load.h"
 #include "supervisor/notify.h"
@@ -427,8 +428,18 @@ static void sup_fini(struct sup *s)
     conf_unref(s->conf);
     mem_free(s->worker_path);
     fd_close(&s->log_fd);
+    fd_close(&s->ring_fd);
+    fd_close(&s->ring_reader);
     log_take_fd(-1);
     mem_free(s);
+}
+
+/* Without it `qccctl logs` has nothing to show; the log itself is where it was. */
+static void make_ring(struct sup *s)
+{
+    struct err e;
+    if (!logring_make(&s->ring_fd, &s->ring_reader, &e) || !logring_use(s->ring_fd, &e))
+        log_warn("there is no log ring for qccctl: %s", e.msg);
 }
 
 /* Descriptors 0, 1, 2 must be somebody's, or a socket gets their number and the log goes there. */
@@ -450,7 +461,8 @@ int sup_run(const char *conf_path)
     signal(SIGPIPE, SIG_IGN);
     hold_signals(true);
     struct sup *s = mem_zalloc(1, sizeof *s);
-    s->log_fd = s->next.log_fd = -1;
+    s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
+    make_ring(s);
     recall_init(&s->recall);
     control_init(&s->control, s);
     health_init(&s->health, sup_tell, s);

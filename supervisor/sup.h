@@ -33,6 +33,7 @@ struct sup {
     struct listen_set listen; /* likewise */
     struct reload next;       /* what will be in use when all workers have taken it */
     int log_fd;               /* log.file; -1: stderr */
+    int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
     struct health health;
     struct totals totals;
     struct control control;   /* qccctl's socket */
@@ -98,7 +99,8 @@ void sup_say_endpoints(struct slot *s);
 /* The difference between the sockets it was told of and those of `set`; `was` may be NULL. */
 void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set);
 
-/* Where to write the log. */
+/* Where to write the log; and that all its lines go into the ring too. */
 void sup_say_log(struct slot *s);
+void sup_say_ring(struct slot *s);
 
 #endif

@@ -21,6 +21,13 @@ void sup_say_log(struct slot *s)
     say(s, fd, ipc_put_v_log_file, &m);
 }
 
+void sup_say_ring(struct slot *s)
+{
+    struct ipc_log_ring m;
+    if (s->sup->ring_fd != -1)
+        say(s, s->sup->ring_fd, ipc_put_v_log_ring, &m);
+}
+
 void sup_say_conf(struct slot *s, const struct conf *c)
 {
     struct buf body;
@@ -77,6 +84,7 @@ void sup_welcome(struct slot *s)
     s->gen_sent = c->gen;
     say(s, -1, ipc_put_v_hello, &hello);
     sup_say_log(s);
+    sup_say_ring(s);
     sup_say_conf(s, c);
     sup_say_endpoints(s);
     sup_say_listeners(s, NULL, next ? &sup->next.listen : &sup->listen);

@@ -2,6 +2,7 @@
  * protocol makes the worker exit; one that is gone makes it finish and exit. */
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "common/base/logring.h"
 #include "common/conf/conf_wire.h"
 #include "worker/accept.h"
 #include "worker/admin.h"
@@ -193,6 +194,10 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
             return err_set(e, "LOG_FILE without a descriptor");
         on_log_file(f, &m);
         return true;
+    }
+    case IPC_LOG_RING: {
+        GET(log_ring)
+        return f->fd == -1 ? err_set(e, "LOG_RING without a descriptor") : logring_use(f->fd, e);
     }
     case IPC_ENDPOINT: {
         GET(endpoint)

@@ -63,6 +63,9 @@ int view_sessions(struct cmd *c, int argc, char **argv);
 /* past.c: requests, why */
 int past_requests(struct cmd *c, int argc, char **argv);
 
+/* logs.c */
+int logs_show(struct cmd *c, int argc, char **argv);
+
 /* act.c: enable …, reload, upgrade, stop */
 int act_endpoint(struct cmd *c, int argc, char **argv);
 int act_reload(struct cmd *c, int argc, char **argv);

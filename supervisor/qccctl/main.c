@@ -31,6 +31,7 @@ static const struct {
     {"reload", "", "reads the configuration again", act_reload},
     {"upgrade", "", "starts the program on disk in place of the running one", act_upgrade},
     {"stop", "[--wait]", "finishes what is in flight and ends", act_stop},
+    {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows", logs_show},
     {"help", "", "this", help},
     {"version", "", "qccctl's own version", version},
 };

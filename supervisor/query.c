@@ -38,7 +38,21 @@ static unsigned requests(struct sup *s, const struct query_from *from, struct st
     struct str v;
     if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECALL_MAX, &limit) || limit == 0))
         return query_refuse(d, 400, "limit is a number from 1 to 1000");
-    if (!recall_begin(s, from, (size_t)limit))
+    if (!recall_begin(s, from, (size_t)limit, NULL))
+        return query_refuse(d, 503, "too many ask for requests at the same time");
+    return QUERY_LATER;
+}
+
+/* The trail of one: by its id, or as much of it as tells it from others. */
+static unsigned why(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    enum { ID = 20, MATCHES = 3 };
+    bool hex = arg.n > 0 && arg.n <= ID;
+    for (size_t i = 0; hex && i < arg.n; i++)
+        hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
+    if (!hex)
+        return query_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+    if (!recall_begin(s, from, MATCHES, &arg))
         return query_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
@@ -173,7 +187,8 @@ static const struct {
     {{"status", 6}, status, false},       {{"endpoints", 9}, endpoints, false},
     {{"breakers", 8}, breakers, false},   {{"queue", 5}, queue, false},
     {{"sessions", 8}, sessions, false},   {{"metrics", 7}, metrics, false},
-    {{"requests", 8}, requests, false},   {{"reload", 6}, reload, true},
+    {{"requests", 8}, requests, false},   {{"why", 3}, why, false},
+    {{"reload", 6}, reload, true},
     {{"stop", 4}, stop, true},            {{"enable", 6}, enable, true},
     {{"disable", 7}, disable, true},      {{"drain", 5}, drain, true},
     {{"verify", 6}, verify, true},        {{"reset", 5}, reset, true},

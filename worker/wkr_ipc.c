@@ -232,7 +232,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_RECENT_ASK: {
         GET(recent_ask)
-        past_tell(w, m.id, m.limit);
+        past_tell(w, m.id, m.limit, m.prefix);
         return true;
     }
     case IPC_BINDINGS: {

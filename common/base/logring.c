@@ -153,9 +153,14 @@ void logring_close(struct logring_reader *r)
     r->ring = NULL;
 }
 
+/* No log grows beyond PLACE_MAX: what claims so was written by somebody who spoils it, and the sums with
+ * places must not overflow. */
+#define PLACE_MAX (UINT64_C(1) << 60)
+
 static uint64_t head_of(const struct logring *r)
 {
-    return atomic_load_explicit(&((struct logring *)(uintptr_t)r)->head, memory_order_acquire);
+    uint64_t head = atomic_load_explicit(&((struct logring *)(uintptr_t)r)->head, memory_order_acquire);
+    return head < PLACE_MAX ? head : PLACE_MAX;
 }
 
 bool logring_behind(const struct logring_reader *r)

@@ -14,7 +14,7 @@ enum { IPC_VERSION = 6 };
 /* Largest configuration body and largest frame. 2,000 endpoints with long keys are about 1 MiB. */
 enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
        IPC_ANSWER_MAX = 4 << 20, IPC_BINDINGS_MAX = 64 << 10,
-       IPC_RECENT_MAX = 128 << 10, IPC_STATS_MAX = 64 << 10 };
+       IPC_RECENT_MAX = 256 << 10, IPC_STATS_MAX = 64 << 10 };
 
 /* Longest model name that travels, and the room for an endpoint's blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };

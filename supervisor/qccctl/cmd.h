@@ -62,6 +62,7 @@ int view_sessions(struct cmd *c, int argc, char **argv);
 
 /* past.c: requests, why */
 int past_requests(struct cmd *c, int argc, char **argv);
+int past_why(struct cmd *c, int argc, char **argv);
 
 /* logs.c */
 int logs_show(struct cmd *c, int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct {
     {"breakers", "", "the endpoints' circuit breakers", view_breakers},
     {"sessions", "", "conversations that are bound, by endpoint", view_sessions},
     {"requests", "[N]", "the last requests (20)", past_requests},
+    {"why", "REQUEST-ID", "the trail of one request: what was considered and tried", past_why},
     {"enable", "ENDPOINT", "ends any disabling and draining", act_endpoint},
     {"disable", "ENDPOINT", "takes it out", act_endpoint},
     {"drain", "ENDPOINT", "no new conversations, bound ones stay", act_endpoint},

@@ -37,6 +37,8 @@ CF_common     := $(shell $(PKG) --cflags $(MSGPACK) libcrypto 2>/dev/null)
 LL_common     := $(shell $(PKG) --libs $(MSGPACK) libcrypto 2>/dev/null)
 CF_supervisor := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags yaml-0.1 2>/dev/null)
 LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 2>/dev/null) -lev -lm
+CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
+LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson 2>/dev/null)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs libcurl openssl jansson 2>/dev/null) -lev -lm
 
@@ -56,6 +58,7 @@ src        = $(sort $(shell find $1 -name '*.c' 2>/dev/null))
 obj        = $(patsubst %.c,$B/%.o,$1)
 COMMON    := $(call src,common)
 SUPERVISOR:= $(filter-out supervisor/qccctl/%,$(call src,supervisor))
+QCCCTL    := $(call src,supervisor/qccctl)
 WORKER    := $(call src,worker)
 FAKE      := $(call src,tests/fake_upstream)
 LOADGEN   := $(call src,tests/bench/load)
@@ -64,6 +67,7 @@ FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 BIN_SUP   := $B/qcc-supervisor
 BIN_WKR   := $B/qcc-worker
+BIN_CTL   := $B/qccctl
 BIN_FAKE  := $B/fake_upstream
 BIN_LOAD  := $B/bench/load
 BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
@@ -73,24 +77,26 @@ BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 .PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme
 .DELETE_ON_ERROR:
 
-all: $(BIN_SUP) $(BIN_WKR)
+all: $(BIN_SUP) $(BIN_WKR) $(BIN_CTL)
 
 # ---- compiling: every part sees, through its view, only the folders it may know
 LOOK_common     := common
 LOOK_supervisor := common supervisor
+LOOK_qccctl     := common supervisor/qccctl
 LOOK_worker     := common worker
 LOOK_tests      := common supervisor worker tests
 
 $B/view/%:
-	@mkdir -p $@ && for d in $(LOOK_$*); do ln -sfn $(CURDIR)/$$d $@/$$d; done
+	@for d in $(LOOK_$*); do mkdir -p $@/$$(dirname $$d) && ln -sfn $(CURDIR)/$$d $@/$$d; done
 
 define part
-$$(filter $B/$1/%,$$(call obj,$2)): $B/%.o: %.c | $B/view/$1
+$$(call obj,$2): $B/%.o: %.c | $B/view/$1
 	@mkdir -p $$(@D)
 	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(QFLAGS) $$(CF_$1) -I$B/view/$1 -c $$< -o $$@
 endef
 $(eval $(call part,common,$(COMMON)))
 $(eval $(call part,supervisor,$(SUPERVISOR)))
+$(eval $(call part,qccctl,$(QCCCTL)))
 $(eval $(call part,worker,$(WORKER)))
 
 $B/llhttp/%.o: $(LLHTTP_DIR)/%.c
@@ -100,12 +106,15 @@ $B/llhttp/%.o: $(LLHTTP_DIR)/%.c
 # Archives are thin and without symbol trouble under LTO: objects are named, not searched for.
 O_COMMON     := $(call obj,$(COMMON))
 O_SUPERVISOR := $(call obj,$(filter-out supervisor/main.c,$(SUPERVISOR)))
+O_QCCCTL     := $(call obj,$(filter-out supervisor/qccctl/main.c,$(QCCCTL)))
 O_WORKER     := $(call obj,$(filter-out worker/main.c,$(WORKER))) $(LLHTTP_OBJ)
 
 $(BIN_SUP): $B/supervisor/main.o $(O_SUPERVISOR) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_supervisor) -o $@
 $(BIN_WKR): $B/worker/main.o $(O_WORKER) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_worker) -o $@
+$(BIN_CTL): $B/supervisor/qccctl/main.o $(O_QCCCTL) $(O_COMMON)
+	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_qccctl) -o $@
 
 # ---- what tests need
 T_FLAGS = $(CPPFLAGS) $(CFLAGS) $(QFLAGS) -I$B/view/tests
@@ -122,6 +131,9 @@ $B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests
 $B/unit/supervisor/%: tests/unit/supervisor/%.c $(O_SUPERVISOR) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_supervisor) $< $(O_SUPERVISOR) $(O_COMMON) $(QLDFLAGS) $(LL_supervisor) -lcmocka -o $@
+$B/unit/qccctl/%: tests/unit/qccctl/%.c $(O_QCCCTL) $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_qccctl) $< $(O_QCCCTL) $(O_COMMON) $(QLDFLAGS) $(LL_qccctl) -lcmocka -o $@
 $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_WORKER) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -lcmocka -o $@
@@ -149,7 +161,7 @@ build/fuzz/%: tests/fuzz/%.c $(F_OBJ) | $B/view/tests
 test-bins: all $(BIN_FAKE) $(BIN_UNIT) $(BIN_REPLAY)
 
 # All objects, linked to nothing: what the direction checks of `make lint` look at.
-objs: $(call obj,$(COMMON) $(SUPERVISOR) $(WORKER))
+objs: $(call obj,$(COMMON) $(SUPERVISOR) $(QCCCTL) $(WORKER))
 
 # ---- what people type. The flags above were read before anything could be installed: what
 # installs comes first, then a make of its own that reads them again.
@@ -193,6 +205,7 @@ readme: $(BIN_SUP)
 
 install: all
 	install -D -m 0755 $(BIN_SUP) $(DESTDIR)$(PREFIX)/bin/qcc-supervisor
+	install -D -m 0755 $(BIN_CTL) $(DESTDIR)$(PREFIX)/bin/qccctl
 	install -D -m 0755 $(BIN_WKR) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-worker
 	install -D -m 0640 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
 

@@ -63,6 +63,10 @@ static bool socket_given(struct inherit *in, struct ipc_frame *f, const struct i
         fd_close(&in->lock);
         in->lock = fd;
         return true;
+    case UPGRADE_CONTROL:
+        fd_close(&in->control);
+        in->control = fd;
+        return true;
     }
     fd_close(&fd); /* of a later build: not known, not needed */
     return true;
@@ -109,7 +113,7 @@ static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
 
 bool inherit_take(struct inherit *in, struct err *e)
 {
-    *in = (struct inherit){.chan.fd = -1, .lock = -1, .state = -1};
+    *in = (struct inherit){.chan.fd = -1, .lock = -1, .state = -1, .control = -1};
     if (!getenv(UPGRADE_ENV))
         return true;
     unsetenv(UPGRADE_ENV); /* no child is to take itself for one that inherits */
@@ -398,6 +402,7 @@ void inherit_fini(struct sup *s)
     listen_given_drop(&in->given);
     fd_close(&in->lock);
     fd_close(&in->state);
+    fd_close(&in->control);
     buf_free(&in->early);
     secret_wipe(in->secret, sizeof in->secret);
 }

@@ -38,7 +38,21 @@ static unsigned requests(struct sup *s, const struct query_from *from, struct st
     struct str v;
     if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECALL_MAX, &limit) || limit == 0))
         return query_refuse(d, 400, "limit is a number from 1 to 1000");
-    if (!recall_begin(s, from, (size_t)limit))
+    if (!recall_begin(s, from, (size_t)limit, NULL))
+        return query_refuse(d, 503, "too many ask for requests at the same time");
+    return QUERY_LATER;
+}
+
+/* The trail of one: by its id, or as much of it as tells it from others. */
+static unsigned why(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    enum { ID = 20, MATCHES = 3 };
+    bool hex = arg.n > 0 && arg.n <= ID;
+    for (size_t i = 0; hex && i < arg.n; i++)
+        hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
+    if (!hex)
+        return query_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+    if (!recall_begin(s, from, MATCHES, &arg))
         return query_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
@@ -118,6 +132,20 @@ static unsigned upgrade(struct sup *s, const struct query_from *from, struct str
     return upgrade_begin(s, from, &e) ? QUERY_LATER : query_refuse(d, 409, e.msg);
 }
 
+/* ---- stop */
+
+/* As SIGTERM. */
+static unsigned stop(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    (void)from, (void)arg;
+    s->stops++;
+    doc_map(d, 2);
+    doc_kv_text(d, "stopping", s->stops > 1 ? "at once" : "when what is in flight has ended");
+    doc_text(d, "drain_timeout_s");
+    doc_milli(d, s->conf->limits.drain_timeout);
+    return 200;
+}
+
 /* ---- what an operator says of an endpoint */
 
 static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc *d)
@@ -165,13 +193,26 @@ SHOW(metrics)
 static const struct {
     struct str what;
     unsigned (*run)(struct sup *s, const struct query_from *from, struct str arg, struct doc *d);
+    bool acts;
 } queries[] = {
-    {{"status", 6}, status},     {{"endpoints", 9}, endpoints}, {{"breakers", 8}, breakers},
-    {{"queue", 5}, queue},       {{"sessions", 8}, sessions},   {{"metrics", 7}, metrics},
-    {{"requests", 8}, requests}, {{"reload", 6}, reload},       {{"enable", 6}, enable},
-    {{"disable", 7}, disable},   {{"drain", 5}, drain},         {{"verify", 6}, verify},
-    {{"reset", 5}, reset},       {{"upgrade", 7}, upgrade},
+    {{"status", 6}, status, false},       {{"endpoints", 9}, endpoints, false},
+    {{"breakers", 8}, breakers, false},   {{"queue", 5}, queue, false},
+    {{"sessions", 8}, sessions, false},   {{"metrics", 7}, metrics, false},
+    {{"requests", 8}, requests, false},   {{"why", 3}, why, false},
+    {{"reload", 6}, reload, true},
+    {{"stop", 4}, stop, true},            {{"enable", 6}, enable, true},
+    {{"disable", 7}, disable, true},      {{"drain", 5}, drain, true},
+    {{"verify", 6}, verify, true},        {{"reset", 5}, reset, true},
+    {{"upgrade", 7}, upgrade, true},
 };
+
+bool query_acts(struct str what)
+{
+    for (size_t i = 0; i < COUNT_OF(queries); i++)
+        if (str_eq(queries[i].what, what))
+            return queries[i].acts;
+    return false;
+}
 
 unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
                    struct doc *d)

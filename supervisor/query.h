@@ -26,6 +26,9 @@ enum { QUERY_LATER = 0 };
 unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
                    struct doc *d);
 
+/* Whether `what` changes something; else it only shows. */
+bool query_acts(struct str what);
+
 /* {"error": why}; returns the status. */
 unsigned query_refuse(struct doc *d, unsigned status, const char *why);
 

@@ -16,6 +16,8 @@ struct recall_one {
     struct sup *sup;
     struct query_from from;
     uint64_t id;
+    char only[20]; /* the id of one, or its beginning */
+    size_t nonly;  /* 0: the last ones are asked for */
     size_t limit, n;
     struct recent_record *v; /* the newest first, limit of them at most */
     bool waits[PLAN_SLOTS];
@@ -65,15 +67,105 @@ static void put_told(struct doc *d, const char *key, uint32_t v)
 
 static void put_attempt(struct doc *d, const struct recent_attempt *a)
 {
-    doc_map(d, 5);
+    doc_map(d, 8);
     doc_kv_str(d, "endpoint", a->endpoint);
     doc_kv_text(d, "class", outcome_name(a->cls));
+    doc_kv_text(d, "fault", fault_name(a->fault));
     put_text(d, "reason", a->reason);
     put_told(d, "status", a->status ? a->status : RECENT_UNTOLD);
+    doc_kv_int(d, "at_ms", a->at_ms);
     doc_kv_int(d, "ms", a->ms);
+    put_told(d, "retry_after_ms", a->retry_after_ms);
 }
 
-static void put_record(struct doc *d, const struct recent_record *r)
+/* By the name it has now; one that is gone by its id. */
+static void put_endpoint(const struct sup *s, struct doc *d, uint32_t id)
+{
+    char hex[9];
+    str_put_hex(hex, id, 8);
+    hex[8] = '\0';
+    for (size_t i = 0; i < s->conf->nendpoints; i++)
+        if (strcmp(s->conf->endpoints[i].id, hex) == 0) {
+            doc_text(d, s->conf->endpoints[i].name);
+            return;
+        }
+    doc_text(d, hex);
+}
+
+static const char *bound_text(const struct choice *x)
+{
+    switch ((enum sel_bound)x->bound) {
+    case SEL_BOUND_NO:
+        return x->flags & CHOICE_CONVERSATION ? "not bound" : NULL;
+    case SEL_BOUND_USED:
+        return "bound here";
+    case SEL_BOUND_SPARED:
+        return "bound elsewhere, which stands";
+    case SEL_BOUND_LEFT:
+        return "was bound elsewhere, which ends";
+    }
+    return NULL;
+}
+
+static void put_choice(const struct sup *s, struct doc *d, const struct choices *c, const struct choice *x,
+                       size_t *at)
+{
+    bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL;
+    doc_map(d, 11);
+    doc_kv_int(d, "at_ms", x->at_ms);
+    doc_kv_text(d, "result", select_end_text((enum sel_end)x->end));
+    doc_text(d, "endpoint");
+    if (named)
+        put_endpoint(s, d, x->endpoint);
+    else
+        doc_nil(d);
+    doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : bound_text(x));
+    doc_kv_flag(d, "repeat", x->flags & CHOICE_SAME);
+    doc_kv_flag(d, "new_connection", x->flags & CHOICE_FRESH);
+    doc_kv_flag(d, "trial", x->flags & CHOICE_TRIAL);
+    doc_kv_flag(d, "second_opinion", x->flags & CHOICE_OPINION);
+    doc_kv_int(d, "times", 1 + x->again);
+    doc_text(d, "skipped");
+    doc_array(d, x->listed);
+    for (unsigned i = 0; i < x->listed; i++) {
+        struct choice_skip skip;
+        bool whole = choice_next_skip(c, at, &skip); /* recall_heard has looked */
+        doc_map(d, 2);
+        doc_text(d, "endpoint");
+        put_endpoint(s, d, whole ? skip.endpoint : 0);
+        doc_kv_text(d, "reason", whole ? select_skip_text((enum sel_skip)skip.why) : NULL);
+    }
+    doc_kv_int(d, "others", x->others);
+}
+
+static bool choices_sound(const struct choices *c, unsigned *n)
+{
+    struct choice x;
+    struct choice_skip skip;
+    size_t at = 0;
+    for (*n = 0; at < c->len; ++*n) {
+        if (!choice_next(c, &at, &x))
+            return false;
+        for (unsigned i = 0; i < x.listed; i++)
+            if (!choice_next_skip(c, &at, &skip))
+                return false;
+    }
+    return true;
+}
+
+static void put_choices(const struct sup *s, struct doc *d, const struct choices *c)
+{
+    struct choice x;
+    size_t at = 0;
+    unsigned n;
+    doc_text(d, "choices");
+    doc_array(d, choices_sound(c, &n) ? n : 0);
+    while (choice_next(c, &at, &x))
+        put_choice(s, d, c, &x, &at);
+    doc_kv_int(d, "choices_missed", c->missed);
+}
+
+static void put_record(const struct sup *s, struct doc *d, const struct recent_record *r, bool trail)
 {
     static const char *const token_names[TOKENS__COUNT] = {"input", "output", "cache_read",
                                                            "cache_write"};
@@ -83,7 +175,7 @@ static void put_record(struct doc *d, const struct recent_record *r)
     char began[25];
     bool whole = recent_get(r, &t, &at); /* recall_heard has looked */
     clock_format(r->began_us / 1000, began);
-    doc_map(d, 17);
+    doc_map(d, trail ? 19 : 17);
     doc_kv_text(d, "time", began);
     doc_kv_str(d, "id", str_make(r->id, sizeof r->id));
     put_text(d, "client", t.client);
@@ -107,19 +199,50 @@ static void put_record(struct doc *d, const struct recent_record *r)
     for (unsigned i = 0; i < TOKENS__COUNT; i++)
         put_told(d, token_names[i], r->tokens[i]);
     doc_kv_str(d, "end", t.end);
+    if (trail)
+        put_choices(s, d, &r->choices);
+}
+
+static void put_all(const struct recall_one *o, struct doc *d)
+{
+    doc_map(d, 2);
+    doc_text(d, "requests");
+    doc_array(d, (uint32_t)o->n);
+    for (size_t i = 0; i < o->n; i++)
+        put_record(o->sup, d, &o->v[i], false);
+    doc_kv_int(d, "workers_missing", (int64_t)o->nwaits);
+}
+
+static unsigned put_one(const struct recall_one *o, struct doc *d)
+{
+    struct err e;
+    if (o->n == 1) {
+        put_record(o->sup, d, &o->v[0], true);
+        return 200;
+    }
+    if (o->n == 0) {
+        err_set(&e,
+                "no request with the id %.*s is remembered: it is still under way, or was not among the "
+                "last %d of its worker%s",
+                (int)o->nonly, o->only, RECENT_RECORDS,
+                o->nwaits ? "; not all workers have answered" : "");
+        return query_refuse(d, 404, e.msg);
+    }
+    err_set(&e, "more than one request has an id that begins with %.*s: %.20s, %.20s%s", (int)o->nonly,
+            o->only, o->v[0].id, o->v[1].id, o->n > 2 ? ", …" : "");
+    return query_refuse(d, 409, e.msg);
 }
 
 static void answer(struct recall_one *o)
 {
     struct doc d;
+    unsigned status = 200;
     doc_init(&d, IPC_ANSWER_MAX);
-    doc_map(&d, 2);
-    doc_text(&d, "requests");
-    doc_array(&d, (uint32_t)o->n);
-    for (size_t i = 0; i < o->n; i++)
-        put_record(&d, &o->v[i]);
-    doc_kv_int(&d, "workers_missing", (int64_t)o->nwaits);
-    o->from.answer(&o->from, 200, &d);
+    if (o->nonly)
+        status = put_one(o, &d);
+    else
+        put_all(o, &d);
+    o->from.answer(&o->from, status, &d);
     doc_free(&d);
     drop(o);
 }
@@ -132,7 +255,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- collecting */
 
-bool recall_begin(struct sup *s, const struct query_from *from, size_t limit)
+bool recall_begin(struct sup *s, const struct query_from *from, size_t limit, const struct str *id)
 {
     if (s->recall.nopen == OPEN_MAX)
         return false;
@@ -141,6 +264,9 @@ bool recall_begin(struct sup *s, const struct query_from *from, size_t limit)
     o->from = *from;
     o->id = ++s->recall.last_id;
     o->limit = limit;
+    o->nonly = id ? min_size(id->n, sizeof o->only) : 0;
+    if (o->nonly)
+        memcpy(o->only, id->p, o->nonly);
     list_push_back(&s->recall.open, &o->node);
     s->recall.nopen++;
     ev_timer_init(&o->late, on_late, PATIENCE_S, 0.);
@@ -153,7 +279,8 @@ bool recall_begin(struct sup *s, const struct query_from *from, size_t limit)
             o->nwaits++;
         }
     /* A worker that does not read is killed by this, which is noticed later: no answer yet. */
-    struct ipc_recent_ask m = {.id = o->id, .limit = (uint32_t)limit};
+    struct ipc_recent_ask m = {
+        .id = o->id, .limit = (uint32_t)limit, .prefix = str_make(o->only, o->nonly)};
     for (size_t i = 0; i < s->nslots; i++)
         if (o->waits[i])
             slot_send(s->slots[i], -1, ipc_put_v_recent_ask, s->slots[i]->gen_sent, &m);
@@ -195,7 +322,8 @@ bool recall_heard(struct sup *s, const struct slot *slot, const struct ipc_recen
             struct recent_texts t;
             struct recent_attempt a;
             size_t at;
-            bool sound = recent_get(&o->v[i], &t, &at);
+            unsigned nchoices;
+            bool sound = recent_get(&o->v[i], &t, &at) && choices_sound(&o->v[i].choices, &nchoices);
             for (unsigned k = 0; sound && k < o->v[i].listed; k++)
                 sound = recent_get_attempt(&o->v[i], &at, &a);
             if (!sound)

@@ -24,8 +24,10 @@ enum { RECALL_MAX = 1000 };
 void recall_init(struct recall *r);
 void recall_fini(struct recall *r);
 
-/* Begins; limit 1..RECALL_MAX. False: too many are under way. */
-bool recall_begin(struct sup *s, const struct query_from *from, size_t limit) MUST_CHECK;
+/* Begins; limit 1..RECALL_MAX. id: NULL, or the id of one request or its beginning, of which then the whole
+ * trail is told. False: too many are under way. */
+bool recall_begin(struct sup *s, const struct query_from *from, size_t limit, const struct str *id)
+    MUST_CHECK;
 
 /* A worker's answer. False: it is none. */
 bool recall_heard(struct sup *s, const struct slot *slot, const struct ipc_recent *m) MUST_CHECK;

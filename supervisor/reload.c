@@ -22,6 +22,7 @@ bool reload_open_log(const char *path, int *fd, struct err *e)
 void reload_drop(struct sup *s)
 {
     listen_close(&s->next.listen);
+    control_drop(&s->control);
     fd_close(&s->next.log_fd);
     conf_unref(s->next.conf);
     s->next.conf = NULL;
@@ -68,8 +69,10 @@ void reload_begin(struct sup *s)
     }
     if (!listen_open(&s->next.listen, c, &s->listen, NULL, 0, &e))
         goto refuse;
-    if (!reload_open_log(c->log.file, &s->next.log_fd, &e)) {
+    if (!control_next(&s->control, c->control_socket, &e) ||
+        !reload_open_log(c->log.file, &s->next.log_fd, &e)) {
         listen_close(&s->next.listen);
+        control_drop(&s->control);
         goto refuse;
     }
     warn_of_fixed(s->conf, c);
@@ -101,6 +104,7 @@ void reload_commit(struct sup *s)
     fd_close(&s->log_fd);
     s->log_fd = s->next.log_fd;
     s->next.log_fd = -1;
+    control_commit(&s->control);
     sup_use_conf(s);
     for (size_t i = 0; i < s->nslots; i++) {
         struct slot *slot = s->slots[i];

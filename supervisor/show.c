@@ -107,8 +107,9 @@ void show_status(const struct sup *s, struct doc *d)
 {
     char started[25];
     clock_format((int64_t)s->boot_ms, started);
-    doc_map(d, 9);
+    doc_map(d, 10);
     doc_kv_text(d, "version", QCC_VERSION);
+    doc_kv_text(d, "state", s->intent.want != PLAN_SERVE ? "stopping" : s->serving ? "serving" : "starting");
     doc_kv_int(d, "pid", getpid());
     doc_kv_text(d, "started", started);
     doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)s->boot_ms) / 1000);

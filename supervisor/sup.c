@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "common/base/logring.h"
 #include "common/base/mem.h"
 #include "supervisor/load.h"
 #include "supervisor/notify.h"
@@ -205,8 +206,15 @@ static void announce(struct sup *s)
 
 void sup_go(struct sup *s)
 {
+    struct err e;
     for (size_t i = 0; i < s->nslots; i++)
         sup_say_start(s->slots[i]);
+    control_start(&s->control);
+    /* The file may name another path than the one that was handed over. */
+    if (control_next(&s->control, s->conf->control_socket, &e))
+        control_commit(&s->control);
+    else
+        log_warn("%s", e.msg);
     serving(s);
 }
 
@@ -216,6 +224,7 @@ void sup_hand_over(struct sup *s)
     ev_timer_stop(s->loop, &s->watchdog);
     listen_lend(&s->listen, true);
     listen_close(&s->listen);
+    control_hand_over(&s->control);
 }
 
 static void perform(struct sup *s, const struct plan_action *a)
@@ -448,6 +457,15 @@ char *sup_find_worker(struct err *e)
     return NULL;
 }
 
+/* The control socket of the supervisor before us, or our own. */
+static bool take_control(struct sup *s, const struct user *user, struct err *e)
+{
+    int fd = s->inherit.control;
+    s->inherit.control = -1;
+    return fd != -1 ? control_adopt(&s->control, fd, e)
+                    : control_open(&s->control, s->conf->control_socket, user, e);
+}
+
 /* Where this program is; one that is put there later is started by an upgrade. */
 static bool find_program(struct sup *s, struct err *e)
 {
@@ -470,6 +488,7 @@ static bool prepare(struct sup *s, struct err *e)
     if (s->worker_path && find_program(s, e) && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
         reload_open_log(s->conf->log.file, &s->log_fd, e) &&
+        take_control(s, &user, e) &&
         (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);
@@ -486,6 +505,7 @@ static void sup_fini(struct sup *s)
 {
     upgrade_fini(s);
     state_close(s);
+    control_close(&s->control);
     for (size_t i = 0; i < s->nslots; i++)
         slot_free(s->slots[i]);
     reload_drop(s);
@@ -499,8 +519,18 @@ static void sup_fini(struct sup *s)
     mem_free(s->program);
     mem_free(s->worker_path);
     fd_close(&s->log_fd);
+    fd_close(&s->ring_fd);
+    fd_close(&s->ring_reader);
     log_take_fd(-1);
     mem_free(s);
+}
+
+/* Without it `qccctl logs` has nothing to show; the log itself is where it was. */
+static void make_ring(struct sup *s)
+{
+    struct err e;
+    if (!logring_make(&s->ring_fd, &s->ring_reader, &e) || !logring_use(s->ring_fd, &e))
+        log_warn("there is no log ring for qccctl: %s", e.msg);
 }
 
 /* Descriptors 0, 1, 2 must be somebody's, or a socket gets their number and the log goes there. */
@@ -522,8 +552,10 @@ int sup_run(const char *conf_path)
     signal(SIGPIPE, SIG_IGN);
     hold_signals(true);
     struct sup *s = mem_zalloc(1, sizeof *s);
-    s->log_fd = s->next.log_fd = -1;
+    s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
+    make_ring(s);
     recall_init(&s->recall);
+    control_init(&s->control, s);
     health_init(&s->health, sup_tell, s);
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
@@ -552,6 +584,8 @@ int sup_run(const char *conf_path)
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
+    if (!inherit_holding(s))
+        control_start(&s->control);
     loop_start(s);
     inherit_start(s);
     ev_run(s->loop, 0);

@@ -6,6 +6,7 @@
 #include "common/base/base.h"
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
+#include "supervisor/control.h"
 #include "supervisor/health.h"
 #include "supervisor/inherit.h"
 #include "supervisor/listen.h"
@@ -36,8 +37,10 @@ struct sup {
     struct listen_set listen; /* likewise */
     struct reload next;       /* what will be in use when all workers have taken it */
     int log_fd;               /* log.file; -1: stderr */
+    int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
     struct health health;
     struct totals totals;
+    struct control control;   /* qccctl's socket */
     struct recall recall;     /* requests that are being collected */
     struct query_waits waits; /* who waits for the end of a reload */
     struct sessions sessions;
@@ -117,7 +120,8 @@ void sup_say_listeners(struct slot *s, const struct listen_set *was, const struc
 /* Accept from now on; nothing to one that has not been told all yet. */
 void sup_say_start(struct slot *s);
 
-/* Where to write the log. */
+/* Where to write the log; and that all its lines go into the ring too. */
 void sup_say_log(struct slot *s);
+void sup_say_ring(struct slot *s);
 
 #endif

@@ -21,6 +21,13 @@ void sup_say_log(struct slot *s)
     say(s, fd, ipc_put_v_log_file, &m);
 }
 
+void sup_say_ring(struct slot *s)
+{
+    struct ipc_log_ring m;
+    if (s->sup->ring_fd != -1)
+        say(s, s->sup->ring_fd, ipc_put_v_log_ring, &m);
+}
+
 void sup_say_conf(struct slot *s, const struct conf *c)
 {
     struct buf body;
@@ -77,6 +84,7 @@ void sup_welcome(struct slot *s)
     s->gen_sent = c->gen;
     say(s, -1, ipc_put_v_hello, &hello);
     sup_say_log(s);
+    sup_say_ring(s);
     sup_say_conf(s, c);
     sup_say_endpoints(s);
     sup_say_listeners(s, NULL, next ? &sup->next.listen : &sup->listen);
@@ -276,11 +284,13 @@ static bool on_stats(struct slot *s, const struct ipc_frame *f, const struct ipc
            err_set(e, "it counts in a way that cannot be");
 }
 
-/* A row of the table without its handler does not link; one that goes the other way never gets
+/* A row of the table without its handler does not link; one that goes another way never gets
  * here: chan_read refuses it. */
 #define HANDLE_TO_WORKER(NAME, low)
 #define HANDLE_TO_NEW(NAME, low)
 #define HANDLE_TO_OLD(NAME, low)
+#define HANDLE_FROM_CTL(NAME, low)
+#define HANDLE_TO_CTL(NAME, low)
 #define HANDLE_TO_SUP(NAME, low)                                                                   \
     if (f->id == IPC_##NAME) {                                                                     \
         struct ipc_##low m;                                                                        \

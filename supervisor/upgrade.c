@@ -185,6 +185,8 @@ static void give_first(struct sup *s)
     }
     if (s->state.dir.lock != -1)
         give_socket(s, s->state.dir.lock, UPGRADE_LOCK, 0, 0);
+    if (control_fd(&s->control) != -1)
+        give_socket(s, control_fd(&s->control), UPGRADE_CONTROL, 0, 0);
     tell(s, -1, ipc_put_v_up_read, &end);
 }
 

@@ -40,7 +40,7 @@ supervisor=$(objects "$build/supervisor" -not -path '*/qccctl/*')
 qccctl=$(objects "$build/supervisor/qccctl")
 worker=$(objects "$build/worker")
 parsers=$(objects "$build/worker" \( -name 'http1*' -o -name 'chunk*' -o -name 'sse*' -o -name 'peek*' \))
-for part in "$common" "$supervisor" "$worker"; do
+for part in "$common" "$supervisor" "$qccctl" "$worker"; do
     [ -n "$part" ] || {
         echo "check_deps: objects of a part are missing under $build"
         exit 1
@@ -61,7 +61,8 @@ never "$common" '(curl|SSL|json|yaml|llhttp)_.*' 'common knows no library of one
 
 apart "$supervisor" "$worker" 'the supervisor knows the worker by its messages only'
 never "$supervisor" '(curl|json|SSL|BIO|llhttp|http1)_.*' 'the supervisor parses no byte from the network, speaks no TLS'
-never "$qccctl" '(curl|SSL|yaml|llhttp|ev)_.*' 'qccctl speaks to the control socket only'
+never "$qccctl" '(curl|SSL|BIO|yaml|llhttp|ev)_.*' 'qccctl speaks to the control socket only'
+apart "$qccctl" "$supervisor" 'qccctl knows the supervisor by its control socket only'
 apart "$qccctl" "$worker" 'qccctl knows no worker'
 
 disk='f?open(64)?|freopen(64)?|open(at|at2|dir)(64)?|creat(64)?|mkstemp.*|SSL_.*_file|SSL_CTX_load_verify_(locations|dir)|BIO_new_file|curl_easy_.*file'

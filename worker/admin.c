@@ -33,7 +33,8 @@ static const char page[] =
     "<li><a href=\"/api/v1/endpoints\">/api/v1/endpoints</a>: all endpoints and how they are"
     "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a href=\"/api/v1/queue\">/api/v1/queue</a>, "
     "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
-    "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests"
+    "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
+    "<code>/api/v1/requests/ID</code>: the trail of one"
     "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, <code>drain</code>, "
     "<code>verify</code>, <code>reset</code>"
     "<li><code>POST /api/v1/reload</code></ul></html>";
@@ -256,6 +257,9 @@ static struct address find(struct str path, struct str query)
         return (struct address){0};
     if (is_one_of(path, shown, COUNT_OF(shown)))
         return (struct address){.kind = SHOWN, .what = path, .arg = query};
+    if (str_starts(path, STR("requests/")))
+        return (struct address){
+            .kind = SHOWN, .what = STR("why"), .arg = str_make(path.p + 9, min_size(path.n - 9, QUERY_MAX))};
     if (str_eq(path, STR("reload")))
         return (struct address){.kind = ORDER, .what = path};
     if (!cut_prefix(&path, STR("endpoints/")))

@@ -7,6 +7,9 @@
 #include "worker/req.h"
 #include "worker/trail.h"
 
+/* Of more endpoints than that nobody reads why each was not taken. */
+enum { EXPLAINED = 256 };
+
 /* ---- what the request knows of an endpoint */
 
 static struct note *note_of(struct req *r, struct ep_live *live)
@@ -483,6 +486,7 @@ static void go(struct req *r, struct ep *e, bool trial)
         return;
     }
     grant_place_want(r->w, e->live);
+    choice_undo(&r->choices, SEL_ALL_FULL);
     r->sel.end = SEL_ALL_FULL;
     r->sel.at = -1;
     wait_or_end(r);
@@ -497,8 +501,10 @@ static bool go_same(struct req *r, const struct sel_req *sr)
     r->same = NULL;
     bool still = at >= 0 && (trial || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
                  select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
-    if (still)
+    if (still) {
+        trail_same(r, e);
         go(r, r->w->replica.eps[at], trial);
+    }
     ep_unref(e);
     return still;
 }
@@ -516,7 +522,10 @@ void attempt_next(struct req *r)
     struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
                           .use_priority = c->balance.use_priority,
                           .cache_ttl_ms = c->affinity.cache_ttl};
-    select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
+    uint8_t why[EXPLAINED];
+    bool few = r->nseps <= EXPLAINED;
+    select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, few ? why : NULL);
+    trail_choice(r, why, few ? r->nseps : 0);
     binding_chosen(r);
     if (r->sel.end == SEL_CHOSEN) {
         go(r, r->w->replica.eps[r->sel.at], r->sel.trial);

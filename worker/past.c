@@ -13,6 +13,11 @@ static uint32_t ms_of(double seconds)
     return seconds > 0 ? (uint32_t)(seconds * 1e3 + 0.5) : 0;
 }
 
+static uint32_t told_ms(int64_t ms)
+{
+    return ms < 0 || ms >= RECENT_UNTOLD ? RECENT_UNTOLD : (uint32_t)ms;
+}
+
 static uint32_t tokens_of(int64_t told)
 {
     return told < 0 || told >= RECENT_UNTOLD ? RECENT_UNTOLD : (uint32_t)told;
@@ -24,8 +29,11 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
     for (unsigned i = 0; i < r->ntrail; i++) {
         const struct attempt *a = &r->trail[i];
         struct recent_attempt x = {.cls = a->fail.cls,
+                                   .fault = a->fault,
                                    .status = a->fail.status,
+                                   .at_ms = (uint32_t)a->at_ms,
                                    .ms = (uint32_t)a->ms,
+                                   .retry_after_ms = told_ms(a->fail.retry_after_ms),
                                    .endpoint = str_c(a->endpoint),
                                    .reason = str_c(a->reason)};
         if (!recent_put_attempt(to, &x))
@@ -35,7 +43,9 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
         return;
     struct recent_attempt last = {.cls = r->served_as,
                                   .status = r->status,
+                                  .at_ms = ms_of(r->attempt_began - r->began),
                                   .ms = ms_of(now - r->attempt_began),
+                                  .retry_after_ms = RECENT_UNTOLD,
                                   .endpoint = str_c(r->ep->ce->name),
                                   .reason = str_c(r->served_as == OUTCOME_OK ? "" : r->cut)};
     recent_put_attempt(to, &last);
@@ -71,20 +81,25 @@ void past_note(struct past *p, const struct req *r, unsigned status, const char 
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempts;
     to->stream = r->stream;
+    to->choices = r->choices;
     memcpy(to->id, r->id, sizeof to->id);
     recent_put(to, &t);
     put_attempts(to, r, now);
 }
 
-void past_tell(struct wkr *w, uint64_t id, size_t limit)
+void past_tell(struct wkr *w, uint64_t id, size_t limit, struct str prefix)
 {
     const struct past *p = &w->past;
-    size_t n = min_size(limit, p->n);
     struct buf b;
     buf_init(&b, IPC_RECENT_MAX);
-    for (size_t i = 1; i <= n; i++)
-        if (!buf_add(&b, &p->v[(p->next + RECENT_RECORDS - i) % RECENT_RECORDS], sizeof *p->v))
+    for (size_t i = 1; i <= p->n && limit > 0; i++) {
+        const struct recent_record *r = &p->v[(p->next + RECENT_RECORDS - i) % RECENT_RECORDS];
+        if (!str_starts(str_make(r->id, sizeof r->id), prefix))
+            continue;
+        if (!buf_add(&b, r, sizeof *r))
             break;
+        limit--;
+    }
     wkr_ipc_recent(w, id, buf_view(&b));
     buf_free(&b);
 }

@@ -17,8 +17,8 @@ struct past {
 /* A request has ended: status (0: the client got none), and in words how. */
 void past_note(struct past *p, const struct req *r, unsigned status, const char *end);
 
-/* Tells the supervisor the newest, at most `limit`. */
-void past_tell(struct wkr *w, uint64_t id, size_t limit);
+/* Tells the supervisor the newest whose ids begin with `prefix`, at most `limit`. */
+void past_tell(struct wkr *w, uint64_t id, size_t limit, struct str prefix);
 
 void past_free(struct past *p);
 

@@ -16,6 +16,7 @@
 #include "common/base/base.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/ipc/choice.h"
 #include "common/policy/classify.h"
 #include "common/policy/outcome.h"
 #include "common/policy/retry.h"
@@ -59,7 +60,8 @@ struct attempt {
     const char *reason;      /* rule or transport fault: no secret, no address */
     struct retry_fail fail;
     struct kept_reply reply; /* while fail.kept */
-    int64_t ms;              /* how long it took */
+    int64_t at_ms, ms;       /* when it began, since the request did; how long it took */
+    enum fault fault;
 };
 
 /* What a request has learned of one endpoint. */
@@ -129,6 +131,7 @@ struct req {
     struct ep *same;         /* the repeat after a pause goes there; one reference */
     bool stale;              /* the failure was that of a pooled connection the endpoint had closed */
     struct sel_result sel;   /* of the last choice */
+    struct choices choices;  /* all of them, for an operator who asks why */
     struct buf send;         /* the head of the present attempt */
     struct buf model_sent;   /* the model as this endpoint is asked for it, escaped; empty: as it was */
     struct tmo tmo;          /* WAIT, HOLD */

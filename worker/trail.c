@@ -10,6 +10,54 @@ enum {
     KEY_MIN = 6      /* a shorter key would be found in any text */
 };
 
+/* ---- what was considered */
+
+static uint8_t flags_of(const struct req *r)
+{
+    return (uint8_t)((r->has_conversation ? CHOICE_CONVERSATION : 0) |
+                     (r->opinion == RETRY_OPINION_OPEN ? CHOICE_OPINION : 0));
+}
+
+static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t flags)
+{
+    double t = (ev_now(r->w->loop) - r->began) * 1000;
+    return (struct choice){.at_ms = t > 0 ? (uint32_t)t : 0, .end = (uint8_t)end, .flags = flags};
+}
+
+/* Whether it says more than that another was as good or better by the strategy's turn. */
+static bool telling(uint8_t why)
+{
+    return why != SEL_SKIP_STRATEGY && why != SEL_SKIP_BOUND;
+}
+
+void trail_choice(struct req *r, const uint8_t *why, size_t n)
+{
+    const struct sel_result *s = &r->sel;
+    const struct replica *rep = &r->w->replica;
+    struct choice_skip v[CHOICE_LISTED];
+    size_t listed = 0;
+    if (choice_again(&r->choices, s->end))
+        return;
+    struct choice x = choice_of(r, s->end, (uint8_t)(flags_of(r) | (s->trial ? CHOICE_TRIAL : 0)));
+    x.bound = (uint8_t)s->bound;
+    if (s->at >= 0)
+        x.endpoint = (uint32_t)rep->eps[s->at]->id_hash;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < n && listed < CHOICE_LISTED; i++)
+            if ((int)i != s->at && telling(why[i]) == (pass == 0))
+                v[listed++] = (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, why[i]};
+    x.others = (uint16_t)min_size(r->nseps - listed - (s->at >= 0), UINT16_MAX);
+    choice_add(&r->choices, &x, v, listed);
+}
+
+void trail_same(struct req *r, const struct ep *e)
+{
+    struct choice x =
+        choice_of(r, SEL_CHOSEN, (uint8_t)(flags_of(r) | CHOICE_SAME | (r->fresh ? CHOICE_FRESH : 0)));
+    x.endpoint = (uint32_t)e->id_hash;
+    choice_add(&r->choices, &x, NULL, 0);
+}
+
 /* ---- one failed attempt more */
 
 void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
@@ -28,6 +76,8 @@ void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
                  .net = net,
                  .status = net == NET_NONE ? r->status : 0,
                  .retry_after_ms = v->retry_after_ms},
+        .fault = v->fault,
+        .at_ms = (int64_t)((r->attempt_began - r->began) * 1000),
         .ms = (int64_t)((ev_now(r->w->loop) - r->attempt_began) * 1000),
     };
     char status[24] = "";

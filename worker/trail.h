@@ -8,7 +8,14 @@
 #include "common/policy/retry.h"
 #include "common/policy/select.h"
 
+struct ep;
 struct req;
+
+/* An endpoint was chosen, or none (r->sel). why: select_pick's reasons for the first n endpoints. */
+void trail_choice(struct req *r, const uint8_t *why, size_t n);
+
+/* No choice: once more at e. */
+void trail_same(struct req *r, const struct ep *e);
 
 /* The attempt at r->ep has failed. */
 void trail_add(struct req *r, const struct verdict *v, enum net_fault net);

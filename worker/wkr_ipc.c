@@ -2,6 +2,7 @@
  * protocol makes the worker exit; one that is gone makes it finish and exit. */
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "common/base/logring.h"
 #include "common/conf/conf_wire.h"
 #include "worker/accept.h"
 #include "worker/admin.h"
@@ -194,6 +195,10 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         on_log_file(f, &m);
         return true;
     }
+    case IPC_LOG_RING: {
+        GET(log_ring)
+        return f->fd == -1 ? err_set(e, "LOG_RING without a descriptor") : logring_use(f->fd, e);
+    }
     case IPC_ENDPOINT: {
         GET(endpoint)
         replica_update(&w->replica, &m);
@@ -227,7 +232,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_RECENT_ASK: {
         GET(recent_ask)
-        past_tell(w, m.id, m.limit);
+        past_tell(w, m.id, m.limit, m.prefix);
         return true;
     }
     case IPC_BINDINGS: {
@@ -237,6 +242,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         /* What goes another way: ipc_open has refused it already. */
 #define PASS_TO_WORKER(NAME)
 #define PASS_TO_SUP(NAME) case IPC_##NAME:
+#define PASS_FROM_CTL(NAME) case IPC_##NAME:
+#define PASS_TO_CTL(NAME) case IPC_##NAME:
 #define PASS_TO_NEW(NAME) case IPC_##NAME:
 #define PASS_TO_OLD(NAME) case IPC_##NAME:
 #define PASS(NAME, dir, low, id) PASS_##dir(NAME)

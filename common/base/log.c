@@ -1,6 +1,7 @@
 #include "common/base/log.h"
 
 #include "common/base/clock.h"
+#include "common/base/logring.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -217,6 +218,7 @@ static void end(struct line *l, enum log_level level)
     if (log_.format == LOG_F_JSON)
         l->p[l->n++] = '}';
     l->p[l->n++] = '\n';
+    logring_put((unsigned)level, l->p, l->n);
     if (!log_.buffered || !log_.gathered) {
         write_all(l->p, l->n);
         return;

@@ -32,6 +32,11 @@ void chan_init(struct chan *c, int fd, enum ipc_direction in, size_t tx_max, con
     buf_init(&c->tx, tx_max);
 }
 
+void chan_bound(struct chan *c, size_t frame_max)
+{
+    c->rx.max = LEN_BYTES + min_size(frame_max, IPC_FRAME_MAX);
+}
+
 static void pass_pop(struct chan *c)
 {
     struct chan_pass *p = c->pass;

@@ -33,6 +33,10 @@ enum chan_result {
 /* Takes the descriptor over. tx_max: bytes that may wait for the peer. */
 void chan_init(struct chan *c, int fd, enum ipc_direction in, size_t tx_max, const char *peer);
 
+/* For a peer that is not trusted: a frame of more bytes breaks the channel before it is stored. Called
+ * before anything was read. */
+void chan_bound(struct chan *c, size_t frame_max);
+
 /* Closes the socket and every descriptor that still waits. */
 void chan_fini(struct chan *c);
 

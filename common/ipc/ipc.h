@@ -14,18 +14,19 @@ enum { IPC_VERSION = 6 };
 /* Largest configuration body and largest frame. 2,000 endpoints with long keys are about 1 MiB. */
 enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
        IPC_ANSWER_MAX = 4 << 20, IPC_BINDINGS_MAX = 64 << 10,
-       IPC_RECENT_MAX = 128 << 10, IPC_STATS_MAX = 64 << 10 };
+       IPC_RECENT_MAX = 256 << 10, IPC_STATS_MAX = 64 << 10 };
 
 /* Longest model name that travels, and the room for an endpoint's blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };
 
-enum ipc_direction { TO_WORKER, TO_SUP, TO_NEW, TO_OLD };
+enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL, TO_NEW, TO_OLD };
 
 /* The way that the other end's answers take. */
 static inline enum ipc_direction ipc_opposite(enum ipc_direction d)
 {
     static const uint8_t of[] = {
-        [TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [TO_NEW] = TO_OLD, [TO_OLD] = TO_NEW};
+        [TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL, [TO_CTL] = FROM_CTL,
+        [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW};
     return (enum ipc_direction)of[d];
 }
 

@@ -5,9 +5,9 @@ enum { CLIENT_MAX = 24, MODEL_MAX = 40, METHOD_MAX = 8, TARGET_MAX = 40, ENDPOIN
 
 /* What stands in front of an attempt's texts. */
 struct fixed {
-    uint32_t ms;
+    uint32_t at_ms, ms, retry_after_ms;
     uint16_t status;
-    uint8_t cls;
+    uint8_t cls, fault;
 };
 
 static void put(struct recent_record *r, struct str s, size_t max)
@@ -35,7 +35,8 @@ void recent_put(struct recent_record *r, const struct recent_texts *t)
 
 bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
 {
-    struct fixed fixed = {a->ms, (uint16_t)a->status, (uint8_t)a->cls};
+    struct fixed fixed = {a->at_ms, a->ms, a->retry_after_ms, (uint16_t)a->status, (uint8_t)a->cls,
+                          (uint8_t)a->fault};
     size_t need = sizeof fixed + 2 + min_size(a->endpoint.n, ENDPOINT_MAX) + min_size(a->reason.n, END_MAX);
     if (need > (size_t)RECENT_TEXT - r->len || r->listed == UINT8_MAX)
         return false;
@@ -73,9 +74,14 @@ bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent
     if (r->len > RECENT_TEXT || *at > r->len || r->len - *at < sizeof fixed)
         return false;
     memcpy(&fixed, r->text + *at, sizeof fixed);
-    if (fixed.cls >= OUTCOME__COUNT)
+    if (fixed.cls >= OUTCOME__COUNT || fixed.fault >= FAULT__COUNT)
         return false;
     *at += sizeof fixed;
-    *a = (struct recent_attempt){.cls = fixed.cls, .status = fixed.status, .ms = fixed.ms};
+    *a = (struct recent_attempt){.cls = fixed.cls,
+                                 .fault = fixed.fault,
+                                 .status = fixed.status,
+                                 .at_ms = fixed.at_ms,
+                                 .ms = fixed.ms,
+                                 .retry_after_ms = fixed.retry_after_ms};
     return get(r, at, &a->endpoint) && get(r, at, &a->reason);
 }

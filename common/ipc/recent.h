@@ -5,11 +5,12 @@
 #define QCC_IPC_RECENT_H
 
 #include "common/base/str.h"
+#include "common/ipc/choice.h"
 #include "common/ipc/stats.h"
 #include "common/policy/outcome.h"
 
 /* A worker remembers so many; an attempt's texts that find no room are left out. */
-enum { RECENT_RECORDS = 256, RECENT_TEXT = 280, RECENT_UNTOLD = UINT32_MAX };
+enum { RECENT_RECORDS = 256, RECENT_TEXT = 352, RECENT_UNTOLD = UINT32_MAX };
 
 struct recent_record {
     int64_t began_us; /* wall clock */
@@ -22,6 +23,7 @@ struct recent_record {
     uint16_t len;      /* of text */
     uint8_t listed;    /* attempts whose texts are there */
     bool stream;
+    struct choices choices;
     char id[20];
     char text[RECENT_TEXT];
 };
@@ -33,8 +35,11 @@ struct recent_texts {
 
 struct recent_attempt {
     enum outcome cls;
+    enum fault fault;
     unsigned status; /* 0: no reply */
-    uint32_t ms;
+    uint32_t at_ms;  /* when it began, since the request did */
+    uint32_t ms;     /* how long it took */
+    uint32_t retry_after_ms; /* RECENT_UNTOLD: it said nothing */
     struct str endpoint, reason;
 };
 

@@ -72,12 +72,12 @@ static void through_a_channel(const uint8_t *data, size_t size, enum ipc_directi
     fd_close(&sv[1]);
 }
 
-/* The first byte chooses: bit 0 the direction, bit 1 a single frame body or a stream of frames. */
+/* The first byte chooses: bits 0 and 2 the direction, bit 1 a single frame body or a stream of frames. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    enum ipc_direction dir = (enum ipc_direction)(data[0] % 4);
+    enum ipc_direction dir = (enum ipc_direction)((data[0] >> 2 & 7) % 6);
     struct ipc_frame f;
     if (data[0] & 2)
         through_a_channel(data + 1, size - 1, dir);

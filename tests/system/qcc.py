@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("QCC_BUILD", ROOT / "build/san")).resolve()
 SUPERVISOR = BUILD / "qcc-supervisor"
 WORKER = BUILD / "qcc-worker"
+QCCCTL = BUILD / "qccctl"
 STUB = pathlib.Path(__file__).resolve().parent / "stub_worker.py"
 
 # A sanitized program on a busy machine is slow; a good one never waits this long.
@@ -106,6 +107,7 @@ class Qcc:
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "JOURNAL_STREAM"):
             self.env.pop(name, None)
         self.env["STUB_DIR"] = str(self.folder)
+        self.env["RUNTIME_DIRECTORY"] = str(self.folder / "run")  # where its control socket is
         if worker:
             self.env["QCC_WORKER"] = str(worker)
         self.env.update(env or {})
@@ -265,6 +267,19 @@ class Qcc:
         """No sanitizer has complained in any of the processes."""
         found = re.search("ERROR: \\w+Sanitizer.*|runtime error: .*", self.log())
         assert not found, found.group(0)
+
+    # ---- its operator
+
+    def ctl(self, *args, timeout=PATIENCE, **more):
+        """qccctl with these arguments, at this instance's control socket; its CompletedProcess."""
+        return subprocess.run([str(QCCCTL), *args], env=self.env, cwd=self.folder, text=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+
+    def ctl_json(self, *args):
+        """What it answers with --json; it must have been done."""
+        done = self.ctl(*args, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     # ---- one request
 

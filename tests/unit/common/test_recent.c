@@ -13,8 +13,8 @@ static void there_and_back(void **state)
     struct recent_record r = {0};
     struct recent_texts t = {STR("alice"), STR("m"), STR("POST"), STR("/v1/messages"), STR("b"), STR("ok")}, u;
     recent_put(&r, &t);
-    struct recent_attempt a = {OUTCOME_RATE_LIMIT, 429, 12, STR("a"), STR("429")}, x;
-    struct recent_attempt b = {OUTCOME_OK, 200, 340, STR("b"), STR("")};
+    struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000, STR("a"), STR("429")}, x;
+    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE, 200, 15, 340, RECENT_UNTOLD, STR("b"), STR("")};
     assert_true(recent_put_attempt(&r, &a) && recent_put_attempt(&r, &b));
     size_t at;
     assert_true(recent_get(&r, &u, &at));
@@ -22,6 +22,7 @@ static void there_and_back(void **state)
     assert_int_equal(r.listed, 2);
     assert_true(recent_get_attempt(&r, &at, &x));
     assert_true(x.cls == a.cls && x.status == 429 && x.ms == 12 && str_eq(x.reason, a.reason));
+    assert_true(x.fault == FAULT_ENDPOINT && x.at_ms == 3 && x.retry_after_ms == 7000);
     assert_true(recent_get_attempt(&r, &at, &x));
     assert_true(x.cls == OUTCOME_OK && str_eq(x.endpoint, b.endpoint) && x.reason.n == 0);
     assert_false(recent_get_attempt(&r, &at, &x));
@@ -36,7 +37,7 @@ static void long_texts_are_cut(void **state)
     struct recent_record r = {0};
     struct recent_texts t = {l, l, l, l, l, l};
     recent_put(&r, &t);
-    struct recent_attempt a = {OUTCOME_TRANSIENT, 503, 1, l, l}, x;
+    struct recent_attempt a = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, 503, 0, 1, 0, l, l}, x;
     unsigned n = 0;
     while (recent_put_attempt(&r, &a))
         n++;

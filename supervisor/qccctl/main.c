@@ -1,0 +1,192 @@
+/* qccctl: the operator's program. Options and the table of commands; each command is in the file that
+ * cmd.h names. */
+#include "supervisor/qccctl/cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { OUT_MAX = 64 << 20 };
+
+static int help(struct cmd *c, int argc, char **argv);
+static int version(struct cmd *c, int argc, char **argv);
+
+static const struct {
+    const char *name, *arguments, *text;
+    int (*run)(struct cmd *c, int argc, char **argv);
+} commands[] = {
+    {"status", "[--watch [SECONDS]]", "version, listeners, workers, totals", view_status},
+    {"endpoints", "", "all endpoints and how they are", view_endpoints},
+    {"queue", "", "endpoints in the failure queue", view_queue},
+    {"breakers", "", "the endpoints' circuit breakers", view_breakers},
+    {"sessions", "", "conversations that are bound, by endpoint", view_sessions},
+    {"requests", "[N]", "the last requests (20)", past_requests},
+    {"why", "REQUEST-ID", "the trail of one request: what was considered and tried", past_why},
+    {"enable", "ENDPOINT", "ends any disabling and draining", act_endpoint},
+    {"disable", "ENDPOINT", "takes it out", act_endpoint},
+    {"drain", "ENDPOINT", "no new conversations, bound ones stay", act_endpoint},
+    {"verify", "ENDPOINT", "verifies it now", act_endpoint},
+    {"reset", "ENDPOINT", "clears health, breaker, queue, cooldown, model blocks", act_endpoint},
+    {"reload", "", "reads the configuration again", act_reload},
+    {"upgrade", "", "starts the program on disk in place of the running one", act_upgrade},
+    {"stop", "[--wait]", "finishes what is in flight and ends", act_stop},
+    {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows", logs_show},
+    {"help", "", "this", help},
+    {"version", "", "qccctl's own version", version},
+};
+
+static int help(struct cmd *c, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    cmd_put(c, "usage: qccctl [OPTION...] COMMAND [ARGUMENT...]\n\n");
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        cmd_put(c, "  %-9s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].text);
+    cmd_put(c, "\n"
+               "  -s, --socket PATH    the supervisor's control socket; else $QCC_SOCKET, else the\n"
+               "                       default places\n"
+               "      --json           the document instead of a table\n"
+               "      --no-color       no colors on a terminal ($NO_COLOR does the same)\n"
+               "      --timeout SEC    how long to wait for an answer\n"
+               "  -h, --help, -V, --version\n\n"
+               "exit code: 0 done, 1 refused, 2 wrong usage, 3 no supervisor there\n");
+    return CTL_DONE;
+}
+
+static int version(struct cmd *c, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    cmd_put(c, "qccctl " QCC_VERSION "\n");
+    return CTL_DONE;
+}
+
+static int run(struct cmd *c, int argc, char **argv)
+{
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strcmp(commands[i].name, argv[0]) == 0) {
+            c->name = commands[i].name;
+            if (argc == 2 && strcmp(argv[0], "run") != 0 &&
+                (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+                cmd_put(c, "usage: qccctl %s %s\n  %s\n", c->name, commands[i].arguments, commands[i].text);
+                return CTL_DONE;
+            }
+            return commands[i].run(c, argc, argv);
+        }
+    fprintf(stderr, "qccctl: there is no command %.60s (qccctl help)\n", argv[0]);
+    return CTL_USAGE;
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize w;
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col)
+        return w.ws_col;
+    return 80;
+}
+
+/* Options that every command has. They may stand before the command or behind it, but behind the
+ * client's name of `run`, and behind "--". */
+enum taken { TAKEN_NO, TAKEN_ONE, TAKEN_TWO, TAKEN_BAD };
+
+static bool valued(const char *arg, const char *longer, const char *shorter, const char *next,
+                   const char **value, enum taken *taken)
+{
+    size_t n = strlen(longer);
+    if (strncmp(arg, longer, n) == 0 && arg[n] == '=') {
+        *value = arg + n + 1;
+        *taken = TAKEN_ONE;
+        return true;
+    }
+    if (strcmp(arg, longer) != 0 && (!shorter || strcmp(arg, shorter) != 0))
+        return false;
+    *value = next;
+    *taken = next ? TAKEN_TWO : TAKEN_BAD;
+    if (!next)
+        fprintf(stderr, "qccctl: %s needs a value (qccctl help)\n", arg);
+    return true;
+}
+
+static enum taken take_option(struct cmd *c, const char *arg, const char *next)
+{
+    enum taken taken = TAKEN_ONE;
+    const char *value;
+    char *end;
+    if (strcmp(arg, "--json") == 0) {
+        c->json = true;
+    } else if (strcmp(arg, "--no-color") == 0 || strcmp(arg, "--no-colour") == 0) {
+        c->color = false;
+    } else if (valued(arg, "--socket", "-s", next, &value, &taken)) {
+        c->socket = value;
+    } else if (valued(arg, "--timeout", NULL, next, &value, &taken)) {
+        double s = taken == TAKEN_BAD ? 1 : strtod(value, &end);
+        if (taken != TAKEN_BAD && (*end || end == value || !(s >= 0.001 && s <= 86400))) {
+            fprintf(stderr, "qccctl: --timeout takes seconds, from 0.001 to 86400\n");
+            return TAKEN_BAD;
+        }
+        c->timeout_ms = (int64_t)(s * 1000 + 0.5);
+    } else {
+        return TAKEN_NO;
+    }
+    return taken;
+}
+
+/* Leaves the command and what is its own in argv[0..*argc). */
+static int options(struct cmd *c, int *argc, char **argv)
+{
+    int n = 0, i = 1;
+    for (; i < *argc; i++) {
+        bool own = n > 0; /* behind the command */
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        enum taken t = argv[i][0] == '-' ? take_option(c, argv[i], argv[i + 1]) : TAKEN_NO;
+        if (t == TAKEN_BAD)
+            return CTL_USAGE;
+        if (t == TAKEN_NO && argv[i][0] == '-' && !own) {
+            if (strcmp(argv[i], "-h") != 0 && strcmp(argv[i], "--help") != 0 &&
+                strcmp(argv[i], "-V") != 0 && strcmp(argv[i], "--version") != 0) {
+                fprintf(stderr, "qccctl: unknown option %.60s (qccctl help)\n", argv[i]);
+                return CTL_USAGE;
+            }
+            argv[n++] = argv[i][1] == 'V' || argv[i][2] == 'v' ? "version" : "help";
+            break;
+        }
+        if (t == TAKEN_NO)
+            argv[n++] = argv[i];
+        i += t == TAKEN_TWO;
+        if (n == 2 && strcmp(argv[0], "run") == 0) {
+            i++;
+            break;
+        }
+    }
+    while (i < *argc)
+        argv[n++] = argv[i++];
+    *argc = n;
+    if (n == 0)
+        fprintf(stderr, "qccctl: a command is missing (qccctl help)\n");
+    return n ? CTL_DONE : CTL_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct cmd c = {.name = ""};
+    buf_init(&c.out, OUT_MAX);
+    c.ctl.chan.fd = c.ctl.fd = -1;
+    c.width = terminal_width();
+    const char *plain = getenv("NO_COLOR");
+    c.color = c.width && !(plain && *plain);
+    int code = options(&c, &argc, argv);
+    if (code == CTL_DONE)
+        code = run(&c, argc, argv);
+    if (!cmd_flush(&c) && code == CTL_DONE) {
+        fprintf(stderr, "qccctl: cannot write to standard output\n");
+        code = CTL_REFUSED;
+    }
+    ctl_close(&c.ctl);
+    buf_free(&c.out);
+    return code;
+}

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/logring.h"
 #include "common/base/mem.h"
+#include "supervisor/init.h"
 #include "supervisor/load.h"
 #include "supervisor/notify.h"
 #include "supervisor/user.h"
@@ -599,6 +600,7 @@ out:
     inherit_fail(&s->inherit, e.msg);
 end:
     faults_free(&f);
+    bool stays = init_is() && s->upgrade.phase == UPGRADE_DONE && s->upgrade.pid;
     sup_fini(s);
-    return code;
+    return stays ? init_outlive() : code;
 }

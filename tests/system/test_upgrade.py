@@ -471,6 +471,28 @@ def test_systemd_hears_who_the_main_process_is(qcc, upstream, tmp_path):
         assert b"READY=1" in s.recv(4096)
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"]).returncode != 0,
+                    reason="no process namespaces here")
+def test_process_1_of_a_container_stays(qcc, upstream):
+    """The container ends with process 1: it outlives what it has handed over, and passes signals on."""
+    q = qcc({"endpoints": [upstream.endpoint("/good")]}, start=False)
+    q.command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *q.command]
+    q.start()
+    first = int(pathlib.Path("/proc/%d/task/%d/children" % (q.pid, q.pid)).read_text())
+    os.kill(first, signal.SIGUSR2)
+    q.wait_log("process 1 stays until")
+    assert talk(q, "a")[0] == 200 and alive(first)
+    os.kill(first, signal.SIGUSR2)
+    q.wait_log("upgrade: pid \\d+ serves", 2)
+    q.wait_log("the supervisor before this one, pid \\d+, has finished", 2)
+    assert talk(q, "a")[0] == 200 and alive(first)
+    os.kill(first, signal.SIGHUP)
+    q.wait_log("reload done")
+    os.kill(first, signal.SIGTERM)
+    assert q.process.wait(PATIENCE) == 0
+    gone(first)
+
+
 def test_handing_over_to_nobody(tmp_path):
     """The variable alone does not make a successor."""
     path = tmp_path / "qcc.yaml"

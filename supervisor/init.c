@@ -1,0 +1,82 @@
+#include "supervisor/init.h"
+
+#include "common/base/base.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CHILDREN_TEXT = 8192 };
+
+bool init_is(void)
+{
+    return getpid() == 1;
+}
+
+/* A file's text, cut at its room. */
+static struct str text_of(const char *path, char *room, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd == -1 ? -1 : read(fd, room, size);
+    fd_close(&fd);
+    return str_make(room, n > 0 ? (size_t)n : 0);
+}
+
+static bool is_supervisor(uint64_t pid)
+{
+    char path[64], name[32];
+    snprintf(path, sizeof path, "/proc/%llu/comm", (unsigned long long)pid);
+    return str_starts(text_of(path, name, sizeof name), STR("qcc-supervisor"));
+}
+
+/* Children that are no supervisors are workers whose supervisor died: they end by themselves. */
+static void pass_on(int sig)
+{
+    char room[CHILDREN_TEXT], path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    struct str left = text_of(path, room, sizeof room);
+    while (left.n) {
+        const char *end = memchr(left.p, ' ', left.n);
+        size_t n = end ? (size_t)(end - left.p) : left.n;
+        uint64_t pid;
+        if (str_to_u64(str_make(left.p, n), INT32_MAX, &pid) && is_supervisor(pid))
+            kill((pid_t)pid, sig);
+        n += end != NULL;
+        left = str_make(left.p + n, left.n - n);
+    }
+}
+
+/* Takes what has ended; false: there is no child left. */
+static bool reap(int *code)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return pid == 0 || errno != ECHILD;
+}
+
+int init_outlive(void)
+{
+    static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+    sigset_t set;
+    int code = 0;
+    sigemptyset(&set);
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        sigaddset(&set, taken[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    log_info("process 1 stays until the supervisors after it have ended");
+    while (reap(&code)) {
+        int sig = sigwaitinfo(&set, NULL);
+        if (sig > 0 && sig != SIGCHLD)
+            pass_on(sig);
+    }
+    return code;
+}

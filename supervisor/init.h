@@ -1,0 +1,13 @@
+/* init: what a supervisor does that was started as process 1 of a container and has handed over to
+ * another one: the container ends with process 1, so it stays, passes signals on, and reaps. */
+#ifndef QCC_SUPERVISOR_INIT_H
+#define QCC_SUPERVISOR_INIT_H
+
+/* Whether that is so for this process. */
+_Bool init_is(void);
+
+/* Returns when no child is left: the exit code of the last supervisor, 128 + N for one that signal N has
+ * ended. Signals TERM, INT, HUP, USR1 and USR2 go to the supervisors among the children. */
+int init_outlive(void);
+
+#endif

@@ -84,6 +84,25 @@ const struct classify_rule classify_rules[] = {
          "unsupported parameter|unsupported field",
      PERMANENT(REQUEST),
      .why = "a member this version does not know; one that speaks another might: ask a second"},
+    {.name = "malformed", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
+     .words = "malformed input request|extraneous key|against schema|schema violation|"
+         "failed to deserialize the json body|cannot unmarshal|request body is invalid|"
+         "invalid json payload|request body is empty",
+     PERMANENT(REQUEST), .why = "the body's form was refused, in the words of a parser"},
+    {.name = "header-too-large", .on = ON_400 | ON_4XX, .need = TRAIT_PAGE,
+     .words = "request header or cookie too large|header fields too large|header too large",
+     PERMANENT(REQUEST), .why = "a server's bound on headers"},
+    {.name = "reference", .on = ON_200 | ON_400 | ON_404, .without = TRAIT_PAGE,
+     .words = "cached content|no such file object|container*expired|container*not found|"
+         "conversation*not found|thread*not found|item with id*not found|vector store*not found|"
+         "file_id*not found|file id*not found|files/*not found",
+     PERMANENT(REQUEST), .why = "refers to something that only the endpoint which made it has"},
+    {.name = "no-model-named", .on = ON_REFUSED, .without = TRAIT_PAGE,
+     .words = "model is empty|model is required|model field is required|missing model|"
+         "model parameter is required|model name is empty|no model specified|must provide a model|"
+         "must provide a `model`|missing required parameter: 'model'|模型名称为空|模型不能为空|"
+         "未指定模型",
+     PERMANENT(REQUEST), .why = "the request names no model"},
     {.name = "field", .on = ON_200 | ON_400 | ON_422, .need = TRAIT_FIELD | TRAIT_VALIDATION,
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the check names the member that is wrong"},
 
@@ -145,8 +164,14 @@ const struct classify_rule classify_rules[] = {
          "contentsafety*|contentviolation*|guardrail*",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the maker's content policy"},
     {.name = "content-relay", .on = ON_NO_LIMIT,
-     .code = "sensitivewordsdetected|sensitivewords*",
+     .code = "sensitiveword*|hooksfailed|blockedbypolicy|riskcontrol|dlp*",
      PERMANENT(REQUEST), .why = "a relay's own list of words; another endpoint may not have it"},
+    {.name = "content-relay-words", .on = ON_NO_LIMIT & ~(unsigned)ON_500, .without = TRAIT_PAGE,
+     .words = "guardrail policy|guardrail check|violated guardrail|dlp policy|data loss prevention|"
+         "prompt pattern is blocked|request is prohibited|request was prohibited|"
+         "request*violat*terms of service|更换提示词|修改提示词|请求被风控|内容被风控",
+     .but = "account|账号|账户|guardrail restrictions",
+     PERMANENT(REQUEST), .why = "the same, in words"},
     {.name = "content", .on = ON_NO_LIMIT & ~(unsigned)ON_500, .without = TRAIT_PAGE,
      .words = W_CONTENT,
      .but = "content-type|content filter*unavailable|合规*认证|账号*违规|ip*flagged",
@@ -168,7 +193,7 @@ const struct classify_rule classify_rules[] = {
      .words = "无权*任何模型|access*any model|no access to any model",
      AUTH(ENDPOINT), .why = "no model at all: the credential as a whole is refused"},
     {.name = "plan-without-model", .on = ON_429,
-     .code = "code1311|statuscode2061|modelnotsupportedbyplan",
+     .code = "code1311|statuscode2061|modelnotsupportedbyplan|modelpriceerror",
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
      .why = "the plan has no such model: waiting does not help"},
     {.name = "model-access-code", .on = ON_REFUSED | ON_500,
@@ -194,6 +219,16 @@ const struct classify_rule classify_rules[] = {
      .code = "modelnotfound*|modelnotexist*|modelnotsupported|invalidmodel|modelnotavailable|"
          "modelunavailable",
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL, .why = "the same, by code"},
+    {.name = "model-subject", .on = ON_401 | ON_403, .need = TRAIT_JSON,
+     .words = "^the model |^model |^this model |^the requested model |^requested model |"
+         "^the selected model |^模型|^该模型|^此模型|^当前模型",
+     .but = W_ANY_MODEL "|%key%|token|credential|authenticat|model provider|" W_NOT_MISSING,
+     PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
+     .why = "a refusal that has the model for its subject: the others still pass"},
+    {.name = "your-prompt", .on = ON_403, .need = TRAIT_JSON,
+     .words = "your prompt|the prompt|your input|the input|your message|提示词|输入内容",
+     .but = "%key%|token|credential|authenticat|account|账号|账户|organization",
+     PERMANENT(REQUEST), .why = "a refusal that has the request's words for its subject"},
     {.name = "no-model-shape", .on = ON_400, .quoted = true,
      .words = "at 'modelid' failed|modelid*failed to satisfy",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "Bedrock's wording: no model has such a name"},
@@ -201,7 +236,9 @@ const struct classify_rule classify_rules[] = {
      .words = W_NO_MODEL,
      .also = "account|channel|%group|publisher model|%region|your plan|%plan%|project|deployment|"
          "deployed|no endpoints found|no allowed providers|on-demand throughput|inference profile|"
-         "end of its life|inaccessible|not activated|not open|渠道|未开通|未部署|分组|套餐",
+         "end of its life|inaccessible|not activated|not open|free tier|paid model|integrator|"
+         "any provider|non-serverless|loaded|load model|load the model|via the /|渠道|未开通|"
+         "未部署|分组|套餐",
      .but = "does not exist or you do not have|model group|permission*denied on resource|"
          W_NOT_MISSING,
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
@@ -224,7 +261,7 @@ const struct classify_rule classify_rules[] = {
 
     /* -- one kind of client, one feature */
     {.name = "client-code", .on = ON_REFUSED,
-     .code = "clientvalidationerror|clientnotallowed|clientrestricted|clientrestriction|"
+     .code = "sessionbinding*|clientvalidationerror|clientnotallowed|clientrestricted|clientrestriction|"
          "accessterminatederror|useragentblocked|unsupportedclient|clientversion*",
      PERMANENT(ENDPOINT), .why = "the key is for another kind of client"},
     {.name = "client", .on = ON_REFUSED, .without = TRAIT_PAGE,
@@ -273,6 +310,12 @@ const struct classify_rule classify_rules[] = {
      .code = "overloadederror|overloaded|serveroverloaded|engineoverloaded*|modeloverloaded|"
          "modelserviceoverloaded|serverbusy|systembusy|code50505|code50603",
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "overloaded, by type or code"},
+    {.name = "overloaded-4xx", .on = ON_403 | ON_404 | ON_4XX,
+     .without = TRAIT_PAGE | TRAIT_VALIDATION | TRAIT_FIELD,
+     .words = "overloaded|at capacity|high demand|is too busy|server is busy|server busy|繁忙|饱和|"
+         "负载过高|过载",
+     TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED,
+     .why = "overloaded, whatever refusal a relay made of it"},
     {.name = "overloaded", .on = ON_200 | ON_500 | ON_529, .without = TRAIT_PAGE,
      .words = W_BUSY,
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "overloaded, in words"},
@@ -301,6 +344,9 @@ const struct classify_rule classify_rules[] = {
      .words = W_KEY,
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
+    {.name = "key-odd", .on = ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
+     .words = "^invalid token|^token expired|^token required|^unauthorized",
+     AUTH(ENDPOINT), .why = "401 in the numbers of odd servers (498, 440)"},
     {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE,
      .words = W_KEY_LOOSE,
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
@@ -320,6 +366,10 @@ const struct classify_rule classify_rules[] = {
     {.name = "5xx-invalid-field", .on = ON_500, .need = TRAIT_FIELD,
      .type = "invalidrequesterror",
      PERMANENT(REQUEST), .why = "a relay that hands on a refusal as a fault of its own"},
+    {.name = "5xx-invalid-words", .on = ON_500, .need = TRAIT_FIELD,
+     .words = "validationexception|invalid_request_error|invalidrequest|invalid_argument|badrequest|"
+         "bad request",
+     PERMANENT(REQUEST), .why = "the same, where the refusal's type stands in the words"},
     {.name = "5xx-invalid-code", .on = ON_500,
      .code = "invalidargument|validationexception",
      PERMANENT(REQUEST), .why = "the same, from a cloud"},
@@ -352,7 +402,7 @@ const struct classify_rule classify_rules[] = {
      .words = W_HICCUP,
      TRANSIENT(ENDPOINT), .why = "the server's fault, in words"},
     {.name = "unauthorized-200", .on = ON_200, .need = TRAIT_JSON,
-     .words = "^unauthorized$|^forbidden$|permission denied",
+     .words = "^unauthorized$|^forbidden$|permission denied|no permission|access denied",
      AUTH(ENDPOINT), .why = "the words of 401 and 403"},
     {.name = "invalid-200", .on = ON_200, .need = TRAIT_JSON, .without = TRAIT_PAGE,
      .words = W_INVALID,
@@ -385,7 +435,7 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(UNCLEAR), .why = "something is not there: of the request or of the endpoint"},
     {.name = "404-typed", .on = ON_404, .need = TRAIT_TEXT,
      .code = "notfounderror",
-     .but = "^not found$|page not found|path|route|url|resource not found|endpoint",
+     .but = "^not found$|page not found|^file not found$|path|route|url|resource not found|endpoint",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL,
      .why = "a maker's not-found: of what the request names, most often the model"},
 };
@@ -410,6 +460,7 @@ const struct classify_status classify_statuses[] = {
     ROW(409, 409, TRANSIENT, UNCLEAR, "409"),
     ROW(410, 410, PERMANENT, ENDPOINT, "410"),
     ROW(411, 417, PERMANENT, UNCLEAR, "411-417"),
+    ROW(420, 420, RATE_LIMIT, ENDPOINT, "420-calm"),
     ROW(421, 421, TRANSIENT, ENDPOINT, "421"),
     ROW(422, 422, PERMANENT, REQUEST, "422"),
     ROW(423, 423, TRANSIENT, UNCLEAR, "423"),

@@ -22,7 +22,7 @@
     "恶意请求"
 
 #define W_MONEY_EN                                                                                 \
-    "credit balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"        \
+    "balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"        \
     "credits*insufficient|insufficient*quota|insufficient*funds|insufficient_quota|"               \
     "balance is not enough|balance not enough|not enough*balance|not enough*credit|"               \
     "not enough*quota|quota is not enough|quota not enough|quota*insufficient|out of credit|"      \
@@ -45,7 +45,10 @@
     "subscription*required|trial*expired|trial*ended|free tier*exhausted|free trial*exhausted|"    \
     "has run out|have run out|ran out|been used up|used up your|enough points|out of points|"      \
     "renew your subscription|renew your plan|renew your license|not subscribed|please subscribe|"  \
-    "negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage"
+    "negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage|"            \
+    "requires*available credits|add credits|add funds|payment method|credit card on file|"             \
+    "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|no subscription|"    \
+    "request a subscription|subscription*not found"
 
 #define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
 
@@ -71,7 +74,7 @@
     "account is inactive|account*currently inactive|account*irregular activit|user*is banned|"     \
     "user has been banned|user*is disabled|user has been*disabled|workspace*deactivated|"          \
     "workspace*disabled|project has been*suspended|project*archived|project*disabled|"             \
-    "team*disabled|disabled in this account|violation of*terms of service|consumer*suspended|"     \
+    "team*disabled|disabled in this account|account*violation of|consumer*suspended|"               \
     "账号*锁定|账户*锁定|账号*封禁|账户*封禁|账号*禁用|账户*禁用|账号*停用|账户*停用|账号*冻结|"   \
     "账户*冻结|账号异常|账户异常|账户不存在|账号不存在|用户*封禁|用户*禁用|账户处于非活动|"        \
     "账户*非活动状态|违规行为|帐号*封禁|帐号*禁用|賬號*停用|帳號*停用"
@@ -92,7 +95,7 @@
     "credentials*invalid|credentials*expired|invalid_grant|authentication failed|"                 \
     "authentication fails|authentication error|failed to authenticate|authorization header|"       \
     "authorization failed|account is not authorized|not authorized to invoke|unauthenticated|"     \
-    "login fail|no auth credentials|no credentials provided|missing authentication|"               \
+    "login fail|certification fail|tenant*token does not match|no auth credentials|no credentials provided|missing authentication|"               \
     "missing credentials|无效的令牌|令牌无效|令牌已过期|令牌*过期|令牌*失效|令牌*禁用|"            \
     "令牌状态不可用|无效令牌|未提供令牌|令牌验证|无效的密钥|密钥无效|密钥*过期|密钥*失效|"         \
     "密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|密钥验证|无效的api|api key*无效|api key*错误|"     \
@@ -179,7 +182,9 @@
     "model*not accessible|model*is not configured|model*not configured|model*not allowed|"         \
     "model*not permitted|model name*invalid|not the model|found the model|"                        \
     "could not resolve the foundation model|on-demand throughput|inference profile|"               \
-    "unable to access model|%no %*channel*model|no available channel|no channel|"                  \
+    "unable to access*model|no models loaded|no model loaded|no model is loaded|model is unloaded|"      \
+    "failed to load model|failed to load the model|could not load model|model not support$|"           \
+    "model is not support$|%no %*channel*model|no available channel|no channel|"                  \
     "no provider*model|unknown provider*model|no available provider*model|no account*model|"       \
     "no available*account*model|no*accounts support|no deployment*model|no deployments available|" \
     "no healthy deployment|no endpoints found|no allowed providers|no endpoint*for model|"         \
@@ -226,9 +231,9 @@
     "user-agent*not allowed|user agent*blocked|only accepts requests from|"                        \
     "only available for coding agents|only available*coding agent|not allowed for this client|"    \
     "restricted to*client|upgrade your client|third-party*client|third-party harness|"             \
-    "origin not allowed|origin*not allowed|cors|仅限*claude code|仅支持*claude code|"              \
-    "只能*claude code|仅允许*客户端|客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|"         \
-    "客户端*限制|请使用*客户端|请使用*claude code"
+    "origin not allowed|origin*not allowed|cors|仅*claude code|限*claude code客户端|"              \
+    "只*claude code|仅允许*客户端|客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|"         \
+    "客户端*限制|请使用*客户端|请使用*claude code|session已污染|会话已污染|session binding"
 
 #define W_FEATURE                                                                                  \
     "long context beta|long context*not*available|long context is not|1m context*not|"             \

@@ -25,7 +25,8 @@ const struct classify_rule classify_rules[] = {
      .need = TRAIT_PAGE, .markup = true,
      .words = W_WALL,
      .but = "you are being rate limited|bad gateway|gateway time|a timeout occurred|origin*error|"
-         "web server is|connection timed out|ssl handshake|unknown error|host error",
+         "web server is|connection timed out|ssl handshake|unknown error|host error|"
+         "access from your country",
      PERMANENT(ENDPOINT), .why = "challenge or firewall page"},
     {.name = "login", .on = ON_3XX, .need = TRAIT_LOGIN,
      PERMANENT(ENDPOINT), .why = "sent to a page where people log in: not an API's address"},
@@ -68,7 +69,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "too-long-code", .on = ON_NO_LIMIT,
      .code = "*contextlengthexceeded*|*contextwindowexceeded*|*promptexceeded|prompttoolong|"
          "inputtoolong|stringabovemaxlength|contextlimitexceeded|maxtokensexceeded|"
-         "inputlengthexceeded|modelcontextwindowexceeded|code1261",
+         "inputlengthexceeded|modelcontextwindowexceeded|tokenstoolong|characterstoolong|code1261|code10907",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "no endpoint with this model takes it"},
     {.name = "too-long", .on = ON_NO_LIMIT & ~(unsigned)ON_401, .without = TRAIT_PAGE,
      .words = W_TOO_LONG,
@@ -78,7 +79,8 @@ const struct classify_rule classify_rules[] = {
     {.name = "previous-response", .on = ON_REFUSED,
      .code = "previousresponsenotfound",
      PERMANENT(REQUEST), .why = "refers to something that only the endpoint which made it has"},
-    {.name = "extra-field", .on = ON_200 | ON_400 | ON_422, .need = TRAIT_FIELD,
+    {.name = "extra-field", .on = ON_200 | ON_400 | ON_422,
+     .without = TRAIT_PAGE,
      .words = "extra inputs are not permitted|extra fields not permitted|extra_forbidden|"
          "unknown field|unknown name|unrecognized request argument|unknown parameter|"
          "unsupported parameter|unsupported field",
@@ -137,6 +139,9 @@ const struct classify_rule classify_rules[] = {
      .but = "quota project|" W_MODEL_ACCESS "|" W_CONTENT,
      RATE_LIMIT(ENDPOINT),
      .why = "a refusal that speaks of a quota is about the quota: disabling would be wrong"},
+    {.name = "money-more", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
+     .words = W_MONEY_MORE,
+     RATE_LIMIT(ENDPOINT), .why = "the same in other languages"},
     {.name = "money-zh", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_ZH,
      .but = "查询*失败|获取*失败|检查*失败",
@@ -160,7 +165,7 @@ const struct classify_rule classify_rules[] = {
          "cyberpolicy|policyviolation|datainspectionfailed|invalidprompt|moderation*|"
          "promptblocked|prohibitedcontent|safetyviolation|safety|*safetybreach*|"
          "*sensitivecontent*|contentblocked|unsafecontent|contentmoderation|violationfee*|"
-         "code1301|code1300|statuscode1026|statuscode1027|*riskcontent|inputblocked|outputblocked|"
+         "code1301|code1300|code10013|code10014|code10019|censorship*|statuscode1026|statuscode1027|*riskcontent|inputblocked|outputblocked|"
          "contentsafety*|contentviolation*|guardrail*",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the maker's content policy"},
     {.name = "content-relay", .on = ON_NO_LIMIT,
@@ -232,12 +237,17 @@ const struct classify_rule classify_rules[] = {
     {.name = "no-model-shape", .on = ON_400, .quoted = true,
      .words = "at 'modelid' failed|modelid*failed to satisfy",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "Bedrock's wording: no model has such a name"},
+    {.name = "model-load", .on = ON_400 | ON_404 | ON_422, .without = TRAIT_PAGE,
+     .words = "failed to load model|failed to load the model|could not load model|no models loaded|"
+         "no model loaded|no model is loaded|model is unloaded|model is not loaded",
+     PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
+     .why = "a server of one's own that cannot bring the model into memory"},
     {.name = "no-model-account", .on = ON_REFUSED, .without = TRAIT_PAGE, .quoted = true,
      .words = W_NO_MODEL,
      .also = "account|channel|%group|publisher model|%region|your plan|%plan%|project|deployment|"
          "deployed|no endpoints found|no allowed providers|on-demand throughput|inference profile|"
          "end of its life|inaccessible|not activated|not open|free tier|paid model|integrator|"
-         "any provider|non-serverless|loaded|load model|load the model|via the /|渠道|未开通|"
+         "any provider|non-serverless|via the /|渠道|未开通|"
          "未部署|分组|套餐",
      .but = "does not exist or you do not have|model group|permission*denied on resource|"
          W_NOT_MISSING,
@@ -245,7 +255,7 @@ const struct classify_rule classify_rules[] = {
      .why = "the group, plan, project or region lacks the model"},
     {.name = "no-model-code", .on = ON_REFUSED,
      .code = "*modelnotfound*|*modelnotexist*|modelnotsupported*|invalidmodel*|modelnotavailable|"
-         "modeldecommissioned|modelterminated|modeldeprecated|invalidendpointormodel*|"
+         "modeldecommissioned|modelterminated|modelisdeactivated|modeldeactivated|modeldeprecated|invalidendpointormodel*|"
          "unknownmodel|resourcenotfounderror|code1211|code20012|modelunavailable|nosuchmodel|"
          "notfoundmodel",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL,
@@ -288,7 +298,7 @@ const struct classify_rule classify_rules[] = {
          "limitexceeded*|provisionedthroughputexceeded*|slowdown|concurrencylimit*|"
          "*concurrencyexceeded|*concurrencylimitexceeded|requestratetoolarge|localratelimited|"
          "modelcooldown|servicetiercapacityexceeded|bandwidthlimitexceeded|code1302|code1303|"
-         "code1304|code1305|code1312|code1313|statuscode1002|statuscode1039|statuscode1041|"
+         "code1304|code1305|code11201|code11202|code11203|code1312|code1313|statuscode1002|statuscode1039|statuscode1041|"
          "errorcode4|errorcode18|engineserverlimitexceeded",
      .but = "reached their concurrency limit",
      RATE_LIMIT(ENDPOINT), .why = "throttled, by type or code"},
@@ -378,6 +388,7 @@ const struct classify_rule classify_rules[] = {
      .but = W_HICCUP "|" W_BUSY,
      PERMANENT(REQUEST), .why = "the same, unless the words are those of a hiccup"},
     {.name = "4xx-invalid", .on = ON_4XX, .need = TRAIT_VALIDATION, .without = TRAIT_PAGE,
+     .but = "stream disconnected|stream error|stream closed|timed out|timeout|connection",
      PERMANENT(REQUEST), .why = "the request was checked and found wrong, whatever the number"},
     {.name = "not-found-type", .on = ON_200,
      .code = "notfounderror|notfound",
@@ -422,7 +433,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "upstream-400", .on = ON_400 | ON_422, .need = TRAIT_JSON, .without = TRAIT_VALIDATION,
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"
          "upstream*unavailable|fetch failed|socket hang up|connection reset|connection refused|"
-         "i/o timeout|internal server error|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
+         "i/o timeout|internal server error|degraded function|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
      TRANSIENT(ENDPOINT), .why = "a relay's own trouble, sent as a refusal"},
     {.name = "400-validation", .on = ON_400 | ON_422, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},

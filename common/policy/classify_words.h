@@ -48,7 +48,9 @@
     "negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage|"            \
     "requires*available credits|add credits|add funds|payment method|credit card on file|"             \
     "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|no subscription|"    \
-    "request a subscription|subscription*not found"
+    "request a subscription|subscription*not found|membership*expired|renew to continue|"                 \
+    "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
+    "tokens is insufficient|token is insufficient|unpaid invoice"
 
 #define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
 
@@ -79,6 +81,16 @@
     "账户*冻结|账号异常|账户异常|账户不存在|账号不存在|用户*封禁|用户*禁用|账户处于非活动|"        \
     "账户*非活动状态|违规行为|帐号*封禁|帐号*禁用|賬號*停用|帳號*停用"
 
+/* The same in other languages. Only ASCII is lowered, so capitals are left out of the patterns. */
+#define W_MONEY_MORE                                                                               \
+    "едостаточно средств|едостаточно кредит|ополните|аланс исчерпан|имит исчерпан|"               \
+    "квота исчерпана|guthaben|kontingent*erschöpft|kontingent*aufgebraucht|solde insuffisant|"     \
+    "crédit insuffisant|crédits insuffisants|crédits épuisés|quota dépassé|quota épuisé|"          \
+    "saldo insuficiente|créditos insuficientes|créditos agotados|cuota superada|cuota agotada|"    \
+    "créditos esgotados|cota excedida|credito insufficiente|credito esaurito|残高|"                \
+    "クレジット*不足|クレジット*使い切|利用枠*超|利用上限|チャージして|크레딧*부족|잔액*부족|"     \
+    "충전|한도*초과|사용량*초과"
+
 /* Of the credential and nothing else: holds under a 400 too. */
 #define W_KEY                                                                                      \
     "invalid api key|invalid api-key|invalid api_key|invalid_api_key|invalid apikey|"              \
@@ -95,12 +107,16 @@
     "credentials*invalid|credentials*expired|invalid_grant|authentication failed|"                 \
     "authentication fails|authentication error|failed to authenticate|authorization header|"       \
     "authorization failed|account is not authorized|not authorized to invoke|unauthenticated|"     \
-    "login fail|certification fail|tenant*token does not match|no auth credentials|no credentials provided|missing authentication|"               \
+    "login fail|certification fail|invalid virtual key|invalid license key|invalid subscription key|"    \
+    "invalid secret key|invalid authorization|invalid auth |invalid auth token|tenant*token does not match|no auth credentials|no credentials provided|missing authentication|"               \
     "missing credentials|无效的令牌|令牌无效|令牌已过期|令牌*过期|令牌*失效|令牌*禁用|"            \
     "令牌状态不可用|无效令牌|未提供令牌|令牌验证|无效的密钥|密钥无效|密钥*过期|密钥*失效|"         \
     "密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|密钥验证|无效的api|api key*无效|api key*错误|"     \
     "api key*不正确|api key*过期|api key*失效|apikey*无效|apikey*错误|无效的apikey|身份验证失败|"  \
-    "身份认证失败|鉴权失败|认证失败"
+    "身份认证失败|鉴权失败|认证失败|еверный api|еверный ключ|едействительный ключ|едействительный api|"         \
+    "ungültiger api|api-schlüssel*ungültig|clé api invalide|clé d'api invalide|clave*no válida|"       \
+    "clave*inválida|chave*inválida|apiキー*無効|無効なapi|apiキー*正しく|認証に失敗|api 키*유효하지|"   \
+    "유효하지 않은 api|api 키*잘못|인증*실패"
 
 /* The same with words that a 400 uses of other things too. */
 #define W_KEY_LOOSE                                                                                \
@@ -114,7 +130,8 @@
 #define W_PLACE                                                                                    \
     "country*not supported|region*not supported|territory not supported|unsupported countr|"       \
     "unsupported*country|unsupported*region|location is not supported|location*not supported|"     \
-    "not available in your*country|not available in your*region|not available in your*location|"   \
+    "not available in your*country|not available in your*region|not available in your*location|"      \
+    "access from your country|access from your region|"   \
     "not*available*your country|%ip%*not*whitelist|%ip%*not*allowlist|not in*whitelist|"           \
     "not in*allowlist|not in the*%ip%|%ip%*not allowed|%ip%*not authorized|%ip%*not permitted|"    \
     "%ip%*is blocked|%ip%*has been blocked|%ip%*banned|%ip%*denied|%ip%*forbidden|"                \
@@ -163,7 +180,7 @@
     "sensitive information|sensitive word|inappropriate content|harmful content|"                  \
     "considered high risk|responsible ai|responsibleai|data may contain inappropriate|"            \
     "requires moderation|new_sensitive|input new_sensitive|output new_sensitive|sensitive data|"   \
-    "blockreason|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
+    "blockreason|censorship|content*is blocked|content*was blocked|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
     "违反*内容|不安全*内容|安全审核|不当内容|合规|高风险内容|风险内容|内容*风险"
 
 #define W_NO_MODEL                                                                                 \
@@ -182,9 +199,8 @@
     "model*not accessible|model*is not configured|model*not configured|model*not allowed|"         \
     "model*not permitted|model name*invalid|not the model|found the model|"                        \
     "could not resolve the foundation model|on-demand throughput|inference profile|"               \
-    "unable to access*model|no models loaded|no model loaded|no model is loaded|model is unloaded|"      \
-    "failed to load model|failed to load the model|could not load model|model not support$|"           \
-    "model is not support$|%no %*channel*model|no available channel|no channel|"                  \
+    "unable to access*model|no matching model|model not support$|model is not support$|"                 \
+    "model*unavailable in|model*deactivated|allowed now, your model|%no %*channel*model|no available channel|no channel|"                  \
     "no provider*model|unknown provider*model|no available provider*model|no account*model|"       \
     "no available*account*model|no*accounts support|no deployment*model|no deployments available|" \
     "no healthy deployment|no endpoints found|no allowed providers|no endpoint*for model|"         \
@@ -212,7 +228,7 @@
 #define W_ANY_MODEL "任何模型|any model|all models"
 
 /* A server that says so does not speak of its list of models. */
-#define W_NOT_NOW "try again|right now|currently|at this time|moment"
+#define W_NOT_NOW "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
 
 /* A model that is known but busy, or a thing it cannot do, is not a missing model. */
 #define W_NOT_MISSING                                                                              \
@@ -251,15 +267,18 @@
     "tpm*exceeded|qps*limit|concurrency limit|concurrency*exceeded|concurrent*limit|"              \
     "concurrent*exceed|request limit reached|request limit exceeded|requests limit|"               \
     "api call limit|limit reached for|throttl|slow down|resource exhausted|"                       \
-    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|请求频率|频率限制|"   \
+    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|请求频率|频率限制|"   \
     "频率过|频率超|访问频率|频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|"     \
     "请求数过多|请求数*上限|请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|"  \
-    "請求過於頻繁"
+    "請求過於頻繁|лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"      \
+    "demasiadas peticiones|muitas solicitações|リクエストが多すぎ|リクエスト数*超|レート制限|"         \
+    "요청이 너무 많|요청 한도"
 
 /* The same where the status speaks of a fault of the server: only in so many words. */
 #define W_LIMIT_PLAIN                                                                              \
     "rate limit exceeded|rate limit reached|ratelimiterror|too many requests|exceed*rate limit|"   \
-    "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|请求过于频繁|"    \
+    "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|too frequent|"         \
+    "请求过于频繁|"    \
     "触发限流"
 
 #define W_BUSY                                                                                     \

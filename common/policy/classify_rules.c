@@ -173,7 +173,7 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(REQUEST), .why = "a relay's own list of words; another endpoint may not have it"},
     {.name = "content-relay-words", .on = ON_NO_LIMIT & ~(unsigned)ON_500, .without = TRAIT_PAGE,
      .words = "guardrail policy|guardrail check|violated guardrail|dlp policy|data loss prevention|"
-         "prompt pattern is blocked|request is prohibited|request was prohibited|"
+         "prompt pattern is blocked|prompt injection|injection detected|request is prohibited|request was prohibited|"
          "request*violat*terms of service|更换提示词|修改提示词|请求被风控|内容被风控",
      .but = "account|账号|账户|guardrail restrictions",
      PERMANENT(REQUEST), .why = "the same, in words"},
@@ -230,10 +230,10 @@ const struct classify_rule classify_rules[] = {
      .but = W_ANY_MODEL "|%key%|token|credential|authenticat|model provider|" W_NOT_MISSING,
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
      .why = "a refusal that has the model for its subject: the others still pass"},
-    {.name = "your-prompt", .on = ON_403, .need = TRAIT_JSON,
-     .words = "your prompt|the prompt|your input|the input|your message|提示词|输入内容",
-     .but = "%key%|token|credential|authenticat|account|账号|账户|organization",
-     PERMANENT(REQUEST), .why = "a refusal that has the request's words for its subject"},
+    {.name = "channel", .on = ON_401 | ON_403, .need = TRAIT_JSON,
+     .words = "channel*disabled|channel*unavailable|channel*not available|渠道*禁用|渠道*停用|"
+         "渠道*不可用|渠道*关闭",
+     PERMANENT(ENDPOINT), .why = "a relay's own upstream is out; our key was not in question"},
     {.name = "no-model-shape", .on = ON_400, .quoted = true,
      .words = "at 'modelid' failed|modelid*failed to satisfy",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "Bedrock's wording: no model has such a name"},
@@ -245,7 +245,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "no-model-account", .on = ON_REFUSED, .without = TRAIT_PAGE, .quoted = true,
      .words = W_NO_MODEL,
      .also = "account|channel|%group|publisher model|%region|your plan|%plan%|project|deployment|"
-         "deployed|no endpoints found|no allowed providers|on-demand throughput|inference profile|"
+         "deployed|no endpoints|no provider|no allowed providers|on-demand throughput|inference profile|"
          "end of its life|inaccessible|not activated|not open|free tier|paid model|integrator|"
          "any provider|non-serverless|via the /|渠道|未开通|"
          "未部署|分组|套餐",
@@ -309,6 +309,13 @@ const struct classify_rule classify_rules[] = {
     {.name = "limit", .on = ON_REFUSED & ~(unsigned)(ON_413 | ON_402), .without = TRAIT_PAGE,
      .words = W_LIMIT,
      RATE_LIMIT(ENDPOINT), .why = "throttled, in words"},
+    {.name = "limit-refused", .on = ON_401 | ON_403, .need = TRAIT_JSON,
+     .without = TRAIT_VALIDATION | TRAIT_FIELD,
+     .words = "reached*limit|limit*reached|limit exceeded|exceeded*limit|exceeds*limit|"
+         "requests per hour|calls per|次数*超|达到*上限|超过*上限|超出*上限",
+     .but = "prompt|input|content|message|length|size|context|token limit|tool|image|提示|输入|内容|"
+         "长度|大小",
+     RATE_LIMIT(ENDPOINT), .why = "a refusal that speaks of a limit is about the limit"},
     {.name = "limit-5xx", .on = ON_500, .without = TRAIT_PAGE,
      .words = W_LIMIT_PLAIN,
      .but = "check failed|failed to check|redis|internal error",
@@ -355,7 +362,7 @@ const struct classify_rule classify_rules[] = {
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
     {.name = "key-odd", .on = ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
-     .words = "^invalid token|^token expired|^token required|^unauthorized",
+     .words = "^invalid token|^token expired|^token required|^unauthorized|无*权限|没有*权限|无权",
      AUTH(ENDPOINT), .why = "401 in the numbers of odd servers (498, 440)"},
     {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE,
      .words = W_KEY_LOOSE,
@@ -380,6 +387,9 @@ const struct classify_rule classify_rules[] = {
      .words = "validationexception|invalid_request_error|invalidrequest|invalid_argument|badrequest|"
          "bad request",
      PERMANENT(REQUEST), .why = "the same, where the refusal's type stands in the words"},
+    {.name = "5xx-malformed", .on = ON_500, .without = TRAIT_PAGE,
+     .words = "improperly formed request|malformed input request",
+     PERMANENT(REQUEST), .why = "the same, of a maker with one wording for all"},
     {.name = "5xx-invalid-code", .on = ON_500,
      .code = "invalidargument|validationexception",
      PERMANENT(REQUEST), .why = "the same, from a cloud"},
@@ -428,18 +438,34 @@ const struct classify_rule classify_rules[] = {
          "operation not allowed|operation*not supported|operation*does not work|"
          "plain http request was sent|http request was sent to https|no route|route not found|"
          "unknown request url|unknown url|unknown route|unknown path|cannot post|cannot get|"
-         "endpoint is offline|接口不存在|路由",
+         "endpoint is offline|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
      PERMANENT(ENDPOINT), .why = "the address or the kind of call does not fit this endpoint"},
     {.name = "upstream-400", .on = ON_400 | ON_422, .need = TRAIT_JSON, .without = TRAIT_VALIDATION,
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"
          "upstream*unavailable|fetch failed|socket hang up|connection reset|connection refused|"
-         "i/o timeout|internal server error|degraded function|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
+         "i/o timeout|deadline exceeded|do request failed|no such host|unexpected eof|broken pipe|"
+         "internal server error|degraded function|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
      TRANSIENT(ENDPOINT), .why = "a relay's own trouble, sent as a refusal"},
     {.name = "400-validation", .on = ON_400 | ON_422, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},
     {.name = "400-message", .on = ON_400 | ON_422, .need = TRAIT_JSON | TRAIT_TEXT,
      PERMANENT(REQUEST),
      .why = "a refusal with a reason; likely the request's, so a second opinion"},
+    {.name = "403-typed", .on = ON_403,
+     .code = "permissiondenied*|permissionerror|authenticationerror|unauthorized*|accessdenied*|"
+         "authfailure*|apikey*",
+     AUTH(ENDPOINT), .why = "the type says that the right to call is missing"},
+    {.name = "403-prompt", .on = ON_403, .need = TRAIT_JSON,
+     .words = "prompt|%input|message|content|提示词|输入|内容",
+     .but = W_STANDING,
+     PERMANENT(REQUEST), .why = "a refusal that has the request's words for its subject"},
+    {.name = "403-validation", .on = ON_403, .need = TRAIT_JSON | TRAIT_VALIDATION | TRAIT_TEXT,
+     .but = W_STANDING,
+     PERMANENT(REQUEST), .why = "the request was checked and found wrong, whatever the number"},
+    {.name = "403-other", .on = ON_403, .need = TRAIT_JSON | TRAIT_SENTENCE,
+     .but = W_STANDING,
+     PERMANENT(UNCLEAR),
+     .why = "a sentence without a word on key, account or address disables nothing"},
     {.name = "404-field", .on = ON_404, .need = TRAIT_VALIDATION | TRAIT_FIELD,
      PERMANENT(REQUEST), .why = "something that the request refers to is not there"},
     {.name = "404-invalid", .on = ON_404, .need = TRAIT_VALIDATION,

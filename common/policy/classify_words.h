@@ -48,7 +48,8 @@
     "negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage|"            \
     "requires*available credits|add credits|add funds|payment method|credit card on file|"             \
     "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|no subscription|"    \
-    "request a subscription|subscription*not found|membership*expired|renew to continue|"                 \
+    "request a subscription|subscription*not found|membership*expired|renew to|subscription ended|subscription*has ended|resource package|"           \
+    "free-tier limit|free tier limit|free limit|"                 \
     "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
     "tokens is insufficient|token is insufficient|unpaid invoice"
 
@@ -89,7 +90,7 @@
     "saldo insuficiente|créditos insuficientes|créditos agotados|cuota superada|cuota agotada|"    \
     "créditos esgotados|cota excedida|credito insufficiente|credito esaurito|残高|"                \
     "クレジット*不足|クレジット*使い切|利用枠*超|利用上限|チャージして|크레딧*부족|잔액*부족|"     \
-    "충전|한도*초과|사용량*초과"
+    "충전|한도*초과|사용량*초과|số dư|nạp thêm|bakiye*yetersiz|saldo tidak cukup|kredit habis"
 
 /* Of the credential and nothing else: holds under a 400 too. */
 #define W_KEY                                                                                      \
@@ -131,7 +132,7 @@
     "country*not supported|region*not supported|territory not supported|unsupported countr|"       \
     "unsupported*country|unsupported*region|location is not supported|location*not supported|"     \
     "not available in your*country|not available in your*region|not available in your*location|"      \
-    "access from your country|access from your region|"   \
+    "access from your country|access from your region|area is not supported|"   \
     "not*available*your country|%ip%*not*whitelist|%ip%*not*allowlist|not in*whitelist|"           \
     "not in*allowlist|not in the*%ip%|%ip%*not allowed|%ip%*not authorized|%ip%*not permitted|"    \
     "%ip%*is blocked|%ip%*has been blocked|%ip%*banned|%ip%*denied|%ip%*forbidden|"                \
@@ -152,7 +153,7 @@
     "prompt is too long|prompt too long|input is too long|input too long|input length*too long|"   \
     "length too long|token length exceed|exceed*model limit|over the model limit|"                 \
     "more than max tokens|input*longer than|maximum context length|max context length|"            \
-    "maximum model length|context length exceeded|context_length_exceeded|exceeds*context length|" \
+    "less than the context length|context length of the model|maximum model length|context length exceeded|context_length_exceeded|exceeds*context length|" \
     "exceed*context length|exceeded*context length|context length*exceed|context length is only|"  \
     "context window|contextwindowexceeded|exceed*context limit|context limit|context size|"        \
     "model's context|maximum number of tokens allowed|maximum number of input tokens|"             \
@@ -203,7 +204,7 @@
     "model*unavailable in|model*deactivated|allowed now, your model|%no %*channel*model|no available channel|no channel|"                  \
     "no provider*model|unknown provider*model|no available provider*model|no account*model|"       \
     "no available*account*model|no*accounts support|no deployment*model|no deployments available|" \
-    "no healthy deployment|no endpoints found|no allowed providers|no endpoint*for model|"         \
+    "no healthy deployment|no endpoints found|no endpoints available|no allowed providers|no endpoint*for model|"         \
     "model group*not|no model*configured|model*no provider|模型不存在|模型*不存在|模型*未找到|"    \
     "找不到模型|未找到*模型|没有找到*模型|无可用渠道|可用渠道失败|没有可用*渠道|无可用的渠道|"     \
     "未知模型|不支持的模型|不支持模型|不支持该模型|不支持此模型|不支持*模型|模型不支持|"           \
@@ -227,6 +228,17 @@
 
 #define W_ANY_MODEL "任何模型|any model|all models"
 
+/* What a statement on the credential, the account, the address or the right to call as a whole cannot
+ * do without. */
+#define W_STANDING                                                                                 \
+    "%key%|%keys%|apikey|api-key|api_key|token|credential|auth|permi|denied|forbidden|%access%|"   \
+    "accessib|not allowed|disallowed|account|%user%|%users%|organi|workspace|%project|%team|"      \
+    "tenant|consum|%area%|%login%|log in|logged|sign in|signed|signature|%ip%|countr|region|location|"  \
+    "%scope|%role%|%roles%|licen|verify|verified|verification|disabled|suspend|banned|revoked|"    \
+    "expired|subscri|member|%plan%|enable|privilege|policy|policies|not eligible|allowlist|"       \
+    "whitelist|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|帐户|用户|会员|禁止|拒绝|"   \
+    "封禁|停用|禁用|无权|白名单|地区|区域|关闭|未开通|访问"
+
 /* A server that says so does not speak of its list of models. */
 #define W_NOT_NOW "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
 
@@ -238,10 +250,11 @@
     "does not support function|does not support parameter|not support assistant|"                  \
     "not support prefill|does not support*prefill|does not support thinking|"                      \
     "does not support*temperature|does not support*effort|not support*parameter|不支持图|"         \
-    "不支持*图片|不支持工具|不支持函数|不支持*参数|不支持流|繁忙|访问量过大|负载|过载|稍后"
+    "不支持*图片|不支持工具|不支持函数|不支持*参数|不支持流|不支持*调用方式|繁忙|访问量过大|负载|过载|稍后"
 
 #define W_CLIENT                                                                                   \
-    "only*claude code|claude code*only|only authorized for use with|only*for use with|"            \
+    "only*claude code|official clients|only allows*client|unapproved channel|unapproved client|"            \
+    "claude code*only|only authorized for use with|only*for use with|"            \
     "client not allowed|client*not authorized|client*is not allowed|client*not supported|"         \
     "unsupported client|client version|client_restriction|user agent*not allowed|"                 \
     "user-agent*not allowed|user agent*blocked|only accepts requests from|"                        \

@@ -339,7 +339,7 @@ const struct classify_rule classify_rules[] = {
 
     /* -- faults of the server inside a 200, or under an odd status */
     {.name = "capacity", .on = ON_4XX,
-     .words = "flex tier*capacity|capacity exceeded",
+     .words = "flex tier*capacity|capacity exceeded|queue is full|queue full",
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "no place free in a cheap tier"},
 
     /* -- the credential, where the status does not say so */
@@ -422,6 +422,8 @@ const struct classify_rule classify_rules[] = {
     {.name = "hiccup", .on = ON_200, .need = TRAIT_TEXT, .without = TRAIT_PAGE,
      .words = W_HICCUP,
      TRANSIENT(ENDPOINT), .why = "the server's fault, in words"},
+    {.name = "5xx-inside", .on = ON_500, .need = TRAIT_OK | TRAIT_JSON,
+     TRANSIENT(ENDPOINT), .why = "the error tells a number of the server's own faults"},
     {.name = "unauthorized-200", .on = ON_200, .need = TRAIT_JSON,
      .words = "^unauthorized$|^forbidden$|permission denied|no permission|access denied",
      AUTH(ENDPOINT), .why = "the words of 401 and 403"},
@@ -444,7 +446,8 @@ const struct classify_rule classify_rules[] = {
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"
          "upstream*unavailable|fetch failed|socket hang up|connection reset|connection refused|"
          "i/o timeout|deadline exceeded|do request failed|no such host|unexpected eof|broken pipe|"
-         "internal server error|degraded function|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
+         "internal server error|service unavailable|server unavailable|bad gateway|gateway timeout|"
+         "degraded function|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
      TRANSIENT(ENDPOINT), .why = "a relay's own trouble, sent as a refusal"},
     {.name = "400-validation", .on = ON_400 | ON_422, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},

@@ -19,7 +19,8 @@
     "blocked by*security polic|访问被拦截|访问被阻断|请求已被*阻断|请求已被*拦截|被管理员设置|"    \
     "安全威胁|安全防护|云防护|防火墙|人机验证|安全验证|errors.aliyun.com|data-spm|腾讯云|"         \
     "华为云waf|网站管理员设置拦截|长亭|雷池|safeline|waf*event_id|block_event_id|非法请求|"        \
-    "恶意请求"
+    "恶意请求|fortiguard|zscaler|web filter|content_filter_denied|content categorization|websense|"        \
+    "forcepoint|netskope|application blocked|blocked in accordance"
 
 #define W_MONEY_EN                                                                                 \
     "balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"        \
@@ -49,7 +50,7 @@
     "requires*available credits|add credits|add funds|payment method|credit card on file|"             \
     "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|no subscription|"    \
     "request a subscription|subscription*not found|membership*expired|renew to|subscription ended|subscription*has ended|resource package|"           \
-    "free-tier limit|free tier limit|free limit|"                 \
+    "insufficient tokens|tokens left on|buy more|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
     "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
     "tokens is insufficient|token is insufficient|unpaid invoice"
 
@@ -61,7 +62,7 @@
     "配额不足|配额已|配额用尽|配额耗尽|超出*配额|超过*配额|欠费|充值|预扣费|预扣额度|预扣除|"      \
     "套餐*到期|套餐*过期|套餐*用尽|套餐*用完|套餐*耗尽|套餐*不足|套餐*失效|无可用资源包|"          \
     "资源包*不足|资源包*用尽|资源包*耗尽|资源包*用完|使用上限|用量上限|用量*上限|使用*上限|限额|"  \
-    "点数不足|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
+    "点数不足|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
     "费用限制|费用上限|消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|"           \
     "没有有效*订阅|免费额度|会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|"    \
     "續費|续费|续订"
@@ -109,7 +110,7 @@
     "authentication fails|authentication error|failed to authenticate|authorization header|"       \
     "authorization failed|account is not authorized|not authorized to invoke|unauthenticated|"     \
     "login fail|certification fail|invalid virtual key|invalid license key|invalid subscription key|"    \
-    "invalid secret key|invalid authorization|invalid auth |invalid auth token|tenant*token does not match|no auth credentials|no credentials provided|missing authentication|"               \
+    "invalid secret key|no valid*credential|no credentials found|credentials not found|invalid authorization|invalid auth |invalid auth token|tenant*token does not match|no auth credentials|no credentials provided|missing authentication|"               \
     "missing credentials|无效的令牌|令牌无效|令牌已过期|令牌*过期|令牌*失效|令牌*禁用|"            \
     "令牌状态不可用|无效令牌|未提供令牌|令牌验证|无效的密钥|密钥无效|密钥*过期|密钥*失效|"         \
     "密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|密钥验证|无效的api|api key*无效|api key*错误|"     \
@@ -126,7 +127,7 @@
     "token expired|token has been revoked|token*invalidated|token*revoked|not authenticated|"      \
     "unauthorized|please log in|please login|sign in again|signature*does not match|key无效|"      \
     "key 无效|无效的key|无效的 key|key不存在|key已禁用|未授权|未登录|请先登录|登录已过期|"         \
-    "登录失效|%token%*非法|%token%*无效|%token%*失效|%token%*过期|%token%不合法"
+    "登录失效|应用id无效|appid*无效|invalid appid|invalid app id|%token%*非法|%token%*无效|%token%*失效|%token%*过期|%token%不合法"
 
 #define W_PLACE                                                                                    \
     "country*not supported|region*not supported|territory not supported|unsupported countr|"       \
@@ -213,7 +214,7 @@
     "模型*价格未配置|模型*没有配置|模型*倍率"
 
 #define W_MODEL_ACCESS                                                                             \
-    "activate the*model|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
+    "activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
     "模型*白名单|模型*列表中|cannot use*model|access to*model|access*the model|access model|"      \
     "allowed to access model|access*this model|access*requested model|access*specified model|"     \
     "model access is denied|access to model*denied|model access denied|access denied*model|"       \
@@ -234,10 +235,9 @@
     "%key%|%keys%|apikey|api-key|api_key|token|credential|auth|permi|denied|forbidden|%access%|"   \
     "accessib|not allowed|disallowed|account|%user%|%users%|organi|workspace|%project|%team|"      \
     "tenant|consum|%area%|%login%|log in|logged|sign in|signed|signature|%ip%|countr|region|location|"  \
-    "%scope|%role%|%roles%|licen|verify|verified|verification|disabled|suspend|banned|revoked|"    \
-    "expired|subscri|member|%plan%|enable|privilege|policy|policies|not eligible|allowlist|"       \
-    "whitelist|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|帐户|用户|会员|禁止|拒绝|"   \
-    "封禁|停用|禁用|无权|白名单|地区|区域|关闭|未开通|访问"
+    "%scope|%role%|%roles%|licen|verify|verified|verification|subscri|member|%plan%|privilege|"       \
+    "not eligible|allowlist|whitelist|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|"     \
+    "帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通"
 
 /* A server that says so does not speak of its list of models. */
 #define W_NOT_NOW "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
@@ -307,7 +307,7 @@
     "upstream|no available account|no account*available|no*accounts available|no credentials|"     \
     "no available*credential|no available*provider|all providers failed|try again|try later|"      \
     "retry|stream*interrupted|stream*closed|stream*disconnected|stream error|incomplete|"          \
-    "something went wrong|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|"          \
+    "something went wrong|try your request again|unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|"          \
     "服务器错误|服务器内部|内部错误|服务异常|系统异常|系统错误|网络错误|网络异常|连接失败|"        \
     "连接错误|请求失败|请稍后|稍后再试|稍后重试|服务不可用|暂时不可用"
 

@@ -173,6 +173,11 @@ static bool inner_status(struct walk *w, struct str digits)
         return false;
     if (!w->ev->inner_status)
         w->ev->inner_status = (unsigned)v;
+    /* What these two mean holds under any other status that a relay chose. */
+    if (v == 402)
+        evidence_symbol(w->ev, (struct str){0}, STR("paymentrequired"), false, w->a);
+    if (v == 429)
+        evidence_symbol(w->ev, (struct str){0}, STR("toomanyrequests"), false, w->a);
     return true;
 }
 
@@ -262,6 +267,11 @@ static void member(struct walk *w, struct str name, json_t *v)
     bool leads = json_is_object(v) || json_is_array(v);
     switch (role) {
     case ROLE_NONE:
+        /* {"throttlingException":{"message":…}}: AWS's events have the type for a name. */
+        if (leads && str_ends(name, STR("exception"))) {
+            evidence_symbol(w->ev, (struct str){0}, name, true, w->a);
+            element(w, v);
+        }
         return;
     case ROLE_TYPE:
     case ROLE_CODE:

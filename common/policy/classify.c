@@ -152,6 +152,9 @@ static bool has_symbol(const struct evidence *ev, const char *patterns, bool typ
     return false;
 }
 
+/* Bytes from which a message says something: "Forbidden", "请求失败" do not. */
+enum { SENTENCE = 16 };
+
 static unsigned traits_of(const struct evidence *ev)
 {
     unsigned t = (ev->empty ? TRAIT_EMPTY : 0) | (ev->json ? TRAIT_JSON : 0) |
@@ -162,6 +165,9 @@ static unsigned traits_of(const struct evidence *ev)
         t |= TRAIT_VALIDATION;
     if (param_is_member(ev->param))
         t |= TRAIT_FIELD;
+    for (size_t i = 0; i < ev->ntext; i++)
+        if (ev->text[i].n >= SENTENCE)
+            t |= TRAIT_SENTENCE;
     for (size_t i = 0; i < ev->ntext; i++)
         if (names_member(ev->text[i]) || has_path(ev->text[i]) || quotes_member(ev->text[i]))
             t |= TRAIT_FIELD;

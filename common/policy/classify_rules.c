@@ -25,7 +25,8 @@ const struct classify_rule classify_rules[] = {
      .need = TRAIT_PAGE, .markup = true,
      .words = W_WALL,
      .but = "you are being rate limited|bad gateway|gateway time|a timeout occurred|origin*error|"
-         "web server is|connection timed out|ssl handshake|unknown error|host error",
+         "web server is|connection timed out|ssl handshake|unknown error|host error|"
+         "access from your country",
      PERMANENT(ENDPOINT), .why = "challenge or firewall page"},
     {.name = "login", .on = ON_3XX, .need = TRAIT_LOGIN,
      PERMANENT(ENDPOINT), .why = "sent to a page where people log in: not an API's address"},
@@ -68,7 +69,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "too-long-code", .on = ON_NO_LIMIT,
      .code = "*contextlengthexceeded*|*contextwindowexceeded*|*promptexceeded|prompttoolong|"
          "inputtoolong|stringabovemaxlength|contextlimitexceeded|maxtokensexceeded|"
-         "inputlengthexceeded|modelcontextwindowexceeded|code1261",
+         "inputlengthexceeded|modelcontextwindowexceeded|tokenstoolong|characterstoolong|code1261|code10907",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "no endpoint with this model takes it"},
     {.name = "too-long", .on = ON_NO_LIMIT & ~(unsigned)ON_401, .without = TRAIT_PAGE,
      .words = W_TOO_LONG,
@@ -78,12 +79,32 @@ const struct classify_rule classify_rules[] = {
     {.name = "previous-response", .on = ON_REFUSED,
      .code = "previousresponsenotfound",
      PERMANENT(REQUEST), .why = "refers to something that only the endpoint which made it has"},
-    {.name = "extra-field", .on = ON_200 | ON_400 | ON_422, .need = TRAIT_FIELD,
+    {.name = "extra-field", .on = ON_200 | ON_400 | ON_422,
+     .without = TRAIT_PAGE,
      .words = "extra inputs are not permitted|extra fields not permitted|extra_forbidden|"
          "unknown field|unknown name|unrecognized request argument|unknown parameter|"
          "unsupported parameter|unsupported field",
      PERMANENT(REQUEST),
      .why = "a member this version does not know; one that speaks another might: ask a second"},
+    {.name = "malformed", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
+     .words = "malformed input request|extraneous key|against schema|schema violation|"
+         "failed to deserialize the json body|cannot unmarshal|request body is invalid|"
+         "invalid json payload|request body is empty",
+     PERMANENT(REQUEST), .why = "the body's form was refused, in the words of a parser"},
+    {.name = "header-too-large", .on = ON_400 | ON_4XX, .need = TRAIT_PAGE,
+     .words = "request header or cookie too large|header fields too large|header too large",
+     PERMANENT(REQUEST), .why = "a server's bound on headers"},
+    {.name = "reference", .on = ON_200 | ON_400 | ON_404, .without = TRAIT_PAGE,
+     .words = "cached content|no such file object|container*expired|container*not found|"
+         "conversation*not found|thread*not found|item with id*not found|vector store*not found|"
+         "file_id*not found|file id*not found|files/*not found",
+     PERMANENT(REQUEST), .why = "refers to something that only the endpoint which made it has"},
+    {.name = "no-model-named", .on = ON_REFUSED, .without = TRAIT_PAGE,
+     .words = "model is empty|model is required|model field is required|missing model|"
+         "model parameter is required|model name is empty|no model specified|must provide a model|"
+         "must provide a `model`|missing required parameter: 'model'|模型名称为空|模型不能为空|"
+         "未指定模型",
+     PERMANENT(REQUEST), .why = "the request names no model"},
     {.name = "field", .on = ON_200 | ON_400 | ON_422, .need = TRAIT_FIELD | TRAIT_VALIDATION,
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the check names the member that is wrong"},
 
@@ -118,6 +139,9 @@ const struct classify_rule classify_rules[] = {
      .but = "quota project|" W_MODEL_ACCESS "|" W_CONTENT,
      RATE_LIMIT(ENDPOINT),
      .why = "a refusal that speaks of a quota is about the quota: disabling would be wrong"},
+    {.name = "money-more", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
+     .words = W_MONEY_MORE,
+     RATE_LIMIT(ENDPOINT), .why = "the same in other languages"},
     {.name = "money-zh", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_ZH,
      .but = "查询*失败|获取*失败|检查*失败",
@@ -141,12 +165,18 @@ const struct classify_rule classify_rules[] = {
          "cyberpolicy|policyviolation|datainspectionfailed|invalidprompt|moderation*|"
          "promptblocked|prohibitedcontent|safetyviolation|safety|*safetybreach*|"
          "*sensitivecontent*|contentblocked|unsafecontent|contentmoderation|violationfee*|"
-         "code1301|code1300|statuscode1026|statuscode1027|*riskcontent|inputblocked|outputblocked|"
+         "code1301|code1300|code10013|code10014|code10019|censorship*|statuscode1026|statuscode1027|*riskcontent|inputblocked|outputblocked|"
          "contentsafety*|contentviolation*|guardrail*",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the maker's content policy"},
     {.name = "content-relay", .on = ON_NO_LIMIT,
-     .code = "sensitivewordsdetected|sensitivewords*",
+     .code = "sensitiveword*|hooksfailed|blockedbypolicy|riskcontrol|dlp*",
      PERMANENT(REQUEST), .why = "a relay's own list of words; another endpoint may not have it"},
+    {.name = "content-relay-words", .on = ON_NO_LIMIT & ~(unsigned)ON_500, .without = TRAIT_PAGE,
+     .words = "guardrail policy|guardrail check|violated guardrail|dlp policy|data loss prevention|"
+         "prompt pattern is blocked|prompt injection|injection detected|request is prohibited|request was prohibited|"
+         "request*violat*terms of service|更换提示词|修改提示词|请求被风控|内容被风控",
+     .but = "account|账号|账户|guardrail restrictions",
+     PERMANENT(REQUEST), .why = "the same, in words"},
     {.name = "content", .on = ON_NO_LIMIT & ~(unsigned)ON_500, .without = TRAIT_PAGE,
      .words = W_CONTENT,
      .but = "content-type|content filter*unavailable|合规*认证|账号*违规|ip*flagged",
@@ -168,7 +198,7 @@ const struct classify_rule classify_rules[] = {
      .words = "无权*任何模型|access*any model|no access to any model",
      AUTH(ENDPOINT), .why = "no model at all: the credential as a whole is refused"},
     {.name = "plan-without-model", .on = ON_429,
-     .code = "code1311|statuscode2061|modelnotsupportedbyplan",
+     .code = "code1311|statuscode2061|modelnotsupportedbyplan|modelpriceerror",
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
      .why = "the plan has no such model: waiting does not help"},
     {.name = "model-access-code", .on = ON_REFUSED | ON_500,
@@ -194,21 +224,38 @@ const struct classify_rule classify_rules[] = {
      .code = "modelnotfound*|modelnotexist*|modelnotsupported|invalidmodel|modelnotavailable|"
          "modelunavailable",
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL, .why = "the same, by code"},
+    {.name = "model-subject", .on = ON_401 | ON_403, .need = TRAIT_JSON,
+     .words = "^the model |^model |^this model |^the requested model |^requested model |"
+         "^the selected model |^模型|^该模型|^此模型|^当前模型",
+     .but = W_ANY_MODEL "|%key%|token|credential|authenticat|model provider|" W_NOT_MISSING,
+     PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
+     .why = "a refusal that has the model for its subject: the others still pass"},
+    {.name = "channel", .on = ON_401 | ON_403, .need = TRAIT_JSON,
+     .words = "channel*disabled|channel*unavailable|channel*not available|渠道*禁用|渠道*停用|"
+         "渠道*不可用|渠道*关闭",
+     PERMANENT(ENDPOINT), .why = "a relay's own upstream is out; our key was not in question"},
     {.name = "no-model-shape", .on = ON_400, .quoted = true,
      .words = "at 'modelid' failed|modelid*failed to satisfy",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL, .why = "Bedrock's wording: no model has such a name"},
+    {.name = "model-load", .on = ON_400 | ON_404 | ON_422, .without = TRAIT_PAGE,
+     .words = "failed to load model|failed to load the model|could not load model|no models loaded|"
+         "no model loaded|no model is loaded|model is unloaded|model is not loaded",
+     PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
+     .why = "a server of one's own that cannot bring the model into memory"},
     {.name = "no-model-account", .on = ON_REFUSED, .without = TRAIT_PAGE, .quoted = true,
      .words = W_NO_MODEL,
      .also = "account|channel|%group|publisher model|%region|your plan|%plan%|project|deployment|"
-         "deployed|no endpoints found|no allowed providers|on-demand throughput|inference profile|"
-         "end of its life|inaccessible|not activated|not open|渠道|未开通|未部署|分组|套餐",
+         "deployed|no endpoints|no provider|no allowed providers|on-demand throughput|inference profile|"
+         "end of its life|inaccessible|not activated|not open|free tier|paid model|integrator|"
+         "any provider|non-serverless|via the /|渠道|未开通|"
+         "未部署|分组|套餐",
      .but = "does not exist or you do not have|model group|permission*denied on resource|"
          W_NOT_MISSING,
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
      .why = "the group, plan, project or region lacks the model"},
     {.name = "no-model-code", .on = ON_REFUSED,
      .code = "*modelnotfound*|*modelnotexist*|modelnotsupported*|invalidmodel*|modelnotavailable|"
-         "modeldecommissioned|modelterminated|modeldeprecated|invalidendpointormodel*|"
+         "modeldecommissioned|modelterminated|modelisdeactivated|modeldeactivated|modeldeprecated|invalidendpointormodel*|"
          "unknownmodel|resourcenotfounderror|code1211|code20012|modelunavailable|nosuchmodel|"
          "notfoundmodel",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL,
@@ -224,7 +271,7 @@ const struct classify_rule classify_rules[] = {
 
     /* -- one kind of client, one feature */
     {.name = "client-code", .on = ON_REFUSED,
-     .code = "clientvalidationerror|clientnotallowed|clientrestricted|clientrestriction|"
+     .code = "sessionbinding*|clientvalidationerror|clientnotallowed|clientrestricted|clientrestriction|"
          "accessterminatederror|useragentblocked|unsupportedclient|clientversion*",
      PERMANENT(ENDPOINT), .why = "the key is for another kind of client"},
     {.name = "client", .on = ON_REFUSED, .without = TRAIT_PAGE,
@@ -251,7 +298,7 @@ const struct classify_rule classify_rules[] = {
          "limitexceeded*|provisionedthroughputexceeded*|slowdown|concurrencylimit*|"
          "*concurrencyexceeded|*concurrencylimitexceeded|requestratetoolarge|localratelimited|"
          "modelcooldown|servicetiercapacityexceeded|bandwidthlimitexceeded|code1302|code1303|"
-         "code1304|code1305|code1312|code1313|statuscode1002|statuscode1039|statuscode1041|"
+         "code1304|code1305|code11201|code11202|code11203|code1312|code1313|statuscode1002|statuscode1039|statuscode1041|"
          "errorcode4|errorcode18|engineserverlimitexceeded",
      .but = "reached their concurrency limit",
      RATE_LIMIT(ENDPOINT), .why = "throttled, by type or code"},
@@ -262,6 +309,13 @@ const struct classify_rule classify_rules[] = {
     {.name = "limit", .on = ON_REFUSED & ~(unsigned)(ON_413 | ON_402), .without = TRAIT_PAGE,
      .words = W_LIMIT,
      RATE_LIMIT(ENDPOINT), .why = "throttled, in words"},
+    {.name = "limit-refused", .on = ON_401 | ON_403, .need = TRAIT_JSON,
+     .without = TRAIT_VALIDATION | TRAIT_FIELD,
+     .words = "reached*limit|limit*reached|limit exceeded|exceeded*limit|exceeds*limit|"
+         "requests per hour|calls per|次数*超|达到*上限|超过*上限|超出*上限",
+     .but = "prompt|input|content|message|length|size|context|token limit|tool|image|提示|输入|内容|"
+         "长度|大小",
+     RATE_LIMIT(ENDPOINT), .why = "a refusal that speaks of a limit is about the limit"},
     {.name = "limit-5xx", .on = ON_500, .without = TRAIT_PAGE,
      .words = W_LIMIT_PLAIN,
      .but = "check failed|failed to check|redis|internal error",
@@ -273,13 +327,19 @@ const struct classify_rule classify_rules[] = {
      .code = "overloadederror|overloaded|serveroverloaded|engineoverloaded*|modeloverloaded|"
          "modelserviceoverloaded|serverbusy|systembusy|code50505|code50603",
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "overloaded, by type or code"},
+    {.name = "overloaded-4xx", .on = ON_403 | ON_404 | ON_4XX,
+     .without = TRAIT_PAGE | TRAIT_VALIDATION | TRAIT_FIELD,
+     .words = "overloaded|at capacity|high demand|is too busy|server is busy|server busy|繁忙|饱和|"
+         "负载过高|过载",
+     TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED,
+     .why = "overloaded, whatever refusal a relay made of it"},
     {.name = "overloaded", .on = ON_200 | ON_500 | ON_529, .without = TRAIT_PAGE,
      .words = W_BUSY,
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "overloaded, in words"},
 
     /* -- faults of the server inside a 200, or under an odd status */
     {.name = "capacity", .on = ON_4XX,
-     .words = "flex tier*capacity|capacity exceeded",
+     .words = "flex tier*capacity|capacity exceeded|queue is full|queue full",
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "no place free in a cheap tier"},
 
     /* -- the credential, where the status does not say so */
@@ -301,6 +361,9 @@ const struct classify_rule classify_rules[] = {
      .words = W_KEY,
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
+    {.name = "key-odd", .on = ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
+     .words = "^invalid token|^token expired|^token required|^unauthorized|无*权限|没有*权限|无权",
+     AUTH(ENDPOINT), .why = "401 in the numbers of odd servers (498, 440)"},
     {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE,
      .words = W_KEY_LOOSE,
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
@@ -320,6 +383,13 @@ const struct classify_rule classify_rules[] = {
     {.name = "5xx-invalid-field", .on = ON_500, .need = TRAIT_FIELD,
      .type = "invalidrequesterror",
      PERMANENT(REQUEST), .why = "a relay that hands on a refusal as a fault of its own"},
+    {.name = "5xx-invalid-words", .on = ON_500, .need = TRAIT_FIELD,
+     .words = "validationexception|invalid_request_error|invalidrequest|invalid_argument|badrequest|"
+         "bad request",
+     PERMANENT(REQUEST), .why = "the same, where the refusal's type stands in the words"},
+    {.name = "5xx-malformed", .on = ON_500, .without = TRAIT_PAGE,
+     .words = "improperly formed request|malformed input request",
+     PERMANENT(REQUEST), .why = "the same, of a maker with one wording for all"},
     {.name = "5xx-invalid-code", .on = ON_500,
      .code = "invalidargument|validationexception",
      PERMANENT(REQUEST), .why = "the same, from a cloud"},
@@ -328,6 +398,7 @@ const struct classify_rule classify_rules[] = {
      .but = W_HICCUP "|" W_BUSY,
      PERMANENT(REQUEST), .why = "the same, unless the words are those of a hiccup"},
     {.name = "4xx-invalid", .on = ON_4XX, .need = TRAIT_VALIDATION, .without = TRAIT_PAGE,
+     .but = "stream disconnected|stream error|stream closed|timed out|timeout|connection",
      PERMANENT(REQUEST), .why = "the request was checked and found wrong, whatever the number"},
     {.name = "not-found-type", .on = ON_200,
      .code = "notfounderror|notfound",
@@ -351,8 +422,10 @@ const struct classify_rule classify_rules[] = {
     {.name = "hiccup", .on = ON_200, .need = TRAIT_TEXT, .without = TRAIT_PAGE,
      .words = W_HICCUP,
      TRANSIENT(ENDPOINT), .why = "the server's fault, in words"},
+    {.name = "5xx-inside", .on = ON_500, .need = TRAIT_OK | TRAIT_JSON,
+     TRANSIENT(ENDPOINT), .why = "the error tells a number of the server's own faults"},
     {.name = "unauthorized-200", .on = ON_200, .need = TRAIT_JSON,
-     .words = "^unauthorized$|^forbidden$|permission denied",
+     .words = "^unauthorized$|^forbidden$|permission denied|no permission|access denied",
      AUTH(ENDPOINT), .why = "the words of 401 and 403"},
     {.name = "invalid-200", .on = ON_200, .need = TRAIT_JSON, .without = TRAIT_PAGE,
      .words = W_INVALID,
@@ -367,25 +440,42 @@ const struct classify_rule classify_rules[] = {
          "operation not allowed|operation*not supported|operation*does not work|"
          "plain http request was sent|http request was sent to https|no route|route not found|"
          "unknown request url|unknown url|unknown route|unknown path|cannot post|cannot get|"
-         "endpoint is offline|接口不存在|路由",
+         "endpoint is offline|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
      PERMANENT(ENDPOINT), .why = "the address or the kind of call does not fit this endpoint"},
     {.name = "upstream-400", .on = ON_400 | ON_422, .need = TRAIT_JSON, .without = TRAIT_VALIDATION,
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"
          "upstream*unavailable|fetch failed|socket hang up|connection reset|connection refused|"
-         "i/o timeout|internal server error|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
+         "i/o timeout|deadline exceeded|do request failed|no such host|unexpected eof|broken pipe|"
+         "internal server error|service unavailable|server unavailable|bad gateway|gateway timeout|"
+         "degraded function|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
      TRANSIENT(ENDPOINT), .why = "a relay's own trouble, sent as a refusal"},
     {.name = "400-validation", .on = ON_400 | ON_422, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},
     {.name = "400-message", .on = ON_400 | ON_422, .need = TRAIT_JSON | TRAIT_TEXT,
      PERMANENT(REQUEST),
      .why = "a refusal with a reason; likely the request's, so a second opinion"},
+    {.name = "403-typed", .on = ON_403,
+     .code = "permissiondenied*|permissionerror|authenticationerror|unauthorized*|accessdenied*|"
+         "authfailure*|apikey*",
+     AUTH(ENDPOINT), .why = "the type says that the right to call is missing"},
+    {.name = "403-prompt", .on = ON_403, .need = TRAIT_JSON,
+     .words = "prompt|%input|message|content|提示词|输入|内容",
+     .but = W_STANDING,
+     PERMANENT(REQUEST), .why = "a refusal that has the request's words for its subject"},
+    {.name = "403-validation", .on = ON_403, .need = TRAIT_JSON | TRAIT_VALIDATION | TRAIT_TEXT,
+     .but = W_STANDING,
+     PERMANENT(REQUEST), .why = "the request was checked and found wrong, whatever the number"},
+    {.name = "403-other", .on = ON_403, .need = TRAIT_JSON | TRAIT_SENTENCE,
+     .but = W_STANDING,
+     PERMANENT(UNCLEAR),
+     .why = "a sentence without a word on key, account or address disables nothing"},
     {.name = "404-field", .on = ON_404, .need = TRAIT_VALIDATION | TRAIT_FIELD,
      PERMANENT(REQUEST), .why = "something that the request refers to is not there"},
     {.name = "404-invalid", .on = ON_404, .need = TRAIT_VALIDATION,
      PERMANENT(UNCLEAR), .why = "something is not there: of the request or of the endpoint"},
     {.name = "404-typed", .on = ON_404, .need = TRAIT_TEXT,
      .code = "notfounderror",
-     .but = "^not found$|page not found|path|route|url|resource not found|endpoint",
+     .but = "^not found$|page not found|^file not found$|path|route|url|resource not found|endpoint",
      PERMANENT(UNCLEAR), .flags = FLAG_MODEL,
      .why = "a maker's not-found: of what the request names, most often the model"},
 };
@@ -410,6 +500,7 @@ const struct classify_status classify_statuses[] = {
     ROW(409, 409, TRANSIENT, UNCLEAR, "409"),
     ROW(410, 410, PERMANENT, ENDPOINT, "410"),
     ROW(411, 417, PERMANENT, UNCLEAR, "411-417"),
+    ROW(420, 420, RATE_LIMIT, ENDPOINT, "420-calm"),
     ROW(421, 421, TRANSIENT, ENDPOINT, "421"),
     ROW(422, 422, PERMANENT, REQUEST, "422"),
     ROW(423, 423, TRANSIENT, UNCLEAR, "423"),

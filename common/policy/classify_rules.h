@@ -39,7 +39,8 @@ enum classify_trait {
     TRAIT_VALIDATION = 1 << 5, /* type or code says: the request was checked and found wrong */
     TRAIT_FIELD = 1 << 6,      /* the error names a member of the request's body */
     TRAIT_TEXT = 1 << 7,       /* there is a message */
-    TRAIT_OK = 1 << 8          /* the status was 200 itself, not another of 2xx */
+    TRAIT_OK = 1 << 8,         /* the status was 200 itself, not another of 2xx */
+    TRAIT_SENTENCE = 1 << 9    /* a message is longer than the phrase of a status */
 };
 
 /* The verdict's flags. */

@@ -19,10 +19,11 @@
     "blocked by*security polic|访问被拦截|访问被阻断|请求已被*阻断|请求已被*拦截|被管理员设置|"    \
     "安全威胁|安全防护|云防护|防火墙|人机验证|安全验证|errors.aliyun.com|data-spm|腾讯云|"         \
     "华为云waf|网站管理员设置拦截|长亭|雷池|safeline|waf*event_id|block_event_id|非法请求|"        \
-    "恶意请求"
+    "恶意请求|fortiguard|zscaler|web filter|content_filter_denied|content categorization|websense|"        \
+    "forcepoint|netskope|application blocked|blocked in accordance"
 
 #define W_MONEY_EN                                                                                 \
-    "credit balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"        \
+    "balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"        \
     "credits*insufficient|insufficient*quota|insufficient*funds|insufficient_quota|"               \
     "balance is not enough|balance not enough|not enough*balance|not enough*credit|"               \
     "not enough*quota|quota is not enough|quota not enough|quota*insufficient|out of credit|"      \
@@ -45,7 +46,13 @@
     "subscription*required|trial*expired|trial*ended|free tier*exhausted|free trial*exhausted|"    \
     "has run out|have run out|ran out|been used up|used up your|enough points|out of points|"      \
     "renew your subscription|renew your plan|renew your license|not subscribed|please subscribe|"  \
-    "negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage"
+    "negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage|"            \
+    "requires*available credits|add credits|add funds|payment method|credit card on file|"             \
+    "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|no subscription|"    \
+    "request a subscription|subscription*not found|membership*expired|renew to|subscription ended|subscription*has ended|resource package|"           \
+    "insufficient tokens|tokens left on|buy more|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
+    "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
+    "tokens is insufficient|token is insufficient|unpaid invoice"
 
 #define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
 
@@ -55,7 +62,7 @@
     "配额不足|配额已|配额用尽|配额耗尽|超出*配额|超过*配额|欠费|充值|预扣费|预扣额度|预扣除|"      \
     "套餐*到期|套餐*过期|套餐*用尽|套餐*用完|套餐*耗尽|套餐*不足|套餐*失效|无可用资源包|"          \
     "资源包*不足|资源包*用尽|资源包*耗尽|资源包*用完|使用上限|用量上限|用量*上限|使用*上限|限额|"  \
-    "点数不足|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
+    "点数不足|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
     "费用限制|费用上限|消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|"           \
     "没有有效*订阅|免费额度|会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|"    \
     "續費|续费|续订"
@@ -71,10 +78,20 @@
     "account is inactive|account*currently inactive|account*irregular activit|user*is banned|"     \
     "user has been banned|user*is disabled|user has been*disabled|workspace*deactivated|"          \
     "workspace*disabled|project has been*suspended|project*archived|project*disabled|"             \
-    "team*disabled|disabled in this account|violation of*terms of service|consumer*suspended|"     \
+    "team*disabled|disabled in this account|account*violation of|consumer*suspended|"               \
     "账号*锁定|账户*锁定|账号*封禁|账户*封禁|账号*禁用|账户*禁用|账号*停用|账户*停用|账号*冻结|"   \
     "账户*冻结|账号异常|账户异常|账户不存在|账号不存在|用户*封禁|用户*禁用|账户处于非活动|"        \
     "账户*非活动状态|违规行为|帐号*封禁|帐号*禁用|賬號*停用|帳號*停用"
+
+/* The same in other languages. Only ASCII is lowered, so capitals are left out of the patterns. */
+#define W_MONEY_MORE                                                                               \
+    "едостаточно средств|едостаточно кредит|ополните|аланс исчерпан|имит исчерпан|"               \
+    "квота исчерпана|guthaben|kontingent*erschöpft|kontingent*aufgebraucht|solde insuffisant|"     \
+    "crédit insuffisant|crédits insuffisants|crédits épuisés|quota dépassé|quota épuisé|"          \
+    "saldo insuficiente|créditos insuficientes|créditos agotados|cuota superada|cuota agotada|"    \
+    "créditos esgotados|cota excedida|credito insufficiente|credito esaurito|残高|"                \
+    "クレジット*不足|クレジット*使い切|利用枠*超|利用上限|チャージして|크레딧*부족|잔액*부족|"     \
+    "충전|한도*초과|사용량*초과|số dư|nạp thêm|bakiye*yetersiz|saldo tidak cukup|kredit habis"
 
 /* Of the credential and nothing else: holds under a 400 too. */
 #define W_KEY                                                                                      \
@@ -92,12 +109,16 @@
     "credentials*invalid|credentials*expired|invalid_grant|authentication failed|"                 \
     "authentication fails|authentication error|failed to authenticate|authorization header|"       \
     "authorization failed|account is not authorized|not authorized to invoke|unauthenticated|"     \
-    "login fail|no auth credentials|no credentials provided|missing authentication|"               \
+    "login fail|certification fail|invalid virtual key|invalid license key|invalid subscription key|"    \
+    "invalid secret key|no valid*credential|no credentials found|credentials not found|invalid authorization|invalid auth |invalid auth token|tenant*token does not match|no auth credentials|no credentials provided|missing authentication|"               \
     "missing credentials|无效的令牌|令牌无效|令牌已过期|令牌*过期|令牌*失效|令牌*禁用|"            \
     "令牌状态不可用|无效令牌|未提供令牌|令牌验证|无效的密钥|密钥无效|密钥*过期|密钥*失效|"         \
     "密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|密钥验证|无效的api|api key*无效|api key*错误|"     \
     "api key*不正确|api key*过期|api key*失效|apikey*无效|apikey*错误|无效的apikey|身份验证失败|"  \
-    "身份认证失败|鉴权失败|认证失败"
+    "身份认证失败|鉴权失败|认证失败|еверный api|еверный ключ|едействительный ключ|едействительный api|"         \
+    "ungültiger api|api-schlüssel*ungültig|clé api invalide|clé d'api invalide|clave*no válida|"       \
+    "clave*inválida|chave*inválida|apiキー*無効|無効なapi|apiキー*正しく|認証に失敗|api 키*유효하지|"   \
+    "유효하지 않은 api|api 키*잘못|인증*실패"
 
 /* The same with words that a 400 uses of other things too. */
 #define W_KEY_LOOSE                                                                                \
@@ -106,12 +127,13 @@
     "token expired|token has been revoked|token*invalidated|token*revoked|not authenticated|"      \
     "unauthorized|please log in|please login|sign in again|signature*does not match|key无效|"      \
     "key 无效|无效的key|无效的 key|key不存在|key已禁用|未授权|未登录|请先登录|登录已过期|"         \
-    "登录失效|%token%*非法|%token%*无效|%token%*失效|%token%*过期|%token%不合法"
+    "登录失效|应用id无效|appid*无效|invalid appid|invalid app id|%token%*非法|%token%*无效|%token%*失效|%token%*过期|%token%不合法"
 
 #define W_PLACE                                                                                    \
     "country*not supported|region*not supported|territory not supported|unsupported countr|"       \
     "unsupported*country|unsupported*region|location is not supported|location*not supported|"     \
-    "not available in your*country|not available in your*region|not available in your*location|"   \
+    "not available in your*country|not available in your*region|not available in your*location|"      \
+    "access from your country|access from your region|area is not supported|"   \
     "not*available*your country|%ip%*not*whitelist|%ip%*not*allowlist|not in*whitelist|"           \
     "not in*allowlist|not in the*%ip%|%ip%*not allowed|%ip%*not authorized|%ip%*not permitted|"    \
     "%ip%*is blocked|%ip%*has been blocked|%ip%*banned|%ip%*denied|%ip%*forbidden|"                \
@@ -132,7 +154,7 @@
     "prompt is too long|prompt too long|input is too long|input too long|input length*too long|"   \
     "length too long|token length exceed|exceed*model limit|over the model limit|"                 \
     "more than max tokens|input*longer than|maximum context length|max context length|"            \
-    "maximum model length|context length exceeded|context_length_exceeded|exceeds*context length|" \
+    "less than the context length|context length of the model|maximum model length|context length exceeded|context_length_exceeded|exceeds*context length|" \
     "exceed*context length|exceeded*context length|context length*exceed|context length is only|"  \
     "context window|contextwindowexceeded|exceed*context limit|context limit|context size|"        \
     "model's context|maximum number of tokens allowed|maximum number of input tokens|"             \
@@ -160,7 +182,7 @@
     "sensitive information|sensitive word|inappropriate content|harmful content|"                  \
     "considered high risk|responsible ai|responsibleai|data may contain inappropriate|"            \
     "requires moderation|new_sensitive|input new_sensitive|output new_sensitive|sensitive data|"   \
-    "blockreason|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
+    "blockreason|censorship|content*is blocked|content*was blocked|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
     "违反*内容|不安全*内容|安全审核|不当内容|合规|高风险内容|风险内容|内容*风险"
 
 #define W_NO_MODEL                                                                                 \
@@ -179,10 +201,11 @@
     "model*not accessible|model*is not configured|model*not configured|model*not allowed|"         \
     "model*not permitted|model name*invalid|not the model|found the model|"                        \
     "could not resolve the foundation model|on-demand throughput|inference profile|"               \
-    "unable to access model|%no %*channel*model|no available channel|no channel|"                  \
+    "unable to access*model|no matching model|model not support$|model is not support$|"                 \
+    "model*unavailable in|model*deactivated|allowed now, your model|%no %*channel*model|no available channel|no channel|"                  \
     "no provider*model|unknown provider*model|no available provider*model|no account*model|"       \
     "no available*account*model|no*accounts support|no deployment*model|no deployments available|" \
-    "no healthy deployment|no endpoints found|no allowed providers|no endpoint*for model|"         \
+    "no healthy deployment|no endpoints found|no endpoints available|no allowed providers|no endpoint*for model|"         \
     "model group*not|no model*configured|model*no provider|模型不存在|模型*不存在|模型*未找到|"    \
     "找不到模型|未找到*模型|没有找到*模型|无可用渠道|可用渠道失败|没有可用*渠道|无可用的渠道|"     \
     "未知模型|不支持的模型|不支持模型|不支持该模型|不支持此模型|不支持*模型|模型不支持|"           \
@@ -191,7 +214,7 @@
     "模型*价格未配置|模型*没有配置|模型*倍率"
 
 #define W_MODEL_ACCESS                                                                             \
-    "activate the*model|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
+    "activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
     "模型*白名单|模型*列表中|cannot use*model|access to*model|access*the model|access model|"      \
     "allowed to access model|access*this model|access*requested model|access*specified model|"     \
     "model access is denied|access to model*denied|model access denied|access denied*model|"       \
@@ -206,8 +229,18 @@
 
 #define W_ANY_MODEL "任何模型|any model|all models"
 
+/* What a statement on the credential, the account, the address or the right to call as a whole cannot
+ * do without. */
+#define W_STANDING                                                                                 \
+    "%key%|%keys%|apikey|api-key|api_key|token|credential|auth|permi|denied|forbidden|%access%|"   \
+    "accessib|not allowed|disallowed|account|%user%|%users%|organi|workspace|%project|%team|"      \
+    "tenant|consum|%area%|%login%|log in|logged|sign in|signed|signature|%ip%|countr|region|location|"  \
+    "%scope|%role%|%roles%|licen|verify|verified|verification|subscri|member|%plan%|privilege|"       \
+    "not eligible|allowlist|whitelist|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|"     \
+    "帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通"
+
 /* A server that says so does not speak of its list of models. */
-#define W_NOT_NOW "try again|right now|currently|at this time|moment"
+#define W_NOT_NOW "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
 
 /* A model that is known but busy, or a thing it cannot do, is not a missing model. */
 #define W_NOT_MISSING                                                                              \
@@ -217,18 +250,19 @@
     "does not support function|does not support parameter|not support assistant|"                  \
     "not support prefill|does not support*prefill|does not support thinking|"                      \
     "does not support*temperature|does not support*effort|not support*parameter|不支持图|"         \
-    "不支持*图片|不支持工具|不支持函数|不支持*参数|不支持流|繁忙|访问量过大|负载|过载|稍后"
+    "不支持*图片|不支持工具|不支持函数|不支持*参数|不支持流|不支持*调用方式|繁忙|访问量过大|负载|过载|稍后"
 
 #define W_CLIENT                                                                                   \
-    "only*claude code|claude code*only|only authorized for use with|only*for use with|"            \
+    "only*claude code|official clients|only allows*client|unapproved channel|unapproved client|"            \
+    "claude code*only|only authorized for use with|only*for use with|"            \
     "client not allowed|client*not authorized|client*is not allowed|client*not supported|"         \
     "unsupported client|client version|client_restriction|user agent*not allowed|"                 \
     "user-agent*not allowed|user agent*blocked|only accepts requests from|"                        \
     "only available for coding agents|only available*coding agent|not allowed for this client|"    \
     "restricted to*client|upgrade your client|third-party*client|third-party harness|"             \
-    "origin not allowed|origin*not allowed|cors|仅限*claude code|仅支持*claude code|"              \
-    "只能*claude code|仅允许*客户端|客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|"         \
-    "客户端*限制|请使用*客户端|请使用*claude code"
+    "origin not allowed|origin*not allowed|cors|仅*claude code|限*claude code客户端|"              \
+    "只*claude code|仅允许*客户端|客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|"         \
+    "客户端*限制|请使用*客户端|请使用*claude code|session已污染|会话已污染|session binding"
 
 #define W_FEATURE                                                                                  \
     "long context beta|long context*not*available|long context is not|1m context*not|"             \
@@ -246,15 +280,18 @@
     "tpm*exceeded|qps*limit|concurrency limit|concurrency*exceeded|concurrent*limit|"              \
     "concurrent*exceed|request limit reached|request limit exceeded|requests limit|"               \
     "api call limit|limit reached for|throttl|slow down|resource exhausted|"                       \
-    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|请求频率|频率限制|"   \
+    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|请求频率|频率限制|"   \
     "频率过|频率超|访问频率|频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|"     \
     "请求数过多|请求数*上限|请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|"  \
-    "請求過於頻繁"
+    "請求過於頻繁|лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"      \
+    "demasiadas peticiones|muitas solicitações|リクエストが多すぎ|リクエスト数*超|レート制限|"         \
+    "요청이 너무 많|요청 한도"
 
 /* The same where the status speaks of a fault of the server: only in so many words. */
 #define W_LIMIT_PLAIN                                                                              \
     "rate limit exceeded|rate limit reached|ratelimiterror|too many requests|exceed*rate limit|"   \
-    "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|请求过于频繁|"    \
+    "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|too frequent|"         \
+    "请求过于频繁|"    \
     "触发限流"
 
 #define W_BUSY                                                                                     \
@@ -270,7 +307,7 @@
     "upstream|no available account|no account*available|no*accounts available|no credentials|"     \
     "no available*credential|no available*provider|all providers failed|try again|try later|"      \
     "retry|stream*interrupted|stream*closed|stream*disconnected|stream error|incomplete|"          \
-    "something went wrong|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|"          \
+    "something went wrong|try your request again|unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|"          \
     "服务器错误|服务器内部|内部错误|服务异常|系统异常|系统错误|网络错误|网络异常|连接失败|"        \
     "连接错误|请求失败|请稍后|稍后再试|稍后重试|服务不可用|暂时不可用"
 

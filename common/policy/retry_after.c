@@ -179,7 +179,7 @@ static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
             continue;
         struct str s = ev->field[i].value;
         int64_t when;
-        if (number_whole(s, 1000, &v))
+        if (number_whole(s, 1000, &v) || duration_whole(s, &v))
             return v;
         if ((date_http(s, &when) || date_rfc3339(s, &when)) && until(when, date, &v))
             return v;
@@ -321,7 +321,8 @@ static const struct str cues[] = {
     {"try again in", 12}, {"try again after", 15}, {"retry after", 11}, {"retry-after", 11},
     {"retry_after", 11},  {"retry in", 8},         {"retrying in", 11}, {"please wait", 11},
     {"wait for", 8},      {"available in", 12},    {"reset in", 8},     {"resets in", 9},
-    {"reset after", 11},  {"resets after", 12},    {"等待", 6},         {"冷却", 6},
+    {"reset after", 11},  {"resets after", 12},   {"must wait", 9},    {"have to wait", 12},
+    {"need to wait", 12},    {"等待", 6},         {"冷却", 6},
 };
 
 /* Words that may stand between cue and number. */

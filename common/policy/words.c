@@ -93,13 +93,51 @@ static bool says(struct str text, struct str pattern)
     return false;
 }
 
+/* ---- which pairs of bytes a text has: most alternatives fail on one that it has not */
+
+enum { PAIRS = 4096, PAIRS_FROM = 48 };
+
+struct pairs {
+    uint64_t seen[PAIRS / 64];
+};
+
+static unsigned pair(const char *p)
+{
+    return ((unsigned)(unsigned char)p[0] * 31 + (unsigned char)p[1]) % PAIRS;
+}
+
+static void pairs_read(struct pairs *t, struct str text)
+{
+    memset(t, 0, sizeof *t);
+    for (size_t i = 0; i + 1 < text.n; i++) {
+        unsigned k = pair(text.p + i);
+        t->seen[k / 64] |= UINT64_C(1) << k % 64;
+    }
+}
+
+static bool may_say(const struct pairs *t, struct str pattern)
+{
+    for (size_t i = 0; i + 1 < pattern.n; i++) {
+        const char *p = pattern.p + i;
+        if (strchr("*%^$", p[0]) || strchr("*%$", p[1]))
+            continue;
+        unsigned k = pair(p);
+        if (!(t->seen[k / 64] >> k % 64 & 1))
+            return false;
+    }
+    return true;
+}
+
 bool words_match(struct str text, const char *patterns)
 {
     struct str rest = str_c(patterns), one;
-    if (!text.p)
+    struct pairs pairs;
+    if (!text.p || !patterns)
         return false;
+    if (text.n >= PAIRS_FROM)
+        pairs_read(&pairs, text);
     while (cut(&rest, '|', &one))
-        if (one.n && says(text, one))
+        if (one.n && (text.n < PAIRS_FROM || may_say(&pairs, one)) && says(text, one))
             return true;
     return false;
 }

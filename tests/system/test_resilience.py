@@ -234,7 +234,7 @@ def test_transient_failure_degrades_once_the_request_leaves(house, sites):
     assert set(went(q, 12)) == {"b"}
     until(lambda: went(q) == ["a"], "a to be well again")
     assert q.count("endpoint a: health degraded -> healthy: time is over") == 1
-    assert seconds_between(q, "endpoint a: health healthy -> degraded", "endpoint a: health degraded") >= 0.55
+    assert 0.55 <= seconds_between(q, "endpoint a: health healthy -> degraded", "endpoint a: health degraded") < 6
     assert q.count("failure queue") == 0
 
 
@@ -361,6 +361,21 @@ def test_worker_dies_with_the_trial(house, sites):
         c.close()
 
 
+def test_client_leaves_with_the_trial(house, sites):
+    """That is no verdict: another request is the trial."""
+    a, b = sites("ab")
+    q = house([a, b], HALF)
+    at = open_exactly(q, a)
+    a.how = lambda peer, _: peer.wait_gone()
+    clients = []
+    until(lambda: try_one(q, clients, a, at), "the trial to begin", step=0)
+    a.how = answer
+    for c in clients:
+        c.close()
+    until(lambda: ask(q) and q.count("endpoint a: breaker half_open -> closed: the trial succeeded"), "another trial")
+    assert q.count("endpoint a: breaker half_open -> open") == 0
+
+
 def try_one(q, clients, a, at):
     """Sends one request and does not wait for its reply where it hangs at a."""
     c = Client(q.port)
@@ -432,6 +447,42 @@ def test_cooldown_by_its_own_word(house, sites, make):
     until(lambda: went(q) == ["a"], "the cooldown to end")
     assert a.asked[1][0] - began >= 0.9
     assert q.count("breaker") == 0
+
+
+@pytest.mark.parametrize("wait,said", [
+    ("31536000", "by its own word for 1\\.0 s"), ("99999999999999999999", "(by its own word )?for 1\\.0 s"),
+    ("Fri, 31 Dec 9999 23:59:59 GMT", "by its own word for 1\\.0 s"), ("-5", "for 1\\.0 s"), ("0", "for 1\\.0 s"),
+    ("soon", "for 1\\.0 s"), ("", "for 1\\.0 s")])
+def test_an_endpoint_that_lies_about_its_wait(house, sites, wait, said):
+    """At most rate_limit.max_cooldown; what is no wait is none that was told."""
+    a, b = sites("ab")
+    q = house([a, b], {"rate_limit": {"max_cooldown": "1s", "default_cooldown": "1s"}})
+    a.how = error(429, "rate_limit_error", headers=["retry-after: " + wait])
+    assert went(q) == ["b"]
+    q.wait_log("endpoint a: cooldown cooling " + said)
+    a.how = answer
+    until(lambda: went(q) == ["a"], "the cooldown to end", timeout=10)
+    assert a.asked[1][0] - a.asked[0][0] >= 0.9
+
+
+def test_a_request_waits_no_longer_than_max_cooldown(house, sites):
+    """The one that was told a wait of a year knows the ceiling, too."""
+    (a,) = sites("a")
+    q = house([a], {"rate_limit": {"max_cooldown": "500ms", "default_cooldown": "500ms"},
+                    "retry": {"max_wait": "5s", "max_attempts_per_endpoint": 2}})
+    a.how = lambda peer, r: answer(peer, r) if a.n > 1 else peer.send(
+        error(429, "rate_limit_error", headers=["retry-after: 31536000"]))
+    assert went(q) == ["a"] and a.n == 2
+
+
+def test_told_nothing_is_asked_when_nothing_better_is_left(house, sites):
+    (a,) = sites("a")
+    q = house([a])
+    a.how = error(429, "rate_limit_error")
+    assert went(q) == [429]
+    q.wait_log("endpoint a: cooldown cooling for 2\\.0 s")
+    a.how = answer
+    assert went(q) == ["a"] and a.asked[1][0] - a.asked[0][0] < 1.9
 
 
 def test_a_longer_cooldown_is_not_shortened(house, sites):
@@ -608,6 +659,17 @@ def test_verified_at_once_and_again_after_five_seconds(house, sites):
     q.wait_log("endpoint a: health unhealthy -> healthy: verified")
     assert 4.9 <= a.verified[1][0] - a.verified[0][0]
     assert set(went(q, 8)) == {"a"}
+
+
+def test_a_queued_one_takes_no_traffic(house, sites):
+    """Not even when nobody else can be asked."""
+    a, b = sites("ab")
+    q = house([a, b])
+    queued(q, a)
+    b.how = error(429, "rate_limit_error", headers=["retry-after: 30"])
+    assert went(q, 3) == [429] * 3
+    assert {r.status for r in crowd(q, 12)} == {429}
+    assert a.n == 1
 
 
 @pytest.mark.parametrize("how,ok", [

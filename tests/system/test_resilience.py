@@ -14,7 +14,7 @@ import pytest
 
 from client import BODY, Client
 from qcc import until
-from upstream import error, reply
+from upstream import BLOCK, START, STREAM_HEAD, chunk, error, reply
 
 QUESTION = b"Reply with these six characters and nothing else: "
 
@@ -90,6 +90,13 @@ def stream(peer, request):
 
 
 def broken(peer, _request):
+    peer.close()
+
+
+def cut_stream(peer, _request):
+    """Content, and some time later the end of the connection."""
+    peer.send(STREAM_HEAD + chunk(START + BLOCK))
+    time.sleep(0.05)  # lint: the simulated endpoint takes so long
     peer.close()
 
 
@@ -219,6 +226,26 @@ def test_a_success_in_between_resets(house, sites):
         a.how = answer
         until(lambda: went(q) == ["a"], "a to be asked", step=0)
     assert q.count("endpoint a: breaker") == 0
+
+
+def test_breaker_opens_after_replies_that_break_off(house, sites):
+    """Each had begun well; and beside each other, on all workers."""
+    a, b = sites("ab")
+    q = house([a, b])
+    a.how = cut_stream
+    until(lambda: crowd(q, 8, stream=True) and q.count("endpoint a: breaker closed -> open"), "the breaker to open",
+          timeout=10)
+
+
+def test_trial_that_breaks_off_has_failed(house, sites):
+    a, b = sites("ab")
+    q = house([a, b], {"breaker": {"open_duration": "600ms"}})
+    at = open_exactly(q, a)
+    a.how = cut_stream
+    until(lambda: ask(q, stream=True) and a.n > at, "the trial")
+    q.wait_log("endpoint a: breaker closed -> open: failures in a row", 2)
+    q.wait_log("endpoint a: breaker open -> half_open", 2)
+    assert a.n == at + 1 and seconds_between_nth(q, 1) >= 1.19
 
 
 def test_transient_failure_degrades_once_the_request_leaves(house, sites):

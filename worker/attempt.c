@@ -97,7 +97,7 @@ static bool candidates(struct req *r)
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
             .tier = (uint8_t)ep_view_tier(v),
             .trial = (uint8_t)grant_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
-            .enabled = e->ce->enabled && !v->disabled,
+            .enabled = !v->disabled, /* whatever the configuration says */
             .queued = v->queued,
             .draining = v->draining,
             .full = full(r, e),

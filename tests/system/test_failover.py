@@ -2,6 +2,7 @@
 commit point, and what the client reads when all have."""
 import collections
 import json
+import time
 
 import pytest
 
@@ -119,6 +120,15 @@ def test_least_connections(some, client):
     go.append(1)
     assert counts(ups) == {"a": 2, "b": 6}
     assert all(c.reply().status == 200 for c in clients)
+
+
+def test_least_latency(some, client):
+    """Of two, the one that answers sooner."""
+    slow = lambda peer, _: (time.sleep(0.05), peer.send(reply()))  # noqa: E731  # lint: the simulated endpoint takes so long
+    q, ups = some({"a": slow, "b": reply()}, {"balance": {"strategy": "least_latency"}})
+    until(lambda: client(q).ask() and ups["a"].requests and ups["b"].requests, "both to be measured")
+    got, _ = spread(q, client, 40)
+    assert got == {"b": 40}
 
 
 def test_use_priority(some, client):

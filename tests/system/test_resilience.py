@@ -299,9 +299,9 @@ def test_the_duration_has_a_ceiling(house, sites):
     q = house([a, b], {"breaker": {"open_duration": "100ms", "max_open_duration": "150ms"}})
     open_exactly(q, a)
     a.how = broken
-    until(lambda: ask(q) and q.count("endpoint a: breaker open -> half_open") >= 4, "the fourth time")
-    assert max(seconds_between_nth(q, n) for n in range(1, 4)) < 10
-    assert min(seconds_between_nth(q, n) for n in range(1, 4)) >= 0.14
+    until(lambda: ask(q) and q.count("endpoint a: breaker open -> half_open") >= 8, "the eighth time")
+    assert seconds_between_nth(q, 7) < 5  # 12.8 s, were it doubled each time
+    assert min(seconds_between_nth(q, n) for n in range(1, 8)) >= 0.14
 
 
 def test_a_trial_that_succeeds_closes(house, sites):
@@ -315,6 +315,16 @@ def test_a_trial_that_succeeds_closes(house, sites):
     a.how = answer
     until(lambda: set(went(q, 8)) == {"a"}, "a to be the first choice again")
     assert b.n > 0 and not a.verified
+
+
+def test_what_may_not_be_repeated_is_no_trial(house, sites):
+    """A trial that fails is repaired like any other: that must be possible."""
+    a, b = sites("ab")
+    q = house([a, b], {"breaker": {"open_duration": "10ms"}})
+    at = open_exactly(q, a)
+    q.wait_log("endpoint a: breaker open -> half_open")
+    assert set(went(q, 24, path="/v1/files")) == {"b"} and a.n == at
+    until(lambda: went(q) == ["a"], "a request that may be", timeout=8)
 
 
 def test_no_trial_while_open(house, sites):
@@ -747,6 +757,27 @@ def test_verification_has_a_time(house, sites):
     a.how = lambda peer, r: page(peer, r) if QUESTION not in r.body else peer.wait_gone()
     assert went(q) == ["b"]
     q.wait_log("endpoint a: verification 1 failed: no answer within failure_queue.probe_timeout")
+
+
+def test_each_verification_has_its_code(house, sites):
+    """Six characters that nobody can know before."""
+    a, b = sites("ab")
+    q = house([a, b], {"failure_queue": {"verify_interval": "100ms"}})
+    queued(q, a)
+    until(lambda: len(a.verified) >= 5, "verifications")
+    asked = [r.json()["messages"][0]["content"].encode() for _, r in a.verified]
+    codes = {text.removeprefix(QUESTION) for text in asked}
+    assert len(codes) == len(asked) and all(re.fullmatch(b"[a-z0-9]{6}", code) for code in codes)
+
+
+@pytest.mark.parametrize("status,ok", [(200, True), (404, True), (401, True), (499, True), (500, False), (503, False), (529, False)])
+def test_what_a_probe_by_http_takes(house, sites, status, ok):
+    a, b = sites("ab")
+    q = house([a, b], {"failure_queue": {"probe": "http"}})
+    a.how = lambda peer, r: peer.send(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % status) if r.method == "HEAD" else page(peer, r)
+    assert went(q) == ["b"]
+    q.wait_log("endpoint a: failure queue queued -> out: verified" if ok else "endpoint a: verification 1 failed: status %d" % status)
+    assert (q.count("queued -> out") > 0) == ok
 
 
 @pytest.mark.parametrize("keyless", [False, True])

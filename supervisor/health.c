@@ -48,8 +48,8 @@ static void count_serving(struct health *h)
 
 static bool stands_against(const struct ep_state *s)
 {
-    return s->health != EP_HEALTHY || s->breaker.state != BREAKER_CLOSED || s->breaker.failures ||
-           s->cooldown.own_until_ms || s->cooldown.untold;
+    return s->health != EP_HEALTHY || breaker_blemished(&s->breaker) || s->cooldown.own_until_ms ||
+           s->cooldown.untold;
 }
 
 static struct ipc_endpoint view_of(const struct health_endpoint *e, int64_t now_ms)
@@ -86,7 +86,10 @@ static bool same_view(const struct ipc_endpoint *a, const struct ipc_endpoint *b
 static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ipc_endpoint m = view_of(e, now_ms);
-    if (same_view(&m, &e->told))
+    /* A worker says a success once; whether it counted is news when the next row of failures begins. */
+    bool failing = e->state.breaker.failures > 0, begins = failing && !e->told_failing;
+    e->told_failing = failing;
+    if (!begins && same_view(&m, &e->told))
         return;
     h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
     e->told = m;
@@ -241,14 +244,14 @@ static void text_of(char *out, size_t size, struct str s)
     out[n] = '\0';
 }
 
-static bool known_words(uint32_t cls, uint32_t fault, uint32_t net)
+static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t part)
 {
-    return cls < OUTCOME__COUNT && fault < FAULT__COUNT && net < NET__COUNT;
+    return cls < OUTCOME__COUNT && fault < FAULT__COUNT && net < NET__COUNT && part < PART__COUNT;
 }
 
 bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m, int64_t now_ms)
 {
-    if (!known_words(m->cls, m->fault, m->net))
+    if (!known_words(m->cls, m->fault, m->net, m->part))
         return false;
     struct health_endpoint *e = by_id(h, m->endpoint);
     if (!e)
@@ -259,6 +262,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .cls = (enum outcome)m->cls,
         .fault = (enum fault)m->fault,
         .net = (enum net_fault)m->net,
+        .part = (enum outcome_part)m->part,
         .retry_after_ms = m->retry_after_ms,
         .why = reason[0] ? reason : NULL,
         .trial = has_loan(e, slot, m->trial),
@@ -286,7 +290,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
 
 bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m, int64_t now_ms)
 {
-    if (!known_words(m->cls, m->fault, m->net))
+    if (!known_words(m->cls, m->fault, m->net, PART_WHOLE))
         return false;
     struct health_endpoint *e = by_id(h, m->endpoint);
     if (!e || e->verify_slot != (int)slot || e->verify_seq != m->seq)

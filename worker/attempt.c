@@ -100,7 +100,7 @@ static bool candidates(struct req *r)
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
             .tier = (uint8_t)ep_view_tier(v),
             .trial = (uint8_t)grant_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
-            .enabled = e->ce->enabled && !v->disabled,
+            .enabled = !v->disabled, /* whatever the configuration says */
             .queued = v->queued,
             .draining = v->draining,
             .full = full(r, e),
@@ -263,14 +263,22 @@ void attempt_forget(struct req *r)
 
 /* ---- a reply that is passed on */
 
-void attempt_served(struct req *r)
+void attempt_served(struct req *r, bool whole)
 {
     gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
     binding_served(r);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
-    report_success(r);
+    r->goes_on = !whole;
+    report_success(r, whole ? PART_WHOLE : PART_BEGUN);
+}
+
+void attempt_ended(struct req *r)
+{
+    if (r->goes_on && r->ep->live->view.news)
+        report_ended(r);
+    r->goes_on = false;
 }
 
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
@@ -284,7 +292,8 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
         classify(&ev, clock_wall_ms(), &v);
     }
     r->served_as = v.cls;
-    report_failure(r, &v, net, (struct report_more){.left = true});
+    r->goes_on = false;
+    report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
 }
 
 /* ---- what becomes of a failure */

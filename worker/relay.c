@@ -203,7 +203,7 @@ static enum out_framing choose_framing(const struct req *r, bool whole)
 /* The reply is good: what was held and the piece that decided go out. `end`: and that is all. */
 void relay_commit(struct req *r, struct str piece, bool end)
 {
-    attempt_served(r);
+    attempt_served(r, end);
     req_set(r, REQ_RELAY);
     if (r->kind == REPLY_STREAM)
         gauge_stream(&r->w->gauge, true);

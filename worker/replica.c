@@ -85,6 +85,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
             n->live = mem_zalloc(1, sizeof *n->live);
             n->live->refs = 1;
             n->live->view.news = true; /* nothing is known yet */
+            n->live->view.disabled = !ce->enabled;
             memcpy(n->live->id, ce->id, sizeof n->live->id);
             n->live->pool = pool_new(loop, d);
         }

@@ -50,6 +50,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.trial = end_trial(r);
     o.left = more.left;
     o.no_count_tokens = more.no_count_tokens;
+    o.part = more.part;
     o.about_model = v->about_model;
     if (more.spared)
         o.fault = FAULT_REQUEST;
@@ -89,7 +90,7 @@ static bool other_model(struct ep_live *live, uint64_t hash, double now)
     return true;
 }
 
-void report_success(struct req *r)
+void report_success(struct req *r, enum outcome_part part)
 {
     struct ep_live *live = r->ep->live;
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
@@ -100,9 +101,19 @@ void report_success(struct req *r)
     struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
     o.status = r->status;
+    o.part = part;
     o.trial = end_trial(r);
     if (named)
         o.model = r->model;
     live->told_ok = true;
+    wkr_ipc_outcome(r->w, &o);
+}
+
+void report_ended(struct req *r)
+{
+    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
+    o.status = r->status;
+    o.part = PART_ENDED;
     wkr_ipc_outcome(r->w, &o);
 }

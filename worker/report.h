@@ -14,6 +14,7 @@ struct report_more {
     bool left;            /* the request leaves the endpoint */
     bool spared;          /* nobody is charged */
     bool no_count_tokens; /* the endpoint does not have that path */
+    enum outcome_part part;
 };
 
 /* The attempt at r->ep has failed. If it was the trial, that ends. */
@@ -23,7 +24,10 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
 /* Another endpoint has served what r->refuser had refused. */
 void report_overruled(struct req *r);
 
-/* r->ep serves the request. If it was the trial, that ends. */
-void report_success(struct req *r);
+/* r->ep serves the request: PART_WHOLE or PART_BEGUN. If it was the trial, that ends. */
+void report_success(struct req *r, enum outcome_part part);
+
+/* The reply that had begun is complete. */
+void report_ended(struct req *r);
 
 #endif

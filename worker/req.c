@@ -193,6 +193,8 @@ static unsigned told(const struct req *r)
 void req_finish(struct req *r, bool keep)
 {
     struct conn *c = r->c;
+    if (r->state == REQ_RELAY && !r->cut)
+        attempt_ended(r);
     ended(r, r->status, r->cut ? r->cut : "ok");
     keep = keep && r->keep;
     let_go(r);

@@ -155,6 +155,7 @@ struct req {
     struct buf held;
     struct sse sse;
     uint64_t bytes_out;
+    bool goes_on;            /* committed, and its end is to be reported */
     enum outcome served_as;  /* the attempt of the committed reply: OK unless it broke */
     double first_byte_at;
     const char *answered_by; /* the endpoint whose error reply the client gets; NULL: see ep */
@@ -239,8 +240,12 @@ bool attempt_possible(struct req *r);
  * classifier is asked (kind; body: what there is of it). */
 void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body);
 
-/* The reply is a success: settles a second opinion, reports. Called once, at the commit. */
-void attempt_served(struct req *r);
+/* The reply is a success: settles a second opinion, reports. Called once, at the commit. whole: and it
+ * is complete. */
+void attempt_served(struct req *r, bool whole);
+
+/* A committed reply has come to its end. */
+void attempt_ended(struct req *r);
 
 /* After the commit point the reply broke: charged by class. */
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event);

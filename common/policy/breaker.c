@@ -7,7 +7,7 @@ static bool enter(struct breaker *b, enum breaker_state to, int64_t now_ms)
     b->trial = BREAKER_TRIAL_FREE;
     b->since_ms = now_ms;
     if (to == BREAKER_CLOSED) {
-        b->failures = 0;
+        b->failures = b->broken = 0;
         b->open_ms = 0;
     }
     return changed;
@@ -28,7 +28,7 @@ bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial
     case BREAKER_CLOSED:
         if (b->failures < c->failure_threshold)
             return false;
-        b->open_ms = c->open_ms;
+        b->open_ms = b->open_ms ? doubled(c, b->open_ms) : c->open_ms;
         return enter(b, BREAKER_OPEN, now_ms);
     case BREAKER_OPEN:
         if (trial)
@@ -45,13 +45,50 @@ bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial
     return false;
 }
 
+bool breaker_broke(struct breaker *b, const struct breaker_conf *c, int64_t now_ms)
+{
+    if (b->broken < UINT32_MAX)
+        b->broken++;
+    uint32_t before = b->broken - 1;
+    if (b->state == BREAKER_CLOSED && b->open_ms && before < c->failure_threshold - 1)
+        before = c->failure_threshold - 1;
+    if (b->failures < before)
+        b->failures = before;
+    return breaker_failure(b, c, false, now_ms);
+}
+
 bool breaker_success(struct breaker *b, bool trial, int64_t now_ms)
+{
+    bool changed = breaker_answered(b, trial, now_ms);
+    breaker_ended(b);
+    return changed;
+}
+
+bool breaker_answered(struct breaker *b, bool trial, int64_t now_ms)
 {
     if (b->state == BREAKER_CLOSED) {
         b->failures = 0;
         return false;
     }
-    return trial && enter(b, BREAKER_CLOSED, now_ms);
+    if (!trial)
+        return false;
+    int64_t open_ms = b->open_ms;
+    enter(b, BREAKER_CLOSED, now_ms);
+    b->open_ms = open_ms;
+    return true;
+}
+
+void breaker_ended(struct breaker *b)
+{
+    if (b->state != BREAKER_CLOSED)
+        return;
+    b->broken = 0;
+    b->open_ms = 0;
+}
+
+bool breaker_blemished(const struct breaker *b)
+{
+    return b->state != BREAKER_CLOSED || b->failures || b->broken || b->open_ms;
 }
 
 bool breaker_tick(struct breaker *b, int64_t now_ms)

@@ -9,7 +9,12 @@
  *                                             └────────────────────────┘
  * Only the trial's verdict moves an open breaker: what was sent before it opened and ends later
  * says nothing new. A trial may be lent in OPEN too, as the last resort when nothing else is left;
- * when it fails there, the breaker stays open for the time it had. */
+ * when it fails there, the breaker stays open for the time it had.
+ *
+ * A reply that breaks off after it had been passed on in part had counted as a success before. So
+ * that an endpoint which breaks all of them is found, those in a row are counted beside the other
+ * failures, and only a reply that came to its end ends that row. A trial whose reply has begun
+ * closes the breaker; if one breaks off before any was complete, the trial has failed after all. */
 #ifndef QCC_POLICY_BREAKER_H
 #define QCC_POLICY_BREAKER_H
 
@@ -36,15 +41,29 @@ struct breaker {
     enum breaker_state state;
     enum breaker_trial trial;
     uint32_t failures; /* in a row */
+    uint32_t broken;   /* replies that broke off, in a row */
     int64_t since_ms;  /* when the state was entered */
-    int64_t open_ms;   /* how long it stays, or stayed, open */
+    int64_t open_ms;   /* how long it stays, or stayed, open; closed: not 0 until the trial's reply,
+                          or another, was complete */
 };
 
 /* An attempt failed. True if the state changed. `trial`: it was the trial, which is free again. */
 bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial, int64_t now_ms);
 
-/* An attempt succeeded. True if the state changed. */
+/* The same of an attempt whose reply had been passed on in part. */
+bool breaker_broke(struct breaker *b, const struct breaker_conf *c, int64_t now_ms);
+
+/* An attempt succeeded, and its reply was complete. True if the state changed. */
 bool breaker_success(struct breaker *b, bool trial, int64_t now_ms);
+
+/* An attempt succeeded so far: its reply goes on. True if the state changed. */
+bool breaker_answered(struct breaker *b, bool trial, int64_t now_ms);
+
+/* Such a reply has come to its end. */
+void breaker_ended(struct breaker *b);
+
+/* Whether anything counts against it: failures, or what waits for a reply's end. */
+bool breaker_blemished(const struct breaker *b);
 
 /* Time passes: OPEN becomes HALF_OPEN. True if it did. */
 bool breaker_tick(struct breaker *b, int64_t now_ms);

@@ -68,12 +68,15 @@ static void degrade(struct ep_state *s, const char *why, struct ep_changes *ch)
         set_health(s, EP_DEGRADED, why, ch);
 }
 
-static void break_once(struct ep_state *s, const struct ep_conf *c, bool trial, int64_t now_ms,
-                       struct ep_changes *ch)
+static void break_once(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
+                       int64_t now_ms, struct ep_changes *ch)
 {
     enum breaker_state from = s->breaker.state;
-    breaker_failure(&s->breaker, &c->breaker, trial, now_ms);
-    breaker_changed(s, from, trial ? "the trial failed" : "failures in a row", ch);
+    if (r->part == PART_BROKEN)
+        breaker_broke(&s->breaker, &c->breaker, now_ms);
+    else
+        breaker_failure(&s->breaker, &c->breaker, r->trial, now_ms);
+    breaker_changed(s, from, r->trial ? "the trial failed" : "failures in a row", ch);
 }
 
 static void enqueue(struct ep_state *s, const struct ep_conf *c, const char *why,
@@ -132,7 +135,7 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
         return;
     switch (r->cls) {
     case OUTCOME_TRANSIENT:
-        break_once(s, c, r->trial, now_ms, ch);
+        break_once(s, c, r, now_ms, ch);
         if (!r->left)
             return;
         degrade(s, why, ch);
@@ -155,11 +158,11 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
             return;
         }
         /* No reply, no refusal: a certificate that is not accepted is the endpoint's. */
-        break_once(s, c, r->trial, now_ms, ch);
+        break_once(s, c, r, now_ms, ch);
         enqueue(s, c, why, ctx, now_ms, ch);
         return;
     case OUTCOME_UNKNOWN:
-        break_once(s, c, r->trial, now_ms, ch);
+        break_once(s, c, r, now_ms, ch);
         enqueue(s, c, why, ctx, now_ms, ch);
         return;
     case OUTCOME_OK:
@@ -172,7 +175,10 @@ static void credit(struct ep_state *s, const struct ep_report *r, int64_t now_ms
                    struct ep_changes *ch)
 {
     enum breaker_state from = s->breaker.state;
-    breaker_success(&s->breaker, r->trial, now_ms);
+    if (r->part == PART_BEGUN)
+        breaker_answered(&s->breaker, r->trial, now_ms);
+    else
+        breaker_success(&s->breaker, r->trial, now_ms);
     breaker_changed(s, from, "the trial succeeded", ch);
     end_cooldown(s, "a success", now_ms, ch);
     set_health(s, EP_HEALTHY, "a success", ch);
@@ -183,6 +189,10 @@ void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_rep
 {
     if ((unsigned)r->cls >= OUTCOME__COUNT)
         return;
+    if (r->part == PART_ENDED) {
+        breaker_ended(&s->breaker);
+        return;
+    }
     if (!r->overruled)
         s->counts[r->cls]++;
     if (r->ttfb_us > 0 && r->cls == OUTCOME_OK)

@@ -79,12 +79,14 @@ struct ep_state {
     struct rate_avg ttfb_us;
 };
 
-/* How one attempt ended, as a worker reports it. Each attempt is reported once; a refusal that a
- * second opinion has overruled is reported once more, with `overruled`. */
+/* How one attempt ended, as a worker reports it. Each attempt is reported once; once more, a
+ * refusal that a second opinion has overruled (`overruled`), and a success whose reply had not
+ * come to its end (`part`). */
 struct ep_report {
     enum outcome cls;
     enum fault fault;
     enum net_fault net;
+    enum outcome_part part;
     int64_t retry_after_ms;
     const char *why;      /* for the log: the classifier's rule, what the transport saw; or NULL */
     bool trial;           /* it was the breaker's trial */

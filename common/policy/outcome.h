@@ -39,6 +39,16 @@ enum net_fault {
     NET__COUNT
 };
 
+/* How much of an exchange an outcome speaks of. A reply counts as a success when it begins to be
+ * passed on; whether it comes to its end is told later. */
+enum outcome_part {
+    PART_WHOLE,  /* all of it: a failure before anything was passed on, or a reply that was complete */
+    PART_BEGUN,  /* a success whose reply goes on */
+    PART_ENDED,  /* that reply was complete */
+    PART_BROKEN, /* it was not: a failure after the commit point */
+    PART__COUNT
+};
+
 /* What the classifier says of one failure. */
 struct verdict {
     enum outcome cls;

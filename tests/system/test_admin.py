@@ -708,7 +708,9 @@ def test_disable_and_enable(qcc, upstream):
     # One that the configuration has disabled is enabled too.
     q.reload({"endpoints": [{**e, "enabled": e["name"] != "a"} for e in sites(upstream)]})
     assert endpoint(q, "a")["disabled_by"] == "config"
+    until(lambda: served(q) == {"b"}, "nothing to go to a")
     assert act(q, "enable", "a")["disabled_by"] is None
+    until(lambda: served(q, 40) == {"a", "b"}, "a to serve again")
 
 
 def test_unknown_endpoints(qcc):
@@ -731,17 +733,19 @@ def test_drain(qcc, upstream):
 
 
 def test_what_an_operator_said_lasts(qcc, upstream, tmp_path):
-    q = qcc({"state_dir": str(tmp_path / "state"), "endpoints": sites(upstream, "abc")})
+    endpoints = [{**e, "enabled": e["name"] != "d"} for e in sites(upstream, "abcd")]
+    q = qcc({"state_dir": str(tmp_path / "state"), "endpoints": endpoints})
     act(q, "disable", "a")
     act(q, "drain", "b")
+    act(q, "enable", "d")
     q.reload({"workers": 3})
     assert endpoint(q, "a")["disabled_by"] == "operator" and endpoint(q, "b")["draining"]
     assert q.stop() == 0
     q.start(wait=False)
     q.wait_serving(count=2)
     assert endpoint(q, "a")["disabled_by"] == "operator" and endpoint(q, "b")["draining"]
-    assert endpoint(q, "c")["disabled_by"] is None
-    assert served(q) == {"c"}
+    assert endpoint(q, "c")["disabled_by"] is None and endpoint(q, "d")["disabled_by"] is None
+    until(lambda: served(q, 40) == {"c", "d"}, "both to serve")
 
 
 def test_verify(qcc, upstream):

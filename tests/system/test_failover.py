@@ -2,6 +2,7 @@
 commit point, and what the client reads when all have."""
 import collections
 import json
+import time
 
 import pytest
 
@@ -119,6 +120,15 @@ def test_least_connections(some, client):
     go.append(1)
     assert counts(ups) == {"a": 2, "b": 6}
     assert all(c.reply().status == 200 for c in clients)
+
+
+def test_least_latency(some, client):
+    """Of two, the one that answers sooner."""
+    slow = lambda peer, _: (time.sleep(0.05), peer.send(reply()))  # noqa: E731  # lint: the simulated endpoint takes so long
+    q, ups = some({"a": slow, "b": reply()}, {"balance": {"strategy": "least_latency"}})
+    until(lambda: client(q).ask() and ups["a"].requests and ups["b"].requests, "both to be measured")
+    got, _ = spread(q, client, 40)
+    assert got == {"b": 40}
 
 
 def test_use_priority(some, client):
@@ -317,6 +327,15 @@ def test_next_endpoint(some, client, name, stream):
     assert counts(ups) == {"a": times, "b": 1}
     assert {x.body for up in ups.values() for x in up.requests} == {body}
     q.wait_log("failures=\"?a:%s(,a:%s){%d}[\" ]" % (cls, cls, times - 1))
+
+
+def test_error_event_is_not_waited_behind(some, client):
+    """Nothing follows it, not even the end: the other one is asked all the same, at once."""
+    bad = lambda peer, _: (peer.send(STREAM_HEAD + chunk(START + FAULT % (b"api_error", b"x"))), peer.wait_gone())  # noqa: E731
+    q, ups = some({"a": bad, "b": STREAM}, {"retry": {"hold_stream_head": "20s", "max_attempts_per_endpoint": 1}})
+    with Timer() as t:
+        r = client(q).ask(stream=True)
+    assert r.body == b"".join(EVENTS) and r.header("x-qcc-endpoint") == "b" and t.s < 10
 
 
 def test_refused_goes_on_at_once(qcc, raw, client):
@@ -534,6 +553,16 @@ def test_what_is_no_json_needs_no_opinion(some, client):
     q, ups = some({"a": refuse("of a"), "b": reply()})
     assert client(q).ask(b'{"model": "m", ').status == 400
     assert counts(ups)["b"] == 0
+
+
+def test_what_is_no_json_charges_nobody(some, client):
+    """Some makers answer it with a 500: that is no failure of theirs."""
+    q, ups = some({"a": error(500), "b": error(503)}, {"breaker": {"failure_threshold": 1}, "health": {"degraded_for": "60s"}})
+    for _ in range(3):
+        assert client(q).ask(b'{"model": "m", ').status in (500, 503)
+    assert charged(q, 6) == {} and {e["tier"] for e in endpoints(q).values()} == {"healthy"}
+    ups["a"].play = reply()
+    assert client(q).ask().header("x-qcc-endpoint") == "a"
 
 
 def test_single_endpoint(some, client):

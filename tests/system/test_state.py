@@ -75,6 +75,21 @@ def test_saved_within_seconds_and_only_when_changed(lasting, folder):
     until(lambda: (folder / "state").stat().st_mtime_ns != before, "it to be saved again")
 
 
+def test_nothing_new_is_not_saved_again(lasting, folder):
+    """The longest pause is 5 s, looked at once a second."""
+    until((folder / "state").exists, "the state to be saved")
+    until(lambda: time.time() - (folder / "state").stat().st_mtime > 8, "a pause")
+
+
+def test_time_passes_while_nothing_runs(qcc, upstream, folder):
+    q = qcc({"state_dir": str(folder), "affinity": {"ttl": "2s"}, "endpoints": [upstream.endpoint("/good")]})
+    assert ask(q)[0] == 200
+    assert q.stop() == 0
+    time.sleep(2.1)  # lint: the binding's whole life
+    again(q)
+    q.wait_log(" 0 bindings and the state of 1 endpoints")
+
+
 def damage_cut(b):
     return b[: len(b) // 2]
 

@@ -401,6 +401,29 @@ def test_break_in_mid_stream(one, client, script, how, reason, cut):
     assert c.ask(stream=True).body == WHOLE
 
 
+def test_nothing_that_came_is_withheld(one, client, script):
+    """What comes in one piece with the end that is too early is given, too."""
+    q, up = one(script)
+    c = client(q)
+    c.send(ask(stream=True))
+    r = committed(c, script, START + BLOCK)
+    script.play(chunk(delta("a") + delta("b")[:25]) + LAST_CHUNK, None)
+    rest(c, r)
+    assert r.body.startswith(START + BLOCK + delta("a") + delta("b")[:25])
+    broken(r)
+
+
+def test_break_counts_against_the_endpoint(one, client, script):
+    q, up = one(script, {"breaker": {"failure_threshold": 2}})
+    for _ in range(2):
+        c = client(q)
+        c.send(ask(stream=True))
+        r = committed(c, script, START + BLOCK)
+        script.play(close, None)
+        broken(rest(c, r))
+    q.wait_log("endpoint raw: breaker closed -> open: failures in a row \\(2: reply cut off\\)")
+
+
 @pytest.mark.parametrize("framing", [b"content-length: 9999\r\n\r\n", b"\r\n"])
 def test_break_of_other_framings(one, client, script, framing):
     q, up = one(script)
@@ -632,7 +655,7 @@ def ended(q, up, c, how):
         until(lambda: peer.closed_at, "the exchange to end")
     assert t.s < 1.0
     q.wait_log('end="?client gone')
-    assert not q.count("(transient|rate_limit|auth|permanent|unknown), fault")
+    assert not q.count("(transient|rate_limit|auth|permanent|unknown), (fault|status)")
     up.play = STREAM
     r = Client(q.port).ask(stream=True)
     assert r.body == WHOLE and r.header("x-qcc-attempts") == "1"

@@ -519,6 +519,31 @@ def test_hostile_endpoint(qcc, upstream, client, spec):
     assert until(lambda: client(q).ask().status == 200, "service afterwards")
 
 
+@pytest.mark.parametrize("stream", [b"data: " + b"x" * (4 << 20), (START + b'event: content_block_start\ndata: {"x":"') + b"y" * (4 << 20),
+                                    b": " + b"c" * (4 << 20)], ids=["data", "content", "comment"])
+def test_event_without_end(one, client, stream):
+    """Bounded, and no answer: the client is told, the endpoint charged."""
+    def play(peer, _):
+        peer.send(STREAM_HEAD + chunk(stream))
+        peer.close()
+
+    q, up = one(play, {"retry": {"max_attempts": 1}})
+    before = rss_kb(q)
+    r = client(q).ask(stream=True)
+    assert r.status == 502 or b"event: error\n" in r.body[-2000:]
+    assert rss_kb(q) - before < 30_000
+    q.wait_log("endpoint raw: transient, status 0")
+
+
+@pytest.mark.parametrize("nest", [b"[" * 60_000, b'{"error":' * 12_000, b'{"type":"error","error":{"message":' + b"[" * 60_000])
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_deep_error(one, client, nest, status):
+    q, up = one(reply(nest, status), {"retry": {"max_attempts": 1}})
+    assert client(q).ask().status in (200, 400, 500, 502)
+    up.play = reply()
+    assert client(q).ask().status == 200
+
+
 # ---- texts
 
 def test_error_reply_passes_byte_for_byte(one, client):

@@ -28,6 +28,14 @@ static const char *do_event(struct world *w, const char *event, int64_t now)
         breaker_success(&w->b, false, now);
     else if (strcmp(event, "trial-ok") == 0)
         breaker_success(&w->b, true, now);
+    else if (strcmp(event, "broke") == 0)
+        breaker_broke(&w->b, &w->conf, now);
+    else if (strcmp(event, "begun") == 0)
+        breaker_answered(&w->b, false, now);
+    else if (strcmp(event, "trial-begun") == 0)
+        breaker_answered(&w->b, true, now);
+    else if (strcmp(event, "ended") == 0)
+        breaker_ended(&w->b);
     else if (strcmp(event, "tick") == 0)
         breaker_tick(&w->b, now);
     else if (strcmp(event, "back") == 0)

@@ -33,6 +33,10 @@ static void do_outcome(struct world *w, const struct case_line *l, int first,
         .cls = (enum outcome)case_choice(l, l->word[first], classes, COUNT_OF(classes)),
         .fault = case_flag(l, "request") ? FAULT_REQUEST : FAULT_ENDPOINT,
         .retry_after_ms = case_number(l, "after", -1),
+        .part = case_flag(l, "begun")    ? PART_BEGUN
+                : case_flag(l, "ended")  ? PART_ENDED
+                : case_flag(l, "broken") ? PART_BROKEN
+                                         : PART_WHOLE,
         .trial = case_flag(l, "trial"),
         .left = !case_flag(l, "stays"),
         .overruled = case_flag(l, "overruled"),

@@ -214,6 +214,7 @@ static void jitter_stays_within_a_quarter(void **state)
     (void)state;
     struct retry_conf c = {.max_attempts = 5, .max_attempts_per_endpoint = 2};
     struct rnd rnd = {{1, 9}};
+    int64_t least = INT64_MAX, most = 0;
     for (int i = 0; i < 20000; i++) {
         c.transient_delay_ms = i % 1000;
         struct verdict v = {.cls = OUTCOME_TRANSIENT, .overloaded = i % 2};
@@ -225,7 +226,13 @@ static void jitter_stays_within_a_quarter(void **state)
         int64_t d = i % 2 && i % 1000 < 750 ? 750 : i % 1000;
         assert_true(out.delay_ms >= 0 && out.delay_ms >= d - d / 4 - 1);
         assert_true(out.delay_ms <= d + d / 4 + 1);
+        if (d == 750) {
+            least = out.delay_ms < least ? out.delay_ms : least;
+            most = out.delay_ms > most ? out.delay_ms : most;
+        }
     }
+    /* And takes all of it: a crowd comes back apart. */
+    assert_true(least < 750 - 150 && most > 750 + 150);
 }
 
 /* ---- whole requests, at random, against what must never happen */

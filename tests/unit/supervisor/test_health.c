@@ -206,6 +206,22 @@ static void a_dead_worker_has_no_trial(void **unused)
     end(w);
 }
 
+/* What it has asked for is not lent to nobody, which would never come back. */
+static void a_dead_worker_asks_for_nothing(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(3);
+    expect_said(w, "1 TRIAL " A "\n");
+    health_trial_begun(&w->h, 1, STR(A), w->seq, w->now);
+    health_trial_ask(&w->h, 2, STR(A));
+    health_slot_gone(&w->h, 2, w->now);
+    at(w, 0);
+    health_trial_back(&w->h, 1, STR(A), w->seq, w->now);
+    at(w, 0);
+    expect_said(w, "0 TRIAL " A "\n");
+    end(w);
+}
+
 static void the_last_resort_asks_in_open(void **unused)
 {
     (void)unused;
@@ -349,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_trial_that_began_before_it_was_called_back_counts),
         cmocka_unit_test(an_idle_trial_goes_round_and_becomes_a_verification),
         cmocka_unit_test(a_dead_worker_has_no_trial),
+        cmocka_unit_test(a_dead_worker_asks_for_nothing),
         cmocka_unit_test(the_last_resort_asks_in_open),
         cmocka_unit_test(a_queued_one_is_verified_in_turn),
         cmocka_unit_test(the_model_that_was_served_is_asked),

@@ -15,12 +15,32 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 static char folder[64];
+
+/* What the file system was asked for, in its order: these stand before libc's. */
+static char asked[200];
+
+int fsync(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0)
+        strncat(asked, S_ISDIR(st.st_mode) ? "sync folder, " : "sync file, ",
+                sizeof asked - strlen(asked) - 1);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+    size_t n = strlen(asked);
+    snprintf(asked + n, sizeof asked - n, "%s becomes %s, ", old, new);
+    return (int)syscall(SYS_renameat2, from, old, to, new, 0);
+}
 
 static int enter(void **state)
 {
@@ -149,6 +169,16 @@ static void refused(const char *p, size_t n, const char *why)
         assert_string_equal(e.msg, why);
     assert_true(e.msg[0] != '\0');
     free(copy);
+}
+
+/* Whenever the machine goes down, there is the old one or the new one, whole. */
+static void on_disk_before_it_takes_the_place(void **state)
+{
+    (void)state;
+    asked[0] = '\0';
+    struct buf bytes = written(10);
+    assert_string_equal(asked, "sync file, state.new becomes state, sync folder, ");
+    buf_free(&bytes);
 }
 
 static void cut_at_each_byte(void **state)
@@ -373,6 +403,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
     const struct CMUnitTest tests[] = {
         TEST(there_and_back),
+        TEST(on_disk_before_it_takes_the_place),
         TEST(cut_at_each_byte),
         TEST(each_bit_counts),
         TEST(others_are_refused),

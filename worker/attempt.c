@@ -277,6 +277,7 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
         classify_net(net, &v);
     } else {
         struct evidence ev;
+        hold_keep_fields(r);
         evidence_read(&ev, EVIDENCE_SSE_ERROR, r->status, r->rf, r->nrf, error_event, &r->notes);
         classify(&ev, clock_wall_ms(), &v);
     }
@@ -366,6 +367,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         classify_net(net, &v);
     } else {
         struct evidence ev;
+        hold_keep_fields(r);
         struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, 65536));
         evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->notes);
         classify(&ev, clock_wall_ms(), &v);

@@ -246,8 +246,8 @@ def test_body_where_there_is_none(one, client, method, first):
     assert c.reply().body == b'{"own":1}' and len(up.peers) == 2
 
 
-def test_reply_too_many_and_a_pipeline(one, client):
-    """The next request comes without a turn of the loop: what the endpoint has said meanwhile is seen."""
+def test_reply_too_many(one, client):
+    """It is nobody's, though it came when all of its own was read."""
 
     def play(peer, r):
         if r.target == "/v1/a":

@@ -288,6 +288,7 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
         classify_net(net, &v);
     } else {
         struct evidence ev;
+        hold_keep_fields(r);
         evidence_read(&ev, EVIDENCE_SSE_ERROR, r->status, r->rf, r->nrf, error_event, &r->notes);
         classify(&ev, clock_wall_ms(), &v);
     }
@@ -349,10 +350,12 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     trail_answer(r, &rc, NULL);
 }
 
-/* A count_tokens that this endpoint does not have: its refusal is about the path, not about us. */
-static bool cannot_count(struct req *r, enum net_fault net, const struct verdict *v)
+/* A count_tokens that this endpoint does not have: its refusal is about the path, not about us. A
+ * not_found_error means a model elsewhere; here only if it speaks of one. */
+static bool cannot_count(struct req *r, enum net_fault net, const struct verdict *v, struct str body)
 {
-    if (r->api != API_COUNT_TOKENS || net != NET_NONE || v->about_model)
+    if (r->api != API_COUNT_TOKENS || net != NET_NONE ||
+        (v->about_model && str_find_nocase(body, STR("model")) >= 0))
         return false;
     return r->status == 404 || r->status == 405 || r->status == 501;
 }
@@ -378,13 +381,14 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         classify_net(net, &v);
     } else {
         struct evidence ev;
+        hold_keep_fields(r);
         struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, 65536));
         evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->notes);
         classify(&ev, clock_wall_ms(), &v);
     }
     struct ep *e = ep_ref(r->ep);
     struct note *note = note_of(r, e->live);
-    if (cannot_count(r, net, &v)) {
+    if (cannot_count(r, net, &v, str_make(body.p, min_size(body.n, 65536)))) {
         e->live->view.lacks_count_tokens = true; /* until the supervisor says it to all */
         report_failure(r, &v, net, (struct report_more){.left = true, .no_count_tokens = true});
         req_log(r, LOG_L_INFO, "%s does not count tokens: estimated", e->ce->name);

@@ -264,8 +264,7 @@ static bool is_stream(struct str s)
            str_starts(s, STR(": ")) || str_starts(s, STR("id:")) || str_starts(s, STR("retry:"));
 }
 
-/* The data of the stream's first error, copied to the arena; empty when there is none. */
-static struct str stream_error(struct str s, struct arena *a)
+struct str evidence_stream_error(struct str s, struct arena *a)
 {
     struct sse sse;
     struct str data = {0};
@@ -290,7 +289,7 @@ static struct str stream_error(struct str s, struct arena *a)
 
 /* ---- the whole */
 
-static struct str without_bom(struct str s)
+struct str evidence_trim(struct str s)
 {
     s = str_trim(s);
     while (str_starts(s, STR("\xef\xbb\xbf")))
@@ -309,12 +308,12 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
     for (size_t i = 0; i < nf; i++)
         if (str_eq_nocase(f[i].name, STR("content-type")))
             type = f[i].value;
-    s = without_bom(s);
+    s = evidence_trim(s);
     while (s.n && s.p[0] == '\0')
         s = behind(s, 1);
     if (is_stream(s)) {
-        struct str data = stream_error(s, a);
-        s = data.n || kind == EVIDENCE_SSE_ERROR ? without_bom(data) : s;
+        struct str data = evidence_stream_error(s, a);
+        s = data.n || kind == EVIDENCE_SSE_ERROR ? evidence_trim(data) : s;
     }
     s.n = min_size(s.n, EVIDENCE_BODY_MAX);
     ev->empty = s.n == 0;
@@ -346,7 +345,7 @@ bool evidence_is_error_body(struct str body)
     enum { TYPE, ERROR, SUCCESS, CODE, BASE_RESP, RESPONSE, ERROR_CODE, CHOICES, CONTENT };
     struct peek_hit hit[COUNT_OF(want)];
     memset(hit, 0, sizeof hit);
-    body = without_bom(body);
+    body = evidence_trim(body);
     if (body.n == 0 || body.p[0] != '{')
         return false;
     /* What is torn or followed by rubbish may be an error all the same: its hits count. */

@@ -17,6 +17,12 @@ enum { EVIDENCE_BODY_MAX = 65536 };
 void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status,
                    const struct http_field *f, size_t nf, struct str body, struct arena *a);
 
+/* The text without blanks and byte order marks around it. */
+struct str evidence_trim(struct str s);
+
+/* The data of the first error in an event stream, copied to the arena; empty when there is none. */
+struct str evidence_stream_error(struct str s, struct arena *a);
+
 /* Whether a complete body of status 200 is an error in JSON: {"type":"error",…}, {"error":…} that
  * is not null, or the forms of makers that always send 200 ({"base_resp":{"status_code":1004}},
  * {"code":401,"success":false}). Cheap: an ordinary reply is skipped at memory speed, never parsed.

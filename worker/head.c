@@ -51,7 +51,9 @@ static bool credentials(struct buf *b, const struct conf_endpoint *e)
 bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct conf_endpoint *e,
                       uint64_t content_length)
 {
-    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, str_c(e->base_path)) &&
+    /* "*" is no path: it stands alone */
+    struct str base = str_eq(r->target, STR("*")) ? STR("") : str_c(e->base_path);
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, base) &&
               buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&
               buf_str(b, str_c(e->host_header)) && buf_str(b, STR("\r\n"));
     /* runs of lines that stay are copied together */
@@ -60,9 +62,9 @@ bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct 
     bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
     for (size_t i = 0; ok && i < r->nf; i++) {
         const struct http_field *f = &r->f[i];
-        version |= f->id == HDR_ANTHROPIC_VERSION;
         if (!goes_on(f, e))
             continue;
+        version |= f->id == HDR_ANTHROPIC_VERSION;
         if (run && run + len == f->line) {
             len += f->line_len;
             continue;

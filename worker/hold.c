@@ -1,11 +1,17 @@
 /* What an attempt's reply turns out to be, while it is held back from the client: an error, a whole
  * reply, an event stream whose head says nothing yet. Ends in relay_commit or attempt_failed. */
 #include "worker/conn.h"
+#include "worker/evidence.h"
+#include "worker/peek_skip.h"
 #include "worker/req.h"
 
-/* Of an error reply, at the least: what the classifier reads. */
-enum { ERROR_HOLD = 64 << 10 };
+enum {
+    ERROR_HOLD = 64 << 10, /* of an error reply, at the least: what the classifier reads */
+    SNIFF = 32,            /* bytes at the front of a reply that say what it is */
+    JSON_DEPTH = 1000
+};
 
+static void hold_whole(struct req *r, const struct up_event *ev);
 static void hold_stream(struct req *r, const struct up_event *ev);
 
 void hold_drop(struct req *r)
@@ -45,37 +51,120 @@ static bool is_page(const struct req *r, struct str body)
     return t.n && t.p[0] == '<';
 }
 
+/* A JSON object that is not closed: a reply that ends with its connection does not tell that it was
+ * cut, nor does a relay that ends all well what it got in part. */
+static bool is_cut(struct str body)
+{
+    struct str s = evidence_trim(body);
+    return s.n && s.p[0] == '{' && peek_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == PEEK_NO_END;
+}
+
 static void judge_whole(struct req *r, struct str body, struct str piece)
 {
     if (r->status == 200 && !r->no_body && !r->encoded) {
-        if (body.n == 0) {
+        /* Of other requests some have nothing to say: OPTIONS, DELETE. */
+        if (body.n == 0 && r->repeatable) {
             attempt_failed(r, NET_EMPTY, EVIDENCE_BAD_200, body);
             return;
         }
-        if (is_page(r, body) || evidence_is_error_body(body)) {
+        if (evidence_is_error_body(body)) {
             r->error_whole = true;
             attempt_failed(r, NET_NONE, EVIDENCE_BAD_200, body);
             return;
         }
-        if (r->api != API_OTHER)
-            sse_usage_of_json(body, &r->sse.usage);
+        bool page = is_page(r, body);
+        if (page || (r->api != API_OTHER && !sse_usage_of_json(body, &r->sse.usage) && is_cut(body))) {
+            attempt_failed(r, page ? NET_NONE : NET_PARTIAL, EVIDENCE_BAD_200, body);
+            return;
+        }
     }
     relay_commit(r, piece, true);
+}
+
+/* ---- what it is, whatever its content type says */
+
+enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_OTHER };
+
+/* The front of a reply; UNKNOWN: there is not enough of it. Event streams begin with a field or a
+ * comment; what stands before is a byte order mark or empty lines. */
+static enum shape shape_of(struct str front)
+{
+    static const struct str fields[] = {{"event:", 6}, {"data:", 5}, {"id:", 3}, {"retry:", 6}, {":", 1}};
+    static const struct str bom = {"\xef\xbb\xbf", 3};
+    if (str_starts(front, bom))
+        front = str_make(front.p + bom.n, front.n - bom.n);
+    else if (front.n < bom.n && str_starts(bom, front))
+        return SHAPE_UNKNOWN;
+    while (front.n && memchr(" \t\r\n", front.p[0], 4))
+        front = str_make(front.p + 1, front.n - 1);
+    enum shape s = front.n ? SHAPE_OTHER : SHAPE_UNKNOWN;
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        if (str_starts(front, fields[i]))
+            return SHAPE_STREAM;
+        if (str_starts(fields[i], front))
+            s = SHAPE_UNKNOWN;
+    }
+    return s;
+}
+
+/* Of what is held and the piece behind it. */
+static enum shape shape_now(const struct req *r, const struct up_event *ev)
+{
+    char front[SNIFF];
+    size_t held = min_size(r->held.len, sizeof front), more = min_size(ev->n, sizeof front - held);
+    if (held)
+        memcpy(front, buf_data(&r->held), held);
+    if (more)
+        memcpy(front + held, ev->data, more);
+    return shape_of(str_make(front, held + more));
+}
+
+/* The reply turns out to be of the other kind: what was held of it is looked at anew. */
+static void turn_into(struct req *r, enum reply_kind kind, const struct up_event *ev)
+{
+    struct buf all = r->held;
+    struct up_event whole = *ev;
+    buf_init(&r->held, all.max);
+    if (all.len) {
+        if (!buf_add(&all, ev->data, ev->n)) {
+            buf_free(&all);
+            attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
+            return;
+        }
+        whole.data = buf_data(&all);
+        whole.n = all.len;
+    }
+    r->kind = kind;
+    tmo_clear(&r->tmo);
+    sse_free(&r->sse);
+    sse_init(&r->sse);
+    if (kind == REPLY_STREAM)
+        hold_stream(r, &whole);
+    else
+        hold_whole(r, &whole);
+    buf_free(&all);
 }
 
 /* Some relays send an event stream under another content type. */
 static bool is_stream(const struct req *r, const struct up_event *ev)
 {
-    struct str s = str_make(ev->data, ev->n);
-    return r->stream && r->api != API_OTHER && !r->encoded && r->status == 200 && r->held.len == 0 &&
-           (str_starts(s, STR("event:")) || str_starts(s, STR("data:")));
+    return r->stream && r->api != API_OTHER && !r->encoded && r->status == 200 && r->held.len < SNIFF &&
+           shape_now(r, ev) == SHAPE_STREAM;
+}
+
+/* And some an error, or a page, as an event stream. */
+static bool is_no_stream(const struct req *r, const struct up_event *ev)
+{
+    if (r->held.len >= SNIFF || r->sse.events || shape_now(r, ev) != SHAPE_OTHER)
+        return false;
+    struct str s = str_trim(r->held.len ? buf_view(&r->held) : str_make(ev->data, ev->n));
+    return !s.n || s.p[0] == '{' || s.p[0] == '<';
 }
 
 static void hold_whole(struct req *r, const struct up_event *ev)
 {
     if (is_stream(r, ev)) {
-        r->kind = REPLY_STREAM;
-        hold_stream(r, ev);
+        turn_into(r, REPLY_STREAM, ev);
         return;
     }
     size_t most = (size_t)r->conf->retry.hold_reply;
@@ -125,6 +214,10 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         relay_commit(r, str_make(ev->data, ev->n), ev->end);
         return;
     }
+    if (is_no_stream(r, ev)) {
+        turn_into(r, REPLY_WHOLE, ev);
+        return;
+    }
     size_t at = 0;
     while (at < ev->n) {
         at += sse_feed(&r->sse, ev->data + at, ev->n - at);
@@ -143,7 +236,11 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         stream_failed(r, r->sse.first == SSE_EV_NONE ? NET_EMPTY : NET_PARTIAL);
         return;
     }
-    if (!hold(r, ev) || r->held.len > REQ_STREAM_HOLD) {
+    if (!hold(r, ev)) {
+        attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
+        return;
+    }
+    if (r->held.len > REQ_STREAM_HOLD) {
         struct up_event rest = {0};
         commit_stream(r, &rest, 0);
         return;
@@ -206,11 +303,19 @@ static void reply_begins(struct req *r, const struct up_event *ev)
         attempt_failed(r, NET_GARBAGE, EVIDENCE_HTTP, STR(""));
         return;
     }
+    r->head_now = h;
     if (r->kind == REPLY_ERROR || !ev->end)
-        r->nrf = head_keep(&r->notes, h, &r->rf); /* the classifier may want them */
+        hold_keep_fields(r);
     if (r->kind == REPLY_ERROR && !ev->end) /* nobody waits for an error that drips */
         tmo_set(&r->tmo, r->conf->upstream.idle_timeout);
     hold_more(r, ev);
+    r->head_now = NULL;
+}
+
+void hold_keep_fields(struct req *r)
+{
+    if (r->head_now && r->nrf == 0)
+        r->nrf = head_keep(&r->notes, r->head_now, &r->rf);
 }
 
 void hold_event(struct req *r, const struct up_event *ev)

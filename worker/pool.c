@@ -344,11 +344,21 @@ bool pool_has_room(const struct pool *p)
     return p->nidle > 0 || p->total < p->max_connections;
 }
 
+/* Whether the endpoint has said something, or its end, since the connection became idle. The loop
+ * knows, unless it has not turned since: the next request of a pipeline comes at once. */
+static bool has_news(const struct upc *c)
+{
+    char byte;
+    if (ev_is_pending(&c->rd) || io_pending(&c->io))
+        return true;
+    return c->turn == ev_iteration(c->pool->loop) && recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct upc **c)
 {
     while (!fresh && !list_empty(&p->idle)) {
         struct upc *have = LIST_ENTRY(p->idle.next, struct upc, node);
-        if (ev_is_pending(&have->rd) || io_pending(&have->io)) { /* what it said or its end was not looked at yet */
+        if (has_news(have)) { /* not looked at yet */
             drop_idle(have);
             continue;
         }
@@ -409,6 +419,7 @@ void pool_release(struct upc *c, bool reusable)
     }
     c->ops = &idle_ops;
     c->user = NULL;
+    c->turn = ev_iteration(p->loop);
     ev_io_start(p->loop, &c->rd);
     bool surplus = p->nidle >= p->max_idle && p->idle_expiry_ms > SURPLUS_MS;
     tmo_set(&c->tmo, surplus ? SURPLUS_MS : p->idle_expiry_ms);

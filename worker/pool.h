@@ -28,6 +28,7 @@ struct upc {
     void *user;
     uint32_t uses;       /* exchanges begun on it */
     unsigned epoch;      /* the pool's, when it was dialled */
+    unsigned turn;       /* the loop's, when it became idle */
 };
 
 struct upc_ops {

@@ -1,10 +1,14 @@
 #include "worker/conn.h"
+#include "worker/evidence.h"
 #include "worker/peek.h"
 #include "worker/reply.h"
 #include "worker/req.h"
+#include "worker/trail.h"
 
 #include <stdio.h>
 
+/* How long after its last event a stream may still go on. */
+enum { AFTER_STOP_MS = 2000 };
 
 static void on_ping(struct tmo *t);
 
@@ -175,6 +179,18 @@ void relay_break_off(struct req *r, enum net_fault why)
     relay_error_event(r, message);
 }
 
+/* Some endpoints keep a stream open that has said its end: the client shall not wait for more. */
+static void watch_end(struct req *r)
+{
+    if (r->sse.stopped && !r->encoded && !tmo_active(&r->tmo))
+        tmo_set(&r->tmo, AFTER_STOP_MS);
+}
+
+void relay_over(struct req *r)
+{
+    relay_break_off(r, NET_IDLE_TIMEOUT);
+}
+
 /* ---- the commit */
 
 static void forget_request(struct req *r)
@@ -230,6 +246,8 @@ void relay_commit(struct req *r, struct str piece, bool end)
     struct buf rhead = r->rhead; /* emit may end the request */
     buf_init(&r->rhead, rhead.max);
     forget_request(r);
+    if (!end)
+        watch_end(r);
     emit(r, head, buf_view(&held), piece, end);
     buf_free(&held);
     buf_free(&rhead);
@@ -248,13 +266,11 @@ bool relay_complete(const struct req *r)
     return r->sse.stopped || r->sse.error || r->encoded || r->api != API_MESSAGES;
 }
 
-static void relay_stream(struct req *r, const struct up_event *ev)
+static void relay_piece(struct req *r, struct str piece, bool end)
 {
-    struct str piece = str_make(ev->data, ev->n);
-    if (!r->encoded)
-        relay_feed(r, ev->data, ev->n);
-    if (!ev->end) {
-        if (ev->n)
+    if (!end) {
+        watch_end(r);
+        if (piece.n)
             emit(r, STR(""), piece, STR(""), false);
         return;
     }
@@ -263,12 +279,30 @@ static void relay_stream(struct req *r, const struct up_event *ev)
         emit(r, STR(""), piece, STR(""), true);
         return;
     }
-    if (ev->n) {
+    if (piece.n) {
         emit(r, STR(""), piece, STR(""), false);
         if (r->state != REQ_RELAY)
             return;
     }
     relay_break_off(r, NET_PARTIAL);
+}
+
+static void relay_stream(struct req *r, const struct up_event *ev)
+{
+    struct str piece = str_make(ev->data, ev->n);
+    bool failed = r->sse.error;
+    if (!r->encoded)
+        relay_feed(r, ev->data, ev->n);
+    failed = r->sse.error && !failed;
+    if (!failed || !trail_has_key(piece, r->ep->ce->api_key)) {
+        relay_piece(r, piece, ev->end);
+        return;
+    }
+    struct buf masked;
+    buf_init(&masked, 2 * piece.n + 1024);
+    bool ok = trail_mask(&masked, piece, r->ep->ce->api_key);
+    relay_piece(r, ok ? buf_view(&masked) : STR(""), ev->end);
+    buf_free(&masked);
 }
 
 void relay_more(struct req *r, const struct up_event *ev)
@@ -358,20 +392,30 @@ static bool kept_head(struct buf *b, struct str head, unsigned status, bool own_
     return ok;
 }
 
-static bool one_line_object(struct str s)
+/* The error of a kept reply as the data of an event: its JSON object, or that of its error event.
+ * Line ends within JSON are blanks: they become such. Empty: it has none, or it is too large. */
+static struct str kept_object(struct req *r, struct str body)
 {
-    return s.n > 1 && s.n < 32768 && s.p[0] == '{' && s.p[s.n - 1] == '}' &&
-           !memchr(s.p, '\n', s.n) && !memchr(s.p, '\r', s.n);
+    struct str s = evidence_trim(body), inner;
+    if (s.n && s.p[0] != '{' && (inner = evidence_stream_error(s, &r->notes)).n)
+        s = evidence_trim(inner);
+    if (s.n < 2 || s.n >= 32768 || s.p[0] != '{' || s.p[s.n - 1] != '}')
+        return STR("");
+    char *line = arena_strndup(&r->notes, s.p, s.n);
+    for (size_t i = 0; line && i < s.n; i++)
+        if (line[i] == '\n' || line[i] == '\r')
+            line[i] = ' ';
+    return line ? str_make(line, s.n) : STR("");
 }
 
 void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s)
 {
     r->answered_by = k->endpoint;
     if (r->begun) {
-        struct str body = str_trim(buf_view(&k->body));
+        struct str object = kept_object(r, buf_view(&k->body));
         r->cut = "error event";
-        if (one_line_object(body)) {
-            error_event(r, body);
+        if (object.n) {
+            error_event(r, object);
         } else {
             char message[64];
             snprintf(message, sizeof message, "upstream error %u", k->status);

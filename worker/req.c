@@ -61,6 +61,8 @@ static void on_tmo(struct tmo *t)
             attempt_next(r);
     } else if (r->state == REQ_HOLD) {
         hold_over(r);
+    } else if (r->state == REQ_RELAY) {
+        relay_over(r);
     }
 }
 
@@ -249,23 +251,28 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
     answered(r, reply_own(r->c, &o), r->keep);
 }
 
+static void answer_error(struct req *r, unsigned status, const char *message, const char *extra)
+{
+    struct buf b;
+    buf_init(&b, 64 << 10);
+    if (!reply_error_body(&b, "api_error", message))
+        buf_free(&b);
+    req_answer(r, status, "application/json", buf_view(&b), extra);
+    buf_free(&b);
+}
+
 void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
 {
     if (r->begun) { /* the client has a head already: only the stream can tell */
         relay_error_event(r, message);
         return;
     }
-    struct buf b;
-    buf_init(&b, 64 << 10);
     char extra[64] = "";
     if (retry_after_s)
         snprintf(extra, sizeof extra, "retry-after: %u\r\n", retry_after_s);
     else if (status < 500 && status != 408 && status != 429)
         snprintf(extra, sizeof extra, "x-should-retry: false\r\n");
-    if (!reply_error_body(&b, "api_error", message))
-        buf_free(&b);
-    req_answer(r, status, "application/json", buf_view(&b), extra);
-    buf_free(&b);
+    answer_error(r, status, message, extra);
 }
 
 /* Before the request is whole: the connection cannot be used again. */
@@ -357,6 +364,12 @@ static unsigned status_of(enum http1_result res)
     return 400;
 }
 
+/* Methods that ask for the request as it arrived: an endpoint would show its key to the client. */
+static bool asks_for_echo(const struct req *r)
+{
+    return str_eq_nocase(r->head.method, STR("TRACE")) || str_eq_nocase(r->head.method, STR("TRACK"));
+}
+
 static bool authorized(struct req *r)
 {
     if (r->conf->nclients == 0 || req_local(r))
@@ -386,6 +399,12 @@ bool req_begin(struct conn *c, const char *p, size_t size)
         return false;
     if (!c->l->admin && !authorized(r)) {
         refuse(r, 401, "invalid or missing API key: this proxy knows no client with that token", 0);
+        return false;
+    }
+    if (asks_for_echo(r)) {
+        r->keep = false;
+        answer_error(r, 405, "this method is not served", "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+                                                          "x-should-retry: false\r\n");
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;

@@ -134,7 +134,7 @@ struct req {
     struct choices choices;  /* all of them, for an operator who asks why */
     struct buf send;         /* the head of the present attempt */
     struct buf model_sent;   /* the model as this endpoint is asked for it, escaped; empty: as it was */
-    struct tmo tmo;          /* WAIT, HOLD */
+    struct tmo tmo;          /* WAIT, HOLD; RELAY: behind a stream's last event */
     uint64_t ask_id;         /* admin: what the supervisor was asked; 0: nothing */
     double attempt_began;
 
@@ -150,6 +150,7 @@ struct req {
     bool reply_has_length;
     uint64_t reply_length;
     struct buf rhead;        /* the reply's head for the client, without framing */
+    const struct http_head *head_now; /* during the reply's first event, else NULL */
     struct http_field *rf;   /* the reply's fields while it is held, in notes */
     size_t nrf;
     struct buf held;
@@ -265,6 +266,10 @@ bool hold_broke(struct req *r, enum net_fault why) MUST_CHECK;
 /* The time to hold a reply back is over. */
 void hold_over(struct req *r);
 
+/* Keeps the reply's fields for the classifier, where that was not done: of a reply that came in one
+ * piece they are there during its event only. */
+void hold_keep_fields(struct req *r);
+
 /* Forgets a reply that was held back. */
 void hold_drop(struct req *r);
 
@@ -283,6 +288,9 @@ void relay_more(struct req *r, const struct up_event *ev);
 
 /* A committed reply broke: the client is told, the request ends. */
 void relay_break_off(struct req *r, enum net_fault why);
+
+/* A stream whose last event was there goes on for too long: it ends. */
+void relay_over(struct req *r);
 
 /* Reads along in a stream. */
 void relay_feed(struct req *r, const char *p, size_t n);

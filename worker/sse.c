@@ -128,12 +128,14 @@ static void take_usage(const struct peek_hit hit[static AT__COUNT], struct sse_u
             read_usage(hit[i].raw, u);
 }
 
-void sse_usage_of_json(struct str body, struct sse_usage *u)
+bool sse_usage_of_json(struct str body, struct sse_usage *u)
 {
     struct peek_hit hit[AT__COUNT];
     *u = (struct sse_usage){-1, -1, -1, -1};
-    if (peek_object(body, top, hit, AT__COUNT))
-        take_usage(hit, u);
+    if (!peek_object(body, top, hit, AT__COUNT))
+        return false;
+    take_usage(hit, u);
+    return true;
 }
 
 /* "error": null, false and "" say that there is none. */

@@ -72,7 +72,8 @@ bool sse_at_line_start(const struct sse *s);
  * `first`, `content` and `events` stay as they are, but for an error, which may be `first`. */
 void sse_finish(struct sse *s);
 
-/* Usage and error of a whole JSON reply that is no stream: reads "usage" of the top level. */
-void sse_usage_of_json(struct str body, struct sse_usage *u);
+/* Usage of a whole JSON reply that is no stream: reads "usage" of the top level. False when the body
+ * is no JSON object, or not well-formed as far as we look. */
+bool sse_usage_of_json(struct str body, struct sse_usage *u);
 
 #endif

@@ -94,21 +94,43 @@ static void drop_kept(struct attempt *a)
     buf_free(&a->reply.body);
 }
 
-/* The body with every occurrence of the endpoint's key masked. */
-static bool masked(struct buf *b, struct str body, const char *key)
+static ptrdiff_t find_key(struct str text, struct str key)
+{
+    return key.n >= KEY_MIN ? str_find(text, key) : -1;
+}
+
+bool trail_has_key(struct str text, const char *key)
+{
+    return find_key(text, str_c(key)) >= 0;
+}
+
+bool trail_mask(struct buf *b, struct str text, const char *key)
 {
     struct str k = str_c(key);
     char mask[16];
     secret_mask(k, mask);
     for (;;) {
-        ptrdiff_t hit = k.n >= KEY_MIN ? str_find(body, k) : -1;
+        ptrdiff_t hit = find_key(text, k);
         if (hit < 0)
-            return buf_str(b, body);
-        if (!buf_add(b, body.p, (size_t)hit) || !buf_str(b, str_c(mask)))
+            return buf_str(b, text);
+        if (!buf_add(b, text.p, (size_t)hit) || !buf_str(b, str_c(mask)))
             return false;
-        body.p += (size_t)hit + k.n;
-        body.n -= (size_t)hit + k.n;
+        text.p += (size_t)hit + k.n;
+        text.n -= (size_t)hit + k.n;
     }
+}
+
+/* The head of the reply that failed, moved or masked. */
+static bool keep_head(struct req *r, struct buf *to)
+{
+    const char *key = r->ep->ce->api_key;
+    if (!trail_has_key(buf_view(&r->rhead), key)) {
+        *to = r->rhead;
+        buf_init(&r->rhead, to->max);
+        return true;
+    }
+    buf_init(to, 2 * r->rhead.len + 1024);
+    return trail_mask(to, buf_view(&r->rhead), key);
 }
 
 void trail_keep(struct req *r, struct str body)
@@ -120,12 +142,10 @@ void trail_keep(struct req *r, struct str body)
         if ((int)i != r->first_refusal && r->trail[i].fail.cls != OUTCOME_RATE_LIMIT)
             drop_kept(&r->trail[i]);
     buf_init(&now->reply.body, 2 * body.n + 1024);
-    if (!masked(&now->reply.body, body, r->ep->ce->api_key))
+    if (!trail_mask(&now->reply.body, body, r->ep->ce->api_key) || !keep_head(r, &now->reply.head))
         return;
     now->reply.status = r->status;
     now->reply.endpoint = now->endpoint;
-    now->reply.head = r->rhead;
-    buf_init(&r->rhead, now->reply.head.max);
     now->fail.kept = true;
 }
 

@@ -3,6 +3,7 @@
 #ifndef QCC_WORKER_TRAIL_H
 #define QCC_WORKER_TRAIL_H
 
+#include "common/base/buf.h"
 #include "common/base/str.h"
 #include "common/policy/outcome.h"
 #include "common/policy/retry.h"
@@ -19,6 +20,13 @@ void trail_same(struct req *r, const struct ep *e);
 
 /* The attempt at r->ep has failed. */
 void trail_add(struct req *r, const struct verdict *v, enum net_fault net);
+
+/* Appends the text with every occurrence of the key masked (a key of under 6 bytes would be found in
+ * any text: not looked for). key NULL: none. False: no memory. */
+bool trail_mask(struct buf *b, struct str text, const char *key);
+
+/* Whether the key is in the text, as far as trail_mask would look for it. */
+bool trail_has_key(struct str text, const char *key);
 
 /* Keeps the reply of the newest failure, and of older ones only what may still be the answer: the
  * first refusal, and rate limits. An endpoint's key in it is masked. */

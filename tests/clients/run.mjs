@@ -8,6 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { scripted } from './scripted.mjs';
 
 const [build, clients] = process.argv.slice(2).map((p) => path.resolve(p));
 const TOKEN = 'clients-token-1';
@@ -252,20 +253,109 @@ const tests = {
     },
 };
 
+// ---- sessions of Claude Code: a house of its own for each, in front of scripted endpoints
+
+// names: the scripted endpoints, best first; [name, name]: equals. Runs `session` with
+// {script, turn(prompt, ...options), log()}.
+async function house(names, session) {
+    const at = { script: await freePort(), qcc: await freePort() };
+    const script = await scripted(at.script, HOST);
+    const name = `house-${at.qcc}`;
+    const list = names.flatMap((group, i) => [group].flat().map((n) => `
+  - {name: ${n}, base_url: "http://${HOST}:${at.script}/${n}", api_key: key-of-${n}, priority: ${i + 1}}`));
+    fs.writeFileSync(path.join(tmp, `${name}.yaml`), `listen: ${HOST}:${at.qcc}
+workers: 2
+admin: {listen: off}
+control_socket: ${tmp}/${name}.sock
+clients: [{name: tester, token: ${TOKEN}}]
+balance: {use_priority: true}
+retry: {transient_delay: 10ms, max_attempts: 20}
+failure_queue: {probe: off}
+endpoints:${list.join('')}
+`, { mode: 0o600 });
+    const qcc = start(path.join(build, 'qcc-supervisor'), ['-c', path.join(tmp, `${name}.yaml`)], `${name}.log`);
+    const log = () => readLog(`${name}.log`);
+    const home = fs.mkdtempSync(path.join(tmp, 'home-'));
+    try {
+        const url = `http://${HOST}:${at.qcc}`;
+        assert.ok(await until(() => answers(`${url}/`), 20000), 'QCC does not serve');
+        const turn = async (prompt, ...options) => {
+            const run = await claude(['-p', prompt, '--allowedTools', 'Read,Task,Agent', ...options],
+                home, { ANTHROPIC_BASE_URL: url, ANTHROPIC_AUTH_TOKEN: TOKEN });
+            assert.equal(run.status, 0, `${run.text}\n${log()}`);
+            return run.text.trim();
+        };
+        await session({ script, turn, log, home });
+    } finally {
+        qcc.kill('SIGTERM');
+        await qcc.ended;
+        script.close();
+    }
+    assert.doesNotMatch(log(), /Sanitizer|runtime error/);
+}
+
+const served = (script, endpoint) => script.requests.filter((r) => r.endpoint === endpoint && r.path === '/v1/messages');
+
+const sessions = {
+    'Claude Code notices none of seven ways to fail': () =>
+        house(['overloaded', 'unauthorized', 'limited', 'error-first', 'error-200', 'page', 'closing', 'good'], async ({ script, turn }) => {
+            assert.match(await turn('say fine'), /you said: say fine/);
+            for (const name of ['overloaded', 'unauthorized', 'limited', 'error-first', 'error-200', 'page', 'closing'])
+                assert.ok(served(script, name).length > 0, `${name} was not asked`);
+        }),
+
+    'Claude Code goes on when its stream breaks off': () =>
+        house(['cut'], async ({ script, turn }) => {
+            assert.match(await turn('say whole'), /you said: say whole/);
+            assert.ok(served(script, 'cut').some((r) => r.stream) && served(script, 'cut').some((r) => !r.stream));
+        }),
+
+    'Claude Code calls a tool': () =>
+        house(['error-first', 'good'], async ({ script, turn, home }) => {
+            fs.writeFileSync(path.join(home, 'note.txt'), 'the word is xylophone\n');
+            assert.match(await turn(`READ-FILE(${path.join(home, 'note.txt')})`), /the tool said: [^]*xylophone/);
+            assert.ok(served(script, 'good').length >= 2);
+        }),
+
+    'Claude Code asks a sub-agent, which goes where its parent goes': () =>
+        house([['one', 'two', 'three', 'four']], async ({ script, turn }) => {
+            assert.match(await turn('ASK-CHILD(say orange)'), /the tool said: [^]*you said: say orange/);
+            const asked = script.requests.filter((r) => /ASK-CHILD|say orange/.test(r.said));
+            assert.equal(new Set(asked.map((r) => r.session)).size, 1);
+            assert.equal(new Set(asked.map((r) => r.endpoint)).size, 1, JSON.stringify(asked));
+        }),
+
+    'Claude Code goes on with a conversation at its endpoint': () =>
+        house([['one', 'two', 'three', 'four']], async ({ script, turn }) => {
+            await turn('say first');
+            await turn('say second', '--continue');
+            await turn('say third', '--continue');
+            const asked = script.requests.filter((r) => /say (first|second|third)/.test(r.said));
+            assert.equal(new Set(asked.map((r) => r.session)).size, 1);
+            assert.equal(new Set(asked.map((r) => r.endpoint)).size, 1, JSON.stringify(asked));
+            assert.ok(asked.length >= 3);
+        }),
+};
+
 class Skip extends Error {}
 
 // One turn of Claude Code as a user would type it, in a home of its own, with nothing of ours in its
 // environment but what is given.
 async function claudeCode(environment) {
+    const before = (await stats('good')).requests;
+    const run = await claude(['-p', 'hi'], fs.mkdtempSync(path.join(tmp, 'home-')), { ANTHROPIC_BASE_URL: base, ...environment });
+    if (run.status === 0) assert.ok((await stats('good')).requests > before, 'it did not come through QCC');
+    return run;
+}
+
+async function claude(args, home, environment) {
     const program = path.join(clients, 'node_modules/.bin/claude');
     if (!fs.existsSync(program)) throw new Skip('Claude Code could not be installed from npm');
-    const before = (await stats('good')).requests;
-    const home = fs.mkdtempSync(path.join(tmp, 'home-'));
-    const child = spawn(program, ['-p', 'hi'], {
+    const child = spawn(program, args, {
         cwd: home,
         stdio: ['ignore', 'pipe', 'pipe'],
         env: {
-            PATH: process.env.PATH, HOME: home, LANG: 'C.UTF-8', ANTHROPIC_BASE_URL: base,
+            PATH: process.env.PATH, HOME: home, LANG: 'C.UTF-8',
             CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', DISABLE_AUTOUPDATER: '1', ...environment,
         },
     });
@@ -278,7 +368,6 @@ async function claudeCode(environment) {
         child.on('close', (code, signal) => resolve(signal ?? code));
     });
     clearTimeout(late);
-    if (status === 0) assert.ok((await stats('good')).requests > before, 'it did not come through QCC');
     return { status, text };
 }
 
@@ -317,7 +406,7 @@ await check('starts', async () => {
     assert.ok(await until(() => answers(`${base}/`), 20000), 'QCC does not serve');
 });
 if (count.failed === 0)
-    for (const [name, test] of Object.entries(tests)) await check(name, test);
+    for (const [name, test] of Object.entries({ ...tests, ...sessions })) await check(name, test);
 
 await check('stops cleanly', async () => {
     qcc.kill('SIGTERM');

@@ -586,6 +586,7 @@ def test_a_bad_client_takes_nobody_out(some, client):
 
 LACKING = {
     "Anthropic's form": (404, {"type": "error", "error": {"type": "not_found_error", "message": "Not Found"}}),
+    "in other words": (404, {"type": "error", "error": {"type": "not_found_error", "message": "no such thing here"}}),
     "another maker's": (404, {"error": {"message": "Invalid URL (POST /v1/messages/count_tokens)", "type": "invalid_request_error",
                                         "param": "", "code": ""}}),
     "detail": (404, {"detail": "Not Found"}),

@@ -1,0 +1,304 @@
+"""Endpoints that are worse than those of test_upstream_http: what they say does not fit what they
+announce, comes at the wrong moment, or gives away what is not theirs."""
+import json
+import time
+
+import pytest
+
+from client import Timer, ask, events, request
+from qcc import until
+from upstream import (BLOCK, EVENTS, KEY, LAST_CHUNK, MESSAGE, START, STOP, STREAM_HEAD, chunk, delta, error, reply)
+
+CALM = {
+    "workers": 1,
+    "retry": {"transient_delay": "1ms"},
+    "breaker": {"failure_threshold": 1000},
+    "health": {"degraded_for": "0s"},
+}
+WHOLE = b"".join(EVENTS)
+JSON_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+BARE_HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+def one(qcc, raw):
+    """one(play, config): an instance in front of one scripted endpoint; (qcc, endpoint)."""
+
+    def make(play, config=None, **kw):
+        up = raw(play, **kw)
+        return qcc({**CALM, "endpoints": [up.endpoint()], **(config or {})}), up
+
+    return make
+
+
+@pytest.fixture
+def two(qcc, raw):
+    """two(play, config): an endpoint that plays, and one that is well behind it."""
+
+    def make(play, config=None):
+        bad, good = raw(play), raw(reply())
+        q = qcc({**CALM, "endpoints": [bad.endpoint("bad", priority=1), good.endpoint("good", priority=2)],
+                 "balance": {"strategy": "priority_failover"}, **(config or {})})
+        return q, bad, good
+
+    return make
+
+
+# ---- what a reply is, whatever its content type says
+
+@pytest.mark.parametrize("head", [BARE_HEAD, JSON_HEAD], ids=["no type", "json"])
+@pytest.mark.parametrize("front", [b"", b": hello\n\n", b"\xef\xbb\xbf", b"\r\n\r\n", b"id: 1\n", b"retry: 5\n\n"],
+                         ids=["event", "comment", "bom", "empty lines", "id", "retry"])
+@pytest.mark.parametrize("size", [1, 4, 10000])
+def test_stream_that_is_not_called_one(one, client, head, front, size):
+    """It is passed on as it comes, however it begins and wherever it is cut into pieces."""
+    go = []
+
+    def play(peer, _):
+        data = front + START + BLOCK
+        peer.send(head + b"".join(chunk(data[i : i + size]) for i in range(0, len(data), size)))
+        until(lambda: go)
+        peer.send(chunk(STOP) + LAST_CHUNK)
+
+    q, up = one(play)
+    c = client(q)
+    c.send(ask(stream=True))
+    r = c.head()
+    assert r.status == 200 and r.header("transfer-encoding") == "chunked"
+    got = b""
+    while len(got) < len(front + START + BLOCK):
+        got += c.chunk()
+    go.append(1)
+    assert got == front + START + BLOCK and c.chunk() == STOP and c.chunk() == b""
+
+
+def test_cut_stream_that_is_not_called_one(one, client):
+    """It has the rules of a stream: cut, it ends in an error event."""
+    q, up = one(lambda peer, _: (peer.send(JSON_HEAD + chunk(START[:3]) + chunk(START[3:] + BLOCK + delta("a"))), time.sleep(0.1), peer.close()))
+    r = client(q).ask(stream=True)
+    assert events(r.body)[-1][0] == "error"
+
+
+LIMIT = b'{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}'
+
+
+@pytest.mark.parametrize("size", [1, 10000])
+@pytest.mark.parametrize("body,reason", [(LIMIT, "rate_limit"), (b"\n" + LIMIT, "rate_limit"), (b"<html><body>Sign in</body></html>", "unknown")])
+def test_no_stream_that_is_called_one(two, client, body, reason, size):
+    """An error, or a page, as text/event-stream: of its class, and not an empty stream."""
+    q, bad, good = two(STREAM_HEAD + b"".join(chunk(body[i : i + size]) for i in range(0, len(body), size)) + LAST_CHUNK)
+    r = client(q).ask(stream=True)
+    assert r.body == MESSAGE and r.header("x-qcc-endpoint") == "good" and r.header("x-qcc-attempts") == "2"
+    q.wait_log("failures=bad:%s " % reason)
+
+
+def test_message_that_is_called_a_stream(one, client):
+    q, up = one(STREAM_HEAD + chunk(MESSAGE[:1]) + chunk(MESSAGE[1:]) + LAST_CHUNK)
+    r = client(q).ask(stream=True)
+    assert r.status == 200 and r.body == MESSAGE
+
+
+@pytest.mark.parametrize("framing", ["until close", "chunked", "counted"])
+def test_cut_object(two, client, framing):
+    """Its framing does not tell that it was cut; the JSON does. Repaired like any cut reply."""
+
+    def play(peer, _):
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+        if framing == "until close":
+            peer.send(head + b"\r\n" + MESSAGE[:-1])
+            peer.close()
+        elif framing == "chunked":
+            peer.send(head + b"transfer-encoding: chunked\r\n\r\n" + chunk(MESSAGE[:-20]) + LAST_CHUNK)
+        else:
+            peer.send(reply(MESSAGE[:-20]))
+
+    q, bad, good = two(play)
+    r = client(q).ask()
+    assert r.body == MESSAGE and r.header("x-qcc-endpoint") == "good"
+    q.wait_log("bad: transient, fault endpoint .reply cut off")
+
+
+def test_odd_objects_are_none_of_our_business(one, client):
+    """Not strictly JSON, but closed; or none at all: they pass."""
+    q, up = one(b"")
+    c = client(q)
+    for body in (b'{"p":NaN,"q":-Infinity}', b'{"a":1,}', b'{"a":"}"} ', b"pong", b"[1]", b'"text"'):
+        up.play = reply(body)
+        r = c.ask()
+        assert r.status == 200 and r.body == body
+
+
+def test_page_is_no_answer(one, client):
+    """With nobody else to ask the client is told, and does not get it as if all were well."""
+    q, up = one(reply(b"<!doctype html><title>Sign in</title>", type="text/html"))
+    r = client(q).ask()
+    assert r.status == 502 and r.error["message"].startswith("all attempts failed: raw: unknown (")
+
+
+@pytest.mark.parametrize("method,path", [("OPTIONS", "/v1/messages"), ("DELETE", "/v1/files/1"), ("PUT", "/x"), ("POST", "/v1/files")])
+def test_nothing_to_say(one, client, method, path):
+    """Where an answer without a body is one, and a failure would be wrong: it was done."""
+    q, up = one(reply(b"", headers=["access-control-allow-origin: *"]))
+    c = client(q)
+    c.send(request(method, path, body=b"{}" if method in ("PUT", "POST") else None))
+    r = c.reply()
+    assert r.status == 200 and r.body == b"" and r.header("access-control-allow-origin") == "*"
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_wait_of_a_limit_within_a_200(one, client, split):
+    """The headers of such a reply count, in one piece with its body or not."""
+
+    def play(peer, _):
+        data = reply(LIMIT, headers=["retry-after: 17"])
+        if split:
+            peer.send(data[:-10])
+            time.sleep(0.05)
+        peer.send(data[-10:] if split else data)
+
+    q, up = one(play)
+    r = client(q).ask()
+    assert r.status == 429 and r.header("retry-after") == "17"
+
+
+# ---- the end of a stream
+
+def test_stream_that_goes_on_behind_its_end(one, client):
+    """message_stop was there: the client does not wait for a connection that is never closed."""
+    q, up = one(lambda peer, _: (peer.send(STREAM_HEAD + chunk(WHOLE)), peer.wait_gone()))
+    with Timer() as t:
+        r = client(q).ask(stream=True)
+    assert r.body == WHOLE and t.s < 10
+    until(lambda: up.peers[0].closed_at, "the upstream transfer to be ended")
+    q.wait_log("status=200 .*end=ok")
+
+
+def test_pings_behind_the_end(one, client):
+    """Signs of life do not put it off."""
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD + chunk(WHOLE))
+        while True:
+            peer.send(chunk(b": alive\n\n"))
+            time.sleep(0.1)
+
+    q, up = one(play)
+    with Timer() as t:
+        r = client(q).ask(stream=True)
+    assert r.body.startswith(WHOLE) and t.s < 10
+
+
+# ---- an error after pings: its words count
+
+SLOW = {"stream_ping": "60ms"}
+
+
+@pytest.mark.parametrize("body,type,status", [
+    (json.dumps(json.loads(LIMIT), indent=2).encode(), "application/json", 400),
+    (b"event: error\ndata: " + LIMIT + b"\n\n", "text/event-stream", 500),
+    (b"event: error\r\ndata: " + LIMIT + b"\r\n\r\n", "text/event-stream", 200),
+])
+def test_words_of_an_error_after_pings(one, client, body, type, status):
+    q, up = one(lambda peer, _: (time.sleep(0.2), peer.send(reply(body, status, type=type))), {**SLOW, "retry": {"max_attempts": 1}})
+    r = client(q).ask(stream=True)
+    got = events(r.body)
+    assert got[0][0] == "ping" and got[-1] == ("error", json.loads(LIMIT))
+    assert r.body.endswith(b"\n\n")
+
+
+# ---- the endpoint's key in what it says
+
+def test_key_in_the_head_of_an_error(one, client):
+    q, up = one(error(401, "authentication_error", "no", ["www-authenticate: Bearer token=" + KEY, "x-a: b"]))
+    r = client(q).ask()
+    assert r.status == 401 and KEY.encode() not in r.head and b"cdef" in r.head and r.header("x-a") == "b"
+
+
+def test_key_in_an_error_event(one, client):
+    """In mid-stream, where an error can only be passed on."""
+    fault = b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"key %s is odd"}}\n\n' % KEY.encode()
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD + chunk(START + BLOCK))
+        time.sleep(0.1)
+        peer.send(chunk(fault) + LAST_CHUNK)
+
+    q, up = one(play)
+    r = client(q).ask(stream=True)
+    name, data = events(r.body)[-1]
+    assert name == "error" and KEY not in r.body.decode() and "cdef is odd" in data["error"]["message"]
+
+
+# ---- bytes that are nobody's
+
+@pytest.mark.parametrize("method,first", [
+    ("GET", b"HTTP/1.1 204 X\r\n\r\nGARBAGE"), ("GET", b"HTTP/1.1 304 X\r\n\r\nGARBAGE"), ("HEAD", reply(b"GARBAGE")),
+    ("GET", reply() + b"GARBAGE"), ("GET", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nGARBAGE"),
+])
+def test_body_where_there_is_none(one, client, method, first):
+    """It does not become the next reply on that connection."""
+    q, up = one(first)
+    c = client(q)
+    c.send(request(method, "/v1/a"))
+    assert c.reply(method).status in (200, 204, 304)
+    up.play = reply(b'{"own":1}')
+    c.send(request("GET", "/v1/b"))
+    assert c.reply().body == b'{"own":1}' and len(up.peers) == 2
+
+
+def test_reply_too_many(one, client):
+    """It is nobody's, though it came when all of its own was read."""
+
+    def play(peer, r):
+        if r.target == "/v1/a":
+            peer.send(reply(b'{"a":1}'))
+            peer.send(reply(b'{"stolen":1}'))
+        else:
+            peer.send(reply(b'{"own":1}'))
+
+    q, up = one(play)
+    c = client(q)
+    for _ in range(20):
+        c.send(request(target="/v1/a"))
+        assert c.reply().body == b'{"a":1}'
+        until(lambda: not [p for p in up.peers if p.closed_at is None], "the connection to be dropped")
+        c.send(request(target="/v1/b"))
+        assert c.reply().body == b'{"own":1}'
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_closed_behind_each_reply(one, client, how):
+    """Though it had promised to stay: each request is answered, none counts more than one attempt."""
+    q, up = one(lambda peer, _: (peer.send(reply()), getattr(peer, how)()))
+    c = client(q)
+    for _ in range(50):
+        r = c.ask()
+        assert r.status == 200 and r.header("x-qcc-attempts") == "1"
+
+
+def test_refusal_and_reset_while_the_request_is_sent(one, client):
+    """A 413 before the body was read, and no orderly end: the client reads it all the same."""
+
+    def play(peer, _):
+        peer.send(error(413, "request_too_large", "too large for us", ["connection: close"]))
+        peer.reset()
+
+    q, up = one(play, early=True)
+    for _ in range(3):
+        r = client(q).ask(pad="x" * 4_000_000)
+        assert r.status == 413 and r.error["message"] == "too large for us"
+
+
+def test_one_very_large_event(one, client):
+    """More than anything holds, within an event and before one has ended."""
+    big = delta("x" * (4 << 20))
+    q, up = one(STREAM_HEAD + b"".join(map(chunk, [START, big, STOP])) + LAST_CHUNK)
+    assert client(q).ask(stream=True).body == START + big + STOP
+
+
+def test_very_many_small_chunks(one, client):
+    body = START + BLOCK + delta("t") * 20000 + STOP
+    q, up = one(STREAM_HEAD + b"".join(chunk(body[i : i + 7]) for i in range(0, len(body), 7)) + LAST_CHUNK)
+    with Timer() as t:
+        assert client(q).ask(stream=True).body == body
+    assert t.s < 10

@@ -99,6 +99,15 @@ $(eval $(call part,supervisor,$(SUPERVISOR)))
 $(eval $(call part,qccctl,$(QCCCTL)))
 $(eval $(call part,worker,$(WORKER)))
 
+# Shell completion is built into qccctl: a script becomes one C text.
+$B/gen/completion_bash.inc: packaging/completion/qccctl.bash
+$B/gen/completion_zsh.inc: packaging/completion/_qccctl
+$B/gen/completion_%.inc:
+	@mkdir -p $(@D)
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
+$B/supervisor/qccctl/completion.o: QFLAGS += -I$B/gen
+$B/supervisor/qccctl/completion.o: | $B/gen/completion_bash.inc $B/gen/completion_zsh.inc
+
 $B/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(OPT) -fPIE -isystem /usr/share/include/llhttp -c $< -o $@

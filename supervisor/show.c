@@ -107,7 +107,7 @@ void show_status(const struct sup *s, struct doc *d)
 {
     char started[25];
     clock_format((int64_t)s->boot_ms, started);
-    doc_map(d, 10);
+    doc_map(d, 11);
     doc_kv_text(d, "version", QCC_VERSION);
     doc_kv_text(d, "state", s->intent.want != PLAN_SERVE ? "stopping" : s->serving ? "serving" : "starting");
     doc_kv_int(d, "pid", getpid());
@@ -115,6 +115,7 @@ void show_status(const struct sup *s, struct doc *d)
     doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)s->boot_ms) / 1000);
     doc_kv_int(d, "generation", (int64_t)s->conf->gen);
     doc_kv_text(d, "config", s->conf_path);
+    doc_kv_int(d, "clients", (int64_t)s->conf->nclients);
     put_listeners(s, d);
     put_workers(s, d);
     put_totals(s, d);

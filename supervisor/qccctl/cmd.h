@@ -67,6 +67,16 @@ int past_why(struct cmd *c, int argc, char **argv);
 /* logs.c */
 int logs_show(struct cmd *c, int argc, char **argv);
 
+/* client.c: env, run */
+int client_env(struct cmd *c, int argc, char **argv);
+int client_run(struct cmd *c, int argc, char **argv);
+
+/* import.c */
+int import_profile(struct cmd *c, int argc, char **argv);
+
+/* completion.c */
+int completion_print(struct cmd *c, int argc, char **argv);
+
 /* act.c: enable …, reload, upgrade, stop */
 int act_endpoint(struct cmd *c, int argc, char **argv);
 int act_reload(struct cmd *c, int argc, char **argv);

@@ -33,6 +33,10 @@ static const struct {
     {"upgrade", "", "starts the program on disk in place of the running one", act_upgrade},
     {"stop", "[--wait]", "finishes what is in flight and ends", act_stop},
     {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows", logs_show},
+    {"env", "", "what to set in a client's environment, for eval", client_env},
+    {"run", "CLIENT [ARGUMENT...]", "runs a client with that environment", client_run},
+    {"import", "FILE [-o OUT] [--force] [-p PROFILE]", "makes a qcc.yaml of a v0.6 profile", import_profile},
+    {"completion", "bash|zsh", "completion for that shell, on standard output", completion_print},
     {"help", "", "this", help},
     {"version", "", "qccctl's own version", version},
 };

@@ -204,10 +204,16 @@ static void endpoints_table(struct cmd *c, const json_t *doc)
 int view_endpoints(struct cmd *c, int argc, char **argv)
 {
     int code;
-    (void)argv;
-    json_t *doc = fetch(c, "endpoints", argc, &code);
-    if (doc)
+    bool names = argc == 2 && strcmp(argv[1], "--names") == 0; /* for the shells' completion */
+    const json_t *e;
+    size_t i;
+    json_t *doc = fetch(c, "endpoints", names ? 1 : argc, &code);
+    if (doc && names) {
+        json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
+            cmd_put(c, STR_FMT "\n", STR_ARG(name_of(e)));
+    } else if (doc) {
         endpoints_table(c, doc);
+    }
     json_decref(doc);
     return code;
 }

@@ -1,0 +1,72 @@
+# bash completion for qccctl. Endpoints' names are asked of the supervisor, if it can be reached.
+
+_qccctl_endpoints() {
+    local socket=() i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            -s | --socket) socket=(--socket "${COMP_WORDS[i + 1]}") ;;
+        esac
+    done
+    "${COMP_WORDS[0]}" "${socket[@]}" --timeout 1 endpoints --names 2>/dev/null
+}
+
+_qccctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
+    local commands='status endpoints queue breakers sessions requests why enable disable drain verify reset
+        reload upgrade stop logs env run import completion help version'
+    local options='--socket --json --no-color --timeout --help --version'
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            -s | --socket | --timeout) ((i++)) ;;
+            -*) ;;
+            *)
+                command=${COMP_WORDS[i]}
+                at=$i
+                break
+                ;;
+        esac
+    done
+    case $prev in
+        -s | --socket)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        --timeout) return ;;
+    esac
+    if [[ -z $command ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$commands $options" -- "$cur")
+        return
+    fi
+    case $command in
+        enable | disable | drain | verify | reset)
+            ((COMP_CWORD == at + 1)) && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
+            ;;
+        status) mapfile -t COMPREPLY < <(compgen -W "--watch --json" -- "$cur") ;;
+        stop) mapfile -t COMPREPLY < <(compgen -W "--wait" -- "$cur") ;;
+        completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$cur") ;;
+        run)
+            if ((COMP_CWORD == at + 1)); then
+                mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            fi
+            ;;
+        logs)
+            case $prev in
+                --level | -l) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$cur") ;;
+                --grep | -g | -n | --lines) ;;
+                *) mapfile -t COMPREPLY < <(compgen -W "-f -n --level --grep" -- "$cur") ;;
+            esac
+            ;;
+        import)
+            case $prev in
+                -p | --profile) ;;
+                -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+                *) mapfile -t COMPREPLY < <(compgen -W "-o --force --profile" -- "$cur"; compgen -f -- "$cur") ;;
+            esac
+            ;;
+    esac
+}
+
+complete -F _qccctl qccctl

@@ -108,6 +108,15 @@ static size_t online_cpus(void)
     return n < 1 ? 1 : min_size((size_t)n, PLAN_SLOTS / 2);
 }
 
+static void count_health(void *arg, const char *id, enum health_count what)
+{
+    struct sup *s = arg;
+    if (what == HEALTH_TRIPPED)
+        totals_tripped(&s->totals, str_c(id));
+    else
+        totals_verified(&s->totals, str_c(id), what == HEALTH_VERIFIED);
+}
+
 static void sweep_again(struct sup *s, int64_t wait_ms);
 
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
@@ -451,6 +460,7 @@ int sup_run(const char *conf_path)
     s->log_fd = s->next.log_fd = -1;
     recall_init(&s->recall);
     health_init(&s->health, sup_tell, s);
+    s->health.counted = count_health;
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_tell_bindings, s);

@@ -448,6 +448,15 @@ static void open_std_fds(void)
     fd_close(&fd);
 }
 
+/* For people who look at what they have typed; the journal wants its form. */
+static void cannot_start(const char *why)
+{
+    if (log_to_journal())
+        log_error("%s", why);
+    else
+        fprintf(stderr, "qcc-supervisor: %s\n", why);
+}
+
 int sup_run(const char *conf_path)
 {
     struct faults f = {0};
@@ -465,17 +474,20 @@ int sup_run(const char *conf_path)
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_tell_bindings, s);
     s->conf = conf_load(conf_path, &f);
-    faults_print(&f, stderr);
+    if (log_to_journal())
+        faults_log(&f);
+    else
+        faults_print(&f, stderr);
     faults_free(&f);
     if (!s->conf)
         goto out;
     if (!prepare(s, &e)) {
-        fprintf(stderr, "qcc-supervisor: %s\n", e.msg);
+        cannot_start(e.msg);
         goto out;
     }
     s->loop = ev_default_loop(0);
     if (!s->loop) {
-        fprintf(stderr, "qcc-supervisor: no event loop\n");
+        cannot_start("no event loop");
         goto out;
     }
     s->conf->gen = s->intent.gen = 1;

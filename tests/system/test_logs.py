@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from client import Client, ask, request
-from qcc import until
+from qcc import ROOT, until
 from upstream import EVENTS, KEY, STREAM, chunk, error, reply
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -69,7 +69,27 @@ def test_json(qcc, raw, client):
         json.loads(line)
 
 
-def journal(q, **extra):
+def test_json_members_are_the_readmes(qcc, raw, client):
+    """Each member that stands in a line is in the README's table, and each of the table is met."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("| member |", 1)[1].split("\n\n", 1)[0]
+    table = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.M))))
+    usage = {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 8}
+    body = json.dumps({"type": "message", "content": [], "usage": usage}).encode()
+    bad, good = raw(error(429)), raw(reply(body))
+    q = qcc({"endpoints": [bad.endpoint(name="bad", weight=1000000), good.endpoint(name="good")],
+             "clients": [{"name": "me", "token": "client-token-0123456789"}], "log": {"format": "json"}}, start=False)
+    q.start(wait=False)
+    until(lambda: '"serving on ' in q.log(), "the supervisor to serve")
+    headers = ["authorization: Bearer client-token-0123456789"]
+    until(lambda: client(q).ask(model="m", headers=headers).status == 200 and '"failures"' in q.log(), "a repaired request")
+    assert q.stop() == 0
+    met = set()
+    for line in q.log().splitlines():
+        met |= set(json.loads(line))
+    assert met == table
+
+
+def journal(q):
     """As if systemd had connected stderr to the journal: the variable names the stream."""
     q.stderr_path.touch()
     st = q.stderr_path.stat()

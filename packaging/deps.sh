@@ -21,6 +21,7 @@ build   pc:msgpack-c|msgpack          libmsgpack-c-dev|libmsgpack-dev         ms
 build   pc:yaml-0.1                   libyaml-dev                             libyaml-devel
 build   pc:openssl                    libssl-dev                              openssl-devel
 build   pc:jansson                    libjansson-dev                          jansson-devel
+build   pc:libseccomp                 libseccomp-dev                          libseccomp-devel
 build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
 run     cmd:curl                      curl                                    curl
 run     file:/etc/ssl/certs/ca-certificates.crt|/etc/pki/tls/certs/ca-bundle.crt  ca-certificates  ca-certificates
@@ -30,6 +31,7 @@ test    file:/usr/lib/python3*/*-packages/pytest    python3-pytest            py
 test    file:/usr/lib/python3*/*-packages/xdist     python3-pytest-xdist      python3-pytest-xdist
 test    file:/usr/lib/python3*/*-packages/yaml      python3-yaml              python3-pyyaml
 test    cmd:openssl                   openssl                                 openssl
+test    cmd:promtool                  prometheus                              golang-github-prometheus|prometheus
 test    file:/usr/lib/gcc/*/*/libasan.so|/usr/lib/gcc/*/*/libasan.a|/usr/lib*/libasan.so.*  gcc  libasan
 test    file:/usr/lib/gcc/*/*/libubsan.so|/usr/lib/gcc/*/*/libubsan.a|/usr/lib*/libubsan.so.*  gcc  libubsan
 clients cmd:node                      nodejs                                  nodejs

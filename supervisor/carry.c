@@ -19,6 +19,7 @@ void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
         .breaker_trial = s->breaker.trial,
         .trial = e->trial_slot == HEALTH_NONE ? 0 : e->trial_seq,
         .breaker_failures = s->breaker.failures,
+        .breaker_broken = s->breaker.broken,
         .breaker_since_ms = s->breaker.since_ms,
         .breaker_open_ms = s->breaker.open_ms,
         .cool_own_until_ms = s->cooldown.own_until_ms,
@@ -70,6 +71,7 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
                      ? (enum breaker_trial)m->breaker_trial
                      : BREAKER_TRIAL_FREE,
         .failures = m->breaker_failures,
+        .broken = m->breaker_broken,
         .since_ms = m->breaker_since_ms,
         .open_ms = m->breaker_open_ms,
     };

@@ -121,6 +121,20 @@ static void forget_loan(struct health_endpoint *e)
         e->verify_slot = HEALTH_NONE;
 }
 
+static void count(const struct health *h, const struct health_endpoint *e, enum health_count what)
+{
+    if (h->counted)
+        h->counted(h->arg, e->id, what);
+}
+
+static void count_trips(const struct health *h, const struct health_endpoint *e,
+                        const struct ep_changes *ch)
+{
+    for (uint32_t i = 0; i < ch->n; i++)
+        if (ch->note[i].what == EP_NOTE_BREAKER && e->state.breaker.state == BREAKER_OPEN)
+            count(h, e, HEALTH_TRIPPED);
+}
+
 /* was: whether the endpoint was in service before. reason: the report's, or NULL. */
 static void changed(struct health *h, struct health_endpoint *e, const struct ep_changes *ch,
                     bool was, const char *reason, int64_t now_ms)
@@ -132,6 +146,7 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
         h->service_changed = true;
         count_serving(h);
     }
+    count_trips(h, e, ch);
     if (!h->frozen)
         notes_log(e->name, &e->state, ch, reason); /* the workers come first */
 }
@@ -311,6 +326,7 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     bool was = in_service(e);
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, was, reason, now_ms);
+    count(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
         log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
                  reason);

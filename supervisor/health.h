@@ -28,6 +28,10 @@ enum { HEALTH_PREDECESSOR = PLAN_SLOTS, HEALTH_SLOTS };
 /* Sends a message (`put` as for chan_send) to the worker in a slot, or to all. */
 typedef void health_tell(void *arg, int slot, chan_put_fn *put, const void *m);
 
+/* What is worth counting of an endpoint, by id. */
+enum health_count { HEALTH_VERIFIED, HEALTH_VERIFY_FAILED, HEALTH_TRIPPED };
+typedef void health_counted(void *arg, const char *id, enum health_count what);
+
 /* A trial that a worker has stays lent for so long before the next worker gets it: the first may
  * have no request that suits. */
 enum { HEALTH_TRIAL_TURN_MS = 500 };
@@ -59,6 +63,7 @@ struct health {
     size_t n;
     struct ep_conf conf;
     health_tell *tell;
+    health_counted *counted; /* NULL: nobody counts; set it after health_init */
     void *arg;
     uint64_t seq;           /* of the last loan or verification */
     bool up[HEALTH_SLOTS];  /* workers that may be lent to and told to verify */

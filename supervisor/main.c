@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/load.h"
+#include "supervisor/metrics.h"
 #include "supervisor/reference.h"
 #include "supervisor/sup.h"
 #include "supervisor/user.h"
@@ -20,6 +21,7 @@ static const char usage_text[] =
     "       qcc-supervisor -t -c FILE     check it: every fault in a line, exit code 1 if any\n"
     "       qcc-supervisor -V             version, and those of the libraries\n"
     "       qcc-supervisor --print-reference   all keys of the configuration\n"
+    "       qcc-supervisor --print-metrics     all that /metrics shows\n"
     "       qcc-supervisor -h             this\n"
     "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files\n";
 
@@ -68,9 +70,10 @@ static int check(const char *path)
 
 int main(int argc, char **argv)
 {
-    enum { OPT_REFERENCE = 256 };
+    enum { OPT_REFERENCE = 256, OPT_METRICS };
     static const struct option longs[] = {
         {"print-reference", no_argument, NULL, OPT_REFERENCE},
+        {"print-metrics", no_argument, NULL, OPT_METRICS},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
@@ -90,6 +93,9 @@ int main(int argc, char **argv)
             break;
         case OPT_REFERENCE:
             reference_print(stdout);
+            return SUP_EXIT_OK;
+        case OPT_METRICS:
+            metrics_print(stdout);
             return SUP_EXIT_OK;
         case 'V':
             return print_version();

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "supervisor/faults.h"
+#include "supervisor/metrics.h"
 #include "supervisor/show.h"
 #include "supervisor/sup.h"
 
@@ -106,6 +107,9 @@ void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
     size_t kept = 0;
     w->reloads += why == NULL;
     w->refused += why != NULL;
+    w->last_refused = why != NULL;
+    if (!why)
+        w->last_done_ms = clock_wall_ms();
     doc_init(&d, IPC_ANSWER_MAX);
     if (why) {
         put_faults(&d, why, f);
@@ -188,7 +192,13 @@ SHOW(endpoints)
 SHOW(breakers)
 SHOW(queue)
 SHOW(sessions)
-SHOW(metrics)
+
+static unsigned metrics(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    (void)from, (void)arg;
+    metrics_show(s, d);
+    return 200;
+}
 
 static const struct {
     struct str what;

@@ -43,6 +43,8 @@ struct query_waits {
     } v[QUERY_WAITS];
     size_t n;
     uint64_t reloads, refused; /* so far */
+    bool last_refused;
+    int64_t last_done_ms; /* wall clock; 0: none yet */
 };
 
 /* A reload begins: who waits now waits for its end. */

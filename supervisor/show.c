@@ -6,15 +6,6 @@
 
 #include <unistd.h>
 
-static const char *const token_names[TOKENS__COUNT] = {
-    [TOKENS_INPUT] = "input",
-    [TOKENS_OUTPUT] = "output",
-    [TOKENS_CACHE_READ] = "cache_read",
-    [TOKENS_CACHE_WRITE] = "cache_write",
-};
-
-static const char *const status_names[STATS_STATUSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
-
 /* Milliseconds as seconds; less than none is none. */
 static void put_s(struct doc *d, const char *key, int64_t ms)
 {
@@ -27,7 +18,7 @@ static void put_tokens(struct doc *d, const uint64_t v[TOKENS__COUNT])
     doc_text(d, "tokens");
     doc_map(d, TOKENS__COUNT);
     for (unsigned i = 0; i < TOKENS__COUNT; i++)
-        doc_kv_int(d, token_names[i], (int64_t)v[i]);
+        doc_kv_int(d, totals_tokens_name[i], (int64_t)v[i]);
 }
 
 /* ---- status */
@@ -94,7 +85,7 @@ static void put_totals(const struct sup *s, struct doc *d)
     doc_text(d, "requests_by_status");
     doc_map(d, STATS_STATUSES);
     for (unsigned i = 0; i < STATS_STATUSES; i++)
-        doc_kv_int(d, status_names[i], (int64_t)t->requests[i]);
+        doc_kv_int(d, totals_status_name[i], (int64_t)t->requests[i]);
     doc_kv_int(d, "bytes_in", (int64_t)t->bytes_in);
     doc_kv_int(d, "bytes_out", (int64_t)t->bytes_out);
     put_tokens(d, t->tokens);
@@ -195,7 +186,7 @@ static void put_quantile(struct doc *d, const char *key, int64_t us)
 static void put_counts(struct doc *d, const struct totals_endpoint *t)
 {
     int rate = totals_success(t);
-    doc_kv_int(d, "open_requests", totals_open(t));
+    doc_kv_int(d, "open_requests", totals_now(t).open);
     doc_text(d, "attempts");
     doc_map(d, OUTCOME__COUNT);
     for (unsigned i = 0; i < OUTCOME__COUNT; i++)
@@ -292,7 +283,7 @@ void show_queue(const struct sup *s, struct doc *d)
     }
 }
 
-/* ---- sessions and metrics */
+/* ---- sessions */
 
 void show_sessions(const struct sup *s, struct doc *d)
 {
@@ -308,33 +299,4 @@ void show_sessions(const struct sup *s, struct doc *d)
         doc_kv_text(d, "name", s->conf->endpoints[i].name);
         doc_kv_int(d, "bindings", sessions_count(&s->sessions, str_c(s->conf->endpoints[i].id)));
     }
-}
-
-static void put_hist(struct doc *d, const uint64_t v[HIST_BUCKETS], uint64_t us)
-{
-    doc_map(d, 2);
-    doc_kv_int(d, "sum_us", (int64_t)us);
-    doc_text(d, "buckets");
-    doc_array(d, HIST_BUCKETS);
-    for (unsigned i = 0; i < HIST_BUCKETS; i++)
-        doc_int(d, (int64_t)v[i]);
-}
-
-void show_metrics(const struct sup *s, struct doc *d)
-{
-    const struct totals *t = &s->totals;
-    doc_map(d, 5);
-    doc_text(d, "status");
-    show_status(s, d);
-    doc_text(d, "endpoints");
-    doc_array(d, (uint32_t)s->conf->nendpoints);
-    for (size_t i = 0; i < s->conf->nendpoints; i++)
-        show_endpoint(s, i, d);
-    doc_text(d, "first_byte");
-    doc_array(d, (uint32_t)t->n);
-    for (size_t i = 0; i < t->n; i++)
-        put_hist(d, t->v[i].first_byte, t->v[i].first_byte_us);
-    doc_text(d, "duration");
-    put_hist(d, t->duration, t->duration_us);
-    doc_kv_int(d, "bindings", sessions_total(&s->sessions));
 }

@@ -23,7 +23,4 @@ void show_queue(const struct sup *s, struct doc *d);
 /* How many conversations are bound, in all and by endpoint. */
 void show_sessions(const struct sup *s, struct doc *d);
 
-/* What metrics need: {"status": …, "endpoints": …, "first_byte": …} with whole histograms. */
-void show_metrics(const struct sup *s, struct doc *d);
-
 #endif

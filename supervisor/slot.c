@@ -237,11 +237,13 @@ void slot_start(struct slot *s, const char *program)
     ev_io_set(&s->wr, fd, EV_WRITE);
     ev_io_start(s->sup->loop, &s->rd);
     s->started_ms = clock_mono_ms();
+    s->started_wall_ms = clock_wall_ms();
     s->gen_sent = s->listen_gen = s->ping_seq = 0;
     s->ready = s->feeding = false;
     s->acked = 0;
     s->st.gen = 0;
     s->st.missed = s->st.unacked = 0;
+    s->requests_before += s->gauges.requests;
     s->gauges = (struct ipc_pong){0};
     move(s, SLOT_STARTING);
     log_info("%s started, pid %d", s->name, (int)s->pid);

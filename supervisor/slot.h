@@ -28,7 +28,7 @@ struct slot {
     ev_io rd, wr;
     ev_child child;
     struct backoff backoff;
-    int64_t started_ms;
+    int64_t started_ms, started_wall_ms;
     uint64_t gen_sent;   /* newest configuration it was sent */
     uint64_t listen_gen; /* whose listeners it was told */
     uint64_t ping_seq;
@@ -37,7 +37,8 @@ struct slot {
     uint32_t fed;           /* how far they are (sessions_piece) */
     uint64_t acked;         /* configuration it took meanwhile; 0: none */
     unsigned failures;      /* processes in it that ended unasked */
-    struct ipc_pong gauges; /* as last told */
+    uint64_t requests_before; /* of the processes before */
+    struct ipc_pong gauges;   /* as last told */
 };
 
 /* An empty place. */

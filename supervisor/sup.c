@@ -129,6 +129,15 @@ static size_t online_cpus(void)
     return n < 1 ? 1 : min_size((size_t)n, PLAN_SLOTS / 2);
 }
 
+static void count_health(void *arg, const char *id, enum health_count what)
+{
+    struct sup *s = arg;
+    if (what == HEALTH_TRIPPED)
+        totals_tripped(&s->totals, str_c(id));
+    else
+        totals_verified(&s->totals, str_c(id), what == HEALTH_VERIFIED);
+}
+
 static void sweep_again(struct sup *s, int64_t wait_ms);
 
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
@@ -544,6 +553,15 @@ static void open_std_fds(void)
     fd_close(&fd);
 }
 
+/* For people who look at what they have typed; the journal wants its form. */
+static void cannot_start(const char *why)
+{
+    if (log_to_journal())
+        log_error("%s", why);
+    else
+        fprintf(stderr, "qcc-supervisor: %s\n", why);
+}
+
 int sup_run(const char *conf_path)
 {
     struct faults f = {0};
@@ -558,6 +576,7 @@ int sup_run(const char *conf_path)
     recall_init(&s->recall);
     control_init(&s->control, s);
     health_init(&s->health, sup_tell, s);
+    s->health.counted = count_health;
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_tell_bindings, s);
@@ -565,7 +584,10 @@ int sup_run(const char *conf_path)
     if (!inherit_take(&s->inherit, &e))
         goto fail;
     s->conf = conf_load(conf_path, &f);
-    faults_print(&f, stderr);
+    if (log_to_journal())
+        faults_log(&f);
+    else
+        faults_print(&f, stderr);
     if (!s->conf) {
         err_set(&e, "the configuration is faulty");
         if (f.n)
@@ -595,7 +617,7 @@ int sup_run(const char *conf_path)
         log_info("stopped");
     goto end;
 fail:
-    fprintf(stderr, "qcc-supervisor: %s\n", e.msg);
+    cannot_start(e.msg);
 out:
     inherit_fail(&s->inherit, e.msg);
 end:

@@ -3,9 +3,18 @@
 #include "common/base/mem.h"
 #include "supervisor/state_file.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { PERIOD_MS = 5 * 60 * 1000 };
+
+const char *const totals_status_name[STATS_STATUSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+const char *const totals_tokens_name[TOKENS__COUNT] = {
+    [TOKENS_INPUT] = "input",
+    [TOKENS_OUTPUT] = "output",
+    [TOKENS_CACHE_READ] = "cache_read",
+    [TOKENS_CACHE_WRITE] = "cache_write",
+};
 
 _Static_assert((int)TOTALS_LASTING <= (int)STATE_COUNTERS && (int)TOTALS_LASTING_ENDPOINT <= (int)SAVED_COUNTS,
                "the file has room for what lasts");
@@ -28,10 +37,49 @@ static struct totals_endpoint *next_one(struct totals *t, struct str id)
 static void drop(struct totals *t)
 {
     for (size_t i = 0; i < t->n; i++)
-        mem_free(t->v[i].open);
+        mem_free(t->v[i].now);
     mem_free(t->v);
     t->v = NULL;
     t->n = t->hint = 0;
+}
+
+/* Takes the series of that name out of the old ones; NULL: there is none. As above, in order. */
+static struct totals_series *take_series(struct totals *t, const char *name, size_t *hint)
+{
+    for (size_t i = 0; i < t->nseries; i++) {
+        size_t at = (*hint + i) % t->nseries;
+        struct totals_series *s = t->series[at];
+        if (s && strcmp(s->name, name) == 0) {
+            t->series[at] = NULL;
+            *hint = at + 1;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static void conf_series(struct totals *t, const struct conf *c)
+{
+    struct totals_series **v = mem_zalloc(c->nendpoints + t->nseries + 1, sizeof(*v));
+    size_t n = 0, hint = 0;
+    for (size_t i = 0; i < c->nendpoints; i++) {
+        const struct conf_endpoint *e = &c->endpoints[i];
+        const char *name = e->name ? e->name : e->id;
+        v[n] = take_series(t, name, &hint);
+        if (!v[n])
+            v[n] = mem_zalloc(1, sizeof(**v));
+        snprintf(v[n]->name, sizeof v[n]->name, "%s", name);
+        n++;
+    }
+    for (size_t i = 0; i < t->nseries; i++) {
+        if (t->series[i] && n < c->nendpoints + TOTALS_LEFT_MAX)
+            v[n++] = t->series[i];
+        else
+            mem_free(t->series[i]);
+    }
+    mem_free(t->series);
+    t->series = v;
+    t->nseries = n;
 }
 
 void totals_conf(struct totals *t, const struct conf *c)
@@ -41,42 +89,64 @@ void totals_conf(struct totals *t, const struct conf *c)
         struct totals_endpoint *known = next_one(t, str_c(c->endpoints[i].id));
         if (known) {
             v[i] = *known;
-            known->open = NULL; /* moved */
+            known->now = NULL; /* moved */
         }
         memcpy(v[i].id, c->endpoints[i].id, sizeof v[i].id);
     }
     drop(t);
     t->v = v;
     t->n = c->nendpoints;
+    conf_series(t, c);
 }
 
 void totals_fini(struct totals *t)
 {
     drop(t);
+    for (size_t i = 0; i < t->nseries; i++)
+        mem_free(t->series[i]);
+    mem_free(t->series);
     mem_free(t->streams);
     *t = (struct totals){0};
 }
 
 /* ---- adding up */
 
-static void set_gauge(uint32_t **v, unsigned *n, unsigned slot, uint32_t value)
+static void set_streams(struct totals *t, unsigned slot, uint32_t value)
 {
-    if (slot >= *n) {
+    if (slot >= t->nstreams) {
         if (value == 0)
             return;
-        *v = mem_realloc(*v, slot + 1, sizeof **v);
-        memset(*v + *n, 0, (slot + 1 - *n) * sizeof **v);
-        *n = slot + 1;
+        t->streams = mem_realloc(t->streams, slot + 1, sizeof *t->streams);
+        memset(t->streams + t->nstreams, 0, (slot + 1 - t->nstreams) * sizeof *t->streams);
+        t->nstreams = slot + 1;
     }
-    (*v)[slot] = value;
+    t->streams[slot] = value;
 }
 
-static uint32_t sum_gauge(const uint32_t *v, unsigned n)
+static void set_now(struct totals_endpoint *e, unsigned slot, struct totals_now now)
 {
-    uint32_t sum = 0;
-    for (unsigned i = 0; i < n; i++)
-        sum += v[i];
-    return sum;
+    if (slot >= e->nnow) {
+        if (now.open == 0 && now.idle == 0 && now.in_use == 0)
+            return;
+        e->now = mem_realloc(e->now, slot + 1, sizeof *e->now);
+        memset(e->now + e->nnow, 0, (slot + 1 - e->nnow) * sizeof *e->now);
+        e->nnow = slot + 1;
+    }
+    e->now[slot] = now;
+}
+
+static void add_to_series(struct totals_series *s, const struct stats_record *r)
+{
+    s->charged += r->charged;
+    s->first_byte_us += r->first_byte_us;
+    s->dialled += r->dialled;
+    s->reused += r->reused;
+    for (unsigned i = 0; i < OUTCOME__COUNT; i++)
+        s->attempts[i] += r->attempts[i];
+    for (unsigned i = 0; i < HIST_BUCKETS; i++)
+        s->first_byte[i] += r->first_byte[i];
+    for (unsigned i = 0; i < TOKENS__COUNT; i++)
+        s->tokens[i] += r->tokens[i];
 }
 
 static void add_record(struct totals *t, unsigned slot, const struct stats_record *r)
@@ -86,7 +156,8 @@ static void add_record(struct totals *t, unsigned slot, const struct stats_recor
     struct totals_endpoint *e = next_one(t, str_make(r->id, sizeof r->id));
     if (!e)
         return; /* it left the configuration meanwhile */
-    set_gauge(&e->open, &e->nopen, slot, r->open);
+    set_now(e, slot, (struct totals_now){.open = r->open, .idle = r->idle, .in_use = r->in_use});
+    add_to_series(t->series[e - t->v], r);
     e->charged += r->charged;
     e->first_byte_us += r->first_byte_us;
     for (unsigned i = 0; i < OUTCOME__COUNT; i++)
@@ -123,12 +194,15 @@ bool totals_add(struct totals *t, unsigned slot, struct str total, struct str re
         return false;
     turn(t, now_ms);
     memcpy(&all, total.p, sizeof all); /* a blob stands anywhere in its frame */
-    set_gauge(&t->streams, &t->nstreams, slot, all.streams_open);
+    set_streams(t, slot, all.streams_open);
+    t->connections += all.connections;
     for (unsigned i = 0; i < STATS_STATUSES; i++)
         t->requests[i] += all.requests[i];
-    for (unsigned i = 0; i < HIST_BUCKETS; i++)
-        t->duration[i] += all.duration[i];
-    t->duration_us += all.duration_us;
+    for (unsigned k = 0; k < STATS_REPLIES; k++) {
+        for (unsigned i = 0; i < HIST_BUCKETS; i++)
+            t->duration[k][i] += all.duration[k][i];
+        t->duration_us[k] += all.duration_us[k];
+    }
     t->bytes_in += all.bytes_in;
     t->bytes_out += all.bytes_out;
     for (size_t at = 0; at < records.n; at += sizeof r) {
@@ -138,11 +212,28 @@ bool totals_add(struct totals *t, unsigned slot, struct str total, struct str re
     return true;
 }
 
+void totals_verified(struct totals *t, struct str id, bool ok)
+{
+    struct totals_endpoint *e = next_one(t, id);
+    if (!e)
+        return;
+    struct totals_series *s = t->series[e - t->v];
+    s->verified += ok;
+    s->verify_failed += !ok;
+}
+
+void totals_tripped(struct totals *t, struct str id)
+{
+    struct totals_endpoint *e = next_one(t, id);
+    if (e)
+        t->series[e - t->v]->tripped++;
+}
+
 void totals_gone(struct totals *t, unsigned slot)
 {
-    set_gauge(&t->streams, &t->nstreams, slot, 0);
+    set_streams(t, slot, 0);
     for (size_t i = 0; i < t->n; i++)
-        set_gauge(&t->v[i].open, &t->v[i].nopen, slot, 0);
+        set_now(&t->v[i], slot, (struct totals_now){0});
 }
 
 /* ---- what lasts */
@@ -173,6 +264,9 @@ void totals_restore(struct totals *t, const uint64_t *v)
     at = get(v, at, &t->bytes_in, 1);
     at = get(v, at, &t->bytes_out, 1);
     get(v, at, t->tokens, TOKENS__COUNT);
+    memcpy(t->restored_requests, t->requests, sizeof t->restored_requests);
+    t->restored_in = t->bytes_in;
+    t->restored_out = t->bytes_out;
 }
 
 void totals_save_endpoint(struct totals *t, struct str id, uint64_t *v)
@@ -197,14 +291,23 @@ void totals_restore_endpoint(struct totals *t, struct str id, const uint64_t *v)
 
 /* ---- what came of it */
 
-uint32_t totals_open(const struct totals_endpoint *e)
+struct totals_now totals_now(const struct totals_endpoint *e)
 {
-    return sum_gauge(e->open, e->nopen);
+    struct totals_now sum = {0};
+    for (unsigned i = 0; i < e->nnow; i++) {
+        sum.open += e->now[i].open;
+        sum.idle += e->now[i].idle;
+        sum.in_use += e->now[i].in_use;
+    }
+    return sum;
 }
 
 uint32_t totals_streams(const struct totals *t)
 {
-    return sum_gauge(t->streams, t->nstreams);
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < t->nstreams; i++)
+        sum += t->streams[i];
+    return sum;
 }
 
 uint64_t totals_requests(const struct totals *t)

@@ -514,6 +514,8 @@ void conn_new(struct wkr *w, struct listener *l, int fd)
     ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
     tmo_init(&c->tmo, w->loop, on_expired);
     w->gauge.conns++;
+    if (!l->admin)
+        gauge_accepted(&w->gauge);
     c->state = CONN_SHAKE;
     ev_io_start(w->loop, &c->rd);
     if (!l->tls) {

@@ -56,13 +56,20 @@ void gauge_stream(struct gauge *g, bool begun)
     g->news = true;
 }
 
-void gauge_request(struct gauge *g, unsigned status, double seconds, uint64_t in, uint64_t out)
+void gauge_accepted(struct gauge *g)
+{
+    g->total.connections++;
+    g->news = true;
+}
+
+void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
+                   uint64_t out)
 {
     uint64_t us = us_of(seconds);
     unsigned first = status / 100;
     g->total.requests[first < STATS_STATUSES ? first : 0]++;
-    g->total.duration[hist_bucket(us)]++;
-    g->total.duration_us += us;
+    g->total.duration[how][hist_bucket(us)]++;
+    g->total.duration_us[how] += us;
     g->total.bytes_in += in;
     g->total.bytes_out += out;
     g->news = true;
@@ -76,6 +83,23 @@ static void send(struct wkr *w, const struct stats_record *v, size_t n)
     w->gauge.news = false;
 }
 
+/* What the pool has counted since it was last looked at; whether that is news. */
+static bool look_at_pool(struct ep_live *l)
+{
+    struct stats_record *r = &l->stats;
+    struct pool_stats now;
+    pool_stats(l->pool, &now);
+    uint32_t in_use = now.total - now.idle;
+    bool news = now.idle != r->idle || in_use != r->in_use || now.dialled != l->pool_told.dialled ||
+                now.reused != l->pool_told.reused;
+    r->idle = now.idle;
+    r->in_use = in_use;
+    r->dialled = (uint32_t)(now.dialled - l->pool_told.dialled);
+    r->reused = (uint32_t)(now.reused - l->pool_told.reused);
+    l->pool_told = now;
+    return news;
+}
+
 void gauge_tell(struct wkr *w)
 {
     struct stats_record v[STATS_RECORDS];
@@ -83,7 +107,7 @@ void gauge_tell(struct wkr *w)
     for (size_t i = 0; i < w->replica.n; i++) {
         struct ep *e = w->replica.eps[i];
         struct ep_live *l = e->live;
-        if (!l->news && l->open == l->stats.open)
+        if (!look_at_pool(l) && !l->news && l->open == l->stats.open)
             continue;
         if (n == STATS_RECORDS) {
             send(w, v, n);
@@ -92,7 +116,8 @@ void gauge_tell(struct wkr *w)
         l->stats.open = l->open;
         v[n] = l->stats;
         memcpy(v[n++].id, e->ce->id, sizeof v->id);
-        l->stats = (struct stats_record){.open = l->open};
+        l->stats = (struct stats_record){
+            .open = l->open, .idle = v[n - 1].idle, .in_use = v[n - 1].in_use};
         l->news = false;
     }
     if (n || w->gauge.news)

@@ -32,8 +32,12 @@ void gauge_tokens(struct ep_live *l, const struct sse_usage *u);
 /* A client has begun to get an event stream; it has ended. */
 void gauge_stream(struct gauge *g, bool begun);
 
+/* A client's connection was accepted. */
+void gauge_accepted(struct gauge *g);
+
 /* A request has ended with this status (0: the client left before). */
-void gauge_request(struct gauge *g, unsigned status, double seconds, uint64_t in, uint64_t out);
+void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
+                   uint64_t out);
 
 /* Tells the supervisor what is new, if anything. */
 void gauge_tell(struct wkr *w);

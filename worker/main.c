@@ -2,6 +2,7 @@
 #include "worker/classify_cli.h"
 #include "worker/dial.h"
 #include "worker/http1.h"
+#include "worker/sandbox_cli.h"
 #include "worker/wkr.h"
 
 #include <jansson.h>
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--classify") == 0)
         return classify_cli();
+    if (argc == 2 && strcmp(argv[1], "--sandbox-test") == 0)
+        return sandbox_cli();
     if (argc == 2 && strcmp(argv[1], "-V") == 0)
         return print_version();
     uint64_t slot;
@@ -31,6 +34,7 @@ int main(int argc, char **argv)
     fprintf(stderr,
             "qcc-worker is started by qcc-supervisor.\n"
             "usage: qcc-worker -V           version, and those of its libraries\n"
-            "       qcc-worker --classify   reads error replies as JSON lines, prints what they are\n");
+            "       qcc-worker --classify   reads error replies as JSON lines, prints what they are\n"
+            "       qcc-worker --sandbox-test   tries whether the sandbox holds here\n");
     return 2;
 }

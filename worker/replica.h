@@ -36,6 +36,7 @@ struct ep_live {
     uint32_t open;        /* requests of this worker that use it now */
     struct stats_record stats; /* counted since they were last told (gauge.h) */
     bool news;            /* … and there is something to tell */
+    struct pool_stats pool_told; /* as the pool was then */
     double ttfb_avg;      /* moving average of the time to first byte, seconds; 0: unknown */
     bool told_ok;         /* a success was reported since the supervisor's last word */
     uint64_t model_told;  /* hash of the model last reported as served */

@@ -181,7 +181,8 @@ static void ended(struct req *r, unsigned status, const char *end)
         gauge_attempt(r->ep->live, r->served_as);
         gauge_tokens(r->ep->live, &r->sse.usage);
     }
-    gauge_request(g, status, ev_now(r->w->loop) - r->began, r->body_len, r->bytes_out);
+    gauge_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
+                  ev_now(r->w->loop) - r->began, r->body_len, r->bytes_out);
     if (!local)
         past_note(&r->w->past, r, status, end);
 }

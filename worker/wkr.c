@@ -6,12 +6,15 @@
 #include "worker/accept.h"
 #include "worker/conn.h"
 #include "worker/peer.h"
+#include "worker/sandbox.h"
 #include "worker/req.h"
 #include "worker/verify.h"
 
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -142,6 +145,18 @@ static void limit_conns(struct wkr *w)
         log_info("limits.max_connections: %u open files allow %u", (unsigned)w->files, w->conns_max);
 }
 
+/* All is there that needs more, and nothing has come from outside yet. */
+static void confine(const struct wkr *w)
+{
+    struct err e;
+    const char *want = getenv("QCC_SANDBOX");
+    bool off = want && strcmp(want, "off") == 0;
+    if (!off && sandbox_enter(&e))
+        return;
+    if (w->slot == 0)
+        log_warn("workers run without a sandbox: %s", off ? "QCC_SANDBOX=off" : e.msg);
+}
+
 bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
 {
     if (!listener_tls(w, c, e))
@@ -150,6 +165,8 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
     if (!replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
         return false;
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
+    if (!w->conf)
+        confine(w);
     struct conf *old = w->conf;
     w->conf = conf_ref(c);
     conf_unref(old);

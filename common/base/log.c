@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -22,7 +23,7 @@ static struct {
     enum log_format format;
     int fd; /* 0 stands for stderr, so that zero bytes are a valid start */
     bool buffered;
-    bool journal; /* stderr is journald's: lines begin with <priority> (sd-daemon(3)) */
+    bool journal; /* stderr is journald's: lines begin with <priority> (sd-daemon(3)), and the time is its own */
     int64_t stamp_ms;
     char stamp[25];
     size_t n;
@@ -40,10 +41,28 @@ static const char *const level_name[] = {
 static const char level_priority[] = {
     [LOG_L_DEBUG] = '7', [LOG_L_INFO] = '6', [LOG_L_WARNING] = '4', [LOG_L_ERROR] = '3'};
 
+/* systemd.exec(5): JOURNAL_STREAM is device:inode of the stream that it made; a process whose stderr
+ * was redirected since has the variable all the same. */
+static bool stderr_is_the_journal(void)
+{
+    const char *told = getenv("JOURNAL_STREAM");
+    char ours[48];
+    struct stat st;
+    if (!told || fstat(STDERR_FILENO, &st) == -1)
+        return false;
+    snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    return strcmp(told, ours) == 0;
+}
+
 void log_init(const char *process)
 {
     log_.process = process;
-    log_.journal = getenv("JOURNAL_STREAM") != NULL;
+    log_.journal = stderr_is_the_journal();
+}
+
+bool log_to_journal(void)
+{
+    return log_.journal;
 }
 
 void log_setup(enum log_level level, enum log_format format)
@@ -180,7 +199,8 @@ static void begin(struct line *l, enum log_level level, struct str rid, struct s
         log_.stamp_ms = now;
     }
     l->n = 0;
-    if (log_.journal && log_.fd == 0) {
+    bool journal = log_.journal && log_.fd == 0;
+    if (journal) {
         char prio[4] = {'<', level_priority[level], '>', 0};
         put_c(l, prio);
     }
@@ -200,10 +220,12 @@ static void begin(struct line *l, enum log_level level, struct str rid, struct s
         put_quoted(l, msg, SIZE_MAX);
         return;
     }
-    put_c(l, log_.stamp);
-    put_c(l, " ");
-    put_c(l, level_name[level]);
-    put_c(l, " ");
+    if (!journal) {
+        put_c(l, log_.stamp);
+        put_c(l, " ");
+        put_c(l, level_name[level]);
+        put_c(l, " ");
+    }
     put_c(l, log_.process);
     put_c(l, rid.n ? " [" : ": ");
     if (rid.n) {

@@ -15,6 +15,10 @@ enum log_format { LOG_F_TEXT, LOG_F_JSON };
  * Until log_setup: level info, text, stderr. */
 void log_init(const char *process);
 
+/* Whether stderr is a stream of journald's, as at log_init. Lines that go there begin with <N>, their
+ * priority (sd-daemon(3)), and text ones leave out the time and the level, which the journal has. */
+bool log_to_journal(void);
+
 /* Level and format from now on. */
 void log_setup(enum log_level level, enum log_format format);
 

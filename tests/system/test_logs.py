@@ -1,11 +1,12 @@
 """What stands in the log, in which form, and what never does."""
 import json
 import re
+import signal
 
 import pytest
 
 from client import Client, ask, request
-from qcc import until
+from qcc import ROOT, until
 from upstream import EVENTS, KEY, STREAM, chunk, error, reply
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -66,6 +67,120 @@ def test_json(qcc, raw, client):
     assert q.stop() == 0
     for line in q.log().splitlines():
         json.loads(line)
+
+
+def test_json_members_are_the_readmes(qcc, raw, client):
+    """Each member that stands in a line is in the README's table, and each of the table is met."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("| member |", 1)[1].split("\n\n", 1)[0]
+    table = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.M))))
+    usage = {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 8}
+    body = json.dumps({"type": "message", "content": [], "usage": usage}).encode()
+    bad, good = raw(error(429)), raw(reply(body))
+    q = qcc({"endpoints": [bad.endpoint(name="bad", weight=1000000), good.endpoint(name="good")],
+             "clients": [{"name": "me", "token": "client-token-0123456789"}], "log": {"format": "json"}}, start=False)
+    q.start(wait=False)
+    until(lambda: '"serving on ' in q.log(), "the supervisor to serve")
+    headers = ["authorization: Bearer client-token-0123456789"]
+    until(lambda: client(q).ask(model="m", headers=headers).status == 200 and '"failures"' in q.log(), "a repaired request")
+    assert q.stop() == 0
+    met = set()
+    for line in q.log().splitlines():
+        met |= set(json.loads(line))
+    assert met == table
+
+
+def journal(q):
+    """As if systemd had connected stderr to the journal: the variable names the stream."""
+    q.stderr_path.touch()
+    st = q.stderr_path.stat()
+    q.env["JOURNAL_STREAM"] = "%d:%d" % (st.st_dev, st.st_ino)
+    return q
+
+
+def test_journal(qcc, raw, client):
+    """Under systemd: a priority before each line, no time and level of our own, in supervisor and workers."""
+    q = journal(qcc({"endpoints": [raw(error(503)).endpoint()], "retry": {"transient_delay": "1ms"}}, start=False))
+    q.start()
+    client(q).ask()
+    q.wait_log("request method=")
+    q.reload("endpoints: [{name: a}]", wait=False)
+    q.wait_log("<3>supervisor: reload refused")
+    assert q.stop() == 0
+    seen = set()
+    for line in q.log().splitlines():
+        m = re.fullmatch(r"<([3467])>(%s)(?: \[[0-9a-f]{20}\])?: .*" % PROCESS, line)
+        assert m, line
+        seen.add((m.group(1), m.group(2)[0]))
+    assert seen >= {("3", "s"), ("6", "s"), ("7", "s"), ("6", "w"), ("7", "w")}
+    assert re.search(r"^<6>worker \d \[[0-9a-f]{20}\]: request ", q.log(), re.M)
+
+
+def test_journal_json(qcc, raw, client):
+    q = journal(qcc({"endpoints": [raw(reply()).endpoint()], "log": {"format": "json"}}, start=False))
+    q.start(wait=False)
+    until(lambda: '"serving on ' in q.log(), "the supervisor to serve")
+    client(q).ask()
+    until(lambda: '"msg":"request"' in q.log(), "the access line")
+    assert q.stop() == 0
+    numbers = {"error": 3, "warning": 4, "info": 6, "debug": 7}
+    for line in q.log().splitlines():
+        m = re.fullmatch(r"<(\d)>({.*})", line)
+        row = json.loads(m.group(2))
+        assert numbers[row["level"]] == int(m.group(1)) and re.fullmatch(TIME, row["time"])
+
+
+def test_journal_of_somebody_else(qcc, tmp_path):
+    """The variable is inherited by whoever is started below: it counts only when stderr is that stream."""
+    for told in ("8:1", "", "x", "8:"):
+        q = qcc(env={"JOURNAL_STREAM": told})
+        assert q.stop() == 0
+        assert lines(q)
+    # A file in place of stderr is a log as ever.
+    q = journal(qcc({"log": {"file": str(tmp_path / "own.log")}}, start=False))
+    q.log_path = tmp_path / "own.log"
+    q.start()
+    assert q.stop() == 0
+    assert lines(q) and q.stderr_path.read_text() == ""
+
+
+def test_journal_of_a_failed_start(qcc):
+    q = journal(qcc("endpoints: [{name: a, base_url: 'http://h', wieght: 1}]", start=False))
+    q.start(wait=False)
+    assert q.wait() == 1
+    assert re.search(r"^<3>supervisor: .*unknown key .*weight", q.log(), re.M)
+    q = journal(qcc({"listen": "127.0.0.254:1", "user": "root", "log": {"file": "/nonexistent/x.log"}}, start=False))
+    q.start(wait=False)
+    assert q.wait() == 1
+    assert re.search(r"^<3>supervisor: ", q.log(), re.M) and not re.search(r"^(?!<\d>)", q.log().rstrip(), re.M)
+
+
+def test_a_file_that_was_renamed(qcc, raw, client, tmp_path):
+    """As logrotate does: rename, SIGUSR1; supervisor and workers go on in the new file, no line is lost."""
+    path, old = tmp_path / "qcc.log", tmp_path / "qcc.log.1"
+    q = qcc({"endpoints": [raw(reply()).endpoint()], "log": {"file": str(path), "level": "info"}}, start=False)
+    q.log_path = path
+    q.start()
+
+    def ask_both():
+        """Until there is a line of either worker: many at once do not all get the same one."""
+        crowd = [client(q) for _ in range(16)]
+        assert all(c.ask().status == 200 for c in crowd)
+        return len({p for _, p, i, _ in lines(q) if i}) == 2
+
+    for _ in range(3):
+        until(ask_both, "lines of both workers")
+        path.rename(old)
+        assert client(q).ask().status == 200
+        until(lambda: not path.exists() and "]: request " in old.read_text().splitlines()[-1], "a line in the old file")
+        q.signal(signal.SIGUSR1)
+        until(lambda: path.exists() and q.count("log files reopened"), "the new file")
+        until(ask_both, "lines of both workers in the new file")
+        before = old.stat().st_size
+        until(ask_both, "more of them")
+        assert old.stat().st_size == before, "nobody writes to the old file any more"
+        old.unlink()
+    assert q.stop() == 0
+    assert "stopped" in path.read_text() and q.stderr_path.read_text() == ""
 
 
 def test_json_of_hostile_words(qcc, raw, client):

@@ -49,7 +49,7 @@ static void fill(struct health_endpoint *e)
     s->disabled = EP_BY_AUTH;
     s->draining = s->lacks_count_tokens = s->verify_asked = true;
     s->verifying = EP_VERIFY_QUEUE;
-    s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 1001, 120000};
+    s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000};
     s->cooldown = (struct cooldown){5001, 5002, 5003, 4};
     s->failq = (struct failq){FAILQ_QUEUED, true, 5, 3001, 3002};
     strcpy(s->queued_why, "it answered in riddles");

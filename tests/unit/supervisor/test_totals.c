@@ -1,6 +1,7 @@
 /* totals: what workers tell is added up, by endpoint and in all. */
 #include "supervisor/totals.h"
 
+#include "common/base/mem.h"
 #include "supervisor/plan.h"
 
 #include <setjmp.h>
@@ -69,7 +70,7 @@ static void workers_are_added_up(void **state)
     assert_int_equal(c->attempts[OUTCOME_OK], 6);
     assert_int_equal(c->attempts[OUTCOME_TRANSIENT], 2);
     assert_int_equal(c->tokens[TOKENS_OUTPUT], 200);
-    assert_int_equal(totals_open(c), 4);
+    assert_int_equal(totals_now(c).open, 4);
     assert_int_equal(totals_success(c), 750);
     assert_int_equal(totals_success(&t.v[1]), -1);
     assert_int_equal(totals_requests(&t), 8);
@@ -81,11 +82,11 @@ static void workers_are_added_up(void **state)
     assert_true(add(&t, 7, &nothing, r, 0, 3));
     assert_int_equal(totals_streams(&t), 2);
     totals_gone(&t, 0);
-    assert_int_equal(totals_open(c), 2);
+    assert_int_equal(totals_now(c).open, 2);
     assert_int_equal(totals_streams(&t), 0);
     totals_gone(&t, 7);
     totals_gone(&t, 500);
-    assert_int_equal(totals_open(c), 0);
+    assert_int_equal(totals_now(c).open, 0);
     assert_int_equal(c->attempts[OUTCOME_OK], 6);
     totals_fini(&t);
 }
@@ -106,7 +107,7 @@ static void reload_keeps_who_stays(void **state)
     use(&t, next, 3);
     assert_int_equal(t.n, 3);
     assert_int_equal(t.v[0].attempts[OUTCOME_OK], 3);
-    assert_int_equal(totals_open(&t.v[0]), 1);
+    assert_int_equal(totals_now(&t.v[0]).open, 1);
     assert_int_equal(t.v[1].attempts[OUTCOME_OK], 0);
     assert_int_equal(t.v[2].attempts[OUTCOME_OK], 1);
     /* What is told of one that has left still counts in the sum. */
@@ -166,7 +167,10 @@ static void saved_and_back(void **state)
     r.tokens[TOKENS_CACHE_WRITE] = 77;
     struct stats_total all = {.bytes_in = 5, .bytes_out = 6};
     all.requests[5] = 4;
+    all.duration[STATS_STREAM][3] = 2;
     assert_true(add(&t, 0, &all, &r, 1, 1));
+    assert_int_equal(t.duration[STATS_STREAM][3], 2);
+    assert_int_equal(t.duration[STATS_WHOLE][3], 0);
     uint64_t sums[TOTALS_LASTING] = {0}, counts[TOTALS_LASTING_ENDPOINT] = {0};
     totals_save(&t, sums);
     totals_save_endpoint(&t, STR("bbbbbbbb"), counts);
@@ -184,12 +188,103 @@ static void saved_and_back(void **state)
     totals_fini(&u);
 }
 
+/* ---- series: what metrics show */
+
+static void name(struct conf *c, size_t i, const char *id, const char *as)
+{
+    struct conf_endpoint *e = i < c->nendpoints ? &c->endpoints[i] : conf_add_endpoint(c);
+    snprintf(e->id, sizeof e->id, "%s", id);
+    e->name = mem_strdup(as);
+}
+
+static void use_named(struct totals *t, const char *const (*v)[2], size_t n)
+{
+    struct conf *c = conf_new();
+    for (size_t i = 0; i < n; i++)
+        name(c, i, v[i][0], v[i][1]);
+    totals_conf(t, c);
+    conf_unref(c);
+}
+
+static void count_one(struct totals *t, const char *id)
+{
+    struct stats_record r = of(id);
+    r.attempts[OUTCOME_OK] = 1;
+    r.dialled = 1;
+    r.reused = 2;
+    r.idle = 3;
+    r.in_use = 4;
+    r.first_byte[0] = 1;
+    assert_true(add(t, 0, &nothing, &r, 1, 1));
+}
+
+static void series_never_fall(void **state)
+{
+    (void)state;
+    static const char *const first[][2] = {{"aaaaaaaa", "relay"}, {"bbbbbbbb", "official"}};
+    static const char *const other_key[][2] = {{"cccccccc", "official"}, {"dddddddd", "relay"}};
+    static const char *const without[][2] = {{"cccccccc", "official"}};
+    static const char *const swapped[][2] = {{"dddddddd", "official"}, {"cccccccc", "relay"}};
+    struct totals t = {0};
+    use_named(&t, first, 2);
+    count_one(&t, "aaaaaaaa");
+    assert_string_equal(t.series[0]->name, "relay");
+    assert_int_equal(t.series[0]->attempts[OUTCOME_OK], 1);
+    assert_int_equal(t.series[0]->dialled, 1);
+    assert_int_equal(t.series[0]->reused, 2);
+    assert_int_equal(totals_now(&t.v[0]).idle, 3);
+    assert_int_equal(totals_now(&t.v[0]).in_use, 4);
+    use_named(&t, other_key, 2);
+    count_one(&t, "dddddddd");
+    assert_int_equal(t.v[1].attempts[OUTCOME_OK], 1);
+    assert_int_equal(t.series[1]->attempts[OUTCOME_OK], 2);
+    assert_int_equal(t.series[1]->first_byte[0], 2);
+    assert_int_equal(t.series[0]->attempts[OUTCOME_OK], 0);
+    use_named(&t, without, 1);
+    assert_int_equal(t.nseries, 2);
+    use_named(&t, swapped, 2);
+    count_one(&t, "cccccccc");
+    assert_string_equal(t.series[1]->name, "relay");
+    assert_int_equal(t.series[1]->attempts[OUTCOME_OK], 3);
+    assert_int_equal(t.series[0]->attempts[OUTCOME_OK], 0);
+    totals_verified(&t, STR("cccccccc"), true);
+    totals_verified(&t, STR("cccccccc"), false);
+    totals_verified(&t, STR("eeeeeeee"), false);
+    totals_tripped(&t, STR("dddddddd"));
+    assert_int_equal(t.series[1]->verified, 1);
+    assert_int_equal(t.series[1]->verify_failed, 1);
+    assert_int_equal(t.series[0]->tripped, 1);
+    totals_fini(&t);
+}
+
+/* Whoever reloads for ever with new names: those that left first are forgotten. */
+static void series_are_bounded(void **state)
+{
+    (void)state;
+    struct totals t = {0};
+    for (unsigned i = 0; i < TOTALS_LEFT_MAX + 50; i++) {
+        char id[16], as[32];
+        snprintf(id, sizeof id, "%08x", i);
+        snprintf(as, sizeof as, "e%u", i);
+        const char *const v[][2] = {{id, as}};
+        use_named(&t, v, 1);
+        count_one(&t, id);
+        assert_true(t.nseries <= 1 + TOTALS_LEFT_MAX);
+    }
+    static const char *const two[][2] = {{"11111111", "e1000"}, {"22222222", "e3"}};
+    use_named(&t, two, 2);
+    assert_int_equal(t.series[0]->attempts[OUTCOME_OK], 1);
+    assert_int_equal(t.series[1]->attempts[OUTCOME_OK], 0);
+    totals_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_are_added_up),  cmocka_unit_test(reload_keeps_who_stays),
         cmocka_unit_test(what_no_worker_says),   cmocka_unit_test(quantiles_are_of_late),
-        cmocka_unit_test(saved_and_back),
+        cmocka_unit_test(saved_and_back),        cmocka_unit_test(series_never_fall),
+        cmocka_unit_test(series_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 #include "worker/evidence.h"
 
 #include "common/policy/retry_after.h"
+#include "worker/charset.h"
 #include "worker/evidence_json.h"
 #include "worker/peek.h"
 #include "worker/sse.h"
@@ -287,6 +288,22 @@ struct str evidence_stream_error(struct str s, struct arena *a)
     return data;
 }
 
+/* The data of the last event: a stream that ends with an error of a form that nobody foresaw. */
+static struct str last_data(struct str s)
+{
+    static const struct str mark = {"data:", 5};
+    struct str found = {0};
+    for (ptrdiff_t at; (at = str_find(s, mark)) >= 0;) {
+        bool begins = at == 0 || s.p[at - 1] == '\n';
+        s = behind(s, (size_t)at + mark.n);
+        const char *lf = memchr(s.p, '\n', s.n);
+        struct str line = str_trim(str_make(s.p, lf ? (size_t)(lf - s.p) : s.n));
+        if (begins && line.n && line.p[0] == '{')
+            found = line;
+    }
+    return found;
+}
+
 /* ---- the whole */
 
 struct str evidence_trim(struct str s)
@@ -313,9 +330,12 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
         s = behind(s, 1);
     if (is_stream(s)) {
         struct str data = evidence_stream_error(s, a);
+        if (!data.n && kind == EVIDENCE_SSE_ERROR)
+            data = last_data(s);
         s = data.n || kind == EVIDENCE_SSE_ERROR ? evidence_trim(data) : s;
     }
     s.n = min_size(s.n, EVIDENCE_BODY_MAX);
+    s = charset_utf8(s, a);
     ev->empty = s.n == 0;
     if (ev->empty || evidence_json(ev, s, a))
         return;

@@ -86,11 +86,6 @@ const struct classify_rule classify_rules[] = {
          "unsupported parameter|unsupported field",
      PERMANENT(REQUEST),
      .why = "a member this version does not know; one that speaks another might: ask a second"},
-    {.name = "malformed", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
-     .words = "malformed input request|extraneous key|against schema|schema violation|"
-         "failed to deserialize the json body|cannot unmarshal|request body is invalid|"
-         "invalid json payload|request body is empty",
-     PERMANENT(REQUEST), .why = "the body's form was refused, in the words of a parser"},
     {.name = "header-too-large", .on = ON_400 | ON_4XX, .need = TRAIT_PAGE,
      .words = "request header or cookie too large|header fields too large|header too large",
      PERMANENT(REQUEST), .why = "a server's bound on headers"},
@@ -107,6 +102,11 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(REQUEST), .why = "the request names no model"},
     {.name = "field", .on = ON_200 | ON_400 | ON_422, .need = TRAIT_FIELD | TRAIT_VALIDATION,
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the check names the member that is wrong"},
+    {.name = "malformed", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
+     .words = "malformed input request|extraneous key|against schema|schema violation|"
+         "failed to deserialize the json body|cannot unmarshal|request body is invalid|"
+         "invalid json payload|request body is empty",
+     PERMANENT(REQUEST), .why = "the body's form was refused, in the words of a parser"},
 
     /* -- money, whatever the status: topped up, it works again */
     {.name = "money-code", .on = ON_ANY,

@@ -61,7 +61,7 @@ check 'and ends when it is told to' until_true 30 ended
 kill $run 2>/dev/null
 
 # ---- make test
-say "make test ${part:+T='$part' }(log: build/test-fresh/test.log)"
+say "make test, ${part:-all of it} (log: build/test-fresh/test.log)"
 in_tree make test ${part:+T="$part"} </dev/null >"$work/test.log" 2>&1
 result=$?
 counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$work/test.log" | tail -n 1)

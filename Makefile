@@ -3,11 +3,13 @@
 #   SAN=1   AddressSanitizer and UBSan (build/san instead of build/release)
 #   CONF=   the configuration `make run` serves (default conf/demo.yaml)
 #   T=      the part of the tests that `make test` runs (tests/run.sh)
+#   WERROR= builds although a compiler warns (packages: a newer one must not stop them)
 
 CC      ?= cc
 SAN     ?= 0
 PREFIX  ?= /usr/local
 DESTDIR ?=
+ZSHDIR  ?= site-functions
 CONF    ?= conf/demo.yaml
 VERSION := 1.0.0-dev
 
@@ -22,8 +24,9 @@ OPT     := -O2 -flto=auto -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=
 LDOPT   := -flto=auto -O2 -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 endif
 
+WERROR  ?= -Werror
 WARN    := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitch-enum -Wconversion -Wno-sign-conversion \
-           -Wformat=2 -Wvla -Werror
+           -Wformat=2 -Wvla $(WERROR)
 CFLAGS  ?= -g
 QFLAGS   = -std=gnu11 $(WARN) $(OPT) -fPIE -MMD -MP -D_GNU_SOURCE -DQCC_VERSION='"$(VERSION)"'
 QLDFLAGS = -pie $(LDOPT) -Wl,--as-needed
@@ -74,7 +77,8 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme
+.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme \
+        man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
 all: $(BIN_SUP) $(BIN_WKR) $(BIN_CTL)
@@ -212,11 +216,43 @@ fuzz:
 readme: $(BIN_SUP)
 	@packaging/readme.sh $(BIN_SUP)
 
-install: all
+# ---- man pages: qcc.yaml(5) has the reference out of README.md
+MAN     := $(addprefix build/man/,qcc-supervisor.8 qccctl.1 qcc.yaml.5)
+man: $(MAN)
+build/man/%: packaging/man/%.in packaging/man/man.sh README.md Makefile
+	@mkdir -p $(@D)
+	packaging/man/man.sh $< $(VERSION) >$@
+
+# Units, users and configuration under /etc are the packages' matter.
+install: all $(MAN)
 	install -D -m 0755 $(BIN_SUP) $(DESTDIR)$(PREFIX)/bin/qcc-supervisor
 	install -D -m 0755 $(BIN_CTL) $(DESTDIR)$(PREFIX)/bin/qccctl
 	install -D -m 0755 $(BIN_WKR) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-worker
-	install -D -m 0640 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
+	install -D -m 0644 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
+	for page in $(MAN); do \
+	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -D -m 0644 packaging/completion/qccctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qccctl
+	install -D -m 0644 packaging/completion/_qccctl $(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_qccctl
+
+# ---- packages. VERSION is the one above; 1.0.0-dev is 1.0.0~dev there, which sorts before 1.0.0.
+deb:
+	@packaging/deps.sh deb
+	@packaging/deb.sh $(VERSION)
+
+rpm:
+	@packaging/deps.sh rpm
+	@packaging/rpm.sh $(VERSION)
+
+test-package:
+	@packaging/deps.sh deb chroot
+	@packaging/test-package.sh
+
+test-fresh:
+	@packaging/deps.sh chroot
+	@packaging/test-fresh.sh
+
+version:
+	@echo $(VERSION)
 
 clean:
 	rm -rf build

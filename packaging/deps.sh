@@ -1,8 +1,8 @@
 #!/bin/sh
 # deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
 # sudo when not root). Says what it installs; prints nothing when all is there.
-# Groups: build (the default), run, test, clients, lint, bench, drill, fuzz; each but run and clients
-# stands for build too.
+# Groups: build (the default), run, test, clients, lint, bench, drill, fuzz, deb, rpm, chroot; each but run,
+# clients and chroot stands for build too.
 set -u
 
 # One row for each need:
@@ -34,6 +34,11 @@ test    cmd:openssl                   openssl                                 op
 test    cmd:promtool                  prometheus                              golang-github-prometheus|prometheus
 test    file:/usr/lib/gcc/*/*/libasan.so|/usr/lib/gcc/*/*/libasan.a|/usr/lib*/libasan.so.*  gcc  libasan
 test    file:/usr/lib/gcc/*/*/libubsan.so|/usr/lib/gcc/*/*/libubsan.a|/usr/lib*/libubsan.so.*  gcc  libubsan
+test    cmd:systemd-analyze           systemd                                 systemd
+test    file:/usr/lib/*/libseccomp.so.2|/usr/lib*/libseccomp.so.2|/lib/*/libseccomp.so.2  libseccomp2  libseccomp
+test    cmd:man                       man-db                                  man-db
+test    cmd:groff                     groff-base                              groff-base
+test    cmd:logrotate                 logrotate                               logrotate
 clients cmd:node                      nodejs                                  nodejs
 clients cmd:npm                       npm                                     nodejs-npm|npm
 lint    cmd:cppcheck                  cppcheck                                cppcheck
@@ -47,6 +52,16 @@ bench   file:/usr/bin/python3         python3                                 py
 drill   file:/usr/bin/python3         python3                                 python3
 fuzz    cmd:clang                     clang                                   clang
 fuzz    file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*|/usr/lib*/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev  compiler-rt
+deb     cmd:dpkg-buildpackage         dpkg-dev                                dpkg-dev
+deb     cmd:dh                        debhelper                               debhelper
+deb     file:/usr/include/seccomp.h   libseccomp-dev                          libseccomp-devel
+deb     cmd:lintian                   lintian                                 lintian
+rpm     cmd:rpmbuild                  rpm                                     rpm-build
+rpm     cmd:rpmlint                   rpmlint                                 rpmlint
+chroot  cmd:debootstrap               debootstrap                             debootstrap
+chroot  cmd:unshare                   util-linux                              util-linux
+chroot  cmd:ip                        iproute2                                iproute
+chroot  cmd:systemd-nspawn            systemd-container                       systemd-container
 END
 }
 
@@ -165,9 +180,9 @@ groups=
 for arg in "${@:-build}"; do
     case $arg in
         build) groups="$groups build" ;;
-        run | clients) groups="$groups $arg" ;;
-        test | lint | bench | drill | fuzz) groups="$groups build $arg" ;;
-        *) die "no group '$arg': build, run, test, clients, lint, bench, drill, fuzz" ;;
+        run | clients | chroot) groups="$groups $arg" ;;
+        test | lint | bench | drill | fuzz | deb | rpm) groups="$groups build $arg" ;;
+        *) die "no group '$arg': build, run, test, clients, lint, bench, drill, fuzz, deb, rpm, chroot" ;;
     esac
 done
 

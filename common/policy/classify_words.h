@@ -62,7 +62,7 @@
     "配额不足|配额已|配额用尽|配额耗尽|超出*配额|超过*配额|欠费|充值|预扣费|预扣额度|预扣除|"      \
     "套餐*到期|套餐*过期|套餐*用尽|套餐*用完|套餐*耗尽|套餐*不足|套餐*失效|无可用资源包|"          \
     "资源包*不足|资源包*用尽|资源包*耗尽|资源包*用完|使用上限|用量上限|用量*上限|使用*上限|限额|"  \
-    "点数不足|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
+    "点数不足|分组*过期|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
     "费用限制|费用上限|消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|"           \
     "没有有效*订阅|免费额度|会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|"    \
     "續費|续费|续订"
@@ -214,7 +214,7 @@
     "模型*价格未配置|模型*没有配置|模型*倍率"
 
 #define W_MODEL_ACCESS                                                                             \
-    "activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
+    "access to claude-|access to gpt-|access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
     "模型*白名单|模型*列表中|cannot use*model|access to*model|access*the model|access model|"      \
     "allowed to access model|access*this model|access*requested model|access*specified model|"     \
     "model access is denied|access to model*denied|model access denied|access denied*model|"       \
@@ -236,7 +236,9 @@
     "accessib|not allowed|disallowed|account|%user%|%users%|organi|workspace|%project|%team|"      \
     "tenant|consum|%area%|%login%|log in|logged|sign in|signed|signature|%ip%|countr|region|location|"  \
     "%scope|%role%|%roles%|licen|verify|verified|verification|subscri|member|%plan%|privilege|"       \
-    "not eligible|allowlist|whitelist|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|"     \
+    "not eligible|allowlist|whitelist|status code|this api|the api|this service|the service|"          \
+    "this resource|this operation|this action|you have been|you are not|you cannot|you do not|"     \
+    "you don't|您没有|你没有|您已被|不允许|无法访问|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|"     \
     "帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通"
 
 /* A server that says so does not speak of its list of models. */

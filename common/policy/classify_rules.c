@@ -38,6 +38,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "wall-text", .on = ON_403 | ON_405 | ON_4XX, .without = TRAIT_PAGE,
      .words = "blocked by waf|waf*block|web application firewall|blocked by*firewall|"
          "security rule|访问被拦截|访问被阻断|请求已被*阻断|请求已被*拦截|防火墙|触发*安全策略",
+     .but = "内容",
      PERMANENT(ENDPOINT), .why = "a firewall that answers in text or JSON"},
     {.name = "wall-wrapped", .on = ON_401 | ON_403, .need = TRAIT_JSON,
      .words = "<html|<!doctype",
@@ -75,7 +76,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "too-long", .on = ON_NO_LIMIT & ~(unsigned)ON_401, .without = TRAIT_PAGE,
      .words = W_TOO_LONG,
      .but = W_PER_MINUTE "|" W_MONEY_EN "|deadline|uri too long|url too long|took too long|"
-         "时间过长|等待*过长|too long to",
+         "时间过长|等待*过长|时间太长|等待*太长|too long to",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "no endpoint with this model takes it"},
     {.name = "previous-response", .on = ON_REFUSED,
      .code = "previousresponsenotfound",
@@ -476,6 +477,9 @@ const struct classify_rule classify_rules[] = {
      .code = "permissiondenied*|permissionerror|authenticationerror|unauthorized*|accessdenied*|"
          "authfailure*|apikey*",
      AUTH(ENDPOINT), .why = "the type says that the right to call is missing"},
+    {.name = "403-key", .on = ON_403, .need = TRAIT_JSON,
+     .words = W_KEY_LOOSE,
+     AUTH(ENDPOINT), .why = "the same, in words"},
     {.name = "403-prompt", .on = ON_403, .need = TRAIT_JSON,
      .words = "prompt|%input|message|content|提示词|输入|内容",
      .but = W_STANDING,

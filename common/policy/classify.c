@@ -8,7 +8,10 @@
 #define VALIDATION                                                                                 \
     "invalidrequest|invalidrequesterror|invalidargument|validationexception|validationerror|"      \
     "invalidparameter*|invalidparams|invalidparam|badrequest|badrequesterror|missingparameter*|"   \
-    "unprocessableentity|unprocessableentityerror|parametererror|invalidinput|schemaerror"
+    "unprocessableentity|unprocessableentityerror|parametererror|invalidinput*|schemaerror|"         \
+    "*validationerror|*validationfailed|invalidrequest*|invalidbody|*invalidjson|malformed*|"        \
+    "missingfield|missingparam*|invalidmessage*|invalidtool*|invalidschema|invalidformat|"           \
+    "invalidtype|invalidvalue|unsupportedparameter|unsupportedvalue|paramerror|parameterinvalid"
 
 /* Members of a request's body, as error messages begin with them. Those with an underscore are
  * nobody's prose; behind the others a path or a colon must follow. */

@@ -38,6 +38,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "wall-text", .on = ON_403 | ON_405 | ON_4XX, .without = TRAIT_PAGE,
      .words = "blocked by waf|waf*block|web application firewall|blocked by*firewall|"
          "security rule|访问被拦截|访问被阻断|请求已被*阻断|请求已被*拦截|防火墙|触发*安全策略",
+     .but = "内容",
      PERMANENT(ENDPOINT), .why = "a firewall that answers in text or JSON"},
     {.name = "wall-wrapped", .on = ON_401 | ON_403, .need = TRAIT_JSON,
      .words = "<html|<!doctype",
@@ -67,14 +68,15 @@ const struct classify_rule classify_rules[] = {
      .code = "invalidencryptedcontent|thinkingsignatureinvalid|invalidsignature",
      PERMANENT(UNCLEAR), .why = "the same, by code"},
     {.name = "too-long-code", .on = ON_NO_LIMIT,
-     .code = "*contextlengthexceeded*|*contextwindowexceeded*|*promptexceeded|prompttoolong|"
-         "inputtoolong|stringabovemaxlength|contextlimitexceeded|maxtokensexceeded|"
+     .code = "*contextlengthexceeded*|*contextwindowexceeded*|*promptexceeded|*prompttoolong|"
+         "*inputtoolong|*contexttoolong|*contextoverflow*|*contextsizeexceeded|exceedcontextsize*|"
+         "*tokenlimitexceeded|*promptlengthexceeded|contentlengthexceeds*|stringabovemaxlength|contextlimitexceeded|maxtokensexceeded|"
          "inputlengthexceeded|modelcontextwindowexceeded|tokenstoolong|characterstoolong|code1261|code10907",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "no endpoint with this model takes it"},
     {.name = "too-long", .on = ON_NO_LIMIT & ~(unsigned)ON_401, .without = TRAIT_PAGE,
      .words = W_TOO_LONG,
      .but = W_PER_MINUTE "|" W_MONEY_EN "|deadline|uri too long|url too long|took too long|"
-         "时间过长|等待*过长|too long to",
+         "时间过长|等待*过长|时间太长|等待*太长|too long to",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "no endpoint with this model takes it"},
     {.name = "previous-response", .on = ON_REFUSED,
      .code = "previousresponsenotfound",
@@ -124,6 +126,14 @@ const struct classify_rule classify_rules[] = {
          "code1308|code1309|code1310|statuscode1008|statuscode2056|statuscode1028|statuscode1030|"
          "errorcode17|errorcode19|code30001|code30011|statuscode50002",
      RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, by code"},
+    {.name = "money-code-loose", .on = ON_REFUSED | ON_429,
+     .code = "*credits|*creditserror|creditsrequired|*lowbalance|*nobalance|*zerobalance|"
+         "balanceerror|*accountbalance|quotaerror|*quotalimit*|*quotareached|*quotausedup|"
+         "*usageexceeded|*usagecap*|*spending*|*spendlimit*|subscriptionended|"
+         "subscriptioninactive|planlimit*|*planexpired|trialended|trialexpired|insufficienttokens|"
+         "*billing*|*payment*|monthlyrequestcount",
+     .but = "validation|%tool|parameter",
+     RATE_LIMIT(ENDPOINT), .why = "the same, by a part of the code"},
     {.name = "money", .on = ON_REFUSED, .without = TRAIT_PAGE,
      .words = W_MONEY_EN,
      .but = W_THINKING_BUDGET,
@@ -166,7 +176,9 @@ const struct classify_rule classify_rules[] = {
          "promptblocked|prohibitedcontent|safetyviolation|safety|*safetybreach*|"
          "*sensitivecontent*|contentblocked|unsafecontent|contentmoderation|violationfee*|"
          "code1301|code1300|code10013|code10014|code10019|censorship*|statuscode1026|statuscode1027|*riskcontent|inputblocked|outputblocked|"
-         "contentsafety*|contentviolation*|guardrail*",
+         "contentsafety*|contentviolation*|guardrail*|*moderation*|*illegalcontent*|*nsfw*|"
+         "*jailbreak*|*promptinjection*|*contentrejected|unsafe*|*sensitiveword*|sensitive|"
+         "*contentblocked*|usagepolicy*",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the maker's content policy"},
     {.name = "content-relay", .on = ON_NO_LIMIT,
      .code = "sensitiveword*|hooksfailed|blockedbypolicy|riskcontrol|dlp*",
@@ -293,7 +305,9 @@ const struct classify_rule classify_rules[] = {
 
     /* -- limits */
     {.name = "limit-code", .on = ON_ANY & ~(unsigned)(ON_413 | ON_529),
-     .code = "*ratelimit*|*toomanyrequests*|*requestlimitexceeded*|*throttl*|limitrequests|"
+     .code = "*ratelimit*|*toomanyrequests*|*toomanyrequest|flowcontrol*|*flowlimit*|"
+         "*frequencylimit*|rateexceeded|*rateexceeded|requestlimit*|concurrentlimit*|"
+         "*toomanyconcurrent*|*requestlimitexceeded*|*throttl*|limitrequests|"
          "resourceexhausted|*rpmexceeded|*tpmexceeded|requestbursttoofast|setlimitexceeded|"
          "limitexceeded*|provisionedthroughputexceeded*|slowdown|concurrencylimit*|"
          "*concurrencyexceeded|*concurrencylimitexceeded|requestratetoolarge|localratelimited|"
@@ -325,7 +339,8 @@ const struct classify_rule classify_rules[] = {
     /* -- overload */
     {.name = "overloaded-code", .on = ON_200 | ON_500 | ON_529 | ON_4XX | ON_400,
      .code = "overloadederror|overloaded|serveroverloaded|engineoverloaded*|modeloverloaded|"
-         "modelserviceoverloaded|serverbusy|systembusy|code50505|code50603",
+         "modelserviceoverloaded|*overloaded|*serverbusy|*systembusy|*modelbusy|*servicebusy|"
+         "atcapacity|nocapacity|capacityexceeded|insufficientcapacity|code50505|code50603",
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "overloaded, by type or code"},
     {.name = "overloaded-4xx", .on = ON_403 | ON_404 | ON_4XX,
      .without = TRAIT_PAGE | TRAIT_VALIDATION | TRAIT_FIELD,
@@ -354,7 +369,11 @@ const struct classify_rule classify_rules[] = {
          "missingauthenticationtoken*|incompletesignature*|invalidclienttokenid|"
          "signaturedoesnotmatch|accessdeniedexception|notauthorized|authfailure*|invalidiamtoken|"
          "oauthorgnotallowed|ipnotauthorized|unsupportedcountryregionterritory|tokennotfoundindb|"
-         "expiredkey|keyexpired|missingapikey|authenticationfailed|code1000|code1001|code1002|"
+         "expiredkey|keyexpired|missingapikey|*apikeyinvalid*|*apikeynotfound|*apikeyexpired|"
+         "*apikeymissing|*keydisabled|keynotfound|keyinvalid|badapikey|wrongapikey|noapikey|"
+         "invalidaccesstoken|accesstokeninvalid|loginrequired|notloggedin|unauthorised|"
+         "notauthenticated|authrequired|authenticationrequired|*invalidappkey|"
+         "authenticationfailed|code1000|code1001|code1002|"
          "code1003|code1004|statuscode1004|statuscode2049|errorcode110|errorcode111",
      AUTH(ENDPOINT), .why = "the credential is refused, by type or code"},
     {.name = "key", .on = ON_400 | ON_422 | ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
@@ -458,6 +477,9 @@ const struct classify_rule classify_rules[] = {
      .code = "permissiondenied*|permissionerror|authenticationerror|unauthorized*|accessdenied*|"
          "authfailure*|apikey*",
      AUTH(ENDPOINT), .why = "the type says that the right to call is missing"},
+    {.name = "403-key", .on = ON_403, .need = TRAIT_JSON,
+     .words = W_KEY_LOOSE,
+     AUTH(ENDPOINT), .why = "the same, in words"},
     {.name = "403-prompt", .on = ON_403, .need = TRAIT_JSON,
      .words = "prompt|%input|message|content|提示词|输入|内容",
      .but = W_STANDING,

@@ -50,7 +50,9 @@
     "requires*available credits|add credits|add funds|payment method|credit card on file|"             \
     "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|no subscription|"    \
     "request a subscription|subscription*not found|membership*expired|renew to|subscription ended|subscription*has ended|resource package|"           \
-    "insufficient tokens|tokens left on|buy more|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
+    "insufficient tokens|tokens left on|buy more|used all of*credit|used all your|balance: $0|deposit funds|"            \
+    "run out of*token|ran out of*token|allowance*used up|no active plan|purchase a plan|buy a plan|"    \
+    "consumption limit|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
     "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
     "tokens is insufficient|token is insufficient|unpaid invoice"
 
@@ -62,7 +64,7 @@
     "配额不足|配额已|配额用尽|配额耗尽|超出*配额|超过*配额|欠费|充值|预扣费|预扣额度|预扣除|"      \
     "套餐*到期|套餐*过期|套餐*用尽|套餐*用完|套餐*耗尽|套餐*不足|套餐*失效|无可用资源包|"          \
     "资源包*不足|资源包*用尽|资源包*耗尽|资源包*用完|使用上限|用量上限|用量*上限|使用*上限|限额|"  \
-    "点数不足|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
+    "点数不足|点数不够|积分不够|次数不够|余额为|分组*过期|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
     "费用限制|费用上限|消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|"           \
     "没有有效*订阅|免费额度|会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|"    \
     "續費|续费|续订"
@@ -96,6 +98,12 @@
 /* Of the credential and nothing else: holds under a 400 too. */
 #define W_KEY                                                                                      \
     "invalid api key|invalid api-key|invalid api_key|invalid_api_key|invalid apikey|"              \
+    "unknown api key|bad api key|no such api key|wrong api key|malformed api key|"                       \
+    "unrecognized api key|unrecognised api key|provide an api key|provide a valid api key|"             \
+    "provide your api key|api key*not valid|api key*not recognized|api token*invalid|"                  \
+    "invalid api token|invalid token provided|authentication required|authentication is required|"      \
+    "requires authentication|could not authenticate|unable to authenticate|account locked|"             \
+    "api key*不存在|令牌不存在|token无效|token 无效|token已过期|token 已过期|未授权的访问|"             \
     "invalid x-api-key|incorrect api key|api key not valid|api key is not valid|"                  \
     "api key*is invalid|api key invalid|apikey*invalid|api key is incorrect|api key*expired|"      \
     "expired api key|api key*revoked|api key*disabled|api key not found|api key*does not exist|"   \
@@ -163,7 +171,8 @@
     "prompt contains*tokens|token limit: |model token limit|tokens exceed*maximum|"                \
     "reduce the length of|reduce your prompt|shorten your|range of input length|"                  \
     "too many input tokens|too many tokens in|total tokens*exceed|too many total text bytes|"      \
-    "request size exceeds model|超长|过长|上下文长度|上下文*超|上下文窗口|超过*最大*长度|"         \
+    "request size exceeds model|conversation*too long|messages*too long|message too long|超长|过长|太长|"   \
+    "长度超|上下文长度|上下文*超|上下文窗口|超过*最大*长度|"         \
     "超出*最大*长度|输入*超过*限制|输入*超出*限制|输入长度|token*超过*限制|tokens*超过|"           \
     "token数*超|token 数*超|最大token"
 
@@ -182,7 +191,7 @@
     "sensitive information|sensitive word|inappropriate content|harmful content|"                  \
     "considered high risk|responsible ai|responsibleai|data may contain inappropriate|"            \
     "requires moderation|new_sensitive|input new_sensitive|output new_sensitive|sensitive data|"   \
-    "blockreason|censorship|content*is blocked|content*was blocked|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
+    "blockreason|censorship|content blocked|content*blocked by|acceptable use|违禁|content*is blocked|content*was blocked|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
     "违反*内容|不安全*内容|安全审核|不当内容|合规|高风险内容|风险内容|内容*风险"
 
 #define W_NO_MODEL                                                                                 \
@@ -214,7 +223,7 @@
     "模型*价格未配置|模型*没有配置|模型*倍率"
 
 #define W_MODEL_ACCESS                                                                             \
-    "activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
+    "access to claude-|access to gpt-|access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
     "模型*白名单|模型*列表中|cannot use*model|access to*model|access*the model|access model|"      \
     "allowed to access model|access*this model|access*requested model|access*specified model|"     \
     "model access is denied|access to model*denied|model access denied|access denied*model|"       \
@@ -236,8 +245,10 @@
     "accessib|not allowed|disallowed|account|%user%|%users%|organi|workspace|%project|%team|"      \
     "tenant|consum|%area%|%login%|log in|logged|sign in|signed|signature|%ip%|countr|region|location|"  \
     "%scope|%role%|%roles%|licen|verify|verified|verification|subscri|member|%plan%|privilege|"       \
-    "not eligible|allowlist|whitelist|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|"     \
-    "帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通"
+    "not eligible|allowlist|whitelist|status code|this api|the api|this service|the service|"          \
+    "this resource|this operation|this action|you have been|you are not|you cannot|you do not|"     \
+    "you don't|您没有|你没有|您已被|不允许|无法访问|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|"     \
+    "帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通|身份|验证"
 
 /* A server that says so does not speak of its list of models. */
 #define W_NOT_NOW "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
@@ -280,7 +291,7 @@
     "tpm*exceeded|qps*limit|concurrency limit|concurrency*exceeded|concurrent*limit|"              \
     "concurrent*exceed|request limit reached|request limit exceeded|requests limit|"               \
     "api call limit|limit reached for|throttl|slow down|resource exhausted|"                       \
-    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|请求频率|频率限制|"   \
+    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|并发过高|并发量|频率过高|max concurrency|concurrency*reached|请求频率|频率限制|"   \
     "频率过|频率超|访问频率|频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|"     \
     "请求数过多|请求数*上限|请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|"  \
     "請求過於頻繁|лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"      \
@@ -296,7 +307,7 @@
 
 #define W_BUSY                                                                                     \
     "overload|over capacity|at capacity|capacity exceeded|high demand|server*busy|service*busy|"   \
-    "system*busy|model*busy|engine*busy|is too busy|heavy load|high load|繁忙|饱和|负载过高|"      \
+    "system*busy|all*are busy|model*busy|engine*busy|is too busy|heavy load|high load|繁忙|饱和|负载过高|"      \
     "负载较高|访问量过大|过载|拥挤"
 
 #define W_HICCUP                                                                                   \

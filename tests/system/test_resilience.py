@@ -561,6 +561,24 @@ def test_a_longer_cooldown_is_not_shortened(house, sites):
     assert a.asked[-1][0] - began >= 2.9
 
 
+def test_who_was_on_the_way_does_not_end_a_cooldown(house, sites):
+    """Its success says nothing of a rate limit that came meanwhile."""
+    a, b = sites("ab")
+    q = house([a, b])
+    go = threading.Event()
+    a.how = lambda peer, r: (go.wait(20), answer(peer, r))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        early = pool.submit(ask, q)
+        until(lambda: a.now == 1, "the early one to be there")
+        a.how = error(429, "rate_limit_error", headers=["retry-after: 30"])
+        assert went(q) == ["b"]
+        q.wait_log("endpoint a: cooldown cooling by its own word")
+        a.how = answer
+        go.set()
+        assert early.result().header("x-qcc-endpoint") == "a"
+    assert {r.header("x-qcc-endpoint") for r in crowd(q, 12)} == {"b"} and a.n == 2
+
+
 def test_told_nothing_two_seconds_then_doubling(house, sites):
     a, b = sites("ab")
     q = house([a, b], {"rate_limit": {"default_cooldown": "3s"}})

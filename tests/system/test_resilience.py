@@ -1008,6 +1008,14 @@ def test_reload_changes_the_limit(house, sites):
         assert a.peak == most
 
 
+def test_one_not_yet_known_is_as_good_as_a_healthy_one(house, sites):
+    a, b = sites("ab")
+    q = house([b])
+    assert went(q, 4) == ["b"] * 4
+    q.reload({"endpoints": [a.endpoint, b.endpoint]})
+    until(lambda: went(q) == ["a"], "the first choice", timeout=5)
+
+
 # ---- agreement
 
 def test_after_it_opens_nobody_begins_there(house, sites):

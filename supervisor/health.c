@@ -86,10 +86,7 @@ static bool same_view(const struct ipc_endpoint *a, const struct ipc_endpoint *b
 static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ipc_endpoint m = view_of(e, now_ms);
-    /* A worker says a success once; whether it counted is news when the next row of failures begins. */
-    bool failing = e->state.breaker.failures > 0, begins = failing && !e->told_failing;
-    e->told_failing = failing;
-    if (!begins && same_view(&m, &e->told))
+    if (same_view(&m, &e->told))
         return;
     h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
     e->told = m;
@@ -297,6 +294,9 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     bool was = in_service(e);
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, was, reason, now_ms);
+    /* A worker says once that it was well, and again only when it hears that this was not enough. */
+    if (r.cls == OUTCOME_OK && e->told.news)
+        h->tell(h->arg, (int)slot, ipc_put_v_endpoint, &e->told);
     if (r.cls != OUTCOME_OK)
         log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
                   m->status, fault_name(r.fault), r.trial ? ", the trial" : "", reason);

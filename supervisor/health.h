@@ -55,7 +55,6 @@ struct health_endpoint {
     bool touched;                  /* something was said of it since health_run */
     struct ipc_endpoint told;      /* what the workers know; blocks: of told_blocks */
     char told_blocks[IPC_BLOCKS_MAX];
-    bool told_failing;             /* failures were counted when they were told last */
 };
 
 struct health {

@@ -209,6 +209,12 @@ bool sessions_piece(const struct sessions *s, uint32_t *at, struct buf *records)
     return s->b != NULL;
 }
 
+void sessions_expect(struct sessions *s, size_t n)
+{
+    if (ready(s))
+        affinity_expect(&s->b->table, (uint32_t)min_size(n, s->max));
+}
+
 bool sessions_restore(struct sessions *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms)
 {
     enum affinity_did did;

@@ -48,6 +48,9 @@ bool sessions_sweep(struct sessions *s, int64_t now_ms);
  * do not follow. */
 bool sessions_piece(const struct sessions *s, uint32_t *at, struct buf *records) MUST_CHECK;
 
+/* So many saved ones are to come at the most. */
+void sessions_expect(struct sessions *s, size_t n);
+
 /* A binding as it was saved, oldest first, before the first worker. Those to endpoints that are not
  * configured are taken too: they may come back. False: no room. */
 bool sessions_restore(struct sessions *s, const uint64_t key[2], uint32_t endpoint,

@@ -290,6 +290,8 @@ static uint32_t restore_bindings(struct sup *s, struct state_image *im)
     }
     if (off < 0)
         off = 0;
+    if (ss->enabled && im->nblocks)
+        sessions_expect(ss, (size_t)im->nblocks * STATE_BLOCK);
     while (ss->enabled && (block = state_block(im)).n)
         for (size_t i = 0; i < block.n / STATE_BINDING; i++) {
             struct state_binding b = state_binding_at(block, i);

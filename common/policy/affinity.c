@@ -183,6 +183,19 @@ static void split_one(struct affinity *a)
         a->mask = a->mask * 2 + 1;
 }
 
+void affinity_expect(struct affinity *a, uint32_t n)
+{
+    n = n < a->max ? n : a->max;
+    while (a->count == 0 && a->buckets < n) {
+        uint32_t to = a->buckets;
+        if (!a->segments[to >> SEGMENT_BITS] && !add_segment(a, to >> SEGMENT_BITS))
+            return;
+        a->buckets++;
+        if (a->buckets == a->mask * 2 + 2)
+            a->mask = a->mask * 2 + 1;
+    }
+}
+
 /* ---- the order of use */
 
 static void unlink_age(struct affinity *a, struct affinity_binding *b)

@@ -53,6 +53,10 @@ struct affinity {
  * least 1; it costs 1 byte in 256 bindings at once, the rest as needed. */
 bool affinity_init(struct affinity *a, uint32_t max, const struct affinity_mem *mem) MUST_CHECK;
 
+/* So many bindings are about to come into the empty table: makes their index now, in a quarter of the
+ * time that it takes to grow with them. Costs 4 bytes for each at once; without memory it grows later. */
+void affinity_expect(struct affinity *a, uint32_t n);
+
 /* Releases all. */
 void affinity_fini(struct affinity *a);
 

@@ -17,6 +17,7 @@ static int64_t made_up(const struct cooldown_conf *conf, uint32_t untold)
 bool cooldown_hit(struct cooldown *c, const struct cooldown_conf *conf, int64_t retry_after_ms,
                   int64_t began_ms, int64_t now_ms)
 {
+    c->hit_ms = now_ms;
     if (retry_after_ms > 0) {
         int64_t until = now_ms + least(retry_after_ms, conf->max_ms);
         if (until <= c->own_until_ms)
@@ -41,6 +42,12 @@ bool cooldown_end(struct cooldown *c, int64_t now_ms)
     bool own, cooling = cooldown_left(c, now_ms, &own) > 0;
     *c = (struct cooldown){0};
     return cooling;
+}
+
+bool cooldown_since(const struct cooldown *c, int64_t began_ms, int64_t now_ms)
+{
+    bool own;
+    return began_ms < c->hit_ms && cooldown_left(c, now_ms, &own) > 0;
 }
 
 int64_t cooldown_left(const struct cooldown *c, int64_t now_ms, bool *own)

@@ -20,6 +20,7 @@ struct cooldown {
     int64_t untold_until_ms; /* told nothing; 0: none */
     int64_t untold_at_ms;    /* when that one was last set or lengthened */
     uint32_t untold;         /* told nothing so many times in a row */
+    int64_t hit_ms;          /* when the last rate limit came */
 };
 
 /* A rate limit came. retry_after_ms: as read; 0 or less is told nothing (an endpoint that says
@@ -31,6 +32,10 @@ bool cooldown_hit(struct cooldown *c, const struct cooldown_conf *conf, int64_t 
 
 /* A success: it is over, and nothing is counted. True if it was cooling. */
 bool cooldown_end(struct cooldown *c, int64_t now_ms);
+
+/* Whether it cools because of a rate limit that came after this moment: what was sent then says
+ * nothing of it. */
+bool cooldown_since(const struct cooldown *c, int64_t began_ms, int64_t now_ms);
 
 /* Milliseconds left; 0: not cooling. *own: its own word still holds. */
 int64_t cooldown_left(const struct cooldown *c, int64_t now_ms, bool *own);

@@ -180,6 +180,8 @@ static void credit(struct ep_state *s, const struct ep_report *r, int64_t now_ms
     else
         breaker_success(&s->breaker, r->trial, now_ms);
     breaker_changed(s, from, "the trial succeeded", ch);
+    if (s->health == EP_DEGRADED && cooldown_since(&s->cooldown, r->began_ms, now_ms))
+        return;
     end_cooldown(s, "a success", now_ms, ch);
     set_health(s, EP_HEALTHY, "a success", ch);
 }

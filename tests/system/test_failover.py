@@ -549,9 +549,10 @@ def test_beyond_doubt(some, client, text):
     assert counts(ups) == {"a": 1, "b": 0} and charged(q, 1) == {}
 
 
-def test_what_is_no_json_needs_no_opinion(some, client):
+@pytest.mark.parametrize("body", [b'{"model": "m", ', b"", b"[]", b"hello"])
+def test_what_is_no_json_needs_no_opinion(some, client, body):
     q, ups = some({"a": refuse("of a"), "b": reply()})
-    assert client(q).ask(b'{"model": "m", ').status == 400
+    assert client(q).ask(body).status == 400
     assert counts(ups)["b"] == 0
 
 

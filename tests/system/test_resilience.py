@@ -1,10 +1,12 @@
 """What becomes of endpoints, as all workers see it together (behaviour: sections 4 and 5): breaker,
 trials, cooldowns, failure queue, verifications, blocked models, places."""
 import concurrent.futures
+import contextlib
 import datetime
 import email.utils
 import json
 import os
+import random
 import re
 import signal
 import threading
@@ -12,9 +14,9 @@ import time
 
 import pytest
 
-from client import BODY, Client
+from client import BODY, Client, Cut
 from qcc import until
-from upstream import BLOCK, START, STREAM_HEAD, chunk, error, reply
+from upstream import BLOCK, LAST_CHUNK, START, STOP, STREAM_HEAD, chunk, error, reply
 
 QUESTION = b"Reply with these six characters and nothing else: "
 
@@ -98,6 +100,13 @@ def cut_stream(peer, _request):
     peer.send(STREAM_HEAD + chunk(START + BLOCK))
     time.sleep(0.05)  # lint: the simulated endpoint takes so long
     peer.close()
+
+
+def slow_stream(peer, _request):
+    """A whole one, whose end comes some time after its beginning."""
+    peer.send(STREAM_HEAD + chunk(START + BLOCK))
+    time.sleep(0.05)  # lint: the simulated endpoint takes so long
+    peer.send(chunk(STOP) + LAST_CHUNK)
 
 
 def slowly(how, seconds):
@@ -235,6 +244,18 @@ def test_breaker_opens_after_replies_that_break_off(house, sites):
     a.how = cut_stream
     until(lambda: crowd(q, 8, stream=True) and q.count("endpoint a: breaker closed -> open"), "the breaker to open",
           timeout=10)
+
+
+def test_a_reply_that_comes_to_its_end_ends_the_row(house, sites):
+    a, b = sites("ab")
+    q = house([a, b], {"retry": {"max_attempts": 1}})
+    for how in [cut_stream, cut_stream, slow_stream] * 3:
+        a.how = how
+        n = a.n
+        until(lambda: ask(q, stream=True) and a.n > n, "a to be asked", step=0)
+    assert q.count("endpoint a: breaker") == 0
+    a.how = cut_stream
+    until(lambda: ask(q, stream=True) and q.count("endpoint a: breaker closed -> open"), "the breaker to open", step=0)
 
 
 def test_trial_that_breaks_off_has_failed(house, sites):
@@ -538,6 +559,24 @@ def test_a_longer_cooldown_is_not_shortened(house, sites):
     began = a.asked[0][0]
     until(lambda: went(q) == ["a"], "the cooldown to end")
     assert a.asked[-1][0] - began >= 2.9
+
+
+def test_who_was_on_the_way_does_not_end_a_cooldown(house, sites):
+    """Its success says nothing of a rate limit that came meanwhile."""
+    a, b = sites("ab")
+    q = house([a, b])
+    go = threading.Event()
+    a.how = lambda peer, r: (go.wait(20), answer(peer, r))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        early = pool.submit(ask, q)
+        until(lambda: a.now == 1, "the early one to be there")
+        a.how = error(429, "rate_limit_error", headers=["retry-after: 30"])
+        assert went(q) == ["b"]
+        q.wait_log("endpoint a: cooldown cooling by its own word")
+        a.how = answer
+        go.set()
+        assert early.result().header("x-qcc-endpoint") == "a"
+    assert {r.header("x-qcc-endpoint") for r in crowd(q, 12)} == {"b"} and a.n == 2
 
 
 def test_told_nothing_two_seconds_then_doubling(house, sites):
@@ -896,6 +935,68 @@ def test_worker_dies_with_places(house, sites):
         c.close()
 
 
+def kill_one(q):
+    """Any of the workers, at any moment; returns when there are four again."""
+    pids = q.wait_workers(4)
+    os.kill(random.choice(pids), signal.SIGKILL)
+    until(lambda: len(q.children()) == 4 and set(q.children()) != set(pids), "a new worker")
+
+
+def asker(q, stop):
+    """Asks on until it is stopped; a connection that dies with its worker is no matter."""
+    def run():
+        while not stop.is_set():
+            with contextlib.suppress(OSError, Cut):
+                ask(q)
+
+    return run
+
+
+@pytest.mark.limit(240)
+def test_workers_die_at_any_moment(house, sites):
+    """No place is lost, no trial hangs, no verification, no binding."""
+    a, b = sites("ab")
+    a.endpoint["max_concurrent"] = 2
+    a.how = slowly(answer, 0.01)
+    q = house([a, b], {"breaker": {"open_duration": "100ms", "max_open_duration": "200ms"}, "log": {"level": "info"},
+                       "failure_queue": {"verify_interval": "100ms"}})
+    def home():
+        with Client(q.port) as c:
+            return c.ask(headers=["x-conversation-id: one"]).header("x-qcc-endpoint")
+
+    until(lambda: home() == "a", "a conversation at a")
+    stop = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(asker(q, stop)) for _ in range(6)]
+        try:
+            for turn in range(12):
+                # well; failing, until a trial is out; answering rubbish, until it is queued
+                a.how = [slowly(answer, 0.01), slowly(broken, 0.02), slowly(page, 0.01)][turn % 3]
+                n = a.n
+                until(lambda: a.n > n, "somebody to ask a", timeout=20)
+                kill_one(q)
+        finally:
+            a.how = answer
+            stop.set()
+        for job in jobs:
+            job.result()
+
+    def well():
+        with contextlib.suppress(OSError, Cut):
+            return went(q, 8) == ["a"] * 8
+
+    until(well, "a to be well")
+    assert {home() for _ in range(12)} in ({"a"}, {"b"})
+    # Both places are there, and no third.
+    go = threading.Event()
+    a.how = lambda peer, r: (go.wait(20), answer(peer, r))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(ask, q) for _ in range(8)]
+        until(lambda: a.now == 2 and b.now == 0 and sum(job.done() for job in jobs) == 6, "two of eight to be at a")
+        go.set()
+        assert [job.result().status for job in jobs] == [200] * 8
+
+
 def test_reload_changes_the_limit(house, sites):
     (a,) = sites("a")
     a.how = slowly(answer, 0.05)
@@ -905,6 +1006,14 @@ def test_reload_changes_the_limit(house, sites):
         a.peak = 0
         assert {r.status for r in crowd(q, 16)} == {200}
         assert a.peak == most
+
+
+def test_one_not_yet_known_is_as_good_as_a_healthy_one(house, sites):
+    a, b = sites("ab")
+    q = house([b])
+    assert went(q, 4) == ["b"] * 4
+    q.reload({"endpoints": [a.endpoint, b.endpoint]})
+    until(lambda: went(q) == ["a"], "the first choice", timeout=5)
 
 
 # ---- agreement

@@ -258,14 +258,16 @@ def test_a_disk_that_takes_nothing(qcc, upstream, tmp_path):
         subprocess.run(["umount", "-l", str(small)], check=False)
 
 
-def test_a_million_bindings_hold_nobody_up(qcc, upstream, folder):
-    """The file of a large table is taken up, given to each worker, and written, while others are
-    served."""
+MANY = 1000000 if "san" not in str(SUPERVISOR) else 200000
+
+
+def with_many(qcc, upstream, folder):
+    """One that has taken up a file of so many bindings."""
     endpoint = upstream.endpoint("/good")
     q = qcc({"state_dir": str(folder), "endpoints": [endpoint], "log": {"level": "info"}})
     assert ask(q)[0] == 200
     q.stop()
-    number = 1000000 if "san" not in str(SUPERVISOR) else 200000
+    number = MANY
     old = (folder / "state").read_bytes()
     body = old[56:]
     block = body.rindex(b"\xc4\x18")  # bin8 of one record
@@ -282,6 +284,24 @@ def test_a_million_bindings_hold_nobody_up(qcc, upstream, folder):
                                    hashlib.sha256(new).digest() + new)
     again(q)
     q.wait_log("%d bindings and" % number)
+    return q
+
+
+def test_stopped_while_it_is_saved(qcc, upstream, folder):
+    """What the interrupted save had begun with is not lost."""
+    q = with_many(qcc, upstream, folder)
+    assert ask(q, "the last one")[0] == 200
+    until(lambda: (folder / "state.new").exists(), "a save to begin", step=0.0005)
+    assert q.stop() == 0
+    q.start(wait=False)
+    q.wait_serving(3)
+    q.wait_log("%d bindings and" % min(MANY + 1, 1000000))
+
+
+def test_a_million_bindings_hold_nobody_up(qcc, upstream, folder):
+    """The file of a large table is taken up, given to each worker, and written, while others are
+    served."""
+    q = with_many(qcc, upstream, folder)
     assert ask(q, "another")[0] == 200
     for pid in q.children():
         os.kill(pid, 9)
@@ -289,7 +309,7 @@ def test_a_million_bindings_hold_nobody_up(qcc, upstream, folder):
     assert ask(q, "yet another")[0] == 200
     before = (folder / "state").stat().st_mtime_ns
     until(lambda: (folder / "state").stat().st_mtime_ns != before, "it to be saved")
-    assert (folder / "state").stat().st_size > number * 24
+    assert (folder / "state").stat().st_size > MANY * 24
     assert q.stop() == 0
 
 
@@ -355,11 +375,14 @@ def test_a_queued_endpoint_is_verified_first_thing(two, upstream, kill):
     until(lambda: ask(q, "well again")[1] == "a", "a to be used")
 
 
-def test_counters_go_on(two):
-    q = two("")
+@pytest.mark.parametrize("kill", [False, True], ids=["stop", "kill"])
+def test_counters_go_on(two, kill):
+    q = two("", affinity={"enabled": False})
     for i in range(5):
         assert ask(q, "c%d" % i)[0] == 200
-    restarted(q, False)
+    if kill:
+        time.sleep(4)  # lint: they alone are saved every five seconds
+    restarted(q, kill)
     assert ask(q)[0] == 200
 
     def served():

@@ -333,15 +333,44 @@ static void long_random_runs(void **state)
 {
     (void)state;
     struct rnd rnd = {{41, 42}};
-    struct purse p = {0};
-    struct affinity *a = make(&p, CEILING);
-    struct model m = {0};
-    for (int step = 0; step < 60000; step++) {
-        random_step(a, &m, &rnd, step);
-        if (step % 50 == 0)
-            compare(a, &m);
+    static const uint32_t expected[] = {0, 1, CEILING / 2, UINT32_MAX};
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
+        struct purse p = {0};
+        struct affinity *a = make(&p, CEILING);
+        static struct model m;
+        memset(&m, 0, sizeof m);
+        affinity_expect(a, expected[i]);
+        for (int step = 0; step < 60000; step++) {
+            random_step(a, &m, &rnd, step);
+            if (step % 50 == 0)
+                compare(a, &m);
+        }
+        compare(a, &m);
+        unmake(a, &p);
     }
-    compare(a, &m);
+}
+
+/* The index is made before them, as far as memory and the ceiling let it, and not with each. */
+static void what_is_expected_finds_its_index(void **state)
+{
+    (void)state;
+    struct purse p = {0};
+    struct affinity *a = make(&p, 20000);
+    affinity_expect(a, 10000);
+    assert_int_equal(a->buckets, 10000);
+    for (uint64_t i = 0; i < 10000; i++)
+        affinity_bind(a, key(i), 0, 0, 0, NULL);
+    assert_int_equal(a->buckets, 10000);
+    affinity_bind(a, key(10000), 0, 0, 0, NULL);
+    assert_int_equal(a->buckets, 10001);
+    affinity_expect(a, 20000); /* too late: it is in use */
+    assert_int_equal(a->buckets, 10001);
+    for (uint64_t i = 0; i <= 10000; i++)
+        assert_non_null(affinity_find(a, key(i)));
+    unmake(a, &p);
+    a = make(&p, 5000);
+    affinity_expect(a, 10000);
+    assert_int_equal(a->buckets, 5000);
     unmake(a, &p);
 }
 
@@ -413,6 +442,7 @@ int main(void)
         cmocka_unit_test(starts_whole_or_not_at_all),
         cmocka_unit_test(without_memory_the_oldest_make_room),
         cmocka_unit_test(long_random_runs),
+        cmocka_unit_test(what_is_expected_finds_its_index),
         cmocka_unit_test(a_walk_survives_changes),
         cmocka_unit_test(a_million_bindings_fit),
     };

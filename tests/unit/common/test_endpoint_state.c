@@ -44,7 +44,7 @@ static void do_outcome(struct world *w, const struct case_line *l, int first,
         .own_key = !case_flag(l, "clients"),
         .no_count_tokens = case_flag(l, "lacks"),
         .model = (uint64_t)case_number(l, "model", 0),
-        .began_ms = w->now,
+        .began_ms = case_number(l, "began", w->now),
     };
     const char *net = case_value(l, "net");
     if (net)

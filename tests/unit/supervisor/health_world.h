@@ -25,6 +25,7 @@ struct world {
     struct conf *c;
     struct buf said; /* "2 TRIAL aaaaaaaa", "* ENDPOINT aaaaaaaa", one line each */
     struct ipc_endpoint seen; /* the last ENDPOINT */
+    int seen_by;              /* to whom */
     uint64_t seq;             /* of the last TRIAL, TRIAL_RECALL or VERIFY */
     int64_t now;
 };
@@ -46,6 +47,7 @@ static inline void told(void *arg, int slot, chan_put_fn *put, const void *m)
     if (put == ipc_put_v_endpoint) {
         w->seen = *(const struct ipc_endpoint *)m;
         w->seen.blocks.p = NULL;
+        w->seen_by = slot;
         return; /* each test looks at what it says, not how often it is said */
     }
     if (put == ipc_put_v_trial) {

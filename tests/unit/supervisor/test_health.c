@@ -33,6 +33,34 @@ static void a_success_between_resets(void **unused)
     end(w);
 }
 
+/* Who has said that it was well hears whether anything is left against it: else it would not say it
+ * again. */
+static void a_success_that_is_not_enough(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    struct ipc_outcome broke = {.endpoint = STR(A), .cls = OUTCOME_TRANSIENT, .net = NET_PARTIAL,
+                                .fault = FAULT_ENDPOINT, .retry_after_ms = -1, .left = true,
+                                .part = PART_BROKEN, .began_ms = w->now, .reason = STR("made up")};
+    struct ipc_outcome begun = {.endpoint = STR(A), .retry_after_ms = -1, .part = PART_BEGUN,
+                                .began_ms = w->now};
+    assert_true(health_outcome(&w->h, 0, &broke, w->now));
+    assert_true(health_outcome(&w->h, 1, &begun, w->now));
+    w->seen_by = 99;
+    assert_true(health_outcome(&w->h, 1, &begun, w->now));
+    assert_int_equal(w->seen_by, 1);
+    assert_true(w->seen.news);
+    begun.part = PART_ENDED;
+    assert_true(health_outcome(&w->h, 1, &begun, w->now));
+    assert_int_equal(w->seen_by, HEALTH_ALL);
+    assert_false(w->seen.news);
+    w->seen_by = 99;
+    begun.part = PART_WHOLE;
+    assert_true(health_outcome(&w->h, 0, &begun, w->now));
+    assert_int_equal(w->seen_by, 99); /* nothing is left */
+    end(w);
+}
+
 static void what_no_worker_says(void **unused)
 {
     (void)unused;
@@ -358,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_of_all_workers_are_in_a_row),
         cmocka_unit_test(a_success_between_resets),
+        cmocka_unit_test(a_success_that_is_not_enough),
         cmocka_unit_test(what_no_worker_says),
         cmocka_unit_test(a_reload_keeps_what_is_known),
         cmocka_unit_test(the_last_one_is_not_queued_until_it_is_not),

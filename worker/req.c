@@ -309,9 +309,13 @@ static const struct {
 
 static void learn_what(struct req *r)
 {
-    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, r->path.p, r->path.n);
+    /* A base URL with a slash too many makes "//v1/messages": forwarded so, and what it looks like. */
+    struct str path = r->full_path;
+    while (path.n > 1 && path.p[1] == '/')
+        path = str_make(path.p + 1, path.n - 1);
+    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, path.p, path.n);
     for (size_t i = 0; i < COUNT_OF(apis); i++)
-        if (r->method == METHOD_POST && str_eq(r->path, apis[i].path))
+        if (r->method == METHOD_POST && str_eq(path, apis[i].path))
             r->api = apis[i].api;
 }
 

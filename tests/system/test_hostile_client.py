@@ -2,7 +2,7 @@
 import pytest
 
 from client import ask, request
-from upstream import KEY, MESSAGE, reply
+from upstream import KEY, MESSAGE, STOP, STREAM, reply
 
 
 @pytest.fixture
@@ -44,6 +44,16 @@ def test_paths_are_not_touched(q, up, client, target):
     c.send(request("GET", target))
     assert c.reply().status == 200
     assert up.requests[0].target == target
+
+
+def test_slash_too_many(qcc, raw, client):
+    """A base URL that ends with one: forwarded as it is, and repaired like any message."""
+    bad, good = raw(lambda peer, _: peer.close()), raw(STREAM)
+    q = qcc({"endpoints": [bad.endpoint("bad", priority=1), good.endpoint("good", priority=2)], "workers": 1,
+             "balance": {"strategy": "priority_failover"}, "retry": {"transient_delay": "1ms"}})
+    r = client(q).ask(path="//v1/messages", stream=True)
+    assert r.status == 200 and r.header("x-qcc-endpoint") == "good" and r.body.endswith(STOP)
+    assert good.requests[0].target == "//v1/messages"
 
 
 @pytest.mark.parametrize("lines", [

@@ -169,6 +169,7 @@ static int options(struct cmd *c, int *argc, char **argv)
     }
     while (i < *argc)
         argv[n++] = argv[i++];
+    argv[n] = NULL;
     *argc = n;
     if (n == 0)
         fprintf(stderr, "qccctl: a command is missing (qccctl help)\n");

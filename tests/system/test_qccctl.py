@@ -784,6 +784,26 @@ def test_two_supervisors(qcc, tmp_path):
     assert a.ctl_json("status")["pid"] == a.pid
 
 
+@pytest.mark.parametrize("configured", [False, True])
+def test_one_that_is_stopping_leaves_its_place(qcc, upstream, configured):
+    """What it has in flight may take long; who starts in its place is the one to be asked then."""
+    more = {"endpoints": [upstream.endpoint("/s/hang", "hangs")]}
+    a = qcc(more)
+    c = http.client.HTTPConnection("127.0.0.1", a.port, timeout=PATIENCE)
+    c.request("POST", "/v1/messages", '{"model":"m"}', {"content-type": "application/json"})
+    a.wait_log("attempt 1 at hangs")
+    done(a.ctl("stop"))
+    b = qcc({"control_socket": str(control(a))} if configured else None, start=False)
+    b.env["RUNTIME_DIRECTORY"] = a.env["RUNTIME_DIRECTORY"]
+    b.start()
+    assert b.ctl_json("status")["pid"] == b.pid and a.running()
+    a.wait_log("control socket left to control: user")
+    a.signal(signal.SIGTERM)
+    assert a.wait() == 0
+    assert b.ctl_json("status")["pid"] == b.pid
+    c.close()
+
+
 def test_many_start_at_once(qcc):
     made = [qcc(start=False) for _ in range(4)]
     for q in made[1:]:

@@ -16,7 +16,7 @@ deps() { tests/check_deps.sh "$build"; }
 
 text() { /usr/bin/python3 tests/lint_text.py; }
 
-scripts() { git ls-files -co --exclude-standard -- '*.sh' '.ci/run' 2>/dev/null || find packaging tests -name '*.sh'; }
+scripts() { git ls-files -co --exclude-standard -- '*.sh' '*.bash' '.ci/run' 2>/dev/null || find packaging tests -name '*.sh' -o -name '*.bash'; }
 
 shell() {
     # SC2317: functions called through "$@" look unreachable to it. SC2015: `a && b || c` is meant so.

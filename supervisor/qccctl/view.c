@@ -190,7 +190,9 @@ int view_endpoints(struct cmd *c, int argc, char **argv)
     json_t *doc = fetch(c, "endpoints", names ? 1 : argc, &code);
     if (doc && names) {
         json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
+        {
             cmd_put(c, STR_FMT "\n", STR_ARG(name_of(e)));
+        }
     } else if (doc) {
         endpoints_table(c, doc);
     }

@@ -857,6 +857,20 @@ def test_a_folder_that_is_not_ours(qcc, tmp_path, how):
     assert not (trap / "control.sock").exists()
 
 
+def test_found_by_the_configuration(qcc, tmp_path):
+    q = qcc({"control_socket": str(tmp_path / "own/c.sock")})
+    other = qcc()
+    q.env["RUNTIME_DIRECTORY"] = other.env["RUNTIME_DIRECTORY"]
+    assert q.ctl_json("status")["pid"] == other.pid
+    assert q.ctl_json("-c", str(q.path), "status")["pid"] == q.pid
+    assert q.ctl_json("status", "--config", str(other.path))["pid"] == other.pid
+    r = q.ctl("-c", "none.yaml", "status")
+    assert r.returncode == 1 and "none.yaml" in r.stderr
+    (q.folder / "bad.yaml").write_text("endpoints: 7\n")
+    r = q.ctl("-c", "bad.yaml", "status")
+    assert r.returncode == 1 and "bad.yaml:1:" in r.stderr
+
+
 def test_a_reload_moves_it(qcc, tmp_path):
     q = qcc()
     q.reload({"control_socket": str(q.folder / "new/c.sock")})

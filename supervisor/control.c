@@ -136,6 +136,20 @@ static void logs(struct control_conn *k, uint64_t id, struct doc *d)
     say(k, id, status, d, fd);
 }
 
+/* One that starts in our place asks for the path. Who is stopping has no use for it but to be asked how it
+ * goes, and leaves it. */
+static void yield(struct control_conn *k, uint64_t id, struct doc *d)
+{
+    bool stops = k->control->sup->intent.want != PLAN_SERVE;
+    unsigned status = stops ? 200 : query_refuse(d, 409, "this supervisor serves");
+    if (stops) {
+        doc_map(d, 0);
+        control_hand_over(k->control);
+        log_info("control socket left to %s, which starts", k->name);
+    }
+    say(k, id, status, d, -1);
+}
+
 static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
 {
     struct control *c = k->control;
@@ -149,14 +163,15 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
     k->stays |= str_eq(m->what, STR("stop")) || str_eq(m->what, STR("logs"));
     if (str_eq(m->what, STR("logs"))) {
         logs(k, m->id, &d);
-        doc_free(&d);
-        return;
+    } else if (str_eq(m->what, STR("yield"))) {
+        yield(k, m->id, &d);
+    } else {
+        unsigned status = query_run(c->sup, &from, m->what, m->arg, &d);
+        if (status == QUERY_LATER)
+            k->pending++;
+        else
+            say(k, m->id, status, &d, -1);
     }
-    unsigned status = query_run(c->sup, &from, m->what, m->arg, &d);
-    if (status == QUERY_LATER)
-        k->pending++;
-    else
-        say(k, m->id, status, &d, -1);
     doc_free(&d);
 }
 

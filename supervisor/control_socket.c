@@ -1,8 +1,10 @@
 #include "supervisor/control_socket.h"
 
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/ipc/chan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 64, LOCK_TURNS = 20, LOCK_STEP_MS = 10, FOLDER_MODE = 0750 };
+enum { BACKLOG = 64, LOCK_TURNS = 20, LOCK_STEP_MS = 10, FOLDER_MODE = 0750, YIELD_MS = 500 };
 
 /* ---- where it lies */
 
@@ -112,6 +114,35 @@ static bool address_of(struct sockaddr_un *un, const char *path, int dir, const 
     return n < (int)sizeof un->sun_path;
 }
 
+static bool on_answer(void *yields, struct ipc_frame *f, struct err *e)
+{
+    struct ipc_ctl_answer m;
+    if (f->id != IPC_CTL_ANSWER || !ipc_get_ctl_answer(f, &m))
+        return err_set(e, "no answer");
+    *(bool *)yields = m.status == 200;
+    return true;
+}
+
+/* Whether who answers there is stopping, and leaves the path to us: its last requests may take long. The
+ * connected socket is taken over. */
+static bool asked_to_yield(int fd)
+{
+    struct ipc_ctl_ask m = {.id = 1, .what = STR("yield")};
+    struct chan c;
+    struct err e;
+    bool yields = false;
+    int64_t until = clock_mono_ms() + YIELD_MS, left;
+    chan_init(&c, fd, TO_CTL, 4096, "the supervisor that is there");
+    if (chan_send(&c, -1, ipc_put_v_ctl_ask, 0, &m))
+        while (!yields && (left = until - clock_mono_ms()) > 0) {
+            struct pollfd p = {fd, POLLIN, 0};
+            if (poll(&p, 1, (int)left) == 1 && (chan_read(&c, on_answer, &yields, &e) != CHAN_OK || !yields))
+                break; /* it has said no, or something else */
+        }
+    chan_fini(&c);
+    return yields;
+}
+
 /* Makes room at the path: what a dead supervisor left is removed. */
 static bool clear_stale(const struct sockaddr_un *un, const char *path, int dir, const char *base,
                         struct err *e)
@@ -124,8 +155,12 @@ static bool clear_stale(const struct sockaddr_un *un, const char *path, int dir,
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd == -1)
         return err_sys(e, "socket");
-    bool dead = connect(fd, (const struct sockaddr *)un, sizeof *un) == -1 && errno == ECONNREFUSED;
-    fd_close(&fd);
+    bool there = connect(fd, (const struct sockaddr *)un, sizeof *un) == 0;
+    bool dead = !there && errno == ECONNREFUSED;
+    if (there)
+        dead = asked_to_yield(fd);
+    else
+        fd_close(&fd);
     if (!dead)
         return err_set(e, "another supervisor answers at %s", path);
     return unlinkat(dir, base, 0) == 0 || errno == ENOENT || err_sys(e, "cannot remove %s", path);

@@ -1,6 +1,7 @@
 /* qcc-supervisor: options. Everything else is sup.c. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "supervisor/control_socket.h"
 #include "supervisor/load.h"
 #include "supervisor/metrics.h"
 #include "supervisor/reference.h"
@@ -22,8 +23,9 @@ static const char usage_text[] =
     "       qcc-supervisor -V             version, and those of the libraries\n"
     "       qcc-supervisor --print-reference   all keys of the configuration\n"
     "       qcc-supervisor --print-metrics     all that /metrics shows\n"
+    "       qcc-supervisor --print-control-socket -c FILE   where qccctl finds its supervisor\n"
     "       qcc-supervisor -h             this\n"
-    "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files\n";
+    "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files, USR2 upgrade\n";
 
 static int wrong_usage(const char *what)
 {
@@ -68,18 +70,38 @@ static int check(const char *path)
     return code;
 }
 
+static int print_control_socket(const char *path)
+{
+    struct faults f = {0};
+    struct conf *c = conf_load(path, &f);
+    struct user user;
+    struct err e;
+    bool guarded, ok = c != NULL;
+    if (!ok)
+        faults_print(&f, stderr);
+    else if (!user_find(&user, c->user, &e)) {
+        fprintf(stderr, "%s: %s\n", path, e.msg);
+        ok = false;
+    } else {
+        char *at = control_socket_path(c->control_socket, user.name ? user.uid : geteuid(),
+                                       user.name != NULL, &guarded);
+        printf("%s\n", at);
+        mem_free(at);
+    }
+    conf_unref(c);
+    faults_free(&f);
+    return ok ? SUP_EXIT_OK : SUP_EXIT_FAULT;
+}
+
 int main(int argc, char **argv)
 {
-    enum { OPT_REFERENCE = 256, OPT_METRICS };
-    static const struct option longs[] = {
-        {"print-reference", no_argument, NULL, OPT_REFERENCE},
-        {"print-metrics", no_argument, NULL, OPT_METRICS},
+    enum { OPT_REFERENCE = 256, OPT_METRICS, OPT_CONTROL_SOCKET };
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
     };
     const char *path = NULL;
-    bool test = false;
+    bool test = false, socket = false;
     char what[64];
     log_init("supervisor");
     opterr = 0;
@@ -90,6 +112,9 @@ int main(int argc, char **argv)
             break;
         case 't':
             test = true;
+            break;
+        case OPT_CONTROL_SOCKET:
+            socket = true;
             break;
         case OPT_REFERENCE:
             reference_print(stdout);
@@ -113,5 +138,7 @@ int main(int argc, char **argv)
         return wrong_usage("there are arguments after the options");
     if (!path)
         return wrong_usage("-c FILE is missing");
+    if (socket)
+        return print_control_socket(path);
     return test ? check(path) : sup_run(path);
 }

@@ -4,6 +4,7 @@
 #include "common/policy/endpoint_state.h"
 #include "supervisor/sup.h"
 
+#include <string.h>
 #include <unistd.h>
 
 /* Milliseconds as seconds; less than none is none. */
@@ -94,24 +95,6 @@ static void put_totals(const struct sup *s, struct doc *d)
     doc_kv_int(d, "reloads_refused", (int64_t)s->waits.refused);
 }
 
-void show_status(const struct sup *s, struct doc *d)
-{
-    char started[25];
-    clock_format((int64_t)s->boot_ms, started);
-    doc_map(d, 11);
-    doc_kv_text(d, "version", QCC_VERSION);
-    doc_kv_text(d, "state", s->intent.want != PLAN_SERVE ? "stopping" : s->serving ? "serving" : "starting");
-    doc_kv_int(d, "pid", getpid());
-    doc_kv_text(d, "started", started);
-    doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)s->boot_ms) / 1000);
-    doc_kv_int(d, "generation", (int64_t)s->conf->gen);
-    doc_kv_text(d, "config", s->conf_path);
-    doc_kv_int(d, "clients", (int64_t)s->conf->nclients);
-    put_listeners(s, d);
-    put_workers(s, d);
-    put_totals(s, d);
-}
-
 /* ---- endpoints */
 
 static const struct ep_state *look(const struct sup *s, size_t at)
@@ -174,6 +157,36 @@ static const char *tier_name(const struct ep_state *st)
     return names[ep_tier(st)];
 }
 
+/* In one word: what stands against it first. */
+static const char *state_name(const struct ep_state *st, int64_t now)
+{
+    bool own;
+    if (st->disabled != EP_ENABLED)
+        return "disabled";
+    if (ep_queued(st))
+        return "queued";
+    if (ep_tier(st) >= SEL_UNHEALTHY)
+        return tier_name(st);
+    if (cooldown_left(&st->cooldown, now, &own) > 0)
+        return "cooling";
+    return st->draining ? "draining" : tier_name(st);
+}
+
+/* How many endpoints there are in each state. */
+static void put_states(const struct sup *s, struct doc *d)
+{
+    static const char *const names[] = {"healthy", "degraded", "cooling", "draining", "unhealthy",
+                                        "circuit_open", "queued", "disabled"};
+    int64_t now = clock_mono_ms(), n[COUNT_OF(names)] = {0};
+    for (size_t i = 0; i < s->conf->nendpoints; i++)
+        for (size_t k = 0; k < COUNT_OF(names); k++)
+            n[k] += strcmp(names[k], state_name(look(s, i), now)) == 0;
+    doc_text(d, "endpoints");
+    doc_map(d, COUNT_OF(names));
+    for (size_t k = 0; k < COUNT_OF(names); k++)
+        doc_kv_int(d, names[k], n[k]);
+}
+
 static void put_quantile(struct doc *d, const char *key, int64_t us)
 {
     doc_text(d, key);
@@ -211,10 +224,11 @@ void show_endpoint(const struct sup *s, size_t at, struct doc *d)
     int64_t now = clock_mono_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 23);
+    doc_map(d, 24);
     doc_kv_text(d, "id", c->id);
     doc_kv_text(d, "name", c->name);
     doc_kv_text(d, "base_url", c->base_url);
+    doc_kv_text(d, "state", state_name(st, now));
     doc_kv_text(d, "tier", tier_name(st));
     doc_kv_text(d, "health", ep_health_name(st->health));
     doc_text(d, "breaker");
@@ -238,6 +252,25 @@ void show_endpoint(const struct sup *s, size_t at, struct doc *d)
     doc_kv_int(d, "max_concurrent", c->max_concurrent);
     doc_kv_int(d, "sessions", sessions_count(&s->sessions, str_c(c->id)));
     put_counts(d, &s->totals.v[at]);
+}
+
+void show_status(const struct sup *s, struct doc *d)
+{
+    char started[25];
+    clock_format((int64_t)s->boot_ms, started);
+    doc_map(d, 12);
+    doc_kv_text(d, "version", QCC_VERSION);
+    doc_kv_text(d, "state", s->intent.want != PLAN_SERVE ? "stopping" : s->serving ? "serving" : "starting");
+    doc_kv_int(d, "pid", getpid());
+    doc_kv_text(d, "started", started);
+    doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)s->boot_ms) / 1000);
+    doc_kv_int(d, "generation", (int64_t)s->conf->gen);
+    doc_kv_text(d, "config", s->conf_path);
+    doc_kv_int(d, "clients", (int64_t)s->conf->nclients);
+    put_listeners(s, d);
+    put_workers(s, d);
+    put_states(s, d);
+    put_totals(s, d);
 }
 
 void show_endpoints(const struct sup *s, struct doc *d)

@@ -17,8 +17,8 @@ deps() { tests/check_deps.sh "$build"; }
 text() { /usr/bin/python3 tests/lint_text.py; }
 
 scripts() {
-    git ls-files -co --exclude-standard -- '*.sh' '.ci/run' packaging/qcc-service 'packaging/debian/qcc.p*' 2>/dev/null ||
-        find packaging tests -name '*.sh'
+    git ls-files -co --exclude-standard -- '*.sh' '*.bash' '.ci/run' packaging/qcc-service 'packaging/debian/qcc.p*' 2>/dev/null ||
+        find packaging tests -name '*.sh' -o -name '*.bash'
 }
 
 shell() {

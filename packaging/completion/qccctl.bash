@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # bash completion for qccctl. Endpoints' names are asked of the supervisor, if it can be reached.
 
 _qccctl_endpoints() {
@@ -5,6 +6,7 @@ _qccctl_endpoints() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             -s | --socket) socket=(--socket "${COMP_WORDS[i + 1]}") ;;
+            -c | --config) socket=(--config "${COMP_WORDS[i + 1]}") ;;
         esac
     done
     "${COMP_WORDS[0]}" "${socket[@]}" --timeout 1 endpoints --names 2>/dev/null
@@ -14,11 +16,11 @@ _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
     local commands='status endpoints queue breakers sessions requests why enable disable drain verify reset
         reload upgrade stop logs env run import completion help version'
-    local options='--socket --json --no-color --timeout --help --version'
+    local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -s | --socket | --timeout) ((i++)) ;;
+            -s | --socket | -c | --config | --timeout) ((i++)) ;;
             -*) ;;
             *)
                 command=${COMP_WORDS[i]}
@@ -28,7 +30,7 @@ _qccctl() {
         esac
     done
     case $prev in
-        -s | --socket)
+        -s | --socket | -c | --config)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;

@@ -1,6 +1,8 @@
 #include "supervisor/qccctl/cmd.h"
 
+#include "common/base/mem.h"
 #include "supervisor/qccctl/human.h"
+#include "supervisor/qccctl/program.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,8 +59,13 @@ int cmd_ask_long(struct cmd *c, const char *what, const char *arg, int64_t timeo
     unsigned status = 0;
     int code = CTL_DONE;
     *doc = NULL;
-    if (!c->ctl.path)
+    if (!c->ctl.path && !c->socket && c->config) {
+        char *found = program_socket(c->config);
+        code = found ? (int)ctl_open(&c->ctl, found, ANSWER_MS) : CTL_REFUSED;
+        mem_free(found);
+    } else if (!c->ctl.path) {
         code = (int)ctl_open(&c->ctl, c->socket, ANSWER_MS);
+    }
     if (c->timeout_ms)
         timeout_ms = c->timeout_ms;
     if (code == CTL_DONE)

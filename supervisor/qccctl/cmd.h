@@ -11,6 +11,7 @@
 struct cmd {
     const char *name;
     const char *socket; /* --socket */
+    const char *config; /* --config */
     bool json, color;
     size_t width;       /* of the terminal; 0: none, print as wide as it is */
     int64_t timeout_ms; /* 0: as long as the command thinks right */

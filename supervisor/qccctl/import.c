@@ -4,6 +4,7 @@
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/profile.h"
+#include "supervisor/qccctl/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,31 +93,6 @@ static json_t *parse(const struct job *j)
 
 /* ---- checking */
 
-static bool find_checker(char out[PATH_MAX])
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n > 0) {
-        self[n] = '\0';
-        char *slash = strrchr(self, '/');
-        if (slash)
-            *slash = '\0';
-        snprintf(out, PATH_MAX, "%.4000s/qcc-supervisor", self);
-        if (access(out, X_OK) == 0)
-            return true;
-    }
-    const char *path = getenv("PATH");
-    for (const char *p = path; p && *p;) {
-        const char *colon = strchr(p, ':');
-        size_t len = colon ? (size_t)(colon - p) : strlen(p);
-        snprintf(out, PATH_MAX, "%.*s/qcc-supervisor", (int)min_size(len, 4000), p);
-        if (len && access(out, X_OK) == 0)
-            return true;
-        p = colon ? colon + 1 : NULL;
-    }
-    return false;
-}
-
 /* What the checker says, with the file's final name in place of the temporary one. */
 static void pass_on(int fd, const char *temporary, const char *name)
 {
@@ -145,7 +121,7 @@ static bool check(const char *path, const char *name)
 {
     char checker[PATH_MAX];
     int pipes[2], status = 0;
-    if (!find_checker(checker)) {
+    if (!program_find(checker)) {
         fail("qcc-supervisor, which checks the configuration, is neither beside qccctl nor on PATH");
         return false;
     }

@@ -2,6 +2,9 @@
  * cmd.h names. */
 #include "supervisor/qccctl/cmd.h"
 
+#include "common/base/mem.h"
+#include "supervisor/qccctl/program.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +53,7 @@ static int help(struct cmd *c, int argc, char **argv)
     cmd_put(c, "\n"
                "  -s, --socket PATH    the supervisor's control socket; else $QCC_SOCKET, else the\n"
                "                       default places\n"
+               "  -c, --config FILE    the one of the supervisor with that configuration\n"
                "      --json           the document instead of a table\n"
                "      --no-color       no colors on a terminal ($NO_COLOR does the same)\n"
                "      --timeout SEC    how long to wait for an answer\n"
@@ -124,6 +128,8 @@ static enum taken take_option(struct cmd *c, const char *arg, const char *next)
         c->color = false;
     } else if (valued(arg, "--socket", "-s", next, &value, &taken)) {
         c->socket = value;
+    } else if (valued(arg, "--config", "-c", next, &value, &taken)) {
+        c->config = value;
     } else if (valued(arg, "--timeout", NULL, next, &value, &taken)) {
         double s = taken == TAKEN_BAD ? 1 : strtod(value, &end);
         if (taken != TAKEN_BAD && (*end || end == value || !(s >= 0.001 && s <= 86400))) {
@@ -169,6 +175,7 @@ static int options(struct cmd *c, int *argc, char **argv)
     }
     while (i < *argc)
         argv[n++] = argv[i++];
+    argv[n] = NULL;
     *argc = n;
     if (n == 0)
         fprintf(stderr, "qccctl: a command is missing (qccctl help)\n");

@@ -449,7 +449,9 @@ static struct str active_of(struct profile *p, const json_t *doc, const json_t *
     bool there = json_object_get(list, name.n ? name.p : "") != NULL;
     size_t i;
     json_array_foreach(list, i, o)
+    {
         there |= str_eq(text_of(json_object_get(o, "name")), name);
+    }
     if (m && !there)
         warn(p, key, "names no profile of the file: all are taken");
     return there ? name : STR("");

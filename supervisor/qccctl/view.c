@@ -32,13 +32,6 @@ static void put_time(struct table *t, const json_t *o, const char *key)
         table_text(t, TINT_DIM, "-");
 }
 
-static enum tint tint_of_tier(struct str tier)
-{
-    if (str_eq(tier, STR("healthy")))
-        return TINT_GOOD;
-    return str_eq(tier, STR("degraded")) ? TINT_WARN : TINT_BAD;
-}
-
 static enum tint tint_of_breaker(struct str state)
 {
     if (str_eq(state, STR("closed")))
@@ -46,27 +39,13 @@ static enum tint tint_of_breaker(struct str state)
     return str_eq(state, STR("open")) ? TINT_BAD : TINT_WARN;
 }
 
-/* In one word: what stands against the endpoint first. */
-static struct str state_of(const json_t *e, enum tint *tint)
+static enum tint tint_of_state(struct str state)
 {
-    *tint = TINT_BAD;
-    if (doc_has(e, "disabled_by"))
-        return STR("disabled");
-    if (doc_has(e, "queued"))
-        return STR("queued");
-    struct str tier = doc_text_of(e, "tier");
-    *tint = tint_of_tier(tier);
-    if (*tint == TINT_BAD)
-        return tier;
-    if (doc_real_of(e, "cooldown_s") > 0) {
-        *tint = TINT_WARN;
-        return STR("cooling");
-    }
-    if (doc_flag_of(e, "draining")) {
-        *tint = TINT_INFO;
-        return STR("draining");
-    }
-    return tier;
+    if (str_eq(state, STR("healthy")))
+        return TINT_GOOD;
+    if (str_eq(state, STR("draining")))
+        return TINT_INFO;
+    return str_eq(state, STR("degraded")) || str_eq(state, STR("cooling")) ? TINT_WARN : TINT_BAD;
 }
 
 static int show_table(struct cmd *c, struct table *t)
@@ -178,8 +157,9 @@ static void endpoints_table(struct cmd *c, const json_t *doc)
     table_init(&t, columns, COUNT_OF(columns));
     json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
     {
-        enum tint tint;
-        struct str state = state_of(e, &tint), breaker = doc_text_of(json_object_get(e, "breaker"), "state");
+        struct str state = doc_text_of(e, "state");
+        struct str breaker = doc_text_of(json_object_get(e, "breaker"), "state");
+        enum tint tint = tint_of_state(state);
         table_foreign(&t, TINT_BOLD, name_of(e));
         table_foreign(&t, tint, state);
         table_foreign(&t, tint_of_breaker(breaker), breaker);
@@ -210,7 +190,9 @@ int view_endpoints(struct cmd *c, int argc, char **argv)
     json_t *doc = fetch(c, "endpoints", names ? 1 : argc, &code);
     if (doc && names) {
         json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
+        {
             cmd_put(c, STR_FMT "\n", STR_ARG(name_of(e)));
+        }
     } else if (doc) {
         endpoints_table(c, doc);
     }
@@ -346,36 +328,19 @@ static void put_listeners(struct cmd *c, const json_t *s, bool admin)
         cmd_put(c, "\n");
 }
 
-/* "3: 2 healthy, 1 queued" */
-static void put_endpoints(struct cmd *c, const json_t *doc)
+/* "2 healthy, 1 queued" */
+static void put_states(struct cmd *c, const json_t *states)
 {
-    const json_t *list = doc_list_of(doc, "endpoints"), *e;
-    struct {
-        struct str name;
-        enum tint tint;
-        unsigned n;
-    } states[8];
-    size_t i, nstates = 0;
-    json_array_foreach(list, i, e)
-    {
-        enum tint tint;
-        struct str name = state_of(e, &tint);
-        size_t k = 0;
-        while (k < nstates && !str_eq(states[k].name, name))
-            k++;
-        if (k == COUNT_OF(states))
-            continue;
-        if (k == nstates) {
-            states[nstates].name = name;
-            states[nstates].tint = tint;
-            states[nstates++].n = 0;
-        }
-        states[k].n++;
-    }
+    const json_t *n;
+    const char *name, *sep = "";
     label(c, "endpoints");
-    for (i = 0; i < nstates; i++) {
-        cmd_put(c, "%s", i ? ", " : "");
-        cmd_tint(c, states[i].tint, "%u " STR_FMT, states[i].n, STR_ARG(states[i].name));
+    json_object_foreach((json_t *)(uintptr_t)states, name, n)
+    {
+        if (json_integer_value(n) == 0)
+            continue;
+        cmd_put(c, "%s", sep);
+        cmd_tint(c, tint_of_state(str_c(name)), "%lld %s", (long long)json_integer_value(n), name);
+        sep = ", ";
     }
     cmd_put(c, "\n");
 }
@@ -458,7 +423,7 @@ static void put_workers(struct cmd *c, const json_t *s)
     show_table(c, &t);
 }
 
-static void status_page(struct cmd *c, const json_t *s, const json_t *eps)
+static void status_page(struct cmd *c, const json_t *s)
 {
     const json_t *t = json_object_get(s, "totals");
     struct str state = doc_text_of(s, "state");
@@ -483,7 +448,7 @@ static void status_page(struct cmd *c, const json_t *s, const json_t *eps)
     cmd_put(c, "\n");
     put_listeners(c, s, false);
     put_listeners(c, s, true);
-    put_endpoints(c, eps);
+    put_states(c, json_object_get(s, "endpoints"));
     put_totals(c, t);
     cmd_put(c, "\n");
     put_workers(c, s);
@@ -491,17 +456,16 @@ static void status_page(struct cmd *c, const json_t *s, const json_t *eps)
 
 static int status_once(struct cmd *c)
 {
-    json_t *s = NULL, *eps = NULL;
+    json_t *s;
     int code = cmd_ask(c, "status", "", &s);
-    if (code == CTL_DONE && !c->json)
-        code = cmd_ask(c, "endpoints", "", &eps);
-    if (code == CTL_DONE && c->json)
+    if (code != CTL_DONE)
+        return code;
+    if (c->json)
         cmd_json(c, s);
-    else if (code == CTL_DONE)
-        status_page(c, s, eps);
+    else
+        status_page(c, s);
     json_decref(s);
-    json_decref(eps);
-    return code;
+    return CTL_DONE;
 }
 
 static volatile sig_atomic_t ended;

@@ -31,6 +31,10 @@ BREACHES = {
         "supervisor/breach.c", '#include <curl/curl.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return curl_easy_init();\n}\n', "objects deps",
         "the supervisor parses no byte from the network"),
+    "qccctl knows the supervisor's inside": (
+        "supervisor/qccctl/breach.c", 'int query_acts(int);\nint breach(void);\n'
+        'int breach(void)\n{\n    return query_acts(1);\n}\n', "objects deps",
+        "qccctl knows the supervisor by its control socket only"),
     "banned function": (
         "worker/breach.c", '#include <string.h>\nvoid breach(char *p);\n'
         'void breach(char *p)\n{\n    strcpy(p, "x"); /* strcat( */\n}\n', "text",
@@ -52,7 +56,7 @@ def tree(tmp_path_factory):
     """A copy with its objects made: a breach then compiles one file."""
     copy = tmp_path_factory.mktemp("lint") / "qcc"
     copy.mkdir()
-    for part in ("common", "supervisor", "worker", "Makefile"):
+    for part in ("common", "supervisor", "worker", "packaging/completion", "Makefile"):
         source = os.path.join(ROOT, part)
         if os.path.isdir(source):
             shutil.copytree(source, copy / part)

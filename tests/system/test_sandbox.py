@@ -1,4 +1,6 @@
 """What a worker may ask of the kernel: the filter is there, it holds, and nothing is missed through it."""
+import ctypes
+import errno
 import os
 import pathlib
 import pwd
@@ -80,6 +82,28 @@ def test_without(qcc):
     q = qcc(env={"QCC_SANDBOX": "off"})
     assert q.count("warning worker 0: workers run without a sandbox: QCC_SANDBOX=off") == 1
     assert {status(pid, "Seccomp") for pid in q.children()} == {"0"}
+
+
+def without_seccomp():
+    """This process and its children from here on: the kernel knows no seccomp(2), as in some containers."""
+    lib = ctypes.CDLL("libseccomp.so.2")
+    lib.seccomp_init.restype = ctypes.c_void_p
+    ctx = ctypes.c_void_p(lib.seccomp_init(0x7FFF0000))  # SCMP_ACT_ALLOW
+    nr = lib.seccomp_syscall_resolve_name(b"seccomp")
+    assert lib.seccomp_rule_add(ctx, 0x00050000 | errno.EINVAL, nr, 0) == 0 and lib.seccomp_load(ctx) == 0
+
+
+def test_a_kernel_that_has_none(qcc, upstream, client):
+    """One warning, and QCC serves."""
+    q = qcc({"workers": 3, "endpoints": [upstream.endpoint("/good", name="a")]}, start=False)
+    q.start(preexec_fn=without_seccomp)
+    assert client(q).ask().status == 200
+    assert q.count("warning worker 0: workers run without a sandbox: seccomp: Operation not supported") == 1
+    assert q.count("without a sandbox") == 1
+    assert {status(pid, "NoNewPrivs") for pid in q.children()} == {"1"}
+    done = subprocess.run([str(WORKER), "--sandbox-test"], stdout=subprocess.PIPE, text=True, timeout=PATIENCE,
+                          preexec_fn=without_seccomp)
+    assert done.returncode == 1 and "there is no sandbox here" in done.stdout
 
 
 # ---- user:

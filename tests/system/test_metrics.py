@@ -287,9 +287,8 @@ def test_breakers_and_verifications(qcc, upstream, client):
     client(q).ask()
     behave(upstream, "a", "status=503")
     until(lambda: client(q).ask().status == 200 and scrape(q).get("qcc_breaker_opened_total", endpoint="a"), "the breaker")
-    s = scrape(q)
+    s = seen(q, lambda s: s.get("qcc_charged_failures_total", endpoint="a") >= 1, "the worker's count")
     assert s.get("qcc_endpoint_breaker_state", endpoint="a") == 2 and s.get("qcc_endpoint_tier", endpoint="a") == 3
-    assert s.get("qcc_charged_failures_total", endpoint="a") >= 1
     assert s.get("qcc_breaker_opened_total", endpoint="b") == 0
 
     def verify():
@@ -350,7 +349,7 @@ def test_a_reload_lowers_nothing(busy, upstream, client):
     busy.reload({"endpoints": [{**e, "api_key": "sk-fake-another-1234"} for e in start], "workers": 3})
     s = scrape(busy)
     assert not fell(before, s)
-    assert s.sum("qcc_attempts_total", endpoint="a") == attempts
+    assert s.sum("qcc_attempts_total", endpoint="a") >= attempts
     until(lambda: client(busy).ask().status == 200 and scrape(busy).sum("qcc_attempts_total", endpoint="a") > attempts, "more")
 
 

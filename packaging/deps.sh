@@ -1,8 +1,8 @@
 #!/bin/sh
 # deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
 # sudo when not root). Says what it installs; prints nothing when all is there.
-# Groups: build (the default), run, test, clients, lint, bench, drill, fuzz, deb, rpm, chroot; each but run,
-# clients and chroot stands for build too.
+# Groups: build (the default), run, test, promtool, clients, lint, bench, drill, fuzz, deb, rpm, chroot; each but
+# run, promtool, clients and chroot stands for build too.
 set -u
 
 # One row for each need:
@@ -31,7 +31,6 @@ test    file:/usr/lib/python3*/*-packages/pytest    python3-pytest            py
 test    file:/usr/lib/python3*/*-packages/xdist     python3-pytest-xdist      python3-pytest-xdist
 test    file:/usr/lib/python3*/*-packages/yaml      python3-yaml              python3-pyyaml
 test    cmd:openssl                   openssl                                 openssl
-test    cmd:promtool                  prometheus                              golang-github-prometheus|prometheus
 test    file:/usr/lib/gcc/*/*/libasan.so|/usr/lib/gcc/*/*/libasan.a|/usr/lib*/libasan.so.*  gcc  libasan
 test    file:/usr/lib/gcc/*/*/libubsan.so|/usr/lib/gcc/*/*/libubsan.a|/usr/lib*/libubsan.so.*  gcc  libubsan
 test    cmd:systemd-analyze           systemd                                 systemd
@@ -39,6 +38,7 @@ test    file:/usr/lib/*/libseccomp.so.2|/usr/lib*/libseccomp.so.2|/lib/*/libsecc
 test    cmd:man                       man-db                                  man-db
 test    cmd:groff                     groff-base                              groff-base
 test    cmd:logrotate                 logrotate                               logrotate
+promtool cmd:promtool                 prometheus                              golang-github-prometheus|prometheus
 clients cmd:node                      nodejs                                  nodejs
 clients cmd:npm                       npm                                     nodejs-npm|npm
 lint    cmd:cppcheck                  cppcheck                                cppcheck
@@ -180,9 +180,9 @@ groups=
 for arg in "${@:-build}"; do
     case $arg in
         build) groups="$groups build" ;;
-        run | clients | chroot) groups="$groups $arg" ;;
+        run | promtool | clients | chroot) groups="$groups $arg" ;;
         test | lint | bench | drill | fuzz | deb | rpm) groups="$groups build $arg" ;;
-        *) die "no group '$arg': build, run, test, clients, lint, bench, drill, fuzz, deb, rpm, chroot" ;;
+        *) die "no group '$arg': build, run, test, promtool, clients, lint, bench, drill, fuzz, deb, rpm, chroot" ;;
     esac
 done
 

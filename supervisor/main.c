@@ -96,6 +96,10 @@ static int print_control_socket(const char *path)
 int main(int argc, char **argv)
 {
     enum { OPT_REFERENCE = 256, OPT_METRICS, OPT_CONTROL_SOCKET };
+    static const struct option longs[] = {
+        {"print-reference", no_argument, NULL, OPT_REFERENCE},
+        {"print-metrics", no_argument, NULL, OPT_METRICS},
+        {"print-control-socket", no_argument, NULL, OPT_CONTROL_SOCKET},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},

@@ -11,6 +11,9 @@ packaging/deps.sh test
 case $pattern in
     '' | *client*) packaging/deps.sh clients || echo 'test: node and npm are not to be had here' ;;
 esac
+case $pattern in
+    '' | *metrics* | *promtool* | *alerts*) packaging/deps.sh promtool || echo 'test: promtool is not to be had here' ;;
+esac
 # What cannot be built is a failure, and no reason not to run the rest.
 built=built
 "${MAKE:-make}" --no-print-directory -s -k -j"$(nproc)" SAN=1 test-bins || built=not-built

@@ -18,7 +18,12 @@
  * a clone of it: a build with it is let do so. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SANDBOX_RELAXED 1
-#else
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) /* clang's way to say it */
+#define SANDBOX_RELAXED 1
+#endif
+#endif
+#ifndef SANDBOX_RELAXED
 #define SANDBOX_RELAXED 0
 #endif
 

@@ -10,6 +10,7 @@ missed. Parts:
     affinity   conversations stay where they are, also when there is a better place for new ones
     breaker    how long other workers go on asking an endpoint whose breaker has just opened
     reuse      connections to endpoints are used again
+    scrape     what /metrics takes with 200 endpoints
 
 Every sample is checked to have met the failure that it is to measure. All processes are on this machine, so the
 time added is QCC's own and the scheduler's; a busy machine shows in the p95.
@@ -47,6 +48,7 @@ FAILOVER_MS = 20
 PAUSE_MS, OVERLOADED_MS, JITTER = 200, 750, 1.25  # retry.transient_delay and its kin: at most a quarter more
 LATE_MS = 5
 REUSE = 99.0
+SCRAPE_MS = 10
 
 
 class Failed(Exception):
@@ -542,7 +544,26 @@ def reuse(d):
     d.reuse("a new client for each request", up, failed)
 
 
-PARTS = {"failover": failover, "mix": mix, "affinity": affinity, "breaker": breaker, "reuse": reuse}
+def scrape(d):
+    up = d.upstream()
+    q = d.proxy([up.endpoint("/bench/reply_bytes=1024", "e%d" % i, api_key="sk-ant-drill-%010d" % i) for i in range(200)],
+                log={"access": False})
+    for _ in range(1000):  # no count is nothing
+        if ask_once(q.port, request(close=True)).status != 200:
+            raise Failed("a request failed")
+    times = []
+    for _ in range(100):
+        began = time.monotonic()
+        status, body = q.get("/metrics", port=q.admin_port)
+        times.append((time.monotonic() - began) * 1000)
+        if status != 200 or body.count(b'endpoint="e199"') < 40:
+            raise Failed("/metrics answers %d with %d bytes" % (status, len(body)))
+    d.row("a scrape with 200 endpoints: p50, p95 (%d KB)" % (len(body) // 1024),
+          "%.1f, %.1f ms" % (percentile(times, 50), percentile(times, 95)), "p50 under %d ms" % SCRAPE_MS,
+          percentile(times, 50) < SCRAPE_MS)
+
+
+PARTS = {"failover": failover, "mix": mix, "affinity": affinity, "breaker": breaker, "reuse": reuse, "scrape": scrape}
 
 
 def interrupted(number, _):

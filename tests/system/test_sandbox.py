@@ -1,16 +1,20 @@
 """What a worker may ask of the kernel: the filter is there, it holds, and nothing is missed through it."""
+import contextlib
+import ctypes
+import errno
 import os
 import pathlib
 import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
 import pytest
 
-from qcc import BUILD, PATIENCE, SUPERVISOR, WORKER, until
+from qcc import BUILD, PATIENCE, SUPERVISOR, WORKER, connectable, until
 
 
 def status(pid, name):
@@ -82,7 +86,39 @@ def test_without(qcc):
     assert {status(pid, "Seccomp") for pid in q.children()} == {"0"}
 
 
+def without_seccomp():
+    """This process and its children from here on: the kernel knows no seccomp(2), as in some containers."""
+    lib = ctypes.CDLL("libseccomp.so.2")
+    lib.seccomp_init.restype = ctypes.c_void_p
+    ctx = ctypes.c_void_p(lib.seccomp_init(0x7FFF0000))  # SCMP_ACT_ALLOW
+    nr = lib.seccomp_syscall_resolve_name(b"seccomp")
+    assert lib.seccomp_rule_add(ctx, 0x00050000 | errno.EINVAL, nr, 0) == 0 and lib.seccomp_load(ctx) == 0
+
+
+def test_a_kernel_that_has_none(qcc, upstream, client):
+    """One warning, and QCC serves."""
+    q = qcc({"workers": 3, "endpoints": [upstream.endpoint("/good", name="a")]}, start=False)
+    q.start(preexec_fn=without_seccomp)
+    assert client(q).ask().status == 200
+    assert q.count("warning worker 0: workers run without a sandbox: seccomp: Operation not supported") == 1
+    assert q.count("without a sandbox") == 1
+    assert {status(pid, "NoNewPrivs") for pid in q.children()} == {"1"}
+    done = subprocess.run([str(WORKER), "--sandbox-test"], stdout=subprocess.PIPE, text=True, timeout=PATIENCE,
+                          preexec_fn=without_seccomp)
+    assert done.returncode == 1 and "there is no sandbox here" in done.stdout
+
+
 # ---- user:
+
+
+def low_port():
+    """A free port that is root's to open."""
+    for port in range(600, 1023):
+        with socket.socket() as s:
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", port))
+                return port
+    return pytest.skip("no port below 1024 is free")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -98,14 +134,12 @@ def test_root_is_left_for_good():
         run, log = folder / "run", folder / "run" / "qcc.log"
         run.mkdir()
         os.chown(run, nobody.pw_uid, nobody.pw_gid)
-        key = folder / "key"
-        key.write_text("sk-test-0123456789\n")
-        key.chmod(0o600)
+        low = low_port()
         conf = folder / "qcc.yaml"
         conf.write_text(
-            "user: nobody\nworkers: 2\nlisten: unix:%s/sock\nadmin: {listen: off}\nstate_dir: %s/state\n"
-            "log: {file: %s}\nendpoints: [{name: a, base_url: 'http://127.0.0.1:9', api_key_file: %s}]\n"
-            % (run, run, log, key))
+            "user: nobody\nworkers: 2\nlisten: [unix:%s/sock, '127.0.0.1:%d']\nadmin: {listen: off}\n"
+            "state_dir: %s/state\nlog: {file: %s}\nendpoints: [{name: a, base_url: 'http://127.0.0.1:9'}]\n"
+            % (run, low, run, log))
         conf.chmod(0o644)
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")}
         p = subprocess.Popen([str(folder / SUPERVISOR.name), "-c", str(conf)], env=env, cwd="/",
@@ -122,9 +156,12 @@ def test_root_is_left_for_good():
                     assert int(status(pid, kind), 16) == 0, kind
             for made in (log, run / "sock", run / "state"):
                 assert made.stat().st_uid == nobody.pw_uid and made.stat().st_gid == nobody.pw_gid, made
+            assert connectable(low)
+            p.send_signal(signal.SIGHUP)
+            until(lambda: "reload done" in log.read_text(), "the reload")
             os.kill(kids[0], signal.SIGKILL)
             until(lambda: log.read_text().count("started, pid") == 3, "the next worker")
-            assert p.poll() is None
+            assert p.poll() is None and connectable(low)
         finally:
             p.terminate()
             assert p.wait(PATIENCE) == 0

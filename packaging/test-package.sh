@@ -2,15 +2,15 @@
 # test-package.sh: the life of the Debian package, in two systems of its own: in a chroot without systemd,
 # where the supervisor is started the way the unit says, and booted by systemd in a container.
 # Installation, files, start, a request, an upgrade under a running stream, removal, purge.
-# Prints "N passed, N failed"; says so where it cannot run. PARTS= runs one of the two: in_chroot, with_systemd.
+# The RPM's scripts are tried in the second, too. Prints "N passed, N failed"; says so where it cannot run.
+#   PARTS=  one of the two: in_chroot, with_systemd
+#   SUITE=  Debian's release (default: this machine's, else bookworm); for another than this machine's the
+#           package is built in a chroot of its own
 # shellcheck disable=SC2016 # what is in single quotes is for a shell in there
 set -u
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=packaging/box.sh
 . packaging/box.sh
-# shellcheck source=/dev/null
-suite=$(. /etc/os-release && [ "$ID" = debian ] && echo "${VERSION_CODENAME:-}")
-[ -n "$suite" ] || cannot 'the package is built here for here, and this is no Debian'
 box_enter "$@"
 
 work=$box_top/build/test-package
@@ -21,27 +21,51 @@ finish() {
     [ -z "${leader:-}" ] || box_halt
     box_undo "$work/chroot"
     box_undo "$work/boot"
+    box_undo "$work/builder"
 }
 trap finish EXIT
 
 # ---- what is tested: this tree's package, and one of a higher version
 
+here=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+grep -qx 'ID=debian' /etc/os-release || here=
+suite=${SUITE:-${here:-bookworm}}
 version=$(make -s version)
 higher=${version%%-*}.1
 mkdir -p "$work"
-for v in "$version" "$higher"; do
-    packaging/deb.sh "$v" "$work/$v" >"$work/deb.log" 2>&1 || {
-        cat "$work/deb.log"
-        exit 1
-    }
-done
+rpms=
+
+build_here() {
+    local v
+    for v in "$version" "$higher"; do
+        packaging/deb.sh "$v" "$work/$v" >"$work/build.log" 2>&1 || return
+        ! command -v rpmbuild >/dev/null || packaging/rpm.sh "$v" "$work/$v" >>"$work/build.log" 2>&1 || return
+    done
+    ! command -v rpmbuild >/dev/null || rpms=yes
+    make -s -j"$(nproc)" build/release/fake_upstream && cp build/release/fake_upstream "$work/"
+}
+
+build_there() {
+    local dir=$work/builder v
+    box_make "$dir" "$suite" || cannot "no base system to be had from $box_mirror"
+    mkdir "$dir/root/qcc"
+    git ls-files -z | tar -cf - --null -T - | tar -C "$dir/root/qcc" -xf -
+    box_in "$dir" sh -exc 'apt-get -q update; apt-get -q install -y make git; cd /root/qcc; packaging/deps.sh deb
+        for v; do packaging/deb.sh "$v" "/root/$v"; done
+        make -s -j"$(nproc)" build/release/fake_upstream' sh "$version" "$higher" >"$work/build.log" 2>&1 || return
+    rm -rf "${work:?}/$version" "${work:?}/$higher"
+    cp -r "$dir/root/$version" "$dir/root/$higher" "$dir/root/qcc/build/release/fake_upstream" "$work/"
+    box_drop "$dir"
+}
+
+if [ "$suite" = "$here" ]; then build_here; else build_there; fi || {
+    tail -n 40 "$work/build.log"
+    echo 'FAILED: the package is built'
+    exit 1
+}
 first=$(echo "$work/$version"/qcc_*.deb)
 second=$(echo "$work/$higher"/qcc_*.deb)
-make -s -j"$(nproc)" build/release/fake_upstream || exit 1
 say "packages $(basename "$first") and $(basename "$second"), Debian $suite"
-
-can_upgrade=yes
-grep -qa 'SIGUSR2: an upgrade without a pause is not supported' build/release/qcc-supervisor && can_upgrade=
 
 # ---- the same in both: run by `inside COMMAND...`, which each part defines
 
@@ -81,6 +105,7 @@ files() {
         [ "$has" = "$mode $owner $group" ] || echo "$path: $has, not $mode $owner $group"
     done <<'END'
 755 root root /usr/bin/qcc-supervisor
+755 root root /usr/bin/qccctl
 755 root root /usr/libexec/qcc/qcc-worker
 755 root root /usr/libexec/qcc/qcc-service
 750 root qcc /etc/qcc
@@ -91,6 +116,7 @@ files() {
 644 root root /lib/systemd/system/qcc.socket
 644 root root /usr/share/man/man8/qcc-supervisor.8.gz
 644 root root /usr/share/man/man5/qcc.yaml.5.gz
+644 root root /usr/share/man/man1/qccctl.1.gz
 700 qcc qcc /var/lib/qcc
 750 qcc qcc /var/log/qcc
 END
@@ -107,14 +133,15 @@ conffiles() {
 # A closed account: no password, no shell.
 user_closed() { inside getent passwd qcc | grep -q '/usr/sbin/nologin$' && inside getent shadow qcc | grep -q '^qcc:[!*]'; }
 no_user() { ! inside getent passwd qcc; }
-has_qccctl() { inside test -x /usr/bin/qccctl; }
 
-# upgraded_under_a_stream PIDS...: with a stream that began before the upgrade of the package and ends after.
-upgrade_under_stream() { # DIR
+# A stream begins before the upgrade of the package and ends after it.
+upgrade_under_stream() { # DIR COMMAND...
+    local dir=$1
+    shift
     stream "$work/stream" &
     local client=$!
     until_true 20 grep -q content_block_delta "$work/stream" || { bad 'the stream begins'; return; }
-    check 'upgrade of the package' inside dpkg -i /root/second.deb
+    check "upgrade of the package: $*" inside "$@"
     check 'the new version serves' until_true 30 running_version "$higher"
     check 'a request after the upgrade' request
     if grep -q message_stop "$work/stream"; then
@@ -126,7 +153,7 @@ upgrade_under_stream() { # DIR
     else
         bad "the stream was cut: $(tail -n 3 "$work/stream")"
     fi
-    check 'the edited configuration is kept' grep -q 'name: long' "$1/etc/qcc/qcc.yaml"
+    check 'the edited configuration is kept' grep -q 'name: long' "$dir/etc/qcc/qcc.yaml"
     check 'modes and owners are kept' no_files_differ
 }
 
@@ -144,7 +171,9 @@ after_purge() { # DIR
 put_packages() { # DIR
     cp "$first" "$1/root/first.deb"
     cp "$second" "$1/root/second.deb"
-    cp build/release/fake_upstream "$1/root/"
+    cp "$work/fake_upstream" "$1/root/"
+    [ -z "$rpms" ] || cp "$work/$version"/qcc-*.rpm "$1/root/first.rpm"
+    [ -z "$rpms" ] || cp "$work/$higher"/qcc-*.rpm "$1/root/second.rpm"
 }
 
 # ---- in a chroot, without systemd
@@ -197,14 +226,8 @@ in_chroot() {
     inside sh -c 'kill -HUP "$(/usr/libexec/qcc/qcc-service pid)"'
     check 'a request, after a reload' until_true 20 request
     check 'logs are reopened' inside /usr/libexec/qcc/qcc-service reopen
-    if has_qccctl; then
-        check 'qccctl finds the service' inside qccctl status
-    fi
-    if [ -n "$can_upgrade" ]; then
-        upgrade_under_stream "$dir"
-    else
-        skip 'upgrade under a stream: this supervisor does not know SIGUSR2'
-    fi
+    check 'qccctl finds the service' inside qccctl status
+    upgrade_under_stream "$dir" dpkg -i /root/second.deb
     check 'apt-get remove' inside apt-get -q remove -y qcc
     after_removal "$dir"
     check 'apt-get purge' inside apt-get -q purge -y qcc
@@ -272,6 +295,13 @@ listen_on() { # EXTRA ADDRESS
     sed -i '/^listen:/d; /^clients:/d' "$work/boot/etc/qcc/qcc.yaml"
     [ -z "$1" ] || printf 'listen: ["127.0.0.1:7860", "%s"]\nclients: [{name: a, token: secret}]\n' "$1" >>"$work/boot/etc/qcc/qcc.yaml"
 }
+# The commands that stand under these words in the README. root needs no sudo.
+readme_says() {
+    local commands
+    commands=$(awk -v words="$1" 'index($0, words) { on = 1 } on && /^    / { print; got = 1 } on && got && /^$/ { exit }' README.md |
+        sed 's/^ *//; s/^sudo //')
+    [ -n "$commands" ] && inside sh -euxc "$commands"
+}
 at_443() { inside curl -sS --fail-with-body --max-time 5 -I http://127.0.0.1:443/; }
 
 with_systemd() {
@@ -283,8 +313,8 @@ with_systemd() {
     inside() { box_in "$dir" "$@"; }
     inside apt-get -q update >"$work/apt.log" 2>&1
     # all that the package needs but the package: the container has no network
-    inside sh -c 'apt-get -q install -y systemd systemd-sysv dbus curl logrotate /root/first.deb &&
-        apt-get -q purge -y qcc' >>"$work/apt.log" 2>&1 || { bad 'apt-get install of what is needed'; tail "$work/apt.log"; return; }
+    inside sh -c 'apt-get -q install -y systemd systemd-sysv dbus curl logrotate $1 /root/first.deb &&
+        apt-get -q purge -y qcc && userdel qcc' sh "${rpms:+rpm}" >>"$work/apt.log" 2>&1 || { bad 'apt-get install of what is needed'; tail "$work/apt.log"; return; }
     box_undo "$dir"
     inside() { nsenter -t "$leader" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
         DEBIAN_FRONTEND=noninteractive "$@"; }
@@ -300,16 +330,12 @@ with_systemd() {
     check 'and enabled it' inside systemctl -q is-enabled qcc.service
     check 'it serves as installed' until_true 10 answers /healthz
     check 'files, modes, owners' no_files_differ
+    check 'systemd-analyze verify' inside sh -c 'test -z "$(systemd-analyze verify --man=no qcc.service qcc.socket 2>&1)"'
     check 'no capability, no new privileges, a filter: in each process' sandboxed
     write_conf "$dir"
     main=$(unit MainPID)
-    if has_qccctl || [ "$(unit Type)" = notify-reload ]; then
-        check 'systemctl reload' inside systemctl reload qcc.service
-        check 'systemctl reload fails with a faulty configuration' reload_refused
-    else
-        skip 'systemctl reload: there is no qccctl yet'
-        inside systemctl kill -s HUP --kill-whom=main qcc.service
-    fi
+    check "systemctl reload, Type=$(unit Type)" inside systemctl reload qcc.service
+    check 'systemctl reload fails with a faulty configuration' reload_refused
     check 'a request' until_true 20 request
     check 'by the same process' test "$main" = "$(unit MainPID)"
 
@@ -325,30 +351,27 @@ with_systemd() {
     check 'killed, it is started again' until_true 20 other_main "$main"
     until_true 10 answers /healthz
 
-    if [ -n "$can_upgrade" ]; then
-        main=$(unit MainPID)
-        upgrade_under_stream "$dir"
-        check 'systemd has the new process for the main one' other_main "$main"
-        check 'which was not restarted' test "$(unit NRestarts)" = 1
-        main=$(unit MainPID)
-        sleep 5 # more than the watchdog's time
-        check 'the watchdog is content with the new process' test "$(unit MainPID) $(unit ActiveState)" = "$main active"
-    else
-        skip 'upgrade under a stream: this supervisor does not know SIGUSR2'
-    fi
-
+    main=$(unit MainPID)
+    upgrade_under_stream "$dir" dpkg -i /root/second.deb
+    check 'systemd has the new process for the main one' other_main "$main"
+    check 'which was not restarted' test "$(unit NRestarts)" = 1
+    main=$(unit MainPID)
+    sleep 5 # more than the watchdog's time
+    check 'the watchdog is content with the new process' test "$(unit MainPID) $(unit ActiveState)" = "$main active"
     check 'a new program that refuses the configuration leaves the old one serving' refused_upgrade
 
     # port 443, both ways
     listen_on '*:443'
-    inside systemctl stop qcc.service
-    check 'qcc.socket' inside systemctl enable --now qcc.socket
+    check "the README's words for socket activation" readme_says 'By socket activation'
     check 'port 443 through qcc.socket' until_true 20 at_443
-    check 'the service was started by it' active
+    check 'and through its restart' inside systemctl restart qcc.service
+    check 'port 443 after it' until_true 20 at_443
+    inside systemctl stop qcc.socket qcc.service
+    inside systemctl start qcc.socket
+    check 'a connection starts the service' until_true 20 at_443
     inside systemctl disable --now qcc.socket 2>/dev/null
     inside systemctl stop qcc.service
-    dropin port-443.conf "$(cat packaging/systemd/port-443.conf)"
-    inside systemctl start qcc.service
+    check "the README's words for the capability" readme_says 'or by the one capability'
     check 'port 443 through the capability' until_true 20 at_443
     inside sh -c 'rm -r /etc/systemd/system/qcc.service.d; systemctl daemon-reload'
     listen_on ''
@@ -367,8 +390,25 @@ with_systemd() {
     check 'a configuration that cannot serve does not fail the installation' broken_install "$dir"
     check 'dpkg -P' inside dpkg -P qcc
     after_purge
+    [ -z "$rpms" ] || with_rpm "$dir"
     box_halt
     box_drop "$dir"
+}
+# The scripts of the RPM do the same; its dependencies are another system's.
+with_rpm() { # DIR
+    local main
+    inside userdel qcc
+    check 'rpm -i' inside rpm -i --nodeps /root/first.rpm
+    check 'the installation has started the service' until_true 20 answers /healthz
+    check 'files, modes, owners' no_files_differ
+    write_conf "$1"
+    inside systemctl reload qcc.service
+    main=$(unit MainPID)
+    upgrade_under_stream "$1" rpm -U --nodeps /root/second.rpm
+    check 'systemd has the new process for the main one' other_main "$main"
+    check 'rpm -e' inside rpm -e qcc
+    check 'nothing answers after the removal' until_true 20 silent
+    check 'the edited configuration is saved' grep -q 'name: long' "$1/etc/qcc/qcc.yaml.rpmsave"
 }
 broken_install() {
     inside dpkg -r qcc

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from client import ask
-from qcc import PATIENCE, ROOT, SUPERVISOR, free_port, until
+from qcc import BUILD, PATIENCE, ROOT, SUPERVISOR, free_port, until
 from test_tls import Authority, server
 from upstream import EVENTS, MESSAGE, STREAM, reply
 
@@ -300,6 +300,18 @@ def test_pages_name_signals_options_and_commands(pages):
     for command in ("status", "endpoints", "breakers", "queue", "sessions", "requests", "why", "enable", "disable", "drain",
                     "verify", "reset", "reload", "upgrade", "stop", "logs", "env", "run", "import", "completion"):
         assert re.search(r"^\.(TP\n)?\.?[BRI]*\s*\"?%s\b" % command, text, re.M), command
+
+
+@pytest.mark.skipif(not (BUILD / "qccctl").exists(), reason="no qccctl has been built")
+def test_page_has_what_qccctl_says_of_itself(pages):
+    code, said = run(BUILD / "qccctl", "help")
+    assert code == 0
+    text = plain(pages["qccctl.1"])
+    commands = re.findall(r"^  ([a-z]+) ", said, re.M)
+    options = re.findall(r"(?<![\w-])(--?[a-zA-Z][a-z-]*)", said)
+    assert len(commands) > 15 and "--json" in options
+    for word in commands + options:
+        assert re.search(r"(?<![\w-])%s(?![\w-])" % re.escape(word), text), word
 
 
 def test_version_is_the_trees(pages):

@@ -26,6 +26,7 @@ void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
         .cool_untold_until_ms = s->cooldown.untold_until_ms,
         .cool_untold_at_ms = s->cooldown.untold_at_ms,
         .cool_untold = s->cooldown.untold,
+        .cool_hit_ms = s->cooldown.hit_ms,
         .queue = s->failq.kind,
         .queue_running = s->failq.running,
         .queue_verifications = s->failq.verifications,
@@ -80,6 +81,7 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
         .untold_until_ms = m->cool_untold_until_ms,
         .untold_at_ms = m->cool_untold_at_ms,
         .untold = m->cool_untold,
+        .hit_ms = m->cool_hit_ms,
     };
     s->failq = (struct failq){
         .kind = (enum failq_kind)m->queue,

@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/notes.h"
+#include "supervisor/view.h"
 
 #include <string.h>
 
@@ -46,47 +47,11 @@ static void count_serving(struct health *h)
 
 /* ---- what the workers know of an endpoint */
 
-static bool stands_against(const struct ep_state *s)
-{
-    return s->health != EP_HEALTHY || breaker_blemished(&s->breaker) || s->cooldown.own_until_ms ||
-           s->cooldown.untold;
-}
-
-static struct ipc_endpoint view_of(const struct health_endpoint *e, int64_t now_ms)
-{
-    const struct ep_state *s = &e->state;
-    bool own;
-    int64_t cooling = cooldown_left(&s->cooldown, now_ms, &own);
-    return (struct ipc_endpoint){
-        .id = str_c(e->id),
-        .health = s->health,
-        .breaker = s->breaker.state,
-        .trial_busy = s->breaker.trial == BREAKER_TRIAL_RUNNING,
-        .cooldown_until_ms = cooling ? now_ms + cooling : 0,
-        .own_until_ms = own ? s->cooldown.own_until_ms : 0,
-        .queued = ep_queued(s),
-        .disabled = !ep_enabled(s),
-        .draining = s->draining,
-        .lacks_count_tokens = s->lacks_count_tokens,
-        .news = stands_against(s),
-        .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
-    };
-}
-
-static bool same_view(const struct ipc_endpoint *a, const struct ipc_endpoint *b)
-{
-    return a->health == b->health && a->breaker == b->breaker && a->trial_busy == b->trial_busy &&
-           a->cooldown_until_ms == b->cooldown_until_ms && a->own_until_ms == b->own_until_ms &&
-           a->queued == b->queued && a->disabled == b->disabled && a->draining == b->draining &&
-           a->lacks_count_tokens == b->lacks_count_tokens && a->news == b->news &&
-           str_eq(a->blocks, b->blocks);
-}
-
 /* Says it, if it is news. */
 static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
-    struct ipc_endpoint m = view_of(e, now_ms);
-    if (same_view(&m, &e->told))
+    struct ipc_endpoint m = view_make(e, now_ms);
+    if (view_same(&m, &e->told))
         return;
     h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
     e->told = m;
@@ -98,7 +63,7 @@ static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 void health_tell_all(struct health *h, int slot, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++) {
-        struct ipc_endpoint m = view_of(&h->v[i], now_ms);
+        struct ipc_endpoint m = view_make(&h->v[i], now_ms);
         h->tell(h->arg, slot, ipc_put_v_endpoint, &m);
     }
 }
@@ -513,7 +478,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     mem_free(old);
     for (size_t i = 0; i < h->n; i++) {
         struct place_line l = {h, &h->v[i]};
-        h->v[i].told = view_of(&h->v[i], now_ms); /* health_tell_all follows */
+        h->v[i].told = view_make(&h->v[i], now_ms); /* health_tell_all follows */
         memcpy(h->v[i].told_blocks, h->v[i].state.blocks, h->v[i].told.blocks.n);
         h->v[i].told.blocks.p = h->v[i].told_blocks;
         places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, tell_places, &l);

@@ -5,6 +5,7 @@
 #include "supervisor/load.h"
 #include "supervisor/metrics.h"
 #include "supervisor/reference.h"
+#include "supervisor/start.h"
 #include "supervisor/sup.h"
 #include "supervisor/user.h"
 
@@ -41,7 +42,7 @@ static int print_version(void)
            OpenSSL_version(OPENSSL_VERSION));
     /* the worker has libraries of its own: it goes on in this process's place */
     struct err e;
-    char *worker = sup_find_worker(&e);
+    char *worker = start_find_worker(&e);
     fflush(stdout);
     if (worker)
         execl(worker, worker, "-V", (char *)NULL);

@@ -66,10 +66,6 @@ struct sup {
  * line each on stderr. */
 int sup_run(const char *conf_path);
 
-/* The worker program: named by QCC_WORKER (tests do), beside this one (a build tree), or installed
- * in libexec. NULL: *e says where it was looked for. The caller frees it. */
-char *sup_find_worker(struct err *e) MUST_CHECK;
-
 /* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
 void sup_fail(struct sup *s, const char *why);
 

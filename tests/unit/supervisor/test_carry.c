@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,15 +51,16 @@ static void fill(struct health_endpoint *e)
     s->draining = s->lacks_count_tokens = s->verify_asked = true;
     s->verifying = EP_VERIFY_QUEUE;
     s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000};
-    s->cooldown = (struct cooldown){5001, 5002, 5003, 4};
+    s->cooldown = (struct cooldown){.own_until_ms = 5001, .untold_until_ms = 5002, .untold_at_ms = 5003,
+                                    .untold = 4, .hit_ms = 5004};
     s->failq = (struct failq){FAILQ_QUEUED, true, 5, 3001, 3002};
-    strcpy(s->queued_why, "it answered in riddles");
+    snprintf(s->queued_why, sizeof s->queued_why, "it answered in riddles");
     s->degraded_until_ms = 6001;
     s->ttfb_us.eighths = 800;
     s->nblocks = 2;
     s->blocks[0] = (struct ep_block){11, 7001};
     s->blocks[1] = (struct ep_block){12, 7002};
-    strcpy(e->model, "claude-x");
+    snprintf(e->model, sizeof e->model, "claude-x");
     e->trial_slot = 3;
     e->trial_seq = 41;
     e->verify_slot = 1;

@@ -1,0 +1,99 @@
+#include "supervisor/start.h"
+
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "supervisor/sup.h"
+#include "supervisor/user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In which the workers of a dead supervisor close their sockets. */
+enum { LISTEN_WAIT_MS = 1000 };
+
+void start_std_fds(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd != -1 && fd <= STDERR_FILENO);
+    fd_close(&fd);
+}
+
+char *start_find_worker(struct err *e)
+{
+    const char *named = getenv("QCC_WORKER");
+    if (named) {
+        if (access(named, X_OK) == 0)
+            return mem_strdup(named);
+        err_sys(e, "QCC_WORKER: cannot execute %s", named);
+        return NULL;
+    }
+    static const char *const places[] = {"qcc-worker", "../libexec/qcc/qcc-worker"};
+    char dir[PATH_MAX], path[PATH_MAX + 64];
+    ssize_t n = readlink("/proc/self/exe", dir, sizeof dir - 1);
+    if (n == -1) {
+        err_sys(e, "/proc/self/exe");
+        return NULL;
+    }
+    dir[n] = '\0';
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, places[i]);
+        if (access(path, X_OK) == 0)
+            return mem_strdup(path);
+    }
+    err_set(e, "there is no program qcc-worker in %s or %s/../libexec/qcc", dir, dir);
+    return NULL;
+}
+
+/* The control socket of the supervisor before us, or our own. */
+static bool take_control(struct sup *s, const struct user *user, struct err *e)
+{
+    int fd = s->inherit.control;
+    s->inherit.control = -1;
+    return fd != -1 ? control_adopt(&s->control, fd, e)
+                    : control_open(&s->control, s->conf->control_socket, user, e);
+}
+
+/* Where this program is; one that is put there later is started by an upgrade. */
+static bool find_program(struct sup *s, struct err *e)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n == -1)
+        return err_sys(e, "/proc/self/exe");
+    s->program = mem_strndup(path, (size_t)n);
+    return true;
+}
+
+bool start_prepare(struct sup *s, struct err *e)
+{
+    struct listen_given systemd, *given = inherit_holding(s) ? &s->inherit.given : &systemd;
+    struct user user;
+    bool ok = false;
+    listen_given_take(&systemd);
+    s->worker_path = start_find_worker(e);
+    if (s->worker_path && find_program(s, e) && user_find(&user, s->conf->user, e) &&
+        listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
+        reload_open_log(s->conf->log.file, &s->log_fd, e) &&
+        take_control(s, &user, e) &&
+        (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
+        if (user.name)
+            listen_chown(&s->listen, user.uid, user.gid);
+        /* So that it can be opened again when we are no longer root. */
+        if (user.name && s->log_fd != -1 && fchown(s->log_fd, user.uid, user.gid) == -1)
+            log_warn("log.file keeps its owner: %s", strerror(errno));
+        ok = user_become(&user, e) && state_open(s, e);
+    }
+    listen_given_drop(&systemd);
+    return ok;
+}

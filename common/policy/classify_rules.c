@@ -88,6 +88,10 @@ const struct classify_rule classify_rules[] = {
          "unsupported parameter|unsupported field",
      PERMANENT(REQUEST),
      .why = "a member this version does not know; one that speaks another might: ask a second"},
+    {.name = "attachment", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
+     .words = W_ATTACHMENT,
+     PERMANENT(REQUEST),
+     .why = "a picture or file of the request: its name and where it lies are the client's words"},
     {.name = "header-too-large", .on = ON_400 | ON_4XX, .need = TRAIT_PAGE,
      .words = "request header or cookie too large|header fields too large|header too large",
      PERMANENT(REQUEST), .why = "a server's bound on headers"},
@@ -136,7 +140,7 @@ const struct classify_rule classify_rules[] = {
      RATE_LIMIT(ENDPOINT), .why = "the same, by a part of the code"},
     {.name = "money", .on = ON_REFUSED, .without = TRAIT_PAGE,
      .words = W_MONEY_EN,
-     .but = W_THINKING_BUDGET,
+     .but = W_THINKING_BUDGET "|invalid tool|invalid function|parameter missing|tool result|tool call",
      RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, in words"},
     {.name = "money-5xx", .on = ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_EN,
@@ -154,7 +158,7 @@ const struct classify_rule classify_rules[] = {
      RATE_LIMIT(ENDPOINT), .why = "the same in other languages"},
     {.name = "money-zh", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_ZH,
-     .but = "查询*失败|获取*失败|检查*失败",
+     .but = "工具|参数|查询*失败|获取*失败|检查*失败",
      RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, in words"},
 
     /* -- the account as a whole */
@@ -198,7 +202,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "place", .on = ON_REFUSED & ~(unsigned)(ON_402 | ON_413 | ON_404),
      .without = TRAIT_FIELD,
      .words = W_PLACE,
-     .but = "model*whitelist|model*allowlist|模型*白名单|model*not supported|not servable|"
+     .but = "language|locale|currency|model*whitelist|model*allowlist|模型*白名单|model*not supported|not servable|"
          "model*not available|model*unavailable",
      AUTH(ENDPOINT), .why = "the address or country is refused: all requests from here are"},
 
@@ -383,9 +387,14 @@ const struct classify_rule classify_rules[] = {
     {.name = "key-odd", .on = ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
      .words = "^invalid token|^token expired|^token required|^unauthorized|无*权限|没有*权限|无权",
      AUTH(ENDPOINT), .why = "401 in the numbers of odd servers (498, 440)"},
-    {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE,
-     .words = W_KEY_LOOSE,
+    {.name = "key-200-typed", .on = ON_200, .need = TRAIT_VALIDATION,
+     .without = TRAIT_FIELD | TRAIT_PAGE,
+     .words = W_KEY,
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
+     AUTH(ENDPOINT), .why = "the credential is refused, whatever type it was given"},
+    {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE | TRAIT_VALIDATION,
+     .words = W_KEY_LOOSE,
+     .but = "json|at line|position|解析|%tool|function|upstream*|checking|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
 
     /* -- the request */
@@ -399,6 +408,8 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(UNCLEAR), .why = "a size limit, perhaps only of a relay on the way"},
     {.name = "bad-200-invalid", .on = ON_200, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},
+    {.name = "bad-200-field", .on = ON_200, .need = TRAIT_FIELD,
+     PERMANENT(REQUEST), .why = "the error names a member of the request"},
     {.name = "5xx-invalid-field", .on = ON_500, .need = TRAIT_FIELD,
      .type = "invalidrequesterror",
      PERMANENT(REQUEST), .why = "a relay that hands on a refusal as a fault of its own"},
@@ -445,6 +456,7 @@ const struct classify_rule classify_rules[] = {
      TRANSIENT(ENDPOINT), .why = "the error tells a number of the server's own faults"},
     {.name = "unauthorized-200", .on = ON_200, .need = TRAIT_JSON,
      .words = "^unauthorized$|^forbidden$|permission denied|no permission|access denied",
+     .but = "%file|document|image",
      AUTH(ENDPOINT), .why = "the words of 401 and 403"},
     {.name = "invalid-200", .on = ON_200, .need = TRAIT_JSON, .without = TRAIT_PAGE,
      .words = W_INVALID,

@@ -181,6 +181,12 @@
     "超出*最大*长度|输入*超过*限制|输入*超出*限制|输入长度|token*超过*限制|tokens*超过|"           \
     "token数*超|token 数*超|最大token"
 
+#define W_ATTACHMENT                                                                               \
+    "image_url|image url|download*image|download*file|download the file|fetch*image|"              \
+    "unsupported image|image format|image data|image download|image*could not be|process image|"   \
+    "process input image|password protected|pdf is encrypted|image must be|image too large|"       \
+    "image is too large|image exceeds|图片下载|图片链接|图片格式|图片大小|文件不存在|文件*过期"
+
 #define W_PER_MINUTE                                                                               \
     "tokens per min|(tpm)|tpm limit|tokens per day|(tpd)|tokens per hour|requests per min|(rpm)|"  \
     "input tokens per|output tokens per|per-minute|per minute"
@@ -339,7 +345,9 @@
     "unsupported parameter|unsupported value|unsupported|not supported|not support|missing|"       \
     "failed to parse|parse error|unmarshal|deserialize|could not process|does not match|expected|" \
     "validation|schema|out of range|unknown parameter|unrecognized|unknown field|too large|"       \
-    "bad request|参数错误|参数*无效|参数*有误|参数*不正确|参数异常|缺少|不能为空|必须|格式错误|"   \
+    "bad request|too many|exceeds|exceeded the maximum|a maximum of|at most|too long|too short|"            \
+    "only allowed|can only|only be|not found in|could not be processed|for this model|duplicate|"         \
+    "invalid key|required key|数量超|超过限制|超出限制|参数错误|参数*无效|参数*有误|参数*不正确|参数异常|缺少|不能为空|必须|格式错误|"   \
     "格式*不正确|无效的请求|请求*无效|非法参数|解析*失败|不合法|不支持|请求参数"
 
 #endif

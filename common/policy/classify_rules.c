@@ -54,7 +54,7 @@ const struct classify_rule classify_rules[] = {
 
     /* -- larger than the account's whole allowance */
     {.name = "too-large-for-account", .on = ON_413,
-     .words = W_PER_MINUTE,
+     .words = W_PER_MINUTE "|request body too large for*model",
      PERMANENT(ENDPOINT), .why = "a larger account would serve it; this one never will"},
 
     /* -- the request names its own fault: what it quotes back must not decide */
@@ -88,10 +88,6 @@ const struct classify_rule classify_rules[] = {
          "unsupported parameter|unsupported field",
      PERMANENT(REQUEST),
      .why = "a member this version does not know; one that speaks another might: ask a second"},
-    {.name = "attachment", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
-     .words = W_ATTACHMENT,
-     PERMANENT(REQUEST),
-     .why = "a picture or file of the request: its name and where it lies are the client's words"},
     {.name = "header-too-large", .on = ON_400 | ON_4XX, .need = TRAIT_PAGE,
      .words = "request header or cookie too large|header fields too large|header too large",
      PERMANENT(REQUEST), .why = "a server's bound on headers"},
@@ -113,6 +109,10 @@ const struct classify_rule classify_rules[] = {
          "failed to deserialize the json body|cannot unmarshal|request body is invalid|"
          "invalid json payload|request body is empty",
      PERMANENT(REQUEST), .why = "the body's form was refused, in the words of a parser"},
+    {.name = "attachment", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
+     .words = W_ATTACHMENT,
+     PERMANENT(REQUEST),
+     .why = "a picture or file of the request: its name and where it lies are the client's words"},
 
     /* -- money, whatever the status: topped up, it works again */
     {.name = "money-code", .on = ON_ANY,
@@ -181,11 +181,11 @@ const struct classify_rule classify_rules[] = {
          "*sensitivecontent*|contentblocked|unsafecontent|contentmoderation|violationfee*|"
          "code1301|code1300|code10013|code10014|code10019|censorship*|statuscode1026|statuscode1027|*riskcontent|inputblocked|outputblocked|"
          "contentsafety*|contentviolation*|guardrail*|*moderation*|*illegalcontent*|*nsfw*|"
-         "*jailbreak*|*promptinjection*|*contentrejected|unsafe*|*sensitiveword*|sensitive|"
+         "*jailbreak*|*promptinjection*|*contentrejected|unsafe*|sensitive|"
          "*contentblocked*|usagepolicy*",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the maker's content policy"},
     {.name = "content-relay", .on = ON_NO_LIMIT,
-     .code = "sensitiveword*|hooksfailed|blockedbypolicy|riskcontrol|dlp*",
+     .code = "*sensitiveword*|hooksfailed|blockedbypolicy|riskcontrol|dlp*",
      PERMANENT(REQUEST), .why = "a relay's own list of words; another endpoint may not have it"},
     {.name = "content-relay-words", .on = ON_NO_LIMIT & ~(unsigned)ON_500, .without = TRAIT_PAGE,
      .words = "guardrail policy|guardrail check|violated guardrail|dlp policy|data loss prevention|"
@@ -471,7 +471,7 @@ const struct classify_rule classify_rules[] = {
          "operation not allowed|operation*not supported|operation*does not work|"
          "plain http request was sent|http request was sent to https|no route|route not found|"
          "unknown request url|unknown url|unknown route|unknown path|cannot post|cannot get|"
-         "endpoint is offline|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
+         "endpoint is offline|^endpoint*not found|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
      PERMANENT(ENDPOINT), .why = "the address or the kind of call does not fit this endpoint"},
     {.name = "upstream-400", .on = ON_400 | ON_422, .need = TRAIT_JSON, .without = TRAIT_VALIDATION,
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"

@@ -52,7 +52,7 @@
     "request a subscription|subscription*not found|membership*expired|renew to|subscription ended|subscription*has ended|resource package|"           \
     "insufficient tokens|tokens left on|buy more|used all of*credit|used all your|balance: $0|deposit funds|"            \
     "run out of*token|ran out of*token|allowance*used up|no active plan|purchase a plan|buy a plan|"    \
-    "consumption limit|credit exhausted|credit*is exhausted|insufficient points|outstanding invoice|"     \
+    "consumption limit|credit exhausted|credit*is exhausted|insufficient coins|not enough coins|insufficient points|outstanding invoice|"     \
     "fully consumed|credits: 0|balance: 0|no remaining balance|balance*not sufficient|free plan limit|"  \
     "hard limit|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
     "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
@@ -175,7 +175,7 @@
     "prompt contains*tokens|token limit: |model token limit|tokens exceed*maximum|"                \
     "reduce the length of|reduce your prompt|shorten your|range of input length|"                  \
     "too many input tokens|too many tokens in|total tokens*exceed|too many total text bytes|"      \
-    "request size exceeds model|conversation*too long|prompt is too large|prompt too large|max tokens per request|supports at most|"   \
+    "request size exceeds model|conversation*too long|prompt is too large|prompt too large|max tokens per request|supports at most*token|"   \
     "exceed*token limit of the model|exceeded max context|最大上下文|text too long|messages*too long|message too long|超长|过长|太长|"   \
     "长度超|上下文长度|上下文*超|上下文窗口|超过*最大*长度|"         \
     "超出*最大*长度|输入*超过*限制|输入*超出*限制|输入长度|token*超过*限制|tokens*超过|"           \
@@ -237,7 +237,7 @@
     "模型*价格未配置|模型*没有配置|模型*倍率"
 
 #define W_MODEL_ACCESS                                                                             \
-    "access to claude-|access to gpt-|access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
+    "model agreement|agree to the model|accept the license|access to claude-|access to gpt-|access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
     "模型*白名单|模型*列表中|cannot use*model|access to*model|access*the model|access model|"      \
     "allowed to access model|access*this model|access*requested model|access*specified model|"     \
     "model access is denied|access to model*denied|model access denied|access denied*model|"       \
@@ -305,7 +305,7 @@
     "tpm*exceeded|qps*limit|concurrency limit|concurrency*exceeded|concurrent*limit|"              \
     "concurrent*exceed|request limit reached|request limit exceeded|requests limit|"               \
     "api call limit|limit reached for|throttl|slow down|resource exhausted|"                       \
-    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|并发过高|并发量|频率过高|max concurrency|calls per minute|requests too quickly|qps 超限|qps超限|请求过快|concurrency*reached|请求频率|频率限制|"   \
+    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|并发过高|并发量|频率过高|max concurrency|calls per minute|api limit|requests too quickly|qps 超限|qps超限|请求过快|concurrency*reached|请求频率|频率限制|"   \
     "频率过|频率超|访问频率|频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|"     \
     "请求数过多|请求数*上限|请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|"  \
     "請求過於頻繁|лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"      \

@@ -128,7 +128,8 @@ bool evidence_header(struct evidence *ev, struct str name, struct str value, str
 {
     if (ev->nfield == EVIDENCE_FIELDS || name.n > SYMBOL_MAX ||
         !(str_starts_nocase(name, STR("retry-after")) || str_eq_nocase(name, STR("date")) ||
-          str_find_nocase(name, STR("ratelimit")) >= 0))
+          str_find_nocase(name, STR("ratelimit")) >= 0 ||
+          str_find_nocase(name, STR("rate-limit")) >= 0))
         return false;
     struct str low = plain(name, SYMBOL_MAX, a);
     if (low.n)

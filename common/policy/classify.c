@@ -205,7 +205,7 @@ static unsigned on_status(unsigned status)
 static bool says(const struct evidence *ev, const struct classify_rule *r, unsigned traits,
                  const char *patterns)
 {
-    bool bare = !r->quoted && (traits & TRAIT_VALIDATION);
+    bool bare = !r->quoted && (traits & (TRAIT_VALIDATION | TRAIT_FIELD));
     for (size_t i = 0; i < ev->ntext; i++)
         if (words_match(bare ? ev->bare[i] : ev->text[i], patterns))
             return true;

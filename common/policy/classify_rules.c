@@ -54,7 +54,7 @@ const struct classify_rule classify_rules[] = {
 
     /* -- larger than the account's whole allowance */
     {.name = "too-large-for-account", .on = ON_413,
-     .words = W_PER_MINUTE,
+     .words = W_PER_MINUTE "|request body too large for*model",
      PERMANENT(ENDPOINT), .why = "a larger account would serve it; this one never will"},
 
     /* -- the request names its own fault: what it quotes back must not decide */
@@ -109,6 +109,10 @@ const struct classify_rule classify_rules[] = {
          "failed to deserialize the json body|cannot unmarshal|request body is invalid|"
          "invalid json payload|request body is empty",
      PERMANENT(REQUEST), .why = "the body's form was refused, in the words of a parser"},
+    {.name = "attachment", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
+     .words = W_ATTACHMENT,
+     PERMANENT(REQUEST),
+     .why = "a picture or file of the request: its name and where it lies are the client's words"},
 
     /* -- money, whatever the status: topped up, it works again */
     {.name = "money-code", .on = ON_ANY,
@@ -136,7 +140,7 @@ const struct classify_rule classify_rules[] = {
      RATE_LIMIT(ENDPOINT), .why = "the same, by a part of the code"},
     {.name = "money", .on = ON_REFUSED, .without = TRAIT_PAGE,
      .words = W_MONEY_EN,
-     .but = W_THINKING_BUDGET,
+     .but = W_THINKING_BUDGET "|invalid tool|invalid function|parameter missing|tool result|tool call",
      RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, in words"},
     {.name = "money-5xx", .on = ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_EN,
@@ -154,7 +158,7 @@ const struct classify_rule classify_rules[] = {
      RATE_LIMIT(ENDPOINT), .why = "the same in other languages"},
     {.name = "money-zh", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_ZH,
-     .but = "查询*失败|获取*失败|检查*失败",
+     .but = "工具|参数|查询*失败|获取*失败|检查*失败",
      RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, in words"},
 
     /* -- the account as a whole */
@@ -177,11 +181,11 @@ const struct classify_rule classify_rules[] = {
          "*sensitivecontent*|contentblocked|unsafecontent|contentmoderation|violationfee*|"
          "code1301|code1300|code10013|code10014|code10019|censorship*|statuscode1026|statuscode1027|*riskcontent|inputblocked|outputblocked|"
          "contentsafety*|contentviolation*|guardrail*|*moderation*|*illegalcontent*|*nsfw*|"
-         "*jailbreak*|*promptinjection*|*contentrejected|unsafe*|*sensitiveword*|sensitive|"
+         "*jailbreak*|*promptinjection*|*contentrejected|unsafe*|sensitive|"
          "*contentblocked*|usagepolicy*",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the maker's content policy"},
     {.name = "content-relay", .on = ON_NO_LIMIT,
-     .code = "sensitiveword*|hooksfailed|blockedbypolicy|riskcontrol|dlp*",
+     .code = "*sensitiveword*|hooksfailed|blockedbypolicy|riskcontrol|dlp*",
      PERMANENT(REQUEST), .why = "a relay's own list of words; another endpoint may not have it"},
     {.name = "content-relay-words", .on = ON_NO_LIMIT & ~(unsigned)ON_500, .without = TRAIT_PAGE,
      .words = "guardrail policy|guardrail check|violated guardrail|dlp policy|data loss prevention|"
@@ -198,7 +202,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "place", .on = ON_REFUSED & ~(unsigned)(ON_402 | ON_413 | ON_404),
      .without = TRAIT_FIELD,
      .words = W_PLACE,
-     .but = "model*whitelist|model*allowlist|模型*白名单|model*not supported|not servable|"
+     .but = "language|locale|currency|model*whitelist|model*allowlist|模型*白名单|model*not supported|not servable|"
          "model*not available|model*unavailable",
      AUTH(ENDPOINT), .why = "the address or country is refused: all requests from here are"},
 
@@ -383,9 +387,14 @@ const struct classify_rule classify_rules[] = {
     {.name = "key-odd", .on = ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
      .words = "^invalid token|^token expired|^token required|^unauthorized|无*权限|没有*权限|无权",
      AUTH(ENDPOINT), .why = "401 in the numbers of odd servers (498, 440)"},
-    {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE,
-     .words = W_KEY_LOOSE,
+    {.name = "key-200-typed", .on = ON_200, .need = TRAIT_VALIDATION,
+     .without = TRAIT_FIELD | TRAIT_PAGE,
+     .words = W_KEY,
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
+     AUTH(ENDPOINT), .why = "the credential is refused, whatever type it was given"},
+    {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE | TRAIT_VALIDATION,
+     .words = W_KEY_LOOSE,
+     .but = "json|at line|position|解析|%tool|function|upstream*|checking|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
 
     /* -- the request */
@@ -399,6 +408,8 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(UNCLEAR), .why = "a size limit, perhaps only of a relay on the way"},
     {.name = "bad-200-invalid", .on = ON_200, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},
+    {.name = "bad-200-field", .on = ON_200, .need = TRAIT_FIELD,
+     PERMANENT(REQUEST), .why = "the error names a member of the request"},
     {.name = "5xx-invalid-field", .on = ON_500, .need = TRAIT_FIELD,
      .type = "invalidrequesterror",
      PERMANENT(REQUEST), .why = "a relay that hands on a refusal as a fault of its own"},
@@ -445,6 +456,7 @@ const struct classify_rule classify_rules[] = {
      TRANSIENT(ENDPOINT), .why = "the error tells a number of the server's own faults"},
     {.name = "unauthorized-200", .on = ON_200, .need = TRAIT_JSON,
      .words = "^unauthorized$|^forbidden$|permission denied|no permission|access denied",
+     .but = "%file|document|image",
      AUTH(ENDPOINT), .why = "the words of 401 and 403"},
     {.name = "invalid-200", .on = ON_200, .need = TRAIT_JSON, .without = TRAIT_PAGE,
      .words = W_INVALID,
@@ -459,7 +471,7 @@ const struct classify_rule classify_rules[] = {
          "operation not allowed|operation*not supported|operation*does not work|"
          "plain http request was sent|http request was sent to https|no route|route not found|"
          "unknown request url|unknown url|unknown route|unknown path|cannot post|cannot get|"
-         "endpoint is offline|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
+         "endpoint is offline|^endpoint*not found|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
      PERMANENT(ENDPOINT), .why = "the address or the kind of call does not fit this endpoint"},
     {.name = "upstream-400", .on = ON_400 | ON_422, .need = TRAIT_JSON, .without = TRAIT_VALIDATION,
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"

@@ -52,7 +52,9 @@
     "request a subscription|subscription*not found|membership*expired|renew to|subscription ended|subscription*has ended|resource package|"           \
     "insufficient tokens|tokens left on|buy more|used all of*credit|used all your|balance: $0|deposit funds|"            \
     "run out of*token|ran out of*token|allowance*used up|no active plan|purchase a plan|buy a plan|"    \
-    "consumption limit|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
+    "consumption limit|credit exhausted|credit*is exhausted|insufficient coins|not enough coins|insufficient points|outstanding invoice|"     \
+    "fully consumed|credits: 0|balance: 0|no remaining balance|balance*not sufficient|free plan limit|"  \
+    "hard limit|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
     "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
     "tokens is insufficient|token is insufficient|unpaid invoice"
 
@@ -64,7 +66,7 @@
     "配额不足|配额已|配额用尽|配额耗尽|超出*配额|超过*配额|欠费|充值|预扣费|预扣额度|预扣除|"      \
     "套餐*到期|套餐*过期|套餐*用尽|套餐*用完|套餐*耗尽|套餐*不足|套餐*失效|无可用资源包|"          \
     "资源包*不足|资源包*用尽|资源包*耗尽|资源包*用完|使用上限|用量上限|用量*上限|使用*上限|限额|"  \
-    "点数不足|点数不够|积分不够|次数不够|余额为|分组*过期|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
+    "点数不足|点数不够|积分不够|次数不够|余额为|额度为|分组*过期|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
     "费用限制|费用上限|消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|"           \
     "没有有效*订阅|免费额度|会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|"    \
     "續費|续费|续订"
@@ -98,7 +100,9 @@
 /* Of the credential and nothing else: holds under a 400 too. */
 #define W_KEY                                                                                      \
     "invalid api key|invalid api-key|invalid api_key|invalid_api_key|invalid apikey|"              \
-    "unknown api key|bad api key|no such api key|wrong api key|malformed api key|"                       \
+    "%key错误|api-key*不正确|access key not found|%jwt%*expired|%jwt%*invalid|missing bearer|"          \
+    "^token expired|^token revoked|^token has expired|api key is not active|api key*not active|"          \
+    "api_key is invalid|api_key*expired|登录已过期|重新登录|unknown api key|bad api key|no such api key|wrong api key|malformed api key|"                       \
     "unrecognized api key|unrecognised api key|provide an api key|provide a valid api key|"             \
     "provide your api key|api key*not valid|api key*not recognized|api token*invalid|"                  \
     "invalid api token|invalid token provided|authentication required|authentication is required|"      \
@@ -171,10 +175,17 @@
     "prompt contains*tokens|token limit: |model token limit|tokens exceed*maximum|"                \
     "reduce the length of|reduce your prompt|shorten your|range of input length|"                  \
     "too many input tokens|too many tokens in|total tokens*exceed|too many total text bytes|"      \
-    "request size exceeds model|conversation*too long|messages*too long|message too long|超长|过长|太长|"   \
+    "request size exceeds model|conversation*too long|prompt is too large|prompt too large|max tokens per request|supports at most*token|"   \
+    "exceed*token limit of the model|exceeded max context|最大上下文|text too long|messages*too long|message too long|超长|过长|太长|"   \
     "长度超|上下文长度|上下文*超|上下文窗口|超过*最大*长度|"         \
     "超出*最大*长度|输入*超过*限制|输入*超出*限制|输入长度|token*超过*限制|tokens*超过|"           \
     "token数*超|token 数*超|最大token"
+
+#define W_ATTACHMENT                                                                               \
+    "image_url|image url|download*image|download*file|download the file|fetch*image|"              \
+    "unsupported image|image format|image data|image download|image*could not be|process image|"   \
+    "process input image|password protected|pdf is encrypted|image must be|image too large|"       \
+    "image is too large|image exceeds|图片下载|图片链接|图片格式|图片大小|文件不存在|文件*过期"
 
 #define W_PER_MINUTE                                                                               \
     "tokens per min|(tpm)|tpm limit|tokens per day|(tpd)|tokens per hour|requests per min|(rpm)|"  \
@@ -191,10 +202,13 @@
     "sensitive information|sensitive word|inappropriate content|harmful content|"                  \
     "considered high risk|responsible ai|responsibleai|data may contain inappropriate|"            \
     "requires moderation|new_sensitive|input new_sensitive|output new_sensitive|sensitive data|"   \
-    "blockreason|censorship|content blocked|content*blocked by|acceptable use|违禁|content*is blocked|content*was blocked|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
+    "blockreason|censorship|content blocked|content*blocked by|prompt was blocked|response was blocked|prohibited words|"       \
+    "content guidelines|policy violation in|nsfw|content*not allowed|触发安全|acceptable use|违禁|content*is blocked|content*was blocked|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
     "违反*内容|不安全*内容|安全审核|不当内容|合规|高风险内容|风险内容|内容*风险"
 
 #define W_NO_MODEL                                                                                 \
+    "could not find*model|model*could not be found|model*is unknown|model*not in the allowed|"            \
+    "no route for model|deployment*not found|未知的模型|无法使用*模型|模型暂不支持|"                      \
     "model*not found|model_not_found|model*does not exist|model*doesn't exist|model*not exist|"    \
     "no such model|unknown model|invalid model|model*is invalid|model*not supported|"              \
     "model*unsupported|model*is unsupported|unsupported model|does not support*model|"             \
@@ -223,7 +237,7 @@
     "模型*价格未配置|模型*没有配置|模型*倍率"
 
 #define W_MODEL_ACCESS                                                                             \
-    "access to claude-|access to gpt-|access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
+    "model agreement|agree to the model|accept the license|access to claude-|access to gpt-|access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
     "模型*白名单|模型*列表中|cannot use*model|access to*model|access*the model|access model|"      \
     "allowed to access model|access*this model|access*requested model|access*specified model|"     \
     "model access is denied|access to model*denied|model access denied|access denied*model|"       \
@@ -291,7 +305,7 @@
     "tpm*exceeded|qps*limit|concurrency limit|concurrency*exceeded|concurrent*limit|"              \
     "concurrent*exceed|request limit reached|request limit exceeded|requests limit|"               \
     "api call limit|limit reached for|throttl|slow down|resource exhausted|"                       \
-    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|并发过高|并发量|频率过高|max concurrency|concurrency*reached|请求频率|频率限制|"   \
+    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|并发过高|并发量|频率过高|max concurrency|calls per minute|api limit|requests too quickly|qps 超限|qps超限|请求过快|concurrency*reached|请求频率|频率限制|"   \
     "频率过|频率超|访问频率|频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|"     \
     "请求数过多|请求数*上限|请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|"  \
     "請求過於頻繁|лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"      \
@@ -318,7 +332,8 @@
     "upstream|no available account|no account*available|no*accounts available|no credentials|"     \
     "no available*credential|no available*provider|all providers failed|try again|try later|"      \
     "retry|stream*interrupted|stream*closed|stream*disconnected|stream error|incomplete|"          \
-    "something went wrong|try your request again|unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|"          \
+    "something went wrong|unknown error|temporary failure|maintenance|high traffic|failed to respond|"   \
+    "out of memory|开小差|排队人数|维护中|try your request again|unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|"          \
     "服务器错误|服务器内部|内部错误|服务异常|系统异常|系统错误|网络错误|网络异常|连接失败|"        \
     "连接错误|请求失败|请稍后|稍后再试|稍后重试|服务不可用|暂时不可用"
 
@@ -330,7 +345,9 @@
     "unsupported parameter|unsupported value|unsupported|not supported|not support|missing|"       \
     "failed to parse|parse error|unmarshal|deserialize|could not process|does not match|expected|" \
     "validation|schema|out of range|unknown parameter|unrecognized|unknown field|too large|"       \
-    "bad request|参数错误|参数*无效|参数*有误|参数*不正确|参数异常|缺少|不能为空|必须|格式错误|"   \
+    "bad request|too many|exceeds|exceeded the maximum|a maximum of|at most|too long|too short|"            \
+    "only allowed|can only|only be|not found in|could not be processed|for this model|duplicate|"         \
+    "invalid key|required key|数量超|超过限制|超出限制|参数错误|参数*无效|参数*有误|参数*不正确|参数异常|缺少|不能为空|必须|格式错误|"   \
     "格式*不正确|无效的请求|请求*无效|非法参数|解析*失败|不合法|不支持|请求参数"
 
 #endif

@@ -219,8 +219,9 @@ static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
     for (size_t i = 0; i < ev->nfield; i++) {
         struct str name = ev->field[i].name;
         ptrdiff_t at = str_find(name, STR("reset"));
-        if (at < 0 || str_find(name, STR("ratelimit")) < 0 ||
-            !moment(ev->field[i].value, now_ms, &v))
+        bool limit =
+            str_find(name, STR("ratelimit")) >= 0 || str_find(name, STR("rate-limit")) >= 0;
+        if (at < 0 || !limit || !moment(ev->field[i].value, now_ms, &v))
             continue;
         struct str prefix = str_make(name.p, (size_t)at), suffix = behind(name, (size_t)at + 5);
         enum window w = window_of(ev, prefix, suffix);

@@ -16,7 +16,9 @@ import sys
 
 HELLO, CONF, LISTEN, UNLISTEN, START, DRAIN, PING, LOG_FILE, ENDPOINT = range(1, 10)
 READY, CONF_ACK, PONG, OUTCOME, RETIRED = range(32, 37)
-NAMES = "? HELLO CONF LISTEN UNLISTEN START DRAIN PING LOG_FILE ENDPOINT".split()
+LOG_RING = 22
+NAMES = {LOG_RING: "LOG_RING",
+         **dict(enumerate("? HELLO CONF LISTEN UNLISTEN START DRAIN PING LOG_FILE ENDPOINT".split()))}
 FOLDER = os.environ["STUB_DIR"]
 
 
@@ -103,7 +105,7 @@ class Stub:
 
     def frame(self, values, fd):
         kind, gen, fields = values[0], values[1], values[2:]
-        name = NAMES[kind] if kind < len(NAMES) else str(kind)
+        name = NAMES.get(kind, str(kind))
         self.heard_file.write("%s %d %s\n" % (name, gen, fields if kind != CONF else ""))
         self.heard_file.flush()
         if kind == HELLO:

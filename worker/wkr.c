@@ -25,6 +25,9 @@ enum {
 /* Pause after descriptors or memory for a connection ran out. */
 #define ACCEPT_PAUSE_S 0.1
 
+/* After a request has ended, until what it has added is told: who looks at once should see it. */
+#define TELL_S 0.1
+
 void wkr_bury(struct wkr *w, struct dead *d, void (*free)(struct dead *))
 {
     d->free = free;
@@ -38,7 +41,7 @@ void wkr_wake(struct wkr *w)
 
 static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
 {
-    (void)loop, (void)revents;
+    (void)revents;
     struct wkr *w = CONTAINER_OF(p, struct wkr, turn);
     if (w->wake_waiting) {
         w->wake_waiting = false;
@@ -51,7 +54,17 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
         d->free(d);
     }
     binding_flush(w);
+    if (w->gauge.news && !ev_is_active(&w->tell)) {
+        ev_timer_set(&w->tell, TELL_S, 0.);
+        ev_timer_start(loop, &w->tell);
+    }
     log_flush();
+}
+
+static void tell_now(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)loop, (void)revents;
+    gauge_tell(CONTAINER_OF(t, struct wkr, tell));
 }
 
 static void accept_again(struct ev_loop *loop, ev_timer *t, int revents)
@@ -231,6 +244,7 @@ int wkr_run(int fd, unsigned slot)
     ev_prepare_start(w->loop, &w->turn);
     ev_timer_init(&w->accept_again, accept_again, ACCEPT_PAUSE_S, 0.);
     ev_init(&w->drain_timer, drain_over);
+    ev_init(&w->tell, tell_now);
     binding_start(w);
     wkr_ipc_start(w, fd);
 
@@ -251,6 +265,7 @@ int wkr_run(int fd, unsigned slot)
     ev_prepare_stop(w->loop, &w->turn);
     ev_timer_stop(w->loop, &w->accept_again);
     ev_timer_stop(w->loop, &w->drain_timer);
+    ev_timer_stop(w->loop, &w->tell);
     ev_loop_destroy(w->loop);
     mem_free(w->rbuf);
     mem_free(w->head);

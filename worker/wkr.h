@@ -63,6 +63,7 @@ struct wkr {
     bool draining, quick;
     int exit_code;
     ev_timer drain_timer;
+    ev_timer tell; /* what was counted */
 
     struct list dead;
     ev_prepare turn; /* end of a turn: free the dead, wake those who wait, write the log */

@@ -350,6 +350,25 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
         text(ev, s, a);
 }
 
+/* A number, or a string of one, that HTTP has for a failure. */
+static bool http_failure(const struct peek_hit *hit)
+{
+    uint64_t code;
+    return (hit->kind == PEEK_NUMBER || hit->kind == PEEK_STRING) &&
+           str_to_u64(hit->raw, 599, &code) && code >= 400;
+}
+
+/* A maker's own number that is no success: neither 0 nor HTTP's. */
+static bool own_failure(const struct peek_hit *hit)
+{
+    uint64_t code;
+    if (hit->kind != PEEK_NUMBER && hit->kind != PEEK_STRING)
+        return false;
+    if (hit->kind == PEEK_NUMBER && str_starts(hit->raw, STR("-")))
+        return true;
+    return str_to_u64(hit->raw, UINT32_MAX, &code) && code != 0 && code / 100 != 2;
+}
+
 bool evidence_is_error_body(struct str body)
 {
     static const struct peek_want want[] = {
@@ -362,8 +381,30 @@ bool evidence_is_error_body(struct str body)
         {{"error_code", 10}, {0}},
         {{"choices", 7}, {0}},
         {{"content", 7}, {0}},
+        {{"errors", 6}, {0}},
+        {{"errorCode", 9}, {0}},
+        {{"status", 6}, {0}},
+        {{"msg", 3}, {0}},
+        {{"message", 7}, {0}},
+        {{"data", 4}, {0}},
     };
-    enum { TYPE, ERROR, SUCCESS, CODE, BASE_RESP, RESPONSE, ERROR_CODE, CHOICES, CONTENT };
+    enum {
+        TYPE,
+        ERROR,
+        SUCCESS,
+        CODE,
+        BASE_RESP,
+        RESPONSE,
+        ERROR_CODE,
+        CHOICES,
+        CONTENT,
+        ERRORS,
+        ERRORCODE,
+        STATUS,
+        MSG,
+        MESSAGE,
+        DATA
+    };
     struct peek_hit hit[COUNT_OF(want)];
     memset(hit, 0, sizeof hit);
     body = evidence_trim(body);
@@ -385,6 +426,14 @@ bool evidence_is_error_body(struct str body)
         return true;
     if (hit[BASE_RESP].kind == PEEK_NUMBER && !str_eq(hit[BASE_RESP].raw, STR("0")))
         return true;
-    uint64_t code;
-    return hit[CODE].kind == PEEK_NUMBER && str_to_u64(hit[CODE].raw, 599, &code) && code >= 400;
+    if (hit[ERRORS].kind == PEEK_ARRAY && !str_eq(hit[ERRORS].raw, STR("[]")))
+        return true;
+    if (http_failure(&hit[CODE]))
+        return true;
+    /* A code with words for it, and nothing beside. */
+    bool told = (hit[MSG].kind == PEEK_STRING && hit[MSG].raw.n) ||
+                (hit[MESSAGE].kind == PEEK_STRING && hit[MESSAGE].raw.n);
+    bool data = hit[DATA].kind != PEEK_ABSENT && hit[DATA].kind != PEEK_NULL;
+    return told && !data &&
+           (own_failure(&hit[CODE]) || own_failure(&hit[ERRORCODE]) || http_failure(&hit[STATUS]));
 }

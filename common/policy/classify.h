@@ -50,7 +50,7 @@ struct evidence {
     struct str text[EVIDENCE_TEXTS], bare[EVIDENCE_TEXTS];
     struct str markup; /* a page with its tags, lower case */
     struct str param;  /* the error's `param`: the member of the request it speaks of */
-    struct evidence_field field[EVIDENCE_FIELDS]; /* retry-after, date, *ratelimit* */
+    struct evidence_field field[EVIDENCE_FIELDS]; /* retry-after, date, *rate?limit* */
     struct evidence_field wait[EVIDENCE_WAITS];   /* JSON members such as retryafterms */
 };
 

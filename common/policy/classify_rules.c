@@ -471,7 +471,7 @@ const struct classify_rule classify_rules[] = {
          "operation not allowed|operation*not supported|operation*does not work|"
          "plain http request was sent|http request was sent to https|no route|route not found|"
          "unknown request url|unknown url|unknown route|unknown path|cannot post|cannot get|"
-         "endpoint is offline|^endpoint*not found|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
+         "endpoint is offline|^endpoint*not found|only supports the /|only supports /|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
      PERMANENT(ENDPOINT), .why = "the address or the kind of call does not fit this endpoint"},
     {.name = "upstream-400", .on = ON_400 | ON_422, .need = TRAIT_JSON, .without = TRAIT_VALIDATION,
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"
@@ -485,6 +485,9 @@ const struct classify_rule classify_rules[] = {
     {.name = "400-message", .on = ON_400 | ON_422, .need = TRAIT_JSON | TRAIT_TEXT,
      PERMANENT(REQUEST),
      .why = "a refusal with a reason; likely the request's, so a second opinion"},
+    {.name = "403-tool", .on = ON_403, .need = TRAIT_JSON,
+     .words = "this tool|%tool*not allowed|%tool*is disabled|%tools*not allowed|%tools*disabled",
+     PERMANENT(UNCLEAR), .why = "one tool is refused: requests without it pass"},
     {.name = "403-typed", .on = ON_403,
      .code = "permissiondenied*|permissionerror|authenticationerror|unauthorized*|accessdenied*|"
          "authfailure*|apikey*",

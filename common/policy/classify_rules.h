@@ -1,8 +1,8 @@
 /* classify_rules: the table of the classifier. The first row that fits decides, so special rows
- * stand above general ones: firewall pages, money, locked accounts, what is surely the request's,
- * the model, kinds of client, limits, overload, credentials, validation, and last what a status
- * says alone. To teach the classifier something, add a row (and the reply as a case in
- * tests/unit/data/classify). */
+ * stand above general ones: firewall pages, what is surely the request's, money, locked accounts,
+ * content, the model, kinds of client, limits, overload, credentials, validation, refusals that
+ * speak of nobody's standing, and last what a status says alone. To teach the classifier something,
+ * add a row (and the reply as a case in tests/unit/data/classify). */
 #ifndef QCC_POLICY_CLASSIFY_RULES_H
 #define QCC_POLICY_CLASSIFY_RULES_H
 

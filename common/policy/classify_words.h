@@ -1,6 +1,6 @@
-/* classify_words: what makers and relays say, by meaning, in English and Chinese: patterns of words.h for
- * the rows of classify_rules. Lower case, and no numbers of three digits: they would be a status. A
- * word that also means something else belongs into the row that can tell. */
+/* classify_words: what makers and relays say, by meaning, most in English and Chinese: patterns of
+ * words.h for the rows of classify_rules. Lower case, and no numbers of three digits: they would be a
+ * status. A word that also means something else belongs into the row that can tell. */
 #ifndef QCC_POLICY_CLASSIFY_WORDS_H
 #define QCC_POLICY_CLASSIFY_WORDS_H
 
@@ -19,11 +19,11 @@
     "blocked by*security polic|访问被拦截|访问被阻断|请求已被*阻断|请求已被*拦截|被管理员设置|"    \
     "安全威胁|安全防护|云防护|防火墙|人机验证|安全验证|errors.aliyun.com|data-spm|腾讯云|"         \
     "华为云waf|网站管理员设置拦截|长亭|雷池|safeline|waf*event_id|block_event_id|非法请求|"        \
-    "恶意请求|fortiguard|zscaler|web filter|content_filter_denied|content categorization|websense|"        \
-    "forcepoint|netskope|application blocked|blocked in accordance"
+    "恶意请求|fortiguard|zscaler|web filter|content_filter_denied|content categorization|"         \
+    "websense|forcepoint|netskope|application blocked|blocked in accordance"
 
 #define W_MONEY_EN                                                                                 \
-    "balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"        \
+    "balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"               \
     "credits*insufficient|insufficient*quota|insufficient*funds|insufficient_quota|"               \
     "balance is not enough|balance not enough|not enough*balance|not enough*credit|"               \
     "not enough*quota|quota is not enough|quota not enough|quota*insufficient|out of credit|"      \
@@ -34,28 +34,31 @@
     "quota*reached|out of*quota|no quota|credits*exhausted|credits*depleted|credits*used up|"      \
     "used*available credits|credits*expired|credit limit*exceeded|credit limit*reached|"           \
     "credit*has been exhausted|spend limit|spending limit|spending cap|spend cap|"                 \
-    "budget has been exceeded|budget*exceeded|exceeded*budget|over budget|usage limit|usage cap%|" \
-    "monthly limit|weekly limit|daily limit|hourly limit|monthly*cap|cost limit|payment required|" \
-    "payment is required|payment*overdue|payment*failed|overdue*payment|overdue*balance|"          \
-    "overdue*bill|account*overdue|in arrears|arrearage|unpaid|past due|failure to pay|"            \
-    "billing*not active|billing hard limit|billing*limit*reached|enable billing|requires billing|" \
-    "billing to be enabled|billing*disabled|recharge|top up|top-up|topup|account*good standing|"   \
-    "subscription*expired|subscription*lapsed|%plan*expired|%plan*has ended|"                      \
-    "codingplan subscription|no active subscription|without an active subscription|"               \
-    "subscription*inactive|subscription*not active|subscription*canceled|subscription*cancelled|"  \
-    "subscription*required|trial*expired|trial*ended|free tier*exhausted|free trial*exhausted|"    \
-    "has run out|have run out|ran out|been used up|used up your|enough points|out of points|"      \
-    "renew your subscription|renew your plan|renew your license|not subscribed|please subscribe|"  \
-    "negative balance|key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage|"            \
-    "requires*available credits|add credits|add funds|payment method|credit card on file|"             \
-    "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|no subscription|"    \
-    "request a subscription|subscription*not found|membership*expired|renew to|subscription ended|subscription*has ended|resource package|"           \
-    "insufficient tokens|tokens left on|buy more|used all of*credit|used all your|balance: $0|deposit funds|"            \
-    "run out of*token|ran out of*token|allowance*used up|no active plan|purchase a plan|buy a plan|"    \
-    "consumption limit|credit exhausted|credit*is exhausted|insufficient coins|not enough coins|insufficient points|outstanding invoice|"     \
-    "fully consumed|credits: 0|balance: 0|no remaining balance|balance*not sufficient|free plan limit|"  \
-    "hard limit|reload your tokens|free-tier limit|free tier limit|free limit|"                 \
-    "because of debt|billing account*suspended|billing account*disabled|billing account*closed|"       \
+    "budget has been exceeded|budget*exceeded|exceeded*budget|over budget|usage limit|"            \
+    "usage cap%|monthly limit|weekly limit|daily limit|hourly limit|monthly*cap|cost limit|"       \
+    "payment required|payment is required|payment*overdue|payment*failed|overdue*payment|"         \
+    "overdue*balance|overdue*bill|account*overdue|in arrears|arrearage|unpaid|past due|"           \
+    "failure to pay|billing*not active|billing hard limit|billing*limit*reached|enable billing|"   \
+    "requires billing|billing to be enabled|billing*disabled|recharge|top up|top-up|topup|"        \
+    "account*good standing|subscription*expired|subscription*lapsed|%plan*expired|"                \
+    "%plan*has ended|codingplan subscription|no active subscription|"                              \
+    "without an active subscription|subscription*inactive|subscription*not active|"                \
+    "subscription*canceled|subscription*cancelled|subscription*required|trial*expired|"            \
+    "trial*ended|free tier*exhausted|free trial*exhausted|has run out|have run out|ran out|"       \
+    "been used up|used up your|enough points|out of points|renew your subscription|"               \
+    "renew your plan|renew your license|not subscribed|please subscribe|negative balance|"         \
+    "key limit exceeded|prepayment|prepaid|allowance*exhausted|extra usage|"                       \
+    "requires*available credits|add credits|add funds|payment method|credit card on file|"         \
+    "valid credit card|subscription is frozen|%plan*frozen|subscription*suspended|"                \
+    "no subscription|request a subscription|subscription*not found|membership*expired|renew to|"   \
+    "subscription ended|subscription*has ended|resource package|insufficient tokens|"              \
+    "tokens left on|buy more|used all of*credit|used all your|balance: $0|deposit funds|"          \
+    "run out of*token|ran out of*token|allowance*used up|no active plan|purchase a plan|"          \
+    "buy a plan|consumption limit|credit exhausted|credit*is exhausted|insufficient coins|"        \
+    "not enough coins|insufficient points|outstanding invoice|fully consumed|credits: 0|"          \
+    "balance: 0|no remaining balance|balance*not sufficient|free plan limit|hard limit|"           \
+    "reload your tokens|free-tier limit|free tier limit|free limit|because of debt|"               \
+    "billing account*suspended|billing account*disabled|billing account*closed|"                   \
     "tokens is insufficient|token is insufficient|unpaid invoice"
 
 #define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
@@ -66,10 +69,10 @@
     "配额不足|配额已|配额用尽|配额耗尽|超出*配额|超过*配额|欠费|充值|预扣费|预扣额度|预扣除|"      \
     "套餐*到期|套餐*过期|套餐*用尽|套餐*用完|套餐*耗尽|套餐*不足|套餐*失效|无可用资源包|"          \
     "资源包*不足|资源包*用尽|资源包*耗尽|资源包*用完|使用上限|用量上限|用量*上限|使用*上限|限额|"  \
-    "点数不足|点数不够|积分不够|次数不够|余额为|额度为|分组*过期|未订购|未购买|未续费|点数*用完|积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|"        \
-    "费用限制|费用上限|消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|"           \
-    "没有有效*订阅|免费额度|会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|"    \
-    "續費|续费|续订"
+    "点数不足|点数不够|积分不够|次数不够|余额为|额度为|分组*过期|未订购|未购买|未续费|点数*用完|"  \
+    "积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|费用限制|费用上限|"         \
+    "消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|没有有效*订阅|免费额度|"      \
+    "会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|續費|续费|续订"
 
 #define W_LOCKED                                                                                   \
     "organization has been disabled|organization has been suspended|"                              \
@@ -78,18 +81,19 @@
     "account has been*deactivated|account has been*banned|account has been*terminated|"            \
     "account has been*locked|account has been*blocked|account*is disabled|account*is suspended|"   \
     "account*is deactivated|account*is locked|account*is banned|account*is blocked|"               \
-    "account suspended|account disabled|account deactivated|account banned|account is not active|" \
-    "account is inactive|account*currently inactive|account*irregular activit|user*is banned|"     \
-    "user has been banned|user*is disabled|user has been*disabled|workspace*deactivated|"          \
-    "workspace*disabled|project has been*suspended|project*archived|project*disabled|"             \
-    "team*disabled|disabled in this account|account*violation of|consumer*suspended|"               \
-    "账号*锁定|账户*锁定|账号*封禁|账户*封禁|账号*禁用|账户*禁用|账号*停用|账户*停用|账号*冻结|"   \
-    "账户*冻结|账号异常|账户异常|账户不存在|账号不存在|用户*封禁|用户*禁用|账户处于非活动|"        \
-    "账户*非活动状态|违规行为|帐号*封禁|帐号*禁用|賬號*停用|帳號*停用"
+    "account suspended|account disabled|account deactivated|account banned|"                       \
+    "account is not active|account is inactive|account*currently inactive|"                        \
+    "account*irregular activit|user*is banned|user has been banned|user*is disabled|"              \
+    "user has been*disabled|workspace*deactivated|workspace*disabled|project has been*suspended|"  \
+    "project*archived|project*disabled|team*disabled|disabled in this account|"                    \
+    "account*violation of|consumer*suspended|账号*锁定|账户*锁定|账号*封禁|账户*封禁|账号*禁用|"   \
+    "账户*禁用|账号*停用|账户*停用|账号*冻结|账户*冻结|账号异常|账户异常|账户不存在|账号不存在|"   \
+    "用户*封禁|用户*禁用|账户处于非活动|账户*非活动状态|违规行为|帐号*封禁|帐号*禁用|賬號*停用|"   \
+    "帳號*停用"
 
 /* The same in other languages. Only ASCII is lowered, so capitals are left out of the patterns. */
 #define W_MONEY_MORE                                                                               \
-    "едостаточно средств|едостаточно кредит|ополните|аланс исчерпан|имит исчерпан|"               \
+    "едостаточно средств|едостаточно кредит|ополните|аланс исчерпан|имит исчерпан|"                \
     "квота исчерпана|guthaben|kontingent*erschöpft|kontingent*aufgebraucht|solde insuffisant|"     \
     "crédit insuffisant|crédits insuffisants|crédits épuisés|quota dépassé|quota épuisé|"          \
     "saldo insuficiente|créditos insuficientes|créditos agotados|cuota superada|cuota agotada|"    \
@@ -99,18 +103,19 @@
 
 /* Of the credential and nothing else: holds under a 400 too. */
 #define W_KEY                                                                                      \
-    "invalid api key|invalid api-key|invalid api_key|invalid_api_key|invalid apikey|"              \
-    "%key错误|api-key*不正确|access key not found|%jwt%*expired|%jwt%*invalid|missing bearer|"          \
-    "^token expired|^token revoked|^token has expired|api key is not active|api key*not active|"          \
-    "api_key is invalid|api_key*expired|登录已过期|重新登录|unknown api key|bad api key|no such api key|wrong api key|malformed api key|"                       \
-    "unrecognized api key|unrecognised api key|provide an api key|provide a valid api key|"             \
-    "provide your api key|api key*not valid|api key*not recognized|api token*invalid|"                  \
-    "invalid api token|invalid token provided|authentication required|authentication is required|"      \
-    "requires authentication|could not authenticate|unable to authenticate|account locked|"             \
-    "api key*不存在|令牌不存在|token无效|token 无效|token已过期|token 已过期|未授权的访问|"             \
-    "invalid x-api-key|incorrect api key|api key not valid|api key is not valid|"                  \
-    "api key*is invalid|api key invalid|apikey*invalid|api key is incorrect|api key*expired|"      \
-    "expired api key|api key*revoked|api key*disabled|api key not found|api key*does not exist|"   \
+    "invalid api key|invalid api-key|invalid api_key|invalid_api_key|invalid apikey|%key错误|"     \
+    "api-key*不正确|access key not found|%jwt%*expired|%jwt%*invalid|missing bearer|"              \
+    "^token expired|^token revoked|^token has expired|api key is not active|api key*not active|"   \
+    "api_key is invalid|api_key*expired|登录已过期|重新登录|unknown api key|bad api key|"          \
+    "no such api key|wrong api key|malformed api key|unrecognized api key|unrecognised api key|"   \
+    "provide an api key|provide a valid api key|provide your api key|api key*not valid|"           \
+    "api key*not recognized|api token*invalid|invalid api token|invalid token provided|"           \
+    "authentication required|authentication is required|requires authentication|"                  \
+    "could not authenticate|unable to authenticate|account locked|api key*不存在|令牌不存在|"      \
+    "token无效|token 无效|token已过期|token 已过期|未授权的访问|invalid x-api-key|"                \
+    "incorrect api key|api key not valid|api key is not valid|api key*is invalid|"                 \
+    "api key invalid|apikey*invalid|api key is incorrect|api key*expired|expired api key|"         \
+    "api key*revoked|api key*disabled|api key not found|api key*does not exist|"                   \
     "api key*reported as leaked|api key*deleted|api key*has been blocked|api key was not found|"   \
     "no api key|no api-key|missing api key|api key is missing|api key is required|"                \
     "api key missing|api key required|invalid access key|invalid access token|"                    \
@@ -121,16 +126,19 @@
     "credentials*invalid|credentials*expired|invalid_grant|authentication failed|"                 \
     "authentication fails|authentication error|failed to authenticate|authorization header|"       \
     "authorization failed|account is not authorized|not authorized to invoke|unauthenticated|"     \
-    "login fail|certification fail|invalid virtual key|invalid license key|invalid subscription key|"    \
-    "invalid secret key|no valid*credential|no credentials found|credentials not found|invalid authorization|invalid auth |invalid auth token|tenant*token does not match|no auth credentials|no credentials provided|missing authentication|"               \
-    "missing credentials|无效的令牌|令牌无效|令牌已过期|令牌*过期|令牌*失效|令牌*禁用|"            \
-    "令牌状态不可用|无效令牌|未提供令牌|令牌验证|无效的密钥|密钥无效|密钥*过期|密钥*失效|"         \
-    "密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|密钥验证|无效的api|api key*无效|api key*错误|"     \
-    "api key*不正确|api key*过期|api key*失效|apikey*无效|apikey*错误|无效的apikey|身份验证失败|"  \
-    "身份认证失败|鉴权失败|认证失败|еверный api|еверный ключ|едействительный ключ|едействительный api|"         \
-    "ungültiger api|api-schlüssel*ungültig|clé api invalide|clé d'api invalide|clave*no válida|"       \
-    "clave*inválida|chave*inválida|apiキー*無効|無効なapi|apiキー*正しく|認証に失敗|api 키*유효하지|"   \
-    "유효하지 않은 api|api 키*잘못|인증*실패"
+    "login fail|certification fail|invalid virtual key|invalid license key|"                       \
+    "invalid subscription key|invalid secret key|no valid*credential|no credentials found|"        \
+    "credentials not found|invalid authorization|invalid auth |invalid auth token|"                \
+    "tenant*token does not match|no auth credentials|no credentials provided|"                     \
+    "missing authentication|missing credentials|无效的令牌|令牌无效|令牌已过期|令牌*过期|"         \
+    "令牌*失效|令牌*禁用|令牌状态不可用|无效令牌|未提供令牌|令牌验证|无效的密钥|密钥无效|"         \
+    "密钥*过期|密钥*失效|密钥*错误|密钥*不正确|密钥不存在|密钥*禁用|密钥验证|无效的api|"           \
+    "api key*无效|api key*错误|api key*不正确|api key*过期|api key*失效|apikey*无效|apikey*错误|"  \
+    "无效的apikey|身份验证失败|身份认证失败|鉴权失败|认证失败|еверный api|еверный ключ|"           \
+    "едействительный ключ|едействительный api|ungültiger api|api-schlüssel*ungültig|"              \
+    "clé api invalide|clé d'api invalide|clave*no válida|clave*inválida|chave*inválida|"           \
+    "apiキー*無効|無効なapi|apiキー*正しく|認証に失敗|api 키*유효하지|유효하지 않은 api|"          \
+    "api 키*잘못|인증*실패"
 
 /* The same with words that a 400 uses of other things too. */
 #define W_KEY_LOOSE                                                                                \
@@ -139,13 +147,14 @@
     "token expired|token has been revoked|token*invalidated|token*revoked|not authenticated|"      \
     "unauthorized|please log in|please login|sign in again|signature*does not match|key无效|"      \
     "key 无效|无效的key|无效的 key|key不存在|key已禁用|未授权|未登录|请先登录|登录已过期|"         \
-    "登录失效|应用id无效|appid*无效|invalid appid|invalid app id|%token%*非法|%token%*无效|%token%*失效|%token%*过期|%token%不合法"
+    "登录失效|应用id无效|appid*无效|invalid appid|invalid app id|%token%*非法|%token%*无效|"       \
+    "%token%*失效|%token%*过期|%token%不合法"
 
 #define W_PLACE                                                                                    \
     "country*not supported|region*not supported|territory not supported|unsupported countr|"       \
     "unsupported*country|unsupported*region|location is not supported|location*not supported|"     \
-    "not available in your*country|not available in your*region|not available in your*location|"      \
-    "access from your country|access from your region|area is not supported|"   \
+    "not available in your*country|not available in your*region|not available in your*location|"   \
+    "access from your country|access from your region|area is not supported|"                      \
     "not*available*your country|%ip%*not*whitelist|%ip%*not*allowlist|not in*whitelist|"           \
     "not in*allowlist|not in the*%ip%|%ip%*not allowed|%ip%*not authorized|%ip%*not permitted|"    \
     "%ip%*is blocked|%ip%*has been blocked|%ip%*banned|%ip%*denied|%ip%*forbidden|"                \
@@ -166,7 +175,8 @@
     "prompt is too long|prompt too long|input is too long|input too long|input length*too long|"   \
     "length too long|token length exceed|exceed*model limit|over the model limit|"                 \
     "more than max tokens|input*longer than|maximum context length|max context length|"            \
-    "less than the context length|context length of the model|maximum model length|context length exceeded|context_length_exceeded|exceeds*context length|" \
+    "less than the context length|context length of the model|maximum model length|"               \
+    "context length exceeded|context_length_exceeded|exceeds*context length|"                      \
     "exceed*context length|exceeded*context length|context length*exceed|context length is only|"  \
     "context window|contextwindowexceeded|exceed*context limit|context limit|context size|"        \
     "model's context|maximum number of tokens allowed|maximum number of input tokens|"             \
@@ -175,11 +185,11 @@
     "prompt contains*tokens|token limit: |model token limit|tokens exceed*maximum|"                \
     "reduce the length of|reduce your prompt|shorten your|range of input length|"                  \
     "too many input tokens|too many tokens in|total tokens*exceed|too many total text bytes|"      \
-    "request size exceeds model|conversation*too long|prompt is too large|prompt too large|max tokens per request|supports at most*token|"   \
-    "exceed*token limit of the model|exceeded max context|最大上下文|text too long|messages*too long|message too long|超长|过长|太长|"   \
-    "长度超|上下文长度|上下文*超|上下文窗口|超过*最大*长度|"         \
-    "超出*最大*长度|输入*超过*限制|输入*超出*限制|输入长度|token*超过*限制|tokens*超过|"           \
-    "token数*超|token 数*超|最大token"
+    "request size exceeds model|conversation*too long|prompt is too large|prompt too large|"       \
+    "max tokens per request|supports at most*token|exceed*token limit of the model|"               \
+    "exceeded max context|最大上下文|text too long|messages*too long|message too long|超长|过长|"  \
+    "太长|长度超|上下文长度|上下文*超|上下文窗口|超过*最大*长度|超出*最大*长度|输入*超过*限制|"    \
+    "输入*超出*限制|输入长度|token*超过*限制|tokens*超过|token数*超|token 数*超|最大token"
 
 #define W_ATTACHMENT                                                                               \
     "image_url|image url|download*image|download*file|download the file|fetch*image|"              \
@@ -202,13 +212,15 @@
     "sensitive information|sensitive word|inappropriate content|harmful content|"                  \
     "considered high risk|responsible ai|responsibleai|data may contain inappropriate|"            \
     "requires moderation|new_sensitive|input new_sensitive|output new_sensitive|sensitive data|"   \
-    "blockreason|censorship|content blocked|content*blocked by|prompt was blocked|response was blocked|prohibited words|"       \
-    "content guidelines|policy violation in|nsfw|content*not allowed|触发安全|acceptable use|违禁|content*is blocked|content*was blocked|敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|"          \
-    "违反*内容|不安全*内容|安全审核|不当内容|合规|高风险内容|风险内容|内容*风险"
+    "blockreason|censorship|content blocked|content*blocked by|prompt was blocked|"                \
+    "response was blocked|prohibited words|content guidelines|policy violation in|nsfw|"           \
+    "content*not allowed|触发安全|acceptable use|违禁|content*is blocked|content*was blocked|"     \
+    "敏感内容|敏感词|敏感信息|涉及敏感|内容安全|内容审核|内容*违规|违规内容|违反*内容|"            \
+    "不安全*内容|安全审核|不当内容|合规|高风险内容|风险内容|内容*风险"
 
 #define W_NO_MODEL                                                                                 \
-    "could not find*model|model*could not be found|model*is unknown|model*not in the allowed|"            \
-    "no route for model|deployment*not found|未知的模型|无法使用*模型|模型暂不支持|"                      \
+    "could not find*model|model*could not be found|model*is unknown|model*not in the allowed|"     \
+    "no route for model|deployment*not found|未知的模型|无法使用*模型|模型暂不支持|"               \
     "model*not found|model_not_found|model*does not exist|model*doesn't exist|model*not exist|"    \
     "no such model|unknown model|invalid model|model*is invalid|model*not supported|"              \
     "model*unsupported|model*is unsupported|unsupported model|does not support*model|"             \
@@ -224,21 +236,24 @@
     "model*not accessible|model*is not configured|model*not configured|model*not allowed|"         \
     "model*not permitted|model name*invalid|not the model|found the model|"                        \
     "could not resolve the foundation model|on-demand throughput|inference profile|"               \
-    "unable to access*model|no matching model|model not support$|model is not support$|"                 \
-    "model*unavailable in|model*deactivated|allowed now, your model|%no %*channel*model|no available channel|no channel|"                  \
-    "no provider*model|unknown provider*model|no available provider*model|no account*model|"       \
-    "no available*account*model|no*accounts support|no deployment*model|no deployments available|" \
-    "no healthy deployment|no endpoints found|no endpoints available|no allowed providers|no endpoint*for model|"         \
+    "unable to access*model|no matching model|model not support$|model is not support$|"           \
+    "model*unavailable in|model*deactivated|allowed now, your model|%no %*channel*model|"          \
+    "no available channel|no channel|no provider*model|unknown provider*model|"                    \
+    "no available provider*model|no account*model|no available*account*model|"                     \
+    "no*accounts support|no deployment*model|no deployments available|no healthy deployment|"      \
+    "no endpoints found|no endpoints available|no allowed providers|no endpoint*for model|"        \
     "model group*not|no model*configured|model*no provider|模型不存在|模型*不存在|模型*未找到|"    \
     "找不到模型|未找到*模型|没有找到*模型|无可用渠道|可用渠道失败|没有可用*渠道|无可用的渠道|"     \
     "未知模型|不支持的模型|不支持模型|不支持该模型|不支持此模型|不支持*模型|模型不支持|"           \
     "模型*不可用|模型*未开通|模型*未启用|模型*未配置|模型*未部署|模型*已下线|模型*下线|"           \
-    "模型*已停用|模型*停用|模型*已禁用|模型名称错误|模型名*错误|模型*不正确|模型*有误|无效的模型|" \
-    "模型*价格未配置|模型*没有配置|模型*倍率"
+    "模型*已停用|模型*停用|模型*已禁用|模型名称错误|模型名*错误|模型*不正确|模型*有误|"            \
+    "无效的模型|模型*价格未配置|模型*没有配置|模型*倍率"
 
 #define W_MODEL_ACCESS                                                                             \
-    "model agreement|agree to the model|accept the license|access to claude-|access to gpt-|access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|"            \
-    "模型*白名单|模型*列表中|cannot use*model|access to*model|access*the model|access model|"      \
+    "model agreement|agree to the model|accept the license|access to claude-|access to gpt-|"      \
+    "access to gemini-|access to deepseek-|activate the*model|disallowed*model|不可使用*模型|"     \
+    "不能使用*模型|model*whitelist|model*allowlist|model*allow list|model*白名单|模型*白名单|"     \
+    "模型*列表中|cannot use*model|access to*model|access*the model|access model|"                  \
     "allowed to access model|access*this model|access*requested model|access*specified model|"     \
     "model access is denied|access to model*denied|model access denied|access denied*model|"       \
     "permission*use*model|permission*access*model|not authorized*model|not authorised*model|"      \
@@ -257,37 +272,39 @@
 #define W_STANDING                                                                                 \
     "%key%|%keys%|apikey|api-key|api_key|token|credential|auth|permi|denied|forbidden|%access%|"   \
     "accessib|not allowed|disallowed|account|%user%|%users%|organi|workspace|%project|%team|"      \
-    "tenant|consum|%area%|%login%|log in|logged|sign in|signed|signature|%ip%|countr|region|location|"  \
-    "%scope|%role%|%roles%|licen|verify|verified|verification|subscri|member|%plan%|privilege|"       \
-    "not eligible|allowlist|whitelist|status code|this api|the api|this service|the service|"          \
-    "this resource|this operation|this action|you have been|you are not|you cannot|you do not|"     \
-    "you don't|您没有|你没有|您已被|不允许|无法访问|密钥|令牌|凭证|权限|授权|认证|鉴权|登录|账号|账户|帐号|"     \
-    "帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通|身份|验证"
+    "tenant|consum|%area%|%login%|log in|logged|sign in|signed|signature|%ip%|countr|region|"      \
+    "location|%scope|%role%|%roles%|licen|verify|verified|verification|subscri|member|%plan%|"     \
+    "privilege|not eligible|allowlist|whitelist|status code|this api|the api|this service|"        \
+    "the service|this resource|this operation|this action|you have been|you are not|you cannot|"   \
+    "you do not|you don't|您没有|你没有|您已被|不允许|无法访问|密钥|令牌|凭证|权限|授权|认证|"     \
+    "鉴权|登录|账号|账户|帐号|帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通|身份|验证"
 
 /* A server that says so does not speak of its list of models. */
-#define W_NOT_NOW "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
+#define W_NOT_NOW                                                                                  \
+    "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
 
 /* A model that is known but busy, or a thing it cannot do, is not a missing model. */
 #define W_NOT_MISSING                                                                              \
-    "overloaded|over capacity|at capacity|high demand|too busy|is busy|temporarily|still loading|" \
-    "is loading|not ready|not support image|not support tool|not support function|"                \
+    "overloaded|over capacity|at capacity|high demand|too busy|is busy|temporarily|"               \
+    "still loading|is loading|not ready|not support image|not support tool|not support function|"  \
     "not support stream|not support the|does not support *image|does not support tool|"            \
     "does not support function|does not support parameter|not support assistant|"                  \
     "not support prefill|does not support*prefill|does not support thinking|"                      \
     "does not support*temperature|does not support*effort|not support*parameter|不支持图|"         \
-    "不支持*图片|不支持工具|不支持函数|不支持*参数|不支持流|不支持*调用方式|繁忙|访问量过大|负载|过载|稍后"
+    "不支持*图片|不支持工具|不支持函数|不支持*参数|不支持流|不支持*调用方式|繁忙|访问量过大|"      \
+    "负载|过载|稍后"
 
 #define W_CLIENT                                                                                   \
-    "only*claude code|official clients|only allows*client|unapproved channel|unapproved client|"            \
-    "claude code*only|only authorized for use with|only*for use with|"            \
-    "client not allowed|client*not authorized|client*is not allowed|client*not supported|"         \
-    "unsupported client|client version|client_restriction|user agent*not allowed|"                 \
-    "user-agent*not allowed|user agent*blocked|only accepts requests from|"                        \
-    "only available for coding agents|only available*coding agent|not allowed for this client|"    \
-    "restricted to*client|upgrade your client|third-party*client|third-party harness|"             \
-    "origin not allowed|origin*not allowed|cors|仅*claude code|限*claude code客户端|"              \
-    "只*claude code|仅允许*客户端|客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|"         \
-    "客户端*限制|请使用*客户端|请使用*claude code|session已污染|会话已污染|session binding"
+    "only*claude code|official clients|only allows*client|unapproved channel|unapproved client|"   \
+    "claude code*only|only authorized for use with|only*for use with|client not allowed|"          \
+    "client*not authorized|client*is not allowed|client*not supported|unsupported client|"         \
+    "client version|client_restriction|user agent*not allowed|user-agent*not allowed|"             \
+    "user agent*blocked|only accepts requests from|only available for coding agents|"              \
+    "only available*coding agent|not allowed for this client|restricted to*client|"                \
+    "upgrade your client|third-party*client|third-party harness|origin not allowed|"               \
+    "origin*not allowed|cors|仅*claude code|限*claude code客户端|只*claude code|仅允许*客户端|"    \
+    "客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|客户端*限制|请使用*客户端|"              \
+    "请使用*claude code|session已污染|会话已污染|session binding"
 
 #define W_FEATURE                                                                                  \
     "long context beta|long context*not*available|long context is not|1m context*not|"             \
@@ -305,24 +322,25 @@
     "tpm*exceeded|qps*limit|concurrency limit|concurrency*exceeded|concurrent*limit|"              \
     "concurrent*exceed|request limit reached|request limit exceeded|requests limit|"               \
     "api call limit|limit reached for|throttl|slow down|resource exhausted|"                       \
-    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|并发过高|并发量|频率过高|max concurrency|calls per minute|api limit|requests too quickly|qps 超限|qps超限|请求过快|concurrency*reached|请求频率|频率限制|"   \
-    "频率过|频率超|访问频率|频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|"     \
-    "请求数过多|请求数*上限|请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|"  \
-    "請求過於頻繁|лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"      \
-    "demasiadas peticiones|muitas solicitações|リクエストが多すぎ|リクエスト数*超|レート制限|"         \
+    "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|"       \
+    "并发过高|并发量|频率过高|max concurrency|calls per minute|api limit|requests too quickly|"    \
+    "qps 超限|qps超限|请求过快|concurrency*reached|请求频率|频率限制|频率过|频率超|访问频率|"      \
+    "频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|请求数过多|请求数*上限|"     \
+    "请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|請求過於頻繁|"            \
+    "лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"             \
+    "demasiadas peticiones|muitas solicitações|リクエストが多すぎ|リクエスト数*超|レート制限|"     \
     "요청이 너무 많|요청 한도"
 
 /* The same where the status speaks of a fault of the server: only in so many words. */
 #define W_LIMIT_PLAIN                                                                              \
     "rate limit exceeded|rate limit reached|ratelimiterror|too many requests|exceed*rate limit|"   \
-    "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|too frequent|"         \
-    "请求过于频繁|"    \
-    "触发限流"
+    "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|too frequent|"    \
+    "请求过于频繁|触发限流"
 
 #define W_BUSY                                                                                     \
     "overload|over capacity|at capacity|capacity exceeded|high demand|server*busy|service*busy|"   \
-    "system*busy|all*are busy|model*busy|engine*busy|is too busy|heavy load|high load|繁忙|饱和|负载过高|"      \
-    "负载较高|访问量过大|过载|拥挤"
+    "system*busy|all*are busy|model*busy|engine*busy|is too busy|heavy load|high load|繁忙|饱和|"  \
+    "负载过高|负载较高|访问量过大|过载|拥挤"
 
 #define W_HICCUP                                                                                   \
     "timeout|timed out|time out|connection*reset|connection*refused|connection*closed|"            \
@@ -332,22 +350,24 @@
     "upstream|no available account|no account*available|no*accounts available|no credentials|"     \
     "no available*credential|no available*provider|all providers failed|try again|try later|"      \
     "retry|stream*interrupted|stream*closed|stream*disconnected|stream error|incomplete|"          \
-    "something went wrong|unknown error|temporary failure|maintenance|high traffic|failed to respond|"   \
-    "out of memory|开小差|排队人数|维护中|try your request again|unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|"          \
-    "服务器错误|服务器内部|内部错误|服务异常|系统异常|系统错误|网络错误|网络异常|连接失败|"        \
-    "连接错误|请求失败|请稍后|稍后再试|稍后重试|服务不可用|暂时不可用"
+    "something went wrong|unknown error|temporary failure|maintenance|high traffic|"               \
+    "failed to respond|out of memory|开小差|排队人数|维护中|try your request again|"               \
+    "unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|服务器错误|"   \
+    "服务器内部|内部错误|服务异常|系统异常|系统错误|网络错误|网络异常|连接失败|连接错误|"          \
+    "请求失败|请稍后|稍后再试|稍后重试|服务不可用|暂时不可用"
 
 #define W_INVALID                                                                                  \
-    "is required|are required|field required|required field|required parameter|must be|must have|" \
-    "must not|must contain|should be|should have|cannot be|can not be|can't be|invalid request|"   \
-    "invalid param|invalid value|invalid type|invalid json|invalid input|invalid format|"          \
-    "invalid argument|invalid character|malformed|not permitted|not allowed|unexpected|"           \
-    "unsupported parameter|unsupported value|unsupported|not supported|not support|missing|"       \
-    "failed to parse|parse error|unmarshal|deserialize|could not process|does not match|expected|" \
-    "validation|schema|out of range|unknown parameter|unrecognized|unknown field|too large|"       \
-    "bad request|too many|exceeds|exceeded the maximum|a maximum of|at most|too long|too short|"            \
-    "only allowed|can only|only be|not found in|could not be processed|for this model|duplicate|"         \
-    "invalid key|required key|数量超|超过限制|超出限制|参数错误|参数*无效|参数*有误|参数*不正确|参数异常|缺少|不能为空|必须|格式错误|"   \
-    "格式*不正确|无效的请求|请求*无效|非法参数|解析*失败|不合法|不支持|请求参数"
+    "is required|are required|field required|required field|required parameter|must be|"           \
+    "must have|must not|must contain|should be|should have|cannot be|can not be|can't be|"         \
+    "invalid request|invalid param|invalid value|invalid type|invalid json|invalid input|"         \
+    "invalid format|invalid argument|invalid character|malformed|not permitted|not allowed|"       \
+    "unexpected|unsupported parameter|unsupported value|unsupported|not supported|not support|"    \
+    "missing|failed to parse|parse error|unmarshal|deserialize|could not process|does not match|"  \
+    "expected|validation|schema|out of range|unknown parameter|unrecognized|unknown field|"        \
+    "too large|bad request|too many|exceeds|exceeded the maximum|a maximum of|at most|too long|"   \
+    "too short|only allowed|can only|only be|not found in|could not be processed|for this model|"  \
+    "duplicate|invalid key|required key|数量超|超过限制|超出限制|参数错误|参数*无效|参数*有误|"    \
+    "参数*不正确|参数异常|缺少|不能为空|必须|格式错误|格式*不正确|无效的请求|请求*无效|非法参数|"  \
+    "解析*失败|不合法|不支持|请求参数"
 
 #endif

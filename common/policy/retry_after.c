@@ -337,10 +337,27 @@ static int64_t after_cue(struct str s)
         if (str_starts(s, fillers[i]))
             s = behind(s, fillers[i].n);
     while (s.n &&
-           (s.p[0] == ' ' || s.p[0] == ':' || s.p[0] == '=' || s.p[0] == '"' || s.p[0] == '\''))
+           (s.p[0] == ' ' || s.p[0] == '~' || s.p[0] == ':' || s.p[0] == '=' || s.p[0] == '"' || s.p[0] == '\''))
         s = behind(s, 1);
     int64_t v;
     return duration_cut(&s, true, &v) ? v : NOTHING;
+}
+
+/* "wait 30 seconds and retry": a wait that is followed by what comes then, or it is a setting. */
+static int64_t wait_then(struct str text)
+{
+    static const struct str cue = {"wait ", 5};
+    struct str s = text;
+    for (ptrdiff_t at; (at = str_find(s, cue)) >= 0;) {
+        s = behind(s, (size_t)at + cue.n);
+        struct str rest = s;
+        int64_t v;
+        if (duration_cut(&rest, false, &v) &&
+            (str_starts(rest, STR(" and ")) || str_starts(rest, STR(" before")) ||
+             str_starts(rest, STR(" then"))))
+            return v;
+    }
+    return NOTHING;
 }
 
 /* "30 秒后": a Chinese sentence has the number before. Each duration is read once: what follows it
@@ -375,7 +392,9 @@ static int64_t from_words(const struct evidence *ev)
                     return v;
             }
         }
-        int64_t v = before_after(ev->text[t]);
+        int64_t v = wait_then(ev->text[t]);
+        if (v < 0)
+            v = before_after(ev->text[t]);
         if (v >= 0)
             return v;
     }

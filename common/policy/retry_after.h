@@ -2,8 +2,7 @@
  * value:
  *   1. header retry-after-ms, then retry-after (seconds, or an HTTP-date against the date header)
  *   2. the reset header of the exhausted window: anthropic-ratelimit-*, x-ratelimit-*, ratelimit-*,
- *      x-rate-limit-*;
- *      a window with something remaining does not bind
+ *      x-rate-limit-*; a window with something remaining does not bind
  *   3. RetryInfo.retryDelay of a Google error, then JSON members that say it in so many words
  *   4. the message: "try again in 6.5s", "retry after 7 seconds", "请在 30 秒后重试"
  * Garbage and negative numbers give nothing, a moment in the past gives 0. Pure. */

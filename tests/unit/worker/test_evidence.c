@@ -369,6 +369,12 @@ static void error_bodies(void **state)
         "{\"code\":503,\"msg\":\"x\"}",
         "{\"error_code\":18,\"error_msg\":\"x\"}",
         "{\"Response\":{\"Error\":{\"Code\":\"x\"}}}",
+        "{\"code\":10002,\"msg\":\"x\"}",
+        "{\"code\":-2002,\"message\":\"x\",\"data\":null}",
+        "{\"code\":\"401\",\"message\":\"x\"}",
+        "{\"status\":\"449\",\"msg\":\"x\",\"body\":null}",
+        "{\"errorCode\":\"411\",\"msg\":\"x\"}",
+        "{\"errors\":[{\"message\":\"x\"}],\"data\":null}",
     };
     static const char *const fine[] = {
         "",
@@ -386,6 +392,13 @@ static void error_bodies(void **state)
         "{\"input_tokens\":429}",
         "{\"data\":[{\"error\":\"x\"}],\"code\":200}",
         "{\"base_resp\":{\"status_code\":0},\"choices\":[]}",
+        "{\"code\":0,\"msg\":\"x\"}",
+        "{\"code\":200,\"msg\":\"x\"}",
+        "{\"code\":20000,\"msg\":\"x\",\"data\":{}}",
+        "{\"code\":\"ok\",\"message\":\"x\"}",
+        "{\"errors\":[],\"id\":1}",
+        "{\"status\":\"completed\",\"message\":\"x\"}",
+        "{\"code\":10002,\"msg\":\"x\",\"content\":[]}",
         "{\"id\":\"resp_1\",\"object\":\"response\",\"error\":null,\"status\":\"completed\"}",
     };
     for (size_t i = 0; i < COUNT_OF(errors); i++)

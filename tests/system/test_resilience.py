@@ -689,13 +689,20 @@ def test_overruled_refusal_queues(house, sites):
     q.wait_log("endpoint a: failure queue queued -> out: verified")
 
 
-def test_a_refusal_of_both_charges_nobody(house, sites):
+@pytest.mark.parametrize("refusal", [
+    error(400, "invalid_request_error", "something about it"),
+    error(404, "not_found_error", "model: m"),
+    reply(b"<html><head><title>Just a moment...</title></head></html>", 403, ["server: cloudflare", "cf-mitigated: challenge"],
+          type="text/html"),
+], ids=["request", "model", "wall"])
+def test_a_refusal_of_both_charges_nobody(house, sites, refusal):
+    """Not even where its words speak of the endpoint."""
     a, b = sites("ab")
     q = house([a, b])
-    a.how = b.how = error(400, "invalid_request_error", "something about it")
-    assert [r.status for r in crowd(q, 12)] == [400] * 12
+    a.how = b.how = refusal
+    assert [r.status for r in crowd(q, 12)] == [int(refusal.split()[1])] * 12
     assert q.count("endpoint [ab]: ") == q.count("endpoint [ab]: permanent")  # reports, and no change
-    assert went(q, model="x") == [400]
+    assert went(q, model="x") == [int(refusal.split()[1])]
 
 
 def test_count_tokens_is_known_to_be_lacking(house, sites):

@@ -616,6 +616,18 @@ def test_waits_where_that_is_allowed(house, sites):
     assert went(q) == ["a"] and time.monotonic() - began >= 0.9
 
 
+def test_a_crowd_waits_for_one_that_cools(house, sites):
+    (a,) = sites("a")
+    q = house([a], {"retry": {"max_wait": "8s", "max_attempts_per_endpoint": 2}})
+    a.how = error(429, "rate_limit_error", headers=["retry-after: 2"])
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        jobs = [pool.submit(ask, q) for _ in range(12)]
+        until(lambda: a.n > 0, "the first")
+        q.wait_log("endpoint a: cooldown cooling by its own word")
+        a.how = answer
+        assert [job.result().status for job in jobs] == [200] * 12
+
+
 # ---- auth
 
 def test_auth_disables_until_verified(house, sites):

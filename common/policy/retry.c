@@ -217,6 +217,8 @@ void retry_final(const struct retry_conf *c, const struct retry_fail *fails, siz
             out->retry_after_s = seconds(c, s->wait_ms);
         } else if (s && s->end == SEL_ALL_FULL) {
             out->retry_after_s = 1;
+        } else if (s && s->wait_ms >= 0 && s->wait_ms <= c->max_retry_after_ms) {
+            out->retry_after_s = seconds(c, s->wait_ms);
         }
         return;
     }

@@ -616,6 +616,18 @@ def test_waits_where_that_is_allowed(house, sites):
     assert went(q) == ["a"] and time.monotonic() - began >= 0.9
 
 
+def test_a_crowd_waits_for_one_that_cools(house, sites):
+    (a,) = sites("a")
+    q = house([a], {"retry": {"max_wait": "8s", "max_attempts_per_endpoint": 2}})
+    a.how = error(429, "rate_limit_error", headers=["retry-after: 2"])
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        jobs = [pool.submit(ask, q) for _ in range(12)]
+        until(lambda: a.n > 0, "the first")
+        q.wait_log("endpoint a: cooldown cooling by its own word")
+        a.how = answer
+        assert [job.result().status for job in jobs] == [200] * 12
+
+
 # ---- auth
 
 def test_auth_disables_until_verified(house, sites):
@@ -689,13 +701,20 @@ def test_overruled_refusal_queues(house, sites):
     q.wait_log("endpoint a: failure queue queued -> out: verified")
 
 
-def test_a_refusal_of_both_charges_nobody(house, sites):
+@pytest.mark.parametrize("refusal", [
+    error(400, "invalid_request_error", "something about it"),
+    error(404, "not_found_error", "model: m"),
+    reply(b"<html><head><title>Just a moment...</title></head></html>", 403, ["server: cloudflare", "cf-mitigated: challenge"],
+          type="text/html"),
+], ids=["request", "model", "wall"])
+def test_a_refusal_of_both_charges_nobody(house, sites, refusal):
+    """Not even where its words speak of the endpoint."""
     a, b = sites("ab")
     q = house([a, b])
-    a.how = b.how = error(400, "invalid_request_error", "something about it")
-    assert [r.status for r in crowd(q, 12)] == [400] * 12
+    a.how = b.how = refusal
+    assert [r.status for r in crowd(q, 12)] == [int(refusal.split()[1])] * 12
     assert q.count("endpoint [ab]: ") == q.count("endpoint [ab]: permanent")  # reports, and no change
-    assert went(q, model="x") == [400]
+    assert went(q, model="x") == [int(refusal.split()[1])]
 
 
 def test_count_tokens_is_known_to_be_lacking(house, sites):

@@ -245,7 +245,8 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         commit_stream(r, &rest, 0);
         return;
     }
-    if (r->sse.first != SSE_EV_NONE && !tmo_active(&r->tmo))
+    /* Streams that we know nothing of (a subscription) may have no event for long, and nobody pings. */
+    if ((r->sse.first != SSE_EV_NONE || r->api == API_OTHER) && !tmo_active(&r->tmo))
         tmo_set(&r->tmo, r->conf->retry.hold_stream_head);
 }
 

@@ -161,6 +161,17 @@ def test_wait_of_a_limit_within_a_200(one, client, split):
     assert r.status == 429 and r.header("retry-after") == "17"
 
 
+@pytest.mark.parametrize("sent", [b"", chunk(b": welcome\n\n")])
+def test_subscription_without_an_event(one, client, sent):
+    """The head of a stream that is no answer of a model does not wait for its first event."""
+    q, up = one(lambda peer, _: (peer.send(STREAM_HEAD + sent), peer.wait_gone()), {"retry": {"hold_stream_head": "100ms"}})
+    c = client(q)
+    c.send(request(target="/v1/events"))
+    assert c.head().status == 200
+    if sent:
+        assert c.chunk() == b": welcome\n\n"
+
+
 # ---- the end of a stream
 
 def test_stream_that_goes_on_behind_its_end(one, client):

@@ -422,7 +422,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         return;
     }
     trail_add(r, &v, net);
-    trail_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body);
+    trail_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body, kind == EVIDENCE_BAD_200);
     /* A refusal charges nobody by itself; the supervisor knows. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
     report_failure(r, &v, net,

@@ -425,6 +425,8 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
     }
     struct buf b;
     buf_init(&b, k->head.len + 4096);
+    if (k->told && (!status || status == k->status))
+        status = k->told;
     bool replace = status && status != k->status;
     bool none = r->method == METHOD_HEAD;
     r->status = replace ? status : k->status;

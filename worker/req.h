@@ -49,7 +49,8 @@ enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPEN
 struct kept_reply {
     struct buf head; /* status line and end-to-end lines (head_to_client) */
     struct buf body;
-    unsigned status;
+    unsigned status;      /* as it came */
+    unsigned told;        /* of an error under 200: the status that says so; else 0 */
     const char *endpoint; /* whose it is; in the request's notes */
 };
 

@@ -135,6 +135,18 @@ def test_page_is_no_answer(one, client):
     assert r.status == 502 and r.error["message"].startswith("all attempts failed: raw: unknown (")
 
 
+@pytest.mark.parametrize("type,message,status", [("api_error", "in 200", 502), ("rate_limit_error", "slow down", 429),
+                                                 ("authentication_error", "invalid x-api-key", 401), ("invalid_request_error", "too odd", 400)])
+@pytest.mark.parametrize("stream", [False, True])
+def test_error_within_a_200_is_told_as_one(one, client, type, message, status, stream):
+    """Byte for byte, but no client is to take it for an answer."""
+    body = json.dumps({"type": "error", "error": {"type": type, "message": message}}, indent=1).encode()
+    q, up = one(reply(body, headers=["request-id: req_1"]))
+    r = client(q).ask(stream=stream)
+    assert (r.status, r.body) == (status, body) and r.header("request-id") == "req_1"
+    q.wait_log(" status=%d " % status)
+
+
 @pytest.mark.parametrize("method,path", [("OPTIONS", "/v1/messages"), ("DELETE", "/v1/files/1"), ("PUT", "/x"), ("POST", "/v1/files")])
 def test_nothing_to_say(one, client, method, path):
     """Where an answer without a body is one, and a failure would be wrong: it was done."""

@@ -340,6 +340,14 @@ static void begin_stream(struct req *r)
     buf_free(&b);
 }
 
+bool relay_begin(struct req *r)
+{
+    if (r->begun || !tmo_active(&r->ping))
+        return false;
+    begin_stream(r);
+    return true;
+}
+
 static void on_ping(struct tmo *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, ping);

@@ -291,6 +291,10 @@ void relay_feed(struct req *r, const char *p, size_t n);
 /* Whether a stream that ends here is whole: it says so; of other makes than Anthropic's not all do. */
 bool relay_complete(const struct req *r);
 
+/* The answer begins as a stream, with a ping, and without an endpoint's reply. False: no such answer
+ * (it has begun, or the client gets no pings). */
+bool relay_begin(struct req *r);
+
 /* Writes something harmless into the stream, if it stands between two events. */
 void relay_probe(struct req *r);
 

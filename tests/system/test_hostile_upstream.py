@@ -211,6 +211,58 @@ def test_pings_behind_the_end(one, client):
     assert r.body.startswith(WHOLE) and t.s < 10
 
 
+PINGS = [b'event: ping\ndata: {"type": "ping"}\n\n', b"event: ping\ndata: {}\n\n", b'data: {"type":"ping"}\n\n']
+
+
+@pytest.mark.parametrize("ping", PINGS)
+def test_pings_before_the_first_event(one, client, ping):
+    """The client hears of them in the time that a head is held; nothing of the stream is lost."""
+    go = []
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD + chunk(ping))
+        until(lambda: go)
+        peer.send(chunk(ping) + chunk(WHOLE) + LAST_CHUNK)
+
+    q, up = one(play, {"retry": {"hold_stream_head": "100ms"}})
+    c = client(q)
+    c.send(ask(stream=True))
+    r = c.head()
+    assert r.status == 200 and c.chunk() == PINGS[0]
+    go.append(1)
+    got = b""
+    while not got.endswith(STOP):
+        got += c.chunk()
+    assert got.endswith(WHOLE) and c.chunk() == b""
+    q.wait_log("status=200 .*end=ok")
+
+
+@pytest.mark.parametrize("ping", PINGS)
+def test_failure_behind_pings(two, client, ping):
+    """However long they went on: it is repaired."""
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD)
+        for i in range(6):
+            peer.send(chunk(ping))
+            time.sleep(0.05)
+        peer.send(chunk(b"event: error\ndata: " + LIMIT + b"\n\n") + LAST_CHUNK)
+
+    q, bad, good = two(play, {"retry": {"hold_stream_head": "100ms"}})
+    good.play = STREAM_HEAD + b"".join(map(chunk, EVENTS)) + LAST_CHUNK
+    r = client(q).ask(stream=True)
+    assert r.status == 200 and r.body.startswith(PINGS[0]) and r.body.endswith(WHOLE) and b"error" not in r.body
+
+
+def test_pings_where_none_are_to_be_sent(one, client):
+    """Then the endpoint's own are passed on, with its head."""
+    q, up = one(lambda peer, _: (peer.send(STREAM_HEAD + chunk(PINGS[0])), peer.wait_gone()),
+                {"retry": {"hold_stream_head": "100ms"}, "stream_ping": "0s"})
+    c = client(q)
+    c.send(ask(stream=True))
+    assert c.head().header("x-qcc-endpoint") == "raw" and c.chunk() == PINGS[0]
+
+
 # ---- an error after pings: its words count
 
 SLOW = {"stream_ping": "60ms"}

@@ -128,7 +128,7 @@ struct req {
     size_t nseps;
     struct note *tried;      /* what this request knows of endpoints */
     struct ep *same;         /* the repeat after a pause goes there; one reference */
-    bool stale;              /* the failure was that of a pooled connection the endpoint had closed */
+    bool stale;              /* the failure was that of a pooled connection the endpoint had closed, or spoilt */
     struct sel_result sel;   /* of the last choice */
     struct buf send;         /* the head of the present attempt */
     struct buf model_sent;   /* the model as this endpoint is asked for it, escaped; empty: as it was */

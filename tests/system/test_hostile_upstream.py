@@ -321,6 +321,24 @@ def test_body_where_there_is_none(one, client, method, first):
     assert c.reply().body == b'{"own":1}' and len(up.peers) == 2
 
 
+def test_bytes_that_come_late(one, client):
+    """They meet the next request: no fault of its own, nor counted, where it may be repeated."""
+
+    def play(peer, r):
+        if len(peer.requests) > 1:
+            peer.send(b"GARBAGE\r\n\r\n")
+        peer.send(reply())
+
+    q, up = one(play)
+    c = client(q)
+    for _ in range(4):
+        r = c.ask()
+        assert r.status == 200 and r.header("x-qcc-attempts") == "1"
+    c.send(request("POST", "/v1/files", body=b"{}"))
+    r = c.reply()
+    assert r.status == 502 and "invalid HTTP reply" in r.error["message"]
+
+
 def test_reply_too_many(one, client):
     """It is nobody's, though it came when all of its own was read."""
 

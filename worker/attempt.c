@@ -155,7 +155,8 @@ static void up_news(struct up *u, const struct up_event *ev)
 static void up_failed(struct up *u, enum net_fault why)
 {
     struct req *r = CONTAINER_OF(u, struct req, up);
-    r->stale = up_was_stale(u, why);
+    bool spoilt = why == NET_GARBAGE && u->reused && r->state == REQ_TRY && r->repeatable;
+    r->stale = spoilt || up_was_stale(u, why);
     if (r->state == REQ_TRY || !hold_broke(r, why))
         attempt_failed(r, why, EVIDENCE_HTTP, STR(""));
 }
@@ -409,6 +410,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .net = net,
         .reused = r->up.reused,
         .got_bytes = r->up.heard,
+        .got_head = r->state != REQ_TRY,
         .trial = r->trial != 0,
         .repeatable = r->repeatable,
         .bad_request = r->api != API_OTHER && !r->json,
@@ -429,12 +431,12 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         if (note)
             note->attempts--;
         r->fresh = true;
-        req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed: a new one", e->ce->name);
+        req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed or spoilt: a new one", e->ce->name);
         same_again(r, e, 0);
         return;
     }
     trail_add(r, &v, net);
-    trail_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body);
+    trail_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body, kind == EVIDENCE_BAD_200);
     /* A refusal charges nobody by itself; the supervisor knows. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
     report_failure(r, &v, net,

@@ -371,8 +371,12 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 }
 
 /* The head's end is not there yet: remembers what is, as far as a head may grow. */
-static bool head_incomplete(struct conn *c, size_t have)
+static bool head_incomplete(struct conn *c, const char *p, size_t have)
 {
+    if (!http1_may_begin(p, have)) { /* TLS, or who knows what: nobody has to wait for its end */
+        req_refuse(c, 400, "bad request line");
+        return false;
+    }
     if (have > c->w->conf->limits.max_header_bytes) {
         req_refuse(c, 431, "request head is larger than limits.max_header_bytes");
         return false;
@@ -435,7 +439,7 @@ static void conn_run(struct conn *c, char *p, size_t n)
             break;
         size_t size = http1_find_end(p + at, n - at, &c->scanned);
         if (size == 0) {
-            if (!head_incomplete(c, n - at))
+            if (!head_incomplete(c, p + at, n - at))
                 at = n;
             break;
         }

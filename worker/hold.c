@@ -245,12 +245,17 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         commit_stream(r, &rest, 0);
         return;
     }
-    if (r->sse.first != SSE_EV_NONE && !tmo_active(&r->tmo))
+    /* Streams that we know nothing of (a subscription) may have no event for long, and nobody pings. */
+    bool begins = r->sse.first != SSE_EV_NONE || (r->sse.events && !r->begun) || r->api == API_OTHER;
+    if (begins && !tmo_active(&r->tmo))
         tmo_set(&r->tmo, r->conf->retry.hold_stream_head);
 }
 
 void hold_over(struct req *r)
 {
+    /* Nothing but pings so far: they are passed on as ours, and what comes may still be a failure. */
+    if (r->kind == REPLY_STREAM && r->sse.first == SSE_EV_NONE && relay_begin(r))
+        return;
     if (r->kind == REPLY_STREAM)
         relay_commit(r, STR(""), false);
     else if (r->kind == REPLY_ERROR)

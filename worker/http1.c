@@ -294,6 +294,21 @@ static bool version_form(struct str v)
            ascii_digit(v.p[7]);
 }
 
+bool http1_may_begin(const char *p, size_t n)
+{
+    enum { FRONT = 32 };
+    size_t at = 0;
+    n = n < FRONT ? n : FRONT;
+    while (at < n && http1_is_token(str_make(p + at, 1)))
+        at++;
+    if (at == n)
+        return true;
+    const char *lf = memchr(p + at, '\n', n - at);
+    if (!at || p[at] != ' ' || !lf)
+        return at && p[at] == ' ';
+    return lf - p > 10 && lf[-1] == '\r' && lf[-10] == ' ' && version_form(str_make(lf - 9, 8));
+}
+
 static enum http1_result read_version(struct str v, struct http_head *h, const char **why)
 {
     *why = "bad version";
@@ -501,7 +516,7 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h, co
         return HTTP1_BAD;
     *why = read_expect(h);
     if (*why)
-        return HTTP1_BAD;
+        return HTTP1_EXPECTATION;
     r = read_framing(h, &seen, why);
     if (r != HTTP1_OK)
         return r;

@@ -76,8 +76,13 @@ enum http1_result {
     HTTP1_BAD,        /* 400; `why` says what */
     HTTP1_TOO_LARGE,  /* 431: too many lines */
     HTTP1_VERSION,    /* 505: not HTTP/1.0 or 1.1 */
-    HTTP1_UNSUPPORTED /* 501: a transfer coding other than chunked alone */
+    HTTP1_UNSUPPORTED,/* 501: a transfer coding other than chunked alone */
+    HTTP1_EXPECTATION /* 417: an expectation other than 100-continue */
 };
+
+/* Whether p[0..n), the front of a head that is not all there, may become a request: a method, and
+ * no short first line without a version. Looks at a few bytes only. */
+bool http1_may_begin(const char *p, size_t n);
 
 /* Looks for the empty line that ends a head in p[0..n). *scanned: how far earlier calls looked (0
  * at first), so that a head that comes in drops is not read again and again. Returns the head's
@@ -92,8 +97,7 @@ size_t http1_find_end(const char *p, size_t n, size_t *scanned);
  * and no path is refused), "*" with OPTIONS; no fragment, no control characters, no bytes over
  * 0x7e. CONNECT is HTTP1_BAD. A token as method otherwise. Transfer-Encoding must be "chunked"
  * alone, only in HTTP/1.1, and never beside Content-Length; equal repeated Content-Lengths are
- * refused too. `Expect` other than 100-continue is HTTP1_BAD, and so are more than 64 names in
- * Connection. */
+ * refused too. More than 64 names in Connection are HTTP1_BAD. */
 enum http1_result http1_request(const char *p, size_t n, struct http_head *h,
                                 const char **why) MUST_CHECK;
 

@@ -340,6 +340,14 @@ static void begin_stream(struct req *r)
     buf_free(&b);
 }
 
+bool relay_begin(struct req *r)
+{
+    if (r->begun || !tmo_active(&r->ping))
+        return false;
+    begin_stream(r);
+    return true;
+}
+
 static void on_ping(struct tmo *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, ping);
@@ -425,6 +433,8 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
     }
     struct buf b;
     buf_init(&b, k->head.len + 4096);
+    if (k->told && (!status || status == k->status))
+        status = k->told;
     bool replace = status && status != k->status;
     bool none = r->method == METHOD_HEAD;
     r->status = replace ? status : k->status;

@@ -362,6 +362,8 @@ static unsigned status_of(enum http1_result res)
         return 505;
     case HTTP1_UNSUPPORTED:
         return 501;
+    case HTTP1_EXPECTATION:
+        return 417;
     case HTTP1_BAD:
     case HTTP1_OK:
         break;

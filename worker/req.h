@@ -50,7 +50,8 @@ enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPEN
 struct kept_reply {
     struct buf head; /* status line and end-to-end lines (head_to_client) */
     struct buf body;
-    unsigned status;
+    unsigned status;      /* as it came */
+    unsigned told;        /* of an error under 200: the status that says so; else 0 */
     const char *endpoint; /* whose it is; in the request's notes */
 };
 
@@ -129,7 +130,7 @@ struct req {
     size_t nseps;
     struct note *tried;      /* what this request knows of endpoints */
     struct ep *same;         /* the repeat after a pause goes there; one reference */
-    bool stale;              /* the failure was that of a pooled connection the endpoint had closed */
+    bool stale;              /* the failure was that of a pooled connection the endpoint had closed, or spoilt */
     struct sel_result sel;   /* of the last choice */
     struct choices choices;  /* all of them, for an operator who asks why */
     struct buf send;         /* the head of the present attempt */
@@ -297,6 +298,10 @@ void relay_feed(struct req *r, const char *p, size_t n);
 
 /* Whether a stream that ends here is whole: it says so; of other makes than Anthropic's not all do. */
 bool relay_complete(const struct req *r);
+
+/* The answer begins as a stream, with a ping, and without an endpoint's reply. False: no such answer
+ * (it has begun, or the client gets no pings). */
+bool relay_begin(struct req *r);
 
 /* Writes something harmless into the stream, if it stands between two events. */
 void relay_probe(struct req *r);

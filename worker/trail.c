@@ -133,7 +133,25 @@ static bool keep_head(struct req *r, struct buf *to)
     return trail_mask(to, buf_view(&r->rhead), key);
 }
 
-void trail_keep(struct req *r, struct str body)
+static unsigned status_of_class(enum outcome cls)
+{
+    switch (cls) {
+    case OUTCOME_RATE_LIMIT:
+        return 429;
+    case OUTCOME_AUTH:
+        return 401;
+    case OUTCOME_PERMANENT:
+        return 400;
+    case OUTCOME_OK:
+    case OUTCOME_TRANSIENT:
+    case OUTCOME_UNKNOWN:
+    case OUTCOME__COUNT:
+        break;
+    }
+    return 502;
+}
+
+void trail_keep(struct req *r, struct str body, bool hidden)
 {
     if (r->ntrail == 0 || !r->error_whole || r->rhead.len == 0)
         return;
@@ -145,6 +163,7 @@ void trail_keep(struct req *r, struct str body)
     if (!trail_mask(&now->reply.body, body, r->ep->ce->api_key) || !keep_head(r, &now->reply.head))
         return;
     now->reply.status = r->status;
+    now->reply.told = hidden ? status_of_class(now->fail.cls) : 0;
     now->reply.endpoint = now->endpoint;
     now->fail.kept = true;
 }

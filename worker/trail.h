@@ -29,8 +29,9 @@ bool trail_mask(struct buf *b, struct str text, const char *key);
 bool trail_has_key(struct str text, const char *key);
 
 /* Keeps the reply of the newest failure, and of older ones only what may still be the answer: the
- * first refusal, and rate limits. An endpoint's key in it is masked. */
-void trail_keep(struct req *r, struct str body);
+ * first refusal, and rate limits. An endpoint's key in it is masked. hidden: it is an error under status
+ * 200, which a client would take for an answer: it is told under the status of its class. */
+void trail_keep(struct req *r, struct str body, bool hidden);
 
 /* The most telling reply goes to the client, now that all is over (retry_final). s: the last choice,
  * or NULL when the request ended for want of attempts. */

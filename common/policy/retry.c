@@ -2,11 +2,16 @@
 
 #include <string.h>
 
-/* A pooled connection that the endpoint had closed meanwhile: nobody's failure. */
+/* A pooled connection that the endpoint had closed meanwhile: nobody's failure. Or one on which no
+ * reply begins: what came belongs to the exchange before (a body to HEAD, bytes too many), and a new
+ * connection tells whether more is wrong. */
 static bool stale(const struct retry_in *in)
 {
-    return in->reused && !in->got_bytes &&
-           (in->net == NET_SEND || in->net == NET_RESET || in->net == NET_EMPTY);
+    if (!in->reused)
+        return false;
+    if (in->net == NET_GARBAGE)
+        return !in->got_head && in->repeatable;
+    return !in->got_bytes && (in->net == NET_SEND || in->net == NET_RESET || in->net == NET_EMPTY);
 }
 
 static bool refusal(const struct retry_in *in)

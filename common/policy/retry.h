@@ -38,6 +38,7 @@ struct retry_in {
     enum net_fault net; /* NET_NONE: there was an HTTP reply */
     bool reused;        /* on a connection from the pool */
     bool got_bytes;     /* some byte of a reply came */
+    bool got_head;      /* the whole head of one */
     bool trial;         /* it was the trial of a circuit_open endpoint: never repeated there (the
                            caller sets used_up) */
     bool committed;     /* the client has seen the first byte of a reply */
@@ -73,7 +74,7 @@ struct retry_out {
     enum retry_action action;
     enum retry_reply reply; /* with RETRY_GIVE_UP */
     int64_t delay_ms;       /* with RETRY_SAME and RETRY_OTHER (0 but when all were tried once) */
-    bool uncounted;  /* a stale pooled connection: no attempt, nobody is charged, no outcome is
+    bool uncounted;  /* a stale or spoilt pooled connection: no attempt, nobody is charged, no outcome is
                         reported, and the repeat takes a new connection */
     bool charge;     /* the endpoint is charged by class: report it now. False: nobody is, or not
                         before the second opinion is in */

@@ -1,7 +1,7 @@
 """Clients that want more than an answer: what is another's, or what a proxy must not do."""
 import pytest
 
-from client import ask, request
+from client import Timer, ask, request
 from upstream import KEY, MESSAGE, STOP, STREAM, reply
 
 
@@ -140,3 +140,30 @@ def test_ids_are_never_the_same(qcc, up, client):
     q.wait_serving(2)
     ids += [client(q).ask().header("x-qcc-request-id") for _ in range(20)]
     assert len(set(ids)) == 40
+
+
+@pytest.mark.parametrize("word", ["200-ok", "100-continue, x", ""])
+def test_other_expectation(q, up, client, word):
+    c = client(q)
+    c.send(request("POST", "/v1/messages", ["expect: " + word], b"{}"))
+    r = c.reply()
+    assert r.status == 417 and r.interim == [] and r.header("x-should-retry") == "false" and c.closed(5)
+    assert up.requests == []
+
+
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /v1/models\r\n", b"SSH-2.0-OpenSSH_9.2p1\r\n", b'{"model":'])
+def test_what_is_no_request_is_refused_at_once(q, up, client, data):
+    """Somebody speaks TLS to a plain listener, or has no version to say: no end of a head is waited for."""
+    c = client(q)
+    with Timer() as t:
+        c.send(data)
+        assert c.reply().status == 400 and c.closed(5)
+    assert t.s < 5
+
+
+def test_request_line_byte_by_byte(q, up, client):
+    """What may still become a request is waited for."""
+    c = client(q)
+    for byte in request(target="/v1/models"):
+        c.send(bytes([byte]))
+    assert c.reply().status == 200

@@ -135,6 +135,18 @@ def test_page_is_no_answer(one, client):
     assert r.status == 502 and r.error["message"].startswith("all attempts failed: raw: unknown (")
 
 
+@pytest.mark.parametrize("type,message,status", [("api_error", "in 200", 502), ("rate_limit_error", "slow down", 429),
+                                                 ("authentication_error", "invalid x-api-key", 401), ("invalid_request_error", "too odd", 400)])
+@pytest.mark.parametrize("stream", [False, True])
+def test_error_within_a_200_is_told_as_one(one, client, type, message, status, stream):
+    """Byte for byte, but no client is to take it for an answer."""
+    body = json.dumps({"type": "error", "error": {"type": type, "message": message}}, indent=1).encode()
+    q, up = one(reply(body, headers=["request-id: req_1"]))
+    r = client(q).ask(stream=stream)
+    assert (r.status, r.body) == (status, body) and r.header("request-id") == "req_1"
+    q.wait_log(" status=%d " % status)
+
+
 @pytest.mark.parametrize("method,path", [("OPTIONS", "/v1/messages"), ("DELETE", "/v1/files/1"), ("PUT", "/x"), ("POST", "/v1/files")])
 def test_nothing_to_say(one, client, method, path):
     """Where an answer without a body is one, and a failure would be wrong: it was done."""
@@ -159,6 +171,17 @@ def test_wait_of_a_limit_within_a_200(one, client, split):
     q, up = one(play)
     r = client(q).ask()
     assert r.status == 429 and r.header("retry-after") == "17"
+
+
+@pytest.mark.parametrize("sent", [b"", chunk(b": welcome\n\n")])
+def test_subscription_without_an_event(one, client, sent):
+    """The head of a stream that is no answer of a model does not wait for its first event."""
+    q, up = one(lambda peer, _: (peer.send(STREAM_HEAD + sent), peer.wait_gone()), {"retry": {"hold_stream_head": "100ms"}})
+    c = client(q)
+    c.send(request(target="/v1/events"))
+    assert c.head().status == 200
+    if sent:
+        assert c.chunk() == b": welcome\n\n"
 
 
 # ---- the end of a stream
@@ -186,6 +209,58 @@ def test_pings_behind_the_end(one, client):
     with Timer() as t:
         r = client(q).ask(stream=True)
     assert r.body.startswith(WHOLE) and t.s < 10
+
+
+PINGS = [b'event: ping\ndata: {"type": "ping"}\n\n', b"event: ping\ndata: {}\n\n", b'data: {"type":"ping"}\n\n']
+
+
+@pytest.mark.parametrize("ping", PINGS)
+def test_pings_before_the_first_event(one, client, ping):
+    """The client hears of them in the time that a head is held; nothing of the stream is lost."""
+    go = []
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD + chunk(ping))
+        until(lambda: go)
+        peer.send(chunk(ping) + chunk(WHOLE) + LAST_CHUNK)
+
+    q, up = one(play, {"retry": {"hold_stream_head": "100ms"}})
+    c = client(q)
+    c.send(ask(stream=True))
+    r = c.head()
+    assert r.status == 200 and c.chunk() == PINGS[0]
+    go.append(1)
+    got = b""
+    while not got.endswith(STOP):
+        got += c.chunk()
+    assert got.endswith(WHOLE) and c.chunk() == b""
+    q.wait_log("status=200 .*end=ok")
+
+
+@pytest.mark.parametrize("ping", PINGS)
+def test_failure_behind_pings(two, client, ping):
+    """However long they went on: it is repaired."""
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD)
+        for i in range(6):
+            peer.send(chunk(ping))
+            time.sleep(0.05)
+        peer.send(chunk(b"event: error\ndata: " + LIMIT + b"\n\n") + LAST_CHUNK)
+
+    q, bad, good = two(play, {"retry": {"hold_stream_head": "100ms"}})
+    good.play = STREAM_HEAD + b"".join(map(chunk, EVENTS)) + LAST_CHUNK
+    r = client(q).ask(stream=True)
+    assert r.status == 200 and r.body.startswith(PINGS[0]) and r.body.endswith(WHOLE) and b"error" not in r.body
+
+
+def test_pings_where_none_are_to_be_sent(one, client):
+    """Then the endpoint's own are passed on, with its head."""
+    q, up = one(lambda peer, _: (peer.send(STREAM_HEAD + chunk(PINGS[0])), peer.wait_gone()),
+                {"retry": {"hold_stream_head": "100ms"}, "stream_ping": "0s"})
+    c = client(q)
+    c.send(ask(stream=True))
+    assert c.head().header("x-qcc-endpoint") == "raw" and c.chunk() == PINGS[0]
 
 
 # ---- an error after pings: its words count
@@ -244,6 +319,24 @@ def test_body_where_there_is_none(one, client, method, first):
     up.play = reply(b'{"own":1}')
     c.send(request("GET", "/v1/b"))
     assert c.reply().body == b'{"own":1}' and len(up.peers) == 2
+
+
+def test_bytes_that_come_late(one, client):
+    """They meet the next request: no fault of its own, nor counted, where it may be repeated."""
+
+    def play(peer, r):
+        if len(peer.requests) > 1:
+            peer.send(b"GARBAGE\r\n\r\n")
+        peer.send(reply())
+
+    q, up = one(play)
+    c = client(q)
+    for _ in range(4):
+        r = c.ask()
+        assert r.status == 200 and r.header("x-qcc-attempts") == "1"
+    c.send(request("POST", "/v1/files", body=b"{}"))
+    r = c.reply()
+    assert r.status == 502 and "invalid HTTP reply" in r.error["message"]
 
 
 def test_reply_too_many(one, client):

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { OUT_MAX = 64 << 20 };
+enum { OUT_MAX = 64 << 20, ARGUMENTS = 22 };
 
 static int help(struct cmd *c, int argc, char **argv);
 static int version(struct cmd *c, int argc, char **argv);
@@ -48,8 +48,12 @@ static int help(struct cmd *c, int argc, char **argv)
 {
     (void)argc, (void)argv;
     cmd_put(c, "usage: qccctl [OPTION...] COMMAND [ARGUMENT...]\n\n");
-    for (size_t i = 0; i < COUNT_OF(commands); i++)
-        cmd_put(c, "  %-9s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].text);
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        cmd_put(c, "  %-10s %-*s ", commands[i].name, ARGUMENTS, commands[i].arguments);
+        if (strlen(commands[i].arguments) > ARGUMENTS)
+            cmd_put(c, "\n  %-10s %-*s ", "", ARGUMENTS, "");
+        cmd_put(c, "%s\n", commands[i].text);
+    }
     cmd_put(c, "\n"
                "  -s, --socket PATH    the supervisor's control socket; else $QCC_SOCKET, else the\n"
                "                       default places\n"

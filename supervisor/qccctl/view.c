@@ -488,6 +488,7 @@ static int watch(struct cmd *c, double seconds)
     signal(SIGPIPE, SIG_IGN);
     while (!ended) {
         struct buf page;
+        ctl_close(&c->ctl); /* after an upgrade another one answers there */
         code = status_once(c);
         if (code != CTL_DONE || ended)
             break;

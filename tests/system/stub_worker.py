@@ -103,7 +103,7 @@ class Stub:
 
     def frame(self, values, fd):
         kind, gen, fields = values[0], values[1], values[2:]
-        name = NAMES[kind] if kind < len(NAMES) else str(kind)
+        name = NAMES[kind] if kind < len(NAMES) else {22: "LOG_RING"}.get(kind, str(kind))
         self.heard_file.write("%s %d %s\n" % (name, gen, fields if kind != CONF else ""))
         self.heard_file.flush()
         if kind == HELLO:

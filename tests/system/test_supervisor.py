@@ -193,7 +193,7 @@ def test_a_new_worker_is_told_all_in_order(stub):
     for pid in q.children():
         heard = (q.folder / ("heard.%d" % pid)).read_text().splitlines()
         words = [line.split()[0] for line in heard if not line.startswith("PING")]
-        assert words == ["HELLO", "LOG_FILE", "CONF", "ENDPOINT", "LISTEN", "LISTEN", "START"]
+        assert words == ["HELLO", "LOG_FILE", "LOG_RING", "CONF", "ENDPOINT", "LISTEN", "LISTEN", "START"]
         assert all(line.split()[1] == "1" for line in heard)
 
 

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 enum { OUT_MAX = 64 << 20, ARGUMENTS = 22 };
 
@@ -87,16 +85,6 @@ static int run(struct cmd *c, int argc, char **argv)
         }
     fprintf(stderr, "qccctl: there is no command %.60s (qccctl help)\n", argv[0]);
     return CTL_USAGE;
-}
-
-static size_t terminal_width(void)
-{
-    struct winsize w;
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col)
-        return w.ws_col;
-    return 80;
 }
 
 /* Options that every command has. They may stand before the command or behind it, but behind the
@@ -191,7 +179,7 @@ int main(int argc, char **argv)
     struct cmd c = {.name = ""};
     buf_init(&c.out, OUT_MAX);
     c.ctl.chan.fd = c.ctl.fd = -1;
-    c.width = terminal_width();
+    cmd_terminal(&c);
     const char *plain = getenv("NO_COLOR");
     c.color = c.width && !(plain && *plain);
     int code = options(&c, &argc, argv);

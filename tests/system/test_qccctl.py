@@ -205,6 +205,27 @@ def test_why_says_what_a_request_waited_for(qcc, upstream):
     assert status == 503 and "none usable" in out and re.search(r"skipped +ill +disabled", out)
 
 
+def test_why_of_one_that_waited_for_a_place(qcc, upstream):
+    from concurrent.futures import ThreadPoolExecutor
+
+    q = qcc({"endpoints": [upstream.endpoint("/s/delay_ms=400", "narrow", max_concurrent=1)], "retry": {"max_wait": "20s"},
+             "workers": 1})
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: ask(q), range(3)))
+    assert [status for status, _ in answers] == [200] * 3
+    waited = []
+    for _, headers in answers:
+        doc = q.ctl_json("why", headers["x-qcc-request-id"])
+        results = [c["result"] for c in doc["choices"]]
+        assert results[-1] == "chosen" and results.count("chosen") == 1 and len(doc["attempts"]) == 1
+        if doc["choices"][-1]["at_ms"] >= 300:  # the first had only to borrow the place
+            assert "all full" in results
+            waited.append(doc)
+    assert len(waited) == 2
+    out = done(q.ctl("why", waited[0]["id"]))
+    assert re.search(r"\+\d+m?s +none .*all full", out) and re.search(r"skipped +narrow +full", out)
+
+
 def test_why_of_an_unknown_request(qcc):
     q = qcc()
     for wrong, words in (

@@ -223,7 +223,7 @@ def test_why_of_one_that_waited_for_a_place(qcc, upstream):
             waited.append(doc)
     assert len(waited) == 2
     out = done(q.ctl("why", waited[0]["id"]))
-    assert re.search(r"\+\d+m?s +none .*all full", out) and re.search(r"skipped +narrow +full", out)
+    assert re.search(r"\+\d+ms +asks for +narrow +all full", out) and re.search(r"chosen +narrow\n", out), out
 
 
 def test_why_of_an_unknown_request(qcc):

@@ -87,13 +87,15 @@ static int open_folder(const char *path, bool guarded, const struct user *user, 
     bool open_to_all = (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX);
     if (guarded && !own)
         err_set(e, "the folder %s belongs to user %u", dir, (unsigned)st.st_uid);
-    else if (guarded ? (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 : open_to_all)
+    else if (guarded && (st.st_mode & (S_IWGRP | S_IWOTH)))
         err_set(e, "the folder %s can be written by others", dir);
     else if (made && fchmod(fd, FOLDER_MODE) == -1) /* whatever the umask was */
         err_sys(e, "%s", dir);
     else if ((made || guarded) && user->name && fchown(fd, user->uid, user->gid) == -1)
         err_sys(e, "cannot give the folder %s to %s", dir, user->name);
     else {
+        if (open_to_all) /* it was chosen so */
+            log_warn("control_socket: the folder %s can be written by everybody", dir);
         for (int i = 0; i < LOCK_TURNS && flock(fd, LOCK_EX | LOCK_NB) == -1; i++)
             poll(NULL, 0, LOCK_STEP_MS); /* who keeps it longer is no supervisor that starts */
         return fd;

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,8 +13,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { CHILDREN_TEXT = 8192 };
 
 bool init_is(void)
 {
@@ -36,21 +35,18 @@ static bool is_supervisor(uint64_t pid)
     return str_starts(text_of(path, name, sizeof name), STR("qcc-supervisor"));
 }
 
-/* Children that are no supervisors are workers whose supervisor died: they end by themselves. */
+/* To all of them, and not only to our child: while it drains, the one that serves is its child. Workers
+ * are told by their supervisors. */
 static void pass_on(int sig)
 {
-    char room[CHILDREN_TEXT], path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    struct str left = text_of(path, room, sizeof room);
-    while (left.n) {
-        const char *end = memchr(left.p, ' ', left.n);
-        size_t n = end ? (size_t)(end - left.p) : left.n;
+    DIR *d = opendir("/proc");
+    for (const struct dirent *f; d && (f = readdir(d));) {
         uint64_t pid;
-        if (str_to_u64(str_make(left.p, n), INT32_MAX, &pid) && is_supervisor(pid))
+        if (str_to_u64(str_c(f->d_name), INT32_MAX, &pid) && pid > 1 && is_supervisor(pid))
             kill((pid_t)pid, sig);
-        n += end != NULL;
-        left = str_make(left.p + n, left.n - n);
     }
+    if (d)
+        closedir(d);
 }
 
 /* Takes what has ended; false: there is no child left. */

@@ -7,7 +7,7 @@
 _Bool init_is(void);
 
 /* Returns when no child is left: the exit code of the last supervisor, 128 + N for one that signal N has
- * ended. Signals TERM, INT, HUP, USR1 and USR2 go to the supervisors among the children. */
+ * ended. Signals TERM, INT, HUP, USR1 and USR2 go to all supervisors of the container. */
 int init_outlive(void);
 
 #endif

@@ -110,7 +110,7 @@ static const char *bound_text(const struct choice *x)
 static void put_choice(const struct sup *s, struct doc *d, const struct choices *c, const struct choice *x,
                        size_t *at)
 {
-    bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL;
+    bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
     doc_map(d, 11);
     doc_kv_int(d, "at_ms", x->at_ms);
     doc_kv_text(d, "result", select_end_text((enum sel_end)x->end));

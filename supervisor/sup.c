@@ -466,7 +466,8 @@ static void sup_fini(struct sup *s)
 static void make_ring(struct sup *s)
 {
     struct err e;
-    if (!logring_make(&s->ring_fd, &s->ring_reader, &e) || !logring_use(s->ring_fd, &e))
+    bool there = s->ring_fd != -1 || logring_make(&s->ring_fd, &s->ring_reader, &e);
+    if (!there || !logring_use(s->ring_fd, &e))
         log_warn("there is no log ring for qccctl: %s", e.msg);
 }
 

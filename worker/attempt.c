@@ -501,7 +501,7 @@ static void go(struct req *r, struct ep *e, bool trial)
         return;
     }
     grant_place_want(r->w, e->live);
-    choice_undo(&r->choices, SEL_ALL_FULL);
+    choice_undo(&r->choices);
     r->sel.end = SEL_ALL_FULL;
     r->sel.at = -1;
     wait_or_end(r);

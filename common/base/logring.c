@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* since Linux 6.3 */
+#endif
+
 enum {
     HEAD_BYTES = 4096,
     UNIT = 16, /* records begin at multiples of it: a record's head never wraps */
@@ -83,7 +87,9 @@ bool logring_make(int *fd, int *reader, struct err *e)
     } head = {.bytes = LOGRING_BYTES};
     memcpy(head.magic, magic, sizeof magic);
     *reader = -1;
-    *fd = memfd_create("qcc-log", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    *fd = memfd_create("qcc-log", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (*fd == -1 && errno == EINVAL)
+        *fd = memfd_create("qcc-log", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (*fd == -1)
         return err_sys(e, "memfd_create");
     snprintf(path, sizeof path, "/proc/self/fd/%d", *fd);

@@ -15,6 +15,7 @@ void choice_add(struct choices *c, const struct choice *x, const struct choice_s
     struct choice head = *x;
     head.listed = (uint8_t)listed;
     head.others = (uint16_t)min_size(x->others + n - listed, UINT16_MAX);
+    c->before = c->last;
     c->last = c->len;
     uint8_t *p = c->bytes + c->len;
     memcpy(p, &head, sizeof head);
@@ -44,13 +45,22 @@ bool choice_again(struct choices *c, enum sel_end end)
     return true;
 }
 
-void choice_undo(struct choices *c, enum sel_end end)
+void choice_undo(struct choices *c)
 {
-    struct choice x;
+    struct choice x, was;
     if (c->missed || !last(c, &x))
         return;
-    x.end = (uint8_t)end;
+    x.end = SEL_ALL_FULL;
+    x.flags |= CHOICE_UNDONE;
     memcpy(c->bytes + c->last, &x, sizeof x);
+    if (c->last == 0)
+        return;
+    memcpy(&was, c->bytes + c->before, sizeof was);
+    if (!(was.flags & CHOICE_UNDONE) || was.endpoint != x.endpoint)
+        return;
+    c->len = c->last;
+    c->last = c->before;
+    (void)!choice_again(c, SEL_ALL_FULL);
 }
 
 bool choice_next(const struct choices *c, size_t *at, struct choice *x)

@@ -13,6 +13,7 @@ enum { CHOICES_BYTES = 192, CHOICE_LISTED = 16 };
 /* Zero bytes: none yet. */
 struct choices {
     uint8_t len, last; /* of bytes; where the last one begins */
+    uint8_t before;    /* where the one before it begins */
     uint8_t missed;    /* choices that found no room */
     uint8_t bytes[CHOICES_BYTES];
 };
@@ -22,12 +23,13 @@ enum choice_flag {
     CHOICE_TRIAL = 2,        /* it is the trial of a breaker */
     CHOICE_SAME = 4,         /* no choice: once more at the same endpoint */
     CHOICE_FRESH = 8,        /* because its pooled connection had been closed: a new one */
-    CHOICE_OPINION = 16      /* for a second opinion */
+    CHOICE_OPINION = 16,     /* for a second opinion */
+    CHOICE_UNDONE = 32       /* the endpoint was taken, but has no place free: it was asked for one */
 };
 
 struct choice {
     uint32_t at_ms;    /* since the request began */
-    uint32_t endpoint; /* taken; without a meaning unless end is SEL_CHOSEN or SEL_NEED_TRIAL */
+    uint32_t endpoint; /* taken; without a meaning unless end is SEL_CHOSEN or SEL_NEED_TRIAL, or UNDONE */
     uint16_t others;   /* not taken and not listed */
     uint8_t end;       /* enum sel_end */
     uint8_t bound;     /* enum sel_bound */
@@ -47,8 +49,8 @@ void choice_add(struct choices *c, const struct choice *x, const struct choice_s
 /* Nobody was taken, as the last time: only counted. False: the last one was another. */
 bool choice_again(struct choices *c, enum sel_end end) MUST_CHECK;
 
-/* The last one came to nothing after all. */
-void choice_undo(struct choices *c, enum sel_end end);
+/* The last one came to nothing after all: no place is free there. The same as the time before is only counted. */
+void choice_undo(struct choices *c);
 
 /* Reads them: *at begins at 0; then x->listed times choice_next_skip. False: no more, or these are none. */
 bool choice_next(const struct choices *c, size_t *at, struct choice *x) MUST_CHECK;

@@ -7,10 +7,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* The supervisor answers at once, or it hangs. */
 enum { ANSWER_MS = 5000 };
+
+void cmd_terminal(struct cmd *c)
+{
+    struct winsize w;
+    c->width = c->height = 0;
+    if (!isatty(STDOUT_FILENO))
+        return;
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0;
+    c->width = known && w.ws_col ? w.ws_col : 80;
+    c->height = known && w.ws_row ? w.ws_row : 24;
+}
 
 int cmd_usage(const struct cmd *c, const char *fmt, ...)
 {

@@ -14,10 +14,14 @@ struct cmd {
     const char *config; /* --config */
     bool json, color;
     size_t width;       /* of the terminal; 0: none, print as wide as it is */
+    size_t height;
     int64_t timeout_ms; /* 0: as long as the command thinks right */
     struct ctl ctl;
     struct buf out; /* what is printed at the end */
 };
+
+/* How large the terminal is now. */
+void cmd_terminal(struct cmd *c);
 
 /* One sentence on stderr; returns CTL_USAGE. */
 int cmd_usage(const struct cmd *c, const char *fmt, ...) PRINTF_LIKE(2, 3);

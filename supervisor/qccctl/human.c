@@ -119,6 +119,22 @@ size_t human_cut(struct str s, size_t width)
     return i;
 }
 
+void human_cut_colored(struct buf *b, struct str s, size_t width)
+{
+    while (s.n) {
+        const char *esc = memchr(s.p, '\033', s.n), *m = NULL;
+        size_t plain = esc ? (size_t)(esc - s.p) : s.n, fits = human_cut(str_make(s.p, plain), width);
+        (void)!buf_add(b, s.p, fits);
+        width = fits < plain ? 0 : width - human_width(str_make(s.p, plain));
+        s = str_make(s.p + plain, s.n - plain);
+        if (esc)
+            m = memchr(s.p, 'm', s.n);
+        size_t n = m ? (size_t)(m - s.p) + 1 : s.n;
+        (void)!buf_add(b, s.p, n);
+        s = str_make(s.p + n, s.n - n);
+    }
+}
+
 size_t human_width(struct str s)
 {
     size_t w = 0;

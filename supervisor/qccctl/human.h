@@ -21,6 +21,10 @@ void human_text(struct buf *b, struct str s);
 /* How many columns text takes that human_text wrote. */
 size_t human_width(struct str s);
 
+/* Appends what fits into `width` columns of a line in which colors are set, with all its escape sequences:
+ * what was begun is ended too. */
+void human_cut_colored(struct buf *b, struct str s, size_t width);
+
 /* How many bytes of it take at most `width` columns. */
 size_t human_cut(struct str s, size_t width);
 

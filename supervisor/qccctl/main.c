@@ -8,10 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-enum { OUT_MAX = 64 << 20 };
+enum { OUT_MAX = 64 << 20, ARGUMENTS = 22 };
 
 static int help(struct cmd *c, int argc, char **argv);
 static int version(struct cmd *c, int argc, char **argv);
@@ -48,8 +46,12 @@ static int help(struct cmd *c, int argc, char **argv)
 {
     (void)argc, (void)argv;
     cmd_put(c, "usage: qccctl [OPTION...] COMMAND [ARGUMENT...]\n\n");
-    for (size_t i = 0; i < COUNT_OF(commands); i++)
-        cmd_put(c, "  %-9s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].text);
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        cmd_put(c, "  %-10s %-*s ", commands[i].name, ARGUMENTS, commands[i].arguments);
+        if (strlen(commands[i].arguments) > ARGUMENTS)
+            cmd_put(c, "\n  %-10s %-*s ", "", ARGUMENTS, "");
+        cmd_put(c, "%s\n", commands[i].text);
+    }
     cmd_put(c, "\n"
                "  -s, --socket PATH    the supervisor's control socket; else $QCC_SOCKET, else the\n"
                "                       default places\n"
@@ -83,16 +85,6 @@ static int run(struct cmd *c, int argc, char **argv)
         }
     fprintf(stderr, "qccctl: there is no command %.60s (qccctl help)\n", argv[0]);
     return CTL_USAGE;
-}
-
-static size_t terminal_width(void)
-{
-    struct winsize w;
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col)
-        return w.ws_col;
-    return 80;
 }
 
 /* Options that every command has. They may stand before the command or behind it, but behind the
@@ -187,7 +179,7 @@ int main(int argc, char **argv)
     struct cmd c = {.name = ""};
     buf_init(&c.out, OUT_MAX);
     c.ctl.chan.fd = c.ctl.fd = -1;
-    c.width = terminal_width();
+    cmd_terminal(&c);
     const char *plain = getenv("NO_COLOR");
     c.color = c.width && !(plain && *plain);
     int code = options(&c, &argc, argv);

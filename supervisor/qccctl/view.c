@@ -476,8 +476,23 @@ static void on_signal(int number)
     ended = 1;
 }
 
-/* Each picture is written as a whole, over the one before: what is left of that one is cleared behind
- * each line and below. Piped, pictures follow one another with a blank line between. */
+/* One picture over the one before: each line cut to the terminal, so that none takes two, and no more
+ * of them than it has; what is left of the picture before is cleared. */
+static void put_picture(const struct cmd *c, struct buf *page)
+{
+    struct str s = buf_view(&c->out);
+    for (size_t row = 1; s.n && row < c->height; row++) {
+        const char *end = memchr(s.p, '\n', s.n);
+        size_t n = end ? (size_t)(end - s.p) : s.n;
+        human_cut_colored(page, str_make(s.p, n), c->width);
+        (void)!buf_str(page, STR("\033[K\n"));
+        n += end != NULL;
+        s = str_make(s.p + n, s.n - n);
+    }
+    (void)!buf_str(page, STR("\033[J"));
+}
+
+/* Each picture is written as a whole. Piped, they follow one another with a blank line between. */
 static int watch(struct cmd *c, double seconds)
 {
     struct sigaction sa = {.sa_handler = on_signal};
@@ -488,18 +503,15 @@ static int watch(struct cmd *c, double seconds)
     signal(SIGPIPE, SIG_IGN);
     while (!ended) {
         struct buf page;
+        cmd_terminal(c);
+        ctl_close(&c->ctl); /* after an upgrade another one answers there */
         code = status_once(c);
         if (code != CTL_DONE || ended)
             break;
         buf_init(&page, 1 << 20);
         if (c->width && !c->json) {
             (void)!buf_str(&page, first ? STR("\033[2J\033[H") : STR("\033[H"));
-            for (size_t i = 0; i < c->out.len; i++) {
-                if (buf_data(&c->out)[i] == '\n')
-                    (void)!buf_str(&page, STR("\033[K"));
-                (void)!buf_add(&page, buf_data(&c->out) + i, 1);
-            }
-            (void)!buf_str(&page, STR("\033[J"));
+            put_picture(c, &page);
         } else {
             if (!first && !c->json)
                 (void)!buf_str(&page, STR("\n"));

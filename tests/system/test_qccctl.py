@@ -205,6 +205,27 @@ def test_why_says_what_a_request_waited_for(qcc, upstream):
     assert status == 503 and "none usable" in out and re.search(r"skipped +ill +disabled", out)
 
 
+def test_why_of_one_that_waited_for_a_place(qcc, upstream):
+    from concurrent.futures import ThreadPoolExecutor
+
+    q = qcc({"endpoints": [upstream.endpoint("/s/delay_ms=400", "narrow", max_concurrent=1)], "retry": {"max_wait": "20s"},
+             "workers": 1})
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: ask(q), range(3)))
+    assert [status for status, _ in answers] == [200] * 3
+    waited = []
+    for _, headers in answers:
+        doc = q.ctl_json("why", headers["x-qcc-request-id"])
+        results = [c["result"] for c in doc["choices"]]
+        assert results[-1] == "chosen" and results.count("chosen") == 1 and len(doc["attempts"]) == 1
+        if doc["choices"][-1]["at_ms"] >= 300:  # the first had only to borrow the place
+            assert "all full" in results
+            waited.append(doc)
+    assert len(waited) == 2
+    out = done(q.ctl("why", waited[0]["id"]))
+    assert re.search(r"\+\d+ms +asks for +narrow +all full", out) and re.search(r"chosen +narrow\n", out), out
+
+
 def test_why_of_an_unknown_request(qcc):
     q = qcc()
     for wrong, words in (
@@ -253,13 +274,13 @@ def test_watch(qcc):
     q.stop()
 
 
-def on_a_terminal(q, *args, columns=80, env=None, keys=None):
+def on_a_terminal(q, *args, columns=80, rows=24, env=None, keys=None):
     """What it writes on a terminal of that width."""
     master, slave = pty.openpty()
     import fcntl
     import termios
 
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     p = subprocess.Popen([str(QCCCTL), *args], env={**q.env, **(env or {})}, cwd=q.folder, stdin=subprocess.DEVNULL,
                          stdout=slave, stderr=subprocess.PIPE)
     os.close(slave)
@@ -292,6 +313,10 @@ def test_on_a_terminal(qcc, upstream):
         assert "\033" not in colorless
     watched = on_a_terminal(q, "status", "--watch", "0.1", keys=b"\033[J")
     assert watched.startswith("\033[2J\033[H") and "\033[K\n" in watched
+    small = on_a_terminal(q, "status", "--watch", "0.1", columns=20, rows=5, keys=b"\033[J")
+    pictures = re.sub(r"\033\[[0-9;]*m|\033\[K|\033\[2J", "", small).split("\033[H")[1:]
+    assert all(len(p.split("\033[J")[0].split("\n")) == 5 for p in pictures[:-1]), pictures
+    assert all(len(line) <= 20 for p in pictures for line in p.split("\n"))
     assert json.loads(on_a_terminal(q, "status", "--json"))["version"]
 
 
@@ -947,6 +972,51 @@ def test_privileges_are_dropped(qcc, open_folder):
     done(q.ctl("status"))
     done(q.ctl("logs"))
     assert q.stop() == 0 and not (open_folder / "run/c.sock").exists()
+
+
+def test_the_first_of_several_folders(qcc, tmp_path):
+    q = qcc(start=False)
+    q.env["RUNTIME_DIRECTORY"] = "%s/one:%s/two" % (tmp_path, tmp_path)
+    q.start()
+    assert (tmp_path / "one/control.sock").is_socket() and not (tmp_path / "two").exists()
+    done(q.ctl("status"))
+
+
+@ROOT_ONLY
+def test_the_last_default_place(qcc, open_folder):
+    """/tmp/qcc-UID, as a user of whom nobody else has heard."""
+    uid = 52341 + os.getpid() % 1000
+    place = pathlib.Path("/tmp/qcc-%d" % uid)
+    shutil.rmtree(place, ignore_errors=True)
+    for name in ("qcc-supervisor", "qcc-worker", "qccctl"):
+        shutil.copy(SUPERVISOR.parent / name, open_folder / name)
+    q = qcc(folder=open_folder / "q", start=False)
+    os.chown(q.path, uid, uid)
+    q.command = [*as_user(uid, uid), str(open_folder / "qcc-supervisor"), "-c", str(q.path)]
+    for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
+        q.env.pop(name, None)
+    try:
+        q.start()
+        assert stat.S_IMODE(place.stat().st_mode) == 0o750 and place.stat().st_uid == uid
+        mine = subprocess.run([*as_user(uid, uid), str(open_folder / "qccctl"), "--json", "status"], env=q.env,
+                              capture_output=True, text=True, cwd="/")
+        assert json.loads(done(mine))["pid"] == q.pid
+        other = subprocess.run([*as_user(uid + 1, uid + 1), str(open_folder / "qccctl"), "-s", str(place / "control.sock"),
+                                "status"], env=q.env, capture_output=True, text=True, cwd="/")
+        assert other.returncode == 3 and "may not open" in other.stderr
+    finally:
+        q.close()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def test_a_folder_that_everybody_may_write(qcc, tmp_path):
+    """Whoever names it has chosen it: he is told."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    q = qcc({"control_socket": str(folder / "c.sock")})
+    assert q.count("can be written by everybody") == 1
+    done(q.ctl("-s", str(folder / "c.sock"), "status"))
 
 
 def test_the_log_ring_can_only_be_read(qcc):

@@ -52,12 +52,23 @@ static void undone(void **state)
 {
     (void)state;
     struct choices c = {0};
-    struct choice x = {.endpoint = 7};
-    choice_undo(&c, SEL_ALL_FULL); /* nothing to undo */
-    choice_add(&c, &x, NULL, 0);
-    choice_undo(&c, SEL_ALL_FULL);
+    struct choice x = {.endpoint = 7}, y = {.endpoint = 8};
+    struct choice_skip v = {9, SEL_SKIP_TIER};
     size_t at = 0;
-    assert_true(choice_next(&c, &at, &x) && x.end == SEL_ALL_FULL);
+    choice_undo(&c); /* nothing to undo */
+    for (int i = 0; i < 100; i++) { /* time and again: one choice */
+        choice_add(&c, &x, &v, 1);
+        choice_undo(&c);
+    }
+    assert_int_equal(c.missed, 0);
+    choice_add(&c, &y, NULL, 0);
+    choice_undo(&c); /* another endpoint is another choice */
+    choice_add(&c, &x, NULL, 0);
+    assert_true(choice_next(&c, &at, &x) && x.end == SEL_ALL_FULL && (x.flags & CHOICE_UNDONE));
+    assert_true(x.endpoint == 7 && x.again == 99 && choice_next_skip(&c, &at, &v));
+    assert_true(choice_next(&c, &at, &x) && x.end == SEL_ALL_FULL && x.endpoint == 8);
+    assert_true(choice_next(&c, &at, &x) && x.end == SEL_CHOSEN && x.endpoint == 7);
+    assert_false(choice_next(&c, &at, &x));
 }
 
 static void many_find_no_room(void **state)

@@ -96,11 +96,27 @@ static void cut(void **state)
     assert_int_equal(human_cut(STR("e\xcc\x81x"), 1), 3);
 }
 
+static void cut_colored(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t width;
+        const char *want;
+    } rows[] = {{2, "ab\033[31m\033[0m"}, {4, "ab\033[31mcd\033[0m"}, {9, "ab\033[31mcd\033[0mef"}, {0, "\033[31m\033[0m"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct buf b;
+        buf_init(&b, 128);
+        human_cut_colored(&b, STR("ab\033[31mcd\033[0mef"), rows[i].width);
+        assert_true(str_eq(buf_view(&b), str_c(rows[i].want)));
+        buf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts), cmocka_unit_test(bytes),        cmocka_unit_test(times),
-        cmocka_unit_test(cut),    cmocka_unit_test(foreign_text),
+        cmocka_unit_test(cut),    cmocka_unit_test(foreign_text), cmocka_unit_test(cut_colored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,8 +54,10 @@ deb     file:/usr/share/doc/build-essential    build-essential                  
 deb     cmd:dpkg-buildpackage         dpkg-dev                                dpkg-dev
 deb     cmd:dh                        debhelper                               debhelper
 deb     file:/usr/include/seccomp.h   libseccomp-dev                          libseccomp-devel
+deb     pc:systemd                    systemd-dev|systemd                     systemd
 deb     cmd:lintian                   lintian                                 lintian
 rpm     cmd:rpmbuild                  rpm                                     rpm-build
+rpm     pc:systemd                    systemd-dev|systemd                     systemd
 rpm     cmd:rpmlint                   rpmlint                                 rpmlint
 chroot  cmd:debootstrap               debootstrap                             debootstrap
 chroot  cmd:unshare                   util-linux                              util-linux

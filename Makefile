@@ -221,14 +221,14 @@ MAN     := $(addprefix build/man/,qcc-supervisor.8 qccctl.1 qcc.yaml.5)
 man: $(MAN)
 build/man/%: packaging/man/%.in packaging/man/man.sh README.md Makefile
 	@mkdir -p $(@D)
-	packaging/man/man.sh $< $(VERSION) >$@
+	packaging/man/man.sh $< $(VERSION) >$@.$$$$ && mv $@.$$$$ $@
 
 # Units, users and configuration under /etc are the packages' matter.
 install: all $(MAN)
 	install -D -m 0755 $(BIN_SUP) $(DESTDIR)$(PREFIX)/bin/qcc-supervisor
 	install -D -m 0755 $(BIN_CTL) $(DESTDIR)$(PREFIX)/bin/qccctl
 	install -D -m 0755 $(BIN_WKR) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-worker
-	install -D -m 0644 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
+	install -D -m 0640 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
 	for page in $(MAN); do \
 	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	install -D -m 0644 packaging/completion/qccctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qccctl

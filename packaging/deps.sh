@@ -52,11 +52,14 @@ bench   file:/usr/bin/python3         python3                                 py
 drill   file:/usr/bin/python3         python3                                 python3
 fuzz    cmd:clang                     clang                                   clang
 fuzz    file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*|/usr/lib*/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev  compiler-rt
+deb     file:/usr/share/doc/build-essential    build-essential                   gcc-c++
 deb     cmd:dpkg-buildpackage         dpkg-dev                                dpkg-dev
 deb     cmd:dh                        debhelper                               debhelper
 deb     file:/usr/include/seccomp.h   libseccomp-dev                          libseccomp-devel
+deb     pc:systemd                    systemd-dev|systemd                     systemd
 deb     cmd:lintian                   lintian                                 lintian
 rpm     cmd:rpmbuild                  rpm                                     rpm-build
+rpm     pc:systemd                    systemd-dev|systemd                     systemd
 rpm     cmd:rpmlint                   rpmlint                                 rpmlint
 chroot  cmd:debootstrap               debootstrap                             debootstrap
 chroot  cmd:unshare                   util-linux                              util-linux

@@ -67,6 +67,14 @@ static bool socket_given(struct inherit *in, struct ipc_frame *f, const struct i
         fd_close(&in->control);
         in->control = fd;
         return true;
+    case UPGRADE_RING:
+        fd_close(&in->ring);
+        in->ring = fd;
+        return true;
+    case UPGRADE_RING_READER:
+        fd_close(&in->ring_reader);
+        in->ring_reader = fd;
+        return true;
     }
     fd_close(&fd); /* of a later build: not known, not needed */
     return true;
@@ -113,7 +121,8 @@ static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
 
 bool inherit_take(struct inherit *in, struct err *e)
 {
-    *in = (struct inherit){.chan.fd = -1, .lock = -1, .state = -1, .control = -1};
+    *in = (struct inherit){.chan.fd = -1, .lock = -1, .state = -1, .control = -1, .ring = -1,
+                            .ring_reader = -1};
     if (!getenv(UPGRADE_ENV))
         return true;
     unsetenv(UPGRADE_ENV); /* no child is to take itself for one that inherits */
@@ -403,6 +412,8 @@ void inherit_fini(struct sup *s)
     fd_close(&in->lock);
     fd_close(&in->state);
     fd_close(&in->control);
+    fd_close(&in->ring);
+    fd_close(&in->ring_reader);
     buf_free(&in->early);
     secret_wipe(in->secret, sizeof in->secret);
 }

@@ -30,6 +30,7 @@ struct inherit {
     struct listen_given given;
     int lock, state; /* descriptors of state_dir's lock and of the copy of what lasts, or -1 */
     int control;     /* qccctl's socket, or -1 */
+    int ring, ring_reader; /* the log ring, or -1 */
     uint32_t version, pid;
     uint64_t gen;
     uint8_t secret[32];

@@ -462,13 +462,19 @@ static void sup_fini(struct sup *s)
     mem_free(s);
 }
 
-/* Without it `qccctl logs` has nothing to show; the log itself is where it was. */
-static void make_ring(struct sup *s)
+/* The ring of the supervisor before us, so that who follows the log goes on; or a new one. Without it
+ * `qccctl logs` has nothing to show; the log itself is where it was. */
+static void have_ring(struct sup *s)
 {
     struct err e;
-    bool there = s->ring_fd != -1 || logring_make(&s->ring_fd, &s->ring_reader, &e);
-    if (!there || !logring_use(s->ring_fd, &e))
+    struct inherit *in = &s->inherit;
+    if (in->ring != -1 && in->ring_reader != -1 && logring_use(in->ring, &e)) {
+        s->ring_fd = in->ring;
+        s->ring_reader = in->ring_reader;
+        in->ring = in->ring_reader = -1;
+    } else if (!logring_make(&s->ring_fd, &s->ring_reader, &e) || !logring_use(s->ring_fd, &e)) {
         log_warn("there is no log ring for qccctl: %s", e.msg);
+    }
 }
 
 /* For people who look at what they have typed; the journal wants its form. */
@@ -490,7 +496,6 @@ int sup_run(const char *conf_path)
     hold_signals(true);
     struct sup *s = mem_zalloc(1, sizeof *s);
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
-    make_ring(s);
     recall_init(&s->recall);
     control_init(&s->control, s);
     health_init(&s->health, sup_tell, s);
@@ -501,6 +506,7 @@ int sup_run(const char *conf_path)
     upgrade_init(&s->upgrade);
     if (!inherit_take(&s->inherit, &e))
         goto fail;
+    have_ring(s);
     s->conf = conf_load(conf_path, &f);
     if (log_to_journal())
         faults_log(&f);

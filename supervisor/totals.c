@@ -212,6 +212,22 @@ bool totals_add(struct totals *t, unsigned slot, struct str total, struct str re
     return true;
 }
 
+size_t totals_open(const struct totals *t, unsigned slot, size_t *at, struct stats_total *all,
+                   struct stats_record *v, size_t max)
+{
+    size_t n = 0;
+    *all = (struct stats_total){.streams_open = slot < t->nstreams ? t->streams[slot] : 0};
+    for (; *at < t->n && n < max; ++*at) {
+        const struct totals_endpoint *e = &t->v[*at];
+        struct totals_now now = slot < e->nnow ? e->now[slot] : (struct totals_now){0};
+        if (now.open == 0 && now.idle == 0 && now.in_use == 0)
+            continue;
+        v[n] = (struct stats_record){.open = now.open, .idle = now.idle, .in_use = now.in_use};
+        memcpy(v[n++].id, e->id, sizeof v->id);
+    }
+    return n;
+}
+
 void totals_verified(struct totals *t, struct str id, bool ok)
 {
     struct totals_endpoint *e = next_one(t, id);

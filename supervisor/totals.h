@@ -75,6 +75,12 @@ void totals_fini(struct totals *t);
 bool totals_add(struct totals *t, unsigned slot, struct str total, struct str records,
                 int64_t now_ms) MUST_CHECK;
 
+/* What is open in that slot now, in the form of a STATS frame that counts nothing, for a supervisor that
+ * takes over: the total, and at most max records from the place *at (0 at first) on. Returns their
+ * number; less than max: that was all. */
+size_t totals_open(const struct totals *t, unsigned slot, size_t *at, struct stats_total *all,
+                   struct stats_record *v, size_t max);
+
 /* A verification of that endpoint has ended; its breaker has opened. */
 void totals_verified(struct totals *t, struct str id, bool ok);
 void totals_tripped(struct totals *t, struct str id);

@@ -185,6 +185,10 @@ static void give_first(struct sup *s)
     }
     if (s->state.dir.lock != -1)
         give_socket(s, s->state.dir.lock, UPGRADE_LOCK, 0, 0);
+    if (s->ring_fd != -1 && s->ring_reader != -1) {
+        give_socket(s, s->ring_fd, UPGRADE_RING, 0, 0);
+        give_socket(s, s->ring_reader, UPGRADE_RING_READER, 0, 0);
+    }
     if (control_fd(&s->control) != -1)
         give_socket(s, control_fd(&s->control), UPGRADE_CONTROL, 0, 0);
     tell(s, -1, ipc_put_v_up_read, &end);
@@ -199,6 +203,25 @@ static void give_counters(struct sup *s, const char *endpoint)
         totals_save(&s->totals, v);
     struct ipc_up_counters m = {.endpoint = str_c(endpoint), .v = str_make((const char *)v, sizeof v)};
     tell(s, -1, ipc_put_v_up_counters, &m);
+}
+
+/* What is open in a worker is told when it changes: what was told before is told again. */
+static void give_open(struct sup *s, unsigned slot)
+{
+    struct stats_total all;
+    struct stats_record v[STATS_RECORDS];
+    size_t at = 0, n;
+    do {
+        n = totals_open(&s->totals, slot, &at, &all, v, STATS_RECORDS);
+        struct ipc_stats m = {.total = str_make((const char *)&all, sizeof all),
+                              .records = str_make((const char *)v, n * sizeof *v)};
+        struct buf b;
+        struct ipc_frame f;
+        buf_init(&b, IPC_STATS_MAX + 4096);
+        if ((n || all.streams_open) && ipc_put_stats(&b, 0, &m) && ipc_open(buf_view(&b), TO_SUP, &f))
+            upgrade_relay(s, slot, &f);
+        buf_free(&b);
+    } while (n == STATS_RECORDS);
 }
 
 /* All that is decided here, and with it the right to decide. */
@@ -216,6 +239,8 @@ static void give_state(struct sup *s)
     }
     give_counters(s, NULL);
     upgrade_turn(s);
+    for (unsigned i = 0; i < TOTALS_SLOTS; i++)
+        give_open(s, i);
     tell(s, -1, ipc_put_v_up_go, &go);
 }
 

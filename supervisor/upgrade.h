@@ -41,7 +41,9 @@ enum upgrade_kind {
     UPGRADE_LISTENER,
     UPGRADE_FOREIGN, /* a listener that systemd opened */
     UPGRADE_CONTROL, /* the control socket's */
-    UPGRADE_LOCK     /* of state_dir */
+    UPGRADE_LOCK,    /* of state_dir */
+    UPGRADE_RING,    /* the log ring, to be written and to be read */
+    UPGRADE_RING_READER
 };
 
 enum upgrade_phase { UPGRADE_NONE, UPGRADE_STARTING, UPGRADE_GIVEN, UPGRADE_DONE };

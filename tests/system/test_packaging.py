@@ -30,9 +30,11 @@ def need(tool):
     return pytest.mark.skipif(not shutil.which(tool), reason=f"there is no {tool} here")
 
 
-def run(*args, **kw):
+def run(*args, env=None):
+    # what a make around the tests says to its own kind is not for one that is started here
+    env = {k: v for k, v in (env or os.environ).items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     done = subprocess.run([str(a) for a in args], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, cwd=ROOT, **kw)
+                          stderr=subprocess.STDOUT, cwd=ROOT, env=env)
     return done.returncode, done.stdout
 
 

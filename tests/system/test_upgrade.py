@@ -14,7 +14,7 @@ import time
 import pytest
 
 from client import ask
-from qcc import PATIENCE, STUB, SUPERVISOR, WORKER, alive, until
+from qcc import BUILD, PATIENCE, SUPERVISOR, WORKER, alive, until
 from upstream import BLOCK, START, STREAM, STREAM_HEAD, chunk, reply
 
 
@@ -326,6 +326,38 @@ def test_state_dir_changes_hands(qcc, upstream, tmp_path):
     q.wait_log("2 bindings .* taken up from " + re.escape(str(folder)))
 
 
+def test_who_follows_the_log_goes_on(qcc, upstream):
+    q = qcc({"endpoints": [upstream.endpoint("/good")]})
+    p = subprocess.Popen([str(BUILD / "qccctl"), "logs", "-f", "-n", "5"], env=q.env, text=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        gone(q.upgrade())
+        assert talk(q, "later")[0] == 200
+        for line in p.stdout:
+            if "endpoint=good" in line:
+                break
+        else:
+            raise AssertionError("the log ended")
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_qccctl_upgrades_and_says_why_not(qcc, upstream):
+    q = qcc({"endpoints": [upstream.endpoint("/good")]})
+    ctl = [str(BUILD / "qccctl")]
+    r = subprocess.run(ctl + ["upgrade"], env=q.env, capture_output=True, text=True, timeout=PATIENCE)
+    assert r.returncode == 0 and "process" in r.stdout, r
+    gone(q.process.pid)
+    q.successor = int(re.search("process (\\d+)", r.stdout).group(1))
+    assert admin(q, "status")["pid"] == q.pid
+    q.configure("workers: many\n")
+    r = subprocess.run(ctl + ["upgrade"], env=q.env, capture_output=True, text=True, timeout=PATIENCE)
+    assert r.returncode == 1 and "qcc.yaml:1:" in r.stderr, r
+    r = subprocess.run(ctl + ["status"], env=q.env, capture_output=True, text=True, timeout=PATIENCE)
+    assert r.returncode == 0 and str(q.pid) in r.stdout
+
+
 # ---- what can go wrong
 
 
@@ -487,7 +519,7 @@ def test_process_1_of_a_container_stays(qcc, upstream):
     q.wait_log("the supervisor before this one, pid \\d+, has finished", 2)
     assert talk(q, "a")[0] == 200 and alive(first)
     os.kill(first, signal.SIGHUP)
-    q.wait_log("reload done")
+    q.wait_log("reload done, generation")
     os.kill(first, signal.SIGTERM)
     assert q.process.wait(PATIENCE) == 0
     gone(first)

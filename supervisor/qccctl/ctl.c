@@ -213,6 +213,17 @@ void ctl_close(struct ctl *c)
     c->chan.fd = -1;
 }
 
+bool ctl_again(struct ctl *c)
+{
+    struct place p = {.shared = false}; /* it was looked at the first time */
+    snprintf(p.path, sizeof p.path, "%s", c->path);
+    chan_fini(&c->chan);
+    int fd = connect_to(&p);
+    if (fd != -1)
+        chan_init(&c->chan, fd, TO_CTL, TX_MAX, c->peer);
+    return fd != -1;
+}
+
 /* ---- asking */
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)

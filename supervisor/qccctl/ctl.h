@@ -29,6 +29,10 @@ struct ctl {
 enum ctl_exit ctl_open(struct ctl *c, const char *socket, int64_t timeout_ms) MUST_CHECK;
 void ctl_close(struct ctl *c);
 
+/* The supervisor has closed the connection: connects to the same place once more, where after an upgrade
+ * another one answers. False, and nothing is said: nobody does. */
+bool ctl_again(struct ctl *c) MUST_CHECK;
+
 /* Asks and waits, at most timeout_ms (0: that of ctl_open). CTL_DONE: *status is as in HTTP, *body the
  * document (the caller's), *fd a descriptor that came along or -1 (the caller's; NULL: not wanted).
  * CTL_NOBODY: no answer; said. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -148,8 +149,10 @@ static int parse(struct cmd *c, int argc, char **argv, struct want *w)
     return CTL_DONE;
 }
 
-static int open_ring(struct cmd *c, struct logring_reader *r)
+/* *id: tells one ring from another. */
+static int open_ring(struct cmd *c, struct logring_reader *r, ino_t *id)
 {
+    struct stat st;
     struct err e;
     json_t *doc;
     int fd;
@@ -161,21 +164,38 @@ static int open_ring(struct cmd *c, struct logring_reader *r)
         fprintf(stderr, "qccctl logs: %s\n", fd == -1 ? "the supervisor sent no log" : e.msg);
         code = CTL_REFUSED;
     }
+    *id = fd != -1 && fstat(fd, &st) == 0 ? st.st_ino : 0;
     fd_close(&fd);
     return code;
+}
+
+/* The supervisor has ended: after an upgrade there is another, which writes into the same ring. */
+static bool again(struct cmd *c, struct logring_reader *r, ino_t *id)
+{
+    struct logring_reader next;
+    ino_t now;
+    if (!ctl_again(&c->ctl) || open_ring(c, &next, &now) != CTL_DONE)
+        return false;
+    if (now == *id)
+        next.at = r->at;
+    logring_close(r);
+    *r = next;
+    *id = now;
+    return true;
 }
 
 int logs_show(struct cmd *c, int argc, char **argv)
 {
     struct logring_reader r;
     struct want w;
+    ino_t id;
     struct sigaction sa = {.sa_handler = on_signal};
     int code = parse(c, argc, argv, &w);
     if (code != CTL_DONE)
         return code;
     if (c->json)
         return cmd_usage(c, "--json: the lines are as log.format makes them");
-    code = open_ring(c, &r);
+    code = open_ring(c, &r, &id);
     if (code != CTL_DONE)
         return code;
     put_last(c, &w, &r);
@@ -183,10 +203,11 @@ int logs_show(struct cmd *c, int argc, char **argv)
         sigaction(SIGINT, &sa, NULL);
         sigaction(SIGTERM, &sa, NULL);
         signal(SIGPIPE, SIG_IGN);
-        if (follow(c, &w, &r)) {
-            fprintf(stderr, "qccctl logs: the supervisor has ended\n");
-            code = CTL_NOBODY;
-        }
+        while (code == CTL_DONE && follow(c, &w, &r))
+            if (!again(c, &r, &id)) {
+                fprintf(stderr, "qccctl logs: the supervisor has ended\n");
+                code = CTL_NOBODY;
+            }
     }
     logring_close(&r);
     return code;

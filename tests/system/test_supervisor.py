@@ -1,5 +1,6 @@
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,9 +130,11 @@ def test_user_is_dropped_to(stub, tmp_path):
     try:
         path = folder / "sock"
         log = folder / "file.log"
+        worker = folder / "worker"  # the tree may be closed to others
+        shutil.copy(STUB, worker)
         q = stub(
             {"user": "nobody", "listen": "unix:%s" % path, "log": {"file": str(log)}},
-            env={"STUB_DIR": str(folder)},
+            env={"STUB_DIR": str(folder), "QCC_WORKER": str(worker)},
             start=False,
         )
         q.log_path = log

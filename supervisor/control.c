@@ -389,9 +389,11 @@ int control_fd(const struct control *c)
     return c->now.fd;
 }
 
-bool control_adopt(struct control *c, int fd, struct err *e)
+bool control_adopt(struct control *c, int fd, dev_t dev, ino_t ino, const char *configured,
+                   struct err *e)
 {
     struct sockaddr_un at;
+    bool guarded;
     struct stat st;
     int accepting = 0;
     socklen_t len = sizeof accepting, at_len = sizeof at - 1;
@@ -401,9 +403,15 @@ bool control_adopt(struct control *c, int fd, struct err *e)
         fd_close(&fd);
         return err_set(e, "what was handed over as control socket is none");
     }
-    bool there = lstat(at.sun_path, &st) == 0; /* else control_next makes another */
+    /* A path that is too long for an address was bound by another name (control_socket.c). */
+    char *path = control_socket_path(configured, geteuid(), c->sup->conf->user != NULL, &guarded);
+    if (dev == 0 || lstat(path, &st) == -1 || st.st_dev != dev || st.st_ino != ino) {
+        mem_free(path);
+        path = mem_strdup(at.sun_path);
+    }
+    bool there = lstat(path, &st) == 0; /* else control_next makes another */
     c->now = (struct control_socket){.fd = fd,
-                                     .path = mem_strdup(at.sun_path),
+                                     .path = path,
                                      .dev = there ? st.st_dev : 0,
                                      .ino = there ? st.st_ino : 0,
                                      .group = there ? st.st_gid : getegid()};
@@ -415,6 +423,7 @@ void control_hand_over(struct control *c)
 {
     c->leave = true;
     ev_io_stop(c->sup->loop, &c->rd);
+    fd_close(&c->now.fd); /* else it would take calls that nobody answers, once the other one is gone */
 }
 
 void control_close(struct control *c)

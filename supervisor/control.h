@@ -53,10 +53,12 @@ void control_drop(struct control *c);
 
 /* An upgrade: the successor is given the listening descriptor (control_fd; -1: none) and the path, and
  * takes both with control_adopt in place of control_open (and fd over); before control_start the
- * path stays the other's. control_hand_over: no connection is accepted
- * from now on and the path stays at the end; those that are there are still answered. */
+ * path stays the other's; dev and ino: of the socket's file, or 0 where that is not known.
+ * control_hand_over: our descriptor is closed, so that no connection is accepted here from now on, and
+ * the path stays at the end; those that are there are still answered. */
 int control_fd(const struct control *c);
-bool control_adopt(struct control *c, int fd, struct err *e) MUST_CHECK;
+bool control_adopt(struct control *c, int fd, dev_t dev, ino_t ino, const char *configured,
+                   struct err *e) MUST_CHECK;
 void control_hand_over(struct control *c);
 
 /* The end: connections are closed, our path is removed. */

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,8 @@ static bool socket_given(struct inherit *in, struct ipc_frame *f, const struct i
     case UPGRADE_CONTROL:
         fd_close(&in->control);
         in->control = fd;
+        in->control_dev = (dev_t)m->dev;
+        in->control_ino = (ino_t)m->ino;
         return true;
     case UPGRADE_RING:
         fd_close(&in->ring);
@@ -192,6 +195,12 @@ static void tell(struct sup *s, chan_put_fn *put, const void *m)
         watch(s);
 }
 
+void inherit_pass_reopen(const struct sup *s)
+{
+    if (inherit_waiting(s))
+        kill((pid_t)s->inherit.pid, SIGUSR1);
+}
+
 void inherit_stop(struct sup *s)
 {
     struct ipc_up_stop m = {};
@@ -220,6 +229,7 @@ static void go(struct sup *s, bool gave)
     if (!in->same_words || !gave)
         nothing_out(s);
     health_taken(&s->health, clock_mono_ms());
+    fd_close(&in->lock); /* of a folder that is not in use here */
     listen_given_own(&in->given);
     listen_given_drop(&in->given);
     sup_go(s);
@@ -321,6 +331,8 @@ static bool on_state(struct sup *s, const struct ipc_frame *f, struct err *e)
     if (f->id != IPC_UP_GO)
         return err_set(e, "the running supervisor sent %s instead of its state", ipc_name(f->id));
     GET(up_go)
+    if (s->intent.want != PLAN_SERVE)
+        return true; /* we end, and the other one goes on when it sees that */
     if (m.seq > s->health.seq)
         s->health.seq = m.seq;
     go(s, true);
@@ -343,6 +355,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (f->id == IPC_UP_LOST) {
         GET(up_lost)
+        upgrade_lost(s, &m);
         health_lost(&s->health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies, clock_mono_ms());
         return true;
     }

@@ -30,6 +30,8 @@ struct inherit {
     struct listen_given given;
     int lock, state; /* descriptors of state_dir's lock and of the copy of what lasts, or -1 */
     int control;     /* qccctl's socket, or -1 */
+    dev_t control_dev; /* of its file; 0: not told */
+    ino_t control_ino;
     int ring, ring_reader; /* the log ring, or -1 */
     uint32_t version, pid;
     uint64_t gen;
@@ -56,6 +58,9 @@ void inherit_ready(struct sup *s);
 
 /* Tells the other one why it has to go on, if it has not let go yet. */
 void inherit_fail(struct inherit *in, const char *why);
+
+/* Its log files are to be opened anew too. */
+void inherit_pass_reopen(const struct sup *s);
 
 /* Tells it that everything stops. */
 void inherit_stop(struct sup *s);

@@ -35,9 +35,8 @@ static bool is_supervisor(uint64_t pid)
     return str_starts(text_of(path, name, sizeof name), STR("qcc-supervisor"));
 }
 
-/* To all of them, and not only to our child: while it drains, the one that serves is its child. Workers
- * are told by their supervisors. */
-static void pass_on(int sig)
+/* Workers are told by their supervisors. */
+void init_pass_on(int sig)
 {
     DIR *d = opendir("/proc");
     for (const struct dirent *f; d && (f = readdir(d));) {
@@ -49,21 +48,27 @@ static void pass_on(int sig)
         closedir(d);
 }
 
-/* Takes what has ended; false: there is no child left. */
+/* Takes what has ended; false: there is no child left. Workers may outlive a supervisor that was killed:
+ * how they end says nothing. */
 static bool reap(int *code)
 {
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return pid == 0 || errno != ECHILD;
+    for (;;) {
+        siginfo_t who = {0};
+        int status;
+        if (waitid(P_ALL, 0, &who, WEXITED | WNOHANG | WNOWAIT) == -1)
+            return errno != ECHILD;
+        if (who.si_pid == 0)
+            return true;
+        bool counts = is_supervisor((uint64_t)who.si_pid); /* its name is there until it is taken */
+        if (waitpid(who.si_pid, &status, 0) == who.si_pid && counts)
+            *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
 }
 
-int init_outlive(void)
+int init_outlive(int code)
 {
     static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t set;
-    int code = 0;
     sigemptyset(&set);
     for (size_t i = 0; i < COUNT_OF(taken); i++)
         sigaddset(&set, taken[i]);
@@ -72,7 +77,7 @@ int init_outlive(void)
     while (reap(&code)) {
         int sig = sigwaitinfo(&set, NULL);
         if (sig > 0 && sig != SIGCHLD)
-            pass_on(sig);
+            init_pass_on(sig);
     }
     return code;
 }

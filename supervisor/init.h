@@ -6,8 +6,11 @@
 /* Whether that is so for this process. */
 _Bool init_is(void);
 
+/* To all other supervisors of the container: while ours drains, the one that serves is its child. */
+void init_pass_on(int sig);
+
 /* Returns when no child is left: the exit code of the last supervisor, 128 + N for one that signal N has
- * ended. Signals TERM, INT, HUP, USR1 and USR2 go to all supervisors of the container. */
-int init_outlive(void);
+ * ended; `code` if none was left. Signals TERM, INT, HUP, USR1 and USR2 are passed on. */
+int init_outlive(int code);
 
 #endif

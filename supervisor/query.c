@@ -227,6 +227,8 @@ bool query_acts(struct str what)
 unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
                    struct doc *d)
 {
+    if (query_acts(what) && upgrade_given(s))
+        return query_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))
             return queries[i].run(s, from, arg, d);

@@ -128,12 +128,25 @@ static void describe_end(int status, char *out, size_t size)
         snprintf(out, size, "exit code %d", WEXITSTATUS(status));
 }
 
+/* What it said last may have come in the same moment as its end. */
+static void hear_out(struct slot *s)
+{
+    enum { TURNS = 64 }; /* of a MiB each: more than a socket's buffer holds */
+    struct err e;
+    for (int i = 0; i < TURNS && slot_alive(s); i++)
+        if (chan_read(&s->chan, sup_on_frame, s, &e) != CHAN_OK)
+            return;
+}
+
 static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
 {
     struct slot *s = w->data;
     char how[96];
     (void)events;
     ev_child_stop(loop, w);
+    pid_t pid = s->pid;
+    s->pid = 0; /* another process may have that number now */
+    hear_out(s);
     unwatch(s);
     chan_fini(&s->chan);
     int64_t now = clock_mono_ms(), lived = now - s->started_ms;
@@ -142,20 +155,19 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     move(s, SLOT_EMPTY);
     s->st.start_at = now;
     if (was_retiring && w->rstatus == 0) {
-        log_info("%s (pid %d) has finished", s->name, (int)s->pid);
+        log_info("%s (pid %d) has finished", s->name, (int)pid);
     } else if (was_retiring) {
-        log_error("%s (pid %d) ended badly while it drained: %s", s->name, (int)s->pid, how);
+        log_error("%s (pid %d) ended badly while it drained: %s", s->name, (int)pid, how);
     } else {
         s->failures++;
         int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
         s->st.start_at += wait;
         if (was_active)
-            log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)s->pid,
+            log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)pid,
                       (double)lived / 1000, how);
         if (wait && s->sup->intent.want == PLAN_SERVE)
             log_warn("%s dies too often: next start in %lld ms", s->name, (long long)wait);
     }
-    s->pid = 0;
     sup_slot_ended(s->sup, s);
 }
 
@@ -165,7 +177,8 @@ void slot_kill(struct slot *s, const char *why)
         return;
     log_line(s->sup->intent.want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, (struct str){0},
              "%s (pid %d) is killed: %s", s->name, (int)s->pid, why);
-    kill(s->pid, SIGKILL);
+    if (s->pid)
+        kill(s->pid, SIGKILL);
     unwatch(s);
     move(s, SLOT_KILLED);
     health_slot_retires(&s->sup->health, s->number);

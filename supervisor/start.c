@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* In which the workers of a dead supervisor close their sockets. */
@@ -60,18 +61,56 @@ static bool take_control(struct sup *s, const struct user *user, struct err *e)
 {
     int fd = s->inherit.control;
     s->inherit.control = -1;
-    return fd != -1 ? control_adopt(&s->control, fd, e)
+    return fd != -1 ? control_adopt(&s->control, fd, s->inherit.control_dev, s->inherit.control_ino,
+                                    s->conf->control_socket, e)
                     : control_open(&s->control, s->conf->control_socket, user, e);
+}
+
+/* dir/name from the root on, if that is this program; else NULL. */
+static char *named(struct str dir, const char *name)
+{
+    char cwd[PATH_MAX] = "", path[3 * PATH_MAX];
+    struct stat self, st;
+    if ((dir.n == 0 || dir.p[0] != '/') && name[0] != '/' && !getcwd(cwd, sizeof cwd))
+        return NULL;
+    int n = snprintf(path, sizeof path, "%s%s" STR_FMT "%s%s", cwd, cwd[0] ? "/" : "", STR_ARG(dir),
+                     dir.n ? "/" : "", name);
+    bool same = n < PATH_MAX && stat("/proc/self/exe", &self) == 0 && stat(path, &st) == 0 &&
+                st.st_dev == self.st_dev && st.st_ino == self.st_ino;
+    return same ? mem_strdup(path) : NULL;
+}
+
+/* The name that it was started by, with symbolic links as they are: they may point to another release by
+ * the time of an upgrade. NULL: it leads here no more. */
+static char *started_as(void)
+{
+    const char *name = program_invocation_name, *path = getenv("PATH");
+    char *found = NULL;
+    if (strchr(name, '/'))
+        return named(STR(""), name);
+    while (path && *path && !found) {
+        size_t n = strcspn(path, ":");
+        found = named(str_make(path, n), name);
+        path += n + (path[n] == ':');
+    }
+    return found;
 }
 
 /* Where this program is; one that is put there later is started by an upgrade. */
 static bool find_program(struct sup *s, struct err *e)
 {
+    static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since we were started */
     char path[PATH_MAX];
+    s->program = started_as();
+    if (s->program)
+        return true;
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     if (n == -1)
         return err_sys(e, "/proc/self/exe");
-    s->program = mem_strndup(path, (size_t)n);
+    struct str p = str_make(path, (size_t)n);
+    if (p.n > gone.n && memcmp(p.p + p.n - gone.n, gone.p, gone.n) == 0)
+        p.n -= gone.n;
+    s->program = mem_strndup(p.p, p.n);
     return true;
 }
 

@@ -43,7 +43,7 @@ bool state_open(struct sup *s, struct err *e)
         st->path = NULL;
         return false;
     }
-    state_dir_secret(&st->dir, s->secret);
+    state_dir_secret(&st->dir, inherit_holding(s) ? s->inherit.secret : NULL, s->secret);
     return true;
 }
 
@@ -213,6 +213,11 @@ void state_halt(struct sup *s)
         ;
     st->moves--; /* it may not have come to its end */
     st->child = 0;
+}
+
+void state_leave(struct sup *s)
+{
+    state_dir_close(&s->state.dir);
 }
 
 void state_close(struct sup *s)

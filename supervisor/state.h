@@ -37,6 +37,9 @@ bool state_open(struct sup *s, struct err *e) MUST_CHECK;
  * says why. */
 bool state_put(struct sup *s, int fd) MUST_CHECK;
 
+/* Another supervisor has taken the state over: its folder is no longer ours. */
+void state_leave(struct sup *s);
+
 /* Another supervisor takes the state over: nothing is being written any more. */
 void state_halt(struct sup *s);
 

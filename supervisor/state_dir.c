@@ -172,7 +172,7 @@ static bool keep(const struct state_dir *d, const uint8_t secret[STATE_SECRET])
     return ok;
 }
 
-void state_dir_secret(const struct state_dir *d, uint8_t secret[STATE_SECRET])
+void state_dir_secret(const struct state_dir *d, const uint8_t *in_use, uint8_t secret[STATE_SECRET])
 {
     uint8_t got[STATE_SECRET + 1];
     struct stat st;
@@ -187,7 +187,10 @@ void state_dir_secret(const struct state_dir *d, uint8_t secret[STATE_SECRET])
     } else {
         if (!absent)
             state_dir_set_aside(d, "secret", "is not one");
-        rnd_bytes(secret, STATE_SECRET);
+        if (in_use)
+            memcpy(secret, in_use, STATE_SECRET);
+        else
+            rnd_bytes(secret, STATE_SECRET);
         if (!keep(d, secret))
             log_warn("state_dir: cannot keep a secret in %s, bindings will not outlast this run: "
                      "%s",

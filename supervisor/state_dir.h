@@ -30,9 +30,9 @@ bool state_dir_lock(struct state_dir *d, int *lent, struct err *e) MUST_CHECK;
 /* Closes, and gives the lock up. */
 void state_dir_close(struct state_dir *d);
 
-/* The installation's secret, made when there is none. One that cannot be read is set aside; one
- * that cannot be kept holds for this run: both are warnings. */
-void state_dir_secret(const struct state_dir *d, uint8_t secret[STATE_SECRET]);
+/* The installation's secret. When there is none, it becomes *in_use if that is given, else a new one.
+ * One that cannot be read is set aside; one that cannot be kept holds for this run: both are warnings. */
+void state_dir_secret(const struct state_dir *d, const uint8_t *in_use, uint8_t secret[STATE_SECRET]);
 
 /* Gives a file that is of no use another name, and says so in the log: NAME.bad-TIME. */
 void state_dir_set_aside(const struct state_dir *d, const char *name, const char *why);

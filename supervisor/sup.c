@@ -33,7 +33,8 @@ static void stop(struct sup *s, enum plan_want want)
     if (s->intent.want == want)
         return;
     s->intent.want = want;
-    if (!upgrade_given(s))
+    /* systemd knows of the one whose state it is */
+    if (s->upgrade.phase != UPGRADE_DONE && !inherit_holding(s))
         notify_stopping();
     reload_drop(s);
     /* Sockets are shared: connections are refused only when the workers, who hear of it by
@@ -51,13 +52,25 @@ void sup_fail(struct sup *s, const char *why)
     stop(s, PLAN_STOP);
 }
 
+/* As process 1 of a container we are the one whom signals reach, also when another one serves. */
+static bool pass_on(const struct sup *s, int sig)
+{
+    bool on = init_is() && s->upgrade.phase == UPGRADE_DONE;
+    if (on)
+        init_pass_on(sig);
+    return on;
+}
+
 static void obey_stop(struct sup *s)
 {
-    if (s->stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
+    unsigned stops = s->stops > s->upgrade.stops ? s->stops : s->upgrade.stops;
+    if (stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
         return;
-    s->stops_obeyed = s->stops;
-    inherit_stop(s);
-    if (s->stops > 1) {
+    upgrade_stop(s);
+    pass_on(s, SIGTERM);
+    for (; s->stops_obeyed != stops; s->stops_obeyed++)
+        inherit_stop(s);
+    if (stops > 1) {
         log_warn("stopping at once");
         stop(s, PLAN_STOP);
         return;
@@ -78,6 +91,8 @@ static void obey_upgrade(struct sup *s)
     if (!s->want_upgrade || (s->intent.want == PLAN_SERVE && (!s->serving || s->next.conf)))
         return;
     s->want_upgrade = false;
+    if (pass_on(s, SIGUSR2))
+        return;
     if (!upgrade_begin(s, NULL, &e))
         log_warn("no upgrade: %s", e.msg);
 }
@@ -89,7 +104,7 @@ static void obey_reload(struct sup *s)
         (upgrade_going(s) && s->upgrade.phase != UPGRADE_DONE))
         return;
     s->want_reload = false;
-    if (upgrade_given(s))
+    if (upgrade_given(s) && !pass_on(s, SIGHUP))
         upgrade_pass_reload(s);
     if (s->intent.want == PLAN_SERVE)
         reload_begin(s);
@@ -107,6 +122,8 @@ static void obey_reopen(struct sup *s)
     if (!s->want_reopen)
         return;
     s->want_reopen = false;
+    pass_on(s, SIGUSR1);
+    inherit_pass_reopen(s);
     if (!reload_open_log(s->conf->log.file, &fd, &e)) {
         log_error("%s; the old one stays in use", e.msg);
         return;
@@ -230,8 +247,10 @@ void sup_go(struct sup *s)
 
 void sup_hand_over(struct sup *s)
 {
-    s->intent.want = PLAN_DRAIN;
+    if (s->intent.want == PLAN_SERVE)
+        s->intent.want = PLAN_DRAIN;
     ev_timer_stop(s->loop, &s->watchdog);
+    state_leave(s);
     listen_lend(&s->listen, true);
     listen_close(&s->listen);
     control_hand_over(&s->control);
@@ -240,7 +259,7 @@ void sup_hand_over(struct sup *s)
 static void perform(struct sup *s, const struct plan_action *a)
 {
     /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
-    bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(s) || s->stops);
+    bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(s) || s->stops_obeyed);
     switch (a->verb) {
     case PLAN_START:
         slot_start(slot_at(s, a->slot), s->worker_path);
@@ -546,7 +565,8 @@ out:
     inherit_fail(&s->inherit, e.msg);
 end:
     faults_free(&f);
-    bool stays = init_is() && s->upgrade.phase == UPGRADE_DONE && s->upgrade.pid;
+    bool stays = init_is() && s->upgrade.phase == UPGRADE_DONE;
+    int last = s->upgrade.pid ? SUP_EXIT_OK : s->upgrade.code;
     sup_fini(s);
-    return stays ? init_outlive() : code;
+    return stays ? init_outlive(last) : code;
 }

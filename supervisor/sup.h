@@ -29,7 +29,7 @@ enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
 struct sup {
     struct ev_loop *loop;
     const char *conf_path;
-    char *program; /* this one's path, as it was started */
+    char *program; /* this one's path, by the name that it was started by */
     char *worker_path;
     uint64_t boot_ms; /* wall clock */
 

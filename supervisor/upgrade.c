@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 
 enum {
     TX_MAX = 64 << 20, /* what may wait for a new one that is busy with its start */
+    FLUSH_MS = 1000,
     ABOVE = 16         /* descriptors out of the way of those with a fixed number */
 };
 
@@ -139,7 +141,10 @@ static void failed(struct sup *s, const char *why)
     if (u->pid)
         kill(u->pid, SIGKILL); /* its workers see that it is gone, and end */
     u->phase = UPGRADE_NONE;
-    log_error("upgrade refused, this supervisor goes on: %s", why);
+    if (s->intent.want == PLAN_SERVE && !s->stops)
+        log_error("upgrade refused, this supervisor goes on: %s", why);
+    else
+        log_warn("upgrade given up: %s", why);
     if (back)
         health_freeze(&s->health, false);
     answer(s, 422, why);
@@ -190,7 +195,7 @@ static void give_first(struct sup *s)
         give_socket(s, s->ring_reader, UPGRADE_RING_READER, 0, 0);
     }
     if (control_fd(&s->control) != -1)
-        give_socket(s, control_fd(&s->control), UPGRADE_CONTROL, 0, 0);
+        give_socket(s, control_fd(&s->control), UPGRADE_CONTROL, s->control.now.dev, s->control.now.ino);
     tell(s, -1, ipc_put_v_up_read, &end);
 }
 
@@ -270,7 +275,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     else if (f->id == IPC_UP_SERVES && u->phase == UPGRADE_GIVEN)
         done(s);
     else if (f->id == IPC_UP_STOP && u->phase == UPGRADE_DONE)
-        s->stops++;
+        u->stops++;
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
     else
@@ -329,6 +334,7 @@ static void on_child(struct ev_loop *loop, ev_child *w, int events)
     ev_child_stop(loop, w);
     hear(s); /* what it said last */
     s->upgrade.pid = 0;
+    s->upgrade.code = WIFSIGNALED(w->rstatus) ? 128 + WTERMSIG(w->rstatus) : WEXITSTATUS(w->rstatus);
     if (WIFSIGNALED(w->rstatus))
         snprintf(how, sizeof how, "ended by signal %d", WTERMSIG(w->rstatus));
     else
@@ -382,6 +388,26 @@ bool upgrade_begin(struct sup *s, const struct query_from *from, struct err *e)
     return true;
 }
 
+void upgrade_stop(struct sup *s)
+{
+    const struct upgrade *u = &s->upgrade;
+    if (u->phase == UPGRADE_STARTING)
+        failed(s, "the supervisor is told to stop");
+    else if (u->phase == UPGRADE_GIVEN && u->pid)
+        kill(u->pid, SIGTERM); /* whose turn it is, is just being decided */
+}
+
+/* What our workers said last is still to be read by the new one. */
+static void flush(struct upgrade *u)
+{
+    struct err e;
+    for (int64_t until = clock_mono_ms() + FLUSH_MS; chan_pending(&u->chan) && clock_mono_ms() < until;) {
+        struct pollfd p = {.fd = u->chan.fd, .events = POLLOUT};
+        if (poll(&p, 1, FLUSH_MS) == -1 || chan_write(&u->chan, &e) != CHAN_OK)
+            return;
+    }
+}
+
 void upgrade_fini(struct sup *s)
 {
     struct upgrade *u = &s->upgrade;
@@ -389,6 +415,8 @@ void upgrade_fini(struct sup *s)
         return;
     if (u->phase == UPGRADE_STARTING || u->phase == UPGRADE_GIVEN)
         failed(s, "the supervisor stops");
+    else if (u->chan.fd != -1)
+        flush(u);
     ev_child_stop(s->loop, &u->child);
     unwatch(s);
 }
@@ -428,6 +456,12 @@ void upgrade_slot_gone(struct sup *s, unsigned slot)
         if (m.trial || m.verifies)
             tell(s, -1, ipc_put_v_up_lost, &m);
     }
+}
+
+void upgrade_lost(struct sup *s, const struct ipc_up_lost *m)
+{
+    if (upgrade_given(s))
+        tell(s, -1, ipc_put_v_up_lost, m);
 }
 
 void upgrade_turn(struct sup *s)

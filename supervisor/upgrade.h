@@ -56,6 +56,8 @@ struct upgrade {
     ev_child child;
     ev_timer late;
     struct query_from asker;
+    unsigned stops; /* how often it was told to stop; who told it may have told us too */
+    int code;      /* of the new one when it has ended, as init_outlive has it */
     bool asked;    /* asker waits for the end of it */
     bool deaf;     /* the new one reads too little */
     char why[513]; /* as the new one says: it cannot start */
@@ -79,11 +81,17 @@ void upgrade_relay(struct sup *s, unsigned slot, const struct ipc_frame *f);
 /* The worker in that slot is gone; health does not know it yet. */
 void upgrade_slot_gone(struct sup *s, unsigned slot);
 
+/* A worker of the supervisor before this one is gone, with what it had; the same for the one after it. */
+void upgrade_lost(struct sup *s, const struct ipc_up_lost *m);
+
 /* Once a turn: how many places are still held here. */
 void upgrade_turn(struct sup *s);
 
 /* A SIGHUP meant for the one that serves. */
 void upgrade_pass_reload(const struct sup *s);
+
+/* This one is told to stop: a new one that only starts is ended, one that has the state stops too. */
+void upgrade_stop(struct sup *s);
 
 /* Everything stops: a new one that does not serve yet is ended. */
 void upgrade_fini(struct sup *s);

@@ -327,21 +327,21 @@ static void the_secret_stays(void **state)
     uint8_t a[STATE_SECRET], b[STATE_SECRET], zero[STATE_SECRET] = {0};
     struct stat st;
     struct state_dir d = open_folder();
-    state_dir_secret(&d, a);
+    state_dir_secret(&d, NULL, a);
     assert_memory_not_equal(a, zero, sizeof a);
     assert_int_equal(fstatat(d.fd, "secret", &st, 0), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(st.st_size, STATE_SECRET);
-    state_dir_secret(&d, b);
+    state_dir_secret(&d, NULL, b);
     assert_memory_equal(a, b, sizeof a);
     /* one that is none: another takes its place, and it is kept to be looked at */
     int fd = openat(d.fd, "secret", O_WRONLY | O_TRUNC);
     assert_int_equal(write(fd, "short", 5), 5);
     fd_close(&fd);
-    state_dir_secret(&d, b);
+    state_dir_secret(&d, NULL, b);
     assert_memory_not_equal(a, b, sizeof a);
     assert_int_equal(count("secret.bad-"), 1);
-    state_dir_secret(&d, a);
+    state_dir_secret(&d, NULL, a);
     assert_memory_equal(a, b, sizeof a);
     state_dir_close(&d);
 }
@@ -355,7 +355,7 @@ static void a_secret_that_is_a_link_is_not_followed(void **state)
     assert_int_equal(write(fd, folder, STATE_SECRET), STATE_SECRET);
     fd_close(&fd);
     assert_int_equal(symlinkat("elsewhere", d.fd, "secret"), 0);
-    state_dir_secret(&d, a);
+    state_dir_secret(&d, NULL, a);
     assert_memory_not_equal(a, folder, sizeof a);
     assert_int_equal(count("secret.bad-"), 1);
     state_dir_close(&d);

@@ -127,7 +127,7 @@ void evidence_wait(struct evidence *ev, struct str name, struct str value)
 bool evidence_header(struct evidence *ev, struct str name, struct str value, struct arena *a)
 {
     if (ev->nfield == EVIDENCE_FIELDS || name.n > SYMBOL_MAX ||
-        !(str_starts_nocase(name, STR("retry-after")) || str_eq_nocase(name, STR("date")) ||
+        !(str_find_nocase(name, STR("retry-after")) >= 0 || str_eq_nocase(name, STR("date")) ||
           str_find_nocase(name, STR("ratelimit")) >= 0 ||
           str_find_nocase(name, STR("rate-limit")) >= 0))
         return false;

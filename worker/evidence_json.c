@@ -41,6 +41,7 @@ static const struct {
     {"type", ROLE_TYPE},
     {"errortype", ROLE_TYPE},
     {"kind", ROLE_TYPE},
+    {"object", ROLE_TYPE},
     {"code", ROLE_CODE},
     {"errorcode", ROLE_CODE},
     {"errcode", ROLE_CODE},

@@ -25,7 +25,8 @@ const struct classify_rule classify_rules[] = {
      .need = TRAIT_PAGE, .markup = true,
      .words = W_WALL,
      .but = "you are being rate limited|bad gateway|gateway time|a timeout occurred|origin*error|"
-         "web server is|connection timed out|ssl handshake|unknown error|host error|"
+         "web server is|connection timed out|ssl handshake|invalid ssl certificate|railgun|"
+         "unknown error|host error|"
          "access from your country",
      PERMANENT(ENDPOINT), .why = "challenge or firewall page"},
     {.name = "login", .on = ON_3XX, .need = TRAIT_LOGIN,
@@ -115,6 +116,9 @@ const struct classify_rule classify_rules[] = {
      .why = "a picture or file of the request: its name and where it lies are the client's words"},
 
     /* -- money, whatever the status: topped up, it works again */
+    {.name = "locked-surely", .on = ON_REFUSED | ON_429, .without = TRAIT_PAGE,
+     .words = "locked your account|locked it as a security|security precaution",
+     AUTH(ENDPOINT), .why = "locked by the maker, whatever code a relay put beside it"},
     {.name = "money-code", .on = ON_ANY,
      .code = "*insufficientquota*|*insufficientuserquota*|*insufficientbalance*|"
          "*insufficientcredit*|*insufficientfunds*|*insufficientaccountbalance*|"
@@ -221,7 +225,8 @@ const struct classify_rule classify_rules[] = {
      .code = "*modelaccessdenied|modelnotallowed|modelaccessdenied|accessdeniedunpurchased|"
          "modelnotopen|unsupportedmodel*|modelpermissiondenied|modelrestricted|deploymentnotfound|"
          "modelpriceerror|channelmodelmappederror|getchannelfailed|noavailablechannel|"
-         "nochannelavailable|invalidendpointclosedendpoint|code1311|code1220|statuscode2061|"
+         "nochannelavailable|invalidendpointclosed*|invalidendpointstopped*|"
+         "code1311|code1220|statuscode2061|"
          "code30003|modelunavailableforplan|modelnotsupportedbyplan",
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
      .why = "this account or relay does not have the model"},
@@ -260,10 +265,10 @@ const struct classify_rule classify_rules[] = {
      .why = "a server of one's own that cannot bring the model into memory"},
     {.name = "no-model-account", .on = ON_REFUSED, .without = TRAIT_PAGE, .quoted = true,
      .words = W_NO_MODEL,
-     .also = "account|channel|%group|publisher model|%region|your plan|%plan%|project|deployment|"
+     .also = "account|channel|%group|publisher model|%region|your plan|%plan%|%plans%|project|deployment|"
          "deployed|no endpoints|no provider|no allowed providers|on-demand throughput|inference profile|"
          "end of its life|inaccessible|not activated|not open|free tier|paid model|integrator|"
-         "any provider|non-serverless|via the /|渠道|未开通|"
+         "any provider|non-serverless|via the /|jurisdiction|渠道|未开通|"
          "未部署|分组|套餐",
      .but = "does not exist or you do not have|model group|permission*denied on resource|"
          W_NOT_MISSING,
@@ -356,6 +361,11 @@ const struct classify_rule classify_rules[] = {
      .words = W_BUSY,
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "overloaded, in words"},
 
+    {.name = "maintenance", .on = ON_400 | ON_403 | ON_404 | ON_4XX,
+     .without = TRAIT_PAGE | TRAIT_VALIDATION | TRAIT_FIELD,
+     .words = "under maintenance|in maintenance|for maintenance|维护中|正在维护|系统维护|停机维护|升级维护",
+     TRANSIENT(ENDPOINT), .why = "shut for a while, whatever refusal a relay made of it"},
+
     /* -- faults of the server inside a 200, or under an odd status */
     {.name = "capacity", .on = ON_4XX,
      .words = "flex tier*capacity|capacity exceeded|queue is full|queue full",
@@ -363,7 +373,7 @@ const struct classify_rule classify_rules[] = {
 
     /* -- the credential, where the status does not say so */
     {.name = "key-code", .on = ON_200 | ON_400 | ON_404 | ON_422 | ON_4XX,
-     .code = "authenticationerror|permissionerror|autherror|*invalidapikey*|incorrectapikey*|"
+     .code = "authenticationerror|permissionerror|*autherror|*invalidapikey*|incorrectapikey*|"
          "*authfailed|*authenticationfailed|invalidcredential*|apikeyinvalid|apikeyexpired|"
          "apikeydisabled|apikeyserviceblocked|apikeyhttpreferrerblocked|apikeyipaddressblocked|"
          "invalidauthentication*|invalidtoken|tokenexpired|expiredtoken*|tokeninvalid|"
@@ -418,7 +428,7 @@ const struct classify_rule classify_rules[] = {
          "bad request",
      PERMANENT(REQUEST), .why = "the same, where the refusal's type stands in the words"},
     {.name = "5xx-malformed", .on = ON_500, .without = TRAIT_PAGE,
-     .words = "improperly formed request|malformed input request",
+     .words = "improperly formed request|malformed input request|image input is not supported",
      PERMANENT(REQUEST), .why = "the same, of a maker with one wording for all"},
     {.name = "5xx-invalid-code", .on = ON_500,
      .code = "invalidargument|validationexception",
@@ -438,6 +448,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "empty-200", .on = ON_200, .need = TRAIT_EMPTY | TRAIT_OK,
      TRANSIENT(ENDPOINT), .why = "nothing came: a broken connection"},
     {.name = "cut-message", .on = ON_200,
+     .without = TRAIT_TEXT,
      .type = "message|chatcompletion*",
      TRANSIENT(ENDPOINT), .why = "the answer itself, broken off"},
     {.name = "hiccup-code", .on = ON_200,
@@ -471,7 +482,7 @@ const struct classify_rule classify_rules[] = {
          "operation not allowed|operation*not supported|operation*does not work|"
          "plain http request was sent|http request was sent to https|no route|route not found|"
          "unknown request url|unknown url|unknown route|unknown path|cannot post|cannot get|"
-         "endpoint is offline|^endpoint*not found|only supports the /|only supports /|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
+         "endpoint is offline|^endpoint*not found|^api not found|^app unavailable|only supports the /|only supports /|接口不存在|路由|api*已下线|接口*已下线|接口已关闭",
      PERMANENT(ENDPOINT), .why = "the address or the kind of call does not fit this endpoint"},
     {.name = "upstream-400", .on = ON_400 | ON_422, .need = TRAIT_JSON, .without = TRAIT_VALIDATION,
      .words = "no available account|no accounts available|无可用账|暂无可用|upstream*timeout|"

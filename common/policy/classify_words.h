@@ -20,7 +20,8 @@
     "安全威胁|安全防护|云防护|防火墙|人机验证|安全验证|errors.aliyun.com|data-spm|腾讯云|"         \
     "华为云waf|网站管理员设置拦截|长亭|雷池|safeline|waf*event_id|block_event_id|非法请求|"        \
     "恶意请求|fortiguard|zscaler|web filter|content_filter_denied|content categorization|"         \
-    "websense|forcepoint|netskope|application blocked|blocked in accordance"
+    "websense|forcepoint|netskope|application blocked|blocked in accordance|疑似攻击|攻击行为|"      \
+    "已被拦截|<title>request blocked"
 
 #define W_MONEY_EN                                                                                 \
     "balance*too low|insufficient*balance|balance*insufficient|insufficient*credit|"               \
@@ -59,7 +60,7 @@
     "balance: 0|no remaining balance|balance*not sufficient|free plan limit|hard limit|"           \
     "reload your tokens|free-tier limit|free tier limit|free limit|because of debt|"               \
     "billing account*suspended|billing account*disabled|billing account*closed|"                   \
-    "tokens is insufficient|token is insufficient|unpaid invoice"
+    "tokens is insufficient|token is insufficient|unpaid invoice|%no balance%|unpaied order"
 
 #define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
 
@@ -86,7 +87,8 @@
     "account*irregular activit|user*is banned|user has been banned|user*is disabled|"              \
     "user has been*disabled|workspace*deactivated|workspace*disabled|project has been*suspended|"  \
     "project*archived|project*disabled|team*disabled|disabled in this account|"                    \
-    "account*violation of|consumer*suspended|账号*锁定|账户*锁定|账号*封禁|账户*封禁|账号*禁用|"   \
+    "account*violation of|consumer*suspended|user id*suspended|locked your account|"       \
+    "resource has been*blocked|账号*锁定|账户*锁定|账号*封禁|账户*封禁|账号*禁用|"   \
     "账户*禁用|账号*停用|账户*停用|账号*冻结|账户*冻结|账号异常|账户异常|账户不存在|账号不存在|"   \
     "用户*封禁|用户*禁用|账户处于非活动|账户*非活动状态|违规行为|帐号*封禁|帐号*禁用|賬號*停用|"   \
     "帳號*停用"
@@ -239,7 +241,7 @@
     "unable to access*model|no matching model|model not support$|model is not support$|"           \
     "model*unavailable in|model*deactivated|allowed now, your model|%no %*channel*model|"          \
     "no available channel|no channel|no provider*model|unknown provider*model|"                    \
-    "no available provider*model|no account*model|no available*account*model|"                     \
+    "no available provider*model|no account*model|no key*support*model|no available*account*model|"                     \
     "no*accounts support|no deployment*model|no deployments available|no healthy deployment|"      \
     "no endpoints found|no endpoints available|no allowed providers|no endpoint*for model|"        \
     "model group*not|no model*configured|model*no provider|模型不存在|模型*不存在|模型*未找到|"    \
@@ -259,7 +261,7 @@
     "permission*use*model|permission*access*model|not authorized*model|not authorised*model|"      \
     "not allowed*model|not permitted*model|can only access models|models*not allowed|"             \
     "model*not*your plan|%plan*not*model|%plan doesn't*model|not available with*plan|"             \
-    "not available on*plan|subscription*not*model|model*restricted|restricted model|"              \
+    "not available on*plan|not available for*plan|subscription*not*model|model*restricted|restricted model|"              \
     "model*is not included|verified to use the model|model*requires*tier|upgrade*to use*model|"    \
     "model*only available|无权访问模型|无权使用模型|无权访问*模型|无权使用*模型|无权限*模型|"      \
     "没有权限*模型|没有*模型*权限|模型*无权|模型*权限|无*模型*权限|模型*不在*范围|模型*未授权|"    \
@@ -295,7 +297,7 @@
     "负载|过载|稍后"
 
 #define W_CLIENT                                                                                   \
-    "only*claude code|official clients|only allows*client|unapproved channel|unapproved client|"   \
+    "only*claude code|только*claude code|official clients|only allows*client|unapproved channel|unapproved client|"   \
     "claude code*only|only authorized for use with|only*for use with|client not allowed|"          \
     "client*not authorized|client*is not allowed|client*not supported|unsupported client|"         \
     "client version|client_restriction|user agent*not allowed|user-agent*not allowed|"             \
@@ -335,7 +337,7 @@
 #define W_LIMIT_PLAIN                                                                              \
     "rate limit exceeded|rate limit reached|ratelimiterror|too many requests|exceed*rate limit|"   \
     "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|too frequent|"    \
-    "请求过于频繁|触发限流"
+    "请求过于频繁|触发限流|遇到*限速|被限速|遇到*限流|被限流"
 
 #define W_BUSY                                                                                     \
     "overload|over capacity|at capacity|capacity exceeded|high demand|server*busy|service*busy|"   \
@@ -351,7 +353,8 @@
     "no available*credential|no available*provider|all providers failed|try again|try later|"      \
     "retry|stream*interrupted|stream*closed|stream*disconnected|stream error|incomplete|"          \
     "something went wrong|unknown error|temporary failure|maintenance|high traffic|"               \
-    "failed to respond|out of memory|开小差|排队人数|维护中|try your request again|"               \
+    "failed to respond|out of memory|generation error|generation failed|failed to generate|"     \
+    "inference failed|processing failed|开小差|排队人数|维护中|try your request again|"               \
     "unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|服务器错误|"   \
     "服务器内部|内部错误|服务异常|系统异常|系统错误|网络错误|网络异常|连接失败|连接错误|"          \
     "请求失败|请稍后|稍后再试|稍后重试|服务不可用|暂时不可用"

@@ -63,10 +63,62 @@ static const struct {
     {{"hrs", 3}, 3600000},     {{"hr", 2}, 3600000},
     {{"h", 1}, 3600000},       {{"days", 4}, 86400000},
     {{"day", 3}, 86400000},    {{"d", 1}, 86400000},
-    {{"毫秒", 6}, 1},          {{"秒", 3}, 1000},
-    {{"分钟", 6}, 60000},      {{"分", 3}, 60000},
-    {{"个小时", 9}, 3600000},  {{"小时", 6}, 3600000},
+    {{"毫秒", 6}, 1},
+    {{"秒間", 6}, 1000},
+    {{"秒", 3}, 1000},
+    {{"分钟", 6}, 60000},
+    {{"分鐘", 6}, 60000},
+    {{"分間", 6}, 60000},
+    {{"分", 3}, 60000},
+    {{"个小时", 9}, 3600000},
+    {{"個小時", 9}, 3600000},
+    {{"小时", 6}, 3600000},
+    {{"小時", 6}, 3600000},
+    {{"時間", 6}, 3600000},
     {{"天", 3}, 86400000},
+    {{"日", 3}, 86400000},
+    {{"초", 3}, 1000},
+    {{"분", 3}, 60000},
+    {{"시간", 6}, 3600000},
+    {{"일", 3}, 86400000},
+    {{"sekunden", 8}, 1000},
+    {{"sekunde", 7}, 1000},
+    {{"minuten", 7}, 60000},
+    {{"stunden", 7}, 3600000},
+    {{"stunde", 6}, 3600000},
+    {{"tagen", 5}, 86400000},
+    {{"tage", 4}, 86400000},
+    {{"tag", 3}, 86400000},
+    {{"secondes", 8}, 1000},
+    {{"seconde", 7}, 1000},
+    {{"heures", 6}, 3600000},
+    {{"heure", 5}, 3600000},
+    {{"jours", 5}, 86400000},
+    {{"jour", 4}, 86400000},
+    {{"segundos", 8}, 1000},
+    {{"segundo", 7}, 1000},
+    {{"minutos", 7}, 60000},
+    {{"minuto", 6}, 60000},
+    {{"horas", 5}, 3600000},
+    {{"hora", 4}, 3600000},
+    {{"días", 5}, 86400000},
+    {{"dias", 4}, 86400000},
+    {{"día", 4}, 86400000},
+    {{"dia", 3}, 86400000},
+    {{"secondi", 7}, 1000},
+    {{"minuti", 6}, 60000},
+    {{"giorni", 6}, 86400000},
+    {{"giorno", 6}, 86400000},
+    {{"секунд", 12}, 1000},
+    {{"сек", 6}, 1000},
+    {{"минут", 10}, 60000},
+    {{"мин", 6}, 60000},
+    {{"часов", 10}, 3600000},
+    {{"часа", 8}, 3600000},
+    {{"час", 6}, 3600000},
+    {{"дней", 8}, 86400000},
+    {{"дня", 6}, 86400000},
+    {{"день", 8}, 86400000},
 };
 
 static bool is_word(char c)
@@ -171,11 +223,16 @@ static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
         if (str_eq(ev->field[i].name, STR("retry-after-ms")) &&
             number_whole(ev->field[i].value, 1, &v))
             return v;
+    for (size_t i = 0; i < ev->nfield; i++)
+        if (str_ends(ev->field[i].name, STR("-retry-after-ms")) &&
+            number_whole(ev->field[i].value, 1, &v))
+            return v;
     const struct str *served = header(ev, STR("date"));
     if (!served || !date_http(*served, &date))
         date = now_ms;
     for (size_t i = 0; i < ev->nfield; i++) {
-        if (!str_eq(ev->field[i].name, STR("retry-after")))
+        if (!str_eq(ev->field[i].name, STR("retry-after")) &&
+            !str_ends(ev->field[i].name, STR("-retry-after")))
             continue;
         struct str s = ev->field[i].value;
         int64_t when;
@@ -256,6 +313,7 @@ static const struct {
     {{"resetinms", 9}, TOLD_MS},
     {{"retryafterseconds", 17}, TOLD_SECONDS},
     {{"retryaftersecs", 14}, TOLD_SECONDS},
+    {{"retryaftersec", 13}, TOLD_SECONDS},
     {{"retryafter", 10}, TOLD_SECONDS},
     {{"retryinseconds", 14}, TOLD_SECONDS},
     {{"retryin", 7}, TOLD_SECONDS},
@@ -264,6 +322,11 @@ static const struct {
     {{"resetafterseconds", 17}, TOLD_SECONDS},
     {{"resetseconds", 12}, TOLD_SECONDS},
     {{"resetafter", 10}, TOLD_SECONDS},
+    {{"resetin", 7}, TOLD_SECONDS},
+    {{"resetsin", 8}, TOLD_SECONDS},
+    {{"secondsuntilreset", 17}, TOLD_SECONDS},
+    {{"waitseconds", 11}, TOLD_SECONDS},
+    {{"cooldownseconds", 15}, TOLD_SECONDS},
     {{"quotaresetdelay", 15}, TOLD_SECONDS},
     {{"resetsat", 8}, TOLD_MOMENT},
     {{"resetat", 7}, TOLD_MOMENT},
@@ -272,6 +335,11 @@ static const struct {
     {{"quotaresettimestamp", 19}, TOLD_MOMENT},
     {{"nextresettime", 13}, TOLD_MOMENT},
     {{"retryat", 7}, TOLD_MOMENT},
+    {{"reset", 5}, TOLD_MOMENT},
+    {{"nextresetat", 11}, TOLD_MOMENT},
+    {{"nextavailableat", 15}, TOLD_MOMENT},
+    {{"availableat", 11}, TOLD_MOMENT},
+    {{"cooldownuntil", 13}, TOLD_MOMENT},
 };
 
 bool retry_after_member(struct str name)
@@ -317,13 +385,44 @@ static int64_t from_members(const struct evidence *ev, int64_t now_ms)
 
 /* ---- 4: words */
 
-/* What stands before the duration. */
-static const struct str cues[] = {
-    {"try again in", 12}, {"try again after", 15}, {"retry after", 11}, {"retry-after", 11},
-    {"retry_after", 11},  {"retry in", 8},         {"retrying in", 11}, {"please wait", 11},
-    {"wait for", 8},      {"available in", 12},    {"reset in", 8},     {"resets in", 9},
-    {"reset after", 11},  {"resets after", 12},   {"must wait", 9},    {"have to wait", 12},
-    {"need to wait", 12},    {"等待", 6},         {"冷却", 6},
+/* What stands before the duration. Without a unit a number counts where nothing else is meant. */
+static const struct {
+    struct str words;
+    bool bare;
+} cues[] = {
+    {{"try again in", 12}, true},
+    {{"try again after", 15}, true},
+    {{"retry after", 11}, true},
+    {{"retry-after", 11}, true},
+    {{"retry_after", 11}, true},
+    {{"retry in", 8}, true},
+    {{"retrying in", 11}, true},
+    {{"please wait", 11}, true},
+    {{"wait for", 8}, true},
+    {{"available in", 12}, true},
+    {{"available again in", 18}, true},
+    {{"reset in", 8}, true},
+    {{"resets in", 9}, true},
+    {{"reset after", 11}, true},
+    {{"resets after", 12}, true},
+    {{"replenished in", 14}, true},
+    {{"must wait", 9}, true},
+    {{"have to wait", 12}, true},
+    {{"need to wait", 12}, true},
+    {{"等待", 6}, true},
+    {{"冷却", 6}, true},
+    {{"versuchen sie es in", 19}, false},
+    {{"erneut in", 9}, false},
+    {{"warten sie", 10}, false},
+    {{"réessayer dans", 15}, false},
+    {{"réessayez dans", 15}, false},
+    {{"patienter", 9}, false},
+    {{"nuevo en", 8}, false},
+    {{"nuevamente en", 13}, false},
+    {{"novamente em", 12}, false},
+    {{"riprova tra", 11}, false},
+    {{"riprovare tra", 13}, false},
+    {{"через", 10}, false},
 };
 
 /* Words that may stand between cue and number. */
@@ -331,7 +430,35 @@ static const struct str fillers[] = {
     {" for", 4}, {" another", 8}, {" about", 6}, {" approximately", 14}, {" at least", 9},
 };
 
-static int64_t after_cue(struct str s)
+/* "02:14:05" or, with days, "2.11:20:30": how .NET writes a span of time. */
+static bool span_read(struct str s, int64_t *out)
+{
+    static const int64_t units_ms[] = {86400000, 3600000, 60000, 1000};
+    size_t digits = 0;
+    while (digits < s.n && ascii_digit(s.p[digits]))
+        digits++;
+    size_t unit = digits < s.n && s.p[digits] == '.' ? 0 : 1;
+    int64_t sum = 0;
+    for (; unit < COUNT_OF(units_ms); unit++) {
+        int64_t n = 0;
+        size_t i = 0;
+        for (; i < s.n && i < 4 && ascii_digit(s.p[i]); i++)
+            n = n * 10 + (s.p[i] - '0');
+        if (i == 0)
+            return false;
+        sum += n * units_ms[unit];
+        s = behind(s, i);
+        if (unit + 1 == COUNT_OF(units_ms))
+            break;
+        if (s.n == 0 || s.p[0] != (unit == 0 ? '.' : ':'))
+            return false;
+        s = behind(s, 1);
+    }
+    *out = sum < RETRY_AFTER_MAX_MS ? sum : RETRY_AFTER_MAX_MS;
+    return true;
+}
+
+static int64_t after_cue(struct str s, bool bare)
 {
     for (size_t i = 0; i < COUNT_OF(fillers); i++)
         if (str_starts(s, fillers[i]))
@@ -340,7 +467,7 @@ static int64_t after_cue(struct str s)
            (s.p[0] == ' ' || s.p[0] == '~' || s.p[0] == ':' || s.p[0] == '=' || s.p[0] == '"' || s.p[0] == '\''))
         s = behind(s, 1);
     int64_t v;
-    return duration_cut(&s, true, &v) ? v : NOTHING;
+    return span_read(s, &v) || duration_cut(&s, bare, &v) ? v : NOTHING;
 }
 
 /* "wait 30 seconds and retry": a wait that is followed by what comes then, or it is a setting. */
@@ -360,8 +487,8 @@ static int64_t wait_then(struct str text)
     return NOTHING;
 }
 
-/* "30 秒后": a Chinese sentence has the number before. Each duration is read once: what follows it
- * is not "after", so no part of it is. */
+/* "30 秒后", "30秒後", "30초 후": these languages have the number before. Each duration is read once: what
+ * follows it is not "after", so no part of it is. */
 static int64_t before_after(struct str text)
 {
     struct str s = text;
@@ -373,9 +500,11 @@ static int64_t before_after(struct str text)
             continue;
         }
         struct str rest = unspaced(s);
-        if (str_starts(rest, STR("后")) || str_starts(rest, STR("之后")) ||
-            str_starts(rest, STR("以后")))
-            return v;
+        static const struct str after[] = {{"后", 3},   {"之后", 6}, {"以后", 6}, {"後", 3},
+                                           {"之後", 6}, {"以後", 6}, {"후", 3}};
+        for (size_t i = 0; i < COUNT_OF(after); i++)
+            if (str_starts(rest, after[i]))
+                return v;
     }
     return NOTHING;
 }
@@ -385,9 +514,9 @@ static int64_t from_words(const struct evidence *ev)
     for (size_t t = 0; t < ev->ntext; t++) {
         for (size_t i = 0; i < COUNT_OF(cues); i++) {
             struct str rest = ev->text[t];
-            for (ptrdiff_t at; (at = str_find(rest, cues[i])) >= 0;) {
-                rest = behind(rest, (size_t)at + cues[i].n);
-                int64_t v = after_cue(rest);
+            for (ptrdiff_t at; (at = str_find(rest, cues[i].words)) >= 0;) {
+                rest = behind(rest, (size_t)at + cues[i].words.n);
+                int64_t v = after_cue(rest, cues[i].bare);
                 if (v >= 0)
                     return v;
             }

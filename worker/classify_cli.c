@@ -49,7 +49,7 @@ static const struct {
     {"QUIC_CONNECT_ERROR", NET_CONNECT, AS_NET},
     {"GOT_NOTHING", NET_EMPTY, AS_NET},
     {"PARTIAL_FILE", NET_PARTIAL, AS_NET},
-    {"CHUNK_FAILED", NET_PARTIAL, AS_NET},
+    {"ECH_REQUIRED", NET_TLS, AS_NET},
     {"WEIRD_SERVER_REPLY", NET_GARBAGE, AS_NET},
     {"BAD_CONTENT_ENCODING", NET_GARBAGE, AS_NET},
     {"HTTP_RETURNED_ERROR", NET_GARBAGE, AS_NET},
@@ -93,7 +93,7 @@ enum net_fault classify_cli_curl(struct str code, struct str text)
         (has(text, STR("certificate verify")) || has(text, STR("certificate has expired")) ||
          has(text, STR("self signed")) || has(text, STR("self-signed"))))
         return NET_CERT;
-    if (fault == NET_RESET && has(text, STR("proxy connect")))
+    if (fault == NET_RESET && (has(text, STR("proxy connect")) || has(text, STR("from proxy"))))
         return NET_PROXY;
     return fault;
 }

@@ -90,6 +90,7 @@ static const struct {
     {"body", ROLE_PATH},
     {"header", ROLE_PATH},
     {"extra", ROLE_PATH},
+    {"extensions", ROLE_PATH},
     {"meta", ROLE_PATH},
     {"errorinfo", ROLE_PATH},
     {"errordetails", ROLE_PATH},

@@ -105,6 +105,9 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(REQUEST), .why = "the request names no model"},
     {.name = "field", .on = ON_200 | ON_400 | ON_422, .need = TRAIT_FIELD | TRAIT_VALIDATION,
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the check names the member that is wrong"},
+    {.name = "field-403", .on = ON_403, .need = TRAIT_FIELD | TRAIT_VALIDATION,
+     .but = "%key%|account|organi|quota|credit|balance",
+     PERMANENT(REQUEST), .why = "the same, under a number that speaks of rights"},
     {.name = "malformed", .on = ON_200 | ON_400 | ON_422, .without = TRAIT_PAGE,
      .words = "malformed input request|extraneous key|against schema|schema violation|"
          "failed to deserialize the json body|cannot unmarshal|request body is invalid|"
@@ -152,8 +155,8 @@ const struct classify_rule classify_rules[] = {
          "query",
      RATE_LIMIT(ENDPOINT), .why = "the same, unless it was the counting that broke"},
     {.name = "money-loose", .on = ON_401 | ON_403, .need = TRAIT_JSON,
-     .words = "quota|credits|out of credit|budget|allowance|upgrade your plan|upgrade to continue|"
-         "subscription has",
+     .words = "quota|credits|out of credit|budget|allowance|upgrade your plan|upgrade plan|upgrade the plan|"
+         "upgrade to continue|升级套餐|subscription has",
      .but = "quota project|" W_MODEL_ACCESS "|" W_CONTENT,
      RATE_LIMIT(ENDPOINT),
      .why = "a refusal that speaks of a quota is about the quota: disabling would be wrong"},
@@ -214,7 +217,7 @@ const struct classify_rule classify_rules[] = {
     {.name = "cold-start", .on = ON_ANY,
      .code = "modelnotreadyexception|modelnotready|modelloading",
      TRANSIENT(ENDPOINT), .why = "the model is being loaded"},
-    {.name = "any-model", .on = ON_401 | ON_403, .need = TRAIT_JSON,
+    {.name = "any-model", .on = ON_200 | ON_400 | ON_401 | ON_403, .need = TRAIT_JSON,
      .words = "无权*任何模型|access*any model|no access to any model",
      AUTH(ENDPOINT), .why = "no model at all: the credential as a whole is refused"},
     {.name = "plan-without-model", .on = ON_429,
@@ -268,7 +271,7 @@ const struct classify_rule classify_rules[] = {
      .also = "account|channel|%group|publisher model|%region|your plan|%plan%|%plans%|project|deployment|"
          "deployed|no endpoints|no provider|no allowed providers|on-demand throughput|inference profile|"
          "end of its life|inaccessible|not activated|not open|free tier|paid model|integrator|"
-         "any provider|non-serverless|via the /|jurisdiction|渠道|未开通|"
+         "any provider|non-serverless|via the /|jurisdiction|for the organization|your organization|渠道|未开通|"
          "未部署|分组|套餐",
      .but = "does not exist or you do not have|model group|permission*denied on resource|"
          W_NOT_MISSING,
@@ -351,7 +354,7 @@ const struct classify_rule classify_rules[] = {
          "modelserviceoverloaded|*overloaded|*serverbusy|*systembusy|*modelbusy|*servicebusy|"
          "atcapacity|nocapacity|capacityexceeded|insufficientcapacity|code50505|code50603",
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "overloaded, by type or code"},
-    {.name = "overloaded-4xx", .on = ON_403 | ON_404 | ON_4XX,
+    {.name = "overloaded-4xx", .on = ON_400 | ON_401 | ON_403 | ON_404 | ON_4XX,
      .without = TRAIT_PAGE | TRAIT_VALIDATION | TRAIT_FIELD,
      .words = "overloaded|at capacity|high demand|is too busy|server is busy|server busy|繁忙|饱和|"
          "负载过高|过载",
@@ -390,7 +393,7 @@ const struct classify_rule classify_rules[] = {
          "authenticationfailed|code1000|code1001|code1002|"
          "code1003|code1004|statuscode1004|statuscode2049|errorcode110|errorcode111",
      AUTH(ENDPOINT), .why = "the credential is refused, by type or code"},
-    {.name = "key", .on = ON_400 | ON_422 | ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
+    {.name = "key", .on = ON_400 | ON_404 | ON_422 | ON_4XX, .without = TRAIT_FIELD | TRAIT_PAGE,
      .words = W_KEY,
      .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
@@ -400,15 +403,16 @@ const struct classify_rule classify_rules[] = {
     {.name = "key-200-typed", .on = ON_200, .need = TRAIT_VALIDATION,
      .without = TRAIT_FIELD | TRAIT_PAGE,
      .words = W_KEY,
-     .but = "%tool|function|upstream*|checking|failed to check|could not check|上游",
+     .but = "%tool|function|upstream*|checking|internal*error|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, whatever type it was given"},
     {.name = "key-200", .on = ON_200, .without = TRAIT_FIELD | TRAIT_PAGE | TRAIT_VALIDATION,
      .words = W_KEY_LOOSE,
-     .but = "json|at line|position|解析|%tool|function|upstream*|checking|failed to check|could not check|上游",
+     .but = "json|at line|position|解析|%tool|function|upstream*|checking|internal*error|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
 
     /* -- the request */
-    {.name = "request-too-large", .on = ON_REFUSED & ~(unsigned)(ON_401 | ON_402 | ON_403),
+    {.name = "request-too-large",
+     .on = (ON_REFUSED | ON_500) & ~(unsigned)(ON_401 | ON_402 | ON_403),
      .code = "requesttoolarge|messagetoobig|requestentitytoolargeerror",
      PERMANENT(REQUEST),
      .why = "larger than the maker takes; a relay's own bound might be meant, so a second opinion"},
@@ -466,9 +470,13 @@ const struct classify_rule classify_rules[] = {
     {.name = "5xx-inside", .on = ON_500, .need = TRAIT_OK | TRAIT_JSON,
      TRANSIENT(ENDPOINT), .why = "the error tells a number of the server's own faults"},
     {.name = "unauthorized-200", .on = ON_200, .need = TRAIT_JSON,
-     .words = "^unauthorized$|^forbidden$|permission denied|no permission|access denied",
+     .words = "^unauthorized$|^forbidden$|permission denied|no permission|access denied|无权访问|"
+         "无权限|没有权限|权限不足",
      .but = "%file|document|image",
      AUTH(ENDPOINT), .why = "the words of 401 and 403"},
+    {.name = "not-found-200", .on = ON_200, .need = TRAIT_JSON,
+     .words = "^not found$|^404 not found|page not found|^route not found|^cannot post",
+     PERMANENT(ENDPOINT), .why = "the words of 404 for an address"},
     {.name = "invalid-200", .on = ON_200, .need = TRAIT_JSON, .without = TRAIT_PAGE,
      .words = W_INVALID,
      PERMANENT(REQUEST), .why = "the request was found wrong, in words"},

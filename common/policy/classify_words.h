@@ -60,7 +60,8 @@
     "balance: 0|no remaining balance|balance*not sufficient|free plan limit|hard limit|"           \
     "reload your tokens|free-tier limit|free tier limit|free limit|because of debt|"               \
     "billing account*suspended|billing account*disabled|billing account*closed|"                   \
-    "tokens is insufficient|token is insufficient|unpaid invoice|%no balance%|unpaied order"
+    "tokens is insufficient|token is insufficient|unpaid invoice|%no balance%|unpaied order|"                   \
+    "budget*exhausted|exhausted*budget"
 
 #define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
 
@@ -73,7 +74,7 @@
     "点数不足|点数不够|积分不够|次数不够|余额为|额度为|分组*过期|未订购|未购买|未续费|点数*用完|"  \
     "积分不足|积分*用完|次数已用|次数不足|次数*用完|次数*上限|余量不足|费用限制|费用上限|"         \
     "消费上限|消费限制|金额上限|订阅*过期|订阅*到期|订阅*失效|未订阅|没有有效*订阅|免费额度|"      \
-    "会员*到期|会员*过期|已用完|已用尽|已耗尽|餘額不足|額度不足|額度已|續費|续费|续订"
+    "会员*到期|会员*过期|已用完|已用尽|已耗尽|购买订阅|订阅不足|无充足|餘額不足|額度不足|額度已|續費|续费|续订"
 
 #define W_LOCKED                                                                                   \
     "organization has been disabled|organization has been suspended|"                              \
@@ -222,7 +223,8 @@
 
 #define W_NO_MODEL                                                                                 \
     "could not find*model|model*could not be found|model*is unknown|model*not in the allowed|"     \
-    "no route for model|deployment*not found|未知的模型|无法使用*模型|模型暂不支持|"               \
+    "no route*for*model|no approved route|deployment*not found|未知的模型|无法使用*模型|"           \
+    "模型暂不支持|"                                                                                \
     "model*not found|model_not_found|model*does not exist|model*doesn't exist|model*not exist|"    \
     "no such model|unknown model|invalid model|model*is invalid|model*not supported|"              \
     "model*unsupported|model*is unsupported|unsupported model|does not support*model|"             \
@@ -305,7 +307,7 @@
     "only available*coding agent|not allowed for this client|restricted to*client|"                \
     "upgrade your client|third-party*client|third-party harness|origin not allowed|"               \
     "origin*not allowed|cors|仅*claude code|限*claude code客户端|只*claude code|仅允许*客户端|"    \
-    "客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|客户端*限制|请使用*客户端|"              \
+    "非官方客户端|非claude code|非 claude code|客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|客户端*限制|请使用*客户端|"              \
     "请使用*claude code|session已污染|会话已污染|session binding"
 
 #define W_FEATURE                                                                                  \
@@ -326,7 +328,7 @@
     "api call limit|limit reached for|throttl|slow down|resource exhausted|"                       \
     "resource has been exhausted|too frequent|too fast|cooling down|过于频繁|流控|次数超限|"       \
     "并发过高|并发量|频率过高|max concurrency|calls per minute|api limit|requests too quickly|"    \
-    "qps 超限|qps超限|请求过快|concurrency*reached|请求频率|频率限制|频率过|频率超|访问频率|"      \
+    "limit*concurrent requests|qps 超限|qps超限|请求过快|concurrency*reached|请求频率|频率限制|频率过|频率超|访问频率|"      \
     "频繁|速率限制|速率超|限流|并发*超|并发*限制|并发*上限|请求数限制|请求数过多|请求数*上限|"     \
     "请求过多|请求次数*上限|次数*达到*上限|达到*次数*上限|达到*请求*上限|請求過於頻繁|"            \
     "лишком много запросов|zu viele anfragen|trop de requêtes|demasiadas solicitudes|"             \
@@ -354,7 +356,7 @@
     "retry|stream*interrupted|stream*closed|stream*disconnected|stream error|incomplete|"          \
     "something went wrong|unknown error|temporary failure|maintenance|high traffic|"               \
     "failed to respond|out of memory|generation error|generation failed|failed to generate|"     \
-    "inference failed|processing failed|开小差|排队人数|维护中|try your request again|"               \
+    "inference failed|processing failed|panic detected|nil pointer|runtime error|开小差|排队人数|维护中|try your request again|"               \
     "unexpected error|无可用账|无可用凭证|无可用的账|没有可用*账|暂无可用|超时|上游|服务器错误|"   \
     "服务器内部|内部错误|服务异常|系统异常|系统错误|网络错误|网络异常|连接失败|连接错误|"          \
     "请求失败|请稍后|稍后再试|稍后重试|服务不可用|暂时不可用"

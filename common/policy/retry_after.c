@@ -299,6 +299,36 @@ static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
     return longest;
 }
 
+/* The number behind `name` and '=' in a header of several, or false. */
+static bool part_read(struct str s, struct str name, int64_t scale, int64_t *out)
+{
+    for (ptrdiff_t at; (at = str_find_nocase(s, name)) >= 0;) {
+        bool begins = at == 0 || !is_word(s.p[at - 1]);
+        s = behind(s, (size_t)at + name.n);
+        if (begins && s.n && s.p[0] == '=') {
+            s = behind(s, 1);
+            return number_cut(&s, scale, out);
+        }
+    }
+    return false;
+}
+
+/* The drafts of RateLimit: "limit=100, remaining=0, reset=33" and later "default";r=0;t=33. */
+static int64_t from_combined(const struct evidence *ev)
+{
+    int64_t left, v;
+    for (size_t i = 0; i < ev->nfield; i++) {
+        struct str name = ev->field[i].name, s = ev->field[i].value;
+        if (!str_eq(name, STR("ratelimit")) && !str_eq(name, STR("x-ratelimit")))
+            continue;
+        if ((part_read(s, STR("remaining"), 1, &left) && left == 0 &&
+             part_read(s, STR("reset"), 1000, &v)) ||
+            (part_read(s, STR("r"), 1, &left) && left == 0 && part_read(s, STR("t"), 1000, &v)))
+            return v;
+    }
+    return NOTHING;
+}
+
 /* ---- 3: JSON members */
 
 enum told { TOLD_MS, TOLD_SECONDS, TOLD_MOMENT };
@@ -535,6 +565,8 @@ int64_t retry_after_read(const struct evidence *ev, bool headers_only, int64_t w
     int64_t v = from_retry_after(ev, wall_now_ms);
     if (v < 0 && !headers_only)
         v = from_resets(ev, wall_now_ms);
+    if (v < 0 && !headers_only)
+        v = from_combined(ev);
     if (v < 0 && !headers_only)
         v = from_members(ev, wall_now_ms);
     if (v < 0 && !headers_only)

@@ -440,6 +440,8 @@ static void curl_codes(void **state)
         {"CURLE_RECV_ERROR", "Recv failure: Connection reset by peer", NET_RESET},
         {"CURLE_RECV_ERROR",
          "Received HTTP code 407 from proxy after CONNECT: Proxy CONNECT aborted", NET_PROXY},
+        {"CURLE_RECV_ERROR", "Received HTTP code 407 from proxy after CONNECT", NET_PROXY},
+        {"CURLE_CHUNK_FAILED", "Chunk callback reported error", NET_LOCAL},
         {"CURLE_SSL_CACERT_BADFILE", "", NET_LOCAL},
         {"CURLE_OUT_OF_MEMORY", "", NET_LOCAL},
         {"CURLE_SOMETHING_NEW", "", NET_LOCAL},

@@ -8,6 +8,7 @@
 /* Bounds of the walk: JSON wrapped in strings, levels of objects, nodes in all. */
 enum {
     WRAPPED_MAX = 6,
+    TAIL_MAX = 64,
     LEVEL_MAX = 12,
     NODES_MAX = 600,
     ELEMENTS_MAX = 8,
@@ -110,6 +111,16 @@ static struct str copied(struct walk *w, struct str s)
 
 /* ---- strings */
 
+/* What stands behind wrapped JSON, if it is a remark and no stack: "(reset after 5m)". */
+static struct str remark_behind(struct str s)
+{
+    size_t at = s.n;
+    while (at > 0 && s.p[at - 1] != '}' && s.p[at - 1] != ']')
+        at--;
+    struct str tail = str_trim(str_make(s.p + at, s.n - at));
+    return at > 0 && tail.n <= TAIL_MAX ? tail : (struct str){0};
+}
+
 /* JSON that a string holds, at its front or behind some words. True when it said something; *words
  * is what stood before it. */
 static bool wrapped(struct walk *w, struct str s, struct str *words)
@@ -151,6 +162,7 @@ static void text(struct walk *w, struct str s)
     size_t place = ev->ntext;
     struct str words = s;
     if (wrapped(w, s, &words)) {
+        evidence_text(ev, remark_behind(s), w->a);
         size_t end = ev->ntext;
         evidence_text(ev, words, w->a);
         if (ev->ntext > end) {

@@ -130,7 +130,7 @@ const struct classify_rule classify_rules[] = {
          "allocationquota*|outofcredits|*creditsexhausted|nocredits|creditlimit*|"
          "*paymentrequired*|billingerror|*billinghardlimit*|billingnotactive|billinglimit*|"
          "billingdisabled|*overdue*|*arrear*|prepaidbill*|commoditynotpurchased|*budgetexceeded*|"
-         "*exceeded*budget*|*usagelimit*|usagenotincluded|*spendlimit*|*spendinglimit*|"
+         "*exceeded*budget*|budgetblocked|*budgetexhausted|*budgetlimit*|*usagelimit*|usagenotincluded|*spendlimit*|*spendinglimit*|"
          "dailylimit*|monthlylimit*|weeklylimit*|*chargeresourceexhaust*|*resourcepackexhausted|"
          "invalidsubscription|subscriptionexpired|subscriptionrequired|subscriptionnotfound|"
          "planexpired|keylimitexceeded|freetieronly|tokenstatusexhausted|*costlimit*|code1113|"
@@ -266,12 +266,15 @@ const struct classify_rule classify_rules[] = {
          "no model loaded|no model is loaded|model is unloaded|model is not loaded",
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
      .why = "a server of one's own that cannot bring the model into memory"},
+    {.name = "no-endpoint-for-this", .on = ON_REFUSED, .without = TRAIT_PAGE,
+     .words = "no endpoints found that support|no endpoints available that support",
+     PERMANENT(UNCLEAR), .why = "the model is served, but not with what this request carries"},
     {.name = "no-model-account", .on = ON_REFUSED, .without = TRAIT_PAGE, .quoted = true,
      .words = W_NO_MODEL,
      .also = "account|channel|%group|publisher model|%region|your plan|%plan%|%plans%|project|deployment|"
          "deployed|no endpoints|no provider|no allowed providers|on-demand throughput|inference profile|"
          "end of its life|inaccessible|not activated|not open|free tier|paid model|integrator|"
-         "any provider|non-serverless|via the /|jurisdiction|for the organization|your organization|渠道|未开通|"
+         "any provider|non-serverless|via the /|jurisdiction|for free|for the organization|your organization|渠道|未开通|"
          "未部署|分组|套餐",
      .but = "does not exist or you do not have|model group|permission*denied on resource|"
          W_NOT_MISSING,
@@ -410,6 +413,10 @@ const struct classify_rule classify_rules[] = {
      .but = "json|at line|position|解析|%tool|function|upstream*|checking|internal*error|failed to check|could not check|上游",
      AUTH(ENDPOINT), .why = "the credential is refused, in words"},
 
+    {.name = "signed-too-long-ago", .on = ON_400 | ON_403,
+     .code = "requestexpired|requesttimetooskewed",
+     PERMANENT(ENDPOINT), .why = "a clock is wrong, perhaps ours: no word on the key"},
+
     /* -- the request */
     {.name = "request-too-large",
      .on = (ON_REFUSED | ON_500) & ~(unsigned)(ON_401 | ON_402 | ON_403),
@@ -432,7 +439,8 @@ const struct classify_rule classify_rules[] = {
          "bad request",
      PERMANENT(REQUEST), .why = "the same, where the refusal's type stands in the words"},
     {.name = "5xx-malformed", .on = ON_500, .without = TRAIT_PAGE,
-     .words = "improperly formed request|malformed input request|image input is not supported",
+     .words = "improperly formed request|malformed input request|image input is not supported|"
+         "input*too large to process",
      PERMANENT(REQUEST), .why = "the same, of a maker with one wording for all"},
     {.name = "5xx-invalid-code", .on = ON_500,
      .code = "invalidargument|validationexception",

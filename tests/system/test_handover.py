@@ -16,6 +16,7 @@ import pytest
 from client import ask
 from qcc import PATIENCE, SUPERVISOR, WORKER, alive, connectable, until
 from test_upgrade import Held, admin, endpoint, gone, lame, open_stream, rest_of, talk
+from test_state import MANY, hold_the_writer, with_many
 from upstream import reply
 
 
@@ -323,6 +324,27 @@ def test_started_from_path_and_with_relative_names(qcc, upstream, tmp_path):
         assert os.readlink("/proc/%d/exe" % q.pid) == str(tmp_path / "bin/qcc-supervisor")
         assert talk(q, "a")[0] == 200
     assert q.ctl("-s", "c.sock", "status").returncode == 0
+
+
+# ---- much of it
+
+
+def test_many_bindings_and_a_save_under_way(qcc, upstream, tmp_path):
+    """The table is larger than any channel's buffer, and the process that writes it is held in the middle."""
+    folder = tmp_path / "state"
+    q = with_many(qcc, upstream, folder)
+    assert talk(q, "the last one")[0] == 200
+    until(lambda: hold_the_writer(q), "a save to begin", step=0.0005)
+    before, many = q.pid, admin(q, "sessions")["bindings"]
+    assert many == MANY + 1
+    q.upgrade()
+    assert talk(q, "the very last one")[0] == 200
+    gone(before)
+    assert admin(q, "sessions")["bindings"] == many + 1
+    assert q.stop() == 0
+    q.successor = None
+    q.start(wait=False)
+    q.wait_log("%d bindings and .* taken up from %s" % (many + 1, folder))
 
 
 # ---- nothing heaps up

@@ -230,6 +230,7 @@ static void go(struct sup *s, bool gave)
         nothing_out(s);
     health_taken(&s->health, clock_mono_ms());
     fd_close(&in->lock); /* of a folder that is not in use here */
+    state_dir_sign(&s->state.dir);
     listen_given_own(&in->given);
     listen_given_drop(&in->given);
     sup_go(s);

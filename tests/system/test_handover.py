@@ -214,6 +214,24 @@ def test_what_a_worker_says_last_is_heard(qcc, raw, client, tmp_path):
     q.wait_log("1 bindings .* taken up from")
 
 
+def test_the_lock_says_who_serves(qcc, upstream, tmp_path):
+    """Scripts find the one that serves by it, also while another starts, and when that failed."""
+    lock = tmp_path / "state" / "lock"
+    worker = tmp_path / "worker"
+    worker.symlink_to(WORKER)
+    q = qcc({"state_dir": str(tmp_path / "state"), "endpoints": [upstream.endpoint("/good")]}, worker=worker)
+    worker.unlink()
+    worker.write_text("#!/bin/sh\nexit 1\n")
+    worker.chmod(0o755)
+    q.signal(signal.SIGUSR2)
+    q.wait_log("upgrade refused, this supervisor goes on: worker")
+    assert int(lock.read_text()) == q.pid
+    worker.unlink()
+    worker.symlink_to(WORKER)
+    gone(q.upgrade())
+    assert int(lock.read_text()) == q.pid
+
+
 # ---- operators
 
 

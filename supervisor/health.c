@@ -51,7 +51,7 @@ static void count_serving(struct health *h)
 static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ipc_endpoint m = view_make(e, now_ms);
-    if (view_same(&m, &e->told))
+    if (h->overruled || view_same(&m, &e->told))
         return;
     h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
     e->told = m;
@@ -260,7 +260,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, was, reason, now_ms);
     /* A worker says once that it was well, and again only when it hears that this was not enough. */
-    if (r.cls == OUTCOME_OK && e->told.news)
+    if (r.cls == OUTCOME_OK && e->told.news && !h->overruled)
         h->tell(h->arg, (int)slot, ipc_put_v_endpoint, &e->told);
     if (r.cls != OUTCOME_OK)
         log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
@@ -352,6 +352,12 @@ void health_taken(struct health *h, int64_t now_ms)
     for (size_t i = 0; i < h->n; i++)
         tell(h, &h->v[i], now_ms);
     health_again(h);
+}
+
+void health_overrule(struct health *h, const struct ipc_endpoint *m)
+{
+    h->overruled = true;
+    h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, m);
 }
 
 void health_freeze(struct health *h, bool on)

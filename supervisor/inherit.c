@@ -8,6 +8,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/sup.h"
 #include "supervisor/upgrade.h"
+#include "supervisor/view.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -195,6 +196,28 @@ static void tell(struct sup *s, chan_put_fn *put, const void *m)
         watch(s);
 }
 
+void inherit_tell(struct sup *s, const struct ipc_endpoint *m)
+{
+    struct buf b;
+    struct ipc_frame f;
+    if (!inherit_waiting(s) || !s->inherit.same_words)
+        return;
+    buf_init(&b, IPC_BLOCKS_MAX + 4096);
+    if (ipc_put_endpoint(&b, 0, m) && ipc_open(buf_view(&b), TO_WORKER, &f)) {
+        struct ipc_up_tell u = {.ipc = IPC_VERSION, .nfields = f.nfields, .fields = f.fields};
+        tell(s, ipc_put_v_up_tell, &u);
+    }
+    buf_free(&b);
+}
+
+void inherit_tell_all(struct sup *s)
+{
+    for (size_t i = 0; inherit_waiting(s) && i < s->health.n; i++) {
+        struct ipc_endpoint m = view_make(&s->health.v[i], clock_mono_ms());
+        inherit_tell(s, &m);
+    }
+}
+
 void inherit_pass_reopen(const struct sup *s)
 {
     if (inherit_waiting(s))
@@ -364,6 +387,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         return on_state(s, f, e);
     if (f->id != IPC_UP_DONE || in->phase != INHERIT_SERVING)
         return err_set(e, "the running supervisor sent %s, which means nothing now", ipc_name(f->id));
+    inherit_tell_all(s);
     sup_say_ready(s);
     return true;
 }

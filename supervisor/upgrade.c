@@ -265,6 +265,21 @@ static void done(struct sup *s)
 
 /* ---- what the new one says */
 
+static bool overruled(struct sup *s, const struct ipc_frame *f)
+{
+    struct ipc_up_tell m;
+    struct ipc_endpoint e;
+    if (!ipc_get_up_tell(f, &m))
+        return false;
+    struct ipc_frame as = {.id = IPC_ENDPOINT, .fields = m.fields, .nfields = m.nfields, .fd = -1};
+    if (m.ipc != IPC_VERSION || s->upgrade.phase != UPGRADE_DONE)
+        return true; /* all of it comes again after DONE */
+    if (!ipc_get_endpoint(&as, &e))
+        return false;
+    health_overrule(&s->health, &e);
+    return true;
+}
+
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct sup *s = arg;
@@ -276,6 +291,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         done(s);
     else if (f->id == IPC_UP_STOP && u->phase == UPGRADE_DONE)
         u->stops++;
+    else if (f->id == IPC_UP_TELL && upgrade_given(s))
+        return overruled(s, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
     else
@@ -288,6 +305,7 @@ static void ended(struct sup *s, const char *how)
     struct upgrade *u = &s->upgrade;
     if (u->phase == UPGRADE_DONE) {
         unwatch(s);
+        s->health.overruled = false;
         log_warn("the new supervisor %s", how);
     } else if (upgrade_going(s)) {
         struct err why;

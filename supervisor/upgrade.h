@@ -11,6 +11,7 @@
  *               ◄──────────────────────── SERVES
  *      DONE     ── DONE ────────────────────────►  main process from here on
  *               ── SAID, PLACES, LOST ──────────►  what our workers still report while they drain
+ *               ◄────────────────────────── TELL   and what they are to know of endpoints
  *
  * From GO on nothing is decided here. Should the new one fail before SERVES, all goes on as before.
  * It may be of a later or an earlier build: the messages between the two (UP_… in messages.def)

@@ -1,5 +1,6 @@
 """What happens in the middle of an upgrade, or right after it: signals, deaths, operators, other paths."""
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -230,6 +231,49 @@ def test_the_lock_says_who_serves(qcc, upstream, tmp_path):
     worker.symlink_to(WORKER)
     gone(q.upgrade())
     assert int(lock.read_text()) == q.pid
+
+
+# ---- what the one that drains knows
+
+
+@pytest.mark.parametrize("chain", [1, 2])
+def test_workers_that_drain_hear_what_becomes_of_endpoints(qcc, upstream, client, chain):
+    """A client that kept its connection sends one more, and finds what was said and seen meanwhile."""
+    upstream.call("PUT", "/_site/a", "status=503")
+    q = qcc({"breaker": {"failure_threshold": 1, "open_duration": "1s"}, "retry": {"transient_delay": "1ms"},
+             "balance": {"strategy": "priority_failover"},
+             "endpoints": [upstream.endpoint("/n/a", name="a", priority=1),
+                           upstream.endpoint("/good", name="b", priority=2)]})
+    kept = [client(q) for _ in range(4)]
+    for c in kept:
+        c.send(ask())
+        assert c.reply().header("x-qcc-endpoint") == "b"
+
+    def answers(c):
+        c.send(ask())
+        r = c.reply()
+        return r.status, r.header("x-qcc-endpoint")
+
+    def news(*said):
+        """An operator says something, and it has come to all."""
+        before = q.count("from the new supervisor UP_TELL")
+        assert q.ctl(*said).returncode == 0
+        until(lambda: q.count("from the new supervisor UP_TELL") >= before + chain, "the news")
+
+    for _ in range(chain):
+        q.upgrade()
+    upstream.call("PUT", "/_site/a", "")
+    numbers = itertools.count()
+    until(lambda: talk(q, "new-%d" % next(numbers))[1] == "a", "a to be well again")
+    until(lambda: endpoint(q, "a")["breaker"]["state"] == "closed", "its breaker to close")
+    news("drain", "b")
+    assert answers(kept[0]) == (200, "a")
+    news("enable", "b")
+    news("disable", "a")
+    assert answers(kept[1]) == (200, "b")
+    q.reload({"endpoints": [{**e, "enabled": e["name"] == "a"} for e in q.config["endpoints"]]})
+    news("enable", "a")
+    assert answers(kept[2]) == (200, "a")
 
 
 # ---- operators

@@ -354,12 +354,6 @@ void health_taken(struct health *h, int64_t now_ms)
     health_again(h);
 }
 
-void health_overrule(struct health *h, const struct ipc_endpoint *m)
-{
-    h->overruled = true;
-    h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, m);
-}
-
 void health_freeze(struct health *h, bool on)
 {
     h->frozen = on;

@@ -72,7 +72,7 @@ struct health {
     bool service_changed;   /* an endpoint went in or out of service: others may be the last one */
     bool touched;           /* something was said since health_run */
     bool frozen;            /* another supervisor decides now */
-    bool overruled;         /* and says what our workers are told */
+    bool overruled;         /* and what our workers are told comes from it alone */
     int64_t next_ms;        /* as health_run found */
 };
 
@@ -119,10 +119,6 @@ void health_places_elsewhere(struct health *h, struct str id, uint32_t n);
 /* Another supervisor decides from now on: nothing is lent or ordered here, and no change is logged. And
  * back. */
 void health_freeze(struct health *h, bool on);
-
-/* What our workers are to know of an endpoint, as that supervisor has it; from now on they are told nothing
- * else, until that is ended by `overruled = false`. */
-void health_overrule(struct health *h, const struct ipc_endpoint *m);
 
 /* A worker died with the trial and the verification that have these seqs (0: none). */
 void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial, uint64_t verifies,

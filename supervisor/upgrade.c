@@ -276,7 +276,8 @@ static bool overruled(struct sup *s, const struct ipc_frame *f)
         return true; /* all of it comes again after DONE */
     if (!ipc_get_endpoint(&as, &e))
         return false;
-    health_overrule(&s->health, &e);
+    s->health.overruled = true;
+    sup_tell(s, HEALTH_ALL, ipc_put_v_endpoint, &e);
     return true;
 }
 

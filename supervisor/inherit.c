@@ -210,6 +210,13 @@ void inherit_tell(struct sup *s, const struct ipc_endpoint *m)
     buf_free(&b);
 }
 
+void inherit_lend(struct sup *s, const struct ipc_lend *m)
+{
+    struct ipc_up_lend u = {.endpoint = m->endpoint, .n = m->n};
+    if (m->n)
+        tell(s, ipc_put_v_up_lend, &u);
+}
+
 void inherit_tell_all(struct sup *s)
 {
     for (size_t i = 0; inherit_waiting(s) && i < s->health.n; i++) {
@@ -238,7 +245,7 @@ static void nothing_out(struct sup *s)
 {
     health_slot_gone(&s->health, HEALTH_PREDECESSOR, clock_mono_ms());
     for (size_t i = 0; i < s->health.n; i++)
-        health_places_elsewhere(&s->health, str_c(s->health.v[i].id), 0);
+        health_places_elsewhere(&s->health, str_c(s->health.v[i].id), 0, UINT32_MAX);
     for (unsigned i = 0; i < PLAN_SLOTS; i++)
         totals_gone(&s->totals, TOTALS_ELSEWHERE + i);
 }
@@ -374,7 +381,13 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_PLACES) {
         GET(up_places)
         if (in->same_words)
-            health_places_elsewhere(&s->health, m.endpoint, m.n);
+            health_places_elsewhere(&s->health, m.endpoint, m.n, m.got);
+        return true;
+    }
+    if (f->id == IPC_UP_WANT) {
+        GET(up_want)
+        if (in->same_words)
+            health_place_wanted_elsewhere(&s->health, m.endpoint);
         return true;
     }
     if (f->id == IPC_UP_LOST) {

@@ -63,6 +63,9 @@ void inherit_fail(struct inherit *in, const char *why);
 void inherit_tell(struct sup *s, const struct ipc_endpoint *m);
 void inherit_tell_all(struct sup *s);
 
+/* Places that HEALTH_PREDECESSOR is lent. */
+void inherit_lend(struct sup *s, const struct ipc_lend *m);
+
 /* Its log files are to be opened anew too. */
 void inherit_pass_reopen(const struct sup *s);
 

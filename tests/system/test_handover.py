@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
@@ -274,6 +275,41 @@ def test_workers_that_drain_hear_what_becomes_of_endpoints(qcc, upstream, client
     q.reload({"endpoints": [{**e, "enabled": e["name"] == "a"} for e in q.config["endpoints"]]})
     news("enable", "a")
     assert answers(kept[2]) == (200, "a")
+
+
+def test_places_go_to_whom_they_are_wanted_by(qcc, raw, client):
+    """max_concurrent over both supervisors: idle places stay with nobody, and whoever drains gets one too."""
+    lock, open_now, most = threading.Lock(), [0], [0]
+
+    def play(peer, request):
+        with lock:
+            open_now[0] += 1
+            most[0] = max(most[0], open_now[0])
+        time.sleep(0.02)
+        with lock:
+            open_now[0] -= 1
+        peer.send(reply())
+
+    q = qcc({"endpoints": [raw(play).endpoint(max_concurrent=1)]})
+    kept = [client(q) for _ in range(9)]
+    for c in kept:
+        c.send(ask())
+        assert c.reply().status == 200
+    q.upgrade()
+    assert talk(q, "new")[0] == 200  # the one place was idle in the one before
+    for c in kept[:3]:
+        c.send(ask())
+        assert c.reply().status == 200
+    for c in kept[3:6]:
+        c.send(ask())
+    assert [talk(q, "n%d" % i)[0] for i in range(3)] == [200] * 3
+    assert [c.reply().status for c in kept[3:6]] == [200] * 3
+    q.upgrade()  # and over three
+    for c in kept[6:]:
+        c.send(ask())
+    assert [c.reply().status for c in kept[6:]] == [200] * 3
+    assert talk(q, "newer")[0] == 200
+    assert most[0] == 1
 
 
 # ---- operators

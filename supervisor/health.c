@@ -51,7 +51,7 @@ static void count_serving(struct health *h)
 static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ipc_endpoint m = view_make(e, now_ms);
-    if (view_same(&m, &e->told))
+    if (h->overruled || view_same(&m, &e->told))
         return;
     h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
     e->told = m;
@@ -260,7 +260,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, was, reason, now_ms);
     /* A worker says once that it was well, and again only when it hears that this was not enough. */
-    if (r.cls == OUTCOME_OK && e->told.news)
+    if (r.cls == OUTCOME_OK && e->told.news && !h->overruled)
         h->tell(h->arg, (int)slot, ipc_put_v_endpoint, &e->told);
     if (r.cls != OUTCOME_OK)
         log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
@@ -298,40 +298,6 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     return true;
 }
 
-/* ---- places */
-
-struct place_line {
-    struct health *h;
-    struct health_endpoint *e;
-};
-
-static void tell_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
-{
-    struct place_line *l = arg;
-    struct ipc_lend m = {
-        .endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
-    l->h->tell(l->h->arg, (int)slot, ipc_put_v_lend, &m);
-}
-
-bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
-{
-    struct health_endpoint *e = by_id(h, m->endpoint);
-    if (!e || slot >= PLAN_SLOTS)
-        return true;
-    struct place_line l = {h, e};
-    struct places_word w = {
-        .taken = m->taken, .back = m->back, .want = m->want, .answer = m->answer};
-    return places_said(&e->places, slot, &w, tell_places, &l);
-}
-
-void health_places_elsewhere(struct health *h, struct str id, uint32_t n)
-{
-    struct health_endpoint *e = by_id(h, id);
-    struct place_line l = {h, e};
-    if (e)
-        places_elsewhere(&e->places, n, tell_places, &l);
-}
-
 void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial, uint64_t verifies,
                  int64_t now_ms)
 {
@@ -351,17 +317,6 @@ void health_taken(struct health *h, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++)
         tell(h, &h->v[i], now_ms);
-    health_again(h);
-}
-
-void health_freeze(struct health *h, bool on)
-{
-    h->frozen = on;
-    for (size_t i = 0; i < h->n; i++) {
-        struct place_line l = {h, &h->v[i]};
-        places_freeze(&h->v[i].places, on, tell_places, &l);
-        h->v[i].places_told = UINT64_MAX;
-    }
     health_again(h);
 }
 
@@ -401,8 +356,8 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         if (e->verify_slot == (int)slot)
             ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
         changed(h, e, &ch, was, NULL, now_ms);
-        struct place_line l = {h, e};
-        places_gone(&e->places, slot, tell_places, &l);
+        struct health_places_line l = {h, e};
+        places_gone(&e->places, slot, health_tell_places, &l);
     }
 }
 
@@ -477,11 +432,11 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
         endpoint_fini(&old[i]);
     mem_free(old);
     for (size_t i = 0; i < h->n; i++) {
-        struct place_line l = {h, &h->v[i]};
+        struct health_places_line l = {h, &h->v[i]};
         h->v[i].told = view_make(&h->v[i], now_ms); /* health_tell_all follows */
         memcpy(h->v[i].told_blocks, h->v[i].state.blocks, h->v[i].told.blocks.n);
         h->v[i].told.blocks.p = h->v[i].told_blocks;
-        places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, tell_places, &l);
+        places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_tell_places, &l);
     }
     health_again(h);
 }

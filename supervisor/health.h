@@ -42,6 +42,8 @@ struct health_endpoint {
     struct ep_state state;
     struct places places;
     uint64_t places_told; /* to the supervisor that comes after us */
+    uint32_t got_told;    /* likewise */
+    bool place_asked;     /* of that one, who has not lent it yet */
     int trial_slot;     /* who has the trial, or HEALTH_NONE */
     uint64_t trial_seq; /* of that loan */
     int64_t trial_since_ms;
@@ -72,6 +74,7 @@ struct health {
     bool service_changed;   /* an endpoint went in or out of service: others may be the last one */
     bool touched;           /* something was said since health_run */
     bool frozen;            /* another supervisor decides now */
+    bool overruled;         /* and what our workers are told comes from it alone */
     int64_t next_ms;        /* as health_run found */
 };
 
@@ -112,8 +115,18 @@ void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t
 void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq,
                        int64_t now_ms);
 
-/* Another supervisor's workers hold so many places at the endpoint, that drain. */
-void health_places_elsewhere(struct health *h, struct str id, uint32_t n);
+/* Another supervisor's workers, that drain, hold so many places at the endpoint (places_elsewhere), or want
+ * one more. And where we are that other one: n are lent to us. */
+void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got);
+void health_place_wanted_elsewhere(struct health *h, struct str id);
+void health_places_granted(struct health *h, struct str id, uint32_t n);
+
+/* A places_tell; its argument. */
+struct health_places_line {
+    struct health *h;
+    struct health_endpoint *e;
+};
+void health_tell_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none);
 
 /* Another supervisor decides from now on: nothing is lent or ordered here, and no change is logged. And
  * back. */

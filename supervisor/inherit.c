@@ -8,6 +8,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/sup.h"
 #include "supervisor/upgrade.h"
+#include "supervisor/view.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -195,6 +196,35 @@ static void tell(struct sup *s, chan_put_fn *put, const void *m)
         watch(s);
 }
 
+void inherit_tell(struct sup *s, const struct ipc_endpoint *m)
+{
+    struct buf b;
+    struct ipc_frame f;
+    if (!inherit_waiting(s) || !s->inherit.same_words)
+        return;
+    buf_init(&b, IPC_BLOCKS_MAX + 4096);
+    if (ipc_put_endpoint(&b, 0, m) && ipc_open(buf_view(&b), TO_WORKER, &f)) {
+        struct ipc_up_tell u = {.ipc = IPC_VERSION, .nfields = f.nfields, .fields = f.fields};
+        tell(s, ipc_put_v_up_tell, &u);
+    }
+    buf_free(&b);
+}
+
+void inherit_lend(struct sup *s, const struct ipc_lend *m)
+{
+    struct ipc_up_lend u = {.endpoint = m->endpoint, .n = m->n};
+    if (m->n)
+        tell(s, ipc_put_v_up_lend, &u);
+}
+
+void inherit_tell_all(struct sup *s)
+{
+    for (size_t i = 0; inherit_waiting(s) && i < s->health.n; i++) {
+        struct ipc_endpoint m = view_make(&s->health.v[i], clock_mono_ms());
+        inherit_tell(s, &m);
+    }
+}
+
 void inherit_pass_reopen(const struct sup *s)
 {
     if (inherit_waiting(s))
@@ -215,7 +245,7 @@ static void nothing_out(struct sup *s)
 {
     health_slot_gone(&s->health, HEALTH_PREDECESSOR, clock_mono_ms());
     for (size_t i = 0; i < s->health.n; i++)
-        health_places_elsewhere(&s->health, str_c(s->health.v[i].id), 0);
+        health_places_elsewhere(&s->health, str_c(s->health.v[i].id), 0, UINT32_MAX);
     for (unsigned i = 0; i < PLAN_SLOTS; i++)
         totals_gone(&s->totals, TOTALS_ELSEWHERE + i);
 }
@@ -230,6 +260,7 @@ static void go(struct sup *s, bool gave)
         nothing_out(s);
     health_taken(&s->health, clock_mono_ms());
     fd_close(&in->lock); /* of a folder that is not in use here */
+    state_dir_sign(&s->state.dir);
     listen_given_own(&in->given);
     listen_given_drop(&in->given);
     sup_go(s);
@@ -350,7 +381,13 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_PLACES) {
         GET(up_places)
         if (in->same_words)
-            health_places_elsewhere(&s->health, m.endpoint, m.n);
+            health_places_elsewhere(&s->health, m.endpoint, m.n, m.got);
+        return true;
+    }
+    if (f->id == IPC_UP_WANT) {
+        GET(up_want)
+        if (in->same_words)
+            health_place_wanted_elsewhere(&s->health, m.endpoint);
         return true;
     }
     if (f->id == IPC_UP_LOST) {
@@ -363,6 +400,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         return on_state(s, f, e);
     if (f->id != IPC_UP_DONE || in->phase != INHERIT_SERVING)
         return err_set(e, "the running supervisor sent %s, which means nothing now", ipc_name(f->id));
+    inherit_tell_all(s);
     sup_say_ready(s);
     return true;
 }

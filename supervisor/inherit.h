@@ -59,6 +59,13 @@ void inherit_ready(struct sup *s);
 /* Tells the other one why it has to go on, if it has not let go yet. */
 void inherit_fail(struct inherit *in, const char *why);
 
+/* An endpoint's state for its workers, which go by it until they have drained; of all endpoints. */
+void inherit_tell(struct sup *s, const struct ipc_endpoint *m);
+void inherit_tell_all(struct sup *s);
+
+/* Places that HEALTH_PREDECESSOR is lent. */
+void inherit_lend(struct sup *s, const struct ipc_lend *m);
+
 /* Its log files are to be opened anew too. */
 void inherit_pass_reopen(const struct sup *s);
 

@@ -35,7 +35,7 @@ uint64_t places_lent(const struct places *p)
 }
 
 /* Who has waited longest, or NULL; *others: somebody else waits too. */
-static struct place_holder *next_in_turn(struct places *p, bool *others)
+static struct place_holder *next_in_turn(const struct places *p, bool *others)
 {
     struct place_holder *first = NULL;
     *others = false;
@@ -65,7 +65,7 @@ static void call_back(struct places *p, places_tell *tell, void *arg)
     bool due = false;
     for (size_t i = 0; i < p->n; i++) {
         struct place_holder *h = &p->v[i];
-        if (h->lent && !h->recalled && wanted_by_another(p, h)) {
+        if (h->lent && !h->recalled && !h->afar && wanted_by_another(p, h)) {
             h->recalled = h->answer_due = true;
             tell(arg, (unsigned)i, 0, true, false);
         }
@@ -95,9 +95,10 @@ static void serve(struct places *p, places_tell *tell, void *arg)
             break;
         lent++;
         h->lent++;
+        p->given += h->afar;
         h->wants = h->told_none = false;
-        h->recalled = others;
-        tell(arg, (unsigned)(h - p->v), 1, others, false);
+        h->recalled = others || p->frozen; /* it comes back as soon as it is idle */
+        tell(arg, (unsigned)(h - p->v), 1, h->recalled, false);
     }
     call_back(p, tell, arg);
 }
@@ -116,7 +117,7 @@ void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg
     bool over = total && places_lent(p) > total;
     for (size_t i = 0; i < p->n && over; i++) {
         struct place_holder *h = &p->v[i];
-        if (h->lent && !h->recalled) {
+        if (h->lent && !h->recalled && !h->afar) {
             h->recalled = h->answer_due = true;
             tell(arg, (unsigned)i, 0, true, false);
         }
@@ -150,15 +151,50 @@ void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg)
     settle(p, tell, arg);
 }
 
-void places_elsewhere(struct places *p, uint32_t n, places_tell *tell, void *arg)
+void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_tell *tell,
+                      void *arg)
 {
     p->elsewhere = n;
+    if (slot < p->n && got <= p->given)
+        p->v[slot].lent = p->given - got;
+    settle(p, tell, arg);
+}
+
+void places_wanted_elsewhere(struct places *p, unsigned slot, places_tell *tell, void *arg)
+{
+    struct place_holder *h = holder(p, slot);
+    h->afar = true;
+    if (!h->wants) {
+        h->wants = true;
+        h->order = ++p->order;
+    }
     settle(p, tell, arg);
 }
 
 void places_freeze(struct places *p, bool on, places_tell *tell, void *arg)
 {
     p->frozen = on;
+    p->got = 0;
     p->ceiling = places_lent(p);
+    for (size_t i = 0; i < p->n && on; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->lent && !h->recalled && !h->afar) {
+            h->recalled = h->answer_due = true;
+            tell(arg, (unsigned)i, 0, true, false);
+        }
+    }
     serve(p, tell, arg);
+}
+
+void places_granted(struct places *p, uint32_t n, places_tell *tell, void *arg)
+{
+    p->got += n;
+    p->ceiling += n;
+    settle(p, tell, arg);
+}
+
+bool places_wanted(const struct places *p)
+{
+    bool others;
+    return next_in_turn(p, &others) != NULL;
 }

@@ -17,6 +17,7 @@ struct place_holder {
     bool told_none;  /* and was told that there is none now */
     bool recalled;   /* was told that others wait */
     bool answer_due; /* has not yet said what was idle */
+    bool afar;       /* is another supervisor: `lent` is on its way to it, `elsewhere` what it has */
     uint64_t order;  /* of those who want, the smallest is served first */
 };
 
@@ -24,6 +25,8 @@ struct place_holder {
 struct places {
     uint32_t total; /* max_concurrent; 0: no limit */
     uint32_t elsewhere; /* held by workers of another supervisor: an upgrade is under way */
+    uint32_t given;     /* lent to that one so far */
+    uint32_t got;       /* lent to us so far, by the one that lends now */
     bool frozen;        /* given away: what comes back is lent again only at once … */
     uint64_t ceiling;   /* … so that what is lent never grows */
     struct place_holder *v;
@@ -52,11 +55,20 @@ bool places_said(struct places *p, unsigned slot, const struct places_word *w, p
 /* The worker is gone, and its places are free. */
 void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg);
 
-/* Another supervisor's workers hold so many of them, that drain after an upgrade. */
-void places_elsewhere(struct places *p, uint32_t n, places_tell *tell, void *arg);
+/* Another supervisor's workers, that drain after an upgrade, hold n of them; in this are the first `got` of
+ * those that were lent to it, as the holder in that slot (UINT32_MAX: what is under way is gone, by
+ * places_gone). And they want one more. */
+void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_tell *tell,
+                      void *arg);
+void places_wanted_elsewhere(struct places *p, unsigned slot, places_tell *tell, void *arg);
 
-/* From now on another supervisor lends them: what is lent here only becomes less. And back. */
+/* From now on another supervisor lends them: what is idle is called back, and what is lent here only becomes
+ * less, but for what that one lends (places_granted). And back. */
 void places_freeze(struct places *p, bool on, places_tell *tell, void *arg);
+void places_granted(struct places *p, uint32_t n, places_tell *tell, void *arg);
+
+/* Whether somebody waits for one. */
+bool places_wanted(const struct places *p);
 
 /* How many are lent out, those elsewhere with them. */
 uint64_t places_lent(const struct places *p);

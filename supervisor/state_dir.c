@@ -74,7 +74,8 @@ bool state_dir_lock(struct state_dir *d, int *lent, struct err *e)
     int fd = openat(d->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
     if (fd == -1)
         return err_sys(e, "state_dir: cannot write in %s", d->path);
-    if (same_file(*lent, fd)) { /* flock(2): a lock belongs to the open file, whoever has it */
+    bool was_lent = same_file(*lent, fd);
+    if (was_lent) { /* flock(2): a lock belongs to the open file, whoever has it */
         fd_close(&fd);
         fd = *lent;
         *lent = -1;
@@ -95,12 +96,18 @@ bool state_dir_lock(struct state_dir *d, int *lent, struct err *e)
         fd_close(&fd);
         return false;
     }
+    d->lock = fd;
+    if (!was_lent)
+        state_dir_sign(d);
+    return true;
+}
+
+void state_dir_sign(const struct state_dir *d)
+{
     char text[24];
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t)n, 0) == -1)
+    if (d->lock != -1 && (ftruncate(d->lock, 0) == -1 || pwrite(d->lock, text, (size_t)n, 0) == -1))
         log_debug("state_dir: the lock does not say whose it is: %s", strerror(errno));
-    d->lock = fd;
-    return true;
 }
 
 /* ---- files */

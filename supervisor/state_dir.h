@@ -24,8 +24,11 @@ bool state_dir_open(struct state_dir *d, const char *path, struct err *e) MUST_C
 
 /* Makes it ours alone until we end, in whatever way: two supervisors must not write one state. For
  * a moment it waits for one that is just ending. Does not touch what is kept. *lent: the lock as the
- * supervisor before us holds it, taken over if it is this folder's; or -1. */
+ * supervisor before us holds it, taken over if it is this folder's, and still signed by that one; or -1. */
 bool state_dir_lock(struct state_dir *d, int *lent, struct err *e) MUST_CHECK;
+
+/* The lock's file says that it is ours: who serves is found by it. */
+void state_dir_sign(const struct state_dir *d);
 
 /* Closes, and gives the lock up. */
 void state_dir_close(struct state_dir *d);

@@ -46,6 +46,10 @@ void sup_say_conf(struct slot *s, const struct conf *c)
 void sup_tell(void *arg, int slot, chan_put_fn *put, const void *m)
 {
     struct sup *sup = arg;
+    if (put == ipc_put_v_endpoint && slot == HEALTH_ALL)
+        inherit_tell(sup, m);
+    if (put == ipc_put_v_lend && slot == HEALTH_PREDECESSOR)
+        inherit_lend(sup, m);
     for (size_t i = 0; i < sup->nslots; i++)
         if (slot == HEALTH_ALL || (size_t)slot == i)
             say(sup->slots[i], -1, put, m);

@@ -265,17 +265,38 @@ static void done(struct sup *s)
 
 /* ---- what the new one says */
 
+static bool overruled(struct sup *s, const struct ipc_frame *f)
+{
+    struct ipc_up_tell m;
+    struct ipc_endpoint e;
+    if (!ipc_get_up_tell(f, &m))
+        return false;
+    struct ipc_frame as = {.id = IPC_ENDPOINT, .fields = m.fields, .nfields = m.nfields, .fd = -1};
+    if (m.ipc != IPC_VERSION || s->upgrade.phase != UPGRADE_DONE)
+        return true; /* all of it comes again after DONE */
+    if (!ipc_get_endpoint(&as, &e))
+        return false;
+    s->health.overruled = true;
+    sup_tell(s, HEALTH_ALL, ipc_put_v_endpoint, &e);
+    return true;
+}
+
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct sup *s = arg;
     struct upgrade *u = &s->upgrade;
     struct ipc_up_fails fails;
+    struct ipc_up_lend lend;
     if (f->id == IPC_UP_TAKE && u->phase == UPGRADE_STARTING)
         give_state(s);
     else if (f->id == IPC_UP_SERVES && u->phase == UPGRADE_GIVEN)
         done(s);
     else if (f->id == IPC_UP_STOP && u->phase == UPGRADE_DONE)
         u->stops++;
+    else if (f->id == IPC_UP_TELL && upgrade_given(s))
+        return overruled(s, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    else if (f->id == IPC_UP_LEND && u->phase == UPGRADE_DONE && ipc_get_up_lend(f, &lend))
+        health_places_granted(&s->health, lend.endpoint, lend.n);
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
     else
@@ -288,6 +309,7 @@ static void ended(struct sup *s, const char *how)
     struct upgrade *u = &s->upgrade;
     if (u->phase == UPGRADE_DONE) {
         unwatch(s);
+        s->health.overruled = false;
         log_warn("the new supervisor %s", how);
     } else if (upgrade_going(s)) {
         struct err why;
@@ -469,10 +491,17 @@ void upgrade_turn(struct sup *s)
     for (size_t i = 0; upgrade_given(s) && i < s->health.n; i++) {
         struct health_endpoint *e = &s->health.v[i];
         uint64_t lent = places_lent(&e->places);
-        struct ipc_up_places m = {.endpoint = str_c(e->id), .n = (uint32_t)lent};
-        if (lent == e->places_told || (lent == 0 && e->places_told == UINT64_MAX))
-            continue;
-        e->places_told = lent;
-        tell(s, -1, ipc_put_v_up_places, &m);
+        struct ipc_up_places m = {.endpoint = str_c(e->id), .n = (uint32_t)lent, .got = e->places.got};
+        struct ipc_up_want want = {.endpoint = m.endpoint};
+        bool news = lent != e->places_told && (lent || e->places_told != UINT64_MAX);
+        if (news || m.got != e->got_told) {
+            e->places_told = lent;
+            e->got_told = m.got;
+            tell(s, -1, ipc_put_v_up_places, &m);
+        }
+        if (!e->place_asked && s->upgrade.phase == UPGRADE_DONE && places_wanted(&e->places)) {
+            e->place_asked = true;
+            tell(s, -1, ipc_put_v_up_want, &want);
+        }
     }
 }

@@ -10,7 +10,8 @@
  *      GIVEN    ── ENDPOINT… COUNTERS… GO ──────►  they accept
  *               ◄──────────────────────── SERVES
  *      DONE     ── DONE ────────────────────────►  main process from here on
- *               ── SAID, PLACES, LOST ──────────►  what our workers still report while they drain
+ *               ── SAID, PLACES, LOST, WANT ────►  what our workers still report while they drain
+ *               ◄──────────────────── TELL, LEND   and what they are to know and to have
  *
  * From GO on nothing is decided here. Should the new one fail before SERVES, all goes on as before.
  * It may be of a later or an earlier build: the messages between the two (UP_… in messages.def)
@@ -84,7 +85,7 @@ void upgrade_slot_gone(struct sup *s, unsigned slot);
 /* A worker of the supervisor before this one is gone, with what it had; the same for the one after it. */
 void upgrade_lost(struct sup *s, const struct ipc_up_lost *m);
 
-/* Once a turn: how many places are still held here. */
+/* Once a turn: how many places are still held here, and whether one more is wanted. */
 void upgrade_turn(struct sup *s);
 
 /* A SIGHUP meant for the one that serves. */

@@ -72,6 +72,16 @@ static bool read_all(const char *path, struct buf *b, struct err *e)
     return ok;
 }
 
+static void is_no_json(const char *from, const json_error_t *why)
+{
+    struct buf text; /* it quotes the file */
+    buf_init(&text, 4096);
+    human_text(&text, str_c(why->text));
+    fprintf(stderr, "qccctl import: %s is no JSON: " STR_FMT ", line %d, column %d\n", from,
+            STR_ARG(buf_view(&text)), why->line, why->column);
+    buf_free(&text);
+}
+
 static json_t *parse(const struct job *j)
 {
     struct buf b;
@@ -84,8 +94,7 @@ static json_t *parse(const struct job *j)
     } else {
         doc = json_loadb(buf_view(&b).p, b.len, 0, &why);
         if (!doc)
-            fprintf(stderr, "qccctl import: %s is no JSON: %s, line %d, column %d\n", j->from, why.text,
-                    why.line, why.column);
+            is_no_json(j->from, &why);
     }
     buf_free(&b);
     return doc;

@@ -75,11 +75,15 @@ static void put_last(struct cmd *c, const struct want *w, struct logring_reader 
     r->lost = false;
 }
 
-/* Whether the supervisor is still there: its connection is open and silent. */
-static bool gone(struct cmd *c, int wait_ms)
+/* Whether the supervisor is no longer there: its connection is not open and silent. Who read the lines
+ * may have gone too (head), and no line may come that would show it. */
+static bool gone(const struct cmd *c, int wait_ms)
 {
-    struct pollfd p = {c->ctl.chan.fd, POLLIN, 0};
-    return poll(&p, 1, wait_ms) == 1;
+    struct pollfd p[] = {{c->ctl.chan.fd, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+    (void)!poll(p, COUNT_OF(p), wait_ms);
+    if (p[1].revents & (POLLERR | POLLHUP))
+        ended = 1;
+    return p[0].revents != 0;
 }
 
 /* Lines as they come. True: until the supervisor ended; false: until we are to. */

@@ -1,5 +1,6 @@
 """What happens in the middle of an upgrade, or right after it: signals, deaths, operators, other paths."""
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -10,12 +11,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
 from client import ask
 from qcc import PATIENCE, SUPERVISOR, WORKER, alive, connectable, until
 from test_upgrade import Held, admin, endpoint, gone, lame, open_stream, rest_of, talk
+from test_state import MANY, hold_the_writer, with_many
 from upstream import reply
 
 
@@ -213,6 +216,102 @@ def test_what_a_worker_says_last_is_heard(qcc, raw, client, tmp_path):
     q.wait_log("1 bindings .* taken up from")
 
 
+def test_the_lock_says_who_serves(qcc, upstream, tmp_path):
+    """Scripts find the one that serves by it, also while another starts, and when that failed."""
+    lock = tmp_path / "state" / "lock"
+    worker = tmp_path / "worker"
+    worker.symlink_to(WORKER)
+    q = qcc({"state_dir": str(tmp_path / "state"), "endpoints": [upstream.endpoint("/good")]}, worker=worker)
+    worker.unlink()
+    worker.write_text("#!/bin/sh\nexit 1\n")
+    worker.chmod(0o755)
+    q.signal(signal.SIGUSR2)
+    q.wait_log("upgrade refused, this supervisor goes on: worker")
+    assert int(lock.read_text()) == q.pid
+    worker.unlink()
+    worker.symlink_to(WORKER)
+    gone(q.upgrade())
+    assert int(lock.read_text()) == q.pid
+
+
+# ---- what the one that drains knows
+
+
+@pytest.mark.parametrize("chain", [1, 2])
+def test_workers_that_drain_hear_what_becomes_of_endpoints(qcc, upstream, client, chain):
+    """A client that kept its connection sends one more, and finds what was said and seen meanwhile."""
+    upstream.call("PUT", "/_site/a", "status=503")
+    q = qcc({"breaker": {"failure_threshold": 1, "open_duration": "1s"}, "retry": {"transient_delay": "1ms"},
+             "balance": {"strategy": "priority_failover"},
+             "endpoints": [upstream.endpoint("/n/a", name="a", priority=1),
+                           upstream.endpoint("/good", name="b", priority=2)]})
+    kept = [client(q) for _ in range(4)]
+    for c in kept:
+        c.send(ask())
+        assert c.reply().header("x-qcc-endpoint") == "b"
+
+    def answers(c):
+        c.send(ask())
+        r = c.reply()
+        return r.status, r.header("x-qcc-endpoint")
+
+    def news(*said):
+        """An operator says something, and it has come to all."""
+        before = q.count("from the new supervisor UP_TELL")
+        assert q.ctl(*said).returncode == 0
+        until(lambda: q.count("from the new supervisor UP_TELL") >= before + chain, "the news")
+
+    for _ in range(chain):
+        q.upgrade()
+    upstream.call("PUT", "/_site/a", "")
+    numbers = itertools.count()
+    until(lambda: talk(q, "new-%d" % next(numbers))[1] == "a", "a to be well again")
+    until(lambda: endpoint(q, "a")["breaker"]["state"] == "closed", "its breaker to close")
+    news("drain", "b")
+    assert answers(kept[0]) == (200, "a")
+    news("enable", "b")
+    news("disable", "a")
+    assert answers(kept[1]) == (200, "b")
+    q.reload({"endpoints": [{**e, "enabled": e["name"] == "a"} for e in q.config["endpoints"]]})
+    news("enable", "a")
+    assert answers(kept[2]) == (200, "a")
+
+
+def test_places_go_to_whom_they_are_wanted_by(qcc, raw, client):
+    """max_concurrent over both supervisors: idle places stay with nobody, and whoever drains gets one too."""
+    lock, open_now, most = threading.Lock(), [0], [0]
+
+    def play(peer, request):
+        with lock:
+            open_now[0] += 1
+            most[0] = max(most[0], open_now[0])
+        time.sleep(0.02)
+        with lock:
+            open_now[0] -= 1
+        peer.send(reply())
+
+    q = qcc({"endpoints": [raw(play).endpoint(max_concurrent=1)]})
+    kept = [client(q) for _ in range(9)]
+    for c in kept:
+        c.send(ask())
+        assert c.reply().status == 200
+    q.upgrade()
+    assert talk(q, "new")[0] == 200  # the one place was idle in the one before
+    for c in kept[:3]:
+        c.send(ask())
+        assert c.reply().status == 200
+    for c in kept[3:6]:
+        c.send(ask())
+    assert [talk(q, "n%d" % i)[0] for i in range(3)] == [200] * 3
+    assert [c.reply().status for c in kept[3:6]] == [200] * 3
+    q.upgrade()  # and over three
+    for c in kept[6:]:
+        c.send(ask())
+    assert [c.reply().status for c in kept[6:]] == [200] * 3
+    assert talk(q, "newer")[0] == 200
+    assert most[0] == 1
+
+
 # ---- operators
 
 
@@ -323,6 +422,27 @@ def test_started_from_path_and_with_relative_names(qcc, upstream, tmp_path):
         assert os.readlink("/proc/%d/exe" % q.pid) == str(tmp_path / "bin/qcc-supervisor")
         assert talk(q, "a")[0] == 200
     assert q.ctl("-s", "c.sock", "status").returncode == 0
+
+
+# ---- much of it
+
+
+def test_many_bindings_and_a_save_under_way(qcc, upstream, tmp_path):
+    """The table is larger than any channel's buffer, and the process that writes it is held in the middle."""
+    folder = tmp_path / "state"
+    q = with_many(qcc, upstream, folder)
+    assert talk(q, "the last one")[0] == 200
+    until(lambda: hold_the_writer(q), "a save to begin", step=0.0005)
+    before, many = q.pid, admin(q, "sessions")["bindings"]
+    assert many == MANY + 1
+    q.upgrade()
+    assert talk(q, "the very last one")[0] == 200
+    gone(before)
+    assert admin(q, "sessions")["bindings"] == many + 1
+    assert q.stop() == 0
+    q.successor = None
+    q.start(wait=False)
+    q.wait_log("%d bindings and .* taken up from %s" % (many + 1, folder))
 
 
 # ---- nothing heaps up

@@ -432,6 +432,14 @@ def test_logs_are_followed(qcc, upstream):
     assert p.returncode == 3 and "the supervisor has ended" in err and rest == ""
 
 
+def test_logs_end_with_who_reads_them(qcc):
+    """`qccctl logs -f | head -1`: also when no further line comes."""
+    q = qcc({"log": {"level": "info"}})
+    r = subprocess.run(["sh", "-c", "%s logs -f | head -n 1" % QCCCTL], env=q.env, stdout=subprocess.PIPE, text=True,
+                       stdin=subprocess.DEVNULL, timeout=PATIENCE)
+    assert r.returncode == 0 and r.stdout.count("\n") == 1
+
+
 def test_logs_by_a_prefix_of_journald(qcc):
     q = qcc(env={"JOURNAL_STREAM": "8:1"})
     out = done(q.ctl("logs", "-n", "1"))
@@ -582,6 +590,12 @@ def test_import_of_what_is_none(tmp_path, text, words):
     r = run("import", "old.json", folder=tmp_path)
     assert r.returncode == 1 and words in r.stderr and "Sanitizer" not in r.stderr
     assert os.listdir(tmp_path) == ["old.json"]
+
+
+def test_import_shows_no_control_characters(tmp_path):
+    (tmp_path / "old.json").write_bytes(b'{"a": \x1b[31m}')
+    r = run("import", "old.json", folder=tmp_path)
+    assert r.returncode == 1 and "no JSON" in r.stderr and "\x1b" not in r.stderr
 
 
 def test_import_of_what_cannot_be_read(tmp_path):

@@ -217,15 +217,59 @@ static void places_elsewhere_count(void **state)
     struct heard h = {0};
     const struct places_word want = {.want = true};
     places_limit(&p, 3, hear, &h);
-    places_elsewhere(&p, 2, hear, &h);
+    places_elsewhere(&p, 9, 2, 0, hear, &h);
     assert_true(places_said(&p, 0, &want, hear, &h));
     assert_true(places_said(&p, 1, &want, hear, &h));
     assert_int_equal(h.lent, 1);
     assert_int_equal(places_lent(&p), 3);
-    places_elsewhere(&p, 1, hear, &h); /* one there is free again */
+    places_elsewhere(&p, 9, 1, 0, hear, &h); /* one there is free again */
     assert_int_equal(h.lent, 2);
     assert_int_equal(places_lent(&p), 3);
     places_fini(&p);
+}
+
+/* Two tables as two supervisors have them: what is lent in both together is never more than there is. */
+static void places_are_lent_from_afar(void **state)
+{
+    (void)state;
+    enum { AFAR = 9 };
+    struct places old = {0}, new = {0};
+    struct heard ho = {0}, hn = {0};
+    const struct places_word want = {.want = true}, back = {.back = 1};
+    places_limit(&old, 1, hear, &ho);
+    places_limit(&new, 1, hear, &hn);
+    assert_true(places_said(&old, 0, &want, hear, &ho));
+    places_freeze(&old, true, hear, &ho);
+    places_elsewhere(&new, AFAR, 1, 0, hear, &hn);
+    assert_true(places_said(&new, 0, &want, hear, &hn));
+    assert_int_equal(hn.lent, 0);
+    assert_true(places_said(&old, 0, &back, hear, &ho)); /* it was idle */
+    assert_int_equal(places_lent(&old), 0);
+    places_elsewhere(&new, AFAR, 0, 0, hear, &hn);
+    assert_int_equal(hn.lent, 1);
+    assert_true(places_said(&old, 1, &want, hear, &ho));
+    assert_true(places_wanted(&old));
+    places_wanted_elsewhere(&new, AFAR, hear, &hn);
+    assert_true(places_said(&new, 0, &back, hear, &hn));
+    assert_int_equal(hn.lent, 2); /* the second one is on its way */
+    assert_int_equal(places_lent(&new), 1);
+    places_elsewhere(&new, AFAR, 0, 0, hear, &hn); /* said before it came */
+    assert_int_equal(places_lent(&new), 1);
+    places_granted(&old, 1, hear, &ho);
+    assert_int_equal(ho.lent, 2);
+    assert_false(places_wanted(&old));
+    places_elsewhere(&new, AFAR, 1, old.got, hear, &hn);
+    assert_int_equal(places_lent(&new), 1);
+    assert_true(places_said(&old, 1, &back, hear, &ho));
+    places_elsewhere(&new, AFAR, 0, old.got, hear, &hn);
+    assert_int_equal(places_lent(&new), 0);
+    places_wanted_elsewhere(&new, AFAR, hear, &hn); /* under way when the old one ends */
+    assert_int_equal(places_lent(&new), 1);
+    places_gone(&new, AFAR, hear, &hn);
+    places_elsewhere(&new, AFAR, 0, UINT32_MAX, hear, &hn);
+    assert_int_equal(places_lent(&new), 0);
+    places_fini(&old);
+    places_fini(&new);
 }
 
 /* After they were given away, one that comes back goes to who waits, or to nobody ever. */
@@ -262,6 +306,7 @@ int main(void)
         cmocka_unit_test(the_new_file_has_its_word),
         cmocka_unit_test(what_cannot_be),
         cmocka_unit_test(places_elsewhere_count),
+        cmocka_unit_test(places_are_lent_from_afar),
         cmocka_unit_test(frozen_places_only_become_fewer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

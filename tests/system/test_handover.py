@@ -434,15 +434,16 @@ def test_many_bindings_and_a_save_under_way(qcc, upstream, tmp_path):
     assert talk(q, "the last one")[0] == 200
     until(lambda: hold_the_writer(q), "a save to begin", step=0.0005)
     before, many = q.pid, admin(q, "sessions")["bindings"]
-    assert many == MANY + 1
+    assert many == min(MANY + 1, 1000000)  # affinity.max_sessions
     q.upgrade()
     assert talk(q, "the very last one")[0] == 200
     gone(before)
-    assert admin(q, "sessions")["bindings"] == many + 1
+    many = min(many + 1, 1000000)
+    assert admin(q, "sessions")["bindings"] == many
     assert q.stop() == 0
     q.successor = None
     q.start(wait=False)
-    q.wait_log("%d bindings and .* taken up from %s" % (many + 1, folder))
+    q.wait_log("%d bindings and .* taken up from %s" % (many, folder))
 
 
 # ---- nothing heaps up

@@ -483,7 +483,7 @@ const struct classify_rule classify_rules[] = {
      .but = "%file|document|image",
      AUTH(ENDPOINT), .why = "the words of 401 and 403"},
     {.name = "not-found-200", .on = ON_200, .need = TRAIT_JSON,
-     .words = "^not found$|^404 not found|page not found|^route not found|^cannot post",
+     .words = "^not found$|page not found|^route not found|^cannot post",
      PERMANENT(ENDPOINT), .why = "the words of 404 for an address"},
     {.name = "invalid-200", .on = ON_200, .need = TRAIT_JSON, .without = TRAIT_PAGE,
      .words = W_INVALID,

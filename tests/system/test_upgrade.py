@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from client import ask
 from qcc import BUILD, PATIENCE, SUPERVISOR, WORKER, alive, until
+from test_tls import Authority
 from upstream import BLOCK, START, STREAM, STREAM_HEAD, chunk, reply
 
 
@@ -210,6 +212,36 @@ def test_unix_sockets_keep_their_paths(qcc, upstream, tmp_path):
     assert not os.path.exists(other)  # nobody listens there any more
     q.stop()
     assert not os.path.exists(path)
+
+
+def test_tls_listeners_go_over(qcc, upstream, client, tmp_path):
+    """And what the file says of them is read anew: a renewed certificate is the one that is shown."""
+    authority = Authority(tmp_path / "ca")
+    first, second = authority.make("first"), authority.make("second")
+    q = qcc(start=False)
+    address = "127.0.0.1:%d" % q.port
+
+    def show(pair):
+        q.configure({"listen": [{"address": address, "tls": {"certificate": pair[0], "private_key": pair[1]}}],
+                     "endpoints": [upstream.endpoint("/good")]})
+
+    def shown():
+        trust = ssl.create_default_context(cafile=authority.ca)
+        with socket.create_connection(("127.0.0.1", q.port), PATIENCE) as s:
+            with trust.wrap_socket(s, server_hostname="localhost") as t:
+                return dict(x[0] for x in t.getpeercert()["subject"])["commonName"]
+
+    show(first)
+    q.start()
+    kept = client(q, tls=ssl.create_default_context(cafile=authority.ca), server_hostname="localhost")
+    kept.send(ask())
+    assert kept.reply().status == 200 and shown() == "first"
+    show(second)
+    before = q.upgrade()
+    assert shown() == "second"
+    kept.send(ask())
+    assert kept.reply().status == 200  # on the connection of the one before
+    gone(before)
 
 
 # ---- the state goes with it

@@ -381,6 +381,7 @@ def test_racing_first_successes_settle(many, upstream):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         for i in range(6):
             list(pool.map(lambda _: where(q, "race%d" % i), range(16)))
+            until(lambda: len({where(q, "race%d" % i) for _ in range(12)}) == 1, "all to know of the binding")
             settled = {where(q, "race%d" % i) for _ in range(12)}
             assert len(settled) == 1, settled
 

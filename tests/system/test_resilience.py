@@ -186,6 +186,22 @@ def house(qcc):
     return make
 
 
+def breaker_of(q, name):
+    """As the supervisor knows it."""
+    status, body = q.get("/api/v1/endpoints", port=q.admin_port)
+    assert status == 200
+    return next(e["breaker"] for e in json.loads(body)["endpoints"] if e["name"] == name)
+
+
+@contextlib.contextmanager
+def all_hear(q, news=1):
+    """Around what changes the state of so many endpoints: goes on when every worker has heard of it."""
+    line = "worker \\d+: from supervisor ENDPOINT"
+    before = q.count(line)
+    yield
+    until(lambda: q.count(line) >= before + news * q.config["workers"], "all workers to hear")
+
+
 def open_breaker(q, site, spare=None):
     """Makes it fail until its breaker is open; then it fails no more."""
     was, site.how = site.how, broken
@@ -234,6 +250,7 @@ def test_a_success_in_between_resets(house, sites):
         fail(q, a, 2)
         a.how = answer
         until(lambda: went(q) == ["a"], "a to be asked", step=0)
+        until(lambda: breaker_of(q, "a")["failures"] == 0, "the success to be heard of")
     assert q.count("endpoint a: breaker") == 0
 
 
@@ -599,7 +616,8 @@ def test_all_cooling_answers_at_once(house, sites):
     q = house([a, b])
     a.how = error(429, "rate_limit_error", headers=["retry-after: 30"])
     b.how = error(429, "rate_limit_error", headers=["retry-after: 20"])
-    assert went(q) == [429]
+    with all_hear(q, 2):
+        assert went(q) == [429]
     for r in crowd(q, 8):
         assert r.status == 429 and 10 <= int(r.header("retry-after")) <= 20
     assert (a.n, b.n) == (1, 1)
@@ -684,7 +702,8 @@ def test_a_block_ends(house, sites):
     a, b = sites("ab")
     q = house([a, b], {"rate_limit": {"max_cooldown": "500ms", "default_cooldown": "500ms"}})
     a.how = error(404, "not_found_error", "model: m")
-    assert went(q) == ["b"]
+    with all_hear(q):
+        assert went(q) == ["b"]
     a.how = answer
     until(lambda: went(q) == ["a"], "the block to end")
     assert a.asked[1][0] - a.asked[0][0] >= 0.45

@@ -123,8 +123,9 @@ users() {
     local name
     for name in alice bob eve; do
         inside useradd -m -s /bin/bash $name
-        inside install -d -o $name -g $name /home/$name/qcc/build
+        inside su - $name -c 'mkdir -p qcc/build'
     done
+    mkdir "$dir/root/qcc"
     echo 'alice ALL=(ALL) NOPASSWD: ALL' >"$dir/etc/sudoers.d/alice"
     cp build/qcc_*.deb "$dir/home/alice/qcc/build/"
     cp build/release/fake_upstream "$dir/usr/local/bin/"
@@ -176,6 +177,7 @@ if box_boot "$dir" "$work/boot.log"; then
     box_halt
 else
     skip "with systemd: it does not boot here ($(tail -n 1 "$work/boot.log"))"
+    [ -z "$leader" ] || box_halt
 fi
 [ -n "${KEEP:-}" ] || box_drop "$dir"
 total

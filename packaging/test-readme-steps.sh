@@ -9,7 +9,7 @@ ask() { # CURL-OPTION...
     inside curl -sS --fail-with-body --max-time 20 http://127.0.0.1:7860/v1/messages -H 'content-type: application/json' \
         -d "$message" "$@"
 }
-site() { inside curl -sSf -X PUT --data-binary "$2" "http://127.0.0.1:7870/_site/$1"; } # NAME SPEC
+site() { inside curl -sSf -o /dev/null -X PUT --data-binary "$2" "http://127.0.0.1:7870/_site/$1"; } # NAME SPEC
 upstream() {
     inside /usr/local/bin/fake_upstream --quiet --listen 127.0.0.1:7870 ${1:+--tls /root/cert.pem /root/key.pem --listen 127.0.0.1:443} >/dev/null &
     until_true 10 inside curl -s -o /dev/null http://127.0.0.1:7870/
@@ -125,7 +125,7 @@ log: {file: /srv/qcc/qcc.log}"
     with='s/$/ qcc/' code=1 types root 'systemctl reload' 'elsewhere nothing can be written'
     printf '#!/bin/sh\nprintf "[Service]\\nReadWritePaths=/srv/qcc\\n" >"$1"\n' | put /usr/local/bin/an-editor
     inside chmod +x /usr/local/bin/an-editor
-    with='s,^,SYSTEMD_EDITOR=/usr/local/bin/an-editor ,' types root 'systemctl edit qcc' 'takes a drop-in' \
+    with='s,.*,SYSTEMD_EDITOR=/usr/local/bin/an-editor script -qec "&" /dev/null,' types root 'systemctl edit qcc' 'takes a drop-in' \
         inside test -s /etc/systemd/system/qcc.service.d/override.conf
     types alice 'sudo systemctl restart qcc' 'then it can' until_true 10 inside test -s /srv/qcc/qcc.log
     check '... its socket too' until_true 10 inside curl -sf -o /dev/null -I --unix-socket /srv/qcc/qcc.sock http://qcc/
@@ -134,6 +134,7 @@ log: {file: /srv/qcc/qcc.log}"
 
 port_443() {
     inside pkill -x fake_upstream # it has 127.0.0.1:443
+    until_true 5 no_process fake_upstream
     upstream ''
     inside install -d -o root -g qcc -m 0750 /etc/qcc/tls
     inside install -o root -g qcc -m 0640 /root/cert.pem /root/key.pem /etc/qcc/tls/
@@ -171,7 +172,7 @@ END
 heading() { grep -E '^ENDPOINT' "$work/out" | xargs; }
 as_shown() { [ "$(heading)" = "$(block '$ qccctl endpoints' | sed -n '2p' | xargs)" ] || { heading; false; }; }
 state_of() { inside qccctl --no-color endpoints | grep -qE "^$1 +$2"; }
-id_of() { tr -d '\r' <"$work/head" | sed -n 's/^x-qcc-request-id: //p'; }
+id_of_request() { ask -o /dev/null -D - "$@" | tr -d '\r' | sed -n 's/^x-qcc-request-id: //p'; }
 shell_completes() { # bash: as at the Tab key
     inside su - bob -c 'bash -c ". /usr/share/bash-completion/bash_completion; '"$1"'
         COMP_WORDS=(qccctl drain rel); COMP_CWORD=2; _qccctl; echo \${COMPREPLY[@]}; complete -p qccctl"' | grep -q 'relay-a relay-b'
@@ -182,16 +183,14 @@ operate_chapter() {
     operate_conf
     inside systemctl restart qcc
     until_true 10 answers /readyz
-    code=3 tell eve 'qccctl status' 'who is not in the group is told so' says '[Pp]ermission' 'group'
+    code=3 tell eve 'qccctl status' 'who is not in the group is told so' says 'usermod -aG qcc eve'
     with='s/NAME/bob/' types root 'usermod -aG qcc NAME' 'is done'
     types bob 'qccctl status' 'lets him in' says 'serving' 'listens on +127.0.0.1:7860' 'endpoints +3' 'WORKER'
     code=3 tell eve 'qccctl status' 'and nobody else' says 'group'
 
     site relay-a status=429,retry_after=40
     site relay-b 'body=%3Chtml%3EWall%3C/html%3E,type=text/html'
-    inside sh -c 'exec "$@" -D -' sh curl -sS http://127.0.0.1:7860/v1/messages -H 'content-type: application/json' -d "$message" >"$work/head"
-    id=$(id_of)
-    check 'a request for the trail has an id' test -n "$id"
+    id=$(id_of_request -H 'x-claude-code-session-id: 0b7c')
     until_true 5 state_of relay-a cooling
     types bob 'qccctl endpoints' 'prints what the README shows' says '^official +healthy +closed' '^relay-a +cooling .*cools by its own word' '^relay-b +queued .*wall-page, next verification in'
     check '... with these columns' as_shown
@@ -212,7 +211,7 @@ operate_chapter() {
     with='s/$/ relay-a/' types bob 'qccctl drain' 'no new conversations' state_of relay-a draining
     with="s/\$/ $(inside qccctl --json endpoints | grep -o '"id":"[0-9a-f]*","name":"relay-a"' | cut -d'"' -f4)/" \
         types bob 'qccctl enable' 'by its id' state_of relay-a healthy
-    code=1 tell bob 'qccctl disable nobody' 'an endpoint that is not there' says nobody
+    code=1 tell bob 'qccctl disable nobody' 'an endpoint that is not there' says 'no endpoint has that'
 
     types bob 'qccctl reload' 'waits for it' says 'generation 2'
     echo 'wrokers: 2' >>"$dir/etc/qcc/qcc.yaml"
@@ -240,7 +239,9 @@ operate_chapter() {
 
     with='s,$, /run/qcc/control.sock endpoints,' types bob 'qccctl --socket' 'finds it' says '^official'
     tell bob 'QCC_SOCKET=/run/qcc/control.sock qccctl endpoints' 'so does $QCC_SOCKET' says '^official'
+    echo 'control_socket: /run/qcc/control.sock' >>"$dir/etc/qcc/qcc.yaml"
     with='s,$, /etc/qcc/qcc.yaml endpoints,' types root 'qccctl --config' 'finds it' says '^official'
+    operate_conf
     with='s/$/ endpoints/' types bob 'qccctl --json' 'prints the document' says '"name":"official"'
     tell bob 'script -qec "qccctl endpoints" /dev/null' 'colored on a terminal' says "$(printf '\033')\\["
     with='s,.*,script -qec "& endpoints" /dev/null,' types bob 'qccctl --no-color' 'not colored' says_not "$(printf '\033')\\["
@@ -260,7 +261,7 @@ followed_log() {
     as bob 'timeout 4 qccctl logs -f' >"$work/follow.out" 2>&1 &
     local reader=$!
     until_true 3 test -s "$work/follow.out"
-    ask -H 'x-probe: 1' -D "$work/head" -o /dev/null
+    ask -o /dev/null
     until_true 3 grep -q 'sonnet' "$work/follow.out"
     wait $reader
     tail -n 1 "$work/follow.out"
@@ -312,9 +313,9 @@ upgrade_chapter() {
     inside qccctl disable relay-a >/dev/null
     inside qccctl disable relay-b >/dev/null
     main=$(unit MainPID)
-    ask -N -d "${message/\{/\{\"stream\":true,}" >"$work/stream" 2>&1 &
+    message="{\"stream\":true,${message#\{}" ask -N >"$work/stream" 2>&1 &
     client=$!
-    until_true 10 grep -q content_block_delta "$work/stream"
+    check 'a stream begins' until_true 10 grep -q content_block_delta "$work/stream"
     types bob 'qccctl upgrade' 'systemd has the new one for the main process' until_true 10 other_main "$main"
     wait $client
     check 'no stream is cut' grep -q message_stop "$work/stream"
@@ -344,8 +345,7 @@ asks() {
 }
 admin_chapter() {
     local id
-    ask -D "$work/head" -o /dev/null
-    id=$(id_of)
+    id=$(id_of_request)
     asks 'GET /healthz' '.'
     asks 'GET /readyz' '.'
     asks 'GET /metrics' '^qcc_build_info'
@@ -419,7 +419,7 @@ removal() {
     check 'make install' make -s install DESTDIR="$dir"
     tell bob 'command -v qcc-supervisor qccctl && qcc-supervisor -V' 'programs below /usr/local' says '^/usr/local/bin/qccctl'
     tell bob 'man 1 qccctl | cat' 'with the manual' says 'qccctl'
-    tell root 'qcc-supervisor -t -c /usr/local/share/qcc/qcc.yaml' 'the sample is good'
+    tell root 'ANTHROPIC_API_KEY=a qcc-supervisor -t -c /usr/local/share/qcc/qcc.yaml' 'the sample is good'
 }
 
 with_systemd() {

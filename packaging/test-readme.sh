@@ -77,6 +77,7 @@ tell() {
         return 0
     fi
     tail -n 15 "$work/out" | sed 's/^/    /'
+    case $line in *systemctl*) inside journalctl -q -n 10 --no-pager -u qcc 2>/dev/null | sed 's/^/    journal: /' ;; esac
     return 1
 }
 as() { inside su - "$1" -c "cd ~/qcc && $2"; }
@@ -131,7 +132,7 @@ users() {
     cp build/release/fake_upstream "$dir/usr/local/bin/"
     cp "$work/cert.pem" "$work/key.pem" "$dir/root/"
     cp "$work/cert.pem" "$dir/usr/local/share/ca-certificates/test-readme.crt"
-    printf '127.0.0.1 api.anthropic.com relay.example.org\n' >>"$dir/etc/hosts"
+    printf '127.0.0.1 localhost %s api.anthropic.com relay.example.org\n' "$(hostname)" >>"$dir/etc/hosts"
     install -m 0755 /dev/stdin "$dir/usr/local/bin/claude" <<'END'
 #!/bin/sh
 # What Claude Code does first: asks whether anyone is there, then sends a message.

@@ -94,6 +94,15 @@ box_in() {
         chroot "$dir" "$@"
 }
 
+# box_net: a network of its own, with nothing but loopback; sets `holder`, the process that keeps it.
+box_net() {
+    unshare --net sleep infinity &
+    holder=$!
+    # before it is there, nsenter would find this one
+    until_true 5 box_net_apart && nsenter -t "$holder" -n ip link set lo up
+}
+box_net_apart() { ! [ "/proc/$holder/ns/net" -ef /proc/self/ns/net ]; }
+
 # box_boot DIR LOG: boots it with systemd in a container without a network. Sets `leader`, by which
 # box_inside gets in; box_halt is the end.
 leader=

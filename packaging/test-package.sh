@@ -213,10 +213,7 @@ in_chroot() {
         inside setpriv --reuid qcc --regid qcc --clear-groups qcc-supervisor -t -c /etc/qcc/qcc.yaml
 
     # from here on with a network of its own: other tests may be using the same ports
-    local holder
-    unshare --net sleep infinity &
-    holder=$!
-    until_true 5 nsenter -t $holder -n ip link set lo up
+    box_net
     inside() { nsenter -t "$holder" -n env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
         DEBIAN_FRONTEND=noninteractive chroot "$dir" "$@"; }
     inside /root/fake_upstream --quiet --listen $upstream_at >/dev/null &

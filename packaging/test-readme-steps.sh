@@ -189,7 +189,7 @@ operate_chapter() {
     code=3 tell eve 'qccctl status' 'and nobody else' says 'group'
 
     site relay-a status=429,retry_after=40
-    site relay-b 'body=%3Chtml%3EWall%3C/html%3E,type=text/html'
+    site relay-b 'body=%3Chtml%3E%3Chead%3E%3Ctitle%3EJust%20a%20moment...%3C/title%3E%3C/head%3E%3Cbody%3EChecking%20your%20browser%20before%20accessing%3C/body%3E%3C/html%3E,type=text/html'
     id=$(id_of_request -H 'x-claude-code-session-id: 0b7c')
     until_true 5 state_of relay-a cooling
     types bob 'qccctl endpoints' 'prints what the README shows' says '^official +healthy +closed' '^relay-a +cooling .*cools by its own word' '^relay-b +queued .*wall-page, next verification in'
@@ -258,14 +258,13 @@ twice() { [ "$(grep -c "$1" "$work/out")" -ge 2 ]; }
 test_lines() { [ "$(wc -l <"$work/out")" = "$1" ]; }
 followed_log() {
     follow 'qccctl logs -f'
-    as bob 'timeout 4 qccctl logs -f' >"$work/follow.out" 2>&1 &
+    as bob 'timeout 4 qccctl logs -f -n 1' >"$work/follow.out" 2>&1 &
     local reader=$!
     until_true 3 test -s "$work/follow.out"
     ask -o /dev/null
-    until_true 3 grep -q 'sonnet' "$work/follow.out"
     wait $reader
-    tail -n 1 "$work/follow.out"
-    tail -n 1 "$work/follow.out" | grep -q 'request method=POST'
+    cat "$work/follow.out"
+    tail -n +2 "$work/follow.out" | grep -q 'request method=POST'
 }
 
 import_steps() {

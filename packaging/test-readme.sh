@@ -158,9 +158,7 @@ yes 2>/dev/null | head -n 50 >"$input"
 types alice 'sudo apt install ./build/qcc_*.deb' 'installs with all that it needs' inside test -x /usr/bin/qccctl ||
     { total; exit 1; }
 input=/dev/null
-unshare --net sleep infinity & # from here on with a network of its own: others may use the same ports
-holder=$!
-until_true 5 nsenter -t $holder -n ip link set lo up
+box_net # from here on: others may use the same ports
 inside() { nsenter -t "$holder" -n env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 chroot "$dir" "$@"; }
 inside update-ca-certificates >/dev/null 2>&1
 without_systemd

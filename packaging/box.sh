@@ -119,10 +119,10 @@ box_boot() {
     nspawn=$!
     leader=
     until_true 20 has_leader || return 1
-    leader=$(pgrep -P "$nspawn" | head -n 1)
+    leader=$(pgrep -P "$nspawn" -x systemd)
     until_true 40 booted
 }
-has_leader() { pgrep -P "$nspawn"; }
+has_leader() { pgrep -P "$nspawn" -x systemd; } # not what prepares it
 booted() { box_inside systemctl is-system-running | grep -qE 'running|degraded'; }
 # box_inside COMMAND...: in the booted container, with an environment of a login of root.
 box_inside() {

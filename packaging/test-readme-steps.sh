@@ -319,6 +319,14 @@ upgrade_chapter() {
     wait $client
     check 'no stream is cut' grep -q message_stop "$work/stream"
     check 'what operators said goes over' state_of relay-a disabled
+    message="{\"stream\":true,${message#\{}" ask -N >"$work/stream" 2>&1 &
+    client=$!
+    check 'a stream begins' until_true 10 grep -q content_block_delta "$work/stream"
+    tell alice 'sudo systemctl stop qcc' 'after an upgrade, too, a stop waits for what is in flight' inactive
+    wait $client
+    check '... and no stream is cut' grep -q message_stop "$work/stream"
+    tell alice 'sudo systemctl start qcc' 'it starts by hand' until_true 10 answers /readyz
+    tell bob 'qccctl upgrade' 'once more' active
     main=$(unit MainPID)
     echo 'wrokers: 2' >>"$dir/etc/qcc/qcc.yaml"
     code=1 types bob 'qccctl upgrade' 'says why the new one cannot start' says wrokers

@@ -110,6 +110,7 @@ nspawn=
 box_boot() {
     local group=
     if [ ! -d /run/systemd/system ]; then # else nspawn asks the host's systemd for a scope
+        # shellcheck disable=SC2016 # for the shell below
         group='for h in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
             [ ! -e $h/cgroup.procs ] || { mkdir -p $h/qcc-test && echo 0 >$h/qcc-test/cgroup.procs; } || exit
         done; '

@@ -114,8 +114,8 @@ $keyed"
     types root 'journalctl -u qcc -p warning' 'has priorities' says 'wrokers'
     check '... and nothing less' says_not 'serving on'
     local page
-    for page in '8 qcc-supervisor' '1 qccctl' '5 qcc.yaml'; do
-        with='s/$/ | cat/' types alice "man $page" 'opens' says "^ +${page#* } .*[-‐−–]"
+    for page in 'man 8 qcc-supervisor' 'man 1 qccctl' 'man 5 qcc.yaml'; do
+        with='s/$/ | cat/' types alice "$page" 'opens' says "^ +${page##* } .*[-‐−–]"
     done
 
     inside install -d -o qcc -g qcc /srv/qcc
@@ -258,6 +258,7 @@ twice() { [ "$(grep -c "$1" "$work/out")" -ge 2 ]; }
 test_lines() { [ "$(wc -l <"$work/out")" = "$1" ]; }
 followed_log() {
     follow 'qccctl logs -f'
+    rm -f "$work/follow.out"
     as bob 'timeout 4 qccctl logs -f -n 1' >"$work/follow.out" 2>&1 &
     local reader=$!
     until_true 3 test -s "$work/follow.out"
@@ -380,10 +381,10 @@ metrics_chapter() {
     fi
     check 'a scrape of its target' inside sh -c 'curl -sSf "http://$1/metrics"' sh "$(sed -n 's/.*targets: \["\(.*\)"\].*/\1/p' "$work/prometheus.yml")"
     inside curl -sSf http://127.0.0.1:7861/metrics >"$work/metrics"
-    for metric in $(sed -n '/<!-- metrics -->/,/<!-- \/metrics -->/s/^| `\([a-z_]*\)`.*/\1/p' README.md); do
+    while read -r metric; do
         grep -q "^# TYPE $metric " "$work/metrics" || missing="$missing $metric"
-    done
-    check 'every metric of the README is in it' test -z "$missing"
+    done < <(sed -n '/<!-- metrics -->/,/<!-- \/metrics -->/s/^| `\([a-z_]*\)`.*/\1/p' README.md)
+    check "every metric of the README is in it$missing" test -z "$missing"
 }
 logs_chapter() {
     local member missing='' lines log=/var/log/qcc/qcc.log

@@ -7,6 +7,7 @@
 #   --named     prints the commands that the README names
 #   --unfollowed  prints those that no step here follows, without running any
 # shellcheck disable=SC2016 # what is in single quotes is for a shell in there
+# shellcheck disable=SC2218 # `inside` is defined anew for each of the two systems
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -18,7 +19,7 @@ case ${1:-} in
         ;;
     --unfollowed)
         named | while IFS= read -r command; do
-            grep -qF -e "'$command'" -e "<<<$command" "$0" || echo "$command"
+            cat packaging/test-readme*.sh | grep -qF -e "'$command'" -e "\"$command\"" || echo "$command"
         done
         exit
         ;;
@@ -37,6 +38,7 @@ trap finish EXIT
 mkdir -p "$work"
 : >"$work/followed"
 named >"$work/named"
+# shellcheck source=packaging/test-readme-steps.sh
 . packaging/test-readme-steps.sh
 
 grep -qx 'ID=debian' /etc/os-release || cannot 'the package is built on Debian'

@@ -246,6 +246,7 @@ rpm:
 test-package:
 	@packaging/deps.sh deb chroot
 	@packaging/test-package.sh
+	@packaging/test-readme.sh
 
 test-fresh:
 	@packaging/deps.sh chroot

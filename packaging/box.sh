@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# box.sh: for test-package.sh and test-fresh.sh, which source it: a Debian of its own in a folder below
+# box.sh: for test-package.sh, test-readme.sh and test-fresh.sh, which source it: a Debian of its own in a folder below
 # build/. Everything happens in a mount and process namespace of its own, so whatever the end is,
 # nothing stays mounted and no process is left.
 
@@ -92,6 +92,52 @@ box_in() {
     shift
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
         chroot "$dir" "$@"
+}
+
+# box_net: a network of its own, with nothing but loopback; sets `holder`, the process that keeps it.
+box_net() {
+    unshare --net sleep infinity &
+    holder=$!
+    # before it is there, nsenter would find this one
+    until_true 5 box_net_apart && nsenter -t "$holder" -n ip link set lo up
+}
+box_net_apart() { ! [ "/proc/$holder/ns/net" -ef /proc/self/ns/net ]; }
+
+# box_boot DIR LOG: boots it with systemd in a container without a network. Sets `leader`, by which
+# box_inside gets in; box_halt is the end.
+leader=
+nspawn=
+box_boot() {
+    local group=
+    if [ ! -d /run/systemd/system ]; then # else nspawn asks the host's systemd for a scope
+        # shellcheck disable=SC2016 # for the shell below
+        group='for h in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+            [ ! -e $h/cgroup.procs ] || { mkdir -p $h/qcc-test && echo 0 >$h/qcc-test/cgroup.procs; } || exit
+        done; '
+    fi
+    sh -c "${group}exec systemd-nspawn -q -D '$1' --boot --register=no ${group:+--keep-unit} --private-network --console=pipe" \
+        </dev/null >"$2" 2>&1 &
+    nspawn=$!
+    leader=
+    until_true 20 has_leader || return 1
+    leader=$(pgrep -P "$nspawn" -x systemd)
+    until_true 40 booted
+}
+has_leader() { pgrep -P "$nspawn" -x systemd; } # not what prepares it
+booted() { box_inside systemctl is-system-running | grep -qE 'running|degraded'; }
+# box_inside COMMAND...: in the booted container, with an environment of a login of root.
+box_inside() {
+    nsenter -t "$leader" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+        DEBIAN_FRONTEND=noninteractive "$@"
+}
+box_halt() {
+    kill -s RTMIN+4 "$leader" 2>/dev/null # systemd: poweroff
+    until_true 20 sh -c "! kill -0 $nspawn" || kill -KILL "$nspawn" "$leader" 2>/dev/null
+    wait "$nspawn" 2>/dev/null
+    leader=
+    for h in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+        [ ! -d $h/qcc-test ] || find $h/qcc-test -depth -type d -exec rmdir {} + 2>/dev/null
+    done
 }
 
 # Results. ok WHAT and bad WHAT count; `check WHAT COMMAND...` runs the command.

@@ -63,6 +63,7 @@ rpm     pc:systemd                    systemd-dev|systemd                     sy
 rpm     cmd:rpmlint                   rpmlint                                 rpmlint
 chroot  cmd:debootstrap               debootstrap                             debootstrap
 chroot  cmd:unshare                   util-linux                              util-linux
+chroot  cmd:openssl                   openssl                                 openssl
 chroot  cmd:ip                        iproute2                                iproute
 chroot  cmd:systemd-nspawn            systemd-container                       systemd-container
 END

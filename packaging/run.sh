@@ -78,12 +78,10 @@ supervisor=$!
 
 if [ -n "$at" ] && answers "http://$at/" "$supervisor"; then
     token='YOUR_TOKEN'
-    state=
+    ctl="$build/qccctl -c $conf"
     if [ "$conf" = $demo ]; then
         token=demo
-        state='  How the endpoints are:
-    curl -s http://127.0.0.1:7861/api/v1/endpoints
-'
+        ctl=$build/qccctl
     fi
     model='"model":"claude-sonnet-4-5","max_tokens":100'
     ask='"messages":[{"role":"user","content":"Hello"}]'
@@ -99,7 +97,11 @@ QCC serves $conf on http://$at
   Claude Code, in another terminal:
     export ANTHROPIC_BASE_URL=http://$at
     export ANTHROPIC_AUTH_TOKEN=$token
-$state
+  How the endpoints are, the last requests, and what was tried for one of them:
+    $ctl endpoints
+    $ctl requests
+    $ctl why REQUEST-ID
+
 The log follows here, a line for each request. Ctrl-C stops.
 
 END

@@ -35,9 +35,8 @@ net=()
 if taken 7860 || taken 7861 || taken 7870; then
     say 'note: ports 7860, 7861 or 7870 are in use here: make run gets a network of its own'
     check 'packaging/deps.sh build run' in_tree packaging/deps.sh build run
-    unshare --net sleep infinity &
-    net=(nsenter -t $! -n)
-    until_true 5 "${net[@]}" ip link set lo up
+    box_net
+    net=(nsenter -t "$holder" -n)
 fi
 "${net[@]}" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
     chroot "$dir" sh -c 'cd /root/qcc && exec make run' </dev/null >"$work/run.log" 2>&1 &

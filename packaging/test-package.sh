@@ -213,10 +213,7 @@ in_chroot() {
         inside setpriv --reuid qcc --regid qcc --clear-groups qcc-supervisor -t -c /etc/qcc/qcc.yaml
 
     # from here on with a network of its own: other tests may be using the same ports
-    local holder
-    unshare --net sleep infinity &
-    holder=$!
-    until_true 5 nsenter -t $holder -n ip link set lo up
+    box_net
     inside() { nsenter -t "$holder" -n env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
         DEBIAN_FRONTEND=noninteractive chroot "$dir" "$@"; }
     inside /root/fake_upstream --quiet --listen $upstream_at >/dev/null &
@@ -237,33 +234,6 @@ in_chroot() {
 }
 
 # ---- booted by systemd
-
-box_boot() { # DIR
-    local group=
-    if [ ! -d /run/systemd/system ]; then # else nspawn asks the host's systemd for a scope
-        group='for h in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
-            [ ! -e $h/cgroup.procs ] || { mkdir -p $h/qcc-test && echo 0 >$h/qcc-test/cgroup.procs; } || exit
-        done; '
-    fi
-    sh -c "${group}exec systemd-nspawn -q -D '$1' --boot --register=no ${group:+--keep-unit} --private-network --console=pipe" \
-        </dev/null >"$work/boot.log" 2>&1 &
-    nspawn=$!
-    leader=
-    until_true 20 has_leader || return 1
-    leader=$(pgrep -P "$nspawn" | head -n 1)
-    until_true 40 booted
-}
-has_leader() { pgrep -P "$nspawn"; }
-booted() { inside systemctl is-system-running | grep -qE 'running|degraded'; }
-box_halt() {
-    kill -s RTMIN+4 "$leader" 2>/dev/null # systemd: poweroff
-    until_true 20 sh -c "! kill -0 $nspawn" || kill -KILL "$nspawn" "$leader" 2>/dev/null
-    wait "$nspawn" 2>/dev/null
-    leader=
-    for h in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
-        [ ! -d $h/qcc-test ] || find $h/qcc-test -depth -type d -exec rmdir {} + 2>/dev/null
-    done
-}
 
 unit() { inside systemctl show -p "$1" --value qcc.service; }
 active() { [ "$(unit ActiveState)" = active ] && [ "$(unit SubState)" = running ]; }
@@ -316,9 +286,8 @@ with_systemd() {
     inside sh -c 'apt-get -q install -y systemd systemd-sysv dbus curl logrotate $1 /root/first.deb &&
         apt-get -q purge -y qcc && userdel qcc' sh "${rpms:+rpm}" >>"$work/apt.log" 2>&1 || { bad 'apt-get install of what is needed'; tail "$work/apt.log"; return; }
     box_undo "$dir"
-    inside() { nsenter -t "$leader" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-        DEBIAN_FRONTEND=noninteractive "$@"; }
-    if ! box_boot "$dir"; then
+    inside() { box_inside "$@"; }
+    if ! box_boot "$dir" "$work/boot.log"; then
         skip "with systemd: it does not boot here ($(tail -n 1 "$work/boot.log"))"
         [ -z "$leader" ] || box_halt
         return

@@ -35,3 +35,11 @@ def test_commands_exist():
         targets = set(re.findall(r"^([a-z-]+):", f.read(), re.M))
     for target in re.findall(r"`make ([a-z-]+)", readme()):
         assert target in targets, target
+
+
+def test_commands_are_followed():
+    """packaging/test-readme.sh, which wants root and a chroot, has a step for every command of the chapters it follows."""
+    named, left = (subprocess.run(["packaging/test-readme.sh", what], cwd=ROOT, text=True, capture_output=True, check=True)
+                   .stdout.splitlines() for what in ("--named", "--unfollowed"))
+    assert len(named) > 80 and "qccctl logs --grep" in named and "GET /api/v1/queue" in named
+    assert left == []

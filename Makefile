@@ -43,7 +43,8 @@ LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 2>/dev/null) -lev -
 CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
 LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp 2>/dev/null)
-LL_worker     := $(LL_common) $(shell $(PKG) --libs libcurl openssl jansson libseccomp 2>/dev/null) -lev -lm
+# libcurl is loaded when it is needed (worker/dial_lib.h)
+LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp 2>/dev/null) -lev -lm -ldl
 
 # llhttp: the system's library, or Debian's sources (package node-llhttp), compiled as they are.
 ifeq ($(shell $(PKG) --exists libllhttp 2>/dev/null && echo 1),1)

@@ -2,9 +2,11 @@
 
 #include "common/base/fd.h"
 #include "common/base/list.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
+#include "worker/connect.h"
+#include "worker/dial_lib.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,7 +21,8 @@ enum { SPARES = 8 };
 
 struct dialer {
     struct ev_loop *loop;
-    CURLM *multi;
+    struct dial_lib curl; /* loaded with multi */
+    CURLM *multi;         /* NULL until the first dial */
     ev_timer timer;
     struct list dials;
     CURL *spare[SPARES];
@@ -30,7 +33,8 @@ struct dialer {
 struct dial {
     struct dialer *d;
     struct list node;
-    CURL *easy;
+    CURL *easy;             /* NULL: by `direct` */
+    struct connect direct;
     dial_done *done;
     void *arg;
     bool proxied;
@@ -52,7 +56,7 @@ static void on_socket(struct ev_loop *loop, ev_io *w, int revents)
     struct dialer *d = x->d;
     int bits = (revents & EV_READ ? CURL_CSELECT_IN : 0) | (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
     int running;
-    curl_multi_socket_action(d->multi, w->fd, bits, &running);
+    d->curl.multi_socket_action(d->multi, w->fd, bits, &running);
     reap(d);
 }
 
@@ -61,7 +65,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     (void)loop, (void)revents;
     struct dialer *d = CONTAINER_OF(w, struct dialer, timer);
     int running;
-    curl_multi_socket_action(d->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    d->curl.multi_socket_action(d->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     reap(d);
 }
 
@@ -95,7 +99,7 @@ static int set_socket(CURL *easy, curl_socket_t s, int what, void *arg, void *so
         x = mem_zalloc(1, sizeof *x);
         x->d = d;
         ev_init(&x->io, on_socket);
-        curl_multi_assign(d->multi, s, x);
+        d->curl.multi_assign(d->multi, s, x);
     } else {
         ev_io_stop(d->loop, &x->io);
     }
@@ -129,44 +133,54 @@ static int close_socket(void *arg, curl_socket_t s)
     return 0;
 }
 
-struct dialer *dialer_new(struct ev_loop *loop, struct err *e)
+struct dialer *dialer_new(struct ev_loop *loop)
 {
-    if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK) {
-        err_set(e, "libcurl cannot be started");
-        return NULL;
-    }
     struct dialer *d = mem_zalloc(1, sizeof *d);
     d->loop = loop;
     d->handed = CURL_SOCKET_BAD;
     list_init(&d->dials);
     ev_init(&d->timer, on_timer);
-    d->multi = curl_multi_init();
-    if (!d->multi) {
-        mem_free(d);
-        err_set(e, "libcurl cannot be started");
-        return NULL;
-    }
-    curl_multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
-    curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
-    curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
     return d;
+}
+
+/* The library is there, and its multi handle. */
+static bool begin(struct dialer *d, struct err *e)
+{
+    if (!dial_lib_load(&d->curl, e))
+        return false;
+    if (d->curl.global_init(CURL_GLOBAL_NOTHING) != CURLE_OK || !(d->multi = d->curl.multi_init()))
+        return err_set(e, "libcurl cannot be started");
+    d->curl.multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
+    d->curl.multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
+    d->curl.multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    d->curl.multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
+    return true;
 }
 
 const char *dialer_library(void)
 {
-    return curl_version();
+    static struct err e;
+    struct dial_lib lib;
+    return dial_lib_load(&lib, &e) ? lib.version() : e.msg;
+}
+
+static void put_back(struct dialer *d, CURL *c)
+{
+    d->curl.multi_remove_handle(d->multi, c);
+    if (d->nspare < SPARES) {
+        d->curl.easy_reset(c);
+        d->spare[d->nspare++] = c;
+    } else {
+        d->curl.easy_cleanup(c);
+    }
 }
 
 static void end(struct dial *x)
 {
-    curl_multi_remove_handle(x->d->multi, x->easy);
-    if (x->d->nspare < SPARES) {
-        curl_easy_reset(x->easy);
-        x->d->spare[x->d->nspare++] = x->easy;
-    } else {
-        curl_easy_cleanup(x->easy);
-    }
+    if (x->easy)
+        put_back(x->d, x->easy);
+    else
+        connect_cancel(&x->direct);
     list_remove(&x->node);
     mem_free(x);
 }
@@ -178,11 +192,13 @@ void dialer_free(struct dialer *d)
     LIST_EACH(n, tmp, &d->dials)
         end(LIST_ENTRY(n, struct dial, node));
     while (d->nspare)
-        curl_easy_cleanup(d->spare[--d->nspare]);
-    curl_multi_cleanup(d->multi);
+        d->curl.easy_cleanup(d->spare[--d->nspare]);
+    if (d->multi) {
+        d->curl.multi_cleanup(d->multi);
+        d->curl.global_cleanup();
+    }
     ev_timer_stop(d->loop, &d->timer);
     mem_free(d);
-    curl_global_cleanup();
 }
 
 static bool socks(const char *proxy)
@@ -190,10 +206,33 @@ static bool socks(const char *proxy)
     return proxy && strncasecmp(proxy, "socks", 5) == 0;
 }
 
+static void on_connected(void *arg, int fd, enum net_fault why)
+{
+    struct dial *x = arg;
+    dial_done *done = x->done;
+    void *done_arg = x->arg;
+    end(x);
+    done(done_arg, fd, why);
+}
+
 struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const char *proxy,
                         int64_t timeout_ms, dial_done *done, void *arg)
 {
-    CURL *c = d->nspare ? d->spare[--d->nspare] : curl_easy_init();
+    struct err e;
+    struct sockaddr_storage to;
+    socklen_t len;
+    if (!proxy && connect_literal(host, port, &to, &len)) {
+        struct dial *x = mem_zalloc(1, sizeof *x);
+        *x = (struct dial){.d = d, .done = done, .arg = arg};
+        list_push_back(&d->dials, &x->node);
+        connect_start(&x->direct, d->loop, &to, len, timeout_ms, on_connected, x);
+        return x;
+    }
+    if (!d->multi && !begin(d, &e)) {
+        log_error("%s", e.msg);
+        return NULL;
+    }
+    CURL *c = d->nspare ? d->spare[--d->nspare] : d->curl.easy_init();
     if (!c)
         return NULL;
     struct dial *x = mem_zalloc(1, sizeof *x);
@@ -201,28 +240,28 @@ struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const
     list_push_back(&d->dials, &x->node);
     char url[320];
     snprintf(url, sizeof url, strchr(host, ':') ? "http://[%s]:%u/" : "http://%s:%u/", host, port);
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http");
-    curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, 1L);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    d->curl.easy_setopt(c, CURLOPT_URL, url);
+    d->curl.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http");
+    d->curl.easy_setopt(c, CURLOPT_CONNECT_ONLY, 1L);
+    d->curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
     /* a dial that ends while its name is being resolved leaves the resolver's thread to itself: waiting
      * for it (the default) would stop the worker for as long as a name server is silent */
-    curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
+    d->curl.easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
 #endif
-    curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
+    d->curl.easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
+    d->curl.easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
     /* the empty string keeps $http_proxy and friends out: only the file decides */
-    curl_easy_setopt(c, CURLOPT_PROXY, proxy ? proxy : "");
-    curl_easy_setopt(c, CURLOPT_NOPROXY, "");
-    curl_easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, proxy && !socks(proxy) ? 1L : 0L);
-    curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
-    curl_easy_setopt(c, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl_easy_setopt(c, CURLOPT_CLOSESOCKETDATA, d);
-    curl_easy_setopt(c, CURLOPT_PRIVATE, x);
-    if (curl_multi_add_handle(d->multi, c) != CURLM_OK) {
+    d->curl.easy_setopt(c, CURLOPT_PROXY, proxy ? proxy : "");
+    d->curl.easy_setopt(c, CURLOPT_NOPROXY, "");
+    d->curl.easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, proxy && !socks(proxy) ? 1L : 0L);
+    d->curl.easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    d->curl.easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    d->curl.easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
+    d->curl.easy_setopt(c, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    d->curl.easy_setopt(c, CURLOPT_CLOSESOCKETDATA, d);
+    d->curl.easy_setopt(c, CURLOPT_PRIVATE, x);
+    if (d->curl.multi_add_handle(d->multi, c) != CURLM_OK) {
         end(x);
         return NULL;
     }
@@ -238,7 +277,7 @@ void dial_cancel(struct dial *dial)
 static enum net_fault reason(const struct dial *x, CURLcode code)
 {
     long os = 0;
-    curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
+    x->d->curl.easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
     if (x->no_socket || os == EMFILE || os == ENFILE)
         return NET_LOCAL;
     switch ((int)code) { /* of curl's hundred codes these are what a dial can end with */
@@ -271,15 +310,15 @@ static void reap(struct dialer *d)
 {
     CURLMsg *m;
     int left;
-    while ((m = curl_multi_info_read(d->multi, &left))) {
+    while ((m = d->curl.multi_info_read(d->multi, &left))) {
         if (m->msg != CURLMSG_DONE)
             continue;
         struct dial *x = NULL;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x);
+        d->curl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x);
         CURLcode code = m->data.result;
         curl_socket_t s = CURL_SOCKET_BAD;
         if (code == CURLE_OK)
-            curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &s);
+            d->curl.easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &s);
         enum net_fault why = NET_NONE;
         if (s == CURL_SOCKET_BAD)
             why = code == CURLE_OK ? NET_CONNECT : reason(x, code);

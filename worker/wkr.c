@@ -228,13 +228,12 @@ int wkr_run(int fd, unsigned slot)
     list_init(&w->dead);
     rnd_init(&w->rnd);
     w->loop = ev_default_loop(EVFLAG_NOSIGMASK);
-    struct err e;
-    w->dialer = w->loop ? dialer_new(w->loop, &e) : NULL;
-    if (!w->dialer) {
-        log_error("%s", w->loop ? e.msg : "no event loop");
+    if (!w->loop) {
+        log_error("no event loop");
         log_flush();
         return WKR_CANNOT_START;
     }
+    w->dialer = dialer_new(w->loop);
     w->rbuf = mem_zalloc(1, WKR_RBUF);
     w->head = mem_zalloc(1, sizeof *w->head);
     w->up_env = (struct up_env){.loop = w->loop, .rbuf = w->rbuf, .rbuf_size = WKR_RBUF,

@@ -4,6 +4,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "supervisor/carry.h"
+#include "supervisor/init.h"
 #include "supervisor/notify.h"
 #include "supervisor/sup.h"
 
@@ -63,22 +64,53 @@ static NORETURN void become_new(struct sup *s, int sock)
     _exit(SUP_EXIT_FAULT);
 }
 
-static bool spawn(struct sup *s, int *fd, struct err *e)
+/* In the process between the two, which ends at once: so that the new one is a child of whoever started us
+ * (systemd, init), who then knows of its end and restarts it, also after an upgrade. */
+static NORETURN void fork_new(struct sup *s, int sock, int report, const sigset_t *before)
 {
-    int sv[2];
-    sigset_t all, before;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
-        return err_sys(e, "socketpair");
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop's runs in the child */
     pid_t pid = fork();
     if (pid == 0) {
         /* What is sent to it before it has a loop of its own waits until then. */
-        sup_hold_signals(&before);
-        become_new(s, sv[1]);
+        sup_hold_signals(before);
+        become_new(s, sock);
     }
+    _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : SUP_EXIT_FAULT);
+}
+
+/* The new one's process id; -1 with errno. */
+static pid_t fork_twice(struct sup *s, int sock)
+{
+    int report[2];
+    sigset_t all, before;
+    pid_t pid = -1;
+    if (pipe2(report, O_CLOEXEC) == -1)
+        return -1;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop's runs in the children */
+    pid_t between = fork();
+    if (between == 0)
+        fork_new(s, sock, report[1], &before);
     int why = errno;
+    fd_close(&report[1]);
+    if (between != -1) {
+        why = EAGAIN; /* as fork(2) says */
+        if (read(report[0], &pid, sizeof pid) != sizeof pid)
+            pid = -1;
+        waitpid(between, NULL, 0);
+    }
+    fd_close(&report[0]);
     sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = why;
+    return pid;
+}
+
+static bool spawn(struct sup *s, int *fd, struct err *e)
+{
+    int sv[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+        return err_sys(e, "socketpair");
+    pid_t pid = fork_twice(s, sv[1]);
+    int why = errno;
     fd_close(&sv[1]);
     errno = why;
     if (pid == -1)
@@ -90,7 +122,7 @@ static bool spawn(struct sup *s, int *fd, struct err *e)
         *fd = sv[0];
         return true;
     }
-    fd_close(&sv[0]); /* a child, if there is one, ends at this */
+    fd_close(&sv[0]); /* the new one, if there is one, ends at this */
     return false;
 }
 
@@ -140,6 +172,7 @@ static void failed(struct sup *s, const char *why)
     unwatch(s);
     if (u->pid)
         kill(u->pid, SIGKILL); /* its workers see that it is gone, and end */
+    u->pid = 0;
     u->phase = UPGRADE_NONE;
     if (s->intent.want == PLAN_SERVE && !s->stops)
         log_error("upgrade refused, this supervisor goes on: %s", why);
@@ -308,7 +341,11 @@ static void ended(struct sup *s, const char *how)
 {
     struct upgrade *u = &s->upgrade;
     if (u->phase == UPGRADE_DONE) {
+        if (u->chan.fd == -1)
+            return; /* that is known */
         unwatch(s);
+        if (!init_is()) /* who hears of its end by on_child */
+            u->pid = 0;
         s->health.overruled = false;
         log_warn("the new supervisor %s", how);
     } else if (upgrade_going(s)) {
@@ -325,10 +362,10 @@ static void hear(struct sup *s)
     enum chan_result r = u->chan.fd == -1 ? CHAN_OK : chan_read(&u->chan, on_frame, s, &e);
     if (r == CHAN_BROKEN)
         ended(s, e.msg);
-    else if (r == CHAN_CLOSED && !u->pid)
-        ended(s, "is gone");
+    else if (r == CHAN_CLOSED && init_is() && u->pid)
+        ev_io_stop(s->loop, &u->rd); /* its end, which we hear of, says more */
     else if (r == CHAN_CLOSED)
-        ev_io_stop(s->loop, &u->rd); /* its end says more */
+        ended(s, u->phase == UPGRADE_DONE ? "has ended" : "has ended before it served, see above");
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -348,6 +385,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
         ev_io_stop(s->loop, w);
 }
 
+/* Only as process 1 of a container, whose child it then is. */
 static void on_child(struct ev_loop *loop, ev_child *w, int events)
 {
     struct sup *s = w->data;
@@ -385,8 +423,6 @@ bool upgrade_begin(struct sup *s, const struct query_from *from, struct err *e)
         return err_set(e, "a %s is under way", s->serving ? "reload" : "start");
     if (access(s->program, X_OK) == -1)
         return err_sys(e, "%s", s->program);
-    if (u->pid) /* of an earlier try, not yet reaped */
-        return err_set(e, "the last upgrade has not ended yet");
     if (!spawn(s, &fd, e))
         return false;
     log_info("upgrade: %s starts, pid %d", s->program, (int)u->pid);

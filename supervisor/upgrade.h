@@ -51,7 +51,7 @@ enum upgrade_phase { UPGRADE_NONE, UPGRADE_STARTING, UPGRADE_GIVEN, UPGRADE_DONE
 
 struct upgrade {
     enum upgrade_phase phase;
-    pid_t pid; /* the new one; 0: none, or gone */
+    pid_t pid; /* the new one, no child of ours; 0: none, or gone */
     struct chan chan;
     ev_io rd, wr;
     ev_child child;

@@ -290,7 +290,10 @@ def test_transient_failure_degrades_once_the_request_leaves(house, sites):
     a, b = sites("ab")
     q = house([a, b], {"health": {"degraded_for": "600ms"}, "retry": {"max_attempts_per_endpoint": 2},
                        "breaker": {"failure_threshold": 100}})
-    turns = iter([broken, answer] + [broken, broken])
+    def last(peer, _request):  # no connection stays, on which the next break would be that of a stale one
+        peer.send(reply(headers=["connection: close"]))
+
+    turns = iter([broken, last] + [broken, broken])
     a.how = lambda peer, r: next(turns, answer)(peer, r)
     assert went(q) == ["a"]  # repeated there: it has not left
     assert went(q) == ["b"]

@@ -89,6 +89,8 @@ def test_another_supervisor_serves_and_the_one_before_ends(qcc, upstream):
     assert q.process.wait(PATIENCE) == 0
     assert admin(q, "status")["pid"] == q.pid
     assert admin(q, "status")["generation"] > 1
+    # systemd knows of the end of its own children only, and restarts only those
+    assert int(re.search("PPid:\t(\\d+)", pathlib.Path("/proc/%d/status" % q.pid).read_text()).group(1)) != before
     assert talk(q, "a")[0] == 200
     q.stop()
     q.wait_log("stopped", 2)
@@ -409,8 +411,8 @@ def lame(q, tmp_path, script):
 
 
 @pytest.mark.parametrize("script, why", [
-    ("exit 3", "exit code 3"),
-    ("kill -9 $$", "signal 9"),
+    ("exit 3", "ended before it served"),
+    ("kill -9 $$", "ended before it served"),
     ("printf 'nonsense and more' >&3; sleep 60", "does not|sent|unknown"),
 ])
 def test_a_new_one_that_fails_changes_nothing(qcc, upstream, tmp_path, script, why):

@@ -1,6 +1,7 @@
 #include "supervisor/control_socket.h"
 
 #include "common/base/clock.h"
+#include "common/base/env.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -11,7 +12,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -22,17 +22,6 @@
 enum { BACKLOG = 64, LOCK_TURNS = 20, LOCK_STEP_MS = 10, FOLDER_MODE = 0750, YIELD_MS = 500 };
 
 /* ---- where it lies */
-
-/* The first of several folders separated by ':' (systemd.exec(5), RuntimeDirectory=); only absolute ones
- * count. */
-static struct str env_folder(const char *name)
-{
-    struct str v = str_c(getenv(name));
-    const char *colon = v.n ? memchr(v.p, ':', v.n) : NULL;
-    if (colon)
-        v.n = (size_t)(colon - v.p);
-    return v.n && v.p[0] == '/' ? v : STR("");
-}
 
 char *control_socket_path(const char *configured, uid_t owner, bool dropped, bool *guarded)
 {

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -212,26 +211,20 @@ static NORETURN void become_worker(const char *program, unsigned number, int fd)
 
 static bool spawn(struct slot *s, const char *program, int *fd, struct err *e)
 {
-    int sv[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+    int theirs;
+    if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
     pid_t pid = fork();
     if (pid == 0)
-        become_worker(program, s->number, sv[1]);
-    int why = errno;
-    fd_close(&sv[1]);
-    errno = why;
-    if (pid == -1)
+        become_worker(program, s->number, theirs);
+    if (pid == -1) {
         err_sys(e, "fork");
-    else if (!fd_nonblock(sv[0]))
-        err_sys(e, "socketpair");
-    else {
+        fd_close(fd);
+    } else {
         s->pid = pid;
-        *fd = sv[0];
-        return true;
     }
-    fd_close(&sv[0]); /* a child, if there is one, ends at this */
-    return false;
+    fd_close(&theirs);
+    return pid != -1;
 }
 
 void slot_start(struct slot *s, const char *program)

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,24 +105,18 @@ static pid_t fork_twice(struct sup *s, int sock)
 
 static bool spawn(struct sup *s, int *fd, struct err *e)
 {
-    int sv[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+    int theirs;
+    if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
-    pid_t pid = fork_twice(s, sv[1]);
-    int why = errno;
-    fd_close(&sv[1]);
-    errno = why;
-    if (pid == -1)
+    pid_t pid = fork_twice(s, theirs);
+    if (pid == -1) {
         err_sys(e, "fork");
-    else if (!fd_nonblock(sv[0]))
-        err_sys(e, "socketpair");
-    else {
+        fd_close(fd);
+    } else {
         s->upgrade.pid = pid;
-        *fd = sv[0];
-        return true;
     }
-    fd_close(&sv[0]); /* the new one, if there is one, ends at this */
-    return false;
+    fd_close(&theirs);
+    return pid != -1;
 }
 
 /* ---- the channel */

@@ -1,5 +1,6 @@
 #include "common/base/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -22,6 +23,23 @@ void fd_close(int *fd)
     if (*fd != -1)
         close(*fd);
     *fd = -1;
+}
+
+bool fd_pair(int *ours, int *theirs)
+{
+    int sv[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+        return false;
+    if (!fd_nonblock(sv[0])) {
+        int why = errno;
+        fd_close(&sv[0]);
+        fd_close(&sv[1]);
+        errno = why;
+        return false;
+    }
+    *ours = sv[0];
+    *theirs = sv[1];
+    return true;
 }
 
 ptrdiff_t fd_send(int sock, const void *p, size_t n, int pass)

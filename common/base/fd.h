@@ -13,6 +13,10 @@ bool fd_cloexec(int fd, bool on) MUST_CHECK;
 /* Closes and sets *fd to -1; -1 is fine. */
 void fd_close(int *fd);
 
+/* Two connected stream sockets, close-on-exec: *ours non-blocking, *theirs for a child. False with errno:
+ * there are none. */
+bool fd_pair(int *ours, int *theirs) MUST_CHECK;
+
 /* One sendmsg of n bytes with at most one descriptor (pass -1 for none). As send(2). */
 ptrdiff_t fd_send(int sock, const void *p, size_t n, int pass);
 

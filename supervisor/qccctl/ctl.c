@@ -1,6 +1,7 @@
 #include "supervisor/qccctl/ctl.h"
 
 #include "common/base/clock.h"
+#include "common/base/env.h"
 #include "common/base/fd.h"
 #include "common/base/mem.h"
 
@@ -41,15 +42,6 @@ static void place_add(struct places *p, bool shared, struct str folder, const ch
         if (strcmp(p->v[i].path, at->path) == 0)
             return;
     p->n++;
-}
-
-static struct str env_folder(const char *name)
-{
-    struct str v = str_c(getenv(name));
-    const char *colon = v.n ? memchr(v.p, ':', v.n) : NULL;
-    if (colon)
-        v.n = (size_t)(colon - v.p);
-    return v.n && v.p[0] == '/' ? v : STR("");
 }
 
 /* As the supervisor chooses (supervisor/control_socket.c), and where its service has it. */

@@ -127,7 +127,8 @@ static void case_line_done(void *ctx, const struct case_line *l, char out[static
             at += (size_t)snprintf(out + at, CASE_OUT - at, " %s", w->names[r.at]);
         if (r.end == SEL_ALL_COOLING)
             at += (size_t)snprintf(out + at, CASE_OUT - at, " wait=%d", (int)r.wait_ms);
-        snprintf(out + at, CASE_OUT - at, "%s%s%s", r.trial ? " trial" : "", r.full ? " full" : "",
+        bool waits = r.full && r.end != SEL_CHOSEN;
+        snprintf(out + at, CASE_OUT - at, "%s%s%s", r.trial ? " trial" : "", waits ? " places" : "",
                  bounds[r.bound]);
     } else if (strcmp(verb, "picks") == 0) {
         for (int64_t i = case_number(l, "n", 1); i > 0; i--) {

@@ -135,9 +135,11 @@ bool places_said(struct places *p, unsigned slot, const struct places_word *w, p
     h->lent -= w->back;
     if (w->answer)
         h->answer_due = false;
-    if (w->want && !h->wants) {
+    if (w->want) {
+        if (!h->wants)
+            h->order = ++p->order;
         h->wants = true;
-        h->order = ++p->order;
+        h->told_none = false; /* whoever asks again has forgotten the answer */
     }
     settle(p, tell, arg);
     return true;

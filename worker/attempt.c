@@ -47,9 +47,9 @@ static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
            !ep_model_blocked_here(v, ep_model_hash(r->model), now);
 }
 
-static bool full(const struct req *r, const struct ep *e)
+static bool full(const struct req *r, const struct ep *e, int64_t now)
 {
-    return grant_place_none(r->w, e->live) || !pool_has_room(e->live->pool);
+    return grant_place_none(r->w, e->live, now) || !pool_has_room(e->live->pool);
 }
 
 /* What the supervisor has said, and what this request has heard from the endpoint itself. */
@@ -103,7 +103,7 @@ static bool candidates(struct req *r)
             .enabled = !v->disabled, /* whatever the configuration says */
             .queued = v->queued,
             .draining = v->draining,
-            .full = full(r, e),
+            .full = full(r, e, now),
             .model_ok = model_ok(r, e, now),
         };
         fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
@@ -113,6 +113,7 @@ static bool candidates(struct req *r)
             if (rep->eps[i]->live == n->live) {
                 r->seps[i].tried = n->attempts > 0;
                 r->seps[i].used_up = n->used_up;
+                r->seps[i].refused = n->refused;
                 fill_cooling(&r->seps[i], n->cooling_until_ms, n->own_until_ms, now);
             }
     return true;
@@ -123,6 +124,7 @@ static struct sel_req sel_req_of(struct req *r)
     struct sel_req sr = {
         .conversation = r->has_conversation,
         .may_try = r->attempts == 0 && r->repeatable,
+        .opinion = r->opinion == RETRY_OPINION_OPEN,
         .bound = -1,
         .key = {r->conversation[0], r->conversation[1]},
         .rnd = {rnd_next(&r->w->rnd), rnd_next(&r->w->rnd)},
@@ -366,6 +368,7 @@ static void learn(const struct req *r, struct note *note, const struct retry_con
                   const struct verdict *v, enum net_fault net)
 {
     note->used_up = r->trial || retry_uses_up(rc, v, net, note->attempts);
+    note->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (v->cls != OUTCOME_RATE_LIMIT)
         return;
     int64_t now = clock_mono_ms(), most = r->conf->rate_limit.max_cooldown;
@@ -414,7 +417,8 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .trial = r->trial != 0,
         .repeatable = r->repeatable,
         .bad_request = r->api != API_OTHER && !r->json,
-        .attempts = r->attempts,
+        .begun = r->attempts,
+        .unsent = r->unsent,
         .attempts_here = note ? note->attempts : r->attempts,
         .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
         .opinion = r->opinion,
@@ -424,6 +428,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     };
     struct retry_out out;
     retry_next(&rc, &in, &out);
+    r->unsent += out.unsent;
     if (out.uncounted) {
         hold_drop(r);
         attempt_drop(r);
@@ -458,8 +463,7 @@ bool attempt_possible(struct req *r)
     struct sel_conf sc = {.strategy = SEL_RANDOM};
     sr.may_try = false; /* a trial is no proof of anything yet */
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
-    return r->sel.end == SEL_ALL_FULL ||
-           (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
+    return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
 }
 
 /* ---- the next one */
@@ -493,18 +497,16 @@ static void wait_or_end(struct req *r)
         trail_answer(r, &rc, &r->sel);
 }
 
-/* To e, or, when there is no place right now, into the queue for one. */
+/* To e. Where this worker has no place there but others may have one, it is asked for first; the
+ * choice is made anew when the answer is there, or late. */
 static void go(struct req *r, struct ep *e, bool trial)
 {
     if (grant_place_free(e->live)) {
         start(r, e, trial);
         return;
     }
-    grant_place_want(r->w, e->live);
     choice_undo(&r->choices);
-    r->sel.end = SEL_ALL_FULL;
-    r->sel.at = -1;
-    wait_or_end(r);
+    wait(r, grant_place_want(r->w, e->live, clock_mono_ms()));
 }
 
 /* The repeat at the same endpoint, if that may still be: its breaker may have opened meanwhile. */
@@ -515,10 +517,11 @@ static bool go_same(struct req *r, const struct sel_req *sr)
     bool trial = r->trial && r->trial_at == e->live;
     r->same = NULL;
     bool still = at >= 0 && (trial || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
+                 grant_place_free(e->live) &&
                  select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
     if (still) {
         trail_same(r, e);
-        go(r, r->w->replica.eps[at], trial);
+        start(r, r->w->replica.eps[at], trial);
     }
     ep_unref(e);
     return still;
@@ -541,7 +544,6 @@ void attempt_next(struct req *r)
     bool few = r->nseps <= EXPLAINED;
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, few ? why : NULL);
     trail_choice(r, why, few ? r->nseps : 0);
-    binding_chosen(r);
     if (r->sel.end == SEL_CHOSEN) {
         go(r, r->w->replica.eps[r->sel.at], r->sel.trial);
         return;

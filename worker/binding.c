@@ -173,28 +173,26 @@ void binding_look(struct req *r, struct sel_req *sr)
     const struct bindings *b = w->binding.b;
     const struct affinity_binding *at =
         b && r->has_conversation ? affinity_find(&b->table, r->conversation) : NULL;
+    r->bound_to = 0;
     if (!at)
         return;
     int64_t idle = clock_mono_ms() - at->used_ms;
     uint32_t id = bindings_endpoint(b, at);
     if (idle >= w->conf->affinity.ttl)
         return;
+    r->bound_to = id;
     for (size_t i = 0; i < w->replica.n && sr->bound < 0; i++)
         if (w->replica.eps[i]->id_hash == id)
             sr->bound = (int)i;
     sr->bound_idle_ms = idle;
 }
 
-void binding_chosen(struct req *r)
+static bool in_replica(const struct wkr *w, uint32_t id)
 {
-    struct wkr *w = r->w;
-    struct bindings *b = w->binding.b;
-    const struct affinity_binding *at =
-        b && r->sel.bound == SEL_BOUND_LEFT ? affinity_find(&b->table, r->conversation) : NULL;
-    if (!at)
-        return;
-    note(w, &w->binding.moves, BINDINGS_UNBOUND, r->conversation, bindings_endpoint(b, at));
-    affinity_unbind(&b->table, r->conversation);
+    for (size_t i = 0; i < w->replica.n; i++)
+        if ((uint32_t)w->replica.eps[i]->id_hash == id)
+            return true;
+    return false;
 }
 
 void binding_served(struct req *r)
@@ -215,12 +213,15 @@ void binding_served(struct req *r)
         (void)!bindings_bind(g->b, r->conversation, id, g->round, now, &did, NULL);
         return;
     }
-    /* Bound to one that this request had to pass over, or bound by another meanwhile: that stands.
-     * Bound to one that has left the configuration: the supervisor takes the wish. */
-    bool gone = lives;
-    for (size_t i = 0; lives && i < w->replica.n; i++)
-        gone &= w->replica.eps[i]->id_hash != bindings_endpoint(g->b, at);
-    if ((lives && !gone) || r->sel.bound == SEL_BOUND_SPARED)
+    /* Bound to one that this request passed over, or bound by another request meanwhile: that
+     * stands. Bound to one that has left the configuration: the supervisor takes the wish. */
+    if (lives && !in_replica(w, bindings_endpoint(g->b, at)))
+        lives = false;
+    else if (lives && r->sel.bound == SEL_BOUND_LEFT && bindings_endpoint(g->b, at) == r->bound_to) {
+        note(w, &g->moves, BINDINGS_UNBOUND, r->conversation, r->bound_to);
+        lives = false;
+    }
+    if (lives)
         return;
     if (bindings_bind(g->b, r->conversation, id, 0, now, &did, NULL))
         note(w, &g->moves, BINDINGS_BOUND, r->conversation, id);

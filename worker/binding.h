@@ -43,10 +43,8 @@ void binding_flush(struct wkr *w);
 /* Fills in where the request's conversation is bound, before a choice. */
 void binding_look(struct req *r, struct sel_req *sr);
 
-/* After a choice (r->sel): a binding that is no longer good ends. */
-void binding_chosen(struct req *r);
-
-/* The request was served by r->ep: its conversation is bound there, or its binding was used. */
+/* The request was served by r->ep: its conversation is bound there, or its binding was used. A binding
+ * to another endpoint is replaced only if the last choice (r->sel) found it no longer good. */
 void binding_served(struct req *r);
 
 #endif

@@ -86,17 +86,27 @@ bool grant_place_free(const struct ep_live *l)
     return l->grant.limit == 0 || l->open < l->grant.places;
 }
 
-bool grant_place_none(const struct wkr *w, const struct ep_live *l)
+/* No answer came in time. What was asked for stays asked for, and LEND ends the state. */
+static bool late(const struct grant *g, int64_t now_ms)
 {
-    return !grant_place_free(l) && (l->grant.dry || w->chan.fd == -1);
+    return g->wanted && now_ms - g->wanted_ms >= GRANT_WAIT_MS;
 }
 
-void grant_place_want(struct wkr *w, struct ep_live *l)
+bool grant_place_none(const struct wkr *w, const struct ep_live *l, int64_t now_ms)
 {
-    if (l->grant.wanted)
-        return;
-    l->grant.wanted = true;
-    say_places(w, l, &(struct ipc_places){.want = true});
+    return !grant_place_free(l) && (l->grant.dry || late(&l->grant, now_ms) || w->chan.fd == -1);
+}
+
+int64_t grant_place_want(struct wkr *w, struct ep_live *l, int64_t now_ms)
+{
+    struct grant *g = &l->grant;
+    if (!g->wanted) {
+        g->wanted = true;
+        g->wanted_ms = now_ms;
+        say_places(w, l, &(struct ipc_places){.want = true});
+    }
+    int64_t left = g->wanted_ms + GRANT_WAIT_MS - now_ms;
+    return left > 1 ? left : 1;
 }
 
 void grant_place_taken(struct ep_live *l)
@@ -111,8 +121,6 @@ void grant_place_left(struct wkr *w, struct ep_live *l)
         return;
     if (l->grant.recalled)
         give_places(w, l, idle_places(l));
-    else if (idle_places(l))
-        l->grant.dry = false;
 }
 
 /* ---- a configuration comes */

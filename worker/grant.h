@@ -15,6 +15,10 @@ struct wkr;
 struct conf;
 struct ep_live;
 
+/* How long a request waits for the supervisor's answer to PLACES before it passes an endpoint over:
+ * a process that hangs must not hold it up. */
+enum { GRANT_WAIT_MS = 20 };
+
 /* What this worker holds of one endpoint. Zero bytes: nothing. */
 struct grant {
     uint64_t trial; /* lent and not begun: its seq; 0: none */
@@ -23,8 +27,9 @@ struct grant {
     uint32_t limit; /* max_concurrent; 0: no limit, and what follows means nothing */
     uint32_t places;
     uint32_t peak;  /* most open requests since the last sweep */
-    bool wanted;    /* the supervisor knows that one more would be used */
-    bool dry;       /* … and has said that there is none now */
+    bool wanted;    /* the supervisor was asked for one more and has not lent it yet */
+    bool dry;       /* and has answered that none is free now: LEND comes when one is */
+    int64_t wanted_ms; /* when it was asked (CLOCK_MONOTONIC) */
     bool recalled;  /* others wait: what becomes free goes back */
 };
 
@@ -49,11 +54,12 @@ void grant_trial_ask(struct wkr *w, struct ep_live *l);
 /* Whether a request may begin now. */
 bool grant_place_free(const struct ep_live *l);
 
-/* Whether it is not worth waiting the moment in which a place might come: for sel_ep.full. */
-bool grant_place_none(const struct wkr *w, const struct ep_live *l);
+/* Whether there is no place, and none to be expected within GRANT_WAIT_MS of asking: for
+ * sel_ep.full. */
+bool grant_place_none(const struct wkr *w, const struct ep_live *l, int64_t now_ms);
 
-/* Asks for one. */
-void grant_place_want(struct wkr *w, struct ep_live *l);
+/* Asks for one. Returns how long to wait for it, in milliseconds (at least 1). */
+int64_t grant_place_want(struct wkr *w, struct ep_live *l, int64_t now_ms);
 
 /* A request begins (live->open counts it already); one has ended (it does no longer). */
 void grant_place_taken(struct ep_live *l);

@@ -71,6 +71,7 @@ struct note {
     struct ep_live *live; /* one reference */
     uint32_t attempts;
     bool used_up;
+    bool refused; /* the last attempt there was a refusal */
     /* How long it wants to be left alone, as this request has heard (CLOCK_MONOTONIC; 0: it does not):
      * told nothing, by its own word. */
     int64_t cooling_until_ms, own_until_ms;
@@ -108,6 +109,7 @@ struct req {
     bool model_changed;     /* override or models.map: not as it stands in the body */
     bool has_conversation;
     uint64_t conversation[2];
+    uint32_t bound_to;      /* id_hash of the endpoint that it was bound to at the last choice; 0: none */
     const struct conf_client *client;
 
     /* the attempts */
@@ -119,9 +121,10 @@ struct req {
     uint64_t trial;          /* seq of the trial that the request is; 0: none */
     struct ep_live *trial_at;
     bool fresh;              /* the next attempt takes a new connection */
-    unsigned attempts;       /* begun and counted */
-    struct attempt *trail;   /* conf.retry.max_attempts of them, in notes */
-    unsigned ntrail;
+    unsigned attempts;       /* begun; not those on a stale pooled connection */
+    unsigned unsent;         /* of these, the ones that do not count for retry.max_attempts */
+    struct attempt *trail;   /* in notes */
+    unsigned ntrail, trail_size;
     enum retry_opinion opinion;
     int first_refusal;       /* index in the trail, or -1 */
     struct ep *refuser;      /* who refused first: charged if another serves; one reference */

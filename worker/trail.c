@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 enum {
-    TRAIL_MAX = 100, /* attempts a request can have: the bound of retry.max_attempts */
+    TRAIL_MAX = RETRY_BEGUN_MAX, /* attempts a request can have */
+    TRAIL_FIRST = 4,
     KEY_MIN = 6      /* a shorter key would be found in any text */
 };
 
@@ -60,12 +61,26 @@ void trail_same(struct req *r, const struct ep *e)
 
 /* ---- one failed attempt more */
 
+/* Room for one line more: of a list that doubles, since few requests need more than one. */
+static bool trail_room(struct req *r)
+{
+    if (r->ntrail < r->trail_size)
+        return true;
+    unsigned size = r->trail_size ? 2 * r->trail_size : TRAIL_FIRST;
+    struct attempt *v = size <= 2 * TRAIL_MAX ? arena_alloc(&r->notes, size * sizeof *v) : NULL;
+    if (!v)
+        return false;
+    if (r->ntrail)
+        memcpy(v, r->trail, r->ntrail * sizeof *v);
+    r->trail = v;
+    r->trail_size = size;
+    return true;
+}
+
 void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
 {
     gauge_attempt(r->ep->live, v->cls);
-    if (!r->trail)
-        r->trail = arena_alloc(&r->notes, r->conf->retry.max_attempts * sizeof *r->trail);
-    if (!r->trail || r->ntrail >= r->conf->retry.max_attempts)
+    if (!trail_room(r))
         return;
     char *name = arena_strndup(&r->notes, r->ep->ce->name, strlen(r->ep->ce->name));
     struct attempt *a = &r->trail[r->ntrail++];

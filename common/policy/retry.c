@@ -55,9 +55,24 @@ static void go_on(struct retry_out *out, enum retry_action action, int64_t delay
     out->why = why;
 }
 
+/* What proves the request unsent costs nothing while there is an endpoint that was not asked yet:
+ * those that are down do not use up the attempt at one that is well. */
+static bool unsent(const struct retry_in *in)
+{
+    return net_fault_unsent(in->net) && in->net != NET_LOCAL && in->attempts_here == 1 &&
+           in->others.untried > 0;
+}
+
+/* Attempts that count for max_attempts, this one included. */
+static uint32_t counted(const struct retry_in *in)
+{
+    return in->begun - in->unsent - unsent(in);
+}
+
 static bool out_of_attempts(const struct retry_conf *c, const struct retry_in *in)
 {
-    return in->attempts >= c->max_attempts || in->elapsed_ms >= RETRY_MAX_ELAPSED_MS;
+    return counted(in) >= c->max_attempts || in->begun >= RETRY_BEGUN_MAX ||
+           in->elapsed_ms >= RETRY_MAX_ELAPSED_MS;
 }
 
 static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
@@ -69,7 +84,7 @@ static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
         give_up(out, RETRY_REPLY_THIS, "the request is at fault");
     else if (!in->repeatable)
         give_up(out, RETRY_REPLY_THIS, "not to be repeated");
-    else if (in->others.untried == 0)
+    else if (in->others.untried + in->others.full == 0)
         give_up(out, RETRY_REPLY_THIS, "no other endpoint to ask");
     else if (out_of_attempts(c, in))
         give_up(out, RETRY_REPLY_THIS, "attempts used up");
@@ -84,11 +99,15 @@ static bool once_more_here(const struct retry_conf *c, const struct retry_in *in
     if (in->v->cls != OUTCOME_TRANSIENT || in->trial ||
         retry_uses_up(c, in->v, in->net, in->attempts_here))
         return false;
-    if (in->net == NET_REFUSED && o->in_tier > 0)
+    if (net_fault_unsent(in->net) && o->untried + o->again > 0)
         return false;
     if (in->opinion == RETRY_OPINION_OPEN)
         return o->untried == 0;
-    return in->attempts_here < 2 || o->untried + o->circuit + o->again == 0;
+    if (in->attempts_here > 1)
+        return o->untried + o->circuit + o->again == 0;
+    /* A repeat at any but the first must not cost the first attempt at another. */
+    bool first = in->begun == in->attempts_here;
+    return (first && c->max_attempts >= 3) || counted(in) + o->untried < c->max_attempts;
 }
 
 void retry_next(const struct retry_conf *c, const struct retry_in *in, struct retry_out *out)
@@ -96,7 +115,7 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
     const struct sel_others *o = &in->others;
     bool open = in->opinion == RETRY_OPINION_OPEN;
     enum retry_reply last = open ? RETRY_REPLY_FIRST : RETRY_REPLY_FINAL;
-    *out = (struct retry_out){.charge = charged(in)};
+    *out = (struct retry_out){.charge = charged(in), .unsent = unsent(in)};
 
     if (in->client_gone) {
         give_up(out, RETRY_REPLY_NONE, "the client is gone");
@@ -104,6 +123,7 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
         give_up(out, RETRY_REPLY_BREAK, "the reply had begun");
     } else if (stale(in)) {
         out->uncounted = true;
+        out->unsent = false;
         out->charge = false;
         go_on(out, RETRY_SAME, 0, "stale pooled connection");
     } else if (refusal(in)) {
@@ -114,10 +134,14 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
         give_up(out, last, "attempts used up");
     } else if (once_more_here(c, in)) {
         go_on(out, RETRY_SAME, pause(c, in), "once more at the same endpoint");
-    } else if (o->untried + (open ? 0 : o->circuit) > 0) {
+    } else if (o->untried > 0) {
         go_on(out, RETRY_OTHER, 0, "next endpoint");
-    } else if (in->v->cls == OUTCOME_TRANSIENT && o->again > 0 && !open) {
+    } else if (o->again > 0 && !open) {
         go_on(out, RETRY_OTHER, pause(c, in), "all tried: once more round");
+    } else if (o->circuit > 0 && !open) {
+        go_on(out, RETRY_OTHER, 0, "next endpoint, its circuit is open");
+    } else if (o->full + (open ? 0 : o->again_full) > 0) {
+        go_on(out, RETRY_OTHER, 0, "wait for a place");
     } else if (o->cool_ms >= 0 && in->waited_ms + o->cool_ms <= c->max_wait_ms && !open) {
         go_on(out, RETRY_OTHER, 0, "wait for a cooling endpoint");
     } else {
@@ -164,16 +188,17 @@ bool retry_repeatable(const char *method, size_t nmethod, const char *path, size
 
 int64_t retry_wait(const struct retry_conf *c, const struct sel_result *s, int64_t waited_ms)
 {
+    int64_t full = c->max_wait_ms > RETRY_FULL_WAIT_MS ? c->max_wait_ms : RETRY_FULL_WAIT_MS;
     int64_t limit = 0;
     switch (s->end) {
     case SEL_ALL_COOLING:
         return s->wait_ms >= 0 && s->wait_ms <= c->max_wait_ms - waited_ms ? s->wait_ms : -1;
     case SEL_ALL_FULL:
-        limit = c->max_wait_ms > RETRY_FULL_WAIT_MS ? c->max_wait_ms : RETRY_FULL_WAIT_MS;
+        limit = full;
         break;
     case SEL_NEED_TRIAL:
     case SEL_WAIT_TRIAL:
-        limit = RETRY_TRIAL_WAIT_MS;
+        limit = s->full && full > RETRY_TRIAL_WAIT_MS ? full : RETRY_TRIAL_WAIT_MS;
         break;
     case SEL_CHOSEN:
     case SEL_NONE:
@@ -220,7 +245,7 @@ void retry_final(const struct retry_conf *c, const struct retry_fail *fails, siz
             out->kind = RETRY_FINAL_RATE_LIMIT;
             out->status = 429;
             out->retry_after_s = seconds(c, s->wait_ms);
-        } else if (s && s->end == SEL_ALL_FULL) {
+        } else if (s && (s->end == SEL_ALL_FULL || s->full)) {
             out->retry_after_s = 1;
         } else if (s && s->wait_ms >= 0 && s->wait_ms <= c->max_retry_after_ms) {
             out->retry_after_s = seconds(c, s->wait_ms);

@@ -24,6 +24,8 @@
 #define RETRY_FULL_WAIT_MS 1000
 /* And at most so long for another request's verdict on a circuit_open endpoint. */
 #define RETRY_TRIAL_WAIT_MS 2000
+/* Attempts of one request at most, those with them that do not count for max_attempts. */
+#define RETRY_BEGUN_MAX 100
 
 struct retry_conf {
     uint32_t max_attempts, max_attempts_per_endpoint;
@@ -45,8 +47,9 @@ struct retry_in {
     bool client_gone;
     bool repeatable;        /* method and path may be sent again (retry_repeatable) */
     bool bad_request;       /* QCC itself sees that the request is faulty: body is not JSON */
-    uint32_t attempts;      /* counted ones of this request, this one included */
-    uint32_t attempts_here; /* those at this endpoint, this one included */
+    uint32_t begun;         /* attempts of this request, this one included */
+    uint32_t unsent;        /* of those before, the ones that do not count (retry_out.unsent) */
+    uint32_t attempts_here; /* attempts at this endpoint, this one included */
     struct sel_others others;
     enum retry_opinion opinion;
     int64_t elapsed_ms; /* since the request was read */
@@ -73,9 +76,11 @@ enum retry_reply {
 struct retry_out {
     enum retry_action action;
     enum retry_reply reply; /* with RETRY_GIVE_UP */
-    int64_t delay_ms;       /* with RETRY_SAME and RETRY_OTHER (0 but when all were tried once) */
+    int64_t delay_ms;       /* with RETRY_SAME, and with RETRY_OTHER when all were tried once */
     bool uncounted;  /* a stale or spoilt pooled connection: no attempt, nobody is charged, no outcome is
                         reported, and the repeat takes a new connection */
+    bool unsent;     /* does not count for max_attempts: the request was not sent, and there is an
+                        endpoint that was not asked yet */
     bool charge;     /* the endpoint is charged by class: report it now. False: nobody is, or not
                         before the second opinion is in */
     const char *why; /* for the log; static */

@@ -41,6 +41,16 @@ enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_
     return SEL_SKIP_NO;
 }
 
+/* As select_check, for a choice: a second opinion is not asked of everybody. */
+static enum sel_skip check(const struct sel_ep *eps, size_t i, const struct sel_req *r)
+{
+    if (r->opinion && eps[i].tried)
+        return SEL_SKIP_TRIED;
+    if (r->opinion && eps[i].tier == SEL_CIRCUIT_OPEN)
+        return SEL_SKIP_CIRCUIT;
+    return select_check(eps, i, r);
+}
+
 static bool grouped(const struct sel_conf *c)
 {
     return c->use_priority || c->strategy == SEL_PRIORITY_FAILOVER;
@@ -94,11 +104,12 @@ struct group {
     size_t n;
     const struct sel_req *r;
     uint64_t rank;
+    bool rendezvous; /* whatever the strategy: a bound conversation that found its endpoint full */
 };
 
 static bool in_group(const struct group *g, size_t i)
 {
-    return select_check(g->eps, i, g->r) == SEL_SKIP_NO && rank(g->c, &g->eps[i]) == g->rank;
+    return check(g->eps, i, g->r) == SEL_SKIP_NO && rank(g->c, &g->eps[i]) == g->rank;
 }
 
 /* How much an endpoint counts where chance or turn decides. All of a group have weight 0, or none.
@@ -202,6 +213,8 @@ static int by_two_choices(const struct group *g)
 
 static int by_strategy(const struct group *g)
 {
+    if (g->rendezvous)
+        return by_chance(g, NULL, -1, 0);
     switch (g->c->strategy) {
     case SEL_ROUND_ROBIN:
         return g->r->conversation ? by_chance(g, NULL, -1, 0) : by_turn(g);
@@ -239,10 +252,11 @@ static enum sel_bound look_at_bound(const struct sel_conf *c, const struct sel_e
     if (!r->conversation || r->bound < 0 || (size_t)r->bound >= n)
         return SEL_BOUND_NO;
     const struct sel_ep *e = &eps[r->bound];
-    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || e->tried ||
-        e->used_up || may_return(c, eps, n, r))
+    bool failed = (e->tried || e->used_up) && !e->refused;
+    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || failed ||
+        may_return(c, eps, n, r))
         return SEL_BOUND_LEFT;
-    return e->model_ok && !e->full ? SEL_BOUND_USED : SEL_BOUND_SPARED;
+    return e->model_ok && !e->full && !e->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
 }
 
 static int look_for_trial(const struct sel_ep *eps, size_t n, const struct sel_req *r)
@@ -266,7 +280,7 @@ static void explain(const struct sel_ep *eps, size_t n, const struct sel_req *r,
                     enum sel_skip instead)
 {
     for (size_t i = 0; why && i < n; i++) {
-        enum sel_skip s = select_check(eps, i, r);
+        enum sel_skip s = check(eps, i, r);
         why[i] = (uint8_t)(s == SEL_SKIP_NO ? instead : s);
     }
 }
@@ -293,13 +307,13 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
     }
 
     uint64_t best = UINT64_MAX;
-    bool full = false, soon = false, busy = false;
+    bool full = false, busy = false;
     for (size_t i = 0; i < n; i++) {
-        enum sel_skip s = select_check(eps, i, r);
+        enum sel_skip s = check(eps, i, r);
         if (why)
             why[i] = (uint8_t)s;
         full |= s == SEL_SKIP_FULL;
-        soon |= s == SEL_SKIP_FULL && eps[i].tier != SEL_CIRCUIT_OPEN;
+        out->full |= s == SEL_SKIP_FULL && eps[i].tier != SEL_CIRCUIT_OPEN;
         busy |= s == SEL_SKIP_TRIAL_BUSY;
         if (s == SEL_SKIP_COOLING && (out->wait_ms == -1 || eps[i].cooling_ms < out->wait_ms))
             out->wait_ms = eps[i].cooling_ms;
@@ -307,19 +321,14 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
         if (k < best)
             best = k;
     }
-    /* circuit_open is for when nothing else is left: a place that will be free soon is something.
-     */
-    if (best == UINT64_MAX || (soon && best >> RANK_CIRCUIT != 0)) {
+    if (best == UINT64_MAX) {
         out->end = full                ? SEL_ALL_FULL
                    : busy              ? SEL_WAIT_TRIAL
                    : out->wait_ms >= 0 ? SEL_ALL_COOLING
                                        : SEL_NONE;
-        for (size_t i = 0; why && i < n; i++)
-            if (why[i] == SEL_SKIP_NO)
-                why[i] = SEL_SKIP_CIRCUIT;
         return;
     }
-    struct group g = {c, eps, n, r, best};
+    struct group g = {c, eps, n, r, best, out->bound == SEL_BOUND_SPARED};
     take(out, by_strategy(&g), eps);
     for (size_t i = 0; why && i < n; i++)
         if (why[i] == SEL_SKIP_NO && (int)i != out->at)
@@ -336,15 +345,13 @@ struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct
             o.cool_ms = e->cooling_ms;
         if ((int)i == at || (s != SEL_SKIP_NO && s != SEL_SKIP_FULL))
             continue;
+        bool full = s == SEL_SKIP_FULL;
         if (e->tried)
-            o.again++;
-        else if (e->tier == SEL_CIRCUIT_OPEN)
+            ++*(full ? &o.again_full : &o.again);
+        else if (e->tier != SEL_CIRCUIT_OPEN)
+            ++*(full ? &o.full : &o.untried);
+        else if (!full)
             o.circuit++;
-        else
-            o.untried++;
-        if (s == SEL_SKIP_NO && !e->tried && e->tier != SEL_CIRCUIT_OPEN &&
-            (at < 0 || (size_t)at >= n || e->tier <= eps[at].tier))
-            o.in_tier++;
     }
     return o;
 }

@@ -8,8 +8,11 @@
  *   candidates by: not circuit_open, not yet tried by this request, tier, not cooling, weight above
  *   0, priority group; within what is equal the strategy decides, and for conversations weighted
  *   rendezvous hashing wherever the strategy leaves it to chance or turn, or sees a tie.
- * Candidates that are full fall out of this order one by one; circuit_open ones come in only when
- * nothing else is left, not even something full. */
+ * Candidates that are full are passed over, whatever their tier and priority; circuit_open ones come
+ * in when nothing else is left that has a place.
+ *
+ * A second opinion is asked of endpoints only that the request has not tried and that are not
+ * circuit_open. */
 #ifndef QCC_POLICY_SELECT_H
 #define QCC_POLICY_SELECT_H
 
@@ -49,6 +52,7 @@ struct sel_ep {
     bool full;     /* max_concurrent reached */
     bool model_ok; /* offers the model, and the model is not blocked there */
     bool tried;    /* this request has failed there, but may come once more */
+    bool refused;  /* its last attempt there was a refusal (permanent): used_up, and no failure */
     bool used_up;  /* this request may not go there again (retry_uses_up) */
 };
 
@@ -62,6 +66,7 @@ struct sel_conf {
 struct sel_req {
     bool conversation;     /* the request belongs to one: key is its hash */
     bool may_try;          /* suits as a trial: first attempt, can be repeated */
+    bool opinion;          /* a second opinion is wanted */
     int bound;             /* index of the endpoint it is bound to, or -1 */
     int64_t bound_idle_ms; /* since that binding was last used */
     uint64_t key[2];
@@ -83,9 +88,9 @@ enum sel_end {
 enum sel_bound {
     SEL_BOUND_NO,     /* it has none */
     SEL_BOUND_USED,   /* `at` is the bound endpoint */
-    SEL_BOUND_SPARED, /* this request goes elsewhere (model not there, full), the binding stands:
-                         a success elsewhere does not bind anew */
-    SEL_BOUND_LEFT    /* no longer good: the next success binds anew */
+    SEL_BOUND_SPARED, /* this request goes elsewhere (model not there, full, refused), the binding
+                         stands: a success elsewhere does not bind anew */
+    SEL_BOUND_LEFT    /* out, or it failed this request: a success elsewhere binds anew */
 };
 
 struct sel_result {
@@ -93,6 +98,7 @@ struct sel_result {
     enum sel_bound bound;
     int at;          /* index; -1 unless SEL_CHOSEN or SEL_NEED_TRIAL */
     bool trial;      /* uses up this worker's permission for `at` */
+    bool full;       /* an endpoint of tier 1 to 3 was passed over for want of a place alone */
     int64_t wait_ms; /* shortest cooldown left among those that cool by their own word; -1: none */
 };
 
@@ -120,15 +126,15 @@ enum sel_skip {
     SEL_SKIP__COUNT
 };
 
-/* What is left for a request beside the endpoint that just failed: what retry wants to know. Those
- * that are full count too (a place may become free), except in in_tier. */
+/* What is left for a request beside the endpoint that just failed: what retry wants to know. */
 struct sel_others {
-    uint32_t in_tier; /* not yet tried, not full, in the same tier or a better one */
-    uint32_t untried; /* not yet tried, not circuit_open */
-    uint32_t circuit; /* not yet tried, circuit_open */
-    uint32_t again;   /* tried by this request, but not used up */
-    int64_t cool_ms;  /* shortest cooldown left among those that cool by their own word, the failed
-                         one included; -1: none */
+    uint32_t untried;      /* tier 1 to 3, not yet tried, with a place */
+    uint32_t again;        /* tried by this request, not used up, with a place */
+    uint32_t circuit;      /* circuit_open, not yet tried, with a place */
+    uint32_t full;         /* tier 1 to 3, not yet tried, without a place */
+    uint32_t again_full;   /* tried, not used up, without a place */
+    int64_t cool_ms;       /* shortest cooldown left among those that cool by their own word, the
+                              failed one included; -1: none */
 };
 
 /* Chooses. `why` is NULL, or room for n values of enum sel_skip. O(n), allocates nothing. */

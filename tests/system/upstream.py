@@ -128,13 +128,13 @@ class Peer:
 
 
 class Raw:
-    def __init__(self, play, tls=None, early=False, backlog=128):
+    def __init__(self, play, tls=None, early=False, backlog=128, port=0):
         """tls: an ssl.SSLContext. early: play is called when the head of a request is there, and
         reads the body itself if it wants to (peer.take)."""
         self.play, self.tls, self.early = play, tls, early
         self.errors, self.peers, self.threads = [], [], []
         self.open = True
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
         self.port = self.listener.getsockname()[1]
         self.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", self.port)
         self.thread = threading.Thread(target=self.accept, daemon=True)

@@ -81,10 +81,12 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
         .client_gone = case_flag(l, "gone"),
         .repeatable = !case_flag(l, "once"),
         .bad_request = case_flag(l, "badjson"),
-        .attempts = (uint32_t)case_number(l, "attempts", 1),
+        .begun = (uint32_t)case_number(l, "attempts", 1),
+        .unsent = (uint32_t)case_number(l, "unsent", 0),
         .attempts_here = (uint32_t)case_number(l, "here", 1),
-        .others = {.in_tier = (uint32_t)case_number(l, "in_tier", 0),
-                   .untried = (uint32_t)case_number(l, "untried", 1),
+        .others = {.untried = (uint32_t)case_number(l, "untried", 1),
+                   .full = (uint32_t)case_number(l, "full", 0),
+                   .again_full = (uint32_t)case_number(l, "again_full", 0),
                    .circuit = (uint32_t)case_number(l, "circuit", 0),
                    .again = (uint32_t)case_number(l, "again", 0),
                    .cool_ms = case_number(l, "cool", -1)},
@@ -99,9 +101,9 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
     char delay[24] = "";
     if (r.action == RETRY_SAME || r.delay_ms > 0)
         snprintf(delay, sizeof delay, " %d", (int)r.delay_ms);
-    snprintf(out, CASE_OUT, "%s%s %s %s %s", actions[r.action], delay,
+    snprintf(out, CASE_OUT, "%s%s %s %s %s%s", actions[r.action], delay,
              r.action == RETRY_GIVE_UP ? replies[r.reply] : "", r.charge ? "charge" : "free",
-             r.uncounted ? "uncounted" : "");
+             r.uncounted ? "uncounted" : "", r.unsent ? "unsent" : "");
 }
 
 static void do_final(struct world *w, const struct case_line *l, char out[static CASE_OUT])
@@ -154,6 +156,7 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
         do_final(w, l, out);
     } else if (strcmp(verb, "wait") == 0) {
         struct sel_result s = {.at = -1,
+                               .full = case_flag(l, "full"),
                                .end =
                                    (enum sel_end)case_choice(l, l->word[1], ends, COUNT_OF(ends)),
                                .wait_ms = case_number(l, "wait", -1)};
@@ -221,7 +224,7 @@ static void jitter_stays_within_a_quarter(void **state)
         c.transient_delay_ms = i % 1000;
         struct verdict v = {.cls = OUTCOME_TRANSIENT, .overloaded = i % 2};
         struct retry_in in = {
-            .v = &v, .repeatable = true, .attempts = 1, .attempts_here = 1, .rnd = rnd_next(&rnd)};
+            .v = &v, .repeatable = true, .begun = 1, .attempts_here = 1, .rnd = rnd_next(&rnd)};
         struct retry_out out;
         retry_next(&c, &in, &out);
         assert_int_equal(out.action, RETRY_SAME);
@@ -257,7 +260,6 @@ static struct sel_others others_of(const struct place *places, int n, int at)
         else
             o.untried++;
     }
-    o.in_tier = o.untried;
     return o;
 }
 
@@ -289,7 +291,7 @@ static void a_request_always_ends(void **state)
         int n = 1 + (int)(rnd_next(&rnd) % 6), at = 0;
         for (int i = 1; i < n; i++)
             places[i].circuit = rnd_next(&rnd) % 4 == 0;
-        uint32_t attempts = 0, refusals = 0, stale = 0;
+        uint32_t attempts = 0, refusals = 0, stale = 0, unsent = 0;
         enum retry_opinion opinion = RETRY_OPINION_NONE;
         for (;;) {
             struct verdict v = {.cls = (enum outcome)(1 + rnd_next(&rnd) % (OUTCOME__COUNT - 1)),
@@ -303,7 +305,8 @@ static void a_request_always_ends(void **state)
                 v.cls = OUTCOME_TRANSIENT;
             }
             bool refused = v.cls == OUTCOME_PERMANENT;
-            in.attempts = attempts + 1;
+            in.begun = attempts + 1;
+            in.unsent = unsent;
             in.attempts_here = places[at].attempts + 1;
             places[at].tried = true;
             places[at].used_up = retry_uses_up(&c, &v, in.net, in.attempts_here);
@@ -320,7 +323,9 @@ static void a_request_always_ends(void **state)
             }
             attempts++;
             places[at].attempts++;
-            assert_true(attempts <= c.max_attempts);
+            unsent += out.unsent;
+            assert_true(attempts - unsent <= c.max_attempts);
+            assert_true(unsent < (uint32_t)n);
             assert_true(places[at].attempts <= c.max_attempts_per_endpoint);
             if (out.action == RETRY_GIVE_UP) {
                 assert_true((out.reply == RETRY_REPLY_FIRST) == (opinion == RETRY_OPINION_OPEN));

@@ -79,6 +79,7 @@ static void do_ep(struct world *w, const struct case_line *l)
         .model_ok = !case_flag(l, "nomodel"),
         .tried = case_flag(l, "tried"),
         .used_up = case_flag(l, "used_up"),
+        .refused = case_flag(l, "refused"),
     };
 }
 
@@ -88,6 +89,7 @@ static struct sel_result pick(struct world *w, const struct case_line *l)
     struct sel_req r = {
         .conversation = case_value(l, "conversation"),
         .may_try = case_flag(l, "try"),
+        .opinion = case_flag(l, "opinion"),
         .bound = bound ? find(w, bound) : -1,
         .bound_idle_ms = case_number(l, "idle", 0),
         .key = {(uint64_t)case_number(l, "conversation", 0), 7},
@@ -125,7 +127,9 @@ static void case_line_done(void *ctx, const struct case_line *l, char out[static
             at += (size_t)snprintf(out + at, CASE_OUT - at, " %s", w->names[r.at]);
         if (r.end == SEL_ALL_COOLING)
             at += (size_t)snprintf(out + at, CASE_OUT - at, " wait=%d", (int)r.wait_ms);
-        snprintf(out + at, CASE_OUT - at, "%s%s", r.trial ? " trial" : "", bounds[r.bound]);
+        bool waits = r.full && r.end != SEL_CHOSEN;
+        snprintf(out + at, CASE_OUT - at, "%s%s%s", r.trial ? " trial" : "", waits ? " places" : "",
+                 bounds[r.bound]);
     } else if (strcmp(verb, "picks") == 0) {
         for (int64_t i = case_number(l, "n", 1); i > 0; i--) {
             struct sel_result r = pick(w, l);
@@ -332,7 +336,8 @@ static bool candidate(const struct sel_ep *e, bool bound)
 }
 
 /* e must not be passed over for `taken`. */
-static bool better(const struct sel_conf *c, const struct sel_ep *e, const struct sel_ep *taken)
+static bool better(const struct sel_conf *c, const struct sel_ep *e, const struct sel_ep *taken,
+                   bool rendezvous)
 {
     bool out = e->tier == SEL_CIRCUIT_OPEN, taken_out = taken->tier == SEL_CIRCUIT_OPEN;
     if (out != taken_out)
@@ -350,7 +355,7 @@ static bool better(const struct sel_conf *c, const struct sel_ep *e, const struc
     bool groups = c->use_priority || c->strategy == SEL_PRIORITY_FAILOVER;
     if (groups && e->priority != taken->priority)
         return e->priority < taken->priority;
-    if (c->strategy == SEL_LEAST_CONNECTIONS && e->weight && taken->weight)
+    if (c->strategy == SEL_LEAST_CONNECTIONS && !rendezvous && e->weight && taken->weight)
         return (double)e->open / e->weight < (double)taken->open / taken->weight - 1e-9;
     return false;
 }
@@ -397,7 +402,7 @@ static void check_choice(const struct sel_conf *c, const struct sel_ep *eps, siz
         return;
     for (size_t i = 0; i < n; i++)
         if (candidate(&eps[i], r->bound == (int)i))
-            assert_false(better(c, &eps[i], taken));
+            assert_false(better(c, &eps[i], taken, out->bound == SEL_BOUND_SPARED));
 }
 
 static void every_choice_keeps_the_order(void **state)
@@ -452,19 +457,22 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     eps[5].cooling_ms = 700;
     eps[6].queued = true;
     struct sel_others o = select_others(eps, 7, &r, 0);
-    assert_int_equal(o.in_tier, 0);
-    assert_int_equal(o.untried, 2);
+    assert_int_equal(o.untried, 1);
+    assert_int_equal(o.full, 1);
     assert_int_equal(o.circuit, 1);
     assert_int_equal(o.again, 1);
+    assert_int_equal(o.again_full, 0);
     assert_int_equal(o.cool_ms, 700);
-    eps[1].tier = SEL_HEALTHY;
+    eps[3].full = eps[4].full = true;
     eps[0].own_word = true;
     eps[0].cooling_ms = 300;
     o = select_others(eps, 7, &r, 0);
-    assert_int_equal(o.in_tier, 1);
+    assert_int_equal(o.circuit, 0);
+    assert_int_equal(o.again, 0);
+    assert_int_equal(o.again_full, 1);
     assert_int_equal(o.cool_ms, 300);
     o = select_others(eps, 1, &r, 0);
-    assert_int_equal(o.untried + o.circuit + o.again, 0);
+    assert_int_equal(o.untried + o.circuit + o.again + o.full + o.again_full, 0);
 }
 
 int main(void)

@@ -345,6 +345,8 @@ static void places_are_never_more_than_the_limit(void **unused)
     expect_said(w, "2 NONE " A " 0\n"); /* only when nobody has an idle one */
     places(w, 0, 0, true, false);
     expect_said(w, "0 NONE " A " 0\n");
+    places(w, 0, 0, true, false);
+    expect_said(w, "0 NONE " A " 0\n"); /* a new configuration makes a worker forget the answer */
     places(w, 1, 1, false, false);
     expect_said(w, "2 LEND " A " 1\n"); /* who has waited longest */
     health_slot_gone(&w->h, 2, w->now);

@@ -43,7 +43,7 @@ LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 2>/dev/null) -lev -
 CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
 LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp 2>/dev/null)
-# libcurl is loaded when it is needed (worker/dial_lib.h)
+# libcurl is loaded when it is needed (worker/net/dial_curl.h)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp 2>/dev/null) -lev -lm -ldl
 
 # llhttp: the system's library, or Debian's sources (package node-llhttp), compiled as they are.
@@ -66,7 +66,7 @@ QCCCTL    := $(call src,supervisor/qccctl)
 WORKER    := $(call src,worker)
 FAKE      := $(call src,tests/fake_upstream)
 LOADGEN   := $(call src,tests/bench/load)
-UNIT      := $(wildcard tests/unit/*/test_*.c)
+UNIT      := $(sort $(shell find tests/unit -name 'test_*.c'))
 FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 BIN_SUP   := $B/qcc-supervisor
@@ -145,7 +145,7 @@ $B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests
 $B/unit/supervisor/%: tests/unit/supervisor/%.c $(O_SUPERVISOR) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_supervisor) $< $(O_SUPERVISOR) $(O_COMMON) $(QLDFLAGS) $(LL_supervisor) -lcmocka -o $@
-$B/unit/qccctl/%: tests/unit/qccctl/%.c $(O_QCCCTL) $(O_COMMON) | $B/view/tests
+$B/unit/supervisor/qccctl/%: tests/unit/supervisor/qccctl/%.c $(O_QCCCTL) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_qccctl) $< $(O_QCCCTL) $(O_COMMON) $(QLDFLAGS) $(LL_qccctl) -lcmocka -o $@
 $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests

@@ -1,13 +1,13 @@
 /* qcc-supervisor: options. Everything else is sup.c. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "supervisor/control_socket.h"
-#include "supervisor/load.h"
-#include "supervisor/metrics.h"
-#include "supervisor/reference.h"
+#include "supervisor/operate/control_socket.h"
+#include "supervisor/config/load.h"
+#include "supervisor/operate/metrics.h"
+#include "supervisor/config/reference.h"
 #include "supervisor/start.h"
-#include "supervisor/sup.h"
-#include "supervisor/user.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/process/user.h"
 
 #include <ev.h>
 #include <getopt.h>

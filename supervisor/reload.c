@@ -2,9 +2,9 @@
 
 #include "common/base/fd.h"
 #include "common/base/log.h"
-#include "supervisor/load.h"
-#include "supervisor/notify.h"
-#include "supervisor/sup.h"
+#include "supervisor/config/load.h"
+#include "supervisor/process/systemd.h"
+#include "supervisor/supervisor.h"
 
 #include <fcntl.h>
 #include <stdio.h>

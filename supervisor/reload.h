@@ -7,7 +7,7 @@
 #include "common/base/base.h"
 #include "common/base/err.h"
 #include "common/conf/conf.h"
-#include "supervisor/listen.h"
+#include "supervisor/process/listen.h"
 
 struct sup;
 

@@ -3,8 +3,8 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "supervisor/sup.h"
-#include "supervisor/user.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/process/user.h"
 
 #include <errno.h>
 #include <fcntl.h>

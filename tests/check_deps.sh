@@ -39,7 +39,7 @@ common=$(objects "$build/common")
 supervisor=$(objects "$build/supervisor" -not -path '*/qccctl/*')
 qccctl=$(objects "$build/supervisor/qccctl")
 worker=$(objects "$build/worker")
-parsers=$(objects "$build/worker" \( -name 'http1*' -o -name 'chunk*' -o -name 'sse*' -o -name 'peek*' \))
+parsers=$(objects "$build/worker/http" "$build/worker/json")
 for part in "$common" "$supervisor" "$qccctl" "$worker"; do
     [ -n "$part" ] || {
         echo "check_deps: objects of a part are missing under $build"
@@ -71,8 +71,8 @@ never "$worker" '(sup|slot|plan)_.*' 'the worker never calls upward'
 never "$worker" 'yaml_.*' 'the worker reads no YAML'
 never "$worker" "$disk" 'the worker opens no file: keys and certificates come as memory'
 
-never "$(echo "$worker" | grep -v '/dial[^/]*\.o$')" 'curl_(easy|multi|share|slist)_.*' 'worker/dial alone knows libcurl'
-never "$parsers" '(ev|curl|SSL|BIO|json|log|clock)_.*' 'http1, chunk, sse and peek are pure over buffers'
-apart "$parsers" "$(echo "$worker" | grep -vE '/(http1|chunk|sse|peek)[^/]*\.o$')" 'http1, chunk, sse and peek know only base'
+never "$(echo "$worker" | grep -v '/dial[^/]*\.o$')" 'curl_(easy|multi|share|slist)_.*' 'worker/net/dial alone knows libcurl'
+never "$parsers" '(ev|curl|SSL|BIO|json|log|clock)_.*' 'worker/http and worker/json are pure over buffers'
+apart "$parsers" "$(echo "$worker" | grep -vE '/worker/(http|json)/')" 'worker/http and worker/json know only base'
 
 exit $bad

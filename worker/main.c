@@ -1,9 +1,9 @@
 #include "common/base/str.h"
-#include "worker/classify_cli.h"
-#include "worker/dial.h"
-#include "worker/http1.h"
-#include "worker/sandbox_cli.h"
-#include "worker/wkr.h"
+#include "worker/evidence/classify_cli.h"
+#include "worker/net/dial.h"
+#include "worker/http/http1.h"
+#include "worker/sandbox/sandbox_cli.h"
+#include "worker/worker.h"
 
 #include <jansson.h>
 #include <openssl/crypto.h>

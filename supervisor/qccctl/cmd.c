@@ -2,7 +2,7 @@
 
 #include "common/base/mem.h"
 #include "supervisor/qccctl/human.h"
-#include "supervisor/qccctl/program.h"
+#include "supervisor/qccctl/cmd_run.h"
 
 #include <stdarg.h>
 #include <stdio.h>

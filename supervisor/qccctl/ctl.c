@@ -44,7 +44,7 @@ static void place_add(struct places *p, bool shared, struct str folder, const ch
     p->n++;
 }
 
-/* As the supervisor chooses (supervisor/control_socket.c), and where its service has it. */
+/* As the supervisor chooses (supervisor/operate/control_socket.c), and where its service has it. */
 static void places_find(struct places *p, const char *named)
 {
     char tmp[64];

@@ -3,7 +3,7 @@
 #include "supervisor/qccctl/cmd.h"
 
 #include "common/base/mem.h"
-#include "supervisor/qccctl/program.h"
+#include "supervisor/qccctl/cmd_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* Replies as a hostile endpoint would send them: the first byte picks kind and status, lines up to
  * an empty one are headers, the rest is the body. Whatever comes: a class, a fault, a bounded wait,
  * and symbols and texts within the bounds that the classifier's cost rests on. */
-#include "common/policy/retry_after.h"
+#include "common/policy/classify/retry_after.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/evidence.h"
+#include "worker/evidence/evidence.h"
 
 enum { FIELDS_MAX = 16 };
 

@@ -1,6 +1,6 @@
 /* Heads of requests and replies: any bytes at all, whole and in drops. */
 #include "tests/fuzz/fuzz.h"
-#include "worker/http1.h"
+#include "worker/http/http1.h"
 
 static bool within(struct str s, const char *p, size_t n)
 {

@@ -1,7 +1,7 @@
 /* The watcher of event streams: any bytes, the same whole and in pieces. The first byte says how
  * the rest is cut. */
 #include "tests/fuzz/fuzz.h"
-#include "worker/sse.h"
+#include "worker/http/sse.h"
 
 static void feed(struct sse *s, const char *p, size_t n, size_t step)
 {

@@ -3,7 +3,7 @@
 #include "common/conf/conf_check.h"
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
-#include "supervisor/yaml.h"
+#include "supervisor/config/yaml.h"
 #include "tests/fuzz/fuzz.h"
 
 static void on_fault(void *arg, bool warning, const char *path, const char *msg)

@@ -10,7 +10,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # What is added, where; the steps that look; what the complaint says.
 BREACHES = {
     "foreign header": (
-        "common/base/breach.c", '#include "worker/http1.h"\n', "objects", "worker/http1.h"),
+        "common/base/breach.c", '#include "worker/http/http1.h"\n', "objects", "worker/http/http1.h"),
     "header by a relative path": (
         "worker/breach.c", '#include "../common/base/str.h"\n', "text", "spell it from the root"),
     "worker opens a file": (

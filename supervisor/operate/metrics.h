@@ -1,0 +1,24 @@
+/* metrics: the numbers that monitoring reads, as one table: name, type, labels, help, where the number
+ * comes from. A worker's admin listener writes them in Prometheus' text format (worker/admin/prometheus.h);
+ * the README's table is printed from the same rows.
+ *
+ * The document: {"sets": [[label, [value…]]…], "families": [[name, type, help, [set…], [sample…]]…]}.
+ * A family has one sample for each combination of the values of its sets (given by their place), the
+ * last one turning fastest; nil: there is none. A sample is a number, or for a histogram an array: the
+ * sum in microseconds, then the counts of common/policy/hist's buckets. */
+#ifndef QCC_SUPERVISOR_METRICS_H
+#define QCC_SUPERVISOR_METRICS_H
+
+#include "common/ipc/doc.h"
+
+#include <stdio.h>
+
+struct sup;
+
+/* All numbers as they are now. */
+void metrics_show(const struct sup *s, struct doc *d);
+
+/* The table for the README. */
+void metrics_print(FILE *to);
+
+#endif

@@ -1,0 +1,236 @@
+#include "supervisor/operate/query.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "supervisor/config/faults.h"
+#include "supervisor/operate/metrics.h"
+#include "supervisor/operate/show.h"
+#include "supervisor/supervisor.h"
+
+unsigned query_refuse(struct doc *d, unsigned status, const char *why)
+{
+    doc_map(d, 1);
+    doc_kv_text(d, "error", why);
+    return status;
+}
+
+/* ---- requests */
+
+/* The value of a parameter in "a=1&b=2"; false: it is not there. */
+static bool parameter(struct str query, struct str name, struct str *value)
+{
+    while (query.n) {
+        const char *and = memchr(query.p, '&', query.n);
+        size_t n = and ? (size_t)(and - query.p) : query.n;
+        struct str one = str_make(query.p, n);
+        if (str_starts(one, name) && one.n > name.n && one.p[name.n] == '=') {
+            *value = str_make(one.p + name.n + 1, one.n - name.n - 1);
+            return true;
+        }
+        n += and != NULL;
+        query = str_make(query.p + n, query.n - n);
+    }
+    return false;
+}
+
+static unsigned requests(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    uint64_t limit = 50;
+    struct str v;
+    if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECALL_MAX, &limit) || limit == 0))
+        return query_refuse(d, 400, "limit is a number from 1 to 1000");
+    if (!recall_begin(s, from, (size_t)limit, NULL))
+        return query_refuse(d, 503, "too many ask for requests at the same time");
+    return QUERY_LATER;
+}
+
+/* The trail of one: by its id, or as much of it as tells it from others. */
+static unsigned why(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    enum { ID = 20, MATCHES = 3 };
+    bool hex = arg.n > 0 && arg.n <= ID;
+    for (size_t i = 0; hex && i < arg.n; i++)
+        hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
+    if (!hex)
+        return query_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+    if (!recall_begin(s, from, MATCHES, &arg))
+        return query_refuse(d, 503, "too many ask for requests at the same time");
+    return QUERY_LATER;
+}
+
+/* ---- reload */
+
+static unsigned reload(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    (void)arg;
+    if (s->intent.want != PLAN_SERVE)
+        return query_refuse(d, 409, "the supervisor is stopping");
+    if (upgrade_going(s))
+        return query_refuse(d, 409, "an upgrade is under way");
+    if (s->waits.n == QUERY_WAITS)
+        return query_refuse(d, 503, "too many wait for the end of a reload");
+    s->waits.v[s->waits.n].from = *from;
+    s->waits.v[s->waits.n++].begun = false;
+    s->want_reload = true; /* one that is under way comes to its end first */
+    return QUERY_LATER;
+}
+
+void query_reload_begun(struct sup *s)
+{
+    for (size_t i = 0; i < s->waits.n; i++)
+        s->waits.v[i].begun = true;
+}
+
+static void put_faults(struct doc *d, const char *why, const struct faults *f)
+{
+    char line[1536];
+    doc_map(d, 2);
+    doc_kv_text(d, "error", why);
+    doc_text(d, "faults");
+    doc_array(d, f && f->n ? (uint32_t)(f->n + (f->dropped > 0)) : 1);
+    for (size_t i = 0; f && i < f->n; i++) {
+        faults_line(f, i, line, sizeof line);
+        doc_text(d, line);
+    }
+    if (f && f->n && f->dropped) {
+        snprintf(line, sizeof line, "%s: and %zu more", f->file, f->dropped);
+        doc_text(d, line);
+    }
+    if (!f || !f->n)
+        doc_text(d, why);
+}
+
+void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
+{
+    struct query_waits *w = &s->waits;
+    struct doc d;
+    size_t kept = 0;
+    w->reloads += why == NULL;
+    w->refused += why != NULL;
+    w->last_refused = why != NULL;
+    if (!why)
+        w->last_done_ms = clock_wall_ms();
+    doc_init(&d, IPC_ANSWER_MAX);
+    if (why) {
+        put_faults(&d, why, f);
+    } else {
+        doc_map(&d, 1);
+        doc_kv_int(&d, "generation", (int64_t)s->conf->gen);
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->v[i].begun)
+            w->v[i].from.answer(&w->v[i].from, why ? 422 : 200, &d);
+        else
+            w->v[kept++] = w->v[i];
+    }
+    w->n = kept;
+    doc_free(&d);
+}
+
+/* ---- upgrade */
+
+static unsigned upgrade(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    struct err e;
+    (void)arg;
+    return upgrade_begin(s, from, &e) ? QUERY_LATER : query_refuse(d, 409, e.msg);
+}
+
+/* ---- stop */
+
+/* As SIGTERM. */
+static unsigned stop(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    (void)from, (void)arg;
+    s->stops++;
+    doc_map(d, 2);
+    doc_kv_text(d, "stopping", s->stops > 1 ? "at once" : "when what is in flight has ended");
+    doc_text(d, "drain_timeout_s");
+    doc_milli(d, s->conf->limits.drain_timeout);
+    return 200;
+}
+
+/* ---- what an operator says of an endpoint */
+
+static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc *d)
+{
+    struct health_endpoint *e = health_find(&s->health, name);
+    if (!e)
+        return query_refuse(d, 404, "no endpoint has that id or name");
+    log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
+    health_operator(&s->health, e, a, clock_mono_ms());
+    show_endpoint(s, (size_t)(e - s->health.v), d);
+    return 200;
+}
+
+/* ---- all of them */
+
+#define ACTION(verb, action)                                                                       \
+    static unsigned verb(struct sup *s, const struct query_from *from, struct str arg,             \
+                         struct doc *d)                                                            \
+    {                                                                                              \
+        (void)from;                                                                                \
+        return act(s, arg, action, d);                                                             \
+    }
+ACTION(enable, EP_ACT_ENABLE)
+ACTION(disable, EP_ACT_DISABLE)
+ACTION(drain, EP_ACT_DRAIN)
+ACTION(verify, EP_ACT_VERIFY)
+ACTION(reset, EP_ACT_RESET)
+
+
+#define SHOW(noun)                                                                                 \
+    static unsigned noun(struct sup *s, const struct query_from *from, struct str arg,            \
+                         struct doc *d)                                                            \
+    {                                                                                              \
+        (void)from, (void)arg;                                                                     \
+        show_##noun(s, d);                                                                         \
+        return 200;                                                                                \
+    }
+SHOW(status)
+SHOW(endpoints)
+SHOW(breakers)
+SHOW(queue)
+SHOW(sessions)
+
+static unsigned metrics(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+{
+    (void)from, (void)arg;
+    metrics_show(s, d);
+    return 200;
+}
+
+static const struct {
+    struct str what;
+    unsigned (*run)(struct sup *s, const struct query_from *from, struct str arg, struct doc *d);
+    bool acts;
+} queries[] = {
+    {{"status", 6}, status, false},       {{"endpoints", 9}, endpoints, false},
+    {{"breakers", 8}, breakers, false},   {{"queue", 5}, queue, false},
+    {{"sessions", 8}, sessions, false},   {{"metrics", 7}, metrics, false},
+    {{"requests", 8}, requests, false},   {{"why", 3}, why, false},
+    {{"reload", 6}, reload, true},
+    {{"stop", 4}, stop, true},            {{"enable", 6}, enable, true},
+    {{"disable", 7}, disable, true},      {{"drain", 5}, drain, true},
+    {{"verify", 6}, verify, true},        {{"reset", 5}, reset, true},
+    {{"upgrade", 7}, upgrade, true},
+};
+
+bool query_acts(struct str what)
+{
+    for (size_t i = 0; i < COUNT_OF(queries); i++)
+        if (str_eq(queries[i].what, what))
+            return queries[i].acts;
+    return false;
+}
+
+unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
+                   struct doc *d)
+{
+    if (query_acts(what) && upgrade_given(s))
+        return query_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
+    for (size_t i = 0; i < COUNT_OF(queries); i++)
+        if (str_eq(queries[i].what, what))
+            return queries[i].run(s, from, arg, d);
+    return query_refuse(d, 404, "that cannot be asked");
+}

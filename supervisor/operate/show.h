@@ -1,0 +1,26 @@
+/* show: the documents in which operators see the state of things. Whoever shows them (JSON, a table,
+ * metrics) finds the same names in them. No key is in any of them. */
+#ifndef QCC_SUPERVISOR_SHOW_H
+#define QCC_SUPERVISOR_SHOW_H
+
+#include "common/ipc/doc.h"
+
+struct sup;
+
+/* Version, times, generation, listeners, workers, totals. */
+void show_status(const struct sup *s, struct doc *d);
+
+/* {"endpoints": […]}: all that is known of each. */
+void show_endpoints(const struct sup *s, struct doc *d);
+
+/* One of them, by its place in the configuration. */
+void show_endpoint(const struct sup *s, size_t at, struct doc *d);
+
+/* {"breakers": […]}, {"queue": […]}: of all endpoints; of those in the failure queue. */
+void show_breakers(const struct sup *s, struct doc *d);
+void show_queue(const struct sup *s, struct doc *d);
+
+/* How many conversations are bound, in all and by endpoint. */
+void show_sessions(const struct sup *s, struct doc *d);
+
+#endif

@@ -1,0 +1,37 @@
+#include "supervisor/shared/endpoint_view.h"
+
+static bool stands_against(const struct ep_state *s)
+{
+    return s->health != EP_HEALTHY || breaker_blemished(&s->breaker) || s->cooldown.own_until_ms ||
+           s->cooldown.untold;
+}
+
+struct ipc_endpoint view_make(const struct health_endpoint *e, int64_t now_ms)
+{
+    const struct ep_state *s = &e->state;
+    bool own;
+    int64_t cooling = cooldown_left(&s->cooldown, now_ms, &own);
+    return (struct ipc_endpoint){
+        .id = str_c(e->id),
+        .health = s->health,
+        .breaker = s->breaker.state,
+        .trial_busy = s->breaker.trial == BREAKER_TRIAL_RUNNING,
+        .cooldown_until_ms = cooling ? now_ms + cooling : 0,
+        .own_until_ms = own ? s->cooldown.own_until_ms : 0,
+        .queued = ep_queued(s),
+        .disabled = !ep_enabled(s),
+        .draining = s->draining,
+        .lacks_count_tokens = s->lacks_count_tokens,
+        .news = stands_against(s),
+        .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
+    };
+}
+
+bool view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b)
+{
+    return a->health == b->health && a->breaker == b->breaker && a->trial_busy == b->trial_busy &&
+           a->cooldown_until_ms == b->cooldown_until_ms && a->own_until_ms == b->own_until_ms &&
+           a->queued == b->queued && a->disabled == b->disabled && a->draining == b->draining &&
+           a->lacks_count_tokens == b->lacks_count_tokens && a->news == b->news &&
+           str_eq(a->blocks, b->blocks);
+}

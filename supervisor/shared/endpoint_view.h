@@ -1,0 +1,13 @@
+/* view: what workers know of an endpoint: an excerpt of the truth about it (health.h) as it travels. */
+#ifndef QCC_SUPERVISOR_VIEW_H
+#define QCC_SUPERVISOR_VIEW_H
+
+#include "supervisor/shared/health.h"
+
+/* Of e as it is at now_ms. Borrows from e. */
+struct ipc_endpoint view_make(const struct health_endpoint *e, int64_t now_ms);
+
+/* Whether two views of one endpoint say the same. */
+bool view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b);
+
+#endif

@@ -1,0 +1,202 @@
+#include "supervisor/shared/places.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+/* Open requests that one worker can have at most: far more than it has descriptors. */
+enum { TAKEN_MAX = 1 << 24 };
+
+static struct place_holder *holder(struct places *p, unsigned slot)
+{
+    if (slot >= p->n) {
+        struct place_holder *v = mem_zalloc(slot + 1, sizeof *v);
+        if (p->n)
+            memcpy(v, p->v, p->n * sizeof *v);
+        mem_free(p->v);
+        p->v = v;
+        p->n = slot + 1;
+    }
+    return &p->v[slot];
+}
+
+void places_fini(struct places *p)
+{
+    mem_free(p->v);
+    *p = (struct places){0};
+}
+
+uint64_t places_lent(const struct places *p)
+{
+    uint64_t sum = p->elsewhere;
+    for (size_t i = 0; i < p->n; i++)
+        sum += p->v[i].lent;
+    return sum;
+}
+
+/* Who has waited longest, or NULL; *others: somebody else waits too. */
+static struct place_holder *next_in_turn(const struct places *p, bool *others)
+{
+    struct place_holder *first = NULL;
+    *others = false;
+    for (size_t i = 0; i < p->n; i++) {
+        struct place_holder *h = &p->v[i];
+        if (!h->wants)
+            continue;
+        *others = first != NULL;
+        if (!first || h->order < first->order)
+            first = h;
+    }
+    return first;
+}
+
+static bool wanted_by_another(const struct places *p, const struct place_holder *but)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->v[i].wants && &p->v[i] != but)
+            return true;
+    return false;
+}
+
+/* Nothing is free: whoever has something idle is to give it back, and all must have answered before
+ * those who wait hear that there is none. */
+static void call_back(struct places *p, places_tell *tell, void *arg)
+{
+    bool due = false;
+    for (size_t i = 0; i < p->n; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->lent && !h->recalled && !h->afar && wanted_by_another(p, h)) {
+            h->recalled = h->answer_due = true;
+            tell(arg, (unsigned)i, 0, true, false);
+        }
+        due |= h->answer_due;
+    }
+    for (size_t i = 0; i < p->n && !due; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->wants && !h->told_none) {
+            h->told_none = true;
+            tell(arg, (unsigned)i, 0, false, true);
+        }
+    }
+}
+
+static void serve(struct places *p, places_tell *tell, void *arg)
+{
+    if (p->total == 0)
+        return;
+    uint64_t lent = places_lent(p);
+    uint64_t most = p->frozen ? p->ceiling : p->total;
+    for (;;) {
+        bool others;
+        struct place_holder *h = next_in_turn(p, &others);
+        if (!h)
+            return;
+        if (lent >= most)
+            break;
+        lent++;
+        h->lent++;
+        p->given += h->afar;
+        h->wants = h->told_none = false;
+        h->recalled = others || p->frozen; /* it comes back as soon as it is idle */
+        tell(arg, (unsigned)(h - p->v), 1, h->recalled, false);
+    }
+    call_back(p, tell, arg);
+}
+
+/* Lends what has become free. Frozen, what nobody took of it is gone for good. */
+static void settle(struct places *p, places_tell *tell, void *arg)
+{
+    serve(p, tell, arg);
+    if (p->frozen)
+        p->ceiling = places_lent(p);
+}
+
+void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg)
+{
+    p->total = total;
+    bool over = total && places_lent(p) > total;
+    for (size_t i = 0; i < p->n && over; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->lent && !h->recalled && !h->afar) {
+            h->recalled = h->answer_due = true;
+            tell(arg, (unsigned)i, 0, true, false);
+        }
+    }
+    serve(p, tell, arg);
+}
+
+bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_tell *tell,
+                 void *arg)
+{
+    struct place_holder *h = holder(p, slot);
+    if (w->taken > TAKEN_MAX || h->lent > TAKEN_MAX || w->back > h->lent + w->taken)
+        return false;
+    h->lent += w->taken;
+    h->lent -= w->back;
+    if (w->answer)
+        h->answer_due = false;
+    if (w->want) {
+        if (!h->wants)
+            h->order = ++p->order;
+        h->wants = true;
+        h->told_none = false; /* whoever asks again has forgotten the answer */
+    }
+    settle(p, tell, arg);
+    return true;
+}
+
+void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg)
+{
+    if (slot >= p->n)
+        return;
+    p->v[slot] = (struct place_holder){0};
+    settle(p, tell, arg);
+}
+
+void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_tell *tell,
+                      void *arg)
+{
+    p->elsewhere = n;
+    if (slot < p->n && got <= p->given)
+        p->v[slot].lent = p->given - got;
+    settle(p, tell, arg);
+}
+
+void places_wanted_elsewhere(struct places *p, unsigned slot, places_tell *tell, void *arg)
+{
+    struct place_holder *h = holder(p, slot);
+    h->afar = true;
+    if (!h->wants) {
+        h->wants = true;
+        h->order = ++p->order;
+    }
+    settle(p, tell, arg);
+}
+
+void places_freeze(struct places *p, bool on, places_tell *tell, void *arg)
+{
+    p->frozen = on;
+    p->got = 0;
+    p->ceiling = places_lent(p);
+    for (size_t i = 0; i < p->n && on; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->lent && !h->recalled && !h->afar) {
+            h->recalled = h->answer_due = true;
+            tell(arg, (unsigned)i, 0, true, false);
+        }
+    }
+    serve(p, tell, arg);
+}
+
+void places_granted(struct places *p, uint32_t n, places_tell *tell, void *arg)
+{
+    p->got += n;
+    p->ceiling += n;
+    settle(p, tell, arg);
+}
+
+bool places_wanted(const struct places *p)
+{
+    bool others;
+    return next_in_turn(p, &others) != NULL;
+}

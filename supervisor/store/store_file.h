@@ -1,0 +1,80 @@
+/* state_file: the file in which bindings and what is known of endpoints last, as bytes. Whoever
+ * reads one takes nothing on trust: it may be cut, damaged, of another version, or no such file.
+ *
+ *   8 bytes   "QCCSTATE"
+ *   4, 4      version; 0
+ *   8         length of the body
+ *   32        SHA-256 of the body
+ *   body      msgpack: [[saved_ms, secret's print, [lifetime counters]],
+ *                       [[id, disabled, queued, draining, [counters]], …],
+ *                       [binary of 24-byte records: key 8 8, endpoint 4, age in ms 4; …]]
+ *
+ * Numbers outside msgpack are big-endian. Bindings stand in the order of their last use. */
+#ifndef QCC_SUPERVISOR_STATE_FILE_H
+#define QCC_SUPERVISOR_STATE_FILE_H
+
+#include "common/base/base.h"
+#include "common/base/err.h"
+#include "common/base/str.h"
+#include "common/ipc/wire.h"
+#include "common/policy/binding_table.h"
+#include "supervisor/shared/saved.h"
+
+enum {
+    STATE_VERSION = 1,
+    STATE_HEAD = 56,
+    STATE_COUNTERS = SAVED_COUNTS,
+    STATE_ENDPOINTS = 4096,  /* at most */
+    STATE_BINDING = 24,      /* bytes of a record */
+    STATE_BLOCK = 2048,      /* records in one binary, at most */
+    STATE_FILE_MAX = 260 << 20 /* 10,000,000 bindings and the rest */
+};
+
+/* What is saved: a view of what others own. */
+struct state_view {
+    int64_t wall_ms, mono_ms; /* now */
+    uint64_t print;           /* of the secret with which the bindings' keys were made */
+    uint64_t counters[STATE_COUNTERS];
+    const struct saved_endpoint *endpoints;
+    size_t nendpoints;
+    const struct bindings *bindings; /* NULL: none */
+};
+
+/* Writes the file anew: the old one stays until the new one is on disk. Allocates little, so that a
+ * forked child may do it. False: errno says why. */
+bool state_file_write(int dir, const char *name, const struct state_view *v) MUST_CHECK;
+
+/* The same into an empty file that the caller has opened (a memfd): not synced. */
+bool state_file_put(int fd, const struct state_view *v) MUST_CHECK;
+
+/* What was read. Borrows the file's bytes. */
+struct state_image {
+    int64_t saved_ms;
+    uint64_t print;
+    uint64_t counters[STATE_COUNTERS];
+    struct saved_endpoint *endpoints; /* owned */
+    uint32_t nendpoints;
+    uint32_t nblocks; /* of bindings, still to be asked for */
+    struct rd blocks;
+};
+
+struct state_binding {
+    uint64_t key[2];
+    uint32_t endpoint;
+    uint32_t age_ms; /* since the last use, when it was saved */
+};
+
+/* Checks all of it and fills *im, to be freed with state_image_fini. False: *e says what is wrong
+ * ("is cut", …), and there is nothing to free. */
+bool state_file_parse(struct str file, struct state_image *im, struct err *e) MUST_CHECK;
+
+/* The same of the body alone. */
+bool state_body_parse(struct str body, struct state_image *im, struct err *e) MUST_CHECK;
+
+void state_image_fini(struct state_image *im);
+
+/* The next block of records, oldest first; empty at the end. And one of its records. */
+struct str state_block(struct state_image *im);
+struct state_binding state_binding_at(struct str block, size_t i);
+
+#endif

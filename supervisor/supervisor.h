@@ -1,0 +1,123 @@
+/* sup: the root object of the supervisor. Signals and timers only note what is wanted; once a turn
+ * of the loop sup.c acts on it, in one fixed order, by the plan of plan.h. */
+#ifndef QCC_SUPERVISOR_SUP_H
+#define QCC_SUPERVISOR_SUP_H
+
+#include "common/base/base.h"
+#include "common/conf/conf.h"
+#include "common/ipc/ipc.h"
+#include "supervisor/operate/control.h"
+#include "supervisor/shared/health.h"
+#include "supervisor/upgrade/predecessor.h"
+#include "supervisor/process/listen.h"
+#include "supervisor/children/plan.h"
+#include "supervisor/operate/query.h"
+#include "supervisor/operate/recent_query.h"
+#include "supervisor/reload.h"
+#include "supervisor/shared/bindings.h"
+#include "supervisor/children/slot.h"
+#include "supervisor/shared/totals.h"
+#include "supervisor/store/store.h"
+#include "supervisor/upgrade/successor.h"
+
+#include <ev.h>
+#include <signal.h>
+
+/* Exit codes of the supervisor. */
+enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
+
+struct sup {
+    struct ev_loop *loop;
+    const char *conf_path;
+    char *program; /* this one's path, by the name that it was started by */
+    char *worker_path;
+    uint64_t boot_ms; /* wall clock */
+
+    struct conf *conf;        /* in use */
+    struct listen_set listen; /* likewise */
+    struct reload next;       /* what will be in use when all workers have taken it */
+    int log_fd;               /* log.file; -1: stderr */
+    int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
+    struct health health;
+    struct totals totals;
+    struct control control;   /* qccctl's socket */
+    struct recall recall;     /* requests that are being collected */
+    struct query_waits waits; /* who waits for the end of a reload */
+    struct sessions sessions;
+    struct state state;
+    uint8_t secret[32]; /* conversations are hashed with it */
+    struct inherit inherit; /* the supervisor before this one */
+    struct upgrade upgrade; /* the one after it */
+
+    struct plan_intent intent;
+    struct slot *slots[PLAN_SLOTS]; /* made when first needed */
+    size_t nslots;
+    bool serving; /* once, all workers were ready */
+    int exit_code;
+
+    unsigned stops, stops_obeyed;  /* SIGTERM and SIGINT so far */
+    bool want_reload, want_reopen, want_upgrade; /* SIGHUP, SIGUSR1, SIGUSR2 not yet obeyed */
+    ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
+    ev_timer tick, later, watchdog, sweep, health_due;
+    ev_prepare turn;
+};
+
+/* Runs until told to stop; returns the exit code. Whatever keeps it from starting is said in one
+ * line each on stderr. */
+int sup_run(const char *conf_path);
+
+/* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
+void sup_fail(struct sup *s, const char *why);
+
+/* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
+ * endpoints. */
+void sup_use_conf(struct sup *s);
+
+/* The signals of the supervisor wait, and no others but those of *base. */
+void sup_hold_signals(const sigset_t *base);
+
+/* Another supervisor serves: what is in flight here is finished, and then all ends. */
+void sup_hand_over(struct sup *s);
+
+/* The state is ours: all workers accept. */
+void sup_go(struct sup *s);
+
+/* Says to systemd that this one serves. */
+void sup_say_ready(const struct sup *s);
+
+/* From slot.c: its process is gone. */
+void sup_slot_ended(struct sup *s, struct slot *slot);
+
+/* ---- sup_ipc.c: what is said between supervisor and workers */
+
+/* Everything a new worker must know, and START. */
+void sup_welcome(struct slot *s);
+
+/* The next piece of the bindings for a new worker; behind the last one START. Called as long as
+ * slot->feeding, when the channel has room. */
+void sup_feed(struct slot *s);
+
+/* A sessions_tell: news of bindings for all workers. */
+void sup_tell_bindings(void *sup, struct str records);
+
+/* A chan_handler for a slot: one frame of a worker. */
+bool sup_on_frame(void *slot, struct ipc_frame *f, struct err *e);
+
+/* A health_tell for a supervisor. */
+void sup_tell(void *sup, int slot, chan_put_fn *put, const void *m);
+
+/* The configuration, for its acknowledgement; after it the endpoints' states. */
+void sup_say_conf(struct slot *s, const struct conf *c);
+void sup_say_endpoints(struct slot *s);
+
+/* The difference between the sockets it was told of and those of `set`; `was` may be NULL. */
+void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set);
+
+/* Accept from now on; nothing to one that has not been told all yet. */
+void sup_say_start(struct slot *s);
+
+/* Where to write the log; and that all its lines go into the ring too. */
+void sup_say_log(struct slot *s);
+void sup_say_ring(struct slot *s);
+
+#endif

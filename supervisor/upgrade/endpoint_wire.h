@@ -1,0 +1,18 @@
+/* carry: all that is known of an endpoint, from one supervisor to the next at an upgrade: more than
+ * what lasts over a restart (saved.h). Who reads it trusts no number of it. */
+#ifndef QCC_SUPERVISOR_CARRY_H
+#define QCC_SUPERVISOR_CARRY_H
+
+#include "common/ipc/ipc.h"
+#include "supervisor/shared/health.h"
+
+/* What the other is to know of e. Borrows from e. */
+void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
+
+/* Takes it up, for the endpoint of that id; one that is not configured here is passed over. What a
+ * worker of the other supervisor has (trial, verification) is then HEALTH_PREDECESSOR's. `enabled`
+ * of this configuration counts as in a reload. False: it cannot be so. */
+bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
+               int64_t now_ms) MUST_CHECK;
+
+#endif

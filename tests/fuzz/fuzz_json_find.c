@@ -1,0 +1,92 @@
+/* The members of a JSON object: all makes of the skipper agree on any bytes, and on valid JSON they
+ * find what jansson finds. */
+#include "tests/fuzz/fuzz.h"
+#include "worker/json/json_find.h"
+#include "worker/json/json_skip.h"
+
+#include <jansson.h>
+
+static const struct peek_want want[] = {
+    {{"model", 5}, {0}},
+    {{"stream", 6}, {0}},
+    {{"metadata", 8}, {"user_id", 7}},
+    {{"metadata", 8}, {0}},
+};
+enum { WANTS = COUNT_OF(want) };
+
+static void check_same(const struct peek_hit *a, const struct peek_hit *b)
+{
+    for (size_t i = 0; i < WANTS; i++)
+        MUST(a[i].kind == b[i].kind && a[i].raw.p == b[i].raw.p && a[i].raw.n == b[i].raw.n &&
+             a[i].escaped == b[i].escaped);
+}
+
+static void check_value(const struct peek_hit *h, const json_t *v)
+{
+    static const enum peek_kind kinds[] = {
+        [JSON_OBJECT] = PEEK_OBJECT,  [JSON_ARRAY] = PEEK_ARRAY, [JSON_STRING] = PEEK_STRING,
+        [JSON_INTEGER] = PEEK_NUMBER, [JSON_REAL] = PEEK_NUMBER, [JSON_TRUE] = PEEK_TRUE,
+        [JSON_FALSE] = PEEK_FALSE,    [JSON_NULL] = PEEK_NULL};
+    if (!v) {
+        MUST(h->kind == PEEK_ABSENT);
+        return;
+    }
+    MUST(h->kind == kinds[json_typeof(v)]);
+    if (json_is_string(v)) {
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        MUST(peek_unescape(h->raw, &b));
+        MUST(h->escaped || str_eq(buf_view(&b), h->raw));
+        MUST(str_eq(buf_view(&b), str_make(json_string_value(v), json_string_length(v))));
+        buf_free(&b);
+    } else {
+        json_t *again = json_loadb(h->raw.p, h->raw.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        MUST(again && json_equal(again, v));
+        json_decref(again);
+    }
+}
+
+static void check_text(struct str text)
+{
+    struct buf b, back;
+    buf_init(&b, 1 << 20);
+    buf_init(&back, 1 << 20);
+    if (peek_unescape(text, &b) && !memchr(text.p, '\\', text.n))
+        MUST(str_eq(buf_view(&b), text));
+    buf_drop(&b, b.len);
+    if (peek_escape(text, &b)) {
+        MUST(peek_unescape(buf_view(&b), &back));
+        MUST(str_eq(buf_view(&back), text));
+    }
+    buf_free(&b);
+    buf_free(&back);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!size)
+        return 0;
+    struct str text = str_make((const char *)data, size);
+    struct peek_hit first[WANTS];
+    bool ok = peek_object_by(peek_skip_nth(0), text, want, first, WANTS);
+    const struct peek_skip *by;
+    for (size_t i = 1; (by = peek_skip_nth(i)); i++) {
+        struct peek_hit hit[WANTS];
+        MUST(peek_object_by(by, text, want, hit, WANTS) == ok);
+        check_same(first, hit);
+    }
+    /* jansson reads over a bare NUL byte, which is no JSON. */
+    json_t *o = memchr(text.p, 0, text.n) ? NULL : json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL);
+    /* And it goes deeper than we do. */
+    if (json_is_object(o) && (ok || size < 2000)) {
+        MUST(ok);
+        json_t *meta = json_object_get(o, "metadata");
+        check_value(&first[0], json_object_get(o, "model"));
+        check_value(&first[1], json_object_get(o, "stream"));
+        check_value(&first[2], json_object_get(meta, "user_id"));
+        check_value(&first[3], meta);
+    }
+    json_decref(o);
+    check_text(text);
+    return 0;
+}

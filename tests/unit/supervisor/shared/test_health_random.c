@@ -1,0 +1,179 @@
+/* health with workers that do at random whatever they may: what is lent to one is nobody else's. */
+#include "tests/unit/supervisor/shared/health_world.h"
+
+/* ---- trials */
+
+/* Workers of which each does with its trial whatever it may: begin it, give it back, die with it,
+ * fail or succeed; what it says comes late. */
+enum { CROWD = 5 };
+
+struct crowd {
+    struct world *w;
+    uint64_t has[CROWD], runs[CROWD]; /* seq of the trial that lies there, that is tried there */
+    uint64_t recall[CROWD];           /* heard, not yet answered */
+};
+
+static void crowd_told(void *arg, int slot, chan_put_fn *put, const void *m)
+{
+    struct crowd *c = arg;
+    if (put == ipc_put_v_trial) {
+        unsigned out = 0;
+        for (int i = 0; i < CROWD; i++)
+            out += c->has[i] != 0 || c->runs[i] != 0;
+        assert_int_equal(out, 0); /* nobody else has it */
+        assert_in_range(slot, 0, CROWD - 1);
+        c->has[slot] = ((const struct ipc_trial *)m)->seq;
+    } else if (put == ipc_put_v_trial_recall) {
+        c->recall[slot] = ((const struct ipc_trial_recall *)m)->seq;
+    } else if (put == ipc_put_v_verify) {
+        for (int i = 0; i < CROWD; i++)
+            assert_true(c->runs[i] == 0);
+        c->w->seq = ((const struct ipc_verify *)m)->seq;
+    } else if (put == ipc_put_v_endpoint) {
+        const struct ipc_endpoint *e = m;
+        /* What the policy has closed is no longer to be tried. */
+        for (int i = 0; i < CROWD && e->breaker == BREAKER_CLOSED && str_eq(e->id, STR(A)); i++)
+            c->has[i] = 0;
+    }
+}
+
+static void crowd_step(struct crowd *c)
+{
+    struct world *w = c->w;
+    unsigned s = (unsigned)rand() % CROWD;
+    switch (rand() % 12) {
+    case 0:
+    case 1:
+    case 2:
+        if (c->has[s]) {
+            c->runs[s] = c->has[s];
+            c->has[s] = 0;
+            health_trial_begun(&w->h, s, STR(A), c->runs[s], w->now);
+        }
+        break;
+    case 3:
+        if (c->runs[s]) {
+            uint64_t seq = c->runs[s];
+            c->runs[s] = 0;
+            outcome(w, s, A, rand() % 4 ? OUTCOME_TRANSIENT : OUTCOME_OK, seq);
+        }
+        break;
+    case 4:
+        if (c->runs[s]) {
+            uint64_t seq = c->runs[s];
+            c->runs[s] = 0;
+            health_trial_back(&w->h, s, STR(A), seq, w->now);
+        }
+        break;
+    case 5:
+    case 6:
+        if (c->recall[s] && c->recall[s] == c->has[s]) {
+            c->has[s] = 0;
+            health_trial_back(&w->h, s, STR(A), c->recall[s], w->now);
+        }
+        c->recall[s] = 0;
+        break;
+    case 7:
+        health_trial_ask(&w->h, s, STR(A));
+        break;
+    case 8:
+        c->has[s] = c->runs[s] = c->recall[s] = 0;
+        health_slot_gone(&w->h, s, w->now);
+        health_slot_up(&w->h, s);
+        break;
+    case 9:
+        outcome(w, s, A, OUTCOME_TRANSIENT, 0);
+        break;
+    case 10: {
+        int slot = health_find(&w->h, STR(A))->verify_slot;
+        if (slot >= 0)
+            verdict(w, (unsigned)slot, A, rand() % 3 == 0);
+        break;
+    }
+    default:
+        w->now += rand() % 4 ? rand() % 100 : rand() % 30000;
+        break;
+    }
+    health_run(&w->h, w->now);
+}
+
+static void at_most_one_trial_at_random(void **unused)
+{
+    (void)unused;
+    unsigned closed = 0, begun = 0;
+    for (unsigned seed = 1; seed <= 100; seed++) {
+        srand(seed);
+        struct crowd c = {.w = world(CROWD, 0)};
+        c.w->h.tell = crowd_told;
+        c.w->h.arg = &c;
+        for (int step = 0; step < 2000; step++) {
+            bool was = state(c.w, A)->breaker.state == BREAKER_HALF_OPEN;
+            crowd_step(&c);
+            closed += was && state(c.w, A)->breaker.state == BREAKER_CLOSED;
+            unsigned running = 0;
+            for (int i = 0; i < CROWD; i++)
+                running += c.runs[i] != 0;
+            assert_true(running <= 1);
+            assert_true(!running || state(c.w, A)->breaker.trial == BREAKER_TRIAL_RUNNING);
+            begun += running;
+        }
+        end(c.w);
+    }
+    assert_true(closed > 100 && begun > 1000); /* the world did turn */
+}
+
+/* ---- places */
+
+/* Workers that ask, use and give back at random: never more than the limit, and everybody who wants
+ * one gets one in the end. */
+static void places_at_random(void **unused)
+{
+    (void)unused;
+    enum { N = 4 };
+    for (unsigned seed = 1; seed <= 200; seed++) {
+        srand(seed);
+        uint32_t limit = 1 + (uint32_t)rand() % 3;
+        struct world *w = world(N, limit);
+        for (int step = 0; step < 300; step++) {
+            unsigned s = (unsigned)rand() % N;
+            const struct places *p = &w->h.v[0].places;
+            uint64_t lent = places_lent(p);
+            assert_true(lent <= limit);
+            uint32_t has = s < p->n ? p->v[s].lent : 0;
+            switch (rand() % 4) {
+            case 0:
+                places(w, s, 0, true, false);
+                break;
+            case 1:
+                places(w, s, has ? 1 : 0, false, false);
+                break;
+            case 2:
+                places(w, s, 0, false, true);
+                break;
+            default:
+                if (rand() % 20 == 0) {
+                    health_slot_gone(&w->h, s, w->now);
+                    health_slot_up(&w->h, s);
+                }
+                break;
+            }
+        }
+        for (int turn = 0; turn < 4 * N; turn++)
+            for (unsigned s = 0; s < N && s < w->h.v[0].places.n; s++)
+                places(w, s, w->h.v[0].places.v[s].lent, false, true);
+        for (unsigned s = 0; s < w->h.v[0].places.n; s++)
+            assert_false(w->h.v[0].places.v[s].wants);
+        assert_true(places_lent(&w->h.v[0].places) <= limit);
+        end(w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(at_most_one_trial_at_random),
+        cmocka_unit_test(places_at_random),
+    };
+    log_setup(LOG_L_ERROR, LOG_F_TEXT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

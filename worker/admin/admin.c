@@ -1,0 +1,316 @@
+#include "worker/admin/admin.h"
+
+#include "common/base/log.h"
+#include "common/base/secret.h"
+#include "worker/client/conn.h"
+#include "worker/admin/prometheus.h"
+#include "worker/admin/json_write.h"
+#include "worker/json/json_find.h"
+#include "worker/request/own_reply.h"
+#include "worker/request/req.h"
+
+#include <arpa/inet.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+
+enum {
+    ANSWER_MS = 5000,  /* a supervisor that takes longer is stuck */
+    RELOAD_MS = 30000, /* … unless all workers have to take a configuration meanwhile */
+    TEXT_MAX = 32 << 20,
+    LONGEST_NAME = 64, /* of an endpoint */
+    QUERY_MAX = 128    /* as much as an ASK takes */
+};
+
+static const char page[] =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>QCC</title>"
+    "<style>body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:40em;padding:0 1em}"
+    "code{background:#8882;padding:.1em .3em;border-radius:.2em}</style>"
+    "<h1>QCC</h1><p>This proxy is running. It can be asked:</p><ul>"
+    "<li><a href=\"/healthz\">/healthz</a>: whether a worker serves"
+    "<li><a href=\"/readyz\">/readyz</a>: whether a request would find a usable endpoint"
+    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus"
+    "<li><a href=\"/api/v1/status\">/api/v1/status</a>: version, workers, totals"
+    "<li><a href=\"/api/v1/endpoints\">/api/v1/endpoints</a>: all endpoints and how they are"
+    "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a href=\"/api/v1/queue\">/api/v1/queue</a>, "
+    "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
+    "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
+    "<code>/api/v1/requests/ID</code>: the trail of one"
+    "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, <code>drain</code>, "
+    "<code>verify</code>, <code>reset</code>"
+    "<li><code>POST /api/v1/reload</code></ul></html>";
+
+/* ---- who may ask */
+
+static struct str field_value(const struct req *r, enum http_hdr id, struct str name)
+{
+    for (size_t i = 0; i < r->head.nf; i++)
+        if (id != HDR_OTHER ? r->head.f[i].id == id : str_eq_nocase(r->head.f[i].name, name))
+            return r->head.f[i].value;
+    return (struct str){0};
+}
+
+/* "host", "host:port", "[v6]:port" → the host, without brackets. */
+static struct str host_part(struct str s)
+{
+    if (s.n && s.p[0] == '[') {
+        const char *end = memchr(s.p, ']', s.n);
+        return end ? str_make(s.p + 1, (size_t)(end - s.p) - 1) : s;
+    }
+    for (size_t i = s.n; i > 0; i--)
+        if (s.p[i - 1] == ':')
+            return str_make(s.p, i - 1);
+    return s;
+}
+
+/* A page of somebody else's can make a browser send requests here under a name of its own (DNS
+ * rebinding), but not under an address or "localhost". */
+static bool own_host(struct str value)
+{
+    struct str h = host_part(value);
+    char text[64];
+    unsigned char addr[16];
+    if (h.n == 0 || h.n >= sizeof text)
+        return false;
+    memcpy(text, h.p, h.n);
+    text[h.n] = '\0';
+    return str_eq_nocase(h, STR("localhost")) || inet_pton(AF_INET, text, addr) == 1 ||
+           inet_pton(AF_INET6, text, addr) == 1;
+}
+
+static struct str named_value(const struct req *r, struct str name)
+{
+    return field_value(r, HDR_OTHER, name);
+}
+
+static bool own_origin(struct str origin, struct str host)
+{
+    ptrdiff_t at = str_find(origin, STR("://"));
+    if (origin.n == 0)
+        return true;
+    return at > 0 && str_eq_nocase(str_make(origin.p + at + 3, origin.n - (size_t)at - 3), host);
+}
+
+static bool token_ok(const struct req *r)
+{
+    const char *want = r->conf->admin.token;
+    struct str v = field_value(r, HDR_AUTHORIZATION, STR(""));
+    if (!want)
+        return true;
+    if (!str_starts_nocase(v, STR("bearer ")))
+        return false;
+    struct str got = str_trim(str_make(v.p + 7, v.n - 7)), w = str_c(want);
+    uint8_t a[SHA256_DIGEST_LENGTH], b[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)got.p, got.n, a);
+    SHA256((const unsigned char *)w.p, w.n, b);
+    return secret_eq(a, b, sizeof a);
+}
+
+static void answer_error(struct req *r, unsigned status, const char *why, const char *extra)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    if (!buf_str(&b, STR("{\"error\":\"")) || !peek_escape(str_c(why), &b) || !buf_str(&b, STR("\"}")))
+        buf_free(&b);
+    req_answer(r, status, "application/json", buf_view(&b), extra);
+    buf_free(&b);
+}
+
+static bool refuse(struct req *r, unsigned status, const char *why, const char *extra)
+{
+    r->keep = false; /* a body may follow that nobody reads */
+    answer_error(r, status, why, extra);
+    return false;
+}
+
+/* What a browser was made to send by a page of somebody else's. It says so by Origin (with each POST;
+ * "null" from a page that hides where it is from), newer ones by Sec-Fetch-Site too. Another port of
+ * this machine is the same site but another origin. A link to the page at / may be followed. */
+static bool foreign(const struct req *r, struct str host)
+{
+    struct str site = named_value(r, STR("sec-fetch-site"));
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    if (!own_origin(named_value(r, STR("origin")), host))
+        return true;
+    if (site.n == 0 || str_eq_nocase(site, STR("same-origin")) || str_eq_nocase(site, STR("none")))
+        return false;
+    if (!reads)
+        return true;
+    bool link = str_eq(r->full_path, STR("/")) &&
+                str_eq_nocase(named_value(r, STR("sec-fetch-mode")), STR("navigate")) &&
+                str_eq_nocase(named_value(r, STR("sec-fetch-dest")), STR("document"));
+    return str_eq_nocase(site, STR("cross-site")) && !link;
+}
+
+bool admin_allowed(struct req *r)
+{
+    struct str host = field_value(r, HDR_HOST, STR(""));
+    bool named = r->conf->admin.token != NULL; /* who knows the token may call it by any name */
+    if (!r->c->l->unix_socket && !named && !own_host(host))
+        return refuse(r, 403, "Host is neither an address nor localhost", "");
+    if (foreign(r, host))
+        return refuse(r, 403, "this was sent by a page of another site", "");
+    if (!str_eq(r->full_path, STR("/healthz")) && !token_ok(r))
+        return refuse(r, 401, "admin.token is missing or wrong",
+                      "www-authenticate: Bearer realm=\"qcc\"\r\n");
+    return true;
+}
+
+/* ---- the supervisor's part */
+
+static void ask(struct req *r, struct str what, struct str arg)
+{
+    req_set(r, REQ_PICK);
+    req_set(r, REQ_WAIT);
+    r->ask_id = ++r->w->last_ask;
+    list_push_back(&r->w->asking, &r->wait_node);
+    tmo_set(&r->tmo, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
+    wkr_ipc_ask(r->w, r->ask_id, what, arg);
+}
+
+void admin_answer(struct wkr *w, const struct ipc_answer *a)
+{
+    LIST_EACH(n, tmp, &w->asking)
+    {
+        struct req *r = LIST_ENTRY(n, struct req, wait_node);
+        if (r->ask_id != a->id)
+            continue;
+        bool metrics = str_eq(r->full_path, STR("/metrics")) && a->status == 200;
+        struct buf text;
+        buf_init(&text, TEXT_MAX);
+        req_set(r, REQ_PICK);
+        if (metrics ? metrics_write(a->body, &text) : mpjson_write(a->body, &text))
+            req_answer(r, a->status,
+                       metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
+                       buf_view(&text), "cache-control: no-store\r\n");
+        else
+            answer_error(r, 500, "the supervisor's answer could not be read", "");
+        buf_free(&text);
+        return;
+    }
+}
+
+void admin_late(struct req *r)
+{
+    answer_error(r, 504, "the supervisor did not answer in time", "");
+}
+
+/* ---- what can be asked */
+
+static void answer_text(struct req *r, unsigned status, struct str text)
+{
+    req_answer(r, status, "text/plain; charset=utf-8", text, "cache-control: no-store\r\n");
+}
+
+static bool cut_prefix(struct str *s, struct str prefix)
+{
+    if (!str_starts(*s, prefix))
+        return false;
+    s->p += prefix.n;
+    s->n -= prefix.n;
+    return true;
+}
+
+static void page_at_root(struct req *r)
+{
+    req_answer(r, 200, "text/html; charset=utf-8", str_make(page, sizeof page - 1),
+               "cache-control: no-store\r\nx-frame-options: DENY\r\n"
+               "content-security-policy: default-src 'none'; style-src 'unsafe-inline'\r\n");
+}
+
+static void ready(struct req *r)
+{
+    bool is = attempt_possible(r);
+    answer_text(r, is ? 200 : 503, is ? STR("ready\n") : STR("no endpoint is usable\n"));
+}
+
+/* What an address is: read (GET, HEAD), or done (POST). */
+enum kind { NOWHERE, PAGE, ALIVE, READY, SHOWN, ORDER, ACTION };
+
+struct address {
+    enum kind kind;
+    struct str what, arg; /* to be asked of the supervisor */
+};
+
+static bool is_one_of(struct str s, const struct str *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(s, v[i]))
+            return true;
+    return false;
+}
+
+static struct address find(struct str path, struct str query)
+{
+    static const struct str shown[] = {{"status", 6}, {"endpoints", 9}, {"breakers", 8},
+                                       {"queue", 5},  {"sessions", 8},  {"requests", 8}};
+    static const struct str actions[] = {
+        {"enable", 6}, {"disable", 7}, {"drain", 5}, {"verify", 6}, {"reset", 5}};
+    if (str_eq(path, STR("/")))
+        return (struct address){.kind = PAGE};
+    if (str_eq(path, STR("/healthz")))
+        return (struct address){.kind = ALIVE};
+    if (str_eq(path, STR("/readyz")))
+        return (struct address){.kind = READY};
+    if (str_eq(path, STR("/metrics")))
+        return (struct address){.kind = SHOWN, .what = STR("metrics")};
+    if (!cut_prefix(&path, STR("/api/v1/")))
+        return (struct address){0};
+    if (is_one_of(path, shown, COUNT_OF(shown)))
+        return (struct address){.kind = SHOWN, .what = path, .arg = query};
+    if (str_starts(path, STR("requests/")))
+        return (struct address){
+            .kind = SHOWN, .what = STR("why"), .arg = str_make(path.p + 9, min_size(path.n - 9, QUERY_MAX))};
+    if (str_eq(path, STR("reload")))
+        return (struct address){.kind = ORDER, .what = path};
+    if (!cut_prefix(&path, STR("endpoints/")))
+        return (struct address){0};
+    const char *slash = memchr(path.p, '/', path.n);
+    if (!slash)
+        return (struct address){0};
+    struct str name = str_make(path.p, (size_t)(slash - path.p));
+    struct str action = str_make(slash + 1, path.n - name.n - 1);
+    if (name.n == 0 || name.n > LONGEST_NAME || !is_one_of(action, actions, COUNT_OF(actions)))
+        return (struct address){0};
+    return (struct address){.kind = ACTION, .what = action, .arg = name};
+}
+
+static void go(struct req *r, const struct address *a)
+{
+    switch (a->kind) {
+    case PAGE:
+        page_at_root(r);
+        return;
+    case ALIVE:
+        answer_text(r, 200, STR("ok\n"));
+        return;
+    case READY:
+        ready(r);
+        return;
+    case SHOWN:
+    case ORDER:
+    case ACTION:
+        ask(r, a->what, a->arg);
+        return;
+    case NOWHERE:
+        return;
+    }
+}
+
+void admin_go(struct req *r)
+{
+    struct str query = STR("");
+    if (r->head.target.n > r->full_path.n)
+        query = str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
+    query.n = min_size(query.n, QUERY_MAX);
+    struct address a = find(r->full_path, query);
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    bool done = a.kind == ORDER || a.kind == ACTION;
+    if (a.kind == NOWHERE)
+        answer_error(r, 404, "no such address: GET / lists them", "");
+    else if (done && r->method != METHOD_POST)
+        answer_error(r, 405, "this address takes POST", "allow: POST\r\n");
+    else if (!done && !reads)
+        answer_error(r, 405, "this address takes GET and HEAD", "allow: GET, HEAD\r\n");
+    else
+        go(r, &a);
+}

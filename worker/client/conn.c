@@ -1,0 +1,574 @@
+#include "worker/client/conn.h"
+
+#include "common/base/log.h"
+#include "common/base/slab.h"
+#include "worker/net/peer.h"
+#include "worker/request/req.h"
+#include "worker/net/tls.h"
+
+#include <sys/socket.h>
+
+enum {
+    LINGER_MS = 2000,         /* how long a refused client may go on sending */
+    LINGER_BYTES = 16 << 20,  /* and how much */
+    PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
+    PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
+    IDLE_LOOK = 64,           /* idle connections looked at in search of one to close */
+    ADMIN_OUT = 64 << 20,     /* an answer of the admin listener: admin.c bounds it */
+    HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
+};
+
+static struct slab conns = SLAB_INIT(conns, sizeof(struct conn));
+
+static void conn_run(struct conn *c, char *p, size_t n);
+static void after_flush(struct conn *c);
+
+static const uint16_t conn_next_state[] = {
+#define TO(s) (1u << CONN_##s)
+    [CONN_SHAKE] = TO(IDLE) | TO(CLOSED),
+    [CONN_IDLE] = TO(HEAD) | TO(BODY) | TO(BUSY) | TO(FLUSH) | TO(CLOSED),
+    [CONN_HEAD] = TO(BODY) | TO(BUSY) | TO(FLUSH) | TO(CLOSED),
+    [CONN_BODY] = TO(BUSY) | TO(FLUSH) | TO(CLOSED),
+    [CONN_BUSY] = TO(FLUSH) | TO(CLOSED),
+    [CONN_FLUSH] = TO(IDLE) | TO(LINGER) | TO(CLOSED),
+    [CONN_LINGER] = TO(CLOSED),
+    [CONN_CLOSED] = 0,
+#undef TO
+};
+
+static void conn_set(struct conn *c, enum conn_state s)
+{
+    if (!(conn_next_state[c->state] & (1u << s)))
+        die("conn: state %d after %d", s, c->state);
+    if (c->state == CONN_IDLE)
+        list_remove(&c->idle_node);
+    c->state = s;
+    if (s == CONN_IDLE)
+        list_push_back(&c->w->idle_conns, &c->idle_node);
+}
+
+static void conn_free(struct dead *d)
+{
+    struct conn *c = CONTAINER_OF(d, struct conn, dead);
+    buf_free(&c->in);
+    buf_free(&c->out);
+    listener_unref(c->l);
+    slab_free(&conns, c);
+}
+
+static void conn_close_as(struct conn *c, bool hard)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    struct wkr *w = c->w;
+    conn_set(c, CONN_CLOSED);
+    struct req *r = c->req;
+    c->req = NULL;
+    ev_io_stop(w->loop, &c->rd);
+    ev_io_stop(w->loop, &c->wr);
+    tmo_fini(&c->tmo);
+    io_close(&c->io, hard);
+    list_remove(&c->node);
+    w->gauge.conns--;
+    wkr_bury(w, &c->dead, conn_free);
+    if (r)
+        req_client_gone(r);
+    wkr_conn_ended(w);
+}
+
+static void conn_close(struct conn *c)
+{
+    conn_close_as(c, false);
+}
+
+/* ---- the way out */
+
+static void linger(struct conn *c)
+{
+    if (c->eof) {
+        conn_close(c);
+        return;
+    }
+    conn_set(c, CONN_LINGER);
+    buf_free(&c->in);
+    if (c->io.ssl)
+        SSL_shutdown(c->io.ssl);
+    shutdown(c->io.fd, SHUT_WR);
+    c->linger_left = LINGER_BYTES;
+    ev_io_start(c->w->loop, &c->rd);
+    tmo_set(&c->tmo, LINGER_MS);
+}
+
+static void discard(struct conn *c)
+{
+    ptrdiff_t r = io_read(&c->io, c->w->rbuf, WKR_RBUF);
+    if (r == IO_AGAIN)
+        return;
+    if (r <= 0 || (unsigned)r >= c->linger_left) {
+        conn_close(c);
+        return;
+    }
+    c->linger_left -= (unsigned)r;
+}
+
+/* ---- writing */
+
+enum conn_room conn_write(struct conn *c, const struct iovec *iov, int n)
+{
+    if (c->state == CONN_CLOSED)
+        return CONN_GONE;
+    size_t skip = 0;
+    if (c->out.len == 0) {
+        ptrdiff_t r = io_writev(&c->io, iov, n);
+        if (r == IO_RESET)
+            return CONN_GONE;
+        if (r > 0)
+            skip = (size_t)r;
+    }
+    bool was_empty = c->out.len == 0;
+    for (int i = 0; i < n; i++) {
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        if (!buf_add(&c->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip))
+            return CONN_GONE; /* beyond the ceiling: a source that does not pause, or no memory */
+        skip = 0;
+    }
+    if (c->out.len && was_empty) {
+        ev_io_start(c->w->loop, &c->wr);
+        tmo_set(&c->tmo, c->w->conf->limits.write_timeout);
+    }
+    c->throttled = c->out.len > CONN_BACKLOG;
+    return c->throttled ? CONN_FULL : CONN_ROOM;
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
+{
+    (void)revents;
+    struct conn *c = CONTAINER_OF(w, struct conn, wr);
+    if (c->state == CONN_SHAKE || c->out.len == 0) {
+        ev_io_stop(loop, &c->wr);
+        ev_feed_event(loop, &c->rd, EV_READ); /* TLS wanted to write in order to read */
+        return;
+    }
+    struct iovec v = {buf_data(&c->out), c->out.len};
+    ptrdiff_t r = io_writev(&c->io, &v, 1);
+    if (r == IO_AGAIN)
+        return;
+    if (r < 0) {
+        conn_close(c);
+        return;
+    }
+    buf_drop(&c->out, (size_t)r);
+    if (c->out.len) {
+        tmo_set(&c->tmo, c->w->conf->limits.write_timeout);
+    } else {
+        ev_io_stop(loop, &c->wr);
+        buf_free(&c->out);
+        tmo_clear(&c->tmo);
+        if (c->state == CONN_FLUSH) {
+            after_flush(c);
+            return;
+        }
+        if (c->state == CONN_BODY) /* a 100 Continue that had to wait */
+            tmo_set(&c->tmo, c->w->conf->limits.body_timeout);
+        else if (c->eof || c->deaf)
+            tmo_set(&c->tmo, PEER_LOOK_MS);
+    }
+    if (c->throttled && c->out.len < CONN_BACKLOG / 4) {
+        c->throttled = false;
+        if (c->req)
+            req_client_room(c->req);
+    }
+}
+
+/* ---- after a reply */
+
+static void to_idle(struct conn *c)
+{
+    c->deaf = false;
+    conn_set(c, CONN_IDLE);
+    ev_io_start(c->w->loop, &c->rd);
+    tmo_set(&c->tmo, c->w->conf->limits.idle_timeout);
+    if (c->in.len && !c->running)
+        conn_run(c, NULL, 0);
+    else if (io_pending(&c->io))
+        ev_feed_event(c->w->loop, &c->rd, EV_READ);
+}
+
+static void after_flush(struct conn *c)
+{
+    if (c->cut_hard) {
+        tmo_set(&c->tmo, HARD_MS);
+        return;
+    }
+    if (!c->last)
+        to_idle(c);
+    else if (c->unread || c->in.len)
+        linger(c);
+    else
+        conn_close(c);
+}
+
+void conn_reply_done(struct conn *c, bool keep)
+{
+    c->unread = c->state != CONN_BUSY;
+    c->req = NULL;
+    c->throttled = false;
+    /* requests that came before the client ended its side are still answered */
+    if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->w->draining)
+        c->last = true;
+    conn_set(c, CONN_FLUSH);
+    if (c->out.len == 0)
+        after_flush(c);
+}
+
+void conn_lost(struct conn *c)
+{
+    c->req = NULL;
+    conn_close(c);
+}
+
+void conn_cut(struct conn *c, bool hard)
+{
+    c->req = NULL;
+    c->last = true;
+    c->cut_hard = hard;
+    conn_set(c, CONN_FLUSH);
+    if (c->out.len == 0)
+        after_flush(c);
+}
+
+/* ---- reading */
+
+static void look_after_peer(struct conn *c)
+{
+    switch (peer_look(c->io.fd, c->w->diag)) {
+    case PEER_GONE:
+        conn_close(c);
+        return;
+    case PEER_UNKNOWN:
+        c->unsure = true;
+        if (c->req)
+            req_client_unsure(c->req);
+        break;
+    case PEER_HERE:
+        break;
+    }
+    if (c->state == CONN_BUSY && c->out.len == 0)
+        tmo_set(&c->tmo, PEER_LOOK_MS);
+}
+
+/* The client has ended its sending side: gone, or waiting for its reply. */
+static void half_closed(struct conn *c)
+{
+    c->eof = true;
+    ev_io_stop(c->w->loop, &c->rd);
+    look_after_peer(c);
+}
+
+static void read_ahead(struct conn *c)
+{
+    size_t room = min_size(WKR_RBUF, PIPELINE - min_size(PIPELINE, c->in.len));
+    if (room == 0) {
+        ev_io_stop(c->w->loop, &c->rd);
+        c->deaf = true;
+        if (c->state == CONN_BUSY && c->out.len == 0)
+            tmo_set(&c->tmo, PEER_LOOK_MS);
+        return;
+    }
+    ptrdiff_t r = io_read(&c->io, c->w->rbuf, room);
+    if (r == IO_AGAIN)
+        return;
+    if (r == IO_EOF || r == IO_CUT) {
+        half_closed(c);
+        return;
+    }
+    if (r < 0 || !buf_add(&c->in, c->w->rbuf, (size_t)r))
+        conn_close(c);
+}
+
+/* Large bodies go from the socket to where they stay. */
+static void read_body(struct conn *c)
+{
+    char *at;
+    size_t room = req_body_room(c->req, &at);
+    if (room == 0) /* refused for lack of room: answered already */
+        return;
+    ptrdiff_t r = io_read(&c->io, at, room);
+    if (r == IO_AGAIN)
+        return;
+    if (r <= 0) {
+        conn_close(c);
+        return;
+    }
+    size_t used;
+    enum req_body_result res = req_body_added(c->req, (size_t)r, &used);
+    if (res == REQ_BODY_MORE) {
+        tmo_set(&c->tmo, c->w->conf->limits.body_timeout);
+        if (io_pending(&c->io))
+            ev_feed_event(c->w->loop, &c->rd, EV_READ);
+        return;
+    }
+    if (res == REQ_BODY_REFUSED)
+        return;
+    if (used < (size_t)r && !buf_add(&c->in, at + used, (size_t)r - used)) {
+        conn_close(c);
+        return;
+    }
+    tmo_clear(&c->tmo);
+    conn_set(c, CONN_BUSY);
+    req_go(c->req);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+    (void)loop, (void)revents;
+    struct conn *c = CONTAINER_OF(w, struct conn, rd);
+    ptrdiff_t r;
+    switch (c->state) {
+    case CONN_SHAKE:
+        switch (tls_handshake(c->io.ssl)) {
+        case TLS_DONE:
+            ev_io_stop(c->w->loop, &c->wr);
+            to_idle(c);
+            return;
+        case TLS_WANT_READ:
+            return;
+        case TLS_WANT_WRITE:
+            ev_io_start(c->w->loop, &c->wr);
+            return;
+        case TLS_FAILED:
+        case TLS_BAD_CERT:
+            conn_close(c);
+            return;
+        }
+        return;
+    case CONN_IDLE:
+    case CONN_HEAD:
+        r = io_read(&c->io, c->w->rbuf, WKR_RBUF);
+        if (r > 0)
+            conn_run(c, c->w->rbuf, (size_t)r);
+        else if (r != IO_AGAIN)
+            conn_close(c);
+        else if (c->io.want_write)
+            ev_io_start(c->w->loop, &c->wr);
+        return;
+    case CONN_BODY:
+        read_body(c);
+        return;
+    case CONN_BUSY:
+    case CONN_FLUSH:
+        read_ahead(c);
+        return;
+    case CONN_LINGER:
+        discard(c);
+        return;
+    case CONN_CLOSED:
+        return;
+    }
+}
+
+/* The head's end is not there yet: remembers what is, as far as a head may grow. */
+static bool head_incomplete(struct conn *c, const char *p, size_t have)
+{
+    if (!http1_may_begin(p, have)) { /* TLS, or who knows what: nobody has to wait for its end */
+        req_refuse(c, 400, "bad request line");
+        return false;
+    }
+    if (have > c->w->conf->limits.max_header_bytes) {
+        req_refuse(c, 431, "request head is larger than limits.max_header_bytes");
+        return false;
+    }
+    if (c->state == CONN_IDLE) {
+        conn_set(c, CONN_HEAD);
+        tmo_set(&c->tmo, c->w->conf->limits.header_timeout);
+    }
+    return true;
+}
+
+/* As the configuration is now: it may be another than at the request before. */
+static void set_ceilings(struct conn *c)
+{
+    const struct conf *cf = c->w->conf;
+    c->in.max = (size_t)cf->limits.max_header_bytes + WKR_RBUF + PIPELINE;
+    c->out.max = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
+                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * WKR_RBUF;
+    if (c->l->admin)
+        c->out.max = ADMIN_OUT;
+}
+
+/* What stands in `in` and the n new bytes at p behind it: requests, one after the other, until one
+ * has to be waited for. New bytes are copied only if they have to wait. */
+static void conn_run(struct conn *c, char *p, size_t n)
+{
+    bool own = c->in.len > 0;
+    if (c->state == CONN_IDLE)
+        set_ceilings(c);
+    if (own) {
+        if (n && !buf_add(&c->in, p, n)) {
+            conn_close(c);
+            return;
+        }
+        p = buf_data(&c->in);
+        n = c->in.len;
+    }
+    size_t at = 0;
+    c->running = true;
+    while (c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY) {
+        if (c->state == CONN_BODY) {
+            size_t used;
+            enum req_body_result res = req_body_feed(c->req, p + at, n - at, &used);
+            at += used;
+            if (res == REQ_BODY_MORE) {
+                tmo_set(&c->tmo, c->w->conf->limits.body_timeout);
+                break;
+            }
+            if (res == REQ_BODY_REFUSED)
+                break;
+            tmo_clear(&c->tmo);
+            conn_set(c, CONN_BUSY);
+            req_go(c->req);
+            continue;
+        }
+        /* RFC 9112 2.2: an empty line before a request line is overlooked */
+        while (c->scanned == 0 && at < n && (p[at] == '\r' || p[at] == '\n') && c->state == CONN_IDLE)
+            at++;
+        if (at == n)
+            break;
+        size_t size = http1_find_end(p + at, n - at, &c->scanned);
+        if (size == 0) {
+            if (!head_incomplete(c, p + at, n - at))
+                at = n;
+            break;
+        }
+        c->scanned = 0;
+        if (size > c->w->conf->limits.max_header_bytes) {
+            req_refuse(c, 431, "request head is larger than limits.max_header_bytes");
+            break;
+        }
+        bool body = req_begin(c, p + at, size);
+        at += size;
+        if (c->req) {
+            conn_set(c, body ? CONN_BODY : CONN_BUSY);
+            if (!body) {
+                tmo_clear(&c->tmo);
+                req_go(c->req);
+            }
+        }
+    }
+    c->running = false;
+    if (c->state == CONN_CLOSED || c->state == CONN_LINGER)
+        return;
+    if (own) {
+        buf_drop(&c->in, at);
+        if (c->in.len == 0)
+            buf_free(&c->in);
+    } else if (at < n && !buf_add(&c->in, p + at, n - at)) {
+        conn_close(c);
+        return;
+    }
+    bool reads = c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
+    if (reads && io_pending(&c->io))
+        ev_feed_event(c->w->loop, &c->rd, EV_READ);
+}
+
+static void on_expired(struct tmo *t)
+{
+    struct conn *c = CONTAINER_OF(t, struct conn, tmo);
+    switch (c->state) {
+    case CONN_HEAD:
+        req_refuse(c, 408, "request head was not complete within limits.header_timeout");
+        return;
+    case CONN_BODY:
+        req_body_timeout(c->req);
+        return;
+    case CONN_BUSY:
+        if (c->out.len == 0 && (c->eof || c->deaf)) {
+            look_after_peer(c);
+            return;
+        }
+        conn_close_as(c, true); /* the client takes nothing */
+        return;
+    case CONN_FLUSH:
+        conn_close_as(c, true);
+        return;
+    case CONN_SHAKE:
+    case CONN_IDLE:
+    case CONN_LINGER:
+    case CONN_CLOSED:
+        conn_close(c);
+        return;
+    }
+}
+
+/* ---- the worker's view */
+
+void conn_new(struct wkr *w, struct listener *l, int fd)
+{
+    struct conn *c = slab_zalloc(&conns);
+    c->w = w;
+    c->l = l;
+    l->refs++;
+    c->io.fd = fd;
+    list_push_back(&w->conns, &c->node);
+    list_init(&c->idle_node);
+    ev_io_init(&c->rd, on_readable, fd, EV_READ);
+    ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
+    tmo_init(&c->tmo, w->loop, on_expired);
+    w->gauge.conns++;
+    if (!l->admin)
+        gauge_accepted(&w->gauge);
+    c->state = CONN_SHAKE;
+    ev_io_start(w->loop, &c->rd);
+    if (!l->tls) {
+        to_idle(c);
+        return;
+    }
+    tmo_set(&c->tmo, w->conf->limits.header_timeout);
+    c->io.ssl = tls_accept(l->tls, fd);
+    if (!c->io.ssl)
+        conn_close(c);
+}
+
+/* An idle connection on which a request has come that was not read yet: it is still served. */
+static bool request_waits(const struct conn *c)
+{
+    char byte;
+    return io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool conn_close_idlest(struct wkr *w)
+{
+    unsigned looked = 0;
+    LIST_EACH(n, tmp, &w->idle_conns)
+    {
+        struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
+        if (!request_waits(c)) {
+            conn_close(c);
+            return true;
+        }
+        if (++looked == IDLE_LOOK)
+            break;
+    }
+    return false;
+}
+
+void conn_drain_all(struct wkr *w, bool quick)
+{
+    LIST_EACH(n, tmp, &w->idle_conns)
+    {
+        struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
+        if (!quick)
+            continue;
+        if (!request_waits(c))
+            conn_close(c);
+    }
+}
+
+void conn_kill_all(struct wkr *w)
+{
+    LIST_EACH(n, tmp, &w->conns)
+        conn_close_as(LIST_ENTRY(n, struct conn, node), true);
+}

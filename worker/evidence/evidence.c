@@ -1,0 +1,439 @@
+#include "worker/evidence/evidence.h"
+
+#include "common/policy/classify/retry_after.h"
+#include "worker/evidence/charset.h"
+#include "worker/evidence/evidence_json.h"
+#include "worker/json/json_find.h"
+#include "worker/http/sse.h"
+
+enum {
+    TEXT_MAX = 3072,
+    TEXTS_MAX = 8192,
+    PAGE_MAX = 8192,
+    PAGE_TEXT_MAX = 2048,
+    RICH_PAGE = 1500,
+    SYMBOL_MAX = 80
+};
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static struct str behind(struct str s, size_t n)
+{
+    return str_make(s.p + n, s.n - n);
+}
+
+/* ---- what evidence is made of */
+
+void evidence_symbol(struct evidence *ev, struct str prefix, struct str s, bool type,
+                     struct arena *a)
+{
+    if (ev->ncode == EVIDENCE_CODES || s.n > SYMBOL_MAX || prefix.n > SYMBOL_MAX)
+        return;
+    char *p = arena_alloc(a, prefix.n + s.n);
+    if (!p)
+        return;
+    size_t n = 0;
+    for (size_t part = 0; part < 2; part++) {
+        struct str from = part ? s : prefix;
+        for (size_t i = 0; i < from.n; i++)
+            if (is_letter(from.p[i]) || ascii_digit(from.p[i]))
+                p[n++] = ascii_lower(from.p[i]);
+    }
+    if (n)
+        ev->code[ev->ncode++] = (struct evidence_code){str_make(p, n), type};
+}
+
+/* Lower case, blanks collapsed; at most max bytes. */
+static struct str plain(struct str s, size_t max, struct arena *a)
+{
+    char *p = arena_alloc(a, min_size(s.n, max) + 1);
+    if (!p)
+        return (struct str){0};
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < max; i++) {
+        if (!is_space(s.p[i]))
+            p[n++] = ascii_lower(s.p[i]);
+        else if (n && p[n - 1] != ' ')
+            p[n++] = ' ';
+    }
+    while (n && p[n - 1] == ' ')
+        n--;
+    return str_make(p, n);
+}
+
+/* Where the quotation that opens at s.p[i] closes, or 0. An apostrophe opens none. */
+static size_t closes(struct str s, size_t i)
+{
+    char q = s.p[i];
+    if (q != '"' && q != '`' && q != '\'')
+        return 0;
+    if (q == '\'' && i > 0 && (is_letter(s.p[i - 1]) || ascii_digit(s.p[i - 1])))
+        return 0;
+    for (size_t j = i + 1; j < s.n; j++)
+        if (s.p[j] == q && (q != '\'' || j + 1 == s.n || !is_letter(s.p[j + 1])))
+            return j;
+    return 0;
+}
+
+/* The text without what stands in quotes. */
+static struct str unquoted(struct str s, struct arena *a)
+{
+    char *p = arena_alloc(a, s.n + 1);
+    if (!p)
+        return s;
+    size_t n = 0;
+    unsigned searched = 0; /* each vain search reads to the end: bounded */
+    for (size_t i = 0; i < s.n; i++) {
+        p[n++] = s.p[i];
+        size_t close = searched < 64 ? closes(s, i) : 0;
+        if (close) {
+            p[n++] = s.p[close];
+            i = close;
+        } else if (s.p[i] == '"' || s.p[i] == '`' || s.p[i] == '\'') {
+            searched++;
+        }
+    }
+    return str_make(p, n);
+}
+
+void evidence_text(struct evidence *ev, struct str s, struct arena *a)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < ev->ntext; i++)
+        used += ev->text[i].n;
+    if (ev->ntext == EVIDENCE_TEXTS || used >= TEXTS_MAX)
+        return;
+    struct str text = plain(str_trim(s), TEXT_MAX, a);
+    if (!text.n)
+        return;
+    ev->text[ev->ntext] = text;
+    ev->bare[ev->ntext++] = unquoted(text, a);
+}
+
+void evidence_wait(struct evidence *ev, struct str name, struct str value)
+{
+    if (ev->nwait < EVIDENCE_WAITS)
+        ev->wait[ev->nwait++] = (struct evidence_field){name, str_trim(value)};
+}
+
+bool evidence_header(struct evidence *ev, struct str name, struct str value, struct arena *a)
+{
+    if (ev->nfield == EVIDENCE_FIELDS || name.n > SYMBOL_MAX ||
+        !(str_find_nocase(name, STR("retry-after")) >= 0 || str_eq_nocase(name, STR("date")) ||
+          str_find_nocase(name, STR("ratelimit")) >= 0 ||
+          str_find_nocase(name, STR("rate-limit")) >= 0))
+        return false;
+    struct str low = plain(name, SYMBOL_MAX, a);
+    if (low.n)
+        ev->field[ev->nfield++] = (struct evidence_field){low, str_trim(value)};
+    return true;
+}
+
+/* ---- headers */
+
+static void headers(struct evidence *ev, const struct http_field *f, size_t nf, struct arena *a)
+{
+    /* Headers that are a word of the error: with their name before it, or alone. */
+    static const struct {
+        struct str name;
+        bool alone;
+    } words[] = {
+        {{"cf-mitigated", 12}, false},       {{"x-amzn-waf-action", 17}, false},
+        {{"x-vercel-mitigated", 18}, false}, {{"x-sucuri-block", 14}, false},
+        {{"x-vercel-error", 14}, true},      {{"x-ms-error-code", 15}, true},
+        {{"x-error-code", 12}, true},
+    };
+    static const struct str none = {0};
+    for (size_t i = 0; i < nf; i++) {
+        struct str name = f[i].name, value = str_trim(f[i].value);
+        if (evidence_header(ev, name, value, a))
+            continue;
+        if (str_eq_nocase(name, STR("x-amzn-errortype"))) {
+            const char *colon = value.n ? memchr(value.p, ':', value.n) : NULL;
+            evidence_symbol(ev, (struct str){0},
+                            str_make(value.p, colon ? (size_t)(colon - value.p) : value.n), true,
+                            a);
+        } else if (str_eq_nocase(name, STR("server")) &&
+                   str_starts_nocase(value, STR("ddos-guard"))) {
+            evidence_symbol(ev, STR("server"), value, false, a);
+        } else if (str_eq_nocase(name, STR("location"))) {
+            static const struct str doors[] = {
+                {"login", 5}, {"signin", 6}, {"sign-in", 7}, {"sign_in", 7},
+                {"/sso", 4},  {"oauth", 5},  {"/auth", 5},   {"/cdn-cgi/access", 15}};
+            for (size_t d = 0; d < COUNT_OF(doors); d++)
+                if (str_find_nocase(value, doors[d]) >= 0)
+                    ev->to_login = true;
+        }
+        for (size_t w = 0; w < COUNT_OF(words); w++)
+            if (str_eq_nocase(name, words[w].name))
+                evidence_symbol(ev, words[w].alone ? none : words[w].name, value, words[w].alone,
+                                a);
+    }
+}
+
+/* ---- pages, XML, plain text */
+
+/* What stands between <tag> and </tag>, or empty. */
+static struct str element(struct str s, struct str open, struct str close)
+{
+    ptrdiff_t at = str_find_nocase(s, open);
+    if (at < 0)
+        return (struct str){0};
+    s = behind(s, (size_t)at + open.n);
+    ptrdiff_t end = str_find_nocase(s, close);
+    if (end < 0)
+        return (struct str){0};
+    return str_make(s.p, (size_t)end);
+}
+
+/* The page's words, without tags, scripts and styles. */
+static void page_text(struct evidence *ev, struct str s, struct arena *a)
+{
+    char *p = arena_alloc(a, PAGE_TEXT_MAX);
+    if (!p)
+        return;
+    size_t n = 0;
+    while (s.n && n < PAGE_TEXT_MAX) {
+        if (s.p[0] != '<') {
+            p[n++] = s.p[0];
+            s = behind(s, 1);
+            continue;
+        }
+        bool script = str_starts_nocase(s, STR("<script")),
+             style = str_starts_nocase(s, STR("<style"));
+        struct str end = script ? STR("</script") : style ? STR("</style") : STR(">");
+        ptrdiff_t at = str_find_nocase(s, end);
+        if (at >= 0 && (script || style)) {
+            s = behind(s, (size_t)at);
+            at = str_find(s, STR(">"));
+        }
+        s = behind(s, at < 0 ? s.n : (size_t)at + 1);
+        p[n++] = ' ';
+    }
+    evidence_text(ev, str_make(p, n), a);
+}
+
+static void page(struct evidence *ev, struct str s, struct arena *a)
+{
+    ev->page = true;
+    ev->rich_page = s.n > RICH_PAGE || str_find_nocase(s, STR("<script")) >= 0;
+    s.n = min_size(s.n, PAGE_MAX);
+    ev->markup = plain(s, PAGE_MAX, a);
+    page_text(ev, s, a);
+}
+
+static bool is_page(struct str s, struct str content_type)
+{
+    return str_starts_nocase(s, STR("<!doctype html")) || str_starts_nocase(s, STR("<html")) ||
+           str_starts_nocase(s, STR("<head")) ||
+           (s.p[0] == '<' &&
+            (str_find_nocase(str_make(s.p, min_size(s.n, 1024)), STR("<html")) >= 0 ||
+             str_find_nocase(content_type, STR("html")) >= 0));
+}
+
+/* AWS, Azure, Aliyun: <Error><Code>…</Code><Message>…</Message></Error> */
+static void xml(struct evidence *ev, struct str s, struct arena *a)
+{
+    evidence_symbol(ev, (struct str){0}, element(s, STR("<code>"), STR("</code>")), false, a);
+    evidence_text(ev, element(s, STR("<message>"), STR("</message>")), a);
+    if (!ev->ntext)
+        page_text(ev, str_make(s.p, min_size(s.n, PAGE_MAX)), a);
+    ev->json = ev->ncode > 0;
+}
+
+static void text(struct evidence *ev, struct str s, struct arena *a)
+{
+    /* Cloudflare's errors in plain form: the whole body is "error code: 1020". */
+    static const struct str cloudflare = {"error code: ", 12};
+    if (s.n == cloudflare.n + 4 && str_starts(s, cloudflare))
+        evidence_symbol(ev, STR("cferror"), behind(s, cloudflare.n), false, a);
+    evidence_text(ev, s, a);
+}
+
+/* ---- event streams */
+
+static bool is_stream(struct str s)
+{
+    return str_starts(s, STR("data:")) || str_starts(s, STR("event:")) ||
+           str_starts(s, STR(": ")) || str_starts(s, STR("id:")) || str_starts(s, STR("retry:"));
+}
+
+struct str evidence_stream_error(struct str s, struct arena *a)
+{
+    struct sse sse;
+    struct str data = {0};
+    sse_init(&sse);
+    for (size_t at = 0; at < s.n && !sse.error;) {
+        size_t n = sse_feed(&sse, s.p + at, s.n - at);
+        if (n == 0)
+            break;
+        at += n;
+    }
+    if (!sse.error)
+        sse_finish(&sse);
+    if (sse.error) {
+        data = buf_view(&sse.error_data);
+        data.p = arena_strndup(a, data.p, data.n);
+        if (!data.p)
+            data.n = 0;
+    }
+    sse_free(&sse);
+    return data;
+}
+
+/* The data of the last event: a stream that ends with an error of a form that nobody foresaw. */
+static struct str last_data(struct str s)
+{
+    static const struct str mark = {"data:", 5};
+    struct str found = {0};
+    for (ptrdiff_t at; (at = str_find(s, mark)) >= 0;) {
+        bool begins = at == 0 || s.p[at - 1] == '\n';
+        s = behind(s, (size_t)at + mark.n);
+        const char *lf = memchr(s.p, '\n', s.n);
+        struct str line = str_trim(str_make(s.p, lf ? (size_t)(lf - s.p) : s.n));
+        if (begins && line.n && line.p[0] == '{')
+            found = line;
+    }
+    return found;
+}
+
+/* ---- the whole */
+
+struct str evidence_trim(struct str s)
+{
+    s = str_trim(s);
+    while (str_starts(s, STR("\xef\xbb\xbf")))
+        s = str_trim(behind(s, 3));
+    return s;
+}
+
+void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status,
+                   const struct http_field *f, size_t nf, struct str body, struct arena *a)
+{
+    memset(ev, 0, sizeof *ev);
+    ev->kind = kind;
+    ev->status = status;
+    headers(ev, f, nf, a);
+    struct str type = {0}, s = body.p ? body : STR("");
+    for (size_t i = 0; i < nf; i++)
+        if (str_eq_nocase(f[i].name, STR("content-type")))
+            type = f[i].value;
+    s = evidence_trim(s);
+    while (s.n && s.p[0] == '\0')
+        s = behind(s, 1);
+    if (is_stream(s)) {
+        struct str data = evidence_stream_error(s, a);
+        if (!data.n && kind == EVIDENCE_SSE_ERROR)
+            data = last_data(s);
+        s = data.n || kind == EVIDENCE_SSE_ERROR ? evidence_trim(data) : s;
+    }
+    s.n = min_size(s.n, EVIDENCE_BODY_MAX);
+    s = charset_utf8(s, a);
+    ev->empty = s.n == 0;
+    if (ev->empty || evidence_json(ev, s, a))
+        return;
+    if (ev->json && s.n <= 2) /* {} or [] */
+        return;
+    if (is_page(s, type))
+        page(ev, s, a);
+    else if (s.p[0] == '<')
+        xml(ev, s, a);
+    else
+        text(ev, s, a);
+}
+
+/* A number, or a string of one, that HTTP has for a failure. */
+static bool http_failure(const struct peek_hit *hit)
+{
+    uint64_t code;
+    return (hit->kind == PEEK_NUMBER || hit->kind == PEEK_STRING) &&
+           str_to_u64(hit->raw, 599, &code) && code >= 400;
+}
+
+/* A maker's own number that is no success: neither 0 nor HTTP's. */
+static bool own_failure(const struct peek_hit *hit)
+{
+    uint64_t code;
+    if (hit->kind != PEEK_NUMBER && hit->kind != PEEK_STRING)
+        return false;
+    if (hit->kind == PEEK_NUMBER && str_starts(hit->raw, STR("-")))
+        return true;
+    return str_to_u64(hit->raw, UINT32_MAX, &code) && code != 0 && code / 100 != 2;
+}
+
+bool evidence_is_error_body(struct str body)
+{
+    static const struct peek_want want[] = {
+        {{"type", 4}, {0}},
+        {{"error", 5}, {0}},
+        {{"success", 7}, {0}},
+        {{"code", 4}, {0}},
+        {{"base_resp", 9}, {"status_code", 11}},
+        {{"Response", 8}, {"Error", 5}},
+        {{"error_code", 10}, {0}},
+        {{"choices", 7}, {0}},
+        {{"content", 7}, {0}},
+        {{"errors", 6}, {0}},
+        {{"errorCode", 9}, {0}},
+        {{"status", 6}, {0}},
+        {{"msg", 3}, {0}},
+        {{"message", 7}, {0}},
+        {{"data", 4}, {0}},
+    };
+    enum {
+        TYPE,
+        ERROR,
+        SUCCESS,
+        CODE,
+        BASE_RESP,
+        RESPONSE,
+        ERROR_CODE,
+        CHOICES,
+        CONTENT,
+        ERRORS,
+        ERRORCODE,
+        STATUS,
+        MSG,
+        MESSAGE,
+        DATA
+    };
+    struct peek_hit hit[COUNT_OF(want)];
+    memset(hit, 0, sizeof hit);
+    body = evidence_trim(body);
+    if (body.n == 0 || body.p[0] != '{')
+        return false;
+    /* What is torn or followed by rubbish may be an error all the same: its hits count. */
+    bool whole = peek_object(body, want, hit, COUNT_OF(want));
+    (void)whole;
+    if (hit[TYPE].kind == PEEK_STRING && str_eq(hit[TYPE].raw, STR("error")))
+        return true;
+    if (hit[CHOICES].kind == PEEK_ARRAY || hit[CONTENT].kind == PEEK_ARRAY)
+        return false;
+    if (hit[ERROR].kind == PEEK_OBJECT || hit[ERROR].kind == PEEK_ARRAY ||
+        hit[ERROR].kind == PEEK_TRUE || (hit[ERROR].kind == PEEK_STRING && hit[ERROR].raw.n))
+        return true;
+    if (hit[SUCCESS].kind == PEEK_FALSE || hit[RESPONSE].kind == PEEK_OBJECT)
+        return true;
+    if (hit[ERROR_CODE].kind == PEEK_NUMBER && !str_eq(hit[ERROR_CODE].raw, STR("0")))
+        return true;
+    if (hit[BASE_RESP].kind == PEEK_NUMBER && !str_eq(hit[BASE_RESP].raw, STR("0")))
+        return true;
+    if (hit[ERRORS].kind == PEEK_ARRAY && !str_eq(hit[ERRORS].raw, STR("[]")))
+        return true;
+    if (http_failure(&hit[CODE]))
+        return true;
+    /* A code with words for it, and nothing beside. */
+    bool told = (hit[MSG].kind == PEEK_STRING && hit[MSG].raw.n) ||
+                (hit[MESSAGE].kind == PEEK_STRING && hit[MESSAGE].raw.n);
+    bool data = hit[DATA].kind != PEEK_ABSENT && hit[DATA].kind != PEEK_NULL;
+    return told && !data &&
+           (own_failure(&hit[CODE]) || own_failure(&hit[ERRORCODE]) || http_failure(&hit[STATUS]));
+}

@@ -1,0 +1,480 @@
+#include "worker/http/sse.h"
+
+#include "worker/json/json_find.h"
+
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* Where in a line the next byte stands. */
+enum {
+    BOM_0, /* at the very start of the stream: a byte order mark may come */
+    BOM_1,
+    BOM_2,
+    START, /* at the start of a line */
+    NAME,  /* its first bytes are in s->line, they do not yet say what it is */
+    VALUE, /* behind "data:": one blank does not count */
+    DATA,  /* data that is kept */
+    SKIP   /* the rest of the line says nothing */
+};
+
+/* Memory for data is kept from event to event up to this. */
+enum { KEEP_IDLE = 4096 };
+
+/* Data of the present event that lies in one piece in the caller's bytes, so that it need not be
+ * kept. */
+struct piece {
+    const char *p; /* NULL: none */
+    size_t n;
+};
+
+void sse_init(struct sse *s)
+{
+    *s = (struct sse){.usage = {-1, -1, -1, -1}};
+    buf_init(&s->error_data, SSE_DATA_MAX);
+    buf_init(&s->keep, SSE_DATA_MAX);
+}
+
+void sse_free(struct sse *s)
+{
+    buf_free(&s->error_data);
+    buf_free(&s->keep);
+}
+
+/* ---- what an event means */
+
+static enum sse_kind kind_of_name(struct str name)
+{
+    static const struct {
+        struct str name;
+        enum sse_kind kind;
+    } names[] = {
+        {{"ping", 4}, SSE_EV_PING},
+        {{"message_start", 13}, SSE_EV_START},
+        {{"message_delta", 13}, SSE_EV_DELTA},
+        {{"message_stop", 12}, SSE_EV_STOP},
+        {{"error", 5}, SSE_EV_ERROR},
+        {{"response.created", 16}, SSE_EV_START},
+        {{"response.in_progress", 20}, SSE_EV_START},
+        {{"response.completed", 18}, SSE_EV_STOP},
+        {{"response.incomplete", 19}, SSE_EV_STOP},
+        {{"response.failed", 15}, SSE_EV_ERROR},
+    };
+    if (str_starts(name, STR("content_block_")))
+        return SSE_EV_CONTENT;
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (str_eq(name, names[i].name))
+            return names[i].kind;
+    return SSE_EV_NONE;
+}
+
+/* Whether the data of such an event is looked at. */
+static bool wants_data(uint8_t kind)
+{
+    return kind != SSE_EV_CONTENT && kind != SSE_EV_PING;
+}
+
+static void set_count(int64_t *to, const struct peek_hit *hit)
+{
+    uint64_t v;
+    if (hit->kind == PEEK_NUMBER && str_to_u64(hit->raw, INT64_MAX, &v))
+        *to = (int64_t)v;
+}
+
+/* From a usage object of either make. */
+static void read_usage(struct str object, struct sse_usage *u)
+{
+    static const struct peek_want want[] = {
+        {{"input_tokens", 12}, {0}},
+        {{"output_tokens", 13}, {0}},
+        {{"cache_read_input_tokens", 23}, {0}},
+        {{"cache_creation_input_tokens", 27}, {0}},
+        {{"prompt_tokens", 13}, {0}},
+        {{"completion_tokens", 17}, {0}},
+        {{"prompt_tokens_details", 21}, {"cached_tokens", 13}},
+        {{"input_tokens_details", 20}, {"cached_tokens", 13}},
+    };
+    struct peek_hit hit[COUNT_OF(want)];
+    if (!peek_object(object, want, hit, COUNT_OF(want)))
+        return;
+    set_count(&u->input, &hit[4]);
+    set_count(&u->input, &hit[0]);
+    set_count(&u->output, &hit[5]);
+    set_count(&u->output, &hit[1]);
+    set_count(&u->cache_read, &hit[6]);
+    set_count(&u->cache_read, &hit[7]);
+    set_count(&u->cache_read, &hit[2]);
+    set_count(&u->cache_write, &hit[3]);
+}
+
+/* The members of an event's data, or of a reply, that matter. */
+enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT__COUNT };
+
+static const struct peek_want top[AT__COUNT] = {
+    [AT_TYPE] = {{"type", 4}, {0}},
+    [AT_ERROR] = {{"error", 5}, {0}},
+    [AT_CHOICES] = {{"choices", 7}, {0}},
+    [AT_USAGE] = {{"usage", 5}, {0}},
+    [AT_MESSAGE_USAGE] = {{"message", 7}, {"usage", 5}},
+    [AT_RESPONSE_USAGE] = {{"response", 8}, {"usage", 5}},
+};
+
+static void take_usage(const struct peek_hit hit[static AT__COUNT], struct sse_usage *u)
+{
+    for (size_t i = AT_USAGE; i <= AT_RESPONSE_USAGE; i++)
+        if (hit[i].kind == PEEK_OBJECT)
+            read_usage(hit[i].raw, u);
+}
+
+bool sse_usage_of_json(struct str body, struct sse_usage *u)
+{
+    struct peek_hit hit[AT__COUNT];
+    *u = (struct sse_usage){-1, -1, -1, -1};
+    if (!peek_object(body, top, hit, AT__COUNT))
+        return false;
+    take_usage(hit, u);
+    return true;
+}
+
+/* "error": null, false and "" say that there is none. */
+static bool is_error(const struct peek_hit *hit)
+{
+    switch (hit->kind) {
+    case PEEK_ABSENT:
+    case PEEK_NULL:
+    case PEEK_FALSE:
+        return false;
+    case PEEK_STRING:
+        return hit->raw.n != 0;
+    case PEEK_NUMBER:
+    case PEEK_TRUE:
+    case PEEK_OBJECT:
+    case PEEK_ARRAY:
+        break;
+    }
+    return true;
+}
+
+/* A data that was cut cannot be walked to its end: an error that comes first is seen all the same.
+ */
+static bool starts_with_error(struct str data)
+{
+    return str_starts(data, STR("{\"error\":{")) || str_starts(data, STR("{\"error\": {"));
+}
+
+/* What an event without a telling name is. Reads its usage too. */
+static enum sse_kind kind_of_data(struct sse *s, struct str data)
+{
+    struct str text = str_trim(data);
+    if (!text.n)
+        return SSE_EV_PING;
+    if (str_eq(text, STR("[DONE]")))
+        return SSE_EV_STOP;
+    struct peek_hit hit[AT__COUNT];
+    if (!peek_object(text, top, hit, AT__COUNT) && starts_with_error(text))
+        return SSE_EV_ERROR;
+    if (is_error(&hit[AT_ERROR]))
+        return SSE_EV_ERROR;
+    take_usage(hit, &s->usage);
+    enum sse_kind kind = SSE_EV_NONE;
+    if (hit[AT_TYPE].kind == PEEK_STRING)
+        kind = kind_of_name(hit[AT_TYPE].raw);
+    if (kind != SSE_EV_NONE)
+        return kind;
+    /* "choices": [] is a head (Azure sends its filters' results so), or with usage the tail. */
+    if (hit[AT_CHOICES].kind == PEEK_ARRAY &&
+        !str_trim(str_make(hit[AT_CHOICES].raw.p + 1, hit[AT_CHOICES].raw.n - 2)).n)
+        return hit[AT_USAGE].kind == PEEK_OBJECT ? SSE_EV_DELTA : SSE_EV_START;
+    return SSE_EV_CONTENT;
+}
+
+static void read_named_usage(struct sse *s, struct str data)
+{
+    struct peek_hit hit[AT__COUNT];
+    if (peek_object(data, top, hit, AT__COUNT))
+        take_usage(hit, &s->usage);
+}
+
+/* What the event is, all its lines being there; its usage and error are read. */
+static enum sse_kind judge(struct sse *s, struct str data)
+{
+    enum sse_kind kind = s->kind;
+    if (kind == SSE_EV_NONE)
+        kind = s->have_data ? kind_of_data(s, data) : SSE_EV_PING;
+    else if (kind == SSE_EV_START || kind == SSE_EV_DELTA || kind == SSE_EV_STOP)
+        read_named_usage(s, data);
+    if (kind == SSE_EV_ERROR && !s->error) {
+        s->error = true;
+        if (!buf_str(&s->error_data, data))
+            buf_free(&s->error_data);
+    }
+    if (kind == SSE_EV_STOP)
+        s->stopped = true;
+    return kind;
+}
+
+/* ---- events */
+
+static void forget(struct sse *s)
+{
+    if (s->keep.cap > KEEP_IDLE)
+        buf_free(&s->keep);
+    else
+        buf_drop(&s->keep, s->keep.len);
+    s->kind = SSE_EV_NONE;
+    s->open = false;
+    s->have_data = false;
+}
+
+/* An empty line: the event is complete. Returns whether the caller wants to look. */
+static bool dispatch(struct sse *s, const struct piece *data)
+{
+    if (!s->open)
+        return false;
+    bool had_error = s->error, news = false;
+    struct str d = data->p ? str_make(data->p, data->n) : buf_view(&s->keep);
+    /* A block of comments, ids or unknown fields alone is none. */
+    if (s->kind != SSE_EV_NONE || s->have_data) {
+        enum sse_kind kind = judge(s, d);
+        s->events++;
+        news = s->error != had_error;
+        if (kind != SSE_EV_PING && s->first == SSE_EV_NONE) {
+            s->first = kind;
+            news = true;
+        }
+        if (!s->content &&
+            (kind == SSE_EV_CONTENT || kind == SSE_EV_DELTA || kind == SSE_EV_STOP)) {
+            s->content = true;
+            news = true;
+        }
+    }
+    forget(s);
+    return news;
+}
+
+/* Bytes of data that must outlive the caller's buffer; what is over the ceiling is cut. */
+static void keep(struct sse *s, const char *p, size_t n)
+{
+    if (!buf_add(&s->keep, p, min_size(n, SSE_DATA_MAX - s->keep.len)))
+        buf_free(&s->keep); /* no memory: the event is judged without its data */
+}
+
+static void keep_piece(struct sse *s, struct piece *data)
+{
+    if (data->p)
+        keep(s, data->p, data->n);
+    data->p = NULL;
+}
+
+/* ---- lines */
+
+/* First CR or LF in [p, end), or end. */
+static const char *line_end(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        int hit = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, lf), _mm_cmpeq_epi8(v, cr)));
+        if (hit)
+            return p + __builtin_ctz((unsigned)hit);
+    }
+#endif
+    while (p < end && *p != '\n' && *p != '\r')
+        p++;
+    return p;
+}
+
+/* The value of a field line behind its colon: one blank does not count. */
+static struct str value_of(struct str line, size_t name)
+{
+    size_t from = name + 1;
+    if (line.n > from && line.p[from] == ' ')
+        from++;
+    return line.n > from ? str_make(line.p + from, line.n - from) : STR("");
+}
+
+/* Data of a line begins: what there was before goes on behind a LF. */
+static void begin_data(struct sse *s, struct piece *data)
+{
+    if (s->have_data) {
+        keep_piece(s, data);
+        keep(s, "\n", 1);
+    }
+    s->have_data = true;
+}
+
+/* A line that lies in one piece in the caller's bytes. */
+static void whole_line(struct sse *s, struct str line, struct piece *data)
+{
+    s->open = true;
+    if (line.p[0] == 'd' && str_starts(line, STR("data")) && (line.n == 4 || line.p[4] == ':')) {
+        if (!wants_data(s->kind)) {
+            s->have_data = true;
+            return;
+        }
+        bool alone = !s->have_data;
+        begin_data(s, data);
+        struct str value = value_of(line, 4);
+        if (alone)
+            *data = (struct piece){value.p, min_size(value.n, SSE_DATA_MAX)};
+        else
+            keep(s, value.p, value.n);
+    } else if (line.p[0] == 'e' && str_starts(line, STR("event:"))) {
+        s->kind = (uint8_t)kind_of_name(value_of(line, 5));
+    }
+}
+
+/* A line ends whose first bytes came with an earlier call, and are all in s->line. */
+static void gathered_line(struct sse *s, struct piece *data)
+{
+    struct piece own = {0};
+    char line[sizeof s->line];
+    memcpy(line, s->line, s->line_n);
+    whole_line(s, str_make(line, s->line_n), s->have_data ? data : &own);
+    keep_piece(s, &own);
+}
+
+/* One more byte of a line whose first bytes are in s->line. */
+static void name_byte(struct sse *s, char c, struct piece *data)
+{
+    s->open = true;
+    if (s->line_n == sizeof s->line) {
+        /* Longer than all names we know in full. */
+        if (str_starts(str_make(s->line, s->line_n), STR("event:")))
+            s->kind = (uint8_t)kind_of_name(value_of(str_make(s->line, s->line_n), 5));
+        s->state = SKIP;
+        return;
+    }
+    s->line[s->line_n++] = c;
+    struct str line = str_make(s->line, s->line_n);
+    if (str_eq(line, STR("data:"))) {
+        if (wants_data(s->kind)) {
+            begin_data(s, data);
+            s->state = VALUE;
+        } else {
+            s->have_data = true;
+            s->state = SKIP;
+        }
+    } else if (!str_starts(STR("data:"), line) &&
+               !str_starts(str_make("event:", min_size(6, line.n)), line) &&
+               !str_starts(line, STR("event:"))) {
+        s->state = SKIP;
+    }
+}
+
+static const char bom[] = "\xef\xbb\xbf";
+
+/* The line that is being read ends. Returns whether the caller wants to look. */
+static bool end_line(struct sse *s, struct piece *data)
+{
+    uint8_t was = s->state;
+    s->state = START;
+    if (was == START || was == BOM_0)
+        return dispatch(s, data);
+    if (was == NAME)
+        gathered_line(s, data);
+    s->open = true;
+    return false;
+}
+
+size_t sse_feed(struct sse *s, const char *p, size_t n)
+{
+    const char *at = p, *end = p + n;
+    struct piece data = {0};
+    while (at < end) {
+        if (s->cr) {
+            s->cr = false;
+            if (*at == '\n') {
+                at++;
+                continue;
+            }
+        }
+        const char *eol;
+        switch (s->state) {
+        case START:
+            eol = line_end(at, end);
+            if (eol == end) {
+                s->state = NAME;
+                s->line_n = 0;
+                continue;
+            }
+            if (eol != at) {
+                whole_line(s, str_make(at, (size_t)(eol - at)), &data);
+                s->state = SKIP;
+            }
+            at = eol;
+            break;
+        case BOM_0:
+        case BOM_1:
+        case BOM_2:
+            if (*at == bom[s->state]) {
+                at++;
+                s->state++;
+                continue;
+            }
+            /* A part of the mark is part of a line that is none of ours. */
+            s->state = s->state == BOM_0 ? START : SKIP;
+            continue;
+        case NAME:
+            if (*at != '\n' && *at != '\r') {
+                name_byte(s, *at++, &data);
+                continue;
+            }
+            break;
+        case VALUE:
+            s->state = DATA;
+            if (*at == ' ')
+                at++;
+            continue;
+        case DATA:
+            eol = line_end(at, end);
+            keep(s, at, (size_t)(eol - at));
+            at = eol;
+            break;
+        default:
+            at = line_end(at, end);
+            break;
+        }
+        if (at == end)
+            break;
+        s->cr = *at++ == '\r';
+        if (end_line(s, &data)) {
+            if (s->cr && at < end && *at == '\n') {
+                s->cr = false;
+                at++;
+            }
+            return (size_t)(at - p);
+        }
+        if (!s->open)
+            data.p = NULL;
+    }
+    keep_piece(s, &data);
+    return n;
+}
+
+bool sse_at_boundary(const struct sse *s)
+{
+    return (s->state == START || s->state == BOM_0) && !s->open;
+}
+
+bool sse_at_line_start(const struct sse *s)
+{
+    return (s->state == START || s->state == BOM_0) && !s->cr;
+}
+
+void sse_finish(struct sse *s)
+{
+    struct piece data = {0};
+    if (s->state != START && s->state != BOM_0)
+        (void)end_line(s, &data);
+    if (s->kind != SSE_EV_NONE || s->have_data) {
+        enum sse_kind kind = judge(s, buf_view(&s->keep));
+        if (kind == SSE_EV_ERROR && s->first == SSE_EV_NONE)
+            s->first = kind;
+    }
+    forget(s);
+    s->cr = false;
+}

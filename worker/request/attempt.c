@@ -1,0 +1,558 @@
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "worker/client/conn.h"
+#include "worker/shared/loan.h"
+#include "worker/json/json_find.h"
+#include "worker/request/report.h"
+#include "worker/request/req.h"
+#include "worker/request/failures.h"
+
+/* Of more endpoints than that nobody reads why each was not taken. */
+enum { EXPLAINED = 256 };
+
+/* ---- what the request knows of an endpoint */
+
+static struct note *note_of(struct req *r, struct ep_live *live)
+{
+    for (struct note *n = r->tried; n; n = n->next)
+        if (n->live == live)
+            return n;
+    struct note *n = arena_alloc(&r->notes, sizeof *n);
+    if (!n)
+        return NULL;
+    *n = (struct note){.next = r->tried, .live = live};
+    live->refs++; /* let_go gives it back: the address must not come to mean another endpoint */
+    r->tried = n;
+    return n;
+}
+
+/* Whether the endpoint offers the model: no list, on the list, or known there by another name. */
+static bool offers(const struct req *r, const struct conf_endpoint *e)
+{
+    if (!r->has_model || e->allow.n == 0)
+        return true;
+    for (size_t i = 0; i < e->allow.n; i++)
+        if (str_glob(str_c(e->allow.v[i]), r->model))
+            return true;
+    return ep_model_there(e, r->model) != NULL;
+}
+
+/* Whether the model may be asked for there now. */
+static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
+{
+    const struct ep_view *v = &e->live->view;
+    if (!offers(r, e->ce) || (r->api == API_COUNT_TOKENS && v->lacks_count_tokens))
+        return false;
+    return !r->has_model || v->nblocks == 0 ||
+           !ep_model_blocked_here(v, ep_model_hash(r->model), now);
+}
+
+static bool full(const struct req *r, const struct ep *e, int64_t now)
+{
+    return grant_place_none(r->w, e->live, now) || !pool_has_room(e->live->pool);
+}
+
+/* What the supervisor has said, and what this request has heard from the endpoint itself. */
+static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int64_t now)
+{
+    if (until > now && until - now > x->cooling_ms)
+        x->cooling_ms = until - now;
+    if (own_until > now) {
+        x->own_word = true;
+        if (own_until - now > x->cooling_ms)
+            x->cooling_ms = own_until - now;
+    }
+}
+
+/* ---- the choice */
+
+static struct retry_conf retry_conf_of(const struct conf *c)
+{
+    return (struct retry_conf){
+        .max_attempts = c->retry.max_attempts,
+        .max_attempts_per_endpoint = c->retry.max_attempts_per_endpoint,
+        .transient_delay_ms = c->retry.transient_delay,
+        .max_wait_ms = c->retry.max_wait,
+        .max_retry_after_ms = c->retry.max_retry_after,
+    };
+}
+
+static bool candidates(struct req *r)
+{
+    const struct replica *rep = &r->w->replica;
+    if (!r->seps || r->nseps != rep->n) {
+        r->nseps = rep->n;
+        r->seps = arena_alloc(&r->notes, rep->n * sizeof *r->seps);
+        if (!r->seps)
+            return false;
+    }
+    bool turns = r->w->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < rep->n; i++) {
+        struct ep *e = rep->eps[i];
+        const struct ep_view *v = &e->live->view;
+        r->seps[i] = (struct sel_ep){
+            .id_hash = e->id_hash,
+            .turn = turns ? &e->live->turn : NULL,
+            .weight = e->ce->weight,
+            .priority = e->ce->priority,
+            .open = e->live->open,
+            .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
+            .tier = (uint8_t)ep_view_tier(v),
+            .trial = (uint8_t)grant_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
+            .enabled = !v->disabled, /* whatever the configuration says */
+            .queued = v->queued,
+            .draining = v->draining,
+            .full = full(r, e, now),
+            .model_ok = model_ok(r, e, now),
+        };
+        fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
+    }
+    for (const struct note *n = r->tried; n; n = n->next)
+        for (size_t i = 0; i < rep->n; i++)
+            if (rep->eps[i]->live == n->live) {
+                r->seps[i].tried = n->attempts > 0;
+                r->seps[i].used_up = n->used_up;
+                r->seps[i].refused = n->refused;
+                fill_cooling(&r->seps[i], n->cooling_until_ms, n->own_until_ms, now);
+            }
+    return true;
+}
+
+static struct sel_req sel_req_of(struct req *r)
+{
+    struct sel_req sr = {
+        .conversation = r->has_conversation,
+        .may_try = r->attempts == 0 && r->repeatable,
+        .opinion = r->opinion == RETRY_OPINION_OPEN,
+        .bound = -1,
+        .key = {r->conversation[0], r->conversation[1]},
+        .rnd = {rnd_next(&r->w->rnd), rnd_next(&r->w->rnd)},
+    };
+    binding_look(r, &sr);
+    return sr;
+}
+
+static int index_of(const struct req *r, const struct ep *e)
+{
+    const struct replica *rep = &r->w->replica;
+    for (size_t i = 0; e && i < rep->n; i++)
+        if (rep->eps[i]->live == e->live)
+            return (int)i;
+    return -1;
+}
+
+static int64_t ms_since(const struct req *r, double t)
+{
+    return (int64_t)((ev_now(r->w->loop) - t) * 1000);
+}
+
+/* ---- an attempt */
+
+static void up_news(struct up *u, const struct up_event *ev)
+{
+    hold_event(CONTAINER_OF(u, struct req, up), ev);
+}
+
+static void up_failed(struct up *u, enum net_fault why)
+{
+    struct req *r = CONTAINER_OF(u, struct req, up);
+    bool spoilt = why == NET_GARBAGE && u->reused && r->state == REQ_TRY && r->repeatable;
+    r->stale = spoilt || up_was_stale(u, why);
+    if (r->state == REQ_TRY || !hold_broke(r, why))
+        attempt_failed(r, why, EVIDENCE_HTTP, STR(""));
+}
+
+static const struct up_ops up_ops = {up_news, up_failed};
+
+/* The request has the trial of an endpoint, and will bring no verdict. */
+static void trial_back(struct req *r)
+{
+    if (r->trial)
+        grant_trial_back(r->w, r->trial_at, r->trial);
+    r->trial = 0;
+}
+
+/* The request's bytes for this endpoint: its head, and the body with the model's name put in its
+ * place where this endpoint is asked for another. Returns the pieces, 0 if they do not fit. */
+static int compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4])
+{
+    struct str body = body_view(&r->body);
+    const char *name = r->has_model ? ep_model_there(ce, r->model) : NULL;
+    struct str model = name ? str_c(name) : r->model;
+    uint64_t length = body.n;
+    bool splice = r->has_model && (name || r->model_changed);
+    buf_free(&r->model_sent);
+    if (splice) {
+        if (!peek_escape(model, &r->model_sent))
+            return 0;
+        length = body.n - r->model_raw.n + r->model_sent.len;
+    }
+    buf_drop(&r->send, r->send.len);
+    if (!head_to_endpoint(&r->send, &r->head, ce, length))
+        return 0;
+    int n = 0;
+    iov[n++] = (struct iovec){buf_data(&r->send), r->send.len};
+    if (!splice) {
+        if (body.n)
+            iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
+        return n;
+    }
+    size_t before = (size_t)(r->model_raw.p - body.p), after = before + r->model_raw.n;
+    iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, before};
+    iov[n++] = (struct iovec){buf_data(&r->model_sent), r->model_sent.len};
+    iov[n++] = (struct iovec){(void *)(uintptr_t)(body.p + after), body.n - after};
+    return n;
+}
+
+/* The request goes to e, where there is a place for it. trial: it uses up this worker's trial. */
+static void start(struct req *r, struct ep *e, bool trial)
+{
+    struct note *note = note_of(r, e->live);
+    if (r->trial && r->trial_at != e->live)
+        trial_back(r);
+    if (trial && !r->trial) {
+        r->trial = grant_trial_begin(r->w, e->live);
+        r->trial_at = e->live; /* its note holds a reference */
+    }
+    r->ep = ep_ref(e);
+    e->live->open++;
+    grant_place_taken(e->live);
+    r->attempts++;
+    if (note)
+        note->attempts++;
+    r->attempt_began = ev_now(r->w->loop);
+    if (r->wait_since > 0)
+        r->waited_ms += ms_since(r, r->wait_since);
+    r->wait_since = 0;
+    r->first_byte_at = 0;
+    r->stale = r->error_whole = false;
+    req_set(r, REQ_TRY);
+    struct iovec iov[4];
+    int n = note ? compose(r, e->ce, iov) : 0;
+    bool fresh = r->fresh;
+    r->fresh = false;
+    req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);
+    if (n == 0 || !up_start(&r->up, &r->w->up_env, &r->w->up_conf, e->live->pool, fresh, r->method,
+                            iov, n, &up_ops))
+        attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
+}
+
+void attempt_drop(struct req *r)
+{
+    up_abort(&r->up);
+    if (!r->ep)
+        return;
+    r->ep->live->open--;
+    grant_place_left(r->w, r->ep->live);
+    if (!list_empty(&r->w->waiting))
+        wkr_wake(r->w);
+    ep_unref(r->ep);
+    r->ep = NULL;
+}
+
+void attempt_forget(struct req *r)
+{
+    attempt_drop(r);
+    trial_back(r);
+    ep_unref(r->refuser);
+    ep_unref(r->same);
+    r->refuser = r->same = NULL;
+    for (struct note *n = r->tried; n; n = n->next)
+        ep_live_unref(n->live);
+    r->tried = NULL;
+    trail_free(r);
+}
+
+/* ---- a reply that is passed on */
+
+void attempt_served(struct req *r, bool whole)
+{
+    gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
+    binding_served(r);
+    if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
+        report_overruled(r);
+    r->opinion = RETRY_OPINION_NONE;
+    r->goes_on = !whole;
+    report_success(r, whole ? PART_WHOLE : PART_BEGUN);
+}
+
+void attempt_ended(struct req *r)
+{
+    if (r->goes_on && r->ep->live->view.news)
+        report_ended(r);
+    r->goes_on = false;
+}
+
+void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
+{
+    struct verdict v;
+    if (net != NET_NONE) {
+        classify_net(net, &v);
+    } else {
+        struct evidence ev;
+        hold_keep_fields(r);
+        evidence_read(&ev, EVIDENCE_SSE_ERROR, r->status, r->rf, r->nrf, error_event, &r->notes);
+        classify(&ev, clock_wall_ms(), &v);
+    }
+    r->served_as = v.cls;
+    r->goes_on = false;
+    report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
+}
+
+/* ---- what becomes of a failure */
+
+static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
+{
+    r->same = e; /* takes over the caller's reference; NULL: whichever is chosen then */
+    req_set(r, REQ_WAIT);
+    tmo_set(&r->tmo, delay_ms);
+}
+
+static void act(struct req *r, const struct retry_out *out, struct ep *e)
+{
+    switch (out->action) {
+    case RETRY_SAME:
+        same_again(r, ep_ref(e), out->delay_ms);
+        return;
+    case RETRY_SECOND_OPINION:
+        r->opinion = RETRY_OPINION_OPEN;
+        r->first_refusal = (int)r->ntrail - 1;
+        r->refuser = ep_ref(e);
+        /* fall through */
+    case RETRY_OTHER:
+        if (out->delay_ms > 0) {
+            same_again(r, NULL, out->delay_ms);
+            return;
+        }
+        req_set(r, REQ_PICK);
+        attempt_next(r);
+        return;
+    case RETRY_GIVE_UP:
+        break;
+    }
+    switch (r->ntrail ? out->reply : RETRY_REPLY_FINAL) { /* none: no memory for a trail */
+    case RETRY_REPLY_THIS:
+        if (r->trail[r->ntrail - 1].fail.kept) {
+            relay_kept(r, &r->trail[r->ntrail - 1].reply, 0, 0);
+            return;
+        }
+        break;
+    case RETRY_REPLY_FIRST:
+        if (r->first_refusal >= 0 && r->trail[r->first_refusal].fail.kept) {
+            relay_kept(r, &r->trail[r->first_refusal].reply, 0, 0);
+            return;
+        }
+        break;
+    case RETRY_REPLY_FINAL:
+    case RETRY_REPLY_NONE:
+    case RETRY_REPLY_BREAK:
+        break;
+    }
+    struct retry_conf rc = retry_conf_of(r->conf);
+    trail_answer(r, &rc, NULL);
+}
+
+/* A count_tokens that this endpoint does not have: its refusal is about the path, not about us. A
+ * not_found_error means a model elsewhere; here only if it speaks of one. */
+static bool cannot_count(struct req *r, enum net_fault net, const struct verdict *v, struct str body)
+{
+    if (r->api != API_COUNT_TOKENS || net != NET_NONE ||
+        (v->about_model && str_find_nocase(body, STR("model")) >= 0))
+        return false;
+    return r->status == 404 || r->status == 405 || r->status == 501;
+}
+
+/* What the failure means for this request's next choices, at once. */
+static void learn(const struct req *r, struct note *note, const struct retry_conf *rc,
+                  const struct verdict *v, enum net_fault net)
+{
+    note->used_up = r->trial || retry_uses_up(rc, v, net, note->attempts);
+    note->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
+    if (v->cls != OUTCOME_RATE_LIMIT)
+        return;
+    int64_t now = clock_mono_ms(), most = r->conf->rate_limit.max_cooldown;
+    if (v->retry_after_ms > 0)
+        note->own_until_ms = now + (v->retry_after_ms < most ? v->retry_after_ms : most);
+    else
+        note->cooling_until_ms = now + COOLDOWN_FIRST_MS;
+}
+
+void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body)
+{
+    struct verdict v;
+    if (net != NET_NONE) {
+        classify_net(net, &v);
+    } else {
+        struct evidence ev;
+        hold_keep_fields(r);
+        struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, 65536));
+        evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->notes);
+        classify(&ev, clock_wall_ms(), &v);
+    }
+    struct ep *e = ep_ref(r->ep);
+    struct note *note = note_of(r, e->live);
+    if (cannot_count(r, net, &v, str_make(body.p, min_size(body.n, 65536)))) {
+        e->live->view.lacks_count_tokens = true; /* until the supervisor says it to all */
+        report_failure(r, &v, net, (struct report_more){.left = true, .no_count_tokens = true});
+        req_log(r, LOG_L_INFO, "%s does not count tokens: estimated", e->ce->name);
+        hold_drop(r);
+        up_abort(&r->up);
+        req_answer_estimate(r);
+        ep_unref(e);
+        return;
+    }
+    struct retry_conf rc = retry_conf_of(r->conf);
+    if (note && !(net != NET_NONE && r->stale))
+        learn(r, note, &rc, &v, net);
+    candidates(r);
+    struct sel_req sr = sel_req_of(r);
+    int at = index_of(r, e);
+    struct retry_in in = {
+        .v = &v,
+        .net = net,
+        .reused = r->up.reused,
+        .got_bytes = r->up.heard,
+        .got_head = r->state != REQ_TRY,
+        .trial = r->trial != 0,
+        .repeatable = r->repeatable,
+        .bad_request = r->api != API_OTHER && !r->json,
+        .begun = r->attempts,
+        .unsent = r->unsent,
+        .attempts_here = note ? note->attempts : r->attempts,
+        .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
+        .opinion = r->opinion,
+        .elapsed_ms = ms_since(r, r->began),
+        .waited_ms = r->waited_ms,
+        .rnd = rnd_next(&r->w->rnd),
+    };
+    struct retry_out out;
+    retry_next(&rc, &in, &out);
+    r->unsent += out.unsent;
+    if (out.uncounted) {
+        hold_drop(r);
+        attempt_drop(r);
+        r->attempts--;
+        if (note)
+            note->attempts--;
+        r->fresh = true;
+        req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed or spoilt: a new one", e->ce->name);
+        same_again(r, e, 0);
+        return;
+    }
+    trail_add(r, &v, net);
+    trail_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body, kind == EVIDENCE_BAD_200);
+    /* A refusal charges nobody by itself; the supervisor knows. */
+    bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
+    report_failure(r, &v, net,
+                   (struct report_more){.left = out.action != RETRY_SAME,
+                                        .spared = !out.charge && !refusal && net == NET_NONE});
+    if (out.action == RETRY_SECOND_OPINION)
+        r->refusal = v;
+    hold_drop(r);
+    attempt_drop(r);
+    act(r, &out, e);
+    ep_unref(e);
+}
+
+bool attempt_possible(struct req *r)
+{
+    if (!candidates(r))
+        return false;
+    struct sel_req sr = sel_req_of(r);
+    struct sel_conf sc = {.strategy = SEL_RANDOM};
+    sr.may_try = false; /* a trial is no proof of anything yet */
+    select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
+    return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
+}
+
+/* ---- the next one */
+
+static void wait(struct req *r, int64_t ms)
+{
+    if (r->wait_since <= 0)
+        r->wait_since = ev_now(r->w->loop);
+    req_set(r, REQ_WAIT);
+    list_push_back(&r->w->waiting, &r->wait_node);
+    tmo_set(&r->tmo, ms);
+}
+
+/* Every endpoint that could serve is known to lack count_tokens. */
+static bool none_can_count(const struct req *r)
+{
+    for (size_t i = 0; i < r->w->replica.n; i++)
+        if (r->w->replica.eps[i]->live->view.lacks_count_tokens)
+            return true;
+    return false;
+}
+
+/* The choice (r->sel) has given nothing: waits, if that may help. */
+static void wait_or_end(struct req *r)
+{
+    struct retry_conf rc = retry_conf_of(r->conf);
+    int64_t ms = retry_wait(&rc, &r->sel, r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
+    if (ms >= 0)
+        wait(r, ms);
+    else
+        trail_answer(r, &rc, &r->sel);
+}
+
+/* To e. Where this worker has no place there but others may have one, it is asked for first; the
+ * choice is made anew when the answer is there, or late. */
+static void go(struct req *r, struct ep *e, bool trial)
+{
+    if (grant_place_free(e->live)) {
+        start(r, e, trial);
+        return;
+    }
+    choice_undo(&r->choices);
+    wait(r, grant_place_want(r->w, e->live, clock_mono_ms()));
+}
+
+/* The repeat at the same endpoint, if that may still be: its breaker may have opened meanwhile. */
+static bool go_same(struct req *r, const struct sel_req *sr)
+{
+    struct ep *e = r->same;
+    int at = index_of(r, e);
+    bool trial = r->trial && r->trial_at == e->live;
+    r->same = NULL;
+    bool still = at >= 0 && (trial || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
+                 grant_place_free(e->live) &&
+                 select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
+    if (still) {
+        trail_same(r, e);
+        start(r, r->w->replica.eps[at], trial);
+    }
+    ep_unref(e);
+    return still;
+}
+
+void attempt_next(struct req *r)
+{
+    if (!candidates(r)) {
+        req_answer_error(r, 503, "out of memory for this request", 1);
+        return;
+    }
+    struct sel_req sr = sel_req_of(r);
+    if (r->same && go_same(r, &sr))
+        return;
+    const struct conf *c = r->w->conf;
+    struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
+                          .use_priority = c->balance.use_priority,
+                          .cache_ttl_ms = c->affinity.cache_ttl};
+    uint8_t why[EXPLAINED];
+    bool few = r->nseps <= EXPLAINED;
+    select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, few ? why : NULL);
+    trail_choice(r, why, few ? r->nseps : 0);
+    if (r->sel.end == SEL_CHOSEN) {
+        go(r, r->w->replica.eps[r->sel.at], r->sel.trial);
+        return;
+    }
+    if (r->api == API_COUNT_TOKENS && r->ntrail == 0 && none_can_count(r)) {
+        req_answer_estimate(r);
+        return;
+    }
+    if (r->sel.end == SEL_NEED_TRIAL)
+        grant_trial_ask(r->w, r->w->replica.eps[r->sel.at]->live);
+    wait_or_end(r);
+}

@@ -1,0 +1,24 @@
+/* reply: the answers QCC gives itself. */
+#ifndef QCC_WORKER_REPLY_H
+#define QCC_WORKER_REPLY_H
+
+#include "common/base/buf.h"
+#include "worker/client/conn.h"
+
+struct reply_own {
+    unsigned status;
+    const char *type;       /* content-type, or NULL for none */
+    struct str body;
+    const char *extra;      /* further header lines, each with CRLF; "" for none */
+    const char *request_id; /* NULL: not told */
+    unsigned attempts;
+    bool http10, keep, head_only;
+};
+
+/* Writes the answer to the connection. */
+enum conn_room reply_own(struct conn *c, const struct reply_own *o) MUST_CHECK;
+
+/* {"type":"error","error":{"type":TYPE,"message":MESSAGE}} */
+bool reply_error_body(struct buf *b, const char *type, const char *message) MUST_CHECK;
+
+#endif

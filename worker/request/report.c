@@ -1,0 +1,119 @@
+#include "worker/request/report.h"
+
+#include "common/base/clock.h"
+#include "worker/shared/loan.h"
+#include "worker/request/req.h"
+
+/* Pause between two reports that differ in the model alone. */
+enum { MODEL_PAUSE_S = 10 };
+
+static uint64_t us_between(double from, double to)
+{
+    return from > 0 && to > from ? (uint64_t)((to - from) * 1e6) : 0;
+}
+
+static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
+                                     const struct verdict *v)
+{
+    double now = ev_now(r->w->loop);
+    uint64_t took = us_between(r->attempt_began, now);
+    return (struct ipc_outcome){
+        .endpoint = str_c(e->ce->id),
+        .cls = v->cls,
+        .fault = v->fault,
+        .retry_after_ms = v->retry_after_ms,
+        .began_ms = clock_mono_ms() - (int64_t)(took / 1000),
+        .ttfb_us = us_between(r->attempt_began, r->first_byte_at),
+        .total_us = took,
+        .left = true,
+        .own_key = e->ce->api_key != NULL,
+    };
+}
+
+/* The trial that the request had, for the report that is its verdict. */
+static uint64_t end_trial(struct req *r)
+{
+    uint64_t seq = r->trial;
+    r->trial = 0;
+    if (seq)
+        grant_trial_over(r->trial_at);
+    return seq;
+}
+
+void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
+                    struct report_more more)
+{
+    struct ipc_outcome o = outcome_of(r, r->ep, v);
+    o.net = net;
+    o.status = net == NET_NONE ? r->status : 0;
+    o.reason = str_c(net == NET_NONE ? v->rule : net_fault_text(net));
+    o.trial = end_trial(r);
+    o.left = more.left;
+    o.no_count_tokens = more.no_count_tokens;
+    o.part = more.part;
+    o.about_model = v->about_model;
+    if (more.spared)
+        o.fault = FAULT_REQUEST;
+    if (r->has_model)
+        o.model_hash = ep_model_hash(r->model);
+    r->ep->live->told_ok = false;
+    bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
+    if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
+        gauge_charged(r->ep->live);
+    wkr_ipc_outcome(r->w, &o);
+}
+
+void report_overruled(struct req *r)
+{
+    const struct attempt *a = &r->trail[r->first_refusal];
+    struct ipc_outcome o = outcome_of(r, r->refuser, &r->refusal);
+    o.fault = FAULT_ENDPOINT; /* whatever its words said */
+    o.status = a->fail.status;
+    o.reason = str_c(a->reason);
+    o.overruled = true;
+    o.about_model = r->refusal.about_model;
+    o.ttfb_us = 0;
+    gauge_charged(r->refuser->live);
+    if (r->has_model)
+        o.model_hash = ep_model_hash(r->model);
+    wkr_ipc_outcome(r->w, &o);
+}
+
+/* Whether the supervisor should hear which model the endpoint has served: it is asked for when the
+ * endpoint is verified. */
+static bool other_model(struct ep_live *live, uint64_t hash, double now)
+{
+    if (hash == live->model_told || now - live->model_told_at < MODEL_PAUSE_S)
+        return false;
+    live->model_told = hash;
+    live->model_told_at = now;
+    return true;
+}
+
+void report_success(struct req *r, enum outcome_part part)
+{
+    struct ep_live *live = r->ep->live;
+    bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
+    bool news = r->trial || (live->view.news && !live->told_ok);
+    news |= named && other_model(live, ep_model_hash(r->model), ev_now(r->w->loop));
+    if (!news)
+        return;
+    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
+    o.status = r->status;
+    o.part = part;
+    o.trial = end_trial(r);
+    if (named)
+        o.model = r->model;
+    live->told_ok = true;
+    wkr_ipc_outcome(r->w, &o);
+}
+
+void report_ended(struct req *r)
+{
+    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
+    o.status = r->status;
+    o.part = PART_ENDED;
+    wkr_ipc_outcome(r->w, &o);
+}

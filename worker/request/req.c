@@ -1,0 +1,598 @@
+#include "worker/request/req.h"
+
+#include "common/base/log.h"
+#include "common/base/slab.h"
+#include "worker/admin/admin.h"
+#include "worker/request/auth.h"
+#include "worker/client/conn.h"
+#include "worker/request/conversation.h"
+#include "worker/request/estimate.h"
+#include "worker/request/own_reply.h"
+
+#include <stdio.h>
+
+/* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
+enum { NOTES_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+
+static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
+
+static const uint16_t req_next[REQ__COUNT] = {
+#define TO(s) (1u << REQ_##s)
+    [REQ_READ] = TO(PICK) | TO(DONE),
+    [REQ_PICK] = TO(WAIT) | TO(TRY) | TO(DONE),
+    [REQ_WAIT] = TO(PICK) | TO(DONE),
+    [REQ_TRY] = TO(PICK) | TO(WAIT) | TO(HOLD) | TO(DONE),
+    [REQ_HOLD] = TO(PICK) | TO(WAIT) | TO(RELAY) | TO(DONE),
+    [REQ_RELAY] = TO(DONE),
+    [REQ_DONE] = 0,
+#undef TO
+};
+
+void req_set(struct req *r, enum req_state s)
+{
+    if (!(req_next[r->state] & (1u << s)))
+        die("req %s: state %d after %d", r->id, s, r->state);
+    if (r->state == REQ_WAIT) {
+        list_remove(&r->wait_node);
+        tmo_clear(&r->tmo);
+    }
+    r->state = s;
+}
+
+/* ---- birth and death */
+
+static void req_free(struct dead *d)
+{
+    struct req *r = CONTAINER_OF(d, struct req, dead);
+    arena_free(&r->notes);
+    arena_free(&r->msg);
+    conf_unref(r->conf);
+    slab_free(&reqs, r);
+}
+
+static void on_tmo(struct tmo *t)
+{
+    struct req *r = CONTAINER_OF(t, struct req, tmo);
+    if (r->state == REQ_WAIT) {
+        req_set(r, REQ_PICK);
+        if (r->ask_id)
+            admin_late(r);
+        else
+            attempt_next(r);
+    } else if (r->state == REQ_HOLD) {
+        hold_over(r);
+    } else if (r->state == REQ_RELAY) {
+        relay_over(r);
+    }
+}
+
+static struct req *req_new(struct conn *c)
+{
+    struct wkr *w = c->w;
+    struct req *r = slab_zalloc(&reqs);
+    r->w = w;
+    r->c = c;
+    r->conf = conf_ref(w->conf);
+    r->began = ev_now(w->loop);
+    r->first_refusal = -1;
+    str_put_hex(r->id, rnd_next(&w->rnd), 16);
+    str_put_hex(r->id + 16, rnd_next(&w->rnd) >> 48, 4);
+    arena_init(&r->notes, NOTES_MAX);
+    arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
+    list_init(&r->wait_node);
+    tmo_init(&r->tmo, w->loop, on_tmo);
+    buf_init(&r->send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
+    buf_init(&r->model_sent, MSG_SLACK);
+    relay_init(r);
+    w->gauge.requests++;
+    w->gauge.requests_open++;
+    return r;
+}
+
+/* Ends everything but the connection's part. */
+static void let_go(struct req *r)
+{
+    struct wkr *w = r->w;
+    req_set(r, REQ_DONE);
+    list_remove(&r->wait_node);
+    attempt_forget(r);
+    relay_free(r);
+    tmo_fini(&r->tmo);
+    body_free(&r->body);
+    buf_free(&r->send);
+    buf_free(&r->model_sent);
+    r->c = NULL;
+    w->gauge.requests_open--;
+    wkr_bury(w, &r->dead, req_free);
+}
+
+/* ---- the access line */
+
+static const char *trail_text(const struct req *r, char *p, size_t n)
+{
+    size_t at = 0;
+    p[0] = '\0';
+    for (unsigned i = 0; i < r->ntrail && at < n; i++) {
+        const struct attempt *a = &r->trail[i];
+        int k = snprintf(p + at, n - at, "%s%s:%s", i ? "," : "", a->endpoint,
+                         outcome_name(a->fail.cls));
+        at += k > 0 ? (size_t)k : 0;
+    }
+    return p;
+}
+
+static void access_line(const struct req *r, unsigned status, const char *end)
+{
+    enum log_level level = r->c && r->c->l->admin ? LOG_L_DEBUG : LOG_L_INFO;
+    if (!r->conf->log.access || !log_enabled(level))
+        return;
+    double now = ev_now(r->w->loop);
+    char failures[512];
+    const struct sse_usage *u = &r->sse.usage;
+    struct log_field f[18];
+    size_t n = 0;
+#define PUT(...) (n < COUNT_OF(f) ? (void)(f[n++] = (struct log_field){__VA_ARGS__}) : (void)0)
+#define S(k, v) PUT(.key = k, .kind = LOG_V_STR, .str = v)
+#define I(k, v) PUT(.key = k, .kind = LOG_V_INT, .num = (int64_t)(v))
+#define MS(k, v) PUT(.key = k, .kind = LOG_V_MS, .num = (int64_t)((v) * 1e6))
+    S("method", r->head.method);
+    S("path", r->path);
+    if (r->client)
+        S("client", str_c(r->client->name));
+    if (r->has_model)
+        S("model", r->model);
+    S("endpoint", r->ep ? str_c(r->ep->ce->name) : r->answered_by ? str_c(r->answered_by) : STR("-"));
+    I("attempts", r->attempts);
+    if (r->ntrail)
+        S("failures", str_c(trail_text(r, failures, sizeof failures)));
+    I("status", status);
+    if (r->first_byte_at > 0)
+        MS("first_byte_ms", r->first_byte_at - r->began);
+    MS("total_ms", now - r->began);
+    I("bytes_in", r->body_len);
+    I("bytes_out", r->bytes_out);
+    if (u->input >= 0)
+        I("tokens_in", u->input);
+    if (u->output >= 0)
+        I("tokens_out", u->output);
+    if (u->cache_read > 0)
+        I("tokens_cache_read", u->cache_read);
+    if (u->cache_write > 0)
+        I("tokens_cache_write", u->cache_write);
+    S("end", str_c(end));
+#undef S
+#undef I
+#undef MS
+#undef PUT
+    log_fields(level, str_c(r->id), "request", f, n);
+}
+
+/* What is counted and remembered of a request; the admin listener's own are not. */
+static void ended(struct req *r, unsigned status, const char *end)
+{
+    struct gauge *g = &r->w->gauge;
+    access_line(r, status, end);
+    if (r->c->l->admin)
+        return;
+    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status == 200;
+    if (relayed && r->kind == REPLY_STREAM)
+        gauge_stream(g, false);
+    if (relayed && r->ep) {
+        gauge_attempt(r->ep->live, r->served_as);
+        gauge_tokens(r->ep->live, &r->sse.usage);
+    }
+    gauge_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
+                  ev_now(r->w->loop) - r->began, r->body_len, r->bytes_out);
+    if (!local)
+        past_note(&r->w->past, r, status, end);
+}
+
+/* The status that a client which left had got. */
+static unsigned told(const struct req *r)
+{
+    return r->state == REQ_RELAY || r->begun ? r->status : 0;
+}
+
+void req_finish(struct req *r, bool keep)
+{
+    struct conn *c = r->c;
+    if (r->state == REQ_RELAY && !r->cut)
+        attempt_ended(r);
+    ended(r, r->status, r->cut ? r->cut : "ok");
+    keep = keep && r->keep;
+    let_go(r);
+    conn_reply_done(c, keep);
+}
+
+void req_finish_cut(struct req *r, bool hard)
+{
+    struct conn *c = r->c;
+    ended(r, r->status, r->cut ? r->cut : "cut");
+    let_go(r);
+    conn_cut(c, hard);
+}
+
+void req_client_gone(struct req *r)
+{
+    ended(r, told(r), "client gone");
+    let_go(r);
+}
+
+void req_gone(struct req *r)
+{
+    struct conn *c = r->c;
+    ended(r, told(r), "client gone");
+    let_go(r);
+    conn_lost(c);
+}
+
+/* ---- answers of our own */
+
+static void answered(struct req *r, enum conn_room room, bool keep)
+{
+    if (room == CONN_GONE)
+        req_gone(r);
+    else
+        req_finish(r, keep);
+}
+
+void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
+{
+    struct reply_own o = {.status = status,
+                          .type = type,
+                          .body = body,
+                          .extra = extra,
+                          .request_id = r->conf->expose_headers ? r->id : NULL,
+                          .attempts = r->attempts,
+                          .http10 = r->http10,
+                          .keep = r->keep,
+                          .head_only = r->method == METHOD_HEAD};
+    r->status = status;
+    r->bytes_out += body.n;
+    answered(r, reply_own(r->c, &o), r->keep);
+}
+
+static void answer_error(struct req *r, unsigned status, const char *message, const char *extra)
+{
+    struct buf b;
+    buf_init(&b, 64 << 10);
+    if (!reply_error_body(&b, "api_error", message))
+        buf_free(&b);
+    req_answer(r, status, "application/json", buf_view(&b), extra);
+    buf_free(&b);
+}
+
+void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
+{
+    if (r->begun) { /* the client has a head already: only the stream can tell */
+        relay_error_event(r, message);
+        return;
+    }
+    char extra[64] = "";
+    if (retry_after_s)
+        snprintf(extra, sizeof extra, "retry-after: %u\r\n", retry_after_s);
+    else if (status < 500 && status != 408 && status != 429)
+        snprintf(extra, sizeof extra, "x-should-retry: false\r\n");
+    answer_error(r, status, message, extra);
+}
+
+/* Before the request is whole: the connection cannot be used again. */
+static void refuse(struct req *r, unsigned status, const char *why, unsigned retry_after_s)
+{
+    r->keep = false;
+    req_answer_error(r, status, why, retry_after_s);
+}
+
+void req_refuse(struct conn *c, unsigned status, const char *why)
+{
+    struct req *r = req_new(c);
+    r->head.method = STR("-");
+    r->path = STR("-");
+    r->body.w = c->w;
+    c->req = r;
+    refuse(r, status, why, 0);
+}
+
+/* ---- the head */
+
+static const struct {
+    struct str path;
+    enum req_api api;
+} apis[] = {
+    {{"/v1/messages", 12}, API_MESSAGES},
+    {{"/v1/messages/count_tokens", 25}, API_COUNT_TOKENS},
+    {{"/v1/complete", 12}, API_COMPLETE},
+    {{"/v1/chat/completions", 20}, API_OPENAI},
+    {{"/v1/responses", 13}, API_OPENAI},
+    {{"/v1/embeddings", 14}, API_OPENAI},
+};
+
+static void learn_what(struct req *r)
+{
+    /* A base URL with a slash too many makes "//v1/messages": forwarded so, and what it looks like. */
+    struct str path = r->full_path;
+    while (path.n > 1 && path.p[1] == '/')
+        path = str_make(path.p + 1, path.n - 1);
+    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, path.p, path.n);
+    for (size_t i = 0; i < COUNT_OF(apis); i++)
+        if (r->method == METHOD_POST && str_eq(path, apis[i].path))
+            r->api = apis[i].api;
+}
+
+/* Moves what the scratch head holds into the request. The head's bytes are in r->msg already. */
+static bool keep_head(struct req *r, const struct http_head *h)
+{
+    struct http_field *f = arena_alloc(&r->msg, h->nf * sizeof *f);
+    if (!f)
+        return false;
+    memcpy(f, h->f, h->nf * sizeof *f);
+    r->head = (struct head_request){.method = h->method,
+                                    .target = h->target,
+                                    .f = f,
+                                    .nf = h->nf,
+                                    .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
+    /* the access line wants these when msg is gone */
+    char *notes = arena_alloc(&r->notes, h->method.n + h->path.n + 1);
+    if (!notes)
+        return false;
+    memcpy(notes, h->method.p, h->method.n);
+    memcpy(notes + h->method.n, h->path.p, h->path.n);
+    r->head.method.p = notes;
+    r->path = str_make(notes + h->method.n, min_size(h->path.n, 256));
+    r->full_path = h->path;
+    r->method = h->method_id;
+    r->http10 = h->minor == 0;
+    r->keep = h->keep_alive;
+    return true;
+}
+
+bool req_local(const struct req *r)
+{
+    if (r->method == METHOD_HEAD)
+        return str_eq(r->full_path, STR("/")) || str_eq(r->full_path, STR("/api/hello"));
+    return r->method == METHOD_POST && str_eq(r->full_path, STR("/api/event_logging/batch"));
+}
+
+static unsigned status_of(enum http1_result res)
+{
+    switch (res) {
+    case HTTP1_TOO_LARGE:
+        return 431;
+    case HTTP1_VERSION:
+        return 505;
+    case HTTP1_UNSUPPORTED:
+        return 501;
+    case HTTP1_EXPECTATION:
+        return 417;
+    case HTTP1_BAD:
+    case HTTP1_OK:
+        break;
+    }
+    return 400;
+}
+
+/* Methods that ask for the request as it arrived: an endpoint would show its key to the client. */
+static bool asks_for_echo(const struct req *r)
+{
+    return str_eq_nocase(r->head.method, STR("TRACE")) || str_eq_nocase(r->head.method, STR("TRACK"));
+}
+
+static bool authorized(struct req *r)
+{
+    if (r->conf->nclients == 0 || req_local(r))
+        return true;
+    r->client = auth_check(r->conf, r->head.f, r->head.nf);
+    return r->client != NULL;
+}
+
+bool req_begin(struct conn *c, const char *p, size_t size)
+{
+    struct req *r = req_new(c);
+    struct http_head *h = c->w->head;
+    const char *why = "request head is too large";
+    r->body.w = c->w;
+    c->req = r;
+    char *copy = arena_strndup(&r->msg, p, size);
+    enum http1_result res = copy ? http1_request(copy, size, h, &why) : HTTP1_TOO_LARGE;
+    if (res == HTTP1_OK && !keep_head(r, h))
+        res = HTTP1_TOO_LARGE;
+    if (res != HTTP1_OK) {
+        r->head.method = r->path = STR("-");
+        refuse(r, status_of(res), why, 0);
+        return false;
+    }
+    learn_what(r);
+    if (c->l->admin && !admin_allowed(r))
+        return false;
+    if (!c->l->admin && !authorized(r)) {
+        refuse(r, 401, "invalid or missing API key: this proxy knows no client with that token", 0);
+        return false;
+    }
+    if (asks_for_echo(r)) {
+        r->keep = false;
+        answer_error(r, 405, "this method is not served", "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+                                                          "x-should-retry: false\r\n");
+        return false;
+    }
+    const struct conf_limits *l = &r->conf->limits;
+    body_init(&r->body, c->w, h->body, h->length, l->max_body_bytes);
+    if (h->body == BODY_COUNTED && h->length > l->max_body_bytes) {
+        refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
+        return false;
+    }
+    if (h->body == BODY_NONE)
+        return false;
+    if (h->expect_continue) {
+        struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
+        if (conn_write(c, &v, 1) == CONN_GONE) {
+            req_gone(r);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the body */
+
+static enum req_body_result body_step(struct req *r, enum body_result res)
+{
+    switch (res) {
+    case BODY_MORE:
+        return REQ_BODY_MORE;
+    case BODY_DONE:
+        return REQ_BODY_DONE;
+    case BODY_MALFORMED:
+        refuse(r, 400, "chunked framing of the request body is malformed", 0);
+        break;
+    case BODY_TOO_LARGE:
+        refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
+        break;
+    case BODY_NO_ROOM:
+        refuse(r, 503, "too many request bodies are being held (limits.max_buffered_bytes)", 1);
+        break;
+    }
+    return REQ_BODY_REFUSED;
+}
+
+size_t req_body_room(struct req *r, char **at)
+{
+    size_t n = body_room(&r->body, at);
+    if (n == 0)
+        body_step(r, BODY_NO_ROOM);
+    return n;
+}
+
+enum req_body_result req_body_added(struct req *r, size_t n, size_t *used)
+{
+    return body_step(r, body_added(&r->body, n, used));
+}
+
+enum req_body_result req_body_feed(struct req *r, const char *p, size_t n, size_t *used)
+{
+    return body_step(r, body_feed(&r->body, p, n, used));
+}
+
+void req_body_timeout(struct req *r)
+{
+    refuse(r, 408, "request body did not come within limits.body_timeout", 0);
+}
+
+/* ---- what the body says */
+
+static const char *mapped(const struct conf_map *m, struct str name)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (str_eq(str_c(m->v[i].from), name))
+            return m->v[i].to;
+    return NULL;
+}
+
+/* The model that is asked of the endpoints: forced, or mapped, or as the client wrote it. */
+static void learn_model(struct req *r, const struct peek_hit *hit)
+{
+    if (hit->kind != PEEK_STRING)
+        return;
+    struct buf plain;
+    buf_init(&plain, MSG_SLACK);
+    struct str asked = hit->raw;
+    if (hit->escaped)
+        asked = peek_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
+    const char *other = r->conf->model_override ? r->conf->model_override
+                                                : mapped(&r->conf->model_map, asked);
+    struct str model = other ? str_c(other) : asked;
+    char *copy = model.n <= 1024 ? arena_strndup(&r->notes, model.p, model.n) : NULL;
+    if (copy) {
+        r->has_model = true;
+        r->model = str_make(copy, model.n);
+        r->model_raw = hit->raw;
+        r->model_changed = other != NULL;
+    }
+    buf_free(&plain);
+}
+
+static void learn_body(struct req *r)
+{
+    struct peek_want want[2 + CONVERSATION_BODY_KEYS] = {{.name = STR("model")}, {.name = STR("stream")}};
+    struct peek_hit hit[2 + CONVERSATION_BODY_KEYS] = {0};
+    size_t n = 2;
+    bool affinity = r->conf->affinity.enabled;
+    if (affinity)
+        n += conversation_wants(r->conf, want + 2);
+    bool looked = r->body.len > 0 && r->method == METHOD_POST;
+    if (looked) {
+        r->json = peek_object(body_view(&r->body), want, hit, n);
+        learn_model(r, &hit[0]);
+        r->stream = hit[1].kind == PEEK_TRUE;
+    }
+    if (affinity)
+        r->has_conversation =
+            conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + 2 : NULL,
+                              r->client ? r->client->name : NULL, r->w->secret, r->conversation);
+}
+
+void req_go(struct req *r)
+{
+    r->body_len = r->body.len;
+    if (r->c->l->admin) {
+        admin_go(r);
+        return;
+    }
+    if (req_local(r)) {
+        bool post = r->method == METHOD_POST;
+        req_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
+        return;
+    }
+    learn_body(r);
+    req_set(r, REQ_PICK);
+    relay_start_pings(r);
+    attempt_next(r);
+}
+
+void req_answer_estimate(struct req *r)
+{
+    char body[64];
+    int n = snprintf(body, sizeof body, "{\"input_tokens\":%llu}",
+                     (unsigned long long)estimate_tokens(body_view(&r->body)));
+    req_answer(r, 200, "application/json", str_make(body, (size_t)n), "");
+}
+
+/* ---- the client */
+
+void req_client_room(struct req *r)
+{
+    if (r->state == REQ_RELAY)
+        up_resume(&r->up);
+}
+
+void req_client_unsure(struct req *r)
+{
+    /* RFC 9110 15.2: a client must be ready for an interim reply; a closed end answers it with a
+     * reset, and the next write finds out. */
+    if (r->state == REQ_RELAY || r->begun) {
+        relay_probe(r);
+        return;
+    }
+    if (r->http10)
+        return;
+    struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
+    if (conn_write(r->c, &v, 1) == CONN_GONE)
+        req_gone(r);
+}
+
+/* ---- those who wait */
+
+void req_wake_waiting(struct wkr *w)
+{
+    struct list now; /* who waits again meanwhile is not looked at twice */
+    list_init(&now);
+    while (!list_empty(&w->waiting)) {
+        struct list *n = w->waiting.next;
+        list_remove(n);
+        list_push_back(&now, n);
+    }
+    while (!list_empty(&now)) {
+        struct req *r = LIST_ENTRY(now.next, struct req, wait_node);
+        req_set(r, REQ_PICK);
+        attempt_next(r);
+    }
+}

@@ -1,0 +1,315 @@
+#include "worker/request/verify.h"
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "worker/evidence/evidence.h"
+#include "worker/upstream/forward.h"
+#include "worker/json/json_find.h"
+#include "worker/http/sse.h"
+#include "worker/loop/deadline.h"
+#include "worker/upstream/exchange.h"
+#include "worker/worker.h"
+
+#include <stdio.h>
+
+enum {
+    CODE_LEN = 6,
+    BODY_MAX = 256 << 10, /* of a reply that was asked to be six characters long */
+    NOTES_MAX = 1 << 20,
+    SEND_MAX = 64 << 10
+};
+
+/* Asked where nothing is known of the endpoint: small, cheap, and offered by nearly all. */
+#define MODEL_DEFAULT "claude-haiku-4-5"
+
+struct verify {
+    struct dead dead;
+    struct list node; /* in wkr.verifications */
+    struct wkr *w;
+    struct ep *ep; /* one reference */
+    uint64_t seq;
+    int64_t began_ms;
+    bool head_only; /* a HEAD request */
+    char code[CODE_LEN];
+    struct up up;
+    struct tmo tmo; /* for the whole of it */
+    struct buf send, body;
+    struct arena notes;
+    unsigned status;
+    struct http_field *f;
+    size_t nf;
+};
+
+static const struct verdict good = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+
+/* ---- the end */
+
+static void verify_free(struct dead *d)
+{
+    struct verify *v = CONTAINER_OF(d, struct verify, dead);
+    arena_free(&v->notes);
+    buf_free(&v->send);
+    buf_free(&v->body);
+    ep_unref(v->ep);
+    mem_free(v);
+}
+
+static void end(struct verify *v, const struct verdict *how, enum net_fault net, const char *reason)
+{
+    bool ok = how->cls == OUTCOME_OK;
+    struct ipc_verdict m = {
+        .endpoint = str_c(v->ep->ce->id),
+        .seq = v->seq,
+        .ok = ok,
+        .cls = how->cls,
+        .fault = how->fault,
+        .net = net,
+        .retry_after_ms = how->retry_after_ms,
+        .began_ms = v->began_ms,
+        .own_key = v->ep->ce->api_key != NULL,
+        .reason = str_c(reason),
+    };
+    wkr_ipc_send(v->w, ipc_put_v_verdict, &m);
+    log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
+    up_abort(&v->up);
+    tmo_fini(&v->tmo);
+    list_remove(&v->node);
+    wkr_bury(v->w, &v->dead, verify_free);
+}
+
+static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
+{
+    struct verdict why;
+    classify_net(net, &why);
+    end(v, &why, net, reason);
+}
+
+static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str body)
+{
+    struct evidence ev;
+    struct verdict why;
+    char reason[120];
+    struct str seen = str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+    evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->notes);
+    classify(&ev, clock_wall_ms(), &why);
+    snprintf(reason, sizeof reason, "status %u, %s", v->status, why.rule ? why.rule : "");
+    end(v, &why, NET_NONE, reason);
+}
+
+/* ---- the reply */
+
+/* Appends the text of one line of a stream, if it has one. */
+static bool add_piece(struct buf *text, struct str line)
+{
+    static const struct peek_want want[] = {{.name = {"delta", 5}, .inner = {"text", 4}}};
+    struct peek_hit hit[1] = {0};
+    if (!str_starts(line, STR("data:")))
+        return true;
+    struct str json = str_trim(str_make(line.p + 5, line.n - 5));
+    return !peek_object(json, want, hit, 1) || hit[0].kind != PEEK_STRING ||
+           buf_str(text, hit[0].raw);
+}
+
+bool verify_answered(struct str body, struct str code)
+{
+    struct str t = str_trim(body);
+    if (!str_starts(t, STR("event:")) && !str_starts(t, STR("data:")) && !str_starts(t, STR(":")))
+        return str_find(body, code) >= 0;
+    struct buf text;
+    buf_init(&text, BODY_MAX);
+    bool fits = true;
+    while (t.n && fits) {
+        const char *lf = memchr(t.p, '\n', t.n);
+        size_t n = lf ? (size_t)(lf - t.p) : t.n;
+        fits = add_piece(&text, str_make(t.p, n));
+        n += lf != NULL;
+        t.p += n;
+        t.n -= n;
+    }
+    bool found = str_find(buf_view(&text), code) >= 0;
+    buf_free(&text);
+    return found;
+}
+
+static void judge(struct verify *v)
+{
+    struct str body = buf_view(&v->body);
+    if (v->head_only && v->status < 500) {
+        end(v, &good, NET_NONE, "");
+        return;
+    }
+    if (v->status != 200) {
+        end_by_reply(v, EVIDENCE_HTTP, body);
+        return;
+    }
+    if (evidence_is_error_body(body)) {
+        end_by_reply(v, EVIDENCE_BAD_200, body);
+        return;
+    }
+    struct sse s;
+    sse_init(&s);
+    for (size_t at = 0; at < body.n;)
+        at += sse_feed(&s, body.p + at, body.n - at);
+    sse_finish(&s);
+    if (s.error) {
+        end_by_reply(v, EVIDENCE_SSE_ERROR, buf_view(&s.error_data));
+    } else if (verify_answered(body, str_make(v->code, CODE_LEN))) {
+        end(v, &good, NET_NONE, "");
+    } else {
+        static const struct verdict no = {
+            .cls = OUTCOME_UNKNOWN, .fault = FAULT_ENDPOINT, .retry_after_ms = -1};
+        end(v, &no, NET_NONE, "the reply lacks the code that was asked for");
+    }
+    sse_free(&s);
+}
+
+static void on_event(struct up *u, const struct up_event *ev)
+{
+    struct verify *v = CONTAINER_OF(u, struct verify, up);
+    if (ev->head) {
+        v->status = ev->head->status;
+        v->nf = head_keep(&v->notes, ev->head, &v->f);
+    }
+    /* What is longer than this is no answer to the question; what came so far decides. */
+    bool fits = buf_add(&v->body, ev->data, ev->n);
+    if (ev->end || !fits)
+        judge(v);
+}
+
+static void on_failed(struct up *u, enum net_fault why)
+{
+    end_by_net(CONTAINER_OF(u, struct verify, up), why, net_fault_text(why));
+}
+
+static const struct up_ops ops = {on_event, on_failed};
+
+static void on_tmo(struct tmo *t)
+{
+    struct verify *v = CONTAINER_OF(t, struct verify, tmo);
+    end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
+}
+
+/* ---- the question */
+
+static bool offered(const struct conf_endpoint *ce, struct str model)
+{
+    for (size_t i = 0; i < ce->allow.n; i++)
+        if (str_glob(str_c(ce->allow.v[i]), model))
+            return true;
+    return ce->allow.n == 0 || ep_model_there(ce, model);
+}
+
+/* The configured one; else the one last served there; else one that it should have. As the endpoint
+ * is asked for it. */
+static struct str choose_model(const struct wkr *w, const struct conf_endpoint *ce,
+                               struct str served)
+{
+    const char *set = w->conf->failure_queue.probe_model;
+    struct str model = STR(MODEL_DEFAULT);
+    if (set && !str_eq(str_c(set), STR("auto")))
+        model = str_c(set);
+    else if (served.n && offered(ce, served))
+        model = served;
+    else if (!offered(ce, model))
+        for (size_t i = 0; i < ce->allow.n; i++)
+            if (!strchr(ce->allow.v[i], '*')) {
+                model = str_c(ce->allow.v[i]);
+                break;
+            }
+    const char *there = ep_model_there(ce, model);
+    return there ? str_c(there) : model;
+}
+
+static bool put_body(struct verify *v, struct buf *b, struct str model)
+{
+    return buf_str(b, STR("{\"model\":\"")) && peek_escape(model, b) &&
+           buf_str(b, STR("\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
+                          "\"Reply with these six characters and nothing else: ")) &&
+           buf_add(b, v->code, CODE_LEN) && buf_str(b, STR("\"}]}"));
+}
+
+#define LINE(n, i, text)                                                                           \
+    {                                                                                              \
+        .name = {n, sizeof n - 1}, .line = n ": " text "\r\n",                                     \
+        .line_len = sizeof(n ": " text "\r\n") - 1, .id = i                                        \
+    }
+
+/* Head and body into v->send. */
+static bool compose(struct verify *v, struct str model)
+{
+    struct buf body;
+    buf_init(&body, SEND_MAX / 2);
+    struct http_field lines[] = {
+        LINE("user-agent", HDR_OTHER, "qcc/" QCC_VERSION),
+        LINE("accept", HDR_OTHER, "application/json"),
+        LINE("content-type", HDR_CONTENT_TYPE, "application/json"),
+    };
+    struct head_request h = {
+        .method = v->head_only ? STR("HEAD") : STR("POST"),
+        .target = v->head_only ? STR("/") : STR("/v1/messages"),
+        .f = lines,
+        .nf = COUNT_OF(lines) - v->head_only,
+        .has_body = !v->head_only,
+    };
+    bool ok = (v->head_only || put_body(v, &body, model)) &&
+              head_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
+              buf_str(&v->send, buf_view(&body));
+    buf_free(&body);
+    return ok;
+}
+
+static void make_code(struct wkr *w, char out[CODE_LEN])
+{
+    /* Without those that are read for one another. */
+    static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
+    for (size_t i = 0; i < CODE_LEN; i++)
+        out[i] = letters[rnd_next(&w->rnd) % (sizeof letters - 1)];
+}
+
+void verify_begin(struct wkr *w, const struct ipc_verify *m)
+{
+    struct ep *e = replica_find(&w->replica, m->endpoint);
+    if (!e) {
+        struct ipc_verdict gone = {.endpoint = m->endpoint,
+                                   .seq = m->seq,
+                                   .cls = OUTCOME_TRANSIENT,
+                                   .net = NET_LOCAL,
+                                   .retry_after_ms = -1,
+                                   .reason = STR("not in this worker's configuration")};
+        wkr_ipc_send(w, ipc_put_v_verdict, &gone);
+        return;
+    }
+    struct verify *v = mem_zalloc(1, sizeof *v);
+    v->w = w;
+    v->ep = ep_ref(e);
+    v->seq = m->seq;
+    v->began_ms = clock_mono_ms();
+    v->head_only = w->conf->failure_queue.probe == PROBE_HTTP || !e->ce->api_key;
+    make_code(w, v->code);
+    buf_init(&v->send, SEND_MAX);
+    buf_init(&v->body, BODY_MAX);
+    arena_init(&v->notes, NOTES_MAX);
+    list_push_back(&w->verifications, &v->node);
+    tmo_init(&v->tmo, w->loop, on_tmo);
+    tmo_set(&v->tmo, w->conf->failure_queue.probe_timeout);
+    struct iovec iov;
+    bool ok = compose(v, choose_model(w, e->ce, m->model));
+    iov = (struct iovec){buf_data(&v->send), v->send.len};
+    /* On a connection of its own: that a pooled one was closed says nothing. */
+    if (!ok || !up_start(&v->up, &w->up_env, &w->up_conf, e->live->pool, true,
+                         v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops))
+        end_by_net(v, NET_LOCAL, "no connection is free");
+}
+
+void verify_stop(struct wkr *w)
+{
+    while (!list_empty(&w->verifications)) {
+        struct verify *v = LIST_ENTRY(w->verifications.next, struct verify, node);
+        list_remove(&v->node);
+        up_abort(&v->up);
+        tmo_fini(&v->tmo);
+        wkr_bury(w, &v->dead, verify_free);
+    }
+}

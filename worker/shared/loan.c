@@ -1,0 +1,263 @@
+#include "worker/shared/loan.h"
+
+#include "common/base/log.h"
+#include "worker/worker.h"
+
+#include <string.h>
+
+/* ---- trials */
+
+enum sel_trial grant_trial_state(const struct ep_live *l, uint64_t mine)
+{
+    if (mine || l->grant.trial)
+        return SEL_TRIAL_MINE;
+    return l->grant.trial_out || l->view.trial_busy ? SEL_TRIAL_BUSY : SEL_TRIAL_NONE;
+}
+
+uint64_t grant_trial_begin(struct wkr *w, struct ep_live *l)
+{
+    uint64_t seq = l->grant.trial;
+    l->grant.trial = 0;
+    l->grant.trial_out = true;
+    struct ipc_trial_begun m = {.endpoint = str_c(l->id), .seq = seq};
+    wkr_ipc_send(w, ipc_put_v_trial_begun, &m);
+    return seq;
+}
+
+void grant_trial_over(struct ep_live *l)
+{
+    l->grant.trial_out = false;
+}
+
+static void trial_back(struct wkr *w, const struct ep_live *l, uint64_t seq)
+{
+    struct ipc_trial_back m = {.endpoint = str_c(l->id), .seq = seq};
+    wkr_ipc_send(w, ipc_put_v_trial_back, &m);
+}
+
+void grant_trial_back(struct wkr *w, struct ep_live *l, uint64_t seq)
+{
+    l->grant.trial_out = false;
+    trial_back(w, l, seq);
+}
+
+/* One that was not begun. */
+static void unused_trial_back(struct wkr *w, struct ep_live *l)
+{
+    uint64_t seq = l->grant.trial;
+    l->grant.trial = 0;
+    if (seq)
+        trial_back(w, l, seq);
+}
+
+void grant_trial_ask(struct wkr *w, struct ep_live *l)
+{
+    if (l->grant.trial_asked)
+        return;
+    l->grant.trial_asked = true;
+    struct ipc_trial_ask m = {.endpoint = str_c(l->id)};
+    wkr_ipc_send(w, ipc_put_v_trial_ask, &m);
+}
+
+/* ---- places */
+
+static uint32_t idle_places(const struct ep_live *l)
+{
+    return l->grant.places > l->open ? l->grant.places - l->open : 0;
+}
+
+static void say_places(struct wkr *w, const struct ep_live *l, const struct ipc_places *what)
+{
+    struct ipc_places m = *what;
+    m.endpoint = str_c(l->id);
+    wkr_ipc_send(w, ipc_put_v_places, &m);
+}
+
+static void give_places(struct wkr *w, struct ep_live *l, uint32_t n)
+{
+    if (n == 0)
+        return;
+    l->grant.places -= n;
+    say_places(w, l, &(struct ipc_places){.back = n});
+}
+
+bool grant_place_free(const struct ep_live *l)
+{
+    return l->grant.limit == 0 || l->open < l->grant.places;
+}
+
+/* No answer came in time. What was asked for stays asked for, and LEND ends the state. */
+static bool late(const struct grant *g, int64_t now_ms)
+{
+    return g->wanted && now_ms - g->wanted_ms >= GRANT_WAIT_MS;
+}
+
+bool grant_place_none(const struct wkr *w, const struct ep_live *l, int64_t now_ms)
+{
+    return !grant_place_free(l) && (l->grant.dry || late(&l->grant, now_ms) || w->chan.fd == -1);
+}
+
+int64_t grant_place_want(struct wkr *w, struct ep_live *l, int64_t now_ms)
+{
+    struct grant *g = &l->grant;
+    if (!g->wanted) {
+        g->wanted = true;
+        g->wanted_ms = now_ms;
+        say_places(w, l, &(struct ipc_places){.want = true});
+    }
+    int64_t left = g->wanted_ms + GRANT_WAIT_MS - now_ms;
+    return left > 1 ? left : 1;
+}
+
+void grant_place_taken(struct ep_live *l)
+{
+    if (l->open > l->grant.peak)
+        l->grant.peak = l->open;
+}
+
+void grant_place_left(struct wkr *w, struct ep_live *l)
+{
+    if (l->grant.limit == 0)
+        return;
+    if (l->grant.recalled)
+        give_places(w, l, idle_places(l));
+}
+
+/* ---- a configuration comes */
+
+static bool stays(const struct conf *c, const struct ep_live *l)
+{
+    for (size_t i = 0; i < c->nendpoints; i++)
+        if (strcmp(c->endpoints[i].id, l->id) == 0)
+            return true;
+    return false;
+}
+
+void grant_before_conf(struct wkr *w, const struct conf *c)
+{
+    for (size_t i = 0; i < w->replica.n; i++) {
+        struct ep_live *l = w->replica.eps[i]->live;
+        if (stays(c, l))
+            continue;
+        unused_trial_back(w, l);
+        give_places(w, l, l->grant.places);
+        l->grant = (struct grant){.trial_out = l->grant.trial_out};
+    }
+}
+
+void grant_after_conf(struct wkr *w)
+{
+    for (size_t i = 0; i < w->replica.n; i++) {
+        struct ep_live *l = w->replica.eps[i]->live;
+        uint32_t was = l->grant.limit, is = w->replica.eps[i]->ce->max_concurrent;
+        l->grant.limit = is;
+        l->grant.wanted &= is == was;
+        l->grant.dry &= is == was;
+        if (is && !was && l->open > l->grant.places) {
+            /* What is open already counts against the new limit. */
+            uint32_t taken = l->open - l->grant.places;
+            l->grant.places = l->open;
+            say_places(w, l, &(struct ipc_places){.taken = taken});
+        } else if (was && !is) {
+            give_places(w, l, l->grant.places);
+            l->grant.recalled = false;
+        }
+    }
+}
+
+/* ---- what the supervisor says */
+
+void grant_on_trial(struct wkr *w, const struct ipc_trial *m)
+{
+    struct ep *e = replica_find(&w->replica, m->endpoint);
+    if (!e) {
+        struct ipc_trial_back back = {.endpoint = m->endpoint, .seq = m->seq};
+        wkr_ipc_send(w, ipc_put_v_trial_back, &back);
+        return;
+    }
+    e->live->grant.trial = m->seq;
+    e->live->grant.trial_asked = false;
+    w->settle = true;
+    wkr_wake(w);
+}
+
+void grant_on_recall(struct wkr *w, const struct ipc_trial_recall *m)
+{
+    struct ep *e = replica_find(&w->replica, m->endpoint);
+    if (e && e->live->grant.trial == m->seq)
+        unused_trial_back(w, e->live);
+}
+
+void grant_on_lend(struct wkr *w, const struct ipc_lend *m)
+{
+    struct ep *e = replica_find(&w->replica, m->endpoint);
+    struct ep_live *l = e ? e->live : NULL;
+    if (!l || l->grant.limit == 0) {
+        /* Of another configuration than ours; the supervisor's is older or newer. */
+        struct ipc_places back = {
+            .endpoint = m->endpoint, .back = m->n, .answer = m->recall && !m->n};
+        wkr_ipc_send(w, ipc_put_v_places, &back);
+        return;
+    }
+    struct grant *g = &l->grant;
+    wkr_wake(w);
+    if (m->none) {
+        g->dry = g->wanted && idle_places(l) == 0;
+        return;
+    }
+    g->recalled = m->recall;
+    if (m->n) {
+        g->places += m->n;
+        g->wanted = g->dry = false;
+        w->settle = true;
+    } else if (m->recall) {
+        uint32_t back = idle_places(l);
+        g->places -= back;
+        say_places(w, l, &(struct ipc_places){.back = back, .answer = true});
+    }
+}
+
+void grant_on_endpoint(struct ep_live *l)
+{
+    struct grant *g = &l->grant;
+    if (l->view.breaker == BREAKER_CLOSED)
+        g->trial = 0; /* there is nothing to try any more */
+    g->trial_asked = false;
+    /* It may not have known the endpoint when it was asked: a configuration that comes into use. */
+    if (!g->dry)
+        g->wanted = false;
+}
+
+/* ---- now and then */
+
+void grant_settle(struct wkr *w)
+{
+    if (!w->settle)
+        return;
+    w->settle = false;
+    for (size_t i = 0; i < w->replica.n; i++) {
+        struct ep_live *l = w->replica.eps[i]->live;
+        if (l->grant.limit && l->grant.recalled)
+            give_places(w, l, idle_places(l));
+        /* Lent as the last resort; half open it stays for the next request that suits. */
+        if (l->grant.trial && (w->draining || l->view.breaker != BREAKER_HALF_OPEN))
+            unused_trial_back(w, l);
+    }
+}
+
+void grant_sweep(struct wkr *w)
+{
+    for (size_t i = 0; i < w->replica.n; i++) {
+        struct ep_live *l = w->replica.eps[i]->live;
+        uint32_t idle = idle_places(l), used = l->grant.peak > l->open ? l->grant.peak - l->open : 0;
+        if (l->grant.limit && idle > used)
+            give_places(w, l, idle - used);
+        l->grant.peak = l->open;
+    }
+}
+
+void grant_drain(struct wkr *w)
+{
+    for (size_t i = 0; i < w->replica.n; i++)
+        unused_trial_back(w, w->replica.eps[i]->live);
+}

@@ -1,0 +1,97 @@
+/* replica: this worker's read-only view of the endpoints: the configuration of each, the state that
+ * the supervisor decided, and the pool of connections to it. An entry is reference-counted: a
+ * request keeps the one it uses over a reload. */
+#ifndef QCC_WORKER_REPLICA_H
+#define QCC_WORKER_REPLICA_H
+
+#include "common/base/base.h"
+#include "common/base/err.h"
+#include "common/conf/conf.h"
+#include "common/ipc/ipc.h"
+#include "common/ipc/stats.h"
+#include "common/policy/endpoint_state.h"
+#include "worker/shared/loan.h"
+#include "worker/upstream/pool.h"
+
+/* What the supervisor says of an endpoint (ENDPOINT). Zero bytes: unknown health, nothing against
+ * it. */
+struct ep_view {
+    enum ep_health health;
+    enum breaker_state breaker;
+    bool trial_busy; /* somebody tries it */
+    bool queued, disabled, draining, lacks_count_tokens;
+    bool news;                 /* something stands against it that a success would end */
+    int64_t cooldown_until_ms; /* CLOCK_MONOTONIC; 0: not cooling */
+    int64_t own_until_ms;      /* by its own word; likewise */
+    struct ep_block blocks[EP_BLOCKS];
+    uint32_t nblocks;
+};
+
+/* What stays the same endpoint over a reload. */
+struct ep_live {
+    char id[9];
+    struct pool *pool;
+    struct ep_view view;
+    struct grant grant;
+    uint32_t open;        /* requests of this worker that use it now */
+    struct stats_record stats; /* counted since they were last told (gauge.h) */
+    bool news;            /* … and there is something to tell */
+    struct pool_stats pool_told; /* as the pool was then */
+    double ttfb_avg;      /* moving average of the time to first byte, seconds; 0: unknown */
+    bool told_ok;         /* a success was reported since the supervisor's last word */
+    uint64_t model_told;  /* hash of the model last reported as served */
+    double model_told_at; /* ev_now() */
+    int64_t turn;         /* round robin's memory */
+    unsigned refs;
+};
+
+struct ep {
+    struct conf *conf; /* one reference: ce points into it */
+    const struct conf_endpoint *ce;
+    struct ep_live *live;
+    uint64_t id_hash;
+    uint32_t index; /* in the replica it belongs (or belonged) to */
+    unsigned refs;
+};
+
+struct replica {
+    struct ep **eps; /* in the order of the file */
+    size_t n;
+    SSL_CTX *tls;    /* for https endpoints; NULL while there is none */
+    char *ca_pem;    /* what tls was made with */
+};
+
+/* Takes a new configuration into use: entries of endpoints that stay keep state and pool. `room` is
+ * told when a pool gets room again. False with e set: nothing was changed. */
+bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, struct dialer *d,
+                       void (*room)(void *arg), void *arg, struct err *e) MUST_CHECK;
+
+/* Drops all entries (their users keep theirs). */
+void replica_free(struct replica *r);
+
+/* By id; NULL: gone. */
+struct ep *replica_find(const struct replica *r, struct str id);
+
+/* The supervisor's word on one endpoint; of one that is gone it is dropped. */
+void replica_update(struct replica *r, const struct ipc_endpoint *m);
+
+struct ep *ep_ref(struct ep *e);
+void ep_unref(struct ep *e);
+
+void ep_live_unref(struct ep_live *l);
+
+/* What stands in OUTCOME and in blocks for a model's name. */
+uint64_t ep_model_hash(struct str model);
+
+/* Whether the supervisor has blocked that model there. */
+bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms);
+
+/* The name by which the endpoint is asked for a model (its models.map); NULL: the same. */
+const char *ep_model_there(const struct conf_endpoint *ce, struct str model);
+
+enum sel_tier ep_view_tier(const struct ep_view *v);
+
+/* Adds a time to first byte to the moving average. */
+void ep_ttfb(struct ep_live *e, double seconds);
+
+#endif

@@ -1,0 +1,34 @@
+/* head: the heads that QCC writes: of a request to an endpoint, of a reply to a client. Lines that
+ * stay are copied as they came. */
+#ifndef QCC_WORKER_HEAD_H
+#define QCC_WORKER_HEAD_H
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/conf/conf.h"
+#include "worker/http/http1.h"
+
+/* The head of a request as it is kept for its attempts. */
+struct head_request {
+    struct str method, target;
+    struct http_field *f;
+    size_t nf;
+    bool has_body;                 /* even an empty one: content-length is sent */
+};
+
+/* Appends the head for one endpoint, with the empty line. False: over the buffer's ceiling. */
+bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct conf_endpoint *e,
+                      uint64_t content_length) MUST_CHECK;
+
+/* Appends the status line and the end-to-end lines of a reply, without framing and without the empty
+ * line. False: over the ceiling. */
+bool head_to_client(struct buf *b, const struct http_head *h) MUST_CHECK;
+
+/* Copies a head's fields, which are valid during an event only. Returns how many: all, or 0 without
+ * memory. */
+size_t head_keep(struct arena *a, const struct http_head *h, struct http_field **out);
+
+/* Standard reason phrase of a status that QCC itself answers with. */
+const char *head_reason(unsigned status);
+
+#endif

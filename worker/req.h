@@ -6,7 +6,7 @@
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
  *
- * req.c is its life and what it learns of the request, attempt.c the way to an endpoint and what
+ * req.c is its life and what it learns of the request, access.c its line in the log, attempt.c the way to an endpoint and what
  * becomes of a failure, hold.c what
  * the reply turns out to be, relay.c the reply on its way to the client. */
 #ifndef QCC_WORKER_REQ_H

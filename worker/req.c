@@ -6,6 +6,7 @@
 #include "worker/auth.h"
 #include "worker/conn.h"
 #include "worker/conversation.h"
+#include "worker/cors.h"
 #include "worker/estimate.h"
 #include "worker/reply.h"
 
@@ -115,7 +116,7 @@ static void ended(struct req *r, unsigned status, const char *end)
     access_line(r, status, end);
     if (r->c->l->admin)
         return;
-    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status == 200;
+    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
     if (relayed && r->kind == REPLY_STREAM)
         gauge_stream(g, false);
     if (relayed && r->ep) {
@@ -177,12 +178,25 @@ static void answered(struct req *r, enum conn_room room, bool keep)
         req_finish(r, keep);
 }
 
+/* The lines that browsers are told; what does not fit is not told, and they show nothing to the page then. */
+static struct str browser_lines(const struct req *r, struct buf *b)
+{
+    if (r->c->l->admin)
+        return admin_lines(r);
+    bool ok = cors_put(b, r->conf, r->origin) &&
+              (!r->preflight || cors_put_preflight(b, r->head.f, r->head.nf));
+    return ok ? buf_view(b) : STR("");
+}
+
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
 {
+    struct buf lines;
+    buf_init(&lines, CORS_ECHO_MAX + 1024);
     struct reply_own o = {.status = status,
                           .type = type,
                           .body = body,
                           .extra = extra,
+                          .lines = browser_lines(r, &lines),
                           .request_id = r->conf->expose_headers ? r->id : NULL,
                           .attempts = r->attempts,
                           .http10 = r->http10,
@@ -190,14 +204,16 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .head_only = r->method == METHOD_HEAD};
     r->status = status;
     r->bytes_out += body.n;
-    answered(r, reply_own(r->c, &o), r->keep);
+    enum conn_room room = reply_own(r->c, &o);
+    buf_free(&lines);
+    answered(r, room, r->keep);
 }
 
 static void answer_error(struct req *r, unsigned status, const char *message, const char *extra)
 {
     struct buf b;
     buf_init(&b, 64 << 10);
-    if (!reply_error_body(&b, "api_error", message))
+    if (!reply_error_body(&b, status == 403 ? "permission_error" : "api_error", message))
         buf_free(&b);
     req_answer(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
@@ -269,6 +285,7 @@ static bool keep_head(struct req *r, const struct http_head *h)
     memcpy(f, h->f, h->nf * sizeof *f);
     r->head = (struct head_request){.method = h->method,
                                     .target = h->target,
+                                    .host = h->host,
                                     .f = f,
                                     .nf = h->nf,
                                     .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
@@ -318,9 +335,25 @@ static bool asks_for_echo(const struct req *r)
     return str_eq_nocase(r->head.method, STR("TRACE")) || str_eq_nocase(r->head.method, STR("TRACK"));
 }
 
+/* Whether a page in a browser may have sent this; if not, it is answered. */
+static bool page_allowed(struct req *r)
+{
+    const struct head_request *h = &r->head;
+    bool open = r->conf->nclients == 0 && !r->c->l->unix_socket;
+    enum cors_verdict v = cors_judge(r->conf, open, h->host, h->method, h->f, h->nf, &r->origin);
+    r->preflight = v == CORS_PREFLIGHT;
+    if (v == CORS_PASS || v == CORS_PREFLIGHT)
+        return true;
+    char why[256];
+    cors_explain(v, h->host, cors_from(h->f, h->nf), why);
+    req_log(r, LOG_L_INFO, "refused: %s", why);
+    refuse(r, v == CORS_BAD_PREFLIGHT ? 400 : 403, why, 0);
+    return false;
+}
+
 static bool authorized(struct req *r)
 {
-    if (r->conf->nclients == 0 || req_local(r))
+    if (r->conf->nclients == 0 || req_local(r) || r->preflight)
         return true;
     r->client = auth_check(r->conf, r->head.f, r->head.nf);
     return r->client != NULL;
@@ -344,6 +377,8 @@ bool req_begin(struct conn *c, const char *p, size_t size)
     }
     learn_what(r);
     if (c->l->admin && !admin_allowed(r))
+        return false;
+    if (!c->l->admin && !page_allowed(r))
         return false;
     if (!c->l->admin && !authorized(r)) {
         refuse(r, 401, "invalid or missing API key: this proxy knows no client with that token", 0);
@@ -476,6 +511,10 @@ void req_go(struct req *r)
     r->body_len = r->body.len;
     if (r->c->l->admin) {
         admin_go(r);
+        return;
+    }
+    if (r->preflight) {
+        req_answer(r, 204, NULL, STR(""), "");
         return;
     }
     if (req_local(r)) {

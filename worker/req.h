@@ -102,6 +102,8 @@ struct req {
     struct str full_path;   /* in msg */
     uint64_t body_len;
     bool http10, keep, repeatable, stream, json;
+    const char *origin;     /* of the page that asks, if it is listed (in conf); else NULL */
+    bool preflight;         /* answered here: it only asks whether it may ask */
     struct str model;       /* as asked; in notes */
     struct str model_raw;   /* its bytes in the body, between the quotes */
     bool has_model;

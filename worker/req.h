@@ -6,7 +6,7 @@
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
  *
- * req.c is its life and what it learns of the request, attempt.c the way to an endpoint and what
+ * req.c is its life and what it learns of the request, access.c its line in the log, attempt.c the way to an endpoint and what
  * becomes of a failure, hold.c what
  * the reply turns out to be, relay.c the reply on its way to the client. */
 #ifndef QCC_WORKER_REQ_H
@@ -103,6 +103,8 @@ struct req {
     struct str full_path;   /* in msg */
     uint64_t body_len;
     bool http10, keep, repeatable, stream, json;
+    const char *origin;     /* of the page that asks, if it is listed (in conf); else NULL */
+    bool preflight;         /* answered here: it only asks whether it may ask */
     struct str model;       /* as asked; in notes */
     struct str model_raw;   /* its bytes in the body, between the quotes */
     bool has_model;

@@ -106,6 +106,8 @@ struct conf {
     size_t nclients;
     struct conf_affinity_key *keys; /* affinity.keys */
     size_t nkeys;
+    struct conf_strs hosts;    /* after conf_check in lower case, without a dot at the end */
+    struct conf_strs origins;  /* cors.origins, as a browser writes them */
     char *model_override;      /* models.override */
     struct conf_map model_map; /* models.map */
     struct conf_endpoint *endpoints;

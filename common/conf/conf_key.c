@@ -39,6 +39,13 @@ KEYS(top_listen, struct conf,
 KEYS(top_clients, struct conf,
      LIST("clients", clients, clients, "[]",
           "Who may connect; empty: everybody, allowed on loopback and unix addresses only."))
+KEYS(top_hosts, struct conf,
+     LIST("hosts", strs, hosts, "[]",
+          "Without `clients`: further names that a request may give in `Host`, for any port; `*`: any. "
+          "Addresses, `localhost` and `*.localhost` always may."))
+KEYS(cors, struct conf,
+     LIST("origins", strs, origins, "[]",
+          "Pages that may ask: `scheme://host[:port]` as the browser sends it in `Origin`, or `null`."))
 KEYS(top_endpoints, struct conf,
      LIST("endpoints", endpoints, endpoints, "", "Where requests go; at least one. Required."))
 KEYS(affinity_keys, struct conf,
@@ -80,6 +87,7 @@ KEYS(client, struct conf_client,
 #define SECTION(name, path, TABLE) {path, offsetof(struct conf, name), keys_##name},
 static const struct conf_section top_sections[] = {
     {"", 0, keys_top_listen}, {"", 0, keys_top}, {"", 0, keys_top_clients},
+    {"", 0, keys_top_hosts}, {"cors", 0, keys_cors},
     CONF_SECTIONS(SECTION) {"affinity", 0, keys_affinity_keys}, {"models", 0, keys_models},
     {"", 0, keys_top_endpoints}};
 #undef SECTION

@@ -27,7 +27,7 @@ def test_no_echo_of_the_request(q, up, client, method):
     assert up.requests == [] and c.closed(5)
 
 
-@pytest.mark.parametrize("target", ["*", "http://anything:80"])
+@pytest.mark.parametrize("target", ["*", "http://localhost:80"])
 def test_star_is_no_path(qcc, up, client, target):
     """It stands alone, whatever the endpoint's path."""
     q = qcc({"endpoints": [up.endpoint(path="/gw/a")]})

@@ -460,7 +460,7 @@ def try_one(q, clients, a, at):
     clients.append(c)
     c.sock.settimeout(0.5)
     body = json.dumps(BODY).encode()
-    c.send(b"POST /v1/messages HTTP/1.1\r\nhost: q\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    c.send(b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     try:
         c.reply()
     except TimeoutError:
@@ -963,7 +963,7 @@ def test_worker_dies_with_places(house, sites):
     clients = [Client(q.port) for _ in range(2)]
     body = json.dumps(BODY).encode()
     for c in clients:
-        c.send(b"POST /v1/messages HTTP/1.1\r\nhost: q\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        c.send(b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     until(lambda: a.now == 2, "both places to be taken")
     a.how = answer
     pids = q.children()

@@ -57,6 +57,10 @@ static struct conf *full(void)
     struct conf *c = conf_new();
     fill(CONF_G_TOP, c);
     c->gen = UINT64_MAX;
+    put(&c->hosts.v[0], "*"); /* what fill has put in is no name and no origin */
+    put(&c->hosts.v[1], "qcc.example");
+    put(&c->origins.v[0], "null");
+    put(&c->origins.v[1], "https://app.example:8443");
     put(&c->admin.listen, "127.0.0.1:1");
     put(&c->upstream.proxy, "http://u:p@h:1");
     for (int i = 0; i < 2; i++) {

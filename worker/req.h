@@ -44,7 +44,7 @@ enum req_state {
 };
 
 /* What is asked for, as far as it makes a difference. */
-enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPENAI };
+enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPENAI, API_EMBEDDINGS };
 
 /* An error reply that may yet be given to the client, byte for byte. */
 struct kept_reply {
@@ -100,8 +100,10 @@ struct req {
     enum req_api api;
     struct str path;        /* for the log, cut; in notes */
     struct str full_path;   /* in msg */
+    struct str side_path;   /* of a side path, as patterns are compared with it; empty: not plain; in notes */
     uint64_t body_len;
     bool http10, keep, repeatable, stream, json;
+    bool side;              /* no message (side.h): what its reply says concerns that path alone */
     struct str model;       /* as asked; in notes */
     struct str model_raw;   /* its bytes in the body, between the quotes */
     bool has_model;
@@ -123,7 +125,7 @@ struct req {
     struct attempt *trail;   /* conf.retry.max_attempts of them, in notes */
     unsigned ntrail;
     enum retry_opinion opinion;
-    int first_refusal;       /* index in the trail, or -1 */
+    int first_refusal;       /* index in the trail, or -1: goes back if none does better */
     struct ep *refuser;      /* who refused first: charged if another serves; one reference */
     struct verdict refusal;
     struct sel_ep *seps;     /* by index in the replica, in notes */
@@ -221,9 +223,6 @@ void req_gone(struct req *r);
 
 /* Whether QCC answers this itself: liveness checks and telemetry. */
 bool req_local(const struct req *r);
-
-/* The answer to count_tokens where the endpoint cannot count. */
-void req_answer_estimate(struct req *r);
 
 /* A reply of QCC's own with Anthropic's error form: before anything was sent. retry_after_s 0: none. */
 void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s);

@@ -187,7 +187,9 @@ static void set_strs(struct loader *ld, struct conf_strs *l, const struct ynode 
     for (size_t i = 0; i < n->n; i++) {
         struct buf b;
         struct conf_text t;
-        if (text_at(ld, n->v[i], place_index(at, i).text, &b, &t))
+        struct place p = place_index(at, i);
+        faults_place(ld->f, p.text, n->v[i]->line, n->v[i]->col);
+        if (text_at(ld, n->v[i], p.text, &b, &t))
             conf_strs_add(l, t.s);
         buf_free(&b);
     }

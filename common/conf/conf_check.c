@@ -265,7 +265,7 @@ static void check_patterns(struct check *k, const struct conf_strs *l, size_t i,
             report(k, false, at.text, "must begin with / or *");
         else if (odd)
             report(k, false, at.text,
-                   "matches no path: these are compared decoded, without query, with single slashes");
+                   "can match no path: they are compared decoded, without query");
     }
 }
 

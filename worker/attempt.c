@@ -2,7 +2,6 @@
 #include "common/base/log.h"
 #include "worker/conn.h"
 #include "worker/grant.h"
-#include "worker/peek.h"
 #include "worker/report.h"
 #include "worker/req.h"
 #include "worker/side.h"
@@ -183,38 +182,6 @@ static void trial_back(struct req *r)
     r->trial = 0;
 }
 
-/* The request's bytes for this endpoint: its head, and the body with the model's name put in its
- * place where this endpoint is asked for another. Returns the pieces, 0 if they do not fit. */
-static int compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4])
-{
-    struct str body = body_view(&r->body);
-    const char *name = r->has_model ? ep_model_there(ce, r->model) : NULL;
-    struct str model = name ? str_c(name) : r->model;
-    uint64_t length = body.n;
-    bool splice = r->has_model && (name || r->model_changed);
-    buf_free(&r->model_sent);
-    if (splice) {
-        if (!peek_escape(model, &r->model_sent))
-            return 0;
-        length = body.n - r->model_raw.n + r->model_sent.len;
-    }
-    buf_drop(&r->send, r->send.len);
-    if (!head_to_endpoint(&r->send, &r->head, ce, length))
-        return 0;
-    int n = 0;
-    iov[n++] = (struct iovec){buf_data(&r->send), r->send.len};
-    if (!splice) {
-        if (body.n)
-            iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
-        return n;
-    }
-    size_t before = (size_t)(r->model_raw.p - body.p), after = before + r->model_raw.n;
-    iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, before};
-    iov[n++] = (struct iovec){buf_data(&r->model_sent), r->model_sent.len};
-    iov[n++] = (struct iovec){(void *)(uintptr_t)(body.p + after), body.n - after};
-    return n;
-}
-
 /* The request goes to e, where there is a place for it. trial: it uses up this worker's trial. */
 static void start(struct req *r, struct ep *e, bool trial)
 {
@@ -239,7 +206,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     r->stale = r->error_whole = false;
     req_set(r, REQ_TRY);
     struct iovec iov[4];
-    int n = note ? compose(r, e->ce, iov) : 0;
+    int n = note ? req_compose(r, e->ce, iov) : 0;
     bool fresh = r->fresh;
     r->fresh = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);

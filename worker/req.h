@@ -6,9 +6,9 @@
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
  *
- * req.c is its life and what it learns of the request, attempt.c the way to an endpoint and what
- * becomes of a failure, hold.c what
- * the reply turns out to be, relay.c the reply on its way to the client. */
+ * req.c is its life and what it learns of the request, compose.c what an endpoint is sent of it, attempt.c
+ * the way to an endpoint and what becomes of a failure, side.c what differs where it is no message, hold.c
+ * what the reply turns out to be, relay.c the reply on its way to the client. */
 #ifndef QCC_WORKER_REQ_H
 #define QCC_WORKER_REQ_H
 
@@ -229,6 +229,10 @@ void req_answer_error(struct req *r, unsigned status, const char *message, unsig
 
 /* Any reply of our own: type NULL for an empty body. */
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra);
+
+/* compose.c: the request's bytes for this endpoint: its head, and the body with the model's name put in
+ * its place where this endpoint is asked for another. Returns the pieces, 0 if they do not fit. */
+int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4]);
 
 /* attempt.c: chooses an endpoint and tries it; or waits; or gives up. */
 void attempt_next(struct req *r);

@@ -103,6 +103,7 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
         .names_field = classify_names_field(&ev),
         .too_long = v->rule && str_starts(str_c(v->rule), STR("too-long")),
         .counted = has_counted(live, now),
+        .clients_key = !r->ep->ce->api_key,
     };
     enum side_next next = side_reply_next(&s);
     if (next == SIDE_CANNOT_COUNT) {

@@ -137,7 +137,8 @@ static enum side_next count_next(const struct side_reply *r)
         return SIDE_BACK;
     if (r->status == 404 || r->status == 405 || r->status == 501 || r->page)
         return SIDE_CANNOT_COUNT;
-    if ((r->status == 400 || r->status == 401 || r->status == 403) && !r->counted)
+    bool refused = (r->status == 401 || r->status == 403) && !r->clients_key;
+    if ((refused || r->status == 400) && !r->counted)
         return SIDE_CANNOT_COUNT;
     return SIDE_ANOTHER;
 }

@@ -42,6 +42,7 @@ struct side_reply {
     bool names_field; /* it names a member of the request's body */
     bool too_long;    /* it says that the prompt is too long */
     bool counted;     /* count_tokens: this endpoint has counted within SIDE_COUNTED_MS */
+    bool clients_key; /* the credentials were the client's: a refusal of them says nothing of others */
 };
 
 enum side_next {

@@ -146,6 +146,20 @@ def test_if_none_does_better_the_first_reply_goes_back(house, name):
     well(q, a, b)
 
 
+def test_the_first_reply_also_when_another_breaks(house):
+    q, a, b = house(a=LACKING["401"], b=lambda peer, _: peer.close())
+    r = send(q)
+    assert r.status == 401 and r.header("x-qcc-endpoint") == "a" and (a.n, b.n) == (1, 2)
+    a.side, b.side = b.side, LACKING["404"]
+    r = send(q)
+    assert r.status == 404 and r.header("x-qcc-endpoint") == "b"
+
+
+def test_as_many_as_attempts(house):
+    q, a, b, c = house({"retry": {"max_attempts": 2}}, a=LACKING["401"], b=LACKING["404"], c=LIST)
+    assert send(q).status == 401 and (a.n, b.n, c.n) == (1, 1, 0)
+
+
 def test_a_page_under_200(house):
     q, a, b = house(a=PAGE, b=LIST)
     assert send(q).header("x-qcc-endpoint") == "b"
@@ -495,6 +509,12 @@ def test_what_says_something_of_the_request_goes_back(house, name):
         assert r.status == int(head.split()[1]) and r.body == body
     assert (a.n, b.n) == (3, 0)
     well(q, a, b)
+
+
+def test_a_clients_own_key_says_nothing_of_others(house):
+    q, a = house(more={"a": {"api_key": None}}, a=lambda peer, r: peer.send(NUMBER if r.header("x-api-key") == "good" else CANNOT["401"]))
+    estimated(send(q, "POST", COUNT, headers=["x-api-key: bad"]))
+    assert send(q, "POST", COUNT, headers=["x-api-key: good"]).json() == {"input_tokens": 42}
 
 
 def test_transport_failures_of_count_tokens_count(house):

@@ -248,6 +248,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .about_model = m->about_model,
         .own_key = m->own_key,
         .no_count_tokens = m->no_count_tokens,
+        .counted = m->counted,
         .model = m->model_hash,
         .began_ms = m->began_ms,
         .ttfb_us = m->ttfb_us,
@@ -260,7 +261,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, was, reason, now_ms);
     /* A worker says once that it was well, and again only when it hears that this was not enough. */
-    if (r.cls == OUTCOME_OK && e->told.news && !h->overruled)
+    if (r.cls == OUTCOME_OK && !r.counted && e->told.news && !h->overruled)
         h->tell(h->arg, (int)slot, ipc_put_v_endpoint, &e->told);
     if (r.cls != OUTCOME_OK)
         log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),

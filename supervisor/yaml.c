@@ -317,7 +317,13 @@ static void set_endpoints(struct loader *ld, const struct ynode *n, const char *
     for (size_t i = 0; i < n->n; i++) {
         struct place p = place_index(at, i);
         faults_place(ld->f, p.text, n->v[i]->line, n->v[i]->col);
-        walk(ld, CONF_G_ENDPOINT, conf_add_endpoint(ld->c), "", p.text, n->v[i]);
+        struct conf_endpoint *ep = conf_add_endpoint(ld->c);
+        walk(ld, CONF_G_ENDPOINT, ep, "", p.text, n->v[i]);
+        const struct ynode *paths = child(n->v[i], "paths");
+        if (!paths || !child(paths, "allow"))
+            conf_strs_add(&ep->paths_allow, str_c(conf_default_paths_allow));
+        if (!paths || !child(paths, "deny"))
+            conf_strs_add(&ep->paths_deny, str_c(conf_default_paths_deny));
     }
 }
 

@@ -7,8 +7,8 @@
 #include "worker/conn.h"
 #include "worker/conversation.h"
 #include "worker/cors.h"
-#include "worker/estimate.h"
 #include "worker/reply.h"
+#include "worker/side.h"
 
 #include <stdio.h>
 
@@ -213,7 +213,10 @@ static void answer_error(struct req *r, unsigned status, const char *message, co
 {
     struct buf b;
     buf_init(&b, 64 << 10);
-    if (!reply_error_body(&b, status == 403 ? "permission_error" : "api_error", message))
+    const char *type = status == 403   ? "permission_error"
+                       : status == 404 ? "not_found_error"
+                                       : "api_error";
+    if (!reply_error_body(&b, type, message))
         buf_free(&b);
     req_answer(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
@@ -251,30 +254,6 @@ void req_refuse(struct conn *c, unsigned status, const char *why)
 }
 
 /* ---- the head */
-
-static const struct {
-    struct str path;
-    enum req_api api;
-} apis[] = {
-    {{"/v1/messages", 12}, API_MESSAGES},
-    {{"/v1/messages/count_tokens", 25}, API_COUNT_TOKENS},
-    {{"/v1/complete", 12}, API_COMPLETE},
-    {{"/v1/chat/completions", 20}, API_OPENAI},
-    {{"/v1/responses", 13}, API_OPENAI},
-    {{"/v1/embeddings", 14}, API_OPENAI},
-};
-
-static void learn_what(struct req *r)
-{
-    /* A base URL with a slash too many makes "//v1/messages": forwarded so, and what it looks like. */
-    struct str path = r->full_path;
-    while (path.n > 1 && path.p[1] == '/')
-        path = str_make(path.p + 1, path.n - 1);
-    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, path.p, path.n);
-    for (size_t i = 0; i < COUNT_OF(apis); i++)
-        if (r->method == METHOD_POST && str_eq(path, apis[i].path))
-            r->api = apis[i].api;
-}
 
 /* Moves what the scratch head holds into the request. The head's bytes are in r->msg already. */
 static bool keep_head(struct req *r, const struct http_head *h)
@@ -375,7 +354,7 @@ bool req_begin(struct conn *c, const char *p, size_t size)
         refuse(r, status_of(res), why, 0);
         return false;
     }
-    learn_what(r);
+    side_learn(r);
     if (c->l->admin && !admin_allowed(r))
         return false;
     if (!c->l->admin && !page_allowed(r))
@@ -522,18 +501,12 @@ void req_go(struct req *r)
         req_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
         return;
     }
+    if (!side_begin(r))
+        return;
     learn_body(r);
     req_set(r, REQ_PICK);
     relay_start_pings(r);
     attempt_next(r);
-}
-
-void req_answer_estimate(struct req *r)
-{
-    char body[64];
-    int n = snprintf(body, sizeof body, "{\"input_tokens\":%llu}",
-                     (unsigned long long)estimate_tokens(body_view(&r->body)));
-    req_answer(r, 200, "application/json", str_make(body, (size_t)n), "");
 }
 
 /* ---- the client */

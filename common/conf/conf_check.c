@@ -306,6 +306,25 @@ static void check_headers(struct check *k, const struct conf_endpoint *ep, size_
     }
 }
 
+/* A pattern that is compared with plain paths (policy/side_path.h) and could match none is a mistake
+ * that would go unnoticed. */
+static void check_patterns(struct check *k, const struct conf_strs *l, size_t i, const char *key)
+{
+    for (size_t p = 0; p < l->n; p++) {
+        struct str s = str_c(l->v[p]);
+        struct path at;
+        snprintf(at.text, sizeof at.text, "endpoints[%zu].paths.%s[%zu]", i, key, p);
+        bool odd = !is_visible(s) || str_find(s, STR("//")) >= 0;
+        for (size_t c = 0; c < s.n && !odd; c++)
+            odd = memchr("%\\;?#", s.p[c], 5) != NULL;
+        if (s.n == 0 || (s.p[0] != '/' && s.p[0] != '*'))
+            report(k, false, at.text, "must begin with / or *");
+        else if (odd)
+            report(k, false, at.text,
+                   "can match no path: they are compared decoded, without query");
+    }
+}
+
 /* Derived: host, port, tls, base_path, host_header. */
 static void check_base_url(struct check *k, struct conf_endpoint *ep, const char *at)
 {
@@ -432,6 +451,8 @@ static void check_endpoints(struct check *k)
             ids[i] = (struct entry){ep->id, 8, i};
         }
         check_headers(k, ep, i);
+        check_patterns(k, &ep->paths_allow, i, "allow");
+        check_patterns(k, &ep->paths_deny, i, "deny");
         effective_proxy(k, ep, i);
         any_enabled = any_enabled || ep->enabled;
     }

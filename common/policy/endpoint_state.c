@@ -186,6 +186,13 @@ static void credit(struct ep_state *s, const struct ep_report *r, int64_t now_ms
     set_health(s, EP_HEALTHY, "a success", ch);
 }
 
+static void can_count(struct ep_state *s, const char *why, struct ep_changes *ch)
+{
+    if (s->no_count_until_ms)
+        note(ch, EP_NOTE_COUNT_TOKENS, "lacks it", "has it", why, 0);
+    s->no_count_until_ms = 0;
+}
+
 void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                 const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch)
 {
@@ -195,15 +202,21 @@ void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_rep
         breaker_ended(&s->breaker);
         return;
     }
+    if (r->counted) {
+        can_count(s, "it has counted", ch);
+        s->counted_ms = now_ms;
+        ch->dirty = true;
+        return;
+    }
     if (!r->overruled)
         s->counts[r->cls]++;
     if (r->ttfb_us > 0 && r->cls == OUTCOME_OK)
         rate_avg_add(&s->ttfb_us, r->ttfb_us);
     if (r->no_count_tokens) {
-        if (!s->lacks_count_tokens)
-            note(ch, EP_NOTE_COUNT_TOKENS, "has it", "lacks it", "answered that it is not there",
-                 0);
-        s->lacks_count_tokens = true;
+        if (s->no_count_until_ms <= now_ms && c->block_ms > 0)
+            note(ch, EP_NOTE_COUNT_TOKENS, "has it", "lacks it", "answered that it cannot",
+                 c->block_ms);
+        s->no_count_until_ms = now_ms + c->block_ms;
     } else if (ep_enabled(s) && !ep_queued(s)) {
         /* Out of service, only a verification or an operator brings it back: what was under way
          * when it went out says nothing new. */
@@ -257,6 +270,8 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
         !ctx->last)
         enqueue(s, c, "no longer the last one", ctx, now_ms, ch);
     drop_blocks(s, now_ms, ch);
+    if (s->no_count_until_ms <= now_ms)
+        can_count(s, "time is over", ch);
 }
 
 int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms)
@@ -271,6 +286,8 @@ int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int6
     for (uint32_t i = 0; i < s->nblocks; i++)
         if (s->blocks[i].until_ms < next)
             next = s->blocks[i].until_ms;
+    if (s->no_count_until_ms && s->no_count_until_ms < next)
+        next = s->no_count_until_ms;
     return next;
 }
 
@@ -458,7 +475,7 @@ static void reset(struct ep_state *s, const char *why, int64_t now_ms, struct ep
     if (s->nblocks > 0)
         note(ch, EP_NOTE_MODEL, "blocked", "open", why, 0);
     s->nblocks = 0;
-    s->lacks_count_tokens = false;
+    can_count(s, why, ch);
     s->verifying = EP_VERIFY_NONE;
     s->verify_asked = false;
     ch->dirty = true;

@@ -51,7 +51,7 @@ struct ep_conf {
     struct cooldown_conf cooldown;
     struct failq_conf failq;
     int64_t degraded_for_ms;
-    int64_t block_ms; /* how long a refused model stays blocked */
+    int64_t block_ms; /* how long a refused model stays blocked, and count_tokens unasked */
 };
 
 struct ep_block {
@@ -65,7 +65,6 @@ struct ep_state {
     enum ep_disabled disabled;
     bool configured; /* `enabled` of the configuration, as last told */
     bool draining;
-    bool lacks_count_tokens;
     bool verify_asked; /* by an operator */
     enum ep_verifying verifying;
     struct breaker breaker;
@@ -73,6 +72,8 @@ struct ep_state {
     struct failq failq;
     char queued_why[64];       /* "" when not queued */
     int64_t degraded_until_ms; /* after transient failures */
+    int64_t no_count_until_ms; /* it cannot count tokens until then; 0: as far as is known it can */
+    int64_t counted_ms;        /* when it last has; 0: never */
     struct ep_block blocks[EP_BLOCKS];
     uint32_t nblocks;
     uint64_t counts[OUTCOME__COUNT]; /* attempts by how they ended */
@@ -94,7 +95,8 @@ struct ep_report {
     bool overruled;       /* permanent: another endpoint has served the request */
     bool about_model;     /* permanent: the refusal was about the model */
     bool own_key;         /* the credentials were the endpoint's, not the client's */
-    bool no_count_tokens; /* it does not know /v1/messages/count_tokens: charges nothing */
+    bool no_count_tokens; /* it cannot count tokens (side_path.h): charges nothing */
+    bool counted;         /* OK, and no more than that: it has counted tokens */
     uint64_t model;       /* hash of the model's name */
     int64_t began_ms;
     uint64_t ttfb_us; /* 0: not measured */

@@ -232,7 +232,7 @@ def test_no_admin_listener(qcc, upstream):
 
 
 def test_the_clients_listener_knows_no_admin_address(qcc, upstream):
-    q = qcc({"endpoints": [upstream.endpoint("/s/status=404")]})
+    q = qcc({"endpoints": [{**upstream.endpoint("/s/status=404"), "paths": {"allow": ["/api/*"]}}]})
     assert q.get("/api/v1/status")[0] == 404
     until(lambda: "404" in upstream.log(), "the endpoint to have been asked")
 

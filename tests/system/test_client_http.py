@@ -520,9 +520,9 @@ def test_local_answers(qcc, up, client, method, target):
 
 @pytest.mark.parametrize("method,target", [("GET", "/"), ("HEAD", "/v1"), ("GET", "/api/hello"), ("GET", "/api/event_logging/batch"),
                                            ("HEAD", "/api/hello/"), ("POST", "/")])
-def test_others_are_forwarded(q, up, client, method, target):
+def test_others_are_forwarded(qcc, up, client, method, target):
     up.play = lambda peer, r: peer.send(reply(b"" if r.method == "HEAD" else b"x"))
-    c = client(q)
+    c = client(qcc({"endpoints": [up.endpoint(paths={"allow": ["/*"]})]}))
     c.send(request(method, target))
     assert c.reply(method).status == 200
     assert up.requests[0].target == target

@@ -147,7 +147,7 @@ def test_error_within_a_200_is_told_as_one(one, client, type, message, status, s
     q.wait_log(" status=%d " % status)
 
 
-@pytest.mark.parametrize("method,path", [("OPTIONS", "/v1/messages"), ("DELETE", "/v1/files/1"), ("PUT", "/x"), ("POST", "/v1/files")])
+@pytest.mark.parametrize("method,path", [("OPTIONS", "/v1/messages"), ("DELETE", "/v1/files/1"), ("PUT", "/v1/x"), ("POST", "/v1/files")])
 def test_nothing_to_say(one, client, method, path):
     """Where an answer without a body is one, and a failure would be wrong: it was done."""
     q, up = one(reply(b"", headers=["request-id: req_1"]))

@@ -43,6 +43,7 @@ static void do_outcome(struct world *w, const struct case_line *l, int first,
         .about_model = case_value(l, "model"),
         .own_key = !case_flag(l, "clients"),
         .no_count_tokens = case_flag(l, "lacks"),
+        .counted = case_flag(l, "counted"),
         .model = (uint64_t)case_number(l, "model", 0),
         .began_ms = case_number(l, "began", w->now),
     };

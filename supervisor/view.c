@@ -18,7 +18,7 @@ struct ipc_endpoint view_make(const struct health_endpoint *e, int64_t now_ms)
         .trial_busy = s->breaker.trial == BREAKER_TRIAL_RUNNING,
         .cooldown_until_ms = cooling ? now_ms + cooling : 0,
         .own_until_ms = own ? s->cooldown.own_until_ms : 0,
-        .queued = ep_queued(s),
+        .queued = ep_queued(s) && !s->in_reach,
         .disabled = !ep_enabled(s),
         .draining = s->draining,
         .no_count_until_ms = s->no_count_until_ms,

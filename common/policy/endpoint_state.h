@@ -8,9 +8,10 @@
  *                          │ ▲ └─────transient (request left), rate limit──────▲
  *                  unknown │ └── verification, or a success when not queued
  *                    class ▼
- *                       unhealthy (queued, unless it is the last one that is enabled and not
- * queued)
- */
+ *                       unhealthy (queued, unless it is the last one)
+ *
+ * An endpoint is the last one while no other is usable (ep_usable). It is not queued then; one that
+ * is in the queue already is in reach: requests may try it, beside its verifications. */
 #ifndef QCC_POLICY_ENDPOINT_STATE_H
 #define QCC_POLICY_ENDPOINT_STATE_H
 
@@ -65,6 +66,7 @@ struct ep_state {
     enum ep_disabled disabled;
     bool configured; /* `enabled` of the configuration, as last told */
     bool draining;
+    bool in_reach;     /* queued, and may be tried: it is the last one (as of the last ep_tick) */
     bool verify_asked; /* by an operator */
     enum ep_verifying verifying;
     struct breaker breaker;
@@ -104,7 +106,7 @@ struct ep_report {
 
 /* What the decision hangs on besides the endpoint itself. */
 struct ep_ctx {
-    bool last; /* no other endpoint is enabled and not queued */
+    bool last; /* no other endpoint is ep_usable */
 };
 
 enum ep_what {
@@ -112,6 +114,7 @@ enum ep_what {
     EP_NOTE_BREAKER,
     EP_NOTE_COOLDOWN, /* ms: how long */
     EP_NOTE_QUEUE,
+    EP_NOTE_REACH, /* of one that is queued */
     EP_NOTE_DISABLED,
     EP_NOTE_DRAIN,
     EP_NOTE_MODEL, /* ms: blocked for how long */
@@ -154,8 +157,9 @@ void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_
 /* All of these add to *ch, which the caller has zeroed. */
 void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                 const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
-/* Also for every other endpoint when one enters or leaves service: who was unhealthy and spared as
- * the last one is queued as soon as it is not. */
+/* Also for every other endpoint when one becomes usable or no longer is: who was unhealthy and
+ * spared as the last one is queued as soon as it is not, and who is queued comes in reach as soon
+ * as it is. */
 void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *ctx, int64_t now_ms,
              struct ep_changes *ch);
 void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, int64_t now_ms,
@@ -192,6 +196,17 @@ static inline bool ep_queued(const struct ep_state *s)
 {
     return s->failq.kind == FAILQ_QUEUED;
 }
+
+/* Requests may go there, if only as a last resort: enabled, and out of the queue or in reach. */
+static inline bool ep_open_to_requests(const struct ep_state *s)
+{
+    return ep_enabled(s) && (!ep_queued(s) || s->in_reach);
+}
+
+/* Any request may go there now: beside it no other is the last one. Changes with time alone, where
+ * a cooldown by its own word ends (ep_next_event_ms). */
+bool ep_usable(const struct ep_state *s, int64_t now_ms);
+
 bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms);
 
 /* "unknown" "healthy" …; "enabled" "config" "auth" "operator"; "health" "breaker" …; "enable" … */

@@ -156,6 +156,7 @@ struct req {
     size_t nrf;
     struct buf held;
     struct sse sse;
+    char tail[SSE_TAIL];     /* what a stream that is whole lacks at its end; "": nothing */
     uint64_t bytes_out;
     bool goes_on;            /* committed, and its end is to be reported */
     enum outcome served_as;  /* the attempt of the committed reply: OK unless it broke */
@@ -296,8 +297,9 @@ void relay_over(struct req *r);
 /* Reads along in a stream. */
 void relay_feed(struct req *r, const char *p, size_t n);
 
-/* Whether a stream that ends here is whole: it says so; of other makes than Anthropic's not all do. */
-bool relay_complete(const struct req *r);
+/* The stream ends here, and nothing went wrong below it: whether it is whole. What it lacks to say so is put
+ * behind it by whatever writes its end. */
+bool relay_close(struct req *r) MUST_CHECK;
 
 /* The answer begins as a stream, with a ping, and without an endpoint's reply. False: no such answer
  * (it has begun, or the client gets no pings). */

@@ -121,3 +121,18 @@ bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpo
     }
     return true;
 }
+
+bool carry_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m)
+{
+    const struct ep_state *s = &e->state;
+    *m = (struct ipc_up_refused){
+        .id = str_c(e->id), .status = s->refused_status, .wall_ms = s->refused_wall_ms};
+    return s->disabled == EP_BY_AUTH && (s->refused_status || s->refused_wall_ms);
+}
+
+void carry_get_refused(struct health *h, const struct ipc_up_refused *m)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (str_eq(str_c(h->v[i].id), m->id))
+            ep_restore_refusal(&h->v[i].state, m->status, m->wall_ms);
+}

@@ -15,4 +15,8 @@ void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
 bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
                int64_t now_ms) MUST_CHECK;
 
+/* How the key of one that is disabled by auth was refused. False: it is not, or nothing is known. */
+bool carry_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m) MUST_CHECK;
+void carry_get_refused(struct health *h, const struct ipc_up_refused *m);
+
 #endif

@@ -22,6 +22,8 @@ struct saved_endpoint {
     uint8_t disabled; /* enum saved_disabled */
     bool queued, draining;
     uint64_t counts[SAVED_COUNTS];
+    uint32_t refused_status; /* by auth: the status of the reply that refused its key; 0: not known */
+    int64_t refused_wall_ms; /* and when; 0: not known */
 };
 
 #endif

@@ -19,10 +19,12 @@ struct ipc_endpoint view_make(const struct health_endpoint *e, int64_t now_ms)
         .cooldown_until_ms = cooling ? now_ms + cooling : 0,
         .own_until_ms = own ? s->cooldown.own_until_ms : 0,
         .queued = ep_queued(s),
-        .disabled = !ep_enabled(s),
+        .disabled = s->disabled,
         .draining = s->draining,
         .lacks_count_tokens = s->lacks_count_tokens,
         .news = stands_against(s),
+        .refused_status = s->disabled == EP_BY_AUTH ? s->refused_status : 0,
+        .refused_wall_ms = s->disabled == EP_BY_AUTH ? s->refused_wall_ms : 0,
         .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
     };
 }
@@ -33,5 +35,6 @@ bool view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b)
            a->cooldown_until_ms == b->cooldown_until_ms && a->own_until_ms == b->own_until_ms &&
            a->queued == b->queued && a->disabled == b->disabled && a->draining == b->draining &&
            a->lacks_count_tokens == b->lacks_count_tokens && a->news == b->news &&
+           a->refused_status == b->refused_status && a->refused_wall_ms == b->refused_wall_ms &&
            str_eq(a->blocks, b->blocks);
 }

@@ -135,13 +135,13 @@ static void error_event(struct req *r, struct str json)
     buf_free(&b);
 }
 
-void relay_error_event(struct req *r, const char *message)
+void relay_error_event(struct req *r, unsigned status, const char *message)
 {
     struct buf json;
     buf_init(&json, 64 << 10);
     if (!r->cut)
         r->cut = "error event";
-    if (!reply_error_body(&json, "api_error", message))
+    if (!reply_error_body(&json, reply_error_type(status), message))
         buf_free(&json);
     error_event(r, buf_view(&json));
     buf_free(&json);
@@ -183,7 +183,7 @@ void relay_break_off(struct req *r, enum net_fault why)
     char message[200];
     snprintf(message, sizeof message, "upstream %s broke off in the middle of its reply: %s",
              r->ep->ce->name, r->cut);
-    relay_error_event(r, message);
+    relay_error_event(r, 502, message);
 }
 
 /* Some endpoints keep a stream open that has said its end: the client shall not wait for more. */
@@ -233,7 +233,7 @@ void relay_commit(struct req *r, struct str piece, bool end)
     tmo_clear(&r->tmo);
     if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
         up_abort(&r->up);
-        relay_error_event(r, "the endpoint's answer does not fit the stream that had begun with a ping");
+        relay_error_event(r, 502, "the endpoint's answer does not fit the stream that had begun with a ping");
         return;
     }
     struct buf held = r->held;
@@ -438,7 +438,7 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
         } else {
             char message[64];
             snprintf(message, sizeof message, "upstream error %u", k->status);
-            relay_error_event(r, message);
+            relay_error_event(r, status ? status : k->told ? k->told : k->status, message);
         }
         return;
     }

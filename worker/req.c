@@ -7,7 +7,6 @@
 #include "worker/conn.h"
 #include "worker/conversation.h"
 #include "worker/estimate.h"
-#include "worker/reply.h"
 
 #include <stdio.h>
 
@@ -226,55 +225,7 @@ void req_gone(struct req *r)
     conn_lost(c);
 }
 
-/* ---- answers of our own */
-
-static void answered(struct req *r, enum conn_room room, bool keep)
-{
-    if (room == CONN_GONE)
-        req_gone(r);
-    else
-        req_finish(r, keep);
-}
-
-void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
-{
-    struct reply_own o = {.status = status,
-                          .type = type,
-                          .body = body,
-                          .extra = extra,
-                          .request_id = r->conf->expose_headers ? r->id : NULL,
-                          .attempts = r->attempts,
-                          .http10 = r->http10,
-                          .keep = r->keep,
-                          .head_only = r->method == METHOD_HEAD};
-    r->status = status;
-    r->bytes_out += body.n;
-    answered(r, reply_own(r->c, &o), r->keep);
-}
-
-static void answer_error(struct req *r, unsigned status, const char *message, const char *extra)
-{
-    struct buf b;
-    buf_init(&b, 64 << 10);
-    if (!reply_error_body(&b, "api_error", message))
-        buf_free(&b);
-    req_answer(r, status, "application/json", buf_view(&b), extra);
-    buf_free(&b);
-}
-
-void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
-{
-    if (r->begun) { /* the client has a head already: only the stream can tell */
-        relay_error_event(r, message);
-        return;
-    }
-    char extra[64] = "";
-    if (retry_after_s)
-        snprintf(extra, sizeof extra, "retry-after: %u\r\n", retry_after_s);
-    else if (status < 500 && status != 408 && status != 429)
-        snprintf(extra, sizeof extra, "x-should-retry: false\r\n");
-    answer_error(r, status, message, extra);
-}
+/* ---- refusals */
 
 /* Before the request is whole: the connection cannot be used again. */
 static void refuse(struct req *r, unsigned status, const char *why, unsigned retry_after_s)
@@ -410,8 +361,8 @@ bool req_begin(struct conn *c, const char *p, size_t size)
     }
     if (asks_for_echo(r)) {
         r->keep = false;
-        answer_error(r, 405, "this method is not served", "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-                                                          "x-should-retry: false\r\n");
+        req_answer_error_with(r, 405, "this method is not served",
+                              "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;

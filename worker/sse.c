@@ -509,11 +509,21 @@ static bool is_whole(struct str data)
     return str_eq(text, STR("[DONE]")) || peek_object(text, top, hit, AT__COUNT);
 }
 
+/* Back to where it stood, but for the last event's data, which is gone: it is not judged again. */
+static void go_back(struct sse *s, const struct sse *was)
+{
+    struct buf keep = s->keep, error_data = s->error_data;
+    *s = *was;
+    s->keep = keep;
+    s->error_data = error_data;
+    s->have_data = false;
+}
+
 /* The last event lacks its empty line: takes it in if it is whole, else leaves everything as it was. Returns
  * whether it did; *data_there: whether it has any. */
 static bool finish_whole(struct sse *s, bool *data_there)
 {
-    struct sse was = *s;
+    const struct sse was = *s;
     struct piece data = {0};
     if (s->state != START && s->state != BOM_0)
         (void)end_line(s, &data);
@@ -524,10 +534,7 @@ static bool finish_whole(struct sse *s, bool *data_there)
     fault = s->error && !fault; /* of an error what there is will do */
     if (whole || (fault && *data_there))
         return true;
-    was.keep = s->keep; /* its data is gone: it is not judged again */
-    was.have_data = false;
-    was.error_data = s->error_data;
-    *s = was;
+    go_back(s, &was);
     return false;
 }
 
@@ -535,6 +542,7 @@ bool sse_close(struct sse *s, char tail[static SSE_TAIL])
 {
     static const char stop[] = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     const char *before = "", *word = "";
+    const struct sse was = *s;
     tail[0] = '\0';
     if (s->stopped || s->error)
         return true;
@@ -549,8 +557,10 @@ bool sse_close(struct sse *s, char tail[static SSE_TAIL])
             before = line ? "event: ping\n\n" : "\nevent: ping\n\n";
     }
     if (!s->stopped && !s->error) {
-        if (!sse_end_told(&s->end))
+        if (!sse_end_told(&s->end)) {
+            go_back(s, &was);
             return false;
+        }
         s->stopped = true;
         word = s->end.choices ? "data: [DONE]\n\n" : stop;
     }

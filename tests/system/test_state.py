@@ -113,7 +113,7 @@ def damage_body(b):
     (damage_cut, "is cut"),
     (damage_bit, "is damaged"),
     (damage_version(0), "is of version 0"),
-    (damage_version(2), "is of version 2"),
+    (damage_version(3), "is of version 3"),
     (damage_body, "is malformed"),
     (lambda b: b"", "is cut"),
     (lambda b: b"something else entirely" * 10, "is no state of QCC"),

@@ -84,7 +84,7 @@ void outage_tell(const struct req *r, char *p, size_t n)
         PUT(&t, "no endpoint offers the model \"%.*s\"; models.allow or models.map of an endpoint would have to name it",
             (int)min_size(r->model.n, 200), r->model.p);
     if (stays && offered)
-        PUT(&t, ", and none will be by itself");
+        PUT(&t, ", and trying again does not help");
     for (size_t i = 0; i < rep->n && t.at + 1 < t.n; i++) {
         PUT(&t, "%s%s: ", i ? ", " : " (", rep->eps[i]->ce->name);
         put_why(&t, r, i);

@@ -150,7 +150,7 @@ def test_not_where_waiting_may_help(some, client, how):
     assert r.status == {"queued": 503, "open": 503, "full": 503, "cooling": 429}.get(how) or r.header("x-qcc-attempts") == "1"
     if r.header("x-qcc-attempts") == "0":
         assert r.error["type"] == ("rate_limit_error" if how == "cooling" else "api_error")
-        assert "b: disabled by the configuration" in r.error["message"] and "by itself" not in r.error["message"]
+        assert "b: disabled by the configuration" in r.error["message"] and "trying again" not in r.error["message"]
 
 
 # ---- the type of each status

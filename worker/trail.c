@@ -1,6 +1,7 @@
 #include "worker/trail.h"
 
 #include "common/base/secret.h"
+#include "worker/outage.h"
 #include "worker/req.h"
 
 #include <stdio.h>
@@ -192,7 +193,7 @@ void trail_free(struct req *r)
 /* ---- the end without a good reply */
 
 /* "official: transient (connection refused), relay: rate_limit (429)" */
-static void tell_trail(const struct req *r, const struct sel_result *s, char *p, size_t n)
+static void tell_trail(const struct req *r, char *p, size_t n)
 {
     size_t at = 0;
 #define PUT(...)                                                                                   \
@@ -201,17 +202,6 @@ static void tell_trail(const struct req *r, const struct sel_result *s, char *p,
         at += k_ > 0 ? (size_t)k_ : 0;                                                             \
     } while (0)
     p[0] = '\0';
-    if (r->ntrail == 0) {
-        PUT("no endpoint is usable");
-        if (s && r->seps) {
-            struct sel_req sr = {.bound = -1};
-            for (size_t i = 0; i < r->nseps && i < r->w->replica.n; i++)
-                PUT("%s%s: %s", i ? ", " : " (", r->w->replica.eps[i]->ce->name,
-                    select_skip_text(select_check(r->seps, i, &sr)));
-            PUT(")");
-        }
-        return;
-    }
     PUT("all attempts failed: ");
     for (unsigned i = 0; i < r->ntrail; i++) {
         const struct attempt *a = &r->trail[i];
@@ -239,6 +229,13 @@ void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_re
         return;
     }
     char message[2048];
-    tell_trail(r, s, message, sizeof message);
+    if (r->ntrail)
+        tell_trail(r, message, sizeof message);
+    else
+        outage_tell(r, message, sizeof message);
+    if (!r->ntrail && outage_stays(r)) {
+        req_answer_for_good(r, f.status, message);
+        return;
+    }
     req_answer_error(r, f.status, message, f.retry_after_s);
 }

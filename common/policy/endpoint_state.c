@@ -105,9 +105,16 @@ static void enqueue(struct ep_state *s, const struct ep_conf *c, const char *why
     note(ch, EP_NOTE_QUEUE, "out", "queued", why, 0);
 }
 
-static void disable_by_auth(struct ep_state *s, const struct ep_conf *c, const char *why,
-                            int64_t now_ms, struct ep_changes *ch)
+static void refused(struct ep_state *s, const struct ep_report *r)
 {
+    s->refused_status = r->status;
+    s->refused_wall_ms = r->wall_ms;
+}
+
+static void disable_by_auth(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
+                            const char *why, int64_t now_ms, struct ep_changes *ch)
+{
+    refused(s, r);
     leave_queue(s, c, why, now_ms, ch);
     failq_disable(&s->failq, &c->failq, now_ms);
     set_disabled(s, EP_BY_AUTH, why, ch);
@@ -161,7 +168,7 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
         return;
     case OUTCOME_AUTH:
         if (r->own_key)
-            disable_by_auth(s, c, why, now_ms, ch);
+            disable_by_auth(s, c, r, why, now_ms, ch);
         return;
     case OUTCOME_PERMANENT:
         if (r->net == NET_NONE) {
@@ -419,7 +426,9 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
     if (was == EP_VERIFY_QUEUE) {
         failq_failed(&s->failq, &c->failq, now_ms);
         if (failed.cls == OUTCOME_AUTH && failed.own_key && ep_queued(s) && ep_enabled(s))
-            disable_by_auth(s, c, failed.why ? failed.why : "verification failed", now_ms, ch);
+            disable_by_auth(s, c, &failed, failed.why ? failed.why : "verification failed", now_ms, ch);
+        else if (failed.cls == OUTCOME_AUTH && failed.own_key && s->disabled == EP_BY_AUTH)
+            refused(s, &failed);
     } else if (ep_enabled(s) && !ep_queued(s)) {
         charge(s, c, &failed, ctx, now_ms, ch);
     }
@@ -462,6 +471,12 @@ void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum e
         failq_enter(&s->failq, &c->failq, now_ms);
         memcpy(s->queued_why, why, sizeof why);
     }
+}
+
+void ep_restore_refusal(struct ep_state *s, uint32_t status, int64_t wall_ms)
+{
+    s->refused_status = status;
+    s->refused_wall_ms = wall_ms;
 }
 
 void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_t now_ms,

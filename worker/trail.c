@@ -213,6 +213,13 @@ static void tell_trail(const struct req *r, char *p, size_t n)
 #undef PUT
 }
 
+/* How long the shortest cooldown lasts of those that were passed over for it; -1: none was. */
+static int64_t passed_over_ms(const struct req *r)
+{
+    struct sel_req any = {.bound = -1};
+    return r->seps && !r->side ? select_others(r->seps, r->nseps, &any, -1).cool_ms : -1;
+}
+
 void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
 {
     struct retry_fail fails[TRAIL_MAX];
@@ -220,7 +227,7 @@ void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_re
     for (size_t i = 0; i < n; i++)
         fails[i] = r->trail[i].fail;
     struct retry_final f;
-    retry_final(c, fails, n, r->first_refusal, s, &f);
+    retry_final(c, fails, n, r->first_refusal, s, passed_over_ms(r), &f);
     /* an error event under status 200 cannot be told under another status */
     bool kept = f.at >= 0 && r->trail[f.at].fail.kept &&
                 (f.status == r->trail[f.at].reply.status || r->trail[f.at].reply.status >= 300);

@@ -7,7 +7,8 @@ import pytest
 
 from client import Client, ask, request
 from qcc import ROOT, until
-from upstream import EVENTS, KEY, STREAM, chunk, error, reply
+from scripted import CALM
+from upstream import EVENTS, KEY, MESSAGE, STREAM, chunk, error, reply
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 LEVEL = "debug|info|warning|error"
@@ -362,3 +363,18 @@ def test_no_secret_of_a_proxy(qcc, raw, client):
     assert r.status == 502
     assert q.stop() == 0
     assert SECRETS["a proxy's password"] not in q.log() and SECRETS["a proxy's password"].encode() not in r.body
+
+
+def test_access_line_with_every_field(qcc, raw, client):
+    usage = {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5}
+    message = json.loads(MESSAGE)
+    message["usage"] = usage
+    good, bad = raw(reply(json.dumps(message).encode())), raw(error(529, "overloaded_error"))
+    q = qcc({**CALM, "clients": [{"name": "alice", "token": "t-0123456789"}],
+             "balance": {"strategy": "priority_failover"},
+             "endpoints": [bad.endpoint("bad"), good.endpoint("good", priority=2)]})
+    r = client(q).ask(headers=["x-api-key: t-0123456789"])
+    assert r.status == 200
+    line = q.wait_log("request .*tokens_cache_write=5.*").group(0)
+    for field in ("client=alice", "model=m", "failures=bad:transient", "tokens_cache_read=4", "end=ok"):
+        assert field in line

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from qcc import free_port, until
-from test_tls import Authority
+from authority import Authority
 from upstream import Raw, error, reply
 
 PAGE = reply(b"<html><body>welcome</body></html>", 200, type="text/html")

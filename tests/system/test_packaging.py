@@ -18,7 +18,7 @@ import pytest
 
 from client import ask
 from qcc import BUILD, PATIENCE, ROOT, SUPERVISOR, WORKER, free_port, until
-from test_tls import Authority, server
+from authority import Authority, server
 from upstream import EVENTS, MESSAGE, STREAM, reply
 
 PACKAGING = ROOT / "packaging"

@@ -64,8 +64,8 @@ COMMON    := $(call src,common)
 SUPERVISOR:= $(filter-out supervisor/qccctl/%,$(call src,supervisor))
 QCCCTL    := $(call src,supervisor/qccctl)
 WORKER    := $(call src,worker)
-FAKE      := $(call src,tests/fake_upstream)
-LOADGEN   := $(call src,tests/bench/load)
+FAKE      := $(call src,tests/fake_upstream tests/net)
+LOADGEN   := $(call src,tests/bench/load tests/net)
 UNIT      := $(sort $(shell find tests/unit -name 'test_*.c'))
 FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
@@ -133,10 +133,10 @@ $(BIN_CTL): $B/supervisor/qccctl/main.o $(O_QCCCTL) $(O_COMMON)
 # ---- what tests need
 T_FLAGS = $(CPPFLAGS) $(CFLAGS) $(QFLAGS) -I$B/view/tests
 
-$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h) $(O_COMMON) | $B/view/tests
+$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
-$(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h) $(O_COMMON) | $B/view/tests
+$(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
 $B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests

@@ -4,6 +4,7 @@
 #define FAKE_REQUEST_H
 
 #include "common/base/buf.h"
+#include "tests/net/chunks.h"
 
 enum { REQUEST_HEAD_MAX = 256 * 1024, REQUEST_BODY_MAX = 80 * 1024 * 1024 };
 
@@ -15,8 +16,8 @@ struct request {
     bool expect; /* Expect: 100-continue */
     bool chunked;
     bool keep_body; /* else only counted */
-    uint64_t left;  /* of the body or of the present chunk */
-    unsigned chunk_state;
+    uint64_t left;  /* of a counted body */
+    struct chunks chunks;
     uint64_t body_bytes;
     struct buf body;
     uint64_t id; /* set by the caller; shows in the reply's request-id */

@@ -5,6 +5,7 @@
 #define LOAD_CONN_H
 
 #include "tests/bench/load/load.h"
+#include "tests/net/chunks.h"
 
 /*  CLOSED ─► CONNECTING ─► (HELLO) ─► SENDING ─► HEAD ─► BODY ─► SENDING … or PAUSED ─► SENDING  */
 enum conn_state {
@@ -18,7 +19,6 @@ enum conn_state {
 };
 
 enum framing { FRAME_COUNTED, FRAME_CHUNKED, FRAME_EOF };
-enum chunk_state { CH_SIZE, CH_LINE, CH_DATA, CH_DATA_END, CH_TRAILER, CH_TRAILER_LINE };
 
 struct conn {
     int fd;
@@ -30,8 +30,8 @@ struct conn {
     int64_t begun_us, heard_us, resume_us;
     struct buf head;
     enum framing framing;
-    enum chunk_state chunk;
-    uint64_t left;
+    struct chunks chunks;
+    uint64_t left; /* of a counted body */
     uint64_t got, events; /* of this reply's body */
     char last;            /* its last byte, for the event count */
     bool stopped;         /* message_stop was there */

@@ -42,6 +42,10 @@ BREACHES = {
     "bare allocation": (
         "worker/breach.c", '#include <stdlib.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return malloc(1);\n}\n', "text", "malloc: use mem_*"),
+    "long file": ("worker/breach.c", "int breach;\n" + 600 * "\n", "text", "worker/breach.c:601: 601 lines"),
+    "long test": ("tests/breach.py", 601 * "pass\n", "text", "tests/breach.py:601: 601 lines"),
+    "unit test of no file": (
+        "tests/unit/worker/http/test_breach.c", "int breach;\n", "text", "no file of worker/http that it tests"),
 }
 
 
@@ -73,6 +77,7 @@ def tree(tmp_path_factory):
 @pytest.mark.parametrize("name", BREACHES)
 def test_a_breach_stops_lint(tree, name):
     path, text, steps, complaint = BREACHES[name]
+    (tree / path).parent.mkdir(parents=True, exist_ok=True)
     (tree / path).write_text(text)
     try:
         status, out = lint(tree, steps)

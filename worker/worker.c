@@ -28,31 +28,14 @@ enum {
 /* After a request has ended, until what it has added is told: who looks at once should see it. */
 #define TELL_S 0.1
 
-void wkr_bury(struct wkr *w, struct dead *d, void (*free)(struct dead *))
-{
-    d->free = free;
-    list_push_back(&w->dead, &d->node);
-}
-
-void wkr_wake(struct wkr *w)
-{
-    w->wake_waiting = true;
-}
-
 static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
 {
     (void)revents;
-    struct wkr *w = CONTAINER_OF(p, struct wkr, turn);
-    if (w->wake_waiting) {
-        w->wake_waiting = false;
+    struct wkr *w = CONTAINER_OF(p, struct wkr, end_of_turn);
+    if (turn_woken(&w->turn))
         req_wake_waiting(w);
-    }
     grant_settle(w);
-    while (!list_empty(&w->dead)) {
-        struct dead *d = LIST_ENTRY(w->dead.next, struct dead, node);
-        list_remove(&d->node);
-        d->free(d);
-    }
+    turn_free_dead(&w->turn);
     binding_flush(w);
     if (w->gauge.news && !ev_is_active(&w->tell)) {
         ev_timer_set(&w->tell, TELL_S, 0.);
@@ -143,7 +126,8 @@ void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms)
 
 static void room(void *arg)
 {
-    wkr_wake(arg);
+    struct wkr *w = arg;
+    turn_wake(&w->turn);
 }
 
 /* Each client may need a connection to an endpoint: those who were let in are to be served, the others
@@ -194,7 +178,7 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
     for (size_t i = 0; c->upstream.warm_up && i < w->replica.n; i++)
         if (w->replica.eps[i]->ce->enabled)
             pool_warm_up(w->replica.eps[i]->live->pool);
-    wkr_wake(w);
+    turn_wake(&w->turn);
     return true;
 }
 
@@ -225,7 +209,6 @@ int wkr_run(int fd, unsigned slot)
     list_init(&w->waiting);
     list_init(&w->verifications);
     list_init(&w->asking);
-    list_init(&w->dead);
     rnd_init(&w->rnd);
     w->loop = ev_default_loop(EVFLAG_NOSIGMASK);
     if (!w->loop) {
@@ -233,14 +216,15 @@ int wkr_run(int fd, unsigned slot)
         log_flush();
         return WKR_CANNOT_START;
     }
+    turn_init(&w->turn, w->loop);
     w->dialer = dialer_new(w->loop);
-    w->rbuf = mem_zalloc(1, WKR_RBUF);
+    w->rbuf = mem_zalloc(1, TURN_READ);
     w->head = mem_zalloc(1, sizeof *w->head);
-    w->up_env = (struct up_env){.loop = w->loop, .rbuf = w->rbuf, .rbuf_size = WKR_RBUF,
+    w->up_env = (struct up_env){.loop = w->loop, .rbuf = w->rbuf, .rbuf_size = TURN_READ,
                                 .head = mem_zalloc(1, sizeof *w->head)};
     w->diag = peer_open();
-    ev_prepare_init(&w->turn, end_of_turn);
-    ev_prepare_start(w->loop, &w->turn);
+    ev_prepare_init(&w->end_of_turn, end_of_turn);
+    ev_prepare_start(w->loop, &w->end_of_turn);
     ev_timer_init(&w->accept_again, accept_again, ACCEPT_PAUSE_S, 0.);
     ev_init(&w->drain_timer, drain_over);
     ev_init(&w->tell, tell_now);
@@ -252,7 +236,7 @@ int wkr_run(int fd, unsigned slot)
     int code = w->exit_code;
     conn_kill_all(w);
     verify_stop(w);
-    end_of_turn(w->loop, &w->turn, 0);
+    end_of_turn(w->loop, &w->end_of_turn, 0);
     listener_remove_all(w);
     replica_free(&w->replica);
     dialer_free(w->dialer);
@@ -261,7 +245,7 @@ int wkr_run(int fd, unsigned slot)
     past_free(&w->past);
     conf_unref(w->conf);
     fd_close(&w->diag);
-    ev_prepare_stop(w->loop, &w->turn);
+    ev_prepare_stop(w->loop, &w->end_of_turn);
     ev_timer_stop(w->loop, &w->accept_again);
     ev_timer_stop(w->loop, &w->drain_timer);
     ev_timer_stop(w->loop, &w->tell);

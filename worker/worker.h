@@ -13,29 +13,21 @@
 #include "worker/http/http1.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/replica.h"
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
 #include "worker/upstream/exchange.h"
 
 #include <ev.h>
 
-/* The shared read buffer: as much as one event takes from a socket. */
-enum { WKR_RBUF = 65536 };
-
 /* Exit codes the supervisor knows. */
 enum wkr_exit { WKR_RETIRED = 0, WKR_ORPHANED = 0, WKR_BAD_PEER = 3, WKR_CANNOT_START = 4 };
 
-/* Something that ended within a callback of its own and is freed at the end of the loop's turn. */
-struct dead {
-    struct list node;
-    void (*free)(struct dead *d);
-};
-
 struct wkr {
     struct ev_loop *loop;
+    struct turn turn;
+    struct uplink uplink;
     unsigned slot;
     char name[24]; /* "worker 0" */
-    struct chan chan;
-    ev_io chan_rd, chan_wr;
-    uint64_t gen;
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
     struct binding binding;
@@ -65,9 +57,7 @@ struct wkr {
     ev_timer drain_timer;
     ev_timer tell; /* what was counted */
 
-    struct list dead;
-    ev_prepare turn; /* end of a turn: free the dead, wake those who wait, write the log */
-    bool wake_waiting;
+    ev_prepare end_of_turn; /* frees the dead, wakes those who wait, writes the log */
     bool settle; /* something was lent: what nobody took goes back */
     struct gauge gauge;
     struct past past;
@@ -78,12 +68,6 @@ int wkr_run(int fd, unsigned slot);
 
 /* Takes a configuration into use. False with e set: the old one stays in force. */
 bool wkr_configure(struct wkr *w, struct conf *c, struct err *e) MUST_CHECK;
-
-/* Frees d at the end of this turn of the loop. */
-void wkr_bury(struct wkr *w, struct dead *d, void (*free)(struct dead *));
-
-/* Something was freed that a waiting request may need: they are looked at at the end of the turn. */
-void wkr_wake(struct wkr *w);
 
 /* A connection ended: goes on accepting if that had stopped; ends the process when it drains and
  * this was the last. */
@@ -98,15 +82,9 @@ bool wkr_shed(struct wkr *w);
 /* Begins to drain; see the DRAIN message. */
 void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms);
 
-/* wkr_ipc.c: starts to listen to the supervisor; reports. */
+/* worker_ipc.c: starts to listen to the supervisor. */
 void wkr_ipc_start(struct wkr *w, int fd);
 void wkr_ipc_stop(struct wkr *w);
-void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o);
-void wkr_ipc_send(struct wkr *w, chan_put_fn *put, const void *m);
 void wkr_ipc_retired(struct wkr *w);
-void wkr_ipc_binds(struct wkr *w, struct str records);
-void wkr_ipc_stats(struct wkr *w, struct str total, struct str records);
-void wkr_ipc_recent(struct wkr *w, uint64_t id, struct str records);
-void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg);
 
 #endif

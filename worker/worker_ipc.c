@@ -24,58 +24,20 @@ static void broken(struct wkr *w, const char *why)
     ev_break(w->loop, EVBREAK_ALL);
 }
 
-static void flush(struct wkr *w)
+static void on_broken(struct uplink *u, const char *why)
 {
-    if (chan_pending(&w->chan))
-        ev_io_start(w->loop, &w->chan_wr);
+    broken(CONTAINER_OF(u, struct wkr, uplink), why);
 }
 
 #define SEND(w, low, ...)                                                                          \
     do {                                                                                           \
         struct ipc_##low m_ = {__VA_ARGS__};                                                       \
-        if ((w)->chan.fd != -1 && !chan_send(&(w)->chan, -1, ipc_put_v_##low, (w)->gen, &m_))      \
-            broken(w, #low " does not fit");                                                       \
-        flush(w);                                                                                  \
+        uplink_send(&(w)->uplink, ipc_put_v_##low, &m_);                                           \
     } while (0)
-
-void wkr_ipc_send(struct wkr *w, chan_put_fn *put, const void *m)
-{
-    if (w->chan.fd == -1)
-        return;
-    if (!chan_send(&w->chan, -1, put, w->gen, m))
-        broken(w, "a message does not fit");
-    flush(w);
-}
-
-void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o)
-{
-    wkr_ipc_send(w, ipc_put_v_outcome, o);
-}
 
 void wkr_ipc_retired(struct wkr *w)
 {
     SEND(w, retired, .requests = w->gauge.requests);
-}
-
-void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg)
-{
-    gauge_tell(w); /* who asks wants to see what he has just done */
-    SEND(w, ask, .id = id, .what = what, .arg = arg);
-}
-
-void wkr_ipc_binds(struct wkr *w, struct str records)
-{
-    SEND(w, binds, .records = records);
-}
-
-void wkr_ipc_stats(struct wkr *w, struct str total, struct str records)
-{
-    SEND(w, stats, .total = total, .records = records);
-}
-
-void wkr_ipc_recent(struct wkr *w, uint64_t id, struct str records)
-{
-    SEND(w, recent, .id = id, .records = records);
 }
 
 static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
@@ -97,11 +59,11 @@ static void on_conf(struct wkr *w, uint64_t gen, const struct ipc_conf *m)
         gauge_tell(w); /* what was counted of endpoints that go */
         c->gen = gen;
         if (wkr_configure(w, c, &e))
-            w->gen = gen;
+            w->uplink.gen = gen;
         else
             log_error("configuration %llu: %s", (unsigned long long)gen, e.msg);
     }
-    bool ok = c && w->gen == gen;
+    bool ok = c && w->uplink.gen == gen;
     conf_unref(c);
     SEND(w, conf_ack, .ok = ok, .why = ok ? STR("") : str_c(e.msg));
 }
@@ -202,7 +164,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     case IPC_ENDPOINT: {
         GET(endpoint)
         replica_update(&w->replica, &m);
-        wkr_wake(w);
+        turn_wake(&w->turn);
         return true;
     }
     case IPC_TRIAL: {
@@ -258,13 +220,13 @@ static void handle(struct wkr *w, enum chan_result r, const struct err *e)
 {
     switch (r) {
     case CHAN_OK:
-        if (!chan_pending(&w->chan))
-            ev_io_stop(w->loop, &w->chan_wr);
+        if (!chan_pending(&w->uplink.chan))
+            ev_io_stop(w->loop, &w->uplink.wr);
         return;
     case CHAN_CLOSED:
-        ev_io_stop(w->loop, &w->chan_rd);
-        ev_io_stop(w->loop, &w->chan_wr);
-        chan_fini(&w->chan);
+        ev_io_stop(w->loop, &w->uplink.rd);
+        ev_io_stop(w->loop, &w->uplink.wr);
+        chan_fini(&w->uplink.chan);
         if (!w->draining)
             log_warn("the supervisor is gone: finishing what is in flight");
         wkr_drain(w, true, w->conf ? w->conf->limits.drain_timeout : 0);
@@ -278,18 +240,18 @@ static void handle(struct wkr *w, enum chan_result r, const struct err *e)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop, (void)revents;
-    struct wkr *w = CONTAINER_OF(io, struct wkr, chan_rd);
+    struct wkr *w = CONTAINER_OF(io, struct wkr, uplink.rd);
     struct err e = {""};
-    enum chan_result r = chan_read(&w->chan, on_frame, w, &e);
+    enum chan_result r = chan_read(&w->uplink.chan, on_frame, w, &e);
     handle(w, r, &e);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop, (void)revents;
-    struct wkr *w = CONTAINER_OF(io, struct wkr, chan_wr);
+    struct wkr *w = CONTAINER_OF(io, struct wkr, uplink.wr);
     struct err e = {""};
-    enum chan_result r = chan_write(&w->chan, &e);
+    enum chan_result r = chan_write(&w->uplink.chan, &e);
     handle(w, r, &e);
 }
 
@@ -297,16 +259,18 @@ void wkr_ipc_start(struct wkr *w, int fd)
 {
     if (!fd_nonblock(fd) || !fd_cloexec(fd, true))
         die("no channel to the supervisor");
-    chan_init(&w->chan, fd, TO_WORKER, TX_MAX, "supervisor");
-    ev_io_init(&w->chan_rd, on_readable, fd, EV_READ);
-    ev_io_init(&w->chan_wr, on_writable, fd, EV_WRITE);
-    ev_set_priority(&w->chan_rd, EV_MAXPRI); /* what the supervisor decides comes before traffic */
-    ev_io_start(w->loop, &w->chan_rd);
+    w->uplink.loop = w->loop;
+    w->uplink.broken = on_broken;
+    chan_init(&w->uplink.chan, fd, TO_WORKER, TX_MAX, "supervisor");
+    ev_io_init(&w->uplink.rd, on_readable, fd, EV_READ);
+    ev_io_init(&w->uplink.wr, on_writable, fd, EV_WRITE);
+    ev_set_priority(&w->uplink.rd, EV_MAXPRI); /* what the supervisor decides comes before traffic */
+    ev_io_start(w->loop, &w->uplink.rd);
 }
 
 void wkr_ipc_stop(struct wkr *w)
 {
-    ev_io_stop(w->loop, &w->chan_rd);
-    ev_io_stop(w->loop, &w->chan_wr);
-    chan_fini(&w->chan);
+    ev_io_stop(w->loop, &w->uplink.rd);
+    ev_io_stop(w->loop, &w->uplink.wr);
+    chan_fini(&w->uplink.chan);
 }

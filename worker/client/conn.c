@@ -70,7 +70,7 @@ static void conn_close_as(struct conn *c, bool hard)
     io_close(&c->io, hard);
     list_remove(&c->node);
     w->gauge.conns--;
-    wkr_bury(w, &c->dead, conn_free);
+    turn_bury(&w->turn, &c->dead, conn_free);
     if (r)
         req_client_gone(r);
     wkr_conn_ended(w);
@@ -101,7 +101,7 @@ static void linger(struct conn *c)
 
 static void discard(struct conn *c)
 {
-    ptrdiff_t r = io_read(&c->io, c->w->rbuf, WKR_RBUF);
+    ptrdiff_t r = io_read(&c->io, c->w->rbuf, TURN_READ);
     if (r == IO_AGAIN)
         return;
     if (r <= 0 || (unsigned)r >= c->linger_left) {
@@ -270,7 +270,7 @@ static void half_closed(struct conn *c)
 
 static void read_ahead(struct conn *c)
 {
-    size_t room = min_size(WKR_RBUF, PIPELINE - min_size(PIPELINE, c->in.len));
+    size_t room = min_size(TURN_READ, PIPELINE - min_size(PIPELINE, c->in.len));
     if (room == 0) {
         ev_io_stop(c->w->loop, &c->rd);
         c->deaf = true;
@@ -347,7 +347,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
         return;
     case CONN_IDLE:
     case CONN_HEAD:
-        r = io_read(&c->io, c->w->rbuf, WKR_RBUF);
+        r = io_read(&c->io, c->w->rbuf, TURN_READ);
         if (r > 0)
             conn_run(c, c->w->rbuf, (size_t)r);
         else if (r != IO_AGAIN)
@@ -392,9 +392,9 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have)
 static void set_ceilings(struct conn *c)
 {
     const struct conf *cf = c->w->conf;
-    c->in.max = (size_t)cf->limits.max_header_bytes + WKR_RBUF + PIPELINE;
+    c->in.max = (size_t)cf->limits.max_header_bytes + TURN_READ + PIPELINE;
     c->out.max = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
-                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * WKR_RBUF;
+                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * TURN_READ;
     if (c->l->admin)
         c->out.max = ADMIN_OUT;
 }

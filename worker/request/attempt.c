@@ -246,7 +246,7 @@ void attempt_drop(struct req *r)
     r->ep->live->open--;
     grant_place_left(r->w, r->ep->live);
     if (!list_empty(&r->w->waiting))
-        wkr_wake(r->w);
+        turn_wake(&r->w->turn);
     ep_unref(r->ep);
     r->ep = NULL;
 }

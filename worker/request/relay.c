@@ -17,7 +17,7 @@ void relay_init(struct req *r)
     const struct conf *c = r->conf;
     tmo_init(&r->ping, r->w->loop, on_ping);
     buf_init(&r->rhead, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
-    buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + WKR_RBUF);
+    buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
     sse_init(&r->sse);
 }
 

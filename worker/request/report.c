@@ -60,7 +60,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
         gauge_charged(r->ep->live);
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(&r->w->uplink, &o);
 }
 
 void report_overruled(struct req *r)
@@ -76,7 +76,7 @@ void report_overruled(struct req *r)
     gauge_charged(r->refuser->live);
     if (r->has_model)
         o.model_hash = ep_model_hash(r->model);
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(&r->w->uplink, &o);
 }
 
 /* Whether the supervisor should hear which model the endpoint has served: it is asked for when the
@@ -106,7 +106,7 @@ void report_success(struct req *r, enum outcome_part part)
     if (named)
         o.model = r->model;
     live->told_ok = true;
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(&r->w->uplink, &o);
 }
 
 void report_ended(struct req *r)
@@ -115,5 +115,5 @@ void report_ended(struct req *r)
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
     o.status = r->status;
     o.part = PART_ENDED;
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(&r->w->uplink, &o);
 }

@@ -103,7 +103,7 @@ static void let_go(struct req *r)
     buf_free(&r->model_sent);
     r->c = NULL;
     w->gauge.requests_open--;
-    wkr_bury(w, &r->dead, req_free);
+    turn_bury(&w->turn, &r->dead, req_free);
 }
 
 /* ---- the access line */

@@ -71,12 +71,12 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
         .own_key = v->ep->ce->api_key != NULL,
         .reason = str_c(reason),
     };
-    wkr_ipc_send(v->w, ipc_put_v_verdict, &m);
+    uplink_send(&v->w->uplink, ipc_put_v_verdict, &m);
     log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
     up_abort(&v->up);
     tmo_fini(&v->tmo);
     list_remove(&v->node);
-    wkr_bury(v->w, &v->dead, verify_free);
+    turn_bury(&v->w->turn, &v->dead, verify_free);
 }
 
 static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
@@ -278,7 +278,7 @@ void verify_begin(struct wkr *w, const struct ipc_verify *m)
                                    .net = NET_LOCAL,
                                    .retry_after_ms = -1,
                                    .reason = STR("not in this worker's configuration")};
-        wkr_ipc_send(w, ipc_put_v_verdict, &gone);
+        uplink_send(&w->uplink, ipc_put_v_verdict, &gone);
         return;
     }
     struct verify *v = mem_zalloc(1, sizeof *v);
@@ -310,6 +310,6 @@ void verify_stop(struct wkr *w)
         list_remove(&v->node);
         up_abort(&v->up);
         tmo_fini(&v->tmo);
-        wkr_bury(w, &v->dead, verify_free);
+        turn_bury(&w->turn, &v->dead, verify_free);
     }
 }

@@ -48,7 +48,7 @@ static void drop(struct binding *g)
 static void send(struct wkr *w, struct buf *b)
 {
     if (b->len)
-        wkr_ipc_binds(w, buf_view(b));
+        uplink_binds(&w->uplink, buf_view(b));
     buf_drop(b, b->len);
 }
 

@@ -78,7 +78,7 @@ void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, doubl
 static void send(struct wkr *w, const struct stats_record *v, size_t n)
 {
     struct stats_total *t = &w->gauge.total;
-    wkr_ipc_stats(w, str_make((const char *)t, sizeof *t), str_make((const char *)v, n * sizeof *v));
+    uplink_stats(&w->uplink, str_make((const char *)t, sizeof *t), str_make((const char *)v, n * sizeof *v));
     *t = (struct stats_total){.streams_open = t->streams_open};
     w->gauge.news = false;
 }

@@ -20,7 +20,7 @@ uint64_t grant_trial_begin(struct wkr *w, struct ep_live *l)
     l->grant.trial = 0;
     l->grant.trial_out = true;
     struct ipc_trial_begun m = {.endpoint = str_c(l->id), .seq = seq};
-    wkr_ipc_send(w, ipc_put_v_trial_begun, &m);
+    uplink_send(&w->uplink, ipc_put_v_trial_begun, &m);
     return seq;
 }
 
@@ -32,7 +32,7 @@ void grant_trial_over(struct ep_live *l)
 static void trial_back(struct wkr *w, const struct ep_live *l, uint64_t seq)
 {
     struct ipc_trial_back m = {.endpoint = str_c(l->id), .seq = seq};
-    wkr_ipc_send(w, ipc_put_v_trial_back, &m);
+    uplink_send(&w->uplink, ipc_put_v_trial_back, &m);
 }
 
 void grant_trial_back(struct wkr *w, struct ep_live *l, uint64_t seq)
@@ -56,7 +56,7 @@ void grant_trial_ask(struct wkr *w, struct ep_live *l)
         return;
     l->grant.trial_asked = true;
     struct ipc_trial_ask m = {.endpoint = str_c(l->id)};
-    wkr_ipc_send(w, ipc_put_v_trial_ask, &m);
+    uplink_send(&w->uplink, ipc_put_v_trial_ask, &m);
 }
 
 /* ---- places */
@@ -70,7 +70,7 @@ static void say_places(struct wkr *w, const struct ep_live *l, const struct ipc_
 {
     struct ipc_places m = *what;
     m.endpoint = str_c(l->id);
-    wkr_ipc_send(w, ipc_put_v_places, &m);
+    uplink_send(&w->uplink, ipc_put_v_places, &m);
 }
 
 static void give_places(struct wkr *w, struct ep_live *l, uint32_t n)
@@ -94,7 +94,7 @@ static bool late(const struct grant *g, int64_t now_ms)
 
 bool grant_place_none(const struct wkr *w, const struct ep_live *l, int64_t now_ms)
 {
-    return !grant_place_free(l) && (l->grant.dry || late(&l->grant, now_ms) || w->chan.fd == -1);
+    return !grant_place_free(l) && (l->grant.dry || late(&l->grant, now_ms) || w->uplink.chan.fd == -1);
 }
 
 int64_t grant_place_want(struct wkr *w, struct ep_live *l, int64_t now_ms)
@@ -172,13 +172,13 @@ void grant_on_trial(struct wkr *w, const struct ipc_trial *m)
     struct ep *e = replica_find(&w->replica, m->endpoint);
     if (!e) {
         struct ipc_trial_back back = {.endpoint = m->endpoint, .seq = m->seq};
-        wkr_ipc_send(w, ipc_put_v_trial_back, &back);
+        uplink_send(&w->uplink, ipc_put_v_trial_back, &back);
         return;
     }
     e->live->grant.trial = m->seq;
     e->live->grant.trial_asked = false;
     w->settle = true;
-    wkr_wake(w);
+    turn_wake(&w->turn);
 }
 
 void grant_on_recall(struct wkr *w, const struct ipc_trial_recall *m)
@@ -196,11 +196,11 @@ void grant_on_lend(struct wkr *w, const struct ipc_lend *m)
         /* Of another configuration than ours; the supervisor's is older or newer. */
         struct ipc_places back = {
             .endpoint = m->endpoint, .back = m->n, .answer = m->recall && !m->n};
-        wkr_ipc_send(w, ipc_put_v_places, &back);
+        uplink_send(&w->uplink, ipc_put_v_places, &back);
         return;
     }
     struct grant *g = &l->grant;
-    wkr_wake(w);
+    turn_wake(&w->turn);
     if (m->none) {
         g->dry = g->wanted && idle_places(l) == 0;
         return;

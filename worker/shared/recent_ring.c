@@ -100,7 +100,7 @@ void past_tell(struct wkr *w, uint64_t id, size_t limit, struct str prefix)
             break;
         limit--;
     }
-    wkr_ipc_recent(w, id, buf_view(&b));
+    uplink_recent(&w->uplink, id, buf_view(&b));
     buf_free(&b);
 }
 

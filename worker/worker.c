@@ -34,9 +34,9 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
     struct wkr *w = CONTAINER_OF(p, struct wkr, end_of_turn);
     if (turn_woken(&w->turn))
         req_wake_waiting(w);
-    grant_settle(w);
+    grant_settle(&w->loans);
     turn_free_dead(&w->turn);
-    binding_flush(w);
+    binding_flush(&w->binding);
     if (w->gauge.news && !ev_is_active(&w->tell)) {
         ev_timer_set(&w->tell, TELL_S, 0.);
         ev_timer_start(loop, &w->tell);
@@ -47,7 +47,7 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
 static void tell_now(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop, (void)revents;
-    gauge_tell(CONTAINER_OF(t, struct wkr, tell));
+    gauge_tell(&CONTAINER_OF(t, struct wkr, tell)->gauge);
 }
 
 static void accept_again(struct ev_loop *loop, ev_timer *t, int revents)
@@ -83,7 +83,7 @@ static void leave_if_done(struct wkr *w)
     if (!w->draining || !list_empty(&w->conns))
         return;
     log_debug("drained");
-    gauge_tell(w);
+    gauge_tell(&w->gauge);
     wkr_ipc_retired(w);
     ev_break(w->loop, EVBREAK_ALL);
 }
@@ -112,7 +112,7 @@ void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms)
         return;
     w->draining = true;
     w->quick = quick;
-    grant_drain(w);
+    grant_drain(&w->loans);
     listener_remove_all(w);
     ev_timer_stop(w->loop, &w->accept_again);
     ev_timer_stop(w->loop, &w->drain_timer);
@@ -158,7 +158,7 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
 {
     if (!listener_tls(w, c, e))
         return false;
-    grant_before_conf(w, c);
+    grant_before_conf(&w->loans, c);
     if (!replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
         return false;
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
@@ -168,8 +168,8 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
     w->conf = conf_ref(c);
     conf_unref(old);
     limit_conns(w);
-    binding_configure(w);
-    grant_after_conf(w);
+    binding_configure(&w->binding, w->conf);
+    grant_after_conf(&w->loans);
     w->up_conf = (struct up_conf){
         .first_byte_ms = c->upstream.first_byte_timeout,
         .idle_ms = c->upstream.idle_timeout,
@@ -228,7 +228,10 @@ int wkr_run(int fd, unsigned slot)
     ev_timer_init(&w->accept_again, accept_again, ACCEPT_PAUSE_S, 0.);
     ev_init(&w->drain_timer, drain_over);
     ev_init(&w->tell, tell_now);
-    binding_start(w);
+    binding_start(&w->binding, w->loop, &w->uplink, &w->replica);
+    w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
+    w->gauge.replica = &w->replica;
+    w->gauge.uplink = &w->uplink;
     wkr_ipc_start(w, fd);
 
     ev_run(w->loop, 0);
@@ -240,7 +243,7 @@ int wkr_run(int fd, unsigned slot)
     listener_remove_all(w);
     replica_free(&w->replica);
     dialer_free(w->dialer);
-    binding_stop(w);
+    binding_stop(&w->binding);
     wkr_ipc_stop(w);
     past_free(&w->past);
     conf_unref(w->conf);

@@ -12,6 +12,7 @@
 #include "worker/shared/counters.h"
 #include "worker/http/http1.h"
 #include "worker/shared/recent_ring.h"
+#include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
@@ -58,7 +59,7 @@ struct wkr {
     ev_timer tell; /* what was counted */
 
     ev_prepare end_of_turn; /* frees the dead, wakes those who wait, writes the log */
-    bool settle; /* something was lent: what nobody took goes back */
+    struct loans loans;
     struct gauge gauge;
     struct past past;
 };

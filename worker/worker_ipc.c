@@ -56,7 +56,7 @@ static void on_conf(struct wkr *w, uint64_t gen, const struct ipc_conf *m)
     struct err e;
     struct conf *c = conf_wire_get(m->body, &e);
     if (c) {
-        gauge_tell(w); /* what was counted of endpoints that go */
+        gauge_tell(&w->gauge); /* what was counted of endpoints that go */
         c->gen = gen;
         if (wkr_configure(w, c, &e))
             w->uplink.gen = gen;
@@ -100,8 +100,8 @@ static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
 static void on_ping(struct wkr *w, const struct ipc_ping *m)
 {
     wkr_tidy(w);
-    gauge_tell(w);
-    grant_sweep(w);
+    gauge_tell(&w->gauge);
+    grant_sweep(&w->loans);
     SEND(w, pong, .seq = m->seq, .connections = w->gauge.conns,
          .requests_open = w->gauge.requests_open, .requests = w->gauge.requests,
          .buffered_bytes = w->gauge.buffered);
@@ -163,23 +163,25 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_ENDPOINT: {
         GET(endpoint)
-        replica_update(&w->replica, &m);
+        struct ep_live *live = replica_update(&w->replica, &m);
+        if (live)
+            grant_on_endpoint(live);
         turn_wake(&w->turn);
         return true;
     }
     case IPC_TRIAL: {
         GET(trial)
-        grant_on_trial(w, &m);
+        grant_on_trial(&w->loans, &m);
         return true;
     }
     case IPC_TRIAL_RECALL: {
         GET(trial_recall)
-        grant_on_recall(w, &m);
+        grant_on_recall(&w->loans, &m);
         return true;
     }
     case IPC_LEND: {
         GET(lend)
-        grant_on_lend(w, &m);
+        grant_on_lend(&w->loans, &m);
         return true;
     }
     case IPC_VERIFY: {
@@ -194,12 +196,12 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_RECENT_ASK: {
         GET(recent_ask)
-        past_tell(w, m.id, m.limit, m.prefix);
+        past_tell(&w->past, &w->uplink, m.id, m.limit, m.prefix);
         return true;
     }
     case IPC_BINDINGS: {
         GET(bindings)
-        return binding_learn(w, m.records, e);
+        return binding_learn(&w->binding, m.records, e);
     }
         /* What goes another way: ipc_open has refused it already. */
 #define PASS_TO_WORKER(NAME)

@@ -164,7 +164,7 @@ static void ask(struct req *r, struct str what, struct str arg)
     r->ask_id = ++r->w->last_ask;
     list_push_back(&r->w->asking, &r->wait_node);
     tmo_set(&r->tmo, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
-    gauge_tell(r->w); /* who asks wants to see what they have just done */
+    gauge_tell(&r->w->gauge); /* who asks wants to see what they have just done */
     uplink_ask(&r->w->uplink, r->ask_id, what, arg);
 }
 

@@ -49,7 +49,7 @@ static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 
 static bool full(const struct req *r, const struct ep *e, int64_t now)
 {
-    return grant_place_none(r->w, e->live, now) || !pool_has_room(e->live->pool);
+    return grant_place_none(&r->w->loans, e->live, now) || !pool_has_room(e->live->pool);
 }
 
 /* What the supervisor has said, and what this request has heard from the endpoint itself. */
@@ -129,7 +129,12 @@ static struct sel_req sel_req_of(struct req *r)
         .key = {r->conversation[0], r->conversation[1]},
         .rnd = {rnd_next(&r->w->rnd), rnd_next(&r->w->rnd)},
     };
-    binding_look(r, &sr);
+    struct binding_at at = {.at = -1};
+    if (r->has_conversation && binding_look(&r->w->binding, r->conversation, &at)) {
+        sr.bound = at.at;
+        sr.bound_idle_ms = at.idle_ms;
+    }
+    r->bound_to = at.id;
     return sr;
 }
 
@@ -169,7 +174,7 @@ static const struct up_ops up_ops = {up_news, up_failed};
 static void trial_back(struct req *r)
 {
     if (r->trial)
-        grant_trial_back(r->w, r->trial_at, r->trial);
+        grant_trial_back(&r->w->loans, r->trial_at, r->trial);
     r->trial = 0;
 }
 
@@ -212,7 +217,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     if (r->trial && r->trial_at != e->live)
         trial_back(r);
     if (trial && !r->trial) {
-        r->trial = grant_trial_begin(r->w, e->live);
+        r->trial = grant_trial_begin(&r->w->loans, e->live);
         r->trial_at = e->live; /* its note holds a reference */
     }
     r->ep = ep_ref(e);
@@ -244,7 +249,7 @@ void attempt_drop(struct req *r)
     if (!r->ep)
         return;
     r->ep->live->open--;
-    grant_place_left(r->w, r->ep->live);
+    grant_place_left(&r->w->loans, r->ep->live);
     if (!list_empty(&r->w->waiting))
         turn_wake(&r->w->turn);
     ep_unref(r->ep);
@@ -269,7 +274,9 @@ void attempt_forget(struct req *r)
 void attempt_served(struct req *r, bool whole)
 {
     gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
-    binding_served(r);
+    if (r->has_conversation)
+        binding_served(&r->w->binding, r->conversation, (uint32_t)r->ep->id_hash, r->sel.bound,
+                       r->bound_to);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
@@ -506,7 +513,7 @@ static void go(struct req *r, struct ep *e, bool trial)
         return;
     }
     choice_undo(&r->choices);
-    wait(r, grant_place_want(r->w, e->live, clock_mono_ms()));
+    wait(r, grant_place_want(&r->w->loans, e->live, clock_mono_ms()));
 }
 
 /* The repeat at the same endpoint, if that may still be: its breaker may have opened meanwhile. */
@@ -553,6 +560,6 @@ void attempt_next(struct req *r)
         return;
     }
     if (r->sel.end == SEL_NEED_TRIAL)
-        grant_trial_ask(r->w, r->w->replica.eps[r->sel.at]->live);
+        grant_trial_ask(&r->w->loans, r->w->replica.eps[r->sel.at]->live);
     wait_or_end(r);
 }

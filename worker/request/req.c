@@ -8,6 +8,7 @@
 #include "worker/request/conversation.h"
 #include "worker/request/estimate.h"
 #include "worker/request/own_reply.h"
+#include "worker/request/record.h"
 
 #include <stdio.h>
 
@@ -184,7 +185,7 @@ static void ended(struct req *r, unsigned status, const char *end)
     gauge_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
                   ev_now(r->w->loop) - r->began, r->body_len, r->bytes_out);
     if (!local)
-        past_note(&r->w->past, r, status, end);
+        record_fill(past_next(&r->w->past), r, status, end);
 }
 
 /* The status that a client which left had got. */

@@ -2,7 +2,8 @@
 
 #include "common/ipc/ipc.h"
 #include "worker/http/sse.h"
-#include "worker/worker.h"
+#include "worker/loop/uplink.h"
+#include "worker/shared/replica.h"
 
 _Static_assert(sizeof(struct stats_total) <= 512 &&
                    STATS_RECORDS * sizeof(struct stats_record) <= IPC_STATS_MAX,
@@ -75,12 +76,12 @@ void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, doubl
     g->news = true;
 }
 
-static void send(struct wkr *w, const struct stats_record *v, size_t n)
+static void send(struct gauge *g, const struct stats_record *v, size_t n)
 {
-    struct stats_total *t = &w->gauge.total;
-    uplink_stats(&w->uplink, str_make((const char *)t, sizeof *t), str_make((const char *)v, n * sizeof *v));
+    struct stats_total *t = &g->total;
+    uplink_stats(g->uplink, str_make((const char *)t, sizeof *t), str_make((const char *)v, n * sizeof *v));
     *t = (struct stats_total){.streams_open = t->streams_open};
-    w->gauge.news = false;
+    g->news = false;
 }
 
 /* What the pool has counted since it was last looked at; whether that is news. */
@@ -100,17 +101,17 @@ static bool look_at_pool(struct ep_live *l)
     return news;
 }
 
-void gauge_tell(struct wkr *w)
+void gauge_tell(struct gauge *g)
 {
     struct stats_record v[STATS_RECORDS];
     size_t n = 0;
-    for (size_t i = 0; i < w->replica.n; i++) {
-        struct ep *e = w->replica.eps[i];
+    for (size_t i = 0; i < g->replica->n; i++) {
+        struct ep *e = g->replica->eps[i];
         struct ep_live *l = e->live;
         if (!look_at_pool(l) && !l->news && l->open == l->stats.open)
             continue;
         if (n == STATS_RECORDS) {
-            send(w, v, n);
+            send(g, v, n);
             n = 0;
         }
         l->stats.open = l->open;
@@ -120,6 +121,6 @@ void gauge_tell(struct wkr *w)
             .open = l->open, .idle = v[n - 1].idle, .in_use = v[n - 1].in_use};
         l->news = false;
     }
-    if (n || w->gauge.news)
-        send(w, v, n);
+    if (n || g->news)
+        send(g, v, n);
 }

@@ -8,7 +8,8 @@
 
 struct ep_live;
 struct sse_usage;
-struct wkr;
+struct replica;
+struct uplink;
 
 struct gauge {
     uint32_t conns;          /* client connections open */
@@ -17,6 +18,8 @@ struct gauge {
     uint64_t buffered;       /* bytes of request bodies held */
     struct stats_total total; /* since it was last told */
     bool news;
+    struct replica *replica; /* whose endpoints are counted */
+    struct uplink *uplink;
 };
 
 /* One attempt at the endpoint has ended; a failure was held against it. */
@@ -40,6 +43,6 @@ void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, doubl
                    uint64_t out);
 
 /* Tells the supervisor what is new, if anything. */
-void gauge_tell(struct wkr *w);
+void gauge_tell(struct gauge *g);
 
 #endif

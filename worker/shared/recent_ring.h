@@ -5,8 +5,7 @@
 
 #include "common/ipc/recent_record.h"
 
-struct req;
-struct wkr;
+struct uplink;
 
 struct past {
     struct recent_record *v; /* RECENT_RECORDS of them; NULL until the first */
@@ -14,11 +13,13 @@ struct past {
     size_t n;
 };
 
-/* A request has ended: status (0: the client got none), and in words how. */
-void past_note(struct past *p, const struct req *r, unsigned status, const char *end);
+/* The place of the next record, to be filled at once: the oldest one goes. */
+struct recent_record *past_next(struct past *p);
 
-/* Tells the supervisor the newest whose ids begin with `prefix`, at most `limit`. */
-void past_tell(struct wkr *w, uint64_t id, size_t limit, struct str prefix);
+/* Sends the supervisor the newest whose ids begin with `prefix`, at most `limit`, as the answer to
+ * RECENT_ASK `id`. */
+void past_tell(const struct past *p, struct uplink *uplink, uint64_t id, size_t limit,
+               struct str prefix);
 
 void past_free(struct past *p);
 

@@ -133,11 +133,11 @@ void replica_free(struct replica *r)
     *r = (struct replica){0};
 }
 
-void replica_update(struct replica *r, const struct ipc_endpoint *m)
+struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
 {
     struct ep *e = replica_find(r, m->id);
     if (!e)
-        return;
+        return NULL;
     struct ep_view v = {
         .health = m->health < EP_HEALTH__COUNT ? (enum ep_health)m->health : EP_UNKNOWN,
         .breaker = m->breaker < BREAKER__COUNT ? (enum breaker_state)m->breaker : BREAKER_CLOSED,
@@ -155,7 +155,7 @@ void replica_update(struct replica *r, const struct ipc_endpoint *m)
         memcpy(v.blocks, m->blocks.p, v.nblocks * sizeof v.blocks[0]);
     e->live->view = v;
     e->live->told_ok = false;
-    grant_on_endpoint(e->live);
+    return e->live;
 }
 
 enum sel_tier ep_view_tier(const struct ep_view *v)

@@ -10,7 +10,6 @@
 #include "common/ipc/ipc.h"
 #include "common/ipc/stats.h"
 #include "common/policy/endpoint_state.h"
-#include "worker/shared/loan.h"
 #include "worker/upstream/pool.h"
 
 /* What the supervisor says of an endpoint (ENDPOINT). Zero bytes: unknown health, nothing against
@@ -25,6 +24,20 @@ struct ep_view {
     int64_t own_until_ms;      /* by its own word; likewise */
     struct ep_block blocks[EP_BLOCKS];
     uint32_t nblocks;
+};
+
+/* What this worker has on loan of one endpoint (loan.h). Zero bytes: nothing. */
+struct grant {
+    uint64_t trial; /* lent and not begun: its seq; 0: none */
+    bool trial_out; /* a request of this worker is the trial */
+    bool trial_asked;
+    uint32_t limit; /* max_concurrent; 0: no limit, and what follows means nothing */
+    uint32_t places;
+    uint32_t peak;  /* most open requests since the last sweep */
+    bool wanted;    /* the supervisor was asked for one more and has not lent it yet */
+    bool dry;       /* and has answered that none is free now: LEND comes when one is */
+    int64_t wanted_ms; /* when it was asked (CLOCK_MONOTONIC) */
+    bool recalled;  /* others wait: what becomes free goes back */
 };
 
 /* What stays the same endpoint over a reload. */
@@ -72,8 +85,8 @@ void replica_free(struct replica *r);
 /* By id; NULL: gone. */
 struct ep *replica_find(const struct replica *r, struct str id);
 
-/* The supervisor's word on one endpoint; of one that is gone it is dropped. */
-void replica_update(struct replica *r, const struct ipc_endpoint *m);
+/* ENDPOINT: takes the state of one endpoint into use. NULL: it is gone, and the message is dropped. */
+struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m);
 
 struct ep *ep_ref(struct ep *e);
 void ep_unref(struct ep *e);

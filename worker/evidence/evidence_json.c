@@ -1,6 +1,7 @@
 #include "worker/evidence/evidence_json.h"
 
 #include "common/policy/classify/retry_after.h"
+#include "worker/evidence/evidence_put.h"
 #include "worker/json/json_mend.h"
 
 #include <jansson.h>

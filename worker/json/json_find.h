@@ -37,6 +37,12 @@ struct peek_hit {
 bool peek_object(struct str body, const struct peek_want *want, struct peek_hit *hits,
                  size_t n) MUST_CHECK;
 
+struct peek_skip;
+
+/* peek_object by one make of json_skip.h: for tests, which compare them. */
+bool peek_object_by(const struct peek_skip *by, struct str body, const struct peek_want *want,
+                    struct peek_hit *hits, size_t n) MUST_CHECK;
+
 /* Decodes a JSON string's escapes into out (cleared first). \uD800-pairs become UTF-8; a lone half
  * becomes U+FFFD. False: malformed escape or over out's ceiling. */
 bool peek_unescape(struct str raw, struct buf *out) MUST_CHECK;

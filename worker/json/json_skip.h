@@ -6,7 +6,6 @@
 #define QCC_WORKER_PEEK_SKIP_H
 
 #include "common/base/base.h"
-#include "worker/json/json_find.h"
 
 /* "No end within the text." */
 #define PEEK_NO_END SIZE_MAX
@@ -29,9 +28,5 @@ const struct peek_skip *peek_skip_best(void);
 
 /* All that this machine can run, the plain one first; NULL behind the last. For tests. */
 const struct peek_skip *peek_skip_nth(size_t i);
-
-/* peek_object by the given make. */
-bool peek_object_by(const struct peek_skip *by, struct str body, const struct peek_want *want,
-                    struct peek_hit *hits, size_t n) MUST_CHECK;
 
 #endif

@@ -164,7 +164,6 @@ INT(generation, a->s->conf->gen)
 INT(last_reload, !a->s->waits.last_refused)
 MILLI(last_done, a->s->waits.last_done_ms ? a->s->waits.last_done_ms : (int64_t)a->s->boot_ms)
 INT(reloads, a->k == 0 ? a->s->waits.reloads : a->s->waits.refused)
-INT(in_service, a->s->health.nserving)
 INT(bindings, sessions_total(&a->s->sessions))
 MILLI(boot, (int64_t)a->s->boot_ms)
 MILLI(own_cpu, a->own.cpu_ms)
@@ -202,6 +201,16 @@ INT(charged, series_at(a)->charged)
 INT(tripped, series_at(a)->tripped)
 INT(verifications, a->k == 0 ? series_at(a)->verified : series_at(a)->verify_failed)
 INT(tokens, series_at(a)->tokens[a->k])
+
+static void in_service(const struct at *a)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < endpoints(a->s); i++) {
+        const struct ep_state *st = &a->s->health.v[i].state;
+        n += ep_enabled(st) && !ep_queued(st);
+    }
+    doc_int(a->d, n);
+}
 
 static void queue_length(const struct at *a)
 {

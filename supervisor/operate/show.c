@@ -126,9 +126,10 @@ static void put_queued(struct doc *d, const struct ep_state *st, int64_t now)
     else
         doc_milli(d, f->next_ms > now ? f->next_ms - now : 0);
     put_s(d, "since_s", now - f->since_ms);
+    doc_kv_flag(d, "in_reach", st->in_reach);
 }
 
-enum { QUEUED_MEMBERS = 5 };
+enum { QUEUED_MEMBERS = 6 };
 
 static const char *disabled_by(const struct ep_state *st)
 {

@@ -29,6 +29,7 @@ size_t health_save(const struct health *h, struct saved_endpoint *out)
         out[i] = (struct saved_endpoint){
             .disabled = saved_of(s), .queued = ep_queued(s), .draining = s->draining};
         memcpy(out[i].id, h->v[i].id, sizeof out[i].id);
+        memcpy(out[i].model, h->v[i].model, sizeof out[i].model);
         memcpy(out[i].counts, s->counts, sizeof s->counts);
     }
     return h->n;
@@ -45,6 +46,7 @@ size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t 
         if (!e || in[i].disabled >= SAVED_DISABLED__COUNT)
             continue;
         known++;
+        memcpy(e->model, in[i].model, sizeof e->model);
         memcpy(e->state.counts, in[i].counts, sizeof e->state.counts);
         ep_restore(&e->state, &h->conf, in[i].queued, by[in[i].disabled], in[i].draining, now_ms);
         if (in[i].disabled == SAVED_BY_NOTHING && !ep_enabled(&e->state))

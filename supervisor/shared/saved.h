@@ -4,6 +4,7 @@
 #define QCC_SUPERVISOR_SAVED_H
 
 #include "common/base/base.h"
+#include "common/ipc/ipc.h"
 
 /* Numbers of the states are those of the file: never given another meaning. */
 enum saved_disabled {
@@ -21,6 +22,7 @@ struct saved_endpoint {
     char id[9];
     uint8_t disabled; /* enum saved_disabled */
     bool queued, draining;
+    char model[IPC_MODEL_MAX + 1]; /* last served there; "": not known */
     uint64_t counts[SAVED_COUNTS];
 };
 

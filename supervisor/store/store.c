@@ -19,7 +19,7 @@
 
 enum {
     SOON_MS = 2000,  /* after a binding, or an endpoint's state, has changed */
-    LATER_MS = 5000, /* after times of use and counters have */
+    LATER_MS = 5000, /* after times of use, counters and models last served have */
     SHARE = 20       /* writing takes at most this part of the time */
 };
 
@@ -91,7 +91,7 @@ static enum change changed(const struct sup *s, const struct state_view *v)
         if (strcmp(a->id, b->id) != 0 || a->disabled != b->disabled || a->queued != b->queued ||
             a->draining != b->draining)
             return CHANGE_STATE;
-        if (memcmp(a->counts, b->counts, sizeof a->counts) != 0)
+        if (memcmp(a->counts, b->counts, sizeof a->counts) != 0 || strcmp(a->model, b->model) != 0)
             c = CHANGE_COUNTERS;
     }
     return c;

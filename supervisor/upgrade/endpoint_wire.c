@@ -11,7 +11,8 @@ void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
         .disabled = s->disabled,
         .configured = s->configured,
         .draining = s->draining,
-        .lacks_count_tokens = s->lacks_count_tokens,
+        .no_count_until_ms = s->no_count_until_ms,
+        .counted_ms = s->counted_ms,
         .verify_asked = s->verify_asked,
         .verifying = s->verifying,
         .verifies = e->verify_slot == HEALTH_NONE ? 0 : e->verify_seq,
@@ -63,7 +64,8 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
     s->disabled = (enum ep_disabled)m->disabled;
     s->configured = m->configured;
     s->draining = m->draining;
-    s->lacks_count_tokens = m->lacks_count_tokens;
+    s->no_count_until_ms = m->no_count_until_ms;
+    s->counted_ms = m->counted_ms;
     s->verify_asked = m->verify_asked;
     s->verifying = m->verifies ? (enum ep_verifying)m->verifying : EP_VERIFY_NONE;
     s->breaker = (struct breaker){

@@ -15,7 +15,7 @@ from qcc import PATIENCE
 BODY = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]}
 
 
-def request(method="GET", target="/v1/models", headers=(), body=None, host="qcc", version="1.1"):
+def request(method="GET", target="/v1/models", headers=(), body=None, host="127.0.0.1", version="1.1"):
     """The bytes of a request; headers are whole lines."""
     lines = ["%s %s HTTP/%s" % (method, target, version)]
     if host is not None:

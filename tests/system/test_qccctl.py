@@ -133,8 +133,8 @@ def test_queue(qcc, upstream):
     assert done(q.ctl("queue")) == "no endpoint is in the failure queue\n"
     until(lambda: ask(q) and q.ctl_json("queue")["queue"], "the queue to have it")
     titles, table = rows(done(q.ctl("queue")))
-    assert titles == ["ENDPOINT", "SINCE", "VERIFICATIONS", "NEXT", "REASON"]
-    assert table[0][0] == "odd" and table[0][4]
+    assert titles == ["ENDPOINT", "SINCE", "VERIFICATIONS", "NEXT", "REQUESTS", "REASON"]
+    assert table[0][0] == "odd" and table[0][4] == "no" and table[0][5]
 
 
 def test_requests_and_why(qcc, upstream):

@@ -28,15 +28,22 @@ enum conn_room reply_own(struct conn *c, const struct reply_own *o)
     PUT("HTTP/1.1 %u %s\r\n", o->status, head_reason(o->status));
     if (o->type)
         PUT("content-type: %s\r\n", o->type);
-    PUT("content-length: %zu\r\n%s", o->body.n, o->extra);
+    if (o->status != 204) /* RFC 9110 8.6 */
+        PUT("content-length: %zu\r\n", o->body.n);
+    PUT("%s", o->extra);
     if (o->request_id)
         PUT("x-qcc-attempts: %u\r\nx-qcc-request-id: %s\r\n", o->attempts, o->request_id);
     if (!o->keep)
         PUT("connection: close\r\n");
     else if (o->http10)
         PUT("connection: keep-alive\r\n");
-    PUT("\r\n");
 #undef PUT
-    struct iovec v[2] = {{head, at}, {(void *)(uintptr_t)o->body.p, o->body.n}};
-    return conn_write(c, v, o->head_only || !o->body.n ? 1 : 2);
+    struct iovec v[4] = {{head, at}};
+    int n = 1;
+    if (o->lines.n)
+        v[n++] = (struct iovec){(void *)(uintptr_t)o->lines.p, o->lines.n};
+    v[n++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+    if (!o->head_only && o->body.n)
+        v[n++] = (struct iovec){(void *)(uintptr_t)o->body.p, o->body.n};
+    return conn_write(c, v, n);
 }

@@ -10,6 +10,7 @@ struct reply_own {
     const char *type;       /* content-type, or NULL for none */
     struct str body;
     const char *extra;      /* further header lines, each with CRLF; "" for none */
+    struct str lines;       /* likewise, of any length */
     const char *request_id; /* NULL: not told */
     unsigned attempts;
     bool http10, keep, head_only;

@@ -1,4 +1,5 @@
 #include "worker/client/conn.h"
+#include "worker/request/cors.h"
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_find.h"
 #include "worker/request/own_reply.h"
@@ -82,6 +83,7 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
              buf_str(b, STR("\r\nx-qcc-request-id: ")) && buf_str(b, str_c(r->id)) &&
              buf_str(b, STR("\r\n"));
     }
+    ok = ok && cors_put(b, r->conf, r->origin);
     if (ok && close)
         ok = buf_str(b, STR("connection: close\r\n"));
     else if (ok && r->http10)
@@ -335,6 +337,7 @@ static void begin_stream(struct req *r)
         r->keep = false;
     if (ok && r->conf->expose_headers)
         ok = buf_printf(&b, "x-qcc-request-id: %s\r\n", r->id);
+    ok = ok && cors_put(&b, r->conf, r->origin);
     ok = ok && buf_str(&b, r->keep ? STR("\r\n") : STR("connection: close\r\n\r\n"));
     emit(r, ok ? buf_view(&b) : STR(""), ping_text(r), STR(""), false);
     buf_free(&b);

@@ -6,9 +6,10 @@
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
  *
- * req.c is its life and what it learns of the request, attempt.c the way to an endpoint and what
- * becomes of a failure, hold.c what
- * the reply turns out to be, relay.c the reply on its way to the client. */
+ * req.c is its life and what it learns of the request, access.c its line in the log, compose.c what an
+ * endpoint is sent of it, attempt.c the way to an endpoint and what becomes of a failure, side.c what
+ * differs where it is no message, hold.c what the reply turns out to be, relay.c the reply on its way
+ * to the client. */
 #ifndef QCC_WORKER_REQ_H
 #define QCC_WORKER_REQ_H
 
@@ -44,7 +45,7 @@ enum req_state {
 };
 
 /* What is asked for, as far as it makes a difference. */
-enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPENAI };
+enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPENAI, API_EMBEDDINGS };
 
 /* An error reply that may yet be given to the client, byte for byte. */
 struct kept_reply {
@@ -101,8 +102,12 @@ struct req {
     enum req_api api;
     struct str path;        /* for the log, cut; in notes */
     struct str full_path;   /* in msg */
+    struct str side_path;   /* of a side path, as patterns are compared with it; empty: not plain; in notes */
     uint64_t body_len;
     bool http10, keep, repeatable, stream, json;
+    const char *origin;     /* of the page that asks, if it is listed (in conf); else NULL */
+    bool preflight;         /* answered here: it only asks whether it may ask */
+    bool side;              /* no message (side.h): what its reply says concerns that path alone */
     struct str model;       /* as asked; in notes */
     struct str model_raw;   /* its bytes in the body, between the quotes */
     bool has_model;
@@ -126,7 +131,7 @@ struct req {
     struct attempt *trail;   /* in notes */
     unsigned ntrail, trail_size;
     enum retry_opinion opinion;
-    int first_refusal;       /* index in the trail, or -1 */
+    int first_refusal;       /* index in the trail, or -1: goes back if none does better */
     struct ep *refuser;      /* who refused first: charged if another serves; one reference */
     struct verdict refusal;
     struct sel_ep *seps;     /* by index in the replica, in notes */
@@ -225,14 +230,15 @@ void req_gone(struct req *r);
 /* Whether QCC answers this itself: liveness checks and telemetry. */
 bool req_local(const struct req *r);
 
-/* The answer to count_tokens where the endpoint cannot count. */
-void req_answer_estimate(struct req *r);
-
 /* A reply of QCC's own with Anthropic's error form: before anything was sent. retry_after_s 0: none. */
 void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s);
 
 /* Any reply of our own: type NULL for an empty body. */
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra);
+
+/* compose.c: the request's bytes for this endpoint: its head, and the body with the model's name put in
+ * its place where this endpoint is asked for another. Returns the pieces, 0 if they do not fit. */
+int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4]);
 
 /* attempt.c: chooses an endpoint and tries it; or waits; or gives up. */
 void attempt_next(struct req *r);

@@ -48,7 +48,9 @@ static void fill(struct health_endpoint *e)
     struct ep_state *s = &e->state;
     s->health = EP_UNHEALTHY;
     s->disabled = EP_BY_AUTH;
-    s->draining = s->lacks_count_tokens = s->verify_asked = true;
+    s->draining = s->verify_asked = true;
+    s->no_count_until_ms = 8001;
+    s->counted_ms = 8002;
     s->verifying = EP_VERIFY_QUEUE;
     s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000};
     s->cooldown = (struct cooldown){.own_until_ms = 5001, .untold_until_ms = 5002, .untold_at_ms = 5003,
@@ -87,7 +89,9 @@ static void there_and_back(void **state)
     const struct ep_state *x = &a.h.v[0].state, *y = &b.h.v[0].state;
     assert_int_equal(y->health, x->health);
     assert_int_equal(y->disabled, x->disabled);
-    assert_true(y->configured && y->draining && y->lacks_count_tokens && y->verify_asked);
+    assert_true(y->configured && y->draining && y->verify_asked);
+    assert_int_equal(y->no_count_until_ms, 8001);
+    assert_int_equal(y->counted_ms, 8002);
     assert_int_equal(y->verifying, x->verifying);
     assert_memory_equal(&y->breaker, &x->breaker, sizeof x->breaker);
     assert_memory_equal(&y->cooldown, &x->cooldown, sizeof x->cooldown);

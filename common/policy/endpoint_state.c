@@ -105,9 +105,16 @@ static void enqueue(struct ep_state *s, const struct ep_conf *c, const char *why
     note(ch, EP_NOTE_QUEUE, "out", "queued", why, 0);
 }
 
-static void disable_by_auth(struct ep_state *s, const struct ep_conf *c, const char *why,
-                            int64_t now_ms, struct ep_changes *ch)
+static void refused(struct ep_state *s, const struct ep_report *r)
 {
+    s->refused_status = r->status;
+    s->refused_wall_ms = r->wall_ms;
+}
+
+static void disable_by_auth(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
+                            const char *why, int64_t now_ms, struct ep_changes *ch)
+{
+    refused(s, r);
     leave_queue(s, c, why, now_ms, ch);
     failq_disable(&s->failq, &c->failq, now_ms);
     set_disabled(s, EP_BY_AUTH, why, ch);
@@ -161,7 +168,7 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
         return;
     case OUTCOME_AUTH:
         if (r->own_key)
-            disable_by_auth(s, c, why, now_ms, ch);
+            disable_by_auth(s, c, r, why, now_ms, ch);
         return;
     case OUTCOME_PERMANENT:
         if (r->net == NET_NONE) {
@@ -419,7 +426,9 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
     if (was == EP_VERIFY_QUEUE) {
         failq_failed(&s->failq, &c->failq, now_ms);
         if (failed.cls == OUTCOME_AUTH && failed.own_key && ep_queued(s) && ep_enabled(s))
-            disable_by_auth(s, c, failed.why ? failed.why : "verification failed", now_ms, ch);
+            disable_by_auth(s, c, &failed, failed.why ? failed.why : "verification failed", now_ms, ch);
+        else if (failed.cls == OUTCOME_AUTH && failed.own_key && s->disabled == EP_BY_AUTH)
+            refused(s, &failed);
     } else if (ep_enabled(s) && !ep_queued(s)) {
         charge(s, c, &failed, ctx, now_ms, ch);
     }
@@ -462,6 +471,12 @@ void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum e
         failq_enter(&s->failq, &c->failq, now_ms);
         memcpy(s->queued_why, why, sizeof why);
     }
+}
+
+void ep_restore_refusal(struct ep_state *s, uint32_t status, int64_t wall_ms)
+{
+    s->refused_status = status;
+    s->refused_wall_ms = wall_ms;
 }
 
 void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_t now_ms,
@@ -537,7 +552,7 @@ void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, 
     }
 }
 
-/* ---- for the replica, and names */
+/* ---- for the replica */
 
 bool ep_usable(const struct ep_state *s, int64_t now_ms)
 {
@@ -562,51 +577,4 @@ bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms)
         if (s->blocks[i].model == model && s->blocks[i].until_ms > now_ms)
             return true;
     return false;
-}
-
-const char *ep_health_name(enum ep_health h)
-{
-    static const char *const names[EP_HEALTH__COUNT] = {
-        [EP_UNKNOWN] = "unknown",
-        [EP_HEALTHY] = "healthy",
-        [EP_DEGRADED] = "degraded",
-        [EP_UNHEALTHY] = "unhealthy",
-    };
-    return (unsigned)h < EP_HEALTH__COUNT ? names[h] : "?";
-}
-
-const char *ep_disabled_name(enum ep_disabled d)
-{
-    static const char *const names[EP_DISABLED__COUNT] = {
-        [EP_ENABLED] = "enabled",
-        [EP_BY_CONFIG] = "disabled by configuration",
-        [EP_BY_AUTH] = "disabled by auth",
-        [EP_BY_OPERATOR] = "disabled by operator",
-    };
-    return (unsigned)d < EP_DISABLED__COUNT ? names[d] : "?";
-}
-
-const char *ep_what_name(enum ep_what w)
-{
-    static const char *const names[EP_NOTE__COUNT] = {
-        [EP_NOTE_HEALTH] = "health",
-        [EP_NOTE_BREAKER] = "breaker",
-        [EP_NOTE_COOLDOWN] = "cooldown",
-        [EP_NOTE_QUEUE] = "failure queue",
-        [EP_NOTE_REACH] = "failure queue",
-        [EP_NOTE_DISABLED] = "service",
-        [EP_NOTE_DRAIN] = "drain",
-        [EP_NOTE_MODEL] = "model",
-        [EP_NOTE_COUNT_TOKENS] = "count_tokens",
-    };
-    return (unsigned)w < EP_NOTE__COUNT ? names[w] : "?";
-}
-
-const char *ep_action_name(enum ep_action a)
-{
-    static const char *const names[EP_ACTION__COUNT] = {
-        [EP_ACT_ENABLE] = "enable", [EP_ACT_DISABLE] = "disable", [EP_ACT_DRAIN] = "drain",
-        [EP_ACT_VERIFY] = "verify", [EP_ACT_RESET] = "reset",
-    };
-    return (unsigned)a < EP_ACTION__COUNT ? names[a] : "?";
 }

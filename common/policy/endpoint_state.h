@@ -73,6 +73,8 @@ struct ep_state {
     struct cooldown cooldown;
     struct failq failq;
     char queued_why[64];       /* "" when not queued */
+    uint32_t refused_status;   /* of the reply that last refused its key; 0: not known */
+    int64_t refused_wall_ms;   /* and when, CLOCK_REALTIME; 0: not known */
     int64_t degraded_until_ms; /* after transient failures */
     int64_t no_count_until_ms; /* it cannot count tokens until then; 0: as far as is known it can */
     int64_t counted_ms;        /* when it last has; 0: never */
@@ -102,6 +104,8 @@ struct ep_report {
     uint64_t model;       /* hash of the model's name */
     int64_t began_ms;
     uint64_t ttfb_us; /* 0: not measured */
+    uint32_t status;  /* of its HTTP reply; 0: none */
+    int64_t wall_ms;  /* CLOCK_REALTIME of the report */
 };
 
 /* What the decision hangs on besides the endpoint itself. */
@@ -148,6 +152,9 @@ void ep_init(struct ep_state *s, bool enabled);
 /* What was saved: queued ones are verified first thing. Right after ep_init. */
 void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum ep_disabled disabled,
                 bool draining, int64_t now_ms);
+
+/* With one that was disabled by auth: how and when its key was refused. Right after ep_restore. */
+void ep_restore_refusal(struct ep_state *s, uint32_t status, int64_t wall_ms);
 
 /* A configuration came in. A changed `enabled` counts as its word; else what an operator said
  * stays. */

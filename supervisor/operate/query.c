@@ -138,11 +138,13 @@ static unsigned upgrade(struct sup *s, const struct query_from *from, struct str
 
 /* ---- stop */
 
-/* As SIGTERM. */
+/* As SIGTERM: a second one stops at once. One that only wants to wait for the end leaves a stop that is under
+ * way as it is. */
 static unsigned stop(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
 {
-    (void)from, (void)arg;
-    s->stops++;
+    (void)from;
+    if (!s->stops || !str_eq(arg, STR("wait")))
+        s->stops++;
     doc_map(d, 2);
     doc_kv_text(d, "stopping", s->stops > 1 ? "at once" : "when what is in flight has ended");
     doc_text(d, "drain_timeout_s");

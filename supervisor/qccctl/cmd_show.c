@@ -92,6 +92,12 @@ static void put_note(struct buf *b, const json_t *e)
     struct str by = doc_text_of(e, "disabled_by");
     if (by.n)
         NOTE("by " STR_FMT, STR_ARG(by));
+    if (doc_has(e, "refused_status"))
+        NOTE("key refused with status %lld", (long long)doc_int_of(e, "refused_status"));
+    if (doc_has(e, "refused_at")) {
+        (void)!buf_str(b, doc_has(e, "refused_status") ? STR(" at ") : STR(", key refused at "));
+        human_text(b, doc_text_of(e, "refused_at"));
+    }
     if (json_is_object(q)) {
         NOTE("%s", "");
         human_text(b, doc_text_of(q, "reason"));

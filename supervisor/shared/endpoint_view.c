@@ -19,11 +19,13 @@ struct ipc_endpoint view_make(const struct health_endpoint *e, int64_t now_ms)
         .cooldown_until_ms = cooling ? now_ms + cooling : 0,
         .own_until_ms = own ? s->cooldown.own_until_ms : 0,
         .queued = ep_queued(s) && !s->in_reach,
-        .disabled = !ep_enabled(s),
+        .disabled = s->disabled,
         .draining = s->draining,
         .no_count_until_ms = s->no_count_until_ms,
         .counted_ms = s->counted_ms,
         .news = stands_against(s),
+        .refused_status = s->disabled == EP_BY_AUTH ? s->refused_status : 0,
+        .refused_wall_ms = s->disabled == EP_BY_AUTH ? s->refused_wall_ms : 0,
         .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
     };
 }
@@ -34,5 +36,6 @@ bool view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b)
            a->cooldown_until_ms == b->cooldown_until_ms && a->own_until_ms == b->own_until_ms &&
            a->queued == b->queued && a->disabled == b->disabled && a->draining == b->draining &&
            a->no_count_until_ms == b->no_count_until_ms && a->counted_ms == b->counted_ms &&
-           a->news == b->news && str_eq(a->blocks, b->blocks);
+           a->news == b->news && a->refused_status == b->refused_status &&
+           a->refused_wall_ms == b->refused_wall_ms && str_eq(a->blocks, b->blocks);
 }

@@ -1,5 +1,6 @@
 #include "supervisor/shared/health.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/shared/health_log.h"
@@ -255,6 +256,8 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .model = m->model_hash,
         .began_ms = m->began_ms,
         .ttfb_us = m->ttfb_us,
+        .status = m->status,
+        .wall_ms = clock_wall_ms(),
     };
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
@@ -289,6 +292,8 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
         .why = reason[0] ? reason : NULL,
         .own_key = m->own_key,
         .began_ms = m->began_ms,
+        .status = m->status,
+        .wall_ms = clock_wall_ms(),
     };
     struct ep_changes ch = {0};
     look_at_all(h, now_ms);

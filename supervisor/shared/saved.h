@@ -24,6 +24,8 @@ struct saved_endpoint {
     bool queued, draining;
     char model[IPC_MODEL_MAX + 1]; /* last served there; "": not known */
     uint64_t counts[SAVED_COUNTS];
+    uint32_t refused_status; /* by auth: the status of the reply that refused its key; 0: not known */
+    int64_t refused_wall_ms; /* and when; 0: not known */
 };
 
 #endif

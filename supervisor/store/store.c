@@ -89,7 +89,7 @@ static enum change changed(const struct sup *s, const struct state_view *v)
     for (size_t i = 0; i < v->nendpoints; i++) {
         const struct saved_endpoint *a = &st->endpoints[i], *b = &v->endpoints[i];
         if (strcmp(a->id, b->id) != 0 || a->disabled != b->disabled || a->queued != b->queued ||
-            a->draining != b->draining)
+            a->draining != b->draining || a->refused_wall_ms != b->refused_wall_ms)
             return CHANGE_STATE;
         if (memcmp(a->counts, b->counts, sizeof a->counts) != 0 || strcmp(a->model, b->model) != 0)
             c = CHANGE_COUNTERS;

@@ -12,8 +12,8 @@
 
 enum { HASH = 32, AT_VERSION = 8, AT_LENGTH = 16, AT_HASH = 24, PIECE = 64 << 10 };
 
-/* Of an endpoint; version 1 had no model. */
-enum { ENDPOINT_FIELDS_1 = 5, ENDPOINT_FIELDS = 6 };
+/* Of an endpoint; version 1 had those up to its counters. */
+enum { ENDPOINT_FIELDS_1 = 5, ENDPOINT_FIELDS = 8 };
 
 static const char magic[8] = {'Q', 'C', 'C', 'S', 'T', 'A', 'T', 'E'};
 
@@ -97,7 +97,8 @@ static bool put_endpoints(msgpack_packer *pk, const struct state_view *v)
         ok = msgpack_pack_array(pk, ENDPOINT_FIELDS) == 0 && put_text(pk, e->id) &&
              msgpack_pack_uint8(pk, e->disabled) == 0 && put_flag(pk, e->queued) &&
              put_flag(pk, e->draining) && put_counters(pk, e->counts, SAVED_COUNTS) &&
-             put_bytes(pk, e->model);
+             put_bytes(pk, e->model) && msgpack_pack_uint32(pk, e->refused_status) == 0 &&
+             msgpack_pack_int64(pk, e->refused_wall_ms) == 0;
     }
     return ok;
 }
@@ -201,12 +202,15 @@ static bool get_endpoint(struct rd *r, struct saved_endpoint *e)
     struct str id;
     uint64_t disabled;
     struct str model = {0};
-    if (!rd_array(r, ENDPOINT_FIELDS, &n) || n < ENDPOINT_FIELDS_1 || !rd_str(r, 8, &id) ||
-        !bindings_id(id, &number) || !rd_u64(r, &disabled) || disabled >= SAVED_DISABLED__COUNT ||
-        !rd_flag(r, &e->queued) || !rd_flag(r, &e->draining) ||
+    uint64_t status = 0;
+    if (!rd_array(r, ENDPOINT_FIELDS, &n) || (n != ENDPOINT_FIELDS_1 && n != ENDPOINT_FIELDS) ||
+        !rd_str(r, 8, &id) || !bindings_id(id, &number) || !rd_u64(r, &disabled) ||
+        disabled >= SAVED_DISABLED__COUNT || !rd_flag(r, &e->queued) || !rd_flag(r, &e->draining) ||
         !get_counters(r, e->counts, SAVED_COUNTS) ||
-        (n > ENDPOINT_FIELDS_1 && !rd_bin(r, IPC_MODEL_MAX, &model)))
+        (n > ENDPOINT_FIELDS_1 && (!rd_bin(r, IPC_MODEL_MAX, &model) || !rd_u64(r, &status) ||
+                                   status > 999 || !rd_i64(r, &e->refused_wall_ms))))
         return false;
+    e->refused_status = (uint32_t)status;
     memcpy(e->id, id.p, id.n);
     if (model.n)
         memcpy(e->model, model.p, model.n);

@@ -6,10 +6,11 @@
  *   8         length of the body
  *   32        SHA-256 of the body
  *   body      msgpack: [[saved_ms, secret's print, [lifetime counters]],
- *                       [[id, disabled, queued, draining, [counters], model last served], …],
+ *                       [[id, disabled, queued, draining, [counters], model last served,
+ *                         refused_status, refused_wall_ms], …],
  *                       [binary of 24-byte records: key 8 8, endpoint 4, age in ms 4; …]]
  *
- * Version 1 is read too: there an endpoint has no model.
+ * Version 1, where an endpoint ends with its counters, is read too.
  *
  * Numbers outside msgpack are big-endian. Bindings stand in the order of their last use. */
 #ifndef QCC_SUPERVISOR_STATE_FILE_H

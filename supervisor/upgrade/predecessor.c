@@ -355,6 +355,16 @@ static bool on_state(struct sup *s, const struct ipc_frame *f, struct err *e)
         return carry_get(&s->health, s->conf, &m, clock_mono_ms()) ||
                err_set(e, "the running supervisor knows of an endpoint what cannot be");
     }
+    if (f->id == IPC_UP_REFUSED) {
+        GET(up_refused)
+        carry_get_refused(&s->health, &m);
+        return true;
+    }
+    if (f->id == IPC_UP_COUNT) {
+        GET(up_count)
+        carry_get_count(&s->health, &m);
+        return true;
+    }
     if (f->id == IPC_UP_COUNTERS) {
         GET(up_counters)
         return counters(s, &m) || err_set(e, "the running supervisor counts in another way");

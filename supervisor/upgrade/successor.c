@@ -265,7 +265,13 @@ static void give_state(struct sup *s)
     for (size_t i = 0; i < s->health.n; i++) {
         struct ipc_up_endpoint m;
         carry_put(&s->health.v[i], &m);
+        struct ipc_up_refused refused;
         tell(s, -1, ipc_put_v_up_endpoint, &m);
+        struct ipc_up_count count;
+        if (carry_put_refused(&s->health.v[i], &refused))
+            tell(s, -1, ipc_put_v_up_refused, &refused);
+        if (carry_put_count(&s->health.v[i], &count))
+            tell(s, -1, ipc_put_v_up_count, &count);
         give_counters(s, s->health.v[i].id);
     }
     give_counters(s, NULL);

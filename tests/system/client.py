@@ -71,6 +71,12 @@ class Reply:
         return body["error"]
 
 
+def own_type(status):
+    """The type of an error of QCC's own with that status."""
+    types = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error"}
+    return types.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
 class Client:
     def __init__(self, port, host="127.0.0.1", tls=None, server_hostname=None, rcvbuf=None):
         self.sock = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from client import BODY, Client, ask, request
+from client import BODY, Client, ask, own_type, request
 from qcc import until
 from upstream import KEY, MESSAGE, reply
 
@@ -92,7 +92,7 @@ def refused(q, up, data, status):
         c.send(data)
         r = c.reply()
         assert r.status == status, r.body
-        assert r.error["type"] == "api_error" and r.error["message"]
+        assert r.error["type"] == own_type(status) and r.error["message"]
         assert r.header("connection") == "close"
         assert r.header("x-qcc-request-id") and r.header("x-qcc-attempts") == "0"
         assert c.closed(5)
@@ -490,7 +490,7 @@ def test_unknown_client(qcc, up, client, lines):
     q = qcc({"endpoints": [up.endpoint()], "clients": TOKENS})
     c = client(q)
     r = c.ask(headers=lines)
-    assert r.status == 401 and r.error["type"] == "api_error"
+    assert r.status == 401 and r.error["type"] == "authentication_error"
     assert r.header("x-should-retry") == "false" and r.header("connection") == "close" and c.closed(5)
     assert up.requests == []
 

@@ -27,7 +27,7 @@ static struct note *note_of(struct req *r, struct ep_live *live)
 }
 
 /* Whether the endpoint offers the model: no list, on the list, or known there by another name. */
-static bool offers(const struct req *r, const struct conf_endpoint *e)
+bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
 {
     if (!r->has_model || e->allow.n == 0)
         return true;
@@ -41,7 +41,7 @@ static bool offers(const struct req *r, const struct conf_endpoint *e)
 static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 {
     const struct ep_view *v = &e->live->view;
-    if (!offers(r, e->ce))
+    if (!attempt_offers(r, e->ce))
         return false;
     return !r->has_model || v->nblocks == 0 ||
            !ep_model_blocked_here(v, ep_model_hash(r->model), now);
@@ -109,7 +109,7 @@ static bool candidates(struct req *r)
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
             .tier = (uint8_t)ep_view_tier(v),
             .trial = (uint8_t)grant_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
-            .enabled = !v->disabled, /* whatever the configuration says */
+            .enabled = v->disabled == EP_ENABLED, /* whatever the configuration says */
             .queued = v->queued,
             .draining = v->draining,
             .full = full(r, e, now),

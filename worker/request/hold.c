@@ -21,6 +21,7 @@ void hold_drop(struct req *r)
     buf_free(&r->held);
     sse_free(&r->sse);
     sse_init(&r->sse);
+    r->tail[0] = '\0';
     r->rf = NULL;
     r->nrf = 0;
 }
@@ -221,7 +222,8 @@ static void stream_failed(struct req *r, enum net_fault net)
 static void commit_stream(struct req *r, const struct up_event *ev, size_t looked)
 {
     relay_feed(r, ev->data + looked, ev->n - looked);
-    if ((r->sse.error && !r->sse.stopped) || (ev->end && !relay_complete(r))) {
+    bool cut = ev->end && !relay_close(r);
+    if (cut || (r->sse.error && !r->sse.stopped)) {
         r->error_whole = hold(r, ev);
         stream_failed(r, NET_PARTIAL);
         return;
@@ -258,6 +260,11 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         }
     }
     if (ev->end) {
+        /* a last event that lacks its empty line may have told all of a reply without content */
+        if (relay_close(r) && !r->sse.error && sse_end_told(&r->sse.end)) {
+            relay_commit(r, str_make(ev->data, ev->n), true);
+            return;
+        }
         r->error_whole = hold(r, ev);
         stream_failed(r, r->sse.first == SSE_EV_NONE ? NET_EMPTY : NET_PARTIAL);
         return;

@@ -169,73 +169,7 @@ void req_gone(struct req *r)
     conn_lost(c);
 }
 
-/* ---- answers of our own */
-
-static void answered(struct req *r, enum conn_room room, bool keep)
-{
-    if (room == CONN_GONE)
-        req_gone(r);
-    else
-        req_finish(r, keep);
-}
-
-/* The lines that browsers are told; what does not fit is not told, and they show nothing to the page then. */
-static struct str browser_lines(const struct req *r, struct buf *b)
-{
-    if (r->c->l->admin)
-        return admin_lines(r);
-    bool ok = cors_put(b, r->conf, r->origin) &&
-              (!r->preflight || cors_put_preflight(b, r->head.f, r->head.nf));
-    return ok ? buf_view(b) : STR("");
-}
-
-void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
-{
-    struct buf lines;
-    buf_init(&lines, CORS_ECHO_MAX + 1024);
-    struct reply_own o = {.status = status,
-                          .type = type,
-                          .body = body,
-                          .extra = extra,
-                          .lines = browser_lines(r, &lines),
-                          .request_id = r->conf->expose_headers ? r->id : NULL,
-                          .attempts = r->attempts,
-                          .http10 = r->http10,
-                          .keep = r->keep,
-                          .head_only = r->method == METHOD_HEAD};
-    r->status = status;
-    r->bytes_out += body.n;
-    enum conn_room room = reply_own(r->c, &o);
-    buf_free(&lines);
-    answered(r, room, r->keep);
-}
-
-static void answer_error(struct req *r, unsigned status, const char *message, const char *extra)
-{
-    struct buf b;
-    buf_init(&b, 64 << 10);
-    const char *type = status == 403   ? "permission_error"
-                       : status == 404 ? "not_found_error"
-                                       : "api_error";
-    if (!reply_error_body(&b, type, message))
-        buf_free(&b);
-    req_answer(r, status, "application/json", buf_view(&b), extra);
-    buf_free(&b);
-}
-
-void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
-{
-    if (r->begun) { /* the client has a head already: only the stream can tell */
-        relay_error_event(r, message);
-        return;
-    }
-    char extra[64] = "";
-    if (retry_after_s)
-        snprintf(extra, sizeof extra, "retry-after: %u\r\n", retry_after_s);
-    else if (status < 500 && status != 408 && status != 429)
-        snprintf(extra, sizeof extra, "x-should-retry: false\r\n");
-    answer_error(r, status, message, extra);
-}
+/* ---- refusals */
 
 /* Before the request is whole: the connection cannot be used again. */
 static void refuse(struct req *r, unsigned status, const char *why, unsigned retry_after_s)
@@ -366,8 +300,8 @@ bool req_begin(struct conn *c, const char *p, size_t size)
     }
     if (asks_for_echo(r)) {
         r->keep = false;
-        answer_error(r, 405, "this method is not served", "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-                                                          "x-should-retry: false\r\n");
+        req_answer_error_with(r, 405, "this method is not served",
+                              "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;

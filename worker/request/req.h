@@ -164,6 +164,7 @@ struct req {
     size_t nrf;
     struct buf held;
     struct sse sse;
+    char tail[SSE_TAIL];     /* what a stream that is whole lacks at its end; "": nothing */
     uint64_t bytes_out;
     bool goes_on;            /* committed, and its end is to be reported */
     enum outcome served_as;  /* the attempt of the committed reply: OK unless it broke */
@@ -230,8 +231,16 @@ void req_gone(struct req *r);
 /* Whether QCC answers this itself: liveness checks and telemetry. */
 bool req_local(const struct req *r);
 
-/* A reply of QCC's own with Anthropic's error form: before anything was sent. retry_after_s 0: none. */
+/* reply.c: a reply of QCC's own with Anthropic's error form, the error's type being the status's; in an answer
+ * that began with a ping, an error event. retry_after_s 0: none. Where the request is at fault (4xx but 408, 429)
+ * clients are told not to try again. */
 void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s);
+
+/* The same with x-should-retry: false, whatever the status: somebody has to act first. */
+void req_answer_for_good(struct req *r, unsigned status, const char *message);
+
+/* The same with these header lines, each with CRLF. */
+void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines);
 
 /* Any reply of our own: type NULL for an empty body. */
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra);
@@ -242,6 +251,9 @@ int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[
 
 /* attempt.c: chooses an endpoint and tries it; or waits; or gives up. */
 void attempt_next(struct req *r);
+
+/* Whether the endpoint offers the model that the request asks for. */
+bool attempt_offers(const struct req *r, const struct conf_endpoint *e);
 
 /* Whether a request without a conversation would find a usable endpoint now: one whose breaker is open
  * is none, although it would be tried as a last resort. */
@@ -305,8 +317,9 @@ void relay_over(struct req *r);
 /* Reads along in a stream. */
 void relay_feed(struct req *r, const char *p, size_t n);
 
-/* Whether a stream that ends here is whole: it says so; of other makes than Anthropic's not all do. */
-bool relay_complete(const struct req *r);
+/* The stream ends here, and nothing went wrong below it: whether it is whole. What it lacks to say so is put
+ * behind it by whatever writes its end. */
+bool relay_close(struct req *r) MUST_CHECK;
 
 /* The answer begins as a stream, with a ping, and without an endpoint's reply. False: no such answer
  * (it has begun, or the client gets no pings). */
@@ -321,7 +334,7 @@ void relay_start_pings(struct req *r);
 /* A kept reply goes to the client as the answer; retry_after_s: 0, or replaces its own. */
 void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s);
 
-/* The answer that began with a ping ends with an error event; the request is finished. */
-void relay_error_event(struct req *r, const char *message);
+/* The answer that has begun ends with an error event of that status's type; the request is finished. */
+void relay_error_event(struct req *r, unsigned status, const char *message);
 
 #endif

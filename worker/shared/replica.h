@@ -18,7 +18,10 @@ struct ep_view {
     enum ep_health health;
     enum breaker_state breaker;
     bool trial_busy; /* somebody tries it */
-    bool queued, disabled, draining;
+    bool queued, draining;
+    enum ep_disabled disabled;
+    unsigned refused_status;   /* disabled by auth: with which status, when (CLOCK_REALTIME); 0: not known */
+    int64_t refused_wall_ms;
     bool news;                 /* something stands against it that a success would end */
     int64_t cooldown_until_ms; /* CLOCK_MONOTONIC; 0: not cooling */
     int64_t own_until_ms;      /* by its own word; likewise */

@@ -397,9 +397,42 @@ static void nobody_is_lost(void **state)
     }
 }
 
+/* How and when a key was refused, by a request and by the verifications after it. */
+static void test_refusal(void **state)
+{
+    (void)state;
+    struct ep_state s;
+    struct ep_changes ch = {0};
+    const struct ep_ctx ctx = {0};
+    struct ep_report r = {.cls = OUTCOME_AUTH,
+                          .fault = FAULT_ENDPOINT,
+                          .retry_after_ms = -1,
+                          .left = true,
+                          .own_key = true,
+                          .status = 401,
+                          .wall_ms = 1700000000001};
+    ep_init(&s, true);
+    assert_int_equal(s.refused_status, 0);
+    ep_outcome(&s, &usual, &r, &ctx, 1000, &ch);
+    assert_int_equal(s.disabled, EP_BY_AUTH);
+    assert_true(s.refused_status == 401 && s.refused_wall_ms == 1700000000001);
+    r.status = 403;
+    r.wall_ms++;
+    assert_true(ep_verify_begin(&s, &ch));
+    ep_verified(&s, &usual, false, &r, &ctx, 2000, &ch);
+    assert_true(s.refused_status == 403 && s.refused_wall_ms == 1700000000002);
+    r.cls = OUTCOME_TRANSIENT; /* no word on the key */
+    r.status = 503;
+    assert_true(ep_verify_begin(&s, &ch));
+    ep_verified(&s, &usual, false, &r, &ctx, 3000, &ch);
+    assert_int_equal(s.disabled, EP_BY_AUTH);
+    assert_int_equal(s.refused_status, 403);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusal),
         cmocka_unit_test(cases),
         cmocka_unit_test(blocks_are_bounded_and_the_first_to_end_goes),
         cmocka_unit_test(what_was_saved_comes_back),

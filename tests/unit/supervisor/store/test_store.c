@@ -86,7 +86,11 @@ static void give(void *ctx, void *p)
 
 static const struct saved_endpoint endpoints[] = {
     {.id = "0000000a", .model = "claude-x", .counts = {1, 2, 3, 4, UINT64_MAX}},
-    {.id = "deadbeef", .disabled = SAVED_BY_AUTH, .queued = true},
+    {.id = "deadbeef",
+     .disabled = SAVED_BY_AUTH,
+     .queued = true,
+     .refused_status = 403,
+     .refused_wall_ms = 1700000000123},
     {.id = "01234567", .disabled = SAVED_BY_OPERATOR, .draining = true},
 };
 
@@ -243,6 +247,36 @@ static void others_are_refused(void **state)
     buf_data(&bytes)[11] = 0;
     refused(buf_data(&bytes), bytes.len - 1, "is of version 0, not 2");
     refused("{\"version\": 1}", 14, "is no state of QCC");
+    buf_free(&bytes);
+}
+
+/* As the version before this one wrote it: nothing of it is lost. */
+static void version_1_is_read(void **state)
+{
+    (void)state;
+    static const char body[] = "\x93\x93\x05\x06\x93\x01\x02\x03" /* saved_ms, print, counters */
+                               "\x92\x95\xa8"
+                               "deadbeef\x01\xc2\xc3\x92\x07\x08" /* by auth, draining */
+                               "\x95\xa8"
+                               "0000000a\x02\xc3\xc2\x90"          /* by the operator, queued */
+                               "\x90";
+    struct state_image im;
+    struct err e;
+    assert_true(state_body_parse(str_make(body, sizeof body - 1), &im, &e));
+    assert_int_equal(im.saved_ms, 5);
+    assert_int_equal(im.counters[2], 3);
+    assert_int_equal(im.nendpoints, 2);
+    const struct saved_endpoint *v = im.endpoints;
+    assert_string_equal(v[0].id, "deadbeef");
+    assert_true(v[0].disabled == SAVED_BY_AUTH && v[0].draining && !v[0].queued);
+    assert_true(v[0].counts[0] == 7 && v[0].counts[1] == 8 && v[0].counts[2] == 0);
+    assert_true(v[0].refused_status == 0 && v[0].refused_wall_ms == 0);
+    assert_true(v[1].disabled == SAVED_BY_OPERATOR && v[1].queued);
+    state_image_fini(&im);
+    struct buf bytes = written(0);
+    buf_data(&bytes)[11] = 1; /* the head's version is looked at before the body */
+    assert_true(state_file_parse(buf_view(&bytes), &im, &e));
+    state_image_fini(&im);
     buf_free(&bytes);
 }
 
@@ -434,6 +468,7 @@ int main(void)
         TEST(cut_at_each_byte),
         TEST(each_bit_counts),
         TEST(others_are_refused),
+        TEST(version_1_is_read),
         TEST(malformed_bodies),
         TEST(one_at_a_time),
         TEST(lent_to_the_next),

@@ -8,6 +8,9 @@
 #include "common/base/rnd.h"
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
+#include "worker/admin/admin.h"
+#include "worker/client/listener.h"
+#include "worker/request/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
 #include "worker/http/http1.h"
@@ -31,37 +34,23 @@ struct wkr {
     char name[24]; /* "worker 0" */
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
+    struct loans loans;
     struct binding binding;
+    struct gauge gauge;
+    struct past past;
     struct dialer *dialer;
     struct up_env up_env;
-    struct up_conf up_conf;
-    struct http_head *head; /* scratch for requests, as up_env.head is for replies */
-    char *rbuf;
-    struct rnd rnd;
-    int diag; /* peer.h */
+    struct req_env req;
+    struct conn_env conn;
+    struct admin admin;
+    struct service proxy, operators;
     uint8_t secret[32]; /* of this installation: conversations are hashed with it */
-
-    struct list listeners;
-    struct list conns;      /* all client connections */
-    struct list idle_conns; /* those between two requests, longest idle first */
-    struct list verifications; /* under way */
-    struct list waiting;    /* requests that wait for a place or a cooldown */
-    struct list asking;     /* admin requests that wait for the supervisor */
-    uint64_t last_ask;
-    bool started;           /* accepting */
-    bool accept_paused;
-    uint64_t files;         /* descriptors this process may have */
-    uint32_t conns_max;     /* limits.max_connections, or what the descriptors allow */
-    ev_timer accept_again;
+    uint64_t files;     /* descriptors this process may have */
     bool draining, quick;
     int exit_code;
     ev_timer drain_timer;
-    ev_timer tell; /* what was counted */
-
+    ev_timer stats_due;     /* what was counted is told to the supervisor */
     ev_prepare end_of_turn; /* frees the dead, wakes those who wait, writes the log */
-    struct loans loans;
-    struct gauge gauge;
-    struct past past;
 };
 
 /* Runs the worker on the channel `fd` until it is retired; returns the exit code. */
@@ -70,15 +59,8 @@ int wkr_run(int fd, unsigned slot);
 /* Takes a configuration into use. False with e set: the old one stays in force. */
 bool wkr_configure(struct wkr *w, struct conf *c, struct err *e) MUST_CHECK;
 
-/* A connection ended: goes on accepting if that had stopped; ends the process when it drains and
- * this was the last. */
-void wkr_conn_ended(struct wkr *w);
-
 /* Called once a second: gives memory that a crowd left behind back to the system. */
 void wkr_tidy(struct wkr *w);
-
-/* Descriptors are used up: closes what is idle. Returns whether anything was. */
-bool wkr_shed(struct wkr *w);
 
 /* Begins to drain; see the DRAIN message. */
 void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms);

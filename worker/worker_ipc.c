@@ -76,7 +76,8 @@ static bool on_listen(struct wkr *w, struct ipc_frame *f, const struct ipc_liste
     snprintf(address, sizeof address, "%.*s", (int)min_size(m->address.n, 256), m->address.p);
     int fd = f->fd;
     f->fd = -1;
-    if (!listener_add(w, m->id, m->admin, address, fd, e)) {
+    if (!listener_add(&w->conn, m->id, m->admin ? &w->operators : &w->proxy, address, fd,
+                      accept_on_ready, e)) {
         fd_close(&fd);
         return false;
     }
@@ -85,9 +86,9 @@ static bool on_listen(struct wkr *w, struct ipc_frame *f, const struct ipc_liste
 
 static void on_start(struct wkr *w)
 {
-    w->started = true;
-    if (!w->draining && !w->accept_paused)
-        listener_start_all(w);
+    w->conn.started = true;
+    if (!w->draining && !w->conn.accept_paused)
+        listener_start_all(&w->conn);
 }
 
 static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
@@ -130,7 +131,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_UNLISTEN: {
         GET(unlisten)
-        listener_remove(w, m.id);
+        listener_remove(&w->conn, m.id);
         return true;
     }
     case IPC_START: {
@@ -186,12 +187,12 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_VERIFY: {
         GET(verify)
-        verify_begin(w, &m);
+        verify_begin(&w->req, &m);
         return true;
     }
     case IPC_ANSWER: {
         GET(answer)
-        admin_answer(w, &m);
+        admin_answer(&w->admin, &m);
         return true;
     }
     case IPC_RECENT_ASK: {

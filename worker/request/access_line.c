@@ -1,7 +1,6 @@
 #include "worker/request/access_line.h"
 
 #include "common/base/log.h"
-#include "worker/client/conn.h"
 #include "worker/request/req.h"
 
 #include <stdio.h>
@@ -21,10 +20,10 @@ static const char *trail_text(const struct req *r, char *p, size_t n)
 
 void access_line(const struct req *r, unsigned status, const char *end)
 {
-    enum log_level level = r->c && r->c->l->admin ? LOG_L_DEBUG : LOG_L_INFO;
+    enum log_level level = r->c && r->c->service->operators ? LOG_L_DEBUG : LOG_L_INFO;
     if (!r->conf->log.access || !log_enabled(level))
         return;
-    double now = ev_now(r->w->loop);
+    double now = ev_now(r->env->loop);
     char failures[512];
     const struct sse_usage *u = &r->sse.usage;
     struct log_field f[18];

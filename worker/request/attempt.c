@@ -1,6 +1,5 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "worker/client/conn.h"
 #include "worker/shared/loan.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
@@ -49,7 +48,7 @@ static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 
 static bool full(const struct req *r, const struct ep *e, int64_t now)
 {
-    return grant_place_none(&r->w->loans, e->live, now) || !pool_has_room(e->live->pool);
+    return grant_place_none(r->env->loans, e->live, now) || !pool_has_room(e->live->pool);
 }
 
 /* What the supervisor has said, and what this request has heard from the endpoint itself. */
@@ -88,14 +87,14 @@ static struct retry_conf retry_conf_of(const struct conf *c)
 
 static bool candidates(struct req *r)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     if (!r->seps || r->nseps != rep->n) {
         r->nseps = rep->n;
         r->seps = arena_alloc(&r->notes, rep->n * sizeof *r->seps);
         if (!r->seps)
             return false;
     }
-    bool turns = r->w->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
+    bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
@@ -138,10 +137,10 @@ static struct sel_req sel_req_of(struct req *r)
         .opinion = r->opinion == RETRY_OPINION_OPEN,
         .bound = -1,
         .key = {r->conversation[0], r->conversation[1]},
-        .rnd = {rnd_next(&r->w->rnd), rnd_next(&r->w->rnd)},
+        .rnd = {rnd_next(&r->env->rnd), rnd_next(&r->env->rnd)},
     };
     struct binding_at at = {.at = -1};
-    if (r->has_conversation && binding_look(&r->w->binding, r->conversation, &at)) {
+    if (r->has_conversation && binding_look(r->env->binding, r->conversation, &at)) {
         sr.bound = at.at;
         sr.bound_idle_ms = at.idle_ms;
     }
@@ -151,7 +150,7 @@ static struct sel_req sel_req_of(struct req *r)
 
 static int index_of(const struct req *r, const struct ep *e)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     for (size_t i = 0; e && i < rep->n; i++)
         if (rep->eps[i]->live == e->live)
             return (int)i;
@@ -160,7 +159,7 @@ static int index_of(const struct req *r, const struct ep *e)
 
 static int64_t ms_since(const struct req *r, double t)
 {
-    return (int64_t)((ev_now(r->w->loop) - t) * 1000);
+    return (int64_t)((ev_now(r->env->loop) - t) * 1000);
 }
 
 /* ---- an attempt */
@@ -185,7 +184,7 @@ static const struct up_ops up_ops = {up_news, up_failed};
 static void trial_back(struct req *r)
 {
     if (r->trial)
-        grant_trial_back(&r->w->loans, r->trial_at, r->trial);
+        grant_trial_back(r->env->loans, r->trial_at, r->trial);
     r->trial = 0;
 }
 
@@ -196,7 +195,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     if (r->trial && r->trial_at != e->live)
         trial_back(r);
     if (trial && !r->trial) {
-        r->trial = grant_trial_begin(&r->w->loans, e->live);
+        r->trial = grant_trial_begin(r->env->loans, e->live);
         r->trial_at = e->live; /* its note holds a reference */
     }
     r->ep = ep_ref(e);
@@ -205,7 +204,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     r->attempts++;
     if (note)
         note->attempts++;
-    r->attempt_began = ev_now(r->w->loop);
+    r->attempt_began = ev_now(r->env->loop);
     if (r->wait_since > 0)
         r->waited_ms += ms_since(r, r->wait_since);
     r->wait_since = 0;
@@ -217,7 +216,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     bool fresh = r->fresh;
     r->fresh = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);
-    if (n == 0 || !up_start(&r->up, &r->w->up_env, &r->w->up_conf, e->live->pool, fresh, r->method,
+    if (n == 0 || !up_start(&r->up, r->env->up_env, &r->env->up_conf, e->live->pool, fresh, r->method,
                             iov, n, &up_ops))
         attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
 }
@@ -228,9 +227,9 @@ void attempt_drop(struct req *r)
     if (!r->ep)
         return;
     r->ep->live->open--;
-    grant_place_left(&r->w->loans, r->ep->live);
-    if (!list_empty(&r->w->waiting))
-        turn_wake(&r->w->turn);
+    grant_place_left(r->env->loans, r->ep->live);
+    if (!list_empty(&r->env->waiting))
+        turn_wake(r->env->turn);
     ep_unref(r->ep);
     r->ep = NULL;
 }
@@ -258,7 +257,7 @@ void attempt_served(struct req *r, bool whole)
         return;
     }
     if (r->has_conversation)
-        binding_served(&r->w->binding, r->conversation, (uint32_t)r->ep->id_hash, r->sel.bound,
+        binding_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash, r->sel.bound,
                        r->bound_to);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
@@ -441,7 +440,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .opinion = r->opinion,
         .elapsed_ms = ms_since(r, r->began),
         .waited_ms = r->waited_ms,
-        .rnd = rnd_next(&r->w->rnd),
+        .rnd = rnd_next(&r->env->rnd),
     };
     struct retry_out out;
     retry_next(&rc, &in, &out);
@@ -488,9 +487,9 @@ bool attempt_possible(struct req *r)
 static void wait(struct req *r, int64_t ms)
 {
     if (r->wait_since <= 0)
-        r->wait_since = ev_now(r->w->loop);
+        r->wait_since = ev_now(r->env->loop);
     req_set(r, REQ_WAIT);
-    list_push_back(&r->w->waiting, &r->wait_node);
+    list_push_back(&r->env->waiting, &r->wait_node);
     tmo_set(&r->tmo, ms);
 }
 
@@ -515,7 +514,7 @@ static void go(struct req *r, struct ep *e, bool trial)
         return;
     }
     choice_undo(&r->choices);
-    wait(r, grant_place_want(&r->w->loans, e->live, clock_mono_ms()));
+    wait(r, grant_place_want(r->env->loans, e->live, clock_mono_ms()));
 }
 
 /* The repeat at the same endpoint, if that may still be: its breaker may have opened meanwhile. */
@@ -530,7 +529,7 @@ static bool go_same(struct req *r, const struct sel_req *sr)
                  select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
     if (still) {
         trail_same(r, e);
-        start(r, r->w->replica.eps[at], trial);
+        start(r, r->env->replica->eps[at], trial);
     }
     ep_unref(e);
     return still;
@@ -545,7 +544,7 @@ void attempt_next(struct req *r)
     struct sel_req sr = sel_req_of(r);
     if (r->same && go_same(r, &sr))
         return;
-    const struct conf *c = r->w->conf;
+    const struct conf *c = r->env->conf;
     struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
                           .use_priority = c->balance.use_priority,
                           .cache_ttl_ms = c->affinity.cache_ttl};
@@ -555,10 +554,10 @@ void attempt_next(struct req *r)
     r->sel.trial &= !r->side;
     trail_choice(r, why, few ? r->nseps : 0);
     if (r->sel.end == SEL_CHOSEN) {
-        go(r, r->w->replica.eps[r->sel.at], r->sel.trial);
+        go(r, r->env->replica->eps[r->sel.at], r->sel.trial);
         return;
     }
     if (r->sel.end == SEL_NEED_TRIAL)
-        grant_trial_ask(&r->w->loans, r->w->replica.eps[r->sel.at]->live);
+        grant_trial_ask(r->env->loans, r->env->replica->eps[r->sel.at]->live);
     wait_or_end(r);
 }

@@ -22,7 +22,7 @@ static uint8_t flags_of(const struct req *r)
 
 static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t flags)
 {
-    double t = (ev_now(r->w->loop) - r->began) * 1000;
+    double t = (ev_now(r->env->loop) - r->began) * 1000;
     return (struct choice){.at_ms = t > 0 ? (uint32_t)t : 0, .end = (uint8_t)end, .flags = flags};
 }
 
@@ -35,7 +35,7 @@ static bool telling(uint8_t why)
 void trail_choice(struct req *r, const uint8_t *why, size_t n)
 {
     const struct sel_result *s = &r->sel;
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     struct choice_skip v[CHOICE_LISTED];
     size_t listed = 0;
     if (choice_again(&r->choices, s->end))
@@ -94,7 +94,7 @@ void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
                  .retry_after_ms = v->retry_after_ms},
         .fault = v->fault,
         .at_ms = (int64_t)((r->attempt_began - r->began) * 1000),
-        .ms = (int64_t)((ev_now(r->w->loop) - r->attempt_began) * 1000),
+        .ms = (int64_t)((ev_now(r->env->loop) - r->attempt_began) * 1000),
     };
     char status[24] = "";
     if (a->fail.status)

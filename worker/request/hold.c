@@ -1,6 +1,5 @@
 /* What an attempt's reply turns out to be, while it is held back from the client: an error, a whole
  * reply, an event stream whose head says nothing yet. Ends in relay_commit or attempt_failed. */
-#include "worker/client/conn.h"
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_skip.h"
 #include "worker/request/req.h"

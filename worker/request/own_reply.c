@@ -1,7 +1,5 @@
 #include "worker/request/own_reply.h"
 
-#include "worker/admin/admin.h"
-#include "worker/client/conn.h"
 #include "worker/request/cors.h"
 #include "worker/upstream/forward.h"
 #include "worker/json/json_find.h"
@@ -38,7 +36,7 @@ bool reply_error_body(struct buf *b, const char *type, const char *message)
     return ok;
 }
 
-enum conn_room reply_own(struct conn *c, const struct reply_own *o)
+enum client_room reply_own(struct client *c, const struct reply_own *o)
 {
     char head[1024];
     size_t at = 0;
@@ -67,27 +65,17 @@ enum conn_room reply_own(struct conn *c, const struct reply_own *o)
     v[n++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
     if (!o->head_only && o->body.n)
         v[n++] = (struct iovec){(void *)(uintptr_t)o->body.p, o->body.n};
-    return conn_write(c, v, n);
+    return c->ops->write(c, v, n);
 }
 
 /* ---- the answers of a request */
 
-static void answered(struct req *r, enum conn_room room, bool keep)
+static void answered(struct req *r, enum client_room room, bool keep)
 {
-    if (room == CONN_GONE)
+    if (room == CLIENT_GONE)
         req_gone(r);
     else
         req_finish(r, keep);
-}
-
-/* The lines that browsers are told; what does not fit is not told, and they show nothing to the page then. */
-static struct str browser_lines(const struct req *r, struct buf *b)
-{
-    if (r->c->l->admin)
-        return admin_lines(r);
-    bool ok = cors_put(b, r->conf, r->origin) &&
-              (!r->preflight || cors_put_preflight(b, r->head.f, r->head.nf));
-    return ok ? buf_view(b) : STR("");
 }
 
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
@@ -98,7 +86,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .type = type,
                           .body = body,
                           .extra = extra,
-                          .lines = browser_lines(r, &lines),
+                          .lines = r->c->service->lines(r, &lines),
                           .request_id = r->conf->expose_headers ? r->id : NULL,
                           .attempts = r->attempts,
                           .http10 = r->http10,
@@ -106,7 +94,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .head_only = r->method == METHOD_HEAD};
     r->status = status;
     r->bytes_out += body.n;
-    enum conn_room room = reply_own(r->c, &o);
+    enum client_room room = reply_own(r->c, &o);
     buf_free(&lines);
     answered(r, room, r->keep);
 }

@@ -3,7 +3,7 @@
 #define QCC_WORKER_REPLY_H
 
 #include "common/base/buf.h"
-#include "worker/client/conn.h"
+#include "worker/request/client.h"
 
 struct reply_own {
     unsigned status;
@@ -17,7 +17,7 @@ struct reply_own {
 };
 
 /* Writes the answer to the connection. */
-enum conn_room reply_own(struct conn *c, const struct reply_own *o) MUST_CHECK;
+enum client_room reply_own(struct client *c, const struct reply_own *o) MUST_CHECK;
 
 /* The type that goes with the status of an error of QCC's own; static. */
 const char *reply_error_type(unsigned status);

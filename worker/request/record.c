@@ -51,7 +51,7 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
 
 void record_fill(struct recent_record *to, const struct req *r, unsigned status, const char *end)
 {
-    double now = ev_now(r->w->loop);
+    double now = ev_now(r->env->loop);
     const struct sse_usage *u = &r->sse.usage;
     const char *by = r->ep ? r->ep->ce->name : r->answered_by;
     struct recent_texts t = {

@@ -1,4 +1,3 @@
-#include "worker/client/conn.h"
 #include "worker/request/cors.h"
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_find.h"
@@ -16,7 +15,7 @@ static void on_ping(struct tmo *t);
 void relay_init(struct req *r)
 {
     const struct conf *c = r->conf;
-    tmo_init(&r->ping, r->w->loop, on_ping);
+    tmo_init(&r->ping, r->env->loop, on_ping);
     buf_init(&r->rhead, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
     buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
     sse_init(&r->sse);
@@ -62,13 +61,13 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
     else if (chunked && end)
         v[n++] = iov_of("0\r\n\r\n", 5);
     r->bytes_out += body;
-    enum conn_room room = n ? conn_write(r->c, v, n) : CONN_ROOM;
-    if (room == CONN_GONE)
+    enum client_room room = n ? r->c->ops->write(r->c, v, n) : CLIENT_ROOM;
+    if (room == CLIENT_GONE)
         req_gone(r);
     else if (end)
         req_finish(r, r->framing != OUT_CLOSE);
     else {
-        if (room == CONN_FULL && r->state == REQ_RELAY) /* else only pings have gone out */
+        if (room == CLIENT_FULL && r->state == REQ_RELAY) /* else only pings have gone out */
             up_pause(&r->up);
         if (tmo_active(&r->ping))
             tmo_set(&r->ping, r->conf->stream_ping);
@@ -115,7 +114,7 @@ static bool end_head(struct req *r, struct buf *b)
         r->keep = false;
         break;
     }
-    return ok && own_lines(r, b, !r->keep || r->c->last || r->w->draining);
+    return ok && own_lines(r, b, !r->keep || r->c->last || r->env->draining);
 }
 
 /* ---- the end of a stream that went wrong */
@@ -231,7 +230,7 @@ void relay_commit(struct req *r, struct str piece, bool end)
     attempt_served(r, end);
     req_set(r, REQ_RELAY);
     if (r->kind == REPLY_STREAM)
-        gauge_stream(&r->w->gauge, true);
+        gauge_stream(r->env->gauge, true);
     tmo_clear(&r->tmo);
     if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
         up_abort(&r->up);
@@ -380,7 +379,7 @@ static void on_ping(struct tmo *t)
 
 void relay_probe(struct req *r)
 {
-    if (r->c->out.len)
+    if (!r->c->ops->quiet(r->c))
         return; /* there is no silence: the client is slow */
     if (r->state != REQ_RELAY ? r->begun : can_insert(r) && sse_at_boundary(&r->sse))
         emit(r, STR(""), ping_text(r), STR(""), false);

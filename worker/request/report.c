@@ -15,7 +15,7 @@ static uint64_t us_between(double from, double to)
 static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
                                      const struct verdict *v)
 {
-    double now = ev_now(r->w->loop);
+    double now = ev_now(r->env->loop);
     uint64_t took = us_between(r->attempt_began, now);
     return (struct ipc_outcome){
         .endpoint = str_c(e->ce->id),
@@ -59,7 +59,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
         gauge_charged(r->ep->live);
-    uplink_outcome(&r->w->uplink, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_cannot_count(struct req *r, const struct verdict *v)
@@ -68,7 +68,7 @@ void report_cannot_count(struct req *r, const struct verdict *v)
     o.status = r->status;
     o.reason = str_c(v->rule);
     o.no_count_tokens = true;
-    uplink_outcome(&r->w->uplink, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_counted(struct req *r)
@@ -77,7 +77,7 @@ void report_counted(struct req *r)
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
     o.status = r->status;
     o.counted = true;
-    uplink_outcome(&r->w->uplink, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_overruled(struct req *r)
@@ -93,7 +93,7 @@ void report_overruled(struct req *r)
     gauge_charged(r->refuser->live);
     if (r->has_model)
         o.model_hash = ep_model_hash(r->model);
-    uplink_outcome(&r->w->uplink, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 /* Whether the supervisor should hear which model the endpoint has served: it is asked for when the
@@ -112,7 +112,7 @@ void report_success(struct req *r, enum outcome_part part)
     struct ep_live *live = r->ep->live;
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
     bool news = r->trial || (live->view.news && !live->told_ok);
-    news |= named && other_model(live, ep_model_hash(r->model), ev_now(r->w->loop));
+    news |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
     if (!news)
         return;
     struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
@@ -123,7 +123,7 @@ void report_success(struct req *r, enum outcome_part part)
     if (named)
         o.model = r->model;
     live->told_ok = true;
-    uplink_outcome(&r->w->uplink, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_ended(struct req *r)
@@ -132,5 +132,5 @@ void report_ended(struct req *r)
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
     o.status = r->status;
     o.part = PART_ENDED;
-    uplink_outcome(&r->w->uplink, &o);
+    uplink_outcome(r->env->uplink, &o);
 }

@@ -29,9 +29,14 @@
 #include "worker/http/sse.h"
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
-#include "worker/worker.h"
-
-struct conn;
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/request/client.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/binding_replica.h"
+#include "worker/shared/counters.h"
+#include "worker/shared/loan.h"
+#include "worker/shared/recent_ring.h"
 
 enum req_state {
     REQ_READ,  /* the head is accepted, the body comes */
@@ -86,8 +91,8 @@ enum reply_kind { REPLY_WHOLE, REPLY_STREAM, REPLY_ERROR };
 
 struct req {
     struct dead dead;
-    struct wkr *w;
-    struct conn *c;      /* NULL once the client is gone */
+    struct req_env *env;
+    struct client *c;    /* NULL once the client is gone */
     struct conf *conf;   /* the one in force when the request began */
     enum req_state state;
     char id[24];
@@ -175,11 +180,11 @@ struct req {
 
 enum req_body_result { REQ_BODY_MORE, REQ_BODY_DONE, REQ_BODY_REFUSED };
 
-/* ---- for conn: the request */
+/* ---- for client/conn: the request */
 
-/* A whole request head p[0..size) (copied). Sets conn's req, unless the request was refused, answered
+/* A whole request head p[0..size) (copied). Sets the client's req, unless the request was refused, answered
  * and its connection told to close. Returns whether a body follows. */
-bool req_begin(struct conn *c, const char *p, size_t size);
+bool req_begin(struct client *c, const char *p, size_t size);
 
 /* Body bytes: where to read them to, that they were read, or a copy of them. REFUSED: answered, the
  * request is gone. */
@@ -194,9 +199,9 @@ void req_body_timeout(struct req *r);
 void req_go(struct req *r);
 
 /* A request that has no req yet is refused with this status; the connection is told to close. */
-void req_refuse(struct conn *c, unsigned status, const char *why);
+void req_refuse(struct client *c, unsigned status, const char *why);
 
-/* ---- for conn: the client */
+/* ---- for client/conn: the client */
 
 /* The connection is closed: everything of the request ends at once. */
 void req_client_gone(struct req *r);
@@ -207,10 +212,19 @@ void req_client_room(struct req *r);
 /* The client has closed its side and may be gone; only a write can tell. Called every half second. */
 void req_client_unsure(struct req *r);
 
-/* ---- for wkr */
+/* ---- for the worker */
+
+/* The proxy's service: what its listeners serve. */
+struct service req_service(void);
 
 /* Looks again at the requests that wait, oldest first. */
-void req_wake_waiting(struct wkr *w);
+void req_wake_waiting(struct req_env *env);
+
+/* ---- for admin */
+
+/* Sends an operator's question to the supervisor (ASK); what was counted so far goes before it, so
+ * that whoever asks sees what they have just done. */
+void req_ask(struct req *r, uint64_t id, struct str what, struct str arg);
 
 /* ---- between req.c, attempt.c and relay.c */
 

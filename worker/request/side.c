@@ -47,7 +47,7 @@ static bool key_may(const struct req *r, const struct conf_endpoint *ce)
 
 bool side_begin(struct req *r)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     r->side = r->api == API_OTHER || r->api == API_COUNT_TOKENS || r->api == API_EMBEDDINGS;
     if (!r->side)
         return true;

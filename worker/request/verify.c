@@ -11,7 +11,11 @@
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
 #include "worker/request/verify_model.h"
-#include "worker/worker.h"
+#include "common/conf/conf.h"
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/replica.h"
 
 #include <stdio.h>
 
@@ -25,7 +29,7 @@ enum {
 struct verify {
     struct dead dead;
     struct list node; /* in wkr.verifications */
-    struct wkr *w;
+    struct req_env *env;
     struct ep *ep; /* one reference */
     uint64_t seq;
     int64_t began_ms;
@@ -73,12 +77,12 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
         .own_key = v->ep->ce->api_key != NULL,
         .reason = str_c(reason),
     };
-    uplink_send(&v->w->uplink, ipc_put_v_verdict, &m);
+    uplink_send(v->env->uplink, ipc_put_v_verdict, &m);
     log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
     up_abort(&v->up);
     tmo_fini(&v->tmo);
     list_remove(&v->node);
-    turn_bury(&v->w->turn, &v->dead, verify_free);
+    turn_bury(v->env->turn, &v->dead, verify_free);
 }
 
 static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
@@ -243,11 +247,11 @@ static bool compose(struct verify *v)
 /* On a connection of its own: that a pooled one was closed says nothing. */
 static bool ask(struct verify *v)
 {
-    struct wkr *w = v->w;
+    struct req_env *env = v->env;
     if (!compose(v))
         return false;
     struct iovec iov = {buf_data(&v->send), v->send.len};
-    return up_start(&v->up, &w->up_env, &w->up_conf, v->ep->live->pool, true,
+    return up_start(&v->up, env->up_env, &env->up_conf, v->ep->live->pool, true,
                     v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
@@ -270,17 +274,17 @@ static bool ask_next(struct verify *v)
     return true;
 }
 
-static void make_code(struct wkr *w, char out[CODE_LEN])
+static void make_code(struct req_env *env, char out[CODE_LEN])
 {
     /* Without those that are read for one another. */
     static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
     for (size_t i = 0; i < CODE_LEN; i++)
-        out[i] = letters[rnd_next(&w->rnd) % (sizeof letters - 1)];
+        out[i] = letters[rnd_next(&env->rnd) % (sizeof letters - 1)];
 }
 
-void verify_begin(struct wkr *w, const struct ipc_verify *m)
+void verify_begin(struct req_env *env, const struct ipc_verify *m)
 {
-    struct ep *e = replica_find(&w->replica, m->endpoint);
+    struct ep *e = replica_find(env->replica, m->endpoint);
     if (!e) {
         struct ipc_verdict gone = {.endpoint = m->endpoint,
                                    .seq = m->seq,
@@ -288,22 +292,22 @@ void verify_begin(struct wkr *w, const struct ipc_verify *m)
                                    .net = NET_LOCAL,
                                    .retry_after_ms = -1,
                                    .reason = STR("not in this worker's configuration")};
-        uplink_send(&w->uplink, ipc_put_v_verdict, &gone);
+        uplink_send(env->uplink, ipc_put_v_verdict, &gone);
         return;
     }
     struct verify *v = mem_zalloc(1, sizeof *v);
-    v->w = w;
+    v->env = env;
     v->ep = ep_ref(e);
     v->seq = m->seq;
     v->began_ms = clock_mono_ms();
-    v->head_only = w->conf->failure_queue.probe == PROBE_HTTP || !e->ce->api_key;
-    make_code(w, v->code);
+    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !e->ce->api_key;
+    make_code(env, v->code);
     buf_init(&v->send, SEND_MAX);
     buf_init(&v->body, BODY_MAX);
     arena_init(&v->notes, NOTES_MAX);
-    list_push_back(&w->verifications, &v->node);
-    tmo_init(&v->tmo, w->loop, on_tmo);
-    tmo_set(&v->tmo, w->conf->failure_queue.probe_timeout);
+    list_push_back(&env->verifications, &v->node);
+    tmo_init(&v->tmo, env->loop, on_tmo);
+    tmo_set(&v->tmo, env->conf->failure_queue.probe_timeout);
     size_t n = min_size(m->model.n, sizeof v->served);
     if (n)
         memcpy(v->served, m->model.p, n);
@@ -312,13 +316,13 @@ void verify_begin(struct wkr *w, const struct ipc_verify *m)
         end_by_net(v, NET_LOCAL, "no connection is free");
 }
 
-void verify_stop(struct wkr *w)
+void verify_stop(struct req_env *env)
 {
-    while (!list_empty(&w->verifications)) {
-        struct verify *v = LIST_ENTRY(w->verifications.next, struct verify, node);
+    while (!list_empty(&env->verifications)) {
+        struct verify *v = LIST_ENTRY(env->verifications.next, struct verify, node);
         list_remove(&v->node);
         up_abort(&v->up);
         tmo_fini(&v->tmo);
-        turn_bury(&w->turn, &v->dead, verify_free);
+        turn_bury(env->turn, &v->dead, verify_free);
     }
 }

@@ -53,9 +53,6 @@ struct wkr {
     ev_prepare end_of_turn; /* frees the dead, wakes those who wait, writes the log */
 };
 
-/* Runs the worker on the channel `fd` until it is retired; returns the exit code. */
-int wkr_run(int fd, unsigned slot);
-
 /* Takes a configuration into use. False with e set: the old one stays in force. */
 bool wkr_configure(struct wkr *w, struct conf *c, struct err *e) MUST_CHECK;
 
@@ -65,9 +62,8 @@ void wkr_tidy(struct wkr *w);
 /* Begins to drain; see the DRAIN message. */
 void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms);
 
-/* worker_ipc.c: starts to listen to the supervisor. */
-void wkr_ipc_start(struct wkr *w, int fd);
-void wkr_ipc_stop(struct wkr *w);
-void wkr_ipc_retired(struct wkr *w);
+/* A connection has ended (for conn_env): goes on accepting if that had paused; ends the process when it
+ * drains and this was the last. arg: the worker. */
+void wkr_conn_ended(void *arg);
 
 #endif

@@ -1,5 +1,5 @@
-/* What the supervisor says to a worker, and what the worker says back. A supervisor that breaks the
- * protocol makes the worker exit; one that is gone makes it finish and exit. */
+#include "worker/worker_ipc.h"
+
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/logring.h"
@@ -34,11 +34,6 @@ static void on_broken(struct uplink *u, const char *why)
         struct ipc_##low m_ = {__VA_ARGS__};                                                       \
         uplink_send(&(w)->uplink, ipc_put_v_##low, &m_);                                           \
     } while (0)
-
-void wkr_ipc_retired(struct wkr *w)
-{
-    SEND(w, retired, .requests = w->gauge.requests);
-}
 
 static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
 {
@@ -258,7 +253,7 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
     handle(w, r, &e);
 }
 
-void wkr_ipc_start(struct wkr *w, int fd)
+void worker_ipc_start(struct wkr *w, int fd)
 {
     if (!fd_nonblock(fd) || !fd_cloexec(fd, true))
         die("no channel to the supervisor");
@@ -271,7 +266,7 @@ void wkr_ipc_start(struct wkr *w, int fd)
     ev_io_start(w->loop, &w->uplink.rd);
 }
 
-void wkr_ipc_stop(struct wkr *w)
+void worker_ipc_stop(struct wkr *w)
 {
     ev_io_stop(w->loop, &w->uplink.rd);
     ev_io_stop(w->loop, &w->uplink.wr);

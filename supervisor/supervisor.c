@@ -143,7 +143,7 @@ static size_t online_cpus(void)
 {
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n < 1 ? 1 : min_size((size_t)n, PLAN_SLOTS / 2);
+    return n < 1 ? 1 : min_size((size_t)n, SLOTS_MAX / 2);
 }
 
 static void count_health(void *arg, const char *id, enum health_count what)
@@ -282,7 +282,7 @@ static void perform(struct sup *s, const struct plan_action *a)
 /* Slots that were never needed are empty ones; no more of them are shown than could be. */
 static size_t plan_view(const struct sup *s, struct plan_slot *view)
 {
-    size_t n = min_size(PLAN_SLOTS, s->nslots + s->intent.workers);
+    size_t n = min_size(SLOTS_MAX, s->nslots + s->intent.workers);
     for (size_t i = 0; i < n; i++)
         view[i] = i < s->nslots ? s->slots[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
     return n;
@@ -290,7 +290,7 @@ static size_t plan_view(const struct sup *s, struct plan_slot *view)
 
 static void follow_plan(struct sup *s)
 {
-    struct plan_slot view[PLAN_SLOTS];
+    struct plan_slot view[SLOTS_MAX];
     struct plan p;
     int64_t now = clock_mono_ms();
     plan_make(&s->intent, view, plan_view(s, view), now, &p);

@@ -50,7 +50,7 @@ struct sup {
     struct upgrade upgrade; /* the one after it */
 
     struct plan_intent intent;
-    struct slot *slots[PLAN_SLOTS]; /* made when first needed */
+    struct slot *slots[SLOTS_MAX]; /* made when first needed */
     size_t nslots;
     bool serving; /* once, all workers were ready */
     int exit_code;

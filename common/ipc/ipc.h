@@ -16,6 +16,10 @@ enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
        IPC_ANSWER_MAX = 4 << 20, IPC_BINDINGS_MAX = 64 << 10,
        IPC_RECENT_MAX = 256 << 10, IPC_STATS_MAX = 64 << 10 };
 
+/* Most worker processes at one time, twice the most that may be configured: old ones may still drain
+ * while new ones serve. */
+enum { SLOTS_MAX = 512 };
+
 /* Longest model name that travels, and the room for an endpoint's blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };
 

@@ -20,7 +20,7 @@ struct recall_one {
     size_t nonly;  /* 0: the last ones are asked for */
     size_t limit, n;
     struct recent_record *v; /* the newest first, limit of them at most */
-    bool waits[PLAN_SLOTS];
+    bool waits[SLOTS_MAX];
     size_t nwaits;
     ev_timer late;
 };

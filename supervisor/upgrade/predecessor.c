@@ -220,7 +220,8 @@ void inherit_lend(struct sup *s, const struct ipc_lend *m)
 void inherit_tell_all(struct sup *s)
 {
     for (size_t i = 0; inherit_waiting(s) && i < s->health.n; i++) {
-        struct ipc_endpoint m = view_make(&s->health.v[i], clock_mono_ms());
+        const struct health_endpoint *e = &s->health.v[i];
+        struct ipc_endpoint m = view_make(e->id, &e->state, clock_mono_ms());
         inherit_tell(s, &m);
     }
 }
@@ -246,7 +247,7 @@ static void nothing_out(struct sup *s)
     health_slot_gone(&s->health, HEALTH_PREDECESSOR, clock_mono_ms());
     for (size_t i = 0; i < s->health.n; i++)
         health_places_elsewhere(&s->health, str_c(s->health.v[i].id), 0, UINT32_MAX);
-    for (unsigned i = 0; i < PLAN_SLOTS; i++)
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
         totals_gone(&s->totals, TOTALS_ELSEWHERE + i);
 }
 
@@ -339,7 +340,7 @@ static bool said(struct sup *s, const struct ipc_up_said *u)
         return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
     if (u->what == IPC_STATS)
         return ipc_get_stats(&f, &m.stats) &&
-               totals_add(&s->totals, TOTALS_ELSEWHERE + u->slot % PLAN_SLOTS, m.stats.total,
+               totals_add(&s->totals, TOTALS_ELSEWHERE + u->slot % SLOTS_MAX, m.stats.total,
                           m.stats.records, now);
     if (u->what == IPC_TRIAL_BEGUN && ipc_get_trial_begun(&f, &m.begun))
         health_trial_begun(h, who, m.begun.endpoint, m.begun.seq, now);

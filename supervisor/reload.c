@@ -3,21 +3,12 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "supervisor/config/load.h"
+#include "supervisor/process/logfile.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/supervisor.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-
-bool reload_open_log(const char *path, int *fd, struct err *e)
-{
-    *fd = -1;
-    if (strcmp(path, "stderr") == 0)
-        return true;
-    *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-    return *fd != -1 || err_sys(e, "log.file: cannot open %s", path);
-}
 
 void reload_drop(struct sup *s)
 {
@@ -70,7 +61,7 @@ void reload_begin(struct sup *s)
     if (!listen_open(&s->next.listen, c, &s->listen, NULL, 0, &e))
         goto refuse;
     if (!control_next(&s->control, c->control_socket, &e) ||
-        !reload_open_log(c->log.file, &s->next.log_fd, &e)) {
+        !logfile_open(c->log.file, &s->next.log_fd, &e)) {
         listen_close(&s->next.listen);
         control_drop(&s->control);
         goto refuse;

@@ -37,7 +37,4 @@ void reload_abort(struct sup *s, const char *who, struct str why);
 /* Forgets it, when everything ends. */
 void reload_drop(struct sup *s);
 
-/* Opens a log file for appending. -1 for "stderr"; false: *e says why. */
-bool reload_open_log(const char *path, int *fd, struct err *e) MUST_CHECK;
-
 #endif

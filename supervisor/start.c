@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/process/logfile.h"
 #include "supervisor/process/user.h"
 
 #include <errno.h>
@@ -123,7 +124,7 @@ bool start_prepare(struct sup *s, struct err *e)
     s->worker_path = start_find_worker(e);
     if (s->worker_path && find_program(s, e) && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
-        reload_open_log(s->conf->log.file, &s->log_fd, e) &&
+        logfile_open(s->conf->log.file, &s->log_fd, e) &&
         take_control(s, &user, e) &&
         (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)

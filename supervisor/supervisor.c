@@ -7,6 +7,8 @@
 #include "common/base/mem.h"
 #include "supervisor/process/container.h"
 #include "supervisor/config/load.h"
+#include "supervisor/process/logfile.h"
+#include "supervisor/process/signals.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/start.h"
 #include "supervisor/process/user.h"
@@ -124,7 +126,7 @@ static void obey_reopen(struct sup *s)
     s->want_reopen = false;
     pass_on(s, SIGUSR1);
     inherit_pass_reopen(s);
-    if (!reload_open_log(s->conf->log.file, &fd, &e)) {
+    if (!logfile_open(s->conf->log.file, &fd, &e)) {
         log_error("%s; the old one stays in use", e.msg);
         return;
     }
@@ -405,27 +407,6 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
     notify_watchdog();
 }
 
-static const int our_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
-
-/* Until the loop watches them they wait: a reload asked for in the first moment must not be the
- * end of the process. */
-static void hold_signals(bool on)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < COUNT_OF(our_signals); i++)
-        sigaddset(&set, our_signals[i]);
-    sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
-}
-
-void sup_hold_signals(const sigset_t *base)
-{
-    sigset_t set = *base;
-    for (size_t i = 0; i < COUNT_OF(our_signals); i++)
-        sigaddset(&set, our_signals[i]);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-}
-
 static void watch_signal(struct sup *s, ev_signal *w, int signum,
                          void (*cb)(struct ev_loop *, ev_signal *, int))
 {
@@ -441,7 +422,7 @@ static void loop_start(struct sup *s)
     watch_signal(s, &s->on_hup, SIGHUP, on_other_signal);
     watch_signal(s, &s->on_usr1, SIGUSR1, on_other_signal);
     watch_signal(s, &s->on_usr2, SIGUSR2, on_other_signal);
-    hold_signals(false);
+    signals_block(false);
     ev_timer_init(&s->tick, on_tick, 1, 1);
     ev_timer_init(&s->later, on_later, 0, 0);
     ev_prepare_init(&s->turn, on_turn);
@@ -512,7 +493,7 @@ int sup_run(const char *conf_path)
     int code = SUP_EXIT_FAULT;
     start_std_fds();
     signal(SIGPIPE, SIG_IGN);
-    hold_signals(true);
+    signals_block(true);
     struct sup *s = mem_zalloc(1, sizeof *s);
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
     recall_init(&s->recall);

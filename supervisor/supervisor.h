@@ -21,7 +21,6 @@
 #include "supervisor/upgrade/successor.h"
 
 #include <ev.h>
-#include <signal.h>
 
 /* Exit codes of the supervisor. */
 enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
@@ -72,9 +71,6 @@ void sup_fail(struct sup *s, const char *why);
 /* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
  * endpoints. */
 void sup_use_conf(struct sup *s);
-
-/* The signals of the supervisor wait, and no others but those of *base. */
-void sup_hold_signals(const sigset_t *base);
 
 /* Another supervisor serves: what is in flight here is finished, and then all ends. */
 void sup_hand_over(struct sup *s);

@@ -251,7 +251,7 @@ static bool on_retired(struct slot *s, const struct ipc_frame *f, const struct i
 }
 
 /* To the worker's process that asked, or to nobody. */
-static void answer_slot(const struct query_from *from, unsigned status, const struct doc *d)
+static void answer_slot(const struct asker *from, unsigned status, const struct doc *d)
 {
     struct slot *s = from->who;
     struct ipc_answer m = {.id = from->id, .status = d->torn ? 500 : status,
@@ -263,7 +263,7 @@ static void answer_slot(const struct query_from *from, unsigned status, const st
 static bool on_ask(struct slot *s, const struct ipc_frame *f, const struct ipc_ask *m, struct err *e)
 {
     (void)f, (void)e;
-    struct query_from from = {.answer = answer_slot, .who = s, .serial = (uint64_t)s->pid, .id = m->id};
+    struct asker from = {.answer = answer_slot, .who = s, .serial = (uint64_t)s->pid, .id = m->id};
     struct doc d;
     doc_init(&d, IPC_ANSWER_MAX);
     unsigned status = query_run(s->sup, &from, m->what, m->arg, &d);

@@ -4,7 +4,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ipc/chan.h"
-#include "supervisor/operate/control_socket.h"
 #include "supervisor/operate/query.h"
 #include "supervisor/supervisor.h"
 
@@ -97,7 +96,7 @@ static void say(struct control_conn *k, uint64_t id, unsigned status, const stru
     struct ipc_ctl_answer m = {.id = id, .status = status, .body = buf_view(&d->b)};
     doc_init(&torn, 256);
     if (d->torn) {
-        m.status = query_refuse(&torn, 500, "the answer is too long");
+        m.status = doc_refuse(&torn, 500, "the answer is too long");
         m.body = buf_view(&torn.b);
     }
     if (chan_send(&k->chan, pass, ipc_put_v_ctl_answer, k->control->sup->conf->gen, &m)) {
@@ -109,7 +108,7 @@ static void say(struct control_conn *k, uint64_t id, unsigned status, const stru
     doc_free(&torn);
 }
 
-static void answer_later(const struct query_from *from, unsigned status, const struct doc *d)
+static void answer_later(const struct asker *from, unsigned status, const struct doc *d)
 {
     struct control *c = from->who;
     LIST_EACH(n, tmp, &c->conns)
@@ -130,7 +129,7 @@ static void logs(struct control_conn *k, uint64_t id, struct doc *d)
     int fd = k->control->sup->ring_reader;
     unsigned status = 200;
     if (fd == -1)
-        status = query_refuse(d, 404, "this supervisor keeps no lines of its log in memory");
+        status = doc_refuse(d, 404, "this supervisor keeps no lines of its log in memory");
     else
         doc_map(d, 0);
     say(k, id, status, d, fd);
@@ -141,7 +140,7 @@ static void logs(struct control_conn *k, uint64_t id, struct doc *d)
 static void yield(struct control_conn *k, uint64_t id, struct doc *d)
 {
     bool stops = k->control->sup->intent.want != PLAN_SERVE;
-    unsigned status = stops ? 200 : query_refuse(d, 409, "this supervisor serves");
+    unsigned status = stops ? 200 : doc_refuse(d, 409, "this supervisor serves");
     if (stops) {
         doc_map(d, 0);
         control_hand_over(k->control);
@@ -153,7 +152,7 @@ static void yield(struct control_conn *k, uint64_t id, struct doc *d)
 static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
 {
     struct control *c = k->control;
-    struct query_from from = {.answer = answer_later, .who = c, .serial = k->serial, .id = m->id};
+    struct asker from = {.answer = answer_later, .who = c, .serial = k->serial, .id = m->id};
     struct doc d;
     if (query_acts(m->what))
         log_info("%s says " STR_FMT "%s" STR_FMT, k->name, STR_ARG(m->what), m->arg.n ? " " : "",

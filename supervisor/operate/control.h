@@ -7,21 +7,11 @@
 
 #include "common/base/err.h"
 #include "common/base/list.h"
-#include "supervisor/process/user.h"
+#include "supervisor/operate/control_socket.h"
 
 #include <ev.h>
-#include <sys/types.h>
 
 struct sup;
-
-/* A socket at its path; fd -1: none. */
-struct control_socket {
-    int fd;
-    char *path;
-    dev_t dev; /* of the path when we made it: another file is not removed */
-    ino_t ino;
-    gid_t group;
-};
 
 /* Zero bytes, then control_init. */
 struct control {

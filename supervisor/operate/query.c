@@ -7,13 +7,6 @@
 #include "supervisor/operate/show.h"
 #include "supervisor/supervisor.h"
 
-unsigned query_refuse(struct doc *d, unsigned status, const char *why)
-{
-    doc_map(d, 1);
-    doc_kv_text(d, "error", why);
-    return status;
-}
-
 /* ---- requests */
 
 /* The value of a parameter in "a=1&b=2"; false: it is not there. */
@@ -33,42 +26,42 @@ static bool parameter(struct str query, struct str name, struct str *value)
     return false;
 }
 
-static unsigned requests(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned requests(struct sup *s, const struct asker *from, struct str arg, struct doc *d)
 {
     uint64_t limit = 50;
     struct str v;
     if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECALL_MAX, &limit) || limit == 0))
-        return query_refuse(d, 400, "limit is a number from 1 to 1000");
+        return doc_refuse(d, 400, "limit is a number from 1 to 1000");
     if (!recall_begin(s, from, (size_t)limit, NULL))
-        return query_refuse(d, 503, "too many ask for requests at the same time");
+        return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
 
 /* The trail of one: by its id, or as much of it as tells it from others. */
-static unsigned why(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned why(struct sup *s, const struct asker *from, struct str arg, struct doc *d)
 {
     enum { ID = 20, MATCHES = 3 };
     bool hex = arg.n > 0 && arg.n <= ID;
     for (size_t i = 0; hex && i < arg.n; i++)
         hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
     if (!hex)
-        return query_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+        return doc_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
     if (!recall_begin(s, from, MATCHES, &arg))
-        return query_refuse(d, 503, "too many ask for requests at the same time");
+        return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
 
 /* ---- reload */
 
-static unsigned reload(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned reload(struct sup *s, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)arg;
     if (s->intent.want != PLAN_SERVE)
-        return query_refuse(d, 409, "the supervisor is stopping");
+        return doc_refuse(d, 409, "the supervisor is stopping");
     if (upgrade_going(s))
-        return query_refuse(d, 409, "an upgrade is under way");
+        return doc_refuse(d, 409, "an upgrade is under way");
     if (s->waits.n == QUERY_WAITS)
-        return query_refuse(d, 503, "too many wait for the end of a reload");
+        return doc_refuse(d, 503, "too many wait for the end of a reload");
     s->waits.v[s->waits.n].from = *from;
     s->waits.v[s->waits.n++].begun = false;
     s->want_reload = true; /* one that is under way comes to its end first */
@@ -129,17 +122,17 @@ void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
 
 /* ---- upgrade */
 
-static unsigned upgrade(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned upgrade(struct sup *s, const struct asker *from, struct str arg, struct doc *d)
 {
     struct err e;
     (void)arg;
-    return upgrade_begin(s, from, &e) ? QUERY_LATER : query_refuse(d, 409, e.msg);
+    return upgrade_begin(s, from, &e) ? QUERY_LATER : doc_refuse(d, 409, e.msg);
 }
 
 /* ---- stop */
 
 /* As SIGTERM. */
-static unsigned stop(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned stop(struct sup *s, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)from, (void)arg;
     s->stops++;
@@ -156,7 +149,7 @@ static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc
 {
     struct health_endpoint *e = health_find(&s->health, name);
     if (!e)
-        return query_refuse(d, 404, "no endpoint has that id or name");
+        return doc_refuse(d, 404, "no endpoint has that id or name");
     log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
     health_operator(&s->health, e, a, clock_mono_ms());
     show_endpoint(s, (size_t)(e - s->health.v), d);
@@ -166,7 +159,7 @@ static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc
 /* ---- all of them */
 
 #define ACTION(verb, action)                                                                       \
-    static unsigned verb(struct sup *s, const struct query_from *from, struct str arg,             \
+    static unsigned verb(struct sup *s, const struct asker *from, struct str arg,             \
                          struct doc *d)                                                            \
     {                                                                                              \
         (void)from;                                                                                \
@@ -180,7 +173,7 @@ ACTION(reset, EP_ACT_RESET)
 
 
 #define SHOW(noun)                                                                                 \
-    static unsigned noun(struct sup *s, const struct query_from *from, struct str arg,            \
+    static unsigned noun(struct sup *s, const struct asker *from, struct str arg,            \
                          struct doc *d)                                                            \
     {                                                                                              \
         (void)from, (void)arg;                                                                     \
@@ -193,7 +186,7 @@ SHOW(breakers)
 SHOW(queue)
 SHOW(sessions)
 
-static unsigned metrics(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned metrics(struct sup *s, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)from, (void)arg;
     metrics_show(s, d);
@@ -202,7 +195,7 @@ static unsigned metrics(struct sup *s, const struct query_from *from, struct str
 
 static const struct {
     struct str what;
-    unsigned (*run)(struct sup *s, const struct query_from *from, struct str arg, struct doc *d);
+    unsigned (*run)(struct sup *s, const struct asker *from, struct str arg, struct doc *d);
     bool acts;
 } queries[] = {
     {{"status", 6}, status, false},       {{"endpoints", 9}, endpoints, false},
@@ -224,13 +217,13 @@ bool query_acts(struct str what)
     return false;
 }
 
-unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
+unsigned query_run(struct sup *s, const struct asker *from, struct str what, struct str arg,
                    struct doc *d)
 {
     if (query_acts(what) && upgrade_given(s))
-        return query_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
+        return doc_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))
             return queries[i].run(s, from, arg, d);
-    return query_refuse(d, 404, "that cannot be asked");
+    return doc_refuse(d, 404, "that cannot be asked");
 }

@@ -10,27 +10,16 @@
 struct faults;
 struct sup;
 
-/* Who asked, and how he is answered if not at once. `answer` finds out by serial and id whether he is
- * still there. */
-struct query_from {
-    void (*answer)(const struct query_from *from, unsigned status, const struct doc *d);
-    void *who;
-    uint64_t serial, id;
-};
-
-/* In place of a status: the answer comes by from->answer. */
+/* In place of a status: the answer comes later, by the asker's `answer`. */
 enum { QUERY_LATER = 0 };
 
 /* Answers `what` (status, endpoints, …) or carries it out (reload, …). Returns a status as in HTTP,
  * or QUERY_LATER; the document holds the answer, or {"error": sentence}. `from` is copied. */
-unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
+unsigned query_run(struct sup *s, const struct asker *from, struct str what, struct str arg,
                    struct doc *d);
 
 /* Whether `what` changes something; else it only shows. */
 bool query_acts(struct str what);
-
-/* {"error": why}; returns the status. */
-unsigned query_refuse(struct doc *d, unsigned status, const char *why);
 
 /* ---- those who wait for the end of a reload */
 
@@ -38,7 +27,7 @@ enum { QUERY_WAITS = 16 };
 
 struct query_waits {
     struct {
-        struct query_from from;
+        struct asker from;
         bool begun;
     } v[QUERY_WAITS];
     size_t n;

@@ -14,7 +14,7 @@ enum { OPEN_MAX = 8 };
 struct recall_one {
     struct list node;
     struct sup *sup;
-    struct query_from from;
+    struct asker from;
     uint64_t id;
     char only[20]; /* the id of one, or its beginning */
     size_t nonly;  /* 0: the last ones are asked for */
@@ -226,11 +226,11 @@ static unsigned put_one(const struct recall_one *o, struct doc *d)
                 "last %d of its worker%s",
                 (int)o->nonly, o->only, RECENT_RECORDS,
                 o->nwaits ? "; not all workers have answered" : "");
-        return query_refuse(d, 404, e.msg);
+        return doc_refuse(d, 404, e.msg);
     }
     err_set(&e, "more than one request has an id that begins with %.*s: %.20s, %.20s%s", (int)o->nonly,
             o->only, o->v[0].id, o->v[1].id, o->n > 2 ? ", …" : "");
-    return query_refuse(d, 409, e.msg);
+    return doc_refuse(d, 409, e.msg);
 }
 
 static void answer(struct recall_one *o)
@@ -255,7 +255,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- collecting */
 
-bool recall_begin(struct sup *s, const struct query_from *from, size_t limit, const struct str *id)
+bool recall_begin(struct sup *s, const struct asker *from, size_t limit, const struct str *id)
 {
     if (s->recall.nopen == OPEN_MAX)
         return false;

@@ -5,8 +5,8 @@
 #define QCC_SUPERVISOR_RECALL_H
 
 #include "common/base/list.h"
+#include "common/ipc/doc.h"
 #include "common/ipc/ipc.h"
-#include "supervisor/operate/query.h"
 
 struct slot;
 struct sup;
@@ -26,7 +26,7 @@ void recall_fini(struct recall *r);
 
 /* Begins; limit 1..RECALL_MAX. id: NULL, or the id of one request or its beginning, of which then the whole
  * trail is told. False: too many are under way. */
-bool recall_begin(struct sup *s, const struct query_from *from, size_t limit, const struct str *id)
+bool recall_begin(struct sup *s, const struct asker *from, size_t limit, const struct str *id)
     MUST_CHECK;
 
 /* A worker's answer. False: it is none. */

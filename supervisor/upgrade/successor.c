@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 #include "supervisor/process/container.h"
+#include "supervisor/process/signals.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/supervisor.h"
 
@@ -70,7 +71,7 @@ static NORETURN void fork_new(struct sup *s, int sock, int report, const sigset_
     pid_t pid = fork();
     if (pid == 0) {
         /* What is sent to it before it has a loop of its own waits until then. */
-        sup_hold_signals(before);
+        signals_block_only(before);
         become_new(s, sock);
     }
     _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : SUP_EXIT_FAULT);
@@ -148,7 +149,7 @@ static void answer(struct sup *s, unsigned status, const char *why)
     u->asked = false;
     doc_init(&d, IPC_ANSWER_MAX);
     if (why) {
-        query_refuse(&d, status, why);
+        doc_refuse(&d, status, why);
     } else {
         doc_map(&d, 1);
         doc_kv_int(&d, "pid", u->pid);
@@ -404,7 +405,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- begin and end */
 
-bool upgrade_begin(struct sup *s, const struct query_from *from, struct err *e)
+bool upgrade_begin(struct sup *s, const struct asker *from, struct err *e)
 {
     struct upgrade *u = &s->upgrade;
     int fd;

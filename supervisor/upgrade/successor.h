@@ -22,7 +22,7 @@
 #include "common/base/base.h"
 #include "common/base/err.h"
 #include "common/ipc/chan.h"
-#include "supervisor/operate/query.h"
+#include "common/ipc/doc.h"
 
 #include <ev.h>
 #include <sys/types.h>
@@ -56,7 +56,7 @@ struct upgrade {
     ev_io rd, wr;
     ev_child child;
     ev_timer late;
-    struct query_from asker;
+    struct asker asker;
     unsigned stops; /* how often it was told to stop; who told it may have told us too */
     int code;      /* of the new one when it has ended, as init_outlive has it */
     bool asked;    /* asker waits for the end of it */
@@ -68,7 +68,7 @@ void upgrade_init(struct upgrade *u);
 
 /* Starts the program. `from`, if not NULL, is answered when it has ended. False: *e says why it
  * cannot be now. */
-bool upgrade_begin(struct sup *s, const struct query_from *from, struct err *e) MUST_CHECK;
+bool upgrade_begin(struct sup *s, const struct asker *from, struct err *e) MUST_CHECK;
 
 /* Whether one is under way, or done. */
 bool upgrade_going(const struct sup *s);

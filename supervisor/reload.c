@@ -1,7 +1,9 @@
 #include "supervisor/reload.h"
 
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "supervisor/children/slot_send.h"
 #include "supervisor/config/load.h"
 #include "supervisor/process/logfile.h"
 #include "supervisor/process/systemd.h"
@@ -23,9 +25,9 @@ void reload_drop(struct sup *s)
 static void push(struct sup *s, struct conf *c)
 {
     c->gen = ++s->intent.gen;
-    for (size_t i = 0; i < s->nslots; i++)
-        if (slot_active(s->slots[i]))
-            sup_say_conf(s->slots[i], c);
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (slot_active(s->slots.v[i]))
+            slot_send_conf(s->slots.v[i], c);
 }
 
 static void refused(struct sup *s, const char *why, const struct faults *f)
@@ -97,12 +99,12 @@ void reload_commit(struct sup *s)
     s->next.log_fd = -1;
     control_commit(&s->control);
     sup_use_conf(s);
-    for (size_t i = 0; i < s->nslots; i++) {
-        struct slot *slot = s->slots[i];
-        sup_say_log(slot);
-        sup_say_endpoints(slot);
+    for (size_t i = 0; i < s->slots.n; i++) {
+        struct slot *slot = s->slots.v[i];
+        slot_send_log(slot, s->log_fd);
+        health_tell_all(&s->health, (int)slot->number, clock_mono_ms());
         if (slot_active(slot) && slot->listen_gen != s->conf->gen)
-            sup_say_listeners(slot, &was, &s->listen);
+            slot_send_listeners(slot, &was, &s->listen);
         slot->listen_gen = s->conf->gen;
     }
     listen_close(&was);
@@ -118,10 +120,10 @@ void reload_abort(struct sup *s, const char *who, struct str why)
     err_set(&e, "%s: " STR_FMT, who, STR_ARG(why));
     push(s, s->conf);
     s->intent.announced = s->intent.gen;
-    for (size_t i = 0; i < s->nslots; i++)
-        if (slot_active(s->slots[i]) && s->slots[i]->listen_gen == failed) {
-            sup_say_listeners(s->slots[i], &s->next.listen, &s->listen);
-            s->slots[i]->listen_gen = s->conf->gen;
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (slot_active(s->slots.v[i]) && s->slots.v[i]->listen_gen == failed) {
+            slot_send_listeners(s->slots.v[i], &s->next.listen, &s->listen);
+            s->slots.v[i]->listen_gen = s->conf->gen;
         }
     reload_drop(s);
     refused(s, e.msg, NULL);

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/logring.h"
 #include "common/base/mem.h"
+#include "supervisor/children/slot_send.h"
 #include "supervisor/process/container.h"
 #include "supervisor/config/load.h"
 #include "supervisor/process/logfile.h"
@@ -80,9 +81,9 @@ static void obey_stop(struct sup *s)
     log_info("stopping: what is in flight has %lld s",
              (long long)s->conf->limits.drain_timeout / 1000);
     /* One that is retiring already is told to hurry. */
-    for (size_t i = 0; i < s->nslots; i++)
-        if (s->slots[i]->st.state == SLOT_RETIRING)
-            slot_retire(s->slots[i], true, s->conf->limits.drain_timeout);
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (s->slots.v[i]->st.state == SLOT_RETIRING)
+            slot_retire(s->slots.v[i], true, s->conf->limits.drain_timeout);
     stop(s, PLAN_DRAIN);
 }
 
@@ -133,8 +134,8 @@ static void obey_reopen(struct sup *s)
     fd_close(&s->log_fd);
     s->log_fd = fd;
     use_log(s);
-    for (size_t i = 0; i < s->nslots; i++)
-        sup_say_log(s->slots[i]);
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_send_log(s->slots.v[i], s->log_fd);
     log_info("log files reopened");
 }
 
@@ -191,15 +192,6 @@ void sup_use_conf(struct sup *s)
 
 /* ---- performing the plan */
 
-static struct slot *slot_at(struct sup *s, size_t i)
-{
-    if (!s->slots[i])
-        s->slots[i] = slot_new(s, (unsigned)i);
-    if (i >= s->nslots)
-        s->nslots = i + 1;
-    return s->slots[i];
-}
-
 static void serving(struct sup *s)
 {
     for (size_t i = 0; i < s->listen.n; i++) {
@@ -236,8 +228,8 @@ static void announce(struct sup *s)
 void sup_go(struct sup *s)
 {
     struct err e;
-    for (size_t i = 0; i < s->nslots; i++)
-        sup_say_start(s->slots[i]);
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_send_start(s->slots.v[i]);
     control_start(&s->control);
     /* The file may name another path than the one that was handed over. */
     if (control_next(&s->control, s->conf->control_socket, &e))
@@ -258,19 +250,26 @@ void sup_hand_over(struct sup *s)
     control_hand_over(&s->control);
 }
 
+static void start_worker(struct sup *s, size_t at)
+{
+    struct slot *slot = slots_at(&s->slots, &s->slot_env, at);
+    if (slot_start(slot, s->worker_path))
+        sup_welcome(s, slot);
+}
+
 static void perform(struct sup *s, const struct plan_action *a)
 {
     /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
     bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(s) || s->stops_obeyed);
     switch (a->verb) {
     case PLAN_START:
-        slot_start(slot_at(s, a->slot), s->worker_path);
+        start_worker(s, a->slot);
         return;
     case PLAN_RETIRE:
-        slot_retire(s->slots[a->slot], stopping, s->conf->limits.drain_timeout);
+        slot_retire(s->slots.v[a->slot], stopping, s->conf->limits.drain_timeout);
         return;
     case PLAN_KILL:
-        slot_kill(s->slots[a->slot], plan_why_text(a->why));
+        slot_kill(s->slots.v[a->slot], plan_why_text(a->why));
         return;
     case PLAN_ANNOUNCE:
         announce(s);
@@ -284,9 +283,9 @@ static void perform(struct sup *s, const struct plan_action *a)
 /* Slots that were never needed are empty ones; no more of them are shown than could be. */
 static size_t plan_view(const struct sup *s, struct plan_slot *view)
 {
-    size_t n = min_size(SLOTS_MAX, s->nslots + s->intent.workers);
+    size_t n = min_size(SLOTS_MAX, s->slots.n + s->intent.workers);
     for (size_t i = 0; i < n; i++)
-        view[i] = i < s->nslots ? s->slots[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
+        view[i] = i < s->slots.n ? s->slots.v[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
     return n;
 }
 
@@ -342,8 +341,9 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     upgrade_turn(s);
 }
 
-void sup_slot_ended(struct sup *s, struct slot *slot)
+static void slot_ended(void *arg, struct slot *slot)
 {
+    struct sup *s = arg;
     totals_gone(&s->totals, slot->number);
     upgrade_slot_gone(s, slot->number);
     recall_gone(s, slot);
@@ -358,6 +358,8 @@ void sup_slot_ended(struct sup *s, struct slot *slot)
     err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
     sup_fail(s, why.msg);
 }
+
+static const struct slot_ops slot_ops = {.frame = sup_on_frame, .room = sup_feed, .ended = slot_ended};
 
 /* ---- callbacks of the loop */
 
@@ -387,8 +389,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     struct sup *s = w->data;
     (void)loop;
     (void)events;
-    for (size_t i = 0; i < s->nslots; i++)
-        slot_tick(s->slots[i]);
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_tick(s->slots.v[i]);
     state_tick(s);
 }
 
@@ -443,8 +445,7 @@ static void sup_fini(struct sup *s)
     upgrade_fini(s);
     state_close(s);
     control_close(&s->control);
-    for (size_t i = 0; i < s->nslots; i++)
-        slot_free(s->slots[i]);
+    slots_free(&s->slots);
     reload_drop(s);
     listen_close(&s->listen);
     health_fini(&s->health);
@@ -498,11 +499,11 @@ int sup_run(const char *conf_path)
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
     recall_init(&s->recall);
     control_init(&s->control, s);
-    health_init(&s->health, sup_tell, s);
+    health_init(&s->health, sup_send, s);
     s->health.counted = count_health;
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
-    sessions_init(&s->sessions, sup_tell_bindings, s);
+    sessions_init(&s->sessions, sup_send_bindings, s);
     upgrade_init(&s->upgrade);
     if (!inherit_take(&s->inherit, &e))
         goto fail;
@@ -525,6 +526,8 @@ int sup_run(const char *conf_path)
         err_set(&e, "no event loop");
         goto fail;
     }
+    s->slot_env = (struct slot_env){
+        .loop = s->loop, .health = &s->health, .intent = &s->intent, .ops = &slot_ops, .arg = s};
     s->conf->gen = s->intent.gen = s->inherit.gen + 1;
     sup_use_conf(s);
     state_restore(s);

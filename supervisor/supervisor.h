@@ -49,8 +49,8 @@ struct sup {
     struct upgrade upgrade; /* the one after it */
 
     struct plan_intent intent;
-    struct slot *slots[SLOTS_MAX]; /* made when first needed */
-    size_t nslots;
+    struct slot_env slot_env;
+    struct slots slots;
     bool serving; /* once, all workers were ready */
     int exit_code;
 
@@ -81,39 +81,21 @@ void sup_go(struct sup *s);
 /* Says to systemd that this one serves. */
 void sup_say_ready(const struct sup *s);
 
-/* From slot.c: its process is gone. */
-void sup_slot_ended(struct sup *s, struct slot *slot);
+/* ---- supervisor_ipc.c: what supervisor and workers send each other */
 
-/* ---- sup_ipc.c: what is said between supervisor and workers */
+/* slot_ops.frame: one frame of a worker. */
+bool sup_on_frame(void *sup, struct slot *slot, struct ipc_frame *f, struct err *e);
 
-/* Everything a new worker must know, and START. */
-void sup_welcome(struct slot *s);
+/* slot_ops.room: the next piece of the bindings for a new worker; after the last one START. */
+void sup_feed(void *sup, struct slot *slot);
 
-/* The next piece of the bindings for a new worker; behind the last one START. Called as long as
- * slot->feeding, when the channel has room. */
-void sup_feed(struct slot *s);
+/* All that a new worker must know. */
+void sup_welcome(struct sup *s, struct slot *slot);
 
-/* A sessions_tell: news of bindings for all workers. */
-void sup_tell_bindings(void *sup, struct str records);
+/* A health_tell; endpoints' states and places go to the workers of the supervisor before us too. */
+void sup_send(void *sup, int to, chan_put_fn *put, const void *m);
 
-/* A chan_handler for a slot: one frame of a worker. */
-bool sup_on_frame(void *slot, struct ipc_frame *f, struct err *e);
-
-/* A health_tell for a supervisor. */
-void sup_tell(void *sup, int slot, chan_put_fn *put, const void *m);
-
-/* The configuration, for its acknowledgement; after it the endpoints' states. */
-void sup_say_conf(struct slot *s, const struct conf *c);
-void sup_say_endpoints(struct slot *s);
-
-/* The difference between the sockets it was told of and those of `set`; `was` may be NULL. */
-void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set);
-
-/* Accept from now on; nothing to one that has not been told all yet. */
-void sup_say_start(struct slot *s);
-
-/* Where to write the log; and that all its lines go into the ring too. */
-void sup_say_log(struct slot *s);
-void sup_say_ring(struct slot *s);
+/* A sessions_tell: changed bindings for all workers. */
+void sup_send_bindings(void *sup, struct str records);
 
 #endif

@@ -46,13 +46,13 @@ static struct str endpoint(const struct sup *s, size_t i)
 
 static size_t workers(const struct sup *s)
 {
-    return s->nslots;
+    return s->slots.n;
 }
 
 static struct str worker(const struct sup *s, size_t i)
 {
-    const char *number = strchr(s->slots[i]->name, ' ');
-    return str_c(number ? number + 1 : s->slots[i]->name);
+    const char *number = strchr(s->slots.v[i]->name, ' ');
+    return str_c(number ? number + 1 : s->slots.v[i]->name);
 }
 
 static struct str class(const struct sup *s, size_t i)
@@ -123,7 +123,7 @@ static const struct totals_series *series_at(const struct at *a)
 
 static const struct slot *slot_at(const struct at *a)
 {
-    return a->s->slots[a->i];
+    return a->s->slots.v[a->i];
 }
 
 #define INT(name, expr)                                                                            \
@@ -151,8 +151,8 @@ static const struct slot *slot_at(const struct at *a)
     static void name(const struct at *a)                                                           \
     {                                                                                              \
         uint64_t sum = 0;                                                                          \
-        for (size_t i = 0; i < a->s->nslots; i++) {                                                \
-            const struct slot *w = a->s->slots[i];                                                 \
+        for (size_t i = 0; i < a->s->slots.n; i++) {                                                \
+            const struct slot *w = a->s->slots.v[i];                                                 \
             if (slot_alive(w))                                                                     \
                 sum += (expr);                                                                     \
         }                                                                                          \
@@ -228,7 +228,7 @@ static void cooldown(const struct at *a)
 static void workers_cpu(const struct at *a)
 {
     int64_t sum = usage_of_the_dead();
-    for (size_t i = 0; i < a->s->nslots; i++)
+    for (size_t i = 0; i < a->s->slots.n; i++)
         sum += a->usage[i].cpu_ms;
     doc_milli(a->d, sum);
 }
@@ -364,10 +364,10 @@ static void put_family(struct at *a, size_t row)
 
 void metrics_show(const struct sup *s, struct doc *d)
 {
-    struct usage *usage = mem_zalloc(s->nslots + 1, sizeof *usage);
+    struct usage *usage = mem_zalloc(s->slots.n + 1, sizeof *usage);
     struct at a = {.s = s, .d = d, .now = clock_mono_ms(), .usage = usage};
-    for (size_t i = 0; i < s->nslots; i++)
-        if (s->slots[i]->pid == 0 || !usage_of(s->slots[i]->pid, &usage[i]))
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (s->slots.v[i]->pid == 0 || !usage_of(s->slots.v[i]->pid, &usage[i]))
             usage[i] = (struct usage){0};
     if (!usage_of(getpid(), &a.own))
         a.own = (struct usage){0};

@@ -273,17 +273,17 @@ bool recall_begin(struct sup *s, const struct asker *from, size_t limit, const s
     o->late.data = o;
     ev_now_update(s->loop);
     ev_timer_start(s->loop, &o->late);
-    for (size_t i = 0; i < s->nslots; i++)
-        if (slot_alive(s->slots[i])) {
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (slot_alive(s->slots.v[i])) {
             o->waits[i] = true;
             o->nwaits++;
         }
     /* A worker that does not read is killed by this, which is noticed later: no answer yet. */
     struct ipc_recent_ask m = {
         .id = o->id, .limit = (uint32_t)limit, .prefix = str_make(o->only, o->nonly)};
-    for (size_t i = 0; i < s->nslots; i++)
+    for (size_t i = 0; i < s->slots.n; i++)
         if (o->waits[i])
-            slot_send(s->slots[i], -1, ipc_put_v_recent_ask, s->slots[i]->gen_sent, &m);
+            slot_send(s->slots.v[i], -1, ipc_put_v_recent_ask, &m);
     return true;
 }
 

@@ -44,12 +44,12 @@ static void put_listeners(const struct sup *s, struct doc *d)
 static void put_workers(const struct sup *s, struct doc *d)
 {
     uint32_t alive = 0;
-    for (size_t i = 0; i < s->nslots; i++)
-        alive += slot_alive(s->slots[i]);
+    for (size_t i = 0; i < s->slots.n; i++)
+        alive += slot_alive(s->slots.v[i]);
     doc_text(d, "workers");
     doc_array(d, alive);
-    for (size_t i = 0; i < s->nslots; i++) {
-        const struct slot *w = s->slots[i];
+    for (size_t i = 0; i < s->slots.n; i++) {
+        const struct slot *w = s->slots.v[i];
         if (!slot_alive(w))
             continue;
         doc_map(d, 9);
@@ -70,12 +70,12 @@ static void put_totals(const struct sup *s, struct doc *d)
 {
     const struct totals *t = &s->totals;
     uint64_t connections = 0, open = 0, restarts = 0;
-    for (size_t i = 0; i < s->nslots; i++) {
-        restarts += s->slots[i]->failures;
-        if (!slot_alive(s->slots[i]))
+    for (size_t i = 0; i < s->slots.n; i++) {
+        restarts += s->slots.v[i]->failures;
+        if (!slot_alive(s->slots.v[i]))
             continue;
-        connections += s->slots[i]->gauges.connections;
-        open += s->slots[i]->gauges.requests_open;
+        connections += s->slots.v[i]->gauges.connections;
+        open += s->slots.v[i]->gauges.requests_open;
     }
     doc_text(d, "totals");
     doc_map(d, 11);

@@ -304,7 +304,7 @@ static bool overruled(struct sup *s, const struct ipc_frame *f)
     if (!ipc_get_endpoint(&as, &e))
         return false;
     s->health.overruled = true;
-    sup_tell(s, HEALTH_ALL, ipc_put_v_endpoint, &e);
+    sup_send(s, HEALTH_ALL, ipc_put_v_endpoint, &e);
     return true;
 }
 

@@ -67,6 +67,12 @@ static bool take_control(struct sup *s, const struct user *user, struct err *e)
                     : control_open(&s->control, s->conf->control_socket, user, e);
 }
 
+static bool open_state(struct sup *s, struct err *e)
+{
+    return state_open(&s->state, s->conf->state_dir, inherit_holding(s) ? s->inherit.secret : NULL,
+                      &s->inherit.lock, e);
+}
+
 /* dir/name from the root on, if that is this program; else NULL. */
 static char *named(struct str dir, const char *name)
 {
@@ -132,7 +138,7 @@ bool start_prepare(struct sup *s, struct err *e)
         /* So that it can be opened again when we are no longer root. */
         if (user.name && s->log_fd != -1 && fchown(s->log_fd, user.uid, user.gid) == -1)
             log_warn("log.file keeps its owner: %s", strerror(errno));
-        ok = user_become(&user, e) && state_open(s, e);
+        ok = user_become(&user, e) && open_state(s, e);
     }
     listen_given_drop(&systemd);
     return ok;

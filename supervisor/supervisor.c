@@ -228,6 +228,7 @@ static void announce(struct sup *s)
 void sup_go(struct sup *s)
 {
     struct err e;
+    state_allow(&s->state, true);
     for (size_t i = 0; i < s->slots.n; i++)
         slot_send_start(s->slots.v[i]);
     control_start(&s->control);
@@ -244,7 +245,7 @@ void sup_hand_over(struct sup *s)
     if (s->intent.want == PLAN_SERVE)
         s->intent.want = PLAN_DRAIN;
     ev_timer_stop(s->loop, &s->watchdog);
-    state_leave(s);
+    state_leave(&s->state);
     listen_lend(&s->listen, true);
     listen_close(&s->listen);
     control_hand_over(&s->control);
@@ -391,7 +392,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     for (size_t i = 0; i < s->slots.n; i++)
         slot_tick(s->slots.v[i]);
-    state_tick(s);
+    state_tick(&s->state);
 }
 
 static void on_later(struct ev_loop *loop, ev_timer *w, int events)
@@ -443,7 +444,7 @@ static void loop_start(struct sup *s)
 static void sup_fini(struct sup *s)
 {
     upgrade_fini(s);
-    state_close(s);
+    state_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
     reload_drop(s);
@@ -495,7 +496,13 @@ int sup_run(const char *conf_path)
     start_std_fds();
     signal(SIGPIPE, SIG_IGN);
     signals_block(true);
+    struct ev_loop *loop = ev_default_loop(0);
+    if (!loop) {
+        cannot_start("no event loop");
+        return SUP_EXIT_FAULT;
+    }
     struct sup *s = mem_zalloc(1, sizeof *s);
+    s->loop = loop;
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
     recall_init(&s->recall);
     control_init(&s->control, s);
@@ -505,8 +512,13 @@ int sup_run(const char *conf_path)
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_send_bindings, s);
     upgrade_init(&s->upgrade);
+    state_init(&s->state, &(struct state_env){.loop = s->loop,
+                                              .health = &s->health,
+                                              .totals = &s->totals,
+                                              .sessions = &s->sessions});
     if (!inherit_take(&s->inherit, &e))
         goto fail;
+    state_allow(&s->state, !inherit_holding(s));
     have_ring(s);
     s->conf = conf_load(conf_path, &f);
     if (log_to_journal())
@@ -521,16 +533,13 @@ int sup_run(const char *conf_path)
     }
     if (!start_prepare(s, &e))
         goto fail;
-    s->loop = ev_default_loop(0);
-    if (!s->loop) {
-        err_set(&e, "no event loop");
-        goto fail;
-    }
+    ev_now_update(s->loop); /* what came before may have taken seconds */
     s->slot_env = (struct slot_env){
         .loop = s->loop, .health = &s->health, .intent = &s->intent, .ops = &slot_ops, .arg = s};
     s->conf->gen = s->intent.gen = s->inherit.gen + 1;
     sup_use_conf(s);
-    state_restore(s);
+    state_restore(&s->state, s->inherit.state);
+    fd_close(&s->inherit.state);
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);

@@ -44,7 +44,6 @@ struct sup {
     struct query_waits waits; /* who waits for the end of a reload */
     struct sessions sessions;
     struct state state;
-    uint8_t secret[32]; /* conversations are hashed with it */
     struct inherit inherit; /* the supervisor before this one */
     struct upgrade upgrade; /* the one after it */
 

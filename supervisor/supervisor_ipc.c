@@ -42,7 +42,7 @@ void sup_welcome(struct sup *s, struct slot *slot)
     bool next = s->next.conf != NULL;
     const struct slot_welcome w = {
         .boot_ms = s->boot_ms,
-        .secret = str_make((const char *)s->secret, sizeof s->secret),
+        .secret = str_make((const char *)s->state.secret, sizeof s->state.secret),
         .log_fd = s->log_fd,
         .ring_fd = s->ring_fd,
         .conf = next ? s->next.conf : s->conf,

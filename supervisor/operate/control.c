@@ -429,8 +429,7 @@ void control_close(struct control *c)
 {
     LIST_EACH(n, tmp, &c->conns)
     conn_close(LIST_ENTRY(n, struct control_conn, node));
-    if (c->sup->loop)
-        ev_io_stop(c->sup->loop, &c->rd);
+    ev_io_stop(c->sup->loop, &c->rd);
     control_drop(c);
     control_socket_close(&c->now, !c->leave);
 }

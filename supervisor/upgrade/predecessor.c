@@ -456,10 +456,7 @@ void inherit_start(struct sup *s)
 void inherit_fini(struct sup *s)
 {
     struct inherit *in = &s->inherit;
-    if (s->loop)
-        unwatch(s);
-    else
-        chan_fini(&in->chan);
+    unwatch(s);
     listen_given_drop(&in->given);
     fd_close(&in->lock);
     fd_close(&in->state);

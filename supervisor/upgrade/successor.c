@@ -52,7 +52,7 @@ bool upgrade_given(const struct sup *s)
 static NORETURN void become_new(struct sup *s, int sock)
 {
     int state = memfd_create("qcc-state", MFD_CLOEXEC);
-    bool ok = state != -1 && state_put(s, state);
+    bool ok = state != -1 && state_put(&s->state, state);
     sock = fcntl(sock, F_DUPFD_CLOEXEC, ABOVE);
     state = fcntl(state, F_DUPFD_CLOEXEC, ABOVE);
     ok = ok && dup2(sock, UPGRADE_FD) != -1 && dup2(state, UPGRADE_STATE_FD) != -1 &&
@@ -172,8 +172,10 @@ static void failed(struct sup *s, const char *why)
         log_error("upgrade refused, this supervisor goes on: %s", why);
     else
         log_warn("upgrade given up: %s", why);
-    if (back)
+    if (back) {
         health_freeze(&s->health, false);
+        state_allow(&s->state, true);
+    }
     answer(s, 422, why);
 }
 
@@ -208,7 +210,7 @@ static void give_first(struct sup *s)
                                  .pid = (uint32_t)getpid(),
                                  .gen = s->intent.gen,
                                  .build = STR(QCC_VERSION),
-                                 .secret = str_make((const char *)s->secret, sizeof s->secret)};
+                                 .secret = str_make((const char *)s->state.secret, sizeof s->state.secret)};
     struct ipc_up_read end = {};
     tell(s, -1, ipc_put_v_up_hello, &hello);
     for (size_t i = 0; i < s->listen.n; i++) {
@@ -261,7 +263,7 @@ static void give_state(struct sup *s)
 {
     struct ipc_up_go go = {.seq = s->health.seq};
     s->upgrade.phase = UPGRADE_GIVEN;
-    state_halt(s);
+    state_allow(&s->state, false);
     health_freeze(&s->health, true);
     for (size_t i = 0; i < s->health.n; i++) {
         struct ipc_up_endpoint m;
@@ -463,8 +465,6 @@ static void flush(struct upgrade *u)
 void upgrade_fini(struct sup *s)
 {
     struct upgrade *u = &s->upgrade;
-    if (!s->loop)
-        return;
     if (u->phase == UPGRADE_STARTING || u->phase == UPGRADE_GIVEN)
         failed(s, "the supervisor stops");
     else if (u->chan.fd != -1)

@@ -108,7 +108,7 @@ void reload_commit(struct sup *s)
         slot->listen_gen = s->conf->gen;
     }
     listen_close(&was);
-    inherit_tell_all(s);
+    inherit_tell_all(&s->inherit);
     log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
     query_reload_ended(s, NULL, NULL);
 }

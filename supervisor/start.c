@@ -60,17 +60,18 @@ char *start_find_worker(struct err *e)
 /* The control socket of the supervisor before us, or our own. */
 static bool take_control(struct sup *s, const struct user *user, struct err *e)
 {
-    int fd = s->inherit.control;
-    s->inherit.control = -1;
-    return fd != -1 ? control_adopt(&s->control, fd, s->inherit.control_dev, s->inherit.control_ino,
+    struct handed *h = &s->inherit.handed;
+    int fd = h->control;
+    h->control = -1;
+    return fd != -1 ? control_adopt(&s->control, fd, h->control_dev, h->control_ino,
                                     s->conf->control_socket, e)
                     : control_open(&s->control, s->conf->control_socket, user, e);
 }
 
 static bool open_state(struct sup *s, struct err *e)
 {
-    return state_open(&s->state, s->conf->state_dir, inherit_holding(s) ? s->inherit.secret : NULL,
-                      &s->inherit.lock, e);
+    return state_open(&s->state, s->conf->state_dir, inherit_holding(&s->inherit) ? s->inherit.secret : NULL,
+                      &s->inherit.handed.lock, e);
 }
 
 /* dir/name from the root on, if that is this program; else NULL. */
@@ -123,7 +124,7 @@ static bool find_program(struct sup *s, struct err *e)
 
 bool start_prepare(struct sup *s, struct err *e)
 {
-    struct listen_given systemd, *given = inherit_holding(s) ? &s->inherit.given : &systemd;
+    struct listen_given systemd, *given = inherit_holding(&s->inherit) ? &s->inherit.given : &systemd;
     struct user user;
     bool ok = false;
     listen_given_take(&systemd);

@@ -37,7 +37,7 @@ static void stop(struct sup *s, enum plan_want want)
         return;
     s->intent.want = want;
     /* systemd knows of the one whose state it is */
-    if (s->upgrade.phase != UPGRADE_DONE && !inherit_holding(s))
+    if (s->upgrade.phase != UPGRADE_DONE && !inherit_holding(&s->inherit))
         notify_stopping();
     reload_drop(s);
     /* Sockets are shared: connections are refused only when the workers, who hear of it by
@@ -69,10 +69,10 @@ static void obey_stop(struct sup *s)
     unsigned stops = s->stops > s->upgrade.stops ? s->stops : s->upgrade.stops;
     if (stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
         return;
-    upgrade_stop(s);
+    upgrade_stop(&s->upgrade);
     pass_on(s, SIGTERM);
     for (; s->stops_obeyed != stops; s->stops_obeyed++)
-        inherit_stop(s);
+        inherit_stop(&s->inherit);
     if (stops > 1) {
         log_warn("stopping at once");
         stop(s, PLAN_STOP);
@@ -87,6 +87,25 @@ static void obey_stop(struct sup *s)
     stop(s, PLAN_DRAIN);
 }
 
+bool sup_begin_upgrade(struct sup *s, const struct asker *from, struct err *e)
+{
+    const struct successor_order o = {.program = s->program,
+                                      .conf_path = s->conf_path,
+                                      .listen = &s->listen,
+                                      .handed = {.lock = s->state.dir.lock,
+                                                 .control = control_fd(&s->control),
+                                                 .control_dev = s->control.now.dev,
+                                                 .control_ino = s->control.now.ino,
+                                                 .ring = s->ring_fd,
+                                                 .ring_reader = s->ring_reader}};
+    bool going = upgrade_going(&s->upgrade); /* which upgrade_begin refuses */
+    if (!going && s->intent.want != PLAN_SERVE)
+        return err_set(e, "the supervisor is stopping");
+    if (!going && (!s->serving || s->next.conf))
+        return err_set(e, "a %s is under way", s->serving ? "reload" : "start");
+    return upgrade_begin(&s->upgrade, &o, from, e);
+}
+
 static void obey_upgrade(struct sup *s)
 {
     struct err e;
@@ -96,7 +115,7 @@ static void obey_upgrade(struct sup *s)
     s->want_upgrade = false;
     if (pass_on(s, SIGUSR2))
         return;
-    if (!upgrade_begin(s, NULL, &e))
+    if (!sup_begin_upgrade(s, NULL, &e))
         log_warn("no upgrade: %s", e.msg);
 }
 
@@ -104,11 +123,11 @@ static void obey_reload(struct sup *s)
 {
     /* The start, or another reload, comes to its end first. */
     if (!s->want_reload || !s->serving || s->next.conf ||
-        (upgrade_going(s) && s->upgrade.phase != UPGRADE_DONE))
+        (upgrade_going(&s->upgrade) && s->upgrade.phase != UPGRADE_DONE))
         return;
     s->want_reload = false;
-    if (upgrade_given(s) && !pass_on(s, SIGHUP))
-        upgrade_pass_reload(s);
+    if (upgrade_given(&s->upgrade) && !pass_on(s, SIGHUP))
+        upgrade_pass_reload(&s->upgrade);
     if (s->intent.want == PLAN_SERVE)
         reload_begin(s);
 }
@@ -126,7 +145,7 @@ static void obey_reopen(struct sup *s)
         return;
     s->want_reopen = false;
     pass_on(s, SIGUSR1);
-    inherit_pass_reopen(s);
+    inherit_pass_reopen(&s->inherit);
     if (!logfile_open(s->conf->log.file, &fd, &e)) {
         log_error("%s; the old one stays in use", e.msg);
         return;
@@ -204,8 +223,9 @@ static void serving(struct sup *s)
     s->serving = true;
 }
 
-void sup_say_ready(const struct sup *s)
+static void say_ready(void *arg)
 {
+    const struct sup *s = arg;
     char status[64];
     snprintf(status, sizeof status, "serving, generation %llu", (unsigned long long)s->conf->gen);
     notify_ready(status);
@@ -214,19 +234,20 @@ void sup_say_ready(const struct sup *s)
 static void announce(struct sup *s)
 {
     s->intent.announced = s->intent.gen;
-    if (inherit_holding(s)) {
-        inherit_ready(s);
+    if (inherit_holding(&s->inherit)) {
+        inherit_ready(&s->inherit);
         return;
     }
     if (!s->serving)
         serving(s);
     else if (s->next.conf)
         reload_commit(s);
-    sup_say_ready(s);
+    say_ready(s);
 }
 
-void sup_go(struct sup *s)
+static void go(void *arg)
 {
+    struct sup *s = arg;
     struct err e;
     state_allow(&s->state, true);
     for (size_t i = 0; i < s->slots.n; i++)
@@ -240,8 +261,19 @@ void sup_go(struct sup *s)
     serving(s);
 }
 
-void sup_hand_over(struct sup *s)
+static void fail(void *arg, const char *why)
 {
+    sup_fail(arg, why);
+}
+
+static const struct predecessor_ops predecessor_ops = {.go = go, .failed = fail, .serves = say_ready};
+
+/* Another supervisor serves. */
+static void hand_over(void *arg)
+{
+    struct sup *s = arg;
+    log_info("upgrade: pid %d serves; what is in flight here has %lld s", (int)s->upgrade.pid,
+             (long long)s->conf->limits.drain_timeout / 1000);
     if (s->intent.want == PLAN_SERVE)
         s->intent.want = PLAN_DRAIN;
     ev_timer_stop(s->loop, &s->watchdog);
@@ -250,6 +282,13 @@ void sup_hand_over(struct sup *s)
     listen_close(&s->listen);
     control_hand_over(&s->control);
 }
+
+static void send_endpoint(void *arg, const struct ipc_endpoint *m)
+{
+    sup_send(arg, HEALTH_ALL, ipc_put_v_endpoint, m);
+}
+
+static const struct successor_ops successor_ops = {.endpoint = send_endpoint, .serves = hand_over};
 
 static void start_worker(struct sup *s, size_t at)
 {
@@ -261,7 +300,7 @@ static void start_worker(struct sup *s, size_t at)
 static void perform(struct sup *s, const struct plan_action *a)
 {
     /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
-    bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(s) || s->stops_obeyed);
+    bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(&s->upgrade) || s->stops_obeyed);
     switch (a->verb) {
     case PLAN_START:
         start_worker(s, a->slot);
@@ -297,7 +336,7 @@ static void follow_plan(struct sup *s)
     int64_t now = clock_mono_ms();
     plan_make(&s->intent, view, plan_view(s, view), now, &p);
     /* The workers of the one before us have their time too: systemd ends them with us. */
-    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN && inherit_waiting(s))
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN && inherit_waiting(&s->inherit))
         p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
@@ -337,16 +376,16 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     obey_upgrade(s);
     follow_plan(s);
     sessions_flush(&s->sessions);
-    if (!inherit_holding(s))
+    if (!inherit_holding(&s->inherit))
         mind_health(s);
-    upgrade_turn(s);
+    upgrade_turn(&s->upgrade);
 }
 
 static void slot_ended(void *arg, struct slot *slot)
 {
     struct sup *s = arg;
     totals_gone(&s->totals, slot->number);
-    upgrade_slot_gone(s, slot->number);
+    upgrade_slot_gone(&s->upgrade, slot->number);
     recall_gone(s, slot);
     health_slot_gone(&s->health, slot->number, clock_mono_ms());
     if (s->intent.want != PLAN_SERVE)
@@ -443,7 +482,7 @@ static void loop_start(struct sup *s)
 
 static void sup_fini(struct sup *s)
 {
-    upgrade_fini(s);
+    upgrade_fini(&s->upgrade);
     state_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
@@ -453,7 +492,7 @@ static void sup_fini(struct sup *s)
     totals_fini(&s->totals);
     recall_fini(&s->recall);
     sessions_fini(&s->sessions);
-    inherit_fini(s);
+    inherit_fini(&s->inherit);
     conf_unref(s->conf);
     mem_free(s->program);
     mem_free(s->worker_path);
@@ -469,7 +508,7 @@ static void sup_fini(struct sup *s)
 static void have_ring(struct sup *s)
 {
     struct err e;
-    struct inherit *in = &s->inherit;
+    struct handed *in = &s->inherit.handed;
     if (in->ring != -1 && in->ring_reader != -1 && logring_use(in->ring, &e)) {
         s->ring_fd = in->ring;
         s->ring_reader = in->ring_reader;
@@ -511,14 +550,30 @@ int sup_run(const char *conf_path)
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
     sessions_init(&s->sessions, sup_send_bindings, s);
-    upgrade_init(&s->upgrade);
+    upgrade_init(&s->upgrade, &(struct successor_env){.loop = loop,
+                                                      .intent = &s->intent,
+                                                      .stops = &s->stops,
+                                                      .health = &s->health,
+                                                      .totals = &s->totals,
+                                                      .store = &s->state,
+                                                      .ops = &successor_ops,
+                                                      .arg = s});
     state_init(&s->state, &(struct state_env){.loop = s->loop,
                                               .health = &s->health,
                                               .totals = &s->totals,
                                               .sessions = &s->sessions});
-    if (!inherit_take(&s->inherit, &e))
+    const struct predecessor_env before = {.loop = loop,
+                                           .intent = &s->intent,
+                                           .health = &s->health,
+                                           .totals = &s->totals,
+                                           .sessions = &s->sessions,
+                                           .store = &s->state,
+                                           .successor = &s->upgrade,
+                                           .ops = &predecessor_ops,
+                                           .arg = s};
+    if (!inherit_take(&s->inherit, &before, &e))
         goto fail;
-    state_allow(&s->state, !inherit_holding(s));
+    state_allow(&s->state, !inherit_holding(&s->inherit));
     have_ring(s);
     s->conf = conf_load(conf_path, &f);
     if (log_to_journal())
@@ -538,15 +593,15 @@ int sup_run(const char *conf_path)
         .loop = s->loop, .health = &s->health, .intent = &s->intent, .ops = &slot_ops, .arg = s};
     s->conf->gen = s->intent.gen = s->inherit.gen + 1;
     sup_use_conf(s);
-    state_restore(&s->state, s->inherit.state);
-    fd_close(&s->inherit.state);
+    state_restore(&s->state, s->inherit.handed.state);
+    fd_close(&s->inherit.handed.state);
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
-    if (!inherit_holding(s))
+    if (!inherit_holding(&s->inherit))
         control_start(&s->control);
     loop_start(s);
-    inherit_start(s);
+    inherit_start(&s->inherit, s->conf);
     ev_run(s->loop, 0);
     code = s->exit_code;
     if (code == SUP_EXIT_OK)

@@ -71,14 +71,8 @@ void sup_fail(struct sup *s, const char *why);
  * endpoints. */
 void sup_use_conf(struct sup *s);
 
-/* Another supervisor serves: what is in flight here is finished, and then all ends. */
-void sup_hand_over(struct sup *s);
-
-/* The state is ours: all workers accept. */
-void sup_go(struct sup *s);
-
-/* Says to systemd that this one serves. */
-void sup_say_ready(const struct sup *s);
+/* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why none can begin now. */
+bool sup_begin_upgrade(struct sup *s, const struct asker *from, struct err *e) MUST_CHECK;
 
 /* ---- supervisor_ipc.c: what supervisor and workers send each other */
 

@@ -13,9 +13,9 @@ void sup_send(void *arg, int to, chan_put_fn *put, const void *m)
 {
     struct sup *s = arg;
     if (put == ipc_put_v_endpoint && to == HEALTH_ALL)
-        inherit_tell(s, m);
+        inherit_tell(&s->inherit, m);
     if (put == ipc_put_v_lend && to == HEALTH_PREDECESSOR)
-        inherit_lend(s, m);
+        inherit_lend(&s->inherit, m);
     slots_send(&s->slots, to, put, m);
 }
 
@@ -31,7 +31,7 @@ void sup_feed(void *arg, struct slot *slot)
     struct sup *s = arg;
     if (!slot_send_bindings(slot, &s->sessions))
         return;
-    if (!inherit_holding(s))
+    if (!inherit_holding(&s->inherit))
         slot_send_start(slot);
     if (slot->acked && slot_active(slot))
         slot_serves(slot, slot->acked);
@@ -221,7 +221,7 @@ static bool on_stats(struct sup *s, struct slot *slot, const struct ipc_frame *f
         struct ipc_##low m;                                                                        \
         if (!ipc_get_##low(f, &m))                                                                 \
             return err_set(e, "it sent a malformed " #NAME);                                       \
-        upgrade_relay(s, slot->number, f);                                                         \
+        upgrade_relay(&s->upgrade, slot->number, f);                                                         \
         return on_##low(s, slot, f, &m, e);                                                        \
     }
 #define HANDLE(NAME, dir, low, id) HANDLE_##dir(NAME, low)

@@ -58,7 +58,7 @@ static unsigned reload(struct sup *s, const struct asker *from, struct str arg, 
     (void)arg;
     if (s->intent.want != PLAN_SERVE)
         return doc_refuse(d, 409, "the supervisor is stopping");
-    if (upgrade_going(s))
+    if (upgrade_going(&s->upgrade))
         return doc_refuse(d, 409, "an upgrade is under way");
     if (s->waits.n == QUERY_WAITS)
         return doc_refuse(d, 503, "too many wait for the end of a reload");
@@ -126,7 +126,7 @@ static unsigned upgrade(struct sup *s, const struct asker *from, struct str arg,
 {
     struct err e;
     (void)arg;
-    return upgrade_begin(s, from, &e) ? QUERY_LATER : doc_refuse(d, 409, e.msg);
+    return sup_begin_upgrade(s, from, &e) ? QUERY_LATER : doc_refuse(d, 409, e.msg);
 }
 
 /* ---- stop */
@@ -220,7 +220,7 @@ bool query_acts(struct str what)
 unsigned query_run(struct sup *s, const struct asker *from, struct str what, struct str arg,
                    struct doc *d)
 {
-    if (query_acts(what) && upgrade_given(s))
+    if (query_acts(what) && upgrade_given(&s->upgrade))
         return doc_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))

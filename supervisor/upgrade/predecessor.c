@@ -4,11 +4,8 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
-#include "supervisor/upgrade/endpoint_wire.h"
-#include "supervisor/process/systemd.h"
-#include "supervisor/supervisor.h"
-#include "supervisor/upgrade/successor.h"
 #include "supervisor/shared/endpoint_view.h"
+#include "supervisor/upgrade/endpoint_wire.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,15 +21,15 @@ enum {
     FAIL_MS = 1000   /* and has heard why we cannot */
 };
 
-bool inherit_holding(const struct sup *s)
+bool inherit_holding(const struct inherit *in)
 {
-    enum inherit_phase p = s->inherit.phase;
+    enum inherit_phase p = in->phase;
     return p == INHERIT_READING || p == INHERIT_STARTING || p == INHERIT_TAKING;
 }
 
-bool inherit_waiting(const struct sup *s)
+bool inherit_waiting(const struct inherit *in)
 {
-    return s->inherit.phase == INHERIT_SERVING;
+    return in->phase == INHERIT_SERVING;
 }
 
 /* ---- what is given at first */
@@ -62,22 +59,22 @@ static bool socket_given(struct inherit *in, struct ipc_frame *f, const struct i
     case UPGRADE_FOREIGN:
         return listen_given_add(&in->given, fd, m->kind == UPGRADE_FOREIGN, (dev_t)m->dev, (ino_t)m->ino);
     case UPGRADE_LOCK:
-        fd_close(&in->lock);
-        in->lock = fd;
+        fd_close(&in->handed.lock);
+        in->handed.lock = fd;
         return true;
     case UPGRADE_CONTROL:
-        fd_close(&in->control);
-        in->control = fd;
-        in->control_dev = (dev_t)m->dev;
-        in->control_ino = (ino_t)m->ino;
+        fd_close(&in->handed.control);
+        in->handed.control = fd;
+        in->handed.control_dev = (dev_t)m->dev;
+        in->handed.control_ino = (ino_t)m->ino;
         return true;
     case UPGRADE_RING:
-        fd_close(&in->ring);
-        in->ring = fd;
+        fd_close(&in->handed.ring);
+        in->handed.ring = fd;
         return true;
     case UPGRADE_RING_READER:
-        fd_close(&in->ring_reader);
-        in->ring_reader = fd;
+        fd_close(&in->handed.ring_reader);
+        in->handed.ring_reader = fd;
         return true;
     }
     fd_close(&fd); /* of a later build: not known, not needed */
@@ -123,10 +120,12 @@ static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
     return true;
 }
 
-bool inherit_take(struct inherit *in, struct err *e)
+bool inherit_take(struct inherit *in, const struct predecessor_env *env, struct err *e)
 {
-    *in = (struct inherit){.chan.fd = -1, .lock = -1, .state = -1, .control = -1, .ring = -1,
-                            .ring_reader = -1};
+    *in = (struct inherit){
+        .env = *env,
+        .chan.fd = -1,
+        .handed = {.lock = -1, .state = -1, .control = -1, .ring = -1, .ring_reader = -1}};
     if (!getenv(UPGRADE_ENV))
         return true;
     unsetenv(UPGRADE_ENV); /* no child is to take itself for one that inherits */
@@ -134,7 +133,7 @@ bool inherit_take(struct inherit *in, struct err *e)
         return err_sys(e, UPGRADE_ENV " is set, but nobody hands over");
     chan_init(&in->chan, UPGRADE_FD, TO_NEW, TX_MAX, "the running supervisor");
     buf_init(&in->early, EARLY_MAX);
-    in->state = UPGRADE_STATE_FD;
+    in->handed.state = UPGRADE_STATE_FD;
     in->phase = INHERIT_READING;
     int64_t until = clock_mono_ms() + GIVE_MS;
     while (in->phase == INHERIT_READING) {
@@ -173,151 +172,147 @@ void inherit_fail(struct inherit *in, const char *why)
 
 /* ---- the channel */
 
-static void watch(struct sup *s)
+static void watch(struct inherit *in)
 {
-    struct inherit *in = &s->inherit;
     if (chan_pending(&in->chan))
-        ev_io_start(s->loop, &in->wr);
+        ev_io_start(in->env.loop, &in->wr);
     else
-        ev_io_stop(s->loop, &in->wr);
+        ev_io_stop(in->env.loop, &in->wr);
 }
 
-static void unwatch(struct sup *s)
+static void unwatch(struct inherit *in)
 {
-    ev_io_stop(s->loop, &s->inherit.rd);
-    ev_io_stop(s->loop, &s->inherit.wr);
-    chan_fini(&s->inherit.chan);
+    ev_io_stop(in->env.loop, &in->rd);
+    ev_io_stop(in->env.loop, &in->wr);
+    chan_fini(&in->chan);
 }
 
-static void tell(struct sup *s, chan_put_fn *put, const void *m)
+static void tell(struct inherit *in, chan_put_fn *put, const void *m)
 {
     /* One that does not read is as good as gone; its end is seen by reading. */
-    if (s->inherit.chan.fd != -1 && chan_send(&s->inherit.chan, -1, put, s->intent.gen, m))
-        watch(s);
+    if (in->chan.fd != -1 && chan_send(&in->chan, -1, put, in->env.intent->gen, m))
+        watch(in);
 }
 
-void inherit_tell(struct sup *s, const struct ipc_endpoint *m)
+void inherit_tell(struct inherit *in, const struct ipc_endpoint *m)
 {
     struct buf b;
     struct ipc_frame f;
-    if (!inherit_waiting(s) || !s->inherit.same_words)
+    if (!inherit_waiting(in) || !in->same_words)
         return;
     buf_init(&b, IPC_BLOCKS_MAX + 4096);
     if (ipc_put_endpoint(&b, 0, m) && ipc_open(buf_view(&b), TO_WORKER, &f)) {
         struct ipc_up_tell u = {.ipc = IPC_VERSION, .nfields = f.nfields, .fields = f.fields};
-        tell(s, ipc_put_v_up_tell, &u);
+        tell(in, ipc_put_v_up_tell, &u);
     }
     buf_free(&b);
 }
 
-void inherit_lend(struct sup *s, const struct ipc_lend *m)
+void inherit_lend(struct inherit *in, const struct ipc_lend *m)
 {
     struct ipc_up_lend u = {.endpoint = m->endpoint, .n = m->n};
     if (m->n)
-        tell(s, ipc_put_v_up_lend, &u);
+        tell(in, ipc_put_v_up_lend, &u);
 }
 
-void inherit_tell_all(struct sup *s)
+void inherit_tell_all(struct inherit *in)
 {
-    for (size_t i = 0; inherit_waiting(s) && i < s->health.n; i++) {
-        const struct health_endpoint *e = &s->health.v[i];
+    for (size_t i = 0; inherit_waiting(in) && i < in->env.health->n; i++) {
+        const struct health_endpoint *e = &in->env.health->v[i];
         struct ipc_endpoint m = view_make(e->id, &e->state, clock_mono_ms());
-        inherit_tell(s, &m);
+        inherit_tell(in, &m);
     }
 }
 
-void inherit_pass_reopen(const struct sup *s)
+void inherit_pass_reopen(const struct inherit *in)
 {
-    if (inherit_waiting(s))
-        kill((pid_t)s->inherit.pid, SIGUSR1);
+    if (inherit_waiting(in))
+        kill((pid_t)in->pid, SIGUSR1);
 }
 
-void inherit_stop(struct sup *s)
+void inherit_stop(struct inherit *in)
 {
     struct ipc_up_stop m = {};
-    if (inherit_waiting(s))
-        tell(s, ipc_put_v_up_stop, &m);
+    if (inherit_waiting(in))
+        tell(in, ipc_put_v_up_stop, &m);
 }
 
 /* ---- the state becomes ours */
 
 /* What the other one's workers have of an endpoint comes back. */
-static void nothing_out(struct sup *s)
+static void nothing_out(struct inherit *in)
 {
-    health_slot_gone(&s->health, HEALTH_PREDECESSOR, clock_mono_ms());
-    for (size_t i = 0; i < s->health.n; i++)
-        health_places_elsewhere(&s->health, str_c(s->health.v[i].id), 0, UINT32_MAX);
+    health_slot_gone(in->env.health, HEALTH_PREDECESSOR, clock_mono_ms());
+    for (size_t i = 0; i < in->env.health->n; i++)
+        health_places_elsewhere(in->env.health, str_c(in->env.health->v[i].id), 0, UINT32_MAX);
     for (unsigned i = 0; i < SLOTS_MAX; i++)
-        totals_gone(&s->totals, TOTALS_ELSEWHERE + i);
+        totals_gone(in->env.totals, TOTALS_ELSEWHERE + i);
 }
 
 /* gave: the other one said GO; else it died before, and what was copied must do. */
-static void go(struct sup *s, bool gave)
+static void go(struct inherit *in, bool gave)
 {
-    struct inherit *in = &s->inherit;
     struct ipc_up_serves m = {};
     in->phase = INHERIT_SERVING;
     if (!in->same_words || !gave)
-        nothing_out(s);
-    health_taken(&s->health, clock_mono_ms());
-    fd_close(&in->lock); /* of a folder that is not in use here */
-    state_dir_sign(&s->state.dir);
+        nothing_out(in);
+    health_taken(in->env.health, clock_mono_ms());
+    fd_close(&in->handed.lock); /* of a folder that is not in use here */
+    state_dir_sign(&in->env.store->dir);
     listen_given_own(&in->given);
     listen_given_drop(&in->given);
-    sup_go(s);
+    in->conf = NULL;
+    in->env.ops->go(in->env.arg);
     if (gave)
-        tell(s, ipc_put_v_up_serves, &m);
+        tell(in, ipc_put_v_up_serves, &m);
 }
 
-static void over(struct sup *s)
+static void over(struct inherit *in)
 {
-    struct inherit *in = &s->inherit;
-    unwatch(s);
-    if (inherit_holding(s)) {
+    unwatch(in);
+    if (inherit_holding(in)) {
         log_warn("the supervisor before this one, pid %u, is gone before it has handed over", in->pid);
         if (in->phase == INHERIT_TAKING)
-            inherit_ready(s);
+            inherit_ready(in);
         return;
     }
     in->phase = INHERIT_OVER;
-    nothing_out(s);
+    nothing_out(in);
     log_info("the supervisor before this one, pid %u, has finished", in->pid);
 }
 
-void inherit_ready(struct sup *s)
+void inherit_ready(struct inherit *in)
 {
-    struct inherit *in = &s->inherit;
     struct ipc_up_take m = {};
     if (in->chan.fd != -1) {
         in->phase = INHERIT_TAKING;
-        tell(s, ipc_put_v_up_take, &m);
+        tell(in, ipc_put_v_up_take, &m);
         return;
     }
-    go(s, false);
+    go(in, false);
     in->phase = INHERIT_OVER;
-    sup_say_ready(s);
+    in->env.ops->serves(in->env.arg);
 }
 
 /* ---- what the other one says */
 
-static bool counters(struct sup *s, const struct ipc_up_counters *m)
+static bool counters(struct inherit *in, const struct ipc_up_counters *m)
 {
     uint64_t v[SAVED_COUNTS];
     if (m->v.n != sizeof v)
         return false;
     memcpy(v, m->v.p, sizeof v);
     if (m->endpoint.n)
-        totals_restore_endpoint(&s->totals, m->endpoint, v);
+        totals_restore_endpoint(in->env.totals, m->endpoint, v);
     else
-        totals_restore(&s->totals, v);
+        totals_restore(in->env.totals, v);
     return true;
 }
 
 /* A frame of one of its workers: as if one of ours had said it, but for who is answered. */
-static bool said(struct sup *s, const struct ipc_up_said *u)
+static bool said(struct inherit *in, const struct ipc_up_said *u)
 {
-    struct inherit *in = &s->inherit;
-    struct health *h = &s->health;
+    struct health *h = in->env.health;
     struct ipc_frame f = {.id = (enum ipc_id)u->what, .fields = u->fields, .nfields = u->nfields, .fd = -1};
     const unsigned who = HEALTH_PREDECESSOR;
     int64_t now = clock_mono_ms();
@@ -331,16 +326,16 @@ static bool said(struct sup *s, const struct ipc_up_said *u)
     } m;
     if (!in->same_words)
         return true;
-    upgrade_relay(s, u->slot, &f); /* there may be one after us already */
+    upgrade_relay(in->env.successor, u->slot, &f); /* there may be one after us already */
     if (u->what == IPC_BINDS)
-        return ipc_get_binds(&f, &m.binds) && sessions_wishes(&s->sessions, m.binds.records, now);
+        return ipc_get_binds(&f, &m.binds) && sessions_wishes(in->env.sessions, m.binds.records, now);
     if (u->what == IPC_OUTCOME)
         return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
     if (u->what == IPC_VERDICT)
         return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
     if (u->what == IPC_STATS)
         return ipc_get_stats(&f, &m.stats) &&
-               totals_add(&s->totals, TOTALS_ELSEWHERE + u->slot % SLOTS_MAX, m.stats.total,
+               totals_add(in->env.totals, TOTALS_ELSEWHERE + u->slot % SLOTS_MAX, m.stats.total,
                           m.stats.records, now);
     if (u->what == IPC_TRIAL_BEGUN && ipc_get_trial_begun(&f, &m.begun))
         health_trial_begun(h, who, m.begun.endpoint, m.begun.seq, now);
@@ -349,120 +344,118 @@ static bool said(struct sup *s, const struct ipc_up_said *u)
     return true;
 }
 
-static bool on_state(struct sup *s, const struct ipc_frame *f, struct err *e)
+static bool on_state(struct inherit *in, const struct ipc_frame *f, struct err *e)
 {
     if (f->id == IPC_UP_ENDPOINT) {
         GET(up_endpoint)
-        return carry_get(&s->health, s->conf, &m, clock_mono_ms()) ||
+        return carry_get(in->env.health, in->conf, &m, clock_mono_ms()) ||
                err_set(e, "the running supervisor knows of an endpoint what cannot be");
     }
     if (f->id == IPC_UP_COUNTERS) {
         GET(up_counters)
-        return counters(s, &m) || err_set(e, "the running supervisor counts in another way");
+        return counters(in, &m) || err_set(e, "the running supervisor counts in another way");
     }
     if (f->id != IPC_UP_GO)
         return err_set(e, "the running supervisor sent %s instead of its state", ipc_name(f->id));
     GET(up_go)
-    if (s->intent.want != PLAN_SERVE)
+    if (in->env.intent->want != PLAN_SERVE)
         return true; /* we end, and the other one goes on when it sees that */
-    if (m.seq > s->health.seq)
-        s->health.seq = m.seq;
-    go(s, true);
+    if (m.seq > in->env.health->seq)
+        in->env.health->seq = m.seq;
+    go(in, true);
     return true;
 }
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
-    struct sup *s = arg;
-    struct inherit *in = &s->inherit;
+    struct inherit *in = arg;
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
-        return said(s, &m) || err_set(e, "a worker of the supervisor before this one reports what cannot be");
+        return said(in, &m) || err_set(e, "a worker of the supervisor before this one reports what cannot be");
     }
     if (f->id == IPC_UP_PLACES) {
         GET(up_places)
         if (in->same_words)
-            health_places_elsewhere(&s->health, m.endpoint, m.n, m.got);
+            health_places_elsewhere(in->env.health, m.endpoint, m.n, m.got);
         return true;
     }
     if (f->id == IPC_UP_WANT) {
         GET(up_want)
         if (in->same_words)
-            health_place_wanted_elsewhere(&s->health, m.endpoint);
+            health_place_wanted_elsewhere(in->env.health, m.endpoint);
         return true;
     }
     if (f->id == IPC_UP_LOST) {
         GET(up_lost)
-        upgrade_lost(s, &m);
-        health_lost(&s->health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies, clock_mono_ms());
+        upgrade_lost(in->env.successor, &m);
+        health_lost(in->env.health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies, clock_mono_ms());
         return true;
     }
     if (in->phase == INHERIT_TAKING)
-        return on_state(s, f, e);
+        return on_state(in, f, e);
     if (f->id != IPC_UP_DONE || in->phase != INHERIT_SERVING)
         return err_set(e, "the running supervisor sent %s, which means nothing now", ipc_name(f->id));
-    inherit_tell_all(s);
-    sup_say_ready(s);
+    inherit_tell_all(in);
+    in->env.ops->serves(in->env.arg);
     return true;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
-    struct sup *s = w->data;
+    struct inherit *in = w->data;
     struct err e;
     (void)loop, (void)events;
-    enum chan_result r = chan_read(&s->inherit.chan, on_frame, s, &e);
+    enum chan_result r = chan_read(&in->chan, on_frame, in, &e);
     if (r == CHAN_BROKEN)
         log_error("%s", e.msg);
-    if (r == CHAN_BROKEN && inherit_holding(s))
-        sup_fail(s, e.msg);
+    if (r == CHAN_BROKEN && inherit_holding(in))
+        in->env.ops->failed(in->env.arg, e.msg);
     else if (r != CHAN_OK)
-        over(s);
+        over(in);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
-    struct sup *s = w->data;
+    struct inherit *in = w->data;
     struct err e;
     (void)loop, (void)events;
-    if (chan_write(&s->inherit.chan, &e) == CHAN_OK)
-        watch(s);
+    if (chan_write(&in->chan, &e) == CHAN_OK)
+        watch(in);
     else
-        ev_io_stop(s->loop, w);
+        ev_io_stop(in->env.loop, w);
 }
 
-void inherit_start(struct sup *s)
+void inherit_start(struct inherit *in, const struct conf *c)
 {
-    struct inherit *in = &s->inherit;
     if (in->phase == INHERIT_NONE)
         return;
+    in->conf = c;
     const size_t most = BINDINGS_RECORDS * sizeof(struct bindings_record);
     struct str left = buf_view(&in->early);
     while (left.n) {
         size_t n = min_size(left.n, most);
-        if (!sessions_wishes(&s->sessions, str_make(left.p, n), clock_mono_ms()))
+        if (!sessions_wishes(in->env.sessions, str_make(left.p, n), clock_mono_ms()))
             log_warn("bindings of the last moment are lost");
         left = str_make(left.p + n, left.n - n);
     }
     buf_free(&in->early);
     ev_io_init(&in->rd, on_readable, in->chan.fd, EV_READ);
     ev_io_init(&in->wr, on_writable, in->chan.fd, EV_WRITE);
-    in->rd.data = in->wr.data = s;
-    ev_io_start(s->loop, &in->rd);
-    watch(s);
+    in->rd.data = in->wr.data = in;
+    ev_io_start(in->env.loop, &in->rd);
+    watch(in);
     log_info("takes the place of pid %u, qcc %s", in->pid, in->build);
 }
 
-void inherit_fini(struct sup *s)
+void inherit_fini(struct inherit *in)
 {
-    struct inherit *in = &s->inherit;
-    unwatch(s);
+    unwatch(in);
     listen_given_drop(&in->given);
-    fd_close(&in->lock);
-    fd_close(&in->state);
-    fd_close(&in->control);
-    fd_close(&in->ring);
-    fd_close(&in->ring_reader);
+    fd_close(&in->handed.lock);
+    fd_close(&in->handed.state);
+    fd_close(&in->handed.control);
+    fd_close(&in->handed.ring);
+    fd_close(&in->handed.ring_reader);
     buf_free(&in->early);
     secret_wipe(in->secret, sizeof in->secret);
 }

@@ -8,11 +8,13 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/ipc/chan.h"
+#include "common/conf/conf.h"
 #include "supervisor/process/listen.h"
+#include "supervisor/shared/bindings.h"
+#include "supervisor/upgrade/handed.h"
+#include "supervisor/upgrade/successor.h"
 
 #include <ev.h>
-
-struct sup;
 
 enum inherit_phase {
     INHERIT_NONE,     /* nobody runs before us */
@@ -23,16 +25,36 @@ enum inherit_phase {
     INHERIT_OVER      /* and is gone */
 };
 
+struct predecessor_ops {
+    /* The state is ours: all workers accept. */
+    void (*go)(void *arg);
+    /* The other one violates the protocol before it has let go: this supervisor ends. */
+    void (*failed)(void *arg, const char *why);
+    /* This process is the main one: systemd may be told that it serves. */
+    void (*serves)(void *arg);
+};
+
+/* What is taken up; borrowed. */
+struct predecessor_env {
+    struct ev_loop *loop;
+    const struct plan_intent *intent;
+    struct health *health;
+    struct totals *totals;
+    struct sessions *sessions;
+    struct state *store;
+    struct upgrade *successor; /* gets the reports of the other one's workers, if it is there already */
+    const struct predecessor_ops *ops;
+    void *arg; /* of ops */
+};
+
 struct inherit {
+    struct predecessor_env env;
+    const struct conf *conf; /* in use while the state is taken over; NULL before and afterwards */
     enum inherit_phase phase;
     struct chan chan;
     ev_io rd, wr;
     struct listen_given given;
-    int lock, state; /* descriptors of state_dir's lock and of the copy of what lasts, or -1 */
-    int control;     /* qccctl's socket, or -1 */
-    dev_t control_dev; /* of its file; 0: not told */
-    ino_t control_ino;
-    int ring, ring_reader; /* the log ring, or -1 */
+    struct handed handed; /* who uses one sets it to -1 */
     uint32_t version, pid;
     uint64_t gen;
     uint8_t secret[32];
@@ -42,36 +64,37 @@ struct inherit {
 };
 
 /* Without a predecessor an empty one. Else reads what it gives. False: *e says why that is of no use. */
-bool inherit_take(struct inherit *in, struct err *e) MUST_CHECK;
+bool inherit_take(struct inherit *in, const struct predecessor_env *env, struct err *e) MUST_CHECK;
 
 /* Whether the state is still the other one's: nothing is lent, ordered, accepted or saved. */
-bool inherit_holding(const struct sup *s);
+bool inherit_holding(const struct inherit *in);
 
 /* Whether workers of the other one still drain. */
-bool inherit_waiting(const struct sup *s);
+bool inherit_waiting(const struct inherit *in);
 
-/* The loop is there, and what was copied is taken up. */
-void inherit_start(struct sup *s);
+/* What was copied is taken up; the channel is read from now on. c: the configuration in use, which is not
+ * replaced before predecessor_ops.go. */
+void inherit_start(struct inherit *in, const struct conf *c);
 
-/* All workers have a configuration: asks for the state; sup_go follows. */
-void inherit_ready(struct sup *s);
+/* All workers have a configuration: asks for the state; predecessor_ops.go follows. */
+void inherit_ready(struct inherit *in);
 
 /* Tells the other one why it has to go on, if it has not let go yet. */
 void inherit_fail(struct inherit *in, const char *why);
 
 /* An endpoint's state for its workers, which go by it until they have drained; of all endpoints. */
-void inherit_tell(struct sup *s, const struct ipc_endpoint *m);
-void inherit_tell_all(struct sup *s);
+void inherit_tell(struct inherit *in, const struct ipc_endpoint *m);
+void inherit_tell_all(struct inherit *in);
 
 /* Places that HEALTH_PREDECESSOR is lent. */
-void inherit_lend(struct sup *s, const struct ipc_lend *m);
+void inherit_lend(struct inherit *in, const struct ipc_lend *m);
 
 /* Its log files are to be opened anew too. */
-void inherit_pass_reopen(const struct sup *s);
+void inherit_pass_reopen(const struct inherit *in);
 
 /* Tells it that everything stops. */
-void inherit_stop(struct sup *s);
+void inherit_stop(struct inherit *in);
 
-void inherit_fini(struct sup *s);
+void inherit_fini(struct inherit *in);
 
 #endif

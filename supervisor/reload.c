@@ -35,7 +35,7 @@ static void refused(struct sup *s, const char *why, const struct faults *f)
     log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
               why);
     notify_ready("reload refused");
-    query_reload_ended(s, why, f);
+    query_reload_ended(&s->query, why, f);
 }
 
 /* What only a start can change. */
@@ -53,7 +53,7 @@ void reload_begin(struct sup *s)
     struct err e;
     log_info("reload of %s", s->conf_path);
     notify_reloading();
-    query_reload_begun(s);
+    query_reload_begun(&s->query);
     struct conf *c = conf_load(s->conf_path, &f);
     faults_log(&f);
     if (!c) {
@@ -90,7 +90,7 @@ void reload_commit(struct sup *s)
 {
     struct listen_set was = s->listen;
     conf_unref(s->conf);
-    s->conf = s->next.conf;
+    sup_take_conf(s, s->next.conf);
     s->listen = s->next.listen;
     s->next.conf = NULL;
     s->next.listen = (struct listen_set){0};
@@ -110,7 +110,7 @@ void reload_commit(struct sup *s)
     listen_close(&was);
     inherit_tell_all(&s->inherit);
     log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
-    query_reload_ended(s, NULL, NULL);
+    query_reload_ended(&s->query, NULL, NULL);
 }
 
 void reload_abort(struct sup *s, const char *who, struct str why)

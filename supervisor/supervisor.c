@@ -106,6 +106,26 @@ bool sup_begin_upgrade(struct sup *s, const struct asker *from, struct err *e)
     return upgrade_begin(&s->upgrade, &o, from, e);
 }
 
+static void query_reload(void *arg)
+{
+    struct sup *s = arg;
+    s->want_reload = true;
+}
+
+static bool query_upgrade(void *arg, const struct asker *from, struct err *e)
+{
+    return sup_begin_upgrade(arg, from, e);
+}
+
+static unsigned query_stop(void *arg)
+{
+    struct sup *s = arg;
+    return ++s->stops;
+}
+
+static const struct query_ops query_ops = {
+    .reload = query_reload, .upgrade = query_upgrade, .stop = query_stop};
+
 static void obey_upgrade(struct sup *s)
 {
     struct err e;
@@ -193,6 +213,12 @@ static void sweep_again(struct sup *s, int64_t wait_ms)
     ev_timer_stop(s->loop, &s->sweep);
     ev_timer_init(&s->sweep, on_sweep, (double)wait_ms / 1000.0, 0);
     ev_timer_start(s->loop, &s->sweep);
+}
+
+void sup_take_conf(struct sup *s, struct conf *c)
+{
+    s->conf = c;
+    s->operate.conf = c;
 }
 
 void sup_use_conf(struct sup *s)
@@ -386,7 +412,7 @@ static void slot_ended(void *arg, struct slot *slot)
     struct sup *s = arg;
     totals_gone(&s->totals, slot->number);
     upgrade_slot_gone(&s->upgrade, slot->number);
-    recall_gone(s, slot);
+    recall_gone(&s->query.recall, slot);
     health_slot_gone(&s->health, slot->number, clock_mono_ms());
     if (s->intent.want != PLAN_SERVE)
         return;
@@ -490,7 +516,7 @@ static void sup_fini(struct sup *s)
     listen_close(&s->listen);
     health_fini(&s->health);
     totals_fini(&s->totals);
-    recall_fini(&s->recall);
+    query_fini(&s->query);
     sessions_fini(&s->sessions);
     inherit_fini(&s->inherit);
     conf_unref(s->conf);
@@ -543,12 +569,24 @@ int sup_run(const char *conf_path)
     struct sup *s = mem_zalloc(1, sizeof *s);
     s->loop = loop;
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
-    recall_init(&s->recall);
-    control_init(&s->control, s);
+    query_init(&s->query, &s->operate, &query_ops, s);
+    control_init(&s->control, loop, &s->query);
     health_init(&s->health, sup_send, s);
     s->health.counted = count_health;
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
+    s->operate = (struct operate_env){.loop = loop,
+                                      .conf_path = conf_path,
+                                      .boot_ms = s->boot_ms,
+                                      .listen = &s->listen,
+                                      .slots = &s->slots,
+                                      .intent = &s->intent,
+                                      .serving = &s->serving,
+                                      .health = &s->health,
+                                      .totals = &s->totals,
+                                      .sessions = &s->sessions,
+                                      .reloads = &s->query.reloads,
+                                      .successor = &s->upgrade};
     sessions_init(&s->sessions, sup_send_bindings, s);
     upgrade_init(&s->upgrade, &(struct successor_env){.loop = loop,
                                                       .intent = &s->intent,
@@ -575,7 +613,8 @@ int sup_run(const char *conf_path)
         goto fail;
     state_allow(&s->state, !inherit_holding(&s->inherit));
     have_ring(s);
-    s->conf = conf_load(conf_path, &f);
+    s->control.ring_reader = s->ring_reader;
+    sup_take_conf(s, conf_load(conf_path, &f));
     if (log_to_journal())
         faults_log(&f);
     else

@@ -12,7 +12,6 @@
 #include "supervisor/process/listen.h"
 #include "supervisor/children/plan.h"
 #include "supervisor/operate/query.h"
-#include "supervisor/operate/recent_query.h"
 #include "supervisor/reload.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/children/slot.h"
@@ -40,8 +39,8 @@ struct sup {
     struct health health;
     struct totals totals;
     struct control control;   /* qccctl's socket */
-    struct recall recall;     /* requests that are being collected */
-    struct query_waits waits; /* who waits for the end of a reload */
+    struct operate_env operate; /* what operators may see */
+    struct query query;
     struct sessions sessions;
     struct state state;
     struct inherit inherit; /* the supervisor before this one */
@@ -66,6 +65,10 @@ int sup_run(const char *conf_path);
 
 /* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
 void sup_fail(struct sup *s, const char *why);
+
+/* c is the configuration in use from now on, for all who look at it. Takes the reference over; the old one stays
+ * the caller's. */
+void sup_take_conf(struct sup *s, struct conf *c);
 
 /* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
  * endpoints. */

@@ -187,7 +187,7 @@ static bool on_ask(struct sup *s, struct slot *slot, const struct ipc_frame *f,
     struct asker from = {.answer = answer_slot, .who = slot, .serial = (uint64_t)slot->pid, .id = m->id};
     struct doc d;
     doc_init(&d, IPC_ANSWER_MAX);
-    unsigned status = query_run(s, &from, m->what, m->arg, &d);
+    unsigned status = query_run(&s->query, &from, m->what, m->arg, &d);
     if (status != QUERY_LATER)
         answer_slot(&from, status, &d);
     doc_free(&d);
@@ -198,7 +198,7 @@ static bool on_recent(struct sup *s, struct slot *slot, const struct ipc_frame *
                       const struct ipc_recent *m, struct err *e)
 {
     (void)f;
-    return recall_heard(s, slot, m) || err_set(e, "it remembers requests that cannot be");
+    return recall_heard(&s->query.recall, slot, m) || err_set(e, "it remembers requests that cannot be");
 }
 
 static bool on_stats(struct sup *s, struct slot *slot, const struct ipc_frame *f,

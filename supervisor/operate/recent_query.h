@@ -7,12 +7,11 @@
 #include "common/base/list.h"
 #include "common/ipc/doc.h"
 #include "common/ipc/ipc.h"
-
-struct slot;
-struct sup;
+#include "supervisor/operate/operate_env.h"
 
 /* Zero bytes, then recall_init. */
 struct recall {
+    const struct operate_env *env;
     struct list open; /* what is still being collected */
     size_t nopen;
     uint64_t last_id;
@@ -21,18 +20,18 @@ struct recall {
 /* Most requests that one answer can hold. */
 enum { RECALL_MAX = 1000 };
 
-void recall_init(struct recall *r);
+void recall_init(struct recall *r, const struct operate_env *env);
 void recall_fini(struct recall *r);
 
 /* Begins; limit 1..RECALL_MAX. id: NULL, or the id of one request or its beginning, of which then the whole
  * trail is told. False: too many are under way. */
-bool recall_begin(struct sup *s, const struct asker *from, size_t limit, const struct str *id)
+bool recall_begin(struct recall *r, const struct asker *from, size_t limit, const struct str *id)
     MUST_CHECK;
 
 /* A worker's answer. False: it is none. */
-bool recall_heard(struct sup *s, const struct slot *slot, const struct ipc_recent *m) MUST_CHECK;
+bool recall_heard(struct recall *r, const struct slot *slot, const struct ipc_recent *m) MUST_CHECK;
 
 /* That worker will not answer any more. */
-void recall_gone(struct sup *s, const struct slot *slot);
+void recall_gone(struct recall *r, const struct slot *slot);
 
 #endif

@@ -1,10 +1,11 @@
-/* qcc-supervisor: options. Everything else is sup.c. */
+/* qcc-supervisor: options. Everything else is run.c. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/operate/control_socket.h"
 #include "supervisor/config/load.h"
 #include "supervisor/operate/metrics.h"
 #include "supervisor/config/reference.h"
+#include "supervisor/run.h"
 #include "supervisor/start.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/process/user.h"

@@ -12,15 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void reload_drop(struct sup *s)
-{
-    listen_close(&s->next.listen);
-    control_drop(&s->control);
-    fd_close(&s->next.log_fd);
-    conf_unref(s->next.conf);
-    s->next.conf = NULL;
-}
-
 /* Every worker that takes part, or will. */
 static void push(struct sup *s, struct conf *c)
 {
@@ -125,6 +116,6 @@ void reload_abort(struct sup *s, const char *who, struct str why)
             slot_send_listeners(s->slots.v[i], &s->next.listen, &s->listen);
             s->slots.v[i]->listen_gen = s->conf->gen;
         }
-    reload_drop(s);
+    sup_drop_next(s);
     refused(s, e.msg, NULL);
 }

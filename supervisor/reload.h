@@ -5,19 +5,9 @@
 #define QCC_SUPERVISOR_RELOAD_H
 
 #include "common/base/base.h"
-#include "common/base/err.h"
-#include "common/conf/conf.h"
-#include "supervisor/process/listen.h"
+#include "common/base/str.h"
 
 struct sup;
-
-/* Waits for the workers' acknowledgements; conf NULL: nothing does. */
-struct reload {
-    struct conf *conf;
-    struct listen_set listen;
-    int log_fd;      /* the new log.file; -1: stderr */
-    unsigned deaths; /* workers that ended before they had taken it */
-};
 
 /* So many deaths are the configuration's doing, and no accident. */
 enum { RELOAD_DEATHS = 3 };
@@ -33,8 +23,5 @@ void reload_commit(struct sup *s);
 
 /* A worker could not take it: all get the old one again, as a new generation. */
 void reload_abort(struct sup *s, const char *who, struct str why);
-
-/* Forgets it, when everything ends. */
-void reload_drop(struct sup *s);
 
 #endif

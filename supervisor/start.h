@@ -11,7 +11,7 @@ struct sup;
 void start_std_fds(void);
 
 /* All that a start needs and that may fail, in the order in which privileges allow it; with s->conf. False:
- * *e says what cannot be had, and sup_fini closes the rest. */
+ * *e says what cannot be had, and the rest is closed with *s. */
 bool start_prepare(struct sup *s, struct err *e) MUST_CHECK;
 
 /* The worker program: named by QCC_WORKER (tests do), beside this one (a build tree), or installed

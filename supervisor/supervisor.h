@@ -1,5 +1,5 @@
-/* sup: the root object of the supervisor. Signals and timers only note what is wanted; once a turn
- * of the loop sup.c acts on it, in one fixed order, by the plan of plan.h. */
+/* supervisor: the root object, and what the files of the root have in common. supervisor_ipc.c handles the
+ * messages of workers, reload.h a new configuration, loop.h the rest of a turn; run.h makes and frees it. */
 #ifndef QCC_SUPERVISOR_SUP_H
 #define QCC_SUPERVISOR_SUP_H
 
@@ -12,7 +12,6 @@
 #include "supervisor/process/listen.h"
 #include "supervisor/children/plan.h"
 #include "supervisor/operate/query.h"
-#include "supervisor/reload.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/children/slot.h"
 #include "supervisor/shared/totals.h"
@@ -24,6 +23,14 @@
 /* Exit codes of the supervisor. */
 enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
 
+/* A configuration that all workers are asked to take (reload.h); conf NULL: none. */
+struct supervisor_next {
+    struct conf *conf;
+    struct listen_set listen;
+    int log_fd;      /* the new log.file; -1: stderr */
+    unsigned deaths; /* workers that ended before they had taken it */
+};
+
 struct sup {
     struct ev_loop *loop;
     const char *conf_path;
@@ -32,8 +39,8 @@ struct sup {
     uint64_t boot_ms; /* wall clock */
 
     struct conf *conf;        /* in use */
-    struct listen_set listen; /* likewise */
-    struct reload next;       /* what will be in use when all workers have taken it */
+    struct listen_set listen; /* sockets of conf */
+    struct supervisor_next next;
     int log_fd;               /* log.file; -1: stderr */
     int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
     struct health health;
@@ -59,9 +66,8 @@ struct sup {
     ev_prepare turn;
 };
 
-/* Runs until told to stop; returns the exit code. Whatever keeps it from starting is said in one
- * line each on stderr. */
-int sup_run(const char *conf_path);
+/* What is wanted from now on: PLAN_DRAIN or PLAN_STOP. */
+void sup_stop(struct sup *s, enum plan_want want);
 
 /* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
 void sup_fail(struct sup *s, const char *why);
@@ -73,6 +79,15 @@ void sup_take_conf(struct sup *s, struct conf *c);
 /* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
  * endpoints. */
 void sup_use_conf(struct sup *s);
+
+/* Forgets a configuration that is not in use yet, with its sockets. */
+void sup_drop_next(struct sup *s);
+
+/* The log goes to log_fd from now on. */
+void sup_use_log(const struct sup *s);
+
+/* A health_counted: into the totals. */
+void sup_count(void *sup, const char *id, enum health_count what);
 
 /* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why none can begin now. */
 bool sup_begin_upgrade(struct sup *s, const struct asker *from, struct err *e) MUST_CHECK;

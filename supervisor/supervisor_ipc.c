@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "supervisor/children/slot_send.h"
+#include "supervisor/reload.h"
 
 #include <string.h>
 

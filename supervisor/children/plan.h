@@ -1,5 +1,5 @@
 /* plan: what the supervisor does next, as data: from what is wanted and how the workers are, the
- * list of actions. Pure: no clock, no process is touched; sup.c performs what it says. */
+ * list of actions. Pure: no clock, no process is touched; the root performs what it says. */
 #ifndef QCC_SUPERVISOR_PLAN_H
 #define QCC_SUPERVISOR_PLAN_H
 

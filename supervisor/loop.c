@@ -298,10 +298,13 @@ static void slot_ended(void *arg, struct slot *slot)
         return;
     if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)
         reload_death(s, slot->name);
-    if (s->serving || slot->failures < START_DEATHS)
+    if (s->serving || (slot->failures < START_DEATHS && !slot->cannot_start))
         return;
     struct err why;
-    err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
+    if (slot->cannot_start)
+        err_set(&why, "%s does not start: %s", slot->name, slot->cannot_start);
+    else
+        err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
     sup_fail(s, why.msg);
 }
 

@@ -20,9 +20,6 @@
 /* The shared read buffer: as much as one event takes from a socket. */
 enum { WKR_RBUF = 65536 };
 
-/* Exit codes the supervisor knows. */
-enum wkr_exit { WKR_RETIRED = 0, WKR_ORPHANED = 0, WKR_BAD_PEER = 3, WKR_CANNOT_START = 4 };
-
 /* Something that ended within a callback of its own and is freed at the end of the loop's turn. */
 struct dead {
     struct list node;

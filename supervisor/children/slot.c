@@ -143,6 +143,41 @@ static void read_rest(struct slot *s)
             return;
 }
 
+/* NULL: it may do better next time. */
+static const char *cannot_start(int status)
+{
+    if (!WIFEXITED(status))
+        return NULL;
+    if (WEXITSTATUS(status) == WORKER_EXIT_NO_EXEC)
+        return "its program cannot be executed";
+    if (WEXITSTATUS(status) == WORKER_EXIT_CANNOT_START)
+        return "it lacks what it needs from the system";
+    return NULL;
+}
+
+/* It ended unasked. was_active: and was not killed. Decides when the next one starts, and logs why. */
+static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, bool was_active)
+{
+    char how[96];
+    int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
+    bool known = s->cannot_start != NULL;
+    s->failures++;
+    s->cannot_start = was_active ? cannot_start(status) : NULL;
+    if (s->cannot_start) {
+        wait = respawn.max_ms;
+        log_line(known ? LOG_L_DEBUG : LOG_L_ERROR, (struct str){0},
+                 "%s (pid %d) cannot start: %s; the next try is in %lld ms", s->name, (int)pid,
+                 s->cannot_start, (long long)wait);
+    } else if (was_active) {
+        describe_end(status, how, sizeof how);
+        log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)pid,
+                  (double)lived / 1000, how);
+    }
+    s->st.start_at += wait;
+    if (wait && !s->cannot_start && s->env->intent->want == PLAN_SERVE)
+        log_warn("%s dies too often: next start in %lld ms", s->name, (long long)wait);
+}
+
 static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
 {
     struct slot *s = w->data;
@@ -156,22 +191,15 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     chan_fini(&s->chan);
     int64_t now = clock_mono_ms(), lived = now - s->started_ms;
     bool was_active = slot_active(s), was_retiring = s->st.state == SLOT_RETIRING;
-    describe_end(w->rstatus, how, sizeof how);
     move(s, SLOT_EMPTY);
     s->st.start_at = now;
     if (was_retiring && w->rstatus == 0) {
         log_info("%s (pid %d) has finished", s->name, (int)pid);
     } else if (was_retiring) {
+        describe_end(w->rstatus, how, sizeof how);
         log_error("%s (pid %d) ended badly while it drained: %s", s->name, (int)pid, how);
     } else {
-        s->failures++;
-        int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
-        s->st.start_at += wait;
-        if (was_active)
-            log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)pid,
-                      (double)lived / 1000, how);
-        if (wait && s->env->intent->want == PLAN_SERVE)
-            log_warn("%s dies too often: next start in %lld ms", s->name, (long long)wait);
+        on_failure(s, pid, w->rstatus, lived, was_active);
     }
     s->env->ops->ended(s->env->arg, s);
 }
@@ -203,16 +231,17 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* In the child. Every other descriptor is close-on-exec. */
-static NORETURN void become_worker(const char *program, unsigned number, int fd)
+/* In the child. Every other descriptor is close-on-exec. quiet: that it cannot be executed was said. */
+static NORETURN void become_worker(const char *program, unsigned number, int fd, bool quiet)
 {
     char num[16];
     snprintf(num, sizeof num, "%u", number);
     reset_signals();
     if ((fd == WORKER_FD || dup2(fd, WORKER_FD) != -1) && fd_cloexec(WORKER_FD, false))
         execl(program, "qcc-worker", "--slot", num, (char *)NULL);
-    dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", program, strerror(errno));
-    _exit(SLOT_EXIT_NO_EXEC);
+    if (!quiet)
+        dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", program, strerror(errno));
+    _exit(WORKER_EXIT_NO_EXEC);
 }
 
 static bool spawn(struct slot *s, const char *program, int *fd, struct err *e)
@@ -222,7 +251,7 @@ static bool spawn(struct slot *s, const char *program, int *fd, struct err *e)
         return err_sys(e, "socketpair");
     pid_t pid = fork();
     if (pid == 0)
-        become_worker(program, s->number, theirs);
+        become_worker(program, s->number, theirs, s->cannot_start != NULL);
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);
@@ -258,7 +287,8 @@ bool slot_start(struct slot *s, const char *program)
     s->requests_before += s->gauges.requests;
     s->gauges = (struct ipc_pong){0};
     move(s, SLOT_STARTING);
-    log_info("%s started, pid %d", s->name, (int)s->pid);
+    log_line(s->cannot_start ? LOG_L_DEBUG : LOG_L_INFO, (struct str){0}, "%s started, pid %d", s->name,
+             (int)s->pid);
     return true;
 }
 
@@ -268,6 +298,9 @@ void slot_serves(struct slot *s, uint64_t gen)
     if (s->st.state != SLOT_STARTING)
         return;
     move(s, SLOT_SERVING);
+    if (s->cannot_start)
+        log_info("%s (pid %d) could be started again", s->name, (int)s->pid);
+    s->cannot_start = NULL;
     health_slot_up(s->env->health, s->number);
 }
 

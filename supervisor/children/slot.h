@@ -35,9 +35,6 @@ struct slot_env {
     void *arg; /* of ops */
 };
 
-/* Exit codes of a worker, beside 0 for one that has finished (wkr.h has the same). */
-enum { SLOT_EXIT_NO_EXEC = 127 };
-
 struct slot {
     const struct slot_env *env;
     unsigned number;
@@ -57,6 +54,7 @@ struct slot {
     uint32_t fed;           /* how far they are (sessions_piece) */
     uint64_t acked;         /* configuration it took meanwhile; 0: none */
     unsigned failures;      /* processes in it that ended unasked */
+    const char *cannot_start; /* why the last one could not; NULL: it could, or was not tried */
     uint64_t requests_before; /* of the processes before */
     struct ipc_pong gauges;   /* as last told */
 };

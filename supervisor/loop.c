@@ -17,7 +17,7 @@ enum { START_DEATHS = 3 }; /* of one worker, before the start was complete */
 /* ---- orders */
 
 /* As process 1 of a container we are the one whom signals reach, also when another one serves. */
-static bool pass_on(const struct sup *s, int sig)
+static bool pass_on(const struct supervisor *s, int sig)
 {
     bool on = init_is() && s->upgrade.phase == UPGRADE_DONE;
     if (on)
@@ -25,7 +25,7 @@ static bool pass_on(const struct sup *s, int sig)
     return on;
 }
 
-static void obey_stop(struct sup *s)
+static void obey_stop(struct supervisor *s)
 {
     unsigned stops = s->stops > s->upgrade.stops ? s->stops : s->upgrade.stops;
     if (stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
@@ -36,7 +36,7 @@ static void obey_stop(struct sup *s)
         inherit_stop(&s->inherit);
     if (stops > 1) {
         log_warn("stopping at once");
-        sup_stop(s, PLAN_STOP);
+        supervisor_stop(s, PLAN_STOP);
         return;
     }
     log_info("stopping: what is in flight has %lld s",
@@ -45,30 +45,30 @@ static void obey_stop(struct sup *s)
     for (size_t i = 0; i < s->slots.n; i++)
         if (s->slots.v[i]->st.state == SLOT_RETIRING)
             slot_retire(s->slots.v[i], true, s->conf->limits.drain_timeout);
-    sup_stop(s, PLAN_DRAIN);
+    supervisor_stop(s, PLAN_DRAIN);
 }
 
 static void query_reload(void *arg)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     s->want_reload = true;
 }
 
 static bool query_upgrade(void *arg, const struct asker *from, struct err *e)
 {
-    return sup_begin_upgrade(arg, from, e);
+    return supervisor_begin_upgrade(arg, from, e);
 }
 
 static unsigned query_stop(void *arg)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     return ++s->stops;
 }
 
 const struct query_ops loop_query_ops = {
     .reload = query_reload, .upgrade = query_upgrade, .stop = query_stop};
 
-static void obey_upgrade(struct sup *s)
+static void obey_upgrade(struct supervisor *s)
 {
     struct err e;
     /* The start, or a reload, comes to its end first. */
@@ -77,11 +77,11 @@ static void obey_upgrade(struct sup *s)
     s->want_upgrade = false;
     if (pass_on(s, SIGUSR2))
         return;
-    if (!sup_begin_upgrade(s, NULL, &e))
+    if (!supervisor_begin_upgrade(s, NULL, &e))
         log_warn("no upgrade: %s", e.msg);
 }
 
-static void obey_reload(struct sup *s)
+static void obey_reload(struct supervisor *s)
 {
     /* The start, or another reload, comes to its end first. */
     if (!s->want_reload || !s->serving || s->next.conf ||
@@ -94,7 +94,7 @@ static void obey_reload(struct sup *s)
         reload_begin(s);
 }
 
-static void obey_reopen(struct sup *s)
+static void obey_reopen(struct supervisor *s)
 {
     struct err e;
     int fd;
@@ -109,7 +109,7 @@ static void obey_reopen(struct sup *s)
     }
     fd_close(&s->log_fd);
     s->log_fd = fd;
-    sup_use_log(s);
+    supervisor_use_log(s);
     for (size_t i = 0; i < s->slots.n; i++)
         slot_send_log(s->slots.v[i], s->log_fd);
     log_info("log files reopened");
@@ -117,7 +117,7 @@ static void obey_reopen(struct sup *s)
 
 /* ---- performing the plan */
 
-static void serving(struct sup *s)
+static void serving(struct supervisor *s)
 {
     for (size_t i = 0; i < s->listen.n; i++) {
         char at[160];
@@ -131,13 +131,13 @@ static void serving(struct sup *s)
 
 static void say_ready(void *arg)
 {
-    const struct sup *s = arg;
+    const struct supervisor *s = arg;
     char status[64];
     snprintf(status, sizeof status, "serving, generation %llu", (unsigned long long)s->conf->gen);
     notify_ready(status);
 }
 
-static void announce(struct sup *s)
+static void announce(struct supervisor *s)
 {
     s->intent.announced = s->intent.gen;
     if (inherit_holding(&s->inherit)) {
@@ -153,7 +153,7 @@ static void announce(struct sup *s)
 
 static void go(void *arg)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     struct err e;
     state_allow(&s->state, true);
     for (size_t i = 0; i < s->slots.n; i++)
@@ -169,7 +169,7 @@ static void go(void *arg)
 
 static void fail(void *arg, const char *why)
 {
-    sup_fail(arg, why);
+    supervisor_fail(arg, why);
 }
 
 const struct predecessor_ops loop_predecessor_ops = {.go = go, .failed = fail, .serves = say_ready};
@@ -177,7 +177,7 @@ const struct predecessor_ops loop_predecessor_ops = {.go = go, .failed = fail, .
 /* Another supervisor serves. */
 static void hand_over(void *arg)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     log_info("upgrade: pid %d serves; what is in flight here has %lld s", (int)s->upgrade.pid,
              (long long)s->conf->limits.drain_timeout / 1000);
     if (s->intent.want == PLAN_SERVE)
@@ -191,19 +191,19 @@ static void hand_over(void *arg)
 
 static void send_endpoint(void *arg, const struct ipc_endpoint *m)
 {
-    sup_send(arg, HEALTH_ALL, ipc_put_v_endpoint, m);
+    supervisor_send(arg, HEALTH_ALL, ipc_put_v_endpoint, m);
 }
 
 const struct successor_ops loop_successor_ops = {.endpoint = send_endpoint, .serves = hand_over};
 
-static void start_worker(struct sup *s, size_t at)
+static void start_worker(struct supervisor *s, size_t at)
 {
     struct slot *slot = slots_at(&s->slots, &s->slot_env, at);
     if (slot_start(slot, s->worker_path))
-        sup_welcome(s, slot);
+        supervisor_welcome(s, slot);
 }
 
-static void perform(struct sup *s, const struct plan_action *a)
+static void perform(struct supervisor *s, const struct plan_action *a)
 {
     /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
     bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(&s->upgrade) || s->stops_obeyed);
@@ -227,7 +227,7 @@ static void perform(struct sup *s, const struct plan_action *a)
 }
 
 /* Slots that were never needed are empty ones; no more of them are shown than could be. */
-static size_t plan_view(const struct sup *s, struct plan_slot *view)
+static size_t plan_view(const struct supervisor *s, struct plan_slot *view)
 {
     size_t n = min_size(SLOTS_MAX, s->slots.n + s->intent.workers);
     for (size_t i = 0; i < n; i++)
@@ -235,7 +235,7 @@ static size_t plan_view(const struct sup *s, struct plan_slot *view)
     return n;
 }
 
-static void follow_plan(struct sup *s)
+static void follow_plan(struct supervisor *s)
 {
     struct plan_slot view[SLOTS_MAX];
     struct plan p;
@@ -257,7 +257,7 @@ static void follow_plan(struct sup *s)
 }
 
 /* What time and the reports of this turn bring for endpoints. */
-static void mind_health(struct sup *s)
+static void mind_health(struct supervisor *s)
 {
     int64_t now = clock_mono_ms();
     health_run(&s->health, now);
@@ -273,7 +273,7 @@ static void mind_health(struct sup *s)
 /* Once a turn, before the loop sleeps. */
 static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 {
-    struct sup *s = w->data;
+    struct supervisor *s = w->data;
     (void)loop;
     (void)events;
     obey_stop(s);
@@ -289,7 +289,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 
 static void slot_ended(void *arg, struct slot *slot)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     totals_gone(&s->totals, slot->number);
     upgrade_slot_gone(&s->upgrade, slot->number);
     recall_gone(&s->query.recall, slot);
@@ -305,16 +305,16 @@ static void slot_ended(void *arg, struct slot *slot)
         err_set(&why, "%s does not start: %s", slot->name, slot->cannot_start);
     else
         err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
-    sup_fail(s, why.msg);
+    supervisor_fail(s, why.msg);
 }
 
-const struct slot_ops loop_slot_ops = {.frame = sup_on_frame, .room = sup_feed, .ended = slot_ended};
+const struct slot_ops loop_slot_ops = {.frame = supervisor_on_frame, .room = supervisor_feed, .ended = slot_ended};
 
 /* ---- callbacks of the loop */
 
 static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
 {
-    struct sup *s = w->data;
+    struct supervisor *s = w->data;
     (void)loop;
     (void)events;
     s->stops++;
@@ -322,7 +322,7 @@ static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
 
 static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
 {
-    struct sup *s = w->data;
+    struct supervisor *s = w->data;
     (void)loop;
     (void)events;
     if (w->signum == SIGHUP)
@@ -335,7 +335,7 @@ static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct sup *s = w->data;
+    struct supervisor *s = w->data;
     (void)loop;
     (void)events;
     for (size_t i = 0; i < s->slots.n; i++)
@@ -358,7 +358,7 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
     notify_watchdog();
 }
 
-static void watch_signal(struct sup *s, ev_signal *w, int signum,
+static void watch_signal(struct supervisor *s, ev_signal *w, int signum,
                          void (*cb)(struct ev_loop *, ev_signal *, int))
 {
     ev_signal_init(w, cb, signum);
@@ -366,7 +366,7 @@ static void watch_signal(struct sup *s, ev_signal *w, int signum,
     ev_signal_start(s->loop, w);
 }
 
-void loop_start(struct sup *s)
+void loop_start(struct supervisor *s)
 {
     watch_signal(s, &s->on_term, SIGTERM, on_stop_signal);
     watch_signal(s, &s->on_int, SIGINT, on_stop_signal);

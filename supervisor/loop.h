@@ -5,13 +5,13 @@
 
 #include "supervisor/supervisor.h"
 
-/* What the rooms below call; the argument is the struct sup. */
+/* What the rooms below call; the argument is the struct supervisor. */
 extern const struct slot_ops loop_slot_ops;
 extern const struct query_ops loop_query_ops;
 extern const struct successor_ops loop_successor_ops;
 extern const struct predecessor_ops loop_predecessor_ops;
 
 /* Watches signals and timers, and lets the signals come that were blocked until now. */
-void loop_start(struct sup *s);
+void loop_start(struct supervisor *s);
 
 #endif

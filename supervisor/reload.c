@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Every worker that takes part, or will. */
-static void push(struct sup *s, struct conf *c)
+static void push(struct supervisor *s, struct conf *c)
 {
     c->gen = ++s->intent.gen;
     for (size_t i = 0; i < s->slots.n; i++)
@@ -21,7 +21,7 @@ static void push(struct sup *s, struct conf *c)
             slot_send_conf(s->slots.v[i], c);
 }
 
-static void refused(struct sup *s, const char *why, const struct faults *f)
+static void refused(struct supervisor *s, const char *why, const struct faults *f)
 {
     log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
               why);
@@ -38,7 +38,7 @@ static void warn_of_fixed(const struct conf *old, const struct conf *new)
         log_warn("state_dir: a change takes effect with the next start");
 }
 
-void reload_begin(struct sup *s)
+void reload_begin(struct supervisor *s)
 {
     struct faults f = {0};
     struct err e;
@@ -71,17 +71,17 @@ refuse:
     faults_free(&f);
 }
 
-void reload_death(struct sup *s, const char *who)
+void reload_death(struct supervisor *s, const char *who)
 {
     if (++s->next.deaths >= RELOAD_DEATHS)
         reload_abort(s, who, STR("ended while it took the configuration"));
 }
 
-void reload_commit(struct sup *s)
+void reload_commit(struct supervisor *s)
 {
     struct listen_set was = s->listen;
     conf_unref(s->conf);
-    sup_take_conf(s, s->next.conf);
+    supervisor_take_conf(s, s->next.conf);
     s->listen = s->next.listen;
     s->next.conf = NULL;
     s->next.listen = (struct listen_set){0};
@@ -89,7 +89,7 @@ void reload_commit(struct sup *s)
     s->log_fd = s->next.log_fd;
     s->next.log_fd = -1;
     control_commit(&s->control);
-    sup_use_conf(s);
+    supervisor_use_conf(s);
     for (size_t i = 0; i < s->slots.n; i++) {
         struct slot *slot = s->slots.v[i];
         slot_send_log(slot, s->log_fd);
@@ -104,7 +104,7 @@ void reload_commit(struct sup *s)
     query_reload_ended(&s->query, NULL, NULL);
 }
 
-void reload_abort(struct sup *s, const char *who, struct str why)
+void reload_abort(struct supervisor *s, const char *who, struct str why)
 {
     struct err e;
     uint64_t failed = s->next.conf->gen;
@@ -116,6 +116,6 @@ void reload_abort(struct sup *s, const char *who, struct str why)
             slot_send_listeners(s->slots.v[i], &s->next.listen, &s->listen);
             s->slots.v[i]->listen_gen = s->conf->gen;
         }
-    sup_drop_next(s);
+    supervisor_drop_next(s);
     refused(s, e.msg, NULL);
 }

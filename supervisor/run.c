@@ -15,16 +15,16 @@
 #include <stdio.h>
 
 /* Empty, with what its parts need of each other. */
-static struct sup *sup_new(struct ev_loop *loop, const char *conf_path)
+static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_path)
 {
-    struct sup *s = mem_zalloc(1, sizeof *s);
+    struct supervisor *s = mem_zalloc(1, sizeof *s);
     s->loop = loop;
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
-    health_init(&s->health, sup_send, s);
-    s->health.counted = sup_count;
-    sessions_init(&s->sessions, sup_send_bindings, s);
+    health_init(&s->health, supervisor_send, s);
+    s->health.counted = supervisor_count;
+    sessions_init(&s->sessions, supervisor_send_bindings, s);
     state_init(&s->state, &(struct state_env){.loop = loop,
                                               .health = &s->health,
                                               .totals = &s->totals,
@@ -59,13 +59,13 @@ static struct sup *sup_new(struct ev_loop *loop, const char *conf_path)
     return s;
 }
 
-static void sup_free(struct sup *s)
+static void supervisor_free(struct supervisor *s)
 {
     upgrade_fini(&s->upgrade);
     state_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
-    sup_drop_next(s);
+    supervisor_drop_next(s);
     listen_close(&s->listen);
     health_fini(&s->health);
     totals_fini(&s->totals);
@@ -84,7 +84,7 @@ static void sup_free(struct sup *s)
 
 /* The ring of the supervisor before us, so that who follows the log goes on; or a new one. Without it
  * `qccctl logs` has nothing to show; the log itself is where it was. */
-static void have_ring(struct sup *s)
+static void have_ring(struct supervisor *s)
 {
     struct err e;
     struct handed *in = &s->inherit.handed;
@@ -108,7 +108,7 @@ static void cannot_start(const char *why)
 }
 
 /* What the supervisor before this one gives, if there is one. */
-static bool take_over(struct sup *s, struct err *e)
+static bool take_over(struct supervisor *s, struct err *e)
 {
     const struct predecessor_env env = {.loop = s->loop,
                                         .intent = &s->intent,
@@ -126,10 +126,10 @@ static bool take_over(struct sup *s, struct err *e)
 }
 
 /* False: the file has faults, which are printed; *e is the first of them. */
-static bool load(struct sup *s, struct err *e)
+static bool load(struct supervisor *s, struct err *e)
 {
     struct faults f = {0};
-    sup_take_conf(s, conf_load(s->conf_path, &f));
+    supervisor_take_conf(s, conf_load(s->conf_path, &f));
     if (log_to_journal())
         faults_log(&f);
     else
@@ -144,11 +144,11 @@ static bool load(struct sup *s, struct err *e)
 }
 
 /* All is there that can fail: until the loop ends. */
-static void serve(struct sup *s)
+static void serve(struct supervisor *s)
 {
     ev_now_update(s->loop); /* what came before may have taken seconds */
     s->conf->gen = s->intent.gen = s->inherit.gen + 1;
-    sup_use_conf(s);
+    supervisor_use_conf(s);
     state_restore(&s->state, s->inherit.handed.state);
     fd_close(&s->inherit.handed.state);
     uint64_t files = fd_raise_limit();
@@ -159,12 +159,12 @@ static void serve(struct sup *s)
     loop_start(s);
     inherit_start(&s->inherit, s->conf);
     ev_run(s->loop, 0);
-    if (s->exit_code == SUP_EXIT_OK)
+    if (s->exit_code == SUPERVISOR_EXIT_OK)
         log_info("stopped");
 }
 
 /* False: *e says why it does not start; `printed`: who looks at stderr knows. */
-static bool prepare(struct sup *s, bool *printed, struct err *e)
+static bool prepare(struct supervisor *s, bool *printed, struct err *e)
 {
     *printed = false;
     if (!take_over(s, e))
@@ -174,7 +174,7 @@ static bool prepare(struct sup *s, bool *printed, struct err *e)
     return !*printed && start_prepare(s, e);
 }
 
-int sup_run(const char *conf_path)
+int supervisor_run(const char *conf_path)
 {
     struct err e;
     bool printed;
@@ -184,20 +184,20 @@ int sup_run(const char *conf_path)
     struct ev_loop *loop = ev_default_loop(0);
     if (!loop) {
         cannot_start("no event loop");
-        return SUP_EXIT_FAULT;
+        return SUPERVISOR_EXIT_FAULT;
     }
-    struct sup *s = sup_new(loop, conf_path);
+    struct supervisor *s = supervisor_new(loop, conf_path);
     if (prepare(s, &printed, &e)) {
         serve(s);
     } else {
-        s->exit_code = SUP_EXIT_FAULT;
+        s->exit_code = SUPERVISOR_EXIT_FAULT;
         if (!printed)
             cannot_start(e.msg);
         inherit_fail(&s->inherit, e.msg);
     }
     int code = s->exit_code;
     bool stays = init_is() && s->upgrade.phase == UPGRADE_DONE;
-    int last = s->upgrade.pid ? SUP_EXIT_OK : s->upgrade.code;
-    sup_free(s);
+    int last = s->upgrade.pid ? SUPERVISOR_EXIT_OK : s->upgrade.code;
+    supervisor_free(s);
     return stays ? init_outlive(last) : code;
 }

@@ -4,6 +4,6 @@
 
 /* Runs until told to stop; returns the exit code. What keeps it from starting is printed on stderr, one line
  * each. */
-int sup_run(const char *conf_path);
+int supervisor_run(const char *conf_path);
 
 #endif

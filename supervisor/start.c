@@ -58,7 +58,7 @@ char *start_find_worker(struct err *e)
 }
 
 /* The control socket of the supervisor before us, or our own. */
-static bool take_control(struct sup *s, const struct user *user, struct err *e)
+static bool take_control(struct supervisor *s, const struct user *user, struct err *e)
 {
     struct handed *h = &s->inherit.handed;
     int fd = h->control;
@@ -68,7 +68,7 @@ static bool take_control(struct sup *s, const struct user *user, struct err *e)
                     : control_open(&s->control, s->conf->control_socket, user, e);
 }
 
-static bool open_state(struct sup *s, struct err *e)
+static bool open_state(struct supervisor *s, struct err *e)
 {
     return state_open(&s->state, s->conf->state_dir, inherit_holding(&s->inherit) ? s->inherit.secret : NULL,
                       &s->inherit.handed.lock, e);
@@ -105,7 +105,7 @@ static char *started_as(void)
 }
 
 /* Where this program is; one that is put there later is started by an upgrade. */
-static bool find_program(struct sup *s, struct err *e)
+static bool find_program(struct supervisor *s, struct err *e)
 {
     static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since we were started */
     char path[PATH_MAX];
@@ -122,7 +122,7 @@ static bool find_program(struct sup *s, struct err *e)
     return true;
 }
 
-bool start_prepare(struct sup *s, struct err *e)
+bool start_prepare(struct supervisor *s, struct err *e)
 {
     struct listen_given systemd, *given = inherit_holding(&s->inherit) ? &s->inherit.given : &systemd;
     struct user user;

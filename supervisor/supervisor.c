@@ -12,13 +12,13 @@ enum { SWEEP_PAUSE_MS = 10 }; /* between two pieces of one sweep */
 
 /* ---- a configuration */
 
-void sup_take_conf(struct sup *s, struct conf *c)
+void supervisor_take_conf(struct supervisor *s, struct conf *c)
 {
     s->conf = c;
     s->operate.conf = c;
 }
 
-void sup_drop_next(struct sup *s)
+void supervisor_drop_next(struct supervisor *s)
 {
     listen_close(&s->next.listen);
     control_drop(&s->control);
@@ -27,7 +27,7 @@ void sup_drop_next(struct sup *s)
     s->next.conf = NULL;
 }
 
-void sup_use_log(const struct sup *s)
+void supervisor_use_log(const struct supervisor *s)
 {
     log_take_fd(s->log_fd == -1 ? -1 : fcntl(s->log_fd, F_DUPFD_CLOEXEC, 3));
 }
@@ -40,31 +40,31 @@ static size_t online_cpus(void)
     return n < 1 ? 1 : min_size((size_t)n, SLOTS_MAX / 2);
 }
 
-static void sweep_again(struct sup *s, int64_t wait_ms);
+static void sweep_again(struct supervisor *s, int64_t wait_ms);
 
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct sup *s = CONTAINER_OF(w, struct sup, sweep);
+    struct supervisor *s = CONTAINER_OF(w, struct supervisor, sweep);
     (void)loop;
     (void)events;
     bool more = sessions_sweep(&s->sessions, clock_mono_ms());
     sweep_again(s, more ? SWEEP_PAUSE_MS : s->sessions.cleanup_ms);
 }
 
-static void sweep_again(struct sup *s, int64_t wait_ms)
+static void sweep_again(struct supervisor *s, int64_t wait_ms)
 {
     ev_timer_stop(s->loop, &s->sweep);
     ev_timer_init(&s->sweep, on_sweep, (double)wait_ms / 1000.0, 0);
     ev_timer_start(s->loop, &s->sweep);
 }
 
-void sup_use_conf(struct sup *s)
+void supervisor_use_conf(struct supervisor *s)
 {
     _Static_assert((int)LOGLEVEL_DEBUG == LOG_L_DEBUG && (int)LOGLEVEL_ERROR == LOG_L_ERROR &&
                        (int)LOGFORMAT_TEXT == LOG_F_TEXT && (int)LOGFORMAT_JSON == LOG_F_JSON,
                    "conf_table.h and log.h name the same things in the same order");
     log_setup((enum log_level)s->conf->log.level, (enum log_format)s->conf->log.format);
-    sup_use_log(s);
+    supervisor_use_log(s);
     s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
     totals_conf(&s->totals, s->conf);
     sessions_conf(&s->sessions, s->conf);
@@ -72,9 +72,9 @@ void sup_use_conf(struct sup *s)
     health_conf(&s->health, s->conf, clock_mono_ms());
 }
 
-void sup_count(void *arg, const char *id, enum health_count what)
+void supervisor_count(void *arg, const char *id, enum health_count what)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     if (what == HEALTH_TRIPPED)
         totals_tripped(&s->totals, str_c(id));
     else
@@ -83,7 +83,7 @@ void sup_count(void *arg, const char *id, enum health_count what)
 
 /* ---- the end, and an upgrade */
 
-void sup_stop(struct sup *s, enum plan_want want)
+void supervisor_stop(struct supervisor *s, enum plan_want want)
 {
     if (s->intent.want == want)
         return;
@@ -91,23 +91,23 @@ void sup_stop(struct sup *s, enum plan_want want)
     /* systemd is told by the supervisor that owns the state */
     if (s->upgrade.phase != UPGRADE_DONE && !inherit_holding(&s->inherit))
         notify_stopping();
-    sup_drop_next(s);
+    supervisor_drop_next(s);
     /* Sockets are shared: connections are refused only when the workers, which are told by
      * slot_retire in this same turn, have closed theirs too. */
     listen_close(&s->listen);
 }
 
-void sup_fail(struct sup *s, const char *why)
+void supervisor_fail(struct supervisor *s, const char *why)
 {
-    if (s->exit_code == SUP_EXIT_OK) {
+    if (s->exit_code == SUPERVISOR_EXIT_OK) {
         log_error("%s", why);
         inherit_fail(&s->inherit, why);
     }
-    s->exit_code = SUP_EXIT_FAULT;
-    sup_stop(s, PLAN_STOP);
+    s->exit_code = SUPERVISOR_EXIT_FAULT;
+    supervisor_stop(s, PLAN_STOP);
 }
 
-bool sup_begin_upgrade(struct sup *s, const struct asker *from, struct err *e)
+bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, struct err *e)
 {
     const struct successor_order o = {.program = s->program,
                                       .conf_path = s->conf_path,

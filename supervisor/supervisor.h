@@ -1,7 +1,7 @@
 /* supervisor: the root object, and what the files of the root have in common. supervisor_ipc.c handles the
  * messages of workers, reload.h a new configuration, loop.h the rest of a turn; run.h makes and frees it. */
-#ifndef QCC_SUPERVISOR_SUP_H
-#define QCC_SUPERVISOR_SUP_H
+#ifndef QCC_SUPERVISOR_SUPERVISOR_H
+#define QCC_SUPERVISOR_SUPERVISOR_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
@@ -21,7 +21,7 @@
 #include <ev.h>
 
 /* Exit codes of the supervisor. */
-enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
+enum { SUPERVISOR_EXIT_OK = 0, SUPERVISOR_EXIT_FAULT = 1, SUPERVISOR_EXIT_USAGE = 2 };
 
 /* A configuration that all workers are asked to take (reload.h); conf NULL: none. */
 struct supervisor_next {
@@ -31,7 +31,7 @@ struct supervisor_next {
     unsigned deaths; /* workers that ended before they had taken it */
 };
 
-struct sup {
+struct supervisor {
     struct ev_loop *loop;
     const char *conf_path;
     char *program; /* this one's path, by the name that it was started by */
@@ -67,46 +67,46 @@ struct sup {
 };
 
 /* What is wanted from now on: PLAN_DRAIN or PLAN_STOP. */
-void sup_stop(struct sup *s, enum plan_want want);
+void supervisor_stop(struct supervisor *s, enum plan_want want);
 
 /* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
-void sup_fail(struct sup *s, const char *why);
+void supervisor_fail(struct supervisor *s, const char *why);
 
 /* c is the configuration in use from now on, for all who look at it. Takes the reference over; the old one stays
  * the caller's. */
-void sup_take_conf(struct sup *s, struct conf *c);
+void supervisor_take_conf(struct supervisor *s, struct conf *c);
 
 /* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
  * endpoints. */
-void sup_use_conf(struct sup *s);
+void supervisor_use_conf(struct supervisor *s);
 
 /* Forgets a configuration that is not in use yet, with its sockets. */
-void sup_drop_next(struct sup *s);
+void supervisor_drop_next(struct supervisor *s);
 
 /* The log goes to log_fd from now on. */
-void sup_use_log(const struct sup *s);
+void supervisor_use_log(const struct supervisor *s);
 
 /* A health_counted: into the totals. */
-void sup_count(void *sup, const char *id, enum health_count what);
+void supervisor_count(void *supervisor, const char *id, enum health_count what);
 
 /* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why none can begin now. */
-bool sup_begin_upgrade(struct sup *s, const struct asker *from, struct err *e) MUST_CHECK;
+bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, struct err *e) MUST_CHECK;
 
 /* ---- supervisor_ipc.c: what supervisor and workers send each other */
 
 /* slot_ops.frame: one frame of a worker. */
-bool sup_on_frame(void *sup, struct slot *slot, struct ipc_frame *f, struct err *e);
+bool supervisor_on_frame(void *supervisor, struct slot *slot, struct ipc_frame *f, struct err *e);
 
 /* slot_ops.room: the next piece of the bindings for a new worker; after the last one START. */
-void sup_feed(void *sup, struct slot *slot);
+void supervisor_feed(void *supervisor, struct slot *slot);
 
 /* All that a new worker must know. */
-void sup_welcome(struct sup *s, struct slot *slot);
+void supervisor_welcome(struct supervisor *s, struct slot *slot);
 
 /* A health_tell; endpoints' states and places go to the workers of the supervisor before us too. */
-void sup_send(void *sup, int to, chan_put_fn *put, const void *m);
+void supervisor_send(void *supervisor, int to, chan_put_fn *put, const void *m);
 
 /* A sessions_tell: changed bindings for all workers. */
-void sup_send_bindings(void *sup, struct str records);
+void supervisor_send_bindings(void *supervisor, struct str records);
 
 #endif

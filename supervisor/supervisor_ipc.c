@@ -10,9 +10,9 @@
 
 /* ---- to workers */
 
-void sup_send(void *arg, int to, chan_put_fn *put, const void *m)
+void supervisor_send(void *arg, int to, chan_put_fn *put, const void *m)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     if (put == ipc_put_v_endpoint && to == HEALTH_ALL)
         inherit_tell(&s->inherit, m);
     if (put == ipc_put_v_lend && to == HEALTH_PREDECESSOR)
@@ -20,16 +20,16 @@ void sup_send(void *arg, int to, chan_put_fn *put, const void *m)
     slots_send(&s->slots, to, put, m);
 }
 
-void sup_send_bindings(void *arg, struct str records)
+void supervisor_send_bindings(void *arg, struct str records)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     struct ipc_bindings m = {.records = records};
     slots_send(&s->slots, HEALTH_ALL, ipc_put_v_bindings, &m);
 }
 
-void sup_feed(void *arg, struct slot *slot)
+void supervisor_feed(void *arg, struct slot *slot)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     if (!slot_send_bindings(slot, &s->sessions))
         return;
     if (!inherit_holding(&s->inherit))
@@ -38,7 +38,7 @@ void sup_feed(void *arg, struct slot *slot)
         slot_serves(slot, slot->acked);
 }
 
-void sup_welcome(struct sup *s, struct slot *slot)
+void supervisor_welcome(struct supervisor *s, struct slot *slot)
 {
     bool next = s->next.conf != NULL;
     const struct slot_welcome w = {
@@ -51,12 +51,12 @@ void sup_welcome(struct sup *s, struct slot *slot)
         .health = &s->health,
     };
     slot_send_welcome(slot, &w);
-    sup_feed(s, slot);
+    supervisor_feed(s, slot);
 }
 
 /* ---- from workers */
 
-static bool on_ready(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_ready(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                      const struct ipc_ready *m, struct err *e)
 {
     (void)s, (void)f;
@@ -68,7 +68,7 @@ static bool on_ready(struct sup *s, struct slot *slot, const struct ipc_frame *f
     return true;
 }
 
-static bool on_conf_ack(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_conf_ack(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                         const struct ipc_conf_ack *m, struct err *e)
 {
     if (!slot->ready)
@@ -84,7 +84,7 @@ static bool on_conf_ack(struct sup *s, struct slot *slot, const struct ipc_frame
     if (!s->serving) {
         struct err why;
         err_set(&why, "%s cannot use the configuration: " STR_FMT, slot->name, STR_ARG(m->why));
-        sup_fail(s, why.msg);
+        supervisor_fail(s, why.msg);
         return true;
     }
     if (s->next.conf && s->next.conf->gen == f->gen) {
@@ -94,7 +94,7 @@ static bool on_conf_ack(struct sup *s, struct slot *slot, const struct ipc_frame
     return err_set(e, "it cannot use the configuration: " STR_FMT, STR_ARG(m->why));
 }
 
-static bool on_pong(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_pong(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                     const struct ipc_pong *m, struct err *e)
 {
     (void)s, (void)f;
@@ -105,7 +105,7 @@ static bool on_pong(struct sup *s, struct slot *slot, const struct ipc_frame *f,
     return true;
 }
 
-static bool on_outcome(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_outcome(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                        const struct ipc_outcome *m, struct err *e)
 {
     (void)f;
@@ -113,7 +113,7 @@ static bool on_outcome(struct sup *s, struct slot *slot, const struct ipc_frame 
            err_set(e, "it reported an outcome of class %u, fault %u", m->cls, m->fault);
 }
 
-static bool on_binds(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_binds(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                      const struct ipc_binds *m, struct err *e)
 {
     (void)slot, (void)f;
@@ -121,7 +121,7 @@ static bool on_binds(struct sup *s, struct slot *slot, const struct ipc_frame *f
            err_set(e, "it wished for bindings that cannot be");
 }
 
-static bool on_trial_ask(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_trial_ask(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                          const struct ipc_trial_ask *m, struct err *e)
 {
     (void)f, (void)e;
@@ -129,7 +129,7 @@ static bool on_trial_ask(struct sup *s, struct slot *slot, const struct ipc_fram
     return true;
 }
 
-static bool on_trial_begun(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_trial_begun(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                            const struct ipc_trial_begun *m, struct err *e)
 {
     (void)f, (void)e;
@@ -137,7 +137,7 @@ static bool on_trial_begun(struct sup *s, struct slot *slot, const struct ipc_fr
     return true;
 }
 
-static bool on_trial_back(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_trial_back(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                           const struct ipc_trial_back *m, struct err *e)
 {
     (void)f, (void)e;
@@ -145,7 +145,7 @@ static bool on_trial_back(struct sup *s, struct slot *slot, const struct ipc_fra
     return true;
 }
 
-static bool on_places(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_places(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                       const struct ipc_places *m, struct err *e)
 {
     (void)f;
@@ -153,7 +153,7 @@ static bool on_places(struct sup *s, struct slot *slot, const struct ipc_frame *
            err_set(e, "it gave back places that it did not have");
 }
 
-static bool on_verdict(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_verdict(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                        const struct ipc_verdict *m, struct err *e)
 {
     (void)f;
@@ -161,7 +161,7 @@ static bool on_verdict(struct sup *s, struct slot *slot, const struct ipc_frame 
            err_set(e, "it ended a verification with class %u, fault %u", m->cls, m->fault);
 }
 
-static bool on_retired(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_retired(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                        const struct ipc_retired *m, struct err *e)
 {
     (void)s, (void)f;
@@ -181,7 +181,7 @@ static void answer_slot(const struct asker *from, unsigned status, const struct 
         slot_send(slot, -1, ipc_put_v_answer, &m);
 }
 
-static bool on_ask(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_ask(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                    const struct ipc_ask *m, struct err *e)
 {
     (void)f, (void)e;
@@ -195,14 +195,14 @@ static bool on_ask(struct sup *s, struct slot *slot, const struct ipc_frame *f,
     return true;
 }
 
-static bool on_recent(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_recent(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                       const struct ipc_recent *m, struct err *e)
 {
     (void)f;
     return recall_heard(&s->query.recall, slot, m) || err_set(e, "it remembers requests that cannot be");
 }
 
-static bool on_stats(struct sup *s, struct slot *slot, const struct ipc_frame *f,
+static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                      const struct ipc_stats *m, struct err *e)
 {
     (void)f;
@@ -227,9 +227,9 @@ static bool on_stats(struct sup *s, struct slot *slot, const struct ipc_frame *f
     }
 #define HANDLE(NAME, dir, low, id) HANDLE_##dir(NAME, low)
 
-bool sup_on_frame(void *arg, struct slot *slot, struct ipc_frame *f, struct err *e)
+bool supervisor_on_frame(void *arg, struct slot *slot, struct ipc_frame *f, struct err *e)
 {
-    struct sup *s = arg;
+    struct supervisor *s = arg;
     if (!slot_alive(slot))
         return err_set(e, "it is no longer listened to");
     if (f->gen > s->intent.gen)

@@ -19,9 +19,9 @@ enum { START_DEATHS = 3 }; /* of one worker, before the start was complete */
 /* As process 1 of a container we are the one whom signals reach, also when another one serves. */
 static bool pass_on(const struct supervisor *s, int sig)
 {
-    bool on = init_is() && s->upgrade.phase == UPGRADE_DONE;
+    bool on = container_is_init() && s->upgrade.phase == UPGRADE_DONE;
     if (on)
-        init_pass_on(sig);
+        container_pass_on(sig);
     return on;
 }
 

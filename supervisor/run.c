@@ -196,8 +196,8 @@ int supervisor_run(const char *conf_path)
         inherit_fail(&s->inherit, e.msg);
     }
     int code = s->exit_code;
-    bool stays = init_is() && s->upgrade.phase == UPGRADE_DONE;
+    bool stays = container_is_init() && s->upgrade.phase == UPGRADE_DONE;
     int last = s->upgrade.pid ? SUPERVISOR_EXIT_OK : s->upgrade.code;
     supervisor_free(s);
-    return stays ? init_outlive(last) : code;
+    return stays ? container_outlive(last) : code;
 }

@@ -331,7 +331,7 @@ static void ended(struct upgrade *u, const char *how)
         if (u->chan.fd == -1)
             return; /* that is known */
         unwatch(u);
-        if (!init_is()) /* who hears of its end by on_child */
+        if (!container_is_init()) /* who hears of its end by on_child */
             u->pid = 0;
         u->env.health->overruled = false;
         log_warn("the new supervisor %s", how);
@@ -348,7 +348,7 @@ static void hear(struct upgrade *u)
     enum chan_result r = u->chan.fd == -1 ? CHAN_OK : chan_read(&u->chan, on_frame, u, &e);
     if (r == CHAN_BROKEN)
         ended(u, e.msg);
-    else if (r == CHAN_CLOSED && init_is() && u->pid)
+    else if (r == CHAN_CLOSED && container_is_init() && u->pid)
         ev_io_stop(u->env.loop, &u->rd); /* its end, which we hear of, says more */
     else if (r == CHAN_CLOSED)
         ended(u, u->phase == UPGRADE_DONE ? "has ended" : "has ended before it served, see above");

@@ -88,7 +88,7 @@ struct upgrade {
     ev_timer late;
     struct asker asker;
     unsigned stops; /* how often it was told to stop; who told it may have told us too */
-    int code;      /* of the new one when it has ended, as init_outlive has it */
+    int code;      /* of the new one when it has ended, as container_outlive has it */
     bool asked;    /* asker waits for the end of it */
     bool deaf;     /* the new one reads too little */
     char why[513]; /* as the new one says: it cannot start */

@@ -134,7 +134,7 @@ static void say_ready(void *arg)
     const struct supervisor *s = arg;
     char status[64];
     snprintf(status, sizeof status, "serving, generation %llu", (unsigned long long)s->conf->gen);
-    notify_ready(status);
+    systemd_ready(status);
 }
 
 static void announce(struct supervisor *s)
@@ -355,7 +355,7 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
     (void)loop;
     (void)w;
     (void)events;
-    notify_watchdog();
+    systemd_watchdog();
 }
 
 static void watch_signal(struct supervisor *s, ev_signal *w, int signum,
@@ -381,7 +381,7 @@ void loop_start(struct supervisor *s)
     s->tick.data = s->later.data = s->turn.data = s;
     ev_timer_start(s->loop, &s->tick);
     ev_prepare_start(s->loop, &s->turn);
-    double dog = (double)notify_watchdog_ms() / 1000.0;
+    double dog = (double)systemd_watchdog_ms() / 1000.0;
     ev_timer_init(&s->watchdog, on_watchdog, dog, dog);
     if (dog > 0)
         ev_timer_start(s->loop, &s->watchdog);

@@ -25,7 +25,7 @@ static void refused(struct supervisor *s, const char *why, const struct faults *
 {
     log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
               why);
-    notify_ready("reload refused");
+    systemd_ready("reload refused");
     query_reload_ended(&s->query, why, f);
 }
 
@@ -43,7 +43,7 @@ void reload_begin(struct supervisor *s)
     struct faults f = {0};
     struct err e;
     log_info("reload of %s", s->conf_path);
-    notify_reloading();
+    systemd_reloading();
     query_reload_begun(&s->query);
     struct conf *c = conf_load(s->conf_path, &f);
     faults_log(&f);

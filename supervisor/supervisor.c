@@ -90,7 +90,7 @@ void supervisor_stop(struct supervisor *s, enum plan_want want)
     s->intent.want = want;
     /* systemd is told by the supervisor that owns the state */
     if (s->upgrade.phase != UPGRADE_DONE && !inherit_holding(&s->inherit))
-        notify_stopping();
+        systemd_stopping();
     supervisor_drop_next(s);
     /* Sockets are shared: connections are refused only when the workers, which are told by
      * slot_retire in this same turn, have closed theirs too. */

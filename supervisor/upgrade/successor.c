@@ -279,7 +279,7 @@ static void done(struct upgrade *u)
     struct ipc_up_done m = {};
     u->phase = UPGRADE_DONE;
     ev_timer_stop(u->env.loop, &u->late);
-    notify_main_pid(u->pid); /* before the new one has anything to say to systemd */
+    systemd_main_pid(u->pid); /* before the new one has anything to say to systemd */
     tell(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);

@@ -28,8 +28,8 @@ struct at {
     const struct operate_env *env;
     struct doc *d;
     int64_t now, wall;
-    const struct usage *usage; /* of each slot */
-    struct usage own;
+    const struct rusage_cost *cost; /* of each slot */
+    struct rusage_cost own;
     size_t i, k; /* places in the family's first and second set */
 };
 
@@ -185,7 +185,7 @@ OF_LIVING(worker_open, doc_int, w->gauges.requests_open)
 OF_LIVING(worker_streams, doc_int, a->i < a->env->totals->nstreams ? a->env->totals->streams[a->i] : 0)
 OF_LIVING(worker_buffered, doc_int, w->gauges.buffered_bytes)
 OF_LIVING(worker_started, doc_milli, w->started_wall_ms)
-OF_LIVING(worker_memory, doc_int, a->usage[a->i].resident)
+OF_LIVING(worker_memory, doc_int, a->cost[a->i].resident)
 
 INT(tier, ep_tier(health_at(a)))
 INT(enabled, ep_enabled(health_at(a)))
@@ -226,9 +226,9 @@ static void cooldown(const struct at *a)
 /* Those that have ended are in it too, or the sum would fall with each of them. */
 static void workers_cpu(const struct at *a)
 {
-    int64_t sum = usage_of_the_dead();
+    int64_t sum = rusage_reaped();
     for (size_t i = 0; i < a->env->slots->n; i++)
-        sum += a->usage[i].cpu_ms;
+        sum += a->cost[i].cpu_ms;
     doc_milli(a->d, sum);
 }
 
@@ -363,13 +363,13 @@ static void put_family(struct at *a, size_t row)
 
 void metrics_show(const struct operate_env *env, struct doc *d)
 {
-    struct usage *usage = mem_zalloc(env->slots->n + 1, sizeof *usage);
-    struct at a = {.env = env, .d = d, .now = clock_mono_ms(), .usage = usage};
+    struct rusage_cost *cost = mem_zalloc(env->slots->n + 1, sizeof *cost);
+    struct at a = {.env = env, .d = d, .now = clock_mono_ms(), .cost = cost};
     for (size_t i = 0; i < env->slots->n; i++)
-        if (env->slots->v[i]->pid == 0 || !usage_of(env->slots->v[i]->pid, &usage[i]))
-            usage[i] = (struct usage){0};
-    if (!usage_of(getpid(), &a.own))
-        a.own = (struct usage){0};
+        if (env->slots->v[i]->pid == 0 || !rusage_of(env->slots->v[i]->pid, &cost[i]))
+            cost[i] = (struct rusage_cost){0};
+    if (!rusage_of(getpid(), &a.own))
+        a.own = (struct rusage_cost){0};
     doc_map(d, 2);
     doc_text(d, "sets");
     put_sets(env, d);
@@ -377,7 +377,7 @@ void metrics_show(const struct operate_env *env, struct doc *d)
     doc_array(d, COUNT_OF(table));
     for (size_t row = 0; row < COUNT_OF(table); row++)
         put_family(&a, row);
-    mem_free(usage);
+    mem_free(cost);
 }
 
 void metrics_print(FILE *to)

@@ -19,7 +19,7 @@ enum { START_DEATHS = 3 }; /* of one worker, before the start was complete */
 /* As process 1 of a container we are the one whom signals reach, also when another one serves. */
 static bool pass_on(const struct supervisor *s, int sig)
 {
-    bool on = container_is_init() && s->upgrade.phase == UPGRADE_DONE;
+    bool on = container_is_init() && s->successor.phase == SUCCESSOR_DONE;
     if (on)
         container_pass_on(sig);
     return on;
@@ -27,10 +27,10 @@ static bool pass_on(const struct supervisor *s, int sig)
 
 static void obey_stop(struct supervisor *s)
 {
-    unsigned stops = s->stops > s->upgrade.stops ? s->stops : s->upgrade.stops;
+    unsigned stops = s->stops > s->successor.stops ? s->stops : s->successor.stops;
     if (stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
         return;
-    upgrade_stop(&s->upgrade);
+    successor_stop(&s->successor);
     pass_on(s, SIGTERM);
     for (; s->stops_obeyed != stops; s->stops_obeyed++)
         inherit_stop(&s->inherit);
@@ -85,11 +85,11 @@ static void obey_reload(struct supervisor *s)
 {
     /* The start, or another reload, comes to its end first. */
     if (!s->want_reload || !s->serving || s->next.conf ||
-        (upgrade_going(&s->upgrade) && s->upgrade.phase != UPGRADE_DONE))
+        (successor_going(&s->successor) && s->successor.phase != SUCCESSOR_DONE))
         return;
     s->want_reload = false;
-    if (upgrade_given(&s->upgrade) && !pass_on(s, SIGHUP))
-        upgrade_pass_reload(&s->upgrade);
+    if (successor_given(&s->successor) && !pass_on(s, SIGHUP))
+        successor_pass_reload(&s->successor);
     if (s->intent.want == PLAN_SERVE)
         reload_begin(s);
 }
@@ -178,7 +178,7 @@ const struct predecessor_ops loop_predecessor_ops = {.go = go, .failed = fail, .
 static void hand_over(void *arg)
 {
     struct supervisor *s = arg;
-    log_info("upgrade: pid %d serves; what is in flight here has %lld s", (int)s->upgrade.pid,
+    log_info("upgrade: pid %d serves; what is in flight here has %lld s", (int)s->successor.pid,
              (long long)s->conf->limits.drain_timeout / 1000);
     if (s->intent.want == PLAN_SERVE)
         s->intent.want = PLAN_DRAIN;
@@ -206,7 +206,7 @@ static void start_worker(struct supervisor *s, size_t at)
 static void perform(struct supervisor *s, const struct plan_action *a)
 {
     /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
-    bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(&s->upgrade) || s->stops_obeyed);
+    bool stopping = s->intent.want != PLAN_SERVE && (!successor_given(&s->successor) || s->stops_obeyed);
     switch (a->verb) {
     case PLAN_START:
         start_worker(s, a->slot);
@@ -284,14 +284,14 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     sessions_flush(&s->sessions);
     if (!inherit_holding(&s->inherit))
         mind_health(s);
-    upgrade_turn(&s->upgrade);
+    successor_turn(&s->successor);
 }
 
 static void slot_ended(void *arg, struct slot *slot)
 {
     struct supervisor *s = arg;
     totals_gone(&s->totals, slot->number);
-    upgrade_slot_gone(&s->upgrade, slot->number);
+    successor_slot_gone(&s->successor, slot->number);
     recall_gone(&s->query.recall, slot);
     health_slot_gone(&s->health, slot->number, clock_mono_ms());
     if (s->intent.want != PLAN_SERVE)

@@ -34,7 +34,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                     .intent = &s->intent,
                                     .ops = &loop_slot_ops,
                                     .arg = s};
-    upgrade_init(&s->upgrade, &(struct successor_env){.loop = loop,
+    successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                       .intent = &s->intent,
                                                       .stops = &s->stops,
                                                       .health = &s->health,
@@ -53,7 +53,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                       .totals = &s->totals,
                                       .sessions = &s->sessions,
                                       .reloads = &s->query.reloads,
-                                      .successor = &s->upgrade};
+                                      .successor = &s->successor};
     query_init(&s->query, &s->operate, &loop_query_ops, s);
     control_init(&s->control, loop, &s->query);
     return s;
@@ -61,7 +61,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
 
 static void supervisor_free(struct supervisor *s)
 {
-    upgrade_fini(&s->upgrade);
+    successor_fini(&s->successor);
     state_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
@@ -87,7 +87,7 @@ static void supervisor_free(struct supervisor *s)
 static void have_ring(struct supervisor *s)
 {
     struct err e;
-    struct handed *in = &s->inherit.handed;
+    struct handover *in = &s->inherit.handover;
     if (in->ring != -1 && in->ring_reader != -1 && logring_use(in->ring, &e)) {
         s->ring_fd = in->ring;
         s->ring_reader = in->ring_reader;
@@ -116,7 +116,7 @@ static bool take_over(struct supervisor *s, struct err *e)
                                         .totals = &s->totals,
                                         .sessions = &s->sessions,
                                         .store = &s->state,
-                                        .successor = &s->upgrade,
+                                        .successor = &s->successor,
                                         .ops = &loop_predecessor_ops,
                                         .arg = s};
     if (!inherit_take(&s->inherit, &env, e))
@@ -149,8 +149,8 @@ static void serve(struct supervisor *s)
     ev_now_update(s->loop); /* what came before may have taken seconds */
     s->conf->gen = s->intent.gen = s->inherit.gen + 1;
     supervisor_use_conf(s);
-    state_restore(&s->state, s->inherit.handed.state);
-    fd_close(&s->inherit.handed.state);
+    state_restore(&s->state, s->inherit.handover.state);
+    fd_close(&s->inherit.handover.state);
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              s->conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
@@ -196,8 +196,8 @@ int supervisor_run(const char *conf_path)
         inherit_fail(&s->inherit, e.msg);
     }
     int code = s->exit_code;
-    bool stays = container_is_init() && s->upgrade.phase == UPGRADE_DONE;
-    int last = s->upgrade.pid ? SUPERVISOR_EXIT_OK : s->upgrade.code;
+    bool stays = container_is_init() && s->successor.phase == SUCCESSOR_DONE;
+    int last = s->successor.pid ? SUPERVISOR_EXIT_OK : s->successor.code;
     supervisor_free(s);
     return stays ? container_outlive(last) : code;
 }

@@ -60,7 +60,7 @@ char *start_find_worker(struct err *e)
 /* The control socket of the supervisor before us, or our own. */
 static bool take_control(struct supervisor *s, const struct user *user, struct err *e)
 {
-    struct handed *h = &s->inherit.handed;
+    struct handover *h = &s->inherit.handover;
     int fd = h->control;
     h->control = -1;
     return fd != -1 ? control_adopt(&s->control, fd, h->control_dev, h->control_ino,
@@ -71,7 +71,7 @@ static bool take_control(struct supervisor *s, const struct user *user, struct e
 static bool open_state(struct supervisor *s, struct err *e)
 {
     return state_open(&s->state, s->conf->state_dir, inherit_holding(&s->inherit) ? s->inherit.secret : NULL,
-                      &s->inherit.handed.lock, e);
+                      &s->inherit.handover.lock, e);
 }
 
 /* dir/name from the root on, if that is this program; else NULL. */

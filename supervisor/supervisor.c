@@ -89,7 +89,7 @@ void supervisor_stop(struct supervisor *s, enum plan_want want)
         return;
     s->intent.want = want;
     /* systemd is told by the supervisor that owns the state */
-    if (s->upgrade.phase != UPGRADE_DONE && !inherit_holding(&s->inherit))
+    if (s->successor.phase != SUCCESSOR_DONE && !inherit_holding(&s->inherit))
         systemd_stopping();
     supervisor_drop_next(s);
     /* Sockets are shared: connections are refused only when the workers, which are told by
@@ -112,16 +112,16 @@ bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, st
     const struct successor_order o = {.program = s->program,
                                       .conf_path = s->conf_path,
                                       .listen = &s->listen,
-                                      .handed = {.lock = s->state.dir.lock,
+                                      .handover = {.lock = s->state.dir.lock,
                                                  .control = control_fd(&s->control),
                                                  .control_dev = s->control.now.dev,
                                                  .control_ino = s->control.now.ino,
                                                  .ring = s->ring_fd,
                                                  .ring_reader = s->ring_reader}};
-    bool going = upgrade_going(&s->upgrade); /* which upgrade_begin refuses */
+    bool going = successor_going(&s->successor); /* which successor_begin refuses */
     if (!going && s->intent.want != PLAN_SERVE)
         return err_set(e, "the supervisor is stopping");
     if (!going && (!s->serving || s->next.conf))
         return err_set(e, "a %s is under way", s->serving ? "reload" : "start");
-    return upgrade_begin(&s->upgrade, &o, from, e);
+    return successor_begin(&s->successor, &o, from, e);
 }

@@ -51,7 +51,7 @@ struct supervisor {
     struct sessions sessions;
     struct state state;
     struct inherit inherit; /* the supervisor before this one */
-    struct upgrade upgrade; /* the one after it */
+    struct successor successor; /* the one after it */
 
     struct plan_intent intent;
     struct slot_env slot_env;

@@ -222,7 +222,7 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
         struct ipc_##low m;                                                                        \
         if (!ipc_get_##low(f, &m))                                                                 \
             return err_set(e, "it sent a malformed " #NAME);                                       \
-        upgrade_relay(&s->upgrade, slot->number, f);                                                         \
+        successor_relay(&s->successor, slot->number, f);                                                         \
         return on_##low(s, slot, f, &m, e);                                                        \
     }
 #define HANDLE(NAME, dir, low, id) HANDLE_##dir(NAME, low)

@@ -32,7 +32,7 @@ struct operate_env {
     const struct totals *totals;
     const struct sessions *sessions;
     const struct reload_counts *reloads;
-    const struct upgrade *successor;
+    const struct successor *successor;
 };
 
 #endif

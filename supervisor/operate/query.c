@@ -68,7 +68,7 @@ static unsigned reload(struct query *q, const struct asker *from, struct str arg
     (void)arg;
     if (q->env->intent->want != PLAN_SERVE)
         return doc_refuse(d, 409, "the supervisor is stopping");
-    if (upgrade_going(q->env->successor))
+    if (successor_going(q->env->successor))
         return doc_refuse(d, 409, "an upgrade is under way");
     if (q->waits.n == QUERY_WAITS)
         return doc_refuse(d, 503, "too many wait for the end of a reload");
@@ -229,7 +229,7 @@ bool query_acts(struct str what)
 unsigned query_run(struct query *q, const struct asker *from, struct str what, struct str arg,
                    struct doc *d)
 {
-    if (query_acts(what) && upgrade_given(q->env->successor))
+    if (query_acts(what) && successor_given(q->env->successor))
         return doc_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))

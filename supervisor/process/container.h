@@ -3,7 +3,7 @@
 #ifndef QCC_SUPERVISOR_CONTAINER_H
 #define QCC_SUPERVISOR_CONTAINER_H
 
-/* Whether that is so for this process. */
+/* Whether this process is process 1 of a container. */
 _Bool container_is_init(void);
 
 /* To all other supervisors of the container: while ours drains, the one that serves is its child. */

@@ -36,9 +36,9 @@ bool inherit_waiting(const struct inherit *in)
 
 static bool hello(struct inherit *in, const struct ipc_up_hello *m, struct err *e)
 {
-    if (m->version != UPGRADE_VERSION)
+    if (m->version != HANDOVER_VERSION)
         return err_set(e, "the running supervisor hands over in a way %u, this one knows %d", m->version,
-                       UPGRADE_VERSION);
+                       HANDOVER_VERSION);
     if (m->secret.n != sizeof in->secret)
         return err_set(e, "the running supervisor gave no secret");
     memcpy(in->secret, m->secret.p, sizeof in->secret);
@@ -55,26 +55,26 @@ static bool socket_given(struct inherit *in, struct ipc_frame *f, const struct i
     int fd = f->fd;
     f->fd = -1;
     switch (m->kind) {
-    case UPGRADE_LISTENER:
-    case UPGRADE_FOREIGN:
-        return listen_given_add(&in->given, fd, m->kind == UPGRADE_FOREIGN, (dev_t)m->dev, (ino_t)m->ino);
-    case UPGRADE_LOCK:
-        fd_close(&in->handed.lock);
-        in->handed.lock = fd;
+    case HANDOVER_LISTENER:
+    case HANDOVER_FOREIGN:
+        return listen_given_add(&in->given, fd, m->kind == HANDOVER_FOREIGN, (dev_t)m->dev, (ino_t)m->ino);
+    case HANDOVER_LOCK:
+        fd_close(&in->handover.lock);
+        in->handover.lock = fd;
         return true;
-    case UPGRADE_CONTROL:
-        fd_close(&in->handed.control);
-        in->handed.control = fd;
-        in->handed.control_dev = (dev_t)m->dev;
-        in->handed.control_ino = (ino_t)m->ino;
+    case HANDOVER_CONTROL:
+        fd_close(&in->handover.control);
+        in->handover.control = fd;
+        in->handover.control_dev = (dev_t)m->dev;
+        in->handover.control_ino = (ino_t)m->ino;
         return true;
-    case UPGRADE_RING:
-        fd_close(&in->handed.ring);
-        in->handed.ring = fd;
+    case HANDOVER_RING:
+        fd_close(&in->handover.ring);
+        in->handover.ring = fd;
         return true;
-    case UPGRADE_RING_READER:
-        fd_close(&in->handed.ring_reader);
-        in->handed.ring_reader = fd;
+    case HANDOVER_RING_READER:
+        fd_close(&in->handover.ring_reader);
+        in->handover.ring_reader = fd;
         return true;
     }
     fd_close(&fd); /* of a later build: not known, not needed */
@@ -125,15 +125,15 @@ bool inherit_take(struct inherit *in, const struct predecessor_env *env, struct 
     *in = (struct inherit){
         .env = *env,
         .chan.fd = -1,
-        .handed = {.lock = -1, .state = -1, .control = -1, .ring = -1, .ring_reader = -1}};
-    if (!getenv(UPGRADE_ENV))
+        .handover = {.lock = -1, .state = -1, .control = -1, .ring = -1, .ring_reader = -1}};
+    if (!getenv(HANDOVER_ENV))
         return true;
-    unsetenv(UPGRADE_ENV); /* no child is to take itself for one that inherits */
-    if (!fd_nonblock(UPGRADE_FD) || !fd_cloexec(UPGRADE_FD, true) || !fd_cloexec(UPGRADE_STATE_FD, true))
-        return err_sys(e, UPGRADE_ENV " is set, but nobody hands over");
-    chan_init(&in->chan, UPGRADE_FD, TO_NEW, TX_MAX, "the running supervisor");
+    unsetenv(HANDOVER_ENV); /* no child is to take itself for one that inherits */
+    if (!fd_nonblock(HANDOVER_FD) || !fd_cloexec(HANDOVER_FD, true) || !fd_cloexec(HANDOVER_STATE_FD, true))
+        return err_sys(e, HANDOVER_ENV " is set, but nobody hands over");
+    chan_init(&in->chan, HANDOVER_FD, TO_NEW, TX_MAX, "the running supervisor");
     buf_init(&in->early, EARLY_MAX);
-    in->handed.state = UPGRADE_STATE_FD;
+    in->handover.state = HANDOVER_STATE_FD;
     in->phase = INHERIT_READING;
     int64_t until = clock_mono_ms() + GIVE_MS;
     while (in->phase == INHERIT_READING) {
@@ -257,7 +257,7 @@ static void go(struct inherit *in, bool gave)
     if (!in->same_words || !gave)
         nothing_out(in);
     health_taken(in->env.health, clock_mono_ms());
-    fd_close(&in->handed.lock); /* of a folder that is not in use here */
+    fd_close(&in->handover.lock); /* of a folder that is not in use here */
     state_dir_sign(&in->env.store->dir);
     listen_given_own(&in->given);
     listen_given_drop(&in->given);
@@ -326,7 +326,7 @@ static bool said(struct inherit *in, const struct ipc_up_said *u)
     } m;
     if (!in->same_words)
         return true;
-    upgrade_relay(in->env.successor, u->slot, &f); /* there may be one after us already */
+    successor_relay(in->env.successor, u->slot, &f); /* there may be one after us already */
     if (u->what == IPC_BINDS)
         return ipc_get_binds(&f, &m.binds) && sessions_wishes(in->env.sessions, m.binds.records, now);
     if (u->what == IPC_OUTCOME)
@@ -387,7 +387,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (f->id == IPC_UP_LOST) {
         GET(up_lost)
-        upgrade_lost(in->env.successor, &m);
+        successor_send_lost(in->env.successor, &m);
         health_lost(in->env.health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies, clock_mono_ms());
         return true;
     }
@@ -451,11 +451,11 @@ void inherit_fini(struct inherit *in)
 {
     unwatch(in);
     listen_given_drop(&in->given);
-    fd_close(&in->handed.lock);
-    fd_close(&in->handed.state);
-    fd_close(&in->handed.control);
-    fd_close(&in->handed.ring);
-    fd_close(&in->handed.ring_reader);
+    fd_close(&in->handover.lock);
+    fd_close(&in->handover.state);
+    fd_close(&in->handover.control);
+    fd_close(&in->handover.ring);
+    fd_close(&in->handover.ring_reader);
     buf_free(&in->early);
     secret_wipe(in->secret, sizeof in->secret);
 }

@@ -1,4 +1,4 @@
-/* inherit: the other side of upgrade.h: a supervisor that takes the place of one that runs. It gets
+/* inherit: the other side of successor.h: a supervisor that takes the place of one that runs. It gets
  * that one's sockets and state, lets no worker accept before the state is its own, and listens
  * to what the other's workers report until the last of them has drained. */
 #ifndef QCC_SUPERVISOR_INHERIT_H
@@ -11,7 +11,7 @@
 #include "common/conf/conf.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
-#include "supervisor/upgrade/handed.h"
+#include "supervisor/upgrade/handover.h"
 #include "supervisor/upgrade/successor.h"
 
 #include <ev.h>
@@ -42,7 +42,7 @@ struct predecessor_env {
     struct totals *totals;
     struct sessions *sessions;
     struct state *store;
-    struct upgrade *successor; /* gets the reports of the other one's workers, if it is there already */
+    struct successor *successor; /* gets the reports of the other one's workers, if it is there already */
     const struct predecessor_ops *ops;
     void *arg; /* of ops */
 };
@@ -54,7 +54,7 @@ struct inherit {
     struct chan chan;
     ev_io rd, wr;
     struct listen_given given;
-    struct handed handed; /* who uses one sets it to -1 */
+    struct handover handover; /* who uses one sets it to -1 */
     uint32_t version, pid;
     uint64_t gen;
     uint8_t secret[32];

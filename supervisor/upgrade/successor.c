@@ -29,43 +29,43 @@ enum {
  * and waits for its workers. */
 #define START_S 60.
 
-void upgrade_init(struct upgrade *u, const struct successor_env *env)
+void successor_init(struct successor *u, const struct successor_env *env)
 {
-    *u = (struct upgrade){.env = *env, .chan.fd = -1};
+    *u = (struct successor){.env = *env, .chan.fd = -1};
 }
 
-bool upgrade_going(const struct upgrade *u)
+bool successor_going(const struct successor *u)
 {
-    return u->phase != UPGRADE_NONE;
+    return u->phase != SUCCESSOR_NONE;
 }
 
-bool upgrade_given(const struct upgrade *u)
+bool successor_given(const struct successor *u)
 {
-    return u->phase == UPGRADE_GIVEN || u->phase == UPGRADE_DONE;
+    return u->phase == SUCCESSOR_GIVEN || u->phase == SUCCESSOR_DONE;
 }
 
 /* ---- the new one's process */
 
-/* In the child: the copy of all memory is as it was at the fork, and what comes after it is told over
+/* In the child: the copy of all memory is as it was at the fork, and what comes after it is sent over
  * the channel. Every other descriptor is close-on-exec. */
-static NORETURN void become_new(struct upgrade *u, const struct successor_order *o, int sock)
+static NORETURN void become_new(struct successor *u, const struct successor_order *o, int sock)
 {
     int state = memfd_create("qcc-state", MFD_CLOEXEC);
     bool ok = state != -1 && state_put(u->env.store, state);
     sock = fcntl(sock, F_DUPFD_CLOEXEC, ABOVE);
     state = fcntl(state, F_DUPFD_CLOEXEC, ABOVE);
-    ok = ok && dup2(sock, UPGRADE_FD) != -1 && dup2(state, UPGRADE_STATE_FD) != -1 &&
-         fd_cloexec(UPGRADE_FD, false) && fd_cloexec(UPGRADE_STATE_FD, false) &&
-         setenv(UPGRADE_ENV, "1", 1) == 0 && unsetenv("WATCHDOG_PID") == 0;
+    ok = ok && dup2(sock, HANDOVER_FD) != -1 && dup2(state, HANDOVER_STATE_FD) != -1 &&
+         fd_cloexec(HANDOVER_FD, false) && fd_cloexec(HANDOVER_STATE_FD, false) &&
+         setenv(HANDOVER_ENV, "1", 1) == 0 && unsetenv("WATCHDOG_PID") == 0;
     if (ok)
         execl(o->program, o->program, "-c", o->conf_path, (char *)NULL);
     dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", o->program, strerror(errno));
     _exit(EXIT_FAILURE);
 }
 
-/* In the process between the two, which ends at once: so that the new one is a child of whoever started us
- * (systemd, init), who then knows of its end and restarts it, also after an upgrade. */
-static NORETURN void fork_new(struct upgrade *u, const struct successor_order *o, int sock, int report,
+/* In the process between the two, which ends at once: so that the new one is a child of the process that started us
+ * (systemd, init), which then sees its end and restarts it, also after an upgrade. */
+static NORETURN void fork_new(struct successor *u, const struct successor_order *o, int sock, int report,
                               const sigset_t *before)
 {
     pid_t pid = fork();
@@ -78,7 +78,7 @@ static NORETURN void fork_new(struct upgrade *u, const struct successor_order *o
 }
 
 /* The new one's process id; -1 with errno. */
-static pid_t fork_twice(struct upgrade *u, const struct successor_order *o, int sock)
+static pid_t fork_twice(struct successor *u, const struct successor_order *o, int sock)
 {
     int report[2];
     sigset_t all, before;
@@ -104,7 +104,7 @@ static pid_t fork_twice(struct upgrade *u, const struct successor_order *o, int 
     return pid;
 }
 
-static bool spawn(struct upgrade *u, const struct successor_order *o, int *fd, struct err *e)
+static bool spawn(struct successor *u, const struct successor_order *o, int *fd, struct err *e)
 {
     int theirs;
     if (!fd_pair(fd, &theirs))
@@ -122,7 +122,7 @@ static bool spawn(struct upgrade *u, const struct successor_order *o, int *fd, s
 
 /* ---- the channel */
 
-static void watch(struct upgrade *u)
+static void watch(struct successor *u)
 {
     if (chan_pending(&u->chan))
         ev_io_start(u->env.loop, &u->wr);
@@ -130,7 +130,7 @@ static void watch(struct upgrade *u)
         ev_io_stop(u->env.loop, &u->wr);
 }
 
-static void unwatch(struct upgrade *u)
+static void unwatch(struct successor *u)
 {
     ev_io_stop(u->env.loop, &u->rd);
     ev_io_stop(u->env.loop, &u->wr);
@@ -138,7 +138,7 @@ static void unwatch(struct upgrade *u)
     chan_fini(&u->chan);
 }
 
-static void answer(struct upgrade *u, unsigned status, const char *why)
+static void answer(struct successor *u, unsigned status, const char *why)
 {
     struct doc d;
     if (!u->asked)
@@ -156,14 +156,14 @@ static void answer(struct upgrade *u, unsigned status, const char *why)
 }
 
 /* The new one did not come to serve: as if nothing had been. */
-static void failed(struct upgrade *u, const char *why)
+static void failed(struct successor *u, const char *why)
 {
-    bool back = u->phase == UPGRADE_GIVEN;
+    bool back = u->phase == SUCCESSOR_GIVEN;
     unwatch(u);
     if (u->pid)
         kill(u->pid, SIGKILL); /* its workers see that it is gone, and end */
     u->pid = 0;
-    u->phase = UPGRADE_NONE;
+    u->phase = SUCCESSOR_NONE;
     if (u->env.intent->want == PLAN_SERVE && !*u->env.stops)
         log_error("upgrade refused, this supervisor goes on: %s", why);
     else
@@ -175,16 +175,16 @@ static void failed(struct upgrade *u, const char *why)
     answer(u, 422, why);
 }
 
-static void tell(struct upgrade *u, int pass, chan_put_fn *put, const void *m)
+static void send_up(struct successor *u, int pass, chan_put_fn *put, const void *m)
 {
-    if (u->chan.fd == -1 || u->deaf)
+    if (u->chan.fd == -1 || u->peer_slow)
         return;
-    u->deaf = !chan_send(&u->chan, pass, put, u->env.intent->gen, m);
-    if (!u->deaf) {
+    u->peer_slow = !chan_send(&u->chan, pass, put, u->env.intent->gen, m);
+    if (!u->peer_slow) {
         watch(u);
         return;
     }
-    /* Not here: its own channel may be what called. */
+    /* Not here: the caller may be reading this channel. */
     ev_timer_stop(u->env.loop, &u->late);
     ev_timer_set(&u->late, 0., 0.);
     ev_timer_start(u->env.loop, &u->late);
@@ -192,39 +192,39 @@ static void tell(struct upgrade *u, int pass, chan_put_fn *put, const void *m)
 
 /* ---- what is given */
 
-static void give_socket(struct upgrade *u, int fd, enum upgrade_kind kind, dev_t dev, ino_t ino)
+static void give_socket(struct successor *u, int fd, enum handover_kind kind, dev_t dev, ino_t ino)
 {
     struct ipc_up_socket m = {.kind = kind, .dev = dev, .ino = ino};
-    tell(u, fd, ipc_put_v_up_socket, &m);
+    send_up(u, fd, ipc_put_v_up_socket, &m);
 }
 
-static void give_first(struct upgrade *u, const struct successor_order *o)
+static void give_first(struct successor *u, const struct successor_order *o)
 {
-    const struct handed *h = &o->handed;
-    struct ipc_up_hello hello = {.version = UPGRADE_VERSION,
+    const struct handover *h = &o->handover;
+    struct ipc_up_hello hello = {.version = HANDOVER_VERSION,
                                  .ipc = IPC_VERSION,
                                  .pid = (uint32_t)getpid(),
                                  .gen = u->env.intent->gen,
                                  .build = STR(QCC_VERSION),
                                  .secret = str_make((const char *)u->env.store->secret, STATE_SECRET)};
     struct ipc_up_read end = {};
-    tell(u, -1, ipc_put_v_up_hello, &hello);
+    send_up(u, -1, ipc_put_v_up_hello, &hello);
     for (size_t i = 0; i < o->listen->n; i++) {
         const struct listener *l = o->listen->v[i].l;
-        give_socket(u, l->fd, l->foreign ? UPGRADE_FOREIGN : UPGRADE_LISTENER, l->dev, l->ino);
+        give_socket(u, l->fd, l->foreign ? HANDOVER_FOREIGN : HANDOVER_LISTENER, l->dev, l->ino);
     }
     if (h->lock != -1)
-        give_socket(u, h->lock, UPGRADE_LOCK, 0, 0);
+        give_socket(u, h->lock, HANDOVER_LOCK, 0, 0);
     if (h->ring != -1 && h->ring_reader != -1) {
-        give_socket(u, h->ring, UPGRADE_RING, 0, 0);
-        give_socket(u, h->ring_reader, UPGRADE_RING_READER, 0, 0);
+        give_socket(u, h->ring, HANDOVER_RING, 0, 0);
+        give_socket(u, h->ring_reader, HANDOVER_RING_READER, 0, 0);
     }
     if (h->control != -1)
-        give_socket(u, h->control, UPGRADE_CONTROL, h->control_dev, h->control_ino);
-    tell(u, -1, ipc_put_v_up_read, &end);
+        give_socket(u, h->control, HANDOVER_CONTROL, h->control_dev, h->control_ino);
+    send_up(u, -1, ipc_put_v_up_read, &end);
 }
 
-static void give_counters(struct upgrade *u, const char *endpoint)
+static void give_counters(struct successor *u, const char *endpoint)
 {
     uint64_t v[SAVED_COUNTS] = {0};
     if (endpoint)
@@ -232,11 +232,11 @@ static void give_counters(struct upgrade *u, const char *endpoint)
     else
         totals_save(u->env.totals, v);
     struct ipc_up_counters m = {.endpoint = str_c(endpoint), .v = str_make((const char *)v, sizeof v)};
-    tell(u, -1, ipc_put_v_up_counters, &m);
+    send_up(u, -1, ipc_put_v_up_counters, &m);
 }
 
-/* What is open in a worker is told when it changes: what was told before is told again. */
-static void give_open(struct upgrade *u, unsigned slot)
+/* Workers report what is open in them when it changes: what they have reported is sent again. */
+static void give_open(struct successor *u, unsigned slot)
 {
     struct stats_total all;
     struct stats_record v[STATS_RECORDS];
@@ -249,52 +249,52 @@ static void give_open(struct upgrade *u, unsigned slot)
         struct ipc_frame f;
         buf_init(&b, IPC_STATS_MAX + 4096);
         if ((n || all.streams_open) && ipc_put_stats(&b, 0, &m) && ipc_open(buf_view(&b), TO_SUP, &f))
-            upgrade_relay(u, slot, &f);
+            successor_relay(u, slot, &f);
         buf_free(&b);
     } while (n == STATS_RECORDS);
 }
 
 /* All that is decided here, and with it the right to decide. */
-static void give_state(struct upgrade *u)
+static void give_state(struct successor *u)
 {
     struct ipc_up_go go = {.seq = u->env.health->seq};
-    u->phase = UPGRADE_GIVEN;
+    u->phase = SUCCESSOR_GIVEN;
     state_allow(u->env.store, false);
     health_freeze(u->env.health, true);
     for (size_t i = 0; i < u->env.health->n; i++) {
         struct ipc_up_endpoint m;
         carry_put(&u->env.health->v[i], &m);
-        tell(u, -1, ipc_put_v_up_endpoint, &m);
+        send_up(u, -1, ipc_put_v_up_endpoint, &m);
         give_counters(u, u->env.health->v[i].id);
     }
     give_counters(u, NULL);
-    upgrade_turn(u);
+    successor_turn(u);
     for (unsigned i = 0; i < TOTALS_SLOTS; i++)
         give_open(u, i);
-    tell(u, -1, ipc_put_v_up_go, &go);
+    send_up(u, -1, ipc_put_v_up_go, &go);
 }
 
-static void done(struct upgrade *u)
+static void done(struct successor *u)
 {
     struct ipc_up_done m = {};
-    u->phase = UPGRADE_DONE;
+    u->phase = SUCCESSOR_DONE;
     ev_timer_stop(u->env.loop, &u->late);
     systemd_main_pid(u->pid); /* before the new one has anything to say to systemd */
-    tell(u, -1, ipc_put_v_up_done, &m);
+    send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);
 }
 
-/* ---- what the new one says */
+/* ---- messages of the new one */
 
-static bool overruled(struct upgrade *u, const struct ipc_frame *f)
+static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
 {
     struct ipc_up_tell m;
     struct ipc_endpoint e;
     if (!ipc_get_up_tell(f, &m))
         return false;
     struct ipc_frame as = {.id = IPC_ENDPOINT, .fields = m.fields, .nfields = m.nfields, .fd = -1};
-    if (m.ipc != IPC_VERSION || u->phase != UPGRADE_DONE)
+    if (m.ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
         return true; /* all of it comes again after DONE */
     if (!ipc_get_endpoint(&as, &e))
         return false;
@@ -305,18 +305,18 @@ static bool overruled(struct upgrade *u, const struct ipc_frame *f)
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
-    struct upgrade *u = arg;
+    struct successor *u = arg;
     struct ipc_up_fails fails;
     struct ipc_up_lend lend;
-    if (f->id == IPC_UP_TAKE && u->phase == UPGRADE_STARTING)
+    if (f->id == IPC_UP_TAKE && u->phase == SUCCESSOR_STARTING)
         give_state(u);
-    else if (f->id == IPC_UP_SERVES && u->phase == UPGRADE_GIVEN)
+    else if (f->id == IPC_UP_SERVES && u->phase == SUCCESSOR_GIVEN)
         done(u);
-    else if (f->id == IPC_UP_STOP && u->phase == UPGRADE_DONE)
+    else if (f->id == IPC_UP_STOP && u->phase == SUCCESSOR_DONE)
         u->stops++;
-    else if (f->id == IPC_UP_TELL && upgrade_given(u))
-        return overruled(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
-    else if (f->id == IPC_UP_LEND && u->phase == UPGRADE_DONE && ipc_get_up_lend(f, &lend))
+    else if (f->id == IPC_UP_TELL && successor_given(u))
+        return on_up_tell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    else if (f->id == IPC_UP_LEND && u->phase == SUCCESSOR_DONE && ipc_get_up_lend(f, &lend))
         health_places_granted(u->env.health, lend.endpoint, lend.n);
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
@@ -325,44 +325,44 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     return true;
 }
 
-static void ended(struct upgrade *u, const char *how)
+static void ended(struct successor *u, const char *how)
 {
-    if (u->phase == UPGRADE_DONE) {
+    if (u->phase == SUCCESSOR_DONE) {
         if (u->chan.fd == -1)
-            return; /* that is known */
+            return; /* it was logged before */
         unwatch(u);
-        if (!container_is_init()) /* who hears of its end by on_child */
+        if (!container_is_init()) /* else on_child is called at its end */
             u->pid = 0;
         u->env.health->overruled = false;
         log_warn("the new supervisor %s", how);
-    } else if (upgrade_going(u)) {
+    } else if (successor_going(u)) {
         struct err why;
         err_set(&why, "the new supervisor %s", how);
         failed(u, u->why[0] ? u->why : why.msg);
     }
 }
 
-static void hear(struct upgrade *u)
+static void receive(struct successor *u)
 {
     struct err e;
     enum chan_result r = u->chan.fd == -1 ? CHAN_OK : chan_read(&u->chan, on_frame, u, &e);
     if (r == CHAN_BROKEN)
         ended(u, e.msg);
     else if (r == CHAN_CLOSED && container_is_init() && u->pid)
-        ev_io_stop(u->env.loop, &u->rd); /* its end, which we hear of, says more */
+        ev_io_stop(u->env.loop, &u->rd); /* SIGCHLD, which follows, tells how it ended */
     else if (r == CHAN_CLOSED)
-        ended(u, u->phase == UPGRADE_DONE ? "has ended" : "has ended before it served, see above");
+        ended(u, u->phase == SUCCESSOR_DONE ? "has ended" : "has ended before it served, see above");
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop, (void)events;
-    hear(w->data);
+    receive(w->data);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
-    struct upgrade *u = w->data;
+    struct successor *u = w->data;
     struct err e;
     (void)loop, (void)events;
     if (chan_write(&u->chan, &e) == CHAN_OK)
@@ -374,11 +374,11 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 /* Only as process 1 of a container, whose child it then is. */
 static void on_child(struct ev_loop *loop, ev_child *w, int events)
 {
-    struct upgrade *u = w->data;
+    struct successor *u = w->data;
     char how[64];
     (void)events;
     ev_child_stop(loop, w);
-    hear(u); /* what it said last */
+    receive(u); /* its last frames */
     u->pid = 0;
     u->code = WIFSIGNALED(w->rstatus) ? 128 + WTERMSIG(w->rstatus) : WEXITSTATUS(w->rstatus);
     if (WIFSIGNALED(w->rstatus))
@@ -390,26 +390,26 @@ static void on_child(struct ev_loop *loop, ev_child *w, int events)
 
 static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct upgrade *u = w->data;
+    struct successor *u = w->data;
     (void)loop, (void)events;
-    ended(u, u->deaf ? "does not read what it is told" : "does not come to serve");
+    ended(u, u->peer_slow ? "does not read what it is told" : "does not come to serve");
 }
 
 /* ---- begin and end */
 
-bool upgrade_begin(struct upgrade *u, const struct successor_order *o, const struct asker *from,
+bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
                    struct err *e)
 {
     int fd;
-    if (upgrade_going(u))
+    if (successor_going(u))
         return err_set(e, "an upgrade is under way");
     if (access(o->program, X_OK) == -1)
         return err_sys(e, "%s", o->program);
     if (!spawn(u, o, &fd, e))
         return false;
     log_info("upgrade: %s starts, pid %d", o->program, (int)u->pid);
-    u->phase = UPGRADE_STARTING;
-    u->deaf = false;
+    u->phase = SUCCESSOR_STARTING;
+    u->peer_slow = false;
     u->why[0] = '\0';
     u->asked = from != NULL;
     if (from)
@@ -428,16 +428,16 @@ bool upgrade_begin(struct upgrade *u, const struct successor_order *o, const str
     return true;
 }
 
-void upgrade_stop(struct upgrade *u)
+void successor_stop(struct successor *u)
 {
-    if (u->phase == UPGRADE_STARTING)
+    if (u->phase == SUCCESSOR_STARTING)
         failed(u, "the supervisor is told to stop");
-    else if (u->phase == UPGRADE_GIVEN && u->pid)
+    else if (u->phase == SUCCESSOR_GIVEN && u->pid)
         kill(u->pid, SIGTERM); /* whose turn it is, is just being decided */
 }
 
-/* What our workers said last is still to be read by the new one. */
-static void flush(struct upgrade *u)
+/* The last reports of our workers are still to be read by the new one. */
+static void flush(struct successor *u)
 {
     struct err e;
     for (int64_t until = clock_mono_ms() + FLUSH_MS; chan_pending(&u->chan) && clock_mono_ms() < until;) {
@@ -447,9 +447,9 @@ static void flush(struct upgrade *u)
     }
 }
 
-void upgrade_fini(struct upgrade *u)
+void successor_fini(struct successor *u)
 {
-    if (u->phase == UPGRADE_STARTING || u->phase == UPGRADE_GIVEN)
+    if (u->phase == SUCCESSOR_STARTING || u->phase == SUCCESSOR_GIVEN)
         failed(u, "the supervisor stops");
     else if (u->chan.fd != -1)
         flush(u);
@@ -457,65 +457,65 @@ void upgrade_fini(struct upgrade *u)
     unwatch(u);
 }
 
-void upgrade_pass_reload(const struct upgrade *u)
+void successor_pass_reload(const struct successor *u)
 {
     if (u->pid)
         kill(u->pid, SIGHUP);
 }
 
-/* ---- what goes on here meanwhile */
+/* ---- what happens here meanwhile */
 
-static bool of_interest(enum upgrade_phase phase, enum ipc_id id)
+static bool of_interest(enum successor_phase phase, enum ipc_id id)
 {
-    if (phase == UPGRADE_NONE)
+    if (phase == SUCCESSOR_NONE)
         return false;
     return id == IPC_BINDS ||
-           (phase != UPGRADE_STARTING && (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS ||
+           (phase != SUCCESSOR_STARTING && (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS ||
                                           id == IPC_TRIAL_BEGUN || id == IPC_TRIAL_BACK));
 }
 
-void upgrade_relay(struct upgrade *u, unsigned slot, const struct ipc_frame *f)
+void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)
 {
     if (!of_interest(u->phase, f->id))
         return;
     struct ipc_up_said m = {.slot = slot, .what = f->id, .nfields = f->nfields, .fields = f->fields};
-    tell(u, -1, ipc_put_v_up_said, &m);
+    send_up(u, -1, ipc_put_v_up_said, &m);
 }
 
-void upgrade_slot_gone(struct upgrade *u, unsigned slot)
+void successor_slot_gone(struct successor *u, unsigned slot)
 {
-    for (size_t i = 0; upgrade_given(u) && i < u->env.health->n; i++) {
+    for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
         const struct health_endpoint *e = &u->env.health->v[i];
         struct ipc_up_lost m = {.endpoint = str_c(e->id),
                                 .trial = e->trial_slot == (int)slot ? e->trial_seq : 0,
                                 .verifies = e->verify_slot == (int)slot ? e->verify_seq : 0};
         if (m.trial || m.verifies)
-            tell(u, -1, ipc_put_v_up_lost, &m);
+            send_up(u, -1, ipc_put_v_up_lost, &m);
     }
 }
 
-void upgrade_lost(struct upgrade *u, const struct ipc_up_lost *m)
+void successor_send_lost(struct successor *u, const struct ipc_up_lost *m)
 {
-    if (upgrade_given(u))
-        tell(u, -1, ipc_put_v_up_lost, m);
+    if (successor_given(u))
+        send_up(u, -1, ipc_put_v_up_lost, m);
 }
 
-void upgrade_turn(struct upgrade *u)
+void successor_turn(struct successor *u)
 {
-    for (size_t i = 0; upgrade_given(u) && i < u->env.health->n; i++) {
+    for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
         struct health_endpoint *e = &u->env.health->v[i];
         uint64_t lent = places_lent(&e->places);
         struct ipc_up_places m = {.endpoint = str_c(e->id), .n = (uint32_t)lent, .got = e->places.got};
         struct ipc_up_want want = {.endpoint = m.endpoint};
-        bool news = lent != e->places_told && (lent || e->places_told != UINT64_MAX);
-        if (news || m.got != e->got_told) {
+        bool changed = lent != e->places_told && (lent || e->places_told != UINT64_MAX);
+        if (changed || m.got != e->got_told) {
             e->places_told = lent;
             e->got_told = m.got;
-            tell(u, -1, ipc_put_v_up_places, &m);
+            send_up(u, -1, ipc_put_v_up_places, &m);
         }
-        if (!e->place_asked && u->phase == UPGRADE_DONE && places_wanted(&e->places)) {
+        if (!e->place_asked && u->phase == SUCCESSOR_DONE && places_wanted(&e->places)) {
             e->place_asked = true;
-            tell(u, -1, ipc_put_v_up_want, &want);
+            send_up(u, -1, ipc_put_v_up_want, &want);
         }
     }
 }

@@ -33,7 +33,7 @@ static void obey_stop(struct supervisor *s)
     successor_stop(&s->successor);
     pass_on(s, SIGTERM);
     for (; s->stops_obeyed != stops; s->stops_obeyed++)
-        inherit_stop(&s->inherit);
+        predecessor_stop(&s->predecessor);
     if (stops > 1) {
         log_warn("stopping at once");
         supervisor_stop(s, PLAN_STOP);
@@ -102,7 +102,7 @@ static void obey_reopen(struct supervisor *s)
         return;
     s->want_reopen = false;
     pass_on(s, SIGUSR1);
-    inherit_pass_reopen(&s->inherit);
+    predecessor_pass_reopen(&s->predecessor);
     if (!logfile_open(s->conf->log.file, &fd, &e)) {
         log_error("%s; the old one stays in use", e.msg);
         return;
@@ -140,8 +140,8 @@ static void say_ready(void *arg)
 static void announce(struct supervisor *s)
 {
     s->intent.announced = s->intent.gen;
-    if (inherit_holding(&s->inherit)) {
-        inherit_ready(&s->inherit);
+    if (predecessor_holding(&s->predecessor)) {
+        predecessor_ready(&s->predecessor);
         return;
     }
     if (!s->serving)
@@ -242,7 +242,7 @@ static void follow_plan(struct supervisor *s)
     int64_t now = clock_mono_ms();
     plan_make(&s->intent, view, plan_view(s, view), now, &p);
     /* The workers of the one before us have their time too: systemd ends them with us. */
-    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN && inherit_waiting(&s->inherit))
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN && predecessor_waiting(&s->predecessor))
         p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
@@ -282,7 +282,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     obey_upgrade(s);
     follow_plan(s);
     sessions_flush(&s->sessions);
-    if (!inherit_holding(&s->inherit))
+    if (!predecessor_holding(&s->predecessor))
         mind_health(s);
     successor_turn(&s->successor);
 }

@@ -99,7 +99,7 @@ void reload_commit(struct supervisor *s)
         slot->listen_gen = s->conf->gen;
     }
     listen_close(&was);
-    inherit_tell_all(&s->inherit);
+    predecessor_send_endpoints(&s->predecessor);
     log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
     query_reload_ended(&s->query, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static void supervisor_free(struct supervisor *s)
     totals_fini(&s->totals);
     query_fini(&s->query);
     sessions_fini(&s->sessions);
-    inherit_fini(&s->inherit);
+    predecessor_fini(&s->predecessor);
     conf_unref(s->conf);
     mem_free(s->program);
     mem_free(s->worker_path);
@@ -87,7 +87,7 @@ static void supervisor_free(struct supervisor *s)
 static void have_ring(struct supervisor *s)
 {
     struct err e;
-    struct handover *in = &s->inherit.handover;
+    struct handover *in = &s->predecessor.handover;
     if (in->ring != -1 && in->ring_reader != -1 && logring_use(in->ring, &e)) {
         s->ring_fd = in->ring;
         s->ring_reader = in->ring_reader;
@@ -119,9 +119,9 @@ static bool take_over(struct supervisor *s, struct err *e)
                                         .successor = &s->successor,
                                         .ops = &loop_predecessor_ops,
                                         .arg = s};
-    if (!inherit_take(&s->inherit, &env, e))
+    if (!predecessor_take(&s->predecessor, &env, e))
         return false;
-    state_allow(&s->state, !inherit_holding(&s->inherit));
+    state_allow(&s->state, !predecessor_holding(&s->predecessor));
     return true;
 }
 
@@ -147,17 +147,17 @@ static bool load(struct supervisor *s, struct err *e)
 static void serve(struct supervisor *s)
 {
     ev_now_update(s->loop); /* what came before may have taken seconds */
-    s->conf->gen = s->intent.gen = s->inherit.gen + 1;
+    s->conf->gen = s->intent.gen = s->predecessor.gen + 1;
     supervisor_use_conf(s);
-    state_restore(&s->state, s->inherit.handover.state);
-    fd_close(&s->inherit.handover.state);
+    state_restore(&s->state, s->predecessor.handover.state);
+    fd_close(&s->predecessor.handover.state);
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
              s->conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
-    if (!inherit_holding(&s->inherit))
+    if (!predecessor_holding(&s->predecessor))
         control_start(&s->control);
     loop_start(s);
-    inherit_start(&s->inherit, s->conf);
+    predecessor_start(&s->predecessor, s->conf);
     ev_run(s->loop, 0);
     if (s->exit_code == SUPERVISOR_EXIT_OK)
         log_info("stopped");
@@ -193,7 +193,7 @@ int supervisor_run(const char *conf_path)
         s->exit_code = SUPERVISOR_EXIT_FAULT;
         if (!printed)
             cannot_start(e.msg);
-        inherit_fail(&s->inherit, e.msg);
+        predecessor_fail(&s->predecessor, e.msg);
     }
     int code = s->exit_code;
     bool stays = container_is_init() && s->successor.phase == SUCCESSOR_DONE;

@@ -60,7 +60,7 @@ char *start_find_worker(struct err *e)
 /* The control socket of the supervisor before us, or our own. */
 static bool take_control(struct supervisor *s, const struct user *user, struct err *e)
 {
-    struct handover *h = &s->inherit.handover;
+    struct handover *h = &s->predecessor.handover;
     int fd = h->control;
     h->control = -1;
     return fd != -1 ? control_adopt(&s->control, fd, h->control_dev, h->control_ino,
@@ -70,8 +70,8 @@ static bool take_control(struct supervisor *s, const struct user *user, struct e
 
 static bool open_state(struct supervisor *s, struct err *e)
 {
-    return state_open(&s->state, s->conf->state_dir, inherit_holding(&s->inherit) ? s->inherit.secret : NULL,
-                      &s->inherit.handover.lock, e);
+    return state_open(&s->state, s->conf->state_dir, predecessor_holding(&s->predecessor) ? s->predecessor.secret : NULL,
+                      &s->predecessor.handover.lock, e);
 }
 
 /* dir/name from the root on, if that is this program; else NULL. */
@@ -124,7 +124,7 @@ static bool find_program(struct supervisor *s, struct err *e)
 
 bool start_prepare(struct supervisor *s, struct err *e)
 {
-    struct listen_given systemd, *given = inherit_holding(&s->inherit) ? &s->inherit.given : &systemd;
+    struct listen_given systemd, *given = predecessor_holding(&s->predecessor) ? &s->predecessor.given : &systemd;
     struct user user;
     bool ok = false;
     listen_given_take(&systemd);

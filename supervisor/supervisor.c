@@ -89,7 +89,7 @@ void supervisor_stop(struct supervisor *s, enum plan_want want)
         return;
     s->intent.want = want;
     /* systemd is told by the supervisor that owns the state */
-    if (s->successor.phase != SUCCESSOR_DONE && !inherit_holding(&s->inherit))
+    if (s->successor.phase != SUCCESSOR_DONE && !predecessor_holding(&s->predecessor))
         systemd_stopping();
     supervisor_drop_next(s);
     /* Sockets are shared: connections are refused only when the workers, which are told by
@@ -101,7 +101,7 @@ void supervisor_fail(struct supervisor *s, const char *why)
 {
     if (s->exit_code == SUPERVISOR_EXIT_OK) {
         log_error("%s", why);
-        inherit_fail(&s->inherit, why);
+        predecessor_fail(&s->predecessor, why);
     }
     s->exit_code = SUPERVISOR_EXIT_FAULT;
     supervisor_stop(s, PLAN_STOP);

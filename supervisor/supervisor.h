@@ -50,7 +50,7 @@ struct supervisor {
     struct query query;
     struct sessions sessions;
     struct state state;
-    struct inherit inherit; /* the supervisor before this one */
+    struct predecessor predecessor; /* the supervisor before this one */
     struct successor successor; /* the one after it */
 
     struct plan_intent intent;

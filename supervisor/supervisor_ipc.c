@@ -14,9 +14,9 @@ void supervisor_send(void *arg, int to, chan_put_fn *put, const void *m)
 {
     struct supervisor *s = arg;
     if (put == ipc_put_v_endpoint && to == HEALTH_ALL)
-        inherit_tell(&s->inherit, m);
+        predecessor_send_endpoint(&s->predecessor, m);
     if (put == ipc_put_v_lend && to == HEALTH_PREDECESSOR)
-        inherit_lend(&s->inherit, m);
+        predecessor_send_lend(&s->predecessor, m);
     slots_send(&s->slots, to, put, m);
 }
 
@@ -32,7 +32,7 @@ void supervisor_feed(void *arg, struct slot *slot)
     struct supervisor *s = arg;
     if (!slot_send_bindings(slot, &s->sessions))
         return;
-    if (!inherit_holding(&s->inherit))
+    if (!predecessor_holding(&s->predecessor))
         slot_send_start(slot);
     if (slot->acked && slot_active(slot))
         slot_serves(slot, slot->acked);

@@ -129,7 +129,7 @@ static void serving(struct supervisor *s)
     s->serving = true;
 }
 
-static void say_ready(void *arg)
+static void report_ready(void *arg)
 {
     const struct supervisor *s = arg;
     char status[64];
@@ -148,7 +148,7 @@ static void announce(struct supervisor *s)
         serving(s);
     else if (s->next.conf)
         reload_commit(s);
-    say_ready(s);
+    report_ready(s);
 }
 
 static void go(void *arg)
@@ -172,7 +172,7 @@ static void fail(void *arg, const char *why)
     supervisor_fail(arg, why);
 }
 
-const struct predecessor_ops loop_predecessor_ops = {.go = go, .failed = fail, .serves = say_ready};
+const struct predecessor_ops loop_predecessor_ops = {.go = go, .failed = fail, .serves = report_ready};
 
 /* Another supervisor serves. */
 static void hand_over(void *arg)
@@ -292,7 +292,7 @@ static void slot_ended(void *arg, struct slot *slot)
     struct supervisor *s = arg;
     totals_gone(&s->totals, slot->number);
     successor_slot_gone(&s->successor, slot->number);
-    recall_gone(&s->query.recall, slot);
+    recent_query_slot_gone(&s->query.recent, slot);
     health_slot_gone(&s->health, slot->number, clock_mono_ms());
     if (s->intent.want != PLAN_SERVE)
         return;

@@ -199,7 +199,7 @@ static bool on_recent(struct supervisor *s, struct slot *slot, const struct ipc_
                       const struct ipc_recent *m, struct err *e)
 {
     (void)f;
-    return recall_heard(&s->query.recall, slot, m) || err_set(e, "it remembers requests that cannot be");
+    return recent_query_on_recent(&s->query.recent, slot, m) || err_set(e, "it remembers requests that cannot be");
 }
 
 static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,

@@ -9,12 +9,12 @@
 void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops, void *arg)
 {
     *q = (struct query){.env = env, .ops = ops, .arg = arg};
-    recall_init(&q->recall, env);
+    recent_query_init(&q->recent, env);
 }
 
 void query_fini(struct query *q)
 {
-    recall_fini(&q->recall);
+    recent_query_fini(&q->recent);
 }
 
 /* ---- requests */
@@ -40,9 +40,9 @@ static unsigned requests(struct query *q, const struct asker *from, struct str a
 {
     uint64_t limit = 50;
     struct str v;
-    if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECALL_MAX, &limit) || limit == 0))
+    if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
         return doc_refuse(d, 400, "limit is a number from 1 to 1000");
-    if (!recall_begin(&q->recall, from, (size_t)limit, NULL))
+    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
@@ -56,7 +56,7 @@ static unsigned why(struct query *q, const struct asker *from, struct str arg, s
         hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
     if (!hex)
         return doc_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
-    if (!recall_begin(&q->recall, from, MATCHES, &arg))
+    if (!recent_query_begin(&q->recent, from, MATCHES, &arg))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }

@@ -38,7 +38,7 @@ struct query {
     const struct operate_env *env;
     const struct query_ops *ops;
     void *arg; /* of ops */
-    struct recall recall;
+    struct recent_queries recent;
     struct query_waits waits;
     struct reload_counts reloads;
 };

@@ -10,9 +10,9 @@
 
 enum { OPEN_MAX = 8 };
 
-struct recall_one {
+struct recent_query {
     struct list node;
-    struct recall *all;
+    struct recent_queries *all;
     struct asker from;
     uint64_t id;
     char only[20]; /* the id of one, or its beginning */
@@ -24,13 +24,13 @@ struct recall_one {
     ev_timer late;
 };
 
-void recall_init(struct recall *r, const struct operate_env *env)
+void recent_query_init(struct recent_queries *r, const struct operate_env *env)
 {
     r->env = env;
     list_init(&r->open);
 }
 
-static void drop(struct recall_one *o)
+static void drop(struct recent_query *o)
 {
     ev_timer_stop(o->all->env->loop, &o->late);
     list_remove(&o->node);
@@ -39,10 +39,10 @@ static void drop(struct recall_one *o)
     mem_free(o);
 }
 
-void recall_fini(struct recall *r)
+void recent_query_fini(struct recent_queries *r)
 {
     LIST_EACH(n, tmp, &r->open)
-    drop(LIST_ENTRY(n, struct recall_one, node));
+    drop(LIST_ENTRY(n, struct recent_query, node));
 }
 
 /* ---- the answer */
@@ -56,7 +56,7 @@ static void put_text(struct doc *d, const char *key, struct str s)
         doc_nil(d);
 }
 
-static void put_told(struct doc *d, const char *key, uint32_t v)
+static void put_known(struct doc *d, const char *key, uint32_t v)
 {
     doc_text(d, key);
     if (v != RECENT_UNTOLD)
@@ -72,10 +72,10 @@ static void put_attempt(struct doc *d, const struct recent_attempt *a)
     doc_kv_text(d, "class", outcome_name(a->cls));
     doc_kv_text(d, "fault", fault_name(a->fault));
     put_text(d, "reason", a->reason);
-    put_told(d, "status", a->status ? a->status : RECENT_UNTOLD);
+    put_known(d, "status", a->status ? a->status : RECENT_UNTOLD);
     doc_kv_int(d, "at_ms", a->at_ms);
     doc_kv_int(d, "ms", a->ms);
-    put_told(d, "retry_after_ms", a->retry_after_ms);
+    put_known(d, "retry_after_ms", a->retry_after_ms);
 }
 
 /* By the name it has now; one that is gone by its id. */
@@ -129,7 +129,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
     doc_array(d, x->listed);
     for (unsigned i = 0; i < x->listed; i++) {
         struct choice_skip skip;
-        bool whole = choice_next_skip(c, at, &skip); /* recall_heard has looked */
+        bool whole = choice_next_skip(c, at, &skip); /* recent_query_on_recent has checked it */
         doc_map(d, 2);
         doc_text(d, "endpoint");
         put_endpoint(env, d, whole ? skip.endpoint : 0);
@@ -173,7 +173,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     struct recent_attempt a;
     size_t at;
     char began[25];
-    bool whole = recent_get(r, &t, &at); /* recall_heard has looked */
+    bool whole = recent_get(r, &t, &at); /* recent_query_on_recent has checked it */
     clock_format(r->began_us / 1000, began);
     doc_map(d, trail ? 19 : 17);
     doc_kv_text(d, "time", began);
@@ -189,21 +189,21 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_array(d, whole ? r->listed : 0);
     for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++)
         put_attempt(d, &a);
-    put_told(d, "status", r->status ? r->status : RECENT_UNTOLD);
-    put_told(d, "first_byte_ms", r->first_byte_ms);
+    put_known(d, "status", r->status ? r->status : RECENT_UNTOLD);
+    put_known(d, "first_byte_ms", r->first_byte_ms);
     doc_kv_int(d, "total_ms", r->total_ms);
     doc_kv_int(d, "bytes_in", (int64_t)r->bytes_in);
     doc_kv_int(d, "bytes_out", (int64_t)r->bytes_out);
     doc_text(d, "tokens");
     doc_map(d, TOKENS__COUNT);
     for (unsigned i = 0; i < TOKENS__COUNT; i++)
-        put_told(d, token_names[i], r->tokens[i]);
+        put_known(d, token_names[i], r->tokens[i]);
     doc_kv_str(d, "end", t.end);
     if (trail)
         put_choices(env, d, &r->choices);
 }
 
-static void put_all(const struct recall_one *o, struct doc *d)
+static void put_all(const struct recent_query *o, struct doc *d)
 {
     doc_map(d, 2);
     doc_text(d, "requests");
@@ -213,7 +213,7 @@ static void put_all(const struct recall_one *o, struct doc *d)
     doc_kv_int(d, "workers_missing", (int64_t)o->nwaits);
 }
 
-static unsigned put_one(const struct recall_one *o, struct doc *d)
+static unsigned put_one(const struct recent_query *o, struct doc *d)
 {
     struct err e;
     if (o->n == 1) {
@@ -233,7 +233,7 @@ static unsigned put_one(const struct recall_one *o, struct doc *d)
     return doc_refuse(d, 409, e.msg);
 }
 
-static void answer(struct recall_one *o)
+static void answer(struct recent_query *o)
 {
     struct doc d;
     unsigned status = 200;
@@ -255,12 +255,12 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- collecting */
 
-bool recall_begin(struct recall *r, const struct asker *from, size_t limit, const struct str *id)
+bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit, const struct str *id)
 {
     const struct slots *slots = r->env->slots;
     if (r->nopen == OPEN_MAX)
         return false;
-    struct recall_one *o = mem_zalloc(1, sizeof *o);
+    struct recent_query *o = mem_zalloc(1, sizeof *o);
     o->all = r;
     o->from = *from;
     o->id = ++r->last_id;
@@ -296,7 +296,7 @@ static int newest_first(const void *a, const void *b)
     return memcmp(x->id, y->id, sizeof x->id); /* the same order each time */
 }
 
-static void no_longer(struct recall_one *o, const struct slot *slot)
+static void no_longer(struct recent_query *o, const struct slot *slot)
 {
     if (!o->waits[slot->number])
         return;
@@ -305,14 +305,14 @@ static void no_longer(struct recall_one *o, const struct slot *slot)
         answer(o);
 }
 
-bool recall_heard(struct recall *r, const struct slot *slot, const struct ipc_recent *m)
+bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot, const struct ipc_recent *m)
 {
     size_t n = m->records.n / sizeof(struct recent_record);
     if (m->records.n % sizeof(struct recent_record) || n > RECENT_RECORDS)
         return false;
     LIST_EACH(node, tmp, &r->open)
     {
-        struct recall_one *o = LIST_ENTRY(node, struct recall_one, node);
+        struct recent_query *o = LIST_ENTRY(node, struct recent_query, node);
         if (o->id != m->id || !o->waits[slot->number])
             continue;
         n = min_size(n, o->limit);
@@ -339,8 +339,8 @@ bool recall_heard(struct recall *r, const struct slot *slot, const struct ipc_re
     return true; /* too late */
 }
 
-void recall_gone(struct recall *r, const struct slot *slot)
+void recent_query_slot_gone(struct recent_queries *r, const struct slot *slot)
 {
     LIST_EACH(n, tmp, &r->open)
-    no_longer(LIST_ENTRY(n, struct recall_one, node), slot);
+    no_longer(LIST_ENTRY(n, struct recent_query, node), slot);
 }

@@ -242,7 +242,8 @@ static void follow_plan(struct supervisor *s)
     int64_t now = clock_mono_ms();
     plan_make(&s->intent, view, plan_view(s, view), now, &p);
     /* The workers of the one before us have their time too: systemd ends them with us. */
-    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN && predecessor_waiting(&s->predecessor))
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN &&
+        predecessor_waiting(&s->predecessor))
         p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
@@ -308,7 +309,8 @@ static void slot_ended(void *arg, struct slot *slot)
     supervisor_fail(s, why.msg);
 }
 
-const struct slot_ops loop_slot_ops = {.frame = supervisor_on_frame, .room = supervisor_feed, .ended = slot_ended};
+const struct slot_ops loop_slot_ops = {
+    .frame = supervisor_on_frame, .room = supervisor_feed, .ended = slot_ended};
 
 /* ---- callbacks of the loop */
 

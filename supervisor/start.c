@@ -70,8 +70,9 @@ static bool take_control(struct supervisor *s, const struct user *user, struct e
 
 static bool open_state(struct supervisor *s, struct err *e)
 {
-    return state_open(&s->state, s->conf->state_dir, predecessor_holding(&s->predecessor) ? s->predecessor.secret : NULL,
-                      &s->predecessor.handover.lock, e);
+    struct predecessor *pre = &s->predecessor;
+    return state_open(&s->state, s->conf->state_dir, predecessor_holding(pre) ? pre->secret : NULL,
+                      &pre->handover.lock, e);
 }
 
 /* dir/name from the root on, if that is this program; else NULL. */
@@ -124,7 +125,8 @@ static bool find_program(struct supervisor *s, struct err *e)
 
 bool start_prepare(struct supervisor *s, struct err *e)
 {
-    struct listen_given systemd, *given = predecessor_holding(&s->predecessor) ? &s->predecessor.given : &systemd;
+    struct predecessor *pre = &s->predecessor;
+    struct listen_given systemd, *given = predecessor_holding(pre) ? &pre->given : &systemd;
     struct user user;
     bool ok = false;
     listen_given_take(&systemd);

@@ -72,8 +72,8 @@ void supervisor_stop(struct supervisor *s, enum plan_want want);
 /* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
 void supervisor_fail(struct supervisor *s, const char *why);
 
-/* c is the configuration in use from now on, for all who look at it. Takes the reference over; the old one stays
- * the caller's. */
+/* c is the configuration in use from now on, for all who look at it. Takes the reference over; that of the
+ * old one stays the caller's. */
 void supervisor_take_conf(struct supervisor *s, struct conf *c);
 
 /* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,

@@ -199,7 +199,8 @@ static bool on_recent(struct supervisor *s, struct slot *slot, const struct ipc_
                       const struct ipc_recent *m, struct err *e)
 {
     (void)f;
-    return recent_query_on_recent(&s->query.recent, slot, m) || err_set(e, "it remembers requests that cannot be");
+    return recent_query_on_recent(&s->query.recent, slot, m) ||
+           err_set(e, "it remembers requests that cannot be");
 }
 
 static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
@@ -222,7 +223,7 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
         struct ipc_##low m;                                                                        \
         if (!ipc_get_##low(f, &m))                                                                 \
             return err_set(e, "it sent a malformed " #NAME);                                       \
-        successor_relay(&s->successor, slot->number, f);                                                         \
+        successor_relay(&s->successor, slot->number, f);                                           \
         return on_##low(s, slot, f, &m, e);                                                        \
     }
 #define HANDLE(NAME, dir, low, id) HANDLE_##dir(NAME, low)

@@ -107,8 +107,8 @@ static const char *bound_text(const struct choice *x)
     return NULL;
 }
 
-static void put_choice(const struct operate_env *env, struct doc *d, const struct choices *c, const struct choice *x,
-                       size_t *at)
+static void put_choice(const struct operate_env *env, struct doc *d, const struct choices *c,
+                       const struct choice *x, size_t *at)
 {
     bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
     doc_map(d, 11);

@@ -26,8 +26,8 @@ void recent_query_init(struct recent_queries *r, const struct operate_env *env);
 /* Drops those that wait; nobody is answered. */
 void recent_query_fini(struct recent_queries *r);
 
-/* Begins one; `from` is copied. limit: 1..RECENT_QUERY_MAX. id: NULL, or the id of one request or its beginning:
- * all attempts and choices of that request are shown. False: too many are under way. */
+/* Begins one; `from` is copied. limit: 1..RECENT_QUERY_MAX. id: NULL, or the id of one request or its
+ * beginning: all attempts and choices of that request are shown. False: too many are under way. */
 bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit, const struct str *id)
     MUST_CHECK;
 

@@ -259,7 +259,9 @@ void show_status(const struct operate_env *env, struct doc *d)
     clock_format((int64_t)env->boot_ms, started);
     doc_map(d, 12);
     doc_kv_text(d, "version", QCC_VERSION);
-    doc_kv_text(d, "state", env->intent->want != PLAN_SERVE ? "stopping" : *env->serving ? "serving" : "starting");
+    doc_kv_text(d, "state", env->intent->want != PLAN_SERVE ? "stopping"
+                            : *env->serving                  ? "serving"
+                                                            : "starting");
     doc_kv_int(d, "pid", getpid());
     doc_kv_text(d, "started", started);
     doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)env->boot_ms) / 1000);

@@ -61,8 +61,8 @@ bool state_put(struct state *st, int fd) MUST_CHECK;
 /* Another supervisor has taken the state over: its folder is no longer ours. */
 void state_leave(struct state *st);
 
-/* Takes up what was saved, once endpoints and affinity are configured and before the first worker. given: a file
- * with what the supervisor before this one has in memory, which is newer; -1: none. */
+/* Takes up what was saved, once endpoints and affinity are configured and before the first worker. given: a
+ * file with what the supervisor before this one has in memory, which is newer; -1: none. */
 void state_restore(struct state *st, int given);
 
 /* Once a second: has the state saved if that is due. */

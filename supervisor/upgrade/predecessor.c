@@ -108,7 +108,8 @@ static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
         return err_set(e, "the running supervisor does not say who it is");
     if (f->id == IPC_UP_SOCKET) {
         GET(up_socket)
-        return on_up_socket(pre, f, &m) || err_set(e, "the running supervisor gave what is no listening socket");
+        return on_up_socket(pre, f, &m) ||
+               err_set(e, "the running supervisor gave what is no listening socket");
     }
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
@@ -371,7 +372,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     struct predecessor *pre = arg;
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
-        return on_up_said(pre, &m) || err_set(e, "a worker of the supervisor before this one reports what cannot be");
+        return on_up_said(pre, &m) ||
+               err_set(e, "a worker of the supervisor before this one reports what cannot be");
     }
     if (f->id == IPC_UP_PLACES) {
         GET(up_places)

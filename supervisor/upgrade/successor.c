@@ -63,8 +63,8 @@ static NORETURN void become_new(struct successor *u, const struct successor_orde
     _exit(EXIT_FAILURE);
 }
 
-/* In the process between the two, which ends at once: so that the new one is a child of the process that started us
- * (systemd, init), which then sees its end and restarts it, also after an upgrade. */
+/* In the process between the two, which ends at once: so that the new one is a child of the process that
+ * started us (systemd, init), which then sees its end and restarts it, also after an upgrade. */
 static NORETURN void fork_new(struct successor *u, const struct successor_order *o, int sock, int report,
                               const sigset_t *before)
 {

@@ -80,8 +80,8 @@ struct successor {
 /* None yet. env is copied. */
 void successor_init(struct successor *u, const struct successor_env *env);
 
-/* Starts the program, while this supervisor serves. `from`, if not NULL, is answered when the upgrade is done or
- * refused. False: *e says why none can begin now. */
+/* Starts the program, while this supervisor serves. `from`, if not NULL, is answered when the upgrade is
+ * done or refused. False: *e says why none can begin now. */
 bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
                    struct err *e) MUST_CHECK;
 
@@ -106,7 +106,8 @@ void successor_turn(struct successor *u);
 /* Sends SIGHUP on to the new one, which serves. */
 void successor_pass_reload(const struct successor *u);
 
-/* This supervisor is ordered to stop: a new one that only starts is ended, one that has the state is sent SIGTERM. */
+/* This supervisor is ordered to stop: a new one that only starts is ended, one that has the state is sent
+ * SIGTERM. */
 void successor_stop(struct successor *u);
 
 /* At the end of this process: a new one that does not serve yet is ended; to another the last frames are

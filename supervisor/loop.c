@@ -59,10 +59,12 @@ static bool query_upgrade(void *arg, const struct asker *from, struct err *e)
     return supervisor_begin_upgrade(arg, from, e);
 }
 
-static unsigned query_stop(void *arg)
+static unsigned query_stop(void *arg, bool once)
 {
     struct supervisor *s = arg;
-    return ++s->stops;
+    if (!s->stops || !once)
+        s->stops++;
+    return s->stops;
 }
 
 const struct query_ops loop_query_ops = {

@@ -79,6 +79,7 @@ struct conf_endpoint {
                                 * down and NULL then); NULL: direct */
     char *api_key_file;        /* read into api_key by the supervisor, not sent to workers */
     struct conf_strs allow;  /* models.allow */
+    struct conf_strs paths_allow, paths_deny; /* paths.allow, paths.deny (policy/side_path.h) */
     struct conf_map map;     /* models.map */
     struct conf_map headers;
     /* derived by conf_check: */
@@ -107,6 +108,8 @@ struct conf {
     size_t nclients;
     struct conf_affinity_key *keys; /* affinity.keys */
     size_t nkeys;
+    struct conf_strs hosts;    /* after conf_check in lower case, without a dot at the end */
+    struct conf_strs origins;  /* cors.origins, as a browser writes them */
     char *model_override;      /* models.override */
     struct conf_map model_map; /* models.map */
     struct conf_endpoint *endpoints;
@@ -116,8 +119,8 @@ struct conf {
     unsigned refs;
 };
 
-/* A configuration with one reference, all scalars at their defaults, lists empty (affinity.keys and
- * listen too: the reader fills in their defaults). */
+/* A configuration with one reference, all scalars at their defaults, lists empty (affinity.keys, listen
+ * and an endpoint's paths too: the reader fills in their defaults). */
 struct conf *conf_new(void) MUST_CHECK;
 
 /* Append an element with its defaults, for who builds a configuration: the readers of the file and

@@ -200,6 +200,62 @@ static void check_clients(struct check *k)
     unique(k, tokens, c->nclients, client_token_twice);
 }
 
+/* ---- pages in a browser */
+
+static void host_twice(struct check *k, size_t first, size_t again)
+{
+    report(k, false, elem("hosts", again, NULL).text, "is listed twice (hosts[%zu])", first);
+}
+
+static void origin_twice(struct check *k, size_t first, size_t again)
+{
+    report(k, false, elem("cors.origins", again, NULL).text, "is listed twice (cors.origins[%zu])", first);
+}
+
+static void check_hosts(struct check *k)
+{
+    struct conf *c = k->c;
+    struct err e;
+    struct entry *names = mem_zalloc(c->hosts.n + 1, sizeof *names);
+    for (size_t i = 0; i < c->hosts.n; i++) {
+        char *name = c->hosts.v[i];
+        struct path at = elem("hosts", i, NULL);
+        bool any = strcmp(name, "*") == 0;
+        if (any && c->nclients == 0)
+            report(k, true, at.text, "lets a page in whose name was bound anew to this machine (DNS rebinding)");
+        if (!any && !url_host_name(str_c(name), &e)) {
+            report(k, false, at.text, "%s", e.msg);
+            continue;
+        }
+        size_t n = strlen(name);
+        if (name[n - 1] == '.')
+            name[--n] = '\0';
+        for (char *p = name; *p; p++)
+            *p = ascii_lower(*p);
+        names[i] = (struct entry){name, n, i};
+    }
+    unique(k, names, c->hosts.n, host_twice);
+}
+
+static void check_origins(struct check *k)
+{
+    struct conf *c = k->c;
+    struct err e;
+    struct entry *origins = mem_zalloc(c->origins.n + 1, sizeof *origins);
+    for (size_t i = 0; i < c->origins.n; i++) {
+        char *origin = c->origins.v[i];
+        struct path at = elem("cors.origins", i, NULL);
+        if (!url_origin(str_c(origin), &e))
+            report(k, false, at.text, "%s", e.msg);
+        else
+            origins[i] = (struct entry){origin, strlen(origin), i};
+        if (strcmp(origin, "null") == 0 && c->nclients == 0)
+            report(k, true, at.text,
+                   "lets in every page that hides its origin, such as any site's in a sandboxed frame");
+    }
+    unique(k, origins, c->origins.n, origin_twice);
+}
+
 /* ---- endpoints */
 
 /* What QCC itself decides for each hop (RFC 9110 7.6.1) or for the connection. */
@@ -248,6 +304,25 @@ static void check_headers(struct check *k, const struct conf_endpoint *ep, size_
         for (size_t j = 0; j < h; j++)
             if (str_eq_nocase(name, str_c(ep->headers.v[j].from)))
                 report(k, false, at.text, "%.64s is given twice", name.p);
+    }
+}
+
+/* A pattern that is compared with plain paths (policy/side_path.h) and could match none is a mistake
+ * that would go unnoticed. */
+static void check_patterns(struct check *k, const struct conf_strs *l, size_t i, const char *key)
+{
+    for (size_t p = 0; p < l->n; p++) {
+        struct str s = str_c(l->v[p]);
+        struct path at;
+        snprintf(at.text, sizeof at.text, "endpoints[%zu].paths.%s[%zu]", i, key, p);
+        bool odd = !is_visible(s) || str_find(s, STR("//")) >= 0;
+        for (size_t c = 0; c < s.n && !odd; c++)
+            odd = memchr("%\\;?#", s.p[c], 5) != NULL;
+        if (s.n == 0 || (s.p[0] != '/' && s.p[0] != '*'))
+            report(k, false, at.text, "must begin with / or *");
+        else if (odd)
+            report(k, false, at.text,
+                   "can match no path: they are compared decoded, without query");
     }
 }
 
@@ -377,6 +452,8 @@ static void check_endpoints(struct check *k)
             ids[i] = (struct entry){ep->id, 8, i};
         }
         check_headers(k, ep, i);
+        check_patterns(k, &ep->paths_allow, i, "allow");
+        check_patterns(k, &ep->paths_deny, i, "deny");
         effective_proxy(k, ep, i);
         any_enabled = any_enabled || ep->enabled;
     }
@@ -470,6 +547,8 @@ bool conf_check(struct conf *c, conf_check_fn *fault, void *arg)
     check_listen(&k);
     check_admin(&k);
     check_clients(&k);
+    check_hosts(&k);
+    check_origins(&k);
     check_bounds(&k);
     check_affinity(&k);
     check_endpoints(&k);

@@ -10,7 +10,7 @@
 typedef void conf_check_fn(void *arg, bool warning, const char *path, const char *msg);
 
 /* Checks all and fills in what conf.h calls derived; addresses become numeric, names of affinity
- * headers lower case. api_key must be there already when it comes from a file. True when nothing
+ * headers and hosts lower case. api_key must be there already when it comes from a file. True when nothing
  * but warnings was found. */
 bool conf_check(struct conf *c, conf_check_fn *fault, void *arg) MUST_CHECK;
 

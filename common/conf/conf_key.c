@@ -1,6 +1,7 @@
 #include "common/conf/conf_key.h"
 
 const char conf_default_listen[] = "127.0.0.1:7860";
+const char conf_default_paths_allow[] = "/v1/*", conf_default_paths_deny[] = "/v1/organizations/*";
 const char *const conf_default_keys[] = {"header:x-conversation-id",
                                          "header:x-claude-code-session-id", "body:conversation_id",
                                          "body:metadata.user_id"};
@@ -39,6 +40,13 @@ KEYS(top_listen, struct conf,
 KEYS(top_clients, struct conf,
      LIST("clients", clients, clients, "[]",
           "Who may connect; empty: everybody, allowed on loopback and unix addresses only."))
+KEYS(top_hosts, struct conf,
+     LIST("hosts", strs, hosts, "[]",
+          "Without `clients`: further names that a request may give in `Host`, for any port; `*`: any. "
+          "Addresses, `localhost` and `*.localhost` always may."))
+KEYS(cors, struct conf,
+     LIST("origins", strs, origins, "[]",
+          "Pages that may ask: `scheme://host[:port]` as the browser sends it in `Origin`, or `null`."))
 KEYS(top_endpoints, struct conf,
      LIST("endpoints", endpoints, endpoints, "", "Where requests go; at least one. Required."))
 KEYS(affinity_keys, struct conf,
@@ -58,6 +66,10 @@ KEYS(endpoint_more, struct conf_endpoint,
 KEYS(endpoint_models, struct conf_endpoint,
      LIST("allow", strs, allow, "[]", "Models it offers: names, or patterns with `*`; empty: all.")
      LIST("map", map, map, "{}", "Model aliases at this endpoint: {asked: sent}."))
+KEYS(endpoint_paths, struct conf_endpoint,
+     LIST("allow", strs, paths_allow, "[\"/v1/*\"]",
+          "Paths besides those of messages that the endpoint's key may be used for, with `*`.")
+     LIST("deny", strs, paths_deny, "[\"/v1/organizations/*\"]", "Of these, paths that it may not."))
 KEYS(listen_address, struct conf_listen,
      {"address", CONF_K_str, "null", 0, 0, 0, "The address, as above. Required.",
       offsetof(self, address)})
@@ -80,6 +92,7 @@ KEYS(client, struct conf_client,
 #define SECTION(name, path, TABLE) {path, offsetof(struct conf, name), keys_##name},
 static const struct conf_section top_sections[] = {
     {"", 0, keys_top_listen}, {"", 0, keys_top}, {"", 0, keys_top_clients},
+    {"", 0, keys_top_hosts}, {"cors", 0, keys_cors},
     CONF_SECTIONS(SECTION) {"affinity", 0, keys_affinity_keys}, {"models", 0, keys_models},
     {"", 0, keys_top_endpoints}};
 #undef SECTION
@@ -87,7 +100,8 @@ static const struct conf_section listen_sections[] = {{"", 0, keys_listen_addres
                                                       {"tls", 0, keys_listen_tls}};
 static const struct conf_section client_sections[] = {{"", 0, keys_client}};
 static const struct conf_section endpoint_sections[] = {
-    {"", 0, keys_endpoint}, {"", 0, keys_endpoint_more}, {"models", 0, keys_endpoint_models}};
+    {"", 0, keys_endpoint}, {"", 0, keys_endpoint_more}, {"models", 0, keys_endpoint_models},
+    {"paths", 0, keys_endpoint_paths}};
 
 static const struct conf_group groups[CONF_G__COUNT] = {
     [CONF_G_TOP] = {"", top_sections, COUNT_OF(top_sections)},

@@ -143,7 +143,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(str, file, "stderr", 0, 0, CONF_SUP, "stderr, or a path.")                                   \
     F(flag, access, "true", 0, 0, 0, "One line for each request.")
 
-/* One element of `endpoints`. Beside these: api_key_file, models {allow, map}, headers. */
+/* One element of `endpoints`. Beside these: api_key_file, models {allow, map}, paths {allow, deny},
+ * headers. */
 #define CONF_ENDPOINT(F)                                                                           \
     F(str, name, "null", 0, 0, 0, "Unique, [A-Za-z0-9._-]{1,64}. Required.")                       \
     F(str, base_url, "null", 0, 0, 0, "http or https, may have a path. Required.")                 \

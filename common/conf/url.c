@@ -125,6 +125,65 @@ bool url_parse(struct str s, struct url *u, struct err *e)
     return authority(auth, u, e);
 }
 
+bool url_host_name(struct str s, struct err *e)
+{
+    if (name_valid(s))
+        return true;
+    return err_set(e, "must be a host name (letters, digits, '-', '_' and '.'), without scheme, port and path");
+}
+
+static bool has_capital(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (ascii_lower(s.p[i]) != s.p[i])
+            return true;
+    return false;
+}
+
+/* RFC 3986 3.1 */
+static bool scheme_valid(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!alnum(s.p[i]) && !(i && memchr("+-.", s.p[i], 3)))
+            return false;
+    return s.n > 0 && !ascii_digit(s.p[0]);
+}
+
+/* Of schemes that browsers do not know in detail: a name of the application's or the extension's. */
+static bool opaque_host(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!alnum(s.p[i]) && !memchr("-._~:", s.p[i], 5))
+            return false;
+    return s.n > 0;
+}
+
+bool url_origin(struct str s, struct err *e)
+{
+    struct url u;
+    if (str_eq(s, STR("null")))
+        return true;
+    if (str_eq(s, STR("*")))
+        return err_set(e, "would let every page in: name each one");
+    ptrdiff_t sep = str_find(s, STR("://"));
+    if (sep <= 0 || !scheme_valid(str_make(s.p, (size_t)sep)))
+        return err_set(e, "must begin with a scheme, like https://");
+    struct str scheme = str_make(s.p, (size_t)sep), rest = str_make(s.p + sep + 3, s.n - (size_t)sep - 3);
+    bool http = str_eq_nocase(scheme, STR("http")), https = str_eq_nocase(scheme, STR("https"));
+    for (size_t i = 0; i < rest.n; i++)
+        if (memchr("/?#@", rest.p[i], 4))
+            return err_set(e, "must be scheme://host[:port], with nothing else and no '/' at the end");
+    if (has_capital(http || https ? s : scheme))
+        return err_set(e, "must be in lower case, as browsers send it");
+    if (!http && !https)
+        return (rest.n <= 253 && opaque_host(rest)) || err_set(e, "has no valid host behind ://");
+    if (!url_parse(s, &u, e))
+        return false;
+    if (u.port == (http ? 80 : 443))
+        return err_set(e, "must be without its port: browsers leave out the scheme's own");
+    return true;
+}
+
 static char *with_port(bool v6, const char *host, uint16_t port)
 {
     char text[INET6_ADDRSTRLEN + 16];

@@ -17,6 +17,13 @@ struct url {
  * hold a password. */
 bool url_parse(struct str s, struct url *u, struct err *e) MUST_CHECK;
 
+/* Whether s is a host name as above, or an IPv4 address: without scheme, port and path. At most 253 bytes. */
+bool url_host_name(struct str s, struct err *e) MUST_CHECK;
+
+/* Whether s is an origin as a browser writes it (RFC 6454 6.2): SCHEME://HOST[:PORT] of any scheme, in lower
+ * case (for http and https the host too), without the scheme's own port; or "null". */
+bool url_origin(struct str s, struct err *e) MUST_CHECK;
+
 /* "IPv4:port", "[IPv6]:port", "unix:/path", and the shorthands "*:port" and "localhost:port" in
  * their place. *out is the numeric form, to be freed with mem_free; *local: loopback or unix. */
 bool url_listen(struct str s, char **out, bool *local, struct err *e) MUST_CHECK;

@@ -9,7 +9,7 @@
 #include "common/base/str.h"
 
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
-enum { IPC_VERSION = 6 };
+enum { IPC_VERSION = 7 };
 
 /* Largest configuration body and largest frame. 2,000 endpoints with long keys are about 1 MiB. */
 enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,

@@ -53,11 +53,25 @@ static void end_cooldown(struct ep_state *s, const char *why, int64_t now_ms, st
         note(ch, EP_NOTE_COOLDOWN, "cooling", "over", why, 0);
 }
 
-static void leave_queue(struct ep_state *s, const char *why, struct ep_changes *ch)
+static void leave_queue(struct ep_state *s, const struct ep_conf *c, const char *why,
+                        int64_t now_ms, struct ep_changes *ch)
 {
-    if (failq_leave(&s->failq))
+    if (failq_leave(&s->failq, &c->failq, now_ms))
         note(ch, EP_NOTE_QUEUE, "queued", "out", why, 0);
     s->queued_why[0] = '\0';
+    s->in_reach = false;
+}
+
+static void set_reach(struct ep_state *s, bool to, struct ep_changes *ch)
+{
+    static const char *const names[] = {"out of reach", "in reach"};
+    if (s->in_reach != to)
+        note(ch, EP_NOTE_REACH, names[s->in_reach], names[to],
+             to               ? "no other is usable"
+             : !ep_enabled(s) ? "disabled"
+                              : "another is usable",
+             0);
+    s->in_reach = to;
 }
 
 /* ---- what a failure does */
@@ -91,10 +105,17 @@ static void enqueue(struct ep_state *s, const struct ep_conf *c, const char *why
     note(ch, EP_NOTE_QUEUE, "out", "queued", why, 0);
 }
 
-static void disable_by_auth(struct ep_state *s, const struct ep_conf *c, const char *why,
-                            int64_t now_ms, struct ep_changes *ch)
+static void refused(struct ep_state *s, const struct ep_report *r)
 {
-    leave_queue(s, why, ch);
+    s->refused_status = r->status;
+    s->refused_wall_ms = r->wall_ms;
+}
+
+static void disable_by_auth(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
+                            const char *why, int64_t now_ms, struct ep_changes *ch)
+{
+    refused(s, r);
+    leave_queue(s, c, why, now_ms, ch);
     failq_disable(&s->failq, &c->failq, now_ms);
     set_disabled(s, EP_BY_AUTH, why, ch);
 }
@@ -126,7 +147,7 @@ static void block_model(struct ep_state *s, const struct ep_conf *c, uint64_t mo
     note(ch, EP_NOTE_MODEL, "open", "blocked", why, c->block_ms);
 }
 
-/* Section 4's table. The endpoint is in service. */
+/* Section 4's table. */
 static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                    const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch)
 {
@@ -147,7 +168,7 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
         return;
     case OUTCOME_AUTH:
         if (r->own_key)
-            disable_by_auth(s, c, why, now_ms, ch);
+            disable_by_auth(s, c, r, why, now_ms, ch);
         return;
     case OUTCOME_PERMANENT:
         if (r->net == NET_NONE) {
@@ -171,8 +192,8 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
     }
 }
 
-static void credit(struct ep_state *s, const struct ep_report *r, int64_t now_ms,
-                   struct ep_changes *ch)
+static void credit(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
+                   int64_t now_ms, struct ep_changes *ch)
 {
     enum breaker_state from = s->breaker.state;
     if (r->part == PART_BEGUN)
@@ -183,7 +204,22 @@ static void credit(struct ep_state *s, const struct ep_report *r, int64_t now_ms
     if (s->health == EP_DEGRADED && cooldown_since(&s->cooldown, r->began_ms, now_ms))
         return;
     end_cooldown(s, "a success", now_ms, ch);
+    leave_queue(s, c, "a success", now_ms, ch);
     set_health(s, EP_HEALTHY, "a success", ch);
+}
+
+static void can_count(struct ep_state *s, const char *why, struct ep_changes *ch)
+{
+    if (s->no_count_until_ms)
+        note(ch, EP_NOTE_COUNT_TOKENS, "lacks it", "has it", why, 0);
+    s->no_count_until_ms = 0;
+}
+
+/* Out of service, only a verification or an operator brings it back: what was under way when it
+ * went out says nothing new. What began while it was in the queue does: it was in reach. */
+static bool is_news(const struct ep_state *s, const struct ep_report *r)
+{
+    return ep_enabled(s) && (!ep_queued(s) || r->began_ms > s->failq.since_ms);
 }
 
 void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
@@ -195,20 +231,24 @@ void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_rep
         breaker_ended(&s->breaker);
         return;
     }
+    if (r->counted) {
+        can_count(s, "it has counted", ch);
+        s->counted_ms = now_ms;
+        ch->dirty = true;
+        return;
+    }
     if (!r->overruled)
         s->counts[r->cls]++;
     if (r->ttfb_us > 0 && r->cls == OUTCOME_OK)
         rate_avg_add(&s->ttfb_us, r->ttfb_us);
     if (r->no_count_tokens) {
-        if (!s->lacks_count_tokens)
-            note(ch, EP_NOTE_COUNT_TOKENS, "has it", "lacks it", "answered that it is not there",
-                 0);
-        s->lacks_count_tokens = true;
-    } else if (ep_enabled(s) && !ep_queued(s)) {
-        /* Out of service, only a verification or an operator brings it back: what was under way
-         * when it went out says nothing new. */
+        if (s->no_count_until_ms <= now_ms && c->block_ms > 0)
+            note(ch, EP_NOTE_COUNT_TOKENS, "has it", "lacks it", "answered that it cannot",
+                 c->block_ms);
+        s->no_count_until_ms = now_ms + c->block_ms;
+    } else if (is_news(s, r)) {
         if (r->cls == OUTCOME_OK)
-            credit(s, r, now_ms, ch);
+            credit(s, c, r, now_ms, ch);
         else
             charge(s, c, r, ctx, now_ms, ch);
     }
@@ -243,7 +283,7 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
     breaker_tick(&s->breaker, now_ms);
     breaker_changed(s, from, "time is over", ch);
     if (failq_released(&s->failq, &c->failq, now_ms)) {
-        leave_queue(s, "time is over, the next request is a trial", ch);
+        leave_queue(s, c, "time is over, the next request is a trial", now_ms, ch);
         from = s->breaker.state;
         breaker_half_open(&s->breaker, &c->breaker, now_ms);
         breaker_changed(s, from, "after the failure queue", ch);
@@ -256,7 +296,10 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
     if (s->health == EP_UNHEALTHY && s->breaker.state == BREAKER_CLOSED && ep_enabled(s) &&
         !ctx->last)
         enqueue(s, c, "no longer the last one", ctx, now_ms, ch);
+    set_reach(s, ep_queued(s) && ep_enabled(s) && ctx->last, ch);
     drop_blocks(s, now_ms, ch);
+    if (s->no_count_until_ms <= now_ms)
+        can_count(s, "time is over", ch);
 }
 
 int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms)
@@ -271,6 +314,8 @@ int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int6
     for (uint32_t i = 0; i < s->nblocks; i++)
         if (s->blocks[i].until_ms < next)
             next = s->blocks[i].until_ms;
+    if (s->no_count_until_ms && s->no_count_until_ms < next)
+        next = s->no_count_until_ms;
     return next;
 }
 
@@ -278,7 +323,7 @@ int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int6
 
 bool ep_lend(struct ep_state *s, struct ep_changes *ch)
 {
-    if (!ep_enabled(s) || ep_queued(s) || !breaker_lend(&s->breaker))
+    if (!ep_open_to_requests(s) || !breaker_lend(&s->breaker))
         return false;
     ch->dirty = true;
     return true;
@@ -309,12 +354,12 @@ enum ep_want ep_wants(const struct ep_state *s, const struct ep_conf *c, int64_t
     if (s->disabled == EP_BY_AUTH || ep_enabled(s))
         if (failq_due(&s->failq, &c->failq, now_ms))
             return EP_WANT_VERIFY;
-    if (!ep_enabled(s) || ep_queued(s) || s->breaker.state != BREAKER_HALF_OPEN)
+    if (!ep_open_to_requests(s) || s->breaker.state != BREAKER_HALF_OPEN)
         return EP_WANT_NOTHING;
     cooldown_left(&s->cooldown, now_ms, &own);
     if (own)
         return EP_WANT_NOTHING; /* it would say the same again */
-    if (breaker_wants_verification(&s->breaker, now_ms) && !c->failq.probe_off)
+    if (breaker_wants_verification(&s->breaker, now_ms) && !c->failq.probe_off && !ep_queued(s))
         return EP_WANT_VERIFY;
     return s->breaker.trial == BREAKER_TRIAL_FREE ? EP_WANT_LEND : EP_WANT_NOTHING;
 }
@@ -339,7 +384,8 @@ bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch)
 }
 
 /* One step: healthy, closed, nothing counted, out of the queue. */
-static void all_well(struct ep_state *s, int64_t now_ms, struct ep_changes *ch)
+static void all_well(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
+                     struct ep_changes *ch)
 {
     static const char why[] = "verified";
     enum breaker_state from = s->breaker.state;
@@ -347,7 +393,7 @@ static void all_well(struct ep_state *s, int64_t now_ms, struct ep_changes *ch)
     breaker_close(&s->breaker, now_ms);
     breaker_changed(s, from, why, ch);
     end_cooldown(s, why, now_ms, ch);
-    leave_queue(s, why, ch);
+    leave_queue(s, c, why, now_ms, ch);
     if (s->disabled == EP_BY_AUTH)
         set_disabled(s, EP_ENABLED, why, ch);
     ch->dirty = true;
@@ -361,7 +407,9 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
         return; /* reset meanwhile */
     s->verifying = EP_VERIFY_NONE;
     if (ok) {
-        all_well(s, now_ms, ch);
+        if (was == EP_VERIFY_QUEUE)
+            failq_passed(&s->failq, &c->failq, now_ms);
+        all_well(s, c, now_ms, ch);
         return;
     }
     struct ep_report failed = r ? *r : (struct ep_report){.retry_after_ms = -1};
@@ -378,7 +426,9 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
     if (was == EP_VERIFY_QUEUE) {
         failq_failed(&s->failq, &c->failq, now_ms);
         if (failed.cls == OUTCOME_AUTH && failed.own_key && ep_queued(s) && ep_enabled(s))
-            disable_by_auth(s, c, failed.why ? failed.why : "verification failed", now_ms, ch);
+            disable_by_auth(s, c, &failed, failed.why ? failed.why : "verification failed", now_ms, ch);
+        else if (failed.cls == OUTCOME_AUTH && failed.own_key && s->disabled == EP_BY_AUTH)
+            refused(s, &failed);
     } else if (ep_enabled(s) && !ep_queued(s)) {
         charge(s, c, &failed, ctx, now_ms, ch);
     }
@@ -423,12 +473,18 @@ void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum e
     }
 }
 
+void ep_restore_refusal(struct ep_state *s, uint32_t status, int64_t wall_ms)
+{
+    s->refused_status = status;
+    s->refused_wall_ms = wall_ms;
+}
+
 void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_t now_ms,
                struct ep_changes *ch)
 {
     if (s->configured && !enabled && s->disabled != EP_BY_OPERATOR) {
         if (s->failq.kind == FAILQ_DISABLED)
-            failq_leave(&s->failq);
+            failq_forget(&s->failq);
         set_disabled(s, EP_BY_CONFIG, "configuration", ch);
     } else if (!s->configured && enabled && s->disabled == EP_BY_CONFIG) {
         set_disabled(s, EP_ENABLED, "configuration", ch);
@@ -440,25 +496,27 @@ void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_
 static void enable(struct ep_state *s, const char *why, struct ep_changes *ch)
 {
     if (s->failq.kind == FAILQ_DISABLED)
-        failq_leave(&s->failq);
+        failq_forget(&s->failq);
     if (s->disabled != EP_ENABLED && s->health == EP_UNHEALTHY && !ep_queued(s))
         set_health(s, EP_UNKNOWN, why, ch);
     set_disabled(s, EP_ENABLED, why, ch);
     set_draining(s, false, why, ch);
 }
 
-static void reset(struct ep_state *s, const char *why, int64_t now_ms, struct ep_changes *ch)
+static void reset(struct ep_state *s, const struct ep_conf *c, const char *why, int64_t now_ms,
+                  struct ep_changes *ch)
 {
     enum breaker_state from = s->breaker.state;
     set_health(s, EP_UNKNOWN, why, ch);
     breaker_close(&s->breaker, now_ms);
     breaker_changed(s, from, why, ch);
     end_cooldown(s, why, now_ms, ch);
-    leave_queue(s, why, ch);
+    leave_queue(s, c, why, now_ms, ch);
+    failq_forget(&s->failq);
     if (s->nblocks > 0)
         note(ch, EP_NOTE_MODEL, "blocked", "open", why, 0);
     s->nblocks = 0;
-    s->lacks_count_tokens = false;
+    can_count(s, why, ch);
     s->verifying = EP_VERIFY_NONE;
     s->verify_asked = false;
     ch->dirty = true;
@@ -476,7 +534,7 @@ void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, 
         return;
     case EP_ACT_DISABLE:
         if (s->failq.kind == FAILQ_DISABLED)
-            failq_leave(&s->failq);
+            failq_forget(&s->failq);
         set_disabled(s, EP_BY_OPERATOR, why, ch);
         return;
     case EP_ACT_DRAIN:
@@ -487,14 +545,22 @@ void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, 
         return;
     case EP_ACT_RESET:
         enable(s, why, ch);
-        reset(s, why, now_ms, ch);
+        reset(s, c, why, now_ms, ch);
         return;
     case EP_ACTION__COUNT:
         return;
     }
 }
 
-/* ---- for the replica, and names */
+/* ---- for the replica */
+
+bool ep_usable(const struct ep_state *s, int64_t now_ms)
+{
+    bool own;
+    cooldown_left(&s->cooldown, now_ms, &own);
+    return ep_enabled(s) && !ep_queued(s) && !s->draining && !own &&
+           s->breaker.state == BREAKER_CLOSED;
+}
 
 enum sel_tier ep_tier(const struct ep_state *s)
 {
@@ -511,46 +577,4 @@ bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms)
         if (s->blocks[i].model == model && s->blocks[i].until_ms > now_ms)
             return true;
     return false;
-}
-
-const char *ep_health_name(enum ep_health h)
-{
-    static const char *const names[EP_HEALTH__COUNT] = {
-        [EP_UNKNOWN] = "unknown",
-        [EP_HEALTHY] = "healthy",
-        [EP_DEGRADED] = "degraded",
-        [EP_UNHEALTHY] = "unhealthy",
-    };
-    return (unsigned)h < EP_HEALTH__COUNT ? names[h] : "?";
-}
-
-const char *ep_disabled_name(enum ep_disabled d)
-{
-    static const char *const names[EP_DISABLED__COUNT] = {
-        [EP_ENABLED] = "enabled",
-        [EP_BY_CONFIG] = "disabled by configuration",
-        [EP_BY_AUTH] = "disabled by auth",
-        [EP_BY_OPERATOR] = "disabled by operator",
-    };
-    return (unsigned)d < EP_DISABLED__COUNT ? names[d] : "?";
-}
-
-const char *ep_what_name(enum ep_what w)
-{
-    static const char *const names[EP_NOTE__COUNT] = {
-        [EP_NOTE_HEALTH] = "health",     [EP_NOTE_BREAKER] = "breaker",
-        [EP_NOTE_COOLDOWN] = "cooldown", [EP_NOTE_QUEUE] = "failure queue",
-        [EP_NOTE_DISABLED] = "service",  [EP_NOTE_DRAIN] = "drain",
-        [EP_NOTE_MODEL] = "model",       [EP_NOTE_COUNT_TOKENS] = "count_tokens",
-    };
-    return (unsigned)w < EP_NOTE__COUNT ? names[w] : "?";
-}
-
-const char *ep_action_name(enum ep_action a)
-{
-    static const char *const names[EP_ACTION__COUNT] = {
-        [EP_ACT_ENABLE] = "enable", [EP_ACT_DISABLE] = "disable", [EP_ACT_DRAIN] = "drain",
-        [EP_ACT_VERIFY] = "verify", [EP_ACT_RESET] = "reset",
-    };
-    return (unsigned)a < EP_ACTION__COUNT ? names[a] : "?";
 }

@@ -8,9 +8,10 @@
  *                          │ ▲ └─────transient (request left), rate limit──────▲
  *                  unknown │ └── verification, or a success when not queued
  *                    class ▼
- *                       unhealthy (queued, unless it is the last one that is enabled and not
- * queued)
- */
+ *                       unhealthy (queued, unless it is the last one)
+ *
+ * An endpoint is the last one while no other is usable (ep_usable). It is not queued then; one that
+ * is in the queue already is in reach: requests may try it, beside its verifications. */
 #ifndef QCC_POLICY_ENDPOINT_STATE_H
 #define QCC_POLICY_ENDPOINT_STATE_H
 
@@ -51,7 +52,7 @@ struct ep_conf {
     struct cooldown_conf cooldown;
     struct failq_conf failq;
     int64_t degraded_for_ms;
-    int64_t block_ms; /* how long a refused model stays blocked */
+    int64_t block_ms; /* how long a refused model stays blocked, and count_tokens unasked */
 };
 
 struct ep_block {
@@ -65,14 +66,18 @@ struct ep_state {
     enum ep_disabled disabled;
     bool configured; /* `enabled` of the configuration, as last told */
     bool draining;
-    bool lacks_count_tokens;
+    bool in_reach;     /* queued, and may be tried: it is the last one (as of the last ep_tick) */
     bool verify_asked; /* by an operator */
     enum ep_verifying verifying;
     struct breaker breaker;
     struct cooldown cooldown;
     struct failq failq;
     char queued_why[64];       /* "" when not queued */
+    uint32_t refused_status;   /* of the reply that last refused its key; 0: not known */
+    int64_t refused_wall_ms;   /* and when, CLOCK_REALTIME; 0: not known */
     int64_t degraded_until_ms; /* after transient failures */
+    int64_t no_count_until_ms; /* it cannot count tokens until then; 0: as far as is known it can */
+    int64_t counted_ms;        /* when it last has; 0: never */
     struct ep_block blocks[EP_BLOCKS];
     uint32_t nblocks;
     uint64_t counts[OUTCOME__COUNT]; /* attempts by how they ended */
@@ -94,15 +99,18 @@ struct ep_report {
     bool overruled;       /* permanent: another endpoint has served the request */
     bool about_model;     /* permanent: the refusal was about the model */
     bool own_key;         /* the credentials were the endpoint's, not the client's */
-    bool no_count_tokens; /* it does not know /v1/messages/count_tokens: charges nothing */
+    bool no_count_tokens; /* it cannot count tokens (side_path.h): charges nothing */
+    bool counted;         /* OK, and no more than that: it has counted tokens */
     uint64_t model;       /* hash of the model's name */
     int64_t began_ms;
     uint64_t ttfb_us; /* 0: not measured */
+    uint32_t status;  /* of its HTTP reply; 0: none */
+    int64_t wall_ms;  /* CLOCK_REALTIME of the report */
 };
 
 /* What the decision hangs on besides the endpoint itself. */
 struct ep_ctx {
-    bool last; /* no other endpoint is enabled and not queued */
+    bool last; /* no other endpoint is ep_usable */
 };
 
 enum ep_what {
@@ -110,6 +118,7 @@ enum ep_what {
     EP_NOTE_BREAKER,
     EP_NOTE_COOLDOWN, /* ms: how long */
     EP_NOTE_QUEUE,
+    EP_NOTE_REACH, /* of one that is queued */
     EP_NOTE_DISABLED,
     EP_NOTE_DRAIN,
     EP_NOTE_MODEL, /* ms: blocked for how long */
@@ -144,6 +153,9 @@ void ep_init(struct ep_state *s, bool enabled);
 void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum ep_disabled disabled,
                 bool draining, int64_t now_ms);
 
+/* With one that was disabled by auth: how and when its key was refused. Right after ep_restore. */
+void ep_restore_refusal(struct ep_state *s, uint32_t status, int64_t wall_ms);
+
 /* A configuration came in. A changed `enabled` counts as its word; else what an operator said
  * stays. */
 void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_t now_ms,
@@ -152,8 +164,9 @@ void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_
 /* All of these add to *ch, which the caller has zeroed. */
 void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                 const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
-/* Also for every other endpoint when one enters or leaves service: who was unhealthy and spared as
- * the last one is queued as soon as it is not. */
+/* Also for every other endpoint when one becomes usable or no longer is: who was unhealthy and
+ * spared as the last one is queued as soon as it is not, and who is queued comes in reach as soon
+ * as it is. */
 void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *ctx, int64_t now_ms,
              struct ep_changes *ch);
 void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, int64_t now_ms,
@@ -190,6 +203,17 @@ static inline bool ep_queued(const struct ep_state *s)
 {
     return s->failq.kind == FAILQ_QUEUED;
 }
+
+/* Requests may go there, if only as a last resort: enabled, and out of the queue or in reach. */
+static inline bool ep_open_to_requests(const struct ep_state *s)
+{
+    return ep_enabled(s) && (!ep_queued(s) || s->in_reach);
+}
+
+/* Any request may go there now: beside it no other is the last one. Changes with time alone, where
+ * a cooldown by its own word ends (ep_next_event_ms). */
+bool ep_usable(const struct ep_state *s, int64_t now_ms);
+
 bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms);
 
 /* "unknown" "healthy" …; "enabled" "config" "auth" "operator"; "health" "breaker" …; "enable" … */

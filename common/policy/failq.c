@@ -14,15 +14,27 @@ static int64_t disabled_pause(const struct failq_conf *c, int64_t now_ms)
     return c->verify_disabled_ms > 0 && !c->probe_off ? now_ms + c->verify_disabled_ms : INT64_MAX;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 bool failq_enter(struct failq *f, const struct failq_conf *c, int64_t now_ms)
 {
     if (f->kind == FAILQ_QUEUED)
         return false;
-    *f = (struct failq){
+    bool goes_on = f->kind == FAILQ_OUT && f->verifications > 0 && !c->probe_off &&
+                   now_ms - f->since_ms < c->verify_ms;
+    struct failq in = {
         .kind = FAILQ_QUEUED,
         .since_ms = now_ms,
         .next_ms = c->probe_off ? now_ms + c->verify_ms : now_ms,
     };
+    if (goes_on) {
+        in.verifications = f->verifications;
+        in.next_ms = least(f->next_ms, now_ms + c->verify_ms);
+    }
+    *f = in;
     return true;
 }
 
@@ -31,13 +43,6 @@ void failq_disable(struct failq *f, const struct failq_conf *c, int64_t now_ms)
     if (f->kind != FAILQ_DISABLED)
         *f = (struct failq){
             .kind = FAILQ_DISABLED, .since_ms = now_ms, .next_ms = disabled_pause(c, now_ms)};
-}
-
-bool failq_leave(struct failq *f)
-{
-    bool was = f->kind == FAILQ_QUEUED;
-    *f = (struct failq){0};
-    return was;
 }
 
 bool failq_due(const struct failq *f, const struct failq_conf *c, int64_t now_ms)
@@ -63,13 +68,43 @@ static void again(struct failq *f, const struct failq_conf *c, int64_t now_ms)
                                            : now_ms + pause_after(c, f->verifications);
 }
 
-void failq_failed(struct failq *f, const struct failq_conf *c, int64_t now_ms)
+/* However it ended: the schedule goes on. */
+static void ended(struct failq *f, const struct failq_conf *c, int64_t now_ms)
 {
     if (f->kind == FAILQ_OUT)
         return;
     if (f->verifications < UINT32_MAX)
         f->verifications++;
     again(f, c, now_ms);
+}
+
+void failq_passed(struct failq *f, const struct failq_conf *c, int64_t now_ms)
+{
+    ended(f, c, now_ms);
+}
+
+void failq_failed(struct failq *f, const struct failq_conf *c, int64_t now_ms)
+{
+    ended(f, c, now_ms);
+}
+
+bool failq_leave(struct failq *f, const struct failq_conf *c, int64_t now_ms)
+{
+    bool was = f->kind == FAILQ_QUEUED;
+    if (was && f->running)
+        ended(f, c, now_ms); /* its verdict will come too late to count */
+    if (was) {
+        f->kind = FAILQ_OUT;
+        f->since_ms = now_ms;
+    } else if (f->kind == FAILQ_DISABLED) {
+        failq_forget(f);
+    }
+    return was;
+}
+
+void failq_forget(struct failq *f)
+{
+    *f = (struct failq){0};
 }
 
 void failq_lost(struct failq *f, const struct failq_conf *c, int64_t now_ms)

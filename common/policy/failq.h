@@ -3,7 +3,10 @@
  *
  * Pauses count from the end of a verification: at once, 5 s, 15 s, then verify_ms each time, which
  * none of them exceeds. With the probe off nothing is verified: an endpoint leaves the queue after
- * verify_ms, and its next request is a trial. */
+ * verify_ms, and its next request is a trial.
+ *
+ * What comes in again within verify_ms after it left goes on with the schedule that it had: an
+ * endpoint that passes its verifications and fails requests is not verified in a tight loop. */
 #ifndef QCC_POLICY_FAILQ_H
 #define QCC_POLICY_FAILQ_H
 
@@ -17,24 +20,28 @@ struct failq_conf {
 
 enum failq_kind { FAILQ_OUT, FAILQ_QUEUED, FAILQ_DISABLED };
 
-/* Zero bytes are an endpoint that is not in it. */
+/* Zero bytes are an endpoint that is not in it, and was not of late. */
 struct failq {
     enum failq_kind kind;
     bool running;           /* a verification is under way */
-    uint32_t verifications; /* that failed since it came in */
-    int64_t since_ms;       /* when it came in */
+    uint32_t verifications; /* that ended since the schedule began */
+    int64_t since_ms;       /* when it came in; FAILQ_OUT: when it left */
     int64_t next_ms;        /* when the next verification, or with the probe off the leave, is due;
                                INT64_MAX: never; means nothing while one is running */
 };
 
-/* Comes in; first verification at once. True if it was not in the queue before. */
+/* Comes in; first verification at once, or as the schedule goes on. True if it was not in the queue
+ * before. */
 bool failq_enter(struct failq *f, const struct failq_conf *c, int64_t now_ms);
 
 /* The key was refused: first verification after verify_disabled_ms. */
 void failq_disable(struct failq *f, const struct failq_conf *c, int64_t now_ms);
 
-/* Leaves, for whatever reason. True if it was in the queue. */
-bool failq_leave(struct failq *f);
+/* Leaves, and its schedule is kept for a return. True if it was in the queue. */
+bool failq_leave(struct failq *f, const struct failq_conf *c, int64_t now_ms);
+
+/* Leaves, if it is in, and nothing is kept. */
+void failq_forget(struct failq *f);
 
 /* Whether a verification is to be started now. With the probe off never true. */
 bool failq_due(const struct failq *f, const struct failq_conf *c, int64_t now_ms);
@@ -42,9 +49,10 @@ bool failq_due(const struct failq *f, const struct failq_conf *c, int64_t now_ms
 /* Whether it leaves now without verification (probe off). */
 bool failq_released(const struct failq *f, const struct failq_conf *c, int64_t now_ms);
 
-/* A verification has begun; has failed; was lost (its worker died): no verdict, tried again after
- * the first pause. */
+/* A verification has begun; has succeeded (failq_leave is the caller's); has failed; was lost (its
+ * worker died): no verdict, tried again after the first pause. */
 void failq_began(struct failq *f);
+void failq_passed(struct failq *f, const struct failq_conf *c, int64_t now_ms);
 void failq_failed(struct failq *f, const struct failq_conf *c, int64_t now_ms);
 void failq_lost(struct failq *f, const struct failq_conf *c, int64_t now_ms);
 

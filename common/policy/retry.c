@@ -231,7 +231,8 @@ static int shortest_wait(const struct retry_conf *c, const struct retry_fail *fa
 }
 
 void retry_final(const struct retry_conf *c, const struct retry_fail *fails, size_t n,
-                 int first_refusal, const struct sel_result *s, struct retry_final *out)
+                 int first_refusal, const struct sel_result *s, int64_t cool_ms,
+                 struct retry_final *out)
 {
     *out = (struct retry_final){.kind = RETRY_FINAL_OWN, .at = -1, .status = 503};
     if (first_refusal >= 0 && (size_t)first_refusal < n && fails[first_refusal].kept) {
@@ -253,11 +254,14 @@ void retry_final(const struct retry_conf *c, const struct retry_fail *fails, siz
         return;
     }
     int limited = shortest_wait(c, fails, n);
-    if (limited >= 0) {
+    int64_t wait = limited >= 0 ? fails[limited].retry_after_ms : -1;
+    if (cool_ms >= 0 && cool_ms <= c->max_retry_after_ms && (wait < 0 || cool_ms < wait))
+        wait = cool_ms;
+    if (wait >= 0) {
         out->kind = RETRY_FINAL_RATE_LIMIT;
         out->status = 429;
-        out->retry_after_s = seconds(c, fails[limited].retry_after_ms);
-        out->at = fails[limited].kept && fails[limited].status == 429 ? limited : -1;
+        out->retry_after_s = seconds(c, wait);
+        out->at = limited >= 0 && fails[limited].kept && fails[limited].status == 429 ? limited : -1;
         return;
     }
     for (size_t i = n; i-- > 0;)

@@ -126,8 +126,10 @@ struct retry_final {
 
 /* The most telling reply when all is over. `first_refusal`: index of the refusal that a second
  * opinion was wanted for and never came, or -1. `s`: the last select, or NULL when the request
- * ended for want of attempts. */
+ * ended for want of attempts. `cool_ms`: the shortest cooldown left of endpoints that were passed over
+ * because they cool by their own word; -1: none. */
 void retry_final(const struct retry_conf *c, const struct retry_fail *fails, size_t n,
-                 int first_refusal, const struct sel_result *s, struct retry_final *out);
+                 int first_refusal, const struct sel_result *s, int64_t cool_ms,
+                 struct retry_final *out);
 
 #endif

@@ -27,7 +27,7 @@ enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_
     if (e->queued)
         return SEL_SKIP_QUEUED;
     if (!e->model_ok)
-        return SEL_SKIP_MODEL;
+        return e->no_path ? SEL_SKIP_PATH : SEL_SKIP_MODEL;
     if (e->used_up)
         return SEL_SKIP_USED_UP;
     if (e->draining && r->bound != (int)i)
@@ -361,6 +361,7 @@ static const char *const skip_texts[SEL_SKIP__COUNT] = {
     [SEL_SKIP_DISABLED] = "disabled",
     [SEL_SKIP_QUEUED] = "in the failure queue",
     [SEL_SKIP_MODEL] = "model not offered",
+    [SEL_SKIP_PATH] = "path not offered",
     [SEL_SKIP_USED_UP] = "attempts used up",
     [SEL_SKIP_COOLING] = "cooling by its own word",
     [SEL_SKIP_DRAINING] = "draining",

@@ -50,7 +50,8 @@ struct sel_ep {
     bool enabled, queued, draining;
     bool own_word; /* it said itself how long it cools */
     bool full;     /* max_concurrent reached */
-    bool model_ok; /* offers the model, and the model is not blocked there */
+    bool model_ok; /* offers the model, and the model is not blocked there; and no_path is not set */
+    bool no_path;  /* not offered because of the path, for the reason that people are told */
     bool tried;    /* this request has failed there, but may come once more */
     bool refused;  /* its last attempt there was a refusal (permanent): used_up, and no failure */
     bool used_up;  /* this request may not go there again (retry_uses_up) */
@@ -108,6 +109,7 @@ enum sel_skip {
     SEL_SKIP_DISABLED,
     SEL_SKIP_QUEUED,
     SEL_SKIP_MODEL,
+    SEL_SKIP_PATH,
     SEL_SKIP_USED_UP,
     SEL_SKIP_DRAINING,
     SEL_SKIP_COOLING, /* by its own word */

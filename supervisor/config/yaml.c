@@ -188,8 +188,10 @@ static void set_strs(struct loader *ld, struct conf_strs *l, const struct ynode 
     for (size_t i = 0; i < n->n; i++) {
         struct buf b;
         struct conf_text t;
-        if (text_at(ld, n->v[i], place_index(at, i).text, &b, &t))
-            conf_strs_add(l, t.s);
+        struct place p = place_index(at, i);
+        faults_place(ld->f, p.text, n->v[i]->line, n->v[i]->col);
+        bool ok = text_at(ld, n->v[i], p.text, &b, &t);
+        conf_strs_add(l, ok ? t.s : STR("")); /* so that the others keep their places */
         buf_free(&b);
     }
 }
@@ -316,7 +318,13 @@ static void set_endpoints(struct loader *ld, const struct ynode *n, const char *
     for (size_t i = 0; i < n->n; i++) {
         struct place p = place_index(at, i);
         faults_place(ld->f, p.text, n->v[i]->line, n->v[i]->col);
-        walk(ld, CONF_G_ENDPOINT, conf_add_endpoint(ld->c), "", p.text, n->v[i]);
+        struct conf_endpoint *ep = conf_add_endpoint(ld->c);
+        walk(ld, CONF_G_ENDPOINT, ep, "", p.text, n->v[i]);
+        const struct ynode *paths = child(n->v[i], "paths");
+        if (!paths || !child(paths, "allow"))
+            conf_strs_add(&ep->paths_allow, str_c(conf_default_paths_allow));
+        if (!paths || !child(paths, "deny"))
+            conf_strs_add(&ep->paths_deny, str_c(conf_default_paths_deny));
     }
 }
 

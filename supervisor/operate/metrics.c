@@ -163,7 +163,6 @@ INT(generation, a->env->conf->gen)
 INT(last_reload, !a->env->reloads->last_refused)
 MILLI(last_done, a->env->reloads->last_done_ms ? a->env->reloads->last_done_ms : (int64_t)a->env->boot_ms)
 INT(reloads, a->k == 0 ? a->env->reloads->done : a->env->reloads->refused)
-INT(in_service, a->env->health->nserving)
 INT(bindings, sessions_total(a->env->sessions))
 MILLI(boot, (int64_t)a->env->boot_ms)
 MILLI(own_cpu, a->own.cpu_ms)
@@ -201,6 +200,16 @@ INT(charged, series_at(a)->charged)
 INT(tripped, series_at(a)->tripped)
 INT(verifications, a->k == 0 ? series_at(a)->verified : series_at(a)->verify_failed)
 INT(tokens, series_at(a)->tokens[a->k])
+
+static void in_service(const struct at *a)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < endpoints(a->env); i++) {
+        const struct ep_state *st = &a->env->health->v[i].state;
+        n += ep_enabled(st) && !ep_queued(st);
+    }
+    doc_int(a->d, n);
+}
 
 static void queue_length(const struct at *a)
 {

@@ -141,12 +141,14 @@ static unsigned upgrade(struct query *q, const struct asker *from, struct str ar
 
 /* ---- stop */
 
-/* As SIGTERM. */
+/* As SIGTERM: a second one stops at once. One that only wants to wait for the end leaves a stop that is under
+ * way as it is. */
 static unsigned stop(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
-    (void)from, (void)arg;
+    (void)from;
+    unsigned stops = q->ops->stop(q->arg, str_eq(arg, STR("wait")));
     doc_map(d, 2);
-    doc_kv_text(d, "stopping", q->ops->stop(q->arg) > 1 ? "at once" : "when what is in flight has ended");
+    doc_kv_text(d, "stopping", stops > 1 ? "at once" : "when what is in flight has ended");
     doc_text(d, "drain_timeout_s");
     doc_milli(d, q->env->conf->limits.drain_timeout);
     return 200;

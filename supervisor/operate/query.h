@@ -19,8 +19,8 @@ struct query_ops {
     /* As SIGUSR2 does, but at once: `from` is answered at the end of the upgrade. False: *e says why none can
      * begin now. */
     bool (*upgrade)(void *arg, const struct asker *from, struct err *e);
-    /* As SIGTERM does. Returns how many orders to stop there were so far. */
-    unsigned (*stop)(void *arg);
+    /* As SIGTERM does; once: only if there was no order to stop yet. Returns how many there were so far. */
+    unsigned (*stop)(void *arg, bool once);
 };
 
 /* Most askers that wait for the end of a reload. */

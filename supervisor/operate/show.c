@@ -125,9 +125,29 @@ static void put_queued(struct doc *d, const struct ep_state *st, int64_t now)
     else
         doc_milli(d, f->next_ms > now ? f->next_ms - now : 0);
     put_s(d, "since_s", now - f->since_ms);
+    doc_kv_flag(d, "in_reach", st->in_reach);
 }
 
-enum { QUEUED_MEMBERS = 5 };
+enum { QUEUED_MEMBERS = 6 };
+
+/* Of one that is disabled by auth: how its key was refused, and when. */
+static void put_refused(struct doc *d, const struct ep_state *st)
+{
+    bool by_auth = st->disabled == EP_BY_AUTH;
+    char at[25];
+    doc_text(d, "refused_status");
+    if (by_auth && st->refused_status)
+        doc_int(d, st->refused_status);
+    else
+        doc_nil(d);
+    doc_text(d, "refused_at");
+    if (by_auth && st->refused_wall_ms) {
+        clock_format(st->refused_wall_ms, at);
+        doc_text(d, at);
+    } else {
+        doc_nil(d);
+    }
+}
 
 static const char *disabled_by(const struct ep_state *st)
 {
@@ -223,7 +243,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     int64_t now = clock_mono_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 24);
+    doc_map(d, 26);
     doc_kv_text(d, "id", c->id);
     doc_kv_text(d, "name", c->name);
     doc_kv_text(d, "base_url", c->base_url);
@@ -241,6 +261,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
         doc_nil(d);
     }
     doc_kv_text(d, "disabled_by", disabled_by(st));
+    put_refused(d, st);
     doc_kv_flag(d, "draining", st->draining);
     doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
     put_s(d, "cooldown_s", cooling);

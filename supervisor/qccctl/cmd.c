@@ -4,10 +4,13 @@
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/cmd_run.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The supervisor answers at once, or it hangs. */
@@ -65,19 +68,61 @@ static int refused(struct cmd *c, unsigned status, const json_t *doc)
     return CTL_REFUSED;
 }
 
+/* Whether two files are one, as far as we may look; the path of one of another process counts from its
+ * folder. */
+static bool same_file(const char *mine, const char *theirs, int64_t pid)
+{
+    char at[PATH_MAX];
+    struct stat a, b;
+    if (strcmp(mine, theirs) == 0 && *mine == '/')
+        return true;
+    if (*theirs == '/')
+        snprintf(at, sizeof at, "%s", theirs);
+    else
+        snprintf(at, sizeof at, "/proc/%lld/cwd/%s", (long long)pid, theirs);
+    if (stat(mine, &a) == -1)
+        return false;
+    if (stat(at, &b) == -1)
+        return *theirs != '/'; /* its folder is not for us to see */
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* A configuration that leaves its socket to the default place shares that with others: whether the supervisor
+ * that answers is the one that serves it. */
+static int check_config(struct cmd *c)
+{
+    unsigned status = 0;
+    json_t *doc = NULL;
+    int code = (int)ctl_ask(&c->ctl, "status", "", c->timeout_ms, &status, &doc, NULL);
+    struct str theirs = doc_text_of(doc, "config");
+    if (code == CTL_DONE && status == 200 && theirs.n && !same_file(c->config, theirs.p, doc_int_of(doc, "pid"))) {
+        fprintf(stderr, "qccctl: no supervisor serves %s: the one at %s serves %s\n", c->config, c->ctl.path,
+                theirs.p);
+        code = CTL_NOBODY;
+    }
+    json_decref(doc);
+    return code;
+}
+
+/* Whom the options mean. */
+static int connect_named(struct cmd *c)
+{
+    if (c->socket || !c->config)
+        return (int)ctl_open(&c->ctl, c->socket, "--socket", ANSWER_MS);
+    char *found = program_socket(c->config);
+    int code = found ? (int)ctl_open(&c->ctl, found, "--config", ANSWER_MS) : CTL_REFUSED;
+    mem_free(found);
+    return code == CTL_DONE ? check_config(c) : code;
+}
+
 int cmd_ask_long(struct cmd *c, const char *what, const char *arg, int64_t timeout_ms, json_t **doc,
                  int *fd)
 {
     unsigned status = 0;
     int code = CTL_DONE;
     *doc = NULL;
-    if (!c->ctl.path && !c->socket && c->config) {
-        char *found = program_socket(c->config);
-        code = found ? (int)ctl_open(&c->ctl, found, ANSWER_MS) : CTL_REFUSED;
-        mem_free(found);
-    } else if (!c->ctl.path) {
-        code = (int)ctl_open(&c->ctl, c->socket, ANSWER_MS);
-    }
+    if (!c->ctl.path)
+        code = connect_named(c);
     if (c->timeout_ms)
         timeout_ms = c->timeout_ms;
     if (code == CTL_DONE)

@@ -21,6 +21,17 @@ static const struct {
     {"reset", "reset: health, breaker, queue, cooldown and model blocks are cleared"},
 };
 
+/* The end of a sentence: whom it was said to, where a search found him. */
+static void end_line(struct cmd *c)
+{
+    if (c->ctl.searched) {
+        cmd_put(c, " (the supervisor at ");
+        cmd_foreign(c, str_c(c->ctl.path));
+        cmd_put(c, ")");
+    }
+    cmd_put(c, "\n");
+}
+
 int act_endpoint(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
@@ -37,7 +48,8 @@ int act_endpoint(struct cmd *c, int argc, char **argv)
             if (strcmp(verbs[i].name, c->name) == 0)
                 done = verbs[i].done;
         cmd_foreign(c, doc_text_of(doc, "name"));
-        cmd_put(c, ": %s\n", done);
+        cmd_put(c, ": %s", done);
+        end_line(c);
     }
     json_decref(doc);
     return CTL_DONE;
@@ -52,10 +64,12 @@ int act_reload(struct cmd *c, int argc, char **argv)
     int code = cmd_ask_long(c, "reload", "", RELOAD_MS, &doc, NULL);
     if (code != CTL_DONE)
         return code;
-    if (c->json)
+    if (c->json) {
         cmd_json(c, doc);
-    else
-        cmd_put(c, "reloaded: generation %lld is in use\n", (long long)doc_int_of(doc, "generation"));
+    } else {
+        cmd_put(c, "reloaded: generation %lld is in use", (long long)doc_int_of(doc, "generation"));
+        end_line(c);
+    }
     json_decref(doc);
     return CTL_DONE;
 }
@@ -80,7 +94,8 @@ int act_upgrade(struct cmd *c, int argc, char **argv)
         }
         if (doc_has(doc, "pid"))
             cmd_put(c, "process %lld serves, ", (long long)doc_int_of(doc, "pid"));
-        cmd_put(c, "the old one finishes what it has in flight\n");
+        cmd_put(c, "the old one finishes what it has in flight");
+        end_line(c);
     }
     json_decref(doc);
     return CTL_DONE;
@@ -92,7 +107,7 @@ int act_stop(struct cmd *c, int argc, char **argv)
     bool wait = argc == 2 && (strcmp(argv[1], "--wait") == 0 || strcmp(argv[1], "-w") == 0);
     if (argc > 2 || (argc == 2 && !wait))
         return cmd_usage(c, "takes no argument but --wait");
-    int code = cmd_ask(c, "stop", "", &doc);
+    int code = cmd_ask(c, "stop", wait ? "wait" : "", &doc);
     if (code != CTL_DONE)
         return code;
     if (c->json) {
@@ -104,7 +119,7 @@ int act_stop(struct cmd *c, int argc, char **argv)
             cmd_put(c, ", at the latest in ");
             human_ms(&c->out, doc_ms_of(doc, "drain_timeout_s"));
         }
-        cmd_put(c, "\n");
+        end_line(c);
     }
     json_decref(doc);
     if (!wait)

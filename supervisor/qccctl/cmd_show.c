@@ -92,9 +92,17 @@ static void put_note(struct buf *b, const json_t *e)
     struct str by = doc_text_of(e, "disabled_by");
     if (by.n)
         NOTE("by " STR_FMT, STR_ARG(by));
+    if (doc_has(e, "refused_status"))
+        NOTE("key refused with status %lld", (long long)doc_int_of(e, "refused_status"));
+    if (doc_has(e, "refused_at")) {
+        (void)!buf_str(b, doc_has(e, "refused_status") ? STR(" at ") : STR(", key refused at "));
+        human_text(b, doc_text_of(e, "refused_at"));
+    }
     if (json_is_object(q)) {
         NOTE("%s", "");
         human_text(b, doc_text_of(q, "reason"));
+        if (doc_flag_of(q, "in_reach"))
+            NOTE("in reach: no other is usable");
         if (doc_has(q, "next_in_s")) {
             NOTE("next verification in ");
             human_ms(b, doc_ms_of(q, "next_in_s"));
@@ -206,7 +214,8 @@ int view_queue(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
         {"ENDPOINT", false, true, 0},    {"SINCE", true, false, 2}, {"VERIFICATIONS", true, false, 3},
-        {"NEXT", true, false, 0},        {"REASON", false, true, 0},
+        {"NEXT", true, false, 0},        {"REQUESTS", false, false, 0},
+        {"REASON", false, true, 0},
     };
     int code;
     (void)argv;
@@ -227,6 +236,7 @@ int view_queue(struct cmd *c, int argc, char **argv)
                 table_text(&t, TINT_INFO, "now");
             else
                 put_time(&t, e, "next_in_s");
+            table_text(&t, TINT_NONE, doc_flag_of(e, "in_reach") ? "in reach" : "no");
             table_foreign(&t, TINT_NONE, doc_text_of(e, "reason"));
         }
         show_table(c, &t);

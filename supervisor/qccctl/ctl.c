@@ -24,6 +24,7 @@ enum { TX_MAX = 4096, PLACES = 8 };
 /* ---- where it may be */
 
 struct places {
+    const char *named; /* what names the only one; NULL: nothing does, these are the default places */
     size_t n;
     struct place {
         char path[PATH_MAX];
@@ -45,18 +46,30 @@ static void place_add(struct places *p, bool shared, struct str folder, const ch
     p->n++;
 }
 
-/* As the supervisor chooses (supervisor/operate/control_socket.c), and where its service has it. */
-static void places_find(struct places *p, const char *named)
+/* As the supervisor chooses (supervisor/operate/control_socket.c), and where its service has it. A place that is named
+ * is the only one: who answers elsewhere is another supervisor than the one that is meant. RUNTIME_DIRECTORY
+ * names one too: a service manager sets it for one service, XDG_RUNTIME_DIR is everything's of a user. */
+static void places_find(struct places *p, const char *socket, const char *by)
 {
     char tmp[64];
-    p->n = 0;
-    if (!named)
-        named = getenv("QCC_SOCKET");
-    if (named && *named) {
-        place_add(p, false, str_c(named), "");
+    struct str run = env_folder("RUNTIME_DIRECTORY");
+    const char *env = getenv("QCC_SOCKET");
+    *p = (struct places){.named = by};
+    if (socket) {
+        place_add(p, false, str_c(socket), "");
         return;
     }
-    place_add(p, false, env_folder("RUNTIME_DIRECTORY"), "/control.sock");
+    if (env && *env) {
+        p->named = "QCC_SOCKET";
+        place_add(p, false, str_c(env), "");
+        return;
+    }
+    if (run.n) {
+        p->named = "RUNTIME_DIRECTORY";
+        place_add(p, false, run, "/control.sock");
+        return;
+    }
+    p->named = NULL;
     place_add(p, false, env_folder("XDG_RUNTIME_DIR"), "/qcc/control.sock");
     place_add(p, false, STR("/run/qcc"), "/control.sock");
     snprintf(tmp, sizeof tmp, "/tmp/qcc-%u", (unsigned)geteuid());
@@ -160,7 +173,12 @@ static void say_nobody(const struct places *p)
             say_denied(p->v[i].path);
             return;
         }
-    fprintf(stderr, "qccctl: no supervisor is there; tried\n");
+    if (p->named)
+        fprintf(stderr, "qccctl: no supervisor is at the socket that %s names\n", p->named);
+    else
+        fprintf(stderr, "qccctl: no supervisor is there; tried\n");
+    if (!p->n)
+        fprintf(stderr, "  its path is empty or too long\n");
     for (size_t i = 0; i < p->n; i++) {
         const char *why = p->v[i].why == ECONNREFUSED ? "nobody listens"
                           : p->v[i].why == EPERM      ? "its folder belongs to another user"
@@ -172,13 +190,14 @@ static void say_nobody(const struct places *p)
                     "control_socket is elsewhere, name it with --socket PATH or QCC_SOCKET\n");
 }
 
-enum ctl_exit ctl_open(struct ctl *c, const char *socket, int64_t timeout_ms)
+enum ctl_exit ctl_open(struct ctl *c, const char *socket, const char *by, int64_t timeout_ms)
 {
     *c = (struct ctl){.timeout_ms = timeout_ms, .fd = -1};
     c->chan.fd = -1;
     struct places *p = mem_zalloc(1, sizeof *p);
     int fd = -1;
-    places_find(p, socket);
+    places_find(p, socket, by);
+    c->searched = !p->named;
     for (size_t i = 0; fd == -1 && i < p->n; i++) {
         fd = connect_to(&p->v[i]);
         p->v[i].why = errno;

@@ -13,6 +13,7 @@ enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NOBODY = 3 };
 struct ctl {
     struct chan chan;
     char *path;       /* whom we speak to */
+    bool searched;    /* nothing named it: path is the first default place that answered */
     char peer[160];   /* for messages */
     int64_t timeout_ms;
     uint64_t last_id;
@@ -24,9 +25,10 @@ struct ctl {
     int fd;
 };
 
-/* Connects. socket: the one path to try; NULL: $QCC_SOCKET, else the default places, in order.
- * CTL_DONE, or CTL_NOBODY after saying why; ctl_close in both cases. */
-enum ctl_exit ctl_open(struct ctl *c, const char *socket, int64_t timeout_ms) MUST_CHECK;
+/* Connects. socket: the one path to try, which the option `by` has named; NULL: that of $QCC_SOCKET, else of
+ * $RUNTIME_DIRECTORY, else the default places, in order. CTL_DONE, or CTL_NOBODY after saying why; ctl_close
+ * in both cases. */
+enum ctl_exit ctl_open(struct ctl *c, const char *socket, const char *by, int64_t timeout_ms) MUST_CHECK;
 void ctl_close(struct ctl *c);
 
 /* The supervisor has closed the connection: connects to the same place once more, where after an upgrade

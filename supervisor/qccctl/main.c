@@ -53,8 +53,8 @@ static int help(struct cmd *c, int argc, char **argv)
         cmd_put(c, "%s\n", commands[i].text);
     }
     cmd_put(c, "\n"
-               "  -s, --socket PATH    the supervisor's control socket; else $QCC_SOCKET, else the\n"
-               "                       default places\n"
+               "  -s, --socket PATH    the supervisor's control socket; else $QCC_SOCKET, else in\n"
+               "                       $RUNTIME_DIRECTORY, else the default places\n"
                "  -c, --config FILE    the one of the supervisor with that configuration\n"
                "      --json           the document instead of a table\n"
                "      --no-color       no colors on a terminal ($NO_COLOR does the same)\n"
@@ -109,6 +109,15 @@ static bool valued(const char *arg, const char *longer, const char *shorter, con
     return true;
 }
 
+/* An empty path names nothing; a search would not be what was asked for. */
+static enum taken path_given(const char *arg, const char *path, enum taken taken)
+{
+    if (taken == TAKEN_BAD || *path)
+        return taken;
+    fprintf(stderr, "qccctl: %.20s needs a path, not an empty one\n", arg);
+    return TAKEN_BAD;
+}
+
 static enum taken take_option(struct cmd *c, const char *arg, const char *next)
 {
     enum taken taken = TAKEN_ONE;
@@ -120,8 +129,10 @@ static enum taken take_option(struct cmd *c, const char *arg, const char *next)
         c->color = false;
     } else if (valued(arg, "--socket", "-s", next, &value, &taken)) {
         c->socket = value;
+        taken = path_given(arg, value, taken);
     } else if (valued(arg, "--config", "-c", next, &value, &taken)) {
         c->config = value;
+        taken = path_given(arg, value, taken);
     } else if (valued(arg, "--timeout", NULL, next, &value, &taken)) {
         double s = taken == TAKEN_BAD ? 1 : strtod(value, &end);
         if (taken != TAKEN_BAD && (*end || end == value || !(s >= 0.001 && s <= 86400))) {

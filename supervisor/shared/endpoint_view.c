@@ -17,11 +17,14 @@ struct ipc_endpoint view_make(const char *id, const struct ep_state *s, int64_t 
         .trial_busy = s->breaker.trial == BREAKER_TRIAL_RUNNING,
         .cooldown_until_ms = cooling ? now_ms + cooling : 0,
         .own_until_ms = own ? s->cooldown.own_until_ms : 0,
-        .queued = ep_queued(s),
-        .disabled = !ep_enabled(s),
+        .queued = ep_queued(s) && !s->in_reach,
+        .disabled = s->disabled,
         .draining = s->draining,
-        .lacks_count_tokens = s->lacks_count_tokens,
+        .no_count_until_ms = s->no_count_until_ms,
+        .counted_ms = s->counted_ms,
         .news = stands_against(s),
+        .refused_status = s->disabled == EP_BY_AUTH ? s->refused_status : 0,
+        .refused_wall_ms = s->disabled == EP_BY_AUTH ? s->refused_wall_ms : 0,
         .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
     };
 }
@@ -31,6 +34,7 @@ bool view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b)
     return a->health == b->health && a->breaker == b->breaker && a->trial_busy == b->trial_busy &&
            a->cooldown_until_ms == b->cooldown_until_ms && a->own_until_ms == b->own_until_ms &&
            a->queued == b->queued && a->disabled == b->disabled && a->draining == b->draining &&
-           a->lacks_count_tokens == b->lacks_count_tokens && a->news == b->news &&
-           str_eq(a->blocks, b->blocks);
+           a->no_count_until_ms == b->no_count_until_ms && a->counted_ms == b->counted_ms &&
+           a->news == b->news && a->refused_status == b->refused_status &&
+           a->refused_wall_ms == b->refused_wall_ms && str_eq(a->blocks, b->blocks);
 }

@@ -1,5 +1,6 @@
 #include "supervisor/shared/health.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/shared/health_log.h"
@@ -28,21 +29,27 @@ struct health_endpoint *health_find(const struct health *h, struct str what)
     return e;
 }
 
-static bool in_service(const struct health_endpoint *e)
-{
-    return ep_enabled(&e->state) && !ep_queued(&e->state);
-}
-
 static struct ep_ctx ctx_of(const struct health *h, const struct health_endpoint *e)
 {
-    return (struct ep_ctx){.last = h->nserving == in_service(e)};
+    return (struct ep_ctx){.last = h->nusable == e->usable};
 }
 
-static void count_serving(struct health *h)
+/* Whether it is usable may have changed: others may be, or be no longer, the last one. */
+static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
-    h->nserving = 0;
+    bool is = ep_usable(&e->state, now_ms);
+    if (is == e->usable)
+        return;
+    e->usable = is;
+    h->nusable += is ? 1 : -1;
+    h->touched = h->usable_changed = true;
+}
+
+/* The same of all: a cooldown ends without a word. Before a decision that hangs on it. */
+static void look_at_all(struct health *h, int64_t now_ms)
+{
     for (size_t i = 0; i < h->n; i++)
-        h->nserving += in_service(&h->v[i]);
+        look_again(h, &h->v[i], now_ms);
 }
 
 /* ---- what the workers know of an endpoint */
@@ -105,17 +112,14 @@ static void count_trips(const struct health *h, const struct health_endpoint *e,
             count(h, e, HEALTH_TRIPPED);
 }
 
-/* was: whether the endpoint was in service before. reason: the report's, or NULL. */
+/* reason: the report's, or NULL. */
 static void changed(struct health *h, struct health_endpoint *e, const struct ep_changes *ch,
-                    bool was, const char *reason, int64_t now_ms)
+                    const char *reason, int64_t now_ms)
 {
     forget_loan(e);
     tell(h, e, now_ms);
     h->touched = e->touched = true;
-    if (was != in_service(e)) {
-        h->service_changed = true;
-        count_serving(h);
-    }
+    look_again(h, e, now_ms);
     count_trips(h, e, ch);
     if (!h->frozen)
         notes_log(e->name, &e->state, ch, reason); /* the workers come first */
@@ -189,7 +193,7 @@ void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t
     if (!has_loan(e, slot, seq) || !ep_trial_begin(&e->state, &ch))
         return;
     e->trial_recalled = false;
-    changed(h, e, &ch, in_service(e), NULL, now_ms);
+    changed(h, e, &ch, NULL, now_ms);
 }
 
 void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
@@ -199,7 +203,7 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
     if (!has_loan(e, slot, seq))
         return;
     ep_trial_back(&e->state, &ch);
-    changed(h, e, &ch, in_service(e), NULL, now_ms);
+    changed(h, e, &ch, NULL, now_ms);
 }
 
 /* ---- verifications */
@@ -214,7 +218,7 @@ static void verify(struct health *h, struct health_endpoint *e, int64_t now_ms)
     e->verify_seq = ++h->seq;
     struct ipc_verify m = {
         .endpoint = str_c(e->id), .seq = e->verify_seq, .model = str_c(e->model)};
-    changed(h, e, &ch, in_service(e), NULL, now_ms);
+    changed(h, e, &ch, NULL, now_ms);
     h->tell(h->arg, slot, ipc_put_v_verify, &m);
     log_debug("endpoint %s: worker %d verifies it", e->name, slot);
 }
@@ -256,19 +260,22 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .about_model = m->about_model,
         .own_key = m->own_key,
         .no_count_tokens = m->no_count_tokens,
+        .counted = m->counted,
         .model = m->model_hash,
         .began_ms = m->began_ms,
         .ttfb_us = m->ttfb_us,
+        .status = m->status,
+        .wall_ms = clock_wall_ms(),
     };
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
     struct ep_changes ch = {0};
+    look_at_all(h, now_ms);
     struct ep_ctx ctx = ctx_of(h, e);
-    bool was = in_service(e);
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
-    changed(h, e, &ch, was, reason, now_ms);
+    changed(h, e, &ch, reason, now_ms);
     /* A worker says once that it was well, and again only when it hears that this was not enough. */
-    if (r.cls == OUTCOME_OK && e->told.news && !h->overruled)
+    if (r.cls == OUTCOME_OK && !r.counted && e->told.news && !h->overruled)
         h->tell(h->arg, (int)slot, ipc_put_v_endpoint, &e->told);
     if (r.cls != OUTCOME_OK)
         log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
@@ -293,12 +300,14 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
         .why = reason[0] ? reason : NULL,
         .own_key = m->own_key,
         .began_ms = m->began_ms,
+        .status = m->status,
+        .wall_ms = clock_wall_ms(),
     };
     struct ep_changes ch = {0};
+    look_at_all(h, now_ms);
     struct ep_ctx ctx = ctx_of(h, e);
-    bool was = in_service(e);
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
-    changed(h, e, &ch, was, reason, now_ms);
+    changed(h, e, &ch, reason, now_ms);
     count(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
         log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
@@ -311,14 +320,13 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
 {
     struct health_endpoint *e = by_id(h, id);
     struct ep_changes ch = {0};
-    bool was = e && in_service(e);
     if (!e)
         return;
     if (has_loan(e, slot, trial))
         ep_trial_back(&e->state, &ch);
     if (e->verify_slot == (int)slot && e->verify_seq == verifies)
         ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-    changed(h, e, &ch, was, NULL, now_ms);
+    changed(h, e, &ch, NULL, now_ms);
 }
 
 void health_taken(struct health *h, int64_t now_ms)
@@ -332,8 +340,7 @@ void health_taken(struct health *h, int64_t now_ms)
 
 void health_again(struct health *h)
 {
-    count_serving(h);
-    h->touched = h->service_changed = true;
+    h->touched = h->usable_changed = true;
     for (size_t i = 0; i < h->n; i++)
         h->v[i].touched = true;
 }
@@ -357,13 +364,12 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
     for (size_t i = 0; i < h->n; i++) {
         struct health_endpoint *e = &h->v[i];
         struct ep_changes ch = {0};
-        bool was = in_service(e);
         e->asks[slot] = false;
         if (e->trial_slot == (int)slot)
             ep_trial_back(&e->state, &ch);
         if (e->verify_slot == (int)slot)
             ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-        changed(h, e, &ch, was, NULL, now_ms);
+        changed(h, e, &ch, NULL, now_ms);
         struct health_places_line l = {h, e};
         places_gone(&e->places, slot, health_tell_places, &l);
     }
@@ -439,6 +445,10 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     for (size_t i = 0; i < nold; i++)
         endpoint_fini(&old[i]);
     mem_free(old);
+    h->nusable = 0; /* some may be gone */
+    for (size_t i = 0; i < h->n; i++)
+        h->v[i].usable = false;
+    look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
         h->v[i].told = view_make(h->v[i].id, &h->v[i].state, now_ms); /* health_tell_all follows */
@@ -452,9 +462,8 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
 void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms)
 {
     struct ep_changes ch = {0};
-    bool was = in_service(e);
     ep_operator(&e->state, &h->conf, a, now_ms, &ch);
-    changed(h, e, &ch, was, NULL, now_ms);
+    changed(h, e, &ch, NULL, now_ms);
 }
 
 /* ---- time */
@@ -463,9 +472,8 @@ static void tick(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ep_changes ch = {0};
     struct ep_ctx ctx = ctx_of(h, e);
-    bool was = in_service(e);
     ep_tick(&e->state, &h->conf, &ctx, now_ms, &ch);
-    changed(h, e, &ch, was, NULL, now_ms);
+    changed(h, e, &ch, NULL, now_ms);
 }
 
 /* The trial lies with a worker that has not begun it, and there is another to have it. */
@@ -493,7 +501,7 @@ static bool serve_asker(struct health *h, struct health_endpoint *e, int64_t now
 
 static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
-    if (!in_service(e))
+    if (!ep_open_to_requests(&e->state))
         recall(h, e);
     switch (ep_wants(&e->state, &h->conf, now_ms)) {
     case EP_WANT_NOTHING:
@@ -535,14 +543,16 @@ void health_run(struct health *h, int64_t now_ms)
     }
     if (!h->touched && now_ms < h->next_ms)
         return;
-    /* Who comes into service may free the one that was spared as the last. */
+    look_at_all(h, now_ms);
+    /* Who becomes usable may free the one that was spared as the last, and who is no longer may bring
+     * others in reach. */
     do {
-        bool all = h->service_changed;
-        h->service_changed = false;
+        bool all = h->usable_changed;
+        h->usable_changed = false;
         for (size_t i = 0; i < h->n; i++)
             if (all || h->v[i].touched || now_ms >= h->v[i].next_ms)
                 tick(h, &h->v[i], now_ms);
-    } while (h->service_changed);
+    } while (h->usable_changed);
     h->next_ms = INT64_MAX;
     for (size_t i = 0; i < h->n; i++) {
         struct health_endpoint *e = &h->v[i];

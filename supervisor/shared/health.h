@@ -54,6 +54,7 @@ struct health_endpoint {
     char model[IPC_MODEL_MAX + 1]; /* last served; "": not known */
     int64_t next_ms;               /* when time brings something for it */
     bool touched;                  /* something was said of it since health_run */
+    bool usable;                   /* counted in nusable */
     struct ipc_endpoint told;      /* what the workers know; blocks: of told_blocks */
     char told_blocks[IPC_BLOCKS_MAX];
 };
@@ -69,8 +70,8 @@ struct health {
     bool up[HEALTH_SLOTS];  /* workers that may be lent to and told to verify */
     unsigned nup;
     unsigned turn;          /* whose it was last */
-    size_t nserving;        /* endpoints in service */
-    bool service_changed;   /* an endpoint went in or out of service: others may be the last one */
+    size_t nusable;         /* endpoints that are ep_usable, as last seen */
+    bool usable_changed;    /* one has become so, or no longer is: others may be the last one */
     bool touched;           /* something was said since health_run */
     bool frozen;            /* another supervisor decides now */
     bool overruled;         /* and what our workers are told comes from it alone */

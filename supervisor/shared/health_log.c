@@ -15,6 +15,8 @@ static bool is_bad(const struct ep_note *n, const struct ep_state *s)
         return s->breaker.state == BREAKER_OPEN;
     case EP_NOTE_QUEUE:
         return ep_queued(s);
+    case EP_NOTE_REACH:
+        return s->in_reach;
     case EP_NOTE_DISABLED:
         return s->disabled == EP_BY_AUTH;
     case EP_NOTE_COOLDOWN:

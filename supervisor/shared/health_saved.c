@@ -29,7 +29,12 @@ size_t health_save(const struct health *h, struct saved_endpoint *out)
         out[i] = (struct saved_endpoint){
             .disabled = saved_of(s), .queued = ep_queued(s), .draining = s->draining};
         memcpy(out[i].id, h->v[i].id, sizeof out[i].id);
+        memcpy(out[i].model, h->v[i].model, sizeof out[i].model);
         memcpy(out[i].counts, s->counts, sizeof s->counts);
+        if (s->disabled == EP_BY_AUTH) {
+            out[i].refused_status = s->refused_status;
+            out[i].refused_wall_ms = s->refused_wall_ms;
+        }
     }
     return h->n;
 }
@@ -45,8 +50,10 @@ size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t 
         if (!e || in[i].disabled >= SAVED_DISABLED__COUNT)
             continue;
         known++;
+        memcpy(e->model, in[i].model, sizeof e->model);
         memcpy(e->state.counts, in[i].counts, sizeof e->state.counts);
         ep_restore(&e->state, &h->conf, in[i].queued, by[in[i].disabled], in[i].draining, now_ms);
+        ep_restore_refusal(&e->state, in[i].refused_status, in[i].refused_wall_ms);
         if (in[i].disabled == SAVED_BY_NOTHING && !ep_enabled(&e->state))
             ep_operator(&e->state, &h->conf, EP_ACT_ENABLE, now_ms, &ch);
         if (ep_queued(&e->state) || e->state.disabled == EP_BY_AUTH)

@@ -4,6 +4,7 @@
 #define QCC_SUPERVISOR_SAVED_H
 
 #include "common/base/base.h"
+#include "common/ipc/ipc.h"
 
 /* Numbers of the states are those of the file: never given another meaning. */
 enum saved_disabled {
@@ -22,7 +23,10 @@ struct saved_endpoint {
     char id[9];
     uint8_t disabled; /* enum saved_disabled */
     bool queued, draining;
+    char model[IPC_MODEL_MAX + 1]; /* last served there; "": not known */
     uint64_t counts[SAVED_COUNTS];
+    uint32_t refused_status; /* by auth: the status of the reply that refused its key; 0: not known */
+    int64_t refused_wall_ms; /* and when; 0: not known */
 };
 
 #endif

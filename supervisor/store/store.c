@@ -18,7 +18,7 @@
 
 enum {
     SOON_MS = 2000,  /* after a binding, or an endpoint's state, has changed */
-    LATER_MS = 5000, /* after times of use and counters have */
+    LATER_MS = 5000, /* after times of use, counters and models last served have */
     SHARE = 20       /* writing takes at most this part of the time */
 };
 
@@ -91,9 +91,9 @@ static enum change changed(const struct state *st, const struct state_view *v)
     for (size_t i = 0; i < v->nendpoints; i++) {
         const struct saved_endpoint *a = &st->endpoints[i], *b = &v->endpoints[i];
         if (strcmp(a->id, b->id) != 0 || a->disabled != b->disabled || a->queued != b->queued ||
-            a->draining != b->draining)
+            a->draining != b->draining || a->refused_wall_ms != b->refused_wall_ms)
             return CHANGE_STATE;
-        if (memcmp(a->counts, b->counts, sizeof a->counts) != 0)
+        if (memcmp(a->counts, b->counts, sizeof a->counts) != 0 || strcmp(a->model, b->model) != 0)
             c = CHANGE_COUNTERS;
     }
     return c;

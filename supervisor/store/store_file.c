@@ -12,6 +12,9 @@
 
 enum { HASH = 32, AT_VERSION = 8, AT_LENGTH = 16, AT_HASH = 24, PIECE = 64 << 10 };
 
+/* Of an endpoint; version 1 had those up to its counters. */
+enum { ENDPOINT_FIELDS_1 = 5, ENDPOINT_FIELDS = 8 };
+
 static const char magic[8] = {'Q', 'C', 'C', 'S', 'T', 'A', 'T', 'E'};
 
 static void put_be(uint8_t *p, uint64_t v, unsigned bytes)
@@ -75,6 +78,12 @@ static bool put_text(msgpack_packer *pk, const char *s)
     return msgpack_pack_str_with_body(pk, s, strlen(s)) == 0;
 }
 
+/* What a client wrote need not be text. */
+static bool put_bytes(msgpack_packer *pk, const char *s)
+{
+    return msgpack_pack_bin_with_body(pk, s, strlen(s)) == 0;
+}
+
 static bool put_flag(msgpack_packer *pk, bool on)
 {
     return (on ? msgpack_pack_true(pk) : msgpack_pack_false(pk)) == 0;
@@ -85,9 +94,11 @@ static bool put_endpoints(msgpack_packer *pk, const struct state_view *v)
     bool ok = msgpack_pack_array(pk, v->nendpoints) == 0;
     for (size_t i = 0; ok && i < v->nendpoints; i++) {
         const struct saved_endpoint *e = &v->endpoints[i];
-        ok = msgpack_pack_array(pk, 5) == 0 && put_text(pk, e->id) &&
+        ok = msgpack_pack_array(pk, ENDPOINT_FIELDS) == 0 && put_text(pk, e->id) &&
              msgpack_pack_uint8(pk, e->disabled) == 0 && put_flag(pk, e->queued) &&
-             put_flag(pk, e->draining) && put_counters(pk, e->counts, SAVED_COUNTS);
+             put_flag(pk, e->draining) && put_counters(pk, e->counts, SAVED_COUNTS) &&
+             put_bytes(pk, e->model) && msgpack_pack_uint32(pk, e->refused_status) == 0 &&
+             msgpack_pack_int64(pk, e->refused_wall_ms) == 0;
     }
     return ok;
 }
@@ -190,11 +201,19 @@ static bool get_endpoint(struct rd *r, struct saved_endpoint *e)
     uint32_t n, number;
     struct str id;
     uint64_t disabled;
-    if (!rd_array(r, 5, &n) || n != 5 || !rd_str(r, 8, &id) || !bindings_id(id, &number) ||
-        !rd_u64(r, &disabled) || disabled >= SAVED_DISABLED__COUNT || !rd_flag(r, &e->queued) ||
-        !rd_flag(r, &e->draining) || !get_counters(r, e->counts, SAVED_COUNTS))
+    struct str model = {0};
+    uint64_t status = 0;
+    if (!rd_array(r, ENDPOINT_FIELDS, &n) || (n != ENDPOINT_FIELDS_1 && n != ENDPOINT_FIELDS) ||
+        !rd_str(r, 8, &id) || !bindings_id(id, &number) || !rd_u64(r, &disabled) ||
+        disabled >= SAVED_DISABLED__COUNT || !rd_flag(r, &e->queued) || !rd_flag(r, &e->draining) ||
+        !get_counters(r, e->counts, SAVED_COUNTS) ||
+        (n > ENDPOINT_FIELDS_1 && (!rd_bin(r, IPC_MODEL_MAX, &model) || !rd_u64(r, &status) ||
+                                   status > 999 || !rd_i64(r, &e->refused_wall_ms))))
         return false;
+    e->refused_status = (uint32_t)status;
     memcpy(e->id, id.p, id.n);
+    if (model.n)
+        memcpy(e->model, model.p, model.n);
     e->disabled = (uint8_t)disabled;
     return true;
 }
@@ -247,7 +266,7 @@ bool state_file_parse(struct str file, struct state_image *im, struct err *e)
     if (file.n < STATE_HEAD)
         return err_set(e, "is cut");
     uint64_t version = get_be(p + AT_VERSION, 4), length = get_be(p + AT_LENGTH, 8);
-    if (version != STATE_VERSION)
+    if (version < STATE_VERSION_MIN || version > STATE_VERSION)
         return err_set(e, "is of version %llu, not %d", (unsigned long long)version, STATE_VERSION);
     struct str body = str_make(file.p + STATE_HEAD, file.n - STATE_HEAD);
     if (length != body.n)

@@ -6,8 +6,11 @@
  *   8         length of the body
  *   32        SHA-256 of the body
  *   body      msgpack: [[saved_ms, secret's print, [lifetime counters]],
- *                       [[id, disabled, queued, draining, [counters]], …],
+ *                       [[id, disabled, queued, draining, [counters], model last served,
+ *                         refused_status, refused_wall_ms], …],
  *                       [binary of 24-byte records: key 8 8, endpoint 4, age in ms 4; …]]
+ *
+ * Version 1, where an endpoint ends with its counters, is read too.
  *
  * Numbers outside msgpack are big-endian. Bindings stand in the order of their last use. */
 #ifndef QCC_SUPERVISOR_STATE_FILE_H
@@ -21,7 +24,8 @@
 #include "supervisor/shared/saved.h"
 
 enum {
-    STATE_VERSION = 1,
+    STATE_VERSION = 2,
+    STATE_VERSION_MIN = 1, /* the oldest that is read */
     STATE_HEAD = 56,
     STATE_ENDPOINTS = 4096,  /* at most */
     STATE_BINDING = 24,      /* bytes of a record */

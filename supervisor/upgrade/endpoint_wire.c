@@ -11,7 +11,7 @@ void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
         .disabled = s->disabled,
         .configured = s->configured,
         .draining = s->draining,
-        .lacks_count_tokens = s->lacks_count_tokens,
+        .lacks_count_tokens = s->no_count_until_ms != 0,
         .verify_asked = s->verify_asked,
         .verifying = s->verifying,
         .verifies = e->verify_slot == HEALTH_NONE ? 0 : e->verify_seq,
@@ -63,7 +63,6 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
     s->disabled = (enum ep_disabled)m->disabled;
     s->configured = m->configured;
     s->draining = m->draining;
-    s->lacks_count_tokens = m->lacks_count_tokens;
     s->verify_asked = m->verify_asked;
     s->verifying = m->verifies ? (enum ep_verifying)m->verifying : EP_VERIFY_NONE;
     s->breaker = (struct breaker){
@@ -109,6 +108,9 @@ bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpo
         if (!str_eq(str_c(e->id), m->id))
             continue;
         take(&e->state, m);
+        /* How long, UP_COUNT says; an older build does not send it. */
+        if (m->lacks_count_tokens)
+            e->state.no_count_until_ms = now_ms + h->conf.block_ms;
         text(e->model, m->model);
         e->trial_slot = m->trial ? HEALTH_PREDECESSOR : HEALTH_NONE;
         e->trial_seq = m->trial;
@@ -120,4 +122,37 @@ bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpo
         return true;
     }
     return true;
+}
+
+bool carry_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m)
+{
+    const struct ep_state *s = &e->state;
+    *m = (struct ipc_up_refused){
+        .id = str_c(e->id), .status = s->refused_status, .wall_ms = s->refused_wall_ms};
+    return s->disabled == EP_BY_AUTH && (s->refused_status || s->refused_wall_ms);
+}
+
+void carry_get_refused(struct health *h, const struct ipc_up_refused *m)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (str_eq(str_c(h->v[i].id), m->id))
+            ep_restore_refusal(&h->v[i].state, m->status, m->wall_ms);
+}
+
+bool carry_put_count(const struct health_endpoint *e, struct ipc_up_count *m)
+{
+    const struct ep_state *s = &e->state;
+    *m = (struct ipc_up_count){.id = str_c(e->id),
+                               .no_count_until_ms = s->no_count_until_ms,
+                               .counted_ms = s->counted_ms};
+    return s->no_count_until_ms || s->counted_ms;
+}
+
+void carry_get_count(struct health *h, const struct ipc_up_count *m)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (str_eq(str_c(h->v[i].id), m->id)) {
+            h->v[i].state.no_count_until_ms = m->no_count_until_ms;
+            h->v[i].state.counted_ms = m->counted_ms;
+        }
 }

@@ -15,4 +15,12 @@ void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
 bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
                int64_t now_ms) MUST_CHECK;
 
+/* How the key of one that is disabled by auth was refused. False: it is not, or nothing is known. */
+bool carry_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m) MUST_CHECK;
+void carry_get_refused(struct health *h, const struct ipc_up_refused *m);
+
+/* What is known of its count_tokens. False: nothing. */
+bool carry_put_count(const struct health_endpoint *e, struct ipc_up_count *m) MUST_CHECK;
+void carry_get_count(struct health *h, const struct ipc_up_count *m);
+
 #endif

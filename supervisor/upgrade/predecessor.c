@@ -352,6 +352,16 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
         return carry_get(pre->env.health, pre->conf, &m, clock_mono_ms()) ||
                err_set(e, "the running supervisor knows of an endpoint what cannot be");
     }
+    if (f->id == IPC_UP_REFUSED) {
+        GET(up_refused)
+        carry_get_refused(pre->env.health, &m);
+        return true;
+    }
+    if (f->id == IPC_UP_COUNT) {
+        GET(up_count)
+        carry_get_count(pre->env.health, &m);
+        return true;
+    }
     if (f->id == IPC_UP_COUNTERS) {
         GET(up_counters)
         return on_up_counters(pre, &m) || err_set(e, "the running supervisor counts in another way");

@@ -263,9 +263,16 @@ static void give_state(struct successor *u)
     health_freeze(u->env.health, true);
     for (size_t i = 0; i < u->env.health->n; i++) {
         struct ipc_up_endpoint m;
-        carry_put(&u->env.health->v[i], &m);
+        struct ipc_up_refused refused;
+        struct ipc_up_count count;
+        const struct health_endpoint *e = &u->env.health->v[i];
+        carry_put(e, &m);
         send_up(u, -1, ipc_put_v_up_endpoint, &m);
-        give_counters(u, u->env.health->v[i].id);
+        if (carry_put_refused(e, &refused))
+            send_up(u, -1, ipc_put_v_up_refused, &refused);
+        if (carry_put_count(e, &count))
+            send_up(u, -1, ipc_put_v_up_count, &count);
+        give_counters(u, e->id);
     }
     give_counters(u, NULL);
     successor_turn(u);

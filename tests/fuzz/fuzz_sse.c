@@ -36,9 +36,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     feed(&whole, p, size - 1, size);
     feed(&pieces, p, size - 1, 1 + data[0] % 40u);
     check_same(&whole, &pieces);
+    /* The end of one that is finished, and of one that is closed; what is put behind the latter completes it. */
+    char tail[SSE_TAIL], other[SSE_TAIL];
+    struct sse again;
+    feed(&again, p, size - 1, 1 + data[0] % 40u);
+    bool stopped = again.stopped, error = again.error, boundary = sse_at_boundary(&whole);
+    bool line = sse_at_line_start(&whole), closed = sse_close(&again, tail);
     sse_finish(&whole);
     sse_finish(&pieces);
     check_same(&whole, &pieces);
+    if (closed) {
+        MUST(again.stopped || again.error);
+        MUST(!(stopped || error) || !tail[0]);
+        sse_free(&pieces);
+        feed(&pieces, p, size - 1, size);
+        for (size_t at = 0, n = strlen(tail); at < n;)
+            at += sse_feed(&pieces, tail + at, n - at);
+        MUST(stopped || error || (sse_at_boundary(&pieces) && (pieces.stopped || pieces.error)));
+        MUST(sse_close(&pieces, other) && !other[0]);
+    } else {
+        MUST(!tail[0] && sse_at_boundary(&again) == boundary && sse_at_line_start(&again) == line);
+    }
+    sse_free(&again);
     sse_free(&whole);
     sse_free(&pieces);
     struct sse_usage u;

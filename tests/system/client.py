@@ -15,7 +15,7 @@ from qcc import PATIENCE
 BODY = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]}
 
 
-def request(method="GET", target="/v1/models", headers=(), body=None, host="qcc", version="1.1"):
+def request(method="GET", target="/v1/models", headers=(), body=None, host="127.0.0.1", version="1.1"):
     """The bytes of a request; headers are whole lines."""
     lines = ["%s %s HTTP/%s" % (method, target, version)]
     if host is not None:
@@ -69,6 +69,12 @@ class Reply:
         body = self.json()
         assert body["type"] == "error" and set(body) >= {"error"}
         return body["error"]
+
+
+def own_type(status):
+    """The type of an error of QCC's own with that status."""
+    types = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error"}
+    return types.get(status, "invalid_request_error" if status < 500 else "api_error")
 
 
 class Client:

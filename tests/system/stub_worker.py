@@ -60,9 +60,9 @@ def unpack(b, i):
     elif 0xC4 <= c <= 0xC6 or 0xD9 <= c <= 0xDB:
         w = 1 << (c - (0xC4 if c <= 0xC6 else 0xD9))
         n, at = int.from_bytes(b[i + 1 : i + 1 + w], "big"), i + 1 + w
-    elif 0x90 <= c < 0xA0:
-        values, at = [], i + 1
-        for _ in range(c - 0x90):
+    elif 0x90 <= c < 0xA0 or c == 0xDC:
+        values, at = [], i + (3 if c == 0xDC else 1)
+        for _ in range(int.from_bytes(b[i + 1 : i + 3], "big") if c == 0xDC else c - 0x90):
             v, at = unpack(b, at)
             values.append(v)
         return values, at
@@ -173,7 +173,7 @@ class Stub:
         elif path == "/wrong":
             self.send(PING, 1)
         elif path == "/outcome":
-            flags = [False] * 5
+            flags = [False] * 6
             self.send(OUTCOME, "01234567", 77, 0, 0, 200, -1, 1, 1, 1, 0, *flags, 0, 0, "", "")
         elif path == "/crash":
             os.abort()

@@ -12,6 +12,7 @@ import stat
 import pytest
 
 from client import ask as question
+from client import request as raw_request
 from qcc import PATIENCE, connectable, free_port, until
 
 GETS = ["/healthz", "/readyz", "/metrics", "/"] + [
@@ -125,6 +126,64 @@ def test_a_link_to_the_page_may_be_followed(qcc):
     assert call(q, "GET", "/api/v1/status", link).status == 403
 
 
+def test_the_targets_authority_stands_for_host(qcc, client):
+    c = client(qcc().admin_port)
+    c.send(raw_request("GET", "http://localhost:1/api/v1/status", host="evil.example"))
+    assert c.reply().status == 200
+    c.send(raw_request("GET", "http://evil.example/api/v1/status", host="localhost"))
+    assert c.reply().status == 403
+
+
+def test_more_than_one_origin_is_refused(qcc, client):
+    q = qcc()
+    c = client(q.admin_port)
+    own = "origin: http://127.0.0.1"
+    c.send(raw_request("POST", "/api/v1/reload", [own], b""))
+    assert c.reply().status == 200
+    c.send(raw_request("POST", "/api/v1/reload", [own, "origin: http://evil.example"], b""))
+    assert c.reply().status == 403
+
+
+def test_what_a_browser_may_do_with_a_reply(qcc, client):
+    """Each reply, errors too: not kept, not guessed at, not framed, not taken in by another origin."""
+    q = qcc({"admin": {"token": "swordfish-7"}, "limits": {"max_body_bytes": 1024}})
+    right = {"Authorization": "Bearer swordfish-7"}
+    asked = [("GET", path, right, None, 200) for path in GETS] + [
+        ("GET", "/api/v1/status", {}, None, 401),
+        ("GET", "/api/v1/status", {"Origin": "http://evil.example"}, None, 403),
+        ("GET", "/nowhere", right, None, 404),
+        ("GET", "/api/v1/reload", right, None, 405),
+        ("TRACE", "/", right, None, 405),
+        ("POST", "/api/v1/reload", right, b"x" * 2000, 413),
+        ("POST", "/api/v1/reload", right, None, 200),
+    ]
+    for method, path, headers, body, status in asked:
+        a = call(q, method, path, headers, body)
+        assert a.status == status, (method, path, a.body)
+        h = a.headers
+        assert h["cache-control"] == "no-store" and h["x-content-type-options"] == "nosniff", path
+        assert h["x-frame-options"] == "DENY" and "frame-ancestors 'none'" in h["content-security-policy"], path
+        assert "default-src 'none'" in h["content-security-policy"], path
+        assert ("style-src" in h["content-security-policy"]) == (path == "/"), path
+        assert h["referrer-policy"] == "no-referrer" and h["cross-origin-resource-policy"] == "same-origin", path
+        assert not [k for k in h if k.startswith("access-control-")], path
+    c = client(q.admin_port)
+    c.send(b"GET / HTTP/1.1\r\n\r\n")
+    r = c.reply()
+    assert r.status == 400 and r.header("cache-control") == "no-store"
+
+
+def test_cors_is_not_for_the_admin_listener(qcc):
+    """What may ask endpoints may not turn them off."""
+    page = {"Origin": "https://app.example"}
+    q = qcc({"cors": {"origins": [page["Origin"]]}, "hosts": ["*"]})
+    a = call(q, "POST", "/api/v1/reload", page)
+    assert a.status == 403 and "access-control-allow-origin" not in a.headers
+    a = call(q, "OPTIONS", "/api/v1/reload", {**page, "Access-Control-Request-Method": "POST"})
+    assert a.status == 403 and "access-control-allow-origin" not in a.headers
+    assert call(q, "GET", "/api/v1/status", {"Host": "evil.example"}).status == 403
+
+
 def test_the_token(qcc):
     q = qcc({"admin": {"token": "swordfish-7"}})
     for path in GETS[1:]:
@@ -173,7 +232,7 @@ def test_no_admin_listener(qcc, upstream):
 
 
 def test_the_clients_listener_knows_no_admin_address(qcc, upstream):
-    q = qcc({"endpoints": [upstream.endpoint("/s/status=404")]})
+    q = qcc({"endpoints": [{**upstream.endpoint("/s/status=404"), "paths": {"allow": ["/api/*"]}}]})
     assert q.get("/api/v1/status")[0] == 404
     until(lambda: "404" in upstream.log(), "the endpoint to have been asked")
 

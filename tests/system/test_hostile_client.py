@@ -27,10 +27,10 @@ def test_no_echo_of_the_request(q, up, client, method):
     assert up.requests == [] and c.closed(5)
 
 
-@pytest.mark.parametrize("target", ["*", "http://anything:80"])
+@pytest.mark.parametrize("target", ["*", "http://localhost:80"])
 def test_star_is_no_path(qcc, up, client, target):
     """It stands alone, whatever the endpoint's path."""
-    q = qcc({"endpoints": [up.endpoint(path="/gw/a")]})
+    q = qcc({"endpoints": [up.endpoint(path="/gw/a", paths={"allow": ["*"]})]})
     c = client(q)
     c.send(request("OPTIONS", target))
     assert c.reply().status == 200
@@ -38,9 +38,10 @@ def test_star_is_no_path(qcc, up, client, target):
 
 
 @pytest.mark.parametrize("target", ["//v1/messages", "/v1/./messages/../x", "/v1/%2e%2e/%2F%zz", "/v1/m?a=/../b//&c=%00", "/?", "/v1/a;b=c/"])
-def test_paths_are_not_touched(q, up, client, target):
-    """Decoded or normalised, a path would not be what the client and the endpoint agreed on."""
-    c = client(q)
+def test_paths_are_not_touched(qcc, up, client, target):
+    """Decoded or normalised, a path would not be what the client and the endpoint agreed on. (With the
+    client's own key: QCC's does not go to all of these.)"""
+    c = client(qcc({"endpoints": [up.endpoint(api_key=None)]}))
     c.send(request("GET", target))
     assert c.reply().status == 200
     assert up.requests[0].target == target

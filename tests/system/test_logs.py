@@ -185,7 +185,7 @@ def test_a_file_that_was_renamed(qcc, raw, client, tmp_path):
 
 def test_json_of_hostile_words(qcc, raw, client):
     """However long, and whatever bytes: each line can be parsed."""
-    q = qcc({"endpoints": [raw(reply()).endpoint()], "log": {"format": "json"}}, start=False)
+    q = qcc({"endpoints": [raw(reply()).endpoint(api_key=None)], "log": {"format": "json"}}, start=False)
     q.start(wait=False)
     until(lambda: '"serving on ' in q.log(), "the supervisor to serve")
     c = client(q)

@@ -179,3 +179,15 @@ def test_a_success_elsewhere_after_a_failure_at_home_binds_anew(pool, client):
     assert moved in ("a", "c")
     for _ in range(3):
         assert client(q).ask(headers=MINE).header("x-qcc-endpoint") == moved
+
+
+# ---- when all have failed
+
+def test_the_wait_of_one_that_was_passed_over_is_told(pool, client):
+    """a cools by its own word and is not asked; b fails: waiting for a would help."""
+    q, ups = pool(a=once(error(429, headers=["retry-after: 20"])), b=reply())
+    assert client(q).ask().header("x-qcc-endpoint") == "b"
+    ups["b"].play = PAGE
+    r = client(q).ask()
+    assert r.status == 429 and 1 <= int(r.header("retry-after")) <= 20, (r.status, r.body)
+    assert len(ups["a"].requests) == 1

@@ -136,7 +136,14 @@ def test_a_process_that_hangs_with_idle_places_holds_nobody_up(qcc, slow, client
     """One worker has the only place, idle, and does not answer when the other one wants it."""
     a, b = slow("a", priority=1, max_concurrent=1), slow("b", priority=2)
     q = qcc({"workers": 2, "balance": {"strategy": "priority_failover"}, "endpoints": [a.endpoint, b.endpoint]})
-    connections = [client(q) for _ in range(12)]
+    connections = []
+
+    def spread():
+        """The kernel may give many in a row to one worker; how many each has is told once a second."""
+        connections.extend(client(q) for _ in range(4))
+        return all(w["connections"] for w in q.ctl_json("status")["workers"])
+
+    until(spread, "connections to both workers", step=0.3)
     for pid in [w["pid"] for w in q.ctl_json("status")["workers"]]:
         for c in connections:
             assert c.ask().status == 200

@@ -133,8 +133,8 @@ def test_queue(qcc, upstream):
     assert done(q.ctl("queue")) == "no endpoint is in the failure queue\n"
     until(lambda: ask(q) and q.ctl_json("queue")["queue"], "the queue to have it")
     titles, table = rows(done(q.ctl("queue")))
-    assert titles == ["ENDPOINT", "SINCE", "VERIFICATIONS", "NEXT", "REASON"]
-    assert table[0][0] == "odd" and table[0][4]
+    assert titles == ["ENDPOINT", "SINCE", "VERIFICATIONS", "NEXT", "REQUESTS", "REASON"]
+    assert table[0][0] == "odd" and table[0][4] == "no" and table[0][5]
 
 
 def test_requests_and_why(qcc, upstream):
@@ -222,8 +222,11 @@ def test_why_of_one_that_waited_for_a_place(qcc, upstream):
             assert "all full" in results
             waited.append(doc)
     assert len(waited) == 2
-    out = done(q.ctl("why", waited[0]["id"]))
-    assert re.search(r"\+\d+ms +asks for +narrow +all full", out) and re.search(r"chosen +narrow\n", out), out
+    # whoever comes while the worker knows that there is no place need not ask
+    outs = [done(q.ctl("why", doc["id"])) for doc in waited]
+    assert any(re.search(r"\+\d+ms +asks for +narrow +all full", out) for out in outs), outs
+    assert all(re.search(r"\+\d+ms +(asks for +narrow|none) .*all full", out) for out in outs), outs
+    assert all(re.search(r"chosen +narrow\n", out) for out in outs), outs
 
 
 def test_why_of_an_unknown_request(qcc):
@@ -373,7 +376,7 @@ def test_stop_twice(qcc, upstream):
     assert "at the latest in 10m00s" in done(q.ctl("stop"))
     assert q.ctl_json("status")["state"] == "stopping" and q.running()
     assert "stopping," in done(q.ctl("status"))
-    assert done(q.ctl("stop", "--wait")) == "stopping at once\n"
+    assert done(q.ctl("stop")) == "stopping at once\n"
     assert q.wait(10) == 0
     c.close()
 
@@ -628,7 +631,7 @@ def test_wrong_usage(tmp_path):
 def test_nobody_there(tmp_path):
     env = {k: v for k, v in os.environ.items() if k not in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "QCC_SOCKET")}
     env["XDG_RUNTIME_DIR"] = str(tmp_path)
-    env["RUNTIME_DIRECTORY"] = "/nonexistent/a:/nonexistent/b"
+    service = {**env, "RUNTIME_DIRECTORY": "/nonexistent/a:/nonexistent/b"}
     stale = socket.socket(socket.AF_UNIX)
     (tmp_path / "qcc").mkdir()
     with contextlib.chdir(tmp_path / "qcc") if hasattr(contextlib, "chdir") else inside(tmp_path / "qcc"):
@@ -638,11 +641,13 @@ def test_nobody_there(tmp_path):
         args = [command] + (["abc"] if command == "why" else [])
         r = run(*args, "--socket", str(tmp_path / "none.sock"), folder=tmp_path, env=env)
         assert r.returncode == 3 and "none.sock: does not exist" in r.stderr and "qcc-supervisor -c" in r.stderr
+    r = run("status", folder=tmp_path, env=service)
+    assert r.returncode == 3 and "  /nonexistent/a/control.sock: does not exist" in r.stderr
     if pathlib.Path("/run/qcc/control.sock").exists() or pathlib.Path("/tmp/qcc-%d/control.sock" % os.geteuid()).exists():
         return  # somebody serves on this machine
     r = run("status", folder=tmp_path, env=env)
     assert r.returncode == 3 and r.stdout == ""
-    for place, why in (("/nonexistent/a/control.sock", "does not exist"), (str(tmp_path / "qcc/control.sock"), "nobody listens"),
+    for place, why in ((str(tmp_path / "qcc/control.sock"), "nobody listens"),
                        ("/run/qcc/control.sock", ""), ("/tmp/qcc-%d/control.sock" % os.geteuid(), "")):
         assert "  %s: %s" % (place, why) in r.stderr
 

@@ -226,6 +226,8 @@ def test_unasked_reply_on_an_idle_connection(qcc, raw, client, first):
     assert c.ask().status == 200
     worker = q.children()[0]
     os.kill(worker, signal.SIGSTOP)
+    # it may still run for a moment, and take the question before the endpoint has said anything
+    until(lambda: pathlib.Path("/proc/%d/stat" % worker).read_text().rpartition(")")[2].split()[0] == "T", "it to stop")
     if first == "client":
         c.send(ask())
     up.peers[0].send(reply(b'{"not": "yours"}'))

@@ -113,7 +113,7 @@ def damage_body(b):
     (damage_cut, "is cut"),
     (damage_bit, "is damaged"),
     (damage_version(0), "is of version 0"),
-    (damage_version(2), "is of version 2"),
+    (damage_version(3), "is of version 3"),
     (damage_body, "is malformed"),
     (lambda b: b"", "is cut"),
     (lambda b: b"something else entirely" * 10, "is no state of QCC"),
@@ -385,6 +385,28 @@ def test_a_queued_endpoint_is_verified_first_thing(two, upstream, kill):
     q.wait_serving(3)
     until(lambda: not endpoint_of(q, "a")["queued"], "a to be verified at once", timeout=3)
     until(lambda: ask(q, "well again")[1] == "a", "a to be used")
+
+
+def test_a_file_of_version_1_is_taken_up(two, folder):
+    """As QCC before version 2 of the file wrote it: an endpoint ended with its counters."""
+    q = two("status=500")
+    ids = {name: endpoint_of(q, name)["id"] for name in "ab"}
+    assert q.stop() == 0
+    counters = b"\xdc\x00\x10" + b"\x00" * 16
+
+    def endpoint(name, disabled, queued, draining):
+        flags = b"".join(b"\xc3" if on else b"\xc2" for on in (queued, draining))
+        return b"\x95\xa8" + ids[name].encode() + bytes([disabled]) + flags + counters
+
+    body = (b"\x93" + b"\x93\x00\x00" + counters + b"\x92" + endpoint("a", 0, True, False) +
+            endpoint("b", 2, False, True) + b"\x90")
+    (folder / "state").write_bytes(b"QCCSTATE" + struct.pack(">IIQ", 1, 0, len(body)) +
+                                   hashlib.sha256(body).digest() + body)
+    again(q)
+    q.wait_log("the state of 2 endpoints are taken up")
+    assert not aside(folder)
+    assert endpoint_of(q, "a")["queued"]
+    assert endpoint_of(q, "b")["disabled_by"] == "operator" and endpoint_of(q, "b")["draining"]
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["stop", "kill"])

@@ -313,8 +313,13 @@ def test_breaker_cooldown_queue_and_operators_words_go_over(qcc, upstream):
                               e["disabled_by"], bool(e["cooldown_s"]), e["attempts"])
         return out
 
-    # counts are told once a second
-    was = until(lambda: picture() if endpoint(q, "good")["attempts"]["ok"] else None, "counts")
+    # each worker tells its counts by itself, soon after a request
+    def told():
+        asked = sum(len(r["attempts"]) for r in q.ctl_json("requests")["requests"])
+        counted = sum(sum(e["attempts"].values()) for e in admin(q, "endpoints")["endpoints"])
+        return picture() if counted == asked else None
+
+    was = until(told, "counts")
     q.upgrade()
     assert picture() == was
     assert was["open"][1] == "open" and was["odd"][3] and was["off"][4] == "operator" and was["limited"][5]

@@ -3,13 +3,13 @@
 #include "common/base/log.h"
 #include "common/base/secret.h"
 #include "worker/client/conn.h"
+#include "worker/request/cors.h"
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/req.h"
 
-#include <arpa/inet.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 
@@ -49,45 +49,18 @@ static struct str field_value(const struct req *r, enum http_hdr id, struct str 
     return (struct str){0};
 }
 
-/* "host", "host:port", "[v6]:port" → the host, without brackets. */
-static struct str host_part(struct str s)
-{
-    if (s.n && s.p[0] == '[') {
-        const char *end = memchr(s.p, ']', s.n);
-        return end ? str_make(s.p + 1, (size_t)(end - s.p) - 1) : s;
-    }
-    for (size_t i = s.n; i > 0; i--)
-        if (s.p[i - 1] == ':')
-            return str_make(s.p, i - 1);
-    return s;
-}
-
-/* A page of somebody else's can make a browser send requests here under a name of its own (DNS
- * rebinding), but not under an address or "localhost". */
-static bool own_host(struct str value)
-{
-    struct str h = host_part(value);
-    char text[64];
-    unsigned char addr[16];
-    if (h.n == 0 || h.n >= sizeof text)
-        return false;
-    memcpy(text, h.p, h.n);
-    text[h.n] = '\0';
-    return str_eq_nocase(h, STR("localhost")) || inet_pton(AF_INET, text, addr) == 1 ||
-           inet_pton(AF_INET6, text, addr) == 1;
-}
-
 static struct str named_value(const struct req *r, struct str name)
 {
     return field_value(r, HDR_OTHER, name);
 }
 
-static bool own_origin(struct str origin, struct str host)
+static bool own_origin(struct cors_from from, struct str host)
 {
+    struct str origin = from.origin;
     ptrdiff_t at = str_find(origin, STR("://"));
-    if (origin.n == 0)
+    if (from.norigins == 0)
         return true;
-    return at > 0 && str_eq_nocase(str_make(origin.p + at + 3, origin.n - (size_t)at - 3), host);
+    return from.norigins == 1 && at > 0 && str_eq_nocase(str_make(origin.p + at + 3, origin.n - (size_t)at - 3), host);
 }
 
 static bool token_ok(const struct req *r)
@@ -129,7 +102,7 @@ static bool foreign(const struct req *r, struct str host)
 {
     struct str site = named_value(r, STR("sec-fetch-site"));
     bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
-    if (!own_origin(named_value(r, STR("origin")), host))
+    if (!own_origin(cors_from(r->head.f, r->head.nf), host))
         return true;
     if (site.n == 0 || str_eq_nocase(site, STR("same-origin")) || str_eq_nocase(site, STR("none")))
         return false;
@@ -141,11 +114,25 @@ static bool foreign(const struct req *r, struct str host)
     return str_eq_nocase(site, STR("cross-site")) && !link;
 }
 
+struct str admin_lines(const struct req *r)
+{
+    /* Nothing is kept, guessed at, framed, or taken in by another origin. */
+#define ALWAYS "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n" \
+               "referrer-policy: no-referrer\r\ncross-origin-resource-policy: same-origin\r\n" \
+               "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; "          \
+               "frame-ancestors 'none'"
+    static const char page_too[] = ALWAYS "; style-src 'unsafe-inline'\r\n", always[] = ALWAYS "\r\n";
+#undef ALWAYS
+    return str_eq(r->full_path, STR("/")) ? str_make(page_too, sizeof page_too - 1)
+                                          : str_make(always, sizeof always - 1);
+}
+
 bool admin_allowed(struct req *r)
 {
-    struct str host = field_value(r, HDR_HOST, STR(""));
+    struct str host = r->head.host;
     bool named = r->conf->admin.token != NULL; /* who knows the token may call it by any name */
-    if (!r->c->l->unix_socket && !named && !own_host(host))
+    /* A page can send requests here under a name of its owner's (DNS rebinding), but under no address. */
+    if (!r->c->l->unix_socket && !named && !cors_host_is_own(host))
         return refuse(r, 403, "Host is neither an address nor localhost", "");
     if (foreign(r, host))
         return refuse(r, 403, "this was sent by a page of another site", "");
@@ -181,7 +168,7 @@ void admin_answer(struct wkr *w, const struct ipc_answer *a)
         if (metrics ? metrics_write(a->body, &text) : mpjson_write(a->body, &text))
             req_answer(r, a->status,
                        metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
-                       buf_view(&text), "cache-control: no-store\r\n");
+                       buf_view(&text), "");
         else
             answer_error(r, 500, "the supervisor's answer could not be read", "");
         buf_free(&text);
@@ -198,7 +185,7 @@ void admin_late(struct req *r)
 
 static void answer_text(struct req *r, unsigned status, struct str text)
 {
-    req_answer(r, status, "text/plain; charset=utf-8", text, "cache-control: no-store\r\n");
+    req_answer(r, status, "text/plain; charset=utf-8", text, "");
 }
 
 static bool cut_prefix(struct str *s, struct str prefix)
@@ -212,9 +199,7 @@ static bool cut_prefix(struct str *s, struct str prefix)
 
 static void page_at_root(struct req *r)
 {
-    req_answer(r, 200, "text/html; charset=utf-8", str_make(page, sizeof page - 1),
-               "cache-control: no-store\r\nx-frame-options: DENY\r\n"
-               "content-security-policy: default-src 'none'; style-src 'unsafe-inline'\r\n");
+    req_answer(r, 200, "text/html; charset=utf-8", str_make(page, sizeof page - 1), "");
 }
 
 static void ready(struct req *r)

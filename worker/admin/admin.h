@@ -14,6 +14,9 @@ struct wkr;
  * head is there. */
 bool admin_allowed(struct req *r);
 
+/* Header lines for every reply of the admin listener: what a browser may do with it. Static. */
+struct str admin_lines(const struct req *r);
+
 /* A whole request of the admin listener. */
 void admin_go(struct req *r);
 

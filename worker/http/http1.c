@@ -421,7 +421,8 @@ static const char *read_target(struct str t, struct http_head *h)
         size_t host = 0;
         while (host < rest.n && rest.p[host] != '/' && rest.p[host] != '?')
             host++;
-        if (!authority_ok(str_make(rest.p, host)))
+        h->host = str_make(rest.p, host);
+        if (!authority_ok(h->host))
             return "bad host in the request target";
         /* Without a path it is "/", or for OPTIONS "*" (RFC 9112 3.2.1, 3.2.4). */
         if (host == rest.n)
@@ -514,6 +515,8 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h, co
     *why = "bad Host";
     if (seen.host && !authority_ok(seen.host->value))
         return HTTP1_BAD;
+    if (seen.host && !h->host.n)
+        h->host = seen.host->value;
     *why = read_expect(h);
     if (*why)
         return HTTP1_EXPECTATION;

@@ -15,6 +15,7 @@ enum { HTTP1_FIELDS = 256 };
 /* Headers that QCC looks at; all others are HDR_OTHER. */
 enum http_hdr {
     HDR_OTHER,
+    HDR_ACCESS_CONTROL, /* any access-control-… */
     HDR_ACCEPT_ENCODING,
     HDR_ANTHROPIC_VERSION,
     HDR_AUTHORIZATION,
@@ -26,10 +27,12 @@ enum http_hdr {
     HDR_EXPECT,
     HDR_HOST,
     HDR_KEEP_ALIVE,
+    HDR_ORIGIN,
     HDR_PROXY_AUTHENTICATE,
     HDR_PROXY_AUTHORIZATION,
     HDR_PROXY_CONNECTION,
     HDR_RETRY_AFTER,
+    HDR_SEC_FETCH_SITE,
     HDR_TE,
     HDR_TRAILER,
     HDR_TRANSFER_ENCODING,
@@ -57,6 +60,7 @@ struct http_head {
     struct str method;
     struct str path;   /* origin-form, absolute-form reduced; without the query */
     struct str target; /* path with query */
+    struct str host;   /* host[:port] it is addressed to: an absolute target's, else that of Host; empty: neither */
     bool expect_continue;
     /* of a reply */
     unsigned status;
@@ -93,7 +97,7 @@ size_t http1_find_end(const char *p, size_t n, size_t *scanned);
 /* Parses the request head p[0..n), n from http1_find_end. *why (static text) on failure, when h
  * holds nothing but what was read till then. One empty line may stand in front (RFC 9112 2.2); it
  * is part of h->size. Host exactly once and valid (HTTP/1.0: at most once). Targets: origin-form,
- * absolute-form (reduced to origin-form, its authority replaces Host's meaning; one with a query
+ * absolute-form (reduced to origin-form, its authority stands for Host in h->host; one with a query
  * and no path is refused), "*" with OPTIONS; no fragment, no control characters, no bytes over
  * 0x7e. CONNECT is HTTP1_BAD. A token as method otherwise. Transfer-Encoding must be "chunked"
  * alone, only in HTTP/1.1, and never beside Content-Length; equal repeated Content-Lengths are

@@ -44,14 +44,14 @@ enum { LONGEST = 19, OF_A_LENGTH = 2 };
 static const struct known known[LONGEST + 1][OF_A_LENGTH] = {
     [2] = {K("te", HDR_TE, true)},
     [4] = {K("host", HDR_HOST, false), K("date", HDR_DATE, false)},
-    [6] = {K("expect", HDR_EXPECT, false)},
+    [6] = {K("expect", HDR_EXPECT, false), K("origin", HDR_ORIGIN, false)},
     [7] = {K("trailer", HDR_TRAILER, true), K("upgrade", HDR_UPGRADE, true)},
     [9] = {K("x-api-key", HDR_X_API_KEY, false)},
     [10] = {K("connection", HDR_CONNECTION, true), K("keep-alive", HDR_KEEP_ALIVE, true)},
     [11] = {K("retry-after", HDR_RETRY_AFTER, false)},
     [12] = {K("content-type", HDR_CONTENT_TYPE, false)},
     [13] = {K("authorization", HDR_AUTHORIZATION, false)},
-    [14] = {K("content-length", HDR_CONTENT_LENGTH, false)},
+    [14] = {K("content-length", HDR_CONTENT_LENGTH, false), K("sec-fetch-site", HDR_SEC_FETCH_SITE, false)},
     [15] = {K("accept-encoding", HDR_ACCEPT_ENCODING, false)},
     [16] = {K("content-encoding", HDR_CONTENT_ENCODING, false),
             K("proxy-connection", HDR_PROXY_CONNECTION, true)},
@@ -101,6 +101,8 @@ static void identify(struct http_field *f)
     }
     if (f->name.n > 6 && (f->name.p[2] | 0x20) == 'q' && str_starts_nocase(f->name, STR("x-qcc-")))
         f->id = HDR_X_QCC;
+    else if (f->name.n > 15 && f->name.p[14] == '-' && str_starts_nocase(f->name, STR("access-control-")))
+        f->id = HDR_ACCESS_CONTROL;
 }
 
 /* Length of the token that p starts with; [p, end) holds a byte that is no tchar. */

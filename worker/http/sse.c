@@ -2,11 +2,15 @@
 
 #include "worker/json/json_find.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
+
+/* Content events that are told apart here only. */
+enum { BLOCK_START = SSE_EV_ERROR + 1, BLOCK_STOP };
 
 /* Where in a line the next byte stands. */
 enum {
@@ -45,12 +49,14 @@ void sse_free(struct sse *s)
 
 /* ---- what an event means */
 
-static enum sse_kind kind_of_name(struct str name)
+static unsigned kind_of_name(struct str name)
 {
     static const struct {
         struct str name;
-        enum sse_kind kind;
+        unsigned kind;
     } names[] = {
+        {{"content_block_start", 19}, BLOCK_START},
+        {{"content_block_stop", 18}, BLOCK_STOP},
         {{"ping", 4}, SSE_EV_PING},
         {{"message_start", 13}, SSE_EV_START},
         {{"message_delta", 13}, SSE_EV_DELTA},
@@ -62,18 +68,18 @@ static enum sse_kind kind_of_name(struct str name)
         {{"response.incomplete", 19}, SSE_EV_STOP},
         {{"response.failed", 15}, SSE_EV_ERROR},
     };
-    if (str_starts(name, STR("content_block_")))
+    if (str_starts(name, STR("content_block_delta")))
         return SSE_EV_CONTENT;
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (str_eq(name, names[i].name))
             return names[i].kind;
-    return SSE_EV_NONE;
+    return str_starts(name, STR("content_block_")) ? SSE_EV_CONTENT : SSE_EV_NONE;
 }
 
 /* Whether the data of such an event is looked at. */
 static bool wants_data(uint8_t kind)
 {
-    return kind != SSE_EV_CONTENT && kind != SSE_EV_PING;
+    return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != BLOCK_START && kind != BLOCK_STOP;
 }
 
 static void set_count(int64_t *to, const struct peek_hit *hit)
@@ -110,7 +116,7 @@ static void read_usage(struct str object, struct sse_usage *u)
 }
 
 /* The members of an event's data, or of a reply, that matter. */
-enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT__COUNT };
+enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT_REASON, AT__COUNT };
 
 static const struct peek_want top[AT__COUNT] = {
     [AT_TYPE] = {{"type", 4}, {0}},
@@ -119,6 +125,7 @@ static const struct peek_want top[AT__COUNT] = {
     [AT_USAGE] = {{"usage", 5}, {0}},
     [AT_MESSAGE_USAGE] = {{"message", 7}, {"usage", 5}},
     [AT_RESPONSE_USAGE] = {{"response", 8}, {"usage", 5}},
+    [AT_REASON] = {{"delta", 5}, {"stop_reason", 11}},
 };
 
 static void take_usage(const struct peek_hit hit[static AT__COUNT], struct sse_usage *u)
@@ -164,8 +171,14 @@ static bool starts_with_error(struct str data)
     return str_starts(data, STR("{\"error\":{")) || str_starts(data, STR("{\"error\": {"));
 }
 
-/* What an event without a telling name is. Reads its usage too. */
-static enum sse_kind kind_of_data(struct sse *s, struct str data)
+static void take_reason(struct sse *s, const struct peek_hit *hit)
+{
+    if (hit->kind == PEEK_STRING && hit->raw.n)
+        s->end.reason = true;
+}
+
+/* What an event without a telling name is. Reads its usage too, and how far the stream has come. */
+static unsigned kind_of_data(struct sse *s, struct str data)
 {
     struct str text = str_trim(data);
     if (!text.n)
@@ -178,11 +191,14 @@ static enum sse_kind kind_of_data(struct sse *s, struct str data)
     if (is_error(&hit[AT_ERROR]))
         return SSE_EV_ERROR;
     take_usage(hit, &s->usage);
-    enum sse_kind kind = SSE_EV_NONE;
+    take_reason(s, &hit[AT_REASON]);
+    unsigned kind = SSE_EV_NONE;
     if (hit[AT_TYPE].kind == PEEK_STRING)
         kind = kind_of_name(hit[AT_TYPE].raw);
     if (kind != SSE_EV_NONE)
         return kind;
+    if (hit[AT_CHOICES].kind == PEEK_ARRAY)
+        sse_end_choices(&s->end, hit[AT_CHOICES].raw);
     /* "choices": [] is a head (Azure sends its filters' results so), or with usage the tail. */
     if (hit[AT_CHOICES].kind == PEEK_ARRAY &&
         !str_trim(str_make(hit[AT_CHOICES].raw.p + 1, hit[AT_CHOICES].raw.n - 2)).n)
@@ -190,21 +206,23 @@ static enum sse_kind kind_of_data(struct sse *s, struct str data)
     return SSE_EV_CONTENT;
 }
 
-static void read_named_usage(struct sse *s, struct str data)
+static void read_named(struct sse *s, struct str data)
 {
     struct peek_hit hit[AT__COUNT];
-    if (peek_object(data, top, hit, AT__COUNT))
-        take_usage(hit, &s->usage);
+    if (!peek_object(data, top, hit, AT__COUNT))
+        return;
+    take_usage(hit, &s->usage);
+    take_reason(s, &hit[AT_REASON]);
 }
 
 /* What the event is, all its lines being there; its usage and error are read. */
 static enum sse_kind judge(struct sse *s, struct str data)
 {
-    enum sse_kind kind = s->kind;
+    unsigned kind = s->kind;
     if (kind == SSE_EV_NONE)
         kind = s->have_data ? kind_of_data(s, data) : SSE_EV_PING;
     else if (kind == SSE_EV_START || kind == SSE_EV_DELTA || kind == SSE_EV_STOP)
-        read_named_usage(s, data);
+        read_named(s, data);
     if (kind == SSE_EV_ERROR && !s->error) {
         s->error = true;
         if (!buf_str(&s->error_data, data))
@@ -212,7 +230,11 @@ static enum sse_kind judge(struct sse *s, struct str data)
     }
     if (kind == SSE_EV_STOP)
         s->stopped = true;
-    return kind;
+    if (kind == BLOCK_START)
+        s->end.blocks++;
+    else if (kind == BLOCK_STOP && s->end.blocks)
+        s->end.blocks--;
+    return kind == BLOCK_START || kind == BLOCK_STOP ? SSE_EV_CONTENT : (enum sse_kind)kind;
 }
 
 /* ---- events */
@@ -477,4 +499,71 @@ void sse_finish(struct sse *s)
     }
     forget(s);
     s->cr = false;
+}
+
+/* Whether an event's data came whole, although no empty line says so. */
+static bool is_whole(struct str data)
+{
+    struct peek_hit hit[AT__COUNT];
+    struct str text = str_trim(data);
+    return str_eq(text, STR("[DONE]")) || peek_object(text, top, hit, AT__COUNT);
+}
+
+/* Back to where it stood, but for the last event's data, which is gone: it is not judged again. */
+static void go_back(struct sse *s, const struct sse *was)
+{
+    struct buf keep = s->keep, error_data = s->error_data;
+    *s = *was;
+    s->keep = keep;
+    s->error_data = error_data;
+    s->have_data = false;
+}
+
+/* The last event lacks its empty line: takes it in if it is whole, else leaves everything as it was. Returns
+ * whether it did; *data_there: whether it has any. */
+static bool finish_whole(struct sse *s, bool *data_there)
+{
+    const struct sse was = *s;
+    struct piece data = {0};
+    if (s->state != START && s->state != BOM_0)
+        (void)end_line(s, &data);
+    bool fault = s->error;
+    *data_there = s->have_data;
+    bool whole = is_whole(buf_view(&s->keep));
+    sse_finish(s);
+    fault = s->error && !fault; /* of an error what there is will do */
+    if (whole || (fault && *data_there))
+        return true;
+    go_back(s, &was);
+    return false;
+}
+
+bool sse_close(struct sse *s, char tail[static SSE_TAIL])
+{
+    static const char stop[] = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    const char *before = "", *word = "";
+    const struct sse was = *s;
+    tail[0] = '\0';
+    if (s->stopped || s->error)
+        return true;
+    if (!sse_at_boundary(s)) {
+        bool line = sse_at_line_start(s), data_there, choices = s->end.choices;
+        bool whole = finish_whole(s, &data_there);
+        if (!whole && choices && data_there)
+            return false; /* no name of an event makes its clients overlook it */
+        if (whole || choices)
+            before = line ? "\n" : "\n\n";
+        else
+            before = line ? "event: ping\n\n" : "\nevent: ping\n\n";
+    }
+    if (!s->stopped && !s->error) {
+        if (!sse_end_told(&s->end)) {
+            go_back(s, &was);
+            return false;
+        }
+        s->stopped = true;
+        word = s->end.choices ? "data: [DONE]\n\n" : stop;
+    }
+    snprintf(tail, SSE_TAIL, "%s%s", before, word);
+    return true;
 }

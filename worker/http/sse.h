@@ -10,6 +10,7 @@
 #include "common/base/base.h"
 #include "common/base/buf.h"
 #include "common/base/str.h"
+#include "worker/http/sse_end.h"
 
 enum sse_kind {
     SSE_EV_NONE,
@@ -38,6 +39,7 @@ struct sse {
     bool error;          /* an ERROR was there: error_data holds its data (first one) */
     struct buf error_data;
     uint64_t events; /* complete events so far */
+    struct sse_end end;  /* how much it has told */
     /* the rest is the scanner's own */
     struct buf keep; /* the present event's data, when it came in pieces or lines */
     uint8_t state;   /* where in a line the next byte stands */
@@ -71,6 +73,16 @@ bool sse_at_line_start(const struct sse *s);
  * too (a browser would drop it, but relays forget the empty line and we must not miss the error).
  * `first`, `content` and `events` stay as they are, but for an error, which may be `first`. */
 void sse_finish(struct sse *s);
+
+/* The most that sse_close writes, with its NUL. */
+enum { SSE_TAIL = 80 };
+
+/* The stream has ended, and nothing went wrong below it: as sse_finish, and decides whether it is complete,
+ * that is whether it ends with STOP or an error, or has told all but that (sse_end.h). True: `tail` gets, as
+ * text, what it lacks for clients to see that: the empty line of its last event (its data being whole JSON; an
+ * event that was cut is made a ping), and message_stop or [DONE]; `stopped` or `error` is set. False: `tail` is
+ * empty, and where the stream stands (sse_at_boundary, sse_at_line_start) is as before. */
+bool sse_close(struct sse *s, char tail[static SSE_TAIL]) MUST_CHECK;
 
 /* Usage of a whole JSON reply that is no stream: reads "usage" of the top level. False when the body
  * is no JSON object, or not well-formed as far as we look. */

@@ -2,9 +2,9 @@
 #include "common/base/log.h"
 #include "worker/client/conn.h"
 #include "worker/shared/loan.h"
-#include "worker/json/json_find.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
+#include "worker/request/side.h"
 #include "worker/request/failures.h"
 
 /* Of more endpoints than that nobody reads why each was not taken. */
@@ -27,7 +27,7 @@ static struct note *note_of(struct req *r, struct ep_live *live)
 }
 
 /* Whether the endpoint offers the model: no list, on the list, or known there by another name. */
-static bool offers(const struct req *r, const struct conf_endpoint *e)
+bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
 {
     if (!r->has_model || e->allow.n == 0)
         return true;
@@ -41,7 +41,7 @@ static bool offers(const struct req *r, const struct conf_endpoint *e)
 static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 {
     const struct ep_view *v = &e->live->view;
-    if (!offers(r, e->ce) || (r->api == API_COUNT_TOKENS && v->lacks_count_tokens))
+    if (!attempt_offers(r, e->ce))
         return false;
     return !r->has_model || v->nblocks == 0 ||
            !ep_model_blocked_here(v, ep_model_hash(r->model), now);
@@ -62,6 +62,15 @@ static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int
         if (own_until - now > x->cooling_ms)
             x->cooling_ms = own_until - now;
     }
+}
+
+/* A side path has no trial: an endpoint with an open breaker is its last resort, for count_tokens
+ * (which can be estimated) not even that. */
+static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
+{
+    x->no_path = !side_offers(r, e->ce, e->live, now);
+    x->model_ok &= !x->no_path;
+    x->trial = r->api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
 }
 
 /* ---- the choice */
@@ -100,12 +109,14 @@ static bool candidates(struct req *r)
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
             .tier = (uint8_t)ep_view_tier(v),
             .trial = (uint8_t)grant_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
-            .enabled = !v->disabled, /* whatever the configuration says */
+            .enabled = v->disabled == EP_ENABLED, /* whatever the configuration says */
             .queued = v->queued,
             .draining = v->draining,
             .full = full(r, e, now),
             .model_ok = model_ok(r, e, now),
         };
+        if (r->side)
+            fill_side(r, e, &r->seps[i], now);
         fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
     }
     for (const struct note *n = r->tried; n; n = n->next)
@@ -123,7 +134,7 @@ static struct sel_req sel_req_of(struct req *r)
 {
     struct sel_req sr = {
         .conversation = r->has_conversation,
-        .may_try = r->attempts == 0 && r->repeatable,
+        .may_try = r->attempts == 0 && r->repeatable && !r->side,
         .opinion = r->opinion == RETRY_OPINION_OPEN,
         .bound = -1,
         .key = {r->conversation[0], r->conversation[1]},
@@ -173,38 +184,6 @@ static void trial_back(struct req *r)
     r->trial = 0;
 }
 
-/* The request's bytes for this endpoint: its head, and the body with the model's name put in its
- * place where this endpoint is asked for another. Returns the pieces, 0 if they do not fit. */
-static int compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4])
-{
-    struct str body = body_view(&r->body);
-    const char *name = r->has_model ? ep_model_there(ce, r->model) : NULL;
-    struct str model = name ? str_c(name) : r->model;
-    uint64_t length = body.n;
-    bool splice = r->has_model && (name || r->model_changed);
-    buf_free(&r->model_sent);
-    if (splice) {
-        if (!peek_escape(model, &r->model_sent))
-            return 0;
-        length = body.n - r->model_raw.n + r->model_sent.len;
-    }
-    buf_drop(&r->send, r->send.len);
-    if (!head_to_endpoint(&r->send, &r->head, ce, length))
-        return 0;
-    int n = 0;
-    iov[n++] = (struct iovec){buf_data(&r->send), r->send.len};
-    if (!splice) {
-        if (body.n)
-            iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
-        return n;
-    }
-    size_t before = (size_t)(r->model_raw.p - body.p), after = before + r->model_raw.n;
-    iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, before};
-    iov[n++] = (struct iovec){buf_data(&r->model_sent), r->model_sent.len};
-    iov[n++] = (struct iovec){(void *)(uintptr_t)(body.p + after), body.n - after};
-    return n;
-}
-
 /* The request goes to e, where there is a place for it. trial: it uses up this worker's trial. */
 static void start(struct req *r, struct ep *e, bool trial)
 {
@@ -229,7 +208,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     r->stale = r->error_whole = false;
     req_set(r, REQ_TRY);
     struct iovec iov[4];
-    int n = note ? compose(r, e->ce, iov) : 0;
+    int n = note ? req_compose(r, e->ce, iov) : 0;
     bool fresh = r->fresh;
     r->fresh = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);
@@ -269,6 +248,10 @@ void attempt_forget(struct req *r)
 void attempt_served(struct req *r, bool whole)
 {
     gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
+    if (r->side) {
+        side_served(r);
+        return;
+    }
     binding_served(r);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
@@ -297,7 +280,8 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
     }
     r->served_as = v.cls;
     r->goes_on = false;
-    report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
+    if (!r->side || net != NET_NONE)
+        report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
 }
 
 /* ---- what becomes of a failure */
@@ -307,6 +291,16 @@ static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
     r->same = e; /* takes over the caller's reference; NULL: whichever is chosen then */
     req_set(r, REQ_WAIT);
     tmo_set(&r->tmo, delay_ms);
+}
+
+/* No attempt is left. s: the last choice, or NULL. */
+static void end(struct req *r, const struct sel_result *s)
+{
+    struct retry_conf rc = retry_conf_of(r->conf);
+    if (r->api == API_COUNT_TOKENS)
+        side_answer_estimate(r);
+    else
+        trail_answer(r, &rc, s);
 }
 
 static void act(struct req *r, const struct retry_out *out, struct ep *e)
@@ -339,7 +333,8 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
         }
         break;
     case RETRY_REPLY_FIRST:
-        if (r->first_refusal >= 0 && r->trail[r->first_refusal].fail.kept) {
+        if (r->api != API_COUNT_TOKENS && r->first_refusal >= 0 &&
+            r->trail[r->first_refusal].fail.kept) {
             relay_kept(r, &r->trail[r->first_refusal].reply, 0, 0);
             return;
         }
@@ -349,18 +344,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_REPLY_BREAK:
         break;
     }
-    struct retry_conf rc = retry_conf_of(r->conf);
-    trail_answer(r, &rc, NULL);
-}
-
-/* A count_tokens that this endpoint does not have: its refusal is about the path, not about us. A
- * not_found_error means a model elsewhere; here only if it speaks of one. */
-static bool cannot_count(struct req *r, enum net_fault net, const struct verdict *v, struct str body)
-{
-    if (r->api != API_COUNT_TOKENS || net != NET_NONE ||
-        (v->about_model && str_find_nocase(body, STR("model")) >= 0))
-        return false;
-    return r->status == 404 || r->status == 405 || r->status == 501;
+    end(r, NULL);
 }
 
 /* What the failure means for this request's next choices, at once. */
@@ -378,8 +362,44 @@ static void learn(const struct req *r, struct note *note, const struct retry_con
         note->cooling_until_ms = now + COOLDOWN_FIRST_MS;
 }
 
+/* A reply to a side path that is no success. Nothing is charged; every endpoint is asked once. */
+static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
+{
+    struct verdict v;
+    struct retry_conf rc = retry_conf_of(r->conf);
+    struct retry_out out = {.action = RETRY_GIVE_UP, .reply = RETRY_REPLY_THIS};
+    struct ep *e = ep_ref(r->ep);
+    struct note *note = note_of(r, e->live);
+    enum side_next next = side_judge(r, kind, body, &v);
+    if (note)
+        note->used_up = true;
+    trail_add(r, &v, NET_NONE);
+    trail_keep(r, body, false);
+    if (next != SIDE_BACK) {
+        if (r->first_refusal < 0)
+            r->first_refusal = (int)r->ntrail - 1;
+        candidates(r);
+        struct sel_req sr = sel_req_of(r);
+        struct sel_others o = {0};
+        if (r->seps)
+            o = select_others(r->seps, r->nseps, &sr, index_of(r, e));
+        bool more = note && o.untried + o.circuit > 0 && r->attempts < rc.max_attempts &&
+                    ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
+        out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
+        out.reply = RETRY_REPLY_FIRST;
+    }
+    hold_drop(r);
+    attempt_drop(r);
+    act(r, &out, e);
+    ep_unref(e);
+}
+
 void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body)
 {
+    if (r->side && net == NET_NONE) {
+        side_failed(r, kind, body);
+        return;
+    }
     struct verdict v;
     if (net != NET_NONE) {
         classify_net(net, &v);
@@ -392,16 +412,6 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     }
     struct ep *e = ep_ref(r->ep);
     struct note *note = note_of(r, e->live);
-    if (cannot_count(r, net, &v, str_make(body.p, min_size(body.n, 65536)))) {
-        e->live->view.lacks_count_tokens = true; /* until the supervisor says it to all */
-        report_failure(r, &v, net, (struct report_more){.left = true, .no_count_tokens = true});
-        req_log(r, LOG_L_INFO, "%s does not count tokens: estimated", e->ce->name);
-        hold_drop(r);
-        up_abort(&r->up);
-        req_answer_estimate(r);
-        ep_unref(e);
-        return;
-    }
     struct retry_conf rc = retry_conf_of(r->conf);
     if (note && !(net != NET_NONE && r->stale))
         learn(r, note, &rc, &v, net);
@@ -477,24 +487,16 @@ static void wait(struct req *r, int64_t ms)
     tmo_set(&r->tmo, ms);
 }
 
-/* Every endpoint that could serve is known to lack count_tokens. */
-static bool none_can_count(const struct req *r)
-{
-    for (size_t i = 0; i < r->w->replica.n; i++)
-        if (r->w->replica.eps[i]->live->view.lacks_count_tokens)
-            return true;
-    return false;
-}
-
 /* The choice (r->sel) has given nothing: waits, if that may help. */
 static void wait_or_end(struct req *r)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
     int64_t ms = retry_wait(&rc, &r->sel, r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
-    if (ms >= 0)
+    bool no_place = r->sel.end == SEL_ALL_FULL; /* what else keeps count_tokens waiting is not worth it */
+    if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
         wait(r, ms);
     else
-        trail_answer(r, &rc, &r->sel);
+        end(r, &r->sel);
 }
 
 /* To e. Where this worker has no place there but others may have one, it is asked for first; the
@@ -516,7 +518,7 @@ static bool go_same(struct req *r, const struct sel_req *sr)
     int at = index_of(r, e);
     bool trial = r->trial && r->trial_at == e->live;
     r->same = NULL;
-    bool still = at >= 0 && (trial || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
+    bool still = at >= 0 && (trial || r->side || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
                  grant_place_free(e->live) &&
                  select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
     if (still) {
@@ -543,13 +545,10 @@ void attempt_next(struct req *r)
     uint8_t why[EXPLAINED];
     bool few = r->nseps <= EXPLAINED;
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, few ? why : NULL);
+    r->sel.trial &= !r->side;
     trail_choice(r, why, few ? r->nseps : 0);
     if (r->sel.end == SEL_CHOSEN) {
         go(r, r->w->replica.eps[r->sel.at], r->sel.trial);
-        return;
-    }
-    if (r->api == API_COUNT_TOKENS && r->ntrail == 0 && none_can_count(r)) {
-        req_answer_estimate(r);
         return;
     }
     if (r->sel.end == SEL_NEED_TRIAL)

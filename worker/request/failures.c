@@ -1,6 +1,7 @@
 #include "worker/request/failures.h"
 
 #include "common/base/secret.h"
+#include "worker/request/outage.h"
 #include "worker/request/req.h"
 
 #include <stdio.h>
@@ -192,7 +193,7 @@ void trail_free(struct req *r)
 /* ---- the end without a good reply */
 
 /* "official: transient (connection refused), relay: rate_limit (429)" */
-static void tell_trail(const struct req *r, const struct sel_result *s, char *p, size_t n)
+static void tell_trail(const struct req *r, char *p, size_t n)
 {
     size_t at = 0;
 #define PUT(...)                                                                                   \
@@ -201,17 +202,6 @@ static void tell_trail(const struct req *r, const struct sel_result *s, char *p,
         at += k_ > 0 ? (size_t)k_ : 0;                                                             \
     } while (0)
     p[0] = '\0';
-    if (r->ntrail == 0) {
-        PUT("no endpoint is usable");
-        if (s && r->seps) {
-            struct sel_req sr = {.bound = -1};
-            for (size_t i = 0; i < r->nseps && i < r->w->replica.n; i++)
-                PUT("%s%s: %s", i ? ", " : " (", r->w->replica.eps[i]->ce->name,
-                    select_skip_text(select_check(r->seps, i, &sr)));
-            PUT(")");
-        }
-        return;
-    }
     PUT("all attempts failed: ");
     for (unsigned i = 0; i < r->ntrail; i++) {
         const struct attempt *a = &r->trail[i];
@@ -223,6 +213,13 @@ static void tell_trail(const struct req *r, const struct sel_result *s, char *p,
 #undef PUT
 }
 
+/* How long the shortest cooldown lasts of those that were passed over for it; -1: none was. */
+static int64_t passed_over_ms(const struct req *r)
+{
+    struct sel_req any = {.bound = -1};
+    return r->seps && !r->side ? select_others(r->seps, r->nseps, &any, -1).cool_ms : -1;
+}
+
 void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
 {
     struct retry_fail fails[TRAIL_MAX];
@@ -230,7 +227,7 @@ void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_re
     for (size_t i = 0; i < n; i++)
         fails[i] = r->trail[i].fail;
     struct retry_final f;
-    retry_final(c, fails, n, r->first_refusal, s, &f);
+    retry_final(c, fails, n, r->first_refusal, s, passed_over_ms(r), &f);
     /* an error event under status 200 cannot be told under another status */
     bool kept = f.at >= 0 && r->trail[f.at].fail.kept &&
                 (f.status == r->trail[f.at].reply.status || r->trail[f.at].reply.status >= 300);
@@ -239,6 +236,13 @@ void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_re
         return;
     }
     char message[2048];
-    tell_trail(r, s, message, sizeof message);
+    if (r->ntrail)
+        tell_trail(r, message, sizeof message);
+    else
+        outage_tell(r, message, sizeof message);
+    if (!r->ntrail && outage_stays(r)) {
+        req_answer_for_good(r, f.status, message);
+        return;
+    }
     req_answer_error(r, f.status, message, f.retry_after_s);
 }

@@ -21,6 +21,7 @@ void hold_drop(struct req *r)
     buf_free(&r->held);
     sse_free(&r->sse);
     sse_init(&r->sse);
+    r->tail[0] = '\0';
     r->rf = NULL;
     r->nrf = 0;
 }
@@ -45,7 +46,7 @@ static void hold_error(struct req *r, const struct up_event *ev)
 /* A page where JSON or a stream was asked for. */
 static bool is_page(const struct req *r, struct str body)
 {
-    if (r->api == API_OTHER && !str_starts(r->path, STR("/v1/")))
+    if (r->side && !str_starts(r->path, STR("/v1/")))
         return false;
     struct str t = str_trim(body);
     return t.n && t.p[0] == '<';
@@ -59,11 +60,32 @@ static bool is_cut(struct str body)
     return s.n && s.p[0] == '{' && peek_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == PEEK_NO_END;
 }
 
+/* A whole 200 to a side path that is no answer, where the request may be repeated. Of the others some
+ * have nothing to say: OPTIONS, DELETE. */
+static bool is_no_answer(struct req *r, struct str body)
+{
+    if (!r->repeatable)
+        return false;
+    if (body.n == 0 || is_page(r, body))
+        return true;
+    if (r->api == API_OTHER)
+        return false;
+    struct str s = evidence_trim(body);
+    sse_usage_of_json(body, &r->sse.usage);
+    return is_cut(body) ||
+           (r->api == API_COUNT_TOKENS && (!s.n || s.p[0] != '{' || evidence_is_error_body(body)));
+}
+
 static void judge_whole(struct req *r, struct str body, struct str piece)
 {
-    if (r->status == 200 && !r->no_body && !r->encoded) {
-        /* Of other requests some have nothing to say: OPTIONS, DELETE. */
-        if (body.n == 0 && r->repeatable) {
+    if (r->status == 200 && !r->no_body && !r->encoded && r->side) {
+        if (is_no_answer(r, body)) {
+            r->error_whole = true;
+            attempt_failed(r, NET_NONE, EVIDENCE_BAD_200, body);
+            return;
+        }
+    } else if (r->status == 200 && !r->no_body && !r->encoded) {
+        if (body.n == 0) {
             attempt_failed(r, NET_EMPTY, EVIDENCE_BAD_200, body);
             return;
         }
@@ -73,7 +95,7 @@ static void judge_whole(struct req *r, struct str body, struct str piece)
             return;
         }
         bool page = is_page(r, body);
-        if (page || (r->api != API_OTHER && !sse_usage_of_json(body, &r->sse.usage) && is_cut(body))) {
+        if (page || (!sse_usage_of_json(body, &r->sse.usage) && is_cut(body))) {
             attempt_failed(r, page ? NET_NONE : NET_PARTIAL, EVIDENCE_BAD_200, body);
             return;
         }
@@ -148,7 +170,7 @@ static void turn_into(struct req *r, enum reply_kind kind, const struct up_event
 /* Some relays send an event stream under another content type. */
 static bool is_stream(const struct req *r, const struct up_event *ev)
 {
-    return r->stream && r->api != API_OTHER && !r->encoded && r->status == 200 && r->held.len < SNIFF &&
+    return r->stream && !r->side && !r->encoded && r->status == 200 && r->held.len < SNIFF &&
            shape_now(r, ev) == SHAPE_STREAM;
 }
 
@@ -200,7 +222,8 @@ static void stream_failed(struct req *r, enum net_fault net)
 static void commit_stream(struct req *r, const struct up_event *ev, size_t looked)
 {
     relay_feed(r, ev->data + looked, ev->n - looked);
-    if ((r->sse.error && !r->sse.stopped) || (ev->end && !relay_complete(r))) {
+    bool cut = ev->end && !relay_close(r);
+    if (cut || (r->sse.error && !r->sse.stopped)) {
         r->error_whole = hold(r, ev);
         stream_failed(r, NET_PARTIAL);
         return;
@@ -218,6 +241,11 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         turn_into(r, REPLY_WHOLE, ev);
         return;
     }
+    if (r->side) { /* a subscription, or whatever: not ours to judge */
+        relay_feed(r, ev->data, ev->n);
+        relay_commit(r, str_make(ev->data, ev->n), ev->end);
+        return;
+    }
     size_t at = 0;
     while (at < ev->n) {
         at += sse_feed(&r->sse, ev->data + at, ev->n - at);
@@ -232,6 +260,11 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         }
     }
     if (ev->end) {
+        /* a last event that lacks its empty line may have told all of a reply without content */
+        if (relay_close(r) && !r->sse.error && sse_end_told(&r->sse.end)) {
+            relay_commit(r, str_make(ev->data, ev->n), true);
+            return;
+        }
         r->error_whole = hold(r, ev);
         stream_failed(r, r->sse.first == SSE_EV_NONE ? NET_EMPTY : NET_PARTIAL);
         return;
@@ -245,8 +278,7 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         commit_stream(r, &rest, 0);
         return;
     }
-    /* Streams that we know nothing of (a subscription) may have no event for long, and nobody pings. */
-    bool begins = r->sse.first != SSE_EV_NONE || (r->sse.events && !r->begun) || r->api == API_OTHER;
+    bool begins = r->sse.first != SSE_EV_NONE || (r->sse.events && !r->begun);
     if (begins && !tmo_active(&r->tmo))
         tmo_set(&r->tmo, r->conf->retry.hold_stream_head);
 }
@@ -291,11 +323,13 @@ static void reply_begins(struct req *r, const struct up_event *ev)
     req_set(r, REQ_HOLD);
     r->status = h->status;
     r->first_byte_at = r->up.first_byte_at;
-    ep_ttfb(r->ep->live, r->up.first_byte_at - r->up.started);
+    if (!r->side)
+        ep_ttfb(r->ep->live, r->up.first_byte_at - r->up.started);
     const struct http_field *enc = http1_field(h, HDR_CONTENT_ENCODING);
     r->encoded = enc && !str_eq_nocase(enc->value, STR("identity"));
     bool good = h->status < 300 || h->status == 304;
-    bool stream = h->status == 200 && has_content_type(h, STR("text/event-stream"));
+    bool stream = h->status == 200 && has_content_type(h, STR("text/event-stream")) &&
+                  r->api != API_COUNT_TOKENS;
     r->kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
     r->no_body = h->body == BODY_NONE;
     r->reply_has_length = h->body == BODY_COUNTED;

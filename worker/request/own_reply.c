@@ -1,9 +1,31 @@
 #include "worker/request/own_reply.h"
 
+#include "worker/admin/admin.h"
+#include "worker/client/conn.h"
+#include "worker/request/cors.h"
 #include "worker/upstream/forward.h"
 #include "worker/json/json_find.h"
+#include "worker/request/req.h"
 
 #include <stdio.h>
+
+const char *reply_error_type(unsigned status)
+{
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    default: /* overloaded_error never: some clients then give up after two tries, and hide the message */
+        return status < 500 ? "invalid_request_error" : "api_error";
+    }
+}
 
 bool reply_error_body(struct buf *b, const char *type, const char *message)
 {
@@ -28,15 +50,98 @@ enum conn_room reply_own(struct conn *c, const struct reply_own *o)
     PUT("HTTP/1.1 %u %s\r\n", o->status, head_reason(o->status));
     if (o->type)
         PUT("content-type: %s\r\n", o->type);
-    PUT("content-length: %zu\r\n%s", o->body.n, o->extra);
+    if (o->status != 204) /* RFC 9110 8.6 */
+        PUT("content-length: %zu\r\n", o->body.n);
+    PUT("%s", o->extra);
     if (o->request_id)
         PUT("x-qcc-attempts: %u\r\nx-qcc-request-id: %s\r\n", o->attempts, o->request_id);
     if (!o->keep)
         PUT("connection: close\r\n");
     else if (o->http10)
         PUT("connection: keep-alive\r\n");
-    PUT("\r\n");
 #undef PUT
-    struct iovec v[2] = {{head, at}, {(void *)(uintptr_t)o->body.p, o->body.n}};
-    return conn_write(c, v, o->head_only || !o->body.n ? 1 : 2);
+    struct iovec v[4] = {{head, at}};
+    int n = 1;
+    if (o->lines.n)
+        v[n++] = (struct iovec){(void *)(uintptr_t)o->lines.p, o->lines.n};
+    v[n++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+    if (!o->head_only && o->body.n)
+        v[n++] = (struct iovec){(void *)(uintptr_t)o->body.p, o->body.n};
+    return conn_write(c, v, n);
+}
+
+/* ---- the answers of a request */
+
+static void answered(struct req *r, enum conn_room room, bool keep)
+{
+    if (room == CONN_GONE)
+        req_gone(r);
+    else
+        req_finish(r, keep);
+}
+
+/* The lines that browsers are told; what does not fit is not told, and they show nothing to the page then. */
+static struct str browser_lines(const struct req *r, struct buf *b)
+{
+    if (r->c->l->admin)
+        return admin_lines(r);
+    bool ok = cors_put(b, r->conf, r->origin) &&
+              (!r->preflight || cors_put_preflight(b, r->head.f, r->head.nf));
+    return ok ? buf_view(b) : STR("");
+}
+
+void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
+{
+    struct buf lines;
+    buf_init(&lines, CORS_ECHO_MAX + 1024);
+    struct reply_own o = {.status = status,
+                          .type = type,
+                          .body = body,
+                          .extra = extra,
+                          .lines = browser_lines(r, &lines),
+                          .request_id = r->conf->expose_headers ? r->id : NULL,
+                          .attempts = r->attempts,
+                          .http10 = r->http10,
+                          .keep = r->keep,
+                          .head_only = r->method == METHOD_HEAD};
+    r->status = status;
+    r->bytes_out += body.n;
+    enum conn_room room = reply_own(r->c, &o);
+    buf_free(&lines);
+    answered(r, room, r->keep);
+}
+
+void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines)
+{
+    struct buf b;
+    if (r->begun) { /* the client has a head already: only the stream can tell */
+        relay_error_event(r, status, message);
+        return;
+    }
+    buf_init(&b, 64 << 10);
+    if (!reply_error_body(&b, reply_error_type(status), message))
+        buf_free(&b);
+    req_answer(r, status, "application/json", buf_view(&b), lines);
+    buf_free(&b);
+}
+
+/* The request is at fault: the same again would get the same. */
+static bool useless_again(unsigned status)
+{
+    return status < 500 && status != 408 && status != 429;
+}
+
+void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
+{
+    char lines[64] = "";
+    if (retry_after_s)
+        snprintf(lines, sizeof lines, "retry-after: %u\r\n", retry_after_s);
+    else if (useless_again(status))
+        snprintf(lines, sizeof lines, "x-should-retry: false\r\n");
+    req_answer_error_with(r, status, message, lines);
+}
+
+void req_answer_for_good(struct req *r, unsigned status, const char *message)
+{
+    req_answer_error_with(r, status, message, "x-should-retry: false\r\n");
 }

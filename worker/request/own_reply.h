@@ -1,4 +1,4 @@
-/* reply: the answers QCC gives itself. */
+/* reply: the answers QCC gives itself; those of a request (req_answer…) are declared in req.h. */
 #ifndef QCC_WORKER_REPLY_H
 #define QCC_WORKER_REPLY_H
 
@@ -10,6 +10,7 @@ struct reply_own {
     const char *type;       /* content-type, or NULL for none */
     struct str body;
     const char *extra;      /* further header lines, each with CRLF; "" for none */
+    struct str lines;       /* likewise, of any length */
     const char *request_id; /* NULL: not told */
     unsigned attempts;
     bool http10, keep, head_only;
@@ -17,6 +18,9 @@ struct reply_own {
 
 /* Writes the answer to the connection. */
 enum conn_room reply_own(struct conn *c, const struct reply_own *o) MUST_CHECK;
+
+/* The type that goes with the status of an error of QCC's own; static. */
+const char *reply_error_type(unsigned status);
 
 /* {"type":"error","error":{"type":TYPE,"message":MESSAGE}} */
 bool reply_error_body(struct buf *b, const char *type, const char *message) MUST_CHECK;

@@ -1,4 +1,5 @@
 #include "worker/client/conn.h"
+#include "worker/request/cors.h"
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_find.h"
 #include "worker/request/own_reply.h"
@@ -36,13 +37,15 @@ static struct iovec iov_of(const char *p, size_t n)
     return (struct iovec){(void *)(uintptr_t)p, n};
 }
 
-/* Two pieces of the reply's body in its framing, behind the head if there is one, and its end. */
+/* Two pieces of the reply's body in its framing, behind the head if there is one, and its end with what a
+ * stream lacks there. */
 static void emit(struct req *r, struct str head, struct str a, struct str b, bool end)
 {
-    struct iovec v[6];
+    struct iovec v[7];
     char size[20];
     int n = 0;
-    size_t body = r->framing == OUT_NONE ? 0 : a.n + b.n;
+    struct str tail = str_c(end ? r->tail : "");
+    size_t body = r->framing == OUT_NONE ? 0 : a.n + b.n + tail.n;
     bool chunked = r->framing == OUT_CHUNKED;
     if (head.n)
         v[n++] = iov_of(head.p, head.n);
@@ -52,6 +55,8 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
         v[n++] = iov_of(a.p, a.n);
     if (body && b.n)
         v[n++] = iov_of(b.p, b.n);
+    if (body && tail.n)
+        v[n++] = iov_of(tail.p, tail.n);
     if (body && chunked)
         v[n++] = end ? iov_of("\r\n0\r\n\r\n", 7) : iov_of("\r\n", 2);
     else if (chunked && end)
@@ -82,6 +87,7 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
              buf_str(b, STR("\r\nx-qcc-request-id: ")) && buf_str(b, str_c(r->id)) &&
              buf_str(b, STR("\r\n"));
     }
+    ok = ok && cors_put(b, r->conf, r->origin);
     if (ok && close)
         ok = buf_str(b, STR("connection: close\r\n"));
     else if (ok && r->http10)
@@ -131,13 +137,13 @@ static void error_event(struct req *r, struct str json)
     buf_free(&b);
 }
 
-void relay_error_event(struct req *r, const char *message)
+void relay_error_event(struct req *r, unsigned status, const char *message)
 {
     struct buf json;
     buf_init(&json, 64 << 10);
     if (!r->cut)
         r->cut = "error event";
-    if (!reply_error_body(&json, "api_error", message))
+    if (!reply_error_body(&json, reply_error_type(status), message))
         buf_free(&json);
     error_event(r, buf_view(&json));
     buf_free(&json);
@@ -160,6 +166,9 @@ static void end_of_stream(struct req *r)
 /* After the commit point nothing is repaired: the client is told. */
 void relay_break_off(struct req *r, enum net_fault why)
 {
+    /* A connection that is closed in place of the last chunk cuts nothing off what has told all. */
+    if (r->kind == REPLY_STREAM && why == NET_PARTIAL && !r->reply_has_length && sse_end_told(&r->sse.end))
+        (void)!relay_close(r);
     if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) { /* it had said its last word */
         end_of_stream(r);
         up_abort(&r->up);
@@ -176,7 +185,7 @@ void relay_break_off(struct req *r, enum net_fault why)
     char message[200];
     snprintf(message, sizeof message, "upstream %s broke off in the middle of its reply: %s",
              r->ep->ce->name, r->cut);
-    relay_error_event(r, message);
+    relay_error_event(r, 502, message);
 }
 
 /* Some endpoints keep a stream open that has said its end: the client shall not wait for more. */
@@ -226,7 +235,7 @@ void relay_commit(struct req *r, struct str piece, bool end)
     tmo_clear(&r->tmo);
     if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
         up_abort(&r->up);
-        relay_error_event(r, "the endpoint's answer does not fit the stream that had begun with a ping");
+        relay_error_event(r, 502, "the endpoint's answer does not fit the stream that had begun with a ping");
         return;
     }
     struct buf held = r->held;
@@ -260,13 +269,16 @@ void relay_feed(struct req *r, const char *p, size_t n)
         at += sse_feed(&r->sse, p + at, n - at);
 }
 
-/* A stream is whole when it says so; of other makes than Anthropic's not all do. */
-bool relay_complete(const struct req *r)
+bool relay_close(struct req *r)
 {
-    return r->sse.stopped || r->sse.error || r->encoded || r->api != API_MESSAGES;
+    /* not all others have a last word that we know */
+    if (r->encoded || (r->api != API_MESSAGES && !(r->api == API_OPENAI && r->sse.end.choices)))
+        return true;
+    return sse_close(&r->sse, r->tail);
 }
 
-static void relay_piece(struct req *r, struct str piece, bool end)
+/* end: the stream ends with it; whole: as relay_close says. */
+static void relay_piece(struct req *r, struct str piece, bool end, bool whole)
 {
     if (!end) {
         watch_end(r);
@@ -274,7 +286,7 @@ static void relay_piece(struct req *r, struct str piece, bool end)
             emit(r, STR(""), piece, STR(""), false);
         return;
     }
-    if (relay_complete(r)) {
+    if (whole) {
         end_of_stream(r);
         emit(r, STR(""), piece, STR(""), true);
         return;
@@ -293,15 +305,16 @@ static void relay_stream(struct req *r, const struct up_event *ev)
     bool failed = r->sse.error;
     if (!r->encoded)
         relay_feed(r, ev->data, ev->n);
+    bool whole = ev->end && relay_close(r);
     failed = r->sse.error && !failed;
     if (!failed || !trail_has_key(piece, r->ep->ce->api_key)) {
-        relay_piece(r, piece, ev->end);
+        relay_piece(r, piece, ev->end, whole);
         return;
     }
     struct buf masked;
     buf_init(&masked, 2 * piece.n + 1024);
     bool ok = trail_mask(&masked, piece, r->ep->ce->api_key);
-    relay_piece(r, ok ? buf_view(&masked) : STR(""), ev->end);
+    relay_piece(r, ok ? buf_view(&masked) : STR(""), ev->end, whole);
     buf_free(&masked);
 }
 
@@ -335,6 +348,7 @@ static void begin_stream(struct req *r)
         r->keep = false;
     if (ok && r->conf->expose_headers)
         ok = buf_printf(&b, "x-qcc-request-id: %s\r\n", r->id);
+    ok = ok && cors_put(&b, r->conf, r->origin);
     ok = ok && buf_str(&b, r->keep ? STR("\r\n") : STR("connection: close\r\n\r\n"));
     emit(r, ok ? buf_view(&b) : STR(""), ping_text(r), STR(""), false);
     buf_free(&b);
@@ -427,7 +441,7 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
         } else {
             char message[64];
             snprintf(message, sizeof message, "upstream error %u", k->status);
-            relay_error_event(r, message);
+            relay_error_event(r, status ? status : k->told ? k->told : k->status, message);
         }
         return;
     }

@@ -49,7 +49,6 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.reason = str_c(net == NET_NONE ? v->rule : net_fault_text(net));
     o.trial = end_trial(r);
     o.left = more.left;
-    o.no_count_tokens = more.no_count_tokens;
     o.part = more.part;
     o.about_model = v->about_model;
     if (more.spared)
@@ -60,6 +59,24 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
         gauge_charged(r->ep->live);
+    wkr_ipc_outcome(r->w, &o);
+}
+
+void report_cannot_count(struct req *r, const struct verdict *v)
+{
+    struct ipc_outcome o = outcome_of(r, r->ep, v);
+    o.status = r->status;
+    o.reason = str_c(v->rule);
+    o.no_count_tokens = true;
+    wkr_ipc_outcome(r->w, &o);
+}
+
+void report_counted(struct req *r)
+{
+    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
+    o.status = r->status;
+    o.counted = true;
     wkr_ipc_outcome(r->w, &o);
 }
 

@@ -13,13 +13,16 @@ struct req;
 struct report_more {
     bool left;            /* the request leaves the endpoint */
     bool spared;          /* nobody is charged */
-    bool no_count_tokens; /* the endpoint does not have that path */
     enum outcome_part part;
 };
 
 /* The attempt at r->ep has failed. If it was the trial, that ends. */
 void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
                     struct report_more more);
+
+/* r->ep has answered count_tokens: it cannot count; it has counted. Nothing else is said of it. */
+void report_cannot_count(struct req *r, const struct verdict *v);
+void report_counted(struct req *r);
 
 /* Another endpoint has served what r->refuser had refused. */
 void report_overruled(struct req *r);

@@ -1,13 +1,14 @@
 #include "worker/request/req.h"
 
-#include "common/base/log.h"
 #include "common/base/slab.h"
+#include "worker/request/access_line.h"
 #include "worker/admin/admin.h"
 #include "worker/request/auth.h"
 #include "worker/client/conn.h"
 #include "worker/request/conversation.h"
-#include "worker/request/estimate.h"
+#include "worker/request/cors.h"
 #include "worker/request/own_reply.h"
+#include "worker/request/side.h"
 
 #include <stdio.h>
 
@@ -106,66 +107,7 @@ static void let_go(struct req *r)
     wkr_bury(w, &r->dead, req_free);
 }
 
-/* ---- the access line */
-
-static const char *trail_text(const struct req *r, char *p, size_t n)
-{
-    size_t at = 0;
-    p[0] = '\0';
-    for (unsigned i = 0; i < r->ntrail && at < n; i++) {
-        const struct attempt *a = &r->trail[i];
-        int k = snprintf(p + at, n - at, "%s%s:%s", i ? "," : "", a->endpoint,
-                         outcome_name(a->fail.cls));
-        at += k > 0 ? (size_t)k : 0;
-    }
-    return p;
-}
-
-static void access_line(const struct req *r, unsigned status, const char *end)
-{
-    enum log_level level = r->c && r->c->l->admin ? LOG_L_DEBUG : LOG_L_INFO;
-    if (!r->conf->log.access || !log_enabled(level))
-        return;
-    double now = ev_now(r->w->loop);
-    char failures[512];
-    const struct sse_usage *u = &r->sse.usage;
-    struct log_field f[18];
-    size_t n = 0;
-#define PUT(...) (n < COUNT_OF(f) ? (void)(f[n++] = (struct log_field){__VA_ARGS__}) : (void)0)
-#define S(k, v) PUT(.key = k, .kind = LOG_V_STR, .str = v)
-#define I(k, v) PUT(.key = k, .kind = LOG_V_INT, .num = (int64_t)(v))
-#define MS(k, v) PUT(.key = k, .kind = LOG_V_MS, .num = (int64_t)((v) * 1e6))
-    S("method", r->head.method);
-    S("path", r->path);
-    if (r->client)
-        S("client", str_c(r->client->name));
-    if (r->has_model)
-        S("model", r->model);
-    S("endpoint", r->ep ? str_c(r->ep->ce->name) : r->answered_by ? str_c(r->answered_by) : STR("-"));
-    I("attempts", r->attempts);
-    if (r->ntrail)
-        S("failures", str_c(trail_text(r, failures, sizeof failures)));
-    I("status", status);
-    if (r->first_byte_at > 0)
-        MS("first_byte_ms", r->first_byte_at - r->began);
-    MS("total_ms", now - r->began);
-    I("bytes_in", r->body_len);
-    I("bytes_out", r->bytes_out);
-    if (u->input >= 0)
-        I("tokens_in", u->input);
-    if (u->output >= 0)
-        I("tokens_out", u->output);
-    if (u->cache_read > 0)
-        I("tokens_cache_read", u->cache_read);
-    if (u->cache_write > 0)
-        I("tokens_cache_write", u->cache_write);
-    S("end", str_c(end));
-#undef S
-#undef I
-#undef MS
-#undef PUT
-    log_fields(level, str_c(r->id), "request", f, n);
-}
+/* ---- the end */
 
 /* What is counted and remembered of a request; the admin listener's own are not. */
 static void ended(struct req *r, unsigned status, const char *end)
@@ -174,7 +116,7 @@ static void ended(struct req *r, unsigned status, const char *end)
     access_line(r, status, end);
     if (r->c->l->admin)
         return;
-    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status == 200;
+    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
     if (relayed && r->kind == REPLY_STREAM)
         gauge_stream(g, false);
     if (relayed && r->ep) {
@@ -226,55 +168,7 @@ void req_gone(struct req *r)
     conn_lost(c);
 }
 
-/* ---- answers of our own */
-
-static void answered(struct req *r, enum conn_room room, bool keep)
-{
-    if (room == CONN_GONE)
-        req_gone(r);
-    else
-        req_finish(r, keep);
-}
-
-void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
-{
-    struct reply_own o = {.status = status,
-                          .type = type,
-                          .body = body,
-                          .extra = extra,
-                          .request_id = r->conf->expose_headers ? r->id : NULL,
-                          .attempts = r->attempts,
-                          .http10 = r->http10,
-                          .keep = r->keep,
-                          .head_only = r->method == METHOD_HEAD};
-    r->status = status;
-    r->bytes_out += body.n;
-    answered(r, reply_own(r->c, &o), r->keep);
-}
-
-static void answer_error(struct req *r, unsigned status, const char *message, const char *extra)
-{
-    struct buf b;
-    buf_init(&b, 64 << 10);
-    if (!reply_error_body(&b, "api_error", message))
-        buf_free(&b);
-    req_answer(r, status, "application/json", buf_view(&b), extra);
-    buf_free(&b);
-}
-
-void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
-{
-    if (r->begun) { /* the client has a head already: only the stream can tell */
-        relay_error_event(r, message);
-        return;
-    }
-    char extra[64] = "";
-    if (retry_after_s)
-        snprintf(extra, sizeof extra, "retry-after: %u\r\n", retry_after_s);
-    else if (status < 500 && status != 408 && status != 429)
-        snprintf(extra, sizeof extra, "x-should-retry: false\r\n");
-    answer_error(r, status, message, extra);
-}
+/* ---- refusals */
 
 /* Before the request is whole: the connection cannot be used again. */
 static void refuse(struct req *r, unsigned status, const char *why, unsigned retry_after_s)
@@ -295,30 +189,6 @@ void req_refuse(struct conn *c, unsigned status, const char *why)
 
 /* ---- the head */
 
-static const struct {
-    struct str path;
-    enum req_api api;
-} apis[] = {
-    {{"/v1/messages", 12}, API_MESSAGES},
-    {{"/v1/messages/count_tokens", 25}, API_COUNT_TOKENS},
-    {{"/v1/complete", 12}, API_COMPLETE},
-    {{"/v1/chat/completions", 20}, API_OPENAI},
-    {{"/v1/responses", 13}, API_OPENAI},
-    {{"/v1/embeddings", 14}, API_OPENAI},
-};
-
-static void learn_what(struct req *r)
-{
-    /* A base URL with a slash too many makes "//v1/messages": forwarded so, and what it looks like. */
-    struct str path = r->full_path;
-    while (path.n > 1 && path.p[1] == '/')
-        path = str_make(path.p + 1, path.n - 1);
-    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, path.p, path.n);
-    for (size_t i = 0; i < COUNT_OF(apis); i++)
-        if (r->method == METHOD_POST && str_eq(path, apis[i].path))
-            r->api = apis[i].api;
-}
-
 /* Moves what the scratch head holds into the request. The head's bytes are in r->msg already. */
 static bool keep_head(struct req *r, const struct http_head *h)
 {
@@ -328,6 +198,7 @@ static bool keep_head(struct req *r, const struct http_head *h)
     memcpy(f, h->f, h->nf * sizeof *f);
     r->head = (struct head_request){.method = h->method,
                                     .target = h->target,
+                                    .host = h->host,
                                     .f = f,
                                     .nf = h->nf,
                                     .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
@@ -377,9 +248,25 @@ static bool asks_for_echo(const struct req *r)
     return str_eq_nocase(r->head.method, STR("TRACE")) || str_eq_nocase(r->head.method, STR("TRACK"));
 }
 
+/* Whether a page in a browser may have sent this; if not, it is answered. */
+static bool page_allowed(struct req *r)
+{
+    const struct head_request *h = &r->head;
+    bool open = r->conf->nclients == 0 && !r->c->l->unix_socket;
+    enum cors_verdict v = cors_judge(r->conf, open, h->host, h->method, h->f, h->nf, &r->origin);
+    r->preflight = v == CORS_PREFLIGHT;
+    if (v == CORS_PASS || v == CORS_PREFLIGHT)
+        return true;
+    char why[256];
+    cors_explain(v, h->host, cors_from(h->f, h->nf), why);
+    req_log(r, LOG_L_INFO, "refused: %s", why);
+    refuse(r, v == CORS_BAD_PREFLIGHT ? 400 : 403, why, 0);
+    return false;
+}
+
 static bool authorized(struct req *r)
 {
-    if (r->conf->nclients == 0 || req_local(r))
+    if (r->conf->nclients == 0 || req_local(r) || r->preflight)
         return true;
     r->client = auth_check(r->conf, r->head.f, r->head.nf);
     return r->client != NULL;
@@ -401,8 +288,10 @@ bool req_begin(struct conn *c, const char *p, size_t size)
         refuse(r, status_of(res), why, 0);
         return false;
     }
-    learn_what(r);
+    side_learn(r);
     if (c->l->admin && !admin_allowed(r))
+        return false;
+    if (!c->l->admin && !page_allowed(r))
         return false;
     if (!c->l->admin && !authorized(r)) {
         refuse(r, 401, "invalid or missing API key: this proxy knows no client with that token", 0);
@@ -410,8 +299,8 @@ bool req_begin(struct conn *c, const char *p, size_t size)
     }
     if (asks_for_echo(r)) {
         r->keep = false;
-        answer_error(r, 405, "this method is not served", "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-                                                          "x-should-retry: false\r\n");
+        req_answer_error_with(r, 405, "this method is not served",
+                              "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;
@@ -537,23 +426,21 @@ void req_go(struct req *r)
         admin_go(r);
         return;
     }
+    if (r->preflight) {
+        req_answer(r, 204, NULL, STR(""), "");
+        return;
+    }
     if (req_local(r)) {
         bool post = r->method == METHOD_POST;
         req_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
         return;
     }
+    if (!side_begin(r))
+        return;
     learn_body(r);
     req_set(r, REQ_PICK);
     relay_start_pings(r);
     attempt_next(r);
-}
-
-void req_answer_estimate(struct req *r)
-{
-    char body[64];
-    int n = snprintf(body, sizeof body, "{\"input_tokens\":%llu}",
-                     (unsigned long long)estimate_tokens(body_view(&r->body)));
-    req_answer(r, 200, "application/json", str_make(body, (size_t)n), "");
 }
 
 /* ---- the client */

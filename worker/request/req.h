@@ -6,9 +6,10 @@
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
  *
- * req.c is its life and what it learns of the request, attempt.c the way to an endpoint and what
- * becomes of a failure, hold.c what
- * the reply turns out to be, relay.c the reply on its way to the client. */
+ * req.c is its life and what it learns of the request, access.c its line in the log, compose.c what an
+ * endpoint is sent of it, attempt.c the way to an endpoint and what becomes of a failure, side.c what
+ * differs where it is no message, hold.c what the reply turns out to be, relay.c the reply on its way
+ * to the client. */
 #ifndef QCC_WORKER_REQ_H
 #define QCC_WORKER_REQ_H
 
@@ -44,7 +45,7 @@ enum req_state {
 };
 
 /* What is asked for, as far as it makes a difference. */
-enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPENAI };
+enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPENAI, API_EMBEDDINGS };
 
 /* An error reply that may yet be given to the client, byte for byte. */
 struct kept_reply {
@@ -101,8 +102,12 @@ struct req {
     enum req_api api;
     struct str path;        /* for the log, cut; in notes */
     struct str full_path;   /* in msg */
+    struct str side_path;   /* of a side path, as patterns are compared with it; empty: not plain; in notes */
     uint64_t body_len;
     bool http10, keep, repeatable, stream, json;
+    const char *origin;     /* of the page that asks, if it is listed (in conf); else NULL */
+    bool preflight;         /* answered here: it only asks whether it may ask */
+    bool side;              /* no message (side.h): what its reply says concerns that path alone */
     struct str model;       /* as asked; in notes */
     struct str model_raw;   /* its bytes in the body, between the quotes */
     bool has_model;
@@ -126,7 +131,7 @@ struct req {
     struct attempt *trail;   /* in notes */
     unsigned ntrail, trail_size;
     enum retry_opinion opinion;
-    int first_refusal;       /* index in the trail, or -1 */
+    int first_refusal;       /* index in the trail, or -1: goes back if none does better */
     struct ep *refuser;      /* who refused first: charged if another serves; one reference */
     struct verdict refusal;
     struct sel_ep *seps;     /* by index in the replica, in notes */
@@ -159,6 +164,7 @@ struct req {
     size_t nrf;
     struct buf held;
     struct sse sse;
+    char tail[SSE_TAIL];     /* what a stream that is whole lacks at its end; "": nothing */
     uint64_t bytes_out;
     bool goes_on;            /* committed, and its end is to be reported */
     enum outcome served_as;  /* the attempt of the committed reply: OK unless it broke */
@@ -225,17 +231,29 @@ void req_gone(struct req *r);
 /* Whether QCC answers this itself: liveness checks and telemetry. */
 bool req_local(const struct req *r);
 
-/* The answer to count_tokens where the endpoint cannot count. */
-void req_answer_estimate(struct req *r);
-
-/* A reply of QCC's own with Anthropic's error form: before anything was sent. retry_after_s 0: none. */
+/* reply.c: a reply of QCC's own with Anthropic's error form, the error's type being the status's; in an answer
+ * that began with a ping, an error event. retry_after_s 0: none. Where the request is at fault (4xx but 408, 429)
+ * clients are told not to try again. */
 void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s);
+
+/* The same with x-should-retry: false, whatever the status: somebody has to act first. */
+void req_answer_for_good(struct req *r, unsigned status, const char *message);
+
+/* The same with these header lines, each with CRLF. */
+void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines);
 
 /* Any reply of our own: type NULL for an empty body. */
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra);
 
+/* compose.c: the request's bytes for this endpoint: its head, and the body with the model's name put in
+ * its place where this endpoint is asked for another. Returns the pieces, 0 if they do not fit. */
+int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4]);
+
 /* attempt.c: chooses an endpoint and tries it; or waits; or gives up. */
 void attempt_next(struct req *r);
+
+/* Whether the endpoint offers the model that the request asks for. */
+bool attempt_offers(const struct req *r, const struct conf_endpoint *e);
 
 /* Whether a request without a conversation would find a usable endpoint now: one whose breaker is open
  * is none, although it would be tried as a last resort. */
@@ -299,8 +317,9 @@ void relay_over(struct req *r);
 /* Reads along in a stream. */
 void relay_feed(struct req *r, const char *p, size_t n);
 
-/* Whether a stream that ends here is whole: it says so; of other makes than Anthropic's not all do. */
-bool relay_complete(const struct req *r);
+/* The stream ends here, and nothing went wrong below it: whether it is whole. What it lacks to say so is put
+ * behind it by whatever writes its end. */
+bool relay_close(struct req *r) MUST_CHECK;
 
 /* The answer begins as a stream, with a ping, and without an endpoint's reply. False: no such answer
  * (it has begun, or the client gets no pings). */
@@ -315,7 +334,7 @@ void relay_start_pings(struct req *r);
 /* A kept reply goes to the client as the answer; retry_after_s: 0, or replaces its own. */
 void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s);
 
-/* The answer that began with a ping ends with an error event; the request is finished. */
-void relay_error_event(struct req *r, const char *message);
+/* The answer that has begun ends with an error event of that status's type; the request is finished. */
+void relay_error_event(struct req *r, unsigned status, const char *message);
 
 #endif

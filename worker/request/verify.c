@@ -10,6 +10,7 @@
 #include "worker/http/sse.h"
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
+#include "worker/request/verify_model.h"
 #include "worker/worker.h"
 
 #include <stdio.h>
@@ -21,9 +22,6 @@ enum {
     SEND_MAX = 64 << 10
 };
 
-/* Asked where nothing is known of the endpoint: small, cheap, and offered by nearly all. */
-#define MODEL_DEFAULT "claude-haiku-4-5"
-
 struct verify {
     struct dead dead;
     struct list node; /* in wkr.verifications */
@@ -33,6 +31,9 @@ struct verify {
     int64_t began_ms;
     bool head_only; /* a HEAD request */
     char code[CODE_LEN];
+    char served[IPC_MODEL_MAX]; /* what models may borrow from; else from ep's configuration */
+    struct str models[VERIFY_MODELS]; /* to be asked for, one after the other */
+    size_t nmodels, at;
     struct up up;
     struct tmo tmo; /* for the whole of it */
     struct buf send, body;
@@ -66,6 +67,7 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
         .cls = how->cls,
         .fault = how->fault,
         .net = net,
+        .status = net == NET_NONE ? v->status : 0,
         .retry_after_ms = how->retry_after_ms,
         .began_ms = v->began_ms,
         .own_key = v->ep->ce->api_key != NULL,
@@ -86,6 +88,9 @@ static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
     end(v, &why, net, reason);
 }
 
+static bool ask_next(struct verify *v);
+
+/* A refusal that is about the model is no verdict while there is another to ask for. */
 static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str body)
 {
     struct evidence ev;
@@ -95,6 +100,10 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
     evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->notes);
     classify(&ev, clock_wall_ms(), &why);
     snprintf(reason, sizeof reason, "status %u, %s", v->status, why.rule ? why.rule : "");
+    if (why.cls == OUTCOME_PERMANENT && why.about_model && ask_next(v)) {
+        log_debug("verification of %s: %s: another model is asked for", v->ep->ce->name, reason);
+        return;
+    }
     end(v, &why, NET_NONE, reason);
 }
 
@@ -193,36 +202,7 @@ static void on_tmo(struct tmo *t)
 
 /* ---- the question */
 
-static bool offered(const struct conf_endpoint *ce, struct str model)
-{
-    for (size_t i = 0; i < ce->allow.n; i++)
-        if (str_glob(str_c(ce->allow.v[i]), model))
-            return true;
-    return ce->allow.n == 0 || ep_model_there(ce, model);
-}
-
-/* The configured one; else the one last served there; else one that it should have. As the endpoint
- * is asked for it. */
-static struct str choose_model(const struct wkr *w, const struct conf_endpoint *ce,
-                               struct str served)
-{
-    const char *set = w->conf->failure_queue.probe_model;
-    struct str model = STR(MODEL_DEFAULT);
-    if (set && !str_eq(str_c(set), STR("auto")))
-        model = str_c(set);
-    else if (served.n && offered(ce, served))
-        model = served;
-    else if (!offered(ce, model))
-        for (size_t i = 0; i < ce->allow.n; i++)
-            if (!strchr(ce->allow.v[i], '*')) {
-                model = str_c(ce->allow.v[i]);
-                break;
-            }
-    const char *there = ep_model_there(ce, model);
-    return there ? str_c(there) : model;
-}
-
-static bool put_body(struct verify *v, struct buf *b, struct str model)
+static bool put_body(const struct verify *v, struct buf *b, struct str model)
 {
     return buf_str(b, STR("{\"model\":\"")) && peek_escape(model, b) &&
            buf_str(b, STR("\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
@@ -237,7 +217,7 @@ static bool put_body(struct verify *v, struct buf *b, struct str model)
     }
 
 /* Head and body into v->send. */
-static bool compose(struct verify *v, struct str model)
+static bool compose(struct verify *v)
 {
     struct buf body;
     buf_init(&body, SEND_MAX / 2);
@@ -253,11 +233,41 @@ static bool compose(struct verify *v, struct str model)
         .nf = COUNT_OF(lines) - v->head_only,
         .has_body = !v->head_only,
     };
-    bool ok = (v->head_only || put_body(v, &body, model)) &&
+    bool ok = (v->head_only || put_body(v, &body, v->models[v->at])) &&
               head_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
               buf_str(&v->send, buf_view(&body));
     buf_free(&body);
     return ok;
+}
+
+/* On a connection of its own: that a pooled one was closed says nothing. */
+static bool ask(struct verify *v)
+{
+    struct wkr *w = v->w;
+    if (!compose(v))
+        return false;
+    struct iovec iov = {buf_data(&v->send), v->send.len};
+    return up_start(&v->up, &w->up_env, &w->up_conf, v->ep->live->pool, true,
+                    v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
+}
+
+/* False: there is no further model, or no connection for it; the reply to the one before stands. */
+static bool ask_next(struct verify *v)
+{
+    if (v->head_only || v->at + 1 >= v->nmodels)
+        return false;
+    up_abort(&v->up);
+    v->at++;
+    buf_drop(&v->send, v->send.len);
+    if (!ask(v))
+        return false;
+    buf_drop(&v->body, v->body.len);
+    arena_free(&v->notes);
+    arena_init(&v->notes, NOTES_MAX);
+    v->status = 0;
+    v->f = NULL;
+    v->nf = 0;
+    return true;
 }
 
 static void make_code(struct wkr *w, char out[CODE_LEN])
@@ -294,12 +304,11 @@ void verify_begin(struct wkr *w, const struct ipc_verify *m)
     list_push_back(&w->verifications, &v->node);
     tmo_init(&v->tmo, w->loop, on_tmo);
     tmo_set(&v->tmo, w->conf->failure_queue.probe_timeout);
-    struct iovec iov;
-    bool ok = compose(v, choose_model(w, e->ce, m->model));
-    iov = (struct iovec){buf_data(&v->send), v->send.len};
-    /* On a connection of its own: that a pooled one was closed says nothing. */
-    if (!ok || !up_start(&v->up, &w->up_env, &w->up_conf, e->live->pool, true,
-                         v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops))
+    size_t n = min_size(m->model.n, sizeof v->served);
+    if (n)
+        memcpy(v->served, m->model.p, n);
+    v->nmodels = verify_models(e->conf, e->ce, str_make(v->served, n), v->models);
+    if (!ask(v))
         end_by_net(v, NET_LOCAL, "no connection is free");
 }
 

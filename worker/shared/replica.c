@@ -85,7 +85,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
             n->live = mem_zalloc(1, sizeof *n->live);
             n->live->refs = 1;
             n->live->view.news = true; /* nothing is known yet */
-            n->live->view.disabled = !ce->enabled;
+            n->live->view.disabled = ce->enabled ? EP_ENABLED : EP_BY_CONFIG;
             memcpy(n->live->id, ce->id, sizeof n->live->id);
             n->live->pool = pool_new(loop, d);
         }
@@ -143,9 +143,12 @@ void replica_update(struct replica *r, const struct ipc_endpoint *m)
         .breaker = m->breaker < BREAKER__COUNT ? (enum breaker_state)m->breaker : BREAKER_CLOSED,
         .trial_busy = m->trial_busy,
         .queued = m->queued,
-        .disabled = m->disabled,
+        .disabled = m->disabled < EP_DISABLED__COUNT ? (enum ep_disabled)m->disabled : EP_BY_OPERATOR,
+        .refused_status = m->refused_status,
+        .refused_wall_ms = m->refused_wall_ms,
         .draining = m->draining,
-        .lacks_count_tokens = m->lacks_count_tokens,
+        .no_count_until_ms = m->no_count_until_ms,
+        .counted_ms = m->counted_ms,
         .news = m->news,
         .cooldown_until_ms = m->cooldown_until_ms,
         .own_until_ms = m->own_until_ms,

@@ -19,10 +19,15 @@ struct ep_view {
     enum ep_health health;
     enum breaker_state breaker;
     bool trial_busy; /* somebody tries it */
-    bool queued, disabled, draining, lacks_count_tokens;
+    bool queued, draining;
+    enum ep_disabled disabled;
+    unsigned refused_status;   /* disabled by auth: with which status, when (CLOCK_REALTIME); 0: not known */
+    int64_t refused_wall_ms;
     bool news;                 /* something stands against it that a success would end */
     int64_t cooldown_until_ms; /* CLOCK_MONOTONIC; 0: not cooling */
     int64_t own_until_ms;      /* by its own word; likewise */
+    int64_t no_count_until_ms; /* it cannot count tokens until then; likewise */
+    int64_t counted_ms;        /* when it last has, for some worker; likewise */
     struct ep_block blocks[EP_BLOCKS];
     uint32_t nblocks;
 };
@@ -41,6 +46,8 @@ struct ep_live {
     bool told_ok;         /* a success was reported since the supervisor's last word */
     uint64_t model_told;  /* hash of the model last reported as served */
     double model_told_at; /* ev_now() */
+    int64_t counted_ms;   /* when it last counted tokens for this worker; 0: never */
+    int64_t counted_told_ms; /* when that was last reported */
     int64_t turn;         /* round robin's memory */
     unsigned refs;
 };

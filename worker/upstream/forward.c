@@ -95,7 +95,7 @@ bool head_to_client(struct buf *b, const struct http_head *h)
     size_t len = 0;
     for (size_t i = 0; ok && i < h->nf; i++) {
         const struct http_field *f = &h->f[i];
-        if (f->hop || f->id == HDR_CONTENT_LENGTH || f->id == HDR_X_QCC)
+        if (f->hop || f->id == HDR_CONTENT_LENGTH || f->id == HDR_X_QCC || f->id == HDR_ACCESS_CONTROL)
             continue;
         if (run && run + len == f->line) {
             len += f->line_len;
@@ -134,6 +134,7 @@ const char *head_reason(unsigned status)
     switch (status) {
     case 200: return "OK";
     case 202: return "Accepted";
+    case 204: return "No Content";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";

@@ -10,7 +10,7 @@
 
 /* The head of a request as it is kept for its attempts. */
 struct head_request {
-    struct str method, target;
+    struct str method, target, host; /* host: what it is addressed to (http_head) */
     struct http_field *f;
     size_t nf;
     bool has_body;                 /* even an empty one: content-length is sent */
@@ -20,8 +20,8 @@ struct head_request {
 bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct conf_endpoint *e,
                       uint64_t content_length) MUST_CHECK;
 
-/* Appends the status line and the end-to-end lines of a reply, without framing and without the empty
- * line. False: over the ceiling. */
+/* Appends the status line and the end-to-end lines of a reply, without framing, without access-control-…
+ * (what a page may read is for QCC to say) and without the empty line. False: over the ceiling. */
 bool head_to_client(struct buf *b, const struct http_head *h) MUST_CHECK;
 
 /* Copies a head's fields, which are valid during an event only. Returns how many: all, or 0 without

@@ -158,6 +158,14 @@ static bool has_symbol(const struct evidence *ev, const char *patterns, bool typ
     return false;
 }
 
+bool classify_names_field(const struct evidence *ev)
+{
+    bool named = param_is_member(ev->param);
+    for (size_t i = 0; i < ev->ntext && !named; i++)
+        named = names_member(ev->text[i]) || has_path(ev->text[i]) || quotes_member(ev->text[i]);
+    return named;
+}
+
 /* Bytes from which a message says something: "Forbidden", "请求失败" do not. */
 enum { SENTENCE = 16 };
 
@@ -169,14 +177,11 @@ static unsigned traits_of(const struct evidence *ev)
                  (ev->status == 200 ? TRAIT_OK : 0);
     if (ev->status == 422 || has_symbol(ev, VALIDATION, false))
         t |= TRAIT_VALIDATION;
-    if (param_is_member(ev->param))
+    if (classify_names_field(ev))
         t |= TRAIT_FIELD;
     for (size_t i = 0; i < ev->ntext; i++)
         if (ev->text[i].n >= SENTENCE)
             t |= TRAIT_SENTENCE;
-    for (size_t i = 0; i < ev->ntext; i++)
-        if (names_member(ev->text[i]) || has_path(ev->text[i]) || quotes_member(ev->text[i]))
-            t |= TRAIT_FIELD;
     return t;
 }
 

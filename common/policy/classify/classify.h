@@ -15,6 +15,10 @@
  * RETRY_AFTER_MAX_MS of retry_after.h. */
 void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *out);
 
+/* Whether the error names a member of the request's body ("messages.0.content: field required",
+ * "max_tokens: …", param). */
+bool classify_names_field(const struct evidence *ev);
+
 /* The verdict on a failure below HTTP. */
 void classify_net(enum net_fault n, struct verdict *out);
 

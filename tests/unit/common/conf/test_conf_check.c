@@ -1,6 +1,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/conf/conf_check.h"
+#include "common/conf/conf_value.h"
 #include "common/conf/url.h"
 
 #include <setjmp.h>
@@ -197,6 +198,77 @@ static void proxies(void **state)
     conf_unref(c);
 }
 
+static void origins(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "null", "https://app.example", "http://localhost:3000", "https://h:80",
+        "http://h:443", "http://[::1]:5173", "https://xn--bcher-kva.example", "app://obsidian.md", "app://-",
+        "vscode-webview://0b2qd1k5c7", "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "safari-web-extension://4CE8C2A4-58D5-4B5E-8E0B-B2E4B7C5A6D3", "a+b.c-d://x:1"};
+    static const char *const bad[] = {
+        "", "*", "Null", "NULL", "app.example", "//app.example", "://h", "https:app.example", "https://",
+        "https://h/", "https://h/x", "https://h?", "https://h#", "https://u@h", "https://:1", "https://h:",
+        "https://h:0", "https://h:x", "https://h:80000", "https://h:443", "http://h:80", "HTTPS://h", "https://H", "App://x",
+        "1a://h", "a_b://h", "https://a b", "https://b\xc3\xbc.example", "https://*.example", "app://*",
+        "app://", "file:///", "https://a.example https://b.example", "https://[::1", "https://::1"};
+    struct err e;
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        if (!url_origin(str_c(good[i]), &e))
+            fail_msg("\"%s\" was refused: %s", good[i], e.msg);
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        if (url_origin(str_c(bad[i]), &e))
+            fail_msg("\"%s\" was taken", bad[i]);
+
+    struct conf *c = sound();
+    struct heard h = {0};
+    conf_strs_add(&c->origins, STR("https://app.example"));
+    conf_strs_add(&c->origins, STR("null"));
+    assert_true(conf_check(c, hear, &h));
+    assert_non_null(strstr(h.text, "warning cors.origins[1]: lets in every page that hides its origin"));
+    put(&conf_add_client(c)->name, "a");
+    memset(c->clients[0].token_sha256, 1, sizeof c->clients[0].token_sha256);
+    h = (struct heard){0};
+    assert_true(conf_check(c, hear, &h));
+    assert_string_equal(h.text, "");
+    conf_strs_add(&c->origins, STR("https://app.example"));
+    assert_false(conf_check(c, hear, &h));
+    assert_string_equal(h.text, "cors.origins[2]: is listed twice (cors.origins[0])\n");
+    conf_unref(c);
+}
+
+static void hosts(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",     "a:80", "http://a", "a/b",   "*.a", "[::1]", "::1", "a b",
+                                      "-a",   "a..b", ".a",       "1.2.3", "**",  "a,b",   "u@a"};
+    struct conf *c = sound();
+    struct heard h = {0};
+    conf_strs_add(&c->hosts, STR("QCC.Example."));
+    conf_strs_add(&c->hosts, STR("box_1"));
+    conf_strs_add(&c->hosts, STR("10.0.0.1"));
+    for (int again = 0; again < 2; again++) {
+        assert_true(conf_check(c, hear, &h));
+        assert_string_equal(c->hosts.v[0], "qcc.example");
+    }
+    assert_string_equal(h.text, "");
+    conf_strs_add(&c->hosts, STR("qcc.EXAMPLE"));
+    assert_false(conf_check(c, hear, &h));
+    assert_string_equal(h.text, "hosts[3]: is listed twice (hosts[0])\n");
+    put(&c->hosts.v[3], "*");
+    h = (struct heard){0};
+    assert_true(conf_check(c, hear, &h));
+    assert_non_null(strstr(h.text, "warning hosts[3]: "));
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        put(&c->hosts.v[3], bad[i]);
+        h = (struct heard){0};
+        if (conf_check(c, hear, &h))
+            fail_msg("\"%s\" was taken", bad[i]);
+        assert_non_null(strstr(h.text, "hosts[3]: must be a host name"));
+    }
+    conf_unref(c);
+}
+
 static void affinity_keys(void **state)
 {
     (void)state;
@@ -275,6 +347,8 @@ int main(void)
         cmocka_unit_test(ids),
         cmocka_unit_test(listen_addresses),
         cmocka_unit_test(proxies),
+        cmocka_unit_test(origins),
+        cmocka_unit_test(hosts),
         cmocka_unit_test(affinity_keys),
         cmocka_unit_test(many_clients),
     };

@@ -57,6 +57,10 @@ static struct conf *full(void)
     struct conf *c = conf_new();
     fill(CONF_G_TOP, c);
     c->gen = UINT64_MAX;
+    put(&c->hosts.v[0], "*"); /* what fill has put in is no name and no origin */
+    put(&c->hosts.v[1], "qcc.example");
+    put(&c->origins.v[0], "null");
+    put(&c->origins.v[1], "https://app.example:8443");
     put(&c->admin.listen, "127.0.0.1:1");
     put(&c->upstream.proxy, "http://u:p@h:1");
     for (int i = 0; i < 2; i++) {
@@ -70,6 +74,10 @@ static struct conf *full(void)
         memset(cl->token_sha256, 3 + i, sizeof cl->token_sha256);
         struct conf_endpoint *ep = conf_add_endpoint(c);
         fill(CONF_G_ENDPOINT, ep);
+        put(&ep->paths_allow.v[0], "/v1/*");
+        put(&ep->paths_allow.v[1], "*/x");
+        put(&ep->paths_deny.v[0], "/v1/a");
+        put(&ep->paths_deny.v[1], "/v1/b");
         put(&ep->name, i ? "e" : "f");
         put(&ep->base_url, i ? "https://h/x" : "http://[::1]:9");
         put(&ep->proxy, "off");
@@ -136,6 +144,9 @@ static void comes_back_whole(void **state)
     assert_string_equal(d->model_map.v[0].from, "x-a");
     assert_string_equal(d->endpoints[0].headers.v[1].to, "");
     assert_string_equal(d->endpoints[0].allow.v[1], "ä");
+    assert_int_equal(d->endpoints[0].paths_allow.n, 2);
+    assert_string_equal(d->endpoints[0].paths_allow.v[1], "*/x");
+    assert_string_equal(d->endpoints[1].paths_deny.v[1], "/v1/b");
     assert_string_equal(d->endpoints[0].host, "::1");
     assert_string_equal(d->endpoints[0].host_header, "[::1]:9");
     assert_string_equal(d->endpoints[1].base_path, "/x");

@@ -43,6 +43,7 @@ static void do_outcome(struct world *w, const struct case_line *l, int first,
         .about_model = case_value(l, "model"),
         .own_key = !case_flag(l, "clients"),
         .no_count_tokens = case_flag(l, "lacks"),
+        .counted = case_flag(l, "counted"),
         .model = (uint64_t)case_number(l, "model", 0),
         .began_ms = case_number(l, "began", w->now),
     };
@@ -106,9 +107,9 @@ static void show(const struct world *w, char out[static CASE_OUT])
     char cool[48] = "";
     if (left > 0)
         snprintf(cool, sizeof cool, "cool=%d %s", (int)left, own ? "own" : "untold");
-    snprintf(out, CASE_OUT, "%s %s %s %s %s %s", ep_health_name(w->s.health),
+    snprintf(out, CASE_OUT, "%s %s %s %s %s %s %s", ep_health_name(w->s.health),
              breaker_state_name(w->s.breaker.state), cool, ep_queued(&w->s) ? "queued" : "",
-             ep_enabled(&w->s) ? "" : ep_disabled_name(w->s.disabled),
+             w->s.in_reach ? "reach" : "", ep_enabled(&w->s) ? "" : ep_disabled_name(w->s.disabled),
              w->s.draining ? "draining" : "");
     assert_int_equal(ep_queued(&w->s), w->s.queued_why[0] != '\0');
 }
@@ -227,17 +228,9 @@ static struct ep_ctx context(const struct sim *m, int i)
 {
     struct ep_ctx ctx = {.last = true};
     for (int j = 0; j < N; j++)
-        if (j != i && ep_enabled(&m->s[j]) && !ep_queued(&m->s[j]))
+        if (j != i && ep_usable(&m->s[j], m->now))
             ctx.last = false;
     return ctx;
-}
-
-static int in_service(const struct sim *m)
-{
-    int n = 0;
-    for (int i = 0; i < N; i++)
-        n += ep_enabled(&m->s[i]) && !ep_queued(&m->s[i]);
-    return n;
 }
 
 static struct ep_report random_report(struct sim *m)
@@ -270,7 +263,8 @@ static void check_one(struct sim *m, int i, bool forgiven)
                 (s->failq.kind == FAILQ_DISABLED && s->verifying));
     assert_true(s->nblocks <= EP_BLOCKS);
     assert_true(s->breaker.state != BREAKER_CLOSED || s->breaker.trial == BREAKER_TRIAL_FREE);
-    assert_true(s->health != EP_UNHEALTHY || !ep_queued(s) || s->queued_why[0]);
+    assert_true(s->health == EP_UNHEALTHY || !ep_queued(s));
+    assert_true(ep_queued(s) || !s->in_reach);
     /* What time alone will change is announced. */
     int64_t next = ep_next_event_ms(s, &m->conf, m->now);
     if (s->health == EP_DEGRADED || s->breaker.state == BREAKER_OPEN || ep_queued(s))
@@ -338,11 +332,11 @@ static bool step_one(struct sim *m, int i)
         if (a == EP_ACT_ENABLE || a == EP_ACT_RESET)
             assert_true(ep_enabled(s) && !s->draining);
     }
-    /* It goes into the queue only while another stays in service. */
-    if (ep_queued(s) && !ep_queued(&before)) {
+    /* It goes into the queue only while another is usable. */
+    if (ep_queued(s) && !ep_queued(&before))
         assert_false(ctx.last);
-        assert_true(in_service(m) >= 1);
-    }
+    if (dice >= 55 && dice < 70)
+        assert_int_equal(s->in_reach, ep_queued(s) && ep_enabled(s) && ctx.last);
     assert_true(ch.dirty || ch.n == 0);
     assert_true(ch.n < EP_NOTES);
     return forgiven;
@@ -403,9 +397,42 @@ static void nobody_is_lost(void **state)
     }
 }
 
+/* How and when a key was refused, by a request and by the verifications after it. */
+static void test_refusal(void **state)
+{
+    (void)state;
+    struct ep_state s;
+    struct ep_changes ch = {0};
+    const struct ep_ctx ctx = {0};
+    struct ep_report r = {.cls = OUTCOME_AUTH,
+                          .fault = FAULT_ENDPOINT,
+                          .retry_after_ms = -1,
+                          .left = true,
+                          .own_key = true,
+                          .status = 401,
+                          .wall_ms = 1700000000001};
+    ep_init(&s, true);
+    assert_int_equal(s.refused_status, 0);
+    ep_outcome(&s, &usual, &r, &ctx, 1000, &ch);
+    assert_int_equal(s.disabled, EP_BY_AUTH);
+    assert_true(s.refused_status == 401 && s.refused_wall_ms == 1700000000001);
+    r.status = 403;
+    r.wall_ms++;
+    assert_true(ep_verify_begin(&s, &ch));
+    ep_verified(&s, &usual, false, &r, &ctx, 2000, &ch);
+    assert_true(s.refused_status == 403 && s.refused_wall_ms == 1700000000002);
+    r.cls = OUTCOME_TRANSIENT; /* no word on the key */
+    r.status = 503;
+    assert_true(ep_verify_begin(&s, &ch));
+    ep_verified(&s, &usual, false, &r, &ctx, 3000, &ch);
+    assert_int_equal(s.disabled, EP_BY_AUTH);
+    assert_int_equal(s.refused_status, 403);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusal),
         cmocka_unit_test(cases),
         cmocka_unit_test(blocks_are_bounded_and_the_first_to_end_goes),
         cmocka_unit_test(what_was_saved_comes_back),

@@ -13,7 +13,11 @@ static void do_event(struct world *w, const struct case_line *l, const char *eve
     if (strcmp(event, "enter") == 0)
         failq_enter(&w->f, &w->conf, now);
     else if (strcmp(event, "leave") == 0)
-        failq_leave(&w->f);
+        failq_leave(&w->f, &w->conf, now);
+    else if (strcmp(event, "forget") == 0)
+        failq_forget(&w->f);
+    else if (strcmp(event, "passed") == 0)
+        failq_passed(&w->f, &w->conf, now);
     else if (strcmp(event, "disable") == 0)
         failq_disable(&w->f, &w->conf, now);
     else if (strcmp(event, "began") == 0)
@@ -97,10 +101,12 @@ static void nobody_is_forgotten(void **state)
                 break;
             case 3:
                 if (rnd_next(&rnd) % 4 == 0)
-                    failq_leave(&f);
+                    failq_leave(&f, &c, now);
                 break;
             default:
-                if (f.running)
+                if (f.running && rnd_next(&rnd) % 4 == 0)
+                    failq_passed(&f, &c, now);
+                else if (f.running)
                     failq_failed(&f, &c, now);
                 else if (failq_due(&f, &c, now))
                     failq_began(&f);

@@ -113,7 +113,8 @@ static void do_final(struct world *w, const struct case_line *l, char out[static
     if (end)
         s.end = (enum sel_end)case_choice(l, end, ends, COUNT_OF(ends));
     struct retry_final f;
-    retry_final(&w->conf, w->fails, w->n, (int)case_number(l, "first", -1), end ? &s : NULL, &f);
+    retry_final(&w->conf, w->fails, w->n, (int)case_number(l, "first", -1), end ? &s : NULL,
+                case_number(l, "cool", -1), &f);
     char after[24] = "", at[24] = "";
     if (f.retry_after_s)
         snprintf(after, sizeof after, "after=%u", f.retry_after_s);

@@ -241,6 +241,18 @@ static void lists_have_their_defaults(void **state)
     assert_string_equal(c->listen[0].address, "127.0.0.1:7860");
     assert_int_equal(c->nkeys, 4);
     assert_string_equal(c->keys[3].name, "metadata.user_id");
+    assert_int_equal(c->endpoints[0].paths_allow.n, 1);
+    assert_string_equal(c->endpoints[0].paths_allow.v[0], "/v1/*");
+    assert_int_equal(c->endpoints[0].paths_deny.n, 1);
+    assert_string_equal(c->endpoints[0].paths_deny.v[0], "/v1/organizations/*");
+    conf_unref(c);
+    c = read_good("endpoints:\n- {name: a, base_url: 'http://h', paths: {allow: [/x, '*y']}}\n"
+                  "- {name: b, base_url: 'http://i', paths: {deny: []}}\n");
+    assert_int_equal(c->endpoints[0].paths_allow.n, 2);
+    assert_string_equal(c->endpoints[0].paths_allow.v[1], "*y");
+    assert_string_equal(c->endpoints[0].paths_deny.v[0], "/v1/organizations/*");
+    assert_string_equal(c->endpoints[1].paths_allow.v[0], "/v1/*");
+    assert_int_equal(c->endpoints[1].paths_deny.n, 0);
     conf_unref(c);
     c = read_good("affinity: {keys: []}\n" EP);
     assert_int_equal(c->nkeys, 0);

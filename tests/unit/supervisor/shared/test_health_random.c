@@ -168,11 +168,123 @@ static void places_at_random(void **unused)
     }
 }
 
+/* ---- reach */
+
+enum { ENDPOINTS = 4 };
+
+static char ids[ENDPOINTS][9];
+
+static struct world *four(void)
+{
+    struct world *w = world(2, 0);
+    struct conf *c = conf_new();
+    for (int i = 0; i < ENDPOINTS; i++) {
+        snprintf(ids[i], sizeof ids[i], "%08x", 0xabc0 + (unsigned)i);
+        add(c, ids[i], ids[i], 0);
+    }
+    health_conf(&w->h, c, w->now);
+    conf_unref(w->c);
+    w->c = c;
+    health_run(&w->h, w->now);
+    return w;
+}
+
+static struct ipc_outcome random_outcome(const struct world *w, const char *id)
+{
+    struct ipc_outcome o = {.endpoint = str_c(id),
+                            .cls = (uint32_t)rand() % OUTCOME__COUNT,
+                            .fault = FAULT_ENDPOINT,
+                            .retry_after_ms = rand() % 2 ? rand() % 20000 : -1,
+                            .began_ms = w->now - rand() % 100,
+                            .left = true,
+                            .own_key = rand() % 8 == 0,
+                            .overruled = rand() % 2,
+                            .reason = STR("made up")};
+    if (o.cls == OUTCOME_OK) {
+        o.fault = FAULT_NONE;
+        o.overruled = false;
+    }
+    return o;
+}
+
+static void reach_step(struct world *w)
+{
+    int i = rand() % ENDPOINTS;
+    struct health_endpoint *e = health_find(&w->h, str_c(ids[i]));
+    int dice = rand() % 100;
+    if (dice < 50) {
+        struct ipc_outcome o = random_outcome(w, ids[i]);
+        assert_true(health_outcome(&w->h, (unsigned)rand() % 2, &o, w->now));
+    } else if (dice < 70 && e->verify_slot >= 0) {
+        w->seq = e->verify_seq;
+        verdict(w, (unsigned)e->verify_slot, ids[i], rand() % 4 == 0);
+    } else if (dice < 78) {
+        enum ep_action a = (enum ep_action)(rand() % EP_ACTION__COUNT);
+        health_operator(&w->h, e, a, w->now);
+    } else if (dice < 80) {
+        bool all = rand() % 2;
+        for (size_t k = 0; k < ENDPOINTS; k++)
+            w->c->endpoints[k].enabled = all || rand() % 3;
+        health_conf(&w->h, w->c, w->now);
+    } else if (dice < 84) {
+        health_slot_gone(&w->h, (unsigned)rand() % 2, w->now);
+        health_slot_up(&w->h, 0);
+        health_slot_up(&w->h, 1);
+    } else {
+        /* As the loop does: never later than it was asked to. */
+        int64_t next = health_next(&w->h),
+                to = w->now + (rand() % 4 ? rand() % 500 : rand() % 30000);
+        w->now = next > w->now && next < to ? next : to;
+        if (next > w->now)
+            return; /* nobody looks: nothing may have changed */
+    }
+    health_run(&w->h, w->now);
+}
+
+/* As the workers see it: a request finds somebody whenever that is possible at all, and nobody who
+ * is queued while another can serve. */
+static void somebody_is_in_reach_at_random(void **unused)
+{
+    (void)unused;
+    unsigned reached = 0, hidden = 0;
+    for (unsigned seed = 1; seed <= 150; seed++) {
+        srand(seed);
+        struct world *w = four();
+        for (int step = 0; step < 1500; step++) {
+            reach_step(w);
+            bool possible = false, found = false, usable = false;
+            for (int i = 0; i < ENDPOINTS; i++) {
+                const struct health_endpoint *e = health_find(&w->h, str_c(ids[i]));
+                const struct ep_state *s = &e->state;
+                bool cools = s->cooldown.own_until_ms > w->now;
+                bool open = !s->draining && !cools;
+                possible |= ep_enabled(s) && open;
+                found |= !e->told.disabled && !e->told.queued && !e->told.draining &&
+                         e->told.own_until_ms <= w->now;
+                usable |=
+                    ep_enabled(s) && open && !ep_queued(s) && s->breaker.state == BREAKER_CLOSED;
+            }
+            assert_int_equal(possible, found);
+            for (int i = 0; i < ENDPOINTS; i++) {
+                const struct health_endpoint *e = health_find(&w->h, str_c(ids[i]));
+                if (!ep_queued(&e->state) || !ep_enabled(&e->state))
+                    continue;
+                assert_int_equal(e->told.queued, usable);
+                reached += !usable;
+                hidden += usable;
+            }
+        }
+        end(w);
+    }
+    assert_true(reached > 1000 && hidden > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_most_one_trial_at_random),
         cmocka_unit_test(places_at_random),
+        cmocka_unit_test(somebody_is_in_reach_at_random),
     };
     log_setup(LOG_L_ERROR, LOG_F_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);

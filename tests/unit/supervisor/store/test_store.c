@@ -85,8 +85,12 @@ static void give(void *ctx, void *p)
 }
 
 static const struct saved_endpoint endpoints[] = {
-    {.id = "0000000a", .counts = {1, 2, 3, 4, UINT64_MAX}},
-    {.id = "deadbeef", .disabled = SAVED_BY_AUTH, .queued = true},
+    {.id = "0000000a", .model = "claude-x", .counts = {1, 2, 3, 4, UINT64_MAX}},
+    {.id = "deadbeef",
+     .disabled = SAVED_BY_AUTH,
+     .queued = true,
+     .refused_status = 403,
+     .refused_wall_ms = 1700000000123},
     {.id = "01234567", .disabled = SAVED_BY_OPERATOR, .draining = true},
 };
 
@@ -155,6 +159,32 @@ static void there_and_back(void **state)
     }
 }
 
+/* As QCC before version 2 has written it: nothing of it is lost. */
+static void an_older_version(void **state)
+{
+    (void)state;
+    static const struct saved_endpoint then[] = {
+        {.id = "6f1d37ba", .disabled = SAVED_BY_AUTH, .counts = {[3] = 1, [6] = 1}},
+        {.id = "3106dade", .queued = true, .counts = {[5] = 1, [6] = 1}},
+        {.id = "96ee1bcb", .draining = true, .counts = {[0] = 5, [7] = 15, [8] = 10}},
+    };
+    char bytes[4096];
+    struct state_image im;
+    struct err e;
+    int fd = open("tests/unit/data/state/version1.bin", O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    assert_in_range(n, STATE_HEAD, sizeof bytes - 1);
+    fd_close(&fd);
+    assert_true(state_file_parse(str_make(bytes, (size_t)n), &im, &e));
+    assert_int_equal(im.nendpoints, COUNT_OF(then));
+    assert_memory_equal(im.endpoints, then, sizeof then);
+    struct str block = state_block(&im);
+    assert_int_equal(block.n, 5 * STATE_BINDING);
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(state_binding_at(block, i).endpoint, 0x96ee1bcb);
+    state_image_fini(&im);
+}
+
 static void refused(const char *p, size_t n, const char *why)
 {
     struct state_image im;
@@ -212,11 +242,41 @@ static void others_are_refused(void **state)
     struct buf bytes = written(5);
     assert_true(buf_add(&bytes, "x", 1));
     refused(buf_data(&bytes), bytes.len, "is longer than it says");
-    buf_data(&bytes)[11] = 2;
-    refused(buf_data(&bytes), bytes.len - 1, "is of version 2, not 1");
+    buf_data(&bytes)[11] = 3;
+    refused(buf_data(&bytes), bytes.len - 1, "is of version 3, not 2");
     buf_data(&bytes)[11] = 0;
-    refused(buf_data(&bytes), bytes.len - 1, "is of version 0, not 1");
+    refused(buf_data(&bytes), bytes.len - 1, "is of version 0, not 2");
     refused("{\"version\": 1}", 14, "is no state of QCC");
+    buf_free(&bytes);
+}
+
+/* As the version before this one wrote it: nothing of it is lost. */
+static void version_1_is_read(void **state)
+{
+    (void)state;
+    static const char body[] = "\x93\x93\x05\x06\x93\x01\x02\x03" /* saved_ms, print, counters */
+                               "\x92\x95\xa8"
+                               "deadbeef\x01\xc2\xc3\x92\x07\x08" /* by auth, draining */
+                               "\x95\xa8"
+                               "0000000a\x02\xc3\xc2\x90"          /* by the operator, queued */
+                               "\x90";
+    struct state_image im;
+    struct err e;
+    assert_true(state_body_parse(str_make(body, sizeof body - 1), &im, &e));
+    assert_int_equal(im.saved_ms, 5);
+    assert_int_equal(im.counters[2], 3);
+    assert_int_equal(im.nendpoints, 2);
+    const struct saved_endpoint *v = im.endpoints;
+    assert_string_equal(v[0].id, "deadbeef");
+    assert_true(v[0].disabled == SAVED_BY_AUTH && v[0].draining && !v[0].queued);
+    assert_true(v[0].counts[0] == 7 && v[0].counts[1] == 8 && v[0].counts[2] == 0);
+    assert_true(v[0].refused_status == 0 && v[0].refused_wall_ms == 0);
+    assert_true(v[1].disabled == SAVED_BY_OPERATOR && v[1].queued);
+    state_image_fini(&im);
+    struct buf bytes = written(0);
+    buf_data(&bytes)[11] = 1; /* the head's version is looked at before the body */
+    assert_true(state_file_parse(buf_view(&bytes), &im, &e));
+    state_image_fini(&im);
     buf_free(&bytes);
 }
 
@@ -403,10 +463,12 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
     const struct CMUnitTest tests[] = {
         TEST(there_and_back),
+        TEST(an_older_version),
         TEST(on_disk_before_it_takes_the_place),
         TEST(cut_at_each_byte),
         TEST(each_bit_counts),
         TEST(others_are_refused),
+        TEST(version_1_is_read),
         TEST(malformed_bodies),
         TEST(one_at_a_time),
         TEST(lent_to_the_next),

@@ -48,7 +48,9 @@ static void fill(struct health_endpoint *e)
     struct ep_state *s = &e->state;
     s->health = EP_UNHEALTHY;
     s->disabled = EP_BY_AUTH;
-    s->draining = s->lacks_count_tokens = s->verify_asked = true;
+    s->draining = s->verify_asked = true;
+    s->no_count_until_ms = 8001;
+    s->counted_ms = 8002;
     s->verifying = EP_VERIFY_QUEUE;
     s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000};
     s->cooldown = (struct cooldown){.own_until_ms = 5001, .untold_until_ms = 5002, .untold_at_ms = 5003,
@@ -87,7 +89,16 @@ static void there_and_back(void **state)
     const struct ep_state *x = &a.h.v[0].state, *y = &b.h.v[0].state;
     assert_int_equal(y->health, x->health);
     assert_int_equal(y->disabled, x->disabled);
-    assert_true(y->configured && y->draining && y->lacks_count_tokens && y->verify_asked);
+    assert_true(y->configured && y->draining && y->verify_asked);
+    /* an older build says only that it cannot */
+    assert_int_equal(y->no_count_until_ms, 2000 + b.h.conf.block_ms);
+    struct ipc_up_count count;
+    assert_true(carry_put_count(&a.h.v[0], &count));
+    carry_get_count(&b.h, &count);
+    assert_int_equal(y->no_count_until_ms, 8001);
+    assert_int_equal(y->counted_ms, 8002);
+    a.h.v[0].state.no_count_until_ms = a.h.v[0].state.counted_ms = 0;
+    assert_false(carry_put_count(&a.h.v[0], &count));
     assert_int_equal(y->verifying, x->verifying);
     assert_memory_equal(&y->breaker, &x->breaker, sizeof x->breaker);
     assert_memory_equal(&y->cooldown, &x->cooldown, sizeof x->cooldown);
@@ -110,6 +121,35 @@ static void there_and_back(void **state)
     /* The other endpoint is as it was. */
     assert_int_equal(b.h.v[1].state.health, EP_UNKNOWN);
     assert_int_equal(b.h.v[1].trial_slot, HEALTH_NONE);
+    buf_free(&wire);
+    health_fini(&a.h);
+    health_fini(&b.h);
+}
+
+static void how_a_key_was_refused(void **state)
+{
+    (void)state;
+    struct world a, b;
+    struct ipc_up_refused m, got;
+    struct buf wire;
+    struct ipc_frame f;
+    begin(&a);
+    begin(&b);
+    assert_false(carry_put_refused(&a.h.v[0], &m));
+    a.h.v[0].state.disabled = EP_BY_AUTH;
+    assert_false(carry_put_refused(&a.h.v[0], &m)); /* nothing is known of it */
+    ep_restore_refusal(&a.h.v[0].state, 403, 1700000000123);
+    assert_true(carry_put_refused(&a.h.v[0], &m));
+    buf_init(&wire, 65536);
+    assert_true(ipc_put_up_refused(&wire, 1, &m));
+    assert_true(ipc_open(buf_view(&wire), TO_NEW, &f));
+    assert_true(ipc_get_up_refused(&f, &got));
+    carry_get_refused(&b.h, &got);
+    assert_int_equal(b.h.v[0].state.refused_status, 403);
+    assert_true(b.h.v[0].state.refused_wall_ms == 1700000000123);
+    assert_int_equal(b.h.v[1].state.refused_status, 0);
+    a.h.v[0].state.disabled = EP_BY_OPERATOR;
+    assert_false(carry_put_refused(&a.h.v[0], &m));
     buf_free(&wire);
     health_fini(&a.h);
     health_fini(&b.h);
@@ -301,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(how_a_key_was_refused),
         cmocka_unit_test(nothing_hangs),
         cmocka_unit_test(the_predecessors_end_gives_back),
         cmocka_unit_test(the_new_file_has_its_word),

@@ -113,16 +113,16 @@ static void test_targets(void **state)
 {
     (void)state;
     static const struct {
-        const char *target, *path, *reduced;
+        const char *target, *path, *reduced, *host;
     } ok[] = {
-        {"/", "/", "/"},
-        {"//a?b?c", "//a", "//a?b?c"},
-        {"/%00%zz<>\"{}|\\^`", "/%00%zz<>\"{}|\\^`", "/%00%zz<>\"{}|\\^`"},
-        {"http://h/x?y", "/x", "/x?y"},
-        {"HTTPS://h.example:443/x", "/x", "/x"},
-        {"http://[::1]:80/x", "/x", "/x"},
-        {"http://h", "/", "/"},
-        {"http://h:1", "/", "/"},
+        {"/", "/", "/", "h"},
+        {"//a?b?c", "//a", "//a?b?c", "h"},
+        {"/%00%zz<>\"{}|\\^`", "/%00%zz<>\"{}|\\^`", "/%00%zz<>\"{}|\\^`", "h"},
+        {"http://i/x?y", "/x", "/x?y", "i"},
+        {"HTTPS://h.example:443/x", "/x", "/x", "h.example:443"},
+        {"http://[::1]:80/x", "/x", "/x", "[::1]:80"},
+        {"http://i", "/", "/", "i"},
+        {"http://h:1", "/", "/", "h:1"},
     };
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(ok); i++) {
@@ -130,6 +130,7 @@ static void test_targets(void **state)
         assert_int_equal(request(str_c(buf)), HTTP1_OK);
         assert_str(head.path, ok[i].path);
         assert_str(head.target, ok[i].reduced);
+        assert_str(head.host, ok[i].host);
     }
     assert_int_equal(request(STR("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n")), HTTP1_OK);
     assert_str(head.path, "*");
@@ -330,6 +331,37 @@ static void test_hosts(void **state)
             fail_msg("accepted: %s", bad[i]);
     }
     assert_int_equal(request(STR("GET / HTTP/1.0\r\n\r\n")), HTTP1_OK);
+    assert_str(head.host, "");
+    assert_int_equal(request(STR("GET http://h/ HTTP/1.0\r\n\r\n")), HTTP1_OK);
+    assert_str(head.host, "h");
+}
+
+/* The names that tell of browsers. */
+static void test_ids(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint8_t id;
+    } cases[] = {{"origin", HDR_ORIGIN},
+                 {"ORIGIN", HDR_ORIGIN},
+                 {"expect-", HDR_OTHER},
+                 {"origins", HDR_OTHER},
+                 {"Sec-Fetch-Site", HDR_SEC_FETCH_SITE},
+                 {"sec-fetch-mode", HDR_OTHER},
+                 {"Access-Control-Allow-Origin", HDR_ACCESS_CONTROL},
+                 {"access-control-request-method", HDR_ACCESS_CONTROL},
+                 {"access-control-x", HDR_ACCESS_CONTROL},
+                 {"access-control-", HDR_OTHER},
+                 {"access-controls-x", HDR_OTHER},
+                 {"accept-encoding", HDR_ACCEPT_ENCODING}};
+    char buf[256];
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        (void)snprintf(buf, sizeof buf, "GET / HTTP/1.1\r\nHost: h\r\n%s: x\r\n\r\n", cases[i].name);
+        assert_int_equal(request(str_c(buf)), HTTP1_OK);
+        if (head.f[1].id != cases[i].id)
+            fail_msg("%s is %d", cases[i].name, head.f[1].id);
+    }
 }
 
 static void test_connection(void **state)
@@ -732,6 +764,7 @@ int main(void)
         cmocka_unit_test(test_request),       cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_targets),       cmocka_unit_test(test_methods),
         cmocka_unit_test(test_request_lines), cmocka_unit_test(test_bad_fields),
+        cmocka_unit_test(test_ids),
         cmocka_unit_test(test_hosts),         cmocka_unit_test(test_connection),
         cmocka_unit_test(test_too_many),      cmocka_unit_test(test_bytes_anywhere),
         cmocka_unit_test(test_each_byte),     cmocka_unit_test(test_find_end),

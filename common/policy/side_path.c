@@ -1,0 +1,156 @@
+#include "common/policy/side_path.h"
+
+enum { ID_LONGER_THAN = 24, VERSION_MAX = 8 };
+
+static int hex(char c)
+{
+    if (ascii_digit(c))
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Bytes that no two servers need read alike; escaped, those that would mean something if they were
+ * not. */
+static bool is_odd(char c, bool escaped)
+{
+    return (unsigned char)c <= 0x20 || (unsigned char)c >= 0x7f || memchr("\\;?#", c, 4) ||
+           (escaped && (c == '/' || c == '%'));
+}
+
+/* The next segment of *rest, which begins with '/', cut off without that. */
+static struct str next_segment(struct str *rest)
+{
+    size_t n = 1;
+    while (n < rest->n && rest->p[n] != '/')
+        n++;
+    struct str s = str_make(rest->p + 1, n - 1);
+    *rest = str_make(rest->p + n, rest->n - n);
+    return s;
+}
+
+bool side_path_plain(struct str path, char *out, struct str *plain)
+{
+    size_t n = 0;
+    *plain = str_make(out, 0);
+    if (str_eq(path, STR("*"))) {
+        out[0] = '*';
+        plain->n = 1;
+        return true;
+    }
+    if (path.n == 0 || path.p[0] != '/')
+        return false;
+    for (size_t i = 0; i < path.n; i++) {
+        char c = path.p[i];
+        bool escaped = c == '%';
+        if (escaped) {
+            int high = i + 2 < path.n ? hex(path.p[i + 1]) : -1;
+            int low = high >= 0 ? hex(path.p[i + 2]) : -1;
+            if (low < 0)
+                return false;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        if (is_odd(c, escaped))
+            return false;
+        if (c != '/' || n == 0 || out[n - 1] != '/')
+            out[n++] = c;
+    }
+    plain->n = n;
+    for (struct str rest = *plain; rest.n;) {
+        struct str s = next_segment(&rest);
+        if (str_eq(s, STR(".")) || str_eq(s, STR("..")))
+            return false;
+    }
+    return true;
+}
+
+static char folded(char c, bool fold)
+{
+    return fold ? ascii_lower(c) : c;
+}
+
+static bool glob(struct str pattern, struct str s, bool fold)
+{
+    size_t p = 0, i = 0, star = SIZE_MAX, mark = 0;
+    while (i < s.n) {
+        if (p < pattern.n && pattern.p[p] == '*') {
+            star = p++;
+            mark = i;
+        } else if (p < pattern.n && folded(pattern.p[p], fold) == folded(s.p[i], fold)) {
+            p++;
+            i++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            i = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.n && pattern.p[p] == '*')
+        p++;
+    return p == pattern.n;
+}
+
+static bool any_matches(char *const *patterns, size_t n, struct str plain, bool fold)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct str p = str_c(patterns[i]);
+        if (glob(p, plain, fold) ||
+            (p.n > 2 && str_ends(p, STR("/*")) && glob(str_make(p.p, p.n - 2), plain, fold)))
+            return true;
+    }
+    return false;
+}
+
+bool side_path_allowed(char *const *allow, size_t nallow, char *const *deny, size_t ndeny,
+                       struct str plain)
+{
+    return any_matches(allow, nallow, plain, false) && !any_matches(deny, ndeny, plain, true);
+}
+
+static bool is_version(struct str s)
+{
+    return s.n >= 2 && s.n <= VERSION_MAX && s.p[0] == 'v' && ascii_digit(s.p[1]);
+}
+
+bool side_path_has_id(struct str path)
+{
+    if (path.n == 0 || path.p[0] != '/')
+        return false;
+    for (struct str rest = path; rest.n;) {
+        struct str s = next_segment(&rest);
+        bool digit = false;
+        for (size_t i = 0; i < s.n && !digit; i++)
+            digit = ascii_digit(s.p[i]);
+        if (s.n > ID_LONGER_THAN || (digit && !is_version(s)))
+            return true;
+    }
+    return false;
+}
+
+static enum side_next count_next(const struct side_reply *r)
+{
+    if ((r->status == 404 || r->status == 400) && r->about_model)
+        return SIDE_ANOTHER;
+    if (r->status == 413 || r->too_long || (r->status == 400 && r->names_field))
+        return SIDE_BACK;
+    if (r->status == 404 || r->status == 405 || r->status == 501 || r->page)
+        return SIDE_CANNOT_COUNT;
+    bool refused = (r->status == 401 || r->status == 403) && !r->clients_key;
+    if ((refused || r->status == 400) && !r->counted)
+        return SIDE_CANNOT_COUNT;
+    return SIDE_ANOTHER;
+}
+
+enum side_next side_reply_next(const struct side_reply *r)
+{
+    if (!r->repeatable)
+        return SIDE_BACK;
+    if (r->count)
+        return count_next(r);
+    bool other = r->page || r->status < 300 || r->status == 401 || r->status == 403 ||
+                 r->status == 405 || r->status == 429 || r->status >= 500 ||
+                 (r->status == 404 && !r->has_id);
+    return other ? SIDE_ANOTHER : SIDE_BACK;
+}

@@ -1,0 +1,63 @@
+#include "worker/http/sse_end.h"
+
+#include "worker/json/json_find.h"
+#include "worker/json/json_skip.h"
+
+#include <string.h>
+
+enum { ELEMENT_DEPTH = 1000 };
+
+/* Whether some finish_reason in the text is not null. Quotes within strings are escaped: no text of the model
+ * looks like a member. */
+static bool some_reason(struct str s)
+{
+    static const struct str name = {"\"finish_reason\"", 15};
+    ptrdiff_t at;
+    while ((at = str_find(s, name)) >= 0) {
+        s = str_make(s.p + at + name.n, s.n - (size_t)at - name.n);
+        while (s.n && memchr(": \t\r\n", s.p[0], 5))
+            s = str_make(s.p + 1, s.n - 1);
+        if (s.n && s.p[0] != 'n')
+            return true;
+    }
+    return false;
+}
+
+static void take_choice(struct sse_end *e, struct str object)
+{
+    static const struct peek_want want[] = {{{"index", 5}, {0}}, {{"finish_reason", 13}, {0}}};
+    struct peek_hit hit[COUNT_OF(want)];
+    uint64_t index = 0;
+    if (!peek_object(object, want, hit, COUNT_OF(want)))
+        return;
+    if (hit[0].kind == PEEK_NUMBER && !str_to_u64(hit[0].raw, UINT64_MAX, &index))
+        return;
+    uint64_t bit = (uint64_t)1 << min_size((size_t)index, 63);
+    e->seen |= bit;
+    if (hit[1].kind == PEEK_STRING && hit[1].raw.n)
+        e->finished |= bit;
+}
+
+void sse_end_choices(struct sse_end *e, struct str array)
+{
+    e->choices = true;
+    /* The common event, a piece of the only choice, needs no second look. */
+    if (str_starts(array, STR("[{\"index\":0,")) && !some_reason(array)) {
+        e->seen |= 1;
+        return;
+    }
+    const struct peek_skip *skip = peek_skip_best();
+    const char *p = array.p, *end = array.p + array.n, *open;
+    while (p < end && (open = memchr(p, '{', (size_t)(end - p)))) {
+        size_t n = skip->nested(open + 1, (size_t)(end - open - 1), ELEMENT_DEPTH);
+        if (n == PEEK_NO_END)
+            return;
+        p = open + 1 + n;
+        take_choice(e, str_make(open, (size_t)(p - open)));
+    }
+}
+
+bool sse_end_told(const struct sse_end *e)
+{
+    return (e->reason && e->blocks == 0) || (e->finished && !(e->seen & ~e->finished));
+}

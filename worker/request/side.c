@@ -1,0 +1,135 @@
+#include "worker/request/side.h"
+
+#include "common/base/clock.h"
+#include "worker/request/estimate.h"
+#include "worker/request/report.h"
+#include "worker/request/req.h"
+
+#include <stdio.h>
+
+/* Pause between two reports that an endpoint counts tokens. */
+enum { COUNTED_PAUSE_MS = 60000 };
+
+/* ---- what is asked for */
+
+static const struct {
+    struct str path;
+    enum req_api api;
+} apis[] = {
+    {{"/v1/messages", 12}, API_MESSAGES},
+    {{"/v1/messages/count_tokens", 25}, API_COUNT_TOKENS},
+    {{"/v1/complete", 12}, API_COMPLETE},
+    {{"/v1/chat/completions", 20}, API_OPENAI},
+    {{"/v1/responses", 13}, API_OPENAI},
+    {{"/v1/embeddings", 14}, API_EMBEDDINGS},
+};
+
+void side_learn(struct req *r)
+{
+    /* A base URL with a slash too many makes "//v1/messages": forwarded so, and what it looks like. */
+    struct str path = r->full_path;
+    while (path.n > 1 && path.p[1] == '/')
+        path = str_make(path.p + 1, path.n - 1);
+    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, path.p, path.n);
+    for (size_t i = 0; i < COUNT_OF(apis); i++)
+        if (r->method == METHOD_POST && str_eq(path, apis[i].path))
+            r->api = apis[i].api;
+}
+
+/* ---- which endpoints may have it */
+
+static bool key_may(const struct req *r, const struct conf_endpoint *ce)
+{
+    return !ce->api_key ||
+           (r->side_path.n && side_path_allowed(ce->paths_allow.v, ce->paths_allow.n,
+                                                ce->paths_deny.v, ce->paths_deny.n, r->side_path));
+}
+
+bool side_begin(struct req *r)
+{
+    const struct replica *rep = &r->w->replica;
+    r->side = r->api == API_OTHER || r->api == API_COUNT_TOKENS || r->api == API_EMBEDDINGS;
+    if (!r->side)
+        return true;
+    char *room = arena_alloc(&r->notes, r->full_path.n + 1);
+    bool plain = room && side_path_plain(r->full_path, room, &r->side_path);
+    if (!plain)
+        r->side_path = STR("");
+    for (size_t i = 0; i < rep->n; i++)
+        if (key_may(r, rep->eps[i]->ce))
+            return true;
+    req_answer_error(r, 404,
+                     plain ? "no endpoint's key may be used for this path: it must match "
+                             "endpoints[].paths.allow and not endpoints[].paths.deny"
+                           : "no endpoint's key is used for a path that servers may read in several "
+                             "ways: endpoints[].paths lets none through with \".\", \"..\", ';', a "
+                             "backslash or an escape that stands for a special character",
+                     0);
+    return false;
+}
+
+bool side_offers(const struct req *r, const struct conf_endpoint *ce, const struct ep_live *live,
+                 int64_t now_ms)
+{
+    return key_may(r, ce) && (r->api != API_COUNT_TOKENS || live->view.no_count_until_ms <= now_ms);
+}
+
+/* ---- what a reply means */
+
+static bool has_counted(const struct ep_live *live, int64_t now_ms)
+{
+    int64_t at = live->counted_ms > live->view.counted_ms ? live->counted_ms : live->view.counted_ms;
+    return at > 0 && now_ms - at < SIDE_COUNTED_MS;
+}
+
+enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str body, struct verdict *v)
+{
+    struct evidence ev;
+    struct ep_live *live = r->ep->live;
+    int64_t now = clock_mono_ms();
+    struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+    struct str text = evidence_trim(seen);
+    hold_keep_fields(r);
+    evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->notes);
+    classify(&ev, clock_wall_ms(), v);
+    struct side_reply s = {
+        .status = r->status,
+        .count = r->api == API_COUNT_TOKENS,
+        .repeatable = r->repeatable,
+        .has_id = side_path_has_id(r->side_path.n ? r->side_path : r->full_path),
+        .page = ev.page || (text.n && text.p[0] == '<'),
+        /* a not_found_error is about a model elsewhere; here only if it speaks of one */
+        .about_model = v->about_model && str_find_nocase(seen, STR("model")) >= 0,
+        .names_field = classify_names_field(&ev),
+        .too_long = v->rule && str_starts(str_c(v->rule), STR("too-long")),
+        .counted = has_counted(live, now),
+        .clients_key = !r->ep->ce->api_key,
+    };
+    enum side_next next = side_reply_next(&s);
+    if (next == SIDE_CANNOT_COUNT) {
+        live->view.no_count_until_ms = now + r->conf->rate_limit.max_cooldown; /* until the supervisor says it to all */
+        report_cannot_count(r, v);
+        req_log(r, LOG_L_INFO, "%s does not count tokens", r->ep->ce->name);
+    }
+    return next;
+}
+
+void side_served(struct req *r)
+{
+    struct ep_live *live = r->ep->live;
+    if (r->api != API_COUNT_TOKENS)
+        return;
+    live->counted_ms = clock_mono_ms();
+    if (live->counted_told_ms && live->counted_ms - live->counted_told_ms < COUNTED_PAUSE_MS)
+        return;
+    live->counted_told_ms = live->counted_ms;
+    report_counted(r);
+}
+
+void side_answer_estimate(struct req *r)
+{
+    char body[64];
+    int n = snprintf(body, sizeof body, "{\"input_tokens\":%llu}",
+                     (unsigned long long)estimate_tokens(body_view(&r->body)));
+    req_answer(r, 200, "application/json", str_make(body, (size_t)n), "");
+}

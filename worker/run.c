@@ -107,7 +107,7 @@ int worker_run(int fd, unsigned slot)
     if (!w->loop) {
         log_error("no event loop");
         log_flush();
-        return WKR_CANNOT_START;
+        return WORKER_EXIT_CANNOT_START;
     }
     w->dialer = dialer_new(w->loop);
     assemble(w);

@@ -23,8 +23,6 @@
 
 #include <ev.h>
 
-/* Exit codes the supervisor knows. */
-enum wkr_exit { WKR_RETIRED = 0, WKR_ORPHANED = 0, WKR_BAD_PEER = 3, WKR_CANNOT_START = 4 };
 
 struct wkr {
     struct ev_loop *loop;

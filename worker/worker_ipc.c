@@ -20,7 +20,7 @@ enum { TX_MAX = 4 << 20 };
 static void broken(struct wkr *w, const char *why)
 {
     log_error("channel to the supervisor: %s", why);
-    w->exit_code = WKR_BAD_PEER;
+    w->exit_code = WORKER_EXIT_BAD_PEER;
     ev_break(w->loop, EVBREAK_ALL);
 }
 

@@ -31,7 +31,8 @@ enum ep_what {
     EP_NOTE__COUNT
 };
 
-/* "unknown" "healthy" …; "enabled" "config" "auth" "operator"; "health" "breaker" …; "enable" … */
+/* "unknown" "healthy" …; "enabled" "disabled by auth" …; "health" "breaker" …; "enable" …. "?" for a number
+ * that is none. */
 const char *ep_health_name(enum ep_health h);
 const char *ep_disabled_name(enum ep_disabled d);
 const char *ep_what_name(enum ep_what w);

@@ -6,13 +6,12 @@ static bool stands_against(const struct ep_state *s)
            s->cooldown.untold;
 }
 
-struct ipc_endpoint view_make(const struct health_endpoint *e, int64_t now_ms)
+struct ipc_endpoint view_make(const char *id, const struct ep_state *s, int64_t now_ms)
 {
-    const struct ep_state *s = &e->state;
     bool own;
     int64_t cooling = cooldown_left(&s->cooldown, now_ms, &own);
     return (struct ipc_endpoint){
-        .id = str_c(e->id),
+        .id = str_c(id),
         .health = s->health,
         .breaker = s->breaker.state,
         .trial_busy = s->breaker.trial == BREAKER_TRIAL_RUNNING,

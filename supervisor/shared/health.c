@@ -57,7 +57,7 @@ static void look_at_all(struct health *h, int64_t now_ms)
 /* Says it, if it is news. */
 static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
-    struct ipc_endpoint m = view_make(e, now_ms);
+    struct ipc_endpoint m = view_make(e->id, &e->state, now_ms);
     if (h->overruled || view_same(&m, &e->told))
         return;
     h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
@@ -70,9 +70,17 @@ static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
 void health_tell_all(struct health *h, int slot, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++) {
-        struct ipc_endpoint m = view_make(&h->v[i], now_ms);
+        struct ipc_endpoint m = view_make(h->v[i].id, &h->v[i].state, now_ms);
         h->tell(h->arg, slot, ipc_put_v_endpoint, &m);
     }
+}
+
+void health_tell_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
+{
+    struct health_places_line *l = arg;
+    struct ipc_lend m = {
+        .endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
+    l->h->tell(l->h->arg, (int)slot, ipc_put_v_lend, &m);
 }
 
 /* ---- what came of an event */
@@ -122,17 +130,17 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
 /* The next in turn of the workers that ask for the trial, or HEALTH_NONE. */
 static int next_asker(const struct health_endpoint *e)
 {
-    for (unsigned i = 1; i <= PLAN_SLOTS; i++)
-        if (e->asks[(e->last_asker + i) % PLAN_SLOTS])
-            return (int)((e->last_asker + i) % PLAN_SLOTS);
+    for (unsigned i = 1; i <= SLOTS_MAX; i++)
+        if (e->asks[(e->last_asker + i) % SLOTS_MAX])
+            return (int)((e->last_asker + i) % SLOTS_MAX);
     return HEALTH_NONE;
 }
 
 /* The next worker in turn that may be lent to, or HEALTH_NONE. */
 static int next_worker(struct health *h)
 {
-    for (unsigned i = 1; i <= PLAN_SLOTS; i++) {
-        unsigned slot = (h->turn + i) % PLAN_SLOTS;
+    for (unsigned i = 1; i <= SLOTS_MAX; i++) {
+        unsigned slot = (h->turn + i) % SLOTS_MAX;
         if (h->up[slot]) {
             h->turn = slot;
             return (int)slot;
@@ -172,7 +180,7 @@ static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t se
 void health_trial_ask(struct health *h, unsigned slot, struct str id)
 {
     struct health_endpoint *e = by_id(h, id);
-    if (!e || slot >= PLAN_SLOTS || e->trial_slot == (int)slot || h->frozen)
+    if (!e || slot >= SLOTS_MAX || e->trial_slot == (int)slot || h->frozen)
         return;
     e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
     h->touched = e->touched = true;
@@ -443,7 +451,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
-        h->v[i].told = view_make(&h->v[i], now_ms); /* health_tell_all follows */
+        h->v[i].told = view_make(h->v[i].id, &h->v[i].state, now_ms); /* health_tell_all follows */
         memcpy(h->v[i].told_blocks, h->v[i].state.blocks, h->v[i].told.blocks.n);
         h->v[i].told.blocks.p = h->v[i].told_blocks;
         places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_tell_places, &l);

@@ -15,7 +15,6 @@
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint_state.h"
 #include "supervisor/shared/places.h"
-#include "supervisor/children/plan.h"
 #include "supervisor/shared/saved.h"
 
 /* Instead of a slot's number: all workers; nobody. */
@@ -23,7 +22,7 @@ enum { HEALTH_ALL = -1, HEALTH_NONE = -1 };
 
 /* The workers of the supervisor before us, which drain after an upgrade, are together one slot, that is
  * lent nothing more (supervisor/upgrade/predecessor.h). */
-enum { HEALTH_PREDECESSOR = PLAN_SLOTS, HEALTH_SLOTS };
+enum { HEALTH_PREDECESSOR = SLOTS_MAX, HEALTH_SLOTS };
 
 /* Sends a message (`put` as for chan_send) to the worker in a slot, or to all. */
 typedef void health_tell(void *arg, int slot, chan_put_fn *put, const void *m);

@@ -9,18 +9,10 @@ static struct health_endpoint *by_id(const struct health *h, struct str id)
     return NULL;
 }
 
-void health_tell_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
-{
-    struct health_places_line *l = arg;
-    struct ipc_lend m = {
-        .endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
-    l->h->tell(l->h->arg, (int)slot, ipc_put_v_lend, &m);
-}
-
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
 {
     struct health_endpoint *e = by_id(h, m->endpoint);
-    if (!e || slot >= PLAN_SLOTS)
+    if (!e || slot >= SLOTS_MAX)
         return true;
     struct health_places_line l = {h, e};
     struct places_word w = {

@@ -5,7 +5,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
-#include "supervisor/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,25 +24,28 @@ enum {
 
 static const char file_name[] = "state";
 
-bool state_open(struct sup *s, struct err *e)
+void state_init(struct state *st, const struct state_env *env)
 {
-    struct state *st = &s->state;
-    st->dir.fd = st->dir.lock = -1;
-    if (!s->conf->state_dir) {
-        if (inherit_holding(s))
-            memcpy(s->secret, s->inherit.secret, sizeof s->secret);
+    *st = (struct state){.env = *env, .dir = {.fd = -1, .lock = -1}};
+}
+
+bool state_open(struct state *st, const char *path, const uint8_t *given, int *lent, struct err *e)
+{
+    if (!path) {
+        if (given)
+            memcpy(st->secret, given, sizeof st->secret);
         else
-            rnd_bytes(s->secret, sizeof s->secret);
+            rnd_bytes(st->secret, sizeof st->secret);
         return true;
     }
-    st->path = mem_strdup(s->conf->state_dir);
-    if (!state_dir_open(&st->dir, st->path, e) || !state_dir_lock(&st->dir, &s->inherit.lock, e)) {
+    st->path = mem_strdup(path);
+    if (!state_dir_open(&st->dir, st->path, e) || !state_dir_lock(&st->dir, lent, e)) {
         state_dir_close(&st->dir);
         mem_free(st->path);
         st->path = NULL;
         return false;
     }
-    state_dir_secret(&st->dir, inherit_holding(s) ? s->inherit.secret : NULL, s->secret);
+    state_dir_secret(&st->dir, given, st->secret);
     return true;
 }
 
@@ -61,30 +63,30 @@ static uint64_t print_of(const uint8_t secret[STATE_SECRET])
 /* ---- saving */
 
 /* What is known now; its endpoints are the caller's to free. */
-static struct state_view look(struct sup *s)
+static struct state_view look(struct state *st)
 {
+    const struct state_env *env = &st->env;
     struct state_view v = {.wall_ms = clock_wall_ms(),
                            .mono_ms = clock_mono_ms(),
-                           .print = print_of(s->secret),
-                           .bindings = s->sessions.b};
-    struct saved_endpoint *e = mem_zalloc(s->health.n + 1, sizeof *e);
-    v.nendpoints = health_save(&s->health, e);
-    totals_save(&s->totals, v.counters);
+                           .print = print_of(st->secret),
+                           .bindings = env->sessions->b};
+    struct saved_endpoint *e = mem_zalloc(env->health->n + 1, sizeof *e);
+    v.nendpoints = health_save(env->health, e);
+    totals_save(env->totals, v.counters);
     for (size_t i = 0; i < v.nendpoints; i++)
-        totals_save_endpoint(&s->totals, str_c(e[i].id), e[i].counts);
+        totals_save_endpoint(env->totals, str_c(e[i].id), e[i].counts);
     v.endpoints = e;
     return v;
 }
 
 enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
 
-static enum change changed(const struct sup *s, const struct state_view *v)
+static enum change changed(const struct state *st, const struct state_view *v)
 {
-    const struct state *st = &s->state;
-    if (st->moves != s->sessions.moves || st->nendpoints != v->nendpoints)
+    if (st->moves != st->env.sessions->moves || st->nendpoints != v->nendpoints)
         return CHANGE_STATE;
     enum change c = CHANGE_NONE;
-    if (st->uses != s->sessions.uses || memcmp(st->counters, v->counters, sizeof v->counters) != 0)
+    if (st->uses != st->env.sessions->uses || memcmp(st->counters, v->counters, sizeof v->counters) != 0)
         c = CHANGE_COUNTERS;
     for (size_t i = 0; i < v->nendpoints; i++) {
         const struct saved_endpoint *a = &st->endpoints[i], *b = &v->endpoints[i];
@@ -98,15 +100,14 @@ static enum change changed(const struct sup *s, const struct state_view *v)
 }
 
 /* What was seen counts as saved; takes over its endpoints. */
-static void remember(struct sup *s, struct state_view *v)
+static void remember(struct state *st, struct state_view *v)
 {
-    struct state *st = &s->state;
     mem_free(st->endpoints);
     st->endpoints = (struct saved_endpoint *)v->endpoints;
     st->nendpoints = v->nendpoints;
     memcpy(st->counters, v->counters, sizeof st->counters);
-    st->moves = s->sessions.moves;
-    st->uses = s->sessions.uses;
+    st->moves = st->env.sessions->moves;
+    st->uses = st->env.sessions->uses;
 }
 
 /* code: 0, or errno. */
@@ -149,9 +150,8 @@ static NORETURN void write_and_exit(int dir, pid_t parent, const struct state_vi
     _exit(state_file_write(DIR_FD, file_name, v) ? 0 : errno);
 }
 
-static void save(struct sup *s, struct state_view *v)
+static void save(struct state *st, struct state_view *v)
 {
-    struct state *st = &s->state;
     sigset_t all, before;
     sigfillset(&all);
     pid_t self = getpid();
@@ -162,14 +162,14 @@ static void save(struct sup *s, struct state_view *v)
         write_and_exit(st->dir.fd, self, v);
     int why = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    remember(s, v);
+    remember(st, v);
     if (pid == -1) {
         ended(st, why);
         return;
     }
     st->child = pid;
     ev_child_init(&st->on_child, on_child, pid, 0);
-    ev_child_start(s->loop, &st->on_child);
+    ev_child_start(st->env.loop, &st->on_child);
 }
 
 static int64_t pause_for(const struct state *st, enum change c)
@@ -178,23 +178,22 @@ static int64_t pause_for(const struct state *st, enum change c)
     return st->took_ms * SHARE > ms ? st->took_ms * SHARE : ms;
 }
 
-void state_tick(struct sup *s)
+void state_tick(struct state *st)
 {
-    struct state *st = &s->state;
     int64_t since = clock_mono_ms() - st->saved_ms;
-    if (!st->path || st->child || since < SOON_MS || inherit_holding(s) || upgrade_given(s))
+    if (!st->path || st->child || since < SOON_MS || !st->allowed)
         return;
-    struct state_view v = look(s);
-    enum change c = changed(s, &v);
+    struct state_view v = look(st);
+    enum change c = changed(st, &v);
     if (c == CHANGE_NONE || since < pause_for(st, c))
         mem_free((void *)v.endpoints);
     else
-        save(s, &v);
+        save(st, &v);
 }
 
-bool state_put(struct sup *s, int fd)
+bool state_put(struct state *st, int fd)
 {
-    struct state_view v = look(s);
+    struct state_view v = look(st);
     bool ok = state_file_put(fd, &v);
     int why = errno;
     mem_free((void *)v.endpoints);
@@ -202,12 +201,12 @@ bool state_put(struct sup *s, int fd)
     return ok;
 }
 
-void state_halt(struct sup *s)
+/* Nothing is being written any more. */
+static void halt(struct state *st)
 {
-    struct state *st = &s->state;
     if (!st->child)
         return;
-    ev_child_stop(s->loop, &st->on_child);
+    ev_child_stop(st->env.loop, &st->on_child);
     kill(st->child, SIGKILL);
     while (waitpid(st->child, NULL, 0) == -1 && errno == EINTR)
         ;
@@ -215,23 +214,28 @@ void state_halt(struct sup *s)
     st->child = 0;
 }
 
-void state_leave(struct sup *s)
+void state_allow(struct state *st, bool on)
 {
-    state_dir_close(&s->state.dir);
+    st->allowed = on;
+    if (!on)
+        halt(st);
 }
 
-void state_close(struct sup *s)
+void state_leave(struct state *st)
 {
-    struct state *st = &s->state;
+    state_dir_close(&st->dir);
+}
+
+void state_close(struct state *st)
+{
     if (!st->path)
         return;
-    state_halt(s);
-    struct state_view v = look(s);
-    bool ours = !inherit_holding(s) && !upgrade_given(s);
-    if (ours && changed(s, &v) != CHANGE_NONE) {
+    halt(st);
+    struct state_view v = look(st);
+    if (st->allowed && changed(st, &v) != CHANGE_NONE) {
         st->began_ms = clock_mono_ms();
         int code = state_file_write(st->dir.fd, file_name, &v) ? 0 : errno;
-        remember(s, &v);
+        remember(st, &v);
         ended(st, code);
     } else {
         mem_free((void *)v.endpoints);
@@ -239,7 +243,9 @@ void state_close(struct sup *s)
     state_dir_close(&st->dir);
     mem_free(st->endpoints);
     mem_free(st->path);
-    *st = (struct state){.dir = {.fd = -1, .lock = -1}};
+    st->path = NULL;
+    st->endpoints = NULL;
+    st->nendpoints = 0;
 }
 
 /* ---- restoring */
@@ -284,12 +290,12 @@ static bool read_file(const struct state_dir *d, char **p, size_t *n, struct err
 }
 
 /* Times of use go on from where they were; time that passed while nothing ran has passed. */
-static uint32_t restore_bindings(struct sup *s, struct state_image *im)
+static uint32_t restore_bindings(struct state *st, struct state_image *im)
 {
-    struct sessions *ss = &s->sessions;
+    struct sessions *ss = st->env.sessions;
     int64_t now = clock_mono_ms(), off = clock_wall_ms() - im->saved_ms, last = INT64_MIN;
     struct str block;
-    if (im->print != print_of(s->secret)) {
+    if (im->print != print_of(st->secret)) {
         log_warn("state: the bindings were made with another secret: forgotten");
         return 0;
     }
@@ -311,16 +317,16 @@ static uint32_t restore_bindings(struct sup *s, struct state_image *im)
 }
 
 /* from: where it was, for the log. */
-static bool take_up(struct sup *s, struct str file, const char *from, struct err *e)
+static bool take_up(struct state *st, struct str file, const char *from, struct err *e)
 {
     struct state_image im;
     if (!state_file_parse(file, &im, e))
         return false;
-    uint32_t bound = restore_bindings(s, &im);
-    totals_restore(&s->totals, im.counters);
+    uint32_t bound = restore_bindings(st, &im);
+    totals_restore(st->env.totals, im.counters);
     for (uint32_t i = 0; i < im.nendpoints; i++)
-        totals_restore_endpoint(&s->totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
-    size_t known = health_restore(&s->health, im.endpoints, im.nendpoints, clock_mono_ms());
+        totals_restore_endpoint(st->env.totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
+    size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_mono_ms());
     log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
              from);
     state_image_fini(&im);
@@ -328,43 +334,41 @@ static bool take_up(struct sup *s, struct str file, const char *from, struct err
 }
 
 /* What the supervisor before us had in memory; newer than any file of it. False: it is of no use. */
-static bool restore_given(struct sup *s)
+static bool restore_given(struct state *st, int fd)
 {
     struct err e;
     char *p;
     size_t n;
-    bool ok = s->inherit.state != -1 && read_fd(s->inherit.state, &p, &n, &e);
+    bool ok = fd != -1 && read_fd(fd, &p, &n, &e);
     if (!ok)
         return false;
-    ok = take_up(s, str_make(p, n), "the supervisor before this one", &e);
+    ok = take_up(st, str_make(p, n), "the supervisor before this one", &e);
     if (!ok)
         log_warn("state: what the supervisor before this one gave %s", e.msg);
     mem_free(p);
     return ok;
 }
 
-static void restore_file(struct sup *s)
+static void restore_file(struct state *st)
 {
-    struct state *st = &s->state;
     struct err e;
     char *p = NULL;
     size_t n = 0;
     if (!st->path)
         return;
     bool found = read_file(&st->dir, &p, &n, &e);
-    if (found ? !take_up(s, str_make(p, n), st->path, &e) : e.msg[0] != '\0')
+    if (found ? !take_up(st, str_make(p, n), st->path, &e) : e.msg[0] != '\0')
         state_dir_set_aside(&st->dir, file_name, e.msg);
     if (found)
         mem_free(p);
 }
 
-void state_restore(struct sup *s)
+void state_restore(struct state *st, int given)
 {
-    if (!restore_given(s))
-        restore_file(s);
-    fd_close(&s->inherit.state);
-    if (!s->state.path)
+    if (!restore_given(st, given))
+        restore_file(st);
+    if (!st->path)
         return;
-    struct state_view v = look(s);
-    remember(s, &v);
+    struct state_view v = look(st);
+    remember(st, &v);
 }

@@ -27,7 +27,6 @@ enum {
     STATE_VERSION = 2,
     STATE_VERSION_MIN = 1, /* the oldest that is read */
     STATE_HEAD = 56,
-    STATE_COUNTERS = SAVED_COUNTS,
     STATE_ENDPOINTS = 4096,  /* at most */
     STATE_BINDING = 24,      /* bytes of a record */
     STATE_BLOCK = 2048,      /* records in one binary, at most */

@@ -26,13 +26,13 @@ enum {
 static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
 {
     (void)revents;
-    struct wkr *w = CONTAINER_OF(p, struct wkr, end_of_turn);
+    struct worker *w = CONTAINER_OF(p, struct worker, end_of_turn);
     if (turn_woken(&w->turn))
         req_wake_waiting(&w->req);
-    grant_settle(&w->loans);
+    loan_settle(&w->loans);
     turn_free_dead(&w->turn);
-    binding_flush(&w->binding);
-    if (w->gauge.news && !ev_is_active(&w->stats_due)) {
+    binding_replica_flush(&w->binding);
+    if (w->counters.stats_changed && !ev_is_active(&w->stats_due)) {
         ev_timer_set(&w->stats_due, STATS_S, 0.);
         ev_timer_start(loop, &w->stats_due);
     }
@@ -42,12 +42,12 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
 static void stats_now(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop, (void)revents;
-    gauge_tell(&CONTAINER_OF(t, struct wkr, stats_due)->gauge);
+    counters_send(&CONTAINER_OF(t, struct worker, stats_due)->counters);
 }
 
 static bool shed(void *arg)
 {
-    struct wkr *w = arg;
+    struct worker *w = arg;
     bool any = conn_close_idlest(&w->conn);
     for (size_t i = 0; i < w->replica.n; i++)
         any |= pool_shed(w->replica.eps[i]->live->pool, 4) > 0;
@@ -55,24 +55,24 @@ static bool shed(void *arg)
 }
 
 /* Gives each room what it needs of the others. */
-static void assemble(struct wkr *w)
+static void assemble(struct worker *w)
 {
     char *rbuf = mem_zalloc(1, TURN_READ);
     turn_init(&w->turn, w->loop);
-    binding_start(&w->binding, w->loop, &w->uplink, &w->replica);
+    binding_replica_start(&w->binding, w->loop, &w->uplink, &w->replica);
     w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
-    w->gauge.replica = &w->replica;
-    w->gauge.uplink = &w->uplink;
-    w->up_env = (struct up_env){.loop = w->loop, .rbuf = rbuf, .rbuf_size = TURN_READ,
-                                .head = mem_zalloc(1, sizeof *w->up_env.head)};
+    w->counters.replica = &w->replica;
+    w->counters.uplink = &w->uplink;
+    w->exchange_env = (struct exchange_env){.loop = w->loop, .rbuf = rbuf, .rbuf_size = TURN_READ,
+                                .head = mem_zalloc(1, sizeof *w->exchange_env.head)};
     w->req = (struct req_env){.loop = w->loop, .turn = &w->turn, .uplink = &w->uplink,
                               .replica = &w->replica, .loans = &w->loans, .binding = &w->binding,
-                              .gauge = &w->gauge, .past = &w->past, .up_env = &w->up_env,
+                              .counters = &w->counters, .recent_ring = &w->recent_ring, .exchange_env = &w->exchange_env,
                               .head = mem_zalloc(1, sizeof *w->req.head), .secret = w->secret};
     req_env_init(&w->req);
-    w->conn = (struct conn_env){.loop = w->loop, .turn = &w->turn, .gauge = &w->gauge, .req = &w->req,
+    w->conn = (struct conn_env){.loop = w->loop, .turn = &w->turn, .counters = &w->counters, .req = &w->req,
                                 .rbuf = rbuf, .sock_diag = peer_open(), .arg = w, .shed = shed,
-                                .ended = wkr_conn_ended};
+                                .ended = worker_conn_ended};
     list_init(&w->conn.listeners);
     list_init(&w->conn.conns);
     list_init(&w->conn.idle_conns);
@@ -93,11 +93,11 @@ int worker_run(int fd, unsigned slot)
     signal(SIGTERM, SIG_IGN);
     uint64_t files = fd_raise_limit();
     /* Bodies come and go by the hundred kilobytes: what one leaves is the next one's, instead of
-     * going to the kernel and back. wkr_tidy returns what really is too much. */
+     * going to the kernel and back. worker_trim returns what really is too much. */
     mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP);
     mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP);
 
-    struct wkr *w = mem_zalloc(1, sizeof *w);
+    struct worker *w = mem_zalloc(1, sizeof *w);
     w->slot = slot;
     w->files = files;
     snprintf(w->name, sizeof w->name, "worker %u", slot);
@@ -125,9 +125,9 @@ int worker_run(int fd, unsigned slot)
     listener_remove_all(&w->conn);
     replica_free(&w->replica);
     dialer_free(w->dialer);
-    binding_stop(&w->binding);
+    binding_replica_stop(&w->binding);
     worker_ipc_stop(w);
-    past_free(&w->past);
+    recent_ring_free(&w->recent_ring);
     conf_unref(w->conf);
     fd_close(&w->conn.sock_diag);
     ev_prepare_stop(w->loop, &w->end_of_turn);
@@ -135,8 +135,8 @@ int worker_run(int fd, unsigned slot)
     ev_timer_stop(w->loop, &w->drain_timer);
     ev_timer_stop(w->loop, &w->stats_due);
     ev_loop_destroy(w->loop);
-    mem_free(w->up_env.rbuf);
-    mem_free(w->up_env.head);
+    mem_free(w->exchange_env.rbuf);
+    mem_free(w->exchange_env.head);
     mem_free(w->req.head);
     log_flush();
     mem_free(w);

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void wkr_tidy(struct wkr *w)
+void worker_trim(struct worker *w)
 {
     enum { SLACK = 4 << 20 }; /* free memory worth the walk through the heap */
     (void)w;
@@ -28,20 +28,20 @@ void wkr_tidy(struct wkr *w)
 
 /* ---- the end */
 
-static void leave_if_done(struct wkr *w)
+static void leave_if_done(struct worker *w)
 {
     if (!w->draining || !list_empty(&w->conn.conns))
         return;
     log_debug("drained");
-    gauge_tell(&w->gauge);
-    struct ipc_retired m = {.requests = w->gauge.requests};
+    counters_send(&w->counters);
+    struct ipc_retired m = {.requests = w->counters.requests};
     uplink_send(&w->uplink, ipc_put_v_retired, &m);
     ev_break(w->loop, EVBREAK_ALL);
 }
 
-void wkr_conn_ended(void *arg)
+void worker_conn_ended(void *arg)
 {
-    struct wkr *w = arg;
+    struct worker *w = arg;
     accept_resume(&w->conn);
     leave_if_done(w);
 }
@@ -49,19 +49,19 @@ void wkr_conn_ended(void *arg)
 static void drain_over(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop, (void)revents;
-    struct wkr *w = CONTAINER_OF(t, struct wkr, drain_timer);
-    log_warn("drain_timeout is over: closing %u connections", w->gauge.conns);
+    struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
+    log_warn("drain_timeout is over: closing %u connections", w->counters.conns);
     conn_kill_all(&w->conn);
     leave_if_done(w);
 }
 
-void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms)
+void worker_drain(struct worker *w, bool quick, int64_t timeout_ms)
 {
     if (w->draining && (w->quick || !quick))
         return;
     w->draining = w->req.draining = true;
     w->quick = quick;
-    grant_drain(&w->loans);
+    loan_drain(&w->loans);
     listener_remove_all(&w->conn);
     accept_stop(&w->conn);
     ev_timer_stop(w->loop, &w->drain_timer);
@@ -75,13 +75,13 @@ void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms)
 
 static void room(void *arg)
 {
-    struct wkr *w = arg;
+    struct worker *w = arg;
     turn_wake(&w->turn);
 }
 
 /* Each client may need a connection to an endpoint: those who were let in are to be served, the others
  * wait before the door. */
-static void limit_conns(struct wkr *w)
+static void limit_conns(struct worker *w)
 {
     enum { OWN = 32 }; /* listeners, channel, log, event loop, dialler */
     uint64_t half = (w->files - min_size(w->files / 2, OWN)) / 2;
@@ -92,7 +92,7 @@ static void limit_conns(struct wkr *w)
 }
 
 /* All is there that needs more, and nothing has come from outside yet. */
-static void confine(const struct wkr *w)
+static void confine(const struct worker *w)
 {
     struct err e;
     const char *want = getenv("QCC_SANDBOX");
@@ -103,11 +103,11 @@ static void confine(const struct wkr *w)
         log_warn("workers run without a sandbox: %s", off ? "QCC_SANDBOX=off" : e.msg);
 }
 
-bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
+bool worker_configure(struct worker *w, struct conf *c, struct err *e)
 {
     if (!listener_tls(&w->conn, c, e))
         return false;
-    grant_before_conf(&w->loans, c);
+    loan_before_conf(&w->loans, c);
     if (!replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
         return false;
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
@@ -117,9 +117,9 @@ bool wkr_configure(struct wkr *w, struct conf *c, struct err *e)
     w->conf = w->req.conf = conf_ref(c);
     conf_unref(old);
     limit_conns(w);
-    binding_configure(&w->binding, w->conf);
-    grant_after_conf(&w->loans);
-    w->req.up_conf = (struct up_conf){
+    binding_replica_configure(&w->binding, w->conf);
+    loan_after_conf(&w->loans);
+    w->req.exchange_conf = (struct exchange_conf){
         .first_byte_ms = c->upstream.first_byte_timeout,
         .idle_ms = c->upstream.idle_timeout,
         .max_head = (size_t)c->upstream.max_response_header_bytes,

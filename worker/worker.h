@@ -24,7 +24,7 @@
 #include <ev.h>
 
 
-struct wkr {
+struct worker {
     struct ev_loop *loop;
     struct turn turn;
     struct uplink uplink;
@@ -33,11 +33,11 @@ struct wkr {
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
     struct loans loans;
-    struct binding binding;
-    struct gauge gauge;
-    struct past past;
+    struct binding_replica binding;
+    struct counters counters;
+    struct recent_ring recent_ring;
     struct dialer *dialer;
-    struct up_env up_env;
+    struct exchange_env exchange_env;
     struct req_env req;
     struct conn_env conn;
     struct admin admin;
@@ -52,16 +52,16 @@ struct wkr {
 };
 
 /* Takes a configuration into use. False with e set: the old one stays in force. */
-bool wkr_configure(struct wkr *w, struct conf *c, struct err *e) MUST_CHECK;
+bool worker_configure(struct worker *w, struct conf *c, struct err *e) MUST_CHECK;
 
 /* Called once a second: gives memory that a crowd left behind back to the system. */
-void wkr_tidy(struct wkr *w);
+void worker_trim(struct worker *w);
 
 /* Begins to drain; see the DRAIN message. */
-void wkr_drain(struct wkr *w, bool quick, int64_t timeout_ms);
+void worker_drain(struct worker *w, bool quick, int64_t timeout_ms);
 
 /* A connection has ended (for conn_env): goes on accepting if that had paused; ends the process when it
  * drains and this was the last. arg: the worker. */
-void wkr_conn_ended(void *arg);
+void worker_conn_ended(void *arg);
 
 #endif

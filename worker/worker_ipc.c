@@ -17,7 +17,7 @@
 /* What may wait for a supervisor that is busy; beyond, something is wrong with it. */
 enum { TX_MAX = 4 << 20 };
 
-static void broken(struct wkr *w, const char *why)
+static void broken(struct worker *w, const char *why)
 {
     log_error("channel to the supervisor: %s", why);
     w->exit_code = WORKER_EXIT_BAD_PEER;
@@ -26,7 +26,7 @@ static void broken(struct wkr *w, const char *why)
 
 static void on_broken(struct uplink *u, const char *why)
 {
-    broken(CONTAINER_OF(u, struct wkr, uplink), why);
+    broken(CONTAINER_OF(u, struct worker, uplink), why);
 }
 
 #define SEND(w, low, ...)                                                                          \
@@ -35,7 +35,7 @@ static void on_broken(struct uplink *u, const char *why)
         uplink_send(&(w)->uplink, ipc_put_v_##low, &m_);                                           \
     } while (0)
 
-static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
+static bool on_hello(struct worker *w, const struct ipc_hello *m, struct err *e)
 {
     if (m->version != IPC_VERSION)
         return err_set(e, "supervisor speaks version %u, this worker %d", m->version, IPC_VERSION);
@@ -46,14 +46,14 @@ static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
     return true;
 }
 
-static void on_conf(struct wkr *w, uint64_t gen, const struct ipc_conf *m)
+static void on_conf(struct worker *w, uint64_t gen, const struct ipc_conf *m)
 {
     struct err e;
     struct conf *c = conf_wire_get(m->body, &e);
     if (c) {
-        gauge_tell(&w->gauge); /* what was counted of endpoints that go */
+        counters_send(&w->counters); /* what was counted of endpoints that go */
         c->gen = gen;
-        if (wkr_configure(w, c, &e))
+        if (worker_configure(w, c, &e))
             w->uplink.gen = gen;
         else
             log_error("configuration %llu: %s", (unsigned long long)gen, e.msg);
@@ -63,7 +63,7 @@ static void on_conf(struct wkr *w, uint64_t gen, const struct ipc_conf *m)
     SEND(w, conf_ack, .ok = ok, .why = ok ? STR("") : str_c(e.msg));
 }
 
-static bool on_listen(struct wkr *w, struct ipc_frame *f, const struct ipc_listen *m, struct err *e)
+static bool on_listen(struct worker *w, struct ipc_frame *f, const struct ipc_listen *m, struct err *e)
 {
     if (f->fd == -1)
         return err_set(e, "LISTEN without a descriptor");
@@ -79,7 +79,7 @@ static bool on_listen(struct wkr *w, struct ipc_frame *f, const struct ipc_liste
     return true;
 }
 
-static void on_start(struct wkr *w)
+static void on_start(struct worker *w)
 {
     w->conn.started = true;
     if (!w->draining && !w->conn.accept_paused)
@@ -93,19 +93,19 @@ static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
         f->fd = -1;
 }
 
-static void on_ping(struct wkr *w, const struct ipc_ping *m)
+static void on_ping(struct worker *w, const struct ipc_ping *m)
 {
-    wkr_tidy(w);
-    gauge_tell(&w->gauge);
-    grant_sweep(&w->loans);
-    SEND(w, pong, .seq = m->seq, .connections = w->gauge.conns,
-         .requests_open = w->gauge.requests_open, .requests = w->gauge.requests,
-         .buffered_bytes = w->gauge.buffered);
+    worker_trim(w);
+    counters_send(&w->counters);
+    loan_sweep(&w->loans);
+    SEND(w, pong, .seq = m->seq, .connections = w->counters.conns,
+         .requests_open = w->counters.requests_open, .requests = w->counters.requests,
+         .buffered_bytes = w->counters.buffered);
 }
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
-    struct wkr *w = arg;
+    struct worker *w = arg;
 #define GET(low)                                                                                   \
     struct ipc_##low m;                                                                            \
     if (!ipc_get_##low(f, &m))                                                                     \
@@ -138,7 +138,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_DRAIN: {
         GET(drain)
-        wkr_drain(w, m.quick, (int64_t)min_size(m.timeout_ms, INT32_MAX));
+        worker_drain(w, m.quick, (int64_t)min_size(m.timeout_ms, INT32_MAX));
         return true;
     }
     case IPC_PING: {
@@ -161,23 +161,23 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         GET(endpoint)
         struct ep_live *live = replica_update(&w->replica, &m);
         if (live)
-            grant_on_endpoint(live);
+            loan_on_endpoint(live);
         turn_wake(&w->turn);
         return true;
     }
     case IPC_TRIAL: {
         GET(trial)
-        grant_on_trial(&w->loans, &m);
+        loan_on_trial(&w->loans, &m);
         return true;
     }
     case IPC_TRIAL_RECALL: {
         GET(trial_recall)
-        grant_on_recall(&w->loans, &m);
+        loan_on_recall(&w->loans, &m);
         return true;
     }
     case IPC_LEND: {
         GET(lend)
-        grant_on_lend(&w->loans, &m);
+        loan_on_lend(&w->loans, &m);
         return true;
     }
     case IPC_VERIFY: {
@@ -192,12 +192,12 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_RECENT_ASK: {
         GET(recent_ask)
-        past_tell(&w->past, &w->uplink, m.id, m.limit, m.prefix);
+        recent_ring_send(&w->recent_ring, &w->uplink, m.id, m.limit, m.prefix);
         return true;
     }
     case IPC_BINDINGS: {
         GET(bindings)
-        return binding_learn(&w->binding, m.records, e);
+        return binding_replica_learn(&w->binding, m.records, e);
     }
         /* What goes another way: ipc_open has refused it already. */
 #define PASS_TO_WORKER(NAME)
@@ -214,7 +214,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 #undef GET
 }
 
-static void handle(struct wkr *w, enum chan_result r, const struct err *e)
+static void handle(struct worker *w, enum chan_result r, const struct err *e)
 {
     switch (r) {
     case CHAN_OK:
@@ -227,7 +227,7 @@ static void handle(struct wkr *w, enum chan_result r, const struct err *e)
         chan_fini(&w->uplink.chan);
         if (!w->draining)
             log_warn("the supervisor is gone: finishing what is in flight");
-        wkr_drain(w, true, w->conf ? w->conf->limits.drain_timeout : 0);
+        worker_drain(w, true, w->conf ? w->conf->limits.drain_timeout : 0);
         return;
     case CHAN_BROKEN:
         broken(w, e->msg);
@@ -238,7 +238,7 @@ static void handle(struct wkr *w, enum chan_result r, const struct err *e)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop, (void)revents;
-    struct wkr *w = CONTAINER_OF(io, struct wkr, uplink.rd);
+    struct worker *w = CONTAINER_OF(io, struct worker, uplink.rd);
     struct err e = {""};
     enum chan_result r = chan_read(&w->uplink.chan, on_frame, w, &e);
     handle(w, r, &e);
@@ -247,13 +247,13 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop, (void)revents;
-    struct wkr *w = CONTAINER_OF(io, struct wkr, uplink.wr);
+    struct worker *w = CONTAINER_OF(io, struct worker, uplink.wr);
     struct err e = {""};
     enum chan_result r = chan_write(&w->uplink.chan, &e);
     handle(w, r, &e);
 }
 
-void worker_ipc_start(struct wkr *w, int fd)
+void worker_ipc_start(struct worker *w, int fd)
 {
     if (!fd_nonblock(fd) || !fd_cloexec(fd, true))
         die("no channel to the supervisor");
@@ -266,7 +266,7 @@ void worker_ipc_start(struct wkr *w, int fd)
     ev_io_start(w->loop, &w->uplink.rd);
 }
 
-void worker_ipc_stop(struct wkr *w)
+void worker_ipc_stop(struct worker *w)
 {
     ev_io_stop(w->loop, &w->uplink.rd);
     ev_io_stop(w->loop, &w->uplink.wr);

@@ -3,12 +3,12 @@
 #ifndef QCC_WORKER_WORKER_IPC_H
 #define QCC_WORKER_WORKER_IPC_H
 
-struct wkr;
+struct worker;
 
 /* Begins to read from the channel `fd`. */
-void worker_ipc_start(struct wkr *w, int fd);
+void worker_ipc_start(struct worker *w, int fd);
 
 /* Closes the channel. */
-void worker_ipc_stop(struct wkr *w);
+void worker_ipc_stop(struct worker *w);
 
 #endif

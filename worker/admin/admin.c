@@ -81,7 +81,7 @@ static void answer_error(struct req *r, unsigned status, const char *why, const 
 {
     struct buf b;
     buf_init(&b, 4096);
-    if (!buf_str(&b, STR("{\"error\":\"")) || !peek_escape(str_c(why), &b) || !buf_str(&b, STR("\"}")))
+    if (!buf_str(&b, STR("{\"error\":\"")) || !json_escape(str_c(why), &b) || !buf_str(&b, STR("\"}")))
         buf_free(&b);
     req_answer(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
@@ -151,7 +151,7 @@ static void ask(struct req *r, struct str what, struct str arg)
     req_set(r, REQ_WAIT);
     r->ask_id = ++a->last_ask;
     list_push_back(&a->asking, &r->wait_node);
-    tmo_set(&r->tmo, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
+    deadline_set(&r->deadline, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
     req_ask(r, r->ask_id, what, arg);
 }
 
@@ -166,7 +166,7 @@ void admin_answer(struct admin *a, const struct ipc_answer *m)
         struct buf text;
         buf_init(&text, TEXT_MAX);
         req_set(r, REQ_PICK);
-        if (metrics ? metrics_write(m->body, &text) : mpjson_write(m->body, &text))
+        if (metrics ? prometheus_write(m->body, &text) : json_write(m->body, &text))
             req_answer(r, m->status,
                        metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
                        buf_view(&text), "");

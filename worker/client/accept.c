@@ -73,7 +73,7 @@ static bool has_room(struct listener *l)
 {
     struct conn_env *env = l->env;
     bool operators = l->service->operators;
-    if (env->gauge->conns < env->conns_max + (operators ? ADMIN_EXTRA : 0))
+    if (env->counters->conns < env->conns_max + (operators ? ADMIN_EXTRA : 0))
         return true;
     if (!one_waits(l)) /* no client is waiting: keep the idle ones */
         return false;

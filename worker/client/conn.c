@@ -67,10 +67,10 @@ static void conn_close_as(struct conn *c, bool hard)
     c->client.req = NULL;
     ev_io_stop(env->loop, &c->rd);
     ev_io_stop(env->loop, &c->wr);
-    tmo_fini(&c->tmo);
+    deadline_fini(&c->deadline);
     io_close(&c->io, hard);
     list_remove(&c->node);
-    env->gauge->conns--;
+    env->counters->conns--;
     turn_bury(env->turn, &c->dead, conn_free);
     if (r)
         req_client_gone(r);
@@ -97,7 +97,7 @@ static void linger(struct conn *c)
     shutdown(c->io.fd, SHUT_WR);
     c->linger_left = LINGER_BYTES;
     ev_io_start(c->env->loop, &c->rd);
-    tmo_set(&c->tmo, LINGER_MS);
+    deadline_set(&c->deadline, LINGER_MS);
 }
 
 static void discard(struct conn *c)
@@ -144,7 +144,7 @@ static enum client_room conn_write(struct client *client, const struct iovec *io
     }
     if (c->out.len && was_empty) {
         ev_io_start(c->env->loop, &c->wr);
-        tmo_set(&c->tmo, c->env->req->conf->limits.write_timeout);
+        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
     }
     c->throttled = c->out.len > CONN_BACKLOG;
     return c->throttled ? CLIENT_FULL : CLIENT_ROOM;
@@ -169,19 +169,19 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
     }
     buf_drop(&c->out, (size_t)r);
     if (c->out.len) {
-        tmo_set(&c->tmo, c->env->req->conf->limits.write_timeout);
+        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
     } else {
         ev_io_stop(loop, &c->wr);
         buf_free(&c->out);
-        tmo_clear(&c->tmo);
+        deadline_clear(&c->deadline);
         if (c->state == CONN_FLUSH) {
             after_flush(c);
             return;
         }
         if (c->state == CONN_BODY) /* a 100 Continue that had to wait */
-            tmo_set(&c->tmo, c->env->req->conf->limits.body_timeout);
+            deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
         else if (c->eof || c->read_stopped)
-            tmo_set(&c->tmo, PEER_LOOK_MS);
+            deadline_set(&c->deadline, PEER_LOOK_MS);
     }
     if (c->throttled && c->out.len < CONN_BACKLOG / 4) {
         c->throttled = false;
@@ -197,7 +197,7 @@ static void to_idle(struct conn *c)
     c->read_stopped = false;
     conn_set(c, CONN_IDLE);
     ev_io_start(c->env->loop, &c->rd);
-    tmo_set(&c->tmo, c->env->req->conf->limits.idle_timeout);
+    deadline_set(&c->deadline, c->env->req->conf->limits.idle_timeout);
     if (c->in.len && !c->running)
         conn_run(c, NULL, 0);
     else if (io_pending(&c->io))
@@ -207,7 +207,7 @@ static void to_idle(struct conn *c)
 static void after_flush(struct conn *c)
 {
     if (c->cut_hard) {
-        tmo_set(&c->tmo, HARD_MS);
+        deadline_set(&c->deadline, HARD_MS);
         return;
     }
     if (!c->client.last)
@@ -274,7 +274,7 @@ static void look_after_peer(struct conn *c)
         break;
     }
     if (c->state == CONN_BUSY && c->out.len == 0)
-        tmo_set(&c->tmo, PEER_LOOK_MS);
+        deadline_set(&c->deadline, PEER_LOOK_MS);
 }
 
 /* The client has ended its sending side: gone, or waiting for its reply. */
@@ -292,7 +292,7 @@ static void read_ahead(struct conn *c)
         ev_io_stop(c->env->loop, &c->rd);
         c->read_stopped = true;
         if (c->state == CONN_BUSY && c->out.len == 0)
-            tmo_set(&c->tmo, PEER_LOOK_MS);
+            deadline_set(&c->deadline, PEER_LOOK_MS);
         return;
     }
     ptrdiff_t r = io_read(&c->io, c->env->rbuf, room);
@@ -323,7 +323,7 @@ static void read_body(struct conn *c)
     size_t used;
     enum req_body_result res = req_body_added(c->client.req, (size_t)r, &used);
     if (res == REQ_BODY_MORE) {
-        tmo_set(&c->tmo, c->env->req->conf->limits.body_timeout);
+        deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
         if (io_pending(&c->io))
             ev_feed_event(c->env->loop, &c->rd, EV_READ);
         return;
@@ -334,7 +334,7 @@ static void read_body(struct conn *c)
         conn_close(c);
         return;
     }
-    tmo_clear(&c->tmo);
+    deadline_clear(&c->deadline);
     conn_set(c, CONN_BUSY);
     req_go(c->client.req);
 }
@@ -400,7 +400,7 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have)
     }
     if (c->state == CONN_IDLE) {
         conn_set(c, CONN_HEAD);
-        tmo_set(&c->tmo, c->env->req->conf->limits.header_timeout);
+        deadline_set(&c->deadline, c->env->req->conf->limits.header_timeout);
     }
     return true;
 }
@@ -439,12 +439,12 @@ static void conn_run(struct conn *c, char *p, size_t n)
             enum req_body_result res = req_body_feed(c->client.req, p + at, n - at, &used);
             at += used;
             if (res == REQ_BODY_MORE) {
-                tmo_set(&c->tmo, c->env->req->conf->limits.body_timeout);
+                deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
                 break;
             }
             if (res == REQ_BODY_REFUSED)
                 break;
-            tmo_clear(&c->tmo);
+            deadline_clear(&c->deadline);
             conn_set(c, CONN_BUSY);
             req_go(c->client.req);
             continue;
@@ -470,7 +470,7 @@ static void conn_run(struct conn *c, char *p, size_t n)
         if (c->client.req) {
             conn_set(c, body ? CONN_BODY : CONN_BUSY);
             if (!body) {
-                tmo_clear(&c->tmo);
+                deadline_clear(&c->deadline);
                 req_go(c->client.req);
             }
         }
@@ -491,9 +491,9 @@ static void conn_run(struct conn *c, char *p, size_t n)
         ev_feed_event(c->env->loop, &c->rd, EV_READ);
 }
 
-static void on_expired(struct tmo *t)
+static void on_expired(struct deadline *t)
 {
-    struct conn *c = CONTAINER_OF(t, struct conn, tmo);
+    struct conn *c = CONTAINER_OF(t, struct conn, deadline);
     switch (c->state) {
     case CONN_HEAD:
         req_refuse(&c->client, 408, "request head was not complete within limits.header_timeout");
@@ -536,17 +536,17 @@ void conn_new(struct listener *l, int fd)
     list_init(&c->idle_node);
     ev_io_init(&c->rd, on_readable, fd, EV_READ);
     ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
-    tmo_init(&c->tmo, env->loop, on_expired);
-    env->gauge->conns++;
+    deadline_init(&c->deadline, env->loop, on_expired);
+    env->counters->conns++;
     if (!l->service->operators)
-        gauge_accepted(env->gauge);
+        counters_accepted(env->counters);
     c->state = CONN_SHAKE;
     ev_io_start(env->loop, &c->rd);
     if (!l->tls) {
         to_idle(c);
         return;
     }
-    tmo_set(&c->tmo, env->req->conf->limits.header_timeout);
+    deadline_set(&c->deadline, env->req->conf->limits.header_timeout);
     c->io.ssl = tls_accept(l->tls, fd);
     if (!c->io.ssl)
         conn_close(c);

@@ -36,7 +36,7 @@ struct conn {
     struct listener *l;
     struct io io;
     ev_io rd, wr;
-    struct tmo tmo;
+    struct deadline deadline;
     struct buf in;      /* read, not yet used: part of a head, pipelined requests */
     size_t scanned;     /* of `in`: where the search for a head's end stands */
     struct buf out;     /* to be written; beyond CONN_BACKLOG the source is paused */

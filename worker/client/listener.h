@@ -13,14 +13,14 @@
 #include <ev.h>
 #include <openssl/ssl.h>
 
-struct gauge;
+struct counters;
 struct turn;
 
 /* What listeners and connections need of the worker, filled in by worker.c; lives as long as it. */
 struct conn_env {
     struct ev_loop *loop;
     struct turn *turn;
-    struct gauge *gauge;
+    struct counters *counters;
     struct req_env *req; /* its conf is the one in force */
     char *rbuf;          /* TURN_READ bytes, free between two events */
     int sock_diag;       /* NETLINK_SOCK_DIAG socket for peer_look; -1: none */

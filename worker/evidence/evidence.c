@@ -232,27 +232,27 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
 }
 
 /* A number, or a string of one, that HTTP has for a failure. */
-static bool http_failure(const struct peek_hit *hit)
+static bool http_failure(const struct json_hit *hit)
 {
     uint64_t code;
-    return (hit->kind == PEEK_NUMBER || hit->kind == PEEK_STRING) &&
+    return (hit->kind == JSON_IS_NUMBER || hit->kind == JSON_IS_STRING) &&
            str_to_u64(hit->raw, 599, &code) && code >= 400;
 }
 
 /* A maker's own number that is no success: neither 0 nor HTTP's. */
-static bool own_failure(const struct peek_hit *hit)
+static bool own_failure(const struct json_hit *hit)
 {
     uint64_t code;
-    if (hit->kind != PEEK_NUMBER && hit->kind != PEEK_STRING)
+    if (hit->kind != JSON_IS_NUMBER && hit->kind != JSON_IS_STRING)
         return false;
-    if (hit->kind == PEEK_NUMBER && str_starts(hit->raw, STR("-")))
+    if (hit->kind == JSON_IS_NUMBER && str_starts(hit->raw, STR("-")))
         return true;
     return str_to_u64(hit->raw, UINT32_MAX, &code) && code != 0 && code / 100 != 2;
 }
 
 bool evidence_is_error_body(struct str body)
 {
-    static const struct peek_want want[] = {
+    static const struct json_want want[] = {
         {{"type", 4}, {0}},
         {{"error", 5}, {0}},
         {{"success", 7}, {0}},
@@ -286,35 +286,35 @@ bool evidence_is_error_body(struct str body)
         MESSAGE,
         DATA
     };
-    struct peek_hit hit[COUNT_OF(want)];
+    struct json_hit hit[COUNT_OF(want)];
     memset(hit, 0, sizeof hit);
     body = evidence_trim(body);
     if (body.n == 0 || body.p[0] != '{')
         return false;
     /* What is torn or followed by rubbish may be an error all the same: its hits count. */
-    bool whole = peek_object(body, want, hit, COUNT_OF(want));
+    bool whole = json_find(body, want, hit, COUNT_OF(want));
     (void)whole;
-    if (hit[TYPE].kind == PEEK_STRING && str_eq(hit[TYPE].raw, STR("error")))
+    if (hit[TYPE].kind == JSON_IS_STRING && str_eq(hit[TYPE].raw, STR("error")))
         return true;
-    if (hit[CHOICES].kind == PEEK_ARRAY || hit[CONTENT].kind == PEEK_ARRAY)
+    if (hit[CHOICES].kind == JSON_IS_ARRAY || hit[CONTENT].kind == JSON_IS_ARRAY)
         return false;
-    if (hit[ERROR].kind == PEEK_OBJECT || hit[ERROR].kind == PEEK_ARRAY ||
-        hit[ERROR].kind == PEEK_TRUE || (hit[ERROR].kind == PEEK_STRING && hit[ERROR].raw.n))
+    if (hit[ERROR].kind == JSON_IS_OBJECT || hit[ERROR].kind == JSON_IS_ARRAY ||
+        hit[ERROR].kind == JSON_IS_TRUE || (hit[ERROR].kind == JSON_IS_STRING && hit[ERROR].raw.n))
         return true;
-    if (hit[SUCCESS].kind == PEEK_FALSE || hit[RESPONSE].kind == PEEK_OBJECT)
+    if (hit[SUCCESS].kind == JSON_IS_FALSE || hit[RESPONSE].kind == JSON_IS_OBJECT)
         return true;
-    if (hit[ERROR_CODE].kind == PEEK_NUMBER && !str_eq(hit[ERROR_CODE].raw, STR("0")))
+    if (hit[ERROR_CODE].kind == JSON_IS_NUMBER && !str_eq(hit[ERROR_CODE].raw, STR("0")))
         return true;
-    if (hit[BASE_RESP].kind == PEEK_NUMBER && !str_eq(hit[BASE_RESP].raw, STR("0")))
+    if (hit[BASE_RESP].kind == JSON_IS_NUMBER && !str_eq(hit[BASE_RESP].raw, STR("0")))
         return true;
-    if (hit[ERRORS].kind == PEEK_ARRAY && !str_eq(hit[ERRORS].raw, STR("[]")))
+    if (hit[ERRORS].kind == JSON_IS_ARRAY && !str_eq(hit[ERRORS].raw, STR("[]")))
         return true;
     if (http_failure(&hit[CODE]))
         return true;
     /* A code with words for it, and nothing beside. */
-    bool told = (hit[MSG].kind == PEEK_STRING && hit[MSG].raw.n) ||
-                (hit[MESSAGE].kind == PEEK_STRING && hit[MESSAGE].raw.n);
-    bool data = hit[DATA].kind != PEEK_ABSENT && hit[DATA].kind != PEEK_NULL;
+    bool told = (hit[MSG].kind == JSON_IS_STRING && hit[MSG].raw.n) ||
+                (hit[MESSAGE].kind == JSON_IS_STRING && hit[MESSAGE].raw.n);
+    bool data = hit[DATA].kind != JSON_IS_ABSENT && hit[DATA].kind != JSON_IS_NULL;
     return told && !data &&
            (own_failure(&hit[CODE]) || own_failure(&hit[ERRORCODE]) || http_failure(&hit[STATUS]));
 }

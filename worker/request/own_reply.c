@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-const char *reply_error_type(unsigned status)
+const char *own_reply_error_type(unsigned status)
 {
     switch (status) {
     case 401:
@@ -25,18 +25,18 @@ const char *reply_error_type(unsigned status)
     }
 }
 
-bool reply_error_body(struct buf *b, const char *type, const char *message)
+bool own_reply_error_body(struct buf *b, const char *type, const char *message)
 {
     struct buf text;
     buf_init(&text, 64 << 10);
-    bool ok = peek_escape(str_c(message), &text) &&
+    bool ok = json_escape(str_c(message), &text) &&
               buf_printf(b, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"", type) &&
               buf_str(b, buf_view(&text)) && buf_str(b, STR("\"}}"));
     buf_free(&text);
     return ok;
 }
 
-enum client_room reply_own(struct client *c, const struct reply_own *o)
+enum client_room own_reply(struct client *c, const struct own_reply *o)
 {
     char head[1024];
     size_t at = 0;
@@ -45,7 +45,7 @@ enum client_room reply_own(struct client *c, const struct reply_own *o)
         int k_ = snprintf(head + at, sizeof head - at, __VA_ARGS__);                               \
         at = min_size(at + (k_ > 0 ? (size_t)k_ : 0), sizeof head - 1);                            \
     } while (0)
-    PUT("HTTP/1.1 %u %s\r\n", o->status, head_reason(o->status));
+    PUT("HTTP/1.1 %u %s\r\n", o->status, forward_reason(o->status));
     if (o->type)
         PUT("content-type: %s\r\n", o->type);
     if (o->status != 204) /* RFC 9110 8.6 */
@@ -82,7 +82,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
 {
     struct buf lines;
     buf_init(&lines, CORS_ECHO_MAX + 1024);
-    struct reply_own o = {.status = status,
+    struct own_reply o = {.status = status,
                           .type = type,
                           .body = body,
                           .extra = extra,
@@ -94,7 +94,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .head_only = r->method == METHOD_HEAD};
     r->status = status;
     r->bytes_out += body.n;
-    enum client_room room = reply_own(r->c, &o);
+    enum client_room room = own_reply(r->c, &o);
     buf_free(&lines);
     answered(r, room, r->keep);
 }
@@ -107,7 +107,7 @@ void req_answer_error_with(struct req *r, unsigned status, const char *message, 
         return;
     }
     buf_init(&b, 64 << 10);
-    if (!reply_error_body(&b, reply_error_type(status), message))
+    if (!own_reply_error_body(&b, own_reply_error_type(status), message))
         buf_free(&b);
     req_answer(r, status, "application/json", buf_view(&b), lines);
     buf_free(&b);

@@ -24,8 +24,8 @@ static uint32_t tokens_of(int64_t told)
 /* The attempts that failed, and the one that served, or broke while it did. */
 static void put_attempts(struct recent_record *to, const struct req *r, double now)
 {
-    for (unsigned i = 0; i < r->ntrail; i++) {
-        const struct attempt *a = &r->trail[i];
+    for (unsigned i = 0; i < r->nfailures; i++) {
+        const struct failure *a = &r->failures[i];
         struct recent_attempt x = {.cls = a->fail.cls,
                                    .fault = a->fault,
                                    .status = a->fail.status,

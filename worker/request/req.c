@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
-enum { NOTES_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
 
 static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
 
@@ -34,7 +34,7 @@ void req_set(struct req *r, enum req_state s)
         die("req %s: state %d after %d", r->id, s, r->state);
     if (r->state == REQ_WAIT) {
         list_remove(&r->wait_node);
-        tmo_clear(&r->tmo);
+        deadline_clear(&r->deadline);
     }
     r->state = s;
 }
@@ -44,15 +44,15 @@ void req_set(struct req *r, enum req_state s)
 static void req_free(struct dead *d)
 {
     struct req *r = CONTAINER_OF(d, struct req, dead);
-    arena_free(&r->notes);
+    arena_free(&r->mem);
     arena_free(&r->msg);
     conf_unref(r->conf);
     slab_free(&reqs, r);
 }
 
-static void on_tmo(struct tmo *t)
+static void on_deadline(struct deadline *t)
 {
-    struct req *r = CONTAINER_OF(t, struct req, tmo);
+    struct req *r = CONTAINER_OF(t, struct req, deadline);
     if (r->state == REQ_WAIT) {
         req_set(r, REQ_PICK);
         r->c->service->late(r);
@@ -74,15 +74,15 @@ static struct req *req_new(struct client *c)
     r->first_refusal = -1;
     str_put_hex(r->id, rnd_next(&env->rnd), 16);
     str_put_hex(r->id + 16, rnd_next(&env->rnd) >> 48, 4);
-    arena_init(&r->notes, NOTES_MAX);
+    arena_init(&r->mem, MEM_MAX);
     arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     list_init(&r->wait_node);
-    tmo_init(&r->tmo, env->loop, on_tmo);
+    deadline_init(&r->deadline, env->loop, on_deadline);
     buf_init(&r->send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     buf_init(&r->model_sent, MSG_SLACK);
     relay_init(r);
-    env->gauge->requests++;
-    env->gauge->requests_open++;
+    env->counters->requests++;
+    env->counters->requests_open++;
     return r;
 }
 
@@ -93,12 +93,12 @@ static void let_go(struct req *r)
     list_remove(&r->wait_node);
     attempt_forget(r);
     relay_free(r);
-    tmo_fini(&r->tmo);
+    deadline_fini(&r->deadline);
     body_free(&r->body);
     buf_free(&r->send);
     buf_free(&r->model_sent);
     r->c = NULL;
-    r->env->gauge->requests_open--;
+    r->env->counters->requests_open--;
     turn_bury(r->env->turn, &r->dead, req_free);
 }
 
@@ -107,25 +107,25 @@ static void let_go(struct req *r)
 /* What is counted and remembered of a request; the admin listener's own are not. */
 static void ended(struct req *r, unsigned status, const char *end)
 {
-    struct gauge *g = r->env->gauge;
+    struct counters *g = r->env->counters;
     access_line(r, status, end);
     if (r->c->service->operators)
         return;
     bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
     if (relayed && r->kind == REPLY_STREAM)
-        gauge_stream(g, false);
+        counters_stream(g, false);
     if (relayed && r->ep) {
-        gauge_attempt(r->ep->live, r->served_as);
-        gauge_tokens(r->ep->live, &r->sse.usage);
+        counters_attempt(r->ep->live, r->served_as);
+        counters_tokens(r->ep->live, &r->sse.usage);
     }
-    gauge_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
+    counters_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
                   ev_now(r->env->loop) - r->began, r->body_len, r->bytes_out);
     if (!local)
-        record_fill(past_next(r->env->past), r, status, end);
+        record_fill(recent_ring_next(r->env->recent_ring), r, status, end);
 }
 
 /* The status that a client which left had got. */
-static unsigned told(const struct req *r)
+static unsigned client_status(const struct req *r)
 {
     return r->state == REQ_RELAY || r->begun ? r->status : 0;
 }
@@ -151,14 +151,14 @@ void req_finish_cut(struct req *r, bool hard)
 
 void req_client_gone(struct req *r)
 {
-    ended(r, told(r), "client gone");
+    ended(r, client_status(r), "client gone");
     let_go(r);
 }
 
 void req_gone(struct req *r)
 {
     struct client *c = r->c;
-    ended(r, told(r), "client gone");
+    ended(r, client_status(r), "client gone");
     let_go(r);
     c->ops->lost(c);
 }
@@ -190,14 +190,14 @@ static bool keep_head(struct req *r, const struct http_head *h)
     if (!f)
         return false;
     memcpy(f, h->f, h->nf * sizeof *f);
-    r->head = (struct head_request){.method = h->method,
+    r->head = (struct forward_request){.method = h->method,
                                     .target = h->target,
                                     .host = h->host,
                                     .f = f,
                                     .nf = h->nf,
                                     .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
     /* the access line wants these when msg is gone */
-    char *notes = arena_alloc(&r->notes, h->method.n + h->path.n + 1);
+    char *notes = arena_alloc(&r->mem, h->method.n + h->path.n + 1);
     if (!notes)
         return false;
     memcpy(notes, h->method.p, h->method.n);
@@ -245,7 +245,7 @@ static bool asks_for_echo(const struct req *r)
 /* Whether a page in a browser may have sent this; if not, it is answered. */
 static bool page_allowed(struct req *r)
 {
-    const struct head_request *h = &r->head;
+    const struct forward_request *h = &r->head;
     bool open = r->conf->nclients == 0 && !r->c->unix_socket;
     enum cors_verdict v = cors_judge(r->conf, open, h->host, h->method, h->f, h->nf, &r->origin);
     r->preflight = v == CORS_PREFLIGHT;
@@ -302,7 +302,7 @@ bool req_begin(struct client *c, const char *p, size_t size)
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;
-    body_init(&r->body, &c->env->gauge->buffered, l->max_buffered_bytes, h->body, h->length,
+    body_init(&r->body, &c->env->counters->buffered, l->max_buffered_bytes, h->body, h->length,
               l->max_body_bytes);
     if (h->body == BODY_COUNTED && h->length > l->max_body_bytes) {
         refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
@@ -376,19 +376,19 @@ static const char *mapped(const struct conf_map *m, struct str name)
 }
 
 /* The model that is asked of the endpoints: forced, or mapped, or as the client wrote it. */
-static void learn_model(struct req *r, const struct peek_hit *hit)
+static void learn_model(struct req *r, const struct json_hit *hit)
 {
-    if (hit->kind != PEEK_STRING)
+    if (hit->kind != JSON_IS_STRING)
         return;
     struct buf plain;
     buf_init(&plain, MSG_SLACK);
     struct str asked = hit->raw;
     if (hit->escaped)
-        asked = peek_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
+        asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
     const char *other = r->conf->model_override ? r->conf->model_override
                                                 : mapped(&r->conf->model_map, asked);
     struct str model = other ? str_c(other) : asked;
-    char *copy = model.n <= 1024 ? arena_strndup(&r->notes, model.p, model.n) : NULL;
+    char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
         r->has_model = true;
         r->model = str_make(copy, model.n);
@@ -400,17 +400,17 @@ static void learn_model(struct req *r, const struct peek_hit *hit)
 
 static void learn_body(struct req *r)
 {
-    struct peek_want want[2 + CONVERSATION_BODY_KEYS] = {{.name = STR("model")}, {.name = STR("stream")}};
-    struct peek_hit hit[2 + CONVERSATION_BODY_KEYS] = {0};
+    struct json_want want[2 + CONVERSATION_BODY_KEYS] = {{.name = STR("model")}, {.name = STR("stream")}};
+    struct json_hit hit[2 + CONVERSATION_BODY_KEYS] = {0};
     size_t n = 2;
     bool affinity = r->conf->affinity.enabled;
     if (affinity)
         n += conversation_wants(r->conf, want + 2);
     bool looked = r->body.len > 0 && r->method == METHOD_POST;
     if (looked) {
-        r->json = peek_object(body_view(&r->body), want, hit, n);
+        r->json = json_find(body_view(&r->body), want, hit, n);
         learn_model(r, &hit[0]);
-        r->stream = hit[1].kind == PEEK_TRUE;
+        r->stream = hit[1].kind == JSON_IS_TRUE;
     }
     if (affinity)
         r->has_conversation =
@@ -459,7 +459,7 @@ struct service req_service(void)
 
 void req_ask(struct req *r, uint64_t id, struct str what, struct str arg)
 {
-    gauge_tell(r->env->gauge);
+    counters_send(r->env->counters);
     uplink_ask(r->env->uplink, id, what, arg);
 }
 
@@ -468,7 +468,7 @@ void req_ask(struct req *r, uint64_t id, struct str what, struct str arg)
 void req_client_room(struct req *r)
 {
     if (r->state == REQ_RELAY)
-        up_resume(&r->up);
+        exchange_resume(&r->exchange);
 }
 
 void req_client_unsure(struct req *r)

@@ -8,12 +8,12 @@
 #include "common/base/rnd.h"
 #include "worker/upstream/exchange.h"
 
-struct binding;
+struct binding_replica;
 struct conf;
-struct gauge;
+struct counters;
 struct http_head;
 struct loans;
-struct past;
+struct recent_ring;
 struct replica;
 struct turn;
 struct uplink;
@@ -25,12 +25,12 @@ struct req_env {
     struct conf *conf; /* in force; changes with each CONF */
     struct replica *replica;
     struct loans *loans;
-    struct binding *binding;
-    struct gauge *gauge;
-    struct past *past;
+    struct binding_replica *binding;
+    struct counters *counters;
+    struct recent_ring *recent_ring;
     struct http_head *head;  /* scratch for a request's head */
-    struct up_env *up_env;
-    struct up_conf up_conf;  /* of the configuration in force */
+    struct exchange_env *exchange_env;
+    struct exchange_conf exchange_conf;  /* of the configuration in force */
     const uint8_t *secret;   /* 32 bytes: conversations are hashed with it */
     struct rnd rnd;
     bool draining;           /* connections close after their reply */

@@ -22,7 +22,7 @@
 enum {
     CODE_LEN = 6,
     BODY_MAX = 256 << 10, /* of a reply that was asked to be six characters long */
-    NOTES_MAX = 1 << 20,
+    MEM_MAX = 1 << 20,
     SEND_MAX = 64 << 10
 };
 
@@ -38,10 +38,10 @@ struct verify {
     char served[IPC_MODEL_MAX]; /* what models may borrow from; else from ep's configuration */
     struct str models[VERIFY_MODELS]; /* to be asked for, one after the other */
     size_t nmodels, at;
-    struct up up;
-    struct tmo tmo; /* for the whole of it */
+    struct exchange exchange;
+    struct deadline deadline; /* for the whole of it */
     struct buf send, body;
-    struct arena notes;
+    struct arena mem;
     unsigned status;
     struct http_field *f;
     size_t nf;
@@ -54,7 +54,7 @@ static const struct verdict good = {.cls = OUTCOME_OK, .retry_after_ms = -1};
 static void verify_free(struct dead *d)
 {
     struct verify *v = CONTAINER_OF(d, struct verify, dead);
-    arena_free(&v->notes);
+    arena_free(&v->mem);
     buf_free(&v->send);
     buf_free(&v->body);
     ep_unref(v->ep);
@@ -79,8 +79,8 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
     };
     uplink_send(v->env->uplink, ipc_put_v_verdict, &m);
     log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
-    up_abort(&v->up);
-    tmo_fini(&v->tmo);
+    exchange_abort(&v->exchange);
+    deadline_fini(&v->deadline);
     list_remove(&v->node);
     turn_bury(v->env->turn, &v->dead, verify_free);
 }
@@ -101,7 +101,7 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
     struct verdict why;
     char reason[120];
     struct str seen = str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
-    evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->notes);
+    evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->mem);
     classify(&ev, clock_wall_ms(), &why);
     snprintf(reason, sizeof reason, "status %u, %s", v->status, why.rule ? why.rule : "");
     if (why.cls == OUTCOME_PERMANENT && why.about_model && ask_next(v)) {
@@ -116,12 +116,12 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
 /* Appends the text of one line of a stream, if it has one. */
 static bool add_piece(struct buf *text, struct str line)
 {
-    static const struct peek_want want[] = {{.name = {"delta", 5}, .inner = {"text", 4}}};
-    struct peek_hit hit[1] = {0};
+    static const struct json_want want[] = {{.name = {"delta", 5}, .inner = {"text", 4}}};
+    struct json_hit hit[1] = {0};
     if (!str_starts(line, STR("data:")))
         return true;
     struct str json = str_trim(str_make(line.p + 5, line.n - 5));
-    return !peek_object(json, want, hit, 1) || hit[0].kind != PEEK_STRING ||
+    return !json_find(json, want, hit, 1) || hit[0].kind != JSON_IS_STRING ||
            buf_str(text, hit[0].raw);
 }
 
@@ -178,12 +178,12 @@ static void judge(struct verify *v)
     sse_free(&s);
 }
 
-static void on_event(struct up *u, const struct up_event *ev)
+static void on_event(struct exchange *x, const struct exchange_event *ev)
 {
-    struct verify *v = CONTAINER_OF(u, struct verify, up);
+    struct verify *v = CONTAINER_OF(x, struct verify, exchange);
     if (ev->head) {
         v->status = ev->head->status;
-        v->nf = head_keep(&v->notes, ev->head, &v->f);
+        v->nf = forward_keep(&v->mem, ev->head, &v->f);
     }
     /* What is longer than this is no answer to the question; what came so far decides. */
     bool fits = buf_add(&v->body, ev->data, ev->n);
@@ -191,16 +191,16 @@ static void on_event(struct up *u, const struct up_event *ev)
         judge(v);
 }
 
-static void on_failed(struct up *u, enum net_fault why)
+static void on_failed(struct exchange *x, enum net_fault why)
 {
-    end_by_net(CONTAINER_OF(u, struct verify, up), why, net_fault_text(why));
+    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, net_fault_text(why));
 }
 
-static const struct up_ops ops = {on_event, on_failed};
+static const struct exchange_ops ops = {on_event, on_failed};
 
-static void on_tmo(struct tmo *t)
+static void on_deadline(struct deadline *t)
 {
-    struct verify *v = CONTAINER_OF(t, struct verify, tmo);
+    struct verify *v = CONTAINER_OF(t, struct verify, deadline);
     end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
 }
 
@@ -208,7 +208,7 @@ static void on_tmo(struct tmo *t)
 
 static bool put_body(const struct verify *v, struct buf *b, struct str model)
 {
-    return buf_str(b, STR("{\"model\":\"")) && peek_escape(model, b) &&
+    return buf_str(b, STR("{\"model\":\"")) && json_escape(model, b) &&
            buf_str(b, STR("\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
                           "\"Reply with these six characters and nothing else: ")) &&
            buf_add(b, v->code, CODE_LEN) && buf_str(b, STR("\"}]}"));
@@ -230,7 +230,7 @@ static bool compose(struct verify *v)
         LINE("accept", HDR_OTHER, "application/json"),
         LINE("content-type", HDR_CONTENT_TYPE, "application/json"),
     };
-    struct head_request h = {
+    struct forward_request h = {
         .method = v->head_only ? STR("HEAD") : STR("POST"),
         .target = v->head_only ? STR("/") : STR("/v1/messages"),
         .f = lines,
@@ -238,7 +238,7 @@ static bool compose(struct verify *v)
         .has_body = !v->head_only,
     };
     bool ok = (v->head_only || put_body(v, &body, v->models[v->at])) &&
-              head_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
+              forward_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
               buf_str(&v->send, buf_view(&body));
     buf_free(&body);
     return ok;
@@ -251,7 +251,7 @@ static bool ask(struct verify *v)
     if (!compose(v))
         return false;
     struct iovec iov = {buf_data(&v->send), v->send.len};
-    return up_start(&v->up, env->up_env, &env->up_conf, v->ep->live->pool, true,
+    return exchange_start(&v->exchange, env->exchange_env, &env->exchange_conf, v->ep->live->pool, true,
                     v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
@@ -260,14 +260,14 @@ static bool ask_next(struct verify *v)
 {
     if (v->head_only || v->at + 1 >= v->nmodels)
         return false;
-    up_abort(&v->up);
+    exchange_abort(&v->exchange);
     v->at++;
     buf_drop(&v->send, v->send.len);
     if (!ask(v))
         return false;
     buf_drop(&v->body, v->body.len);
-    arena_free(&v->notes);
-    arena_init(&v->notes, NOTES_MAX);
+    arena_free(&v->mem);
+    arena_init(&v->mem, MEM_MAX);
     v->status = 0;
     v->f = NULL;
     v->nf = 0;
@@ -304,10 +304,10 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     make_code(env, v->code);
     buf_init(&v->send, SEND_MAX);
     buf_init(&v->body, BODY_MAX);
-    arena_init(&v->notes, NOTES_MAX);
+    arena_init(&v->mem, MEM_MAX);
     list_push_back(&env->verifications, &v->node);
-    tmo_init(&v->tmo, env->loop, on_tmo);
-    tmo_set(&v->tmo, env->conf->failure_queue.probe_timeout);
+    deadline_init(&v->deadline, env->loop, on_deadline);
+    deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
     size_t n = min_size(m->model.n, sizeof v->served);
     if (n)
         memcpy(v->served, m->model.p, n);
@@ -321,8 +321,8 @@ void verify_stop(struct req_env *env)
     while (!list_empty(&env->verifications)) {
         struct verify *v = LIST_ENTRY(env->verifications.next, struct verify, node);
         list_remove(&v->node);
-        up_abort(&v->up);
-        tmo_fini(&v->tmo);
+        exchange_abort(&v->exchange);
+        deadline_fini(&v->deadline);
         turn_bury(env->turn, &v->dead, verify_free);
     }
 }

@@ -29,7 +29,7 @@ static void give_back(void *ctx, void *p)
     mem_free(p);
 }
 
-static bool ready(struct binding *g)
+static bool ready(struct binding_replica *g)
 {
     static const struct affinity_mem mem = {take, give_back, NULL};
     if (!g->b)
@@ -37,7 +37,7 @@ static bool ready(struct binding *g)
     return g->b != NULL;
 }
 
-static void drop(struct binding *g)
+static void drop(struct binding_replica *g)
 {
     bindings_free(g->b);
     g->b = NULL;
@@ -45,19 +45,19 @@ static void drop(struct binding *g)
 
 /* ---- reports */
 
-static void send(struct binding *g, struct buf *b)
+static void send(struct binding_replica *g, struct buf *b)
 {
     if (b->len)
         uplink_binds(g->uplink, buf_view(b));
     buf_drop(b, b->len);
 }
 
-void binding_flush(struct binding *g)
+void binding_replica_flush(struct binding_replica *g)
 {
     send(g, &g->moves);
 }
 
-static void report(struct binding *g)
+static void report(struct binding_replica *g)
 {
     ev_timer_stop(g->loop, &g->report);
     send(g, &g->uses);
@@ -68,7 +68,7 @@ static void report(struct binding *g)
 static void on_report(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop, (void)revents;
-    report(CONTAINER_OF(t, struct binding, report));
+    report(CONTAINER_OF(t, struct binding_replica, report));
 }
 
 /* How long uses are gathered: what the times that hang on them can bear. */
@@ -82,7 +82,7 @@ static int64_t report_ms(const struct conf *c)
     return ms > REPORT_MIN_MS ? ms : REPORT_MIN_MS;
 }
 
-static void note(struct binding *g, struct buf *b, enum bindings_op op, const uint64_t key[2],
+static void add_record(struct binding_replica *g, struct buf *b, enum bindings_op op, const uint64_t key[2],
                  uint32_t endpoint)
 {
     struct bindings_record r = {.key = {key[0], key[1]}, .endpoint = endpoint, .op = op};
@@ -92,9 +92,9 @@ static void note(struct binding *g, struct buf *b, enum bindings_op op, const ui
     }
 }
 
-static void note_use(struct binding *g, const uint64_t key[2])
+static void add_use(struct binding_replica *g, const uint64_t key[2])
 {
-    note(g, &g->uses, BINDINGS_USED, key, 0);
+    add_record(g, &g->uses, BINDINGS_USED, key, 0);
     if (!ev_is_active(&g->report)) {
         ev_timer_set(&g->report, (double)report_ms(g->conf) / 1000.0, 0.);
         ev_timer_start(g->loop, &g->report);
@@ -108,7 +108,7 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static void learn_bound(struct binding *g, const struct bindings_record *r)
+static void learn_bound(struct binding_replica *g, const struct bindings_record *r)
 {
     enum affinity_did did;
     uint16_t flags = 0;
@@ -123,14 +123,14 @@ static void learn_bound(struct binding *g, const struct bindings_record *r)
     (void)!bindings_bind(g->b, r->key, r->endpoint, flags, used, &did, NULL);
 }
 
-static void learn_used(struct binding *g, const struct bindings_record *r)
+static void learn_used(struct binding_replica *g, const struct bindings_record *r)
 {
     const struct affinity_binding *old = g->b ? affinity_find(&g->b->table, r->key) : NULL;
     if (old)
         affinity_use(&g->b->table, r->key, later(r->used_ms, old->used_ms));
 }
 
-bool binding_learn(struct binding *g, struct str records, struct err *e)
+bool binding_replica_learn(struct binding_replica *g, struct str records, struct err *e)
 {
     size_t n;
     if (!bindings_records(records, &n))
@@ -172,7 +172,7 @@ static int index_of(const struct replica *r, uint32_t id)
     return -1;
 }
 
-bool binding_look(const struct binding *g, const uint64_t key[2], struct binding_at *out)
+bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out)
 {
     const struct affinity_binding *at = g->b ? affinity_find(&g->b->table, key) : NULL;
     if (!at)
@@ -183,7 +183,7 @@ bool binding_look(const struct binding *g, const uint64_t key[2], struct binding
     return out->idle_ms < g->conf->affinity.ttl;
 }
 
-void binding_served(struct binding *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
+void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
                     uint32_t was)
 {
     if (!g->conf->affinity.enabled || !ready(g))
@@ -196,41 +196,41 @@ void binding_served(struct binding *g, const uint64_t key[2], uint32_t id, enum 
     if (lives && holds == id) {
         bool reported = at->flags == g->round;
         if (!reported)
-            note_use(g, key);
+            add_use(g, key);
         (void)!bindings_bind(g->b, key, id, g->round, now, &did, NULL);
         return;
     }
     /* Bound to one that this request passed over, or bound by another request meanwhile: that
      * stands. Bound to one that has left the configuration: the supervisor takes the wish. */
     if (lives && bound == SEL_BOUND_LEFT && holds == was)
-        note(g, &g->moves, BINDINGS_UNBOUND, key, was);
+        add_record(g, &g->moves, BINDINGS_UNBOUND, key, was);
     else if (lives && index_of(g->replica, holds) >= 0)
         return;
     if (bindings_bind(g->b, key, id, 0, now, &did, NULL))
-        note(g, &g->moves, BINDINGS_BOUND, key, id);
+        add_record(g, &g->moves, BINDINGS_BOUND, key, id);
 }
 
 /* ---- life */
 
-void binding_start(struct binding *g, struct ev_loop *loop, struct uplink *uplink,
+void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
                    const struct replica *replica)
 {
-    *g = (struct binding){.loop = loop, .uplink = uplink, .replica = replica, .round = 1, .max = 1};
+    *g = (struct binding_replica){.loop = loop, .uplink = uplink, .replica = replica, .round = 1, .max = 1};
     buf_init(&g->moves, BUF_MAX);
     buf_init(&g->uses, BUF_MAX);
     ev_init(&g->report, on_report);
 }
 
-void binding_stop(struct binding *g)
+void binding_replica_stop(struct binding_replica *g)
 {
-    binding_flush(g);
+    binding_replica_flush(g);
     report(g);
     drop(g);
     buf_free(&g->moves);
     buf_free(&g->uses);
 }
 
-void binding_configure(struct binding *g, const struct conf *c)
+void binding_replica_configure(struct binding_replica *g, const struct conf *c)
 {
     uint32_t max = c->affinity.max_sessions + OWN;
     g->conf = c;

@@ -18,7 +18,7 @@ struct conf;
 struct replica;
 struct uplink;
 
-struct binding {
+struct binding_replica {
     struct ev_loop *loop;
     struct uplink *uplink;
     const struct replica *replica;
@@ -39,28 +39,28 @@ struct binding_at {
 };
 
 /* The pointers are kept. */
-void binding_start(struct binding *g, struct ev_loop *loop, struct uplink *uplink,
+void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
                    const struct replica *replica);
 
 /* Reports what is left, and frees. */
-void binding_stop(struct binding *g);
+void binding_replica_stop(struct binding_replica *g);
 
 /* Another configuration is in force; the caller holds it until the next one. */
-void binding_configure(struct binding *g, const struct conf *c);
+void binding_replica_configure(struct binding_replica *g, const struct conf *c);
 
 /* The records of a BINDINGS frame. False with e set: they violate the protocol. */
-bool binding_learn(struct binding *g, struct str records, struct err *e) MUST_CHECK;
+bool binding_replica_learn(struct binding_replica *g, struct str records, struct err *e) MUST_CHECK;
 
 /* Once a turn: reports what became bound and unbound in it. */
-void binding_flush(struct binding *g);
+void binding_replica_flush(struct binding_replica *g);
 
 /* Where the conversation is bound. False: nowhere, or the binding has expired. */
-bool binding_look(const struct binding *g, const uint64_t key[2], struct binding_at *out) MUST_CHECK;
+bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out) MUST_CHECK;
 
 /* A request of the conversation was served by the endpoint `id`: it is bound there, or its binding was
  * used. A binding to another endpoint is replaced only if that is the one (`was`) that the request's
  * last choice found no longer good (`bound` is SEL_BOUND_LEFT), or has left the configuration. */
-void binding_served(struct binding *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
+void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
                     uint32_t was);
 
 #endif

@@ -8,7 +8,7 @@
 _Static_assert(RECENT_RECORDS * sizeof(struct recent_record) <= IPC_RECENT_MAX,
                "a RECENT frame takes the whole ring");
 
-struct recent_record *past_next(struct past *p)
+struct recent_record *recent_ring_next(struct recent_ring *p)
 {
     if (!p->v)
         p->v = mem_zalloc(RECENT_RECORDS, sizeof *p->v);
@@ -18,7 +18,7 @@ struct recent_record *past_next(struct past *p)
     return to;
 }
 
-void past_tell(const struct past *p, struct uplink *uplink, uint64_t id, size_t limit,
+void recent_ring_send(const struct recent_ring *p, struct uplink *uplink, uint64_t id, size_t limit,
                struct str prefix)
 {
     struct buf b;
@@ -35,8 +35,8 @@ void past_tell(const struct past *p, struct uplink *uplink, uint64_t id, size_t 
     buf_free(&b);
 }
 
-void past_free(struct past *p)
+void recent_ring_free(struct recent_ring *p)
 {
     mem_free(p->v);
-    *p = (struct past){0};
+    *p = (struct recent_ring){0};
 }

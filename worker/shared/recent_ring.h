@@ -7,20 +7,20 @@
 
 struct uplink;
 
-struct past {
+struct recent_ring {
     struct recent_record *v; /* RECENT_RECORDS of them; NULL until the first */
     size_t next;             /* the one to be written next, the oldest */
     size_t n;
 };
 
 /* The place of the next record, to be filled at once: the oldest one goes. */
-struct recent_record *past_next(struct past *p);
+struct recent_record *recent_ring_next(struct recent_ring *p);
 
 /* Sends the supervisor the newest whose ids begin with `prefix`, at most `limit`, as the answer to
  * RECENT_ASK `id`. */
-void past_tell(const struct past *p, struct uplink *uplink, uint64_t id, size_t limit,
+void recent_ring_send(const struct recent_ring *p, struct uplink *uplink, uint64_t id, size_t limit,
                struct str prefix);
 
-void past_free(struct past *p);
+void recent_ring_free(struct recent_ring *p);
 
 #endif

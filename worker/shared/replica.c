@@ -84,7 +84,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
         } else {
             n->live = mem_zalloc(1, sizeof *n->live);
             n->live->refs = 1;
-            n->live->view.news = true; /* nothing is known yet */
+            n->live->view.success_wanted = true; /* nothing is known yet */
             n->live->view.disabled = ce->enabled ? EP_ENABLED : EP_BY_CONFIG;
             memcpy(n->live->id, ce->id, sizeof n->live->id);
             n->live->pool = pool_new(loop, d);
@@ -149,7 +149,7 @@ struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
         .draining = m->draining,
         .no_count_until_ms = m->no_count_until_ms,
         .counted_ms = m->counted_ms,
-        .news = m->news,
+        .success_wanted = m->news,
         .cooldown_until_ms = m->cooldown_until_ms,
         .own_until_ms = m->own_until_ms,
     };
@@ -157,7 +157,7 @@ struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
     if (v.nblocks)
         memcpy(v.blocks, m->blocks.p, v.nblocks * sizeof v.blocks[0]);
     e->live->view = v;
-    e->live->told_ok = false;
+    e->live->ok_reported = false;
     return e->live;
 }
 

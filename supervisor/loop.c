@@ -157,7 +157,7 @@ static void go(void *arg)
 {
     struct supervisor *s = arg;
     struct err e;
-    state_allow(&s->state, true);
+    store_allow(&s->state, true);
     for (size_t i = 0; i < s->slots.n; i++)
         slot_send_start(s->slots.v[i]);
     control_start(&s->control);
@@ -185,7 +185,7 @@ static void hand_over(void *arg)
     if (s->intent.want == PLAN_SERVE)
         s->intent.want = PLAN_DRAIN;
     ev_timer_stop(s->loop, &s->watchdog);
-    state_leave(&s->state);
+    store_leave(&s->state);
     listen_lend(&s->listen, true);
     listen_close(&s->listen);
     control_hand_over(&s->control);
@@ -284,7 +284,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     obey_reopen(s);
     obey_upgrade(s);
     follow_plan(s);
-    sessions_flush(&s->sessions);
+    bindings_flush(&s->bindings);
     if (!predecessor_holding(&s->predecessor))
         mind_health(s);
     successor_turn(&s->successor);
@@ -344,7 +344,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     for (size_t i = 0; i < s->slots.n; i++)
         slot_tick(s->slots.v[i]);
-    state_tick(&s->state);
+    store_tick(&s->state);
 }
 
 static void on_later(struct ev_loop *loop, ev_timer *w, int events)

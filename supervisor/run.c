@@ -24,11 +24,11 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
     health_init(&s->health, supervisor_send, s);
     s->health.counted = supervisor_count;
-    sessions_init(&s->sessions, supervisor_send_bindings, s);
-    state_init(&s->state, &(struct state_env){.loop = loop,
+    bindings_init(&s->bindings, supervisor_send_bindings, s);
+    store_init(&s->state, &(struct store_env){.loop = loop,
                                               .health = &s->health,
                                               .totals = &s->totals,
-                                              .sessions = &s->sessions});
+                                              .bindings = &s->bindings});
     s->slot_env = (struct slot_env){.loop = loop,
                                     .health = &s->health,
                                     .intent = &s->intent,
@@ -51,7 +51,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                       .serving = &s->serving,
                                       .health = &s->health,
                                       .totals = &s->totals,
-                                      .sessions = &s->sessions,
+                                      .bindings = &s->bindings,
                                       .reloads = &s->query.reloads,
                                       .successor = &s->successor};
     query_init(&s->query, &s->operate, &loop_query_ops, s);
@@ -62,7 +62,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
 static void supervisor_free(struct supervisor *s)
 {
     successor_fini(&s->successor);
-    state_close(&s->state);
+    store_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
     supervisor_drop_next(s);
@@ -70,7 +70,7 @@ static void supervisor_free(struct supervisor *s)
     health_fini(&s->health);
     totals_fini(&s->totals);
     query_fini(&s->query);
-    sessions_fini(&s->sessions);
+    bindings_fini(&s->bindings);
     predecessor_fini(&s->predecessor);
     conf_unref(s->conf);
     mem_free(s->program);
@@ -114,14 +114,14 @@ static bool take_over(struct supervisor *s, struct err *e)
                                         .intent = &s->intent,
                                         .health = &s->health,
                                         .totals = &s->totals,
-                                        .sessions = &s->sessions,
+                                        .bindings = &s->bindings,
                                         .store = &s->state,
                                         .successor = &s->successor,
                                         .ops = &loop_predecessor_ops,
                                         .arg = s};
     if (!predecessor_take(&s->predecessor, &env, e))
         return false;
-    state_allow(&s->state, !predecessor_holding(&s->predecessor));
+    store_allow(&s->state, !predecessor_holding(&s->predecessor));
     return true;
 }
 
@@ -149,7 +149,7 @@ static void serve(struct supervisor *s)
     ev_now_update(s->loop); /* what came before may have taken seconds */
     s->conf->gen = s->intent.gen = s->predecessor.gen + 1;
     supervisor_use_conf(s);
-    state_restore(&s->state, s->predecessor.handover.state);
+    store_restore(&s->state, s->predecessor.handover.state);
     fd_close(&s->predecessor.handover.state);
     uint64_t files = fd_raise_limit();
     log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",

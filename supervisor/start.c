@@ -71,7 +71,7 @@ static bool take_control(struct supervisor *s, const struct user *user, struct e
 static bool open_state(struct supervisor *s, struct err *e)
 {
     struct predecessor *pre = &s->predecessor;
-    return state_open(&s->state, s->conf->state_dir, predecessor_holding(pre) ? pre->secret : NULL,
+    return store_open(&s->state, s->conf->state_dir, predecessor_holding(pre) ? pre->secret : NULL,
                       &pre->handover.lock, e);
 }
 
@@ -135,7 +135,7 @@ bool start_prepare(struct supervisor *s, struct err *e)
         listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
         logfile_open(s->conf->log.file, &s->log_fd, e) &&
         take_control(s, &user, e) &&
-        (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
+        (!s->conf->state_dir || store_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);
         /* So that it can be opened again when we are no longer root. */

@@ -47,8 +47,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
     struct supervisor *s = CONTAINER_OF(w, struct supervisor, sweep);
     (void)loop;
     (void)events;
-    bool more = sessions_sweep(&s->sessions, clock_mono_ms());
-    sweep_again(s, more ? SWEEP_PAUSE_MS : s->sessions.cleanup_ms);
+    bool more = bindings_sweep(&s->bindings, clock_mono_ms());
+    sweep_again(s, more ? SWEEP_PAUSE_MS : s->bindings.cleanup_ms);
 }
 
 static void sweep_again(struct supervisor *s, int64_t wait_ms)
@@ -67,7 +67,7 @@ void supervisor_use_conf(struct supervisor *s)
     supervisor_use_log(s);
     s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
     totals_conf(&s->totals, s->conf);
-    sessions_conf(&s->sessions, s->conf);
+    bindings_conf(&s->bindings, s->conf);
     sweep_again(s, 0);
     health_conf(&s->health, s->conf, clock_mono_ms());
 }

@@ -48,8 +48,8 @@ struct supervisor {
     struct control control;   /* qccctl's socket */
     struct operate_env operate; /* what operators may see */
     struct query query;
-    struct sessions sessions;
-    struct state state;
+    struct bindings bindings;
+    struct store state;
     struct predecessor predecessor; /* the supervisor before this one */
     struct successor successor; /* the one after it */
 
@@ -103,10 +103,10 @@ void supervisor_feed(void *supervisor, struct slot *slot);
 /* All that a new worker must know. */
 void supervisor_welcome(struct supervisor *s, struct slot *slot);
 
-/* A health_tell; endpoints' states and places go to the workers of the supervisor before us too. */
+/* A health_send; endpoints' states and places go to the workers of the supervisor before us too. */
 void supervisor_send(void *supervisor, int to, chan_put_fn *put, const void *m);
 
-/* A sessions_tell: changed bindings for all workers. */
+/* A bindings_send: changed bindings for all workers. */
 void supervisor_send_bindings(void *supervisor, struct str records);
 
 #endif

@@ -30,7 +30,7 @@ void supervisor_send_bindings(void *arg, struct str records)
 void supervisor_feed(void *arg, struct slot *slot)
 {
     struct supervisor *s = arg;
-    if (!slot_send_bindings(slot, &s->sessions))
+    if (!slot_send_bindings(slot, &s->bindings))
         return;
     if (!predecessor_holding(&s->predecessor))
         slot_send_start(slot);
@@ -117,7 +117,7 @@ static bool on_binds(struct supervisor *s, struct slot *slot, const struct ipc_f
                      const struct ipc_binds *m, struct err *e)
 {
     (void)slot, (void)f;
-    return sessions_wishes(&s->sessions, m->records, clock_mono_ms()) ||
+    return bindings_wishes(&s->bindings, m->records, clock_mono_ms()) ||
            err_set(e, "it wished for bindings that cannot be");
 }
 

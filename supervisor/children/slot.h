@@ -51,7 +51,7 @@ struct slot {
     uint64_t ping_seq;
     bool ready;             /* said READY */
     bool feeding;           /* bindings are on their way: START comes behind them */
-    uint32_t fed;           /* how far they are (sessions_piece) */
+    uint32_t fed;           /* how far they are (bindings_piece) */
     uint64_t acked;         /* configuration it took meanwhile; 0: none */
     unsigned failures;      /* processes in it that ended unasked */
     const char *cannot_start; /* why the last one could not; NULL: it could, or was not tried */

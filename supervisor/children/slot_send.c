@@ -60,19 +60,19 @@ void slot_send_welcome(struct slot *s, const struct slot_welcome *w)
     slot_send_log(s, w->log_fd);
     slot_send_ring(s, w->ring_fd);
     slot_send_conf(s, w->conf);
-    health_tell_all(w->health, (int)s->number, clock_mono_ms());
+    health_send_all(w->health, (int)s->number, clock_mono_ms());
     slot_send_listeners(s, NULL, w->listen);
     s->listen_gen = w->conf->gen;
     s->feeding = true;
     s->fed = 0;
 }
 
-bool slot_send_bindings(struct slot *s, struct sessions *from)
+bool slot_send_bindings(struct slot *s, struct bindings *from)
 {
     struct buf records;
-    sessions_flush(from);
+    bindings_flush(from);
     buf_init(&records, IPC_BINDINGS_MAX);
-    s->feeding = sessions_piece(from, &s->fed, &records);
+    s->feeding = bindings_piece(from, &s->fed, &records);
     struct ipc_bindings m = {.records = buf_view(&records)};
     if (records.len)
         slot_send(s, -1, ipc_put_v_bindings, &m);

@@ -25,7 +25,7 @@ void slot_send_welcome(struct slot *s, const struct slot_welcome *w);
 
 /* The next piece of the bindings. True: it was the last one; else slot_ops.room is called when there is room
  * for more. */
-bool slot_send_bindings(struct slot *s, struct sessions *from);
+bool slot_send_bindings(struct slot *s, struct bindings *from);
 
 /* "Accept from now on", unless bindings are still to follow. */
 void slot_send_start(struct slot *s);

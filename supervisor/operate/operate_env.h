@@ -30,7 +30,7 @@ struct operate_env {
     const bool *serving; /* all workers have been ready once */
     struct health *health;
     const struct totals *totals;
-    const struct sessions *sessions;
+    const struct bindings *bindings;
     const struct reload_counts *reloads;
     const struct successor *successor;
 };

@@ -270,7 +270,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);
     doc_kv_int(d, "max_concurrent", c->max_concurrent);
-    doc_kv_int(d, "sessions", sessions_count(env->sessions, str_c(c->id)));
+    doc_kv_int(d, "sessions", bindings_count(env->bindings, str_c(c->id)));
     put_counts(d, &env->totals->v[at]);
 }
 
@@ -344,7 +344,7 @@ void show_sessions(const struct operate_env *env, struct doc *d)
 {
     doc_map(d, 4);
     doc_kv_flag(d, "enabled", env->conf->affinity.enabled);
-    doc_kv_int(d, "bindings", sessions_total(env->sessions));
+    doc_kv_int(d, "bindings", bindings_total(env->bindings));
     doc_kv_int(d, "max_sessions", (int64_t)env->conf->affinity.max_sessions);
     doc_text(d, "endpoints");
     doc_array(d, (uint32_t)env->conf->nendpoints);
@@ -352,6 +352,6 @@ void show_sessions(const struct operate_env *env, struct doc *d)
         doc_map(d, 3);
         doc_kv_text(d, "id", env->conf->endpoints[i].id);
         doc_kv_text(d, "name", env->conf->endpoints[i].name);
-        doc_kv_int(d, "bindings", sessions_count(env->sessions, str_c(env->conf->endpoints[i].id)));
+        doc_kv_int(d, "bindings", bindings_count(env->bindings, str_c(env->conf->endpoints[i].id)));
     }
 }

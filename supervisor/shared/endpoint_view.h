@@ -6,9 +6,9 @@
 #include "common/policy/endpoint_state.h"
 
 /* Of the endpoint with that id and state, as it is at now_ms. Borrows from both. */
-struct ipc_endpoint view_make(const char *id, const struct ep_state *s, int64_t now_ms);
+struct ipc_endpoint endpoint_view_make(const char *id, const struct ep_state *s, int64_t now_ms);
 
 /* Whether two views of one endpoint say the same. */
-bool view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b);
+bool endpoint_view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b);
 
 #endif

@@ -16,18 +16,18 @@
 #include <sys/types.h>
 
 /* What is saved and restored: borrowed, and there as long as the store. */
-struct state_env {
+struct store_env {
     struct ev_loop *loop;
     struct health *health;
     struct totals *totals;
-    struct sessions *sessions;
+    struct bindings *bindings;
 };
 
-struct state {
-    struct state_env env;
-    uint8_t secret[STATE_SECRET]; /* of this installation: conversations are hashed with it */
+struct store {
+    struct store_env env;
+    uint8_t secret[STORE_SECRET]; /* of this installation: conversations are hashed with it */
     bool allowed;      /* to save: no other supervisor owns the state */
-    struct state_dir dir;
+    struct store_dir dir;
     char *path;        /* state_dir as it was at the start; NULL: nothing lasts */
     pid_t child;       /* that writes now; 0: none */
     ev_child on_child;
@@ -42,33 +42,33 @@ struct state {
 };
 
 /* An empty store, which may not save. */
-void state_init(struct state *st, const struct state_env *env);
+void store_init(struct store *st, const struct store_env *env);
 
 /* Opens and locks the folder (path NULL: there is none, and nothing lasts), and has the secret: as it is kept
  * there; else `given`, that of the supervisor before this one; NULL: a new one. *lent: the lock as that one
  * holds it, taken over if it is this folder's; or -1. False: *e says why the folder cannot be had. */
-bool state_open(struct state *st, const char *path, const uint8_t *given, int *lent,
+bool store_open(struct store *st, const char *path, const uint8_t *given, int *lent,
                 struct err *e) MUST_CHECK;
 
 /* Whether the state is ours to save. False while another supervisor owns it: a save that is under way is
  * ended. */
-void state_allow(struct state *st, bool on);
+void store_allow(struct store *st, bool on);
 
 /* Writes what lasts, as it is now, into that file. For a child that becomes the next supervisor. False: errno
  * says why. */
-bool state_put(struct state *st, int fd) MUST_CHECK;
+bool store_put(struct store *st, int fd) MUST_CHECK;
 
 /* Another supervisor has taken the state over: its folder is no longer ours. */
-void state_leave(struct state *st);
+void store_leave(struct store *st);
 
 /* Takes up what was saved, once endpoints and affinity are configured and before the first worker. given: a
  * file with what the supervisor before this one has in memory, which is newer; -1: none. */
-void state_restore(struct state *st, int given);
+void store_restore(struct store *st, int given);
 
 /* Once a second: has the state saved if that is due. */
-void state_tick(struct state *st);
+void store_tick(struct store *st);
 
 /* Saves for the last time, here and now, and lets go of the folder. Also when nothing is open. */
-void state_close(struct state *st);
+void store_close(struct store *st);
 
 #endif

@@ -220,7 +220,7 @@ void predecessor_send_endpoints(struct predecessor *pre)
 {
     for (size_t i = 0; predecessor_waiting(pre) && i < pre->env.health->n; i++) {
         const struct health_endpoint *e = &pre->env.health->v[i];
-        struct ipc_endpoint m = view_make(e->id, &e->state, clock_mono_ms());
+        struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, clock_mono_ms());
         predecessor_send_endpoint(pre, &m);
     }
 }
@@ -259,7 +259,7 @@ static void go(struct predecessor *pre, bool gave)
         nothing_out(pre);
     health_taken(pre->env.health, clock_mono_ms());
     fd_close(&pre->handover.lock); /* of a folder that is not in use here */
-    state_dir_sign(&pre->env.store->dir);
+    store_dir_sign(&pre->env.store->dir);
     listen_given_own(&pre->given);
     listen_given_drop(&pre->given);
     pre->conf = NULL;
@@ -329,7 +329,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         return true;
     successor_relay(pre->env.successor, u->slot, &f); /* there may be one after us already */
     if (u->what == IPC_BINDS)
-        return ipc_get_binds(&f, &m.binds) && sessions_wishes(pre->env.sessions, m.binds.records, now);
+        return ipc_get_binds(&f, &m.binds) && bindings_wishes(pre->env.bindings, m.binds.records, now);
     if (u->what == IPC_OUTCOME)
         return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
     if (u->what == IPC_VERDICT)
@@ -349,17 +349,17 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
 {
     if (f->id == IPC_UP_ENDPOINT) {
         GET(up_endpoint)
-        return carry_get(pre->env.health, pre->conf, &m, clock_mono_ms()) ||
+        return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_mono_ms()) ||
                err_set(e, "the running supervisor knows of an endpoint what cannot be");
     }
     if (f->id == IPC_UP_REFUSED) {
         GET(up_refused)
-        carry_get_refused(pre->env.health, &m);
+        endpoint_wire_get_refused(pre->env.health, &m);
         return true;
     }
     if (f->id == IPC_UP_COUNT) {
         GET(up_count)
-        carry_get_count(pre->env.health, &m);
+        endpoint_wire_get_count(pre->env.health, &m);
         return true;
     }
     if (f->id == IPC_UP_COUNTERS) {
@@ -442,11 +442,11 @@ void predecessor_start(struct predecessor *pre, const struct conf *c)
     if (pre->phase == PREDECESSOR_NONE)
         return;
     pre->conf = c;
-    const size_t most = BINDINGS_RECORDS * sizeof(struct bindings_record);
+    const size_t most = BINDING_RECORDS * sizeof(struct binding_table_record);
     struct str left = buf_view(&pre->early);
     while (left.n) {
         size_t n = min_size(left.n, most);
-        if (!sessions_wishes(pre->env.sessions, str_make(left.p, n), clock_mono_ms()))
+        if (!bindings_wishes(pre->env.bindings, str_make(left.p, n), clock_mono_ms()))
             log_warn("bindings of the last moment are lost");
         left = str_make(left.p + n, left.n - n);
     }

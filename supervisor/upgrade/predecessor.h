@@ -40,8 +40,8 @@ struct predecessor_env {
     const struct plan_intent *intent;
     struct health *health;
     struct totals *totals;
-    struct sessions *sessions;
-    struct state *store;
+    struct bindings *bindings;
+    struct store *store;
     struct successor *successor; /* gets the reports of the other one's workers, if it is there already */
     const struct predecessor_ops *ops;
     void *arg; /* of ops */

@@ -51,7 +51,7 @@ bool successor_given(const struct successor *u)
 static NORETURN void become_new(struct successor *u, const struct successor_order *o, int sock)
 {
     int state = memfd_create("qcc-state", MFD_CLOEXEC);
-    bool ok = state != -1 && state_put(u->env.store, state);
+    bool ok = state != -1 && store_put(u->env.store, state);
     sock = fcntl(sock, F_DUPFD_CLOEXEC, ABOVE);
     state = fcntl(state, F_DUPFD_CLOEXEC, ABOVE);
     ok = ok && dup2(sock, HANDOVER_FD) != -1 && dup2(state, HANDOVER_STATE_FD) != -1 &&
@@ -170,7 +170,7 @@ static void failed(struct successor *u, const char *why)
         log_warn("upgrade given up: %s", why);
     if (back) {
         health_freeze(u->env.health, false);
-        state_allow(u->env.store, true);
+        store_allow(u->env.store, true);
     }
     answer(u, 422, why);
 }
@@ -206,7 +206,7 @@ static void give_first(struct successor *u, const struct successor_order *o)
                                  .pid = (uint32_t)getpid(),
                                  .gen = u->env.intent->gen,
                                  .build = STR(QCC_VERSION),
-                                 .secret = str_make((const char *)u->env.store->secret, STATE_SECRET)};
+                                 .secret = str_make((const char *)u->env.store->secret, STORE_SECRET)};
     struct ipc_up_read end = {};
     send_up(u, -1, ipc_put_v_up_hello, &hello);
     for (size_t i = 0; i < o->listen->n; i++) {
@@ -259,18 +259,18 @@ static void give_state(struct successor *u)
 {
     struct ipc_up_go go = {.seq = u->env.health->seq};
     u->phase = SUCCESSOR_GIVEN;
-    state_allow(u->env.store, false);
+    store_allow(u->env.store, false);
     health_freeze(u->env.health, true);
     for (size_t i = 0; i < u->env.health->n; i++) {
         struct ipc_up_endpoint m;
         struct ipc_up_refused refused;
         struct ipc_up_count count;
         const struct health_endpoint *e = &u->env.health->v[i];
-        carry_put(e, &m);
+        endpoint_wire_put(e, &m);
         send_up(u, -1, ipc_put_v_up_endpoint, &m);
-        if (carry_put_refused(e, &refused))
+        if (endpoint_wire_put_refused(e, &refused))
             send_up(u, -1, ipc_put_v_up_refused, &refused);
-        if (carry_put_count(e, &count))
+        if (endpoint_wire_put_count(e, &count))
             send_up(u, -1, ipc_put_v_up_count, &count);
         give_counters(u, e->id);
     }
@@ -514,10 +514,10 @@ void successor_turn(struct successor *u)
         uint64_t lent = places_lent(&e->places);
         struct ipc_up_places m = {.endpoint = str_c(e->id), .n = (uint32_t)lent, .got = e->places.got};
         struct ipc_up_want want = {.endpoint = m.endpoint};
-        bool changed = lent != e->places_told && (lent || e->places_told != UINT64_MAX);
-        if (changed || m.got != e->got_told) {
-            e->places_told = lent;
-            e->got_told = m.got;
+        bool changed = lent != e->places_sent && (lent || e->places_sent != UINT64_MAX);
+        if (changed || m.got != e->got_sent) {
+            e->places_sent = lent;
+            e->got_sent = m.got;
             send_up(u, -1, ipc_put_v_up_places, &m);
         }
         if (!e->place_asked && u->phase == SUCCESSOR_DONE && places_wanted(&e->places)) {

@@ -49,7 +49,7 @@ struct successor_env {
     const unsigned *stops; /* orders to stop so far, also those that are not yet obeyed */
     struct health *health;
     struct totals *totals;
-    struct state *store;
+    struct store *store;
     const struct successor_ops *ops;
     void *arg; /* of ops */
 };

@@ -7,7 +7,7 @@
 #include "worker/shared/replica.h"
 
 enum {
-    BUF_MAX = BINDINGS_RECORDS * sizeof(struct bindings_record),
+    BUF_MAX = BINDING_RECORDS * sizeof(struct binding_table_record),
     REPORT_MS = 1000,
     REPORT_MIN_MS = 20,
     /* Bindings that a worker has on its own word until the supervisor's comes: so that at the
@@ -33,13 +33,13 @@ static bool ready(struct binding_replica *g)
 {
     static const struct affinity_mem mem = {take, give_back, NULL};
     if (!g->b)
-        g->b = bindings_new(g->max, &mem);
+        g->b = binding_table_new(g->max, &mem);
     return g->b != NULL;
 }
 
 static void drop(struct binding_replica *g)
 {
-    bindings_free(g->b);
+    binding_table_free(g->b);
     g->b = NULL;
 }
 
@@ -82,10 +82,10 @@ static int64_t report_ms(const struct conf *c)
     return ms > REPORT_MIN_MS ? ms : REPORT_MIN_MS;
 }
 
-static void add_record(struct binding_replica *g, struct buf *b, enum bindings_op op, const uint64_t key[2],
+static void add_record(struct binding_replica *g, struct buf *b, enum binding_table_op op, const uint64_t key[2],
                  uint32_t endpoint)
 {
-    struct bindings_record r = {.key = {key[0], key[1]}, .endpoint = endpoint, .op = op};
+    struct binding_table_record r = {.key = {key[0], key[1]}, .endpoint = endpoint, .op = op};
     if (!buf_add(b, &r, sizeof r)) {
         send(g, b);
         (void)!buf_add(b, &r, sizeof r); /* without memory: the next success says it again */
@@ -94,7 +94,7 @@ static void add_record(struct binding_replica *g, struct buf *b, enum bindings_o
 
 static void add_use(struct binding_replica *g, const uint64_t key[2])
 {
-    add_record(g, &g->uses, BINDINGS_USED, key, 0);
+    add_record(g, &g->uses, BINDING_USED, key, 0);
     if (!ev_is_active(&g->report)) {
         ev_timer_set(&g->report, (double)report_ms(g->conf) / 1000.0, 0.);
         ev_timer_start(g->loop, &g->report);
@@ -108,7 +108,7 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static void learn_bound(struct binding_replica *g, const struct bindings_record *r)
+static void learn_bound(struct binding_replica *g, const struct binding_table_record *r)
 {
     enum affinity_did did;
     uint16_t flags = 0;
@@ -116,14 +116,14 @@ static void learn_bound(struct binding_replica *g, const struct bindings_record 
     if (!ready(g))
         return;
     const struct affinity_binding *old = affinity_find(&g->b->table, r->key);
-    if (old && bindings_endpoint(g->b, old) == r->endpoint) {
+    if (old && binding_table_endpoint(g->b, old) == r->endpoint) {
         flags = old->flags;
         used = later(used, old->used_ms);
     }
-    (void)!bindings_bind(g->b, r->key, r->endpoint, flags, used, &did, NULL);
+    (void)!binding_table_bind(g->b, r->key, r->endpoint, flags, used, &did, NULL);
 }
 
-static void learn_used(struct binding_replica *g, const struct bindings_record *r)
+static void learn_used(struct binding_replica *g, const struct binding_table_record *r)
 {
     const struct affinity_binding *old = g->b ? affinity_find(&g->b->table, r->key) : NULL;
     if (old)
@@ -133,24 +133,24 @@ static void learn_used(struct binding_replica *g, const struct bindings_record *
 bool binding_replica_learn(struct binding_replica *g, struct str records, struct err *e)
 {
     size_t n;
-    if (!bindings_records(records, &n))
+    if (!binding_table_records(records, &n))
         return err_set(e, "BINDINGS of %zu bytes", records.n);
     if (!g->conf || !g->conf->affinity.enabled)
         return true;
     for (size_t i = 0; i < n; i++) {
-        struct bindings_record r = bindings_record(records, i);
+        struct binding_table_record r = binding_table_record(records, i);
         switch (r.op) {
-        case BINDINGS_UNBOUND:
+        case BINDING_UNBOUND:
             if (g->b)
-                bindings_unbind(g->b, r.key, r.endpoint);
+                binding_table_unbind(g->b, r.key, r.endpoint);
             break;
-        case BINDINGS_BOUND:
+        case BINDING_BOUND:
             learn_bound(g, &r);
             break;
-        case BINDINGS_USED:
+        case BINDING_USED:
             learn_used(g, &r);
             break;
-        case BINDINGS_NONE:
+        case BINDING_NONE:
             drop(g);
             break;
         default:
@@ -177,7 +177,7 @@ bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2]
     const struct affinity_binding *at = g->b ? affinity_find(&g->b->table, key) : NULL;
     if (!at)
         return false;
-    out->id = bindings_endpoint(g->b, at);
+    out->id = binding_table_endpoint(g->b, at);
     out->idle_ms = clock_mono_ms() - at->used_ms;
     out->at = index_of(g->replica, out->id);
     return out->idle_ms < g->conf->affinity.ttl;
@@ -192,22 +192,22 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
     enum affinity_did did;
     const struct affinity_binding *at = affinity_find(&g->b->table, key);
     bool lives = at && now - at->used_ms < g->conf->affinity.ttl;
-    uint32_t holds = lives ? bindings_endpoint(g->b, at) : 0;
+    uint32_t holds = lives ? binding_table_endpoint(g->b, at) : 0;
     if (lives && holds == id) {
         bool reported = at->flags == g->round;
         if (!reported)
             add_use(g, key);
-        (void)!bindings_bind(g->b, key, id, g->round, now, &did, NULL);
+        (void)!binding_table_bind(g->b, key, id, g->round, now, &did, NULL);
         return;
     }
     /* Bound to one that this request passed over, or bound by another request meanwhile: that
      * stands. Bound to one that has left the configuration: the supervisor takes the wish. */
     if (lives && bound == SEL_BOUND_LEFT && holds == was)
-        add_record(g, &g->moves, BINDINGS_UNBOUND, key, was);
+        add_record(g, &g->moves, BINDING_UNBOUND, key, was);
     else if (lives && index_of(g->replica, holds) >= 0)
         return;
-    if (bindings_bind(g->b, key, id, 0, now, &did, NULL))
-        add_record(g, &g->moves, BINDINGS_BOUND, key, id);
+    if (binding_table_bind(g->b, key, id, 0, now, &did, NULL))
+        add_record(g, &g->moves, BINDING_BOUND, key, id);
 }
 
 /* ---- life */

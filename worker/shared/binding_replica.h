@@ -23,7 +23,7 @@ struct binding_replica {
     struct uplink *uplink;
     const struct replica *replica;
     const struct conf *conf; /* in force; the worker's reference */
-    struct bindings *b; /* NULL while there is none */
+    struct binding_table *b; /* NULL while there is none */
     uint32_t max;
     struct buf moves; /* records for the end of this turn: bound, unbound */
     struct buf uses;  /* records for the next report */

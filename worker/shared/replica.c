@@ -149,7 +149,7 @@ struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
         .draining = m->draining,
         .no_count_until_ms = m->no_count_until_ms,
         .counted_ms = m->counted_ms,
-        .success_wanted = m->news,
+        .success_wanted = m->success_wanted,
         .cooldown_until_ms = m->cooldown_until_ms,
         .own_until_ms = m->own_until_ms,
     };

@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/process/logfile.h"
 #include "supervisor/process/user.h"
 
 #include <errno.h>
@@ -57,13 +58,21 @@ char *start_find_worker(struct err *e)
 }
 
 /* The control socket of the supervisor before us, or our own. */
-static bool take_control(struct sup *s, const struct user *user, struct err *e)
+static bool take_control(struct supervisor *s, const struct user *user, struct err *e)
 {
-    int fd = s->inherit.control;
-    s->inherit.control = -1;
-    return fd != -1 ? control_adopt(&s->control, fd, s->inherit.control_dev, s->inherit.control_ino,
+    struct handover *h = &s->predecessor.handover;
+    int fd = h->control;
+    h->control = -1;
+    return fd != -1 ? control_adopt(&s->control, fd, h->control_dev, h->control_ino,
                                     s->conf->control_socket, e)
                     : control_open(&s->control, s->conf->control_socket, user, e);
+}
+
+static bool open_state(struct supervisor *s, struct err *e)
+{
+    struct predecessor *pre = &s->predecessor;
+    return store_open(&s->state, s->conf->state_dir, predecessor_holding(pre) ? pre->secret : NULL,
+                      &pre->handover.lock, e);
 }
 
 /* dir/name from the root on, if that is this program; else NULL. */
@@ -97,7 +106,7 @@ static char *started_as(void)
 }
 
 /* Where this program is; one that is put there later is started by an upgrade. */
-static bool find_program(struct sup *s, struct err *e)
+static bool find_program(struct supervisor *s, struct err *e)
 {
     static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since we were started */
     char path[PATH_MAX];
@@ -114,24 +123,25 @@ static bool find_program(struct sup *s, struct err *e)
     return true;
 }
 
-bool start_prepare(struct sup *s, struct err *e)
+bool start_prepare(struct supervisor *s, struct err *e)
 {
-    struct listen_given systemd, *given = inherit_holding(s) ? &s->inherit.given : &systemd;
+    struct predecessor *pre = &s->predecessor;
+    struct listen_given systemd, *given = predecessor_holding(pre) ? &pre->given : &systemd;
     struct user user;
     bool ok = false;
     listen_given_take(&systemd);
     s->worker_path = start_find_worker(e);
     if (s->worker_path && find_program(s, e) && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
-        reload_open_log(s->conf->log.file, &s->log_fd, e) &&
+        logfile_open(s->conf->log.file, &s->log_fd, e) &&
         take_control(s, &user, e) &&
-        (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
+        (!s->conf->state_dir || store_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);
         /* So that it can be opened again when we are no longer root. */
         if (user.name && s->log_fd != -1 && fchown(s->log_fd, user.uid, user.gid) == -1)
             log_warn("log.file keeps its owner: %s", strerror(errno));
-        ok = user_become(&user, e) && state_open(s, e);
+        ok = user_become(&user, e) && open_state(s, e);
     }
     listen_given_drop(&systemd);
     return ok;

@@ -5,14 +5,14 @@
 #include "common/base/base.h"
 #include "common/base/err.h"
 
-struct sup;
+struct supervisor;
 
 /* Descriptors 0, 1, 2 are somebody's: else a socket would get their number and the log go there. */
 void start_std_fds(void);
 
 /* All that a start needs and that may fail, in the order in which privileges allow it; with s->conf. False:
- * *e says what cannot be had, and sup_fini closes the rest. */
-bool start_prepare(struct sup *s, struct err *e) MUST_CHECK;
+ * *e says what cannot be had, and the rest is closed with *s. */
+bool start_prepare(struct supervisor *s, struct err *e) MUST_CHECK;
 
 /* The worker program: named by QCC_WORKER (tests do), beside this one (a build tree), or installed
  * in libexec. NULL: *e says where it was looked for. The caller frees it. */

@@ -3,570 +3,125 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
-#include "common/base/logring.h"
-#include "common/base/mem.h"
-#include "supervisor/process/container.h"
-#include "supervisor/config/load.h"
 #include "supervisor/process/systemd.h"
-#include "supervisor/start.h"
-#include "supervisor/process/user.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-enum {
-    START_DEATHS = 3,      /* of one worker, before the start was complete */
-    SWEEP_PAUSE_MS = 10    /* between two pieces of one sweep */
-};
+enum { SWEEP_PAUSE_MS = 10 }; /* between two pieces of one sweep */
 
-/* ---- intents */
+/* ---- a configuration */
 
-static void stop(struct sup *s, enum plan_want want)
+void supervisor_take_conf(struct supervisor *s, struct conf *c)
 {
-    if (s->intent.want == want)
-        return;
-    s->intent.want = want;
-    /* systemd knows of the one whose state it is */
-    if (s->upgrade.phase != UPGRADE_DONE && !inherit_holding(s))
-        notify_stopping();
-    reload_drop(s);
-    /* Sockets are shared: connections are refused only when the workers, who hear of it by
-     * slot_retire in this same turn, have closed theirs too. */
-    listen_close(&s->listen);
+    s->conf = c;
+    s->operate.conf = c;
 }
 
-void sup_fail(struct sup *s, const char *why)
+void supervisor_drop_next(struct supervisor *s)
 {
-    if (s->exit_code == SUP_EXIT_OK) {
-        log_error("%s", why);
-        inherit_fail(&s->inherit, why);
-    }
-    s->exit_code = SUP_EXIT_FAULT;
-    stop(s, PLAN_STOP);
+    listen_close(&s->next.listen);
+    control_drop(&s->control);
+    fd_close(&s->next.log_fd);
+    conf_unref(s->next.conf);
+    s->next.conf = NULL;
 }
 
-/* As process 1 of a container we are the one whom signals reach, also when another one serves. */
-static bool pass_on(const struct sup *s, int sig)
-{
-    bool on = init_is() && s->upgrade.phase == UPGRADE_DONE;
-    if (on)
-        init_pass_on(sig);
-    return on;
-}
-
-static void obey_stop(struct sup *s)
-{
-    unsigned stops = s->stops > s->upgrade.stops ? s->stops : s->upgrade.stops;
-    if (stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
-        return;
-    upgrade_stop(s);
-    pass_on(s, SIGTERM);
-    for (; s->stops_obeyed != stops; s->stops_obeyed++)
-        inherit_stop(s);
-    if (stops > 1) {
-        log_warn("stopping at once");
-        stop(s, PLAN_STOP);
-        return;
-    }
-    log_info("stopping: what is in flight has %lld s",
-             (long long)s->conf->limits.drain_timeout / 1000);
-    /* One that is retiring already is told to hurry. */
-    for (size_t i = 0; i < s->nslots; i++)
-        if (s->slots[i]->st.state == SLOT_RETIRING)
-            slot_retire(s->slots[i], true, s->conf->limits.drain_timeout);
-    stop(s, PLAN_DRAIN);
-}
-
-static void obey_upgrade(struct sup *s)
-{
-    struct err e;
-    /* The start, or a reload, comes to its end first. */
-    if (!s->want_upgrade || (s->intent.want == PLAN_SERVE && (!s->serving || s->next.conf)))
-        return;
-    s->want_upgrade = false;
-    if (pass_on(s, SIGUSR2))
-        return;
-    if (!upgrade_begin(s, NULL, &e))
-        log_warn("no upgrade: %s", e.msg);
-}
-
-static void obey_reload(struct sup *s)
-{
-    /* The start, or another reload, comes to its end first. */
-    if (!s->want_reload || !s->serving || s->next.conf ||
-        (upgrade_going(s) && s->upgrade.phase != UPGRADE_DONE))
-        return;
-    s->want_reload = false;
-    if (upgrade_given(s) && !pass_on(s, SIGHUP))
-        upgrade_pass_reload(s);
-    if (s->intent.want == PLAN_SERVE)
-        reload_begin(s);
-}
-
-static void use_log(const struct sup *s)
+void supervisor_use_log(const struct supervisor *s)
 {
     log_take_fd(s->log_fd == -1 ? -1 : fcntl(s->log_fd, F_DUPFD_CLOEXEC, 3));
 }
-
-static void obey_reopen(struct sup *s)
-{
-    struct err e;
-    int fd;
-    if (!s->want_reopen)
-        return;
-    s->want_reopen = false;
-    pass_on(s, SIGUSR1);
-    inherit_pass_reopen(s);
-    if (!reload_open_log(s->conf->log.file, &fd, &e)) {
-        log_error("%s; the old one stays in use", e.msg);
-        return;
-    }
-    fd_close(&s->log_fd);
-    s->log_fd = fd;
-    use_log(s);
-    for (size_t i = 0; i < s->nslots; i++)
-        sup_say_log(s->slots[i]);
-    log_info("log files reopened");
-}
-
-/* ---- what a configuration means for the supervisor itself */
 
 /* "auto" is one worker for each CPU that this process may use. */
 static size_t online_cpus(void)
 {
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n < 1 ? 1 : min_size((size_t)n, PLAN_SLOTS / 2);
+    return n < 1 ? 1 : min_size((size_t)n, SLOTS_MAX / 2);
 }
 
-static void count_health(void *arg, const char *id, enum health_count what)
-{
-    struct sup *s = arg;
-    if (what == HEALTH_TRIPPED)
-        totals_tripped(&s->totals, str_c(id));
-    else
-        totals_verified(&s->totals, str_c(id), what == HEALTH_VERIFIED);
-}
-
-static void sweep_again(struct sup *s, int64_t wait_ms);
+static void sweep_again(struct supervisor *s, int64_t wait_ms);
 
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct sup *s = CONTAINER_OF(w, struct sup, sweep);
+    struct supervisor *s = CONTAINER_OF(w, struct supervisor, sweep);
     (void)loop;
     (void)events;
-    bool more = sessions_sweep(&s->sessions, clock_mono_ms());
-    sweep_again(s, more ? SWEEP_PAUSE_MS : s->sessions.cleanup_ms);
+    bool more = bindings_sweep(&s->bindings, clock_mono_ms());
+    sweep_again(s, more ? SWEEP_PAUSE_MS : s->bindings.cleanup_ms);
 }
 
-static void sweep_again(struct sup *s, int64_t wait_ms)
+static void sweep_again(struct supervisor *s, int64_t wait_ms)
 {
     ev_timer_stop(s->loop, &s->sweep);
     ev_timer_init(&s->sweep, on_sweep, (double)wait_ms / 1000.0, 0);
     ev_timer_start(s->loop, &s->sweep);
 }
 
-void sup_use_conf(struct sup *s)
+void supervisor_use_conf(struct supervisor *s)
 {
     _Static_assert((int)LOGLEVEL_DEBUG == LOG_L_DEBUG && (int)LOGLEVEL_ERROR == LOG_L_ERROR &&
                        (int)LOGFORMAT_TEXT == LOG_F_TEXT && (int)LOGFORMAT_JSON == LOG_F_JSON,
                    "conf_table.h and log.h name the same things in the same order");
     log_setup((enum log_level)s->conf->log.level, (enum log_format)s->conf->log.format);
-    use_log(s);
+    supervisor_use_log(s);
     s->intent.workers = s->conf->workers ? s->conf->workers : online_cpus();
     totals_conf(&s->totals, s->conf);
-    sessions_conf(&s->sessions, s->conf);
+    bindings_conf(&s->bindings, s->conf);
     sweep_again(s, 0);
     health_conf(&s->health, s->conf, clock_mono_ms());
 }
 
-/* ---- performing the plan */
-
-static struct slot *slot_at(struct sup *s, size_t i)
+void supervisor_count(void *arg, const char *id, enum health_count what)
 {
-    if (!s->slots[i])
-        s->slots[i] = slot_new(s, (unsigned)i);
-    if (i >= s->nslots)
-        s->nslots = i + 1;
-    return s->slots[i];
-}
-
-static void serving(struct sup *s)
-{
-    for (size_t i = 0; i < s->listen.n; i++) {
-        char at[160];
-        listen_text(s->listen.v[i].l, at, sizeof at);
-        log_info(s->listen.v[i].admin ? "admin listener on %s, %zu workers"
-                                      : "serving on %s, %zu workers",
-                 at, s->intent.workers);
-    }
-    s->serving = true;
-}
-
-void sup_say_ready(const struct sup *s)
-{
-    char status[64];
-    snprintf(status, sizeof status, "serving, generation %llu", (unsigned long long)s->conf->gen);
-    notify_ready(status);
-}
-
-static void announce(struct sup *s)
-{
-    s->intent.announced = s->intent.gen;
-    if (inherit_holding(s)) {
-        inherit_ready(s);
-        return;
-    }
-    if (!s->serving)
-        serving(s);
-    else if (s->next.conf)
-        reload_commit(s);
-    sup_say_ready(s);
-}
-
-void sup_go(struct sup *s)
-{
-    struct err e;
-    for (size_t i = 0; i < s->nslots; i++)
-        sup_say_start(s->slots[i]);
-    control_start(&s->control);
-    /* The file may name another path than the one that was handed over. */
-    if (control_next(&s->control, s->conf->control_socket, &e))
-        control_commit(&s->control);
+    struct supervisor *s = arg;
+    if (what == HEALTH_TRIPPED)
+        totals_tripped(&s->totals, str_c(id));
     else
-        log_warn("%s", e.msg);
-    serving(s);
+        totals_verified(&s->totals, str_c(id), what == HEALTH_VERIFIED);
 }
 
-void sup_hand_over(struct sup *s)
+/* ---- the end, and an upgrade */
+
+void supervisor_stop(struct supervisor *s, enum plan_want want)
 {
-    if (s->intent.want == PLAN_SERVE)
-        s->intent.want = PLAN_DRAIN;
-    ev_timer_stop(s->loop, &s->watchdog);
-    state_leave(s);
-    listen_lend(&s->listen, true);
+    if (s->intent.want == want)
+        return;
+    s->intent.want = want;
+    /* systemd is told by the supervisor that owns the state */
+    if (s->successor.phase != SUCCESSOR_DONE && !predecessor_holding(&s->predecessor))
+        systemd_stopping();
+    supervisor_drop_next(s);
+    /* Sockets are shared: connections are refused only when the workers, which are told by
+     * slot_retire in this same turn, have closed theirs too. */
     listen_close(&s->listen);
-    control_hand_over(&s->control);
 }
 
-static void perform(struct sup *s, const struct plan_action *a)
+void supervisor_fail(struct supervisor *s, const char *why)
 {
-    /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
-    bool stopping = s->intent.want != PLAN_SERVE && (!upgrade_given(s) || s->stops_obeyed);
-    switch (a->verb) {
-    case PLAN_START:
-        slot_start(slot_at(s, a->slot), s->worker_path);
-        return;
-    case PLAN_RETIRE:
-        slot_retire(s->slots[a->slot], stopping, s->conf->limits.drain_timeout);
-        return;
-    case PLAN_KILL:
-        slot_kill(s->slots[a->slot], plan_why_text(a->why));
-        return;
-    case PLAN_ANNOUNCE:
-        announce(s);
-        return;
-    case PLAN_EXIT:
-        ev_break(s->loop, EVBREAK_ALL);
-        return;
-    }
-}
-
-/* Slots that were never needed are empty ones; no more of them are shown than could be. */
-static size_t plan_view(const struct sup *s, struct plan_slot *view)
-{
-    size_t n = min_size(PLAN_SLOTS, s->nslots + s->intent.workers);
-    for (size_t i = 0; i < n; i++)
-        view[i] = i < s->nslots ? s->slots[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
-    return n;
-}
-
-static void follow_plan(struct sup *s)
-{
-    struct plan_slot view[PLAN_SLOTS];
-    struct plan p;
-    int64_t now = clock_mono_ms();
-    plan_make(&s->intent, view, plan_view(s, view), now, &p);
-    /* The workers of the one before us have their time too: systemd ends them with us. */
-    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN && inherit_waiting(s))
-        p.n = 0;
-    for (size_t i = 0; i < p.n; i++)
-        perform(s, &p.v[i]);
-    ev_timer_stop(s->loop, &s->later);
-    /* What was performed may call for more at once (a reload that wants more workers). */
-    int64_t wait = p.n ? 0 : p.next == -1 ? -1 : p.next - now;
-    if (wait == -1)
-        return;
-    ev_now_update(s->loop);
-    ev_timer_set(&s->later, (double)wait / 1000.0, 0);
-    ev_timer_start(s->loop, &s->later);
-}
-
-/* What time and the reports of this turn bring for endpoints. */
-static void mind_health(struct sup *s)
-{
-    int64_t now = clock_mono_ms();
-    health_run(&s->health, now);
-    int64_t next = health_next(&s->health);
-    ev_timer_stop(s->loop, &s->health_due);
-    if (next == INT64_MAX)
-        return;
-    ev_now_update(s->loop);
-    ev_timer_set(&s->health_due, next > now ? (double)(next - now) / 1000.0 : 0, 0);
-    ev_timer_start(s->loop, &s->health_due);
-}
-
-/* Once a turn, before the loop sleeps. */
-static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
-{
-    struct sup *s = w->data;
-    (void)loop;
-    (void)events;
-    obey_stop(s);
-    obey_reload(s);
-    obey_reopen(s);
-    obey_upgrade(s);
-    follow_plan(s);
-    sessions_flush(&s->sessions);
-    if (!inherit_holding(s))
-        mind_health(s);
-    upgrade_turn(s);
-}
-
-void sup_slot_ended(struct sup *s, struct slot *slot)
-{
-    totals_gone(&s->totals, slot->number);
-    upgrade_slot_gone(s, slot->number);
-    recall_gone(s, slot);
-    health_slot_gone(&s->health, slot->number, clock_mono_ms());
-    if (s->intent.want != PLAN_SERVE)
-        return;
-    if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)
-        reload_death(s, slot->name);
-    if (s->serving || slot->failures < START_DEATHS)
-        return;
-    struct err why;
-    err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
-    sup_fail(s, why.msg);
-}
-
-/* ---- callbacks of the loop */
-
-static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
-{
-    struct sup *s = w->data;
-    (void)loop;
-    (void)events;
-    s->stops++;
-}
-
-static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
-{
-    struct sup *s = w->data;
-    (void)loop;
-    (void)events;
-    if (w->signum == SIGHUP)
-        s->want_reload = true;
-    else if (w->signum == SIGUSR1)
-        s->want_reopen = true;
-    else
-        s->want_upgrade = true;
-}
-
-static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
-{
-    struct sup *s = w->data;
-    (void)loop;
-    (void)events;
-    for (size_t i = 0; i < s->nslots; i++)
-        slot_tick(s->slots[i]);
-    state_tick(s);
-}
-
-static void on_later(struct ev_loop *loop, ev_timer *w, int events)
-{
-    (void)loop; /* that the loop has woken is all that was wanted: on_turn follows */
-    (void)w;
-    (void)events;
-}
-
-static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
-{
-    (void)loop;
-    (void)w;
-    (void)events;
-    notify_watchdog();
-}
-
-static const int our_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
-
-/* Until the loop watches them they wait: a reload asked for in the first moment must not be the
- * end of the process. */
-static void hold_signals(bool on)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < COUNT_OF(our_signals); i++)
-        sigaddset(&set, our_signals[i]);
-    sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
-}
-
-void sup_hold_signals(const sigset_t *base)
-{
-    sigset_t set = *base;
-    for (size_t i = 0; i < COUNT_OF(our_signals); i++)
-        sigaddset(&set, our_signals[i]);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-}
-
-static void watch_signal(struct sup *s, ev_signal *w, int signum,
-                         void (*cb)(struct ev_loop *, ev_signal *, int))
-{
-    ev_signal_init(w, cb, signum);
-    w->data = s;
-    ev_signal_start(s->loop, w);
-}
-
-static void loop_start(struct sup *s)
-{
-    watch_signal(s, &s->on_term, SIGTERM, on_stop_signal);
-    watch_signal(s, &s->on_int, SIGINT, on_stop_signal);
-    watch_signal(s, &s->on_hup, SIGHUP, on_other_signal);
-    watch_signal(s, &s->on_usr1, SIGUSR1, on_other_signal);
-    watch_signal(s, &s->on_usr2, SIGUSR2, on_other_signal);
-    hold_signals(false);
-    ev_timer_init(&s->tick, on_tick, 1, 1);
-    ev_timer_init(&s->later, on_later, 0, 0);
-    ev_prepare_init(&s->turn, on_turn);
-    ev_timer_init(&s->health_due, on_later, 0, 0);
-    s->tick.data = s->later.data = s->turn.data = s;
-    ev_timer_start(s->loop, &s->tick);
-    ev_prepare_start(s->loop, &s->turn);
-    double dog = (double)notify_watchdog_ms() / 1000.0;
-    ev_timer_init(&s->watchdog, on_watchdog, dog, dog);
-    if (dog > 0)
-        ev_timer_start(s->loop, &s->watchdog);
-}
-
-/* ---- start and end */
-
-static void sup_fini(struct sup *s)
-{
-    upgrade_fini(s);
-    state_close(s);
-    control_close(&s->control);
-    for (size_t i = 0; i < s->nslots; i++)
-        slot_free(s->slots[i]);
-    reload_drop(s);
-    listen_close(&s->listen);
-    health_fini(&s->health);
-    totals_fini(&s->totals);
-    recall_fini(&s->recall);
-    sessions_fini(&s->sessions);
-    inherit_fini(s);
-    conf_unref(s->conf);
-    mem_free(s->program);
-    mem_free(s->worker_path);
-    fd_close(&s->log_fd);
-    fd_close(&s->ring_fd);
-    fd_close(&s->ring_reader);
-    log_take_fd(-1);
-    mem_free(s);
-}
-
-/* The ring of the supervisor before us, so that who follows the log goes on; or a new one. Without it
- * `qccctl logs` has nothing to show; the log itself is where it was. */
-static void have_ring(struct sup *s)
-{
-    struct err e;
-    struct inherit *in = &s->inherit;
-    if (in->ring != -1 && in->ring_reader != -1 && logring_use(in->ring, &e)) {
-        s->ring_fd = in->ring;
-        s->ring_reader = in->ring_reader;
-        in->ring = in->ring_reader = -1;
-    } else if (!logring_make(&s->ring_fd, &s->ring_reader, &e) || !logring_use(s->ring_fd, &e)) {
-        log_warn("there is no log ring for qccctl: %s", e.msg);
-    }
-}
-
-/* For people who look at what they have typed; the journal wants its form. */
-static void cannot_start(const char *why)
-{
-    if (log_to_journal())
+    if (s->exit_code == SUPERVISOR_EXIT_OK) {
         log_error("%s", why);
-    else
-        fprintf(stderr, "qcc-supervisor: %s\n", why);
+        predecessor_fail(&s->predecessor, why);
+    }
+    s->exit_code = SUPERVISOR_EXIT_FAULT;
+    supervisor_stop(s, PLAN_STOP);
 }
 
-int sup_run(const char *conf_path)
+bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, struct err *e)
 {
-    struct faults f = {0};
-    struct err e;
-    int code = SUP_EXIT_FAULT;
-    start_std_fds();
-    signal(SIGPIPE, SIG_IGN);
-    hold_signals(true);
-    struct sup *s = mem_zalloc(1, sizeof *s);
-    s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
-    recall_init(&s->recall);
-    control_init(&s->control, s);
-    health_init(&s->health, sup_tell, s);
-    s->health.counted = count_health;
-    s->conf_path = conf_path;
-    s->boot_ms = (uint64_t)clock_wall_ms();
-    sessions_init(&s->sessions, sup_tell_bindings, s);
-    upgrade_init(&s->upgrade);
-    if (!inherit_take(&s->inherit, &e))
-        goto fail;
-    have_ring(s);
-    s->conf = conf_load(conf_path, &f);
-    if (log_to_journal())
-        faults_log(&f);
-    else
-        faults_print(&f, stderr);
-    if (!s->conf) {
-        err_set(&e, "the configuration is faulty");
-        if (f.n)
-            faults_line(&f, 0, e.msg, sizeof e.msg);
-        goto out;
-    }
-    if (!start_prepare(s, &e))
-        goto fail;
-    s->loop = ev_default_loop(0);
-    if (!s->loop) {
-        err_set(&e, "no event loop");
-        goto fail;
-    }
-    s->conf->gen = s->intent.gen = s->inherit.gen + 1;
-    sup_use_conf(s);
-    state_restore(s);
-    uint64_t files = fd_raise_limit();
-    log_info("qcc " QCC_VERSION " starts with %s: %zu workers, %zu endpoints, %llu open files each",
-             conf_path, s->intent.workers, s->conf->nendpoints, (unsigned long long)files);
-    if (!inherit_holding(s))
-        control_start(&s->control);
-    loop_start(s);
-    inherit_start(s);
-    ev_run(s->loop, 0);
-    code = s->exit_code;
-    if (code == SUP_EXIT_OK)
-        log_info("stopped");
-    goto end;
-fail:
-    cannot_start(e.msg);
-out:
-    inherit_fail(&s->inherit, e.msg);
-end:
-    faults_free(&f);
-    bool stays = init_is() && s->upgrade.phase == UPGRADE_DONE;
-    int last = s->upgrade.pid ? SUP_EXIT_OK : s->upgrade.code;
-    sup_fini(s);
-    return stays ? init_outlive(last) : code;
+    const struct successor_order o = {.program = s->program,
+                                      .conf_path = s->conf_path,
+                                      .listen = &s->listen,
+                                      .handover = {.lock = s->state.dir.lock,
+                                                 .control = control_fd(&s->control),
+                                                 .control_dev = s->control.now.dev,
+                                                 .control_ino = s->control.now.ino,
+                                                 .ring = s->ring_fd,
+                                                 .ring_reader = s->ring_reader}};
+    bool going = successor_going(&s->successor); /* which successor_begin refuses */
+    if (!going && s->intent.want != PLAN_SERVE)
+        return err_set(e, "the supervisor is stopping");
+    if (!going && (!s->serving || s->next.conf))
+        return err_set(e, "a %s is under way", s->serving ? "reload" : "start");
+    return successor_begin(&s->successor, &o, from, e);
 }

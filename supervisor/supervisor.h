@@ -1,7 +1,7 @@
-/* sup: the root object of the supervisor. Signals and timers only note what is wanted; once a turn
- * of the loop sup.c acts on it, in one fixed order, by the plan of plan.h. */
-#ifndef QCC_SUPERVISOR_SUP_H
-#define QCC_SUPERVISOR_SUP_H
+/* supervisor: the root object, and what the files of the root have in common. supervisor_ipc.c handles the
+ * messages of workers, reload.h a new configuration, loop.h the rest of a turn; run.h makes and frees it. */
+#ifndef QCC_SUPERVISOR_SUPERVISOR_H
+#define QCC_SUPERVISOR_SUPERVISOR_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
@@ -12,8 +12,6 @@
 #include "supervisor/process/listen.h"
 #include "supervisor/children/plan.h"
 #include "supervisor/operate/query.h"
-#include "supervisor/operate/recent_query.h"
-#include "supervisor/reload.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/children/slot.h"
 #include "supervisor/shared/totals.h"
@@ -21,12 +19,19 @@
 #include "supervisor/upgrade/successor.h"
 
 #include <ev.h>
-#include <signal.h>
 
 /* Exit codes of the supervisor. */
-enum { SUP_EXIT_OK = 0, SUP_EXIT_FAULT = 1, SUP_EXIT_USAGE = 2 };
+enum { SUPERVISOR_EXIT_OK = 0, SUPERVISOR_EXIT_FAULT = 1, SUPERVISOR_EXIT_USAGE = 2 };
 
-struct sup {
+/* A configuration that all workers are asked to take (reload.h); conf NULL: none. */
+struct supervisor_next {
+    struct conf *conf;
+    struct listen_set listen;
+    int log_fd;      /* the new log.file; -1: stderr */
+    unsigned deaths; /* workers that ended before they had taken it */
+};
+
+struct supervisor {
     struct ev_loop *loop;
     const char *conf_path;
     char *program; /* this one's path, by the name that it was started by */
@@ -34,24 +39,23 @@ struct sup {
     uint64_t boot_ms; /* wall clock */
 
     struct conf *conf;        /* in use */
-    struct listen_set listen; /* likewise */
-    struct reload next;       /* what will be in use when all workers have taken it */
+    struct listen_set listen; /* sockets of conf */
+    struct supervisor_next next;
     int log_fd;               /* log.file; -1: stderr */
     int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
     struct health health;
     struct totals totals;
     struct control control;   /* qccctl's socket */
-    struct recall recall;     /* requests that are being collected */
-    struct query_waits waits; /* who waits for the end of a reload */
-    struct sessions sessions;
-    struct state state;
-    uint8_t secret[32]; /* conversations are hashed with it */
-    struct inherit inherit; /* the supervisor before this one */
-    struct upgrade upgrade; /* the one after it */
+    struct operate_env operate; /* what operators may see */
+    struct query query;
+    struct bindings bindings;
+    struct store state;
+    struct predecessor predecessor; /* the supervisor before this one */
+    struct successor successor; /* the one after it */
 
     struct plan_intent intent;
-    struct slot *slots[PLAN_SLOTS]; /* made when first needed */
-    size_t nslots;
+    struct slot_env slot_env;
+    struct slots slots;
     bool serving; /* once, all workers were ready */
     int exit_code;
 
@@ -62,62 +66,47 @@ struct sup {
     ev_prepare turn;
 };
 
-/* Runs until told to stop; returns the exit code. Whatever keeps it from starting is said in one
- * line each on stderr. */
-int sup_run(const char *conf_path);
+/* What is wanted from now on: PLAN_DRAIN or PLAN_STOP. */
+void supervisor_stop(struct supervisor *s, enum plan_want want);
 
 /* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
-void sup_fail(struct sup *s, const char *why);
+void supervisor_fail(struct supervisor *s, const char *why);
+
+/* c is the configuration in use from now on, for all who look at it. Takes the reference over; that of the
+ * old one stays the caller's. */
+void supervisor_take_conf(struct supervisor *s, struct conf *c);
 
 /* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
  * endpoints. */
-void sup_use_conf(struct sup *s);
+void supervisor_use_conf(struct supervisor *s);
 
-/* The signals of the supervisor wait, and no others but those of *base. */
-void sup_hold_signals(const sigset_t *base);
+/* Forgets a configuration that is not in use yet, with its sockets. */
+void supervisor_drop_next(struct supervisor *s);
 
-/* Another supervisor serves: what is in flight here is finished, and then all ends. */
-void sup_hand_over(struct sup *s);
+/* The log goes to log_fd from now on. */
+void supervisor_use_log(const struct supervisor *s);
 
-/* The state is ours: all workers accept. */
-void sup_go(struct sup *s);
+/* A health_counted: into the totals. */
+void supervisor_count(void *supervisor, const char *id, enum health_count what);
 
-/* Says to systemd that this one serves. */
-void sup_say_ready(const struct sup *s);
+/* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why none can begin now. */
+bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, struct err *e) MUST_CHECK;
 
-/* From slot.c: its process is gone. */
-void sup_slot_ended(struct sup *s, struct slot *slot);
+/* ---- supervisor_ipc.c: what supervisor and workers send each other */
 
-/* ---- sup_ipc.c: what is said between supervisor and workers */
+/* slot_ops.frame: one frame of a worker. */
+bool supervisor_on_frame(void *supervisor, struct slot *slot, struct ipc_frame *f, struct err *e);
 
-/* Everything a new worker must know, and START. */
-void sup_welcome(struct slot *s);
+/* slot_ops.room: the next piece of the bindings for a new worker; after the last one START. */
+void supervisor_feed(void *supervisor, struct slot *slot);
 
-/* The next piece of the bindings for a new worker; behind the last one START. Called as long as
- * slot->feeding, when the channel has room. */
-void sup_feed(struct slot *s);
+/* All that a new worker must know. */
+void supervisor_welcome(struct supervisor *s, struct slot *slot);
 
-/* A sessions_tell: news of bindings for all workers. */
-void sup_tell_bindings(void *sup, struct str records);
+/* A health_send; endpoints' states and places go to the workers of the supervisor before us too. */
+void supervisor_send(void *supervisor, int to, chan_put_fn *put, const void *m);
 
-/* A chan_handler for a slot: one frame of a worker. */
-bool sup_on_frame(void *slot, struct ipc_frame *f, struct err *e);
-
-/* A health_tell for a supervisor. */
-void sup_tell(void *sup, int slot, chan_put_fn *put, const void *m);
-
-/* The configuration, for its acknowledgement; after it the endpoints' states. */
-void sup_say_conf(struct slot *s, const struct conf *c);
-void sup_say_endpoints(struct slot *s);
-
-/* The difference between the sockets it was told of and those of `set`; `was` may be NULL. */
-void sup_say_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set);
-
-/* Accept from now on; nothing to one that has not been told all yet. */
-void sup_say_start(struct slot *s);
-
-/* Where to write the log; and that all its lines go into the ring too. */
-void sup_say_log(struct slot *s);
-void sup_say_ring(struct slot *s);
+/* A bindings_send: changed bindings for all workers. */
+void supervisor_send_bindings(void *supervisor, struct str records);
 
 #endif

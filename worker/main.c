@@ -3,7 +3,7 @@
 #include "worker/net/dial.h"
 #include "worker/http/http1.h"
 #include "worker/sandbox/sandbox_cli.h"
-#include "worker/worker.h"
+#include "worker/run.h"
 
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -30,7 +30,7 @@ int main(int argc, char **argv)
         return print_version();
     uint64_t slot;
     if (argc == 3 && strcmp(argv[1], "--slot") == 0 && str_to_u64(str_c(argv[2]), SLOT_MAX, &slot))
-        return wkr_run(CHANNEL_FD, (unsigned)slot);
+        return worker_run(CHANNEL_FD, (unsigned)slot);
     fprintf(stderr,
             "qcc-worker is started by qcc-supervisor.\n"
             "usage: qcc-worker -V           version, and those of its libraries\n"

@@ -1,5 +1,5 @@
-/* What the supervisor says to a worker, and what the worker says back. A supervisor that breaks the
- * protocol makes the worker exit; one that is gone makes it finish and exit. */
+#include "worker/worker_ipc.h"
+
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/logring.h"
@@ -17,68 +17,25 @@
 /* What may wait for a supervisor that is busy; beyond, something is wrong with it. */
 enum { TX_MAX = 4 << 20 };
 
-static void broken(struct wkr *w, const char *why)
+static void broken(struct worker *w, const char *why)
 {
     log_error("channel to the supervisor: %s", why);
-    w->exit_code = WKR_BAD_PEER;
+    w->exit_code = WORKER_EXIT_BAD_PEER;
     ev_break(w->loop, EVBREAK_ALL);
 }
 
-static void flush(struct wkr *w)
+static void on_broken(struct uplink *u, const char *why)
 {
-    if (chan_pending(&w->chan))
-        ev_io_start(w->loop, &w->chan_wr);
+    broken(CONTAINER_OF(u, struct worker, uplink), why);
 }
 
 #define SEND(w, low, ...)                                                                          \
     do {                                                                                           \
         struct ipc_##low m_ = {__VA_ARGS__};                                                       \
-        if ((w)->chan.fd != -1 && !chan_send(&(w)->chan, -1, ipc_put_v_##low, (w)->gen, &m_))      \
-            broken(w, #low " does not fit");                                                       \
-        flush(w);                                                                                  \
+        uplink_send(&(w)->uplink, ipc_put_v_##low, &m_);                                           \
     } while (0)
 
-void wkr_ipc_send(struct wkr *w, chan_put_fn *put, const void *m)
-{
-    if (w->chan.fd == -1)
-        return;
-    if (!chan_send(&w->chan, -1, put, w->gen, m))
-        broken(w, "a message does not fit");
-    flush(w);
-}
-
-void wkr_ipc_outcome(struct wkr *w, const struct ipc_outcome *o)
-{
-    wkr_ipc_send(w, ipc_put_v_outcome, o);
-}
-
-void wkr_ipc_retired(struct wkr *w)
-{
-    SEND(w, retired, .requests = w->gauge.requests);
-}
-
-void wkr_ipc_ask(struct wkr *w, uint64_t id, struct str what, struct str arg)
-{
-    gauge_tell(w); /* who asks wants to see what he has just done */
-    SEND(w, ask, .id = id, .what = what, .arg = arg);
-}
-
-void wkr_ipc_binds(struct wkr *w, struct str records)
-{
-    SEND(w, binds, .records = records);
-}
-
-void wkr_ipc_stats(struct wkr *w, struct str total, struct str records)
-{
-    SEND(w, stats, .total = total, .records = records);
-}
-
-void wkr_ipc_recent(struct wkr *w, uint64_t id, struct str records)
-{
-    SEND(w, recent, .id = id, .records = records);
-}
-
-static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
+static bool on_hello(struct worker *w, const struct ipc_hello *m, struct err *e)
 {
     if (m->version != IPC_VERSION)
         return err_set(e, "supervisor speaks version %u, this worker %d", m->version, IPC_VERSION);
@@ -89,24 +46,24 @@ static bool on_hello(struct wkr *w, const struct ipc_hello *m, struct err *e)
     return true;
 }
 
-static void on_conf(struct wkr *w, uint64_t gen, const struct ipc_conf *m)
+static void on_conf(struct worker *w, uint64_t gen, const struct ipc_conf *m)
 {
     struct err e;
     struct conf *c = conf_wire_get(m->body, &e);
     if (c) {
-        gauge_tell(w); /* what was counted of endpoints that go */
+        counters_send(&w->counters); /* what was counted of endpoints that go */
         c->gen = gen;
-        if (wkr_configure(w, c, &e))
-            w->gen = gen;
+        if (worker_configure(w, c, &e))
+            w->uplink.gen = gen;
         else
             log_error("configuration %llu: %s", (unsigned long long)gen, e.msg);
     }
-    bool ok = c && w->gen == gen;
+    bool ok = c && w->uplink.gen == gen;
     conf_unref(c);
     SEND(w, conf_ack, .ok = ok, .why = ok ? STR("") : str_c(e.msg));
 }
 
-static bool on_listen(struct wkr *w, struct ipc_frame *f, const struct ipc_listen *m, struct err *e)
+static bool on_listen(struct worker *w, struct ipc_frame *f, const struct ipc_listen *m, struct err *e)
 {
     if (f->fd == -1)
         return err_set(e, "LISTEN without a descriptor");
@@ -114,18 +71,19 @@ static bool on_listen(struct wkr *w, struct ipc_frame *f, const struct ipc_liste
     snprintf(address, sizeof address, "%.*s", (int)min_size(m->address.n, 256), m->address.p);
     int fd = f->fd;
     f->fd = -1;
-    if (!listener_add(w, m->id, m->admin, address, fd, e)) {
+    if (!listener_add(&w->conn, m->id, m->admin ? &w->operators : &w->proxy, address, fd,
+                      accept_on_ready, e)) {
         fd_close(&fd);
         return false;
     }
     return true;
 }
 
-static void on_start(struct wkr *w)
+static void on_start(struct worker *w)
 {
-    w->started = true;
-    if (!w->draining && !w->accept_paused)
-        listener_start_all(w);
+    w->conn.started = true;
+    if (!w->draining && !w->conn.accept_paused)
+        listener_start_all(&w->conn);
 }
 
 static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
@@ -135,19 +93,19 @@ static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
         f->fd = -1;
 }
 
-static void on_ping(struct wkr *w, const struct ipc_ping *m)
+static void on_ping(struct worker *w, const struct ipc_ping *m)
 {
-    wkr_tidy(w);
-    gauge_tell(w);
-    grant_sweep(w);
-    SEND(w, pong, .seq = m->seq, .connections = w->gauge.conns,
-         .requests_open = w->gauge.requests_open, .requests = w->gauge.requests,
-         .buffered_bytes = w->gauge.buffered);
+    worker_trim(w);
+    counters_send(&w->counters);
+    loan_sweep(&w->loans);
+    SEND(w, pong, .seq = m->seq, .connections = w->counters.conns,
+         .requests_open = w->counters.requests_open, .requests = w->counters.requests,
+         .buffered_bytes = w->counters.buffered);
 }
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
-    struct wkr *w = arg;
+    struct worker *w = arg;
 #define GET(low)                                                                                   \
     struct ipc_##low m;                                                                            \
     if (!ipc_get_##low(f, &m))                                                                     \
@@ -168,7 +126,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_UNLISTEN: {
         GET(unlisten)
-        listener_remove(w, m.id);
+        listener_remove(&w->conn, m.id);
         return true;
     }
     case IPC_START: {
@@ -180,7 +138,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_DRAIN: {
         GET(drain)
-        wkr_drain(w, m.quick, (int64_t)min_size(m.timeout_ms, INT32_MAX));
+        worker_drain(w, m.quick, (int64_t)min_size(m.timeout_ms, INT32_MAX));
         return true;
     }
     case IPC_PING: {
@@ -201,43 +159,45 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     case IPC_ENDPOINT: {
         GET(endpoint)
-        replica_update(&w->replica, &m);
-        wkr_wake(w);
+        struct ep_live *live = replica_update(&w->replica, &m);
+        if (live)
+            loan_on_endpoint(live);
+        turn_wake(&w->turn);
         return true;
     }
     case IPC_TRIAL: {
         GET(trial)
-        grant_on_trial(w, &m);
+        loan_on_trial(&w->loans, &m);
         return true;
     }
     case IPC_TRIAL_RECALL: {
         GET(trial_recall)
-        grant_on_recall(w, &m);
+        loan_on_recall(&w->loans, &m);
         return true;
     }
     case IPC_LEND: {
         GET(lend)
-        grant_on_lend(w, &m);
+        loan_on_lend(&w->loans, &m);
         return true;
     }
     case IPC_VERIFY: {
         GET(verify)
-        verify_begin(w, &m);
+        verify_begin(&w->req, &m);
         return true;
     }
     case IPC_ANSWER: {
         GET(answer)
-        admin_answer(w, &m);
+        admin_answer(&w->admin, &m);
         return true;
     }
     case IPC_RECENT_ASK: {
         GET(recent_ask)
-        past_tell(w, m.id, m.limit, m.prefix);
+        recent_ring_send(&w->recent_ring, &w->uplink, m.id, m.limit, m.prefix);
         return true;
     }
     case IPC_BINDINGS: {
         GET(bindings)
-        return binding_learn(w, m.records, e);
+        return binding_replica_learn(&w->binding, m.records, e);
     }
         /* What goes another way: ipc_open has refused it already. */
 #define PASS_TO_WORKER(NAME)
@@ -254,20 +214,20 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 #undef GET
 }
 
-static void handle(struct wkr *w, enum chan_result r, const struct err *e)
+static void handle(struct worker *w, enum chan_result r, const struct err *e)
 {
     switch (r) {
     case CHAN_OK:
-        if (!chan_pending(&w->chan))
-            ev_io_stop(w->loop, &w->chan_wr);
+        if (!chan_pending(&w->uplink.chan))
+            ev_io_stop(w->loop, &w->uplink.wr);
         return;
     case CHAN_CLOSED:
-        ev_io_stop(w->loop, &w->chan_rd);
-        ev_io_stop(w->loop, &w->chan_wr);
-        chan_fini(&w->chan);
+        ev_io_stop(w->loop, &w->uplink.rd);
+        ev_io_stop(w->loop, &w->uplink.wr);
+        chan_fini(&w->uplink.chan);
         if (!w->draining)
             log_warn("the supervisor is gone: finishing what is in flight");
-        wkr_drain(w, true, w->conf ? w->conf->limits.drain_timeout : 0);
+        worker_drain(w, true, w->conf ? w->conf->limits.drain_timeout : 0);
         return;
     case CHAN_BROKEN:
         broken(w, e->msg);
@@ -278,35 +238,37 @@ static void handle(struct wkr *w, enum chan_result r, const struct err *e)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop, (void)revents;
-    struct wkr *w = CONTAINER_OF(io, struct wkr, chan_rd);
+    struct worker *w = CONTAINER_OF(io, struct worker, uplink.rd);
     struct err e = {""};
-    enum chan_result r = chan_read(&w->chan, on_frame, w, &e);
+    enum chan_result r = chan_read(&w->uplink.chan, on_frame, w, &e);
     handle(w, r, &e);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop, (void)revents;
-    struct wkr *w = CONTAINER_OF(io, struct wkr, chan_wr);
+    struct worker *w = CONTAINER_OF(io, struct worker, uplink.wr);
     struct err e = {""};
-    enum chan_result r = chan_write(&w->chan, &e);
+    enum chan_result r = chan_write(&w->uplink.chan, &e);
     handle(w, r, &e);
 }
 
-void wkr_ipc_start(struct wkr *w, int fd)
+void worker_ipc_start(struct worker *w, int fd)
 {
     if (!fd_nonblock(fd) || !fd_cloexec(fd, true))
         die("no channel to the supervisor");
-    chan_init(&w->chan, fd, TO_WORKER, TX_MAX, "supervisor");
-    ev_io_init(&w->chan_rd, on_readable, fd, EV_READ);
-    ev_io_init(&w->chan_wr, on_writable, fd, EV_WRITE);
-    ev_set_priority(&w->chan_rd, EV_MAXPRI); /* what the supervisor decides comes before traffic */
-    ev_io_start(w->loop, &w->chan_rd);
+    w->uplink.loop = w->loop;
+    w->uplink.broken = on_broken;
+    chan_init(&w->uplink.chan, fd, TO_WORKER, TX_MAX, "supervisor");
+    ev_io_init(&w->uplink.rd, on_readable, fd, EV_READ);
+    ev_io_init(&w->uplink.wr, on_writable, fd, EV_WRITE);
+    ev_set_priority(&w->uplink.rd, EV_MAXPRI); /* what the supervisor decides comes before traffic */
+    ev_io_start(w->loop, &w->uplink.rd);
 }
 
-void wkr_ipc_stop(struct wkr *w)
+void worker_ipc_stop(struct worker *w)
 {
-    ev_io_stop(w->loop, &w->chan_rd);
-    ev_io_stop(w->loop, &w->chan_wr);
-    chan_fini(&w->chan);
+    ev_io_stop(w->loop, &w->uplink.rd);
+    ev_io_stop(w->loop, &w->uplink.wr);
+    chan_fini(&w->uplink.chan);
 }

@@ -16,8 +16,4 @@ bool err_set(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Like err_set, with ": " and the text of errno behind. */
 bool err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* A broken invariant: writes the sentence to the log and aborts. Never for what a peer or a
- * user can cause. */
-void die(const char *fmt, ...) PRINTF_LIKE(1, 2) NORETURN;
-
 #endif

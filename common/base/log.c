@@ -314,3 +314,15 @@ void log_fields(enum log_level level, struct str rid, const char *msg, const str
     }
     end(&l, level);
 }
+
+void die(const char *fmt, ...)
+{
+    char msg[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(msg, sizeof msg, fmt, ap);
+    va_end(ap);
+    log_error("internal error: %s", msg);
+    log_flush();
+    abort();
+}

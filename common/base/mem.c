@@ -1,6 +1,6 @@
 #include "common/base/mem.h"
 
-#include "common/base/err.h"
+#include "common/base/log.h"
 
 #include <stdlib.h>
 #include <string.h>

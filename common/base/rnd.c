@@ -1,6 +1,6 @@
 #include "common/base/rnd.h"
 
-#include "common/base/err.h"
+#include "common/base/log.h"
 
 #include <errno.h>
 #include <sys/random.h>

@@ -1,6 +1,6 @@
 #include "common/base/slab.h"
 
-#include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
 #include <stdlib.h>

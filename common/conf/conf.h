@@ -1,5 +1,6 @@
 /* conf: one checked configuration, immutable once built, reference-counted: a reload makes a new
- * one, and the old lives until the last request that began under it has ended. */
+ * one, and the old lives until the last request that began under it has ended. The functions are in
+ * conf_alloc.c: the types stand below conf_key and conf_value, the functions above them. */
 #ifndef QCC_CONF_CONF_H
 #define QCC_CONF_CONF_H
 

@@ -1,6 +1,7 @@
 #include "common/conf/conf_check.h"
 
 #include "common/base/buf.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/conf/conf_value.h"

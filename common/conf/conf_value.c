@@ -1,5 +1,6 @@
 #include "common/conf/conf_value.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 

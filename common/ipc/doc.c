@@ -99,3 +99,10 @@ void doc_kv_flag(struct doc *d, const char *key, bool v)
     doc_text(d, key);
     doc_flag(d, v);
 }
+
+unsigned doc_refuse(struct doc *d, unsigned status, const char *why)
+{
+    doc_map(d, 1);
+    doc_kv_text(d, "error", why);
+    return status;
+}

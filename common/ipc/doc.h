@@ -1,13 +1,21 @@
 /* doc: an answer to an operator, built as a msgpack document: the supervisor knows no JSON; a worker's
  * admin listener or qccctl shows it. The caller owns it and ends with doc_free. */
-#ifndef QCC_SUPERVISOR_DOC_H
-#define QCC_SUPERVISOR_DOC_H
+#ifndef QCC_IPC_DOC_H
+#define QCC_IPC_DOC_H
 
 #include "common/base/buf.h"
 
 struct doc {
     struct buf b;
     bool torn; /* it grew over its ceiling; what follows is dropped */
+};
+
+/* Who asked something that is answered later. `answer` finds out by serial and id whether the asker is still
+ * there; the document stays the caller's. Copied by those who keep it. */
+struct asker {
+    void (*answer)(const struct asker *to, unsigned status, const struct doc *d);
+    void *who;
+    uint64_t serial, id;
 };
 
 /* An empty document of at most max bytes. */
@@ -33,5 +41,8 @@ void doc_kv_text(struct doc *d, const char *key, const char *s);
 void doc_kv_str(struct doc *d, const char *key, struct str s);
 void doc_kv_int(struct doc *d, const char *key, int64_t v);
 void doc_kv_flag(struct doc *d, const char *key, bool v);
+
+/* {"error": why} into an empty document. Returns the status, so that one can `return doc_refuse(…)`. */
+unsigned doc_refuse(struct doc *d, unsigned status, const char *why);
 
 #endif

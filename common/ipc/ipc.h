@@ -16,6 +16,18 @@ enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
        IPC_ANSWER_MAX = 4 << 20, IPC_BINDINGS_MAX = 64 << 10,
        IPC_RECENT_MAX = 256 << 10, IPC_STATS_MAX = 64 << 10 };
 
+/* Most worker processes at one time, twice the most that may be configured: old ones may still drain
+ * while new ones serve. */
+enum { SLOTS_MAX = 512 };
+
+/* Exit codes of a worker. With the last two another try would end the same way. */
+enum worker_exit {
+    WORKER_EXIT_DONE = 0,         /* drained, or its supervisor is gone */
+    WORKER_EXIT_BAD_PEER = 3,     /* the supervisor violated the protocol */
+    WORKER_EXIT_CANNOT_START = 4, /* it lacks what it needs from the system */
+    WORKER_EXIT_NO_EXEC = 127     /* the program cannot be executed, or its libraries are missing (ld.so(8)) */
+};
+
 /* Longest model name that travels, and the room for an endpoint's blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };
 

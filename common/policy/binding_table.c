@@ -3,11 +3,11 @@
 enum { PLACES = 2 * AFFINITY_ENDPOINTS };
 
 _Static_assert((PLACES & (PLACES - 1)) == 0, "masked, not divided");
-_Static_assert(sizeof(struct bindings_record) == 32, "no padding travels");
+_Static_assert(sizeof(struct binding_table_record) == 32, "no padding travels");
 
-struct bindings *bindings_new(uint32_t max, const struct affinity_mem *mem)
+struct binding_table *binding_table_new(uint32_t max, const struct affinity_mem *mem)
 {
-    struct bindings *b = mem->alloc(mem->ctx, sizeof *b);
+    struct binding_table *b = mem->alloc(mem->ctx, sizeof *b);
     if (!b)
         return NULL;
     memset(b, 0, sizeof *b);
@@ -17,7 +17,7 @@ struct bindings *bindings_new(uint32_t max, const struct affinity_mem *mem)
     return NULL;
 }
 
-void bindings_free(struct bindings *b)
+void binding_table_free(struct binding_table *b)
 {
     if (!b)
         return;
@@ -29,7 +29,7 @@ void bindings_free(struct bindings *b)
 /* ---- numbers of endpoints */
 
 /* The place of this id, or the free one where it would stand: there are twice as many as ids. */
-static uint16_t *place(const struct bindings *b, uint32_t id)
+static uint16_t *place(const struct binding_table *b, uint32_t id)
 {
     uint32_t at = (id * 0x9e3779b1u) >> 16;
     while (b->places[at & (PLACES - 1)] && b->ids[b->places[at & (PLACES - 1)] - 1] != id)
@@ -37,14 +37,14 @@ static uint16_t *place(const struct bindings *b, uint32_t id)
     return (uint16_t *)&b->places[at & (PLACES - 1)];
 }
 
-static uint32_t known(const struct bindings *b, uint32_t id)
+static uint32_t known(const struct binding_table *b, uint32_t id)
 {
     uint16_t p = *place(b, id);
     return p ? p - 1u : AFFINITY_ENDPOINTS;
 }
 
 /* An endpoint that no binding speaks of gives its number to the new one. */
-static uint32_t take_over(struct bindings *b, uint32_t id)
+static uint32_t take_over(struct binding_table *b, uint32_t id)
 {
     uint32_t number = 0;
     while (number < b->n && affinity_count(&b->table, (uint16_t)number))
@@ -58,7 +58,7 @@ static uint32_t take_over(struct bindings *b, uint32_t id)
     return number;
 }
 
-static uint32_t number_of(struct bindings *b, uint32_t id)
+static uint32_t number_of(struct binding_table *b, uint32_t id)
 {
     uint16_t *p = place(b, id);
     if (*p)
@@ -72,12 +72,12 @@ static uint32_t number_of(struct bindings *b, uint32_t id)
 
 /* ---- bindings */
 
-uint32_t bindings_endpoint(const struct bindings *b, const struct affinity_binding *at)
+uint32_t binding_table_endpoint(const struct binding_table *b, const struct affinity_binding *at)
 {
     return b->ids[at->endpoint];
 }
 
-bool bindings_bind(struct bindings *b, const uint64_t key[2], uint32_t endpoint, uint16_t flags,
+bool binding_table_bind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint, uint16_t flags,
                    int64_t now_ms, enum affinity_did *did, struct affinity_binding *gone)
 {
     uint32_t number = number_of(b, endpoint);
@@ -87,13 +87,13 @@ bool bindings_bind(struct bindings *b, const uint64_t key[2], uint32_t endpoint,
     return true;
 }
 
-bool bindings_unbind(struct bindings *b, const uint64_t key[2], uint32_t endpoint)
+bool binding_table_unbind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint)
 {
     const struct affinity_binding *at = affinity_find(&b->table, key);
     return at && b->ids[at->endpoint] == endpoint && affinity_unbind(&b->table, key);
 }
 
-uint32_t bindings_count(const struct bindings *b, uint32_t endpoint)
+uint32_t binding_table_count(const struct binding_table *b, uint32_t endpoint)
 {
     uint32_t number = known(b, endpoint);
     return number == AFFINITY_ENDPOINTS ? 0 : affinity_count(&b->table, (uint16_t)number);
@@ -101,7 +101,7 @@ uint32_t bindings_count(const struct bindings *b, uint32_t endpoint)
 
 /* ---- what stands in frames */
 
-bool bindings_id(struct str hex, uint32_t *id)
+bool binding_table_id(struct str hex, uint32_t *id)
 {
     uint32_t v = 0;
     for (size_t i = 0; i < hex.n; i++) {
@@ -115,15 +115,15 @@ bool bindings_id(struct str hex, uint32_t *id)
     return hex.n == 8;
 }
 
-bool bindings_records(struct str blob, size_t *n)
+bool binding_table_records(struct str blob, size_t *n)
 {
-    *n = blob.n / sizeof(struct bindings_record);
-    return blob.n % sizeof(struct bindings_record) == 0 && *n <= BINDINGS_RECORDS;
+    *n = blob.n / sizeof(struct binding_table_record);
+    return blob.n % sizeof(struct binding_table_record) == 0 && *n <= BINDING_RECORDS;
 }
 
-struct bindings_record bindings_record(struct str blob, size_t i)
+struct binding_table_record binding_table_record(struct str blob, size_t i)
 {
-    struct bindings_record r;
+    struct binding_table_record r;
     memcpy(&r, blob.p + i * sizeof r, sizeof r);
     return r;
 }

@@ -11,59 +11,59 @@
 #include "common/base/str.h"
 #include "common/policy/affinity.h"
 
-struct bindings {
+struct binding_table {
     struct affinity table;
     uint32_t n; /* numbers given out so far */
     uint32_t ids[AFFINITY_ENDPOINTS];
     uint16_t places[2 * AFFINITY_ENDPOINTS]; /* by id: number + 1; 0: free */
 };
 
-enum bindings_op {
-    BINDINGS_UNBOUND, /* if it is bound to that endpoint */
-    BINDINGS_BOUND,
-    BINDINGS_USED, /* if it is bound at all */
-    BINDINGS_NONE, /* all are unbound */
-    BINDINGS_OP__COUNT
+enum binding_table_op {
+    BINDING_UNBOUND, /* if it is bound to that endpoint */
+    BINDING_BOUND,
+    BINDING_USED, /* if it is bound at all */
+    BINDING_NONE, /* all are unbound */
+    BINDING_OP__COUNT
 };
 
 /* One piece of news, as it stands in a frame: both ends are processes of one build on one machine.
  * From a worker BOUND and UNBOUND are wishes, from the supervisor facts. */
-struct bindings_record {
+struct binding_table_record {
     uint64_t key[2];
     int64_t used_ms; /* CLOCK_MONOTONIC; of BOUND from the supervisor */
     uint32_t endpoint;
-    uint32_t op; /* enum bindings_op */
+    uint32_t op; /* enum binding_table_op */
 };
 
 /* In one frame at most. */
-enum { BINDINGS_RECORDS = 2048 };
+enum { BINDING_RECORDS = 2048 };
 
 /* A table of at most max bindings, in memory of mem's. NULL when that is refused. */
-struct bindings *bindings_new(uint32_t max, const struct affinity_mem *mem) MUST_CHECK;
+struct binding_table *binding_table_new(uint32_t max, const struct affinity_mem *mem) MUST_CHECK;
 
 /* NULL is fine. */
-void bindings_free(struct bindings *b);
+void binding_table_free(struct binding_table *b);
 
 /* The endpoint of a binding. */
-uint32_t bindings_endpoint(const struct bindings *b, const struct affinity_binding *at);
+uint32_t binding_table_endpoint(const struct binding_table *b, const struct affinity_binding *at);
 
 /* As affinity_bind. False when there are bindings to AFFINITY_ENDPOINTS others: nothing is done. */
-bool bindings_bind(struct bindings *b, const uint64_t key[2], uint32_t endpoint, uint16_t flags,
+bool binding_table_bind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint, uint16_t flags,
                    int64_t now_ms, enum affinity_did *did,
                    struct affinity_binding *gone) MUST_CHECK;
 
 /* Unbinds if it is bound to that endpoint. */
-bool bindings_unbind(struct bindings *b, const uint64_t key[2], uint32_t endpoint);
+bool binding_table_unbind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint);
 
 /* How many are bound to it. */
-uint32_t bindings_count(const struct bindings *b, uint32_t endpoint);
+uint32_t binding_table_count(const struct binding_table *b, uint32_t endpoint);
 
 /* The number that 8 hex digits write. False for anything else. */
-bool bindings_id(struct str hex, uint32_t *id) MUST_CHECK;
+bool binding_table_id(struct str hex, uint32_t *id) MUST_CHECK;
 
 /* The records of a frame: how many there are, and one of them. False: no whole number of records,
  * or more than may be. */
-bool bindings_records(struct str blob, size_t *n) MUST_CHECK;
-struct bindings_record bindings_record(struct str blob, size_t i);
+bool binding_table_records(struct str blob, size_t *n) MUST_CHECK;
+struct binding_table_record binding_table_record(struct str blob, size_t i);
 
 #endif

@@ -1,5 +1,4 @@
-/* The names of endpoint_state.h's enums, for logs, the API and people. */
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint_names.h"
 
 const char *ep_health_name(enum ep_health h)
 {

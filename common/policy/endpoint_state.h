@@ -18,6 +18,7 @@
 #include "common/base/base.h"
 #include "common/policy/breaker.h"
 #include "common/policy/cooldown.h"
+#include "common/policy/endpoint_names.h"
 #include "common/policy/failq.h"
 #include "common/policy/outcome.h"
 #include "common/policy/rate.h"
@@ -25,19 +26,6 @@
 
 /* Models blocked on one endpoint at a time; one more takes the place of the one that ends first. */
 enum { EP_BLOCKS = 16, EP_NOTES = 12 };
-
-enum ep_health { EP_UNKNOWN, EP_HEALTHY, EP_DEGRADED, EP_UNHEALTHY, EP_HEALTH__COUNT };
-
-enum ep_disabled { EP_ENABLED, EP_BY_CONFIG, EP_BY_AUTH, EP_BY_OPERATOR, EP_DISABLED__COUNT };
-
-enum ep_action {
-    EP_ACT_ENABLE, /* ends drain and any disabling */
-    EP_ACT_DISABLE,
-    EP_ACT_DRAIN,  /* no new conversations */
-    EP_ACT_VERIFY, /* once, now */
-    EP_ACT_RESET,  /* as enable, and clears health, breaker, queue, cooldown, model blocks */
-    EP_ACTION__COUNT
-};
 
 /* What a verification is for. */
 enum ep_verifying {
@@ -111,19 +99,6 @@ struct ep_report {
 /* What the decision hangs on besides the endpoint itself. */
 struct ep_ctx {
     bool last; /* no other endpoint is ep_usable */
-};
-
-enum ep_what {
-    EP_NOTE_HEALTH,
-    EP_NOTE_BREAKER,
-    EP_NOTE_COOLDOWN, /* ms: how long */
-    EP_NOTE_QUEUE,
-    EP_NOTE_REACH, /* of one that is queued */
-    EP_NOTE_DISABLED,
-    EP_NOTE_DRAIN,
-    EP_NOTE_MODEL, /* ms: blocked for how long */
-    EP_NOTE_COUNT_TOKENS,
-    EP_NOTE__COUNT
 };
 
 /* One change, for one line: "endpoint X: breaker closed -> open: failures in a row". */
@@ -215,11 +190,5 @@ static inline bool ep_open_to_requests(const struct ep_state *s)
 bool ep_usable(const struct ep_state *s, int64_t now_ms);
 
 bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms);
-
-/* "unknown" "healthy" …; "enabled" "config" "auth" "operator"; "health" "breaker" …; "enable" … */
-const char *ep_health_name(enum ep_health h);
-const char *ep_disabled_name(enum ep_disabled d);
-const char *ep_what_name(enum ep_what w);
-const char *ep_action_name(enum ep_action a);
 
 #endif

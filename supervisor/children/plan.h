@@ -1,12 +1,10 @@
 /* plan: what the supervisor does next, as data: from what is wanted and how the workers are, the
- * list of actions. Pure: no clock, no process is touched; sup.c performs what it says. */
+ * list of actions. Pure: no clock, no process is touched; the root performs what it says. */
 #ifndef QCC_SUPERVISOR_PLAN_H
 #define QCC_SUPERVISOR_PLAN_H
 
 #include "common/base/base.h"
-
-/* Twice the most that may be configured: old workers may still drain while new ones serve. */
-enum { PLAN_SLOTS = 512 };
+#include "common/ipc/ipc.h"
 
 /* A worker that has answered nothing for so many ticks of the supervisor is stuck: 5 s as a rule.
  * Ticks are counted and not time, so that a pause of the supervisor itself is nobody's fault. */
@@ -80,11 +78,11 @@ struct plan_action {
 
 struct plan {
     size_t n;
-    struct plan_action v[PLAN_SLOTS + 1]; /* at most one for each slot, and one for all */
+    struct plan_action v[SLOTS_MAX + 1]; /* at most one for each slot, and one for all */
     int64_t next; /* when to ask again though nothing happened; -1: no such time */
 };
 
-/* Fills p for n <= PLAN_SLOTS slots. Asked again after its actions were performed it has nothing
+/* Fills p for n <= SLOTS_MAX slots. Asked again after its actions were performed it has nothing
  * more to say, until time passes or a worker does something. */
 void plan_make(const struct plan_intent *in, const struct plan_slot *s, size_t n, int64_t now,
                struct plan *p);

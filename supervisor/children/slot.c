@@ -4,7 +4,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "supervisor/supervisor.h"
+#include "supervisor/shared/health.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -54,18 +54,18 @@ bool slot_alive(const struct slot *s)
 static void watch_writing(struct slot *s)
 {
     if (chan_pending(&s->chan) || s->feeding)
-        ev_io_start(s->sup->loop, &s->wr);
+        ev_io_start(s->env->loop, &s->wr);
     else
-        ev_io_stop(s->sup->loop, &s->wr);
+        ev_io_stop(s->env->loop, &s->wr);
 }
 
 static void unwatch(struct slot *s)
 {
-    ev_io_stop(s->sup->loop, &s->rd);
-    ev_io_stop(s->sup->loop, &s->wr);
+    ev_io_stop(s->env->loop, &s->rd);
+    ev_io_stop(s->env->loop, &s->wr);
 }
 
-static void heard(struct slot *s, enum chan_result r, const struct err *e)
+static void channel_ended(struct slot *s, enum chan_result r, const struct err *e)
 {
     switch (r) {
     case CHAN_OK:
@@ -81,15 +81,21 @@ static void heard(struct slot *s, enum chan_result r, const struct err *e)
     }
 }
 
+static bool on_frame(void *slot, struct ipc_frame *f, struct err *e)
+{
+    struct slot *s = slot;
+    return s->env->ops->frame(s->env->arg, s, f, e);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     struct slot *s = w->data;
     struct err e;
     (void)loop;
     (void)events;
-    enum chan_result r = chan_read(&s->chan, sup_on_frame, s, &e);
+    enum chan_result r = chan_read(&s->chan, on_frame, s, &e);
     if (slot_alive(s)) /* a handler may have had it killed */
-        heard(s, r, &e);
+        channel_ended(s, r, &e);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
@@ -99,18 +105,18 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     (void)events;
     enum chan_result r = chan_write(&s->chan, &e);
     if (r == CHAN_CLOSED)
-        ev_io_stop(loop, &s->wr); /* what it said last is still to be read */
+        ev_io_stop(loop, &s->wr); /* its last frames are still to be read */
     else if (r == CHAN_OK && s->feeding && !chan_pending(&s->chan))
-        sup_feed(s);
+        s->env->ops->room(s->env->arg, s);
     else
-        heard(s, r, &e);
+        channel_ended(s, r, &e);
 }
 
-void slot_send(struct slot *s, int pass, chan_put_fn *put, uint64_t gen, const void *m)
+void slot_send(struct slot *s, int pass, chan_put_fn *put, const void *m)
 {
     if (!slot_alive(s))
         return;
-    if (chan_send(&s->chan, pass, put, gen, m))
+    if (chan_send(&s->chan, pass, put, s->gen_sent, m))
         watch_writing(s);
     else
         slot_kill(s, "does not read its channel");
@@ -127,14 +133,49 @@ static void describe_end(int status, char *out, size_t size)
         snprintf(out, size, "exit code %d", WEXITSTATUS(status));
 }
 
-/* What it said last may have come in the same moment as its end. */
-static void hear_out(struct slot *s)
+/* SIGCHLD can be handled before the last frames are read; without this the worker's last OUTCOMEs are lost. */
+static void read_rest(struct slot *s)
 {
     enum { TURNS = 64 }; /* of a MiB each: more than a socket's buffer holds */
     struct err e;
     for (int i = 0; i < TURNS && slot_alive(s); i++)
-        if (chan_read(&s->chan, sup_on_frame, s, &e) != CHAN_OK)
+        if (chan_read(&s->chan, on_frame, s, &e) != CHAN_OK)
             return;
+}
+
+/* NULL: it may do better next time. */
+static const char *cannot_start(int status)
+{
+    if (!WIFEXITED(status))
+        return NULL;
+    if (WEXITSTATUS(status) == WORKER_EXIT_NO_EXEC)
+        return "its program cannot be executed";
+    if (WEXITSTATUS(status) == WORKER_EXIT_CANNOT_START)
+        return "it lacks what it needs from the system";
+    return NULL;
+}
+
+/* It ended unasked. was_active: and was not killed. Decides when the next one starts, and logs why. */
+static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, bool was_active)
+{
+    char how[96];
+    int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
+    bool known = s->cannot_start != NULL;
+    s->failures++;
+    s->cannot_start = was_active ? cannot_start(status) : NULL;
+    if (s->cannot_start) {
+        wait = respawn.max_ms;
+        log_line(known ? LOG_L_DEBUG : LOG_L_ERROR, (struct str){0},
+                 "%s (pid %d) cannot start: %s; the next try is in %lld ms", s->name, (int)pid,
+                 s->cannot_start, (long long)wait);
+    } else if (was_active) {
+        describe_end(status, how, sizeof how);
+        log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)pid,
+                  (double)lived / 1000, how);
+    }
+    s->st.start_at += wait;
+    if (wait && !s->cannot_start && s->env->intent->want == PLAN_SERVE)
+        log_warn("%s dies too often: next start in %lld ms", s->name, (long long)wait);
 }
 
 static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
@@ -145,42 +186,35 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     ev_child_stop(loop, w);
     pid_t pid = s->pid;
     s->pid = 0; /* another process may have that number now */
-    hear_out(s);
+    read_rest(s);
     unwatch(s);
     chan_fini(&s->chan);
     int64_t now = clock_mono_ms(), lived = now - s->started_ms;
     bool was_active = slot_active(s), was_retiring = s->st.state == SLOT_RETIRING;
-    describe_end(w->rstatus, how, sizeof how);
     move(s, SLOT_EMPTY);
     s->st.start_at = now;
     if (was_retiring && w->rstatus == 0) {
         log_info("%s (pid %d) has finished", s->name, (int)pid);
     } else if (was_retiring) {
+        describe_end(w->rstatus, how, sizeof how);
         log_error("%s (pid %d) ended badly while it drained: %s", s->name, (int)pid, how);
     } else {
-        s->failures++;
-        int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
-        s->st.start_at += wait;
-        if (was_active)
-            log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)pid,
-                      (double)lived / 1000, how);
-        if (wait && s->sup->intent.want == PLAN_SERVE)
-            log_warn("%s dies too often: next start in %lld ms", s->name, (long long)wait);
+        on_failure(s, pid, w->rstatus, lived, was_active);
     }
-    sup_slot_ended(s->sup, s);
+    s->env->ops->ended(s->env->arg, s);
 }
 
 void slot_kill(struct slot *s, const char *why)
 {
     if (!slot_alive(s))
         return;
-    log_line(s->sup->intent.want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, (struct str){0},
+    log_line(s->env->intent->want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, (struct str){0},
              "%s (pid %d) is killed: %s", s->name, (int)s->pid, why);
     if (s->pid)
         kill(s->pid, SIGKILL);
     unwatch(s);
     move(s, SLOT_KILLED);
-    health_slot_retires(&s->sup->health, s->number);
+    health_slot_retires(s->env->health, s->number);
 }
 
 /* ---- the beginning */
@@ -197,16 +231,17 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* In the child. Every other descriptor is close-on-exec. */
-static NORETURN void become_worker(const char *program, unsigned number, int fd)
+/* In the child. Every other descriptor is close-on-exec. quiet: that it cannot be executed was said. */
+static NORETURN void become_worker(const char *program, unsigned number, int fd, bool quiet)
 {
     char num[16];
     snprintf(num, sizeof num, "%u", number);
     reset_signals();
     if ((fd == WORKER_FD || dup2(fd, WORKER_FD) != -1) && fd_cloexec(WORKER_FD, false))
         execl(program, "qcc-worker", "--slot", num, (char *)NULL);
-    dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", program, strerror(errno));
-    _exit(SLOT_EXIT_NO_EXEC);
+    if (!quiet)
+        dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", program, strerror(errno));
+    _exit(WORKER_EXIT_NO_EXEC);
 }
 
 static bool spawn(struct slot *s, const char *program, int *fd, struct err *e)
@@ -216,7 +251,7 @@ static bool spawn(struct slot *s, const char *program, int *fd, struct err *e)
         return err_sys(e, "socketpair");
     pid_t pid = fork();
     if (pid == 0)
-        become_worker(program, s->number, theirs);
+        become_worker(program, s->number, theirs, s->cannot_start != NULL);
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);
@@ -227,21 +262,21 @@ static bool spawn(struct slot *s, const char *program, int *fd, struct err *e)
     return pid != -1;
 }
 
-void slot_start(struct slot *s, const char *program)
+bool slot_start(struct slot *s, const char *program)
 {
     struct err e;
     int fd;
     if (!spawn(s, program, &fd, &e)) {
         log_error("%s cannot be started: %s", s->name, e.msg);
         s->st.start_at = clock_mono_ms() + FORK_RETRY_MS;
-        return;
+        return false;
     }
     chan_init(&s->chan, fd, TO_SUP, TX_MAX, s->name);
     ev_child_set(&s->child, s->pid, 0);
-    ev_child_start(s->sup->loop, &s->child);
+    ev_child_start(s->env->loop, &s->child);
     ev_io_set(&s->rd, fd, EV_READ);
     ev_io_set(&s->wr, fd, EV_WRITE);
-    ev_io_start(s->sup->loop, &s->rd);
+    ev_io_start(s->env->loop, &s->rd);
     s->started_ms = clock_mono_ms();
     s->started_wall_ms = clock_wall_ms();
     s->gen_sent = s->listen_gen = s->ping_seq = 0;
@@ -252,8 +287,9 @@ void slot_start(struct slot *s, const char *program)
     s->requests_before += s->gauges.requests;
     s->gauges = (struct ipc_pong){0};
     move(s, SLOT_STARTING);
-    log_info("%s started, pid %d", s->name, (int)s->pid);
-    sup_welcome(s);
+    log_line(s->cannot_start ? LOG_L_DEBUG : LOG_L_INFO, (struct str){0}, "%s started, pid %d", s->name,
+             (int)s->pid);
+    return true;
 }
 
 void slot_serves(struct slot *s, uint64_t gen)
@@ -262,7 +298,10 @@ void slot_serves(struct slot *s, uint64_t gen)
     if (s->st.state != SLOT_STARTING)
         return;
     move(s, SLOT_SERVING);
-    health_slot_up(&s->sup->health, s->number);
+    if (s->cannot_start)
+        log_info("%s (pid %d) could be started again", s->name, (int)s->pid);
+    s->cannot_start = NULL;
+    health_slot_up(s->env->health, s->number);
 }
 
 void slot_retire(struct slot *s, bool quick, int64_t timeout_ms)
@@ -273,8 +312,8 @@ void slot_retire(struct slot *s, bool quick, int64_t timeout_ms)
     s->st.retire_by = clock_mono_ms() + timeout_ms + RETIRE_GRACE_MS;
     if (s->st.state != SLOT_RETIRING)
         move(s, SLOT_RETIRING);
-    health_slot_retires(&s->sup->health, s->number);
-    slot_send(s, -1, ipc_put_v_drain, s->gen_sent, &m);
+    health_slot_retires(s->env->health, s->number);
+    slot_send(s, -1, ipc_put_v_drain, &m);
 }
 
 void slot_tick(struct slot *s)
@@ -286,15 +325,15 @@ void slot_tick(struct slot *s)
     if (s->st.gen != s->gen_sent)
         s->st.unacked++;
     struct ipc_ping m = {.seq = ++s->ping_seq};
-    slot_send(s, -1, ipc_put_v_ping, s->gen_sent, &m);
+    slot_send(s, -1, ipc_put_v_ping, &m);
 }
 
 /* ---- the place itself */
 
-struct slot *slot_new(struct sup *sup, unsigned number)
+static struct slot *slot_new(const struct slot_env *env, unsigned number)
 {
     struct slot *s = mem_zalloc(1, sizeof *s);
-    s->sup = sup;
+    s->env = env;
     s->number = number;
     s->chan.fd = -1;
     snprintf(s->name, sizeof s->name, "worker %u", number);
@@ -305,15 +344,36 @@ struct slot *slot_new(struct sup *sup, unsigned number)
     return s;
 }
 
-void slot_free(struct slot *s)
+static void slot_free(struct slot *s)
 {
-    if (!s)
-        return;
     if (s->st.state != SLOT_EMPTY) {
         kill(s->pid, SIGKILL);
-        ev_child_stop(s->sup->loop, &s->child);
+        ev_child_stop(s->env->loop, &s->child);
         unwatch(s);
         chan_fini(&s->chan);
     }
     mem_free(s);
+}
+
+/* ---- all of them */
+
+struct slot *slots_at(struct slots *all, const struct slot_env *env, size_t i)
+{
+    for (; all->n <= i; all->n++)
+        all->v[all->n] = slot_new(env, (unsigned)all->n);
+    return all->v[i];
+}
+
+void slots_send(struct slots *all, int slot, chan_put_fn *put, const void *m)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (slot == -1 || (size_t)slot == i)
+            slot_send(all->v[i], -1, put, m);
+}
+
+void slots_free(struct slots *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        slot_free(all->v[i]);
+    all->n = 0;
 }

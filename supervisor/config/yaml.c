@@ -1,5 +1,6 @@
 #include "supervisor/config/yaml.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/conf/conf_check.h"

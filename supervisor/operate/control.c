@@ -4,9 +4,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ipc/chan.h"
-#include "supervisor/operate/control_socket.h"
-#include "supervisor/operate/query.h"
-#include "supervisor/supervisor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +43,7 @@ struct control_conn {
 
 static void conn_close(struct control_conn *k)
 {
-    struct ev_loop *loop = k->control->sup->loop;
+    struct ev_loop *loop = k->control->loop;
     ev_io_stop(loop, &k->rd);
     ev_io_stop(loop, &k->wr);
     ev_timer_stop(loop, &k->idle);
@@ -67,9 +64,9 @@ static void conn_bad(struct control_conn *k)
 static void watch_writing(struct control_conn *k)
 {
     if (chan_pending(&k->chan))
-        ev_io_start(k->control->sup->loop, &k->wr);
+        ev_io_start(k->control->loop, &k->wr);
     else
-        ev_io_stop(k->control->sup->loop, &k->wr);
+        ev_io_stop(k->control->loop, &k->wr);
 }
 
 /* It has said something, or took what we said. */
@@ -77,7 +74,7 @@ static void active(struct control_conn *k)
 {
     list_remove(&k->node);
     list_push_back(&k->control->conns, &k->node);
-    ev_timer_again(k->control->sup->loop, &k->idle);
+    ev_timer_again(k->control->loop, &k->idle);
 }
 
 static void heard(struct control_conn *k, enum chan_result r, const struct err *e)
@@ -97,10 +94,10 @@ static void say(struct control_conn *k, uint64_t id, unsigned status, const stru
     struct ipc_ctl_answer m = {.id = id, .status = status, .body = buf_view(&d->b)};
     doc_init(&torn, 256);
     if (d->torn) {
-        m.status = query_refuse(&torn, 500, "the answer is too long");
+        m.status = doc_refuse(&torn, 500, "the answer is too long");
         m.body = buf_view(&torn.b);
     }
-    if (chan_send(&k->chan, pass, ipc_put_v_ctl_answer, k->control->sup->conf->gen, &m)) {
+    if (chan_send(&k->chan, pass, ipc_put_v_ctl_answer, k->control->query->env->conf->gen, &m)) {
         watch_writing(k);
     } else {
         log_warn("%s does not read its answers", k->name);
@@ -109,7 +106,7 @@ static void say(struct control_conn *k, uint64_t id, unsigned status, const stru
     doc_free(&torn);
 }
 
-static void answer_later(const struct query_from *from, unsigned status, const struct doc *d)
+static void answer_later(const struct asker *from, unsigned status, const struct doc *d)
 {
     struct control *c = from->who;
     LIST_EACH(n, tmp, &c->conns)
@@ -127,10 +124,10 @@ static void answer_later(const struct query_from *from, unsigned status, const s
 /* The log ring itself, to be read only. */
 static void logs(struct control_conn *k, uint64_t id, struct doc *d)
 {
-    int fd = k->control->sup->ring_reader;
+    int fd = k->control->ring_reader;
     unsigned status = 200;
     if (fd == -1)
-        status = query_refuse(d, 404, "this supervisor keeps no lines of its log in memory");
+        status = doc_refuse(d, 404, "this supervisor keeps no lines of its log in memory");
     else
         doc_map(d, 0);
     say(k, id, status, d, fd);
@@ -140,8 +137,8 @@ static void logs(struct control_conn *k, uint64_t id, struct doc *d)
  * goes, and leaves it. */
 static void yield(struct control_conn *k, uint64_t id, struct doc *d)
 {
-    bool stops = k->control->sup->intent.want != PLAN_SERVE;
-    unsigned status = stops ? 200 : query_refuse(d, 409, "this supervisor serves");
+    bool stops = k->control->query->env->intent->want != PLAN_SERVE;
+    unsigned status = stops ? 200 : doc_refuse(d, 409, "this supervisor serves");
     if (stops) {
         doc_map(d, 0);
         control_hand_over(k->control);
@@ -153,7 +150,7 @@ static void yield(struct control_conn *k, uint64_t id, struct doc *d)
 static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
 {
     struct control *c = k->control;
-    struct query_from from = {.answer = answer_later, .who = c, .serial = k->serial, .id = m->id};
+    struct asker from = {.answer = answer_later, .who = c, .serial = k->serial, .id = m->id};
     struct doc d;
     if (query_acts(m->what))
         log_info("%s says " STR_FMT "%s" STR_FMT, k->name, STR_ARG(m->what), m->arg.n ? " " : "",
@@ -166,7 +163,7 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
     } else if (str_eq(m->what, STR("yield"))) {
         yield(k, m->id, &d);
     } else {
-        unsigned status = query_run(c->sup, &from, m->what, m->arg, &d);
+        unsigned status = query_run(c->query, &from, m->what, m->arg, &d);
         if (status == QUERY_LATER)
             k->pending++;
         else
@@ -291,8 +288,8 @@ static void conn_new(struct control *c, int fd, const struct ucred *who)
     ev_init(&k->idle, on_idle);
     k->idle.repeat = IDLE_S;
     k->rd.data = k->wr.data = k->idle.data = k;
-    ev_io_start(c->sup->loop, &k->rd);
-    ev_timer_again(c->sup->loop, &k->idle);
+    ev_io_start(c->loop, &k->rd);
+    ev_timer_again(c->loop, &k->idle);
 }
 
 static void on_accept(struct ev_loop *loop, ev_io *w, int events)
@@ -316,9 +313,11 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int events)
     fd_close(&fd);
 }
 
-void control_init(struct control *c, struct sup *s)
+void control_init(struct control *c, struct ev_loop *loop, struct query *query)
 {
-    c->sup = s;
+    c->loop = loop;
+    c->query = query;
+    c->ring_reader = -1;
     c->now.fd = c->next.fd = -1;
     list_init(&c->conns);
     ev_init(&c->rd, on_accept);
@@ -331,7 +330,7 @@ void control_start(struct control *c)
     if (c->now.fd == -1)
         return;
     ev_io_set(&c->rd, c->now.fd, EV_READ);
-    ev_io_start(c->sup->loop, &c->rd);
+    ev_io_start(c->loop, &c->rd);
     log_info("control socket %s", c->now.path);
 }
 
@@ -362,7 +361,7 @@ bool control_next(struct control *c, const char *configured, struct err *e)
 {
     struct user same = {0};
     bool guarded;
-    char *path = control_socket_path(configured, geteuid(), c->sup->conf->user != NULL, &guarded);
+    char *path = control_socket_path(configured, geteuid(), c->query->env->conf->user != NULL, &guarded);
     bool keep = c->leave || (control_socket_there(&c->now) && strcmp(path, c->now.path) == 0);
     mem_free(path);
     return keep || open_at(&c->next, configured, &same, e);
@@ -372,7 +371,7 @@ void control_commit(struct control *c)
 {
     if (c->next.fd == -1)
         return;
-    ev_io_stop(c->sup->loop, &c->rd);
+    ev_io_stop(c->loop, &c->rd);
     control_socket_close(&c->now, true);
     c->now = c->next;
     c->next = (struct control_socket){.fd = -1};
@@ -404,7 +403,7 @@ bool control_adopt(struct control *c, int fd, dev_t dev, ino_t ino, const char *
         return err_set(e, "what was handed over as control socket is none");
     }
     /* A path that is too long for an address was bound by another name (control_socket.c). */
-    char *path = control_socket_path(configured, geteuid(), c->sup->conf->user != NULL, &guarded);
+    char *path = control_socket_path(configured, geteuid(), c->query->env->conf->user != NULL, &guarded);
     if (dev == 0 || lstat(path, &st) == -1 || st.st_dev != dev || st.st_ino != ino) {
         mem_free(path);
         path = mem_strdup(at.sun_path);
@@ -422,7 +421,7 @@ bool control_adopt(struct control *c, int fd, dev_t dev, ino_t ino, const char *
 void control_hand_over(struct control *c)
 {
     c->leave = true;
-    ev_io_stop(c->sup->loop, &c->rd);
+    ev_io_stop(c->loop, &c->rd);
     fd_close(&c->now.fd); /* else it would take calls that nobody answers, once the other one is gone */
 }
 
@@ -430,8 +429,7 @@ void control_close(struct control *c)
 {
     LIST_EACH(n, tmp, &c->conns)
     conn_close(LIST_ENTRY(n, struct control_conn, node));
-    if (c->sup->loop)
-        ev_io_stop(c->sup->loop, &c->rd);
+    ev_io_stop(c->loop, &c->rd);
     control_drop(c);
     control_socket_close(&c->now, !c->leave);
 }

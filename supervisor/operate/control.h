@@ -7,25 +7,16 @@
 
 #include "common/base/err.h"
 #include "common/base/list.h"
-#include "supervisor/process/user.h"
+#include "supervisor/operate/control_socket.h"
+#include "supervisor/operate/query.h"
 
 #include <ev.h>
-#include <sys/types.h>
-
-struct sup;
-
-/* A socket at its path; fd -1: none. */
-struct control_socket {
-    int fd;
-    char *path;
-    dev_t dev; /* of the path when we made it: another file is not removed */
-    ino_t ino;
-    gid_t group;
-};
 
 /* Zero bytes, then control_init. */
 struct control {
-    struct sup *sup;
+    struct ev_loop *loop;
+    struct query *query; /* answers and orders */
+    int ring_reader;     /* the log ring, for those who follow the log; the root sets it; -1: none */
     struct control_socket now, next; /* next: of a reload that is under way */
     bool leave;                      /* a successor has it: the path stays */
     ev_io rd;
@@ -34,7 +25,7 @@ struct control {
     uint64_t last_serial;
 };
 
-void control_init(struct control *c, struct sup *s);
+void control_init(struct control *c, struct ev_loop *loop, struct query *query);
 
 /* Opens the socket at the start, before privileges are dropped to `user`, to whom it then belongs.
  * configured: control_socket, NULL: the default place. False, with a configured path only: it cannot be

@@ -3,7 +3,19 @@
 #ifndef QCC_SUPERVISOR_CONTROL_SOCKET_H
 #define QCC_SUPERVISOR_CONTROL_SOCKET_H
 
-#include "supervisor/operate/control.h"
+#include "common/base/err.h"
+#include "supervisor/process/user.h"
+
+#include <sys/types.h>
+
+/* A socket at its path; fd -1: none. */
+struct control_socket {
+    int fd;
+    char *path;
+    dev_t dev; /* of the path when we made it: another file is not removed */
+    ino_t ino;
+    gid_t group;
+};
 
 /* The path: configured, or the default place for a service that runs as `owner` (dropped: and was
  * started as root); the caller frees it. *guarded: its folder must be nobody else's to write. */

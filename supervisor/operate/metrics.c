@@ -2,7 +2,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "supervisor/supervisor.h"
 #include "supervisor/process/rusage.h"
 
 #include <unistd.h>
@@ -26,58 +25,58 @@ enum set {
 
 /* What a sample is made from. */
 struct at {
-    const struct sup *s;
+    const struct operate_env *env;
     struct doc *d;
     int64_t now, wall;
-    const struct usage *usage; /* of each slot */
-    struct usage own;
+    const struct rusage_cost *cost; /* of each slot */
+    struct rusage_cost own;
     size_t i, k; /* places in the family's first and second set */
 };
 
-static size_t endpoints(const struct sup *s)
+static size_t endpoints(const struct operate_env *env)
 {
-    return s->conf->nendpoints;
+    return env->conf->nendpoints;
 }
 
-static struct str endpoint(const struct sup *s, size_t i)
+static struct str endpoint(const struct operate_env *env, size_t i)
 {
-    return str_c(s->conf->endpoints[i].name);
+    return str_c(env->conf->endpoints[i].name);
 }
 
-static size_t workers(const struct sup *s)
+static size_t workers(const struct operate_env *env)
 {
-    return s->nslots;
+    return env->slots->n;
 }
 
-static struct str worker(const struct sup *s, size_t i)
+static struct str worker(const struct operate_env *env, size_t i)
 {
-    const char *number = strchr(s->slots[i]->name, ' ');
-    return str_c(number ? number + 1 : s->slots[i]->name);
+    const char *number = strchr(env->slots->v[i]->name, ' ');
+    return str_c(number ? number + 1 : env->slots->v[i]->name);
 }
 
-static struct str class(const struct sup *s, size_t i)
+static struct str class(const struct operate_env *env, size_t i)
 {
-    (void)s;
+    (void)env;
     return str_c(outcome_name((enum outcome)i));
 }
 
-static struct str status(const struct sup *s, size_t i)
+static struct str status(const struct operate_env *env, size_t i)
 {
-    (void)s;
+    (void)env;
     return str_c(totals_status_name[i]);
 }
 
-static struct str kind(const struct sup *s, size_t i)
+static struct str kind(const struct operate_env *env, size_t i)
 {
-    (void)s;
+    (void)env;
     return str_c(totals_tokens_name[i]);
 }
 
 #define WORDS(set, ...)                                                                            \
-    static struct str set(const struct sup *s, size_t i)                                           \
+    static struct str set(const struct operate_env *env, size_t i)                                 \
     {                                                                                              \
         static const char *const words[] = {__VA_ARGS__};                                          \
-        (void)s;                                                                                   \
+        (void)env;                                                                                 \
         return str_c(words[i]);                                                                    \
     }
 WORDS(reply, [STATS_WHOLE] = "whole", [STATS_STREAM] = "stream")
@@ -88,9 +87,9 @@ WORDS(version, QCC_VERSION)
 
 static const struct {
     const char *label;
-    size_t (*count)(const struct sup *s); /* NULL: n */
+    size_t (*count)(const struct operate_env *env); /* NULL: n */
     size_t n;
-    struct str (*value)(const struct sup *s, size_t i);
+    struct str (*value)(const struct operate_env *env, size_t i);
 } sets[SET__COUNT] = {
     [ENDPOINT] = {"endpoint", endpoints, 0, endpoint},
     [WORKER] = {"worker", workers, 0, worker},
@@ -108,22 +107,22 @@ static const struct {
 
 static const struct ep_state *health_at(const struct at *a)
 {
-    return &a->s->health.v[a->i].state;
+    return &a->env->health->v[a->i].state;
 }
 
 static struct totals_now now_at(const struct at *a)
 {
-    return totals_now(&a->s->totals.v[a->i]);
+    return totals_now(&a->env->totals->v[a->i]);
 }
 
 static const struct totals_series *series_at(const struct at *a)
 {
-    return a->s->totals.series[a->i];
+    return a->env->totals->series[a->i];
 }
 
 static const struct slot *slot_at(const struct at *a)
 {
-    return a->s->slots[a->i];
+    return a->env->slots->v[a->i];
 }
 
 #define INT(name, expr)                                                                            \
@@ -151,8 +150,8 @@ static const struct slot *slot_at(const struct at *a)
     static void name(const struct at *a)                                                           \
     {                                                                                              \
         uint64_t sum = 0;                                                                          \
-        for (size_t i = 0; i < a->s->nslots; i++) {                                                \
-            const struct slot *w = a->s->slots[i];                                                 \
+        for (size_t i = 0; i < a->env->slots->n; i++) {                                            \
+            const struct slot *w = a->env->slots->v[i];                                            \
             if (slot_alive(w))                                                                     \
                 sum += (expr);                                                                     \
         }                                                                                          \
@@ -160,20 +159,20 @@ static const struct slot *slot_at(const struct at *a)
     }
 
 INT(one, 1)
-INT(generation, a->s->conf->gen)
-INT(last_reload, !a->s->waits.last_refused)
-MILLI(last_done, a->s->waits.last_done_ms ? a->s->waits.last_done_ms : (int64_t)a->s->boot_ms)
-INT(reloads, a->k == 0 ? a->s->waits.reloads : a->s->waits.refused)
-INT(bindings, sessions_total(&a->s->sessions))
-MILLI(boot, (int64_t)a->s->boot_ms)
+INT(generation, a->env->conf->gen)
+INT(last_reload, !a->env->reloads->last_refused)
+MILLI(last_done, a->env->reloads->last_done_ms ? a->env->reloads->last_done_ms : (int64_t)a->env->boot_ms)
+INT(reloads, a->k == 0 ? a->env->reloads->done : a->env->reloads->refused)
+INT(bindings, bindings_total(a->env->bindings))
+MILLI(boot, (int64_t)a->env->boot_ms)
 MILLI(own_cpu, a->own.cpu_ms)
 INT(own_memory, a->own.resident)
 
-INT(accepted, a->s->totals.connections)
-INT(streams, totals_streams(&a->s->totals))
-INT(requests, a->s->totals.requests[a->k] - a->s->totals.restored_requests[a->k])
-INT(received, a->s->totals.bytes_in - a->s->totals.restored_in)
-INT(sent, a->s->totals.bytes_out - a->s->totals.restored_out)
+INT(accepted, a->env->totals->connections)
+INT(streams, totals_streams(a->env->totals))
+INT(requests, a->env->totals->requests[a->k] - a->env->totals->restored_requests[a->k])
+INT(received, a->env->totals->bytes_in - a->env->totals->restored_in)
+INT(sent, a->env->totals->bytes_out - a->env->totals->restored_out)
 
 SUM(alive, 1)
 SUM(connections, w->gauges.connections)
@@ -182,17 +181,17 @@ INT(restarts, slot_at(a)->failures)
 INT(worker_requests, slot_at(a)->requests_before + slot_at(a)->gauges.requests)
 OF_LIVING(worker_connections, doc_int, w->gauges.connections)
 OF_LIVING(worker_open, doc_int, w->gauges.requests_open)
-OF_LIVING(worker_streams, doc_int, a->i < a->s->totals.nstreams ? a->s->totals.streams[a->i] : 0)
+OF_LIVING(worker_streams, doc_int, a->i < a->env->totals->nstreams ? a->env->totals->streams[a->i] : 0)
 OF_LIVING(worker_buffered, doc_int, w->gauges.buffered_bytes)
 OF_LIVING(worker_started, doc_milli, w->started_wall_ms)
-OF_LIVING(worker_memory, doc_int, a->usage[a->i].resident)
+OF_LIVING(worker_memory, doc_int, a->cost[a->i].resident)
 
 INT(tier, ep_tier(health_at(a)))
 INT(enabled, ep_enabled(health_at(a)))
 INT(draining, health_at(a)->draining)
 INT(queued, ep_queued(health_at(a)))
 INT(open_at, now_at(a).open)
-INT(bound, sessions_count(&a->s->sessions, str_c(a->s->conf->endpoints[a->i].id)))
+INT(bound, bindings_count(a->env->bindings, str_c(a->env->conf->endpoints[a->i].id)))
 INT(connections_at, a->k == 0 ? now_at(a).idle : now_at(a).in_use)
 INT(dialled, series_at(a)->dialled)
 INT(reused, series_at(a)->reused)
@@ -205,8 +204,8 @@ INT(tokens, series_at(a)->tokens[a->k])
 static void in_service(const struct at *a)
 {
     int64_t n = 0;
-    for (size_t i = 0; i < endpoints(a->s); i++) {
-        const struct ep_state *st = &a->s->health.v[i].state;
+    for (size_t i = 0; i < endpoints(a->env); i++) {
+        const struct ep_state *st = &a->env->health->v[i].state;
         n += ep_enabled(st) && !ep_queued(st);
     }
     doc_int(a->d, n);
@@ -215,8 +214,8 @@ static void in_service(const struct at *a)
 static void queue_length(const struct at *a)
 {
     int64_t n = 0;
-    for (size_t i = 0; i < endpoints(a->s); i++)
-        n += ep_queued(&a->s->health.v[i].state);
+    for (size_t i = 0; i < endpoints(a->env); i++)
+        n += ep_queued(&a->env->health->v[i].state);
     doc_int(a->d, n);
 }
 
@@ -236,9 +235,9 @@ static void cooldown(const struct at *a)
 /* Those that have ended are in it too, or the sum would fall with each of them. */
 static void workers_cpu(const struct at *a)
 {
-    int64_t sum = usage_of_the_dead();
-    for (size_t i = 0; i < a->s->nslots; i++)
-        sum += a->usage[i].cpu_ms;
+    int64_t sum = rusage_reaped();
+    for (size_t i = 0; i < a->env->slots->n; i++)
+        sum += a->cost[i].cpu_ms;
     doc_milli(a->d, sum);
 }
 
@@ -252,7 +251,7 @@ static void put_hist(struct doc *d, const uint64_t v[HIST_BUCKETS], uint64_t sum
 
 static void duration(const struct at *a)
 {
-    put_hist(a->d, a->s->totals.duration[a->k], a->s->totals.duration_us[a->k]);
+    put_hist(a->d, a->env->totals->duration[a->k], a->env->totals->duration_us[a->k]);
 }
 
 static void first_byte(const struct at *a)
@@ -332,30 +331,30 @@ static const struct {
 
 /* ---- the document */
 
-static size_t set_size(const struct sup *s, int set)
+static size_t set_size(const struct operate_env *env, int set)
 {
     if (set == NO)
         return 1;
-    return sets[set].count ? sets[set].count(s) : sets[set].n;
+    return sets[set].count ? sets[set].count(env) : sets[set].n;
 }
 
-static void put_sets(const struct sup *s, struct doc *d)
+static void put_sets(const struct operate_env *env, struct doc *d)
 {
     doc_array(d, SET__COUNT);
     for (int set = 0; set < SET__COUNT; set++) {
-        size_t n = set_size(s, set);
+        size_t n = set_size(env, set);
         doc_array(d, 2);
         doc_text(d, sets[set].label);
         doc_array(d, (uint32_t)n);
         for (size_t i = 0; i < n; i++)
-            doc_str(d, sets[set].value(s, i));
+            doc_str(d, sets[set].value(env, i));
     }
 }
 
 static void put_family(struct at *a, size_t row)
 {
     struct doc *d = a->d;
-    size_t n = set_size(a->s, table[row].by_i), m = set_size(a->s, table[row].by_k);
+    size_t n = set_size(a->env, table[row].by_i), m = set_size(a->env, table[row].by_k);
     doc_array(d, 5);
     doc_text(d, table[row].name);
     doc_text(d, type_name[table[row].type]);
@@ -371,23 +370,23 @@ static void put_family(struct at *a, size_t row)
             table[row].put(a);
 }
 
-void metrics_show(const struct sup *s, struct doc *d)
+void metrics_show(const struct operate_env *env, struct doc *d)
 {
-    struct usage *usage = mem_zalloc(s->nslots + 1, sizeof *usage);
-    struct at a = {.s = s, .d = d, .now = clock_mono_ms(), .usage = usage};
-    for (size_t i = 0; i < s->nslots; i++)
-        if (s->slots[i]->pid == 0 || !usage_of(s->slots[i]->pid, &usage[i]))
-            usage[i] = (struct usage){0};
-    if (!usage_of(getpid(), &a.own))
-        a.own = (struct usage){0};
+    struct rusage_cost *cost = mem_zalloc(env->slots->n + 1, sizeof *cost);
+    struct at a = {.env = env, .d = d, .now = clock_mono_ms(), .cost = cost};
+    for (size_t i = 0; i < env->slots->n; i++)
+        if (env->slots->v[i]->pid == 0 || !rusage_of(env->slots->v[i]->pid, &cost[i]))
+            cost[i] = (struct rusage_cost){0};
+    if (!rusage_of(getpid(), &a.own))
+        a.own = (struct rusage_cost){0};
     doc_map(d, 2);
     doc_text(d, "sets");
-    put_sets(s, d);
+    put_sets(env, d);
     doc_text(d, "families");
     doc_array(d, COUNT_OF(table));
     for (size_t row = 0; row < COUNT_OF(table); row++)
         put_family(&a, row);
-    mem_free(usage);
+    mem_free(cost);
 }
 
 void metrics_print(FILE *to)

@@ -10,13 +10,12 @@
 #define QCC_SUPERVISOR_METRICS_H
 
 #include "common/ipc/doc.h"
+#include "supervisor/operate/operate_env.h"
 
 #include <stdio.h>
 
-struct sup;
-
 /* All numbers as they are now. */
-void metrics_show(const struct sup *s, struct doc *d);
+void metrics_show(const struct operate_env *env, struct doc *d);
 
 /* The table for the README. */
 void metrics_print(FILE *to);

@@ -5,13 +5,16 @@
 #include "supervisor/config/faults.h"
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
-#include "supervisor/supervisor.h"
 
-unsigned query_refuse(struct doc *d, unsigned status, const char *why)
+void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops, void *arg)
 {
-    doc_map(d, 1);
-    doc_kv_text(d, "error", why);
-    return status;
+    *q = (struct query){.env = env, .ops = ops, .arg = arg};
+    recent_query_init(&q->recent, env);
+}
+
+void query_fini(struct query *q)
+{
+    recent_query_fini(&q->recent);
 }
 
 /* ---- requests */
@@ -33,52 +36,52 @@ static bool parameter(struct str query, struct str name, struct str *value)
     return false;
 }
 
-static unsigned requests(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned requests(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     uint64_t limit = 50;
     struct str v;
-    if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECALL_MAX, &limit) || limit == 0))
-        return query_refuse(d, 400, "limit is a number from 1 to 1000");
-    if (!recall_begin(s, from, (size_t)limit, NULL))
-        return query_refuse(d, 503, "too many ask for requests at the same time");
+    if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
+        return doc_refuse(d, 400, "limit is a number from 1 to 1000");
+    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL))
+        return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
 
 /* The trail of one: by its id, or as much of it as tells it from others. */
-static unsigned why(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned why(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     enum { ID = 20, MATCHES = 3 };
     bool hex = arg.n > 0 && arg.n <= ID;
     for (size_t i = 0; hex && i < arg.n; i++)
         hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
     if (!hex)
-        return query_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
-    if (!recall_begin(s, from, MATCHES, &arg))
-        return query_refuse(d, 503, "too many ask for requests at the same time");
+        return doc_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+    if (!recent_query_begin(&q->recent, from, MATCHES, &arg))
+        return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
 
 /* ---- reload */
 
-static unsigned reload(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned reload(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)arg;
-    if (s->intent.want != PLAN_SERVE)
-        return query_refuse(d, 409, "the supervisor is stopping");
-    if (upgrade_going(s))
-        return query_refuse(d, 409, "an upgrade is under way");
-    if (s->waits.n == QUERY_WAITS)
-        return query_refuse(d, 503, "too many wait for the end of a reload");
-    s->waits.v[s->waits.n].from = *from;
-    s->waits.v[s->waits.n++].begun = false;
-    s->want_reload = true; /* one that is under way comes to its end first */
+    if (q->env->intent->want != PLAN_SERVE)
+        return doc_refuse(d, 409, "the supervisor is stopping");
+    if (successor_going(q->env->successor))
+        return doc_refuse(d, 409, "an upgrade is under way");
+    if (q->waits.n == QUERY_WAITS)
+        return doc_refuse(d, 503, "too many wait for the end of a reload");
+    q->waits.v[q->waits.n].from = *from;
+    q->waits.v[q->waits.n++].begun = false;
+    q->ops->reload(q->arg); /* one that is under way comes to its end first */
     return QUERY_LATER;
 }
 
-void query_reload_begun(struct sup *s)
+void query_reload_begun(struct query *q)
 {
-    for (size_t i = 0; i < s->waits.n; i++)
-        s->waits.v[i].begun = true;
+    for (size_t i = 0; i < q->waits.n; i++)
+        q->waits.v[i].begun = true;
 }
 
 static void put_faults(struct doc *d, const char *why, const struct faults *f)
@@ -100,22 +103,22 @@ static void put_faults(struct doc *d, const char *why, const struct faults *f)
         doc_text(d, why);
 }
 
-void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
+void query_reload_ended(struct query *q, const char *why, const struct faults *f)
 {
-    struct query_waits *w = &s->waits;
+    struct query_waits *w = &q->waits;
     struct doc d;
     size_t kept = 0;
-    w->reloads += why == NULL;
-    w->refused += why != NULL;
-    w->last_refused = why != NULL;
+    q->reloads.done += why == NULL;
+    q->reloads.refused += why != NULL;
+    q->reloads.last_refused = why != NULL;
     if (!why)
-        w->last_done_ms = clock_wall_ms();
+        q->reloads.last_done_ms = clock_wall_ms();
     doc_init(&d, IPC_ANSWER_MAX);
     if (why) {
         put_faults(&d, why, f);
     } else {
         doc_map(&d, 1);
-        doc_kv_int(&d, "generation", (int64_t)s->conf->gen);
+        doc_kv_int(&d, "generation", (int64_t)q->env->conf->gen);
     }
     for (size_t i = 0; i < w->n; i++) {
         if (w->v[i].begun)
@@ -129,50 +132,49 @@ void query_reload_ended(struct sup *s, const char *why, const struct faults *f)
 
 /* ---- upgrade */
 
-static unsigned upgrade(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned upgrade(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     struct err e;
     (void)arg;
-    return upgrade_begin(s, from, &e) ? QUERY_LATER : query_refuse(d, 409, e.msg);
+    return q->ops->upgrade(q->arg, from, &e) ? QUERY_LATER : doc_refuse(d, 409, e.msg);
 }
 
 /* ---- stop */
 
 /* As SIGTERM: a second one stops at once. One that only wants to wait for the end leaves a stop that is under
  * way as it is. */
-static unsigned stop(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned stop(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)from;
-    if (!s->stops || !str_eq(arg, STR("wait")))
-        s->stops++;
+    unsigned stops = q->ops->stop(q->arg, str_eq(arg, STR("wait")));
     doc_map(d, 2);
-    doc_kv_text(d, "stopping", s->stops > 1 ? "at once" : "when what is in flight has ended");
+    doc_kv_text(d, "stopping", stops > 1 ? "at once" : "when what is in flight has ended");
     doc_text(d, "drain_timeout_s");
-    doc_milli(d, s->conf->limits.drain_timeout);
+    doc_milli(d, q->env->conf->limits.drain_timeout);
     return 200;
 }
 
 /* ---- what an operator says of an endpoint */
 
-static unsigned act(struct sup *s, struct str name, enum ep_action a, struct doc *d)
+static unsigned act(struct query *q, struct str name, enum ep_action a, struct doc *d)
 {
-    struct health_endpoint *e = health_find(&s->health, name);
+    struct health_endpoint *e = health_find(q->env->health, name);
     if (!e)
-        return query_refuse(d, 404, "no endpoint has that id or name");
+        return doc_refuse(d, 404, "no endpoint has that id or name");
     log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
-    health_operator(&s->health, e, a, clock_mono_ms());
-    show_endpoint(s, (size_t)(e - s->health.v), d);
+    health_operator(q->env->health, e, a, clock_mono_ms());
+    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
 }
 
 /* ---- all of them */
 
 #define ACTION(verb, action)                                                                       \
-    static unsigned verb(struct sup *s, const struct query_from *from, struct str arg,             \
+    static unsigned verb(struct query *q, const struct asker *from, struct str arg,                \
                          struct doc *d)                                                            \
     {                                                                                              \
         (void)from;                                                                                \
-        return act(s, arg, action, d);                                                             \
+        return act(q, arg, action, d);                                                             \
     }
 ACTION(enable, EP_ACT_ENABLE)
 ACTION(disable, EP_ACT_DISABLE)
@@ -182,11 +184,11 @@ ACTION(reset, EP_ACT_RESET)
 
 
 #define SHOW(noun)                                                                                 \
-    static unsigned noun(struct sup *s, const struct query_from *from, struct str arg,            \
+    static unsigned noun(struct query *q, const struct asker *from, struct str arg,                \
                          struct doc *d)                                                            \
     {                                                                                              \
         (void)from, (void)arg;                                                                     \
-        show_##noun(s, d);                                                                         \
+        show_##noun(q->env, d);                                                                    \
         return 200;                                                                                \
     }
 SHOW(status)
@@ -195,16 +197,16 @@ SHOW(breakers)
 SHOW(queue)
 SHOW(sessions)
 
-static unsigned metrics(struct sup *s, const struct query_from *from, struct str arg, struct doc *d)
+static unsigned metrics(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)from, (void)arg;
-    metrics_show(s, d);
+    metrics_show(q->env, d);
     return 200;
 }
 
 static const struct {
     struct str what;
-    unsigned (*run)(struct sup *s, const struct query_from *from, struct str arg, struct doc *d);
+    unsigned (*run)(struct query *q, const struct asker *from, struct str arg, struct doc *d);
     bool acts;
 } queries[] = {
     {{"status", 6}, status, false},       {{"endpoints", 9}, endpoints, false},
@@ -226,13 +228,13 @@ bool query_acts(struct str what)
     return false;
 }
 
-unsigned query_run(struct sup *s, const struct query_from *from, struct str what, struct str arg,
+unsigned query_run(struct query *q, const struct asker *from, struct str what, struct str arg,
                    struct doc *d)
 {
-    if (query_acts(what) && upgrade_given(s))
-        return query_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
+    if (query_acts(what) && successor_given(q->env->successor))
+        return doc_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))
-            return queries[i].run(s, from, arg, d);
-    return query_refuse(d, 404, "that cannot be asked");
+            return queries[i].run(q, from, arg, d);
+    return doc_refuse(d, 404, "that cannot be asked");
 }

@@ -3,7 +3,6 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/ipc/recent_record.h"
-#include "supervisor/supervisor.h"
 
 #include <stdlib.h>
 
@@ -11,38 +10,39 @@
 
 enum { OPEN_MAX = 8 };
 
-struct recall_one {
+struct recent_query {
     struct list node;
-    struct sup *sup;
-    struct query_from from;
+    struct recent_queries *all;
+    struct asker from;
     uint64_t id;
     char only[20]; /* the id of one, or its beginning */
     size_t nonly;  /* 0: the last ones are asked for */
     size_t limit, n;
     struct recent_record *v; /* the newest first, limit of them at most */
-    bool waits[PLAN_SLOTS];
+    bool waits[SLOTS_MAX];
     size_t nwaits;
     ev_timer late;
 };
 
-void recall_init(struct recall *r)
+void recent_query_init(struct recent_queries *r, const struct operate_env *env)
 {
+    r->env = env;
     list_init(&r->open);
 }
 
-static void drop(struct recall_one *o)
+static void drop(struct recent_query *o)
 {
-    ev_timer_stop(o->sup->loop, &o->late);
+    ev_timer_stop(o->all->env->loop, &o->late);
     list_remove(&o->node);
-    o->sup->recall.nopen--;
+    o->all->nopen--;
     mem_free(o->v);
     mem_free(o);
 }
 
-void recall_fini(struct recall *r)
+void recent_query_fini(struct recent_queries *r)
 {
     LIST_EACH(n, tmp, &r->open)
-    drop(LIST_ENTRY(n, struct recall_one, node));
+    drop(LIST_ENTRY(n, struct recent_query, node));
 }
 
 /* ---- the answer */
@@ -56,7 +56,7 @@ static void put_text(struct doc *d, const char *key, struct str s)
         doc_nil(d);
 }
 
-static void put_told(struct doc *d, const char *key, uint32_t v)
+static void put_known(struct doc *d, const char *key, uint32_t v)
 {
     doc_text(d, key);
     if (v != RECENT_UNTOLD)
@@ -72,21 +72,21 @@ static void put_attempt(struct doc *d, const struct recent_attempt *a)
     doc_kv_text(d, "class", outcome_name(a->cls));
     doc_kv_text(d, "fault", fault_name(a->fault));
     put_text(d, "reason", a->reason);
-    put_told(d, "status", a->status ? a->status : RECENT_UNTOLD);
+    put_known(d, "status", a->status ? a->status : RECENT_UNTOLD);
     doc_kv_int(d, "at_ms", a->at_ms);
     doc_kv_int(d, "ms", a->ms);
-    put_told(d, "retry_after_ms", a->retry_after_ms);
+    put_known(d, "retry_after_ms", a->retry_after_ms);
 }
 
 /* By the name it has now; one that is gone by its id. */
-static void put_endpoint(const struct sup *s, struct doc *d, uint32_t id)
+static void put_endpoint(const struct operate_env *env, struct doc *d, uint32_t id)
 {
     char hex[9];
     str_put_hex(hex, id, 8);
     hex[8] = '\0';
-    for (size_t i = 0; i < s->conf->nendpoints; i++)
-        if (strcmp(s->conf->endpoints[i].id, hex) == 0) {
-            doc_text(d, s->conf->endpoints[i].name);
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        if (strcmp(env->conf->endpoints[i].id, hex) == 0) {
+            doc_text(d, env->conf->endpoints[i].name);
             return;
         }
     doc_text(d, hex);
@@ -107,8 +107,8 @@ static const char *bound_text(const struct choice *x)
     return NULL;
 }
 
-static void put_choice(const struct sup *s, struct doc *d, const struct choices *c, const struct choice *x,
-                       size_t *at)
+static void put_choice(const struct operate_env *env, struct doc *d, const struct choices *c,
+                       const struct choice *x, size_t *at)
 {
     bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
     doc_map(d, 11);
@@ -116,7 +116,7 @@ static void put_choice(const struct sup *s, struct doc *d, const struct choices 
     doc_kv_text(d, "result", select_end_text((enum sel_end)x->end));
     doc_text(d, "endpoint");
     if (named)
-        put_endpoint(s, d, x->endpoint);
+        put_endpoint(env, d, x->endpoint);
     else
         doc_nil(d);
     doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : bound_text(x));
@@ -129,10 +129,10 @@ static void put_choice(const struct sup *s, struct doc *d, const struct choices 
     doc_array(d, x->listed);
     for (unsigned i = 0; i < x->listed; i++) {
         struct choice_skip skip;
-        bool whole = choice_next_skip(c, at, &skip); /* recall_heard has looked */
+        bool whole = choice_next_skip(c, at, &skip); /* recent_query_on_recent has checked it */
         doc_map(d, 2);
         doc_text(d, "endpoint");
-        put_endpoint(s, d, whole ? skip.endpoint : 0);
+        put_endpoint(env, d, whole ? skip.endpoint : 0);
         doc_kv_text(d, "reason", whole ? select_skip_text((enum sel_skip)skip.why) : NULL);
     }
     doc_kv_int(d, "others", x->others);
@@ -153,7 +153,7 @@ static bool choices_sound(const struct choices *c, unsigned *n)
     return true;
 }
 
-static void put_choices(const struct sup *s, struct doc *d, const struct choices *c)
+static void put_choices(const struct operate_env *env, struct doc *d, const struct choices *c)
 {
     struct choice x;
     size_t at = 0;
@@ -161,11 +161,11 @@ static void put_choices(const struct sup *s, struct doc *d, const struct choices
     doc_text(d, "choices");
     doc_array(d, choices_sound(c, &n) ? n : 0);
     while (choice_next(c, &at, &x))
-        put_choice(s, d, c, &x, &at);
+        put_choice(env, d, c, &x, &at);
     doc_kv_int(d, "choices_missed", c->missed);
 }
 
-static void put_record(const struct sup *s, struct doc *d, const struct recent_record *r, bool trail)
+static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r, bool trail)
 {
     static const char *const token_names[TOKENS__COUNT] = {"input", "output", "cache_read",
                                                            "cache_write"};
@@ -173,7 +173,7 @@ static void put_record(const struct sup *s, struct doc *d, const struct recent_r
     struct recent_attempt a;
     size_t at;
     char began[25];
-    bool whole = recent_get(r, &t, &at); /* recall_heard has looked */
+    bool whole = recent_get(r, &t, &at); /* recent_query_on_recent has checked it */
     clock_format(r->began_us / 1000, began);
     doc_map(d, trail ? 19 : 17);
     doc_kv_text(d, "time", began);
@@ -189,35 +189,35 @@ static void put_record(const struct sup *s, struct doc *d, const struct recent_r
     doc_array(d, whole ? r->listed : 0);
     for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++)
         put_attempt(d, &a);
-    put_told(d, "status", r->status ? r->status : RECENT_UNTOLD);
-    put_told(d, "first_byte_ms", r->first_byte_ms);
+    put_known(d, "status", r->status ? r->status : RECENT_UNTOLD);
+    put_known(d, "first_byte_ms", r->first_byte_ms);
     doc_kv_int(d, "total_ms", r->total_ms);
     doc_kv_int(d, "bytes_in", (int64_t)r->bytes_in);
     doc_kv_int(d, "bytes_out", (int64_t)r->bytes_out);
     doc_text(d, "tokens");
     doc_map(d, TOKENS__COUNT);
     for (unsigned i = 0; i < TOKENS__COUNT; i++)
-        put_told(d, token_names[i], r->tokens[i]);
+        put_known(d, token_names[i], r->tokens[i]);
     doc_kv_str(d, "end", t.end);
     if (trail)
-        put_choices(s, d, &r->choices);
+        put_choices(env, d, &r->choices);
 }
 
-static void put_all(const struct recall_one *o, struct doc *d)
+static void put_all(const struct recent_query *o, struct doc *d)
 {
     doc_map(d, 2);
     doc_text(d, "requests");
     doc_array(d, (uint32_t)o->n);
     for (size_t i = 0; i < o->n; i++)
-        put_record(o->sup, d, &o->v[i], false);
+        put_record(o->all->env, d, &o->v[i], false);
     doc_kv_int(d, "workers_missing", (int64_t)o->nwaits);
 }
 
-static unsigned put_one(const struct recall_one *o, struct doc *d)
+static unsigned put_one(const struct recent_query *o, struct doc *d)
 {
     struct err e;
     if (o->n == 1) {
-        put_record(o->sup, d, &o->v[0], true);
+        put_record(o->all->env, d, &o->v[0], true);
         return 200;
     }
     if (o->n == 0) {
@@ -226,14 +226,14 @@ static unsigned put_one(const struct recall_one *o, struct doc *d)
                 "last %d of its worker%s",
                 (int)o->nonly, o->only, RECENT_RECORDS,
                 o->nwaits ? "; not all workers have answered" : "");
-        return query_refuse(d, 404, e.msg);
+        return doc_refuse(d, 404, e.msg);
     }
     err_set(&e, "more than one request has an id that begins with %.*s: %.20s, %.20s%s", (int)o->nonly,
             o->only, o->v[0].id, o->v[1].id, o->n > 2 ? ", …" : "");
-    return query_refuse(d, 409, e.msg);
+    return doc_refuse(d, 409, e.msg);
 }
 
-static void answer(struct recall_one *o)
+static void answer(struct recent_query *o)
 {
     struct doc d;
     unsigned status = 200;
@@ -255,35 +255,36 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- collecting */
 
-bool recall_begin(struct sup *s, const struct query_from *from, size_t limit, const struct str *id)
+bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit, const struct str *id)
 {
-    if (s->recall.nopen == OPEN_MAX)
+    const struct slots *slots = r->env->slots;
+    if (r->nopen == OPEN_MAX)
         return false;
-    struct recall_one *o = mem_zalloc(1, sizeof *o);
-    o->sup = s;
+    struct recent_query *o = mem_zalloc(1, sizeof *o);
+    o->all = r;
     o->from = *from;
-    o->id = ++s->recall.last_id;
+    o->id = ++r->last_id;
     o->limit = limit;
     o->nonly = id ? min_size(id->n, sizeof o->only) : 0;
     if (o->nonly)
         memcpy(o->only, id->p, o->nonly);
-    list_push_back(&s->recall.open, &o->node);
-    s->recall.nopen++;
+    list_push_back(&r->open, &o->node);
+    r->nopen++;
     ev_timer_init(&o->late, on_late, PATIENCE_S, 0.);
     o->late.data = o;
-    ev_now_update(s->loop);
-    ev_timer_start(s->loop, &o->late);
-    for (size_t i = 0; i < s->nslots; i++)
-        if (slot_alive(s->slots[i])) {
+    ev_now_update(r->env->loop);
+    ev_timer_start(r->env->loop, &o->late);
+    for (size_t i = 0; i < slots->n; i++)
+        if (slot_alive(slots->v[i])) {
             o->waits[i] = true;
             o->nwaits++;
         }
     /* A worker that does not read is killed by this, which is noticed later: no answer yet. */
     struct ipc_recent_ask m = {
         .id = o->id, .limit = (uint32_t)limit, .prefix = str_make(o->only, o->nonly)};
-    for (size_t i = 0; i < s->nslots; i++)
+    for (size_t i = 0; i < slots->n; i++)
         if (o->waits[i])
-            slot_send(s->slots[i], -1, ipc_put_v_recent_ask, s->slots[i]->gen_sent, &m);
+            slot_send(slots->v[i], -1, ipc_put_v_recent_ask, &m);
     return true;
 }
 
@@ -295,7 +296,7 @@ static int newest_first(const void *a, const void *b)
     return memcmp(x->id, y->id, sizeof x->id); /* the same order each time */
 }
 
-static void no_longer(struct recall_one *o, const struct slot *slot)
+static void no_longer(struct recent_query *o, const struct slot *slot)
 {
     if (!o->waits[slot->number])
         return;
@@ -304,14 +305,14 @@ static void no_longer(struct recall_one *o, const struct slot *slot)
         answer(o);
 }
 
-bool recall_heard(struct sup *s, const struct slot *slot, const struct ipc_recent *m)
+bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot, const struct ipc_recent *m)
 {
     size_t n = m->records.n / sizeof(struct recent_record);
     if (m->records.n % sizeof(struct recent_record) || n > RECENT_RECORDS)
         return false;
-    LIST_EACH(node, tmp, &s->recall.open)
+    LIST_EACH(node, tmp, &r->open)
     {
-        struct recall_one *o = LIST_ENTRY(node, struct recall_one, node);
+        struct recent_query *o = LIST_ENTRY(node, struct recent_query, node);
         if (o->id != m->id || !o->waits[slot->number])
             continue;
         n = min_size(n, o->limit);
@@ -338,8 +339,8 @@ bool recall_heard(struct sup *s, const struct slot *slot, const struct ipc_recen
     return true; /* too late */
 }
 
-void recall_gone(struct sup *s, const struct slot *slot)
+void recent_query_slot_gone(struct recent_queries *r, const struct slot *slot)
 {
-    LIST_EACH(n, tmp, &s->recall.open)
-    no_longer(LIST_ENTRY(n, struct recall_one, node), slot);
+    LIST_EACH(n, tmp, &r->open)
+    no_longer(LIST_ENTRY(n, struct recent_query, node), slot);
 }

@@ -1,38 +1,41 @@
-/* recall: the last requests of all workers. Each remembers its own; asked, the supervisor asks them
- * all, puts the answers into one order and answers when the last one has, or after a second without
- * those that have not. */
-#ifndef QCC_SUPERVISOR_RECALL_H
-#define QCC_SUPERVISOR_RECALL_H
+/* recent_query: a query for the last requests of all workers. Each worker remembers its own (recent_ring): all
+ * are asked, and their answers are put into one order when the last has come, or after a second without
+ * those that are missing. */
+#ifndef QCC_SUPERVISOR_RECENT_QUERY_H
+#define QCC_SUPERVISOR_RECENT_QUERY_H
 
 #include "common/base/list.h"
+#include "common/ipc/doc.h"
 #include "common/ipc/ipc.h"
-#include "supervisor/operate/query.h"
+#include "supervisor/operate/operate_env.h"
 
-struct slot;
-struct sup;
-
-/* Zero bytes, then recall_init. */
-struct recall {
-    struct list open; /* what is still being collected */
+/* The queries that wait for workers. */
+struct recent_queries {
+    const struct operate_env *env;
+    struct list open;
     size_t nopen;
     uint64_t last_id;
 };
 
 /* Most requests that one answer can hold. */
-enum { RECALL_MAX = 1000 };
+enum { RECENT_QUERY_MAX = 1000 };
 
-void recall_init(struct recall *r);
-void recall_fini(struct recall *r);
+/* None. env is borrowed. */
+void recent_query_init(struct recent_queries *r, const struct operate_env *env);
 
-/* Begins; limit 1..RECALL_MAX. id: NULL, or the id of one request or its beginning, of which then the whole
- * trail is told. False: too many are under way. */
-bool recall_begin(struct sup *s, const struct query_from *from, size_t limit, const struct str *id)
+/* Drops those that wait; nobody is answered. */
+void recent_query_fini(struct recent_queries *r);
+
+/* Begins one; `from` is copied. limit: 1..RECENT_QUERY_MAX. id: NULL, or the id of one request or its
+ * beginning: all attempts and choices of that request are shown. False: too many are under way. */
+bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit, const struct str *id)
     MUST_CHECK;
 
-/* A worker's answer. False: it is none. */
-bool recall_heard(struct sup *s, const struct slot *slot, const struct ipc_recent *m) MUST_CHECK;
+/* A worker's answer. False: the frame violates the protocol; the caller kills the worker. */
+bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot, const struct ipc_recent *m)
+    MUST_CHECK;
 
-/* That worker will not answer any more. */
-void recall_gone(struct sup *s, const struct slot *slot);
+/* The worker in that slot is gone: it is not waited for any more. */
+void recent_query_slot_gone(struct recent_queries *r, const struct slot *slot);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "common/base/clock.h"
 #include "common/policy/endpoint_state.h"
-#include "supervisor/supervisor.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -24,15 +23,15 @@ static void put_tokens(struct doc *d, const uint64_t v[TOKENS__COUNT])
 
 /* ---- status */
 
-static void put_listeners(const struct sup *s, struct doc *d)
+static void put_listeners(const struct operate_env *env, struct doc *d)
 {
     doc_text(d, "listeners");
-    doc_array(d, (uint32_t)s->listen.n);
-    for (size_t i = 0; i < s->listen.n; i++) {
-        const struct listen_entry *e = &s->listen.v[i];
+    doc_array(d, (uint32_t)env->listen->n);
+    for (size_t i = 0; i < env->listen->n; i++) {
+        const struct listen_entry *e = &env->listen->v[i];
         char at[160];
-        bool tls = e->conf_index >= 0 && (size_t)e->conf_index < s->conf->nlisten &&
-                   s->conf->listen[e->conf_index].certificate;
+        bool tls = e->conf_index >= 0 && (size_t)e->conf_index < env->conf->nlisten &&
+                   env->conf->listen[e->conf_index].certificate;
         listen_text(e->l, at, sizeof at);
         doc_map(d, 3);
         doc_kv_text(d, "address", at);
@@ -41,15 +40,15 @@ static void put_listeners(const struct sup *s, struct doc *d)
     }
 }
 
-static void put_workers(const struct sup *s, struct doc *d)
+static void put_workers(const struct operate_env *env, struct doc *d)
 {
     uint32_t alive = 0;
-    for (size_t i = 0; i < s->nslots; i++)
-        alive += slot_alive(s->slots[i]);
+    for (size_t i = 0; i < env->slots->n; i++)
+        alive += slot_alive(env->slots->v[i]);
     doc_text(d, "workers");
     doc_array(d, alive);
-    for (size_t i = 0; i < s->nslots; i++) {
-        const struct slot *w = s->slots[i];
+    for (size_t i = 0; i < env->slots->n; i++) {
+        const struct slot *w = env->slots->v[i];
         if (!slot_alive(w))
             continue;
         doc_map(d, 9);
@@ -66,16 +65,16 @@ static void put_workers(const struct sup *s, struct doc *d)
     }
 }
 
-static void put_totals(const struct sup *s, struct doc *d)
+static void put_totals(const struct operate_env *env, struct doc *d)
 {
-    const struct totals *t = &s->totals;
+    const struct totals *t = env->totals;
     uint64_t connections = 0, open = 0, restarts = 0;
-    for (size_t i = 0; i < s->nslots; i++) {
-        restarts += s->slots[i]->failures;
-        if (!slot_alive(s->slots[i]))
+    for (size_t i = 0; i < env->slots->n; i++) {
+        restarts += env->slots->v[i]->failures;
+        if (!slot_alive(env->slots->v[i]))
             continue;
-        connections += s->slots[i]->gauges.connections;
-        open += s->slots[i]->gauges.requests_open;
+        connections += env->slots->v[i]->gauges.connections;
+        open += env->slots->v[i]->gauges.requests_open;
     }
     doc_text(d, "totals");
     doc_map(d, 11);
@@ -91,15 +90,15 @@ static void put_totals(const struct sup *s, struct doc *d)
     doc_kv_int(d, "bytes_out", (int64_t)t->bytes_out);
     put_tokens(d, t->tokens);
     doc_kv_int(d, "restarts", (int64_t)restarts);
-    doc_kv_int(d, "reloads", (int64_t)s->waits.reloads);
-    doc_kv_int(d, "reloads_refused", (int64_t)s->waits.refused);
+    doc_kv_int(d, "reloads", (int64_t)env->reloads->done);
+    doc_kv_int(d, "reloads_refused", (int64_t)env->reloads->refused);
 }
 
 /* ---- endpoints */
 
-static const struct ep_state *look(const struct sup *s, size_t at)
+static const struct ep_state *look(const struct operate_env *env, size_t at)
 {
-    return &s->health.v[at].state;
+    return &env->health->v[at].state;
 }
 
 static void put_breaker(struct doc *d, const struct ep_state *st, int64_t now)
@@ -193,14 +192,14 @@ static const char *state_name(const struct ep_state *st, int64_t now)
 }
 
 /* How many endpoints there are in each state. */
-static void put_states(const struct sup *s, struct doc *d)
+static void put_states(const struct operate_env *env, struct doc *d)
 {
     static const char *const names[] = {"healthy", "degraded", "cooling", "draining", "unhealthy",
                                         "circuit_open", "queued", "disabled"};
     int64_t now = clock_mono_ms(), n[COUNT_OF(names)] = {0};
-    for (size_t i = 0; i < s->conf->nendpoints; i++)
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
         for (size_t k = 0; k < COUNT_OF(names); k++)
-            n[k] += strcmp(names[k], state_name(look(s, i), now)) == 0;
+            n[k] += strcmp(names[k], state_name(look(env, i), now)) == 0;
     doc_text(d, "endpoints");
     doc_map(d, COUNT_OF(names));
     for (size_t k = 0; k < COUNT_OF(names); k++)
@@ -237,10 +236,10 @@ static void put_counts(struct doc *d, const struct totals_endpoint *t)
     put_tokens(d, t->tokens);
 }
 
-void show_endpoint(const struct sup *s, size_t at, struct doc *d)
+void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
 {
-    const struct conf_endpoint *c = &s->conf->endpoints[at];
-    const struct ep_state *st = look(s, at);
+    const struct conf_endpoint *c = &env->conf->endpoints[at];
+    const struct ep_state *st = look(env, at);
     int64_t now = clock_mono_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
@@ -271,86 +270,88 @@ void show_endpoint(const struct sup *s, size_t at, struct doc *d)
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);
     doc_kv_int(d, "max_concurrent", c->max_concurrent);
-    doc_kv_int(d, "sessions", sessions_count(&s->sessions, str_c(c->id)));
-    put_counts(d, &s->totals.v[at]);
+    doc_kv_int(d, "sessions", bindings_count(env->bindings, str_c(c->id)));
+    put_counts(d, &env->totals->v[at]);
 }
 
-void show_status(const struct sup *s, struct doc *d)
+void show_status(const struct operate_env *env, struct doc *d)
 {
     char started[25];
-    clock_format((int64_t)s->boot_ms, started);
+    clock_format((int64_t)env->boot_ms, started);
     doc_map(d, 12);
     doc_kv_text(d, "version", QCC_VERSION);
-    doc_kv_text(d, "state", s->intent.want != PLAN_SERVE ? "stopping" : s->serving ? "serving" : "starting");
+    doc_kv_text(d, "state", env->intent->want != PLAN_SERVE ? "stopping"
+                            : *env->serving                  ? "serving"
+                                                            : "starting");
     doc_kv_int(d, "pid", getpid());
     doc_kv_text(d, "started", started);
-    doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)s->boot_ms) / 1000);
-    doc_kv_int(d, "generation", (int64_t)s->conf->gen);
-    doc_kv_text(d, "config", s->conf_path);
-    doc_kv_int(d, "clients", (int64_t)s->conf->nclients);
-    put_listeners(s, d);
-    put_workers(s, d);
-    put_states(s, d);
-    put_totals(s, d);
+    doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)env->boot_ms) / 1000);
+    doc_kv_int(d, "generation", (int64_t)env->conf->gen);
+    doc_kv_text(d, "config", env->conf_path);
+    doc_kv_int(d, "clients", (int64_t)env->conf->nclients);
+    put_listeners(env, d);
+    put_workers(env, d);
+    put_states(env, d);
+    put_totals(env, d);
 }
 
-void show_endpoints(const struct sup *s, struct doc *d)
+void show_endpoints(const struct operate_env *env, struct doc *d)
 {
     doc_map(d, 1);
     doc_text(d, "endpoints");
-    doc_array(d, (uint32_t)s->conf->nendpoints);
-    for (size_t i = 0; i < s->conf->nendpoints; i++)
-        show_endpoint(s, i, d);
+    doc_array(d, (uint32_t)env->conf->nendpoints);
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        show_endpoint(env, i, d);
 }
 
-void show_breakers(const struct sup *s, struct doc *d)
+void show_breakers(const struct operate_env *env, struct doc *d)
 {
     int64_t now = clock_mono_ms();
     doc_map(d, 1);
     doc_text(d, "breakers");
-    doc_array(d, (uint32_t)s->conf->nendpoints);
-    for (size_t i = 0; i < s->conf->nendpoints; i++) {
+    doc_array(d, (uint32_t)env->conf->nendpoints);
+    for (size_t i = 0; i < env->conf->nendpoints; i++) {
         doc_map(d, 5);
-        doc_kv_text(d, "id", s->conf->endpoints[i].id);
-        doc_kv_text(d, "name", s->conf->endpoints[i].name);
-        put_breaker(d, look(s, i), now);
+        doc_kv_text(d, "id", env->conf->endpoints[i].id);
+        doc_kv_text(d, "name", env->conf->endpoints[i].name);
+        put_breaker(d, look(env, i), now);
     }
 }
 
-void show_queue(const struct sup *s, struct doc *d)
+void show_queue(const struct operate_env *env, struct doc *d)
 {
     int64_t now = clock_mono_ms();
     uint32_t n = 0;
-    for (size_t i = 0; i < s->conf->nendpoints; i++)
-        n += ep_queued(look(s, i));
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        n += ep_queued(look(env, i));
     doc_map(d, 1);
     doc_text(d, "queue");
     doc_array(d, n);
-    for (size_t i = 0; i < s->conf->nendpoints; i++) {
-        const struct ep_state *st = look(s, i);
+    for (size_t i = 0; i < env->conf->nendpoints; i++) {
+        const struct ep_state *st = look(env, i);
         if (!ep_queued(st))
             continue;
         doc_map(d, 2 + QUEUED_MEMBERS);
-        doc_kv_text(d, "id", s->conf->endpoints[i].id);
-        doc_kv_text(d, "name", s->conf->endpoints[i].name);
+        doc_kv_text(d, "id", env->conf->endpoints[i].id);
+        doc_kv_text(d, "name", env->conf->endpoints[i].name);
         put_queued(d, st, now);
     }
 }
 
 /* ---- sessions */
 
-void show_sessions(const struct sup *s, struct doc *d)
+void show_sessions(const struct operate_env *env, struct doc *d)
 {
     doc_map(d, 4);
-    doc_kv_flag(d, "enabled", s->conf->affinity.enabled);
-    doc_kv_int(d, "bindings", sessions_total(&s->sessions));
-    doc_kv_int(d, "max_sessions", (int64_t)s->conf->affinity.max_sessions);
+    doc_kv_flag(d, "enabled", env->conf->affinity.enabled);
+    doc_kv_int(d, "bindings", bindings_total(env->bindings));
+    doc_kv_int(d, "max_sessions", (int64_t)env->conf->affinity.max_sessions);
     doc_text(d, "endpoints");
-    doc_array(d, (uint32_t)s->conf->nendpoints);
-    for (size_t i = 0; i < s->conf->nendpoints; i++) {
+    doc_array(d, (uint32_t)env->conf->nendpoints);
+    for (size_t i = 0; i < env->conf->nendpoints; i++) {
         doc_map(d, 3);
-        doc_kv_text(d, "id", s->conf->endpoints[i].id);
-        doc_kv_text(d, "name", s->conf->endpoints[i].name);
-        doc_kv_int(d, "bindings", sessions_count(&s->sessions, str_c(s->conf->endpoints[i].id)));
+        doc_kv_text(d, "id", env->conf->endpoints[i].id);
+        doc_kv_text(d, "name", env->conf->endpoints[i].name);
+        doc_kv_int(d, "bindings", bindings_count(env->bindings, str_c(env->conf->endpoints[i].id)));
     }
 }

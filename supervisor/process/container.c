@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-bool init_is(void)
+bool container_is_init(void)
 {
     return getpid() == 1;
 }
@@ -36,7 +36,7 @@ static bool is_supervisor(uint64_t pid)
 }
 
 /* Workers are told by their supervisors. */
-void init_pass_on(int sig)
+void container_pass_on(int sig)
 {
     DIR *d = opendir("/proc");
     for (const struct dirent *f; d && (f = readdir(d));) {
@@ -65,7 +65,7 @@ static bool reap(int *code)
     }
 }
 
-int init_outlive(int code)
+int container_outlive(int code)
 {
     static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t set;
@@ -77,7 +77,7 @@ int init_outlive(int code)
     while (reap(&code)) {
         int sig = sigwaitinfo(&set, NULL);
         if (sig > 0 && sig != SIGCHLD)
-            init_pass_on(sig);
+            container_pass_on(sig);
     }
     return code;
 }

@@ -51,7 +51,7 @@ struct listen_given {
 /* Takes them from the environment; an empty list when there are none. */
 void listen_given_take(struct listen_given *g);
 
-/* One more, from the supervisor before us (upgrade.h): takes fd over. foreign: systemd's; dev, ino: of a
+/* One more, from the supervisor before us: takes fd over. foreign: systemd's; dev, ino: of a
  * Unix path that is ours, when the other has let go of it, else 0. False: it is no listening socket, or
  * there are too many; fd is closed. */
 bool listen_given_add(struct listen_given *g, int fd, bool foreign, dev_t dev, ino_t ino) MUST_CHECK;

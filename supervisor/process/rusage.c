@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-bool usage_of(pid_t pid, struct usage *u)
+bool rusage_of(pid_t pid, struct rusage_cost *u)
 {
     char path[32], text[512];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -37,7 +37,7 @@ static int64_t ms(struct timeval t)
     return (int64_t)t.tv_sec * 1000 + t.tv_usec / 1000;
 }
 
-int64_t usage_of_the_dead(void)
+int64_t rusage_reaped(void)
 {
     struct rusage r;
     return getrusage(RUSAGE_CHILDREN, &r) == 0 ? ms(r.ru_utime) + ms(r.ru_stime) : 0;

@@ -31,14 +31,14 @@ static void say(const char *text)
     fd_close(&fd);
 }
 
-void notify_ready(const char *status)
+void systemd_ready(const char *status)
 {
     char text[256];
     snprintf(text, sizeof text, "READY=1\nSTATUS=%s", status);
     say(text);
 }
 
-void notify_reloading(void)
+void systemd_reloading(void)
 {
     /* Type=notify-reload matches READY to a reload by this time. */
     char text[64];
@@ -46,24 +46,24 @@ void notify_reloading(void)
     say(text);
 }
 
-void notify_main_pid(pid_t pid)
+void systemd_main_pid(pid_t pid)
 {
     char text[32];
     snprintf(text, sizeof text, "MAINPID=%ld", (long)pid);
     say(text);
 }
 
-void notify_stopping(void)
+void systemd_stopping(void)
 {
     say("STOPPING=1");
 }
 
-void notify_watchdog(void)
+void systemd_watchdog(void)
 {
     say("WATCHDOG=1");
 }
 
-int64_t notify_watchdog_ms(void)
+int64_t systemd_watchdog_ms(void)
 {
     /* sd_watchdog_enabled(3): meant for the process that $WATCHDOG_PID names, or for any */
     const char *pid = getenv("WATCHDOG_PID"), *usec = getenv("WATCHDOG_USEC");

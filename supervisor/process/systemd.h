@@ -1,22 +1,22 @@
-/* notify: what systemd is told (sd_notify(3)) when it started us with Type=notify. Does nothing
+/* systemd: what systemd is told (sd_notify(3)) when it started us with Type=notify. Does nothing
  * elsewhere. */
-#ifndef QCC_SUPERVISOR_NOTIFY_H
-#define QCC_SUPERVISOR_NOTIFY_H
+#ifndef QCC_SUPERVISOR_SYSTEMD_H
+#define QCC_SUPERVISOR_SYSTEMD_H
 
 #include "common/base/base.h"
 
 #include <sys/types.h>
 
 /* Serving; also the end of a reload, done or refused. */
-void notify_ready(const char *status);
-void notify_reloading(void);
-void notify_stopping(void);
-void notify_watchdog(void);
+void systemd_ready(const char *status);
+void systemd_reloading(void);
+void systemd_stopping(void);
+void systemd_watchdog(void);
 
 /* Another process is the main one from now on. */
-void notify_main_pid(pid_t pid);
+void systemd_main_pid(pid_t pid);
 
-/* Milliseconds between two calls of notify_watchdog, half of what systemd waits; 0: none. */
-int64_t notify_watchdog_ms(void);
+/* Milliseconds between two calls of systemd_watchdog, half of what systemd waits; 0: none. */
+int64_t systemd_watchdog_ms(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include "common/base/env.h"
 #include "common/base/fd.h"
 #include "common/base/mem.h"
+#include "supervisor/qccctl/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -245,7 +246,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         return err_set(e, "%s sent a malformed %s", c->peer, ipc_name(f->id));
     if (m.id != c->want || c->got)
         return true;
-    c->body = ctl_tree(m.body);
+    c->body = tree_read(m.body);
     if (!c->body)
         return err_set(e, "%s sent an answer that cannot be read", c->peer);
     c->got = true;

@@ -44,7 +44,4 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
 /* Waits until the supervisor closes the connection, at most timeout_ms (-1: for ever). Whether it did. */
 bool ctl_wait_end(struct ctl *c, int64_t timeout_ms) MUST_CHECK;
 
-/* A msgpack document as a tree; NULL: it is none. Text that is no UTF-8 gets question marks. */
-json_t *ctl_tree(struct str msgpack) MUST_CHECK;
-
 #endif

@@ -1,7 +1,7 @@
-/* The answers' msgpack as jansson's tree: the kinds that the supervisor's documents have (doc.h). */
+#include "supervisor/qccctl/tree.h"
+
 #include "common/base/mem.h"
 #include "common/ipc/wire.h"
-#include "supervisor/qccctl/ctl.h"
 
 #include <stdlib.h>
 
@@ -99,7 +99,7 @@ static json_t *value(struct rd *r, unsigned depth)
     return NULL;
 }
 
-json_t *ctl_tree(struct str msgpack)
+json_t *tree_read(struct str msgpack)
 {
     struct rd r;
     rd_init(&r, msgpack);

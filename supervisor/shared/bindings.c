@@ -7,12 +7,12 @@
 #include <stdlib.h>
 
 enum {
-    RECORD = sizeof(struct bindings_record),
-    NEWS_MAX = BINDINGS_RECORDS * RECORD,
+    RECORD = sizeof(struct binding_table_record),
+    UNSENT_MAX = BINDING_RECORDS * RECORD,
     SWEEP = 2048 /* bindings removed at a time: well under a millisecond */
 };
 
-_Static_assert(NEWS_MAX <= (int)IPC_BINDINGS_MAX, "a frame takes all news");
+_Static_assert(UNSENT_MAX <= (int)IPC_BINDINGS_MAX, "a frame takes all records");
 
 static void *take(void *ctx, size_t size)
 {
@@ -26,30 +26,30 @@ static void give_back(void *ctx, void *p)
     mem_free(p);
 }
 
-static bool ready(struct sessions *s)
+static bool ready(struct bindings *s)
 {
     static const struct affinity_mem mem = {take, give_back, NULL};
     if (!s->b)
-        s->b = bindings_new(s->max, &mem);
+        s->b = binding_table_new(s->max, &mem);
     return s->b != NULL;
 }
 
-static void drop_table(struct sessions *s)
+static void drop_table(struct bindings *s)
 {
-    bindings_free(s->b);
+    binding_table_free(s->b);
     s->b = NULL;
 }
 
-void sessions_init(struct sessions *s, sessions_tell *tell, void *arg)
+void bindings_init(struct bindings *s, bindings_send *send, void *arg)
 {
-    *s = (struct sessions){.tell = tell, .arg = arg, .max = 1};
-    buf_init(&s->news, NEWS_MAX);
+    *s = (struct bindings){.send = send, .arg = arg, .max = 1};
+    buf_init(&s->unsent, UNSENT_MAX);
 }
 
-void sessions_fini(struct sessions *s)
+void bindings_fini(struct bindings *s)
 {
     drop_table(s);
-    buf_free(&s->news);
+    buf_free(&s->unsent);
     mem_free(s->known);
     s->known = NULL;
     s->nknown = 0;
@@ -57,22 +57,22 @@ void sessions_fini(struct sessions *s)
 
 /* ---- news */
 
-void sessions_flush(struct sessions *s)
+void bindings_flush(struct bindings *s)
 {
-    if (s->news.len == 0)
+    if (s->unsent.len == 0)
         return;
-    s->tell(s->arg, buf_view(&s->news));
-    buf_drop(&s->news, s->news.len);
+    s->send(s->arg, buf_view(&s->unsent));
+    buf_drop(&s->unsent, s->unsent.len);
 }
 
-static void say(struct sessions *s, enum bindings_op op, const uint64_t key[2], uint32_t endpoint,
+static void add_record(struct bindings *s, enum binding_table_op op, const uint64_t key[2], uint32_t endpoint,
                 int64_t used_ms)
 {
-    struct bindings_record r = {
+    struct binding_table_record r = {
         .key = {key[0], key[1]}, .used_ms = used_ms, .endpoint = endpoint, .op = op};
-    if (!buf_add(&s->news, &r, sizeof r)) {
-        sessions_flush(s);
-        if (!buf_add(&s->news, &r, sizeof r))
+    if (!buf_add(&s->unsent, &r, sizeof r)) {
+        bindings_flush(s);
+        if (!buf_add(&s->unsent, &r, sizeof r))
             log_warn("no memory to tell the workers of a binding");
     }
 }
@@ -85,18 +85,18 @@ static int by_id(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static bool configured(const struct sessions *s, uint32_t id)
+static bool configured(const struct bindings *s, uint32_t id)
 {
     return s->nknown && bsearch(&id, s->known, s->nknown, sizeof id, by_id);
 }
 
-void sessions_conf(struct sessions *s, const struct conf *c)
+void bindings_conf(struct bindings *s, const struct conf *c)
 {
     mem_free(s->known);
     s->known = mem_zalloc(c->nendpoints + 1, sizeof *s->known);
     s->nknown = 0;
     for (size_t i = 0; i < c->nendpoints; i++)
-        if (bindings_id(str_c(c->endpoints[i].id), &s->known[s->nknown]))
+        if (binding_table_id(str_c(c->endpoints[i].id), &s->known[s->nknown]))
             s->nknown++;
     if (s->nknown)
         qsort(s->known, s->nknown, sizeof *s->known, by_id);
@@ -108,61 +108,61 @@ void sessions_conf(struct sessions *s, const struct conf *c)
     if (!s->enabled && s->b) {
         static const uint64_t none[2];
         drop_table(s);
-        say(s, BINDINGS_NONE, none, 0, 0);
+        add_record(s, BINDING_NONE, none, 0, 0);
         s->moves++;
     }
 }
 
 /* ---- wishes */
 
-static void bind(struct sessions *s, const struct bindings_record *r, int64_t now_ms)
+static void bind(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
 {
     struct affinity_binding gone;
     enum affinity_did did;
     const struct affinity_binding *old = affinity_find(&s->b->table, r->key);
     if (old && old->used_ms > now_ms - s->ttl_ms) {
-        uint32_t holds = bindings_endpoint(s->b, old);
+        uint32_t holds = binding_table_endpoint(s->b, old);
         if (holds != r->endpoint && configured(s, holds)) {
-            say(s, BINDINGS_BOUND, r->key, holds, old->used_ms); /* another was first */
+            add_record(s, BINDING_BOUND, r->key, holds, old->used_ms); /* another was first */
             return;
         }
     }
-    if (!bindings_bind(s->b, r->key, r->endpoint, 0, now_ms, &did, &gone)) {
-        say(s, BINDINGS_UNBOUND, r->key, r->endpoint, 0);
+    if (!binding_table_bind(s->b, r->key, r->endpoint, 0, now_ms, &did, &gone)) {
+        add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
         return;
     }
     if (did == AFFINITY_EVICTED)
-        say(s, BINDINGS_UNBOUND, gone.key, bindings_endpoint(s->b, &gone), 0);
-    say(s, BINDINGS_BOUND, r->key, r->endpoint, now_ms);
+        add_record(s, BINDING_UNBOUND, gone.key, binding_table_endpoint(s->b, &gone), 0);
+    add_record(s, BINDING_BOUND, r->key, r->endpoint, now_ms);
     s->moves++;
 }
 
-static void wish(struct sessions *s, const struct bindings_record *r, int64_t now_ms)
+static void wish(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
 {
-    bool bound = r->op == BINDINGS_BOUND;
+    bool bound = r->op == BINDING_BOUND;
     if (bound && (!s->enabled || !configured(s, r->endpoint) || !ready(s))) {
-        say(s, BINDINGS_UNBOUND, r->key, r->endpoint, 0);
+        add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
     } else if (bound) {
         bind(s, r, now_ms);
     } else if (!s->b) {
         return;
-    } else if (r->op == BINDINGS_UNBOUND && bindings_unbind(s->b, r->key, r->endpoint)) {
-        say(s, BINDINGS_UNBOUND, r->key, r->endpoint, 0);
+    } else if (r->op == BINDING_UNBOUND && binding_table_unbind(s->b, r->key, r->endpoint)) {
+        add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
         s->moves++;
-    } else if (r->op == BINDINGS_USED && affinity_use(&s->b->table, r->key, now_ms)) {
-        say(s, BINDINGS_USED, r->key, 0, now_ms);
+    } else if (r->op == BINDING_USED && affinity_use(&s->b->table, r->key, now_ms)) {
+        add_record(s, BINDING_USED, r->key, 0, now_ms);
         s->uses++;
     }
 }
 
-bool sessions_wishes(struct sessions *s, struct str records, int64_t now_ms)
+bool bindings_wishes(struct bindings *s, struct str records, int64_t now_ms)
 {
     size_t n;
-    if (!bindings_records(records, &n))
+    if (!binding_table_records(records, &n))
         return false;
     for (size_t i = 0; i < n; i++) {
-        struct bindings_record r = bindings_record(records, i);
-        if (r.op >= BINDINGS_NONE)
+        struct binding_table_record r = binding_table_record(records, i);
+        if (r.op >= BINDING_NONE)
             return false;
         wish(s, &r, now_ms);
     }
@@ -171,7 +171,7 @@ bool sessions_wishes(struct sessions *s, struct str records, int64_t now_ms)
 
 /* ---- the end of bindings */
 
-bool sessions_sweep(struct sessions *s, int64_t now_ms)
+bool bindings_sweep(struct bindings *s, int64_t now_ms)
 {
     for (int i = 0; s->b && i < SWEEP; i++) {
         const struct affinity_binding *old = affinity_oldest(&s->b->table);
@@ -182,7 +182,7 @@ bool sessions_sweep(struct sessions *s, int64_t now_ms)
         if (old->used_ms > now_ms - s->ttl_ms && s->b->table.count <= s->max)
             return false;
         uint64_t key[2] = {old->key[0], old->key[1]};
-        say(s, BINDINGS_UNBOUND, key, bindings_endpoint(s->b, old), 0);
+        add_record(s, BINDING_UNBOUND, key, binding_table_endpoint(s->b, old), 0);
         affinity_unbind(&s->b->table, key);
         s->moves++;
     }
@@ -191,17 +191,17 @@ bool sessions_sweep(struct sessions *s, int64_t now_ms)
 
 /* ---- the whole table */
 
-bool sessions_piece(const struct sessions *s, uint32_t *at, struct buf *records)
+bool bindings_piece(const struct bindings *s, uint32_t *at, struct buf *records)
 {
-    for (int i = 0; s->b && i < BINDINGS_RECORDS; i++) {
+    for (int i = 0; s->b && i < BINDING_RECORDS; i++) {
         uint32_t next = *at;
         const struct affinity_binding *b = affinity_walk(&s->b->table, &next);
         if (!b)
             return false;
-        struct bindings_record r = {.key = {b->key[0], b->key[1]},
+        struct binding_table_record r = {.key = {b->key[0], b->key[1]},
                                     .used_ms = b->used_ms,
-                                    .endpoint = bindings_endpoint(s->b, b),
-                                    .op = BINDINGS_BOUND};
+                                    .endpoint = binding_table_endpoint(s->b, b),
+                                    .op = BINDING_BOUND};
         if (!buf_add(records, &r, sizeof r))
             return true;
         *at = next;
@@ -209,25 +209,25 @@ bool sessions_piece(const struct sessions *s, uint32_t *at, struct buf *records)
     return s->b != NULL;
 }
 
-void sessions_expect(struct sessions *s, size_t n)
+void bindings_expect(struct bindings *s, size_t n)
 {
     if (ready(s))
         affinity_expect(&s->b->table, (uint32_t)min_size(n, s->max));
 }
 
-bool sessions_restore(struct sessions *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms)
+bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms)
 {
     enum affinity_did did;
-    return ready(s) && bindings_bind(s->b, key, endpoint, 0, used_ms, &did, NULL);
+    return ready(s) && binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, NULL);
 }
 
-uint32_t sessions_total(const struct sessions *s)
+uint32_t bindings_total(const struct bindings *s)
 {
     return s->b ? s->b->table.count : 0;
 }
 
-uint32_t sessions_count(const struct sessions *s, struct str id)
+uint32_t bindings_count(const struct bindings *s, struct str id)
 {
     uint32_t n;
-    return s->b && bindings_id(id, &n) ? bindings_count(s->b, n) : 0;
+    return s->b && binding_table_id(id, &n) ? binding_table_count(s->b, n) : 0;
 }

@@ -2,12 +2,13 @@
 #ifndef QCC_SUPERVISOR_VIEW_H
 #define QCC_SUPERVISOR_VIEW_H
 
-#include "supervisor/shared/health.h"
+#include "common/ipc/ipc.h"
+#include "common/policy/endpoint_state.h"
 
-/* Of e as it is at now_ms. Borrows from e. */
-struct ipc_endpoint view_make(const struct health_endpoint *e, int64_t now_ms);
+/* Of the endpoint with that id and state, as it is at now_ms. Borrows from both. */
+struct ipc_endpoint endpoint_view_make(const char *id, const struct ep_state *s, int64_t now_ms);
 
 /* Whether two views of one endpoint say the same. */
-bool view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b);
+bool endpoint_view_same(const struct ipc_endpoint *a, const struct ipc_endpoint *b);
 
 #endif

@@ -54,25 +54,33 @@ static void look_at_all(struct health *h, int64_t now_ms)
 
 /* ---- what the workers know of an endpoint */
 
-/* Says it, if it is news. */
-static void tell(struct health *h, struct health_endpoint *e, int64_t now_ms)
+/* Sends the state of e to the workers, if they do not have it. */
+static void send_state(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
-    struct ipc_endpoint m = view_make(e, now_ms);
-    if (h->overruled || view_same(&m, &e->told))
+    struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, now_ms);
+    if (h->overruled || endpoint_view_same(&m, &e->sent))
         return;
-    h->tell(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
-    e->told = m;
+    h->send(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
+    e->sent = m;
     if (m.blocks.n)
-        memcpy(e->told_blocks, m.blocks.p, m.blocks.n);
-    e->told.blocks.p = e->told_blocks;
+        memcpy(e->sent_blocks, m.blocks.p, m.blocks.n);
+    e->sent.blocks.p = e->sent_blocks;
 }
 
-void health_tell_all(struct health *h, int slot, int64_t now_ms)
+void health_send_all(struct health *h, int slot, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++) {
-        struct ipc_endpoint m = view_make(&h->v[i], now_ms);
-        h->tell(h->arg, slot, ipc_put_v_endpoint, &m);
+        struct ipc_endpoint m = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
+        h->send(h->arg, slot, ipc_put_v_endpoint, &m);
     }
+}
+
+void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
+{
+    struct health_places_line *l = arg;
+    struct ipc_lend m = {
+        .endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
+    l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
 }
 
 /* ---- what came of an event */
@@ -109,12 +117,12 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
                     const char *reason, int64_t now_ms)
 {
     forget_loan(e);
-    tell(h, e, now_ms);
+    send_state(h, e, now_ms);
     h->touched = e->touched = true;
     look_again(h, e, now_ms);
     count_trips(h, e, ch);
     if (!h->frozen)
-        notes_log(e->name, &e->state, ch, reason); /* the workers come first */
+        health_log(e->name, &e->state, ch, reason); /* the workers come first */
 }
 
 /* ---- the trial */
@@ -122,17 +130,17 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
 /* The next in turn of the workers that ask for the trial, or HEALTH_NONE. */
 static int next_asker(const struct health_endpoint *e)
 {
-    for (unsigned i = 1; i <= PLAN_SLOTS; i++)
-        if (e->asks[(e->last_asker + i) % PLAN_SLOTS])
-            return (int)((e->last_asker + i) % PLAN_SLOTS);
+    for (unsigned i = 1; i <= SLOTS_MAX; i++)
+        if (e->asks[(e->last_asker + i) % SLOTS_MAX])
+            return (int)((e->last_asker + i) % SLOTS_MAX);
     return HEALTH_NONE;
 }
 
 /* The next worker in turn that may be lent to, or HEALTH_NONE. */
 static int next_worker(struct health *h)
 {
-    for (unsigned i = 1; i <= PLAN_SLOTS; i++) {
-        unsigned slot = (h->turn + i) % PLAN_SLOTS;
+    for (unsigned i = 1; i <= SLOTS_MAX; i++) {
+        unsigned slot = (h->turn + i) % SLOTS_MAX;
         if (h->up[slot]) {
             h->turn = slot;
             return (int)slot;
@@ -151,8 +159,8 @@ static void lend_to(struct health *h, struct health_endpoint *e, int slot, int64
     e->trial_since_ms = now_ms;
     e->trial_recalled = false;
     struct ipc_trial m = {.endpoint = str_c(e->id), .seq = e->trial_seq};
-    tell(h, e, now_ms);
-    h->tell(h->arg, slot, ipc_put_v_trial, &m);
+    send_state(h, e, now_ms);
+    h->send(h->arg, slot, ipc_put_v_trial, &m);
 }
 
 static void recall(struct health *h, struct health_endpoint *e)
@@ -161,7 +169,7 @@ static void recall(struct health *h, struct health_endpoint *e)
     if (e->trial_slot == HEALTH_NONE || e->trial_recalled)
         return;
     e->trial_recalled = true;
-    h->tell(h->arg, e->trial_slot, ipc_put_v_trial_recall, &m);
+    h->send(h->arg, e->trial_slot, ipc_put_v_trial_recall, &m);
 }
 
 static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t seq)
@@ -172,7 +180,7 @@ static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t se
 void health_trial_ask(struct health *h, unsigned slot, struct str id)
 {
     struct health_endpoint *e = by_id(h, id);
-    if (!e || slot >= PLAN_SLOTS || e->trial_slot == (int)slot || h->frozen)
+    if (!e || slot >= SLOTS_MAX || e->trial_slot == (int)slot || h->frozen)
         return;
     e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
     h->touched = e->touched = true;
@@ -211,7 +219,7 @@ static void verify(struct health *h, struct health_endpoint *e, int64_t now_ms)
     struct ipc_verify m = {
         .endpoint = str_c(e->id), .seq = e->verify_seq, .model = str_c(e->model)};
     changed(h, e, &ch, NULL, now_ms);
-    h->tell(h->arg, slot, ipc_put_v_verify, &m);
+    h->send(h->arg, slot, ipc_put_v_verify, &m);
     log_debug("endpoint %s: worker %d verifies it", e->name, slot);
 }
 
@@ -267,8 +275,8 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, reason, now_ms);
     /* A worker says once that it was well, and again only when it hears that this was not enough. */
-    if (r.cls == OUTCOME_OK && !r.counted && e->told.news && !h->overruled)
-        h->tell(h->arg, (int)slot, ipc_put_v_endpoint, &e->told);
+    if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
+        h->send(h->arg, (int)slot, ipc_put_v_endpoint, &e->sent);
     if (r.cls != OUTCOME_OK)
         log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
                   m->status, fault_name(r.fault), r.trial ? ", the trial" : "", reason);
@@ -324,7 +332,7 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
 void health_taken(struct health *h, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++)
-        tell(h, &h->v[i], now_ms);
+        send_state(h, &h->v[i], now_ms);
     health_again(h);
 }
 
@@ -363,7 +371,7 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
             ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
         changed(h, e, &ch, NULL, now_ms);
         struct health_places_line l = {h, e};
-        places_gone(&e->places, slot, health_tell_places, &l);
+        places_gone(&e->places, slot, health_send_places, &l);
     }
 }
 
@@ -375,9 +383,9 @@ static void endpoint_fini(struct health_endpoint *e)
     places_fini(&e->places);
 }
 
-void health_init(struct health *h, health_tell *tell_fn, void *arg)
+void health_init(struct health *h, health_send *send_fn, void *arg)
 {
-    *h = (struct health){.tell = tell_fn, .arg = arg, .next_ms = INT64_MAX};
+    *h = (struct health){.send = send_fn, .arg = arg, .next_ms = INT64_MAX};
 }
 
 void health_fini(struct health *h)
@@ -421,7 +429,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
         struct ep_changes ch = {0};
         if (k < nold) {
             *e = old[k];
-            e->told.blocks.p = e->told_blocks;
+            e->sent.blocks.p = e->sent_blocks;
             old[k].name = NULL;
             old[k].places = (struct places){0};
             mem_free(e->name);
@@ -432,7 +440,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
             ep_init(&e->state, ce->enabled);
         }
         e->name = mem_strdup(ce->name);
-        notes_log(e->name, &e->state, &ch, NULL);
+        health_log(e->name, &e->state, &ch, NULL);
     }
     for (size_t i = 0; i < nold; i++)
         endpoint_fini(&old[i]);
@@ -443,10 +451,10 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
-        h->v[i].told = view_make(&h->v[i], now_ms); /* health_tell_all follows */
-        memcpy(h->v[i].told_blocks, h->v[i].state.blocks, h->v[i].told.blocks.n);
-        h->v[i].told.blocks.p = h->v[i].told_blocks;
-        places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_tell_places, &l);
+        h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms); /* health_send_all follows */
+        memcpy(h->v[i].sent_blocks, h->v[i].state.blocks, h->v[i].sent.blocks.n);
+        h->v[i].sent.blocks.p = h->v[i].sent_blocks;
+        places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_send_places, &l);
     }
     health_again(h);
 }

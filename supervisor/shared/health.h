@@ -15,7 +15,6 @@
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint_state.h"
 #include "supervisor/shared/places.h"
-#include "supervisor/children/plan.h"
 #include "supervisor/shared/saved.h"
 
 /* Instead of a slot's number: all workers; nobody. */
@@ -23,10 +22,10 @@ enum { HEALTH_ALL = -1, HEALTH_NONE = -1 };
 
 /* The workers of the supervisor before us, which drain after an upgrade, are together one slot, that is
  * lent nothing more (supervisor/upgrade/predecessor.h). */
-enum { HEALTH_PREDECESSOR = PLAN_SLOTS, HEALTH_SLOTS };
+enum { HEALTH_PREDECESSOR = SLOTS_MAX, HEALTH_SLOTS };
 
 /* Sends a message (`put` as for chan_send) to the worker in a slot, or to all. */
-typedef void health_tell(void *arg, int slot, chan_put_fn *put, const void *m);
+typedef void health_send(void *arg, int slot, chan_put_fn *put, const void *m);
 
 /* What is worth counting of an endpoint, by id. */
 enum health_count { HEALTH_VERIFIED, HEALTH_VERIFY_FAILED, HEALTH_TRIPPED };
@@ -41,8 +40,8 @@ struct health_endpoint {
     char *name;
     struct ep_state state;
     struct places places;
-    uint64_t places_told; /* to the supervisor that comes after us */
-    uint32_t got_told;    /* likewise */
+    uint64_t places_sent; /* to the supervisor that comes after us */
+    uint32_t got_sent;    /* likewise */
     bool place_asked;     /* of that one, who has not lent it yet */
     int trial_slot;     /* who has the trial, or HEALTH_NONE */
     uint64_t trial_seq; /* of that loan */
@@ -56,15 +55,15 @@ struct health_endpoint {
     int64_t next_ms;               /* when time brings something for it */
     bool touched;                  /* something was said of it since health_run */
     bool usable;                   /* counted in nusable */
-    struct ipc_endpoint told;      /* what the workers know; blocks: of told_blocks */
-    char told_blocks[IPC_BLOCKS_MAX];
+    struct ipc_endpoint sent;      /* what the workers know; blocks: of sent_blocks */
+    char sent_blocks[IPC_BLOCKS_MAX];
 };
 
 struct health {
     struct health_endpoint *v; /* in the order of the configuration */
     size_t n;
     struct ep_conf conf;
-    health_tell *tell;
+    health_send *send;
     health_counted *counted; /* NULL: nobody counts; set it after health_init */
     void *arg;
     uint64_t seq;           /* of the last loan or verification */
@@ -79,15 +78,15 @@ struct health {
     int64_t next_ms;        /* as health_run found */
 };
 
-void health_init(struct health *h, health_tell *tell, void *arg);
+void health_init(struct health *h, health_send *send, void *arg);
 void health_fini(struct health *h);
 
 /* The endpoints of c from now on. Those known before keep what is known of them; others are
- * forgotten. The workers are told by health_tell_all. */
+ * forgotten. The workers are told by health_send_all. */
 void health_conf(struct health *h, const struct conf *c, int64_t now_ms);
 
 /* All states, to one worker (before its START) or to all. */
-void health_tell_all(struct health *h, int slot, int64_t now_ms);
+void health_send_all(struct health *h, int slot, int64_t now_ms);
 
 /* What lasts of each endpoint, into room for h->n of them; how many that are. And back, right after
  * health_conf: returns how many of them are known. */
@@ -122,12 +121,12 @@ void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32
 void health_place_wanted_elsewhere(struct health *h, struct str id);
 void health_places_granted(struct health *h, struct str id, uint32_t n);
 
-/* A places_tell; its argument. */
+/* A places_send; its argument. */
 struct health_places_line {
     struct health *h;
     struct health_endpoint *e;
 };
-void health_tell_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none);
+void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none);
 
 /* Another supervisor decides from now on: nothing is lent or ordered here, and no change is logged. And
  * back. */

@@ -47,7 +47,7 @@ static void log_note(const char *name, const struct ep_state *s, const struct ep
              n->from[0] ? " -> " : "", n->to, lasts, why, more);
 }
 
-void notes_log(const char *name, const struct ep_state *s, const struct ep_changes *ch,
+void health_log(const char *name, const struct ep_state *s, const struct ep_changes *ch,
                const char *reason)
 {
     for (uint32_t i = 0; i < ch->n; i++)

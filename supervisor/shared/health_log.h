@@ -7,7 +7,7 @@
 
 /* Logs the changes of the endpoint of that name. s: as it is now. reason: what the report said that
  * led to them, or NULL. */
-void notes_log(const char *name, const struct ep_state *s, const struct ep_changes *ch,
+void health_log(const char *name, const struct ep_state *s, const struct ep_changes *ch,
                const char *reason);
 
 #endif

@@ -9,23 +9,15 @@ static struct health_endpoint *by_id(const struct health *h, struct str id)
     return NULL;
 }
 
-void health_tell_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
-{
-    struct health_places_line *l = arg;
-    struct ipc_lend m = {
-        .endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
-    l->h->tell(l->h->arg, (int)slot, ipc_put_v_lend, &m);
-}
-
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
 {
     struct health_endpoint *e = by_id(h, m->endpoint);
-    if (!e || slot >= PLAN_SLOTS)
+    if (!e || slot >= SLOTS_MAX)
         return true;
     struct health_places_line l = {h, e};
     struct places_word w = {
         .taken = m->taken, .back = m->back, .want = m->want, .answer = m->answer};
-    return places_said(&e->places, slot, &w, health_tell_places, &l);
+    return places_said(&e->places, slot, &w, health_send_places, &l);
 }
 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got)
@@ -33,7 +25,7 @@ void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32
     struct health_endpoint *e = by_id(h, id);
     struct health_places_line l = {h, e};
     if (e)
-        places_elsewhere(&e->places, HEALTH_PREDECESSOR, n, got, health_tell_places, &l);
+        places_elsewhere(&e->places, HEALTH_PREDECESSOR, n, got, health_send_places, &l);
 }
 
 void health_place_wanted_elsewhere(struct health *h, struct str id)
@@ -41,7 +33,7 @@ void health_place_wanted_elsewhere(struct health *h, struct str id)
     struct health_endpoint *e = by_id(h, id);
     struct health_places_line l = {h, e};
     if (e)
-        places_wanted_elsewhere(&e->places, HEALTH_PREDECESSOR, health_tell_places, &l);
+        places_wanted_elsewhere(&e->places, HEALTH_PREDECESSOR, health_send_places, &l);
 }
 
 void health_places_granted(struct health *h, struct str id, uint32_t n)
@@ -51,7 +43,7 @@ void health_places_granted(struct health *h, struct str id, uint32_t n)
     if (!e || !h->frozen)
         return;
     e->place_asked = false;
-    places_granted(&e->places, n, health_tell_places, &l);
+    places_granted(&e->places, n, health_send_places, &l);
 }
 
 void health_freeze(struct health *h, bool on)
@@ -59,10 +51,10 @@ void health_freeze(struct health *h, bool on)
     h->frozen = on;
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
-        h->v[i].places_told = UINT64_MAX;
-        h->v[i].got_told = 0;
+        h->v[i].places_sent = UINT64_MAX;
+        h->v[i].got_sent = 0;
         h->v[i].place_asked = false;
-        places_freeze(&h->v[i].places, on, health_tell_places, &l);
+        places_freeze(&h->v[i].places, on, health_send_places, &l);
     }
     health_again(h);
 }

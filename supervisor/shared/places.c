@@ -60,27 +60,27 @@ static bool wanted_by_another(const struct places *p, const struct place_holder 
 
 /* Nothing is free: whoever has something idle is to give it back, and all must have answered before
  * those who wait hear that there is none. */
-static void call_back(struct places *p, places_tell *tell, void *arg)
+static void call_back(struct places *p, places_send *send, void *arg)
 {
     bool due = false;
     for (size_t i = 0; i < p->n; i++) {
         struct place_holder *h = &p->v[i];
         if (h->lent && !h->recalled && !h->afar && wanted_by_another(p, h)) {
             h->recalled = h->answer_due = true;
-            tell(arg, (unsigned)i, 0, true, false);
+            send(arg, (unsigned)i, 0, true, false);
         }
         due |= h->answer_due;
     }
     for (size_t i = 0; i < p->n && !due; i++) {
         struct place_holder *h = &p->v[i];
-        if (h->wants && !h->told_none) {
-            h->told_none = true;
-            tell(arg, (unsigned)i, 0, false, true);
+        if (h->wants && !h->none_sent) {
+            h->none_sent = true;
+            send(arg, (unsigned)i, 0, false, true);
         }
     }
 }
 
-static void serve(struct places *p, places_tell *tell, void *arg)
+static void serve(struct places *p, places_send *send, void *arg)
 {
     if (p->total == 0)
         return;
@@ -96,22 +96,22 @@ static void serve(struct places *p, places_tell *tell, void *arg)
         lent++;
         h->lent++;
         p->given += h->afar;
-        h->wants = h->told_none = false;
+        h->wants = h->none_sent = false;
         h->recalled = others || p->frozen; /* it comes back as soon as it is idle */
-        tell(arg, (unsigned)(h - p->v), 1, h->recalled, false);
+        send(arg, (unsigned)(h - p->v), 1, h->recalled, false);
     }
-    call_back(p, tell, arg);
+    call_back(p, send, arg);
 }
 
 /* Lends what has become free. Frozen, what nobody took of it is gone for good. */
-static void settle(struct places *p, places_tell *tell, void *arg)
+static void settle(struct places *p, places_send *send, void *arg)
 {
-    serve(p, tell, arg);
+    serve(p, send, arg);
     if (p->frozen)
         p->ceiling = places_lent(p);
 }
 
-void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg)
+void places_limit(struct places *p, uint32_t total, places_send *send, void *arg)
 {
     p->total = total;
     bool over = total && places_lent(p) > total;
@@ -119,13 +119,13 @@ void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg
         struct place_holder *h = &p->v[i];
         if (h->lent && !h->recalled && !h->afar) {
             h->recalled = h->answer_due = true;
-            tell(arg, (unsigned)i, 0, true, false);
+            send(arg, (unsigned)i, 0, true, false);
         }
     }
-    serve(p, tell, arg);
+    serve(p, send, arg);
 }
 
-bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_tell *tell,
+bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
                  void *arg)
 {
     struct place_holder *h = holder(p, slot);
@@ -139,30 +139,30 @@ bool places_said(struct places *p, unsigned slot, const struct places_word *w, p
         if (!h->wants)
             h->order = ++p->order;
         h->wants = true;
-        h->told_none = false; /* whoever asks again has forgotten the answer */
+        h->none_sent = false; /* whoever asks again has forgotten the answer */
     }
-    settle(p, tell, arg);
+    settle(p, send, arg);
     return true;
 }
 
-void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg)
+void places_gone(struct places *p, unsigned slot, places_send *send, void *arg)
 {
     if (slot >= p->n)
         return;
     p->v[slot] = (struct place_holder){0};
-    settle(p, tell, arg);
+    settle(p, send, arg);
 }
 
-void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_tell *tell,
+void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_send *send,
                       void *arg)
 {
     p->elsewhere = n;
     if (slot < p->n && got <= p->given)
         p->v[slot].lent = p->given - got;
-    settle(p, tell, arg);
+    settle(p, send, arg);
 }
 
-void places_wanted_elsewhere(struct places *p, unsigned slot, places_tell *tell, void *arg)
+void places_wanted_elsewhere(struct places *p, unsigned slot, places_send *send, void *arg)
 {
     struct place_holder *h = holder(p, slot);
     h->afar = true;
@@ -170,10 +170,10 @@ void places_wanted_elsewhere(struct places *p, unsigned slot, places_tell *tell,
         h->wants = true;
         h->order = ++p->order;
     }
-    settle(p, tell, arg);
+    settle(p, send, arg);
 }
 
-void places_freeze(struct places *p, bool on, places_tell *tell, void *arg)
+void places_freeze(struct places *p, bool on, places_send *send, void *arg)
 {
     p->frozen = on;
     p->got = 0;
@@ -182,17 +182,17 @@ void places_freeze(struct places *p, bool on, places_tell *tell, void *arg)
         struct place_holder *h = &p->v[i];
         if (h->lent && !h->recalled && !h->afar) {
             h->recalled = h->answer_due = true;
-            tell(arg, (unsigned)i, 0, true, false);
+            send(arg, (unsigned)i, 0, true, false);
         }
     }
-    serve(p, tell, arg);
+    serve(p, send, arg);
 }
 
-void places_granted(struct places *p, uint32_t n, places_tell *tell, void *arg)
+void places_granted(struct places *p, uint32_t n, places_send *send, void *arg)
 {
     p->got += n;
     p->ceiling += n;
-    settle(p, tell, arg);
+    settle(p, send, arg);
 }
 
 bool places_wanted(const struct places *p)

@@ -14,7 +14,7 @@
 struct place_holder {
     uint32_t lent;
     bool wants;      /* would use one more */
-    bool told_none;  /* and was told that there is none now */
+    bool none_sent;  /* and was told that there is none now */
     bool recalled;   /* was told that others wait */
     bool answer_due; /* has not yet said what was idle */
     bool afar;       /* is another supervisor: `lent` is on its way to it, `elsewhere` what it has */
@@ -35,12 +35,12 @@ struct places {
 };
 
 /* Tells a worker; the arguments are those of LEND. */
-typedef void places_tell(void *arg, unsigned slot, uint32_t n, bool recall, bool none);
+typedef void places_send(void *arg, unsigned slot, uint32_t n, bool recall, bool none);
 
 void places_fini(struct places *p);
 
 /* The limit, at first and after a reload. */
-void places_limit(struct places *p, uint32_t total, places_tell *tell, void *arg);
+void places_limit(struct places *p, uint32_t total, places_send *send, void *arg);
 
 /* What a worker said (PLACES). */
 struct places_word {
@@ -49,23 +49,23 @@ struct places_word {
 };
 
 /* False: it gave back what it did not have, or has taken more than any worker can. */
-bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_tell *tell,
+bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
                  void *arg) MUST_CHECK;
 
 /* The worker is gone, and its places are free. */
-void places_gone(struct places *p, unsigned slot, places_tell *tell, void *arg);
+void places_gone(struct places *p, unsigned slot, places_send *send, void *arg);
 
 /* Another supervisor's workers, that drain after an upgrade, hold n of them; in this are the first `got` of
  * those that were lent to it, as the holder in that slot (UINT32_MAX: what is under way is gone, by
  * places_gone). And they want one more. */
-void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_tell *tell,
+void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_send *send,
                       void *arg);
-void places_wanted_elsewhere(struct places *p, unsigned slot, places_tell *tell, void *arg);
+void places_wanted_elsewhere(struct places *p, unsigned slot, places_send *send, void *arg);
 
 /* From now on another supervisor lends them: what is idle is called back, and what is lent here only becomes
  * less, but for what that one lends (places_granted). And back. */
-void places_freeze(struct places *p, bool on, places_tell *tell, void *arg);
-void places_granted(struct places *p, uint32_t n, places_tell *tell, void *arg);
+void places_freeze(struct places *p, bool on, places_send *send, void *arg);
+void places_granted(struct places *p, uint32_t n, places_send *send, void *arg);
 
 /* Whether somebody waits for one. */
 bool places_wanted(const struct places *p);

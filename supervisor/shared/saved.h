@@ -1,5 +1,5 @@
-/* saved: what lasts of an endpoint, between those who know it (health.h) and the file it is kept in
- * (state_file.h). */
+/* saved: what lasts over a restart, between those who know it (health.h, totals.h) and the file that it
+ * is kept in (store_file.h). */
 #ifndef QCC_SUPERVISOR_SAVED_H
 #define QCC_SUPERVISOR_SAVED_H
 
@@ -15,8 +15,9 @@ enum saved_disabled {
     SAVED_DISABLED__COUNT
 };
 
-/* Counters of an endpoint; what each means is their owner's, and stays. */
-enum { SAVED_COUNTS = 16 };
+/* Counters of an endpoint, and of all endpoints together. What each means is its owner's to say, and never
+ * changes. */
+enum { SAVED_COUNTS = 16, STATE_COUNTERS = SAVED_COUNTS };
 
 struct saved_endpoint {
     char id[9];

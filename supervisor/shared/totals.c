@@ -1,7 +1,7 @@
 #include "supervisor/shared/totals.h"
 
 #include "common/base/mem.h"
-#include "supervisor/store/store_file.h"
+#include "supervisor/shared/saved.h"
 
 #include <stdio.h>
 #include <string.h>

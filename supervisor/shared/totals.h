@@ -7,8 +7,8 @@
 #include "common/base/base.h"
 #include "common/base/str.h"
 #include "common/conf/conf.h"
+#include "common/ipc/ipc.h"
 #include "common/ipc/stats.h"
-#include "supervisor/children/plan.h"
 
 /* What is open now, of one worker or of all. */
 struct totals_now {
@@ -56,7 +56,7 @@ struct totals {
 };
 
 /* Slots from here on are those of the supervisor before us, whose workers drain after an upgrade. */
-enum { TOTALS_ELSEWHERE = PLAN_SLOTS, TOTALS_SLOTS = 2 * PLAN_SLOTS };
+enum { TOTALS_ELSEWHERE = SLOTS_MAX, TOTALS_SLOTS = 2 * SLOTS_MAX };
 
 /* Words for them, as they stand in documents. */
 extern const char *const totals_status_name[STATS_STATUSES];

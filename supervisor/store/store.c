@@ -5,7 +5,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
-#include "supervisor/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,35 +24,38 @@ enum {
 
 static const char file_name[] = "state";
 
-bool state_open(struct sup *s, struct err *e)
+void store_init(struct store *st, const struct store_env *env)
 {
-    struct state *st = &s->state;
-    st->dir.fd = st->dir.lock = -1;
-    if (!s->conf->state_dir) {
-        if (inherit_holding(s))
-            memcpy(s->secret, s->inherit.secret, sizeof s->secret);
+    *st = (struct store){.env = *env, .dir = {.fd = -1, .lock = -1}};
+}
+
+bool store_open(struct store *st, const char *path, const uint8_t *given, int *lent, struct err *e)
+{
+    if (!path) {
+        if (given)
+            memcpy(st->secret, given, sizeof st->secret);
         else
-            rnd_bytes(s->secret, sizeof s->secret);
+            rnd_bytes(st->secret, sizeof st->secret);
         return true;
     }
-    st->path = mem_strdup(s->conf->state_dir);
-    if (!state_dir_open(&st->dir, st->path, e) || !state_dir_lock(&st->dir, &s->inherit.lock, e)) {
-        state_dir_close(&st->dir);
+    st->path = mem_strdup(path);
+    if (!store_dir_open(&st->dir, st->path, e) || !store_dir_lock(&st->dir, lent, e)) {
+        store_dir_close(&st->dir);
         mem_free(st->path);
         st->path = NULL;
         return false;
     }
-    state_dir_secret(&st->dir, inherit_holding(s) ? s->inherit.secret : NULL, s->secret);
+    store_dir_secret(&st->dir, given, st->secret);
     return true;
 }
 
 /* Tells bindings of this secret from those of another one, and nothing about it. */
-static uint64_t print_of(const uint8_t secret[STATE_SECRET])
+static uint64_t print_of(const uint8_t secret[STORE_SECRET])
 {
     uint8_t hash[32];
     uint64_t v = 0;
     unsigned n = sizeof hash;
-    if (EVP_Digest(secret, STATE_SECRET, hash, &n, EVP_sha256(), NULL) == 1)
+    if (EVP_Digest(secret, STORE_SECRET, hash, &n, EVP_sha256(), NULL) == 1)
         memcpy(&v, hash, sizeof v);
     return v;
 }
@@ -61,30 +63,30 @@ static uint64_t print_of(const uint8_t secret[STATE_SECRET])
 /* ---- saving */
 
 /* What is known now; its endpoints are the caller's to free. */
-static struct state_view look(struct sup *s)
+static struct store_view look(struct store *st)
 {
-    struct state_view v = {.wall_ms = clock_wall_ms(),
+    const struct store_env *env = &st->env;
+    struct store_view v = {.wall_ms = clock_wall_ms(),
                            .mono_ms = clock_mono_ms(),
-                           .print = print_of(s->secret),
-                           .bindings = s->sessions.b};
-    struct saved_endpoint *e = mem_zalloc(s->health.n + 1, sizeof *e);
-    v.nendpoints = health_save(&s->health, e);
-    totals_save(&s->totals, v.counters);
+                           .print = print_of(st->secret),
+                           .bindings = env->bindings->b};
+    struct saved_endpoint *e = mem_zalloc(env->health->n + 1, sizeof *e);
+    v.nendpoints = health_save(env->health, e);
+    totals_save(env->totals, v.counters);
     for (size_t i = 0; i < v.nendpoints; i++)
-        totals_save_endpoint(&s->totals, str_c(e[i].id), e[i].counts);
+        totals_save_endpoint(env->totals, str_c(e[i].id), e[i].counts);
     v.endpoints = e;
     return v;
 }
 
 enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
 
-static enum change changed(const struct sup *s, const struct state_view *v)
+static enum change changed(const struct store *st, const struct store_view *v)
 {
-    const struct state *st = &s->state;
-    if (st->moves != s->sessions.moves || st->nendpoints != v->nendpoints)
+    if (st->moves != st->env.bindings->moves || st->nendpoints != v->nendpoints)
         return CHANGE_STATE;
     enum change c = CHANGE_NONE;
-    if (st->uses != s->sessions.uses || memcmp(st->counters, v->counters, sizeof v->counters) != 0)
+    if (st->uses != st->env.bindings->uses || memcmp(st->counters, v->counters, sizeof v->counters) != 0)
         c = CHANGE_COUNTERS;
     for (size_t i = 0; i < v->nendpoints; i++) {
         const struct saved_endpoint *a = &st->endpoints[i], *b = &v->endpoints[i];
@@ -98,19 +100,18 @@ static enum change changed(const struct sup *s, const struct state_view *v)
 }
 
 /* What was seen counts as saved; takes over its endpoints. */
-static void remember(struct sup *s, struct state_view *v)
+static void remember(struct store *st, struct store_view *v)
 {
-    struct state *st = &s->state;
     mem_free(st->endpoints);
     st->endpoints = (struct saved_endpoint *)v->endpoints;
     st->nendpoints = v->nendpoints;
     memcpy(st->counters, v->counters, sizeof st->counters);
-    st->moves = s->sessions.moves;
-    st->uses = s->sessions.uses;
+    st->moves = st->env.bindings->moves;
+    st->uses = st->env.bindings->uses;
 }
 
 /* code: 0, or errno. */
-static void ended(struct state *st, int code)
+static void ended(struct store *st, int code)
 {
     st->saved_ms = clock_mono_ms();
     st->took_ms = st->saved_ms - st->began_ms;
@@ -125,7 +126,7 @@ static void ended(struct state *st, int code)
 
 static void on_child(struct ev_loop *loop, ev_child *w, int events)
 {
-    struct state *st = CONTAINER_OF(w, struct state, on_child);
+    struct store *st = CONTAINER_OF(w, struct store, on_child);
     (void)events;
     ev_child_stop(loop, w);
     st->child = 0;
@@ -133,7 +134,7 @@ static void on_child(struct ev_loop *loop, ev_child *w, int events)
 }
 
 /* In the child: nothing of the supervisor's may be touched by accident, nor outlive it. */
-static NORETURN void write_and_exit(int dir, pid_t parent, const struct state_view *v)
+static NORETURN void write_and_exit(int dir, pid_t parent, const struct store_view *v)
 {
     static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t none;
@@ -146,12 +147,11 @@ static NORETURN void write_and_exit(int dir, pid_t parent, const struct state_vi
         (dir != DIR_FD && dup2(dir, DIR_FD) == -1))
         _exit(EINTR);
     close_range(DIR_FD + 1, ~0U, 0);
-    _exit(state_file_write(DIR_FD, file_name, v) ? 0 : errno);
+    _exit(store_file_write(DIR_FD, file_name, v) ? 0 : errno);
 }
 
-static void save(struct sup *s, struct state_view *v)
+static void save(struct store *st, struct store_view *v)
 {
-    struct state *st = &s->state;
     sigset_t all, before;
     sigfillset(&all);
     pid_t self = getpid();
@@ -162,52 +162,51 @@ static void save(struct sup *s, struct state_view *v)
         write_and_exit(st->dir.fd, self, v);
     int why = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    remember(s, v);
+    remember(st, v);
     if (pid == -1) {
         ended(st, why);
         return;
     }
     st->child = pid;
     ev_child_init(&st->on_child, on_child, pid, 0);
-    ev_child_start(s->loop, &st->on_child);
+    ev_child_start(st->env.loop, &st->on_child);
 }
 
-static int64_t pause_for(const struct state *st, enum change c)
+static int64_t pause_for(const struct store *st, enum change c)
 {
     int64_t ms = c == CHANGE_STATE ? SOON_MS : LATER_MS;
     return st->took_ms * SHARE > ms ? st->took_ms * SHARE : ms;
 }
 
-void state_tick(struct sup *s)
+void store_tick(struct store *st)
 {
-    struct state *st = &s->state;
     int64_t since = clock_mono_ms() - st->saved_ms;
-    if (!st->path || st->child || since < SOON_MS || inherit_holding(s) || upgrade_given(s))
+    if (!st->path || st->child || since < SOON_MS || !st->allowed)
         return;
-    struct state_view v = look(s);
-    enum change c = changed(s, &v);
+    struct store_view v = look(st);
+    enum change c = changed(st, &v);
     if (c == CHANGE_NONE || since < pause_for(st, c))
         mem_free((void *)v.endpoints);
     else
-        save(s, &v);
+        save(st, &v);
 }
 
-bool state_put(struct sup *s, int fd)
+bool store_put(struct store *st, int fd)
 {
-    struct state_view v = look(s);
-    bool ok = state_file_put(fd, &v);
+    struct store_view v = look(st);
+    bool ok = store_file_put(fd, &v);
     int why = errno;
     mem_free((void *)v.endpoints);
     errno = why;
     return ok;
 }
 
-void state_halt(struct sup *s)
+/* Nothing is being written any more. */
+static void halt(struct store *st)
 {
-    struct state *st = &s->state;
     if (!st->child)
         return;
-    ev_child_stop(s->loop, &st->on_child);
+    ev_child_stop(st->env.loop, &st->on_child);
     kill(st->child, SIGKILL);
     while (waitpid(st->child, NULL, 0) == -1 && errno == EINTR)
         ;
@@ -215,31 +214,38 @@ void state_halt(struct sup *s)
     st->child = 0;
 }
 
-void state_leave(struct sup *s)
+void store_allow(struct store *st, bool on)
 {
-    state_dir_close(&s->state.dir);
+    st->allowed = on;
+    if (!on)
+        halt(st);
 }
 
-void state_close(struct sup *s)
+void store_leave(struct store *st)
 {
-    struct state *st = &s->state;
+    store_dir_close(&st->dir);
+}
+
+void store_close(struct store *st)
+{
     if (!st->path)
         return;
-    state_halt(s);
-    struct state_view v = look(s);
-    bool ours = !inherit_holding(s) && !upgrade_given(s);
-    if (ours && changed(s, &v) != CHANGE_NONE) {
+    halt(st);
+    struct store_view v = look(st);
+    if (st->allowed && changed(st, &v) != CHANGE_NONE) {
         st->began_ms = clock_mono_ms();
-        int code = state_file_write(st->dir.fd, file_name, &v) ? 0 : errno;
-        remember(s, &v);
+        int code = store_file_write(st->dir.fd, file_name, &v) ? 0 : errno;
+        remember(st, &v);
         ended(st, code);
     } else {
         mem_free((void *)v.endpoints);
     }
-    state_dir_close(&st->dir);
+    store_dir_close(&st->dir);
     mem_free(st->endpoints);
     mem_free(st->path);
-    *st = (struct state){.dir = {.fd = -1, .lock = -1}};
+    st->path = NULL;
+    st->endpoints = NULL;
+    st->nendpoints = 0;
 }
 
 /* ---- restoring */
@@ -253,7 +259,7 @@ static bool read_fd(int fd, char **p, size_t *n, struct err *e)
     bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     if (!ok)
         err_set(e, "is not a regular file");
-    else if (st.st_size > STATE_FILE_MAX)
+    else if (st.st_size > STORE_FILE_MAX)
         ok = err_set(e, "is too large");
     else if (!(*p = mem_try((size_t)st.st_size + 1)))
         ok = err_set(e, "does not fit into memory");
@@ -272,7 +278,7 @@ static bool read_fd(int fd, char **p, size_t *n, struct err *e)
 }
 
 /* Likewise of the folder's file. False without a sentence: there is none. */
-static bool read_file(const struct state_dir *d, char **p, size_t *n, struct err *e)
+static bool read_file(const struct store_dir *d, char **p, size_t *n, struct err *e)
 {
     e->msg[0] = '\0';
     int fd = openat(d->fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -284,87 +290,85 @@ static bool read_file(const struct state_dir *d, char **p, size_t *n, struct err
 }
 
 /* Times of use go on from where they were; time that passed while nothing ran has passed. */
-static uint32_t restore_bindings(struct sup *s, struct state_image *im)
+static uint32_t restore_bindings(struct store *st, struct store_image *im)
 {
-    struct sessions *ss = &s->sessions;
+    struct bindings *ss = st->env.bindings;
     int64_t now = clock_mono_ms(), off = clock_wall_ms() - im->saved_ms, last = INT64_MIN;
     struct str block;
-    if (im->print != print_of(s->secret)) {
+    if (im->print != print_of(st->secret)) {
         log_warn("state: the bindings were made with another secret: forgotten");
         return 0;
     }
     if (off < 0)
         off = 0;
     if (ss->enabled && im->nblocks)
-        sessions_expect(ss, (size_t)im->nblocks * STATE_BLOCK);
-    while (ss->enabled && (block = state_block(im)).n)
-        for (size_t i = 0; i < block.n / STATE_BINDING; i++) {
-            struct state_binding b = state_binding_at(block, i);
+        bindings_expect(ss, (size_t)im->nblocks * STORE_BLOCK);
+    while (ss->enabled && (block = store_block(im)).n)
+        for (size_t i = 0; i < block.n / STORE_BINDING; i++) {
+            struct store_binding b = store_binding_at(block, i);
             int64_t used = off > ss->ttl_ms ? now - off : now - off - b.age_ms;
             if (used < last)
                 used = last; /* the table wants them in order */
             last = used;
-            if (used > now - ss->ttl_ms && !sessions_restore(ss, b.key, b.endpoint, used))
-                return sessions_total(ss);
+            if (used > now - ss->ttl_ms && !bindings_restore(ss, b.key, b.endpoint, used))
+                return bindings_total(ss);
         }
-    return sessions_total(ss);
+    return bindings_total(ss);
 }
 
 /* from: where it was, for the log. */
-static bool take_up(struct sup *s, struct str file, const char *from, struct err *e)
+static bool take_up(struct store *st, struct str file, const char *from, struct err *e)
 {
-    struct state_image im;
-    if (!state_file_parse(file, &im, e))
+    struct store_image im;
+    if (!store_file_parse(file, &im, e))
         return false;
-    uint32_t bound = restore_bindings(s, &im);
-    totals_restore(&s->totals, im.counters);
+    uint32_t bound = restore_bindings(st, &im);
+    totals_restore(st->env.totals, im.counters);
     for (uint32_t i = 0; i < im.nendpoints; i++)
-        totals_restore_endpoint(&s->totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
-    size_t known = health_restore(&s->health, im.endpoints, im.nendpoints, clock_mono_ms());
+        totals_restore_endpoint(st->env.totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
+    size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_mono_ms());
     log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
              from);
-    state_image_fini(&im);
+    store_image_fini(&im);
     return true;
 }
 
 /* What the supervisor before us had in memory; newer than any file of it. False: it is of no use. */
-static bool restore_given(struct sup *s)
+static bool restore_given(struct store *st, int fd)
 {
     struct err e;
     char *p;
     size_t n;
-    bool ok = s->inherit.state != -1 && read_fd(s->inherit.state, &p, &n, &e);
+    bool ok = fd != -1 && read_fd(fd, &p, &n, &e);
     if (!ok)
         return false;
-    ok = take_up(s, str_make(p, n), "the supervisor before this one", &e);
+    ok = take_up(st, str_make(p, n), "the supervisor before this one", &e);
     if (!ok)
         log_warn("state: what the supervisor before this one gave %s", e.msg);
     mem_free(p);
     return ok;
 }
 
-static void restore_file(struct sup *s)
+static void restore_file(struct store *st)
 {
-    struct state *st = &s->state;
     struct err e;
     char *p = NULL;
     size_t n = 0;
     if (!st->path)
         return;
     bool found = read_file(&st->dir, &p, &n, &e);
-    if (found ? !take_up(s, str_make(p, n), st->path, &e) : e.msg[0] != '\0')
-        state_dir_set_aside(&st->dir, file_name, e.msg);
+    if (found ? !take_up(st, str_make(p, n), st->path, &e) : e.msg[0] != '\0')
+        store_dir_set_aside(&st->dir, file_name, e.msg);
     if (found)
         mem_free(p);
 }
 
-void state_restore(struct sup *s)
+void store_restore(struct store *st, int given)
 {
-    if (!restore_given(s))
-        restore_file(s);
-    fd_close(&s->inherit.state);
-    if (!s->state.path)
+    if (!restore_given(st, given))
+        restore_file(st);
+    if (!st->path)
         return;
-    struct state_view v = look(s);
-    remember(s, &v);
+    struct store_view v = look(st);
+    remember(st, &v);
 }

@@ -22,7 +22,7 @@ enum {
     LOCK_STEP_MS = 20
 };
 
-bool state_dir_make(const char *path, const struct user *user, struct err *e)
+bool store_dir_make(const char *path, const struct user *user, struct err *e)
 {
     struct stat st;
     bool made = mkdir(path, 0700) == 0;
@@ -37,16 +37,16 @@ bool state_dir_make(const char *path, const struct user *user, struct err *e)
     return true;
 }
 
-bool state_dir_open(struct state_dir *d, const char *path, struct err *e)
+bool store_dir_open(struct store_dir *d, const char *path, struct err *e)
 {
-    *d = (struct state_dir){.path = path, .fd = -1, .lock = -1};
+    *d = (struct store_dir){.path = path, .fd = -1, .lock = -1};
     d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->fd == -1)
         return err_sys(e, "state_dir: cannot open %s", path);
     return true;
 }
 
-void state_dir_close(struct state_dir *d)
+void store_dir_close(struct store_dir *d)
 {
     fd_close(&d->lock);
     fd_close(&d->fd);
@@ -69,7 +69,7 @@ static bool same_file(int a, int b)
     return a != -1 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-bool state_dir_lock(struct state_dir *d, int *lent, struct err *e)
+bool store_dir_lock(struct store_dir *d, int *lent, struct err *e)
 {
     int fd = openat(d->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
     if (fd == -1)
@@ -98,11 +98,11 @@ bool state_dir_lock(struct state_dir *d, int *lent, struct err *e)
     }
     d->lock = fd;
     if (!was_lent)
-        state_dir_sign(d);
+        store_dir_sign(d);
     return true;
 }
 
-void state_dir_sign(const struct state_dir *d)
+void store_dir_sign(const struct store_dir *d)
 {
     char text[24];
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
@@ -117,7 +117,7 @@ static void name_with(char out[NAME], const char *name, const char *more)
     snprintf(out, NAME, "%s%s", name, more);
 }
 
-int state_dir_begin(int dir, const char *name)
+int store_dir_begin(int dir, const char *name)
 {
     char fresh[NAME];
     name_with(fresh, name, ".new");
@@ -126,14 +126,14 @@ int state_dir_begin(int dir, const char *name)
     return openat(dir, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-bool state_dir_commit(int dir, int fd, const char *name)
+bool store_dir_commit(int dir, int fd, const char *name)
 {
     char fresh[NAME];
     name_with(fresh, name, ".new");
     return fsync(fd) == 0 && renameat(dir, fresh, dir, name) == 0 && fsync(dir) == 0;
 }
 
-bool state_dir_put(int fd, const void *p, size_t n)
+bool store_dir_put(int fd, const void *p, size_t n)
 {
     const char *at = p;
     while (n) {
@@ -148,7 +148,7 @@ bool state_dir_put(int fd, const void *p, size_t n)
     return true;
 }
 
-void state_dir_set_aside(const struct state_dir *d, const char *name, const char *why)
+void store_dir_set_aside(const struct store_dir *d, const char *name, const char *why)
 {
     char now[25], stamp[25], to[NAME], more[40];
     size_t n = 0;
@@ -168,20 +168,20 @@ void state_dir_set_aside(const struct state_dir *d, const char *name, const char
 
 /* ---- the secret */
 
-static bool keep(const struct state_dir *d, const uint8_t secret[STATE_SECRET])
+static bool keep(const struct store_dir *d, const uint8_t secret[STORE_SECRET])
 {
-    int fd = state_dir_begin(d->fd, "secret");
-    bool ok = fd != -1 && state_dir_put(fd, secret, STATE_SECRET) &&
-              state_dir_commit(d->fd, fd, "secret");
+    int fd = store_dir_begin(d->fd, "secret");
+    bool ok = fd != -1 && store_dir_put(fd, secret, STORE_SECRET) &&
+              store_dir_commit(d->fd, fd, "secret");
     int why = errno;
     fd_close(&fd);
     errno = why;
     return ok;
 }
 
-void state_dir_secret(const struct state_dir *d, const uint8_t *in_use, uint8_t secret[STATE_SECRET])
+void store_dir_secret(const struct store_dir *d, const uint8_t *in_use, uint8_t secret[STORE_SECRET])
 {
-    uint8_t got[STATE_SECRET + 1];
+    uint8_t got[STORE_SECRET + 1];
     struct stat st;
     int fd = openat(d->fd, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     ssize_t n = -1;
@@ -189,15 +189,15 @@ void state_dir_secret(const struct state_dir *d, const uint8_t *in_use, uint8_t 
         n = read(fd, got, sizeof got);
     bool absent = fd == -1 && errno == ENOENT;
     fd_close(&fd);
-    if (n == STATE_SECRET) {
-        memcpy(secret, got, STATE_SECRET);
+    if (n == STORE_SECRET) {
+        memcpy(secret, got, STORE_SECRET);
     } else {
         if (!absent)
-            state_dir_set_aside(d, "secret", "is not one");
+            store_dir_set_aside(d, "secret", "is not one");
         if (in_use)
-            memcpy(secret, in_use, STATE_SECRET);
+            memcpy(secret, in_use, STORE_SECRET);
         else
-            rnd_bytes(secret, STATE_SECRET);
+            rnd_bytes(secret, STORE_SECRET);
         if (!keep(d, secret))
             log_warn("state_dir: cannot keep a secret in %s, bindings will not outlast this run: "
                      "%s",

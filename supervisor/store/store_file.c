@@ -43,7 +43,7 @@ struct out {
 
 static bool out_flush(struct out *o)
 {
-    bool ok = EVP_DigestUpdate(o->md, o->piece, o->n) == 1 && state_dir_put(o->fd, o->piece, o->n);
+    bool ok = EVP_DigestUpdate(o->md, o->piece, o->n) == 1 && store_dir_put(o->fd, o->piece, o->n);
     o->total += o->n;
     o->n = 0;
     return ok;
@@ -89,7 +89,7 @@ static bool put_flag(msgpack_packer *pk, bool on)
     return (on ? msgpack_pack_true(pk) : msgpack_pack_false(pk)) == 0;
 }
 
-static bool put_endpoints(msgpack_packer *pk, const struct state_view *v)
+static bool put_endpoints(msgpack_packer *pk, const struct store_view *v)
 {
     bool ok = msgpack_pack_array(pk, v->nendpoints) == 0;
     for (size_t i = 0; ok && i < v->nendpoints; i++) {
@@ -103,26 +103,26 @@ static bool put_endpoints(msgpack_packer *pk, const struct state_view *v)
     return ok;
 }
 
-static uint32_t age_of(const struct state_view *v, int64_t used_ms)
+static uint32_t age_of(const struct store_view *v, int64_t used_ms)
 {
     int64_t age = v->mono_ms - used_ms;
     return age < 0 ? 0 : age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;
 }
 
-static bool put_bindings(msgpack_packer *pk, const struct state_view *v)
+static bool put_bindings(msgpack_packer *pk, const struct store_view *v)
 {
     const struct affinity *a = v->bindings ? &v->bindings->table : NULL;
     uint32_t left = a ? a->count : 0;
-    bool ok = msgpack_pack_array(pk, (left + STATE_BLOCK - 1) / STATE_BLOCK) == 0;
+    bool ok = msgpack_pack_array(pk, (left + STORE_BLOCK - 1) / STORE_BLOCK) == 0;
     const struct affinity_binding *b = left ? affinity_oldest(a) : NULL;
     while (ok && b) {
-        uint32_t n = (uint32_t)min_size(left, STATE_BLOCK);
-        ok = msgpack_pack_bin(pk, (size_t)n * STATE_BINDING) == 0;
+        uint32_t n = (uint32_t)min_size(left, STORE_BLOCK);
+        ok = msgpack_pack_bin(pk, (size_t)n * STORE_BINDING) == 0;
         for (uint32_t i = 0; ok && b && i < n; i++, b = affinity_newer(a, b)) {
-            uint8_t r[STATE_BINDING];
+            uint8_t r[STORE_BINDING];
             put_be(r, b->key[0], 8);
             put_be(r + 8, b->key[1], 8);
-            put_be(r + 16, bindings_endpoint(v->bindings, b), 4);
+            put_be(r + 16, binding_table_endpoint(v->bindings, b), 4);
             put_be(r + 20, age_of(v, b->used_ms), 4);
             ok = msgpack_pack_bin_body(pk, r, sizeof r) == 0;
         }
@@ -131,7 +131,7 @@ static bool put_bindings(msgpack_packer *pk, const struct state_view *v)
     return ok;
 }
 
-static bool put_body(struct out *o, const struct state_view *v)
+static bool put_body(struct out *o, const struct store_view *v)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, o, out_write);
@@ -141,20 +141,20 @@ static bool put_body(struct out *o, const struct state_view *v)
            put_bindings(&pk, v) && out_flush(o);
 }
 
-static bool put_file(struct out *o, const struct state_view *v)
+static bool put_file(struct out *o, const struct store_view *v)
 {
-    uint8_t head[STATE_HEAD] = {0};
+    uint8_t head[STORE_HEAD] = {0};
     unsigned n = HASH;
-    if (!state_dir_put(o->fd, head, sizeof head) || !put_body(o, v) ||
+    if (!store_dir_put(o->fd, head, sizeof head) || !put_body(o, v) ||
         EVP_DigestFinal_ex(o->md, head + AT_HASH, &n) != 1)
         return false;
     memcpy(head, magic, sizeof magic);
-    put_be(head + AT_VERSION, STATE_VERSION, 4);
+    put_be(head + AT_VERSION, STORE_VERSION, 4);
     put_be(head + AT_LENGTH, o->total, 8);
     return pwrite(o->fd, head, sizeof head, 0) == sizeof head;
 }
 
-bool state_file_put(int fd, const struct state_view *v)
+bool store_file_put(int fd, const struct store_view *v)
 {
     struct out *o = mem_try(sizeof *o);
     if (!o)
@@ -169,10 +169,10 @@ bool state_file_put(int fd, const struct state_view *v)
     return ok;
 }
 
-bool state_file_write(int dir, const char *name, const struct state_view *v)
+bool store_file_write(int dir, const char *name, const struct store_view *v)
 {
-    int fd = state_dir_begin(dir, name);
-    bool ok = fd != -1 && state_file_put(fd, v) && state_dir_commit(dir, fd, name);
+    int fd = store_dir_begin(dir, name);
+    bool ok = fd != -1 && store_file_put(fd, v) && store_dir_commit(dir, fd, name);
     int why = errno;
     fd_close(&fd);
     errno = why;
@@ -204,7 +204,7 @@ static bool get_endpoint(struct rd *r, struct saved_endpoint *e)
     struct str model = {0};
     uint64_t status = 0;
     if (!rd_array(r, ENDPOINT_FIELDS, &n) || (n != ENDPOINT_FIELDS_1 && n != ENDPOINT_FIELDS) ||
-        !rd_str(r, 8, &id) || !bindings_id(id, &number) || !rd_u64(r, &disabled) ||
+        !rd_str(r, 8, &id) || !binding_table_id(id, &number) || !rd_u64(r, &disabled) ||
         disabled >= SAVED_DISABLED__COUNT || !rd_flag(r, &e->queued) || !rd_flag(r, &e->draining) ||
         !get_counters(r, e->counts, SAVED_COUNTS) ||
         (n > ENDPOINT_FIELDS_1 && (!rd_bin(r, IPC_MODEL_MAX, &model) || !rd_u64(r, &status) ||
@@ -220,23 +220,23 @@ static bool get_endpoint(struct rd *r, struct saved_endpoint *e)
 
 static bool get_block(struct rd *r, struct str *block)
 {
-    return rd_bin(r, STATE_BLOCK * STATE_BINDING, block) && block->n > 0 &&
-           block->n % STATE_BINDING == 0;
+    return rd_bin(r, STORE_BLOCK * STORE_BINDING, block) && block->n > 0 &&
+           block->n % STORE_BINDING == 0;
 }
 
-static bool get_body(struct rd *r, struct state_image *im)
+static bool get_body(struct rd *r, struct store_image *im)
 {
     uint32_t n;
     struct str block;
     if (!rd_array(r, 3, &n) || n != 3 || !rd_array(r, 3, &n) || n != 3 ||
         !rd_i64(r, &im->saved_ms) || !rd_u64(r, &im->print) ||
-        !get_counters(r, im->counters, STATE_COUNTERS) || !rd_array(r, STATE_ENDPOINTS, &n))
+        !get_counters(r, im->counters, STATE_COUNTERS) || !rd_array(r, STORE_ENDPOINTS, &n))
         return false;
     im->endpoints = mem_zalloc(n + 1, sizeof *im->endpoints);
     for (; im->nendpoints < n; im->nendpoints++)
         if (!get_endpoint(r, &im->endpoints[im->nendpoints]))
             return false;
-    if (!rd_array(r, STATE_FILE_MAX, &im->nblocks))
+    if (!rd_array(r, STORE_FILE_MAX, &im->nblocks))
         return false;
     im->blocks = *r;
     for (uint32_t i = 0; i < im->nblocks; i++)
@@ -245,45 +245,45 @@ static bool get_body(struct rd *r, struct state_image *im)
     return rd_end(r);
 }
 
-bool state_body_parse(struct str body, struct state_image *im, struct err *e)
+bool store_body_parse(struct str body, struct store_image *im, struct err *e)
 {
     struct rd r;
-    *im = (struct state_image){0};
+    *im = (struct store_image){0};
     rd_init(&r, body);
     if (get_body(&r, im))
         return true;
-    state_image_fini(im);
+    store_image_fini(im);
     return err_set(e, "is malformed");
 }
 
-bool state_file_parse(struct str file, struct state_image *im, struct err *e)
+bool store_file_parse(struct str file, struct store_image *im, struct err *e)
 {
     const uint8_t *p = (const uint8_t *)file.p;
     uint8_t hash[HASH];
     unsigned n = 0;
     if (memcmp(p, magic, min_size(file.n, sizeof magic)) != 0)
         return err_set(e, "is no state of QCC");
-    if (file.n < STATE_HEAD)
+    if (file.n < STORE_HEAD)
         return err_set(e, "is cut");
     uint64_t version = get_be(p + AT_VERSION, 4), length = get_be(p + AT_LENGTH, 8);
-    if (version < STATE_VERSION_MIN || version > STATE_VERSION)
-        return err_set(e, "is of version %llu, not %d", (unsigned long long)version, STATE_VERSION);
-    struct str body = str_make(file.p + STATE_HEAD, file.n - STATE_HEAD);
+    if (version < STORE_VERSION_MIN || version > STORE_VERSION)
+        return err_set(e, "is of version %llu, not %d", (unsigned long long)version, STORE_VERSION);
+    struct str body = str_make(file.p + STORE_HEAD, file.n - STORE_HEAD);
     if (length != body.n)
         return err_set(e, length > body.n ? "is cut" : "is longer than it says");
     if (EVP_Digest(body.p, body.n, hash, &n, EVP_sha256(), NULL) != 1 || n != HASH ||
         memcmp(hash, p + AT_HASH, HASH) != 0)
         return err_set(e, "is damaged");
-    return state_body_parse(body, im, e);
+    return store_body_parse(body, im, e);
 }
 
-void state_image_fini(struct state_image *im)
+void store_image_fini(struct store_image *im)
 {
     mem_free(im->endpoints);
-    *im = (struct state_image){0};
+    *im = (struct store_image){0};
 }
 
-struct str state_block(struct state_image *im)
+struct str store_block(struct store_image *im)
 {
     struct str block = {0};
     if (im->nblocks && get_block(&im->blocks, &block))
@@ -291,10 +291,10 @@ struct str state_block(struct state_image *im)
     return block;
 }
 
-struct state_binding state_binding_at(struct str block, size_t i)
+struct store_binding store_binding_at(struct str block, size_t i)
 {
-    const uint8_t *p = (const uint8_t *)block.p + i * STATE_BINDING;
-    return (struct state_binding){.key = {get_be(p, 8), get_be(p + 8, 8)},
+    const uint8_t *p = (const uint8_t *)block.p + i * STORE_BINDING;
+    return (struct store_binding){.key = {get_be(p, 8), get_be(p + 8, 8)},
                                   .endpoint = (uint32_t)get_be(p + 16, 4),
                                   .age_ms = (uint32_t)get_be(p + 20, 4)};
 }

@@ -24,35 +24,34 @@
 #include "supervisor/shared/saved.h"
 
 enum {
-    STATE_VERSION = 2,
-    STATE_VERSION_MIN = 1, /* the oldest that is read */
-    STATE_HEAD = 56,
-    STATE_COUNTERS = SAVED_COUNTS,
-    STATE_ENDPOINTS = 4096,  /* at most */
-    STATE_BINDING = 24,      /* bytes of a record */
-    STATE_BLOCK = 2048,      /* records in one binary, at most */
-    STATE_FILE_MAX = 260 << 20 /* 10,000,000 bindings and the rest */
+    STORE_VERSION = 2,
+    STORE_VERSION_MIN = 1, /* the oldest that is read */
+    STORE_HEAD = 56,
+    STORE_ENDPOINTS = 4096,  /* at most */
+    STORE_BINDING = 24,      /* bytes of a record */
+    STORE_BLOCK = 2048,      /* records in one binary, at most */
+    STORE_FILE_MAX = 260 << 20 /* 10,000,000 bindings and the rest */
 };
 
 /* What is saved: a view of what others own. */
-struct state_view {
+struct store_view {
     int64_t wall_ms, mono_ms; /* now */
     uint64_t print;           /* of the secret with which the bindings' keys were made */
     uint64_t counters[STATE_COUNTERS];
     const struct saved_endpoint *endpoints;
     size_t nendpoints;
-    const struct bindings *bindings; /* NULL: none */
+    const struct binding_table *bindings; /* NULL: none */
 };
 
 /* Writes the file anew: the old one stays until the new one is on disk. Allocates little, so that a
  * forked child may do it. False: errno says why. */
-bool state_file_write(int dir, const char *name, const struct state_view *v) MUST_CHECK;
+bool store_file_write(int dir, const char *name, const struct store_view *v) MUST_CHECK;
 
 /* The same into an empty file that the caller has opened (a memfd): not synced. */
-bool state_file_put(int fd, const struct state_view *v) MUST_CHECK;
+bool store_file_put(int fd, const struct store_view *v) MUST_CHECK;
 
 /* What was read. Borrows the file's bytes. */
-struct state_image {
+struct store_image {
     int64_t saved_ms;
     uint64_t print;
     uint64_t counters[STATE_COUNTERS];
@@ -62,23 +61,23 @@ struct state_image {
     struct rd blocks;
 };
 
-struct state_binding {
+struct store_binding {
     uint64_t key[2];
     uint32_t endpoint;
     uint32_t age_ms; /* since the last use, when it was saved */
 };
 
-/* Checks all of it and fills *im, to be freed with state_image_fini. False: *e says what is wrong
+/* Checks all of it and fills *im, to be freed with store_image_fini. False: *e says what is wrong
  * ("is cut", …), and there is nothing to free. */
-bool state_file_parse(struct str file, struct state_image *im, struct err *e) MUST_CHECK;
+bool store_file_parse(struct str file, struct store_image *im, struct err *e) MUST_CHECK;
 
 /* The same of the body alone. */
-bool state_body_parse(struct str body, struct state_image *im, struct err *e) MUST_CHECK;
+bool store_body_parse(struct str body, struct store_image *im, struct err *e) MUST_CHECK;
 
-void state_image_fini(struct state_image *im);
+void store_image_fini(struct store_image *im);
 
 /* The next block of records, oldest first; empty at the end. And one of its records. */
-struct str state_block(struct state_image *im);
-struct state_binding state_binding_at(struct str block, size_t i);
+struct str store_block(struct store_image *im);
+struct store_binding store_binding_at(struct str block, size_t i);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-void carry_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
+void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
 {
     const struct ep_state *s = &e->state;
     *m = (struct ipc_up_endpoint){
@@ -97,7 +97,7 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
         memcpy(s->blocks, m->blocks.p, m->blocks.n);
 }
 
-bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
+bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
                int64_t now_ms)
 {
     if (!possible(m))
@@ -124,7 +124,7 @@ bool carry_get(struct health *h, const struct conf *c, const struct ipc_up_endpo
     return true;
 }
 
-bool carry_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m)
+bool endpoint_wire_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m)
 {
     const struct ep_state *s = &e->state;
     *m = (struct ipc_up_refused){
@@ -132,14 +132,14 @@ bool carry_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m
     return s->disabled == EP_BY_AUTH && (s->refused_status || s->refused_wall_ms);
 }
 
-void carry_get_refused(struct health *h, const struct ipc_up_refused *m)
+void endpoint_wire_get_refused(struct health *h, const struct ipc_up_refused *m)
 {
     for (size_t i = 0; i < h->n; i++)
         if (str_eq(str_c(h->v[i].id), m->id))
             ep_restore_refusal(&h->v[i].state, m->status, m->wall_ms);
 }
 
-bool carry_put_count(const struct health_endpoint *e, struct ipc_up_count *m)
+bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_count *m)
 {
     const struct ep_state *s = &e->state;
     *m = (struct ipc_up_count){.id = str_c(e->id),
@@ -148,7 +148,7 @@ bool carry_put_count(const struct health_endpoint *e, struct ipc_up_count *m)
     return s->no_count_until_ms || s->counted_ms;
 }
 
-void carry_get_count(struct health *h, const struct ipc_up_count *m)
+void endpoint_wire_get_count(struct health *h, const struct ipc_up_count *m)
 {
     for (size_t i = 0; i < h->n; i++)
         if (str_eq(str_c(h->v[i].id), m->id)) {

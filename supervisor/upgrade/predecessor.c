@@ -4,11 +4,8 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
-#include "supervisor/upgrade/endpoint_wire.h"
-#include "supervisor/process/systemd.h"
-#include "supervisor/supervisor.h"
-#include "supervisor/upgrade/successor.h"
 #include "supervisor/shared/endpoint_view.h"
+#include "supervisor/upgrade/endpoint_wire.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,80 +18,80 @@ enum {
     TX_MAX = 1 << 20,
     EARLY_MAX = 64 << 20,
     GIVE_MS = 10000, /* in which the other one has given what it has */
-    FAIL_MS = 1000   /* and has heard why we cannot */
+    FAIL_MS = 1000   /* and has read why we cannot */
 };
 
-bool inherit_holding(const struct sup *s)
+bool predecessor_holding(const struct predecessor *pre)
 {
-    enum inherit_phase p = s->inherit.phase;
-    return p == INHERIT_READING || p == INHERIT_STARTING || p == INHERIT_TAKING;
+    enum predecessor_phase p = pre->phase;
+    return p == PREDECESSOR_READING || p == PREDECESSOR_STARTING || p == PREDECESSOR_TAKING;
 }
 
-bool inherit_waiting(const struct sup *s)
+bool predecessor_waiting(const struct predecessor *pre)
 {
-    return s->inherit.phase == INHERIT_SERVING;
+    return pre->phase == PREDECESSOR_SERVING;
 }
 
 /* ---- what is given at first */
 
-static bool hello(struct inherit *in, const struct ipc_up_hello *m, struct err *e)
+static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, struct err *e)
 {
-    if (m->version != UPGRADE_VERSION)
+    if (m->version != HANDOVER_VERSION)
         return err_set(e, "the running supervisor hands over in a way %u, this one knows %d", m->version,
-                       UPGRADE_VERSION);
-    if (m->secret.n != sizeof in->secret)
+                       HANDOVER_VERSION);
+    if (m->secret.n != sizeof pre->secret)
         return err_set(e, "the running supervisor gave no secret");
-    memcpy(in->secret, m->secret.p, sizeof in->secret);
-    in->version = m->version;
-    in->pid = m->pid;
-    in->gen = m->gen;
-    in->same_words = m->ipc == IPC_VERSION;
-    snprintf(in->build, sizeof in->build, STR_FMT, STR_ARG(m->build));
+    memcpy(pre->secret, m->secret.p, sizeof pre->secret);
+    pre->version = m->version;
+    pre->pid = m->pid;
+    pre->gen = m->gen;
+    pre->same_ipc = m->ipc == IPC_VERSION;
+    snprintf(pre->build, sizeof pre->build, STR_FMT, STR_ARG(m->build));
     return true;
 }
 
-static bool socket_given(struct inherit *in, struct ipc_frame *f, const struct ipc_up_socket *m)
+static bool on_up_socket(struct predecessor *pre, struct ipc_frame *f, const struct ipc_up_socket *m)
 {
     int fd = f->fd;
     f->fd = -1;
     switch (m->kind) {
-    case UPGRADE_LISTENER:
-    case UPGRADE_FOREIGN:
-        return listen_given_add(&in->given, fd, m->kind == UPGRADE_FOREIGN, (dev_t)m->dev, (ino_t)m->ino);
-    case UPGRADE_LOCK:
-        fd_close(&in->lock);
-        in->lock = fd;
+    case HANDOVER_LISTENER:
+    case HANDOVER_FOREIGN:
+        return listen_given_add(&pre->given, fd, m->kind == HANDOVER_FOREIGN, (dev_t)m->dev, (ino_t)m->ino);
+    case HANDOVER_LOCK:
+        fd_close(&pre->handover.lock);
+        pre->handover.lock = fd;
         return true;
-    case UPGRADE_CONTROL:
-        fd_close(&in->control);
-        in->control = fd;
-        in->control_dev = (dev_t)m->dev;
-        in->control_ino = (ino_t)m->ino;
+    case HANDOVER_CONTROL:
+        fd_close(&pre->handover.control);
+        pre->handover.control = fd;
+        pre->handover.control_dev = (dev_t)m->dev;
+        pre->handover.control_ino = (ino_t)m->ino;
         return true;
-    case UPGRADE_RING:
-        fd_close(&in->ring);
-        in->ring = fd;
+    case HANDOVER_RING:
+        fd_close(&pre->handover.ring);
+        pre->handover.ring = fd;
         return true;
-    case UPGRADE_RING_READER:
-        fd_close(&in->ring_reader);
-        in->ring_reader = fd;
+    case HANDOVER_RING_READER:
+        fd_close(&pre->handover.ring_reader);
+        pre->handover.ring_reader = fd;
         return true;
     }
     fd_close(&fd); /* of a later build: not known, not needed */
     return true;
 }
 
-/* Wishes of the other one's workers, until there is a table. */
-static bool early(struct inherit *in, const struct ipc_up_said *m)
+/* BINDS of the other one's workers are kept until there is a table. */
+static bool on_up_said_early(struct predecessor *pre, const struct ipc_up_said *m)
 {
     struct ipc_binds b;
     struct ipc_frame f = {.id = IPC_BINDS, .fields = m->fields, .nfields = m->nfields, .fd = -1};
-    if (m->what != IPC_BINDS || !in->same_words)
+    if (m->what != IPC_BINDS || !pre->same_ipc)
         return true;
-    return ipc_get_binds(&f, &b) && buf_str(&in->early, b.records);
+    return ipc_get_binds(&f, &b) && buf_str(&pre->early, b.records);
 }
 
-/* Reads one of the messages, or says that it cannot be. */
+/* Decodes the frame as that message, or fails. */
 #define GET(low)                                                                                   \
     struct ipc_##low m;                                                                            \
     if (!ipc_get_##low(f, &m))                                                                     \
@@ -102,49 +99,52 @@ static bool early(struct inherit *in, const struct ipc_up_said *m)
 
 static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
 {
-    struct inherit *in = arg;
+    struct predecessor *pre = arg;
     if (f->id == IPC_UP_HELLO) {
         GET(up_hello)
-        return hello(in, &m, e);
+        return on_up_hello(pre, &m, e);
     }
-    if (!in->version)
+    if (!pre->version)
         return err_set(e, "the running supervisor does not say who it is");
     if (f->id == IPC_UP_SOCKET) {
         GET(up_socket)
-        return socket_given(in, f, &m) || err_set(e, "the running supervisor gave what is no listening socket");
+        return on_up_socket(pre, f, &m) ||
+               err_set(e, "the running supervisor gave what is no listening socket");
     }
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
-        return early(in, &m) || err_set(e, "the running supervisor's workers bind what cannot be");
+        return on_up_said_early(pre, &m) || err_set(e, "the running supervisor's workers bind what cannot be");
     }
     if (f->id != IPC_UP_READ)
         return err_set(e, "the running supervisor sent %s too early", ipc_name(f->id));
-    in->phase = INHERIT_STARTING;
+    pre->phase = PREDECESSOR_STARTING;
     return true;
 }
 
-bool inherit_take(struct inherit *in, struct err *e)
+bool predecessor_take(struct predecessor *pre, const struct predecessor_env *env, struct err *e)
 {
-    *in = (struct inherit){.chan.fd = -1, .lock = -1, .state = -1, .control = -1, .ring = -1,
-                            .ring_reader = -1};
-    if (!getenv(UPGRADE_ENV))
+    *pre = (struct predecessor){
+        .env = *env,
+        .chan.fd = -1,
+        .handover = {.lock = -1, .state = -1, .control = -1, .ring = -1, .ring_reader = -1}};
+    if (!getenv(HANDOVER_ENV))
         return true;
-    unsetenv(UPGRADE_ENV); /* no child is to take itself for one that inherits */
-    if (!fd_nonblock(UPGRADE_FD) || !fd_cloexec(UPGRADE_FD, true) || !fd_cloexec(UPGRADE_STATE_FD, true))
-        return err_sys(e, UPGRADE_ENV " is set, but nobody hands over");
-    chan_init(&in->chan, UPGRADE_FD, TO_NEW, TX_MAX, "the running supervisor");
-    buf_init(&in->early, EARLY_MAX);
-    in->state = UPGRADE_STATE_FD;
-    in->phase = INHERIT_READING;
+    unsetenv(HANDOVER_ENV); /* no child may take itself for a successor */
+    if (!fd_nonblock(HANDOVER_FD) || !fd_cloexec(HANDOVER_FD, true) || !fd_cloexec(HANDOVER_STATE_FD, true))
+        return err_sys(e, HANDOVER_ENV " is set, but nobody hands over");
+    chan_init(&pre->chan, HANDOVER_FD, TO_NEW, TX_MAX, "the running supervisor");
+    buf_init(&pre->early, EARLY_MAX);
+    pre->handover.state = HANDOVER_STATE_FD;
+    pre->phase = PREDECESSOR_READING;
     int64_t until = clock_mono_ms() + GIVE_MS;
-    while (in->phase == INHERIT_READING) {
-        struct pollfd p = {.fd = in->chan.fd, .events = POLLIN};
+    while (pre->phase == PREDECESSOR_READING) {
+        struct pollfd p = {.fd = pre->chan.fd, .events = POLLIN};
         int64_t left = until - clock_mono_ms();
         if (left <= 0)
             return err_set(e, "the running supervisor does not hand over");
         if (poll(&p, 1, (int)left) == -1 && errno != EINTR)
             return err_sys(e, "poll");
-        switch (chan_read(&in->chan, on_first, in, e)) {
+        switch (chan_read(&pre->chan, on_first, pre, e)) {
         case CHAN_OK:
             break;
         case CHAN_CLOSED:
@@ -156,167 +156,164 @@ bool inherit_take(struct inherit *in, struct err *e)
     return true;
 }
 
-void inherit_fail(struct inherit *in, const char *why)
+void predecessor_fail(struct predecessor *pre, const char *why)
 {
     struct ipc_up_fails m = {.why = str_c(why)};
     struct err e;
     m.why.n = min_size(m.why.n, 512);
-    if (in->chan.fd == -1 || in->phase > INHERIT_TAKING ||
-        !chan_send(&in->chan, -1, ipc_put_v_up_fails, 0, &m))
+    if (pre->chan.fd == -1 || pre->phase > PREDECESSOR_TAKING ||
+        !chan_send(&pre->chan, -1, ipc_put_v_up_fails, 0, &m))
         return;
-    for (int64_t until = clock_mono_ms() + FAIL_MS; chan_pending(&in->chan) && clock_mono_ms() < until;) {
-        struct pollfd p = {.fd = in->chan.fd, .events = POLLOUT};
-        if (poll(&p, 1, FAIL_MS) == -1 || chan_write(&in->chan, &e) != CHAN_OK)
+    for (int64_t until = clock_mono_ms() + FAIL_MS; chan_pending(&pre->chan) && clock_mono_ms() < until;) {
+        struct pollfd p = {.fd = pre->chan.fd, .events = POLLOUT};
+        if (poll(&p, 1, FAIL_MS) == -1 || chan_write(&pre->chan, &e) != CHAN_OK)
             return;
     }
 }
 
 /* ---- the channel */
 
-static void watch(struct sup *s)
+static void watch(struct predecessor *pre)
 {
-    struct inherit *in = &s->inherit;
-    if (chan_pending(&in->chan))
-        ev_io_start(s->loop, &in->wr);
+    if (chan_pending(&pre->chan))
+        ev_io_start(pre->env.loop, &pre->wr);
     else
-        ev_io_stop(s->loop, &in->wr);
+        ev_io_stop(pre->env.loop, &pre->wr);
 }
 
-static void unwatch(struct sup *s)
+static void unwatch(struct predecessor *pre)
 {
-    ev_io_stop(s->loop, &s->inherit.rd);
-    ev_io_stop(s->loop, &s->inherit.wr);
-    chan_fini(&s->inherit.chan);
+    ev_io_stop(pre->env.loop, &pre->rd);
+    ev_io_stop(pre->env.loop, &pre->wr);
+    chan_fini(&pre->chan);
 }
 
-static void tell(struct sup *s, chan_put_fn *put, const void *m)
+static void send_up(struct predecessor *pre, chan_put_fn *put, const void *m)
 {
     /* One that does not read is as good as gone; its end is seen by reading. */
-    if (s->inherit.chan.fd != -1 && chan_send(&s->inherit.chan, -1, put, s->intent.gen, m))
-        watch(s);
+    if (pre->chan.fd != -1 && chan_send(&pre->chan, -1, put, pre->env.intent->gen, m))
+        watch(pre);
 }
 
-void inherit_tell(struct sup *s, const struct ipc_endpoint *m)
+void predecessor_send_endpoint(struct predecessor *pre, const struct ipc_endpoint *m)
 {
     struct buf b;
     struct ipc_frame f;
-    if (!inherit_waiting(s) || !s->inherit.same_words)
+    if (!predecessor_waiting(pre) || !pre->same_ipc)
         return;
     buf_init(&b, IPC_BLOCKS_MAX + 4096);
     if (ipc_put_endpoint(&b, 0, m) && ipc_open(buf_view(&b), TO_WORKER, &f)) {
         struct ipc_up_tell u = {.ipc = IPC_VERSION, .nfields = f.nfields, .fields = f.fields};
-        tell(s, ipc_put_v_up_tell, &u);
+        send_up(pre, ipc_put_v_up_tell, &u);
     }
     buf_free(&b);
 }
 
-void inherit_lend(struct sup *s, const struct ipc_lend *m)
+void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m)
 {
     struct ipc_up_lend u = {.endpoint = m->endpoint, .n = m->n};
     if (m->n)
-        tell(s, ipc_put_v_up_lend, &u);
+        send_up(pre, ipc_put_v_up_lend, &u);
 }
 
-void inherit_tell_all(struct sup *s)
+void predecessor_send_endpoints(struct predecessor *pre)
 {
-    for (size_t i = 0; inherit_waiting(s) && i < s->health.n; i++) {
-        struct ipc_endpoint m = view_make(&s->health.v[i], clock_mono_ms());
-        inherit_tell(s, &m);
+    for (size_t i = 0; predecessor_waiting(pre) && i < pre->env.health->n; i++) {
+        const struct health_endpoint *e = &pre->env.health->v[i];
+        struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, clock_mono_ms());
+        predecessor_send_endpoint(pre, &m);
     }
 }
 
-void inherit_pass_reopen(const struct sup *s)
+void predecessor_pass_reopen(const struct predecessor *pre)
 {
-    if (inherit_waiting(s))
-        kill((pid_t)s->inherit.pid, SIGUSR1);
+    if (predecessor_waiting(pre))
+        kill((pid_t)pre->pid, SIGUSR1);
 }
 
-void inherit_stop(struct sup *s)
+void predecessor_stop(struct predecessor *pre)
 {
     struct ipc_up_stop m = {};
-    if (inherit_waiting(s))
-        tell(s, ipc_put_v_up_stop, &m);
+    if (predecessor_waiting(pre))
+        send_up(pre, ipc_put_v_up_stop, &m);
 }
 
 /* ---- the state becomes ours */
 
-/* What the other one's workers have of an endpoint comes back. */
-static void nothing_out(struct sup *s)
+/* Trials, verifications and places that the other one's workers hold come back. */
+static void nothing_out(struct predecessor *pre)
 {
-    health_slot_gone(&s->health, HEALTH_PREDECESSOR, clock_mono_ms());
-    for (size_t i = 0; i < s->health.n; i++)
-        health_places_elsewhere(&s->health, str_c(s->health.v[i].id), 0, UINT32_MAX);
-    for (unsigned i = 0; i < PLAN_SLOTS; i++)
-        totals_gone(&s->totals, TOTALS_ELSEWHERE + i);
+    health_slot_gone(pre->env.health, HEALTH_PREDECESSOR, clock_mono_ms());
+    for (size_t i = 0; i < pre->env.health->n; i++)
+        health_places_elsewhere(pre->env.health, str_c(pre->env.health->v[i].id), 0, UINT32_MAX);
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        totals_gone(pre->env.totals, TOTALS_ELSEWHERE + i);
 }
 
-/* gave: the other one said GO; else it died before, and what was copied must do. */
-static void go(struct sup *s, bool gave)
+/* gave: UP_GO was received; else the other one died before, and the copy of its state is used. */
+static void go(struct predecessor *pre, bool gave)
 {
-    struct inherit *in = &s->inherit;
     struct ipc_up_serves m = {};
-    in->phase = INHERIT_SERVING;
-    if (!in->same_words || !gave)
-        nothing_out(s);
-    health_taken(&s->health, clock_mono_ms());
-    fd_close(&in->lock); /* of a folder that is not in use here */
-    state_dir_sign(&s->state.dir);
-    listen_given_own(&in->given);
-    listen_given_drop(&in->given);
-    sup_go(s);
+    pre->phase = PREDECESSOR_SERVING;
+    if (!pre->same_ipc || !gave)
+        nothing_out(pre);
+    health_taken(pre->env.health, clock_mono_ms());
+    fd_close(&pre->handover.lock); /* of a folder that is not in use here */
+    store_dir_sign(&pre->env.store->dir);
+    listen_given_own(&pre->given);
+    listen_given_drop(&pre->given);
+    pre->conf = NULL;
+    pre->env.ops->go(pre->env.arg);
     if (gave)
-        tell(s, ipc_put_v_up_serves, &m);
+        send_up(pre, ipc_put_v_up_serves, &m);
 }
 
-static void over(struct sup *s)
+static void over(struct predecessor *pre)
 {
-    struct inherit *in = &s->inherit;
-    unwatch(s);
-    if (inherit_holding(s)) {
-        log_warn("the supervisor before this one, pid %u, is gone before it has handed over", in->pid);
-        if (in->phase == INHERIT_TAKING)
-            inherit_ready(s);
+    unwatch(pre);
+    if (predecessor_holding(pre)) {
+        log_warn("the supervisor before this one, pid %u, is gone before it has handed over", pre->pid);
+        if (pre->phase == PREDECESSOR_TAKING)
+            predecessor_ready(pre);
         return;
     }
-    in->phase = INHERIT_OVER;
-    nothing_out(s);
-    log_info("the supervisor before this one, pid %u, has finished", in->pid);
+    pre->phase = PREDECESSOR_OVER;
+    nothing_out(pre);
+    log_info("the supervisor before this one, pid %u, has finished", pre->pid);
 }
 
-void inherit_ready(struct sup *s)
+void predecessor_ready(struct predecessor *pre)
 {
-    struct inherit *in = &s->inherit;
     struct ipc_up_take m = {};
-    if (in->chan.fd != -1) {
-        in->phase = INHERIT_TAKING;
-        tell(s, ipc_put_v_up_take, &m);
+    if (pre->chan.fd != -1) {
+        pre->phase = PREDECESSOR_TAKING;
+        send_up(pre, ipc_put_v_up_take, &m);
         return;
     }
-    go(s, false);
-    in->phase = INHERIT_OVER;
-    sup_say_ready(s);
+    go(pre, false);
+    pre->phase = PREDECESSOR_OVER;
+    pre->env.ops->serves(pre->env.arg);
 }
 
-/* ---- what the other one says */
+/* ---- messages of the other one */
 
-static bool counters(struct sup *s, const struct ipc_up_counters *m)
+static bool on_up_counters(struct predecessor *pre, const struct ipc_up_counters *m)
 {
     uint64_t v[SAVED_COUNTS];
     if (m->v.n != sizeof v)
         return false;
     memcpy(v, m->v.p, sizeof v);
     if (m->endpoint.n)
-        totals_restore_endpoint(&s->totals, m->endpoint, v);
+        totals_restore_endpoint(pre->env.totals, m->endpoint, v);
     else
-        totals_restore(&s->totals, v);
+        totals_restore(pre->env.totals, v);
     return true;
 }
 
-/* A frame of one of its workers: as if one of ours had said it, but for who is answered. */
-static bool said(struct sup *s, const struct ipc_up_said *u)
+/* A frame of one of its workers is handled as one of ours, but that answers go to HEALTH_PREDECESSOR. */
+static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
 {
-    struct inherit *in = &s->inherit;
-    struct health *h = &s->health;
+    struct health *h = pre->env.health;
     struct ipc_frame f = {.id = (enum ipc_id)u->what, .fields = u->fields, .nfields = u->nfields, .fd = -1};
     const unsigned who = HEALTH_PREDECESSOR;
     int64_t now = clock_mono_ms();
@@ -328,18 +325,18 @@ static bool said(struct sup *s, const struct ipc_up_said *u)
         struct ipc_trial_back back;
         struct ipc_stats stats;
     } m;
-    if (!in->same_words)
+    if (!pre->same_ipc)
         return true;
-    upgrade_relay(s, u->slot, &f); /* there may be one after us already */
+    successor_relay(pre->env.successor, u->slot, &f); /* there may be one after us already */
     if (u->what == IPC_BINDS)
-        return ipc_get_binds(&f, &m.binds) && sessions_wishes(&s->sessions, m.binds.records, now);
+        return ipc_get_binds(&f, &m.binds) && bindings_wishes(pre->env.bindings, m.binds.records, now);
     if (u->what == IPC_OUTCOME)
         return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
     if (u->what == IPC_VERDICT)
         return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
     if (u->what == IPC_STATS)
         return ipc_get_stats(&f, &m.stats) &&
-               totals_add(&s->totals, TOTALS_ELSEWHERE + u->slot % PLAN_SLOTS, m.stats.total,
+               totals_add(pre->env.totals, TOTALS_ELSEWHERE + u->slot % SLOTS_MAX, m.stats.total,
                           m.stats.records, now);
     if (u->what == IPC_TRIAL_BEGUN && ipc_get_trial_begun(&f, &m.begun))
         health_trial_begun(h, who, m.begun.endpoint, m.begun.seq, now);
@@ -348,133 +345,129 @@ static bool said(struct sup *s, const struct ipc_up_said *u)
     return true;
 }
 
-static bool on_state(struct sup *s, const struct ipc_frame *f, struct err *e)
+static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct err *e)
 {
     if (f->id == IPC_UP_ENDPOINT) {
         GET(up_endpoint)
-        return carry_get(&s->health, s->conf, &m, clock_mono_ms()) ||
+        return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_mono_ms()) ||
                err_set(e, "the running supervisor knows of an endpoint what cannot be");
     }
     if (f->id == IPC_UP_REFUSED) {
         GET(up_refused)
-        carry_get_refused(&s->health, &m);
+        endpoint_wire_get_refused(pre->env.health, &m);
         return true;
     }
     if (f->id == IPC_UP_COUNT) {
         GET(up_count)
-        carry_get_count(&s->health, &m);
+        endpoint_wire_get_count(pre->env.health, &m);
         return true;
     }
     if (f->id == IPC_UP_COUNTERS) {
         GET(up_counters)
-        return counters(s, &m) || err_set(e, "the running supervisor counts in another way");
+        return on_up_counters(pre, &m) || err_set(e, "the running supervisor counts in another way");
     }
     if (f->id != IPC_UP_GO)
         return err_set(e, "the running supervisor sent %s instead of its state", ipc_name(f->id));
     GET(up_go)
-    if (s->intent.want != PLAN_SERVE)
+    if (pre->env.intent->want != PLAN_SERVE)
         return true; /* we end, and the other one goes on when it sees that */
-    if (m.seq > s->health.seq)
-        s->health.seq = m.seq;
-    go(s, true);
+    if (m.seq > pre->env.health->seq)
+        pre->env.health->seq = m.seq;
+    go(pre, true);
     return true;
 }
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
-    struct sup *s = arg;
-    struct inherit *in = &s->inherit;
+    struct predecessor *pre = arg;
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
-        return said(s, &m) || err_set(e, "a worker of the supervisor before this one reports what cannot be");
+        return on_up_said(pre, &m) ||
+               err_set(e, "a worker of the supervisor before this one reports what cannot be");
     }
     if (f->id == IPC_UP_PLACES) {
         GET(up_places)
-        if (in->same_words)
-            health_places_elsewhere(&s->health, m.endpoint, m.n, m.got);
+        if (pre->same_ipc)
+            health_places_elsewhere(pre->env.health, m.endpoint, m.n, m.got);
         return true;
     }
     if (f->id == IPC_UP_WANT) {
         GET(up_want)
-        if (in->same_words)
-            health_place_wanted_elsewhere(&s->health, m.endpoint);
+        if (pre->same_ipc)
+            health_place_wanted_elsewhere(pre->env.health, m.endpoint);
         return true;
     }
     if (f->id == IPC_UP_LOST) {
         GET(up_lost)
-        upgrade_lost(s, &m);
-        health_lost(&s->health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies, clock_mono_ms());
+        successor_send_lost(pre->env.successor, &m);
+        health_lost(pre->env.health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies, clock_mono_ms());
         return true;
     }
-    if (in->phase == INHERIT_TAKING)
-        return on_state(s, f, e);
-    if (f->id != IPC_UP_DONE || in->phase != INHERIT_SERVING)
+    if (pre->phase == PREDECESSOR_TAKING)
+        return on_state(pre, f, e);
+    if (f->id != IPC_UP_DONE || pre->phase != PREDECESSOR_SERVING)
         return err_set(e, "the running supervisor sent %s, which means nothing now", ipc_name(f->id));
-    inherit_tell_all(s);
-    sup_say_ready(s);
+    predecessor_send_endpoints(pre);
+    pre->env.ops->serves(pre->env.arg);
     return true;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
-    struct sup *s = w->data;
+    struct predecessor *pre = w->data;
     struct err e;
     (void)loop, (void)events;
-    enum chan_result r = chan_read(&s->inherit.chan, on_frame, s, &e);
+    enum chan_result r = chan_read(&pre->chan, on_frame, pre, &e);
     if (r == CHAN_BROKEN)
         log_error("%s", e.msg);
-    if (r == CHAN_BROKEN && inherit_holding(s))
-        sup_fail(s, e.msg);
+    if (r == CHAN_BROKEN && predecessor_holding(pre))
+        pre->env.ops->failed(pre->env.arg, e.msg);
     else if (r != CHAN_OK)
-        over(s);
+        over(pre);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
-    struct sup *s = w->data;
+    struct predecessor *pre = w->data;
     struct err e;
     (void)loop, (void)events;
-    if (chan_write(&s->inherit.chan, &e) == CHAN_OK)
-        watch(s);
+    if (chan_write(&pre->chan, &e) == CHAN_OK)
+        watch(pre);
     else
-        ev_io_stop(s->loop, w);
+        ev_io_stop(pre->env.loop, w);
 }
 
-void inherit_start(struct sup *s)
+void predecessor_start(struct predecessor *pre, const struct conf *c)
 {
-    struct inherit *in = &s->inherit;
-    if (in->phase == INHERIT_NONE)
+    if (pre->phase == PREDECESSOR_NONE)
         return;
-    const size_t most = BINDINGS_RECORDS * sizeof(struct bindings_record);
-    struct str left = buf_view(&in->early);
+    pre->conf = c;
+    const size_t most = BINDING_RECORDS * sizeof(struct binding_table_record);
+    struct str left = buf_view(&pre->early);
     while (left.n) {
         size_t n = min_size(left.n, most);
-        if (!sessions_wishes(&s->sessions, str_make(left.p, n), clock_mono_ms()))
+        if (!bindings_wishes(pre->env.bindings, str_make(left.p, n), clock_mono_ms()))
             log_warn("bindings of the last moment are lost");
         left = str_make(left.p + n, left.n - n);
     }
-    buf_free(&in->early);
-    ev_io_init(&in->rd, on_readable, in->chan.fd, EV_READ);
-    ev_io_init(&in->wr, on_writable, in->chan.fd, EV_WRITE);
-    in->rd.data = in->wr.data = s;
-    ev_io_start(s->loop, &in->rd);
-    watch(s);
-    log_info("takes the place of pid %u, qcc %s", in->pid, in->build);
+    buf_free(&pre->early);
+    ev_io_init(&pre->rd, on_readable, pre->chan.fd, EV_READ);
+    ev_io_init(&pre->wr, on_writable, pre->chan.fd, EV_WRITE);
+    pre->rd.data = pre->wr.data = pre;
+    ev_io_start(pre->env.loop, &pre->rd);
+    watch(pre);
+    log_info("takes the place of pid %u, qcc %s", pre->pid, pre->build);
 }
 
-void inherit_fini(struct sup *s)
+void predecessor_fini(struct predecessor *pre)
 {
-    struct inherit *in = &s->inherit;
-    if (s->loop)
-        unwatch(s);
-    else
-        chan_fini(&in->chan);
-    listen_given_drop(&in->given);
-    fd_close(&in->lock);
-    fd_close(&in->state);
-    fd_close(&in->control);
-    fd_close(&in->ring);
-    fd_close(&in->ring_reader);
-    buf_free(&in->early);
-    secret_wipe(in->secret, sizeof in->secret);
+    unwatch(pre);
+    listen_given_drop(&pre->given);
+    fd_close(&pre->handover.lock);
+    fd_close(&pre->handover.state);
+    fd_close(&pre->handover.control);
+    fd_close(&pre->handover.ring);
+    fd_close(&pre->handover.ring_reader);
+    buf_free(&pre->early);
+    secret_wipe(pre->secret, sizeof pre->secret);
 }

@@ -1,8 +1,8 @@
-/* upgrade: another supervisor takes this one's place without a pause. The program on disk is started
+/* successor: another supervisor takes this one's place without a pause. The program on disk is started
  * with the same options and gets, over a socket pair, the listening sockets, the lock of state_dir
  * and a copy of what lasts. It starts its workers, which do not accept yet. Then:
  *
- *      this one                                   the new one (inherit.h)
+ *      this one                                   the new one (predecessor.h)
  *      NONE
  *      STARTING ── HELLO SOCKET… READ ──────────►
  *               ── SAID (bindings meanwhile) ───►  starts
@@ -16,85 +16,102 @@
  * From GO on nothing is decided here. Should the new one fail before SERVES, all goes on as before.
  * It may be of a later or an earlier build: the messages between the two (UP_… in messages.def)
  * never change. */
-#ifndef QCC_SUPERVISOR_UPGRADE_H
-#define QCC_SUPERVISOR_UPGRADE_H
+#ifndef QCC_SUPERVISOR_SUCCESSOR_H
+#define QCC_SUPERVISOR_SUCCESSOR_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"
 #include "common/ipc/chan.h"
-#include "supervisor/operate/query.h"
+#include "common/ipc/doc.h"
+#include "supervisor/children/plan.h"
+#include "supervisor/process/listen.h"
+#include "supervisor/shared/health.h"
+#include "supervisor/shared/totals.h"
+#include "supervisor/store/store.h"
+#include "supervisor/upgrade/handover.h"
 
 #include <ev.h>
 #include <sys/types.h>
 
-struct slot;
-struct sup;
+enum successor_phase { SUCCESSOR_NONE, SUCCESSOR_STARTING, SUCCESSOR_GIVEN, SUCCESSOR_DONE };
 
-/* Of the messages UP_…: a reader that knows less refuses. */
-enum { UPGRADE_VERSION = 1 };
-
-/* The new one's descriptors, and the environment variable that says so. */
-enum { UPGRADE_FD = 3, UPGRADE_STATE_FD = 4 };
-#define UPGRADE_ENV "QCC_UPGRADE"
-
-/* What UP_SOCKET carries. */
-enum upgrade_kind {
-    UPGRADE_LISTENER,
-    UPGRADE_FOREIGN, /* a listener that systemd opened */
-    UPGRADE_CONTROL, /* the control socket's */
-    UPGRADE_LOCK,    /* of state_dir */
-    UPGRADE_RING,    /* the log ring, to be written and to be read */
-    UPGRADE_RING_READER
+struct successor_ops {
+    /* An endpoint's state as the new one decides it, for the workers here. */
+    void (*endpoint)(void *arg, const struct ipc_endpoint *m);
+    /* The new one serves: what is in flight here is finished, and then all ends. */
+    void (*serves)(void *arg);
 };
 
-enum upgrade_phase { UPGRADE_NONE, UPGRADE_STARTING, UPGRADE_GIVEN, UPGRADE_DONE };
+/* What is copied and handed over; borrowed. */
+struct successor_env {
+    struct ev_loop *loop;
+    const struct plan_intent *intent;
+    const unsigned *stops; /* orders to stop so far, also those that are not yet obeyed */
+    struct health *health;
+    struct totals *totals;
+    struct store *store;
+    const struct successor_ops *ops;
+    void *arg; /* of ops */
+};
 
-struct upgrade {
-    enum upgrade_phase phase;
-    pid_t pid; /* the new one, no child of ours; 0: none, or gone */
+/* What is started, and what it is given at once; borrowed for the call. */
+struct successor_order {
+    const char *program, *conf_path;
+    const struct listen_set *listen;
+    struct handover handover; /* without `state`, which is made for it */
+};
+
+struct successor {
+    struct successor_env env;
+    enum successor_phase phase;
+    pid_t pid; /* of the new one, which is no child of ours; 0: there is none, or it is gone */
     struct chan chan;
     ev_io rd, wr;
     ev_child child;
     ev_timer late;
-    struct query_from asker;
-    unsigned stops; /* how often it was told to stop; who told it may have told us too */
-    int code;      /* of the new one when it has ended, as init_outlive has it */
-    bool asked;    /* asker waits for the end of it */
-    bool deaf;     /* the new one reads too little */
-    char why[513]; /* as the new one says: it cannot start */
+    struct asker asker;
+    unsigned stops; /* orders to stop that the new one was given; the same order may have come here too */
+    int code;       /* exit code of the new one when it has ended, 128 + N for signal N */
+    bool asked;     /* asker waits for the end of the upgrade */
+    bool peer_slow; /* TX_MAX bytes wait for the new one: nothing more is sent */
+    char why[513];  /* why the new one cannot start, in its words (UP_FAILS) */
 };
 
-void upgrade_init(struct upgrade *u);
+/* None yet. env is copied. */
+void successor_init(struct successor *u, const struct successor_env *env);
 
-/* Starts the program. `from`, if not NULL, is answered when it has ended. False: *e says why it
- * cannot be now. */
-bool upgrade_begin(struct sup *s, const struct query_from *from, struct err *e) MUST_CHECK;
+/* Starts the program, while this supervisor serves. `from`, if not NULL, is answered when the upgrade is
+ * done or refused. False: *e says why none can begin now. */
+bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
+                   struct err *e) MUST_CHECK;
 
-/* Whether one is under way, or done. */
-bool upgrade_going(const struct sup *s);
+/* Whether an upgrade is under way, or done. */
+bool successor_going(const struct successor *u);
 
 /* Whether another supervisor decides now. */
-bool upgrade_given(const struct sup *s);
+bool successor_given(const struct successor *u);
 
-/* A worker's frame was understood; the new one may want to know of it. */
-void upgrade_relay(struct sup *s, unsigned slot, const struct ipc_frame *f);
+/* Passes a frame of the worker in that slot on, once it was handled here, if the new one needs it. */
+void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f);
 
-/* The worker in that slot is gone; health does not know it yet. */
-void upgrade_slot_gone(struct sup *s, unsigned slot);
+/* Reports what the worker in that slot had, which is gone. Called before health_slot_gone. */
+void successor_slot_gone(struct successor *u, unsigned slot);
 
-/* A worker of the supervisor before this one is gone, with what it had; the same for the one after it. */
-void upgrade_lost(struct sup *s, const struct ipc_up_lost *m);
+/* Passes on that a worker of the supervisor before this one is gone, with a trial or a verification. */
+void successor_send_lost(struct successor *u, const struct ipc_up_lost *m);
 
 /* Once a turn: how many places are still held here, and whether one more is wanted. */
-void upgrade_turn(struct sup *s);
+void successor_turn(struct successor *u);
 
-/* A SIGHUP meant for the one that serves. */
-void upgrade_pass_reload(const struct sup *s);
+/* Sends SIGHUP on to the new one, which serves. */
+void successor_pass_reload(const struct successor *u);
 
-/* This one is told to stop: a new one that only starts is ended, one that has the state stops too. */
-void upgrade_stop(struct sup *s);
+/* This supervisor is ordered to stop: a new one that only starts is ended, one that has the state is sent
+ * SIGTERM. */
+void successor_stop(struct successor *u);
 
-/* Everything stops: a new one that does not serve yet is ended. */
-void upgrade_fini(struct sup *s);
+/* At the end of this process: a new one that does not serve yet is ended; to another the last frames are
+ * written. */
+void successor_fini(struct successor *u);
 
 #endif

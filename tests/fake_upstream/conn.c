@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/own.h"
 #include "tests/fake_upstream/reply.h"

@@ -1,5 +1,6 @@
 #include "tests/fake_upstream/maker.h"
 
+#include "common/base/log.h"
 #include "tests/fake_upstream/site.h"
 
 #include <inttypes.h>

@@ -1,6 +1,7 @@
 #include "tests/fake_upstream/play.h"
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
 /* More than any canned reply; a larger one uses filler. */

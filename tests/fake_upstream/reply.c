@@ -1,5 +1,6 @@
 #include "tests/fake_upstream/reply.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/bomb.h"
 #include "tests/fake_upstream/maker.h"

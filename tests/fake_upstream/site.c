@@ -1,5 +1,6 @@
 #include "tests/fake_upstream/site.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/reply.h"
 

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-static const struct peek_want want[] = {
+static const struct json_want want[] = {
     {{"model", 5}, {0}},
     {{"stream", 6}, {0}},
     {{"metadata", 8}, {"user_id", 7}},
@@ -14,28 +14,28 @@ static const struct peek_want want[] = {
 };
 enum { WANTS = COUNT_OF(want) };
 
-static void check_same(const struct peek_hit *a, const struct peek_hit *b)
+static void check_same(const struct json_hit *a, const struct json_hit *b)
 {
     for (size_t i = 0; i < WANTS; i++)
         MUST(a[i].kind == b[i].kind && a[i].raw.p == b[i].raw.p && a[i].raw.n == b[i].raw.n &&
              a[i].escaped == b[i].escaped);
 }
 
-static void check_value(const struct peek_hit *h, const json_t *v)
+static void check_value(const struct json_hit *h, const json_t *v)
 {
-    static const enum peek_kind kinds[] = {
-        [JSON_OBJECT] = PEEK_OBJECT,  [JSON_ARRAY] = PEEK_ARRAY, [JSON_STRING] = PEEK_STRING,
-        [JSON_INTEGER] = PEEK_NUMBER, [JSON_REAL] = PEEK_NUMBER, [JSON_TRUE] = PEEK_TRUE,
-        [JSON_FALSE] = PEEK_FALSE,    [JSON_NULL] = PEEK_NULL};
+    static const enum json_kind kinds[] = {
+        [JSON_OBJECT] = JSON_IS_OBJECT,  [JSON_ARRAY] = JSON_IS_ARRAY, [JSON_STRING] = JSON_IS_STRING,
+        [JSON_INTEGER] = JSON_IS_NUMBER, [JSON_REAL] = JSON_IS_NUMBER, [JSON_TRUE] = JSON_IS_TRUE,
+        [JSON_FALSE] = JSON_IS_FALSE,    [JSON_NULL] = JSON_IS_NULL};
     if (!v) {
-        MUST(h->kind == PEEK_ABSENT);
+        MUST(h->kind == JSON_IS_ABSENT);
         return;
     }
     MUST(h->kind == kinds[json_typeof(v)]);
     if (json_is_string(v)) {
         struct buf b;
         buf_init(&b, 1 << 20);
-        MUST(peek_unescape(h->raw, &b));
+        MUST(json_unescape(h->raw, &b));
         MUST(h->escaped || str_eq(buf_view(&b), h->raw));
         MUST(str_eq(buf_view(&b), str_make(json_string_value(v), json_string_length(v))));
         buf_free(&b);
@@ -51,11 +51,11 @@ static void check_text(struct str text)
     struct buf b, back;
     buf_init(&b, 1 << 20);
     buf_init(&back, 1 << 20);
-    if (peek_unescape(text, &b) && !memchr(text.p, '\\', text.n))
+    if (json_unescape(text, &b) && !memchr(text.p, '\\', text.n))
         MUST(str_eq(buf_view(&b), text));
     buf_drop(&b, b.len);
-    if (peek_escape(text, &b)) {
-        MUST(peek_unescape(buf_view(&b), &back));
+    if (json_escape(text, &b)) {
+        MUST(json_unescape(buf_view(&b), &back));
         MUST(str_eq(buf_view(&back), text));
     }
     buf_free(&b);
@@ -67,12 +67,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size)
         return 0;
     struct str text = str_make((const char *)data, size);
-    struct peek_hit first[WANTS];
-    bool ok = peek_object_by(peek_skip_nth(0), text, want, first, WANTS);
-    const struct peek_skip *by;
-    for (size_t i = 1; (by = peek_skip_nth(i)); i++) {
-        struct peek_hit hit[WANTS];
-        MUST(peek_object_by(by, text, want, hit, WANTS) == ok);
+    struct json_hit first[WANTS];
+    bool ok = json_find_by(json_skip_nth(0), text, want, first, WANTS);
+    const struct json_skip *by;
+    for (size_t i = 1; (by = json_skip_nth(i)); i++) {
+        struct json_hit hit[WANTS];
+        MUST(json_find_by(by, text, want, hit, WANTS) == ok);
         check_same(first, hit);
     }
     /* jansson reads over a bare NUL byte, which is no JSON. */

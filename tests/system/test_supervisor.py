@@ -166,7 +166,9 @@ def test_worker_program_that_is_none(qcc, tmp_path):
     bad.chmod(0o755)
     q = qcc(worker=bad, start=False).start(wait=False)
     assert q.wait() == 1
-    assert q.count("cannot execute %s: No such file" % bad) and q.count("does not start")
+    assert q.count("cannot execute %s: No such file" % bad)
+    assert q.count("worker . does not start: its program cannot be executed")
+    assert q.count("worker 0 started") == 1, "nothing is gained by another try"
 
 
 def test_workers_that_cannot_use_the_configuration(stub):
@@ -179,6 +181,13 @@ def test_workers_that_die_at_the_start(stub):
     q = stub(start=False)
     (q.folder / "die").write_text("")
     refused_start(q, "does not start")
+
+
+def test_workers_that_cannot_start(stub):
+    q = stub(start=False)
+    (q.folder / "die").write_text("4")
+    refused_start(q, "does not start: it lacks what it needs from the system")
+    assert q.count("worker 0 started") == 1
 
 
 def test_worker_of_another_version(stub):
@@ -270,6 +279,22 @@ def test_dying_young_again_and_again_backs_off(stub):
     (q.folder / "die").unlink()
     pid = q.wait_workers(1)[0]
     until(lambda: int(q.get()[1]) == pid, "service again", timeout=40)
+
+
+@pytest.mark.parametrize("code, why", [(4, "it lacks what it needs"), (127, "its program cannot be executed")])
+def test_worker_that_cannot_start_any_more(stub, code, why):
+    """Tried again at the longest pause, and said once."""
+    q = stub({"workers": 1})
+    (q.folder / "die").write_text(str(code))
+    os.kill(q.children()[0], signal.SIGKILL)
+    q.wait_log(r"error supervisor: worker 0 \(pid \d+\) cannot start: %s.*; the next try is in 5000 ms" % why)
+    q.wait_log(r"debug supervisor: worker 0 \(pid \d+\) cannot start")
+    assert q.count("error supervisor: worker 0 .* cannot start") == 1
+    assert q.count("dies too often") == 0 and q.running()
+    (q.folder / "die").unlink()
+    pid = q.wait_workers(1)[0]
+    until(lambda: int(q.get()[1]) == pid, "service again", timeout=40)
+    q.wait_log("worker 0 .* could be started again")
 
 
 def test_workers_end_with_a_killed_supervisor(stub):

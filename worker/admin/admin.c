@@ -2,7 +2,6 @@
 
 #include "common/base/log.h"
 #include "common/base/secret.h"
-#include "worker/client/conn.h"
 #include "worker/request/cors.h"
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
@@ -82,7 +81,7 @@ static void answer_error(struct req *r, unsigned status, const char *why, const 
 {
     struct buf b;
     buf_init(&b, 4096);
-    if (!buf_str(&b, STR("{\"error\":\"")) || !peek_escape(str_c(why), &b) || !buf_str(&b, STR("\"}")))
+    if (!buf_str(&b, STR("{\"error\":\"")) || !json_escape(str_c(why), &b) || !buf_str(&b, STR("\"}")))
         buf_free(&b);
     req_answer(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
@@ -114,8 +113,9 @@ static bool foreign(const struct req *r, struct str host)
     return str_eq_nocase(site, STR("cross-site")) && !link;
 }
 
-struct str admin_lines(const struct req *r)
+static struct str lines(const struct req *r, struct buf *room)
 {
+    (void)room;
     /* Nothing is kept, guessed at, framed, or taken in by another origin. */
 #define ALWAYS "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n" \
                "referrer-policy: no-referrer\r\ncross-origin-resource-policy: same-origin\r\n" \
@@ -127,12 +127,12 @@ struct str admin_lines(const struct req *r)
                                           : str_make(always, sizeof always - 1);
 }
 
-bool admin_allowed(struct req *r)
+static bool allowed(struct req *r)
 {
     struct str host = r->head.host;
     bool named = r->conf->admin.token != NULL; /* who knows the token may call it by any name */
     /* A page can send requests here under a name of its owner's (DNS rebinding), but under no address. */
-    if (!r->c->l->unix_socket && !named && !cors_host_is_own(host))
+    if (!r->c->unix_socket && !named && !cors_host_is_own(host))
         return refuse(r, 403, "Host is neither an address nor localhost", "");
     if (foreign(r, host))
         return refuse(r, 403, "this was sent by a page of another site", "");
@@ -146,27 +146,28 @@ bool admin_allowed(struct req *r)
 
 static void ask(struct req *r, struct str what, struct str arg)
 {
+    struct admin *a = r->c->service->arg;
     req_set(r, REQ_PICK);
     req_set(r, REQ_WAIT);
-    r->ask_id = ++r->w->last_ask;
-    list_push_back(&r->w->asking, &r->wait_node);
-    tmo_set(&r->tmo, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
-    wkr_ipc_ask(r->w, r->ask_id, what, arg);
+    r->ask_id = ++a->last_ask;
+    list_push_back(&a->asking, &r->wait_node);
+    deadline_set(&r->deadline, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
+    req_ask(r, r->ask_id, what, arg);
 }
 
-void admin_answer(struct wkr *w, const struct ipc_answer *a)
+void admin_answer(struct admin *a, const struct ipc_answer *m)
 {
-    LIST_EACH(n, tmp, &w->asking)
+    LIST_EACH(n, tmp, &a->asking)
     {
         struct req *r = LIST_ENTRY(n, struct req, wait_node);
-        if (r->ask_id != a->id)
+        if (r->ask_id != m->id)
             continue;
-        bool metrics = str_eq(r->full_path, STR("/metrics")) && a->status == 200;
+        bool metrics = str_eq(r->full_path, STR("/metrics")) && m->status == 200;
         struct buf text;
         buf_init(&text, TEXT_MAX);
         req_set(r, REQ_PICK);
-        if (metrics ? metrics_write(a->body, &text) : mpjson_write(a->body, &text))
-            req_answer(r, a->status,
+        if (metrics ? prometheus_write(m->body, &text) : json_write(m->body, &text))
+            req_answer(r, m->status,
                        metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
                        buf_view(&text), "");
         else
@@ -176,7 +177,7 @@ void admin_answer(struct wkr *w, const struct ipc_answer *a)
     }
 }
 
-void admin_late(struct req *r)
+static void late(struct req *r)
 {
     answer_error(r, 504, "the supervisor did not answer in time", "");
 }
@@ -259,7 +260,7 @@ static struct address find(struct str path, struct str query)
     return (struct address){.kind = ACTION, .what = action, .arg = name};
 }
 
-static void go(struct req *r, const struct address *a)
+static void serve(struct req *r, const struct address *a)
 {
     switch (a->kind) {
     case PAGE:
@@ -281,7 +282,7 @@ static void go(struct req *r, const struct address *a)
     }
 }
 
-void admin_go(struct req *r)
+static void go(struct req *r)
 {
     struct str query = STR("");
     if (r->head.target.n > r->full_path.n)
@@ -297,5 +298,23 @@ void admin_go(struct req *r)
     else if (!done && !reads)
         answer_error(r, 405, "this address takes GET and HEAD", "allow: GET, HEAD\r\n");
     else
-        go(r, &a);
+        serve(r, &a);
+}
+
+/* ---- the service */
+
+void admin_init(struct admin *a)
+{
+    list_init(&a->asking);
+}
+
+struct service admin_service(struct admin *a)
+{
+    return (struct service){.operators = true,
+                            .reply_max = 2 * TEXT_MAX,
+                            .arg = a,
+                            .allowed = allowed,
+                            .go = go,
+                            .late = late,
+                            .lines = lines};
 }

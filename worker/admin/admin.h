@@ -5,25 +5,22 @@
 #ifndef QCC_WORKER_ADMIN_H
 #define QCC_WORKER_ADMIN_H
 
+#include "common/base/list.h"
 #include "common/ipc/ipc.h"
+#include "worker/request/client.h"
 
-struct req;
-struct wkr;
+/* Operators' requests that wait for the supervisor. */
+struct admin {
+    struct list asking;
+    uint64_t last_ask;
+};
 
-/* Whether this request may be answered at all; else it has been answered (401, 403). Called when its
- * head is there. */
-bool admin_allowed(struct req *r);
+void admin_init(struct admin *a);
 
-/* Header lines for every reply of the admin listener: what a browser may do with it. Static. */
-struct str admin_lines(const struct req *r);
+/* What the admin listener serves. */
+struct service admin_service(struct admin *a);
 
-/* A whole request of the admin listener. */
-void admin_go(struct req *r);
-
-/* The supervisor did not answer in time. */
-void admin_late(struct req *r);
-
-/* The supervisor's answer to an ASK. */
-void admin_answer(struct wkr *w, const struct ipc_answer *a);
+/* ANSWER: the supervisor's answer to an ASK. */
+void admin_answer(struct admin *a, const struct ipc_answer *m);
 
 #endif

@@ -15,10 +15,10 @@ static bool text(struct str s, struct buf *out)
         if (len)
             continue;
         len = 1;
-        ok = peek_escape(str_make(s.p + from, i - from), out) && buf_str(out, STR("?"));
+        ok = json_escape(str_make(s.p + from, i - from), out) && buf_str(out, STR("?"));
         from = i + 1;
     }
-    return ok && peek_escape(str_make(s.p + from, s.n - from), out) && buf_str(out, STR("\""));
+    return ok && json_escape(str_make(s.p + from, s.n - from), out) && buf_str(out, STR("\""));
 }
 
 static bool number(struct str s, struct buf *out)
@@ -81,7 +81,7 @@ static bool value(struct rd *r, unsigned depth, struct buf *out)
     return false;
 }
 
-bool mpjson_write(struct str msgpack, struct buf *out)
+bool json_write(struct str msgpack, struct buf *out)
 {
     struct rd r;
     rd_init(&r, msgpack);

@@ -7,6 +7,6 @@
 #include "common/base/buf.h"
 
 /* Appends the JSON text. False: not such a document, nested deeper than 16, or over the ceiling. */
-bool mpjson_write(struct str msgpack, struct buf *out) MUST_CHECK;
+bool json_write(struct str msgpack, struct buf *out) MUST_CHECK;
 
 #endif

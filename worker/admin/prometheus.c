@@ -210,7 +210,7 @@ static bool read_all(struct metrics *m, struct rd *r)
     return rd_end(r);
 }
 
-bool metrics_write(struct str msgpack, struct buf *b)
+bool prometheus_write(struct str msgpack, struct buf *b)
 {
     struct metrics m = {.out = b};
     struct rd r;

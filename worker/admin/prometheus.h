@@ -7,6 +7,6 @@
 #include "common/base/buf.h"
 
 /* Appends the text. False: it is no such document, or over the ceiling. */
-bool metrics_write(struct str msgpack, struct buf *out) MUST_CHECK;
+bool prometheus_write(struct str msgpack, struct buf *out) MUST_CHECK;
 
 #endif

@@ -4,6 +4,8 @@
 #include "common/base/slab.h"
 #include "worker/net/peer.h"
 #include "worker/request/req.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/counters.h"
 #include "worker/net/tls.h"
 
 #include <sys/socket.h>
@@ -14,7 +16,6 @@ enum {
     PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
     PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
     IDLE_LOOK = 64,           /* idle connections looked at in search of one to close */
-    ADMIN_OUT = 64 << 20,     /* an answer of the admin listener: admin.c bounds it */
     HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
 };
 
@@ -44,7 +45,7 @@ static void conn_set(struct conn *c, enum conn_state s)
         list_remove(&c->idle_node);
     c->state = s;
     if (s == CONN_IDLE)
-        list_push_back(&c->w->idle_conns, &c->idle_node);
+        list_push_back(&c->env->idle_conns, &c->idle_node);
 }
 
 static void conn_free(struct dead *d)
@@ -60,20 +61,20 @@ static void conn_close_as(struct conn *c, bool hard)
 {
     if (c->state == CONN_CLOSED)
         return;
-    struct wkr *w = c->w;
+    struct conn_env *env = c->env;
     conn_set(c, CONN_CLOSED);
-    struct req *r = c->req;
-    c->req = NULL;
-    ev_io_stop(w->loop, &c->rd);
-    ev_io_stop(w->loop, &c->wr);
-    tmo_fini(&c->tmo);
+    struct req *r = c->client.req;
+    c->client.req = NULL;
+    ev_io_stop(env->loop, &c->rd);
+    ev_io_stop(env->loop, &c->wr);
+    deadline_fini(&c->deadline);
     io_close(&c->io, hard);
     list_remove(&c->node);
-    w->gauge.conns--;
-    wkr_bury(w, &c->dead, conn_free);
+    env->counters->conns--;
+    turn_bury(env->turn, &c->dead, conn_free);
     if (r)
         req_client_gone(r);
-    wkr_conn_ended(w);
+    env->ended(env->arg);
 }
 
 static void conn_close(struct conn *c)
@@ -95,13 +96,13 @@ static void linger(struct conn *c)
         SSL_shutdown(c->io.ssl);
     shutdown(c->io.fd, SHUT_WR);
     c->linger_left = LINGER_BYTES;
-    ev_io_start(c->w->loop, &c->rd);
-    tmo_set(&c->tmo, LINGER_MS);
+    ev_io_start(c->env->loop, &c->rd);
+    deadline_set(&c->deadline, LINGER_MS);
 }
 
 static void discard(struct conn *c)
 {
-    ptrdiff_t r = io_read(&c->io, c->w->rbuf, WKR_RBUF);
+    ptrdiff_t r = io_read(&c->io, c->env->rbuf, TURN_READ);
     if (r == IO_AGAIN)
         return;
     if (r <= 0 || (unsigned)r >= c->linger_left) {
@@ -113,15 +114,21 @@ static void discard(struct conn *c)
 
 /* ---- writing */
 
-enum conn_room conn_write(struct conn *c, const struct iovec *iov, int n)
+static struct conn *conn_of(struct client *c)
 {
+    return CONTAINER_OF(c, struct conn, client);
+}
+
+static enum client_room conn_write(struct client *client, const struct iovec *iov, int n)
+{
+    struct conn *c = conn_of(client);
     if (c->state == CONN_CLOSED)
-        return CONN_GONE;
+        return CLIENT_GONE;
     size_t skip = 0;
     if (c->out.len == 0) {
         ptrdiff_t r = io_writev(&c->io, iov, n);
         if (r == IO_RESET)
-            return CONN_GONE;
+            return CLIENT_GONE;
         if (r > 0)
             skip = (size_t)r;
     }
@@ -132,15 +139,15 @@ enum conn_room conn_write(struct conn *c, const struct iovec *iov, int n)
             continue;
         }
         if (!buf_add(&c->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip))
-            return CONN_GONE; /* beyond the ceiling: a source that does not pause, or no memory */
+            return CLIENT_GONE; /* beyond the ceiling: a source that does not pause, or no memory */
         skip = 0;
     }
     if (c->out.len && was_empty) {
-        ev_io_start(c->w->loop, &c->wr);
-        tmo_set(&c->tmo, c->w->conf->limits.write_timeout);
+        ev_io_start(c->env->loop, &c->wr);
+        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
     }
     c->throttled = c->out.len > CONN_BACKLOG;
-    return c->throttled ? CONN_FULL : CONN_ROOM;
+    return c->throttled ? CLIENT_FULL : CLIENT_ROOM;
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
@@ -162,24 +169,24 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
     }
     buf_drop(&c->out, (size_t)r);
     if (c->out.len) {
-        tmo_set(&c->tmo, c->w->conf->limits.write_timeout);
+        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
     } else {
         ev_io_stop(loop, &c->wr);
         buf_free(&c->out);
-        tmo_clear(&c->tmo);
+        deadline_clear(&c->deadline);
         if (c->state == CONN_FLUSH) {
             after_flush(c);
             return;
         }
         if (c->state == CONN_BODY) /* a 100 Continue that had to wait */
-            tmo_set(&c->tmo, c->w->conf->limits.body_timeout);
-        else if (c->eof || c->deaf)
-            tmo_set(&c->tmo, PEER_LOOK_MS);
+            deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
+        else if (c->eof || c->read_stopped)
+            deadline_set(&c->deadline, PEER_LOOK_MS);
     }
     if (c->throttled && c->out.len < CONN_BACKLOG / 4) {
         c->throttled = false;
-        if (c->req)
-            req_client_room(c->req);
+        if (c->client.req)
+            req_client_room(c->client.req);
     }
 }
 
@@ -187,23 +194,23 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 
 static void to_idle(struct conn *c)
 {
-    c->deaf = false;
+    c->read_stopped = false;
     conn_set(c, CONN_IDLE);
-    ev_io_start(c->w->loop, &c->rd);
-    tmo_set(&c->tmo, c->w->conf->limits.idle_timeout);
+    ev_io_start(c->env->loop, &c->rd);
+    deadline_set(&c->deadline, c->env->req->conf->limits.idle_timeout);
     if (c->in.len && !c->running)
         conn_run(c, NULL, 0);
     else if (io_pending(&c->io))
-        ev_feed_event(c->w->loop, &c->rd, EV_READ);
+        ev_feed_event(c->env->loop, &c->rd, EV_READ);
 }
 
 static void after_flush(struct conn *c)
 {
     if (c->cut_hard) {
-        tmo_set(&c->tmo, HARD_MS);
+        deadline_set(&c->deadline, HARD_MS);
         return;
     }
-    if (!c->last)
+    if (!c->client.last)
         to_idle(c);
     else if (c->unread || c->in.len)
         linger(c);
@@ -211,81 +218,91 @@ static void after_flush(struct conn *c)
         conn_close(c);
 }
 
-void conn_reply_done(struct conn *c, bool keep)
+static void conn_reply_done(struct client *client, bool keep)
 {
+    struct conn *c = conn_of(client);
     c->unread = c->state != CONN_BUSY;
-    c->req = NULL;
+    c->client.req = NULL;
     c->throttled = false;
     /* requests that came before the client ended its side are still answered */
-    if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->w->draining)
-        c->last = true;
+    if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->env->req->draining)
+        c->client.last = true;
     conn_set(c, CONN_FLUSH);
     if (c->out.len == 0)
         after_flush(c);
 }
 
-void conn_lost(struct conn *c)
+static void conn_lost(struct client *client)
 {
-    c->req = NULL;
+    struct conn *c = conn_of(client);
+    c->client.req = NULL;
     conn_close(c);
 }
 
-void conn_cut(struct conn *c, bool hard)
+static void conn_cut(struct client *client, bool hard)
 {
-    c->req = NULL;
-    c->last = true;
+    struct conn *c = conn_of(client);
+    c->client.req = NULL;
+    c->client.last = true;
     c->cut_hard = hard;
     conn_set(c, CONN_FLUSH);
     if (c->out.len == 0)
         after_flush(c);
 }
 
+static bool conn_quiet(const struct client *client)
+{
+    return CONTAINER_OF(client, const struct conn, client)->out.len == 0;
+}
+
+static const struct client_ops ops = {conn_write, conn_reply_done, conn_cut, conn_lost, conn_quiet};
+
 /* ---- reading */
 
 static void look_after_peer(struct conn *c)
 {
-    switch (peer_look(c->io.fd, c->w->diag)) {
+    switch (peer_look(c->io.fd, c->env->sock_diag)) {
     case PEER_GONE:
         conn_close(c);
         return;
     case PEER_UNKNOWN:
         c->unsure = true;
-        if (c->req)
-            req_client_unsure(c->req);
+        if (c->client.req)
+            req_client_unsure(c->client.req);
         break;
     case PEER_HERE:
         break;
     }
     if (c->state == CONN_BUSY && c->out.len == 0)
-        tmo_set(&c->tmo, PEER_LOOK_MS);
+        deadline_set(&c->deadline, PEER_LOOK_MS);
 }
 
 /* The client has ended its sending side: gone, or waiting for its reply. */
 static void half_closed(struct conn *c)
 {
     c->eof = true;
-    ev_io_stop(c->w->loop, &c->rd);
+    ev_io_stop(c->env->loop, &c->rd);
     look_after_peer(c);
 }
 
 static void read_ahead(struct conn *c)
 {
-    size_t room = min_size(WKR_RBUF, PIPELINE - min_size(PIPELINE, c->in.len));
+    size_t room = min_size(TURN_READ, PIPELINE - min_size(PIPELINE, c->in.len));
     if (room == 0) {
-        ev_io_stop(c->w->loop, &c->rd);
-        c->deaf = true;
+        ev_io_stop(c->env->loop, &c->rd);
+        c->read_stopped = true;
         if (c->state == CONN_BUSY && c->out.len == 0)
-            tmo_set(&c->tmo, PEER_LOOK_MS);
+            deadline_set(&c->deadline, PEER_LOOK_MS);
         return;
     }
-    ptrdiff_t r = io_read(&c->io, c->w->rbuf, room);
+    ptrdiff_t r = io_read(&c->io, c->env->rbuf, room);
     if (r == IO_AGAIN)
         return;
     if (r == IO_EOF || r == IO_CUT) {
         half_closed(c);
         return;
     }
-    if (r < 0 || !buf_add(&c->in, c->w->rbuf, (size_t)r))
+    if (r < 0 || !buf_add(&c->in, c->env->rbuf, (size_t)r))
         conn_close(c);
 }
 
@@ -293,7 +310,7 @@ static void read_ahead(struct conn *c)
 static void read_body(struct conn *c)
 {
     char *at;
-    size_t room = req_body_room(c->req, &at);
+    size_t room = req_body_room(c->client.req, &at);
     if (room == 0) /* refused for lack of room: answered already */
         return;
     ptrdiff_t r = io_read(&c->io, at, room);
@@ -304,11 +321,11 @@ static void read_body(struct conn *c)
         return;
     }
     size_t used;
-    enum req_body_result res = req_body_added(c->req, (size_t)r, &used);
+    enum req_body_result res = req_body_added(c->client.req, (size_t)r, &used);
     if (res == REQ_BODY_MORE) {
-        tmo_set(&c->tmo, c->w->conf->limits.body_timeout);
+        deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
         if (io_pending(&c->io))
-            ev_feed_event(c->w->loop, &c->rd, EV_READ);
+            ev_feed_event(c->env->loop, &c->rd, EV_READ);
         return;
     }
     if (res == REQ_BODY_REFUSED)
@@ -317,9 +334,9 @@ static void read_body(struct conn *c)
         conn_close(c);
         return;
     }
-    tmo_clear(&c->tmo);
+    deadline_clear(&c->deadline);
     conn_set(c, CONN_BUSY);
-    req_go(c->req);
+    req_go(c->client.req);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -331,13 +348,13 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
     case CONN_SHAKE:
         switch (tls_handshake(c->io.ssl)) {
         case TLS_DONE:
-            ev_io_stop(c->w->loop, &c->wr);
+            ev_io_stop(c->env->loop, &c->wr);
             to_idle(c);
             return;
         case TLS_WANT_READ:
             return;
         case TLS_WANT_WRITE:
-            ev_io_start(c->w->loop, &c->wr);
+            ev_io_start(c->env->loop, &c->wr);
             return;
         case TLS_FAILED:
         case TLS_BAD_CERT:
@@ -347,13 +364,13 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
         return;
     case CONN_IDLE:
     case CONN_HEAD:
-        r = io_read(&c->io, c->w->rbuf, WKR_RBUF);
+        r = io_read(&c->io, c->env->rbuf, TURN_READ);
         if (r > 0)
-            conn_run(c, c->w->rbuf, (size_t)r);
+            conn_run(c, c->env->rbuf, (size_t)r);
         else if (r != IO_AGAIN)
             conn_close(c);
         else if (c->io.want_write)
-            ev_io_start(c->w->loop, &c->wr);
+            ev_io_start(c->env->loop, &c->wr);
         return;
     case CONN_BODY:
         read_body(c);
@@ -374,16 +391,16 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 static bool head_incomplete(struct conn *c, const char *p, size_t have)
 {
     if (!http1_may_begin(p, have)) { /* TLS, or who knows what: nobody has to wait for its end */
-        req_refuse(c, 400, "bad request line");
+        req_refuse(&c->client, 400, "bad request line");
         return false;
     }
-    if (have > c->w->conf->limits.max_header_bytes) {
-        req_refuse(c, 431, "request head is larger than limits.max_header_bytes");
+    if (have > c->env->req->conf->limits.max_header_bytes) {
+        req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
         return false;
     }
     if (c->state == CONN_IDLE) {
         conn_set(c, CONN_HEAD);
-        tmo_set(&c->tmo, c->w->conf->limits.header_timeout);
+        deadline_set(&c->deadline, c->env->req->conf->limits.header_timeout);
     }
     return true;
 }
@@ -391,12 +408,12 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have)
 /* As the configuration is now: it may be another than at the request before. */
 static void set_ceilings(struct conn *c)
 {
-    const struct conf *cf = c->w->conf;
-    c->in.max = (size_t)cf->limits.max_header_bytes + WKR_RBUF + PIPELINE;
+    const struct conf *cf = c->env->req->conf;
+    c->in.max = (size_t)cf->limits.max_header_bytes + TURN_READ + PIPELINE;
     c->out.max = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
-                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * WKR_RBUF;
-    if (c->l->admin)
-        c->out.max = ADMIN_OUT;
+                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * TURN_READ;
+    if (c->l->service->reply_max)
+        c->out.max = c->l->service->reply_max;
 }
 
 /* What stands in `in` and the n new bytes at p behind it: requests, one after the other, until one
@@ -419,17 +436,17 @@ static void conn_run(struct conn *c, char *p, size_t n)
     while (c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY) {
         if (c->state == CONN_BODY) {
             size_t used;
-            enum req_body_result res = req_body_feed(c->req, p + at, n - at, &used);
+            enum req_body_result res = req_body_feed(c->client.req, p + at, n - at, &used);
             at += used;
             if (res == REQ_BODY_MORE) {
-                tmo_set(&c->tmo, c->w->conf->limits.body_timeout);
+                deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
                 break;
             }
             if (res == REQ_BODY_REFUSED)
                 break;
-            tmo_clear(&c->tmo);
+            deadline_clear(&c->deadline);
             conn_set(c, CONN_BUSY);
-            req_go(c->req);
+            req_go(c->client.req);
             continue;
         }
         /* RFC 9112 2.2: an empty line before a request line is overlooked */
@@ -444,17 +461,17 @@ static void conn_run(struct conn *c, char *p, size_t n)
             break;
         }
         c->scanned = 0;
-        if (size > c->w->conf->limits.max_header_bytes) {
-            req_refuse(c, 431, "request head is larger than limits.max_header_bytes");
+        if (size > c->env->req->conf->limits.max_header_bytes) {
+            req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
             break;
         }
-        bool body = req_begin(c, p + at, size);
+        bool body = req_begin(&c->client, p + at, size);
         at += size;
-        if (c->req) {
+        if (c->client.req) {
             conn_set(c, body ? CONN_BODY : CONN_BUSY);
             if (!body) {
-                tmo_clear(&c->tmo);
-                req_go(c->req);
+                deadline_clear(&c->deadline);
+                req_go(c->client.req);
             }
         }
     }
@@ -471,21 +488,21 @@ static void conn_run(struct conn *c, char *p, size_t n)
     }
     bool reads = c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
     if (reads && io_pending(&c->io))
-        ev_feed_event(c->w->loop, &c->rd, EV_READ);
+        ev_feed_event(c->env->loop, &c->rd, EV_READ);
 }
 
-static void on_expired(struct tmo *t)
+static void on_expired(struct deadline *t)
 {
-    struct conn *c = CONTAINER_OF(t, struct conn, tmo);
+    struct conn *c = CONTAINER_OF(t, struct conn, deadline);
     switch (c->state) {
     case CONN_HEAD:
-        req_refuse(c, 408, "request head was not complete within limits.header_timeout");
+        req_refuse(&c->client, 408, "request head was not complete within limits.header_timeout");
         return;
     case CONN_BODY:
-        req_body_timeout(c->req);
+        req_body_timeout(c->client.req);
         return;
     case CONN_BUSY:
-        if (c->out.len == 0 && (c->eof || c->deaf)) {
+        if (c->out.len == 0 && (c->eof || c->read_stopped)) {
             look_after_peer(c);
             return;
         }
@@ -505,28 +522,31 @@ static void on_expired(struct tmo *t)
 
 /* ---- the worker's view */
 
-void conn_new(struct wkr *w, struct listener *l, int fd)
+void conn_new(struct listener *l, int fd)
 {
+    struct conn_env *env = l->env;
     struct conn *c = slab_zalloc(&conns);
-    c->w = w;
+    c->client = (struct client){
+        .ops = &ops, .service = l->service, .env = env->req, .unix_socket = l->unix_socket};
+    c->env = env;
     c->l = l;
     l->refs++;
     c->io.fd = fd;
-    list_push_back(&w->conns, &c->node);
+    list_push_back(&env->conns, &c->node);
     list_init(&c->idle_node);
     ev_io_init(&c->rd, on_readable, fd, EV_READ);
     ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
-    tmo_init(&c->tmo, w->loop, on_expired);
-    w->gauge.conns++;
-    if (!l->admin)
-        gauge_accepted(&w->gauge);
+    deadline_init(&c->deadline, env->loop, on_expired);
+    env->counters->conns++;
+    if (!l->service->operators)
+        counters_accepted(env->counters);
     c->state = CONN_SHAKE;
-    ev_io_start(w->loop, &c->rd);
+    ev_io_start(env->loop, &c->rd);
     if (!l->tls) {
         to_idle(c);
         return;
     }
-    tmo_set(&c->tmo, w->conf->limits.header_timeout);
+    deadline_set(&c->deadline, env->req->conf->limits.header_timeout);
     c->io.ssl = tls_accept(l->tls, fd);
     if (!c->io.ssl)
         conn_close(c);
@@ -539,10 +559,10 @@ static bool request_waits(const struct conn *c)
     return io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-bool conn_close_idlest(struct wkr *w)
+bool conn_close_idlest(struct conn_env *env)
 {
     unsigned looked = 0;
-    LIST_EACH(n, tmp, &w->idle_conns)
+    LIST_EACH(n, tmp, &env->idle_conns)
     {
         struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
         if (!request_waits(c)) {
@@ -555,9 +575,9 @@ bool conn_close_idlest(struct wkr *w)
     return false;
 }
 
-void conn_drain_all(struct wkr *w, bool quick)
+void conn_drain_all(struct conn_env *env, bool quick)
 {
-    LIST_EACH(n, tmp, &w->idle_conns)
+    LIST_EACH(n, tmp, &env->idle_conns)
     {
         struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
         if (!quick)
@@ -567,8 +587,8 @@ void conn_drain_all(struct wkr *w, bool quick)
     }
 }
 
-void conn_kill_all(struct wkr *w)
+void conn_kill_all(struct conn_env *env)
 {
-    LIST_EACH(n, tmp, &w->conns)
+    LIST_EACH(n, tmp, &env->conns)
         conn_close_as(LIST_ENTRY(n, struct conn, node), true);
 }

@@ -7,14 +7,10 @@
 #include "common/base/base.h"
 #include "common/base/buf.h"
 #include "common/base/list.h"
-#include "worker/client/accept.h"
+#include "worker/client/listener.h"
+#include "worker/loop/turn.h"
 #include "worker/net/io.h"
 #include "worker/loop/deadline.h"
-#include "worker/worker.h"
-
-#include <sys/uio.h>
-
-struct req;
 
 /*                SHAKE ──► IDLE ◄──────────────┐
  *                            │ first byte      │ reply done, kept alive
@@ -23,7 +19,7 @@ struct req;
  *  HEAD and BODY go to FLUSH when the request is refused. */
 enum conn_state {
     CONN_SHAKE,  /* TLS handshake */
-    CONN_IDLE,   /* nothing of a request yet; in wkr.idle_conns */
+    CONN_IDLE,   /* nothing of a request yet; in conn_env.idle_conns */
     CONN_HEAD,   /* part of a head */
     CONN_BODY,   /* head done, body being read */
     CONN_BUSY,   /* the request is on its way */
@@ -33,22 +29,21 @@ enum conn_state {
 };
 
 struct conn {
+    struct client client; /* what requests see of it */
     struct dead dead;
-    struct wkr *w;
+    struct conn_env *env;
     struct list node, idle_node;
     struct listener *l;
     struct io io;
     ev_io rd, wr;
-    struct tmo tmo;
+    struct deadline deadline;
     struct buf in;      /* read, not yet used: part of a head, pipelined requests */
     size_t scanned;     /* of `in`: where the search for a head's end stands */
     struct buf out;     /* to be written; beyond CONN_BACKLOG the source is paused */
-    struct req *req;
     enum conn_state state;
     bool eof;           /* the client has ended its side */
-    bool unsure;        /* … and whether it is still there can only be learnt by writing */
-    bool deaf;          /* so much has been read ahead that its end would not be heard */
-    bool last;          /* close after this reply */
+    bool unsure;        /* with eof: whether it is still there can only be learnt by writing */
+    bool read_stopped;  /* so much has been read ahead that its end would not be noticed */
     bool unread;        /* part of the request was not read: linger before closing */
     bool cut_hard;      /* end with a reset */
     bool running;       /* conn_run is on the stack */
@@ -61,35 +56,17 @@ struct conn {
 enum { CONN_BACKLOG = 64 << 10 };
 
 /* A new connection on an accepted socket (taken over). */
-void conn_new(struct wkr *w, struct listener *l, int fd);
+void conn_new(struct listener *l, int fd);
 
 /* Closes the connection that has been idle longest, unless a request has just come on it. False: none
  * is idle. */
-bool conn_close_idlest(struct wkr *w);
+bool conn_close_idlest(struct conn_env *env);
 
 /* For draining: idle connections are closed at once (quick), others after their reply. What a client
  * has already sent is still served. */
-void conn_drain_all(struct wkr *w, bool quick);
+void conn_drain_all(struct conn_env *env, bool quick);
 
 /* Closes everything at once, with a reset: the drain has timed out. */
-void conn_kill_all(struct wkr *w);
-
-enum conn_room { CONN_ROOM, CONN_FULL, CONN_GONE };
-
-/* Writes a piece of the reply; what the socket does not take is copied. FULL: pause until
- * req_client_room. GONE: the client is not there any more (no callback follows). */
-enum conn_room conn_write(struct conn *c, const struct iovec *iov, int n) MUST_CHECK;
-
-/* The request is over and its reply written (or being so). `keep`: the connection may carry another.
- * The conn forgets the request. */
-void conn_reply_done(struct conn *c, bool keep);
-
-/* A write said GONE: closes. The conn forgets the request. */
-void conn_lost(struct conn *c);
-
-/* Ends the connection so that the client sees that the reply is cut: unsent bytes still go out, then
- * the end without a clean close (`hard`: a reset, where an end of the connection would look like the
- * end of the reply). */
-void conn_cut(struct conn *c, bool hard);
+void conn_kill_all(struct conn_env *env);
 
 #endif

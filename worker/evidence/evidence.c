@@ -3,138 +3,19 @@
 #include "common/policy/classify/retry_after.h"
 #include "worker/evidence/charset.h"
 #include "worker/evidence/evidence_json.h"
+#include "worker/evidence/evidence_put.h"
 #include "worker/json/json_find.h"
 #include "worker/http/sse.h"
 
 enum {
-    TEXT_MAX = 3072,
-    TEXTS_MAX = 8192,
     PAGE_MAX = 8192,
     PAGE_TEXT_MAX = 2048,
-    RICH_PAGE = 1500,
-    SYMBOL_MAX = 80
+    RICH_PAGE = 1500
 };
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 static struct str behind(struct str s, size_t n)
 {
     return str_make(s.p + n, s.n - n);
-}
-
-/* ---- what evidence is made of */
-
-void evidence_symbol(struct evidence *ev, struct str prefix, struct str s, bool type,
-                     struct arena *a)
-{
-    if (ev->ncode == EVIDENCE_CODES || s.n > SYMBOL_MAX || prefix.n > SYMBOL_MAX)
-        return;
-    char *p = arena_alloc(a, prefix.n + s.n);
-    if (!p)
-        return;
-    size_t n = 0;
-    for (size_t part = 0; part < 2; part++) {
-        struct str from = part ? s : prefix;
-        for (size_t i = 0; i < from.n; i++)
-            if (is_letter(from.p[i]) || ascii_digit(from.p[i]))
-                p[n++] = ascii_lower(from.p[i]);
-    }
-    if (n)
-        ev->code[ev->ncode++] = (struct evidence_code){str_make(p, n), type};
-}
-
-/* Lower case, blanks collapsed; at most max bytes. */
-static struct str plain(struct str s, size_t max, struct arena *a)
-{
-    char *p = arena_alloc(a, min_size(s.n, max) + 1);
-    if (!p)
-        return (struct str){0};
-    size_t n = 0;
-    for (size_t i = 0; i < s.n && n < max; i++) {
-        if (!is_space(s.p[i]))
-            p[n++] = ascii_lower(s.p[i]);
-        else if (n && p[n - 1] != ' ')
-            p[n++] = ' ';
-    }
-    while (n && p[n - 1] == ' ')
-        n--;
-    return str_make(p, n);
-}
-
-/* Where the quotation that opens at s.p[i] closes, or 0. An apostrophe opens none. */
-static size_t closes(struct str s, size_t i)
-{
-    char q = s.p[i];
-    if (q != '"' && q != '`' && q != '\'')
-        return 0;
-    if (q == '\'' && i > 0 && (is_letter(s.p[i - 1]) || ascii_digit(s.p[i - 1])))
-        return 0;
-    for (size_t j = i + 1; j < s.n; j++)
-        if (s.p[j] == q && (q != '\'' || j + 1 == s.n || !is_letter(s.p[j + 1])))
-            return j;
-    return 0;
-}
-
-/* The text without what stands in quotes. */
-static struct str unquoted(struct str s, struct arena *a)
-{
-    char *p = arena_alloc(a, s.n + 1);
-    if (!p)
-        return s;
-    size_t n = 0;
-    unsigned searched = 0; /* each vain search reads to the end: bounded */
-    for (size_t i = 0; i < s.n; i++) {
-        p[n++] = s.p[i];
-        size_t close = searched < 64 ? closes(s, i) : 0;
-        if (close) {
-            p[n++] = s.p[close];
-            i = close;
-        } else if (s.p[i] == '"' || s.p[i] == '`' || s.p[i] == '\'') {
-            searched++;
-        }
-    }
-    return str_make(p, n);
-}
-
-void evidence_text(struct evidence *ev, struct str s, struct arena *a)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < ev->ntext; i++)
-        used += ev->text[i].n;
-    if (ev->ntext == EVIDENCE_TEXTS || used >= TEXTS_MAX)
-        return;
-    struct str text = plain(str_trim(s), TEXT_MAX, a);
-    if (!text.n)
-        return;
-    ev->text[ev->ntext] = text;
-    ev->bare[ev->ntext++] = unquoted(text, a);
-}
-
-void evidence_wait(struct evidence *ev, struct str name, struct str value)
-{
-    if (ev->nwait < EVIDENCE_WAITS)
-        ev->wait[ev->nwait++] = (struct evidence_field){name, str_trim(value)};
-}
-
-bool evidence_header(struct evidence *ev, struct str name, struct str value, struct arena *a)
-{
-    if (ev->nfield == EVIDENCE_FIELDS || name.n > SYMBOL_MAX ||
-        !(str_find_nocase(name, STR("retry-after")) >= 0 || str_eq_nocase(name, STR("date")) ||
-          str_find_nocase(name, STR("ratelimit")) >= 0 ||
-          str_find_nocase(name, STR("rate-limit")) >= 0))
-        return false;
-    struct str low = plain(name, SYMBOL_MAX, a);
-    if (low.n)
-        ev->field[ev->nfield++] = (struct evidence_field){low, str_trim(value)};
-    return true;
 }
 
 /* ---- headers */
@@ -226,7 +107,7 @@ static void page(struct evidence *ev, struct str s, struct arena *a)
     ev->page = true;
     ev->rich_page = s.n > RICH_PAGE || str_find_nocase(s, STR("<script")) >= 0;
     s.n = min_size(s.n, PAGE_MAX);
-    ev->markup = plain(s, PAGE_MAX, a);
+    ev->markup = evidence_plain(s, PAGE_MAX, a);
     page_text(ev, s, a);
 }
 
@@ -351,27 +232,27 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
 }
 
 /* A number, or a string of one, that HTTP has for a failure. */
-static bool http_failure(const struct peek_hit *hit)
+static bool http_failure(const struct json_hit *hit)
 {
     uint64_t code;
-    return (hit->kind == PEEK_NUMBER || hit->kind == PEEK_STRING) &&
+    return (hit->kind == JSON_IS_NUMBER || hit->kind == JSON_IS_STRING) &&
            str_to_u64(hit->raw, 599, &code) && code >= 400;
 }
 
 /* A maker's own number that is no success: neither 0 nor HTTP's. */
-static bool own_failure(const struct peek_hit *hit)
+static bool own_failure(const struct json_hit *hit)
 {
     uint64_t code;
-    if (hit->kind != PEEK_NUMBER && hit->kind != PEEK_STRING)
+    if (hit->kind != JSON_IS_NUMBER && hit->kind != JSON_IS_STRING)
         return false;
-    if (hit->kind == PEEK_NUMBER && str_starts(hit->raw, STR("-")))
+    if (hit->kind == JSON_IS_NUMBER && str_starts(hit->raw, STR("-")))
         return true;
     return str_to_u64(hit->raw, UINT32_MAX, &code) && code != 0 && code / 100 != 2;
 }
 
 bool evidence_is_error_body(struct str body)
 {
-    static const struct peek_want want[] = {
+    static const struct json_want want[] = {
         {{"type", 4}, {0}},
         {{"error", 5}, {0}},
         {{"success", 7}, {0}},
@@ -405,35 +286,35 @@ bool evidence_is_error_body(struct str body)
         MESSAGE,
         DATA
     };
-    struct peek_hit hit[COUNT_OF(want)];
+    struct json_hit hit[COUNT_OF(want)];
     memset(hit, 0, sizeof hit);
     body = evidence_trim(body);
     if (body.n == 0 || body.p[0] != '{')
         return false;
     /* What is torn or followed by rubbish may be an error all the same: its hits count. */
-    bool whole = peek_object(body, want, hit, COUNT_OF(want));
+    bool whole = json_find(body, want, hit, COUNT_OF(want));
     (void)whole;
-    if (hit[TYPE].kind == PEEK_STRING && str_eq(hit[TYPE].raw, STR("error")))
+    if (hit[TYPE].kind == JSON_IS_STRING && str_eq(hit[TYPE].raw, STR("error")))
         return true;
-    if (hit[CHOICES].kind == PEEK_ARRAY || hit[CONTENT].kind == PEEK_ARRAY)
+    if (hit[CHOICES].kind == JSON_IS_ARRAY || hit[CONTENT].kind == JSON_IS_ARRAY)
         return false;
-    if (hit[ERROR].kind == PEEK_OBJECT || hit[ERROR].kind == PEEK_ARRAY ||
-        hit[ERROR].kind == PEEK_TRUE || (hit[ERROR].kind == PEEK_STRING && hit[ERROR].raw.n))
+    if (hit[ERROR].kind == JSON_IS_OBJECT || hit[ERROR].kind == JSON_IS_ARRAY ||
+        hit[ERROR].kind == JSON_IS_TRUE || (hit[ERROR].kind == JSON_IS_STRING && hit[ERROR].raw.n))
         return true;
-    if (hit[SUCCESS].kind == PEEK_FALSE || hit[RESPONSE].kind == PEEK_OBJECT)
+    if (hit[SUCCESS].kind == JSON_IS_FALSE || hit[RESPONSE].kind == JSON_IS_OBJECT)
         return true;
-    if (hit[ERROR_CODE].kind == PEEK_NUMBER && !str_eq(hit[ERROR_CODE].raw, STR("0")))
+    if (hit[ERROR_CODE].kind == JSON_IS_NUMBER && !str_eq(hit[ERROR_CODE].raw, STR("0")))
         return true;
-    if (hit[BASE_RESP].kind == PEEK_NUMBER && !str_eq(hit[BASE_RESP].raw, STR("0")))
+    if (hit[BASE_RESP].kind == JSON_IS_NUMBER && !str_eq(hit[BASE_RESP].raw, STR("0")))
         return true;
-    if (hit[ERRORS].kind == PEEK_ARRAY && !str_eq(hit[ERRORS].raw, STR("[]")))
+    if (hit[ERRORS].kind == JSON_IS_ARRAY && !str_eq(hit[ERRORS].raw, STR("[]")))
         return true;
     if (http_failure(&hit[CODE]))
         return true;
     /* A code with words for it, and nothing beside. */
-    bool told = (hit[MSG].kind == PEEK_STRING && hit[MSG].raw.n) ||
-                (hit[MESSAGE].kind == PEEK_STRING && hit[MESSAGE].raw.n);
-    bool data = hit[DATA].kind != PEEK_ABSENT && hit[DATA].kind != PEEK_NULL;
+    bool told = (hit[MSG].kind == JSON_IS_STRING && hit[MSG].raw.n) ||
+                (hit[MESSAGE].kind == JSON_IS_STRING && hit[MESSAGE].raw.n);
+    bool data = hit[DATA].kind != JSON_IS_ABSENT && hit[DATA].kind != JSON_IS_NULL;
     return told && !data &&
            (own_failure(&hit[CODE]) || own_failure(&hit[ERRORCODE]) || http_failure(&hit[STATUS]));
 }

@@ -1,6 +1,7 @@
 #include "worker/evidence/evidence_json.h"
 
 #include "common/policy/classify/retry_after.h"
+#include "worker/evidence/evidence_put.h"
 #include "worker/json/json_mend.h"
 
 #include <jansson.h>
@@ -136,7 +137,7 @@ static bool wrapped(struct walk *w, struct str s, struct str *words)
     *words = str_make(s.p, (size_t)(brace - s.p));
     w->wrapped++;
     unsigned codes = (unsigned)w->ev->ncode, texts = (unsigned)w->ev->ntext;
-    struct str json = tidy_json(str_make(brace, s.n - words->n), w->a);
+    struct str json = json_mend(str_make(brace, s.n - words->n), w->a);
     json_t *root = json.n ? json_loadb(json.p, json.n, JSON_DECODE_ANY, NULL) : NULL;
     if (root)
         element(w, root);
@@ -365,7 +366,7 @@ static void element(struct walk *w, json_t *v)
 
 bool evidence_json(struct evidence *ev, struct str s, struct arena *a)
 {
-    struct str json = tidy_json(s, a);
+    struct str json = json_mend(s, a);
     json_t *root = json.n ? json_loadb(json.p, json.n, JSON_DECODE_ANY, NULL) : NULL;
     if (!root)
         return false;

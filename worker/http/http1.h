@@ -8,47 +8,10 @@
 
 #include "common/base/base.h"
 #include "common/base/str.h"
+#include "worker/http/http1_field.h"
 
 /* More header lines than any client sends; beyond: HTTP1_TOO_LARGE. */
 enum { HTTP1_FIELDS = 256 };
-
-/* Headers that QCC looks at; all others are HDR_OTHER. */
-enum http_hdr {
-    HDR_OTHER,
-    HDR_ACCESS_CONTROL, /* any access-control-… */
-    HDR_ACCEPT_ENCODING,
-    HDR_ANTHROPIC_VERSION,
-    HDR_AUTHORIZATION,
-    HDR_CONNECTION,
-    HDR_CONTENT_ENCODING,
-    HDR_CONTENT_LENGTH,
-    HDR_CONTENT_TYPE,
-    HDR_DATE,
-    HDR_EXPECT,
-    HDR_HOST,
-    HDR_KEEP_ALIVE,
-    HDR_ORIGIN,
-    HDR_PROXY_AUTHENTICATE,
-    HDR_PROXY_AUTHORIZATION,
-    HDR_PROXY_CONNECTION,
-    HDR_RETRY_AFTER,
-    HDR_SEC_FETCH_SITE,
-    HDR_TE,
-    HDR_TRAILER,
-    HDR_TRANSFER_ENCODING,
-    HDR_UPGRADE,
-    HDR_X_API_KEY,
-    HDR_X_QCC, /* any x-qcc-… */
-    HDR__COUNT
-};
-
-struct http_field {
-    struct str name, value; /* value trimmed (RFC 9110 5.5); both borrow from the head */
-    const char *line;       /* the whole line as it came, … */
-    uint32_t line_len;      /* … with its CRLF: kept lines are copied, not rebuilt */
-    uint8_t id;             /* enum http_hdr */
-    bool hop;               /* hop-by-hop (RFC 9110 7.6.1), or named by Connection */
-};
 
 enum http_method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
 

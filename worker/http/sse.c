@@ -82,17 +82,17 @@ static bool wants_data(uint8_t kind)
     return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != BLOCK_START && kind != BLOCK_STOP;
 }
 
-static void set_count(int64_t *to, const struct peek_hit *hit)
+static void set_count(int64_t *to, const struct json_hit *hit)
 {
     uint64_t v;
-    if (hit->kind == PEEK_NUMBER && str_to_u64(hit->raw, INT64_MAX, &v))
+    if (hit->kind == JSON_IS_NUMBER && str_to_u64(hit->raw, INT64_MAX, &v))
         *to = (int64_t)v;
 }
 
 /* From a usage object of either make. */
 static void read_usage(struct str object, struct sse_usage *u)
 {
-    static const struct peek_want want[] = {
+    static const struct json_want want[] = {
         {{"input_tokens", 12}, {0}},
         {{"output_tokens", 13}, {0}},
         {{"cache_read_input_tokens", 23}, {0}},
@@ -102,8 +102,8 @@ static void read_usage(struct str object, struct sse_usage *u)
         {{"prompt_tokens_details", 21}, {"cached_tokens", 13}},
         {{"input_tokens_details", 20}, {"cached_tokens", 13}},
     };
-    struct peek_hit hit[COUNT_OF(want)];
-    if (!peek_object(object, want, hit, COUNT_OF(want)))
+    struct json_hit hit[COUNT_OF(want)];
+    if (!json_find(object, want, hit, COUNT_OF(want)))
         return;
     set_count(&u->input, &hit[4]);
     set_count(&u->input, &hit[0]);
@@ -118,7 +118,7 @@ static void read_usage(struct str object, struct sse_usage *u)
 /* The members of an event's data, or of a reply, that matter. */
 enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT_REASON, AT__COUNT };
 
-static const struct peek_want top[AT__COUNT] = {
+static const struct json_want top[AT__COUNT] = {
     [AT_TYPE] = {{"type", 4}, {0}},
     [AT_ERROR] = {{"error", 5}, {0}},
     [AT_CHOICES] = {{"choices", 7}, {0}},
@@ -128,37 +128,37 @@ static const struct peek_want top[AT__COUNT] = {
     [AT_REASON] = {{"delta", 5}, {"stop_reason", 11}},
 };
 
-static void take_usage(const struct peek_hit hit[static AT__COUNT], struct sse_usage *u)
+static void take_usage(const struct json_hit hit[static AT__COUNT], struct sse_usage *u)
 {
     for (size_t i = AT_USAGE; i <= AT_RESPONSE_USAGE; i++)
-        if (hit[i].kind == PEEK_OBJECT)
+        if (hit[i].kind == JSON_IS_OBJECT)
             read_usage(hit[i].raw, u);
 }
 
 bool sse_usage_of_json(struct str body, struct sse_usage *u)
 {
-    struct peek_hit hit[AT__COUNT];
+    struct json_hit hit[AT__COUNT];
     *u = (struct sse_usage){-1, -1, -1, -1};
-    if (!peek_object(body, top, hit, AT__COUNT))
+    if (!json_find(body, top, hit, AT__COUNT))
         return false;
     take_usage(hit, u);
     return true;
 }
 
 /* "error": null, false and "" say that there is none. */
-static bool is_error(const struct peek_hit *hit)
+static bool is_error(const struct json_hit *hit)
 {
     switch (hit->kind) {
-    case PEEK_ABSENT:
-    case PEEK_NULL:
-    case PEEK_FALSE:
+    case JSON_IS_ABSENT:
+    case JSON_IS_NULL:
+    case JSON_IS_FALSE:
         return false;
-    case PEEK_STRING:
+    case JSON_IS_STRING:
         return hit->raw.n != 0;
-    case PEEK_NUMBER:
-    case PEEK_TRUE:
-    case PEEK_OBJECT:
-    case PEEK_ARRAY:
+    case JSON_IS_NUMBER:
+    case JSON_IS_TRUE:
+    case JSON_IS_OBJECT:
+    case JSON_IS_ARRAY:
         break;
     }
     return true;
@@ -171,9 +171,9 @@ static bool starts_with_error(struct str data)
     return str_starts(data, STR("{\"error\":{")) || str_starts(data, STR("{\"error\": {"));
 }
 
-static void take_reason(struct sse *s, const struct peek_hit *hit)
+static void take_reason(struct sse *s, const struct json_hit *hit)
 {
-    if (hit->kind == PEEK_STRING && hit->raw.n)
+    if (hit->kind == JSON_IS_STRING && hit->raw.n)
         s->end.reason = true;
 }
 
@@ -185,31 +185,31 @@ static unsigned kind_of_data(struct sse *s, struct str data)
         return SSE_EV_PING;
     if (str_eq(text, STR("[DONE]")))
         return SSE_EV_STOP;
-    struct peek_hit hit[AT__COUNT];
-    if (!peek_object(text, top, hit, AT__COUNT) && starts_with_error(text))
+    struct json_hit hit[AT__COUNT];
+    if (!json_find(text, top, hit, AT__COUNT) && starts_with_error(text))
         return SSE_EV_ERROR;
     if (is_error(&hit[AT_ERROR]))
         return SSE_EV_ERROR;
     take_usage(hit, &s->usage);
     take_reason(s, &hit[AT_REASON]);
     unsigned kind = SSE_EV_NONE;
-    if (hit[AT_TYPE].kind == PEEK_STRING)
+    if (hit[AT_TYPE].kind == JSON_IS_STRING)
         kind = kind_of_name(hit[AT_TYPE].raw);
     if (kind != SSE_EV_NONE)
         return kind;
-    if (hit[AT_CHOICES].kind == PEEK_ARRAY)
+    if (hit[AT_CHOICES].kind == JSON_IS_ARRAY)
         sse_end_choices(&s->end, hit[AT_CHOICES].raw);
     /* "choices": [] is a head (Azure sends its filters' results so), or with usage the tail. */
-    if (hit[AT_CHOICES].kind == PEEK_ARRAY &&
+    if (hit[AT_CHOICES].kind == JSON_IS_ARRAY &&
         !str_trim(str_make(hit[AT_CHOICES].raw.p + 1, hit[AT_CHOICES].raw.n - 2)).n)
-        return hit[AT_USAGE].kind == PEEK_OBJECT ? SSE_EV_DELTA : SSE_EV_START;
+        return hit[AT_USAGE].kind == JSON_IS_OBJECT ? SSE_EV_DELTA : SSE_EV_START;
     return SSE_EV_CONTENT;
 }
 
 static void read_named(struct sse *s, struct str data)
 {
-    struct peek_hit hit[AT__COUNT];
-    if (!peek_object(data, top, hit, AT__COUNT))
+    struct json_hit hit[AT__COUNT];
+    if (!json_find(data, top, hit, AT__COUNT))
         return;
     take_usage(hit, &s->usage);
     take_reason(s, &hit[AT_REASON]);
@@ -504,9 +504,9 @@ void sse_finish(struct sse *s)
 /* Whether an event's data came whole, although no empty line says so. */
 static bool is_whole(struct str data)
 {
-    struct peek_hit hit[AT__COUNT];
+    struct json_hit hit[AT__COUNT];
     struct str text = str_trim(data);
-    return str_eq(text, STR("[DONE]")) || peek_object(text, top, hit, AT__COUNT);
+    return str_eq(text, STR("[DONE]")) || json_find(text, top, hit, AT__COUNT);
 }
 
 /* Back to where it stood, but for the last event's data, which is gone: it is not judged again. */

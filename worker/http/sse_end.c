@@ -25,16 +25,16 @@ static bool some_reason(struct str s)
 
 static void take_choice(struct sse_end *e, struct str object)
 {
-    static const struct peek_want want[] = {{{"index", 5}, {0}}, {{"finish_reason", 13}, {0}}};
-    struct peek_hit hit[COUNT_OF(want)];
+    static const struct json_want want[] = {{{"index", 5}, {0}}, {{"finish_reason", 13}, {0}}};
+    struct json_hit hit[COUNT_OF(want)];
     uint64_t index = 0;
-    if (!peek_object(object, want, hit, COUNT_OF(want)))
+    if (!json_find(object, want, hit, COUNT_OF(want)))
         return;
-    if (hit[0].kind == PEEK_NUMBER && !str_to_u64(hit[0].raw, UINT64_MAX, &index))
+    if (hit[0].kind == JSON_IS_NUMBER && !str_to_u64(hit[0].raw, UINT64_MAX, &index))
         return;
     uint64_t bit = (uint64_t)1 << min_size((size_t)index, 63);
     e->seen |= bit;
-    if (hit[1].kind == PEEK_STRING && hit[1].raw.n)
+    if (hit[1].kind == JSON_IS_STRING && hit[1].raw.n)
         e->finished |= bit;
 }
 
@@ -46,11 +46,11 @@ void sse_end_choices(struct sse_end *e, struct str array)
         e->seen |= 1;
         return;
     }
-    const struct peek_skip *skip = peek_skip_best();
+    const struct json_skip *skip = json_skip_best();
     const char *p = array.p, *end = array.p + array.n, *open;
     while (p < end && (open = memchr(p, '{', (size_t)(end - p)))) {
         size_t n = skip->nested(open + 1, (size_t)(end - open - 1), ELEMENT_DEPTH);
-        if (n == PEEK_NO_END)
+        if (n == JSON_NO_END)
             return;
         p = open + 1 + n;
         take_choice(e, str_make(open, (size_t)(p - open)));

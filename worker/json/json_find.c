@@ -12,10 +12,10 @@ enum { DEPTH_MAX = 1000, WANTS_MAX = 16 };
 
 /* One walk over one object and, where wanted, an object in it. */
 struct walk {
-    const struct peek_skip *skip;
+    const struct json_skip *skip;
     const char *p, *end; /* next byte */
-    const struct peek_want *want;
-    struct peek_hit *hits;
+    const struct json_want *want;
+    struct json_hit *hits;
     size_t n;
     uint64_t filter; /* see name_bit: the bits of all names, outer and inner */
 };
@@ -96,7 +96,7 @@ static size_t escape_cut(struct str *s, char out[static 4])
     return utf8_put(v >= 0xd800 && v <= 0xdfff ? 0xfffdu : (unsigned)v, out);
 }
 
-bool peek_unescape(struct str raw, struct buf *out)
+bool json_unescape(struct str raw, struct buf *out)
 {
     buf_drop(out, out->len);
     while (raw.n) {
@@ -115,7 +115,7 @@ bool peek_unescape(struct str raw, struct buf *out)
     return true;
 }
 
-bool peek_escape(struct str text, struct buf *out)
+bool json_escape(struct str text, struct buf *out)
 {
     static const char hex[] = "0123456789abcdef";
     static const char short_of[0x20] = {
@@ -194,7 +194,7 @@ static bool read_string(struct walk *w, struct str *raw, bool *escaped)
     }
 #endif
     size_t len = w->skip->string(w->p, (size_t)(w->end - w->p), escaped);
-    if (len == PEEK_NO_END)
+    if (len == JSON_NO_END)
         return false;
     *raw = str_make(w->p, len);
     w->p += len + 1;
@@ -217,20 +217,20 @@ static void skip_number(struct walk *w)
 }
 
 /* A value that is not looked into. depth: levels open around it. */
-static bool read_value(struct walk *w, unsigned depth, struct peek_hit *hit)
+static bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
 {
-    *hit = (struct peek_hit){.kind = PEEK_ABSENT};
+    *hit = (struct json_hit){.kind = JSON_IS_ABSENT};
     skip_blank(w);
     if (w->p == w->end)
         return false;
     const char *from = w->p;
-    enum peek_kind kind;
+    enum json_kind kind;
     switch (*from) {
     case '"':
         w->p++;
         if (!read_string(w, &hit->raw, &hit->escaped))
             return false;
-        hit->kind = PEEK_STRING;
+        hit->kind = JSON_IS_STRING;
         return true;
     case '{':
     case '[': {
@@ -238,32 +238,32 @@ static bool read_value(struct walk *w, unsigned depth, struct peek_hit *hit)
             return false;
         size_t len = w->skip->nested(from + 1, (size_t)(w->end - from) - 1, DEPTH_MAX - depth - 1);
         /* The kind of bracket that ends it is all we check of what was skipped. */
-        if (len == PEEK_NO_END || from[len] != *from + 2)
+        if (len == JSON_NO_END || from[len] != *from + 2)
             return false;
         w->p = from + len + 1;
-        kind = *from == '{' ? PEEK_OBJECT : PEEK_ARRAY;
+        kind = *from == '{' ? JSON_IS_OBJECT : JSON_IS_ARRAY;
         break;
     }
     case 't':
         if (!read_word(w, STR("true")))
             return false;
-        kind = PEEK_TRUE;
+        kind = JSON_IS_TRUE;
         break;
     case 'f':
         if (!read_word(w, STR("false")))
             return false;
-        kind = PEEK_FALSE;
+        kind = JSON_IS_FALSE;
         break;
     case 'n':
         if (!read_word(w, STR("null")))
             return false;
-        kind = PEEK_NULL;
+        kind = JSON_IS_NULL;
         break;
     default:
         if (*from != '-' && !ascii_digit(*from))
             return false;
         skip_number(w);
-        kind = PEEK_NUMBER;
+        kind = JSON_IS_NUMBER;
         break;
     }
     hit->kind = kind;
@@ -290,7 +290,7 @@ static bool look_inside(struct walk *w, struct str name, bool escaped)
     bool any = false;
     for (size_t i = 0; i < w->n; i++) {
         if (w->want[i].inner.n && name_is(name, escaped, w->want[i].name)) {
-            w->hits[i] = (struct peek_hit){.kind = PEEK_ABSENT};
+            w->hits[i] = (struct json_hit){.kind = JSON_IS_ABSENT};
             any = true;
         }
     }
@@ -310,20 +310,20 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
         bool escaped;
         if (c != '"' || !read_string(w, &name, &escaped) || next_byte(w) != ':')
             return false;
-        struct peek_hit hit;
+        struct json_hit hit;
         bool wanted = may_be_wanted(w, name, escaped);
         skip_blank(w);
         if (wanted && !outer && look_inside(w, name, escaped) && w->p < w->end && *w->p == '{') {
             const char *from = w->p++;
             if (!read_members(w, depth + 1, &name, escaped))
                 return false;
-            hit = (struct peek_hit){.kind = PEEK_OBJECT,
+            hit = (struct json_hit){.kind = JSON_IS_OBJECT,
                                     .raw = str_make(from, (size_t)(w->p - from))};
         } else if (!read_value(w, depth, &hit)) {
             return false;
         }
         for (size_t i = 0; wanted && i < w->n; i++) {
-            const struct peek_want *want = &w->want[i];
+            const struct json_want *want = &w->want[i];
             if (outer ? want->inner.n && name_is(name, escaped, want->inner) &&
                             name_is(*outer, outer_escaped, want->name)
                       : !want->inner.n && name_is(name, escaped, want->name))
@@ -337,8 +337,8 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
     }
 }
 
-bool peek_object_by(const struct peek_skip *by, struct str body, const struct peek_want *want,
-                    struct peek_hit *hits, size_t n)
+bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
+                    struct json_hit *hits, size_t n)
 {
     if (n)
         memset(hits, 0, n * sizeof *hits);
@@ -354,7 +354,7 @@ bool peek_object_by(const struct peek_skip *by, struct str body, const struct pe
     return w.p == w.end;
 }
 
-bool peek_object(struct str body, const struct peek_want *want, struct peek_hit *hits, size_t n)
+bool json_find(struct str body, const struct json_want *want, struct json_hit *hits, size_t n)
 {
-    return peek_object_by(peek_skip_best(), body, want, hits, n);
+    return json_find_by(json_skip_best(), body, want, hits, n);
 }

@@ -8,40 +8,46 @@
 #include "common/base/buf.h"
 #include "common/base/str.h"
 
-enum peek_kind {
-    PEEK_ABSENT,
-    PEEK_STRING,
-    PEEK_NUMBER,
-    PEEK_TRUE,
-    PEEK_FALSE,
-    PEEK_NULL,
-    PEEK_OBJECT,
-    PEEK_ARRAY
+enum json_kind {
+    JSON_IS_ABSENT,
+    JSON_IS_STRING,
+    JSON_IS_NUMBER,
+    JSON_IS_TRUE,
+    JSON_IS_FALSE,
+    JSON_IS_NULL,
+    JSON_IS_OBJECT,
+    JSON_IS_ARRAY
 };
 
 /* "model", or with `inner` set a member of a member: {"metadata", "user_id"}. */
-struct peek_want {
+struct json_want {
     struct str name, inner;
 };
 
-struct peek_hit {
-    enum peek_kind kind;
+struct json_hit {
+    enum json_kind kind;
     struct str raw; /* the value's bytes in the body; of a string without its quotes */
-    bool escaped;   /* the string has backslashes: peek_unescape before use */
+    bool escaped;   /* the string has backslashes: json_unescape before use */
 };
 
 /* Walks the object once. hits[i] belongs to want[i]; of a repeated member the last counts, as for
  * most parsers. A member's own name may be written with escapes ("mod\u0065l") and is still
  * recognized. False: the text is not one JSON object (wrong start, unbalanced, bytes after the end,
  * nested deeper than 1,000); hits found till then stay. At most 16 wants. */
-bool peek_object(struct str body, const struct peek_want *want, struct peek_hit *hits,
+bool json_find(struct str body, const struct json_want *want, struct json_hit *hits,
                  size_t n) MUST_CHECK;
+
+struct json_skip;
+
+/* json_find by one make of json_skip.h: for tests, which compare them. */
+bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
+                    struct json_hit *hits, size_t n) MUST_CHECK;
 
 /* Decodes a JSON string's escapes into out (cleared first). \uD800-pairs become UTF-8; a lone half
  * becomes U+FFFD. False: malformed escape or over out's ceiling. */
-bool peek_unescape(struct str raw, struct buf *out) MUST_CHECK;
+bool json_unescape(struct str raw, struct buf *out) MUST_CHECK;
 
 /* Appends the text as the inside of a JSON string, escaped. False: over out's ceiling. */
-bool peek_escape(struct str text, struct buf *out) MUST_CHECK;
+bool json_escape(struct str text, struct buf *out) MUST_CHECK;
 
 #endif

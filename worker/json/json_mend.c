@@ -216,7 +216,7 @@ static size_t room_for(struct str in)
     return in.n + grow + 2 * TIDY_DEPTH;
 }
 
-struct str tidy_json(struct str in, struct arena *a)
+struct str json_mend(struct str in, struct arena *a)
 {
     in = str_trim(in);
     if (in.n == 0 || (in.p[0] != '{' && in.p[0] != '[' && in.p[0] != '"'))

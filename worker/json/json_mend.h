@@ -13,6 +13,6 @@ enum { TIDY_DEPTH = 32 };
 /* The first JSON value at the front of `in` (an object, an array or a string; blanks before it are
  * skipped), closed where it was cut. What cannot be read ends it there. Empty: no such value, or
  * no memory. The text lives in the arena. */
-struct str tidy_json(struct str in, struct arena *a);
+struct str json_mend(struct str in, struct arena *a);
 
 #endif

@@ -15,7 +15,7 @@ static size_t string_plain(const char *p, size_t n, bool *escaped)
             i++;
         }
     }
-    return PEEK_NO_END;
+    return JSON_NO_END;
 }
 
 static size_t nested_plain(const char *p, size_t n, unsigned deeper)
@@ -26,15 +26,15 @@ static size_t nested_plain(const char *p, size_t n, unsigned deeper)
         case '"': {
             bool escaped;
             size_t end = string_plain(p + i + 1, n - i - 1, &escaped);
-            if (end == PEEK_NO_END)
-                return PEEK_NO_END;
+            if (end == JSON_NO_END)
+                return JSON_NO_END;
             i += end + 1;
             break;
         }
         case '{':
         case '[':
             if (depth++ == deeper)
-                return PEEK_NO_END;
+                return JSON_NO_END;
             break;
         case '}':
         case ']':
@@ -50,10 +50,10 @@ static size_t nested_plain(const char *p, size_t n, unsigned deeper)
             break;
         }
     }
-    return PEEK_NO_END;
+    return JSON_NO_END;
 }
 
-static const struct peek_skip skip_plain = {"plain", string_plain, nested_plain};
+static const struct json_skip skip_plain = {"plain", string_plain, nested_plain};
 
 #if defined(__x86_64__)
 
@@ -147,7 +147,7 @@ static inline uint64_t prefix_xor(uint64_t m)
 #define PREFIX_XOR(m) prefix_xor(m)
 #include "worker/json/json_skip_loop.h"
 
-static const struct peek_skip skip_sse2 = {"sse2", string_sse2, nested_sse2};
+static const struct json_skip skip_sse2 = {"sse2", string_sse2, nested_sse2};
 
 /* ---- AVX2, with carry-less multiplication for the parity */
 
@@ -189,7 +189,7 @@ TARGET_AVX2 static inline uint64_t prefix_xor_clmul(uint64_t m)
 #define PREFIX_XOR(m) prefix_xor_clmul(m)
 #include "worker/json/json_skip_loop.h"
 
-static const struct peek_skip skip_avx2 = {"avx2", string_avx2, nested_avx2};
+static const struct json_skip skip_avx2 = {"avx2", string_avx2, nested_avx2};
 
 static bool has_avx2(void)
 {
@@ -197,12 +197,12 @@ static bool has_avx2(void)
            __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi");
 }
 
-const struct peek_skip *peek_skip_best(void)
+const struct json_skip *json_skip_best(void)
 {
     return has_avx2() ? &skip_avx2 : &skip_sse2;
 }
 
-const struct peek_skip *peek_skip_nth(size_t i)
+const struct json_skip *json_skip_nth(size_t i)
 {
     switch (i) {
     case 0:
@@ -218,12 +218,12 @@ const struct peek_skip *peek_skip_nth(size_t i)
 
 #else
 
-const struct peek_skip *peek_skip_best(void)
+const struct json_skip *json_skip_best(void)
 {
     return &skip_plain;
 }
 
-const struct peek_skip *peek_skip_nth(size_t i)
+const struct json_skip *json_skip_nth(size_t i)
 {
     return i == 0 ? &skip_plain : NULL;
 }

@@ -1,4 +1,4 @@
-/* The 64-byte loops of peek_skip, included once for each instruction set. The includer defines
+/* The 64-byte loops of json_skip, included once for each instruction set. The includer defines
  *   NAME(x)      the function's name
  *   TARGET       its target attribute
  *   LOAD         static inline struct block NAME(load)(const char *)
@@ -22,7 +22,7 @@ TARGET static size_t NAME(string)(const char *p, size_t n, bool *escaped)
         seen |= b.slash;
     }
     *escaped = seen != 0;
-    return PEEK_NO_END;
+    return JSON_NO_END;
 }
 
 TARGET static size_t NAME(nested)(const char *p, size_t n, unsigned deeper)
@@ -51,13 +51,13 @@ TARGET static size_t NAME(nested)(const char *p, size_t n, unsigned deeper)
             uint64_t bit = all & -all;
             if (open & bit) {
                 if (++depth > limit)
-                    return PEEK_NO_END;
+                    return JSON_NO_END;
             } else if (--depth == 0) {
                 return at + (size_t)__builtin_ctzll(bit) + 1;
             }
         }
     }
-    return PEEK_NO_END;
+    return JSON_NO_END;
 }
 
 #undef NAME

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static void arm(struct tmo *t)
+static void arm(struct deadline *t)
 {
     if (ev_is_active(&t->timer))
         ev_timer_stop(t->loop, &t->timer);
@@ -15,7 +15,7 @@ static void arm(struct tmo *t)
 static void fired(struct ev_loop *loop, ev_timer *w, int revents)
 {
     (void)revents;
-    struct tmo *t = CONTAINER_OF(w, struct tmo, timer);
+    struct deadline *t = CONTAINER_OF(w, struct deadline, timer);
     if (t->deadline == HUGE_VAL)
         return;
     if (t->deadline > ev_now(loop) + 0.0005) {
@@ -26,7 +26,7 @@ static void fired(struct ev_loop *loop, ev_timer *w, int revents)
     t->expired(t);
 }
 
-void tmo_init(struct tmo *t, struct ev_loop *loop, void (*expired)(struct tmo *))
+void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(struct deadline *))
 {
     ev_timer_init(&t->timer, fired, 0., 0.);
     t->deadline = HUGE_VAL;
@@ -35,25 +35,25 @@ void tmo_init(struct tmo *t, struct ev_loop *loop, void (*expired)(struct tmo *)
     t->loop = loop;
 }
 
-void tmo_set(struct tmo *t, int64_t ms)
+void deadline_set(struct deadline *t, int64_t ms)
 {
     t->deadline = ev_now(t->loop) + (double)ms / 1000.0;
     if (!ev_is_active(&t->timer) || t->armed > t->deadline)
         arm(t);
 }
 
-void tmo_clear(struct tmo *t)
+void deadline_clear(struct deadline *t)
 {
     t->deadline = HUGE_VAL;
 }
 
-void tmo_fini(struct tmo *t)
+void deadline_fini(struct deadline *t)
 {
     t->deadline = HUGE_VAL;
     ev_timer_stop(t->loop, &t->timer); /* one that is due in this turn is not active any more, but pending */
 }
 
-bool tmo_active(const struct tmo *t)
+bool deadline_active(const struct deadline *t)
 {
     return t->deadline != HUGE_VAL;
 }

@@ -7,27 +7,27 @@
 
 #include <ev.h>
 
-struct tmo {
+struct deadline {
     ev_timer timer;
     double deadline; /* in ev_now() time; HUGE_VAL: none */
     double armed;    /* when the libev timer fires, if active */
-    void (*expired)(struct tmo *t);
+    void (*expired)(struct deadline *t);
     struct ev_loop *loop;
 };
 
 /* No deadline yet. */
-void tmo_init(struct tmo *t, struct ev_loop *loop, void (*expired)(struct tmo *));
+void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(struct deadline *));
 
 /* The deadline is ms milliseconds from now, whatever it was. */
-void tmo_set(struct tmo *t, int64_t ms);
+void deadline_set(struct deadline *t, int64_t ms);
 
 /* No deadline any more. */
-void tmo_clear(struct tmo *t);
+void deadline_clear(struct deadline *t);
 
 /* Before the memory goes away. */
-void tmo_fini(struct tmo *t);
+void deadline_fini(struct deadline *t);
 
 /* Whether a deadline is set. */
-bool tmo_active(const struct tmo *t);
+bool deadline_active(const struct deadline *t);
 
 #endif

@@ -146,7 +146,7 @@ struct dialer *dialer_new(struct ev_loop *loop)
 /* The library is there, and its multi handle. */
 static bool begin(struct dialer *d, struct err *e)
 {
-    if (!dial_lib_load(&d->curl, e))
+    if (!dial_curl_load(&d->curl, e))
         return false;
     if (d->curl.global_init(CURL_GLOBAL_NOTHING) != CURLE_OK || !(d->multi = d->curl.multi_init()))
         return err_set(e, "libcurl cannot be started");
@@ -161,7 +161,7 @@ const char *dialer_library(void)
 {
     static struct err e;
     struct dial_lib lib;
-    return dial_lib_load(&lib, &e) ? lib.version() : e.msg;
+    return dial_curl_load(&lib, &e) ? lib.version() : e.msg;
 }
 
 static void put_back(struct dialer *d, CURL *c)

@@ -15,7 +15,7 @@ static bool find(void *so, const char *name, void *at, struct err *e)
     return true;
 }
 
-bool dial_lib_load(struct dial_lib *lib, struct err *e)
+bool dial_curl_load(struct dial_lib *lib, struct err *e)
 {
     void *so = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
     if (!so) {

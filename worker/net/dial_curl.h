@@ -35,6 +35,6 @@ struct dial_lib {
 
 /* Loads it. It stays for as long as the process lives: its libraries do not all like to go. False: *e says
  * what the dynamic linker says. */
-bool dial_lib_load(struct dial_lib *lib, struct err *e) MUST_CHECK;
+bool dial_curl_load(struct dial_lib *lib, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,17 +1,16 @@
 #include "worker/request/access_line.h"
 
 #include "common/base/log.h"
-#include "worker/client/conn.h"
 #include "worker/request/req.h"
 
 #include <stdio.h>
 
-static const char *trail_text(const struct req *r, char *p, size_t n)
+static const char *failures_text(const struct req *r, char *p, size_t n)
 {
     size_t at = 0;
     p[0] = '\0';
-    for (unsigned i = 0; i < r->ntrail && at < n; i++) {
-        const struct attempt *a = &r->trail[i];
+    for (unsigned i = 0; i < r->nfailures && at < n; i++) {
+        const struct failure *a = &r->failures[i];
         int k = snprintf(p + at, n - at, "%s%s:%s", i ? "," : "", a->endpoint,
                          outcome_name(a->fail.cls));
         at += k > 0 ? (size_t)k : 0;
@@ -21,10 +20,10 @@ static const char *trail_text(const struct req *r, char *p, size_t n)
 
 void access_line(const struct req *r, unsigned status, const char *end)
 {
-    enum log_level level = r->c && r->c->l->admin ? LOG_L_DEBUG : LOG_L_INFO;
+    enum log_level level = r->c && r->c->service->operators ? LOG_L_DEBUG : LOG_L_INFO;
     if (!r->conf->log.access || !log_enabled(level))
         return;
-    double now = ev_now(r->w->loop);
+    double now = ev_now(r->env->loop);
     char failures[512];
     const struct sse_usage *u = &r->sse.usage;
     struct log_field f[18];
@@ -41,8 +40,8 @@ void access_line(const struct req *r, unsigned status, const char *end)
         S("model", r->model);
     S("endpoint", r->ep ? str_c(r->ep->ce->name) : r->answered_by ? str_c(r->answered_by) : STR("-"));
     I("attempts", r->attempts);
-    if (r->ntrail)
-        S("failures", str_c(trail_text(r, failures, sizeof failures)));
+    if (r->nfailures)
+        S("failures", str_c(failures_text(r, failures, sizeof failures)));
     I("status", status);
     if (r->first_byte_at > 0)
         MS("first_byte_ms", r->first_byte_at - r->began);

@@ -1,6 +1,5 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "worker/client/conn.h"
 #include "worker/shared/loan.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
@@ -12,18 +11,18 @@ enum { EXPLAINED = 256 };
 
 /* ---- what the request knows of an endpoint */
 
-static struct note *note_of(struct req *r, struct ep_live *live)
+static struct tried *tried_of(struct req *r, struct ep_live *live)
 {
-    for (struct note *n = r->tried; n; n = n->next)
-        if (n->live == live)
-            return n;
-    struct note *n = arena_alloc(&r->notes, sizeof *n);
-    if (!n)
+    for (struct tried *t = r->tried; t; t = t->next)
+        if (t->live == live)
+            return t;
+    struct tried *t = arena_alloc(&r->mem, sizeof *t);
+    if (!t)
         return NULL;
-    *n = (struct note){.next = r->tried, .live = live};
+    *t = (struct tried){.next = r->tried, .live = live};
     live->refs++; /* let_go gives it back: the address must not come to mean another endpoint */
-    r->tried = n;
-    return n;
+    r->tried = t;
+    return t;
 }
 
 /* Whether the endpoint offers the model: no list, on the list, or known there by another name. */
@@ -49,7 +48,7 @@ static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 
 static bool full(const struct req *r, const struct ep *e, int64_t now)
 {
-    return grant_place_none(r->w, e->live, now) || !pool_has_room(e->live->pool);
+    return loan_place_none(r->env->loans, e->live, now) || !pool_has_room(e->live->pool);
 }
 
 /* What the supervisor has said, and what this request has heard from the endpoint itself. */
@@ -88,14 +87,14 @@ static struct retry_conf retry_conf_of(const struct conf *c)
 
 static bool candidates(struct req *r)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     if (!r->seps || r->nseps != rep->n) {
         r->nseps = rep->n;
-        r->seps = arena_alloc(&r->notes, rep->n * sizeof *r->seps);
+        r->seps = arena_alloc(&r->mem, rep->n * sizeof *r->seps);
         if (!r->seps)
             return false;
     }
-    bool turns = r->w->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
+    bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
@@ -108,7 +107,7 @@ static bool candidates(struct req *r)
             .open = e->live->open,
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
             .tier = (uint8_t)ep_view_tier(v),
-            .trial = (uint8_t)grant_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
+            .trial = (uint8_t)loan_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
             .enabled = v->disabled == EP_ENABLED, /* whatever the configuration says */
             .queued = v->queued,
             .draining = v->draining,
@@ -119,13 +118,13 @@ static bool candidates(struct req *r)
             fill_side(r, e, &r->seps[i], now);
         fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
     }
-    for (const struct note *n = r->tried; n; n = n->next)
+    for (const struct tried *t = r->tried; t; t = t->next)
         for (size_t i = 0; i < rep->n; i++)
-            if (rep->eps[i]->live == n->live) {
-                r->seps[i].tried = n->attempts > 0;
-                r->seps[i].used_up = n->used_up;
-                r->seps[i].refused = n->refused;
-                fill_cooling(&r->seps[i], n->cooling_until_ms, n->own_until_ms, now);
+            if (rep->eps[i]->live == t->live) {
+                r->seps[i].tried = t->attempts > 0;
+                r->seps[i].used_up = t->used_up;
+                r->seps[i].refused = t->refused;
+                fill_cooling(&r->seps[i], t->cooling_until_ms, t->own_until_ms, now);
             }
     return true;
 }
@@ -138,15 +137,20 @@ static struct sel_req sel_req_of(struct req *r)
         .opinion = r->opinion == RETRY_OPINION_OPEN,
         .bound = -1,
         .key = {r->conversation[0], r->conversation[1]},
-        .rnd = {rnd_next(&r->w->rnd), rnd_next(&r->w->rnd)},
+        .rnd = {rnd_next(&r->env->rnd), rnd_next(&r->env->rnd)},
     };
-    binding_look(r, &sr);
+    struct binding_at at = {.at = -1};
+    if (r->has_conversation && binding_replica_look(r->env->binding, r->conversation, &at)) {
+        sr.bound = at.at;
+        sr.bound_idle_ms = at.idle_ms;
+    }
+    r->bound_to = at.id;
     return sr;
 }
 
 static int index_of(const struct req *r, const struct ep *e)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     for (size_t i = 0; e && i < rep->n; i++)
         if (rep->eps[i]->live == e->live)
             return (int)i;
@@ -155,52 +159,52 @@ static int index_of(const struct req *r, const struct ep *e)
 
 static int64_t ms_since(const struct req *r, double t)
 {
-    return (int64_t)((ev_now(r->w->loop) - t) * 1000);
+    return (int64_t)((ev_now(r->env->loop) - t) * 1000);
 }
 
 /* ---- an attempt */
 
-static void up_news(struct up *u, const struct up_event *ev)
+static void exchange_news(struct exchange *x, const struct exchange_event *ev)
 {
-    hold_event(CONTAINER_OF(u, struct req, up), ev);
+    hold_event(CONTAINER_OF(x, struct req, exchange), ev);
 }
 
-static void up_failed(struct up *u, enum net_fault why)
+static void exchange_failed(struct exchange *x, enum net_fault why)
 {
-    struct req *r = CONTAINER_OF(u, struct req, up);
-    bool spoilt = why == NET_GARBAGE && u->reused && r->state == REQ_TRY && r->repeatable;
-    r->stale = spoilt || up_was_stale(u, why);
+    struct req *r = CONTAINER_OF(x, struct req, exchange);
+    bool spoilt = why == NET_GARBAGE && x->reused && r->state == REQ_TRY && r->repeatable;
+    r->stale = spoilt || exchange_was_stale(x, why);
     if (r->state == REQ_TRY || !hold_broke(r, why))
         attempt_failed(r, why, EVIDENCE_HTTP, STR(""));
 }
 
-static const struct up_ops up_ops = {up_news, up_failed};
+static const struct exchange_ops exchange_ops = {exchange_news, exchange_failed};
 
 /* The request has the trial of an endpoint, and will bring no verdict. */
 static void trial_back(struct req *r)
 {
     if (r->trial)
-        grant_trial_back(r->w, r->trial_at, r->trial);
+        loan_trial_back(r->env->loans, r->trial_at, r->trial);
     r->trial = 0;
 }
 
 /* The request goes to e, where there is a place for it. trial: it uses up this worker's trial. */
 static void start(struct req *r, struct ep *e, bool trial)
 {
-    struct note *note = note_of(r, e->live);
+    struct tried *t = tried_of(r, e->live);
     if (r->trial && r->trial_at != e->live)
         trial_back(r);
     if (trial && !r->trial) {
-        r->trial = grant_trial_begin(r->w, e->live);
+        r->trial = loan_trial_begin(r->env->loans, e->live);
         r->trial_at = e->live; /* its note holds a reference */
     }
     r->ep = ep_ref(e);
     e->live->open++;
-    grant_place_taken(e->live);
+    loan_place_taken(e->live);
     r->attempts++;
-    if (note)
-        note->attempts++;
-    r->attempt_began = ev_now(r->w->loop);
+    if (t)
+        t->attempts++;
+    r->attempt_began = ev_now(r->env->loop);
     if (r->wait_since > 0)
         r->waited_ms += ms_since(r, r->wait_since);
     r->wait_since = 0;
@@ -208,24 +212,24 @@ static void start(struct req *r, struct ep *e, bool trial)
     r->stale = r->error_whole = false;
     req_set(r, REQ_TRY);
     struct iovec iov[4];
-    int n = note ? req_compose(r, e->ce, iov) : 0;
+    int n = t ? req_compose(r, e->ce, iov) : 0;
     bool fresh = r->fresh;
     r->fresh = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);
-    if (n == 0 || !up_start(&r->up, &r->w->up_env, &r->w->up_conf, e->live->pool, fresh, r->method,
-                            iov, n, &up_ops))
+    if (n == 0 || !exchange_start(&r->exchange, r->env->exchange_env, &r->env->exchange_conf, e->live->pool, fresh, r->method,
+                            iov, n, &exchange_ops))
         attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
 }
 
 void attempt_drop(struct req *r)
 {
-    up_abort(&r->up);
+    exchange_abort(&r->exchange);
     if (!r->ep)
         return;
     r->ep->live->open--;
-    grant_place_left(r->w, r->ep->live);
-    if (!list_empty(&r->w->waiting))
-        wkr_wake(r->w);
+    loan_place_left(r->env->loans, r->ep->live);
+    if (!list_empty(&r->env->waiting))
+        turn_wake(r->env->turn);
     ep_unref(r->ep);
     r->ep = NULL;
 }
@@ -237,22 +241,24 @@ void attempt_forget(struct req *r)
     ep_unref(r->refuser);
     ep_unref(r->same);
     r->refuser = r->same = NULL;
-    for (struct note *n = r->tried; n; n = n->next)
-        ep_live_unref(n->live);
+    for (struct tried *t = r->tried; t; t = t->next)
+        ep_live_unref(t->live);
     r->tried = NULL;
-    trail_free(r);
+    failures_free(r);
 }
 
 /* ---- a reply that is passed on */
 
 void attempt_served(struct req *r, bool whole)
 {
-    gauge_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
+    counters_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
     if (r->side) {
         side_served(r);
         return;
     }
-    binding_served(r);
+    if (r->has_conversation)
+        binding_replica_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash, r->sel.bound,
+                       r->bound_to);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
@@ -262,7 +268,7 @@ void attempt_served(struct req *r, bool whole)
 
 void attempt_ended(struct req *r)
 {
-    if (r->goes_on && r->ep->live->view.news)
+    if (r->goes_on && r->ep->live->view.success_wanted)
         report_ended(r);
     r->goes_on = false;
 }
@@ -275,7 +281,7 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
     } else {
         struct evidence ev;
         hold_keep_fields(r);
-        evidence_read(&ev, EVIDENCE_SSE_ERROR, r->status, r->rf, r->nrf, error_event, &r->notes);
+        evidence_read(&ev, EVIDENCE_SSE_ERROR, r->status, r->rf, r->nrf, error_event, &r->mem);
         classify(&ev, clock_wall_ms(), &v);
     }
     r->served_as = v.cls;
@@ -290,7 +296,7 @@ static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
 {
     r->same = e; /* takes over the caller's reference; NULL: whichever is chosen then */
     req_set(r, REQ_WAIT);
-    tmo_set(&r->tmo, delay_ms);
+    deadline_set(&r->deadline, delay_ms);
 }
 
 /* No attempt is left. s: the last choice, or NULL. */
@@ -300,7 +306,7 @@ static void end(struct req *r, const struct sel_result *s)
     if (r->api == API_COUNT_TOKENS)
         side_answer_estimate(r);
     else
-        trail_answer(r, &rc, s);
+        failures_answer(r, &rc, s);
 }
 
 static void act(struct req *r, const struct retry_out *out, struct ep *e)
@@ -311,7 +317,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
         return;
     case RETRY_SECOND_OPINION:
         r->opinion = RETRY_OPINION_OPEN;
-        r->first_refusal = (int)r->ntrail - 1;
+        r->first_refusal = (int)r->nfailures - 1;
         r->refuser = ep_ref(e);
         /* fall through */
     case RETRY_OTHER:
@@ -325,17 +331,17 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_GIVE_UP:
         break;
     }
-    switch (r->ntrail ? out->reply : RETRY_REPLY_FINAL) { /* none: no memory for a trail */
+    switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* none: no memory for a trail */
     case RETRY_REPLY_THIS:
-        if (r->trail[r->ntrail - 1].fail.kept) {
-            relay_kept(r, &r->trail[r->ntrail - 1].reply, 0, 0);
+        if (r->failures[r->nfailures - 1].fail.kept) {
+            relay_kept(r, &r->failures[r->nfailures - 1].reply, 0, 0);
             return;
         }
         break;
     case RETRY_REPLY_FIRST:
         if (r->api != API_COUNT_TOKENS && r->first_refusal >= 0 &&
-            r->trail[r->first_refusal].fail.kept) {
-            relay_kept(r, &r->trail[r->first_refusal].reply, 0, 0);
+            r->failures[r->first_refusal].fail.kept) {
+            relay_kept(r, &r->failures[r->first_refusal].reply, 0, 0);
             return;
         }
         break;
@@ -348,18 +354,18 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
 }
 
 /* What the failure means for this request's next choices, at once. */
-static void learn(const struct req *r, struct note *note, const struct retry_conf *rc,
+static void learn(const struct req *r, struct tried *t, const struct retry_conf *rc,
                   const struct verdict *v, enum net_fault net)
 {
-    note->used_up = r->trial || retry_uses_up(rc, v, net, note->attempts);
-    note->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
+    t->used_up = r->trial || retry_uses_up(rc, v, net, t->attempts);
+    t->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (v->cls != OUTCOME_RATE_LIMIT)
         return;
     int64_t now = clock_mono_ms(), most = r->conf->rate_limit.max_cooldown;
     if (v->retry_after_ms > 0)
-        note->own_until_ms = now + (v->retry_after_ms < most ? v->retry_after_ms : most);
+        t->own_until_ms = now + (v->retry_after_ms < most ? v->retry_after_ms : most);
     else
-        note->cooling_until_ms = now + COOLDOWN_FIRST_MS;
+        t->cooling_until_ms = now + COOLDOWN_FIRST_MS;
 }
 
 /* A reply to a side path that is no success. Nothing is charged; every endpoint is asked once. */
@@ -369,21 +375,21 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     struct retry_conf rc = retry_conf_of(r->conf);
     struct retry_out out = {.action = RETRY_GIVE_UP, .reply = RETRY_REPLY_THIS};
     struct ep *e = ep_ref(r->ep);
-    struct note *note = note_of(r, e->live);
+    struct tried *t = tried_of(r, e->live);
     enum side_next next = side_judge(r, kind, body, &v);
-    if (note)
-        note->used_up = true;
-    trail_add(r, &v, NET_NONE);
-    trail_keep(r, body, false);
+    if (t)
+        t->used_up = true;
+    failures_add(r, &v, NET_NONE);
+    failures_keep(r, body, false);
     if (next != SIDE_BACK) {
         if (r->first_refusal < 0)
-            r->first_refusal = (int)r->ntrail - 1;
+            r->first_refusal = (int)r->nfailures - 1;
         candidates(r);
         struct sel_req sr = sel_req_of(r);
         struct sel_others o = {0};
         if (r->seps)
             o = select_others(r->seps, r->nseps, &sr, index_of(r, e));
-        bool more = note && o.untried + o.circuit > 0 && r->attempts < rc.max_attempts &&
+        bool more = t && o.untried + o.circuit > 0 && r->attempts < rc.max_attempts &&
                     ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
         out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
         out.reply = RETRY_REPLY_FIRST;
@@ -407,34 +413,34 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         struct evidence ev;
         hold_keep_fields(r);
         struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, 65536));
-        evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->notes);
+        evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
         classify(&ev, clock_wall_ms(), &v);
     }
     struct ep *e = ep_ref(r->ep);
-    struct note *note = note_of(r, e->live);
+    struct tried *t = tried_of(r, e->live);
     struct retry_conf rc = retry_conf_of(r->conf);
-    if (note && !(net != NET_NONE && r->stale))
-        learn(r, note, &rc, &v, net);
+    if (t && !(net != NET_NONE && r->stale))
+        learn(r, t, &rc, &v, net);
     candidates(r);
     struct sel_req sr = sel_req_of(r);
     int at = index_of(r, e);
     struct retry_in in = {
         .v = &v,
         .net = net,
-        .reused = r->up.reused,
-        .got_bytes = r->up.heard,
+        .reused = r->exchange.reused,
+        .got_bytes = r->exchange.heard,
         .got_head = r->state != REQ_TRY,
         .trial = r->trial != 0,
         .repeatable = r->repeatable,
         .bad_request = r->api != API_OTHER && !r->json,
         .begun = r->attempts,
         .unsent = r->unsent,
-        .attempts_here = note ? note->attempts : r->attempts,
+        .attempts_here = t ? t->attempts : r->attempts,
         .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
         .opinion = r->opinion,
         .elapsed_ms = ms_since(r, r->began),
         .waited_ms = r->waited_ms,
-        .rnd = rnd_next(&r->w->rnd),
+        .rnd = rnd_next(&r->env->rnd),
     };
     struct retry_out out;
     retry_next(&rc, &in, &out);
@@ -443,15 +449,15 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         hold_drop(r);
         attempt_drop(r);
         r->attempts--;
-        if (note)
-            note->attempts--;
+        if (t)
+            t->attempts--;
         r->fresh = true;
         req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed or spoilt: a new one", e->ce->name);
         same_again(r, e, 0);
         return;
     }
-    trail_add(r, &v, net);
-    trail_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body, kind == EVIDENCE_BAD_200);
+    failures_add(r, &v, net);
+    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body, kind == EVIDENCE_BAD_200);
     /* A refusal charges nobody by itself; the supervisor knows. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
     report_failure(r, &v, net,
@@ -481,10 +487,10 @@ bool attempt_possible(struct req *r)
 static void wait(struct req *r, int64_t ms)
 {
     if (r->wait_since <= 0)
-        r->wait_since = ev_now(r->w->loop);
+        r->wait_since = ev_now(r->env->loop);
     req_set(r, REQ_WAIT);
-    list_push_back(&r->w->waiting, &r->wait_node);
-    tmo_set(&r->tmo, ms);
+    list_push_back(&r->env->waiting, &r->wait_node);
+    deadline_set(&r->deadline, ms);
 }
 
 /* The choice (r->sel) has given nothing: waits, if that may help. */
@@ -503,12 +509,12 @@ static void wait_or_end(struct req *r)
  * choice is made anew when the answer is there, or late. */
 static void go(struct req *r, struct ep *e, bool trial)
 {
-    if (grant_place_free(e->live)) {
+    if (loan_place_free(e->live)) {
         start(r, e, trial);
         return;
     }
     choice_undo(&r->choices);
-    wait(r, grant_place_want(r->w, e->live, clock_mono_ms()));
+    wait(r, loan_place_want(r->env->loans, e->live, clock_mono_ms()));
 }
 
 /* The repeat at the same endpoint, if that may still be: its breaker may have opened meanwhile. */
@@ -519,11 +525,11 @@ static bool go_same(struct req *r, const struct sel_req *sr)
     bool trial = r->trial && r->trial_at == e->live;
     r->same = NULL;
     bool still = at >= 0 && (trial || r->side || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
-                 grant_place_free(e->live) &&
+                 loan_place_free(e->live) &&
                  select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
     if (still) {
-        trail_same(r, e);
-        start(r, r->w->replica.eps[at], trial);
+        failures_same(r, e);
+        start(r, r->env->replica->eps[at], trial);
     }
     ep_unref(e);
     return still;
@@ -538,7 +544,7 @@ void attempt_next(struct req *r)
     struct sel_req sr = sel_req_of(r);
     if (r->same && go_same(r, &sr))
         return;
-    const struct conf *c = r->w->conf;
+    const struct conf *c = r->env->conf;
     struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
                           .use_priority = c->balance.use_priority,
                           .cache_ttl_ms = c->affinity.cache_ttl};
@@ -546,12 +552,12 @@ void attempt_next(struct req *r)
     bool few = r->nseps <= EXPLAINED;
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, few ? why : NULL);
     r->sel.trial &= !r->side;
-    trail_choice(r, why, few ? r->nseps : 0);
+    failures_choice(r, why, few ? r->nseps : 0);
     if (r->sel.end == SEL_CHOSEN) {
-        go(r, r->w->replica.eps[r->sel.at], r->sel.trial);
+        go(r, r->env->replica->eps[r->sel.at], r->sel.trial);
         return;
     }
     if (r->sel.end == SEL_NEED_TRIAL)
-        grant_trial_ask(r->w, r->w->replica.eps[r->sel.at]->live);
+        loan_trial_ask(r->env->loans, r->env->replica->eps[r->sel.at]->live);
     wait_or_end(r);
 }

@@ -1,7 +1,6 @@
 #include "worker/request/body.h"
 
 #include "common/base/mem.h"
-#include "worker/worker.h"
 
 enum {
     FIRST = 1 << 20, /* a declared length up to this is allocated at once */
@@ -9,14 +8,17 @@ enum {
     CHUNKED = 65536  /* most of a chunked one: what follows it is read along and has to wait elsewhere */
 };
 
-void body_init(struct body *b, struct wkr *w, enum http_body kind, uint64_t total, uint64_t max)
+void body_init(struct body *b, uint64_t *held, uint64_t held_max, enum http_body kind,
+               uint64_t total, uint64_t max)
 {
-    *b = (struct body){.w = w, .kind = kind, .total = total, .max = max};
+    *b = (struct body){
+        .held = held, .held_max = held_max, .kind = kind, .total = total, .max = max};
 }
 
 void body_free(struct body *b)
 {
-    b->w->gauge.buffered -= b->cap;
+    if (b->cap)
+        *b->held -= b->cap;
     mem_free(b->p);
     b->p = NULL;
     b->len = b->cap = 0;
@@ -26,13 +28,12 @@ static bool grow(struct body *b, size_t cap)
 {
     if (cap <= b->cap)
         return true;
-    uint64_t held = b->w->gauge.buffered;
-    if (cap - b->cap > b->w->conf->limits.max_buffered_bytes - min_size(held, b->w->conf->limits.max_buffered_bytes))
+    if (cap - b->cap > b->held_max - min_size(*b->held, b->held_max))
         return false;
     char *p = mem_try_realloc(b->p, cap);
     if (!p)
         return false;
-    b->w->gauge.buffered += cap - b->cap;
+    *b->held += cap - b->cap;
     b->p = p;
     b->cap = cap;
     return true;

@@ -8,10 +8,9 @@
 #include "worker/http/chunk.h"
 #include "worker/http/http1.h"
 
-struct wkr;
-
 struct body {
-    struct wkr *w;
+    uint64_t *held;      /* bytes that all bodies of the worker hold */
+    uint64_t held_max;   /* limits.max_buffered_bytes */
     char *p;
     size_t len, cap;
     enum http_body kind; /* NONE, COUNTED or CHUNKED */
@@ -28,10 +27,12 @@ enum body_result {
     BODY_NO_ROOM    /* the worker holds limits.max_buffered_bytes already: 503 */
 };
 
-/* Nothing read yet. `total` with COUNTED; compared with max by the caller. */
-void body_init(struct body *b, struct wkr *w, enum http_body kind, uint64_t total, uint64_t max);
+/* Nothing read yet. held: what all bodies of the worker hold, at most held_max bytes. `total` with
+ * COUNTED; compared with max by the caller. */
+void body_init(struct body *b, uint64_t *held, uint64_t held_max, enum http_body kind,
+               uint64_t total, uint64_t max);
 
-/* Gives the memory back. */
+/* Gives the memory back. Also of a body of zero bytes that was never begun. */
 void body_free(struct body *b);
 
 /* Where bytes may be read to, and how many (never beyond a counted body's end). 0: no room. */

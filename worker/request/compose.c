@@ -11,12 +11,12 @@ int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[
     bool splice = r->has_model && (name || r->model_changed);
     buf_free(&r->model_sent);
     if (splice) {
-        if (!peek_escape(model, &r->model_sent))
+        if (!json_escape(model, &r->model_sent))
             return 0;
         length = body.n - r->model_raw.n + r->model_sent.len;
     }
     buf_drop(&r->send, r->send.len);
-    if (!head_to_endpoint(&r->send, &r->head, ce, length))
+    if (!forward_to_endpoint(&r->send, &r->head, ce, length))
         return 0;
     int n = 0;
     iov[n++] = (struct iovec){buf_data(&r->send), r->send.len};

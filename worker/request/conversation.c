@@ -8,7 +8,7 @@
 /* Longer ids are hashed by their beginning: what a session id may take up of a request. */
 enum { ID_MAX = 4096 };
 
-size_t conversation_wants(const struct conf *c, struct peek_want *want)
+size_t conversation_wants(const struct conf *c, struct json_want *want)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->nkeys && n < CONVERSATION_BODY_KEYS; i++) {
@@ -16,7 +16,7 @@ size_t conversation_wants(const struct conf *c, struct peek_want *want)
             continue;
         struct str name = str_c(c->keys[i].name);
         ptrdiff_t dot = str_find(name, STR("."));
-        want[n] = (struct peek_want){.name = name};
+        want[n] = (struct json_want){.name = name};
         if (dot >= 0) {
             want[n].name.n = (size_t)dot;
             want[n].inner = str_make(name.p + dot + 1, name.n - (size_t)dot - 1);
@@ -29,9 +29,9 @@ size_t conversation_wants(const struct conf *c, struct peek_want *want)
 struct str conversation_session(struct str user_id)
 {
     if (user_id.n && user_id.p[0] == '{') {
-        struct peek_want want = {.name = STR("session_id")};
-        struct peek_hit hit;
-        if (peek_object(user_id, &want, &hit, 1) && hit.kind == PEEK_STRING)
+        struct json_want want = {.name = STR("session_id")};
+        struct json_hit hit;
+        if (json_find(user_id, &want, &hit, 1) && hit.kind == JSON_IS_STRING)
             return hit.raw;
         return str_make(user_id.p, 0);
     }
@@ -64,7 +64,7 @@ static void hash(const uint8_t secret[32], const char *client, struct str id, ui
 }
 
 bool conversation_find(const struct conf *c, const struct http_field *f, size_t nf,
-                       const struct peek_hit *hits, const char *client, const uint8_t secret[32],
+                       const struct json_hit *hits, const char *client, const uint8_t secret[32],
                        uint64_t key[2])
 {
     size_t body_key = 0;
@@ -79,10 +79,10 @@ bool conversation_find(const struct conf *c, const struct http_field *f, size_t 
                     id = f[k].value;
         } else if (body_key < CONVERSATION_BODY_KEYS) {
             size_t k = body_key++;
-            if (hits && hits[k].kind == PEEK_STRING) {
+            if (hits && hits[k].kind == JSON_IS_STRING) {
                 id = hits[k].raw;
                 id.n = min_size(id.n, ID_MAX);
-                if (hits[k].escaped && peek_unescape(id, &plain))
+                if (hits[k].escaped && json_unescape(id, &plain))
                     id = buf_view(&plain);
                 if (str_ends(str_c(c->keys[i].name), STR("user_id")))
                     id = conversation_session(id);

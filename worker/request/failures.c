@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 enum {
-    TRAIL_MAX = RETRY_BEGUN_MAX, /* attempts a request can have */
-    TRAIL_FIRST = 4,
+    FAILURES_MAX = RETRY_BEGUN_MAX, /* attempts a request can have */
+    FAILURES_FIRST = 4,
     KEY_MIN = 6      /* a shorter key would be found in any text */
 };
 
@@ -22,7 +22,7 @@ static uint8_t flags_of(const struct req *r)
 
 static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t flags)
 {
-    double t = (ev_now(r->w->loop) - r->began) * 1000;
+    double t = (ev_now(r->env->loop) - r->began) * 1000;
     return (struct choice){.at_ms = t > 0 ? (uint32_t)t : 0, .end = (uint8_t)end, .flags = flags};
 }
 
@@ -32,10 +32,10 @@ static bool telling(uint8_t why)
     return why != SEL_SKIP_STRATEGY && why != SEL_SKIP_BOUND;
 }
 
-void trail_choice(struct req *r, const uint8_t *why, size_t n)
+void failures_choice(struct req *r, const uint8_t *why, size_t n)
 {
     const struct sel_result *s = &r->sel;
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     struct choice_skip v[CHOICE_LISTED];
     size_t listed = 0;
     if (choice_again(&r->choices, s->end))
@@ -52,7 +52,7 @@ void trail_choice(struct req *r, const uint8_t *why, size_t n)
     choice_add(&r->choices, &x, v, listed);
 }
 
-void trail_same(struct req *r, const struct ep *e)
+void failures_same(struct req *r, const struct ep *e)
 {
     struct choice x =
         choice_of(r, SEL_CHOSEN, (uint8_t)(flags_of(r) | CHOICE_SAME | (r->fresh ? CHOICE_FRESH : 0)));
@@ -63,29 +63,29 @@ void trail_same(struct req *r, const struct ep *e)
 /* ---- one failed attempt more */
 
 /* Room for one line more: of a list that doubles, since few requests need more than one. */
-static bool trail_room(struct req *r)
+static bool failures_room(struct req *r)
 {
-    if (r->ntrail < r->trail_size)
+    if (r->nfailures < r->failures_size)
         return true;
-    unsigned size = r->trail_size ? 2 * r->trail_size : TRAIL_FIRST;
-    struct attempt *v = size <= 2 * TRAIL_MAX ? arena_alloc(&r->notes, size * sizeof *v) : NULL;
+    unsigned size = r->failures_size ? 2 * r->failures_size : FAILURES_FIRST;
+    struct failure *v = size <= 2 * FAILURES_MAX ? arena_alloc(&r->mem, size * sizeof *v) : NULL;
     if (!v)
         return false;
-    if (r->ntrail)
-        memcpy(v, r->trail, r->ntrail * sizeof *v);
-    r->trail = v;
-    r->trail_size = size;
+    if (r->nfailures)
+        memcpy(v, r->failures, r->nfailures * sizeof *v);
+    r->failures = v;
+    r->failures_size = size;
     return true;
 }
 
-void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
+void failures_add(struct req *r, const struct verdict *v, enum net_fault net)
 {
-    gauge_attempt(r->ep->live, v->cls);
-    if (!trail_room(r))
+    counters_attempt(r->ep->live, v->cls);
+    if (!failures_room(r))
         return;
-    char *name = arena_strndup(&r->notes, r->ep->ce->name, strlen(r->ep->ce->name));
-    struct attempt *a = &r->trail[r->ntrail++];
-    *a = (struct attempt){
+    char *name = arena_strndup(&r->mem, r->ep->ce->name, strlen(r->ep->ce->name));
+    struct failure *a = &r->failures[r->nfailures++];
+    *a = (struct failure){
         .endpoint = name ? name : "?",
         .reason = net != NET_NONE ? net_fault_text(net) : v->rule ? v->rule : "",
         .fail = {.cls = v->cls,
@@ -94,7 +94,7 @@ void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
                  .retry_after_ms = v->retry_after_ms},
         .fault = v->fault,
         .at_ms = (int64_t)((r->attempt_began - r->began) * 1000),
-        .ms = (int64_t)((ev_now(r->w->loop) - r->attempt_began) * 1000),
+        .ms = (int64_t)((ev_now(r->env->loop) - r->attempt_began) * 1000),
     };
     char status[24] = "";
     if (a->fail.status)
@@ -103,7 +103,7 @@ void trail_add(struct req *r, const struct verdict *v, enum net_fault net)
             fault_name(v->fault), status, a->reason);
 }
 
-static void drop_kept(struct attempt *a)
+static void drop_kept(struct failure *a)
 {
     a->fail.kept = false;
     buf_free(&a->reply.head);
@@ -115,12 +115,12 @@ static ptrdiff_t find_key(struct str text, struct str key)
     return key.n >= KEY_MIN ? str_find(text, key) : -1;
 }
 
-bool trail_has_key(struct str text, const char *key)
+bool failures_has_key(struct str text, const char *key)
 {
     return find_key(text, str_c(key)) >= 0;
 }
 
-bool trail_mask(struct buf *b, struct str text, const char *key)
+bool failures_mask(struct buf *b, struct str text, const char *key)
 {
     struct str k = str_c(key);
     char mask[16];
@@ -140,13 +140,13 @@ bool trail_mask(struct buf *b, struct str text, const char *key)
 static bool keep_head(struct req *r, struct buf *to)
 {
     const char *key = r->ep->ce->api_key;
-    if (!trail_has_key(buf_view(&r->rhead), key)) {
+    if (!failures_has_key(buf_view(&r->rhead), key)) {
         *to = r->rhead;
         buf_init(&r->rhead, to->max);
         return true;
     }
     buf_init(to, 2 * r->rhead.len + 1024);
-    return trail_mask(to, buf_view(&r->rhead), key);
+    return failures_mask(to, buf_view(&r->rhead), key);
 }
 
 static unsigned status_of_class(enum outcome cls)
@@ -167,33 +167,33 @@ static unsigned status_of_class(enum outcome cls)
     return 502;
 }
 
-void trail_keep(struct req *r, struct str body, bool hidden)
+void failures_keep(struct req *r, struct str body, bool hidden)
 {
-    if (r->ntrail == 0 || !r->error_whole || r->rhead.len == 0)
+    if (r->nfailures == 0 || !r->error_whole || r->rhead.len == 0)
         return;
-    struct attempt *now = &r->trail[r->ntrail - 1];
-    for (unsigned i = 0; i + 1 < r->ntrail; i++)
-        if ((int)i != r->first_refusal && r->trail[i].fail.cls != OUTCOME_RATE_LIMIT)
-            drop_kept(&r->trail[i]);
+    struct failure *now = &r->failures[r->nfailures - 1];
+    for (unsigned i = 0; i + 1 < r->nfailures; i++)
+        if ((int)i != r->first_refusal && r->failures[i].fail.cls != OUTCOME_RATE_LIMIT)
+            drop_kept(&r->failures[i]);
     buf_init(&now->reply.body, 2 * body.n + 1024);
-    if (!trail_mask(&now->reply.body, body, r->ep->ce->api_key) || !keep_head(r, &now->reply.head))
+    if (!failures_mask(&now->reply.body, body, r->ep->ce->api_key) || !keep_head(r, &now->reply.head))
         return;
     now->reply.status = r->status;
-    now->reply.told = hidden ? status_of_class(now->fail.cls) : 0;
+    now->reply.client_status = hidden ? status_of_class(now->fail.cls) : 0;
     now->reply.endpoint = now->endpoint;
     now->fail.kept = true;
 }
 
-void trail_free(struct req *r)
+void failures_free(struct req *r)
 {
-    for (unsigned i = 0; i < r->ntrail; i++)
-        drop_kept(&r->trail[i]);
+    for (unsigned i = 0; i < r->nfailures; i++)
+        drop_kept(&r->failures[i]);
 }
 
 /* ---- the end without a good reply */
 
 /* "official: transient (connection refused), relay: rate_limit (429)" */
-static void tell_trail(const struct req *r, char *p, size_t n)
+static void failures_tell(const struct req *r, char *p, size_t n)
 {
     size_t at = 0;
 #define PUT(...)                                                                                   \
@@ -203,8 +203,8 @@ static void tell_trail(const struct req *r, char *p, size_t n)
     } while (0)
     p[0] = '\0';
     PUT("all attempts failed: ");
-    for (unsigned i = 0; i < r->ntrail; i++) {
-        const struct attempt *a = &r->trail[i];
+    for (unsigned i = 0; i < r->nfailures; i++) {
+        const struct failure *a = &r->failures[i];
         PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
         if (a->fail.status)
             PUT("%u ", a->fail.status);
@@ -220,27 +220,27 @@ static int64_t passed_over_ms(const struct req *r)
     return r->seps && !r->side ? select_others(r->seps, r->nseps, &any, -1).cool_ms : -1;
 }
 
-void trail_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
+void failures_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
 {
-    struct retry_fail fails[TRAIL_MAX];
-    size_t n = min_size(r->ntrail, TRAIL_MAX);
+    struct retry_fail fails[FAILURES_MAX];
+    size_t n = min_size(r->nfailures, FAILURES_MAX);
     for (size_t i = 0; i < n; i++)
-        fails[i] = r->trail[i].fail;
+        fails[i] = r->failures[i].fail;
     struct retry_final f;
     retry_final(c, fails, n, r->first_refusal, s, passed_over_ms(r), &f);
     /* an error event under status 200 cannot be told under another status */
-    bool kept = f.at >= 0 && r->trail[f.at].fail.kept &&
-                (f.status == r->trail[f.at].reply.status || r->trail[f.at].reply.status >= 300);
+    bool kept = f.at >= 0 && r->failures[f.at].fail.kept &&
+                (f.status == r->failures[f.at].reply.status || r->failures[f.at].reply.status >= 300);
     if (f.kind != RETRY_FINAL_OWN && kept) {
-        relay_kept(r, &r->trail[f.at].reply, f.status, f.retry_after_s);
+        relay_kept(r, &r->failures[f.at].reply, f.status, f.retry_after_s);
         return;
     }
     char message[2048];
-    if (r->ntrail)
-        tell_trail(r, message, sizeof message);
+    if (r->nfailures)
+        failures_tell(r, message, sizeof message);
     else
         outage_tell(r, message, sizeof message);
-    if (!r->ntrail && outage_stays(r)) {
+    if (!r->nfailures && outage_stays(r)) {
         req_answer_for_good(r, f.status, message);
         return;
     }

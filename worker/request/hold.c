@@ -1,6 +1,5 @@
 /* What an attempt's reply turns out to be, while it is held back from the client: an error, a whole
  * reply, an event stream whose head says nothing yet. Ends in relay_commit or attempt_failed. */
-#include "worker/client/conn.h"
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_skip.h"
 #include "worker/request/req.h"
@@ -11,12 +10,12 @@ enum {
     JSON_DEPTH = 1000
 };
 
-static void hold_whole(struct req *r, const struct up_event *ev);
-static void hold_stream(struct req *r, const struct up_event *ev);
+static void hold_whole(struct req *r, const struct exchange_event *ev);
+static void hold_stream(struct req *r, const struct exchange_event *ev);
 
 void hold_drop(struct req *r)
 {
-    tmo_clear(&r->tmo);
+    deadline_clear(&r->deadline);
     buf_free(&r->rhead);
     buf_free(&r->held);
     sse_free(&r->sse);
@@ -28,12 +27,12 @@ void hold_drop(struct req *r)
 
 /* ---- a reply that is held back */
 
-static bool hold(struct req *r, const struct up_event *ev)
+static bool hold(struct req *r, const struct exchange_event *ev)
 {
     return buf_add(&r->held, ev->data, ev->n);
 }
 
-static void hold_error(struct req *r, const struct up_event *ev)
+static void hold_error(struct req *r, const struct exchange_event *ev)
 {
     size_t most = max_size((size_t)r->conf->retry.hold_reply, ERROR_HOLD);
     bool fits = hold(r, ev) && r->held.len <= most;
@@ -57,7 +56,7 @@ static bool is_page(const struct req *r, struct str body)
 static bool is_cut(struct str body)
 {
     struct str s = evidence_trim(body);
-    return s.n && s.p[0] == '{' && peek_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == PEEK_NO_END;
+    return s.n && s.p[0] == '{' && json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
 }
 
 /* A whole 200 to a side path that is no answer, where the request may be repeated. Of the others some
@@ -130,7 +129,7 @@ static enum shape shape_of(struct str front)
 }
 
 /* Of what is held and the piece behind it. */
-static enum shape shape_now(const struct req *r, const struct up_event *ev)
+static enum shape shape_now(const struct req *r, const struct exchange_event *ev)
 {
     char front[SNIFF];
     size_t held = min_size(r->held.len, sizeof front), more = min_size(ev->n, sizeof front - held);
@@ -142,10 +141,10 @@ static enum shape shape_now(const struct req *r, const struct up_event *ev)
 }
 
 /* The reply turns out to be of the other kind: what was held of it is looked at anew. */
-static void turn_into(struct req *r, enum reply_kind kind, const struct up_event *ev)
+static void turn_into(struct req *r, enum reply_kind kind, const struct exchange_event *ev)
 {
     struct buf all = r->held;
-    struct up_event whole = *ev;
+    struct exchange_event whole = *ev;
     buf_init(&r->held, all.max);
     if (all.len) {
         if (!buf_add(&all, ev->data, ev->n)) {
@@ -157,7 +156,7 @@ static void turn_into(struct req *r, enum reply_kind kind, const struct up_event
         whole.n = all.len;
     }
     r->kind = kind;
-    tmo_clear(&r->tmo);
+    deadline_clear(&r->deadline);
     sse_free(&r->sse);
     sse_init(&r->sse);
     if (kind == REPLY_STREAM)
@@ -168,14 +167,14 @@ static void turn_into(struct req *r, enum reply_kind kind, const struct up_event
 }
 
 /* Some relays send an event stream under another content type. */
-static bool is_stream(const struct req *r, const struct up_event *ev)
+static bool is_stream(const struct req *r, const struct exchange_event *ev)
 {
     return r->stream && !r->side && !r->encoded && r->status == 200 && r->held.len < SNIFF &&
            shape_now(r, ev) == SHAPE_STREAM;
 }
 
 /* And some an error, or a page, as an event stream. */
-static bool is_no_stream(const struct req *r, const struct up_event *ev)
+static bool is_no_stream(const struct req *r, const struct exchange_event *ev)
 {
     if (r->held.len >= SNIFF || r->sse.events || shape_now(r, ev) != SHAPE_OTHER)
         return false;
@@ -183,7 +182,7 @@ static bool is_no_stream(const struct req *r, const struct up_event *ev)
     return !s.n || s.p[0] == '{' || s.p[0] == '<';
 }
 
-static void hold_whole(struct req *r, const struct up_event *ev)
+static void hold_whole(struct req *r, const struct exchange_event *ev)
 {
     if (is_stream(r, ev)) {
         turn_into(r, REPLY_STREAM, ev);
@@ -219,7 +218,7 @@ static void stream_failed(struct req *r, enum net_fault net)
 
 /* Goes over to relaying with a piece that was not all looked at, unless the rest of it is a failure:
  * nothing has been given away yet. */
-static void commit_stream(struct req *r, const struct up_event *ev, size_t looked)
+static void commit_stream(struct req *r, const struct exchange_event *ev, size_t looked)
 {
     relay_feed(r, ev->data + looked, ev->n - looked);
     bool cut = ev->end && !relay_close(r);
@@ -231,7 +230,7 @@ static void commit_stream(struct req *r, const struct up_event *ev, size_t looke
     relay_commit(r, str_make(ev->data, ev->n), ev->end);
 }
 
-static void hold_stream(struct req *r, const struct up_event *ev)
+static void hold_stream(struct req *r, const struct exchange_event *ev)
 {
     if (r->encoded) {
         relay_commit(r, str_make(ev->data, ev->n), ev->end);
@@ -274,13 +273,13 @@ static void hold_stream(struct req *r, const struct up_event *ev)
         return;
     }
     if (r->held.len > REQ_STREAM_HOLD) {
-        struct up_event rest = {0};
+        struct exchange_event rest = {0};
         commit_stream(r, &rest, 0);
         return;
     }
     bool begins = r->sse.first != SSE_EV_NONE || (r->sse.events && !r->begun);
-    if (begins && !tmo_active(&r->tmo))
-        tmo_set(&r->tmo, r->conf->retry.hold_stream_head);
+    if (begins && !deadline_active(&r->deadline))
+        deadline_set(&r->deadline, r->conf->retry.hold_stream_head);
 }
 
 void hold_over(struct req *r)
@@ -294,7 +293,7 @@ void hold_over(struct req *r)
         attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
 }
 
-static void hold_more(struct req *r, const struct up_event *ev)
+static void hold_more(struct req *r, const struct exchange_event *ev)
 {
     switch (r->kind) {
     case REPLY_ERROR:
@@ -317,14 +316,14 @@ static bool has_content_type(const struct http_head *h, struct str type)
     return f && str_starts_nocase(f->value, type);
 }
 
-static void reply_begins(struct req *r, const struct up_event *ev)
+static void reply_begins(struct req *r, const struct exchange_event *ev)
 {
     const struct http_head *h = ev->head;
     req_set(r, REQ_HOLD);
     r->status = h->status;
-    r->first_byte_at = r->up.first_byte_at;
+    r->first_byte_at = r->exchange.first_byte_at;
     if (!r->side)
-        ep_ttfb(r->ep->live, r->up.first_byte_at - r->up.started);
+        ep_ttfb(r->ep->live, r->exchange.first_byte_at - r->exchange.started);
     const struct http_field *enc = http1_field(h, HDR_CONTENT_ENCODING);
     r->encoded = enc && !str_eq_nocase(enc->value, STR("identity"));
     bool good = h->status < 300 || h->status == 304;
@@ -338,7 +337,7 @@ static void reply_begins(struct req *r, const struct up_event *ev)
         const struct http_field *len = http1_field(h, HDR_CONTENT_LENGTH);
         r->reply_has_length = len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &r->reply_length);
     }
-    if (!head_to_client(&r->rhead, h)) {
+    if (!forward_to_client(&r->rhead, h)) {
         attempt_failed(r, NET_GARBAGE, EVIDENCE_HTTP, STR(""));
         return;
     }
@@ -346,7 +345,7 @@ static void reply_begins(struct req *r, const struct up_event *ev)
     if (r->kind == REPLY_ERROR || !ev->end)
         hold_keep_fields(r);
     if (r->kind == REPLY_ERROR && !ev->end) /* nobody waits for an error that drips */
-        tmo_set(&r->tmo, r->conf->upstream.idle_timeout);
+        deadline_set(&r->deadline, r->conf->upstream.idle_timeout);
     hold_more(r, ev);
     r->head_now = NULL;
 }
@@ -354,10 +353,10 @@ static void reply_begins(struct req *r, const struct up_event *ev)
 void hold_keep_fields(struct req *r)
 {
     if (r->head_now && r->nrf == 0)
-        r->nrf = head_keep(&r->notes, r->head_now, &r->rf);
+        r->nrf = forward_keep(&r->mem, r->head_now, &r->rf);
 }
 
-void hold_event(struct req *r, const struct up_event *ev)
+void hold_event(struct req *r, const struct exchange_event *ev)
 {
     switch (r->state) {
     case REQ_TRY:

@@ -19,7 +19,7 @@ struct text {
 
 bool outage_stays(const struct req *r)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     for (size_t i = 0; i < rep->n; i++)
         if (rep->eps[i]->live->view.disabled == EP_ENABLED && attempt_offers(r, rep->eps[i]->ce))
             return false;
@@ -43,7 +43,7 @@ static void put_refused(struct text *t, const struct ep_view *v, const char *nam
 /* What stands against an endpoint. */
 static void put_why(struct text *t, const struct req *r, size_t i)
 {
-    const struct ep *e = r->w->replica.eps[i];
+    const struct ep *e = r->env->replica->eps[i];
     const struct ep_view *v = &e->live->view;
     struct sel_req sr = {.bound = -1};
     enum sel_skip skip = i < r->nseps ? select_check(r->seps, i, &sr) : SEL_SKIP_NO;
@@ -72,7 +72,7 @@ static void put_why(struct text *t, const struct req *r, size_t i)
 
 void outage_tell(const struct req *r, char *p, size_t n)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     struct text t = {p, n, 0};
     bool offered = !r->has_model, stays = outage_stays(r);
     for (size_t i = 0; i < rep->n && !offered; i++)

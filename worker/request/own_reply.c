@@ -1,7 +1,5 @@
 #include "worker/request/own_reply.h"
 
-#include "worker/admin/admin.h"
-#include "worker/client/conn.h"
 #include "worker/request/cors.h"
 #include "worker/upstream/forward.h"
 #include "worker/json/json_find.h"
@@ -9,7 +7,7 @@
 
 #include <stdio.h>
 
-const char *reply_error_type(unsigned status)
+const char *own_reply_error_type(unsigned status)
 {
     switch (status) {
     case 401:
@@ -27,18 +25,18 @@ const char *reply_error_type(unsigned status)
     }
 }
 
-bool reply_error_body(struct buf *b, const char *type, const char *message)
+bool own_reply_error_body(struct buf *b, const char *type, const char *message)
 {
     struct buf text;
     buf_init(&text, 64 << 10);
-    bool ok = peek_escape(str_c(message), &text) &&
+    bool ok = json_escape(str_c(message), &text) &&
               buf_printf(b, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"", type) &&
               buf_str(b, buf_view(&text)) && buf_str(b, STR("\"}}"));
     buf_free(&text);
     return ok;
 }
 
-enum conn_room reply_own(struct conn *c, const struct reply_own *o)
+enum client_room own_reply(struct client *c, const struct own_reply *o)
 {
     char head[1024];
     size_t at = 0;
@@ -47,7 +45,7 @@ enum conn_room reply_own(struct conn *c, const struct reply_own *o)
         int k_ = snprintf(head + at, sizeof head - at, __VA_ARGS__);                               \
         at = min_size(at + (k_ > 0 ? (size_t)k_ : 0), sizeof head - 1);                            \
     } while (0)
-    PUT("HTTP/1.1 %u %s\r\n", o->status, head_reason(o->status));
+    PUT("HTTP/1.1 %u %s\r\n", o->status, forward_reason(o->status));
     if (o->type)
         PUT("content-type: %s\r\n", o->type);
     if (o->status != 204) /* RFC 9110 8.6 */
@@ -67,38 +65,28 @@ enum conn_room reply_own(struct conn *c, const struct reply_own *o)
     v[n++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
     if (!o->head_only && o->body.n)
         v[n++] = (struct iovec){(void *)(uintptr_t)o->body.p, o->body.n};
-    return conn_write(c, v, n);
+    return c->ops->write(c, v, n);
 }
 
 /* ---- the answers of a request */
 
-static void answered(struct req *r, enum conn_room room, bool keep)
+static void answered(struct req *r, enum client_room room, bool keep)
 {
-    if (room == CONN_GONE)
+    if (room == CLIENT_GONE)
         req_gone(r);
     else
         req_finish(r, keep);
-}
-
-/* The lines that browsers are told; what does not fit is not told, and they show nothing to the page then. */
-static struct str browser_lines(const struct req *r, struct buf *b)
-{
-    if (r->c->l->admin)
-        return admin_lines(r);
-    bool ok = cors_put(b, r->conf, r->origin) &&
-              (!r->preflight || cors_put_preflight(b, r->head.f, r->head.nf));
-    return ok ? buf_view(b) : STR("");
 }
 
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
 {
     struct buf lines;
     buf_init(&lines, CORS_ECHO_MAX + 1024);
-    struct reply_own o = {.status = status,
+    struct own_reply o = {.status = status,
                           .type = type,
                           .body = body,
                           .extra = extra,
-                          .lines = browser_lines(r, &lines),
+                          .lines = r->c->service->lines(r, &lines),
                           .request_id = r->conf->expose_headers ? r->id : NULL,
                           .attempts = r->attempts,
                           .http10 = r->http10,
@@ -106,7 +94,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .head_only = r->method == METHOD_HEAD};
     r->status = status;
     r->bytes_out += body.n;
-    enum conn_room room = reply_own(r->c, &o);
+    enum client_room room = own_reply(r->c, &o);
     buf_free(&lines);
     answered(r, room, r->keep);
 }
@@ -119,7 +107,7 @@ void req_answer_error_with(struct req *r, unsigned status, const char *message, 
         return;
     }
     buf_init(&b, 64 << 10);
-    if (!reply_error_body(&b, reply_error_type(status), message))
+    if (!own_reply_error_body(&b, own_reply_error_type(status), message))
         buf_free(&b);
     req_answer(r, status, "application/json", buf_view(&b), lines);
     buf_free(&b);

@@ -3,9 +3,9 @@
 #define QCC_WORKER_REPLY_H
 
 #include "common/base/buf.h"
-#include "worker/client/conn.h"
+#include "worker/request/client.h"
 
-struct reply_own {
+struct own_reply {
     unsigned status;
     const char *type;       /* content-type, or NULL for none */
     struct str body;
@@ -17,12 +17,12 @@ struct reply_own {
 };
 
 /* Writes the answer to the connection. */
-enum conn_room reply_own(struct conn *c, const struct reply_own *o) MUST_CHECK;
+enum client_room own_reply(struct client *c, const struct own_reply *o) MUST_CHECK;
 
 /* The type that goes with the status of an error of QCC's own; static. */
-const char *reply_error_type(unsigned status);
+const char *own_reply_error_type(unsigned status);
 
 /* {"type":"error","error":{"type":TYPE,"message":MESSAGE}} */
-bool reply_error_body(struct buf *b, const char *type, const char *message) MUST_CHECK;
+bool own_reply_error_body(struct buf *b, const char *type, const char *message) MUST_CHECK;
 
 #endif

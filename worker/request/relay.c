@@ -1,4 +1,3 @@
-#include "worker/client/conn.h"
 #include "worker/request/cors.h"
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_find.h"
@@ -11,20 +10,20 @@
 /* How long after its last event a stream may still go on. */
 enum { AFTER_STOP_MS = 2000 };
 
-static void on_ping(struct tmo *t);
+static void on_ping(struct deadline *t);
 
 void relay_init(struct req *r)
 {
     const struct conf *c = r->conf;
-    tmo_init(&r->ping, r->w->loop, on_ping);
+    deadline_init(&r->ping, r->env->loop, on_ping);
     buf_init(&r->rhead, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
-    buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + WKR_RBUF);
+    buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
     sse_init(&r->sse);
 }
 
 void relay_free(struct req *r)
 {
-    tmo_fini(&r->ping);
+    deadline_fini(&r->ping);
     buf_free(&r->rhead);
     buf_free(&r->held);
     sse_free(&r->sse);
@@ -62,16 +61,16 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
     else if (chunked && end)
         v[n++] = iov_of("0\r\n\r\n", 5);
     r->bytes_out += body;
-    enum conn_room room = n ? conn_write(r->c, v, n) : CONN_ROOM;
-    if (room == CONN_GONE)
+    enum client_room room = n ? r->c->ops->write(r->c, v, n) : CLIENT_ROOM;
+    if (room == CLIENT_GONE)
         req_gone(r);
     else if (end)
         req_finish(r, r->framing != OUT_CLOSE);
     else {
-        if (room == CONN_FULL && r->state == REQ_RELAY) /* else only pings have gone out */
-            up_pause(&r->up);
-        if (tmo_active(&r->ping))
-            tmo_set(&r->ping, r->conf->stream_ping);
+        if (room == CLIENT_FULL && r->state == REQ_RELAY) /* else only pings have gone out */
+            exchange_pause(&r->exchange);
+        if (deadline_active(&r->ping))
+            deadline_set(&r->ping, r->conf->stream_ping);
     }
 }
 
@@ -115,7 +114,7 @@ static bool end_head(struct req *r, struct buf *b)
         r->keep = false;
         break;
     }
-    return ok && own_lines(r, b, !r->keep || r->c->last || r->w->draining);
+    return ok && own_lines(r, b, !r->keep || r->c->last || r->env->draining);
 }
 
 /* ---- the end of a stream that went wrong */
@@ -143,7 +142,7 @@ void relay_error_event(struct req *r, unsigned status, const char *message)
     buf_init(&json, 64 << 10);
     if (!r->cut)
         r->cut = "error event";
-    if (!reply_error_body(&json, reply_error_type(status), message))
+    if (!own_reply_error_body(&json, own_reply_error_type(status), message))
         buf_free(&json);
     error_event(r, buf_view(&json));
     buf_free(&json);
@@ -171,12 +170,12 @@ void relay_break_off(struct req *r, enum net_fault why)
         (void)!relay_close(r);
     if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) { /* it had said its last word */
         end_of_stream(r);
-        up_abort(&r->up);
+        exchange_abort(&r->exchange);
         emit(r, STR(""), STR(""), STR(""), true);
         return;
     }
     attempt_broke(r, why, STR(""));
-    up_abort(&r->up);
+    exchange_abort(&r->exchange);
     r->cut = net_fault_text(why);
     if (!can_insert(r)) {
         req_finish_cut(r, r->framing == OUT_CLOSE);
@@ -191,8 +190,8 @@ void relay_break_off(struct req *r, enum net_fault why)
 /* Some endpoints keep a stream open that has said its end: the client shall not wait for more. */
 static void watch_end(struct req *r)
 {
-    if (r->sse.stopped && !r->encoded && !tmo_active(&r->tmo))
-        tmo_set(&r->tmo, AFTER_STOP_MS);
+    if (r->sse.stopped && !r->encoded && !deadline_active(&r->deadline))
+        deadline_set(&r->deadline, AFTER_STOP_MS);
 }
 
 void relay_over(struct req *r)
@@ -204,7 +203,7 @@ void relay_over(struct req *r)
 
 static void forget_request(struct req *r)
 {
-    if (!up_sent(&r->up))
+    if (!exchange_sent(&r->exchange))
         return; /* an early reply: the rest of the request is still going out */
     body_free(&r->body);
     buf_free(&r->send);
@@ -231,10 +230,10 @@ void relay_commit(struct req *r, struct str piece, bool end)
     attempt_served(r, end);
     req_set(r, REQ_RELAY);
     if (r->kind == REPLY_STREAM)
-        gauge_stream(&r->w->gauge, true);
-    tmo_clear(&r->tmo);
+        counters_stream(r->env->counters, true);
+    deadline_clear(&r->deadline);
     if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
-        up_abort(&r->up);
+        exchange_abort(&r->exchange);
         relay_error_event(r, 502, "the endpoint's answer does not fit the stream that had begun with a ping");
         return;
     }
@@ -299,7 +298,7 @@ static void relay_piece(struct req *r, struct str piece, bool end, bool whole)
     relay_break_off(r, NET_PARTIAL);
 }
 
-static void relay_stream(struct req *r, const struct up_event *ev)
+static void relay_stream(struct req *r, const struct exchange_event *ev)
 {
     struct str piece = str_make(ev->data, ev->n);
     bool failed = r->sse.error;
@@ -307,18 +306,18 @@ static void relay_stream(struct req *r, const struct up_event *ev)
         relay_feed(r, ev->data, ev->n);
     bool whole = ev->end && relay_close(r);
     failed = r->sse.error && !failed;
-    if (!failed || !trail_has_key(piece, r->ep->ce->api_key)) {
+    if (!failed || !failures_has_key(piece, r->ep->ce->api_key)) {
         relay_piece(r, piece, ev->end, whole);
         return;
     }
     struct buf masked;
     buf_init(&masked, 2 * piece.n + 1024);
-    bool ok = trail_mask(&masked, piece, r->ep->ce->api_key);
+    bool ok = failures_mask(&masked, piece, r->ep->ce->api_key);
     relay_piece(r, ok ? buf_view(&masked) : STR(""), ev->end, whole);
     buf_free(&masked);
 }
 
-void relay_more(struct req *r, const struct up_event *ev)
+void relay_more(struct req *r, const struct exchange_event *ev)
 {
     if (r->kind == REPLY_STREAM)
         relay_stream(r, ev);
@@ -356,16 +355,16 @@ static void begin_stream(struct req *r)
 
 bool relay_begin(struct req *r)
 {
-    if (r->begun || !tmo_active(&r->ping))
+    if (r->begun || !deadline_active(&r->ping))
         return false;
     begin_stream(r);
     return true;
 }
 
-static void on_ping(struct tmo *t)
+static void on_ping(struct deadline *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, ping);
-    tmo_set(&r->ping, r->conf->stream_ping);
+    deadline_set(&r->ping, r->conf->stream_ping);
     if (r->state == REQ_RELAY) {
         relay_probe(r);
         return;
@@ -380,7 +379,7 @@ static void on_ping(struct tmo *t)
 
 void relay_probe(struct req *r)
 {
-    if (r->c->out.len)
+    if (!r->c->ops->quiet(r->c))
         return; /* there is no silence: the client is slow */
     if (r->state != REQ_RELAY ? r->begun : can_insert(r) && sse_at_boundary(&r->sse))
         emit(r, STR(""), ping_text(r), STR(""), false);
@@ -390,7 +389,7 @@ void relay_start_pings(struct req *r)
 {
     bool streams = r->api == API_MESSAGES || r->api == API_COMPLETE || r->api == API_OPENAI;
     if (r->stream && streams && r->conf->stream_ping > 0)
-        tmo_set(&r->ping, r->conf->stream_ping);
+        deadline_set(&r->ping, r->conf->stream_ping);
 }
 
 /* ---- a reply that was kept */
@@ -404,7 +403,7 @@ static bool kept_head(struct buf *b, struct str head, unsigned status, bool own_
         size_t n = eol < 0 ? head.n : (size_t)eol + 2;
         struct str line = str_make(head.p, n);
         if (first && status)
-            ok = buf_printf(b, "HTTP/1.1 %u %s\r\n", status, head_reason(status));
+            ok = buf_printf(b, "HTTP/1.1 %u %s\r\n", status, forward_reason(status));
         else if (!own_wait || !str_starts_nocase(line, STR("retry-after")))
             ok = buf_str(b, line);
         first = false;
@@ -419,11 +418,11 @@ static bool kept_head(struct buf *b, struct str head, unsigned status, bool own_
 static struct str kept_object(struct req *r, struct str body)
 {
     struct str s = evidence_trim(body), inner;
-    if (s.n && s.p[0] != '{' && (inner = evidence_stream_error(s, &r->notes)).n)
+    if (s.n && s.p[0] != '{' && (inner = evidence_stream_error(s, &r->mem)).n)
         s = evidence_trim(inner);
     if (s.n < 2 || s.n >= 32768 || s.p[0] != '{' || s.p[s.n - 1] != '}')
         return STR("");
-    char *line = arena_strndup(&r->notes, s.p, s.n);
+    char *line = arena_strndup(&r->mem, s.p, s.n);
     for (size_t i = 0; line && i < s.n; i++)
         if (line[i] == '\n' || line[i] == '\r')
             line[i] = ' ';
@@ -441,14 +440,14 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
         } else {
             char message[64];
             snprintf(message, sizeof message, "upstream error %u", k->status);
-            relay_error_event(r, status ? status : k->told ? k->told : k->status, message);
+            relay_error_event(r, status ? status : k->client_status ? k->client_status : k->status, message);
         }
         return;
     }
     struct buf b;
     buf_init(&b, k->head.len + 4096);
-    if (k->told && (!status || status == k->status))
-        status = k->told;
+    if (k->client_status && (!status || status == k->status))
+        status = k->client_status;
     bool replace = status && status != k->status;
     bool none = r->method == METHOD_HEAD;
     r->status = replace ? status : k->status;

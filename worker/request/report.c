@@ -15,7 +15,7 @@ static uint64_t us_between(double from, double to)
 static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
                                      const struct verdict *v)
 {
-    double now = ev_now(r->w->loop);
+    double now = ev_now(r->env->loop);
     uint64_t took = us_between(r->attempt_began, now);
     return (struct ipc_outcome){
         .endpoint = str_c(e->ce->id),
@@ -36,7 +36,7 @@ static uint64_t end_trial(struct req *r)
     uint64_t seq = r->trial;
     r->trial = 0;
     if (seq)
-        grant_trial_over(r->trial_at);
+        loan_trial_over(r->trial_at);
     return seq;
 }
 
@@ -55,11 +55,11 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
         o.fault = FAULT_REQUEST;
     if (r->has_model)
         o.model_hash = ep_model_hash(r->model);
-    r->ep->live->told_ok = false;
+    r->ep->live->ok_reported = false;
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
-        gauge_charged(r->ep->live);
-    wkr_ipc_outcome(r->w, &o);
+        counters_charged(r->ep->live);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_cannot_count(struct req *r, const struct verdict *v)
@@ -68,7 +68,7 @@ void report_cannot_count(struct req *r, const struct verdict *v)
     o.status = r->status;
     o.reason = str_c(v->rule);
     o.no_count_tokens = true;
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_counted(struct req *r)
@@ -77,12 +77,12 @@ void report_counted(struct req *r)
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
     o.status = r->status;
     o.counted = true;
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_overruled(struct req *r)
 {
-    const struct attempt *a = &r->trail[r->first_refusal];
+    const struct failure *a = &r->failures[r->first_refusal];
     struct ipc_outcome o = outcome_of(r, r->refuser, &r->refusal);
     o.fault = FAULT_ENDPOINT; /* whatever its words said */
     o.status = a->fail.status;
@@ -90,20 +90,20 @@ void report_overruled(struct req *r)
     o.overruled = true;
     o.about_model = r->refusal.about_model;
     o.ttfb_us = 0;
-    gauge_charged(r->refuser->live);
+    counters_charged(r->refuser->live);
     if (r->has_model)
         o.model_hash = ep_model_hash(r->model);
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(r->env->uplink, &o);
 }
 
 /* Whether the supervisor should hear which model the endpoint has served: it is asked for when the
  * endpoint is verified. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
-    if (hash == live->model_told || now - live->model_told_at < MODEL_PAUSE_S)
+    if (hash == live->model_reported || now - live->model_reported_at < MODEL_PAUSE_S)
         return false;
-    live->model_told = hash;
-    live->model_told_at = now;
+    live->model_reported = hash;
+    live->model_reported_at = now;
     return true;
 }
 
@@ -111,9 +111,9 @@ void report_success(struct req *r, enum outcome_part part)
 {
     struct ep_live *live = r->ep->live;
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
-    bool news = r->trial || (live->view.news && !live->told_ok);
-    news |= named && other_model(live, ep_model_hash(r->model), ev_now(r->w->loop));
-    if (!news)
+    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported);
+    wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
+    if (!wanted)
         return;
     struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
@@ -122,8 +122,8 @@ void report_success(struct req *r, enum outcome_part part)
     o.trial = end_trial(r);
     if (named)
         o.model = r->model;
-    live->told_ok = true;
-    wkr_ipc_outcome(r->w, &o);
+    live->ok_reported = true;
+    uplink_outcome(r->env->uplink, &o);
 }
 
 void report_ended(struct req *r)
@@ -132,5 +132,5 @@ void report_ended(struct req *r)
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
     o.status = r->status;
     o.part = PART_ENDED;
-    wkr_ipc_outcome(r->w, &o);
+    uplink_outcome(r->env->uplink, &o);
 }

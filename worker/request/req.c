@@ -2,18 +2,17 @@
 
 #include "common/base/slab.h"
 #include "worker/request/access_line.h"
-#include "worker/admin/admin.h"
 #include "worker/request/auth.h"
-#include "worker/client/conn.h"
 #include "worker/request/conversation.h"
 #include "worker/request/cors.h"
 #include "worker/request/own_reply.h"
+#include "worker/request/record.h"
 #include "worker/request/side.h"
 
 #include <stdio.h>
 
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
-enum { NOTES_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
 
 static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
 
@@ -35,7 +34,7 @@ void req_set(struct req *r, enum req_state s)
         die("req %s: state %d after %d", r->id, s, r->state);
     if (r->state == REQ_WAIT) {
         list_remove(&r->wait_node);
-        tmo_clear(&r->tmo);
+        deadline_clear(&r->deadline);
     }
     r->state = s;
 }
@@ -45,21 +44,18 @@ void req_set(struct req *r, enum req_state s)
 static void req_free(struct dead *d)
 {
     struct req *r = CONTAINER_OF(d, struct req, dead);
-    arena_free(&r->notes);
+    arena_free(&r->mem);
     arena_free(&r->msg);
     conf_unref(r->conf);
     slab_free(&reqs, r);
 }
 
-static void on_tmo(struct tmo *t)
+static void on_deadline(struct deadline *t)
 {
-    struct req *r = CONTAINER_OF(t, struct req, tmo);
+    struct req *r = CONTAINER_OF(t, struct req, deadline);
     if (r->state == REQ_WAIT) {
         req_set(r, REQ_PICK);
-        if (r->ask_id)
-            admin_late(r);
-        else
-            attempt_next(r);
+        r->c->service->late(r);
     } else if (r->state == REQ_HOLD) {
         hold_over(r);
     } else if (r->state == REQ_RELAY) {
@@ -67,44 +63,43 @@ static void on_tmo(struct tmo *t)
     }
 }
 
-static struct req *req_new(struct conn *c)
+static struct req *req_new(struct client *c)
 {
-    struct wkr *w = c->w;
+    struct req_env *env = c->env;
     struct req *r = slab_zalloc(&reqs);
-    r->w = w;
+    r->env = env;
     r->c = c;
-    r->conf = conf_ref(w->conf);
-    r->began = ev_now(w->loop);
+    r->conf = conf_ref(env->conf);
+    r->began = ev_now(env->loop);
     r->first_refusal = -1;
-    str_put_hex(r->id, rnd_next(&w->rnd), 16);
-    str_put_hex(r->id + 16, rnd_next(&w->rnd) >> 48, 4);
-    arena_init(&r->notes, NOTES_MAX);
+    str_put_hex(r->id, rnd_next(&env->rnd), 16);
+    str_put_hex(r->id + 16, rnd_next(&env->rnd) >> 48, 4);
+    arena_init(&r->mem, MEM_MAX);
     arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     list_init(&r->wait_node);
-    tmo_init(&r->tmo, w->loop, on_tmo);
+    deadline_init(&r->deadline, env->loop, on_deadline);
     buf_init(&r->send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     buf_init(&r->model_sent, MSG_SLACK);
     relay_init(r);
-    w->gauge.requests++;
-    w->gauge.requests_open++;
+    env->counters->requests++;
+    env->counters->requests_open++;
     return r;
 }
 
 /* Ends everything but the connection's part. */
 static void let_go(struct req *r)
 {
-    struct wkr *w = r->w;
     req_set(r, REQ_DONE);
     list_remove(&r->wait_node);
     attempt_forget(r);
     relay_free(r);
-    tmo_fini(&r->tmo);
+    deadline_fini(&r->deadline);
     body_free(&r->body);
     buf_free(&r->send);
     buf_free(&r->model_sent);
     r->c = NULL;
-    w->gauge.requests_open--;
-    wkr_bury(w, &r->dead, req_free);
+    r->env->counters->requests_open--;
+    turn_bury(r->env->turn, &r->dead, req_free);
 }
 
 /* ---- the end */
@@ -112,60 +107,60 @@ static void let_go(struct req *r)
 /* What is counted and remembered of a request; the admin listener's own are not. */
 static void ended(struct req *r, unsigned status, const char *end)
 {
-    struct gauge *g = &r->w->gauge;
+    struct counters *g = r->env->counters;
     access_line(r, status, end);
-    if (r->c->l->admin)
+    if (r->c->service->operators)
         return;
     bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
     if (relayed && r->kind == REPLY_STREAM)
-        gauge_stream(g, false);
+        counters_stream(g, false);
     if (relayed && r->ep) {
-        gauge_attempt(r->ep->live, r->served_as);
-        gauge_tokens(r->ep->live, &r->sse.usage);
+        counters_attempt(r->ep->live, r->served_as);
+        counters_tokens(r->ep->live, &r->sse.usage);
     }
-    gauge_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
-                  ev_now(r->w->loop) - r->began, r->body_len, r->bytes_out);
+    counters_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
+                  ev_now(r->env->loop) - r->began, r->body_len, r->bytes_out);
     if (!local)
-        past_note(&r->w->past, r, status, end);
+        record_fill(recent_ring_next(r->env->recent_ring), r, status, end);
 }
 
 /* The status that a client which left had got. */
-static unsigned told(const struct req *r)
+static unsigned client_status(const struct req *r)
 {
     return r->state == REQ_RELAY || r->begun ? r->status : 0;
 }
 
 void req_finish(struct req *r, bool keep)
 {
-    struct conn *c = r->c;
+    struct client *c = r->c;
     if (r->state == REQ_RELAY && !r->cut)
         attempt_ended(r);
     ended(r, r->status, r->cut ? r->cut : "ok");
     keep = keep && r->keep;
     let_go(r);
-    conn_reply_done(c, keep);
+    c->ops->done(c, keep);
 }
 
 void req_finish_cut(struct req *r, bool hard)
 {
-    struct conn *c = r->c;
+    struct client *c = r->c;
     ended(r, r->status, r->cut ? r->cut : "cut");
     let_go(r);
-    conn_cut(c, hard);
+    c->ops->cut(c, hard);
 }
 
 void req_client_gone(struct req *r)
 {
-    ended(r, told(r), "client gone");
+    ended(r, client_status(r), "client gone");
     let_go(r);
 }
 
 void req_gone(struct req *r)
 {
-    struct conn *c = r->c;
-    ended(r, told(r), "client gone");
+    struct client *c = r->c;
+    ended(r, client_status(r), "client gone");
     let_go(r);
-    conn_lost(c);
+    c->ops->lost(c);
 }
 
 /* ---- refusals */
@@ -177,12 +172,11 @@ static void refuse(struct req *r, unsigned status, const char *why, unsigned ret
     req_answer_error(r, status, why, retry_after_s);
 }
 
-void req_refuse(struct conn *c, unsigned status, const char *why)
+void req_refuse(struct client *c, unsigned status, const char *why)
 {
     struct req *r = req_new(c);
     r->head.method = STR("-");
     r->path = STR("-");
-    r->body.w = c->w;
     c->req = r;
     refuse(r, status, why, 0);
 }
@@ -196,14 +190,14 @@ static bool keep_head(struct req *r, const struct http_head *h)
     if (!f)
         return false;
     memcpy(f, h->f, h->nf * sizeof *f);
-    r->head = (struct head_request){.method = h->method,
+    r->head = (struct forward_request){.method = h->method,
                                     .target = h->target,
                                     .host = h->host,
                                     .f = f,
                                     .nf = h->nf,
                                     .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
     /* the access line wants these when msg is gone */
-    char *notes = arena_alloc(&r->notes, h->method.n + h->path.n + 1);
+    char *notes = arena_alloc(&r->mem, h->method.n + h->path.n + 1);
     if (!notes)
         return false;
     memcpy(notes, h->method.p, h->method.n);
@@ -251,8 +245,8 @@ static bool asks_for_echo(const struct req *r)
 /* Whether a page in a browser may have sent this; if not, it is answered. */
 static bool page_allowed(struct req *r)
 {
-    const struct head_request *h = &r->head;
-    bool open = r->conf->nclients == 0 && !r->c->l->unix_socket;
+    const struct forward_request *h = &r->head;
+    bool open = r->conf->nclients == 0 && !r->c->unix_socket;
     enum cors_verdict v = cors_judge(r->conf, open, h->host, h->method, h->f, h->nf, &r->origin);
     r->preflight = v == CORS_PREFLIGHT;
     if (v == CORS_PASS || v == CORS_PREFLIGHT)
@@ -272,12 +266,22 @@ static bool authorized(struct req *r)
     return r->client != NULL;
 }
 
-bool req_begin(struct conn *c, const char *p, size_t size)
+/* For the proxy's service. */
+static bool proxy_allowed(struct req *r)
+{
+    if (!page_allowed(r))
+        return false;
+    if (authorized(r))
+        return true;
+    refuse(r, 401, "invalid or missing API key: this proxy knows no client with that token", 0);
+    return false;
+}
+
+bool req_begin(struct client *c, const char *p, size_t size)
 {
     struct req *r = req_new(c);
-    struct http_head *h = c->w->head;
+    struct http_head *h = c->env->head;
     const char *why = "request head is too large";
-    r->body.w = c->w;
     c->req = r;
     char *copy = arena_strndup(&r->msg, p, size);
     enum http1_result res = copy ? http1_request(copy, size, h, &why) : HTTP1_TOO_LARGE;
@@ -289,14 +293,8 @@ bool req_begin(struct conn *c, const char *p, size_t size)
         return false;
     }
     side_learn(r);
-    if (c->l->admin && !admin_allowed(r))
+    if (!c->service->allowed(r))
         return false;
-    if (!c->l->admin && !page_allowed(r))
-        return false;
-    if (!c->l->admin && !authorized(r)) {
-        refuse(r, 401, "invalid or missing API key: this proxy knows no client with that token", 0);
-        return false;
-    }
     if (asks_for_echo(r)) {
         r->keep = false;
         req_answer_error_with(r, 405, "this method is not served",
@@ -304,7 +302,8 @@ bool req_begin(struct conn *c, const char *p, size_t size)
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;
-    body_init(&r->body, c->w, h->body, h->length, l->max_body_bytes);
+    body_init(&r->body, &c->env->counters->buffered, l->max_buffered_bytes, h->body, h->length,
+              l->max_body_bytes);
     if (h->body == BODY_COUNTED && h->length > l->max_body_bytes) {
         refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
         return false;
@@ -313,7 +312,7 @@ bool req_begin(struct conn *c, const char *p, size_t size)
         return false;
     if (h->expect_continue) {
         struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
-        if (conn_write(c, &v, 1) == CONN_GONE) {
+        if (c->ops->write(c, &v, 1) == CLIENT_GONE) {
             req_gone(r);
             return false;
         }
@@ -377,19 +376,19 @@ static const char *mapped(const struct conf_map *m, struct str name)
 }
 
 /* The model that is asked of the endpoints: forced, or mapped, or as the client wrote it. */
-static void learn_model(struct req *r, const struct peek_hit *hit)
+static void learn_model(struct req *r, const struct json_hit *hit)
 {
-    if (hit->kind != PEEK_STRING)
+    if (hit->kind != JSON_IS_STRING)
         return;
     struct buf plain;
     buf_init(&plain, MSG_SLACK);
     struct str asked = hit->raw;
     if (hit->escaped)
-        asked = peek_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
+        asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
     const char *other = r->conf->model_override ? r->conf->model_override
                                                 : mapped(&r->conf->model_map, asked);
     struct str model = other ? str_c(other) : asked;
-    char *copy = model.n <= 1024 ? arena_strndup(&r->notes, model.p, model.n) : NULL;
+    char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
         r->has_model = true;
         r->model = str_make(copy, model.n);
@@ -401,31 +400,26 @@ static void learn_model(struct req *r, const struct peek_hit *hit)
 
 static void learn_body(struct req *r)
 {
-    struct peek_want want[2 + CONVERSATION_BODY_KEYS] = {{.name = STR("model")}, {.name = STR("stream")}};
-    struct peek_hit hit[2 + CONVERSATION_BODY_KEYS] = {0};
+    struct json_want want[2 + CONVERSATION_BODY_KEYS] = {{.name = STR("model")}, {.name = STR("stream")}};
+    struct json_hit hit[2 + CONVERSATION_BODY_KEYS] = {0};
     size_t n = 2;
     bool affinity = r->conf->affinity.enabled;
     if (affinity)
         n += conversation_wants(r->conf, want + 2);
     bool looked = r->body.len > 0 && r->method == METHOD_POST;
     if (looked) {
-        r->json = peek_object(body_view(&r->body), want, hit, n);
+        r->json = json_find(body_view(&r->body), want, hit, n);
         learn_model(r, &hit[0]);
-        r->stream = hit[1].kind == PEEK_TRUE;
+        r->stream = hit[1].kind == JSON_IS_TRUE;
     }
     if (affinity)
         r->has_conversation =
             conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + 2 : NULL,
-                              r->client ? r->client->name : NULL, r->w->secret, r->conversation);
+                              r->client ? r->client->name : NULL, r->env->secret, r->conversation);
 }
 
-void req_go(struct req *r)
+static void proxy_go(struct req *r)
 {
-    r->body_len = r->body.len;
-    if (r->c->l->admin) {
-        admin_go(r);
-        return;
-    }
     if (r->preflight) {
         req_answer(r, 204, NULL, STR(""), "");
         return;
@@ -443,12 +437,38 @@ void req_go(struct req *r)
     attempt_next(r);
 }
 
+void req_go(struct req *r)
+{
+    r->body_len = r->body.len;
+    r->c->service->go(r);
+}
+
+/* The lines that browsers are told; what does not fit is not told, and they show nothing to the page then. */
+static struct str proxy_lines(const struct req *r, struct buf *room)
+{
+    bool ok = cors_put(room, r->conf, r->origin) &&
+              (!r->preflight || cors_put_preflight(room, r->head.f, r->head.nf));
+    return ok ? buf_view(room) : STR("");
+}
+
+struct service req_service(void)
+{
+    return (struct service){
+        .allowed = proxy_allowed, .go = proxy_go, .late = attempt_next, .lines = proxy_lines};
+}
+
+void req_ask(struct req *r, uint64_t id, struct str what, struct str arg)
+{
+    counters_send(r->env->counters);
+    uplink_ask(r->env->uplink, id, what, arg);
+}
+
 /* ---- the client */
 
 void req_client_room(struct req *r)
 {
     if (r->state == REQ_RELAY)
-        up_resume(&r->up);
+        exchange_resume(&r->exchange);
 }
 
 void req_client_unsure(struct req *r)
@@ -462,18 +482,18 @@ void req_client_unsure(struct req *r)
     if (r->http10)
         return;
     struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
-    if (conn_write(r->c, &v, 1) == CONN_GONE)
+    if (r->c->ops->write(r->c, &v, 1) == CLIENT_GONE)
         req_gone(r);
 }
 
 /* ---- those who wait */
 
-void req_wake_waiting(struct wkr *w)
+void req_wake_waiting(struct req_env *env)
 {
     struct list now; /* who waits again meanwhile is not looked at twice */
     list_init(&now);
-    while (!list_empty(&w->waiting)) {
-        struct list *n = w->waiting.next;
+    while (!list_empty(&env->waiting)) {
+        struct list *n = env->waiting.next;
         list_remove(n);
         list_push_back(&now, n);
     }

@@ -29,9 +29,14 @@
 #include "worker/http/sse.h"
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
-#include "worker/worker.h"
-
-struct conn;
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/request/client.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/binding_replica.h"
+#include "worker/shared/counters.h"
+#include "worker/shared/loan.h"
+#include "worker/shared/recent_ring.h"
 
 enum req_state {
     REQ_READ,  /* the head is accepted, the body comes */
@@ -49,15 +54,15 @@ enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPEN
 
 /* An error reply that may yet be given to the client, byte for byte. */
 struct kept_reply {
-    struct buf head; /* status line and end-to-end lines (head_to_client) */
+    struct buf head; /* status line and end-to-end lines (forward_to_client) */
     struct buf body;
     unsigned status;      /* as it came */
-    unsigned told;        /* of an error under 200: the status that says so; else 0 */
+    unsigned client_status;        /* of an error under 200: the status that says so; else 0 */
     const char *endpoint; /* whose it is; in the request's notes */
 };
 
 /* One failed attempt: a line of the request's trail. Texts live in the request's notes. */
-struct attempt {
+struct failure {
     const char *endpoint;
     const char *reason;      /* rule or transport fault: no secret, no address */
     struct retry_fail fail;
@@ -67,8 +72,8 @@ struct attempt {
 };
 
 /* What a request has learned of one endpoint. */
-struct note {
-    struct note *next;
+struct tried {
+    struct tried *next;
     struct ep_live *live; /* one reference */
     uint32_t attempts;
     bool used_up;
@@ -86,17 +91,17 @@ enum reply_kind { REPLY_WHOLE, REPLY_STREAM, REPLY_ERROR };
 
 struct req {
     struct dead dead;
-    struct wkr *w;
-    struct conn *c;      /* NULL once the client is gone */
+    struct req_env *env;
+    struct client *c;    /* NULL once the client is gone */
     struct conf *conf;   /* the one in force when the request began */
     enum req_state state;
     char id[24];
-    struct arena notes;  /* as long as the request */
+    struct arena mem;  /* as long as the request */
     struct arena msg;    /* the request's head: until it cannot be sent again */
     double began;        /* ev_now() */
 
     /* the request */
-    struct head_request head;
+    struct forward_request head;
     struct body body;
     enum http_method method;
     enum req_api api;
@@ -118,7 +123,7 @@ struct req {
     const struct conf_client *client;
 
     /* the attempts */
-    struct up up;
+    struct exchange exchange;
     struct ep *ep;           /* of the attempt under way, or of the reply; one reference */
     struct list wait_node;   /* in wkr.waiting */
     double wait_since;       /* for a place, a cooldown or a verdict; 0: not */
@@ -128,27 +133,27 @@ struct req {
     bool fresh;              /* the next attempt takes a new connection */
     unsigned attempts;       /* begun; not those on a stale pooled connection */
     unsigned unsent;         /* of these, the ones that do not count for retry.max_attempts */
-    struct attempt *trail;   /* in notes */
-    unsigned ntrail, trail_size;
+    struct failure *failures;   /* in notes */
+    unsigned nfailures, failures_size;
     enum retry_opinion opinion;
     int first_refusal;       /* index in the trail, or -1: goes back if none does better */
     struct ep *refuser;      /* who refused first: charged if another serves; one reference */
     struct verdict refusal;
     struct sel_ep *seps;     /* by index in the replica, in notes */
     size_t nseps;
-    struct note *tried;      /* what this request knows of endpoints */
+    struct tried *tried;      /* what this request knows of endpoints */
     struct ep *same;         /* the repeat after a pause goes there; one reference */
     bool stale;              /* the failure was that of a pooled connection the endpoint had closed, or spoilt */
     struct sel_result sel;   /* of the last choice */
     struct choices choices;  /* all of them, for an operator who asks why */
     struct buf send;         /* the head of the present attempt */
     struct buf model_sent;   /* the model as this endpoint is asked for it, escaped; empty: as it was */
-    struct tmo tmo;          /* WAIT, HOLD; RELAY: behind a stream's last event */
+    struct deadline deadline;          /* WAIT, HOLD; RELAY: behind a stream's last event */
     uint64_t ask_id;         /* admin: what the supervisor was asked; 0: nothing */
     double attempt_began;
 
     /* the reply */
-    struct tmo ping;         /* silence towards the client */
+    struct deadline ping;         /* silence towards the client */
     enum reply_kind kind;
     enum out_framing framing;
     unsigned status;
@@ -175,11 +180,11 @@ struct req {
 
 enum req_body_result { REQ_BODY_MORE, REQ_BODY_DONE, REQ_BODY_REFUSED };
 
-/* ---- for conn: the request */
+/* ---- for client/conn: the request */
 
-/* A whole request head p[0..size) (copied). Sets conn's req, unless the request was refused, answered
+/* A whole request head p[0..size) (copied). Sets the client's req, unless the request was refused, answered
  * and its connection told to close. Returns whether a body follows. */
-bool req_begin(struct conn *c, const char *p, size_t size);
+bool req_begin(struct client *c, const char *p, size_t size);
 
 /* Body bytes: where to read them to, that they were read, or a copy of them. REFUSED: answered, the
  * request is gone. */
@@ -194,9 +199,9 @@ void req_body_timeout(struct req *r);
 void req_go(struct req *r);
 
 /* A request that has no req yet is refused with this status; the connection is told to close. */
-void req_refuse(struct conn *c, unsigned status, const char *why);
+void req_refuse(struct client *c, unsigned status, const char *why);
 
-/* ---- for conn: the client */
+/* ---- for client/conn: the client */
 
 /* The connection is closed: everything of the request ends at once. */
 void req_client_gone(struct req *r);
@@ -207,10 +212,19 @@ void req_client_room(struct req *r);
 /* The client has closed its side and may be gone; only a write can tell. Called every half second. */
 void req_client_unsure(struct req *r);
 
-/* ---- for wkr */
+/* ---- for the worker */
+
+/* The proxy's service: what its listeners serve. */
+struct service req_service(void);
 
 /* Looks again at the requests that wait, oldest first. */
-void req_wake_waiting(struct wkr *w);
+void req_wake_waiting(struct req_env *env);
+
+/* ---- for admin */
+
+/* Sends an operator's question to the supervisor (ASK); what was counted so far goes before it, so
+ * that whoever asks sees what they have just done. */
+void req_ask(struct req *r, uint64_t id, struct str what, struct str arg);
 
 /* ---- between req.c, attempt.c and relay.c */
 
@@ -280,7 +294,7 @@ void attempt_drop(struct req *r);
 void attempt_forget(struct req *r);
 
 /* hold.c: the reply before the commit point. News of the attempt's reply, in TRY, HOLD and RELAY. */
-void hold_event(struct req *r, const struct up_event *ev);
+void hold_event(struct req *r, const struct exchange_event *ev);
 
 /* The exchange broke in HOLD or RELAY. False in HOLD: the attempt has failed and is the caller's. */
 bool hold_broke(struct req *r, enum net_fault why) MUST_CHECK;
@@ -306,7 +320,7 @@ void relay_free(struct req *r);
 void relay_commit(struct req *r, struct str piece, bool end);
 
 /* More of a committed reply. */
-void relay_more(struct req *r, const struct up_event *ev);
+void relay_more(struct req *r, const struct exchange_event *ev);
 
 /* A committed reply broke: the client is told, the request ends. */
 void relay_break_off(struct req *r, enum net_fault why);

@@ -47,11 +47,11 @@ static bool key_may(const struct req *r, const struct conf_endpoint *ce)
 
 bool side_begin(struct req *r)
 {
-    const struct replica *rep = &r->w->replica;
+    const struct replica *rep = r->env->replica;
     r->side = r->api == API_OTHER || r->api == API_COUNT_TOKENS || r->api == API_EMBEDDINGS;
     if (!r->side)
         return true;
-    char *room = arena_alloc(&r->notes, r->full_path.n + 1);
+    char *room = arena_alloc(&r->mem, r->full_path.n + 1);
     bool plain = room && side_path_plain(r->full_path, room, &r->side_path);
     if (!plain)
         r->side_path = STR("");
@@ -90,7 +90,7 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
     struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
     struct str text = evidence_trim(seen);
     hold_keep_fields(r);
-    evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->notes);
+    evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
     classify(&ev, clock_wall_ms(), v);
     struct side_reply s = {
         .status = r->status,
@@ -120,9 +120,9 @@ void side_served(struct req *r)
     if (r->api != API_COUNT_TOKENS)
         return;
     live->counted_ms = clock_mono_ms();
-    if (live->counted_told_ms && live->counted_ms - live->counted_told_ms < COUNTED_PAUSE_MS)
+    if (live->counted_reported_ms && live->counted_ms - live->counted_reported_ms < COUNTED_PAUSE_MS)
         return;
-    live->counted_told_ms = live->counted_ms;
+    live->counted_reported_ms = live->counted_ms;
     report_counted(r);
 }
 

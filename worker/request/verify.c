@@ -11,21 +11,25 @@
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
 #include "worker/request/verify_model.h"
-#include "worker/worker.h"
+#include "common/conf/conf.h"
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/replica.h"
 
 #include <stdio.h>
 
 enum {
     CODE_LEN = 6,
     BODY_MAX = 256 << 10, /* of a reply that was asked to be six characters long */
-    NOTES_MAX = 1 << 20,
+    MEM_MAX = 1 << 20,
     SEND_MAX = 64 << 10
 };
 
 struct verify {
     struct dead dead;
     struct list node; /* in wkr.verifications */
-    struct wkr *w;
+    struct req_env *env;
     struct ep *ep; /* one reference */
     uint64_t seq;
     int64_t began_ms;
@@ -34,10 +38,10 @@ struct verify {
     char served[IPC_MODEL_MAX]; /* what models may borrow from; else from ep's configuration */
     struct str models[VERIFY_MODELS]; /* to be asked for, one after the other */
     size_t nmodels, at;
-    struct up up;
-    struct tmo tmo; /* for the whole of it */
+    struct exchange exchange;
+    struct deadline deadline; /* for the whole of it */
     struct buf send, body;
-    struct arena notes;
+    struct arena mem;
     unsigned status;
     struct http_field *f;
     size_t nf;
@@ -50,7 +54,7 @@ static const struct verdict good = {.cls = OUTCOME_OK, .retry_after_ms = -1};
 static void verify_free(struct dead *d)
 {
     struct verify *v = CONTAINER_OF(d, struct verify, dead);
-    arena_free(&v->notes);
+    arena_free(&v->mem);
     buf_free(&v->send);
     buf_free(&v->body);
     ep_unref(v->ep);
@@ -73,12 +77,12 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
         .own_key = v->ep->ce->api_key != NULL,
         .reason = str_c(reason),
     };
-    wkr_ipc_send(v->w, ipc_put_v_verdict, &m);
+    uplink_send(v->env->uplink, ipc_put_v_verdict, &m);
     log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
-    up_abort(&v->up);
-    tmo_fini(&v->tmo);
+    exchange_abort(&v->exchange);
+    deadline_fini(&v->deadline);
     list_remove(&v->node);
-    wkr_bury(v->w, &v->dead, verify_free);
+    turn_bury(v->env->turn, &v->dead, verify_free);
 }
 
 static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
@@ -97,7 +101,7 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
     struct verdict why;
     char reason[120];
     struct str seen = str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
-    evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->notes);
+    evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->mem);
     classify(&ev, clock_wall_ms(), &why);
     snprintf(reason, sizeof reason, "status %u, %s", v->status, why.rule ? why.rule : "");
     if (why.cls == OUTCOME_PERMANENT && why.about_model && ask_next(v)) {
@@ -112,12 +116,12 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
 /* Appends the text of one line of a stream, if it has one. */
 static bool add_piece(struct buf *text, struct str line)
 {
-    static const struct peek_want want[] = {{.name = {"delta", 5}, .inner = {"text", 4}}};
-    struct peek_hit hit[1] = {0};
+    static const struct json_want want[] = {{.name = {"delta", 5}, .inner = {"text", 4}}};
+    struct json_hit hit[1] = {0};
     if (!str_starts(line, STR("data:")))
         return true;
     struct str json = str_trim(str_make(line.p + 5, line.n - 5));
-    return !peek_object(json, want, hit, 1) || hit[0].kind != PEEK_STRING ||
+    return !json_find(json, want, hit, 1) || hit[0].kind != JSON_IS_STRING ||
            buf_str(text, hit[0].raw);
 }
 
@@ -174,12 +178,12 @@ static void judge(struct verify *v)
     sse_free(&s);
 }
 
-static void on_event(struct up *u, const struct up_event *ev)
+static void on_event(struct exchange *x, const struct exchange_event *ev)
 {
-    struct verify *v = CONTAINER_OF(u, struct verify, up);
+    struct verify *v = CONTAINER_OF(x, struct verify, exchange);
     if (ev->head) {
         v->status = ev->head->status;
-        v->nf = head_keep(&v->notes, ev->head, &v->f);
+        v->nf = forward_keep(&v->mem, ev->head, &v->f);
     }
     /* What is longer than this is no answer to the question; what came so far decides. */
     bool fits = buf_add(&v->body, ev->data, ev->n);
@@ -187,16 +191,16 @@ static void on_event(struct up *u, const struct up_event *ev)
         judge(v);
 }
 
-static void on_failed(struct up *u, enum net_fault why)
+static void on_failed(struct exchange *x, enum net_fault why)
 {
-    end_by_net(CONTAINER_OF(u, struct verify, up), why, net_fault_text(why));
+    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, net_fault_text(why));
 }
 
-static const struct up_ops ops = {on_event, on_failed};
+static const struct exchange_ops ops = {on_event, on_failed};
 
-static void on_tmo(struct tmo *t)
+static void on_deadline(struct deadline *t)
 {
-    struct verify *v = CONTAINER_OF(t, struct verify, tmo);
+    struct verify *v = CONTAINER_OF(t, struct verify, deadline);
     end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
 }
 
@@ -204,7 +208,7 @@ static void on_tmo(struct tmo *t)
 
 static bool put_body(const struct verify *v, struct buf *b, struct str model)
 {
-    return buf_str(b, STR("{\"model\":\"")) && peek_escape(model, b) &&
+    return buf_str(b, STR("{\"model\":\"")) && json_escape(model, b) &&
            buf_str(b, STR("\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
                           "\"Reply with these six characters and nothing else: ")) &&
            buf_add(b, v->code, CODE_LEN) && buf_str(b, STR("\"}]}"));
@@ -226,7 +230,7 @@ static bool compose(struct verify *v)
         LINE("accept", HDR_OTHER, "application/json"),
         LINE("content-type", HDR_CONTENT_TYPE, "application/json"),
     };
-    struct head_request h = {
+    struct forward_request h = {
         .method = v->head_only ? STR("HEAD") : STR("POST"),
         .target = v->head_only ? STR("/") : STR("/v1/messages"),
         .f = lines,
@@ -234,7 +238,7 @@ static bool compose(struct verify *v)
         .has_body = !v->head_only,
     };
     bool ok = (v->head_only || put_body(v, &body, v->models[v->at])) &&
-              head_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
+              forward_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
               buf_str(&v->send, buf_view(&body));
     buf_free(&body);
     return ok;
@@ -243,11 +247,11 @@ static bool compose(struct verify *v)
 /* On a connection of its own: that a pooled one was closed says nothing. */
 static bool ask(struct verify *v)
 {
-    struct wkr *w = v->w;
+    struct req_env *env = v->env;
     if (!compose(v))
         return false;
     struct iovec iov = {buf_data(&v->send), v->send.len};
-    return up_start(&v->up, &w->up_env, &w->up_conf, v->ep->live->pool, true,
+    return exchange_start(&v->exchange, env->exchange_env, &env->exchange_conf, v->ep->live->pool, true,
                     v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
@@ -256,31 +260,31 @@ static bool ask_next(struct verify *v)
 {
     if (v->head_only || v->at + 1 >= v->nmodels)
         return false;
-    up_abort(&v->up);
+    exchange_abort(&v->exchange);
     v->at++;
     buf_drop(&v->send, v->send.len);
     if (!ask(v))
         return false;
     buf_drop(&v->body, v->body.len);
-    arena_free(&v->notes);
-    arena_init(&v->notes, NOTES_MAX);
+    arena_free(&v->mem);
+    arena_init(&v->mem, MEM_MAX);
     v->status = 0;
     v->f = NULL;
     v->nf = 0;
     return true;
 }
 
-static void make_code(struct wkr *w, char out[CODE_LEN])
+static void make_code(struct req_env *env, char out[CODE_LEN])
 {
     /* Without those that are read for one another. */
     static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
     for (size_t i = 0; i < CODE_LEN; i++)
-        out[i] = letters[rnd_next(&w->rnd) % (sizeof letters - 1)];
+        out[i] = letters[rnd_next(&env->rnd) % (sizeof letters - 1)];
 }
 
-void verify_begin(struct wkr *w, const struct ipc_verify *m)
+void verify_begin(struct req_env *env, const struct ipc_verify *m)
 {
-    struct ep *e = replica_find(&w->replica, m->endpoint);
+    struct ep *e = replica_find(env->replica, m->endpoint);
     if (!e) {
         struct ipc_verdict gone = {.endpoint = m->endpoint,
                                    .seq = m->seq,
@@ -288,22 +292,22 @@ void verify_begin(struct wkr *w, const struct ipc_verify *m)
                                    .net = NET_LOCAL,
                                    .retry_after_ms = -1,
                                    .reason = STR("not in this worker's configuration")};
-        wkr_ipc_send(w, ipc_put_v_verdict, &gone);
+        uplink_send(env->uplink, ipc_put_v_verdict, &gone);
         return;
     }
     struct verify *v = mem_zalloc(1, sizeof *v);
-    v->w = w;
+    v->env = env;
     v->ep = ep_ref(e);
     v->seq = m->seq;
     v->began_ms = clock_mono_ms();
-    v->head_only = w->conf->failure_queue.probe == PROBE_HTTP || !e->ce->api_key;
-    make_code(w, v->code);
+    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !e->ce->api_key;
+    make_code(env, v->code);
     buf_init(&v->send, SEND_MAX);
     buf_init(&v->body, BODY_MAX);
-    arena_init(&v->notes, NOTES_MAX);
-    list_push_back(&w->verifications, &v->node);
-    tmo_init(&v->tmo, w->loop, on_tmo);
-    tmo_set(&v->tmo, w->conf->failure_queue.probe_timeout);
+    arena_init(&v->mem, MEM_MAX);
+    list_push_back(&env->verifications, &v->node);
+    deadline_init(&v->deadline, env->loop, on_deadline);
+    deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
     size_t n = min_size(m->model.n, sizeof v->served);
     if (n)
         memcpy(v->served, m->model.p, n);
@@ -312,13 +316,13 @@ void verify_begin(struct wkr *w, const struct ipc_verify *m)
         end_by_net(v, NET_LOCAL, "no connection is free");
 }
 
-void verify_stop(struct wkr *w)
+void verify_stop(struct req_env *env)
 {
-    while (!list_empty(&w->verifications)) {
-        struct verify *v = LIST_ENTRY(w->verifications.next, struct verify, node);
+    while (!list_empty(&env->verifications)) {
+        struct verify *v = LIST_ENTRY(env->verifications.next, struct verify, node);
         list_remove(&v->node);
-        up_abort(&v->up);
-        tmo_fini(&v->tmo);
-        wkr_bury(w, &v->dead, verify_free);
+        exchange_abort(&v->exchange);
+        deadline_fini(&v->deadline);
+        turn_bury(env->turn, &v->dead, verify_free);
     }
 }

@@ -7,13 +7,13 @@
 #include "common/base/str.h"
 #include "common/ipc/ipc.h"
 
-struct wkr;
+struct req_env;
 
 /* Carries it out. An endpoint that is not known here is answered at once: not verified. */
-void verify_begin(struct wkr *w, const struct ipc_verify *m);
+void verify_begin(struct req_env *env, const struct ipc_verify *m);
 
 /* Drops those under way, without a word: the worker ends. */
-void verify_stop(struct wkr *w);
+void verify_stop(struct req_env *env);
 
 /* Whether a reply of status 200 to the question holds the code: a JSON message, or an event stream
  * whose pieces of text, put together, hold it. */

@@ -14,11 +14,16 @@
 
 #include <ev.h>
 
-struct wkr;
-struct req;
+struct conf;
+struct replica;
+struct uplink;
 
-struct binding {
-    struct bindings *b; /* NULL while there is none */
+struct binding_replica {
+    struct ev_loop *loop;
+    struct uplink *uplink;
+    const struct replica *replica;
+    const struct conf *conf; /* in force; the worker's reference */
+    struct binding_table *b; /* NULL while there is none */
     uint32_t max;
     struct buf moves; /* records for the end of this turn: bound, unbound */
     struct buf uses;  /* records for the next report */
@@ -26,25 +31,36 @@ struct binding {
     ev_timer report;
 };
 
-void binding_start(struct wkr *w);
+/* Where a conversation is bound. */
+struct binding_at {
+    int at;          /* the endpoint's index in the replica; -1: it has left the configuration */
+    uint32_t id;     /* the endpoint's id as a number (binding_table.h) */
+    int64_t idle_ms; /* since the binding was last used */
+};
+
+/* The pointers are kept. */
+void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
+                   const struct replica *replica);
 
 /* Reports what is left, and frees. */
-void binding_stop(struct wkr *w);
+void binding_replica_stop(struct binding_replica *g);
 
-/* w->conf has changed. */
-void binding_configure(struct wkr *w);
+/* Another configuration is in force; the caller holds it until the next one. */
+void binding_replica_configure(struct binding_replica *g, const struct conf *c);
 
-/* The records of a BINDINGS frame. False: the supervisor is of another mind than this worker. */
-bool binding_learn(struct wkr *w, struct str records, struct err *e) MUST_CHECK;
+/* The records of a BINDINGS frame. False with e set: they violate the protocol. */
+bool binding_replica_learn(struct binding_replica *g, struct str records, struct err *e) MUST_CHECK;
 
-/* Once a turn: tells the supervisor what became bound and unbound in it. */
-void binding_flush(struct wkr *w);
+/* Once a turn: reports what became bound and unbound in it. */
+void binding_replica_flush(struct binding_replica *g);
 
-/* Fills in where the request's conversation is bound, before a choice. */
-void binding_look(struct req *r, struct sel_req *sr);
+/* Where the conversation is bound. False: nowhere, or the binding has expired. */
+bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out) MUST_CHECK;
 
-/* The request was served by r->ep: its conversation is bound there, or its binding was used. A binding
- * to another endpoint is replaced only if the last choice (r->sel) found it no longer good. */
-void binding_served(struct req *r);
+/* A request of the conversation was served by the endpoint `id`: it is bound there, or its binding was
+ * used. A binding to another endpoint is replaced only if that is the one (`was`) that the request's
+ * last choice found no longer good (`bound` is SEL_BOUND_LEFT), or has left the configuration. */
+void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
+                    uint32_t was);
 
 #endif

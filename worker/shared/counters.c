@@ -2,7 +2,8 @@
 
 #include "common/ipc/ipc.h"
 #include "worker/http/sse.h"
-#include "worker/worker.h"
+#include "worker/loop/uplink.h"
+#include "worker/shared/replica.h"
 
 _Static_assert(sizeof(struct stats_total) <= 512 &&
                    STATS_RECORDS * sizeof(struct stats_record) <= IPC_STATS_MAX,
@@ -13,56 +14,56 @@ static uint64_t us_of(double seconds)
     return seconds > 0 ? (uint64_t)(seconds * 1e6) : 0;
 }
 
-void gauge_attempt(struct ep_live *l, enum outcome how)
+void counters_attempt(struct ep_live *l, enum outcome how)
 {
     l->stats.attempts[how]++;
-    l->news = true;
+    l->stats_changed = true;
 }
 
-void gauge_charged(struct ep_live *l)
+void counters_charged(struct ep_live *l)
 {
     l->stats.charged++;
-    l->news = true;
+    l->stats_changed = true;
 }
 
-void gauge_first_byte(struct ep_live *l, double seconds)
+void counters_first_byte(struct ep_live *l, double seconds)
 {
     uint64_t us = us_of(seconds);
     l->stats.first_byte[hist_bucket(us)]++;
     l->stats.first_byte_us += us;
-    l->news = true;
+    l->stats_changed = true;
 }
 
-void gauge_tokens(struct ep_live *l, const struct sse_usage *u)
+void counters_tokens(struct ep_live *l, const struct sse_usage *u)
 {
     /* An upstream may tell anything: a number that cannot be is no reason to spoil a sum. */
     enum { MOST = 1 << 30 };
-    const int64_t told[TOKENS__COUNT] = {
+    const int64_t reported[TOKENS__COUNT] = {
         [TOKENS_INPUT] = u->input,
         [TOKENS_OUTPUT] = u->output,
         [TOKENS_CACHE_READ] = u->cache_read,
         [TOKENS_CACHE_WRITE] = u->cache_write,
     };
     for (unsigned i = 0; i < TOKENS__COUNT; i++)
-        if (told[i] > 0 && told[i] <= MOST) {
-            l->stats.tokens[i] += (uint64_t)told[i];
-            l->news = true;
+        if (reported[i] > 0 && reported[i] <= MOST) {
+            l->stats.tokens[i] += (uint64_t)reported[i];
+            l->stats_changed = true;
         }
 }
 
-void gauge_stream(struct gauge *g, bool begun)
+void counters_stream(struct counters *g, bool begun)
 {
     g->total.streams_open += begun ? 1u : -1u;
-    g->news = true;
+    g->stats_changed = true;
 }
 
-void gauge_accepted(struct gauge *g)
+void counters_accepted(struct counters *g)
 {
     g->total.connections++;
-    g->news = true;
+    g->stats_changed = true;
 }
 
-void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
+void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
                    uint64_t out)
 {
     uint64_t us = us_of(seconds);
@@ -72,15 +73,15 @@ void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, doubl
     g->total.duration_us[how] += us;
     g->total.bytes_in += in;
     g->total.bytes_out += out;
-    g->news = true;
+    g->stats_changed = true;
 }
 
-static void send(struct wkr *w, const struct stats_record *v, size_t n)
+static void send(struct counters *g, const struct stats_record *v, size_t n)
 {
-    struct stats_total *t = &w->gauge.total;
-    wkr_ipc_stats(w, str_make((const char *)t, sizeof *t), str_make((const char *)v, n * sizeof *v));
+    struct stats_total *t = &g->total;
+    uplink_stats(g->uplink, str_make((const char *)t, sizeof *t), str_make((const char *)v, n * sizeof *v));
     *t = (struct stats_total){.streams_open = t->streams_open};
-    w->gauge.news = false;
+    g->stats_changed = false;
 }
 
 /* What the pool has counted since it was last looked at; whether that is news. */
@@ -90,27 +91,27 @@ static bool look_at_pool(struct ep_live *l)
     struct pool_stats now;
     pool_stats(l->pool, &now);
     uint32_t in_use = now.total - now.idle;
-    bool news = now.idle != r->idle || in_use != r->in_use || now.dialled != l->pool_told.dialled ||
-                now.reused != l->pool_told.reused;
+    bool changed = now.idle != r->idle || in_use != r->in_use || now.dialled != l->pool_reported.dialled ||
+                now.reused != l->pool_reported.reused;
     r->idle = now.idle;
     r->in_use = in_use;
-    r->dialled = (uint32_t)(now.dialled - l->pool_told.dialled);
-    r->reused = (uint32_t)(now.reused - l->pool_told.reused);
-    l->pool_told = now;
-    return news;
+    r->dialled = (uint32_t)(now.dialled - l->pool_reported.dialled);
+    r->reused = (uint32_t)(now.reused - l->pool_reported.reused);
+    l->pool_reported = now;
+    return changed;
 }
 
-void gauge_tell(struct wkr *w)
+void counters_send(struct counters *g)
 {
     struct stats_record v[STATS_RECORDS];
     size_t n = 0;
-    for (size_t i = 0; i < w->replica.n; i++) {
-        struct ep *e = w->replica.eps[i];
+    for (size_t i = 0; i < g->replica->n; i++) {
+        struct ep *e = g->replica->eps[i];
         struct ep_live *l = e->live;
-        if (!look_at_pool(l) && !l->news && l->open == l->stats.open)
+        if (!look_at_pool(l) && !l->stats_changed && l->open == l->stats.open)
             continue;
         if (n == STATS_RECORDS) {
-            send(w, v, n);
+            send(g, v, n);
             n = 0;
         }
         l->stats.open = l->open;
@@ -118,8 +119,8 @@ void gauge_tell(struct wkr *w)
         memcpy(v[n++].id, e->ce->id, sizeof v->id);
         l->stats = (struct stats_record){
             .open = l->open, .idle = v[n - 1].idle, .in_use = v[n - 1].in_use};
-        l->news = false;
+        l->stats_changed = false;
     }
-    if (n || w->gauge.news)
-        send(w, v, n);
+    if (n || g->stats_changed)
+        send(g, v, n);
 }

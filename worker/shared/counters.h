@@ -8,38 +8,41 @@
 
 struct ep_live;
 struct sse_usage;
-struct wkr;
+struct replica;
+struct uplink;
 
-struct gauge {
+struct counters {
     uint32_t conns;          /* client connections open */
     uint32_t requests_open;  /* requests between head and end of reply */
     uint64_t requests;       /* requests begun */
     uint64_t buffered;       /* bytes of request bodies held */
     struct stats_total total; /* since it was last told */
-    bool news;
+    bool stats_changed; /* total has something to tell */
+    struct replica *replica; /* whose endpoints are counted */
+    struct uplink *uplink;
 };
 
 /* One attempt at the endpoint has ended; a failure was held against it. */
-void gauge_attempt(struct ep_live *l, enum outcome how);
-void gauge_charged(struct ep_live *l);
+void counters_attempt(struct ep_live *l, enum outcome how);
+void counters_charged(struct ep_live *l);
 
 /* A reply is passed on: how long its first byte took. */
-void gauge_first_byte(struct ep_live *l, double seconds);
+void counters_first_byte(struct ep_live *l, double seconds);
 
 /* What the reply has told of tokens. */
-void gauge_tokens(struct ep_live *l, const struct sse_usage *u);
+void counters_tokens(struct ep_live *l, const struct sse_usage *u);
 
 /* A client has begun to get an event stream; it has ended. */
-void gauge_stream(struct gauge *g, bool begun);
+void counters_stream(struct counters *g, bool begun);
 
 /* A client's connection was accepted. */
-void gauge_accepted(struct gauge *g);
+void counters_accepted(struct counters *g);
 
 /* A request has ended with this status (0: the client left before). */
-void gauge_request(struct gauge *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
+void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
                    uint64_t out);
 
 /* Tells the supervisor what is new, if anything. */
-void gauge_tell(struct wkr *w);
+void counters_send(struct counters *g);
 
 #endif

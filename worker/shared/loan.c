@@ -1,126 +1,129 @@
 #include "worker/shared/loan.h"
 
 #include "common/base/log.h"
-#include "worker/worker.h"
+#include "common/conf/conf.h"
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/shared/replica.h"
 
 #include <string.h>
 
 /* ---- trials */
 
-enum sel_trial grant_trial_state(const struct ep_live *l, uint64_t mine)
+enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t mine)
 {
-    if (mine || l->grant.trial)
+    if (mine || l->loan.trial)
         return SEL_TRIAL_MINE;
-    return l->grant.trial_out || l->view.trial_busy ? SEL_TRIAL_BUSY : SEL_TRIAL_NONE;
+    return l->loan.trial_out || l->view.trial_busy ? SEL_TRIAL_BUSY : SEL_TRIAL_NONE;
 }
 
-uint64_t grant_trial_begin(struct wkr *w, struct ep_live *l)
+uint64_t loan_trial_begin(struct loans *s, struct ep_live *l)
 {
-    uint64_t seq = l->grant.trial;
-    l->grant.trial = 0;
-    l->grant.trial_out = true;
+    uint64_t seq = l->loan.trial;
+    l->loan.trial = 0;
+    l->loan.trial_out = true;
     struct ipc_trial_begun m = {.endpoint = str_c(l->id), .seq = seq};
-    wkr_ipc_send(w, ipc_put_v_trial_begun, &m);
+    uplink_send(s->uplink, ipc_put_v_trial_begun, &m);
     return seq;
 }
 
-void grant_trial_over(struct ep_live *l)
+void loan_trial_over(struct ep_live *l)
 {
-    l->grant.trial_out = false;
+    l->loan.trial_out = false;
 }
 
-static void trial_back(struct wkr *w, const struct ep_live *l, uint64_t seq)
+static void trial_back(struct loans *s, const struct ep_live *l, uint64_t seq)
 {
     struct ipc_trial_back m = {.endpoint = str_c(l->id), .seq = seq};
-    wkr_ipc_send(w, ipc_put_v_trial_back, &m);
+    uplink_send(s->uplink, ipc_put_v_trial_back, &m);
 }
 
-void grant_trial_back(struct wkr *w, struct ep_live *l, uint64_t seq)
+void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t seq)
 {
-    l->grant.trial_out = false;
-    trial_back(w, l, seq);
+    l->loan.trial_out = false;
+    trial_back(s, l, seq);
 }
 
 /* One that was not begun. */
-static void unused_trial_back(struct wkr *w, struct ep_live *l)
+static void unused_trial_back(struct loans *s, struct ep_live *l)
 {
-    uint64_t seq = l->grant.trial;
-    l->grant.trial = 0;
+    uint64_t seq = l->loan.trial;
+    l->loan.trial = 0;
     if (seq)
-        trial_back(w, l, seq);
+        trial_back(s, l, seq);
 }
 
-void grant_trial_ask(struct wkr *w, struct ep_live *l)
+void loan_trial_ask(struct loans *s, struct ep_live *l)
 {
-    if (l->grant.trial_asked)
+    if (l->loan.trial_asked)
         return;
-    l->grant.trial_asked = true;
+    l->loan.trial_asked = true;
     struct ipc_trial_ask m = {.endpoint = str_c(l->id)};
-    wkr_ipc_send(w, ipc_put_v_trial_ask, &m);
+    uplink_send(s->uplink, ipc_put_v_trial_ask, &m);
 }
 
 /* ---- places */
 
 static uint32_t idle_places(const struct ep_live *l)
 {
-    return l->grant.places > l->open ? l->grant.places - l->open : 0;
+    return l->loan.places > l->open ? l->loan.places - l->open : 0;
 }
 
-static void say_places(struct wkr *w, const struct ep_live *l, const struct ipc_places *what)
+static void say_places(struct loans *s, const struct ep_live *l, const struct ipc_places *what)
 {
     struct ipc_places m = *what;
     m.endpoint = str_c(l->id);
-    wkr_ipc_send(w, ipc_put_v_places, &m);
+    uplink_send(s->uplink, ipc_put_v_places, &m);
 }
 
-static void give_places(struct wkr *w, struct ep_live *l, uint32_t n)
+static void give_places(struct loans *s, struct ep_live *l, uint32_t n)
 {
     if (n == 0)
         return;
-    l->grant.places -= n;
-    say_places(w, l, &(struct ipc_places){.back = n});
+    l->loan.places -= n;
+    say_places(s, l, &(struct ipc_places){.back = n});
 }
 
-bool grant_place_free(const struct ep_live *l)
+bool loan_place_free(const struct ep_live *l)
 {
-    return l->grant.limit == 0 || l->open < l->grant.places;
+    return l->loan.limit == 0 || l->open < l->loan.places;
 }
 
 /* No answer came in time. What was asked for stays asked for, and LEND ends the state. */
-static bool late(const struct grant *g, int64_t now_ms)
+static bool late(const struct loan *g, int64_t now_ms)
 {
-    return g->wanted && now_ms - g->wanted_ms >= GRANT_WAIT_MS;
+    return g->wanted && now_ms - g->wanted_ms >= LOAN_WAIT_MS;
 }
 
-bool grant_place_none(const struct wkr *w, const struct ep_live *l, int64_t now_ms)
+bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms)
 {
-    return !grant_place_free(l) && (l->grant.dry || late(&l->grant, now_ms) || w->chan.fd == -1);
+    return !loan_place_free(l) && (l->loan.dry || late(&l->loan, now_ms) || !uplink_connected(s->uplink));
 }
 
-int64_t grant_place_want(struct wkr *w, struct ep_live *l, int64_t now_ms)
+int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t now_ms)
 {
-    struct grant *g = &l->grant;
+    struct loan *g = &l->loan;
     if (!g->wanted) {
         g->wanted = true;
         g->wanted_ms = now_ms;
-        say_places(w, l, &(struct ipc_places){.want = true});
+        say_places(s, l, &(struct ipc_places){.want = true});
     }
-    int64_t left = g->wanted_ms + GRANT_WAIT_MS - now_ms;
+    int64_t left = g->wanted_ms + LOAN_WAIT_MS - now_ms;
     return left > 1 ? left : 1;
 }
 
-void grant_place_taken(struct ep_live *l)
+void loan_place_taken(struct ep_live *l)
 {
-    if (l->open > l->grant.peak)
-        l->grant.peak = l->open;
+    if (l->open > l->loan.peak)
+        l->loan.peak = l->open;
 }
 
-void grant_place_left(struct wkr *w, struct ep_live *l)
+void loan_place_left(struct loans *s, struct ep_live *l)
 {
-    if (l->grant.limit == 0)
+    if (l->loan.limit == 0)
         return;
-    if (l->grant.recalled)
-        give_places(w, l, idle_places(l));
+    if (l->loan.recalled)
+        give_places(s, l, idle_places(l));
 }
 
 /* ---- a configuration comes */
@@ -133,74 +136,74 @@ static bool stays(const struct conf *c, const struct ep_live *l)
     return false;
 }
 
-void grant_before_conf(struct wkr *w, const struct conf *c)
+void loan_before_conf(struct loans *s, const struct conf *c)
 {
-    for (size_t i = 0; i < w->replica.n; i++) {
-        struct ep_live *l = w->replica.eps[i]->live;
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
         if (stays(c, l))
             continue;
-        unused_trial_back(w, l);
-        give_places(w, l, l->grant.places);
-        l->grant = (struct grant){.trial_out = l->grant.trial_out};
+        unused_trial_back(s, l);
+        give_places(s, l, l->loan.places);
+        l->loan = (struct loan){.trial_out = l->loan.trial_out};
     }
 }
 
-void grant_after_conf(struct wkr *w)
+void loan_after_conf(struct loans *s)
 {
-    for (size_t i = 0; i < w->replica.n; i++) {
-        struct ep_live *l = w->replica.eps[i]->live;
-        uint32_t was = l->grant.limit, is = w->replica.eps[i]->ce->max_concurrent;
-        l->grant.limit = is;
-        l->grant.wanted &= is == was;
-        l->grant.dry &= is == was;
-        if (is && !was && l->open > l->grant.places) {
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
+        uint32_t was = l->loan.limit, is = s->replica->eps[i]->ce->max_concurrent;
+        l->loan.limit = is;
+        l->loan.wanted &= is == was;
+        l->loan.dry &= is == was;
+        if (is && !was && l->open > l->loan.places) {
             /* What is open already counts against the new limit. */
-            uint32_t taken = l->open - l->grant.places;
-            l->grant.places = l->open;
-            say_places(w, l, &(struct ipc_places){.taken = taken});
+            uint32_t taken = l->open - l->loan.places;
+            l->loan.places = l->open;
+            say_places(s, l, &(struct ipc_places){.taken = taken});
         } else if (was && !is) {
-            give_places(w, l, l->grant.places);
-            l->grant.recalled = false;
+            give_places(s, l, l->loan.places);
+            l->loan.recalled = false;
         }
     }
 }
 
 /* ---- what the supervisor says */
 
-void grant_on_trial(struct wkr *w, const struct ipc_trial *m)
+void loan_on_trial(struct loans *s, const struct ipc_trial *m)
 {
-    struct ep *e = replica_find(&w->replica, m->endpoint);
+    struct ep *e = replica_find(s->replica, m->endpoint);
     if (!e) {
         struct ipc_trial_back back = {.endpoint = m->endpoint, .seq = m->seq};
-        wkr_ipc_send(w, ipc_put_v_trial_back, &back);
+        uplink_send(s->uplink, ipc_put_v_trial_back, &back);
         return;
     }
-    e->live->grant.trial = m->seq;
-    e->live->grant.trial_asked = false;
-    w->settle = true;
-    wkr_wake(w);
+    e->live->loan.trial = m->seq;
+    e->live->loan.trial_asked = false;
+    s->unsettled = true;
+    turn_wake(s->turn);
 }
 
-void grant_on_recall(struct wkr *w, const struct ipc_trial_recall *m)
+void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m)
 {
-    struct ep *e = replica_find(&w->replica, m->endpoint);
-    if (e && e->live->grant.trial == m->seq)
-        unused_trial_back(w, e->live);
+    struct ep *e = replica_find(s->replica, m->endpoint);
+    if (e && e->live->loan.trial == m->seq)
+        unused_trial_back(s, e->live);
 }
 
-void grant_on_lend(struct wkr *w, const struct ipc_lend *m)
+void loan_on_lend(struct loans *s, const struct ipc_lend *m)
 {
-    struct ep *e = replica_find(&w->replica, m->endpoint);
+    struct ep *e = replica_find(s->replica, m->endpoint);
     struct ep_live *l = e ? e->live : NULL;
-    if (!l || l->grant.limit == 0) {
+    if (!l || l->loan.limit == 0) {
         /* Of another configuration than ours; the supervisor's is older or newer. */
         struct ipc_places back = {
             .endpoint = m->endpoint, .back = m->n, .answer = m->recall && !m->n};
-        wkr_ipc_send(w, ipc_put_v_places, &back);
+        uplink_send(s->uplink, ipc_put_v_places, &back);
         return;
     }
-    struct grant *g = &l->grant;
-    wkr_wake(w);
+    struct loan *g = &l->loan;
+    turn_wake(s->turn);
     if (m->none) {
         g->dry = g->wanted && idle_places(l) == 0;
         return;
@@ -209,17 +212,17 @@ void grant_on_lend(struct wkr *w, const struct ipc_lend *m)
     if (m->n) {
         g->places += m->n;
         g->wanted = g->dry = false;
-        w->settle = true;
+        s->unsettled = true;
     } else if (m->recall) {
         uint32_t back = idle_places(l);
         g->places -= back;
-        say_places(w, l, &(struct ipc_places){.back = back, .answer = true});
+        say_places(s, l, &(struct ipc_places){.back = back, .answer = true});
     }
 }
 
-void grant_on_endpoint(struct ep_live *l)
+void loan_on_endpoint(struct ep_live *l)
 {
-    struct grant *g = &l->grant;
+    struct loan *g = &l->loan;
     if (l->view.breaker == BREAKER_CLOSED)
         g->trial = 0; /* there is nothing to try any more */
     g->trial_asked = false;
@@ -230,34 +233,35 @@ void grant_on_endpoint(struct ep_live *l)
 
 /* ---- now and then */
 
-void grant_settle(struct wkr *w)
+void loan_settle(struct loans *s)
 {
-    if (!w->settle)
+    if (!s->unsettled)
         return;
-    w->settle = false;
-    for (size_t i = 0; i < w->replica.n; i++) {
-        struct ep_live *l = w->replica.eps[i]->live;
-        if (l->grant.limit && l->grant.recalled)
-            give_places(w, l, idle_places(l));
+    s->unsettled = false;
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
+        if (l->loan.limit && l->loan.recalled)
+            give_places(s, l, idle_places(l));
         /* Lent as the last resort; half open it stays for the next request that suits. */
-        if (l->grant.trial && (w->draining || l->view.breaker != BREAKER_HALF_OPEN))
-            unused_trial_back(w, l);
+        if (l->loan.trial && (s->draining || l->view.breaker != BREAKER_HALF_OPEN))
+            unused_trial_back(s, l);
     }
 }
 
-void grant_sweep(struct wkr *w)
+void loan_sweep(struct loans *s)
 {
-    for (size_t i = 0; i < w->replica.n; i++) {
-        struct ep_live *l = w->replica.eps[i]->live;
-        uint32_t idle = idle_places(l), used = l->grant.peak > l->open ? l->grant.peak - l->open : 0;
-        if (l->grant.limit && idle > used)
-            give_places(w, l, idle - used);
-        l->grant.peak = l->open;
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
+        uint32_t idle = idle_places(l), used = l->loan.peak > l->open ? l->loan.peak - l->open : 0;
+        if (l->loan.limit && idle > used)
+            give_places(s, l, idle - used);
+        l->loan.peak = l->open;
     }
 }
 
-void grant_drain(struct wkr *w)
+void loan_drain(struct loans *s)
 {
-    for (size_t i = 0; i < w->replica.n; i++)
-        unused_trial_back(w, w->replica.eps[i]->live);
+    s->draining = true;
+    for (size_t i = 0; i < s->replica->n; i++)
+        unused_trial_back(s, s->replica->eps[i]->live);
 }

@@ -10,82 +10,78 @@
 #include "common/base/base.h"
 #include "common/ipc/ipc.h"
 #include "common/policy/select.h"
+#include "worker/shared/replica.h"
 
-struct wkr;
 struct conf;
-struct ep_live;
+struct turn;
+struct uplink;
+
+/* All loans of this worker. The pointers are set once, by who owns it. */
+struct loans {
+    struct replica *replica;
+    struct uplink *uplink;
+    struct turn *turn;
+    bool unsettled; /* TRIAL or LEND came this turn: loan_settle returns what no request took */
+    bool draining;
+};
 
 /* How long a request waits for the supervisor's answer to PLACES before it passes an endpoint over:
  * a process that hangs must not hold it up. */
-enum { GRANT_WAIT_MS = 20 };
-
-/* What this worker holds of one endpoint. Zero bytes: nothing. */
-struct grant {
-    uint64_t trial; /* lent and not begun: its seq; 0: none */
-    bool trial_out; /* a request of this worker is the trial */
-    bool trial_asked;
-    uint32_t limit; /* max_concurrent; 0: no limit, and what follows means nothing */
-    uint32_t places;
-    uint32_t peak;  /* most open requests since the last sweep */
-    bool wanted;    /* the supervisor was asked for one more and has not lent it yet */
-    bool dry;       /* and has answered that none is free now: LEND comes when one is */
-    int64_t wanted_ms; /* when it was asked (CLOCK_MONOTONIC) */
-    bool recalled;  /* others wait: what becomes free goes back */
-};
+enum { LOAN_WAIT_MS = 20 };
 
 /* ---- trials */
 
 /* For sel_ep.trial. mine: the seq that the request itself has, or 0. */
-enum sel_trial grant_trial_state(const struct ep_live *l, uint64_t mine);
+enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t mine);
 
 /* A request takes the trial that this worker has; returns its seq. The verdict is an OUTCOME with
- * that seq, after grant_trial_over. */
-uint64_t grant_trial_begin(struct wkr *w, struct ep_live *l);
-void grant_trial_over(struct ep_live *l);
+ * that seq, after loan_trial_over. */
+uint64_t loan_trial_begin(struct loans *s, struct ep_live *l);
+void loan_trial_over(struct ep_live *l);
 
 /* It ended without a verdict. */
-void grant_trial_back(struct wkr *w, struct ep_live *l, uint64_t seq);
+void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t seq);
 
 /* A request has nowhere else to go. */
-void grant_trial_ask(struct wkr *w, struct ep_live *l);
+void loan_trial_ask(struct loans *s, struct ep_live *l);
 
 /* ---- places */
 
 /* Whether a request may begin now. */
-bool grant_place_free(const struct ep_live *l);
+bool loan_place_free(const struct ep_live *l);
 
-/* Whether there is no place, and none to be expected within GRANT_WAIT_MS of asking: for
+/* Whether there is no place, and none to be expected within LOAN_WAIT_MS of asking: for
  * sel_ep.full. */
-bool grant_place_none(const struct wkr *w, const struct ep_live *l, int64_t now_ms);
+bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms);
 
 /* Asks for one. Returns how long to wait for it, in milliseconds (at least 1). */
-int64_t grant_place_want(struct wkr *w, struct ep_live *l, int64_t now_ms);
+int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t now_ms);
 
 /* A request begins (live->open counts it already); one has ended (it does no longer). */
-void grant_place_taken(struct ep_live *l);
-void grant_place_left(struct wkr *w, struct ep_live *l);
+void loan_place_taken(struct ep_live *l);
+void loan_place_left(struct loans *s, struct ep_live *l);
 
 /* ---- for wkr */
 
 /* A configuration comes: what belongs to endpoints that go is given back (before), limits change
  * (after). */
-void grant_before_conf(struct wkr *w, const struct conf *c);
-void grant_after_conf(struct wkr *w);
+void loan_before_conf(struct loans *s, const struct conf *c);
+void loan_after_conf(struct loans *s);
 
 /* What the supervisor says. */
-void grant_on_trial(struct wkr *w, const struct ipc_trial *m);
-void grant_on_recall(struct wkr *w, const struct ipc_trial_recall *m);
-void grant_on_lend(struct wkr *w, const struct ipc_lend *m);
+void loan_on_trial(struct loans *s, const struct ipc_trial *m);
+void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m);
+void loan_on_lend(struct loans *s, const struct ipc_lend *m);
 /* The endpoint's state has changed. */
-void grant_on_endpoint(struct ep_live *l);
+void loan_on_endpoint(struct ep_live *l);
 
 /* At the end of a turn, after those who wait were looked at: what was lent in vain goes back. */
-void grant_settle(struct wkr *w);
+void loan_settle(struct loans *s);
 
 /* Once a second: idle places go back. */
-void grant_sweep(struct wkr *w);
+void loan_sweep(struct loans *s);
 
 /* The worker drains: trials go back. */
-void grant_drain(struct wkr *w);
+void loan_drain(struct loans *s);
 
 #endif

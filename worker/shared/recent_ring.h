@@ -5,21 +5,22 @@
 
 #include "common/ipc/recent_record.h"
 
-struct req;
-struct wkr;
+struct uplink;
 
-struct past {
+struct recent_ring {
     struct recent_record *v; /* RECENT_RECORDS of them; NULL until the first */
     size_t next;             /* the one to be written next, the oldest */
     size_t n;
 };
 
-/* A request has ended: status (0: the client got none), and in words how. */
-void past_note(struct past *p, const struct req *r, unsigned status, const char *end);
+/* The place of the next record, to be filled at once: the oldest one goes. */
+struct recent_record *recent_ring_next(struct recent_ring *p);
 
-/* Tells the supervisor the newest whose ids begin with `prefix`, at most `limit`. */
-void past_tell(struct wkr *w, uint64_t id, size_t limit, struct str prefix);
+/* Sends the supervisor the newest whose ids begin with `prefix`, at most `limit`, as the answer to
+ * RECENT_ASK `id`. */
+void recent_ring_send(const struct recent_ring *p, struct uplink *uplink, uint64_t id, size_t limit,
+               struct str prefix);
 
-void past_free(struct past *p);
+void recent_ring_free(struct recent_ring *p);
 
 #endif

@@ -84,7 +84,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
         } else {
             n->live = mem_zalloc(1, sizeof *n->live);
             n->live->refs = 1;
-            n->live->view.news = true; /* nothing is known yet */
+            n->live->view.success_wanted = true; /* nothing is known yet */
             n->live->view.disabled = ce->enabled ? EP_ENABLED : EP_BY_CONFIG;
             memcpy(n->live->id, ce->id, sizeof n->live->id);
             n->live->pool = pool_new(loop, d);
@@ -133,11 +133,11 @@ void replica_free(struct replica *r)
     *r = (struct replica){0};
 }
 
-void replica_update(struct replica *r, const struct ipc_endpoint *m)
+struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
 {
     struct ep *e = replica_find(r, m->id);
     if (!e)
-        return;
+        return NULL;
     struct ep_view v = {
         .health = m->health < EP_HEALTH__COUNT ? (enum ep_health)m->health : EP_UNKNOWN,
         .breaker = m->breaker < BREAKER__COUNT ? (enum breaker_state)m->breaker : BREAKER_CLOSED,
@@ -149,7 +149,7 @@ void replica_update(struct replica *r, const struct ipc_endpoint *m)
         .draining = m->draining,
         .no_count_until_ms = m->no_count_until_ms,
         .counted_ms = m->counted_ms,
-        .news = m->news,
+        .success_wanted = m->success_wanted,
         .cooldown_until_ms = m->cooldown_until_ms,
         .own_until_ms = m->own_until_ms,
     };
@@ -157,8 +157,8 @@ void replica_update(struct replica *r, const struct ipc_endpoint *m)
     if (v.nblocks)
         memcpy(v.blocks, m->blocks.p, v.nblocks * sizeof v.blocks[0]);
     e->live->view = v;
-    e->live->told_ok = false;
-    grant_on_endpoint(e->live);
+    e->live->ok_reported = false;
+    return e->live;
 }
 
 enum sel_tier ep_view_tier(const struct ep_view *v)

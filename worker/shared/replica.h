@@ -10,7 +10,6 @@
 #include "common/ipc/ipc.h"
 #include "common/ipc/stats.h"
 #include "common/policy/endpoint_state.h"
-#include "worker/shared/loan.h"
 #include "worker/upstream/pool.h"
 
 /* What the supervisor says of an endpoint (ENDPOINT). Zero bytes: unknown health, nothing against
@@ -23,7 +22,7 @@ struct ep_view {
     enum ep_disabled disabled;
     unsigned refused_status;   /* disabled by auth: with which status, when (CLOCK_REALTIME); 0: not known */
     int64_t refused_wall_ms;
-    bool news;                 /* something stands against it that a success would end */
+    bool success_wanted;       /* something stands against it that a success would end */
     int64_t cooldown_until_ms; /* CLOCK_MONOTONIC; 0: not cooling */
     int64_t own_until_ms;      /* by its own word; likewise */
     int64_t no_count_until_ms; /* it cannot count tokens until then; likewise */
@@ -32,22 +31,36 @@ struct ep_view {
     uint32_t nblocks;
 };
 
+/* What this worker has on loan of one endpoint (loan.h). Zero bytes: nothing. */
+struct loan {
+    uint64_t trial; /* lent and not begun: its seq; 0: none */
+    bool trial_out; /* a request of this worker is the trial */
+    bool trial_asked;
+    uint32_t limit; /* max_concurrent; 0: no limit, and what follows means nothing */
+    uint32_t places;
+    uint32_t peak;  /* most open requests since the last sweep */
+    bool wanted;    /* the supervisor was asked for one more and has not lent it yet */
+    bool dry;       /* and has answered that none is free now: LEND comes when one is */
+    int64_t wanted_ms; /* when it was asked (CLOCK_MONOTONIC) */
+    bool recalled;  /* others wait: what becomes free goes back */
+};
+
 /* What stays the same endpoint over a reload. */
 struct ep_live {
     char id[9];
     struct pool *pool;
     struct ep_view view;
-    struct grant grant;
+    struct loan loan;
     uint32_t open;        /* requests of this worker that use it now */
     struct stats_record stats; /* counted since they were last told (gauge.h) */
-    bool news;            /* … and there is something to tell */
-    struct pool_stats pool_told; /* as the pool was then */
+    bool stats_changed;   /* there is something to tell of them */
+    struct pool_stats pool_reported; /* as the pool was then */
     double ttfb_avg;      /* moving average of the time to first byte, seconds; 0: unknown */
-    bool told_ok;         /* a success was reported since the supervisor's last word */
-    uint64_t model_told;  /* hash of the model last reported as served */
-    double model_told_at; /* ev_now() */
+    bool ok_reported;         /* a success was reported since the supervisor's last word */
+    uint64_t model_reported;  /* hash of the model last reported as served */
+    double model_reported_at; /* ev_now() */
     int64_t counted_ms;   /* when it last counted tokens for this worker; 0: never */
-    int64_t counted_told_ms; /* when that was last reported */
+    int64_t counted_reported_ms; /* when that was last reported */
     int64_t turn;         /* round robin's memory */
     unsigned refs;
 };
@@ -79,8 +92,8 @@ void replica_free(struct replica *r);
 /* By id; NULL: gone. */
 struct ep *replica_find(const struct replica *r, struct str id);
 
-/* The supervisor's word on one endpoint; of one that is gone it is dropped. */
-void replica_update(struct replica *r, const struct ipc_endpoint *m);
+/* ENDPOINT: takes the state of one endpoint into use. NULL: it is gone, and the message is dropped. */
+struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m);
 
 struct ep *ep_ref(struct ep *e);
 void ep_unref(struct ep *e);

@@ -7,116 +7,116 @@
 /* More interim replies than any endpoint has reason to send. */
 enum { INTERIM_MAX = 16 };
 
-static void on_readable(struct upc *c);
-static void on_writable(struct upc *c);
-static void on_expired(struct upc *c);
-static const struct upc_ops busy_ops = {on_readable, on_writable, on_expired};
+static void on_readable(struct pconn *c);
+static void on_writable(struct pconn *c);
+static void on_expired(struct pconn *c);
+static const struct pconn_ops busy_ops = {on_readable, on_writable, on_expired};
 
-static void let_go(struct up *u, bool reusable)
+static void let_go(struct exchange *x, bool reusable)
 {
-    struct upc *c = u->c;
-    u->c = NULL;
-    u->state = UP_NONE;
-    buf_free(&u->head);
+    struct pconn *c = x->c;
+    x->c = NULL;
+    x->state = EXCHANGE_NONE;
+    buf_free(&x->head);
     if (c)
         pool_release(c, reusable);
 }
 
-static void fail(struct up *u, enum net_fault why)
+static void fail(struct exchange *x, enum net_fault why)
 {
-    let_go(u, false);
-    u->ops->failed(u, why);
+    let_go(x, false);
+    x->ops->failed(x, why);
 }
 
 /* ---- sending */
 
-static void advance(struct up *u, size_t n)
+static void advance(struct exchange *x, size_t n)
 {
-    while (u->niov > 0 && n >= u->iov[0].iov_len) {
-        n -= u->iov[0].iov_len;
-        u->niov--;
-        memmove(u->iov, u->iov + 1, (size_t)u->niov * sizeof u->iov[0]);
+    while (x->niov > 0 && n >= x->iov[0].iov_len) {
+        n -= x->iov[0].iov_len;
+        x->niov--;
+        memmove(x->iov, x->iov + 1, (size_t)x->niov * sizeof x->iov[0]);
     }
     if (n) {
-        u->iov[0].iov_base = (char *)u->iov[0].iov_base + n;
-        u->iov[0].iov_len -= n;
+        x->iov[0].iov_base = (char *)x->iov[0].iov_base + n;
+        x->iov[0].iov_len -= n;
     }
 }
 
-static void all_sent(struct up *u)
+static void all_sent(struct exchange *x)
 {
-    ev_io_stop(u->env->loop, &u->c->wr);
-    u->sent_at = ev_now(u->env->loop);
-    if (u->state == UP_SEND)
-        u->state = UP_HEAD;
-    if (!u->heard)
-        tmo_set(&u->c->tmo, u->conf.first_byte_ms);
+    ev_io_stop(x->env->loop, &x->c->wr);
+    x->sent_at = ev_now(x->env->loop);
+    if (x->state == EXCHANGE_SEND)
+        x->state = EXCHANGE_HEAD;
+    if (!x->heard)
+        deadline_set(&x->c->deadline, x->conf.first_byte_ms);
 }
 
-static void send_some(struct up *u)
+static void send_some(struct exchange *x)
 {
-    while (u->niov > 0) {
-        ptrdiff_t w = io_writev(&u->c->io, u->iov, u->niov);
+    while (x->niov > 0) {
+        ptrdiff_t w = io_writev(&x->c->io, x->iov, x->niov);
         if (w == IO_AGAIN) {
-            ev_io_start(u->env->loop, &u->c->wr);
+            ev_io_start(x->env->loop, &x->c->wr);
             return;
         }
         if (w < 0) {
             /* An endpoint may have answered early and closed (413): what it said is still to be
              * read. Nothing more is sent; reading reports the end. */
-            u->send_broken = true;
-            u->niov = 0;
+            x->send_broken = true;
+            x->niov = 0;
             break;
         }
-        advance(u, (size_t)w);
-        tmo_set(&u->c->tmo, u->conf.idle_ms);
+        advance(x, (size_t)w);
+        deadline_set(&x->c->deadline, x->conf.idle_ms);
     }
-    all_sent(u);
+    all_sent(x);
 }
 
-static void begin(struct up *u, struct upc *c)
+static void begin(struct exchange *x, struct pconn *c)
 {
-    u->c = c;
+    x->c = c;
     c->ops = &busy_ops;
-    c->user = u;
-    u->state = UP_SEND;
-    u->reused = c->uses > 1;
-    tmo_set(&c->tmo, u->conf.idle_ms);
-    send_some(u);
+    c->user = x;
+    x->state = EXCHANGE_SEND;
+    x->reused = c->uses > 1;
+    deadline_set(&c->deadline, x->conf.idle_ms);
+    send_some(x);
 }
 
-static void on_ready(struct lease *l, struct upc *c)
+static void on_ready(struct lease *l, struct pconn *c)
 {
-    begin(CONTAINER_OF(l, struct up, lease), c);
+    begin(CONTAINER_OF(l, struct exchange, lease), c);
 }
 
 static void on_no_connection(struct lease *l, enum net_fault why)
 {
-    fail(CONTAINER_OF(l, struct up, lease), why);
+    fail(CONTAINER_OF(l, struct exchange, lease), why);
 }
 
-bool up_start(struct up *u, const struct up_env *env, const struct up_conf *conf, struct pool *p,
+bool exchange_start(struct exchange *x, const struct exchange_env *env, const struct exchange_conf *conf, struct pool *p,
               bool fresh, enum http_method method, const struct iovec *iov, int niov,
-              const struct up_ops *ops)
+              const struct exchange_ops *ops)
 {
-    memset(u, 0, sizeof *u);
-    u->env = env;
-    u->ops = ops;
-    u->conf = *conf;
-    u->method = method;
-    memcpy(u->iov, iov, (size_t)niov * sizeof *iov);
-    u->niov = niov;
-    buf_init(&u->head, conf->max_head + env->rbuf_size);
-    u->lease.ready = on_ready;
-    u->lease.failed = on_no_connection;
-    u->started = ev_now(env->loop);
-    struct upc *c;
-    switch (pool_get(p, &u->lease, fresh, &c)) {
+    memset(x, 0, sizeof *x);
+    x->env = env;
+    x->ops = ops;
+    x->conf = *conf;
+    x->method = method;
+    memcpy(x->iov, iov, (size_t)niov * sizeof *iov);
+    x->niov = niov;
+    buf_init(&x->head, conf->max_head + env->rbuf_size);
+    x->lease.ready = on_ready;
+    x->lease.failed = on_no_connection;
+    x->started = ev_now(env->loop);
+    struct pconn *c;
+    switch (pool_get(p, &x->lease, fresh, &c)) {
     case POOL_READY:
-        begin(u, c);
+        begin(x, c);
         return true;
     case POOL_LATER:
-        u->state = UP_DIAL;
+        x->state = EXCHANGE_DIAL;
         return true;
     case POOL_FULL:
         break;
@@ -124,97 +124,97 @@ bool up_start(struct up *u, const struct up_env *env, const struct up_conf *conf
     return false;
 }
 
-void up_abort(struct up *u)
+void exchange_abort(struct exchange *x)
 {
-    switch (u->state) {
-    case UP_NONE:
+    switch (x->state) {
+    case EXCHANGE_NONE:
         return;
-    case UP_DIAL:
-        pool_cancel(&u->lease);
-        u->state = UP_NONE;
+    case EXCHANGE_DIAL:
+        pool_cancel(&x->lease);
+        x->state = EXCHANGE_NONE;
         return;
-    case UP_SEND:
-    case UP_HEAD:
-    case UP_BODY:
-        let_go(u, false);
+    case EXCHANGE_SEND:
+    case EXCHANGE_HEAD:
+    case EXCHANGE_BODY:
+        let_go(x, false);
         return;
     }
 }
 
-bool up_sent(const struct up *u)
+bool exchange_sent(const struct exchange *x)
 {
-    return u->state == UP_NONE || u->niov == 0;
+    return x->state == EXCHANGE_NONE || x->niov == 0;
 }
 
-bool up_was_stale(const struct up *u, enum net_fault why)
+bool exchange_was_stale(const struct exchange *x, enum net_fault why)
 {
-    return u->reused && !u->heard && (why == NET_RESET || why == NET_EMPTY || why == NET_SEND);
+    return x->reused && !x->heard && (why == NET_RESET || why == NET_EMPTY || why == NET_SEND);
 }
 
-void up_pause(struct up *u)
+void exchange_pause(struct exchange *x)
 {
-    if (u->paused || !u->c)
+    if (x->paused || !x->c)
         return;
-    u->paused = true;
-    ev_io_stop(u->env->loop, &u->c->rd);
-    tmo_clear(&u->c->tmo); /* the client is slow, not the endpoint */
+    x->paused = true;
+    ev_io_stop(x->env->loop, &x->c->rd);
+    deadline_clear(&x->c->deadline); /* the client is slow, not the endpoint */
 }
 
-void up_resume(struct up *u)
+void exchange_resume(struct exchange *x)
 {
-    if (!u->paused || !u->c)
+    if (!x->paused || !x->c)
         return;
-    u->paused = false;
-    ev_io_start(u->env->loop, &u->c->rd);
-    tmo_set(&u->c->tmo, u->conf.idle_ms);
-    if (io_pending(&u->c->io))
-        ev_feed_event(u->env->loop, &u->c->rd, EV_READ);
+    x->paused = false;
+    ev_io_start(x->env->loop, &x->c->rd);
+    deadline_set(&x->c->deadline, x->conf.idle_ms);
+    if (io_pending(&x->c->io))
+        ev_feed_event(x->env->loop, &x->c->rd, EV_READ);
 }
 
 /* ---- the reply */
 
 /* The whole reply is here. More bytes than that, or a request not wholly sent, spoil the connection. */
-static void finish(struct up *u, struct up_event *ev, bool clean)
+static void finish(struct exchange *x, struct exchange_event *ev, bool clean)
 {
-    bool reusable = clean && u->keep && u->niov == 0 && !u->send_broken;
-    struct buf head = u->head; /* ev may point into it */
-    buf_init(&u->head, 0);
-    let_go(u, reusable);
+    bool reusable = clean && x->keep && x->niov == 0 && !x->send_broken;
+    struct buf head = x->head; /* ev may point into it */
+    buf_init(&x->head, 0);
+    let_go(x, reusable);
     ev->end = true;
-    u->ops->event(u, ev);
+    x->ops->event(x, ev);
     buf_free(&head);
 }
 
 /* Payload bytes p[0..n). The first call brings the head along. */
-static void take_body(struct up *u, const struct http_head *head, char *p, size_t n)
+static void take_body(struct exchange *x, const struct http_head *head, char *p, size_t n)
 {
-    struct up_event ev = {.head = head, .data = p, .n = n};
-    switch (u->body) {
+    struct exchange_event ev = {.head = head, .data = p, .n = n};
+    switch (x->body) {
     case BODY_NONE:
         ev.n = 0;
-        finish(u, &ev, n == 0);
+        finish(x, &ev, n == 0);
         return;
     case BODY_COUNTED:
-        if (n >= u->left) {
-            ev.n = (size_t)u->left;
-            finish(u, &ev, n == ev.n);
+        if (n >= x->left) {
+            ev.n = (size_t)x->left;
+            finish(x, &ev, n == ev.n);
             return;
         }
-        u->left -= n;
+        x->left -= n;
         break;
     case BODY_CHUNKED: {
         size_t used;
-        enum chunk_result r = chunk_decode(&u->chunk, p, n, &ev.n, &used);
+        enum chunk_result r = chunk_decode(&x->chunk, p, n, &ev.n, &used);
         if (r == CHUNK_END) {
-            finish(u, &ev, used == n);
+            finish(x, &ev, used == n);
             return;
         }
         if (r == CHUNK_BAD) {
-            const struct upc *c = u->c;
+            const struct pconn *c = x->c;
             if (head || ev.n)
-                u->ops->event(u, &ev);
-            if (u->c == c) /* else it has been ended, perhaps begun anew elsewhere */
-                fail(u, NET_GARBAGE);
+                x->ops->event(x, &ev);
+            if (x->c == c) /* else it has been ended, perhaps begun anew elsewhere */
+                fail(x, NET_GARBAGE);
             return;
         }
         break;
@@ -224,141 +224,141 @@ static void take_body(struct up *u, const struct http_head *head, char *p, size_
     }
     if (!head && ev.n == 0)
         return;
-    u->ops->event(u, &ev);
+    x->ops->event(x, &ev);
 }
 
 /* Heads in p[0..n): interim ones are dropped. Returns false when the exchange ended or more is
  * needed; else the body's bytes begin at *body. */
-static bool take_head(struct up *u, char *p, size_t n, size_t *body)
+static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 {
     size_t at = 0;
     for (;;) {
-        size_t size = http1_find_end(p + at, n - at, &u->scanned);
+        size_t size = http1_find_end(p + at, n - at, &x->scanned);
         if (size == 0) {
-            if (n - at > u->conf.max_head) {
-                fail(u, NET_GARBAGE);
+            if (n - at > x->conf.max_head) {
+                fail(x, NET_GARBAGE);
                 return false;
             }
-            if (u->head.len == 0) {
-                if (!buf_add(&u->head, p + at, n - at)) {
-                    fail(u, NET_LOCAL);
+            if (x->head.len == 0) {
+                if (!buf_add(&x->head, p + at, n - at)) {
+                    fail(x, NET_LOCAL);
                     return false;
                 }
             } else {
-                buf_drop(&u->head, at);
+                buf_drop(&x->head, at);
             }
             return false;
         }
         const char *why;
-        struct http_head *h = u->env->head;
-        if (size > u->conf.max_head || http1_reply(p + at, size, u->method, h, &why) != HTTP1_OK) {
-            fail(u, NET_GARBAGE);
+        struct http_head *h = x->env->head;
+        if (size > x->conf.max_head || http1_reply(p + at, size, x->method, h, &why) != HTTP1_OK) {
+            fail(x, NET_GARBAGE);
             return false;
         }
         at += size;
-        u->scanned = 0;
+        x->scanned = 0;
         if (h->status >= 200) {
             *body = at;
             return true;
         }
         /* 101 was not asked for: Upgrade is not forwarded */
-        if (h->status == 101 || ++u->interim > INTERIM_MAX) {
-            fail(u, NET_GARBAGE);
+        if (h->status == 101 || ++x->interim > INTERIM_MAX) {
+            fail(x, NET_GARBAGE);
             return false;
         }
     }
 }
 
-static void take(struct up *u, char *p, size_t n)
+static void take(struct exchange *x, char *p, size_t n)
 {
-    if (!u->heard) {
-        u->heard = true;
-        u->first_byte_at = ev_now(u->env->loop);
+    if (!x->heard) {
+        x->heard = true;
+        x->first_byte_at = ev_now(x->env->loop);
     }
-    if (u->state == UP_BODY) {
-        tmo_set(&u->c->tmo, u->conf.idle_ms);
-        take_body(u, NULL, p, n);
+    if (x->state == EXCHANGE_BODY) {
+        deadline_set(&x->c->deadline, x->conf.idle_ms);
+        take_body(x, NULL, p, n);
         return;
     }
     /* The head as a whole must be there in time, however its bytes drip: the deadline stays. */
-    if (u->head.len) {
-        if (!buf_add(&u->head, p, n)) {
-            fail(u, NET_GARBAGE);
+    if (x->head.len) {
+        if (!buf_add(&x->head, p, n)) {
+            fail(x, NET_GARBAGE);
             return;
         }
-        p = buf_data(&u->head);
-        n = u->head.len;
+        p = buf_data(&x->head);
+        n = x->head.len;
     }
     size_t at;
-    if (!take_head(u, p, n, &at))
+    if (!take_head(x, p, n, &at))
         return;
-    const struct http_head *h = u->env->head;
-    u->state = UP_BODY;
-    u->body = h->body;
-    u->left = h->length;
-    u->keep = h->keep_alive && h->body != BODY_UNTIL_CLOSE;
-    tmo_set(&u->c->tmo, u->conf.idle_ms);
-    struct buf keep = u->head; /* the event points into it; the exchange may be gone after */
-    buf_init(&u->head, 0);
-    take_body(u, h, p + at, n - at);
+    const struct http_head *h = x->env->head;
+    x->state = EXCHANGE_BODY;
+    x->body = h->body;
+    x->left = h->length;
+    x->keep = h->keep_alive && h->body != BODY_UNTIL_CLOSE;
+    deadline_set(&x->c->deadline, x->conf.idle_ms);
+    struct buf keep = x->head; /* the event points into it; the exchange may be gone after */
+    buf_init(&x->head, 0);
+    take_body(x, h, p + at, n - at);
     buf_free(&keep);
 }
 
-static void ended(struct up *u, ptrdiff_t how)
+static void ended(struct exchange *x, ptrdiff_t how)
 {
-    if (how == IO_EOF && u->state == UP_BODY && u->body == BODY_UNTIL_CLOSE) {
-        struct up_event ev = {0};
-        finish(u, &ev, false);
+    if (how == IO_EOF && x->state == EXCHANGE_BODY && x->body == BODY_UNTIL_CLOSE) {
+        struct exchange_event ev = {0};
+        finish(x, &ev, false);
         return;
     }
-    if (u->send_broken && !u->heard)
-        fail(u, NET_SEND);
+    if (x->send_broken && !x->heard)
+        fail(x, NET_SEND);
     else if (how == IO_RESET)
-        fail(u, NET_RESET);
+        fail(x, NET_RESET);
     else
-        fail(u, u->heard ? NET_PARTIAL : NET_EMPTY);
+        fail(x, x->heard ? NET_PARTIAL : NET_EMPTY);
 }
 
-static void on_readable(struct upc *c)
+static void on_readable(struct pconn *c)
 {
-    struct up *u = c->user;
-    char *buf = u->env->rbuf;
+    struct exchange *x = c->user;
+    char *buf = x->env->rbuf;
     size_t n = 0;
     ptrdiff_t r;
     do {
-        r = io_read(&c->io, buf + n, u->env->rbuf_size - n);
+        r = io_read(&c->io, buf + n, x->env->rbuf_size - n);
         if (r > 0)
             n += (size_t)r;
-    } while (r > 0 && n < u->env->rbuf_size && io_pending(&c->io));
+    } while (r > 0 && n < x->env->rbuf_size && io_pending(&c->io));
     if (c->io.want_write)
-        ev_io_start(u->env->loop, &c->wr);
+        ev_io_start(x->env->loop, &c->wr);
     if (n) {
-        take(u, buf, n);
-        if (u->c != c) /* the exchange ended with these bytes */
+        take(x, buf, n);
+        if (x->c != c) /* the exchange ended with these bytes */
             return;
     }
     if (r <= 0 && r != IO_AGAIN)
-        ended(u, r);
-    else if (r > 0 && !u->paused && io_pending(&c->io)) /* not behind IO_AGAIN: half a record pends too */
-        ev_feed_event(u->env->loop, &c->rd, EV_READ);
+        ended(x, r);
+    else if (r > 0 && !x->paused && io_pending(&c->io)) /* not behind IO_AGAIN: half a record pends too */
+        ev_feed_event(x->env->loop, &c->rd, EV_READ);
 }
 
-static void on_writable(struct upc *c)
+static void on_writable(struct pconn *c)
 {
-    struct up *u = c->user;
+    struct exchange *x = c->user;
     if (c->io.want_write)
         on_readable(c);
-    if (u->c != c)
+    if (x->c != c)
         return;
-    if (u->niov > 0)
-        send_some(u);
+    if (x->niov > 0)
+        send_some(x);
     else
-        ev_io_stop(u->env->loop, &c->wr);
+        ev_io_stop(x->env->loop, &c->wr);
 }
 
-static void on_expired(struct upc *c)
+static void on_expired(struct pconn *c)
 {
-    struct up *u = c->user;
-    bool within = u->niov > 0 || u->state == UP_BODY;
-    fail(u, within ? NET_IDLE_TIMEOUT : NET_FIRST_BYTE_TIMEOUT);
+    struct exchange *x = c->user;
+    bool within = x->niov > 0 || x->state == EXCHANGE_BODY;
+    fail(x, within ? NET_IDLE_TIMEOUT : NET_FIRST_BYTE_TIMEOUT);
 }

@@ -15,45 +15,45 @@
 
 /* What all exchanges of a worker share. One read buffer serves them all: between two events nothing
  * of a reply waits in it. */
-struct up_env {
+struct exchange_env {
     struct ev_loop *loop;
     char *rbuf;
     size_t rbuf_size;
     struct http_head *head; /* scratch, valid during an event only */
 };
 
-struct up_conf {
+struct exchange_conf {
     int64_t first_byte_ms, idle_ms;
     size_t max_head;
 };
 
 /* One piece of news. Its pointers are valid during the callback only; `data` may be changed there. */
-struct up_event {
+struct exchange_event {
     const struct http_head *head; /* the reply's head, with the first event only; else NULL */
     char *data;                   /* payload, decoded; n may be 0 */
     size_t n;
     bool end;                     /* the reply is complete; the exchange is over */
 };
 
-struct up;
-struct up_ops {
-    void (*event)(struct up *u, const struct up_event *ev);
+struct exchange;
+struct exchange_ops {
+    void (*event)(struct exchange *x, const struct exchange_event *ev);
     /* The exchange is over without (all of) a reply. */
-    void (*failed)(struct up *u, enum net_fault why);
+    void (*failed)(struct exchange *x, enum net_fault why);
 };
 
-enum up_state { UP_NONE, UP_DIAL, UP_SEND, UP_HEAD, UP_BODY };
+enum exchange_state { EXCHANGE_NONE, EXCHANGE_DIAL, EXCHANGE_SEND, EXCHANGE_HEAD, EXCHANGE_BODY };
 
-struct up {
-    const struct up_env *env;
-    const struct up_ops *ops;
-    struct up_conf conf;
+struct exchange {
+    const struct exchange_env *env;
+    const struct exchange_ops *ops;
+    struct exchange_conf conf;
     struct lease lease;
-    struct upc *c;
-    enum up_state state;
+    struct pconn *c;
+    enum exchange_state state;
     enum http_method method;
     enum http_body body;
-    struct iovec iov[4];   /* what is still to be sent; borrowed from the caller until up_sent */
+    struct iovec iov[4];   /* what is still to be sent; borrowed from the caller until exchange_sent */
     int niov;
     uint64_t left;         /* of a counted reply */
     struct chunk chunk;
@@ -68,25 +68,25 @@ struct up {
     double started, sent_at, first_byte_at; /* ev_now(); 0: not yet */
 };
 
-/* Starts an exchange. iov (at most 4 pieces) stays the caller's and must live until up_sent.
+/* Starts an exchange. iov (at most 4 pieces) stays the caller's and must live until exchange_sent.
  * False: the pool is full (nothing was started). Callbacks come from the loop, except that a failed
- * write to a pooled connection is reported from the loop too: never from within up_start. */
-bool up_start(struct up *u, const struct up_env *env, const struct up_conf *conf, struct pool *p,
+ * write to a pooled connection is reported from the loop too: never from within exchange_start. */
+bool exchange_start(struct exchange *x, const struct exchange_env *env, const struct exchange_conf *conf, struct pool *p,
               bool fresh, enum http_method method, const struct iovec *iov, int niov,
-              const struct up_ops *ops) MUST_CHECK;
+              const struct exchange_ops *ops) MUST_CHECK;
 
-/* Ends the exchange at once, without a callback; the connection is closed. Harmless in UP_NONE. */
-void up_abort(struct up *u);
+/* Ends the exchange at once, without a callback; the connection is closed. Harmless in EXCHANGE_NONE. */
+void exchange_abort(struct exchange *x);
 
 /* Stops and goes on reading the reply. */
-void up_pause(struct up *u);
-void up_resume(struct up *u);
+void exchange_pause(struct exchange *x);
+void exchange_resume(struct exchange *x);
 
 /* Whether the whole request has been handed to the kernel (or nothing will be any more). */
-bool up_sent(const struct up *u);
+bool exchange_sent(const struct exchange *x);
 
 /* After `failed`: the connection had been used before and broke before any byte came back, so that
  * the endpoint did not get the request. */
-bool up_was_stale(const struct up *u, enum net_fault why);
+bool exchange_was_stale(const struct exchange *x, enum net_fault why);
 
 #endif

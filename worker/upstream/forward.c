@@ -48,7 +48,7 @@ static bool credentials(struct buf *b, const struct conf_endpoint *e)
     return ok;
 }
 
-bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct conf_endpoint *e,
+bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const struct conf_endpoint *e,
                       uint64_t content_length)
 {
     /* "*" is no path: it stands alone */
@@ -87,7 +87,7 @@ bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct 
     return ok && buf_str(b, STR("\r\n"));
 }
 
-bool head_to_client(struct buf *b, const struct http_head *h)
+bool forward_to_client(struct buf *b, const struct http_head *h)
 {
     bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, STR("HTTP/1.1 ")) && buf_u64(b, h->status) &&
               buf_str(b, STR(" ")) && buf_str(b, h->reason) && buf_str(b, STR("\r\n"));
@@ -108,7 +108,7 @@ bool head_to_client(struct buf *b, const struct http_head *h)
     return ok && buf_add(b, run, len);
 }
 
-size_t head_keep(struct arena *a, const struct http_head *h, struct http_field **out)
+size_t forward_keep(struct arena *a, const struct http_head *h, struct http_field **out)
 {
     *out = NULL;
     if (h->nf == 0)
@@ -129,7 +129,7 @@ size_t head_keep(struct arena *a, const struct http_head *h, struct http_field *
     return h->nf;
 }
 
-const char *head_reason(unsigned status)
+const char *forward_reason(unsigned status)
 {
     switch (status) {
     case 200: return "OK";

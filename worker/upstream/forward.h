@@ -9,7 +9,7 @@
 #include "worker/http/http1.h"
 
 /* The head of a request as it is kept for its attempts. */
-struct head_request {
+struct forward_request {
     struct str method, target, host; /* host: what it is addressed to (http_head) */
     struct http_field *f;
     size_t nf;
@@ -17,18 +17,18 @@ struct head_request {
 };
 
 /* Appends the head for one endpoint, with the empty line. False: over the buffer's ceiling. */
-bool head_to_endpoint(struct buf *b, const struct head_request *r, const struct conf_endpoint *e,
+bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const struct conf_endpoint *e,
                       uint64_t content_length) MUST_CHECK;
 
 /* Appends the status line and the end-to-end lines of a reply, without framing, without access-control-…
  * (what a page may read is for QCC to say) and without the empty line. False: over the ceiling. */
-bool head_to_client(struct buf *b, const struct http_head *h) MUST_CHECK;
+bool forward_to_client(struct buf *b, const struct http_head *h) MUST_CHECK;
 
 /* Copies a head's fields, which are valid during an event only. Returns how many: all, or 0 without
  * memory. */
-size_t head_keep(struct arena *a, const struct http_head *h, struct http_field **out);
+size_t forward_keep(struct arena *a, const struct http_head *h, struct http_field **out);
 
 /* Standard reason phrase of a status that QCC itself answers with. */
-const char *head_reason(unsigned status);
+const char *forward_reason(unsigned status);
 
 #endif

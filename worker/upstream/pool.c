@@ -39,7 +39,7 @@ struct pool {
     void *room_arg;
 };
 
-static struct slab upcs = SLAB_INIT(upcs, sizeof(struct upc));
+static struct slab pconns = SLAB_INIT(pconns, sizeof(struct pconn));
 
 static void dial_next(struct pool *p);
 
@@ -52,39 +52,39 @@ static void made_room(struct pool *p)
 static void readable(struct ev_loop *loop, ev_io *w, int revents)
 {
     (void)loop, (void)revents;
-    struct upc *c = CONTAINER_OF(w, struct upc, rd);
+    struct pconn *c = CONTAINER_OF(w, struct pconn, rd);
     c->ops->readable(c);
 }
 
 static void writable(struct ev_loop *loop, ev_io *w, int revents)
 {
     (void)loop, (void)revents;
-    struct upc *c = CONTAINER_OF(w, struct upc, wr);
+    struct pconn *c = CONTAINER_OF(w, struct pconn, wr);
     c->ops->writable(c);
 }
 
-static void expired(struct tmo *t)
+static void expired(struct deadline *t)
 {
-    struct upc *c = CONTAINER_OF(t, struct upc, tmo);
+    struct pconn *c = CONTAINER_OF(t, struct pconn, deadline);
     c->ops->expired(c);
 }
 
-static void destroy(struct upc *c, bool hard)
+static void destroy(struct pconn *c, bool hard)
 {
     struct pool *p = c->pool;
     ev_io_stop(p->loop, &c->rd);
     ev_io_stop(p->loop, &c->wr);
-    tmo_fini(&c->tmo);
+    deadline_fini(&c->deadline);
     io_close(&c->io, hard);
     p->total--;
-    slab_free(&upcs, c);
+    slab_free(&pconns, c);
     made_room(p);
     pool_unref(p);
 }
 
 /* ---- idle: whatever an endpoint says unasked, the connection is not to be trusted again */
 
-static void drop_idle(struct upc *c)
+static void drop_idle(struct pconn *c)
 {
     list_remove(&c->node);
     c->pool->nidle--;
@@ -92,7 +92,7 @@ static void drop_idle(struct upc *c)
 }
 
 /* Session tickets of TLS are no word of the endpoint's: they come when the handshake is over. */
-static void idle_readable(struct upc *c)
+static void idle_readable(struct pconn *c)
 {
     char byte;
     if (c->io.ssl && io_read(&c->io, &byte, 1) == IO_AGAIN && !c->io.want_write)
@@ -100,27 +100,27 @@ static void idle_readable(struct upc *c)
     drop_idle(c);
 }
 
-static const struct upc_ops idle_ops = {idle_readable, drop_idle, drop_idle};
+static const struct pconn_ops idle_ops = {idle_readable, drop_idle, drop_idle};
 
-static struct upc *upc_new(struct pool *p, int fd, unsigned epoch)
+static struct pconn *pconn_new(struct pool *p, int fd, unsigned epoch)
 {
-    struct upc *c = slab_zalloc(&upcs);
+    struct pconn *c = slab_zalloc(&pconns);
     c->io.fd = fd;
     c->pool = pool_ref(p);
     c->epoch = epoch;
     list_init(&c->node);
     ev_io_init(&c->rd, readable, fd, EV_READ);
     ev_io_init(&c->wr, writable, fd, EV_WRITE);
-    tmo_init(&c->tmo, p->loop, expired);
+    deadline_init(&c->deadline, p->loop, expired);
     c->ops = &idle_ops;
     return c;
 }
 
 /* ---- the handshake of a new TLS connection */
 
-static void shake(struct upc *c);
+static void shake(struct pconn *c);
 
-static void shake_failed(struct upc *c, enum net_fault why)
+static void shake_failed(struct pconn *c, enum net_fault why)
 {
     struct lease *l = c->lease;
     l->shaking = NULL;
@@ -128,23 +128,23 @@ static void shake_failed(struct upc *c, enum net_fault why)
     l->failed(l, why);
 }
 
-static void shake_expired(struct upc *c)
+static void shake_expired(struct pconn *c)
 {
     shake_failed(c, NET_CONNECT_TIMEOUT);
 }
 
-static const struct upc_ops shake_ops = {shake, shake, shake_expired};
+static const struct pconn_ops shake_ops = {shake, shake, shake_expired};
 
-static void hand_out(struct lease *l, struct upc *c)
+static void hand_out(struct lease *l, struct pconn *c)
 {
     l->shaking = NULL;
     c->lease = NULL;
-    tmo_clear(&c->tmo);
+    deadline_clear(&c->deadline);
     c->uses = 1;
     l->ready(l, c);
 }
 
-static void shake(struct upc *c)
+static void shake(struct pconn *c)
 {
     switch (tls_handshake(c->io.ssl)) {
     case TLS_DONE:
@@ -209,7 +209,7 @@ static void dialled(void *arg, int fd, enum net_fault why)
         return;
     }
     p->dialled++;
-    struct upc *c = upc_new(p, fd, l->epoch);
+    struct pconn *c = pconn_new(p, fd, l->epoch);
     ev_io_start(p->loop, &c->rd);
     pool_ref(p);
     if (p->ctx) {
@@ -223,7 +223,7 @@ static void dialled(void *arg, int fd, enum net_fault why)
             c->lease = l;
             l->shaking = c;
             int64_t left = time_left(p, l);
-            tmo_set(&c->tmo, left > 0 ? left : 0);
+            deadline_set(&c->deadline, left > 0 ? left : 0);
             shake(c);
         }
     } else {
@@ -327,7 +327,7 @@ unsigned pool_shed(struct pool *p, unsigned n)
     unsigned shed = 0;
     pool_ref(p);
     for (; shed < n && !list_empty(&p->idle); shed++)
-        drop_idle(LIST_ENTRY(p->idle.prev, struct upc, node));
+        drop_idle(LIST_ENTRY(p->idle.prev, struct pconn, node));
     pool_unref(p);
     return shed;
 }
@@ -346,7 +346,7 @@ bool pool_has_room(const struct pool *p)
 
 /* Whether the endpoint has said something, or its end, since the connection became idle. The loop
  * knows, unless it has not turned since: the next request of a pipeline comes at once. */
-static bool has_news(const struct upc *c)
+static bool has_news(const struct pconn *c)
 {
     char byte;
     if (ev_is_pending(&c->rd) || io_pending(&c->io))
@@ -354,10 +354,10 @@ static bool has_news(const struct upc *c)
     return c->turn == ev_iteration(c->pool->loop) && recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
-enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct upc **c)
+enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pconn **c)
 {
     while (!fresh && !list_empty(&p->idle)) {
-        struct upc *have = LIST_ENTRY(p->idle.next, struct upc, node);
+        struct pconn *have = LIST_ENTRY(p->idle.next, struct pconn, node);
         if (has_news(have)) { /* not looked at yet */
             drop_idle(have);
             continue;
@@ -392,7 +392,7 @@ void pool_cancel(struct lease *l)
 {
     struct pool *p = l->pool;
     if (l->shaking) {
-        struct upc *c = l->shaking;
+        struct pconn *c = l->shaking;
         l->shaking = NULL;
         destroy(c, false);
         return;
@@ -409,7 +409,7 @@ void pool_cancel(struct lease *l)
     made_room(p);
 }
 
-void pool_release(struct upc *c, bool reusable)
+void pool_release(struct pconn *c, bool reusable)
 {
     struct pool *p = c->pool;
     ev_io_stop(p->loop, &c->wr);
@@ -422,7 +422,7 @@ void pool_release(struct upc *c, bool reusable)
     c->turn = ev_iteration(p->loop);
     ev_io_start(p->loop, &c->rd);
     bool surplus = p->nidle >= p->max_idle && p->idle_expiry_ms > SURPLUS_MS;
-    tmo_set(&c->tmo, surplus ? SURPLUS_MS : p->idle_expiry_ms);
+    deadline_set(&c->deadline, surplus ? SURPLUS_MS : p->idle_expiry_ms);
     list_push_front(&p->idle, &c->node);
     p->nidle++;
     made_room(p);
@@ -442,7 +442,7 @@ static void warm_end(struct lease *l, enum net_fault why)
     mem_free(m);
 }
 
-static void warm_ready(struct lease *l, struct upc *c)
+static void warm_ready(struct lease *l, struct pconn *c)
 {
     pool_release(c, true);
     warm_end(l, NET_NONE);
@@ -450,7 +450,7 @@ static void warm_ready(struct lease *l, struct upc *c)
 
 void pool_warm_up(struct pool *p)
 {
-    struct upc *c;
+    struct pconn *c;
     if (p->total > 0)
         return;
     struct warm *m = mem_zalloc(1, sizeof *m);

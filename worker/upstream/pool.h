@@ -17,24 +17,24 @@
 struct pool;
 
 /* One connection to an endpoint. Its user sets `ops` and gets the events; while idle the pool does. */
-struct upc {
+struct pconn {
     struct io io;
     ev_io rd, wr;        /* rd is always active, so that no system call is spent on it per request */
-    struct tmo tmo;
+    struct deadline deadline;
     struct pool *pool;
     struct list node;    /* among the idle ones */
     struct lease *lease; /* during the TLS handshake */
-    const struct upc_ops *ops;
+    const struct pconn_ops *ops;
     void *user;
     uint32_t uses;       /* exchanges begun on it */
     unsigned epoch;      /* the pool's, when it was dialled */
     unsigned turn;       /* the loop's, when it became idle */
 };
 
-struct upc_ops {
-    void (*readable)(struct upc *c);
-    void (*writable)(struct upc *c);
-    void (*expired)(struct upc *c); /* tmo */
+struct pconn_ops {
+    void (*readable)(struct pconn *c);
+    void (*writable)(struct pconn *c);
+    void (*expired)(struct pconn *c); /* tmo */
 };
 
 /* A wish for a connection, embedded in who wishes. */
@@ -42,10 +42,10 @@ struct lease {
     struct list node;
     struct pool *pool;
     struct dial *dial;
-    struct upc *shaking;
+    struct pconn *shaking;
     double since;
     unsigned epoch; /* the pool's, when the dial began */
-    void (*ready)(struct lease *l, struct upc *c);
+    void (*ready)(struct lease *l, struct pconn *c);
     void (*failed)(struct lease *l, enum net_fault why);
 };
 
@@ -80,7 +80,7 @@ enum pool_answer { POOL_READY, POOL_LATER, POOL_FULL };
 
 /* Asks for a connection. READY: *c is it, now the caller's. LATER: one of l's callbacks follows from
  * the loop. FULL: the limit is reached. `fresh`: not an idle one. */
-enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct upc **c) MUST_CHECK;
+enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pconn **c) MUST_CHECK;
 
 /* Whether pool_get would not say FULL. */
 bool pool_has_room(const struct pool *p);
@@ -93,7 +93,7 @@ void pool_warm_up(struct pool *p);
 
 /* Gives a connection back: to the idle ones (beyond max_idle for a second only), or closed when it
  * cannot be used again. */
-void pool_release(struct upc *c, bool reusable);
+void pool_release(struct pconn *c, bool reusable);
 
 /* Closes up to n idle connections, oldest first: descriptors are short. Returns how many. */
 unsigned pool_shed(struct pool *p, unsigned n);

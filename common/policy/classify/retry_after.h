@@ -9,7 +9,7 @@
 #ifndef QCC_POLICY_RETRY_AFTER_H
 #define QCC_POLICY_RETRY_AFTER_H
 
-#include "common/policy/classify/classify.h"
+#include "common/policy/classify/classify_evidence.h"
 
 /* Longer waits are cut to this, so that a time plus a wait never overflows. What is sensible is the
  * caller's policy. */

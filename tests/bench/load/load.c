@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
 #include "tests/bench/load/conn.h"
 
 #include <dirent.h>

@@ -24,6 +24,7 @@
 /* clang-format on */
 #include "common/base/err.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/bench/load/conn.h"
 

@@ -1,4 +1,5 @@
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "tests/bench/load/load.h"
 
 #include <arpa/inet.h>

@@ -25,56 +25,56 @@ static void give(void *ctx, void *p)
     mem_free(p);
 }
 
-static struct bindings *make(uint32_t max)
+static struct binding_table *make(uint32_t max)
 {
     struct affinity_mem mem = {take, give, NULL};
-    struct bindings *b = bindings_new(max, &mem);
+    struct binding_table *b = binding_table_new(max, &mem);
     assert_non_null(b);
     return b;
 }
 
-static bool put(struct bindings *b, uint64_t key, uint32_t endpoint, int64_t now)
+static bool put(struct binding_table *b, uint64_t key, uint32_t endpoint, int64_t now)
 {
     enum affinity_did did;
-    return bindings_bind(b, (uint64_t[]){key, ~key}, endpoint, 0, now, &did, NULL);
+    return binding_table_bind(b, (uint64_t[]){key, ~key}, endpoint, 0, now, &did, NULL);
 }
 
-static uint32_t at(const struct bindings *b, uint64_t key)
+static uint32_t at(const struct binding_table *b, uint64_t key)
 {
     const struct affinity_binding *x = affinity_find(&b->table, (uint64_t[]){key, ~key});
-    return x ? bindings_endpoint(b, x) : 0;
+    return x ? binding_table_endpoint(b, x) : 0;
 }
 
 static void ids_go_in_and_come_out(void **state)
 {
     (void)state;
-    struct bindings *b = make(100000);
+    struct binding_table *b = make(100000);
     for (uint32_t i = 0; i < AFFINITY_ENDPOINTS; i++)
         assert_true(put(b, i, i * 0x01000193u + 7, i));
     for (uint32_t i = 0; i < AFFINITY_ENDPOINTS; i++) {
         assert_int_equal(at(b, i), i * 0x01000193u + 7);
-        assert_int_equal(bindings_count(b, i * 0x01000193u + 7), 1);
+        assert_int_equal(binding_table_count(b, i * 0x01000193u + 7), 1);
     }
-    assert_int_equal(bindings_count(b, 12345), 0);
-    bindings_free(b);
+    assert_int_equal(binding_table_count(b, 12345), 0);
+    binding_table_free(b);
 }
 
 static void a_number_without_bindings_is_taken_over(void **state)
 {
     (void)state;
-    struct bindings *b = make(100000);
+    struct binding_table *b = make(100000);
     for (uint32_t i = 0; i < AFFINITY_ENDPOINTS; i++)
         assert_true(put(b, i, 1000 + i, i));
     assert_false(put(b, 99999, 999, 5000)); /* all have bindings */
     assert_int_equal(at(b, 99999), 0);
-    assert_false(bindings_unbind(b, (uint64_t[]){77, ~77ull}, 5));
-    assert_true(bindings_unbind(b, (uint64_t[]){77, ~77ull}, 1077));
+    assert_false(binding_table_unbind(b, (uint64_t[]){77, ~77ull}, 5));
+    assert_true(binding_table_unbind(b, (uint64_t[]){77, ~77ull}, 1077));
     assert_true(put(b, 99999, 999, 5000));
     assert_int_equal(at(b, 99999), 999);
-    assert_int_equal(bindings_count(b, 1077), 0);
+    assert_int_equal(binding_table_count(b, 1077), 0);
     for (uint32_t i = 0; i < AFFINITY_ENDPOINTS; i++)
         assert_int_equal(at(b, i), i == 77 ? 0 : 1000 + i);
-    bindings_free(b);
+    binding_table_free(b);
 }
 
 /* Endpoints come and go for ever, as keys are changed: against a plain table. */
@@ -82,7 +82,7 @@ static void agrees_with_a_plain_table(void **state)
 {
     (void)state;
     enum { KEYS = 6000 };
-    struct bindings *b = make(KEYS);
+    struct binding_table *b = make(KEYS);
     uint32_t *plain = mem_zalloc(KEYS, sizeof *plain);
     struct rnd r = {{1, 2}};
     for (int64_t t = 0; t < 120000; t++) {
@@ -90,7 +90,7 @@ static void agrees_with_a_plain_table(void **state)
         uint32_t endpoint = (uint32_t)(t / 10) + (uint32_t)(rnd_next(&r) % 50) + 1;
         if (rnd_next(&r) % 3 && put(b, key, endpoint, t))
             plain[key] = endpoint;
-        else if (plain[key] && bindings_unbind(b, (uint64_t[]){key, ~key}, plain[key]))
+        else if (plain[key] && binding_table_unbind(b, (uint64_t[]){key, ~key}, plain[key]))
             plain[key] = 0;
         key = rnd_next(&r) % KEYS;
         assert_int_equal(at(b, key), plain[key]);
@@ -98,36 +98,36 @@ static void agrees_with_a_plain_table(void **state)
     for (uint64_t key = 0; key < KEYS; key++)
         assert_int_equal(at(b, key), plain[key]);
     mem_free(plain);
-    bindings_free(b);
+    binding_table_free(b);
 }
 
 static void ids_are_eight_hex_digits(void **state)
 {
     (void)state;
     uint32_t id = 1;
-    assert_true(bindings_id(STR("00000000"), &id) && id == 0);
-    assert_true(bindings_id(STR("ffffFFFF"), &id) && id == UINT32_MAX);
-    assert_true(bindings_id(STR("0a1b2c3d"), &id) && id == 0x0a1b2c3d);
-    assert_false(bindings_id(STR("0a1b2c3"), &id));
-    assert_false(bindings_id(STR("0a1b2c3d4"), &id));
-    assert_false(bindings_id(STR("0a1b2c3g"), &id));
-    assert_false(bindings_id(STR(""), &id));
+    assert_true(binding_table_id(STR("00000000"), &id) && id == 0);
+    assert_true(binding_table_id(STR("ffffFFFF"), &id) && id == UINT32_MAX);
+    assert_true(binding_table_id(STR("0a1b2c3d"), &id) && id == 0x0a1b2c3d);
+    assert_false(binding_table_id(STR("0a1b2c3"), &id));
+    assert_false(binding_table_id(STR("0a1b2c3d4"), &id));
+    assert_false(binding_table_id(STR("0a1b2c3g"), &id));
+    assert_false(binding_table_id(STR(""), &id));
 }
 
 static void frames_hold_whole_records(void **state)
 {
     (void)state;
-    static char blob[(BINDINGS_RECORDS + 1) * sizeof(struct bindings_record)];
-    struct bindings_record r = {.key = {1, 2}, .used_ms = -5, .endpoint = 9, .op = BINDINGS_BOUND};
+    static char blob[(BINDING_RECORDS + 1) * sizeof(struct binding_table_record)];
+    struct binding_table_record r = {.key = {1, 2}, .used_ms = -5, .endpoint = 9, .op = BINDING_BOUND};
     size_t n;
     memcpy(blob + sizeof r, &r, sizeof r);
-    assert_true(bindings_records(str_make(blob, 2 * sizeof r), &n) && n == 2);
-    struct bindings_record got = bindings_record(str_make(blob, 2 * sizeof r), 1);
+    assert_true(binding_table_records(str_make(blob, 2 * sizeof r), &n) && n == 2);
+    struct binding_table_record got = binding_table_record(str_make(blob, 2 * sizeof r), 1);
     assert_memory_equal(&got, &r, sizeof r);
-    assert_true(bindings_records(str_make(blob, 0), &n) && n == 0);
-    assert_false(bindings_records(str_make(blob, sizeof r + 1), &n));
-    assert_true(bindings_records(str_make(blob, sizeof blob - sizeof r), &n));
-    assert_false(bindings_records(str_make(blob, sizeof blob), &n));
+    assert_true(binding_table_records(str_make(blob, 0), &n) && n == 0);
+    assert_false(binding_table_records(str_make(blob, sizeof r + 1), &n));
+    assert_true(binding_table_records(str_make(blob, sizeof blob - sizeof r), &n));
+    assert_false(binding_table_records(str_make(blob, sizeof blob), &n));
 }
 
 static void without_memory_there_is_no_table(void **state)
@@ -136,11 +136,11 @@ static void without_memory_there_is_no_table(void **state)
     for (int calls = 0; calls < 6; calls++) {
         int left = calls;
         struct affinity_mem mem = {take, give, &left};
-        struct bindings *b = bindings_new(1000, &mem);
-        bindings_free(b);
+        struct binding_table *b = binding_table_new(1000, &mem);
+        binding_table_free(b);
         assert_true(b || calls < 5);
     }
-    bindings_free(NULL);
+    binding_table_free(NULL);
 }
 
 int main(void)

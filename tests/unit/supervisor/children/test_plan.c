@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 /* The world as the plan sees it, and what performing an action makes of it. */
-static struct plan_slot slot[PLAN_SLOTS];
+static struct plan_slot slot[SLOTS_MAX];
 static struct plan_intent in;
 static struct plan p;
 static int64_t now;
@@ -25,7 +25,7 @@ static int setup(void **state)
 
 static void make(void)
 {
-    plan_make(&in, slot, PLAN_SLOTS, now, &p);
+    plan_make(&in, slot, SLOTS_MAX, now, &p);
 }
 
 static size_t count(enum plan_verb verb)
@@ -242,7 +242,7 @@ static void stops_at_once(void **state)
 static void every_slot_taken(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < PLAN_SLOTS; i++)
+    for (size_t i = 0; i < SLOTS_MAX; i++)
         slot[i] = (struct plan_slot){.state = SLOT_RETIRING, .retire_by = INT64_MAX};
     make();
     assert_int_equal(p.n, 0);
@@ -285,7 +285,7 @@ static void happens(struct rnd *r)
 static size_t in_state(enum slot_state a, enum slot_state b)
 {
     size_t n = 0;
-    for (size_t i = 0; i < PLAN_SLOTS; i++)
+    for (size_t i = 0; i < SLOTS_MAX; i++)
         n += slot[i].state == a || slot[i].state == b;
     return n;
 }
@@ -299,7 +299,7 @@ static void random_lives(void **state)
             happens(&r);
             make();
             for (size_t i = 0; i < p.n; i++)
-                assert_true(p.v[i].slot < PLAN_SLOTS);
+                assert_true(p.v[i].slot < SLOTS_MAX);
             perform();
             assert_true(in_state(SLOT_STARTING, SLOT_SERVING) <= in.workers);
             make(); /* performed, it has nothing more to say but the announcement it caused */
@@ -309,7 +309,7 @@ static void random_lives(void **state)
         /* Left alone, all that are wanted come. */
         for (int step = 0; step < 2000 && in_state(SLOT_SERVING, SLOT_SERVING) != in.workers;
              step++) {
-            for (size_t i = 0; i < PLAN_SLOTS; i++)
+            for (size_t i = 0; i < SLOTS_MAX; i++)
                 if (slot[i].state == SLOT_STARTING)
                     slot[i] = (struct plan_slot){.state = SLOT_SERVING, .gen = in.gen};
                 else if (slot[i].state == SLOT_KILLED)
@@ -326,7 +326,7 @@ static void random_lives(void **state)
             make();
             ended = count(PLAN_EXIT) == 1;
             perform();
-            for (size_t i = 0; i < PLAN_SLOTS; i++)
+            for (size_t i = 0; i < SLOTS_MAX; i++)
                 if (slot[i].state == SLOT_KILLED)
                     slot[i] = (struct plan_slot){0};
             now += 100;

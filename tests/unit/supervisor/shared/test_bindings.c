@@ -12,19 +12,19 @@
 
 /* ---- what it tells */
 
-static struct bindings_record told[20000];
+static struct binding_table_record told[20000];
 static size_t ntold;
 
 static void hear(void *arg, struct str records)
 {
     size_t n;
     (void)arg;
-    assert_true(bindings_records(records, &n));
+    assert_true(binding_table_records(records, &n));
     for (size_t i = 0; i < n && ntold < COUNT_OF(told); i++)
-        told[ntold++] = bindings_record(records, i);
+        told[ntold++] = binding_table_record(records, i);
 }
 
-static void configure_for(struct sessions *s, bool enabled, uint32_t max, int64_t ttl,
+static void configure_for(struct bindings *s, bool enabled, uint32_t max, int64_t ttl,
                           const uint32_t *ids, size_t n)
 {
     struct conf *c = conf_new();
@@ -34,48 +34,48 @@ static void configure_for(struct sessions *s, bool enabled, uint32_t max, int64_
     c->affinity.cleanup_interval = 1000;
     for (size_t i = 0; i < n; i++)
         snprintf(conf_add_endpoint(c)->id, 9, "%08x", ids[i]);
-    sessions_conf(s, c);
+    bindings_conf(s, c);
     conf_unref(c);
 }
 
-static struct sessions *make(uint32_t max, int64_t ttl)
+static struct bindings *make(uint32_t max, int64_t ttl)
 {
-    struct sessions *s = mem_zalloc(1, sizeof *s);
-    sessions_init(s, hear, NULL);
+    struct bindings *s = mem_zalloc(1, sizeof *s);
+    bindings_init(s, hear, NULL);
     configure_for(s, true, max, ttl, (const uint32_t[]){10, 20, 30}, 3);
     ntold = 0;
     return s;
 }
 
-static void unmake(struct sessions *s)
+static void unmake(struct bindings *s)
 {
-    sessions_fini(s);
+    bindings_fini(s);
     mem_free(s);
 }
 
-static bool wish(struct sessions *s, enum bindings_op op, uint64_t key, uint32_t endpoint, int64_t now)
+static bool wish(struct bindings *s, enum binding_table_op op, uint64_t key, uint32_t endpoint, int64_t now)
 {
-    struct bindings_record r = {.key = {key, ~key}, .endpoint = endpoint, .op = op};
-    bool ok = sessions_wishes(s, str_make((const char *)&r, sizeof r), now);
-    sessions_flush(s);
+    struct binding_table_record r = {.key = {key, ~key}, .endpoint = endpoint, .op = op};
+    bool ok = bindings_wishes(s, str_make((const char *)&r, sizeof r), now);
+    bindings_flush(s);
     return ok;
 }
 
 /* The last thing told is this. */
-static void last(enum bindings_op op, uint64_t key, uint32_t endpoint)
+static void last(enum binding_table_op op, uint64_t key, uint32_t endpoint)
 {
     assert_true(ntold > 0);
-    const struct bindings_record *r = &told[ntold - 1];
+    const struct binding_table_record *r = &told[ntold - 1];
     assert_int_equal(r->op, op);
     assert_int_equal(r->key[0], key);
     assert_int_equal(r->endpoint, endpoint);
 }
 
-static uint32_t at(const struct sessions *s, uint64_t key)
+static uint32_t at(const struct bindings *s, uint64_t key)
 {
     const struct affinity_binding *b =
         s->b ? affinity_find(&s->b->table, (uint64_t[]){key, ~key}) : NULL;
-    return b ? bindings_endpoint(s->b, b) : 0;
+    return b ? binding_table_endpoint(s->b, b) : 0;
 }
 
 /* ---- wishes */
@@ -83,35 +83,35 @@ static uint32_t at(const struct sessions *s, uint64_t key)
 static void the_first_wish_wins(void **state)
 {
     (void)state;
-    struct sessions *s = make(100, 1000);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 10, 100));
-    last(BINDINGS_BOUND, 1, 10);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 20, 110));
-    last(BINDINGS_BOUND, 1, 10); /* said again to whoever thought otherwise */
+    struct bindings *s = make(100, 1000);
+    assert_true(wish(s, BINDING_BOUND, 1, 10, 100));
+    last(BINDING_BOUND, 1, 10);
+    assert_true(wish(s, BINDING_BOUND, 1, 20, 110));
+    last(BINDING_BOUND, 1, 10); /* said again to whoever thought otherwise */
     assert_int_equal(at(s, 1), 10);
-    assert_true(wish(s, BINDINGS_UNBOUND, 1, 20, 120)); /* it is not bound there */
+    assert_true(wish(s, BINDING_UNBOUND, 1, 20, 120)); /* it is not bound there */
     assert_int_equal(at(s, 1), 10);
-    assert_true(wish(s, BINDINGS_UNBOUND, 1, 10, 130));
-    last(BINDINGS_UNBOUND, 1, 10);
+    assert_true(wish(s, BINDING_UNBOUND, 1, 10, 130));
+    last(BINDING_UNBOUND, 1, 10);
     assert_int_equal(at(s, 1), 0);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 20, 140));
-    last(BINDINGS_BOUND, 1, 20);
-    assert_int_equal(sessions_count(s, STR("00000014")), 1);
-    assert_int_equal(sessions_count(s, STR("0000000a")), 0);
-    assert_int_equal(sessions_total(s), 1);
+    assert_true(wish(s, BINDING_BOUND, 1, 20, 140));
+    last(BINDING_BOUND, 1, 20);
+    assert_int_equal(bindings_count(s, STR("00000014")), 1);
+    assert_int_equal(bindings_count(s, STR("0000000a")), 0);
+    assert_int_equal(bindings_total(s), 1);
     unmake(s);
 }
 
 static void an_expired_binding_holds_nobody(void **state)
 {
     (void)state;
-    struct sessions *s = make(100, 1000);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 10, 100));
-    assert_true(wish(s, BINDINGS_USED, 1, 0, 900));
-    last(BINDINGS_USED, 1, 0);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 20, 1899)); /* 999 after its use */
+    struct bindings *s = make(100, 1000);
+    assert_true(wish(s, BINDING_BOUND, 1, 10, 100));
+    assert_true(wish(s, BINDING_USED, 1, 0, 900));
+    last(BINDING_USED, 1, 0);
+    assert_true(wish(s, BINDING_BOUND, 1, 20, 1899)); /* 999 after its use */
     assert_int_equal(at(s, 1), 10);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 20, 1900));
+    assert_true(wish(s, BINDING_BOUND, 1, 20, 1900));
     assert_int_equal(at(s, 1), 20);
     unmake(s);
 }
@@ -119,14 +119,14 @@ static void an_expired_binding_holds_nobody(void **state)
 static void endpoints_that_are_gone(void **state)
 {
     (void)state;
-    struct sessions *s = make(100, 1000);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 10, 100));
-    assert_true(wish(s, BINDINGS_BOUND, 2, 10, 100));
+    struct bindings *s = make(100, 1000);
+    assert_true(wish(s, BINDING_BOUND, 1, 10, 100));
+    assert_true(wish(s, BINDING_BOUND, 2, 10, 100));
     configure_for(s, true, 100, 1000, (const uint32_t[]){30, 20}, 2);
-    assert_true(wish(s, BINDINGS_BOUND, 3, 10, 110)); /* a late report: dropped */
-    last(BINDINGS_UNBOUND, 3, 10);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 30, 120)); /* served elsewhere meanwhile */
-    last(BINDINGS_BOUND, 1, 30);
+    assert_true(wish(s, BINDING_BOUND, 3, 10, 110)); /* a late report: dropped */
+    last(BINDING_UNBOUND, 3, 10);
+    assert_true(wish(s, BINDING_BOUND, 1, 30, 120)); /* served elsewhere meanwhile */
+    last(BINDING_BOUND, 1, 30);
     configure_for(s, true, 100, 1000, (const uint32_t[]){10, 20, 30}, 3);
     assert_int_equal(at(s, 1), 30);
     assert_int_equal(at(s, 2), 10); /* it came back in time */
@@ -136,20 +136,20 @@ static void endpoints_that_are_gone(void **state)
 static void the_least_recently_used_goes(void **state)
 {
     (void)state;
-    struct sessions *s = make(3, 1000);
+    struct bindings *s = make(3, 1000);
     for (uint64_t k = 1; k <= 3; k++)
-        assert_true(wish(s, BINDINGS_BOUND, k, 10, (int64_t)k));
-    assert_true(wish(s, BINDINGS_USED, 1, 0, 10));
+        assert_true(wish(s, BINDING_BOUND, k, 10, (int64_t)k));
+    assert_true(wish(s, BINDING_USED, 1, 0, 10));
     ntold = 0;
-    assert_true(wish(s, BINDINGS_BOUND, 4, 20, 11));
+    assert_true(wish(s, BINDING_BOUND, 4, 20, 11));
     assert_int_equal(ntold, 2);
-    assert_int_equal(told[0].op, BINDINGS_UNBOUND); /* first, so that no replica is over its ceiling */
+    assert_int_equal(told[0].op, BINDING_UNBOUND); /* first, so that no replica is over its ceiling */
     assert_int_equal(told[0].key[0], 2);
-    last(BINDINGS_BOUND, 4, 20);
-    assert_int_equal(sessions_total(s), 3);
+    last(BINDING_BOUND, 4, 20);
+    assert_int_equal(bindings_total(s), 3);
     configure_for(s, true, 1, 1000, (const uint32_t[]){10, 20}, 2);
-    assert_false(sessions_sweep(s, 20));
-    assert_int_equal(sessions_total(s), 1);
+    assert_false(bindings_sweep(s, 20));
+    assert_int_equal(bindings_total(s), 1);
     assert_int_equal(at(s, 4), 20);
     unmake(s);
 }
@@ -157,22 +157,22 @@ static void the_least_recently_used_goes(void **state)
 static void sweeps_in_pieces(void **state)
 {
     (void)state;
-    struct sessions *s = make(100000, 1000);
+    struct bindings *s = make(100000, 1000);
     for (uint64_t k = 0; k < 5000; k++)
-        assert_true(wish(s, BINDINGS_BOUND, k, 10, (int64_t)k));
+        assert_true(wish(s, BINDING_BOUND, k, 10, (int64_t)k));
     ntold = 0;
-    assert_false(sessions_sweep(s, 1000 - 1));
-    assert_int_equal(sessions_total(s), 5000);
-    assert_false(sessions_sweep(s, 1000 + 9)); /* 0 to 9 are 1000 old or older */
-    assert_int_equal(sessions_total(s), 4990);
+    assert_false(bindings_sweep(s, 1000 - 1));
+    assert_int_equal(bindings_total(s), 5000);
+    assert_false(bindings_sweep(s, 1000 + 9)); /* 0 to 9 are 1000 old or older */
+    assert_int_equal(bindings_total(s), 4990);
     size_t pieces = 0;
-    while (sessions_sweep(s, 100000)) {
-        assert_true(sessions_total(s) > 0 || pieces > 1);
+    while (bindings_sweep(s, 100000)) {
+        assert_true(bindings_total(s) > 0 || pieces > 1);
         pieces++;
     }
-    sessions_flush(s);
+    bindings_flush(s);
     assert_true(pieces >= 2);
-    assert_int_equal(sessions_total(s), 0);
+    assert_int_equal(bindings_total(s), 0);
     assert_int_equal(ntold, 5000);
     assert_null(s->b); /* memory for nobody is given back */
     unmake(s);
@@ -181,27 +181,27 @@ static void sweeps_in_pieces(void **state)
 static void switched_off_all_go(void **state)
 {
     (void)state;
-    struct sessions *s = make(100, 1000);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 10, 1));
+    struct bindings *s = make(100, 1000);
+    assert_true(wish(s, BINDING_BOUND, 1, 10, 1));
     configure_for(s, false, 100, 1000, (const uint32_t[]){10}, 1);
-    sessions_flush(s);
-    assert_int_equal(told[ntold - 1].op, BINDINGS_NONE);
-    assert_int_equal(sessions_total(s), 0);
-    assert_true(wish(s, BINDINGS_BOUND, 1, 10, 2));
-    last(BINDINGS_UNBOUND, 1, 10);
-    assert_int_equal(sessions_total(s), 0);
+    bindings_flush(s);
+    assert_int_equal(told[ntold - 1].op, BINDING_NONE);
+    assert_int_equal(bindings_total(s), 0);
+    assert_true(wish(s, BINDING_BOUND, 1, 10, 2));
+    last(BINDING_UNBOUND, 1, 10);
+    assert_int_equal(bindings_total(s), 0);
     unmake(s);
 }
 
 static void nonsense_is_refused(void **state)
 {
     (void)state;
-    struct sessions *s = make(100, 1000);
-    assert_false(sessions_wishes(s, STR("1234567"), 1));
-    assert_false(wish(s, BINDINGS_NONE, 1, 10, 1));
-    assert_false(wish(s, (enum bindings_op)77, 1, 10, 1));
-    assert_true(wish(s, BINDINGS_USED, 1, 10, 1));
-    assert_true(wish(s, BINDINGS_UNBOUND, 1, 10, 1));
+    struct bindings *s = make(100, 1000);
+    assert_false(bindings_wishes(s, STR("1234567"), 1));
+    assert_false(wish(s, BINDING_NONE, 1, 10, 1));
+    assert_false(wish(s, (enum binding_table_op)77, 1, 10, 1));
+    assert_true(wish(s, BINDING_USED, 1, 10, 1));
+    assert_true(wish(s, BINDING_UNBOUND, 1, 10, 1));
     assert_int_equal(ntold, 0);
     assert_null(s->b); /* and cost nothing */
     unmake(s);
@@ -210,25 +210,25 @@ static void nonsense_is_refused(void **state)
 static void a_new_worker_gets_all_while_the_table_changes(void **state)
 {
     (void)state;
-    struct sessions *s = make(100000, 100000);
+    struct bindings *s = make(100000, 100000);
     for (uint64_t k = 0; k < 9000; k++)
-        assert_true(wish(s, BINDINGS_BOUND, k, 10, (int64_t)k));
+        assert_true(wish(s, BINDING_BOUND, k, 10, (int64_t)k));
     static uint8_t has[9100];
     memset(has, 0, sizeof has);
     struct buf b;
     uint32_t place = 0;
     size_t pieces = 0;
     bool more = true;
-    buf_init(&b, BINDINGS_RECORDS * sizeof(struct bindings_record));
+    buf_init(&b, BINDING_RECORDS * sizeof(struct binding_table_record));
     for (uint64_t k = 9000; more; k++, pieces++) {
-        more = sessions_piece(s, &place, &b);
+        more = bindings_piece(s, &place, &b);
         size_t n;
-        assert_true(bindings_records(buf_view(&b), &n));
+        assert_true(binding_table_records(buf_view(&b), &n));
         for (size_t i = 0; i < n; i++)
-            has[bindings_record(buf_view(&b), i).key[0]]++;
+            has[binding_table_record(buf_view(&b), i).key[0]]++;
         buf_drop(&b, b.len);
-        assert_true(wish(s, BINDINGS_UNBOUND, k - 9000, 10, 9001));
-        assert_true(wish(s, BINDINGS_BOUND, k, 20, 9001));
+        assert_true(wish(s, BINDING_UNBOUND, k - 9000, 10, 9001));
+        assert_true(wish(s, BINDING_BOUND, k, 20, 9001));
     }
     for (size_t k = 20; k < 9000; k++)
         assert_int_equal(has[k], 1);
@@ -240,17 +240,17 @@ static void a_new_worker_gets_all_while_the_table_changes(void **state)
 static void restored_ones_are_there(void **state)
 {
     (void)state;
-    struct sessions *s = make(3, 1000);
+    struct bindings *s = make(3, 1000);
     for (uint64_t k = 1; k <= 5; k++)
-        assert_true(sessions_restore(s, (uint64_t[]){k, ~k}, k == 5 ? 77 : 10, (int64_t)k - 500));
-    sessions_flush(s);
+        assert_true(bindings_restore(s, (uint64_t[]){k, ~k}, k == 5 ? 77 : 10, (int64_t)k - 500));
+    bindings_flush(s);
     assert_int_equal(ntold, 0); /* there is nobody yet */
-    assert_int_equal(sessions_total(s), 3);
+    assert_int_equal(bindings_total(s), 3);
     assert_int_equal(at(s, 2), 0); /* the oldest had to go */
     assert_int_equal(at(s, 5), 77);
-    assert_true(wish(s, BINDINGS_BOUND, 5, 20, 100)); /* not configured: gives way */
+    assert_true(wish(s, BINDING_BOUND, 5, 20, 100)); /* not configured: gives way */
     assert_int_equal(at(s, 5), 20);
-    assert_true(wish(s, BINDINGS_BOUND, 4, 20, 100));
+    assert_true(wish(s, BINDING_BOUND, 4, 20, 100));
     assert_int_equal(at(s, 4), 10);
     unmake(s);
 }
@@ -262,7 +262,7 @@ enum { WORKERS = 4, KEYS = 40, QUEUE = 4096 };
 /* Acts as worker/shared/binding_replica.c does: at once on its replica, the supervisor's word counts. */
 struct sim {
     uint32_t at[KEYS];
-    struct bindings_record up[QUEUE], down[QUEUE];
+    struct binding_table_record up[QUEUE], down[QUEUE];
     size_t nup, ndown;
 };
 
@@ -272,19 +272,19 @@ static void hear_all(void *arg, struct str records)
 {
     size_t n;
     (void)arg;
-    assert_true(bindings_records(records, &n));
+    assert_true(binding_table_records(records, &n));
     for (size_t w = 0; w < WORKERS; w++)
         for (size_t i = 0; i < n; i++) {
             assert_true(sims[w].ndown < QUEUE);
-            sims[w].down[sims[w].ndown++] = bindings_record(records, i);
+            sims[w].down[sims[w].ndown++] = binding_table_record(records, i);
         }
 }
 
-static void up(struct sim *w, enum bindings_op op, uint64_t key, uint32_t endpoint)
+static void up(struct sim *w, enum binding_table_op op, uint64_t key, uint32_t endpoint)
 {
     assert_true(w->nup < QUEUE);
     w->up[w->nup++] =
-        (struct bindings_record){.key = {key, ~key}, .endpoint = endpoint, .op = op};
+        (struct binding_table_record){.key = {key, ~key}, .endpoint = endpoint, .op = op};
 }
 
 static void act(struct sim *w, struct rnd *r)
@@ -293,12 +293,12 @@ static void act(struct sim *w, struct rnd *r)
     uint32_t to = 10 * (uint32_t)(1 + rnd_next(r) % 3);
     if (!w->at[key]) {
         w->at[key] = to;
-        up(w, BINDINGS_BOUND, key, to);
+        up(w, BINDING_BOUND, key, to);
     } else if (rnd_next(r) % 4 == 0) {
-        up(w, BINDINGS_UNBOUND, key, w->at[key]);
+        up(w, BINDING_UNBOUND, key, w->at[key]);
         w->at[key] = 0;
     } else {
-        up(w, BINDINGS_USED, key, 0);
+        up(w, BINDING_USED, key, 0);
     }
 }
 
@@ -307,23 +307,23 @@ static size_t some(size_t n, struct rnd *r)
     return n ? 1 + rnd_next(r) % n : 0;
 }
 
-static void send_some(struct sessions *s, struct sim *w, struct rnd *r, int64_t now)
+static void send_some(struct bindings *s, struct sim *w, struct rnd *r, int64_t now)
 {
-    size_t n = min_size(some(w->nup, r), BINDINGS_RECORDS);
-    assert_true(sessions_wishes(s, str_make((const char *)w->up, n * sizeof *w->up), now));
+    size_t n = min_size(some(w->nup, r), BINDING_RECORDS);
+    assert_true(bindings_wishes(s, str_make((const char *)w->up, n * sizeof *w->up), now));
     memmove(w->up, w->up + n, (w->nup - n) * sizeof *w->up);
     w->nup -= n;
-    sessions_flush(s);
+    bindings_flush(s);
 }
 
 static void hear_some(struct sim *w, struct rnd *r)
 {
     size_t n = some(w->ndown, r);
     for (size_t i = 0; i < n; i++) {
-        const struct bindings_record *m = &w->down[i];
-        if (m->op == BINDINGS_BOUND)
+        const struct binding_table_record *m = &w->down[i];
+        if (m->op == BINDING_BOUND)
             w->at[m->key[0]] = m->endpoint;
-        else if (m->op == BINDINGS_UNBOUND && w->at[m->key[0]] == m->endpoint)
+        else if (m->op == BINDING_UNBOUND && w->at[m->key[0]] == m->endpoint)
             w->at[m->key[0]] = 0;
     }
     memmove(w->down, w->down + n, (w->ndown - n) * sizeof *w->down);
@@ -335,8 +335,8 @@ static void all_workers_agree_in_the_end(void **state)
 {
     (void)state;
     struct rnd r = {{3, 4}};
-    struct sessions *s = make(KEYS, 1 << 30);
-    s->tell = hear_all;
+    struct bindings *s = make(KEYS, 1 << 30);
+    s->send = hear_all;
     for (int64_t t = 0; t < 40000; t++) {
         struct sim *w = &sims[rnd_next(&r) % WORKERS];
         switch (rnd_next(&r) % 3) {

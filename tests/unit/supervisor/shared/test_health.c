@@ -9,7 +9,7 @@ static void failures_of_all_workers_are_in_a_row(void **unused)
     struct world *w = world(4, 0);
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     assert_int_equal(w->seen.health, EP_DEGRADED);
-    assert_true(w->seen.news);
+    assert_true(w->seen.success_wanted);
     outcome(w, 3, A, OUTCOME_TRANSIENT, 0);
     assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
     outcome(w, 1, A, OUTCOME_TRANSIENT, 0);
@@ -26,7 +26,7 @@ static void a_success_between_resets(void **unused)
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     outcome(w, 1, A, OUTCOME_TRANSIENT, 0);
     outcome(w, 1, A, OUTCOME_OK, 0);
-    assert_false(w->seen.news);
+    assert_false(w->seen.success_wanted);
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     assert_int_equal(state(w, A)->breaker.state, BREAKER_CLOSED);
@@ -49,11 +49,11 @@ static void a_success_that_is_not_enough(void **unused)
     w->seen_by = 99;
     assert_true(health_outcome(&w->h, 1, &begun, w->now));
     assert_int_equal(w->seen_by, 1);
-    assert_true(w->seen.news);
+    assert_true(w->seen.success_wanted);
     begun.part = PART_ENDED;
     assert_true(health_outcome(&w->h, 1, &begun, w->now));
     assert_int_equal(w->seen_by, HEALTH_ALL);
-    assert_false(w->seen.news);
+    assert_false(w->seen.success_wanted);
     w->seen_by = 99;
     begun.part = PART_WHOLE;
     assert_true(health_outcome(&w->h, 0, &begun, w->now));
@@ -102,7 +102,7 @@ static void a_reload_keeps_what_is_known(void **unused)
     assert_int_equal(state(w, A)->breaker.state, BREAKER_OPEN);
     assert_null(health_find(&w->h, STR(B)));
     assert_ptr_equal(health_find(&w->h, STR("renamed")), health_find(&w->h, STR(A)));
-    health_tell_all(&w->h, 1, w->now);
+    health_send_all(&w->h, 1, w->now);
     assert_int_equal(w->seen.breaker, BREAKER_OPEN); /* the last one told of */
     end(w);
 }
@@ -297,7 +297,7 @@ static void a_queued_one_is_verified_in_turn(void **unused)
     assert_false(w->seen.queued);
     assert_int_equal(w->seen.health, EP_HEALTHY);
     assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
-    assert_false(w->seen.news);
+    assert_false(w->seen.success_wanted);
     end(w);
 }
 

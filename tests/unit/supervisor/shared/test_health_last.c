@@ -4,7 +4,7 @@
 /* What the workers know of it. */
 static const struct ipc_endpoint *known(const struct world *w, const char *id)
 {
-    return &health_find(&w->h, str_c(id))->told;
+    return &health_find(&w->h, str_c(id))->sent;
 }
 
 static void cools(struct world *w, const char *id, int64_t ms)

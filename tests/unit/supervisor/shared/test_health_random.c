@@ -104,7 +104,7 @@ static void at_most_one_trial_at_random(void **unused)
     for (unsigned seed = 1; seed <= 100; seed++) {
         srand(seed);
         struct crowd c = {.w = world(CROWD, 0)};
-        c.w->h.tell = crowd_told;
+        c.w->h.send = crowd_told;
         c.w->h.arg = &c;
         for (int step = 0; step < 2000; step++) {
             bool was = state(c.w, A)->breaker.state == BREAKER_HALF_OPEN;
@@ -259,8 +259,8 @@ static void somebody_is_in_reach_at_random(void **unused)
                 bool cools = s->cooldown.own_until_ms > w->now;
                 bool open = !s->draining && !cools;
                 possible |= ep_enabled(s) && open;
-                found |= !e->told.disabled && !e->told.queued && !e->told.draining &&
-                         e->told.own_until_ms <= w->now;
+                found |= !e->sent.disabled && !e->sent.queued && !e->sent.draining &&
+                         e->sent.own_until_ms <= w->now;
                 usable |=
                     ep_enabled(s) && open && !ep_queued(s) && s->breaker.state == BREAKER_CLOSED;
             }
@@ -269,7 +269,7 @@ static void somebody_is_in_reach_at_random(void **unused)
                 const struct health_endpoint *e = health_find(&w->h, str_c(ids[i]));
                 if (!ep_queued(&e->state) || !ep_enabled(&e->state))
                     continue;
-                assert_int_equal(e->told.queued, usable);
+                assert_int_equal(e->sent.queued, usable);
                 reached += !usable;
                 hidden += usable;
             }

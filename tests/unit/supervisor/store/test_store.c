@@ -62,11 +62,11 @@ static int leave(void **state)
     return rmdir(folder);
 }
 
-static struct state_dir open_folder(void)
+static struct store_dir open_folder(void)
 {
-    struct state_dir d;
+    struct store_dir d;
     struct err e;
-    assert_true(state_dir_open(&d, folder, &e));
+    assert_true(store_dir_open(&d, folder, &e));
     return d;
 }
 
@@ -100,24 +100,24 @@ enum { NOW = 1000000, WALL = 1700000000 };
 static struct buf written(uint32_t n)
 {
     static const struct affinity_mem mem = {take, give, NULL};
-    struct bindings *b = n ? bindings_new(n, &mem) : NULL;
+    struct binding_table *b = n ? binding_table_new(n, &mem) : NULL;
     enum affinity_did did;
     for (uint64_t k = 0; k < n; k++)
-        assert_true(bindings_bind(b, (uint64_t[]){k, ~k}, k % 2 ? 10 : 0xdeadbeef, 0, (int64_t)k,
+        assert_true(binding_table_bind(b, (uint64_t[]){k, ~k}, k % 2 ? 10 : 0xdeadbeef, 0, (int64_t)k,
                                   &did, NULL));
-    struct state_view v = {.wall_ms = WALL,
+    struct store_view v = {.wall_ms = WALL,
                            .mono_ms = NOW,
                            .print = 0x1122334455667788,
                            .counters = {7, 8, 9},
                            .endpoints = endpoints,
                            .nendpoints = COUNT_OF(endpoints),
                            .bindings = b};
-    struct state_dir d = open_folder();
-    assert_true(state_file_write(d.fd, "state", &v));
-    bindings_free(b);
+    struct store_dir d = open_folder();
+    assert_true(store_file_write(d.fd, "state", &v));
+    binding_table_free(b);
     struct stat st;
     struct buf bytes;
-    buf_init(&bytes, STATE_FILE_MAX);
+    buf_init(&bytes, STORE_FILE_MAX);
     int fd = openat(d.fd, "state", O_RDONLY);
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
@@ -126,19 +126,19 @@ static struct buf written(uint32_t n)
     buf_added(&bytes, (size_t)st.st_size);
     fd_close(&fd);
     assert_int_equal(faccessat(d.fd, "state.new", F_OK, 0), -1);
-    state_dir_close(&d);
+    store_dir_close(&d);
     return bytes;
 }
 
 static void there_and_back(void **state)
 {
     (void)state;
-    static const uint32_t sizes[] = {0, 1, STATE_BLOCK - 1, STATE_BLOCK, STATE_BLOCK + 1, 10000};
+    static const uint32_t sizes[] = {0, 1, STORE_BLOCK - 1, STORE_BLOCK, STORE_BLOCK + 1, 10000};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         struct buf bytes = written(sizes[i]);
-        struct state_image im;
+        struct store_image im;
         struct err e;
-        assert_true(state_file_parse(buf_view(&bytes), &im, &e));
+        assert_true(store_file_parse(buf_view(&bytes), &im, &e));
         assert_int_equal(im.saved_ms, WALL);
         assert_true(im.print == 0x1122334455667788);
         assert_int_equal(im.counters[2], 9);
@@ -146,15 +146,15 @@ static void there_and_back(void **state)
         assert_memory_equal(im.endpoints, endpoints, sizeof endpoints);
         struct str block;
         uint64_t k = 0;
-        while ((block = state_block(&im)).n)
-            for (size_t r = 0; r < block.n / STATE_BINDING; r++, k++) {
-                struct state_binding b = state_binding_at(block, r);
+        while ((block = store_block(&im)).n)
+            for (size_t r = 0; r < block.n / STORE_BINDING; r++, k++) {
+                struct store_binding b = store_binding_at(block, r);
                 assert_true(b.key[0] == k && b.key[1] == ~k);
                 assert_int_equal(b.endpoint, k % 2 ? 10 : 0xdeadbeef);
                 assert_int_equal(b.age_ms, NOW - k);
             }
         assert_int_equal(k, sizes[i]);
-        state_image_fini(&im);
+        store_image_fini(&im);
         buf_free(&bytes);
     }
 }
@@ -169,32 +169,32 @@ static void an_older_version(void **state)
         {.id = "96ee1bcb", .draining = true, .counts = {[0] = 5, [7] = 15, [8] = 10}},
     };
     char bytes[4096];
-    struct state_image im;
+    struct store_image im;
     struct err e;
     int fd = open("tests/unit/data/state/version1.bin", O_RDONLY | O_CLOEXEC);
     ssize_t n = read(fd, bytes, sizeof bytes);
-    assert_in_range(n, STATE_HEAD, sizeof bytes - 1);
+    assert_in_range(n, STORE_HEAD, sizeof bytes - 1);
     fd_close(&fd);
-    assert_true(state_file_parse(str_make(bytes, (size_t)n), &im, &e));
+    assert_true(store_file_parse(str_make(bytes, (size_t)n), &im, &e));
     assert_int_equal(im.nendpoints, COUNT_OF(then));
     assert_memory_equal(im.endpoints, then, sizeof then);
-    struct str block = state_block(&im);
-    assert_int_equal(block.n, 5 * STATE_BINDING);
+    struct str block = store_block(&im);
+    assert_int_equal(block.n, 5 * STORE_BINDING);
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(state_binding_at(block, i).endpoint, 0x96ee1bcb);
-    state_image_fini(&im);
+        assert_int_equal(store_binding_at(block, i).endpoint, 0x96ee1bcb);
+    store_image_fini(&im);
 }
 
 static void refused(const char *p, size_t n, const char *why)
 {
-    struct state_image im;
+    struct store_image im;
     struct err e = {""};
     char *copy = malloc(n + 1); /* of its own size: a reader beyond the end is caught */
     assert_non_null(copy);
     copy = realloc(copy, n ? n : 1);
     if (n)
         memcpy(copy, p, n);
-    assert_false(state_file_parse(str_make(copy, n), &im, &e));
+    assert_false(store_file_parse(str_make(copy, n), &im, &e));
     if (why)
         assert_string_equal(e.msg, why);
     assert_true(e.msg[0] != '\0');
@@ -260,9 +260,9 @@ static void version_1_is_read(void **state)
                                "\x95\xa8"
                                "0000000a\x02\xc3\xc2\x90"          /* by the operator, queued */
                                "\x90";
-    struct state_image im;
+    struct store_image im;
     struct err e;
-    assert_true(state_body_parse(str_make(body, sizeof body - 1), &im, &e));
+    assert_true(store_body_parse(str_make(body, sizeof body - 1), &im, &e));
     assert_int_equal(im.saved_ms, 5);
     assert_int_equal(im.counters[2], 3);
     assert_int_equal(im.nendpoints, 2);
@@ -272,11 +272,11 @@ static void version_1_is_read(void **state)
     assert_true(v[0].counts[0] == 7 && v[0].counts[1] == 8 && v[0].counts[2] == 0);
     assert_true(v[0].refused_status == 0 && v[0].refused_wall_ms == 0);
     assert_true(v[1].disabled == SAVED_BY_OPERATOR && v[1].queued);
-    state_image_fini(&im);
+    store_image_fini(&im);
     struct buf bytes = written(0);
     buf_data(&bytes)[11] = 1; /* the head's version is looked at before the body */
-    assert_true(state_file_parse(buf_view(&bytes), &im, &e));
-    state_image_fini(&im);
+    assert_true(store_file_parse(buf_view(&bytes), &im, &e));
+    store_image_fini(&im);
     buf_free(&bytes);
 }
 
@@ -285,22 +285,22 @@ static void malformed_bodies(void **state)
 {
     (void)state;
     struct buf bytes = written(5);
-    struct state_image im;
+    struct store_image im;
     struct err e;
-    struct str body = str_make(buf_data(&bytes) + STATE_HEAD, bytes.len - STATE_HEAD);
-    assert_true(state_body_parse(body, &im, &e));
-    state_image_fini(&im);
+    struct str body = str_make(buf_data(&bytes) + STORE_HEAD, bytes.len - STORE_HEAD);
+    assert_true(store_body_parse(body, &im, &e));
+    store_image_fini(&im);
     for (size_t n = 0; n < body.n; n++)
-        assert_false(state_body_parse(str_make(body.p, n), &im, &e));
+        assert_false(store_body_parse(str_make(body.p, n), &im, &e));
     for (size_t i = 0; i < body.n; i++)
         for (unsigned bit = 0; bit < 8; bit++) {
-            buf_data(&bytes)[STATE_HEAD + i] ^= (char)(1 << bit);
-            if (state_body_parse(body, &im, &e)) {
-                while (state_block(&im).n)
+            buf_data(&bytes)[STORE_HEAD + i] ^= (char)(1 << bit);
+            if (store_body_parse(body, &im, &e)) {
+                while (store_block(&im).n)
                     ;
-                state_image_fini(&im);
+                store_image_fini(&im);
             }
-            buf_data(&bytes)[STATE_HEAD + i] ^= (char)(1 << bit);
+            buf_data(&bytes)[STORE_HEAD + i] ^= (char)(1 << bit);
         }
     buf_free(&bytes);
 }
@@ -312,36 +312,36 @@ static int none = -1;
 static void one_at_a_time(void **state)
 {
     (void)state;
-    struct state_dir a = open_folder(), b = open_folder();
+    struct store_dir a = open_folder(), b = open_folder();
     struct err e;
-    assert_true(state_dir_lock(&a, &none, &e));
-    assert_false(state_dir_lock(&b, &none, &e));
+    assert_true(store_dir_lock(&a, &none, &e));
+    assert_false(store_dir_lock(&b, &none, &e));
     char pid[24];
     snprintf(pid, sizeof pid, "pid %ld", (long)getpid());
     assert_non_null(strstr(e.msg, "in use by another"));
     assert_non_null(strstr(e.msg, pid));
-    state_dir_close(&a);
-    assert_true(state_dir_lock(&b, &none, &e));
-    state_dir_close(&b);
+    store_dir_close(&a);
+    assert_true(store_dir_lock(&b, &none, &e));
+    store_dir_close(&b);
 }
 
 /* As at an upgrade: the one after us gets the lock while we hold it, and still has it when we end. */
 static void lent_to_the_next(void **state)
 {
     (void)state;
-    struct state_dir a = open_folder(), b = open_folder(), c = open_folder();
+    struct store_dir a = open_folder(), b = open_folder(), c = open_folder();
     struct err e;
-    assert_true(state_dir_lock(&a, &none, &e));
+    assert_true(store_dir_lock(&a, &none, &e));
     int lent = fcntl(a.lock, F_DUPFD_CLOEXEC, 3), other = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    assert_false(state_dir_lock(&b, &other, &e)); /* not this folder's */
+    assert_false(store_dir_lock(&b, &other, &e)); /* not this folder's */
     assert_true(other != -1);
-    assert_true(state_dir_lock(&b, &lent, &e));
+    assert_true(store_dir_lock(&b, &lent, &e));
     assert_int_equal(lent, -1);
-    state_dir_close(&a);
-    assert_false(state_dir_lock(&c, &none, &e));
-    state_dir_close(&b);
-    assert_true(state_dir_lock(&c, &none, &e));
-    state_dir_close(&c);
+    store_dir_close(&a);
+    assert_false(store_dir_lock(&c, &none, &e));
+    store_dir_close(&b);
+    assert_true(store_dir_lock(&c, &none, &e));
+    store_dir_close(&c);
     close(other);
 }
 
@@ -353,9 +353,9 @@ static void who_dies_lets_go(void **state)
     assert_int_equal(pipe(up), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        struct state_dir d;
+        struct store_dir d;
         struct err e;
-        if (state_dir_open(&d, folder, &e) && state_dir_lock(&d, &none, &e))
+        if (store_dir_open(&d, folder, &e) && store_dir_lock(&d, &none, &e))
             (void)!write(up[1], "x", 1);
         pause();
         _exit(0);
@@ -363,10 +363,10 @@ static void who_dies_lets_go(void **state)
     assert_int_equal(read(up[0], &c, 1), 1);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    struct state_dir d = open_folder();
+    struct store_dir d = open_folder();
     struct err e;
-    assert_true(state_dir_lock(&d, &none, &e));
-    state_dir_close(&d);
+    assert_true(store_dir_lock(&d, &none, &e));
+    store_dir_close(&d);
     close(up[0]);
     close(up[1]);
 }
@@ -384,53 +384,53 @@ static unsigned count(const char *prefix)
 static void the_secret_stays(void **state)
 {
     (void)state;
-    uint8_t a[STATE_SECRET], b[STATE_SECRET], zero[STATE_SECRET] = {0};
+    uint8_t a[STORE_SECRET], b[STORE_SECRET], zero[STORE_SECRET] = {0};
     struct stat st;
-    struct state_dir d = open_folder();
-    state_dir_secret(&d, NULL, a);
+    struct store_dir d = open_folder();
+    store_dir_secret(&d, NULL, a);
     assert_memory_not_equal(a, zero, sizeof a);
     assert_int_equal(fstatat(d.fd, "secret", &st, 0), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(st.st_size, STATE_SECRET);
-    state_dir_secret(&d, NULL, b);
+    assert_int_equal(st.st_size, STORE_SECRET);
+    store_dir_secret(&d, NULL, b);
     assert_memory_equal(a, b, sizeof a);
     /* one that is none: another takes its place, and it is kept to be looked at */
     int fd = openat(d.fd, "secret", O_WRONLY | O_TRUNC);
     assert_int_equal(write(fd, "short", 5), 5);
     fd_close(&fd);
-    state_dir_secret(&d, NULL, b);
+    store_dir_secret(&d, NULL, b);
     assert_memory_not_equal(a, b, sizeof a);
     assert_int_equal(count("secret.bad-"), 1);
-    state_dir_secret(&d, NULL, a);
+    store_dir_secret(&d, NULL, a);
     assert_memory_equal(a, b, sizeof a);
-    state_dir_close(&d);
+    store_dir_close(&d);
 }
 
 static void a_secret_that_is_a_link_is_not_followed(void **state)
 {
     (void)state;
-    uint8_t a[STATE_SECRET];
-    struct state_dir d = open_folder();
+    uint8_t a[STORE_SECRET];
+    struct store_dir d = open_folder();
     int fd = openat(d.fd, "elsewhere", O_WRONLY | O_CREAT, 0644);
-    assert_int_equal(write(fd, folder, STATE_SECRET), STATE_SECRET);
+    assert_int_equal(write(fd, folder, STORE_SECRET), STORE_SECRET);
     fd_close(&fd);
     assert_int_equal(symlinkat("elsewhere", d.fd, "secret"), 0);
-    state_dir_secret(&d, NULL, a);
+    store_dir_secret(&d, NULL, a);
     assert_memory_not_equal(a, folder, sizeof a);
     assert_int_equal(count("secret.bad-"), 1);
-    state_dir_close(&d);
+    store_dir_close(&d);
 }
 
 static void a_file_left_half_written_is_no_obstacle(void **state)
 {
     (void)state;
-    struct state_dir d = open_folder();
+    struct store_dir d = open_folder();
     int fd = openat(d.fd, "state.new", O_WRONLY | O_CREAT, 0600);
     assert_int_equal(write(fd, "half", 4), 4);
     fd_close(&fd);
     struct buf bytes = written(3);
     buf_free(&bytes);
-    state_dir_close(&d);
+    store_dir_close(&d);
 }
 
 static void folders_that_cannot_be(void **state)
@@ -442,16 +442,16 @@ static void folders_that_cannot_be(void **state)
     snprintf(path, sizeof path, "%s/file", folder);
     int fd = open(path, O_WRONLY | O_CREAT, 0600);
     fd_close(&fd);
-    assert_false(state_dir_make(path, &nobody, &e));
+    assert_false(store_dir_make(path, &nobody, &e));
     assert_non_null(strstr(e.msg, "is not a folder"));
     snprintf(path, sizeof path, "%s/file/below", folder);
-    assert_false(state_dir_make(path, &nobody, &e));
+    assert_false(store_dir_make(path, &nobody, &e));
     snprintf(path, sizeof path, "%s/no/such", folder);
-    assert_false(state_dir_make(path, &nobody, &e));
+    assert_false(store_dir_make(path, &nobody, &e));
     assert_non_null(strstr(e.msg, "No such file"));
     snprintf(path, sizeof path, "%s/new", folder);
-    assert_true(state_dir_make(path, &nobody, &e));
-    assert_true(state_dir_make(path, &nobody, &e));
+    assert_true(store_dir_make(path, &nobody, &e));
+    assert_true(store_dir_make(path, &nobody, &e));
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);

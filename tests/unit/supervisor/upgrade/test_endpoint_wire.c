@@ -42,7 +42,7 @@ static void begin(struct world *w)
     health_conf(&w->h, &w->conf, 1);
 }
 
-/* Every field that carry_put reads has a value of its own. */
+/* Every field that endpoint_wire_put reads has a value of its own. */
 static void fill(struct health_endpoint *e)
 {
     struct ep_state *s = &e->state;
@@ -77,7 +77,7 @@ static void there_and_back(void **state)
     begin(&b);
     fill(&a.h.v[0]);
     struct ipc_up_endpoint m, got;
-    carry_put(&a.h.v[0], &m);
+    endpoint_wire_put(&a.h.v[0], &m);
     /* by way of the wire */
     struct buf wire;
     struct ipc_frame f;
@@ -85,7 +85,7 @@ static void there_and_back(void **state)
     assert_true(ipc_put_up_endpoint(&wire, 1, &m));
     assert_true(ipc_open(buf_view(&wire), TO_NEW, &f));
     assert_true(ipc_get_up_endpoint(&f, &got));
-    assert_true(carry_get(&b.h, &b.conf, &got, 2000));
+    assert_true(endpoint_wire_get(&b.h, &b.conf, &got, 2000));
     const struct ep_state *x = &a.h.v[0].state, *y = &b.h.v[0].state;
     assert_int_equal(y->health, x->health);
     assert_int_equal(y->disabled, x->disabled);
@@ -93,12 +93,12 @@ static void there_and_back(void **state)
     /* an older build says only that it cannot */
     assert_int_equal(y->no_count_until_ms, 2000 + b.h.conf.block_ms);
     struct ipc_up_count count;
-    assert_true(carry_put_count(&a.h.v[0], &count));
-    carry_get_count(&b.h, &count);
+    assert_true(endpoint_wire_put_count(&a.h.v[0], &count));
+    endpoint_wire_get_count(&b.h, &count);
     assert_int_equal(y->no_count_until_ms, 8001);
     assert_int_equal(y->counted_ms, 8002);
     a.h.v[0].state.no_count_until_ms = a.h.v[0].state.counted_ms = 0;
-    assert_false(carry_put_count(&a.h.v[0], &count));
+    assert_false(endpoint_wire_put_count(&a.h.v[0], &count));
     assert_int_equal(y->verifying, x->verifying);
     assert_memory_equal(&y->breaker, &x->breaker, sizeof x->breaker);
     assert_memory_equal(&y->cooldown, &x->cooldown, sizeof x->cooldown);
@@ -135,21 +135,21 @@ static void how_a_key_was_refused(void **state)
     struct ipc_frame f;
     begin(&a);
     begin(&b);
-    assert_false(carry_put_refused(&a.h.v[0], &m));
+    assert_false(endpoint_wire_put_refused(&a.h.v[0], &m));
     a.h.v[0].state.disabled = EP_BY_AUTH;
-    assert_false(carry_put_refused(&a.h.v[0], &m)); /* nothing is known of it */
+    assert_false(endpoint_wire_put_refused(&a.h.v[0], &m)); /* nothing is known of it */
     ep_restore_refusal(&a.h.v[0].state, 403, 1700000000123);
-    assert_true(carry_put_refused(&a.h.v[0], &m));
+    assert_true(endpoint_wire_put_refused(&a.h.v[0], &m));
     buf_init(&wire, 65536);
     assert_true(ipc_put_up_refused(&wire, 1, &m));
     assert_true(ipc_open(buf_view(&wire), TO_NEW, &f));
     assert_true(ipc_get_up_refused(&f, &got));
-    carry_get_refused(&b.h, &got);
+    endpoint_wire_get_refused(&b.h, &got);
     assert_int_equal(b.h.v[0].state.refused_status, 403);
     assert_true(b.h.v[0].state.refused_wall_ms == 1700000000123);
     assert_int_equal(b.h.v[1].state.refused_status, 0);
     a.h.v[0].state.disabled = EP_BY_OPERATOR;
-    assert_false(carry_put_refused(&a.h.v[0], &m));
+    assert_false(endpoint_wire_put_refused(&a.h.v[0], &m));
     buf_free(&wire);
     health_fini(&a.h);
     health_fini(&b.h);
@@ -165,8 +165,8 @@ static void nothing_hangs(void **state)
     begin(&b);
     fill(&a.h.v[0]);
     a.h.v[0].trial_slot = a.h.v[0].verify_slot = HEALTH_NONE;
-    carry_put(&a.h.v[0], &m);
-    assert_true(carry_get(&b.h, &b.conf, &m, 2000));
+    endpoint_wire_put(&a.h.v[0], &m);
+    assert_true(endpoint_wire_get(&b.h, &b.conf, &m, 2000));
     assert_int_equal(b.h.v[0].state.breaker.trial, BREAKER_TRIAL_FREE);
     assert_int_equal(b.h.v[0].state.verifying, EP_VERIFY_NONE);
     assert_false(b.h.v[0].state.failq.running);
@@ -182,8 +182,8 @@ static void the_predecessors_end_gives_back(void **state)
     begin(&a);
     begin(&b);
     fill(&a.h.v[0]);
-    carry_put(&a.h.v[0], &m);
-    assert_true(carry_get(&b.h, &b.conf, &m, 2000));
+    endpoint_wire_put(&a.h.v[0], &m);
+    assert_true(endpoint_wire_get(&b.h, &b.conf, &m, 2000));
     health_slot_gone(&b.h, HEALTH_PREDECESSOR, 2001);
     assert_int_equal(b.h.v[0].state.breaker.trial, BREAKER_TRIAL_FREE);
     assert_int_equal(b.h.v[0].state.verifying, EP_VERIFY_NONE);
@@ -201,8 +201,8 @@ static void the_new_file_has_its_word(void **state)
     begin(&a);
     begin(&b);
     b.endpoints[0].enabled = false;
-    carry_put(&a.h.v[0], &m);
-    assert_true(carry_get(&b.h, &b.conf, &m, 2000));
+    endpoint_wire_put(&a.h.v[0], &m);
+    assert_true(endpoint_wire_get(&b.h, &b.conf, &m, 2000));
     assert_int_equal(b.h.v[0].state.disabled, EP_BY_CONFIG);
     health_fini(&a.h);
     health_fini(&b.h);
@@ -215,12 +215,12 @@ static void what_cannot_be(void **state)
     char blocks[EP_BLOCKS * sizeof(struct ep_block) + 16] = "";
     begin(&w);
     struct ipc_up_endpoint good, bad;
-    carry_put(&w.h.v[0], &good);
-    assert_true(carry_get(&w.h, &w.conf, &good, 1));
+    endpoint_wire_put(&w.h.v[0], &good);
+    assert_true(endpoint_wire_get(&w.h, &w.conf, &good, 1));
 #define REFUSED(field, value)                                                                      \
     bad = good;                                                                                    \
     bad.field = value;                                                                             \
-    assert_false(carry_get(&w.h, &w.conf, &bad, 1))
+    assert_false(endpoint_wire_get(&w.h, &w.conf, &bad, 1))
     REFUSED(health, EP_HEALTH__COUNT);
     REFUSED(disabled, EP_DISABLED__COUNT);
     REFUSED(verifying, EP_VERIFY_ASKED + 1);
@@ -232,7 +232,7 @@ static void what_cannot_be(void **state)
     REFUSED(queued_why, str_make(blocks, 64));
     bad = good;
     bad.id = STR("ffffffff"); /* not configured here */
-    assert_true(carry_get(&w.h, &w.conf, &bad, 1));
+    assert_true(endpoint_wire_get(&w.h, &w.conf, &bad, 1));
     health_fini(&w.h);
 }
 

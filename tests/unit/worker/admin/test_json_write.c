@@ -27,20 +27,20 @@ static void becomes(const char *p, size_t n, const char *json)
 {
     struct buf out;
     buf_init(&out, 65536);
-    assert_true(run(mpjson_write, p, n, &out));
+    assert_true(run(json_write, p, n, &out));
     assert_true(str_eq(buf_view(&out), str_c(json)));
     buf_free(&out);
     /* Cut anywhere it is no document, and neither is it with a byte more. */
     for (size_t cut = 0; cut < n; cut++) {
         buf_init(&out, 65536);
-        assert_false(run(mpjson_write, p, cut, &out));
+        assert_false(run(json_write, p, cut, &out));
         buf_free(&out);
     }
     char longer[512];
     memcpy(longer, p, n);
     longer[n] = '\x01';
     buf_init(&out, 65536);
-    assert_false(run(mpjson_write, longer, n + 1, &out));
+    assert_false(run(json_write, longer, n + 1, &out));
     buf_free(&out);
 }
 #define BECOMES(lit, json) becomes(lit, sizeof(lit) - 1, json)
@@ -67,7 +67,7 @@ static void refused(const char *p, size_t n)
 {
     struct buf out;
     buf_init(&out, 65536);
-    assert_false(run(mpjson_write, p, n, &out));
+    assert_false(run(json_write, p, n, &out));
     buf_free(&out);
 }
 #define REFUSED(lit) refused(lit, sizeof(lit) - 1)
@@ -92,7 +92,7 @@ static void hostile_documents(void **state)
     /* What it grows to is bounded too. */
     struct buf out;
     buf_init(&out, 16);
-    assert_false(run(mpjson_write, "\xb4" "01234567890123456789", 21, &out));
+    assert_false(run(json_write, "\xb4" "01234567890123456789", 21, &out));
     buf_free(&out);
 }
 
@@ -118,8 +118,8 @@ static void anything(writer *w)
 static void random_bytes(void **state)
 {
     (void)state;
-    anything(mpjson_write);
-    anything(metrics_write);
+    anything(json_write);
+    anything(prometheus_write);
 }
 
 /* ---- metrics */
@@ -153,7 +153,7 @@ static void metrics(void **state)
     struct buf doc, out;
     good_document(&doc, "a\"\\\n");
     buf_init(&out, 65536);
-    assert_true(run(metrics_write, buf_data(&doc), doc.len, &out));
+    assert_true(run(prometheus_write, buf_data(&doc), doc.len, &out));
     static const char want[] =
         "# HELP plain Help\n# TYPE plain gauge\nplain 5\n"
         "# HELP one H\n# TYPE one gauge\none{endpoint=\"a\\\"\\\\\\n\"} 1.250\n"
@@ -174,11 +174,11 @@ static void metrics(void **state)
     buf_free(&out);
     for (size_t cut = 0; cut < doc.len; cut++) {
         buf_init(&out, 65536);
-        assert_false(run(metrics_write, buf_data(&doc), cut, &out));
+        assert_false(run(prometheus_write, buf_data(&doc), cut, &out));
         buf_free(&out);
     }
     buf_init(&out, 500); /* a ceiling too low for it */
-    assert_false(run(metrics_write, buf_data(&doc), doc.len, &out));
+    assert_false(run(prometheus_write, buf_data(&doc), doc.len, &out));
     buf_free(&out);
     buf_free(&doc);
 }
@@ -206,7 +206,7 @@ static void metrics_that_lie(void **state)
     for (size_t i = 0; i < COUNT_OF(lies); i++) {
         struct buf out;
         buf_init(&out, 65536);
-        if (run(metrics_write, lies[i].p, lies[i].n, &out))
+        if (run(prometheus_write, lies[i].p, lies[i].n, &out))
             fail_msg("lie %zu was taken", i);
         buf_free(&out);
     }
@@ -214,7 +214,7 @@ static void metrics_that_lie(void **state)
     struct buf out;
     buf_init(&out, 65536);
     static const struct str none = LIE(SETS "\x95\xa1" "n\xa5" "gauge\xa1" "H\x92\x00\x01\x90");
-    assert_true(run(metrics_write, none.p, none.n, &out));
+    assert_true(run(prometheus_write, none.p, none.n, &out));
     buf_free(&out);
 }
 

@@ -319,7 +319,7 @@ static void tidied(const char *in, const char *out)
 {
     struct arena a;
     arena_init(&a, 1 << 20);
-    struct str got = tidy_json(str_c(in), &a);
+    struct str got = json_mend(str_c(in), &a);
     char *text = copy(got.n ? got.p : "", got.n);
     assert_string_equal(text, out);
     free(text);

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static const struct peek_want want[] = {
+static const struct json_want want[] = {
     {{"model", 5}, {0}},    {{"stream", 6}, {0}},      {{"metadata", 8}, {"user_id", 7}},
     {{"metadata", 8}, {0}}, {{"a\"\xc3\xa9", 4}, {0}},
 };
 enum { MODEL, STREAM, USER, META, ODD, WANTS };
 
-static struct peek_hit hit[WANTS];
+static struct json_hit hit[WANTS];
 
 /* Walks a copy of exact size with each make; all must agree. */
 static char *copy;
@@ -29,11 +29,11 @@ static bool walk(struct str s)
     s.p = copy;
     bool first = false;
     for (size_t i = 0;; i++) {
-        const struct peek_skip *by = peek_skip_nth(i);
+        const struct json_skip *by = json_skip_nth(i);
         if (!by)
             break;
-        struct peek_hit mine[WANTS];
-        bool ok = peek_object_by(by, s, want, mine, WANTS);
+        struct json_hit mine[WANTS];
+        bool ok = json_find_by(by, s, want, mine, WANTS);
         if (i == 0) {
             first = ok;
             memcpy(hit, mine, sizeof mine);
@@ -48,10 +48,10 @@ static bool walk(struct str s)
     return first;
 }
 
-static void assert_hit(size_t i, enum peek_kind kind, const char *raw)
+static void assert_hit(size_t i, enum json_kind kind, const char *raw)
 {
     assert_int_equal(hit[i].kind, kind);
-    if (kind != PEEK_ABSENT && !str_eq(hit[i].raw, str_c(raw)))
+    if (kind != JSON_IS_ABSENT && !str_eq(hit[i].raw, str_c(raw)))
         fail_msg("\"%.*s\" is not \"%s\"", STR_ARG(hit[i].raw), raw);
 }
 
@@ -61,24 +61,24 @@ static void test_members(void **state)
     assert_true(walk(STR(
         " { \"model\" : \"claude\" ,\n\"messages\":[{\"model\":\"x\"},[\"]\"]],"
         "\"metadata\":{\"x\":{\"user_id\":1},\"user_id\":\"u\\\"1\"}, \"stream\":true}\t\r\n ")));
-    assert_hit(MODEL, PEEK_STRING, "claude");
+    assert_hit(MODEL, JSON_IS_STRING, "claude");
     assert_false(hit[MODEL].escaped);
-    assert_hit(STREAM, PEEK_TRUE, "true");
-    assert_hit(USER, PEEK_STRING, "u\\\"1");
+    assert_hit(STREAM, JSON_IS_TRUE, "true");
+    assert_hit(USER, JSON_IS_STRING, "u\\\"1");
     assert_true(hit[USER].escaped);
-    assert_hit(META, PEEK_OBJECT, "{\"x\":{\"user_id\":1},\"user_id\":\"u\\\"1\"}");
-    assert_hit(ODD, PEEK_ABSENT, "");
+    assert_hit(META, JSON_IS_OBJECT, "{\"x\":{\"user_id\":1},\"user_id\":\"u\\\"1\"}");
+    assert_hit(ODD, JSON_IS_ABSENT, "");
     assert_true(walk(STR("{}")));
-    assert_hit(MODEL, PEEK_ABSENT, "");
+    assert_hit(MODEL, JSON_IS_ABSENT, "");
     assert_true(walk(STR("{\"model\":-1.5e+3,\"stream\":null,\"metadata\":[]}")));
-    assert_hit(MODEL, PEEK_NUMBER, "-1.5e+3");
-    assert_hit(STREAM, PEEK_NULL, "null");
-    assert_hit(USER, PEEK_ABSENT, "");
-    assert_hit(META, PEEK_ARRAY, "[]");
+    assert_hit(MODEL, JSON_IS_NUMBER, "-1.5e+3");
+    assert_hit(STREAM, JSON_IS_NULL, "null");
+    assert_hit(USER, JSON_IS_ABSENT, "");
+    assert_hit(META, JSON_IS_ARRAY, "[]");
     assert_true(walk(STR("{\"model\":\"\",\"stream\":false,\"metadata\":{}}")));
-    assert_hit(MODEL, PEEK_STRING, "");
-    assert_hit(STREAM, PEEK_FALSE, "false");
-    assert_hit(META, PEEK_OBJECT, "{}");
+    assert_hit(MODEL, JSON_IS_STRING, "");
+    assert_hit(STREAM, JSON_IS_FALSE, "false");
+    assert_hit(META, JSON_IS_OBJECT, "{}");
 }
 
 static void test_names(void **state)
@@ -87,23 +87,23 @@ static void test_names(void **state)
     assert_true(walk(STR(
         "{\"mod\\u0065l\":1,\"a\\\"\\u00e9\":2,\"str\\u0065amx\":3,\"strea\":4,\"\\u0000model\":5,"
         "\"\\m\\o\":6,\"\\ud83d\\ude00\":7}")));
-    assert_hit(MODEL, PEEK_NUMBER, "1");
-    assert_hit(ODD, PEEK_NUMBER, "2");
-    assert_hit(STREAM, PEEK_ABSENT, "");
+    assert_hit(MODEL, JSON_IS_NUMBER, "1");
+    assert_hit(ODD, JSON_IS_NUMBER, "2");
+    assert_hit(STREAM, JSON_IS_ABSENT, "");
     assert_true(walk(STR("{\"m\\u0065tadata\":{\"us\\u0065r_id\":9}}")));
-    assert_hit(USER, PEEK_NUMBER, "9");
+    assert_hit(USER, JSON_IS_NUMBER, "9");
     /* Of a repeated member the last counts, with all that is in it. */
     assert_true(
         walk(STR("{\"model\":1,\"metadata\":{\"user_id\":1},\"model\":2,\"metadata\":{\"y\":1}}")));
-    assert_hit(MODEL, PEEK_NUMBER, "2");
-    assert_hit(USER, PEEK_ABSENT, "");
-    assert_hit(META, PEEK_OBJECT, "{\"y\":1}");
+    assert_hit(MODEL, JSON_IS_NUMBER, "2");
+    assert_hit(USER, JSON_IS_ABSENT, "");
+    assert_hit(META, JSON_IS_OBJECT, "{\"y\":1}");
     assert_true(walk(STR("{\"metadata\":{\"user_id\":1,\"user_id\":2},\"metadata\":null,"
                          "\"metadata\":{\"user_id\":3}}")));
-    assert_hit(USER, PEEK_NUMBER, "3");
+    assert_hit(USER, JSON_IS_NUMBER, "3");
     assert_true(walk(STR("{\"metadata\":{\"user_id\":1},\"metadata\":null}")));
-    assert_hit(USER, PEEK_ABSENT, "");
-    assert_hit(META, PEEK_NULL, "null");
+    assert_hit(USER, JSON_IS_ABSENT, "");
+    assert_hit(META, JSON_IS_NULL, "null");
 }
 
 static void test_bad(void **state)
@@ -152,11 +152,11 @@ static void test_bad(void **state)
             fail_msg("accepted: %s", bad[i]);
     /* What was found before the fault stays. */
     assert_false(walk(STR("{\"model\":\"m\",\"messages\":[")));
-    assert_hit(MODEL, PEEK_STRING, "m");
-    struct peek_want many[17] = {{{"a", 1}, {0}}};
-    struct peek_hit hits[17];
-    assert_false(peek_object(STR("{}"), many, hits, 17));
-    assert_true(peek_object(STR("{}"), many, hits, 16));
+    assert_hit(MODEL, JSON_IS_STRING, "m");
+    struct json_want many[17] = {{{"a", 1}, {0}}};
+    struct json_hit hits[17];
+    assert_false(json_find(STR("{}"), many, hits, 17));
+    assert_true(json_find(STR("{}"), many, hits, 16));
 }
 
 static void test_depth(void **state)
@@ -198,7 +198,7 @@ static void test_blocks(void **state)
                 assert_false(walk(str_make(text, n)));
             } else {
                 assert_true(walk(str_make(text, n)));
-                assert_hit(STREAM, PEEK_NUMBER, "7");
+                assert_hit(STREAM, JSON_IS_NUMBER, "7");
             }
             n = (size_t)snprintf(text, sizeof text, "{\"model\":\"%*s", (int)pad, "");
             memset(text + n, '\\', slashes);
@@ -206,7 +206,7 @@ static void test_blocks(void **state)
             n += (size_t)snprintf(text + n, sizeof text - n, "%s\",\"stream\":7}",
                                   closes ? "" : "\"");
             assert_true(walk(str_make(text, n)));
-            assert_hit(STREAM, PEEK_NUMBER, "7");
+            assert_hit(STREAM, JSON_IS_NUMBER, "7");
             assert_int_equal(hit[MODEL].raw.n, pad + slashes + !closes);
             assert_int_equal(hit[MODEL].escaped, slashes > 0);
         }
@@ -269,21 +269,21 @@ static json_t *random_value(unsigned depth)
     }
 }
 
-static void assert_same(const struct peek_hit *h, const json_t *v)
+static void assert_same(const struct json_hit *h, const json_t *v)
 {
     if (!v) {
-        assert_int_equal(h->kind, PEEK_ABSENT);
+        assert_int_equal(h->kind, JSON_IS_ABSENT);
         return;
     }
-    static const enum peek_kind kinds[] = {
-        [JSON_OBJECT] = PEEK_OBJECT,  [JSON_ARRAY] = PEEK_ARRAY, [JSON_STRING] = PEEK_STRING,
-        [JSON_INTEGER] = PEEK_NUMBER, [JSON_REAL] = PEEK_NUMBER, [JSON_TRUE] = PEEK_TRUE,
-        [JSON_FALSE] = PEEK_FALSE,    [JSON_NULL] = PEEK_NULL};
+    static const enum json_kind kinds[] = {
+        [JSON_OBJECT] = JSON_IS_OBJECT,  [JSON_ARRAY] = JSON_IS_ARRAY, [JSON_STRING] = JSON_IS_STRING,
+        [JSON_INTEGER] = JSON_IS_NUMBER, [JSON_REAL] = JSON_IS_NUMBER, [JSON_TRUE] = JSON_IS_TRUE,
+        [JSON_FALSE] = JSON_IS_FALSE,    [JSON_NULL] = JSON_IS_NULL};
     assert_int_equal(h->kind, kinds[json_typeof(v)]);
     if (json_is_string(v)) {
         struct buf b;
         buf_init(&b, 4096);
-        assert_true(peek_unescape(h->raw, &b));
+        assert_true(json_unescape(h->raw, &b));
         assert_int_equal(b.len, json_string_length(v));
         assert_memory_equal(buf_view(&b).p, json_string_value(v), b.len);
         buf_free(&b);
@@ -332,12 +332,12 @@ static void test_random_bytes(void **state)
         size_t n = roll(sizeof text);
         for (size_t i = 0; i < n; i++)
             text[i] = letters[roll(sizeof letters - 1)];
-        const struct peek_skip *plain = peek_skip_nth(0), *by;
+        const struct json_skip *plain = json_skip_nth(0), *by;
         bool escaped;
         size_t string = plain->string(text, n, &escaped);
         unsigned deeper = (unsigned)roll(20);
         size_t nested = plain->nested(text, n, deeper);
-        for (size_t i = 1; (by = peek_skip_nth(i)); i++) {
+        for (size_t i = 1; (by = json_skip_nth(i)); i++) {
             bool also;
             assert_int_equal(by->string(text, n, &also), string);
             assert_int_equal(also, escaped);
@@ -370,17 +370,17 @@ static void test_unescape(void **state)
     struct buf b;
     buf_init(&b, 64);
     for (size_t i = 0; i < COUNT_OF(ok); i++) {
-        assert_true(peek_unescape(ok[i].raw, &b));
+        assert_true(json_unescape(ok[i].raw, &b));
         assert_true(str_eq(buf_view(&b), ok[i].text));
     }
     static const char *const bad[] = {"\\",     "a\\",     "\\x",     "\\u",         "\\u12",
                                       "\\u123", "\\u12g4", "\\U0041", "\\ud83d\\u12"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        assert_false(peek_unescape(str_c(bad[i]), &b));
+        assert_false(json_unescape(str_c(bad[i]), &b));
     char longer[65];
     memset(longer, 'a', sizeof longer);
-    assert_true(peek_unescape(str_make(longer, 64), &b));
-    assert_false(peek_unescape(str_make(longer, 65), &b));
+    assert_true(json_unescape(str_make(longer, 64), &b));
+    assert_false(json_unescape(str_make(longer, 65), &b));
     buf_free(&b);
 }
 
@@ -390,20 +390,20 @@ static void test_escape(void **state)
     struct buf b, back;
     buf_init(&b, 4096);
     buf_init(&back, 4096);
-    assert_true(peek_escape(STR("a\"\\/\n\t\r\b\f\x01\x1f\x7f\xc3\xa9"), &b));
+    assert_true(json_escape(STR("a\"\\/\n\t\r\b\f\x01\x1f\x7f\xc3\xa9"), &b));
     assert_true(str_eq(buf_view(&b), STR("a\\\"\\\\/\\n\\t\\r\\b\\f\\u0001\\u001f\x7f\xc3\xa9")));
     char every[256];
     for (int i = 0; i < 256; i++)
         every[i] = (char)i;
     buf_drop(&b, b.len);
-    assert_true(peek_escape(str_make(every, 256), &b));
-    assert_true(peek_unescape(buf_view(&b), &back));
+    assert_true(json_escape(str_make(every, 256), &b));
+    assert_true(json_unescape(buf_view(&b), &back));
     assert_true(str_eq(buf_view(&back), str_make(every, 256)));
     buf_free(&b);
     buf_free(&back);
     struct buf tiny;
     buf_init(&tiny, 5);
-    assert_false(peek_escape(STR("\x01"), &tiny));
+    assert_false(json_escape(STR("\x01"), &tiny));
     buf_free(&tiny);
 }
 

@@ -1,7 +1,7 @@
-#include "supervisor/shared/saved.h"
+/* The part of health.h that is about what lasts over a restart (saved.h). */
+#include "supervisor/shared/health.h"
 
 #include "common/base/log.h"
-#include "supervisor/shared/health.h"
 
 #include <string.h>
 

@@ -1,0 +1,43 @@
+/* uplink: a worker's channel to the supervisor, the sending half. Messages are queued and written by
+ * the loop. Once the supervisor is gone, what is sent is dropped. */
+#ifndef QCC_WORKER_LOOP_UPLINK_H
+#define QCC_WORKER_LOOP_UPLINK_H
+
+#include "common/base/base.h"
+#include "common/base/str.h"
+#include "common/ipc/chan.h"
+#include "common/ipc/ipc.h"
+
+#include <ev.h>
+
+struct uplink {
+    struct ev_loop *loop;
+    struct chan chan; /* fd -1: the supervisor is gone */
+    ev_io rd, wr;
+    uint64_t gen; /* of the configuration in force; each message carries it */
+    /* A message does not fit: the supervisor does not read. Set by whoever reads from the channel. */
+    void (*broken)(struct uplink *u, const char *why);
+};
+
+/* Whether there is a supervisor to send to. */
+bool uplink_connected(const struct uplink *u);
+
+/* Queues one message; `put` as for chan_send. */
+void uplink_send(struct uplink *u, chan_put_fn *put, const void *m);
+
+/* OUTCOME: how one attempt ended. */
+void uplink_outcome(struct uplink *u, const struct ipc_outcome *o);
+
+/* BINDS: records of common/policy/binding_table.h. */
+void uplink_binds(struct uplink *u, struct str records);
+
+/* STATS: a total and records of common/ipc/stats.h. */
+void uplink_stats(struct uplink *u, struct str total, struct str records);
+
+/* RECENT: records of common/ipc/recent_record.h, the answer to RECENT_ASK `id`. */
+void uplink_recent(struct uplink *u, uint64_t id, struct str records);
+
+/* ASK: an operator's question `what` with its argument; ANSWER comes with the same id. */
+void uplink_ask(struct uplink *u, uint64_t id, struct str what, struct str arg);
+
+#endif

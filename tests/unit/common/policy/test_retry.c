@@ -1,7 +1,7 @@
 #include "common/policy/retry.h"
 #include "tests/unit/case.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 static const char *const actions[] = {
     [RETRY_SAME] = "same",

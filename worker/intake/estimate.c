@@ -1,4 +1,4 @@
-#include "worker/request/estimate.h"
+#include "worker/intake/estimate.h"
 
 uint64_t estimate_tokens(struct str body)
 {

@@ -1,5 +1,5 @@
 /* What a head says of the page that sent it, and what the browser is told. */
-#include "worker/request/cors.h"
+#include "worker/intake/cors.h"
 
 #include "common/conf/conf_value.h"
 

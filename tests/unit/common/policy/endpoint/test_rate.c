@@ -1,6 +1,6 @@
-#include "common/policy/rate.h"
+#include "common/policy/endpoint/rate.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "worker/request/cors.h"
+#include "worker/intake/cors.h"
 
 #include "worker/http/http1_field.h"
 

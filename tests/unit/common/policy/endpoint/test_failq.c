@@ -1,7 +1,7 @@
-#include "common/policy/failq.h"
+#include "common/policy/endpoint/failq.h"
 #include "tests/unit/case.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 struct world {
     struct failq_conf conf;

@@ -1,4 +1,4 @@
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 #include "common/base/log.h"
 

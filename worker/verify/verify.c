@@ -1,4 +1,4 @@
-#include "worker/request/verify.h"
+#include "worker/verify/verify.h"
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
@@ -10,7 +10,7 @@
 #include "worker/http/sse.h"
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
-#include "worker/request/verify_model.h"
+#include "worker/verify/verify_model.h"
 #include "common/conf/conf.h"
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"

@@ -1,7 +1,7 @@
-#include "common/policy/breaker.h"
+#include "common/policy/endpoint/breaker.h"
 #include "tests/unit/case.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 struct world {
     struct breaker_conf conf;

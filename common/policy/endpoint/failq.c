@@ -1,4 +1,4 @@
-#include "common/policy/failq.h"
+#include "common/policy/endpoint/failq.h"
 
 /* After the n-th failed verification. */
 static int64_t pause_after(const struct failq_conf *c, uint32_t verifications)

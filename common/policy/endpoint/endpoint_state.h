@@ -16,12 +16,12 @@
 #define QCC_POLICY_ENDPOINT_STATE_H
 
 #include "common/base/base.h"
-#include "common/policy/breaker.h"
-#include "common/policy/cooldown.h"
-#include "common/policy/endpoint_names.h"
-#include "common/policy/failq.h"
+#include "common/policy/endpoint/breaker.h"
+#include "common/policy/endpoint/cooldown.h"
+#include "common/policy/endpoint/endpoint_names.h"
+#include "common/policy/endpoint/failq.h"
 #include "common/policy/outcome.h"
-#include "common/policy/rate.h"
+#include "common/policy/endpoint/rate.h"
 #include "common/policy/select.h"
 
 /* Models blocked on one endpoint at a time; one more takes the place of the one that ends first. */

@@ -1,4 +1,4 @@
-#include "worker/request/verify_model.h"
+#include "worker/verify/verify_model.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_state.h"
 #include "tests/unit/case.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 static const struct ep_conf usual = {
     .breaker = {.failure_threshold = 3, .open_ms = 60000, .max_open_ms = 600000},

@@ -1,7 +1,7 @@
-#include "worker/request/conversation.h"
+#include "worker/intake/conversation.h"
 
 #include "common/base/buf.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 
 #include <openssl/evp.h>
 

@@ -1,5 +1,5 @@
 /* What counts as an answer to a verification. */
-#include "worker/request/verify.h"
+#include "worker/verify/verify.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

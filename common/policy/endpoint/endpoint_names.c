@@ -1,4 +1,4 @@
-#include "common/policy/endpoint_names.h"
+#include "common/policy/endpoint/endpoint_names.h"
 
 const char *ep_health_name(enum ep_health h)
 {

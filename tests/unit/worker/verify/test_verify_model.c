@@ -1,5 +1,5 @@
 /* Which models a verification asks for, and in which order. */
-#include "worker/request/verify_model.h"
+#include "worker/verify/verify_model.h"
 
 #include "common/base/mem.h"
 

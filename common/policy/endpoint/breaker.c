@@ -1,4 +1,4 @@
-#include "common/policy/breaker.h"
+#include "common/policy/endpoint/breaker.h"
 
 static bool enter(struct breaker *b, enum breaker_state to, int64_t now_ms)
 {

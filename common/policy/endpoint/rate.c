@@ -1,4 +1,4 @@
-#include "common/policy/rate.h"
+#include "common/policy/endpoint/rate.h"
 
 void rate_avg_add(struct rate_avg *a, uint64_t value)
 {

@@ -1,4 +1,4 @@
-#include "worker/request/body.h"
+#include "worker/intake/body.h"
 
 #include "common/base/mem.h"
 

@@ -1,6 +1,6 @@
-#include "worker/request/auth.h"
+#include "worker/intake/auth.h"
 
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 
 #include <openssl/sha.h>
 

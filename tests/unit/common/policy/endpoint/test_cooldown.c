@@ -1,7 +1,7 @@
-#include "common/policy/cooldown.h"
+#include "common/policy/endpoint/cooldown.h"
 #include "tests/unit/case.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 struct world {
     struct cooldown_conf conf;

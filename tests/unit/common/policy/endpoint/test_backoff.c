@@ -1,4 +1,4 @@
-#include "common/policy/backoff.h"
+#include "common/policy/endpoint/backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "common/policy/cooldown.h"
+#include "common/policy/endpoint/cooldown.h"
 
 static int64_t least(int64_t a, int64_t b)
 {

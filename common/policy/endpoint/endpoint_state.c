@@ -1,4 +1,4 @@
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_state.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 
 #include <stdio.h>
 

@@ -78,7 +78,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme \
+.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -212,6 +212,10 @@ fuzz:
 	@packaging/deps.sh fuzz
 	@$(SUBMAKE) $(BIN_FUZZ)
 	@tests/fuzz/run.sh $(or $(SECONDS),30)
+
+# The map of rooms in README.md, anew from tests/rooms.txt.
+rooms:
+	@/usr/bin/python3 tests/lint_rooms.py --readme
 
 # The configuration reference in README.md, anew from the table.
 readme: $(BIN_SUP)

@@ -22,11 +22,11 @@ BREACHES = {
         'int64_t breach(void)\n{\n    return clock_mono_ms();\n}\n', "objects deps",
         "common/policy is pure"),
     "common calls the supervisor": (
-        "common/base/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
-        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "common knows neither side"),
+        "common/base/breach.c", 'void supervisor_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    supervisor_stop();\n}\n', "objects deps", "common knows neither side"),
     "worker calls the supervisor": (
-        "worker/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
-        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "the worker never calls upward"),
+        "worker/breach.c", 'void supervisor_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    supervisor_stop();\n}\n', "objects deps", "the worker never calls upward"),
     "supervisor uses curl": (
         "supervisor/breach.c", '#include <curl/curl.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return curl_easy_init();\n}\n', "objects deps",

@@ -217,12 +217,12 @@ fuzz:
 readme: $(BIN_SUP)
 	@packaging/readme.sh $(BIN_SUP)
 
-# ---- man pages: qcc.yaml(5) has the reference out of README.md
-MAN     := $(addprefix build/man/,qcc-supervisor.8 qccctl.1 qcc.yaml.5)
+# ---- man pages: the program prints the reference of qcc.yaml(5) and the metrics of qcc-metrics(7)
+MAN     := $(patsubst packaging/man/%.md,build/man/%,$(wildcard packaging/man/*.md))
 man: $(MAN)
-build/man/%: packaging/man/%.in packaging/man/man.sh README.md Makefile
+build/man/%: packaging/man/%.md packaging/man/man.sh packaging/man/man.awk Makefile $(BIN_SUP)
 	@mkdir -p $(@D)
-	packaging/man/man.sh $< $(VERSION) >$@.$$$$ && mv $@.$$$$ $@
+	packaging/man/man.sh $< $(VERSION) $(BIN_SUP) >$@.$$$$ && mv $@.$$$$ $@
 
 # Units, users and configuration under /etc are the packages' matter.
 install: all $(MAN)

@@ -239,10 +239,23 @@ PAGES = ["qcc-supervisor.8", "qccctl.1", "qcc.yaml.5", "qcc.7", "qcc-metrics.7"]
 
 
 @pytest.fixture(scope="module")
-def pages():
-    code, said = run("make", "-s", "man", "SAN=%d" % (BUILD.name == "san"))
+def pages(tmp_path_factory):
+    """As `make man` makes them, but of the program that is tested."""
+    folder = tmp_path_factory.mktemp("man")
+    version = run("make", "-s", "version")[1].strip()
+    for name in PAGES:
+        code, said = run("packaging/man/man.sh", PACKAGING / f"man/{name}.md", version, SUPERVISOR)
+        assert code == 0, said
+        (folder / name).write_text(said)
+    return {name: folder / name for name in PAGES}
+
+
+def test_make_man_makes_all():
+    assert sorted(PAGES) == sorted(path.stem for path in (PACKAGING / "man").glob("*.md"))
+    code, said = run("make", "-n", "-B", "man")
     assert code == 0, said
-    return {name: ROOT / "build/man" / name for name in PAGES}
+    for name in PAGES:
+        assert f"man.sh packaging/man/{name}.md " in said, name
 
 
 @need("groff")

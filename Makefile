@@ -78,7 +78,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme \
+.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -213,16 +213,16 @@ fuzz:
 	@$(SUBMAKE) $(BIN_FUZZ)
 	@tests/fuzz/run.sh $(or $(SECONDS),30)
 
-# The configuration reference in README.md, anew from the table.
-readme: $(BIN_SUP)
-	@packaging/readme.sh $(BIN_SUP)
+# The map of rooms in README.md, anew from tests/rooms.txt.
+rooms:
+	@/usr/bin/python3 tests/lint_rooms.py --readme
 
-# ---- man pages: qcc.yaml(5) has the reference out of README.md
-MAN     := $(addprefix build/man/,qcc-supervisor.8 qccctl.1 qcc.yaml.5)
+# ---- man pages: the program prints the reference of qcc.yaml(5) and the metrics of qcc-metrics(7)
+MAN     := $(patsubst packaging/man/%.md,build/man/%,$(wildcard packaging/man/*.md))
 man: $(MAN)
-build/man/%: packaging/man/%.in packaging/man/man.sh README.md Makefile
+build/man/%: packaging/man/%.md packaging/man/man.sh packaging/man/man.awk Makefile $(BIN_SUP)
 	@mkdir -p $(@D)
-	packaging/man/man.sh $< $(VERSION) >$@.$$$$ && mv $@.$$$$ $@
+	packaging/man/man.sh $< $(VERSION) $(BIN_SUP) >$@.$$$$ && mv $@.$$$$ $@
 
 # Units, users and configuration under /etc are the packages' matter.
 install: all $(MAN)

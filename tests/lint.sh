@@ -1,5 +1,5 @@
 #!/bin/sh
-# lint.sh [STEP...]: what `make lint` does: objects deps text shell python cppcheck, or those named.
+# lint.sh [STEP...]: what `make lint` does: objects rooms deps text shell python cppcheck, or those named.
 # Says one line for each step, with the faults under it; fails when there is any.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -13,6 +13,8 @@ objects() {
 }
 
 deps() { tests/check_deps.sh "$build"; }
+
+rooms() { /usr/bin/python3 tests/lint_rooms.py "$build"; }
 
 text() { /usr/bin/python3 tests/lint_text.py; }
 
@@ -61,12 +63,13 @@ step() { # NAME COMMAND
 
 if [ $# -eq 0 ]; then
     packaging/deps.sh lint || exit 1
-    set -- objects deps text shell python cppcheck
+    set -- objects rooms deps text shell python cppcheck
 fi
 for name in "$@"; do
     case $name in
         objects) step 'compiles, each part seeing only what it may' objects ;;
-        deps) step 'directions' deps ;;
+        rooms) step 'rooms' rooms ;;
+        deps) step 'libraries and system calls' deps ;;
         text) step 'text' text ;;
         shell) step 'shellcheck' shell ;;
         python) step 'python' python ;;

@@ -7,7 +7,7 @@
 #include "worker/client/conn.h"
 #include "worker/net/peer.h"
 #include "worker/request/req.h"
-#include "worker/request/verify.h"
+#include "worker/verify/verify.h"
 #include "worker/worker.h"
 #include "worker/worker_ipc.h"
 

@@ -8,7 +8,7 @@
 #include "worker/net/peer.h"
 #include "worker/sandbox/sandbox.h"
 #include "worker/request/req.h"
-#include "worker/request/verify.h"
+#include "worker/verify/verify.h"
 
 #include <malloc.h>
 #include <signal.h>

@@ -5,7 +5,7 @@
 
 #include "common/base/base.h"
 #include "common/base/list.h"
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
 #include "worker/admin/admin.h"

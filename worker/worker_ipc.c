@@ -7,7 +7,7 @@
 #include "worker/client/accept.h"
 #include "worker/admin/admin.h"
 #include "worker/client/conn.h"
-#include "worker/request/verify.h"
+#include "worker/verify/verify.h"
 #include "worker/worker.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
 
 #include "common/base/err.h"
 #include "common/base/mem.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"
 

@@ -3,7 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 #include "common/conf/conf_value.h"
 #include "common/conf/url.h"
 

@@ -2,7 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>

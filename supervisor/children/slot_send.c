@@ -2,7 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 #include "common/conf/conf_wire.h"
 
 void slot_send_log(struct slot *s, int log_fd)

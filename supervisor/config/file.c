@@ -1,7 +1,7 @@
 #include "supervisor/config/file.h"
 
 #include "common/base/fd.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "supervisor/config/yaml_tree.h"
 
 #include "common/base/mem.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 
 #include <stdlib.h>
 #include <yaml.h>

@@ -1,7 +1,7 @@
 #include "supervisor/operate/show.h"
 
 #include "common/base/clock.h"
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_state.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
 #define QCC_SUPERVISOR_VIEW_H
 
 #include "common/ipc/ipc.h"
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_state.h"
 
 /* Of the endpoint with that id and state, as it is at now_ms. Borrows from both. */
 struct ipc_endpoint endpoint_view_make(const char *id, const struct ep_state *s, int64_t now_ms);

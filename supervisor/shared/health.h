@@ -13,7 +13,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_state.h"
 #include "supervisor/shared/places.h"
 #include "supervisor/shared/saved.h"
 

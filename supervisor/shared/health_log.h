@@ -3,7 +3,7 @@
 #ifndef QCC_SUPERVISOR_NOTES_H
 #define QCC_SUPERVISOR_NOTES_H
 
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_state.h"
 
 /* Logs the changes of the endpoint of that name. s: as it is now. reason: what the report said that
  * led to them, or NULL. */

@@ -4,7 +4,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
-#include "common/base/rnd.h"
-#include "common/base/secret.h"
+#include "common/secret/rnd.h"
+#include "common/secret/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

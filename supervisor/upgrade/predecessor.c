@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 #include "supervisor/shared/endpoint_view.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 

@@ -445,3 +445,16 @@ def test_reply_head_that_fills_the_notes(qcc, raw, client, size):
     q = qcc({**CALM, "upstream": {"max_response_header_bytes": "1MiB"}, "balance": {"strategy": "priority_failover"},
              "endpoints": [up.endpoint("bad"), good.endpoint("good", priority=2)]})
     assert client(q).ask().status in (200, 400, 502, 503)
+
+
+# ---- what is no HTTP at all
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n", b"220 mail ESMTP\r\n", b"\x15\x03\x01\x00\x02\x02\x28", b"-ERR unknown\r\n", b"<html>\n", b"\n",
+                                  b"HTTP/2.0 200 OK\r\n"])
+def test_another_protocol_that_stays_open(two, client, said):
+    """No head will come of it: nobody waits `first_byte_timeout` for its end."""
+    q, _, _ = two(lambda peer, _: (peer.send(said), peer.wait_gone()))
+    r = client(q).ask()
+    assert (r.status, r.header("x-qcc-endpoint")) == (200, "good")
+    q.wait_log(r"bad: unknown, fault endpoint \(invalid HTTP reply\)")

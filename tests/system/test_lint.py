@@ -22,11 +22,11 @@ BREACHES = {
         'int64_t breach(void)\n{\n    return clock_mono_ms();\n}\n', "objects deps",
         "common/policy is pure"),
     "common calls the supervisor": (
-        "common/base/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
-        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "common knows neither side"),
+        "common/base/breach.c", 'void supervisor_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    supervisor_stop();\n}\n', "objects deps", "common knows neither side"),
     "worker calls the supervisor": (
-        "worker/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
-        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "the worker never calls upward"),
+        "worker/breach.c", 'void supervisor_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    supervisor_stop();\n}\n', "objects deps", "the worker never calls upward"),
     "supervisor uses curl": (
         "supervisor/breach.c", '#include <curl/curl.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return curl_easy_init();\n}\n', "objects deps",
@@ -35,6 +35,20 @@ BREACHES = {
         "supervisor/qccctl/breach.c", 'int query_acts(int);\nint breach(void);\n'
         'int breach(void)\n{\n    return query_acts(1);\n}\n', "objects deps",
         "qccctl knows the supervisor by its control socket only"),
+    "include against the rooms": (
+        "worker/http/breach.c", '#include "worker/net/io.h"\nint breach(void);\n'
+        'int breach(void)\n{\n    return 0;\n}\n', "objects rooms",
+        "worker/http may not know worker/net"),
+    "call against the rooms": (
+        "worker/shared/breach.c", 'struct req;\nvoid req_go(struct req *r);\nvoid breach(struct req *r);\n'
+        'void breach(struct req *r)\n{\n    req_go(r);\n}\n', "objects rooms",
+        "breach.c calls req_go: worker/shared may not know worker/request"),
+    "room that is none": (
+        "worker/heap/breach.c", 'int breach(void);\nint breach(void)\n{\n    return 0;\n}\n', "objects rooms",
+        "worker/heap: not in tests/rooms.txt"),
+    "ring of files": (
+        "worker/http/breach.h", '#include "worker/http/sse.h"\n', "objects rooms",
+        "worker/http: a ring of files: breach sse", ("worker/http/sse.h", '#include "worker/http/breach.h"\n')),
     "banned function": (
         "worker/breach.c", '#include <string.h>\nvoid breach(char *p);\n'
         'void breach(char *p)\n{\n    strcpy(p, "x"); /* strcat( */\n}\n', "text",
@@ -67,21 +81,46 @@ def tree(tmp_path_factory):
         else:
             shutil.copy(source, copy / part)
     (copy / "tests").mkdir()
-    for script in ("lint.sh", "lint_text.py", "check_deps.sh"):
+    for script in ("lint.sh", "lint_text.py", "lint_rooms.py", "rooms.txt", "check_deps.sh"):
         shutil.copy(os.path.join(ROOT, "tests", script), copy / "tests" / script)
-    status, out = lint(copy, "objects deps")
+    status, out = lint(copy, "objects rooms deps")
     assert status == 0, out
     return copy
 
 
 @pytest.mark.parametrize("name", BREACHES)
 def test_a_breach_stops_lint(tree, name):
-    path, text, steps, complaint = BREACHES[name]
+    path, text, steps, complaint, *changes = BREACHES[name]
+    new_folder = not (tree / path).parent.exists()
     (tree / path).parent.mkdir(parents=True, exist_ok=True)
     (tree / path).write_text(text)
+    before = {other: (tree / other).read_text() for other, _ in changes}
     try:
+        for other, more in changes:
+            (tree / other).write_text(before[other] + more)
         status, out = lint(tree, steps)
     finally:
         (tree / path).unlink()
+        if new_folder:
+            (tree / path).parent.rmdir()
+        for other, was in before.items():
+            (tree / other).write_text(was)
     assert status != 0, out
-    assert complaint in out and "breach" in out, out
+    assert complaint in out and "breach" in out + path, out
+
+
+@pytest.mark.parametrize("line, complaint", [
+    ("except worker/http worker/net: chunk", "chunk is no exception any more, take it out"),
+    ("ring worker/json: json_find json_skip", "is no ring any more, take it out"),
+    ("worker/net | common worker/client | sockets", "a circle of rooms"),
+])
+def test_the_list_of_exceptions_only_shrinks(tree, line, complaint):
+    rooms = tree / "tests/rooms.txt"
+    before = rooms.read_text()
+    kept = [x for x in before.splitlines() if not x.startswith(line.split("|")[0] if "|" in line else "\0")]
+    rooms.write_text("\n".join([*kept, line]) + "\n")
+    try:
+        status, out = lint(tree, "rooms")
+    finally:
+        rooms.write_text(before)
+    assert status != 0 and complaint in out, out

@@ -70,9 +70,9 @@ def test_json(qcc, raw, client):
         json.loads(line)
 
 
-def test_json_members_are_the_readmes(qcc, raw, client):
-    """Each member that stands in a line is in the README's table, and each of the table is met."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8").split("| member |", 1)[1].split("\n\n", 1)[0]
+def test_json_members_are_the_manuals(qcc, raw, client):
+    """Each member that stands in a line is in the table of qcc-metrics(7), and each of the table is met."""
+    text = (ROOT / "packaging/man/qcc-metrics.7.md").read_text(encoding="utf-8").split("| member |", 1)[1].split("\n\n", 1)[0]
     table = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.M))))
     usage = {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 8}
     body = json.dumps({"type": "message", "content": [], "usage": usage}).encode()

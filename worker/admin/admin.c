@@ -1,8 +1,8 @@
 #include "worker/admin/admin.h"
 
 #include "common/base/log.h"
-#include "common/base/secret.h"
-#include "worker/request/cors.h"
+#include "common/secret/secret.h"
+#include "worker/intake/cors.h"
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"

@@ -1,6 +1,6 @@
 #include "worker/request/failures.h"
 
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 #include "worker/request/outage.h"
 #include "worker/request/req.h"
 

@@ -1,6 +1,6 @@
 #include "worker/request/own_reply.h"
 
-#include "worker/request/cors.h"
+#include "worker/intake/cors.h"
 #include "worker/upstream/forward.h"
 #include "worker/json/json_find.h"
 #include "worker/request/req.h"

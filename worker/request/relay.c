@@ -1,4 +1,4 @@
-#include "worker/request/cors.h"
+#include "worker/intake/cors.h"
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_find.h"
 #include "worker/request/own_reply.h"

@@ -2,9 +2,9 @@
 
 #include "common/base/slab.h"
 #include "worker/request/access_line.h"
-#include "worker/request/auth.h"
-#include "worker/request/conversation.h"
-#include "worker/request/cors.h"
+#include "worker/intake/auth.h"
+#include "worker/intake/conversation.h"
+#include "worker/intake/cors.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/record.h"
 #include "worker/request/side.h"

@@ -22,7 +22,7 @@
 #include "common/policy/outcome.h"
 #include "common/policy/retry.h"
 #include "common/policy/select.h"
-#include "worker/request/body.h"
+#include "worker/intake/body.h"
 #include "worker/evidence/evidence.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"

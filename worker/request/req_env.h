@@ -5,7 +5,7 @@
 
 #include "common/base/base.h"
 #include "common/base/list.h"
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 #include "worker/upstream/exchange.h"
 
 struct binding_replica;

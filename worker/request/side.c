@@ -1,7 +1,7 @@
 #include "worker/request/side.h"
 
 #include "common/base/clock.h"
-#include "worker/request/estimate.h"
+#include "worker/intake/estimate.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
 

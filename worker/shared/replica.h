@@ -9,7 +9,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
 #include "common/ipc/stats.h"
-#include "common/policy/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_state.h"
 #include "worker/upstream/pool.h"
 
 /* What the supervisor says of an endpoint (ENDPOINT). Zero bytes: unknown health, nothing against

@@ -1,7 +1,7 @@
 #include "common/policy/affinity.h"
 
 #include "common/base/mem.h"
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

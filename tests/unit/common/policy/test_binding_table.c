@@ -3,7 +3,7 @@
 #include "common/policy/binding_table.h"
 
 #include "common/base/mem.h"
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

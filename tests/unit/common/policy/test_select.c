@@ -1,7 +1,7 @@
 #include "common/policy/select.h"
 #include "tests/unit/case.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 #include "common/conf/conf.h"
 
 #include <math.h>

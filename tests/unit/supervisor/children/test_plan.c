@@ -1,6 +1,6 @@
 #include "supervisor/children/plan.h"
 
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #include "supervisor/shared/bindings.h"
 
 #include "common/base/mem.h"
-#include "common/base/rnd.h"
+#include "common/secret/rnd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,328 @@
+#include "worker/verify/verify.h"
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "worker/evidence/evidence.h"
+#include "worker/upstream/forward.h"
+#include "worker/json/json_find.h"
+#include "worker/http/sse.h"
+#include "worker/loop/deadline.h"
+#include "worker/upstream/exchange.h"
+#include "worker/verify/verify_model.h"
+#include "common/conf/conf.h"
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/replica.h"
+
+#include <stdio.h>
+
+enum {
+    CODE_LEN = 6,
+    BODY_MAX = 256 << 10, /* of a reply that was asked to be six characters long */
+    MEM_MAX = 1 << 20,
+    SEND_MAX = 64 << 10
+};
+
+struct verify {
+    struct dead dead;
+    struct list node; /* in wkr.verifications */
+    struct req_env *env;
+    struct ep *ep; /* one reference */
+    uint64_t seq;
+    int64_t began_ms;
+    bool head_only; /* a HEAD request */
+    char code[CODE_LEN];
+    char served[IPC_MODEL_MAX]; /* what models may borrow from; else from ep's configuration */
+    struct str models[VERIFY_MODELS]; /* to be asked for, one after the other */
+    size_t nmodels, at;
+    struct exchange exchange;
+    struct deadline deadline; /* for the whole of it */
+    struct buf send, body;
+    struct arena mem;
+    unsigned status;
+    struct http_field *f;
+    size_t nf;
+};
+
+static const struct verdict good = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+
+/* ---- the end */
+
+static void verify_free(struct dead *d)
+{
+    struct verify *v = CONTAINER_OF(d, struct verify, dead);
+    arena_free(&v->mem);
+    buf_free(&v->send);
+    buf_free(&v->body);
+    ep_unref(v->ep);
+    mem_free(v);
+}
+
+static void end(struct verify *v, const struct verdict *how, enum net_fault net, const char *reason)
+{
+    bool ok = how->cls == OUTCOME_OK;
+    struct ipc_verdict m = {
+        .endpoint = str_c(v->ep->ce->id),
+        .seq = v->seq,
+        .ok = ok,
+        .cls = how->cls,
+        .fault = how->fault,
+        .net = net,
+        .status = net == NET_NONE ? v->status : 0,
+        .retry_after_ms = how->retry_after_ms,
+        .began_ms = v->began_ms,
+        .own_key = v->ep->ce->api_key != NULL,
+        .reason = str_c(reason),
+    };
+    uplink_send(v->env->uplink, ipc_put_v_verdict, &m);
+    log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
+    exchange_abort(&v->exchange);
+    deadline_fini(&v->deadline);
+    list_remove(&v->node);
+    turn_bury(v->env->turn, &v->dead, verify_free);
+}
+
+static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
+{
+    struct verdict why;
+    classify_net(net, &why);
+    end(v, &why, net, reason);
+}
+
+static bool ask_next(struct verify *v);
+
+/* A refusal that is about the model is no verdict while there is another to ask for. */
+static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str body)
+{
+    struct evidence ev;
+    struct verdict why;
+    char reason[120];
+    struct str seen = str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+    evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->mem);
+    classify(&ev, clock_wall_ms(), &why);
+    snprintf(reason, sizeof reason, "status %u, %s", v->status, why.rule ? why.rule : "");
+    if (why.cls == OUTCOME_PERMANENT && why.about_model && ask_next(v)) {
+        log_debug("verification of %s: %s: another model is asked for", v->ep->ce->name, reason);
+        return;
+    }
+    end(v, &why, NET_NONE, reason);
+}
+
+/* ---- the reply */
+
+/* Appends the text of one line of a stream, if it has one. */
+static bool add_piece(struct buf *text, struct str line)
+{
+    static const struct json_want want[] = {{.name = {"delta", 5}, .inner = {"text", 4}}};
+    struct json_hit hit[1] = {0};
+    if (!str_starts(line, STR("data:")))
+        return true;
+    struct str json = str_trim(str_make(line.p + 5, line.n - 5));
+    return !json_find(json, want, hit, 1) || hit[0].kind != JSON_IS_STRING ||
+           buf_str(text, hit[0].raw);
+}
+
+bool verify_answered(struct str body, struct str code)
+{
+    struct str t = str_trim(body);
+    if (!str_starts(t, STR("event:")) && !str_starts(t, STR("data:")) && !str_starts(t, STR(":")))
+        return str_find(body, code) >= 0;
+    struct buf text;
+    buf_init(&text, BODY_MAX);
+    bool fits = true;
+    while (t.n && fits) {
+        const char *lf = memchr(t.p, '\n', t.n);
+        size_t n = lf ? (size_t)(lf - t.p) : t.n;
+        fits = add_piece(&text, str_make(t.p, n));
+        n += lf != NULL;
+        t.p += n;
+        t.n -= n;
+    }
+    bool found = str_find(buf_view(&text), code) >= 0;
+    buf_free(&text);
+    return found;
+}
+
+static void judge(struct verify *v)
+{
+    struct str body = buf_view(&v->body);
+    if (v->head_only && v->status < 500) {
+        end(v, &good, NET_NONE, "");
+        return;
+    }
+    if (v->status != 200) {
+        end_by_reply(v, EVIDENCE_HTTP, body);
+        return;
+    }
+    if (evidence_is_error_body(body)) {
+        end_by_reply(v, EVIDENCE_BAD_200, body);
+        return;
+    }
+    struct sse s;
+    sse_init(&s);
+    for (size_t at = 0; at < body.n;)
+        at += sse_feed(&s, body.p + at, body.n - at);
+    sse_finish(&s);
+    if (s.error) {
+        end_by_reply(v, EVIDENCE_SSE_ERROR, buf_view(&s.error_data));
+    } else if (verify_answered(body, str_make(v->code, CODE_LEN))) {
+        end(v, &good, NET_NONE, "");
+    } else {
+        static const struct verdict no = {
+            .cls = OUTCOME_UNKNOWN, .fault = FAULT_ENDPOINT, .retry_after_ms = -1};
+        end(v, &no, NET_NONE, "the reply lacks the code that was asked for");
+    }
+    sse_free(&s);
+}
+
+static void on_event(struct exchange *x, const struct exchange_event *ev)
+{
+    struct verify *v = CONTAINER_OF(x, struct verify, exchange);
+    if (ev->head) {
+        v->status = ev->head->status;
+        v->nf = forward_keep(&v->mem, ev->head, &v->f);
+    }
+    /* What is longer than this is no answer to the question; what came so far decides. */
+    bool fits = buf_add(&v->body, ev->data, ev->n);
+    if (ev->end || !fits)
+        judge(v);
+}
+
+static void on_failed(struct exchange *x, enum net_fault why)
+{
+    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, net_fault_text(why));
+}
+
+static const struct exchange_ops ops = {on_event, on_failed};
+
+static void on_deadline(struct deadline *t)
+{
+    struct verify *v = CONTAINER_OF(t, struct verify, deadline);
+    end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
+}
+
+/* ---- the question */
+
+static bool put_body(const struct verify *v, struct buf *b, struct str model)
+{
+    return buf_str(b, STR("{\"model\":\"")) && json_escape(model, b) &&
+           buf_str(b, STR("\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
+                          "\"Reply with these six characters and nothing else: ")) &&
+           buf_add(b, v->code, CODE_LEN) && buf_str(b, STR("\"}]}"));
+}
+
+#define LINE(n, i, text)                                                                           \
+    {                                                                                              \
+        .name = {n, sizeof n - 1}, .line = n ": " text "\r\n",                                     \
+        .line_len = sizeof(n ": " text "\r\n") - 1, .id = i                                        \
+    }
+
+/* Head and body into v->send. */
+static bool compose(struct verify *v)
+{
+    struct buf body;
+    buf_init(&body, SEND_MAX / 2);
+    struct http_field lines[] = {
+        LINE("user-agent", HDR_OTHER, "qcc/" QCC_VERSION),
+        LINE("accept", HDR_OTHER, "application/json"),
+        LINE("content-type", HDR_CONTENT_TYPE, "application/json"),
+    };
+    struct forward_request h = {
+        .method = v->head_only ? STR("HEAD") : STR("POST"),
+        .target = v->head_only ? STR("/") : STR("/v1/messages"),
+        .f = lines,
+        .nf = COUNT_OF(lines) - v->head_only,
+        .has_body = !v->head_only,
+    };
+    bool ok = (v->head_only || put_body(v, &body, v->models[v->at])) &&
+              forward_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
+              buf_str(&v->send, buf_view(&body));
+    buf_free(&body);
+    return ok;
+}
+
+/* On a connection of its own: that a pooled one was closed says nothing. */
+static bool ask(struct verify *v)
+{
+    struct req_env *env = v->env;
+    if (!compose(v))
+        return false;
+    struct iovec iov = {buf_data(&v->send), v->send.len};
+    return exchange_start(&v->exchange, env->exchange_env, &env->exchange_conf, v->ep->live->pool, true,
+                    v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
+}
+
+/* False: there is no further model, or no connection for it; the reply to the one before stands. */
+static bool ask_next(struct verify *v)
+{
+    if (v->head_only || v->at + 1 >= v->nmodels)
+        return false;
+    exchange_abort(&v->exchange);
+    v->at++;
+    buf_drop(&v->send, v->send.len);
+    if (!ask(v))
+        return false;
+    buf_drop(&v->body, v->body.len);
+    arena_free(&v->mem);
+    arena_init(&v->mem, MEM_MAX);
+    v->status = 0;
+    v->f = NULL;
+    v->nf = 0;
+    return true;
+}
+
+static void make_code(struct req_env *env, char out[CODE_LEN])
+{
+    /* Without those that are read for one another. */
+    static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
+    for (size_t i = 0; i < CODE_LEN; i++)
+        out[i] = letters[rnd_next(&env->rnd) % (sizeof letters - 1)];
+}
+
+void verify_begin(struct req_env *env, const struct ipc_verify *m)
+{
+    struct ep *e = replica_find(env->replica, m->endpoint);
+    if (!e) {
+        struct ipc_verdict gone = {.endpoint = m->endpoint,
+                                   .seq = m->seq,
+                                   .cls = OUTCOME_TRANSIENT,
+                                   .net = NET_LOCAL,
+                                   .retry_after_ms = -1,
+                                   .reason = STR("not in this worker's configuration")};
+        uplink_send(env->uplink, ipc_put_v_verdict, &gone);
+        return;
+    }
+    struct verify *v = mem_zalloc(1, sizeof *v);
+    v->env = env;
+    v->ep = ep_ref(e);
+    v->seq = m->seq;
+    v->began_ms = clock_mono_ms();
+    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !e->ce->api_key;
+    make_code(env, v->code);
+    buf_init(&v->send, SEND_MAX);
+    buf_init(&v->body, BODY_MAX);
+    arena_init(&v->mem, MEM_MAX);
+    list_push_back(&env->verifications, &v->node);
+    deadline_init(&v->deadline, env->loop, on_deadline);
+    deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
+    size_t n = min_size(m->model.n, sizeof v->served);
+    if (n)
+        memcpy(v->served, m->model.p, n);
+    v->nmodels = verify_models(e->conf, e->ce, str_make(v->served, n), v->models);
+    if (!ask(v))
+        end_by_net(v, NET_LOCAL, "no connection is free");
+}
+
+void verify_stop(struct req_env *env)
+{
+    while (!list_empty(&env->verifications)) {
+        struct verify *v = LIST_ENTRY(env->verifications.next, struct verify, node);
+        list_remove(&v->node);
+        exchange_abort(&v->exchange);
+        deadline_fini(&v->deadline);
+        turn_bury(env->turn, &v->dead, verify_free);
+    }
+}

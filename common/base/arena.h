@@ -1,6 +1,6 @@
 /* arena: memory of one request. Everything is freed at once; nothing singly. Has a ceiling. */
-#ifndef QCC_BASE_ARENA_H
-#define QCC_BASE_ARENA_H
+#ifndef QCC_COMMON_BASE_ARENA_H
+#define QCC_COMMON_BASE_ARENA_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -1,6 +1,6 @@
 /* base: the few macros every file uses. Knows nothing of QCC. */
-#ifndef QCC_BASE_BASE_H
-#define QCC_BASE_BASE_H
+#ifndef QCC_COMMON_BASE_BASE_H
+#define QCC_COMMON_BASE_BASE_H
 
 #include <stdbool.h>
 #include <stddef.h>

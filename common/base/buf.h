@@ -1,7 +1,7 @@
 /* buf: a growing byte buffer that is born with a ceiling. Bytes live in [p+off, p+off+len).
  * The owner calls buf_free; growth past the ceiling is refused, never an abort. */
-#ifndef QCC_BASE_BUF_H
-#define QCC_BASE_BUF_H
+#ifndef QCC_COMMON_BASE_BUF_H
+#define QCC_COMMON_BASE_BUF_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -1,6 +1,6 @@
 /* env: what the environment says of folders. */
-#ifndef QCC_BASE_ENV_H
-#define QCC_BASE_ENV_H
+#ifndef QCC_COMMON_BASE_ENV_H
+#define QCC_COMMON_BASE_ENV_H
 
 #include "common/base/str.h"
 

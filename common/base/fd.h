@@ -1,6 +1,6 @@
 /* fd: small duties around descriptors, and their passage between processes (SCM_RIGHTS). */
-#ifndef QCC_BASE_FD_H
-#define QCC_BASE_FD_H
+#ifndef QCC_COMMON_BASE_FD_H
+#define QCC_COMMON_BASE_FD_H
 
 #include "common/base/base.h"
 

@@ -1,6 +1,6 @@
 /* list: an intrusive ring. The head is a node of its own; a node is in at most one ring. */
-#ifndef QCC_BASE_LIST_H
-#define QCC_BASE_LIST_H
+#ifndef QCC_COMMON_BASE_LIST_H
+#define QCC_COMMON_BASE_LIST_H
 
 #include "common/base/base.h"
 

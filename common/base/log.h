@@ -2,8 +2,8 @@
  * The one mutable global of a process beside its root object, because everything may log.
  * What is logged never holds a key, token, body or conversation id: that is the caller's duty;
  * control characters are escaped here, so that no text from outside can forge a line. */
-#ifndef QCC_BASE_LOG_H
-#define QCC_BASE_LOG_H
+#ifndef QCC_COMMON_BASE_LOG_H
+#define QCC_COMMON_BASE_LOG_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

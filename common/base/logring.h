@@ -3,8 +3,8 @@
  * place with one atomic addition and copies; it waits for nobody. A reader takes no lock either: it finds
  * records by their stamps and drops what was overwritten while it read. A process that writes nonsense
  * spoils lines, and nothing else. */
-#ifndef QCC_BASE_LOGRING_H
-#define QCC_BASE_LOGRING_H
+#ifndef QCC_COMMON_BASE_LOGRING_H
+#define QCC_COMMON_BASE_LOGRING_H
 
 #include "common/base/err.h"
 

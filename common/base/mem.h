@@ -1,8 +1,8 @@
 /* mem: allocation that aborts. For small, fixed-size objects of our own, where the only sane
  * answer to exhaustion is to die and be replaced. Never for a size that a peer chose: such
  * memory comes from buf or arena, which have a ceiling and can say no. */
-#ifndef QCC_BASE_MEM_H
-#define QCC_BASE_MEM_H
+#ifndef QCC_COMMON_BASE_MEM_H
+#define QCC_COMMON_BASE_MEM_H
 
 #include "common/base/base.h"
 

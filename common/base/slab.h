@@ -3,8 +3,8 @@
  * which can be given back. Like malloc it is shared by the whole process; a slab is a static of the
  * file that owns the objects' type. Sanitizer builds take each object from malloc instead, so that
  * uses after the end are found. */
-#ifndef QCC_BASE_SLAB_H
-#define QCC_BASE_SLAB_H
+#ifndef QCC_COMMON_BASE_SLAB_H
+#define QCC_COMMON_BASE_SLAB_H
 
 #include "common/base/base.h"
 #include "common/base/list.h"

@@ -1,6 +1,6 @@
 /* str: a borrowed run of bytes, not NUL-terminated. Valid as long as what it was cut from. */
-#ifndef QCC_BASE_STR_H
-#define QCC_BASE_STR_H
+#ifndef QCC_COMMON_BASE_STR_H
+#define QCC_COMMON_BASE_STR_H
 
 #include "common/base/base.h"
 

@@ -1,8 +1,8 @@
 /* conf: one checked configuration, immutable once built, reference-counted: a reload makes a new
  * one, and the old lives until the last request that began under it has ended. The functions are in
  * conf_alloc.c: the types stand below conf_key and conf_value, the functions above them. */
-#ifndef QCC_CONF_CONF_H
-#define QCC_CONF_CONF_H
+#ifndef QCC_COMMON_CONF_CONF_H
+#define QCC_COMMON_CONF_CONF_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -1,7 +1,7 @@
 /* conf_check: the rules that one value alone cannot break, and what is derived from several: names
  * that must differ, URLs taken apart, ids. Pure: reads no file, asks no resolver. */
-#ifndef QCC_CONF_CONF_CHECK_H
-#define QCC_CONF_CONF_CHECK_H
+#ifndef QCC_COMMON_CONF_CONF_CHECK_H
+#define QCC_COMMON_CONF_CONF_CHECK_H
 
 #include "common/conf/conf.h"
 

@@ -1,8 +1,8 @@
 /* conf_key: the schema as rows that a loop can read: conf_table.h's scalars plus the keys that are
  * lists or texts of their own. The YAML reader, the defaults, the freeing, the frames and the
  * reference walk these rows, so a key that is here exists everywhere. Static, never freed. */
-#ifndef QCC_CONF_CONF_KEY_H
-#define QCC_CONF_CONF_KEY_H
+#ifndef QCC_COMMON_CONF_CONF_KEY_H
+#define QCC_COMMON_CONF_CONF_KEY_H
 
 #include "common/conf/conf.h"
 

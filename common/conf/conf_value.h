@@ -1,7 +1,7 @@
 /* conf_value: one value of the configuration: from its text into a member, and back into text.
  * Used for the defaults and for the file alike, so both obey the same bounds. */
-#ifndef QCC_CONF_CONF_VALUE_H
-#define QCC_CONF_CONF_VALUE_H
+#ifndef QCC_COMMON_CONF_CONF_VALUE_H
+#define QCC_COMMON_CONF_CONF_VALUE_H
 
 #include "common/base/err.h"
 #include "common/conf/conf_key.h"

@@ -1,8 +1,8 @@
 /* conf_wire: a whole configuration as one msgpack blob, for the workers. The scalars go in the
  * order of the rows of conf_key.h, so a new row needs nothing here; rows with CONF_SUP stay with
  * the supervisor. */
-#ifndef QCC_CONF_CONF_WIRE_H
-#define QCC_CONF_CONF_WIRE_H
+#ifndef QCC_COMMON_CONF_CONF_WIRE_H
+#define QCC_COMMON_CONF_CONF_WIRE_H
 
 #include "common/base/buf.h"
 #include "common/base/err.h"

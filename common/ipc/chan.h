@@ -3,8 +3,8 @@
  * kernel keeps descriptors in order, but may hand them out together with bytes of earlier frames.
  * Non-blocking, bounded both ways. Knows no event loop: the owner watches `fd` and calls
  * chan_read / chan_write. */
-#ifndef QCC_IPC_CHAN_H
-#define QCC_IPC_CHAN_H
+#ifndef QCC_COMMON_IPC_CHAN_H
+#define QCC_COMMON_IPC_CHAN_H
 
 #include "common/base/buf.h"
 #include "common/base/err.h"

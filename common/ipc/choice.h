@@ -1,8 +1,8 @@
 /* choice: what was considered when an endpoint was chosen for a request: who was taken, or why nobody,
  * and what stood against the others. Packed into few bytes, as a request keeps them and as they lie in a
  * record of recent.h; endpoints are named by their ids, which mean the same after a reload. */
-#ifndef QCC_IPC_CHOICE_H
-#define QCC_IPC_CHOICE_H
+#ifndef QCC_COMMON_IPC_CHOICE_H
+#define QCC_COMMON_IPC_CHOICE_H
 
 #include "common/base/base.h"
 #include "common/policy/select.h"

@@ -1,7 +1,7 @@
 /* doc: an answer to an operator, built as a msgpack document: the supervisor knows no JSON; a worker's
  * admin listener or qccctl shows it. The caller owns it and ends with doc_free. */
-#ifndef QCC_IPC_DOC_H
-#define QCC_IPC_DOC_H
+#ifndef QCC_COMMON_IPC_DOC_H
+#define QCC_COMMON_IPC_DOC_H
 
 #include "common/base/buf.h"
 

@@ -1,7 +1,7 @@
 /* ipc: the messages of messages.def as structs, with encoders, decoders and names, all generated
  * from the table. Decoded text and blob fields borrow from the frame. */
-#ifndef QCC_IPC_IPC_H
-#define QCC_IPC_IPC_H
+#ifndef QCC_COMMON_IPC_IPC_H
+#define QCC_COMMON_IPC_IPC_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"

@@ -1,8 +1,8 @@
 /* recent: one request that has ended, as workers remember it and as it stands in the blob of a RECENT
  * frame: a raw struct, both ends are processes of one build on one machine. Texts are packed one
  * behind the other into what room there is; no conversation, no body, no key. */
-#ifndef QCC_IPC_RECENT_H
-#define QCC_IPC_RECENT_H
+#ifndef QCC_COMMON_IPC_RECENT_RECORD_H
+#define QCC_COMMON_IPC_RECENT_RECORD_H
 
 #include "common/base/str.h"
 #include "common/ipc/choice.h"

@@ -1,8 +1,8 @@
 /* stats: what a worker has counted, as it stands in the blobs of a STATS frame. Counts are what came
  * since the frame before; gauges are as they are now. Raw structs: both ends are processes of one
  * build on one machine. */
-#ifndef QCC_IPC_STATS_H
-#define QCC_IPC_STATS_H
+#ifndef QCC_COMMON_IPC_STATS_H
+#define QCC_COMMON_IPC_STATS_H
 
 #include "common/base/base.h"
 #include "common/policy/hist.h"

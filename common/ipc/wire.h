@@ -3,8 +3,8 @@
  * lengths that the peer names; this reader borrows, allocates nothing, and compares every length
  * with the caller's bound and with what is there. Only the types that QCC's frames and files use:
  * nil, boolean, integers, str, bin, array, map; any other is an error. */
-#ifndef QCC_IPC_WIRE_H
-#define QCC_IPC_WIRE_H
+#ifndef QCC_COMMON_IPC_WIRE_H
+#define QCC_COMMON_IPC_WIRE_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

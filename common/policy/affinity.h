@@ -5,8 +5,8 @@
  *
  * At its ceiling, or when memory is refused, the least recently used binding goes for the new one.
  * A binding takes 40 bytes and its share of the index 4: 1,000,000 of them 44 MB. */
-#ifndef QCC_POLICY_AFFINITY_H
-#define QCC_POLICY_AFFINITY_H
+#ifndef QCC_COMMON_POLICY_AFFINITY_H
+#define QCC_COMMON_POLICY_AFFINITY_H
 
 #include "common/base/base.h"
 

@@ -4,8 +4,8 @@
  *
  * An endpoint's id is 8 hex digits, here the number that they write. Bindings to an endpoint that
  * left the configuration stay until they expire: it may come back. */
-#ifndef QCC_POLICY_BINDINGS_H
-#define QCC_POLICY_BINDINGS_H
+#ifndef QCC_COMMON_POLICY_BINDING_TABLE_H
+#define QCC_COMMON_POLICY_BINDING_TABLE_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

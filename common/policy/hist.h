@@ -1,8 +1,8 @@
 /* hist: a histogram of durations from a millisecond to some minutes, in buckets that grow by about
  * a half each, with round bounds: exact enough for a quantile, small enough for each endpoint. Pure.
  */
-#ifndef QCC_POLICY_HIST_H
-#define QCC_POLICY_HIST_H
+#ifndef QCC_COMMON_POLICY_HIST_H
+#define QCC_COMMON_POLICY_HIST_H
 
 #include "common/base/base.h"
 

@@ -1,8 +1,8 @@
 /* outcome: how an attempt at an endpoint ended, as everybody speaks of it: the five classes of a
  * failure, whose fault it was, and what the transport saw. Words for logs, metrics and frames stand
  * in one table each. */
-#ifndef QCC_POLICY_OUTCOME_H
-#define QCC_POLICY_OUTCOME_H
+#ifndef QCC_COMMON_POLICY_OUTCOME_H
+#define QCC_COMMON_POLICY_OUTCOME_H
 
 #include "common/base/base.h"
 

@@ -8,8 +8,8 @@
  * by class, the next one is asked; none left: the first refusal goes back, and nobody is charged
  * for it. A refusal is an HTTP reply. A permanent failure below HTTP (a certificate that is not
  * accepted) cannot be the request's fault and is handled like class unknown. */
-#ifndef QCC_POLICY_RETRY_H
-#define QCC_POLICY_RETRY_H
+#ifndef QCC_COMMON_POLICY_RETRY_H
+#define QCC_COMMON_POLICY_RETRY_H
 
 #include "common/base/base.h"
 #include "common/policy/outcome.h"

@@ -13,8 +13,8 @@
  *
  * A second opinion is asked of endpoints only that the request has not tried and that are not
  * circuit_open. */
-#ifndef QCC_POLICY_SELECT_H
-#define QCC_POLICY_SELECT_H
+#ifndef QCC_COMMON_POLICY_SELECT_H
+#define QCC_COMMON_POLICY_SELECT_H
 
 #include "common/base/base.h"
 

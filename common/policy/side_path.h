@@ -5,8 +5,8 @@
  * What such a reply says concerns that path, never the endpoint: nothing here is charged, cools,
  * disables or opens anything. The one thing that is remembered is that an endpoint cannot count
  * tokens (SIDE_CANNOT_COUNT). */
-#ifndef QCC_POLICY_SIDE_PATH_H
-#define QCC_POLICY_SIDE_PATH_H
+#ifndef QCC_COMMON_POLICY_SIDE_PATH_H
+#define QCC_COMMON_POLICY_SIDE_PATH_H
 
 #include "common/base/str.h"
 

@@ -1,6 +1,6 @@
 /* rnd: random numbers. rnd_next is for balancing and jitter, rnd_bytes for secrets. */
-#ifndef QCC_BASE_RND_H
-#define QCC_BASE_RND_H
+#ifndef QCC_COMMON_SECRET_RND_H
+#define QCC_COMMON_SECRET_RND_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* secret: what may be done with a key or token: compare, mask, wipe. Never print. */
-#ifndef QCC_BASE_SECRET_H
-#define QCC_BASE_SECRET_H
+#ifndef QCC_COMMON_SECRET_SECRET_H
+#define QCC_COMMON_SECRET_SECRET_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -1,7 +1,7 @@
 /* plan: what the supervisor does next, as data: from what is wanted and how the workers are, the
  * list of actions. Pure: no clock, no process is touched; the root performs what it says. */
-#ifndef QCC_SUPERVISOR_PLAN_H
-#define QCC_SUPERVISOR_PLAN_H
+#ifndef QCC_SUPERVISOR_CHILDREN_PLAN_H
+#define QCC_SUPERVISOR_CHILDREN_PLAN_H
 
 #include "common/base/base.h"
 #include "common/ipc/ipc.h"

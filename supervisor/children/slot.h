@@ -1,8 +1,8 @@
 /* slot: a place for one worker, and the life of the process in it: started, watched, told to
  * retire, killed, reaped. Whether and when is decided by plan.h; what a worker is sent is in slot_send.h,
  * what it sends is handled by slot_ops. Slots live as long as the supervisor. */
-#ifndef QCC_SUPERVISOR_SLOT_H
-#define QCC_SUPERVISOR_SLOT_H
+#ifndef QCC_SUPERVISOR_CHILDREN_SLOT_H
+#define QCC_SUPERVISOR_CHILDREN_SLOT_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

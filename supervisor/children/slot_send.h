@@ -1,7 +1,7 @@
 /* slot_send: what a worker is sent by its supervisor: all that it must know when it is new, and what changes
  * afterwards. To a slot without a process nothing is sent. */
-#ifndef QCC_SUPERVISOR_SLOT_SEND_H
-#define QCC_SUPERVISOR_SLOT_SEND_H
+#ifndef QCC_SUPERVISOR_CHILDREN_SLOT_SEND_H
+#define QCC_SUPERVISOR_CHILDREN_SLOT_SEND_H
 
 #include "common/base/str.h"
 #include "common/conf/conf.h"

@@ -1,8 +1,8 @@
 /* faults: what is wrong with a configuration file, each with its place, and the places of the
  * file's elements, so that a rule that is checked long after the reading can name line and column.
  * The owner begins with `struct faults f = {0}` and ends with faults_free. */
-#ifndef QCC_SUPERVISOR_FAULTS_H
-#define QCC_SUPERVISOR_FAULTS_H
+#ifndef QCC_SUPERVISOR_CONFIG_FAULTS_H
+#define QCC_SUPERVISOR_CONFIG_FAULTS_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

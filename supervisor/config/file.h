@@ -1,7 +1,7 @@
 /* file: a small file read whole: the configuration and what it names. Blocks for as long as the
  * kernel's page cache needs; done at start and reload only. */
-#ifndef QCC_SUPERVISOR_FILE_H
-#define QCC_SUPERVISOR_FILE_H
+#ifndef QCC_SUPERVISOR_CONFIG_FILE_H
+#define QCC_SUPERVISOR_CONFIG_FILE_H
 
 #include "common/base/buf.h"
 #include "common/base/err.h"

@@ -1,8 +1,8 @@
 /* keys: the files that a configuration names: API keys, certificates with their private keys, CA
  * certificates. Read by the supervisor, so that a worker opens no files, and checked here, so that
  * a wrong one is a fault with a place and not a worker's trouble. */
-#ifndef QCC_SUPERVISOR_KEYS_H
-#define QCC_SUPERVISOR_KEYS_H
+#ifndef QCC_SUPERVISOR_CONFIG_KEYS_H
+#define QCC_SUPERVISOR_CONFIG_KEYS_H
 
 #include "common/conf/conf.h"
 #include "supervisor/config/faults.h"

@@ -1,7 +1,7 @@
 /* load: everything between a path and a configuration that can be used, for the start, a reload
  * and `-t`. */
-#ifndef QCC_SUPERVISOR_LOAD_H
-#define QCC_SUPERVISOR_LOAD_H
+#ifndef QCC_SUPERVISOR_CONFIG_LOAD_H
+#define QCC_SUPERVISOR_CONFIG_LOAD_H
 
 #include "common/conf/conf.h"
 #include "supervisor/config/faults.h"

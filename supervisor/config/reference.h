@@ -1,7 +1,7 @@
 /* reference: the configuration reference, printed from the schema's rows (`--print-reference`); the
  * README holds a copy, and a test compares the two. */
-#ifndef QCC_SUPERVISOR_REFERENCE_H
-#define QCC_SUPERVISOR_REFERENCE_H
+#ifndef QCC_SUPERVISOR_CONFIG_REFERENCE_H
+#define QCC_SUPERVISOR_CONFIG_REFERENCE_H
 
 #include <stdio.h>
 

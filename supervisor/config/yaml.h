@@ -1,6 +1,6 @@
 /* yaml: the configuration file into struct conf, by the rows of conf_key.h. */
-#ifndef QCC_SUPERVISOR_YAML_H
-#define QCC_SUPERVISOR_YAML_H
+#ifndef QCC_SUPERVISOR_CONFIG_YAML_H
+#define QCC_SUPERVISOR_CONFIG_YAML_H
 
 #include "common/conf/conf.h"
 #include "supervisor/config/faults.h"

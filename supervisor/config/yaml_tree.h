@@ -3,8 +3,8 @@
  * sentence: anchors and aliases (a small file could unfold to a huge one, and reading order would
  * matter), tags, a second document, keys that are no texts, nesting deeper than 16. Texts are kept
  * as they stand; what null and off mean is for the reader of the tree. */
-#ifndef QCC_SUPERVISOR_YAML_TREE_H
-#define QCC_SUPERVISOR_YAML_TREE_H
+#ifndef QCC_SUPERVISOR_CONFIG_YAML_TREE_H
+#define QCC_SUPERVISOR_CONFIG_YAML_TREE_H
 
 #include "common/base/str.h"
 #include "supervisor/config/faults.h"

@@ -2,8 +2,8 @@
  * messages FROM_CTL and TO_CTL only. Who may is said twice: by the mode of the socket and its folder,
  * and by the credentials of the peer: root, our own user, members of the socket's group. A client that
  * sends rubbish, reads nothing, or is idle for long is disconnected. */
-#ifndef QCC_SUPERVISOR_CONTROL_H
-#define QCC_SUPERVISOR_CONTROL_H
+#ifndef QCC_SUPERVISOR_OPERATE_CONTROL_H
+#define QCC_SUPERVISOR_OPERATE_CONTROL_H
 
 #include "common/base/err.h"
 #include "common/base/list.h"

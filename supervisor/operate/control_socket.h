@@ -1,7 +1,7 @@
 /* control_socket: where the control socket lies and how it gets there: the folder is ours alone to
  * write, what a dead supervisor left is replaced, a live one is respected. */
-#ifndef QCC_SUPERVISOR_CONTROL_SOCKET_H
-#define QCC_SUPERVISOR_CONTROL_SOCKET_H
+#ifndef QCC_SUPERVISOR_OPERATE_CONTROL_SOCKET_H
+#define QCC_SUPERVISOR_OPERATE_CONTROL_SOCKET_H
 
 #include "common/base/err.h"
 #include "supervisor/process/user.h"

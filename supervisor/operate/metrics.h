@@ -6,8 +6,8 @@
  * A family has one sample for each combination of the values of its sets (given by their place), the
  * last one turning fastest; nil: there is none. A sample is a number, or for a histogram an array: the
  * sum in microseconds, then the counts of common/policy/hist's buckets. */
-#ifndef QCC_SUPERVISOR_METRICS_H
-#define QCC_SUPERVISOR_METRICS_H
+#ifndef QCC_SUPERVISOR_OPERATE_METRICS_H
+#define QCC_SUPERVISOR_OPERATE_METRICS_H
 
 #include "common/ipc/doc.h"
 #include "supervisor/operate/operate_env.h"

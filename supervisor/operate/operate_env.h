@@ -1,7 +1,7 @@
 /* operate_env: what there is to show to operators, as the root has it. All of it is borrowed and only read, but
  * for health, which operators' orders change (query.h). */
-#ifndef QCC_SUPERVISOR_OPERATE_ENV_H
-#define QCC_SUPERVISOR_OPERATE_ENV_H
+#ifndef QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
+#define QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"

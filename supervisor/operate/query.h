@@ -1,7 +1,7 @@
 /* query: what operators ask and order, whatever door they came through (admin listener, control
  * socket). Runs in the supervisor, answers with a document; some answers come later. */
-#ifndef QCC_SUPERVISOR_QUERY_H
-#define QCC_SUPERVISOR_QUERY_H
+#ifndef QCC_SUPERVISOR_OPERATE_QUERY_H
+#define QCC_SUPERVISOR_OPERATE_QUERY_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

@@ -1,8 +1,8 @@
 /* recent_query: a query for the last requests of all workers. Each worker remembers its own (recent_ring): all
  * are asked, and their answers are put into one order when the last has come, or after a second without
  * those that are missing. */
-#ifndef QCC_SUPERVISOR_RECENT_QUERY_H
-#define QCC_SUPERVISOR_RECENT_QUERY_H
+#ifndef QCC_SUPERVISOR_OPERATE_RECENT_QUERY_H
+#define QCC_SUPERVISOR_OPERATE_RECENT_QUERY_H
 
 #include "common/base/list.h"
 #include "common/ipc/doc.h"

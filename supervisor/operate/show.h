@@ -1,7 +1,7 @@
 /* show: the documents in which operators see the state of things. Whoever shows them (JSON, a table,
  * metrics) finds the same names in them. No key is in any of them. */
-#ifndef QCC_SUPERVISOR_SHOW_H
-#define QCC_SUPERVISOR_SHOW_H
+#ifndef QCC_SUPERVISOR_OPERATE_SHOW_H
+#define QCC_SUPERVISOR_OPERATE_SHOW_H
 
 #include "common/ipc/doc.h"
 #include "supervisor/operate/operate_env.h"

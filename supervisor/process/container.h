@@ -1,7 +1,7 @@
 /* container: what a supervisor does that was started as process 1 of a container and has handed over to
  * another one: the container ends with process 1, so it stays, passes signals on, and reaps. */
-#ifndef QCC_SUPERVISOR_CONTAINER_H
-#define QCC_SUPERVISOR_CONTAINER_H
+#ifndef QCC_SUPERVISOR_PROCESS_CONTAINER_H
+#define QCC_SUPERVISOR_PROCESS_CONTAINER_H
 
 /* Whether this process is process 1 of a container. */
 _Bool container_is_init(void);

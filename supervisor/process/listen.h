@@ -1,8 +1,8 @@
 /* listen: the listening sockets: opened by the supervisor, shared by all workers. A set is what one
  * configuration asks for; a reload opens a new set, which shares with the old one every socket that
  * both want, so that no connection in a backlog is lost. */
-#ifndef QCC_SUPERVISOR_LISTEN_H
-#define QCC_SUPERVISOR_LISTEN_H
+#ifndef QCC_SUPERVISOR_PROCESS_LISTEN_H
+#define QCC_SUPERVISOR_PROCESS_LISTEN_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

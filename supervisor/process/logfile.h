@@ -1,6 +1,6 @@
 /* logfile: the file that log.file names. */
-#ifndef QCC_SUPERVISOR_LOGFILE_H
-#define QCC_SUPERVISOR_LOGFILE_H
+#ifndef QCC_SUPERVISOR_PROCESS_LOGFILE_H
+#define QCC_SUPERVISOR_PROCESS_LOGFILE_H
 
 #include "common/base/err.h"
 

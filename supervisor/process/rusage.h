@@ -1,6 +1,6 @@
 /* rusage: what a process costs the machine, as the kernel tells it (proc(5)). */
-#ifndef QCC_SUPERVISOR_RUSAGE_H
-#define QCC_SUPERVISOR_RUSAGE_H
+#ifndef QCC_SUPERVISOR_PROCESS_RUSAGE_H
+#define QCC_SUPERVISOR_PROCESS_RUSAGE_H
 
 #include "common/base/base.h"
 

@@ -1,6 +1,6 @@
 /* signals: those that a supervisor obeys: TERM, INT, HUP, USR1, USR2. */
-#ifndef QCC_SUPERVISOR_SIGNALS_H
-#define QCC_SUPERVISOR_SIGNALS_H
+#ifndef QCC_SUPERVISOR_PROCESS_SIGNALS_H
+#define QCC_SUPERVISOR_PROCESS_SIGNALS_H
 
 #include "common/base/base.h"
 

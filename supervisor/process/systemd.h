@@ -1,7 +1,7 @@
 /* systemd: what systemd is told (sd_notify(3)) when it started us with Type=notify. Does nothing
  * elsewhere. */
-#ifndef QCC_SUPERVISOR_SYSTEMD_H
-#define QCC_SUPERVISOR_SYSTEMD_H
+#ifndef QCC_SUPERVISOR_PROCESS_SYSTEMD_H
+#define QCC_SUPERVISOR_PROCESS_SYSTEMD_H
 
 #include "common/base/base.h"
 

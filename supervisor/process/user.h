@@ -1,6 +1,6 @@
 /* user: the account that the service runs as, when it was started as root. */
-#ifndef QCC_SUPERVISOR_USER_H
-#define QCC_SUPERVISOR_USER_H
+#ifndef QCC_SUPERVISOR_PROCESS_USER_H
+#define QCC_SUPERVISOR_PROCESS_USER_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

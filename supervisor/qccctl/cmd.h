@@ -1,7 +1,7 @@
 /* cmd: what all commands of qccctl share: the options, the connection, the answers' way to the
  * terminal. Commands are functions that return an exit code (ctl.h). */
-#ifndef QCC_QCCCTL_CMD_H
-#define QCC_QCCCTL_CMD_H
+#ifndef QCC_SUPERVISOR_QCCCTL_CMD_H
+#define QCC_SUPERVISOR_QCCCTL_CMD_H
 
 #include "supervisor/qccctl/ctl.h"
 #include "supervisor/qccctl/table.h"

@@ -1,6 +1,6 @@
 /* program: qcc-supervisor as a program that qccctl asks: it alone reads configurations. */
-#ifndef QCC_QCCCTL_PROGRAM_H
-#define QCC_QCCCTL_PROGRAM_H
+#ifndef QCC_SUPERVISOR_QCCCTL_CMD_RUN_H
+#define QCC_SUPERVISOR_QCCCTL_CMD_RUN_H
 
 #include "common/base/base.h"
 

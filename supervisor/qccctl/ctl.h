@@ -1,7 +1,7 @@
 /* ctl: the connection to the supervisor: finds its control socket, asks, waits for the answer. What
  * goes wrong is said on stderr in a sentence that helps. */
-#ifndef QCC_QCCCTL_CTL_H
-#define QCC_QCCCTL_CTL_H
+#ifndef QCC_SUPERVISOR_QCCCTL_CTL_H
+#define QCC_SUPERVISOR_QCCCTL_CTL_H
 
 #include "common/ipc/chan.h"
 

@@ -1,7 +1,7 @@
 /* human: numbers and foreign text as people read them on a terminal. Pure: appends to a buffer; what
  * does not fit into its ceiling is left out. */
-#ifndef QCC_QCCCTL_HUMAN_H
-#define QCC_QCCCTL_HUMAN_H
+#ifndef QCC_SUPERVISOR_QCCCTL_HUMAN_H
+#define QCC_SUPERVISOR_QCCCTL_HUMAN_H
 
 #include "common/base/buf.h"
 

@@ -1,8 +1,8 @@
 /* profile: what a v0.6 file (~/.fastcc) says, read as liberally as its writers were: one profile or many,
  * by name or in a list, each with endpoints or being one; then told as a configuration of QCC. What was
  * not understood is said, with its place. Pure: JSON in, text out. */
-#ifndef QCC_QCCCTL_PROFILE_H
-#define QCC_QCCCTL_PROFILE_H
+#ifndef QCC_SUPERVISOR_QCCCTL_PROFILE_H
+#define QCC_SUPERVISOR_QCCCTL_PROFILE_H
 
 #include "common/base/buf.h"
 #include "common/base/err.h"

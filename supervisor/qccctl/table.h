@@ -1,8 +1,8 @@
 /* table: aligned columns. Cells are added row by row, then the whole is laid out: as wide as its content,
  * or, on a terminal, cut to its width: first the columns that may shrink, then those that may be missed
  * are left out. Pure: text in, text out. */
-#ifndef QCC_QCCCTL_TABLE_H
-#define QCC_QCCCTL_TABLE_H
+#ifndef QCC_SUPERVISOR_QCCCTL_TABLE_H
+#define QCC_SUPERVISOR_QCCCTL_TABLE_H
 
 #include "common/base/buf.h"
 

@@ -1,6 +1,6 @@
 /* tree: the supervisor's documents (common/ipc/doc.h) as jansson's trees. */
-#ifndef QCC_QCCCTL_TREE_H
-#define QCC_QCCCTL_TREE_H
+#ifndef QCC_SUPERVISOR_QCCCTL_TREE_H
+#define QCC_SUPERVISOR_QCCCTL_TREE_H
 
 #include "common/base/str.h"
 

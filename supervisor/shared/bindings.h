@@ -2,8 +2,8 @@
  * in the order in which they are heard; what came of it is told to all of them. The first wish for
  * a conversation wins as long as its binding holds, so that two workers that did not know of each
  * other do not move it to and fro. Knows no worker and no loop. */
-#ifndef QCC_SUPERVISOR_SESSIONS_H
-#define QCC_SUPERVISOR_SESSIONS_H
+#ifndef QCC_SUPERVISOR_SHARED_BINDINGS_H
+#define QCC_SUPERVISOR_SHARED_BINDINGS_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"

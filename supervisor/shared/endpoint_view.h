@@ -1,6 +1,6 @@
 /* view: what workers know of an endpoint: an excerpt of the truth about it (health.h) as it travels. */
-#ifndef QCC_SUPERVISOR_VIEW_H
-#define QCC_SUPERVISOR_VIEW_H
+#ifndef QCC_SUPERVISOR_SHARED_ENDPOINT_VIEW_H
+#define QCC_SUPERVISOR_SHARED_ENDPOINT_VIEW_H
 
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint/endpoint_state.h"

@@ -6,8 +6,8 @@
  *
  * Knows no loop and no socket: messages go out through a callback, and health_run is called when
  * health_next says so. */
-#ifndef QCC_SUPERVISOR_HEALTH_H
-#define QCC_SUPERVISOR_HEALTH_H
+#ifndef QCC_SUPERVISOR_SHARED_HEALTH_H
+#define QCC_SUPERVISOR_SHARED_HEALTH_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"

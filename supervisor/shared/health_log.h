@@ -1,7 +1,7 @@
 /* notes: what has changed of an endpoint, for people: one line of the log each, with what it was,
  * what it is, and why. */
-#ifndef QCC_SUPERVISOR_NOTES_H
-#define QCC_SUPERVISOR_NOTES_H
+#ifndef QCC_SUPERVISOR_SHARED_HEALTH_LOG_H
+#define QCC_SUPERVISOR_SHARED_HEALTH_LOG_H
 
 #include "common/policy/endpoint/endpoint_state.h"
 

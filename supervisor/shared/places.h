@@ -5,8 +5,8 @@
  *
  * Fair: when several want more than there is, each place that becomes free comes back and goes to
  * the one that has waited longest. */
-#ifndef QCC_SUPERVISOR_PLACES_H
-#define QCC_SUPERVISOR_PLACES_H
+#ifndef QCC_SUPERVISOR_SHARED_PLACES_H
+#define QCC_SUPERVISOR_SHARED_PLACES_H
 
 #include "common/base/base.h"
 

@@ -1,7 +1,7 @@
 /* saved: what lasts over a restart, between those who know it (health.h, totals.h) and the file that it
  * is kept in (store_file.h). */
-#ifndef QCC_SUPERVISOR_SAVED_H
-#define QCC_SUPERVISOR_SAVED_H
+#ifndef QCC_SUPERVISOR_SHARED_SAVED_H
+#define QCC_SUPERVISOR_SHARED_SAVED_H
 
 #include "common/base/base.h"
 #include "common/ipc/ipc.h"

@@ -1,8 +1,8 @@
 /* totals: what all workers have counted together, of each endpoint and in all. Workers tell what is
  * new about once a second (STATS); here it is added up. Counters last over reloads and workers'
  * lives: an endpoint is known by its id, whatever its place in the file. */
-#ifndef QCC_SUPERVISOR_TOTALS_H
-#define QCC_SUPERVISOR_TOTALS_H
+#ifndef QCC_SUPERVISOR_SHARED_TOTALS_H
+#define QCC_SUPERVISOR_SHARED_TOTALS_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -1,8 +1,8 @@
 /* state: what lasts over restarts: taken up at the start, saved every few seconds if it has changed,
  * and at the end. A forked child writes, so that no disk holds up the loop. Nothing that goes wrong
  * with a file keeps the supervisor from serving; a folder that it cannot have does. */
-#ifndef QCC_SUPERVISOR_STATE_H
-#define QCC_SUPERVISOR_STATE_H
+#ifndef QCC_SUPERVISOR_STORE_STORE_H
+#define QCC_SUPERVISOR_STORE_STORE_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

@@ -1,7 +1,7 @@
 /* state_dir: the folder of what lasts: `state`, `secret`, and `lock`. All is done by the folder's
  * descriptor, so that it may be moved while we run. */
-#ifndef QCC_SUPERVISOR_STATE_DIR_H
-#define QCC_SUPERVISOR_STATE_DIR_H
+#ifndef QCC_SUPERVISOR_STORE_STORE_DIR_H
+#define QCC_SUPERVISOR_STORE_STORE_DIR_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

@@ -13,8 +13,8 @@
  * Version 1, where an endpoint ends with its counters, is read too.
  *
  * Numbers outside msgpack are big-endian. Bindings stand in the order of their last use. */
-#ifndef QCC_SUPERVISOR_STATE_FILE_H
-#define QCC_SUPERVISOR_STATE_FILE_H
+#ifndef QCC_SUPERVISOR_STORE_STORE_FILE_H
+#define QCC_SUPERVISOR_STORE_STORE_FILE_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

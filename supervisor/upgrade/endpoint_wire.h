@@ -1,7 +1,7 @@
 /* carry: all that is known of an endpoint, from one supervisor to the next at an upgrade: more than
  * what lasts over a restart (saved.h). Who reads it trusts no number of it. */
-#ifndef QCC_SUPERVISOR_CARRY_H
-#define QCC_SUPERVISOR_CARRY_H
+#ifndef QCC_SUPERVISOR_UPGRADE_ENDPOINT_WIRE_H
+#define QCC_SUPERVISOR_UPGRADE_ENDPOINT_WIRE_H
 
 #include "common/ipc/ipc.h"
 #include "supervisor/shared/health.h"

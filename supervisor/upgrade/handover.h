@@ -1,6 +1,6 @@
 /* handover: what the two supervisors of an upgrade must agree on, beside the messages UP_… in messages.def. */
-#ifndef QCC_SUPERVISOR_HANDOVER_H
-#define QCC_SUPERVISOR_HANDOVER_H
+#ifndef QCC_SUPERVISOR_UPGRADE_HANDOVER_H
+#define QCC_SUPERVISOR_UPGRADE_HANDOVER_H
 
 #include <sys/types.h>
 

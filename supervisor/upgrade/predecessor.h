@@ -1,8 +1,8 @@
 /* predecessor: the other side of successor.h: a supervisor that takes the place of one that runs. It gets
  * that one's sockets and state, lets no worker accept before the state is its own, and listens
  * to what the other's workers report until the last of them has drained. */
-#ifndef QCC_SUPERVISOR_PREDECESSOR_H
-#define QCC_SUPERVISOR_PREDECESSOR_H
+#ifndef QCC_SUPERVISOR_UPGRADE_PREDECESSOR_H
+#define QCC_SUPERVISOR_UPGRADE_PREDECESSOR_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"

@@ -16,8 +16,8 @@
  * From GO on nothing is decided here. Should the new one fail before SERVES, all goes on as before.
  * It may be of a later or an earlier build: the messages between the two (UP_… in messages.def)
  * never change. */
-#ifndef QCC_SUPERVISOR_SUCCESSOR_H
-#define QCC_SUPERVISOR_SUCCESSOR_H
+#ifndef QCC_SUPERVISOR_UPGRADE_SUCCESSOR_H
+#define QCC_SUPERVISOR_UPGRADE_SUCCESSOR_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

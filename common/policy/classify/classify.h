@@ -4,8 +4,8 @@
  * Pure.
  *
  * The rules are rows of classify_rules; the wait is read by retry_after. */
-#ifndef QCC_POLICY_CLASSIFY_H
-#define QCC_POLICY_CLASSIFY_H
+#ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_H
+#define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_H
 
 #include "common/policy/classify/classify_evidence.h"
 #include "common/policy/outcome.h"

@@ -1,7 +1,7 @@
 /* classify_evidence: what a reader of replies (worker/evidence) gathered from a failed one, in the plain
  * form that classify and retry_after judge. */
-#ifndef QCC_POLICY_CLASSIFY_EVIDENCE_H
-#define QCC_POLICY_CLASSIFY_EVIDENCE_H
+#ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_EVIDENCE_H
+#define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_EVIDENCE_H
 
 #include "common/base/str.h"
 

@@ -3,8 +3,8 @@
  * content, the model, kinds of client, limits, overload, credentials, validation, refusals that
  * speak of nobody's standing, and last what a status says alone. To teach the classifier something,
  * add a row (and the reply as a case in tests/unit/data/classify). */
-#ifndef QCC_POLICY_CLASSIFY_RULES_H
-#define QCC_POLICY_CLASSIFY_RULES_H
+#ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_RULES_H
+#define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_RULES_H
 
 #include "common/base/base.h"
 #include "common/policy/outcome.h"

@@ -1,8 +1,8 @@
 /* classify_words: what makers and relays say, by meaning, most in English and Chinese: patterns of
  * words.h for the rows of classify_rules. Lower case, and no numbers of three digits: they would be a
  * status. A word that also means something else belongs into the row that can tell. */
-#ifndef QCC_POLICY_CLASSIFY_WORDS_H
-#define QCC_POLICY_CLASSIFY_WORDS_H
+#ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_WORDS_H
+#define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_WORDS_H
 
 /* clang-format off */
 

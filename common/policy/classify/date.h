@@ -1,6 +1,6 @@
 /* date: points in time as replies write them, as milliseconds since 1970 UTC. Pure. */
-#ifndef QCC_POLICY_DATE_H
-#define QCC_POLICY_DATE_H
+#ifndef QCC_COMMON_POLICY_CLASSIFY_DATE_H
+#define QCC_COMMON_POLICY_CLASSIFY_DATE_H
 
 #include "common/base/str.h"
 

@@ -6,8 +6,8 @@
  *   3. RetryInfo.retryDelay of a Google error, then JSON members that say it in so many words
  *   4. the message: "try again in 6.5s", "retry after 7 seconds", "请在 30 秒后重试"
  * Garbage and negative numbers give nothing, a moment in the past gives 0. Pure. */
-#ifndef QCC_POLICY_RETRY_AFTER_H
-#define QCC_POLICY_RETRY_AFTER_H
+#ifndef QCC_COMMON_POLICY_CLASSIFY_RETRY_AFTER_H
+#define QCC_COMMON_POLICY_CLASSIFY_RETRY_AFTER_H
 
 #include "common/policy/classify/classify_evidence.h"
 

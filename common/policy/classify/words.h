@@ -2,8 +2,8 @@
  * between bars, '*' for a few words in between, '^' and '$' for the text's ends, '%' before or
  * behind a fragment for the edge of a word (so that "%ip%" is not found in "multiple"): "credit
  * balance*too low|balance is insufficient|^forbidden$|%ip%*blocked" Pure; no state. */
-#ifndef QCC_POLICY_WORDS_H
-#define QCC_POLICY_WORDS_H
+#ifndef QCC_COMMON_POLICY_CLASSIFY_WORDS_H
+#define QCC_COMMON_POLICY_CLASSIFY_WORDS_H
 
 #include "common/base/str.h"
 

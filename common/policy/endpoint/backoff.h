@@ -1,7 +1,7 @@
 /* backoff: how long to wait before something that has ended is started again. What lived long is
  * started at once; what dies young again and again waits longer each time. Pure. */
-#ifndef QCC_POLICY_BACKOFF_H
-#define QCC_POLICY_BACKOFF_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_BACKOFF_H
+#define QCC_COMMON_POLICY_ENDPOINT_BACKOFF_H
 
 #include "common/base/base.h"
 

@@ -15,8 +15,8 @@
  * that an endpoint which breaks all of them is found, those in a row are counted beside the other
  * failures, and only a reply that came to its end ends that row. A trial whose reply has begun
  * closes the breaker; if one breaks off before any was complete, the trial has failed after all. */
-#ifndef QCC_POLICY_BREAKER_H
-#define QCC_POLICY_BREAKER_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_BREAKER_H
+#define QCC_COMMON_POLICY_ENDPOINT_BREAKER_H
 
 #include "common/base/base.h"
 

@@ -1,8 +1,8 @@
 /* cooldown: how long an endpoint that said "too much" is left alone. Two clocks side by side, what
  * it said itself and what we make up when it said nothing, so that neither shortens the other.
  * Pure. */
-#ifndef QCC_POLICY_COOLDOWN_H
-#define QCC_POLICY_COOLDOWN_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_COOLDOWN_H
+#define QCC_COMMON_POLICY_ENDPOINT_COOLDOWN_H
 
 #include "common/base/base.h"
 

@@ -1,7 +1,7 @@
 /* endpoint_names: the states of an endpoint, what changes in them and what operators order, with their
  * names for logs, the API and people. */
-#ifndef QCC_POLICY_ENDPOINT_NAMES_H
-#define QCC_POLICY_ENDPOINT_NAMES_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_NAMES_H
+#define QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_NAMES_H
 
 #include "common/base/base.h"
 

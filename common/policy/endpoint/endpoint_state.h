@@ -12,8 +12,8 @@
  *
  * An endpoint is the last one while no other is usable (ep_usable). It is not queued then; one that
  * is in the queue already is in reach: requests may try it, beside its verifications. */
-#ifndef QCC_POLICY_ENDPOINT_STATE_H
-#define QCC_POLICY_ENDPOINT_STATE_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
+#define QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
 
 #include "common/base/base.h"
 #include "common/policy/endpoint/breaker.h"

@@ -7,8 +7,8 @@
  *
  * What comes in again within verify_ms after it left goes on with the schedule that it had: an
  * endpoint that passes its verifications and fails requests is not verified in a tight loop. */
-#ifndef QCC_POLICY_FAILQ_H
-#define QCC_POLICY_FAILQ_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_FAILQ_H
+#define QCC_COMMON_POLICY_ENDPOINT_FAILQ_H
 
 #include "common/base/base.h"
 

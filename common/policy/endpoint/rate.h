@@ -1,6 +1,6 @@
 /* rate: moving averages in a few bytes and without history. Pure. */
-#ifndef QCC_POLICY_RATE_H
-#define QCC_POLICY_RATE_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_RATE_H
+#define QCC_COMMON_POLICY_ENDPOINT_RATE_H
 
 #include "common/base/base.h"
 

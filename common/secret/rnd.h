@@ -9,13 +9,13 @@ struct rnd {
     uint64_t s[2];
 };
 
-/* Seeded from the kernel. */
+/* Seeds r from the kernel; aborts if the kernel has no random bytes. */
 void rnd_init(struct rnd *r);
 
-/* xoroshiro128+ (Blackman, Vigna): fast, not secret. */
+/* The next number of xoroshiro128+ (Blackman, Vigna): fast, predictable. */
 uint64_t rnd_next(struct rnd *r);
 
-/* n unpredictable bytes from getrandom(2); aborts if the kernel has none. */
+/* Writes n unpredictable bytes from getrandom(2); aborts if the kernel has none. */
 void rnd_bytes(void *p, size_t n);
 
 #endif

@@ -1,11 +1,11 @@
-/* metrics: the numbers that monitoring reads, as one table: name, type, labels, help, where the number
- * comes from. A worker's admin listener writes them in Prometheus' text format (worker/admin/prometheus.h);
- * the README's table is printed from the same rows.
+/* metrics: the numbers that monitoring reads, as one table: name, type, labels, help, source. A
+ * worker's admin listener writes them in Prometheus' text format (worker/admin/prometheus.h).
  *
- * The document: {"sets": [[label, [value…]]…], "families": [[name, type, help, [set…], [sample…]]…]}.
- * A family has one sample for each combination of the values of its sets (given by their place), the
- * last one turning fastest; nil: there is none. A sample is a number, or for a histogram an array: the
- * sum in microseconds, then the counts of common/policy/hist's buckets. */
+ * The document: {"sets": [[label, [value…]]…], "families": [[name, type, help, [set…],
+ * [sample…]]…]}. A family has one sample for each combination of the values of its sets (given by
+ * their position), the last one varying fastest; nil: there is none. A sample is a number, or for a
+ * histogram an array: the sum in microseconds, then the counts of the buckets of
+ * common/policy/hist. */
 #ifndef QCC_SUPERVISOR_OPERATE_METRICS_H
 #define QCC_SUPERVISOR_OPERATE_METRICS_H
 
@@ -14,10 +14,10 @@
 
 #include <stdio.h>
 
-/* All numbers as they are now. */
+/* Writes the document with all numbers as they are now. */
 void metrics_show(const struct operate_env *env, struct doc *d);
 
-/* The table for the README. */
+/* Prints the table of metrics in Markdown. */
 void metrics_print(FILE *to);
 
 #endif

@@ -13,8 +13,7 @@
 enum {
     LINE_MAX_BYTES = 4096,
     GATHER = 65536,
-    FIELD_MAX = 800, /* bytes of a field's text as written, so that a client's text cannot fill the
-                        line */
+    FIELD_MAX = 800, /* bytes of a field's text as written: no client can fill the line with one */
     FIELD_ROOM = 40  /* bytes that a number with its separators takes at most */
 };
 

@@ -42,8 +42,7 @@ void log_line(enum log_level level, struct str rid, const char *fmt, ...) PRINTF
 /* One value of a line with fields (the access line). */
 struct log_field {
     const char *key;
-    enum { LOG_V_STR, LOG_V_INT, LOG_V_MS } kind; /* LOG_V_MS: microseconds, printed as
-                                                     milliseconds */
+    enum { LOG_V_STR, LOG_V_INT, LOG_V_MS } kind; /* LOG_V_MS: us, printed as ms */
     struct str str;
     int64_t num;
 };

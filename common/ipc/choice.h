@@ -24,11 +24,9 @@ enum choice_flag {
     CHOICE_CONVERSATION = 1, /* the request belongs to a conversation */
     CHOICE_TRIAL = 2,        /* the attempt is the trial of a breaker */
     CHOICE_SAME = 4,         /* no choice: a repeat at the same endpoint */
-    CHOICE_FRESH = 8,        /* repeated on a new connection, because the pooled one had been
-                                closed */
+    CHOICE_FRESH = 8,        /* repeated on a new connection: the pooled one had been closed */
     CHOICE_OPINION = 16,     /* the endpoint is asked for a second opinion */
-    CHOICE_UNDONE = 32       /* the endpoint was taken, but no place is free there: one was
-                                requested */
+    CHOICE_UNDONE = 32       /* the endpoint was taken, but has no place free: one was requested */
 };
 
 struct choice {

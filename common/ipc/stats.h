@@ -27,8 +27,7 @@ enum stats_reply { STATS_WHOLE, STATS_STREAM, STATS_REPLIES };
 struct stats_record {
     char id[8];
     uint32_t open;                     /* requests at the endpoint now */
-    uint32_t idle, in_use;             /* connections to the endpoint now; in_use: with those being
-                                          opened */
+    uint32_t idle, in_use;             /* connections now; in_use: with those being opened */
     uint32_t dialled, reused;          /* connections opened; attempts that used an idle one */
     uint32_t charged;                  /* failures charged to the endpoint */
     uint32_t attempts[OUTCOME__COUNT]; /* attempts by enum outcome */

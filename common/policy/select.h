@@ -40,8 +40,7 @@ enum sel_trial {
 
 struct sel_ep {
     uint64_t id_hash; /* a hash of the endpoint's id, the same in all workers */
-    int64_t *turn; /* state of round robin, owned by the caller, 0 at first; NULL with other
-                      strategies */
+    int64_t *turn; /* round robin's state, kept by the caller, 0 at first; else NULL */
     int64_t cooling_ms; /* cooldown that is left; 0: not cooling */
     uint32_t weight, priority;
     uint32_t open;    /* requests open there now */
@@ -78,8 +77,7 @@ struct sel_req {
 enum sel_end {
     SEL_CHOSEN,      /* send to `at` */
     SEL_NEED_TRIAL,  /* only circuit_open ones are left: `at`, once its trial is lent */
-    SEL_WAIT_TRIAL,  /* only circuit_open ones are left, each with a running trial: wait for a
-                        verdict */
+    SEL_WAIT_TRIAL,  /* only circuit_open ones with running trials are left: wait for a verdict */
     SEL_ALL_FULL,    /* candidates are left, but all are full */
     SEL_ALL_COOLING, /* all that could serve cool by their own word, for `wait_ms` at least */
     SEL_NONE,
@@ -92,7 +90,7 @@ enum sel_bound {
     SEL_BOUND_USED,   /* `at` is the bound endpoint */
     SEL_BOUND_SPARED, /* this request goes elsewhere (model not there, full, refused), the binding
                          stays: a success elsewhere does not bind anew */
-    SEL_BOUND_LEFT    /* the endpoint is out, or failed this request: a success elsewhere binds
+    SEL_BOUND_LEFT    /* its endpoint is out, or failed this request: a success elsewhere binds
                          anew */
 };
 

@@ -42,15 +42,13 @@ struct side_reply {
     bool names_field; /* the error names a member of the request's body */
     bool too_long;    /* the error is that the prompt is too long */
     bool counted;     /* the endpoint has counted tokens within SIDE_COUNTED_MS */
-    bool clients_key; /* the credentials were the client's: refusing them says nothing about other
-                         ones */
+    bool clients_key; /* the credentials were the client's, which another endpoint may accept */
 };
 
 enum side_next {
     SIDE_BACK,        /* the reply goes to the client as it came */
     SIDE_ANOTHER,     /* the next endpoint is asked; nothing is remembered */
-    SIDE_CANNOT_COUNT /* the next endpoint is asked, and this one is remembered as unable to count
-                         tokens */
+    SIDE_CANNOT_COUNT /* the next endpoint is asked; remember that this one cannot count tokens */
 };
 
 /* Decides what is done with the reply. */

@@ -17,8 +17,7 @@ enum {
     WORKER_FD = 3, /* the worker's end of the channel */
     /* bytes: two CONFs and all other frames that may wait for a worker that does not read */
     TX_MAX = 2 * IPC_FRAME_MAX + (1 << 20),
-    RETIRE_GRACE_MS = 1000, /* beyond the drain timeout, at which the worker itself ends its
-                               requests */
+    RETIRE_GRACE_MS = 1000, /* beyond the drain timeout, when the worker itself ends its requests */
     FORK_RETRY_MS = 1000
 };
 

@@ -193,8 +193,7 @@ static void set_strs(struct loader *ld, struct conf_strs *l, const struct ynode 
         struct place p = place_index(at, i);
         faults_place(ld->f, p.text, n->v[i]->line, n->v[i]->col);
         bool ok = text_at(ld, n->v[i], p.text, &b, &t);
-        conf_strs_add(l, ok ? t.s : STR("")); /* a faulty element stays as "", so that the others
-                                                 keep their numbers */
+        conf_strs_add(l, ok ? t.s : STR("")); /* the others keep their numbers */
         buf_free(&b);
     }
 }

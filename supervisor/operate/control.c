@@ -424,8 +424,7 @@ void control_hand_over(struct control *c)
 {
     c->leave = true;
     ev_io_stop(c->loop, &c->rd);
-    fd_close(&c->now.fd); /* else connections would wait here unanswered after the successor has
-                             ended */
+    fd_close(&c->now.fd); /* else connections would wait here when the other one has ended */
 }
 
 void control_close(struct control *c)

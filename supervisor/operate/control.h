@@ -17,8 +17,7 @@
 struct control {
     struct ev_loop *loop;
     struct query *query; /* answers the queries, performs the actions */
-    int ring_reader;     /* the log ring, for clients that follow the log; set by the root; -1:
-                            none */
+    int ring_reader;     /* the log ring for clients that read the log, set by the root; -1: none */
     struct control_socket now, next; /* next: the socket of a reload that is under way */
     bool leave;                      /* the path belongs to another supervisor and is not removed */
     ev_io rd;

@@ -86,8 +86,7 @@ static int open_folder(const char *path, bool guarded, const struct user *user, 
         if (open_to_all) /* the operator has configured that folder */
             log_warn("control_socket: the folder %s can be written by everybody", dir);
         for (int i = 0; i < LOCK_TURNS && flock(fd, LOCK_EX | LOCK_NB) == -1; i++)
-            poll(NULL, 0, LOCK_STEP_MS); /* a starting supervisor releases the lock within that
-                                            time */
+            poll(NULL, 0, LOCK_STEP_MS); /* a starting supervisor unlocks within that time */
         return fd;
     }
     fd_close(&fd);
@@ -169,8 +168,7 @@ static bool make_in(struct control_socket *k, const char *path, int dir, const c
     if (!clear_stale(&un, path, dir, base, e))
         return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0117); /* created with mode 0660, so that the socket is at no time open to
-                                  all users */
+    mode_t mask = umask(0117); /* created with mode 0660: at no time open to all users */
     bool bound = fd != -1 && bind(fd, (const struct sockaddr *)&un, sizeof un) == 0;
     int why = errno;
     umask(mask);

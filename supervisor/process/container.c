@@ -59,8 +59,7 @@ static bool reap(int *code)
             return errno != ECHILD;
         if (who.si_pid == 0)
             return true;
-        bool counts = is_supervisor((uint64_t)who.si_pid); /* before it is reaped, its name can
-                                                              still be read */
+        bool counts = is_supervisor((uint64_t)who.si_pid); /* readable until it is reaped */
         if (waitpid(who.si_pid, &status, 0) == who.si_pid && counts)
             *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }

@@ -28,8 +28,7 @@ struct places {
     size_t n;
     struct place {
         char path[PATH_MAX];
-        bool shared; /* in a folder where all users may make folders: its owner must be this user or
-                        root */
+        bool shared; /* in a folder that all may write: its owner must be this user or root */
         int why;     /* errno of the failed connection */
     } v[PLACES];
 };
@@ -94,8 +93,7 @@ static int open_folder(const struct place *p, const char **base)
         return -1;
     if (p->shared && (fstat(fd, &st) == -1 || (st.st_uid != geteuid() && st.st_uid != 0))) {
         fd_close(&fd);
-        errno = EPERM; /* the folder is another user's, who may have put a socket there to be
-                          connected to */
+        errno = EPERM; /* another user's folder: the socket may be a trap */
     }
     return fd;
 }

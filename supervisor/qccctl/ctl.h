@@ -13,8 +13,7 @@ enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NOBODY = 3 };
 struct ctl {
     struct chan chan;
     char *path;       /* path of the socket that is connected to */
-    bool searched;    /* no option or variable named the path: it is the first default place that
-                         answered */
+    bool searched;    /* nothing named the path: it is the first default place that answered */
     char peer[160];   /* name of the supervisor in messages */
     int64_t timeout_ms;
     uint64_t last_id;

@@ -16,8 +16,7 @@ struct profile_endpoint {
     char *url, *key;             /* key NULL: none */
     int64_t weight, priority;    /* -1: not set */
     bool enabled, bearer;
-    const char *off_because;     /* why the import disables the endpoint, for a comment; NULL: it
-                                    does not */
+    const char *off_because;     /* comment why the import disables it; NULL: it does not */
 };
 
 struct profile {

@@ -160,8 +160,7 @@ void table_print(const struct table *t, size_t width, bool color, struct buf *ou
             put_cell(out, r ? text_of(t, i) : str_c(t->columns[c].title), w[c], t->columns[c].right,
                      c == last, r ? t->cells[i].tint : TINT_DIM, color);
         }
-        while (out->len && buf_data(out)[out->len - 1] == ' ') /* blanks of empty cells at the
-                                                                  end */
+        while (out->len && buf_data(out)[out->len - 1] == ' ') /* empty cells at the end */
             out->len--;
         (void)!buf_str(out, STR("\n"));
     }

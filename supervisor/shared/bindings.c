@@ -123,9 +123,8 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
     if (old && old->used_ms > now_ms - s->ttl_ms) {
         uint32_t holds = binding_table_endpoint(s->b, old);
         if (holds != r->endpoint && configured(s, holds)) {
-            add_record(s, BINDING_BOUND, r->key, holds, old->used_ms); /* another request was first:
-                                                                          the worker gets the
-                                                                          binding that holds */
+            add_record(s, BINDING_BOUND, r->key, holds, old->used_ms); /* another request was
+                                                                          first */
             return;
         }
     }

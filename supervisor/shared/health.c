@@ -123,8 +123,7 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
     look_again(h, e, now_ms);
     count_trips(h, e, ch);
     if (!h->frozen)
-        health_log(e->name, &e->state, ch, reason); /* after the sending, since workers wait for the
-                                                       state */
+        health_log(e->name, &e->state, ch, reason); /* last, so that workers get the state sooner */
 }
 
 /* ---- the trial */

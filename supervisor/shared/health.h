@@ -56,8 +56,7 @@ struct health_endpoint {
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
     bool touched;                  /* an event of the endpoint came since the last health_run */
     bool usable;                   /* counted in nusable */
-    struct ipc_endpoint sent;      /* state as last sent to the workers; blocks borrows from
-                                      sent_blocks */
+    struct ipc_endpoint sent;      /* as last sent to the workers; blocks: in sent_blocks */
     char sent_blocks[IPC_BLOCKS_MAX];
 };
 
@@ -73,8 +72,7 @@ struct health {
     unsigned nup;
     unsigned turn;          /* slot that next_worker gave last */
     size_t nusable;         /* endpoints whose `usable` is set */
-    bool usable_changed;    /* an endpoint has become usable, or no longer is: which one is the last
-                               may have changed */
+    bool usable_changed;    /* some `usable` has changed, so that another may be the last one */
     bool touched;           /* an event came since the last health_run */
     bool frozen;            /* another supervisor decides (health_freeze) */
     bool overruled;         /* the workers get endpoints' states from another supervisor alone */

@@ -28,10 +28,8 @@ struct places {
     uint32_t elsewhere; /* places held by workers of the predecessor during an upgrade */
     uint32_t given;     /* places lent to the predecessor so far */
     uint32_t got;       /* places that the successor has lent to this supervisor so far */
-    bool frozen;        /* the successor owns them: a place that comes back is lent again at once or
-                           lost */
-    uint64_t ceiling;   /* while frozen: bound of the places lent, which only the successor
-                           raises */
+    bool frozen;        /* the successor owns them: one that comes back is lent at once or lost */
+    uint64_t ceiling;   /* while frozen: bound of the places lent, raised by the successor alone */
     struct place_holder *v;
     size_t n;
     uint64_t order;

@@ -26,7 +26,7 @@ struct saved_endpoint {
     char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
     uint64_t counts[SAVED_COUNTS];
     uint32_t refused_status; /* with SAVED_BY_AUTH: the status that refused its key; 0: not known */
-    int64_t refused_wall_ms; /* with SAVED_BY_AUTH: when its key was refused, CLOCK_REALTIME; 0: not
+    int64_t refused_wall_ms; /* with SAVED_BY_AUTH: time of that refusal, CLOCK_REALTIME; 0: not
                                 known */
 };
 

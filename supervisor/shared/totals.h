@@ -25,8 +25,7 @@ struct totals_series {
     uint64_t first_byte[HIST_BUCKETS], first_byte_us;
     uint64_t tokens[TOKENS__COUNT];
     uint64_t dialled, reused;                    /* connections opened, reused */
-    uint64_t verified, verify_failed, tripped; /* verifications passed, failed; openings of the
-                                                  breaker */
+    uint64_t verified, verify_failed, tripped; /* verifications passed, failed; breaker opened */
 };
 
 struct totals_endpoint {
@@ -43,8 +42,7 @@ struct totals_endpoint {
 struct totals {
     struct totals_endpoint *v; /* in the order of the configuration */
     size_t n;
-    struct totals_series **series; /* in the order of v; behind them the series whose endpoint has
-                                      left */
+    struct totals_series **series; /* as v; behind them those whose endpoint has left */
     size_t nseries;
     size_t hint;                /* where the next search begins (next_one) */
     uint64_t requests[STATS_STATUSES]; /* ended requests by the first digit of their status */

@@ -18,8 +18,7 @@
 
 enum {
     SOON_MS = 2000,  /* saved so long after a binding or an endpoint's state has changed */
-    LATER_MS = 5000, /* saved so long after times of use, counters or models last served have
-                        changed */
+    LATER_MS = 5000, /* saved so long after times of use, counters or models have changed */
     SHARE = 20       /* writing takes at most 1/SHARE of the time */
 };
 
@@ -157,8 +156,7 @@ static void save(struct store *st, struct store_view *v)
     sigfillset(&all);
     pid_t self = getpid();
     st->began_ms = clock_mono_ms();
-    sigprocmask(SIG_SETMASK, &all, &before); /* so that no signal handler of the loop runs in the
-                                                child */
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop runs in the child */
     pid_t pid = fork();
     if (pid == 0)
         write_and_exit(st->dir.fd, self, v);

@@ -25,8 +25,7 @@ struct store_env {
 
 struct store {
     struct store_env env;
-    uint8_t secret[STORE_SECRET]; /* secret of this installation, with which conversations are
-                                     hashed */
+    uint8_t secret[STORE_SECRET]; /* of this installation; conversations are hashed with it */
     bool allowed;      /* saving is allowed: no other supervisor owns the state */
     struct store_dir dir;
     char *path;        /* state_dir as it was at the start; NULL: nothing is saved */

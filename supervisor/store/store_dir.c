@@ -18,8 +18,7 @@
 
 enum {
     NAME = 64,
-    LOCK_WAIT_MS = 500, /* a worker that was forked by a dead supervisor holds the lock until its
-                           exec */
+    LOCK_WAIT_MS = 500, /* a worker forked by a dead supervisor holds the lock until its exec */
     LOCK_STEP_MS = 20
 };
 

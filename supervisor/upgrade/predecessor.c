@@ -328,8 +328,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
     } m;
     if (!pre->same_ipc)
         return true;
-    successor_relay(pre->env.successor, u->slot, &f); /* a successor of this supervisor may exist
-                                                         already */
+    successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */
     if (u->what == IPC_BINDS)
         return ipc_get_binds(&f, &m.binds) && bindings_wishes(pre->env.bindings, m.binds.records, now);
     if (u->what == IPC_OUTCOME)

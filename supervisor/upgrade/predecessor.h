@@ -43,8 +43,8 @@ struct predecessor_env {
     struct totals *totals;
     struct bindings *bindings;
     struct store *store;
-    struct successor *successor; /* gets the reports of the predecessor's workers if an upgrade is
-                                    under way */
+    struct successor *successor; /* gets the predecessor's workers' reports during another
+                                    upgrade */
     const struct predecessor_ops *ops;
     void *arg; /* argument of ops */
 };
@@ -56,14 +56,13 @@ struct predecessor {
     struct chan chan;
     ev_io rd, wr;
     struct listen_given given;
-    struct handover handover; /* descriptors received; a function that takes one over sets it to
-                                 -1 */
+    struct handover handover; /* descriptors received; -1 once another part has taken one over */
     uint32_t version, pid;
     uint64_t gen;
     uint8_t secret[32];
     char build[65];
-    bool same_ipc;    /* the predecessor has the same IPC_VERSION: frames of its workers can be
-                         decoded */
+    bool same_ipc;    /* the predecessor's IPC_VERSION is the same: its workers' frames can be
+                         read */
     struct buf early; /* records of BINDS that came before the table was restored */
 };
 

@@ -22,8 +22,7 @@
 enum {
     TX_MAX = 64 << 20, /* bytes that may wait for a successor that is busy with its start */
     FLUSH_MS = 1000,
-    ABOVE = 16         /* descriptors are moved to this number or above, out of the way of those
-                          with a fixed number */
+    ABOVE = 16         /* descriptors are moved to here or above, away from the fixed numbers */
 };
 
 /* The successor must serve within this time: it reads a configuration, loads a million bindings,
@@ -88,8 +87,7 @@ static pid_t fork_twice(struct successor *u, const struct successor_order *o, in
     if (pipe2(report, O_CLOEXEC) == -1)
         return -1;
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before); /* so that no signal handler of the loop runs in the
-                                                children */
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop runs in the children */
     pid_t between = fork();
     if (between == 0)
         fork_new(u, o, sock, report[1], &before);
@@ -444,8 +442,7 @@ void successor_stop(struct successor *u)
     if (u->phase == SUCCESSOR_STARTING)
         failed(u, "the supervisor is told to stop");
     else if (u->phase == SUCCESSOR_GIVEN && u->pid)
-        kill(u->pid, SIGTERM); /* UP_SERVES may be on its way: the successor decides what SIGTERM
-                                  ends */
+        kill(u->pid, SIGTERM); /* UP_SERVES may be on its way: the successor decides */
 }
 
 /* Waits until the successor has read the last reports of the workers here. */

@@ -69,8 +69,7 @@ struct successor {
     ev_child child;
     ev_timer late;
     struct asker asker;
-    unsigned stops; /* orders to stop sent to the successor; the same signal may have come here
-                       too */
+    unsigned stops; /* orders to stop sent to the successor; a signal may have come to both */
     int code;       /* exit code of the successor when it has ended, 128 + N for signal N */
     bool asked;     /* `asker` waits for the end of the upgrade */
     bool peer_slow; /* TX_MAX bytes wait for the successor: nothing more is sent */

@@ -37,8 +37,7 @@ enum classify_trait {
     TRAIT_PAGE = 1 << 2,       /* the body is HTML */
     TRAIT_RICH_PAGE = 1 << 3,  /* HTML of more than a server's standard few lines */
     TRAIT_LOGIN = 1 << 4,      /* a redirect to a login page */
-    TRAIT_VALIDATION = 1 << 5, /* by type or code: the endpoint checked the request and found it
-                                  invalid */
+    TRAIT_VALIDATION = 1 << 5, /* type or code: the request was checked and found invalid */
     TRAIT_FIELD = 1 << 6,      /* the error names a member of the request's body */
     TRAIT_TEXT = 1 << 7,       /* there is a message */
     TRAIT_OK = 1 << 8,         /* the status was 200, not another of 2xx */

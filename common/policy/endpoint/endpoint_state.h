@@ -55,8 +55,7 @@ struct ep_state {
     enum ep_disabled disabled;
     bool configured; /* `enabled` of the newest configuration */
     bool draining;
-    bool in_reach;     /* queued, and requests may try it: it is the last one (as of the last
-                          ep_tick) */
+    bool in_reach;     /* queued, but requests may try it: the last one as of the last ep_tick */
     bool verify_asked; /* an operator has requested a verification that has not begun */
     enum ep_verifying verifying;
     struct breaker breaker;
@@ -66,8 +65,7 @@ struct ep_state {
     uint32_t refused_status;   /* HTTP status that last refused its key; 0: not known */
     int64_t refused_wall_ms;   /* when its key was last refused, CLOCK_REALTIME; 0: not known */
     int64_t degraded_until_ms; /* end of EP_DEGRADED after transient failures */
-    int64_t no_count_until_ms; /* the endpoint cannot count tokens until then; 0: not known to lack
-                                  it */
+    int64_t no_count_until_ms; /* cannot count tokens until then; 0: not known to lack it */
     int64_t counted_ms;        /* when the endpoint last counted tokens; 0: never */
     struct ep_block blocks[EP_BLOCKS];
     uint32_t nblocks;
@@ -84,15 +82,14 @@ struct ep_report {
     enum net_fault net;
     enum outcome_part part;
     int64_t retry_after_ms;
-    const char *why;      /* for the log: the classifier's rule or the transport's failure; may be
+    const char *why;      /* for the log: the classifier's rule or the transport's failure; or
                              NULL */
     bool trial;           /* the attempt was the breaker's trial */
     bool left;            /* the request leaves the endpoint (false: it is repeated there) */
     bool overruled;       /* permanent: another endpoint has served the request */
     bool about_model;     /* permanent: the refusal was about the model */
     bool own_key;         /* the credentials were the endpoint's, not the client's */
-    bool no_count_tokens; /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT): charges
-                             nothing */
+    bool no_count_tokens; /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */
     bool counted;         /* the endpoint has counted tokens; nothing else is reported */
     uint64_t model;       /* hash of the model's name */
     int64_t began_ms;
@@ -123,8 +120,7 @@ struct ep_changes {
 enum ep_want {
     EP_WANT_NOTHING,
     EP_WANT_LEND, /* the breaker is half open and its trial free: lend it to one worker (ep_lend) */
-    EP_WANT_VERIFY /* start a verification (ep_verify_begin); a trial that is lent is taken back
-                      first */
+    EP_WANT_VERIFY /* take back a trial that is lent, then start a verification (ep_verify_begin) */
 };
 
 /* The state of an endpoint without any request so far. `enabled`: as configured. */

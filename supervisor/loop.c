@@ -12,11 +12,12 @@
 
 #include <stdio.h>
 
-enum { START_DEATHS = 3 }; /* of one worker, before the start was complete */
+enum { START_DEATHS = 3 }; /* ends of one worker's processes that make the start fail */
 
 /* ---- orders */
 
-/* As process 1 of a container we are the one whom signals reach, also when another one serves. */
+/* Passes a signal on to the supervisor that serves, when this one is process 1 of a container,
+ * which alone receives the signals. */
 static bool pass_on(const struct supervisor *s, int sig)
 {
     bool on = container_is_init() && s->successor.phase == SUCCESSOR_DONE;
@@ -41,7 +42,7 @@ static void obey_stop(struct supervisor *s)
     }
     log_info("stopping: what is in flight has %lld s",
              (long long)s->conf->limits.drain_timeout / 1000);
-    /* One that is retiring already is told to hurry. */
+    /* Workers that are retiring already get DRAIN once more, with `quick`. */
     for (size_t i = 0; i < s->slots.n; i++)
         if (s->slots.v[i]->st.state == SLOT_RETIRING)
             slot_retire(s->slots.v[i], true, s->conf->limits.drain_timeout);
@@ -73,7 +74,7 @@ const struct query_ops loop_query_ops = {
 static void obey_upgrade(struct supervisor *s)
 {
     struct err e;
-    /* The start, or a reload, comes to its end first. */
+    /* A start or reload that is under way must end first. */
     if (!s->want_upgrade || (s->intent.want == PLAN_SERVE && (!s->serving || s->next.conf)))
         return;
     s->want_upgrade = false;
@@ -85,7 +86,7 @@ static void obey_upgrade(struct supervisor *s)
 
 static void obey_reload(struct supervisor *s)
 {
-    /* The start, or another reload, comes to its end first. */
+    /* A start or another reload that is under way must end first. */
     if (!s->want_reload || !s->serving || s->next.conf ||
         (successor_going(&s->successor) && s->successor.phase != SUCCESSOR_DONE))
         return;
@@ -161,7 +162,7 @@ static void go(void *arg)
     for (size_t i = 0; i < s->slots.n; i++)
         slot_send_start(s->slots.v[i]);
     control_start(&s->control);
-    /* The file may name another path than the one that was handed over. */
+    /* The configuration may name another path than the one that was handed over. */
     if (control_next(&s->control, s->conf->control_socket, &e))
         control_commit(&s->control);
     else
@@ -176,7 +177,7 @@ static void fail(void *arg, const char *why)
 
 const struct predecessor_ops loop_predecessor_ops = {.go = go, .failed = fail, .serves = report_ready};
 
-/* Another supervisor serves. */
+/* successor_ops.serves: another supervisor serves. */
 static void hand_over(void *arg)
 {
     struct supervisor *s = arg;
@@ -207,7 +208,8 @@ static void start_worker(struct supervisor *s, size_t at)
 
 static void perform(struct supervisor *s, const struct plan_action *a)
 {
-    /* After an upgrade nobody is in a hurry: clients that keep their connections may send one more. */
+    /* After an upgrade workers do not end quickly: clients that keep their connections may send one
+     * more request. */
     bool stopping = s->intent.want != PLAN_SERVE && (!successor_given(&s->successor) || s->stops_obeyed);
     switch (a->verb) {
     case PLAN_START:
@@ -228,7 +230,8 @@ static void perform(struct supervisor *s, const struct plan_action *a)
     }
 }
 
-/* Slots that were never needed are empty ones; no more of them are shown than could be. */
+/* Copies the slots for the plan. Slots that were never needed count as SLOT_EMPTY, up to the number
+ * that may be wanted. */
 static size_t plan_view(const struct supervisor *s, struct plan_slot *view)
 {
     size_t n = min_size(SLOTS_MAX, s->slots.n + s->intent.workers);
@@ -243,14 +246,15 @@ static void follow_plan(struct supervisor *s)
     struct plan p;
     int64_t now = clock_mono_ms();
     plan_make(&s->intent, view, plan_view(s, view), now, &p);
-    /* The workers of the one before us have their time too: systemd ends them with us. */
+    /* The end waits for the predecessor's workers too: systemd kills them when the main process
+     * ends. */
     if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN &&
         predecessor_waiting(&s->predecessor))
         p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
     ev_timer_stop(s->loop, &s->later);
-    /* What was performed may call for more at once (a reload that wants more workers). */
+    /* The actions may need another plan at once (a reload with more workers). */
     int64_t wait = p.n ? 0 : p.next == -1 ? -1 : p.next - now;
     if (wait == -1)
         return;
@@ -259,7 +263,7 @@ static void follow_plan(struct supervisor *s)
     ev_timer_start(s->loop, &s->later);
 }
 
-/* What time and the reports of this turn bring for endpoints. */
+/* Runs health for the time and the reports of this turn. */
 static void mind_health(struct supervisor *s)
 {
     int64_t now = clock_mono_ms();
@@ -273,7 +277,7 @@ static void mind_health(struct supervisor *s)
     ev_timer_start(s->loop, &s->health_due);
 }
 
-/* Once a turn, before the loop sleeps. */
+/* Called once a turn, before the loop sleeps. */
 static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 {
     struct supervisor *s = w->data;
@@ -349,7 +353,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 
 static void on_later(struct ev_loop *loop, ev_timer *w, int events)
 {
-    (void)loop; /* that the loop has woken is all that was wanted: on_turn follows */
+    (void)loop; /* nothing to do but wake the loop: on_turn follows */
     (void)w;
     (void)events;
 }

@@ -1,4 +1,4 @@
-/* qcc-supervisor: options. Everything else is run.c. */
+/* qcc-supervisor: the options. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/operate/control_socket.h"
@@ -41,7 +41,7 @@ static int print_version(void)
            "libev %d.%d\nlibyaml %s\nmsgpack-c %s\n%s\n",
            ev_version_major(), ev_version_minor(), yaml_get_version_string(), msgpack_version(),
            OpenSSL_version(OPENSSL_VERSION));
-    /* the worker has libraries of its own: it goes on in this process's place */
+    /* the worker's program replaces this process: only it is linked with the worker's libraries */
     struct err e;
     char *worker = start_find_worker(&e);
     fflush(stdout);

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Every worker that takes part, or will. */
+/* Sends the configuration to every worker that serves or starts. */
 static void push(struct supervisor *s, struct conf *c)
 {
     c->gen = ++s->intent.gen;
@@ -29,7 +29,7 @@ static void refused(struct supervisor *s, const char *why, const struct faults *
     query_reload_ended(&s->query, why, f);
 }
 
-/* What only a start can change. */
+/* Warns of changed keys that only a restart puts into use. */
 static void warn_of_fixed(const struct conf *old, const struct conf *new)
 {
     if (!str_eq(str_c(old->user), str_c(new->user)))

@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* Empty, with what its parts need of each other. */
+/* An empty supervisor, its parts connected with each other. */
 static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_path)
 {
     struct supervisor *s = mem_zalloc(1, sizeof *s);
@@ -82,8 +82,8 @@ static void supervisor_free(struct supervisor *s)
     mem_free(s);
 }
 
-/* The ring of the supervisor before us, so that who follows the log goes on; or a new one. Without it
- * `qccctl logs` has nothing to show; the log itself is where it was. */
+/* Takes the predecessor's log ring over, so that `qccctl logs -f` goes on, or makes one. Without a
+ * ring `qccctl logs` has nothing to show; the log itself is not affected. */
 static void have_ring(struct supervisor *s)
 {
     struct err e;
@@ -98,7 +98,7 @@ static void have_ring(struct supervisor *s)
     s->control.ring_reader = s->ring_reader;
 }
 
-/* For people who look at what they have typed; the journal wants its form. */
+/* Prints why the start failed: on stderr as a plain sentence, in the journal as a log line. */
 static void cannot_start(const char *why)
 {
     if (log_to_journal())
@@ -107,7 +107,7 @@ static void cannot_start(const char *why)
         fprintf(stderr, "qcc-supervisor: %s\n", why);
 }
 
-/* What the supervisor before this one gives, if there is one. */
+/* Receives the descriptors of the predecessor, if there is one. */
 static bool take_over(struct supervisor *s, struct err *e)
 {
     const struct predecessor_env env = {.loop = s->loop,
@@ -125,7 +125,8 @@ static bool take_over(struct supervisor *s, struct err *e)
     return true;
 }
 
-/* False: the file has faults, which are printed; *e is the first of them. */
+/* Loads the configuration. False: the file has faults, which are printed; *e is the first of
+ * them. */
 static bool load(struct supervisor *s, struct err *e)
 {
     struct faults f = {0};
@@ -143,10 +144,10 @@ static bool load(struct supervisor *s, struct err *e)
     return s->conf != NULL;
 }
 
-/* All is there that can fail: until the loop ends. */
+/* Runs the loop until it ends. All that can fail at a start was done before. */
 static void serve(struct supervisor *s)
 {
-    ev_now_update(s->loop); /* what came before may have taken seconds */
+    ev_now_update(s->loop); /* the start may have taken seconds */
     s->conf->gen = s->intent.gen = s->predecessor.gen + 1;
     supervisor_use_conf(s);
     store_restore(&s->state, s->predecessor.handover.state);
@@ -163,7 +164,7 @@ static void serve(struct supervisor *s)
         log_info("stopped");
 }
 
-/* False: *e says why it does not start; `printed`: who looks at stderr knows. */
+/* Does all that can fail at a start. False: *e says why; `printed`: it is on stderr already. */
 static bool prepare(struct supervisor *s, bool *printed, struct err *e)
 {
     *printed = false;

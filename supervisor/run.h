@@ -2,8 +2,8 @@
 #ifndef QCC_SUPERVISOR_RUN_H
 #define QCC_SUPERVISOR_RUN_H
 
-/* Runs until told to stop; returns the exit code. What keeps it from starting is printed on stderr, one line
- * each. */
+/* Runs until it is ordered to stop; returns the exit code. Faults that prevent the start are
+ * printed on stderr, one line each. */
 int supervisor_run(const char *conf_path);
 
 #endif

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In which the workers of a dead supervisor close their sockets. */
+/* The workers of a dead supervisor close their sockets within this time. */
 enum { LISTEN_WAIT_MS = 1000 };
 
 void start_std_fds(void)
@@ -57,7 +57,7 @@ char *start_find_worker(struct err *e)
     return NULL;
 }
 
-/* The control socket of the supervisor before us, or our own. */
+/* Takes the predecessor's control socket over, or opens a new one. */
 static bool take_control(struct supervisor *s, const struct user *user, struct err *e)
 {
     struct handover *h = &s->predecessor.handover;
@@ -75,7 +75,7 @@ static bool open_state(struct supervisor *s, struct err *e)
                       &pre->handover.lock, e);
 }
 
-/* dir/name from the root on, if that is this program; else NULL. */
+/* The absolute path of dir/name, if that is this program; else NULL. */
 static char *named(struct str dir, const char *name)
 {
     char cwd[PATH_MAX] = "", path[3 * PATH_MAX];
@@ -89,8 +89,8 @@ static char *named(struct str dir, const char *name)
     return same ? mem_strdup(path) : NULL;
 }
 
-/* The name that it was started by, with symbolic links as they are: they may point to another release by
- * the time of an upgrade. NULL: it leads here no more. */
+/* The path that this program was started by. Symbolic links are kept: they may point to another
+ * release at the time of an upgrade. NULL: the path no longer leads to this program. */
 static char *started_as(void)
 {
     const char *name = program_invocation_name, *path = getenv("PATH");
@@ -105,10 +105,10 @@ static char *started_as(void)
     return found;
 }
 
-/* Where this program is; one that is put there later is started by an upgrade. */
+/* Finds the path of this program; an upgrade starts whatever program is there then. */
 static bool find_program(struct supervisor *s, struct err *e)
 {
-    static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since we were started */
+    static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since the start */
     char path[PATH_MAX];
     s->program = started_as();
     if (s->program)
@@ -138,7 +138,7 @@ bool start_prepare(struct supervisor *s, struct err *e)
         (!s->conf->state_dir || store_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);
-        /* So that it can be opened again when we are no longer root. */
+        /* so that the log file can be opened again without root's privileges */
         if (user.name && s->log_fd != -1 && fchown(s->log_fd, user.uid, user.gid) == -1)
             log_warn("log.file keeps its owner: %s", strerror(errno));
         ok = user_become(&user, e) && open_state(s, e);

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 
-enum { SWEEP_PAUSE_MS = 10 }; /* between two pieces of one sweep */
+enum { SWEEP_PAUSE_MS = 10 }; /* pause between two pieces of one sweep of bindings */
 
 /* ---- a configuration */
 
@@ -32,7 +32,7 @@ void supervisor_use_log(const struct supervisor *s)
     log_take_fd(s->log_fd == -1 ? -1 : fcntl(s->log_fd, F_DUPFD_CLOEXEC, 3));
 }
 
-/* "auto" is one worker for each CPU that this process may use. */
+/* The number of CPUs that this process may use, for `workers: auto`. */
 static size_t online_cpus(void)
 {
     cpu_set_t set;
@@ -88,12 +88,12 @@ void supervisor_stop(struct supervisor *s, enum plan_want want)
     if (s->intent.want == want)
         return;
     s->intent.want = want;
-    /* systemd is told by the supervisor that owns the state */
+    /* only the supervisor that owns the state sends STOPPING */
     if (s->successor.phase != SUCCESSOR_DONE && !predecessor_holding(&s->predecessor))
         systemd_stopping();
     supervisor_drop_next(s);
-    /* Sockets are shared: connections are refused only when the workers, which are told by
-     * slot_retire in this same turn, have closed theirs too. */
+    /* Sockets are shared: connections are refused only when the workers, which get DRAIN in this
+     * same turn, have closed theirs too. */
     listen_close(&s->listen);
 }
 
@@ -118,7 +118,7 @@ bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, st
                                                  .control_ino = s->control.now.ino,
                                                  .ring = s->ring_fd,
                                                  .ring_reader = s->ring_reader}};
-    bool going = successor_going(&s->successor); /* which successor_begin refuses */
+    bool going = successor_going(&s->successor); /* then successor_begin refuses */
     if (!going && s->intent.want != PLAN_SERVE)
         return err_set(e, "the supervisor is stopping");
     if (!going && (!s->serving || s->next.conf))

@@ -1,5 +1,6 @@
-/* supervisor: the root object, and what the files of the root have in common. supervisor_ipc.c handles the
- * messages of workers, reload.h a new configuration, loop.h the rest of a turn; run.h makes and frees it. */
+/* supervisor: the root object, and what the files of the root have in common. supervisor_ipc.c
+ * handles the messages of workers, reload.h a new configuration, loop.h the rest of a turn; run.h
+ * makes and frees it. */
 #ifndef QCC_SUPERVISOR_SUPERVISOR_H
 #define QCC_SUPERVISOR_SUPERVISOR_H
 
@@ -23,22 +24,23 @@
 /* Exit codes of the supervisor. */
 enum { SUPERVISOR_EXIT_OK = 0, SUPERVISOR_EXIT_FAULT = 1, SUPERVISOR_EXIT_USAGE = 2 };
 
-/* A configuration that all workers are asked to take (reload.h); conf NULL: none. */
+/* A configuration that was sent to the workers and is not in use yet (reload.h); conf NULL:
+ * none. */
 struct supervisor_next {
     struct conf *conf;
     struct listen_set listen;
     int log_fd;      /* the new log.file; -1: stderr */
-    unsigned deaths; /* workers that ended before they had taken it */
+    unsigned deaths; /* workers that ended before their CONF_ACK */
 };
 
 struct supervisor {
     struct ev_loop *loop;
     const char *conf_path;
-    char *program; /* this one's path, by the name that it was started by */
+    char *program; /* path of this program, as it was started */
     char *worker_path;
-    uint64_t boot_ms; /* wall clock */
+    uint64_t boot_ms; /* start of this process, CLOCK_REALTIME */
 
-    struct conf *conf;        /* in use */
+    struct conf *conf;        /* the configuration in use */
     struct listen_set listen; /* sockets of conf */
     struct supervisor_next next;
     int log_fd;               /* log.file; -1: stderr */
@@ -46,67 +48,68 @@ struct supervisor {
     struct health health;
     struct totals totals;
     struct control control;   /* qccctl's socket */
-    struct operate_env operate; /* what operators may see */
+    struct operate_env operate; /* what operators' queries read */
     struct query query;
     struct bindings bindings;
     struct store state;
     struct predecessor predecessor; /* the supervisor before this one */
-    struct successor successor; /* the one after it */
+    struct successor successor; /* the supervisor after this one */
 
     struct plan_intent intent;
     struct slot_env slot_env;
     struct slots slots;
-    bool serving; /* once, all workers were ready */
+    bool serving; /* the start is complete: all workers were ready once */
     int exit_code;
 
-    unsigned stops, stops_obeyed;  /* SIGTERM and SIGINT so far */
-    bool want_reload, want_reopen, want_upgrade; /* SIGHUP, SIGUSR1, SIGUSR2 not yet obeyed */
+    unsigned stops, stops_obeyed;  /* SIGTERM and SIGINT received, acted on */
+    bool want_reload, want_reopen, want_upgrade; /* SIGHUP, SIGUSR1, SIGUSR2 to be acted on */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog, sweep, health_due;
     ev_prepare turn;
 };
 
-/* What is wanted from now on: PLAN_DRAIN or PLAN_STOP. */
+/* Begins to stop: want is PLAN_DRAIN or PLAN_STOP. */
 void supervisor_stop(struct supervisor *s, enum plan_want want);
 
-/* Ends the start: what was wrong is logged, everything is stopped, the exit code is 1. */
+/* Aborts the start: logs why, stops everything, makes the exit code 1. */
 void supervisor_fail(struct supervisor *s, const char *why);
 
-/* c is the configuration in use from now on, for all who look at it. Takes the reference over; that of the
- * old one stays the caller's. */
+/* Makes c the configuration in use, for all that read it. Takes the reference over; the caller
+ * keeps that of the old one. */
 void supervisor_take_conf(struct supervisor *s, struct conf *c);
 
-/* Takes over from conf and log_fd what concerns the supervisor itself: log, number of workers,
+/* Puts into use what conf and log_fd set for the supervisor itself: log, number of workers,
  * endpoints. */
 void supervisor_use_conf(struct supervisor *s);
 
-/* Forgets a configuration that is not in use yet, with its sockets. */
+/* Drops the configuration that is not in use yet, with its sockets. */
 void supervisor_drop_next(struct supervisor *s);
 
-/* The log goes to log_fd from now on. */
+/* Writes the log to log_fd from now on. */
 void supervisor_use_log(const struct supervisor *s);
 
-/* A health_counted: into the totals. */
+/* A health_counted that counts in the totals. */
 void supervisor_count(void *supervisor, const char *id, enum health_count what);
 
-/* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why none can begin now. */
+/* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why no upgrade can
+ * begin now. */
 bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, struct err *e) MUST_CHECK;
 
-/* ---- supervisor_ipc.c: what supervisor and workers send each other */
+/* ---- supervisor_ipc.c: messages between supervisor and workers */
 
-/* slot_ops.frame: one frame of a worker. */
+/* slot_ops.frame: handles one frame of a worker. */
 bool supervisor_on_frame(void *supervisor, struct slot *slot, struct ipc_frame *f, struct err *e);
 
-/* slot_ops.room: the next piece of the bindings for a new worker; after the last one START. */
+/* slot_ops.room: sends a new worker the next piece of the bindings; after the last one START. */
 void supervisor_feed(void *supervisor, struct slot *slot);
 
-/* All that a new worker must know. */
+/* Sends a new worker all that it needs (slot_send_welcome). */
 void supervisor_welcome(struct supervisor *s, struct slot *slot);
 
-/* A health_send; endpoints' states and places go to the workers of the supervisor before us too. */
+/* A health_send; ENDPOINT and LEND are sent for the predecessor's workers too. */
 void supervisor_send(void *supervisor, int to, chan_put_fn *put, const void *m);
 
-/* A bindings_send: changed bindings for all workers. */
+/* A bindings_send: sends changed bindings to all workers. */
 void supervisor_send_bindings(void *supervisor, struct str records);
 
 #endif

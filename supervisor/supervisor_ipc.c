@@ -1,4 +1,4 @@
-/* The part of supervisor.h that is about messages of workers and to them. */
+/* The functions of supervisor.h for messages between supervisor and workers. */
 #include "supervisor/supervisor.h"
 
 #include "common/base/clock.h"
@@ -74,7 +74,7 @@ static bool on_conf_ack(struct supervisor *s, struct slot *slot, const struct ip
     if (!slot->ready)
         return err_set(e, "it took a configuration before it was ready");
     if (f->gen != slot->gen_sent)
-        return true; /* an older one, of no interest any more */
+        return true; /* the answer to an older CONF, which no longer matters */
     if (m->ok) {
         slot->acked = f->gen;
         if (slot_active(slot) && !slot->feeding)
@@ -171,7 +171,7 @@ static bool on_retired(struct supervisor *s, struct slot *slot, const struct ipc
     return true;
 }
 
-/* To the worker's process that asked, or to nobody. */
+/* asker.answer: sends the answer to the worker if the process that asked still runs. */
 static void answer_slot(const struct asker *from, unsigned status, const struct doc *d)
 {
     struct slot *slot = from->who;
@@ -211,8 +211,8 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
            err_set(e, "it counts in a way that cannot be");
 }
 
-/* A row of the table without its handler does not link; one that goes another way never gets
- * here: chan_read refuses it. */
+/* A message of messages.def without its handler does not link; a message of another direction is
+ * refused by chan_read before. */
 #define HANDLE_TO_WORKER(NAME, low)
 #define HANDLE_TO_NEW(NAME, low)
 #define HANDLE_TO_OLD(NAME, low)

@@ -1,7 +1,7 @@
 /* err: one sentence that says why something failed, filled by the function that failed.
  * The caller owns it (usually on its stack); it holds no pointers. */
-#ifndef QCC_BASE_ERR_H
-#define QCC_BASE_ERR_H
+#ifndef QCC_COMMON_BASE_ERR_H
+#define QCC_COMMON_BASE_ERR_H
 
 #include "common/base/base.h"
 

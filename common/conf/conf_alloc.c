@@ -1,4 +1,5 @@
-/* Making, extending and freeing a configuration (conf.h): the members are found by the rows of conf_key. */
+/* Making, extending and freeing a configuration (conf.h): the members are found by the rows of
+ * conf_key. */
 #include "common/conf/conf.h"
 
 #include "common/base/err.h"

@@ -32,7 +32,7 @@ static void report(struct check *k, bool warning, const char *path, const char *
     k->fault(k->arg, warning, path, msg);
 }
 
-/* "endpoints[2].name" */
+/* The place of a fault, such as "endpoints[2].name". */
 struct path {
     char text[96];
 };
@@ -44,7 +44,7 @@ static struct path elem(const char *list, size_t i, const char *key)
     return p;
 }
 
-/* RFC 9110 5.6.2 */
+/* Whether s is a token of RFC 9110 5.6.2. */
 static bool is_token(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -258,7 +258,7 @@ static void check_origins(struct check *k)
 
 /* ---- endpoints */
 
-/* What QCC itself decides for each hop (RFC 9110 7.6.1) or for the connection. */
+/* Header names that QCC itself sets, for each hop (RFC 9110 7.6.1) or for the connection. */
 static const char *const own_headers[] = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
     "te", "trailer", "transfer-encoding", "upgrade", "host", "content-length", "expect",
@@ -307,8 +307,8 @@ static void check_headers(struct check *k, const struct conf_endpoint *ep, size_
     }
 }
 
-/* A pattern that is compared with plain paths (policy/side_path.h) and could match none is a mistake
- * that would go unnoticed. */
+/* Reports patterns that could match no plain path (policy/side_path.h): such a mistake would go
+ * unnoticed. */
 static void check_patterns(struct check *k, const struct conf_strs *l, size_t i, const char *key)
 {
     for (size_t p = 0; p < l->n; p++) {
@@ -326,7 +326,7 @@ static void check_patterns(struct check *k, const struct conf_strs *l, size_t i,
     }
 }
 
-/* Derived: host, port, tls, base_path, host_header. */
+/* Checks base_url and derives host, port, tls, base_path and host_header from it. */
 static void check_base_url(struct check *k, struct conf_endpoint *ep, const char *at)
 {
     struct err e;
@@ -457,7 +457,7 @@ static void check_endpoints(struct check *k)
         effective_proxy(k, ep, i);
         any_enabled = any_enabled || ep->enabled;
     }
-    /* Handed down: an endpoint that said `off` must not find it again. */
+    /* The endpoints have it now; an endpoint with `proxy: off` must not fall back to it. */
     mem_free(c->upstream.proxy);
     c->upstream.proxy = NULL;
     unique(k, names, c->nendpoints, endpoint_name_twice);

@@ -10,8 +10,8 @@ const size_t conf_default_nkeys = COUNT_OF(conf_default_keys);
 #define ROW(kind, key, dflt, lo, hi, flags, help)                                                  \
     {#key, CONF_K_##kind, dflt, lo, hi, flags, help, offsetof(self, key)},
 
-/* A row of conf_table.h cannot name its struct, so every set of rows stands in a function with a
- * type `self` of its own. */
+/* A row of conf_table.h cannot name its struct, so every set of rows stands in a function with its
+ * own type `self`. */
 #define KEYS(name, type, ...)                                                                      \
     static const struct conf_key *keys_##name(size_t *n)                                           \
     {                                                                                              \
@@ -28,7 +28,7 @@ CONF_SECTIONS(KEYS_SECTION)
 KEYS(top, struct conf, CONF_TOP(ROW))
 KEYS(endpoint, struct conf_endpoint, CONF_ENDPOINT(ROW))
 
-/* Keys that are no plain scalars of a table: `offset` names the member itself. */
+/* A row of a key that is no scalar of conf_table.h; `offset` is that of the member itself. */
 #define LIST(key, kind, member, dflt, help)                                                        \
     {key, CONF_K_##kind, dflt, 0, 0, 0, help, offsetof(self, member)},
 #define PATH(key, help) {#key, CONF_K_str, "null", 0, 0, CONF_SUP, help, offsetof(self, key)},
@@ -73,7 +73,7 @@ KEYS(endpoint_paths, struct conf_endpoint,
 KEYS(listen_address, struct conf_listen,
      {"address", CONF_K_str, "null", 0, 0, 0, "The address, as above. Required.",
       offsetof(self, address)})
-/* The paths are sent, so that a worker's messages can name them. */
+/* The paths are sent to the workers, so that a worker's messages can name them. */
 KEYS(listen_tls, struct conf_listen,
      {"certificate", CONF_K_str, "null", 0, 0, 0, "PEM file: certificate, then its chain.",
       offsetof(self, certificate)},

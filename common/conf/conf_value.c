@@ -12,7 +12,7 @@ struct unit {
     uint64_t factor;
 };
 
-/* Largest first, for printing. */
+/* Units of durations, the largest first, as printing needs them. */
 static const struct unit time_units[] = {
     {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 static const struct unit size_units[] = {
@@ -74,7 +74,7 @@ bool conf_text_check(struct str s, struct err *e)
     return true;
 }
 
-/* For messages: what the user wrote, cut, or nothing where it may be a secret. */
+/* The value for messages: as the user wrote it, cut; empty where it may be a secret. */
 static const char *shown(const struct conf_key *k, struct conf_text t, char out[static 48])
 {
     struct err ignore;
@@ -85,7 +85,7 @@ static const char *shown(const struct conf_key *k, struct conf_text t, char out[
     return out;
 }
 
-/* DIGITS UNIT. The number alone gives *bare. False: not of that form, or over 2^63. */
+/* Reads DIGITS UNIT. *bare: there was no unit. False: not of that form, or over 2^63. */
 static bool parse_unit(struct str s, const struct unit *u, size_t n, bool nocase, uint64_t *v,
                        bool *bare)
 {
@@ -101,7 +101,7 @@ static bool parse_unit(struct str s, const struct unit *u, size_t n, bool nocase
         struct str unit = str_c(u[i].name);
         if (!(nocase ? str_eq_nocase(name, unit) : str_eq(name, unit)))
             continue;
-        /* Over the largest number is over every bound: the caller then says which. */
+        /* cut to the largest number, which is over every bound: the caller reports the bound */
         *v = x > INT64_MAX / u[i].factor ? INT64_MAX : x * u[i].factor;
         return true;
     }
@@ -224,7 +224,7 @@ static bool set_str(const struct conf_key *k, char **m, struct conf_text t, stru
     return true;
 }
 
-/* A token travels in a header: visible ASCII, or no client could ever send it. */
+/* Sets the digest of a token. A token must be visible ASCII: clients send it in a header. */
 static bool set_token(uint8_t m[32], struct conf_text t, struct err *e)
 {
     if (conf_is_null(t))
@@ -319,7 +319,8 @@ void conf_map_add(struct conf_map *m, struct str from, struct str to)
 
 enum { WORD_MAX = 40 };
 
-/* Optimal string alignment: insertion, deletion, substitution, and a swap of neighbours. */
+/* The distance by optimal string alignment: insertions, deletions, substitutions, swaps of
+ * neighbours. */
 static size_t distance(struct str a, struct str b)
 {
     size_t row[3][WORD_MAX + 1];

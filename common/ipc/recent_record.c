@@ -1,9 +1,10 @@
 #include "common/ipc/recent_record.h"
 
-/* Shares of the room, so that the texts of a record always fit and leave some for attempts. */
+/* Bytes at most of each text, so that the texts of a record always fit and leave room for
+ * attempts. */
 enum { CLIENT_MAX = 24, MODEL_MAX = 40, METHOD_MAX = 8, TARGET_MAX = 40, ENDPOINT_MAX = 40, END_MAX = 40 };
 
-/* What stands in front of an attempt's texts. */
+/* The numbers of an attempt, packed in front of its texts. */
 struct fixed {
     uint32_t at_ms, ms, retry_after_ms;
     uint16_t status;

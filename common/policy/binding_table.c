@@ -28,7 +28,8 @@ void binding_table_free(struct binding_table *b)
 
 /* ---- numbers of endpoints */
 
-/* The place of this id, or the free one where it would stand: there are twice as many as ids. */
+/* The place of this id, or the free place where it belongs. One is always free: there are twice as
+ * many places as ids. */
 static uint16_t *place(const struct binding_table *b, uint32_t id)
 {
     uint32_t at = (id * 0x9e3779b1u) >> 16;
@@ -43,7 +44,7 @@ static uint32_t known(const struct binding_table *b, uint32_t id)
     return p ? p - 1u : AFFINITY_ENDPOINTS;
 }
 
-/* An endpoint that no binding speaks of gives its number to the new one. */
+/* Reuses the number of an endpoint without bindings for `id`; AFFINITY_ENDPOINTS: there is none. */
 static uint32_t take_over(struct binding_table *b, uint32_t id)
 {
     uint32_t number = 0;
@@ -99,7 +100,7 @@ uint32_t binding_table_count(const struct binding_table *b, uint32_t endpoint)
     return number == AFFINITY_ENDPOINTS ? 0 : affinity_count(&b->table, (uint16_t)number);
 }
 
-/* ---- what stands in frames */
+/* ---- records in frames */
 
 bool binding_table_id(struct str hex, uint32_t *id)
 {

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-/* A pooled connection that the endpoint had closed meanwhile: nobody's failure. Or one on which no
- * reply begins: what came belongs to the exchange before (a body to HEAD, bytes too many), and a new
- * connection tells whether more is wrong. */
+/* Whether a pooled connection was stale: the endpoint had closed it meanwhile, which is no failure;
+ * or no reply begins on it: the bytes that came belong to the exchange before (a body to HEAD,
+ * bytes too many), and a repeat on a new connection shows whether more is wrong. */
 static bool stale(const struct retry_in *in)
 {
     if (!in->reused)
@@ -23,13 +23,14 @@ static bool charged(const struct retry_in *in)
 {
     if (in->client_gone || in->net == NET_LOCAL || in->v->fault == FAULT_REQUEST || refusal(in))
         return false;
-    /* Some endpoints answer what is no JSON with a 500: only what the key earns counts then. */
+    /* Some endpoints answer a body that is not JSON with a 500: only verdicts about the key count
+     * then. */
     return !(in->bad_request && in->net == NET_NONE && in->v->cls != OUTCOME_RATE_LIMIT &&
              in->v->cls != OUTCOME_AUTH);
 }
 
-/* The pause before a repeat, 25% up or down, so that a crowd that failed together comes back apart.
- */
+/* The pause before a repeat, 25% up or down, so that requests that failed together do not repeat
+ * together. */
 static int64_t pause(const struct retry_conf *c, const struct retry_in *in)
 {
     int64_t d = in->v->overloaded && c->transient_delay_ms < RETRY_OVERLOADED_MS
@@ -55,8 +56,8 @@ static void go_on(struct retry_out *out, enum retry_action action, int64_t delay
     out->why = why;
 }
 
-/* What proves the request unsent costs nothing while there is an endpoint that was not asked yet:
- * those that are down do not use up the attempt at one that is well. */
+/* Whether the attempt does not count: the failure proves the request unsent, and another endpoint
+ * was not asked yet. So endpoints that are down do not use up the attempt at one that is up. */
 static bool unsent(const struct retry_in *in)
 {
     return net_fault_unsent(in->net) && in->net != NET_LOCAL && in->attempts_here == 1 &&
@@ -109,7 +110,7 @@ static bool once_more_here(const struct retry_conf *c, const struct retry_in *in
         return o->untried == 0;
     if (in->attempts_here > 1)
         return o->untried + o->circuit + o->again == 0;
-    /* A repeat at any but the first must not cost the first attempt at another. */
+    /* a repeat at an endpoint other than the first must not cost the first attempt at another */
     bool first = in->begun == in->attempts_here;
     return (first && c->max_attempts >= 3) || counted(in) + o->untried < c->max_attempts;
 }
@@ -212,7 +213,7 @@ int64_t retry_wait(const struct retry_conf *c, const struct sel_result *s, int64
     return waited_ms < limit ? limit - waited_ms : -1;
 }
 
-/* Whole seconds, rounded up so that nobody comes too early; never 0, which means none. */
+/* Whole seconds, rounded up so that no client repeats too early; never 0, which means none. */
 static uint32_t seconds(const struct retry_conf *c, int64_t ms)
 {
     if (ms > c->max_retry_after_ms)
@@ -220,7 +221,7 @@ static uint32_t seconds(const struct retry_conf *c, int64_t ms)
     return ms <= 1000 ? 1 : (uint32_t)((ms + 999) / 1000);
 }
 
-/* Of the rate limits within what may be sent: the one with the shortest wait, or -1. */
+/* The index of the rate limit with the shortest wait among those that may be sent, or -1. */
 static int shortest_wait(const struct retry_conf *c, const struct retry_fail *fails, size_t n)
 {
     int at = -1;

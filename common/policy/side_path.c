@@ -10,15 +10,16 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Bytes that no two servers need read alike; escaped, those that would mean something if they were
- * not. */
+/* Whether servers may read the byte in different ways; an escaped byte: whether it would have a
+ * meaning if it were not escaped. */
 static bool is_odd(char c, bool escaped)
 {
     return (unsigned char)c <= 0x20 || (unsigned char)c >= 0x7f || memchr("\\;?#", c, 4) ||
            (escaped && (c == '/' || c == '%'));
 }
 
-/* The next segment of *rest, which begins with '/', cut off without that. */
+/* Cuts the next segment off the front of *rest, which begins with '/', and returns it without the
+ * '/'. */
 static struct str next_segment(struct str *rest)
 {
     size_t n = 1;

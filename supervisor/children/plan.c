@@ -25,7 +25,7 @@ static void wake_at(struct plan *p, int64_t at)
         p->next = at;
 }
 
-/* Taking part, or about to. */
+/* Whether the worker serves or is about to: SLOT_STARTING or SLOT_SERVING. */
 static bool active(const struct plan_slot *s)
 {
     return s->state == SLOT_STARTING || s->state == SLOT_SERVING;
@@ -36,7 +36,7 @@ static bool alive(const struct plan_slot *s)
     return active(s) || s->state == SLOT_RETIRING;
 }
 
-/* Ends what has to end whatever is wanted. True: the slot is dealt with. */
+/* Kills a worker that must end whatever the intent is. True: the slot needs no other action. */
 static bool kill_hopeless(const struct plan_slot *s, size_t i, int64_t now, struct plan *p)
 {
     if (!alive(s))
@@ -90,8 +90,8 @@ static void serve(const struct plan_intent *in, const struct plan_slot *s, size_
         kept++;
         agreed += s[i].state == SLOT_SERVING && s[i].gen == in->gen;
     }
-    /* One that is being killed is replaced when it is reaped, in its own slot: a crash there is
-     * then seen as that slot's. */
+    /* A worker that is being killed is replaced when it is reaped, in its own slot, so that its end
+     * counts for that slot's backoff. */
     for (size_t i = 0; i < n; i++)
         ending += s[i].state == SLOT_KILLED;
     if (kept + ending < in->workers)

@@ -15,9 +15,9 @@
 
 enum {
     WORKER_FD = 3, /* the worker's end of the channel */
-    /* Two configurations and everything else that may wait for a worker that does not read. */
+    /* bytes: two CONFs and all other frames that may wait for a worker that does not read */
     TX_MAX = 2 * IPC_FRAME_MAX + (1 << 20),
-    RETIRE_GRACE_MS = 1000, /* on top of the drain timeout: the worker ends its requests itself */
+    RETIRE_GRACE_MS = 1000, /* beyond the drain timeout, when the worker itself ends its requests */
     FORK_RETRY_MS = 1000
 };
 
@@ -72,7 +72,8 @@ static void channel_ended(struct slot *s, enum chan_result r, const struct err *
         watch_writing(s);
         return;
     case CHAN_CLOSED:
-        /* It has ended, or is about to: SIGCHLD says how. If it lives on, its silence counts. */
+        /* The worker has ended, or is about to: SIGCHLD says how. If it lives on it becomes stuck
+         * (PLAN_MISSED). */
         unwatch(s);
         return;
     case CHAN_BROKEN:
@@ -94,7 +95,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     (void)loop;
     (void)events;
     enum chan_result r = chan_read(&s->chan, on_frame, s, &e);
-    if (slot_alive(s)) /* a handler may have had it killed */
+    if (slot_alive(s)) /* the handler of a frame may have killed it */
         channel_ended(s, r, &e);
 }
 
@@ -105,7 +106,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     (void)events;
     enum chan_result r = chan_write(&s->chan, &e);
     if (r == CHAN_CLOSED)
-        ev_io_stop(loop, &s->wr); /* its last frames are still to be read */
+        ev_io_stop(loop, &s->wr); /* read_rest must still find the last frames */
     else if (r == CHAN_OK && s->feeding && !chan_pending(&s->chan))
         s->env->ops->room(s->env->arg, s);
     else
@@ -133,7 +134,8 @@ static void describe_end(int status, char *out, size_t size)
         snprintf(out, size, "exit code %d", WEXITSTATUS(status));
 }
 
-/* SIGCHLD can be handled before the last frames are read; without this the worker's last OUTCOMEs are lost. */
+/* SIGCHLD can be handled before the last frames are read; without this the worker's last OUTCOMEs
+ * are lost. */
 static void read_rest(struct slot *s)
 {
     enum { TURNS = 64 }; /* of a MiB each: more than a socket's buffer holds */
@@ -143,7 +145,7 @@ static void read_rest(struct slot *s)
             return;
 }
 
-/* NULL: it may do better next time. */
+/* Why another start would end the same way, by the exit status; NULL: it may succeed. */
 static const char *cannot_start(int status)
 {
     if (!WIFEXITED(status))
@@ -155,7 +157,8 @@ static const char *cannot_start(int status)
     return NULL;
 }
 
-/* It ended unasked. was_active: and was not killed. Decides when the next one starts, and logs why. */
+/* The process ended without having been told to. was_active: it was not killed by the supervisor.
+ * Decides when the next one starts, and logs why. */
 static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, bool was_active)
 {
     char how[96];
@@ -185,7 +188,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     (void)events;
     ev_child_stop(loop, w);
     pid_t pid = s->pid;
-    s->pid = 0; /* another process may have that number now */
+    s->pid = 0; /* after waitpid the number may be another process's */
     read_rest(s);
     unwatch(s);
     chan_fini(&s->chan);
@@ -217,11 +220,11 @@ void slot_kill(struct slot *s, const char *why)
     health_slot_retires(s->env->health, s->number);
 }
 
-/* ---- the beginning */
+/* ---- start */
 
 static void reset_signals(void)
 {
-    /* What a terminal sends to the whole process group is for the supervisor alone. */
+    /* Signals that a terminal sends to the whole process group are for the supervisor alone. */
     static const int ignored[] = {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
     sigset_t none;
     sigemptyset(&none);
@@ -231,7 +234,8 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* In the child. Every other descriptor is close-on-exec. quiet: that it cannot be executed was said. */
+/* Runs in the child. Every other descriptor is close-on-exec. quiet: that the program cannot be
+ * executed was logged before. */
 static NORETURN void become_worker(const char *program, unsigned number, int fd, bool quiet)
 {
     char num[16];
@@ -328,7 +332,7 @@ void slot_tick(struct slot *s)
     slot_send(s, -1, ipc_put_v_ping, &m);
 }
 
-/* ---- the place itself */
+/* ---- the slot itself */
 
 static struct slot *slot_new(const struct slot_env *env, unsigned number)
 {
@@ -355,7 +359,7 @@ static void slot_free(struct slot *s)
     mem_free(s);
 }
 
-/* ---- all of them */
+/* ---- all slots */
 
 struct slot *slots_at(struct slots *all, const struct slot_env *env, size_t i)
 {

@@ -24,7 +24,7 @@ void slot_send_conf(struct slot *s, const struct conf *c)
     buf_init(&body, IPC_CONF_MAX);
     s->gen_sent = c->gen;
     s->st.unacked = 0;
-    /* conf_load has tried that it fits. */
+    /* cannot fail: conf_load has checked that the configuration fits */
     if (!conf_wire_put(c, &body))
         die("a configuration does not fit into its frame");
     struct ipc_conf m = {.body = buf_view(&body)};

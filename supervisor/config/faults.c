@@ -56,7 +56,7 @@ void faults_excuse(struct faults *f, const char *path)
     place_add(f, path)->faulty = true;
 }
 
-/* "a.b" is around "a.b.c" and "a.b[1]", and everything is around itself. */
+/* Whether the element `outer` contains `inner`: "a.b" contains "a.b.c", "a.b[1]" and itself. */
 static bool is_around(const char *outer, const char *inner)
 {
     size_t n = strlen(outer);
@@ -94,7 +94,8 @@ void faults_add(struct faults *f, bool warning, const char *path, const char *fm
 {
     const struct fault_place *near = NULL;
     size_t depth = 0;
-    /* Nobody will see its place: 20,000 faults in 30,000 elements would take seconds to find. */
+    /* The fault is only counted, so its place is not looked up: for 20,000 faults in 30,000
+     * elements that would take seconds. */
     if (f->n == FAULTS_MAX) {
         f->errors += !warning;
         f->dropped++;

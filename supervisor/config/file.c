@@ -30,7 +30,7 @@ bool file_read(const char *path, struct buf *b, bool *open_to_all, struct err *e
 {
     struct stat st;
     bool ok = false;
-    /* Without O_NONBLOCK a named pipe nobody writes to would hold up the whole supervisor. */
+    /* O_NONBLOCK: opening a named pipe without a writer would block the whole supervisor. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd == -1)
         return err_sys(e, "cannot be opened");
@@ -38,7 +38,7 @@ bool file_read(const char *path, struct buf *b, bool *open_to_all, struct err *e
         err_sys(e, "cannot be read");
     } else if (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode)) {
         *open_to_all = S_ISREG(st.st_mode) && (st.st_mode & S_IROTH);
-        /* A pipe from the shell (<(…)) may still be written to: now waiting is right. */
+        /* A pipe of the shell (<(…)) may still be written to, so it is read with waiting. */
         if (S_ISFIFO(st.st_mode) && fcntl(fd, F_SETFL, 0) == -1)
             err_sys(e, "cannot be read");
         else

@@ -7,7 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-/* "endpoints[2].api_key_file" */
+/* The place of a key for messages, such as "endpoints[2].api_key_file". */
 struct place {
     char text[64];
 };
@@ -19,7 +19,8 @@ static struct place place(const char *list, size_t i, const char *key)
     return p;
 }
 
-/* Reads the file a key names. False: a fault is told. The buffer is file_done by the caller. */
+/* Reads the file that a key names. False: a fault was added. The caller ends the buffer with
+ * file_done. */
 static bool read_named(struct faults *f, const char *at, const char *name, bool secret,
                        struct buf *b)
 {
@@ -68,14 +69,15 @@ static void read_api_key(struct conf_endpoint *ep, size_t i, struct faults *f)
     file_done(&b);
 }
 
-/* Never ask the terminal for a passphrase: a daemon has none, and would wait for ever. */
+/* A pem_password_cb without a passphrase: OpenSSL's own would ask on the terminal and wait for
+ * ever. */
 static int no_passphrase(char *out, int size, int writing, void *arg)
 {
     (void)out, (void)size, (void)writing, (void)arg;
     return 0;
 }
 
-/* The PEM readers want a stream; nothing is there to read in an empty file. */
+/* The buffer as a stream for the PEM readers; fmemopen(3) may refuse a size of 0. */
 static FILE *pem_stream(const struct buf *b)
 {
     return b->len ? fmemopen(buf_data(b), b->len, "r") : NULL;

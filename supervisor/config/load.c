@@ -14,7 +14,8 @@ static void on_fault(void *arg, bool warning, const char *path, const char *msg)
     faults_add(arg, warning, path, "%s", msg);
 }
 
-/* A frame that is too large would be found out only when no worker takes it. */
+/* Adds a fault when the configuration is larger than a CONF may be: else only the sending would
+ * fail. */
 static void check_size(const struct conf *c, struct faults *f)
 {
     struct buf b;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* What may be written: the bounds of a number, the words of an enum. */
+/* Prints the values that a key may have: the bounds of a number, the words of an enum. */
 static void print_values(FILE *out, const struct conf_key *k)
 {
     char low[32], high[32];
@@ -76,7 +76,8 @@ static void print_row(FILE *out, const struct conf_key *k)
     fprintf(out, " | %s |\n", k->help);
 }
 
-/* Sections with one path share a table; it stands where the first of them does. */
+/* Whether the section is the first with its path: sections with one path share a table, printed at
+ * the first. */
 static bool is_first(const struct conf_group *g, size_t i)
 {
     for (size_t j = 0; j < i; j++)

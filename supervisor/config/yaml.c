@@ -18,7 +18,7 @@ struct loader {
     unsigned key_line, key_col; /* the first literal key in the file; 0: none */
 };
 
-/* "endpoints[2].headers": the place of a node, for messages. Cut when a key is absurdly long. */
+/* The place of a node for messages, such as "endpoints[2].headers". Longer ones are cut. */
 struct place {
     char text[256];
 };
@@ -84,7 +84,7 @@ static bool expand_one(struct str s, struct buf *out, size_t *used, struct err *
     return true;
 }
 
-/* The node's text with the environment put in. t->s is valid as long as out. */
+/* The node's text with ${NAME} replaced by the environment. t->s is valid as long as out. */
 static bool expand(const struct ynode *n, struct buf *out, struct conf_text *t, struct err *e)
 {
     struct str s = str_make(n->text, n->len);
@@ -99,7 +99,7 @@ static bool expand(const struct ynode *n, struct buf *out, struct conf_text *t, 
                 return false;
             t->hidden = t->quoted = true;
         } else {
-            /* $${ gives ${: one byte is left out, and the two behind it are not looked at. */
+            /* "$${" stands for "${": the first byte is left out, the other two are copied. */
             size_t skip = str_starts(s, STR("$${"));
             const char *next = plain ? memchr(s.p, '$', s.n) : NULL;
             size_t take = plain ? (next ? (size_t)(next - s.p) : s.n) : 1 + skip;
@@ -114,7 +114,8 @@ static bool expand(const struct ynode *n, struct buf *out, struct conf_text *t, 
     return true;
 }
 
-/* A text of a list or map; faults go to the node's own place. `use` gets it while it is valid. */
+/* Reads a text of a list or map and calls `use` with it, valid for the call. Faults get the node's
+ * place. */
 static bool text_at(struct loader *ld, const struct ynode *n, const char *at, struct buf *b,
                     struct conf_text *t)
 {
@@ -138,7 +139,7 @@ static void note_key(struct loader *ld, const struct ynode *n)
     ld->key_col = n->col;
 }
 
-/* A name of a header whose value is most likely a credential. */
+/* Whether a header of that name most likely carries a credential. */
 static bool is_key_header(struct str name)
 {
     return str_find_nocase(name, STR("authorization")) >= 0 ||
@@ -165,7 +166,8 @@ static void set_scalar(struct loader *ld, const struct conf_key *k, void *member
     file_done(&b);
 }
 
-/* Whether n is a list (nothing at all counts as an empty one) of at most max elements. */
+/* Whether n is a list of at most max elements; else adds the fault. An empty value counts as an
+ * empty list: false without a fault. */
 static bool is_list(struct loader *ld, const struct ynode *n, const char *at, size_t max)
 {
     if (is_nothing(n))
@@ -191,7 +193,7 @@ static void set_strs(struct loader *ld, struct conf_strs *l, const struct ynode 
         struct place p = place_index(at, i);
         faults_place(ld->f, p.text, n->v[i]->line, n->v[i]->col);
         bool ok = text_at(ld, n->v[i], p.text, &b, &t);
-        conf_strs_add(l, ok ? t.s : STR("")); /* so that the others keep their places */
+        conf_strs_add(l, ok ? t.s : STR("")); /* the others keep their numbers */
         buf_free(&b);
     }
 }
@@ -404,7 +406,8 @@ static bool is_section(const struct conf_group *g, const char *section, struct s
 
 enum { NAMES_MAX = 64 };
 
-/* All keys that may stand in the section. Those of mappings below are copied into `own`. */
+/* Gives the names of all keys that may stand in the section. Names of mappings in it are copied
+ * into `own`. */
 static size_t known_names(const struct conf_group *g, const char *section, const char **names,
                           char own[NAMES_MAX][32])
 {
@@ -426,7 +429,7 @@ static size_t known_names(const struct conf_group *g, const char *section, const
     return n;
 }
 
-/* Where else a key of that name belongs: "limits.header_timeout", or "". */
+/* Where in another section a key of that name exists: "limits.header_timeout", or "". */
 static struct place elsewhere(struct str name)
 {
     struct place p = {""};
@@ -453,7 +456,7 @@ static void unknown_key(struct loader *ld, enum conf_group_id id, const char *se
     const char *names[NAMES_MAX];
     char own[NAMES_MAX][32];
     struct str name = str_make(key->text, key->len);
-    bool heard = ld->f->n < FAULTS_MAX; /* else it is only counted: no guess is worth its time */
+    bool heard = ld->f->n < FAULTS_MAX; /* else only counted, without a suggestion */
     if (!heard || name.n > 64 || !conf_text_check(name, &e)) {
         faults_at(ld->f, key->line, key->col, false, at, "unknown key");
         return;
@@ -461,7 +464,7 @@ static void unknown_key(struct loader *ld, enum conf_group_id id, const char *se
     size_t n = known_names(conf_group(id), section, names, own);
     const char *near = conf_nearest(name, names, n);
     struct place other = elsewhere(name);
-    /* The path stays out of it: keep() would mark the whole mapping faulty. */
+    /* The fault gets no path, which would mark the whole mapping as faulty. */
     char in[300] = "";
     if (*at)
         snprintf(in, sizeof in, "%s: ", at);
@@ -477,8 +480,8 @@ static void unknown_key(struct loader *ld, enum conf_group_id id, const char *se
         faults_at(ld->f, key->line, key->col, false, "", "%sunknown key \"%s\"", in, key->text);
 }
 
-/* Puts each key of a mapping where its row says. `section` is the path in the group, `at` the
- * place in the file. Nothing at all counts as an empty mapping: all its lines are comments. */
+/* Reads each key of a mapping by its row. `section` is the path in the group, `at` the place in the
+ * file. An empty value counts as an empty mapping: all its lines are comments. */
 static void walk(struct loader *ld, enum conf_group_id id, void *object, const char *section,
                  const char *at, const struct ynode *n)
 {

@@ -39,7 +39,7 @@ static void node_add(struct ynode *parent, struct ynode *child)
 
 static void event_done(struct reader *r)
 {
-    /* libyaml frees without wiping; the scalar may be a key. */
+    /* libyaml frees scalars without wiping them, and a scalar may be a key. */
     if (r->event.type == YAML_SCALAR_EVENT)
         secret_wipe(r->event.data.scalar.value, r->event.data.scalar.length);
     yaml_event_delete(&r->event);
@@ -51,7 +51,8 @@ static void fault_here(struct reader *r, const char *what)
               (unsigned)r->event.start_mark.column + 1, false, "", "%s", what);
 }
 
-/* libyaml gives an offset, not a line, for bytes that are no text. */
+/* Adds the fault for bytes that are no text, for which libyaml gives an offset instead of a
+ * line. */
 static void fault_bytes(struct reader *r)
 {
     unsigned line = 1, col = 1;
@@ -59,7 +60,7 @@ static void fault_bytes(struct reader *r)
     for (size_t i = 0; i < n && i < r->input.n; i++) {
         bool newline = r->input.p[i] == '\n';
         line += newline;
-        /* A column is a character: bytes that continue one do not count. */
+        /* Columns count characters: continuation bytes of UTF-8 are left out. */
         col = newline ? 1 : col + ((r->input.p[i] & 0xc0) != 0x80);
     }
     faults_at(r->f, line, col, false, "", "not UTF-8 text: %s", r->parser.problem);
@@ -78,7 +79,7 @@ static bool line_has(struct str input, size_t line, struct str what)
     return str_find(str_make(input.p, nl ? (size_t)(nl - input.p) : input.n), what) >= 0;
 }
 
-/* libyaml says what it missed; these are the usual reasons in a configuration. */
+/* The usual reason in a configuration for a syntax error of libyaml. */
 static const char *syntax_hint(const struct reader *r, const char *context)
 {
     if (strstr(context, "scanning an alias") || strstr(context, "scanning an anchor"))
@@ -142,7 +143,7 @@ static void check_twice(struct reader *r, const struct ynode *map)
     mem_free(keys);
 }
 
-/* Children up to the end of a list or map. */
+/* Reads the children up to the end of a list or map. */
 static bool read_children(struct reader *r, struct ynode *parent, unsigned depth)
 {
     yaml_event_type_t end = parent->kind == YNODE_LIST ? YAML_SEQUENCE_END_EVENT
@@ -188,7 +189,7 @@ static const char *refusal(const yaml_event_t *ev)
     return "not expected here";
 }
 
-/* The node that the event in r->event begins. NULL: a fault that ends the reading. */
+/* Reads the node that r->event begins. NULL: a fault that ends the reading. */
 static struct ynode *read_node(struct reader *r, unsigned depth)
 {
     const char *why = refusal(&r->event);
@@ -218,7 +219,7 @@ static struct ynode *read_node(struct reader *r, unsigned depth)
     return NULL;
 }
 
-/* From the stream's start to its end: one document, or none. */
+/* Reads the stream from its start to its end: one document, or none. */
 static struct ynode *read_stream(struct reader *r)
 {
     struct ynode *root = NULL;

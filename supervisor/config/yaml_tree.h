@@ -2,9 +2,9 @@
  * Takes the part of YAML that a configuration needs: mappings, lists, scalars. Refused with a
  * sentence: anchors and aliases (a small file could unfold to a huge one, and reading order would
  * matter), tags, a second document, keys that are no texts, nesting deeper than 16. Texts are kept
- * as they stand; what null and off mean is for the reader of the tree. */
-#ifndef QCC_SUPERVISOR_YAML_TREE_H
-#define QCC_SUPERVISOR_YAML_TREE_H
+ * as they stand; null and off are not interpreted. */
+#ifndef QCC_SUPERVISOR_CONFIG_YAML_TREE_H
+#define QCC_SUPERVISOR_CONFIG_YAML_TREE_H
 
 #include "common/base/str.h"
 #include "supervisor/config/faults.h"
@@ -14,18 +14,18 @@ enum ynode_kind { YNODE_SCALAR, YNODE_LIST, YNODE_MAP };
 struct ynode {
     enum ynode_kind kind;
     unsigned line, col; /* from 1 */
-    bool quoted;        /* scalar in quotes, or a block scalar */
-    char *text;         /* scalar */
+    bool quoted;        /* a scalar in quotes, or a block scalar */
+    char *text;         /* text of a scalar */
     size_t len;
     struct ynode **v; /* list: elements; map: key, value, key, value … */
-    size_t n, cap;    /* of v */
+    size_t n, cap;    /* elements of v used, and allocated */
 };
 
-/* The document's root, to be freed with ynode_free. NULL with a fault, or without one when the
- * document is empty. Duplicate keys are faults, but do not stop the reading. */
+/* Reads a document and returns its root, to be freed with ynode_free. NULL with a fault, or without
+ * one when the document is empty. Duplicate keys are faults, but do not stop the reading. */
 struct ynode *ynode_parse(struct str input, struct faults *f);
 
-/* Wipes all texts: they may be keys. NULL is fine. */
+/* Frees the tree and wipes all its texts, which may be keys. NULL: nothing is done. */
 void ynode_free(struct ynode *node);
 
 #endif

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 enum {
-    CONNS_MAX = 32,     /* beyond: who was idle longest has to go */
-    ASK_MAX = 512,      /* bytes of a question's frame; the longest has some 190 */
+    CONNS_MAX = 32,     /* beyond that the connection idle longest is closed */
+    ASK_MAX = 512,      /* bytes of a CTL_ASK; the longest has about 190 */
     GROUPS_MAX = 65536, /* the kernel's own bound (NGROUPS_MAX) */
-    /* One answer of the largest kind, and a little that waited before it. */
+    /* bytes: one answer of the largest size, and smaller ones that wait before it */
     TX_MAX = IPC_ANSWER_MAX + (64 << 10)
 };
 
@@ -30,10 +30,10 @@ struct control_conn {
     ev_io rd, wr;
     ev_timer idle;
     uint64_t serial;
-    unsigned pending; /* questions whose answers come later */
-    bool stays;       /* waits for our end, silent as it is */
-    bool reading;     /* chan_read is under way: nothing may be closed */
-    bool bad;         /* to be closed */
+    unsigned pending; /* queries whose answers come later */
+    bool stays;       /* waits for the end of this supervisor: being idle is not an error */
+    bool reading;     /* chan_read is under way: the connection may not be closed */
+    bool bad;         /* to be closed after chan_read */
     uid_t uid;
     pid_t pid;
     char name[48];
@@ -69,7 +69,7 @@ static void watch_writing(struct control_conn *k)
         ev_io_stop(k->control->loop, &k->wr);
 }
 
-/* It has said something, or took what we said. */
+/* The connection was active: bytes were read or written. */
 static void active(struct control_conn *k)
 {
     list_remove(&k->node);
@@ -121,7 +121,7 @@ static void answer_later(const struct asker *from, unsigned status, const struct
     }
 }
 
-/* The log ring itself, to be read only. */
+/* Answers with the descriptor of the log ring, which is read-only. */
 static void logs(struct control_conn *k, uint64_t id, struct doc *d)
 {
     int fd = k->control->ring_reader;
@@ -133,8 +133,8 @@ static void logs(struct control_conn *k, uint64_t id, struct doc *d)
     say(k, id, status, d, fd);
 }
 
-/* One that starts in our place asks for the path. Who is stopping has no use for it but to be asked how it
- * goes, and leaves it. */
+/* A starting supervisor requests the path. A supervisor that is stopping needs it only for queries
+ * about its state, and gives it up. */
 static void yield(struct control_conn *k, uint64_t id, struct doc *d)
 {
     bool stops = k->control->query->env->intent->want != PLAN_SERVE;
@@ -156,7 +156,7 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
         log_info("%s says " STR_FMT "%s" STR_FMT, k->name, STR_ARG(m->what), m->arg.n ? " " : "",
                  STR_ARG(m->arg));
     doc_init(&d, IPC_ANSWER_MAX);
-    /* who follows the log, or ordered a stop, waits for our end */
+    /* a client that follows the log or has ordered a stop waits for the end of this supervisor */
     k->stays |= str_eq(m->what, STR("stop")) || str_eq(m->what, STR("logs"));
     if (str_eq(m->what, STR("logs"))) {
         logs(k, m->id, &d);
@@ -177,7 +177,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     struct control_conn *k = arg;
     struct ipc_ctl_ask m;
     if (k->bad)
-        return true; /* it is over: what it still says is not heard */
+        return true; /* the connection is being closed: further frames are dropped */
     if (f->id != IPC_CTL_ASK || f->fd != -1 || !ipc_get_ctl_ask(f, &m))
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
     ask(k, &m);
@@ -214,16 +214,17 @@ static void on_idle(struct ev_loop *loop, ev_timer *w, int events)
         conn_close(k);
 }
 
-/* ---- who may */
+/* ---- permission */
 
 static gid_t group_now(const struct control_socket *k)
 {
-    struct stat st; /* an operator may have given it to another group */
+    struct stat st; /* read again: the operator may have changed the socket's group */
     bool ours = lstat(k->path, &st) == 0 && st.st_dev == k->dev && st.st_ino == k->ino;
     return ours ? st.st_gid : k->group;
 }
 
-/* The kernel knows the peer's groups as they were when it connected: no name service is asked. */
+/* Whether the peer was in the group when it connected, as the kernel knows: no name service is
+ * asked. */
 static bool in_group(int fd, gid_t group)
 {
     gid_t few[64], *v = few;
@@ -252,7 +253,7 @@ static bool may(const struct control *c, int fd, struct ucred *who)
 
 /* ---- accepting */
 
-/* Makes room for one more. False: all that are there wait for an answer. */
+/* Makes room for one more connection. False: all connections wait for an answer. */
 static bool make_room(struct control *c)
 {
     if (c->nconns < CONNS_MAX)
@@ -299,7 +300,7 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int events)
     (void)loop, (void)events;
     int fd = accept4(c->now.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd == -1)
-        return; /* gone again, or a signal: asked again if there is more */
+        return; /* the client has left, or EINTR: called again if another waits */
     if (!may(c, fd, &who))
         log_warn("control: user %u (pid %d) is not of the socket's group: refused",
                  (unsigned)who.uid, (int)who.pid);
@@ -402,13 +403,14 @@ bool control_adopt(struct control *c, int fd, dev_t dev, ino_t ino, const char *
         fd_close(&fd);
         return err_set(e, "what was handed over as control socket is none");
     }
-    /* A path that is too long for an address was bound by another name (control_socket.c). */
+    /* A path that is too long for an address was bound through its folder's descriptor, so its own
+     * address is not the path. */
     char *path = control_socket_path(configured, geteuid(), c->query->env->conf->user != NULL, &guarded);
     if (dev == 0 || lstat(path, &st) == -1 || st.st_dev != dev || st.st_ino != ino) {
         mem_free(path);
         path = mem_strdup(at.sun_path);
     }
-    bool there = lstat(path, &st) == 0; /* else control_next makes another */
+    bool there = lstat(path, &st) == 0; /* else control_next makes a new socket */
     c->now = (struct control_socket){.fd = fd,
                                      .path = path,
                                      .dev = there ? st.st_dev : 0,
@@ -422,7 +424,7 @@ void control_hand_over(struct control *c)
 {
     c->leave = true;
     ev_io_stop(c->loop, &c->rd);
-    fd_close(&c->now.fd); /* else it would take calls that nobody answers, once the other one is gone */
+    fd_close(&c->now.fd); /* else connections would wait here when the other one has ended */
 }
 
 void control_close(struct control *c)

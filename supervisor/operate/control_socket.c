@@ -21,15 +21,15 @@
 
 enum { BACKLOG = 64, LOCK_TURNS = 20, LOCK_STEP_MS = 10, FOLDER_MODE = 0750, YIELD_MS = 500 };
 
-/* ---- where it lies */
+/* ---- the path */
 
 char *control_socket_path(const char *configured, uid_t owner, bool dropped, bool *guarded)
 {
     char path[PATH_MAX];
     struct str run = env_folder("RUNTIME_DIRECTORY");
-    /* root's runtime folder is closed to the user that root becomes */
+    /* a user that root becomes has no access to root's runtime folder */
     struct str xdg = dropped ? STR("") : env_folder("XDG_RUNTIME_DIR");
-    *guarded = !configured && !run.n; /* systemd's folder is as systemd made it */
+    *guarded = !configured && !run.n; /* a folder that systemd made is not checked */
     if (configured)
         return mem_strdup(configured);
     if (run.n)
@@ -43,8 +43,8 @@ char *control_socket_path(const char *configured, uid_t owner, bool dropped, boo
 
 /* ---- the folder */
 
-/* The path's folder, opened and locked against another supervisor that starts just now; *base: the name
- * in it. -1: *e says why. */
+/* Opens the path's folder and locks it against another supervisor that starts at the same time;
+ * *base: the name in the folder. -1: *e says why. */
 static int open_folder(const char *path, bool guarded, const struct user *user, const char **base,
                        struct err *e)
 {
@@ -78,15 +78,15 @@ static int open_folder(const char *path, bool guarded, const struct user *user, 
         err_set(e, "the folder %s belongs to user %u", dir, (unsigned)st.st_uid);
     else if (guarded && (st.st_mode & (S_IWGRP | S_IWOTH)))
         err_set(e, "the folder %s can be written by others", dir);
-    else if (made && fchmod(fd, FOLDER_MODE) == -1) /* whatever the umask was */
+    else if (made && fchmod(fd, FOLDER_MODE) == -1) /* the mode without the effect of the umask */
         err_sys(e, "%s", dir);
     else if ((made || guarded) && user->name && fchown(fd, user->uid, user->gid) == -1)
         err_sys(e, "cannot give the folder %s to %s", dir, user->name);
     else {
-        if (open_to_all) /* it was chosen so */
+        if (open_to_all) /* the operator has configured that folder */
             log_warn("control_socket: the folder %s can be written by everybody", dir);
         for (int i = 0; i < LOCK_TURNS && flock(fd, LOCK_EX | LOCK_NB) == -1; i++)
-            poll(NULL, 0, LOCK_STEP_MS); /* who keeps it longer is no supervisor that starts */
+            poll(NULL, 0, LOCK_STEP_MS); /* a starting supervisor unlocks within that time */
         return fd;
     }
     fd_close(&fd);
@@ -95,7 +95,8 @@ static int open_folder(const char *path, bool guarded, const struct user *user, 
 
 /* ---- the socket */
 
-/* By its path; one that is too long for an address is reached through the folder's descriptor. */
+/* Makes the address of the path; a path too long for an address is reached through the folder's
+ * descriptor. */
 static bool address_of(struct sockaddr_un *un, const char *path, int dir, const char *base)
 {
     *un = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -114,8 +115,8 @@ static bool on_answer(void *yields, struct ipc_frame *f, struct err *e)
     return true;
 }
 
-/* Whether who answers there is stopping, and leaves the path to us: its last requests may take long. The
- * connected socket is taken over. */
+/* Whether the supervisor that answers there is stopping and gives the path up: its last requests
+ * may take long. The connected socket is taken over. */
 static bool asked_to_yield(int fd)
 {
     struct ipc_ctl_ask m = {.id = 1, .what = STR("yield")};
@@ -128,13 +129,13 @@ static bool asked_to_yield(int fd)
         while (!yields && (left = until - clock_mono_ms()) > 0) {
             struct pollfd p = {fd, POLLIN, 0};
             if (poll(&p, 1, (int)left) == 1 && (chan_read(&c, on_answer, &yields, &e) != CHAN_OK || !yields))
-                break; /* it has said no, or something else */
+                break; /* refused, or another answer */
         }
     chan_fini(&c);
     return yields;
 }
 
-/* Makes room at the path: what a dead supervisor left is removed. */
+/* Removes the socket at the path if it belongs to a dead supervisor, or one that gives it up. */
 static bool clear_stale(const struct sockaddr_un *un, const char *path, int dir, const char *base,
                         struct err *e)
 {
@@ -167,7 +168,7 @@ static bool make_in(struct control_socket *k, const char *path, int dir, const c
     if (!clear_stale(&un, path, dir, base, e))
         return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0117); /* born with mode 0660: there is no moment in which it is open to all */
+    mode_t mask = umask(0117); /* created with mode 0660: at no time open to all users */
     bool bound = fd != -1 && bind(fd, (const struct sockaddr *)&un, sizeof un) == 0;
     int why = errno;
     umask(mask);
@@ -196,7 +197,7 @@ bool control_socket_make(struct control_socket *k, const char *path, bool guarde
     *k = (struct control_socket){.fd = -1};
     int dir = open_folder(path, guarded, user, &base, e);
     bool ok = dir != -1 && make_in(k, path, dir, base, user, e);
-    fd_close(&dir); /* and with it the lock */
+    fd_close(&dir); /* releases the lock too */
     return ok;
 }
 

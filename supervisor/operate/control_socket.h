@@ -1,7 +1,7 @@
-/* control_socket: where the control socket lies and how it gets there: the folder is ours alone to
- * write, what a dead supervisor left is replaced, a live one is respected. */
-#ifndef QCC_SUPERVISOR_CONTROL_SOCKET_H
-#define QCC_SUPERVISOR_CONTROL_SOCKET_H
+/* control_socket: the path of the control socket and how the socket is made: no other user may
+ * write in the folder, the socket of a dead supervisor is replaced, that of a live one is not. */
+#ifndef QCC_SUPERVISOR_OPERATE_CONTROL_SOCKET_H
+#define QCC_SUPERVISOR_OPERATE_CONTROL_SOCKET_H
 
 #include "common/base/err.h"
 #include "supervisor/process/user.h"
@@ -12,24 +12,26 @@
 struct control_socket {
     int fd;
     char *path;
-    dev_t dev; /* of the path when we made it: another file is not removed */
+    dev_t dev; /* of the path when the socket was made, so that another file is not removed */
     ino_t ino;
     gid_t group;
 };
 
-/* The path: configured, or the default place for a service that runs as `owner` (dropped: and was
- * started as root); the caller frees it. *guarded: its folder must be nobody else's to write. */
+/* The path: configured, or the default place of a service that runs as `owner` (dropped: and was
+ * started as root); the caller frees it. *guarded: no other user may be able to write in its
+ * folder. */
 char *control_socket_path(const char *configured, uid_t owner, bool dropped, bool *guarded) MUST_CHECK;
 
-/* Makes it, listening, mode 0660; a missing folder is made with mode 0750. Both are given to `user` if
- * it has a name. guarded: see above. False: *e says why, *k is empty. */
+/* Makes the listening socket with mode 0660; a missing folder is made with mode 0750. Both are
+ * given to `user` if it has a name. guarded: as of control_socket_path. False: *e says why, *k is
+ * empty. */
 bool control_socket_make(struct control_socket *k, const char *path, bool guarded,
                          const struct user *user, struct err *e) MUST_CHECK;
 
-/* Whether the path still leads to it. */
+/* Whether the path still leads to this socket. */
 bool control_socket_there(const struct control_socket *k);
 
-/* Closes it; `remove`: and removes the path, if it is still ours. */
+/* Closes the socket; `remove`: removes the path too, if it still leads to this socket. */
 void control_socket_close(struct control_socket *k, bool remove);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include <unistd.h>
 
-/* ---- labels, and the values each of them has: from the configuration or from here, never from
- * clients, so that nobody can make a thousand series */
+/* ---- labels and their values: from the configuration or from this file, never from clients, so
+ * that a client cannot make a thousand series */
 
 enum set {
     ENDPOINT,
@@ -28,9 +28,9 @@ struct at {
     const struct operate_env *env;
     struct doc *d;
     int64_t now, wall;
-    const struct rusage_cost *cost; /* of each slot */
+    const struct rusage_cost *cost; /* cost of each slot's process, by slot */
     struct rusage_cost own;
-    size_t i, k; /* places in the family's first and second set */
+    size_t i, k; /* positions in the family's first and second set */
 };
 
 static size_t endpoints(const struct operate_env *env)
@@ -103,7 +103,7 @@ static const struct {
     [VERSION] = {"version", NULL, 1, version},
 };
 
-/* ---- where the numbers come from */
+/* ---- sources of the numbers */
 
 static const struct ep_state *health_at(const struct at *a)
 {
@@ -135,7 +135,7 @@ static const struct slot *slot_at(const struct at *a)
     {                                                                                              \
         doc_milli(a->d, (expr));                                                                   \
     }
-/* Of a worker that lives. */
+/* Defines a number of a running worker; nil for an empty slot. */
 #define OF_LIVING(name, put, expr)                                                                 \
     static void name(const struct at *a)                                                           \
     {                                                                                              \
@@ -145,7 +145,7 @@ static const struct slot *slot_at(const struct at *a)
         else                                                                                       \
             doc_nil(a->d);                                                                         \
     }
-/* Over the workers that live. */
+/* Defines a sum over the running workers. */
 #define SUM(name, expr)                                                                            \
     static void name(const struct at *a)                                                           \
     {                                                                                              \
@@ -232,7 +232,7 @@ static void cooldown(const struct at *a)
     doc_milli(a->d, cooldown_left(&health_at(a)->cooldown, a->now, &own));
 }
 
-/* Those that have ended are in it too, or the sum would fall with each of them. */
+/* CPU time of all workers, including those that have ended: else the sum would fall. */
 static void workers_cpu(const struct at *a)
 {
     int64_t sum = rusage_reaped();

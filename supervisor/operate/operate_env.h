@@ -1,7 +1,7 @@
-/* operate_env: what there is to show to operators, as the root has it. All of it is borrowed and only read, but
- * for health, which operators' orders change (query.h). */
-#ifndef QCC_SUPERVISOR_OPERATE_ENV_H
-#define QCC_SUPERVISOR_OPERATE_ENV_H
+/* operate_env: the parts of the supervisor that operators' queries read, filled by the root. All of
+ * it is borrowed and only read, except health, which operators' actions change (query.h). */
+#ifndef QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
+#define QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
@@ -12,18 +12,18 @@
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
 
-/* How reloads have ended so far. */
+/* Counts of reloads by their end. */
 struct reload_counts {
     uint64_t done, refused;
     bool last_refused;
-    int64_t last_done_ms; /* wall clock; 0: none yet */
+    int64_t last_done_ms; /* CLOCK_REALTIME; 0: none yet */
 };
 
 struct operate_env {
     struct ev_loop *loop;
     const char *conf_path;
-    uint64_t boot_ms;        /* of this supervisor, wall clock */
-    const struct conf *conf; /* in use: the root sets it again after a reload */
+    uint64_t boot_ms;        /* start of this supervisor, CLOCK_REALTIME */
+    const struct conf *conf; /* the configuration in use; set again by the root after a reload */
     const struct listen_set *listen;
     const struct slots *slots;
     const struct plan_intent *intent;

@@ -19,7 +19,7 @@ void query_fini(struct query *q)
 
 /* ---- requests */
 
-/* The value of a parameter in "a=1&b=2"; false: it is not there. */
+/* Finds the value of a parameter in "a=1&b=2". False: there is none. */
 static bool parameter(struct str query, struct str name, struct str *value)
 {
     while (query.n) {
@@ -47,7 +47,7 @@ static unsigned requests(struct query *q, const struct asker *from, struct str a
     return QUERY_LATER;
 }
 
-/* The trail of one: by its id, or as much of it as tells it from others. */
+/* All attempts and choices of one request, found by its id or an unambiguous beginning of it. */
 static unsigned why(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     enum { ID = 20, MATCHES = 3 };
@@ -74,7 +74,7 @@ static unsigned reload(struct query *q, const struct asker *from, struct str arg
         return doc_refuse(d, 503, "too many wait for the end of a reload");
     q->waits.v[q->waits.n].from = *from;
     q->waits.v[q->waits.n++].begun = false;
-    q->ops->reload(q->arg); /* one that is under way comes to its end first */
+    q->ops->reload(q->arg); /* a reload that is under way ends first */
     return QUERY_LATER;
 }
 
@@ -141,8 +141,8 @@ static unsigned upgrade(struct query *q, const struct asker *from, struct str ar
 
 /* ---- stop */
 
-/* As SIGTERM: a second one stops at once. One that only wants to wait for the end leaves a stop that is under
- * way as it is. */
+/* Stops as SIGTERM does: a second order stops at once. An order that only waits for the end does
+ * not change a stop that is under way. */
 static unsigned stop(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)from;
@@ -154,7 +154,7 @@ static unsigned stop(struct query *q, const struct asker *from, struct str arg, 
     return 200;
 }
 
-/* ---- what an operator says of an endpoint */
+/* ---- actions on an endpoint */
 
 static unsigned act(struct query *q, struct str name, enum ep_action a, struct doc *d)
 {
@@ -167,7 +167,7 @@ static unsigned act(struct query *q, struct str name, enum ep_action a, struct d
     return 200;
 }
 
-/* ---- all of them */
+/* ---- the table of queries and actions */
 
 #define ACTION(verb, action)                                                                       \
     static unsigned verb(struct query *q, const struct asker *from, struct str arg,                \

@@ -15,10 +15,10 @@ struct recent_query {
     struct recent_queries *all;
     struct asker from;
     uint64_t id;
-    char only[20]; /* the id of one, or its beginning */
-    size_t nonly;  /* 0: the last ones are asked for */
+    char only[20]; /* id of the request that is asked for, or its beginning */
+    size_t nonly;  /* bytes of `only`; 0: the last requests are asked for */
     size_t limit, n;
-    struct recent_record *v; /* the newest first, limit of them at most */
+    struct recent_record *v; /* records received, the newest first, at most `limit` */
     bool waits[SLOTS_MAX];
     size_t nwaits;
     ev_timer late;
@@ -78,7 +78,7 @@ static void put_attempt(struct doc *d, const struct recent_attempt *a)
     put_known(d, "retry_after_ms", a->retry_after_ms);
 }
 
-/* By the name it has now; one that is gone by its id. */
+/* Writes the present name of the endpoint; its id if it is no longer configured. */
 static void put_endpoint(const struct operate_env *env, struct doc *d, uint32_t id)
 {
     char hex[9];
@@ -279,7 +279,7 @@ bool recent_query_begin(struct recent_queries *r, const struct asker *from, size
             o->waits[i] = true;
             o->nwaits++;
         }
-    /* A worker that does not read is killed by this, which is noticed later: no answer yet. */
+    /* A worker that does not read is killed by this; recent_query_slot_gone follows later. */
     struct ipc_recent_ask m = {
         .id = o->id, .limit = (uint32_t)limit, .prefix = str_make(o->only, o->nonly)};
     for (size_t i = 0; i < slots->n; i++)
@@ -293,7 +293,7 @@ static int newest_first(const void *a, const void *b)
     const struct recent_record *x = a, *y = b;
     if (x->began_us != y->began_us)
         return x->began_us > y->began_us ? -1 : 1;
-    return memcmp(x->id, y->id, sizeof x->id); /* the same order each time */
+    return memcmp(x->id, y->id, sizeof x->id); /* the same order with each query */
 }
 
 static void no_longer(struct recent_query *o, const struct slot *slot)
@@ -336,7 +336,7 @@ bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot, c
         no_longer(o, slot);
         return true;
     }
-    return true; /* too late */
+    return true; /* the answer comes too late */
 }
 
 void recent_query_slot_gone(struct recent_queries *r, const struct slot *slot)

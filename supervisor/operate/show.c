@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Milliseconds as seconds; less than none is none. */
+/* Writes milliseconds as seconds; negative ones as 0. */
 static void put_s(struct doc *d, const char *key, int64_t ms)
 {
     doc_text(d, key);
@@ -130,7 +130,7 @@ static void put_queued(struct doc *d, const struct ep_state *st, int64_t now)
 
 enum { QUEUED_MEMBERS = 6 };
 
-/* Of one that is disabled by auth: how its key was refused, and when. */
+/* Writes how and when the key of an EP_BY_AUTH endpoint was refused. */
 static void put_refused(struct doc *d, const struct ep_state *st)
 {
     bool by_auth = st->disabled == EP_BY_AUTH;
@@ -176,7 +176,7 @@ static const char *tier_name(const struct ep_state *st)
     return names[ep_tier(st)];
 }
 
-/* In one word: what stands against it first. */
+/* The state of an endpoint in one word: the most serious reason against it. */
 static const char *state_name(const struct ep_state *st, int64_t now)
 {
     bool own;

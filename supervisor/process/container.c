@@ -19,7 +19,7 @@ bool container_is_init(void)
     return getpid() == 1;
 }
 
-/* A file's text, cut at its room. */
+/* The text of a file, cut at `size` bytes. */
 static struct str text_of(const char *path, char *room, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -35,7 +35,7 @@ static bool is_supervisor(uint64_t pid)
     return str_starts(text_of(path, name, sizeof name), STR("qcc-supervisor"));
 }
 
-/* Workers are told by their supervisors. */
+/* Supervisors alone get the signal; each one passes it on to its own workers. */
 void container_pass_on(int sig)
 {
     DIR *d = opendir("/proc");
@@ -48,8 +48,8 @@ void container_pass_on(int sig)
         closedir(d);
 }
 
-/* Takes what has ended; false: there is no child left. Workers may outlive a supervisor that was killed:
- * how they end says nothing. */
+/* Reaps one child that has ended; false: there is no child left. Only exit codes of supervisors
+ * count: workers may outlive a supervisor that was killed. */
 static bool reap(int *code)
 {
     for (;;) {
@@ -59,7 +59,7 @@ static bool reap(int *code)
             return errno != ECHILD;
         if (who.si_pid == 0)
             return true;
-        bool counts = is_supervisor((uint64_t)who.si_pid); /* its name is there until it is taken */
+        bool counts = is_supervisor((uint64_t)who.si_pid); /* readable until it is reaped */
         if (waitpid(who.si_pid, &status, 0) == who.si_pid && counts)
             *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* sd_listen_fds(3): descriptors passed by systemd begin here. */
+/* GIVEN_FIRST: the first descriptor that systemd passes (sd_listen_fds(3)). */
 enum { GIVEN_FIRST = 3, RETRY_STEP_MS = 25 };
 
 static const struct sockaddr_un *as_unix(const struct listener *l)
@@ -48,7 +48,8 @@ static void unref(struct listener *l)
     if (--l->refs > 0)
         return;
     struct stat st;
-    /* Another supervisor may have taken the path meanwhile: only our own file goes. */
+    /* Another supervisor may have taken the path meanwhile: only the file that was made here is
+     * removed. */
     if (is_unix(l) && !l->foreign && !l->lent && lstat(as_unix(l)->sun_path, &st) == 0 && st.st_dev == l->dev &&
         st.st_ino == l->ino)
         unlink(as_unix(l)->sun_path);
@@ -72,7 +73,7 @@ static long env_number(const char *name)
     return str_to_u64(str_c(getenv(name)), INT32_MAX, &n) ? (long)n : 0;
 }
 
-/* A listening socket that somebody else has opened, or NULL with fd left as it is. */
+/* A listener of a socket that another process has opened, or NULL; fd is then left as it is. */
 static struct listener *listener_of(int fd)
 {
     struct listener *l = listener_new(fd);
@@ -93,7 +94,7 @@ void listen_given_take(struct listen_given *g)
     g->n = 0;
     for (int fd = GIVEN_FIRST; fd < GIVEN_FIRST + n && g->n < LISTEN_MAX; fd++) {
         struct listener *l = listener_of(fd);
-        if (!l) { /* not ours to judge what it is: left alone */
+        if (!l) { /* it may be there for another use, so it stays open */
             log_warn("descriptor %d from systemd is no listening socket", fd);
             continue;
         }
@@ -164,7 +165,8 @@ static bool unix_target(struct str path, struct target *t, struct err *e)
     return true;
 }
 
-/* All addresses of "host:port", "[v6]:port", "*:port" (*n of them), or the one of "unix:/path". */
+/* Resolves "host:port", "[v6]:port" or "*:port" into all its addresses (*n), "unix:/path" into
+ * one. */
 static bool resolve(const char *address, struct target *t, size_t max, size_t *n, struct err *e)
 {
     struct str a = str_c(address);
@@ -175,7 +177,7 @@ static bool resolve(const char *address, struct target *t, size_t max, size_t *n
     }
     const char *colon = strrchr(address, ':');
     uint64_t port;
-    /* getaddrinfo takes 65537 for 1 */
+    /* getaddrinfo(3) takes 65537 for 1, so the port is checked here */
     if (!colon || !str_to_u64(str_c(colon + 1), UINT16_MAX, &port))
         return err_set(e, "no port");
     struct str host = str_make(a.p, (size_t)(colon - a.p));
@@ -222,8 +224,8 @@ static bool same_address(const struct listener *l, const struct target *t)
 
 /* ---- opening */
 
-/* A Unix path left by a dead process refuses connections and is removed; one that answers is
- * somebody's. False with errno when it must stay. */
+/* Removes a Unix path that a dead process left: it refuses connections. A path that accepts them is
+ * in use. False with errno when it must stay. */
 static bool clear_stale(const struct target *t)
 {
     const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)&t->addr;
@@ -251,13 +253,14 @@ static bool bind_listen(struct listener *l, const struct target *t)
     bool un = t->addr.ss_family == AF_UNIX;
     if (!un && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1)
         return false;
-    /* "[::]:80" leaves IPv4's port 80 to a listener of its own, whatever the system's default. */
+    /* IPV6_V6ONLY, whatever the system's default: "[::]:80" leaves IPv4's port 80 to another
+     * listener. */
     if (t->addr.ss_family == AF_INET6 &&
         setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == -1)
         return false;
     if (un && !clear_stale(t))
         return false;
-    mode_t mask = umask(0117); /* a Unix socket is born with mode 0660 */
+    mode_t mask = umask(0117); /* a Unix socket is created with mode 0660 */
     int r = bind(l->fd, (const struct sockaddr *)&t->addr, t->len);
     umask(mask);
     if (r == -1 || listen(l->fd, LISTEN_BACKLOG) == -1)
@@ -273,7 +276,7 @@ static bool bind_listen(struct listener *l, const struct target *t)
     return true;
 }
 
-/* A new listening socket, or NULL with errno. */
+/* Opens a new listening socket; NULL with errno. */
 static struct listener *open_one(const struct target *t, int64_t give_up_ms)
 {
     for (;;) {
@@ -284,7 +287,7 @@ static struct listener *open_one(const struct target *t, int64_t give_up_ms)
         if (bind_listen(l, t))
             return l;
         int why = errno;
-        l->lent = true; /* a path, if any, is not ours */
+        l->lent = true; /* a Unix path, if any, belongs to the predecessor */
         unref(l);
         errno = why;
         if (why != EADDRINUSE || clock_mono_ms() >= give_up_ms)
@@ -309,7 +312,7 @@ static struct listener *find_given(const struct target *t, const struct listen_g
     return NULL;
 }
 
-/* The name of that socket in that role as workers know it, or a new one. */
+/* The id under which workers know that socket in that role, or a new id. */
 static uint32_t role_id(struct listen_set *set, const struct listen_set *old,
                         const struct listener *l, bool admin, const char *address)
 {
@@ -331,7 +334,7 @@ static bool add_target(struct opening *o, const struct target *t, const char *ad
 {
     struct listener *l = find_shared(t, o->set);
     if (l) {
-        errno = EADDRINUSE; /* twice in one configuration */
+        errno = EADDRINUSE; /* the address is twice in one configuration */
         return false;
     }
     l = find_shared(t, o->old);
@@ -351,7 +354,7 @@ static bool add_target(struct opening *o, const struct target *t, const char *ad
     return true;
 }
 
-/* Whether this machine simply lacks that kind of address (IPv6 switched off). */
+/* Whether the error means that the machine lacks that kind of address (IPv6 switched off). */
 static bool lacking(int why)
 {
     return why == EAFNOSUPPORT || why == EADDRNOTAVAIL;

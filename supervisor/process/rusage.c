@@ -20,7 +20,8 @@ bool rusage_of(pid_t pid, struct rusage_cost *u)
     if (n <= 0)
         return false;
     text[n] = '\0';
-    /* The name, in brackets, may hold anything: what follows begins behind the last one. */
+    /* The process's name, in brackets, may hold any byte: the next field begins behind the last
+     * bracket. */
     const char *p = strrchr(text, ')');
     unsigned long user, kernel;
     long pages;

@@ -1,6 +1,6 @@
-/* The protocol is one datagram to the socket that $NOTIFY_SOCKET names, and sd_notify(3) promises that
- * it stays so. Speaking it here spares the supervisor libsystemd with its four companions: 0.9 MB
- * of its memory. */
+/* The protocol is one datagram to the socket that $NOTIFY_SOCKET names, and sd_notify(3) promises
+ * that it stays so. Implemented here, since libsystemd and the four libraries it needs would take
+ * 0.9 MB of the supervisor's memory. */
 #include "supervisor/process/systemd.h"
 
 #include "common/base/clock.h"
@@ -65,7 +65,8 @@ void systemd_watchdog(void)
 
 int64_t systemd_watchdog_ms(void)
 {
-    /* sd_watchdog_enabled(3): meant for the process that $WATCHDOG_PID names, or for any */
+    /* sd_watchdog_enabled(3): the variables are for the process that $WATCHDOG_PID names, or for
+     * any */
     const char *pid = getenv("WATCHDOG_PID"), *usec = getenv("WATCHDOG_USEC");
     uint64_t who, us;
     if (!usec || !str_to_u64(str_c(usec), INT64_MAX, &us) || us == 0)

@@ -1,4 +1,4 @@
-/* Clients and where they find QCC: env, run. */
+/* Commands for clients, which need the address of QCC: env, run (cmd.h). */
 #include "supervisor/qccctl/cmd.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 enum { NOT_FOUND = 127, NOT_EXECUTABLE = 126, ADDRESS = 256 };
 
-/* An address that listens on all interfaces is reached on this machine by loopback. */
+/* Writes the URL of a listener. An address of all interfaces is replaced by loopback. */
 static void url_of(const json_t *l, char out[ADDRESS])
 {
     struct str a = doc_text_of(l, "address");
@@ -23,7 +23,7 @@ static void url_of(const json_t *l, char out[ADDRESS])
     snprintf(out, ADDRESS, "%s://%.200s:%.5s", doc_flag_of(l, "tls") ? "https" : "http", at, port.n ? port.p : "");
 }
 
-/* The first listener for clients that a URL can name. */
+/* Finds the first listener for clients that a URL can name. */
 static int find(struct cmd *c, char url[ADDRESS], json_t **status)
 {
     const json_t *l;
@@ -45,14 +45,14 @@ static int find(struct cmd *c, char url[ADDRESS], json_t **status)
     return CTL_REFUSED;
 }
 
-/* For sh: quoted if anything but plain characters is in it. */
+/* Prints s for sh, quoted if it has other than plain characters. */
 static void put_quoted(struct cmd *c, const char *s)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/-";
     if (s[strspn(s, plain)] == '\0')
         cmd_put(c, "%s", s);
     else
-        cmd_put(c, "'%s'", s); /* an address has no quote in it */
+        cmd_put(c, "'%s'", s); /* s is an address, which has no quote in it */
 }
 
 int client_env(struct cmd *c, int argc, char **argv)

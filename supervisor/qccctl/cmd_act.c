@@ -1,4 +1,4 @@
-/* What changes something: one sentence when it is done. */
+/* cmd_act: commands that change something; each prints one sentence when it is done. */
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 
@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    RELOAD_MS = 60000,    /* all workers take the configuration meanwhile */
-    UPGRADE_MS = 120000,  /* a whole start */
+    RELOAD_MS = 60000,    /* all workers acknowledge the configuration within this time */
+    UPGRADE_MS = 120000,  /* time for a whole start */
     STOP_MS = 24 * 3600000 /* limits.drain_timeout may be a day */
 };
 
@@ -21,7 +21,7 @@ static const struct {
     {"reset", "reset: health, breaker, queue, cooldown and model blocks are cleared"},
 };
 
-/* The end of a sentence: whom it was said to, where a search found him. */
+/* Ends a sentence with the supervisor's socket, when a search has found it. */
 static void end_line(struct cmd *c)
 {
     if (c->ctl.searched) {

@@ -1,4 +1,5 @@
-/* import: a v0.6 profile becomes a configuration, checked before anything is in its place. */
+/* cmd_import: a v0.6 profile becomes a configuration, which is checked before a file is
+ * replaced. */
 #include "common/base/fd.h"
 #include "common/base/mem.h"
 #include "supervisor/qccctl/cmd.h"
@@ -74,7 +75,7 @@ static bool read_all(const char *path, struct buf *b, struct err *e)
 
 static void is_no_json(const char *from, const json_error_t *why)
 {
-    struct buf text; /* it quotes the file */
+    struct buf text; /* why->text quotes the file, which may hold any characters */
     buf_init(&text, 4096);
     human_text(&text, str_c(why->text));
     fprintf(stderr, "qccctl import: %s is no JSON: " STR_FMT ", line %d, column %d\n", from,
@@ -102,7 +103,7 @@ static json_t *parse(const struct job *j)
 
 /* ---- checking */
 
-/* What the checker says, with the file's final name in place of the temporary one. */
+/* Prints the checker's output, with the file's final name in place of the temporary one. */
 static void pass_on(int fd, const char *temporary, const char *name)
 {
     struct buf b;
@@ -157,7 +158,7 @@ static bool check(const char *path, const char *name)
 
 /* ---- writing */
 
-/* A file of mode 0600 beside the place where it will be, so that a rename puts it there. */
+/* Makes a file of mode 0600 in the folder of the final name, so that a rename can put it there. */
 static int make_temporary(const struct job *j, char path[PATH_MAX])
 {
     const char *tmp = getenv("TMPDIR");
@@ -165,7 +166,7 @@ static int make_temporary(const struct job *j, char path[PATH_MAX])
         snprintf(path, PATH_MAX, "%.3900s/qccctl-import-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
     else
         snprintf(path, PATH_MAX, "%.4000s.XXXXXX", j->to);
-    int fd = mkostemp(path, O_CLOEXEC); /* 0600 by its nature */
+    int fd = mkostemp(path, O_CLOEXEC); /* creates with mode 0600 */
     if (fd == -1)
         fprintf(stderr, "qccctl import: cannot write %s: %s\n", path, strerror(errno));
     return fd;
@@ -184,7 +185,8 @@ static bool write_all(int fd, struct str s)
     return fsync(fd) == 0 || errno == EINVAL;
 }
 
-/* Without --force a file that came there meanwhile is not overwritten either. */
+/* Gives the file its final name. Without --force a file that was made there meanwhile is not
+ * overwritten. */
 static bool put_in_place(const struct job *j, const char *temporary)
 {
     if (j->force ? rename(temporary, j->to) == 0 : link(temporary, j->to) == 0)

@@ -1,4 +1,5 @@
-/* The log, wherever it goes: from the ring that all processes write (logring.h). */
+/* cmd_logs: shows the log, wherever it is written, from the ring that all processes write
+ * (logring.h). */
 #include "common/base/fd.h"
 #include "common/base/logring.h"
 #include "common/base/mem.h"
@@ -17,8 +18,8 @@
 enum {
     LINES = 50,
     LINES_MAX = 100000,
-    STEP_MS = 100,    /* between two looks at the ring */
-    PATIENCE = 5      /* looks until a line that is not finished is passed over: its writer has died */
+    STEP_MS = 100,    /* between two reads of the ring */
+    PATIENCE = 5      /* reads after which an unfinished line is passed over: its writer has died */
 };
 
 static const char *const levels[] = {"debug", "info", "warning", "error"};
@@ -28,7 +29,7 @@ struct want {
     bool follow;
     size_t lines;
     unsigned level;
-    struct str word; /* empty: any */
+    struct str word; /* the line must contain it; empty: any line */
 };
 
 static volatile sig_atomic_t ended;
@@ -54,7 +55,7 @@ static void put_line(struct cmd *c, unsigned level, struct str line)
     buf_free(&b);
 }
 
-/* The last lines of those that are there: counted first, since they have no index. */
+/* Prints the last matching lines. They have no index, so they are counted first. */
 static void put_last(struct cmd *c, const struct want *w, struct logring_reader *r)
 {
     char line[LOGRING_LINE];
@@ -75,8 +76,8 @@ static void put_last(struct cmd *c, const struct want *w, struct logring_reader 
     r->lost = false;
 }
 
-/* Whether the supervisor is no longer there: its connection is not open and silent. Who read the lines
- * may have gone too (head), and no line may come that would show it. */
+/* Whether the supervisor has closed the connection. Sets `ended` when the reader of stdout has gone
+ * (`| head`), which no write would show while no line comes. */
 static bool gone(const struct cmd *c, int wait_ms)
 {
     struct pollfd p[] = {{c->ctl.chan.fd, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
@@ -86,7 +87,7 @@ static bool gone(const struct cmd *c, int wait_ms)
     return p[0].revents != 0;
 }
 
-/* Lines as they come. True: until the supervisor ended; false: until we are to. */
+/* Prints lines as they come. True: the supervisor has ended; false: qccctl must end. */
 static bool follow(struct cmd *c, const struct want *w, struct logring_reader *r)
 {
     char line[LOGRING_LINE];
@@ -109,7 +110,7 @@ static bool follow(struct cmd *c, const struct want *w, struct logring_reader *r
             return false;
         if (last)
             return true;
-        last = gone(c, STEP_MS); /* what it wrote at its end is still to be read */
+        last = gone(c, STEP_MS); /* one more read follows, for the last lines of the supervisor */
         if (ended)
             return false;
     }
@@ -153,7 +154,7 @@ static int parse(struct cmd *c, int argc, char **argv, struct want *w)
     return CTL_DONE;
 }
 
-/* *id: tells one ring from another. */
+/* Opens the supervisor's ring. *id: tells one ring from another. */
 static int open_ring(struct cmd *c, struct logring_reader *r, ino_t *id)
 {
     struct stat st;
@@ -173,7 +174,8 @@ static int open_ring(struct cmd *c, struct logring_reader *r, ino_t *id)
     return code;
 }
 
-/* The supervisor has ended: after an upgrade there is another, which writes into the same ring. */
+/* Connects again after the supervisor has ended: after an upgrade its successor writes into the
+ * same ring. */
 static bool again(struct cmd *c, struct logring_reader *r, ino_t *id)
 {
     struct logring_reader next;

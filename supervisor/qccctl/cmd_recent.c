@@ -1,4 +1,4 @@
-/* What has been: the last requests, the trail of one. */
+/* cmd_recent: the last requests, and all attempts and choices of one. */
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 
@@ -26,7 +26,7 @@ static void put_tokens(struct table *t, const json_t *tokens, const char *key)
         table_text(t, TINT_DIM, "-");
 }
 
-/* "relay: transient (503), official: ok" */
+/* Appends the attempts: "relay: transient (503), official: ok". */
 static void put_attempts(struct buf *b, const json_t *r)
 {
     const json_t *a;
@@ -34,7 +34,7 @@ static void put_attempts(struct buf *b, const json_t *r)
     json_array_foreach(doc_list_of(r, "attempts"), i, a)
     {
         if (n == 1 && str_eq(doc_text_of(a, "class"), STR("ok")))
-            return; /* as it should be */
+            return; /* a single successful attempt is not shown */
         (void)!buf_printf(b, "%s", i ? ", " : "");
         human_text(b, doc_text_of(a, "endpoint"));
         (void)!buf_printf(b, " " STR_FMT, STR_ARG(doc_text_of(a, "class")));
@@ -59,7 +59,7 @@ static void requests_table(struct cmd *c, const json_t *doc)
     {
         struct str time = doc_text_of(r, "time");
         int64_t status = doc_int_of(r, "status"), tries = doc_int_of(r, "attempts_begun");
-        if (time.n == 24) /* the day is known to whoever asks for the last ones */
+        if (time.n == 24) /* the time of the day, without the date */
             time = str_make(time.p + 11, 12);
         table_foreign(&t, TINT_DIM, time);
         table_foreign(&t, TINT_NONE, doc_text_of(r, "id"));
@@ -122,7 +122,7 @@ static void put_at(struct table *t, const json_t *o)
     human_ms(b, doc_int_of(o, "at_ms"));
 }
 
-/* What the choice was, and then one row for each that was passed over. */
+/* Adds a row for the choice, and one for each endpoint that was passed over. */
 static void put_choice(struct table *t, const json_t *x)
 {
     const json_t *skip;
@@ -252,8 +252,8 @@ static void why_head(struct cmd *c, const json_t *r)
     cmd_put(c, "\n");
 }
 
-/* Each choice, and behind one that led to an attempt that attempt. A pooled connection that had been
- * closed is no attempt: the next choice says so. */
+/* Prints each choice, followed by its attempt if it led to one. A pooled connection that had been
+ * closed is no attempt: the next choice names it. */
 static void why_trail(struct cmd *c, const json_t *r)
 {
     static const struct column columns[] = {

@@ -1,15 +1,16 @@
-/* program: qcc-supervisor as a program that qccctl asks: it alone reads configurations. */
-#ifndef QCC_QCCCTL_PROGRAM_H
-#define QCC_QCCCTL_PROGRAM_H
+/* cmd_run: runs qcc-supervisor for qccctl, since it alone reads configurations. */
+#ifndef QCC_SUPERVISOR_QCCCTL_CMD_RUN_H
+#define QCC_SUPERVISOR_QCCCTL_CMD_RUN_H
 
 #include "common/base/base.h"
 
 #include <limits.h>
 
-/* Its path: beside qccctl, else on PATH. False: it is nowhere. */
+/* Finds the path of qcc-supervisor: beside qccctl, else on PATH. False: there is none. */
 bool program_find(char out[PATH_MAX]) MUST_CHECK;
 
-/* The control socket of that configuration, for the caller to free; NULL: said why on stderr. */
+/* The path of that configuration's control socket; the caller frees it. NULL: why was printed on
+ * stderr. */
 char *program_socket(const char *config) MUST_CHECK;
 
 #endif

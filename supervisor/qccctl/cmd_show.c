@@ -1,4 +1,4 @@
-/* The state of things: status, endpoints, queue, breakers, sessions. */
+/* cmd_show: the state of the service: status, endpoints, queue, breakers, sessions. */
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 
@@ -11,7 +11,7 @@
 
 enum { WATCH_S = 2, WATCH_MAX_S = 3600 };
 
-/* ---- small things that several tables have */
+/* ---- cells that several tables have */
 
 static struct str name_of(const json_t *o)
 {
@@ -23,7 +23,7 @@ static void put_count(struct table *t, int64_t v)
     human_count(table_cell(t, v ? TINT_NONE : TINT_DIM), v);
 }
 
-/* A duration in seconds, or a dash. */
+/* Adds a cell with a duration, or a dash when the member is absent. */
 static void put_time(struct table *t, const json_t *o, const char *key)
 {
     if (doc_has(o, key))
@@ -61,7 +61,8 @@ static bool no_arguments(const struct cmd *c, int argc, int *code)
     return argc == 1;
 }
 
-/* Asks for `what`; as JSON it is printed and NULL returned. */
+/* Asks for `what` and returns the document. NULL with the exit code: it failed, or was printed as
+ * JSON. */
 static json_t *fetch(struct cmd *c, const char *what, int argc, int *code)
 {
     json_t *doc = NULL;
@@ -78,7 +79,7 @@ static json_t *fetch(struct cmd *c, const char *what, int argc, int *code)
 
 /* ---- endpoints */
 
-/* What is worth knowing beyond the state: how long, why. */
+/* Appends what the state does not say: how long, why. */
 static void put_note(struct buf *b, const json_t *e)
 {
     const json_t *q = json_object_get(e, "queued"), *br = json_object_get(e, "breaker");
@@ -192,7 +193,7 @@ static void endpoints_table(struct cmd *c, const json_t *doc)
 int view_endpoints(struct cmd *c, int argc, char **argv)
 {
     int code;
-    bool names = argc == 2 && strcmp(argv[1], "--names") == 0; /* for the shells' completion */
+    bool names = argc == 2 && strcmp(argv[1], "--names") == 0; /* for shell completion */
     const json_t *e;
     size_t i;
     json_t *doc = fetch(c, "endpoints", names ? 1 : argc, &code);
@@ -338,7 +339,7 @@ static void put_listeners(struct cmd *c, const json_t *s, bool admin)
         cmd_put(c, "\n");
 }
 
-/* "2 healthy, 1 queued" */
+/* Prints the number of endpoints in each state: "2 healthy, 1 queued". */
 static void put_states(struct cmd *c, const json_t *states)
 {
     const json_t *n;
@@ -486,8 +487,8 @@ static void on_signal(int number)
     ended = 1;
 }
 
-/* One picture over the one before: each line cut to the terminal, so that none takes two, and no more
- * of them than it has; what is left of the picture before is cleared. */
+/* Writes a page over the page before: lines are cut to the terminal's width, so that none wraps,
+ * and to its height; what is left of the page before is cleared. */
 static void put_picture(const struct cmd *c, struct buf *page)
 {
     struct str s = buf_view(&c->out);
@@ -502,7 +503,8 @@ static void put_picture(const struct cmd *c, struct buf *page)
     (void)!buf_str(page, STR("\033[J"));
 }
 
-/* Each picture is written as a whole. Piped, they follow one another with a blank line between. */
+/* Shows the status every `seconds`, each page in one write. In a pipe pages are separated by a
+ * blank line. */
 static int watch(struct cmd *c, double seconds)
 {
     struct sigaction sa = {.sa_handler = on_signal};
@@ -514,7 +516,7 @@ static int watch(struct cmd *c, double seconds)
     while (!ended) {
         struct buf page;
         cmd_terminal(c);
-        ctl_close(&c->ctl); /* after an upgrade another one answers there */
+        ctl_close(&c->ctl); /* after an upgrade the successor answers there */
         code = status_once(c);
         if (code != CTL_DONE || ended)
             break;
@@ -531,7 +533,7 @@ static int watch(struct cmd *c, double seconds)
         c->out = page;
         first = false;
         if (!cmd_flush(c))
-            break; /* who read it has gone: no fault */
+            break; /* the reader of stdout has gone: not an error */
         poll(NULL, 0, (int)(seconds * 1000));
     }
     return ended ? CTL_DONE : code;

@@ -1,6 +1,6 @@
 #include "supervisor/qccctl/human.h"
 
-/* A buffer that is full takes no more: what is shown is then cut, which is seen. */
+/* A full buffer takes no more text: the output is then cut. */
 #define PUT(...) (void)!buf_printf(b, __VA_ARGS__)
 
 void human_count(struct buf *b, int64_t v)
@@ -65,8 +65,8 @@ static uint32_t code_of(const char *p, size_t n)
     return c;
 }
 
-/* Not seen, or changing how its neighbours are seen: C1 controls, soft hyphen, marks of direction,
- * joiners, line separators, tags. */
+/* Whether a character is invisible, or changes how its neighbours are shown: C1 controls, soft
+ * hyphen, marks of direction, joiners, line separators, tags. */
 static bool unseen(uint32_t c)
 {
     return (c >= 0x80 && c <= 0x9f) || c == 0xad || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
@@ -91,7 +91,7 @@ void human_text(struct buf *b, struct str s)
     }
 }
 
-/* Columns of a character: none for combining marks, two for those of East Asian scripts and emoji. */
+/* Columns of a character: 0 for combining marks, 2 for East Asian scripts and emoji, else 1. */
 static size_t columns(uint32_t c)
 {
     if ((c >= 0x300 && c <= 0x36f) || (c >= 0x1ab0 && c <= 0x1aff) || (c >= 0x20d0 && c <= 0x20ff) ||

@@ -26,7 +26,7 @@ static void warn(struct profile *p, const char *path, const char *fmt, ...)
     (void)!buf_str(&p->warnings, STR("\n"));
 }
 
-/* "profiles.work.endpoints[2]" */
+/* Writes the place of a member, such as "profiles.work.endpoints[2]". */
 static void path_key(char out[PATH], const char *path, const char *key)
 {
     snprintf(out, PATH, "%.180s%s%.60s", path, *path ? "." : "", key);
@@ -39,7 +39,7 @@ static void path_at(char out[PATH], const char *path, size_t i)
 
 /* ---- names of members */
 
-/* Members that mean the same, the first that is there counts. */
+/* Names of members with the same meaning; the first one present counts. */
 static const char *const urls[] = {"base_url", "url", "baseUrl", "baseURL", "endpoint", "api_base",
                                    "ANTHROPIC_BASE_URL", NULL};
 static const char *const keys[] = {"api_key", "key", "apiKey", "ANTHROPIC_API_KEY", NULL};
@@ -82,7 +82,7 @@ static struct str text_of(const json_t *v)
     return json_is_string(v) ? str_make(json_string_value(v), json_string_length(v)) : STR("");
 }
 
-/* A text; one of another kind, or too long, is warned of. */
+/* Reads a text. A value of another kind, or too long, gives a warning. */
 static struct str text(struct profile *p, const json_t *o, const char *const *v, const char *path)
 {
     const char *key = "";
@@ -99,7 +99,7 @@ static struct str text(struct profile *p, const json_t *o, const char *const *v,
     return s;
 }
 
-/* A whole number, also as text ("30", "30s"); -1: there is none. */
+/* Reads a whole number, also from a text ("30", "30s"); -1: there is none. */
 static int64_t number(struct profile *p, const json_t *o, const char *const *v, const char *path,
                       int64_t scale, int64_t low, int64_t high)
 {
@@ -150,7 +150,7 @@ static bool flag(struct profile *p, const json_t *o, const char *const *v, const
     return otherwise;
 }
 
-/* Members that nobody here asks for. */
+/* Warns of members that are not imported. */
 static void tell_unknown(struct profile *p, const json_t *o, const char *path, bool top)
 {
     const char *const *const known[] = {urls,     keys,  tokens,  weights, priorities, switches, failures,
@@ -224,7 +224,7 @@ static char *copy(struct str s)
     return c;
 }
 
-/* What a profile says for all its endpoints. */
+/* Values that a profile sets for all its endpoints. */
 struct common {
     struct str name, key;
     bool bearer, enabled;
@@ -246,7 +246,7 @@ static void note_limits(struct profile *p, const json_t *o, const char *path)
     }
 }
 
-/* The key, and whether it is a bearer token, of the object or its "env". */
+/* The key of the object or its "env"; *bearer: it is a bearer token. */
 static struct str credentials(struct profile *p, const json_t *o, const char *path, bool *bearer)
 {
     char at[PATH];
@@ -285,7 +285,7 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
     bool bearer;
     struct str key = credentials(p, o, path, &bearer);
     if (!url.n) {
-        if (*path) /* else the whole file is nothing of ours, which is said once */
+        if (*path) /* else the whole file has no endpoint, which profile_read reports */
             warn(p, path, "has no base_url: left out");
         return;
     }
@@ -329,7 +329,7 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
         warn(p, path, "has no key: the clients' own credentials will be passed on");
 }
 
-/* A list of endpoints, or a mapping of their names. */
+/* Adds the endpoints of a list, or of a mapping from their names. */
 static void add_list(struct profile *p, const json_t *list, const char *path, struct common *c)
 {
     const json_t *e;
@@ -396,7 +396,7 @@ static void add_profile(struct profile *p, const json_t *o, const char *path, st
     c.enabled = top || flag(p, o, switches, path, true);
     path_key(at, path, "endpoints");
     struct str url = url_of(p, o, path);
-    if (url.n) { /* it is one itself, beside its list */
+    if (url.n) { /* the profile is an endpoint itself, beside its list */
         struct common own = c;
         own.weight = own.priority = -1;
         add(p, o, path, &own);
@@ -440,7 +440,7 @@ static void add_profiles(struct profile *p, const json_t *list, struct choice_of
         }
 }
 
-/* The name that the file calls the active profile, if it has one of that name. */
+/* The name of the profile that the file marks as active, if it exists. */
 static struct str active_of(struct profile *p, const json_t *doc, const json_t *list)
 {
     const char *key = "";
@@ -457,7 +457,8 @@ static struct str active_of(struct profile *p, const json_t *doc, const json_t *
     return there ? name : STR("");
 }
 
-/* Where v0.6 listened. QCC asks for `clients` before it listens to other machines. */
+/* Reads the address that v0.6 listened on. QCC requires `clients` before it listens to other
+ * machines. */
 static void read_listen(struct profile *p, const json_t *doc)
 {
     struct str host = text(p, doc, hosts, "");

@@ -1,11 +1,12 @@
-/* A profile as a configuration of QCC. */
+/* The functions of profile.h that write a configuration of QCC. */
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/profile.h"
 
 #include <string.h>
 
-/* YAML 1.2, 7.3.1: double-quoted; what a reader might fold, strip or refuse is written by its number. In
- * a configuration "${NAME}" stands for the environment, "$${" for itself. */
+/* Appends the character at the front of s for double quotes (YAML 1.2, 7.3.1); one that a reader
+ * might fold, strip or refuse is written by its number. "${" becomes "$${", which a configuration
+ * reads as "${". */
 static bool quote_char(struct str s, size_t *used, struct buf *out)
 {
     unsigned char c = (unsigned char)s.p[0];
@@ -46,7 +47,7 @@ static bool put(struct buf *out, const char *indent, const char *key, const char
            buf_str(out, STR("\n"));
 }
 
-/* Milliseconds as the largest unit that holds them. */
+/* Appends a duration in the largest unit that divides it. */
 static bool put_time(struct buf *out, const char *key, int64_t ms, const char *comment)
 {
     long long v = ms;
@@ -72,7 +73,7 @@ static bool put_endpoint(const struct profile_endpoint *e, struct buf *out)
     bool ok = put(out, "  - ", "name", e->name) && put(out, "    ", "base_url", e->url);
     if (ok && e->key)
         ok = put(out, "    ", "api_key", e->key);
-    if (ok && e->key && e->bearer && at >= 0) /* elsewhere a key is sent in both ways */
+    if (ok && e->key && e->bearer && at >= 0) /* for other hosts a key is sent in both headers */
         ok = buf_str(out, STR("    auth: bearer\n"));
     if (ok && e->weight >= 0)
         ok = buf_printf(out, "    weight: %lld\n", (long long)e->weight);

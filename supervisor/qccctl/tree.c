@@ -70,7 +70,8 @@ static json_t *array(struct rd *r, uint32_t n, unsigned depth)
     return a;
 }
 
-/* A reader that says no stays where it was: the kinds are tried one after the other. */
+/* Reads a value. A rd_ function that fails does not move, so the kinds are tried one after the
+ * other. */
 static json_t *value(struct rd *r, unsigned depth)
 {
     uint64_t u;
@@ -84,7 +85,7 @@ static json_t *value(struct rd *r, unsigned depth)
         return text(s);
     if (rd_i64(r, &i))
         return json_integer(i);
-    if (rd_u64(r, &u)) /* beyond int64_t: no count of ours */
+    if (rd_u64(r, &u)) /* beyond int64_t, which no count of QCC reaches */
         return json_real((double)u);
     if (rd_flag(r, &b))
         return json_boolean(b);

@@ -9,7 +9,7 @@
 enum {
     RECORD = sizeof(struct binding_table_record),
     UNSENT_MAX = BINDING_RECORDS * RECORD,
-    SWEEP = 2048 /* bindings removed at a time: well under a millisecond */
+    SWEEP = 2048 /* bindings removed at a time, which takes well under a millisecond */
 };
 
 _Static_assert(UNSENT_MAX <= (int)IPC_BINDINGS_MAX, "a frame takes all records");
@@ -55,7 +55,7 @@ void bindings_fini(struct bindings *s)
     s->nknown = 0;
 }
 
-/* ---- news */
+/* ---- records to send */
 
 void bindings_flush(struct bindings *s)
 {
@@ -113,7 +113,7 @@ void bindings_conf(struct bindings *s, const struct conf *c)
     }
 }
 
-/* ---- wishes */
+/* ---- requests of workers */
 
 static void bind(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
 {
@@ -123,7 +123,8 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
     if (old && old->used_ms > now_ms - s->ttl_ms) {
         uint32_t holds = binding_table_endpoint(s->b, old);
         if (holds != r->endpoint && configured(s, holds)) {
-            add_record(s, BINDING_BOUND, r->key, holds, old->used_ms); /* another was first */
+            add_record(s, BINDING_BOUND, r->key, holds, old->used_ms); /* another request was
+                                                                          first */
             return;
         }
     }
@@ -176,7 +177,7 @@ bool bindings_sweep(struct bindings *s, int64_t now_ms)
     for (int i = 0; s->b && i < SWEEP; i++) {
         const struct affinity_binding *old = affinity_oldest(&s->b->table);
         if (!old) {
-            drop_table(s); /* whoever has no conversations keeps no memory for them */
+            drop_table(s); /* an empty table keeps no memory */
             return false;
         }
         if (old->used_ms > now_ms - s->ttl_ms && s->b->table.count <= s->max)

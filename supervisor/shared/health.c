@@ -10,7 +10,7 @@
 
 _Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX, "all blocks fit into ENDPOINT");
 
-/* ---- who is meant */
+/* ---- endpoints by id */
 
 static struct health_endpoint *by_id(const struct health *h, struct str id)
 {
@@ -34,7 +34,7 @@ static struct ep_ctx ctx_of(const struct health *h, const struct health_endpoint
     return (struct ep_ctx){.last = h->nusable == e->usable};
 }
 
-/* Whether it is usable may have changed: others may be, or be no longer, the last one. */
+/* Updates whether e is usable. A change may make another endpoint the last one, or end that. */
 static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     bool is = ep_usable(&e->state, now_ms);
@@ -45,16 +45,17 @@ static void look_again(struct health *h, struct health_endpoint *e, int64_t now_
     h->touched = h->usable_changed = true;
 }
 
-/* The same of all: a cooldown ends without a word. Before a decision that hangs on it. */
+/* Updates whether each endpoint is usable, since a cooldown ends by time alone. Called before a
+ * decision that depends on it. */
 static void look_at_all(struct health *h, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++)
         look_again(h, &h->v[i], now_ms);
 }
 
-/* ---- what the workers know of an endpoint */
+/* ---- sending an endpoint's state */
 
-/* Sends the state of e to the workers, if they do not have it. */
+/* Sends the state of e to the workers if it differs from the one last sent. */
 static void send_state(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, now_ms);
@@ -83,9 +84,9 @@ void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, boo
     l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
 }
 
-/* ---- what came of an event */
+/* ---- after an event */
 
-/* The policy may have ended a loan by itself: the breaker was closed, or reset. */
+/* Forgets the holder of a trial that the policy has made free: the breaker was closed, or reset. */
 static void forget_loan(struct health_endpoint *e)
 {
     if (e->state.breaker.trial == BREAKER_TRIAL_FREE) {
@@ -112,7 +113,7 @@ static void count_trips(const struct health *h, const struct health_endpoint *e,
             count(h, e, HEALTH_TRIPPED);
 }
 
-/* reason: the report's, or NULL. */
+/* Acts on the changes of an event. reason: that of the report, or NULL. */
 static void changed(struct health *h, struct health_endpoint *e, const struct ep_changes *ch,
                     const char *reason, int64_t now_ms)
 {
@@ -122,12 +123,12 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
     look_again(h, e, now_ms);
     count_trips(h, e, ch);
     if (!h->frozen)
-        health_log(e->name, &e->state, ch, reason); /* the workers come first */
+        health_log(e->name, &e->state, ch, reason); /* last, so that workers get the state sooner */
 }
 
 /* ---- the trial */
 
-/* The next in turn of the workers that ask for the trial, or HEALTH_NONE. */
+/* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
 static int next_asker(const struct health_endpoint *e)
 {
     for (unsigned i = 1; i <= SLOTS_MAX; i++)
@@ -136,7 +137,7 @@ static int next_asker(const struct health_endpoint *e)
     return HEALTH_NONE;
 }
 
-/* The next worker in turn that may be lent to, or HEALTH_NONE. */
+/* The next worker in turn that a trial or verification may be given to, or HEALTH_NONE. */
 static int next_worker(struct health *h)
 {
     for (unsigned i = 1; i <= SLOTS_MAX; i++) {
@@ -274,7 +275,8 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     struct ep_ctx ctx = ctx_of(h, e);
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, reason, now_ms);
-    /* A worker says once that it was well, and again only when it hears that this was not enough. */
+    /* A worker reports one success, and another only after an ENDPOINT that still has
+     * success_wanted. */
     if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
         h->send(h->arg, (int)slot, ipc_put_v_endpoint, &e->sent);
     if (r.cls != OUTCOME_OK)
@@ -349,7 +351,7 @@ void health_slot_up(struct health *h, unsigned slot)
 {
     h->nup += !h->up[slot];
     h->up[slot] = true;
-    health_again(h); /* what had to wait for a worker */
+    health_again(h); /* trials and verifications may have waited for a worker */
 }
 
 void health_slot_retires(struct health *h, unsigned slot)
@@ -445,13 +447,14 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     for (size_t i = 0; i < nold; i++)
         endpoint_fini(&old[i]);
     mem_free(old);
-    h->nusable = 0; /* some may be gone */
+    h->nusable = 0; /* counted anew: endpoints may have left */
     for (size_t i = 0; i < h->n; i++)
         h->v[i].usable = false;
     look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
-        h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms); /* health_send_all follows */
+        /* health_send_all follows */
+        h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
         memcpy(h->v[i].sent_blocks, h->v[i].state.blocks, h->v[i].sent.blocks.n);
         h->v[i].sent.blocks.p = h->v[i].sent_blocks;
         places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_send_places, &l);
@@ -476,14 +479,16 @@ static void tick(struct health *h, struct health_endpoint *e, int64_t now_ms)
     changed(h, e, &ch, NULL, now_ms);
 }
 
-/* The trial lies with a worker that has not begun it, and there is another to have it. */
+/* Whether the trial is lent to a worker that has not begun it, while another worker could have
+ * it. */
 static bool idle_loan(const struct health *h, const struct health_endpoint *e)
 {
     return e->state.breaker.trial == BREAKER_TRIAL_LENT && e->trial_slot != HEALTH_NONE &&
            !e->trial_recalled && h->nup > h->up[e->trial_slot];
 }
 
-/* Lends the trial to one that asks for it. False: nobody does. */
+/* Lends the trial to a worker that has requested it, or recalls it first. False: no worker has, or
+ * the trial is running. */
 static bool serve_asker(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     int asker = next_asker(e);
@@ -520,14 +525,14 @@ static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
         return;
     }
     if (idle_loan(h, e) && now_ms - e->trial_since_ms >= HEALTH_TRIAL_TURN_MS)
-        recall(h, e); /* it comes back, and goes to the next in turn */
+        recall(h, e); /* TRIAL_BACK follows, and the next worker in turn gets it */
 }
 
-/* When there is something to do for an endpoint that nobody has to say something for. */
+/* When there is something to do for the endpoint by time alone. */
 static int64_t next_of(const struct health *h, const struct health_endpoint *e, int64_t now_ms)
 {
     int64_t next = ep_next_event_ms(&e->state, &h->conf, now_ms);
-    if (next <= now_ms) /* what is wanted cannot be had now: a word of a worker comes first */
+    if (next <= now_ms) /* it could not be done now: a worker's message must come first */
         next = INT64_MAX;
     if (idle_loan(h, e) && e->trial_since_ms + HEALTH_TRIAL_TURN_MS < next)
         next = e->trial_since_ms + HEALTH_TRIAL_TURN_MS;
@@ -544,8 +549,8 @@ void health_run(struct health *h, int64_t now_ms)
     if (!h->touched && now_ms < h->next_ms)
         return;
     look_at_all(h, now_ms);
-    /* Who becomes usable may free the one that was spared as the last, and who is no longer may bring
-     * others in reach. */
+    /* An endpoint that becomes usable ends that another is the last one, which is then queued; one
+     * that no longer is may bring others in reach. */
     do {
         bool all = h->usable_changed;
         h->usable_changed = false;

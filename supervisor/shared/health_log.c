@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Worth a warning. */
+/* Whether the change is logged as a warning. */
 static bool is_bad(const struct ep_note *n, const struct ep_state *s)
 {
     switch (n->what) {
@@ -29,7 +29,8 @@ static bool is_bad(const struct ep_note *n, const struct ep_state *s)
     return false;
 }
 
-/* "endpoint relay: breaker closed -> open: failures in a row (3: connection refused)" */
+/* Logs a change: "endpoint relay: breaker closed -> open: failures in a row (3: connection
+ * refused)". */
 static void log_note(const char *name, const struct ep_state *s, const struct ep_note *n,
                      const char *reason)
 {

@@ -1,4 +1,4 @@
-/* The part of health.h that is about the places of max_concurrent. */
+/* The functions of health.h for the places of max_concurrent. */
 #include "supervisor/shared/health.h"
 
 static struct health_endpoint *by_id(const struct health *h, struct str id)

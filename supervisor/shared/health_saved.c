@@ -1,4 +1,4 @@
-/* The part of health.h that is about what lasts over a restart (saved.h). */
+/* The functions of health.h for what lasts over a restart (saved.h). */
 #include "supervisor/shared/health.h"
 
 #include "common/base/log.h"

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* Open requests that one worker can have at most: far more than it has descriptors. */
+/* Bound of the open requests of one worker: far more than it can have descriptors. */
 enum { TAKEN_MAX = 1 << 24 };
 
 static struct place_holder *holder(struct places *p, unsigned slot)
@@ -34,7 +34,7 @@ uint64_t places_lent(const struct places *p)
     return sum;
 }
 
-/* Who has waited longest, or NULL; *others: somebody else waits too. */
+/* The holder that has waited longest, or NULL; *others: another one waits too. */
 static struct place_holder *next_in_turn(const struct places *p, bool *others)
 {
     struct place_holder *first = NULL;
@@ -58,8 +58,8 @@ static bool wanted_by_another(const struct places *p, const struct place_holder 
     return false;
 }
 
-/* Nothing is free: whoever has something idle is to give it back, and all must have answered before
- * those who wait hear that there is none. */
+/* No place is free: recalls idle places, and when all holders have answered, sends `none` to those
+ * that wait. */
 static void call_back(struct places *p, places_send *send, void *arg)
 {
     bool due = false;
@@ -97,13 +97,14 @@ static void serve(struct places *p, places_send *send, void *arg)
         h->lent++;
         p->given += h->afar;
         h->wants = h->none_sent = false;
-        h->recalled = others || p->frozen; /* it comes back as soon as it is idle */
+        h->recalled = others || p->frozen; /* the worker gives it back as soon as it is idle */
         send(arg, (unsigned)(h - p->v), 1, h->recalled, false);
     }
     call_back(p, send, arg);
 }
 
-/* Lends what has become free. Frozen, what nobody took of it is gone for good. */
+/* Lends the places that have become free. While frozen, free places that no holder waits for are
+ * lost. */
 static void settle(struct places *p, places_send *send, void *arg)
 {
     serve(p, send, arg);
@@ -139,7 +140,7 @@ bool places_said(struct places *p, unsigned slot, const struct places_word *w, p
         if (!h->wants)
             h->order = ++p->order;
         h->wants = true;
-        h->none_sent = false; /* whoever asks again has forgotten the answer */
+        h->none_sent = false; /* a holder that requests again gets another answer */
     }
     settle(p, send, arg);
     return true;

@@ -19,9 +19,10 @@ const char *const totals_tokens_name[TOKENS__COUNT] = {
 _Static_assert((int)TOTALS_LASTING <= (int)STATE_COUNTERS && (int)TOTALS_LASTING_ENDPOINT <= (int)SAVED_COUNTS,
                "the file has room for what lasts");
 
-/* ---- which endpoints */
+/* ---- endpoints */
 
-/* Many are looked for one after the other, in the order of the configuration. */
+/* Finds an endpoint, starting behind the one found last: callers mostly ask in the order of the
+ * configuration. */
 static struct totals_endpoint *next_one(struct totals *t, struct str id)
 {
     for (size_t i = 0; i < t->n; i++) {
@@ -43,7 +44,7 @@ static void drop(struct totals *t)
     t->n = t->hint = 0;
 }
 
-/* Takes the series of that name out of the old ones; NULL: there is none. As above, in order. */
+/* Takes the series of that name out of the old ones, starting at *hint; NULL: there is none. */
 static struct totals_series *take_series(struct totals *t, const char *name, size_t *hint)
 {
     for (size_t i = 0; i < t->nseries; i++) {
@@ -89,7 +90,7 @@ void totals_conf(struct totals *t, const struct conf *c)
         struct totals_endpoint *known = next_one(t, str_c(c->endpoints[i].id));
         if (known) {
             v[i] = *known;
-            known->now = NULL; /* moved */
+            known->now = NULL; /* the new endpoint owns it now */
         }
         memcpy(v[i].id, c->endpoints[i].id, sizeof v[i].id);
     }
@@ -155,7 +156,7 @@ static void add_record(struct totals *t, unsigned slot, const struct stats_recor
         t->tokens[i] += r->tokens[i];
     struct totals_endpoint *e = next_one(t, str_make(r->id, sizeof r->id));
     if (!e)
-        return; /* it left the configuration meanwhile */
+        return; /* the endpoint has left the configuration */
     set_now(e, slot, (struct totals_now){.open = r->open, .idle = r->idle, .in_use = r->in_use});
     add_to_series(t->series[e - t->v], r);
     e->charged += r->charged;
@@ -193,7 +194,7 @@ bool totals_add(struct totals *t, unsigned slot, struct str total, struct str re
     if (slot >= TOTALS_SLOTS || total.n != sizeof all || records.n % sizeof r)
         return false;
     turn(t, now_ms);
-    memcpy(&all, total.p, sizeof all); /* a blob stands anywhere in its frame */
+    memcpy(&all, total.p, sizeof all); /* copied, since a blob in a frame is not aligned */
     set_streams(t, slot, all.streams_open);
     t->connections += all.connections;
     for (unsigned i = 0; i < STATS_STATUSES; i++)
@@ -252,7 +253,7 @@ void totals_gone(struct totals *t, unsigned slot)
         set_now(&t->v[i], slot, (struct totals_now){0});
 }
 
-/* ---- what lasts */
+/* ---- saving and restoring */
 
 static size_t put(uint64_t *v, size_t at, const uint64_t *from, size_t n)
 {
@@ -305,7 +306,7 @@ void totals_restore_endpoint(struct totals *t, struct str id, const uint64_t *v)
     get(v, at, e->tokens, TOKENS__COUNT);
 }
 
-/* ---- what came of it */
+/* ---- derived figures */
 
 struct totals_now totals_now(const struct totals_endpoint *e)
 {

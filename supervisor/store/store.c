@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 enum {
-    SOON_MS = 2000,  /* after a binding, or an endpoint's state, has changed */
-    LATER_MS = 5000, /* after times of use, counters and models last served have */
-    SHARE = 20       /* writing takes at most this part of the time */
+    SOON_MS = 2000,  /* saved so long after a binding or an endpoint's state has changed */
+    LATER_MS = 5000, /* saved so long after times of use, counters or models have changed */
+    SHARE = 20       /* writing takes at most 1/SHARE of the time */
 };
 
 static const char file_name[] = "state";
@@ -49,7 +49,7 @@ bool store_open(struct store *st, const char *path, const uint8_t *given, int *l
     return true;
 }
 
-/* Tells bindings of this secret from those of another one, and nothing about it. */
+/* A print that tells bindings of this secret from those of another one without revealing it. */
 static uint64_t print_of(const uint8_t secret[STORE_SECRET])
 {
     uint8_t hash[32];
@@ -62,7 +62,7 @@ static uint64_t print_of(const uint8_t secret[STORE_SECRET])
 
 /* ---- saving */
 
-/* What is known now; its endpoints are the caller's to free. */
+/* The state to save as it is now; the caller frees its endpoints. */
 static struct store_view look(struct store *st)
 {
     const struct store_env *env = &st->env;
@@ -99,7 +99,7 @@ static enum change changed(const struct store *st, const struct store_view *v)
     return c;
 }
 
-/* What was seen counts as saved; takes over its endpoints. */
+/* Records the view as saved; takes over its endpoints. */
 static void remember(struct store *st, struct store_view *v)
 {
     mem_free(st->endpoints);
@@ -110,7 +110,7 @@ static void remember(struct store *st, struct store_view *v)
     st->uses = st->env.bindings->uses;
 }
 
-/* code: 0, or errno. */
+/* A save has ended. code: 0, or errno. */
 static void ended(struct store *st, int code)
 {
     st->saved_ms = clock_mono_ms();
@@ -121,7 +121,7 @@ static void ended(struct store *st, int code)
         log_warn("state_dir: cannot save in %s, trying on: %s", st->path, strerror(code));
     st->failing = code != 0;
     if (code != 0)
-        st->moves--; /* what was to be saved is not: changed in any case */
+        st->moves--; /* counts as changed, since it was not saved */
 }
 
 static void on_child(struct ev_loop *loop, ev_child *w, int events)
@@ -133,7 +133,7 @@ static void on_child(struct ev_loop *loop, ev_child *w, int events)
     ended(st, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EINTR);
 }
 
-/* In the child: nothing of the supervisor's may be touched by accident, nor outlive it. */
+/* Runs in the child, which touches no descriptor of the supervisor and does not outlive it. */
 static NORETURN void write_and_exit(int dir, pid_t parent, const struct store_view *v)
 {
     static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -156,7 +156,7 @@ static void save(struct store *st, struct store_view *v)
     sigfillset(&all);
     pid_t self = getpid();
     st->began_ms = clock_mono_ms();
-    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop's runs in the child */
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop runs in the child */
     pid_t pid = fork();
     if (pid == 0)
         write_and_exit(st->dir.fd, self, v);
@@ -201,7 +201,7 @@ bool store_put(struct store *st, int fd)
     return ok;
 }
 
-/* Nothing is being written any more. */
+/* Ends a save that is under way. */
 static void halt(struct store *st)
 {
     if (!st->child)
@@ -210,7 +210,7 @@ static void halt(struct store *st)
     kill(st->child, SIGKILL);
     while (waitpid(st->child, NULL, 0) == -1 && errno == EINTR)
         ;
-    st->moves--; /* it may not have come to its end */
+    st->moves--; /* counts as changed, since the save may not be complete */
     st->child = 0;
 }
 
@@ -250,7 +250,7 @@ void store_close(struct store *st)
 
 /* ---- restoring */
 
-/* The file's bytes in *p, to be freed with mem_free. False: it is of no use, and *e says why. */
+/* Reads the file into *p, to be freed with mem_free. False: it cannot be used; *e says why. */
 static bool read_fd(int fd, char **p, size_t *n, struct err *e)
 {
     struct stat st;
@@ -277,7 +277,8 @@ static bool read_fd(int fd, char **p, size_t *n, struct err *e)
     return ok;
 }
 
-/* Likewise of the folder's file. False without a sentence: there is none. */
+/* Reads the folder's file into *p, to be freed with mem_free. False: with an empty *e there is
+ * none, else it cannot be used. */
 static bool read_file(const struct store_dir *d, char **p, size_t *n, struct err *e)
 {
     e->msg[0] = '\0';
@@ -289,7 +290,7 @@ static bool read_file(const struct store_dir *d, char **p, size_t *n, struct err
     return ok;
 }
 
-/* Times of use go on from where they were; time that passed while nothing ran has passed. */
+/* Restores the bindings. The time since the file was saved counts as time without use. */
 static uint32_t restore_bindings(struct store *st, struct store_image *im)
 {
     struct bindings *ss = st->env.bindings;
@@ -308,7 +309,7 @@ static uint32_t restore_bindings(struct store *st, struct store_image *im)
             struct store_binding b = store_binding_at(block, i);
             int64_t used = off > ss->ttl_ms ? now - off : now - off - b.age_ms;
             if (used < last)
-                used = last; /* the table wants them in order */
+                used = last; /* the table needs ascending times of use */
             last = used;
             if (used > now - ss->ttl_ms && !bindings_restore(ss, b.key, b.endpoint, used))
                 return bindings_total(ss);
@@ -316,7 +317,8 @@ static uint32_t restore_bindings(struct store *st, struct store_image *im)
     return bindings_total(ss);
 }
 
-/* from: where it was, for the log. */
+/* Restores all from the bytes of a file. from: their origin, for the log. False: *e says why
+ * not. */
 static bool take_up(struct store *st, struct str file, const char *from, struct err *e)
 {
     struct store_image im;
@@ -333,7 +335,8 @@ static bool take_up(struct store *st, struct str file, const char *from, struct 
     return true;
 }
 
-/* What the supervisor before us had in memory; newer than any file of it. False: it is of no use. */
+/* Restores the predecessor's state in memory, which is newer than its file. False: it cannot be
+ * used. */
 static bool restore_given(struct store *st, int fd)
 {
     struct err e;

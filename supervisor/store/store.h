@@ -1,8 +1,8 @@
-/* state: what lasts over restarts: taken up at the start, saved every few seconds if it has changed,
- * and at the end. A forked child writes, so that no disk holds up the loop. Nothing that goes wrong
- * with a file keeps the supervisor from serving; a folder that it cannot have does. */
-#ifndef QCC_SUPERVISOR_STATE_H
-#define QCC_SUPERVISOR_STATE_H
+/* store: what lasts over restarts: restored at the start, saved every few seconds if it has
+ * changed, and at the end. A forked child writes, so that no disk blocks the loop. A faulty file
+ * does not keep the supervisor from serving; a folder that cannot be opened or locked does. */
+#ifndef QCC_SUPERVISOR_STORE_STORE_H
+#define QCC_SUPERVISOR_STORE_STORE_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"
@@ -15,7 +15,7 @@
 #include <ev.h>
 #include <sys/types.h>
 
-/* What is saved and restored: borrowed, and there as long as the store. */
+/* What is saved and restored; borrowed for the life of the store. */
 struct store_env {
     struct ev_loop *loop;
     struct health *health;
@@ -25,50 +25,51 @@ struct store_env {
 
 struct store {
     struct store_env env;
-    uint8_t secret[STORE_SECRET]; /* of this installation: conversations are hashed with it */
-    bool allowed;      /* to save: no other supervisor owns the state */
+    uint8_t secret[STORE_SECRET]; /* of this installation; conversations are hashed with it */
+    bool allowed;      /* saving is allowed: no other supervisor owns the state */
     struct store_dir dir;
-    char *path;        /* state_dir as it was at the start; NULL: nothing lasts */
-    pid_t child;       /* that writes now; 0: none */
+    char *path;        /* state_dir as it was at the start; NULL: nothing is saved */
+    pid_t child;       /* the child that writes now; 0: none */
     ev_child on_child;
-    int64_t began_ms;  /* the child */
-    int64_t saved_ms;  /* end of the last attempt */
+    int64_t began_ms;  /* start of the child */
+    int64_t saved_ms;  /* end of the last save, also of a failed one */
     int64_t took_ms;
-    bool failing;      /* said so in the log */
-    uint64_t moves, uses; /* of sessions.h, as last saved */
+    bool failing;      /* the last save failed, which was logged */
+    uint64_t moves, uses; /* struct bindings.moves and uses as last saved */
     uint64_t counters[STATE_COUNTERS];
     struct saved_endpoint *endpoints; /* as last saved */
     size_t nendpoints;
 };
 
-/* An empty store, which may not save. */
+/* Makes an empty store, which may not save yet. env is copied. */
 void store_init(struct store *st, const struct store_env *env);
 
-/* Opens and locks the folder (path NULL: there is none, and nothing lasts), and has the secret: as it is kept
- * there; else `given`, that of the supervisor before this one; NULL: a new one. *lent: the lock as that one
- * holds it, taken over if it is this folder's; or -1. False: *e says why the folder cannot be had. */
+/* Opens and locks the folder (path NULL: nothing is saved), and reads the secret kept there; if
+ * there is none the secret becomes `given`, that of the predecessor, or with NULL a new one. *lent:
+ * the predecessor's lock, taken over if it is this folder's; or -1. False: *e says why the folder
+ * cannot be used. */
 bool store_open(struct store *st, const char *path, const uint8_t *given, int *lent,
                 struct err *e) MUST_CHECK;
 
-/* Whether the state is ours to save. False while another supervisor owns it: a save that is under way is
- * ended. */
+/* Allows or forbids saving. Forbidden while another supervisor owns the state: a save that is under
+ * way is ended. */
 void store_allow(struct store *st, bool on);
 
-/* Writes what lasts, as it is now, into that file. For a child that becomes the next supervisor. False: errno
- * says why. */
+/* Writes what lasts, as it is now, into the file fd, for a child that becomes the successor. False:
+ * errno says why. */
 bool store_put(struct store *st, int fd) MUST_CHECK;
 
-/* Another supervisor has taken the state over: its folder is no longer ours. */
+/* Leaves the folder to another supervisor, which has taken the state over. */
 void store_leave(struct store *st);
 
-/* Takes up what was saved, once endpoints and affinity are configured and before the first worker. given: a
- * file with what the supervisor before this one has in memory, which is newer; -1: none. */
+/* Restores what was saved, after endpoints and affinity are configured and before the first worker.
+ * given: a file with the predecessor's state in memory, which is newer; -1: none. */
 void store_restore(struct store *st, int given);
 
-/* Once a second: has the state saved if that is due. */
+/* Called once a second: starts a save if one is due. */
 void store_tick(struct store *st);
 
-/* Saves for the last time, here and now, and lets go of the folder. Also when nothing is open. */
+/* Saves for the last time, blocking, and closes the folder. May be called when nothing is open. */
 void store_close(struct store *st);
 
 #endif

@@ -18,7 +18,7 @@
 
 enum {
     NAME = 64,
-    LOCK_WAIT_MS = 500, /* a worker just forked by a supervisor that died holds it until its exec */
+    LOCK_WAIT_MS = 500, /* a worker forked by a dead supervisor holds the lock until its exec */
     LOCK_STEP_MS = 20
 };
 
@@ -54,7 +54,7 @@ void store_dir_close(struct store_dir *d)
 
 /* ---- the lock */
 
-/* Who has it, as its file says; 0: it does not say. */
+/* The process id in the lock's file; 0: there is none. */
 static long holder(int fd)
 {
     char text[24] = "";
@@ -75,7 +75,7 @@ bool store_dir_lock(struct store_dir *d, int *lent, struct err *e)
     if (fd == -1)
         return err_sys(e, "state_dir: cannot write in %s", d->path);
     bool was_lent = same_file(*lent, fd);
-    if (was_lent) { /* flock(2): a lock belongs to the open file, whoever has it */
+    if (was_lent) { /* flock(2): the lock belongs to the open file, which the predecessor shares */
         fd_close(&fd);
         fd = *lent;
         *lent = -1;

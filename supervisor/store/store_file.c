@@ -12,7 +12,7 @@
 
 enum { HASH = 32, AT_VERSION = 8, AT_LENGTH = 16, AT_HASH = 24, PIECE = 64 << 10 };
 
-/* Of an endpoint; version 1 had those up to its counters. */
+/* Fields of an endpoint; version 1 had those up to its counters. */
 enum { ENDPOINT_FIELDS_1 = 5, ENDPOINT_FIELDS = 8 };
 
 static const char magic[8] = {'Q', 'C', 'C', 'S', 'T', 'A', 'T', 'E'};
@@ -78,7 +78,7 @@ static bool put_text(msgpack_packer *pk, const char *s)
     return msgpack_pack_str_with_body(pk, s, strlen(s)) == 0;
 }
 
-/* What a client wrote need not be text. */
+/* Writes a model's name as binary: a client's text need not be UTF-8. */
 static bool put_bytes(msgpack_packer *pk, const char *s)
 {
     return msgpack_pack_bin_with_body(pk, s, strlen(s)) == 0;
@@ -159,7 +159,7 @@ bool store_file_put(int fd, const struct store_view *v)
     struct out *o = mem_try(sizeof *o);
     if (!o)
         return false;
-    errno = EIO; /* whoever fails without saying why */
+    errno = EIO; /* for failures that set no errno */
     *o = (struct out){.fd = fd, .md = EVP_MD_CTX_new()};
     bool ok = o->md && EVP_DigestInit_ex(o->md, EVP_sha256(), NULL) == 1 && put_file(o, v);
     int why = errno;

@@ -108,7 +108,7 @@ bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_
         if (!str_eq(str_c(e->id), m->id))
             continue;
         take(&e->state, m);
-        /* How long, UP_COUNT says; an older build does not send it. */
+        /* UP_COUNT, which follows, has the exact time; an older build does not send it. */
         if (m->lacks_count_tokens)
             e->state.no_count_until_ms = now_ms + h->conf.block_ms;
         text(e->model, m->model);

@@ -1,26 +1,30 @@
-/* carry: all that is known of an endpoint, from one supervisor to the next at an upgrade: more than
- * what lasts over a restart (saved.h). Who reads it trusts no number of it. */
-#ifndef QCC_SUPERVISOR_CARRY_H
-#define QCC_SUPERVISOR_CARRY_H
+/* endpoint_wire: the whole state of an endpoint, from one supervisor to the next at an upgrade:
+ * more than what lasts over a restart (saved.h). The reader checks every number. */
+#ifndef QCC_SUPERVISOR_UPGRADE_ENDPOINT_WIRE_H
+#define QCC_SUPERVISOR_UPGRADE_ENDPOINT_WIRE_H
 
 #include "common/ipc/ipc.h"
 #include "supervisor/shared/health.h"
 
-/* What the other is to know of e. Borrows from e. */
+/* Fills m with the state of e. Borrows from e. */
 void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
 
-/* Takes it up, for the endpoint of that id; one that is not configured here is passed over. What a
- * worker of the other supervisor has (trial, verification) is then HEALTH_PREDECESSOR's. `enabled`
- * of this configuration counts as in a reload. False: it cannot be so. */
+/* Takes the state over for the endpoint of that id; one that is not configured here is passed over.
+ * A trial or verification of a worker of the predecessor then belongs to HEALTH_PREDECESSOR.
+ * `enabled` of this configuration counts as in a reload. False: the message is malformed. */
 bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
                int64_t now_ms) MUST_CHECK;
 
-/* How the key of one that is disabled by auth was refused. False: it is not, or nothing is known. */
+/* Fills m with how the key of e was refused. False: e is not EP_BY_AUTH, or it is not known. */
 bool endpoint_wire_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m) MUST_CHECK;
+/* Takes over how the key of an endpoint was refused; one that is not configured here is passed
+ * over. */
 void endpoint_wire_get_refused(struct health *h, const struct ipc_up_refused *m);
 
-/* What is known of its count_tokens. False: nothing. */
+/* Fills m with what is known about count_tokens of e. False: nothing is known. */
 bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_count *m) MUST_CHECK;
+/* Takes over what is known about count_tokens; an endpoint that is not configured here is passed
+ * over. */
 void endpoint_wire_get_count(struct health *h, const struct ipc_up_count *m);
 
 #endif

@@ -17,8 +17,8 @@
 enum {
     TX_MAX = 1 << 20,
     EARLY_MAX = 64 << 20,
-    GIVE_MS = 10000, /* in which the other one has given what it has */
-    FAIL_MS = 1000   /* and has read why we cannot */
+    GIVE_MS = 10000, /* the predecessor must have sent its sockets within this time */
+    FAIL_MS = 1000   /* the predecessor must have read UP_FAILS within this time */
 };
 
 bool predecessor_holding(const struct predecessor *pre)
@@ -32,7 +32,7 @@ bool predecessor_waiting(const struct predecessor *pre)
     return pre->phase == PREDECESSOR_SERVING;
 }
 
-/* ---- what is given at first */
+/* ---- first messages */
 
 static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, struct err *e)
 {
@@ -77,11 +77,11 @@ static bool on_up_socket(struct predecessor *pre, struct ipc_frame *f, const str
         pre->handover.ring_reader = fd;
         return true;
     }
-    fd_close(&fd); /* of a later build: not known, not needed */
+    fd_close(&fd); /* a kind of a later build, which this one does not need */
     return true;
 }
 
-/* BINDS of the other one's workers are kept until there is a table. */
+/* Keeps BINDS of the predecessor's workers until the table is restored. */
 static bool on_up_said_early(struct predecessor *pre, const struct ipc_up_said *m)
 {
     struct ipc_binds b;
@@ -91,7 +91,7 @@ static bool on_up_said_early(struct predecessor *pre, const struct ipc_up_said *
     return ipc_get_binds(&f, &b) && buf_str(&pre->early, b.records);
 }
 
-/* Decodes the frame as that message, or fails. */
+/* Decodes the frame as that message into `m`, or returns false with e. */
 #define GET(low)                                                                                   \
     struct ipc_##low m;                                                                            \
     if (!ipc_get_##low(f, &m))                                                                     \
@@ -129,7 +129,7 @@ bool predecessor_take(struct predecessor *pre, const struct predecessor_env *env
         .handover = {.lock = -1, .state = -1, .control = -1, .ring = -1, .ring_reader = -1}};
     if (!getenv(HANDOVER_ENV))
         return true;
-    unsetenv(HANDOVER_ENV); /* no child may take itself for a successor */
+    unsetenv(HANDOVER_ENV); /* so that no child takes itself for a successor */
     if (!fd_nonblock(HANDOVER_FD) || !fd_cloexec(HANDOVER_FD, true) || !fd_cloexec(HANDOVER_STATE_FD, true))
         return err_sys(e, HANDOVER_ENV " is set, but nobody hands over");
     chan_init(&pre->chan, HANDOVER_FD, TO_NEW, TX_MAX, "the running supervisor");
@@ -190,7 +190,7 @@ static void unwatch(struct predecessor *pre)
 
 static void send_up(struct predecessor *pre, chan_put_fn *put, const void *m)
 {
-    /* One that does not read is as good as gone; its end is seen by reading. */
+    /* a predecessor that does not read is treated as gone; its end is seen by reading */
     if (pre->chan.fd != -1 && chan_send(&pre->chan, -1, put, pre->env.intent->gen, m))
         watch(pre);
 }
@@ -238,9 +238,9 @@ void predecessor_stop(struct predecessor *pre)
         send_up(pre, ipc_put_v_up_stop, &m);
 }
 
-/* ---- the state becomes ours */
+/* ---- taking the state over */
 
-/* Trials, verifications and places that the other one's workers hold come back. */
+/* Frees the trials, verifications and places that the predecessor's workers hold. */
 static void nothing_out(struct predecessor *pre)
 {
     health_slot_gone(pre->env.health, HEALTH_PREDECESSOR, clock_mono_ms());
@@ -250,7 +250,8 @@ static void nothing_out(struct predecessor *pre)
         totals_gone(pre->env.totals, TOTALS_ELSEWHERE + i);
 }
 
-/* gave: UP_GO was received; else the other one died before, and the copy of its state is used. */
+/* This supervisor owns the state from now on. gave: UP_GO was received; else the predecessor has
+ * died before, and the copy of its state is used. */
 static void go(struct predecessor *pre, bool gave)
 {
     struct ipc_up_serves m = {};
@@ -258,7 +259,7 @@ static void go(struct predecessor *pre, bool gave)
     if (!pre->same_ipc || !gave)
         nothing_out(pre);
     health_taken(pre->env.health, clock_mono_ms());
-    fd_close(&pre->handover.lock); /* of a folder that is not in use here */
+    fd_close(&pre->handover.lock); /* not taken: it is the lock of another folder */
     store_dir_sign(&pre->env.store->dir);
     listen_given_own(&pre->given);
     listen_given_drop(&pre->given);
@@ -295,7 +296,7 @@ void predecessor_ready(struct predecessor *pre)
     pre->env.ops->serves(pre->env.arg);
 }
 
-/* ---- messages of the other one */
+/* ---- messages of the predecessor */
 
 static bool on_up_counters(struct predecessor *pre, const struct ipc_up_counters *m)
 {
@@ -310,7 +311,7 @@ static bool on_up_counters(struct predecessor *pre, const struct ipc_up_counters
     return true;
 }
 
-/* A frame of one of its workers is handled as one of ours, but that answers go to HEALTH_PREDECESSOR. */
+/* Handles a frame of a worker of the predecessor as that of a worker in slot HEALTH_PREDECESSOR. */
 static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
 {
     struct health *h = pre->env.health;
@@ -327,7 +328,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
     } m;
     if (!pre->same_ipc)
         return true;
-    successor_relay(pre->env.successor, u->slot, &f); /* there may be one after us already */
+    successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */
     if (u->what == IPC_BINDS)
         return ipc_get_binds(&f, &m.binds) && bindings_wishes(pre->env.bindings, m.binds.records, now);
     if (u->what == IPC_OUTCOME)
@@ -370,7 +371,7 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
         return err_set(e, "the running supervisor sent %s instead of its state", ipc_name(f->id));
     GET(up_go)
     if (pre->env.intent->want != PLAN_SERVE)
-        return true; /* we end, and the other one goes on when it sees that */
+        return true; /* this process ends, and the predecessor goes on when it sees that */
     if (m.seq > pre->env.health->seq)
         pre->env.health->seq = m.seq;
     go(pre, true);

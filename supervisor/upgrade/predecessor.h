@@ -1,8 +1,9 @@
-/* predecessor: the other side of successor.h: a supervisor that takes the place of one that runs. It gets
- * that one's sockets and state, lets no worker accept before the state is its own, and listens
- * to what the other's workers report until the last of them has drained. */
-#ifndef QCC_SUPERVISOR_PREDECESSOR_H
-#define QCC_SUPERVISOR_PREDECESSOR_H
+/* predecessor: the other side of successor.h, in a supervisor that replaces a running one, its
+ * predecessor. It receives the predecessor's sockets and state, lets no worker accept before it
+ * owns the state, and handles the reports of the predecessor's workers until the last of them has
+ * drained. */
+#ifndef QCC_SUPERVISOR_UPGRADE_PREDECESSOR_H
+#define QCC_SUPERVISOR_UPGRADE_PREDECESSOR_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"
@@ -17,24 +18,24 @@
 #include <ev.h>
 
 enum predecessor_phase {
-    PREDECESSOR_NONE,     /* nobody runs before us */
-    PREDECESSOR_READING,  /* what is given at first; blocking, before there is a loop */
+    PREDECESSOR_NONE,     /* there is no predecessor */
+    PREDECESSOR_READING,  /* receiving up to UP_READ; blocking, before there is a loop */
     PREDECESSOR_STARTING, /* until all workers have a configuration */
-    PREDECESSOR_TAKING,   /* TAKE is sent */
-    PREDECESSOR_SERVING,  /* the other one drains */
-    PREDECESSOR_OVER      /* and is gone */
+    PREDECESSOR_TAKING,   /* UP_TAKE is sent */
+    PREDECESSOR_SERVING,  /* this supervisor owns the state, the predecessor drains */
+    PREDECESSOR_OVER      /* the predecessor has ended */
 };
 
 struct predecessor_ops {
-    /* The state is ours: all workers accept. */
+    /* This supervisor owns the state: its workers may accept. */
     void (*go)(void *arg);
-    /* The other one violates the protocol before it has let go: this supervisor ends. */
+    /* The predecessor has violated the protocol before UP_GO: this supervisor must end. */
     void (*failed)(void *arg, const char *why);
-    /* This process is the main one: systemd may be told that it serves. */
+    /* This process is the main one of the service: systemd_ready may be called. */
     void (*serves)(void *arg);
 };
 
-/* What is taken up; borrowed. */
+/* What the state is taken over into; borrowed. */
 struct predecessor_env {
     struct ev_loop *loop;
     const struct plan_intent *intent;
@@ -42,62 +43,66 @@ struct predecessor_env {
     struct totals *totals;
     struct bindings *bindings;
     struct store *store;
-    struct successor *successor; /* gets the reports of the other one's workers, if it is there already */
+    struct successor *successor; /* gets the predecessor's workers' reports during another
+                                    upgrade */
     const struct predecessor_ops *ops;
-    void *arg; /* of ops */
+    void *arg; /* argument of ops */
 };
 
 struct predecessor {
     struct predecessor_env env;
-    const struct conf *conf; /* in use while the state is taken over; NULL before and afterwards */
+    const struct conf *conf; /* the configuration in use while the state is taken over; else NULL */
     enum predecessor_phase phase;
     struct chan chan;
     ev_io rd, wr;
     struct listen_given given;
-    struct handover handover; /* descriptors; a taker sets its own to -1 */
+    struct handover handover; /* descriptors received; -1 once another part has taken one over */
     uint32_t version, pid;
     uint64_t gen;
     uint8_t secret[32];
     char build[65];
-    bool same_ipc;    /* it has our IPC_VERSION: frames of its workers can be decoded */
-    struct buf early; /* records of BINDS that came before there was a table */
+    bool same_ipc;    /* the predecessor's IPC_VERSION is the same: its workers' frames can be
+                         read */
+    struct buf early; /* records of BINDS that came before the table was restored */
 };
 
-/* Empty when no supervisor runs before this one; else blocks until it has given its descriptors. env is copied.
- * False: *e says why an upgrade is impossible. */
+/* Without a predecessor: PREDECESSOR_NONE. Else blocks until it has sent its descriptors. env is
+ * copied. False: *e says why an upgrade is impossible. */
 bool predecessor_take(struct predecessor *pre, const struct predecessor_env *env, struct err *e) MUST_CHECK;
 
-/* Whether the state is still the other one's: nothing is lent, ordered, accepted or saved. */
+/* Whether the predecessor still owns the state: nothing may be lent, verified, accepted or saved
+ * here. */
 bool predecessor_holding(const struct predecessor *pre);
 
-/* Whether workers of the other one still drain. */
+/* Whether workers of the predecessor still drain. */
 bool predecessor_waiting(const struct predecessor *pre);
 
-/* What was copied is taken up; the channel is read from now on. c: the configuration in use, which is not
- * replaced before predecessor_ops.go. */
+/* Takes over what was received so far; the channel is read by the loop from now on. c: the
+ * configuration in use, which is not replaced before predecessor_ops.go. */
 void predecessor_start(struct predecessor *pre, const struct conf *c);
 
-/* All workers have a configuration: asks for the state; predecessor_ops.go follows. */
+/* Sends UP_TAKE when all workers have a configuration; predecessor_ops.go follows. */
 void predecessor_ready(struct predecessor *pre);
 
-/* Sends the other one why this one cannot serve, unless it has handed over already. */
+/* Sends UP_FAILS with the reason, unless the predecessor has handed over already. */
 void predecessor_fail(struct predecessor *pre, const char *why);
 
-/* An endpoint's state, or those of all endpoints, for the workers of the other one, which go by it until they
+/* Sends UP_TELL with an endpoint's state for the predecessor's workers, which use it until they
  * have drained. */
 void predecessor_send_endpoint(struct predecessor *pre, const struct ipc_endpoint *m);
+/* Sends UP_TELL for each endpoint. */
 void predecessor_send_endpoints(struct predecessor *pre);
 
-/* Places that are lent to HEALTH_PREDECESSOR. */
+/* Sends UP_LEND with places that were lent to HEALTH_PREDECESSOR. */
 void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m);
 
-/* Sends SIGUSR1 on to the other one while its workers drain: its log files are opened again. */
+/* Sends SIGUSR1 to the predecessor while its workers drain, so that it opens its log file again. */
 void predecessor_pass_reopen(const struct predecessor *pre);
 
-/* Orders the other one, while its workers drain, to stop. */
+/* Sends UP_STOP to the predecessor while its workers drain. */
 void predecessor_stop(struct predecessor *pre);
 
-/* Closes what is open. */
+/* Closes the channel and the descriptors that are left. */
 void predecessor_fini(struct predecessor *pre);
 
 #endif

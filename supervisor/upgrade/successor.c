@@ -20,12 +20,12 @@
 #include <unistd.h>
 
 enum {
-    TX_MAX = 64 << 20, /* what may wait for a new one that is busy with its start */
+    TX_MAX = 64 << 20, /* bytes that may wait for a successor that is busy with its start */
     FLUSH_MS = 1000,
-    ABOVE = 16         /* descriptors out of the way of those with a fixed number */
+    ABOVE = 16         /* descriptors are moved to here or above, away from the fixed numbers */
 };
 
-/* In which the new one must have come to serve: it reads a configuration, loads a million bindings,
+/* The successor must serve within this time: it reads a configuration, loads a million bindings,
  * and waits for its workers. */
 #define START_S 60.
 
@@ -44,10 +44,10 @@ bool successor_given(const struct successor *u)
     return u->phase == SUCCESSOR_GIVEN || u->phase == SUCCESSOR_DONE;
 }
 
-/* ---- the new one's process */
+/* ---- the process of the successor */
 
-/* In the child: the copy of all memory is as it was at the fork, and what comes after it is sent over
- * the channel. Every other descriptor is close-on-exec. */
+/* Runs in the child. It writes the state as of the fork from its copy of the memory; later changes
+ * are sent over the channel. Every other descriptor is close-on-exec. */
 static NORETURN void become_new(struct successor *u, const struct successor_order *o, int sock)
 {
     int state = memfd_create("qcc-state", MFD_CLOEXEC);
@@ -63,21 +63,22 @@ static NORETURN void become_new(struct successor *u, const struct successor_orde
     _exit(EXIT_FAILURE);
 }
 
-/* In the process between the two, which ends at once: so that the new one is a child of the process that
- * started us (systemd, init), which then sees its end and restarts it, also after an upgrade. */
+/* Runs in an intermediate process that ends at once, so that the successor becomes a child of the
+ * process that started the first supervisor (systemd, init), which then sees its end and can
+ * restart it. */
 static NORETURN void fork_new(struct successor *u, const struct successor_order *o, int sock, int report,
                               const sigset_t *before)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        /* What is sent to it before it has a loop of its own waits until then. */
+        /* signals that come before the successor has a loop wait until then */
         signals_block_only(before);
         become_new(u, o, sock);
     }
     _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : EXIT_FAILURE);
 }
 
-/* The new one's process id; -1 with errno. */
+/* Starts the successor. Returns its process id; -1 with errno. */
 static pid_t fork_twice(struct successor *u, const struct successor_order *o, int sock)
 {
     int report[2];
@@ -86,14 +87,14 @@ static pid_t fork_twice(struct successor *u, const struct successor_order *o, in
     if (pipe2(report, O_CLOEXEC) == -1)
         return -1;
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop's runs in the children */
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop runs in the children */
     pid_t between = fork();
     if (between == 0)
         fork_new(u, o, sock, report[1], &before);
     int why = errno;
     fd_close(&report[1]);
     if (between != -1) {
-        why = EAGAIN; /* as fork(2) says */
+        why = EAGAIN; /* the error of fork(2) for a process limit */
         if (read(report[0], &pid, sizeof pid) != sizeof pid)
             pid = -1;
         waitpid(between, NULL, 0);
@@ -155,13 +156,13 @@ static void answer(struct successor *u, unsigned status, const char *why)
     doc_free(&d);
 }
 
-/* The new one did not come to serve: as if nothing had been. */
+/* The successor has failed before UP_SERVES: this supervisor goes on as before. */
 static void failed(struct successor *u, const char *why)
 {
     bool back = u->phase == SUCCESSOR_GIVEN;
     unwatch(u);
     if (u->pid)
-        kill(u->pid, SIGKILL); /* its workers see that it is gone, and end */
+        kill(u->pid, SIGKILL); /* its workers end with it */
     u->pid = 0;
     u->phase = SUCCESSOR_NONE;
     if (u->env.intent->want == PLAN_SERVE && !*u->env.stops)
@@ -184,13 +185,13 @@ static void send_up(struct successor *u, int pass, chan_put_fn *put, const void 
         watch(u);
         return;
     }
-    /* Not here: the caller may be reading this channel. */
+    /* The channel is not closed here: the caller may be reading it. */
     ev_timer_stop(u->env.loop, &u->late);
     ev_timer_set(&u->late, 0., 0.);
     ev_timer_start(u->env.loop, &u->late);
 }
 
-/* ---- what is given */
+/* ---- what is handed over */
 
 static void give_socket(struct successor *u, int fd, enum handover_kind kind, dev_t dev, ino_t ino)
 {
@@ -235,7 +236,7 @@ static void give_counters(struct successor *u, const char *endpoint)
     send_up(u, -1, ipc_put_v_up_counters, &m);
 }
 
-/* Workers report what is open in them when it changes: what they have reported is sent again. */
+/* Sends what is open in a slot as a STATS, since workers report it only when it changes. */
 static void give_open(struct successor *u, unsigned slot)
 {
     struct stats_total all;
@@ -254,7 +255,7 @@ static void give_open(struct successor *u, unsigned slot)
     } while (n == STATS_RECORDS);
 }
 
-/* All that is decided here, and with it the right to decide. */
+/* Hands the whole state over; nothing is decided here from now on. */
 static void give_state(struct successor *u)
 {
     struct ipc_up_go go = {.seq = u->env.health->seq};
@@ -286,13 +287,13 @@ static void done(struct successor *u)
     struct ipc_up_done m = {};
     u->phase = SUCCESSOR_DONE;
     ev_timer_stop(u->env.loop, &u->late);
-    systemd_main_pid(u->pid); /* before the new one has anything to say to systemd */
+    systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
     send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);
 }
 
-/* ---- messages of the new one */
+/* ---- messages of the successor */
 
 static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
 {
@@ -302,7 +303,7 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
         return false;
     struct ipc_frame as = {.id = IPC_ENDPOINT, .fields = m.fields, .nfields = m.nfields, .fd = -1};
     if (m.ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
-        return true; /* all of it comes again after DONE */
+        return true; /* before UP_DONE: the successor sends all states again after it */
     if (!ipc_get_endpoint(&as, &e))
         return false;
     u->env.health->overruled = true;
@@ -336,9 +337,9 @@ static void ended(struct successor *u, const char *how)
 {
     if (u->phase == SUCCESSOR_DONE) {
         if (u->chan.fd == -1)
-            return; /* it was logged before */
+            return; /* the failure was logged before */
         unwatch(u);
-        if (!container_is_init()) /* else on_child is called at its end */
+        if (!container_is_init()) /* as process 1 of a container on_child is called at its end */
             u->pid = 0;
         u->env.health->overruled = false;
         log_warn("the new supervisor %s", how);
@@ -356,7 +357,7 @@ static void receive(struct successor *u)
     if (r == CHAN_BROKEN)
         ended(u, e.msg);
     else if (r == CHAN_CLOSED && container_is_init() && u->pid)
-        ev_io_stop(u->env.loop, &u->rd); /* SIGCHLD, which follows, tells how it ended */
+        ev_io_stop(u->env.loop, &u->rd); /* on_child follows with the exit status */
     else if (r == CHAN_CLOSED)
         ended(u, u->phase == SUCCESSOR_DONE ? "has ended" : "has ended before it served, see above");
 }
@@ -378,14 +379,15 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
         ev_io_stop(u->env.loop, w);
 }
 
-/* Only as process 1 of a container, whose child it then is. */
+/* The successor has ended. Called only in process 1 of a container, whose child the successor
+ * becomes. */
 static void on_child(struct ev_loop *loop, ev_child *w, int events)
 {
     struct successor *u = w->data;
     char how[64];
     (void)events;
     ev_child_stop(loop, w);
-    receive(u); /* its last frames */
+    receive(u); /* the last frames are still to be read */
     u->pid = 0;
     u->code = WIFSIGNALED(w->rstatus) ? 128 + WTERMSIG(w->rstatus) : WEXITSTATUS(w->rstatus);
     if (WIFSIGNALED(w->rstatus))
@@ -402,7 +404,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
     ended(u, u->peer_slow ? "does not read what it is told" : "does not come to serve");
 }
 
-/* ---- begin and end */
+/* ---- start and end */
 
 bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
                    struct err *e)
@@ -440,10 +442,10 @@ void successor_stop(struct successor *u)
     if (u->phase == SUCCESSOR_STARTING)
         failed(u, "the supervisor is told to stop");
     else if (u->phase == SUCCESSOR_GIVEN && u->pid)
-        kill(u->pid, SIGTERM); /* whose turn it is, is just being decided */
+        kill(u->pid, SIGTERM); /* UP_SERVES may be on its way: the successor decides */
 }
 
-/* The last reports of our workers are still to be read by the new one. */
+/* Waits until the successor has read the last reports of the workers here. */
 static void flush(struct successor *u)
 {
     struct err e;
@@ -470,7 +472,7 @@ void successor_pass_reload(const struct successor *u)
         kill(u->pid, SIGHUP);
 }
 
-/* ---- what happens here meanwhile */
+/* ---- events during an upgrade */
 
 static bool of_interest(enum successor_phase phase, enum ipc_id id)
 {

@@ -4,7 +4,7 @@
 #include "common/policy/classify/retry_after.h"
 #include "common/policy/classify/words.h"
 
-/* Types and codes by which a maker says that it looked at the request and found it wrong. */
+/* Error types and codes that mean: the endpoint checked the request and found it invalid. */
 #define VALIDATION                                                                                 \
     "invalidrequest|invalidrequesterror|invalidargument|validationexception|validationerror|"      \
     "invalidparameter*|invalidparams|invalidparam|badrequest|badrequesterror|missingparameter*|"   \
@@ -13,8 +13,8 @@
     "missingfield|missingparam*|invalidmessage*|invalidtool*|invalidschema|invalidformat|"           \
     "invalidtype|invalidvalue|unsupportedparameter|unsupportedvalue|paramerror|parameterinvalid"
 
-/* Members of a request's body, as error messages begin with them. Those with an underscore are
- * nobody's prose; behind the others a path or a colon must follow. */
+/* Members of a request's body, with which error messages begin. Names with an underscore do not
+ * occur in prose; behind the others a path or a colon must follow. */
 static const struct {
     struct str name;
     bool unique;
@@ -76,7 +76,8 @@ static bool is_word(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ascii_digit(c);
 }
 
-/* "messages.1.content: …", "tools[0].name …", "max_tokens must be …" */
+/* Whether s begins with a member: "messages.1.content: …", "tools[0].name …", "max_tokens must be
+ * …". */
 static bool names_member(struct str s)
 {
     while (s.n &&
@@ -95,7 +96,8 @@ static bool names_member(struct str s)
     return false;
 }
 
-/* "ValidationException: messages.3.content.0: …": a path with an index is nobody's prose. */
+/* Whether s has a path with an index, which does not occur in prose: "ValidationException:
+ * messages.3.content.0: …". */
 static bool has_path(struct str s)
 {
     static const struct str roots[] = {
@@ -111,7 +113,7 @@ static bool has_path(struct str s)
     return false;
 }
 
-/* OpenAI's wordings have the member's name behind: "Invalid value for 'messages[1].content'". */
+/* Whether s quotes a member, as OpenAI's messages do: "Invalid value for 'messages[1].content'". */
 static bool quotes_member(struct str s)
 {
     static const struct str before[] = {
@@ -166,7 +168,8 @@ bool classify_names_field(const struct evidence *ev)
     return named;
 }
 
-/* Bytes from which a message says something: "Forbidden", "请求失败" do not. */
+/* Bytes from which a message says more than the phrase of its status: "Forbidden", "请求失败" do
+ * not. */
 enum { SENTENCE = 16 };
 
 static unsigned traits_of(const struct evidence *ev)
@@ -280,10 +283,10 @@ void classify_net(enum net_fault n, struct verdict *out)
         [NET_REFUSED] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-refused"},
         [NET_CONNECT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect"},
         [NET_CONNECT_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect-timeout"},
-        /* Our own outgoing proxy: no endpoint is to blame. */
+        /* The proxy that QCC connects through failed: not a fault of the endpoint. */
         [NET_PROXY] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, "net-proxy"},
         [NET_TLS] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-tls"},
-        /* Neither safe nor useful to repeat. */
+        /* Repeating is neither safe nor useful. */
         [NET_CERT] = {OUTCOME_PERMANENT, FAULT_ENDPOINT, "net-cert"},
         [NET_SEND] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-send"},
         [NET_RESET] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-reset"},

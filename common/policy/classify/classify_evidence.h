@@ -1,7 +1,7 @@
-/* classify_evidence: what a reader of replies (worker/evidence) gathered from a failed one, in the plain
- * form that classify and retry_after judge. */
-#ifndef QCC_POLICY_CLASSIFY_EVIDENCE_H
-#define QCC_POLICY_CLASSIFY_EVIDENCE_H
+/* classify_evidence: what a reader of replies (worker/evidence) gathered from a failed one, in the
+ * plain form that classify and retry_after judge. */
+#ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_EVIDENCE_H
+#define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_EVIDENCE_H
 
 #include "common/base/str.h"
 
@@ -13,15 +13,15 @@ enum evidence_kind {
 
 enum { EVIDENCE_CODES = 40, EVIDENCE_TEXTS = 8, EVIDENCE_FIELDS = 32, EVIDENCE_WAITS = 12 };
 
-/* One symbol of the error: an error's type, code, status or reason, a type of AWS, a header's word.
+/* One symbol of the error: its type, code, status or reason, an AWS type, a word of a header.
  * Lower-case letters and digits only, so that RateLimitExceeded, rate_limit_exceeded and
  * rate-limit-exceeded are one; a bare number has its member's name before it ("code1113"). */
 struct evidence_code {
     struct str value;
-    bool type; /* it stood in a `type`, which says more than a `code` where both are there */
+    bool type; /* from a member `type`, which says more than a `code` where both are there */
 };
 
-/* A header, or a JSON member that tells when to come back. */
+/* A header, or a JSON member that names a wait. */
 struct evidence_field {
     struct str name;  /* header: lower case; member: lower-case letters and digits only */
     struct str value; /* as it came, trimmed */
@@ -30,20 +30,20 @@ struct evidence_field {
 /* All strings are borrowed from the reader's arena, or from the reply. */
 struct evidence {
     enum evidence_kind kind;
-    unsigned status;       /* of HTTP */
-    unsigned inner_status; /* 400..599 told by the JSON error itself; 0: none */
-    bool empty;            /* no body, or blanks */
+    unsigned status;       /* the HTTP status */
+    unsigned inner_status; /* 400..599, named by the JSON error; 0: none */
+    bool empty;            /* there is no body, or only blanks */
     bool json;             /* a JSON error was read */
-    bool page;             /* HTML */
-    bool rich_page;        /* HTML that is more than a server's few lines */
-    bool to_login;         /* a redirect to a place where people log in */
+    bool page;             /* the body is HTML */
+    bool rich_page;        /* the body is HTML of more than a server's standard few lines */
+    bool to_login;         /* a redirect to a login page */
     size_t ncode, ntext, nfield, nwait;
     struct evidence_code code[EVIDENCE_CODES];
     /* Messages, outermost first: ASCII lower case, blanks collapsed. `bare` is the same with what
      * stands in quotes taken out: a validator quotes the client's own words. */
     struct str text[EVIDENCE_TEXTS], bare[EVIDENCE_TEXTS];
-    struct str markup; /* a page with its tags, lower case */
-    struct str param;  /* the error's `param`: the member of the request it speaks of */
+    struct str markup; /* the body of a page with its tags, lower case */
+    struct str param;  /* the error's `param`: the member of the request that is at fault */
     struct evidence_field field[EVIDENCE_FIELDS]; /* retry-after, date, *rate?limit* */
     struct evidence_field wait[EVIDENCE_WAITS];   /* JSON members such as retryafterms */
 };

@@ -7,7 +7,8 @@
 #define AUTH(whose) .cls = OUTCOME_AUTH, .fault = FAULT_##whose
 #define PERMANENT(whose) .cls = OUTCOME_PERMANENT, .fault = FAULT_##whose
 
-/* Where words may overrule a refusal; and where no status already speaks of a limit or of money. */
+/* ON_REFUSED: statuses whose meaning words may overrule. ON_NO_LIMIT: those that do not already
+ * mean a limit or money. */
 #define ON_REFUSED                                                                                 \
     (ON_200 | ON_400 | ON_401 | ON_402 | ON_403 | ON_404 | ON_405 | ON_413 | ON_422 | ON_4XX)
 #define ON_NO_LIMIT (ON_ANY & ~(unsigned)(ON_429 | ON_402))
@@ -17,7 +18,7 @@
 /* clang-format off */
 
 const struct classify_rule classify_rules[] = {
-    /* -- a wall before the endpoint: says nothing of the key */
+    /* -- a firewall in front of the endpoint: says nothing about the key */
     {.name = "wall-header", .on = ON_ANY,
      .code = "cfmitigated*|xamznwafaction*|xvercelmitigated*|serverddosguard|xsucuri*",
      PERMANENT(ENDPOINT), .why = "a browser challenge or firewall says so in a header"},
@@ -48,7 +49,7 @@ const struct classify_rule classify_rules[] = {
      .but = W_PLACE,
      PERMANENT(ENDPOINT), .why = "a 403 as a designed page comes from a wall, not from an API"},
 
-    /* -- the checking itself broke */
+    /* -- the endpoint's own check failed */
     {.name = "check-failed", .on = ON_500,
      .code = "ratelimitcheckfailed|*checkfailed|nodbconnection|querydataerror|updatedataerror",
      TRANSIENT(ENDPOINT), .why = "the limiter or the key store is down, not the key or the limit"},
@@ -58,7 +59,7 @@ const struct classify_rule classify_rules[] = {
      .words = W_PER_MINUTE "|request body too large for*model",
      PERMANENT(ENDPOINT), .why = "a larger account would serve it; this one never will"},
 
-    /* -- the request names its own fault: what it quotes back must not decide */
+    /* -- the request is at fault: words that the error quotes from it must not decide */
     {.name = "signature", .on = ON_NO_LIMIT, .quoted = true,
      .words = W_SIGNATURE,
      .but = "request signature|signature*expired|aws signature|signaturedoesnotmatch|"
@@ -118,7 +119,7 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(REQUEST),
      .why = "a picture or file of the request: its name and where it lies are the client's words"},
 
-    /* -- money, whatever the status: topped up, it works again */
+    /* -- money, whatever the status: works again after a payment */
     {.name = "locked-surely", .on = ON_REFUSED | ON_429, .without = TRAIT_PAGE,
      .words = "locked your account|locked it as a security|security precaution",
      AUTH(ENDPOINT), .why = "locked by the maker, whatever code a relay put beside it"},
@@ -205,7 +206,7 @@ const struct classify_rule classify_rules[] = {
      .but = "content-type|content filter*unavailable|合规*认证|账号*违规|ip*flagged",
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the maker's content policy, in words"},
 
-    /* -- where we are */
+    /* -- the country or region */
     {.name = "place", .on = ON_REFUSED & ~(unsigned)(ON_402 | ON_413 | ON_404),
      .without = TRAIT_FIELD,
      .words = W_PLACE,
@@ -372,12 +373,12 @@ const struct classify_rule classify_rules[] = {
      .words = "under maintenance|in maintenance|for maintenance|维护中|正在维护|系统维护|停机维护|升级维护",
      TRANSIENT(ENDPOINT), .why = "shut for a while, whatever refusal a relay made of it"},
 
-    /* -- faults of the server inside a 200, or under an odd status */
+    /* -- faults of the server inside a 200, or with an unusual status */
     {.name = "capacity", .on = ON_4XX,
      .words = "flex tier*capacity|capacity exceeded|queue is full|queue full",
      TRANSIENT(ENDPOINT), .flags = FLAG_OVERLOADED, .why = "no place free in a cheap tier"},
 
-    /* -- the credential, where the status does not say so */
+    /* -- the credential, where the status is not about it */
     {.name = "key-code", .on = ON_200 | ON_400 | ON_404 | ON_422 | ON_4XX,
      .code = "authenticationerror|permissionerror|*autherror|*invalidapikey*|incorrectapikey*|"
          "*authfailed|*authenticationfailed|invalidcredential*|apikeyinvalid|apikeyexpired|"
@@ -456,7 +457,7 @@ const struct classify_rule classify_rules[] = {
      .code = "notfounderror|notfound",
      PERMANENT(UNCLEAR), .why = "what was asked for is not there"},
 
-    /* -- inside a 200: hiccups */
+    /* -- inside a 200: transient faults */
     {.name = "empty-200", .on = ON_200, .need = TRAIT_EMPTY | TRAIT_OK,
      TRANSIENT(ENDPOINT), .why = "nothing came: a broken connection"},
     {.name = "cut-message", .on = ON_200,
@@ -489,7 +490,7 @@ const struct classify_rule classify_rules[] = {
      .words = W_INVALID,
      PERMANENT(REQUEST), .why = "the request was found wrong, in words"},
 
-    /* -- what a 400 or 404 is about, when nothing above was said */
+    /* -- what a 400 or 404 means when no row above fits */
     {.name = "beta-header", .on = ON_400, .quoted = true,
      .words = "anthropic-beta|beta flag|anthropic-version|beta header",
      PERMANENT(UNCLEAR), .why = "a header of the request; versions differ"},
@@ -546,7 +547,7 @@ const struct classify_rule classify_rules[] = {
 
 const size_t classify_rules_n = COUNT_OF(classify_rules);
 
-/* ---- what a status says alone */
+/* ---- what a status means alone */
 
 #define ROW(from, to, cls, whose, name) {from, to, OUTCOME_##cls, FAULT_##whose, 0, name}
 

@@ -1,8 +1,9 @@
-/* classify_words: what makers and relays say, by meaning, most in English and Chinese: patterns of
- * words.h for the rows of classify_rules. Lower case, and no numbers of three digits: they would be a
- * status. A word that also means something else belongs into the row that can tell. */
-#ifndef QCC_POLICY_CLASSIFY_WORDS_H
-#define QCC_POLICY_CLASSIFY_WORDS_H
+/* classify_words: the words of makers and relays, by meaning, most in English and Chinese: patterns
+ * of words.h for the rows of classify_rules. Lower case, and no numbers of three digits, which
+ * would be a status. A word that has other meanings too belongs into a row whose other conditions
+ * tell them apart. */
+#ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_WORDS_H
+#define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_WORDS_H
 
 /* clang-format off */
 
@@ -94,7 +95,7 @@
     "用户*封禁|用户*禁用|账户处于非活动|账户*非活动状态|违规行为|帐号*封禁|帐号*禁用|賬號*停用|"   \
     "帳號*停用"
 
-/* The same in other languages. Only ASCII is lowered, so capitals are left out of the patterns. */
+/* W_MONEY in other languages. Only ASCII is lowered, so capitals are left out of the patterns. */
 #define W_MONEY_MORE                                                                               \
     "едостаточно средств|едостаточно кредит|ополните|аланс исчерпан|имит исчерпан|"                \
     "квота исчерпана|guthaben|kontingent*erschöpft|kontingent*aufgebraucht|solde insuffisant|"     \
@@ -104,7 +105,7 @@
     "クレジット*不足|クレジット*使い切|利用枠*超|利用上限|チャージして|크레딧*부족|잔액*부족|"     \
     "충전|한도*초과|사용량*초과|số dư|nạp thêm|bakiye*yetersiz|saldo tidak cukup|kredit habis"
 
-/* Of the credential and nothing else: holds under a 400 too. */
+/* About the credential and nothing else: decides with a 400 too. */
 #define W_KEY                                                                                      \
     "invalid api key|invalid api-key|invalid api_key|invalid_api_key|invalid apikey|%key错误|"     \
     "api-key*不正确|access key not found|%jwt%*expired|%jwt%*invalid|missing bearer|"              \
@@ -143,7 +144,7 @@
     "apiキー*無効|無効なapi|apiキー*正しく|認証に失敗|api 키*유효하지|유효하지 않은 api|"          \
     "api 키*잘못|인증*실패"
 
-/* The same with words that a 400 uses of other things too. */
+/* About the credential, in words that a 400 uses for other things too. */
 #define W_KEY_LOOSE                                                                                \
     W_KEY "|invalid key|key is invalid|key not found|key is expired|key has expired|"              \
     "key is disabled|invalid token|token is invalid|token has expired|token is expired|"           \
@@ -271,8 +272,8 @@
 
 #define W_ANY_MODEL "任何模型|any model|all models"
 
-/* What a statement on the credential, the account, the address or the right to call as a whole cannot
- * do without. */
+/* Words of which every statement on the credential, the account, the address or the right to call
+ * has at least one. */
 #define W_STANDING                                                                                 \
     "%key%|%keys%|apikey|api-key|api_key|token|credential|auth|permi|denied|forbidden|%access%|"   \
     "accessib|not allowed|disallowed|account|%user%|%users%|organi|workspace|%project|%team|"      \
@@ -283,11 +284,11 @@
     "you do not|you don't|您没有|你没有|您已被|不允许|无法访问|密钥|令牌|凭证|权限|授权|认证|"     \
     "鉴权|登录|账号|账户|帐号|帐户|用户|会员|禁止|拒绝|无权|白名单|地区|区域|未开通|身份|验证"
 
-/* A server that says so does not speak of its list of models. */
+/* A fault of the moment: such a message is not about the list of models. */
 #define W_NOT_NOW                                                                                  \
     "try again|right now|currently|at this time|moment|restart|starting|scaling|warming"
 
-/* A model that is known but busy, or a thing it cannot do, is not a missing model. */
+/* The model is known, but busy, or cannot do what was asked: it is not missing. */
 #define W_NOT_MISSING                                                                              \
     "overloaded|over capacity|at capacity|high demand|too busy|is busy|temporarily|"               \
     "still loading|is loading|not ready|not support image|not support tool|not support function|"  \
@@ -335,7 +336,7 @@
     "demasiadas peticiones|muitas solicitações|リクエストが多すぎ|リクエスト数*超|レート制限|"     \
     "요청이 너무 많|요청 한도"
 
-/* The same where the status speaks of a fault of the server: only in so many words. */
+/* A limit, in words plain enough to decide with a status that means a fault of the server. */
 #define W_LIMIT_PLAIN                                                                              \
     "rate limit exceeded|rate limit reached|ratelimiterror|too many requests|exceed*rate limit|"   \
     "rate_limit_error|rate_limit_exceeded|throttlingexception|resource_exhausted|too frequent|"    \

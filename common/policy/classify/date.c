@@ -34,7 +34,7 @@ static void need(struct reader *r, char c)
         r->bad = true;
 }
 
-/* min to max digits. */
+/* Reads a number of min to max digits; with fewer than min the reader becomes bad. */
 static int number(struct reader *r, int min, int max)
 {
     int v = 0, n = 0;
@@ -100,7 +100,7 @@ bool date_http(struct str s, int64_t *ms)
     size_t letters = 0;
     while (letters < r.s.n && r.s.p[letters] != ',' && r.s.p[letters] != ' ')
         letters++;
-    skip(&r, letters); /* the day's name says nothing */
+    skip(&r, letters); /* the day's name is not needed */
     if (take(&r, ',')) {
         need(&r, ' ');
         c.day = number(&r, 2, 2);

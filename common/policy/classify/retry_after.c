@@ -4,7 +4,8 @@
 
 enum { NOTHING = -1 };
 
-/* Unix times: seconds below, milliseconds above (1e11 s is the year 5138; 1e11 ms is 1973). */
+/* Unix times are seconds below 1e11 and milliseconds above (1e11 s is the year 5138; 1e11 ms is
+ * 1973). */
 #define UNIX_SECONDS_FROM INT64_C(1000000000)
 #define UNIX_MS_FROM INT64_C(100000000000)
 
@@ -16,7 +17,7 @@ static struct str behind(struct str s, size_t n)
 }
 
 /* Cuts a decimal number off the front of *s and scales it: 6.5 with 1000 gives 6500, rounded down.
- * False (and *s unchanged) when there is no digit. What is too large is cut to the ceiling. */
+ * False (and *s unchanged) when there is no digit. Larger values are cut to RETRY_AFTER_MAX_MS. */
 static bool number_cut(struct str *s, int64_t scale, int64_t *out)
 {
     size_t i = 0;
@@ -40,7 +41,7 @@ static bool number_cut(struct str *s, int64_t scale, int64_t *out)
     return true;
 }
 
-/* The whole text is a number, which is scaled. */
+/* Reads a number that is the whole text, and scales it. */
 static bool number_whole(struct str s, int64_t scale, int64_t *out)
 {
     s = str_trim(s);
@@ -179,7 +180,7 @@ static bool duration_cut(struct str *s, bool bare, int64_t *out)
     return any;
 }
 
-/* The whole text is a duration: "6m0s", "12.5", "2s". */
+/* Reads a duration that is the whole text: "6m0s", "12.5", "2s". */
 static bool duration_whole(struct str s, int64_t *out)
 {
     s = str_trim(s);
@@ -195,7 +196,8 @@ static bool until(int64_t when_ms, int64_t now_ms, int64_t *out)
     return true;
 }
 
-/* A moment (unix seconds or milliseconds, RFC 3339) or, of smaller numbers, a duration. */
+/* Reads a point in time (Unix seconds or milliseconds, RFC 3339), or a smaller number as a
+ * duration. */
 static bool moment(struct str s, int64_t now_ms, int64_t *out)
 {
     int64_t v;
@@ -244,10 +246,11 @@ static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
     return NOTHING;
 }
 
-/* What the headers say of a window. */
+/* The state of a window by its headers; WINDOW_UNSAID: none names it. */
 enum window { WINDOW_OPEN, WINDOW_UNSAID, WINDOW_EXHAUSTED };
 
-/* name is PREFIX "reset" SUFFIX; its sisters have "remaining" or "status" in that place. */
+/* The state of the window whose reset header is PREFIX "reset" SUFFIX; its other headers have
+ * "remaining" or "status" in that place. */
 static enum window window_of(const struct evidence *ev, struct str prefix, struct str suffix)
 {
     for (size_t i = 0; i < ev->nfield; i++) {
@@ -266,7 +269,7 @@ static enum window window_of(const struct evidence *ev, struct str prefix, struc
     return WINDOW_UNSAID;
 }
 
-/* The longest wait of the exhausted windows. A reset of which nothing is said binds only when it is
+/* The longest wait of the exhausted windows. The reset of a WINDOW_UNSAID counts only when it is
  * the only one. */
 static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
 {
@@ -282,7 +285,7 @@ static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
             continue;
         struct str prefix = str_make(name.p, (size_t)at), suffix = behind(name, (size_t)at + 5);
         enum window w = window_of(ev, prefix, suffix);
-        /* The reset of the window that decides; the windows' own come behind it. */
+        /* the reset of the deciding window; those of the single windows follow it */
         if (str_eq(prefix, unified) && suffix.n == 0 && w != WINDOW_OPEN)
             return v;
         if (w == WINDOW_EXHAUSTED && v > longest)
@@ -299,7 +302,7 @@ static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
     return longest;
 }
 
-/* The number behind `name` and '=' in a header of several, or false. */
+/* Reads the number behind `name` and '=' in a header of several values. False: there is none. */
 static bool part_read(struct str s, struct str name, int64_t scale, int64_t *out)
 {
     for (ptrdiff_t at; (at = str_find_nocase(s, name)) >= 0;) {
@@ -313,7 +316,8 @@ static bool part_read(struct str s, struct str name, int64_t scale, int64_t *out
     return false;
 }
 
-/* The drafts of RateLimit: "limit=100, remaining=0, reset=33" and later "default";r=0;t=33. */
+/* Reads header RateLimit of the IETF drafts: "limit=100, remaining=0, reset=33", later
+ * "default";r=0;t=33. */
 static int64_t from_combined(const struct evidence *ev)
 {
     int64_t left, v;
@@ -415,7 +419,8 @@ static int64_t from_members(const struct evidence *ev, int64_t now_ms)
 
 /* ---- 4: words */
 
-/* What stands before the duration. Without a unit a number counts where nothing else is meant. */
+/* Words in front of a duration. A number without a unit counts behind words that allow no other
+ * meaning. */
 static const struct {
     struct str words;
     bool bare;
@@ -460,7 +465,7 @@ static const struct str fillers[] = {
     {" for", 4}, {" another", 8}, {" about", 6}, {" approximately", 14}, {" at least", 9},
 };
 
-/* "02:14:05" or, with days, "2.11:20:30": how .NET writes a span of time. */
+/* Reads a span as .NET writes it: "02:14:05" or, with days, "2.11:20:30". */
 static bool span_read(struct str s, int64_t *out)
 {
     static const int64_t units_ms[] = {86400000, 3600000, 60000, 1000};
@@ -500,7 +505,8 @@ static int64_t after_cue(struct str s, bool bare)
     return span_read(s, &v) || duration_cut(&s, bare, &v) ? v : NOTHING;
 }
 
-/* "wait 30 seconds and retry": a wait that is followed by what comes then, or it is a setting. */
+/* Reads "wait 30 seconds and retry". What to do then must follow, or the text describes a
+ * setting. */
 static int64_t wait_then(struct str text)
 {
     static const struct str cue = {"wait ", 5};
@@ -517,8 +523,8 @@ static int64_t wait_then(struct str text)
     return NOTHING;
 }
 
-/* "30 秒后", "30秒後", "30초 후": these languages have the number before. Each duration is read once: what
- * follows it is not "after", so no part of it is. */
+/* Reads "30 秒后", "30秒後", "30초 후", where the number comes first. Each duration is read once: when no
+ * word for "after" follows it, none follows a part of it. */
 static int64_t before_after(struct str text)
 {
     struct str s = text;

@@ -17,7 +17,7 @@ static bool cut(struct str *rest, char mark, struct str *part)
     return true;
 }
 
-/* A sentence ends at ". ", "; ", or a Chinese full stop. */
+/* Whether a sentence ends in the gap: at ". ", "; ", or a Chinese full stop. */
 static bool ends_sentence(struct str gap)
 {
     return str_find(gap, STR(". ")) >= 0 || str_find(gap, STR("; ")) >= 0 ||
@@ -29,7 +29,8 @@ static bool is_word(char c)
     return (c >= 'a' && c <= 'z') || c == '_' || ascii_digit(c);
 }
 
-/* Offset of a fragment in `within`, a part of `text`, or -1; *end is where it stops. */
+/* Offset in `text` of a fragment within its part `within`, or -1; *end is the offset behind the
+ * fragment. */
 static ptrdiff_t find(struct str text, struct str within, struct str fragment, size_t *end)
 {
     bool starts = str_starts(fragment, STR("%")),
@@ -93,7 +94,7 @@ static bool says(struct str text, struct str pattern)
     return false;
 }
 
-/* ---- which pairs of bytes a text has: most alternatives fail on one that it has not */
+/* ---- the pairs of bytes that a text has: most alternatives fail on a pair that is missing */
 
 enum { PAIRS = 4096, PAIRS_FROM = 48 };
 

@@ -1,16 +1,17 @@
-/* words: whether a text says one of several things. Patterns are written for people: alternatives
- * between bars, '*' for a few words in between, '^' and '$' for the text's ends, '%' before or
- * behind a fragment for the edge of a word (so that "%ip%" is not found in "multiple"): "credit
- * balance*too low|balance is insufficient|^forbidden$|%ip%*blocked" Pure; no state. */
-#ifndef QCC_POLICY_WORDS_H
-#define QCC_POLICY_WORDS_H
+/* words: whether a text matches one of several phrases. A pattern has alternatives between bars,
+ * '*' for a few words in between, '^' and '$' for the text's ends, '%' before or behind a fragment
+ * for the edge of a word (so that "%ip%" is not found in "multiple"), such as "credit balance*too
+ * low|balance is insufficient|^forbidden$|%ip%*blocked". Pure; no state. */
+#ifndef QCC_COMMON_POLICY_CLASSIFY_WORDS_H
+#define QCC_COMMON_POLICY_CLASSIFY_WORDS_H
 
 #include "common/base/str.h"
 
-/* What '*' spans at most, in bytes. It never spans the end of a sentence. */
+/* Bytes that '*' spans at most. It never spans the end of a sentence. */
 enum { WORDS_GAP = 72 };
 
-/* The text must be in the case of the patterns (lower). NULL patterns match nothing. */
+/* Whether the text matches one of the alternatives. The text must be in lower case, as the patterns
+ * are. NULL patterns match nothing. */
 bool words_match(struct str text, const char *patterns);
 
 /* Whether a symbol is one of the alternatives; '*' stands for any run of letters and digits. */

@@ -95,7 +95,7 @@ bool breaker_tick(struct breaker *b, int64_t now_ms)
 {
     if (b->state != BREAKER_OPEN || now_ms - b->since_ms < b->open_ms)
         return false;
-    /* A last-resort trial that is out stays the one trial. */
+    /* A trial lent as the last resort stays lent: there is one trial at a time. */
     enum breaker_trial trial = b->trial;
     enter(b, BREAKER_HALF_OPEN, now_ms);
     b->trial = trial;

@@ -7,28 +7,30 @@
  *     │            a trial succeeds           │ │  doubled, trial fails│ │
  *     └───────────────────────────────────────┼─┴──────────────────────┼─┘
  *                                             └────────────────────────┘
- * Only the trial's verdict moves an open breaker: what was sent before it opened and ends later
- * says nothing new. A trial may be lent in OPEN too, as the last resort when nothing else is left;
- * when it fails there, the breaker stays open for the time it had.
+ * Only the trial's verdict moves an open breaker: requests sent before it opened that end later say
+ * nothing new. A trial may be lent in OPEN too, as the last resort when nothing else is left; when
+ * it fails there, the breaker stays open for the time it had.
  *
  * A reply that breaks off after it had been passed on in part had counted as a success before. So
- * that an endpoint which breaks all of them is found, those in a row are counted beside the other
- * failures, and only a reply that came to its end ends that row. A trial whose reply has begun
- * closes the breaker; if one breaks off before any was complete, the trial has failed after all. */
-#ifndef QCC_POLICY_BREAKER_H
-#define QCC_POLICY_BREAKER_H
+ * that an endpoint which breaks all its replies is found, broken replies in a row are counted
+ * beside the other failures, and only a complete reply ends that row. A trial whose reply has begun
+ * closes the breaker; if a reply breaks off before any was complete, the trial has failed after
+ * all. */
+#ifndef QCC_COMMON_POLICY_ENDPOINT_BREAKER_H
+#define QCC_COMMON_POLICY_ENDPOINT_BREAKER_H
 
 #include "common/base/base.h"
 
-/* If no request was the trial for so long after half open, a verification is to be it. */
+/* When no request has been the trial for so long in BREAKER_HALF_OPEN, a verification becomes the
+ * trial. */
 #define BREAKER_PATIENCE_MS 10000
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN, BREAKER__COUNT };
 
 enum breaker_trial {
     BREAKER_TRIAL_FREE,
-    BREAKER_TRIAL_LENT,   /* somebody may begin it */
-    BREAKER_TRIAL_RUNNING /* it has begun: its verdict comes, or it is given back */
+    BREAKER_TRIAL_LENT,   /* its holder may begin it */
+    BREAKER_TRIAL_RUNNING /* begun: a verdict follows, or it is given back */
 };
 
 struct breaker_conf {
@@ -40,57 +42,61 @@ struct breaker_conf {
 struct breaker {
     enum breaker_state state;
     enum breaker_trial trial;
-    uint32_t failures; /* in a row */
+    uint32_t failures; /* failures in a row */
     uint32_t broken;   /* replies that broke off, in a row */
     int64_t since_ms;  /* when the state was entered */
-    int64_t open_ms;   /* how long it stays, or stayed, open; closed: not 0 until the trial's reply,
-                          or another, was complete */
+    int64_t open_ms;   /* how long it stays, or stayed, open; in BREAKER_CLOSED not 0 until the
+                          trial's reply, or another, was complete */
 };
 
-/* An attempt failed. True if the state changed. `trial`: it was the trial, which is free again. */
+/* An attempt failed. `trial`: it was the trial, which is free again. True if the state changed. */
 bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial, int64_t now_ms);
 
-/* The same of an attempt whose reply had been passed on in part. */
+/* A reply broke off that had been passed on in part. True if the state changed. */
 bool breaker_broke(struct breaker *b, const struct breaker_conf *c, int64_t now_ms);
 
 /* An attempt succeeded, and its reply was complete. True if the state changed. */
 bool breaker_success(struct breaker *b, bool trial, int64_t now_ms);
 
-/* An attempt succeeded so far: its reply goes on. True if the state changed. */
+/* An attempt succeeded so far: its reply has begun and goes on; breaker_ended or breaker_broke
+ * follows. True if the state changed. */
 bool breaker_answered(struct breaker *b, bool trial, int64_t now_ms);
 
-/* Such a reply has come to its end. */
+/* A reply of breaker_answered is complete. */
 void breaker_ended(struct breaker *b);
 
-/* Whether anything counts against it: failures, or what waits for a reply's end. */
+/* Whether anything is counted against the endpoint: it is not closed, failures in a row, or a
+ * closing trial whose reply is not complete. */
 bool breaker_blemished(const struct breaker *b);
 
-/* Time passes: OPEN becomes HALF_OPEN. True if it did. */
+/* Turns BREAKER_OPEN into BREAKER_HALF_OPEN when open_ms are over. True if it did. */
 bool breaker_tick(struct breaker *b, int64_t now_ms);
 
-/* Lends the trial: at most one over all workers. False if the breaker is closed or it is not free.
- */
+/* Lends the trial, at most one over all workers. False: the breaker is closed, or the trial is not
+ * free. */
 bool breaker_lend(struct breaker *b) MUST_CHECK;
 
-/* The one that has it begins. False if it was not lent (it had been taken back). */
+/* The holder of the trial begins it. False: it was not lent, or had been taken back. */
 bool breaker_begin(struct breaker *b) MUST_CHECK;
 
-/* Given back, or taken back, without a verdict. */
+/* Makes the trial free without a verdict: given back, or taken back. */
 void breaker_give_back(struct breaker *b);
 
-/* Whether half open has lasted BREAKER_PATIENCE_MS and no trial is running. */
+/* Whether BREAKER_HALF_OPEN has lasted BREAKER_PATIENCE_MS and no trial is running. */
 bool breaker_wants_verification(const struct breaker *b, int64_t now_ms);
 
-/* Whatever it was, it is closed with nothing counted. True if the state changed. */
+/* Closes the breaker from any state, with nothing counted. True if the state changed. */
 bool breaker_close(struct breaker *b, int64_t now_ms);
 
-/* Half open from any state: the next request is a trial. True if the state changed. */
+/* Makes the breaker half open from any state: the next request is a trial. True if the state
+ * changed. */
 bool breaker_half_open(struct breaker *b, const struct breaker_conf *c, int64_t now_ms);
 
-/* When breaker_tick or breaker_wants_verification will have something new; INT64_MAX: never. */
+/* When breaker_tick or breaker_wants_verification becomes true next by time alone; INT64_MAX:
+ * never. */
 int64_t breaker_next_ms(const struct breaker *b, int64_t now_ms);
 
-/* "closed" "open" "half_open" */
+/* The name of a state: "closed" "open" "half_open". */
 const char *breaker_state_name(enum breaker_state s);
 
 #endif

@@ -5,7 +5,8 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* 2 s for the first, doubled for each further one, up to the default. */
+/* The wait after the n-th rate limit in a row that names none: 2 s, doubled each time, up to the
+ * default. */
 static int64_t made_up(const struct cooldown_conf *conf, uint32_t untold)
 {
     int64_t limit = least(conf->default_ms, conf->max_ms), ms = COOLDOWN_FIRST_MS;

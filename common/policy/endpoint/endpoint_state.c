@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* ---- what came of it */
+/* ---- changes */
 
 static void note(struct ep_changes *ch, enum ep_what what, const char *from, const char *to,
                  const char *why, int64_t ms)
@@ -38,7 +38,7 @@ static void set_draining(struct ep_state *s, bool to, const char *why, struct ep
     s->draining = to;
 }
 
-/* Says what a call to breaker_* has changed. */
+/* Notes the change that a call of a breaker_ function has made. */
 static void breaker_changed(const struct ep_state *s, enum breaker_state from, const char *why,
                             struct ep_changes *ch)
 {
@@ -147,7 +147,7 @@ static void block_model(struct ep_state *s, const struct ep_conf *c, uint64_t mo
     note(ch, EP_NOTE_MODEL, "open", "blocked", why, c->block_ms);
 }
 
-/* Section 4's table. */
+/* Charges the endpoint with a failed attempt, by its class. */
 static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                    const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch)
 {
@@ -178,7 +178,8 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
                 enqueue(s, c, why, ctx, now_ms, ch);
             return;
         }
-        /* No reply, no refusal: a certificate that is not accepted is the endpoint's. */
+        /* Without an HTTP reply it is no refusal: a certificate that is not accepted is the
+         * endpoint's fault. */
         break_once(s, c, r, now_ms, ch);
         enqueue(s, c, why, ctx, now_ms, ch);
         return;
@@ -215,8 +216,9 @@ static void can_count(struct ep_state *s, const char *why, struct ep_changes *ch
     s->no_count_until_ms = 0;
 }
 
-/* Out of service, only a verification or an operator brings it back: what was under way when it
- * went out says nothing new. What began while it was in the queue does: it was in reach. */
+/* Whether a report counts. Only a verification or an operator brings back an endpoint that is out
+ * of service: attempts that began before it went out say nothing new. An attempt that began while
+ * it was queued counts: the endpoint was in reach. */
 static bool is_news(const struct ep_state *s, const struct ep_report *r)
 {
     return ep_enabled(s) && (!ep_queued(s) || r->began_ms > s->failq.since_ms);
@@ -291,8 +293,8 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
     }
     if (s->health == EP_DEGRADED && now_ms >= degraded_end(s, now_ms))
         set_health(s, EP_HEALTHY, "time is over", ch);
-    /* Behind a closed breaker only the queue brings it back: no request comes here while others
-     * are better. */
+    /* With a closed breaker only the queue brings the endpoint back: no request comes here while
+     * others are better. */
     if (s->health == EP_UNHEALTHY && s->breaker.state == BREAKER_CLOSED && ep_enabled(s) &&
         !ctx->last)
         enqueue(s, c, "no longer the last one", ctx, now_ms, ch);
@@ -358,7 +360,7 @@ enum ep_want ep_wants(const struct ep_state *s, const struct ep_conf *c, int64_t
         return EP_WANT_NOTHING;
     cooldown_left(&s->cooldown, now_ms, &own);
     if (own)
-        return EP_WANT_NOTHING; /* it would say the same again */
+        return EP_WANT_NOTHING; /* the endpoint would name the same wait again */
     if (breaker_wants_verification(&s->breaker, now_ms) && !c->failq.probe_off && !ep_queued(s))
         return EP_WANT_VERIFY;
     return s->breaker.trial == BREAKER_TRIAL_FREE ? EP_WANT_LEND : EP_WANT_NOTHING;
@@ -383,7 +385,7 @@ bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch)
     return true;
 }
 
-/* One step: healthy, closed, nothing counted, out of the queue. */
+/* After a passed verification: EP_HEALTHY, breaker closed, nothing counted, out of the queue. */
 static void all_well(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
                      struct ep_changes *ch)
 {
@@ -404,7 +406,7 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
 {
     enum ep_verifying was = s->verifying;
     if (was == EP_VERIFY_NONE)
-        return; /* reset meanwhile */
+        return; /* EP_ACT_RESET has ended it meanwhile */
     s->verifying = EP_VERIFY_NONE;
     if (ok) {
         if (was == EP_VERIFY_QUEUE)
@@ -415,8 +417,8 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
     struct ep_report failed = r ? *r : (struct ep_report){.retry_after_ms = -1};
     failed.left = true;
     failed.trial = was == EP_VERIFY_TRIAL;
-    /* What is no clear word on key or quota, and no network trouble, is a failed verification: the
-     * question was ours, so a refusal cannot be the client's fault. */
+    /* A refusal counts as a failure of the endpoint: QCC made the request, so it cannot be a
+     * client's fault. */
     if (failed.cls == OUTCOME_OK || failed.cls == OUTCOME_PERMANENT) {
         failed.cls = failed.trial ? OUTCOME_TRANSIENT : OUTCOME_UNKNOWN;
         failed.why = failed.why ? failed.why : "verification failed";
@@ -447,7 +449,7 @@ void ep_verify_lost(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
     s->verifying = EP_VERIFY_NONE;
 }
 
-/* ---- beginnings, and what people say */
+/* ---- start, and operators' actions */
 
 void ep_init(struct ep_state *s, bool enabled)
 {

@@ -1,6 +1,6 @@
 #include "common/policy/endpoint/failq.h"
 
-/* After the n-th failed verification. */
+/* The pause after so many failed verifications. */
 static int64_t pause_after(const struct failq_conf *c, uint32_t verifications)
 {
     if (c->probe_off)
@@ -60,7 +60,7 @@ void failq_began(struct failq *f)
     f->running = f->kind != FAILQ_OUT;
 }
 
-/* The next one, after the pause that follows `verifications` failed ones. */
+/* Schedules the next verification, after the pause that follows f->verifications failed ones. */
 static void again(struct failq *f, const struct failq_conf *c, int64_t now_ms)
 {
     f->running = false;
@@ -68,7 +68,7 @@ static void again(struct failq *f, const struct failq_conf *c, int64_t now_ms)
                                            : now_ms + pause_after(c, f->verifications);
 }
 
-/* However it ended: the schedule goes on. */
+/* Counts a verification that has ended, however it ended, and schedules the next one. */
 static void ended(struct failq *f, const struct failq_conf *c, int64_t now_ms)
 {
     if (f->kind == FAILQ_OUT)
@@ -92,7 +92,7 @@ bool failq_leave(struct failq *f, const struct failq_conf *c, int64_t now_ms)
 {
     bool was = f->kind == FAILQ_QUEUED;
     if (was && f->running)
-        ended(f, c, now_ms); /* its verdict will come too late to count */
+        ended(f, c, now_ms); /* its verdict comes too late to count */
     if (was) {
         f->kind = FAILQ_OUT;
         f->since_ms = now_ms;
@@ -126,7 +126,7 @@ void failq_reconf(struct failq *f, const struct failq_conf *c, int64_t now_ms)
     if (f->kind == FAILQ_OUT || f->running)
         return;
     int64_t limit = f->kind == FAILQ_DISABLED ? disabled_pause(c, now_ms) : now_ms + c->verify_ms;
-    /* From never to some time, too, and from some time to never. */
+    /* also from never (INT64_MAX) to a time, and from a time to never */
     if (f->next_ms > limit || limit == INT64_MAX)
         f->next_ms = limit;
 }

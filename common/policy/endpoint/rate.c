@@ -14,7 +14,7 @@ uint32_t rate_avg_get(const struct rate_avg *a)
     return a->eighths > 0 && a->eighths < 8 ? 1 : a->eighths / 8;
 }
 
-/* The buckets as they are at now_ms. */
+/* The buckets as of now_ms. */
 static struct rate at(const struct rate *r, int64_t period_ms, int64_t now_ms)
 {
     struct rate x = *r;
@@ -23,7 +23,7 @@ static struct rate at(const struct rate *r, int64_t period_ms, int64_t now_ms)
         return x;
     x.before = gone < 2 * period_ms ? x.now : 0;
     x.now = 0;
-    /* After a silence a bucket begins with what ends it, not somewhere before. */
+    /* after a whole empty period the bucket begins now */
     x.start_ms = x.before ? x.start_ms + period_ms : now_ms;
     return x;
 }

@@ -1,28 +1,31 @@
 /* rate: moving averages in a few bytes and without history. Pure. */
-#ifndef QCC_POLICY_RATE_H
-#define QCC_POLICY_RATE_H
+#ifndef QCC_COMMON_POLICY_ENDPOINT_RATE_H
+#define QCC_COMMON_POLICY_ENDPOINT_RATE_H
 
 #include "common/base/base.h"
 
-/* Average of the last few values, the newest counting 1/8. Zero bytes: nothing measured. */
+/* A moving average in which the newest value counts 1/8. Zero bytes: nothing measured. */
 struct rate_avg {
-    uint32_t eighths; /* the average times 8: the rest of a division is not lost */
+    uint32_t eighths; /* the average times 8, so that the remainder of a division is not lost */
 };
 
-/* Takes in a value, for instance microseconds to the first byte; at most 2^29-1 counts. */
+/* Takes in a value, for instance microseconds to the first byte; larger ones count as 2^29-1. */
 void rate_avg_add(struct rate_avg *a, uint64_t value);
 
-/* The average; 0 when nothing was measured (a measured one is at least 1). */
+/* The average, at least 1; 0 when nothing was measured. */
 uint32_t rate_avg_get(const struct rate_avg *a);
 
-/* How much came within the last period, from two buckets: the running one, and the one before it as
- * far as it still reaches in. Zero bytes: nothing yet. One period for each counter, in ms. */
+/* How much came within the last period, from two buckets: the running one, and the share of the one
+ * before it that still lies in the period. Zero bytes: nothing yet. Each counter has one period, in
+ * ms. */
 struct rate {
-    int64_t start_ms; /* of the running bucket */
+    int64_t start_ms; /* begin of the running bucket */
     uint64_t now, before;
 };
 
+/* Counts n at now_ms. */
 void rate_add(struct rate *r, int64_t period_ms, int64_t now_ms, uint64_t n);
+/* The sum over the last period before now_ms. */
 uint64_t rate_get(const struct rate *r, int64_t period_ms, int64_t now_ms);
 
 #endif

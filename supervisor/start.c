@@ -108,7 +108,8 @@ static char *started_as(void)
 /* Where this program is; one that is put there later is started by an upgrade. */
 static bool find_program(struct supervisor *s, struct err *e)
 {
-    static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since we were started */
+    static const struct str gone =
+        STR_LIT(" (deleted)"); /* proc(5): replaced since we were started */
     char path[PATH_MAX];
     s->program = started_as();
     if (s->program)

@@ -14,6 +14,8 @@ ANYWHERE = [
 ]
 IN_PRODUCT = [
     (r"(?<![\w.>])(malloc|calloc|realloc|reallocarray|strdup|strndup)\s*\(", "{0}: use mem_* or an arena"),
+    (r"\{\"[^\"]*\", *\d+\}", "a length counted by hand: use STR_LIT"),
+    (r"\bstr_make\(\"[^\"]*\", *\d+\)", "a length counted by hand: use STR"),
     (r"(?<![\w.>])close\s*\(", "close: use fd_close"),
     (r"(?<![\w.>])(time|gettimeofday|clock_gettime|localtime|gmtime)\s*\(", "{0}: use clock_*"),
 ]

@@ -14,9 +14,11 @@ struct unit {
 
 /* Largest first, for printing. */
 static const struct unit time_units[] = {
-    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    {"d", .factor = 86400000}, {"h", .factor = 3600000}, {"m", .factor = 60000},
+    {"s", .factor = 1000},     {"ms", .factor = 1}};
 static const struct unit size_units[] = {
-    {"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"", 1}};
+    {"TiB", .factor = 1ull << 40}, {"GiB", .factor = 1ull << 30}, {"MiB", .factor = 1ull << 20},
+    {"KiB", .factor = 1ull << 10}, {"", .factor = 1}};
 
 static void unit_text(const struct unit *u, size_t n, uint64_t v, char out[static 32])
 {

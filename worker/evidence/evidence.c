@@ -27,10 +27,10 @@ static void headers(struct evidence *ev, const struct http_field *f, size_t nf, 
         struct str name;
         bool alone;
     } words[] = {
-        {{"cf-mitigated", 12}, false},       {{"x-amzn-waf-action", 17}, false},
-        {{"x-vercel-mitigated", 18}, false}, {{"x-sucuri-block", 14}, false},
-        {{"x-vercel-error", 14}, true},      {{"x-ms-error-code", 15}, true},
-        {{"x-error-code", 12}, true},
+        {STR_LIT("cf-mitigated"), false},       {STR_LIT("x-amzn-waf-action"), false},
+        {STR_LIT("x-vercel-mitigated"), false}, {STR_LIT("x-sucuri-block"), false},
+        {STR_LIT("x-vercel-error"), true},      {STR_LIT("x-ms-error-code"), true},
+        {STR_LIT("x-error-code"), true},
     };
     static const struct str none = {0};
     for (size_t i = 0; i < nf; i++) {
@@ -46,9 +46,10 @@ static void headers(struct evidence *ev, const struct http_field *f, size_t nf, 
                    str_starts_nocase(value, STR("ddos-guard"))) {
             evidence_symbol(ev, STR("server"), value, false, a);
         } else if (str_eq_nocase(name, STR("location"))) {
-            static const struct str doors[] = {
-                {"login", 5}, {"signin", 6}, {"sign-in", 7}, {"sign_in", 7},
-                {"/sso", 4},  {"oauth", 5},  {"/auth", 5},   {"/cdn-cgi/access", 15}};
+            static const struct str doors[] = {STR_LIT("login"),   STR_LIT("signin"),
+                                               STR_LIT("sign-in"), STR_LIT("sign_in"),
+                                               STR_LIT("/sso"),    STR_LIT("oauth"),
+                                               STR_LIT("/auth"),   STR_LIT("/cdn-cgi/access")};
             for (size_t d = 0; d < COUNT_OF(doors); d++)
                 if (str_find_nocase(value, doors[d]) >= 0)
                     ev->to_login = true;
@@ -133,7 +134,7 @@ static void xml(struct evidence *ev, struct str s, struct arena *a)
 static void text(struct evidence *ev, struct str s, struct arena *a)
 {
     /* Cloudflare's errors in plain form: the whole body is "error code: 1020". */
-    static const struct str cloudflare = {"error code: ", 12};
+    static const struct str cloudflare = STR_LIT("error code: ");
     if (s.n == cloudflare.n + 4 && str_starts(s, cloudflare))
         evidence_symbol(ev, STR("cferror"), behind(s, cloudflare.n), false, a);
     evidence_text(ev, s, a);
@@ -173,7 +174,7 @@ struct str evidence_stream_error(struct str s, struct arena *a)
 /* The data of the last event: a stream that ends with an error of a form that nobody foresaw. */
 static struct str last_data(struct str s)
 {
-    static const struct str mark = {"data:", 5};
+    static const struct str mark = STR_LIT("data:");
     struct str found = {0};
     for (ptrdiff_t at; (at = str_find(s, mark)) >= 0;) {
         bool begins = at == 0 || s.p[at - 1] == '\n';
@@ -253,21 +254,21 @@ static bool own_failure(const struct json_hit *hit)
 bool evidence_is_error_body(struct str body)
 {
     static const struct json_want want[] = {
-        {{"type", 4}, {0}},
-        {{"error", 5}, {0}},
-        {{"success", 7}, {0}},
-        {{"code", 4}, {0}},
-        {{"base_resp", 9}, {"status_code", 11}},
-        {{"Response", 8}, {"Error", 5}},
-        {{"error_code", 10}, {0}},
-        {{"choices", 7}, {0}},
-        {{"content", 7}, {0}},
-        {{"errors", 6}, {0}},
-        {{"errorCode", 9}, {0}},
-        {{"status", 6}, {0}},
-        {{"msg", 3}, {0}},
-        {{"message", 7}, {0}},
-        {{"data", 4}, {0}},
+        {STR_LIT("type"), {0}},
+        {STR_LIT("error"), {0}},
+        {STR_LIT("success"), {0}},
+        {STR_LIT("code"), {0}},
+        {STR_LIT("base_resp"), STR_LIT("status_code")},
+        {STR_LIT("Response"), STR_LIT("Error")},
+        {STR_LIT("error_code"), {0}},
+        {STR_LIT("choices"), {0}},
+        {STR_LIT("content"), {0}},
+        {STR_LIT("errors"), {0}},
+        {STR_LIT("errorCode"), {0}},
+        {STR_LIT("status"), {0}},
+        {STR_LIT("msg"), {0}},
+        {STR_LIT("message"), {0}},
+        {STR_LIT("data"), {0}},
     };
     enum {
         TYPE,

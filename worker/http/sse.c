@@ -55,18 +55,18 @@ static unsigned kind_of_name(struct str name)
         struct str name;
         unsigned kind;
     } names[] = {
-        {{"content_block_start", 19}, BLOCK_START},
-        {{"content_block_stop", 18}, BLOCK_STOP},
-        {{"ping", 4}, SSE_EV_PING},
-        {{"message_start", 13}, SSE_EV_START},
-        {{"message_delta", 13}, SSE_EV_DELTA},
-        {{"message_stop", 12}, SSE_EV_STOP},
-        {{"error", 5}, SSE_EV_ERROR},
-        {{"response.created", 16}, SSE_EV_START},
-        {{"response.in_progress", 20}, SSE_EV_START},
-        {{"response.completed", 18}, SSE_EV_STOP},
-        {{"response.incomplete", 19}, SSE_EV_STOP},
-        {{"response.failed", 15}, SSE_EV_ERROR},
+        {STR_LIT("content_block_start"), BLOCK_START},
+        {STR_LIT("content_block_stop"), BLOCK_STOP},
+        {STR_LIT("ping"), SSE_EV_PING},
+        {STR_LIT("message_start"), SSE_EV_START},
+        {STR_LIT("message_delta"), SSE_EV_DELTA},
+        {STR_LIT("message_stop"), SSE_EV_STOP},
+        {STR_LIT("error"), SSE_EV_ERROR},
+        {STR_LIT("response.created"), SSE_EV_START},
+        {STR_LIT("response.in_progress"), SSE_EV_START},
+        {STR_LIT("response.completed"), SSE_EV_STOP},
+        {STR_LIT("response.incomplete"), SSE_EV_STOP},
+        {STR_LIT("response.failed"), SSE_EV_ERROR},
     };
     if (str_starts(name, STR("content_block_delta")))
         return SSE_EV_CONTENT;
@@ -93,14 +93,14 @@ static void set_count(int64_t *to, const struct json_hit *hit)
 static void read_usage(struct str object, struct sse_usage *u)
 {
     static const struct json_want want[] = {
-        {{"input_tokens", 12}, {0}},
-        {{"output_tokens", 13}, {0}},
-        {{"cache_read_input_tokens", 23}, {0}},
-        {{"cache_creation_input_tokens", 27}, {0}},
-        {{"prompt_tokens", 13}, {0}},
-        {{"completion_tokens", 17}, {0}},
-        {{"prompt_tokens_details", 21}, {"cached_tokens", 13}},
-        {{"input_tokens_details", 20}, {"cached_tokens", 13}},
+        {STR_LIT("input_tokens"), {0}},
+        {STR_LIT("output_tokens"), {0}},
+        {STR_LIT("cache_read_input_tokens"), {0}},
+        {STR_LIT("cache_creation_input_tokens"), {0}},
+        {STR_LIT("prompt_tokens"), {0}},
+        {STR_LIT("completion_tokens"), {0}},
+        {STR_LIT("prompt_tokens_details"), STR_LIT("cached_tokens")},
+        {STR_LIT("input_tokens_details"), STR_LIT("cached_tokens")},
     };
     struct json_hit hit[COUNT_OF(want)];
     if (!json_find(object, want, hit, COUNT_OF(want)))
@@ -119,13 +119,13 @@ static void read_usage(struct str object, struct sse_usage *u)
 enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT_REASON, AT__COUNT };
 
 static const struct json_want top[AT__COUNT] = {
-    [AT_TYPE] = {{"type", 4}, {0}},
-    [AT_ERROR] = {{"error", 5}, {0}},
-    [AT_CHOICES] = {{"choices", 7}, {0}},
-    [AT_USAGE] = {{"usage", 5}, {0}},
-    [AT_MESSAGE_USAGE] = {{"message", 7}, {"usage", 5}},
-    [AT_RESPONSE_USAGE] = {{"response", 8}, {"usage", 5}},
-    [AT_REASON] = {{"delta", 5}, {"stop_reason", 11}},
+    [AT_TYPE] = {STR_LIT("type"), {0}},
+    [AT_ERROR] = {STR_LIT("error"), {0}},
+    [AT_CHOICES] = {STR_LIT("choices"), {0}},
+    [AT_USAGE] = {STR_LIT("usage"), {0}},
+    [AT_MESSAGE_USAGE] = {STR_LIT("message"), STR_LIT("usage")},
+    [AT_RESPONSE_USAGE] = {STR_LIT("response"), STR_LIT("usage")},
+    [AT_REASON] = {STR_LIT("delta"), STR_LIT("stop_reason")},
 };
 
 static void take_usage(const struct json_hit hit[static AT__COUNT], struct sse_usage *u)

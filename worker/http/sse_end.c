@@ -11,7 +11,7 @@ enum { ELEMENT_DEPTH = 1000 };
  * looks like a member. */
 static bool some_reason(struct str s)
 {
-    static const struct str name = {"\"finish_reason\"", 15};
+    static const struct str name = STR_LIT("\"finish_reason\"");
     ptrdiff_t at;
     while ((at = str_find(s, name)) >= 0) {
         s = str_make(s.p + at + name.n, s.n - (size_t)at - name.n);
@@ -25,7 +25,8 @@ static bool some_reason(struct str s)
 
 static void take_choice(struct sse_end *e, struct str object)
 {
-    static const struct json_want want[] = {{{"index", 5}, {0}}, {{"finish_reason", 13}, {0}}};
+    static const struct json_want want[] = {{STR_LIT("index"), {0}},
+                                            {STR_LIT("finish_reason"), {0}}};
     struct json_hit hit[COUNT_OF(want)];
     uint64_t index = 0;
     if (!json_find(object, want, hit, COUNT_OF(want)))

@@ -61,10 +61,10 @@ enum client_room own_reply(struct client *c, const struct own_reply *o)
     struct iovec v[4] = {{head, at}};
     int n = 1;
     if (o->lines.n)
-        v[n++] = (struct iovec){(void *)(uintptr_t)o->lines.p, o->lines.n};
-    v[n++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+        v[n++] = iov_of(o->lines);
+    v[n++] = iov_of(STR("\r\n"));
     if (!o->head_only && o->body.n)
-        v[n++] = (struct iovec){(void *)(uintptr_t)o->body.p, o->body.n};
+        v[n++] = iov_of(o->body);
     return c->ops->write(c, v, n);
 }
 

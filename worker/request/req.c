@@ -311,7 +311,7 @@ bool req_begin(struct client *c, const char *p, size_t size)
     if (h->body == BODY_NONE)
         return false;
     if (h->expect_continue) {
-        struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
+        struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
         if (c->ops->write(c, &v, 1) == CLIENT_GONE) {
             req_gone(r);
             return false;
@@ -481,7 +481,7 @@ void req_client_unsure(struct req *r)
     }
     if (r->http10)
         return;
-    struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
+    struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
     if (r->c->ops->write(r->c, &v, 1) == CLIENT_GONE)
         req_gone(r);
 }

@@ -16,12 +16,12 @@ static const struct {
     struct str path;
     enum req_api api;
 } apis[] = {
-    {{"/v1/messages", 12}, API_MESSAGES},
-    {{"/v1/messages/count_tokens", 25}, API_COUNT_TOKENS},
-    {{"/v1/complete", 12}, API_COMPLETE},
-    {{"/v1/chat/completions", 20}, API_OPENAI},
-    {{"/v1/responses", 13}, API_OPENAI},
-    {{"/v1/embeddings", 14}, API_EMBEDDINGS},
+    {STR_LIT("/v1/messages"), API_MESSAGES},
+    {STR_LIT("/v1/messages/count_tokens"), API_COUNT_TOKENS},
+    {STR_LIT("/v1/complete"), API_COMPLETE},
+    {STR_LIT("/v1/chat/completions"), API_OPENAI},
+    {STR_LIT("/v1/responses"), API_OPENAI},
+    {STR_LIT("/v1/embeddings"), API_EMBEDDINGS},
 };
 
 void side_learn(struct req *r)

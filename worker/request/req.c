@@ -400,21 +400,25 @@ static void learn_model(struct req *r, const struct json_hit *hit)
 
 static void learn_body(struct req *r)
 {
-    struct json_want want[2 + CONVERSATION_BODY_KEYS] = {{.name = STR("model")}, {.name = STR("stream")}};
-    struct json_hit hit[2 + CONVERSATION_BODY_KEYS] = {0};
-    size_t n = 2;
+    enum { MODEL, STREAM, KEYS };
+    struct json_want want[KEYS + CONVERSATION_BODY_KEYS] = {
+        [MODEL] = {.name = STR("model")},
+        [STREAM] = {.name = STR("stream")},
+    };
+    struct json_hit hit[KEYS + CONVERSATION_BODY_KEYS] = {0};
+    size_t n = KEYS;
     bool affinity = r->conf->affinity.enabled;
     if (affinity)
-        n += conversation_wants(r->conf, want + 2);
+        n += conversation_wants(r->conf, want + KEYS);
     bool looked = r->body.len > 0 && r->method == METHOD_POST;
     if (looked) {
         r->json = json_find(body_view(&r->body), want, hit, n);
-        learn_model(r, &hit[0]);
-        r->stream = hit[1].kind == JSON_IS_TRUE;
+        learn_model(r, &hit[MODEL]);
+        r->stream = hit[STREAM].kind == JSON_IS_TRUE;
     }
     if (affinity)
         r->has_conversation =
-            conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + 2 : NULL,
+            conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + KEYS : NULL,
                               r->client ? r->client->name : NULL, r->env->secret, r->conversation);
 }
 

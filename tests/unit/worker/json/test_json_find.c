@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static const struct json_want want[] = {
-    {STR_LIT("model"), {0}},
-    {STR_LIT("stream"), {0}},
-    {STR_LIT("metadata"), STR_LIT("user_id")},
-    {STR_LIT("metadata"), {0}},
-    {STR_LIT("a\"\xc3\xa9"), {0}},
-};
 enum { MODEL, STREAM, USER, META, ODD, WANTS };
+static const struct json_want want[WANTS] = {
+    [MODEL] = {STR_LIT("model"), {0}},
+    [STREAM] = {STR_LIT("stream"), {0}},
+    [USER] = {STR_LIT("metadata"), STR_LIT("user_id")},
+    [META] = {STR_LIT("metadata"), {0}},
+    [ODD] = {STR_LIT("a\"\xc3\xa9"), {0}},
+};
 
 static struct json_hit hit[WANTS];
 

@@ -297,26 +297,6 @@ bool affinity_unbind(struct affinity *a, const uint64_t key[2])
     return true;
 }
 
-uint32_t affinity_sweep(struct affinity *a, int64_t until_ms, uint32_t budget)
-{
-    uint32_t n = 0;
-    for (; n < budget && a->oldest != AFFINITY_END; n++) {
-        const struct affinity_binding *b = at(a, a->oldest);
-        if (b->used_ms > until_ms)
-            break;
-        remove_at(a, link_to(a, b->key));
-    }
-    return n;
-}
-
-uint32_t affinity_trim(struct affinity *a, uint32_t budget)
-{
-    uint32_t n = 0;
-    for (; n < budget && a->count > a->max; n++)
-        remove_at(a, link_to(a, at(a, a->oldest)->key));
-    return n;
-}
-
 uint32_t affinity_count(const struct affinity *a, uint16_t endpoint)
 {
     return endpoint < AFFINITY_ENDPOINTS ? a->by_endpoint[endpoint] : 0;

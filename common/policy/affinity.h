@@ -83,17 +83,9 @@ bool affinity_use(struct affinity *a, const uint64_t key[2], int64_t now_ms);
 /* Unbinds. False if there is no such binding. */
 bool affinity_unbind(struct affinity *a, const uint64_t key[2]);
 
-/* Removes bindings that were last used at or before `until_ms` (now - ttl), the oldest first, at
- * most `budget`. Returns how many: as many as the budget means that more may be left. */
-uint32_t affinity_sweep(struct affinity *a, int64_t until_ms, uint32_t budget);
-
-/* A new ceiling, at least 1. What is above it goes by affinity_trim. False when the memory for a
+/* A new ceiling, at least 1. What is above it, the caller removes. False when the memory for a
  * larger one (1 byte in 256 bindings) is refused: the old one stays. */
 bool affinity_set_max(struct affinity *a, uint32_t max) MUST_CHECK;
-
-/* Removes the oldest as long as there are more than the ceiling allows, at most `budget`. Returns
- * how many: as many as the budget means that more may be left. */
-uint32_t affinity_trim(struct affinity *a, uint32_t budget);
 
 /* Bindings that an endpoint has. */
 uint32_t affinity_count(const struct affinity *a, uint16_t endpoint);

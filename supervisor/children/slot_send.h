@@ -39,7 +39,4 @@ void slot_send_listeners(struct slot *s, const struct listen_set *was, const str
 /* The file that lines of the log go to; -1: stderr. */
 void slot_send_log(struct slot *s, int log_fd);
 
-/* The ring that all lines of the log go into too; -1: there is none. */
-void slot_send_ring(struct slot *s, int ring_fd);
-
 #endif

@@ -221,7 +221,8 @@ static void start(struct req *r, struct ep *e, bool trial)
         attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
 }
 
-void attempt_drop(struct req *r)
+/* Ends the attempt under way, if any, and gives its place back. */
+static void attempt_drop(struct req *r)
 {
     exchange_abort(&r->exchange);
     if (!r->ep)

@@ -36,7 +36,19 @@ bool own_reply_error_body(struct buf *b, const char *type, const char *message)
     return ok;
 }
 
-enum client_room own_reply(struct client *c, const struct own_reply *o)
+struct own_reply {
+    unsigned status;
+    const char *type;       /* content-type, or NULL for none */
+    struct str body;
+    const char *extra;      /* further header lines, each with CRLF; "" for none */
+    struct str lines;       /* likewise, of any length */
+    const char *request_id; /* NULL: not told */
+    unsigned attempts;
+    bool http10, keep, head_only;
+};
+
+/* Writes the answer to the connection. */
+static enum client_room own_reply(struct client *c, const struct own_reply *o)
 {
     char head[1024];
     size_t at = 0;

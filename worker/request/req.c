@@ -211,7 +211,8 @@ static bool keep_head(struct req *r, const struct http_head *h)
     return true;
 }
 
-bool req_local(const struct req *r)
+/* Whether QCC answers this itself: liveness checks and telemetry. */
+static bool req_local(const struct req *r)
 {
     if (r->method == METHOD_HEAD)
         return str_eq(r->full_path, STR("/")) || str_eq(r->full_path, STR("/api/hello"));

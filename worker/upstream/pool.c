@@ -102,6 +102,12 @@ static void idle_readable(struct pconn *c)
 
 static const struct pconn_ops idle_ops = {idle_readable, drop_idle, drop_idle};
 
+static struct pool *pool_ref(struct pool *p)
+{
+    p->refs++;
+    return p;
+}
+
 static struct pconn *pconn_new(struct pool *p, int fd, unsigned epoch)
 {
     struct pconn *c = slab_zalloc(&pconns);
@@ -303,12 +309,6 @@ void pool_configure(struct pool *p, const struct pool_conf *c)
     p->connect_timeout_ms = c->connect_timeout_ms;
     p->idle_expiry_ms = c->idle_expiry_ms;
     p->retired = false;
-}
-
-struct pool *pool_ref(struct pool *p)
-{
-    p->refs++;
-    return p;
 }
 
 void pool_unref(struct pool *p)

@@ -570,11 +570,3 @@ enum sel_tier ep_tier(const struct ep_state *s)
         return SEL_UNHEALTHY;
     return s->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
 }
-
-bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms)
-{
-    for (uint32_t i = 0; i < s->nblocks; i++)
-        if (s->blocks[i].model == model && s->blocks[i].until_ms > now_ms)
-            return true;
-    return false;
-}

@@ -189,6 +189,4 @@ static inline bool ep_open_to_requests(const struct ep_state *s)
  * a cooldown by its own word ends (ep_next_event_ms). */
 bool ep_usable(const struct ep_state *s, int64_t now_ms);
 
-bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms);
-
 #endif

@@ -1,4 +1,4 @@
-/* rate: moving averages in a few bytes and without history. Pure. */
+/* rate: a moving average in a few bytes and without history. Pure. */
 #ifndef QCC_POLICY_RATE_H
 #define QCC_POLICY_RATE_H
 
@@ -14,15 +14,5 @@ void rate_avg_add(struct rate_avg *a, uint64_t value);
 
 /* The average; 0 when nothing was measured (a measured one is at least 1). */
 uint32_t rate_avg_get(const struct rate_avg *a);
-
-/* How much came within the last period, from two buckets: the running one, and the one before it as
- * far as it still reaches in. Zero bytes: nothing yet. One period for each counter, in ms. */
-struct rate {
-    int64_t start_ms; /* of the running bucket */
-    uint64_t now, before;
-};
-
-void rate_add(struct rate *r, int64_t period_ms, int64_t now_ms, uint64_t n);
-uint64_t rate_get(const struct rate *r, int64_t period_ms, int64_t now_ms);
 
 #endif

@@ -278,11 +278,7 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
         return set_flag(k, member, t, e);
     case CONF_K_str:
         return set_str(k, member, t, e);
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         return set_word(k, member, t, e);
     case CONF_K_token:
         return set_token(member, t, e);
@@ -290,10 +286,7 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
         return set_digest(member, t, e);
     case CONF_K_strs:
     case CONF_K_map:
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
         break;
     }
     die("configuration key %s is no scalar", k->name);

@@ -27,4 +27,14 @@ void *mem_try_realloc(void *p, size_t size) MUST_CHECK;
 /* NULL is fine. */
 void mem_free(void *p);
 
+/* Where a table takes its memory from. alloc may return NULL; it need not be zeroed. */
+struct mem_source {
+    void *(*alloc)(void *ctx, size_t size);
+    void (*release)(void *ctx, void *p);
+    void *ctx;
+};
+
+/* mem_try and mem_free. */
+extern const struct mem_source mem_heap;
+
 #endif

@@ -101,7 +101,7 @@ static uint32_t ceiling(uint32_t max)
     return max == 0 ? 1 : max < AFFINITY_END ? max : AFFINITY_END - 1;
 }
 
-bool affinity_init(struct affinity *a, uint32_t max, const struct affinity_mem *mem)
+bool affinity_init(struct affinity *a, uint32_t max, const struct mem_source *mem)
 {
     *a = (struct affinity){
         .mem = *mem,

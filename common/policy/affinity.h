@@ -9,6 +9,7 @@
 #define QCC_POLICY_AFFINITY_H
 
 #include "common/base/base.h"
+#include "common/base/mem.h"
 
 /* Endpoints are known by a small number that the caller gives them and does not give to another as
  * long as affinity_count says that bindings have it. */
@@ -27,15 +28,8 @@ struct affinity_binding {
     uint16_t flags; /* the caller's */
 };
 
-/* Where memory comes from: mem_zalloc or its like. alloc may return NULL; it need not be zeroed. */
-struct affinity_mem {
-    void *(*alloc)(void *ctx, size_t size);
-    void (*release)(void *ctx, void *p);
-    void *ctx;
-};
-
 struct affinity {
-    struct affinity_mem mem;
+    struct mem_source mem;
     struct affinity_binding **chunks; /* of bindings */
     uint32_t **segments;              /* of the index: heads of chains */
     uint32_t room;                    /* bindings that chunks and segments can be held for */
@@ -51,7 +45,7 @@ struct affinity {
 
 /* False when not even the first pieces are to be had; then there is nothing to release. max at
  * least 1; it costs 1 byte in 256 bindings at once, the rest as needed. */
-bool affinity_init(struct affinity *a, uint32_t max, const struct affinity_mem *mem) MUST_CHECK;
+bool affinity_init(struct affinity *a, uint32_t max, const struct mem_source *mem) MUST_CHECK;
 
 /* So many bindings are about to come into the empty table: makes their index now, in a quarter of the
  * time that it takes to grow with them. Costs 4 bytes for each at once; without memory it grows later. */

@@ -41,15 +41,15 @@ static void purse_release(void *ctx, void *mem)
     mem_free(m);
 }
 
-static struct affinity_mem mem_of(struct purse *p)
+static struct mem_source mem_of(struct purse *p)
 {
-    return (struct affinity_mem){purse_alloc, purse_release, p};
+    return (struct mem_source){purse_alloc, purse_release, p};
 }
 
 static struct affinity *make(struct purse *p, uint32_t max)
 {
     struct affinity *a = mem_zalloc(1, sizeof *a);
-    struct affinity_mem mem = mem_of(p);
+    struct mem_source mem = mem_of(p);
     assert_true(affinity_init(a, max, &mem));
     return a;
 }
@@ -205,7 +205,7 @@ static void starts_whole_or_not_at_all(void **state)
     for (uint32_t served = 1;; served++) {
         struct purse p = {.refuse_after = served};
         struct affinity *a = mem_zalloc(1, sizeof *a);
-        struct affinity_mem mem = mem_of(&p);
+        struct mem_source mem = mem_of(&p);
         bool ok = affinity_init(a, 100000, &mem);
         if (ok)
             affinity_fini(a);

@@ -27,7 +27,7 @@ static void give(void *ctx, void *p)
 
 static struct binding_table *make(uint32_t max)
 {
-    struct affinity_mem mem = {take, give, NULL};
+    struct mem_source mem = {take, give, NULL};
     struct binding_table *b = binding_table_new(max, &mem);
     assert_non_null(b);
     return b;
@@ -135,7 +135,7 @@ static void without_memory_there_is_no_table(void **state)
     (void)state;
     for (int calls = 0; calls < 6; calls++) {
         int left = calls;
-        struct affinity_mem mem = {take, give, &left};
+        struct mem_source mem = {take, give, &left};
         struct binding_table *b = binding_table_new(1000, &mem);
         binding_table_free(b);
         assert_true(b || calls < 5);

@@ -99,7 +99,7 @@ enum { NOW = 1000000, WALL = 1700000000 };
 /* Writes n bindings, key k used at time k, and reads the file's bytes. */
 static struct buf written(uint32_t n)
 {
-    static const struct affinity_mem mem = {take, give, NULL};
+    static const struct mem_source mem = {take, give, NULL};
     struct binding_table *b = n ? binding_table_new(n, &mem) : NULL;
     enum affinity_did did;
     for (uint64_t k = 0; k < n; k++)

@@ -145,6 +145,9 @@ void health_operator(struct health *h, struct health_endpoint *e, enum ep_action
 /* By id, else by name; NULL: none. Valid until the next health_conf. */
 struct health_endpoint *health_find(const struct health *h, struct str what);
 
+/* By id alone. */
+struct health_endpoint *health_by_id(const struct health *h, struct str id);
+
 /* What time brings: breakers half open, queues, cooldowns that end; lends trials, orders
  * verifications. Cheap when there is nothing to do. */
 void health_run(struct health *h, int64_t now_ms);

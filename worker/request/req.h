@@ -282,6 +282,13 @@ void attempt_served(struct req *r, bool whole);
 /* A committed reply has come to its end. */
 void attempt_ended(struct req *r);
 
+/* Classifies a reply that is no success by what is seen of its body. *ev: what was read. */
+void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, struct evidence *ev,
+                   struct verdict *v);
+
+/* What the classifier may see of a body; nothing of an encoded one. */
+struct str attempt_seen(const struct req *r, struct str body);
+
 /* After the commit point the reply broke: charged by class. */
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event);
 

@@ -87,11 +87,9 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
     struct evidence ev;
     struct ep_live *live = r->ep->live;
     int64_t now = clock_mono_ms();
-    struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+    struct str seen = attempt_seen(r, body);
     struct str text = evidence_trim(seen);
-    hold_keep_fields(r);
-    evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
-    classify(&ev, clock_wall_ms(), v);
+    attempt_judge(r, kind, seen, &ev, v);
     struct side_reply s = {
         .status = r->status,
         .count = r->api == API_COUNT_TOKENS,

@@ -240,20 +240,12 @@ static bool set_token(uint8_t m[32], struct conf_text t, struct err *e)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (ascii_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool set_digest(uint8_t m[32], struct conf_text t, struct err *e)
 {
     uint8_t v[32];
     bool ok = t.s.n == 2 * sizeof v;
     for (size_t i = 0; ok && i < sizeof v; i++) {
-        int hi = hex_digit(t.s.p[2 * i]), lo = hex_digit(t.s.p[2 * i + 1]);
+        int hi = ascii_hex(t.s.p[2 * i]), lo = ascii_hex(t.s.p[2 * i + 1]);
         ok = hi >= 0 && lo >= 0;
         v[i] = (uint8_t)(ok ? hi << 4 | lo : 0);
     }

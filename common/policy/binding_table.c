@@ -118,11 +118,10 @@ bool binding_table_id(struct str hex, uint32_t *id)
 {
     uint32_t v = 0;
     for (size_t i = 0; i < hex.n; i++) {
-        char c = ascii_lower(hex.p[i]);
-        bool letter = c >= 'a' && c <= 'f';
-        if (!letter && !ascii_digit(c))
+        int digit = ascii_hex(hex.p[i]);
+        if (digit < 0)
             return false;
-        v = v << 4 | (uint32_t)(letter ? c - 'a' + 10 : c - '0');
+        v = v << 4 | (uint32_t)digit;
     }
     *id = v;
     return hex.n == 8;

@@ -278,6 +278,15 @@ static bool proxy_allowed(struct req *r)
     return false;
 }
 
+static bool write_continue(struct req *r)
+{
+    struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
+    if (!there)
+        req_gone(r);
+    return there;
+}
+
 bool req_begin(struct client *c, const char *p, size_t size)
 {
     struct req *r = req_new(c);
@@ -311,14 +320,7 @@ bool req_begin(struct client *c, const char *p, size_t size)
     }
     if (h->body == BODY_NONE)
         return false;
-    if (h->expect_continue) {
-        struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
-        if (c->ops->write(c, &v, 1) == CLIENT_GONE) {
-            req_gone(r);
-            return false;
-        }
-    }
-    return true;
+    return !h->expect_continue || write_continue(r);
 }
 
 /* ---- the body */
@@ -486,9 +488,7 @@ void req_client_unsure(struct req *r)
     }
     if (r->http10)
         return;
-    struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
-    if (r->c->ops->write(r->c, &v, 1) == CLIENT_GONE)
-        req_gone(r);
+    (void)!write_continue(r);
 }
 
 /* ---- those who wait */

@@ -383,17 +383,23 @@ bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch)
     return true;
 }
 
-/* One step: healthy, closed, nothing counted, out of the queue. */
-static void all_well(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
-                     struct ep_changes *ch)
+/* One step: the breaker closed, no cooldown, out of the queue. */
+static void clear(struct ep_state *s, const struct ep_conf *c, enum ep_health health,
+                  const char *why, int64_t now_ms, struct ep_changes *ch)
 {
-    static const char why[] = "verified";
     enum breaker_state from = s->breaker.state;
-    set_health(s, EP_HEALTHY, why, ch);
+    set_health(s, health, why, ch);
     breaker_close(&s->breaker, now_ms);
     breaker_changed(s, from, why, ch);
     end_cooldown(s, why, now_ms, ch);
     leave_queue(s, c, why, now_ms, ch);
+}
+
+static void all_well(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
+                     struct ep_changes *ch)
+{
+    static const char why[] = "verified";
+    clear(s, c, EP_HEALTHY, why, now_ms, ch);
     if (s->disabled == EP_BY_AUTH)
         set_disabled(s, EP_ENABLED, why, ch);
     ch->dirty = true;
@@ -506,12 +512,7 @@ static void enable(struct ep_state *s, const char *why, struct ep_changes *ch)
 static void reset(struct ep_state *s, const struct ep_conf *c, const char *why, int64_t now_ms,
                   struct ep_changes *ch)
 {
-    enum breaker_state from = s->breaker.state;
-    set_health(s, EP_UNKNOWN, why, ch);
-    breaker_close(&s->breaker, now_ms);
-    breaker_changed(s, from, why, ch);
-    end_cooldown(s, why, now_ms, ch);
-    leave_queue(s, c, why, now_ms, ch);
+    clear(s, c, EP_UNKNOWN, why, now_ms, ch);
     failq_forget(&s->failq);
     if (s->nblocks > 0)
         note(ch, EP_NOTE_MODEL, "blocked", "open", why, 0);

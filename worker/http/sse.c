@@ -413,6 +413,58 @@ static bool end_line(struct sse *s, struct piece *data)
     return false;
 }
 
+/* Takes in what stands at `at` of the line. Returns where that ends; *ended: at the end of the line, or
+ * of what is there. */
+static inline const char *line_step(struct sse *s, const char *at, const char *end,
+                                    struct piece *data, bool *ended)
+{
+    const char *eol;
+    *ended = false;
+    switch (s->state) {
+    case START:
+        eol = line_end(at, end);
+        if (eol == end) {
+            s->state = NAME;
+            s->line_n = 0;
+            return at;
+        }
+        if (eol != at) {
+            whole_line(s, str_make(at, (size_t)(eol - at)), data);
+            s->state = SKIP;
+        }
+        break;
+    case BOM_0:
+    case BOM_1:
+    case BOM_2:
+        if (*at == bom[s->state]) {
+            s->state++;
+            return at + 1;
+        }
+        /* A part of the mark is part of a line that is none of ours. */
+        s->state = s->state == BOM_0 ? START : SKIP;
+        return at;
+    case NAME:
+        if (*at != '\n' && *at != '\r') {
+            name_byte(s, *at, data);
+            return at + 1;
+        }
+        eol = at;
+        break;
+    case VALUE:
+        s->state = DATA;
+        return *at == ' ' ? at + 1 : at;
+    case DATA:
+        eol = line_end(at, end);
+        keep(s, at, (size_t)(eol - at));
+        break;
+    default:
+        eol = line_end(at, end);
+        break;
+    }
+    *ended = true;
+    return eol;
+}
+
 size_t sse_feed(struct sse *s, const char *p, size_t n)
 {
     const char *at = p, *end = p + n;
@@ -425,52 +477,10 @@ size_t sse_feed(struct sse *s, const char *p, size_t n)
                 continue;
             }
         }
-        const char *eol;
-        switch (s->state) {
-        case START:
-            eol = line_end(at, end);
-            if (eol == end) {
-                s->state = NAME;
-                s->line_n = 0;
-                continue;
-            }
-            if (eol != at) {
-                whole_line(s, str_make(at, (size_t)(eol - at)), &data);
-                s->state = SKIP;
-            }
-            at = eol;
-            break;
-        case BOM_0:
-        case BOM_1:
-        case BOM_2:
-            if (*at == bom[s->state]) {
-                at++;
-                s->state++;
-                continue;
-            }
-            /* A part of the mark is part of a line that is none of ours. */
-            s->state = s->state == BOM_0 ? START : SKIP;
+        bool ended;
+        at = line_step(s, at, end, &data, &ended);
+        if (!ended)
             continue;
-        case NAME:
-            if (*at != '\n' && *at != '\r') {
-                name_byte(s, *at++, &data);
-                continue;
-            }
-            break;
-        case VALUE:
-            s->state = DATA;
-            if (*at == ' ')
-                at++;
-            continue;
-        case DATA:
-            eol = line_end(at, end);
-            keep(s, at, (size_t)(eol - at));
-            at = eol;
-            break;
-        default:
-            at = line_end(at, end);
-            break;
-        }
         if (at == end)
             break;
         s->cr = *at++ == '\r';

@@ -6,7 +6,6 @@
 #include "common/conf/conf_wire.h"
 #include "worker/client/accept.h"
 #include "worker/admin/admin.h"
-#include "worker/client/conn.h"
 #include "worker/verify/verify.h"
 #include "worker/worker.h"
 

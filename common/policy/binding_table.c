@@ -5,37 +5,28 @@ enum { PLACES = 2 * AFFINITY_ENDPOINTS };
 _Static_assert((PLACES & (PLACES - 1)) == 0, "masked, not divided");
 _Static_assert(sizeof(struct binding_table_record) == 32, "no padding travels");
 
-struct binding_table *binding_table_new(uint32_t max, const struct mem_source *mem)
+bool binding_table_ready(struct binding_table **made, uint32_t max, const struct mem_source *mem)
 {
+    if (*made)
+        return true;
     struct binding_table *b = mem->alloc(mem->ctx, sizeof *b);
     if (!b)
-        return NULL;
+        return false;
     memset(b, 0, sizeof *b);
     if (affinity_init(&b->table, max, mem))
-        return b;
-    mem->release(mem->ctx, b);
-    return NULL;
-}
-
-void binding_table_free(struct binding_table *b)
-{
-    if (!b)
-        return;
-    struct mem_source mem = b->table.mem;
-    affinity_fini(&b->table);
-    mem.release(mem.ctx, b);
-}
-
-bool binding_table_ready(struct binding_table **b, uint32_t max, const struct mem_source *mem)
-{
-    if (!*b)
-        *b = binding_table_new(max, mem);
-    return *b != NULL;
+        *made = b;
+    else
+        mem->release(mem->ctx, b);
+    return *made != NULL;
 }
 
 void binding_table_drop(struct binding_table **b)
 {
-    binding_table_free(*b);
+    if (!*b)
+        return;
+    struct mem_source mem = (*b)->table.mem;
+    affinity_fini(&(*b)->table);
+    mem.release(mem.ctx, *b);
     *b = NULL;
 }
 

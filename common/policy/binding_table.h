@@ -38,15 +38,12 @@ struct binding_table_record {
 /* In one frame at most. */
 enum { BINDING_RECORDS = 2048 };
 
-/* A table of at most max bindings, in memory of mem's. NULL when that is refused. */
-struct binding_table *binding_table_new(uint32_t max, const struct mem_source *mem) MUST_CHECK;
-
-/* Makes *b by binding_table_new if it is NULL. False when the memory is refused. */
+/* Makes *b, if it is NULL, a table of at most max bindings in memory of mem's. False when that is
+ * refused. */
 bool binding_table_ready(struct binding_table **b, uint32_t max, const struct mem_source *mem) MUST_CHECK;
 
-/* NULL is fine. */
-void binding_table_free(struct binding_table *b);
-void binding_table_drop(struct binding_table **b); /* *b becomes NULL */
+/* Frees *b, which becomes NULL; NULL is fine. */
+void binding_table_drop(struct binding_table **b);
 
 /* The endpoint of a binding. */
 uint32_t binding_table_endpoint(const struct binding_table *b, const struct affinity_binding *at);

@@ -15,7 +15,6 @@ enum {
     LINGER_BYTES = 16 << 20,  /* and how much */
     PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
     PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
-    IDLE_LOOK = 64,           /* idle connections looked at in search of one to close */
     HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
 };
 
@@ -57,7 +56,7 @@ static void conn_free(struct dead *d)
     slab_free(&conns, c);
 }
 
-static void conn_close_as(struct conn *c, bool hard)
+void conn_close_as(struct conn *c, bool hard)
 {
     if (c->state == CONN_CLOSED)
         return;
@@ -306,6 +305,14 @@ static void read_ahead(struct conn *c)
         conn_close(c);
 }
 
+/* All of the request is there. */
+static void request_go(struct conn *c)
+{
+    deadline_clear(&c->deadline);
+    conn_set(c, CONN_BUSY);
+    req_go(c->client.req);
+}
+
 /* Large bodies go from the socket to where they stay. */
 static void read_body(struct conn *c)
 {
@@ -334,9 +341,7 @@ static void read_body(struct conn *c)
         conn_close(c);
         return;
     }
-    deadline_clear(&c->deadline);
-    conn_set(c, CONN_BUSY);
-    req_go(c->client.req);
+    request_go(c);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -432,9 +437,7 @@ static bool run_body(struct conn *c, const char *p, size_t n, size_t *at)
         deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
     if (res == REQ_BODY_MORE || res == REQ_BODY_REFUSED)
         return false;
-    deadline_clear(&c->deadline);
-    conn_set(c, CONN_BUSY);
-    req_go(c->client.req);
+    request_go(c);
     return true;
 }
 
@@ -459,13 +462,10 @@ static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
     }
     bool body = req_begin(&c->client, p + *at, size);
     *at += size;
-    if (c->client.req) {
-        conn_set(c, body ? CONN_BODY : CONN_BUSY);
-        if (!body) {
-            deadline_clear(&c->deadline);
-            req_go(c->client.req);
-        }
-    }
+    if (c->client.req && body)
+        conn_set(c, CONN_BODY);
+    else if (c->client.req)
+        request_go(c);
     return true;
 }
 
@@ -562,45 +562,4 @@ void conn_new(struct listener *l, int fd)
     c->io.ssl = tls_accept(l->tls, fd);
     if (!c->io.ssl)
         conn_close(c);
-}
-
-/* An idle connection on which a request has come that was not read yet: it is still served. */
-static bool request_waits(const struct conn *c)
-{
-    char byte;
-    return io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-bool conn_close_idlest(struct conn_env *env)
-{
-    unsigned looked = 0;
-    LIST_EACH(n, tmp, &env->idle_conns)
-    {
-        struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
-        if (!request_waits(c)) {
-            conn_close(c);
-            return true;
-        }
-        if (++looked == IDLE_LOOK)
-            break;
-    }
-    return false;
-}
-
-void conn_drain_all(struct conn_env *env, bool quick)
-{
-    LIST_EACH(n, tmp, &env->idle_conns)
-    {
-        struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
-        if (!quick)
-            continue;
-        if (!request_waits(c))
-            conn_close(c);
-    }
-}
-
-void conn_kill_all(struct conn_env *env)
-{
-    LIST_EACH(n, tmp, &env->conns)
-        conn_close_as(LIST_ENTRY(n, struct conn, node), true);
 }

@@ -9,9 +9,6 @@
 #include "supervisor/process/systemd.h"
 #include "supervisor/supervisor.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /* Every worker that takes part, or will. */
 static void push(struct supervisor *s, struct conf *c)
 {

@@ -1,21 +1,15 @@
 #include "worker/worker.h"
 
-#include "common/base/fd.h"
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "worker/client/accept.h"
 #include "worker/client/conns.h"
-#include "worker/net/peer.h"
 #include "worker/sandbox/sandbox.h"
 #include "worker/request/req.h"
-#include "worker/verify/verify.h"
 
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void worker_trim(struct worker *w)
 {

@@ -1,7 +1,6 @@
 /* Making, extending and freeing a configuration (conf.h): the members are found by the rows of conf_key. */
 #include "common/conf/conf.h"
 
-#include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/secret/secret.h"
 #include "common/conf/conf_key.h"

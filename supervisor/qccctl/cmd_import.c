@@ -1,6 +1,5 @@
 /* import: a v0.6 profile becomes a configuration, checked before anything is in its place. */
 #include "common/base/fd.h"
-#include "common/base/mem.h"
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/profile.h"

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum { PATH = 256, WARNINGS_MAX = 256 << 10, TEXT_MAX = 4096 };
 

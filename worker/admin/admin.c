@@ -1,16 +1,13 @@
 #include "worker/admin/admin.h"
 
-#include "common/base/log.h"
 #include "common/secret/secret.h"
 #include "worker/intake/cors.h"
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"
-#include "worker/request/own_reply.h"
 #include "worker/request/req.h"
 
 #include <openssl/sha.h>
-#include <stdio.h>
 
 enum {
     ANSWER_MS = 5000,  /* a supervisor that takes longer is stuck */

@@ -1,6 +1,5 @@
 #include "worker/evidence/evidence.h"
 
-#include "common/policy/classify/retry_after.h"
 #include "worker/evidence/charset.h"
 #include "worker/evidence/evidence_json.h"
 #include "worker/evidence/evidence_put.h"

@@ -1,7 +1,6 @@
 #include "worker/intake/conversation.h"
 
 #include "common/base/buf.h"
-#include "common/secret/secret.h"
 
 #include <openssl/evp.h>
 

@@ -1,6 +1,5 @@
 #include "worker/intake/cors.h"
 #include "worker/evidence/evidence.h"
-#include "worker/json/json_find.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/req.h"
 #include "worker/request/failures.h"

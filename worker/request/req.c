@@ -5,11 +5,8 @@
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
-#include "worker/request/own_reply.h"
 #include "worker/request/record.h"
 #include "worker/request/side.h"
-
-#include <stdio.h>
 
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
 enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };

@@ -1,14 +1,11 @@
 #include "worker/upstream/pool.h"
 
-#include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/slab.h"
 #include "worker/net/tls.h"
 
 #include <string.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 /* Dials to one endpoint at a time: a crowd of new streams must not fill memory with libcurl's

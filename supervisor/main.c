@@ -15,7 +15,6 @@
 #include <msgpack.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 #include <yaml.h>
 

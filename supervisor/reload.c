@@ -9,9 +9,6 @@
 #include "supervisor/process/systemd.h"
 #include "supervisor/supervisor.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /* Sends the configuration to every worker that serves or starts. */
 static void push(struct supervisor *s, struct conf *c)
 {

@@ -108,7 +108,7 @@ static char *started_as(void)
 /* Finds the path of this program; an upgrade starts whatever program is there then. */
 static bool find_program(struct supervisor *s, struct err *e)
 {
-    static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since the start */
+    static const struct str gone = STR_LIT(" (deleted)"); /* proc(5): replaced since the start */
     char path[PATH_MAX];
     s->program = started_as();
     if (s->program)

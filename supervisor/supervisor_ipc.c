@@ -6,8 +6,6 @@
 #include "supervisor/children/slot_send.h"
 #include "supervisor/reload.h"
 
-#include <string.h>
-
 /* ---- to workers */
 
 void supervisor_send(void *arg, int to, chan_put_fn *put, const void *m)

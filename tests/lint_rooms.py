@@ -1,10 +1,12 @@
 """lint_rooms.py BUILD | --map: holds includes and calls against tests/rooms.txt.
 
 BUILD is a plain build (tests/lint.sh makes it). Each #include "..." and each undefined symbol of a room's objects
-must lead into a room that it may know; rooms know each other without a circle, and so do the files of one room. What
+must lead into a room that it may know; rooms know each other without a circle, and so do the files of one room; what
+an object defines for others, another object of its program must use. What
 stands in rooms.txt as an exception and is no longer one is a fault too. --map prints the rooms for README.md.
 """
 import collections
+import fnmatch
 import os
 import re
 import subprocess
@@ -22,6 +24,8 @@ class Rooms:
         self.order, self.text, self.words = [], {}, {}
         self.excepted = {}  # (room, room): files
         self.rings = {}     # room: files
+        self.only_tests = {}  # room: symbols
+        self.generated = {}   # room: patterns of symbols
         with open(path, encoding="utf-8") as f:
             for number, line in enumerate(f, 1):
                 line = line.split("#")[0].strip()
@@ -29,11 +33,15 @@ class Rooms:
                     continue
                 exception = re.fullmatch(r"except (\S+) (\S+): (.+)", line)
                 ring = re.fullmatch(r"ring (\S+): (.+)", line)
+                symbols = re.fullmatch(r"(only-tests|generated) (\S+): (.+)", line)
                 fields = [x.strip() for x in line.split("|")]
                 if exception:
                     self.excepted[exception[1], exception[2]] = set(exception[3].split())
                 elif ring:
                     self.rings.setdefault(ring[1], []).append(set(ring[2].split()))
+                elif symbols:
+                    kept = self.only_tests if symbols[1] == "only-tests" else self.generated
+                    kept.setdefault(symbols[2], set()).update(symbols[3].split())
                 elif len(fields) == 3:
                     self.order.append(fields[0])
                     self.words[fields[0]] = [] if fields[1] == "-" else fields[1].split()
@@ -110,6 +118,35 @@ def edges(rooms, build):
                 if to.split("/")[0] in (source.split("/")[0], "common") or len(home[symbol]) == 1:
                     out.append((source, to, f"calls {symbol}"))
     return out
+
+
+def program(source):
+    """common's objects are linked into all three."""
+    return next((p for p in ("common/", "supervisor/qccctl/", "supervisor/", "worker/") if source.startswith(p)), "")
+
+
+def unused(rooms, build):
+    """Faults: symbols that no other object needs, and exceptions that are none."""
+    table = symbols(build)
+    needed = collections.defaultdict(set)
+    for source, (_, undefined) in table.items():
+        for symbol in undefined:
+            needed[symbol].add(program(source))
+    faults, left = [], {room: set(names) for room, names in rooms.only_tests.items()}
+    for source, (defined, _) in sorted(table.items()):
+        room = rooms.of(source)
+        for symbol in sorted(defined - {"main"}):
+            by = needed[symbol]
+            if by and (program(source) == "common/" or by & {program(source), "common/"}):
+                continue
+            if symbol in left.get(room, ()):
+                left[room].discard(symbol)
+            elif not any(fnmatch.fnmatchcase(symbol, p) for p in rooms.generated.get(room, ())):
+                faults.append(f"{source}: {symbol} has no caller outside its file: static, or gone")
+    for room, names in sorted(left.items()):
+        for name in sorted(names):
+            faults.append(f"{ROOMS}: only-tests {room}: {name} is used or gone, take it out")
+    return faults
 
 
 def stem(path):
@@ -232,7 +269,7 @@ def main():
         return 0
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    faults = check(rooms, sys.argv[1]) + readme_fault(rooms)
+    faults = check(rooms, sys.argv[1]) + unused(rooms, sys.argv[1]) + readme_fault(rooms)
     print("\n".join(faults), end="\n" if faults else "")
     return 1 if faults else 0
 

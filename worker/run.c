@@ -4,7 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "worker/client/accept.h"
-#include "worker/client/conn.h"
+#include "worker/client/conns.h"
 #include "worker/net/peer.h"
 #include "worker/request/req.h"
 #include "worker/verify/verify.h"
@@ -48,7 +48,7 @@ static void stats_now(struct ev_loop *loop, ev_timer *t, int revents)
 static bool shed(void *arg)
 {
     struct worker *w = arg;
-    bool any = conn_close_idlest(&w->conn);
+    bool any = conns_close_idlest(&w->conn);
     for (size_t i = 0; i < w->replica.n; i++)
         any |= pool_shed(w->replica.eps[i]->live->pool, 4) > 0;
     return any;
@@ -119,7 +119,7 @@ int worker_run(int fd, unsigned slot)
     ev_run(w->loop, 0);
 
     int code = w->exit_code;
-    conn_kill_all(&w->conn);
+    conns_kill(&w->conn);
     verify_stop(&w->req);
     end_of_turn(w->loop, &w->end_of_turn, 0);
     listener_remove_all(&w->conn);

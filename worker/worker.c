@@ -1,21 +1,15 @@
 #include "worker/worker.h"
 
-#include "common/base/fd.h"
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "worker/client/accept.h"
-#include "worker/client/conn.h"
-#include "worker/net/peer.h"
+#include "worker/client/conns.h"
 #include "worker/sandbox/sandbox.h"
 #include "worker/request/req.h"
-#include "worker/verify/verify.h"
 
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void worker_trim(struct worker *w)
 {
@@ -51,7 +45,7 @@ static void drain_over(struct ev_loop *loop, ev_timer *t, int revents)
     (void)loop, (void)revents;
     struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
     log_warn("drain_timeout is over: closing %u connections", w->counters.conns);
-    conn_kill_all(&w->conn);
+    conns_kill(&w->conn);
     leave_if_done(w);
 }
 
@@ -67,7 +61,7 @@ void worker_drain(struct worker *w, bool quick, int64_t timeout_ms)
     ev_timer_stop(w->loop, &w->drain_timer);
     ev_timer_init(&w->drain_timer, drain_over, (double)timeout_ms / 1000.0, 0.);
     ev_timer_start(w->loop, &w->drain_timer);
-    conn_drain_all(&w->conn, quick);
+    conns_drain(&w->conn, quick);
     leave_if_done(w);
 }
 

@@ -4,16 +4,12 @@
 #define QCC_WORKER_WKR_H
 
 #include "common/base/base.h"
-#include "common/base/list.h"
-#include "common/secret/rnd.h"
 #include "common/conf/conf.h"
-#include "common/ipc/chan.h"
 #include "worker/admin/admin.h"
 #include "worker/client/listener.h"
 #include "worker/request/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
-#include "worker/http/http1.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"

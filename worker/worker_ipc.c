@@ -6,7 +6,6 @@
 #include "common/conf/conf_wire.h"
 #include "worker/client/accept.h"
 #include "worker/admin/admin.h"
-#include "worker/client/conn.h"
 #include "worker/verify/verify.h"
 #include "worker/worker.h"
 
@@ -35,8 +34,9 @@ static void on_broken(struct uplink *u, const char *why)
         uplink_send(&(w)->uplink, ipc_put_v_##low, &m_);                                           \
     } while (0)
 
-static bool on_hello(struct worker *w, const struct ipc_hello *m, struct err *e)
+static bool on_hello(struct worker *w, struct ipc_frame *f, const struct ipc_hello *m, struct err *e)
 {
+    (void)f;
     if (m->version != IPC_VERSION)
         return err_set(e, "supervisor speaks version %u, this worker %d", m->version, IPC_VERSION);
     if (m->secret.n != sizeof w->secret)
@@ -46,21 +46,22 @@ static bool on_hello(struct worker *w, const struct ipc_hello *m, struct err *e)
     return true;
 }
 
-static void on_conf(struct worker *w, uint64_t gen, const struct ipc_conf *m)
+static bool on_conf(struct worker *w, struct ipc_frame *f, const struct ipc_conf *m, struct err *e)
 {
-    struct err e;
-    struct conf *c = conf_wire_get(m->body, &e);
+    uint64_t gen = f->gen;
+    struct conf *c = conf_wire_get(m->body, e);
     if (c) {
         counters_send(&w->counters); /* what was counted of endpoints that go */
         c->gen = gen;
-        if (worker_configure(w, c, &e))
+        if (worker_configure(w, c, e))
             w->uplink.gen = gen;
         else
-            log_error("configuration %llu: %s", (unsigned long long)gen, e.msg);
+            log_error("configuration %llu: %s", (unsigned long long)gen, e->msg);
     }
     bool ok = c && w->uplink.gen == gen;
     conf_unref(c);
-    SEND(w, conf_ack, .ok = ok, .why = ok ? STR("") : str_c(e.msg));
+    SEND(w, conf_ack, .ok = ok, .why = ok ? STR("") : str_c(e->msg));
+    return true;
 }
 
 static bool on_listen(struct worker *w, struct ipc_frame *f, const struct ipc_listen *m, struct err *e)
@@ -79,139 +80,141 @@ static bool on_listen(struct worker *w, struct ipc_frame *f, const struct ipc_li
     return true;
 }
 
-static void on_start(struct worker *w)
+static bool on_start(struct worker *w, struct ipc_frame *f, const struct ipc_start *m, struct err *e)
 {
+    (void)f, (void)m;
+    if (!w->conf)
+        return err_set(e, "START before a configuration");
     w->conn.started = true;
     if (!w->draining && !w->conn.accept_paused)
         listener_start_all(&w->conn);
+    return true;
 }
 
-static void on_log_file(struct ipc_frame *f, const struct ipc_log_file *m)
+static bool on_log_file(struct worker *w, struct ipc_frame *f, const struct ipc_log_file *m, struct err *e)
 {
+    (void)w;
+    if (!m->to_stderr && f->fd == -1)
+        return err_set(e, "LOG_FILE without a descriptor");
     log_take_fd(m->to_stderr ? -1 : f->fd);
     if (!m->to_stderr)
         f->fd = -1;
+    return true;
 }
 
-static void on_ping(struct worker *w, const struct ipc_ping *m)
+static bool on_ping(struct worker *w, struct ipc_frame *f, const struct ipc_ping *m, struct err *e)
 {
+    (void)f, (void)e;
     worker_trim(w);
     counters_send(&w->counters);
     loan_sweep(&w->loans);
     SEND(w, pong, .seq = m->seq, .connections = w->counters.conns,
          .requests_open = w->counters.requests_open, .requests = w->counters.requests,
          .buffered_bytes = w->counters.buffered);
+    return true;
 }
+
+static bool on_unlisten(struct worker *w, struct ipc_frame *f, const struct ipc_unlisten *m, struct err *e)
+{
+    (void)f, (void)e;
+    listener_remove(&w->conn, m->id);
+    return true;
+}
+
+static bool on_drain(struct worker *w, struct ipc_frame *f, const struct ipc_drain *m, struct err *e)
+{
+    (void)f, (void)e;
+    worker_drain(w, m->quick, (int64_t)min_size(m->timeout_ms, INT32_MAX));
+    return true;
+}
+
+static bool on_log_ring(struct worker *w, struct ipc_frame *f, const struct ipc_log_ring *m, struct err *e)
+{
+    (void)w, (void)m;
+    return f->fd == -1 ? err_set(e, "LOG_RING without a descriptor") : logring_use(f->fd, e);
+}
+
+static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_endpoint *m, struct err *e)
+{
+    (void)f, (void)e;
+    struct ep_live *live = replica_update(&w->replica, m);
+    if (live)
+        loan_on_endpoint(live);
+    turn_wake(&w->turn);
+    return true;
+}
+
+static bool on_trial(struct worker *w, struct ipc_frame *f, const struct ipc_trial *m, struct err *e)
+{
+    (void)f, (void)e;
+    loan_on_trial(&w->loans, m);
+    return true;
+}
+
+static bool on_trial_recall(struct worker *w, struct ipc_frame *f, const struct ipc_trial_recall *m,
+                            struct err *e)
+{
+    (void)f, (void)e;
+    loan_on_recall(&w->loans, m);
+    return true;
+}
+
+static bool on_lend(struct worker *w, struct ipc_frame *f, const struct ipc_lend *m, struct err *e)
+{
+    (void)f, (void)e;
+    loan_on_lend(&w->loans, m);
+    return true;
+}
+
+static bool on_verify(struct worker *w, struct ipc_frame *f, const struct ipc_verify *m, struct err *e)
+{
+    (void)f, (void)e;
+    verify_begin(&w->req, m);
+    return true;
+}
+
+static bool on_answer(struct worker *w, struct ipc_frame *f, const struct ipc_answer *m, struct err *e)
+{
+    (void)f, (void)e;
+    admin_answer(&w->admin, m);
+    return true;
+}
+
+static bool on_recent_ask(struct worker *w, struct ipc_frame *f, const struct ipc_recent_ask *m,
+                          struct err *e)
+{
+    (void)f, (void)e;
+    recent_ring_send(&w->recent_ring, &w->uplink, m->id, m->limit, m->prefix);
+    return true;
+}
+
+static bool on_bindings(struct worker *w, struct ipc_frame *f, const struct ipc_bindings *m, struct err *e)
+{
+    (void)f;
+    return binding_replica_learn(&w->binding, m->records, e);
+}
+
+/* A row of the table without its handler does not compile; one that goes another way never gets
+ * here: chan_read refuses it. */
+#define HANDLE_TO_SUP(NAME, low)
+#define HANDLE_TO_NEW(NAME, low)
+#define HANDLE_TO_OLD(NAME, low)
+#define HANDLE_FROM_CTL(NAME, low)
+#define HANDLE_TO_CTL(NAME, low)
+#define HANDLE_TO_WORKER(NAME, low)                                                                \
+    if (f->id == IPC_##NAME) {                                                                     \
+        struct ipc_##low m;                                                                        \
+        if (!ipc_get_##low(f, &m))                                                                 \
+            return err_set(e, "malformed " #NAME);                                                 \
+        return on_##low(w, f, &m, e);                                                              \
+    }
+#define HANDLE(NAME, dir, low, id) HANDLE_##dir(NAME, low)
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct worker *w = arg;
-#define GET(low)                                                                                   \
-    struct ipc_##low m;                                                                            \
-    if (!ipc_get_##low(f, &m))                                                                     \
-        return err_set(e, "malformed %s", ipc_name(f->id));
-    switch (f->id) {
-    case IPC_HELLO: {
-        GET(hello)
-        return on_hello(w, &m, e);
-    }
-    case IPC_CONF: {
-        GET(conf)
-        on_conf(w, f->gen, &m);
-        return true;
-    }
-    case IPC_LISTEN: {
-        GET(listen)
-        return on_listen(w, f, &m, e);
-    }
-    case IPC_UNLISTEN: {
-        GET(unlisten)
-        listener_remove(&w->conn, m.id);
-        return true;
-    }
-    case IPC_START: {
-        GET(start)
-        if (!w->conf)
-            return err_set(e, "START before a configuration");
-        on_start(w);
-        return true;
-    }
-    case IPC_DRAIN: {
-        GET(drain)
-        worker_drain(w, m.quick, (int64_t)min_size(m.timeout_ms, INT32_MAX));
-        return true;
-    }
-    case IPC_PING: {
-        GET(ping)
-        on_ping(w, &m);
-        return true;
-    }
-    case IPC_LOG_FILE: {
-        GET(log_file)
-        if (!m.to_stderr && f->fd == -1)
-            return err_set(e, "LOG_FILE without a descriptor");
-        on_log_file(f, &m);
-        return true;
-    }
-    case IPC_LOG_RING: {
-        GET(log_ring)
-        return f->fd == -1 ? err_set(e, "LOG_RING without a descriptor") : logring_use(f->fd, e);
-    }
-    case IPC_ENDPOINT: {
-        GET(endpoint)
-        struct ep_live *live = replica_update(&w->replica, &m);
-        if (live)
-            loan_on_endpoint(live);
-        turn_wake(&w->turn);
-        return true;
-    }
-    case IPC_TRIAL: {
-        GET(trial)
-        loan_on_trial(&w->loans, &m);
-        return true;
-    }
-    case IPC_TRIAL_RECALL: {
-        GET(trial_recall)
-        loan_on_recall(&w->loans, &m);
-        return true;
-    }
-    case IPC_LEND: {
-        GET(lend)
-        loan_on_lend(&w->loans, &m);
-        return true;
-    }
-    case IPC_VERIFY: {
-        GET(verify)
-        verify_begin(&w->req, &m);
-        return true;
-    }
-    case IPC_ANSWER: {
-        GET(answer)
-        admin_answer(&w->admin, &m);
-        return true;
-    }
-    case IPC_RECENT_ASK: {
-        GET(recent_ask)
-        recent_ring_send(&w->recent_ring, &w->uplink, m.id, m.limit, m.prefix);
-        return true;
-    }
-    case IPC_BINDINGS: {
-        GET(bindings)
-        return binding_replica_learn(&w->binding, m.records, e);
-    }
-        /* What goes another way: ipc_open has refused it already. */
-#define PASS_TO_WORKER(NAME)
-#define PASS_TO_SUP(NAME) case IPC_##NAME:
-#define PASS_FROM_CTL(NAME) case IPC_##NAME:
-#define PASS_TO_CTL(NAME) case IPC_##NAME:
-#define PASS_TO_NEW(NAME) case IPC_##NAME:
-#define PASS_TO_OLD(NAME) case IPC_##NAME:
-#define PASS(NAME, dir, low, id) PASS_##dir(NAME)
-        IPC_TABLE(PASS)
-        break;
-    }
+    IPC_TABLE(HANDLE)
     return err_set(e, "unexpected %s", ipc_name(f->id));
-#undef GET
 }
 
 static void handle(struct worker *w, enum chan_result r, const struct err *e)

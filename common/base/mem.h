@@ -29,4 +29,14 @@ void *mem_try_realloc(void *p, size_t size) MUST_CHECK;
 /* Frees memory of any mem_ function. NULL: nothing is done. */
 void mem_free(void *p);
 
+/* Where a table takes its memory from. alloc may return NULL; it need not be zeroed. */
+struct mem_source {
+    void *(*alloc)(void *ctx, size_t size);
+    void (*release)(void *ctx, void *p);
+    void *ctx;
+};
+
+/* mem_try and mem_free. */
+extern const struct mem_source mem_heap;
+
 #endif

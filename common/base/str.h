@@ -12,6 +12,11 @@ struct str {
 };
 
 #define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
+/* The same as an initializer, for tables. */
+#define STR_LIT(lit)                                                                               \
+    {                                                                                              \
+        (lit), sizeof(lit) - 1                                                                     \
+    }
 #define STR_FMT "%.*s"
 #define STR_ARG(s) (int)(s).n, (s).p
 
@@ -63,8 +68,10 @@ size_t str_put_u64(char out[static 20], uint64_t v);
 /* Writes the lowest `digits` hex digits of v, in lower case, without a NUL. */
 void str_put_hex(char *out, uint64_t v, unsigned digits);
 
-/* Whether s matches a pattern in which '*' stands for any run of bytes. */
+/* Whether s matches a pattern in which '*' stands for any run of bytes; the second folds ASCII
+ * case. */
 bool str_glob(struct str pattern, struct str s);
+bool str_glob_nocase(struct str pattern, struct str s);
 
 /* Bytes of the UTF-8 character at the front (RFC 3629: no overlong forms, no surrogates, at most
  * U+10FFFF); 0 when there is none. */
@@ -80,6 +87,15 @@ static inline char ascii_lower(char c)
 static inline bool ascii_digit(char c)
 {
     return c >= '0' && c <= '9';
+}
+
+/* The value of a hex digit in either case; -1: it is none. */
+static inline int ascii_hex(char c)
+{
+    if (ascii_digit(c))
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 #endif

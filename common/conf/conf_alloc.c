@@ -2,7 +2,6 @@
  * conf_key. */
 #include "common/conf/conf.h"
 
-#include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/secret/secret.h"
 #include "common/conf/conf_key.h"

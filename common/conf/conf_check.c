@@ -176,6 +176,15 @@ static void client_token_twice(struct check *k, size_t first, size_t again)
            "has the token of clients[%zu]: they could not be told apart", first);
 }
 
+static bool check_name(struct check *k, const char *name, struct path at)
+{
+    if (!name)
+        report(k, false, at.text, "is required");
+    else if (!is_name(str_c(name)))
+        report(k, false, at.text, "must be 1 to 64 of A-Z a-z 0-9 . _ -");
+    return name && is_name(str_c(name));
+}
+
 static void check_clients(struct check *k)
 {
     static const uint8_t none[32];
@@ -184,12 +193,7 @@ static void check_clients(struct check *k)
     struct entry *tokens = mem_zalloc(c->nclients + 1, sizeof *tokens);
     for (size_t i = 0; i < c->nclients; i++) {
         struct conf_client *cl = &c->clients[i];
-        struct path at = elem("clients", i, "name");
-        if (!cl->name)
-            report(k, false, at.text, "is required");
-        else if (!is_name(str_c(cl->name)))
-            report(k, false, at.text, "must be 1 to 64 of A-Z a-z 0-9 . _ -");
-        else
+        if (check_name(k, cl->name, elem("clients", i, "name")))
             names[i] = (struct entry){cl->name, strlen(cl->name), i};
         if (memcmp(cl->token_sha256, none, sizeof none) == 0)
             report(k, false, elem("clients", i, "token").text, "is required, or token_sha256");
@@ -436,12 +440,7 @@ static void check_endpoints(struct check *k)
     struct entry *ids = mem_zalloc(c->nendpoints + 1, sizeof *ids);
     for (size_t i = 0; i < c->nendpoints; i++) {
         struct conf_endpoint *ep = &c->endpoints[i];
-        struct path at = elem("endpoints", i, "name");
-        if (!ep->name)
-            report(k, false, at.text, "is required");
-        else if (!is_name(str_c(ep->name)))
-            report(k, false, at.text, "must be 1 to 64 of A-Z a-z 0-9 . _ -");
-        else
+        if (check_name(k, ep->name, elem("endpoints", i, "name")))
             names[i] = (struct entry){ep->name, strlen(ep->name), i};
         check_base_url(k, ep, elem("endpoints", i, "base_url").text);
         if (ep->api_key && !is_visible(str_c(ep->api_key)))

@@ -154,10 +154,7 @@ const char *const *conf_words(enum conf_kind kind, size_t *n)
     case CONF_K_str:
     case CONF_K_strs:
     case CONF_K_map:
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
     case CONF_K_token:
     case CONF_K_digest:
         break;

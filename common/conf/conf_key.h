@@ -27,6 +27,19 @@ enum conf_kind {
     CONF_K_digest    /* token_sha256 itself, 64 hex digits */
 };
 
+/* Labels of a switch: kinds whose value is one of conf_words, and lists whose elements are more than texts. */
+#define CONF_CASE_WORD                                                                             \
+    case CONF_K_strategy:                                                                          \
+    case CONF_K_probe:                                                                             \
+    case CONF_K_auth:                                                                              \
+    case CONF_K_loglevel:                                                                          \
+    case CONF_K_logformat
+#define CONF_CASE_LIST                                                                             \
+    case CONF_K_affinity:                                                                          \
+    case CONF_K_listens:                                                                           \
+    case CONF_K_clients:                                                                           \
+    case CONF_K_endpoints
+
 /* One key. `offset` is from the start of its section's struct; low and high as in conf_table.h. */
 struct conf_key {
     const char *name;

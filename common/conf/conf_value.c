@@ -14,9 +14,11 @@ struct unit {
 
 /* Units of durations, the largest first, as printing needs them. */
 static const struct unit time_units[] = {
-    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    {"d", .factor = 86400000}, {"h", .factor = 3600000}, {"m", .factor = 60000},
+    {"s", .factor = 1000},     {"ms", .factor = 1}};
 static const struct unit size_units[] = {
-    {"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"", 1}};
+    {"TiB", .factor = 1ull << 40}, {"GiB", .factor = 1ull << 30}, {"MiB", .factor = 1ull << 20},
+    {"KiB", .factor = 1ull << 10}, {"", .factor = 1}};
 
 static void unit_text(const struct unit *u, size_t n, uint64_t v, char out[static 32])
 {
@@ -238,20 +240,12 @@ static bool set_token(uint8_t m[32], struct conf_text t, struct err *e)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (ascii_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool set_digest(uint8_t m[32], struct conf_text t, struct err *e)
 {
     uint8_t v[32];
     bool ok = t.s.n == 2 * sizeof v;
     for (size_t i = 0; ok && i < sizeof v; i++) {
-        int hi = hex_digit(t.s.p[2 * i]), lo = hex_digit(t.s.p[2 * i + 1]);
+        int hi = ascii_hex(t.s.p[2 * i]), lo = ascii_hex(t.s.p[2 * i + 1]);
         ok = hi >= 0 && lo >= 0;
         v[i] = (uint8_t)(ok ? hi << 4 | lo : 0);
     }
@@ -276,11 +270,7 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
         return set_flag(k, member, t, e);
     case CONF_K_str:
         return set_str(k, member, t, e);
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         return set_word(k, member, t, e);
     case CONF_K_token:
         return set_token(member, t, e);
@@ -288,10 +278,7 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
         return set_digest(member, t, e);
     case CONF_K_strs:
     case CONF_K_map:
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
         break;
     }
     die("configuration key %s is no scalar", k->name);

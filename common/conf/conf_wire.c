@@ -66,11 +66,7 @@ static void put_member(struct wr *w, const struct conf_key *k, const void *m)
     case CONF_K_str:
         put_text(w, *(char *const *)m);
         break;
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         put_u64(w, *(const unsigned *)m);
         break;
     case CONF_K_strs: {
@@ -89,10 +85,7 @@ static void put_member(struct wr *w, const struct conf_key *k, const void *m)
         }
         break;
     }
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
     case CONF_K_token:
     case CONF_K_digest:
         break; /* not among the rows that are sent; written by conf_wire_put */
@@ -247,11 +240,7 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
         /* A key with a default is never NULL, so its users need not check. */
         return get_text(r, CONF_TEXT_MAX, m) &&
                (*(char **)m || (k->flags & CONF_OFF) || strcmp(k->dflt, "null") == 0);
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         conf_words(k->kind, &words);
         if (!get_number(r, 0, (int64_t)words - 1, &v))
             return false;
@@ -261,10 +250,7 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
         return get_strs(r, m);
     case CONF_K_map:
         return get_map(r, m);
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
     case CONF_K_token:
     case CONF_K_digest:
         break;

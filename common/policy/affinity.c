@@ -101,7 +101,7 @@ static uint32_t ceiling(uint32_t max)
     return max == 0 ? 1 : max < AFFINITY_END ? max : AFFINITY_END - 1;
 }
 
-bool affinity_init(struct affinity *a, uint32_t max, const struct affinity_mem *mem)
+bool affinity_init(struct affinity *a, uint32_t max, const struct mem_source *mem)
 {
     *a = (struct affinity){
         .mem = *mem,
@@ -296,26 +296,6 @@ bool affinity_unbind(struct affinity *a, const uint64_t key[2])
         return false;
     remove_at(a, link);
     return true;
-}
-
-uint32_t affinity_sweep(struct affinity *a, int64_t until_ms, uint32_t budget)
-{
-    uint32_t n = 0;
-    for (; n < budget && a->oldest != AFFINITY_END; n++) {
-        const struct affinity_binding *b = at(a, a->oldest);
-        if (b->used_ms > until_ms)
-            break;
-        remove_at(a, link_to(a, b->key));
-    }
-    return n;
-}
-
-uint32_t affinity_trim(struct affinity *a, uint32_t budget)
-{
-    uint32_t n = 0;
-    for (; n < budget && a->count > a->max; n++)
-        remove_at(a, link_to(a, at(a, a->oldest)->key));
-    return n;
 }
 
 uint32_t affinity_count(const struct affinity *a, uint16_t endpoint)

@@ -9,6 +9,7 @@
 #define QCC_COMMON_POLICY_AFFINITY_H
 
 #include "common/base/base.h"
+#include "common/base/mem.h"
 
 /* Endpoints have numbers below AFFINITY_ENDPOINTS. The caller assigns them, and reuses a number
  * only when affinity_count of it is 0. */
@@ -27,15 +28,8 @@ struct affinity_binding {
     uint16_t flags; /* of the caller, not interpreted here */
 };
 
-/* The allocator. alloc may return NULL; its memory need not be zeroed. */
-struct affinity_mem {
-    void *(*alloc)(void *ctx, size_t size);
-    void (*release)(void *ctx, void *p);
-    void *ctx;
-};
-
 struct affinity {
-    struct affinity_mem mem;
+    struct mem_source mem;
     struct affinity_binding **chunks; /* the bindings, in pieces */
     uint32_t **segments;              /* the index: heads of chains, in pieces */
     uint32_t room;                    /* bindings for which `chunks` and `segments` have entries */
@@ -51,7 +45,7 @@ struct affinity {
 
 /* Makes an empty table of at most max bindings, at least 1. Takes 1 byte for 256 bindings at once,
  * the rest as needed. False when memory is refused; then there is nothing to release. */
-bool affinity_init(struct affinity *a, uint32_t max, const struct affinity_mem *mem) MUST_CHECK;
+bool affinity_init(struct affinity *a, uint32_t max, const struct mem_source *mem) MUST_CHECK;
 
 /* Makes the index of an empty table for n bindings at once, in a quarter of the time that growing
  * with them takes. Takes 4 bytes for each; when memory is refused the index grows later. */
@@ -83,17 +77,9 @@ bool affinity_use(struct affinity *a, const uint64_t key[2], int64_t now_ms);
 /* Removes the binding. False: there is none. */
 bool affinity_unbind(struct affinity *a, const uint64_t key[2]);
 
-/* Removes bindings that were last used at or before `until_ms` (now - ttl), the oldest first, at
- * most `budget`. Returns how many: as many as the budget means that more may be left. */
-uint32_t affinity_sweep(struct affinity *a, int64_t until_ms, uint32_t budget);
-
-/* Sets a new ceiling, at least 1. Bindings above it are removed by affinity_trim. False when the
+/* Sets a new ceiling, at least 1. Bindings above it are the caller's to remove. False when the
  * memory for a larger one (1 byte for 256 bindings) is refused: the old ceiling stays. */
 bool affinity_set_max(struct affinity *a, uint32_t max) MUST_CHECK;
-
-/* Removes the oldest as long as there are more than the ceiling allows, at most `budget`. Returns
- * how many: as many as the budget means that more may be left. */
-uint32_t affinity_trim(struct affinity *a, uint32_t budget);
 
 /* The number of bindings to an endpoint. */
 uint32_t affinity_count(const struct affinity *a, uint16_t endpoint);

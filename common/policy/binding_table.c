@@ -5,25 +5,29 @@ enum { PLACES = 2 * AFFINITY_ENDPOINTS };
 _Static_assert((PLACES & (PLACES - 1)) == 0, "masked, not divided");
 _Static_assert(sizeof(struct binding_table_record) == 32, "no padding travels");
 
-struct binding_table *binding_table_new(uint32_t max, const struct affinity_mem *mem)
+bool binding_table_ready(struct binding_table **made, uint32_t max, const struct mem_source *mem)
 {
+    if (*made)
+        return true;
     struct binding_table *b = mem->alloc(mem->ctx, sizeof *b);
     if (!b)
-        return NULL;
+        return false;
     memset(b, 0, sizeof *b);
     if (affinity_init(&b->table, max, mem))
-        return b;
-    mem->release(mem->ctx, b);
-    return NULL;
+        *made = b;
+    else
+        mem->release(mem->ctx, b);
+    return *made != NULL;
 }
 
-void binding_table_free(struct binding_table *b)
+void binding_table_drop(struct binding_table **b)
 {
-    if (!b)
+    if (!*b)
         return;
-    struct affinity_mem mem = b->table.mem;
-    affinity_fini(&b->table);
-    mem.release(mem.ctx, b);
+    struct mem_source mem = (*b)->table.mem;
+    affinity_fini(&(*b)->table);
+    mem.release(mem.ctx, *b);
+    *b = NULL;
 }
 
 /* ---- numbers of endpoints */
@@ -106,11 +110,10 @@ bool binding_table_id(struct str hex, uint32_t *id)
 {
     uint32_t v = 0;
     for (size_t i = 0; i < hex.n; i++) {
-        char c = ascii_lower(hex.p[i]);
-        bool letter = c >= 'a' && c <= 'f';
-        if (!letter && !ascii_digit(c))
+        int digit = ascii_hex(hex.p[i]);
+        if (digit < 0)
             return false;
-        v = v << 4 | (uint32_t)(letter ? c - 'a' + 10 : c - '0');
+        v = v << 4 | (uint32_t)digit;
     }
     *id = v;
     return hex.n == 8;

@@ -39,11 +39,13 @@ struct binding_table_record {
 /* Records that one frame carries at most. */
 enum { BINDING_RECORDS = 2048 };
 
-/* A table of at most max bindings, in memory of the allocator mem. NULL when memory is refused. */
-struct binding_table *binding_table_new(uint32_t max, const struct affinity_mem *mem) MUST_CHECK;
+/* Makes *b, if it is NULL, a table of at most max bindings in memory of the allocator mem. False when
+ * memory is refused. */
+bool binding_table_ready(struct binding_table **b, uint32_t max,
+                         const struct mem_source *mem) MUST_CHECK;
 
-/* Frees the table. NULL: nothing is done. */
-void binding_table_free(struct binding_table *b);
+/* Frees *b, which becomes NULL. NULL: nothing is done. */
+void binding_table_drop(struct binding_table **b);
 
 /* The id of a binding's endpoint. */
 uint32_t binding_table_endpoint(const struct binding_table *b, const struct affinity_binding *at);

@@ -1,5 +1,7 @@
 #include "common/policy/retry.h"
 
+#include "common/base/str.h"
+
 #include <string.h>
 
 /* Whether a pooled connection was stale: the endpoint had closed it meanwhile, which is no failure;
@@ -180,10 +182,10 @@ bool retry_repeatable(const char *method, size_t nmethod, const char *path, size
         "/v1/complete",  "/v1/chat/completions",
         "/v1/responses", "/v1/embeddings",
     };
-    if ((nmethod == 3 && memcmp(method, "GET", 3) == 0) ||
-        (nmethod == 4 && memcmp(method, "HEAD", 4) == 0))
+    struct str m = str_make(method, nmethod);
+    if (str_eq(m, STR("GET")) || str_eq(m, STR("HEAD")))
         return true;
-    if (nmethod != 4 || memcmp(method, "POST", 4) != 0)
+    if (!str_eq(m, STR("POST")))
         return false;
     for (size_t i = 0; i < COUNT_OF(posts); i++)
         if (npath == strlen(posts[i]) && memcmp(path, posts[i], npath) == 0)

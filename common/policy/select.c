@@ -10,7 +10,10 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight)
+/* The rendezvous cost of an endpoint for a conversation: the smallest takes it. A pure function,
+ * the same in every worker, and blind to the other endpoints: one that goes takes only its own
+ * conversations along. weight above 0. */
+static double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight)
 {
     uint64_t h = mix(key[0] ^ mix(id_hash + 0x9e3779b97f4a7c15u));
     h = mix(h ^ key[1]);

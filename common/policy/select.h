@@ -153,11 +153,6 @@ enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r,
                                 int at);
 
-/* The rendezvous cost of an endpoint for a conversation: the smallest takes it. A pure function,
- * the same in every worker, and blind to the other endpoints: one that goes takes only its own
- * conversations along. weight above 0. */
-double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight);
-
 /* A reason in words for people: "disabled", "bound elsewhere", …. */
 const char *select_skip_text(enum sel_skip s);
 /* An end in words for people: "chosen", "all full", …. */

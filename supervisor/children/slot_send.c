@@ -11,7 +11,8 @@ void slot_send_log(struct slot *s, int log_fd)
     slot_send(s, log_fd, ipc_put_v_log_file, &m);
 }
 
-void slot_send_ring(struct slot *s, int ring_fd)
+/* The ring that all lines of the log go into too; -1: there is none. */
+static void slot_send_ring(struct slot *s, int ring_fd)
 {
     struct ipc_log_ring m;
     if (ring_fd != -1)

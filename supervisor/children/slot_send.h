@@ -40,8 +40,4 @@ void slot_send_listeners(struct slot *s, const struct listen_set *was, const str
 /* Sends the file that the log is written to; -1: stderr. The caller keeps the descriptor. */
 void slot_send_log(struct slot *s, int log_fd);
 
-/* Sends the ring that all lines of the log are written into too; -1: nothing is sent. The caller
- * keeps the descriptor. */
-void slot_send_ring(struct slot *s, int ring_fd);
-
 #endif

@@ -5,7 +5,6 @@
 #define QCC_SUPERVISOR_CONFIG_FAULTS_H
 
 #include "common/base/base.h"
-#include "common/base/str.h"
 
 #include <stdio.h>
 

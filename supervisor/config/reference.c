@@ -32,11 +32,7 @@ static void print_values(FILE *out, const struct conf_key *k)
     case CONF_K_str:
         fprintf(out, k->flags & CONF_OFF ? "text or `off`" : "text");
         break;
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         words = conf_words(k->kind, &n);
         for (size_t i = 0; i < n; i++)
             fprintf(out, "%s`%s`", i ? ", " : "", words[i]);

@@ -2,7 +2,6 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/secret/secret.h"
 #include "common/conf/conf_check.h"
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"

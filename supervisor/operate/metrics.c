@@ -262,7 +262,7 @@ static void first_byte(const struct at *a)
 /* ---- the table */
 
 enum type { GAUGE, COUNTER, HISTOGRAM };
-static const char *const type_name[] = {"gauge", "counter", "histogram"};
+static const char *const type_name[] = {[GAUGE] = "gauge", [COUNTER] = "counter", [HISTOGRAM] = "histogram"};
 
 #define NO (-1)
 

@@ -209,15 +209,14 @@ static const struct {
     unsigned (*run)(struct query *q, const struct asker *from, struct str arg, struct doc *d);
     bool acts;
 } queries[] = {
-    {{"status", 6}, status, false},       {{"endpoints", 9}, endpoints, false},
-    {{"breakers", 8}, breakers, false},   {{"queue", 5}, queue, false},
-    {{"sessions", 8}, sessions, false},   {{"metrics", 7}, metrics, false},
-    {{"requests", 8}, requests, false},   {{"why", 3}, why, false},
-    {{"reload", 6}, reload, true},
-    {{"stop", 4}, stop, true},            {{"enable", 6}, enable, true},
-    {{"disable", 7}, disable, true},      {{"drain", 5}, drain, true},
-    {{"verify", 6}, verify, true},        {{"reset", 5}, reset, true},
-    {{"upgrade", 7}, upgrade, true},
+    {STR_LIT("status"), status, false},     {STR_LIT("endpoints"), endpoints, false},
+    {STR_LIT("breakers"), breakers, false}, {STR_LIT("queue"), queue, false},
+    {STR_LIT("sessions"), sessions, false}, {STR_LIT("metrics"), metrics, false},
+    {STR_LIT("requests"), requests, false}, {STR_LIT("why"), why, false},
+    {STR_LIT("reload"), reload, true},      {STR_LIT("stop"), stop, true},
+    {STR_LIT("enable"), enable, true},      {STR_LIT("disable"), disable, true},
+    {STR_LIT("drain"), drain, true},        {STR_LIT("verify"), verify, true},
+    {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
 };
 
 bool query_acts(struct str what)

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/ipc/recent_record.h"
+#include "supervisor/shared/totals.h"
 
 #include <stdlib.h>
 
@@ -167,8 +168,6 @@ static void put_choices(const struct operate_env *env, struct doc *d, const stru
 
 static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r, bool trail)
 {
-    static const char *const token_names[TOKENS__COUNT] = {"input", "output", "cache_read",
-                                                           "cache_write"};
     struct recent_texts t = {0};
     struct recent_attempt a;
     size_t at;
@@ -197,7 +196,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_text(d, "tokens");
     doc_map(d, TOKENS__COUNT);
     for (unsigned i = 0; i < TOKENS__COUNT; i++)
-        put_known(d, token_names[i], r->tokens[i]);
+        put_known(d, totals_tokens_name[i], r->tokens[i]);
     doc_kv_str(d, "end", t.end);
     if (trail)
         put_choices(env, d, &r->choices);

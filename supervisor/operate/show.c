@@ -236,6 +236,12 @@ static void put_counts(struct doc *d, const struct totals_endpoint *t)
     put_tokens(d, t->tokens);
 }
 
+static void put_names(struct doc *d, const struct conf_endpoint *c)
+{
+    doc_kv_text(d, "id", c->id);
+    doc_kv_text(d, "name", c->name);
+}
+
 void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
 {
     const struct conf_endpoint *c = &env->conf->endpoints[at];
@@ -244,8 +250,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
     doc_map(d, 26);
-    doc_kv_text(d, "id", c->id);
-    doc_kv_text(d, "name", c->name);
+    put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
     doc_kv_text(d, "state", state_name(st, now));
     doc_kv_text(d, "tier", tier_name(st));
@@ -312,8 +317,7 @@ void show_breakers(const struct operate_env *env, struct doc *d)
     doc_array(d, (uint32_t)env->conf->nendpoints);
     for (size_t i = 0; i < env->conf->nendpoints; i++) {
         doc_map(d, 5);
-        doc_kv_text(d, "id", env->conf->endpoints[i].id);
-        doc_kv_text(d, "name", env->conf->endpoints[i].name);
+        put_names(d, &env->conf->endpoints[i]);
         put_breaker(d, look(env, i), now);
     }
 }
@@ -332,8 +336,7 @@ void show_queue(const struct operate_env *env, struct doc *d)
         if (!ep_queued(st))
             continue;
         doc_map(d, 2 + QUEUED_MEMBERS);
-        doc_kv_text(d, "id", env->conf->endpoints[i].id);
-        doc_kv_text(d, "name", env->conf->endpoints[i].name);
+        put_names(d, &env->conf->endpoints[i]);
         put_queued(d, st, now);
     }
 }
@@ -350,8 +353,7 @@ void show_sessions(const struct operate_env *env, struct doc *d)
     doc_array(d, (uint32_t)env->conf->nendpoints);
     for (size_t i = 0; i < env->conf->nendpoints; i++) {
         doc_map(d, 3);
-        doc_kv_text(d, "id", env->conf->endpoints[i].id);
-        doc_kv_text(d, "name", env->conf->endpoints[i].name);
+        put_names(d, &env->conf->endpoints[i]);
         doc_kv_int(d, "bindings", bindings_count(env->bindings, str_c(env->conf->endpoints[i].id)));
     }
 }

@@ -1,7 +1,6 @@
 /* cmd_import: a v0.6 profile becomes a configuration, which is checked before a file is
  * replaced. */
 #include "common/base/fd.h"
-#include "common/base/mem.h"
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/profile.h"

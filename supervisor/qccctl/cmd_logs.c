@@ -2,11 +2,9 @@
  * (logring.h). */
 #include "common/base/fd.h"
 #include "common/base/logring.h"
-#include "common/base/mem.h"
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>

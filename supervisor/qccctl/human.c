@@ -3,36 +3,38 @@
 /* A full buffer takes no more text: the output is then cut. */
 #define PUT(...) (void)!buf_printf(b, __VA_ARGS__)
 
+/* v in the largest unit that keeps it below limit. */
+static double scaled(int64_t v, double step, double limit, const char *units, char *unit)
+{
+    double x = (double)v / step;
+    while ((x >= limit || x <= -limit) && units[1]) {
+        x /= step;
+        units++;
+    }
+    *unit = *units;
+    return x;
+}
+
 void human_count(struct buf *b, int64_t v)
 {
-    static const char units[] = "kMGTPE";
+    char unit;
     if (v < 10000 && v > -10000) {
         PUT("%lld", (long long)v);
         return;
     }
-    double x = (double)v / 1000;
-    size_t u = 0;
-    while ((x >= 999.95 || x <= -999.95) && units[u + 1]) {
-        x /= 1000;
-        u++;
-    }
-    PUT("%.1f%c", x, units[u]);
+    double x = scaled(v, 1000, 999.95, "kMGTPE", &unit);
+    PUT("%.1f%c", x, unit);
 }
 
 void human_bytes(struct buf *b, int64_t v)
 {
-    static const char units[] = "KMGTPE";
+    char unit;
     if (v < 1024 && v > -1024) {
         PUT("%lld B", (long long)v);
         return;
     }
-    double x = (double)v / 1024;
-    size_t u = 0;
-    while ((x >= 1023.95 || x <= -1023.95) && units[u + 1]) {
-        x /= 1024;
-        u++;
-    }
-    PUT("%.1f %ciB", x, units[u]);
+    double x = scaled(v, 1024, 1023.95, "KMGTPE", &unit);
+    PUT("%.1f %ciB", x, unit);
 }
 
 void human_ms(struct buf *b, int64_t ms)

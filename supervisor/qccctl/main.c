@@ -2,9 +2,6 @@
  * command. */
 #include "supervisor/qccctl/cmd.h"
 
-#include "common/base/mem.h"
-#include "supervisor/qccctl/cmd_run.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

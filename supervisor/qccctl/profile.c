@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum { PATH = 256, WARNINGS_MAX = 256 << 10, TEXT_MAX = 4096 };
 
@@ -329,6 +328,17 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
         warn(p, path, "has no key: the clients' own credentials will be passed on");
 }
 
+static void add_element(struct profile *p, const json_t *e, const char *at, struct common *c)
+{
+    if (!json_is_object(e)) {
+        warn(p, at, "not understood, left out");
+        return;
+    }
+    tell_unknown(p, e, at, false);
+    note_limits(p, e, at);
+    add(p, e, at, c);
+}
+
 /* Adds the endpoints of a list, or of a mapping from their names. */
 static void add_list(struct profile *p, const json_t *list, const char *path, struct common *c)
 {
@@ -345,26 +355,14 @@ static void add_list(struct profile *p, const json_t *list, const char *path, st
     {
         path_at(at, path, i);
         c->name = json_array_size(list) == 1 ? outer : STR("");
-        if (!json_is_object(e)) {
-            warn(p, at, "not understood, left out");
-            continue;
-        }
-        tell_unknown(p, e, at, false);
-        note_limits(p, e, at);
-        add(p, e, at, c);
+        add_element(p, e, at, c);
     }
     if (json_is_object(list))
         json_object_foreach((json_t *)(uintptr_t)list, key, e)
         {
             path_key(at, path, key);
             c->name = str_c(key);
-            if (!json_is_object(e)) {
-                warn(p, at, "not understood, left out");
-                continue;
-            }
-            tell_unknown(p, e, at, false);
-            note_limits(p, e, at);
-            add(p, e, at, c);
+            add_element(p, e, at, c);
         }
 }
 

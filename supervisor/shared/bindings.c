@@ -14,32 +14,6 @@ enum {
 
 _Static_assert(UNSENT_MAX <= (int)IPC_BINDINGS_MAX, "a frame takes all records");
 
-static void *take(void *ctx, size_t size)
-{
-    (void)ctx;
-    return mem_try(size);
-}
-
-static void give_back(void *ctx, void *p)
-{
-    (void)ctx;
-    mem_free(p);
-}
-
-static bool ready(struct bindings *s)
-{
-    static const struct affinity_mem mem = {take, give_back, NULL};
-    if (!s->b)
-        s->b = binding_table_new(s->max, &mem);
-    return s->b != NULL;
-}
-
-static void drop_table(struct bindings *s)
-{
-    binding_table_free(s->b);
-    s->b = NULL;
-}
-
 void bindings_init(struct bindings *s, bindings_send *send, void *arg)
 {
     *s = (struct bindings){.send = send, .arg = arg, .max = 1};
@@ -48,7 +22,7 @@ void bindings_init(struct bindings *s, bindings_send *send, void *arg)
 
 void bindings_fini(struct bindings *s)
 {
-    drop_table(s);
+    binding_table_drop(&s->b);
     buf_free(&s->unsent);
     mem_free(s->known);
     s->known = NULL;
@@ -107,7 +81,7 @@ void bindings_conf(struct bindings *s, const struct conf *c)
         s->max = c->affinity.max_sessions;
     if (!s->enabled && s->b) {
         static const uint64_t none[2];
-        drop_table(s);
+        binding_table_drop(&s->b);
         add_record(s, BINDING_NONE, none, 0, 0);
         s->moves++;
     }
@@ -141,7 +115,7 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
 static void wish(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
 {
     bool bound = r->op == BINDING_BOUND;
-    if (bound && (!s->enabled || !configured(s, r->endpoint) || !ready(s))) {
+    if (bound && (!s->enabled || !configured(s, r->endpoint) || !binding_table_ready(&s->b, s->max, &mem_heap))) {
         add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
     } else if (bound) {
         bind(s, r, now_ms);
@@ -177,7 +151,7 @@ bool bindings_sweep(struct bindings *s, int64_t now_ms)
     for (int i = 0; s->b && i < SWEEP; i++) {
         const struct affinity_binding *old = affinity_oldest(&s->b->table);
         if (!old) {
-            drop_table(s); /* an empty table keeps no memory */
+            binding_table_drop(&s->b); /* an empty table keeps no memory */
             return false;
         }
         if (old->used_ms > now_ms - s->ttl_ms && s->b->table.count <= s->max)
@@ -212,14 +186,14 @@ bool bindings_piece(const struct bindings *s, uint32_t *at, struct buf *records)
 
 void bindings_expect(struct bindings *s, size_t n)
 {
-    if (ready(s))
+    if (binding_table_ready(&s->b, s->max, &mem_heap))
         affinity_expect(&s->b->table, (uint32_t)min_size(n, s->max));
 }
 
 bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms)
 {
     enum affinity_did did;
-    return ready(s) && binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, NULL);
+    return binding_table_ready(&s->b, s->max, &mem_heap) && binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, NULL);
 }
 
 uint32_t bindings_total(const struct bindings *s)

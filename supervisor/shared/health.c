@@ -12,7 +12,7 @@ _Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX, "all block
 
 /* ---- endpoints by id */
 
-static struct health_endpoint *by_id(const struct health *h, struct str id)
+struct health_endpoint *health_by_id(const struct health *h, struct str id)
 {
     for (size_t i = 0; i < h->n; i++)
         if (str_eq(str_c(h->v[i].id), id))
@@ -22,7 +22,7 @@ static struct health_endpoint *by_id(const struct health *h, struct str id)
 
 struct health_endpoint *health_find(const struct health *h, struct str what)
 {
-    struct health_endpoint *e = by_id(h, what);
+    struct health_endpoint *e = health_by_id(h, what);
     for (size_t i = 0; i < h->n && !e; i++)
         if (str_eq(str_c(h->v[i].name), what))
             e = &h->v[i];
@@ -180,7 +180,7 @@ static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t se
 
 void health_trial_ask(struct health *h, unsigned slot, struct str id)
 {
-    struct health_endpoint *e = by_id(h, id);
+    struct health_endpoint *e = health_by_id(h, id);
     if (!e || slot >= SLOTS_MAX || e->trial_slot == (int)slot || h->frozen)
         return;
     e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
@@ -189,7 +189,7 @@ void health_trial_ask(struct health *h, unsigned slot, struct str id)
 
 void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
 {
-    struct health_endpoint *e = by_id(h, id);
+    struct health_endpoint *e = health_by_id(h, id);
     struct ep_changes ch = {0};
     if (!has_loan(e, slot, seq) || !ep_trial_begin(&e->state, &ch))
         return;
@@ -199,7 +199,7 @@ void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t
 
 void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
 {
-    struct health_endpoint *e = by_id(h, id);
+    struct health_endpoint *e = health_by_id(h, id);
     struct ep_changes ch = {0};
     if (!has_loan(e, slot, seq))
         return;
@@ -239,34 +239,33 @@ static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t par
     return cls < OUTCOME__COUNT && fault < FAULT__COUNT && net < NET__COUNT && part < PART__COUNT;
 }
 
+/* What OUTCOME and VERDICT say alike, as initializers of a struct ep_report. reason: its copy with a NUL. */
+#define REPORT_OF(m, reason)                                                                       \
+    .cls = (enum outcome)(m)->cls, .fault = (enum fault)(m)->fault,                                \
+    .net = (enum net_fault)(m)->net, .retry_after_ms = (m)->retry_after_ms,                        \
+    .why = (reason)[0] ? (reason) : NULL, .own_key = (m)->own_key, .began_ms = (m)->began_ms,      \
+    .status = (m)->status, .wall_ms = clock_wall_ms()
+
 bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m, int64_t now_ms)
 {
     if (!known_words(m->cls, m->fault, m->net, m->part))
         return false;
-    struct health_endpoint *e = by_id(h, m->endpoint);
+    struct health_endpoint *e = health_by_id(h, m->endpoint);
     if (!e)
         return true;
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
     struct ep_report r = {
-        .cls = (enum outcome)m->cls,
-        .fault = (enum fault)m->fault,
-        .net = (enum net_fault)m->net,
+        REPORT_OF(m, reason),
         .part = (enum outcome_part)m->part,
-        .retry_after_ms = m->retry_after_ms,
-        .why = reason[0] ? reason : NULL,
         .trial = has_loan(e, slot, m->trial),
         .left = m->left,
         .overruled = m->overruled,
         .about_model = m->about_model,
-        .own_key = m->own_key,
         .no_count_tokens = m->no_count_tokens,
         .counted = m->counted,
         .model = m->model_hash,
-        .began_ms = m->began_ms,
         .ttfb_us = m->ttfb_us,
-        .status = m->status,
-        .wall_ms = clock_wall_ms(),
     };
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
@@ -289,22 +288,12 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
 {
     if (!known_words(m->cls, m->fault, m->net, PART_WHOLE))
         return false;
-    struct health_endpoint *e = by_id(h, m->endpoint);
+    struct health_endpoint *e = health_by_id(h, m->endpoint);
     if (!e || e->verify_slot != (int)slot || e->verify_seq != m->seq)
         return true;
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
-    struct ep_report r = {
-        .cls = (enum outcome)m->cls,
-        .fault = (enum fault)m->fault,
-        .net = (enum net_fault)m->net,
-        .retry_after_ms = m->retry_after_ms,
-        .why = reason[0] ? reason : NULL,
-        .own_key = m->own_key,
-        .began_ms = m->began_ms,
-        .status = m->status,
-        .wall_ms = clock_wall_ms(),
-    };
+    struct ep_report r = {REPORT_OF(m, reason)};
     struct ep_changes ch = {0};
     look_at_all(h, now_ms);
     struct ep_ctx ctx = ctx_of(h, e);
@@ -320,7 +309,7 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
 void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial, uint64_t verifies,
                  int64_t now_ms)
 {
-    struct health_endpoint *e = by_id(h, id);
+    struct health_endpoint *e = health_by_id(h, id);
     struct ep_changes ch = {0};
     if (!e)
         return;

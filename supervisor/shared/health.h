@@ -163,6 +163,9 @@ void health_operator(struct health *h, struct health_endpoint *e, enum ep_action
 /* The endpoint of that id, else of that name; NULL: none. Valid until the next health_conf. */
 struct health_endpoint *health_find(const struct health *h, struct str what);
 
+/* The endpoint of that id; NULL: none. Valid until the next health_conf. */
+struct health_endpoint *health_by_id(const struct health *h, struct str id);
+
 /* Does what is due by time (breakers become half open, queues, ends of cooldowns), lends trials,
  * starts verifications. Cheap when there is nothing to do. */
 void health_run(struct health *h, int64_t now_ms);

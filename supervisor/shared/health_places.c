@@ -1,17 +1,9 @@
 /* The functions of health.h for the places of max_concurrent. */
 #include "supervisor/shared/health.h"
 
-static struct health_endpoint *by_id(const struct health *h, struct str id)
-{
-    for (size_t i = 0; i < h->n; i++)
-        if (str_eq(str_c(h->v[i].id), id))
-            return &h->v[i];
-    return NULL;
-}
-
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
 {
-    struct health_endpoint *e = by_id(h, m->endpoint);
+    struct health_endpoint *e = health_by_id(h, m->endpoint);
     if (!e || slot >= SLOTS_MAX)
         return true;
     struct health_places_line l = {h, e};
@@ -22,7 +14,7 @@ bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got)
 {
-    struct health_endpoint *e = by_id(h, id);
+    struct health_endpoint *e = health_by_id(h, id);
     struct health_places_line l = {h, e};
     if (e)
         places_elsewhere(&e->places, HEALTH_PREDECESSOR, n, got, health_send_places, &l);
@@ -30,7 +22,7 @@ void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32
 
 void health_place_wanted_elsewhere(struct health *h, struct str id)
 {
-    struct health_endpoint *e = by_id(h, id);
+    struct health_endpoint *e = health_by_id(h, id);
     struct health_places_line l = {h, e};
     if (e)
         places_wanted_elsewhere(&e->places, HEALTH_PREDECESSOR, health_send_places, &l);
@@ -38,7 +30,7 @@ void health_place_wanted_elsewhere(struct health *h, struct str id)
 
 void health_places_granted(struct health *h, struct str id, uint32_t n)
 {
-    struct health_endpoint *e = by_id(h, id);
+    struct health_endpoint *e = health_by_id(h, id);
     struct health_places_line l = {h, e};
     if (!e || !h->frozen)
         return;

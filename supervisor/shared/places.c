@@ -112,17 +112,22 @@ static void settle(struct places *p, places_send *send, void *arg)
         p->ceiling = places_lent(p);
 }
 
-void places_limit(struct places *p, uint32_t total, places_send *send, void *arg)
+static void recall_all(struct places *p, places_send *send, void *arg)
 {
-    p->total = total;
-    bool over = total && places_lent(p) > total;
-    for (size_t i = 0; i < p->n && over; i++) {
+    for (size_t i = 0; i < p->n; i++) {
         struct place_holder *h = &p->v[i];
         if (h->lent && !h->recalled && !h->afar) {
             h->recalled = h->answer_due = true;
             send(arg, (unsigned)i, 0, true, false);
         }
     }
+}
+
+void places_limit(struct places *p, uint32_t total, places_send *send, void *arg)
+{
+    p->total = total;
+    if (total && places_lent(p) > total)
+        recall_all(p, send, arg);
     serve(p, send, arg);
 }
 
@@ -179,13 +184,8 @@ void places_freeze(struct places *p, bool on, places_send *send, void *arg)
     p->frozen = on;
     p->got = 0;
     p->ceiling = places_lent(p);
-    for (size_t i = 0; i < p->n && on; i++) {
-        struct place_holder *h = &p->v[i];
-        if (h->lent && !h->recalled && !h->afar) {
-            h->recalled = h->answer_due = true;
-            send(arg, (unsigned)i, 0, true, false);
-        }
-    }
+    if (on)
+        recall_all(p, send, arg);
     serve(p, send, arg);
 }
 

@@ -1,6 +1,5 @@
 #include "supervisor/store/store_dir.h"
 
-#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"

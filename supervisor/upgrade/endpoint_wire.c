@@ -102,25 +102,22 @@ bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_
 {
     if (!possible(m))
         return false;
-    for (size_t i = 0; i < h->n; i++) {
-        struct health_endpoint *e = &h->v[i];
-        struct ep_changes ch = {0};
-        if (!str_eq(str_c(e->id), m->id))
-            continue;
-        take(&e->state, m);
-        /* UP_COUNT, which follows, has the exact time; an older build does not send it. */
-        if (m->lacks_count_tokens)
-            e->state.no_count_until_ms = now_ms + h->conf.block_ms;
-        text(e->model, m->model);
-        e->trial_slot = m->trial ? HEALTH_PREDECESSOR : HEALTH_NONE;
-        e->trial_seq = m->trial;
-        e->trial_since_ms = now_ms;
-        e->trial_recalled = false;
-        e->verify_slot = m->verifies ? HEALTH_PREDECESSOR : HEALTH_NONE;
-        e->verify_seq = m->verifies;
-        ep_reconf(&e->state, &h->conf, c->endpoints[i].enabled, now_ms, &ch);
+    struct health_endpoint *e = health_by_id(h, m->id);
+    struct ep_changes ch = {0};
+    if (!e)
         return true;
-    }
+    take(&e->state, m);
+    /* How long, UP_COUNT says; an older build does not send it. */
+    if (m->lacks_count_tokens)
+        e->state.no_count_until_ms = now_ms + h->conf.block_ms;
+    text(e->model, m->model);
+    e->trial_slot = m->trial ? HEALTH_PREDECESSOR : HEALTH_NONE;
+    e->trial_seq = m->trial;
+    e->trial_since_ms = now_ms;
+    e->trial_recalled = false;
+    e->verify_slot = m->verifies ? HEALTH_PREDECESSOR : HEALTH_NONE;
+    e->verify_seq = m->verifies;
+    ep_reconf(&e->state, &h->conf, c->endpoints[e - h->v].enabled, now_ms, &ch);
     return true;
 }
 
@@ -134,9 +131,9 @@ bool endpoint_wire_put_refused(const struct health_endpoint *e, struct ipc_up_re
 
 void endpoint_wire_get_refused(struct health *h, const struct ipc_up_refused *m)
 {
-    for (size_t i = 0; i < h->n; i++)
-        if (str_eq(str_c(h->v[i].id), m->id))
-            ep_restore_refusal(&h->v[i].state, m->status, m->wall_ms);
+    struct health_endpoint *e = health_by_id(h, m->id);
+    if (e)
+        ep_restore_refusal(&e->state, m->status, m->wall_ms);
 }
 
 bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_count *m)
@@ -150,9 +147,9 @@ bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_coun
 
 void endpoint_wire_get_count(struct health *h, const struct ipc_up_count *m)
 {
-    for (size_t i = 0; i < h->n; i++)
-        if (str_eq(str_c(h->v[i].id), m->id)) {
-            h->v[i].state.no_count_until_ms = m->no_count_until_ms;
-            h->v[i].state.counted_ms = m->counted_ms;
-        }
+    struct health_endpoint *e = health_by_id(h, m->id);
+    if (!e)
+        return;
+    e->state.no_count_until_ms = m->no_count_until_ms;
+    e->state.counted_ms = m->counted_ms;
 }

@@ -11,7 +11,7 @@
 static const struct {
     struct str key, spec;
 } presets[] = {
-    {{"", 0}, {"", 0}},
+    {STR_LIT(""), STR_LIT("")},
     {STR("/good"), STR("events=8,gap_ms=20")},
     {STR("/slow"), STR("delay_ms=150,events=12,gap_ms=150")},
     {STR("/flaky"), STR("flaky=3,events=8,gap_ms=20")},

@@ -7,10 +7,10 @@
 #include <jansson.h>
 
 static const struct json_want want[] = {
-    {{"model", 5}, {0}},
-    {{"stream", 6}, {0}},
-    {{"metadata", 8}, {"user_id", 7}},
-    {{"metadata", 8}, {0}},
+    {STR_LIT("model"), {0}},
+    {STR_LIT("stream"), {0}},
+    {STR_LIT("metadata"), STR_LIT("user_id")},
+    {STR_LIT("metadata"), {0}},
 };
 enum { WANTS = COUNT_OF(want) };
 

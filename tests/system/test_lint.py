@@ -53,6 +53,15 @@ BREACHES = {
         "worker/breach.c", '#include <string.h>\nvoid breach(char *p);\n'
         'void breach(char *p)\n{\n    strcpy(p, "x"); /* strcat( */\n}\n', "text",
         "banned function strcpy"),
+    "long function": (
+        "worker/breach.c", "void breach(void);\nvoid breach(void)\n{\n" + 61 * "    ;\n" + "}\n", "text",
+        "worker/breach.c:3: breach has 61 lines"),
+    "length counted by hand": (
+        "worker/breach.c", '#include "common/base/str.h"\nstatic const struct str breach[] = {{"x", 1}};\n', "text",
+        "a length counted by hand: use STR_LIT"),
+    "function without a caller": (
+        "worker/breach.c", 'int breach(void);\nint breach(void)\n{\n    return 0;\n}\n', "objects rooms",
+        "worker/breach.c: breach has no caller outside its file"),
     "bare allocation": (
         "worker/breach.c", '#include <stdlib.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return malloc(1);\n}\n', "text", "malloc: use mem_*"),
@@ -112,6 +121,7 @@ def test_a_breach_stops_lint(tree, name):
 @pytest.mark.parametrize("line, complaint", [
     ("except worker/http worker/net: chunk", "chunk is no exception any more, take it out"),
     ("ring worker/json: json_find json_skip", "is no ring any more, take it out"),
+    ("only-tests worker/json: json_find", "json_find is used or gone, take it out"),
     ("worker/net | common worker/client | sockets", "a circle of rooms"),
 ])
 def test_the_list_of_exceptions_only_shrinks(tree, line, complaint):

@@ -1,16 +1,13 @@
 #include "worker/admin/admin.h"
 
-#include "common/base/log.h"
 #include "common/secret/secret.h"
 #include "worker/intake/cors.h"
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"
-#include "worker/request/own_reply.h"
 #include "worker/request/req.h"
 
 #include <openssl/sha.h>
-#include <stdio.h>
 
 enum {
     ANSWER_MS = 5000,  /* a supervisor that takes longer is stuck */
@@ -227,10 +224,11 @@ static bool is_one_of(struct str s, const struct str *v, size_t n)
 
 static struct address find(struct str path, struct str query)
 {
-    static const struct str shown[] = {{"status", 6}, {"endpoints", 9}, {"breakers", 8},
-                                       {"queue", 5},  {"sessions", 8},  {"requests", 8}};
-    static const struct str actions[] = {
-        {"enable", 6}, {"disable", 7}, {"drain", 5}, {"verify", 6}, {"reset", 5}};
+    static const struct str shown[] = {STR_LIT("status"),   STR_LIT("endpoints"),
+                                       STR_LIT("breakers"), STR_LIT("queue"),
+                                       STR_LIT("sessions"), STR_LIT("requests")};
+    static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
+                                         STR_LIT("verify"), STR_LIT("reset")};
     if (str_eq(path, STR("/")))
         return (struct address){.kind = PAGE};
     if (str_eq(path, STR("/healthz")))

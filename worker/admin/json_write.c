@@ -1,9 +1,7 @@
 #include "worker/admin/json_write.h"
 
-#include "common/ipc/wire.h"
+#include "common/ipc/doc_read.h"
 #include "worker/json/json_find.h"
-
-enum { DEEPEST = 16, MANY = 1 << 20, LONG = 1 << 20 };
 
 /* What is no UTF-8 (a client's name of a model, or one that was cut) becomes question marks. */
 static bool text(struct str s, struct buf *out)
@@ -37,7 +35,7 @@ static bool members(struct rd *r, uint32_t n, unsigned depth, struct buf *out)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct str key;
-        if (!rd_str(r, LONG, &key) || (i && !buf_str(out, STR(","))) || !text(key, out) ||
+        if (!doc_key(r, &key) || (i && !buf_str(out, STR(","))) || !text(key, out) ||
             !buf_str(out, STR(":")) || !value(r, depth + 1, out))
             return false;
     }
@@ -52,32 +50,30 @@ static bool elements(struct rd *r, uint32_t n, unsigned depth, struct buf *out)
     return true;
 }
 
-/* A reader that says no stays where it was: the kinds are tried one after the other. */
 static bool value(struct rd *r, unsigned depth, struct buf *out)
 {
-    uint64_t u;
-    int64_t i;
-    uint32_t n;
-    bool b;
-    struct str s;
-    if (depth > DEEPEST)
+    struct doc_value v;
+    if (!doc_read(r, depth, &v))
         return false;
-    if (rd_str(r, LONG, &s))
-        return text(s, out);
-    if (rd_u64(r, &u))
-        return buf_u64(out, u);
-    if (rd_i64(r, &i))
-        return buf_str(out, STR("-")) && buf_u64(out, 0 - (uint64_t)i);
-    if (rd_flag(r, &b))
-        return buf_str(out, b ? STR("true") : STR("false"));
-    if (rd_nil(r))
+    switch (v.kind) {
+    case DOC_TEXT:
+        return text(v.text, out);
+    case DOC_INT:
+        return v.i < 0 ? buf_str(out, STR("-")) && buf_u64(out, 0 - (uint64_t)v.i)
+                       : buf_u64(out, (uint64_t)v.i);
+    case DOC_BIG:
+        return buf_u64(out, v.u);
+    case DOC_FLAG:
+        return buf_str(out, v.flag ? STR("true") : STR("false"));
+    case DOC_NIL:
         return buf_str(out, STR("null"));
-    if (rd_bin(r, LONG, &s))
-        return number(s, out);
-    if (rd_map(r, MANY, &n))
-        return buf_str(out, STR("{")) && members(r, n, depth, out) && buf_str(out, STR("}"));
-    if (rd_array(r, MANY, &n))
-        return buf_str(out, STR("[")) && elements(r, n, depth, out) && buf_str(out, STR("]"));
+    case DOC_DECIMAL:
+        return number(v.text, out);
+    case DOC_MAP:
+        return buf_str(out, STR("{")) && members(r, v.n, depth, out) && buf_str(out, STR("}"));
+    case DOC_ARRAY:
+        return buf_str(out, STR("[")) && elements(r, v.n, depth, out) && buf_str(out, STR("]"));
+    }
     return false;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "worker/client/conn.h"
+#include "worker/client/conns.h"
 #include "worker/request/req_env.h"
 #include "worker/shared/counters.h"
 
@@ -77,7 +78,7 @@ static bool has_room(struct listener *l)
         return true;
     if (!one_waits(l)) /* no client is waiting: keep the idle ones */
         return false;
-    if (conn_close_idlest(env))
+    if (conns_close_idlest(env))
         return true;
     pause_accepting(env, operators);
     return false;

@@ -15,7 +15,6 @@ enum {
     LINGER_BYTES = 16 << 20,  /* and how much */
     PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
     PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
-    IDLE_LOOK = 64,           /* idle connections looked at in search of one to close */
     HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
 };
 
@@ -57,7 +56,7 @@ static void conn_free(struct dead *d)
     slab_free(&conns, c);
 }
 
-static void conn_close_as(struct conn *c, bool hard)
+void conn_close_as(struct conn *c, bool hard)
 {
     if (c->state == CONN_CLOSED)
         return;
@@ -306,6 +305,14 @@ static void read_ahead(struct conn *c)
         conn_close(c);
 }
 
+/* All of the request is there. */
+static void request_go(struct conn *c)
+{
+    deadline_clear(&c->deadline);
+    conn_set(c, CONN_BUSY);
+    req_go(c->client.req);
+}
+
 /* Large bodies go from the socket to where they stay. */
 static void read_body(struct conn *c)
 {
@@ -334,9 +341,7 @@ static void read_body(struct conn *c)
         conn_close(c);
         return;
     }
-    deadline_clear(&c->deadline);
-    conn_set(c, CONN_BUSY);
-    req_go(c->client.req);
+    request_go(c);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -416,6 +421,54 @@ static void set_ceilings(struct conn *c)
         c->out.max = c->l->service->reply_max;
 }
 
+/* Whether more of a request may come. */
+static bool conn_reads(const struct conn *c)
+{
+    return c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
+}
+
+/* Feeds the body from p[*at] on, which moves behind what it took. False: nothing more can be read now. */
+static bool run_body(struct conn *c, const char *p, size_t n, size_t *at)
+{
+    size_t used;
+    enum req_body_result res = req_body_feed(c->client.req, p + *at, n - *at, &used);
+    *at += used;
+    if (res == REQ_BODY_MORE)
+        deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
+    if (res == REQ_BODY_MORE || res == REQ_BODY_REFUSED)
+        return false;
+    request_go(c);
+    return true;
+}
+
+/* Begins the request whose head stands at p[*at], which moves behind it. False as above. */
+static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
+{
+    /* RFC 9112 2.2: an empty line before a request line is overlooked */
+    while (c->scanned == 0 && *at < n && (p[*at] == '\r' || p[*at] == '\n') && c->state == CONN_IDLE)
+        ++*at;
+    if (*at == n)
+        return false;
+    size_t size = http1_find_end(p + *at, n - *at, &c->scanned);
+    if (size == 0) {
+        if (!head_incomplete(c, p + *at, n - *at))
+            *at = n;
+        return false;
+    }
+    c->scanned = 0;
+    if (size > c->env->req->conf->limits.max_header_bytes) {
+        req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
+        return false;
+    }
+    bool body = req_begin(&c->client, p + *at, size);
+    *at += size;
+    if (c->client.req && body)
+        conn_set(c, CONN_BODY);
+    else if (c->client.req)
+        request_go(c);
+    return true;
+}
+
 /* What stands in `in` and the n new bytes at p behind it: requests, one after the other, until one
  * has to be waited for. New bytes are copied only if they have to wait. */
 static void conn_run(struct conn *c, char *p, size_t n)
@@ -433,48 +486,8 @@ static void conn_run(struct conn *c, char *p, size_t n)
     }
     size_t at = 0;
     c->running = true;
-    while (c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY) {
-        if (c->state == CONN_BODY) {
-            size_t used;
-            enum req_body_result res = req_body_feed(c->client.req, p + at, n - at, &used);
-            at += used;
-            if (res == REQ_BODY_MORE) {
-                deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
-                break;
-            }
-            if (res == REQ_BODY_REFUSED)
-                break;
-            deadline_clear(&c->deadline);
-            conn_set(c, CONN_BUSY);
-            req_go(c->client.req);
-            continue;
-        }
-        /* RFC 9112 2.2: an empty line before a request line is overlooked */
-        while (c->scanned == 0 && at < n && (p[at] == '\r' || p[at] == '\n') && c->state == CONN_IDLE)
-            at++;
-        if (at == n)
-            break;
-        size_t size = http1_find_end(p + at, n - at, &c->scanned);
-        if (size == 0) {
-            if (!head_incomplete(c, p + at, n - at))
-                at = n;
-            break;
-        }
-        c->scanned = 0;
-        if (size > c->env->req->conf->limits.max_header_bytes) {
-            req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
-            break;
-        }
-        bool body = req_begin(&c->client, p + at, size);
-        at += size;
-        if (c->client.req) {
-            conn_set(c, body ? CONN_BODY : CONN_BUSY);
-            if (!body) {
-                deadline_clear(&c->deadline);
-                req_go(c->client.req);
-            }
-        }
-    }
+    for (bool more = true; more && conn_reads(c);)
+        more = c->state == CONN_BODY ? run_body(c, p, n, &at) : run_head(c, p, n, &at);
     c->running = false;
     if (c->state == CONN_CLOSED || c->state == CONN_LINGER)
         return;
@@ -486,8 +499,7 @@ static void conn_run(struct conn *c, char *p, size_t n)
         conn_close(c);
         return;
     }
-    bool reads = c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
-    if (reads && io_pending(&c->io))
+    if (conn_reads(c) && io_pending(&c->io))
         ev_feed_event(c->env->loop, &c->rd, EV_READ);
 }
 
@@ -550,45 +562,4 @@ void conn_new(struct listener *l, int fd)
     c->io.ssl = tls_accept(l->tls, fd);
     if (!c->io.ssl)
         conn_close(c);
-}
-
-/* An idle connection on which a request has come that was not read yet: it is still served. */
-static bool request_waits(const struct conn *c)
-{
-    char byte;
-    return io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-bool conn_close_idlest(struct conn_env *env)
-{
-    unsigned looked = 0;
-    LIST_EACH(n, tmp, &env->idle_conns)
-    {
-        struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
-        if (!request_waits(c)) {
-            conn_close(c);
-            return true;
-        }
-        if (++looked == IDLE_LOOK)
-            break;
-    }
-    return false;
-}
-
-void conn_drain_all(struct conn_env *env, bool quick)
-{
-    LIST_EACH(n, tmp, &env->idle_conns)
-    {
-        struct conn *c = LIST_ENTRY(n, struct conn, idle_node);
-        if (!quick)
-            continue;
-        if (!request_waits(c))
-            conn_close(c);
-    }
-}
-
-void conn_kill_all(struct conn_env *env)
-{
-    LIST_EACH(n, tmp, &env->conns)
-        conn_close_as(LIST_ENTRY(n, struct conn, node), true);
 }

@@ -58,15 +58,7 @@ enum { CONN_BACKLOG = 64 << 10 };
 /* A new connection on an accepted socket (taken over). */
 void conn_new(struct listener *l, int fd);
 
-/* Closes the connection that has been idle longest, unless a request has just come on it. False: none
- * is idle. */
-bool conn_close_idlest(struct conn_env *env);
-
-/* For draining: idle connections are closed at once (quick), others after their reply. What a client
- * has already sent is still served. */
-void conn_drain_all(struct conn_env *env, bool quick);
-
-/* Closes everything at once, with a reset: the drain has timed out. */
-void conn_kill_all(struct conn_env *env);
+/* Closes it, whatever is under way; hard: with a reset. */
+void conn_close_as(struct conn *c, bool hard);
 
 #endif

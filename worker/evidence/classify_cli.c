@@ -65,7 +65,7 @@ static bool has(struct str text, struct str what)
 
 static struct str curl_name(struct str code)
 {
-    static const struct str prefix = {"CURLE_", 6};
+    static const struct str prefix = STR_LIT("CURLE_");
     return str_starts(code, prefix) ? str_make(code.p + prefix.n, code.n - prefix.n) : code;
 }
 

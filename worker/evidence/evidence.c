@@ -1,6 +1,5 @@
 #include "worker/evidence/evidence.h"
 
-#include "common/policy/classify/retry_after.h"
 #include "worker/evidence/charset.h"
 #include "worker/evidence/evidence_json.h"
 #include "worker/evidence/evidence_put.h"
@@ -27,10 +26,10 @@ static void headers(struct evidence *ev, const struct http_field *f, size_t nf, 
         struct str name;
         bool alone;
     } words[] = {
-        {{"cf-mitigated", 12}, false},       {{"x-amzn-waf-action", 17}, false},
-        {{"x-vercel-mitigated", 18}, false}, {{"x-sucuri-block", 14}, false},
-        {{"x-vercel-error", 14}, true},      {{"x-ms-error-code", 15}, true},
-        {{"x-error-code", 12}, true},
+        {STR_LIT("cf-mitigated"), false},       {STR_LIT("x-amzn-waf-action"), false},
+        {STR_LIT("x-vercel-mitigated"), false}, {STR_LIT("x-sucuri-block"), false},
+        {STR_LIT("x-vercel-error"), true},      {STR_LIT("x-ms-error-code"), true},
+        {STR_LIT("x-error-code"), true},
     };
     static const struct str none = {0};
     for (size_t i = 0; i < nf; i++) {
@@ -46,9 +45,10 @@ static void headers(struct evidence *ev, const struct http_field *f, size_t nf, 
                    str_starts_nocase(value, STR("ddos-guard"))) {
             evidence_symbol(ev, STR("server"), value, false, a);
         } else if (str_eq_nocase(name, STR("location"))) {
-            static const struct str doors[] = {
-                {"login", 5}, {"signin", 6}, {"sign-in", 7}, {"sign_in", 7},
-                {"/sso", 4},  {"oauth", 5},  {"/auth", 5},   {"/cdn-cgi/access", 15}};
+            static const struct str doors[] = {STR_LIT("login"),   STR_LIT("signin"),
+                                               STR_LIT("sign-in"), STR_LIT("sign_in"),
+                                               STR_LIT("/sso"),    STR_LIT("oauth"),
+                                               STR_LIT("/auth"),   STR_LIT("/cdn-cgi/access")};
             for (size_t d = 0; d < COUNT_OF(doors); d++)
                 if (str_find_nocase(value, doors[d]) >= 0)
                     ev->to_login = true;
@@ -133,7 +133,7 @@ static void xml(struct evidence *ev, struct str s, struct arena *a)
 static void text(struct evidence *ev, struct str s, struct arena *a)
 {
     /* Cloudflare's errors in plain form: the whole body is "error code: 1020". */
-    static const struct str cloudflare = {"error code: ", 12};
+    static const struct str cloudflare = STR_LIT("error code: ");
     if (s.n == cloudflare.n + 4 && str_starts(s, cloudflare))
         evidence_symbol(ev, STR("cferror"), behind(s, cloudflare.n), false, a);
     evidence_text(ev, s, a);
@@ -173,7 +173,7 @@ struct str evidence_stream_error(struct str s, struct arena *a)
 /* The data of the last event: a stream that ends with an error of a form that nobody foresaw. */
 static struct str last_data(struct str s)
 {
-    static const struct str mark = {"data:", 5};
+    static const struct str mark = STR_LIT("data:");
     struct str found = {0};
     for (ptrdiff_t at; (at = str_find(s, mark)) >= 0;) {
         bool begins = at == 0 || s.p[at - 1] == '\n';
@@ -250,71 +250,75 @@ static bool own_failure(const struct json_hit *hit)
     return str_to_u64(hit->raw, UINT32_MAX, &code) && code != 0 && code / 100 != 2;
 }
 
+/* The members that tell an error body from a reply. */
+enum {
+    AT_TYPE,
+    AT_ERROR,
+    AT_SUCCESS,
+    AT_CODE,
+    AT_BASE_RESP,
+    AT_RESPONSE,
+    AT_ERROR_CODE,
+    AT_CHOICES,
+    AT_CONTENT,
+    AT_ERRORS,
+    AT_ERRORCODE,
+    AT_STATUS,
+    AT_MSG,
+    AT_MESSAGE,
+    AT_DATA,
+    AT__COUNT
+};
+
+static const struct json_want error_members[AT__COUNT] = {
+    [AT_TYPE] = {STR_LIT("type"), {0}},
+    [AT_ERROR] = {STR_LIT("error"), {0}},
+    [AT_SUCCESS] = {STR_LIT("success"), {0}},
+    [AT_CODE] = {STR_LIT("code"), {0}},
+    [AT_BASE_RESP] = {STR_LIT("base_resp"), STR_LIT("status_code")},
+    [AT_RESPONSE] = {STR_LIT("Response"), STR_LIT("Error")},
+    [AT_ERROR_CODE] = {STR_LIT("error_code"), {0}},
+    [AT_CHOICES] = {STR_LIT("choices"), {0}},
+    [AT_CONTENT] = {STR_LIT("content"), {0}},
+    [AT_ERRORS] = {STR_LIT("errors"), {0}},
+    [AT_ERRORCODE] = {STR_LIT("errorCode"), {0}},
+    [AT_STATUS] = {STR_LIT("status"), {0}},
+    [AT_MSG] = {STR_LIT("msg"), {0}},
+    [AT_MESSAGE] = {STR_LIT("message"), {0}},
+    [AT_DATA] = {STR_LIT("data"), {0}},
+};
+
 bool evidence_is_error_body(struct str body)
 {
-    static const struct json_want want[] = {
-        {{"type", 4}, {0}},
-        {{"error", 5}, {0}},
-        {{"success", 7}, {0}},
-        {{"code", 4}, {0}},
-        {{"base_resp", 9}, {"status_code", 11}},
-        {{"Response", 8}, {"Error", 5}},
-        {{"error_code", 10}, {0}},
-        {{"choices", 7}, {0}},
-        {{"content", 7}, {0}},
-        {{"errors", 6}, {0}},
-        {{"errorCode", 9}, {0}},
-        {{"status", 6}, {0}},
-        {{"msg", 3}, {0}},
-        {{"message", 7}, {0}},
-        {{"data", 4}, {0}},
-    };
-    enum {
-        TYPE,
-        ERROR,
-        SUCCESS,
-        CODE,
-        BASE_RESP,
-        RESPONSE,
-        ERROR_CODE,
-        CHOICES,
-        CONTENT,
-        ERRORS,
-        ERRORCODE,
-        STATUS,
-        MSG,
-        MESSAGE,
-        DATA
-    };
-    struct json_hit hit[COUNT_OF(want)];
+    struct json_hit hit[AT__COUNT];
     memset(hit, 0, sizeof hit);
     body = evidence_trim(body);
     if (body.n == 0 || body.p[0] != '{')
         return false;
     /* What is torn or followed by rubbish may be an error all the same: its hits count. */
-    bool whole = json_find(body, want, hit, COUNT_OF(want));
+    bool whole = json_find(body, error_members, hit, AT__COUNT);
     (void)whole;
-    if (hit[TYPE].kind == JSON_IS_STRING && str_eq(hit[TYPE].raw, STR("error")))
+    if (hit[AT_TYPE].kind == JSON_IS_STRING && str_eq(hit[AT_TYPE].raw, STR("error")))
         return true;
-    if (hit[CHOICES].kind == JSON_IS_ARRAY || hit[CONTENT].kind == JSON_IS_ARRAY)
+    if (hit[AT_CHOICES].kind == JSON_IS_ARRAY || hit[AT_CONTENT].kind == JSON_IS_ARRAY)
         return false;
-    if (hit[ERROR].kind == JSON_IS_OBJECT || hit[ERROR].kind == JSON_IS_ARRAY ||
-        hit[ERROR].kind == JSON_IS_TRUE || (hit[ERROR].kind == JSON_IS_STRING && hit[ERROR].raw.n))
+    if (hit[AT_ERROR].kind == JSON_IS_OBJECT || hit[AT_ERROR].kind == JSON_IS_ARRAY ||
+        hit[AT_ERROR].kind == JSON_IS_TRUE || (hit[AT_ERROR].kind == JSON_IS_STRING && hit[AT_ERROR].raw.n))
         return true;
-    if (hit[SUCCESS].kind == JSON_IS_FALSE || hit[RESPONSE].kind == JSON_IS_OBJECT)
+    if (hit[AT_SUCCESS].kind == JSON_IS_FALSE || hit[AT_RESPONSE].kind == JSON_IS_OBJECT)
         return true;
-    if (hit[ERROR_CODE].kind == JSON_IS_NUMBER && !str_eq(hit[ERROR_CODE].raw, STR("0")))
+    if (hit[AT_ERROR_CODE].kind == JSON_IS_NUMBER && !str_eq(hit[AT_ERROR_CODE].raw, STR("0")))
         return true;
-    if (hit[BASE_RESP].kind == JSON_IS_NUMBER && !str_eq(hit[BASE_RESP].raw, STR("0")))
+    if (hit[AT_BASE_RESP].kind == JSON_IS_NUMBER && !str_eq(hit[AT_BASE_RESP].raw, STR("0")))
         return true;
-    if (hit[ERRORS].kind == JSON_IS_ARRAY && !str_eq(hit[ERRORS].raw, STR("[]")))
+    if (hit[AT_ERRORS].kind == JSON_IS_ARRAY && !str_eq(hit[AT_ERRORS].raw, STR("[]")))
         return true;
-    if (http_failure(&hit[CODE]))
+    if (http_failure(&hit[AT_CODE]))
         return true;
     /* A code with words for it, and nothing beside. */
-    bool told = (hit[MSG].kind == JSON_IS_STRING && hit[MSG].raw.n) ||
-                (hit[MESSAGE].kind == JSON_IS_STRING && hit[MESSAGE].raw.n);
-    bool data = hit[DATA].kind != JSON_IS_ABSENT && hit[DATA].kind != JSON_IS_NULL;
+    bool told = (hit[AT_MSG].kind == JSON_IS_STRING && hit[AT_MSG].raw.n) ||
+                (hit[AT_MESSAGE].kind == JSON_IS_STRING && hit[AT_MESSAGE].raw.n);
+    bool data = hit[AT_DATA].kind != JSON_IS_ABSENT && hit[AT_DATA].kind != JSON_IS_NULL;
     return told && !data &&
-           (own_failure(&hit[CODE]) || own_failure(&hit[ERRORCODE]) || http_failure(&hit[STATUS]));
+           (own_failure(&hit[AT_CODE]) || own_failure(&hit[AT_ERRORCODE]) || http_failure(&hit[AT_STATUS]));
 }

@@ -1,7 +1,5 @@
 #include "worker/evidence/evidence_put.h"
 
-#include "common/policy/classify/retry_after.h"
-
 enum {
     TEXT_MAX = 3072,
     TEXTS_MAX = 8192,

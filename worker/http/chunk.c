@@ -1,5 +1,7 @@
 #include "worker/http/chunk.h"
 
+#include "common/base/str.h"
+
 #include <string.h>
 
 /* Where the next byte stands:
@@ -30,14 +32,6 @@ enum { DIGITS_MAX = 16 };
 /* Larger sizes than any message has; keeps sums of sizes from overflowing. */
 static const uint64_t size_max = (uint64_t)1 << 62;
 
-static int hex_value(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Bytes that extensions and trailers may hold: no control characters but the tab. */
 static bool is_text(unsigned char c)
 {
@@ -56,7 +50,7 @@ static uint8_t step(struct chunk *c, unsigned char b)
             return EXT;
         if (c->digits && (b == ' ' || b == '\t'))
             return EXT_SP;
-        int v = hex_value(b);
+        int v = ascii_hex((char)b);
         if (v < 0 || c->digits == DIGITS_MAX)
             return BROKEN;
         c->digits++;

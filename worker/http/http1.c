@@ -118,14 +118,6 @@ const struct http_field *http1_field(const struct http_head *h, enum http_hdr id
     return NULL;
 }
 
-const struct http_field *http1_named(const struct http_head *h, struct str name)
-{
-    for (size_t i = 0; i < h->nf; i++)
-        if (str_eq_nocase(h->f[i].name, name))
-            return &h->f[i];
-    return NULL;
-}
-
 /* ---- what the fields mean together */
 
 /* What read_fields saw. */

@@ -81,7 +81,4 @@ const char *http1_library(void);
 /* First field of that id, or NULL. */
 const struct http_field *http1_field(const struct http_head *h, enum http_hdr id);
 
-/* First field of that name (any case), or NULL: for names that have no id. */
-const struct http_field *http1_named(const struct http_head *h, struct str name);
-
 #endif

@@ -55,18 +55,18 @@ static unsigned kind_of_name(struct str name)
         struct str name;
         unsigned kind;
     } names[] = {
-        {{"content_block_start", 19}, BLOCK_START},
-        {{"content_block_stop", 18}, BLOCK_STOP},
-        {{"ping", 4}, SSE_EV_PING},
-        {{"message_start", 13}, SSE_EV_START},
-        {{"message_delta", 13}, SSE_EV_DELTA},
-        {{"message_stop", 12}, SSE_EV_STOP},
-        {{"error", 5}, SSE_EV_ERROR},
-        {{"response.created", 16}, SSE_EV_START},
-        {{"response.in_progress", 20}, SSE_EV_START},
-        {{"response.completed", 18}, SSE_EV_STOP},
-        {{"response.incomplete", 19}, SSE_EV_STOP},
-        {{"response.failed", 15}, SSE_EV_ERROR},
+        {STR_LIT("content_block_start"), BLOCK_START},
+        {STR_LIT("content_block_stop"), BLOCK_STOP},
+        {STR_LIT("ping"), SSE_EV_PING},
+        {STR_LIT("message_start"), SSE_EV_START},
+        {STR_LIT("message_delta"), SSE_EV_DELTA},
+        {STR_LIT("message_stop"), SSE_EV_STOP},
+        {STR_LIT("error"), SSE_EV_ERROR},
+        {STR_LIT("response.created"), SSE_EV_START},
+        {STR_LIT("response.in_progress"), SSE_EV_START},
+        {STR_LIT("response.completed"), SSE_EV_STOP},
+        {STR_LIT("response.incomplete"), SSE_EV_STOP},
+        {STR_LIT("response.failed"), SSE_EV_ERROR},
     };
     if (str_starts(name, STR("content_block_delta")))
         return SSE_EV_CONTENT;
@@ -92,40 +92,51 @@ static void set_count(int64_t *to, const struct json_hit *hit)
 /* From a usage object of either make. */
 static void read_usage(struct str object, struct sse_usage *u)
 {
-    static const struct json_want want[] = {
-        {{"input_tokens", 12}, {0}},
-        {{"output_tokens", 13}, {0}},
-        {{"cache_read_input_tokens", 23}, {0}},
-        {{"cache_creation_input_tokens", 27}, {0}},
-        {{"prompt_tokens", 13}, {0}},
-        {{"completion_tokens", 17}, {0}},
-        {{"prompt_tokens_details", 21}, {"cached_tokens", 13}},
-        {{"input_tokens_details", 20}, {"cached_tokens", 13}},
+    enum {
+        USAGE_INPUT,
+        USAGE_OUTPUT,
+        USAGE_CACHE_READ,
+        USAGE_CACHE_WRITE,
+        USAGE_PROMPT,
+        USAGE_COMPLETION,
+        USAGE_PROMPT_CACHED,
+        USAGE_INPUT_CACHED,
+        USAGE__COUNT
     };
-    struct json_hit hit[COUNT_OF(want)];
-    if (!json_find(object, want, hit, COUNT_OF(want)))
+    static const struct json_want want[USAGE__COUNT] = {
+        [USAGE_INPUT] = {STR_LIT("input_tokens"), {0}},
+        [USAGE_OUTPUT] = {STR_LIT("output_tokens"), {0}},
+        [USAGE_CACHE_READ] = {STR_LIT("cache_read_input_tokens"), {0}},
+        [USAGE_CACHE_WRITE] = {STR_LIT("cache_creation_input_tokens"), {0}},
+        [USAGE_PROMPT] = {STR_LIT("prompt_tokens"), {0}},
+        [USAGE_COMPLETION] = {STR_LIT("completion_tokens"), {0}},
+        [USAGE_PROMPT_CACHED] = {STR_LIT("prompt_tokens_details"), STR_LIT("cached_tokens")},
+        [USAGE_INPUT_CACHED] = {STR_LIT("input_tokens_details"), STR_LIT("cached_tokens")},
+    };
+    struct json_hit hit[USAGE__COUNT];
+    if (!json_find(object, want, hit, USAGE__COUNT))
         return;
-    set_count(&u->input, &hit[4]);
-    set_count(&u->input, &hit[0]);
-    set_count(&u->output, &hit[5]);
-    set_count(&u->output, &hit[1]);
-    set_count(&u->cache_read, &hit[6]);
-    set_count(&u->cache_read, &hit[7]);
-    set_count(&u->cache_read, &hit[2]);
-    set_count(&u->cache_write, &hit[3]);
+    set_count(&u->input, &hit[USAGE_PROMPT]);
+    set_count(&u->input, &hit[USAGE_INPUT]);
+    set_count(&u->output, &hit[USAGE_COMPLETION]);
+    set_count(&u->output, &hit[USAGE_OUTPUT]);
+    set_count(&u->cache_read, &hit[USAGE_PROMPT_CACHED]);
+    set_count(&u->cache_read, &hit[USAGE_INPUT_CACHED]);
+    set_count(&u->cache_read, &hit[USAGE_CACHE_READ]);
+    set_count(&u->cache_write, &hit[USAGE_CACHE_WRITE]);
 }
 
 /* The members of an event's data, or of a reply, that matter. */
 enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT_REASON, AT__COUNT };
 
 static const struct json_want top[AT__COUNT] = {
-    [AT_TYPE] = {{"type", 4}, {0}},
-    [AT_ERROR] = {{"error", 5}, {0}},
-    [AT_CHOICES] = {{"choices", 7}, {0}},
-    [AT_USAGE] = {{"usage", 5}, {0}},
-    [AT_MESSAGE_USAGE] = {{"message", 7}, {"usage", 5}},
-    [AT_RESPONSE_USAGE] = {{"response", 8}, {"usage", 5}},
-    [AT_REASON] = {{"delta", 5}, {"stop_reason", 11}},
+    [AT_TYPE] = {STR_LIT("type"), {0}},
+    [AT_ERROR] = {STR_LIT("error"), {0}},
+    [AT_CHOICES] = {STR_LIT("choices"), {0}},
+    [AT_USAGE] = {STR_LIT("usage"), {0}},
+    [AT_MESSAGE_USAGE] = {STR_LIT("message"), STR_LIT("usage")},
+    [AT_RESPONSE_USAGE] = {STR_LIT("response"), STR_LIT("usage")},
+    [AT_REASON] = {STR_LIT("delta"), STR_LIT("stop_reason")},
 };
 
 static void take_usage(const struct json_hit hit[static AT__COUNT], struct sse_usage *u)
@@ -402,6 +413,58 @@ static bool end_line(struct sse *s, struct piece *data)
     return false;
 }
 
+/* Takes in what stands at `at` of the line. Returns where that ends; *ended: at the end of the line, or
+ * of what is there. */
+static inline const char *line_step(struct sse *s, const char *at, const char *end,
+                                    struct piece *data, bool *ended)
+{
+    const char *eol;
+    *ended = false;
+    switch (s->state) {
+    case START:
+        eol = line_end(at, end);
+        if (eol == end) {
+            s->state = NAME;
+            s->line_n = 0;
+            return at;
+        }
+        if (eol != at) {
+            whole_line(s, str_make(at, (size_t)(eol - at)), data);
+            s->state = SKIP;
+        }
+        break;
+    case BOM_0:
+    case BOM_1:
+    case BOM_2:
+        if (*at == bom[s->state]) {
+            s->state++;
+            return at + 1;
+        }
+        /* A part of the mark is part of a line that is none of ours. */
+        s->state = s->state == BOM_0 ? START : SKIP;
+        return at;
+    case NAME:
+        if (*at != '\n' && *at != '\r') {
+            name_byte(s, *at, data);
+            return at + 1;
+        }
+        eol = at;
+        break;
+    case VALUE:
+        s->state = DATA;
+        return *at == ' ' ? at + 1 : at;
+    case DATA:
+        eol = line_end(at, end);
+        keep(s, at, (size_t)(eol - at));
+        break;
+    default:
+        eol = line_end(at, end);
+        break;
+    }
+    *ended = true;
+    return eol;
+}
+
 size_t sse_feed(struct sse *s, const char *p, size_t n)
 {
     const char *at = p, *end = p + n;
@@ -414,52 +477,10 @@ size_t sse_feed(struct sse *s, const char *p, size_t n)
                 continue;
             }
         }
-        const char *eol;
-        switch (s->state) {
-        case START:
-            eol = line_end(at, end);
-            if (eol == end) {
-                s->state = NAME;
-                s->line_n = 0;
-                continue;
-            }
-            if (eol != at) {
-                whole_line(s, str_make(at, (size_t)(eol - at)), &data);
-                s->state = SKIP;
-            }
-            at = eol;
-            break;
-        case BOM_0:
-        case BOM_1:
-        case BOM_2:
-            if (*at == bom[s->state]) {
-                at++;
-                s->state++;
-                continue;
-            }
-            /* A part of the mark is part of a line that is none of ours. */
-            s->state = s->state == BOM_0 ? START : SKIP;
+        bool ended;
+        at = line_step(s, at, end, &data, &ended);
+        if (!ended)
             continue;
-        case NAME:
-            if (*at != '\n' && *at != '\r') {
-                name_byte(s, *at++, &data);
-                continue;
-            }
-            break;
-        case VALUE:
-            s->state = DATA;
-            if (*at == ' ')
-                at++;
-            continue;
-        case DATA:
-            eol = line_end(at, end);
-            keep(s, at, (size_t)(eol - at));
-            at = eol;
-            break;
-        default:
-            at = line_end(at, end);
-            break;
-        }
         if (at == end)
             break;
         s->cr = *at++ == '\r';

@@ -11,7 +11,7 @@ enum { ELEMENT_DEPTH = 1000 };
  * looks like a member. */
 static bool some_reason(struct str s)
 {
-    static const struct str name = {"\"finish_reason\"", 15};
+    static const struct str name = STR_LIT("\"finish_reason\"");
     ptrdiff_t at;
     while ((at = str_find(s, name)) >= 0) {
         s = str_make(s.p + at + name.n, s.n - (size_t)at - name.n);
@@ -25,16 +25,20 @@ static bool some_reason(struct str s)
 
 static void take_choice(struct sse_end *e, struct str object)
 {
-    static const struct json_want want[] = {{{"index", 5}, {0}}, {{"finish_reason", 13}, {0}}};
-    struct json_hit hit[COUNT_OF(want)];
+    enum { INDEX, REASON, WANTS };
+    static const struct json_want want[WANTS] = {
+        [INDEX] = {STR_LIT("index"), {0}},
+        [REASON] = {STR_LIT("finish_reason"), {0}},
+    };
+    struct json_hit hit[WANTS];
     uint64_t index = 0;
-    if (!json_find(object, want, hit, COUNT_OF(want)))
+    if (!json_find(object, want, hit, WANTS))
         return;
-    if (hit[0].kind == JSON_IS_NUMBER && !str_to_u64(hit[0].raw, UINT64_MAX, &index))
+    if (hit[INDEX].kind == JSON_IS_NUMBER && !str_to_u64(hit[INDEX].raw, UINT64_MAX, &index))
         return;
     uint64_t bit = (uint64_t)1 << min_size((size_t)index, 63);
     e->seen |= bit;
-    if (hit[1].kind == JSON_IS_STRING && hit[1].raw.n)
+    if (hit[REASON].kind == JSON_IS_STRING && hit[REASON].raw.n)
         e->finished |= bit;
 }
 

@@ -1,7 +1,6 @@
 #include "worker/intake/conversation.h"
 
 #include "common/base/buf.h"
-#include "common/secret/secret.h"
 
 #include <openssl/evp.h>
 
@@ -26,7 +25,9 @@ size_t conversation_wants(const struct conf *c, struct json_want *want)
     return n;
 }
 
-struct str conversation_session(struct str user_id)
+/* The session's part of a metadata.user_id: of a JSON text its "session_id", else what follows the
+ * last "_session_"; empty if it has none: a user is no conversation. */
+static struct str conversation_session(struct str user_id)
 {
     if (user_id.n && user_id.p[0] == '{') {
         struct json_want want = {.name = STR("session_id")};

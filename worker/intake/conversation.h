@@ -21,8 +21,4 @@ bool conversation_find(const struct conf *c, const struct http_field *f, size_t 
                        const struct json_hit *hits, const char *client, const uint8_t secret[32],
                        uint64_t key[2]);
 
-/* The session's part of a metadata.user_id: of a JSON text its "session_id", else what follows the
- * last "_session_"; empty if it has none: a user is no conversation. */
-struct str conversation_session(struct str user_id);
-
 #endif

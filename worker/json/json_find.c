@@ -22,17 +22,12 @@ struct walk {
 
 /* ---- strings */
 
-static int hex4(const char *p)
+int json_hex4(const char *p)
 {
     int v = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = ascii_lower(p[i]);
-        if (ascii_digit(c))
-            v = v << 4 | (c - '0');
-        else if (c >= 'a' && c <= 'f')
-            v = v << 4 | (c - 'a' + 10);
-        else
-            return -1;
+    for (int i = 0; i < 4 && v >= 0; i++) {
+        int digit = ascii_hex(p[i]);
+        v = digit < 0 ? -1 : v << 4 | digit;
     }
     return v;
 }
@@ -81,12 +76,12 @@ static size_t escape_cut(struct str *s, char out[static 4])
     }
     if (s->n < 6)
         return 0;
-    int v = hex4(s->p + 2);
+    int v = json_hex4(s->p + 2);
     if (v < 0)
         return 0;
     *s = str_make(s->p + 6, s->n - 6);
     if (v >= 0xd800 && v <= 0xdbff && s->n >= 6 && s->p[0] == '\\' && s->p[1] == 'u') {
-        int low = hex4(s->p + 2);
+        int low = json_hex4(s->p + 2);
         if (low >= 0xdc00 && low <= 0xdfff) {
             *s = str_make(s->p + 6, s->n - 6);
             return utf8_put(0x10000u + ((unsigned)(v - 0xd800) << 10) + (unsigned)(low - 0xdc00),

@@ -47,6 +47,9 @@ bool json_find_by(const struct json_skip *by, struct str body, const struct json
  * becomes U+FFFD. False: malformed escape or over out's ceiling. */
 bool json_unescape(struct str raw, struct buf *out) MUST_CHECK;
 
+/* The number that the 4 hex digits at p write, as in \uXXXX; -1: they are none. */
+int json_hex4(const char *p);
+
 /* Appends the text as the inside of a JSON string, escaped. False: over out's ceiling. */
 bool json_escape(struct str text, struct buf *out) MUST_CHECK;
 

@@ -1,5 +1,7 @@
 #include "worker/json/json_mend.h"
 
+#include "worker/json/json_find.h"
+
 /* What may come next. */
 enum expect { EXPECT_KEY, EXPECT_COLON, EXPECT_VALUE, EXPECT_COMMA };
 
@@ -29,17 +31,7 @@ static int unit(const unsigned char *p, const unsigned char *end)
 {
     if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
         return -1;
-    int v = 0;
-    for (int i = 2; i < 6; i++) {
-        char c = ascii_lower((char)p[i]);
-        if (ascii_digit(c))
-            v = v << 4 | (c - '0');
-        else if (c >= 'a' && c <= 'f')
-            v = v << 4 | (c - 'a' + 10);
-        else
-            return -1;
-    }
-    return v;
+    return json_hex4((const char *)p + 2);
 }
 
 static void copy(struct tidy *t, size_t n)

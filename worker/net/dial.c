@@ -14,7 +14,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* Easy handles kept for the next dial: making one costs more than connecting on a LAN. */
 enum { SPARES = 8 };

@@ -6,7 +6,6 @@
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* One TLS record's payload: several small pieces go out as one record. */
 enum { RECORD = 16384 };

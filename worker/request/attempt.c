@@ -221,7 +221,8 @@ static void start(struct req *r, struct ep *e, bool trial)
         attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
 }
 
-void attempt_drop(struct req *r)
+/* Ends the attempt under way, if any, and gives its place back. */
+static void attempt_drop(struct req *r)
 {
     exchange_abort(&r->exchange);
     if (!r->ep)
@@ -273,17 +274,34 @@ void attempt_ended(struct req *r)
     r->goes_on = false;
 }
 
+void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, struct evidence *ev,
+                   struct verdict *v)
+{
+    hold_keep_fields(r);
+    evidence_read(ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
+    classify(ev, clock_wall_ms(), v);
+}
+
+struct str attempt_seen(const struct req *r, struct str body)
+{
+    return r->encoded ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+}
+
+/* What failed: the way (net), or else the reply by what is seen of it. */
+static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, struct str seen,
+                  struct verdict *v)
+{
+    struct evidence ev;
+    if (net != NET_NONE)
+        classify_net(net, v);
+    else
+        attempt_judge(r, kind, seen, &ev, v);
+}
+
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
 {
     struct verdict v;
-    if (net != NET_NONE) {
-        classify_net(net, &v);
-    } else {
-        struct evidence ev;
-        hold_keep_fields(r);
-        evidence_read(&ev, EVIDENCE_SSE_ERROR, r->status, r->rf, r->nrf, error_event, &r->mem);
-        classify(&ev, clock_wall_ms(), &v);
-    }
+    judge(r, net, EVIDENCE_SSE_ERROR, error_event, &v);
     r->served_as = v.cls;
     r->goes_on = false;
     if (!r->side || net != NET_NONE)
@@ -408,15 +426,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         return;
     }
     struct verdict v;
-    if (net != NET_NONE) {
-        classify_net(net, &v);
-    } else {
-        struct evidence ev;
-        hold_keep_fields(r);
-        struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, 65536));
-        evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
-        classify(&ev, clock_wall_ms(), &v);
-    }
+    judge(r, net, kind, attempt_seen(r, body), &v);
     struct ep *e = ep_ref(r->ep);
     struct tried *t = tried_of(r, e->live);
     struct retry_conf rc = retry_conf_of(r->conf);

@@ -13,6 +13,12 @@ struct client;
 struct req;
 struct req_env;
 
+/* What write() and exchange_begin() take, of bytes that they only read. */
+static inline struct iovec iov_of(struct str s)
+{
+    return (struct iovec){(void *)(uintptr_t)s.p, s.n};
+}
+
 enum client_room { CLIENT_ROOM, CLIENT_FULL, CLIENT_GONE };
 
 struct client_ops {

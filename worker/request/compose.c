@@ -22,12 +22,12 @@ int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[
     iov[n++] = (struct iovec){buf_data(&r->send), r->send.len};
     if (!splice) {
         if (body.n)
-            iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
+            iov[n++] = iov_of(body);
         return n;
     }
     size_t before = (size_t)(r->model_raw.p - body.p), after = before + r->model_raw.n;
-    iov[n++] = (struct iovec){(void *)(uintptr_t)body.p, before};
+    iov[n++] = iov_of(str_make(body.p, before));
     iov[n++] = (struct iovec){buf_data(&r->model_sent), r->model_sent.len};
-    iov[n++] = (struct iovec){(void *)(uintptr_t)(body.p + after), body.n - after};
+    iov[n++] = iov_of(str_make(body.p + after, body.n - after));
     return n;
 }

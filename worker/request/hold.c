@@ -110,8 +110,9 @@ enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_OTHER };
  * comment; what stands before is a byte order mark or empty lines. */
 static enum shape shape_of(struct str front)
 {
-    static const struct str fields[] = {{"event:", 6}, {"data:", 5}, {"id:", 3}, {"retry:", 6}, {":", 1}};
-    static const struct str bom = {"\xef\xbb\xbf", 3};
+    static const struct str fields[] = {STR_LIT("event:"), STR_LIT("data:"), STR_LIT("id:"),
+                                        STR_LIT("retry:"), STR_LIT(":")};
+    static const struct str bom = STR_LIT("\xef\xbb\xbf");
     if (str_starts(front, bom))
         front = str_make(front.p + bom.n, front.n - bom.n);
     else if (front.n < bom.n && str_starts(bom, front))

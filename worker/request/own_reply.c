@@ -36,7 +36,19 @@ bool own_reply_error_body(struct buf *b, const char *type, const char *message)
     return ok;
 }
 
-enum client_room own_reply(struct client *c, const struct own_reply *o)
+struct own_reply {
+    unsigned status;
+    const char *type;       /* content-type, or NULL for none */
+    struct str body;
+    const char *extra;      /* further header lines, each with CRLF; "" for none */
+    struct str lines;       /* likewise, of any length */
+    const char *request_id; /* NULL: not told */
+    unsigned attempts;
+    bool http10, keep, head_only;
+};
+
+/* Writes the answer to the connection. */
+static enum client_room own_reply(struct client *c, const struct own_reply *o)
 {
     char head[1024];
     size_t at = 0;
@@ -61,10 +73,10 @@ enum client_room own_reply(struct client *c, const struct own_reply *o)
     struct iovec v[4] = {{head, at}};
     int n = 1;
     if (o->lines.n)
-        v[n++] = (struct iovec){(void *)(uintptr_t)o->lines.p, o->lines.n};
-    v[n++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+        v[n++] = iov_of(o->lines);
+    v[n++] = iov_of(STR("\r\n"));
     if (!o->head_only && o->body.n)
-        v[n++] = (struct iovec){(void *)(uintptr_t)o->body.p, o->body.n};
+        v[n++] = iov_of(o->body);
     return c->ops->write(c, v, n);
 }
 

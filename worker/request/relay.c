@@ -1,6 +1,5 @@
 #include "worker/intake/cors.h"
 #include "worker/evidence/evidence.h"
-#include "worker/json/json_find.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/req.h"
 #include "worker/request/failures.h"
@@ -31,11 +30,6 @@ void relay_free(struct req *r)
 
 /* ---- writing to the client */
 
-static struct iovec iov_of(const char *p, size_t n)
-{
-    return (struct iovec){(void *)(uintptr_t)p, n};
-}
-
 /* Two pieces of the reply's body in its framing, behind the head if there is one, and its end with what a
  * stream lacks there. */
 static void emit(struct req *r, struct str head, struct str a, struct str b, bool end)
@@ -47,19 +41,19 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
     size_t body = r->framing == OUT_NONE ? 0 : a.n + b.n + tail.n;
     bool chunked = r->framing == OUT_CHUNKED;
     if (head.n)
-        v[n++] = iov_of(head.p, head.n);
+        v[n++] = iov_of(head);
     if (body && chunked)
-        v[n++] = iov_of(size, chunk_head(size, body));
+        v[n++] = iov_of(str_make(size, chunk_head(size, body)));
     if (body && a.n)
-        v[n++] = iov_of(a.p, a.n);
+        v[n++] = iov_of(a);
     if (body && b.n)
-        v[n++] = iov_of(b.p, b.n);
+        v[n++] = iov_of(b);
     if (body && tail.n)
-        v[n++] = iov_of(tail.p, tail.n);
+        v[n++] = iov_of(tail);
     if (body && chunked)
-        v[n++] = end ? iov_of("\r\n0\r\n\r\n", 7) : iov_of("\r\n", 2);
+        v[n++] = end ? iov_of(STR("\r\n0\r\n\r\n")) : iov_of(STR("\r\n"));
     else if (chunked && end)
-        v[n++] = iov_of("0\r\n\r\n", 5);
+        v[n++] = iov_of(STR("0\r\n\r\n"));
     r->bytes_out += body;
     enum client_room room = n ? r->c->ops->write(r->c, v, n) : CLIENT_ROOM;
     if (room == CLIENT_GONE)

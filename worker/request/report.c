@@ -71,11 +71,17 @@ void report_cannot_count(struct req *r, const struct verdict *v)
     uplink_outcome(r->env->uplink, &o);
 }
 
-void report_counted(struct req *r)
+static struct ipc_outcome success_of(struct req *r)
 {
     struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
     struct ipc_outcome o = outcome_of(r, r->ep, &ok);
     o.status = r->status;
+    return o;
+}
+
+void report_counted(struct req *r)
+{
+    struct ipc_outcome o = success_of(r);
     o.counted = true;
     uplink_outcome(r->env->uplink, &o);
 }
@@ -115,9 +121,7 @@ void report_success(struct req *r, enum outcome_part part)
     wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
     if (!wanted)
         return;
-    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
-    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
-    o.status = r->status;
+    struct ipc_outcome o = success_of(r);
     o.part = part;
     o.trial = end_trial(r);
     if (named)
@@ -128,9 +132,7 @@ void report_success(struct req *r, enum outcome_part part)
 
 void report_ended(struct req *r)
 {
-    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
-    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
-    o.status = r->status;
+    struct ipc_outcome o = success_of(r);
     o.part = PART_ENDED;
     uplink_outcome(r->env->uplink, &o);
 }

@@ -5,11 +5,8 @@
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
-#include "worker/request/own_reply.h"
 #include "worker/request/record.h"
 #include "worker/request/side.h"
-
-#include <stdio.h>
 
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
 enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
@@ -211,7 +208,8 @@ static bool keep_head(struct req *r, const struct http_head *h)
     return true;
 }
 
-bool req_local(const struct req *r)
+/* Whether QCC answers this itself: liveness checks and telemetry. */
+static bool req_local(const struct req *r)
 {
     if (r->method == METHOD_HEAD)
         return str_eq(r->full_path, STR("/")) || str_eq(r->full_path, STR("/api/hello"));
@@ -277,6 +275,15 @@ static bool proxy_allowed(struct req *r)
     return false;
 }
 
+static bool write_continue(struct req *r)
+{
+    struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
+    if (!there)
+        req_gone(r);
+    return there;
+}
+
 bool req_begin(struct client *c, const char *p, size_t size)
 {
     struct req *r = req_new(c);
@@ -310,14 +317,7 @@ bool req_begin(struct client *c, const char *p, size_t size)
     }
     if (h->body == BODY_NONE)
         return false;
-    if (h->expect_continue) {
-        struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
-        if (c->ops->write(c, &v, 1) == CLIENT_GONE) {
-            req_gone(r);
-            return false;
-        }
-    }
-    return true;
+    return !h->expect_continue || write_continue(r);
 }
 
 /* ---- the body */
@@ -400,21 +400,25 @@ static void learn_model(struct req *r, const struct json_hit *hit)
 
 static void learn_body(struct req *r)
 {
-    struct json_want want[2 + CONVERSATION_BODY_KEYS] = {{.name = STR("model")}, {.name = STR("stream")}};
-    struct json_hit hit[2 + CONVERSATION_BODY_KEYS] = {0};
-    size_t n = 2;
+    enum { MODEL, STREAM, KEYS };
+    struct json_want want[KEYS + CONVERSATION_BODY_KEYS] = {
+        [MODEL] = {.name = STR("model")},
+        [STREAM] = {.name = STR("stream")},
+    };
+    struct json_hit hit[KEYS + CONVERSATION_BODY_KEYS] = {0};
+    size_t n = KEYS;
     bool affinity = r->conf->affinity.enabled;
     if (affinity)
-        n += conversation_wants(r->conf, want + 2);
+        n += conversation_wants(r->conf, want + KEYS);
     bool looked = r->body.len > 0 && r->method == METHOD_POST;
     if (looked) {
         r->json = json_find(body_view(&r->body), want, hit, n);
-        learn_model(r, &hit[0]);
-        r->stream = hit[1].kind == JSON_IS_TRUE;
+        learn_model(r, &hit[MODEL]);
+        r->stream = hit[STREAM].kind == JSON_IS_TRUE;
     }
     if (affinity)
         r->has_conversation =
-            conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + 2 : NULL,
+            conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + KEYS : NULL,
                               r->client ? r->client->name : NULL, r->env->secret, r->conversation);
 }
 
@@ -481,9 +485,7 @@ void req_client_unsure(struct req *r)
     }
     if (r->http10)
         return;
-    struct iovec v = {(void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25};
-    if (r->c->ops->write(r->c, &v, 1) == CLIENT_GONE)
-        req_gone(r);
+    (void)!write_continue(r);
 }
 
 /* ---- those who wait */

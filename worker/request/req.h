@@ -242,8 +242,6 @@ void req_finish_cut(struct req *r, bool hard);
 /* A write found the client gone: as req_client_gone, and the connection is closed. */
 void req_gone(struct req *r);
 
-/* Whether QCC answers this itself: liveness checks and telemetry. */
-bool req_local(const struct req *r);
 
 /* reply.c: a reply of QCC's own with Anthropic's error form, the error's type being the status's; in an answer
  * that began with a ping, an error event. retry_after_s 0: none. Where the request is at fault (4xx but 408, 429)
@@ -284,11 +282,16 @@ void attempt_served(struct req *r, bool whole);
 /* A committed reply has come to its end. */
 void attempt_ended(struct req *r);
 
+/* Classifies a reply that is no success by what is seen of its body. *ev: what was read. */
+void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, struct evidence *ev,
+                   struct verdict *v);
+
+/* What the classifier may see of a body; nothing of an encoded one. */
+struct str attempt_seen(const struct req *r, struct str body);
+
 /* After the commit point the reply broke: charged by class. */
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event);
 
-/* Ends the attempt under way, if any, and gives its place back. */
-void attempt_drop(struct req *r);
 
 /* Lets go of all that the attempts left behind. */
 void attempt_forget(struct req *r);

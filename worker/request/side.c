@@ -16,12 +16,12 @@ static const struct {
     struct str path;
     enum req_api api;
 } apis[] = {
-    {{"/v1/messages", 12}, API_MESSAGES},
-    {{"/v1/messages/count_tokens", 25}, API_COUNT_TOKENS},
-    {{"/v1/complete", 12}, API_COMPLETE},
-    {{"/v1/chat/completions", 20}, API_OPENAI},
-    {{"/v1/responses", 13}, API_OPENAI},
-    {{"/v1/embeddings", 14}, API_EMBEDDINGS},
+    {STR_LIT("/v1/messages"), API_MESSAGES},
+    {STR_LIT("/v1/messages/count_tokens"), API_COUNT_TOKENS},
+    {STR_LIT("/v1/complete"), API_COMPLETE},
+    {STR_LIT("/v1/chat/completions"), API_OPENAI},
+    {STR_LIT("/v1/responses"), API_OPENAI},
+    {STR_LIT("/v1/embeddings"), API_EMBEDDINGS},
 };
 
 void side_learn(struct req *r)
@@ -87,11 +87,9 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
     struct evidence ev;
     struct ep_live *live = r->ep->live;
     int64_t now = clock_mono_ms();
-    struct str seen = r->encoded ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+    struct str seen = attempt_seen(r, body);
     struct str text = evidence_trim(seen);
-    hold_keep_fields(r);
-    evidence_read(&ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
-    classify(&ev, clock_wall_ms(), v);
+    attempt_judge(r, kind, seen, &ev, v);
     struct side_reply s = {
         .status = r->status,
         .count = r->api == API_COUNT_TOKENS,

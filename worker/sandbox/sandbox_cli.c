@@ -1,16 +1,13 @@
 #include "worker/sandbox/sandbox_cli.h"
 
-#include "common/base/fd.h"
 #include "worker/sandbox/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -17,32 +17,6 @@ enum {
 
 _Static_assert(BUF_MAX <= (int)IPC_BINDINGS_MAX, "a frame takes all of it");
 
-static void *take(void *ctx, size_t size)
-{
-    (void)ctx;
-    return mem_try(size);
-}
-
-static void give_back(void *ctx, void *p)
-{
-    (void)ctx;
-    mem_free(p);
-}
-
-static bool ready(struct binding_replica *g)
-{
-    static const struct affinity_mem mem = {take, give_back, NULL};
-    if (!g->b)
-        g->b = binding_table_new(g->max, &mem);
-    return g->b != NULL;
-}
-
-static void drop(struct binding_replica *g)
-{
-    binding_table_free(g->b);
-    g->b = NULL;
-}
-
 /* ---- reports */
 
 static void send(struct binding_replica *g, struct buf *b)
@@ -113,7 +87,7 @@ static void learn_bound(struct binding_replica *g, const struct binding_table_re
     enum affinity_did did;
     uint16_t flags = 0;
     int64_t used = r->used_ms;
-    if (!ready(g))
+    if (!binding_table_ready(&g->b, g->max, &mem_heap))
         return;
     const struct affinity_binding *old = affinity_find(&g->b->table, r->key);
     if (old && binding_table_endpoint(g->b, old) == r->endpoint) {
@@ -151,14 +125,14 @@ bool binding_replica_learn(struct binding_replica *g, struct str records, struct
             learn_used(g, &r);
             break;
         case BINDING_NONE:
-            drop(g);
+            binding_table_drop(&g->b);
             break;
         default:
             return err_set(e, "BINDINGS with a record of kind %u", r.op);
         }
     }
     if (g->b && g->b->table.count == 0)
-        drop(g);
+        binding_table_drop(&g->b);
     return true;
 }
 
@@ -186,7 +160,7 @@ bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2]
 void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
                     uint32_t was)
 {
-    if (!g->conf->affinity.enabled || !ready(g))
+    if (!g->conf->affinity.enabled || !binding_table_ready(&g->b, g->max, &mem_heap))
         return;
     int64_t now = clock_mono_ms();
     enum affinity_did did;
@@ -225,7 +199,7 @@ void binding_replica_stop(struct binding_replica *g)
 {
     binding_replica_flush(g);
     report(g);
-    drop(g);
+    binding_table_drop(&g->b);
     buf_free(&g->moves);
     buf_free(&g->uses);
 }
@@ -235,7 +209,7 @@ void binding_replica_configure(struct binding_replica *g, const struct conf *c)
     uint32_t max = c->affinity.max_sessions + OWN;
     g->conf = c;
     if (!c->affinity.enabled)
-        drop(g);
+        binding_table_drop(&g->b);
     if (!g->b || affinity_set_max(&g->b->table, max))
         g->max = max;
 }

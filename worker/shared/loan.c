@@ -1,6 +1,5 @@
 #include "worker/shared/loan.h"
 
-#include "common/base/log.h"
 #include "common/conf/conf.h"
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"

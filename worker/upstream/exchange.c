@@ -1,7 +1,5 @@
 #include "worker/upstream/exchange.h"
 
-#include "common/base/err.h"
-
 #include <string.h>
 
 /* More interim replies than any endpoint has reason to send. */

@@ -48,6 +48,19 @@ static bool credentials(struct buf *b, const struct conf_endpoint *e)
     return ok;
 }
 
+/* Adds a field's line to *run; one that does not follow it in memory begins the next, and *run is
+ * appended to b: lines that stay are copied together. */
+static bool run_add(struct str *run, const struct http_field *f, struct buf *b)
+{
+    if (run->p && run->p + run->n == f->line) {
+        run->n += f->line_len;
+        return true;
+    }
+    bool ok = buf_str(b, *run);
+    *run = str_make(f->line, f->line_len);
+    return ok;
+}
+
 bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const struct conf_endpoint *e,
                       uint64_t content_length)
 {
@@ -56,24 +69,16 @@ bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const s
     bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, base) &&
               buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&
               buf_str(b, str_c(e->host_header)) && buf_str(b, STR("\r\n"));
-    /* runs of lines that stay are copied together */
-    const char *run = NULL;
-    size_t len = 0;
+    struct str run = {0};
     bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
     for (size_t i = 0; ok && i < r->nf; i++) {
         const struct http_field *f = &r->f[i];
         if (!goes_on(f, e))
             continue;
         version |= f->id == HDR_ANTHROPIC_VERSION;
-        if (run && run + len == f->line) {
-            len += f->line_len;
-            continue;
-        }
-        ok = buf_add(b, run, len);
-        run = f->line;
-        len = f->line_len;
+        ok = run_add(&run, f, b);
     }
-    ok = ok && buf_add(b, run, len);
+    ok = ok && buf_str(b, run);
     for (size_t i = 0; ok && i < e->headers.n; i++)
         ok = buf_str(b, str_c(e->headers.v[i].from)) && buf_str(b, STR(": ")) &&
              buf_str(b, str_c(e->headers.v[i].to)) && buf_str(b, STR("\r\n"));
@@ -91,21 +96,14 @@ bool forward_to_client(struct buf *b, const struct http_head *h)
 {
     bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, STR("HTTP/1.1 ")) && buf_u64(b, h->status) &&
               buf_str(b, STR(" ")) && buf_str(b, h->reason) && buf_str(b, STR("\r\n"));
-    const char *run = NULL;
-    size_t len = 0;
+    struct str run = {0};
     for (size_t i = 0; ok && i < h->nf; i++) {
         const struct http_field *f = &h->f[i];
         if (f->hop || f->id == HDR_CONTENT_LENGTH || f->id == HDR_X_QCC || f->id == HDR_ACCESS_CONTROL)
             continue;
-        if (run && run + len == f->line) {
-            len += f->line_len;
-            continue;
-        }
-        ok = buf_add(b, run, len);
-        run = f->line;
-        len = f->line_len;
+        ok = run_add(&run, f, b);
     }
-    return ok && buf_add(b, run, len);
+    return ok && buf_str(b, run);
 }
 
 size_t forward_keep(struct arena *a, const struct http_head *h, struct http_field **out)

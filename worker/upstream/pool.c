@@ -1,14 +1,11 @@
 #include "worker/upstream/pool.h"
 
-#include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/slab.h"
 #include "worker/net/tls.h"
 
 #include <string.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 /* Dials to one endpoint at a time: a crowd of new streams must not fill memory with libcurl's
@@ -101,6 +98,12 @@ static void idle_readable(struct pconn *c)
 }
 
 static const struct pconn_ops idle_ops = {idle_readable, drop_idle, drop_idle};
+
+static struct pool *pool_ref(struct pool *p)
+{
+    p->refs++;
+    return p;
+}
 
 static struct pconn *pconn_new(struct pool *p, int fd, unsigned epoch)
 {
@@ -303,12 +306,6 @@ void pool_configure(struct pool *p, const struct pool_conf *c)
     p->connect_timeout_ms = c->connect_timeout_ms;
     p->idle_expiry_ms = c->idle_expiry_ms;
     p->retired = false;
-}
-
-struct pool *pool_ref(struct pool *p)
-{
-    p->refs++;
-    return p;
 }
 
 void pool_unref(struct pool *p)

@@ -69,7 +69,6 @@ struct pool *pool_new(struct ev_loop *loop, struct dialer *d) MUST_CHECK;
  * connections are closed. */
 void pool_configure(struct pool *p, const struct pool_conf *c);
 
-struct pool *pool_ref(struct pool *p);
 void pool_unref(struct pool *p);
 
 /* Closes the idle connections; those in use are closed when they come back. For an endpoint that is

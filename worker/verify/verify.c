@@ -116,7 +116,7 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
 /* Appends the text of one line of a stream, if it has one. */
 static bool add_piece(struct buf *text, struct str line)
 {
-    static const struct json_want want[] = {{.name = {"delta", 5}, .inner = {"text", 4}}};
+    static const struct json_want want[] = {{.name = STR_LIT("delta"), .inner = STR_LIT("text")}};
     struct json_hit hit[1] = {0};
     if (!str_starts(line, STR("data:")))
         return true;

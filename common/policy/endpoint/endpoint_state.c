@@ -385,17 +385,23 @@ bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch)
     return true;
 }
 
-/* After a passed verification: EP_HEALTHY, breaker closed, nothing counted, out of the queue. */
-static void all_well(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
-                     struct ep_changes *ch)
+/* Clears what stands against the endpoint: breaker closed, no cooldown, out of the queue. */
+static void clear(struct ep_state *s, const struct ep_conf *c, enum ep_health health,
+                  const char *why, int64_t now_ms, struct ep_changes *ch)
 {
-    static const char why[] = "verified";
     enum breaker_state from = s->breaker.state;
-    set_health(s, EP_HEALTHY, why, ch);
+    set_health(s, health, why, ch);
     breaker_close(&s->breaker, now_ms);
     breaker_changed(s, from, why, ch);
     end_cooldown(s, why, now_ms, ch);
     leave_queue(s, c, why, now_ms, ch);
+}
+
+static void all_well(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
+                     struct ep_changes *ch)
+{
+    static const char why[] = "verified";
+    clear(s, c, EP_HEALTHY, why, now_ms, ch);
     if (s->disabled == EP_BY_AUTH)
         set_disabled(s, EP_ENABLED, why, ch);
     ch->dirty = true;
@@ -508,12 +514,7 @@ static void enable(struct ep_state *s, const char *why, struct ep_changes *ch)
 static void reset(struct ep_state *s, const struct ep_conf *c, const char *why, int64_t now_ms,
                   struct ep_changes *ch)
 {
-    enum breaker_state from = s->breaker.state;
-    set_health(s, EP_UNKNOWN, why, ch);
-    breaker_close(&s->breaker, now_ms);
-    breaker_changed(s, from, why, ch);
-    end_cooldown(s, why, now_ms, ch);
-    leave_queue(s, c, why, now_ms, ch);
+    clear(s, c, EP_UNKNOWN, why, now_ms, ch);
     failq_forget(&s->failq);
     if (s->nblocks > 0)
         note(ch, EP_NOTE_MODEL, "blocked", "open", why, 0);
@@ -571,12 +572,4 @@ enum sel_tier ep_tier(const struct ep_state *s)
     if (s->health == EP_UNHEALTHY)
         return SEL_UNHEALTHY;
     return s->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
-}
-
-bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms)
-{
-    for (uint32_t i = 0; i < s->nblocks; i++)
-        if (s->blocks[i].model == model && s->blocks[i].until_ms > now_ms)
-            return true;
-    return false;
 }

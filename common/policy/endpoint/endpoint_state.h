@@ -199,7 +199,4 @@ static inline bool ep_open_to_requests(const struct ep_state *s)
  * Changes with time alone where a cooldown that replies named ends (ep_next_event_ms). */
 bool ep_usable(const struct ep_state *s, int64_t now_ms);
 
-/* Whether the model of that hash is blocked on the endpoint. */
-bool ep_model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms);
-
 #endif

@@ -1,4 +1,4 @@
-/* rate: moving averages in a few bytes and without history. Pure. */
+/* rate: a moving average in a few bytes and without history. Pure. */
 #ifndef QCC_COMMON_POLICY_ENDPOINT_RATE_H
 #define QCC_COMMON_POLICY_ENDPOINT_RATE_H
 
@@ -14,18 +14,5 @@ void rate_avg_add(struct rate_avg *a, uint64_t value);
 
 /* The average, at least 1; 0 when nothing was measured. */
 uint32_t rate_avg_get(const struct rate_avg *a);
-
-/* How much came within the last period, from two buckets: the running one, and the share of the one
- * before it that still lies in the period. Zero bytes: nothing yet. Each counter has one period, in
- * ms. */
-struct rate {
-    int64_t start_ms; /* begin of the running bucket */
-    uint64_t now, before;
-};
-
-/* Counts n at now_ms. */
-void rate_add(struct rate *r, int64_t period_ms, int64_t now_ms, uint64_t n);
-/* The sum over the last period before now_ms. */
-uint64_t rate_get(const struct rate *r, int64_t period_ms, int64_t now_ms);
 
 #endif

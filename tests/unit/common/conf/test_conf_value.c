@@ -183,7 +183,7 @@ static void texts_that_are_none(void **state)
     for (size_t i = 0; i < COUNT_OF(good); i++)
         if (!conf_text_check(str_c(good[i]), &why))
             fail_msg("%s: %s", good[i], why.msg);
-    assert_false(conf_text_check(str_make("a\0b", 3), &why));
+    assert_false(conf_text_check(STR("a\0b"), &why));
     char *big = mem_zalloc(CONF_TEXT_MAX + 1, 1);
     memset(big, 'x', CONF_TEXT_MAX + 1);
     assert_true(conf_text_check(str_make(big, CONF_TEXT_MAX), &why));

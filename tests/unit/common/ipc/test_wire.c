@@ -156,10 +156,8 @@ static void heads(void **state)
 static void a_head_that_promises_more_than_is_there(void **state)
 {
     (void)state;
-    static const struct str lies[] = {{"\x92\xc0", 2},
-                                      {"\xdd\xff\xff\xff\xff\xc0", 6},
-                                      {"\x81\xc0", 2},
-                                      {"\xdf\x80\x00\x00\x00", 5}};
+    static const struct str lies[] = {STR_LIT("\x92\xc0"), STR_LIT("\xdd\xff\xff\xff\xff\xc0"),
+                                      STR_LIT("\x81\xc0"), STR_LIT("\xdf\x80\x00\x00\x00")};
     for (size_t i = 0; i < COUNT_OF(lies); i++) {
         struct rd r;
         rd_init(&r, lies[i]);

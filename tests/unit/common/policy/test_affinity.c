@@ -41,15 +41,15 @@ static void purse_release(void *ctx, void *mem)
     mem_free(m);
 }
 
-static struct affinity_mem mem_of(struct purse *p)
+static struct mem_source mem_of(struct purse *p)
 {
-    return (struct affinity_mem){purse_alloc, purse_release, p};
+    return (struct mem_source){purse_alloc, purse_release, p};
 }
 
 static struct affinity *make(struct purse *p, uint32_t max)
 {
     struct affinity *a = mem_zalloc(1, sizeof *a);
-    struct affinity_mem mem = mem_of(p);
+    struct mem_source mem = mem_of(p);
     assert_true(affinity_init(a, max, &mem));
     return a;
 }
@@ -73,6 +73,19 @@ static const uint64_t *key(uint64_t n)
 }
 
 /* ---- the plain things */
+
+/* As bindings_sweep does: at most `budget` that were last used at or before `until_ms`, or that are too many. */
+static uint32_t sweep(struct affinity *a, int64_t until_ms, uint32_t budget)
+{
+    uint32_t n = 0;
+    for (const struct affinity_binding *b; n < budget && (b = affinity_oldest(a)); n++) {
+        if (b->used_ms > until_ms && a->count <= a->max)
+            break;
+        uint64_t k[2] = {b->key[0], b->key[1]};
+        assert_true(affinity_unbind(a, k));
+    }
+    return n;
+}
 
 static void binds_finds_moves_and_forgets(void **state)
 {
@@ -147,15 +160,15 @@ static void sweeps_what_has_expired_in_pieces(void **state)
     for (uint64_t i = 0; i < 100; i++)
         affinity_bind(a, key(i), 0, 0, (int64_t)i * 10, NULL);
     assert_true(affinity_use(a, key(5), 2000));
-    assert_int_equal(affinity_sweep(a, 500, 20), 20);
-    assert_int_equal(affinity_sweep(a, 500, 20), 20);
-    assert_int_equal(affinity_sweep(a, 500, 20), 10); /* 51 of them, without the one used since */
-    assert_int_equal(affinity_sweep(a, 500, 20), 0);
+    assert_int_equal(sweep(a, 500, 20), 20);
+    assert_int_equal(sweep(a, 500, 20), 20);
+    assert_int_equal(sweep(a, 500, 20), 10); /* 51 of them, without the one used since */
+    assert_int_equal(sweep(a, 500, 20), 0);
     assert_non_null(affinity_find(a, key(5)));
     assert_non_null(affinity_find(a, key(51)));
     assert_null(affinity_find(a, key(50)));
     assert_int_equal(a->count, 50);
-    assert_int_equal(affinity_sweep(a, 1 << 20, 1000), 50);
+    assert_int_equal(sweep(a, 1 << 20, 1000), 50);
     assert_null(affinity_oldest(a));
     unmake(a, &p);
 }
@@ -169,9 +182,9 @@ static void a_new_ceiling(void **state)
         affinity_bind(a, key(i), 1, 0, (int64_t)i, NULL);
     assert_int_equal(a->count, 10000);
     assert_true(affinity_set_max(a, 4000));
-    assert_int_equal(affinity_trim(a, 5000), 5000);
-    assert_int_equal(affinity_trim(a, 5000), 1000);
-    assert_int_equal(affinity_trim(a, 5000), 0);
+    assert_int_equal(sweep(a, -1, 5000), 5000);
+    assert_int_equal(sweep(a, -1, 5000), 1000);
+    assert_int_equal(sweep(a, -1, 5000), 0);
     assert_null(affinity_find(a, key(7999)));
     assert_non_null(affinity_find(a, key(8000)));
     assert_true(affinity_set_max(a, 50000));
@@ -192,7 +205,7 @@ static void starts_whole_or_not_at_all(void **state)
     for (uint32_t served = 1;; served++) {
         struct purse p = {.refuse_after = served};
         struct affinity *a = mem_zalloc(1, sizeof *a);
-        struct affinity_mem mem = mem_of(&p);
+        struct mem_source mem = mem_of(&p);
         bool ok = affinity_init(a, 100000, &mem);
         if (ok)
             affinity_fini(a);
@@ -302,7 +315,7 @@ static void random_step(struct affinity *a, struct model *m, struct rnd *rnd, in
     case 3:
         if (rnd_next(rnd) % 64 == 0) {
             int64_t until = now - (int64_t)(rnd_next(rnd) % 1000);
-            uint32_t swept = affinity_sweep(a, until, 50), expected = 0;
+            uint32_t swept = sweep(a, until, 50), expected = 0;
             for (; expected < 50 && m->count > 0 && m->row[0].used_ms <= until; expected++)
                 model_remove(m, 0);
             assert_int_equal(swept, expected);

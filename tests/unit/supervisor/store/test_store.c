@@ -99,8 +99,9 @@ enum { NOW = 1000000, WALL = 1700000000 };
 /* Writes n bindings, key k used at time k, and reads the file's bytes. */
 static struct buf written(uint32_t n)
 {
-    static const struct affinity_mem mem = {take, give, NULL};
-    struct binding_table *b = n ? binding_table_new(n, &mem) : NULL;
+    static const struct mem_source mem = {take, give, NULL};
+    struct binding_table *b = NULL;
+    assert_true(n == 0 || binding_table_ready(&b, n, &mem));
     enum affinity_did did;
     for (uint64_t k = 0; k < n; k++)
         assert_true(binding_table_bind(b, (uint64_t[]){k, ~k}, k % 2 ? 10 : 0xdeadbeef, 0, (int64_t)k,
@@ -114,7 +115,7 @@ static struct buf written(uint32_t n)
                            .bindings = b};
     struct store_dir d = open_folder();
     assert_true(store_file_write(d.fd, "state", &v));
-    binding_table_free(b);
+    binding_table_drop(&b);
     struct stat st;
     struct buf bytes;
     buf_init(&bytes, STORE_FILE_MAX);

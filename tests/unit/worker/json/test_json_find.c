@@ -9,11 +9,14 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static const struct json_want want[] = {
-    {{"model", 5}, {0}},    {{"stream", 6}, {0}},      {{"metadata", 8}, {"user_id", 7}},
-    {{"metadata", 8}, {0}}, {{"a\"\xc3\xa9", 4}, {0}},
-};
 enum { MODEL, STREAM, USER, META, ODD, WANTS };
+static const struct json_want want[WANTS] = {
+    [MODEL] = {STR_LIT("model"), {0}},
+    [STREAM] = {STR_LIT("stream"), {0}},
+    [USER] = {STR_LIT("metadata"), STR_LIT("user_id")},
+    [META] = {STR_LIT("metadata"), {0}},
+    [ODD] = {STR_LIT("a\"\xc3\xa9"), {0}},
+};
 
 static struct json_hit hit[WANTS];
 
@@ -153,7 +156,7 @@ static void test_bad(void **state)
     /* What was found before the fault stays. */
     assert_false(walk(STR("{\"model\":\"m\",\"messages\":[")));
     assert_hit(MODEL, JSON_IS_STRING, "m");
-    struct json_want many[17] = {{{"a", 1}, {0}}};
+    struct json_want many[17] = {{STR_LIT("a"), {0}}};
     struct json_hit hits[17];
     assert_false(json_find(STR("{}"), many, hits, 17));
     assert_true(json_find(STR("{}"), many, hits, 16));

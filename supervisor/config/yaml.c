@@ -113,8 +113,8 @@ static bool expand(const struct ynode *n, struct buf *out, struct conf_text *t, 
     return true;
 }
 
-/* Reads a text of a list or map and calls `use` with it, valid for the call. Faults get the node's
- * place. */
+/* Reads a text of a list or map into *t, which borrows from b; the caller frees b. Faults get the
+ * node's place. */
 static bool text_at(struct loader *ld, const struct ynode *n, const char *at, struct buf *b,
                     struct conf_text *t)
 {

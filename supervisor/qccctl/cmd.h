@@ -49,7 +49,6 @@ bool cmd_flush(struct cmd *c);
 /* ---- members of a document: one that is absent or of another kind gives "", 0, false, no list */
 
 /* The member of that name as a text (borrowed), an integer, a real, a flag or a list (borrowed). */
-
 struct str doc_text_of(const json_t *o, const char *key);
 int64_t doc_int_of(const json_t *o, const char *key);
 double doc_real_of(const json_t *o, const char *key);

@@ -2,6 +2,7 @@
  * with the same options and gets, over a socket pair, the listening sockets, the lock of state_dir
  * and a copy of what lasts. It starts its workers, which do not accept yet. The messages, without
  * their UP_:
+ *
  *      this one                                   the successor (predecessor.h)
  *      NONE
  *      STARTING ── HELLO SOCKET… READ ──────────►
@@ -10,8 +11,9 @@
  *      GIVEN    ── ENDPOINT… COUNTERS… GO ──────►  they accept
  *               ◄──────────────────────── SERVES
  *      DONE     ── DONE ────────────────────────►  main process from here on
- *               ── SAID, PLACES, LOST, WANT ────►  what our workers still report while they drain
- *               ◄──────────────────── TELL, LEND   and what they are to know and to have
+ *               ── SAID, PLACES, LOST, WANT ────►  reports of the workers here while they drain
+ *               ◄──────────────────── TELL, LEND   endpoints' states and places for them
+ *
  * From UP_GO on nothing is decided here. If the successor fails before UP_SERVES, this supervisor
  * goes on as before. The successor may be of a later or an earlier build: the UP_ messages never
  * change. */

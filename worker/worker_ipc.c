@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What may wait for a supervisor that is busy; beyond, something is wrong with it. */
+/* Bytes that may be queued for the supervisor; when it reads so little that more would wait, the
+ * channel counts as broken. */
 enum { TX_MAX = 4 << 20 };
 
 static void broken(struct worker *w, const char *why)
@@ -51,7 +52,7 @@ static void on_conf(struct worker *w, uint64_t gen, const struct ipc_conf *m)
     struct err e;
     struct conf *c = conf_wire_get(m->body, &e);
     if (c) {
-        counters_send(&w->counters); /* what was counted of endpoints that go */
+        counters_send(&w->counters); /* the new configuration may drop endpoints with unsent counts */
         c->gen = gen;
         if (worker_configure(w, c, &e))
             w->uplink.gen = gen;
@@ -199,7 +200,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         GET(bindings)
         return binding_replica_learn(&w->binding, m.records, e);
     }
-        /* What goes another way: ipc_open has refused it already. */
+        /* Messages of other directions; ipc_open() has refused them already. */
 #define PASS_TO_WORKER(NAME)
 #define PASS_TO_SUP(NAME) case IPC_##NAME:
 #define PASS_FROM_CTL(NAME) case IPC_##NAME:
@@ -262,7 +263,7 @@ void worker_ipc_start(struct worker *w, int fd)
     chan_init(&w->uplink.chan, fd, TO_WORKER, TX_MAX, "supervisor");
     ev_io_init(&w->uplink.rd, on_readable, fd, EV_READ);
     ev_io_init(&w->uplink.wr, on_writable, fd, EV_WRITE);
-    ev_set_priority(&w->uplink.rd, EV_MAXPRI); /* what the supervisor decides comes before traffic */
+    ev_set_priority(&w->uplink.rd, EV_MAXPRI); /* decisions of the supervisor come before traffic */
     ev_io_start(w->loop, &w->uplink.rd);
 }
 

@@ -1,8 +1,8 @@
 /* behave: how a simulated endpoint behaves, read from a text like "status=503,retry_after=3".
  * Immutable once made, reference-counted: a stream keeps the behaviour it began with. What each
  * key does is written once, at the head of main.c. */
-#ifndef FAKE_BEHAVE_H
-#define FAKE_BEHAVE_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_BEHAVE_H
+#define QCC_TESTS_FAKE_UPSTREAM_BEHAVE_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

@@ -1,6 +1,6 @@
 /* bomb: a gzip body of half a megabyte that unpacks to 64 MiB of zeros. */
-#ifndef FAKE_BOMB_H
-#define FAKE_BOMB_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_BOMB_H
+#define QCC_TESTS_FAKE_UPSTREAM_BOMB_H
 
 #include "common/base/buf.h"
 

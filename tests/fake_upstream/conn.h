@@ -1,8 +1,8 @@
 /* conn: one client connection: reads requests, plays replies, one after the other. A reply in
  * progress ends when the peer closes, in whatever phase: that is counted, for tests of "client
  * gone, upstream ended". */
-#ifndef FAKE_CONN_H
-#define FAKE_CONN_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_CONN_H
+#define QCC_TESTS_FAKE_UPSTREAM_CONN_H
 
 #include "common/base/list.h"
 #include "tests/fake_upstream/due.h"

@@ -1,7 +1,7 @@
 /* due: deadlines of thousands of streams on one timerfd, in microseconds. libev's own timers are
  * rounded to epoll's milliseconds, which would bunch the events of many streams together. */
-#ifndef FAKE_DUE_H
-#define FAKE_DUE_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_DUE_H
+#define QCC_TESTS_FAKE_UPSTREAM_DUE_H
 
 #include "common/base/base.h"
 

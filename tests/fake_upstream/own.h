@@ -1,7 +1,7 @@
 /* own: the program's own paths, for the tests: /_stats, /_reset, /_drop, /_kill, /_site/NAME,
  * /_bench. */
-#ifndef FAKE_OWN_H
-#define FAKE_OWN_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_OWN_H
+#define QCC_TESTS_FAKE_UPSTREAM_OWN_H
 
 #include "tests/fake_upstream/conn.h"
 

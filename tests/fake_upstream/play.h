@@ -1,8 +1,8 @@
 /* play: what one reply puts on the wire, as a short program: bytes to send, how often and how far
  * apart, and how it ends. Built whole before it is sent; shared by reference where many requests
  * get the same one (the bench). */
-#ifndef FAKE_PLAY_H
-#define FAKE_PLAY_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_PLAY_H
+#define QCC_TESTS_FAKE_UPSTREAM_PLAY_H
 
 #include "common/base/buf.h"
 

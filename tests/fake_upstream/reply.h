@@ -1,6 +1,6 @@
 /* reply: turns a behaviour and a request into what goes on the wire. */
-#ifndef FAKE_REPLY_H
-#define FAKE_REPLY_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_REPLY_H
+#define QCC_TESTS_FAKE_UPSTREAM_REPLY_H
 
 #include "tests/fake_upstream/behave.h"
 #include "tests/fake_upstream/play.h"

@@ -1,7 +1,7 @@
 /* request: one request as it comes in. Lenient where it may be: what a proxy sent is shown to the
  * tests (echo, /_stats), not judged. */
-#ifndef FAKE_REQUEST_H
-#define FAKE_REQUEST_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_REQUEST_H
+#define QCC_TESTS_FAKE_UPSTREAM_REQUEST_H
 
 #include "common/base/buf.h"
 

@@ -1,7 +1,7 @@
 /* site: one simulated endpoint, found by the base path of its requests; its behaviour and counters.
  * Lives as long as the program. */
-#ifndef FAKE_SITE_H
-#define FAKE_SITE_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_SITE_H
+#define QCC_TESTS_FAKE_UPSTREAM_SITE_H
 
 #include "common/base/buf.h"
 #include "common/base/list.h"

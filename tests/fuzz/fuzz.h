@@ -1,6 +1,6 @@
 /* What fuzz targets share. */
-#ifndef QCC_TESTS_FUZZ_H
-#define QCC_TESTS_FUZZ_H
+#ifndef QCC_TESTS_FUZZ_FUZZ_H
+#define QCC_TESTS_FUZZ_FUZZ_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

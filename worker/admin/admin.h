@@ -2,8 +2,8 @@
  * answers are the worker's own; everything else is asked of the supervisor (ASK) and written as
  * JSON. Guarded: a token unless on loopback, Host and Origin against DNS rebinding and cross-site
  * requests. */
-#ifndef QCC_WORKER_ADMIN_H
-#define QCC_WORKER_ADMIN_H
+#ifndef QCC_WORKER_ADMIN_ADMIN_H
+#define QCC_WORKER_ADMIN_ADMIN_H
 
 #include "common/base/list.h"
 #include "common/ipc/ipc.h"

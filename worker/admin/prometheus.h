@@ -1,8 +1,8 @@
 /* metrics: the supervisor's document for metrics, written in Prometheus' text format (version
  * 0.0.4). Labels are endpoints, classes, kinds of tokens and classes of status: their number is
  * bounded by the configuration. */
-#ifndef QCC_WORKER_METRICS_H
-#define QCC_WORKER_METRICS_H
+#ifndef QCC_WORKER_ADMIN_PROMETHEUS_H
+#define QCC_WORKER_ADMIN_PROMETHEUS_H
 
 #include "common/base/buf.h"
 

@@ -1,8 +1,8 @@
 /* conn: one client connection: TLS, reading of requests one after the other (pipelined ones wait),
  * writing of replies with a bounded backlog, every timeout of the client's side. Owns its socket;
  * holds at most one request at a time. */
-#ifndef QCC_WORKER_CONN_H
-#define QCC_WORKER_CONN_H
+#ifndef QCC_WORKER_CLIENT_CONN_H
+#define QCC_WORKER_CLIENT_CONN_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"

@@ -1,7 +1,7 @@
 /* charset: the text of a reply as UTF-8. Relays of China send GBK, declared or not; its characters
  * hold bytes that JSON takes for '\' and '{', so they are turned before anything is read. */
-#ifndef QCC_WORKER_CHARSET_H
-#define QCC_WORKER_CHARSET_H
+#ifndef QCC_WORKER_EVIDENCE_CHARSET_H
+#define QCC_WORKER_EVIDENCE_CHARSET_H
 
 #include "common/base/arena.h"
 #include "common/base/str.h"

@@ -1,7 +1,7 @@
 /* classify_cli: the classifier as a filter, for its test against labelled replies and for people
  * who wonder what QCC makes of one: `qcc-worker --classify`. */
-#ifndef QCC_WORKER_CLASSIFY_CLI_H
-#define QCC_WORKER_CLASSIFY_CLI_H
+#ifndef QCC_WORKER_EVIDENCE_CLASSIFY_CLI_H
+#define QCC_WORKER_EVIDENCE_CLASSIFY_CLI_H
 
 #include "common/base/str.h"
 #include "common/policy/outcome.h"

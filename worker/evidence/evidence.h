@@ -2,8 +2,8 @@
  * (common/policy/classify/classify.h): symbols and messages of its JSON, however deep they were wrapped, of
  * its event stream, XML, HTML or plain text; the headers that say something. Survives anything:
  * what cannot be read is left out, and the status decides. */
-#ifndef QCC_WORKER_EVIDENCE_H
-#define QCC_WORKER_EVIDENCE_H
+#ifndef QCC_WORKER_EVIDENCE_EVIDENCE_H
+#define QCC_WORKER_EVIDENCE_EVIDENCE_H
 
 #include "common/base/arena.h"
 #include "common/policy/classify/classify.h"

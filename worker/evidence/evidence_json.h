@@ -2,8 +2,8 @@
  * objects, arrays, JSON in strings, JSON behind words. Reads only members that speak of the error;
  * what a relay echoes of the request is not looked at. Internal to
  * evidence. */
-#ifndef QCC_WORKER_EVIDENCE_JSON_H
-#define QCC_WORKER_EVIDENCE_JSON_H
+#ifndef QCC_WORKER_EVIDENCE_EVIDENCE_JSON_H
+#define QCC_WORKER_EVIDENCE_EVIDENCE_JSON_H
 
 #include "common/base/arena.h"
 #include "common/policy/classify/classify.h"

@@ -1,7 +1,7 @@
 /* evidence_put: puts what was found in a failed reply into struct evidence, bounded: what is over its
  * bounds is dropped. Internal to evidence. */
-#ifndef QCC_WORKER_EVIDENCE_PUT_H
-#define QCC_WORKER_EVIDENCE_PUT_H
+#ifndef QCC_WORKER_EVIDENCE_EVIDENCE_PUT_H
+#define QCC_WORKER_EVIDENCE_EVIDENCE_PUT_H
 
 #include "common/base/arena.h"
 #include "common/policy/classify/classify.h"

@@ -2,8 +2,8 @@
  * digits only, extensions skipped, trailers skipped, both bounded. Pure over buffers. Decodes in
  * place: the payload is moved together at the front, so that a piece goes on as one piece however
  * many chunks it came in. */
-#ifndef QCC_WORKER_CHUNK_H
-#define QCC_WORKER_CHUNK_H
+#ifndef QCC_WORKER_HTTP_CHUNK_H
+#define QCC_WORKER_HTTP_CHUNK_H
 
 #include "common/base/base.h"
 

@@ -3,8 +3,8 @@
  * and a proxy must not (folded headers, bare CR or LF, control characters, missing or double Host,
  * Content-Length with anything but digits, odd versions) is refused by our own check. Framing that
  * is not beyond doubt is an error (RFC 9112 section 6.3). */
-#ifndef QCC_WORKER_HTTP1_H
-#define QCC_WORKER_HTTP1_H
+#ifndef QCC_WORKER_HTTP_HTTP1_H
+#define QCC_WORKER_HTTP_HTTP1_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

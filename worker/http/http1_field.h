@@ -1,7 +1,7 @@
 /* http1_field: one header line: its name, its value, and what QCC knows of the name. Pure over
  * buffers. */
-#ifndef QCC_WORKER_HTTP1_FIELD_H
-#define QCC_WORKER_HTTP1_FIELD_H
+#ifndef QCC_WORKER_HTTP_HTTP1_FIELD_H
+#define QCC_WORKER_HTTP_HTTP1_FIELD_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -4,8 +4,8 @@
  *
  * Speaks Anthropic's stream (event: names) and, so that relays of other makes are understood, data
  * lines without event names (the JSON's "type" member, or OpenAI's "choices" / "error"). */
-#ifndef QCC_WORKER_SSE_H
-#define QCC_WORKER_SSE_H
+#ifndef QCC_WORKER_HTTP_SSE_H
+#define QCC_WORKER_HTTP_SSE_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"

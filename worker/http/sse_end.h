@@ -1,8 +1,8 @@
 /* sse_end: whether an event stream that ends has told all there is to tell: every block stopped and a
  * stop_reason (Anthropic), a finish_reason for each choice (OpenAI). Such a stream is whole although its last
  * word (message_stop, [DONE]) did not come. Pure over buffers. */
-#ifndef QCC_WORKER_SSE_END_H
-#define QCC_WORKER_SSE_END_H
+#ifndef QCC_WORKER_HTTP_SSE_END_H
+#define QCC_WORKER_HTTP_SSE_END_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

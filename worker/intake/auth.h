@@ -1,6 +1,6 @@
 /* auth: which of the configured clients a request comes from. */
-#ifndef QCC_WORKER_AUTH_H
-#define QCC_WORKER_AUTH_H
+#ifndef QCC_WORKER_INTAKE_AUTH_H
+#define QCC_WORKER_INTAKE_AUTH_H
 
 #include "common/conf/conf.h"
 #include "worker/http/http1.h"

@@ -1,7 +1,7 @@
 /* body: the body of a request, buffered whole so that it can be sent again, decoded if it came
  * chunked. Its memory counts against limits.max_buffered_bytes of the worker. */
-#ifndef QCC_WORKER_BODY_H
-#define QCC_WORKER_BODY_H
+#ifndef QCC_WORKER_INTAKE_BODY_H
+#define QCC_WORKER_INTAKE_BODY_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

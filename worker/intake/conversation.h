@@ -1,7 +1,7 @@
 /* conversation: which conversation a request belongs to: the first of affinity.keys that it has,
  * hashed to 128 bits on arrival together with the client's name. The id itself is never kept. */
-#ifndef QCC_WORKER_CONVERSATION_H
-#define QCC_WORKER_CONVERSATION_H
+#ifndef QCC_WORKER_INTAKE_CONVERSATION_H
+#define QCC_WORKER_INTAKE_CONVERSATION_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -2,8 +2,8 @@
  * page can make a browser send requests to this machine: from any site, and under any name that its owner
  * has bound anew to 127.0.0.1 (DNS rebinding). Without `clients` nothing else stands between it and the
  * endpoints' keys. Pure over header fields and a configuration. */
-#ifndef QCC_WORKER_CORS_H
-#define QCC_WORKER_CORS_H
+#ifndef QCC_WORKER_INTAKE_CORS_H
+#define QCC_WORKER_INTAKE_CORS_H
 
 #include "common/base/buf.h"
 #include "common/conf/conf.h"

@@ -1,6 +1,6 @@
 /* estimate: how many tokens a count_tokens request is about, for endpoints that cannot count. */
-#ifndef QCC_WORKER_ESTIMATE_H
-#define QCC_WORKER_ESTIMATE_H
+#ifndef QCC_WORKER_INTAKE_ESTIMATE_H
+#define QCC_WORKER_INTAKE_ESTIMATE_H
 
 #include "common/base/str.h"
 

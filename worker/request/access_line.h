@@ -1,6 +1,6 @@
 /* access: the one line that the log has of each request when it ends. */
-#ifndef QCC_WORKER_ACCESS_H
-#define QCC_WORKER_ACCESS_H
+#ifndef QCC_WORKER_REQUEST_ACCESS_LINE_H
+#define QCC_WORKER_REQUEST_ACCESS_LINE_H
 
 struct req;
 

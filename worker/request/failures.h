@@ -1,7 +1,7 @@
 /* trail: the failed attempts of a request: what each was, and the replies that may yet be the
  * answer. The request owns it; failures_free ends it. */
-#ifndef QCC_WORKER_TRAIL_H
-#define QCC_WORKER_TRAIL_H
+#ifndef QCC_WORKER_REQUEST_FAILURES_H
+#define QCC_WORKER_REQUEST_FAILURES_H
 
 #include "common/base/buf.h"
 #include "common/base/str.h"

@@ -1,7 +1,7 @@
 /* outage: a request found no endpoint that it may be given to: why not each of them, and whether that ends by
  * itself. */
-#ifndef QCC_WORKER_OUTAGE_H
-#define QCC_WORKER_OUTAGE_H
+#ifndef QCC_WORKER_REQUEST_OUTAGE_H
+#define QCC_WORKER_REQUEST_OUTAGE_H
 
 #include "common/base/base.h"
 

@@ -1,6 +1,6 @@
 /* reply: the answers QCC gives itself; those of a request (req_answer…) are declared in req.h. */
-#ifndef QCC_WORKER_REPLY_H
-#define QCC_WORKER_REPLY_H
+#ifndef QCC_WORKER_REQUEST_OWN_REPLY_H
+#define QCC_WORKER_REQUEST_OWN_REPLY_H
 
 #include "common/base/buf.h"
 #include "worker/request/client.h"

@@ -1,8 +1,8 @@
 /* report: what this worker tells the supervisor of attempts (OUTCOME). Each failed attempt is told
  * once it is known what becomes of the request; a success only where it is news: something stands
  * against the endpoint, it was a trial, or another model was served. The others are counted here. */
-#ifndef QCC_WORKER_REPORT_H
-#define QCC_WORKER_REPORT_H
+#ifndef QCC_WORKER_REQUEST_REPORT_H
+#define QCC_WORKER_REQUEST_REPORT_H
 
 #include "common/base/base.h"
 #include "common/policy/outcome.h"

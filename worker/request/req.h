@@ -10,8 +10,8 @@
  * endpoint is sent of it, attempt.c the way to an endpoint and what becomes of a failure, side.c what
  * differs where it is no message, hold.c what the reply turns out to be, relay.c the reply on its way
  * to the client. */
-#ifndef QCC_WORKER_REQ_H
-#define QCC_WORKER_REQ_H
+#ifndef QCC_WORKER_REQUEST_REQ_H
+#define QCC_WORKER_REQUEST_REQ_H
 
 #include "common/base/arena.h"
 #include "common/base/base.h"

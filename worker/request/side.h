@@ -1,7 +1,7 @@
 /* side: what a request asks for, and requests that are no messages (common/policy/side_path.h):
  * which endpoints may have them, and what becomes of a reply that is no success. */
-#ifndef QCC_WORKER_SIDE_H
-#define QCC_WORKER_SIDE_H
+#ifndef QCC_WORKER_REQUEST_SIDE_H
+#define QCC_WORKER_REQUEST_SIDE_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"

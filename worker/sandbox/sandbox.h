@@ -8,8 +8,8 @@
  *   all else                                       fails with ENOSYS: a newer libc that tries a newer
  *                                                  call falls back to the one it knows
  */
-#ifndef QCC_WORKER_SANDBOX_H
-#define QCC_WORKER_SANDBOX_H
+#ifndef QCC_WORKER_SANDBOX_SANDBOX_H
+#define QCC_WORKER_SANDBOX_SANDBOX_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

@@ -2,8 +2,8 @@
  * conversation up here and acts at once; that it should be bound, is no longer, or was used, goes
  * to the supervisor, whose word on it comes back and counts. Uses are gathered: one frame in a
  * second, a conversation once in it. A worker without conversations has no table. */
-#ifndef QCC_WORKER_BINDING_H
-#define QCC_WORKER_BINDING_H
+#ifndef QCC_WORKER_SHARED_BINDING_REPLICA_H
+#define QCC_WORKER_SHARED_BINDING_REPLICA_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"

@@ -1,7 +1,7 @@
 /* gauge: what a worker counts, of itself and of its endpoints. A few increments for each request;
  * once a second what came is told to the supervisor, which adds up. */
-#ifndef QCC_WORKER_GAUGE_H
-#define QCC_WORKER_GAUGE_H
+#ifndef QCC_WORKER_SHARED_COUNTERS_H
+#define QCC_WORKER_SHARED_COUNTERS_H
 
 #include "common/ipc/stats.h"
 #include "common/policy/outcome.h"

@@ -4,8 +4,8 @@
  * A trial is lent before it is needed: the next request that suits takes it. Where nothing else is
  * left a request asks for it, and waits. Places are asked for when a request finds none; idle ones
  * stay here until the supervisor says that others wait, or nobody has used them for a second. */
-#ifndef QCC_WORKER_GRANT_H
-#define QCC_WORKER_GRANT_H
+#ifndef QCC_WORKER_SHARED_LOAN_H
+#define QCC_WORKER_SHARED_LOAN_H
 
 #include "common/base/base.h"
 #include "common/ipc/ipc.h"

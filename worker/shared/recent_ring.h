@@ -1,7 +1,7 @@
 /* past: the last requests of this worker, for an operator who asks: a ring of fixed size, made with
  * the first request. */
-#ifndef QCC_WORKER_PAST_H
-#define QCC_WORKER_PAST_H
+#ifndef QCC_WORKER_SHARED_RECENT_RING_H
+#define QCC_WORKER_SHARED_RECENT_RING_H
 
 #include "common/ipc/recent_record.h"
 

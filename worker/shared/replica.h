@@ -1,8 +1,8 @@
 /* replica: this worker's read-only view of the endpoints: the configuration of each, the state that
  * the supervisor decided, and the pool of connections to it. An entry is reference-counted: a
  * request keeps the one it uses over a reload. */
-#ifndef QCC_WORKER_REPLICA_H
-#define QCC_WORKER_REPLICA_H
+#ifndef QCC_WORKER_SHARED_REPLICA_H
+#define QCC_WORKER_SHARED_REPLICA_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"

@@ -1,8 +1,8 @@
 /* up: one exchange with an endpoint: takes a connection from the pool, writes the request, parses
  * the reply strictly, hands its pieces on as they come, gives the connection back. Knows nothing of
  * clients, retries or classes: a verification uses it as a request does. */
-#ifndef QCC_WORKER_UP_H
-#define QCC_WORKER_UP_H
+#ifndef QCC_WORKER_UPSTREAM_EXCHANGE_H
+#define QCC_WORKER_UPSTREAM_EXCHANGE_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"

@@ -1,7 +1,7 @@
 /* head: the heads that QCC writes: of a request to an endpoint, of a reply to a client. Lines that
  * stay are copied as they came. */
-#ifndef QCC_WORKER_HEAD_H
-#define QCC_WORKER_HEAD_H
+#ifndef QCC_WORKER_UPSTREAM_FORWARD_H
+#define QCC_WORKER_UPSTREAM_FORWARD_H
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"

@@ -2,8 +2,8 @@
  * dialled (and TLS shaken hands) on demand, never more than the limit. An idle connection on which
  * anything is said, or that is closed, is dropped, never reused. Reference-counted: the endpoint's entry in
  * the replica holds one, each connection in use another; it survives a reload. */
-#ifndef QCC_WORKER_POOL_H
-#define QCC_WORKER_POOL_H
+#ifndef QCC_WORKER_UPSTREAM_POOL_H
+#define QCC_WORKER_UPSTREAM_POOL_H
 
 #include "common/base/base.h"
 #include "common/base/list.h"

@@ -1,8 +1,8 @@
 /* verify: a verification ordered by the supervisor: a small conversation with an endpoint, or a HEAD
  * request, on the same path as any exchange. The supervisor hears how it ended (VERDICT). It belongs
  * to the worker, and ends with it. */
-#ifndef QCC_WORKER_VERIFY_H
-#define QCC_WORKER_VERIFY_H
+#ifndef QCC_WORKER_VERIFY_VERIFY_H
+#define QCC_WORKER_VERIFY_VERIFY_H
 
 #include "common/base/str.h"
 #include "common/ipc/ipc.h"

@@ -1,6 +1,6 @@
 /* verify_model: which models a verification asks an endpoint for, the likeliest first. Pure. */
-#ifndef QCC_WORKER_VERIFY_MODEL_H
-#define QCC_WORKER_VERIFY_MODEL_H
+#ifndef QCC_WORKER_VERIFY_VERIFY_MODEL_H
+#define QCC_WORKER_VERIFY_VERIFY_MODEL_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -1,8 +1,8 @@
 /* conn: one connection of the load generator: sends requests one after the other, checks the
  * replies, counts into its load. Never freed before the end; a lost one is opened again by the run.
  */
-#ifndef LOAD_CONN_H
-#define LOAD_CONN_H
+#ifndef QCC_TESTS_BENCH_LOAD_CONN_H
+#define QCC_TESTS_BENCH_LOAD_CONN_H
 
 #include "tests/bench/load/load.h"
 

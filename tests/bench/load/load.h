@@ -1,6 +1,6 @@
 /* load: what a run of the load generator has one of: its orders, its connections, its counts. */
-#ifndef LOAD_LOAD_H
-#define LOAD_LOAD_H
+#ifndef QCC_TESTS_BENCH_LOAD_LOAD_H
+#define QCC_TESTS_BENCH_LOAD_LOAD_H
 
 #include "common/base/buf.h"
 

@@ -13,7 +13,7 @@ struct json_skip {
     const char *name;
 
     /* Finds the end of a string; p stands behind its opening quote. Returns the offset of its closing
-     * quote, or JSON_NO_END. *escaped: whether a backslash precedes that quote. */
+     * quote, or JSON_NO_END. *escaped: whether the string has a backslash. */
     size_t (*string)(const char *p, size_t n, bool *escaped);
 
     /* Finds the end of an array or object; p stands behind its opening bracket. Returns the offset

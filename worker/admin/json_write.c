@@ -5,7 +5,8 @@
 
 enum { DEEPEST = 16, MANY = 1 << 20, LONG = 1 << 20 };
 
-/* What is no UTF-8 (a client's name of a model, or one that was cut) becomes question marks. */
+/* Writes a string. Bytes that are not UTF-8 (in a model's name from a client, or one that was cut)
+ * become question marks. */
 static bool text(struct str s, struct buf *out)
 {
     bool ok = buf_str(out, STR("\""));
@@ -52,7 +53,7 @@ static bool elements(struct rd *r, uint32_t n, unsigned depth, struct buf *out)
     return true;
 }
 
-/* A reader that says no stays where it was: the kinds are tried one after the other. */
+/* Writes one value. An rd_ function that fails does not move r, so that each type can be tried in turn. */
 static bool value(struct rd *r, unsigned depth, struct buf *out)
 {
     uint64_t u;

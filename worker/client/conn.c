@@ -11,12 +11,12 @@
 #include <sys/socket.h>
 
 enum {
-    LINGER_MS = 2000,         /* how long a refused client may go on sending */
-    LINGER_BYTES = 16 << 20,  /* and how much */
-    PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
-    PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
-    IDLE_LOOK = 64,           /* idle connections looked at in search of one to close */
-    HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
+    LINGER_MS = 2000,         /* how long a refused client may continue to send */
+    LINGER_BYTES = 16 << 20,  /* bytes that a refused client may continue to send */
+    PIPELINE = 65536,         /* bytes read ahead of the present request; then reading stops */
+    PEER_LOOK_MS = 500,       /* interval of peer_look() on a half-closed client */
+    IDLE_LOOK = 64,           /* idle connections examined in search of one to close */
+    HARD_MS = 200             /* between the last byte and a reset, so that the byte arrives before it */
 };
 
 static struct slab conns = SLAB_INIT(conns, sizeof(struct conn));
@@ -82,7 +82,7 @@ static void conn_close(struct conn *c)
     conn_close_as(c, false);
 }
 
-/* ---- the way out */
+/* ---- closing */
 
 static void linger(struct conn *c)
 {
@@ -139,7 +139,7 @@ static enum client_room conn_write(struct client *client, const struct iovec *io
             continue;
         }
         if (!buf_add(&c->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip))
-            return CLIENT_GONE; /* beyond the ceiling: a source that does not pause, or no memory */
+            return CLIENT_GONE; /* over the ceiling, as the source did not pause, or out of memory */
         skip = 0;
     }
     if (c->out.len && was_empty) {
@@ -156,7 +156,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
     struct conn *c = CONTAINER_OF(w, struct conn, wr);
     if (c->state == CONN_SHAKE || c->out.len == 0) {
         ev_io_stop(loop, &c->wr);
-        ev_feed_event(loop, &c->rd, EV_READ); /* TLS wanted to write in order to read */
+        ev_feed_event(loop, &c->rd, EV_READ); /* a TLS read waited for the socket to take bytes */
         return;
     }
     struct iovec v = {buf_data(&c->out), c->out.len};
@@ -178,7 +178,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
             after_flush(c);
             return;
         }
-        if (c->state == CONN_BODY) /* a 100 Continue that had to wait */
+        if (c->state == CONN_BODY) /* a delayed 100 Continue is written: the body may come now */
             deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
         else if (c->eof || c->read_stopped)
             deadline_set(&c->deadline, PEER_LOOK_MS);
@@ -224,7 +224,7 @@ static void conn_reply_done(struct client *client, bool keep)
     c->unread = c->state != CONN_BUSY;
     c->client.req = NULL;
     c->throttled = false;
-    /* requests that came before the client ended its side are still answered */
+    /* Requests that came before the client's FIN are still answered. */
     if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->env->req->draining)
         c->client.last = true;
     conn_set(c, CONN_FLUSH);
@@ -277,7 +277,7 @@ static void look_after_peer(struct conn *c)
         deadline_set(&c->deadline, PEER_LOOK_MS);
 }
 
-/* The client has ended its sending side: gone, or waiting for its reply. */
+/* Handles a FIN: the client is gone, or waits for its reply. */
 static void half_closed(struct conn *c)
 {
     c->eof = true;
@@ -306,12 +306,12 @@ static void read_ahead(struct conn *c)
         conn_close(c);
 }
 
-/* Large bodies go from the socket to where they stay. */
+/* Reads body bytes from the socket directly into the request's buffer. */
 static void read_body(struct conn *c)
 {
     char *at;
     size_t room = req_body_room(c->client.req, &at);
-    if (room == 0) /* refused for lack of room: answered already */
+    if (room == 0) /* refused for lack of room, and answered */
         return;
     ptrdiff_t r = io_read(&c->io, at, room);
     if (r == IO_AGAIN)
@@ -387,10 +387,10 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
     }
 }
 
-/* The head's end is not there yet: remembers what is, as far as a head may grow. */
+/* Checks an incomplete head of `have` bytes. False: the request was refused. */
 static bool head_incomplete(struct conn *c, const char *p, size_t have)
 {
-    if (!http1_may_begin(p, have)) { /* TLS, or who knows what: nobody has to wait for its end */
+    if (!http1_may_begin(p, have)) { /* TLS or another protocol: its end need not be awaited */
         req_refuse(&c->client, 400, "bad request line");
         return false;
     }
@@ -405,7 +405,7 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have)
     return true;
 }
 
-/* As the configuration is now: it may be another than at the request before. */
+/* Sets the buffers' ceilings by the configuration in force, which may have changed since the last request. */
 static void set_ceilings(struct conn *c)
 {
     const struct conf *cf = c->env->req->conf;
@@ -416,8 +416,8 @@ static void set_ceilings(struct conn *c)
         c->out.max = c->l->service->reply_max;
 }
 
-/* What stands in `in` and the n new bytes at p behind it: requests, one after the other, until one
- * has to be waited for. New bytes are copied only if they have to wait. */
+/* Handles the requests in c->in, followed by the n new bytes at p, until one is incomplete or being
+ * answered. New bytes are copied to c->in only if they have to wait. */
 static void conn_run(struct conn *c, char *p, size_t n)
 {
     bool own = c->in.len > 0;
@@ -449,7 +449,7 @@ static void conn_run(struct conn *c, char *p, size_t n)
             req_go(c->client.req);
             continue;
         }
-        /* RFC 9112 2.2: an empty line before a request line is overlooked */
+        /* RFC 9112 2.2: empty lines before a request line are ignored. */
         while (c->scanned == 0 && at < n && (p[at] == '\r' || p[at] == '\n') && c->state == CONN_IDLE)
             at++;
         if (at == n)
@@ -506,7 +506,7 @@ static void on_expired(struct deadline *t)
             look_after_peer(c);
             return;
         }
-        conn_close_as(c, true); /* the client takes nothing */
+        conn_close_as(c, true); /* the client does not read */
         return;
     case CONN_FLUSH:
         conn_close_as(c, true);
@@ -520,7 +520,7 @@ static void on_expired(struct deadline *t)
     }
 }
 
-/* ---- the worker's view */
+/* ---- interface for the worker */
 
 void conn_new(struct listener *l, int fd)
 {
@@ -552,7 +552,7 @@ void conn_new(struct listener *l, int fd)
         conn_close(c);
 }
 
-/* An idle connection on which a request has come that was not read yet: it is still served. */
+/* Whether a request has come on an idle connection and was not read yet; it is still served. */
 static bool request_waits(const struct conn *c)
 {
     char byte;

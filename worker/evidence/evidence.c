@@ -22,7 +22,7 @@ static struct str behind(struct str s, size_t n)
 
 static void headers(struct evidence *ev, const struct http_field *f, size_t nf, struct arena *a)
 {
-    /* Headers that are a word of the error: with their name before it, or alone. */
+    /* Headers whose value is a symbol of the error; `alone`: without the header's name in front. */
     static const struct {
         struct str name;
         bool alone;
@@ -62,7 +62,7 @@ static void headers(struct evidence *ev, const struct http_field *f, size_t nf, 
 
 /* ---- pages, XML, plain text */
 
-/* What stands between <tag> and </tag>, or empty. */
+/* The text between the tags `open` and `close`, or empty. */
 static struct str element(struct str s, struct str open, struct str close)
 {
     ptrdiff_t at = str_find_nocase(s, open);
@@ -75,7 +75,7 @@ static struct str element(struct str s, struct str open, struct str close)
     return str_make(s.p, (size_t)end);
 }
 
-/* The page's words, without tags, scripts and styles. */
+/* Adds the page's text, without tags, scripts and styles. */
 static void page_text(struct evidence *ev, struct str s, struct arena *a)
 {
     char *p = arena_alloc(a, PAGE_TEXT_MAX);
@@ -120,7 +120,7 @@ static bool is_page(struct str s, struct str content_type)
              str_find_nocase(content_type, STR("html")) >= 0));
 }
 
-/* AWS, Azure, Aliyun: <Error><Code>…</Code><Message>…</Message></Error> */
+/* Reads an XML error of AWS, Azure or Aliyun: <Error><Code>…</Code><Message>…</Message></Error>. */
 static void xml(struct evidence *ev, struct str s, struct arena *a)
 {
     evidence_symbol(ev, (struct str){0}, element(s, STR("<code>"), STR("</code>")), false, a);
@@ -132,7 +132,7 @@ static void xml(struct evidence *ev, struct str s, struct arena *a)
 
 static void text(struct evidence *ev, struct str s, struct arena *a)
 {
-    /* Cloudflare's errors in plain form: the whole body is "error code: 1020". */
+    /* Cloudflare's errors as plain text: the whole body is "error code: 1020". */
     static const struct str cloudflare = {"error code: ", 12};
     if (s.n == cloudflare.n + 4 && str_starts(s, cloudflare))
         evidence_symbol(ev, STR("cferror"), behind(s, cloudflare.n), false, a);
@@ -170,7 +170,7 @@ struct str evidence_stream_error(struct str s, struct arena *a)
     return data;
 }
 
-/* The data of the last event: a stream that ends with an error of a form that nobody foresaw. */
+/* The data of the last event, for streams that end with an error of unknown form. */
 static struct str last_data(struct str s)
 {
     static const struct str mark = {"data:", 5};
@@ -186,7 +186,7 @@ static struct str last_data(struct str s)
     return found;
 }
 
-/* ---- the whole */
+/* ---- the whole reply */
 
 struct str evidence_trim(struct str s)
 {
@@ -231,7 +231,7 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
         text(ev, s, a);
 }
 
-/* A number, or a string of one, that HTTP has for a failure. */
+/* Whether the value is an HTTP status of a failure, as a number or a string. */
 static bool http_failure(const struct json_hit *hit)
 {
     uint64_t code;
@@ -239,7 +239,7 @@ static bool http_failure(const struct json_hit *hit)
            str_to_u64(hit->raw, 599, &code) && code >= 400;
 }
 
-/* A maker's own number that is no success: neither 0 nor HTTP's. */
+/* Whether the value is a vendor's own code of a failure: neither 0 nor an HTTP status of success. */
 static bool own_failure(const struct json_hit *hit)
 {
     uint64_t code;
@@ -291,7 +291,7 @@ bool evidence_is_error_body(struct str body)
     body = evidence_trim(body);
     if (body.n == 0 || body.p[0] != '{')
         return false;
-    /* What is torn or followed by rubbish may be an error all the same: its hits count. */
+    /* A body that is cut or followed by other bytes may still be an error: its hits count. */
     bool whole = json_find(body, want, hit, COUNT_OF(want));
     (void)whole;
     if (hit[TYPE].kind == JSON_IS_STRING && str_eq(hit[TYPE].raw, STR("error")))
@@ -311,7 +311,7 @@ bool evidence_is_error_body(struct str body)
         return true;
     if (http_failure(&hit[CODE]))
         return true;
-    /* A code with words for it, and nothing beside. */
+    /* A code of failure with a message and without data. */
     bool told = (hit[MSG].kind == JSON_IS_STRING && hit[MSG].raw.n) ||
                 (hit[MESSAGE].kind == JSON_IS_STRING && hit[MESSAGE].raw.n);
     bool data = hit[DATA].kind != JSON_IS_ABSENT && hit[DATA].kind != JSON_IS_NULL;

@@ -1,4 +1,4 @@
-/* reply: the answers QCC gives itself; those of a request (req_answer…) are declared in req.h. */
+/* own_reply: replies of QCC's own. Those to a struct req (req_answer…) are declared in req.h. */
 #ifndef QCC_WORKER_REQUEST_OWN_REPLY_H
 #define QCC_WORKER_REQUEST_OWN_REPLY_H
 
@@ -9,20 +9,20 @@ struct own_reply {
     unsigned status;
     const char *type;       /* content-type, or NULL for none */
     struct str body;
-    const char *extra;      /* further header lines, each with CRLF; "" for none */
-    struct str lines;       /* likewise, of any length */
-    const char *request_id; /* NULL: not told */
-    unsigned attempts;
+    const char *extra;      /* further header lines, each with CRLF; short; "" for none */
+    struct str lines;       /* further header lines, each with CRLF; of any length */
+    const char *request_id; /* for x-qcc-request-id; NULL: no x-qcc-… lines */
+    unsigned attempts;      /* for x-qcc-attempts */
     bool http10, keep, head_only;
 };
 
-/* Writes the answer to the connection. */
+/* Writes the reply to the connection. */
 enum client_room own_reply(struct client *c, const struct own_reply *o) MUST_CHECK;
 
-/* The type that goes with the status of an error of QCC's own; static. */
+/* Anthropic's error type for a status; a static string. */
 const char *own_reply_error_type(unsigned status);
 
-/* {"type":"error","error":{"type":TYPE,"message":MESSAGE}} */
+/* Appends {"type":"error","error":{"type":TYPE,"message":MESSAGE}}. False: over b's ceiling. */
 bool own_reply_error_body(struct buf *b, const char *type, const char *message) MUST_CHECK;
 
 #endif

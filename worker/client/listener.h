@@ -27,15 +27,15 @@ struct conn_env {
     uint32_t conns_max;  /* limits.max_connections, or what the open files allow */
     struct list listeners;
     struct list conns;      /* all connections */
-    struct list idle_conns; /* those between two requests, longest idle first */
-    bool started;           /* accepting */
-    bool accept_paused;     /* until accept_resume, or its timer */
+    struct list idle_conns; /* connections in CONN_IDLE, longest idle first */
+    bool started;           /* START was received */
+    bool accept_paused;     /* until accept_resume, or accept_again fires */
     ev_timer accept_again;
 
-    void *arg; /* of the two below */
-    /* Descriptors are used up: closes what is idle. Whether anything was. */
+    void *arg; /* for shed and ended */
+    /* Closes idle connections, as descriptors are used up. False: there was none. */
     bool (*shed)(void *arg);
-    /* A connection has ended. */
+    /* Called after a connection has ended. */
     void (*ended)(void *arg);
 };
 

@@ -20,8 +20,8 @@ enum {
     MALLOC_KEEP = 16 << 20 /* bytes of free memory that stay at the heap's end */
 };
 
-/* Seconds between a change of the counters and the STATS that reports it: short, so that an operator
- * who looks right after a request sees it counted. */
+/* Seconds between a change of the counters and the STATS that reports it: short, so that an
+ * operator who looks right after a request sees it counted. */
 #define STATS_S 0.1
 
 static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)

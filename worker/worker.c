@@ -79,8 +79,8 @@ static void room(void *arg)
     turn_wake(&w->turn);
 }
 
-/* Sets conns_max. An accepted connection may need a second descriptor, for its endpoint: half of the
- * open files are for clients, who beyond that wait in the listen queue. */
+/* Sets conns_max. An accepted connection may need a second descriptor, for its endpoint: half of
+ * the open files are for clients, who beyond that wait in the listen queue. */
 static void limit_conns(struct worker *w)
 {
     enum { OWN = 32 }; /* descriptors of listeners, channel, log, event loop, dialer */
@@ -91,8 +91,8 @@ static void limit_conns(struct worker *w)
         log_info("limits.max_connections: %u open files allow %u", (unsigned)w->files, w->conn.conns_max);
 }
 
-/* Enters the sandbox. Called with the first CONF: what needs more rights is open by then, and no byte
- * of a client has been read. */
+/* Enters the sandbox. Called with the first CONF: what needs more rights is open by then, and no
+ * byte of a client has been read. */
 static void confine(const struct worker *w)
 {
     struct err e;

@@ -48,24 +48,25 @@ struct worker {
     int exit_code;
     ev_timer drain_timer;
     ev_timer stats_due;     /* sends STATS; active while counters have changed since the last one */
-    ev_prepare end_of_turn; /* wakes waiting requests, frees what ended in this turn, writes the log */
+    /* wakes waiting requests, frees what ended in this turn, writes the log */
+    ev_prepare end_of_turn;
 };
 
-/* Puts the configuration c into force and takes a reference of its own. False with e set: the old one
- * stays in force. */
+/* Puts the configuration c into force and takes a reference of its own. False with e set: the old
+ * one stays in force. */
 bool worker_configure(struct worker *w, struct conf *c, struct err *e) MUST_CHECK;
 
 /* Returns free heap memory to the kernel when more than half of the heap is unused. Called once a
  * second. */
 void worker_trim(struct worker *w);
 
-/* Begins to drain (DRAIN): stops listening, sends RETIRED and ends the loop when the last connection
- * has ended. `quick`: idle client connections are closed at once; otherwise each may carry one more
- * request. Connections that are left after timeout_ms are closed. */
+/* Begins to drain (DRAIN): stops listening, sends RETIRED and ends the loop when the last
+ * connection has ended. `quick`: idle client connections are closed at once; otherwise each may
+ * carry one more request. Connections that are left after timeout_ms are closed. */
 void worker_drain(struct worker *w, bool quick, int64_t timeout_ms);
 
-/* conn_env.ended: called when a connection has ended. Accepts again if that was paused; ends the loop
- * when this was the last connection of a draining worker. arg: the worker. */
+/* conn_env.ended: called when a connection has ended. Accepts again if that was paused; ends the
+ * loop when this was the last connection of a draining worker. arg: the worker. */
 void worker_conn_ended(void *arg);
 
 #endif

@@ -52,7 +52,8 @@ static void on_conf(struct worker *w, uint64_t gen, const struct ipc_conf *m)
     struct err e;
     struct conf *c = conf_wire_get(m->body, &e);
     if (c) {
-        counters_send(&w->counters); /* the new configuration may drop endpoints with unsent counts */
+        /* the new configuration may drop endpoints with unsent counts */
+        counters_send(&w->counters);
         c->gen = gen;
         if (worker_configure(w, c, &e))
             w->uplink.gen = gen;

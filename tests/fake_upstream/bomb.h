@@ -4,7 +4,7 @@
 
 #include "common/base/buf.h"
 
-/* Appends it. False: no room. */
+/* Appends the body to out. False: over out's ceiling. */
 bool bomb_gzip(struct buf *out) MUST_CHECK;
 
 #endif

@@ -5,10 +5,10 @@
 
 #include "tests/fake_upstream/conn.h"
 
-/* Whether the target is one of them. */
+/* Whether the target is one of these paths. */
 bool own_is(struct str target);
 
-/* The reply; the caller holds its reference. */
+/* Carries the request out and makes the reply, whose reference is the caller's. */
 struct play *own_answer(struct fake *f, const struct request *r) MUST_CHECK;
 
 #endif

@@ -11,11 +11,11 @@
 enum framing { FRAME_LENGTH, FRAME_CHUNKED, FRAME_EOF };
 
 enum {
-    ENDLESS = 1 << 30,     /* what a counted endless reply says to be */
-    TEXT_MAX = 256 * 1024, /* of one made-up JSON text; larger ones are filled */
-    BLOCK = 65536,         /* of a stream at full speed: written at once */
-    FILL_FROM = 32768,     /* larger texts are filler, not memory */
-    WORDS_MAX = 64         /* streams longer than this repeat one event */
+    ENDLESS = 1 << 30,     /* content-length of an endless reply */
+    TEXT_MAX = 256 * 1024, /* bytes of a JSON text; larger ones use filler */
+    BLOCK = 65536,         /* bytes of a stream at full speed that one write sends */
+    FILL_FROM = 32768,     /* texts from this size on are filler, not memory */
+    WORDS_MAX = 64         /* streams with more events than this repeat one event */
 };
 
 /* A reply being made. */
@@ -23,12 +23,12 @@ struct maker {
     const struct behave *b;
     const struct request *r; /* may be NULL */
     struct play *p;
-    struct buf text; /* scratch */
+    struct buf text; /* the text being made */
     enum framing framing;
-    uint64_t emitted, stop; /* events; how many may be */
-    const char *type;       /* of the content */
+    uint64_t emitted, stop; /* events made; number at which the stream stops */
+    const char *type;       /* content-type */
     bool gzip;
-    bool last; /* says `connection: close`; a reply that is torn does not say so before */
+    bool last; /* the head has `connection: close`; that of a reply that breaks off has not */
 };
 
 static int64_t us(uint64_t ms)
@@ -52,7 +52,7 @@ static struct str model_of(const struct maker *m)
     return m->r && m->r->model[0] ? str_c(m->r->model) : STR("claude-fake-1");
 }
 
-/* What the model says first: the user's own words, so that a code asked for is in it. */
+/* The first text of the reply: the user's own text, so that it has the code of a verification. */
 static struct str said(const struct maker *m)
 {
     if (m->b->mute)
@@ -95,7 +95,7 @@ static const char *reason(unsigned status)
     return "Status";
 }
 
-/* The error object; type and message by the behaviour, else the given ones. */
+/* Appends an error object with the given type and message. */
 static bool error_json(struct buf *out, const char *type, const char *message)
 {
     return buf_str(out, STR("{\"type\":\"error\",\"error\":{\"type\":")) &&
@@ -115,8 +115,8 @@ static bool echo_json(struct buf *out, const struct request *r)
 
 /* ---- events */
 
-/* One event into the scratch, framed. `fill` bytes of filler are counted in that stand *split into
- * data; *split becomes their place in the scratch. */
+/* Writes one event with its framing to m->text. `fill`: bytes of filler that are inserted into data
+ * at offset *split and counted in the framing; *split becomes their offset in m->text. */
 static void event_text(struct maker *m, const char *name, struct str data, uint64_t fill,
                        size_t *split)
 {
@@ -139,7 +139,7 @@ static void event(struct maker *m, const char *name, struct str data)
     if (m->emitted == m->stop)
         return;
     size_t split = 0;
-    /* data may stand in the scratch of the caller, never in m->text */
+    /* data must not be in m->text */
     event_text(m, name, data, 0, &split);
     play_text(m->p, buf_view(&m->text), m->emitted >= m->b->burst ? gap(m->b) : 0);
     m->emitted++;
@@ -161,7 +161,7 @@ static void delta(struct maker *m, struct str text)
     buf_free(&t);
 }
 
-/* n equal deltas of m->b->event_bytes each. */
+/* Makes n equal deltas of m->b->event_bytes each. */
 static void deltas(struct maker *m, uint64_t n)
 {
     n = n < m->stop - m->emitted ? n : m->stop - m->emitted;
@@ -171,7 +171,7 @@ static void deltas(struct maker *m, uint64_t n)
     buf_init(&t, TEXT_MAX);
     delta_text(&t, STR(" and"));
     struct str data = buf_view(&t);
-    size_t at = data.n - 3; /* before the end of the text */
+    size_t at = data.n - 3; /* in front of the quote that ends the text */
     uint64_t bare = 7 + 19 + 6 + data.n + (m->b->crlf ? 6 : 3);
     uint64_t fill = m->b->event_bytes > bare ? m->b->event_bytes - bare : 0;
     if (fill && fill < FILL_FROM) {
@@ -313,7 +313,7 @@ static void sse(struct maker *m)
         play_text(m->p, STR("0\r\n\r\n"), 0);
 }
 
-/* ---- bodies that are no stream */
+/* ---- bodies other than streams */
 
 static void message(struct maker *m)
 {
@@ -406,7 +406,7 @@ static void html(struct maker *m)
               0);
 }
 
-/* Chooses and makes the body; m->p->status, m->type and m->p->end are set by it. */
+/* Chooses and makes the body; sets m->p->status, m->type and m->p->end. */
 static void body(struct maker *m)
 {
     const struct behave *b = m->b;
@@ -491,7 +491,7 @@ static enum framing framing_of(const struct behave *b, const struct request *r)
                : FRAME_LENGTH;
 }
 
-/* Replies that are no reply. True: made. */
+/* Makes a reply that is not HTTP, or only the start of one. False: the behaviour wants none. */
 static bool broken(struct maker *m)
 {
     const struct behave *b = m->b;
@@ -547,7 +547,7 @@ static void whole(struct maker *m, const char *retry_after)
         play_text(p, STR("0\r\n\r\n"), 0);
     }
     if (p->stream && m->framing == FRAME_LENGTH && p->end != PLAY_KEEP && m->stop != BEHAVE_NEVER)
-        size += 100; /* a counted stream that breaks off has promised more */
+        size += 100; /* a counted stream that breaks off has a content-length it does not reach */
     if (b->close_after_bytes != BEHAVE_NEVER) {
         play_cut(p, b->close_after_bytes);
         p->end = b->reset ? PLAY_RESET : PLAY_CLOSE;

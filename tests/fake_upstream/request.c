@@ -8,7 +8,7 @@
 
 enum { TEXT_MAX = 4096 };
 
-/* Of a chunked body: where we are. */
+/* States of the decoder for chunked bodies. */
 enum { CH_SIZE, CH_EXT, CH_DATA, CH_DATA_END, CH_TRAILER, CH_TRAILER_LINE };
 
 void request_init(struct request *r)
@@ -202,7 +202,7 @@ enum request_body request_feed(struct request *r, const char *p, size_t n, size_
     return r->left ? REQUEST_MORE : REQUEST_DONE;
 }
 
-/* The text of one content: a string, or the last text block of a list. */
+/* The text of a message's content: a string, or the last text block of a list. */
 static const char *content_text(const json_t *content)
 {
     const char *text = json_string_value(content);

@@ -14,7 +14,8 @@
 
 enum {
     ANSWER_MS = 5000,  /* how long an ASK may take */
-    RELOAD_MS = 30000, /* how long ASK reload may take: all workers put a configuration into force */
+    /* how long ASK reload may take: all workers put a configuration into force */
+    RELOAD_MS = 30000,
     TEXT_MAX = 32 << 20,
     LONGEST_NAME = 64, /* bytes of an endpoint's name */
     QUERY_MAX = 128    /* bytes of a query: the maximum of ASK.arg */
@@ -94,9 +95,9 @@ static bool refuse(struct req *r, unsigned status, const char *why, const char *
     return false;
 }
 
-/* Whether a page of another origin made a browser send the request. Browsers send Origin with each POST
- * ("null" from a page without an origin), newer ones Sec-Fetch-Site as well. Another port of this machine
- * is the same site, but another origin. A link to the page at / may be followed. */
+/* Whether a page of another origin made a browser send the request. Browsers send Origin with each
+ * POST ("null" from a page without an origin), newer ones Sec-Fetch-Site as well. Another port of
+ * this machine is the same site, but another origin. A link to the page at / may be followed. */
 static bool foreign(const struct req *r, struct str host)
 {
     struct str site = named_value(r, STR("sec-fetch-site"));
@@ -130,8 +131,10 @@ static struct str lines(const struct req *r, struct buf *room)
 static bool allowed(struct req *r)
 {
     struct str host = r->head.host;
-    bool named = r->conf->admin.token != NULL; /* with a token, Host need not be checked: no page knows it */
-    /* DNS rebinding sends requests of a page here under a name of the page's owner, never an address. */
+    /* with a token, Host need not be checked: no page knows it */
+    bool named = r->conf->admin.token != NULL;
+    /* DNS rebinding sends requests of a page here under a name of the page's owner, never an
+     * address. */
     if (!r->c->unix_socket && !named && !cors_host_is_own(host))
         return refuse(r, 403, "Host is neither an address nor localhost", "");
     if (foreign(r, host))

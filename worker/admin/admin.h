@@ -1,7 +1,7 @@
-/* admin: answers requests of the admin listener. The page, /healthz and /readyz are answered by the worker
- * itself; everything else is asked of the supervisor (ASK) and written as JSON or Prometheus text. Access
- * is guarded by the token, by Host against DNS rebinding, and by Origin and Sec-Fetch-Site against
- * cross-site requests. */
+/* admin: answers requests of the admin listener. The page, /healthz and /readyz are answered by the
+ * worker itself; everything else is asked of the supervisor (ASK) and written as JSON or Prometheus
+ * text. Access is guarded by the token, by Host against DNS rebinding, and by Origin and
+ * Sec-Fetch-Site against cross-site requests. */
 #ifndef QCC_WORKER_ADMIN_ADMIN_H
 #define QCC_WORKER_ADMIN_ADMIN_H
 

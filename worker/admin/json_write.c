@@ -53,7 +53,8 @@ static bool elements(struct rd *r, uint32_t n, unsigned depth, struct buf *out)
     return true;
 }
 
-/* Writes one value. An rd_ function that fails does not move r, so that each type can be tried in turn. */
+/* Writes one value. An rd_ function that fails does not move r, so that each type can be tried in
+ * turn. */
 static bool value(struct rd *r, unsigned depth, struct buf *out)
 {
     uint64_t u;

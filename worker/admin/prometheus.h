@@ -1,5 +1,6 @@
-/* prometheus: writes the supervisor's metrics document in Prometheus' text format (version 0.0.4). Labels
- * are endpoints, classes, kinds of tokens and classes of status: the configuration bounds their number. */
+/* prometheus: writes the supervisor's metrics document in Prometheus' text format (version 0.0.4).
+ * Labels are endpoints, classes, kinds of tokens and classes of status: the configuration bounds
+ * their number. */
 #ifndef QCC_WORKER_ADMIN_PROMETHEUS_H
 #define QCC_WORKER_ADMIN_PROMETHEUS_H
 

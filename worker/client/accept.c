@@ -14,8 +14,9 @@
 
 enum {
     PER_TURN = 64,   /* connections accepted in one turn: a burst must not starve other events */
-    ADMIN_EXTRA = 16 /* connections the admin listener accepts beyond limits.max_connections, so that an
-                        operator can examine an overload */
+    /* connections the admin listener accepts beyond limits.max_connections, so that an operator can
+     * examine an overload */
+    ADMIN_EXTRA = 16
 };
 
 /* Seconds without accepting after descriptors or memory ran out. */
@@ -68,7 +69,8 @@ static bool one_waits(const struct listener *l)
     return epoll_wait(l->epfd, &ev, 1, 0) > 0;
 }
 
-/* Whether a connection may be accepted; closes an idle one for it. False: none waits, or it has to. */
+/* Whether a connection may be accepted; closes an idle one for it. False: none waits, or too many
+ * are open. */
 static bool has_room(struct listener *l)
 {
     struct conn_env *env = l->env;

@@ -1,5 +1,5 @@
-/* accept: accepts connections from the listening sockets, up to conn_env.conns_max; pauses when descriptors
- * or memory ran out. */
+/* accept: accepts connections from the listening sockets, up to conn_env.conns_max; pauses when
+ * descriptors or memory ran out. */
 #ifndef QCC_WORKER_CLIENT_ACCEPT_H
 #define QCC_WORKER_CLIENT_ACCEPT_H
 

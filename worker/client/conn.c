@@ -16,7 +16,8 @@ enum {
     PIPELINE = 65536,         /* bytes read ahead of the present request; then reading stops */
     PEER_LOOK_MS = 500,       /* interval of peer_look() on a half-closed client */
     IDLE_LOOK = 64,           /* idle connections examined in search of one to close */
-    HARD_MS = 200             /* between the last byte and a reset, so that the byte arrives before it */
+    /* between the last byte and a reset, so that the byte arrives before it */
+    HARD_MS = 200
 };
 
 static struct slab conns = SLAB_INIT(conns, sizeof(struct conn));
@@ -139,7 +140,8 @@ static enum client_room conn_write(struct client *client, const struct iovec *io
             continue;
         }
         if (!buf_add(&c->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip))
-            return CLIENT_GONE; /* over the ceiling, as the source did not pause, or out of memory */
+            /* over the ceiling, as the source did not pause, or out of memory */
+            return CLIENT_GONE;
         skip = 0;
     }
     if (c->out.len && was_empty) {
@@ -405,7 +407,8 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have)
     return true;
 }
 
-/* Sets the buffers' ceilings by the configuration in force, which may have changed since the last request. */
+/* Sets the buffers' ceilings by the configuration in force, which may have changed since the last
+ * request. */
 static void set_ceilings(struct conn *c)
 {
     const struct conf *cf = c->env->req->conf;

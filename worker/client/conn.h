@@ -1,6 +1,6 @@
 /* conn: one client connection: TLS, reading of requests one after the other (pipelined ones wait),
- * writing of replies with a bounded backlog, all timeouts towards the client. Owns its socket; has at most
- * one request at a time. */
+ * writing of replies with a bounded backlog, all timeouts towards the client. Owns its socket; has
+ * at most one request at a time. */
 #ifndef QCC_WORKER_CLIENT_CONN_H
 #define QCC_WORKER_CLIENT_CONN_H
 
@@ -43,7 +43,8 @@ struct conn {
     enum conn_state state;
     bool eof;           /* the client has sent a FIN */
     bool unsure;        /* after a FIN, only a write can tell whether the client is gone */
-    bool read_stopped;  /* PIPELINE bytes were read ahead: reading stopped, a FIN would go unnoticed */
+    /* PIPELINE bytes were read ahead: reading stopped, a FIN would go unnoticed */
+    bool read_stopped;
     bool unread;        /* part of the request was not read: linger before closing */
     bool cut_hard;      /* close with a reset */
     bool running;       /* conn_run is on the stack */
@@ -51,19 +52,19 @@ struct conn {
     unsigned linger_left; /* CONN_LINGER: bytes that may still be discarded */
 };
 
-/* Bytes that wait for a client when its source pauses. Together with the piece being written, less than
- * the documented 256 KiB. */
+/* Bytes that wait for a client when its source pauses. Together with the piece being written, less
+ * than the documented 256 KiB. */
 enum { CONN_BACKLOG = 64 << 10 };
 
 /* Makes the connection for an accepted socket, which it takes over. */
 void conn_new(struct listener *l, int fd);
 
-/* Closes the connection that has been idle longest and on which no unread request waits. False: there is
- * none. */
+/* Closes the connection that has been idle longest and on which no unread request waits. False:
+ * there is none. */
 bool conn_close_idlest(struct conn_env *env);
 
-/* Begins to drain: with `quick`, idle connections are closed at once; all others close after their next
- * reply. Requests that were sent already are still served. */
+/* Begins to drain: with `quick`, idle connections are closed at once; all others close after their
+ * next reply. Requests that were sent already are still served. */
 void conn_drain_all(struct conn_env *env, bool quick);
 
 /* Closes all connections at once with a reset: the drain has timed out. */

@@ -1,6 +1,6 @@
-/* listener: the listening sockets that the supervisor handed over (LISTEN), and what all client connections
- * of a worker share. All workers have each socket; the kernel wakes one of them for a connection
- * (EPOLLEXCLUSIVE). */
+/* listener: the listening sockets that the supervisor handed over (LISTEN), and what all client
+ * connections of a worker share. All workers have each socket; the kernel wakes one of them for a
+ * connection (EPOLLEXCLUSIVE). */
 #ifndef QCC_WORKER_CLIENT_LISTENER_H
 #define QCC_WORKER_CLIENT_LISTENER_H
 
@@ -16,7 +16,8 @@
 struct counters;
 struct turn;
 
-/* What listeners and connections need of the worker, which fills it in. Lives as long as the worker. */
+/* What listeners and connections need of the worker, which fills it in. Lives as long as the
+ * worker. */
 struct conn_env {
     struct ev_loop *loop;
     struct turn *turn;
@@ -53,8 +54,8 @@ struct listener {
     unsigned refs;
 };
 
-/* Adds a listener for the socket fd, which it takes over; watches it if the worker has started. on_ready is
- * called when connections wait. False with e set: fd stays the caller's. */
+/* Adds a listener for the socket fd, which it takes over; watches it if the worker has started.
+ * on_ready is called when connections wait. False with e set: fd stays the caller's. */
 bool listener_add(struct conn_env *env, uint32_t id, const struct service *service,
                   const char *address, int fd, void (*on_ready)(struct ev_loop *, ev_io *, int),
                   struct err *e) MUST_CHECK;
@@ -62,8 +63,8 @@ bool listener_add(struct conn_env *env, uint32_t id, const struct service *servi
 /* Closes the socket of that id. Connections accepted on it close after their reply. */
 void listener_remove(struct conn_env *env, uint32_t id);
 
-/* Makes the TLS contexts anew from the configuration, as certificates may have changed. False with e set:
- * the old ones stay. */
+/* Makes the TLS contexts anew from the configuration, as certificates may have changed. False with
+ * e set: the old ones stay. */
 bool listener_tls(struct conn_env *env, const struct conf *c, struct err *e) MUST_CHECK;
 
 /* Begins to accept on all listeners. */

@@ -13,7 +13,8 @@ enum { LINE_MAX_BYTES = 4 << 20, ARENA_MAX = 16 << 20, FIELDS_MAX = 128 };
 
 /* ---- libcurl's codes */
 
-/* Meanings of libcurl's codes for which there is no enum net_fault: QCC's own transport cannot fail so. */
+/* Meanings of libcurl's codes for which there is no enum net_fault: QCC's own transport cannot fail
+ * so. */
 enum special {
     AS_NET,
     AS_ADDRESS, /* the endpoint's URL itself is wrong */

@@ -239,7 +239,8 @@ static bool http_failure(const struct json_hit *hit)
            str_to_u64(hit->raw, 599, &code) && code >= 400;
 }
 
-/* Whether the value is a vendor's own code of a failure: neither 0 nor an HTTP status of success. */
+/* Whether the value is a vendor's own code of a failure: neither 0 nor an HTTP status of
+ * success. */
 static bool own_failure(const struct json_hit *hit)
 {
     uint64_t code;

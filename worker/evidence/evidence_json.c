@@ -6,8 +6,8 @@
 
 #include <jansson.h>
 
-/* Bounds of the walk: JSON wrapped in strings, text behind wrapped JSON, levels of objects, nodes in all,
- * elements of an array, bytes of a name, bytes of a symbol. */
+/* Bounds of the walk: JSON wrapped in strings, text behind wrapped JSON, levels of objects, nodes
+ * in all, elements of an array, bytes of a name, bytes of a symbol. */
 enum {
     WRAPPED_MAX = 6,
     TAIL_MAX = 64,
@@ -113,7 +113,8 @@ static struct str copied(struct walk *w, struct str s)
 
 /* ---- strings */
 
-/* The text behind wrapped JSON if it is short, as "(reset after 5m)" and unlike a stack trace; or empty. */
+/* The text behind wrapped JSON if it is short, as "(reset after 5m)" and unlike a stack trace; or
+ * empty. */
 static struct str remark_behind(struct str s)
 {
     size_t at = s.n;
@@ -123,8 +124,8 @@ static struct str remark_behind(struct str s)
     return at > 0 && tail.n <= TAIL_MAX ? tail : (struct str){0};
 }
 
-/* Walks JSON within a string, at its front or behind other text. True: it had evidence; *words is the text
- * before it. */
+/* Walks JSON within a string, at its front or behind other text. True: it had evidence; *words is
+ * the text before it. */
 static bool wrapped(struct walk *w, struct str s, struct str *words)
 {
     if (w->wrapped >= WRAPPED_MAX)
@@ -159,7 +160,8 @@ static bool is_symbol(struct str s)
 
 static void text(struct walk *w, struct str s)
 {
-    /* The text before wrapped JSON is added after the walk, and moved to `place`, where it belongs. */
+    /* The text before wrapped JSON is added after the walk, and moved to `place`, where it
+     * belongs. */
     struct evidence *ev = w->ev;
     size_t place = ev->ntext;
     struct str words = s;
@@ -283,7 +285,8 @@ static void member(struct walk *w, struct str name, json_t *v)
     bool leads = json_is_object(v) || json_is_array(v);
     switch (role) {
     case ROLE_NONE:
-        /* AWS's events have the error's type as a member's name: {"throttlingException":{"message":…}}. */
+        /* AWS's events have the error's type as a member's name:
+         * {"throttlingException":{"message":…}}. */
         if (leads && str_ends(name, STR("exception"))) {
             evidence_symbol(w->ev, (struct str){0}, name, true, w->a);
             element(w, v);

@@ -1,6 +1,7 @@
-/* chunk: strict decoder of the chunked transfer coding (RFC 9112 section 7.1): CRLF only, hex digits only;
- * extensions and trailers are skipped and bounded. Pure over buffers. Decodes in place: the payload of all
- * chunks in a buffer is moved to the buffer's front, where it is one piece. */
+/* chunk: strict decoder of the chunked transfer coding (RFC 9112 section 7.1): CRLF only, hex
+ * digits only; extensions and trailers are skipped and bounded. Pure over buffers. Decodes in
+ * place: the payload of all chunks in a buffer is moved to the buffer's front, where it is one
+ * piece. */
 #ifndef QCC_WORKER_HTTP_CHUNK_H
 #define QCC_WORKER_HTTP_CHUNK_H
 

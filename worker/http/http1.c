@@ -10,9 +10,9 @@
 #include <emmintrin.h>
 #endif
 
-/* A head is parsed twice: by the strict parser here, which makes the fields, and by llhttp, which must
- * find the same fields and framing. A head on which two parsers disagree is refused: request smuggling
- * needs such heads. */
+/* A head is parsed twice: by the strict parser here, which makes the fields, and by llhttp, which
+ * must find the same fields and framing. A head on which two parsers disagree is refused: request
+ * smuggling needs such heads. */
 
 /* Names in Connection that are accepted: each is compared with every field. */
 enum { NAMED_MAX = 64 };
@@ -24,7 +24,7 @@ static const uint64_t length_max = INT64_MAX;
 /* The ends of a head's lines. */
 struct lines {
     size_t n;
-    uint32_t lf[HTTP1_FIELDS + 3]; /* offset of each LF: fields, first line, empty line, one too many */
+    uint32_t lf[HTTP1_FIELDS + 3]; /* offset of each LF: fields, first and empty line, one more */
 };
 
 /* Whether c may follow the byte prev in a head. */
@@ -35,8 +35,8 @@ static bool byte_ok(unsigned char c, unsigned char prev)
     return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
 }
 
-/* Finds the line ends of p[0..n). Refuses a head without its empty line, and bytes that a head may not
- * have: control characters other than tab, a CR without LF, an LF without CR. */
+/* Finds the line ends of p[0..n). Refuses a head without its empty line, and bytes that a head may
+ * not have: control characters other than tab, a CR without LF, an LF without CR. */
 static enum http1_result find_lines(const char *p, size_t n, struct lines *l, const char **why)
 {
     unsigned char prev = 0;
@@ -359,7 +359,7 @@ static int on_end(llhttp_t *ll)
     return HPE_PAUSED;
 }
 
-/* Whether llhttp parses p[0..n) to the same head. lead: bytes that are fed to it before p, or empty. */
+/* Whether llhttp parses p[0..n) to the same head. lead: bytes fed to it before p, or empty. */
 static bool second_agrees(llhttp_type_t type, struct str lead, const char *p, size_t n,
                           const struct http_head *h, bool coding, bool length)
 {

@@ -1,8 +1,8 @@
 /* http1: parser for heads of HTTP/1 messages: requests of clients, replies of endpoints. Pure over
- * buffers: a head is parsed once, when it is complete. Stricter than llhttp, with which each head is
- * checked: refuses folded headers, bare CR or LF, control characters, a missing or second Host,
- * Content-Length with anything but digits, other versions, and any framing that is ambiguous (RFC 9112
- * section 6.3). */
+ * buffers: a head is parsed once, when it is complete. Stricter than llhttp, with which each head
+ * is checked: refuses folded headers, bare CR or LF, control characters, a missing or second Host,
+ * Content-Length with anything but digits, other versions, and any framing that is ambiguous (RFC
+ * 9112 section 6.3). */
 #ifndef QCC_WORKER_HTTP_HTTP1_H
 #define QCC_WORKER_HTTP_HTTP1_H
 
@@ -47,24 +47,25 @@ enum http1_result {
     HTTP1_EXPECTATION /* 417: an expectation other than 100-continue */
 };
 
-/* Whether p[0..n), the front of an incomplete head, may become a request: it starts with a method and has
- * no short first line without a version. Reads a few bytes only. */
+/* Whether p[0..n), the front of an incomplete head, may become a request: it starts with a method
+ * and has no short first line without a version. Reads a few bytes only. */
 bool http1_may_begin(const char *p, size_t n);
 
-/* Finds the empty line that ends a head in p[0..n). *scanned: offset up to which earlier calls searched (0
- * at first), so that a head that comes in small pieces is read once. Returns the head's size, or 0 if it
- * is incomplete. A bare LF ends a line as CRLF does: http1_request then refuses such a head, instead of a
- * wait for an end that never comes. */
+/* Finds the empty line that ends a head in p[0..n). *scanned: offset up to which earlier calls
+ * searched (0 at first), so that a head that comes in small pieces is read once. Returns the head's
+ * size, or 0 if it is incomplete. A bare LF ends a line as CRLF does: http1_request then refuses
+ * such a head, instead of a wait for an end that never comes. */
 size_t http1_find_end(const char *p, size_t n, size_t *scanned);
 
-/* Parses the request head p[0..n), n from http1_find_end; h borrows from p. *why: NULL, or on failure the
- * reason (static text); h then has what was read so far. One empty line may precede (RFC 9112 2.2); it
- * is part of h->size. Host exactly once and valid (HTTP/1.0: at most once). Targets: origin-form,
- * absolute-form (reduced to origin-form, its authority stands for Host in h->host; one with a query
- * and no path is refused), "*" with OPTIONS; no fragment, no control characters, no bytes over
- * 0x7e. CONNECT is HTTP1_BAD. A token as method otherwise. Transfer-Encoding must be "chunked"
- * alone, only in HTTP/1.1, and never beside Content-Length; equal repeated Content-Lengths are
- * refused too. More than 64 names in Connection are HTTP1_BAD. */
+/* Parses the request head p[0..n), n from http1_find_end; h borrows from p. *why: NULL, or on
+ * failure the reason (static text); h then has what was read so far. One empty line may precede
+ * (RFC 9112 2.2); it is part of h->size. Host exactly once and valid (HTTP/1.0: at most once).
+ * Targets: origin-form, absolute-form (reduced to origin-form, its authority stands for Host in
+ * h->host; one with a query and no path is refused), "*" with OPTIONS; no fragment, no control
+ * characters, no bytes over 0x7e. CONNECT is HTTP1_BAD. A token as method otherwise.
+ * Transfer-Encoding must be "chunked" alone, only in HTTP/1.1, and never beside Content-Length;
+ * equal repeated Content-Lengths are refused too. More than 64 names in Connection are
+ * HTTP1_BAD. */
 enum http1_result http1_request(const char *p, size_t n, struct http_head *h,
                                 const char **why) MUST_CHECK;
 

@@ -68,8 +68,8 @@ static uint64_t load_lower(const char *p)
     return v | 0x2020202020202020u;
 }
 
-/* Whether the token f equals the known `name` of the same length in any case. Comparing with 0x20 set is
- * exact: of all token characters, only capitals become a letter or '-' by it. */
+/* Whether the token f equals the known `name` of the same length in any case. Comparing with 0x20
+ * set is exact: of all token characters, only capitals become a letter or '-' by it. */
 static bool is_known(struct str f, struct str name)
 {
     size_t i = 0;

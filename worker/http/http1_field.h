@@ -1,5 +1,5 @@
-/* http1_field: parser for one header line: name, value, and the id of names that QCC handles. Pure over
- * buffers. */
+/* http1_field: parser for one header line: name, value, and the id of names that QCC handles. Pure
+ * over buffers. */
 #ifndef QCC_WORKER_HTTP_HTTP1_FIELD_H
 #define QCC_WORKER_HTTP_HTTP1_FIELD_H
 
@@ -47,8 +47,9 @@ struct http_field {
 /* Whether s is a token (RFC 9110 5.6.2), which is never empty. */
 bool http1_is_token(struct str s);
 
-/* Parses the line p[0..n), which ends with a CRLF that the caller checked, into f; f borrows from p. `end`:
- * end of the head, up to which bytes may be read. Returns NULL, or what is wrong (static text). */
+/* Parses the line p[0..n), which ends with a CRLF that the caller checked, into f; f borrows from
+ * p. `end`: end of the head, up to which bytes may be read. Returns NULL, or what is wrong (static
+ * text). */
 const char *http1_read_field(const char *p, size_t n, const char *end,
                              struct http_field *f) MUST_CHECK;
 

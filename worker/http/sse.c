@@ -175,8 +175,8 @@ static void take_reason(struct sse *s, const struct json_hit *hit)
         s->end.reason = true;
 }
 
-/* The kind of an event by its data, when its name gives none. Reads its usage, stop reason and choices as
- * well. */
+/* The kind of an event by its data, when its name gives none. Reads its usage, stop reason and
+ * choices as well. */
 static unsigned kind_of_data(struct sse *s, struct str data)
 {
     struct str text = str_trim(data);
@@ -275,7 +275,8 @@ static bool dispatch(struct sse *s, const struct piece *data)
     return news;
 }
 
-/* Copies bytes of data that must outlive the caller's buffer; bytes over SSE_DATA_MAX are dropped. */
+/* Copies bytes of data that must outlive the caller's buffer; bytes over SSE_DATA_MAX are
+ * dropped. */
 static void keep(struct sse *s, const char *p, size_t n)
 {
     if (!buf_add(&s->keep, p, min_size(n, SSE_DATA_MAX - s->keep.len)))
@@ -508,8 +509,8 @@ static bool is_whole(struct str data)
     return str_eq(text, STR("[DONE]")) || json_find(text, top, hit, AT__COUNT);
 }
 
-/* Restores the state *was, except for the data of the last event, which is dropped and not classified
- * again. */
+/* Restores the state *was, except for the data of the last event, which is dropped and not
+ * classified again. */
 static void go_back(struct sse *s, const struct sse *was)
 {
     struct buf keep = s->keep, error_data = s->error_data;
@@ -519,8 +520,8 @@ static void go_back(struct sse *s, const struct sse *was)
     s->have_data = false;
 }
 
-/* Finishes a last event that lacks its empty line if its data is complete, else restores the state. Returns
- * whether it finished it; *data_there: whether the event has data. */
+/* Finishes a last event that lacks its empty line if its data is complete, else restores the state.
+ * Returns whether it finished it; *data_there: whether the event has data. */
 static bool finish_whole(struct sse *s, bool *data_there)
 {
     const struct sse was = *s;
@@ -550,7 +551,8 @@ bool sse_close(struct sse *s, char tail[static SSE_TAIL])
         bool line = sse_at_line_start(s), data_there, choices = s->end.choices;
         bool whole = finish_whole(s, &data_there);
         if (!whole && choices && data_there)
-            return false; /* OpenAI clients read data whatever the event's name: no ping can hide it */
+            /* OpenAI clients read data whatever the event's name: no ping can hide it */
+            return false;
         if (whole || choices)
             before = line ? "\n" : "\n\n";
         else

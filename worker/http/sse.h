@@ -1,9 +1,9 @@
-/* sse: scanner for event streams that are passed on (WHATWG HTML 9.2: lines end with LF, CRLF or CR, in
- * any mixture, split anywhere). Changes nothing; copies only the data of the few events that matter, when
- * it arrives in pieces. Pure over buffers.
+/* sse: scanner for event streams that are passed on (WHATWG HTML 9.2: lines end with LF, CRLF or
+ * CR, in any mixture, split anywhere). Changes nothing; copies only the data of the few events that
+ * matter, when it arrives in pieces. Pure over buffers.
  *
- * Understands Anthropic's streams (event: names) and data without event names (by the JSON's "type", or
- * OpenAI's "choices" and "error"). */
+ * Understands Anthropic's streams (event: names) and data without event names (by the JSON's
+ * "type", or OpenAI's "choices" and "error"). */
 #ifndef QCC_WORKER_HTTP_SSE_H
 #define QCC_WORKER_HTTP_SSE_H
 
@@ -57,31 +57,31 @@ void sse_init(struct sse *s);
 /* Frees the buffers. */
 void sse_free(struct sse *s);
 
-/* Scans bytes of the stream, in any pieces. Stops behind an event that changes `first`, `content` or
- * `error` from its zero value, so that the caller can decide there. Returns the bytes consumed (n if no
- * event did). */
+/* Scans bytes of the stream, in any pieces. Stops behind an event that changes `first`, `content`
+ * or `error` from its zero value, so that the caller can decide there. Returns the bytes consumed
+ * (n if no event did). */
 size_t sse_feed(struct sse *s, const char *p, size_t n);
 
 /* Whether the stream is between two events, where a ping may be inserted. */
 bool sse_at_boundary(const struct sse *s);
 
-/* Whether the stream is at the start of a line, so that one LF ends the event. False behind a CR, to which
- * that LF would belong. */
+/* Whether the stream is at the start of a line, so that one LF ends the event. False behind a CR,
+ * to which that LF would belong. */
 bool sse_at_line_start(const struct sse *s);
 
-/* Ends the stream: an error, STOP or usage in a last event without its empty line counts as well (a browser
- * drops such an event, but some relays omit the empty line behind an error). `first`, `content` and
- * `events` stay as they are, except that an error may become `first`. */
+/* Ends the stream: an error, STOP or usage in a last event without its empty line counts as well (a
+ * browser drops such an event, but some relays omit the empty line behind an error). `first`,
+ * `content` and `events` stay as they are, except that an error may become `first`. */
 void sse_finish(struct sse *s);
 
 /* Bytes that sse_close writes at most, NUL included. */
 enum { SSE_TAIL = 80 };
 
-/* Ends a stream whose connection ended without a fault. True: it is complete, that is it ends with STOP or
- * an error, or lacks nothing else (sse_end_told); `stopped` or `error` is set, and `tail` is the text that
- * clients still need: the empty line of a last event with complete data (an event that was cut becomes a
- * ping), and message_stop or [DONE]. False: `tail` is empty, and sse_at_boundary and sse_at_line_start
- * return what they did before. */
+/* Ends a stream whose connection ended without a fault. True: it is complete, that is it ends with
+ * STOP or an error, or lacks nothing else (sse_end_told); `stopped` or `error` is set, and `tail`
+ * is the text that clients still need: the empty line of a last event with complete data (an event
+ * that was cut becomes a ping), and message_stop or [DONE]. False: `tail` is empty, and
+ * sse_at_boundary and sse_at_line_start return what they did before. */
 bool sse_close(struct sse *s, char tail[static SSE_TAIL]) MUST_CHECK;
 
 /* Reads the top-level "usage" of a complete JSON reply. False: the body is not a JSON object, or is

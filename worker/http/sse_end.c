@@ -7,8 +7,8 @@
 
 enum { ELEMENT_DEPTH = 1000 };
 
-/* Whether some finish_reason in the text is not null. The model's text cannot be mistaken for that member:
- * quotes within strings are escaped. */
+/* Whether some finish_reason in the text is not null. The model's text cannot be mistaken for that
+ * member: quotes within strings are escaped. */
 static bool some_reason(struct str s)
 {
     static const struct str name = {"\"finish_reason\"", 15};

@@ -1,6 +1,6 @@
-/* sse_end: tells whether an event stream that ended without message_stop or [DONE] is complete all the
- * same: every content block has stopped and a stop_reason came (Anthropic), or each choice has a
- * finish_reason (OpenAI). Pure over buffers. */
+/* sse_end: tells whether an event stream that ended without message_stop or [DONE] is complete all
+ * the same: every content block has stopped and a stop_reason came (Anthropic), or each choice has
+ * a finish_reason (OpenAI). Pure over buffers. */
 #ifndef QCC_WORKER_HTTP_SSE_END_H
 #define QCC_WORKER_HTTP_SSE_END_H
 
@@ -11,7 +11,8 @@ struct sse_end {
     bool reason;       /* a stop_reason was received */
     bool choices;      /* the stream is OpenAI's, with "choices" */
     uint32_t blocks;   /* content blocks that have begun and not stopped */
-    uint64_t seen, finished; /* bit i: choice i was received, has a finish_reason; bit 63: 63 and above */
+    /* bit i: choice i was received, has a finish_reason; bit 63: 63 and above */
+    uint64_t seen, finished;
 };
 
 /* Takes in the "choices" of an event. `array`: the JSON array with its brackets. */

@@ -27,22 +27,24 @@ enum body_result {
     BODY_NO_ROOM    /* the worker has limits.max_buffered_bytes allocated already: 503 */
 };
 
-/* Initializes an empty body. held: the worker's count of allocated bytes, kept up to held_max. total: the
- * length with BODY_COUNTED, which the caller has compared with max. */
+/* Initializes an empty body. held: the worker's count of allocated bytes, kept up to held_max.
+ * total: the length with BODY_COUNTED, which the caller has compared with max. */
 void body_init(struct body *b, uint64_t *held, uint64_t held_max, enum http_body kind,
                uint64_t total, uint64_t max);
 
 /* Frees the memory. A struct of zero bytes, never initialized, is allowed. */
 void body_free(struct body *b);
 
-/* Where to read bytes to: sets *at, returns how many fit (never beyond a counted body's end). 0: no room. */
+/* Where to read bytes to: sets *at, returns how many fit (never beyond a counted body's end). 0: no
+ * room. */
 size_t body_room(struct body *b, char **at) MUST_CHECK;
 
-/* Takes n bytes that were read to body_room. *used: bytes that belong to the body; the rest follows it. */
+/* Takes n bytes that were read to body_room. *used: bytes that belong to the body; the rest follows
+ * it. */
 enum body_result body_added(struct body *b, size_t n, size_t *used) MUST_CHECK;
 
-/* Copies bytes that were read elsewhere; otherwise as body_added. n may be 0, with which a counted body of 0
- * bytes is done. */
+/* Copies bytes that were read elsewhere; otherwise as body_added. n may be 0, with which a counted
+ * body of 0 bytes is done. */
 enum body_result body_feed(struct body *b, const char *p, size_t n, size_t *used) MUST_CHECK;
 
 /* The bytes so far; valid until the body changes. */

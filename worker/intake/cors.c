@@ -9,7 +9,8 @@
 #define REQUEST_HEADERS STR("access-control-request-headers")
 #define REQUEST_PRIVATE STR("access-control-request-private-network")
 
-/* Seconds that a browser may cache a preflight: Chromium's maximum. Requests are checked each time anyway. */
+/* Seconds that a browser may cache a preflight: Chromium's maximum. Requests are checked each time
+ * anyway. */
 #define MAX_AGE "7200"
 
 /* ---- Host */
@@ -63,8 +64,8 @@ static bool is_listed(const struct conf_strs *l, struct str name)
     return false;
 }
 
-/* Whether the Host is allowed. Those of `listen` are addresses, which cors_host_is_own accepts; a request
- * without a Host is not a browser's. */
+/* Whether the Host is allowed. Those of `listen` are addresses, which cors_host_is_own accepts; a
+ * request without a Host is not a browser's. */
 static bool host_ok(const struct conf *c, struct str host)
 {
     return host.n == 0 || cors_host_is_own(host) || is_listed(&c->hosts, host_name(host));

@@ -4,8 +4,8 @@
 
 #include "common/base/str.h"
 
-/* Estimates the tokens of a JSON body as it is: one for four ASCII characters, one for each other character
- * (about right for Chinese and Japanese). At least 1. */
+/* Estimates the tokens of a JSON body as it is: one for four ASCII characters, one for each other
+ * character (about right for Chinese and Japanese). At least 1. */
 uint64_t estimate_tokens(struct str body);
 
 #endif

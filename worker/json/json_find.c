@@ -61,8 +61,8 @@ static size_t utf8_put(unsigned v, char out[static 4])
     return 4;
 }
 
-/* Decodes the escape at the front of *s (s->p[0] is the backslash) and removes it from *s. Returns the
- * bytes written to out, 0 when the escape is malformed. */
+/* Decodes the escape at the front of *s (s->p[0] is the backslash) and removes it from *s. Returns
+ * the bytes written to out, 0 when the escape is malformed. */
 static size_t escape_cut(struct str *s, char out[static 4])
 {
     static const char plain[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
@@ -271,8 +271,8 @@ static bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
     return true;
 }
 
-/* Hashes a name to one bit, by its length and first letter: most unwanted names share no bit with the
- * wanted ones. */
+/* Hashes a name to one bit, by its length and first letter: most unwanted names share no bit with
+ * the wanted ones. */
 static uint64_t name_bit(struct str name)
 {
     return name.n ? (uint64_t)1 << ((name.n * 11 + (unsigned char)name.p[0]) & 63) : 1;
@@ -284,7 +284,8 @@ static bool may_be_wanted(const struct walk *w, struct str name, bool escaped)
     return escaped || (w->filter & name_bit(name)) != 0;
 }
 
-/* Whether members of the member `name` are wanted. Hits of an earlier member of that name are dropped. */
+/* Whether members of the member `name` are wanted. Hits of an earlier member of that name are
+ * dropped. */
 static bool look_inside(struct walk *w, struct str name, bool escaped)
 {
     bool any = false;
@@ -297,8 +298,8 @@ static bool look_inside(struct walk *w, struct str name, bool escaped)
     return any;
 }
 
-/* Reads the members of an object: w->p stands behind its '{' and is moved behind its '}'. outer: the
- * object's name, NULL for the outermost. */
+/* Reads the members of an object: w->p stands behind its '{' and is moved behind its '}'. outer:
+ * the object's name, NULL for the outermost. */
 static bool read_members(struct walk *w, unsigned depth, const struct str *outer,
                          bool outer_escaped)
 {

@@ -1,6 +1,6 @@
-/* json_find: finds the few members of a large JSON object that QCC needs, and skips the rest at memory
- * speed. Builds no tree, allocates nothing, changes nothing. Not a validator: of skipped text only the
- * brackets are balanced. Pure over buffers. */
+/* json_find: finds the few members of a large JSON object that QCC needs, and skips the rest at
+ * memory speed. Builds no tree, allocates nothing, changes nothing. Not a validator: of skipped
+ * text only the brackets are balanced. Pure over buffers. */
 #ifndef QCC_WORKER_JSON_JSON_FIND_H
 #define QCC_WORKER_JSON_JSON_FIND_H
 
@@ -43,8 +43,8 @@ struct json_skip;
 bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
                     struct json_hit *hits, size_t n) MUST_CHECK;
 
-/* Decodes a JSON string's escapes into out (cleared first). Surrogate pairs become UTF-8; a lone surrogate
- * becomes U+FFFD. False: malformed escape, or over out's ceiling. */
+/* Decodes a JSON string's escapes into out (cleared first). Surrogate pairs become UTF-8; a lone
+ * surrogate becomes U+FFFD. False: malformed escape, or over out's ceiling. */
 bool json_unescape(struct str raw, struct buf *out) MUST_CHECK;
 
 /* Appends the text as the inside of a JSON string, escaped. False: over out's ceiling. */

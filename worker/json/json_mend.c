@@ -9,7 +9,8 @@ struct tidy {
     size_t n;
     char stack[TIDY_DEPTH];
     size_t depth;
-    /* Length and depth of `out` at the last point where closing the open brackets makes valid JSON. */
+    /* Length and depth of `out` at the last point where closing the open brackets makes valid
+     * JSON. */
     size_t safe_n, safe_depth;
 };
 
@@ -107,8 +108,8 @@ static bool string(struct tidy *t)
     return false;
 }
 
-/* Copies a number or a literal, replaced by null when it is neither. False: there is none, or it may be
- * incomplete. */
+/* Copies a number or a literal, replaced by null when it is neither. False: there is none, or it
+ * may be incomplete. */
 static bool word(struct tidy *t)
 {
     const unsigned char *from = t->p;
@@ -121,7 +122,8 @@ static bool word(struct tidy *t)
         return false;
     bool ok = str_eq(s, STR("true")) || str_eq(s, STR("false")) || str_eq(s, STR("null"));
     if (!ok) {
-        /* A number of JSON with at most 15 digits, which no reader overflows on; all else is null. */
+        /* A number of JSON with at most 15 digits, which no reader overflows on; all else is
+         * null. */
         size_t i = s.p[0] == '-';
         size_t digits = i;
         while (i < n && ascii_digit(s.p[i]))
@@ -142,7 +144,8 @@ static bool word(struct tidy *t)
     return true;
 }
 
-/* Copies the value at t->p, of an object or array the opening bracket only. False ends the reading. */
+/* Copies the value at t->p, of an object or array the opening bracket only. False ends the
+ * reading. */
 static bool value(struct tidy *t, enum expect *e)
 {
     char c = (char)*t->p;

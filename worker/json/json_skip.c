@@ -42,7 +42,8 @@ static size_t nested_plain(const char *p, size_t n, unsigned deeper)
                 return i + 1;
             break;
         case '\\':
-            /* Not valid JSON; the 64-byte implementations treat escapes outside of strings alike. */
+            /* Not valid JSON; the 64-byte implementations treat escapes outside of strings
+             * alike. */
             if (i + 1 < n && (p[i + 1] == '"' || p[i + 1] == '\\'))
                 i++;
             break;
@@ -70,12 +71,12 @@ struct brackets {
 
 static const uint64_t even_bits = 0x5555555555555555u;
 
-/* Returns the bytes that a backslash in front of them escapes. *carry: whether the previous block ends in
- * a backslash that escapes the first byte of this one; updated for the next block.
+/* Returns the bytes that a backslash in front of them escapes. *carry: whether the previous block
+ * ends in a backslash that escapes the first byte of this one; updated for the next block.
  *
- * A run of backslashes escapes every second byte from its start, the byte behind the run included when
- * the run is of odd length. Runs that start at an even offset are separated from the others by adding
- * their start bits: the carry ripples through those runs and clears them. */
+ * A run of backslashes escapes every second byte from its start, the byte behind the run included
+ * when the run is of odd length. Runs that start at an even offset are separated from the others by
+ * adding their start bits: the carry ripples through those runs and clears them. */
 static inline uint64_t escaped_bits(uint64_t slash, uint64_t *carry)
 {
     uint64_t first = *carry;
@@ -91,8 +92,8 @@ static inline uint64_t escaped_bits(uint64_t slash, uint64_t *carry)
     return (even_runs << 1 & ~even_bits) | (odd_runs << 1 & even_bits) | first;
 }
 
-/* Copies the last n < 64 bytes of a text into `tail`, padded with zeros, so that no load reads beyond the
- * text. */
+/* Copies the last n < 64 bytes of a text into `tail`, padded with zeros, so that no load reads
+ * beyond the text. */
 static inline const char *pad(char tail[static 64], const char *p, size_t n)
 {
     memset(tail, 0, 64);

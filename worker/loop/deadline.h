@@ -1,5 +1,5 @@
-/* deadline: a point in time that is moved with every piece of traffic. Moving it later costs an assignment:
- * the libev timer fires at the old time, sees the new one and sleeps on. */
+/* deadline: a point in time that is moved with every piece of traffic. Moving it later costs an
+ * assignment: the libev timer fires at the old time, sees the new one and sleeps on. */
 #ifndef QCC_WORKER_LOOP_DEADLINE_H
 #define QCC_WORKER_LOOP_DEADLINE_H
 
@@ -11,7 +11,8 @@ struct deadline {
     ev_timer timer;
     double deadline; /* in ev_now() time; HUGE_VAL: none */
     double armed;    /* when the libev timer fires, in ev_now() time; valid while it is active */
-    void (*expired)(struct deadline *t); /* called when the deadline has passed; it is cleared then */
+    /* called when the deadline has passed; it is cleared then */
+    void (*expired)(struct deadline *t);
     struct ev_loop *loop;
 };
 

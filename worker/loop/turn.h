@@ -1,5 +1,6 @@
-/* turn: one turn of the event loop. Objects that ended in it are freed after its callbacks have returned;
- * waiting requests are examined once per turn, however many resources were released for them. */
+/* turn: one turn of the event loop. Objects that ended in it are freed after its callbacks have
+ * returned; waiting requests are examined once per turn, however many resources were released for
+ * them. */
 #ifndef QCC_WORKER_LOOP_TURN_H
 #define QCC_WORKER_LOOP_TURN_H
 
@@ -12,7 +13,8 @@
  * share. */
 enum { TURN_READ = 65536 };
 
-/* Member of an object that may end within a callback of its own: it is freed at the end of the turn. */
+/* Member of an object that may end within a callback of its own: it is freed at the end of the
+ * turn. */
 struct dead {
     struct list node;
     void (*free)(struct dead *d);
@@ -30,8 +32,8 @@ void turn_init(struct turn *t, struct ev_loop *loop);
 /* Has `free` called with d at the end of this turn; until then d stays valid. */
 void turn_bury(struct turn *t, struct dead *d, void (*free)(struct dead *));
 
-/* Announces that a resource was released which a waiting request may need: at the end of the turn the
- * waiting requests are examined. */
+/* Announces that a resource was released which a waiting request may need: at the end of the turn
+ * the waiting requests are examined. */
 void turn_wake(struct turn *t);
 
 /* Whether turn_wake was called since the last call of this function. */

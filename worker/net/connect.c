@@ -35,7 +35,8 @@ static enum net_fault fault_of(int why)
         return NET_REFUSED;
     case ETIMEDOUT:
         return NET_CONNECT_TIMEOUT;
-    case EMFILE: /* from here to EADDRNOTAVAIL: this host is short of descriptors, memory or ports */
+    /* from here to EADDRNOTAVAIL: this host is short of descriptors, memory or ports */
+    case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:

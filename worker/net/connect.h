@@ -8,8 +8,8 @@
 #include <ev.h>
 #include <sys/socket.h>
 
-/* How the connection attempt ended: fd, now the callee's (non-blocking, close-on-exec, TCP_NODELAY), or
- * -1 with the reason. Always called from the loop. */
+/* How the connection attempt ended: fd, now the callee's (non-blocking, close-on-exec,
+ * TCP_NODELAY), or -1 with the reason. Always called from the loop. */
 typedef void connect_done(void *arg, int fd, enum net_fault why);
 
 struct connect {
@@ -22,12 +22,12 @@ struct connect {
     void *arg;
 };
 
-/* Parses an IP address ("192.0.2.1" or "2001:db8::1", without brackets and scope) into *to and *len.
- * False: `host` is a name. */
+/* Parses an IP address ("192.0.2.1" or "2001:db8::1", without brackets and scope) into *to and
+ * *len. False: `host` is a name. */
 bool connect_literal(const char *host, uint16_t port, struct sockaddr_storage *to, socklen_t *len) MUST_CHECK;
 
-/* Starts to connect; `done` is called once, unless connect_cancel is called before. c is the caller's
- * and must live until then. */
+/* Starts to connect; `done` is called once, unless connect_cancel is called before. c is the
+ * caller's and must live until then. */
 void connect_start(struct connect *c, struct ev_loop *loop, const struct sockaddr_storage *to, socklen_t len,
                    int64_t timeout_ms, connect_done *done, void *arg);
 

@@ -11,7 +11,7 @@ static bool find(void *so, const char *name, void *at, struct err *e)
     void *p = dlsym(so, name);
     if (!p)
         return err_set(e, "libcurl has no %s", name);
-    memcpy(at, &p, sizeof p); /* POSIX allows a void * to hold a function's address, ISO C has no cast */
+    memcpy(at, &p, sizeof p); /* ISO C has no cast from void * to a function; POSIX allows this */
     return true;
 }
 

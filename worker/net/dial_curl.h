@@ -1,6 +1,6 @@
-/* dial_curl: libcurl, loaded when the first name or proxy is dialled. With the 30 libraries that it needs
- * (GnuTLS, Kerberos, LDAP …) it takes half of an idle worker's memory; a worker that is idle, or whose
- * endpoints are addresses, does without. */
+/* dial_curl: libcurl, loaded when the first name or proxy is dialled. With the 30 libraries that it
+ * needs (GnuTLS, Kerberos, LDAP …) it takes half of an idle worker's memory; a worker that is idle,
+ * or whose endpoints are addresses, does without. */
 #ifndef QCC_WORKER_NET_DIAL_CURL_H
 #define QCC_WORKER_NET_DIAL_CURL_H
 
@@ -33,8 +33,8 @@ struct dial_lib {
 };
 #undef DIAL_LIB_MEMBER
 
-/* Loads libcurl and fills *lib. It is never unloaded: not all of its libraries support that. False: *e
- * has the dynamic linker's message. */
+/* Loads libcurl and fills *lib. It is never unloaded: not all of its libraries support that. False:
+ * *e has the dynamic linker's message. */
 bool dial_curl_load(struct dial_lib *lib, struct err *e) MUST_CHECK;
 
 #endif

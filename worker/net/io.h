@@ -20,15 +20,15 @@ enum { IO_EOF = 0, IO_AGAIN = -1, IO_RESET = -2, IO_CUT = -3 };
  * stream ended without close_notify, so that it may have been cut. IO_RESET: broken. */
 ptrdiff_t io_read(struct io *io, void *p, size_t n) MUST_CHECK;
 
-/* Writes as much as the socket takes; returns bytes written, IO_AGAIN or IO_RESET. With TLS, the next
- * call must begin with the bytes that were not written (SSL_write(3)). */
+/* Writes as much as the socket takes; returns bytes written, IO_AGAIN or IO_RESET. With TLS, the
+ * next call must begin with the bytes that were not written (SSL_write(3)). */
 ptrdiff_t io_writev(struct io *io, const struct iovec *iov, int n) MUST_CHECK;
 
 /* Whether TLS holds decrypted bytes that no readiness event will announce. */
 bool io_pending(const struct io *io);
 
-/* Closes the stream. TLS sends close_notify first if that does not block. `hard`: the connection is reset
- * instead, so that a peer that reads until the end does not take this for a proper one. */
+/* Closes the stream. TLS sends close_notify first if that does not block. `hard`: the connection is
+ * reset instead, so that a peer that reads until the end does not take this for a proper one. */
 void io_close(struct io *io, bool hard);
 
 #endif

@@ -1,7 +1,7 @@
-/* peer: tells whether a client that sent a FIN still reads. shutdown(SHUT_WR) and close() send the same
- * FIN; only the state of the client's socket differs. For a peer on this machine the kernel is asked for
- * that state (sock_diag(7), unix(7)); for one elsewhere only a write can tell, which a closed socket
- * answers with a reset. */
+/* peer: tells whether a client that sent a FIN still reads. shutdown(SHUT_WR) and close() send the
+ * same FIN; only the state of the client's socket differs. For a peer on this machine the kernel is
+ * asked for that state (sock_diag(7), unix(7)); for one elsewhere only a write can tell, which a
+ * closed socket answers with a reset. */
 #ifndef QCC_WORKER_NET_PEER_H
 #define QCC_WORKER_NET_PEER_H
 
@@ -13,11 +13,12 @@ enum peer_state {
     PEER_UNKNOWN /* on another machine, or the kernel gave no answer */
 };
 
-/* State of the other end of the connected TCP or Unix socket `fd`. Costs three to four system calls: meant
- * for after a FIN, not for each request. `diag`: the socket from peer_open, or -1. */
+/* State of the other end of the connected TCP or Unix socket `fd`. Costs three to four system
+ * calls: meant for after a FIN, not for each request. `diag`: the socket from peer_open, or -1. */
 enum peer_state peer_look(int fd, int diag);
 
-/* Opens the NETLINK_SOCK_DIAG socket for peer_look; the caller closes it. -1: the system has none. */
+/* Opens the NETLINK_SOCK_DIAG socket for peer_look; the caller closes it. -1: the system has
+ * none. */
 int peer_open(void);
 
 #endif

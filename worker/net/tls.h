@@ -18,9 +18,9 @@ SSL_CTX *tls_client(const char *ca_pem, struct err *e) MUST_CHECK;
  * NULL: out of memory. */
 SSL *tls_accept(SSL_CTX *ctx, int fd) MUST_CHECK;
 
-/* Makes the client's side of a TLS connection on fd, which stays the caller's; freed with SSL_free. A name
- * `host` is sent (SNI) and verified against the certificate (RFC 6125), an IP address only verified.
- * `resume`: session to resume, or NULL. NULL: out of memory. */
+/* Makes the client's side of a TLS connection on fd, which stays the caller's; freed with SSL_free.
+ * A name `host` is sent (SNI) and verified against the certificate (RFC 6125), an IP address only
+ * verified. `resume`: session to resume, or NULL. NULL: out of memory. */
 SSL *tls_connect(SSL_CTX *ctx, int fd, const char *host, SSL_SESSION *resume) MUST_CHECK;
 
 enum tls_step { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_FAILED, TLS_BAD_CERT };

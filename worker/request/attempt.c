@@ -20,12 +20,14 @@ static struct tried *tried_of(struct req *r, struct ep_live *live)
     if (!t)
         return NULL;
     *t = (struct tried){.next = r->tried, .live = live};
-    live->refs++; /* attempt_forget() drops it; until then the address cannot be another endpoint's */
+    /* attempt_forget() drops it; until then the address cannot be another endpoint's */
+    live->refs++;
     r->tried = t;
     return t;
 }
 
-/* The endpoint offers the model if it has no models.allow, if that matches, or if models.map has it. */
+/* The endpoint offers the model if it has no models.allow, if that matches, or if models.map has
+ * it. */
 bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
 {
     if (!r->has_model || e->allow.n == 0)
@@ -63,8 +65,8 @@ static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int
     }
 }
 
-/* A request on a side path is never a trial: it may use an endpoint with an open breaker as its last
- * resort, except for count_tokens, which can be estimated. */
+/* A request on a side path is never a trial: it may use an endpoint with an open breaker as its
+ * last resort, except for count_tokens, which can be estimated. */
 static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
 {
     x->no_path = !side_offers(r, e->ce, e->live, now);
@@ -331,7 +333,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_GIVE_UP:
         break;
     }
-    switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* none: out of memory for r->failures */
+    switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* nfailures 0: out of memory */
     case RETRY_REPLY_THIS:
         if (r->failures[r->nfailures - 1].fail.kept) {
             relay_kept(r, &r->failures[r->nfailures - 1].reply, 0, 0);
@@ -368,7 +370,8 @@ static void learn(const struct req *r, struct tried *t, const struct retry_conf 
         t->cooling_until_ms = now + COOLDOWN_FIRST_MS;
 }
 
-/* Handles a reply to a side path that is no success. Nothing is charged; each endpoint is tried once. */
+/* Handles a reply to a side path that is no success. Nothing is charged; each endpoint is tried
+ * once. */
 static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
 {
     struct verdict v;
@@ -505,8 +508,8 @@ static void wait_or_end(struct req *r)
         end(r, &r->sel);
 }
 
-/* Starts an attempt at e if this worker has a place there. Otherwise asks the supervisor for one; the
- * choice is made anew after the answer, or when that is late. */
+/* Starts an attempt at e if this worker has a place there. Otherwise asks the supervisor for one;
+ * the choice is made anew after the answer, or when that is late. */
 static void go(struct req *r, struct ep *e, bool trial)
 {
     if (loan_place_free(e->live)) {
@@ -517,7 +520,8 @@ static void go(struct req *r, struct ep *e, bool trial)
     wait(r, loan_place_want(r->env->loans, e->live, clock_mono_ms()));
 }
 
-/* Repeats the attempt at the same endpoint, if that is still allowed: its breaker may have opened. */
+/* Repeats the attempt at the same endpoint, if that is still allowed: its breaker may have
+ * opened. */
 static bool go_same(struct req *r, const struct sel_req *sr)
 {
     struct ep *e = r->same;

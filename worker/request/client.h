@@ -1,5 +1,5 @@
-/* client: a client's connection as requests see it. The room worker/client embeds struct client in its
- * connections and fills in the operations. */
+/* client: a client's connection as requests see it. The room worker/client embeds struct client in
+ * its connections and fills in the operations. */
 #ifndef QCC_WORKER_REQUEST_CLIENT_H
 #define QCC_WORKER_REQUEST_CLIENT_H
 
@@ -13,21 +13,22 @@ struct client;
 struct req;
 struct req_env;
 
-/* Results of client_ops.write. CLIENT_ROOM: more may be written. CLIENT_FULL: bytes wait for a slow client,
- * pause until req_client_room. CLIENT_GONE: the client has closed the connection; no callback follows. */
+/* Results of client_ops.write. CLIENT_ROOM: more may be written. CLIENT_FULL: bytes wait for a slow
+ * client, pause until req_client_room. CLIENT_GONE: the client has closed the connection; no
+ * callback follows. */
 enum client_room { CLIENT_ROOM, CLIENT_FULL, CLIENT_GONE };
 
 struct client_ops {
     /* Writes a piece of the reply; bytes that the socket does not take are copied. */
     enum client_room (*write)(struct client *c, const struct iovec *iov, int n);
 
-    /* The request has ended and its reply is handed to `write`. keep: the connection may carry another
-     * request. c->req is NULL afterwards. */
+    /* The request has ended and its reply is handed to `write`. keep: the connection may carry
+     * another request. c->req is NULL afterwards. */
     void (*done)(struct client *c, bool keep);
 
-    /* Ends the connection so that the client can tell that the reply is cut: unsent bytes still go out,
-     * then the connection is closed. hard: with a reset, where a plain end would look like the end of the
-     * reply. c->req is NULL afterwards. */
+    /* Ends the connection so that the client can tell that the reply is cut: unsent bytes still go
+     * out, then the connection is closed. hard: with a reset, where a plain end would look like the
+     * end of the reply. c->req is NULL afterwards. */
     void (*cut)(struct client *c, bool hard);
 
     /* Closes the connection after `write` returned CLIENT_GONE. c->req is NULL afterwards. */

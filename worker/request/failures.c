@@ -213,7 +213,8 @@ static void failures_tell(const struct req *r, char *p, size_t n)
 #undef PUT
 }
 
-/* The shortest remaining cooldown of the endpoints that were passed over for one, in ms; -1: none was. */
+/* The shortest remaining cooldown of the endpoints that were passed over for one, in ms; -1: none
+ * was. */
 static int64_t passed_over_ms(const struct req *r)
 {
     struct sel_req any = {.bound = -1};

@@ -1,5 +1,5 @@
-/* hold: a reply before the commit point, held back from the client: an error, a whole reply, or an event
- * stream without content yet. Ends in relay_commit or attempt_failed. Declared in req.h. */
+/* hold: a reply before the commit point, held back from the client: an error, a whole reply, or an
+ * event stream without content yet. Ends in relay_commit or attempt_failed. Declared in req.h. */
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_skip.h"
 #include "worker/request/req.h"
@@ -51,16 +51,16 @@ static bool is_page(const struct req *r, struct str body)
     return t.n && t.p[0] == '<';
 }
 
-/* Whether the body is a JSON object that is not closed. Transport does not show all cuts: a reply may end
- * with its connection, and a relay may end properly what it received in part. */
+/* Whether the body is a JSON object that is not closed. Transport does not show all cuts: a reply
+ * may end with its connection, and a relay may end properly what it received in part. */
 static bool is_cut(struct str body)
 {
     struct str s = evidence_trim(body);
     return s.n && s.p[0] == '{' && json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
 }
 
-/* Whether a complete 200 on a side path is no answer. Only for requests that may be repeated: others, as
- * OPTIONS and DELETE, may have an empty reply. */
+/* Whether a complete 200 on a side path is no answer. Only for requests that may be repeated:
+ * others, as OPTIONS and DELETE, may have an empty reply. */
 static bool is_no_answer(struct req *r, struct str body)
 {
     if (!r->repeatable)
@@ -106,8 +106,8 @@ static void judge_whole(struct req *r, struct str body, struct str piece)
 
 enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_OTHER };
 
-/* The shape of a reply by its front. SHAPE_UNKNOWN: more bytes are needed. Event streams begin with a field
- * or a comment, perhaps after a byte order mark and empty lines. */
+/* The shape of a reply by its front. SHAPE_UNKNOWN: more bytes are needed. Event streams begin with
+ * a field or a comment, perhaps after a byte order mark and empty lines. */
 static enum shape shape_of(struct str front)
 {
     static const struct str fields[] = {{"event:", 6}, {"data:", 5}, {"id:", 3}, {"retry:", 6}, {":", 1}};
@@ -173,7 +173,8 @@ static bool is_stream(const struct req *r, const struct exchange_event *ev)
            shape_now(r, ev) == SHAPE_STREAM;
 }
 
-/* Whether the reply is an error or a page under the type of an event stream: some relays send such. */
+/* Whether the reply is an error or a page under the type of an event stream: some relays send
+ * such. */
 static bool is_no_stream(const struct req *r, const struct exchange_event *ev)
 {
     if (r->held.len >= SNIFF || r->sse.events || shape_now(r, ev) != SHAPE_OTHER)
@@ -190,7 +191,8 @@ static void hold_whole(struct req *r, const struct exchange_event *ev)
     }
     size_t most = (size_t)r->conf->retry.hold_reply;
     struct str piece = str_make(ev->data, ev->n);
-    if (ev->end && r->held.len == 0) { /* the common case: the whole reply in one piece is not copied */
+    /* the common case: the whole reply in one piece is not copied */
+    if (ev->end && r->held.len == 0) {
         judge_whole(r, piece, piece);
         return;
     }
@@ -216,8 +218,8 @@ static void stream_failed(struct req *r, enum net_fault net)
         attempt_failed(r, net, EVIDENCE_SSE_ERROR, STR(""));
 }
 
-/* Commits the stream, with a piece of which `looked` bytes are scanned, unless the rest of the piece is a
- * failure: the client has nothing of the reply yet. */
+/* Commits the stream, with a piece of which `looked` bytes are scanned, unless the rest of the
+ * piece is a failure: the client has nothing of the reply yet. */
 static void commit_stream(struct req *r, const struct exchange_event *ev, size_t looked)
 {
     relay_feed(r, ev->data + looked, ev->n - looked);
@@ -259,7 +261,8 @@ static void hold_stream(struct req *r, const struct exchange_event *ev)
         }
     }
     if (ev->end) {
-        /* A reply without content is complete if its events are, the last without its empty line. */
+        /* A reply without content is complete if its events are, the last without its empty
+         * line. */
         if (relay_close(r) && !r->sse.error && sse_end_told(&r->sse.end)) {
             relay_commit(r, str_make(ev->data, ev->n), true);
             return;

@@ -20,7 +20,8 @@ const char *own_reply_error_type(unsigned status)
         return "request_too_large";
     case 429:
         return "rate_limit_error";
-    default: /* not overloaded_error: some clients give up after two tries then, and hide the message */
+    /* not overloaded_error: some clients give up after two tries then, and hide the message */
+    default:
         return status < 500 ? "invalid_request_error" : "api_error";
     }
 }

@@ -36,8 +36,8 @@ static struct iovec iov_of(const char *p, size_t n)
     return (struct iovec){(void *)(uintptr_t)p, n};
 }
 
-/* Writes to the client: the head if there is one, two pieces of the body in the reply's framing, and with
- * `end` the end of the reply, r->tail included. May end the request. */
+/* Writes to the client: the head if there is one, two pieces of the body in the reply's framing,
+ * and with `end` the end of the reply, r->tail included. May end the request. */
 static void emit(struct req *r, struct str head, struct str a, struct str b, bool end)
 {
     struct iovec v[7];
@@ -119,7 +119,8 @@ static bool end_head(struct req *r, struct buf *b)
 
 /* ---- errors after the commit point */
 
-/* Ends the stream with an error event. An event that was cut is named "ping", which clients ignore. */
+/* Ends the stream with an error event. An event that was cut is named "ping", which clients
+ * ignore. */
 static void error_event(struct req *r, struct str json)
 {
     struct buf b;
@@ -168,7 +169,8 @@ void relay_break_off(struct req *r, enum net_fault why)
     /* A stream that is complete but for the last chunk has lost nothing. */
     if (r->kind == REPLY_STREAM && why == NET_PARTIAL && !r->reply_has_length && sse_end_told(&r->sse.end))
         (void)!relay_close(r);
-    if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) { /* the last event was received */
+    /* the last event was received */
+    if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) {
         end_of_stream(r);
         exchange_abort(&r->exchange);
         emit(r, STR(""), STR(""), STR(""), true);
@@ -275,7 +277,8 @@ bool relay_close(struct req *r)
     return sse_close(&r->sse, r->tail);
 }
 
-/* Relays a piece of a stream. end: the stream ends with it; whole: the result of relay_close then. */
+/* Relays a piece of a stream. end: the stream ends with it; whole: the result of relay_close
+ * then. */
 static void relay_piece(struct req *r, struct str piece, bool end, bool whole)
 {
     if (!end) {
@@ -412,8 +415,8 @@ static bool kept_head(struct buf *b, struct str head, unsigned status, bool own_
     return ok;
 }
 
-/* The error of a kept reply as data of an event: its JSON object, or that of its error event, with line
- * ends replaced by blanks. Empty: there is none, or it is too large. */
+/* The error of a kept reply as data of an event: its JSON object, or that of its error event, with
+ * line ends replaced by blanks. Empty: there is none, or it is too large. */
 static struct str kept_object(struct req *r, struct str body)
 {
     struct str s = evidence_trim(body), inner;

@@ -96,7 +96,8 @@ void report_overruled(struct req *r)
     uplink_outcome(r->env->uplink, &o);
 }
 
-/* Whether to report the model that the endpoint has served: verifications of the endpoint ask for it. */
+/* Whether to report the model that the endpoint has served: verifications of the endpoint ask for
+ * it. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
     if (hash == live->model_reported || now - live->model_reported_at < MODEL_PAUSE_S)

@@ -11,8 +11,8 @@
 
 #include <stdio.h>
 
-/* Bytes that a request's arenas may have: mem (failures, struct tried, replies' fields); msg, beyond the
- * limits.max_header_bytes of the head that it holds. */
+/* Bytes that a request's arenas may have: mem (failures, struct tried, replies' fields); msg,
+ * beyond the limits.max_header_bytes of the head that it holds. */
 enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
 
 static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
@@ -237,13 +237,15 @@ static unsigned status_of(enum http1_result res)
     return 400;
 }
 
-/* Whether the method asks for an echo of the request: an endpoint would send its key to the client. */
+/* Whether the method asks for an echo of the request: an endpoint would send its key to the
+ * client. */
 static bool asks_for_echo(const struct req *r)
 {
     return str_eq_nocase(r->head.method, STR("TRACE")) || str_eq_nocase(r->head.method, STR("TRACK"));
 }
 
-/* Whether the request is from no browser page, or from one that is allowed. False: it is answered. */
+/* Whether the request is from no browser page, or from one that is allowed. False: it is
+ * answered. */
 static bool page_allowed(struct req *r)
 {
     const struct forward_request *h = &r->head;
@@ -444,7 +446,8 @@ void req_go(struct req *r)
     r->c->service->go(r);
 }
 
-/* CORS lines of a reply; none if they do not fit, and a browser then hides the reply from the page. */
+/* CORS lines of a reply; none if they do not fit, and a browser then hides the reply from the
+ * page. */
 static struct str proxy_lines(const struct req *r, struct buf *room)
 {
     bool ok = cors_put(room, r->conf, r->origin) &&
@@ -474,8 +477,8 @@ void req_client_room(struct req *r)
 
 void req_client_unsure(struct req *r)
 {
-    /* RFC 9110 15.2: a client must accept interim replies; a closed socket answers with a reset, which
-     * the next write reports. */
+    /* RFC 9110 15.2: a client must accept interim replies; a closed socket answers with a reset,
+     * which the next write reports. */
     if (r->state == REQ_RELAY || r->begun) {
         relay_probe(r);
         return;

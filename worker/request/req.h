@@ -1,14 +1,15 @@
-/* req: one request of a client, from its head to the end of the reply. Owned by the client's connection.
+/* req: one request of a client, from its head to the end of the reply. Owned by the client's
+ * connection.
  *
  *   READ ──► PICK ──► TRY ──► HOLD ──► RELAY ──► DONE
  *             ▲ ▲      │       │
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
  *
- * req.c: begin, body, end. attempt.c: choice of endpoints, attempts, what follows a failure. compose.c:
- * the bytes for one endpoint. side.c: requests that are not messages. hold.c: the reply before the commit
- * point. relay.c: the reply after it. failures.c: failed attempts. own_reply.c: replies of QCC's own.
- * access_line.c, record.c, report.c: log, recent requests, OUTCOME. */
+ * req.c: begin, body, end. attempt.c: choice of endpoints, attempts, what follows a failure.
+ * compose.c: the bytes for one endpoint. side.c: requests that are not messages. hold.c: the reply
+ * before the commit point. relay.c: the reply after it. failures.c: failed attempts. own_reply.c:
+ * replies of QCC's own. access_line.c, record.c, report.c: log, recent requests, OUTCOME. */
 #ifndef QCC_WORKER_REQUEST_REQ_H
 #define QCC_WORKER_REQUEST_REQ_H
 
@@ -77,8 +78,8 @@ struct tried {
     uint32_t attempts;
     bool used_up; /* no further attempt there */
     bool refused; /* the last attempt there was a refusal */
-    /* End of the cooldown after a rate limit that this request got (CLOCK_MONOTONIC; 0: none): without
-     * and with a time that the endpoint gave. */
+    /* End of the cooldown after a rate limit that this request got (CLOCK_MONOTONIC; 0: none):
+     * without and with a time that the endpoint gave. */
     int64_t cooling_until_ms, own_until_ms;
 };
 
@@ -106,10 +107,12 @@ struct req {
     enum req_api api;
     struct str path;        /* for the log, cut; in mem */
     struct str full_path;   /* in msg */
-    struct str side_path;   /* path of a side request in the form of patterns; empty: not plain; in mem */
+    /* path of a side request in the form of patterns; empty: not plain; in mem */
+    struct str side_path;
     uint64_t body_len;      /* bytes of the body as received */
     bool http10, keep, repeatable, stream, json;
-    const char *origin;     /* origin of the page that sent it, if it is listed (in conf); else NULL */
+    /* origin of the page that sent it, if it is listed (in conf); else NULL */
+    const char *origin;
     bool preflight;         /* a CORS preflight, answered by QCC itself */
     bool side;              /* not a message (side.h): its replies concern that path alone */
     struct str model;       /* name that endpoints are asked for; in mem */
@@ -118,7 +121,8 @@ struct req {
     bool model_changed;     /* `model` is not the one in the body: forced or mapped */
     bool has_conversation;
     uint64_t conversation[2];
-    uint32_t bound_to;      /* id_hash of the endpoint it was bound to at the last choice; 0: none */
+    /* id_hash of the endpoint it was bound to at the last choice; 0: none */
+    uint32_t bound_to;
     const struct conf_client *client;
 
     /* the attempts */
@@ -136,7 +140,8 @@ struct req {
     unsigned nfailures, failures_size;
     enum retry_opinion opinion;
     int first_refusal;       /* index in failures, or -1: the answer if no endpoint does better */
-    struct ep *refuser;      /* endpoint of first_refusal: charged if another serves; holds a reference */
+    /* endpoint of first_refusal: charged if another serves; holds a reference */
+    struct ep *refuser;
     struct verdict refusal;  /* verdict of first_refusal */
     struct sel_ep *seps;     /* candidates by index in the replica; in mem */
     size_t nseps;
@@ -156,7 +161,8 @@ struct req {
     enum reply_kind kind;
     enum out_framing framing;
     unsigned status;
-    bool begun;              /* the client got a head of QCC's own (200, event stream) for its pings */
+    /* the client got a head of QCC's own (200, event stream) for its pings */
+    bool begun;
     bool no_body;            /* a reply to HEAD, or with status 204 or 304 */
     bool error_whole;        /* the failed reply is held as a whole and may be sent to the client */
     bool encoded;            /* the reply has a content-encoding: its body is not read */
@@ -181,15 +187,16 @@ enum req_body_result { REQ_BODY_MORE, REQ_BODY_DONE, REQ_BODY_REFUSED };
 
 /* ---- for client/conn: the request */
 
-/* Begins a request with its complete head p[0..size), which is copied. Sets c->req, unless the request was
- * refused: then it is answered and the connection will close. Returns whether a body follows. */
+/* Begins a request with its complete head p[0..size), which is copied. Sets c->req, unless the
+ * request was refused: then it is answered and the connection will close. Returns whether a body
+ * follows. */
 bool req_begin(struct client *c, const char *p, size_t size);
 
 /* Where to read body bytes to: sets *at, returns how many fit. */
 size_t req_body_room(struct req *r, char **at) MUST_CHECK;
 
-/* Takes n bytes that were read to req_body_room. *used: bytes that belong to the body. REQ_BODY_REFUSED: the
- * request was answered and is gone. */
+/* Takes n bytes that were read to req_body_room. *used: bytes that belong to the body.
+ * REQ_BODY_REFUSED: the request was answered and is gone. */
 enum req_body_result req_body_added(struct req *r, size_t n, size_t *used) MUST_CHECK;
 
 /* Takes a copy of body bytes from elsewhere; otherwise as req_body_added. */
@@ -212,8 +219,8 @@ void req_client_gone(struct req *r);
 /* The bytes that waited for the client were written: reads the endpoint's reply again. */
 void req_client_room(struct req *r);
 
-/* The client has sent a FIN and may be gone: writes something harmless to find out. Called every half
- * second while that is so. */
+/* The client has sent a FIN and may be gone: writes something harmless to find out. Called every
+ * half second while that is so. */
 void req_client_unsure(struct req *r);
 
 /* ---- for the worker */
@@ -226,8 +233,8 @@ void req_wake_waiting(struct req_env *env);
 
 /* ---- for admin */
 
-/* Sends ASK `id` to the supervisor. STATS goes before it, so that the answer counts all requests that ended
- * before. */
+/* Sends ASK `id` to the supervisor. STATS goes before it, so that the answer counts all requests
+ * that ended before. */
 void req_ask(struct req *r, uint64_t id, struct str what, struct str arg);
 
 /* ---- between req.c, attempt.c and relay.c */
@@ -239,35 +246,39 @@ void req_ask(struct req *r, uint64_t id, struct str what, struct str arg);
 /* Changes the request's state; the only function that does. */
 void req_set(struct req *r, enum req_state s);
 
-/* Ends the request, whose reply is complete: logs it, releases all it holds, calls client_ops.done. */
+/* Ends the request, whose reply is complete: logs it, releases all it holds, calls
+ * client_ops.done. */
 void req_finish(struct req *r, bool keep_connection);
 
 /* Ends the request, whose reply was cut: logs it, releases all it holds, calls client_ops.cut. */
 void req_finish_cut(struct req *r, bool hard);
 
-/* Ends the request after a write returned CLIENT_GONE, and closes the connection (client_ops.lost). */
+/* Ends the request after a write returned CLIENT_GONE, and closes the connection
+ * (client_ops.lost). */
 void req_gone(struct req *r);
 
 /* Whether QCC itself answers the request: liveness checks and telemetry. */
 bool req_local(const struct req *r);
 
-/* own_reply.c: answers with an error in Anthropic's form, its type by the status; as an error event if the
- * reply began with a ping. retry_after_s 0: no retry-after. Where the request is at fault (4xx but 408, 429)
- * x-should-retry: false is added. */
+/* own_reply.c: answers with an error in Anthropic's form, its type by the status; as an error event
+ * if the reply began with a ping. retry_after_s 0: no retry-after. Where the request is at fault
+ * (4xx but 408, 429) x-should-retry: false is added. */
 void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s);
 
-/* req_answer_error with x-should-retry: false, whatever the status: an operator has to act first. */
+/* req_answer_error with x-should-retry: false, whatever the status: an operator has to act
+ * first. */
 void req_answer_for_good(struct req *r, unsigned status, const char *message);
 
 /* req_answer_error with the given header lines, each with CRLF. */
 void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines);
 
-/* Answers with any reply. type: content-type, NULL for none; extra: header lines, each with CRLF. */
+/* Answers with any reply. type: content-type, NULL for none; extra: header lines, each with
+ * CRLF. */
 void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra);
 
-/* compose.c: makes the request's bytes for an endpoint: the head, and the body with the model's name
- * replaced where the endpoint has another. Returns the number of pieces in iov, which borrow from r; 0: they
- * do not fit. */
+/* compose.c: makes the request's bytes for an endpoint: the head, and the body with the model's
+ * name replaced where the endpoint has another. Returns the number of pieces in iov, which borrow
+ * from r; 0: they do not fit. */
 int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4]);
 
 /* attempt.c: chooses an endpoint and tries it, or waits, or answers with the failure. May end r. */
@@ -276,22 +287,23 @@ void attempt_next(struct req *r);
 /* Whether the endpoint offers the model that the request asks for. */
 bool attempt_offers(const struct req *r, const struct conf_endpoint *e);
 
-/* Whether a request without a conversation would find a usable endpoint now. One with an open breaker does
- * not count, although it would be tried as the last resort. */
+/* Whether a request without a conversation would find a usable endpoint now. One with an open
+ * breaker does not count, although it would be tried as the last resort. */
 bool attempt_possible(struct req *r);
 
-/* The attempt has failed before the commit point. `net`: the transport's fault; NET_NONE: the reply is
- * classified by `kind` and `body` (as much of it as there is). May end r. */
+/* The attempt has failed before the commit point. `net`: the transport's fault; NET_NONE: the reply
+ * is classified by `kind` and `body` (as much of it as there is). May end r. */
 void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body);
 
-/* The reply is a success: settles a second opinion, counts, reports. Called once, at the commit point.
- * whole: the reply is complete. */
+/* The reply is a success: settles a second opinion, counts, reports. Called once, at the commit
+ * point. whole: the reply is complete. */
 void attempt_served(struct req *r, bool whole);
 
 /* A committed reply is complete. */
 void attempt_ended(struct req *r);
 
-/* A committed reply broke; charged by its class. error_event: data of the endpoint's error event, or empty. */
+/* A committed reply broke; charged by its class. error_event: data of the endpoint's error event,
+ * or empty. */
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event);
 
 /* Ends the attempt under way, if any, and returns its place. */
@@ -303,14 +315,15 @@ void attempt_forget(struct req *r);
 /* hold.c: handles a piece of the attempt's reply, in REQ_TRY, REQ_HOLD and REQ_RELAY. May end r. */
 void hold_event(struct req *r, const struct exchange_event *ev);
 
-/* The exchange broke in REQ_HOLD or REQ_RELAY. True: handled. False: the caller calls attempt_failed. */
+/* The exchange broke in REQ_HOLD or REQ_RELAY. True: handled. False: the caller calls
+ * attempt_failed. */
 bool hold_broke(struct req *r, enum net_fault why) MUST_CHECK;
 
 /* The deadline of REQ_HOLD has passed: commits the reply, or takes it as the failure that it is. */
 void hold_over(struct req *r);
 
-/* Copies the reply's fields to r->rf for the classifier, unless that was done. Only during the event that
- * brings the head. */
+/* Copies the reply's fields to r->rf for the classifier, unless that was done. Does nothing after
+ * the event that brought the head. */
 void hold_keep_fields(struct req *r);
 
 /* Drops a reply that was held back. */
@@ -325,7 +338,8 @@ void relay_init(struct req *r);
 /* Frees what relay_init initialized. */
 void relay_free(struct req *r);
 
-/* Commits the reply: sends the client what was held back and `piece`. `end`: the reply is complete. */
+/* Commits the reply: sends the client what was held back and `piece`. `end`: the reply is
+ * complete. */
 void relay_commit(struct req *r, struct str piece, bool end);
 
 /* Passes on a piece of a committed reply. May end r. */
@@ -340,22 +354,23 @@ void relay_over(struct req *r);
 /* Scans bytes of a stream that is passed on. */
 void relay_feed(struct req *r, const char *p, size_t n);
 
-/* Ends the scan of a stream whose transport ended without a fault. Returns whether the stream is complete;
- * text that it lacks is left in r->tail, which is written with the end of the reply. */
+/* Ends the scan of a stream whose transport ended without a fault. Returns whether the stream is
+ * complete; text that it lacks is left in r->tail, which is written with the end of the reply. */
 bool relay_close(struct req *r) MUST_CHECK;
 
-/* Begins the reply as an event stream with a ping, before an endpoint's reply is committed. False: not
- * done: the reply has begun already, or the client gets no pings. */
+/* Begins the reply as an event stream with a ping, before an endpoint's reply is committed. False:
+ * not done: the reply has begun already, or the client gets no pings. */
 bool relay_begin(struct req *r);
 
 /* Writes a ping into the stream, if it is between two events and no bytes wait. */
 void relay_probe(struct req *r);
 
-/* Starts pings to the client whenever nothing else is written for stream_ping, if it wants a stream. */
+/* Starts pings to the client whenever nothing else is written for stream_ping, if it wants a
+ * stream. */
 void relay_start_pings(struct req *r);
 
-/* Answers with a kept reply; ends r. status: 0, or in place of the reply's own; retry_after_s: 0, or in
- * place of the reply's own retry-after. */
+/* Answers with a kept reply; ends r. status: 0, or in place of the reply's own; retry_after_s: 0,
+ * or in place of the reply's own retry-after. */
 void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s);
 
 /* Ends a reply that has begun, and r, with an error event whose type is the status's. */

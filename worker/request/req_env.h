@@ -1,5 +1,5 @@
-/* req_env: what requests need of the worker, which fills it in and owns what it points to. Lives as long as
- * the worker. */
+/* req_env: what requests need of the worker, which fills it in and owns what it points to. Lives as
+ * long as the worker. */
 #ifndef QCC_WORKER_REQUEST_REQ_ENV_H
 #define QCC_WORKER_REQUEST_REQ_ENV_H
 
@@ -34,7 +34,8 @@ struct req_env {
     const uint8_t *secret;   /* 32 bytes: key of the hash of conversations */
     struct rnd rnd;
     bool draining;           /* connections close after their reply */
-    struct list waiting;       /* req.wait_node of requests that wait for an endpoint, the oldest first */
+    /* req.wait_node of requests that wait for an endpoint, the oldest first */
+    struct list waiting;
     struct list verifications; /* verifications under way */
 };
 

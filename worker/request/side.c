@@ -107,7 +107,8 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
     };
     enum side_next next = side_reply_next(&s);
     if (next == SIDE_CANNOT_COUNT) {
-        live->view.no_count_until_ms = now + r->conf->rate_limit.max_cooldown; /* until ENDPOINT sets it in all workers */
+        /* until ENDPOINT sets it in all workers */
+        live->view.no_count_until_ms = now + r->conf->rate_limit.max_cooldown;
         report_cannot_count(r, v);
         req_log(r, LOG_L_INFO, "%s does not count tokens", r->ep->ce->name);
     }

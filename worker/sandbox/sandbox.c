@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* System calls that are allowed with any arguments. By name: names that the library or the architecture
- * lacks are skipped (aarch64 has no `poll`, an old libseccomp no `futex_waitv`). */
+/* System calls that are allowed with any arguments. By name: names that the library or the
+ * architecture lacks are skipped (aarch64 has no `poll`, an old libseccomp no `futex_waitv`). */
 static const char *const allowed[] = {
     /* each request */
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "read", "write", "readv", "writev",
@@ -97,7 +97,8 @@ static void add(struct rules *r, uint32_t action, const char *name, unsigned n, 
 #define REFUSE SCMP_ACT_ERRNO(EPERM)
 
 #if !SANDBOX_RELAXED
-/* Allows open(2) and its like for reading only. flags: number of the argument that has the flags. */
+/* Allows open(2) and its like for reading only. flags: number of the argument that has the
+ * flags. */
 static void add_open(struct rules *r, const char *name, unsigned flags)
 {
     ADD(r, ALLOW, name, BITS(flags, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
@@ -109,8 +110,8 @@ static void add_open(struct rules *r, const char *name, unsigned flags)
 }
 #endif
 
-/* Memory that was writable never becomes executable. Libraries may still be mapped: libc loads those of
- * the name service when they are first needed. */
+/* Memory that was writable never becomes executable. Libraries may still be mapped: libc loads
+ * those of the name service when they are first needed. */
 static void add_memory(struct rules *r)
 {
     ADD(r, ALLOW, "mprotect", BITS(2, PROT_EXEC, 0));
@@ -148,8 +149,8 @@ static void add_rules(struct rules *r)
 #if !SANDBOX_RELAXED
     add_open(r, "open", 1);
     add_open(r, "openat", 2);
-    /* Allows threads, not processes. A filter cannot read the flags of clone3, which are in memory; where
-     * that fails with ENOSYS, libc uses clone. */
+    /* Allows threads, not processes. A filter cannot read the flags of clone3, which are in memory;
+     * where that fails with ENOSYS, libc uses clone. */
     ADD(r, ALLOW, "clone", BITS(0, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD));
     ADD(r, ALLOW, "tgkill", IS(0, getpid())); /* abort() */
     ADD(r, ALLOW, "prlimit64", IS(2, 0));      /* new_limit NULL: reads the limit only */
@@ -174,8 +175,9 @@ bool sandbox_enter(struct err *e)
     seccomp_attr_set(r.filter, SCMP_FLTATR_ACT_BADARCH, KILL);
     /* Binary search instead of one comparison after the other; libseccomp before 2.5 lacks it. */
     seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    /* Kernels before 5.16 turn off speculative store bypass (Spectre v4) in each process with a filter,
-     * which is slow and protects only processes that run foreign code; a worker runs none. */
+    /* Kernels before 5.16 turn off speculative store bypass (Spectre v4) in each process with a
+     * filter, which is slow and protects only processes that run foreign code; a worker runs
+     * none. */
     seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_SSB, 1);
     int rc = seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_TSYNC, 1);
     add_rules(&r);

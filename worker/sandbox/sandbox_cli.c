@@ -259,7 +259,8 @@ static NORETURN void child(long (*run)(void))
     _exit(run() == -1 ? EXIT_REFUSED : EXIT_WORKS);
 }
 
-/* Runs one action in a child process; *end: how it ended. False: the result cannot be determined. */
+/* Runs one action in a child process; *end: how it ended. False: the result cannot be
+ * determined. */
 static bool come_of(long (*run)(void), enum end *end)
 {
     int status;

@@ -10,8 +10,8 @@ enum {
     BUF_MAX = BINDING_RECORDS * sizeof(struct binding_table_record),
     REPORT_MS = 1000,
     REPORT_MIN_MS = 20,
-    /* Room beyond the supervisor's ceiling, for bindings that this worker made and the supervisor has
-     * not confirmed yet: which one goes at the ceiling is the supervisor's decision alone. */
+    /* Room beyond the supervisor's ceiling, for bindings that this worker made and the supervisor
+     * has not confirmed yet: which one goes at the ceiling is the supervisor's decision alone. */
     OWN = 1024
 };
 
@@ -201,8 +201,9 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
         (void)!binding_table_bind(g->b, key, id, g->round, now, &did, NULL);
         return;
     }
-    /* A binding that this request passed over, or that another request made meanwhile, stays. One to an
-     * endpoint that has left the configuration does not: the supervisor accepts BINDING_BOUND then. */
+    /* A binding that this request passed over, or that another request made meanwhile, stays. One
+     * to an endpoint that has left the configuration does not: the supervisor accepts BINDING_BOUND
+     * then. */
     if (lives && bound == SEL_BOUND_LEFT && holds == was)
         add_record(g, &g->moves, BINDING_UNBOUND, key, was);
     else if (lives && index_of(g->replica, holds) >= 0)

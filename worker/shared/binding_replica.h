@@ -1,7 +1,7 @@
-/* binding_replica: this worker's replica of the bindings of conversations to endpoints. A request looks
- * its conversation up here and changes the replica at once; BINDS reports the change to the supervisor,
- * whose BINDINGS overrides the replica. Uses are collected: one BINDS a second, which names a
- * conversation once. The table is allocated with the first binding. */
+/* binding_replica: this worker's replica of the bindings of conversations to endpoints. A request
+ * looks its conversation up here and changes the replica at once; BINDS reports the change to the
+ * supervisor, whose BINDINGS overrides the replica. Uses are collected: one BINDS a second, which
+ * names a conversation once. The table is allocated with the first binding. */
 #ifndef QCC_WORKER_SHARED_BINDING_REPLICA_H
 #define QCC_WORKER_SHARED_BINDING_REPLICA_H
 
@@ -27,7 +27,8 @@ struct binding_replica {
     uint32_t max;     /* bindings that the table may hold */
     struct buf moves; /* BINDING_BOUND and BINDING_UNBOUND records, sent at the end of this turn */
     struct buf uses;  /* BINDING_USED records, sent when `report` fires */
-    uint16_t round;   /* number of the next report of `uses`; flags of a binding that is in `uses` */
+    /* number of the next report of `uses`; flags of a binding that is in `uses` */
+    uint16_t round;
     ev_timer report;  /* active while `uses` has records */
 };
 
@@ -57,9 +58,10 @@ void binding_replica_flush(struct binding_replica *g);
 /* Looks up where the conversation `key` is bound. False: nowhere, or the binding has expired. */
 bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out) MUST_CHECK;
 
-/* Records that the endpoint `id` served a request of the conversation `key`: binds it there, or marks its
- * binding as used. A binding to another endpoint is replaced only if that endpoint has left the
- * configuration, or is `was` and the request's last choice gave it up (`bound` is SEL_BOUND_LEFT). */
+/* Records that the endpoint `id` served a request of the conversation `key`: binds it there, or
+ * marks its binding as used. A binding to another endpoint is replaced only if that endpoint has
+ * left the configuration, or is `was` and the request's last choice gave it up (`bound` is
+ * SEL_BOUND_LEFT). */
 void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
                     uint32_t was);
 

@@ -1,5 +1,5 @@
-/* counters: what a worker counts, of itself and of its endpoints. A few increments per request; STATS
- * sends the increments since the last one to the supervisor, which adds them up. */
+/* counters: what a worker counts, of itself and of its endpoints. A few increments per request;
+ * STATS sends the increments since the last one to the supervisor, which adds them up. */
 #ifndef QCC_WORKER_SHARED_COUNTERS_H
 #define QCC_WORKER_SHARED_COUNTERS_H
 
@@ -17,7 +17,8 @@ struct counters {
     uint64_t requests;       /* requests begun since the start of the process */
     uint64_t buffered;       /* bytes of request bodies held */
     struct stats_total total; /* counted since the last STATS; streams_open: now */
-    bool stats_changed;      /* `total` or the stats of an endpoint may have changed since the last STATS */
+    /* `total` or the stats of an endpoint may have changed since the last STATS */
+    bool stats_changed;
     struct replica *replica; /* the endpoints whose stats are sent */
     struct uplink *uplink;
 };
@@ -40,8 +41,8 @@ void counters_stream(struct counters *g, bool begun);
 /* Counts a client connection that was accepted. */
 void counters_accepted(struct counters *g);
 
-/* Counts a request that has ended with `status` (0: the client left before) after `seconds`. in, out:
- * bytes received from and sent to the client. */
+/* Counts a request that has ended with `status` (0: the client left before) after `seconds`. in,
+ * out: bytes received from and sent to the client. */
 void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
                    uint64_t out);
 

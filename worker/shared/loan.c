@@ -226,7 +226,8 @@ void loan_on_endpoint(struct ep_live *l)
     if (l->view.breaker == BREAKER_CLOSED)
         g->trial = 0; /* a closed breaker needs no trial */
     g->trial_asked = false;
-    /* PLACES may have come before the supervisor knew this endpoint (a reload): it may be sent again. */
+    /* PLACES may have come before the supervisor knew this endpoint (a reload): it may be sent
+     * again. */
     if (!g->dry)
         g->wanted = false;
 }
@@ -242,8 +243,8 @@ void loan_settle(struct loans *s)
         struct ep_live *l = s->replica->eps[i]->live;
         if (l->loan.limit && l->loan.recalled)
             give_places(s, l, idle_places(l));
-        /* An open breaker's trial was lent for a request that had no other endpoint, and goes back. A
-         * half-open one's stays for the next request that suits. */
+        /* An open breaker's trial was lent for a request that had no other endpoint, and goes back.
+         * A half-open one's stays for the next request that suits. */
         if (l->loan.trial && (s->draining || l->view.breaker != BREAKER_HALF_OPEN))
             unused_trial_back(s, l);
     }

@@ -1,10 +1,10 @@
-/* loan: what the supervisor lends to one worker at a time: the trial of an endpoint whose breaker is not
- * closed (TRIAL), and places of its max_concurrent (LEND).
+/* loan: what the supervisor lends to one worker at a time: the trial of an endpoint whose breaker
+ * is not closed (TRIAL), and places of its max_concurrent (LEND).
  *
- * A trial is lent before it is needed: the next request that suits takes it. A request that has no other
- * endpoint asks for one (TRIAL_ASK) and waits. Places are asked for (PLACES) when a request finds none;
- * idle ones stay here until the supervisor recalls them, because other workers wait, or until they have
- * been unused for a second. */
+ * A trial is lent before it is needed: the next request that suits takes it. A request that has no
+ * other endpoint asks for one (TRIAL_ASK) and waits. Places are asked for (PLACES) when a request
+ * finds none; idle ones stay here until the supervisor recalls them, because other workers wait, or
+ * until they have been unused for a second. */
 #ifndef QCC_WORKER_SHARED_LOAN_H
 #define QCC_WORKER_SHARED_LOAN_H
 
@@ -26,17 +26,18 @@ struct loans {
     bool draining;  /* loan_drain was called: trials go back at once */
 };
 
-/* How many milliseconds a request waits for the answer to PLACES before it passes an endpoint over: a
- * supervisor that hangs must not block requests. */
+/* How many milliseconds a request waits for the answer to PLACES before it passes an endpoint over:
+ * a supervisor that hangs must not block requests. */
 enum { LOAN_WAIT_MS = 20 };
 
 /* ---- trials */
 
-/* Whose the endpoint's trial is, for sel_ep.trial. mine: the seq of the trial that the request has, or 0. */
+/* Whose the endpoint's trial is, for sel_ep.trial. mine: the seq of the trial that the request has,
+ * or 0. */
 enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t mine);
 
-/* Hands the trial that this worker has to a request and sends TRIAL_BEGUN; returns its seq. The request
- * ends it with loan_trial_over or loan_trial_back. */
+/* Hands the trial that this worker has to a request and sends TRIAL_BEGUN; returns its seq. The
+ * request ends it with loan_trial_over or loan_trial_back. */
 uint64_t loan_trial_begin(struct loans *s, struct ep_live *l);
 
 /* Ends a trial that has a verdict; the caller then sends OUTCOME with its seq. */
@@ -57,13 +58,14 @@ bool loan_place_free(const struct ep_live *l);
  * CLOCK_MONOTONIC. */
 bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms);
 
-/* Asks for a place, unless that is done already. Returns how many milliseconds (at least 1) to wait for
- * it. now_ms: CLOCK_MONOTONIC. */
+/* Asks for a place, unless that is done already. Returns how many milliseconds (at least 1) to wait
+ * for it. now_ms: CLOCK_MONOTONIC. */
 int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t now_ms);
 
 /* Records that a request begins; l->open counts it already. */
 void loan_place_taken(struct ep_live *l);
-/* Records that a request has ended, which l->open no longer counts; its place goes back if recalled. */
+/* Records that a request has ended, which l->open no longer counts; its place goes back if
+ * recalled. */
 void loan_place_left(struct loans *s, struct ep_live *l);
 
 /* ---- for the worker's root */
@@ -85,8 +87,8 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m);
 /* ENDPOINT: l->view has changed. */
 void loan_on_endpoint(struct ep_live *l);
 
-/* Returns what was lent in this turn and no request took. Called at the end of a turn, after waiting
- * requests were examined. */
+/* Returns what was lent in this turn and no request took. Called at the end of a turn, after
+ * waiting requests were examined. */
 void loan_settle(struct loans *s);
 
 /* Returns the places that were not needed since the last call. Called once a second. */

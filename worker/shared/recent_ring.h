@@ -16,8 +16,8 @@ struct recent_ring {
 /* Returns the next element, which the caller fills at once; it replaces the oldest one. */
 struct recent_record *recent_ring_next(struct recent_ring *p);
 
-/* Answers RECENT_ASK `id`: sends RECENT with at most `limit` records whose ids begin with `prefix`, the
- * newest first. */
+/* Answers RECENT_ASK `id`: sends RECENT with at most `limit` records whose ids begin with `prefix`,
+ * the newest first. */
 void recent_ring_send(const struct recent_ring *p, struct uplink *uplink, uint64_t id, size_t limit,
                struct str prefix);
 

@@ -45,8 +45,8 @@ static bool same_ca(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-/* Makes the TLS context for c, NULL if no endpoint needs one. With unchanged certificates it is the old
- * context, so that pools can resume their sessions. */
+/* Makes the TLS context for c, NULL if no endpoint needs one. With unchanged certificates it is the
+ * old context, so that pools can resume their sessions. */
 static bool tls_context(const struct replica *r, const struct conf *c, SSL_CTX **ctx, struct err *e)
 {
     bool needed = false;

@@ -17,16 +17,18 @@ struct ep_view {
     enum ep_health health;
     enum breaker_state breaker;
     bool trial_busy; /* a request or a verification is the trial, here or in another worker */
-    /* queued: in the failure queue, requests may not use it. draining: only conversations that are bound
-     * to it may. */
+    /* queued: in the failure queue, requests may not use it. draining: only conversations that are
+     * bound to it may. */
     bool queued, draining;
     enum ep_disabled disabled;
     unsigned refused_status; /* status with which the endpoint refused its key; 0: not known */
     int64_t refused_wall_ms; /* when it refused its key (CLOCK_REALTIME); 0: not known */
     bool success_wanted;     /* a success would improve the endpoint's state: report it */
     int64_t cooldown_until_ms; /* end of the cooldown (CLOCK_MONOTONIC); 0: none */
-    int64_t own_until_ms;      /* until when the endpoint asked to be left alone (CLOCK_MONOTONIC); 0: none */
-    int64_t no_count_until_ms; /* until when count_tokens is not tried there (CLOCK_MONOTONIC); 0: none */
+    /* until when the endpoint asked to be left alone (CLOCK_MONOTONIC); 0: none */
+    int64_t own_until_ms;
+    /* until when count_tokens is not tried there (CLOCK_MONOTONIC); 0: none */
+    int64_t no_count_until_ms;
     int64_t counted_ms; /* when it last counted tokens for any worker (CLOCK_MONOTONIC); 0: never */
     struct ep_block blocks[EP_BLOCKS];
     uint32_t nblocks;
@@ -60,7 +62,8 @@ struct ep_live {
     bool ok_reported;         /* a success was reported since the last ENDPOINT */
     uint64_t model_reported;  /* hash of the model last reported as served */
     double model_reported_at; /* when model_reported was reported (ev_now()) */
-    int64_t counted_ms;   /* when it last counted tokens for this worker (CLOCK_MONOTONIC); 0: never */
+    /* when it last counted tokens for this worker (CLOCK_MONOTONIC); 0: never */
+    int64_t counted_ms;
     int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_MONOTONIC) */
     int64_t turn;         /* state of round robin (sel_ep.turn) */
     unsigned refs;
@@ -83,19 +86,20 @@ struct replica {
     char *ca_pem;    /* owned; the certificates that `tls` trusts; NULL: the system's */
 };
 
-/* Puts a configuration into force: endpoints that stay keep their state and pool. `room` is called with
- * `arg` whenever a pool has room again. False with e set: nothing was changed. */
+/* Puts a configuration into force: endpoints that stay keep their state and pool. `room` is called
+ * with `arg` whenever a pool has room again. False with e set: nothing was changed. */
 bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, struct dialer *d,
                        void (*room)(void *arg), void *arg, struct err *e) MUST_CHECK;
 
 /* Drops all entries; requests that hold a reference to one keep it. */
 void replica_free(struct replica *r);
 
-/* Finds an endpoint by id; NULL: it is not in the configuration. The reference is not the caller's. */
+/* Finds an endpoint by id; NULL: it is not in the configuration. The reference is not the
+ * caller's. */
 struct ep *replica_find(const struct replica *r, struct str id);
 
-/* ENDPOINT: stores the state of one endpoint. NULL: it is not in the configuration, and the message is
- * dropped. */
+/* ENDPOINT: stores the state of one endpoint. NULL: it is not in the configuration, and the message
+ * is dropped. */
 struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m);
 
 /* Takes a reference; returns e. */

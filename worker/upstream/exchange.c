@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* 1xx replies that are accepted in front of one reply: more than any endpoint has reason to send. */
+/* 1xx replies that are accepted in front of one reply: more than any endpoint has reason to
+ * send. */
 enum { INTERIM_MAX = 16 };
 
 static void on_readable(struct pconn *c);
@@ -173,8 +174,8 @@ void exchange_resume(struct exchange *x)
 
 /* ---- the reply */
 
-/* Ends the exchange: the reply is complete. `clean`: no byte followed it; otherwise, or when the request
- * is not wholly sent, the connection is closed. */
+/* Ends the exchange: the reply is complete. `clean`: no byte followed it; otherwise, or when the
+ * request is not wholly sent, the connection is closed. */
 static void finish(struct exchange *x, struct exchange_event *ev, bool clean)
 {
     bool reusable = clean && x->keep && x->niov == 0 && !x->send_broken;
@@ -228,8 +229,8 @@ static void take_body(struct exchange *x, const struct http_head *head, char *p,
     x->ops->event(x, &ev);
 }
 
-/* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the body
- * begins at *body. False: the exchange has ended, or more bytes are needed. */
+/* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the
+ * body begins at *body. False: the exchange has ended, or more bytes are needed. */
 static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 {
     size_t at = 0;
@@ -340,7 +341,7 @@ static void on_readable(struct pconn *c)
     }
     if (r <= 0 && r != IO_AGAIN)
         ended(x, r);
-    else if (r > 0 && !x->paused && io_pending(&c->io)) /* after IO_AGAIN, io_pending() is true for half a record */
+    else if (r > 0 && !x->paused && io_pending(&c->io)) /* IO_AGAIN: half a record */
         ev_feed_event(x->env->loop, &c->rd, EV_READ);
 }
 

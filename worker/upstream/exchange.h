@@ -1,6 +1,6 @@
 /* exchange: one request to an endpoint with its reply: takes a connection from the pool, writes the
- * request, parses the reply strictly, hands its pieces to the user as they come, returns the connection.
- * Knows nothing of clients, retries or classes of failures. */
+ * request, parses the reply strictly, hands its pieces to the user as they come, returns the
+ * connection. Knows nothing of clients, retries or classes of failures. */
 #ifndef QCC_WORKER_UPSTREAM_EXCHANGE_H
 #define QCC_WORKER_UPSTREAM_EXCHANGE_H
 
@@ -26,7 +26,8 @@ struct exchange_conf {
     size_t max_head; /* bytes that a reply's head may have */
 };
 
-/* A piece of a reply. Its pointers are valid during the callback only; the callback may change `data`. */
+/* A piece of a reply. Its pointers are valid during the callback only; the callback may change
+ * `data`. */
 struct exchange_event {
     const struct http_head *head; /* the reply's head, with the first event only; else NULL */
     char *data;                   /* payload, decoded; n may be 0 */
@@ -64,18 +65,20 @@ struct exchange {
     bool heard;            /* a byte of the reply was received */
     bool keep;             /* the reply allows the connection to be used again */
     bool paused;           /* exchange_pause: the reply is not read */
-    bool send_broken;      /* writing failed: the rest of the request is not sent, the reply still read */
+    /* writing failed: the rest of the request is not sent, the reply still read */
+    bool send_broken;
     double started, sent_at, first_byte_at; /* ev_now(); 0: not yet */
 };
 
-/* Starts an exchange, on a new connection if `fresh`. iov (at most 4 pieces) stays the caller's and must
- * live until exchange_sent. Callbacks come from the loop, never from within this function. False: the
- * pool is full; nothing was started. */
+/* Starts an exchange, on a new connection if `fresh`. iov (at most 4 pieces) stays the caller's and
+ * must live until exchange_sent. Callbacks come from the loop, never from within this function.
+ * False: the pool is full; nothing was started. */
 bool exchange_start(struct exchange *x, const struct exchange_env *env, const struct exchange_conf *conf, struct pool *p,
               bool fresh, enum http_method method, const struct iovec *iov, int niov,
               const struct exchange_ops *ops) MUST_CHECK;
 
-/* Ends the exchange at once, without a callback; the connection is closed. Harmless in EXCHANGE_NONE. */
+/* Ends the exchange at once, without a callback; the connection is closed. Harmless in
+ * EXCHANGE_NONE. */
 void exchange_abort(struct exchange *x);
 
 /* Stops reading the reply; idle_timeout does not run meanwhile. */
@@ -87,8 +90,8 @@ void exchange_resume(struct exchange *x);
 /* Whether no more of the request will be sent: all was handed to the kernel, or writing failed. */
 bool exchange_sent(const struct exchange *x);
 
-/* For use in `failed`: whether a connection that had carried other exchanges broke before any byte of the
- * reply came, so that the endpoint did not get the request. */
+/* For use in `failed`: whether a connection that had carried other exchanges broke before any byte
+ * of the reply came, so that the endpoint did not get the request. */
 bool exchange_was_stale(const struct exchange *x, enum net_fault why);
 
 #endif

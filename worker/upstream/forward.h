@@ -1,5 +1,5 @@
-/* forward: the heads that QCC forwards: of a request to an endpoint, of a reply to a client. Lines that
- * are not changed are copied byte by byte. */
+/* forward: the heads that QCC forwards: of a request to an endpoint, of a reply to a client. Lines
+ * that are not changed are copied byte by byte. */
 #ifndef QCC_WORKER_UPSTREAM_FORWARD_H
 #define QCC_WORKER_UPSTREAM_FORWARD_H
 
@@ -16,16 +16,18 @@ struct forward_request {
     bool has_body;                 /* a body, perhaps an empty one: content-length is sent */
 };
 
-/* Appends the request's head for the endpoint e, with the empty line. False: over the buffer's ceiling. */
+/* Appends the request's head for the endpoint e, with the empty line. False: over the buffer's
+ * ceiling. */
 bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const struct conf_endpoint *e,
                       uint64_t content_length) MUST_CHECK;
 
 /* Appends the status line and the end-to-end lines of a reply, without framing, without
- * access-control-… (QCC writes its own, cors.h) and without the empty line. False: over the ceiling. */
+ * access-control-… (QCC writes its own, cors.h) and without the empty line. False: over the
+ * ceiling. */
 bool forward_to_client(struct buf *b, const struct http_head *h) MUST_CHECK;
 
-/* Copies a head's fields into the arena, as the head is valid during an event only. Returns their number;
- * 0: out of memory. */
+/* Copies a head's fields into the arena, as the head is valid during an event only. Returns their
+ * number; 0: out of memory. */
 size_t forward_keep(struct arena *a, const struct http_head *h, struct http_field **out);
 
 /* Reason phrase of a status with which QCC itself answers; a static string. */

@@ -15,8 +15,8 @@
  * endpoint's backlog when many requests begin at once. */
 enum { DIALS = 64 };
 
-/* For how many milliseconds idle connections beyond max_idle are kept: with many busy clients more than
- * that may be idle between two requests, and would be dialled anew a moment later. */
+/* For how many milliseconds idle connections beyond max_idle are kept: with many busy clients more
+ * than that may be idle between two requests, and would be dialled anew a moment later. */
 enum { SURPLUS_MS = 1000 };
 
 struct pool {
@@ -33,7 +33,8 @@ struct pool {
     uint32_t nidle, total, dialling;
     uint64_t dialled, reused;
     unsigned refs;
-    unsigned epoch; /* raised when the way to the endpoint changes: older connections are not kept */
+    /* raised when the way to the endpoint changes: older connections are not kept */
+    unsigned epoch;
     bool retired;
     void (*room)(void *arg);
     void *room_arg;
@@ -248,7 +249,8 @@ static void dial_next(struct pool *p)
     while (p->dialling < DIALS && !list_empty(&p->waiting)) {
         struct lease *l = LIST_ENTRY(p->waiting.next, struct lease, node);
         list_remove(&l->node);
-        bool late = time_left(p, l) <= 0; /* a running dial ends within connect_timeout, so none waits longer */
+        /* a running dial ends within connect_timeout, so none waits longer */
+        bool late = time_left(p, l) <= 0;
         if (late || !dial_now(p, l)) {
             p->total--;
             l->failed(l, late ? NET_CONNECT_TIMEOUT : NET_LOCAL);
@@ -344,8 +346,8 @@ bool pool_has_room(const struct pool *p)
     return p->nidle > 0 || p->total < p->max_connections;
 }
 
-/* Whether bytes, or an end of the stream, came since the connection became idle. The loop has that pending,
- * unless the connection became idle in this very turn; then the socket is asked. */
+/* Whether bytes, or an end of the stream, came since the connection became idle. The loop has that
+ * pending, unless the connection became idle in this very turn; then the socket is asked. */
 static bool has_news(const struct pconn *c)
 {
     char byte;

@@ -1,7 +1,7 @@
-/* pool: the connections of this worker to one endpoint: idle ones are reused, new ones dialled on demand
- * (with the TLS handshake), never more than the limit. An idle connection on which bytes or an end of the
- * stream come is closed. Counted by reference: the endpoint's entry in the replica holds one, each
- * connection another. Outlives a reload. */
+/* pool: the connections of this worker to one endpoint: idle ones are reused, new ones dialled on
+ * demand (with the TLS handshake), never more than the limit. An idle connection on which bytes or
+ * an end of the stream come is closed. Counted by reference: the endpoint's entry in the replica
+ * holds one, each connection another. Outlives a reload. */
 #ifndef QCC_WORKER_UPSTREAM_POOL_H
 #define QCC_WORKER_UPSTREAM_POOL_H
 
@@ -16,10 +16,12 @@
 
 struct pool;
 
-/* One connection to an endpoint. Its user sets `ops` and gets its events; while idle the pool does. */
+/* One connection to an endpoint. Its user sets `ops` and gets its events; while idle the pool
+ * does. */
 struct pconn {
     struct io io;
-    ev_io rd, wr;        /* rd stays active while idle: no system call per request is needed for it */
+    /* rd stays active while idle: no system call per request is needed for it */
+    ev_io rd, wr;
     struct deadline deadline;
     struct pool *pool;
     struct list node;    /* in pool.idle */
@@ -60,14 +62,15 @@ struct pool_conf {
 
 struct pool_stats {
     uint32_t idle, total;     /* connections now; total: idle, in use and being dialled */
-    uint64_t dialled, reused; /* dials that succeeded, idle connections handed out; since pool_new */
+    /* dials that succeeded, idle connections handed out; since pool_new */
+    uint64_t dialled, reused;
 };
 
 /* Makes a pool; the reference is the caller's. d must outlive it. */
 struct pool *pool_new(struct ev_loop *loop, struct dialer *d) MUST_CHECK;
 
-/* Puts settings into force, at first and after a reload. When host, port, proxy or context change, idle
- * connections are closed, and those in use when they are released. */
+/* Puts settings into force, at first and after a reload. When host, port, proxy or context change,
+ * idle connections are closed, and those in use when they are released. */
 void pool_configure(struct pool *p, const struct pool_conf *c);
 
 /* Takes a reference; returns p. */
@@ -76,15 +79,15 @@ struct pool *pool_ref(struct pool *p);
 /* Drops a reference; with the last one p is freed. */
 void pool_unref(struct pool *p);
 
-/* Closes the idle connections, and those in use when they are released: the endpoint is no longer in the
- * configuration. `room` is not called any more. */
+/* Closes the idle connections, and those in use when they are released: the endpoint is no longer
+ * in the configuration. `room` is not called any more. */
 void pool_retire(struct pool *p);
 
 enum pool_answer { POOL_READY, POOL_LATER, POOL_FULL };
 
-/* Gets a connection. POOL_READY: *c is it, now the caller's until pool_release. POOL_LATER: one of l's
- * callbacks follows from the loop. POOL_FULL: the limit is reached, or no dial could be started. `fresh`:
- * a new connection, not an idle one. */
+/* Gets a connection. POOL_READY: *c is it, now the caller's until pool_release. POOL_LATER: one of
+ * l's callbacks follows from the loop. POOL_FULL: the limit is reached, or no dial could be
+ * started. `fresh`: a new connection, not an idle one. */
 enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pconn **c) MUST_CHECK;
 
 /* Whether the limit leaves room for pool_get. */
@@ -93,11 +96,12 @@ bool pool_has_room(const struct pool *p);
 /* Ends the lease of a pool_get that returned POOL_LATER; no callback follows. */
 void pool_cancel(struct lease *l);
 
-/* Opens an idle connection, with the TLS handshake, if there is no connection yet; a failure is logged. */
+/* Opens an idle connection, with the TLS handshake, if there is no connection yet; a failure is
+ * logged. */
 void pool_warm_up(struct pool *p);
 
-/* Takes a connection back. `reusable`: it becomes idle, beyond max_idle for a second only; otherwise it is
- * closed. */
+/* Takes a connection back. `reusable`: it becomes idle, beyond max_idle for a second only;
+ * otherwise it is closed. */
 void pool_release(struct pconn *c, bool reusable);
 
 /* Closes up to n idle connections, oldest first, to free descriptors. Returns how many. */
@@ -106,8 +110,8 @@ unsigned pool_shed(struct pool *p, unsigned n);
 /* Fills *out with the pool's counts. */
 void pool_stats(const struct pool *p, struct pool_stats *out);
 
-/* Sets the callback for when a connection ended or became idle, or the limit rose: a waiting request may
- * get one. */
+/* Sets the callback for when a connection ended or became idle, or the limit rose: a waiting
+ * request may get one. */
 void pool_on_room(struct pool *p, void (*room)(void *arg), void *arg);
 
 #endif

@@ -94,7 +94,8 @@ static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
 
 static bool ask_next(struct verify *v);
 
-/* Ends the verification by a reply, or asks for the next model if the reply refuses only this one. */
+/* Ends the verification by a reply, or asks for the next model if the reply refuses only this
+ * one. */
 static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str body)
 {
     struct evidence ev;
@@ -244,7 +245,8 @@ static bool compose(struct verify *v)
     return ok;
 }
 
-/* Sends the request on a new connection: a pooled one may have been closed, which proves nothing. */
+/* Sends the request on a new connection: a pooled one may have been closed, which proves
+ * nothing. */
 static bool ask(struct verify *v)
 {
     struct req_env *env = v->env;
@@ -255,7 +257,8 @@ static bool ask(struct verify *v)
                     v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
-/* Asks for the next model. False: there is none, or no connection for it; the last reply decides. */
+/* Asks for the next model. False: there is none, or no connection for it; the last reply
+ * decides. */
 static bool ask_next(struct verify *v)
 {
     if (v->head_only || v->at + 1 >= v->nmodels)

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* Model to ask for when nothing is known of the endpoint: small, cheap, and offered by nearly all. */
+/* Model to ask for when nothing is known of the endpoint: small, cheap, and offered by nearly
+ * all. */
 #define MODEL_DEFAULT "claude-haiku-4-5"
 
 struct list_of {

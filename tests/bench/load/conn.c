@@ -61,7 +61,7 @@ void conn_open(struct load *l, struct conn *c)
     watch(l, c, EPOLLOUT);
 }
 
-/* As send(2): 0 later, -1 gone. */
+/* Writes at most n bytes; returns how many, 0: the socket is full, -1: the connection is broken. */
 static ptrdiff_t conn_write(struct conn *c, const char *p, size_t n)
 {
     if (!c->ssl) {
@@ -76,7 +76,7 @@ static ptrdiff_t conn_write(struct conn *c, const char *p, size_t n)
     return err == SSL_ERROR_WANT_WRITE || err == SSL_ERROR_WANT_READ ? 0 : -1;
 }
 
-/* As recv(2); -2: nothing there now. */
+/* Reads at most n bytes; returns how many, 0: end, -1: the connection is broken, -2: none yet. */
 static ptrdiff_t conn_read(struct conn *c, char *p, size_t n)
 {
     if (!c->ssl) {
@@ -138,7 +138,7 @@ static void sample(struct load *l, int64_t us)
         l->samples[l->nsamples++] = (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
 }
 
-/* Body bytes without their framing. */
+/* Counts body bytes, without their framing, and the events in them. */
 static void payload(struct load *l, struct conn *c, const char *p, size_t n)
 {
     c->got += n;
@@ -183,7 +183,7 @@ static bool field(const struct buf *head, const char *name, struct str *value)
     return false;
 }
 
-/* True: a reply with the right status whose body can be told. */
+/* Reads a reply's head. True: the status is 200 and the body's framing is known. */
 static bool take_head(struct load *l, struct conn *c)
 {
     struct str h = buf_view(&c->head), v;
@@ -236,7 +236,7 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Takes chunked bytes; *over: the last one was there. False: broken framing. */
+/* Decodes chunked bytes; *over: the body has ended. False: malformed framing. */
 static bool take_chunks(struct load *l, struct conn *c, const char *p, size_t n, bool *over)
 {
     for (size_t i = 0; i < n;) {

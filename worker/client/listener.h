@@ -60,7 +60,7 @@ bool listener_add(struct conn_env *env, uint32_t id, const struct service *servi
                   const char *address, int fd, void (*on_ready)(struct ev_loop *, ev_io *, int),
                   struct err *e) MUST_CHECK;
 
-/* Closes the socket of that id. Connections accepted on it close after their reply. */
+/* Closes the socket of that id. Connections accepted on it close after their next reply. */
 void listener_remove(struct conn_env *env, uint32_t id);
 
 /* Makes the TLS contexts anew from the configuration, as certificates may have changed. False with
@@ -76,7 +76,7 @@ void listener_stop_all(struct conn_env *env, bool operators_too);
 /* Closes all sockets. */
 void listener_remove_all(struct conn_env *env);
 
-/* Drops a connection's reference; with the last one a closed listener is freed. */
+/* Drops a reference, a connection's or the list's; with the last one l is freed. */
 void listener_unref(struct listener *l);
 
 #endif

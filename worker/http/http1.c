@@ -522,7 +522,7 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h, co
     r = read_framing(h, &seen, why);
     if (r != HTTP1_OK)
         return r;
-    /* llhttp knows certain methods only, with special rules for some: it gets POST for any. */
+    /* llhttp supports certain methods only, with special rules for some: it gets POST for any. */
     *why = no_agreement;
     const char *behind = line + h->method.n;
     if (!second_agrees(HTTP_REQUEST, STR("POST"), behind, (size_t)(p + n - behind), h, seen.coding,

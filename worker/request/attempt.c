@@ -9,7 +9,7 @@
 /* Endpoints for which the reason of not being chosen is recorded; more than an operator reads. */
 enum { EXPLAINED = 256 };
 
-/* ---- what the request knows of an endpoint */
+/* ---- the state of an endpoint for this request */
 
 static struct tried *tried_of(struct req *r, struct ep_live *live)
 {

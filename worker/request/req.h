@@ -71,7 +71,7 @@ struct failure {
     enum fault fault;
 };
 
-/* What a request knows of an endpoint that it tried. */
+/* State of an endpoint that a request tried, for this request alone. */
 struct tried {
     struct tried *next;
     struct ep_live *live; /* holds a reference */
@@ -175,8 +175,8 @@ struct req {
     struct buf held;         /* bytes of the reply that are held back */
     struct sse sse;
     char tail[SSE_TAIL];     /* text that a complete stream lacks at its end; "": none */
-    uint64_t bytes_out;      /* bytes written to the client */
-    bool goes_on;            /* committed as PART_BEGUN: its end is to be reported */
+    uint64_t bytes_out;      /* bytes of the reply's body written to the client */
+    bool goes_on;            /* committed and not complete: its end may have to be reported */
     enum outcome served_as;  /* outcome of the committed reply: OK unless it broke */
     double first_byte_at;    /* ev_now() */
     const char *answered_by; /* endpoint whose error reply the client gets; NULL: see ep */
@@ -319,7 +319,8 @@ void hold_event(struct req *r, const struct exchange_event *ev);
  * attempt_failed. */
 bool hold_broke(struct req *r, enum net_fault why) MUST_CHECK;
 
-/* The deadline of REQ_HOLD has passed: commits the reply, or takes it as the failure that it is. */
+/* The deadline of REQ_HOLD has passed: begins pings to the client, commits the stream, or ends the
+ * attempt with the part of an error that was received. */
 void hold_over(struct req *r);
 
 /* Copies the reply's fields to r->rf for the classifier, unless that was done. Does nothing after

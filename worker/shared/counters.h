@@ -17,7 +17,7 @@ struct counters {
     uint64_t requests;       /* requests begun since the start of the process */
     uint64_t buffered;       /* bytes of request bodies held */
     struct stats_total total; /* counted since the last STATS; streams_open: now */
-    /* `total` or the stats of an endpoint may have changed since the last STATS */
+    /* `total` has changed since the last STATS */
     bool stats_changed;
     struct replica *replica; /* the endpoints whose stats are sent */
     struct uplink *uplink;

@@ -63,8 +63,8 @@ static void send_some(struct exchange *x)
             return;
         }
         if (w < 0) {
-            /* An endpoint may have answered early and closed (413): what it said is still to be
-             * read. Nothing more is sent; reading reports the end. */
+            /* An endpoint may have answered early and closed (413): its reply is still to be read.
+             * Nothing more is sent; reading reports the end. */
             x->send_broken = true;
             x->niov = 0;
             break;
@@ -300,7 +300,7 @@ static void take(struct exchange *x, char *p, size_t n)
     x->left = h->length;
     x->keep = h->keep_alive && h->body != BODY_UNTIL_CLOSE;
     deadline_set(&x->c->deadline, x->conf.idle_ms);
-    struct buf keep = x->head; /* the event points into it; x may be gone after the callback */
+    struct buf keep = x->head; /* the event points into it; the callback may end x */
     buf_init(&x->head, 0);
     take_body(x, h, p + at, n - at);
     buf_free(&keep);

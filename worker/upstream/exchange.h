@@ -37,9 +37,11 @@ struct exchange_event {
 
 struct exchange;
 struct exchange_ops {
-    /* A piece of the reply has come. May abort x, free it or, with ev->end, start it anew. */
+    /* A piece of the reply has come. May abort x or start it anew; x's memory must live until the
+     * end of the turn. */
     void (*event)(struct exchange *x, const struct exchange_event *ev);
-    /* The exchange has ended without a complete reply. May free x or start it anew. */
+    /* The exchange has ended without a complete reply. May start x anew; x's memory must live until
+     * the end of the turn. */
     void (*failed)(struct exchange *x, enum net_fault why);
 };
 

@@ -51,8 +51,8 @@ void play_fill(struct play *p, uint64_t n, int64_t gap_us);
 /* Appends the text to p->bytes and adds a step that sends it. */
 void play_text(struct play *p, struct str s, int64_t gap_us);
 
-/* Puts `head` (and a wait before it) in front of all steps, in one piece with the first if that has
- * no gap. */
+/* Inserts `head`, after a wait of gap_us, in front of all steps; in one piece with the first step
+ * if that has no gap. */
 void play_lead(struct play *p, struct str head, int64_t gap_us);
 
 /* Number of bytes that all steps send; UINT64_MAX: one is endless. */

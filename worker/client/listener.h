@@ -22,7 +22,7 @@ struct conn_env {
     struct ev_loop *loop;
     struct turn *turn;
     struct counters *counters;
-    struct req_env *req; /* its conf is the one in force */
+    struct req_env *req; /* req->conf is the configuration in force */
     char *rbuf;          /* read buffer of TURN_READ bytes; empty between two events */
     int sock_diag;       /* NETLINK_SOCK_DIAG socket for peer_look; -1: none */
     uint32_t conns_max;  /* limits.max_connections, or what the open files allow */

@@ -179,7 +179,7 @@ static void text(struct walk *w, struct str s)
         return;
     }
     evidence_text(ev, s, w->a);
-    if (is_symbol(s)) /* {"error":"invalid_grant"} */
+    if (is_symbol(s)) /* as in {"error":"invalid_grant"} */
         evidence_symbol(ev, (struct str){0}, s, false, w->a);
 }
 

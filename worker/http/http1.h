@@ -70,9 +70,9 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h,
                                 const char **why) MUST_CHECK;
 
 /* Parses a reply head to a request of the given method (a reply to HEAD, 1xx, 204 and 304 have no
- * body). Status 100..599. Same strictness. Content-Length and Transfer-Encoding together, or a
- * coding other than chunked, are HTTP1_BAD. No length at all: BODY_UNTIL_CLOSE, keep_alive false.
- */
+ * body). Status 100..599. As strict as http1_request. Content-Length and Transfer-Encoding
+ * together, or a coding other than chunked, are HTTP1_BAD. No length at all: BODY_UNTIL_CLOSE,
+ * keep_alive false. */
 enum http1_result http1_reply(const char *p, size_t n, enum http_method method, struct http_head *h,
                               const char **why) MUST_CHECK;
 

@@ -13,7 +13,7 @@ enum { DEPTH_MAX = 1000, WANTS_MAX = 16 };
 /* State of one walk over an object and the wanted objects in it. */
 struct walk {
     const struct json_skip *skip;
-    const char *p, *end; /* next byte */
+    const char *p, *end; /* next byte; end of the text */
     const struct json_want *want;
     struct json_hit *hits;
     size_t n;

@@ -1,5 +1,5 @@
-/* uplink: a worker's channel to the supervisor, the sending half. Messages are queued and written
- * by the loop. Once the supervisor is gone, what is sent is dropped. */
+/* uplink: the sending half of a worker's channel to the supervisor. Messages are queued and written
+ * by the loop. Once the supervisor is gone, messages are dropped. */
 #ifndef QCC_WORKER_LOOP_UPLINK_H
 #define QCC_WORKER_LOOP_UPLINK_H
 
@@ -15,8 +15,7 @@ struct uplink {
     struct chan chan; /* fd -1: the supervisor is gone */
     ev_io rd, wr;
     uint64_t gen; /* generation of the configuration in force; each message has it */
-    /* A message does not fit: the supervisor does not read. Set by whoever reads from the
-     * channel. */
+    /* Called when a message does not fit, as the supervisor does not read. Set by worker_ipc. */
     void (*broken)(struct uplink *u, const char *why);
 };
 

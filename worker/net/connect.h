@@ -8,7 +8,7 @@
 #include <ev.h>
 #include <sys/socket.h>
 
-/* How the connection attempt ended: fd, now the callee's (non-blocking, close-on-exec,
+/* How the connection attempt ended: fd, now the callback's (non-blocking, close-on-exec,
  * TCP_NODELAY), or -1 with the reason. Always called from the loop. */
 typedef void connect_done(void *arg, int fd, enum net_fault why);
 

@@ -21,7 +21,7 @@ enum { SPARES = 8 };
 
 struct dialer {
     struct ev_loop *loop;
-    struct dial_lib curl; /* loaded with multi */
+    struct dial_lib curl; /* loaded when multi is made */
     CURLM *multi;         /* NULL until the first dial */
     ev_timer timer;
     struct list dials;

@@ -23,8 +23,8 @@ void dialer_free(struct dialer *d);
 /* Version line of libcurl and of the libraries it uses; a static string. */
 const char *dialer_library(void);
 
-/* How a dial ended: fd (now the caller's: non-blocking, close-on-exec, TCP_NODELAY) or -1 with the
- * reason. Always called from the loop, never from dial_start. */
+/* How a dial ended: fd (now the callback's: non-blocking, close-on-exec, TCP_NODELAY) or -1 with
+ * the reason. Always called from the loop, never from dial_start. */
 typedef void dial_done(void *arg, int fd, enum net_fault why);
 
 /* Starts to connect to `host` (name, or address without brackets) and `port`, through `proxy` if it

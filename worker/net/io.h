@@ -17,7 +17,8 @@ struct io {
 enum { IO_EOF = 0, IO_AGAIN = -1, IO_RESET = -2, IO_CUT = -3 };
 
 /* Reads at most n bytes. IO_EOF: the peer ended the stream (TLS: with close_notify). IO_CUT: a TLS
- * stream ended without close_notify, so that it may have been cut. IO_RESET: broken. */
+ * stream ended without close_notify, so that it may have been cut. IO_RESET: broken.
+ * IO_AGAIN: nothing to read now. */
 ptrdiff_t io_read(struct io *io, void *p, size_t n) MUST_CHECK;
 
 /* Writes as much as the socket takes; returns bytes written, IO_AGAIN or IO_RESET. With TLS, the

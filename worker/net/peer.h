@@ -13,7 +13,7 @@ enum peer_state {
     PEER_UNKNOWN /* on another machine, or the kernel gave no answer */
 };
 
-/* State of the other end of the connected TCP or Unix socket `fd`. Costs three to four system
+/* State of the other end of the connected TCP or Unix socket `fd`. Costs two to four system
  * calls: meant for after a FIN, not for each request. `diag`: the socket from peer_open, or -1. */
 enum peer_state peer_look(int fd, int diag);
 

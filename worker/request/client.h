@@ -14,8 +14,8 @@ struct req;
 struct req_env;
 
 /* Results of client_ops.write. CLIENT_ROOM: more may be written. CLIENT_FULL: bytes wait for a slow
- * client, pause until req_client_room. CLIENT_GONE: the client has closed the connection; no
- * callback follows. */
+ * client, pause until req_client_room. CLIENT_GONE: the client is gone, or too many bytes wait for
+ * it; no callback follows. */
 enum client_room { CLIENT_ROOM, CLIENT_FULL, CLIENT_GONE };
 
 struct client_ops {

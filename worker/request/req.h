@@ -93,7 +93,7 @@ struct req {
     struct dead dead;
     struct req_env *env;
     struct client *c;    /* NULL once the client is gone */
-    struct conf *conf;   /* the one in force when the request began */
+    struct conf *conf;   /* in force when the request began; holds a reference */
     enum req_state state;
     char id[24];
     struct arena mem;    /* lives as long as the request */

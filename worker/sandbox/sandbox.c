@@ -17,7 +17,7 @@
 /* System calls that are allowed with any arguments. By name: names that the library or the
  * architecture lacks are skipped (aarch64 has no `poll`, an old libseccomp no `futex_waitv`). */
 static const char *const allowed[] = {
-    /* each request */
+    /* used by each request */
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "read", "write", "readv", "writev",
     "recvfrom", "recvmsg", "sendto", "sendmsg", "sendmmsg", "recvmmsg", "accept4", "close", "shutdown",
     "connect", "setsockopt", "getsockopt", "getsockname", "getpeername", "fcntl", "bind", "poll",

@@ -22,7 +22,7 @@ struct binding_replica {
     struct ev_loop *loop;
     struct uplink *uplink;
     const struct replica *replica;
-    const struct conf *conf; /* in force; the worker's reference */
+    const struct conf *conf; /* in force; the worker holds the reference */
     struct binding_table *b; /* owned; NULL until the first binding */
     uint32_t max;     /* bindings that the table may hold */
     struct buf moves; /* BINDING_BOUND and BINDING_UNBOUND records, sent at the end of this turn */

@@ -64,8 +64,8 @@ COMMON    := $(call src,common)
 SUPERVISOR:= $(filter-out supervisor/qccctl/%,$(call src,supervisor))
 QCCCTL    := $(call src,supervisor/qccctl)
 WORKER    := $(call src,worker)
-FAKE      := $(call src,tests/fake_upstream)
-LOADGEN   := $(call src,tests/bench/load)
+FAKE      := $(call src,tests/fake_upstream tests/net)
+LOADGEN   := $(call src,tests/bench/load tests/net)
 UNIT      := $(sort $(shell find tests/unit -name 'test_*.c'))
 FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
@@ -78,7 +78,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme rooms \
+.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -133,10 +133,10 @@ $(BIN_CTL): $B/supervisor/qccctl/main.o $(O_QCCCTL) $(O_COMMON)
 # ---- what tests need
 T_FLAGS = $(CPPFLAGS) $(CFLAGS) $(QFLAGS) -I$B/view/tests
 
-$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h) $(O_COMMON) | $B/view/tests
+$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
-$(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h) $(O_COMMON) | $B/view/tests
+$(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
 $B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests
@@ -217,16 +217,12 @@ fuzz:
 rooms:
 	@/usr/bin/python3 tests/lint_rooms.py --readme
 
-# The configuration reference in README.md, anew from the table.
-readme: $(BIN_SUP)
-	@packaging/readme.sh $(BIN_SUP)
-
-# ---- man pages: qcc.yaml(5) has the reference out of README.md
-MAN     := $(addprefix build/man/,qcc-supervisor.8 qccctl.1 qcc.yaml.5)
+# ---- man pages: the program prints the reference of qcc.yaml(5) and the metrics of qcc-metrics(7)
+MAN     := $(patsubst packaging/man/%.md,build/man/%,$(wildcard packaging/man/*.md))
 man: $(MAN)
-build/man/%: packaging/man/%.in packaging/man/man.sh README.md Makefile
+build/man/%: packaging/man/%.md packaging/man/man.sh packaging/man/man.awk Makefile $(BIN_SUP)
 	@mkdir -p $(@D)
-	packaging/man/man.sh $< $(VERSION) >$@.$$$$ && mv $@.$$$$ $@
+	packaging/man/man.sh $< $(VERSION) $(BIN_SUP) >$@.$$$$ && mv $@.$$$$ $@
 
 # Units, users and configuration under /etc are the packages' matter.
 install: all $(MAN)

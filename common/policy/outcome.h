@@ -58,6 +58,7 @@ struct verdict {
     bool overloaded;        /* 529 or overloaded_error: a longer pause before the repeat */
     bool about_model;       /* the refusal was about the model: unknown, no channel for it */
     bool beyond_doubt;      /* permanent, and surely the request's fault: no second opinion */
+    bool no_opinion;        /* permanent, but a page or a redirect: it does not speak of the request */
 };
 
 /* "ok" "transient" "rate_limit" "auth" "permanent" "unknown" */

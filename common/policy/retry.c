@@ -78,7 +78,11 @@ static bool out_of_attempts(const struct retry_conf *c, const struct retry_in *i
 static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
                           struct retry_out *out)
 {
-    if (in->opinion == RETRY_OPINION_OPEN)
+    bool open = in->opinion == RETRY_OPINION_OPEN;
+    bool more = in->others.untried + in->others.full > 0 && !out_of_attempts(c, in);
+    if (open && in->v->no_opinion && more)
+        go_on(out, RETRY_OTHER, 0, "a page is no opinion: the next one is asked");
+    else if (open && (in->v->no_opinion || !in->first_no_opinion))
         give_up(out, RETRY_REPLY_FIRST, "second opinion: refused too");
     else if (in->v->beyond_doubt || in->bad_request)
         give_up(out, RETRY_REPLY_THIS, "the request is at fault");

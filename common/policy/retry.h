@@ -52,6 +52,7 @@ struct retry_in {
     uint32_t attempts_here; /* attempts at this endpoint, this one included */
     struct sel_others others;
     enum retry_opinion opinion;
+    bool first_no_opinion; /* with an open opinion: the first refusal was a page or a redirect */
     int64_t elapsed_ms; /* since the request was read */
     int64_t waited_ms;  /* of these, for endpoints that cooled (retry_wait) */
     uint64_t rnd;       /* for the jitter */

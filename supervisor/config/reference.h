@@ -1,5 +1,5 @@
 /* reference: the configuration reference, printed from the schema's rows (`--print-reference`); the
- * README holds a copy, and a test compares the two. */
+ * build puts it into qcc.yaml(5). */
 #ifndef QCC_SUPERVISOR_REFERENCE_H
 #define QCC_SUPERVISOR_REFERENCE_H
 

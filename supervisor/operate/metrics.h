@@ -1,6 +1,6 @@
 /* metrics: the numbers that monitoring reads, as one table: name, type, labels, help, where the number
  * comes from. A worker's admin listener writes them in Prometheus' text format (worker/admin/prometheus.h);
- * the README's table is printed from the same rows.
+ * the list in qcc-metrics(7) is printed from the same rows.
  *
  * The document: {"sets": [[label, [value…]]…], "families": [[name, type, help, [set…], [sample…]]…]}.
  * A family has one sample for each combination of the values of its sets (given by their place), the
@@ -17,7 +17,7 @@
 /* All numbers as they are now. */
 void metrics_show(const struct operate_env *env, struct doc *d);
 
-/* The table for the README. */
+/* Prints the table of names, types, labels and meanings as Markdown (--print-metrics). */
 void metrics_print(FILE *to);
 
 #endif

@@ -6,8 +6,8 @@
 #include "common/base/mem.h"
 #include "tests/fake_upstream/own.h"
 #include "tests/fake_upstream/reply.h"
+#include "tests/net/sock.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <stdio.h>
@@ -104,38 +104,6 @@ static void conn_reap(struct conn *c)
     mem_free(c);
 }
 
-/* Writes at most n bytes; returns how many, 0: the socket is full, -1: the peer is gone. */
-static ptrdiff_t conn_write(struct conn *c, const char *p, size_t n)
-{
-    if (!c->ssl) {
-        ssize_t w = send(c->fd, p, n, MSG_NOSIGNAL);
-        return w >= 0 ? w : errno == EAGAIN ? 0 : -1;
-    }
-    size_t w = 0;
-    if (SSL_write_ex(c->ssl, p, n, &w) == 1)
-        return (ptrdiff_t)w;
-    int err = SSL_get_error(c->ssl, 0);
-    ERR_clear_error();
-    return err == SSL_ERROR_WANT_WRITE || err == SSL_ERROR_WANT_READ ? 0 : -1;
-}
-
-/* Reads at most n bytes; returns how many, 0: end, -1: the peer is gone, -2: none yet. */
-static ptrdiff_t conn_read(struct conn *c, char *p, size_t n)
-{
-    if (!c->ssl) {
-        ssize_t r = recv(c->fd, p, n, 0);
-        return r >= 0 ? r : errno == EAGAIN ? -2 : -1;
-    }
-    size_t r = 0;
-    if (SSL_read_ex(c->ssl, p, n, &r) == 1)
-        return (ptrdiff_t)r;
-    int err = SSL_get_error(c->ssl, 0);
-    ERR_clear_error();
-    return err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE ? -2
-           : err == SSL_ERROR_ZERO_RETURN                            ? 0
-                                                                     : -1;
-}
-
 /* ---- the reply */
 
 static void play_over(struct conn *c)
@@ -199,7 +167,7 @@ static void conn_play(struct conn *c)
         size_t n = left < SCRATCH ? (size_t)left : SCRATCH;
         if (p->trickle_us)
             n = min_size(n, p->trickle_bytes);
-        ptrdiff_t w = n ? conn_write(c, piece, n) : 0;
+        ptrdiff_t w = n ? sock_send(c->fd, c->ssl, piece, n) : 0;
         if (w < 0) {
             conn_close(c, false);
             return;
@@ -326,7 +294,7 @@ static void take_head(struct conn *c, const char *p, size_t n)
         return;
     }
     c->state = CONN_BODY;
-    if (r->expect && conn_write(c, "HTTP/1.1 100 Continue\r\n\r\n", 25) != 25) {
+    if (r->expect && sock_send(c->fd, c->ssl, "HTTP/1.1 100 Continue\r\n\r\n", 25) != 25) {
         conn_close(c, false);
         return;
     }
@@ -408,7 +376,7 @@ static void conn_resume(struct conn *c)
 static void conn_readable(struct conn *c)
 {
     for (;;) {
-        ptrdiff_t n = conn_read(c, c->f->scratch, SCRATCH);
+        ptrdiff_t n = sock_recv(c->fd, c->ssl, c->f->scratch, SCRATCH);
         if (n == -2)
             return;
         if (n <= 0) {

@@ -4,6 +4,7 @@
 #define QCC_TESTS_FAKE_UPSTREAM_REQUEST_H
 
 #include "common/base/buf.h"
+#include "tests/net/chunks.h"
 
 enum { REQUEST_HEAD_MAX = 256 * 1024, REQUEST_BODY_MAX = 80 * 1024 * 1024 };
 
@@ -14,9 +15,9 @@ struct request {
     bool keep_alive;
     bool expect; /* Expect: 100-continue */
     bool chunked;
-    bool keep_body; /* the body is kept; otherwise only counted */
-    uint64_t left;  /* bytes of the body, or of the present chunk, to come */
-    unsigned chunk_state;
+    bool keep_body; /* else only counted */
+    uint64_t left;  /* of a counted body */
+    struct chunks chunks;
     uint64_t body_bytes;
     struct buf body;
     uint64_t id; /* set by the caller; part of the reply's request-id */

@@ -56,6 +56,10 @@ BREACHES = {
     "bare allocation": (
         "worker/breach.c", '#include <stdlib.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return malloc(1);\n}\n', "text", "malloc: use mem_*"),
+    "long file": ("worker/breach.c", "int breach;\n" + 600 * "\n", "text", "worker/breach.c:601: 601 lines"),
+    "long test": ("tests/breach.py", 601 * "pass\n", "text", "tests/breach.py:601: 601 lines"),
+    "unit test of no file": (
+        "tests/unit/worker/http/test_breach.c", "int breach;\n", "text", "no file of worker/http that it tests"),
 }
 
 
@@ -88,7 +92,7 @@ def tree(tmp_path_factory):
 def test_a_breach_stops_lint(tree, name):
     path, text, steps, complaint, *changes = BREACHES[name]
     new_folder = not (tree / path).parent.exists()
-    (tree / path).parent.mkdir(exist_ok=True)
+    (tree / path).parent.mkdir(parents=True, exist_ok=True)
     (tree / path).write_text(text)
     before = {other: (tree / other).read_text() for other, _ in changes}
     try:

@@ -320,6 +320,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_SECOND_OPINION:
         r->opinion = RETRY_OPINION_OPEN;
         r->first_refusal = (int)r->nfailures - 1;
+        ep_unref(r->refuser); /* of a page, which was no opinion */
         r->refuser = ep_ref(e);
         /* fall through */
     case RETRY_OTHER:
@@ -441,6 +442,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .attempts_here = t ? t->attempts : r->attempts,
         .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
         .opinion = r->opinion,
+        .first_no_opinion = r->refusal.no_opinion,
         .elapsed_ms = ms_since(r, r->began),
         .waited_ms = r->waited_ms,
         .rnd = rnd_next(&r->env->rnd),

@@ -229,15 +229,23 @@ static void take_body(struct exchange *x, const struct http_head *head, char *p,
     x->ops->event(x, &ev);
 }
 
-/* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the
- * body begins at *body. False: the exchange has ended, or more bytes are needed. */
+/* Whether p[0..n) may become a head that http1_reply takes. What speaks another protocol may stay
+ * open and never send the end of one. */
+static bool may_be_head(const char *p, size_t n)
+{
+    static const char start[] = "HTTP/1.";
+    return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
+}
+
+/* Heads in p[0..n): interim ones are dropped. Returns false when the exchange ended or more is
+ * needed; else the body's bytes begin at *body. */
 static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 {
     size_t at = 0;
     for (;;) {
         size_t size = http1_find_end(p + at, n - at, &x->scanned);
         if (size == 0) {
-            if (n - at > x->conf.max_head) {
+            if (n - at > x->conf.max_head || !may_be_head(p + at, n - at)) {
                 fail(x, NET_GARBAGE);
                 return false;
             }

@@ -262,6 +262,8 @@ void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *ou
             s++;
         decide(out, s->cls, s->fault, s->flags, s->name);
     }
+    out->no_opinion = out->cls == OUTCOME_PERMANENT && (ev->page || status / 100 == 3);
+    out->beyond_doubt &= !out->no_opinion;
     bool limit = out->cls == OUTCOME_RATE_LIMIT || out->cls == OUTCOME_TRANSIENT;
     out->retry_after_ms = retry_after_read(ev, !limit, wall_now_ms);
 }

@@ -4,6 +4,7 @@
 #define QCC_TESTS_BENCH_LOAD_CONN_H
 
 #include "tests/bench/load/load.h"
+#include "tests/net/chunks.h"
 
 /*  CLOSED ─► CONNECTING ─► (HELLO) ─► SENDING ─► HEAD ─► BODY ─► SENDING … or PAUSED ─► SENDING  */
 enum conn_state {
@@ -17,7 +18,6 @@ enum conn_state {
 };
 
 enum framing { FRAME_COUNTED, FRAME_CHUNKED, FRAME_EOF };
-enum chunk_state { CH_SIZE, CH_LINE, CH_DATA, CH_DATA_END, CH_TRAILER, CH_TRAILER_LINE };
 
 struct conn {
     int fd;
@@ -30,12 +30,12 @@ struct conn {
     int64_t begun_us, heard_us, resume_us;
     struct buf head;
     enum framing framing;
-    enum chunk_state chunk;
-    uint64_t left;        /* bytes of the counted body, or of the present chunk, to come */
-    uint64_t got, events; /* bytes and events of the present reply's body */
-    char last;            /* last byte of the body so far, for the count of events */
-    bool stopped;         /* message_stop was received */
-    bool first;           /* no byte of the reply was received */
+    struct chunks chunks;
+    uint64_t left; /* of a counted body */
+    uint64_t got, events; /* of this reply's body */
+    char last;            /* its last byte, for the event count */
+    bool stopped;         /* message_stop was there */
+    bool first;           /* no byte of the reply yet */
 };
 
 /* Begins to connect; a failure is counted. */

@@ -69,6 +69,7 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
         .retry_after_ms = -1,
         .overloaded = case_flag(l, "overloaded"),
         .beyond_doubt = case_flag(l, "doubtless"),
+        .no_opinion = case_flag(l, "page"),
     };
     struct retry_in in = {
         .v = &v,
@@ -90,6 +91,7 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
                    .circuit = (uint32_t)case_number(l, "circuit", 0),
                    .again = (uint32_t)case_number(l, "again", 0),
                    .cool_ms = case_number(l, "cool", -1)},
+        .first_no_opinion = case_flag(l, "first_page"),
         .opinion = case_flag(l, "opinion") ? RETRY_OPINION_OPEN : RETRY_OPINION_NONE,
         .elapsed_ms = case_number(l, "elapsed", 0),
         .waited_ms = case_number(l, "waited", 0),

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { ENDLESS = 1 << 30 /* what a counted endless reply says to be */ };
+enum { ENDLESS = 1 << 30 /* content-length of an endless reply */ };
 
 static const struct {
     unsigned status;

@@ -15,8 +15,8 @@ struct request {
     bool keep_alive;
     bool expect; /* Expect: 100-continue */
     bool chunked;
-    bool keep_body; /* else only counted */
-    uint64_t left;  /* of a counted body */
+    bool keep_body; /* the body is kept; otherwise only counted */
+    uint64_t left;  /* bytes of a counted body to come */
     struct chunks chunks;
     uint64_t body_bytes;
     struct buf body;

@@ -320,7 +320,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_SECOND_OPINION:
         r->opinion = RETRY_OPINION_OPEN;
         r->first_refusal = (int)r->nfailures - 1;
-        ep_unref(r->refuser); /* of a page, which was no opinion */
+        ep_unref(r->refuser); /* set if the first refusal was a page, which is no opinion */
         r->refuser = ep_ref(e);
         /* fall through */
     case RETRY_OTHER:

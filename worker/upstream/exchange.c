@@ -229,16 +229,16 @@ static void take_body(struct exchange *x, const struct http_head *head, char *p,
     x->ops->event(x, &ev);
 }
 
-/* Whether p[0..n) may become a head that http1_reply takes. What speaks another protocol may stay
- * open and never send the end of one. */
+/* Whether p[0..n) may become a head that http1_reply accepts. An endpoint of another protocol may
+ * keep the connection open and never send the end of a head. */
 static bool may_be_head(const char *p, size_t n)
 {
     static const char start[] = "HTTP/1.";
     return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
 }
 
-/* Heads in p[0..n): interim ones are dropped. Returns false when the exchange ended or more is
- * needed; else the body's bytes begin at *body. */
+/* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the
+ * body begins at *body. False: the exchange has ended, or more bytes are needed. */
 static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 {
     size_t at = 0;

@@ -197,7 +197,7 @@ static void reply_over(struct load *l, struct conn *c)
     }
 }
 
-/* The bytes of a reply's chunks are for this one. */
+/* Argument of take_chunk_data: the connection that the chunks' bytes are counted for. */
 struct payload_of {
     struct load *l;
     struct conn *c;

@@ -31,11 +31,11 @@ struct conn {
     struct buf head;
     enum framing framing;
     struct chunks chunks;
-    uint64_t left; /* of a counted body */
-    uint64_t got, events; /* of this reply's body */
-    char last;            /* its last byte, for the event count */
-    bool stopped;         /* message_stop was there */
-    bool first;           /* no byte of the reply yet */
+    uint64_t left;        /* bytes of a counted body to come */
+    uint64_t got, events; /* bytes and events of the present reply's body */
+    char last;            /* last byte of the body so far, for the count of events */
+    bool stopped;         /* message_stop was received */
+    bool first;           /* no byte of the reply was received */
 };
 
 /* Begins to connect; a failure is counted. */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The supervisor puts its channel there. */
+/* CHANNEL_FD: the descriptor at which the supervisor leaves the channel to this process. */
 enum { CHANNEL_FD = 3, SLOT_MAX = 9999 };
 
 static int print_version(void)

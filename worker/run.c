@@ -16,11 +16,12 @@
 #include <stdio.h>
 
 enum {
-    MALLOC_MMAP = 4 << 20, /* larger allocations are the kernel's */
-    MALLOC_KEEP = 16 << 20 /* free memory kept at the heap's end */
+    MALLOC_MMAP = 4 << 20, /* bytes; larger allocations are mapped, and unmapped when freed */
+    MALLOC_KEEP = 16 << 20 /* bytes of free memory that stay at the heap's end */
 };
 
-/* After a request has ended, until what it has added is told: who looks at once should see it. */
+/* Seconds between a change of the counters and the STATS that reports it: short, so that an
+ * operator who looks right after a request sees it counted. */
 #define STATS_S 0.1
 
 static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
@@ -54,7 +55,7 @@ static bool shed(void *arg)
     return any;
 }
 
-/* Gives each room what it needs of the others. */
+/* Fills each room's environment with the objects of other rooms that it needs. */
 static void assemble(struct worker *w)
 {
     char *rbuf = mem_zalloc(1, TURN_READ);
@@ -85,15 +86,16 @@ static void assemble(struct worker *w)
 int worker_run(int fd, unsigned slot)
 {
     signal(SIGPIPE, SIG_IGN);
-    /* the supervisor gets the terminal's Ctrl-C and tells us what to do */
+    /* A signal from the terminal reaches the whole process group; the supervisor handles it and
+     * sends DRAIN. */
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
     signal(SIGUSR2, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     uint64_t files = fd_raise_limit();
-    /* Bodies come and go by the hundred kilobytes: what one leaves is the next one's, instead of
-     * going to the kernel and back. worker_trim returns what really is too much. */
+    /* Request bodies of some 100 KB are allocated and freed all the time: their memory is reused
+     * without a system call. worker_trim() returns what stays unused. */
     mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP);
     mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP);
 

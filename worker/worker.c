@@ -13,7 +13,7 @@
 
 void worker_trim(struct worker *w)
 {
-    enum { SLACK = 4 << 20 }; /* free memory worth the walk through the heap */
+    enum { SLACK = 4 << 20 }; /* bytes of free memory that are worth the walk through the heap */
     (void)w;
     struct mallinfo2 m = mallinfo2();
     if (m.fordblks > SLACK && m.fordblks > m.arena / 2)
@@ -73,11 +73,11 @@ static void room(void *arg)
     turn_wake(&w->turn);
 }
 
-/* Each client may need a connection to an endpoint: those who were let in are to be served, the others
- * wait before the door. */
+/* Sets conns_max. An accepted connection may need a second descriptor, for its endpoint: half of
+ * the open files are for clients, who beyond that wait in the listen queue. */
 static void limit_conns(struct worker *w)
 {
-    enum { OWN = 32 }; /* listeners, channel, log, event loop, dialler */
+    enum { OWN = 32 }; /* descriptors of listeners, channel, log, event loop, dialer */
     uint64_t half = (w->files - min_size(w->files / 2, OWN)) / 2;
     uint32_t most = w->conf->limits.max_connections;
     w->conn.conns_max = half < most ? (uint32_t)half : most;
@@ -85,7 +85,8 @@ static void limit_conns(struct worker *w)
         log_info("limits.max_connections: %u open files allow %u", (unsigned)w->files, w->conn.conns_max);
 }
 
-/* All is there that needs more, and nothing has come from outside yet. */
+/* Enters the sandbox. Called with the first CONF: what needs more rights is open by then, and no
+ * byte of a client has been read. */
 static void confine(const struct worker *w)
 {
     struct err e;

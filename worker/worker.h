@@ -1,7 +1,7 @@
-/* wkr: the root object of a worker process: its loop, its channel to the supervisor, the
- * configuration in force, and what all of its connections share. Lives as long as the process. */
-#ifndef QCC_WORKER_WKR_H
-#define QCC_WORKER_WKR_H
+/* worker: the root object of a worker process: its event loop, its channel to the supervisor, the
+ * configuration in force, the state of each room. Lives as long as the process. */
+#ifndef QCC_WORKER_WORKER_H
+#define QCC_WORKER_WORKER_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
@@ -38,26 +38,31 @@ struct worker {
     struct conn_env conn;
     struct admin admin;
     struct service proxy, operators;
-    uint8_t secret[32]; /* of this installation: conversations are hashed with it */
-    uint64_t files;     /* descriptors this process may have */
+    uint8_t secret[32]; /* of this installation, from HELLO: key of the hash of conversations */
+    uint64_t files;     /* open files that this process may have (RLIMIT_NOFILE) */
     bool draining, quick;
     int exit_code;
     ev_timer drain_timer;
-    ev_timer stats_due;     /* what was counted is told to the supervisor */
-    ev_prepare end_of_turn; /* frees the dead, wakes those who wait, writes the log */
+    ev_timer stats_due;     /* sends STATS; active while counters have changed since the last one */
+    /* wakes waiting requests, frees what ended in this turn, writes the log */
+    ev_prepare end_of_turn;
 };
 
-/* Takes a configuration into use. False with e set: the old one stays in force. */
+/* Puts the configuration c into force and takes a reference of its own. False with e set: the old
+ * one stays in force. */
 bool worker_configure(struct worker *w, struct conf *c, struct err *e) MUST_CHECK;
 
-/* Called once a second: gives memory that a crowd left behind back to the system. */
+/* Returns free heap memory to the kernel when more than half of the heap is unused. Called once a
+ * second. */
 void worker_trim(struct worker *w);
 
-/* Begins to drain; see the DRAIN message. */
+/* Begins to drain (DRAIN): stops listening, sends RETIRED and ends the loop when the last
+ * connection has ended. `quick`: idle client connections are closed at once; otherwise each may
+ * carry one more request. Connections that are left after timeout_ms are closed. */
 void worker_drain(struct worker *w, bool quick, int64_t timeout_ms);
 
-/* A connection has ended (for conn_env): goes on accepting if that had paused; ends the process when it
- * drains and this was the last. arg: the worker. */
+/* conn_env.ended: called when a connection has ended. Accepts again if that was paused; ends the
+ * loop when this was the last connection of a draining worker. arg: the worker. */
 void worker_conn_ended(void *arg);
 
 #endif

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What may wait for a supervisor that is busy; beyond, something is wrong with it. */
+/* Bytes that may be queued for the supervisor; when it reads so little that more would wait, the
+ * channel counts as broken. */
 enum { TX_MAX = 4 << 20 };
 
 static void broken(struct worker *w, const char *why)
@@ -51,7 +52,8 @@ static bool on_conf(struct worker *w, struct ipc_frame *f, const struct ipc_conf
     uint64_t gen = f->gen;
     struct conf *c = conf_wire_get(m->body, e);
     if (c) {
-        counters_send(&w->counters); /* what was counted of endpoints that go */
+        /* the new configuration may drop endpoints with unsent counts */
+        counters_send(&w->counters);
         c->gen = gen;
         if (worker_configure(w, c, e))
             w->uplink.gen = gen;
@@ -265,7 +267,7 @@ void worker_ipc_start(struct worker *w, int fd)
     chan_init(&w->uplink.chan, fd, TO_WORKER, TX_MAX, "supervisor");
     ev_io_init(&w->uplink.rd, on_readable, fd, EV_READ);
     ev_io_init(&w->uplink.wr, on_writable, fd, EV_WRITE);
-    ev_set_priority(&w->uplink.rd, EV_MAXPRI); /* what the supervisor decides comes before traffic */
+    ev_set_priority(&w->uplink.rd, EV_MAXPRI); /* decisions of the supervisor come before traffic */
     ev_io_start(w->loop, &w->uplink.rd);
 }
 

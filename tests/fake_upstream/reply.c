@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { ENDLESS = 1 << 30 /* what a counted endless reply says to be */ };
+enum { ENDLESS = 1 << 30 /* content-length of an endless reply */ };
 
 static const struct {
     unsigned status;
@@ -140,7 +140,7 @@ static void html(struct maker *m)
               0);
 }
 
-/* Chooses and makes the body; m->p->status, m->type and m->p->end are set by it. */
+/* Chooses and makes the body; sets m->p->status, m->type and m->p->end. */
 static void body(struct maker *m)
 {
     const struct behave *b = m->b;
@@ -225,7 +225,7 @@ static enum framing framing_of(const struct behave *b, const struct request *r)
                : FRAME_LENGTH;
 }
 
-/* Replies that are no reply. True: made. */
+/* Makes a reply that is not HTTP, or only the start of one. False: the behaviour wants none. */
 static bool broken(struct maker *m)
 {
     const struct behave *b = m->b;
@@ -281,7 +281,7 @@ static void whole(struct maker *m, const char *retry_after)
         play_text(p, STR("0\r\n\r\n"), 0);
     }
     if (p->stream && m->framing == FRAME_LENGTH && p->end != PLAY_KEEP && m->stop != BEHAVE_NEVER)
-        size += 100; /* a counted stream that breaks off has promised more */
+        size += 100; /* a counted stream that breaks off has a content-length it does not reach */
     if (b->close_after_bytes != BEHAVE_NEVER) {
         play_cut(p, b->close_after_bytes);
         p->end = b->reset ? PLAY_RESET : PLAY_CLOSE;

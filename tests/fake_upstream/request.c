@@ -149,7 +149,7 @@ enum request_body request_feed(struct request *r, const char *p, size_t n, size_
     return r->left ? REQUEST_MORE : REQUEST_DONE;
 }
 
-/* The text of one content: a string, or the last text block of a list. */
+/* The text of a message's content: a string, or the last text block of a list. */
 static const char *content_text(const json_t *content)
 {
     const char *text = json_string_value(content);

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The endpoints that `make run` shows, by name. */
+/* The endpoints with a name, which `make run` uses. */
 static const struct {
     struct str key, spec;
 } presets[] = {
@@ -59,7 +59,7 @@ void sites_stop(struct sites *s)
         behave_unref(all[i]);
 }
 
-/* The first n segments of a path, or less. */
+/* The first n segments of a path, or all if it has fewer. */
 static struct str segments(struct str path, unsigned n)
 {
     for (size_t i = 1; i < path.n; i++)

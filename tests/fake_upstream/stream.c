@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 enum {
-    BLOCK = 65536, /* of a stream at full speed: written at once */
-    WORDS_MAX = 64 /* streams longer than this repeat one event */
+    BLOCK = 65536, /* bytes of a stream at full speed that one write sends */
+    WORDS_MAX = 64 /* streams with more events than this repeat one event */
 };
 
 static int64_t gap(const struct behave *b)
@@ -16,8 +16,8 @@ static int64_t gap(const struct behave *b)
     return maker_us(b->gap_ms) + (int64_t)(b->gap_us < INT32_MAX ? b->gap_us : INT32_MAX);
 }
 
-/* One event into the scratch, framed. `fill` bytes of filler are counted in that stand *split into
- * data; *split becomes their place in the scratch. */
+/* Writes one event with its framing to m->text. `fill`: bytes of filler that are inserted into data
+ * at offset *split and counted in the framing; *split becomes their offset in m->text. */
 static void event_text(struct maker *m, const char *name, struct str data, uint64_t fill,
                        size_t *split)
 {
@@ -40,7 +40,7 @@ static void event(struct maker *m, const char *name, struct str data)
     if (m->emitted == m->stop)
         return;
     size_t split = 0;
-    /* data may stand in the scratch of the caller, never in m->text */
+    /* data must not be in m->text */
     event_text(m, name, data, 0, &split);
     play_text(m->p, buf_view(&m->text), m->emitted >= m->b->burst ? gap(m->b) : 0);
     m->emitted++;
@@ -63,7 +63,7 @@ static void delta(struct maker *m, struct str text)
     buf_free(&t);
 }
 
-/* n equal deltas of m->b->event_bytes each. */
+/* Makes n equal deltas of m->b->event_bytes each. */
 static void deltas(struct maker *m, uint64_t n)
 {
     n = n < m->stop - m->emitted ? n : m->stop - m->emitted;
@@ -73,7 +73,7 @@ static void deltas(struct maker *m, uint64_t n)
     buf_init(&t, TEXT_MAX);
     delta_text(&t, STR(" and"));
     struct str data = buf_view(&t);
-    size_t at = data.n - 3; /* before the end of the text */
+    size_t at = data.n - 3; /* in front of the quote that ends the text */
     uint64_t bare = 7 + 19 + 6 + data.n + (m->b->crlf ? 6 : 3);
     uint64_t fill = m->b->event_bytes > bare ? m->b->event_bytes - bare : 0;
     if (fill && fill < FILL_FROM) {

@@ -1,5 +1,5 @@
-/* The chunked coding: any bytes, the same whole and in pieces; and what we encode comes back. The
- * first byte says how the rest is cut. */
+/* Fuzz target of chunk.h: any bytes decode to the same as a whole and in pieces, and encoded bytes
+ * decode to themselves. The first byte gives the size of the pieces. */
 #include "tests/fuzz/fuzz.h"
 #include "worker/http/chunk.h"
 

@@ -1,5 +1,5 @@
-/* The members of a JSON object: all makes of the skipper agree on any bytes, and on valid JSON they
- * find what jansson finds. */
+/* Fuzz target of json_find.h: all implementations of json_skip return the same for any bytes, and
+ * find what jansson finds in valid JSON. */
 #include "tests/fuzz/fuzz.h"
 #include "worker/json/json_find.h"
 #include "worker/json/json_skip.h"
@@ -75,9 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(json_find_by(by, text, want, hit, WANTS) == ok);
         check_same(first, hit);
     }
-    /* jansson reads over a bare NUL byte, which is no JSON. */
+    /* jansson skips a bare NUL byte, which JSON does not allow. */
     json_t *o = memchr(text.p, 0, text.n) ? NULL : json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL);
-    /* And it goes deeper than we do. */
+    /* jansson accepts deeper levels than json_find; inputs below 2000 bytes cannot have them. */
     if (json_is_object(o) && (ok || size < 2000)) {
         MUST(ok);
         json_t *meta = json_object_get(o, "metadata");

@@ -1,5 +1,5 @@
-/* A state file by anyone: whole, and its body as if the checksum were right. Refused, or all that it
- * promises is there and within bounds. */
+/* Fuzz target of store_file.h: a state file from any bytes, as a whole and with a right checksum.
+ * It is refused, or all that it declares exists and is within bounds. */
 #include "supervisor/store/store_file.h"
 #include "tests/fuzz/fuzz.h"
 

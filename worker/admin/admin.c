@@ -10,11 +10,12 @@
 #include <openssl/sha.h>
 
 enum {
-    ANSWER_MS = 5000,  /* a supervisor that takes longer is stuck */
-    RELOAD_MS = 30000, /* … unless all workers have to take a configuration meanwhile */
+    ANSWER_MS = 5000,  /* how long an ASK may take */
+    /* how long ASK reload may take: all workers put a configuration into force */
+    RELOAD_MS = 30000,
     TEXT_MAX = 32 << 20,
-    LONGEST_NAME = 64, /* of an endpoint */
-    QUERY_MAX = 128    /* as much as an ASK takes */
+    LONGEST_NAME = 64, /* bytes of an endpoint's name */
+    QUERY_MAX = 128    /* bytes of a query: the maximum of ASK.arg */
 };
 
 static const char page[] =
@@ -35,7 +36,7 @@ static const char page[] =
     "<code>verify</code>, <code>reset</code>"
     "<li><code>POST /api/v1/reload</code></ul></html>";
 
-/* ---- who may ask */
+/* ---- access control */
 
 static struct str field_value(const struct req *r, enum http_hdr id, struct str name)
 {
@@ -86,14 +87,14 @@ static void answer_error(struct req *r, unsigned status, const char *why, const 
 
 static bool refuse(struct req *r, unsigned status, const char *why, const char *extra)
 {
-    r->keep = false; /* a body may follow that nobody reads */
+    r->keep = false; /* a body that follows is not read */
     answer_error(r, status, why, extra);
     return false;
 }
 
-/* What a browser was made to send by a page of somebody else's. It says so by Origin (with each POST;
- * "null" from a page that hides where it is from), newer ones by Sec-Fetch-Site too. Another port of
- * this machine is the same site but another origin. A link to the page at / may be followed. */
+/* Whether a page of another origin made a browser send the request. Browsers send Origin with each
+ * POST ("null" from a page without an origin), newer ones Sec-Fetch-Site as well. Another port of
+ * this machine is the same site, but another origin. A link to the page at / may be followed. */
 static bool foreign(const struct req *r, struct str host)
 {
     struct str site = named_value(r, STR("sec-fetch-site"));
@@ -113,7 +114,7 @@ static bool foreign(const struct req *r, struct str host)
 static struct str lines(const struct req *r, struct buf *room)
 {
     (void)room;
-    /* Nothing is kept, guessed at, framed, or taken in by another origin. */
+    /* Forbids caching, MIME sniffing, framing and use by other origins. */
 #define ALWAYS "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n" \
                "referrer-policy: no-referrer\r\ncross-origin-resource-policy: same-origin\r\n" \
                "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; "          \
@@ -127,8 +128,10 @@ static struct str lines(const struct req *r, struct buf *room)
 static bool allowed(struct req *r)
 {
     struct str host = r->head.host;
-    bool named = r->conf->admin.token != NULL; /* who knows the token may call it by any name */
-    /* A page can send requests here under a name of its owner's (DNS rebinding), but under no address. */
+    /* with a token, Host need not be checked: no page knows it */
+    bool named = r->conf->admin.token != NULL;
+    /* DNS rebinding sends requests of a page here under a name of the page's owner, never an
+     * address. */
     if (!r->c->unix_socket && !named && !cors_host_is_own(host))
         return refuse(r, 403, "Host is neither an address nor localhost", "");
     if (foreign(r, host))
@@ -139,7 +142,7 @@ static bool allowed(struct req *r)
     return true;
 }
 
-/* ---- the supervisor's part */
+/* ---- ASK and ANSWER */
 
 static void ask(struct req *r, struct str what, struct str arg)
 {
@@ -179,7 +182,7 @@ static void late(struct req *r)
     answer_error(r, 504, "the supervisor did not answer in time", "");
 }
 
-/* ---- what can be asked */
+/* ---- addresses */
 
 static void answer_text(struct req *r, unsigned status, struct str text)
 {
@@ -206,12 +209,12 @@ static void ready(struct req *r)
     answer_text(r, is ? 200 : 503, is ? STR("ready\n") : STR("no endpoint is usable\n"));
 }
 
-/* What an address is: read (GET, HEAD), or done (POST). */
+/* Kinds of addresses: PAGE to SHOWN are read (GET, HEAD), ORDER and ACTION are done (POST). */
 enum kind { NOWHERE, PAGE, ALIVE, READY, SHOWN, ORDER, ACTION };
 
 struct address {
     enum kind kind;
-    struct str what, arg; /* to be asked of the supervisor */
+    struct str what, arg; /* of the ASK to the supervisor */
 };
 
 static bool is_one_of(struct str s, const struct str *v, size_t n)

@@ -1,12 +1,13 @@
-/* mpjson: a msgpack document of the supervisor's, written as JSON: the supervisor knows no JSON, and
- * what it answers needs no tree here. Maps, arrays, strings, integers, booleans, nil; a bin holds
- * a decimal number as text ("0.983"), as msgpack floats are not read in this house. */
-#ifndef QCC_WORKER_MPJSON_H
-#define QCC_WORKER_MPJSON_H
+/* json_write: writes a msgpack document of the supervisor's as JSON, without building a tree. Maps,
+ * arrays, strings, integers, booleans, nil; a bin holds a decimal number as text ("0.983"), in
+ * place of msgpack's floats. */
+#ifndef QCC_WORKER_ADMIN_JSON_WRITE_H
+#define QCC_WORKER_ADMIN_JSON_WRITE_H
 
 #include "common/base/buf.h"
 
-/* Appends the JSON text. False: not such a document, nested deeper than 16, or over the ceiling. */
+/* Appends the JSON text to out. False: the document has other types or is malformed, is nested
+ * deeper than 16, or is over out's ceiling. */
 bool json_write(struct str msgpack, struct buf *out) MUST_CHECK;
 
 #endif

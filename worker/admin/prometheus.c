@@ -8,15 +8,15 @@
 
 enum {
     SETS_MAX = 32,
-    SETS_OF_ONE = 2, /* labels of one family, beside a histogram's `le` */
+    SETS_OF_ONE = 2, /* labels of one family, not counting a histogram's `le` */
     VALUES_MAX = 1 << 16,
     SAMPLES_MAX = 1 << 20,
     FAMILIES_MAX = 1024,
-    TEXT = 4096,      /* one name, help, or label's value at most */
-    LABELS = 4 * TEXT /* as they are written */
+    TEXT = 4096,      /* bytes of a name, a help text or a label's value */
+    LABELS = 4 * TEXT /* bytes of a sample's labels, escaped */
 };
 
-/* A label and the values it has. */
+/* A label and its values. */
 struct set {
     struct str label, *v;
     uint32_t n;
@@ -33,7 +33,7 @@ struct metrics {
     struct set set[SETS_MAX];
     uint32_t nsets;
     struct buf *out;
-    struct buf labels; /* of the sample at hand: `a="x",b="y"` */
+    struct buf labels; /* labels of the sample that is being written: `a="x",b="y"` */
 };
 
 /* ---- writing */
@@ -53,7 +53,7 @@ static bool put_escaped(struct buf *b, struct str s)
     return ok;
 }
 
-/* The labels of sample i of all. */
+/* Writes the labels of the family's sample number i to m->labels. */
 static bool make_labels(struct metrics *m, const struct family *f, uint32_t i)
 {
     buf_drop(&m->labels, m->labels.len);
@@ -68,7 +68,7 @@ static bool make_labels(struct metrics *m, const struct family *f, uint32_t i)
     return true;
 }
 
-/* "name_suffix{labels,le="…"} ": the value and the line's end follow. */
+/* Writes the start of a line, `name_suffix{labels,le="…"} `, up to the value. */
 static bool begin(const struct metrics *m, const struct family *f, const char *suffix, const char *le)
 {
     struct str labels = buf_view(&m->labels);
@@ -85,7 +85,7 @@ static bool end(const struct metrics *m, uint64_t v)
     return buf_u64(m->out, v) && buf_str(m->out, STR("\n"));
 }
 
-/* Every bucket would be 35 lines for each endpoint: these are the bounds that people ask for. */
+/* Whether a bucket's bound is written: all buckets would make 35 lines per endpoint. */
 static bool is_shown(uint32_t ms)
 {
     static const uint32_t shown[] = {10,   20,   50,   100,   200,   500,    1000,

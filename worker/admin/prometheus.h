@@ -1,12 +1,12 @@
-/* metrics: the supervisor's document for metrics, written in Prometheus' text format (version
- * 0.0.4). Labels are endpoints, classes, kinds of tokens and classes of status: their number is
- * bounded by the configuration. */
-#ifndef QCC_WORKER_METRICS_H
-#define QCC_WORKER_METRICS_H
+/* prometheus: writes the supervisor's metrics document in Prometheus' text format (version 0.0.4).
+ * Labels are endpoints, classes, kinds of tokens and classes of status: the configuration bounds
+ * their number. */
+#ifndef QCC_WORKER_ADMIN_PROMETHEUS_H
+#define QCC_WORKER_ADMIN_PROMETHEUS_H
 
 #include "common/base/buf.h"
 
-/* Appends the text. False: it is no such document, or over the ceiling. */
+/* Appends the text to out. False: the document is malformed, or over out's ceiling. */
 bool prometheus_write(struct str msgpack, struct buf *out) MUST_CHECK;
 
 #endif

@@ -14,12 +14,13 @@
 #include <sys/socket.h>
 
 enum {
-    PER_TURN = 64,   /* connections taken in one turn, so that a storm of them does not starve the rest */
-    ADMIN_EXTRA = 16 /* connections the admin listener takes beyond limits.max_connections, so that an operator
-                        can look into an overload */
+    PER_TURN = 64,   /* connections accepted in one turn: a burst must not starve other events */
+    /* connections the admin listener accepts beyond limits.max_connections, so that an operator can
+     * examine an overload */
+    ADMIN_EXTRA = 16
 };
 
-/* Pause after descriptors or memory for a connection ran out. */
+/* Seconds without accepting after descriptors or memory ran out. */
 #define PAUSE_S 0.1
 
 static void go_on(struct conn_env *env)
@@ -62,14 +63,15 @@ static void pause_accepting(struct conn_env *env, bool operators_too)
     ev_timer_start(env->loop, &env->accept_again);
 }
 
-/* Whether a connection waits to be taken. */
+/* Whether a connection waits in the listen queue. */
 static bool one_waits(const struct listener *l)
 {
     struct epoll_event ev;
     return epoll_wait(l->epfd, &ev, 1, 0) > 0;
 }
 
-/* Whether one more may be taken. False: none waits, or it has to wait. */
+/* Whether a connection may be accepted; closes an idle one for it. False: none waits, or too many
+ * are open. */
 static bool has_room(struct listener *l)
 {
     struct conn_env *env = l->env;
@@ -99,7 +101,7 @@ void accept_on_ready(struct ev_loop *loop, ev_io *io, int events)
             } else if (errno == EINTR || errno == ECONNABORTED) {
                 continue;
             }
-            return; /* EAGAIN: another worker took it, or there are no more */
+            return; /* EAGAIN: no connection waits, or another worker accepted it */
         }
         int on = 1;
         if (!l->unix_socket)

@@ -81,7 +81,7 @@ static void conn_close(struct conn *c)
     conn_close_as(c, false);
 }
 
-/* ---- the way out */
+/* ---- closing */
 
 static void linger(struct conn *c)
 {
@@ -138,7 +138,8 @@ static enum client_room conn_write(struct client *client, const struct iovec *io
             continue;
         }
         if (!buf_add(&c->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip))
-            return CLIENT_GONE; /* beyond the ceiling: a source that does not pause, or no memory */
+            /* over the ceiling, as the source did not pause, or out of memory */
+            return CLIENT_GONE;
         skip = 0;
     }
     if (c->out.len && was_empty) {
@@ -155,7 +156,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
     struct conn *c = CONTAINER_OF(w, struct conn, wr);
     if (c->state == CONN_SHAKE || c->out.len == 0) {
         ev_io_stop(loop, &c->wr);
-        ev_feed_event(loop, &c->rd, EV_READ); /* TLS wanted to write in order to read */
+        ev_feed_event(loop, &c->rd, EV_READ); /* a TLS read waited for the socket to take bytes */
         return;
     }
     struct iovec v = {buf_data(&c->out), c->out.len};
@@ -177,7 +178,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
             after_flush(c);
             return;
         }
-        if (c->state == CONN_BODY) /* a 100 Continue that had to wait */
+        if (c->state == CONN_BODY) /* a delayed 100 Continue is written: the body may come now */
             deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
         else if (c->eof || c->read_stopped)
             deadline_set(&c->deadline, PEER_LOOK_MS);
@@ -223,7 +224,7 @@ static void conn_reply_done(struct client *client, bool keep)
     c->unread = c->state != CONN_BUSY;
     c->client.req = NULL;
     c->throttled = false;
-    /* requests that came before the client ended its side are still answered */
+    /* Requests that came before the client's FIN are still answered. */
     if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->env->req->draining)
         c->client.last = true;
     conn_set(c, CONN_FLUSH);
@@ -276,7 +277,7 @@ static void look_after_peer(struct conn *c)
         deadline_set(&c->deadline, PEER_LOOK_MS);
 }
 
-/* The client has ended its sending side: gone, or waiting for its reply. */
+/* Handles a FIN: the client is gone, or waits for its reply. */
 static void half_closed(struct conn *c)
 {
     c->eof = true;
@@ -318,7 +319,7 @@ static void read_body(struct conn *c)
 {
     char *at;
     size_t room = req_body_room(c->client.req, &at);
-    if (room == 0) /* refused for lack of room: answered already */
+    if (room == 0) /* refused for lack of room, and answered */
         return;
     ptrdiff_t r = io_read(&c->io, at, room);
     if (r == IO_AGAIN)
@@ -392,10 +393,10 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
     }
 }
 
-/* The head's end is not there yet: remembers what is, as far as a head may grow. */
+/* Checks an incomplete head of `have` bytes. False: the request was refused. */
 static bool head_incomplete(struct conn *c, const char *p, size_t have)
 {
-    if (!http1_may_begin(p, have)) { /* TLS, or who knows what: nobody has to wait for its end */
+    if (!http1_may_begin(p, have)) { /* TLS or another protocol: its end need not be awaited */
         req_refuse(&c->client, 400, "bad request line");
         return false;
     }
@@ -410,7 +411,8 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have)
     return true;
 }
 
-/* As the configuration is now: it may be another than at the request before. */
+/* Sets the buffers' ceilings by the configuration in force, which may have changed since the last
+ * request. */
 static void set_ceilings(struct conn *c)
 {
     const struct conf *cf = c->env->req->conf;
@@ -518,7 +520,7 @@ static void on_expired(struct deadline *t)
             look_after_peer(c);
             return;
         }
-        conn_close_as(c, true); /* the client takes nothing */
+        conn_close_as(c, true); /* the client does not read */
         return;
     case CONN_FLUSH:
         conn_close_as(c, true);
@@ -532,7 +534,7 @@ static void on_expired(struct deadline *t)
     }
 }
 
-/* ---- the worker's view */
+/* ---- interface for the worker */
 
 void conn_new(struct listener *l, int fd)
 {

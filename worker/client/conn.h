@@ -1,8 +1,8 @@
 /* conn: one client connection: TLS, reading of requests one after the other (pipelined ones wait),
- * writing of replies with a bounded backlog, every timeout of the client's side. Owns its socket;
- * holds at most one request at a time. */
-#ifndef QCC_WORKER_CONN_H
-#define QCC_WORKER_CONN_H
+ * writing of replies with a bounded backlog, all timeouts towards the client. Owns its socket; has
+ * at most one request at a time. */
+#ifndef QCC_WORKER_CLIENT_CONN_H
+#define QCC_WORKER_CLIENT_CONN_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"
@@ -22,40 +22,41 @@ enum conn_state {
     CONN_IDLE,   /* nothing of a request yet; in conn_env.idle_conns */
     CONN_HEAD,   /* part of a head */
     CONN_BODY,   /* head done, body being read */
-    CONN_BUSY,   /* the request is on its way */
-    CONN_FLUSH,  /* last reply done; its bytes are still going out */
-    CONN_LINGER, /* our side is shut; what the client still sends is thrown away */
-    CONN_CLOSED  /* waits for the end of the turn */
+    CONN_BUSY,   /* request complete, being answered */
+    CONN_FLUSH,  /* reply complete, its last bytes are being written */
+    CONN_LINGER, /* sending side shut down; bytes from the client are discarded */
+    CONN_CLOSED  /* freed at the end of the turn */
 };
 
 struct conn {
-    struct client client; /* what requests see of it */
+    struct client client; /* the part that requests see */
     struct dead dead;
     struct conn_env *env;
-    struct list node, idle_node;
+    struct list node, idle_node; /* in conn_env.conns; in conn_env.idle_conns while CONN_IDLE */
     struct listener *l;
     struct io io;
     ev_io rd, wr;
     struct deadline deadline;
-    struct buf in;      /* read, not yet used: part of a head, pipelined requests */
-    size_t scanned;     /* of `in`: where the search for a head's end stands */
-    struct buf out;     /* to be written; beyond CONN_BACKLOG the source is paused */
+    struct buf in;      /* bytes read and not used: part of a head, pipelined requests */
+    size_t scanned;     /* http1_find_end's state for the head at the front of `in` */
+    struct buf out;     /* bytes to be written; beyond CONN_BACKLOG the source is paused */
     enum conn_state state;
-    bool eof;           /* the client has ended its side */
-    bool unsure;        /* with eof: whether it is still there can only be learnt by writing */
-    bool read_stopped;  /* so much has been read ahead that its end would not be noticed */
+    bool eof;           /* the client has sent a FIN */
+    bool unsure;        /* after a FIN, only a write can tell whether the client is gone */
+    /* PIPELINE bytes were read ahead: reading stopped, a FIN would go unnoticed */
+    bool read_stopped;
     bool unread;        /* part of the request was not read: linger before closing */
-    bool cut_hard;      /* end with a reset */
+    bool cut_hard;      /* close with a reset */
     bool running;       /* conn_run is on the stack */
-    bool throttled;     /* out is over CONN_BACKLOG: the source waits for conn_room */
-    unsigned linger_left;
+    bool throttled;     /* `out` was over CONN_BACKLOG: the source waits for req_client_room */
+    unsigned linger_left; /* CONN_LINGER: bytes that may still be discarded */
 };
 
-/* A source pauses when so much waits for a client. With the piece that was under way less than the
- * contract's 256 KiB. */
+/* Bytes that wait for a client when its source pauses. Together with the piece being written, less
+ * than the documented 256 KiB. */
 enum { CONN_BACKLOG = 64 << 10 };
 
-/* A new connection on an accepted socket (taken over). */
+/* Makes the connection for an accepted socket, which it takes over. */
 void conn_new(struct listener *l, int fd);
 
 /* Closes it, whatever is under way; hard: with a reset. */

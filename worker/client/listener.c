@@ -108,14 +108,14 @@ bool listener_tls(struct conn_env *env, const struct conf *c, struct err *e)
     size_t n = 0, i = 0;
     LIST_EACH(a, tmp_a, &env->listeners)
         n++;
-    /* all contexts are made before the first is put in place */
+    /* All contexts are made before the first is used, so that a failure changes nothing. */
     SSL_CTX **made = mem_zalloc(n + 1, sizeof *made);
     bool ok = true;
     LIST_EACH(b, tmp_b, &env->listeners)
     {
         struct listener *l = LIST_ENTRY(b, struct listener, node);
         const struct conf_listen *cl = l->service->operators ? NULL : listen_of(c, l->address);
-        if (!cl && l->tls) { /* about to be closed: till then it stays what it was */
+        if (!cl && l->tls) { /* UNLISTEN will close it: its context stays until then */
             SSL_CTX_up_ref(l->tls);
             made[i] = l->tls;
         } else if (ok && cl && cl->certificate_pem) {

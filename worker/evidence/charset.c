@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <iconv.h>
 
-/* The longest character, which may be cut off at the end. */
+/* Bytes of the longest character; one at the end may be cut off. */
 enum { LONGEST = 4 };
 
 static bool is_utf8(struct str s)
@@ -21,7 +21,7 @@ struct str charset_utf8(struct str s, struct arena *a)
 {
     if (is_utf8(s))
         return s;
-    /* Two bytes become three at most, and four stay four. */
+    /* A character of two bytes becomes at most three, one of four bytes stays at four. */
     size_t room = s.n + s.n / 2 + LONGEST;
     char *out = arena_alloc(a, room);
     iconv_t cd = out ? iconv_open("UTF-8", "GB18030") : (iconv_t)-1;

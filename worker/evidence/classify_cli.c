@@ -13,11 +13,12 @@ enum { LINE_MAX_BYTES = 4 << 20, ARENA_MAX = 16 << 20, FIELDS_MAX = 128 };
 
 /* ---- libcurl's codes */
 
-/* What no enum net_fault says, because QCC's own transport never meets it. */
+/* Meanings of libcurl's codes for which there is no enum net_fault: QCC's own transport cannot fail
+ * so. */
 enum special {
     AS_NET,
     AS_ADDRESS, /* the endpoint's URL itself is wrong */
-    AS_REWIND   /* our body could not be sent a second time */
+    AS_REWIND   /* the request's body could not be sent a second time */
 };
 
 static const struct {

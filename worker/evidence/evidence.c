@@ -21,7 +21,7 @@ static struct str behind(struct str s, size_t n)
 
 static void headers(struct evidence *ev, const struct http_field *f, size_t nf, struct arena *a)
 {
-    /* Headers that are a word of the error: with their name before it, or alone. */
+    /* Headers whose value is a symbol of the error; `alone`: without the header's name in front. */
     static const struct {
         struct str name;
         bool alone;
@@ -62,7 +62,7 @@ static void headers(struct evidence *ev, const struct http_field *f, size_t nf, 
 
 /* ---- pages, XML, plain text */
 
-/* What stands between <tag> and </tag>, or empty. */
+/* The text between the tags `open` and `close`, or empty. */
 static struct str element(struct str s, struct str open, struct str close)
 {
     ptrdiff_t at = str_find_nocase(s, open);
@@ -75,7 +75,7 @@ static struct str element(struct str s, struct str open, struct str close)
     return str_make(s.p, (size_t)end);
 }
 
-/* The page's words, without tags, scripts and styles. */
+/* Adds the page's text, without tags, scripts and styles. */
 static void page_text(struct evidence *ev, struct str s, struct arena *a)
 {
     char *p = arena_alloc(a, PAGE_TEXT_MAX);
@@ -120,7 +120,7 @@ static bool is_page(struct str s, struct str content_type)
              str_find_nocase(content_type, STR("html")) >= 0));
 }
 
-/* AWS, Azure, Aliyun: <Error><Code>…</Code><Message>…</Message></Error> */
+/* Reads an XML error of AWS, Azure or Aliyun: <Error><Code>…</Code><Message>…</Message></Error>. */
 static void xml(struct evidence *ev, struct str s, struct arena *a)
 {
     evidence_symbol(ev, (struct str){0}, element(s, STR("<code>"), STR("</code>")), false, a);
@@ -170,7 +170,7 @@ struct str evidence_stream_error(struct str s, struct arena *a)
     return data;
 }
 
-/* The data of the last event: a stream that ends with an error of a form that nobody foresaw. */
+/* The data of the last event, for streams that end with an error of unknown form. */
 static struct str last_data(struct str s)
 {
     static const struct str mark = STR_LIT("data:");
@@ -186,7 +186,7 @@ static struct str last_data(struct str s)
     return found;
 }
 
-/* ---- the whole */
+/* ---- the whole reply */
 
 struct str evidence_trim(struct str s)
 {
@@ -231,7 +231,7 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
         text(ev, s, a);
 }
 
-/* A number, or a string of one, that HTTP has for a failure. */
+/* Whether the value is an HTTP status of a failure, as a number or a string. */
 static bool http_failure(const struct json_hit *hit)
 {
     uint64_t code;
@@ -239,7 +239,8 @@ static bool http_failure(const struct json_hit *hit)
            str_to_u64(hit->raw, 599, &code) && code >= 400;
 }
 
-/* A maker's own number that is no success: neither 0 nor HTTP's. */
+/* Whether the value is a vendor's own code of a failure: neither 0 nor an HTTP status of
+ * success. */
 static bool own_failure(const struct json_hit *hit)
 {
     uint64_t code;

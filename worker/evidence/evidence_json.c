@@ -6,7 +6,8 @@
 
 #include <jansson.h>
 
-/* Bounds of the walk: JSON wrapped in strings, levels of objects, nodes in all. */
+/* Bounds of the walk: JSON wrapped in strings, text behind wrapped JSON, levels of objects, nodes
+ * in all, elements of an array, bytes of a name, bytes of a symbol. */
 enum {
     WRAPPED_MAX = 6,
     TAIL_MAX = 64,
@@ -23,17 +24,17 @@ struct walk {
     unsigned wrapped, level, nodes;
 };
 
-/* What a member is, by its name without case, '_' and '-'. */
+/* The role of a member, by its name without case, '_' and '-'. */
 enum role {
     ROLE_NONE,
     ROLE_TYPE,    /* a symbol that tells the kind of error */
     ROLE_CODE,    /* a symbol, or a number */
-    ROLE_TEXT,    /* words */
-    ROLE_INNER,   /* leads on to more; as a string: words */
-    ROLE_PATH,    /* leads on to more; as a string nothing */
-    ROLE_PARAM,   /* the member of the request that is wrong; as an object it leads on */
-    ROLE_HEADERS, /* headers of an upstream, handed on */
-    ROLE_SUCCESS  /* false: an error */
+    ROLE_TEXT,    /* a message */
+    ROLE_INNER,   /* an object or array to walk into, or a message */
+    ROLE_PATH,    /* an object or array to walk into; a string is ignored */
+    ROLE_PARAM,   /* the member of the request that is wrong, or an object to walk into */
+    ROLE_HEADERS, /* headers of an upstream's reply */
+    ROLE_SUCCESS  /* with the value false: an error */
 };
 
 static const struct {
@@ -112,7 +113,8 @@ static struct str copied(struct walk *w, struct str s)
 
 /* ---- strings */
 
-/* What stands behind wrapped JSON, if it is a remark and no stack: "(reset after 5m)". */
+/* The text behind wrapped JSON if it is short, as "(reset after 5m)" and unlike a stack trace; or
+ * empty. */
 static struct str remark_behind(struct str s)
 {
     size_t at = s.n;
@@ -122,8 +124,8 @@ static struct str remark_behind(struct str s)
     return at > 0 && tail.n <= TAIL_MAX ? tail : (struct str){0};
 }
 
-/* JSON that a string holds, at its front or behind some words. True when it said something; *words
- * is what stood before it. */
+/* Walks JSON within a string, at its front or behind other text. True: it had evidence; *words is
+ * the text before it. */
 static bool wrapped(struct walk *w, struct str s, struct str *words)
 {
     if (w->wrapped >= WRAPPED_MAX)
@@ -158,7 +160,8 @@ static bool is_symbol(struct str s)
 
 static void text(struct walk *w, struct str s)
 {
-    /* What stands before wrapped JSON comes first, so its place is taken before the walk. */
+    /* The text before wrapped JSON is added after the walk, and moved to `place`, where it
+     * belongs. */
     struct evidence *ev = w->ev;
     size_t place = ev->ntext;
     struct str words = s;
@@ -176,11 +179,11 @@ static void text(struct walk *w, struct str s)
         return;
     }
     evidence_text(ev, s, w->a);
-    if (is_symbol(s)) /* {"error":"invalid_grant"} */
+    if (is_symbol(s)) /* as in {"error":"invalid_grant"} */
         evidence_symbol(ev, (struct str){0}, s, false, w->a);
 }
 
-/* A number of HTTP's failures, told by the error itself. */
+/* Takes an HTTP status of a failure from within the error. False: digits are not one. */
 static bool inner_status(struct walk *w, struct str digits)
 {
     uint64_t v;
@@ -188,7 +191,7 @@ static bool inner_status(struct walk *w, struct str digits)
         return false;
     if (!w->ev->inner_status)
         w->ev->inner_status = (unsigned)v;
-    /* What these two mean holds under any other status that a relay chose. */
+    /* These two mean the same whatever status a relay sent the reply with. */
     if (v == 402)
         evidence_symbol(w->ev, (struct str){0}, STR("paymentrequired"), false, w->a);
     if (v == 429)
@@ -206,7 +209,7 @@ static bool all_digits(struct str s)
 
 static void symbol(struct walk *w, struct str name, struct str s, bool type)
 {
-    /* The last part of com.amazon.coral.availability#ThrottlingException */
+    /* Only the last part of "com.amazon.coral.availability#ThrottlingException". */
     for (size_t i = s.n; i > 0; i--)
         if (s.p[i - 1] == '#') {
             s = str_make(s.p + i, s.n - i);
@@ -282,7 +285,8 @@ static void member(struct walk *w, struct str name, json_t *v)
     bool leads = json_is_object(v) || json_is_array(v);
     switch (role) {
     case ROLE_NONE:
-        /* {"throttlingException":{"message":…}}: AWS's events have the type for a name. */
+        /* AWS's events have the error's type as a member's name:
+         * {"throttlingException":{"message":…}}. */
         if (leads && str_ends(name, STR("exception"))) {
             evidence_symbol(w->ev, (struct str){0}, name, true, w->a);
             element(w, v);

@@ -52,7 +52,7 @@ struct str evidence_plain(struct str s, size_t max, struct arena *a)
     return str_make(p, n);
 }
 
-/* Where the quotation that opens at s.p[i] closes, or 0. An apostrophe opens none. */
+/* Offset at which the quotation that opens at s.p[i] closes, or 0. An apostrophe opens none. */
 static size_t closes(struct str s, size_t i)
 {
     char q = s.p[i];
@@ -66,14 +66,14 @@ static size_t closes(struct str s, size_t i)
     return 0;
 }
 
-/* The text without what stands in quotes. */
+/* The text with all quotations emptied. */
 static struct str unquoted(struct str s, struct arena *a)
 {
     char *p = arena_alloc(a, s.n + 1);
     if (!p)
         return s;
     size_t n = 0;
-    unsigned searched = 0; /* each vain search reads to the end: bounded */
+    unsigned searched = 0; /* bounds the searches that read to the end in vain */
     for (size_t i = 0; i < s.n; i++) {
         p[n++] = s.p[i];
         size_t close = searched < 64 ? closes(s, i) : 0;

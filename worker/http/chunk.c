@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* Where the next byte stands:
+/* States: what the next byte is.
  *
  *   SIZE → (EXT_SP → EXT | EXT) → SIZE_LF → DATA → DATA_CR → DATA_LF → SIZE …
  *                                        └ size 0 → TRAILER ⇄ TRAILER_LINE → TRAILER_LF → TRAILER
@@ -22,14 +22,14 @@ enum {
     TRAILER_LINE, /* within a trailer line */
     TRAILER_LF,   /* LF of a trailer line */
     END_LF,       /* LF of the empty line */
-    OVER,         /* the end was there */
+    OVER,         /* the message has ended */
     BROKEN
 };
 
-/* 16 digits hold any 64-bit size; more can only be padding. */
+/* 16 hex digits hold any 64-bit size; further ones would be leading zeros. */
 enum { DIGITS_MAX = 16 };
 
-/* Larger sizes than any message has; keeps sums of sizes from overflowing. */
+/* Larger sizes are refused, so that sums of sizes do not overflow. */
 static const uint64_t size_max = (uint64_t)1 << 62;
 
 /* Bytes that extensions and trailers may hold: no control characters but the tab. */
@@ -38,7 +38,7 @@ static bool is_text(unsigned char c)
     return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
-/* One byte that is not payload. Returns the next state. */
+/* Takes one byte that is not payload; returns the next state. */
 static uint8_t step(struct chunk *c, unsigned char b)
 {
     switch (c->state) {
@@ -78,7 +78,7 @@ static uint8_t step(struct chunk *c, unsigned char b)
     case TRAILER:
         if (b == '\r')
             return END_LF;
-        /* A line that starts with a blank would be a folded one. */
+        /* A line that starts with a blank is a folded one. */
         return ++c->line <= CHUNK_TRAILER_MAX && is_text(b) && b != ' ' && b != '\t' ? TRAILER_LINE
                                                                                      : BROKEN;
     case TRAILER_LINE:
@@ -100,7 +100,7 @@ enum chunk_result chunk_decode(struct chunk *c, char *p, size_t n, size_t *paylo
     while (in < n && c->state < OVER) {
         if (c->state != DATA) {
             c->state = step(c, (unsigned char)p[in]);
-            /* The byte that is wrong is not consumed. */
+            /* The offending byte is not consumed. */
             if (c->state != BROKEN)
                 in++;
             continue;

@@ -1,20 +1,21 @@
-/* chunk: decoder of the chunked transfer coding (RFC 9112 section 7.1), strict: CRLF only, hex
- * digits only, extensions skipped, trailers skipped, both bounded. Pure over buffers. Decodes in
- * place: the payload is moved together at the front, so that a piece goes on as one piece however
- * many chunks it came in. */
-#ifndef QCC_WORKER_CHUNK_H
-#define QCC_WORKER_CHUNK_H
+/* chunk: strict decoder of the chunked transfer coding (RFC 9112 section 7.1): CRLF only, hex
+ * digits only; extensions and trailers are skipped and bounded. Pure over buffers. Decodes in
+ * place: the payload of all chunks in a buffer is moved to the buffer's front, where it is one
+ * piece. */
+#ifndef QCC_WORKER_HTTP_CHUNK_H
+#define QCC_WORKER_HTTP_CHUNK_H
 
 #include "common/base/base.h"
 
-/* Zero bytes are a valid start. */
+/* State of a decoder. All zero: at the start of a message. */
 struct chunk {
     uint64_t left; /* payload bytes of this chunk still to come */
     uint32_t line; /* bytes of the present size line, or of all trailers */
     uint8_t state;
-    uint8_t digits;
+    uint8_t digits; /* hex digits of the present size */
 };
 
+/* Bytes of a size line, and of all trailers, that are accepted. */
 enum { CHUNK_LINE_MAX = 4096, CHUNK_TRAILER_MAX = 16384 };
 
 enum chunk_result { CHUNK_MORE, CHUNK_END, CHUNK_BAD };

@@ -10,24 +10,24 @@
 #include <emmintrin.h>
 #endif
 
-/* A head is read twice: by our own strict reader, which makes the fields, and by llhttp, which must
- * see the same fields and the same framing. A head on which two readers disagree is refused: this
- * is what request smuggling lives on. */
+/* A head is parsed twice: by the strict parser here, which makes the fields, and by llhttp, which
+ * must find the same fields and framing. A head on which two parsers disagree is refused: request
+ * smuggling needs such heads. */
 
-/* Bounds what a list of names in Connection costs against many fields. */
+/* Names in Connection that are accepted: each is compared with every field. */
 enum { NAMED_MAX = 64 };
 
 static const uint64_t length_max = INT64_MAX;
 
 /* ---- lines */
 
-/* Where lines end: offsets of their LF. */
+/* The ends of a head's lines. */
 struct lines {
     size_t n;
-    uint32_t lf[HTTP1_FIELDS + 3]; /* first line, empty line, and one over the limit */
+    uint32_t lf[HTTP1_FIELDS + 3]; /* offset of each LF: fields, first and empty line, one more */
 };
 
-/* One byte of a head; prev is the byte before. */
+/* Whether c may follow the byte prev in a head. */
 static bool byte_ok(unsigned char c, unsigned char prev)
 {
     if (prev == '\r' || c == '\n')
@@ -35,9 +35,8 @@ static bool byte_ok(unsigned char c, unsigned char prev)
     return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
 }
 
-/* Finds the line ends of p[0..n) and refuses each byte that may not be in a head: control
- * characters but the tab, a CR without its LF, a LF without its CR; and a head without its empty
- * line. */
+/* Finds the line ends of p[0..n). Refuses a head without its empty line, and bytes that a head may
+ * not have: control characters other than tab, a CR without LF, an LF without CR. */
 static enum http1_result find_lines(const char *p, size_t n, struct lines *l, const char **why)
 {
     unsigned char prev = 0;
@@ -99,7 +98,7 @@ size_t http1_find_end(const char *p, size_t n, size_t *scanned)
             return next + 1;
         if (n - next >= 2 && p[next] == '\r' && p[next + 1] == '\n')
             return next + 2;
-        /* What follows decides and is not all there: look at this line end again. */
+        /* The next bytes decide and are not complete: this line end is examined again. */
         if (next == n || (p[next] == '\r' && next + 1 == n)) {
             *scanned = next - 1;
             return 0;
@@ -120,7 +119,7 @@ const struct http_field *http1_field(const struct http_head *h, enum http_hdr id
 
 /* ---- what the fields mean together */
 
-/* What read_fields saw. */
+/* What read_fields found. */
 struct facts {
     const struct http_field *host, *length, *coding;
     bool close, persist;
@@ -131,7 +130,7 @@ static void mark_hop(struct http_head *h, struct str name)
 {
     for (size_t i = 0; i < h->nf; i++) {
         struct http_field *f = &h->f[i];
-        /* Framing and Host are ours to handle; nobody can have them taken off by naming them. */
+        /* Connection cannot remove Host or the framing, which this proxy handles itself. */
         if (f->id != HDR_HOST && f->id != HDR_CONTENT_LENGTH && str_eq_nocase(f->name, name))
             f->hop = true;
     }
@@ -226,11 +225,10 @@ static enum http1_result read_framing(struct http_head *h, const struct facts *s
     return HTTP1_OK;
 }
 
-/* Bits of host_class. */
+/* Bits of host_class: allowed in a host name, in an IPv6 literal. */
 enum { NAME = 1, V6 = 2 };
 
-/* What a host name may hold: unreserved, sub-delims and '%' (RFC 3986 3.2.2); what stands in an
- * IPv6 literal. */
+/* Character classes of hosts (RFC 3986 3.2.2). NAME: unreserved, sub-delims and '%'. */
 static const uint8_t host_class[256] = {
     ['0' ... '9'] = NAME | V6,
     ['A' ... 'F'] = NAME | V6,
@@ -247,7 +245,7 @@ static const uint8_t host_class[256] = {
     ['~'] = NAME,
 };
 
-/* How many bytes at the front of s are of that class. */
+/* Number of bytes at the front of s that have a bit of `what` in host_class. */
 static size_t span(struct str s, uint8_t what)
 {
     size_t n = 0;
@@ -262,7 +260,7 @@ static bool authority_ok(struct str a)
     size_t host;
     if (a.n && a.p[0] == '[') {
         host = 1 + span(str_make(a.p + 1, a.n - 1), V6);
-        /* "::" is the shortest. */
+        /* "::" is the shortest literal. */
         if (host < 3 || host == a.n || a.p[host++] != ']')
             return false;
     } else {
@@ -279,7 +277,7 @@ static bool authority_ok(struct str a)
     return !digits.n || str_to_u64(digits, 65535, &port);
 }
 
-/* "HTTP/x.y" */
+/* Whether v has the form "HTTP/x.y". */
 static bool version_form(struct str v)
 {
     return v.n == 8 && memcmp(v.p, "HTTP/", 5) == 0 && ascii_digit(v.p[5]) && v.p[6] == '.' &&
@@ -339,7 +337,7 @@ static int on_value(llhttp_t *ll, const char *at, size_t n)
         s->differs = true;
         return 0;
     }
-    /* llhttp leaves blanks behind the value, and may start an empty one anywhere. */
+    /* llhttp keeps blanks behind a value, and reports an empty value at any offset. */
     const struct str *v = &s->h->f[s->nf - 1].value;
     if (v->n ? at != v->p || n < v->n : str_trim(str_make(at, n)).n != 0)
         s->differs = true;
@@ -353,7 +351,7 @@ static int on_end(llhttp_t *ll)
     return HPE_PAUSED;
 }
 
-/* Whether llhttp reads p[0..n) as we did. lead: what stands in for the bytes before p, or empty. */
+/* Whether llhttp parses p[0..n) to the same head. lead: bytes fed to it before p, or empty. */
 static bool second_agrees(llhttp_type_t type, struct str lead, const char *p, size_t n,
                           const struct http_head *h, bool coding, bool length)
 {
@@ -373,7 +371,7 @@ static bool second_agrees(llhttp_type_t type, struct str lead, const char *p, si
 
 static const char *const no_agreement = "malformed head";
 
-/* Everything but the array of fields, whose 12 KB nobody should have to write. */
+/* Clears everything but the array of fields, whose 12 KB need not be written. */
 static void clear(struct http_head *h, size_t n)
 {
     memset(h, 0, offsetof(struct http_head, f));
@@ -391,7 +389,8 @@ static bool target_bytes_ok(struct str t)
     return t.n > 0;
 }
 
-/* Sets h->target, reduced to origin-form, and h->path. */
+/* Reads the request target: sets h->target, reduced to origin-form, h->path, and h->host if it is
+ * absolute-form. Returns NULL or what is wrong. */
 static const char *read_target(struct str t, struct http_head *h)
 {
     if (!target_bytes_ok(t))
@@ -438,7 +437,7 @@ static enum http_method method_id(struct str m)
     return str_eq(m, STR("HEAD")) ? METHOD_HEAD : METHOD_OTHER;
 }
 
-/* method SP target SP version, exactly. */
+/* Reads "method SP target SP version", with no other blanks. */
 static enum http1_result read_request_line(struct str line, struct http_head *h, const char **why)
 {
     const char *sp = memchr(line.p, ' ', line.n);
@@ -472,7 +471,7 @@ static const char *read_expect(struct http_head *h)
             continue;
         if (!str_eq_nocase(h->f[i].value, STR("100-continue")))
             return "unknown expectation";
-        /* HTTP/1.0 knows no 1xx (RFC 9110 10.1.1). */
+        /* HTTP/1.0 has no 1xx (RFC 9110 10.1.1). */
         h->expect_continue = h->minor == 1;
     }
     return NULL;
@@ -486,7 +485,7 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h, co
     enum http1_result r = find_lines(p, n, &l, why);
     if (r != HTTP1_OK)
         return r;
-    /* One empty line in front is left from a sloppy body before (RFC 9112 2.2). */
+    /* Some clients send an empty line behind a body (RFC 9112 2.2). */
     size_t first = l.lf[0] == 1;
     *why = "no request line";
     if (l.n < first + 2)
@@ -515,7 +514,7 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h, co
     r = read_framing(h, &seen, why);
     if (r != HTTP1_OK)
         return r;
-    /* llhttp knows a list of methods and binds rules to some of them; ours it reads as POST. */
+    /* llhttp supports certain methods only, with special rules for some: it gets POST for any. */
     *why = no_agreement;
     const char *behind = line + h->method.n;
     if (!second_agrees(HTTP_REQUEST, STR("POST"), behind, (size_t)(p + n - behind), h, seen.coding,
@@ -527,7 +526,7 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h, co
 
 /* ---- replies */
 
-/* version SP 3DIGIT [ SP reason ] */
+/* Reads "version SP 3DIGIT [ SP reason ]". */
 static enum http1_result read_status_line(struct str line, struct http_head *h, const char **why)
 {
     *why = "bad status line";

@@ -26,7 +26,7 @@ bool http1_is_token(struct str s)
     return s.n > 0;
 }
 
-/* Names that QCC looks at: letters and '-' only. */
+/* A name that has an id: letters and '-' only, in lower case. */
 struct known {
     struct str name;
     uint8_t id;
@@ -40,7 +40,7 @@ enum { LONGEST = 19, OF_A_LENGTH = 2 };
         {(text), sizeof(text) - 1}, (what), (is_hop)                                               \
     }
 
-/* By their length; those of one length differ in the first letter. */
+/* Known names by their length; names of one length differ in the first letter. */
 static const struct known known[LONGEST + 1][OF_A_LENGTH] = {
     [2] = {K("te", HDR_TE, true)},
     [4] = {K("host", HDR_HOST, false), K("date", HDR_DATE, false)},
@@ -68,8 +68,8 @@ static uint64_t load_lower(const char *p)
     return v | 0x2020202020202020u;
 }
 
-/* Whether the name f, a token, is the known one: letters and '-'. Among token characters nothing
- * but the capital becomes such a character by having 0x20 set. */
+/* Whether the token f equals the known `name` of the same length in any case. Comparing with 0x20
+ * set is exact: of all token characters, only capitals become a letter or '-' by it. */
 static bool is_known(struct str f, struct str name)
 {
     size_t i = 0;
@@ -84,7 +84,7 @@ static bool is_known(struct str f, struct str name)
     return differ == 0;
 }
 
-/* Sets id and hop from the name. */
+/* Sets f->id and f->hop by f->name. */
 static void identify(struct http_field *f)
 {
     f->id = HDR_OTHER;
@@ -105,12 +105,12 @@ static void identify(struct http_field *f)
         f->id = HDR_ACCESS_CONTROL;
 }
 
-/* Length of the token that p starts with; [p, end) holds a byte that is no tchar. */
+/* Length of the token at p; [p, end) must have a byte that is no tchar. */
 static size_t token_length(const char *p, const char *end)
 {
     size_t n = 0;
 #if defined(__SSE2__)
-    /* Letters, digits and '-' by 16: nearly all names. */
+    /* 16 bytes a step while all are letters, digits or '-': nearly all names are. */
     const __m128i low = _mm_set1_epi8(0x20), dash = _mm_set1_epi8('-');
     for (; end - (p + n) >= 16; n += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + n));
@@ -134,7 +134,7 @@ static size_t token_length(const char *p, const char *end)
 
 const char *http1_read_field(const char *p, size_t n, const char *end, struct http_field *f)
 {
-    /* CR is no tchar, so this ends within the line. */
+    /* CR is no tchar: the token ends within the line. */
     size_t colon = token_length(p, end);
     if (colon == 0)
         return is_blank(p[0]) ? "folded header line" : "header line without a name";

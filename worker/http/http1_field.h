@@ -1,12 +1,12 @@
-/* http1_field: one header line: its name, its value, and what QCC knows of the name. Pure over
- * buffers. */
-#ifndef QCC_WORKER_HTTP1_FIELD_H
-#define QCC_WORKER_HTTP1_FIELD_H
+/* http1_field: parser for one header line: name, value, and the id of names that QCC handles. Pure
+ * over buffers. */
+#ifndef QCC_WORKER_HTTP_HTTP1_FIELD_H
+#define QCC_WORKER_HTTP_HTTP1_FIELD_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"
 
-/* Headers that QCC looks at; all others are HDR_OTHER. */
+/* Headers that QCC handles; all others are HDR_OTHER. */
 enum http_hdr {
     HDR_OTHER,
     HDR_ACCESS_CONTROL, /* any access-control-… */
@@ -37,18 +37,19 @@ enum http_hdr {
 };
 
 struct http_field {
-    struct str name, value; /* value trimmed (RFC 9110 5.5); both borrow from the head */
-    const char *line;       /* the whole line as it came, with its CRLF: lines are copied, not rebuilt */
+    struct str name, value; /* borrowed from the head; value trimmed (RFC 9110 5.5) */
+    const char *line;       /* the whole line as received, with CRLF: forwarded lines are copied */
     uint32_t line_len;      /* bytes of `line` */
     uint8_t id;             /* enum http_hdr */
     bool hop;               /* hop-by-hop (RFC 9110 7.6.1), or named by Connection */
 };
 
-/* Whether s is a token (RFC 9110 5.6.2), not empty. */
+/* Whether s is a token (RFC 9110 5.6.2), which is never empty. */
 bool http1_is_token(struct str s);
 
-/* Cuts the line p[0..n), its CRLF included and checked by the caller, into f. `end` is the end of
- * the head it lies in, whose bytes may be read. Returns NULL or, in static text, what is wrong. */
+/* Parses the line p[0..n), which ends with a CRLF that the caller checked, into f; f borrows from
+ * p. `end`: end of the head, up to which bytes may be read. Returns NULL, or what is wrong (static
+ * text). */
 const char *http1_read_field(const char *p, size_t n, const char *end,
                              struct http_field *f) MUST_CHECK;
 

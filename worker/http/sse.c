@@ -9,26 +9,25 @@
 #include <emmintrin.h>
 #endif
 
-/* Content events that are told apart here only. */
+/* Kinds that callers see as SSE_EV_CONTENT. */
 enum { BLOCK_START = SSE_EV_ERROR + 1, BLOCK_STOP };
 
-/* Where in a line the next byte stands. */
+/* States: where in a line the next byte is. */
 enum {
-    BOM_0, /* at the very start of the stream: a byte order mark may come */
+    BOM_0, /* at the start of the stream: a byte order mark may come */
     BOM_1,
     BOM_2,
     START, /* at the start of a line */
-    NAME,  /* its first bytes are in s->line, they do not yet say what it is */
-    VALUE, /* behind "data:": one blank does not count */
-    DATA,  /* data that is kept */
-    SKIP   /* the rest of the line says nothing */
+    NAME,  /* in a line whose first bytes are in s->line and do not yet tell the field */
+    VALUE, /* behind "data:", where one blank is skipped */
+    DATA,  /* in data that is kept */
+    SKIP   /* in the rest of a line that is ignored */
 };
 
-/* Memory for data is kept from event to event up to this. */
+/* Bytes of memory for data that stay allocated between events. */
 enum { KEEP_IDLE = 4096 };
 
-/* Data of the present event that lies in one piece in the caller's bytes, so that it need not be
- * kept. */
+/* Data of the present event that is contiguous in the caller's bytes and need not be copied. */
 struct piece {
     const char *p; /* NULL: none */
     size_t n;
@@ -47,7 +46,7 @@ void sse_free(struct sse *s)
     buf_free(&s->keep);
 }
 
-/* ---- what an event means */
+/* ---- classification of events */
 
 static unsigned kind_of_name(struct str name)
 {
@@ -76,7 +75,7 @@ static unsigned kind_of_name(struct str name)
     return str_starts(name, STR("content_block_")) ? SSE_EV_CONTENT : SSE_EV_NONE;
 }
 
-/* Whether the data of such an event is looked at. */
+/* Whether the data of an event of that kind is read. */
 static bool wants_data(uint8_t kind)
 {
     return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != BLOCK_START && kind != BLOCK_STOP;
@@ -89,7 +88,7 @@ static void set_count(int64_t *to, const struct json_hit *hit)
         *to = (int64_t)v;
 }
 
-/* From a usage object of either make. */
+/* Reads a usage object, Anthropic's or OpenAI's. */
 static void read_usage(struct str object, struct sse_usage *u)
 {
     enum {
@@ -126,7 +125,7 @@ static void read_usage(struct str object, struct sse_usage *u)
     set_count(&u->cache_write, &hit[USAGE_CACHE_WRITE]);
 }
 
-/* The members of an event's data, or of a reply, that matter. */
+/* The members of an event's data, or of a JSON reply, that are read. */
 enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT_REASON, AT__COUNT };
 
 static const struct json_want top[AT__COUNT] = {
@@ -156,7 +155,7 @@ bool sse_usage_of_json(struct str body, struct sse_usage *u)
     return true;
 }
 
-/* "error": null, false and "" say that there is none. */
+/* Whether the value of "error" stands for an error: null, false and "" do not. */
 static bool is_error(const struct json_hit *hit)
 {
     switch (hit->kind) {
@@ -175,8 +174,7 @@ static bool is_error(const struct json_hit *hit)
     return true;
 }
 
-/* A data that was cut cannot be walked to its end: an error that comes first is seen all the same.
- */
+/* Whether data that json_find refused, for it was cut, begins with an error object. */
 static bool starts_with_error(struct str data)
 {
     return str_starts(data, STR("{\"error\":{")) || str_starts(data, STR("{\"error\": {"));
@@ -188,7 +186,8 @@ static void take_reason(struct sse *s, const struct json_hit *hit)
         s->end.reason = true;
 }
 
-/* What an event without a telling name is. Reads its usage too, and how far the stream has come. */
+/* The kind of an event by its data, when its name gives none. Reads its usage, stop reason and
+ * choices as well. */
 static unsigned kind_of_data(struct sse *s, struct str data)
 {
     struct str text = str_trim(data);
@@ -210,7 +209,7 @@ static unsigned kind_of_data(struct sse *s, struct str data)
         return kind;
     if (hit[AT_CHOICES].kind == JSON_IS_ARRAY)
         sse_end_choices(&s->end, hit[AT_CHOICES].raw);
-    /* "choices": [] is a head (Azure sends its filters' results so), or with usage the tail. */
+    /* "choices": [] is the first event (Azure's filter results) or, with usage, the last one. */
     if (hit[AT_CHOICES].kind == JSON_IS_ARRAY &&
         !str_trim(str_make(hit[AT_CHOICES].raw.p + 1, hit[AT_CHOICES].raw.n - 2)).n)
         return hit[AT_USAGE].kind == JSON_IS_OBJECT ? SSE_EV_DELTA : SSE_EV_START;
@@ -226,7 +225,7 @@ static void read_named(struct sse *s, struct str data)
     take_reason(s, &hit[AT_REASON]);
 }
 
-/* What the event is, all its lines being there; its usage and error are read. */
+/* The kind of a complete event; reads its usage and error. */
 static enum sse_kind judge(struct sse *s, struct str data)
 {
     unsigned kind = s->kind;
@@ -261,14 +260,14 @@ static void forget(struct sse *s)
     s->have_data = false;
 }
 
-/* An empty line: the event is complete. Returns whether the caller wants to look. */
+/* Handles an empty line, which completes the event. Returns whether sse_feed must stop here. */
 static bool dispatch(struct sse *s, const struct piece *data)
 {
     if (!s->open)
         return false;
     bool had_error = s->error, news = false;
     struct str d = data->p ? str_make(data->p, data->n) : buf_view(&s->keep);
-    /* A block of comments, ids or unknown fields alone is none. */
+    /* Comments, ids and unknown fields alone make no event. */
     if (s->kind != SSE_EV_NONE || s->have_data) {
         enum sse_kind kind = judge(s, d);
         s->events++;
@@ -287,11 +286,12 @@ static bool dispatch(struct sse *s, const struct piece *data)
     return news;
 }
 
-/* Bytes of data that must outlive the caller's buffer; what is over the ceiling is cut. */
+/* Copies bytes of data that must outlive the caller's buffer; bytes over SSE_DATA_MAX are
+ * dropped. */
 static void keep(struct sse *s, const char *p, size_t n)
 {
     if (!buf_add(&s->keep, p, min_size(n, SSE_DATA_MAX - s->keep.len)))
-        buf_free(&s->keep); /* no memory: the event is judged without its data */
+        buf_free(&s->keep); /* out of memory: the event is classified without its data */
 }
 
 static void keep_piece(struct sse *s, struct piece *data)
@@ -320,7 +320,7 @@ static const char *line_end(const char *p, const char *end)
     return p;
 }
 
-/* The value of a field line behind its colon: one blank does not count. */
+/* The value of a field line: what follows the colon, less one blank. */
 static struct str value_of(struct str line, size_t name)
 {
     size_t from = name + 1;
@@ -329,7 +329,7 @@ static struct str value_of(struct str line, size_t name)
     return line.n > from ? str_make(line.p + from, line.n - from) : STR("");
 }
 
-/* Data of a line begins: what there was before goes on behind a LF. */
+/* Starts the data of another line, joined to earlier data with a LF. */
 static void begin_data(struct sse *s, struct piece *data)
 {
     if (s->have_data) {
@@ -339,7 +339,7 @@ static void begin_data(struct sse *s, struct piece *data)
     s->have_data = true;
 }
 
-/* A line that lies in one piece in the caller's bytes. */
+/* Handles a line that is contiguous in the caller's bytes. */
 static void whole_line(struct sse *s, struct str line, struct piece *data)
 {
     s->open = true;
@@ -360,7 +360,7 @@ static void whole_line(struct sse *s, struct str line, struct piece *data)
     }
 }
 
-/* A line ends whose first bytes came with an earlier call, and are all in s->line. */
+/* Handles the end of a line that came in several calls and is in s->line as a whole. */
 static void gathered_line(struct sse *s, struct piece *data)
 {
     struct piece own = {0};
@@ -370,12 +370,12 @@ static void gathered_line(struct sse *s, struct piece *data)
     keep_piece(s, &own);
 }
 
-/* One more byte of a line whose first bytes are in s->line. */
+/* Handles one more byte of a line whose first bytes are in s->line. */
 static void name_byte(struct sse *s, char c, struct piece *data)
 {
     s->open = true;
     if (s->line_n == sizeof s->line) {
-        /* Longer than all names we know in full. */
+        /* Longer than all known names: what is in s->line decides. */
         if (str_starts(str_make(s->line, s->line_n), STR("event:")))
             s->kind = (uint8_t)kind_of_name(value_of(str_make(s->line, s->line_n), 5));
         s->state = SKIP;
@@ -400,7 +400,7 @@ static void name_byte(struct sse *s, char c, struct piece *data)
 
 static const char bom[] = "\xef\xbb\xbf";
 
-/* The line that is being read ends. Returns whether the caller wants to look. */
+/* Handles the end of a line. Returns whether sse_feed must stop here. */
 static bool end_line(struct sse *s, struct piece *data)
 {
     uint8_t was = s->state;
@@ -522,7 +522,7 @@ void sse_finish(struct sse *s)
     s->cr = false;
 }
 
-/* Whether an event's data came whole, although no empty line says so. */
+/* Whether the data of an event without its empty line is complete. */
 static bool is_whole(struct str data)
 {
     struct json_hit hit[AT__COUNT];
@@ -530,7 +530,8 @@ static bool is_whole(struct str data)
     return str_eq(text, STR("[DONE]")) || json_find(text, top, hit, AT__COUNT);
 }
 
-/* Back to where it stood, but for the last event's data, which is gone: it is not judged again. */
+/* Restores the state *was, except for the data of the last event, which is dropped and not
+ * classified again. */
 static void go_back(struct sse *s, const struct sse *was)
 {
     struct buf keep = s->keep, error_data = s->error_data;
@@ -540,8 +541,8 @@ static void go_back(struct sse *s, const struct sse *was)
     s->have_data = false;
 }
 
-/* The last event lacks its empty line: takes it in if it is whole, else leaves everything as it was. Returns
- * whether it did; *data_there: whether it has any. */
+/* Finishes a last event that lacks its empty line if its data is complete, else restores the state.
+ * Returns whether it finished it; *data_there: whether the event has data. */
 static bool finish_whole(struct sse *s, bool *data_there)
 {
     const struct sse was = *s;
@@ -552,7 +553,7 @@ static bool finish_whole(struct sse *s, bool *data_there)
     *data_there = s->have_data;
     bool whole = is_whole(buf_view(&s->keep));
     sse_finish(s);
-    fault = s->error && !fault; /* of an error what there is will do */
+    fault = s->error && !fault; /* an error counts although its data is cut */
     if (whole || (fault && *data_there))
         return true;
     go_back(s, &was);
@@ -571,7 +572,8 @@ bool sse_close(struct sse *s, char tail[static SSE_TAIL])
         bool line = sse_at_line_start(s), data_there, choices = s->end.choices;
         bool whole = finish_whole(s, &data_there);
         if (!whole && choices && data_there)
-            return false; /* no name of an event makes its clients overlook it */
+            /* OpenAI clients read data whatever the event's name: no ping can hide it */
+            return false;
         if (whole || choices)
             before = line ? "\n" : "\n\n";
         else

@@ -1,11 +1,11 @@
-/* sse: watches an event stream go by (WHATWG HTML 9.2: lines end with LF, CRLF or CR, in any
- * mixture, split anywhere). Changes nothing, copies nothing but the data of the few events that
- * matter when they arrive in pieces. Pure over buffers.
+/* sse: scanner for event streams that are passed on (WHATWG HTML 9.2: lines end with LF, CRLF or
+ * CR, in any mixture, split anywhere). Changes nothing; copies only the data of the few events that
+ * matter, when it arrives in pieces. Pure over buffers.
  *
- * Speaks Anthropic's stream (event: names) and, so that relays of other makes are understood, data
- * lines without event names (the JSON's "type" member, or OpenAI's "choices" / "error"). */
-#ifndef QCC_WORKER_SSE_H
-#define QCC_WORKER_SSE_H
+ * Understands Anthropic's streams (event: names) and data without event names (by the JSON's
+ * "type", or OpenAI's "choices" and "error"). */
+#ifndef QCC_WORKER_HTTP_SSE_H
+#define QCC_WORKER_HTTP_SSE_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"
@@ -14,7 +14,7 @@
 
 enum sse_kind {
     SSE_EV_NONE,
-    SSE_EV_PING,    /* ping, comments, empty events: says nothing about success */
+    SSE_EV_PING,    /* ping, comments, empty events: no sign of success */
     SSE_EV_START,   /* message_start: the stream's head, no content yet */
     SSE_EV_CONTENT, /* content_block_start and all that follows it; an unknown event too, unless its
                      * data is an error; OpenAI: a "choices" object */
@@ -23,69 +23,69 @@ enum sse_kind {
     SSE_EV_ERROR    /* event: error, or data with an error object */
 };
 
-/* Tokens as last told by message_start, message_delta, or OpenAI's usage; -1: not told. */
+/* Tokens as last reported by message_start, message_delta, or OpenAI's usage; -1: not reported. */
 struct sse_usage {
     int64_t input, output, cache_read, cache_write;
 };
 
-/* Data of an event that matters is kept up to this; longer is cut (ERROR) or not read (usage). */
+/* Bytes of an event's data that are kept; longer data is cut (ERROR) or not read (usage). */
 enum { SSE_DATA_MAX = 65536 };
 
 struct sse {
     struct sse_usage usage;
     enum sse_kind first; /* first event that is not PING; NONE: not yet */
-    bool content;        /* a CONTENT, DELTA or STOP was there */
-    bool stopped;        /* the STOP was there: the stream is complete */
-    bool error;          /* an ERROR was there: error_data holds its data (first one) */
-    struct buf error_data;
-    uint64_t events; /* complete events so far */
-    struct sse_end end;  /* how much it has told */
-    /* the rest is the scanner's own */
-    struct buf keep; /* the present event's data, when it came in pieces or lines */
-    uint8_t state;   /* where in a line the next byte stands */
-    uint8_t kind;    /* of the present event, as far as its name says */
-    uint8_t line_n;
-    char line[32]; /* a line's first bytes, until they say what it is */
-    bool cr;       /* the last byte was CR: a LF now belongs to it */
-    bool open;     /* the present event has a line */
-    bool have_data;
+    bool content;        /* a CONTENT, DELTA or STOP was received */
+    bool stopped;        /* the STOP was received: the stream is complete */
+    bool error;          /* an ERROR was received */
+    struct buf error_data; /* data of the first ERROR */
+    uint64_t events;       /* complete events so far */
+    struct sse_end end;    /* which parts of the reply have ended */
+    /* private to the scanner, to the end of the struct */
+    struct buf keep; /* the present event's data, when it came in several pieces or lines */
+    uint8_t state;   /* where in a line the next byte is */
+    uint8_t kind;    /* kind of the present event by its name; SSE_EV_NONE: not known by it */
+    uint8_t line_n;  /* bytes in `line` */
+    char line[32];   /* first bytes of a line, until its field is known */
+    bool cr;         /* the last byte was CR: an LF that follows belongs to it */
+    bool open;       /* the present event has a line */
+    bool have_data;  /* the present event has a data line */
 };
 
-/* A scanner at the start of a stream; allocates nothing. */
+/* Initializes a scanner for the start of a stream; allocates nothing. */
 void sse_init(struct sse *s);
 
-/* Frees what was kept. */
+/* Frees the buffers. */
 void sse_free(struct sse *s);
 
-/* Bytes of the stream, in any pieces. Stops behind the first event that changes `first`, `content`
- * or `error` from its zero value, so that the caller can decide there; returns the bytes consumed
- * (n once nothing changes). */
+/* Scans bytes of the stream, in any pieces. Stops behind an event that changes `first`, `content`
+ * or `error` from its zero value, so that the caller can decide there. Returns the bytes consumed
+ * (n if no event did). */
 size_t sse_feed(struct sse *s, const char *p, size_t n);
 
-/* Whether the stream stands between two events, where a ping of ours may be put. */
+/* Whether the stream is between two events, where a ping may be inserted. */
 bool sse_at_boundary(const struct sse *s);
 
-/* Whether it stands at the start of a line (within an event), so that one more LF would end the
- * event. False behind a CR, which would take that LF for its own. */
+/* Whether the stream is at the start of a line, so that one LF ends the event. False behind a CR,
+ * to which that LF would belong. */
 bool sse_at_line_start(const struct sse *s);
 
-/* The stream has ended: an error, STOP or usage in a last event that lacks its empty line counts
- * too (a browser would drop it, but relays forget the empty line and we must not miss the error).
- * `first`, `content` and `events` stay as they are, but for an error, which may be `first`. */
+/* Ends the stream: an error, STOP or usage in a last event without its empty line counts as well (a
+ * browser drops such an event, but some relays omit the empty line behind an error). `first`,
+ * `content` and `events` stay as they are, except that an error may become `first`. */
 void sse_finish(struct sse *s);
 
-/* The most that sse_close writes, with its NUL. */
+/* Bytes that sse_close writes at most, NUL included. */
 enum { SSE_TAIL = 80 };
 
-/* The stream has ended, and nothing went wrong below it: as sse_finish, and decides whether it is complete,
- * that is whether it ends with STOP or an error, or has told all but that (sse_end.h). True: `tail` gets, as
- * text, what it lacks for clients to see that: the empty line of its last event (its data being whole JSON; an
- * event that was cut is made a ping), and message_stop or [DONE]; `stopped` or `error` is set. False: `tail` is
- * empty, and where the stream stands (sse_at_boundary, sse_at_line_start) is as before. */
+/* Ends a stream whose connection ended without a fault. True: it is complete, that is it ends with
+ * STOP or an error, or lacks nothing else (sse_end_told); `stopped` or `error` is set, and `tail`
+ * is the text that clients still need: the empty line of a last event with complete data (an event
+ * that was cut becomes a ping), and message_stop or [DONE]. False: `tail` is empty, and
+ * sse_at_boundary and sse_at_line_start return what they did before. */
 bool sse_close(struct sse *s, char tail[static SSE_TAIL]) MUST_CHECK;
 
-/* Usage of a whole JSON reply that is no stream: reads "usage" of the top level. False when the body
- * is no JSON object, or not well-formed as far as we look. */
+/* Reads the top-level "usage" of a complete JSON reply. False: the body is not a JSON object, or is
+ * malformed as far as json_find reads it. */
 bool sse_usage_of_json(struct str body, struct sse_usage *u);
 
 #endif

@@ -7,8 +7,8 @@
 
 enum { ELEMENT_DEPTH = 1000 };
 
-/* Whether some finish_reason in the text is not null. Quotes within strings are escaped: no text of the model
- * looks like a member. */
+/* Whether some finish_reason in the text is not null. The model's text cannot be mistaken for that
+ * member: quotes within strings are escaped. */
 static bool some_reason(struct str s)
 {
     static const struct str name = STR_LIT("\"finish_reason\"");
@@ -45,7 +45,7 @@ static void take_choice(struct sse_end *e, struct str object)
 void sse_end_choices(struct sse_end *e, struct str array)
 {
     e->choices = true;
-    /* The common event, a piece of the only choice, needs no second look. */
+    /* The common event has a piece of the only choice: no need to walk it. */
     if (str_starts(array, STR("[{\"index\":0,")) && !some_reason(array)) {
         e->seen |= 1;
         return;

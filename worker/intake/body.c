@@ -3,9 +3,10 @@
 #include "common/base/mem.h"
 
 enum {
-    FIRST = 1 << 20, /* a declared length up to this is allocated at once */
-    STEP = 16384,    /* least room for a read */
-    CHUNKED = 65536  /* most of a chunked one: what follows it is read along and has to wait elsewhere */
+    FIRST = 1 << 20, /* bytes of a declared length that are allocated at once */
+    STEP = 16384,    /* bytes of room for a read, at least */
+    /* bytes of room for a read of a chunked body: what follows the body is read with it */
+    CHUNKED = 65536
 };
 
 void body_init(struct body *b, uint64_t *held, uint64_t held_max, enum http_body kind,
@@ -39,7 +40,8 @@ static bool grow(struct body *b, size_t cap)
     return true;
 }
 
-/* Room for `want` more bytes, doubling, but not beyond what a counted body needs. */
+/* Makes room for `want` more bytes; doubles the capacity, but not beyond a counted body's
+ * length. */
 static bool make_room(struct body *b, size_t want)
 {
     if (b->cap - b->len >= want)

@@ -4,7 +4,7 @@
 
 #include <openssl/evp.h>
 
-/* Longer ids are hashed by their beginning: what a session id may take up of a request. */
+/* Bytes of an id that are hashed; the rest of a longer one is ignored. */
 enum { ID_MAX = 4096 };
 
 size_t conversation_wants(const struct conf *c, struct json_want *want)
@@ -43,10 +43,10 @@ static struct str conversation_session(struct str user_id)
     return str_make(user_id.p, 0);
 }
 
-/* SHA-256 over secret, client and id, each with its length, cut to 128 bits. */
+/* Hashes an id: SHA-256 over secret, lengths, client and id, cut to 128 bits. */
 static void hash(const uint8_t secret[32], const char *client, struct str id, uint64_t key[2])
 {
-    static EVP_MD_CTX *ctx; /* made once: fetching costs more than hashing */
+    static EVP_MD_CTX *ctx; /* made once: EVP_MD_fetch costs more than the hashing */
     static EVP_MD *md;
     if (!ctx) {
         ctx = EVP_MD_CTX_new();

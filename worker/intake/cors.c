@@ -9,12 +9,13 @@
 #define REQUEST_HEADERS STR("access-control-request-headers")
 #define REQUEST_PRIVATE STR("access-control-request-private-network")
 
-/* As long as Chromium keeps it; the requests themselves are looked at each time. */
+/* Seconds that a browser may cache a preflight: Chromium's maximum. Requests are checked each time
+ * anyway. */
 #define MAX_AGE "7200"
 
 /* ---- Host */
 
-/* host[:port] without the port and a dot at the end; an IPv6 address keeps its brackets. */
+/* host[:port] without the port and without a final dot; an IPv6 address keeps its brackets. */
 static struct str host_name(struct str s)
 {
     if (s.n == 0)
@@ -49,7 +50,7 @@ bool cors_host_is_own(struct str host)
         return false;
     if (str_eq_nocase(name, STR("localhost")))
         return true;
-    /* RFC 6761 6.3 */
+    /* RFC 6761 6.3: *.localhost resolves to loopback. */
     if (name.n > suffix.n && str_eq_nocase(str_make(name.p + name.n - suffix.n, suffix.n), suffix))
         return true;
     return is_address(name);
@@ -63,7 +64,8 @@ static bool is_listed(const struct conf_strs *l, struct str name)
     return false;
 }
 
-/* The addresses of `listen` need no look: they are addresses. Without a Host it is no browser. */
+/* Whether the Host is allowed. Those of `listen` are addresses, which cors_host_is_own accepts; a
+ * request without a Host is not a browser's. */
 static bool host_ok(const struct conf *c, struct str host)
 {
     return host.n == 0 || cors_host_is_own(host) || is_listed(&c->hosts, host_name(host));
@@ -85,7 +87,7 @@ struct cors_from cors_from(const struct http_field *f, size_t nf)
     return from;
 }
 
-/* A request has one origin: of several none is believed. */
+/* The listed origin that the request is from, or NULL; several Origin fields count as none. */
 static const char *listed_origin(const struct conf *c, const struct cors_from *from)
 {
     for (size_t i = 0; from->norigins == 1 && i < c->origins.n; i++)
@@ -96,7 +98,7 @@ static const char *listed_origin(const struct conf *c, const struct cors_from *f
 
 /* ---- preflights */
 
-/* The next field of that name from *i on, or NULL. */
+/* The next field of that name from f[*i] on, or NULL; moves *i behind it. */
 static const struct http_field *next_named(const struct http_field *f, size_t nf, struct str name, size_t *i)
 {
     while (*i < nf) {
@@ -117,7 +119,7 @@ static enum cors_verdict judge_preflight(const struct http_field *f, size_t nf)
 {
     const struct http_field *method = named(f, nf, REQUEST_METHOD), *h;
     if (!method)
-        return CORS_PASS; /* OPTIONS for its own sake */
+        return CORS_PASS; /* an OPTIONS request that is not a preflight */
     size_t size = method->value.n, i = 0;
     if (!http1_is_token(method->value))
         return CORS_BAD_PREFLIGHT;
@@ -150,9 +152,9 @@ enum cors_verdict cors_judge(const struct conf *c, bool open, struct str host, s
     return *origin && str_eq(method, STR("OPTIONS")) ? judge_preflight(f, nf) : CORS_PASS;
 }
 
-/* ---- what is answered */
+/* ---- replies */
 
-/* For a message: cut, and nothing but visible ASCII. */
+/* The front of s that may be shown in a message: visible ASCII, at most 100 bytes. */
 static struct str readable(struct str s)
 {
     size_t n = 0;
@@ -191,7 +193,7 @@ bool cors_put(struct buf *b, const struct conf *c, const char *origin)
 {
     if (c->origins.n == 0)
         return true;
-    /* Also without an origin: a cache may not give that reply to a listed one. */
+    /* Also without an origin: a cache must not use that reply for a listed one. */
     bool ok = buf_str(b, STR("vary: origin\r\n"));
     if (ok && origin)
         ok = buf_str(b, STR("access-control-allow-origin: ")) && buf_str(b, str_c(origin)) &&

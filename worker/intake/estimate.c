@@ -6,7 +6,7 @@ uint64_t estimate_tokens(struct str body)
     for (size_t i = 0; i < body.n; i++) {
         unsigned char c = (unsigned char)body.p[i];
         ascii += c < 0x80;
-        wide += c >= 0xc0; /* the first byte of a character beyond ASCII */
+        wide += c >= 0xc0; /* first byte of a character beyond ASCII */
     }
     uint64_t tokens = ascii / 4 + wide;
     return tokens ? tokens : 1;

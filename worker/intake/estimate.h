@@ -1,11 +1,11 @@
-/* estimate: how many tokens a count_tokens request is about, for endpoints that cannot count. */
-#ifndef QCC_WORKER_ESTIMATE_H
-#define QCC_WORKER_ESTIMATE_H
+/* estimate: estimates the result of count_tokens, for when no endpoint counts tokens. */
+#ifndef QCC_WORKER_INTAKE_ESTIMATE_H
+#define QCC_WORKER_INTAKE_ESTIMATE_H
 
 #include "common/base/str.h"
 
-/* Tokens of the text as it stands in the JSON body: four ASCII characters a token, one for each
- * character beyond (Chinese, Japanese and the like come near to that). At least 1. */
+/* Estimates the tokens of a JSON body as it is: one for four ASCII characters, one for each other
+ * character (about right for Chinese and Japanese). At least 1. */
 uint64_t estimate_tokens(struct str body);
 
 #endif

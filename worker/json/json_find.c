@@ -10,14 +10,14 @@
 
 enum { DEPTH_MAX = 1000, WANTS_MAX = 16 };
 
-/* One walk over one object and, where wanted, an object in it. */
+/* State of one walk over an object and the wanted objects in it. */
 struct walk {
     const struct json_skip *skip;
-    const char *p, *end; /* next byte */
+    const char *p, *end; /* next byte; end of the text */
     const struct json_want *want;
     struct json_hit *hits;
     size_t n;
-    uint64_t filter; /* see name_bit: the bits of all names, outer and inner */
+    uint64_t filter; /* the name_bit() of all wanted names, outer and inner */
 };
 
 /* ---- strings */
@@ -56,8 +56,8 @@ static size_t utf8_put(unsigned v, char out[static 4])
     return 4;
 }
 
-/* Decodes the escape at the front of *s (s->p[0] is the backslash) and cuts it off. Returns the
- * bytes written, 0 when it is malformed. */
+/* Decodes the escape at the front of *s (s->p[0] is the backslash) and removes it from *s. Returns
+ * the bytes written to out, 0 when the escape is malformed. */
 static size_t escape_cut(struct str *s, char out[static 4])
 {
     static const char plain[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
@@ -137,7 +137,7 @@ bool json_escape(struct str text, struct buf *out)
     return buf_add(out, text.p + from, text.n - from);
 }
 
-/* Whether the member name `raw` (as it stands in the text) means `name`. */
+/* Whether the member name `raw` (as it stands in the text) equals `name` when decoded. */
 static bool name_is(struct str raw, bool escaped, struct str name)
 {
     if (!escaped)
@@ -164,14 +164,14 @@ static void skip_blank(struct walk *w)
         w->p++;
 }
 
-/* The next byte that is no blank, taken; -1 at the end. */
+/* Consumes the next byte that is no blank and returns it; -1 at the end. */
 static int next_byte(struct walk *w)
 {
     skip_blank(w);
     return w->p < w->end ? (unsigned char)*w->p++ : -1;
 }
 
-/* Behind the opening quote; moves behind the closing one. */
+/* Reads a string: w->p stands behind the opening quote and is moved behind the closing one. */
 static bool read_string(struct walk *w, struct str *raw, bool *escaped)
 {
 #if defined(__SSE2__)
@@ -211,7 +211,7 @@ static void skip_number(struct walk *w)
         w->p++;
 }
 
-/* A value that is not looked into. depth: levels open around it. */
+/* Reads one value as a whole, without its members. depth: levels open around it. */
 static bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
 {
     *hit = (struct json_hit){.kind = JSON_IS_ABSENT};
@@ -232,7 +232,7 @@ static bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
         if (depth >= DEPTH_MAX)
             return false;
         size_t len = w->skip->nested(from + 1, (size_t)(w->end - from) - 1, DEPTH_MAX - depth - 1);
-        /* The kind of bracket that ends it is all we check of what was skipped. */
+        /* Of the text skipped, only the kind of the last bracket is checked. */
         if (len == JSON_NO_END || from[len] != *from + 2)
             return false;
         w->p = from + len + 1;
@@ -266,20 +266,21 @@ static bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
     return true;
 }
 
-/* A bit for a name, by its length and first letter: most names share none with those wanted. */
+/* Hashes a name to one bit, by its length and first letter: most unwanted names share no bit with
+ * the wanted ones. */
 static uint64_t name_bit(struct str name)
 {
     return name.n ? (uint64_t)1 << ((name.n * 11 + (unsigned char)name.p[0]) & 63) : 1;
 }
 
-/* False: the name is none of the wanted ones. */
+/* False: the name is certainly not wanted. */
 static bool may_be_wanted(const struct walk *w, struct str name, bool escaped)
 {
     return escaped || (w->filter & name_bit(name)) != 0;
 }
 
-/* Whether a member of that name has members that are wanted; what an earlier member of that name
- * gave is forgotten. */
+/* Whether members of the member `name` are wanted. Hits of an earlier member of that name are
+ * dropped. */
 static bool look_inside(struct walk *w, struct str name, bool escaped)
 {
     bool any = false;
@@ -292,8 +293,8 @@ static bool look_inside(struct walk *w, struct str name, bool escaped)
     return any;
 }
 
-/* The members of an object; w->p behind its '{', at the end behind its '}'. outer: the name of the
- * object that we are in, when it is not the outermost. */
+/* Reads the members of an object: w->p stands behind its '{' and is moved behind its '}'. outer:
+ * the object's name, NULL for the outermost. */
 static bool read_members(struct walk *w, unsigned depth, const struct str *outer,
                          bool outer_escaped)
 {

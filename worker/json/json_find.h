@@ -1,8 +1,8 @@
-/* peek: finds the few members of a large JSON object that QCC needs, and skips the rest at memory
- * speed (64 bytes a step with SSE2 or AVX2, chosen at run time; plain C elsewhere). No tree, no
- * allocation, no change. Not a validator: what it skips it only balances. Pure over buffers. */
-#ifndef QCC_WORKER_PEEK_H
-#define QCC_WORKER_PEEK_H
+/* json_find: finds the few members of a large JSON object that QCC needs, and skips the rest at
+ * memory speed. Builds no tree, allocates nothing, changes nothing. Not a validator: of skipped
+ * text only the brackets are balanced. Pure over buffers. */
+#ifndef QCC_WORKER_JSON_JSON_FIND_H
+#define QCC_WORKER_JSON_JSON_FIND_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"
@@ -19,14 +19,14 @@ enum json_kind {
     JSON_IS_ARRAY
 };
 
-/* "model", or with `inner` set a member of a member: {"metadata", "user_id"}. */
+/* A wanted member: {"model"}, or with `inner` set a member of a member: {"metadata", "user_id"}. */
 struct json_want {
     struct str name, inner;
 };
 
 struct json_hit {
     enum json_kind kind;
-    struct str raw; /* the value's bytes in the body; of a string without its quotes */
+    struct str raw; /* the value's bytes in the body; a string's without the quotes */
     bool escaped;   /* the string has backslashes: json_unescape before use */
 };
 
@@ -39,12 +39,12 @@ bool json_find(struct str body, const struct json_want *want, struct json_hit *h
 
 struct json_skip;
 
-/* json_find by one make of json_skip.h: for tests, which compare them. */
+/* json_find with one implementation of json_skip.h, for tests that compare them. */
 bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
                     struct json_hit *hits, size_t n) MUST_CHECK;
 
-/* Decodes a JSON string's escapes into out (cleared first). \uD800-pairs become UTF-8; a lone half
- * becomes U+FFFD. False: malformed escape or over out's ceiling. */
+/* Decodes a JSON string's escapes into out (cleared first). Surrogate pairs become UTF-8; a lone
+ * surrogate becomes U+FFFD. False: malformed escape, or over out's ceiling. */
 bool json_unescape(struct str raw, struct buf *out) MUST_CHECK;
 
 /* The number that the 4 hex digits at p write, as in \uXXXX; -1: they are none. */

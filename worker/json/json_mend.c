@@ -11,7 +11,8 @@ struct tidy {
     size_t n;
     char stack[TIDY_DEPTH];
     size_t depth;
-    /* Where the text can be cut so that closing the open brackets makes it whole. */
+    /* Length and depth of `out` at the last point where closing the open brackets makes valid
+     * JSON. */
     size_t safe_n, safe_depth;
 };
 
@@ -26,7 +27,7 @@ static void safe(struct tidy *t)
     t->safe_depth = t->depth;
 }
 
-/* The code unit of \uXXXX at p, or -1. */
+/* The UTF-16 code unit of the \uXXXX at p, or -1. */
 static int unit(const unsigned char *p, const unsigned char *end)
 {
     if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
@@ -41,7 +42,7 @@ static void copy(struct tidy *t, size_t n)
     t->p += n;
 }
 
-/* An escape; t->p is at the backslash. */
+/* Copies an escape, mended if needed; t->p is at the backslash. */
 static void escape(struct tidy *t)
 {
     if (t->end - t->p < 2) {
@@ -51,7 +52,7 @@ static void escape(struct tidy *t)
     if (t->p[1] != 'u') {
         if (memchr("\"\\/bfnrt", t->p[1], 8)) {
             copy(t, 2);
-        } else { /* no escape of JSON: the backslash itself was meant */
+        } else { /* not an escape of JSON: taken for a literal backslash */
             put(t, '\\');
             put(t, '\\');
             t->p++;
@@ -73,7 +74,7 @@ static void escape(struct tidy *t)
     }
 }
 
-/* A string; t->p is at its quote. False when the text ended in it. */
+/* Copies a string; t->p is at its quote. False: the text ended in it. */
 static bool string(struct tidy *t)
 {
     put(t, '"');
@@ -99,7 +100,8 @@ static bool string(struct tidy *t)
     return false;
 }
 
-/* A number or a literal. False when it is none, or perhaps not complete. */
+/* Copies a number or a literal, replaced by null when it is neither. False: there is none, or it
+ * may be incomplete. */
 static bool word(struct tidy *t)
 {
     const unsigned char *from = t->p;
@@ -112,7 +114,8 @@ static bool word(struct tidy *t)
         return false;
     bool ok = str_eq(s, STR("true")) || str_eq(s, STR("false")) || str_eq(s, STR("null"));
     if (!ok) {
-        /* JSON's numbers, short enough to be no overflow: else null. */
+        /* A number of JSON with at most 15 digits, which no reader overflows on; all else is
+         * null. */
         size_t i = s.p[0] == '-';
         size_t digits = i;
         while (i < n && ascii_digit(s.p[i]))
@@ -133,7 +136,8 @@ static bool word(struct tidy *t)
     return true;
 }
 
-/* A value begins at t->p: false ends the reading. */
+/* Copies the value at t->p, of an object or array the opening bracket only. False ends the
+ * reading. */
 static bool value(struct tidy *t, enum expect *e)
 {
     char c = (char)*t->p;
@@ -159,7 +163,7 @@ static bool value(struct tidy *t, enum expect *e)
     return true;
 }
 
-/* One step at a byte that is no blank. False ends the reading. */
+/* Handles one token; t->p is at a byte that is no blank. False ends the reading. */
 static bool step(struct tidy *t, enum expect *e)
 {
     char c = (char)*t->p;
@@ -196,8 +200,8 @@ static bool step(struct tidy *t, enum expect *e)
     return false;
 }
 
-/* The most that comes of it: a backslash may be doubled, a word behind a comma, colon or bracket
- * may become null, and what is open is closed. */
+/* Upper bound of the output in bytes: a backslash may be doubled, a word behind a comma, colon or
+ * bracket may become null, open brackets are closed. */
 static size_t room_for(struct str in)
 {
     size_t grow = 0;

@@ -20,7 +20,7 @@ static size_t string_plain(const char *p, size_t n, bool *escaped)
 
 static size_t nested_plain(const char *p, size_t n, unsigned deeper)
 {
-    unsigned depth = 0; /* levels below the one we want to close */
+    unsigned depth = 0; /* levels open below the one whose end is wanted */
     for (size_t i = 0; i < n; i++) {
         switch (p[i]) {
         case '"': {
@@ -42,7 +42,8 @@ static size_t nested_plain(const char *p, size_t n, unsigned deeper)
                 return i + 1;
             break;
         case '\\':
-            /* No JSON; but the 64-byte makes see escapes without regard to strings. */
+            /* Not valid JSON; the 64-byte implementations treat escapes outside of strings
+             * alike. */
             if (i + 1 < n && (p[i + 1] == '"' || p[i + 1] == '\\'))
                 i++;
             break;
@@ -70,12 +71,12 @@ struct brackets {
 
 static const uint64_t even_bits = 0x5555555555555555u;
 
-/* The bytes that a backslash before them escapes. *carry: whether the block before ends in a
- * backslash that escapes our first byte.
+/* Returns the bytes that a backslash in front of them escapes. *carry: whether the previous block
+ * ends in a backslash that escapes the first byte of this one; updated for the next block.
  *
- * In a run of backslashes every second byte behind its start is escaped, the byte behind the run
- * included if its turn comes. Runs that start at an even place are told from the others by adding
- * their start bits: the sum ripples through them and clears them. */
+ * A run of backslashes escapes every second byte from its start, the byte behind the run included
+ * when the run is of odd length. Runs that start at an even offset are separated from the others by
+ * adding their start bits: the carry ripples through those runs and clears them. */
 static inline uint64_t escaped_bits(uint64_t slash, uint64_t *carry)
 {
     uint64_t first = *carry;
@@ -91,7 +92,8 @@ static inline uint64_t escaped_bits(uint64_t slash, uint64_t *carry)
     return (even_runs << 1 & ~even_bits) | (odd_runs << 1 & even_bits) | first;
 }
 
-/* The last bytes of a text, with zeros behind: nothing is ever read beyond its end. */
+/* Copies the last n < 64 bytes of a text into `tail`, padded with zeros, so that no load reads
+ * beyond the text. */
 static inline const char *pad(char tail[static 64], const char *p, size_t n)
 {
     memset(tail, 0, 64);
@@ -99,7 +101,7 @@ static inline const char *pad(char tail[static 64], const char *p, size_t n)
     return tail;
 }
 
-/* [ and {, ] and } differ by 0x20 only, and no other byte shares the rest. */
+/* '[' | FOLD is '{' and ']' | FOLD is '}'; no other byte becomes one of them. */
 enum { FOLD = 0x20 };
 
 /* ---- SSE2: every x86-64 has it */

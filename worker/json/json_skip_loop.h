@@ -14,7 +14,7 @@ TARGET static size_t NAME(string)(const char *p, size_t n, bool *escaped)
         uint64_t esc = escaped_bits(b.slash, &carry);
         uint64_t quote = b.quote & ~esc;
         if (quote) {
-            /* Backslashes in front of the first real quote only. */
+            /* Only backslashes in front of the first quote that is not escaped count. */
             seen |= b.slash & (quote ^ (quote - 1));
             *escaped = seen != 0;
             return at + (size_t)__builtin_ctzll(quote);
@@ -46,7 +46,7 @@ TARGET static size_t NAME(nested)(const char *p, size_t n, unsigned deeper)
             depth += up - down;
             continue;
         }
-        /* The level we want may be reached in here: bracket by bracket. */
+        /* The wanted level may end in this block: bracket by bracket. */
         for (uint64_t all = open | close; all; all &= all - 1) {
             uint64_t bit = all & -all;
             if (open & bit) {

@@ -50,7 +50,8 @@ void deadline_clear(struct deadline *t)
 void deadline_fini(struct deadline *t)
 {
     t->deadline = HUGE_VAL;
-    ev_timer_stop(t->loop, &t->timer); /* one that is due in this turn is not active any more, but pending */
+    /* also when it is not active: it may be pending in this turn */
+    ev_timer_stop(t->loop, &t->timer);
 }
 
 bool deadline_active(const struct deadline *t)

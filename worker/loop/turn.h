@@ -1,5 +1,6 @@
-/* turn: one turn of the event loop: what ended in it is freed when its callbacks have returned, and
- * requests that wait are looked at once, however many things were freed for them. */
+/* turn: one turn of the event loop. Objects that ended in it are freed after its callbacks have
+ * returned; waiting requests are examined once per turn, however many resources were released for
+ * them. */
 #ifndef QCC_WORKER_LOOP_TURN_H
 #define QCC_WORKER_LOOP_TURN_H
 
@@ -12,7 +13,8 @@
  * share. */
 enum { TURN_READ = 65536 };
 
-/* Something that ended within a callback of its own and is freed at the end of the turn. */
+/* Member of an object that may end within a callback of its own: it is freed at the end of the
+ * turn. */
 struct dead {
     struct list node;
     void (*free)(struct dead *d);
@@ -21,21 +23,23 @@ struct dead {
 struct turn {
     struct ev_loop *loop;
     struct list dead;
-    bool wake; /* something was freed that a waiting request may need */
+    bool wake;        /* a resource was released that a waiting request may need */
 };
 
+/* Initializes t. `loop`: the worker's event loop; not owned. */
 void turn_init(struct turn *t, struct ev_loop *loop);
 
-/* Frees d, by `free`, at the end of this turn. */
+/* Has `free` called with d at the end of this turn; until then d stays valid. */
 void turn_bury(struct turn *t, struct dead *d, void (*free)(struct dead *));
 
-/* Something was freed that a waiting request may need: they are looked at at the end of the turn. */
+/* Announces that a resource was released which a waiting request may need: at the end of the turn
+ * the waiting requests are examined. */
 void turn_wake(struct turn *t);
 
-/* Whether turn_wake was called since the last time this was asked. */
+/* Whether turn_wake was called since the last call of this function. */
 bool turn_woken(struct turn *t) MUST_CHECK;
 
-/* The end of the turn: frees what was buried. */
+/* Frees what was given to turn_bury. Called at the end of each turn. */
 void turn_free_dead(struct turn *t);
 
 #endif

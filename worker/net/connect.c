@@ -35,7 +35,8 @@ static enum net_fault fault_of(int why)
         return NET_REFUSED;
     case ETIMEDOUT:
         return NET_CONNECT_TIMEOUT;
-    case EMFILE: /* our own shortage: descriptors, memory, local ports */
+    /* from here to EADDRNOTAVAIL: this host is short of descriptors, memory or ports */
+    case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
@@ -87,14 +88,14 @@ void connect_start(struct connect *c, struct ev_loop *loop, const struct sockadd
     }
     bool pending = why == EINPROGRESS;
     if (!pending)
-        c->why = fault_of(why); /* known already, and told from the loop */
+        c->why = fault_of(why); /* reported by the timer, so that `done` is called from the loop */
     ev_init(&c->io, on_writable);
     ev_init(&c->timer, on_timer);
     if (pending) {
         ev_io_set(&c->io, c->fd, EV_WRITE);
         ev_io_start(loop, &c->io);
     }
-    ev_now_update(loop); /* it may lag behind */
+    ev_now_update(loop); /* ev_now() is the time at which this turn began */
     ev_timer_set(&c->timer, pending ? (double)timeout_ms / 1000.0 : 0., 0.);
     ev_timer_start(loop, &c->timer);
 }

@@ -20,27 +20,27 @@ enum { SPARES = 8 };
 
 struct dialer {
     struct ev_loop *loop;
-    struct dial_lib curl; /* loaded with multi */
+    struct dial_lib curl; /* loaded when multi is made */
     CURLM *multi;         /* NULL until the first dial */
     ev_timer timer;
     struct list dials;
     CURL *spare[SPARES];
     unsigned nspare;
-    curl_socket_t handed; /* the one socket that curl must not close just now */
+    curl_socket_t handed; /* socket being handed over: close_socket() leaves it open */
 };
 
 struct dial {
     struct dialer *d;
     struct list node;
-    CURL *easy;             /* NULL: by `direct` */
+    CURL *easy;             /* NULL: an address, dialled by `direct` */
     struct connect direct;
     dial_done *done;
     void *arg;
     bool proxied;
-    bool no_socket; /* none to be had: our own shortage */
+    bool no_socket; /* socket(2) failed: this host is short of descriptors or memory */
 };
 
-/* A socket that libcurl wants watched. */
+/* A socket for whose readiness libcurl asked (CURLMOPT_SOCKETFUNCTION). */
 struct watch {
     ev_io io;
     struct dialer *d;
@@ -74,7 +74,7 @@ static int set_timer(CURLM *m, long timeout_ms, void *arg)
     struct dialer *d = arg;
     ev_timer_stop(d->loop, &d->timer);
     if (timeout_ms >= 0) {
-        /* ev_now may lag behind the clock libcurl computed with */
+        /* ev_now() may lag behind the clock with which libcurl computed timeout_ms */
         ev_now_update(d->loop);
         ev_timer_set(&d->timer, (double)timeout_ms / 1000.0, 0.);
         ev_timer_start(d->loop, &d->timer);
@@ -142,7 +142,7 @@ struct dialer *dialer_new(struct ev_loop *loop)
     return d;
 }
 
-/* The library is there, and its multi handle. */
+/* Loads libcurl and makes the multi handle. False: *e says why. */
 static bool begin(struct dialer *d, struct err *e)
 {
     if (!dial_curl_load(&d->curl, e))
@@ -244,13 +244,13 @@ struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const
     d->curl.easy_setopt(c, CURLOPT_CONNECT_ONLY, 1L);
     d->curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-    /* a dial that ends while its name is being resolved leaves the resolver's thread to itself: waiting
-     * for it (the default) would stop the worker for as long as a name server is silent */
+    /* A dial that ends while its name is being resolved does not join the resolver's thread: that
+     * (the default) would block the worker for as long as a name server does not answer. */
     d->curl.easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
 #endif
     d->curl.easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     d->curl.easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
-    /* the empty string keeps $http_proxy and friends out: only the file decides */
+    /* The empty string makes libcurl ignore $http_proxy: only the configuration decides. */
     d->curl.easy_setopt(c, CURLOPT_PROXY, proxy ? proxy : "");
     d->curl.easy_setopt(c, CURLOPT_NOPROXY, "");
     d->curl.easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, proxy && !socks(proxy) ? 1L : 0L);
@@ -279,7 +279,7 @@ static enum net_fault reason(const struct dial *x, CURLcode code)
     x->d->curl.easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
     if (x->no_socket || os == EMFILE || os == ENFILE)
         return NET_LOCAL;
-    switch ((int)code) { /* of curl's hundred codes these are what a dial can end with */
+    switch ((int)code) { /* the codes with which CURLOPT_CONNECT_ONLY can fail */
     case CURLE_COULDNT_RESOLVE_HOST:
         return NET_RESOLVE;
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -304,7 +304,7 @@ static enum net_fault reason(const struct dial *x, CURLcode code)
 }
 
 /* Ends the dials that libcurl reports as done, each with its callback. A callback may start or
- * cancel other dials: the queue is asked anew each time. */
+ * cancel other dials, so the queue is read anew after each. */
 static void reap(struct dialer *d)
 {
     CURLMsg *m;

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-/* With the ABI number that the headers stand for. */
+/* With the ABI number of the libcurl headers that this is compiled with. */
 static const char soname[] = "libcurl.so.4";
 
 static bool find(void *so, const char *name, void *at, struct err *e)
@@ -11,7 +11,7 @@ static bool find(void *so, const char *name, void *at, struct err *e)
     void *p = dlsym(so, name);
     if (!p)
         return err_set(e, "libcurl has no %s", name);
-    memcpy(at, &p, sizeof p); /* POSIX lets a function's address be had this way, ISO C does not */
+    memcpy(at, &p, sizeof p); /* ISO C has no cast from void * to a function; POSIX allows this */
     return true;
 }
 

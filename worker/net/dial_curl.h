@@ -1,14 +1,14 @@
-/* dial_lib: libcurl, loaded when the first name is dialled, or the first proxy. With the 30 libraries that it
- * brings along (GnuTLS, Kerberos, LDAP …) it is half of an idle worker's memory: one that has nothing to do,
- * or whose endpoints are addresses, goes without. */
-#ifndef QCC_WORKER_DIAL_LIB_H
-#define QCC_WORKER_DIAL_LIB_H
+/* dial_curl: libcurl, loaded when the first name or proxy is dialled. With the 30 libraries that it
+ * needs (GnuTLS, Kerberos, LDAP …) it takes half of an idle worker's memory; a worker that is idle,
+ * or whose endpoints are addresses, does without. */
+#ifndef QCC_WORKER_NET_DIAL_CURL_H
+#define QCC_WORKER_NET_DIAL_CURL_H
 
 #include "common/base/err.h"
 
 #include <curl/curl.h>
 
-/* Its functions, by their names behind "curl_" (libcurl(3)). */
+/* Functions of libcurl(3) that dial.c uses: F(type, name without "curl_", arguments). */
 #define DIAL_LIB(F)                                                                                \
     F(CURLcode, global_init, (long flags))                                                         \
     F(void, global_cleanup, (void))                                                                \
@@ -33,8 +33,8 @@ struct dial_lib {
 };
 #undef DIAL_LIB_MEMBER
 
-/* Loads it. It stays for as long as the process lives: its libraries do not all like to go. False: *e says
- * what the dynamic linker says. */
+/* Loads libcurl and fills *lib. It is never unloaded: not all of its libraries support that. False:
+ * *e has the dynamic linker's message. */
 bool dial_curl_load(struct dial_lib *lib, struct err *e) MUST_CHECK;
 
 #endif

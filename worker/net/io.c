@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* One TLS record's payload: several small pieces go out as one record. */
+/* Largest payload of a TLS record, in bytes (RFC 8446, 5.1): smaller pieces are joined up to it. */
 enum { RECORD = 16384 };
 
 static ptrdiff_t tls_result(struct io *io, int r)
@@ -56,7 +56,7 @@ static ptrdiff_t tls_writev(struct io *io, const struct iovec *iov, int n)
 {
     static char gather[RECORD];
     ptrdiff_t total = 0;
-    size_t at = 0; /* within *iov */
+    size_t at = 0; /* bytes of *iov that are written already */
     while (n > 0) {
         const char *p = (const char *)iov->iov_base + at;
         size_t len = iov->iov_len - at;

@@ -16,7 +16,7 @@ int peer_open(void)
     return socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 }
 
-/* An address and port as inet_diag wants them; IPv4 in IPv6 is unwrapped. */
+/* An address and port in inet_diag's form; an IPv4-mapped IPv6 address is stored as IPv4. */
 struct end {
     int family;
     uint16_t port; /* network order */
@@ -86,7 +86,7 @@ static enum peer_state ask(int diag, const struct end *peer, const struct end *u
     if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
         return PEER_UNKNOWN;
     const struct inet_diag_msg *m = NLMSG_DATA(h);
-    return m->idiag_inode ? PEER_HERE : PEER_GONE; /* no inode: no process holds it any more */
+    return m->idiag_inode ? PEER_HERE : PEER_GONE; /* inode 0: no process has the socket open */
 }
 
 enum peer_state peer_look(int fd, int diag)
@@ -96,7 +96,7 @@ enum peer_state peer_look(int fd, int diag)
     if (getsockname(fd, (struct sockaddr *)&us, &nu) == -1)
         return PEER_UNKNOWN;
     if (us.ss_family == AF_UNIX) {
-        /* a Unix socket shows POLLHUP only when both directions are shut */
+        /* unix(7): a Unix socket reports POLLHUP only when both directions are shut down */
         struct pollfd p = {.fd = fd};
         return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) ? PEER_GONE : PEER_HERE;
     }
@@ -110,5 +110,5 @@ enum peer_state peer_look(int fd, int diag)
     struct tcp_info info = {0};
     socklen_t ni = sizeof info;
     bool open = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &ni) == 0 && info.tcpi_state == TCP_ESTABLISHED;
-    return open ? PEER_HERE : PEER_UNKNOWN; /* without a FIN nothing was ended, but perhaps TLS */
+    return open ? PEER_HERE : PEER_UNKNOWN; /* ESTABLISHED: no FIN came, at most a close_notify */
 }

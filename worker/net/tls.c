@@ -24,7 +24,7 @@ static SSL_CTX *context(const SSL_METHOD *method)
     SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_read_ahead(c, 1); /* a record's head and body with one recv */
+    SSL_CTX_set_read_ahead(c, 1); /* reads a record's header and body with one recv(2) */
     return c;
 }
 
@@ -73,7 +73,7 @@ SSL_CTX *tls_server(const char *certificate_pem, const char *key_pem, struct err
     SSL_CTX *c = context(TLS_server_method());
     if (c && use_chain(c, certificate_pem) && use_key(c, key_pem)) {
         SSL_CTX_set_alpn_select_cb(c, choose_alpn, NULL);
-        SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets do without */
+        SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* resumption is by tickets */
         SSL_CTX_set_num_tickets(c, 1);
         return c;
     }

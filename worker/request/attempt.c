@@ -6,10 +6,10 @@
 #include "worker/request/side.h"
 #include "worker/request/failures.h"
 
-/* Of more endpoints than that nobody reads why each was not taken. */
+/* Endpoints for which the reason of not being chosen is recorded; more than an operator reads. */
 enum { EXPLAINED = 256 };
 
-/* ---- what the request knows of an endpoint */
+/* ---- the state of an endpoint for this request */
 
 static struct tried *tried_of(struct req *r, struct ep_live *live)
 {
@@ -20,12 +20,14 @@ static struct tried *tried_of(struct req *r, struct ep_live *live)
     if (!t)
         return NULL;
     *t = (struct tried){.next = r->tried, .live = live};
-    live->refs++; /* let_go gives it back: the address must not come to mean another endpoint */
+    /* attempt_forget() drops it; until then the address cannot be another endpoint's */
+    live->refs++;
     r->tried = t;
     return t;
 }
 
-/* Whether the endpoint offers the model: no list, on the list, or known there by another name. */
+/* The endpoint offers the model if it has no models.allow, if that matches, or if models.map has
+ * it. */
 bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
 {
     if (!r->has_model || e->allow.n == 0)
@@ -36,7 +38,7 @@ bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
     return ep_model_there(e, r->model) != NULL;
 }
 
-/* Whether the model may be asked for there now. */
+/* Whether e offers the model and it is not blocked there. now: CLOCK_MONOTONIC, in ms. */
 static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 {
     const struct ep_view *v = &e->live->view;
@@ -51,7 +53,7 @@ static bool full(const struct req *r, const struct ep *e, int64_t now)
     return loan_place_none(r->env->loans, e->live, now) || !pool_has_room(e->live->pool);
 }
 
-/* What the supervisor has said, and what this request has heard from the endpoint itself. */
+/* Extends x's cooldown: `until` of any origin, `own_until` as the endpoint itself demanded. */
 static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int64_t now)
 {
     if (until > now && until - now > x->cooling_ms)
@@ -63,8 +65,8 @@ static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int
     }
 }
 
-/* A side path has no trial: an endpoint with an open breaker is its last resort, for count_tokens
- * (which can be estimated) not even that. */
+/* A request on a side path is never a trial: it may use an endpoint with an open breaker as its
+ * last resort, except for count_tokens, which can be estimated. */
 static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
 {
     x->no_path = !side_offers(r, e->ce, e->live, now);
@@ -108,7 +110,7 @@ static bool candidates(struct req *r)
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
             .tier = (uint8_t)ep_view_tier(v),
             .trial = (uint8_t)loan_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
-            .enabled = v->disabled == EP_ENABLED, /* whatever the configuration says */
+            .enabled = v->disabled == EP_ENABLED, /* ENDPOINT decides, not the configuration */
             .queued = v->queued,
             .draining = v->draining,
             .full = full(r, e, now),
@@ -180,7 +182,7 @@ static void exchange_failed(struct exchange *x, enum net_fault why)
 
 static const struct exchange_ops exchange_ops = {exchange_news, exchange_failed};
 
-/* The request has the trial of an endpoint, and will bring no verdict. */
+/* Returns the trial that the request has, if any: it brings no verdict. */
 static void trial_back(struct req *r)
 {
     if (r->trial)
@@ -188,7 +190,7 @@ static void trial_back(struct req *r)
     r->trial = 0;
 }
 
-/* The request goes to e, where there is a place for it. trial: it uses up this worker's trial. */
+/* Starts an attempt at e, which has a place for it. trial: the attempt uses this worker's trial. */
 static void start(struct req *r, struct ep *e, bool trial)
 {
     struct tried *t = tried_of(r, e->live);
@@ -196,7 +198,7 @@ static void start(struct req *r, struct ep *e, bool trial)
         trial_back(r);
     if (trial && !r->trial) {
         r->trial = loan_trial_begin(r->env->loans, e->live);
-        r->trial_at = e->live; /* its note holds a reference */
+        r->trial_at = e->live; /* its struct tried holds a reference */
     }
     r->ep = ep_ref(e);
     e->live->open++;
@@ -308,16 +310,16 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
         report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
 }
 
-/* ---- what becomes of a failure */
+/* ---- after a failure */
 
 static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
 {
-    r->same = e; /* takes over the caller's reference; NULL: whichever is chosen then */
+    r->same = e; /* takes over the caller's reference; NULL: the next choice decides */
     req_set(r, REQ_WAIT);
     deadline_set(&r->deadline, delay_ms);
 }
 
-/* No attempt is left. s: the last choice, or NULL. */
+/* Answers the request without a success: no attempt is left. s: the last choice, or NULL. */
 static void end(struct req *r, const struct sel_result *s)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
@@ -336,7 +338,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_SECOND_OPINION:
         r->opinion = RETRY_OPINION_OPEN;
         r->first_refusal = (int)r->nfailures - 1;
-        ep_unref(r->refuser); /* of a page, which was no opinion */
+        ep_unref(r->refuser); /* set if the first refusal was a page, which is no opinion */
         r->refuser = ep_ref(e);
         /* fall through */
     case RETRY_OTHER:
@@ -350,7 +352,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_GIVE_UP:
         break;
     }
-    switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* none: no memory for a trail */
+    switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* nfailures 0: out of memory */
     case RETRY_REPLY_THIS:
         if (r->failures[r->nfailures - 1].fail.kept) {
             relay_kept(r, &r->failures[r->nfailures - 1].reply, 0, 0);
@@ -372,7 +374,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     end(r, NULL);
 }
 
-/* What the failure means for this request's next choices, at once. */
+/* Records in *t what the failure means for this request's next choices, before ENDPOINT does. */
 static void learn(const struct req *r, struct tried *t, const struct retry_conf *rc,
                   const struct verdict *v, enum net_fault net)
 {
@@ -387,7 +389,8 @@ static void learn(const struct req *r, struct tried *t, const struct retry_conf 
         t->cooling_until_ms = now + COOLDOWN_FIRST_MS;
 }
 
-/* A reply to a side path that is no success. Nothing is charged; every endpoint is asked once. */
+/* Handles a reply to a side path that is no success. Nothing is charged; each endpoint is tried
+ * once. */
 static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
 {
     struct verdict v;
@@ -470,7 +473,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     }
     failures_add(r, &v, net);
     failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body, kind == EVIDENCE_BAD_200);
-    /* A refusal charges nobody by itself; the supervisor knows. */
+    /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
     report_failure(r, &v, net,
                    (struct report_more){.left = out.action != RETRY_SAME,
@@ -489,12 +492,12 @@ bool attempt_possible(struct req *r)
         return false;
     struct sel_req sr = sel_req_of(r);
     struct sel_conf sc = {.strategy = SEL_RANDOM};
-    sr.may_try = false; /* a trial is no proof of anything yet */
+    sr.may_try = false; /* an endpoint that needs a trial does not count as usable */
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
     return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
 }
 
-/* ---- the next one */
+/* ---- the next attempt */
 
 static void wait(struct req *r, int64_t ms)
 {
@@ -505,20 +508,20 @@ static void wait(struct req *r, int64_t ms)
     deadline_set(&r->deadline, ms);
 }
 
-/* The choice (r->sel) has given nothing: waits, if that may help. */
+/* The choice (r->sel) found no endpoint: waits if that may help, else ends. */
 static void wait_or_end(struct req *r)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
     int64_t ms = retry_wait(&rc, &r->sel, r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
-    bool no_place = r->sel.end == SEL_ALL_FULL; /* what else keeps count_tokens waiting is not worth it */
+    bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
     if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
         wait(r, ms);
     else
         end(r, &r->sel);
 }
 
-/* To e. Where this worker has no place there but others may have one, it is asked for first; the
- * choice is made anew when the answer is there, or late. */
+/* Starts an attempt at e if this worker has a place there. Otherwise asks the supervisor for one;
+ * the choice is made anew after the answer, or when that is late. */
 static void go(struct req *r, struct ep *e, bool trial)
 {
     if (loan_place_free(e->live)) {
@@ -529,7 +532,8 @@ static void go(struct req *r, struct ep *e, bool trial)
     wait(r, loan_place_want(r->env->loans, e->live, clock_mono_ms()));
 }
 
-/* The repeat at the same endpoint, if that may still be: its breaker may have opened meanwhile. */
+/* Repeats the attempt at the same endpoint, if that is still allowed: its breaker may have
+ * opened. */
 static bool go_same(struct req *r, const struct sel_req *sr)
 {
     struct ep *e = r->same;

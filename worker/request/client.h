@@ -1,5 +1,5 @@
-/* client: the connection that a request came on, as requests see it. The room worker/client fills it
- * in and embeds it in its connections; requests call downward through its operations. */
+/* client: a client's connection as requests see it. The room worker/client embeds struct client in
+ * its connections and fills in the operations. */
 #ifndef QCC_WORKER_REQUEST_CLIENT_H
 #define QCC_WORKER_REQUEST_CLIENT_H
 
@@ -22,39 +22,38 @@ static inline struct iovec iov_of(struct str s)
 enum client_room { CLIENT_ROOM, CLIENT_FULL, CLIENT_GONE };
 
 struct client_ops {
-    /* Writes a piece of the reply; what the socket does not take is copied. FULL: pause until
-     * req_client_room. GONE: the client is not there any more (no callback follows). */
+    /* Writes a piece of the reply; bytes that the socket does not take are copied. */
     enum client_room (*write)(struct client *c, const struct iovec *iov, int n);
 
-    /* The request is over and its reply written (or being so). keep: the connection may carry
-     * another. The request is forgotten. */
+    /* The request has ended and its reply is handed to `write`. keep: the connection may carry
+     * another request. c->req is NULL afterwards. */
     void (*done)(struct client *c, bool keep);
 
-    /* Ends the connection so that the client sees that the reply is cut: unsent bytes still go out,
-     * then the end without a clean close (hard: a reset, where an end of the connection would look
-     * like the end of the reply). The request is forgotten. */
+    /* Ends the connection so that the client can tell that the reply is cut: unsent bytes still go
+     * out, then the connection is closed. hard: with a reset, where a plain end would look like the
+     * end of the reply. c->req is NULL afterwards. */
     void (*cut)(struct client *c, bool hard);
 
-    /* A write said GONE: closes. The request is forgotten. */
+    /* Closes the connection after `write` returned CLIENT_GONE. c->req is NULL afterwards. */
     void (*lost)(struct client *c);
 
-    /* Whether nothing waits to be written. */
+    /* Whether all bytes written were taken by the socket. */
     bool (*quiet)(const struct client *c);
 };
 
-/* What is served on a listener: the proxy, or the operators' addresses. */
+/* What a listener serves: the proxy, or the admin interface. */
 struct service {
-    bool operators;   /* requests are an operator's: not counted, not remembered, logged at debug */
-    size_t reply_max; /* bytes of a reply that may wait for a slow client; 0: as a relayed one */
-    void *arg;        /* of who made it */
+    bool operators;   /* requests are operators': not counted, not recorded, logged at debug */
+    size_t reply_max; /* bytes of a reply that may wait for a slow client; 0: the proxy's default */
+    void *arg;        /* for the functions below */
 
-    /* Whether the request may go on; its head is there. False: it has been answered. */
+    /* Checks access once the request's head is complete. False: the request has been answered. */
     bool (*allowed)(struct req *r);
 
-    /* All of the request is there. */
+    /* The request is complete: begins to answer it. */
     void (*go)(struct req *r);
 
-    /* A wait (REQ_WAIT) is over. */
+    /* The deadline of a REQ_WAIT has passed. */
     void (*late)(struct req *r);
 
     /* Header lines of each reply of QCC's own, each with CRLF; `room` may hold them. */
@@ -65,7 +64,7 @@ struct client {
     const struct client_ops *ops;
     const struct service *service;
     struct req_env *env;
-    struct req *req;  /* the present request; set by req_begin, NULL between two */
+    struct req *req;  /* the present request; set by req_begin, NULL between two requests */
     bool unix_socket;
     bool last;        /* the connection closes after this reply */
 };

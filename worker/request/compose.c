@@ -1,4 +1,4 @@
-/* What one endpoint is sent of a request (req.h). */
+/* compose: the bytes of a request that one endpoint is sent. Declared in req.h. */
 #include "worker/json/json_find.h"
 #include "worker/request/req.h"
 

@@ -9,10 +9,10 @@
 enum {
     FAILURES_MAX = RETRY_BEGUN_MAX, /* attempts a request can have */
     FAILURES_FIRST = 4,
-    KEY_MIN = 6      /* a shorter key would be found in any text */
+    KEY_MIN = 6      /* bytes of a key that is masked: a shorter one would be found in any text */
 };
 
-/* ---- what was considered */
+/* ---- choices */
 
 static uint8_t flags_of(const struct req *r)
 {
@@ -26,7 +26,7 @@ static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t fl
     return (struct choice){.at_ms = t > 0 ? (uint32_t)t : 0, .end = (uint8_t)end, .flags = flags};
 }
 
-/* Whether it says more than that another was as good or better by the strategy's turn. */
+/* Whether the reason is more than the strategy's preference for another endpoint. */
 static bool telling(uint8_t why)
 {
     return why != SEL_SKIP_STRATEGY && why != SEL_SKIP_BOUND;
@@ -60,9 +60,9 @@ void failures_same(struct req *r, const struct ep *e)
     choice_add(&r->choices, &x, NULL, 0);
 }
 
-/* ---- one failed attempt more */
+/* ---- adding a failure */
 
-/* Room for one line more: of a list that doubles, since few requests need more than one. */
+/* Makes room for one more failure. The array doubles, as few requests have more than one. */
 static bool failures_room(struct req *r)
 {
     if (r->nfailures < r->failures_size)
@@ -136,7 +136,7 @@ bool failures_mask(struct buf *b, struct str text, const char *key)
     }
 }
 
-/* The head of the reply that failed, moved or masked. */
+/* Keeps the head of the failed reply in *to: moved, or copied if a key has to be masked. */
 static bool keep_head(struct req *r, struct buf *to)
 {
     const char *key = r->ep->ce->api_key;
@@ -192,7 +192,7 @@ void failures_free(struct req *r)
 
 /* ---- the end without a good reply */
 
-/* "official: transient (connection refused), relay: rate_limit (429)" */
+/* Writes the failures as "official: transient (connection refused), relay: rate_limit (429)". */
 static void failures_tell(const struct req *r, char *p, size_t n)
 {
     size_t at = 0;
@@ -213,7 +213,8 @@ static void failures_tell(const struct req *r, char *p, size_t n)
 #undef PUT
 }
 
-/* How long the shortest cooldown lasts of those that were passed over for it; -1: none was. */
+/* The shortest remaining cooldown of the endpoints that were passed over for one, in ms; -1: none
+ * was. */
 static int64_t passed_over_ms(const struct req *r)
 {
     struct sel_req any = {.bound = -1};
@@ -228,7 +229,7 @@ void failures_answer(struct req *r, const struct retry_conf *c, const struct sel
         fails[i] = r->failures[i].fail;
     struct retry_final f;
     retry_final(c, fails, n, r->first_refusal, s, passed_over_ms(r), &f);
-    /* an error event under status 200 cannot be told under another status */
+    /* An error event that came under status 200 cannot be sent under another status. */
     bool kept = f.at >= 0 && r->failures[f.at].fail.kept &&
                 (f.status == r->failures[f.at].reply.status || r->failures[f.at].reply.status >= 300);
     if (f.kind != RETRY_FINAL_OWN && kept) {

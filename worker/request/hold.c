@@ -1,12 +1,12 @@
-/* What an attempt's reply turns out to be, while it is held back from the client: an error, a whole
- * reply, an event stream whose head says nothing yet. Ends in relay_commit or attempt_failed. */
+/* hold: a reply before the commit point, held back from the client: an error, a whole reply, or an
+ * event stream without content yet. Ends in relay_commit or attempt_failed. Declared in req.h. */
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_skip.h"
 #include "worker/request/req.h"
 
 enum {
-    ERROR_HOLD = 64 << 10, /* of an error reply, at the least: what the classifier reads */
-    SNIFF = 32,            /* bytes at the front of a reply that say what it is */
+    ERROR_HOLD = 64 << 10, /* bytes of an error reply that are held at least: for the classifier */
+    SNIFF = 32,            /* bytes at the front of a reply that tell its shape */
     JSON_DEPTH = 1000
 };
 
@@ -42,7 +42,7 @@ static void hold_error(struct req *r, const struct exchange_event *ev)
     }
 }
 
-/* A page where JSON or a stream was asked for. */
+/* Whether the body is an HTML page where JSON or a stream was asked for. */
 static bool is_page(const struct req *r, struct str body)
 {
     if (r->side && !str_starts(r->path, STR("/v1/")))
@@ -51,16 +51,16 @@ static bool is_page(const struct req *r, struct str body)
     return t.n && t.p[0] == '<';
 }
 
-/* A JSON object that is not closed: a reply that ends with its connection does not tell that it was
- * cut, nor does a relay that ends all well what it got in part. */
+/* Whether the body is a JSON object that is not closed. Transport does not show all cuts: a reply
+ * may end with its connection, and a relay may end properly what it received in part. */
 static bool is_cut(struct str body)
 {
     struct str s = evidence_trim(body);
     return s.n && s.p[0] == '{' && json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
 }
 
-/* A whole 200 to a side path that is no answer, where the request may be repeated. Of the others some
- * have nothing to say: OPTIONS, DELETE. */
+/* Whether a complete 200 on a side path is no answer. Only for requests that may be repeated:
+ * others, as OPTIONS and DELETE, may have an empty reply. */
 static bool is_no_answer(struct req *r, struct str body)
 {
     if (!r->repeatable)
@@ -102,12 +102,12 @@ static void judge_whole(struct req *r, struct str body, struct str piece)
     relay_commit(r, piece, true);
 }
 
-/* ---- what it is, whatever its content type says */
+/* ---- the shape of a reply, whatever its content-type is */
 
 enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_OTHER };
 
-/* The front of a reply; UNKNOWN: there is not enough of it. Event streams begin with a field or a
- * comment; what stands before is a byte order mark or empty lines. */
+/* The shape of a reply by its front. SHAPE_UNKNOWN: more bytes are needed. Event streams begin with
+ * a field or a comment, perhaps after a byte order mark and empty lines. */
 static enum shape shape_of(struct str front)
 {
     static const struct str fields[] = {STR_LIT("event:"), STR_LIT("data:"), STR_LIT("id:"),
@@ -129,7 +129,7 @@ static enum shape shape_of(struct str front)
     return s;
 }
 
-/* Of what is held and the piece behind it. */
+/* The shape of the reply so far: the bytes held, followed by the present piece. */
 static enum shape shape_now(const struct req *r, const struct exchange_event *ev)
 {
     char front[SNIFF];
@@ -141,7 +141,7 @@ static enum shape shape_now(const struct req *r, const struct exchange_event *ev
     return shape_of(str_make(front, held + more));
 }
 
-/* The reply turns out to be of the other kind: what was held of it is looked at anew. */
+/* Changes the kind of the reply and handles the bytes held so far anew. */
 static void turn_into(struct req *r, enum reply_kind kind, const struct exchange_event *ev)
 {
     struct buf all = r->held;
@@ -167,14 +167,15 @@ static void turn_into(struct req *r, enum reply_kind kind, const struct exchange
     buf_free(&all);
 }
 
-/* Some relays send an event stream under another content type. */
+/* Whether the reply is an event stream under another content type: some relays send such. */
 static bool is_stream(const struct req *r, const struct exchange_event *ev)
 {
     return r->stream && !r->side && !r->encoded && r->status == 200 && r->held.len < SNIFF &&
            shape_now(r, ev) == SHAPE_STREAM;
 }
 
-/* And some an error, or a page, as an event stream. */
+/* Whether the reply is an error or a page under the type of an event stream: some relays send
+ * such. */
 static bool is_no_stream(const struct req *r, const struct exchange_event *ev)
 {
     if (r->held.len >= SNIFF || r->sse.events || shape_now(r, ev) != SHAPE_OTHER)
@@ -191,7 +192,8 @@ static void hold_whole(struct req *r, const struct exchange_event *ev)
     }
     size_t most = (size_t)r->conf->retry.hold_reply;
     struct str piece = str_make(ev->data, ev->n);
-    if (ev->end && r->held.len == 0) { /* the common case: all in one piece, no copy */
+    /* the common case: the whole reply in one piece is not copied */
+    if (ev->end && r->held.len == 0) {
         judge_whole(r, piece, piece);
         return;
     }
@@ -217,8 +219,8 @@ static void stream_failed(struct req *r, enum net_fault net)
         attempt_failed(r, net, EVIDENCE_SSE_ERROR, STR(""));
 }
 
-/* Goes over to relaying with a piece that was not all looked at, unless the rest of it is a failure:
- * nothing has been given away yet. */
+/* Commits the stream, with a piece of which `looked` bytes are scanned, unless the rest of the
+ * piece is a failure: the client has nothing of the reply yet. */
 static void commit_stream(struct req *r, const struct exchange_event *ev, size_t looked)
 {
     relay_feed(r, ev->data + looked, ev->n - looked);
@@ -241,7 +243,7 @@ static void hold_stream(struct req *r, const struct exchange_event *ev)
         turn_into(r, REPLY_WHOLE, ev);
         return;
     }
-    if (r->side) { /* a subscription, or whatever: not ours to judge */
+    if (r->side) { /* a stream of unknown meaning is not judged */
         relay_feed(r, ev->data, ev->n);
         relay_commit(r, str_make(ev->data, ev->n), ev->end);
         return;
@@ -260,7 +262,8 @@ static void hold_stream(struct req *r, const struct exchange_event *ev)
         }
     }
     if (ev->end) {
-        /* a last event that lacks its empty line may have told all of a reply without content */
+        /* A reply without content is complete if its events are, the last without its empty
+         * line. */
         if (relay_close(r) && !r->sse.error && sse_end_told(&r->sse.end)) {
             relay_commit(r, str_make(ev->data, ev->n), true);
             return;
@@ -285,7 +288,7 @@ static void hold_stream(struct req *r, const struct exchange_event *ev)
 
 void hold_over(struct req *r)
 {
-    /* Nothing but pings so far: they are passed on as ours, and what comes may still be a failure. */
+    /* Only pings so far: the client gets pings of QCC's own, and the reply may still fail. */
     if (r->kind == REPLY_STREAM && r->sse.first == SSE_EV_NONE && relay_begin(r))
         return;
     if (r->kind == REPLY_STREAM)
@@ -309,7 +312,7 @@ static void hold_more(struct req *r, const struct exchange_event *ev)
     }
 }
 
-/* ---- news of the reply */
+/* ---- events of the exchange */
 
 static bool has_content_type(const struct http_head *h, struct str type)
 {
@@ -334,7 +337,7 @@ static void reply_begins(struct req *r, const struct exchange_event *ev)
     r->no_body = h->body == BODY_NONE;
     r->reply_has_length = h->body == BODY_COUNTED;
     r->reply_length = h->length;
-    if (r->no_body) { /* to HEAD: the length is told all the same */
+    if (r->no_body) { /* a reply to HEAD may still have content-length */
         const struct http_field *len = http1_field(h, HDR_CONTENT_LENGTH);
         r->reply_has_length = len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &r->reply_length);
     }
@@ -345,7 +348,7 @@ static void reply_begins(struct req *r, const struct exchange_event *ev)
     r->head_now = h;
     if (r->kind == REPLY_ERROR || !ev->end)
         hold_keep_fields(r);
-    if (r->kind == REPLY_ERROR && !ev->end) /* nobody waits for an error that drips */
+    if (r->kind == REPLY_ERROR && !ev->end) /* an error body may come slowly for so long */
         deadline_set(&r->deadline, r->conf->upstream.idle_timeout);
     hold_more(r, ev);
     r->head_now = NULL;
@@ -389,7 +392,7 @@ bool hold_broke(struct req *r, enum net_fault why)
         return true;
     }
     if (r->kind == REPLY_ERROR && r->held.len) {
-        /* what it said of the error counts more than that it was cut */
+        /* The text of an error matters more than that it was cut. */
         attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
         return true;
     }

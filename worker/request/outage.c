@@ -40,7 +40,7 @@ static void put_refused(struct text *t, const struct ep_view *v, const char *nam
         name);
 }
 
-/* What stands against an endpoint. */
+/* Writes why endpoint i cannot be used. */
 static void put_why(struct text *t, const struct req *r, size_t i)
 {
     const struct ep *e = r->env->replica->eps[i];

@@ -20,7 +20,8 @@ const char *own_reply_error_type(unsigned status)
         return "request_too_large";
     case 429:
         return "rate_limit_error";
-    default: /* overloaded_error never: some clients then give up after two tries, and hide the message */
+    /* not overloaded_error: some clients give up after two tries then, and hide the message */
+    default:
         return status < 500 ? "invalid_request_error" : "api_error";
     }
 }
@@ -60,7 +61,7 @@ static enum client_room own_reply(struct client *c, const struct own_reply *o)
     PUT("HTTP/1.1 %u %s\r\n", o->status, forward_reason(o->status));
     if (o->type)
         PUT("content-type: %s\r\n", o->type);
-    if (o->status != 204) /* RFC 9110 8.6 */
+    if (o->status != 204) /* RFC 9110 8.6: none with 204 */
         PUT("content-length: %zu\r\n", o->body.n);
     PUT("%s", o->extra);
     if (o->request_id)
@@ -114,7 +115,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
 void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines)
 {
     struct buf b;
-    if (r->begun) { /* the client has a head already: only the stream can tell */
+    if (r->begun) { /* the client has a head already: the error is sent as an event */
         relay_error_event(r, status, message);
         return;
     }
@@ -125,7 +126,7 @@ void req_answer_error_with(struct req *r, unsigned status, const char *message, 
     buf_free(&b);
 }
 
-/* The request is at fault: the same again would get the same. */
+/* Whether a repeat is useless: the request itself is at fault. */
 static bool useless_again(unsigned status)
 {
     return status < 500 && status != 408 && status != 429;

@@ -21,7 +21,7 @@ static uint32_t tokens_of(int64_t told)
     return told < 0 || told >= RECENT_UNTOLD ? RECENT_UNTOLD : (uint32_t)told;
 }
 
-/* The attempts that failed, and the one that served, or broke while it did. */
+/* Adds the attempts that failed, then the one that served, or broke after the commit point. */
 static void put_attempts(struct recent_record *to, const struct req *r, double now)
 {
     for (unsigned i = 0; i < r->nfailures; i++) {

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* How long after its last event a stream may still go on. */
+/* How many milliseconds after its last event a stream may stay open. */
 enum { AFTER_STOP_MS = 2000 };
 
 static void on_ping(struct deadline *t);
@@ -61,7 +61,7 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
     else if (end)
         req_finish(r, r->framing != OUT_CLOSE);
     else {
-        if (room == CLIENT_FULL && r->state == REQ_RELAY) /* else only pings have gone out */
+        if (room == CLIENT_FULL && r->state == REQ_RELAY) /* before that, only pings were written */
             exchange_pause(&r->exchange);
         if (deadline_active(&r->ping))
             deadline_set(&r->ping, r->conf->stream_ping);
@@ -88,7 +88,7 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
     return ok && buf_str(b, STR("\r\n"));
 }
 
-/* Ends the head with framing and our own lines. */
+/* Completes the head: framing, lines of QCC's own, the empty line. */
 static bool end_head(struct req *r, struct buf *b)
 {
     bool ok = true;
@@ -111,15 +111,16 @@ static bool end_head(struct req *r, struct buf *b)
     return ok && own_lines(r, b, !r->keep || r->c->last || r->env->draining);
 }
 
-/* ---- the end of a stream that went wrong */
+/* ---- errors after the commit point */
 
-/* An event that was cut gets a name that every client overlooks; then comes ours. */
+/* Ends the stream with an error event. An event that was cut is named "ping", which clients
+ * ignore. */
 static void error_event(struct req *r, struct str json)
 {
     struct buf b;
     buf_init(&b, 128 << 10);
     bool openai = r->api == API_OPENAI, ok = true;
-    r->status = 200; /* what the client has seen, whatever the endpoint's was */
+    r->status = 200; /* the client has this one, whatever the endpoint's was */
     if (r->state == REQ_RELAY && !sse_at_boundary(&r->sse)) {
         ok = sse_at_line_start(&r->sse) || buf_str(&b, STR("\n"));
         ok = ok && buf_str(&b, openai ? STR("\n") : STR("event: ping\n\n"));
@@ -147,7 +148,7 @@ static bool can_insert(const struct req *r)
     return r->kind == REPLY_STREAM && !r->encoded && r->framing != OUT_COUNTED;
 }
 
-/* A stream that ended with an error event of the endpoint's has failed, though it is complete. */
+/* Reports a stream that ended with the endpoint's error event as failed, though it is complete. */
 static void end_of_stream(struct req *r)
 {
     if (!r->sse.error || r->sse.stopped || r->encoded)
@@ -156,13 +157,14 @@ static void end_of_stream(struct req *r)
     r->cut = "error event from the endpoint";
 }
 
-/* After the commit point nothing is repaired: the client is told. */
+/* After the commit point nothing can be repeated: the client gets an error. */
 void relay_break_off(struct req *r, enum net_fault why)
 {
-    /* A connection that is closed in place of the last chunk cuts nothing off what has told all. */
+    /* A stream that is complete but for the last chunk has lost nothing. */
     if (r->kind == REPLY_STREAM && why == NET_PARTIAL && !r->reply_has_length && sse_end_told(&r->sse.end))
         (void)!relay_close(r);
-    if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) { /* it had said its last word */
+    /* the last event was received */
+    if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) {
         end_of_stream(r);
         exchange_abort(&r->exchange);
         emit(r, STR(""), STR(""), STR(""), true);
@@ -181,7 +183,7 @@ void relay_break_off(struct req *r, enum net_fault why)
     relay_error_event(r, 502, message);
 }
 
-/* Some endpoints keep a stream open that has said its end: the client shall not wait for more. */
+/* Starts the deadline after a stream's last event: some endpoints keep the connection open. */
 static void watch_end(struct req *r)
 {
     if (r->sse.stopped && !r->encoded && !deadline_active(&r->deadline))
@@ -193,12 +195,12 @@ void relay_over(struct req *r)
     relay_break_off(r, NET_IDLE_TIMEOUT);
 }
 
-/* ---- the commit */
+/* ---- the commit point */
 
 static void forget_request(struct req *r)
 {
     if (!exchange_sent(&r->exchange))
-        return; /* an early reply: the rest of the request is still going out */
+        return; /* an early reply: the rest of the request is still being sent */
     body_free(&r->body);
     buf_free(&r->send);
     buf_free(&r->model_sent);
@@ -211,14 +213,13 @@ static enum out_framing choose_framing(const struct req *r, bool whole)
 {
     if (r->no_body)
         return OUT_NONE;
-    if (r->kind == REPLY_STREAM && !r->encoded) /* pings may have to be put in */
+    if (r->kind == REPLY_STREAM && !r->encoded) /* pings may have to be inserted */
         return r->http10 ? OUT_CLOSE : OUT_CHUNKED;
     if (r->reply_has_length || whole)
         return OUT_COUNTED;
     return r->http10 ? OUT_CLOSE : OUT_CHUNKED;
 }
 
-/* The reply is good: what was held and the piece that decided go out. `end`: and that is all. */
 void relay_commit(struct req *r, struct str piece, bool end)
 {
     attempt_served(r, end);
@@ -255,7 +256,7 @@ void relay_commit(struct req *r, struct str piece, bool end)
     buf_free(&rhead);
 }
 
-/* Reads along; what it says decides. */
+/* sse_feed stops at events that decide before the commit point; here they do not. */
 void relay_feed(struct req *r, const char *p, size_t n)
 {
     for (size_t at = 0; at < n;)
@@ -264,13 +265,14 @@ void relay_feed(struct req *r, const char *p, size_t n)
 
 bool relay_close(struct req *r)
 {
-    /* not all others have a last word that we know */
+    /* Other streams need not have a last event that is known. */
     if (r->encoded || (r->api != API_MESSAGES && !(r->api == API_OPENAI && r->sse.end.choices)))
         return true;
     return sse_close(&r->sse, r->tail);
 }
 
-/* end: the stream ends with it; whole: as relay_close says. */
+/* Relays a piece of a stream. end: the stream ends with it; whole: the result of relay_close
+ * then. */
 static void relay_piece(struct req *r, struct str piece, bool end, bool whole)
 {
     if (!end) {
@@ -326,7 +328,7 @@ static struct str ping_text(const struct req *r)
     return r->api == API_OPENAI ? STR(": ping\n\n") : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
 }
 
-/* The answer begins as a stream although no endpoint has answered yet. */
+/* Begins the reply as an event stream before an endpoint has answered: head and ping. */
 static void begin_stream(struct req *r)
 {
     struct buf b;
@@ -364,7 +366,7 @@ static void on_ping(struct deadline *t)
         return;
     }
     if (r->state == REQ_HOLD && r->kind == REPLY_WHOLE)
-        return; /* no stream, as it turns out */
+        return; /* the reply is not a stream */
     if (r->begun)
         emit(r, STR(""), ping_text(r), STR(""), false);
     else
@@ -374,7 +376,7 @@ static void on_ping(struct deadline *t)
 void relay_probe(struct req *r)
 {
     if (!r->c->ops->quiet(r->c))
-        return; /* there is no silence: the client is slow */
+        return; /* bytes are waiting: the client is slow */
     if (r->state != REQ_RELAY ? r->begun : can_insert(r) && sse_at_boundary(&r->sse))
         emit(r, STR(""), ping_text(r), STR(""), false);
 }
@@ -388,7 +390,7 @@ void relay_start_pings(struct req *r)
 
 /* ---- a reply that was kept */
 
-/* The kept head, without the lines that ours replace. */
+/* Appends the kept head without the lines that QCC's own replace. own_wait: retry-after is one. */
 static bool kept_head(struct buf *b, struct str head, unsigned status, bool own_wait)
 {
     bool first = true, ok = true;
@@ -407,8 +409,8 @@ static bool kept_head(struct buf *b, struct str head, unsigned status, bool own_
     return ok;
 }
 
-/* The error of a kept reply as the data of an event: its JSON object, or that of its error event.
- * Line ends within JSON are blanks: they become such. Empty: it has none, or it is too large. */
+/* The error of a kept reply as data of an event: its JSON object, or that of its error event, with
+ * line ends replaced by blanks. Empty: there is none, or it is too large. */
 static struct str kept_object(struct req *r, struct str body)
 {
     struct str s = evidence_trim(body), inner;
@@ -452,7 +454,7 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
     if (ok && retry_after_s)
         ok = buf_printf(&b, "retry-after: %u\r\n", retry_after_s);
     if (ok && end_head(r, &b)) {
-        struct buf body = k->body; /* the trail goes with the request */
+        struct buf body = k->body; /* emit may free r->failures with the request */
         k->body = (struct buf){0};
         emit(r, buf_view(&b), buf_view(&body), STR(""), true);
         buf_free(&body);

@@ -4,7 +4,7 @@
 #include "worker/shared/loan.h"
 #include "worker/request/req.h"
 
-/* Pause between two reports that differ in the model alone. */
+/* Least seconds between two reports of an endpoint that differ in the model alone. */
 enum { MODEL_PAUSE_S = 10 };
 
 static uint64_t us_between(double from, double to)
@@ -30,7 +30,7 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
     };
 }
 
-/* The trial that the request had, for the report that is its verdict. */
+/* Ends the trial that the request has, if any; returns its seq, for OUTCOME. */
 static uint64_t end_trial(struct req *r)
 {
     uint64_t seq = r->trial;
@@ -90,7 +90,7 @@ void report_overruled(struct req *r)
 {
     const struct failure *a = &r->failures[r->first_refusal];
     struct ipc_outcome o = outcome_of(r, r->refuser, &r->refusal);
-    o.fault = FAULT_ENDPOINT; /* whatever its words said */
+    o.fault = FAULT_ENDPOINT; /* whatever the refusal's text blamed */
     o.status = a->fail.status;
     o.reason = str_c(a->reason);
     o.overruled = true;
@@ -102,8 +102,8 @@ void report_overruled(struct req *r)
     uplink_outcome(r->env->uplink, &o);
 }
 
-/* Whether the supervisor should hear which model the endpoint has served: it is asked for when the
- * endpoint is verified. */
+/* Whether to report the model that the endpoint has served: verifications of the endpoint ask for
+ * it. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
     if (hash == live->model_reported || now - live->model_reported_at < MODEL_PAUSE_S)

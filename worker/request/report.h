@@ -1,36 +1,41 @@
-/* report: what this worker tells the supervisor of attempts (OUTCOME). Each failed attempt is told
- * once it is known what becomes of the request; a success only where it is news: something stands
- * against the endpoint, it was a trial, or another model was served. The others are counted here. */
-#ifndef QCC_WORKER_REPORT_H
-#define QCC_WORKER_REPORT_H
+/* report: reports attempts to the supervisor (OUTCOME) and counts them. A failed attempt is
+ * reported once its consequence for the request is known; a success only if it may change the
+ * endpoint's state (ep_view.success_wanted), was a trial, or served another model than the last one
+ * reported. */
+#ifndef QCC_WORKER_REQUEST_REPORT_H
+#define QCC_WORKER_REQUEST_REPORT_H
 
 #include "common/base/base.h"
 #include "common/policy/outcome.h"
 
 struct req;
 
-/* What else is to be said of a failure. */
+/* Details of a failure. */
 struct report_more {
-    bool left;            /* the request leaves the endpoint */
-    bool spared;          /* nobody is charged */
+    bool left;            /* the request is not repeated at the endpoint */
+    bool spared;          /* the failure is not charged to the endpoint */
     enum outcome_part part;
 };
 
-/* The attempt at r->ep has failed. If it was the trial, that ends. */
+/* Reports that the attempt at r->ep has failed. Ends the trial, if it was one. */
 void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
                     struct report_more more);
 
-/* r->ep has answered count_tokens: it cannot count; it has counted. Nothing else is said of it. */
+/* Reports that r->ep cannot count tokens, as it answered to count_tokens; changes nothing else of
+ * it. */
 void report_cannot_count(struct req *r, const struct verdict *v);
+
+/* Reports that r->ep has counted tokens; changes nothing else of it. */
 void report_counted(struct req *r);
 
-/* Another endpoint has served what r->refuser had refused. */
+/* Reports that another endpoint served what r->refuser had refused: the refusal is charged. */
 void report_overruled(struct req *r);
 
-/* r->ep serves the request: PART_WHOLE or PART_BEGUN. If it was the trial, that ends. */
+/* Reports that r->ep serves the request. part: PART_WHOLE or PART_BEGUN. Ends the trial, if it was
+ * one. */
 void report_success(struct req *r, enum outcome_part part);
 
-/* The reply that had begun is complete. */
+/* Reports that a reply which was reported as PART_BEGUN is complete. */
 void report_ended(struct req *r);
 
 #endif

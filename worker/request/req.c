@@ -36,7 +36,7 @@ void req_set(struct req *r, enum req_state s)
     r->state = s;
 }
 
-/* ---- birth and death */
+/* ---- allocation */
 
 static void req_free(struct dead *d)
 {
@@ -83,7 +83,7 @@ static struct req *req_new(struct client *c)
     return r;
 }
 
-/* Ends everything but the connection's part. */
+/* Releases all that the request holds; its memory is freed at the end of the turn. */
 static void let_go(struct req *r)
 {
     req_set(r, REQ_DONE);
@@ -101,7 +101,7 @@ static void let_go(struct req *r)
 
 /* ---- the end */
 
-/* What is counted and remembered of a request; the admin listener's own are not. */
+/* Logs, counts and records a request that ends; one of the admin listener is only logged. */
 static void ended(struct req *r, unsigned status, const char *end)
 {
     struct counters *g = r->env->counters;
@@ -121,7 +121,7 @@ static void ended(struct req *r, unsigned status, const char *end)
         record_fill(recent_ring_next(r->env->recent_ring), r, status, end);
 }
 
-/* The status that a client which left had got. */
+/* The status that a client which left had received; 0: none. */
 static unsigned client_status(const struct req *r)
 {
     return r->state == REQ_RELAY || r->begun ? r->status : 0;
@@ -162,7 +162,7 @@ void req_gone(struct req *r)
 
 /* ---- refusals */
 
-/* Before the request is whole: the connection cannot be used again. */
+/* Answers a request that is not complete: the connection cannot be used again. */
 static void refuse(struct req *r, unsigned status, const char *why, unsigned retry_after_s)
 {
     r->keep = false;
@@ -180,7 +180,7 @@ void req_refuse(struct client *c, unsigned status, const char *why)
 
 /* ---- the head */
 
-/* Moves what the scratch head holds into the request. The head's bytes are in r->msg already. */
+/* Copies the parsed head into the request. The head's bytes are in r->msg already. */
 static bool keep_head(struct req *r, const struct http_head *h)
 {
     struct http_field *f = arena_alloc(&r->msg, h->nf * sizeof *f);
@@ -193,7 +193,7 @@ static bool keep_head(struct req *r, const struct http_head *h)
                                     .f = f,
                                     .nf = h->nf,
                                     .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
-    /* the access line wants these when msg is gone */
+    /* The access line needs method and path after msg is freed. */
     char *notes = arena_alloc(&r->mem, h->method.n + h->path.n + 1);
     if (!notes)
         return false;
@@ -234,13 +234,15 @@ static unsigned status_of(enum http1_result res)
     return 400;
 }
 
-/* Methods that ask for the request as it arrived: an endpoint would show its key to the client. */
+/* Whether the method asks for an echo of the request: an endpoint would send its key to the
+ * client. */
 static bool asks_for_echo(const struct req *r)
 {
     return str_eq_nocase(r->head.method, STR("TRACE")) || str_eq_nocase(r->head.method, STR("TRACK"));
 }
 
-/* Whether a page in a browser may have sent this; if not, it is answered. */
+/* Whether the request is from no browser page, or from one that is allowed. False: it is
+ * answered. */
 static bool page_allowed(struct req *r)
 {
     const struct forward_request *h = &r->head;
@@ -264,7 +266,7 @@ static bool authorized(struct req *r)
     return r->client != NULL;
 }
 
-/* For the proxy's service. */
+/* service.allowed of the proxy. */
 static bool proxy_allowed(struct req *r)
 {
     if (!page_allowed(r))
@@ -365,7 +367,7 @@ void req_body_timeout(struct req *r)
     refuse(r, 408, "request body did not come within limits.body_timeout", 0);
 }
 
-/* ---- what the body says */
+/* ---- contents of the body */
 
 static const char *mapped(const struct conf_map *m, struct str name)
 {
@@ -375,7 +377,7 @@ static const char *mapped(const struct conf_map *m, struct str name)
     return NULL;
 }
 
-/* The model that is asked of the endpoints: forced, or mapped, or as the client wrote it. */
+/* Sets the model that endpoints are asked for: forced, mapped, or as the client wrote it. */
 static void learn_model(struct req *r, const struct json_hit *hit)
 {
     if (hit->kind != JSON_IS_STRING)
@@ -447,7 +449,8 @@ void req_go(struct req *r)
     r->c->service->go(r);
 }
 
-/* The lines that browsers are told; what does not fit is not told, and they show nothing to the page then. */
+/* CORS lines of a reply; none if they do not fit, and a browser then hides the reply from the
+ * page. */
 static struct str proxy_lines(const struct req *r, struct buf *room)
 {
     bool ok = cors_put(room, r->conf, r->origin) &&
@@ -477,8 +480,8 @@ void req_client_room(struct req *r)
 
 void req_client_unsure(struct req *r)
 {
-    /* RFC 9110 15.2: a client must be ready for an interim reply; a closed end answers it with a
-     * reset, and the next write finds out. */
+    /* RFC 9110 15.2: a client must accept interim replies; a closed socket answers with a reset,
+     * which the next write reports. */
     if (r->state == REQ_RELAY || r->begun) {
         relay_probe(r);
         return;
@@ -488,11 +491,11 @@ void req_client_unsure(struct req *r)
     (void)!write_continue(r);
 }
 
-/* ---- those who wait */
+/* ---- waiting requests */
 
 void req_wake_waiting(struct req_env *env)
 {
-    struct list now; /* who waits again meanwhile is not looked at twice */
+    struct list now; /* a request that waits again goes to env->waiting, not here */
     list_init(&now);
     while (!list_empty(&env->waiting)) {
         struct list *n = env->waiting.next;

@@ -1,5 +1,5 @@
-/* req_env: what requests need of the worker, filled in by worker.c. Lives as long as the worker; what it
- * points to belongs to the worker. */
+/* req_env: what requests need of the worker, which fills it in and owns what it points to. Lives as
+ * long as the worker. */
 #ifndef QCC_WORKER_REQUEST_REQ_ENV_H
 #define QCC_WORKER_REQUEST_REQ_ENV_H
 
@@ -28,17 +28,18 @@ struct req_env {
     struct binding_replica *binding;
     struct counters *counters;
     struct recent_ring *recent_ring;
-    struct http_head *head;  /* scratch for a request's head */
+    struct http_head *head;  /* for parsing a request's head; valid within one call only */
     struct exchange_env *exchange_env;
     struct exchange_conf exchange_conf;  /* of the configuration in force */
-    const uint8_t *secret;   /* 32 bytes: conversations are hashed with it */
+    const uint8_t *secret;   /* 32 bytes: key of the hash of conversations */
     struct rnd rnd;
     bool draining;           /* connections close after their reply */
-    struct list waiting;       /* requests that wait for a place, a cooldown or a verdict; the oldest first */
-    struct list verifications; /* under way */
+    /* req.wait_node of requests that wait for an endpoint, the oldest first */
+    struct list waiting;
+    struct list verifications; /* verifications under way */
 };
 
-/* Nothing waits yet. The pointers are the caller's to set. */
+/* Initializes the lists and rnd. The caller sets the pointers. */
 void req_env_init(struct req_env *env);
 
 #endif

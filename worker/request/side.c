@@ -7,10 +7,10 @@
 
 #include <stdio.h>
 
-/* Pause between two reports that an endpoint counts tokens. */
+/* Least milliseconds between two reports that an endpoint counts tokens. */
 enum { COUNTED_PAUSE_MS = 60000 };
 
-/* ---- what is asked for */
+/* ---- the API of a request */
 
 static const struct {
     struct str path;
@@ -26,7 +26,7 @@ static const struct {
 
 void side_learn(struct req *r)
 {
-    /* A base URL with a slash too many makes "//v1/messages": forwarded so, and what it looks like. */
+    /* A client's base URL that ends with a slash makes "//v1/messages": forwarded as it is. */
     struct str path = r->full_path;
     while (path.n > 1 && path.p[1] == '/')
         path = str_make(path.p + 1, path.n - 1);
@@ -36,7 +36,7 @@ void side_learn(struct req *r)
             r->api = apis[i].api;
 }
 
-/* ---- which endpoints may have it */
+/* ---- endpoints for a side path */
 
 static bool key_may(const struct req *r, const struct conf_endpoint *ce)
 {
@@ -74,7 +74,7 @@ bool side_offers(const struct req *r, const struct conf_endpoint *ce, const stru
     return key_may(r, ce) && (r->api != API_COUNT_TOKENS || live->view.no_count_until_ms <= now_ms);
 }
 
-/* ---- what a reply means */
+/* ---- replies */
 
 static bool has_counted(const struct ep_live *live, int64_t now_ms)
 {
@@ -96,7 +96,7 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
         .repeatable = r->repeatable,
         .has_id = side_path_has_id(r->side_path.n ? r->side_path : r->full_path),
         .page = ev.page || (text.n && text.p[0] == '<'),
-        /* a not_found_error is about a model elsewhere; here only if it speaks of one */
+        /* On a side path, a not_found_error is about the model only if its text names one. */
         .about_model = v->about_model && str_find_nocase(seen, STR("model")) >= 0,
         .names_field = classify_names_field(&ev),
         .too_long = v->rule && str_starts(str_c(v->rule), STR("too-long")),
@@ -105,7 +105,8 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
     };
     enum side_next next = side_reply_next(&s);
     if (next == SIDE_CANNOT_COUNT) {
-        live->view.no_count_until_ms = now + r->conf->rate_limit.max_cooldown; /* until the supervisor says it to all */
+        /* until ENDPOINT sets it in all workers */
+        live->view.no_count_until_ms = now + r->conf->rate_limit.max_cooldown;
         report_cannot_count(r, v);
         req_log(r, LOG_L_INFO, "%s does not count tokens", r->ep->ce->name);
     }

@@ -1,7 +1,8 @@
-/* side: what a request asks for, and requests that are no messages (common/policy/side_path.h):
- * which endpoints may have them, and what becomes of a reply that is no success. */
-#ifndef QCC_WORKER_SIDE_H
-#define QCC_WORKER_SIDE_H
+/* side: finds out which API a request uses, and handles requests that are not messages
+ * (common/policy/side_path.h): which endpoints may get them, what follows a reply that is no
+ * success. */
+#ifndef QCC_WORKER_REQUEST_SIDE_H
+#define QCC_WORKER_REQUEST_SIDE_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
@@ -11,26 +12,26 @@
 struct ep_live;
 struct req;
 
-/* From method and path: r->api, and whether the request may be repeated. */
+/* Sets r->api and r->repeatable by method and path. */
 void side_learn(struct req *r);
 
-/* If the request is for a side path: sets r->side and what belongs to it. False: no endpoint has the
- * path, the client has been told so (404) and the request is gone. */
+/* Sets r->side and r->side_path if the request is for a side path. False: no endpoint may get it;
+ * it was answered with 404 and is gone. */
 bool side_begin(struct req *r) MUST_CHECK;
 
-/* Whether the endpoint may have a request on a side path: its key may be used for that path, and it
- * is not known to be unable to count tokens. now_ms: CLOCK_MONOTONIC. */
+/* Whether the endpoint may get a request on a side path: its key may be used for that path, and
+ * count_tokens is not known to fail there. now_ms: CLOCK_MONOTONIC. */
 bool side_offers(const struct req *r, const struct conf_endpoint *ce, const struct ep_live *live,
                  int64_t now_ms);
 
-/* Reads a reply to a side path that is no success (body: what there is of it) and says what it means
- * there. *v: its class, for log and counters. What is to be remembered is reported. */
+/* Judges a reply to a side path that is no success (body: as much as there is); returns what to do
+ * next. *v: its class, for log and counters. Reports an endpoint that cannot count tokens. */
 enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str body, struct verdict *v);
 
-/* A reply to a side path is passed on. */
+/* A reply to a side path is passed on: counts it, reports that the endpoint counts tokens. */
 void side_served(struct req *r);
 
-/* The answer to a count_tokens that no endpoint counts. */
+/* Answers count_tokens with an estimate, as no endpoint counts; ends r. */
 void side_answer_estimate(struct req *r);
 
 #endif

@@ -13,10 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* By name, for what the library or the architecture does not know is passed over: aarch64 has no
- * `poll`, an old libseccomp no `futex_waitv`. */
+/* System calls that are allowed with any arguments. By name: names that the library or the
+ * architecture lacks are skipped (aarch64 has no `poll`, an old libseccomp no `futex_waitv`). */
 static const char *const allowed[] = {
-    /* each request */
+    /* used by each request */
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "read", "write", "readv", "writev",
     "recvfrom", "recvmsg", "sendto", "sendmsg", "sendmmsg", "recvmmsg", "accept4", "close", "shutdown",
     "connect", "setsockopt", "getsockopt", "getsockname", "getpeername", "fcntl", "bind", "poll",
@@ -26,12 +26,12 @@ static const char *const allowed[] = {
     "getrusage", "timerfd_create", "timerfd_settime", "timerfd_gettime",
     /* memory */
     "brk", "munmap", "mremap", "madvise", "mincore", "membarrier",
-    /* threads: libcurl resolves names in one; and the end */
+    /* threads (libcurl resolves names in one) and exit */
     "futex", "futex_wait", "futex_wake", "futex_waitv", "set_robust_list", "get_robust_list", "rseq",
     "set_tid_address", "gettid", "getpid", "getppid", "sched_yield", "sched_getaffinity",
     "sched_getparam", "sched_getscheduler", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
     "rt_sigtimedwait", "sigaltstack", "restart_syscall", "exit", "exit_group", "arch_prctl",
-    /* who and where we are */
+    /* identity of the process, properties of the machine */
     "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "uname", "sysinfo",
     "getrlimit", "getcpu", "getcwd", "getrandom",
     /* descriptors */
@@ -51,23 +51,23 @@ static const char *const deadly[] = {
     "ptrace", "process_vm_readv", "unlink", "mkdir", "rename", "personality",
 #endif
     "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd",
-    /* somebody else, somewhere else */
+    /* other users, other namespaces and roots */
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
     "setfsgid", "capset", "unshare", "setns", "chroot", "pivot_root", "mount", "umount2", "move_mount",
     "open_tree", "fsopen", "fsmount", "mount_setattr",
-    /* the kernel */
+    /* the kernel's and the machine's settings */
     "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "bpf",
     "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "reboot", "swapon", "swapoff",
     "iopl", "ioperm", "modify_ldt", "acct", "quotactl", "settimeofday", "clock_settime",
     "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "open_by_handle_at", "fanotify_init",
-    /* the disk */
+    /* changes to the file system */
     "creat", "mkdirat", "rmdir", "unlinkat", "renameat", "renameat2", "link", "linkat", "symlink",
     "symlinkat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown",
     "lchown", "fchownat", "truncate", "setxattr", "lsetxattr", "fsetxattr", "utime", "utimes",
     "utimensat", "futimesat",
 };
 
-/* Adds one rule to the filter at hand; what has failed once fails in the end. */
+/* A filter that is being built; the first failure is kept and reported at the end. */
 struct rules {
     scmp_filter_ctx filter;
     int failed; /* errno, or 0 */
@@ -96,7 +96,8 @@ static void add(struct rules *r, uint32_t action, const char *name, unsigned n, 
 #define REFUSE SCMP_ACT_ERRNO(EPERM)
 
 #if !SANDBOX_RELAXED
-/* For reading only. */
+/* Allows open(2) and its like for reading only. flags: number of the argument that has the
+ * flags. */
 static void add_open(struct rules *r, const char *name, unsigned flags)
 {
     ADD(r, ALLOW, name, BITS(flags, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
@@ -108,8 +109,8 @@ static void add_open(struct rules *r, const char *name, unsigned flags)
 }
 #endif
 
-/* Nothing that is written becomes code. Libraries may still be loaded: the name service has some that
- * come when they are first needed. */
+/* Memory that was writable never becomes executable. Libraries may still be mapped: libc loads
+ * those of the name service when they are first needed. */
 static void add_memory(struct rules *r)
 {
     ADD(r, ALLOW, "mprotect", BITS(2, PROT_EXEC, 0));
@@ -121,7 +122,8 @@ static void add_memory(struct rules *r)
     ADD(r, REFUSE, "mmap", BITS(2, PROT_EXEC | PROT_WRITE, PROT_EXEC | PROT_WRITE));
 }
 
-/* Internet, Unix, and of netlink what libc asks for addresses and worker/peer for sockets. */
+/* Allows Internet and Unix sockets, and of netlink the routes (libc, for addresses) and sock_diag
+ * (peer_look). */
 static void add_sockets(struct rules *r)
 {
     ADD(r, ALLOW, "socket", IS(0, AF_UNIX));
@@ -132,7 +134,7 @@ static void add_sockets(struct rules *r)
     for (int family = AF_UNIX; family < AF_NETLINK; family++)
         if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
             ADD(r, KILL, "socket", IS(0, family));
-    ADD(r, KILL, "socket", OVER(0, AF_NETLINK)); /* packet, alg, vsock … */
+    ADD(r, KILL, "socket", OVER(0, AF_NETLINK)); /* AF_PACKET, AF_ALG, AF_VSOCK … */
 }
 
 static void add_rules(struct rules *r)
@@ -146,11 +148,11 @@ static void add_rules(struct rules *r)
 #if !SANDBOX_RELAXED
     add_open(r, "open", 1);
     add_open(r, "openat", 2);
-    /* A thread, no process. clone3 has its flags in memory, where a filter cannot look: without it
-     * libc takes clone. */
+    /* Allows threads, not processes. A filter cannot read the flags of clone3, which are in memory;
+     * where that fails with ENOSYS, libc uses clone. */
     ADD(r, ALLOW, "clone", BITS(0, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD));
     ADD(r, ALLOW, "tgkill", IS(0, getpid())); /* abort() */
-    ADD(r, ALLOW, "prlimit64", IS(2, 0));      /* asks, sets nothing */
+    ADD(r, ALLOW, "prlimit64", IS(2, 0));      /* new_limit NULL: reads the limit only */
     ADD(r, ALLOW, "prctl", IS(0, PR_SET_NAME));
     ADD(r, ALLOW, "prctl", IS(0, PR_GET_NAME));
     ADD(r, ALLOW, "prctl", IS(0, 0x53564d41)); /* PR_SET_VMA: newer libcs name their heaps */
@@ -170,17 +172,18 @@ bool sandbox_enter(struct err *e)
     if (!r.filter)
         return err_set(e, "seccomp: no filter can be made");
     seccomp_attr_set(r.filter, SCMP_FLTATR_ACT_BADARCH, KILL);
-    /* A search by halves instead of one comparison after the other; older libraries cannot. */
+    /* Binary search instead of one comparison after the other; libseccomp before 2.5 lacks it. */
     seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    /* Kernels before 5.16 slow down every process with a filter, against code of others running within
-     * it (Spectre v4); there is none here. */
+    /* Kernels before 5.16 turn off speculative store bypass (Spectre v4) in each process with a
+     * filter, which is slow and protects only processes that run foreign code; a worker runs
+     * none. */
     seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_SSB, 1);
     int rc = seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_TSYNC, 1);
     add_rules(&r);
     if (rc == 0)
         rc = r.failed ? -r.failed : seccomp_load(r.filter);
     seccomp_release(r.filter);
-    malloc_trim(0); /* a quarter of a megabyte went into the making of it */
+    malloc_trim(0); /* libseccomp used 256 KB to build the filter */
     errno = rc < 0 ? -rc : rc;
     return rc == 0 || err_sys(e, "seccomp");
 }

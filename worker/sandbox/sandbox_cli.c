@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- what is tried: 0 or more: it works; -1: refused with errno */
+/* ---- the actions tried: 0 or more: it works; -1: refused with errno */
 
 static long try_fork(void)
 {
@@ -203,7 +203,7 @@ static const struct {
     const char *what;
     long (*run)(void);
     enum end want;
-    bool let; /* to a build with AddressSanitizer */
+    bool let; /* allowed in a build with AddressSanitizer (SANDBOX_RELAXED) */
 } tries[] = {
     {"execute a program", try_exec, KILLED, false},
     {"write a file", try_write, KILLED, true},
@@ -256,7 +256,8 @@ static NORETURN void child(long (*run)(void))
     _exit(run() == -1 ? EXIT_REFUSED : EXIT_WORKS);
 }
 
-/* False: it cannot be told. */
+/* Runs one action in a child process; *end: how it ended. False: the result cannot be
+ * determined. */
 static bool come_of(long (*run)(void), enum end *end)
 {
     int status;

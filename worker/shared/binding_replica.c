@@ -10,8 +10,8 @@ enum {
     BUF_MAX = BINDING_RECORDS * sizeof(struct binding_table_record),
     REPORT_MS = 1000,
     REPORT_MIN_MS = 20,
-    /* Bindings that a worker has on its own word until the supervisor's comes: so that at the
-     * ceiling it is the supervisor who says what goes. */
+    /* Room beyond the supervisor's ceiling, for bindings that this worker made and the supervisor
+     * has not confirmed yet: which one goes at the ceiling is the supervisor's decision alone. */
     OWN = 1024
 };
 
@@ -45,7 +45,8 @@ static void on_report(struct ev_loop *loop, ev_timer *t, int revents)
     report(CONTAINER_OF(t, struct binding_replica, report));
 }
 
-/* How long uses are gathered: what the times that hang on them can bear. */
+/* For how many milliseconds uses are collected before they are reported: at most a tenth of the
+ * configured times that depend on them. */
 static int64_t report_ms(const struct conf *c)
 {
     int64_t ms = REPORT_MS;
@@ -62,7 +63,7 @@ static void add_record(struct binding_replica *g, struct buf *b, enum binding_ta
     struct binding_table_record r = {.key = {key[0], key[1]}, .endpoint = endpoint, .op = op};
     if (!buf_add(b, &r, sizeof r)) {
         send(g, b);
-        (void)!buf_add(b, &r, sizeof r); /* without memory: the next success says it again */
+        (void)!buf_add(b, &r, sizeof r); /* out of memory: the next success reports it again */
     }
 }
 
@@ -75,7 +76,7 @@ static void add_use(struct binding_replica *g, const uint64_t key[2])
     }
 }
 
-/* ---- what the supervisor says */
+/* ---- BINDINGS */
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -136,7 +137,7 @@ bool binding_replica_learn(struct binding_replica *g, struct str records, struct
     return true;
 }
 
-/* ---- what requests ask and tell */
+/* ---- for requests */
 
 static int index_of(const struct replica *r, uint32_t id)
 {
@@ -174,8 +175,9 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
         (void)!binding_table_bind(g->b, key, id, g->round, now, &did, NULL);
         return;
     }
-    /* Bound to one that this request passed over, or bound by another request meanwhile: that
-     * stands. Bound to one that has left the configuration: the supervisor takes the wish. */
+    /* A binding that this request passed over, or that another request made meanwhile, stays. One
+     * to an endpoint that has left the configuration does not: the supervisor accepts BINDING_BOUND
+     * then. */
     if (lives && bound == SEL_BOUND_LEFT && holds == was)
         add_record(g, &g->moves, BINDING_UNBOUND, key, was);
     else if (lives && index_of(g->replica, holds) >= 0)
@@ -184,7 +186,7 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
         add_record(g, &g->moves, BINDING_BOUND, key, id);
 }
 
-/* ---- life */
+/* ---- start and stop */
 
 void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
                    const struct replica *replica)

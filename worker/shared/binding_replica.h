@@ -1,9 +1,9 @@
-/* binding: this worker's replica of the bindings, and what it reports of them. A request looks its
- * conversation up here and acts at once; that it should be bound, is no longer, or was used, goes
- * to the supervisor, whose word on it comes back and counts. Uses are gathered: one frame in a
- * second, a conversation once in it. A worker without conversations has no table. */
-#ifndef QCC_WORKER_BINDING_H
-#define QCC_WORKER_BINDING_H
+/* binding_replica: this worker's replica of the bindings of conversations to endpoints. A request
+ * looks its conversation up here and changes the replica at once; BINDS reports the change to the
+ * supervisor, whose BINDINGS overrides the replica. Uses are collected: one BINDS a second, which
+ * names a conversation once. The table is allocated with the first binding. */
+#ifndef QCC_WORKER_SHARED_BINDING_REPLICA_H
+#define QCC_WORKER_SHARED_BINDING_REPLICA_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"
@@ -22,13 +22,14 @@ struct binding_replica {
     struct ev_loop *loop;
     struct uplink *uplink;
     const struct replica *replica;
-    const struct conf *conf; /* in force; the worker's reference */
-    struct binding_table *b; /* NULL while there is none */
-    uint32_t max;
-    struct buf moves; /* records for the end of this turn: bound, unbound */
-    struct buf uses;  /* records for the next report */
-    uint16_t round;   /* number of that report: the flags of a binding that is in it */
-    ev_timer report;
+    const struct conf *conf; /* in force; the worker holds the reference */
+    struct binding_table *b; /* owned; NULL until the first binding */
+    uint32_t max;     /* bindings that the table may hold */
+    struct buf moves; /* BINDING_BOUND and BINDING_UNBOUND records, sent at the end of this turn */
+    struct buf uses;  /* BINDING_USED records, sent when `report` fires */
+    /* number of the next report of `uses`; flags of a binding that is in `uses` */
+    uint16_t round;
+    ev_timer report;  /* active while `uses` has records */
 };
 
 /* Where a conversation is bound. */
@@ -38,28 +39,29 @@ struct binding_at {
     int64_t idle_ms; /* since the binding was last used */
 };
 
-/* The pointers are kept. */
+/* Initializes g. loop, uplink and replica are kept and must outlive g. */
 void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
                    const struct replica *replica);
 
-/* Reports what is left, and frees. */
+/* Sends what has not been reported yet and frees the table. */
 void binding_replica_stop(struct binding_replica *g);
 
-/* Another configuration is in force; the caller holds it until the next one. */
+/* Puts a configuration into force; the caller keeps its reference until the next call. */
 void binding_replica_configure(struct binding_replica *g, const struct conf *c);
 
-/* The records of a BINDINGS frame. False with e set: they violate the protocol. */
+/* BINDINGS: takes over the supervisor's records. False with e set: they violate the protocol. */
 bool binding_replica_learn(struct binding_replica *g, struct str records, struct err *e) MUST_CHECK;
 
-/* Once a turn: reports what became bound and unbound in it. */
+/* Sends BINDS with the records of `moves`. Called at the end of each turn. */
 void binding_replica_flush(struct binding_replica *g);
 
-/* Where the conversation is bound. False: nowhere, or the binding has expired. */
+/* Looks up where the conversation `key` is bound. False: nowhere, or the binding has expired. */
 bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out) MUST_CHECK;
 
-/* A request of the conversation was served by the endpoint `id`: it is bound there, or its binding was
- * used. A binding to another endpoint is replaced only if that is the one (`was`) that the request's
- * last choice found no longer good (`bound` is SEL_BOUND_LEFT), or has left the configuration. */
+/* Records that the endpoint `id` served a request of the conversation `key`: binds it there, or
+ * marks its binding as used. A binding to another endpoint is replaced only if that endpoint has
+ * left the configuration, or is `was` and the request's last choice gave it up (`bound` is
+ * SEL_BOUND_LEFT). */
 void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
                     uint32_t was);
 

@@ -36,7 +36,7 @@ void counters_first_byte(struct ep_live *l, double seconds)
 
 void counters_tokens(struct ep_live *l, const struct sse_usage *u)
 {
-    /* An upstream may tell anything: a number that cannot be is no reason to spoil a sum. */
+    /* Larger numbers cannot be true: an upstream's nonsense must not spoil the sums. */
     enum { MOST = 1 << 30 };
     const int64_t reported[TOKENS__COUNT] = {
         [TOKENS_INPUT] = u->input,
@@ -84,7 +84,7 @@ static void send(struct counters *g, const struct stats_record *v, size_t n)
     g->stats_changed = false;
 }
 
-/* What the pool has counted since it was last looked at; whether that is news. */
+/* Puts the pool's counts since the last call into l->stats. Returns whether any has changed. */
 static bool look_at_pool(struct ep_live *l)
 {
     struct stats_record *r = &l->stats;

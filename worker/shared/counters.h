@@ -1,7 +1,7 @@
-/* gauge: what a worker counts, of itself and of its endpoints. A few increments for each request;
- * once a second what came is told to the supervisor, which adds up. */
-#ifndef QCC_WORKER_GAUGE_H
-#define QCC_WORKER_GAUGE_H
+/* counters: what a worker counts, of itself and of its endpoints. A few increments per request;
+ * STATS sends the increments since the last one to the supervisor, which adds them up. */
+#ifndef QCC_WORKER_SHARED_COUNTERS_H
+#define QCC_WORKER_SHARED_COUNTERS_H
 
 #include "common/ipc/stats.h"
 #include "common/policy/outcome.h"
@@ -14,35 +14,39 @@ struct uplink;
 struct counters {
     uint32_t conns;          /* client connections open */
     uint32_t requests_open;  /* requests between head and end of reply */
-    uint64_t requests;       /* requests begun */
+    uint64_t requests;       /* requests begun since the start of the process */
     uint64_t buffered;       /* bytes of request bodies held */
-    struct stats_total total; /* since it was last told */
-    bool stats_changed; /* total has something to tell */
-    struct replica *replica; /* whose endpoints are counted */
+    struct stats_total total; /* counted since the last STATS; streams_open: now */
+    /* `total` has changed since the last STATS */
+    bool stats_changed;
+    struct replica *replica; /* the endpoints whose stats are sent */
     struct uplink *uplink;
 };
 
-/* One attempt at the endpoint has ended; a failure was held against it. */
+/* Counts an attempt at the endpoint that has ended with the outcome `how`. */
 void counters_attempt(struct ep_live *l, enum outcome how);
+
+/* Counts a failure that is charged to the endpoint. */
 void counters_charged(struct ep_live *l);
 
-/* A reply is passed on: how long its first byte took. */
+/* Adds the time to the first byte of a reply that is passed on. */
 void counters_first_byte(struct ep_live *l, double seconds);
 
-/* What the reply has told of tokens. */
+/* Adds the token counts that a reply reported; implausible ones are ignored. */
 void counters_tokens(struct ep_live *l, const struct sse_usage *u);
 
-/* A client has begun to get an event stream; it has ended. */
+/* Counts an event stream to a client that begins (`begun`) or has ended. */
 void counters_stream(struct counters *g, bool begun);
 
-/* A client's connection was accepted. */
+/* Counts a client connection that was accepted. */
 void counters_accepted(struct counters *g);
 
-/* A request has ended with this status (0: the client left before). */
+/* Counts a request that has ended with `status` (0: the client left before) after `seconds`. in,
+ * out: bytes received from and sent to the client. */
 void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
                    uint64_t out);
 
-/* Tells the supervisor what is new, if anything. */
+/* Sends STATS with what has changed since the last one, if anything. */
 void counters_send(struct counters *g);
 
 #endif

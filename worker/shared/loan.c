@@ -43,7 +43,7 @@ void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t seq)
     trial_back(s, l, seq);
 }
 
-/* One that was not begun. */
+/* Returns the trial that was lent and not begun, if any. */
 static void unused_trial_back(struct loans *s, struct ep_live *l)
 {
     uint64_t seq = l->loan.trial;
@@ -88,7 +88,7 @@ bool loan_place_free(const struct ep_live *l)
     return l->loan.limit == 0 || l->open < l->loan.places;
 }
 
-/* No answer came in time. What was asked for stays asked for, and LEND ends the state. */
+/* Whether PLACES was not answered in time. The question stays open; LEND ends the state. */
 static bool late(const struct loan *g, int64_t now_ms)
 {
     return g->wanted && now_ms - g->wanted_ms >= LOAN_WAIT_MS;
@@ -125,7 +125,7 @@ void loan_place_left(struct loans *s, struct ep_live *l)
         give_places(s, l, idle_places(l));
 }
 
-/* ---- a configuration comes */
+/* ---- CONF */
 
 static bool stays(const struct conf *c, const struct ep_live *l)
 {
@@ -156,7 +156,7 @@ void loan_after_conf(struct loans *s)
         l->loan.wanted &= is == was;
         l->loan.dry &= is == was;
         if (is && !was && l->open > l->loan.places) {
-            /* What is open already counts against the new limit. */
+            /* Requests that are open already count against the new limit. */
             uint32_t taken = l->open - l->loan.places;
             l->loan.places = l->open;
             say_places(s, l, &(struct ipc_places){.taken = taken});
@@ -167,7 +167,7 @@ void loan_after_conf(struct loans *s)
     }
 }
 
-/* ---- what the supervisor says */
+/* ---- messages of the supervisor */
 
 void loan_on_trial(struct loans *s, const struct ipc_trial *m)
 {
@@ -195,7 +195,7 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m)
     struct ep *e = replica_find(s->replica, m->endpoint);
     struct ep_live *l = e ? e->live : NULL;
     if (!l || l->loan.limit == 0) {
-        /* Of another configuration than ours; the supervisor's is older or newer. */
+        /* The supervisor's configuration is older or newer than this worker's. */
         struct ipc_places back = {
             .endpoint = m->endpoint, .back = m->n, .answer = m->recall && !m->n};
         uplink_send(s->uplink, ipc_put_v_places, &back);
@@ -223,14 +223,15 @@ void loan_on_endpoint(struct ep_live *l)
 {
     struct loan *g = &l->loan;
     if (l->view.breaker == BREAKER_CLOSED)
-        g->trial = 0; /* there is nothing to try any more */
+        g->trial = 0; /* a closed breaker needs no trial */
     g->trial_asked = false;
-    /* It may not have known the endpoint when it was asked: a configuration that comes into use. */
+    /* PLACES may have come before the supervisor knew this endpoint (a reload): it may be sent
+     * again. */
     if (!g->dry)
         g->wanted = false;
 }
 
-/* ---- now and then */
+/* ---- periodic */
 
 void loan_settle(struct loans *s)
 {
@@ -241,7 +242,8 @@ void loan_settle(struct loans *s)
         struct ep_live *l = s->replica->eps[i]->live;
         if (l->loan.limit && l->loan.recalled)
             give_places(s, l, idle_places(l));
-        /* Lent as the last resort; half open it stays for the next request that suits. */
+        /* An open breaker's trial was lent for a request that had no other endpoint, and goes back.
+         * A half-open one's stays for the next request that suits. */
         if (l->loan.trial && (s->draining || l->view.breaker != BREAKER_HALF_OPEN))
             unused_trial_back(s, l);
     }

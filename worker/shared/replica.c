@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Weight of a new measurement in the moving average: the last ten or so count. */
+/* Weight of a new measurement in the moving average: the last ten make up 90 % of it. */
 #define EWMA_SHARE 0.2
 
 void ep_live_unref(struct ep_live *l)
@@ -45,7 +45,8 @@ static bool same_ca(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-/* The context is kept while the certificates are: pools hold their sessions for resumption. */
+/* Makes the TLS context for c, NULL if no endpoint needs one. With unchanged certificates it is the
+ * old context, so that pools can resume their sessions. */
 static bool tls_context(const struct replica *r, const struct conf *c, SSL_CTX **ctx, struct err *e)
 {
     bool needed = false;
@@ -84,7 +85,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
         } else {
             n->live = mem_zalloc(1, sizeof *n->live);
             n->live->refs = 1;
-            n->live->view.success_wanted = true; /* nothing is known yet */
+            n->live->view.success_wanted = true; /* health is unknown until the first ENDPOINT */
             n->live->view.disabled = ce->enabled ? EP_ENABLED : EP_BY_CONFIG;
             memcpy(n->live->id, ce->id, sizeof n->live->id);
             n->live->pool = pool_new(loop, d);
@@ -170,7 +171,7 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
     return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
 }
 
-/* FNV-1a: short names, and nobody gains by two that collide. */
+/* FNV-1a: fast on short names; collisions can be provoked, but gain nothing. */
 uint64_t ep_model_hash(struct str model)
 {
     uint64_t h = 0xcbf29ce484222325u;

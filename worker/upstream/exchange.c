@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* More interim replies than any endpoint has reason to send. */
+/* 1xx replies that are accepted in front of one reply: more than any endpoint has reason to
+ * send. */
 enum { INTERIM_MAX = 16 };
 
 static void on_readable(struct pconn *c);
@@ -60,8 +61,8 @@ static void send_some(struct exchange *x)
             return;
         }
         if (w < 0) {
-            /* An endpoint may have answered early and closed (413): what it said is still to be
-             * read. Nothing more is sent; reading reports the end. */
+            /* An endpoint may have answered early and closed (413): its reply is still to be read.
+             * Nothing more is sent; reading reports the end. */
             x->send_broken = true;
             x->niov = 0;
             break;
@@ -171,7 +172,8 @@ void exchange_resume(struct exchange *x)
 
 /* ---- the reply */
 
-/* The whole reply is here. More bytes than that, or a request not wholly sent, spoil the connection. */
+/* Ends the exchange: the reply is complete. `clean`: no byte followed it; otherwise, or when the
+ * request is not wholly sent, the connection is closed. */
 static void finish(struct exchange *x, struct exchange_event *ev, bool clean)
 {
     bool reusable = clean && x->keep && x->niov == 0 && !x->send_broken;
@@ -183,7 +185,7 @@ static void finish(struct exchange *x, struct exchange_event *ev, bool clean)
     buf_free(&head);
 }
 
-/* Payload bytes p[0..n). The first call brings the head along. */
+/* Takes the bytes p[0..n) of a body; `head` with the first call, else NULL. */
 static void take_body(struct exchange *x, const struct http_head *head, char *p, size_t n)
 {
     struct exchange_event ev = {.head = head, .data = p, .n = n};
@@ -211,7 +213,7 @@ static void take_body(struct exchange *x, const struct http_head *head, char *p,
             const struct pconn *c = x->c;
             if (head || ev.n)
                 x->ops->event(x, &ev);
-            if (x->c == c) /* else it has been ended, perhaps begun anew elsewhere */
+            if (x->c == c) /* else the callback ended x, or started it anew */
                 fail(x, NET_GARBAGE);
             return;
         }
@@ -225,16 +227,16 @@ static void take_body(struct exchange *x, const struct http_head *head, char *p,
     x->ops->event(x, &ev);
 }
 
-/* Whether p[0..n) may become a head that http1_reply takes. What speaks another protocol may stay
- * open and never send the end of one. */
+/* Whether p[0..n) may become a head that http1_reply accepts. An endpoint of another protocol may
+ * keep the connection open and never send the end of a head. */
 static bool may_be_head(const char *p, size_t n)
 {
     static const char start[] = "HTTP/1.";
     return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
 }
 
-/* Heads in p[0..n): interim ones are dropped. Returns false when the exchange ended or more is
- * needed; else the body's bytes begin at *body. */
+/* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the
+ * body begins at *body. False: the exchange has ended, or more bytes are needed. */
 static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 {
     size_t at = 0;
@@ -267,7 +269,7 @@ static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
             *body = at;
             return true;
         }
-        /* 101 was not asked for: Upgrade is not forwarded */
+        /* 101 answers a request with Upgrade, which is not forwarded. */
         if (h->status == 101 || ++x->interim > INTERIM_MAX) {
             fail(x, NET_GARBAGE);
             return false;
@@ -286,7 +288,7 @@ static void take(struct exchange *x, char *p, size_t n)
         take_body(x, NULL, p, n);
         return;
     }
-    /* The head as a whole must be there in time, however its bytes drip: the deadline stays. */
+    /* The deadline is not moved: it is for the whole head, however slowly its bytes come. */
     if (x->head.len) {
         if (!buf_add(&x->head, p, n)) {
             fail(x, NET_GARBAGE);
@@ -304,7 +306,7 @@ static void take(struct exchange *x, char *p, size_t n)
     x->left = h->length;
     x->keep = h->keep_alive && h->body != BODY_UNTIL_CLOSE;
     deadline_set(&x->c->deadline, x->conf.idle_ms);
-    struct buf keep = x->head; /* the event points into it; the exchange may be gone after */
+    struct buf keep = x->head; /* the event points into it; the callback may end x */
     buf_init(&x->head, 0);
     take_body(x, h, p + at, n - at);
     buf_free(&keep);
@@ -345,7 +347,7 @@ static void on_readable(struct pconn *c)
     }
     if (r <= 0 && r != IO_AGAIN)
         ended(x, r);
-    else if (r > 0 && !x->paused && io_pending(&c->io)) /* not behind IO_AGAIN: half a record pends too */
+    else if (r > 0 && !x->paused && io_pending(&c->io)) /* IO_AGAIN: half a record */
         ev_feed_event(x->env->loop, &c->rd, EV_READ);
 }
 

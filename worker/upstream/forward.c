@@ -1,6 +1,6 @@
 #include "worker/upstream/forward.h"
 
-/* Allocated at once: most heads are smaller. */
+/* Bytes that are allocated at first; most heads are smaller. */
 enum { HEAD_USUAL = 2000 };
 
 static bool replaced(const struct conf_endpoint *e, struct str name)
@@ -64,7 +64,7 @@ static bool run_add(struct str *run, const struct http_field *f, struct buf *b)
 bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const struct conf_endpoint *e,
                       uint64_t content_length)
 {
-    /* "*" is no path: it stands alone */
+    /* The target "*" has no path to which a base could be added. */
     struct str base = str_eq(r->target, STR("*")) ? STR("") : str_c(e->base_path);
     bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, base) &&
               buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Dials to one endpoint at a time: a crowd of new streams must not fill memory with libcurl's
- * handles, nor one endpoint's backlog with our SYNs. */
+/* Concurrent dials to one endpoint: bounds the memory for libcurl's handles and the SYNs in the
+ * endpoint's backlog when many requests begin at once. */
 enum { DIALS = 64 };
 
-/* More than max_idle are kept for so long: between two requests of many busy clients more may be idle
- * for a moment, and would be dialled anew in the next. */
+/* For how many milliseconds idle connections beyond max_idle are kept: with many busy clients more
+ * than that may be idle between two requests, and would be dialled anew a moment later. */
 enum { SURPLUS_MS = 1000 };
 
 struct pool {
@@ -22,15 +22,16 @@ struct pool {
     char *host, *proxy;
     uint16_t port;
     SSL_CTX *ctx;
-    SSL_SESSION *session; /* the newest, for resumption */
+    SSL_SESSION *session; /* newest session of the endpoint, for resumption; owned */
     uint32_t max_connections, max_idle;
     int64_t connect_timeout_ms, idle_expiry_ms;
     struct list idle;    /* newest first */
-    struct list waiting; /* leases that wait for their turn to dial */
+    struct list waiting; /* leases that wait because DIALS dials are going on */
     uint32_t nidle, total, dialling;
     uint64_t dialled, reused;
     unsigned refs;
-    unsigned epoch; /* raised when the way to the endpoint changes: older connections are not kept */
+    /* raised when the way to the endpoint changes: older connections are not kept */
+    unsigned epoch;
     bool retired;
     void (*room)(void *arg);
     void *room_arg;
@@ -79,7 +80,7 @@ static void destroy(struct pconn *c, bool hard)
     pool_unref(p);
 }
 
-/* ---- idle: whatever an endpoint says unasked, the connection is not to be trusted again */
+/* ---- idle: a connection on which the endpoint sends anything, or its end, is closed */
 
 static void drop_idle(struct pconn *c)
 {
@@ -88,7 +89,7 @@ static void drop_idle(struct pconn *c)
     destroy(c, false);
 }
 
-/* Session tickets of TLS are no word of the endpoint's: they come when the handshake is over. */
+/* TLS session tickets come after the handshake and are not data: the connection stays. */
 static void idle_readable(struct pconn *c)
 {
     char byte;
@@ -177,7 +178,7 @@ static int pool_index(void)
     return index;
 }
 
-/* TLS 1.3 tickets come after the handshake, with the first reply. */
+/* SSL_CTX_sess_set_new_cb(3): keeps the session. TLS 1.3 tickets come with the first reply. */
 static int new_session(SSL *ssl, SSL_SESSION *s)
 {
     struct pool *p = SSL_get_ex_data(ssl, pool_index());
@@ -185,12 +186,12 @@ static int new_session(SSL *ssl, SSL_SESSION *s)
         return 0;
     SSL_SESSION_free(p->session);
     p->session = s;
-    return 1; /* the reference is ours now */
+    return 1; /* the reference is taken over */
 }
 
 /* ---- dialling */
 
-/* What is left of the time to connect. */
+/* Milliseconds that are left of connect_timeout. */
 static int64_t time_left(const struct pool *p, const struct lease *l)
 {
     return p->connect_timeout_ms - (int64_t)((ev_now(p->loop) - l->since) * 1000);
@@ -251,7 +252,8 @@ static void dial_next(struct pool *p)
     while (p->dialling < DIALS && !list_empty(&p->waiting)) {
         struct lease *l = LIST_ENTRY(p->waiting.next, struct lease, node);
         list_remove(&l->node);
-        bool late = time_left(p, l) <= 0; /* the queue moves at least once in that time */
+        /* a running dial ends within connect_timeout, so none waits longer */
+        bool late = time_left(p, l) <= 0;
         if (late || !dial_now(p, l)) {
             p->total--;
             l->failed(l, late ? NET_CONNECT_TIMEOUT : NET_LOCAL);
@@ -259,7 +261,7 @@ static void dial_next(struct pool *p)
     }
 }
 
-/* ---- the contract */
+/* ---- interface */
 
 struct pool *pool_new(struct ev_loop *loop, struct dialer *d)
 {
@@ -341,8 +343,8 @@ bool pool_has_room(const struct pool *p)
     return p->nidle > 0 || p->total < p->max_connections;
 }
 
-/* Whether the endpoint has said something, or its end, since the connection became idle. The loop
- * knows, unless it has not turned since: the next request of a pipeline comes at once. */
+/* Whether bytes, or an end of the stream, came since the connection became idle. The loop has that
+ * pending, unless the connection became idle in this very turn; then the socket is asked. */
 static bool has_news(const struct pconn *c)
 {
     char byte;
@@ -355,7 +357,7 @@ enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pc
 {
     while (!fresh && !list_empty(&p->idle)) {
         struct pconn *have = LIST_ENTRY(p->idle.next, struct pconn, node);
-        if (has_news(have)) { /* not looked at yet */
+        if (has_news(have)) { /* idle_readable() has not been called yet */
             drop_idle(have);
             continue;
         }
@@ -371,7 +373,7 @@ enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pc
             return POOL_FULL;
     }
     p->total++;
-    l->pool = p; /* its owner holds the endpoint, and that the pool */
+    l->pool = p; /* no reference: the owner of l holds the endpoint, which holds the pool */
     l->since = ev_now(p->loop);
     list_init(&l->node);
     l->dial = NULL;

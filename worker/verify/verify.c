@@ -21,25 +21,25 @@
 
 enum {
     CODE_LEN = 6,
-    BODY_MAX = 256 << 10, /* of a reply that was asked to be six characters long */
+    BODY_MAX = 256 << 10, /* bytes of a reply, which should have CODE_LEN characters of text */
     MEM_MAX = 1 << 20,
     SEND_MAX = 64 << 10
 };
 
 struct verify {
     struct dead dead;
-    struct list node; /* in wkr.verifications */
+    struct list node; /* in req_env.verifications */
     struct req_env *env;
-    struct ep *ep; /* one reference */
+    struct ep *ep; /* holds a reference */
     uint64_t seq;
     int64_t began_ms;
     bool head_only; /* a HEAD request */
     char code[CODE_LEN];
-    char served[IPC_MODEL_MAX]; /* what models may borrow from; else from ep's configuration */
-    struct str models[VERIFY_MODELS]; /* to be asked for, one after the other */
+    char served[IPC_MODEL_MAX]; /* copied from VERIFY: `models` borrows from it and from ep->conf */
+    struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
     size_t nmodels, at;
     struct exchange exchange;
-    struct deadline deadline; /* for the whole of it */
+    struct deadline deadline; /* for the whole verification */
     struct buf send, body;
     struct arena mem;
     unsigned status;
@@ -94,7 +94,8 @@ static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
 
 static bool ask_next(struct verify *v);
 
-/* A refusal that is about the model is no verdict while there is another to ask for. */
+/* Ends the verification by a reply, or asks for the next model if the reply refuses only this
+ * one. */
 static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str body)
 {
     struct evidence ev;
@@ -113,7 +114,7 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
 
 /* ---- the reply */
 
-/* Appends the text of one line of a stream, if it has one. */
+/* Appends the text of a stream's line, if it has any. False: over the buffer's ceiling. */
 static bool add_piece(struct buf *text, struct str line)
 {
     static const struct json_want want[] = {{.name = STR_LIT("delta"), .inner = STR_LIT("text")}};
@@ -185,7 +186,7 @@ static void on_event(struct exchange *x, const struct exchange_event *ev)
         v->status = ev->head->status;
         v->nf = forward_keep(&v->mem, ev->head, &v->f);
     }
-    /* What is longer than this is no answer to the question; what came so far decides. */
+    /* A longer reply is no answer to the question; the bytes so far decide. */
     bool fits = buf_add(&v->body, ev->data, ev->n);
     if (ev->end || !fits)
         judge(v);
@@ -204,7 +205,7 @@ static void on_deadline(struct deadline *t)
     end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
 }
 
-/* ---- the question */
+/* ---- the request */
 
 static bool put_body(const struct verify *v, struct buf *b, struct str model)
 {
@@ -220,7 +221,7 @@ static bool put_body(const struct verify *v, struct buf *b, struct str model)
         .line_len = sizeof(n ": " text "\r\n") - 1, .id = i                                        \
     }
 
-/* Head and body into v->send. */
+/* Writes head and body of the request to v->send. */
 static bool compose(struct verify *v)
 {
     struct buf body;
@@ -244,7 +245,8 @@ static bool compose(struct verify *v)
     return ok;
 }
 
-/* On a connection of its own: that a pooled one was closed says nothing. */
+/* Sends the request on a new connection: a pooled one may have been closed, which proves
+ * nothing. */
 static bool ask(struct verify *v)
 {
     struct req_env *env = v->env;
@@ -255,7 +257,8 @@ static bool ask(struct verify *v)
                     v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
-/* False: there is no further model, or no connection for it; the reply to the one before stands. */
+/* Asks for the next model. False: there is none, or no connection for it; the last reply
+ * decides. */
 static bool ask_next(struct verify *v)
 {
     if (v->head_only || v->at + 1 >= v->nmodels)
@@ -276,7 +279,7 @@ static bool ask_next(struct verify *v)
 
 static void make_code(struct req_env *env, char out[CODE_LEN])
 {
-    /* Without those that are read for one another. */
+    /* Without letters that are easily confused. */
     static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
     for (size_t i = 0; i < CODE_LEN; i++)
         out[i] = letters[rnd_next(&env->rnd) % (sizeof letters - 1)];

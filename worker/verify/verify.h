@@ -1,22 +1,23 @@
-/* verify: a verification ordered by the supervisor: a small conversation with an endpoint, or a HEAD
- * request, on the same path as any exchange. The supervisor hears how it ended (VERDICT). It belongs
- * to the worker, and ends with it. */
-#ifndef QCC_WORKER_VERIFY_H
-#define QCC_WORKER_VERIFY_H
+/* verify: verifies an endpoint for the supervisor (VERIFY): asks it to repeat a code, or sends a
+ * HEAD request, with an exchange like any other. VERDICT reports how it ended. Verifications are
+ * listed in req_env. */
+#ifndef QCC_WORKER_VERIFY_VERIFY_H
+#define QCC_WORKER_VERIFY_VERIFY_H
 
 #include "common/base/str.h"
 #include "common/ipc/ipc.h"
 
 struct req_env;
 
-/* Carries it out. An endpoint that is not known here is answered at once: not verified. */
+/* VERIFY: begins a verification. If the endpoint is not in the configuration, or no request can be
+ * started, VERDICT is sent at once. */
 void verify_begin(struct req_env *env, const struct ipc_verify *m);
 
-/* Drops those under way, without a word: the worker ends. */
+/* Ends all verifications without VERDICT: the worker ends. */
 void verify_stop(struct req_env *env);
 
-/* Whether a reply of status 200 to the question holds the code: a JSON message, or an event stream
- * whose pieces of text, put together, hold it. */
+/* Whether a reply with status 200 has the code: in a JSON message, or in the joined text of an
+ * event stream. */
 bool verify_answered(struct str body, struct str code);
 
 #endif

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* Asked where nothing is known of the endpoint: small, cheap, and offered by nearly all. */
+/* Model to ask for when nothing is known of the endpoint: small, cheap, and offered by nearly
+ * all. */
 #define MODEL_DEFAULT "claude-haiku-4-5"
 
 struct list_of {
@@ -15,7 +16,7 @@ static bool is_pattern(struct str name)
     return memchr(name.p, '*', name.n) != NULL;
 }
 
-/* The name that a map makes of it. */
+/* The name to which m maps `name`, or `name` itself. */
 static struct str mapped(const struct conf_map *m, struct str name)
 {
     for (size_t i = 0; i < m->n; i++)
@@ -62,7 +63,7 @@ size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struc
     struct str usual =
         c->model_override ? str_c(c->model_override) : mapped(&c->model_map, STR(MODEL_DEFAULT));
     add(&l, mapped(&ce->map, usual));
-    if (l.n == 0) /* all of these are empty texts */
+    if (l.n == 0) /* all of the above are empty */
         add(&l, STR(MODEL_DEFAULT));
     return l.n;
 }

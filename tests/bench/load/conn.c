@@ -107,7 +107,7 @@ static void sample(struct load *l, int64_t us)
         l->samples[l->nsamples++] = (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
 }
 
-/* Body bytes without their framing. */
+/* Counts body bytes, without their framing, and the events in them. */
 static void payload(struct load *l, struct conn *c, const char *p, size_t n)
 {
     c->got += n;
@@ -152,7 +152,7 @@ static bool field(const struct buf *head, const char *name, struct str *value)
     return false;
 }
 
-/* True: a reply with the right status whose body can be told. */
+/* Reads a reply's head. True: the status is 200 and the body's framing is known. */
 static bool take_head(struct load *l, struct conn *c)
 {
     struct str h = buf_view(&c->head), v;
@@ -197,7 +197,7 @@ static void reply_over(struct load *l, struct conn *c)
     }
 }
 
-/* The bytes of a reply's chunks are for this one. */
+/* Argument of take_chunk_data: the connection that the chunks' bytes are counted for. */
 struct payload_of {
     struct load *l;
     struct conn *c;
@@ -210,7 +210,7 @@ static bool take_chunk_data(void *arg, const char *p, size_t n)
     return true;
 }
 
-/* Takes chunked bytes; *over: the last one was there. False: broken framing. */
+/* Decodes chunked bytes; *over: the body has ended. False: malformed framing. */
 static bool take_chunks(struct load *l, struct conn *c, const char *p, size_t n, bool *over)
 {
     size_t used;

@@ -4,8 +4,8 @@
 
 #include <arpa/inet.h>
 
-/* As Claude Code's main request: many text blocks with line ends and quotes, `stream` at the very
- * end. */
+/* The request resembles Claude Code's main request: many text blocks with line ends and quotes,
+ * `stream` as the last member. */
 void request_make(struct load *l)
 {
     struct buf b;

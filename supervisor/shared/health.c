@@ -304,6 +304,12 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
         .wall_ms = clock_wall_ms(),
     };
     struct ep_changes ch = {0};
+    if (!m->ok && m->net == NET_LOCAL) {
+        ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+        changed(h, e, &ch, NULL, now_ms);
+        log_info("endpoint %s: verification given back: %s", e->name, reason);
+        return true;
+    }
     look_at_all(h, now_ms);
     struct ep_ctx ctx = ctx_of(h, e);
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);

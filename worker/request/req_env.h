@@ -35,7 +35,7 @@ struct req_env {
     struct rnd rnd;
     bool draining;           /* connections close after their reply */
     struct list waiting;       /* requests that wait for a place, a cooldown or a verdict; the oldest first */
-    struct list verifications; /* under way */
+    struct list verifications; /* under way, or waiting for a place; the oldest first */
 };
 
 /* Nothing waits yet. The pointers are the caller's to set. */

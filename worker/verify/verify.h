@@ -1,6 +1,7 @@
 /* verify: a verification ordered by the supervisor: a small conversation with an endpoint, or a HEAD
- * request, on the same path as any exchange. The supervisor hears how it ended (VERDICT). It belongs
- * to the worker, and ends with it. */
+ * request, on the same path as any exchange. It takes a place of max_concurrent as a request does,
+ * and waits for one up to VERIFY_PLACE_MS; then it is given back. The supervisor hears how it ended
+ * (VERDICT). It belongs to the worker, and ends with it. */
 #ifndef QCC_WORKER_VERIFY_H
 #define QCC_WORKER_VERIFY_H
 
@@ -9,8 +10,15 @@
 
 struct req_env;
 
-/* Carries it out. An endpoint that is not known here is answered at once: not verified. */
+enum { VERIFY_PLACE_MS = 1000 };
+
+/* Takes the order; it begins at the end of this turn, or as soon as there is a place. An endpoint
+ * that is not known here is given back. */
 void verify_begin(struct req_env *env, const struct ipc_verify *m);
+
+/* At the end of a turn in which something was freed: those that wait begin, where there is a place
+ * now. The requests that wait are looked at before. */
+void verify_wake_waiting(struct req_env *env);
 
 /* Drops those under way, without a word: the worker ends. */
 void verify_stop(struct req_env *env);

@@ -45,6 +45,7 @@ struct breaker {
     int64_t since_ms;  /* when the state was entered */
     int64_t open_ms;   /* how long it stays, or stayed, open; closed: not 0 until the trial's reply,
                           or another, was complete */
+    int64_t verify_ms; /* half open: no verification before; 0: none was lost */
 };
 
 /* An attempt failed. True if the state changed. `trial`: it was the trial, which is free again. */
@@ -78,7 +79,12 @@ bool breaker_begin(struct breaker *b) MUST_CHECK;
 /* Given back, or taken back, without a verdict. */
 void breaker_give_back(struct breaker *b);
 
-/* Whether half open has lasted BREAKER_PATIENCE_MS and no trial is running. */
+/* The trial was a verification that was lost without a verdict: given back, and the next one comes
+ * after BREAKER_PATIENCE_MS, in which a request may be the trial. */
+void breaker_verification_lost(struct breaker *b, int64_t now_ms);
+
+/* Whether half open has lasted BREAKER_PATIENCE_MS, no verification was lost within that time, and no
+ * trial is running. */
 bool breaker_wants_verification(const struct breaker *b, int64_t now_ms);
 
 /* Whatever it was, it is closed with nothing counted. True if the state changed. */

@@ -442,8 +442,10 @@ void ep_verify_lost(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
 {
     if (s->verifying == EP_VERIFY_QUEUE)
         failq_lost(&s->failq, &c->failq, now_ms);
-    if (s->verifying == EP_VERIFY_TRIAL)
+    if (s->verifying == EP_VERIFY_TRIAL) {
         ep_trial_back(s, ch);
+        breaker_verification_lost(&s->breaker, now_ms);
+    }
     s->verifying = EP_VERIFY_NONE;
 }
 

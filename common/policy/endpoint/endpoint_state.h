@@ -154,7 +154,9 @@ bool ep_trial_begin(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
 void ep_trial_back(struct ep_state *s, struct ep_changes *ch);
 
 /* A verification begins (false: one is under way, or the trial is running); ended: ok, or failed
- * with the report of its class (NULL: none); lost without a verdict. */
+ * with the report of its class (NULL: none); lost without a verdict (its worker died, or gave it
+ * back): charges nothing, is no step of the queue's schedule, and is made up for after a pause,
+ * unless it was an operator's wish alone. */
 bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
 void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const struct ep_report *r,
                  const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);

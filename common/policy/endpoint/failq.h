@@ -18,6 +18,9 @@ struct failq_conf {
     bool probe_off;
 };
 
+/* No shorter pause after a verification that was lost. */
+enum { FAILQ_LOST_MS = 1000 };
+
 enum failq_kind { FAILQ_OUT, FAILQ_QUEUED, FAILQ_DISABLED };
 
 /* Zero bytes are an endpoint that is not in it, and was not of late. */
@@ -50,7 +53,8 @@ bool failq_due(const struct failq *f, const struct failq_conf *c, int64_t now_ms
 bool failq_released(const struct failq *f, const struct failq_conf *c, int64_t now_ms);
 
 /* A verification has begun; has succeeded (failq_leave is the caller's); has failed; was lost (its
- * worker died): no verdict, tried again after the first pause. */
+ * worker died, or gave it back): no verdict and no step of the schedule, tried again after the first
+ * pause, FAILQ_LOST_MS at least. */
 void failq_began(struct failq *f);
 void failq_passed(struct failq *f, const struct failq_conf *c, int64_t now_ms);
 void failq_failed(struct failq *f, const struct failq_conf *c, int64_t now_ms);

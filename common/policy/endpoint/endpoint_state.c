@@ -67,9 +67,9 @@ static void set_reach(struct ep_state *s, bool to, struct ep_changes *ch)
     static const char *const names[] = {"out of reach", "in reach"};
     if (s->in_reach != to)
         note(ch, EP_NOTE_REACH, names[s->in_reach], names[to],
-             to               ? "no other is usable"
+             to               ? "no other is usable for its models"
              : !ep_enabled(s) ? "disabled"
-                              : "another is usable",
+                              : "another is usable for its models",
              0);
     s->in_reach = to;
 }

@@ -10,8 +10,9 @@
  *                    class ▼
  *                       unhealthy (queued, unless it is the last one)
  *
- * An endpoint is the last one while no other is usable (ep_usable). It is not queued then; one that
- * is in the queue already is in reach: requests may try it, beside its verifications. */
+ * An endpoint is the last one while it offers something that no other usable one (ep_usable) offers
+ * (offers.h). It is not queued then; one that is in the queue already is in reach: requests may try
+ * it, beside its verifications. */
 #ifndef QCC_POLICY_ENDPOINT_STATE_H
 #define QCC_POLICY_ENDPOINT_STATE_H
 
@@ -98,7 +99,7 @@ struct ep_report {
 
 /* What the decision hangs on besides the endpoint itself. */
 struct ep_ctx {
-    bool last; /* no other endpoint is ep_usable */
+    bool last; /* it offers something that no other usable one does (offers_last) */
 };
 
 /* One change, for one line: "endpoint X: breaker closed -> open: failures in a row". */

@@ -31,7 +31,7 @@ struct health_endpoint *health_find(const struct health *h, struct str what)
 
 static struct ep_ctx ctx_of(const struct health *h, const struct health_endpoint *e)
 {
-    return (struct ep_ctx){.last = offers_last(&h->offers, (size_t)(e - h->v))};
+    return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
 }
 
 /* Whether it is usable may have changed: others may be, or be no longer, the last one. */
@@ -39,9 +39,9 @@ static void look_again(struct health *h, struct health_endpoint *e, int64_t now_
 {
     size_t i = (size_t)(e - h->v);
     bool is = ep_usable(&e->state, now_ms);
-    if (is == h->offers.v[i].usable)
+    if (is == h->offered.offers.v[i].usable)
         return;
-    offers_set_usable(&h->offers, i, is);
+    offers_set_usable(&h->offered.offers, i, is);
     h->touched = h->usable_changed = true;
 }
 
@@ -399,7 +399,7 @@ void health_fini(struct health *h)
     for (size_t i = 0; i < h->n; i++)
         endpoint_fini(&h->v[i]);
     mem_free(h->v);
-    offers_fini(&h->offers);
+    offered_fini(&h->offered);
     h->v = NULL;
     h->n = 0;
 }
@@ -452,8 +452,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     for (size_t i = 0; i < nold; i++)
         endpoint_fini(&old[i]);
     mem_free(old);
-    offers_fini(&h->offers);
-    health_offers(&h->offers, c);
+    offered_conf(&h->offered, c);
     look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};

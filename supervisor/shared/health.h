@@ -14,7 +14,7 @@
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint/endpoint_state.h"
-#include "common/policy/endpoint/offers.h"
+#include "supervisor/shared/offered.h"
 #include "supervisor/shared/places.h"
 #include "supervisor/shared/saved.h"
 
@@ -70,7 +70,7 @@ struct health {
     bool up[HEALTH_SLOTS];  /* workers that may be lent to and told to verify */
     unsigned nup;
     unsigned turn;          /* whose it was last */
-    struct offers offers;   /* in that order too; usable: ep_usable, as last seen */
+    struct offered offered; /* in that order too; usable: ep_usable, as last seen */
     bool usable_changed;    /* one has become so, or no longer is: others may be the last one */
     bool touched;           /* something was said since health_run */
     bool frozen;            /* another supervisor decides now */
@@ -84,9 +84,6 @@ void health_fini(struct health *h);
 /* The endpoints of c from now on. Those known before keep what is known of them; others are
  * forgotten. The workers are told by health_send_all. */
 void health_conf(struct health *h, const struct conf *c, int64_t now_ms);
-
-/* What the endpoints of c offer, into o (offers_fini is the caller's). */
-void health_offers(struct offers *o, const struct conf *c);
 
 /* All states, to one worker (before its START) or to all. */
 void health_send_all(struct health *h, int slot, int64_t now_ms);

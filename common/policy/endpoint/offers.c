@@ -1,19 +1,23 @@
 #include "common/policy/endpoint/offers.h"
 
-#include "common/base/mem.h"
-
 #include <string.h>
 
 /* ---- texts */
 
+int offer_text_order(const struct offer_text *a, const struct offer_text *b)
+{
+    size_t n = a->text.n < b->text.n ? a->text.n : b->text.n;
+    int by = n ? memcmp(a->text.p, b->text.p, n) : 0;
+    if (by)
+        return by;
+    if (a->text.n != b->text.n)
+        return a->text.n < b->text.n ? -1 : 1;
+    return (int)a->name - (int)b->name;
+}
+
 static bool has_star(struct str s)
 {
     return s.n && memchr(s.p, '*', s.n);
-}
-
-static bool is_everything(const struct offer *f)
-{
-    return !f->limited || f->star;
 }
 
 bool offer_covers(const struct offer_text *q, const struct offer_text *p)
@@ -24,60 +28,35 @@ bool offer_covers(const struct offer_text *q, const struct offer_text *p)
     return str_glob(q->text, p->text);
 }
 
-void offers_init(struct offers *o, size_t n)
+/* What all that it covers begins with. */
+static struct str beginning(const struct offer_text *q)
 {
-    *o = (struct offers){.v = mem_zalloc(n + 1, sizeof *o->v), .n = n};
+    const char *star = q->text.n && !q->name ? memchr(q->text.p, '*', q->text.n) : NULL;
+    return star ? str_make(q->text.p, (size_t)(star - q->text.p)) : q->text;
 }
 
-void offers_fini(struct offers *o)
+/* The first text that begins with s, or is behind all that do. */
+static size_t first_with(const struct offers *o, struct str s)
 {
-    for (size_t i = 0; i < o->n; i++)
-        mem_free(o->v[i].text);
-    for (size_t i = 0; i < o->ntexts; i++)
-        mem_free((char *)o->text[i].text.p);
-    mem_free(o->v);
-    mem_free(o->text);
-    *o = (struct offers){0};
+    struct offer_text sought = {.text = s};
+    size_t lo = 0, hi = o->ntexts;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (offer_text_order(&o->text[mid], &sought) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
 }
 
-/* The text's place among all. */
-static size_t text_at(struct offers *o, struct str s, bool name)
-{
-    for (size_t t = 0; t < o->ntexts; t++)
-        if (o->text[t].name == name && str_eq(o->text[t].text, s))
-            return t;
-    o->text = mem_realloc(o->text, o->ntexts + 1, sizeof *o->text);
-    o->text[o->ntexts] = (struct offer_text){.text = str_make(mem_strndup(s.p, s.n), s.n), .name = name};
-    return o->ntexts++;
-}
+/* ---- endpoints */
 
-static void add(struct offers *o, size_t i, struct str s, bool name)
+/* Whether one of its first n texts covers p. */
+static bool covers(const struct offer *f, size_t n, const struct offer_text *p)
 {
-    struct offer *f = &o->v[i];
-    size_t t = text_at(o, s, name);
-    for (size_t k = 0; k < f->n; k++)
-        if (f->text[k] == t)
-            return;
-    f->text = mem_realloc(f->text, f->n + 1, sizeof *f->text);
-    f->text[f->n++] = t;
-}
-
-void offers_add_pattern(struct offers *o, size_t i, struct str pattern)
-{
-    o->v[i].limited = true;
-    o->v[i].star |= str_glob(pattern, STR("")) && pattern.n;
-    add(o, i, pattern, false);
-}
-
-void offers_add_name(struct offers *o, size_t i, struct str name)
-{
-    add(o, i, name, true);
-}
-
-static bool covers(const struct offers *o, const struct offer *f, const struct offer_text *p)
-{
-    for (size_t k = 0; k < f->n; k++)
-        if (offer_covers(&o->text[f->text[k]], p))
+    for (size_t k = 0; k < n; k++)
+        if (offer_covers(f->text[k], p))
             return true;
     return false;
 }
@@ -88,24 +67,31 @@ void offers_set_usable(struct offers *o, size_t i, bool usable)
     if (f->usable == usable)
         return;
     f->usable = usable;
-    if (is_everything(f)) {
+    if (f->everything) {
         o->everything = usable ? o->everything + 1 : o->everything - 1;
         return;
     }
-    for (size_t t = 0; t < o->ntexts; t++)
-        if (covers(o, f, &o->text[t]))
-            o->text[t].usable = usable ? o->text[t].usable + 1 : o->text[t].usable - 1;
+    for (size_t k = 0; k < f->n; k++) {
+        struct str begins = beginning(f->text[k]);
+        for (size_t t = first_with(o, begins); t < o->ntexts; t++) {
+            struct offer_text *p = &o->text[t];
+            if (!str_starts(p->text, begins))
+                break;
+            if (offer_covers(f->text[k], p) && !covers(f, k, p))
+                p->usable = usable ? p->usable + 1 : p->usable - 1;
+        }
+    }
 }
 
 bool offers_last(const struct offers *o, size_t i)
 {
     const struct offer *f = &o->v[i];
-    if (is_everything(f))
+    if (f->everything)
         return o->everything == f->usable;
     if (o->everything)
         return false;
     for (size_t k = 0; k < f->n; k++)
-        if (o->text[f->text[k]].usable == f->usable)
+        if (f->text[k]->usable == f->usable)
             return true;
     return false;
 }

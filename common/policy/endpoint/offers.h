@@ -1,9 +1,10 @@
 /* offers: which models endpoints offer, and whether others that are usable offer the same: an endpoint
- * is the last one if it offers something that no usable other does. Pure.
+ * is the last one if it offers something that no other usable one does. Pure: the caller fills the
+ * arrays.
  *
  * An endpoint offers everything, or what one of its patterns matches and the names that it maps.
- * Each text that occurs is kept once, with the number of usable endpoints that offer all of it:
- * a question costs one look for each text of that endpoint, and compares nothing. */
+ * Each text that occurs is there once, with the number of usable endpoints that offer all of it: whether
+ * one is the last costs a look for each of its texts, and compares nothing. */
 #ifndef QCC_POLICY_OFFERS_H
 #define QCC_POLICY_OFFERS_H
 
@@ -12,44 +13,37 @@
 
 /* A pattern ('*': any text), or a name as it stands. */
 struct offer_text {
-    struct str text; /* owned */
+    struct str text;
     bool name;
     uint32_t usable; /* endpoints that are usable and offer all of this */
 };
 
 struct offer {
-    size_t *text; /* into offers.text; owned */
+    const struct offer_text **text; /* of offers.text; which does not matter if it offers everything */
     size_t n;
-    bool limited; /* it has a pattern; else it offers everything */
-    bool star;    /* one that matches everything */
+    bool everything;
     bool usable;
 };
 
 struct offers {
     struct offer *v;
     size_t n;
-    struct offer_text *text;
+    struct offer_text *text; /* in order (offer_text_order), without repetition */
     size_t ntexts;
     size_t everything; /* usable endpoints that offer everything */
 };
 
-/* n endpoints that offer everything; none of them is usable. */
-void offers_init(struct offers *o, size_t n);
-void offers_fini(struct offers *o);
-
-/* Before anybody is usable: endpoint i offers what matches the pattern, no longer everything; it offers
- * that name too (which changes nothing where it has no pattern). The text is copied. */
-void offers_add_pattern(struct offers *o, size_t i, struct str pattern);
-void offers_add_name(struct offers *o, size_t i, struct str name);
-
-/* Endpoint i is usable now, or no longer. */
-void offers_set_usable(struct offers *o, size_t i, bool usable);
-
-/* Whether endpoint i offers something that no other usable one offers. What several patterns of others
- * match only together is taken for not offered. */
-bool offers_last(const struct offers *o, size_t i);
+/* < 0, 0, > 0: by bytes, of the same bytes patterns before names. */
+int offer_text_order(const struct offer_text *a, const struct offer_text *b);
 
 /* Whether all that p stands for is in what q stands for. */
 bool offer_covers(const struct offer_text *q, const struct offer_text *p);
+
+/* Endpoint i is usable now, or no longer. (Filled in, all of them are not.) */
+void offers_set_usable(struct offers *o, size_t i, bool usable);
+
+/* Whether endpoint i offers something that no other usable one offers. What several texts of others
+ * cover only together is taken for not offered. */
+bool offers_last(const struct offers *o, size_t i);
 
 #endif

@@ -28,8 +28,10 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
 {
     (void)revents;
     struct worker *w = CONTAINER_OF(p, struct worker, end_of_turn);
-    if (turn_woken(&w->turn))
+    if (turn_woken(&w->turn)) {
         req_wake_waiting(&w->req);
+        verify_wake_waiting(&w->req);
+    }
     loan_settle(&w->loans);
     turn_free_dead(&w->turn);
     binding_replica_flush(&w->binding);

@@ -1,7 +1,7 @@
 /* doc_read: reads what doc writes, value by value. The caller walks: behind the head of a map or an
  * array it reads the members itself, one level deeper. Borrows, allocates nothing. */
-#ifndef QCC_IPC_DOC_READ_H
-#define QCC_IPC_DOC_READ_H
+#ifndef QCC_COMMON_IPC_DOC_READ_H
+#define QCC_COMMON_IPC_DOC_READ_H
 
 #include "common/ipc/wire.h"
 

@@ -103,7 +103,7 @@ static void put_note(struct buf *b, const json_t *e)
         NOTE("%s", "");
         human_text(b, doc_text_of(q, "reason"));
         if (doc_flag_of(q, "in_reach"))
-            NOTE("in reach: no other is usable");
+            NOTE("in reach: no other is usable for its models");
         if (doc_has(q, "next_in_s")) {
             NOTE("next verification in ");
             human_ms(b, doc_ms_of(q, "next_in_s"));

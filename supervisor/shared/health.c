@@ -31,17 +31,17 @@ struct health_endpoint *health_find(const struct health *h, struct str what)
 
 static struct ep_ctx ctx_of(const struct health *h, const struct health_endpoint *e)
 {
-    return (struct ep_ctx){.last = h->nusable == e->usable};
+    return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
 }
 
 /* Updates whether e is usable. A change may make another endpoint the last one, or end that. */
 static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
+    size_t i = (size_t)(e - h->v);
     bool is = ep_usable(&e->state, now_ms);
-    if (is == e->usable)
+    if (is == h->offered.offers.v[i].usable)
         return;
-    e->usable = is;
-    h->nusable += is ? 1 : -1;
+    offers_set_usable(&h->offered.offers, i, is);
     h->touched = h->usable_changed = true;
 }
 
@@ -295,6 +295,12 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     text_of(reason, sizeof reason, m->reason);
     struct ep_report r = {REPORT_OF(m, reason)};
     struct ep_changes ch = {0};
+    if (!m->ok && m->net == NET_LOCAL) {
+        ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+        changed(h, e, &ch, NULL, now_ms);
+        log_info("endpoint %s: verification given back: %s", e->name, reason);
+        return true;
+    }
     look_at_all(h, now_ms);
     struct ep_ctx ctx = ctx_of(h, e);
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
@@ -384,6 +390,7 @@ void health_fini(struct health *h)
     for (size_t i = 0; i < h->n; i++)
         endpoint_fini(&h->v[i]);
     mem_free(h->v);
+    offered_fini(&h->offered);
     h->v = NULL;
     h->n = 0;
 }
@@ -436,9 +443,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     for (size_t i = 0; i < nold; i++)
         endpoint_fini(&old[i]);
     mem_free(old);
-    h->nusable = 0; /* counted anew: endpoints may have left */
-    for (size_t i = 0; i < h->n; i++)
-        h->v[i].usable = false;
+    offered_conf(&h->offered, c);
     look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};

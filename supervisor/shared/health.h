@@ -14,6 +14,7 @@
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint/endpoint_state.h"
+#include "supervisor/shared/offered.h"
 #include "supervisor/shared/places.h"
 #include "supervisor/shared/saved.h"
 
@@ -55,7 +56,6 @@ struct health_endpoint {
     char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
     bool touched;                  /* an event of the endpoint came since the last health_run */
-    bool usable;                   /* counted in nusable */
     struct ipc_endpoint sent;      /* as last sent to the workers; blocks: in sent_blocks */
     char sent_blocks[IPC_BLOCKS_MAX];
 };
@@ -71,7 +71,7 @@ struct health {
     bool up[HEALTH_SLOTS];  /* slots whose workers may get trials and verifications */
     unsigned nup;
     unsigned turn;          /* slot that next_worker gave last */
-    size_t nusable;         /* endpoints whose `usable` is set */
+    struct offered offered; /* in the order of v; usable: ep_usable, as last seen */
     bool usable_changed;    /* some `usable` has changed, so that another may be the last one */
     bool touched;           /* an event came since the last health_run */
     bool frozen;            /* another supervisor decides (health_freeze) */

@@ -19,7 +19,7 @@ def pool(qcc, raw):
         ups = {name: raw(play) for name, play in plays.items()}
         endpoints = [up.endpoint(name, priority=i + 1) for i, (name, up) in enumerate(ups.items())]
         q = qcc({"workers": 1, "balance": {"strategy": "priority_failover"}, "endpoints": endpoints,
-                 "retry": {"transient_delay": "10ms"}, **(config or {})})
+                 "retry": {"transient_delay": "10ms"}, "failure_queue": {"probe": "off"}, **(config or {})})
         return q, ups
 
     return make

@@ -1,6 +1,6 @@
 /* conns: all connections of a worker: one closed to make room, all drained, all closed at the end. */
-#ifndef QCC_WORKER_CONNS_H
-#define QCC_WORKER_CONNS_H
+#ifndef QCC_WORKER_CLIENT_CONNS_H
+#define QCC_WORKER_CLIENT_CONNS_H
 
 #include "worker/client/listener.h"
 

@@ -231,7 +231,7 @@ static void attempt_drop(struct req *r)
         return;
     r->ep->live->open--;
     loan_place_left(r->env->loans, r->ep->live);
-    if (!list_empty(&r->env->waiting))
+    if (!list_empty(&r->env->waiting) || !list_empty(&r->env->verifications))
         turn_wake(r->env->turn);
     ep_unref(r->ep);
     r->ep = NULL;

@@ -36,7 +36,7 @@ struct req_env {
     bool draining;           /* connections close after their reply */
     /* req.wait_node of requests that wait for an endpoint, the oldest first */
     struct list waiting;
-    struct list verifications; /* verifications under way */
+    struct list verifications; /* under way, or waiting for a place; the oldest first */
 };
 
 /* Initializes the lists and rnd. The caller sets the pointers. */

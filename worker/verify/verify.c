@@ -15,6 +15,7 @@
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
 #include "worker/request/req_env.h"
+#include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
 
 #include <stdio.h>
@@ -30,16 +31,19 @@ struct verify {
     struct dead dead;
     struct list node; /* in req_env.verifications */
     struct req_env *env;
-    struct ep *ep; /* holds a reference */
+    struct ep *ep;       /* holds a reference */
+    bool has_place;      /* of max_concurrent; else it waits for one */
+    bool wait_logged;
     uint64_t seq;
     int64_t began_ms;
     bool head_only; /* a HEAD request */
     char code[CODE_LEN];
     char served[IPC_MODEL_MAX]; /* copied from VERIFY: `models` borrows from it and from ep->conf */
+    size_t served_len;
     struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
     size_t nmodels, at;
     struct exchange exchange;
-    struct deadline deadline; /* for the whole verification */
+    struct deadline deadline; /* of the wait for a place; then of the whole verification */
     struct buf send, body;
     struct arena mem;
     unsigned status;
@@ -61,6 +65,21 @@ static void verify_free(struct dead *d)
     mem_free(v);
 }
 
+/* It is over: what it has goes back, and it is freed at the end of the turn. */
+static void drop(struct verify *v)
+{
+    struct req_env *env = v->env;
+    exchange_abort(&v->exchange);
+    deadline_fini(&v->deadline);
+    list_remove(&v->node);
+    if (v->has_place) {
+        v->ep->live->open--;
+        loan_place_left(env->loans, v->ep->live);
+        turn_wake(env->turn);
+    }
+    turn_bury(env->turn, &v->dead, verify_free);
+}
+
 static void end(struct verify *v, const struct verdict *how, enum net_fault net, const char *reason)
 {
     bool ok = how->cls == OUTCOME_OK;
@@ -79,10 +98,7 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
     };
     uplink_send(v->env->uplink, ipc_put_v_verdict, &m);
     log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
-    exchange_abort(&v->exchange);
-    deadline_fini(&v->deadline);
-    list_remove(&v->node);
-    turn_bury(v->env->turn, &v->dead, verify_free);
+    drop(v);
 }
 
 static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
@@ -202,7 +218,10 @@ static const struct exchange_ops ops = {on_event, on_failed};
 static void on_deadline(struct deadline *t)
 {
     struct verify *v = CONTAINER_OF(t, struct verify, deadline);
-    end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
+    if (v->has_place)
+        end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
+    else
+        end_by_net(v, NET_LOCAL, "no place within 1s");
 }
 
 /* ---- the request */
@@ -285,6 +304,57 @@ static void make_code(struct req_env *env, char out[CODE_LEN])
         out[i] = letters[rnd_next(&env->rnd) % (sizeof letters - 1)];
 }
 
+/* ---- the beginning */
+
+static const char unknown_here[] = "not in this worker's configuration";
+
+/* There is a place for it. */
+static void start(struct verify *v)
+{
+    struct req_env *env = v->env;
+    const struct conf_endpoint *ce = v->ep->ce;
+    v->has_place = true;
+    v->ep->live->open++;
+    loan_place_taken(v->ep->live);
+    v->began_ms = clock_mono_ms();
+    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
+    v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->models);
+    deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
+    if (!ask(v))
+        end_by_net(v, NET_LOCAL, "no connection is free");
+}
+
+/* Begins, or goes on waiting. A configuration may have come meanwhile. */
+static void look(struct verify *v)
+{
+    struct req_env *env = v->env;
+    struct ep *e = replica_find(env->replica, str_c(v->ep->ce->id));
+    if (!e) {
+        end_by_net(v, NET_LOCAL, unknown_here);
+        return;
+    }
+    ep_ref(e);
+    ep_unref(v->ep);
+    v->ep = e;
+    if (loan_place_free(e->live)) {
+        start(v);
+        return;
+    }
+    loan_place_want(env->loans, e->live, clock_mono_ms());
+    if (!v->wait_logged)
+        log_debug("verification of %s: waits for a place", e->ce->name);
+    v->wait_logged = true;
+}
+
+void verify_wake_waiting(struct req_env *env)
+{
+    LIST_EACH(n, tmp, &env->verifications) {
+        struct verify *v = LIST_ENTRY(n, struct verify, node);
+        if (!v->has_place)
+            look(v);
+    }
+}
+
 void verify_begin(struct req_env *env, const struct ipc_verify *m)
 {
     struct ep *e = replica_find(env->replica, m->endpoint);
@@ -294,7 +364,7 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
                                    .cls = OUTCOME_TRANSIENT,
                                    .net = NET_LOCAL,
                                    .retry_after_ms = -1,
-                                   .reason = STR("not in this worker's configuration")};
+                                   .reason = str_c(unknown_here)};
         uplink_send(env->uplink, ipc_put_v_verdict, &gone);
         return;
     }
@@ -302,30 +372,21 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     v->env = env;
     v->ep = ep_ref(e);
     v->seq = m->seq;
-    v->began_ms = clock_mono_ms();
-    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !e->ce->api_key;
     make_code(env, v->code);
     buf_init(&v->send, SEND_MAX);
     buf_init(&v->body, BODY_MAX);
     arena_init(&v->mem, MEM_MAX);
     list_push_back(&env->verifications, &v->node);
     deadline_init(&v->deadline, env->loop, on_deadline);
-    deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
-    size_t n = min_size(m->model.n, sizeof v->served);
-    if (n)
-        memcpy(v->served, m->model.p, n);
-    v->nmodels = verify_models(e->conf, e->ce, str_make(v->served, n), v->models);
-    if (!ask(v))
-        end_by_net(v, NET_LOCAL, "no connection is free");
+    deadline_set(&v->deadline, VERIFY_PLACE_MS);
+    v->served_len = min_size(m->model.n, sizeof v->served);
+    if (v->served_len)
+        memcpy(v->served, m->model.p, v->served_len);
+    turn_wake(env->turn); /* at its end it begins, behind the requests that wait already */
 }
 
 void verify_stop(struct req_env *env)
 {
-    while (!list_empty(&env->verifications)) {
-        struct verify *v = LIST_ENTRY(env->verifications.next, struct verify, node);
-        list_remove(&v->node);
-        exchange_abort(&v->exchange);
-        deadline_fini(&v->deadline);
-        turn_bury(env->turn, &v->dead, verify_free);
-    }
+    while (!list_empty(&env->verifications))
+        drop(LIST_ENTRY(env->verifications.next, struct verify, node));
 }

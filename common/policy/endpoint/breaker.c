@@ -6,6 +6,7 @@ static bool enter(struct breaker *b, enum breaker_state to, int64_t now_ms)
     b->state = to;
     b->trial = BREAKER_TRIAL_FREE;
     b->since_ms = now_ms;
+    b->verify_ms = 0;
     if (to == BREAKER_CLOSED) {
         b->failures = b->broken = 0;
         b->open_ms = 0;
@@ -123,10 +124,23 @@ void breaker_give_back(struct breaker *b)
     b->trial = BREAKER_TRIAL_FREE;
 }
 
+/* Half open: when a verification is to be the trial. */
+static int64_t patience_ends(const struct breaker *b)
+{
+    int64_t ms = b->since_ms + BREAKER_PATIENCE_MS;
+    return ms > b->verify_ms ? ms : b->verify_ms;
+}
+
+void breaker_verification_lost(struct breaker *b, int64_t now_ms)
+{
+    breaker_give_back(b);
+    b->verify_ms = now_ms + BREAKER_PATIENCE_MS;
+}
+
 bool breaker_wants_verification(const struct breaker *b, int64_t now_ms)
 {
     return b->state == BREAKER_HALF_OPEN && b->trial != BREAKER_TRIAL_RUNNING &&
-           now_ms - b->since_ms >= BREAKER_PATIENCE_MS;
+           now_ms >= patience_ends(b);
 }
 
 bool breaker_close(struct breaker *b, int64_t now_ms)
@@ -145,8 +159,8 @@ int64_t breaker_next_ms(const struct breaker *b, int64_t now_ms)
 {
     if (b->state == BREAKER_OPEN)
         return b->since_ms + b->open_ms;
-    if (b->state == BREAKER_HALF_OPEN && now_ms - b->since_ms < BREAKER_PATIENCE_MS)
-        return b->since_ms + BREAKER_PATIENCE_MS;
+    if (b->state == BREAKER_HALF_OPEN && now_ms < patience_ends(b))
+        return patience_ends(b);
     return INT64_MAX;
 }
 

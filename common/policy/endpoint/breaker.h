@@ -47,6 +47,7 @@ struct breaker {
     int64_t since_ms;  /* when the state was entered */
     int64_t open_ms;   /* how long it stays, or stayed, open; in BREAKER_CLOSED not 0 until the
                           trial's reply, or another, was complete */
+    int64_t verify_ms; /* in BREAKER_HALF_OPEN: no verification before; 0: none was lost */
 };
 
 /* An attempt failed. `trial`: it was the trial, which is free again. True if the state changed. */
@@ -82,7 +83,12 @@ bool breaker_begin(struct breaker *b) MUST_CHECK;
 /* Makes the trial free without a verdict: given back, or taken back. */
 void breaker_give_back(struct breaker *b);
 
-/* Whether BREAKER_HALF_OPEN has lasted BREAKER_PATIENCE_MS and no trial is running. */
+/* Gives the trial of a verification back that was lost without a verdict. The next verification comes
+ * after BREAKER_PATIENCE_MS, in which a request may be the trial. */
+void breaker_verification_lost(struct breaker *b, int64_t now_ms);
+
+/* Whether BREAKER_HALF_OPEN has lasted BREAKER_PATIENCE_MS, no verification was lost within that
+ * time, and no trial is running. */
 bool breaker_wants_verification(const struct breaker *b, int64_t now_ms);
 
 /* Closes the breaker from any state, with nothing counted. True if the state changed. */

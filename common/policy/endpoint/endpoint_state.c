@@ -67,9 +67,9 @@ static void set_reach(struct ep_state *s, bool to, struct ep_changes *ch)
     static const char *const names[] = {"out of reach", "in reach"};
     if (s->in_reach != to)
         note(ch, EP_NOTE_REACH, names[s->in_reach], names[to],
-             to               ? "no other is usable"
+             to               ? "no other is usable for its models"
              : !ep_enabled(s) ? "disabled"
-                              : "another is usable",
+                              : "another is usable for its models",
              0);
     s->in_reach = to;
 }
@@ -450,8 +450,10 @@ void ep_verify_lost(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
 {
     if (s->verifying == EP_VERIFY_QUEUE)
         failq_lost(&s->failq, &c->failq, now_ms);
-    if (s->verifying == EP_VERIFY_TRIAL)
+    if (s->verifying == EP_VERIFY_TRIAL) {
         ep_trial_back(s, ch);
+        breaker_verification_lost(&s->breaker, now_ms);
+    }
     s->verifying = EP_VERIFY_NONE;
 }
 

@@ -10,8 +10,9 @@
  *                    class ▼
  *                       unhealthy (queued, unless it is the last one)
  *
- * An endpoint is the last one while no other is usable (ep_usable). The last one is not queued; if
- * it is queued already it is in reach: requests may try it, beside its verifications. */
+ * An endpoint is the last one while it offers something that no other usable one (ep_usable) offers
+ * (offers.h). The last one is not queued; if it is queued already it is in reach: requests may try
+ * it, beside its verifications. */
 #ifndef QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
 #define QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
 
@@ -100,7 +101,7 @@ struct ep_report {
 
 /* What decisions depend on besides the endpoint itself. */
 struct ep_ctx {
-    bool last; /* no other endpoint is ep_usable */
+    bool last; /* it offers something that no other usable one does (offers_last) */
 };
 
 /* One change, for one log line: "endpoint X: breaker closed -> open: failures in a row". */

@@ -112,7 +112,8 @@ void failq_lost(struct failq *f, const struct failq_conf *c, int64_t now_ms)
     if (f->kind == FAILQ_OUT || !f->running)
         return;
     f->running = false;
-    f->next_ms = now_ms + pause_after(c, 1);
+    int64_t ms = pause_after(c, 1);
+    f->next_ms = now_ms + (ms > FAILQ_LOST_MS ? ms : FAILQ_LOST_MS);
 }
 
 void failq_hurry(struct failq *f, int64_t now_ms)

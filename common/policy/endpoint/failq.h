@@ -19,6 +19,9 @@ struct failq_conf {
     bool probe_off;
 };
 
+/* No shorter pause after a verification that was lost. */
+enum { FAILQ_LOST_MS = 1000 };
+
 enum failq_kind { FAILQ_OUT, FAILQ_QUEUED, FAILQ_DISABLED };
 
 /* Zero bytes are an endpoint that is not in the queue and has no schedule to go on with. */

@@ -301,6 +301,74 @@ static void a_queued_one_is_verified_in_turn(void **unused)
     end(w);
 }
 
+/* The worker had no place for it, say. */
+static void gives_back(struct world *w, unsigned slot, const char *id)
+{
+    struct ipc_verdict v = {.endpoint = str_c(id),
+                            .seq = w->seq,
+                            .cls = OUTCOME_UNKNOWN,
+                            .fault = FAULT_UNCLEAR,
+                            .net = NET_LOCAL,
+                            .retry_after_ms = -1,
+                            .own_key = true,
+                            .reason = STR("no place within 1s")};
+    assert_true(health_verdict(&w->h, slot, &v, w->now));
+    health_run(&w->h, w->now);
+}
+
+static void one_that_is_given_back_has_not_failed(void **unused)
+{
+    (void)unused;
+    struct world *w = world(1, 0);
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    uint32_t failures = state(w, A)->breaker.failures;
+    for (int i = 0; i < 5; i++) {
+        expect_said(w, "0 VERIFY " A "\n");
+        gives_back(w, 0, A);
+        expect_said(w, "");
+        at(w, 4999);
+        expect_said(w, "");
+        at(w, 1);
+    }
+    assert_int_equal(state(w, A)->failq.verifications, 0);
+    assert_int_equal(state(w, A)->breaker.failures, failures);
+    expect_said(w, "0 VERIFY " A "\n");
+    verdict(w, 0, A, true);
+    assert_false(w->seen.queued);
+    /* An operator's wish alone: nothing was wrong with it, and nothing is planned. */
+    health_operator(&w->h, health_find(&w->h, STR(B)), EP_ACT_VERIFY, w->now);
+    at(w, 0);
+    expect_said(w, "0 VERIFY " B "\n");
+    gives_back(w, 0, B);
+    at(w, 60000);
+    expect_said(w, "");
+    assert_int_equal(state(w, B)->health, EP_UNKNOWN);
+    assert_true(state(w, B)->verifying == EP_VERIFY_NONE);
+    end(w);
+}
+
+static void a_trial_that_is_given_back_waits_for_a_request(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(1);
+    at(w, BREAKER_PATIENCE_MS);
+    health_trial_back(&w->h, 0, STR(A), w->seq, w->now);
+    at(w, 0);
+    assert_true(state(w, A)->verifying == EP_VERIFY_TRIAL);
+    buf_drop(&w->said, w->said.len);
+    gives_back(w, 0, A);
+    expect_said(w, "0 TRIAL " A "\n"); /* a request may have it now, and no loop of verifications */
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_HALF_OPEN);
+    at(w, BREAKER_PATIENCE_MS - 1);
+    expect_said(w, "");
+    at(w, 1);
+    expect_said(w, "0 RECALL " A "\n");
+    health_trial_back(&w->h, 0, STR(A), w->seq, w->now);
+    at(w, 0);
+    expect_said(w, "0 VERIFY " A "\n");
+    end(w);
+}
+
 static void the_model_that_was_served_is_asked(void **unused)
 {
     (void)unused;
@@ -399,6 +467,8 @@ int main(void)
         cmocka_unit_test(a_dead_worker_asks_for_nothing),
         cmocka_unit_test(the_last_resort_asks_in_open),
         cmocka_unit_test(a_queued_one_is_verified_in_turn),
+        cmocka_unit_test(one_that_is_given_back_has_not_failed),
+        cmocka_unit_test(a_trial_that_is_given_back_waits_for_a_request),
         cmocka_unit_test(the_model_that_was_served_is_asked),
         cmocka_unit_test(an_operator_disables_and_enables),
         cmocka_unit_test(places_are_never_more_than_the_limit),

@@ -186,6 +186,59 @@ static void entering_the_queue_again_goes_on_with_the_plan(void **unused)
     end(w);
 }
 
+/* The world's endpoints with models of their own. */
+static struct world *with_models(const char *of_a, const char *of_b)
+{
+    struct world *w = world(1, 0);
+    const char *of[] = {of_a, of_b};
+    for (size_t i = 0; i < 2 && of[i]; i++) {
+        struct conf_strs *allow = &w->c->endpoints[i].allow;
+        allow->v = mem_zalloc(1, sizeof *allow->v);
+        allow->v[allow->n++] = mem_strdup(of[i]);
+    }
+    health_conf(&w->h, w->c, w->now);
+    health_run(&w->h, w->now);
+    return w;
+}
+
+static void each_is_the_last_for_its_own_models(void **unused)
+{
+    (void)unused;
+    struct world *w = with_models("claude-opus-*", "claude-haiku-*");
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    outcome(w, 0, B, OUTCOME_UNKNOWN, 0);
+    for (int i = 0; i < 2; i++) {
+        const char *id = i ? B : A;
+        assert_false(ep_queued(state(w, id)));
+        assert_int_equal(state(w, id)->health, EP_UNHEALTHY);
+        assert_false(known(w, id)->queued);
+    }
+    end(w);
+    /* All that a offers is offered by b as well, but not the other way round. */
+    w = with_models("claude-opus-*", NULL);
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    outcome(w, 0, B, OUTCOME_UNKNOWN, 0);
+    assert_true(known(w, A)->queued);
+    assert_false(ep_queued(state(w, B)));
+    end(w);
+}
+
+static void a_reload_takes_away_who_offered_the_same(void **unused)
+{
+    (void)unused;
+    struct world *w = world(1, 0);
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    assert_true(known(w, A)->queued);
+    struct conf_strs *allow = &w->c->endpoints[1].allow;
+    allow->v = mem_zalloc(1, sizeof *allow->v);
+    allow->v[allow->n++] = mem_strdup("claude-haiku-*");
+    health_conf(&w->h, w->c, w->now);
+    health_run(&w->h, w->now);
+    assert_true(ep_queued(state(w, A)));
+    assert_false(known(w, A)->queued); /* b is usable, and has not all that a has */
+    end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +249,8 @@ int main(void)
         cmocka_unit_test(a_reload_leaves_only_a_queued_one),
         cmocka_unit_test(a_queued_one_in_reach_has_its_trial),
         cmocka_unit_test(entering_the_queue_again_goes_on_with_the_plan),
+        cmocka_unit_test(each_is_the_last_for_its_own_models),
+        cmocka_unit_test(a_reload_takes_away_who_offered_the_same),
     };
     log_setup(LOG_L_ERROR, LOG_F_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);

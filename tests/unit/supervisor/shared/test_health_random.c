@@ -170,7 +170,9 @@ static void places_at_random(void **unused)
 
 /* ---- reach */
 
-enum { ENDPOINTS = 4 };
+enum { ENDPOINTS = 4, MODELS = 4 };
+
+static const char *const models[MODELS] = {"a-1", "a-2", "b-1", "c"};
 
 static char ids[ENDPOINTS][9];
 
@@ -241,6 +243,80 @@ static void reach_step(struct world *w)
     health_run(&w->h, w->now);
 }
 
+/* What the endpoint allows from now on: at most two patterns, mostly none. */
+static void allow_at_random(struct conf_endpoint *e)
+{
+    static const char *const patterns[] = {"a-*", "a-1", "a-2", "b-*", "c", "*"};
+    for (size_t i = 0; i < e->allow.n; i++)
+        mem_free(e->allow.v[i]);
+    e->allow.n = (size_t)(rand() % 3);
+    e->allow.v = mem_realloc(e->allow.v, 2, sizeof *e->allow.v);
+    for (size_t i = 0; i < e->allow.n; i++)
+        e->allow.v[i] = mem_strdup(patterns[(size_t)rand() % COUNT_OF(patterns)]);
+}
+
+static bool allows(const struct conf_endpoint *e, const char *model)
+{
+    bool any = e->allow.n == 0;
+    for (size_t i = 0; i < e->allow.n; i++)
+        any |= str_glob(str_c(e->allow.v[i]), str_c(model));
+    return any;
+}
+
+/* A request for that model finds somebody whenever that is possible at all. Returns how many of those it
+ * may ask are queued. */
+static unsigned look_for(struct world *w, const char *model)
+{
+    bool possible = false, found = false;
+    unsigned queued = 0;
+    for (int i = 0; i < ENDPOINTS; i++) {
+        const struct health_endpoint *e = health_find(&w->h, str_c(ids[i]));
+        const struct ep_state *s = &e->state;
+        if (!allows(&w->c->endpoints[i], model))
+            continue;
+        bool open = !s->draining && s->cooldown.own_until_ms <= w->now;
+        bool may = !e->sent.disabled && !e->sent.queued && !e->sent.draining &&
+                   e->sent.own_until_ms <= w->now;
+        possible |= ep_enabled(s) && open;
+        found |= may;
+        queued += may && ep_queued(s);
+    }
+    assert_int_equal(possible, found);
+    return queued;
+}
+
+/* With models, that are not offered everywhere. */
+static void somebody_is_in_reach_for_each_model_at_random(void **unused)
+{
+    (void)unused;
+    unsigned reached = 0, spared = 0, hidden = 0;
+    for (unsigned seed = 1; seed <= 150; seed++) {
+        srand(seed);
+        struct world *w = four();
+        for (int step = 0; step < 1500; step++) {
+            if (step % 300 == 0) {
+                for (int i = 0; i < ENDPOINTS; i++)
+                    allow_at_random(&w->c->endpoints[i]);
+                health_conf(&w->h, w->c, w->now);
+                health_run(&w->h, w->now);
+            }
+            reach_step(w);
+            for (int m = 0; m < MODELS; m++)
+                reached += look_for(w, models[m]);
+            bool usable = false;
+            for (int i = 0; i < ENDPOINTS; i++)
+                usable |= ep_usable(state(w, ids[i]), w->now);
+            for (int i = 0; i < ENDPOINTS && usable; i++) {
+                const struct health_endpoint *e = health_find(&w->h, str_c(ids[i]));
+                spared += e->state.health == EP_UNHEALTHY && !ep_queued(&e->state);
+                hidden += e->sent.queued;
+            }
+        }
+        end(w);
+    }
+    assert_true(reached > 1000 && spared > 1000 && hidden > 1000);
+}
+
 /* As the workers see it: a request finds somebody whenever that is possible at all, and nobody who
  * is queued while another can serve. */
 static void somebody_is_in_reach_at_random(void **unused)
@@ -285,6 +361,7 @@ int main(void)
         cmocka_unit_test(at_most_one_trial_at_random),
         cmocka_unit_test(places_at_random),
         cmocka_unit_test(somebody_is_in_reach_at_random),
+        cmocka_unit_test(somebody_is_in_reach_for_each_model_at_random),
     };
     log_setup(LOG_L_ERROR, LOG_F_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);

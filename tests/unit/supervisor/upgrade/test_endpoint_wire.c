@@ -52,7 +52,7 @@ static void fill(struct health_endpoint *e)
     s->no_count_until_ms = 8001;
     s->counted_ms = 8002;
     s->verifying = EP_VERIFY_QUEUE;
-    s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000};
+    s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000, 0};
     s->cooldown = (struct cooldown){.own_until_ms = 5001, .untold_until_ms = 5002, .untold_at_ms = 5003,
                                     .untold = 4, .hit_ms = 5004};
     s->failq = (struct failq){FAILQ_QUEUED, true, 5, 3001, 3002};

@@ -40,6 +40,8 @@ static const char *do_event(struct world *w, const char *event, int64_t now)
         breaker_tick(&w->b, now);
     else if (strcmp(event, "back") == 0)
         breaker_give_back(&w->b);
+    else if (strcmp(event, "lost") == 0)
+        breaker_verification_lost(&w->b, now);
     else if (strcmp(event, "lend") == 0)
         return yes_no[breaker_lend(&w->b)];
     else if (strcmp(event, "begin") == 0)

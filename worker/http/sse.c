@@ -81,50 +81,6 @@ static bool wants_data(uint8_t kind)
     return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != BLOCK_START && kind != BLOCK_STOP;
 }
 
-static void set_count(int64_t *to, const struct json_hit *hit)
-{
-    uint64_t v;
-    if (hit->kind == JSON_IS_NUMBER && str_to_u64(hit->raw, INT64_MAX, &v))
-        *to = (int64_t)v;
-}
-
-/* Reads a usage object, Anthropic's or OpenAI's. */
-static void read_usage(struct str object, struct sse_usage *u)
-{
-    enum {
-        USAGE_INPUT,
-        USAGE_OUTPUT,
-        USAGE_CACHE_READ,
-        USAGE_CACHE_WRITE,
-        USAGE_PROMPT,
-        USAGE_COMPLETION,
-        USAGE_PROMPT_CACHED,
-        USAGE_INPUT_CACHED,
-        USAGE__COUNT
-    };
-    static const struct json_want want[USAGE__COUNT] = {
-        [USAGE_INPUT] = {STR_LIT("input_tokens"), {0}},
-        [USAGE_OUTPUT] = {STR_LIT("output_tokens"), {0}},
-        [USAGE_CACHE_READ] = {STR_LIT("cache_read_input_tokens"), {0}},
-        [USAGE_CACHE_WRITE] = {STR_LIT("cache_creation_input_tokens"), {0}},
-        [USAGE_PROMPT] = {STR_LIT("prompt_tokens"), {0}},
-        [USAGE_COMPLETION] = {STR_LIT("completion_tokens"), {0}},
-        [USAGE_PROMPT_CACHED] = {STR_LIT("prompt_tokens_details"), STR_LIT("cached_tokens")},
-        [USAGE_INPUT_CACHED] = {STR_LIT("input_tokens_details"), STR_LIT("cached_tokens")},
-    };
-    struct json_hit hit[USAGE__COUNT];
-    if (!json_find(object, want, hit, USAGE__COUNT))
-        return;
-    set_count(&u->input, &hit[USAGE_PROMPT]);
-    set_count(&u->input, &hit[USAGE_INPUT]);
-    set_count(&u->output, &hit[USAGE_COMPLETION]);
-    set_count(&u->output, &hit[USAGE_OUTPUT]);
-    set_count(&u->cache_read, &hit[USAGE_PROMPT_CACHED]);
-    set_count(&u->cache_read, &hit[USAGE_INPUT_CACHED]);
-    set_count(&u->cache_read, &hit[USAGE_CACHE_READ]);
-    set_count(&u->cache_write, &hit[USAGE_CACHE_WRITE]);
-}
-
 /* The members of an event's data, or of a JSON reply, that are read. */
 enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT_REASON, AT__COUNT };
 
@@ -142,7 +98,7 @@ static void take_usage(const struct json_hit hit[static AT__COUNT], struct sse_u
 {
     for (size_t i = AT_USAGE; i <= AT_RESPONSE_USAGE; i++)
         if (hit[i].kind == JSON_IS_OBJECT)
-            read_usage(hit[i].raw, u);
+            sse_usage_read(hit[i].raw, u);
 }
 
 bool sse_usage_of_json(struct str body, struct sse_usage *u)

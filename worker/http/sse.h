@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/str.h"
 #include "worker/http/sse_end.h"
+#include "worker/http/sse_usage.h"
 
 enum sse_kind {
     SSE_EV_NONE,
@@ -21,11 +22,6 @@ enum sse_kind {
     SSE_EV_DELTA,   /* message_delta: content with usage */
     SSE_EV_STOP,    /* message_stop, or OpenAI's [DONE], or response.completed */
     SSE_EV_ERROR    /* event: error, or data with an error object */
-};
-
-/* Tokens as last reported by message_start, message_delta, or OpenAI's usage; -1: not reported. */
-struct sse_usage {
-    int64_t input, output, cache_read, cache_write;
 };
 
 /* Bytes of an event's data that are kept; longer data is cut (ERROR) or not read (usage). */

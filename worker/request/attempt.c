@@ -422,6 +422,20 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     ep_unref(e);
 }
 
+/* The pooled connection was closed or spoilt, which is no attempt: e, whose reference is taken over, is
+ * asked again on a new connection. t: NULL where there was no memory for it. */
+static void replace_stale(struct req *r, struct tried *t, struct ep *e)
+{
+    hold_drop(r);
+    attempt_drop(r);
+    r->attempts--;
+    if (t)
+        t->attempts--;
+    r->fresh = true;
+    req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed or spoilt: a new one", e->ce->name);
+    same_again(r, e, 0);
+}
+
 void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body)
 {
     if (r->side && net == NET_NONE) {
@@ -461,14 +475,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     retry_next(&rc, &in, &out);
     r->unsent += out.unsent;
     if (out.uncounted) {
-        hold_drop(r);
-        attempt_drop(r);
-        r->attempts--;
-        if (t)
-            t->attempts--;
-        r->fresh = true;
-        req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed or spoilt: a new one", e->ce->name);
-        same_again(r, e, 0);
+        replace_stale(r, t, e);
         return;
     }
     failures_add(r, &v, net);

@@ -20,7 +20,8 @@ static bool has_star(struct str s)
     return s.n && memchr(s.p, '*', s.n);
 }
 
-bool offer_covers(const struct offer_text *q, const struct offer_text *p)
+/* Whether all that p stands for is in what q stands for. */
+static bool text_covers(const struct offer_text *q, const struct offer_text *p)
 {
     if (q->name)
         return str_eq(q->text, p->text) && (p->name || !has_star(p->text));
@@ -56,7 +57,7 @@ static size_t first_with(const struct offers *o, struct str s)
 static bool covers(const struct offer *f, size_t n, const struct offer_text *p)
 {
     for (size_t k = 0; k < n; k++)
-        if (offer_covers(f->text[k], p))
+        if (text_covers(f->text[k], p))
             return true;
     return false;
 }
@@ -77,7 +78,7 @@ void offers_set_usable(struct offers *o, size_t i, bool usable)
             struct offer_text *p = &o->text[t];
             if (!str_starts(p->text, begins))
                 break;
-            if (offer_covers(f->text[k], p) && !covers(f, k, p))
+            if (text_covers(f->text[k], p) && !covers(f, k, p))
                 p->usable = usable ? p->usable + 1 : p->usable - 1;
         }
     }

@@ -36,9 +36,6 @@ struct offers {
 /* < 0, 0, > 0: by bytes, of the same bytes patterns before names. */
 int offer_text_order(const struct offer_text *a, const struct offer_text *b);
 
-/* Whether all that p stands for is in what q stands for. */
-bool offer_covers(const struct offer_text *q, const struct offer_text *p);
-
 /* Endpoint i is usable now, or no longer. (Filled in, all of them are not.) */
 void offers_set_usable(struct offers *o, size_t i, bool usable);
 

@@ -263,8 +263,8 @@ static bool allows(const struct conf_endpoint *e, const char *model)
     return any;
 }
 
-/* A request for that model finds somebody whenever that is possible at all. Returns how many of those it
- * may ask are queued. */
+/* A request for that model finds somebody whenever that is possible at all. Returns how many of
+ * those it may ask are queued. */
 static unsigned look_for(struct world *w, const char *model)
 {
     bool possible = false, found = false;

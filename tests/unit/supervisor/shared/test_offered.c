@@ -2,6 +2,7 @@
 #include "supervisor/shared/offered.h"
 
 #include "common/base/mem.h"
+#include "tests/unit/common/policy/endpoint/offer_pair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

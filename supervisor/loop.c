@@ -175,7 +175,8 @@ static void fail(void *arg, const char *why)
     supervisor_fail(arg, why);
 }
 
-const struct predecessor_ops loop_predecessor_ops = {.go = go, .failed = fail, .serves = report_ready};
+const struct predecessor_ops loop_predecessor_ops = {
+    .go = go, .failed = fail, .serves = report_ready};
 
 /* successor_ops.serves: another supervisor serves. */
 static void hand_over(void *arg)
@@ -210,7 +211,8 @@ static void perform(struct supervisor *s, const struct plan_action *a)
 {
     /* After an upgrade workers do not end quickly: clients that keep their connections may send one
      * more request. */
-    bool stopping = s->intent.want != PLAN_SERVE && (!successor_given(&s->successor) || s->stops_obeyed);
+    bool stopping =
+        s->intent.want != PLAN_SERVE && (!successor_given(&s->successor) || s->stops_obeyed);
     switch (a->verb) {
     case PLAN_START:
         start_worker(s, a->slot);

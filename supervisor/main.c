@@ -26,7 +26,8 @@ static const char usage_text[] =
     "       qcc-supervisor --print-metrics     all that /metrics shows\n"
     "       qcc-supervisor --print-control-socket -c FILE   where qccctl finds its supervisor\n"
     "       qcc-supervisor -h             this\n"
-    "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files, USR2 upgrade\n";
+    "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files, USR2 "
+    "upgrade\n";
 
 static int wrong_usage(const char *what)
 {

@@ -29,19 +29,16 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                               .health = &s->health,
                                               .totals = &s->totals,
                                               .bindings = &s->bindings});
-    s->slot_env = (struct slot_env){.loop = loop,
-                                    .health = &s->health,
-                                    .intent = &s->intent,
-                                    .ops = &loop_slot_ops,
-                                    .arg = s};
+    s->slot_env = (struct slot_env){
+        .loop = loop, .health = &s->health, .intent = &s->intent, .ops = &loop_slot_ops, .arg = s};
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
-                                                      .intent = &s->intent,
-                                                      .stops = &s->stops,
-                                                      .health = &s->health,
-                                                      .totals = &s->totals,
-                                                      .store = &s->state,
-                                                      .ops = &loop_successor_ops,
-                                                      .arg = s});
+                                                          .intent = &s->intent,
+                                                          .stops = &s->stops,
+                                                          .health = &s->health,
+                                                          .totals = &s->totals,
+                                                          .store = &s->state,
+                                                          .ops = &loop_successor_ops,
+                                                          .arg = s});
     s->operate = (struct operate_env){.loop = loop,
                                       .conf_path = conf_path,
                                       .boot_ms = s->boot_ms,

@@ -133,8 +133,7 @@ bool start_prepare(struct supervisor *s, struct err *e)
     s->worker_path = start_find_worker(e);
     if (s->worker_path && find_program(s, e) && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
-        logfile_open(s->conf->log.file, &s->log_fd, e) &&
-        take_control(s, &user, e) &&
+        logfile_open(s->conf->log.file, &s->log_fd, e) && take_control(s, &user, e) &&
         (!s->conf->state_dir || store_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);

@@ -113,11 +113,11 @@ bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, st
                                       .conf_path = s->conf_path,
                                       .listen = &s->listen,
                                       .handover = {.lock = s->state.dir.lock,
-                                                 .control = control_fd(&s->control),
-                                                 .control_dev = s->control.now.dev,
-                                                 .control_ino = s->control.now.ino,
-                                                 .ring = s->ring_fd,
-                                                 .ring_reader = s->ring_reader}};
+                                                   .control = control_fd(&s->control),
+                                                   .control_dev = s->control.now.dev,
+                                                   .control_ino = s->control.now.ino,
+                                                   .ring = s->ring_fd,
+                                                   .ring_reader = s->ring_reader}};
     bool going = successor_going(&s->successor); /* then successor_begin refuses */
     if (!going && s->intent.want != PLAN_SERVE)
         return err_set(e, "the supervisor is stopping");

@@ -47,13 +47,13 @@ struct supervisor {
     int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
     struct health health;
     struct totals totals;
-    struct control control;   /* qccctl's socket */
+    struct control control;     /* qccctl's socket */
     struct operate_env operate; /* what operators' queries read */
     struct query query;
     struct bindings bindings;
     struct store state;
     struct predecessor predecessor; /* the supervisor before this one */
-    struct successor successor; /* the supervisor after this one */
+    struct successor successor;     /* the supervisor after this one */
 
     struct plan_intent intent;
     struct slot_env slot_env;
@@ -61,7 +61,7 @@ struct supervisor {
     bool serving; /* the start is complete: all workers were ready once */
     int exit_code;
 
-    unsigned stops, stops_obeyed;  /* SIGTERM and SIGINT received, acted on */
+    unsigned stops, stops_obeyed;                /* SIGTERM and SIGINT received, acted on */
     bool want_reload, want_reopen, want_upgrade; /* SIGHUP, SIGUSR1, SIGUSR2 to be acted on */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog, sweep, health_due;
@@ -93,7 +93,8 @@ void supervisor_count(void *supervisor, const char *id, enum health_count what);
 
 /* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why no upgrade can
  * begin now. */
-bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, struct err *e) MUST_CHECK;
+bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from,
+                              struct err *e) MUST_CHECK;
 
 /* ---- supervisor_ipc.c: messages between supervisor and workers */
 

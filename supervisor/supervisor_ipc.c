@@ -173,7 +173,8 @@ static bool on_retired(struct supervisor *s, struct slot *slot, const struct ipc
 static void answer_slot(const struct asker *from, unsigned status, const struct doc *d)
 {
     struct slot *slot = from->who;
-    struct ipc_answer m = {.id = from->id, .status = d->torn ? 500 : status,
+    struct ipc_answer m = {.id = from->id,
+                           .status = d->torn ? 500 : status,
                            .body = d->torn ? STR("") : buf_view(&d->b)};
     if (slot_alive(slot) && (uint64_t)slot->pid == from->serial)
         slot_send(slot, -1, ipc_put_v_answer, &m);
@@ -183,7 +184,8 @@ static bool on_ask(struct supervisor *s, struct slot *slot, const struct ipc_fra
                    const struct ipc_ask *m, struct err *e)
 {
     (void)f, (void)e;
-    struct asker from = {.answer = answer_slot, .who = slot, .serial = (uint64_t)slot->pid, .id = m->id};
+    struct asker from = {
+        .answer = answer_slot, .who = slot, .serial = (uint64_t)slot->pid, .id = m->id};
     struct doc d;
     doc_init(&d, IPC_ANSWER_MAX);
     unsigned status = query_run(&s->query, &from, m->what, m->arg, &d);

@@ -31,10 +31,11 @@ int main(int argc, char **argv)
     uint64_t slot;
     if (argc == 3 && strcmp(argv[1], "--slot") == 0 && str_to_u64(str_c(argv[2]), SLOT_MAX, &slot))
         return worker_run(CHANNEL_FD, (unsigned)slot);
-    fprintf(stderr,
-            "qcc-worker is started by qcc-supervisor.\n"
-            "usage: qcc-worker -V           version, and those of its libraries\n"
-            "       qcc-worker --classify   reads error replies as JSON lines, prints what they are\n"
-            "       qcc-worker --sandbox-test   tries whether the sandbox holds here\n");
+    fprintf(
+        stderr,
+        "qcc-worker is started by qcc-supervisor.\n"
+        "usage: qcc-worker -V           version, and those of its libraries\n"
+        "       qcc-worker --classify   reads error replies as JSON lines, prints what they are\n"
+        "       qcc-worker --sandbox-test   tries whether the sandbox holds here\n");
     return 2;
 }

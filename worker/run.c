@@ -66,15 +66,30 @@ static void assemble(struct worker *w)
     w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
-    w->exchange_env = (struct exchange_env){.loop = w->loop, .rbuf = rbuf, .rbuf_size = TURN_READ,
-                                .head = mem_zalloc(1, sizeof *w->exchange_env.head)};
-    w->req = (struct req_env){.loop = w->loop, .turn = &w->turn, .uplink = &w->uplink,
-                              .replica = &w->replica, .loans = &w->loans, .binding = &w->binding,
-                              .counters = &w->counters, .recent_ring = &w->recent_ring, .exchange_env = &w->exchange_env,
-                              .head = mem_zalloc(1, sizeof *w->req.head), .secret = w->secret};
+    w->exchange_env = (struct exchange_env){.loop = w->loop,
+                                            .rbuf = rbuf,
+                                            .rbuf_size = TURN_READ,
+                                            .head = mem_zalloc(1, sizeof *w->exchange_env.head)};
+    w->req = (struct req_env){.loop = w->loop,
+                              .turn = &w->turn,
+                              .uplink = &w->uplink,
+                              .replica = &w->replica,
+                              .loans = &w->loans,
+                              .binding = &w->binding,
+                              .counters = &w->counters,
+                              .recent_ring = &w->recent_ring,
+                              .exchange_env = &w->exchange_env,
+                              .head = mem_zalloc(1, sizeof *w->req.head),
+                              .secret = w->secret};
     req_env_init(&w->req);
-    w->conn = (struct conn_env){.loop = w->loop, .turn = &w->turn, .counters = &w->counters, .req = &w->req,
-                                .rbuf = rbuf, .sock_diag = peer_open(), .arg = w, .shed = shed,
+    w->conn = (struct conn_env){.loop = w->loop,
+                                .turn = &w->turn,
+                                .counters = &w->counters,
+                                .req = &w->req,
+                                .rbuf = rbuf,
+                                .sock_diag = peer_open(),
+                                .arg = w,
+                                .shed = shed,
                                 .ended = worker_conn_ended};
     list_init(&w->conn.listeners);
     list_init(&w->conn.conns);

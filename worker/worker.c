@@ -82,7 +82,8 @@ static void limit_conns(struct worker *w)
     uint32_t most = w->conf->limits.max_connections;
     w->conn.conns_max = half < most ? (uint32_t)half : most;
     if (w->conn.conns_max < most && w->slot == 0)
-        log_info("limits.max_connections: %u open files allow %u", (unsigned)w->files, w->conn.conns_max);
+        log_info("limits.max_connections: %u open files allow %u", (unsigned)w->files,
+                 w->conn.conns_max);
 }
 
 /* Enters the sandbox. Called with the first CONF: what needs more rights is open by then, and no

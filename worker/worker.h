@@ -19,13 +19,12 @@
 
 #include <ev.h>
 
-
 struct worker {
     struct ev_loop *loop;
     struct turn turn;
     struct uplink uplink;
     unsigned slot;
-    char name[24]; /* "worker 0" */
+    char name[24];     /* "worker 0" */
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
     struct loans loans;
@@ -43,7 +42,7 @@ struct worker {
     bool draining, quick;
     int exit_code;
     ev_timer drain_timer;
-    ev_timer stats_due;     /* sends STATS; active while counters have changed since the last one */
+    ev_timer stats_due; /* sends STATS; active while counters have changed since the last one */
     /* wakes waiting requests, frees what ended in this turn, writes the log */
     ev_prepare end_of_turn;
 };

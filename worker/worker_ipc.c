@@ -35,7 +35,8 @@ static void on_broken(struct uplink *u, const char *why)
         uplink_send(&(w)->uplink, ipc_put_v_##low, &m_);                                           \
     } while (0)
 
-static bool on_hello(struct worker *w, struct ipc_frame *f, const struct ipc_hello *m, struct err *e)
+static bool on_hello(struct worker *w, struct ipc_frame *f, const struct ipc_hello *m,
+                     struct err *e)
 {
     (void)f;
     if (m->version != IPC_VERSION)
@@ -66,7 +67,8 @@ static bool on_conf(struct worker *w, struct ipc_frame *f, const struct ipc_conf
     return true;
 }
 
-static bool on_listen(struct worker *w, struct ipc_frame *f, const struct ipc_listen *m, struct err *e)
+static bool on_listen(struct worker *w, struct ipc_frame *f, const struct ipc_listen *m,
+                      struct err *e)
 {
     if (f->fd == -1)
         return err_set(e, "LISTEN without a descriptor");
@@ -82,7 +84,8 @@ static bool on_listen(struct worker *w, struct ipc_frame *f, const struct ipc_li
     return true;
 }
 
-static bool on_start(struct worker *w, struct ipc_frame *f, const struct ipc_start *m, struct err *e)
+static bool on_start(struct worker *w, struct ipc_frame *f, const struct ipc_start *m,
+                     struct err *e)
 {
     (void)f, (void)m;
     if (!w->conf)
@@ -93,7 +96,8 @@ static bool on_start(struct worker *w, struct ipc_frame *f, const struct ipc_sta
     return true;
 }
 
-static bool on_log_file(struct worker *w, struct ipc_frame *f, const struct ipc_log_file *m, struct err *e)
+static bool on_log_file(struct worker *w, struct ipc_frame *f, const struct ipc_log_file *m,
+                        struct err *e)
 {
     (void)w;
     if (!m->to_stderr && f->fd == -1)
@@ -116,27 +120,31 @@ static bool on_ping(struct worker *w, struct ipc_frame *f, const struct ipc_ping
     return true;
 }
 
-static bool on_unlisten(struct worker *w, struct ipc_frame *f, const struct ipc_unlisten *m, struct err *e)
+static bool on_unlisten(struct worker *w, struct ipc_frame *f, const struct ipc_unlisten *m,
+                        struct err *e)
 {
     (void)f, (void)e;
     listener_remove(&w->conn, m->id);
     return true;
 }
 
-static bool on_drain(struct worker *w, struct ipc_frame *f, const struct ipc_drain *m, struct err *e)
+static bool on_drain(struct worker *w, struct ipc_frame *f, const struct ipc_drain *m,
+                     struct err *e)
 {
     (void)f, (void)e;
     worker_drain(w, m->quick, (int64_t)min_size(m->timeout_ms, INT32_MAX));
     return true;
 }
 
-static bool on_log_ring(struct worker *w, struct ipc_frame *f, const struct ipc_log_ring *m, struct err *e)
+static bool on_log_ring(struct worker *w, struct ipc_frame *f, const struct ipc_log_ring *m,
+                        struct err *e)
 {
     (void)w, (void)m;
     return f->fd == -1 ? err_set(e, "LOG_RING without a descriptor") : logring_use(f->fd, e);
 }
 
-static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_endpoint *m, struct err *e)
+static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_endpoint *m,
+                        struct err *e)
 {
     (void)f, (void)e;
     struct ep_live *live = replica_update(&w->replica, m);
@@ -146,7 +154,8 @@ static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_
     return true;
 }
 
-static bool on_trial(struct worker *w, struct ipc_frame *f, const struct ipc_trial *m, struct err *e)
+static bool on_trial(struct worker *w, struct ipc_frame *f, const struct ipc_trial *m,
+                     struct err *e)
 {
     (void)f, (void)e;
     loan_on_trial(&w->loans, m);
@@ -168,14 +177,16 @@ static bool on_lend(struct worker *w, struct ipc_frame *f, const struct ipc_lend
     return true;
 }
 
-static bool on_verify(struct worker *w, struct ipc_frame *f, const struct ipc_verify *m, struct err *e)
+static bool on_verify(struct worker *w, struct ipc_frame *f, const struct ipc_verify *m,
+                      struct err *e)
 {
     (void)f, (void)e;
     verify_begin(&w->req, m);
     return true;
 }
 
-static bool on_answer(struct worker *w, struct ipc_frame *f, const struct ipc_answer *m, struct err *e)
+static bool on_answer(struct worker *w, struct ipc_frame *f, const struct ipc_answer *m,
+                      struct err *e)
 {
     (void)f, (void)e;
     admin_answer(&w->admin, m);
@@ -190,7 +201,8 @@ static bool on_recent_ask(struct worker *w, struct ipc_frame *f, const struct ip
     return true;
 }
 
-static bool on_bindings(struct worker *w, struct ipc_frame *f, const struct ipc_bindings *m, struct err *e)
+static bool on_bindings(struct worker *w, struct ipc_frame *f, const struct ipc_bindings *m,
+                        struct err *e)
 {
     (void)f;
     return binding_replica_learn(&w->binding, m->records, e);

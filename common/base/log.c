@@ -37,8 +37,10 @@ struct line {
     char p[LINE_MAX_BYTES];
 };
 
-static const char *const level_name[] = {
-    [LOG_L_DEBUG] = "debug", [LOG_L_INFO] = "info", [LOG_L_WARNING] = "warning", [LOG_L_ERROR] = "error"};
+static const char *const level_name[] = {[LOG_L_DEBUG] = "debug",
+                                         [LOG_L_INFO] = "info",
+                                         [LOG_L_WARNING] = "warning",
+                                         [LOG_L_ERROR] = "error"};
 static const char level_priority[] = {
     [LOG_L_DEBUG] = '7', [LOG_L_INFO] = '6', [LOG_L_WARNING] = '4', [LOG_L_ERROR] = '3'};
 
@@ -51,7 +53,8 @@ static bool stderr_is_the_journal(void)
     struct stat st;
     if (!told || fstat(STDERR_FILENO, &st) == -1)
         return false;
-    snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino);
     return strcmp(told, ours) == 0;
 }
 

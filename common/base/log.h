@@ -55,7 +55,8 @@ void log_fields(enum log_level level, struct str rid, const char *msg, const str
  * or a user can cause. */
 void die(const char *fmt, ...) PRINTF_LIKE(1, 2) NORETURN;
 
-#define log_debug(...) (log_enabled(LOG_L_DEBUG) ? log_line(LOG_L_DEBUG, (struct str){0}, __VA_ARGS__) : (void)0)
+#define log_debug(...)                                                                             \
+    (log_enabled(LOG_L_DEBUG) ? log_line(LOG_L_DEBUG, (struct str){0}, __VA_ARGS__) : (void)0)
 #define log_info(...) log_line(LOG_L_INFO, (struct str){0}, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_L_WARNING, (struct str){0}, __VA_ARGS__)
 #define log_error(...) log_line(LOG_L_ERROR, (struct str){0}, __VA_ARGS__)

@@ -62,7 +62,8 @@ static struct logring *map(int fd, int prot, struct err *e)
 {
     struct stat st;
     int seals = fcntl(fd, F_GET_SEALS);
-    if (seals == -1 || (seals & SEALS) != SEALS || fstat(fd, &st) == -1 || st.st_size != RING_BYTES) {
+    if (seals == -1 || (seals & SEALS) != SEALS || fstat(fd, &st) == -1 ||
+        st.st_size != RING_BYTES) {
         err_set(e, "that is no log ring");
         return NULL;
     }
@@ -166,7 +167,8 @@ void logring_close(struct logring_reader *r)
 
 static uint64_t head_of(const struct logring *r)
 {
-    uint64_t head = atomic_load_explicit(&((struct logring *)(uintptr_t)r)->head, memory_order_acquire);
+    uint64_t head =
+        atomic_load_explicit(&((struct logring *)(uintptr_t)r)->head, memory_order_acquire);
     return head < PLACE_MAX ? head : PLACE_MAX;
 }
 

@@ -59,7 +59,8 @@ static struct block *new_block(struct slab *s)
 
 void *slab_zalloc(struct slab *s)
 {
-    struct block *b = list_empty(&s->some) ? new_block(s) : LIST_ENTRY(s->some.next, struct block, node);
+    struct block *b =
+        list_empty(&s->some) ? new_block(s) : LIST_ENTRY(s->some.next, struct block, node);
     struct cell *c = b->free;
     b->free = c->next;
     if (b->used++ == 0)

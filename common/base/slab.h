@@ -9,15 +9,15 @@
 #include "common/base/list.h"
 
 struct slab {
-    size_t size;        /* bytes of an object */
-    struct list some;   /* blocks that have a free cell */
-    unsigned empty;     /* blocks in `some` without a used cell */
+    size_t size;      /* bytes of an object */
+    struct list some; /* blocks that have a free cell */
+    unsigned empty;   /* blocks in `some` without a used cell */
 };
 
 /* Usage: static struct slab conns = SLAB_INIT(conns, sizeof(struct conn)); */
 #define SLAB_INIT(name, object_size)                                                               \
     {                                                                                              \
-        .size = (object_size), .some = {&(name).some, &(name).some}                                \
+        .size = (object_size), .some = { &(name).some, &(name).some }                              \
     }
 
 /* A zeroed object; aborts when there is no memory (its number is bounded by descriptors). */

@@ -81,16 +81,16 @@ struct conf_endpoint {
     CONF_ENDPOINT(CONF_MEMBER) /* proxy: after conf_check the one in force, which may come from
                                 * upstream.proxy (NULL then); NULL: direct */
     char *api_key_file;        /* path; read into api_key by the supervisor, not sent to workers */
-    struct conf_strs allow;  /* models.allow */
+    struct conf_strs allow;    /* models.allow */
     struct conf_strs paths_allow, paths_deny; /* paths.allow, paths.deny (policy/side_path.h) */
-    struct conf_map map;     /* models.map */
+    struct conf_map map;                      /* models.map */
     struct conf_map headers;
     /* derived by conf_check: */
-    char id[9];      /* 8 hex digits of SHA-256 of base_url|api_key */
-    char *host;      /* without brackets */
+    char id[9]; /* 8 hex digits of SHA-256 of base_url|api_key */
+    char *host; /* without brackets */
     uint16_t port;
     bool tls;
-    char *base_path; /* "" or "/x/y", never ending in '/' */
+    char *base_path;   /* "" or "/x/y", never ending in '/' */
     char *host_header; /* host[:port] for the Host header */
 };
 

@@ -213,7 +213,8 @@ static void host_twice(struct check *k, size_t first, size_t again)
 
 static void origin_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("cors.origins", again, NULL).text, "is listed twice (cors.origins[%zu])", first);
+    report(k, false, elem("cors.origins", again, NULL).text, "is listed twice (cors.origins[%zu])",
+           first);
 }
 
 static void check_hosts(struct check *k)
@@ -226,7 +227,8 @@ static void check_hosts(struct check *k)
         struct path at = elem("hosts", i, NULL);
         bool any = strcmp(name, "*") == 0;
         if (any && c->nclients == 0)
-            report(k, true, at.text, "lets a page in whose name was bound anew to this machine (DNS rebinding)");
+            report(k, true, at.text,
+                   "lets a page in whose name was bound anew to this machine (DNS rebinding)");
         if (!any && !url_host_name(str_c(name), &e)) {
             report(k, false, at.text, "%s", e.msg);
             continue;
@@ -255,7 +257,8 @@ static void check_origins(struct check *k)
             origins[i] = (struct entry){origin, strlen(origin), i};
         if (strcmp(origin, "null") == 0 && c->nclients == 0)
             report(k, true, at.text,
-                   "lets in every page that hides its origin, such as any site's in a sandboxed frame");
+                   "lets in every page that hides its origin, such as any site's in a sandboxed "
+                   "frame");
     }
     unique(k, origins, c->origins.n, origin_twice);
 }
@@ -263,10 +266,19 @@ static void check_origins(struct check *k)
 /* ---- endpoints */
 
 /* Header names that QCC itself sets, for each hop (RFC 9110 7.6.1) or for the connection. */
-static const char *const own_headers[] = {
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-    "te", "trailer", "transfer-encoding", "upgrade", "host", "content-length", "expect",
-    "accept-encoding"};
+static const char *const own_headers[] = {"connection",
+                                          "keep-alive",
+                                          "proxy-authenticate",
+                                          "proxy-authorization",
+                                          "proxy-connection",
+                                          "te",
+                                          "trailer",
+                                          "transfer-encoding",
+                                          "upgrade",
+                                          "host",
+                                          "content-length",
+                                          "expect",
+                                          "accept-encoding"};
 
 static bool is_anthropic(const char *host)
 {
@@ -355,8 +367,7 @@ static void check_base_url(struct check *k, struct conf_endpoint *ep, const char
     if (str_find(u.path, STR("/../")) >= 0 || str_ends(u.path, STR("/..")))
         report(k, false, at, "may hold no \"..\" in its path");
     if (str_ends(u.path, STR("/v1")))
-        report(k, true, at,
-               "ends in /v1: requests go to …/v1/v1/messages, which is rarely meant");
+        report(k, true, at, "ends in /v1: requests go to …/v1/v1/messages, which is rarely meant");
 
     mem_free(ep->host);
     mem_free(ep->base_path);
@@ -469,8 +480,7 @@ static void check_endpoints(struct check *k)
 
 /* ---- affinity, and bounds that depend on each other */
 
-bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *name,
-                         struct err *e)
+bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *name, struct err *e)
 {
     if (str_starts(text, STR("header:"))) {
         *kind = CONF_KEY_HEADER;
@@ -509,8 +519,7 @@ static void check_affinity(struct check *k)
             for (char *p = c->keys[i].name; *p; p++)
                 *p = ascii_lower(*p);
         for (size_t j = 0; j < i; j++)
-            if (c->keys[j].kind == c->keys[i].kind &&
-                strcmp(c->keys[j].name, c->keys[i].name) == 0)
+            if (c->keys[j].kind == c->keys[i].kind && strcmp(c->keys[j].name, c->keys[i].name) == 0)
                 report(k, false, elem("affinity.keys", i, NULL).text, "is listed twice");
     }
 }

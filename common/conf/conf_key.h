@@ -17,17 +17,18 @@ enum conf_kind {
     CONF_K_auth,
     CONF_K_loglevel,
     CONF_K_logformat,
-    CONF_K_strs,     /* struct conf_strs: a list of texts */
-    CONF_K_map,      /* struct conf_map: a mapping of texts to texts */
-    CONF_K_affinity, /* conf.keys */
-    CONF_K_listens,  /* conf.listen, elements of CONF_G_LISTEN */
-    CONF_K_clients,  /* conf.clients, elements of CONF_G_CLIENT */
-    CONF_K_endpoints,/* conf.endpoints, elements of CONF_G_ENDPOINT */
-    CONF_K_token,    /* a client's token, kept as token_sha256 */
-    CONF_K_digest    /* token_sha256 itself, 64 hex digits */
+    CONF_K_strs,      /* struct conf_strs: a list of texts */
+    CONF_K_map,       /* struct conf_map: a mapping of texts to texts */
+    CONF_K_affinity,  /* conf.keys */
+    CONF_K_listens,   /* conf.listen, elements of CONF_G_LISTEN */
+    CONF_K_clients,   /* conf.clients, elements of CONF_G_CLIENT */
+    CONF_K_endpoints, /* conf.endpoints, elements of CONF_G_ENDPOINT */
+    CONF_K_token,     /* a client's token, kept as token_sha256 */
+    CONF_K_digest     /* token_sha256 itself, 64 hex digits */
 };
 
-/* Labels of a switch: kinds whose value is one of conf_words, and lists whose elements are more than texts. */
+/* Labels of a switch: kinds whose value is one of conf_words, and lists whose elements are more
+ * than texts. */
 #define CONF_CASE_WORD                                                                             \
     case CONF_K_strategy:                                                                          \
     case CONF_K_probe:                                                                             \

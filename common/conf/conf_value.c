@@ -13,12 +13,16 @@ struct unit {
 };
 
 /* Units of durations, the largest first, as printing needs them. */
-static const struct unit time_units[] = {
-    {"d", .factor = 86400000}, {"h", .factor = 3600000}, {"m", .factor = 60000},
-    {"s", .factor = 1000},     {"ms", .factor = 1}};
-static const struct unit size_units[] = {
-    {"TiB", .factor = 1ull << 40}, {"GiB", .factor = 1ull << 30}, {"MiB", .factor = 1ull << 20},
-    {"KiB", .factor = 1ull << 10}, {"", .factor = 1}};
+static const struct unit time_units[] = {{"d", .factor = 86400000},
+                                         {"h", .factor = 3600000},
+                                         {"m", .factor = 60000},
+                                         {"s", .factor = 1000},
+                                         {"ms", .factor = 1}};
+static const struct unit size_units[] = {{"TiB", .factor = 1ull << 40},
+                                         {"GiB", .factor = 1ull << 30},
+                                         {"MiB", .factor = 1ull << 20},
+                                         {"KiB", .factor = 1ull << 10},
+                                         {"", .factor = 1}};
 
 static void unit_text(const struct unit *u, size_t n, uint64_t v, char out[static 32])
 {
@@ -197,7 +201,10 @@ static bool set_word(const struct conf_key *k, void *m, struct conf_text t, stru
     size_t len = 0;
     for (size_t i = 0; i < n; i++)
         len += (size_t)snprintf(list + len, sizeof list - len, "%s%s",
-                                i == 0 ? "" : i + 1 == n ? " or " : ", ", words[i]);
+                                i == 0       ? ""
+                                : i + 1 == n ? " or "
+                                             : ", ",
+                                words[i]);
     const char *near = t.hidden ? NULL : conf_nearest(t.s, words, n);
     if (near)
         return err_set(e, "must be %s%s; did you mean \"%s\"?", list, shown(k, t, was), near);

@@ -129,7 +129,9 @@ bool url_host_name(struct str s, struct err *e)
 {
     if (name_valid(s))
         return true;
-    return err_set(e, "must be a host name (letters, digits, '-', '_' and '.'), without scheme, port and path");
+    return err_set(
+        e,
+        "must be a host name (letters, digits, '-', '_' and '.'), without scheme, port and path");
 }
 
 static bool has_capital(struct str s)
@@ -169,11 +171,13 @@ bool url_origin(struct str s, struct err *e)
     ptrdiff_t sep = str_find(s, STR("://"));
     if (sep <= 0 || !scheme_valid(str_make(s.p, (size_t)sep)))
         return err_set(e, "must begin with a scheme, like https://");
-    struct str scheme = str_make(s.p, (size_t)sep), rest = str_make(s.p + sep + 3, s.n - (size_t)sep - 3);
+    struct str scheme = str_make(s.p, (size_t)sep),
+               rest = str_make(s.p + sep + 3, s.n - (size_t)sep - 3);
     bool http = str_eq_nocase(scheme, STR("http")), https = str_eq_nocase(scheme, STR("https"));
     for (size_t i = 0; i < rest.n; i++)
         if (memchr("/?#@", rest.p[i], 4))
-            return err_set(e, "must be scheme://host[:port], with nothing else and no '/' at the end");
+            return err_set(e,
+                           "must be scheme://host[:port], with nothing else and no '/' at the end");
     if (has_capital(http || https ? s : scheme))
         return err_set(e, "must be in lower case, as browsers send it");
     if (!http && !https)

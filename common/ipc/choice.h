@@ -36,7 +36,7 @@ struct choice {
     uint8_t end;       /* enum sel_end */
     uint8_t bound;     /* enum sel_bound */
     uint8_t flags;
-    uint8_t again;     /* how many times the same choice was made again directly after */
+    uint8_t again; /* how many times the same choice was made again directly after */
     uint8_t listed;
 };
 

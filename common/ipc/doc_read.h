@@ -6,10 +6,10 @@
 #include "common/ipc/wire.h"
 
 enum doc_kind {
-    DOC_TEXT,    /* text */
-    DOC_INT,     /* i */
-    DOC_BIG,     /* u: above INT64_MAX */
-    DOC_FLAG,    /* flag */
+    DOC_TEXT, /* text */
+    DOC_INT,  /* i */
+    DOC_BIG,  /* u: above INT64_MAX */
+    DOC_FLAG, /* flag */
     DOC_NIL,
     DOC_DECIMAL, /* text: a number with a fraction, as text ("0.983") */
     DOC_MAP,     /* n pairs follow, of doc_key and a value */
@@ -27,8 +27,9 @@ struct doc_value {
     };
 };
 
-/* The next value, or the head of a map or an array. depth: maps and arrays around it. False: no such
- * value, one nested deeper than 16, a text above 1 MiB, or more members than bytes are left. */
+/* The next value, or the head of a map or an array. depth: maps and arrays around it. False: no
+ * such value, one nested deeper than 16, a text above 1 MiB, or more members than bytes are left.
+ */
 bool doc_read(struct rd *r, unsigned depth, struct doc_value *v) MUST_CHECK;
 
 /* The name of a member. */

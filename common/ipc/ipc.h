@@ -13,9 +13,14 @@ enum { IPC_VERSION = 7 };
 
 /* Bytes of the largest configuration body and of the largest frame. 2,000 endpoints with long keys
  * are about 1 MiB. */
-enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
-       IPC_ANSWER_MAX = 4 << 20, IPC_BINDINGS_MAX = 64 << 10,
-       IPC_RECENT_MAX = 256 << 10, IPC_STATS_MAX = 64 << 10 };
+enum {
+    IPC_CONF_MAX = 8 << 20,
+    IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
+    IPC_ANSWER_MAX = 4 << 20,
+    IPC_BINDINGS_MAX = 64 << 10,
+    IPC_RECENT_MAX = 256 << 10,
+    IPC_STATS_MAX = 64 << 10
+};
 
 /* Most worker processes at one time, twice the most that may be configured: old ones may still
  * drain while new ones serve. */
@@ -39,9 +44,8 @@ enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL, TO_NEW, TO_OLD };
 /* The direction of the answers to messages of direction d. */
 static inline enum ipc_direction ipc_opposite(enum ipc_direction d)
 {
-    static const uint8_t of[] = {
-        [TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL, [TO_CTL] = FROM_CTL,
-        [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW};
+    static const uint8_t of[] = {[TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL,
+                                 [TO_CTL] = FROM_CTL,  [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW};
     return (enum ipc_direction)of[d];
 }
 
@@ -72,7 +76,7 @@ struct ipc_frame {
     uint64_t gen;
     struct str fields; /* msgpack of the fields, without the array's head, id and generation */
     uint32_t nfields;
-    int fd;            /* descriptor that came with it, or -1; the handler takes it over */
+    int fd; /* descriptor that came with it, or -1; the handler takes it over */
 };
 
 /* ipc_put_NAME: appends one frame body to b. False: over the buffer's ceiling, or a text or blob

@@ -2,7 +2,14 @@
 
 /* Bytes at most of each text, so that the texts of a record always fit and leave room for
  * attempts. */
-enum { CLIENT_MAX = 24, MODEL_MAX = 40, METHOD_MAX = 8, TARGET_MAX = 40, ENDPOINT_MAX = 40, END_MAX = 40 };
+enum {
+    CLIENT_MAX = 24,
+    MODEL_MAX = 40,
+    METHOD_MAX = 8,
+    TARGET_MAX = 40,
+    ENDPOINT_MAX = 40,
+    END_MAX = 40
+};
 
 /* The numbers of an attempt, packed in front of its texts. */
 struct fixed {
@@ -36,9 +43,11 @@ void recent_put(struct recent_record *r, const struct recent_texts *t)
 
 bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
 {
-    struct fixed fixed = {a->at_ms, a->ms, a->retry_after_ms, (uint16_t)a->status, (uint8_t)a->cls,
-                          (uint8_t)a->fault};
-    size_t need = sizeof fixed + 2 + min_size(a->endpoint.n, ENDPOINT_MAX) + min_size(a->reason.n, END_MAX);
+    struct fixed fixed = {a->at_ms,          a->ms,
+                          a->retry_after_ms, (uint16_t)a->status,
+                          (uint8_t)a->cls,   (uint8_t)a->fault};
+    size_t need =
+        sizeof fixed + 2 + min_size(a->endpoint.n, ENDPOINT_MAX) + min_size(a->reason.n, END_MAX);
     if (need > (size_t)RECENT_TEXT - r->len || r->listed == UINT8_MAX)
         return false;
     memcpy(r->text + r->len, &fixed, sizeof fixed);

@@ -37,9 +37,9 @@ struct recent_texts {
 struct recent_attempt {
     enum outcome cls;
     enum fault fault;
-    unsigned status; /* 0: no reply */
-    uint32_t at_ms;  /* begin of the attempt since the request began */
-    uint32_t ms;     /* duration of the attempt */
+    unsigned status;         /* 0: no reply */
+    uint32_t at_ms;          /* begin of the attempt since the request began */
+    uint32_t ms;             /* duration of the attempt */
     uint32_t retry_after_ms; /* RECENT_UNTOLD: the reply named none */
     struct str endpoint, reason;
 };
@@ -55,7 +55,7 @@ bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
 bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *at) MUST_CHECK;
 /* Reads the next of r->listed attempts; its texts borrow from the record. False: the record is
  * malformed. */
-bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent_attempt *a)
-    MUST_CHECK;
+bool recent_get_attempt(const struct recent_record *r, size_t *at,
+                        struct recent_attempt *a) MUST_CHECK;
 
 #endif

@@ -82,8 +82,9 @@ uint32_t binding_table_endpoint(const struct binding_table *b, const struct affi
     return b->ids[at->endpoint];
 }
 
-bool binding_table_bind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint, uint16_t flags,
-                   int64_t now_ms, enum affinity_did *did, struct affinity_binding *gone)
+bool binding_table_bind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint,
+                        uint16_t flags, int64_t now_ms, enum affinity_did *did,
+                        struct affinity_binding *gone)
 {
     uint32_t number = number_of(b, endpoint);
     if (number == AFFINITY_ENDPOINTS)

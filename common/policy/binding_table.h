@@ -39,8 +39,8 @@ struct binding_table_record {
 /* Records that one frame carries at most. */
 enum { BINDING_RECORDS = 2048 };
 
-/* Makes *b, if it is NULL, a table of at most max bindings in memory of the allocator mem. False when
- * memory is refused. */
+/* Makes *b, if it is NULL, a table of at most max bindings in memory of the allocator mem. False
+ * when memory is refused. */
 bool binding_table_ready(struct binding_table **b, uint32_t max,
                          const struct mem_source *mem) MUST_CHECK;
 
@@ -52,9 +52,9 @@ uint32_t binding_table_endpoint(const struct binding_table *b, const struct affi
 
 /* Binds as affinity_bind does. False when there are bindings to AFFINITY_ENDPOINTS other endpoints:
  * nothing is done. */
-bool binding_table_bind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint, uint16_t flags,
-                   int64_t now_ms, enum affinity_did *did,
-                   struct affinity_binding *gone) MUST_CHECK;
+bool binding_table_bind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint,
+                        uint16_t flags, int64_t now_ms, enum affinity_did *did,
+                        struct affinity_binding *gone) MUST_CHECK;
 
 /* Removes the binding if it is one to that endpoint. False: it is not. */
 bool binding_table_unbind(struct binding_table *b, const uint64_t key[2], uint32_t endpoint);

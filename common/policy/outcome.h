@@ -20,21 +20,21 @@ enum fault { FAULT_NONE, FAULT_REQUEST, FAULT_ENDPOINT, FAULT_UNCLEAR, FAULT__CO
 /* What went wrong below HTTP; NET_NONE when an HTTP reply was there. */
 enum net_fault {
     NET_NONE,
-    NET_RESOLVE,            /* the host name was not found */
-    NET_REFUSED,            /* connection refused */
-    NET_CONNECT,            /* any other failure to connect */
+    NET_RESOLVE, /* the host name was not found */
+    NET_REFUSED, /* connection refused */
+    NET_CONNECT, /* any other failure to connect */
     NET_CONNECT_TIMEOUT,
-    NET_PROXY,              /* the proxy that QCC connects through refused or failed */
-    NET_TLS,                /* handshake failed */
-    NET_CERT,               /* certificate not accepted */
-    NET_SEND,               /* the connection broke while the request was written */
-    NET_RESET,              /* reset before the reply was complete */
-    NET_EMPTY,              /* closed without a byte of reply (or an empty 200) */
-    NET_PARTIAL,            /* closed in the middle of the reply */
-    NET_GARBAGE,            /* not HTTP, or ambiguous framing */
+    NET_PROXY,   /* the proxy that QCC connects through refused or failed */
+    NET_TLS,     /* handshake failed */
+    NET_CERT,    /* certificate not accepted */
+    NET_SEND,    /* the connection broke while the request was written */
+    NET_RESET,   /* reset before the reply was complete */
+    NET_EMPTY,   /* closed without a byte of reply (or an empty 200) */
+    NET_PARTIAL, /* closed in the middle of the reply */
+    NET_GARBAGE, /* not HTTP, or ambiguous framing */
     NET_FIRST_BYTE_TIMEOUT,
     NET_IDLE_TIMEOUT,
-    NET_LOCAL,              /* descriptors, memory or configuration of QCC itself */
+    NET_LOCAL, /* descriptors, memory or configuration of QCC itself */
     NET__COUNT
 };
 
@@ -57,7 +57,7 @@ struct verdict {
     bool overloaded;        /* 529 or overloaded_error: a longer pause before the repeat */
     bool about_model;       /* the refusal was about the model: unknown, no channel for it */
     bool beyond_doubt;      /* permanent, and surely the request's fault: no second opinion */
-    bool no_opinion;        /* permanent, but a page or a redirect: it does not speak of the request */
+    bool no_opinion; /* permanent, but a page or a redirect: it does not speak of the request */
 };
 
 /* The name of a class: "ok" "transient" "rate_limit" "auth" "permanent" "unknown". */

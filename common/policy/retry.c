@@ -268,7 +268,8 @@ void retry_final(const struct retry_conf *c, const struct retry_fail *fails, siz
         out->kind = RETRY_FINAL_RATE_LIMIT;
         out->status = 429;
         out->retry_after_s = seconds(c, wait);
-        out->at = limited >= 0 && fails[limited].kept && fails[limited].status == 429 ? limited : -1;
+        out->at =
+            limited >= 0 && fails[limited].kept && fails[limited].status == 429 ? limited : -1;
         return;
     }
     for (size_t i = n; i-- > 0;)

@@ -54,9 +54,9 @@ struct retry_in {
     struct sel_others others;
     enum retry_opinion opinion;
     bool first_no_opinion; /* with an open opinion: the first refusal was a page or a redirect */
-    int64_t elapsed_ms; /* since the request was read */
-    int64_t waited_ms;  /* part of elapsed_ms that was waited for cooling endpoints (retry_wait) */
-    uint64_t rnd;       /* for the jitter */
+    int64_t elapsed_ms;    /* since the request was read */
+    int64_t waited_ms; /* part of elapsed_ms that was waited for cooling endpoints (retry_wait) */
+    uint64_t rnd;      /* for the jitter */
 };
 
 enum retry_action {

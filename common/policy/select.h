@@ -39,8 +39,8 @@ enum sel_trial {
 };
 
 struct sel_ep {
-    uint64_t id_hash; /* a hash of the endpoint's id, the same in all workers */
-    int64_t *turn; /* round robin's state, kept by the caller, 0 at first; else NULL */
+    uint64_t id_hash;   /* a hash of the endpoint's id, the same in all workers */
+    int64_t *turn;      /* round robin's state, kept by the caller, 0 at first; else NULL */
     int64_t cooling_ms; /* cooldown that is left; 0: not cooling */
     uint32_t weight, priority;
     uint32_t open;    /* requests open there now */
@@ -130,13 +130,13 @@ enum sel_skip {
 
 /* What is left for a request beside the endpoint that just failed, for retry_next. */
 struct sel_others {
-    uint32_t untried;      /* tier 1 to 3, not yet tried, with a place */
-    uint32_t again;        /* tried by this request, not used up, with a place */
-    uint32_t circuit;      /* circuit_open, not yet tried, with a place */
-    uint32_t full;         /* tier 1 to 3, not yet tried, without a place */
-    uint32_t again_full;   /* tried, not used up, without a place */
-    int64_t cool_ms;       /* shortest cooldown left among those that cool by their own word, the
-                              failed one included; -1: none */
+    uint32_t untried;    /* tier 1 to 3, not yet tried, with a place */
+    uint32_t again;      /* tried by this request, not used up, with a place */
+    uint32_t circuit;    /* circuit_open, not yet tried, with a place */
+    uint32_t full;       /* tier 1 to 3, not yet tried, without a place */
+    uint32_t again_full; /* tried, not used up, without a place */
+    int64_t cool_ms;     /* shortest cooldown left among those that cool by their own word, the
+                            failed one included; -1: none */
 };
 
 /* Chooses an endpoint for a request. `why` is NULL, or room for n values of enum sel_skip. O(n),

@@ -63,7 +63,8 @@ static bool any_matches(char *const *patterns, size_t n, struct str plain,
 {
     for (size_t i = 0; i < n; i++) {
         struct str p = str_c(patterns[i]);
-        if (glob(p, plain) || (p.n > 2 && str_ends(p, STR("/*")) && glob(str_make(p.p, p.n - 2), plain)))
+        if (glob(p, plain) ||
+            (p.n > 2 && str_ends(p, STR("/*")) && glob(str_make(p.p, p.n - 2), plain)))
             return true;
     }
     return false;

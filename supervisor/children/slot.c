@@ -291,8 +291,8 @@ bool slot_start(struct slot *s, const char *program)
     s->requests_before += s->gauges.requests;
     s->gauges = (struct ipc_pong){0};
     move(s, SLOT_STARTING);
-    log_line(s->cannot_start ? LOG_L_DEBUG : LOG_L_INFO, (struct str){0}, "%s started, pid %d", s->name,
-             (int)s->pid);
+    log_line(s->cannot_start ? LOG_L_DEBUG : LOG_L_INFO, (struct str){0}, "%s started, pid %d",
+             s->name, (int)s->pid);
     return true;
 }
 

@@ -12,9 +12,9 @@
 
 /* What a new worker gets; everything is borrowed for the call. */
 struct slot_welcome {
-    uint64_t boot_ms;               /* start of the supervisor, CLOCK_REALTIME */
-    struct str secret;              /* conversations are hashed with it */
-    int log_fd, ring_fd;            /* as in slot_send_log, slot_send_ring */
+    uint64_t boot_ms;    /* start of the supervisor, CLOCK_REALTIME */
+    struct str secret;   /* conversations are hashed with it */
+    int log_fd, ring_fd; /* as in slot_send_log, slot_send_ring */
     const struct conf *conf;
     const struct listen_set *listen; /* sockets of conf */
     struct health *health;
@@ -35,7 +35,8 @@ void slot_send_start(struct slot *s);
 void slot_send_conf(struct slot *s, const struct conf *c);
 
 /* Sends the difference between two sets of listening sockets; was NULL: all of set. */
-void slot_send_listeners(struct slot *s, const struct listen_set *was, const struct listen_set *set);
+void slot_send_listeners(struct slot *s, const struct listen_set *was,
+                         const struct listen_set *set);
 
 /* Sends the file that the log is written to; -1: stderr. The caller keeps the descriptor. */
 void slot_send_log(struct slot *s, int log_fd);

@@ -100,9 +100,9 @@ static void fault_syntax(struct reader *r)
         return;
     }
     const char *context = p->context ? p->context : "", *hint = syntax_hint(r, context);
-    faults_at(r->f, (unsigned)p->problem_mark.line + 1, (unsigned)p->problem_mark.column + 1,
-              false, "", "%s%s%s%s", p->problem ? p->problem : "not valid YAML",
-              *context ? " " : "", context, hint);
+    faults_at(r->f, (unsigned)p->problem_mark.line + 1, (unsigned)p->problem_mark.column + 1, false,
+              "", "%s%s%s%s", p->problem ? p->problem : "not valid YAML", *context ? " " : "",
+              context, hint);
 }
 
 static bool next_event(struct reader *r)
@@ -146,8 +146,8 @@ static void check_twice(struct reader *r, const struct ynode *map)
 /* Reads the children up to the end of a list or map. */
 static bool read_children(struct reader *r, struct ynode *parent, unsigned depth)
 {
-    yaml_event_type_t end = parent->kind == YNODE_LIST ? YAML_SEQUENCE_END_EVENT
-                                                       : YAML_MAPPING_END_EVENT;
+    yaml_event_type_t end =
+        parent->kind == YNODE_LIST ? YAML_SEQUENCE_END_EVENT : YAML_MAPPING_END_EVENT;
     for (;;) {
         if (!next_event(r))
             return false;

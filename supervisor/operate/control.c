@@ -279,7 +279,8 @@ static void conn_new(struct control *c, int fd, const struct ucred *who)
     k->serial = ++c->last_serial;
     k->uid = who->uid;
     k->pid = who->pid;
-    snprintf(k->name, sizeof k->name, "control: user %u (pid %d)", (unsigned)who->uid, (int)who->pid);
+    snprintf(k->name, sizeof k->name, "control: user %u (pid %d)", (unsigned)who->uid,
+             (int)who->pid);
     chan_init(&k->chan, fd, FROM_CTL, TX_MAX, k->name);
     chan_bound(&k->chan, ASK_MAX);
     list_push_back(&c->conns, &k->node);
@@ -362,7 +363,8 @@ bool control_next(struct control *c, const char *configured, struct err *e)
 {
     struct user same = {0};
     bool guarded;
-    char *path = control_socket_path(configured, geteuid(), c->query->env->conf->user != NULL, &guarded);
+    char *path =
+        control_socket_path(configured, geteuid(), c->query->env->conf->user != NULL, &guarded);
     bool keep = c->leave || (control_socket_there(&c->now) && strcmp(path, c->now.path) == 0);
     mem_free(path);
     return keep || open_at(&c->next, configured, &same, e);
@@ -405,7 +407,8 @@ bool control_adopt(struct control *c, int fd, dev_t dev, ino_t ino, const char *
     }
     /* A path that is too long for an address was bound through its folder's descriptor, so its own
      * address is not the path. */
-    char *path = control_socket_path(configured, geteuid(), c->query->env->conf->user != NULL, &guarded);
+    char *path =
+        control_socket_path(configured, geteuid(), c->query->env->conf->user != NULL, &guarded);
     if (dev == 0 || lstat(path, &st) == -1 || st.st_dev != dev || st.st_ino != ino) {
         mem_free(path);
         path = mem_strdup(at.sun_path);

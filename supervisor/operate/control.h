@@ -32,8 +32,8 @@ void control_init(struct control *c, struct ev_loop *loop, struct query *query);
 /* Opens the socket at the start, before privileges are dropped to `user`, who becomes its owner.
  * configured: control_socket; NULL: the default place. False, with a configured path only: *e says
  * why it cannot be opened. For the default place that is only a warning. */
-bool control_open(struct control *c, const char *configured, const struct user *user, struct err *e)
-    MUST_CHECK;
+bool control_open(struct control *c, const char *configured, const struct user *user,
+                  struct err *e) MUST_CHECK;
 
 /* Accepts connections from now on, when the loop runs. */
 void control_start(struct control *c);

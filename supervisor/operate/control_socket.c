@@ -128,7 +128,8 @@ static bool asked_to_yield(int fd)
     if (chan_send(&c, -1, ipc_put_v_ctl_ask, 0, &m))
         while (!yields && (left = until - clock_mono_ms()) > 0) {
             struct pollfd p = {fd, POLLIN, 0};
-            if (poll(&p, 1, (int)left) == 1 && (chan_read(&c, on_answer, &yields, &e) != CHAN_OK || !yields))
+            if (poll(&p, 1, (int)left) == 1 &&
+                (chan_read(&c, on_answer, &yields, &e) != CHAN_OK || !yields))
                 break; /* refused, or another answer */
         }
     chan_fini(&c);
@@ -182,11 +183,8 @@ static bool make_in(struct control_socket *k, const char *path, int dir, const c
             unlinkat(dir, base, 0);
         return false;
     }
-    *k = (struct control_socket){.fd = fd,
-                                 .path = mem_strdup(path),
-                                 .dev = st.st_dev,
-                                 .ino = st.st_ino,
-                                 .group = st.st_gid};
+    *k = (struct control_socket){
+        .fd = fd, .path = mem_strdup(path), .dev = st.st_dev, .ino = st.st_ino, .group = st.st_gid};
     return true;
 }
 

@@ -20,7 +20,8 @@ struct control_socket {
 /* The path: configured, or the default place of a service that runs as `owner` (dropped: and was
  * started as root); the caller frees it. *guarded: no other user may be able to write in its
  * folder. */
-char *control_socket_path(const char *configured, uid_t owner, bool dropped, bool *guarded) MUST_CHECK;
+char *control_socket_path(const char *configured, uid_t owner, bool dropped,
+                          bool *guarded) MUST_CHECK;
 
 /* Makes the listening socket with mode 0660; a missing folder is made with mode 0750. Both are
  * given to `user` if it has a name. guarded: as of control_socket_path. False: *e says why, *k is

@@ -161,7 +161,8 @@ static const struct slot *slot_at(const struct at *a)
 INT(one, 1)
 INT(generation, a->env->conf->gen)
 INT(last_reload, !a->env->reloads->last_refused)
-MILLI(last_done, a->env->reloads->last_done_ms ? a->env->reloads->last_done_ms : (int64_t)a->env->boot_ms)
+MILLI(last_done,
+      a->env->reloads->last_done_ms ? a->env->reloads->last_done_ms : (int64_t)a->env->boot_ms)
 INT(reloads, a->k == 0 ? a->env->reloads->done : a->env->reloads->refused)
 INT(bindings, bindings_total(a->env->bindings))
 MILLI(boot, (int64_t)a->env->boot_ms)
@@ -181,7 +182,8 @@ INT(restarts, slot_at(a)->failures)
 INT(worker_requests, slot_at(a)->requests_before + slot_at(a)->gauges.requests)
 OF_LIVING(worker_connections, doc_int, w->gauges.connections)
 OF_LIVING(worker_open, doc_int, w->gauges.requests_open)
-OF_LIVING(worker_streams, doc_int, a->i < a->env->totals->nstreams ? a->env->totals->streams[a->i] : 0)
+OF_LIVING(worker_streams, doc_int,
+          a->i < a->env->totals->nstreams ? a->env->totals->streams[a->i] : 0)
 OF_LIVING(worker_buffered, doc_int, w->gauges.buffered_bytes)
 OF_LIVING(worker_started, doc_milli, w->started_wall_ms)
 OF_LIVING(worker_memory, doc_int, a->cost[a->i].resident)
@@ -262,7 +264,8 @@ static void first_byte(const struct at *a)
 /* ---- the table */
 
 enum type { GAUGE, COUNTER, HISTOGRAM };
-static const char *const type_name[] = {[GAUGE] = "gauge", [COUNTER] = "counter", [HISTOGRAM] = "histogram"};
+static const char *const type_name[] = {
+    [GAUGE] = "gauge", [COUNTER] = "counter", [HISTOGRAM] = "histogram"};
 
 #define NO (-1)
 
@@ -278,10 +281,14 @@ static const struct {
     /* clang-format off: one row a line */
     {"qcc_build_info", GAUGE, NO, VERSION, one, "Version of the running program; always 1."},
     {"qcc_config_generation", GAUGE, NO, NO, generation, "Generation of the configuration in use."},
-    {"qcc_config_last_reload_successful", GAUGE, NO, NO, last_reload, "Whether the last reload was not refused."},
-    {"qcc_config_last_reload_success_timestamp_seconds", GAUGE, NO, NO, last_done, "When the configuration in use was taken."},
-    {"qcc_reloads_total", COUNTER, NO, RELOADED, reloads, "Reloads of the configuration, by how they ended."},
-    {"qcc_endpoints_in_service", GAUGE, NO, NO, in_service, "Endpoints that are enabled and not in the failure queue."},
+    {"qcc_config_last_reload_successful", GAUGE, NO, NO, last_reload,
+     "Whether the last reload was not refused."},
+    {"qcc_config_last_reload_success_timestamp_seconds", GAUGE, NO, NO, last_done,
+     "When the configuration in use was taken."},
+    {"qcc_reloads_total", COUNTER, NO, RELOADED, reloads,
+     "Reloads of the configuration, by how they ended."},
+    {"qcc_endpoints_in_service", GAUGE, NO, NO, in_service,
+     "Endpoints that are enabled and not in the failure queue."},
     {"qcc_queue_length", GAUGE, NO, NO, queue_length, "Endpoints in the failure queue."},
     {"qcc_bindings", GAUGE, NO, NO, bindings, "Conversations that are bound to an endpoint."},
 
@@ -289,39 +296,68 @@ static const struct {
     {"qcc_connections_accepted_total", COUNTER, NO, NO, accepted, "Client connections accepted."},
     {"qcc_requests_open", GAUGE, NO, NO, requests_open, "Requests under way."},
     {"qcc_streams_open", GAUGE, NO, NO, streams, "Event streams under way."},
-    {"qcc_requests_total", COUNTER, NO, STATUS, requests, "Requests that have ended, by status class; none: the client left before."},
-    {"qcc_request_duration_seconds", HISTOGRAM, NO, REPLY, duration, "Time from a request's head to its end, by how the reply came: event stream or whole."},
-    {"qcc_received_bytes_total", COUNTER, NO, NO, received, "Bytes of request bodies from clients."},
+    {"qcc_requests_total", COUNTER, NO, STATUS, requests,
+     "Requests that have ended, by status class; none: the client left before."},
+    {"qcc_request_duration_seconds", HISTOGRAM, NO, REPLY, duration,
+     "Time from a request's head to its end, by how the reply came: event stream or whole."},
+    {"qcc_received_bytes_total", COUNTER, NO, NO, received,
+     "Bytes of request bodies from clients."},
     {"qcc_sent_bytes_total", COUNTER, NO, NO, sent, "Bytes of reply bodies to clients."},
 
-    {"qcc_endpoint_tier", GAUGE, ENDPOINT, NO, tier, "Tier of the endpoint: 0 healthy, 1 degraded, 2 unhealthy, 3 circuit open."},
-    {"qcc_endpoint_breaker_state", GAUGE, ENDPOINT, NO, breaker, "Breaker of the endpoint: 0 closed, 1 half open, 2 open."},
-    {"qcc_endpoint_enabled", GAUGE, ENDPOINT, NO, enabled, "Whether the endpoint may be used at all."},
-    {"qcc_endpoint_draining", GAUGE, ENDPOINT, NO, draining, "Whether the endpoint takes no new conversations."},
-    {"qcc_endpoint_queued", GAUGE, ENDPOINT, NO, queued, "Whether the endpoint is in the failure queue."},
-    {"qcc_endpoint_cooldown_seconds", GAUGE, ENDPOINT, NO, cooldown, "How long the endpoint still cools after a rate limit."},
-    {"qcc_endpoint_requests_open", GAUGE, ENDPOINT, NO, open_at, "Requests that use the endpoint now."},
-    {"qcc_endpoint_bindings", GAUGE, ENDPOINT, NO, bound, "Conversations that are bound to the endpoint."},
-    {"qcc_endpoint_connections", GAUGE, ENDPOINT, STATE, connections_at, "Connections to the endpoint, by state."},
-    {"qcc_endpoint_connections_opened_total", COUNTER, ENDPOINT, NO, dialled, "Connections to the endpoint that were opened."},
-    {"qcc_endpoint_connections_reused_total", COUNTER, ENDPOINT, NO, reused, "Attempts that found an idle connection to the endpoint."},
-    {"qcc_attempts_total", COUNTER, ENDPOINT, CLASS, attempts, "Attempts at the endpoint, by how they ended."},
-    {"qcc_charged_failures_total", COUNTER, ENDPOINT, NO, charged, "Failures that were held against the endpoint."},
-    {"qcc_breaker_opened_total", COUNTER, ENDPOINT, NO, tripped, "How often the endpoint's breaker has opened."},
-    {"qcc_verifications_total", COUNTER, ENDPOINT, VERIFIED, verifications, "Verifications of the endpoint, by how they ended."},
-    {"qcc_tokens_total", COUNTER, ENDPOINT, KIND, tokens, "Tokens, as the endpoint's replies tell them."},
-    {"qcc_first_byte_seconds", HISTOGRAM, ENDPOINT, NO, first_byte, "Time to the endpoint's first byte, of replies that were passed on."},
+    {"qcc_endpoint_tier", GAUGE, ENDPOINT, NO, tier,
+     "Tier of the endpoint: 0 healthy, 1 degraded, 2 unhealthy, 3 circuit open."},
+    {"qcc_endpoint_breaker_state", GAUGE, ENDPOINT, NO, breaker,
+     "Breaker of the endpoint: 0 closed, 1 half open, 2 open."},
+    {"qcc_endpoint_enabled", GAUGE, ENDPOINT, NO, enabled,
+     "Whether the endpoint may be used at all."},
+    {"qcc_endpoint_draining", GAUGE, ENDPOINT, NO, draining,
+     "Whether the endpoint takes no new conversations."},
+    {"qcc_endpoint_queued", GAUGE, ENDPOINT, NO, queued,
+     "Whether the endpoint is in the failure queue."},
+    {"qcc_endpoint_cooldown_seconds", GAUGE, ENDPOINT, NO, cooldown,
+     "How long the endpoint still cools after a rate limit."},
+    {"qcc_endpoint_requests_open", GAUGE, ENDPOINT, NO, open_at,
+     "Requests that use the endpoint now."},
+    {"qcc_endpoint_bindings", GAUGE, ENDPOINT, NO, bound,
+     "Conversations that are bound to the endpoint."},
+    {"qcc_endpoint_connections", GAUGE, ENDPOINT, STATE, connections_at,
+     "Connections to the endpoint, by state."},
+    {"qcc_endpoint_connections_opened_total", COUNTER, ENDPOINT, NO, dialled,
+     "Connections to the endpoint that were opened."},
+    {"qcc_endpoint_connections_reused_total", COUNTER, ENDPOINT, NO, reused,
+     "Attempts that found an idle connection to the endpoint."},
+    {"qcc_attempts_total", COUNTER, ENDPOINT, CLASS, attempts,
+     "Attempts at the endpoint, by how they ended."},
+    {"qcc_charged_failures_total", COUNTER, ENDPOINT, NO, charged,
+     "Failures that were held against the endpoint."},
+    {"qcc_breaker_opened_total", COUNTER, ENDPOINT, NO, tripped,
+     "How often the endpoint's breaker has opened."},
+    {"qcc_verifications_total", COUNTER, ENDPOINT, VERIFIED, verifications,
+     "Verifications of the endpoint, by how they ended."},
+    {"qcc_tokens_total", COUNTER, ENDPOINT, KIND, tokens,
+     "Tokens, as the endpoint's replies tell them."},
+    {"qcc_first_byte_seconds", HISTOGRAM, ENDPOINT, NO, first_byte,
+     "Time to the endpoint's first byte, of replies that were passed on."},
 
     {"qcc_workers", GAUGE, NO, NO, alive, "Worker processes that live."},
-    {"qcc_worker_restarts_total", COUNTER, WORKER, NO, restarts, "Processes of the worker that ended unasked."},
-    {"qcc_worker_start_time_seconds", GAUGE, WORKER, NO, worker_started, "When the worker's process started."},
-    {"qcc_worker_connections", GAUGE, WORKER, NO, worker_connections, "Client connections open in the worker."},
-    {"qcc_worker_requests_open", GAUGE, WORKER, NO, worker_open, "Requests under way in the worker."},
-    {"qcc_worker_streams_open", GAUGE, WORKER, NO, worker_streams, "Event streams under way in the worker."},
-    {"qcc_worker_requests_total", COUNTER, WORKER, NO, worker_requests, "Requests that the worker has begun, with the processes before it."},
-    {"qcc_worker_buffered_bytes", GAUGE, WORKER, NO, worker_buffered, "Bytes of request bodies that the worker holds."},
-    {"qcc_worker_resident_memory_bytes", GAUGE, WORKER, NO, worker_memory, "Memory of the worker's process."},
-    {"qcc_workers_cpu_seconds_total", COUNTER, NO, NO, workers_cpu, "CPU time of all workers, ended ones too."},
+    {"qcc_worker_restarts_total", COUNTER, WORKER, NO, restarts,
+     "Processes of the worker that ended unasked."},
+    {"qcc_worker_start_time_seconds", GAUGE, WORKER, NO, worker_started,
+     "When the worker's process started."},
+    {"qcc_worker_connections", GAUGE, WORKER, NO, worker_connections,
+     "Client connections open in the worker."},
+    {"qcc_worker_requests_open", GAUGE, WORKER, NO, worker_open,
+     "Requests under way in the worker."},
+    {"qcc_worker_streams_open", GAUGE, WORKER, NO, worker_streams,
+     "Event streams under way in the worker."},
+    {"qcc_worker_requests_total", COUNTER, WORKER, NO, worker_requests,
+     "Requests that the worker has begun, with the processes before it."},
+    {"qcc_worker_buffered_bytes", GAUGE, WORKER, NO, worker_buffered,
+     "Bytes of request bodies that the worker holds."},
+    {"qcc_worker_resident_memory_bytes", GAUGE, WORKER, NO, worker_memory,
+     "Memory of the worker's process."},
+    {"qcc_workers_cpu_seconds_total", COUNTER, NO, NO, workers_cpu,
+     "CPU time of all workers, ended ones too."},
 
     {"process_start_time_seconds", GAUGE, NO, NO, boot, "When the supervisor started."},
     {"process_cpu_seconds_total", COUNTER, NO, NO, own_cpu, "CPU time of the supervisor."},

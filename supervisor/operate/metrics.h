@@ -1,6 +1,6 @@
 /* metrics: the numbers that monitoring reads, as one table: name, type, labels, help, source. A
- * worker's admin listener writes them in Prometheus' text format (worker/admin/prometheus.h); the list
- * in qcc-metrics(7) is printed from the same rows.
+ * worker's admin listener writes them in Prometheus' text format (worker/admin/prometheus.h); the
+ * list in qcc-metrics(7) is printed from the same rows.
  *
  * The document: {"sets": [[label, [value…]]…], "families": [[name, type, help, [set…],
  * [sample…]]…]}. A family has one sample for each combination of the values of its sets (given by

@@ -6,7 +6,8 @@
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
 
-void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops, void *arg)
+void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops,
+                void *arg)
 {
     *q = (struct query){.env = env, .ops = ops, .arg = arg};
     recent_query_init(&q->recent, env);
@@ -24,7 +25,7 @@ static bool parameter(struct str query, struct str name, struct str *value)
 {
     while (query.n) {
         const char *and = memchr(query.p, '&', query.n);
-        size_t n = and ? (size_t)(and - query.p) : query.n;
+        size_t n = and? (size_t)(and-query.p) : query.n;
         struct str one = str_make(query.p, n);
         if (str_starts(one, name) && one.n > name.n && one.p[name.n] == '=') {
             *value = str_make(one.p + name.n + 1, one.n - name.n - 1);
@@ -40,7 +41,8 @@ static unsigned requests(struct query *q, const struct asker *from, struct str a
 {
     uint64_t limit = 50;
     struct str v;
-    if (parameter(arg, STR("limit"), &v) && (!str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
+    if (parameter(arg, STR("limit"), &v) &&
+        (!str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
         return doc_refuse(d, 400, "limit is a number from 1 to 1000");
     if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
@@ -55,7 +57,8 @@ static unsigned why(struct query *q, const struct asker *from, struct str arg, s
     for (size_t i = 0; hex && i < arg.n; i++)
         hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
     if (!hex)
-        return doc_refuse(d, 400, "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+        return doc_refuse(d, 400,
+                          "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
     if (!recent_query_begin(&q->recent, from, MATCHES, &arg))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
@@ -170,8 +173,7 @@ static unsigned act(struct query *q, struct str name, enum ep_action a, struct d
 /* ---- the table of queries and actions */
 
 #define ACTION(verb, action)                                                                       \
-    static unsigned verb(struct query *q, const struct asker *from, struct str arg,                \
-                         struct doc *d)                                                            \
+    static unsigned verb(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
     {                                                                                              \
         (void)from;                                                                                \
         return act(q, arg, action, d);                                                             \
@@ -182,10 +184,8 @@ ACTION(drain, EP_ACT_DRAIN)
 ACTION(verify, EP_ACT_VERIFY)
 ACTION(reset, EP_ACT_RESET)
 
-
 #define SHOW(noun)                                                                                 \
-    static unsigned noun(struct query *q, const struct asker *from, struct str arg,                \
-                         struct doc *d)                                                            \
+    static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
     {                                                                                              \
         (void)from, (void)arg;                                                                     \
         show_##noun(q->env, d);                                                                    \
@@ -231,7 +231,8 @@ unsigned query_run(struct query *q, const struct asker *from, struct str what, s
                    struct doc *d)
 {
     if (query_acts(what) && successor_given(q->env->successor))
-        return doc_refuse(d, 503, "another supervisor serves after an upgrade: connect again to reach it");
+        return doc_refuse(d, 503,
+                          "another supervisor serves after an upgrade: connect again to reach it");
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))
             return queries[i].run(q, from, arg, d);

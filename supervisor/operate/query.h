@@ -45,7 +45,8 @@ struct query {
 };
 
 /* Makes a query without askers that wait. env and ops are borrowed. */
-void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops, void *arg);
+void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops,
+                void *arg);
 /* Drops the queries that wait for workers; their askers are not answered. */
 void query_fini(struct query *q);
 

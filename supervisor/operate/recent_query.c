@@ -166,7 +166,8 @@ static void put_choices(const struct operate_env *env, struct doc *d, const stru
     doc_kv_int(d, "choices_missed", c->missed);
 }
 
-static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r, bool trail)
+static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r,
+                       bool trail)
 {
     struct recent_texts t = {0};
     struct recent_attempt a;
@@ -221,14 +222,15 @@ static unsigned put_one(const struct recent_query *o, struct doc *d)
     }
     if (o->n == 0) {
         err_set(&e,
-                "no request with the id %.*s is remembered: it is still under way, or was not among the "
+                "no request with the id %.*s is remembered: it is still under way, or was not "
+                "among the "
                 "last %d of its worker%s",
                 (int)o->nonly, o->only, RECENT_RECORDS,
                 o->nwaits ? "; not all workers have answered" : "");
         return doc_refuse(d, 404, e.msg);
     }
-    err_set(&e, "more than one request has an id that begins with %.*s: %.20s, %.20s%s", (int)o->nonly,
-            o->only, o->v[0].id, o->v[1].id, o->n > 2 ? ", …" : "");
+    err_set(&e, "more than one request has an id that begins with %.*s: %.20s, %.20s%s",
+            (int)o->nonly, o->only, o->v[0].id, o->v[1].id, o->n > 2 ? ", …" : "");
     return doc_refuse(d, 409, e.msg);
 }
 
@@ -254,7 +256,8 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- collecting */
 
-bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit, const struct str *id)
+bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit,
+                        const struct str *id)
 {
     const struct slots *slots = r->env->slots;
     if (r->nopen == OPEN_MAX)
@@ -304,7 +307,8 @@ static void no_longer(struct recent_query *o, const struct slot *slot)
         answer(o);
 }
 
-bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot, const struct ipc_recent *m)
+bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot,
+                            const struct ipc_recent *m)
 {
     size_t n = m->records.n / sizeof(struct recent_record);
     if (m->records.n % sizeof(struct recent_record) || n > RECENT_RECORDS)
@@ -323,7 +327,8 @@ bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot, c
             struct recent_attempt a;
             size_t at;
             unsigned nchoices;
-            bool sound = recent_get(&o->v[i], &t, &at) && choices_sound(&o->v[i].choices, &nchoices);
+            bool sound =
+                recent_get(&o->v[i], &t, &at) && choices_sound(&o->v[i].choices, &nchoices);
             for (unsigned k = 0; sound && k < o->v[i].listed; k++)
                 sound = recent_get_attempt(&o->v[i], &at, &a);
             if (!sound)

@@ -29,12 +29,12 @@ void recent_query_fini(struct recent_queries *r);
 /* Begins a query; `from` is copied. limit: 1..RECENT_QUERY_MAX. id: NULL, or the id of one request
  * or its beginning: all attempts and choices of that request are shown. False: too many queries are
  * under way. */
-bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit, const struct str *id)
-    MUST_CHECK;
+bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit,
+                        const struct str *id) MUST_CHECK;
 
 /* Handles RECENT. False: the frame violates the protocol; the caller kills the worker. */
-bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot, const struct ipc_recent *m)
-    MUST_CHECK;
+bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot,
+                            const struct ipc_recent *m) MUST_CHECK;
 
 /* The worker in that slot has ended: queries no longer wait for it. */
 void recent_query_slot_gone(struct recent_queries *r, const struct slot *slot);

@@ -54,8 +54,9 @@ static void put_workers(const struct operate_env *env, struct doc *d)
         doc_map(d, 9);
         doc_kv_int(d, "slot", w->number);
         doc_kv_int(d, "pid", w->pid);
-        doc_kv_text(d, "state", slot_active(w) ? w->st.state == SLOT_SERVING ? "serving" : "starting"
-                                               : "draining");
+        doc_kv_text(d, "state",
+                    slot_active(w) ? w->st.state == SLOT_SERVING ? "serving" : "starting"
+                                   : "draining");
         doc_kv_int(d, "generation", (int64_t)w->st.gen);
         doc_kv_int(d, "connections", w->gauges.connections);
         doc_kv_int(d, "requests_open", w->gauges.requests_open);
@@ -194,8 +195,8 @@ static const char *state_name(const struct ep_state *st, int64_t now)
 /* How many endpoints there are in each state. */
 static void put_states(const struct operate_env *env, struct doc *d)
 {
-    static const char *const names[] = {"healthy", "degraded", "cooling", "draining", "unhealthy",
-                                        "circuit_open", "queued", "disabled"};
+    static const char *const names[] = {"healthy",   "degraded",     "cooling", "draining",
+                                        "unhealthy", "circuit_open", "queued",  "disabled"};
     int64_t now = clock_mono_ms(), n[COUNT_OF(names)] = {0};
     for (size_t i = 0; i < env->conf->nendpoints; i++)
         for (size_t k = 0; k < COUNT_OF(names); k++)
@@ -285,9 +286,10 @@ void show_status(const struct operate_env *env, struct doc *d)
     clock_format((int64_t)env->boot_ms, started);
     doc_map(d, 12);
     doc_kv_text(d, "version", QCC_VERSION);
-    doc_kv_text(d, "state", env->intent->want != PLAN_SERVE ? "stopping"
-                            : *env->serving                  ? "serving"
-                                                            : "starting");
+    doc_kv_text(d, "state",
+                env->intent->want != PLAN_SERVE ? "stopping"
+                : *env->serving                 ? "serving"
+                                                : "starting");
     doc_kv_int(d, "pid", getpid());
     doc_kv_text(d, "started", started);
     doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)env->boot_ms) / 1000);

@@ -50,8 +50,8 @@ static void unref(struct listener *l)
     struct stat st;
     /* Another supervisor may have taken the path meanwhile: only the file that was made here is
      * removed. */
-    if (is_unix(l) && !l->foreign && !l->lent && lstat(as_unix(l)->sun_path, &st) == 0 && st.st_dev == l->dev &&
-        st.st_ino == l->ino)
+    if (is_unix(l) && !l->foreign && !l->lent && lstat(as_unix(l)->sun_path, &st) == 0 &&
+        st.st_dev == l->dev && st.st_ino == l->ino)
         unlink(as_unix(l)->sun_path);
     fd_close(&l->fd);
     mem_free(l);

@@ -54,7 +54,8 @@ void listen_given_take(struct listen_given *g);
 /* Adds a socket of the predecessor and takes fd over. foreign: systemd has opened it; dev, ino: of
  * a Unix path that this process removes once the predecessor has handed over, else 0. False: fd is
  * no listening socket, or there are too many; fd is closed. */
-bool listen_given_add(struct listen_given *g, int fd, bool foreign, dev_t dev, ino_t ino) MUST_CHECK;
+bool listen_given_add(struct listen_given *g, int fd, bool foreign, dev_t dev,
+                      ino_t ino) MUST_CHECK;
 
 /* Closes the sockets that no set uses, with a warning for each. */
 void listen_given_drop(struct listen_given *g);

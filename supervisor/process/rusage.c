@@ -25,8 +25,10 @@ bool rusage_of(pid_t pid, struct rusage_cost *u)
     const char *p = strrchr(text, ')');
     unsigned long user, kernel;
     long pages;
-    if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d "
-                            "%*d %*u %*u %ld", &user, &kernel, &pages) != 3)
+    if (!p || sscanf(p + 1,
+                     " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d "
+                     "%*d %*u %*u %ld",
+                     &user, &kernel, &pages) != 3)
         return false;
     u->cpu_ms = (int64_t)(user + kernel) * 1000 / sysconf(_SC_CLK_TCK);
     u->resident = (uint64_t)(pages > 0 ? pages : 0) * (uint64_t)sysconf(_SC_PAGESIZE);

@@ -95,9 +95,10 @@ static int check_config(struct cmd *c)
     json_t *doc = NULL;
     int code = (int)ctl_ask(&c->ctl, "status", "", c->timeout_ms, &status, &doc, NULL);
     struct str theirs = doc_text_of(doc, "config");
-    if (code == CTL_DONE && status == 200 && theirs.n && !same_file(c->config, theirs.p, doc_int_of(doc, "pid"))) {
-        fprintf(stderr, "qccctl: no supervisor serves %s: the one at %s serves %s\n", c->config, c->ctl.path,
-                theirs.p);
+    if (code == CTL_DONE && status == 200 && theirs.n &&
+        !same_file(c->config, theirs.p, doc_int_of(doc, "pid"))) {
+        fprintf(stderr, "qccctl: no supervisor serves %s: the one at %s serves %s\n", c->config,
+                c->ctl.path, theirs.p);
         code = CTL_NOBODY;
     }
     json_decref(doc);

@@ -13,7 +13,7 @@ struct cmd {
     const char *socket; /* --socket */
     const char *config; /* --config */
     bool json, color;
-    size_t width;       /* columns of the terminal; 0: no terminal, lines are not cut */
+    size_t width; /* columns of the terminal; 0: no terminal, lines are not cut */
     size_t height;
     int64_t timeout_ms; /* --timeout; 0: the command's own default */
     struct ctl ctl;

@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    RELOAD_MS = 60000,    /* all workers acknowledge the configuration within this time */
-    UPGRADE_MS = 120000,  /* time for a whole start */
+    RELOAD_MS = 60000,     /* all workers acknowledge the configuration within this time */
+    UPGRADE_MS = 120000,   /* time for a whole start */
     STOP_MS = 24 * 3600000 /* limits.drain_timeout may be a day */
 };
 
@@ -115,7 +115,8 @@ int act_stop(struct cmd *c, int argc, char **argv)
     } else {
         cmd_put(c, "stopping ");
         cmd_foreign(c, doc_text_of(doc, "stopping"));
-        if (doc_int_of(doc, "drain_timeout_s") > 0 && !str_eq(doc_text_of(doc, "stopping"), STR("at once"))) {
+        if (doc_int_of(doc, "drain_timeout_s") > 0 &&
+            !str_eq(doc_text_of(doc, "stopping"), STR("at once"))) {
             cmd_put(c, ", at the latest in ");
             human_ms(&c->out, doc_ms_of(doc, "drain_timeout_s"));
         }

@@ -131,7 +131,8 @@ static bool check(const char *path, const char *name)
     char checker[PATH_MAX];
     int pipes[2], status = 0;
     if (!program_find(checker)) {
-        fail("qcc-supervisor, which checks the configuration, is neither beside qccctl nor on PATH");
+        fail(
+            "qcc-supervisor, which checks the configuration, is neither beside qccctl nor on PATH");
         return false;
     }
     if (pipe2(pipes, O_CLOEXEC) == -1)

@@ -16,8 +16,8 @@
 enum {
     LINES = 50,
     LINES_MAX = 100000,
-    STEP_MS = 100,    /* between two reads of the ring */
-    PATIENCE = 5      /* reads after which an unfinished line is passed over: its writer has died */
+    STEP_MS = 100, /* between two reads of the ring */
+    PATIENCE = 5   /* reads after which an unfinished line is passed over: its writer has died */
 };
 
 static const char *const levels[] = {"debug", "info", "warning", "error"};
@@ -96,7 +96,8 @@ static bool follow(struct cmd *c, const struct want *w, struct logring_reader *r
         while ((n = logring_next(r, looks < PATIENCE && !last, line, &level)) >= 0) {
             looks = 0;
             if (r->lost)
-                put_line(c, 2, STR("… lines were written faster than they were read: some are missing"));
+                put_line(c, 2,
+                         STR("… lines were written faster than they were read: some are missing"));
             r->lost = false;
             if (wanted(w, level, str_make(line, (size_t)n)))
                 put_line(c, level, str_make(line, (size_t)n));

@@ -46,10 +46,10 @@ static void put_attempts(struct buf *b, const json_t *r)
 static void requests_table(struct cmd *c, const json_t *doc)
 {
     static const struct column columns[] = {
-        {"TIME", false, false, 2},  {"ID", false, false, 0},     {"MODEL", false, true, 4},
-        {"ENDPOINT", false, true, 0}, {"STATUS", true, false, 0},  {"FIRST", true, false, 5},
-        {"TOTAL", true, false, 0},  {"IN", true, false, 6},      {"OUT", true, false, 6},
-        {"TRIES", true, false, 3},  {"ATTEMPTS", false, true, 1},
+        {"TIME", false, false, 2},    {"ID", false, false, 0},      {"MODEL", false, true, 4},
+        {"ENDPOINT", false, true, 0}, {"STATUS", true, false, 0},   {"FIRST", true, false, 5},
+        {"TOTAL", true, false, 0},    {"IN", true, false, 6},       {"OUT", true, false, 6},
+        {"TRIES", true, false, 3},    {"ATTEMPTS", false, true, 1},
     };
     struct table t;
     const json_t *r;
@@ -73,7 +73,8 @@ static void requests_table(struct cmd *c, const json_t *doc)
         human_ms(table_cell(&t, TINT_NONE), doc_int_of(r, "total_ms"));
         put_tokens(&t, json_object_get(r, "tokens"), "input");
         put_tokens(&t, json_object_get(r, "tokens"), "output");
-        (void)!buf_printf(table_cell(&t, tries > 1 ? TINT_WARN : TINT_NONE), "%lld", (long long)tries);
+        (void)!buf_printf(table_cell(&t, tries > 1 ? TINT_WARN : TINT_NONE), "%lld",
+                          (long long)tries);
         put_attempts(table_cell(&t, TINT_DIM), r);
     }
     table_print(&t, c->width, c->color, &c->out);
@@ -85,7 +86,9 @@ int past_requests(struct cmd *c, int argc, char **argv)
     json_t *doc;
     uint64_t limit = 20;
     char arg[32];
-    const char *given = argc == 2 ? argv[1] : argc == 3 && strcmp(argv[1], "-n") == 0 ? argv[2] : NULL;
+    const char *given = argc == 2                                 ? argv[1]
+                        : argc == 3 && strcmp(argv[1], "-n") == 0 ? argv[2]
+                                                                  : NULL;
     if (argc > 1 && (!given || !str_to_u64(str_c(given), 1000, &limit) || limit == 0))
         return cmd_usage(c, "takes how many to show, from 1 to 1000");
     snprintf(arg, sizeof arg, "limit=%u", (unsigned)limit);
@@ -203,7 +206,9 @@ static void why_head(struct cmd *c, const json_t *r)
     int64_t status = doc_int_of(r, "status");
     static const struct {
         const char *key, *text;
-    } tokens[] = {{"input", "input"}, {"output", "output"}, {"cache_read", "cache read"},
+    } tokens[] = {{"input", "input"},
+                  {"output", "output"},
+                  {"cache_read", "cache read"},
                   {"cache_write", "cache write"}};
     cmd_tint(c, TINT_BOLD, "request " STR_FMT, STR_ARG(doc_text_of(r, "id")));
     cmd_put(c, " at " STR_FMT "\n", STR_ARG(doc_text_of(r, "time")));
@@ -256,8 +261,10 @@ static void why_head(struct cmd *c, const json_t *r)
  * closed is no attempt: the next choice names it. */
 static void why_trail(struct cmd *c, const json_t *r)
 {
-    static const struct column columns[] = {
-        {"AT", true, false, 0}, {"STEP", false, false, 0}, {"ENDPOINT", false, true, 0}, {"WHAT", false, true, 0}};
+    static const struct column columns[] = {{"AT", true, false, 0},
+                                            {"STEP", false, false, 0},
+                                            {"ENDPOINT", false, true, 0},
+                                            {"WHAT", false, true, 0}};
     const json_t *choices = doc_list_of(r, "choices"), *attempts = doc_list_of(r, "attempts");
     size_t n = json_array_size(choices), nattempts = json_array_size(attempts), k = 0;
     struct table t;
@@ -286,8 +293,9 @@ int past_why(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
     if (argc != 2)
-        return cmd_usage(c, argc < 2 ? "name a request: its x-qcc-request-id, or the beginning of it"
-                                     : "one request at a time");
+        return cmd_usage(c, argc < 2
+                                ? "name a request: its x-qcc-request-id, or the beginning of it"
+                                : "one request at a time");
     int code = cmd_ask(c, "why", argv[1], &doc);
     if (code != CTL_DONE)
         return code;

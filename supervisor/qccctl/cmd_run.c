@@ -42,7 +42,8 @@ char *program_socket(const char *config)
     int pipes[2], status = -1;
     size_t n = 0;
     if (!program_find(program)) {
-        fprintf(stderr, "qccctl: qcc-supervisor, which reads %s, is neither beside qccctl nor on PATH\n",
+        fprintf(stderr,
+                "qccctl: qcc-supervisor, which reads %s, is neither beside qccctl nor on PATH\n",
                 config);
         return NULL;
     }

@@ -123,7 +123,8 @@ static void put_note(struct buf *b, const json_t *e)
              doc_int_of(br, "failures") == 1 ? "" : "s");
     }
     if (doc_real_of(e, "cooldown_s") > 0) {
-        NOTE("%s ", doc_flag_of(e, "cooldown_own_word") ? "cools by its own word for" : "cools for");
+        NOTE("%s ",
+             doc_flag_of(e, "cooldown_own_word") ? "cools by its own word for" : "cools for");
         human_ms(b, doc_ms_of(e, "cooldown_s"));
     }
     if (doc_flag_of(e, "draining"))
@@ -139,8 +140,8 @@ static int64_t attempts_of(const json_t *e)
     const json_t *v;
     const char *key;
     int64_t sum = 0;
-    json_object_foreach((json_t *)(uintptr_t)json_object_get(e, "attempts"), key, v)
-        sum += json_integer_value(v);
+    json_object_foreach((json_t *)(uintptr_t)json_object_get(e, "attempts"), key, v) sum +=
+        json_integer_value(v);
     return sum;
 }
 
@@ -176,7 +177,9 @@ static void endpoints_table(struct cmd *c, const json_t *doc)
         put_count(&t, attempts_of(e));
         double rate = doc_real_of(e, "success_rate");
         if (doc_has(e, "success_rate"))
-            (void)!buf_printf(table_cell(&t, rate < 0.9 ? TINT_BAD : rate < 0.99 ? TINT_WARN : TINT_NONE),
+            (void)!buf_printf(table_cell(&t, rate < 0.9    ? TINT_BAD
+                                             : rate < 0.99 ? TINT_WARN
+                                                           : TINT_NONE),
                               "%.1f%%", rate * 100);
         else
             table_text(&t, TINT_DIM, "-");
@@ -214,9 +217,9 @@ int view_endpoints(struct cmd *c, int argc, char **argv)
 int view_queue(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
-        {"ENDPOINT", false, true, 0},    {"SINCE", true, false, 2}, {"VERIFICATIONS", true, false, 3},
-        {"NEXT", true, false, 0},        {"REQUESTS", false, false, 0},
-        {"REASON", false, true, 0},
+        {"ENDPOINT", false, true, 0},      {"SINCE", true, false, 2},
+        {"VERIFICATIONS", true, false, 3}, {"NEXT", true, false, 0},
+        {"REQUESTS", false, false, 0},     {"REASON", false, true, 0},
     };
     int code;
     (void)argv;
@@ -249,8 +252,10 @@ int view_queue(struct cmd *c, int argc, char **argv)
 int view_breakers(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
-        {"ENDPOINT", false, true, 0}, {"BREAKER", false, false, 0},
-        {"FAILURES", true, false, 0}, {"HALF OPEN IN", true, false, 0},
+        {"ENDPOINT", false, true, 0},
+        {"BREAKER", false, false, 0},
+        {"FAILURES", true, false, 0},
+        {"HALF OPEN IN", true, false, 0},
     };
     int code;
     (void)argv;
@@ -298,7 +303,8 @@ int view_sessions(struct cmd *c, int argc, char **argv)
             table_foreign(&t, TINT_BOLD, name_of(e));
             put_count(&t, n);
             if (all > 0)
-                (void)!buf_printf(table_cell(&t, TINT_NONE), "%.1f%%", 100.0 * (double)n / (double)all);
+                (void)!buf_printf(table_cell(&t, TINT_NONE), "%.1f%%",
+                                  100.0 * (double)n / (double)all);
             else
                 table_text(&t, TINT_DIM, "-");
         }
@@ -365,7 +371,8 @@ static void put_part(struct cmd *c, const char *sep, int64_t v, const char *what
 
 static void put_totals(struct cmd *c, const json_t *t)
 {
-    const json_t *by = json_object_get(t, "requests_by_status"), *tok = json_object_get(t, "tokens");
+    const json_t *by = json_object_get(t, "requests_by_status"),
+                 *tok = json_object_get(t, "tokens");
     static const struct {
         const char *key, *text;
         enum tint tint;
@@ -409,9 +416,9 @@ static void put_totals(struct cmd *c, const json_t *t)
 static void put_workers(struct cmd *c, const json_t *s)
 {
     static const struct column columns[] = {
-        {"WORKER", true, false, 0},      {"PID", true, false, 0},      {"STATE", false, false, 0},
-        {"GENERATION", true, false, 3},  {"CONNECTIONS", true, false, 0}, {"OPEN", true, false, 0},
-        {"REQUESTS", true, false, 0},    {"BUFFERED", true, false, 2},    {"DIED", true, false, 1},
+        {"WORKER", true, false, 0},     {"PID", true, false, 0},         {"STATE", false, false, 0},
+        {"GENERATION", true, false, 3}, {"CONNECTIONS", true, false, 0}, {"OPEN", true, false, 0},
+        {"REQUESTS", true, false, 0},   {"BUFFERED", true, false, 2},    {"DIED", true, false, 1},
     };
     struct table t;
     const json_t *w;
@@ -545,7 +552,9 @@ int view_status(struct cmd *c, int argc, char **argv)
     char *end;
     if (argc == 1)
         return status_once(c);
-    const char *given = strncmp(argv[1], "--watch=", 8) == 0 ? argv[1] + 8 : argc > 2 ? argv[2] : NULL;
+    const char *given = strncmp(argv[1], "--watch=", 8) == 0 ? argv[1] + 8
+                        : argc > 2                           ? argv[2]
+                                                             : NULL;
     bool watching = strcmp(argv[1], "--watch") == 0 || strcmp(argv[1], "-w") == 0;
     if ((!watching && strncmp(argv[1], "--watch=", 8) != 0) || argc > 3 || (!watching && argc > 2))
         return cmd_usage(c, "takes no argument but --watch [SECONDS]");

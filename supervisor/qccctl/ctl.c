@@ -87,7 +87,9 @@ static int open_folder(const struct place *p, const char **base)
     const char *slash = strrchr(p->path, '/');
     *base = slash ? slash + 1 : p->path;
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - p->path) : 0, p->path);
-    int fd = open(dir[0] ? dir : slash ? "/" : ".",
+    int fd = open(dir[0]  ? dir
+                  : slash ? "/"
+                          : ".",
                   O_PATH | O_DIRECTORY | O_CLOEXEC | (p->shared ? O_NOFOLLOW : 0));
     if (fd == -1)
         return -1;
@@ -114,7 +116,8 @@ static int connect_to(const struct place *p)
         errno = ENAMETOOLONG;
     else
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd != -1 && (connect(fd, (const struct sockaddr *)&un, sizeof un) == -1 || !fd_nonblock(fd))) {
+    if (fd != -1 &&
+        (connect(fd, (const struct sockaddr *)&un, sizeof un) == -1 || !fd_nonblock(fd))) {
         int why = errno;
         fd_close(&fd);
         errno = why;
@@ -162,10 +165,11 @@ static void say_denied(const char *path)
     }
     fprintf(stderr, "qccctl: you are %s, and %s may not open %s\n", user_name(geteuid(), me),
             geteuid() == st.st_uid ? "that user" : "others", path);
-    fprintf(stderr,
-            "%s belongs to user %s, group %s: become root or %s, or have yourself added to the group "
-            "(usermod -aG %s %s) and log in again\n",
-            at, user_name(st.st_uid, owner), group_name(st.st_gid, group), owner, group, me);
+    fprintf(
+        stderr,
+        "%s belongs to user %s, group %s: become root or %s, or have yourself added to the group "
+        "(usermod -aG %s %s) and log in again\n",
+        at, user_name(st.st_uid, owner), group_name(st.st_gid, group), owner, group, me);
 }
 
 static void say_nobody(const struct places *p)
@@ -188,8 +192,9 @@ static void say_nobody(const struct places *p)
                                                       : strerror(p->v[i].why);
         fprintf(stderr, "  %s: %s\n", p->v[i].path, why);
     }
-    fprintf(stderr, "Start one with `qcc-supervisor -c qcc.yaml` (or `systemctl start qcc`); if its "
-                    "control_socket is elsewhere, name it with --socket PATH or QCC_SOCKET\n");
+    fprintf(stderr,
+            "Start one with `qcc-supervisor -c qcc.yaml` (or `systemctl start qcc`); if its "
+            "control_socket is elsewhere, name it with --socket PATH or QCC_SOCKET\n");
 }
 
 enum ctl_exit ctl_open(struct ctl *c, const char *socket, const char *by, int64_t timeout_ms)
@@ -324,7 +329,8 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
         fprintf(stderr, "qccctl: %s\n", e.msg);
     else
         fprintf(stderr,
-                "qccctl: %s closed the connection: it has ended, or does not let you in (its log says)\n",
+                "qccctl: %s closed the connection: it has ended, or does not let you in (its log "
+                "says)\n",
                 c->peer);
     return CTL_NOBODY;
 }

@@ -12,9 +12,9 @@ enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NOBODY = 3 };
 
 struct ctl {
     struct chan chan;
-    char *path;       /* path of the socket that is connected to */
-    bool searched;    /* nothing named the path: it is the first default place that answered */
-    char peer[160];   /* name of the supervisor in messages */
+    char *path;     /* path of the socket that is connected to */
+    bool searched;  /* nothing named the path: it is the first default place that answered */
+    char peer[160]; /* name of the supervisor in messages */
     int64_t timeout_ms;
     uint64_t last_id;
     /* the answer that is waited for */
@@ -28,7 +28,8 @@ struct ctl {
 /* Connects. socket: the only path to try, which the option `by` has named; NULL: that of
  * $QCC_SOCKET, else of $RUNTIME_DIRECTORY, else the default places, in order. CTL_DONE, or
  * CTL_NOBODY after printing why; ctl_close in both cases. */
-enum ctl_exit ctl_open(struct ctl *c, const char *socket, const char *by, int64_t timeout_ms) MUST_CHECK;
+enum ctl_exit ctl_open(struct ctl *c, const char *socket, const char *by,
+                       int64_t timeout_ms) MUST_CHECK;
 /* Closes the connection and frees all. */
 void ctl_close(struct ctl *c);
 

@@ -96,8 +96,9 @@ void human_text(struct buf *b, struct str s)
 /* Columns of a character: 0 for combining marks, 2 for East Asian scripts and emoji, else 1. */
 static size_t columns(uint32_t c)
 {
-    if ((c >= 0x300 && c <= 0x36f) || (c >= 0x1ab0 && c <= 0x1aff) || (c >= 0x20d0 && c <= 0x20ff) ||
-        (c >= 0xfe00 && c <= 0xfe0f) || (c >= 0xfe20 && c <= 0xfe2f))
+    if ((c >= 0x300 && c <= 0x36f) || (c >= 0x1ab0 && c <= 0x1aff) ||
+        (c >= 0x20d0 && c <= 0x20ff) || (c >= 0xfe00 && c <= 0xfe0f) ||
+        (c >= 0xfe20 && c <= 0xfe2f))
         return 0;
     bool wide = (c >= 0x1100 && c <= 0x115f) || (c >= 0x2e80 && c <= 0xa4cf) ||
                 (c >= 0xac00 && c <= 0xd7a3) || (c >= 0xf900 && c <= 0xfaff) ||
@@ -125,7 +126,8 @@ void human_cut_colored(struct buf *b, struct str s, size_t width)
 {
     while (s.n) {
         const char *esc = memchr(s.p, '\033', s.n), *m = NULL;
-        size_t plain = esc ? (size_t)(esc - s.p) : s.n, fits = human_cut(str_make(s.p, plain), width);
+        size_t plain = esc ? (size_t)(esc - s.p) : s.n,
+               fits = human_cut(str_make(s.p, plain), width);
         (void)!buf_add(b, s.p, fits);
         width = fits < plain ? 0 : width - human_width(str_make(s.p, plain));
         s = str_make(s.p + plain, s.n - plain);

@@ -30,10 +30,12 @@ static const struct {
     {"reload", "", "reads the configuration again", act_reload},
     {"upgrade", "", "starts the program on disk in place of the running one", act_upgrade},
     {"stop", "[--wait]", "finishes what is in flight and ends", act_stop},
-    {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows", logs_show},
+    {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows",
+     logs_show},
     {"env", "", "what to set in a client's environment, for eval", client_env},
     {"run", "CLIENT [ARGUMENT...]", "runs a client with that environment", client_run},
-    {"import", "FILE [-o OUT] [--force] [-p PROFILE]", "makes a qcc.yaml of a v0.6 profile", import_profile},
+    {"import", "FILE [-o OUT] [--force] [-p PROFILE]", "makes a qcc.yaml of a v0.6 profile",
+     import_profile},
     {"completion", "bash|zsh", "completion for that shell, on standard output", completion_print},
     {"help", "", "this", help},
     {"version", "", "qccctl's own version", version},
@@ -75,7 +77,8 @@ static int run(struct cmd *c, int argc, char **argv)
             c->name = commands[i].name;
             if (argc == 2 && strcmp(argv[0], "run") != 0 &&
                 (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-                cmd_put(c, "usage: qccctl %s %s\n  %s\n", c->name, commands[i].arguments, commands[i].text);
+                cmd_put(c, "usage: qccctl %s %s\n  %s\n", c->name, commands[i].arguments,
+                        commands[i].text);
                 return CTL_DONE;
             }
             return commands[i].run(c, argc, argv);

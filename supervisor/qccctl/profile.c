@@ -39,18 +39,19 @@ static void path_at(char out[PATH], const char *path, size_t i)
 /* ---- names of members */
 
 /* Names of members with the same meaning; the first one present counts. */
-static const char *const urls[] = {"base_url", "url", "baseUrl", "baseURL", "endpoint", "api_base",
-                                   "ANTHROPIC_BASE_URL", NULL};
+static const char *const urls[] = {
+    "base_url", "url", "baseUrl", "baseURL", "endpoint", "api_base", "ANTHROPIC_BASE_URL", NULL};
 static const char *const keys[] = {"api_key", "key", "apiKey", "ANTHROPIC_API_KEY", NULL};
-static const char *const tokens[] = {"auth_token", "token", "authToken", "ANTHROPIC_AUTH_TOKEN", NULL};
+static const char *const tokens[] = {"auth_token", "token", "authToken", "ANTHROPIC_AUTH_TOKEN",
+                                     NULL};
 static const char *const weights[] = {"weight", NULL};
 static const char *const priorities[] = {"priority", NULL};
 static const char *const switches[] = {"enabled", "active", NULL};
 static const char *const failures[] = {"max_failures", "maxFailures", NULL};
 static const char *const timeouts[] = {"timeout", "timeout_seconds", NULL};
 static const char *const names[] = {"name", "id", NULL};
-static const char *const actives[] = {"default_profile", "active_profile", "current_profile", "default",
-                                      "active",          "current",        NULL};
+static const char *const actives[] = {
+    "default_profile", "active_profile", "current_profile", "default", "active", "current", NULL};
 static const char *const hosts[] = {"host", NULL};
 static const char *const ports[] = {"port", NULL};
 static const char *const lists[] = {"endpoints", NULL};
@@ -123,13 +124,15 @@ static int64_t number(struct profile *p, const json_t *o, const char *const *v, 
     }
     int64_t n = (int64_t)(x * (double)scale + 0.5);
     if (n < low || n > high) {
-        warn(p, at, "%.15g is out of range: %lld is taken", x, (long long)(n < low ? low : high) / scale);
+        warn(p, at, "%.15g is out of range: %lld is taken", x,
+             (long long)(n < low ? low : high) / scale);
         n = n < low ? low : high;
     }
     return n;
 }
 
-static bool flag(struct profile *p, const json_t *o, const char *const *v, const char *path, bool otherwise)
+static bool flag(struct profile *p, const json_t *o, const char *const *v, const char *path,
+                 bool otherwise)
 {
     const char *key = "";
     char at[PATH];
@@ -139,9 +142,11 @@ static bool flag(struct profile *p, const json_t *o, const char *const *v, const
         return json_is_true(m);
     if (json_is_integer(m))
         return json_integer_value(m) != 0;
-    if (str_eq_nocase(s, STR("true")) || str_eq_nocase(s, STR("yes")) || str_eq_nocase(s, STR("on")))
+    if (str_eq_nocase(s, STR("true")) || str_eq_nocase(s, STR("yes")) ||
+        str_eq_nocase(s, STR("on")))
         return true;
-    if (str_eq_nocase(s, STR("false")) || str_eq_nocase(s, STR("no")) || str_eq_nocase(s, STR("off")))
+    if (str_eq_nocase(s, STR("false")) || str_eq_nocase(s, STR("no")) ||
+        str_eq_nocase(s, STR("off")))
         return false;
     path_key(at, path, key);
     if (m)
@@ -152,8 +157,9 @@ static bool flag(struct profile *p, const json_t *o, const char *const *v, const
 /* Warns of members that are not imported. */
 static void tell_unknown(struct profile *p, const json_t *o, const char *path, bool top)
 {
-    const char *const *const known[] = {urls,     keys,  tokens,  weights, priorities, switches, failures,
-                                        timeouts, names, actives, hosts,   ports,      lists,    others};
+    const char *const *const known[] = {urls,     keys,     tokens,   weights, priorities,
+                                        switches, failures, timeouts, names,   actives,
+                                        hosts,    ports,    lists,    others};
     const char *key;
     const json_t *v;
     json_object_foreach((json_t *)(uintptr_t)o, key, v)
@@ -172,14 +178,15 @@ static void tell_unknown(struct profile *p, const json_t *o, const char *path, b
 
 /* ---- endpoints */
 
-static void name_put(struct profile *p, struct profile_endpoint *e, struct str wish, const char *path)
+static void name_put(struct profile *p, struct profile_endpoint *e, struct str wish,
+                     const char *path)
 {
     char made[PROFILE_NAME + 1];
     size_t n = 0;
     for (size_t i = 0; i < wish.n && n < PROFILE_NAME; i++) {
         char c = wish.p[i];
-        bool good = ascii_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '.' ||
-                    c == '_' || c == '-';
+        bool good = ascii_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
+                    c == '.' || c == '_' || c == '-';
         if (good)
             made[n++] = c;
         else if (n == 0 || made[n - 1] != '-')
@@ -311,7 +318,8 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
     }
     p->v = mem_realloc(p->v, p->n + 1, sizeof *p->v);
     struct profile_endpoint *e = &p->v[p->n++];
-    *e = (struct profile_endpoint){.url = copy(url), .key = key.n ? copy(key) : NULL, .bearer = bearer};
+    *e = (struct profile_endpoint){
+        .url = copy(url), .key = key.n ? copy(key) : NULL, .bearer = bearer};
     name_put(p, e, name.n ? name : c->name.n ? c->name : host_of(url), path);
     e->weight = number(p, o, weights, path, 1, 0, 1000000);
     e->priority = number(p, o, priorities, path, 1, 1, 1000);
@@ -368,8 +376,8 @@ static void add_list(struct profile *p, const json_t *list, const char *path, st
 
 /* ---- profiles */
 
-static void add_profile(struct profile *p, const json_t *o, const char *path, struct str name, bool active,
-                        bool top)
+static void add_profile(struct profile *p, const json_t *o, const char *path, struct str name,
+                        bool active, bool top)
 {
     struct common c = {.name = name,
                        .enabled = true,
@@ -506,7 +514,8 @@ bool profile_read(struct profile *p, const json_t *doc, const char *only, struct
     if (only && list && !c.found)
         return err_set(e, "there is no profile %.100s", only);
     if (p->n == 0)
-        return err_set(e, "no endpoint is in it: a profile has base_url and api_key, or endpoints that do");
+        return err_set(
+            e, "no endpoint is in it: a profile has base_url and api_key, or endpoints that do");
     bool any = false;
     for (size_t i = 0; i < p->n; i++)
         any |= p->v[i].enabled;

@@ -16,18 +16,18 @@ struct profile_endpoint {
     char *url, *key;             /* key NULL: none */
     int64_t weight, priority;    /* -1: not set */
     bool enabled, bearer;
-    const char *off_because;     /* comment why the import disables it; NULL: it does not */
+    const char *off_because; /* comment why the import disables it; NULL: it does not */
 };
 
 struct profile {
     struct profile_endpoint *v;
     size_t n;
-    int64_t max_failures;  /* the smallest of all endpoints; -1: not set */
+    int64_t max_failures; /* the smallest of all endpoints; -1: not set */
     bool failures_differ;
-    int64_t timeout_ms;    /* the largest of all endpoints; -1: not set */
+    int64_t timeout_ms; /* the largest of all endpoints; -1: not set */
     bool timeouts_differ;
-    char *listen;          /* NULL: not set */
-    struct buf warnings;   /* one line each */
+    char *listen;        /* NULL: not set */
+    struct buf warnings; /* one line each */
 };
 
 /* Reads the document. only: the profile to import; NULL: all, with the active one enabled and the

@@ -21,10 +21,11 @@ static bool quote_char(struct str s, size_t *used, struct buf *out)
     if (n == 0)
         return buf_str(out, STR("?"));
     /* C1 controls, NEL, line and paragraph separators, the byte order mark, non-characters */
-    bool odd = (n == 2 && c == 0xc2 && (unsigned char)s.p[1] < 0xa0) ||
-               (n == 3 && (memcmp(s.p, "\xe2\x80\xa8", 3) == 0 || memcmp(s.p, "\xe2\x80\xa9", 3) == 0 ||
-                           memcmp(s.p, "\xef\xbb\xbf", 3) == 0 || memcmp(s.p, "\xef\xbf\xbe", 3) == 0 ||
-                           memcmp(s.p, "\xef\xbf\xbf", 3) == 0));
+    bool odd =
+        (n == 2 && c == 0xc2 && (unsigned char)s.p[1] < 0xa0) ||
+        (n == 3 && (memcmp(s.p, "\xe2\x80\xa8", 3) == 0 || memcmp(s.p, "\xe2\x80\xa9", 3) == 0 ||
+                    memcmp(s.p, "\xef\xbb\xbf", 3) == 0 || memcmp(s.p, "\xef\xbf\xbe", 3) == 0 ||
+                    memcmp(s.p, "\xef\xbf\xbf", 3) == 0));
     if (!odd)
         return buf_add(out, s.p, n);
     unsigned v = n == 2 ? (c & 0x1fu) << 6 | ((unsigned char)s.p[1] & 0x3fu)

@@ -6,8 +6,9 @@
 enum { TEXT_MAX = 64 << 20, SHRINK_MIN = 8, GAP = 2, COLUMNS_MAX = 24 };
 
 static const char *const escapes[TINT__COUNT] = {
-    [TINT_NONE] = "",       [TINT_BOLD] = "\033[1m",  [TINT_DIM] = "\033[2m", [TINT_GOOD] = "\033[32m",
-    [TINT_WARN] = "\033[33m", [TINT_BAD] = "\033[31m", [TINT_INFO] = "\033[36m"};
+    [TINT_NONE] = "",         [TINT_BOLD] = "\033[1m",  [TINT_DIM] = "\033[2m",
+    [TINT_GOOD] = "\033[32m", [TINT_WARN] = "\033[33m", [TINT_BAD] = "\033[31m",
+    [TINT_INFO] = "\033[36m"};
 
 void table_init(struct table *t, const struct column *columns, size_t n)
 {
@@ -122,8 +123,8 @@ static void lay_out(const struct table *t, size_t width, size_t *w)
     }
 }
 
-static void put_cell(struct buf *out, struct str s, size_t width, bool right, bool last, enum tint tint,
-                     bool color)
+static void put_cell(struct buf *out, struct str s, size_t width, bool right, bool last,
+                     enum tint tint, bool color)
 {
     size_t w = human_width(s);
     bool cut = w > width;

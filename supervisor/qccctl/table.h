@@ -6,12 +6,21 @@
 
 #include "common/base/buf.h"
 
-enum tint { TINT_NONE, TINT_BOLD, TINT_DIM, TINT_GOOD, TINT_WARN, TINT_BAD, TINT_INFO, TINT__COUNT };
+enum tint {
+    TINT_NONE,
+    TINT_BOLD,
+    TINT_DIM,
+    TINT_GOOD,
+    TINT_WARN,
+    TINT_BAD,
+    TINT_INFO,
+    TINT__COUNT
+};
 
 struct column {
     const char *title;
-    bool right;  /* aligned to the right, for numbers */
-    bool shrink; /* may be cut at its end, down to SHRINK_MIN columns */
+    bool right;   /* aligned to the right, for numbers */
+    bool shrink;  /* may be cut at its end, down to SHRINK_MIN columns */
     uint8_t miss; /* 0: always shown; else columns with the highest are left out first */
 };
 

@@ -39,8 +39,8 @@ void bindings_flush(struct bindings *s)
     buf_drop(&s->unsent, s->unsent.len);
 }
 
-static void add_record(struct bindings *s, enum binding_table_op op, const uint64_t key[2], uint32_t endpoint,
-                int64_t used_ms)
+static void add_record(struct bindings *s, enum binding_table_op op, const uint64_t key[2],
+                       uint32_t endpoint, int64_t used_ms)
 {
     struct binding_table_record r = {
         .key = {key[0], key[1]}, .used_ms = used_ms, .endpoint = endpoint, .op = op};
@@ -115,7 +115,8 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
 static void wish(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
 {
     bool bound = r->op == BINDING_BOUND;
-    if (bound && (!s->enabled || !configured(s, r->endpoint) || !binding_table_ready(&s->b, s->max, &mem_heap))) {
+    if (bound && (!s->enabled || !configured(s, r->endpoint) ||
+                  !binding_table_ready(&s->b, s->max, &mem_heap))) {
         add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
     } else if (bound) {
         bind(s, r, now_ms);
@@ -174,9 +175,9 @@ bool bindings_piece(const struct bindings *s, uint32_t *at, struct buf *records)
         if (!b)
             return false;
         struct binding_table_record r = {.key = {b->key[0], b->key[1]},
-                                    .used_ms = b->used_ms,
-                                    .endpoint = binding_table_endpoint(s->b, b),
-                                    .op = BINDING_BOUND};
+                                         .used_ms = b->used_ms,
+                                         .endpoint = binding_table_endpoint(s->b, b),
+                                         .op = BINDING_BOUND};
         if (!buf_add(records, &r, sizeof r))
             return true;
         *at = next;
@@ -193,7 +194,8 @@ void bindings_expect(struct bindings *s, size_t n)
 bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms)
 {
     enum affinity_did did;
-    return binding_table_ready(&s->b, s->max, &mem_heap) && binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, NULL);
+    return binding_table_ready(&s->b, s->max, &mem_heap) &&
+           binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, NULL);
 }
 
 uint32_t bindings_total(const struct bindings *s)

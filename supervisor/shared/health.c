@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-_Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX, "all blocks fit into ENDPOINT");
+_Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX,
+               "all blocks fit into ENDPOINT");
 
 /* ---- endpoints by id */
 
@@ -79,8 +80,7 @@ void health_send_all(struct health *h, int slot, int64_t now_ms)
 void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
 {
     struct health_places_line *l = arg;
-    struct ipc_lend m = {
-        .endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
+    struct ipc_lend m = {.endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
     l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
 }
 
@@ -187,7 +187,8 @@ void health_trial_ask(struct health *h, unsigned slot, struct str id)
     h->touched = e->touched = true;
 }
 
-void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
+void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                        int64_t now_ms)
 {
     struct health_endpoint *e = health_by_id(h, id);
     struct ep_changes ch = {0};
@@ -239,7 +240,8 @@ static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t par
     return cls < OUTCOME__COUNT && fault < FAULT__COUNT && net < NET__COUNT && part < PART__COUNT;
 }
 
-/* What OUTCOME and VERDICT say alike, as initializers of a struct ep_report. reason: its copy with a NUL. */
+/* What OUTCOME and VERDICT say alike, as initializers of a struct ep_report. reason: its copy with
+ * a NUL. */
 #define REPORT_OF(m, reason)                                                                       \
     .cls = (enum outcome)(m)->cls, .fault = (enum fault)(m)->fault,                                \
     .net = (enum net_fault)(m)->net, .retry_after_ms = (m)->retry_after_ms,                        \

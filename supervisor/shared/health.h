@@ -45,13 +45,13 @@ struct health_endpoint {
     uint32_t got_sent;    /* places lent to this supervisor so far, as last sent to the successor
                              (UP_PLACES.got) */
     bool place_asked;     /* UP_WANT was sent to the successor and is not answered by UP_LEND yet */
-    int trial_slot;     /* slot that the trial is lent to, or HEALTH_NONE */
-    uint64_t trial_seq; /* seq of that loan of the trial */
+    int trial_slot;       /* slot that the trial is lent to, or HEALTH_NONE */
+    uint64_t trial_seq;   /* seq of that loan of the trial */
     int64_t trial_since_ms;
-    bool trial_recalled; /* TRIAL_RECALL was sent */
+    bool trial_recalled;     /* TRIAL_RECALL was sent */
     bool asks[HEALTH_SLOTS]; /* workers that have sent TRIAL_ASK */
     unsigned last_asker;
-    int verify_slot;     /* slot that verifies the endpoint, or HEALTH_NONE */
+    int verify_slot; /* slot that verifies the endpoint, or HEALTH_NONE */
     uint64_t verify_seq;
     char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
@@ -67,8 +67,8 @@ struct health {
     health_send *send;
     health_counted *counted; /* set after health_init; NULL: events are not counted */
     void *arg;
-    uint64_t seq;           /* seq of the last loan or verification */
-    bool up[HEALTH_SLOTS];  /* slots whose workers may get trials and verifications */
+    uint64_t seq;          /* seq of the last loan or verification */
+    bool up[HEALTH_SLOTS]; /* slots whose workers may get trials and verifications */
     unsigned nup;
     unsigned turn;          /* slot that next_worker gave last */
     struct offered offered; /* in the order of v; usable: ep_usable, as last seen */

@@ -49,7 +49,7 @@ static void log_note(const char *name, const struct ep_state *s, const struct ep
 }
 
 void health_log(const char *name, const struct ep_state *s, const struct ep_changes *ch,
-               const char *reason)
+                const char *reason)
 {
     for (uint32_t i = 0; i < ch->n; i++)
         log_note(name, s, &ch->note[i], reason);

@@ -8,6 +8,6 @@
 /* Logs the changes of the endpoint of that name. s: its state now. reason: that of the report that
  * led to them, or NULL. */
 void health_log(const char *name, const struct ep_state *s, const struct ep_changes *ch,
-               const char *reason);
+                const char *reason);
 
 #endif

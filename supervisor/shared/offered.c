@@ -86,8 +86,8 @@ void offered_conf(struct offered *o, const struct conf *c)
     o->offers.n = c->nendpoints;
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *ce = &c->endpoints[i];
-        o->offers.v[i] = (struct offer){
-            .text = o->of + at, .n = texts_of(ce), .everything = is_everything(ce)};
+        o->offers.v[i] =
+            (struct offer){.text = o->of + at, .n = texts_of(ce), .everything = is_everything(ce)};
         for (size_t k = 0; k < texts_of(ce); k++) {
             struct offer_text t = text_at(ce, k);
             o->of[at++] = bsearch(&t, o->offers.text, o->offers.ntexts, sizeof t, order);

@@ -8,7 +8,7 @@
 
 /* Zero bytes: of no endpoint. */
 struct offered {
-    struct offers offers; /* in the order of the configuration */
+    struct offers offers;         /* in the order of the configuration */
     const struct offer_text **of; /* what all offer, one endpoint after the other */
     char *bytes;
 };

@@ -24,7 +24,7 @@ struct place_holder {
 
 /* Zero bytes: no limit, nothing lent. */
 struct places {
-    uint32_t total; /* max_concurrent; 0: no limit */
+    uint32_t total;     /* max_concurrent; 0: no limit */
     uint32_t elsewhere; /* places held by workers of the predecessor during an upgrade */
     uint32_t given;     /* places lent to the predecessor so far */
     uint32_t got;       /* places that the successor has lent to this supervisor so far */

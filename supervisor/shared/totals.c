@@ -16,7 +16,8 @@ const char *const totals_tokens_name[TOKENS__COUNT] = {
     [TOKENS_CACHE_WRITE] = "cache_write",
 };
 
-_Static_assert((int)TOTALS_LASTING <= (int)STATE_COUNTERS && (int)TOTALS_LASTING_ENDPOINT <= (int)SAVED_COUNTS,
+_Static_assert((int)TOTALS_LASTING <= (int)STATE_COUNTERS &&
+                   (int)TOTALS_LASTING_ENDPOINT <= (int)SAVED_COUNTS,
                "the file has room for what lasts");
 
 /* ---- endpoints */

@@ -24,7 +24,7 @@ struct totals_series {
     uint64_t attempts[OUTCOME__COUNT], charged;
     uint64_t first_byte[HIST_BUCKETS], first_byte_us;
     uint64_t tokens[TOKENS__COUNT];
-    uint64_t dialled, reused;                    /* connections opened, reused */
+    uint64_t dialled, reused;                  /* connections opened, reused */
     uint64_t verified, verify_failed, tripped; /* verifications passed, failed; breaker opened */
 };
 
@@ -44,7 +44,7 @@ struct totals {
     size_t n;
     struct totals_series **series; /* as v; behind them those whose endpoint has left */
     size_t nseries;
-    size_t hint;                /* where the next search begins (next_one) */
+    size_t hint;                       /* where the next search begins (next_one) */
     uint64_t requests[STATS_STATUSES]; /* ended requests by the first digit of their status */
     uint64_t duration[STATS_REPLIES][HIST_BUCKETS], duration_us[STATS_REPLIES];
     uint64_t bytes_in, bytes_out, tokens[TOKENS__COUNT];

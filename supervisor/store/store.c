@@ -86,7 +86,8 @@ static enum change changed(const struct store *st, const struct store_view *v)
     if (st->moves != st->env.bindings->moves || st->nendpoints != v->nendpoints)
         return CHANGE_STATE;
     enum change c = CHANGE_NONE;
-    if (st->uses != st->env.bindings->uses || memcmp(st->counters, v->counters, sizeof v->counters) != 0)
+    if (st->uses != st->env.bindings->uses ||
+        memcmp(st->counters, v->counters, sizeof v->counters) != 0)
         c = CHANGE_COUNTERS;
     for (size_t i = 0; i < v->nendpoints; i++) {
         const struct saved_endpoint *a = &st->endpoints[i], *b = &v->endpoints[i];

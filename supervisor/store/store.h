@@ -26,15 +26,15 @@ struct store_env {
 struct store {
     struct store_env env;
     uint8_t secret[STORE_SECRET]; /* of this installation; conversations are hashed with it */
-    bool allowed;      /* saving is allowed: no other supervisor owns the state */
+    bool allowed;                 /* saving is allowed: no other supervisor owns the state */
     struct store_dir dir;
-    char *path;        /* state_dir as it was at the start; NULL: nothing is saved */
-    pid_t child;       /* the child that writes now; 0: none */
+    char *path;  /* state_dir as it was at the start; NULL: nothing is saved */
+    pid_t child; /* the child that writes now; 0: none */
     ev_child on_child;
-    int64_t began_ms;  /* start of the child */
-    int64_t saved_ms;  /* end of the last save, also of a failed one */
+    int64_t began_ms; /* start of the child */
+    int64_t saved_ms; /* end of the last save, also of a failed one */
     int64_t took_ms;
-    bool failing;      /* the last save failed, which was logged */
+    bool failing;         /* the last save failed, which was logged */
     uint64_t moves, uses; /* struct bindings.moves and uses as last saved */
     uint64_t counters[STATE_COUNTERS];
     struct saved_endpoint *endpoints; /* as last saved */

@@ -65,7 +65,8 @@ static long holder(int fd)
 static bool same_file(int a, int b)
 {
     struct stat x, y;
-    return a != -1 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return a != -1 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
 }
 
 bool store_dir_lock(struct store_dir *d, int *lent, struct err *e)
@@ -178,7 +179,8 @@ static bool keep(const struct store_dir *d, const uint8_t secret[STORE_SECRET])
     return ok;
 }
 
-void store_dir_secret(const struct store_dir *d, const uint8_t *in_use, uint8_t secret[STORE_SECRET])
+void store_dir_secret(const struct store_dir *d, const uint8_t *in_use,
+                      uint8_t secret[STORE_SECRET])
 {
     uint8_t got[STORE_SECRET + 1];
     struct stat st;

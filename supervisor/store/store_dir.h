@@ -37,7 +37,8 @@ void store_dir_close(struct store_dir *d);
 /* Reads the installation's secret. When there is none, it becomes *in_use if that is given, else a
  * new one. A secret that cannot be read is set aside; one that cannot be written holds for this
  * run: both are warnings. */
-void store_dir_secret(const struct store_dir *d, const uint8_t *in_use, uint8_t secret[STORE_SECRET]);
+void store_dir_secret(const struct store_dir *d, const uint8_t *in_use,
+                      uint8_t secret[STORE_SECRET]);
 
 /* Renames a file that cannot be used to NAME.bad-TIME, and logs it. */
 void store_dir_set_aside(const struct store_dir *d, const char *name, const char *why);

@@ -27,9 +27,9 @@ enum {
     STORE_VERSION = 2,
     STORE_VERSION_MIN = 1, /* the oldest version that is read */
     STORE_HEAD = 56,
-    STORE_ENDPOINTS = 4096,  /* endpoints at most */
-    STORE_BINDING = 24,      /* bytes of a record */
-    STORE_BLOCK = 2048,      /* records in one binary, at most */
+    STORE_ENDPOINTS = 4096,    /* endpoints at most */
+    STORE_BINDING = 24,        /* bytes of a record */
+    STORE_BLOCK = 2048,        /* records in one binary, at most */
     STORE_FILE_MAX = 260 << 20 /* 10,000,000 bindings and the rest */
 };
 

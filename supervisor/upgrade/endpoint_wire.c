@@ -98,7 +98,7 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
 }
 
 bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
-               int64_t now_ms)
+                       int64_t now_ms)
 {
     if (!possible(m))
         return false;
@@ -139,9 +139,8 @@ void endpoint_wire_get_refused(struct health *h, const struct ipc_up_refused *m)
 bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_count *m)
 {
     const struct ep_state *s = &e->state;
-    *m = (struct ipc_up_count){.id = str_c(e->id),
-                               .no_count_until_ms = s->no_count_until_ms,
-                               .counted_ms = s->counted_ms};
+    *m = (struct ipc_up_count){
+        .id = str_c(e->id), .no_count_until_ms = s->no_count_until_ms, .counted_ms = s->counted_ms};
     return s->no_count_until_ms || s->counted_ms;
 }
 

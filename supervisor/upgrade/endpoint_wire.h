@@ -13,10 +13,11 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
  * A trial or verification of a worker of the predecessor then belongs to HEALTH_PREDECESSOR.
  * `enabled` of this configuration counts as in a reload. False: the message is malformed. */
 bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
-               int64_t now_ms) MUST_CHECK;
+                       int64_t now_ms) MUST_CHECK;
 
 /* Fills m with how the key of e was refused. False: e is not EP_BY_AUTH, or it is not known. */
-bool endpoint_wire_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m) MUST_CHECK;
+bool endpoint_wire_put_refused(const struct health_endpoint *e,
+                               struct ipc_up_refused *m) MUST_CHECK;
 /* Takes over how the key of an endpoint was refused; one that is not configured here is passed
  * over. */
 void endpoint_wire_get_refused(struct health *h, const struct ipc_up_refused *m);

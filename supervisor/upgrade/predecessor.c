@@ -37,8 +37,8 @@ bool predecessor_waiting(const struct predecessor *pre)
 static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, struct err *e)
 {
     if (m->version != HANDOVER_VERSION)
-        return err_set(e, "the running supervisor hands over in a way %u, this one knows %d", m->version,
-                       HANDOVER_VERSION);
+        return err_set(e, "the running supervisor hands over in a way %u, this one knows %d",
+                       m->version, HANDOVER_VERSION);
     if (m->secret.n != sizeof pre->secret)
         return err_set(e, "the running supervisor gave no secret");
     memcpy(pre->secret, m->secret.p, sizeof pre->secret);
@@ -50,14 +50,16 @@ static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, s
     return true;
 }
 
-static bool on_up_socket(struct predecessor *pre, struct ipc_frame *f, const struct ipc_up_socket *m)
+static bool on_up_socket(struct predecessor *pre, struct ipc_frame *f,
+                         const struct ipc_up_socket *m)
 {
     int fd = f->fd;
     f->fd = -1;
     switch (m->kind) {
     case HANDOVER_LISTENER:
     case HANDOVER_FOREIGN:
-        return listen_given_add(&pre->given, fd, m->kind == HANDOVER_FOREIGN, (dev_t)m->dev, (ino_t)m->ino);
+        return listen_given_add(&pre->given, fd, m->kind == HANDOVER_FOREIGN, (dev_t)m->dev,
+                                (ino_t)m->ino);
     case HANDOVER_LOCK:
         fd_close(&pre->handover.lock);
         pre->handover.lock = fd;
@@ -113,7 +115,8 @@ static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
-        return on_up_said_early(pre, &m) || err_set(e, "the running supervisor's workers bind what cannot be");
+        return on_up_said_early(pre, &m) ||
+               err_set(e, "the running supervisor's workers bind what cannot be");
     }
     if (f->id != IPC_UP_READ)
         return err_set(e, "the running supervisor sent %s too early", ipc_name(f->id));
@@ -130,7 +133,8 @@ bool predecessor_take(struct predecessor *pre, const struct predecessor_env *env
     if (!getenv(HANDOVER_ENV))
         return true;
     unsetenv(HANDOVER_ENV); /* so that no child takes itself for a successor */
-    if (!fd_nonblock(HANDOVER_FD) || !fd_cloexec(HANDOVER_FD, true) || !fd_cloexec(HANDOVER_STATE_FD, true))
+    if (!fd_nonblock(HANDOVER_FD) || !fd_cloexec(HANDOVER_FD, true) ||
+        !fd_cloexec(HANDOVER_STATE_FD, true))
         return err_sys(e, HANDOVER_ENV " is set, but nobody hands over");
     chan_init(&pre->chan, HANDOVER_FD, TO_NEW, TX_MAX, "the running supervisor");
     buf_init(&pre->early, EARLY_MAX);
@@ -164,7 +168,8 @@ void predecessor_fail(struct predecessor *pre, const char *why)
     if (pre->chan.fd == -1 || pre->phase > PREDECESSOR_TAKING ||
         !chan_send(&pre->chan, -1, ipc_put_v_up_fails, 0, &m))
         return;
-    for (int64_t until = clock_mono_ms() + FAIL_MS; chan_pending(&pre->chan) && clock_mono_ms() < until;) {
+    for (int64_t until = clock_mono_ms() + FAIL_MS;
+         chan_pending(&pre->chan) && clock_mono_ms() < until;) {
         struct pollfd p = {.fd = pre->chan.fd, .events = POLLOUT};
         if (poll(&p, 1, FAIL_MS) == -1 || chan_write(&pre->chan, &e) != CHAN_OK)
             return;
@@ -273,7 +278,8 @@ static void over(struct predecessor *pre)
 {
     unwatch(pre);
     if (predecessor_holding(pre)) {
-        log_warn("the supervisor before this one, pid %u, is gone before it has handed over", pre->pid);
+        log_warn("the supervisor before this one, pid %u, is gone before it has handed over",
+                 pre->pid);
         if (pre->phase == PREDECESSOR_TAKING)
             predecessor_ready(pre);
         return;
@@ -315,7 +321,8 @@ static bool on_up_counters(struct predecessor *pre, const struct ipc_up_counters
 static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
 {
     struct health *h = pre->env.health;
-    struct ipc_frame f = {.id = (enum ipc_id)u->what, .fields = u->fields, .nfields = u->nfields, .fd = -1};
+    struct ipc_frame f = {
+        .id = (enum ipc_id)u->what, .fields = u->fields, .nfields = u->nfields, .fd = -1};
     const unsigned who = HEALTH_PREDECESSOR;
     int64_t now = clock_mono_ms();
     union {
@@ -330,7 +337,8 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         return true;
     successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */
     if (u->what == IPC_BINDS)
-        return ipc_get_binds(&f, &m.binds) && bindings_wishes(pre->env.bindings, m.binds.records, now);
+        return ipc_get_binds(&f, &m.binds) &&
+               bindings_wishes(pre->env.bindings, m.binds.records, now);
     if (u->what == IPC_OUTCOME)
         return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
     if (u->what == IPC_VERDICT)
@@ -365,7 +373,8 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
     }
     if (f->id == IPC_UP_COUNTERS) {
         GET(up_counters)
-        return on_up_counters(pre, &m) || err_set(e, "the running supervisor counts in another way");
+        return on_up_counters(pre, &m) ||
+               err_set(e, "the running supervisor counts in another way");
     }
     if (f->id != IPC_UP_GO)
         return err_set(e, "the running supervisor sent %s instead of its state", ipc_name(f->id));
@@ -401,13 +410,15 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_LOST) {
         GET(up_lost)
         successor_send_lost(pre->env.successor, &m);
-        health_lost(pre->env.health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies, clock_mono_ms());
+        health_lost(pre->env.health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies,
+                    clock_mono_ms());
         return true;
     }
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
     if (f->id != IPC_UP_DONE || pre->phase != PREDECESSOR_SERVING)
-        return err_set(e, "the running supervisor sent %s, which means nothing now", ipc_name(f->id));
+        return err_set(e, "the running supervisor sent %s, which means nothing now",
+                       ipc_name(f->id));
     predecessor_send_endpoints(pre);
     pre->env.ops->serves(pre->env.arg);
     return true;

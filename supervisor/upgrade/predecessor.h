@@ -68,7 +68,8 @@ struct predecessor {
 
 /* Without a predecessor: PREDECESSOR_NONE. Else blocks until it has sent its descriptors. env is
  * copied. False: *e says why an upgrade is impossible. */
-bool predecessor_take(struct predecessor *pre, const struct predecessor_env *env, struct err *e) MUST_CHECK;
+bool predecessor_take(struct predecessor *pre, const struct predecessor_env *env,
+                      struct err *e) MUST_CHECK;
 
 /* Whether the predecessor still owns the state: nothing may be lent, verified, accepted or saved
  * here. */

@@ -22,7 +22,7 @@
 enum {
     TX_MAX = 64 << 20, /* bytes that may wait for a successor that is busy with its start */
     FLUSH_MS = 1000,
-    ABOVE = 16         /* descriptors are moved to here or above, away from the fixed numbers */
+    ABOVE = 16 /* descriptors are moved to here or above, away from the fixed numbers */
 };
 
 /* The successor must serve within this time: it reads a configuration, loads a million bindings,
@@ -66,8 +66,8 @@ static NORETURN void become_new(struct successor *u, const struct successor_orde
 /* Runs in an intermediate process that ends at once, so that the successor becomes a child of the
  * process that started the first supervisor (systemd, init), which then sees its end and can
  * restart it. */
-static NORETURN void fork_new(struct successor *u, const struct successor_order *o, int sock, int report,
-                              const sigset_t *before)
+static NORETURN void fork_new(struct successor *u, const struct successor_order *o, int sock,
+                              int report, const sigset_t *before)
 {
     pid_t pid = fork();
     if (pid == 0) {
@@ -207,7 +207,8 @@ static void give_first(struct successor *u, const struct successor_order *o)
                                  .pid = (uint32_t)getpid(),
                                  .gen = u->env.intent->gen,
                                  .build = STR(QCC_VERSION),
-                                 .secret = str_make((const char *)u->env.store->secret, STORE_SECRET)};
+                                 .secret =
+                                     str_make((const char *)u->env.store->secret, STORE_SECRET)};
     struct ipc_up_read end = {};
     send_up(u, -1, ipc_put_v_up_hello, &hello);
     for (size_t i = 0; i < o->listen->n; i++) {
@@ -232,7 +233,8 @@ static void give_counters(struct successor *u, const char *endpoint)
         totals_save_endpoint(u->env.totals, str_c(endpoint), v);
     else
         totals_save(u->env.totals, v);
-    struct ipc_up_counters m = {.endpoint = str_c(endpoint), .v = str_make((const char *)v, sizeof v)};
+    struct ipc_up_counters m = {.endpoint = str_c(endpoint),
+                                .v = str_make((const char *)v, sizeof v)};
     send_up(u, -1, ipc_put_v_up_counters, &m);
 }
 
@@ -249,7 +251,8 @@ static void give_open(struct successor *u, unsigned slot)
         struct buf b;
         struct ipc_frame f;
         buf_init(&b, IPC_STATS_MAX + 4096);
-        if ((n || all.streams_open) && ipc_put_stats(&b, 0, &m) && ipc_open(buf_view(&b), TO_SUP, &f))
+        if ((n || all.streams_open) && ipc_put_stats(&b, 0, &m) &&
+            ipc_open(buf_view(&b), TO_SUP, &f))
             successor_relay(u, slot, &f);
         buf_free(&b);
     } while (n == STATS_RECORDS);
@@ -359,7 +362,8 @@ static void receive(struct successor *u)
     else if (r == CHAN_CLOSED && container_is_init() && u->pid)
         ev_io_stop(u->env.loop, &u->rd); /* on_child follows with the exit status */
     else if (r == CHAN_CLOSED)
-        ended(u, u->phase == SUCCESSOR_DONE ? "has ended" : "has ended before it served, see above");
+        ended(u,
+              u->phase == SUCCESSOR_DONE ? "has ended" : "has ended before it served, see above");
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -407,7 +411,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 /* ---- start and end */
 
 bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
-                   struct err *e)
+                     struct err *e)
 {
     int fd;
     if (successor_going(u))
@@ -449,7 +453,8 @@ void successor_stop(struct successor *u)
 static void flush(struct successor *u)
 {
     struct err e;
-    for (int64_t until = clock_mono_ms() + FLUSH_MS; chan_pending(&u->chan) && clock_mono_ms() < until;) {
+    for (int64_t until = clock_mono_ms() + FLUSH_MS;
+         chan_pending(&u->chan) && clock_mono_ms() < until;) {
         struct pollfd p = {.fd = u->chan.fd, .events = POLLOUT};
         if (poll(&p, 1, FLUSH_MS) == -1 || chan_write(&u->chan, &e) != CHAN_OK)
             return;
@@ -478,16 +483,17 @@ static bool of_interest(enum successor_phase phase, enum ipc_id id)
 {
     if (phase == SUCCESSOR_NONE)
         return false;
-    return id == IPC_BINDS ||
-           (phase != SUCCESSOR_STARTING && (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS ||
-                                          id == IPC_TRIAL_BEGUN || id == IPC_TRIAL_BACK));
+    return id == IPC_BINDS || (phase != SUCCESSOR_STARTING &&
+                               (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS ||
+                                id == IPC_TRIAL_BEGUN || id == IPC_TRIAL_BACK));
 }
 
 void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)
 {
     if (!of_interest(u->phase, f->id))
         return;
-    struct ipc_up_said m = {.slot = slot, .what = f->id, .nfields = f->nfields, .fields = f->fields};
+    struct ipc_up_said m = {
+        .slot = slot, .what = f->id, .nfields = f->nfields, .fields = f->fields};
     send_up(u, -1, ipc_put_v_up_said, &m);
 }
 
@@ -514,7 +520,8 @@ void successor_turn(struct successor *u)
     for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
         struct health_endpoint *e = &u->env.health->v[i];
         uint64_t lent = places_lent(&e->places);
-        struct ipc_up_places m = {.endpoint = str_c(e->id), .n = (uint32_t)lent, .got = e->places.got};
+        struct ipc_up_places m = {
+            .endpoint = str_c(e->id), .n = (uint32_t)lent, .got = e->places.got};
         struct ipc_up_want want = {.endpoint = m.endpoint};
         bool changed = lent != e->places_sent && (lent || e->places_sent != UINT64_MAX);
         if (changed || m.got != e->got_sent) {

@@ -84,7 +84,7 @@ void successor_init(struct successor *u, const struct successor_env *env);
 /* Starts an upgrade, while this supervisor serves. `from`, if not NULL, is copied and answered when
  * the upgrade is done or refused. False: *e says why no upgrade can begin now. */
 bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
-                   struct err *e) MUST_CHECK;
+                     struct err *e) MUST_CHECK;
 
 /* Whether an upgrade is under way, or done. */
 bool successor_going(const struct successor *u);

@@ -8,8 +8,8 @@
 #include <ev.h>
 
 struct due {
-    int64_t at_us; /* CLOCK_MONOTONIC */
-    size_t pos;    /* 1 + place in the heap; 0: not set */
+    int64_t at_us;             /* CLOCK_MONOTONIC */
+    size_t pos;                /* 1 + place in the heap; 0: not set */
     void (*fn)(struct due *d); /* called when the deadline has passed */
 };
 

@@ -54,16 +54,17 @@ static void message(struct maker *m)
     struct buf *t = &m->text;
     struct str user = maker_said(m);
     maker_need(buf_printf(t,
-                    "{\"id\":\"msg_fake_%06" PRIu64
-                    "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
-                    m->r ? m->r->id : 0) &&
-         json_text(t, maker_model(m)) &&
-         buf_str(t, STR(",\"content\":[{\"type\":\"text\",\"text\":")) && json_text(t, user));
+                          "{\"id\":\"msg_fake_%06" PRIu64
+                          "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
+                          m->r ? m->r->id : 0) &&
+               json_text(t, maker_model(m)) &&
+               buf_str(t, STR(",\"content\":[{\"type\":\"text\",\"text\":")) && json_text(t, user));
     size_t split = t->len - 1;
-    maker_need(buf_printf(t,
-                    "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_"
-                    "tokens\":%" PRIu64 ",\"output_tokens\":%" PRIu64 "}",
-                    m->b->in_tokens, m->b->out_tokens));
+    maker_need(
+        buf_printf(t,
+                   "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_"
+                   "tokens\":%" PRIu64 ",\"output_tokens\":%" PRIu64 "}",
+                   m->b->in_tokens, m->b->out_tokens));
     if (m->b->echo && m->r)
         maker_need(maker_echo_json(t, m->r));
     maker_need(buf_str(t, STR("}")));
@@ -90,11 +91,11 @@ static void models(struct maker *m)
     maker_need(buf_str(t, STR("{\"data\":[")));
     for (size_t i = 0; i < COUNT_OF(names); i++)
         maker_need(buf_printf(t,
-                        "%s{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\","
-                        "\"created_at\":\"2025-01-01T00:00:00Z\"}",
-                        i ? "," : "", names[i], names[i]));
-    maker_need(buf_printf(t, "],\"has_more\":false,\"first_id\":\"%s\",\"last_id\":\"%s\"}", names[0],
-                    names[COUNT_OF(names) - 1]));
+                              "%s{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\","
+                              "\"created_at\":\"2025-01-01T00:00:00Z\"}",
+                              i ? "," : "", names[i], names[i]));
+    maker_need(buf_printf(t, "],\"has_more\":false,\"first_id\":\"%s\",\"last_id\":\"%s\"}",
+                          names[0], names[COUNT_OF(names) - 1]));
     play_text(m->p, buf_view(t), 0);
 }
 
@@ -123,7 +124,7 @@ static void error_body(struct maker *m, unsigned status)
         return;
     }
     maker_need(maker_error_json(&m->text, or_else(b->error, error_type(status)),
-                    or_else(b->message, "simulated failure")));
+                                or_else(b->message, "simulated failure")));
     struct str all = buf_view(&m->text);
     uint64_t fill = b->reply_bytes > all.n ? b->reply_bytes - all.n : 0;
     play_text(m->p, str_make(all.p, all.n - 3), 0);
@@ -167,7 +168,8 @@ static void body(struct maker *m)
     } else if (stream) {
         stream_make(m);
     } else if (b->sse_error_first) {
-        maker_need(maker_error_json(&m->text, b->sse_error_first, or_else(b->message, "Overloaded")));
+        maker_need(
+            maker_error_json(&m->text, b->sse_error_first, or_else(b->message, "Overloaded")));
         play_text(m->p, buf_view(&m->text), 0);
     } else if (r && str_ends(path_of(r), STR("/v1/models"))) {
         models(m);
@@ -196,7 +198,8 @@ static void head_text(struct maker *m, struct buf *h, uint64_t size, const char 
     if (m->gzip)
         maker_need(buf_str(h, STR("content-encoding: gzip\r\n")));
     if (retry_after[0] || b->retry_after)
-        maker_need(buf_printf(h, "retry-after: %s\r\n", retry_after[0] ? retry_after : b->retry_after));
+        maker_need(
+            buf_printf(h, "retry-after: %s\r\n", retry_after[0] ? retry_after : b->retry_after));
     if (b->header)
         maker_need(buf_printf(h, "%s\r\n", b->header));
     if (m->framing == FRAME_CHUNKED)

@@ -29,8 +29,8 @@ struct site {
     unsigned flaky_turn;
     int64_t window[SITE_WINDOW]; /* ring of the times of the last served requests, for limit */
     uint64_t window_n;           /* times written to the ring */
-    struct request last; /* the last request, its head only */
-    int64_t last_us;     /* time of the last request (CLOCK_MONOTONIC) */
+    struct request last;         /* the last request, its head only */
+    int64_t last_us;             /* time of the last request (CLOCK_MONOTONIC) */
 };
 
 struct sites {

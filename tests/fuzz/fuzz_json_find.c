@@ -24,9 +24,10 @@ static void check_same(const struct json_hit *a, const struct json_hit *b)
 static void check_value(const struct json_hit *h, const json_t *v)
 {
     static const enum json_kind kinds[] = {
-        [JSON_OBJECT] = JSON_IS_OBJECT,  [JSON_ARRAY] = JSON_IS_ARRAY, [JSON_STRING] = JSON_IS_STRING,
-        [JSON_INTEGER] = JSON_IS_NUMBER, [JSON_REAL] = JSON_IS_NUMBER, [JSON_TRUE] = JSON_IS_TRUE,
-        [JSON_FALSE] = JSON_IS_FALSE,    [JSON_NULL] = JSON_IS_NULL};
+        [JSON_OBJECT] = JSON_IS_OBJECT, [JSON_ARRAY] = JSON_IS_ARRAY,
+        [JSON_STRING] = JSON_IS_STRING, [JSON_INTEGER] = JSON_IS_NUMBER,
+        [JSON_REAL] = JSON_IS_NUMBER,   [JSON_TRUE] = JSON_IS_TRUE,
+        [JSON_FALSE] = JSON_IS_FALSE,   [JSON_NULL] = JSON_IS_NULL};
     if (!v) {
         MUST(h->kind == JSON_IS_ABSENT);
         return;

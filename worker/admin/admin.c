@@ -10,7 +10,7 @@
 #include <openssl/sha.h>
 
 enum {
-    ANSWER_MS = 5000,  /* how long an ASK may take */
+    ANSWER_MS = 5000, /* how long an ASK may take */
     /* how long ASK reload may take: all workers put a configuration into force */
     RELOAD_MS = 30000,
     TEXT_MAX = 32 << 20,
@@ -28,11 +28,13 @@ static const char page[] =
     "<li><a href=\"/metrics\">/metrics</a>: for Prometheus"
     "<li><a href=\"/api/v1/status\">/api/v1/status</a>: version, workers, totals"
     "<li><a href=\"/api/v1/endpoints\">/api/v1/endpoints</a>: all endpoints and how they are"
-    "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a href=\"/api/v1/queue\">/api/v1/queue</a>, "
+    "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a "
+    "href=\"/api/v1/queue\">/api/v1/queue</a>, "
     "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
     "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
     "<code>/api/v1/requests/ID</code>: the trail of one"
-    "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, <code>drain</code>, "
+    "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, "
+    "<code>drain</code>, "
     "<code>verify</code>, <code>reset</code>"
     "<li><code>POST /api/v1/reload</code></ul></html>";
 
@@ -57,7 +59,8 @@ static bool own_origin(struct cors_from from, struct str host)
     ptrdiff_t at = str_find(origin, STR("://"));
     if (from.norigins == 0)
         return true;
-    return from.norigins == 1 && at > 0 && str_eq_nocase(str_make(origin.p + at + 3, origin.n - (size_t)at - 3), host);
+    return from.norigins == 1 && at > 0 &&
+           str_eq_nocase(str_make(origin.p + at + 3, origin.n - (size_t)at - 3), host);
 }
 
 static bool token_ok(const struct req *r)
@@ -79,7 +82,8 @@ static void answer_error(struct req *r, unsigned status, const char *why, const 
 {
     struct buf b;
     buf_init(&b, 4096);
-    if (!buf_str(&b, STR("{\"error\":\"")) || !json_escape(str_c(why), &b) || !buf_str(&b, STR("\"}")))
+    if (!buf_str(&b, STR("{\"error\":\"")) || !json_escape(str_c(why), &b) ||
+        !buf_str(&b, STR("\"}")))
         buf_free(&b);
     req_answer(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
@@ -115,11 +119,13 @@ static struct str lines(const struct req *r, struct buf *room)
 {
     (void)room;
     /* Forbids caching, MIME sniffing, framing and use by other origins. */
-#define ALWAYS "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n" \
-               "referrer-policy: no-referrer\r\ncross-origin-resource-policy: same-origin\r\n" \
-               "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; "          \
-               "frame-ancestors 'none'"
-    static const char page_too[] = ALWAYS "; style-src 'unsafe-inline'\r\n", always[] = ALWAYS "\r\n";
+#define ALWAYS                                                                                     \
+    "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n"      \
+    "referrer-policy: no-referrer\r\ncross-origin-resource-policy: same-origin\r\n"                \
+    "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; "           \
+    "frame-ancestors 'none'"
+    static const char page_too[] = ALWAYS "; style-src 'unsafe-inline'\r\n",
+                      always[] = ALWAYS "\r\n";
 #undef ALWAYS
     return str_eq(r->full_path, STR("/")) ? str_make(page_too, sizeof page_too - 1)
                                           : str_make(always, sizeof always - 1);
@@ -245,8 +251,9 @@ static struct address find(struct str path, struct str query)
     if (is_one_of(path, shown, COUNT_OF(shown)))
         return (struct address){.kind = SHOWN, .what = path, .arg = query};
     if (str_starts(path, STR("requests/")))
-        return (struct address){
-            .kind = SHOWN, .what = STR("why"), .arg = str_make(path.p + 9, min_size(path.n - 9, QUERY_MAX))};
+        return (struct address){.kind = SHOWN,
+                                .what = STR("why"),
+                                .arg = str_make(path.p + 9, min_size(path.n - 9, QUERY_MAX))};
     if (str_eq(path, STR("reload")))
         return (struct address){.kind = ORDER, .what = path};
     if (!cut_prefix(&path, STR("endpoints/")))
@@ -287,7 +294,8 @@ static void go(struct req *r)
 {
     struct str query = STR("");
     if (r->head.target.n > r->full_path.n)
-        query = str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
+        query =
+            str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
     query.n = min_size(query.n, QUERY_MAX);
     struct address a = find(r->full_path, query);
     bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;

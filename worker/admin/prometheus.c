@@ -69,7 +69,8 @@ static bool make_labels(struct metrics *m, const struct family *f, uint32_t i)
 }
 
 /* Writes the start of a line, `name_suffix{labels,le="…"} `, up to the value. */
-static bool begin(const struct metrics *m, const struct family *f, const char *suffix, const char *le)
+static bool begin(const struct metrics *m, const struct family *f, const char *suffix,
+                  const char *le)
 {
     struct str labels = buf_view(&m->labels);
     bool ok = buf_str(m->out, f->name) && buf_str(m->out, str_c(suffix));
@@ -88,7 +89,7 @@ static bool end(const struct metrics *m, uint64_t v)
 /* Whether a bucket's bound is written: all buckets would make 35 lines per endpoint. */
 static bool is_shown(uint32_t ms)
 {
-    static const uint32_t shown[] = {10,   20,   50,   100,   200,   500,    1000,
+    static const uint32_t shown[] = {10,   20,   50,    100,   200,   500,    1000,
                                      2000, 5000, 10000, 20000, 50000, 100000, 300000};
     for (size_t i = 0; i < COUNT_OF(shown); i++)
         if (shown[i] == ms)
@@ -96,8 +97,8 @@ static bool is_shown(uint32_t ms)
     return false;
 }
 
-static bool put_hist(const struct metrics *m, const struct family *f, const uint64_t count[HIST_BUCKETS],
-                     uint64_t sum_us)
+static bool put_hist(const struct metrics *m, const struct family *f,
+                     const uint64_t count[HIST_BUCKETS], uint64_t sum_us)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < HIST_BUCKETS; i++) {
@@ -157,8 +158,9 @@ static bool family(struct metrics *m, struct rd *r)
     struct family f = {0};
     struct str type, help;
     uint32_t parts, n;
-    if (!rd_array(r, 5, &parts) || parts != 5 || !rd_str(r, TEXT, &f.name) || !rd_str(r, TEXT, &type) ||
-        !rd_str(r, TEXT, &help) || !family_sets(m, &f, r) || !rd_array(r, SAMPLES_MAX, &n))
+    if (!rd_array(r, 5, &parts) || parts != 5 || !rd_str(r, TEXT, &f.name) ||
+        !rd_str(r, TEXT, &type) || !rd_str(r, TEXT, &help) || !family_sets(m, &f, r) ||
+        !rd_array(r, SAMPLES_MAX, &n))
         return false;
     uint64_t want = 1;
     for (uint32_t i = 0; i < f.nsets; i++)
@@ -197,7 +199,8 @@ static bool named(struct rd *r, struct str name)
 static bool read_all(struct metrics *m, struct rd *r)
 {
     uint32_t members, n;
-    if (!rd_map(r, 2, &members) || members != 2 || !named(r, STR("sets")) || !rd_array(r, SETS_MAX, &n))
+    if (!rd_map(r, 2, &members) || members != 2 || !named(r, STR("sets")) ||
+        !rd_array(r, SETS_MAX, &n))
         return false;
     for (; m->nsets < n; m->nsets++)
         if (!read_set(&m->set[m->nsets], r))

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 enum {
-    PER_TURN = 64,   /* connections accepted in one turn: a burst must not starve other events */
+    PER_TURN = 64, /* connections accepted in one turn: a burst must not starve other events */
     /* connections the admin listener accepts beyond limits.max_connections, so that an operator can
      * examine an overload */
     ADMIN_EXTRA = 16

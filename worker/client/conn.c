@@ -11,11 +11,11 @@
 #include <sys/socket.h>
 
 enum {
-    LINGER_MS = 2000,         /* how long a refused client may go on sending */
-    LINGER_BYTES = 16 << 20,  /* and how much */
-    PIPELINE = 65536,         /* read ahead of the present request; then the socket waits */
-    PEER_LOOK_MS = 500,       /* how often a half-closed client is looked after */
-    HARD_MS = 200             /* between the last byte and a reset, so that the bytes arrive */
+    LINGER_MS = 2000,        /* how long a refused client may go on sending */
+    LINGER_BYTES = 16 << 20, /* and how much */
+    PIPELINE = 65536,        /* read ahead of the present request; then the socket waits */
+    PEER_LOOK_MS = 500,      /* how often a half-closed client is looked after */
+    HARD_MS = 200            /* between the last byte and a reset, so that the bytes arrive */
 };
 
 static struct slab conns = SLAB_INIT(conns, sizeof(struct conn));
@@ -429,7 +429,8 @@ static bool conn_reads(const struct conn *c)
     return c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
 }
 
-/* Feeds the body from p[*at] on, which moves behind what it took. False: nothing more can be read now. */
+/* Feeds the body from p[*at] on, which moves behind what it took. False: nothing more can be read
+ * now. */
 static bool run_body(struct conn *c, const char *p, size_t n, size_t *at)
 {
     size_t used;
@@ -447,7 +448,8 @@ static bool run_body(struct conn *c, const char *p, size_t n, size_t *at)
 static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
 {
     /* RFC 9112 2.2: an empty line before a request line is overlooked */
-    while (c->scanned == 0 && *at < n && (p[*at] == '\r' || p[*at] == '\n') && c->state == CONN_IDLE)
+    while (c->scanned == 0 && *at < n && (p[*at] == '\r' || p[*at] == '\n') &&
+           c->state == CONN_IDLE)
         ++*at;
     if (*at == n)
         return false;

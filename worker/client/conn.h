@@ -37,18 +37,18 @@ struct conn {
     struct io io;
     ev_io rd, wr;
     struct deadline deadline;
-    struct buf in;      /* bytes read and not used: part of a head, pipelined requests */
-    size_t scanned;     /* http1_find_end's state for the head at the front of `in` */
-    struct buf out;     /* bytes to be written; beyond CONN_BACKLOG the source is paused */
+    struct buf in;  /* bytes read and not used: part of a head, pipelined requests */
+    size_t scanned; /* http1_find_end's state for the head at the front of `in` */
+    struct buf out; /* bytes to be written; beyond CONN_BACKLOG the source is paused */
     enum conn_state state;
-    bool eof;           /* the client has sent a FIN */
-    bool unsure;        /* after a FIN, only a write can tell whether the client is gone */
+    bool eof;    /* the client has sent a FIN */
+    bool unsure; /* after a FIN, only a write can tell whether the client is gone */
     /* PIPELINE bytes were read ahead: reading stopped, a FIN would go unnoticed */
     bool read_stopped;
-    bool unread;        /* part of the request was not read: linger before closing */
-    bool cut_hard;      /* close with a reset */
-    bool running;       /* conn_run is on the stack */
-    bool throttled;     /* `out` was over CONN_BACKLOG: the source waits for req_client_room */
+    bool unread;          /* part of the request was not read: linger before closing */
+    bool cut_hard;        /* close with a reset */
+    bool running;         /* conn_run is on the stack */
+    bool throttled;       /* `out` was over CONN_BACKLOG: the source waits for req_client_room */
     unsigned linger_left; /* CONN_LINGER: bytes that may still be discarded */
 };
 

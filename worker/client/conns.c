@@ -42,5 +42,5 @@ void conns_drain(struct conn_env *env, bool quick)
 void conns_kill(struct conn_env *env)
 {
     LIST_EACH(n, tmp, &env->conns)
-        conn_close_as(LIST_ENTRY(n, struct conn, node), true);
+    conn_close_as(LIST_ENTRY(n, struct conn, node), true);
 }

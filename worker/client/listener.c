@@ -37,7 +37,8 @@ bool listener_add(struct conn_env *env, uint32_t id, const struct service *servi
         mem_free(l);
         return false;
     }
-    const struct conf_listen *cl = service->operators || !env->req->conf ? NULL : listen_of(env->req->conf, address);
+    const struct conf_listen *cl =
+        service->operators || !env->req->conf ? NULL : listen_of(env->req->conf, address);
     if (cl && cl->certificate_pem) {
         l->tls = tls_server(cl->certificate_pem, cl->private_key_pem, e);
         if (!l->tls) {
@@ -84,13 +85,13 @@ void listener_remove(struct conn_env *env, uint32_t id)
 void listener_remove_all(struct conn_env *env)
 {
     LIST_EACH(n, tmp, &env->listeners)
-        close_listener(LIST_ENTRY(n, struct listener, node));
+    close_listener(LIST_ENTRY(n, struct listener, node));
 }
 
 void listener_start_all(struct conn_env *env)
 {
     LIST_EACH(n, tmp, &env->listeners)
-        ev_io_start(env->loop, &LIST_ENTRY(n, struct listener, node)->io);
+    ev_io_start(env->loop, &LIST_ENTRY(n, struct listener, node)->io);
 }
 
 void listener_stop_all(struct conn_env *env, bool operators_too)
@@ -107,7 +108,7 @@ bool listener_tls(struct conn_env *env, const struct conf *c, struct err *e)
 {
     size_t n = 0, i = 0;
     LIST_EACH(a, tmp_a, &env->listeners)
-        n++;
+    n++;
     /* All contexts are made before the first is used, so that a failure changes nothing. */
     SSL_CTX **made = mem_zalloc(n + 1, sizeof *made);
     bool ok = true;

@@ -46,10 +46,10 @@ struct listener {
     const struct service *service;
     uint32_t id;
     bool unix_socket;
-    bool gone;       /* the socket is closed; connections still refer to the listener */
-    int fd, epfd;    /* epfd: watches fd with EPOLLEXCLUSIVE, which libev does not support */
+    bool gone;    /* the socket is closed; connections still refer to the listener */
+    int fd, epfd; /* epfd: watches fd with EPOLLEXCLUSIVE, which libev does not support */
     ev_io io;
-    SSL_CTX *tls;    /* NULL: plain */
+    SSL_CTX *tls; /* NULL: plain */
     char address[257];
     unsigned refs;
 };

@@ -29,8 +29,8 @@ struct str charset_utf8(struct str s, struct arena *a)
         return s;
     char *from = (char *)s.p, *to = out;
     size_t left = s.n, space = room;
-    bool ok = iconv(cd, &from, &left, &to, &space) != (size_t)-1 ||
-              (errno == EINVAL && left < LONGEST);
+    bool ok =
+        iconv(cd, &from, &left, &to, &space) != (size_t)-1 || (errno == EINVAL && left < LONGEST);
     (void)iconv_close(cd);
     return ok ? str_make(out, room - space) : s;
 }

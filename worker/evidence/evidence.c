@@ -6,11 +6,7 @@
 #include "worker/json/json_find.h"
 #include "worker/http/sse.h"
 
-enum {
-    PAGE_MAX = 8192,
-    PAGE_TEXT_MAX = 2048,
-    RICH_PAGE = 1500
-};
+enum { PAGE_MAX = 8192, PAGE_TEXT_MAX = 2048, RICH_PAGE = 1500 };
 
 static struct str behind(struct str s, size_t n)
 {
@@ -304,7 +300,8 @@ bool evidence_is_error_body(struct str body)
     if (hit[AT_CHOICES].kind == JSON_IS_ARRAY || hit[AT_CONTENT].kind == JSON_IS_ARRAY)
         return false;
     if (hit[AT_ERROR].kind == JSON_IS_OBJECT || hit[AT_ERROR].kind == JSON_IS_ARRAY ||
-        hit[AT_ERROR].kind == JSON_IS_TRUE || (hit[AT_ERROR].kind == JSON_IS_STRING && hit[AT_ERROR].raw.n))
+        hit[AT_ERROR].kind == JSON_IS_TRUE ||
+        (hit[AT_ERROR].kind == JSON_IS_STRING && hit[AT_ERROR].raw.n))
         return true;
     if (hit[AT_SUCCESS].kind == JSON_IS_FALSE || hit[AT_RESPONSE].kind == JSON_IS_OBJECT)
         return true;
@@ -321,5 +318,6 @@ bool evidence_is_error_body(struct str body)
                 (hit[AT_MESSAGE].kind == JSON_IS_STRING && hit[AT_MESSAGE].raw.n);
     bool data = hit[AT_DATA].kind != JSON_IS_ABSENT && hit[AT_DATA].kind != JSON_IS_NULL;
     return told && !data &&
-           (own_failure(&hit[AT_CODE]) || own_failure(&hit[AT_ERRORCODE]) || http_failure(&hit[AT_STATUS]));
+           (own_failure(&hit[AT_CODE]) || own_failure(&hit[AT_ERRORCODE]) ||
+            http_failure(&hit[AT_STATUS]));
 }

@@ -1,10 +1,6 @@
 #include "worker/evidence/evidence_put.h"
 
-enum {
-    TEXT_MAX = 3072,
-    TEXTS_MAX = 8192,
-    SYMBOL_MAX = 80
-};
+enum { TEXT_MAX = 3072, TEXTS_MAX = 8192, SYMBOL_MAX = 80 };
 
 static bool is_space(char c)
 {

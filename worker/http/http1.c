@@ -587,5 +587,6 @@ enum http1_result http1_reply(const char *p, size_t n, enum http_method method, 
 
 const char *http1_library(void)
 {
-    return "llhttp " TEXT(LLHTTP_VERSION_MAJOR) "." TEXT(LLHTTP_VERSION_MINOR) "." TEXT(LLHTTP_VERSION_PATCH);
+    return "llhttp " TEXT(LLHTTP_VERSION_MAJOR) "." TEXT(LLHTTP_VERSION_MINOR) "." TEXT(
+        LLHTTP_VERSION_PATCH);
 }

@@ -40,11 +40,11 @@ struct http_head {
 
 enum http1_result {
     HTTP1_OK,
-    HTTP1_BAD,        /* 400: malformed, see `why` */
-    HTTP1_TOO_LARGE,  /* 431: too many lines */
-    HTTP1_VERSION,    /* 505: not HTTP/1.0 or 1.1 */
-    HTTP1_UNSUPPORTED,/* 501: a transfer coding other than chunked alone */
-    HTTP1_EXPECTATION /* 417: an expectation other than 100-continue */
+    HTTP1_BAD,         /* 400: malformed, see `why` */
+    HTTP1_TOO_LARGE,   /* 431: too many lines */
+    HTTP1_VERSION,     /* 505: not HTTP/1.0 or 1.1 */
+    HTTP1_UNSUPPORTED, /* 501: a transfer coding other than chunked alone */
+    HTTP1_EXPECTATION  /* 417: an expectation other than 100-continue */
 };
 
 /* Whether p[0..n), the front of an incomplete head, may become a request: it starts with a method

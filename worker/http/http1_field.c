@@ -51,7 +51,8 @@ static const struct known known[LONGEST + 1][OF_A_LENGTH] = {
     [11] = {K("retry-after", HDR_RETRY_AFTER, false)},
     [12] = {K("content-type", HDR_CONTENT_TYPE, false)},
     [13] = {K("authorization", HDR_AUTHORIZATION, false)},
-    [14] = {K("content-length", HDR_CONTENT_LENGTH, false), K("sec-fetch-site", HDR_SEC_FETCH_SITE, false)},
+    [14] = {K("content-length", HDR_CONTENT_LENGTH, false),
+            K("sec-fetch-site", HDR_SEC_FETCH_SITE, false)},
     [15] = {K("accept-encoding", HDR_ACCEPT_ENCODING, false)},
     [16] = {K("content-encoding", HDR_CONTENT_ENCODING, false),
             K("proxy-connection", HDR_PROXY_CONNECTION, true)},
@@ -101,7 +102,8 @@ static void identify(struct http_field *f)
     }
     if (f->name.n > 6 && (f->name.p[2] | 0x20) == 'q' && str_starts_nocase(f->name, STR("x-qcc-")))
         f->id = HDR_X_QCC;
-    else if (f->name.n > 15 && f->name.p[14] == '-' && str_starts_nocase(f->name, STR("access-control-")))
+    else if (f->name.n > 15 && f->name.p[14] == '-' &&
+             str_starts_nocase(f->name, STR("access-control-")))
         f->id = HDR_ACCESS_CONTROL;
 }
 

@@ -78,11 +78,21 @@ static unsigned kind_of_name(struct str name)
 /* Whether the data of an event of that kind is read. */
 static bool wants_data(uint8_t kind)
 {
-    return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != BLOCK_START && kind != BLOCK_STOP;
+    return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != BLOCK_START &&
+           kind != BLOCK_STOP;
 }
 
 /* The members of an event's data, or of a JSON reply, that are read. */
-enum { AT_TYPE, AT_ERROR, AT_CHOICES, AT_USAGE, AT_MESSAGE_USAGE, AT_RESPONSE_USAGE, AT_REASON, AT__COUNT };
+enum {
+    AT_TYPE,
+    AT_ERROR,
+    AT_CHOICES,
+    AT_USAGE,
+    AT_MESSAGE_USAGE,
+    AT_RESPONSE_USAGE,
+    AT_REASON,
+    AT__COUNT
+};
 
 static const struct json_want top[AT__COUNT] = {
     [AT_TYPE] = {STR_LIT("type"), {0}},
@@ -369,8 +379,8 @@ static bool end_line(struct sse *s, struct piece *data)
     return false;
 }
 
-/* Takes in what stands at `at` of the line. Returns where that ends; *ended: at the end of the line, or
- * of what is there. */
+/* Takes in what stands at `at` of the line. Returns where that ends; *ended: at the end of the
+ * line, or of what is there. */
 static inline const char *line_step(struct sse *s, const char *at, const char *end,
                                     struct piece *data, bool *ended)
 {

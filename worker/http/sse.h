@@ -29,10 +29,10 @@ enum { SSE_DATA_MAX = 65536 };
 
 struct sse {
     struct sse_usage usage;
-    enum sse_kind first; /* first event that is not PING; NONE: not yet */
-    bool content;        /* a CONTENT, DELTA or STOP was received */
-    bool stopped;        /* the STOP was received: the stream is complete */
-    bool error;          /* an ERROR was received */
+    enum sse_kind first;   /* first event that is not PING; NONE: not yet */
+    bool content;          /* a CONTENT, DELTA or STOP was received */
+    bool stopped;          /* the STOP was received: the stream is complete */
+    bool error;            /* an ERROR was received */
     struct buf error_data; /* data of the first ERROR */
     uint64_t events;       /* complete events so far */
     struct sse_end end;    /* which parts of the reply have ended */

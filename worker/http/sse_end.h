@@ -8,9 +8,9 @@
 #include "common/base/str.h"
 
 struct sse_end {
-    bool reason;       /* a stop_reason was received */
-    bool choices;      /* the stream is OpenAI's, with "choices" */
-    uint32_t blocks;   /* content blocks that have begun and not stopped */
+    bool reason;     /* a stop_reason was received */
+    bool choices;    /* the stream is OpenAI's, with "choices" */
+    uint32_t blocks; /* content blocks that have begun and not stopped */
     /* bit i: choice i was received, has a finish_reason; bit 63: 63 and above */
     uint64_t seen, finished;
 };

@@ -1,5 +1,5 @@
-/* sse_usage: the counts of tokens that a reply reports, of Anthropic's and of OpenAI's make. Pure over
- * buffers. */
+/* sse_usage: the counts of tokens that a reply reports, of Anthropic's and of OpenAI's make. Pure
+ * over buffers. */
 #ifndef QCC_WORKER_HTTP_SSE_USAGE_H
 #define QCC_WORKER_HTTP_SSE_USAGE_H
 

@@ -12,8 +12,8 @@ enum {
 void body_init(struct body *b, uint64_t *held, uint64_t held_max, enum http_body kind,
                uint64_t total, uint64_t max)
 {
-    *b = (struct body){
-        .held = held, .held_max = held_max, .kind = kind, .total = total, .max = max};
+    *b =
+        (struct body){.held = held, .held_max = held_max, .kind = kind, .total = total, .max = max};
 }
 
 void body_free(struct body *b)

@@ -9,9 +9,9 @@
 #include "worker/http/http1.h"
 
 struct body {
-    uint64_t *held;      /* bytes that all bodies of the worker have allocated; a shared counter */
-    uint64_t held_max;   /* limits.max_buffered_bytes */
-    char *p;             /* owned; NULL: nothing allocated */
+    uint64_t *held;    /* bytes that all bodies of the worker have allocated; a shared counter */
+    uint64_t held_max; /* limits.max_buffered_bytes */
+    char *p;           /* owned; NULL: nothing allocated */
     size_t len, cap;
     enum http_body kind; /* BODY_NONE, BODY_COUNTED or BODY_CHUNKED */
     uint64_t total;      /* BODY_COUNTED: length in bytes */

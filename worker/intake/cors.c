@@ -99,7 +99,8 @@ static const char *listed_origin(const struct conf *c, const struct cors_from *f
 /* ---- preflights */
 
 /* The next field of that name from f[*i] on, or NULL; moves *i behind it. */
-static const struct http_field *next_named(const struct http_field *f, size_t nf, struct str name, size_t *i)
+static const struct http_field *next_named(const struct http_field *f, size_t nf, struct str name,
+                                           size_t *i)
 {
     while (*i < nf) {
         const struct http_field *at = &f[(*i)++];
@@ -168,18 +169,22 @@ void cors_explain(enum cors_verdict v, struct str host, struct cors_from from, c
     struct str name = readable(host_name(host)), origin = readable(from.origin);
     switch (v) {
     case CORS_BAD_HOST:
-        snprintf(out, 256, "Host " STR_FMT " is no name of this proxy: add it to `hosts`, or set `clients`",
+        snprintf(out, 256,
+                 "Host " STR_FMT " is no name of this proxy: add it to `hosts`, or set `clients`",
                  STR_ARG(name));
         break;
     case CORS_BAD_ORIGIN:
-        snprintf(out, 256, "a page may not ask here: its Origin " STR_FMT " is not in `cors.origins`",
+        snprintf(out, 256,
+                 "a page may not ask here: its Origin " STR_FMT " is not in `cors.origins`",
                  STR_ARG(origin));
         break;
     case CORS_CROSS_SITE:
-        snprintf(out, 256, "this was sent by a page of another site: only those in `cors.origins` may");
+        snprintf(out, 256,
+                 "this was sent by a page of another site: only those in `cors.origins` may");
         break;
     case CORS_BAD_PREFLIGHT:
-        snprintf(out, 256, "access-control-request-method or -headers hold no names, or over %d bytes",
+        snprintf(out, 256,
+                 "access-control-request-method or -headers hold no names, or over %d bytes",
                  CORS_ECHO_MAX);
         break;
     case CORS_PASS:
@@ -203,11 +208,14 @@ bool cors_put(struct buf *b, const struct conf *c, const char *origin)
 
 bool cors_put_preflight(struct buf *b, const struct http_field *f, size_t nf)
 {
-    const struct http_field *method = named(f, nf, REQUEST_METHOD), *h, *net = named(f, nf, REQUEST_PRIVATE);
-    bool ok = method && buf_str(b, STR("access-control-allow-methods: ")) && buf_str(b, method->value) &&
+    const struct http_field *method = named(f, nf, REQUEST_METHOD), *h,
+                            *net = named(f, nf, REQUEST_PRIVATE);
+    bool ok = method && buf_str(b, STR("access-control-allow-methods: ")) &&
+              buf_str(b, method->value) &&
               buf_str(b, STR("\r\naccess-control-max-age: " MAX_AGE "\r\n"));
     for (size_t i = 0; ok && (h = next_named(f, nf, REQUEST_HEADERS, &i));)
-        ok = buf_str(b, STR("access-control-allow-headers: ")) && buf_str(b, h->value) && buf_str(b, STR("\r\n"));
+        ok = buf_str(b, STR("access-control-allow-headers: ")) && buf_str(b, h->value) &&
+             buf_str(b, STR("\r\n"));
     if (ok && net && str_eq_nocase(net->value, STR("true")))
         ok = buf_str(b, STR("access-control-allow-private-network: true\r\n"));
     return ok;

@@ -14,12 +14,12 @@ enum { CORS_ECHO_MAX = 4096 };
 
 enum cors_verdict {
     CORS_PASS,
-    CORS_PREFLIGHT,     /* a preflight from a listed origin: QCC itself answers it */
+    CORS_PREFLIGHT, /* a preflight from a listed origin: QCC itself answers it */
     /* 400: asks for no method, for bad names of headers, or over CORS_ECHO_MAX */
     CORS_BAD_PREFLIGHT,
-    CORS_BAD_HOST,      /* 403: Host is not allowed */
-    CORS_BAD_ORIGIN,    /* 403: Origin is not listed */
-    CORS_CROSS_SITE     /* 403: Sec-Fetch-Site: cross-site */
+    CORS_BAD_HOST,   /* 403: Host is not allowed */
+    CORS_BAD_ORIGIN, /* 403: Origin is not listed */
+    CORS_CROSS_SITE  /* 403: Sec-Fetch-Site: cross-site */
 };
 
 /* The header fields with which a browser tells where a request is from. */
@@ -44,7 +44,8 @@ enum cors_verdict cors_judge(const struct conf *c, bool open, struct str host, s
 
 /* Writes the message for the client: what is wrong and which configuration key allows it. v:
  * CORS_BAD_… or CORS_CROSS_SITE. */
-void cors_explain(enum cors_verdict v, struct str host, struct cors_from from, char out[static 256]);
+void cors_explain(enum cors_verdict v, struct str host, struct cors_from from,
+                  char out[static 256]);
 
 /* Appends the lines of a reply to `origin` (NULL: none, or not listed); nothing if no origin is
  * listed. False: over the buffer's ceiling. */

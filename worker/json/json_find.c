@@ -334,7 +334,7 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
 }
 
 bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
-                    struct json_hit *hits, size_t n)
+                  struct json_hit *hits, size_t n)
 {
     if (n)
         memset(hits, 0, n * sizeof *hits);

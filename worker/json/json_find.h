@@ -35,13 +35,13 @@ struct json_hit {
  * recognized. False: the text is not one JSON object (wrong start, unbalanced, bytes after the end,
  * nested deeper than 1,000); hits found till then stay. At most 16 wants. */
 bool json_find(struct str body, const struct json_want *want, struct json_hit *hits,
-                 size_t n) MUST_CHECK;
+               size_t n) MUST_CHECK;
 
 struct json_skip;
 
 /* json_find with one implementation of json_skip.h, for tests that compare them. */
 bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
-                    struct json_hit *hits, size_t n) MUST_CHECK;
+                  struct json_hit *hits, size_t n) MUST_CHECK;
 
 /* Decodes a JSON string's escapes into out (cleared first). Surrogate pairs become UTF-8; a lone
  * surrogate becomes U+FFFD. False: malformed escape, or over out's ceiling. */

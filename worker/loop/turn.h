@@ -23,7 +23,7 @@ struct dead {
 struct turn {
     struct ev_loop *loop;
     struct list dead;
-    bool wake;        /* a resource was released that a waiting request may need */
+    bool wake; /* a resource was released that a waiting request may need */
 };
 
 /* Initializes t. `loop`: the worker's event loop; not owned. */

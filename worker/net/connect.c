@@ -75,8 +75,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     end(c, c->why);
 }
 
-void connect_start(struct connect *c, struct ev_loop *loop, const struct sockaddr_storage *to, socklen_t len,
-                   int64_t timeout_ms, connect_done *done, void *arg)
+void connect_start(struct connect *c, struct ev_loop *loop, const struct sockaddr_storage *to,
+                   socklen_t len, int64_t timeout_ms, connect_done *done, void *arg)
 {
     static const int on = 1;
     *c = (struct connect){.loop = loop, .done = done, .arg = arg, .why = NET_CONNECT_TIMEOUT};

@@ -24,12 +24,13 @@ struct connect {
 
 /* Parses an IP address ("192.0.2.1" or "2001:db8::1", without brackets and scope) into *to and
  * *len. False: `host` is a name. */
-bool connect_literal(const char *host, uint16_t port, struct sockaddr_storage *to, socklen_t *len) MUST_CHECK;
+bool connect_literal(const char *host, uint16_t port, struct sockaddr_storage *to,
+                     socklen_t *len) MUST_CHECK;
 
 /* Starts to connect; `done` is called once, unless connect_cancel is called before. c is the
  * caller's and must live until then. */
-void connect_start(struct connect *c, struct ev_loop *loop, const struct sockaddr_storage *to, socklen_t len,
-                   int64_t timeout_ms, connect_done *done, void *arg);
+void connect_start(struct connect *c, struct ev_loop *loop, const struct sockaddr_storage *to,
+                   socklen_t len, int64_t timeout_ms, connect_done *done, void *arg);
 
 /* Gives up and closes the socket; no callback follows. Harmless after the attempt has ended. */
 void connect_cancel(struct connect *c);

@@ -32,7 +32,7 @@ struct dialer {
 struct dial {
     struct dialer *d;
     struct list node;
-    CURL *easy;             /* NULL: an address, dialled by `direct` */
+    CURL *easy; /* NULL: an address, dialled by `direct` */
     struct connect direct;
     dial_done *done;
     void *arg;
@@ -53,7 +53,8 @@ static void on_socket(struct ev_loop *loop, ev_io *w, int revents)
     (void)loop;
     struct watch *x = CONTAINER_OF(w, struct watch, io);
     struct dialer *d = x->d;
-    int bits = (revents & EV_READ ? CURL_CSELECT_IN : 0) | (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
+    int bits =
+        (revents & EV_READ ? CURL_CSELECT_IN : 0) | (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
     int running;
     d->curl.multi_socket_action(d->multi, w->fd, bits, &running);
     reap(d);
@@ -113,7 +114,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     (void)purpose;
     struct dial *x = arg;
     int fd = socket(a->family, a->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->protocol);
-    x->no_socket = fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+    x->no_socket =
+        fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
     if (fd != -1 && (a->family == AF_INET || a->family == AF_INET6)) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -189,7 +191,7 @@ void dialer_free(struct dialer *d)
     if (!d)
         return;
     LIST_EACH(n, tmp, &d->dials)
-        end(LIST_ENTRY(n, struct dial, node));
+    end(LIST_ENTRY(n, struct dial, node));
     while (d->nspare)
         d->curl.easy_cleanup(d->spare[--d->nspare]);
     if (d->multi) {

@@ -8,8 +8,8 @@
 #include <sys/uio.h>
 
 struct io {
-    int fd;       /* owned; -1: closed */
-    SSL *ssl;     /* owned; NULL: plain */
+    int fd;          /* owned; -1: closed */
+    SSL *ssl;        /* owned; NULL: plain */
     bool want_write; /* a TLS read waits for the socket to take bytes (a key update) */
 };
 

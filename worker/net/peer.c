@@ -81,7 +81,8 @@ static enum peer_state ask(int diag, const struct end *peer, const struct end *u
         return PEER_UNKNOWN;
     if (h->nlmsg_type == NLMSG_ERROR) {
         const struct nlmsgerr *e = NLMSG_DATA(h);
-        return n >= (ssize_t)NLMSG_LENGTH(sizeof *e) && e->error == -ENOENT ? PEER_GONE : PEER_UNKNOWN;
+        return n >= (ssize_t)NLMSG_LENGTH(sizeof *e) && e->error == -ENOENT ? PEER_GONE
+                                                                            : PEER_UNKNOWN;
     }
     if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
         return PEER_UNKNOWN;
@@ -109,6 +110,7 @@ enum peer_state peer_look(int fd, int diag)
         return ask(diag, &a, &b);
     struct tcp_info info = {0};
     socklen_t ni = sizeof info;
-    bool open = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &ni) == 0 && info.tcpi_state == TCP_ESTABLISHED;
+    bool open = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &ni) == 0 &&
+                info.tcpi_state == TCP_ESTABLISHED;
     return open ? PEER_HERE : PEER_UNKNOWN; /* ESTABLISHED: no FIN came, at most a close_notify */
 }

@@ -31,14 +31,16 @@ void access_line(const struct req *r, unsigned status, const char *end)
 #define PUT(...) (n < COUNT_OF(f) ? (void)(f[n++] = (struct log_field){__VA_ARGS__}) : (void)0)
 #define S(k, v) PUT(.key = k, .kind = LOG_V_STR, .str = v)
 #define I(k, v) PUT(.key = k, .kind = LOG_V_INT, .num = (int64_t)(v))
-#define MS(k, v) PUT(.key = k, .kind = LOG_V_MS, .num = (int64_t)((v) * 1e6))
+#define MS(k, v) PUT(.key = k, .kind = LOG_V_MS, .num = (int64_t)((v)*1e6))
     S("method", r->head.method);
     S("path", r->path);
     if (r->client)
         S("client", str_c(r->client->name));
     if (r->has_model)
         S("model", r->model);
-    S("endpoint", r->ep ? str_c(r->ep->ce->name) : r->answered_by ? str_c(r->answered_by) : STR("-"));
+    S("endpoint", r->ep            ? str_c(r->ep->ce->name)
+                  : r->answered_by ? str_c(r->answered_by)
+                                   : STR("-"));
     I("attempts", r->attempts);
     if (r->nfailures)
         S("failures", str_c(failures_text(r, failures, sizeof failures)));

@@ -218,8 +218,8 @@ static void start(struct req *r, struct ep *e, bool trial)
     bool fresh = r->fresh;
     r->fresh = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);
-    if (n == 0 || !exchange_start(&r->exchange, r->env->exchange_env, &r->env->exchange_conf, e->live->pool, fresh, r->method,
-                            iov, n, &exchange_ops))
+    if (n == 0 || !exchange_start(&r->exchange, r->env->exchange_env, &r->env->exchange_conf,
+                                  e->live->pool, fresh, r->method, iov, n, &exchange_ops))
         attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
 }
 
@@ -260,8 +260,8 @@ void attempt_served(struct req *r, bool whole)
         return;
     }
     if (r->has_conversation)
-        binding_replica_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash, r->sel.bound,
-                       r->bound_to);
+        binding_replica_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash,
+                               r->sel.bound, r->bound_to);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
@@ -422,8 +422,8 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     ep_unref(e);
 }
 
-/* The pooled connection was closed or spoilt, which is no attempt: e, whose reference is taken over, is
- * asked again on a new connection. t: NULL where there was no memory for it. */
+/* The pooled connection was closed or spoilt, which is no attempt: e, whose reference is taken
+ * over, is asked again on a new connection. t: NULL where there was no memory for it. */
 static void replace_stale(struct req *r, struct tried *t, struct ep *e)
 {
     hold_drop(r);
@@ -479,7 +479,8 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         return;
     }
     failures_add(r, &v, net);
-    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body, kind == EVIDENCE_BAD_200);
+    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
+                  kind == EVIDENCE_BAD_200);
     /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
     report_failure(r, &v, net,
@@ -548,8 +549,7 @@ static bool go_same(struct req *r, const struct sel_req *sr)
     bool trial = r->trial && r->trial_at == e->live;
     r->same = NULL;
     bool still = at >= 0 && (trial || r->side || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
-                 loan_place_free(e->live) &&
-                 select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
+                 loan_place_free(e->live) && select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
     if (still) {
         failures_same(r, e);
         start(r, r->env->replica->eps[at], trial);

@@ -64,9 +64,9 @@ struct client {
     const struct client_ops *ops;
     const struct service *service;
     struct req_env *env;
-    struct req *req;  /* the present request; set by req_begin, NULL between two requests */
+    struct req *req; /* the present request; set by req_begin, NULL between two requests */
     bool unix_socket;
-    bool last;        /* the connection closes after this reply */
+    bool last; /* the connection closes after this reply */
 };
 
 #endif

@@ -9,7 +9,7 @@
 enum {
     FAILURES_MAX = RETRY_BEGUN_MAX, /* attempts a request can have */
     FAILURES_FIRST = 4,
-    KEY_MIN = 6      /* bytes of a key that is masked: a shorter one would be found in any text */
+    KEY_MIN = 6 /* bytes of a key that is masked: a shorter one would be found in any text */
 };
 
 /* ---- choices */
@@ -54,8 +54,8 @@ void failures_choice(struct req *r, const uint8_t *why, size_t n)
 
 void failures_same(struct req *r, const struct ep *e)
 {
-    struct choice x =
-        choice_of(r, SEL_CHOSEN, (uint8_t)(flags_of(r) | CHOICE_SAME | (r->fresh ? CHOICE_FRESH : 0)));
+    struct choice x = choice_of(
+        r, SEL_CHOSEN, (uint8_t)(flags_of(r) | CHOICE_SAME | (r->fresh ? CHOICE_FRESH : 0)));
     x.endpoint = (uint32_t)e->id_hash;
     choice_add(&r->choices, &x, NULL, 0);
 }
@@ -87,7 +87,9 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net)
     struct failure *a = &r->failures[r->nfailures++];
     *a = (struct failure){
         .endpoint = name ? name : "?",
-        .reason = net != NET_NONE ? net_fault_text(net) : v->rule ? v->rule : "",
+        .reason = net != NET_NONE ? net_fault_text(net)
+                  : v->rule       ? v->rule
+                                  : "",
         .fail = {.cls = v->cls,
                  .net = net,
                  .status = net == NET_NONE ? r->status : 0,
@@ -176,7 +178,8 @@ void failures_keep(struct req *r, struct str body, bool hidden)
         if ((int)i != r->first_refusal && r->failures[i].fail.cls != OUTCOME_RATE_LIMIT)
             drop_kept(&r->failures[i]);
     buf_init(&now->reply.body, 2 * body.n + 1024);
-    if (!failures_mask(&now->reply.body, body, r->ep->ce->api_key) || !keep_head(r, &now->reply.head))
+    if (!failures_mask(&now->reply.body, body, r->ep->ce->api_key) ||
+        !keep_head(r, &now->reply.head))
         return;
     now->reply.status = r->status;
     now->reply.client_status = hidden ? status_of_class(now->fail.cls) : 0;
@@ -230,8 +233,9 @@ void failures_answer(struct req *r, const struct retry_conf *c, const struct sel
     struct retry_final f;
     retry_final(c, fails, n, r->first_refusal, s, passed_over_ms(r), &f);
     /* An error event that came under status 200 cannot be sent under another status. */
-    bool kept = f.at >= 0 && r->failures[f.at].fail.kept &&
-                (f.status == r->failures[f.at].reply.status || r->failures[f.at].reply.status >= 300);
+    bool kept =
+        f.at >= 0 && r->failures[f.at].fail.kept &&
+        (f.status == r->failures[f.at].reply.status || r->failures[f.at].reply.status >= 300);
     if (f.kind != RETRY_FINAL_OWN && kept) {
         relay_kept(r, &r->failures[f.at].reply, f.status, f.retry_after_s);
         return;

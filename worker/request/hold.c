@@ -56,7 +56,8 @@ static bool is_page(const struct req *r, struct str body)
 static bool is_cut(struct str body)
 {
     struct str s = evidence_trim(body);
-    return s.n && s.p[0] == '{' && json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
+    return s.n && s.p[0] == '{' &&
+           json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
 }
 
 /* Whether a complete 200 on a side path is no answer. Only for requests that may be repeated:
@@ -339,7 +340,8 @@ static void reply_begins(struct req *r, const struct exchange_event *ev)
     r->reply_length = h->length;
     if (r->no_body) { /* a reply to HEAD may still have content-length */
         const struct http_field *len = http1_field(h, HDR_CONTENT_LENGTH);
-        r->reply_has_length = len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &r->reply_length);
+        r->reply_has_length =
+            len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &r->reply_length);
     }
     if (!forward_to_client(&r->rhead, h)) {
         attempt_failed(r, NET_GARBAGE, EVIDENCE_HTTP, STR(""));
@@ -398,4 +400,3 @@ bool hold_broke(struct req *r, enum net_fault why)
     }
     return false;
 }
-

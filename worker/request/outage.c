@@ -36,7 +36,9 @@ static void put_refused(struct text *t, const struct ep_view *v, const char *nam
         clock_format(v->refused_wall_ms, at);
         PUT(t, " at %s", at);
     }
-    PUT(t, "; put a valid key into the configuration and reload, or `qccctl enable %s` when the key is valid again",
+    PUT(t,
+        "; put a valid key into the configuration and reload, or `qccctl enable %s` when the key "
+        "is valid again",
         name);
 }
 
@@ -55,7 +57,9 @@ static void put_why(struct text *t, const struct req *r, size_t i)
         PUT(t, "disabled by the operator; `qccctl enable %s` takes it back", e->ce->name);
         return;
     case EP_BY_CONFIG:
-        PUT(t, "disabled by the configuration; `enabled: true` and a reload, or `qccctl enable %s`, takes it back",
+        PUT(t,
+            "disabled by the configuration; `enabled: true` and a reload, or `qccctl enable %s`, "
+            "takes it back",
             e->ce->name);
         return;
     case EP_ENABLED:
@@ -81,7 +85,9 @@ void outage_tell(const struct req *r, char *p, size_t n)
     if (offered)
         PUT(&t, "no endpoint is usable");
     else
-        PUT(&t, "no endpoint offers the model \"%.*s\"; models.allow or models.map of an endpoint would have to name it",
+        PUT(&t,
+            "no endpoint offers the model \"%.*s\"; models.allow or models.map of an endpoint "
+            "would have to name it",
             (int)min_size(r->model.n, 200), r->model.p);
     if (stays && offered)
         PUT(&t, ", and trying again does not help");

@@ -30,16 +30,17 @@ bool own_reply_error_body(struct buf *b, const char *type, const char *message)
 {
     struct buf text;
     buf_init(&text, 64 << 10);
-    bool ok = json_escape(str_c(message), &text) &&
-              buf_printf(b, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"", type) &&
-              buf_str(b, buf_view(&text)) && buf_str(b, STR("\"}}"));
+    bool ok =
+        json_escape(str_c(message), &text) &&
+        buf_printf(b, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"", type) &&
+        buf_str(b, buf_view(&text)) && buf_str(b, STR("\"}}"));
     buf_free(&text);
     return ok;
 }
 
 struct own_reply {
     unsigned status;
-    const char *type;       /* content-type, or NULL for none */
+    const char *type; /* content-type, or NULL for none */
     struct str body;
     const char *extra;      /* further header lines, each with CRLF; "" for none */
     struct str lines;       /* likewise, of any length */
@@ -91,7 +92,8 @@ static void answered(struct req *r, enum client_room room, bool keep)
         req_finish(r, keep);
 }
 
-void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra)
+void req_answer(struct req *r, unsigned status, const char *type, struct str body,
+                const char *extra)
 {
     struct buf lines;
     buf_init(&lines, CORS_ECHO_MAX + 1024);

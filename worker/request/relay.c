@@ -30,8 +30,8 @@ void relay_free(struct req *r)
 
 /* ---- writing to the client */
 
-/* Two pieces of the reply's body in its framing, behind the head if there is one, and its end with what a
- * stream lacks there. */
+/* Two pieces of the reply's body in its framing, behind the head if there is one, and its end with
+ * what a stream lacks there. */
 static void emit(struct req *r, struct str head, struct str a, struct str b, bool end)
 {
     struct iovec v[7];
@@ -125,8 +125,8 @@ static void error_event(struct req *r, struct str json)
         ok = sse_at_line_start(&r->sse) || buf_str(&b, STR("\n"));
         ok = ok && buf_str(&b, openai ? STR("\n") : STR("event: ping\n\n"));
     }
-    ok = ok && buf_str(&b, openai ? STR("data: ") : STR("event: error\ndata: ")) && buf_str(&b, json) &&
-         buf_str(&b, STR("\n\n"));
+    ok = ok && buf_str(&b, openai ? STR("data: ") : STR("event: error\ndata: ")) &&
+         buf_str(&b, json) && buf_str(&b, STR("\n\n"));
     emit(r, STR(""), ok ? buf_view(&b) : STR(""), STR(""), true);
     buf_free(&b);
 }
@@ -161,7 +161,8 @@ static void end_of_stream(struct req *r)
 void relay_break_off(struct req *r, enum net_fault why)
 {
     /* A stream that is complete but for the last chunk has lost nothing. */
-    if (r->kind == REPLY_STREAM && why == NET_PARTIAL && !r->reply_has_length && sse_end_told(&r->sse.end))
+    if (r->kind == REPLY_STREAM && why == NET_PARTIAL && !r->reply_has_length &&
+        sse_end_told(&r->sse.end))
         (void)!relay_close(r);
     /* the last event was received */
     if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) {
@@ -229,7 +230,8 @@ void relay_commit(struct req *r, struct str piece, bool end)
     deadline_clear(&r->deadline);
     if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
         exchange_abort(&r->exchange);
-        relay_error_event(r, 502, "the endpoint's answer does not fit the stream that had begun with a ping");
+        relay_error_event(
+            r, 502, "the endpoint's answer does not fit the stream that had begun with a ping");
         return;
     }
     struct buf held = r->held;
@@ -325,7 +327,8 @@ void relay_more(struct req *r, const struct exchange_event *ev)
 
 static struct str ping_text(const struct req *r)
 {
-    return r->api == API_OPENAI ? STR(": ping\n\n") : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    return r->api == API_OPENAI ? STR(": ping\n\n")
+                                : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
 }
 
 /* Begins the reply as an event stream before an endpoint has answered: head and ping. */
@@ -336,9 +339,10 @@ static void begin_stream(struct req *r)
     r->begun = true;
     r->status = 200;
     r->framing = r->http10 ? OUT_CLOSE : OUT_CHUNKED;
-    bool ok = buf_str(&b, STR("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
-                              "cache-control: no-cache\r\n")) &&
-              buf_str(&b, r->http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
+    bool ok =
+        buf_str(&b, STR("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+                        "cache-control: no-cache\r\n")) &&
+        buf_str(&b, r->http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
     if (r->http10)
         r->keep = false;
     if (ok && r->conf->expose_headers)
@@ -436,7 +440,11 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
         } else {
             char message[64];
             snprintf(message, sizeof message, "upstream error %u", k->status);
-            relay_error_event(r, status ? status : k->client_status ? k->client_status : k->status, message);
+            relay_error_event(r,
+                              status             ? status
+                              : k->client_status ? k->client_status
+                                                 : k->status,
+                              message);
         }
         return;
     }

@@ -12,8 +12,8 @@ struct req;
 
 /* Details of a failure. */
 struct report_more {
-    bool left;            /* the request is not repeated at the endpoint */
-    bool spared;          /* the failure is not charged to the endpoint */
+    bool left;   /* the request is not repeated at the endpoint */
+    bool spared; /* the failure is not charged to the endpoint */
     enum outcome_part part;
 };
 

@@ -116,7 +116,7 @@ static void ended(struct req *r, unsigned status, const char *end)
         counters_tokens(r->ep->live, &r->sse.usage);
     }
     counters_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
-                  ev_now(r->env->loop) - r->began, r->body_len, r->bytes_out);
+                     ev_now(r->env->loop) - r->began, r->body_len, r->bytes_out);
     if (!local)
         record_fill(recent_ring_next(r->env->recent_ring), r, status, end);
 }
@@ -187,12 +187,13 @@ static bool keep_head(struct req *r, const struct http_head *h)
     if (!f)
         return false;
     memcpy(f, h->f, h->nf * sizeof *f);
-    r->head = (struct forward_request){.method = h->method,
-                                    .target = h->target,
-                                    .host = h->host,
-                                    .f = f,
-                                    .nf = h->nf,
-                                    .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
+    r->head =
+        (struct forward_request){.method = h->method,
+                                 .target = h->target,
+                                 .host = h->host,
+                                 .f = f,
+                                 .nf = h->nf,
+                                 .has_body = h->body != BODY_NONE || h->method_id == METHOD_POST};
     /* The access line needs method and path after msg is freed. */
     char *notes = arena_alloc(&r->mem, h->method.n + h->path.n + 1);
     if (!notes)
@@ -238,7 +239,8 @@ static unsigned status_of(enum http1_result res)
  * client. */
 static bool asks_for_echo(const struct req *r)
 {
-    return str_eq_nocase(r->head.method, STR("TRACE")) || str_eq_nocase(r->head.method, STR("TRACK"));
+    return str_eq_nocase(r->head.method, STR("TRACE")) ||
+           str_eq_nocase(r->head.method, STR("TRACK"));
 }
 
 /* Whether the request is from no browser page, or from one that is allowed. False: it is
@@ -306,8 +308,9 @@ bool req_begin(struct client *c, const char *p, size_t size)
         return false;
     if (asks_for_echo(r)) {
         r->keep = false;
-        req_answer_error_with(r, 405, "this method is not served",
-                              "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
+        req_answer_error_with(
+            r, 405, "this method is not served",
+            "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;
@@ -387,8 +390,8 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     struct str asked = hit->raw;
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
-    const char *other = r->conf->model_override ? r->conf->model_override
-                                                : mapped(&r->conf->model_map, asked);
+    const char *other =
+        r->conf->model_override ? r->conf->model_override : mapped(&r->conf->model_map, asked);
     struct str model = other ? str_c(other) : asked;
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {

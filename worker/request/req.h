@@ -50,21 +50,28 @@ enum req_state {
 };
 
 /* APIs that are handled differently. */
-enum req_api { API_OTHER, API_MESSAGES, API_COUNT_TOKENS, API_COMPLETE, API_OPENAI, API_EMBEDDINGS };
+enum req_api {
+    API_OTHER,
+    API_MESSAGES,
+    API_COUNT_TOKENS,
+    API_COMPLETE,
+    API_OPENAI,
+    API_EMBEDDINGS
+};
 
 /* An error reply that may yet be given to the client, byte for byte. */
 struct kept_reply {
     struct buf head; /* status line and end-to-end lines (forward_to_client) */
     struct buf body;
-    unsigned status;      /* as received */
+    unsigned status;        /* as received */
     unsigned client_status; /* status for the client of an error that came under 200; else 0 */
-    const char *endpoint; /* name of the endpoint that sent it; in the request's mem */
+    const char *endpoint;   /* name of the endpoint that sent it; in the request's mem */
 };
 
 /* A failed attempt. Texts are in the request's mem. */
 struct failure {
     const char *endpoint;
-    const char *reason;      /* rule or transport fault: no secret, no address */
+    const char *reason; /* rule or transport fault: no secret, no address */
     struct retry_fail fail;
     struct kept_reply reply; /* valid while fail.kept */
     int64_t at_ms, ms;       /* start, counted from the request's; duration */
@@ -92,33 +99,33 @@ enum reply_kind { REPLY_WHOLE, REPLY_STREAM, REPLY_ERROR };
 struct req {
     struct dead dead;
     struct req_env *env;
-    struct client *c;    /* NULL once the client is gone */
-    struct conf *conf;   /* in force when the request began; holds a reference */
+    struct client *c;  /* NULL once the client is gone */
+    struct conf *conf; /* in force when the request began; holds a reference */
     enum req_state state;
     char id[24];
-    struct arena mem;    /* lives as long as the request */
-    struct arena msg;    /* the request's head; freed when it cannot be sent again */
-    double began;        /* ev_now() when the head was complete */
+    struct arena mem; /* lives as long as the request */
+    struct arena msg; /* the request's head; freed when it cannot be sent again */
+    double began;     /* ev_now() when the head was complete */
 
     /* the request */
     struct forward_request head;
     struct body body;
     enum http_method method;
     enum req_api api;
-    struct str path;        /* for the log, cut; in mem */
-    struct str full_path;   /* in msg */
+    struct str path;      /* for the log, cut; in mem */
+    struct str full_path; /* in msg */
     /* path of a side request in the form of patterns; empty: not plain; in mem */
     struct str side_path;
-    uint64_t body_len;      /* bytes of the body as received */
+    uint64_t body_len; /* bytes of the body as received */
     bool http10, keep, repeatable, stream, json;
     /* origin of the page that sent it, if it is listed (in conf); else NULL */
     const char *origin;
-    bool preflight;         /* a CORS preflight, answered by QCC itself */
-    bool side;              /* not a message (side.h): its replies concern that path alone */
-    struct str model;       /* name that endpoints are asked for; in mem */
-    struct str model_raw;   /* bytes of the model's name in the body, between the quotes */
+    bool preflight;       /* a CORS preflight, answered by QCC itself */
+    bool side;            /* not a message (side.h): its replies concern that path alone */
+    struct str model;     /* name that endpoints are asked for; in mem */
+    struct str model_raw; /* bytes of the model's name in the body, between the quotes */
     bool has_model;
-    bool model_changed;     /* `model` is not the one in the body: forced or mapped */
+    bool model_changed; /* `model` is not the one in the body: forced or mapped */
     bool has_conversation;
     uint64_t conversation[2];
     /* id_hash of the endpoint it was bound to at the last choice; 0: none */
@@ -127,52 +134,52 @@ struct req {
 
     /* the attempts */
     struct exchange exchange;
-    struct ep *ep;           /* of the attempt under way, or of the reply; holds a reference */
-    struct list wait_node;   /* in req_env.waiting or admin.asking */
-    double wait_since;       /* ev_now() when the wait for an endpoint began; 0: not waiting */
-    int64_t waited_ms;       /* sum of the waits for an endpoint that are over */
-    uint64_t trial;          /* seq of the trial that the request is; 0: none */
+    struct ep *ep;            /* of the attempt under way, or of the reply; holds a reference */
+    struct list wait_node;    /* in req_env.waiting or admin.asking */
+    double wait_since;        /* ev_now() when the wait for an endpoint began; 0: not waiting */
+    int64_t waited_ms;        /* sum of the waits for an endpoint that are over */
+    uint64_t trial;           /* seq of the trial that the request is; 0: none */
     struct ep_live *trial_at; /* the endpoint whose trial it is */
-    bool fresh;              /* the next attempt takes a new connection */
-    unsigned attempts;       /* begun, except those on a stale pooled connection */
-    unsigned unsent;         /* the part of `attempts` that does not count for retry.max_attempts */
+    bool fresh;               /* the next attempt takes a new connection */
+    unsigned attempts;        /* begun, except those on a stale pooled connection */
+    unsigned unsent; /* the part of `attempts` that does not count for retry.max_attempts */
     struct failure *failures; /* in mem */
     unsigned nfailures, failures_size;
     enum retry_opinion opinion;
-    int first_refusal;       /* index in failures, or -1: the answer if no endpoint does better */
+    int first_refusal; /* index in failures, or -1: the answer if no endpoint does better */
     /* endpoint of first_refusal: charged if another serves; holds a reference */
     struct ep *refuser;
-    struct verdict refusal;  /* verdict of first_refusal */
-    struct sel_ep *seps;     /* candidates by index in the replica; in mem */
+    struct verdict refusal; /* verdict of first_refusal */
+    struct sel_ep *seps;    /* candidates by index in the replica; in mem */
     size_t nseps;
-    struct tried *tried;     /* list of the endpoints tried; in mem */
-    struct ep *same;         /* endpoint of the repeat after a pause, or NULL; holds a reference */
-    bool stale;              /* the failure was of a pooled connection that was closed or broken */
-    struct sel_result sel;   /* result of the last choice */
-    struct choices choices;  /* all choices, for recent_record */
-    struct buf send;         /* the head of the present attempt */
-    struct buf model_sent;   /* model's name for the present endpoint, escaped; empty: unchanged */
+    struct tried *tried;      /* list of the endpoints tried; in mem */
+    struct ep *same;          /* endpoint of the repeat after a pause, or NULL; holds a reference */
+    bool stale;               /* the failure was of a pooled connection that was closed or broken */
+    struct sel_result sel;    /* result of the last choice */
+    struct choices choices;   /* all choices, for recent_record */
+    struct buf send;          /* the head of the present attempt */
+    struct buf model_sent;    /* model's name for the present endpoint, escaped; empty: unchanged */
     struct deadline deadline; /* REQ_WAIT, REQ_HOLD; in REQ_RELAY after a stream's last event */
-    uint64_t ask_id;         /* admin: id of the ASK; 0: none */
-    double attempt_began;    /* ev_now() */
+    uint64_t ask_id;          /* admin: id of the ASK; 0: none */
+    double attempt_began;     /* ev_now() */
 
     /* the reply */
-    struct deadline ping;    /* when the client gets a ping if nothing else is written before */
+    struct deadline ping; /* when the client gets a ping if nothing else is written before */
     enum reply_kind kind;
     enum out_framing framing;
     unsigned status;
     /* the client got a head of QCC's own (200, event stream) for its pings */
     bool begun;
-    bool no_body;            /* a reply to HEAD, or with status 204 or 304 */
-    bool error_whole;        /* the failed reply is held as a whole and may be sent to the client */
-    bool encoded;            /* the reply has a content-encoding: its body is not read */
+    bool no_body;     /* a reply to HEAD, or with status 204 or 304 */
+    bool error_whole; /* the failed reply is held as a whole and may be sent to the client */
+    bool encoded;     /* the reply has a content-encoding: its body is not read */
     bool reply_has_length;
     uint64_t reply_length;
-    struct buf rhead;        /* the reply's head for the client, without framing */
+    struct buf rhead;                 /* the reply's head for the client, without framing */
     const struct http_head *head_now; /* during the reply's first event, else NULL */
-    struct http_field *rf;   /* the reply's fields while it is held; in mem */
+    struct http_field *rf;            /* the reply's fields while it is held; in mem */
     size_t nrf;
-    struct buf held;         /* bytes of the reply that are held back */
+    struct buf held; /* bytes of the reply that are held back */
     struct sse sse;
     char tail[SSE_TAIL];     /* text that a complete stream lacks at its end; "": none */
     uint64_t bytes_out;      /* bytes of the reply's body written to the client */
@@ -257,7 +264,6 @@ void req_finish_cut(struct req *r, bool hard);
  * (client_ops.lost). */
 void req_gone(struct req *r);
 
-
 /* own_reply.c: answers with an error in Anthropic's form, its type by the status; as an error event
  * if the reply began with a ping. retry_after_s 0: no retry-after. Where the request is at fault
  * (4xx but 408, 429) x-should-retry: false is added. */
@@ -272,7 +278,8 @@ void req_answer_error_with(struct req *r, unsigned status, const char *message, 
 
 /* Answers with any reply. type: content-type, NULL for none; extra: header lines, each with
  * CRLF. */
-void req_answer(struct req *r, unsigned status, const char *type, struct str body, const char *extra);
+void req_answer(struct req *r, unsigned status, const char *type, struct str body,
+                const char *extra);
 
 /* compose.c: makes the request's bytes for an endpoint: the head, and the body with the model's
  * name replaced where the endpoint has another. Returns the number of pieces in iov, which borrow
@@ -309,7 +316,6 @@ struct str attempt_seen(const struct req *r, struct str body);
 
 /* After the commit point the reply broke: charged by class. */
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event);
-
 
 /* Releases all that the attempts hold: trial, references, kept replies. */
 void attempt_forget(struct req *r);

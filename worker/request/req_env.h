@@ -28,12 +28,12 @@ struct req_env {
     struct binding_replica *binding;
     struct counters *counters;
     struct recent_ring *recent_ring;
-    struct http_head *head;  /* for parsing a request's head; valid within one call only */
+    struct http_head *head; /* for parsing a request's head; valid within one call only */
     struct exchange_env *exchange_env;
-    struct exchange_conf exchange_conf;  /* of the configuration in force */
-    const uint8_t *secret;   /* 32 bytes: key of the hash of conversations */
+    struct exchange_conf exchange_conf; /* of the configuration in force */
+    const uint8_t *secret;              /* 32 bytes: key of the hash of conversations */
     struct rnd rnd;
-    bool draining;           /* connections close after their reply */
+    bool draining; /* connections close after their reply */
     /* req.wait_node of requests that wait for an endpoint, the oldest first */
     struct list waiting;
     struct list verifications; /* under way, or waiting for a place; the oldest first */

@@ -59,11 +59,12 @@ bool side_begin(struct req *r)
         if (key_may(r, rep->eps[i]->ce))
             return true;
     req_answer_error(r, 404,
-                     plain ? "no endpoint's key may be used for this path: it must match "
-                             "endpoints[].paths.allow and not endpoints[].paths.deny"
-                           : "no endpoint's key is used for a path that servers may read in several "
-                             "ways: endpoints[].paths lets none through with \".\", \"..\", ';', a "
-                             "backslash or an escape that stands for a special character",
+                     plain
+                         ? "no endpoint's key may be used for this path: it must match "
+                           "endpoints[].paths.allow and not endpoints[].paths.deny"
+                         : "no endpoint's key is used for a path that servers may read in several "
+                           "ways: endpoints[].paths lets none through with \".\", \"..\", ';', a "
+                           "backslash or an escape that stands for a special character",
                      0);
     return false;
 }
@@ -78,11 +79,13 @@ bool side_offers(const struct req *r, const struct conf_endpoint *ce, const stru
 
 static bool has_counted(const struct ep_live *live, int64_t now_ms)
 {
-    int64_t at = live->counted_ms > live->view.counted_ms ? live->counted_ms : live->view.counted_ms;
+    int64_t at =
+        live->counted_ms > live->view.counted_ms ? live->counted_ms : live->view.counted_ms;
     return at > 0 && now_ms - at < SIDE_COUNTED_MS;
 }
 
-enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str body, struct verdict *v)
+enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str body,
+                          struct verdict *v)
 {
     struct evidence ev;
     struct ep_live *live = r->ep->live;
@@ -119,7 +122,8 @@ void side_served(struct req *r)
     if (r->api != API_COUNT_TOKENS)
         return;
     live->counted_ms = clock_mono_ms();
-    if (live->counted_reported_ms && live->counted_ms - live->counted_reported_ms < COUNTED_PAUSE_MS)
+    if (live->counted_reported_ms &&
+        live->counted_ms - live->counted_reported_ms < COUNTED_PAUSE_MS)
         return;
     live->counted_reported_ms = live->counted_ms;
     report_counted(r);

@@ -26,7 +26,8 @@ bool side_offers(const struct req *r, const struct conf_endpoint *ce, const stru
 
 /* Judges a reply to a side path that is no success (body: as much as there is); returns what to do
  * next. *v: its class, for log and counters. Reports an endpoint that cannot count tokens. */
-enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str body, struct verdict *v);
+enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str body,
+                          struct verdict *v);
 
 /* A reply to a side path is passed on: counts it, reports that the endpoint counts tokens. */
 void side_served(struct req *r);

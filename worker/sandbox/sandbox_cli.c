@@ -34,7 +34,8 @@ static long try_exec(void)
 
 static long try_write(void)
 {
-    return syscall(SYS_openat, AT_FDCWD, "/tmp/qcc-sandbox-test", O_WRONLY | O_CREAT | O_EXCL, 0600);
+    return syscall(SYS_openat, AT_FDCWD, "/tmp/qcc-sandbox-test", O_WRONLY | O_CREAT | O_EXCL,
+                   0600);
 }
 
 static long try_truncate(void)
@@ -145,7 +146,8 @@ static long try_kill(void)
 
 static long try_code(void)
 {
-    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? -1 : 0;
 }
 
@@ -281,7 +283,8 @@ static bool come_of(long (*run)(void), enum end *end)
 
 int sandbox_cli(void)
 {
-    static const char *const words[] = {[WORKS] = "works", [REFUSED] = "refused", [KILLED] = "killed"};
+    static const char *const words[] = {
+        [WORKS] = "works", [REFUSED] = "refused", [KILLED] = "killed"};
     int wrong = 0;
     for (size_t i = 0; i < COUNT_OF(tries); i++) {
         enum end end;

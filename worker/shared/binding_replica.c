@@ -57,8 +57,8 @@ static int64_t report_ms(const struct conf *c)
     return ms > REPORT_MIN_MS ? ms : REPORT_MIN_MS;
 }
 
-static void add_record(struct binding_replica *g, struct buf *b, enum binding_table_op op, const uint64_t key[2],
-                 uint32_t endpoint)
+static void add_record(struct binding_replica *g, struct buf *b, enum binding_table_op op,
+                       const uint64_t key[2], uint32_t endpoint)
 {
     struct binding_table_record r = {.key = {key[0], key[1]}, .endpoint = endpoint, .op = op};
     if (!buf_add(b, &r, sizeof r)) {
@@ -147,7 +147,8 @@ static int index_of(const struct replica *r, uint32_t id)
     return -1;
 }
 
-bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out)
+bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2],
+                          struct binding_at *out)
 {
     const struct affinity_binding *at = g->b ? affinity_find(&g->b->table, key) : NULL;
     if (!at)
@@ -158,8 +159,8 @@ bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2]
     return out->idle_ms < g->conf->affinity.ttl;
 }
 
-void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
-                    uint32_t was)
+void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id,
+                            enum sel_bound bound, uint32_t was)
 {
     if (!g->conf->affinity.enabled || !binding_table_ready(&g->b, g->max, &mem_heap))
         return;
@@ -189,9 +190,10 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
 /* ---- start and stop */
 
 void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
-                   const struct replica *replica)
+                           const struct replica *replica)
 {
-    *g = (struct binding_replica){.loop = loop, .uplink = uplink, .replica = replica, .round = 1, .max = 1};
+    *g = (struct binding_replica){
+        .loop = loop, .uplink = uplink, .replica = replica, .round = 1, .max = 1};
     buf_init(&g->moves, BUF_MAX);
     buf_init(&g->uses, BUF_MAX);
     ev_init(&g->report, on_report);

@@ -24,12 +24,12 @@ struct binding_replica {
     const struct replica *replica;
     const struct conf *conf; /* in force; the worker holds the reference */
     struct binding_table *b; /* owned; NULL until the first binding */
-    uint32_t max;     /* bindings that the table may hold */
+    uint32_t max;            /* bindings that the table may hold */
     struct buf moves; /* BINDING_BOUND and BINDING_UNBOUND records, sent at the end of this turn */
     struct buf uses;  /* BINDING_USED records, sent when `report` fires */
     /* number of the next report of `uses`; flags of a binding that is in `uses` */
     uint16_t round;
-    ev_timer report;  /* active while `uses` has records */
+    ev_timer report; /* active while `uses` has records */
 };
 
 /* Where a conversation is bound. */
@@ -41,7 +41,7 @@ struct binding_at {
 
 /* Initializes g. loop, uplink and replica are kept and must outlive g. */
 void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
-                   const struct replica *replica);
+                           const struct replica *replica);
 
 /* Sends what has not been reported yet and frees the table. */
 void binding_replica_stop(struct binding_replica *g);
@@ -56,13 +56,14 @@ bool binding_replica_learn(struct binding_replica *g, struct str records, struct
 void binding_replica_flush(struct binding_replica *g);
 
 /* Looks up where the conversation `key` is bound. False: nowhere, or the binding has expired. */
-bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out) MUST_CHECK;
+bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2],
+                          struct binding_at *out) MUST_CHECK;
 
 /* Records that the endpoint `id` served a request of the conversation `key`: binds it there, or
  * marks its binding as used. A binding to another endpoint is replaced only if that endpoint has
  * left the configuration, or is `was` and the request's last choice gave it up (`bound` is
  * SEL_BOUND_LEFT). */
-void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id, enum sel_bound bound,
-                    uint32_t was);
+void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id,
+                            enum sel_bound bound, uint32_t was);
 
 #endif

@@ -63,8 +63,8 @@ void counters_accepted(struct counters *g)
     g->stats_changed = true;
 }
 
-void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
-                   uint64_t out)
+void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds,
+                      uint64_t in, uint64_t out)
 {
     uint64_t us = us_of(seconds);
     unsigned first = status / 100;
@@ -79,7 +79,8 @@ void counters_request(struct counters *g, unsigned status, enum stats_reply how,
 static void send(struct counters *g, const struct stats_record *v, size_t n)
 {
     struct stats_total *t = &g->total;
-    uplink_stats(g->uplink, str_make((const char *)t, sizeof *t), str_make((const char *)v, n * sizeof *v));
+    uplink_stats(g->uplink, str_make((const char *)t, sizeof *t),
+                 str_make((const char *)v, n * sizeof *v));
     *t = (struct stats_total){.streams_open = t->streams_open};
     g->stats_changed = false;
 }
@@ -91,8 +92,8 @@ static bool look_at_pool(struct ep_live *l)
     struct pool_stats now;
     pool_stats(l->pool, &now);
     uint32_t in_use = now.total - now.idle;
-    bool changed = now.idle != r->idle || in_use != r->in_use || now.dialled != l->pool_reported.dialled ||
-                now.reused != l->pool_reported.reused;
+    bool changed = now.idle != r->idle || in_use != r->in_use ||
+                   now.dialled != l->pool_reported.dialled || now.reused != l->pool_reported.reused;
     r->idle = now.idle;
     r->in_use = in_use;
     r->dialled = (uint32_t)(now.dialled - l->pool_reported.dialled);

@@ -12,10 +12,10 @@ struct replica;
 struct uplink;
 
 struct counters {
-    uint32_t conns;          /* client connections open */
-    uint32_t requests_open;  /* requests between head and end of reply */
-    uint64_t requests;       /* requests begun since the start of the process */
-    uint64_t buffered;       /* bytes of request bodies held */
+    uint32_t conns;           /* client connections open */
+    uint32_t requests_open;   /* requests between head and end of reply */
+    uint64_t requests;        /* requests begun since the start of the process */
+    uint64_t buffered;        /* bytes of request bodies held */
     struct stats_total total; /* counted since the last STATS; streams_open: now */
     /* `total` has changed since the last STATS */
     bool stats_changed;
@@ -43,8 +43,8 @@ void counters_accepted(struct counters *g);
 
 /* Counts a request that has ended with `status` (0: the client left before) after `seconds`. in,
  * out: bytes received from and sent to the client. */
-void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds, uint64_t in,
-                   uint64_t out);
+void counters_request(struct counters *g, unsigned status, enum stats_reply how, double seconds,
+                      uint64_t in, uint64_t out);
 
 /* Sends STATS with what has changed since the last one, if anything. */
 void counters_send(struct counters *g);

@@ -96,7 +96,8 @@ static bool late(const struct loan *g, int64_t now_ms)
 
 bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms)
 {
-    return !loan_place_free(l) && (l->loan.dry || late(&l->loan, now_ms) || !uplink_connected(s->uplink));
+    return !loan_place_free(l) &&
+           (l->loan.dry || late(&l->loan, now_ms) || !uplink_connected(s->uplink));
 }
 
 int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t now_ms)

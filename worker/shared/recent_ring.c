@@ -19,7 +19,7 @@ struct recent_record *recent_ring_next(struct recent_ring *p)
 }
 
 void recent_ring_send(const struct recent_ring *p, struct uplink *uplink, uint64_t id, size_t limit,
-               struct str prefix)
+                      struct str prefix)
 {
     struct buf b;
     buf_init(&b, IPC_RECENT_MAX);

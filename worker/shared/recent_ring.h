@@ -19,7 +19,7 @@ struct recent_record *recent_ring_next(struct recent_ring *p);
 /* Answers RECENT_ASK `id`: sends RECENT with at most `limit` records whose ids begin with `prefix`,
  * the newest first. */
 void recent_ring_send(const struct recent_ring *p, struct uplink *uplink, uint64_t id, size_t limit,
-               struct str prefix);
+                      struct str prefix);
 
 /* Frees the records; *p is empty afterwards. */
 void recent_ring_free(struct recent_ring *p);

@@ -144,7 +144,8 @@ struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
         .breaker = m->breaker < BREAKER__COUNT ? (enum breaker_state)m->breaker : BREAKER_CLOSED,
         .trial_busy = m->trial_busy,
         .queued = m->queued,
-        .disabled = m->disabled < EP_DISABLED__COUNT ? (enum ep_disabled)m->disabled : EP_BY_OPERATOR,
+        .disabled =
+            m->disabled < EP_DISABLED__COUNT ? (enum ep_disabled)m->disabled : EP_BY_OPERATOR,
         .refused_status = m->refused_status,
         .refused_wall_ms = m->refused_wall_ms,
         .draining = m->draining,

@@ -21,9 +21,9 @@ struct ep_view {
      * bound to it may. */
     bool queued, draining;
     enum ep_disabled disabled;
-    unsigned refused_status; /* status with which the endpoint refused its key; 0: not known */
-    int64_t refused_wall_ms; /* when it refused its key (CLOCK_REALTIME); 0: not known */
-    bool success_wanted;     /* a success would improve the endpoint's state: report it */
+    unsigned refused_status;   /* status with which the endpoint refused its key; 0: not known */
+    int64_t refused_wall_ms;   /* when it refused its key (CLOCK_REALTIME); 0: not known */
+    bool success_wanted;       /* a success would improve the endpoint's state: report it */
     int64_t cooldown_until_ms; /* end of the cooldown (CLOCK_MONOTONIC); 0: none */
     /* until when the endpoint asked to be left alone (CLOCK_MONOTONIC); 0: none */
     int64_t own_until_ms;
@@ -36,16 +36,16 @@ struct ep_view {
 
 /* What this worker has on loan of one endpoint (loan.h). All zero: nothing. */
 struct loan {
-    uint64_t trial;   /* seq of the trial that was lent and has not begun; 0: none */
-    bool trial_out;   /* a request of this worker is the trial */
-    bool trial_asked; /* TRIAL_ASK was sent and not answered by TRIAL or ENDPOINT yet */
-    uint32_t limit;   /* max_concurrent; 0: no limit, and the members below are unused */
-    uint32_t places;  /* places that this worker has, used ones included */
-    uint32_t peak;    /* most open requests since the last loan_sweep */
-    bool wanted;      /* PLACES asked for one more place, which LEND has not brought yet */
-    bool dry;         /* LEND answered that no place is free; another follows when one is */
+    uint64_t trial;    /* seq of the trial that was lent and has not begun; 0: none */
+    bool trial_out;    /* a request of this worker is the trial */
+    bool trial_asked;  /* TRIAL_ASK was sent and not answered by TRIAL or ENDPOINT yet */
+    uint32_t limit;    /* max_concurrent; 0: no limit, and the members below are unused */
+    uint32_t places;   /* places that this worker has, used ones included */
+    uint32_t peak;     /* most open requests since the last loan_sweep */
+    bool wanted;       /* PLACES asked for one more place, which LEND has not brought yet */
+    bool dry;          /* LEND answered that no place is free; another follows when one is */
     int64_t wanted_ms; /* when PLACES asked (CLOCK_MONOTONIC) */
-    bool recalled;    /* other workers wait: places go back as they become free */
+    bool recalled;     /* other workers wait: places go back as they become free */
 };
 
 /* State of an endpoint that outlives a reload; counted by reference. */
@@ -54,18 +54,18 @@ struct ep_live {
     struct pool *pool;
     struct ep_view view;
     struct loan loan;
-    uint32_t open;        /* requests of this worker that use the endpoint now */
-    struct stats_record stats; /* counted since the last STATS (counters.h) */
-    bool stats_changed;   /* `stats` has changed since the last STATS */
+    uint32_t open;                   /* requests of this worker that use the endpoint now */
+    struct stats_record stats;       /* counted since the last STATS (counters.h) */
+    bool stats_changed;              /* `stats` has changed since the last STATS */
     struct pool_stats pool_reported; /* the pool's counts as of the last STATS */
-    double ttfb_avg;      /* moving average of the time to first byte, seconds; 0: unknown */
+    double ttfb_avg;          /* moving average of the time to first byte, seconds; 0: unknown */
     bool ok_reported;         /* a success was reported since the last ENDPOINT */
     uint64_t model_reported;  /* hash of the model last reported as served */
     double model_reported_at; /* when model_reported was reported (ev_now()) */
     /* when it last counted tokens for this worker (CLOCK_MONOTONIC); 0: never */
     int64_t counted_ms;
     int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_MONOTONIC) */
-    int64_t turn;         /* state of round robin (sel_ep.turn) */
+    int64_t turn;                /* state of round robin (sel_ep.turn) */
     unsigned refs;
 };
 /* An endpoint of one configuration; counted by reference. */
@@ -82,8 +82,8 @@ struct ep {
 struct replica {
     struct ep **eps; /* in the order of the configuration file */
     size_t n;
-    SSL_CTX *tls;    /* owned; for https endpoints; NULL while there is none */
-    char *ca_pem;    /* owned; the certificates that `tls` trusts; NULL: the system's */
+    SSL_CTX *tls; /* owned; for https endpoints; NULL while there is none */
+    char *ca_pem; /* owned; the certificates that `tls` trusts; NULL: the system's */
 };
 
 /* Puts a configuration into force: endpoints that stay keep their state and pool. `room` is called
@@ -107,7 +107,6 @@ struct ep *ep_ref(struct ep *e);
 
 /* Drops a reference; with the last one e is freed. */
 void ep_unref(struct ep *e);
-
 
 /* Drops a reference; with the last one l is freed and its pool released. */
 void ep_live_unref(struct ep_live *l);

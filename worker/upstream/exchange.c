@@ -94,9 +94,10 @@ static void on_no_connection(struct lease *l, enum net_fault why)
     fail(CONTAINER_OF(l, struct exchange, lease), why);
 }
 
-bool exchange_start(struct exchange *x, const struct exchange_env *env, const struct exchange_conf *conf, struct pool *p,
-              bool fresh, enum http_method method, const struct iovec *iov, int niov,
-              const struct exchange_ops *ops)
+bool exchange_start(struct exchange *x, const struct exchange_env *env,
+                    const struct exchange_conf *conf, struct pool *p, bool fresh,
+                    enum http_method method, const struct iovec *iov, int niov,
+                    const struct exchange_ops *ops)
 {
     memset(x, 0, sizeof *x);
     x->env = env;

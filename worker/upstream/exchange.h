@@ -23,7 +23,7 @@ struct exchange_env {
 
 struct exchange_conf {
     int64_t first_byte_ms, idle_ms; /* upstream.first_byte_timeout, upstream.idle_timeout */
-    size_t max_head; /* bytes that a reply's head may have */
+    size_t max_head;                /* bytes that a reply's head may have */
 };
 
 /* A piece of a reply. Its pointers are valid during the callback only; the callback may change
@@ -32,7 +32,7 @@ struct exchange_event {
     const struct http_head *head; /* the reply's head, with the first event only; else NULL */
     char *data;                   /* payload, decoded; n may be 0 */
     size_t n;
-    bool end;                     /* the reply is complete, the exchange has ended */
+    bool end; /* the reply is complete, the exchange has ended */
 };
 
 struct exchange;
@@ -56,17 +56,17 @@ struct exchange {
     enum exchange_state state;
     enum http_method method;
     enum http_body body;
-    struct iovec iov[4];   /* still to be sent; the memory is the caller's */
+    struct iovec iov[4]; /* still to be sent; the memory is the caller's */
     int niov;
-    uint64_t left;         /* BODY_COUNTED: bytes still to come */
+    uint64_t left; /* BODY_COUNTED: bytes still to come */
     struct chunk chunk;
-    struct buf head;       /* bytes of an incomplete head */
-    size_t scanned;        /* state of http1_find_end */
-    unsigned interim;      /* 1xx replies received */
-    bool reused;           /* the connection had carried other exchanges */
-    bool heard;            /* a byte of the reply was received */
-    bool keep;             /* the reply allows the connection to be used again */
-    bool paused;           /* exchange_pause: the reply is not read */
+    struct buf head;  /* bytes of an incomplete head */
+    size_t scanned;   /* state of http1_find_end */
+    unsigned interim; /* 1xx replies received */
+    bool reused;      /* the connection had carried other exchanges */
+    bool heard;       /* a byte of the reply was received */
+    bool keep;        /* the reply allows the connection to be used again */
+    bool paused;      /* exchange_pause: the reply is not read */
     /* writing failed: the rest of the request is not sent, the reply still read */
     bool send_broken;
     double started, sent_at, first_byte_at; /* ev_now(); 0: not yet */
@@ -75,9 +75,10 @@ struct exchange {
 /* Starts an exchange, on a new connection if `fresh`. iov (at most 4 pieces) stays the caller's and
  * must live until exchange_sent. Callbacks come from the loop, never from within this function.
  * False: the pool is full; nothing was started. */
-bool exchange_start(struct exchange *x, const struct exchange_env *env, const struct exchange_conf *conf, struct pool *p,
-              bool fresh, enum http_method method, const struct iovec *iov, int niov,
-              const struct exchange_ops *ops) MUST_CHECK;
+bool exchange_start(struct exchange *x, const struct exchange_env *env,
+                    const struct exchange_conf *conf, struct pool *p, bool fresh,
+                    enum http_method method, const struct iovec *iov, int niov,
+                    const struct exchange_ops *ops) MUST_CHECK;
 
 /* Ends the exchange at once, without a callback; the connection is closed. Harmless in
  * EXCHANGE_NONE. */

@@ -44,7 +44,8 @@ static bool credentials(struct buf *b, const struct conf_endpoint *e)
     if (how == AUTH_X_API_KEY || how == AUTH_BOTH)
         ok = buf_str(b, STR("x-api-key: ")) && buf_str(b, key) && buf_str(b, STR("\r\n"));
     if (ok && (how == AUTH_BEARER || how == AUTH_BOTH))
-        ok = buf_str(b, STR("authorization: Bearer ")) && buf_str(b, key) && buf_str(b, STR("\r\n"));
+        ok =
+            buf_str(b, STR("authorization: Bearer ")) && buf_str(b, key) && buf_str(b, STR("\r\n"));
     return ok;
 }
 
@@ -61,13 +62,13 @@ static bool run_add(struct str *run, const struct http_field *f, struct buf *b)
     return ok;
 }
 
-bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const struct conf_endpoint *e,
-                      uint64_t content_length)
+bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
+                         const struct conf_endpoint *e, uint64_t content_length)
 {
     /* The target "*" has no path to which a base could be added. */
     struct str base = str_eq(r->target, STR("*")) ? STR("") : str_c(e->base_path);
-    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) && buf_str(b, base) &&
-              buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) &&
+              buf_str(b, base) && buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&
               buf_str(b, str_c(e->host_header)) && buf_str(b, STR("\r\n"));
     struct str run = {0};
     bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
@@ -99,7 +100,8 @@ bool forward_to_client(struct buf *b, const struct http_head *h)
     struct str run = {0};
     for (size_t i = 0; ok && i < h->nf; i++) {
         const struct http_field *f = &h->f[i];
-        if (f->hop || f->id == HDR_CONTENT_LENGTH || f->id == HDR_X_QCC || f->id == HDR_ACCESS_CONTROL)
+        if (f->hop || f->id == HDR_CONTENT_LENGTH || f->id == HDR_X_QCC ||
+            f->id == HDR_ACCESS_CONTROL)
             continue;
         ok = run_add(&run, f, b);
     }
@@ -130,26 +132,47 @@ size_t forward_keep(struct arena *a, const struct http_head *h, struct http_fiel
 const char *forward_reason(unsigned status)
 {
     switch (status) {
-    case 200: return "OK";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 413: return "Content Too Large";
-    case 417: return "Expectation Failed";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Error";
+    case 200:
+        return "OK";
+    case 202:
+        return "Accepted";
+    case 204:
+        return "No Content";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 409:
+        return "Conflict";
+    case 413:
+        return "Content Too Large";
+    case 417:
+        return "Expectation Failed";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return "Error";
     }
 }

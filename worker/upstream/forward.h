@@ -13,13 +13,13 @@ struct forward_request {
     struct str method, target, host; /* host: http_head.host */
     struct http_field *f;
     size_t nf;
-    bool has_body;                 /* a body, perhaps an empty one: content-length is sent */
+    bool has_body; /* a body, perhaps an empty one: content-length is sent */
 };
 
 /* Appends the request's head for the endpoint e, with the empty line. False: over the buffer's
  * ceiling. */
-bool forward_to_endpoint(struct buf *b, const struct forward_request *r, const struct conf_endpoint *e,
-                      uint64_t content_length) MUST_CHECK;
+bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
+                         const struct conf_endpoint *e, uint64_t content_length) MUST_CHECK;
 
 /* Appends the status line and the end-to-end lines of a reply, without framing, without
  * access-control-… (QCC writes its own, cors.h) and without the empty line. False: over the

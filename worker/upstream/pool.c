@@ -350,7 +350,8 @@ static bool has_news(const struct pconn *c)
     char byte;
     if (ev_is_pending(&c->rd) || io_pending(&c->io))
         return true;
-    return c->turn == ev_iteration(c->pool->loop) && recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+    return c->turn == ev_iteration(c->pool->loop) &&
+           recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pconn **c)
@@ -453,8 +454,7 @@ void pool_warm_up(struct pool *p)
     if (p->total > 0)
         return;
     struct warm *m = mem_zalloc(1, sizeof *m);
-    *m = (struct warm){.lease = {.ready = warm_ready, .failed = warm_end},
-                       .pool = pool_ref(p)};
+    *m = (struct warm){.lease = {.ready = warm_ready, .failed = warm_end}, .pool = pool_ref(p)};
     if (pool_get(p, &m->lease, true, &c) != POOL_LATER) {
         pool_unref(p);
         mem_free(m);

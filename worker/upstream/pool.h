@@ -27,10 +27,10 @@ struct pconn {
     struct list node;    /* in pool.idle */
     struct lease *lease; /* who gets it; during the TLS handshake only */
     const struct pconn_ops *ops;
-    void *user;          /* for the user's ops */
-    uint32_t uses;       /* exchanges begun on it */
-    unsigned epoch;      /* pool.epoch when its dial began */
-    unsigned turn;       /* ev_iteration() when it became idle */
+    void *user;     /* for the user's ops */
+    uint32_t uses;  /* exchanges begun on it */
+    unsigned epoch; /* pool.epoch when its dial began */
+    unsigned turn;  /* ev_iteration() when it became idle */
 };
 
 struct pconn_ops {
@@ -41,7 +41,7 @@ struct pconn_ops {
 
 /* A request for a connection, a member of its user's object. The user sets ready and failed. */
 struct lease {
-    struct list node;      /* in pool.waiting */
+    struct list node; /* in pool.waiting */
     struct pool *pool;
     struct dial *dial;     /* NULL: not dialling */
     struct pconn *shaking; /* connection in its TLS handshake; NULL: none */
@@ -55,13 +55,13 @@ struct lease {
 struct pool_conf {
     const char *host, *proxy; /* proxy NULL: none */
     uint16_t port;
-    SSL_CTX *ctx;             /* NULL: plain; a reference is taken */
+    SSL_CTX *ctx; /* NULL: plain; a reference is taken */
     uint32_t max_connections, max_idle;
     int64_t connect_timeout_ms, idle_expiry_ms;
 };
 
 struct pool_stats {
-    uint32_t idle, total;     /* connections now; total: idle, in use and being dialled */
+    uint32_t idle, total; /* connections now; total: idle, in use and being dialled */
     /* dials that succeeded, idle connections handed out; since pool_new */
     uint64_t dialled, reused;
 };

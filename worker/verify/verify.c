@@ -31,8 +31,8 @@ struct verify {
     struct dead dead;
     struct list node; /* in req_env.verifications */
     struct req_env *env;
-    struct ep *ep;       /* holds a reference */
-    bool has_place;      /* of max_concurrent; else it waits for one */
+    struct ep *ep;  /* holds a reference */
+    bool has_place; /* of max_concurrent; else it waits for one */
     bool wait_logged;
     uint64_t seq;
     int64_t began_ms;
@@ -272,8 +272,8 @@ static bool ask(struct verify *v)
     if (!compose(v))
         return false;
     struct iovec iov = {buf_data(&v->send), v->send.len};
-    return exchange_start(&v->exchange, env->exchange_env, &env->exchange_conf, v->ep->live->pool, true,
-                    v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
+    return exchange_start(&v->exchange, env->exchange_env, &env->exchange_conf, v->ep->live->pool,
+                          true, v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
 /* Asks for the next model. False: there is none, or no connection for it; the last reply
@@ -348,7 +348,8 @@ static void look(struct verify *v)
 
 void verify_wake_waiting(struct req_env *env)
 {
-    LIST_EACH(n, tmp, &env->verifications) {
+    LIST_EACH(n, tmp, &env->verifications)
+    {
         struct verify *v = LIST_ENTRY(n, struct verify, node);
         if (!v->has_place)
             look(v);

@@ -8,9 +8,9 @@
 #define VALIDATION                                                                                 \
     "invalidrequest|invalidrequesterror|invalidargument|validationexception|validationerror|"      \
     "invalidparameter*|invalidparams|invalidparam|badrequest|badrequesterror|missingparameter*|"   \
-    "unprocessableentity|unprocessableentityerror|parametererror|invalidinput*|schemaerror|"         \
-    "*validationerror|*validationfailed|invalidrequest*|invalidbody|*invalidjson|malformed*|"        \
-    "missingfield|missingparam*|invalidmessage*|invalidtool*|invalidschema|invalidformat|"           \
+    "unprocessableentity|unprocessableentityerror|parametererror|invalidinput*|schemaerror|"       \
+    "*validationerror|*validationfailed|invalidrequest*|invalidbody|*invalidjson|malformed*|"      \
+    "missingfield|missingparam*|invalidmessage*|invalidtool*|invalidschema|invalidformat|"         \
     "invalidtype|invalidvalue|unsupportedparameter|unsupportedvalue|paramerror|parameterinvalid"
 
 /* Members of a request's body, with which error messages begin. Names with an underscore do not

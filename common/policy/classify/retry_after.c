@@ -471,8 +471,8 @@ static int64_t after_cue(struct str s, bool bare)
     for (size_t i = 0; i < COUNT_OF(fillers); i++)
         if (str_starts(s, fillers[i]))
             s = behind(s, fillers[i].n);
-    while (s.n &&
-           (s.p[0] == ' ' || s.p[0] == '~' || s.p[0] == ':' || s.p[0] == '=' || s.p[0] == '"' || s.p[0] == '\''))
+    while (s.n && (s.p[0] == ' ' || s.p[0] == '~' || s.p[0] == ':' || s.p[0] == '=' ||
+                   s.p[0] == '"' || s.p[0] == '\''))
         s = behind(s, 1);
     int64_t v;
     return span_read(s, &v) || duration_cut(&s, bare, &v) ? v : NOTHING;
@@ -496,8 +496,8 @@ static int64_t wait_then(struct str text)
     return NOTHING;
 }
 
-/* Reads "30 秒后", "30秒後", "30초 후", where the number comes first. Each duration is read once: when no
- * word for "after" follows it, none follows a part of it. */
+/* Reads "30 秒后", "30秒後", "30초 후", where the number comes first. Each duration is read once:
+ * when no word for "after" follows it, none follows a part of it. */
 static int64_t before_after(struct str text)
 {
     struct str s = text;

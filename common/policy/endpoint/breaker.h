@@ -83,8 +83,8 @@ bool breaker_begin(struct breaker *b) MUST_CHECK;
 /* Makes the trial free without a verdict: given back, or taken back. */
 void breaker_give_back(struct breaker *b);
 
-/* Gives the trial of a verification back that was lost without a verdict. The next verification comes
- * after BREAKER_PATIENCE_MS, in which a request may be the trial. */
+/* Gives the trial of a verification back that was lost without a verdict. The next verification
+ * comes after BREAKER_PATIENCE_MS, in which a request may be the trial. */
 void breaker_verification_lost(struct breaker *b, int64_t now_ms);
 
 /* Whether BREAKER_HALF_OPEN has lasted BREAKER_PATIENCE_MS, no verification was lost within that

@@ -434,7 +434,8 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
     if (was == EP_VERIFY_QUEUE) {
         failq_failed(&s->failq, &c->failq, now_ms);
         if (failed.cls == OUTCOME_AUTH && failed.own_key && ep_queued(s) && ep_enabled(s))
-            disable_by_auth(s, c, &failed, failed.why ? failed.why : "verification failed", now_ms, ch);
+            disable_by_auth(s, c, &failed, failed.why ? failed.why : "verification failed", now_ms,
+                            ch);
         else if (failed.cls == OUTCOME_AUTH && failed.own_key && s->disabled == EP_BY_AUTH)
             refused(s, &failed);
     } else if (ep_enabled(s) && !ep_queued(s)) {

@@ -25,7 +25,8 @@ static bool text_covers(const struct offer_text *q, const struct offer_text *p)
 {
     if (q->name)
         return str_eq(q->text, p->text) && (p->name || !has_star(p->text));
-    /* The '*' of p is a character here, that only a '*' of q can match: it takes whatever stands for it. */
+    /* The '*' of p is a character here, that only a '*' of q can match: it takes whatever stands
+     * for it. */
     return str_glob(q->text, p->text);
 }
 

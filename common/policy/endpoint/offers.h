@@ -1,10 +1,10 @@
-/* offers: which models endpoints offer, and whether others that are usable offer the same: an endpoint
- * is the last one if it offers something that no other usable one does. Pure: the caller fills the
- * arrays.
+/* offers: which models endpoints offer, and whether others that are usable offer the same: an
+ * endpoint is the last one if it offers something that no other usable one does. Pure: the caller
+ * fills the arrays.
  *
  * An endpoint offers everything, or what one of its patterns matches and the names that it maps.
- * Each text that occurs is there once, with the number of usable endpoints that offer all of it: whether
- * one is the last costs a look for each of its texts, and compares nothing. */
+ * Each text that occurs is there once, with the number of usable endpoints that offer all of it:
+ * whether one is the last costs a look for each of its texts, and compares nothing. */
 #ifndef QCC_COMMON_POLICY_ENDPOINT_OFFERS_H
 #define QCC_COMMON_POLICY_ENDPOINT_OFFERS_H
 
@@ -19,7 +19,8 @@ struct offer_text {
 };
 
 struct offer {
-    const struct offer_text **text; /* of offers.text; which does not matter if it offers everything */
+    const struct offer_text *
+        *text; /* of offers.text; which does not matter if it offers everything */
     size_t n;
     bool everything;
     bool usable;

@@ -1,5 +1,6 @@
-/* logring: lines come out as they went in, in order, over the ring's end; what was overwritten or never
- * finished is passed over, never shown by half; writers in other processes get their places. */
+/* logring: lines come out as they went in, in order, over the ring's end; what was overwritten or
+ * never finished is passed over, never shown by half; writers in other processes get their places.
+ */
 #include "common/base/fd.h"
 #include "common/base/logring.h"
 
@@ -84,8 +85,9 @@ static void there_and_back(void **state)
 
 static void line_of(char *out, size_t size, unsigned i)
 {
-    snprintf(out, size, "%u %.*s", i, (int)(i % 97), "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                                                    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    snprintf(out, size, "%u %.*s", i, (int)(i % 97),
+             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
 }
 
 /* Many laps: read along, and begun late. */
@@ -175,7 +177,8 @@ static void nonsense(void **state)
         }
         uint64_t head = round % 2 ? UINT64_MAX - 5 : (uint64_t)seed * 4096;
         memcpy(p + 16, &head, sizeof head);
-        for (uint64_t at = 0; at < LOGRING_BYTES; at += 64) { /* heads that look right, with any length */
+        for (uint64_t at = 0; at < LOGRING_BYTES;
+             at += 64) { /* heads that look right, with any length */
             uint64_t stamp = (head & ~(uint64_t)(LOGRING_BYTES - 1)) - LOGRING_BYTES + at + 1;
             memcpy(p + 4096 + at, &stamp, sizeof stamp);
         }
@@ -230,7 +233,8 @@ static void many_writers(void **state)
 static void only_to_be_read(void **state)
 {
     (void)state;
-    assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, reader_fd, 0), MAP_FAILED);
+    assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, reader_fd, 0),
+                     MAP_FAILED);
     assert_int_equal(write(reader_fd, "x", 1), -1);
     assert_int_equal(ftruncate(fd, 0), -1);
     struct logring_reader r;
@@ -251,7 +255,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
-        TEST(there_and_back), TEST(over_the_end), TEST(overtaken),      TEST(never_finished),
+        TEST(there_and_back), TEST(over_the_end), TEST(overtaken),       TEST(never_finished),
         TEST(nonsense),       TEST(many_writers), TEST(only_to_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,16 +80,23 @@ static void base_urls(void **state)
 static void base_urls_that_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {
-        "api.anthropic.com",   "://h",          "ftp://h",           "https://",
-        "https:///path",       "https://u@h",   "https://u:p@h/",    "https://h?x=1",
-        "https://h/#f",        "https://h/p?q", "https://h:0",       "https://h:65536",
-        "https://h:",          "https://h:8x",  "https://[::1",      "https://[::g]",
-        "https://[::1]x",      "https://[]",    "https://::1/",      "https://a b",
-        "https://h/a b",       "https://-h",    "https://h..x",      "https://.h",
-        "https://1.2.3",       "https://1.2.3.4.5", "https://256.1.1.1", "https://h%41",
-        "https://h/../x",      "https://h/x/..", "https://hé",       "https://@",
-        "https://h\\x",        "https://h:80:80"};
+    static const char *const bad[] = {"api.anthropic.com", "://h",
+                                      "ftp://h",           "https://",
+                                      "https:///path",     "https://u@h",
+                                      "https://u:p@h/",    "https://h?x=1",
+                                      "https://h/#f",      "https://h/p?q",
+                                      "https://h:0",       "https://h:65536",
+                                      "https://h:",        "https://h:8x",
+                                      "https://[::1",      "https://[::g]",
+                                      "https://[::1]x",    "https://[]",
+                                      "https://::1/",      "https://a b",
+                                      "https://h/a b",     "https://-h",
+                                      "https://h..x",      "https://.h",
+                                      "https://1.2.3",     "https://1.2.3.4.5",
+                                      "https://256.1.1.1", "https://h%41",
+                                      "https://h/../x",    "https://h/x/..",
+                                      "https://hé",        "https://@",
+                                      "https://h\\x",      "https://h:80:80"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct conf *c = sound();
         struct heard h = {0};
@@ -124,22 +131,38 @@ static void listen_addresses(void **state)
         const char *text, *out; /* NULL: refused */
         bool local;
     } cases[] = {
-        {"127.0.0.1:7860", "127.0.0.1:7860", true}, {"localhost:1", "127.0.0.1:1", true},
-        {"LOCALHOST:1", "127.0.0.1:1", true},       {"127.9.9.9:1", "127.9.9.9:1", true},
-        {"*:80", "0.0.0.0:80", false},              {"0.0.0.0:65535", "0.0.0.0:65535", false},
-        {"[::1]:80", "[::1]:80", true},             {"[::]:80", "[::]:80", false},
-        {"[0:0::1]:80", "[::1]:80", true},          {"[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80", true},
-        {"10.0.0.1:80", "10.0.0.1:80", false},      {"unix:/run/x", "unix:/run/x", true},
-        {"unix:x", NULL, false},                    {"unix:", NULL, false},
-        {"unix:/", NULL, false},                    {"127.0.0.1", NULL, false},
-        {"127.0.0.1:", NULL, false},                {"127.0.0.1:0", NULL, false},
-        {"127.0.0.1:65536", NULL, false},           {":80", NULL, false},
-        {"80", NULL, false},                        {"::1:80", NULL, false},
-        {"[::1]", NULL, false},                     {"[::1]80", NULL, false},
-        {"[::1:80", NULL, false},                   {"example.com:80", NULL, false},
-        {"127.1:80", NULL, false},                  {"", NULL, false},
-        {"[127.0.0.1]:80", NULL, false},            {"127.0.0.1:+80", NULL, false},
-        {"[fe80::1%lo]:80", NULL, false},           {"http://127.0.0.1:80", NULL, false},
+        {"127.0.0.1:7860", "127.0.0.1:7860", true},
+        {"localhost:1", "127.0.0.1:1", true},
+        {"LOCALHOST:1", "127.0.0.1:1", true},
+        {"127.9.9.9:1", "127.9.9.9:1", true},
+        {"*:80", "0.0.0.0:80", false},
+        {"0.0.0.0:65535", "0.0.0.0:65535", false},
+        {"[::1]:80", "[::1]:80", true},
+        {"[::]:80", "[::]:80", false},
+        {"[0:0::1]:80", "[::1]:80", true},
+        {"[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80", true},
+        {"10.0.0.1:80", "10.0.0.1:80", false},
+        {"unix:/run/x", "unix:/run/x", true},
+        {"unix:x", NULL, false},
+        {"unix:", NULL, false},
+        {"unix:/", NULL, false},
+        {"127.0.0.1", NULL, false},
+        {"127.0.0.1:", NULL, false},
+        {"127.0.0.1:0", NULL, false},
+        {"127.0.0.1:65536", NULL, false},
+        {":80", NULL, false},
+        {"80", NULL, false},
+        {"::1:80", NULL, false},
+        {"[::1]", NULL, false},
+        {"[::1]80", NULL, false},
+        {"[::1:80", NULL, false},
+        {"example.com:80", NULL, false},
+        {"127.1:80", NULL, false},
+        {"", NULL, false},
+        {"[127.0.0.1]:80", NULL, false},
+        {"127.0.0.1:+80", NULL, false},
+        {"[fe80::1%lo]:80", NULL, false},
+        {"http://127.0.0.1:80", NULL, false},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct err e;
@@ -186,8 +209,8 @@ static void proxies(void **state)
         assert_string_equal(c->endpoints[2].proxy, "socks5h://u:p@[::1]:1080/");
         assert_null(c->upstream.proxy);
     }
-    static const char *const bad[] = {"https://p:1", "socks4://p", "p:3128", "http://p/x",
-                                      "http://p?x", "http://geheim@"};
+    static const char *const bad[] = {"https://p:1", "socks4://p", "p:3128",
+                                      "http://p/x",  "http://p?x", "http://geheim@"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         put(&c->upstream.proxy, bad[i]);
         h = (struct heard){0};
@@ -202,16 +225,54 @@ static void origins(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "null", "https://app.example", "http://localhost:3000", "https://h:80",
-        "http://h:443", "http://[::1]:5173", "https://xn--bcher-kva.example", "app://obsidian.md", "app://-",
-        "vscode-webview://0b2qd1k5c7", "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
-        "safari-web-extension://4CE8C2A4-58D5-4B5E-8E0B-B2E4B7C5A6D3", "a+b.c-d://x:1"};
-    static const char *const bad[] = {
-        "", "*", "Null", "NULL", "app.example", "//app.example", "://h", "https:app.example", "https://",
-        "https://h/", "https://h/x", "https://h?", "https://h#", "https://u@h", "https://:1", "https://h:",
-        "https://h:0", "https://h:x", "https://h:80000", "https://h:443", "http://h:80", "HTTPS://h", "https://H", "App://x",
-        "1a://h", "a_b://h", "https://a b", "https://b\xc3\xbc.example", "https://*.example", "app://*",
-        "app://", "file:///", "https://a.example https://b.example", "https://[::1", "https://::1"};
+        "null",
+        "https://app.example",
+        "http://localhost:3000",
+        "https://h:80",
+        "http://h:443",
+        "http://[::1]:5173",
+        "https://xn--bcher-kva.example",
+        "app://obsidian.md",
+        "app://-",
+        "vscode-webview://0b2qd1k5c7",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "safari-web-extension://4CE8C2A4-58D5-4B5E-8E0B-B2E4B7C5A6D3",
+        "a+b.c-d://x:1"};
+    static const char *const bad[] = {"",
+                                      "*",
+                                      "Null",
+                                      "NULL",
+                                      "app.example",
+                                      "//app.example",
+                                      "://h",
+                                      "https:app.example",
+                                      "https://",
+                                      "https://h/",
+                                      "https://h/x",
+                                      "https://h?",
+                                      "https://h#",
+                                      "https://u@h",
+                                      "https://:1",
+                                      "https://h:",
+                                      "https://h:0",
+                                      "https://h:x",
+                                      "https://h:80000",
+                                      "https://h:443",
+                                      "http://h:80",
+                                      "HTTPS://h",
+                                      "https://H",
+                                      "App://x",
+                                      "1a://h",
+                                      "a_b://h",
+                                      "https://a b",
+                                      "https://b\xc3\xbc.example",
+                                      "https://*.example",
+                                      "app://*",
+                                      "app://",
+                                      "file:///",
+                                      "https://a.example https://b.example",
+                                      "https://[::1",
+                                      "https://::1"};
     struct err e;
     for (size_t i = 0; i < COUNT_OF(good); i++)
         if (!url_origin(str_c(good[i]), &e))
@@ -225,7 +286,8 @@ static void origins(void **state)
     conf_strs_add(&c->origins, STR("https://app.example"));
     conf_strs_add(&c->origins, STR("null"));
     assert_true(conf_check(c, hear, &h));
-    assert_non_null(strstr(h.text, "warning cors.origins[1]: lets in every page that hides its origin"));
+    assert_non_null(
+        strstr(h.text, "warning cors.origins[1]: lets in every page that hides its origin"));
     put(&conf_add_client(c)->name, "a");
     memset(c->clients[0].token_sha256, 1, sizeof c->clients[0].token_sha256);
     h = (struct heard){0};
@@ -240,8 +302,9 @@ static void origins(void **state)
 static void hosts(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",     "a:80", "http://a", "a/b",   "*.a", "[::1]", "::1", "a b",
-                                      "-a",   "a..b", ".a",       "1.2.3", "**",  "a,b",   "u@a"};
+    static const char *const bad[] = {"",      "a:80",  "http://a", "a/b", "*.a",
+                                      "[::1]", "::1",   "a b",      "-a",  "a..b",
+                                      ".a",    "1.2.3", "**",       "a,b", "u@a"};
     struct conf *c = sound();
     struct heard h = {0};
     conf_strs_add(&c->hosts, STR("QCC.Example."));
@@ -333,23 +396,19 @@ static void many_clients(void **state)
     put(&c->clients[77].name, "c9000");
     memcpy(c->clients[5000].token_sha256, c->clients[4].token_sha256, 32);
     assert_false(conf_check(c, hear, &h));
-    assert_string_equal(h.text,
-                        "clients[9000].name: is the name of clients[77] too\n"
-                        "clients[5000]: has the token of clients[4]: they could not be told apart\n");
+    assert_string_equal(
+        h.text, "clients[9000].name: is the name of clients[77] too\n"
+                "clients[5000]: has the token of clients[4]: they could not be told apart\n");
     conf_unref(c);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(base_urls),
-        cmocka_unit_test(base_urls_that_are_refused),
-        cmocka_unit_test(ids),
-        cmocka_unit_test(listen_addresses),
-        cmocka_unit_test(proxies),
-        cmocka_unit_test(origins),
-        cmocka_unit_test(hosts),
-        cmocka_unit_test(affinity_keys),
+        cmocka_unit_test(base_urls),    cmocka_unit_test(base_urls_that_are_refused),
+        cmocka_unit_test(ids),          cmocka_unit_test(listen_addresses),
+        cmocka_unit_test(proxies),      cmocka_unit_test(origins),
+        cmocka_unit_test(hosts),        cmocka_unit_test(affinity_keys),
         cmocka_unit_test(many_clients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,16 +6,16 @@
 
 #include <cmocka.h>
 
-static const struct conf_key ms = {.name = "ms", .kind = CONF_K_ms, .dflt = "30s", .low = 10,
-                                   .high = 3600000};
-static const struct conf_key ms0 = {.name = "ms0", .kind = CONF_K_ms, .dflt = "30s",
-                                    .high = 604800000};
-static const struct conf_key bytes = {.name = "bytes", .kind = CONF_K_bytes, .dflt = "1KiB",
-                                      .low = 100, .high = 1099511627776};
-static const struct conf_key number = {.name = "number", .kind = CONF_K_u32, .dflt = "5", .low = 1,
-                                       .high = 1000000};
-static const struct conf_key workers = {.name = "workers", .kind = CONF_K_u32, .dflt = "auto",
-                                        .high = 256};
+static const struct conf_key ms = {
+    .name = "ms", .kind = CONF_K_ms, .dflt = "30s", .low = 10, .high = 3600000};
+static const struct conf_key ms0 = {
+    .name = "ms0", .kind = CONF_K_ms, .dflt = "30s", .high = 604800000};
+static const struct conf_key bytes = {
+    .name = "bytes", .kind = CONF_K_bytes, .dflt = "1KiB", .low = 100, .high = 1099511627776};
+static const struct conf_key number = {
+    .name = "number", .kind = CONF_K_u32, .dflt = "5", .low = 1, .high = 1000000};
+static const struct conf_key workers = {
+    .name = "workers", .kind = CONF_K_u32, .dflt = "auto", .high = 256};
 static const struct conf_key flag = {.name = "flag", .kind = CONF_K_flag, .dflt = "true"};
 static const struct conf_key word = {.name = "word", .kind = CONF_K_strategy, .dflt = "weighted"};
 static const struct conf_key probe = {.name = "probe", .kind = CONF_K_probe, .dflt = "off"};
@@ -33,13 +33,36 @@ static void durations(void **state)
     static const struct {
         const char *text;
         int64_t ms; /* -1: refused */
-    } cases[] = {{"10ms", 10},    {"250ms", 250},  {"30s", 30000},  {"5m", 300000}, {"1h", 3600000},
-                 {"9ms", -1},     {"61m", -1},     {"1d", -1},      {"5", -1},      {"0", -1},
-                 {"1.5s", -1},    {"-1s", -1},     {"+1s", -1},     {"1 s", -1},    {" 1s", -1},
-                 {"s", -1},       {"ms", -1},      {"1S", -1},      {"1M", -1},     {"1sec", -1},
-                 {"1h30m", -1},   {"0x10ms", -1},  {"null", -1},    {"", -1},       {"off", -1},
-                 {"18446744073709551616ms", -1},   {"9223372036854775807h", -1},
-                 {"9223372036854775808ms", -1},    {"106751991168d", -1},           {"010ms", 10}};
+    } cases[] = {{"10ms", 10},
+                 {"250ms", 250},
+                 {"30s", 30000},
+                 {"5m", 300000},
+                 {"1h", 3600000},
+                 {"9ms", -1},
+                 {"61m", -1},
+                 {"1d", -1},
+                 {"5", -1},
+                 {"0", -1},
+                 {"1.5s", -1},
+                 {"-1s", -1},
+                 {"+1s", -1},
+                 {"1 s", -1},
+                 {" 1s", -1},
+                 {"s", -1},
+                 {"ms", -1},
+                 {"1S", -1},
+                 {"1M", -1},
+                 {"1sec", -1},
+                 {"1h30m", -1},
+                 {"0x10ms", -1},
+                 {"null", -1},
+                 {"", -1},
+                 {"off", -1},
+                 {"18446744073709551616ms", -1},
+                 {"9223372036854775807h", -1},
+                 {"9223372036854775808ms", -1},
+                 {"106751991168d", -1},
+                 {"010ms", 10}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         int64_t v = -1;
         bool ok = set(&ms, &v, cases[i].text);
@@ -77,10 +100,22 @@ static void sizes(void **state)
     static const struct {
         const char *text;
         uint64_t n; /* 0: refused */
-    } cases[] = {{"512", 512},       {"64KiB", 65536}, {"64kib", 65536},  {"64MiB", 67108864},
-                 {"1GiB", 1ull << 30}, {"1TiB", 1ull << 40}, {"99", 0},   {"2TiB", 0},
-                 {"64KB", 0},        {"64K", 0},       {"64 KiB", 0},     {"KiB", 0},
-                 {"-64KiB", 0},      {"1e6", 0},       {"99999999999TiB", 0}, {"~", 0}};
+    } cases[] = {{"512", 512},
+                 {"64KiB", 65536},
+                 {"64kib", 65536},
+                 {"64MiB", 67108864},
+                 {"1GiB", 1ull << 30},
+                 {"1TiB", 1ull << 40},
+                 {"99", 0},
+                 {"2TiB", 0},
+                 {"64KB", 0},
+                 {"64K", 0},
+                 {"64 KiB", 0},
+                 {"KiB", 0},
+                 {"-64KiB", 0},
+                 {"1e6", 0},
+                 {"99999999999TiB", 0},
+                 {"~", 0}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         uint64_t v = 0;
         bool ok = set(&bytes, &v, cases[i].text);
@@ -97,8 +132,9 @@ static void numbers(void **state)
     uint32_t v = 0;
     assert_true(set(&number, &v, "1000000"));
     assert_int_equal(v, 1000000);
-    static const char *const bad[] = {"0", "1000001", "4294967297", "99999999999999999999", "1.0",
-                                      "-1", "0x1", "1_000", "auto", "null", "", "one"};
+    static const char *const bad[] = {"0",    "1000001", "4294967297", "99999999999999999999",
+                                      "1.0",  "-1",      "0x1",        "1_000",
+                                      "auto", "null",    "",           "one"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_false(set(&number, &v, bad[i]));
     assert_int_equal(v, 1000000);
@@ -149,8 +185,8 @@ static void texts(void **state)
     (void)state;
     static const struct conf_key text = {.name = "t", .kind = CONF_K_str, .dflt = "null"};
     static const struct conf_key filled = {.name = "f", .kind = CONF_K_str, .dflt = "stderr"};
-    static const struct conf_key off = {.name = "o", .kind = CONF_K_str, .dflt = "x",
-                                        .flags = CONF_OFF};
+    static const struct conf_key off = {
+        .name = "o", .kind = CONF_K_str, .dflt = "x", .flags = CONF_OFF};
     char *v = NULL;
     assert_true(set(&text, &v, "a"));
     assert_true(set(&text, &v, "b c"));
@@ -172,10 +208,20 @@ static void texts(void **state)
 static void texts_that_are_none(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"a\nb",     "a\rb",         "\x7f",         "\x01",
-                                      "\xc3",     "\xc0\xaf",     "\xe0\x80\xaf", "\xed\xa0\x80",
-                                      "\xff",     "\xf4\x90\x80\x80", "a\x80",    "\xf0\x80\x80\x80",
-                                      "\xf8\x88\x80\x80\x80", "\xe2\x82"};
+    static const char *const bad[] = {"a\nb",
+                                      "a\rb",
+                                      "\x7f",
+                                      "\x01",
+                                      "\xc3",
+                                      "\xc0\xaf",
+                                      "\xe0\x80\xaf",
+                                      "\xed\xa0\x80",
+                                      "\xff",
+                                      "\xf4\x90\x80\x80",
+                                      "a\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf8\x88\x80\x80\x80",
+                                      "\xe2\x82"};
     static const char *const good[] = {"ä", "€", "日本", "\xf0\x9f\x98\x80", "a b", "\xed\x9f\xbf"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         if (conf_text_check(str_c(bad[i]), &why))
@@ -194,19 +240,21 @@ static void texts_that_are_none(void **state)
 static void tokens(void **state)
 {
     (void)state;
-    static const struct conf_key token = {.name = "token", .kind = CONF_K_token, .dflt = "",
-                                          .flags = CONF_SECRET};
+    static const struct conf_key token = {
+        .name = "token", .kind = CONF_K_token, .dflt = "", .flags = CONF_SECRET};
     static const struct conf_key digest = {.name = "digest", .kind = CONF_K_digest, .dflt = ""};
     uint8_t a[32] = {0}, b[32] = {0};
     assert_true(set(&token, a, "abc"));
     /* FIPS 180-2, appendix B.1 */
-    assert_true(set(&digest, b, "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+    assert_true(
+        set(&digest, b, "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
     assert_memory_equal(a, b, sizeof a);
     assert_false(set(&token, a, "a b"));
     assert_false(set(&token, a, "é"));
     assert_false(set(&token, a, ""));
     assert_false(set(&digest, b, "ba78"));
-    assert_false(set(&digest, b, "xa7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+    assert_false(
+        set(&digest, b, "xa7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
     assert_memory_equal(a, b, sizeof a);
 }
 
@@ -228,8 +276,8 @@ static void in_words(void **state)
     static const struct {
         int64_t ms;
         const char *text;
-    } times[] = {{0, "0s"},         {1, "1ms"},      {1000, "1s"},     {1500, "1500ms"},
-                 {60000, "1m"},     {90000, "90s"},  {3600000, "1h"},  {86400000, "1d"},
+    } times[] = {{0, "0s"},         {1, "1ms"},      {1000, "1s"},    {1500, "1500ms"},
+                 {60000, "1m"},     {90000, "90s"},  {3600000, "1h"}, {86400000, "1d"},
                  {604800000, "7d"}, {5400000, "90m"}};
     char out[32];
     for (size_t i = 0; i < COUNT_OF(times); i++) {
@@ -250,11 +298,16 @@ static void nearest(void **state)
     static const char *const v[] = {"header_timeout", "body_timeout", "idle_timeout", "ttl", "map"};
     static const struct {
         const char *word, *near;
-    } cases[] = {{"header_timout", "header_timeout"}, {"headre_timeout", "header_timeout"},
-                 {"Header_Timeout", "header_timeout"}, {"boddy_timeout", "body_timeout"},
-                 {"tll", "ttl"},                        {"xyz", NULL},
-                 {"", NULL},                            {"mop", "map"},
-                 {"timeout", NULL},                     {"write_timeout", NULL}};
+    } cases[] = {{"header_timout", "header_timeout"},
+                 {"headre_timeout", "header_timeout"},
+                 {"Header_Timeout", "header_timeout"},
+                 {"boddy_timeout", "body_timeout"},
+                 {"tll", "ttl"},
+                 {"xyz", NULL},
+                 {"", NULL},
+                 {"mop", "map"},
+                 {"timeout", NULL},
+                 {"write_timeout", NULL}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         const char *near = conf_nearest(str_c(cases[i].word), v, COUNT_OF(v));
         if (cases[i].near)

@@ -1,5 +1,5 @@
-/* choice: what was considered comes out again; a request of many choices stays within its bytes; what is
- * no list of choices is found out. */
+/* choice: what was considered comes out again; a request of many choices stays within its bytes;
+ * what is no list of choices is found out. */
 #include "common/ipc/choice.h"
 
 #include <setjmp.h>
@@ -12,14 +12,16 @@ static void there_and_back(void **state)
 {
     (void)state;
     struct choices c = {0};
-    struct choice x = {.at_ms = 5, .endpoint = 0xdeadbeef, .bound = SEL_BOUND_LEFT, .flags = CHOICE_CONVERSATION};
+    struct choice x = {
+        .at_ms = 5, .endpoint = 0xdeadbeef, .bound = SEL_BOUND_LEFT, .flags = CHOICE_CONVERSATION};
     struct choice_skip v[] = {{1, SEL_SKIP_QUEUED}, {2, SEL_SKIP_TIER}}, s;
     choice_add(&c, &x, v, 2);
     x = (struct choice){.at_ms = 9, .end = SEL_ALL_FULL};
     choice_add(&c, &x, NULL, 0);
     size_t at = 0;
     assert_true(choice_next(&c, &at, &x));
-    assert_true(x.at_ms == 5 && x.endpoint == 0xdeadbeef && x.end == SEL_CHOSEN && x.bound == SEL_BOUND_LEFT);
+    assert_true(x.at_ms == 5 && x.endpoint == 0xdeadbeef && x.end == SEL_CHOSEN &&
+                x.bound == SEL_BOUND_LEFT);
     assert_int_equal(x.listed, 2);
     assert_int_equal(x.others, 0);
     assert_true(choice_next_skip(&c, &at, &s) && s.endpoint == 1 && s.why == SEL_SKIP_QUEUED);
@@ -55,7 +57,7 @@ static void undone(void **state)
     struct choice x = {.endpoint = 7}, y = {.endpoint = 8};
     struct choice_skip v = {9, SEL_SKIP_TIER};
     size_t at = 0;
-    choice_undo(&c); /* nothing to undo */
+    choice_undo(&c);                /* nothing to undo */
     for (int i = 0; i < 100; i++) { /* time and again: one choice */
         choice_add(&c, &x, &v, 1);
         choice_undo(&c);
@@ -118,10 +120,8 @@ static void no_choices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),
-        cmocka_unit_test(waiting_is_one_choice),
-        cmocka_unit_test(undone),
-        cmocka_unit_test(many_find_no_room),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(waiting_is_one_choice),
+        cmocka_unit_test(undone),         cmocka_unit_test(many_find_no_room),
         cmocka_unit_test(no_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,8 +193,7 @@ static void wrong_types(void **state)
     assert_false(ipc_get_ping(&f, &ping));
     assert_true(ipc_open(STR("\x94\x06\x01\x01\x05"), TO_WORKER, &f)); /* quick: 1 is no boolean */
     assert_false(ipc_get_drain(&f, &drain));
-    assert_true(
-        ipc_open(STR("\x96\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x01\x01\x01\xc4\x00"),
+    assert_true(ipc_open(STR("\x96\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x01\x01\x01\xc4\x00"),
                          TO_WORKER, &f));
     assert_false(ipc_get_hello(&f, &hello)); /* version over 32 bits */
     assert_false(ipc_get_ping(&f, &ping));   /* another message's frame */
@@ -211,12 +210,9 @@ static void names(void **state)
 
 static void put_line(struct buf *b, const char *name, enum ipc_direction dir, int id)
 {
-    static const char *const names_of[] = {[TO_WORKER] = "to-worker",
-                                           [TO_SUP] = "to-supervisor",
-                                           [FROM_CTL] = "from-control",
-                                           [TO_CTL] = "to-control",
-                                           [TO_NEW] = "to-new",
-                                           [TO_OLD] = "to-old"};
+    static const char *const names_of[] = {
+        [TO_WORKER] = "to-worker", [TO_SUP] = "to-supervisor", [FROM_CTL] = "from-control",
+        [TO_CTL] = "to-control",   [TO_NEW] = "to-new",        [TO_OLD] = "to-old"};
     assert_true(buf_printf(b, "%d %s %s", id, name, names_of[dir]));
 }
 
@@ -247,7 +243,8 @@ static void table_is_as_it_was_for_this_version(void **state)
     }
     buf_free(&b);
     if (!same)
-        fail_msg("messages.def has changed: raise IPC_VERSION in ipc.h, and copy %s to %s", now, path);
+        fail_msg("messages.def has changed: raise IPC_VERSION in ipc.h, and copy %s to %s", now,
+                 path);
 }
 
 int main(void)

@@ -11,10 +11,15 @@ static void there_and_back(void **state)
 {
     (void)state;
     struct recent_record r = {0};
-    struct recent_texts t = {STR("alice"), STR("m"), STR("POST"), STR("/v1/messages"), STR("b"), STR("ok")}, u;
+    struct recent_texts t = {STR("alice"),        STR("m"), STR("POST"),
+                             STR("/v1/messages"), STR("b"), STR("ok")},
+                        u;
     recent_put(&r, &t);
-    struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000, STR("a"), STR("429")}, x;
-    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE, 200, 15, 340, RECENT_UNTOLD, STR("b"), STR("")};
+    struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000,
+                               STR("a"),           STR("429")},
+                          x;
+    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE,    200,      15,
+                               340,        RECENT_UNTOLD, STR("b"), STR("")};
     assert_true(recent_put_attempt(&r, &a) && recent_put_attempt(&r, &b));
     size_t at;
     assert_true(recent_get(&r, &u, &at));
@@ -69,7 +74,8 @@ static void no_record(void **state)
             continue;
         assert_true(r.len <= RECENT_TEXT && t.end.p + t.end.n <= r.text + r.len);
         while (recent_get_attempt(&r, &at, &a))
-            assert_true(at <= r.len && a.cls < OUTCOME__COUNT && a.reason.p + a.reason.n <= r.text + r.len);
+            assert_true(at <= r.len && a.cls < OUTCOME__COUNT &&
+                        a.reason.p + a.reason.n <= r.text + r.len);
     }
 }
 

@@ -74,7 +74,8 @@ static const uint64_t *key(uint64_t n)
 
 /* ---- the plain things */
 
-/* As bindings_sweep does: at most `budget` that were last used at or before `until_ms`, or that are too many. */
+/* As bindings_sweep does: at most `budget` that were last used at or before `until_ms`, or that are
+ * too many. */
 static uint32_t sweep(struct affinity *a, int64_t until_ms, uint32_t budget)
 {
     uint32_t n = 0;

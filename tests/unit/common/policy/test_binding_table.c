@@ -118,7 +118,8 @@ static void frames_hold_whole_records(void **state)
 {
     (void)state;
     static char blob[(BINDING_RECORDS + 1) * sizeof(struct binding_table_record)];
-    struct binding_table_record r = {.key = {1, 2}, .used_ms = -5, .endpoint = 9, .op = BINDING_BOUND};
+    struct binding_table_record r = {
+        .key = {1, 2}, .used_ms = -5, .endpoint = 9, .op = BINDING_BOUND};
     size_t n;
     memcpy(blob + sizeof r, &r, sizeof r);
     assert_true(binding_table_records(str_make(blob, 2 * sizeof r), &n) && n == 2);

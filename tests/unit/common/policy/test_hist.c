@@ -24,7 +24,7 @@ static void quantiles(void **state)
     (void)state;
     uint64_t v[HIST_BUCKETS] = {0};
     assert_int_equal(hist_quantile(v, 500), -1);
-    v[hist_bucket(4000)] = 98; /* 3 to 5 ms */
+    v[hist_bucket(4000)] = 98;  /* 3 to 5 ms */
     v[hist_bucket(900000)] = 2; /* 700 ms to 1 s */
     int64_t p50 = hist_quantile(v, 500), p99 = hist_quantile(v, 990);
     assert_true(p50 > 3900 && p50 < 4100);

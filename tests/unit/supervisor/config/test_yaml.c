@@ -370,7 +370,8 @@ static void files_that_cannot_be_read(void **state)
     char fifo[128];
     snprintf(fifo, sizeof fifo, "%s/fifo", dir);
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    expect(fifo, false, ":1:1: endpoints: needs at least one endpoint\n"); /* nobody writes: no wait */
+    expect(fifo, false,
+           ":1:1: endpoints: needs at least one endpoint\n"); /* nobody writes: no wait */
 }
 
 static void keys_in_the_open(void **state)
@@ -382,7 +383,8 @@ static void keys_in_the_open(void **state)
            "${NAME})\n");
     expect(file("closed.yaml", text, 0640), true, "");
     setenv("QCC_T", "k", 1);
-    expect(file("env.yaml", "endpoints:\n- name: a\n  base_url: http://h\n  api_key: ${QCC_T}\n", 0644),
+    expect(file("env.yaml", "endpoints:\n- name: a\n  base_url: http://h\n  api_key: ${QCC_T}\n",
+                0644),
            true, "");
     unsetenv("QCC_T");
 }
@@ -403,15 +405,26 @@ static void keys_in_files(void **state)
     conf_unref(c);
     faults_free(&f);
     file("a.key", "sk-one", 0604);
-    expect(path, true, ":4:17: warning: endpoints[0].api_key_file: everybody may read a.key (chmod o-r)\n");
+    expect(path, true,
+           ":4:17: warning: endpoints[0].api_key_file: everybody may read a.key (chmod o-r)\n");
     file("a.key", "one\ntwo\n", 0600);
-    expect(path, false, ":4:17: endpoints[0].api_key_file: a.key must hold one line with the key, and no more\n");
+    expect(
+        path, false,
+        ":4:17: endpoints[0].api_key_file: a.key must hold one line with the key, and no more\n");
     file("a.key", "\n", 0600);
-    expect(path, false, ":4:17: endpoints[0].api_key_file: a.key must hold one line with the key, and no more\n");
-    expect(file("m.yaml", "endpoints:\n- name: a\n  base_url: http://h\n  api_key_file: none.key\n", 0600),
-           false, ":4:17: endpoints[0].api_key_file: none.key cannot be opened: No such file or directory\n");
-    expect(file("b.yaml", "endpoints:\n- name: a\n  base_url: http://h\n  api_key: x\n  api_key_file: a.key\n", 0600),
-           false, ":5:17: endpoints[0].api_key_file: is given beside api_key: keep one\n");
+    expect(
+        path, false,
+        ":4:17: endpoints[0].api_key_file: a.key must hold one line with the key, and no more\n");
+    expect(
+        file("m.yaml", "endpoints:\n- name: a\n  base_url: http://h\n  api_key_file: none.key\n",
+             0600),
+        false,
+        ":4:17: endpoints[0].api_key_file: none.key cannot be opened: No such file or directory\n");
+    expect(
+        file("b.yaml",
+             "endpoints:\n- name: a\n  base_url: http://h\n  api_key: x\n  api_key_file: a.key\n",
+             0600),
+        false, ":5:17: endpoints[0].api_key_file: is given beside api_key: keep one\n");
 }
 
 static void shell(const char *command)
@@ -427,11 +440,14 @@ static void certificates(void **state)
 #define TLS(cert, key)                                                                             \
     "listen: {address: '127.0.0.1:1', tls: {certificate: " cert ", private_key: " key "}}\n"       \
     "upstream: {ca_file: ca.pem}\n" EP
-    shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=h "
-          "-keyout one.key -out one.pem 2>/dev/null && chmod 600 one.key && cp one.pem ca.pem && "
-          "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out two.key 2>/dev/null && "
-          "chmod 600 two.key && "
-          "openssl ec -in one.key -aes128 -passout pass:x -out locked.key 2>/dev/null && chmod 600 locked.key");
+    shell(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=h "
+        "-keyout one.key -out one.pem 2>/dev/null && chmod 600 one.key && cp one.pem ca.pem && "
+        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out two.key 2>/dev/null "
+        "&& "
+        "chmod 600 two.key && "
+        "openssl ec -in one.key -aes128 -passout pass:x -out locked.key 2>/dev/null && chmod 600 "
+        "locked.key");
     struct faults f = {0};
     struct conf *c = conf_load(file("tls.yaml", TLS("one.pem", "one.key"), 0644), &f);
     faults_print(&f, stderr);
@@ -444,13 +460,15 @@ static void certificates(void **state)
     expect(file("tls.yaml", TLS("one.pem", "two.key"), 0600), false,
            ":1:75: listen[0].tls.private_key: two.key is not the key of the certificate one.pem\n");
     expect(file("tls.yaml", TLS("one.pem", "locked.key"), 0600), false,
-           ":1:75: listen[0].tls.private_key: locked.key holds no valid PEM private key, or one with a "
+           ":1:75: listen[0].tls.private_key: locked.key holds no valid PEM private key, or one "
+           "with a "
            "passphrase\n");
-    expect(file("tls.yaml", TLS("one.key", "one.pem"), 0600), false,
-           ":1:53: listen[0].tls.certificate: one.key holds no valid PEM certificate\n"
-           ":1:75: warning: listen[0].tls.private_key: everybody may read one.pem (chmod o-r)\n"
-           ":1:75: listen[0].tls.private_key: one.pem holds no valid PEM private key, or one with a "
-           "passphrase\n");
+    expect(
+        file("tls.yaml", TLS("one.key", "one.pem"), 0600), false,
+        ":1:53: listen[0].tls.certificate: one.key holds no valid PEM certificate\n"
+        ":1:75: warning: listen[0].tls.private_key: everybody may read one.pem (chmod o-r)\n"
+        ":1:75: listen[0].tls.private_key: one.pem holds no valid PEM private key, or one with a "
+        "passphrase\n");
     file("ca.pem", "rubbish\n", 0644);
     expect(file("tls.yaml", TLS("one.pem", "one.key"), 0600), false,
            ":2:21: upstream.ca_file: ca.pem holds no valid PEM certificate\n");
@@ -470,9 +488,9 @@ static void unknown_user(void **state)
 static void samples(void **state)
 {
     (void)state;
-    static const char *const env[] = {"ANTHROPIC_API_KEY", "RELAY_A_KEY", "RELAY_B_KEY", "CHEAP_KEY",
-                                      "QCC_ADMIN_TOKEN", "QCC_TOKEN_ALICE", "ANTHROPIC_API_KEY_ONE",
-                                      "ANTHROPIC_API_KEY_TWO"};
+    static const char *const env[] = {
+        "ANTHROPIC_API_KEY", "RELAY_A_KEY",     "RELAY_B_KEY",           "CHEAP_KEY",
+        "QCC_ADMIN_TOKEN",   "QCC_TOKEN_ALICE", "ANTHROPIC_API_KEY_ONE", "ANTHROPIC_API_KEY_TWO"};
     static const char *const folders[] = {"conf", "conf/examples"};
     char cert[128], key[128];
     size_t n = 0;

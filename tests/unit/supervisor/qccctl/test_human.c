@@ -79,8 +79,12 @@ static void foreign_text(void **state)
     IS("a\033[31mb\r\n", "a\\x1b[31mb\\x0d\\x0a", 18);
     IS("\0", "\\x00", 4);
     IS("x\xff", "x?", 2);
-    IS("\xc2\x9b" "31m", "\\u{9b}31m", 9);          /* CSI as one character */
-    IS("\xe2\x80\xae" "evil", "\\u{202e}evil", 12); /* right to left */
+    IS("\xc2\x9b"
+       "31m",
+       "\\u{9b}31m", 9); /* CSI as one character */
+    IS("\xe2\x80\xae"
+       "evil",
+       "\\u{202e}evil", 12); /* right to left */
     IS("\xe6\xa8\xa1\xe5\x9e\x8b", "\xe6\xa8\xa1\xe5\x9e\x8b", 4);
     IS("e\xcc\x81", "e\xcc\x81", 1);
     IS("\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", 2);
@@ -102,7 +106,10 @@ static void cut_colored(void **state)
     static const struct {
         size_t width;
         const char *want;
-    } rows[] = {{2, "ab\033[31m\033[0m"}, {4, "ab\033[31mcd\033[0m"}, {9, "ab\033[31mcd\033[0mef"}, {0, "\033[31m\033[0m"}};
+    } rows[] = {{2, "ab\033[31m\033[0m"},
+                {4, "ab\033[31mcd\033[0m"},
+                {9, "ab\033[31mcd\033[0mef"},
+                {0, "\033[31m\033[0m"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct buf b;
         buf_init(&b, 128);

@@ -1,5 +1,6 @@
-/* profile: each shape that a v0.6 file may have, and what is said of what was not understood; quoting is
- * read back as it was (the whole file is checked by the supervisor in tests/system/test_qccctl.py). */
+/* profile: each shape that a v0.6 file may have, and what is said of what was not understood;
+ * quoting is read back as it was (the whole file is checked by the supervisor in
+ * tests/system/test_qccctl.py). */
 #include "supervisor/qccctl/profile.h"
 
 #include <setjmp.h>
@@ -47,21 +48,32 @@ static void shapes(void **state)
     (void)state;
     one("{\"base_url\":\"https://h/\",\"api_key\":\"k\"}", "h", "https://h", "k");
     one("{\"name\":\"n\",\"url\":\" https://h/v1 \",\"auth_token\":\"k\"}", "n", "https://h", "k");
-    one("[{\"name\":\"n\",\"base_url\":\"https://h:8/a\",\"key\":\"k\"}]", "n", "https://h:8/a", "k");
+    one("[{\"name\":\"n\",\"base_url\":\"https://h:8/a\",\"key\":\"k\"}]", "n", "https://h:8/a",
+        "k");
     one("{\"endpoints\":[{\"base_url\":\"https://h\"}],\"api_key\":\"k\"}", "h", "https://h", "k");
-    one("{\"profiles\":{\"w\":{\"base_url\":\"https://h\",\"api_key\":\"k\"}}}", "w", "https://h", "k");
-    one("{\"profiles\":[{\"name\":\"w\",\"base_url\":\"https://h\",\"api_key\":\"k\"}]}", "w", "https://h", "k");
-    one("{\"profiles\":{\"w\":{\"endpoints\":[{\"base_url\":\"https://h\",\"api_key\":\"k\"}]}}}", "w",
+    one("{\"profiles\":{\"w\":{\"base_url\":\"https://h\",\"api_key\":\"k\"}}}", "w", "https://h",
+        "k");
+    one("{\"profiles\":[{\"name\":\"w\",\"base_url\":\"https://h\",\"api_key\":\"k\"}]}", "w",
         "https://h", "k");
-    one("{\"profiles\":{\"w\":{\"endpoints\":{\"e\":{\"base_url\":\"https://h\"}}}}}", "e", "https://h", NULL);
-    one("{\"env\":{\"ANTHROPIC_BASE_URL\":\"http://h\",\"ANTHROPIC_AUTH_TOKEN\":\"t\"}}", "h", "http://h", "t");
+    one("{\"profiles\":{\"w\":{\"endpoints\":[{\"base_url\":\"https://h\",\"api_key\":\"k\"}]}}}",
+        "w", "https://h", "k");
+    one("{\"profiles\":{\"w\":{\"endpoints\":{\"e\":{\"base_url\":\"https://h\"}}}}}", "e",
+        "https://h", NULL);
+    one("{\"env\":{\"ANTHROPIC_BASE_URL\":\"http://h\",\"ANTHROPIC_AUTH_TOKEN\":\"t\"}}", "h",
+        "http://h", "t");
 }
 
 static void nothing_in_it(void **state)
 {
     (void)state;
-    const char *docs[] = {"{}", "[]", "[1]", "{\"profiles\":{}}", "{\"profiles\":7}", "{\"endpoints\":[]}",
-                          "{\"profiles\":{\"a\":{\"api_key\":\"k\"}}}", "{\"base_url\":7}",
+    const char *docs[] = {"{}",
+                          "[]",
+                          "[1]",
+                          "{\"profiles\":{}}",
+                          "{\"profiles\":7}",
+                          "{\"endpoints\":[]}",
+                          "{\"profiles\":{\"a\":{\"api_key\":\"k\"}}}",
+                          "{\"base_url\":7}",
                           "{\"base_url\":\"ftp://h\"}"};
     for (size_t i = 0; i < COUNT_OF(docs); i++) {
         assert_false(read_it(docs[i], NULL));
@@ -75,7 +87,8 @@ static void nothing_in_it(void **state)
 static void the_active_profile(void **state)
 {
     (void)state;
-    const char *doc = "{\"default_profile\":\"b\",\"profiles\":{\"a\":{\"base_url\":\"http://a\",\"api_key\":\"k\"},"
+    const char *doc = "{\"default_profile\":\"b\",\"profiles\":{\"a\":{\"base_url\":\"http://"
+                      "a\",\"api_key\":\"k\"},"
                       "\"b\":{\"base_url\":\"http://b\",\"api_key\":\"k\"}}}";
     assert_true(read_it(doc, NULL));
     assert_int_equal(p.n, 2);
@@ -86,7 +99,8 @@ static void the_active_profile(void **state)
     assert_true(p.n == 1 && p.v[0].enabled);
     assert_string_equal(p.v[0].name, "a");
     profile_free(&p);
-    assert_true(read_it("{\"active\":\"x\",\"profiles\":{\"a\":{\"base_url\":\"http://a\"}}}", NULL));
+    assert_true(
+        read_it("{\"active\":\"x\",\"profiles\":{\"a\":{\"base_url\":\"http://a\"}}}", NULL));
     assert_true(p.n == 1 && p.v[0].enabled);
     assert_non_null(strstr(warnings, "active: names no profile"));
     profile_free(&p);
@@ -95,13 +109,15 @@ static void the_active_profile(void **state)
 static void names_are_valid_and_unique(void **state)
 {
     (void)state;
-    assert_true(read_it("[{\"name\":\"a b\",\"base_url\":\"http://a\"},{\"name\":\"a/b\",\"base_url\":\"http://b\"},"
-                        "{\"name\":\"\\u6a21\",\"base_url\":\"http://c\"},"
-                        "{\"name\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\","
-                        "\"base_url\":\"http://d\"},"
-                        "{\"name\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\","
-                        "\"base_url\":\"http://e\"}]",
-                        NULL));
+    assert_true(read_it(
+        "[{\"name\":\"a "
+        "b\",\"base_url\":\"http://a\"},{\"name\":\"a/b\",\"base_url\":\"http://b\"},"
+        "{\"name\":\"\\u6a21\",\"base_url\":\"http://c\"},"
+        "{\"name\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\","
+        "\"base_url\":\"http://d\"},"
+        "{\"name\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\","
+        "\"base_url\":\"http://e\"}]",
+        NULL));
     assert_string_equal(p.v[0].name, "a-b");
     assert_string_equal(p.v[1].name, "a-b-2");
     assert_string_equal(p.v[2].name, "endpoint");
@@ -115,9 +131,11 @@ static void numbers_and_doubles(void **state)
 {
     (void)state;
     assert_true(read_it("{\"max_failures\":5,\"timeout\":\"30s\",\"endpoints\":["
-                        "{\"base_url\":\"http://a\",\"api_key\":\"k\",\"weight\":\"7\",\"priority\":2,\"max_failures\":2},"
+                        "{\"base_url\":\"http://"
+                        "a\",\"api_key\":\"k\",\"weight\":\"7\",\"priority\":2,\"max_failures\":2},"
                         "{\"base_url\":\"http://a/\",\"api_key\":\"k\"},"
-                        "{\"base_url\":\"http://a\",\"api_key\":\"l\",\"weight\":-3,\"enabled\":\"no\",\"timeout\":1.5},"
+                        "{\"base_url\":\"http://"
+                        "a\",\"api_key\":\"l\",\"weight\":-3,\"enabled\":\"no\",\"timeout\":1.5},"
                         "{\"base_url\":\"http://b\",\"priority\":5000,\"hue\":1}]}",
                         NULL));
     assert_int_equal(p.n, 3);

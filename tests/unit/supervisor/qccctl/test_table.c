@@ -8,16 +8,18 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static const struct column columns[] = {
-    {"NAME", false, true, 0}, {"N", true, false, 0}, {"MORE", false, false, 2}, {"LEAST", false, false, 3},
-    {"NOTE", false, true, 1}};
+static const struct column columns[] = {{"NAME", false, true, 0},
+                                        {"N", true, false, 0},
+                                        {"MORE", false, false, 2},
+                                        {"LEAST", false, false, 3},
+                                        {"NOTE", false, true, 1}};
 
 static void fill(struct table *t)
 {
     table_init(t, columns, COUNT_OF(columns));
-    const char *rows[][5] = {
-        {"official", "1", "abcdef", "ghijkl", "all is well"},
-        {"a-very-long-name-of-an-endpoint", "1000", "m", "", "and something to say that is long, too"}};
+    const char *rows[][5] = {{"official", "1", "abcdef", "ghijkl", "all is well"},
+                             {"a-very-long-name-of-an-endpoint", "1000", "m", "",
+                              "and something to say that is long, too"}};
     for (size_t r = 0; r < COUNT_OF(rows); r++)
         for (size_t c = 0; c < 5; c++)
             table_text(t, c == 0 ? TINT_BOLD : c == 1 ? TINT_BAD : TINT_NONE, rows[r][c]);
@@ -39,10 +41,10 @@ static void as_wide_as_its_content(void **state)
     char got[4096];
     fill(&t);
     printed(&t, 0, false, got, sizeof got);
-    assert_string_equal(got,
-                        "NAME                                N  MORE    LEAST   NOTE\n"
-                        "official                            1  abcdef  ghijkl  all is well\n"
-                        "a-very-long-name-of-an-endpoint  1000  m               and something to say that is long, too\n");
+    assert_string_equal(got, "NAME                                N  MORE    LEAST   NOTE\n"
+                             "official                            1  abcdef  ghijkl  all is well\n"
+                             "a-very-long-name-of-an-endpoint  1000  m               and something "
+                             "to say that is long, too\n");
     table_fini(&t);
 }
 
@@ -98,7 +100,8 @@ static void colors_take_no_room(void **state)
 static void foreign_cells(void **state)
 {
     (void)state;
-    static const struct column two[] = {{"A", false, false, 0}, {"B", false, false, 0}, {"C", false, false, 0}};
+    static const struct column two[] = {
+        {"A", false, false, 0}, {"B", false, false, 0}, {"C", false, false, 0}};
     struct table t;
     char got[512];
     table_init(&t, two, 3);
@@ -106,7 +109,8 @@ static void foreign_cells(void **state)
     table_foreign(&t, TINT_NONE, STR(""));
     table_text(&t, TINT_NONE, "");
     printed(&t, 0, false, got, sizeof got);
-    assert_string_equal(got, "A              B\nx\\x1b]0;y\\x07  -\n"); /* a column of nothing is not shown */
+    assert_string_equal(
+        got, "A              B\nx\\x1b]0;y\\x07  -\n"); /* a column of nothing is not shown */
     table_fini(&t);
     table_init(&t, two, 3);
     printed(&t, 0, false, got, sizeof got);

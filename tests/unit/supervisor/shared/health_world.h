@@ -23,7 +23,7 @@
 struct world {
     struct health h;
     struct conf *c;
-    struct buf said; /* "2 TRIAL aaaaaaaa", "* ENDPOINT aaaaaaaa", one line each */
+    struct buf said;          /* "2 TRIAL aaaaaaaa", "* ENDPOINT aaaaaaaa", one line each */
     struct ipc_endpoint seen; /* the last ENDPOINT */
     int seen_by;              /* to whom */
     uint64_t seq;             /* of the last TRIAL, TRIAL_RECALL or VERIFY */
@@ -129,7 +129,8 @@ static inline const struct ep_state *state(const struct world *w, const char *id
     return &e->state;
 }
 
-static inline void outcome(struct world *w, unsigned slot, const char *id, enum outcome cls, uint64_t trial)
+static inline void outcome(struct world *w, unsigned slot, const char *id, enum outcome cls,
+                           uint64_t trial)
 {
     struct ipc_outcome o = {.endpoint = str_c(id),
                             .cls = cls,

@@ -53,7 +53,8 @@ static void unmake(struct bindings *s)
     mem_free(s);
 }
 
-static bool wish(struct bindings *s, enum binding_table_op op, uint64_t key, uint32_t endpoint, int64_t now)
+static bool wish(struct bindings *s, enum binding_table_op op, uint64_t key, uint32_t endpoint,
+                 int64_t now)
 {
     struct binding_table_record r = {.key = {key, ~key}, .endpoint = endpoint, .op = op};
     bool ok = bindings_wishes(s, str_make((const char *)&r, sizeof r), now);
@@ -143,7 +144,8 @@ static void the_least_recently_used_goes(void **state)
     ntold = 0;
     assert_true(wish(s, BINDING_BOUND, 4, 20, 11));
     assert_int_equal(ntold, 2);
-    assert_int_equal(told[0].op, BINDING_UNBOUND); /* first, so that no replica is over its ceiling */
+    assert_int_equal(told[0].op,
+                     BINDING_UNBOUND); /* first, so that no replica is over its ceiling */
     assert_int_equal(told[0].key[0], 2);
     last(BINDING_BOUND, 4, 20);
     assert_int_equal(bindings_total(s), 3);
@@ -259,7 +261,8 @@ static void restored_ones_are_there(void **state)
 
 enum { WORKERS = 4, KEYS = 40, QUEUE = 4096 };
 
-/* Acts as worker/shared/binding_replica.c does: at once on its replica, the supervisor's word counts. */
+/* Acts as worker/shared/binding_replica.c does: at once on its replica, the supervisor's word
+ * counts. */
 struct sim {
     uint32_t at[KEYS];
     struct binding_table_record up[QUEUE], down[QUEUE];

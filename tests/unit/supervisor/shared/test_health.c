@@ -39,11 +39,17 @@ static void a_success_that_is_not_enough(void **unused)
 {
     (void)unused;
     struct world *w = world(2, 0);
-    struct ipc_outcome broke = {.endpoint = STR(A), .cls = OUTCOME_TRANSIENT, .net = NET_PARTIAL,
-                                .fault = FAULT_ENDPOINT, .retry_after_ms = -1, .left = true,
-                                .part = PART_BROKEN, .began_ms = w->now, .reason = STR("made up")};
-    struct ipc_outcome begun = {.endpoint = STR(A), .retry_after_ms = -1, .part = PART_BEGUN,
-                                .began_ms = w->now};
+    struct ipc_outcome broke = {.endpoint = STR(A),
+                                .cls = OUTCOME_TRANSIENT,
+                                .net = NET_PARTIAL,
+                                .fault = FAULT_ENDPOINT,
+                                .retry_after_ms = -1,
+                                .left = true,
+                                .part = PART_BROKEN,
+                                .began_ms = w->now,
+                                .reason = STR("made up")};
+    struct ipc_outcome begun = {
+        .endpoint = STR(A), .retry_after_ms = -1, .part = PART_BEGUN, .began_ms = w->now};
     assert_true(health_outcome(&w->h, 0, &broke, w->now));
     assert_true(health_outcome(&w->h, 1, &begun, w->now));
     w->seen_by = 99;

@@ -37,7 +37,8 @@ static struct str nth(unsigned i, const char *letters, char out[ASKED_MAX + 1])
     return str_make(out, n);
 }
 
-/* Each endpoint: usable or not (+ -), its texts between spaces. The last ones are marked in `last`. */
+/* Each endpoint: usable or not (+ -), its texts between spaces. The last ones are marked in `last`.
+ */
 static const struct {
     const char *name;
     const char *who[MOST];
@@ -117,8 +118,8 @@ static void who_is_the_last(void **state)
 
 /* ---- at random, against the definition */
 
-static const char *const texts[] = {"a",  "b",  "ab", "a*", "*b", "b*", "*a*", "ab*",
-                                    "=a", "=b", "=ab", "=c", "=a*", "c", "**"};
+static const char *const texts[] = {"a",  "b",  "ab",  "a*", "*b",  "b*", "*a*", "ab*",
+                                    "=a", "=b", "=ab", "=c", "=a*", "c",  "**"};
 
 struct model_of {
     const char *text[4];

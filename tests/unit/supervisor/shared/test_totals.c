@@ -281,9 +281,9 @@ static void series_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(workers_are_added_up),  cmocka_unit_test(reload_keeps_who_stays),
-        cmocka_unit_test(what_no_worker_says),   cmocka_unit_test(quantiles_are_of_late),
-        cmocka_unit_test(saved_and_back),        cmocka_unit_test(series_never_fall),
+        cmocka_unit_test(workers_are_added_up), cmocka_unit_test(reload_keeps_who_stays),
+        cmocka_unit_test(what_no_worker_says),  cmocka_unit_test(quantiles_are_of_late),
+        cmocka_unit_test(saved_and_back),       cmocka_unit_test(series_never_fall),
         cmocka_unit_test(series_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

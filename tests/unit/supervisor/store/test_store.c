@@ -1,4 +1,5 @@
-/* The state file: there and back, and everything that can be wrong with it; the folder around it. */
+/* The state file: there and back, and everything that can be wrong with it; the folder around it.
+ */
 #include "supervisor/store/store_file.h"
 
 #include "common/base/buf.h"
@@ -104,8 +105,8 @@ static struct buf written(uint32_t n)
     assert_true(n == 0 || binding_table_ready(&b, n, &mem));
     enum affinity_did did;
     for (uint64_t k = 0; k < n; k++)
-        assert_true(binding_table_bind(b, (uint64_t[]){k, ~k}, k % 2 ? 10 : 0xdeadbeef, 0, (int64_t)k,
-                                  &did, NULL));
+        assert_true(binding_table_bind(b, (uint64_t[]){k, ~k}, k % 2 ? 10 : 0xdeadbeef, 0,
+                                       (int64_t)k, &did, NULL));
     struct store_view v = {.wall_ms = WALL,
                            .mono_ms = NOW,
                            .print = 0x1122334455667788,
@@ -259,7 +260,7 @@ static void version_1_is_read(void **state)
                                "\x92\x95\xa8"
                                "deadbeef\x01\xc2\xc3\x92\x07\x08" /* by auth, draining */
                                "\x95\xa8"
-                               "0000000a\x02\xc3\xc2\x90"          /* by the operator, queued */
+                               "0000000a\x02\xc3\xc2\x90" /* by the operator, queued */
                                "\x90";
     struct store_image im;
     struct err e;
@@ -326,7 +327,8 @@ static void one_at_a_time(void **state)
     store_dir_close(&b);
 }
 
-/* As at an upgrade: the one after us gets the lock while we hold it, and still has it when we end. */
+/* As at an upgrade: the one after us gets the lock while we hold it, and still has it when we end.
+ */
 static void lent_to_the_next(void **state)
 {
     (void)state;

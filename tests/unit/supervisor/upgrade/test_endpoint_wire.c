@@ -53,8 +53,11 @@ static void fill(struct health_endpoint *e)
     s->counted_ms = 8002;
     s->verifying = EP_VERIFY_QUEUE;
     s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000, 0};
-    s->cooldown = (struct cooldown){.own_until_ms = 5001, .untold_until_ms = 5002, .untold_at_ms = 5003,
-                                    .untold = 4, .hit_ms = 5004};
+    s->cooldown = (struct cooldown){.own_until_ms = 5001,
+                                    .untold_until_ms = 5002,
+                                    .untold_at_ms = 5003,
+                                    .untold = 4,
+                                    .hit_ms = 5004};
     s->failq = (struct failq){FAILQ_QUEUED, true, 5, 3001, 3002};
     snprintf(s->queued_why, sizeof s->queued_why, "it answered in riddles");
     s->degraded_until_ms = 6001;
@@ -268,7 +271,8 @@ static void places_elsewhere_count(void **state)
     places_fini(&p);
 }
 
-/* Two tables as two supervisors have them: what is lent in both together is never more than there is. */
+/* Two tables as two supervisors have them: what is lent in both together is never more than there
+ * is. */
 static void places_are_lent_from_afar(void **state)
 {
     (void)state;

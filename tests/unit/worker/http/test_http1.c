@@ -435,10 +435,21 @@ static void test_other_expectations(void **state)
 static void test_front_of_a_request(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "G", "GET", "GET ", "GET /", "GET / HTTP/1.1\r", "GET / HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n",
-                                       "GET / HTTP/1.1\r\nHo", "A-VERY-LONG-METHOD-OF-MORE-THAN-32-BYTES!",
+    static const char *const good[] = {"",
+                                       "G",
+                                       "GET",
+                                       "GET ",
+                                       "GET /",
+                                       "GET / HTTP/1.1\r",
+                                       "GET / HTTP/1.1\r\n",
+                                       "PRI * HTTP/2.0\r\n",
+                                       "GET / HTTP/1.1\r\nHo",
+                                       "A-VERY-LONG-METHOD-OF-MORE-THAN-32-BYTES!",
                                        "GET /a/path/that/is/longer/than/what/is/looked/at\r\n"};
-    static const char *const bad[] = {" ", "\x16\x03\x01", "\x80", "G(", "GET\t/", "GET /\r\n", "GET /\n", "GET / HTTP/1.1\n", "GET / HTTP/1\r\n", "GET\r\n", "{\"a\":"};
+    static const char *const bad[] = {" ",       "\x16\x03\x01",     "\x80",
+                                      "G(",      "GET\t/",           "GET /\r\n",
+                                      "GET /\n", "GET / HTTP/1.1\n", "GET / HTTP/1\r\n",
+                                      "GET\r\n", "{\"a\":"};
     for (size_t i = 0; i < COUNT_OF(good); i++)
         assert_true(http1_may_begin(good[i], strlen(good[i])));
     for (size_t i = 0; i < COUNT_OF(bad); i++)

@@ -89,7 +89,8 @@ static void test_ids(void **state)
                  {"accept-encoding", HDR_ACCEPT_ENCODING}};
     char buf[256];
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        (void)snprintf(buf, sizeof buf, "GET / HTTP/1.1\r\nHost: h\r\n%s: x\r\n\r\n", cases[i].name);
+        (void)snprintf(buf, sizeof buf, "GET / HTTP/1.1\r\nHost: h\r\n%s: x\r\n\r\n",
+                       cases[i].name);
         assert_int_equal(request(str_c(buf)), HTTP1_OK);
         if (head.f[1].id != cases[i].id)
             fail_msg("%s is %d", cases[i].name, head.f[1].id);
@@ -253,12 +254,9 @@ static void test_each_byte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_fields),
-        cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_connection),
-        cmocka_unit_test(test_too_many),
-        cmocka_unit_test(test_bytes_anywhere),
-        cmocka_unit_test(test_each_byte),
+        cmocka_unit_test(test_bad_fields),     cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_connection),     cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_bytes_anywhere), cmocka_unit_test(test_each_byte),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }

@@ -7,16 +7,19 @@
 #include <cmocka.h>
 
 #define EVENT(name, data) "event: " name "\ndata: " data "\n\n"
-#define START EVENT("message_start", "{\"type\":\"message_start\",\"message\":{\"stop_reason\":null}}")
+#define START                                                                                      \
+    EVENT("message_start", "{\"type\":\"message_start\",\"message\":{\"stop_reason\":null}}")
 #define BLOCK EVENT("content_block_start", "{\"type\":\"content_block_start\",\"index\":0}")
-#define DELTA EVENT("content_block_delta", "{\"delta\":{\"text\":\"{\\\"stop_reason\\\":\\\"x\\\"}\"}}")
+#define DELTA                                                                                      \
+    EVENT("content_block_delta", "{\"delta\":{\"text\":\"{\\\"stop_reason\\\":\\\"x\\\"}\"}}")
 #define BLOCK_STOP EVENT("content_block_stop", "{\"type\":\"content_block_stop\",\"index\":0}")
 #define DELTA_DATA "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}"
 #define REASON "event: message_delta\n" DELTA_DATA "\n\n"
 #define TOLD START BLOCK DELTA BLOCK_STOP REASON
 #define STOP EVENT("message_stop", "{\"type\":\"message_stop\"}")
-#define PIECE(index, text, reason)                                                                \
-    "data: {\"choices\":[{\"index\":" index ",\"delta\":{\"content\":\"" text "\"},\"finish_reason\":" reason "}]}\n\n"
+#define PIECE(index, text, reason)                                                                 \
+    "data: {\"choices\":[{\"index\":" index ",\"delta\":{\"content\":\"" text                      \
+    "\"},\"finish_reason\":" reason "}]}\n\n"
 #define DONE "data: [DONE]\n\n"
 #define PING "event: ping\n\n"
 
@@ -73,7 +76,9 @@ static const struct {
     {TOLD "event: message_stop\ndata: {\"type\":\"mess", "\n" PING STOP},
     {TOLD "event: ping\ndata: {}\n", PING STOP},
     {TOLD ": comment", "\n" PING STOP},
-    {"data: {\"type\":\"content_block_start\"}\n\ndata: {\"type\":\"content_block_stop\"}\n\n" DELTA_DATA "\n\n", STOP},
+    {"data: {\"type\":\"content_block_start\"}\n\ndata: "
+     "{\"type\":\"content_block_stop\"}\n\n" DELTA_DATA "\n\n",
+     STOP},
     /* it has not */
     {"", NULL},
     {START, NULL},
@@ -85,7 +90,8 @@ static const struct {
     {START BLOCK "event: message_delta\n" DELTA_DATA "\n", NULL},
     {TOLD BLOCK, NULL},
     {TOLD BLOCK "event: content_block_stop\ndata: {\"type\":\"content_block_stop\"", NULL},
-    {START BLOCK BLOCK_STOP "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"}", NULL},
+    {START BLOCK BLOCK_STOP "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"}",
+     NULL},
     {START BLOCK BLOCK_STOP EVENT("message_delta", "{\"delta\":{\"stop_reason\":null}}"), NULL},
     {START BLOCK BLOCK_STOP EVENT("message_delta", "{\"delta\":{\"stop_reason\":\"\"}}"), NULL},
     {START BLOCK BLOCK_STOP EVENT("message_delta", "{\"delta\":{\"stop_reason\":\"x\"}"), NULL},
@@ -100,12 +106,15 @@ static const struct {
     /* choices */
     {PIECE("0", "a", "null") PIECE("0", "", "\"stop\"") DONE, ""},
     {PIECE("0", "a", "null") PIECE("0", "", "\"stop\""), DONE},
-    {PIECE("0", "a", "null") PIECE("0", "", "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n", DONE},
+    {PIECE("0", "a", "null")
+         PIECE("0", "", "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
+     DONE},
     {PIECE("0", "a", "\"stop\"") PIECE("0", "", "null"), DONE},
     {PIECE("0", "a", "\"stop\"") "data: [DONE]", "\n\n"},
     {PIECE("0", "a", "null") "data: [DONE]\n", "\n"},
     {PIECE("0", "a", "\"stop\"") "data: [DON", NULL},
-    {PIECE("0", "a", "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}", "\n\n" DONE},
+    {PIECE("0", "a", "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}",
+     "\n\n" DONE},
     {PIECE("0", "a", "\"stop\"") ": bye", "\n\n" DONE},
     {PIECE("0", "a", "\"stop\"") "dat", "\n\n" DONE},
     {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n", "\n" DONE},
@@ -113,9 +122,16 @@ static const struct {
     {PIECE("0", "\\\"finish_reason\\\":\\\"stop\\\"", "null"), NULL},
     {PIECE("0", "a", "\"\""), NULL},
     {PIECE("0", "a", "null") PIECE("1", "b", "null") PIECE("0", "", "\"stop\""), NULL},
-    {PIECE("0", "a", "null") PIECE("1", "b", "null") PIECE("0", "", "\"stop\"") PIECE("1", "", "\"stop\""), DONE},
-    {"data: {\"choices\":[{\"index\":0,\"finish_reason\":null},{\"index\":1,\"finish_reason\":\"stop\"}]}\n\n", NULL},
-    {"data: {\"choices\":[{\"index\":0,\"finish_reason\" : \"stop\"},{\"index\":1,\"finish_reason\":\"stop\"}]}\n\n", DONE},
+    {PIECE("0", "a", "null") PIECE("1", "b", "null") PIECE("0", "", "\"stop\"")
+         PIECE("1", "", "\"stop\""),
+     DONE},
+    {"data: "
+     "{\"choices\":[{\"index\":0,\"finish_reason\":null},{\"index\":1,\"finish_reason\":\"stop\"}]}"
+     "\n\n",
+     NULL},
+    {"data: {\"choices\":[{\"index\":0,\"finish_reason\" : "
+     "\"stop\"},{\"index\":1,\"finish_reason\":\"stop\"}]}\n\n",
+     DONE},
     {"data: {\"choices\":[{\"index\":-1,\"finish_reason\":\"stop\"}]}\n\n", NULL},
     {"data: {\"choices\":[{\"index\":99,\"finish_reason\":\"stop\"}]}\n\n", DONE},
     {"data: {\"choices\":[1,null,\"x\"]}\n\n", NULL},
@@ -130,7 +146,8 @@ static void test_close(void **state)
             char tail[SSE_TAIL];
             bool whole = close_of(cases[i].text, step, tail);
             if (whole != (cases[i].tail != NULL) || (whole && strcmp(tail, cases[i].tail) != 0))
-                fail_msg("case %zu by %zu: %s, tail \"%s\"", i, step, whole ? "whole" : "not whole", tail);
+                fail_msg("case %zu by %zu: %s, tail \"%s\"", i, step, whole ? "whole" : "not whole",
+                         tail);
         }
 }
 

@@ -50,13 +50,33 @@ static void own_hosts(void **state)
 {
     (void)state;
     static const char *const own[] = {
-        "localhost", "LocalHost", "localhost.", "localhost:", "localhost:7860", "localhost.:1", "a.localhost",
-        "a.b.LOCALHOST:1", "127.0.0.1", "127.0.0.1:7860", "127.255.0.9", "127.0.0.1.", "0.0.0.0", "8.8.8.8:53",
-        "[::1]", "[::1]:7860", "[::]", "[::ffff:127.0.0.1]", "[2001:db8::1]:80"};
+        "localhost",      "LocalHost",          "localhost.",      "localhost:",
+        "localhost:7860", "localhost.:1",       "a.localhost",     "a.b.LOCALHOST:1",
+        "127.0.0.1",      "127.0.0.1:7860",     "127.255.0.9",     "127.0.0.1.",
+        "0.0.0.0",        "8.8.8.8:53",         "[::1]",           "[::1]:7860",
+        "[::]",           "[::ffff:127.0.0.1]", "[2001:db8::1]:80"};
     static const char *const others[] = {
-        "", ".", ":80", "localhos", "xlocalhost", ".localhost", "localhost..", "localhost.evil.example",
-        "127.0.0.1.evil.example", "1.2.3", "1.2.3.4.5", "256.0.0.1", "127.1", "0x7f.0.0.1", "2130706433", "evil.example",
-        "::1", "[127.0.0.1]", "[::1", "[]", "[::1]x.evil.example",
+        "",
+        ".",
+        ":80",
+        "localhos",
+        "xlocalhost",
+        ".localhost",
+        "localhost..",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "1.2.3",
+        "1.2.3.4.5",
+        "256.0.0.1",
+        "127.1",
+        "0x7f.0.0.1",
+        "2130706433",
+        "evil.example",
+        "::1",
+        "[127.0.0.1]",
+        "[::1",
+        "[]",
+        "[::1]x.evil.example",
         "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd"};
     for (size_t i = 0; i < COUNT_OF(own); i++)
         if (!cors_host_is_own(str_c(own[i])))
@@ -77,8 +97,10 @@ static void listed_hosts(void **state)
     assert_int_equal(verdict(c, true, "Host: qcc.example.evil\r\n"), CORS_BAD_HOST);
     assert_int_equal(verdict(c, false, "Host: evil\r\n"), CORS_PASS);
     assert_int_equal(judge(c, true, "GET / HTTP/1.0", "")->v, CORS_PASS);
-    assert_int_equal(judge(c, true, "GET http://evil/ HTTP/1.1", "Host: localhost\r\n")->v, CORS_BAD_HOST);
-    assert_int_equal(judge(c, true, "GET http://localhost/ HTTP/1.1", "Host: evil\r\n")->v, CORS_PASS);
+    assert_int_equal(judge(c, true, "GET http://evil/ HTTP/1.1", "Host: localhost\r\n")->v,
+                     CORS_BAD_HOST);
+    assert_int_equal(judge(c, true, "GET http://localhost/ HTTP/1.1", "Host: evil\r\n")->v,
+                     CORS_PASS);
     conf_strs_add(&c->hosts, STR("*"));
     assert_int_equal(verdict(c, true, "Host: evil\r\n"), CORS_PASS);
     conf_unref(c);
@@ -147,22 +169,31 @@ static void preflights(void **state)
     assert_int_equal(judge(c, false, options, ASKS "POST\r\n")->v, CORS_PREFLIGHT);
     assert_int_equal(judge(c, true, "POST / HTTP/1.1", ASKS "POST\r\n")->v, CORS_PASS);
     assert_int_equal(judge(c, true, options, HOST "Origin: " PAGE "\r\n")->v, CORS_PASS);
-    assert_int_equal(judge(c, true, options, HOST "Access-Control-Request-Method: POST\r\n")->v, CORS_PASS);
-    assert_int_equal(judge(c, true, options, HOST "Origin: evil\r\nAccess-Control-Request-Method: A\r\n")->v,
-                     CORS_BAD_ORIGIN);
-    assert_int_equal(judge(c, false, options, HOST "Origin: evil\r\nAccess-Control-Request-Method: A\r\n")->v,
+    assert_int_equal(judge(c, true, options, HOST "Access-Control-Request-Method: POST\r\n")->v,
                      CORS_PASS);
-    static const char *const bad[] = {
-        ASKS "\r\n", ASKS "A B\r\n", ASKS "A,B\r\n", ASKS "POST\r\nAccess-Control-Request-Headers: a b\r\n",
-        ASKS "POST\r\nAccess-Control-Request-Headers: a, b:\r\n", ASKS "POST\r\nAccess-Control-Request-Headers: a=\xe4\r\n"};
+    assert_int_equal(
+        judge(c, true, options, HOST "Origin: evil\r\nAccess-Control-Request-Method: A\r\n")->v,
+        CORS_BAD_ORIGIN);
+    assert_int_equal(
+        judge(c, false, options, HOST "Origin: evil\r\nAccess-Control-Request-Method: A\r\n")->v,
+        CORS_PASS);
+    static const char *const bad[] = {ASKS "\r\n",
+                                      ASKS "A B\r\n",
+                                      ASKS "A,B\r\n",
+                                      ASKS "POST\r\nAccess-Control-Request-Headers: a b\r\n",
+                                      ASKS "POST\r\nAccess-Control-Request-Headers: a, b:\r\n",
+                                      ASKS "POST\r\nAccess-Control-Request-Headers: a=\xe4\r\n"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         if (judge(c, true, options, bad[i])->v != CORS_BAD_PREFLIGHT)
             fail_msg("was taken: %s", bad[i]);
     for (int n = 4000; n <= 5000; n += 1000) {
-        snprintf(longer, sizeof longer, ASKS "POST\r\nAccess-Control-Request-Headers: %0*d\r\n", n, 0);
-        assert_int_equal(judge(c, true, options, longer)->v, n == 4000 ? CORS_PREFLIGHT : CORS_BAD_PREFLIGHT);
+        snprintf(longer, sizeof longer, ASKS "POST\r\nAccess-Control-Request-Headers: %0*d\r\n", n,
+                 0);
+        assert_int_equal(judge(c, true, options, longer)->v,
+                         n == 4000 ? CORS_PREFLIGHT : CORS_BAD_PREFLIGHT);
     }
-    snprintf(longer, sizeof longer, HOST "Origin: " PAGE "\r\nAccess-Control-Request-Method: %0*d\r\n", 4097, 0);
+    snprintf(longer, sizeof longer,
+             HOST "Origin: " PAGE "\r\nAccess-Control-Request-Method: %0*d\r\n", 4097, 0);
     assert_int_equal(judge(c, true, options, longer)->v, CORS_BAD_PREFLIGHT);
     conf_unref(c);
 }
@@ -185,14 +216,17 @@ static void lines(void **state)
     assert_true(cors_put(&b, c, NULL));
     same(&b, "vary: origin\r\n");
     assert_true(cors_put(&b, c, c->origins.v[0]));
-    same(&b, "vary: origin\r\naccess-control-allow-origin: " PAGE "\r\naccess-control-expose-headers: *\r\n");
+    same(&b, "vary: origin\r\naccess-control-allow-origin: " PAGE
+             "\r\naccess-control-expose-headers: *\r\n");
 
     struct judged *j = judge(c, true, "OPTIONS / HTTP/1.1", ASKS "PUT\r\n");
     assert_true(cors_put_preflight(&b, j->head.f, j->head.nf));
     same(&b, "access-control-allow-methods: PUT\r\naccess-control-max-age: 7200\r\n");
-    j = judge(c, true, "OPTIONS / HTTP/1.1",
-              ASKS "PUT\r\nAccess-Control-Request-Headers: X-A, b\r\naccess-control-request-headers: c\r\n"
-                   "Access-Control-Request-Private-Network: true\r\n");
+    j = judge(
+        c, true, "OPTIONS / HTTP/1.1",
+        ASKS
+        "PUT\r\nAccess-Control-Request-Headers: X-A, b\r\naccess-control-request-headers: c\r\n"
+        "Access-Control-Request-Private-Network: true\r\n");
     assert_true(cors_put_preflight(&b, j->head.f, j->head.nf));
     same(&b, "access-control-allow-methods: PUT\r\naccess-control-max-age: 7200\r\n"
              "access-control-allow-headers: X-A, b\r\naccess-control-allow-headers: c\r\n"
@@ -214,7 +248,8 @@ static void what_is_allowed_fits(void **state)
     static char fields[6000];
     size_t at = (size_t)snprintf(fields, sizeof fields, ASKS "POST\r\n");
     while (at < 4000) /* many short lines grow the most */
-        at += (size_t)snprintf(fields + at, sizeof fields - at, "Access-Control-Request-Headers:a\r\n");
+        at += (size_t)snprintf(fields + at, sizeof fields - at,
+                               "Access-Control-Request-Headers:a\r\n");
     struct judged *j = judge(c, true, "OPTIONS / HTTP/1.1", fields);
     struct buf b;
     buf_init(&b, CORS_ECHO_MAX + 256);
@@ -247,9 +282,9 @@ static void explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_hosts),  cmocka_unit_test(listed_hosts),
-        cmocka_unit_test(origins),    cmocka_unit_test(preflights),
-        cmocka_unit_test(lines),      cmocka_unit_test(what_is_allowed_fits),
+        cmocka_unit_test(own_hosts), cmocka_unit_test(listed_hosts),
+        cmocka_unit_test(origins),   cmocka_unit_test(preflights),
+        cmocka_unit_test(lines),     cmocka_unit_test(what_is_allowed_fits),
         cmocka_unit_test(explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

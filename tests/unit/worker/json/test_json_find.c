@@ -279,9 +279,10 @@ static void assert_same(const struct json_hit *h, const json_t *v)
         return;
     }
     static const enum json_kind kinds[] = {
-        [JSON_OBJECT] = JSON_IS_OBJECT,  [JSON_ARRAY] = JSON_IS_ARRAY, [JSON_STRING] = JSON_IS_STRING,
-        [JSON_INTEGER] = JSON_IS_NUMBER, [JSON_REAL] = JSON_IS_NUMBER, [JSON_TRUE] = JSON_IS_TRUE,
-        [JSON_FALSE] = JSON_IS_FALSE,    [JSON_NULL] = JSON_IS_NULL};
+        [JSON_OBJECT] = JSON_IS_OBJECT, [JSON_ARRAY] = JSON_IS_ARRAY,
+        [JSON_STRING] = JSON_IS_STRING, [JSON_INTEGER] = JSON_IS_NUMBER,
+        [JSON_REAL] = JSON_IS_NUMBER,   [JSON_TRUE] = JSON_IS_TRUE,
+        [JSON_FALSE] = JSON_IS_FALSE,   [JSON_NULL] = JSON_IS_NULL};
     assert_int_equal(h->kind, kinds[json_typeof(v)]);
     if (json_is_string(v)) {
         struct buf b;

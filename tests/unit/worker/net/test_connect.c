@@ -62,7 +62,8 @@ static void literals(void **state)
     assert_int_equal(len, sizeof *v6);
     assert_int_equal(v6->sin6_family, AF_INET6);
     assert_int_equal(ntohs(v6->sin6_port), 80);
-    static const char *const names[] = {"localhost", "api.anthropic.com", "127.1", "1.2.3.4.5", "fe80::1%lo", "", "0x7f.0.0.1"};
+    static const char *const names[] = {
+        "localhost", "api.anthropic.com", "127.1", "1.2.3.4.5", "fe80::1%lo", "", "0x7f.0.0.1"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         assert_false(connect_literal(names[i], 80, &to, &len));
 }

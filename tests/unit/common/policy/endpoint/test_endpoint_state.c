@@ -164,8 +164,7 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
         snprintf(out, CASE_OUT, next == INT64_MAX ? "never" : "%d", (int)next);
     } else if (strcmp(verb, "blocked") == 0) {
         snprintf(out, CASE_OUT, "%s",
-                 model_blocked(&w->s, (uint64_t)case_parse(l, l->word[1]), w->now) ? "yes"
-                                                                                      : "no");
+                 model_blocked(&w->s, (uint64_t)case_parse(l, l->word[1]), w->now) ? "yes" : "no");
     } else if (strcmp(verb, "notes") == 0) {
         show_notes(w, out);
     } else {

@@ -43,7 +43,7 @@ LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 2>/dev/null) -lev -
 CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
 LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp 2>/dev/null)
-# libcurl is loaded when it is needed (worker/dial_lib.h)
+# libcurl is loaded when it is needed (worker/net/dial_curl.h)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp 2>/dev/null) -lev -lm -ldl
 
 # llhttp: the system's library, or Debian's sources (package node-llhttp), compiled as they are.
@@ -64,9 +64,9 @@ COMMON    := $(call src,common)
 SUPERVISOR:= $(filter-out supervisor/qccctl/%,$(call src,supervisor))
 QCCCTL    := $(call src,supervisor/qccctl)
 WORKER    := $(call src,worker)
-FAKE      := $(call src,tests/fake_upstream)
-LOADGEN   := $(call src,tests/bench/load)
-UNIT      := $(wildcard tests/unit/*/test_*.c)
+FAKE      := $(call src,tests/fake_upstream tests/net)
+LOADGEN   := $(call src,tests/bench/load tests/net)
+UNIT      := $(sort $(shell find tests/unit -name 'test_*.c'))
 FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 BIN_SUP   := $B/qcc-supervisor
@@ -78,7 +78,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps readme \
+.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -133,10 +133,10 @@ $(BIN_CTL): $B/supervisor/qccctl/main.o $(O_QCCCTL) $(O_COMMON)
 # ---- what tests need
 T_FLAGS = $(CPPFLAGS) $(CFLAGS) $(QFLAGS) -I$B/view/tests
 
-$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h) $(O_COMMON) | $B/view/tests
+$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
-$(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h) $(O_COMMON) | $B/view/tests
+$(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
 $B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests
@@ -145,7 +145,7 @@ $B/unit/common/%: tests/unit/common/%.c $(O_COMMON) | $B/view/tests
 $B/unit/supervisor/%: tests/unit/supervisor/%.c $(O_SUPERVISOR) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_supervisor) $< $(O_SUPERVISOR) $(O_COMMON) $(QLDFLAGS) $(LL_supervisor) -lcmocka -o $@
-$B/unit/qccctl/%: tests/unit/qccctl/%.c $(O_QCCCTL) $(O_COMMON) | $B/view/tests
+$B/unit/supervisor/qccctl/%: tests/unit/supervisor/qccctl/%.c $(O_QCCCTL) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_qccctl) $< $(O_QCCCTL) $(O_COMMON) $(QLDFLAGS) $(LL_qccctl) -lcmocka -o $@
 $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
@@ -213,16 +213,16 @@ fuzz:
 	@$(SUBMAKE) $(BIN_FUZZ)
 	@tests/fuzz/run.sh $(or $(SECONDS),30)
 
-# The configuration reference in README.md, anew from the table.
-readme: $(BIN_SUP)
-	@packaging/readme.sh $(BIN_SUP)
+# The map of rooms in README.md, anew from tests/rooms.txt.
+rooms:
+	@/usr/bin/python3 tests/lint_rooms.py --readme
 
-# ---- man pages: qcc.yaml(5) has the reference out of README.md
-MAN     := $(addprefix build/man/,qcc-supervisor.8 qccctl.1 qcc.yaml.5)
+# ---- man pages: the program prints the reference of qcc.yaml(5) and the metrics of qcc-metrics(7)
+MAN     := $(patsubst packaging/man/%.md,build/man/%,$(wildcard packaging/man/*.md))
 man: $(MAN)
-build/man/%: packaging/man/%.in packaging/man/man.sh README.md Makefile
+build/man/%: packaging/man/%.md packaging/man/man.sh packaging/man/man.awk Makefile $(BIN_SUP)
 	@mkdir -p $(@D)
-	packaging/man/man.sh $< $(VERSION) >$@.$$$$ && mv $@.$$$$ $@
+	packaging/man/man.sh $< $(VERSION) $(BIN_SUP) >$@.$$$$ && mv $@.$$$$ $@
 
 # Units, users and configuration under /etc are the packages' matter.
 install: all $(MAN)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
 # sudo when not root). Says what it installs; prints nothing when all is there.
-# Groups: build (the default), run, test, promtool, clients, lint, bench, drill, fuzz, deb, rpm, chroot; each but
-# run, promtool, clients and chroot stands for build too.
+# Groups: build (the default), run, test, promtool, clients, lint, format, bench, drill, fuzz, deb, rpm, chroot; each but
+# run, promtool, clients, format and chroot stands for build too.
 set -u
 
 # One row for each need:
@@ -45,6 +45,7 @@ lint    cmd:cppcheck                  cppcheck                                cp
 lint    cmd:shellcheck                shellcheck                              ShellCheck
 lint    file:/usr/bin/python3         python3                                 python3
 lint    cmd:nm                        binutils                                binutils
+format  cmd:clang-format-14           clang-format-14                         clang-format-14
 bench   cmd:nginx                     nginx-light|nginx                       nginx
 bench   cmd:haproxy                   haproxy                                 haproxy
 bench   cmd:openssl                   openssl                                 openssl
@@ -184,9 +185,9 @@ groups=
 for arg in "${@:-build}"; do
     case $arg in
         build) groups="$groups build" ;;
-        run | promtool | clients | chroot) groups="$groups $arg" ;;
+        run | promtool | clients | format | chroot) groups="$groups $arg" ;;
         test | lint | bench | drill | fuzz | deb | rpm) groups="$groups build $arg" ;;
-        *) die "no group '$arg': build, run, test, promtool, clients, lint, bench, drill, fuzz, deb, rpm, chroot" ;;
+        *) die "no group '$arg': build, run, test, promtool, clients, lint, format, bench, drill, fuzz, deb, rpm, chroot" ;;
     esac
 done
 

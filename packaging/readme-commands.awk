@@ -1,12 +1,17 @@
-# readme-commands.awk: prints every command that README.md names in the chapters that test-readme.sh follows,
-# each once, in order: lines of code, commands in the text, and those that a table stands for (`GET /x`,
-# `kill -HUP`, `man 1 qccctl`, `qccctl WORD`, `qccctl WORD --option`).
+# readme-commands.awk README.md PAGE...: prints every command that the manual's pages name, and README.md in the
+# chapters that test-readme.sh follows, each once, in order: lines of code, commands in the text, and those that a
+# table or a link stands for (`GET /x`, `kill -HUP`, `man 1 qccctl`, `qccctl WORD`, `qccctl WORD --option`,
+# `qcc-supervisor --option`).
 BEGIN {
-    split("Claude Code in two lines|A first configuration|Install|Commands and signals|Operate|Upgrade|" \
-          "Asking a running QCC|Metrics|Logs|The sandbox of the workers", names, "|")
+    split("Claude Code in two lines|A first configuration|Install", names, "|")
     for (i in names) followed[names[i]] = 1
-    programs = "^(sudo|make|export|eval|apt|chown|chmod|usermod|runuser|set|systemctl|journalctl|" \
+    programs = "^(sudo|make|export|eval|apt|chown|chmod|usermod|runuser|set|systemctl|journalctl|curl|printf|" \
                "qccctl|qcc-supervisor|qcc-worker)( |$)"
+}
+FNR == 1 {
+    page = FILENAME ~ /\.[1-8]\.md$/ ? FILENAME : ""
+    sub(/.*\//, "", page)
+    on = page != ""
 }
 function name(command) {
     sub(/  +#.*/, "", command) # a comment behind it
@@ -29,7 +34,7 @@ function of_qccctl(span, words, n, i, first) {
             name(first " " either[2])
         }
 }
-/^## / { on = substr($0, 4) in followed; chapter = substr($0, 4) }
+/^## / { chapter = substr($0, 4); on = page != "" || chapter in followed }
 !on { next }
 !/^\|/ { table = "" }
 /^    / {
@@ -49,20 +54,22 @@ function of_qccctl(span, words, n, i, first) {
 }
 {
     line = $0
+    while (match(line, /\[[a-z.-]+\([1-8]\)\]\([^)]*\.[1-8]\.md\)/)) { # a link to a page
+        span = substr(line, RSTART + 1, index(substr(line, RSTART), "]") - 2)
+        line = substr(line, 1, RSTART - 1) substr(line, RSTART + RLENGTH)
+        name("man " substr(span, length(span) - 1, 1) " " substr(span, 1, length(span) - 3))
+    }
     gsub(/\\\|/, "\001", line)
-    if (table == "qccctl") sub(/ \|.*/, "", line)
-    method = ""
+    options = page ~ /^qcc-supervisor/ && chapter == "OPTIONS" && /^\|/
+    if (table == "qccctl" || options) sub(/ \|.*/, "", line)
     while (match(line, /`[^`]+`/)) {
         span = substr(line, RSTART + 1, RLENGTH - 2)
         line = substr(line, RSTART + RLENGTH)
         gsub(/\001/, "|", span)
-        if (span ~ /^(GET|POST) /) {
-            method = substr(span, 1, index(span, " ")) "/api/v1"
-            name(span)
-        } else if (span ~ /^\// && method != "") name(method span)
+        if (span ~ /^(GET|POST) / && page ~ /^qcc-metrics/) name(span)
+        else if (options) name("qcc-supervisor " span)
         else if (table == "qccctl" && span !~ programs) of_qccctl(span)
-        else if (span ~ /^[a-z.-]+\([0-9]\)$/) name("man " substr(span, length(span) - 1, 1) " " substr(span, 1, length(span) - 3))
-        else if (chapter == "Operate" && span ~ /^--/) { sub(/ .*/, "", span); name("qccctl " span) }
+        else if (page ~ /^qccctl/ && span ~ /^--/) { sub(/ .*/, "", span); name("qccctl " span) }
         else if (span ~ programs && span ~ / /) name(span)
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test-fresh.sh: the README's two commands on a fresh Debian 12 that has git, make and ca-certificates: `make run`
 # until it has answered a request, and `make test`, of which T= (default: a small part) or, with FULL=1, all.
-# What is committed is cloned; shared/ beside the tree is copied. Prints "N passed, N failed"; says so where
+# What is committed is cloned, and nothing lies beside the clone. Prints "N passed, N failed"; says so where
 # it cannot run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -25,8 +25,6 @@ inside apt-get -q update >"$work/apt.log" 2>&1
 check 'git, make and ca-certificates' inside apt-get -q install -y git make ca-certificates || { total; exit; }
 git clone -q "file://$box_top" "$dir/root/qcc" || exit 1
 [ -z "$(git status --porcelain)" ] || say 'note: what is not committed is not tested'
-# `shared` may be a link to where it really is
-[ ! -d ../shared ] || cp -aL ../shared "$dir/root/shared"
 
 # ---- make run
 # Its ports are fixed. Where somebody has them, it gets a network of its own, after what it installs is there.

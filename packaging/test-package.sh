@@ -117,6 +117,8 @@ files() {
 644 root root /usr/share/man/man8/qcc-supervisor.8.gz
 644 root root /usr/share/man/man5/qcc.yaml.5.gz
 644 root root /usr/share/man/man1/qccctl.1.gz
+644 root root /usr/share/man/man7/qcc.7.gz
+644 root root /usr/share/man/man7/qcc-metrics.7.gz
 700 qcc qcc /var/lib/qcc
 750 qcc qcc /var/log/qcc
 END
@@ -265,10 +267,10 @@ listen_on() { # EXTRA ADDRESS
     sed -i '/^listen:/d; /^clients:/d' "$work/boot/etc/qcc/qcc.yaml"
     [ -z "$1" ] || printf 'listen: ["127.0.0.1:7860", "%s"]\nclients: [{name: a, token: secret}]\n' "$1" >>"$work/boot/etc/qcc/qcc.yaml"
 }
-# The commands that stand under these words in the README. root needs no sudo.
-readme_says() {
+# The commands that stand under these words in qcc-supervisor(8). root needs no sudo.
+page_says() {
     local commands
-    commands=$(awk -v words="$1" 'index($0, words) { on = 1 } on && /^    / { print; got = 1 } on && got && /^$/ { exit }' README.md |
+    commands=$(awk -v words="$1" 'index($0, words) { on = 1 } on && /^    / { print; got = 1 } on && got && /^$/ { exit }' packaging/man/qcc-supervisor.8.md |
         sed 's/^ *//; s/^sudo //')
     [ -n "$commands" ] && inside sh -euxc "$commands"
 }
@@ -331,7 +333,7 @@ with_systemd() {
 
     # port 443, both ways
     listen_on '*:443'
-    check "the README's words for socket activation" readme_says 'By socket activation'
+    check "the manual's words for socket activation" page_says 'By socket activation'
     check 'port 443 through qcc.socket' until_true 20 at_443
     check 'and through its restart' inside systemctl restart qcc.service
     check 'port 443 after it' until_true 20 at_443
@@ -340,7 +342,7 @@ with_systemd() {
     check 'a connection starts the service' until_true 20 at_443
     inside systemctl disable --now qcc.socket 2>/dev/null
     inside systemctl stop qcc.service
-    check "the README's words for the capability" readme_says 'or by the one capability'
+    check "the manual's words for the capability" page_says 'By the capability'
     check 'port 443 through the capability' until_true 20 at_443
     inside sh -c 'rm -r /etc/systemd/system/qcc.service.d; systemctl daemon-reload'
     listen_on ''

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # test-readme-steps.sh: the steps of test-readme.sh, which sources it; chapter by chapter where the order allows.
-# A new command in the README gets its step here.
+# A new command in README or manual gets its step here.
 # shellcheck disable=SC2016 # what is in single quotes is for a shell in there
 # shellcheck disable=SC2034,SC2154 # code, with and input are read by, dir and work come from test-readme.sh
 
@@ -18,23 +18,18 @@ no_process() { ! inside pgrep -x "$1"; }
 
 # ---- without systemd: the first configuration, a supervisor of one's own
 
-# Which key each endpoint of the first configuration got.
+# Which key each endpoint of the first configuration got: the main one, and the fallback while that is out.
 keys_arrive() {
-    local i
-    : >"$work/official"
-    : >"$work/relay"
-    for i in {1..60}; do
-        as alice "export ANTHROPIC_BASE_URL=http://127.0.0.1:7860; export ANTHROPIC_AUTH_TOKEN=demo; SESSION=$i claude" >"$work/out" 2>&1 || { cat "$work/out"; return 1; }
-        case $(tr -d '\r' <"$dir/home/alice/head" | sed -n 's/^x-qcc-endpoint: //p') in
-            official) cp "$work/out" "$work/official" ;;
-            relay) cp "$work/out" "$work/relay" ;;
-        esac
-        [ ! -s "$work/official" ] || [ ! -s "$work/relay" ] || break
-    done
-    cat "$work/official" "$work/relay"
-    grep -q 'sk-official' "$work/official" && ! grep -qi 'bearer' "$work/official" &&
-        grep -qi 'bearer sk-relay' "$work/relay" && grep -qi 'x-api-key.*sk-relay' "$work/relay" &&
-        ! grep -q 'demo' "$work/official" "$work/relay"
+    asked_by_claude main || return
+    as alice 'qccctl disable main' && asked_by_claude fallback || return
+    cat "$work/main" "$work/fallback"
+    grep -q 'sk-official' "$work/main" && ! grep -qi 'bearer' "$work/main" &&
+        grep -qi 'bearer sk-relay' "$work/fallback" && grep -qi 'x-api-key.*sk-relay' "$work/fallback" &&
+        ! grep -q 'demo' "$work/main" "$work/fallback"
+}
+asked_by_claude() { # ENDPOINT: it gives the reply, of which $work/ENDPOINT is a copy
+    as alice 'export ANTHROPIC_BASE_URL=http://127.0.0.1:7860; export ANTHROPIC_AUTH_TOKEN=demo; claude' >"$work/$1" 2>&1 &&
+        tr -d '\r' <"$dir/home/alice/head" | grep -qx "x-qcc-endpoint: $1" || { cat "$work/$1" "$dir/home/alice/head"; false; }
 }
 run_of_make() {
     local run
@@ -56,7 +51,7 @@ without_systemd() {
     upstream tls
 
     # the simulated upstream has no place "/claude" but "/n/claude"
-    block '## A first configuration' | sed 's,example.org/claude,example.org/n/claude,' | put $here
+    block README.md '## A first configuration' | sed 's,example.org/claude,example.org/n/claude,' | put $here
     local keys='export ANTHROPIC_API_KEY=sk-official RELAY_KEY=sk-relay; '
     code=1 types alice 'qcc-supervisor -t -c qcc.yaml' 'says where a key is missing' says 'qcc.yaml:[0-9]+:[0-9]+: .*ANTHROPIC_API_KEY'
     with="s/^/$keys/" types alice 'qcc-supervisor -t -c qcc.yaml' 'finds no fault' says "^qcc.yaml: good"
@@ -102,7 +97,7 @@ install_chapter() {
     conf <<<"wrokers: 2
 $keyed"
     code=1 types alice 'sudo qcc-supervisor -t -c /etc/qcc/qcc.yaml' 'says where the fault is' says 'qcc.yaml:1:1: .*wrokers'
-    with='s/$/ qcc/' code=1 types root 'systemctl reload' 'fails when there is a fault; the old configuration stays' ask
+    code=1 types root 'systemctl reload qcc' 'fails when there is a fault; the old configuration stays' ask
 
     conf <<<"$from_env"
     echo 'A_KEY=k2' | put /etc/qcc/qcc.env
@@ -114,7 +109,7 @@ $keyed"
     types root 'journalctl -u qcc -p warning' 'has priorities' says 'wrokers'
     check '... and nothing less' says_not 'serving on'
     local page
-    for page in 'man 8 qcc-supervisor' 'man 1 qccctl' 'man 5 qcc.yaml'; do
+    for page in 'man 8 qcc-supervisor' 'man 1 qccctl' 'man 5 qcc.yaml' 'man 7 qcc' 'man 7 qcc-metrics'; do
         with='s/$/ | cat/' types alice "$page" 'opens' says "^ +${page##* } .*[-‐−–]"
     done
 
@@ -122,7 +117,7 @@ $keyed"
     conf <<<"$keyed
 listen: [\"127.0.0.1:7860\", \"unix:/srv/qcc/qcc.sock\"]
 log: {file: /srv/qcc/qcc.log}"
-    with='s/$/ qcc/' code=1 types root 'systemctl reload' 'elsewhere nothing can be written'
+    code=1 types root 'systemctl reload qcc' 'elsewhere nothing can be written'
     printf '#!/bin/sh\nprintf "[Service]\\nReadWritePaths=/srv/qcc\\n" >"$1"\n' | put /usr/local/bin/an-editor
     inside chmod +x /usr/local/bin/an-editor
     with='s,.*,SYSTEMD_EDITOR=/usr/local/bin/an-editor script -qec "&" /dev/null,' types root 'systemctl edit qcc' 'takes a drop-in' \
@@ -144,7 +139,8 @@ clients: [{name: alice, token: secret}]"
     types alice 'sudo systemctl stop qcc' 'is done' until_true 10 inactive
     types alice 'sudo systemctl enable --now qcc.socket' 'opens the port' inside systemctl -q is-active qcc.socket
     types alice 'sudo systemctl start qcc' 'serves on port 443' until_true 20 at_443
-    tell root 'systemctl disable --now qcc.socket; systemctl stop qcc' 'the other way' true
+    tell root 'systemctl disable --now qcc.socket' 'the other way' true
+    types root 'systemctl stop qcc' 'is done' until_true 10 inactive
     types alice 'sudo mkdir -p /etc/systemd/system/qcc.service.d' 'is done'
     types alice 'sudo cp /usr/share/doc/qcc/examples/port-443.conf /etc/systemd/system/qcc.service.d/' 'is done'
     types alice 'sudo systemctl daemon-reload' 'is done'
@@ -158,7 +154,7 @@ at_443() {
 
 # ---- Operate
 
-# What the README shows of `endpoints`: an official one that is the last resort, and two relays.
+# What qccctl(1) shows of `endpoints`: an official one that is the last resort, and two relays.
 operate_conf() {
     conf <<'END'
 balance: {use_priority: true}
@@ -170,7 +166,7 @@ endpoints:
 END
 }
 heading() { grep -E '^ENDPOINT' "$work/out" | xargs; }
-as_shown() { [ "$(heading)" = "$(block '$ qccctl endpoints' | sed -n '2p' | xargs)" ] || { heading; false; }; }
+as_shown() { [ "$(heading)" = "$(block packaging/man/qccctl.1.md '$ qccctl endpoints' | sed -n '2p' | xargs)" ] || { heading; false; }; }
 state_of() { inside qccctl --no-color endpoints | grep -qE "^$1 +$2"; }
 id_of_request() { ask -o /dev/null -D - "$@" | tr -d '\r' | sed -n 's/^x-qcc-request-id: //p'; }
 shell_completes() { # bash: as at the Tab key
@@ -192,7 +188,7 @@ operate_chapter() {
     site relay-b 'body=%3Chtml%3E%3Chead%3E%3Ctitle%3EJust%20a%20moment...%3C/title%3E%3C/head%3E%3Cbody%3EChecking%20your%20browser%20before%20accessing%3C/body%3E%3C/html%3E,type=text/html'
     id=$(id_of_request -H 'x-claude-code-session-id: 0b7c')
     until_true 5 state_of relay-a cooling
-    types bob 'qccctl endpoints' 'prints what the README shows' says '^official +healthy +closed' '^relay-a +cooling .*cools by its own word' '^relay-b +queued .*wall-page, next verification in'
+    types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' '^relay-a +cooling .*cools by its own word' '^relay-b +queued .*wall-page, next verification in'
     check '... with these columns' as_shown
     types bob 'qccctl queue' 'has the one that is queued' says '^relay-b '
     types bob 'qccctl breakers' 'has all' says '^official ' '^relay-a '
@@ -208,7 +204,9 @@ operate_chapter() {
     with='s/$/ relay-b/' types bob 'qccctl verify' 'takes it back' until_true 10 state_of relay-b healthy
     with='s/$/ relay-a/' types bob 'qccctl disable' 'takes it out' state_of relay-a disabled
     with='s/$/ relay-a/' types bob 'qccctl enable' 'takes it back' state_of relay-a '(healthy|unknown)'
-    with='s/$/ relay-a/' types bob 'qccctl drain' 'no new conversations' state_of relay-a draining
+    with='s/$/ relay-b/' types bob 'qccctl drain' 'no new conversations' state_of relay-b draining
+    types bob 'qccctl drain relay-a' 'likewise' state_of relay-a draining
+    inside qccctl enable relay-b >/dev/null
     with="s/\$/ $(inside qccctl --json endpoints | grep -o '"id":"[0-9a-f]*","name":"relay-a"' | cut -d'"' -f4)/" \
         types bob 'qccctl enable' 'by its id' state_of relay-a healthy
     code=1 tell bob 'qccctl disable nobody' 'an endpoint that is not there' says 'no endpoint has that'
@@ -222,12 +220,13 @@ operate_chapter() {
     types bob 'qccctl logs' 'has the newest lines' says 'wrokers'
     with='s/$/ 3/' types bob 'qccctl logs -n' 'so many' test_lines 3
     with='s/$/ warning/' types bob 'qccctl logs --level' 'only these' says_not ' info '
+    with='s/^/timeout 2 /; s/$/; true/' types bob 'qccctl logs -f --level warning' 'only these, and new ones' says_not ' info '
     with="s/\$/ $id/" types bob 'qccctl logs --grep' 'only those' says "\\[$id\\]: request .* endpoint=official attempts=3 "
     check 'a request while the log is followed' followed_log
 
     types bob 'qccctl env' 'says what to set' says '^export ANTHROPIC_BASE_URL=http://127.0.0.1:7860$'
     with='s/$/; echo "at $ANTHROPIC_BASE_URL"/' types bob 'eval "$(qccctl env)"' 'sets it' says '^at http://127.0.0.1:7860$'
-    with='s/$/ claude/' types bob 'qccctl run' 'runs a client with it' says '"type": *"message"'
+    types bob 'qccctl run claude' 'runs a client with it' says '"type": *"message"'
     with='s/$/ sh -c "exit 5"/' code=5 types bob 'qccctl run' "has its client's exit code"
     import_steps
 
@@ -243,6 +242,12 @@ operate_chapter() {
     with='s,$, /etc/qcc/qcc.yaml endpoints,' types root 'qccctl --config' 'finds it' says '^official'
     operate_conf
     with='s/$/ endpoints/' types bob 'qccctl --json' 'prints the document' says '"name":"official"'
+    types bob "qccctl --json endpoints | jq -r '.endpoints[].name'" 'prints the names' says '^relay-b$'
+    with='s/$/ 5 endpoints/' types bob 'qccctl --timeout' 'waits at most so long' says '^official'
+    types bob 'qccctl --help' 'prints the commands' says 'drain +ENDPOINT'
+    types bob 'qccctl help' 'prints the commands' says 'drain +ENDPOINT'
+    types bob 'qccctl --version' 'prints the version' says '[0-9]\.[0-9]'
+    types bob 'qccctl version' 'prints the version' says '[0-9]\.[0-9]'
     tell bob 'script -qec "qccctl endpoints" /dev/null' 'colored on a terminal' says "$(printf '\033')\\["
     with='s,.*,script -qec "& endpoints" /dev/null,' types bob 'qccctl --no-color' 'not colored' says_not "$(printf '\033')\\["
     tell bob 'NO_COLOR=1 script -qec "qccctl endpoints" /dev/null' 'nor with NO_COLOR' says_not "$(printf '\033')\\["
@@ -276,7 +281,7 @@ import_steps() {
     {"base_url": "https://two.example.org", "api_key": "sk-two", "weight": 50, "priority": 2, "enabled": true}]},
   "home": {"base_url": "https://three.example.org", "api_key": "sk-three"}}}
 END
-    types bob 'qccctl import ~/.fastcc/config.json' 'says what the README shows' says '^warning: profiles.work.color: not understood, left out$' '^qcc.yaml: 3 endpoints, checked$'
+    types bob 'qccctl import ~/.fastcc/config.json' 'says what the manual shows' says '^warning: profiles.work.color: not understood, left out$' '^qcc.yaml: 3 endpoints, checked$'
     check 'the result has mode 0600' test "$(inside stat -c %a /home/bob/qcc/qcc.yaml)" = 600
     with='s/$/ -c qcc.yaml/' types bob 'qcc-supervisor -t' 'takes the result'
     code=1 types bob 'qccctl import ~/.fastcc/config.json' 'overwrites nothing' says 'qcc.yaml'
@@ -287,15 +292,20 @@ END
     follow 'qccctl import'
 }
 
-# ---- Commands and signals
+# ---- options and signals
 
 commands_chapter() {
     local main
     types bob 'qcc-supervisor -V' 'versions' says '^qcc.*[0-9]' 'libev'
-    types bob 'qcc-supervisor --print-reference' "is the README's" same_reference
-    with='s,FILE,/etc/qcc/qcc.yaml,' types root 'qcc-supervisor --print-control-socket -c FILE' 'a path' says '/control.sock$'
+    types bob 'qcc-supervisor --version' 'versions' says '^qcc.*[0-9]' 'libev'
+    types bob 'qcc-supervisor -h' 'the options' says 'print-reference'
+    types bob 'qcc-supervisor --help' 'the options' says 'print-reference'
+    types bob 'qcc-supervisor --print-reference' 'all keys' says '^\| `listen` \|' '^### `endpoints\[\]`'
+    types bob 'qcc-supervisor --print-metrics' 'all metrics' says '^\| `qcc_build_info` \|'
+    with='s,$, -c /etc/qcc/qcc.yaml,' types root 'qcc-supervisor --print-control-socket' 'a path' says '/control.sock$'
+    with='s/^/TOKEN=secret; /' types bob 'printf %s "$TOKEN" | sha256sum' 'a hash for token_sha256' says '^2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b'
     printf 'endpoints: []\nlisten: nowhere\n' | put /home/bob/qcc/bad.yaml
-    with='s/FILE/bad.yaml/' code=1 types bob 'qcc-supervisor -t -c FILE' 'every fault' says '^bad.yaml:1:[0-9]+: ' '^bad.yaml:2:[0-9]+: '
+    with='s/$/ -c bad.yaml/' code=1 types bob 'qcc-supervisor -t' 'every fault' says '^bad.yaml:1:[0-9]+: ' '^bad.yaml:2:[0-9]+: '
     with='s/FILE/bad.yaml/' code=1 types bob 'qcc-supervisor -c FILE' 'does not serve a faulty file' says 'bad.yaml:2'
     main=$(unit MainPID)
     with="s/\$/ $main/" types root 'kill -HUP' 'reads the file again' until_true 10 newest_log 'generation'
@@ -303,7 +313,6 @@ commands_chapter() {
     with='s,^,/usr/libexec/qcc/,' types bob 'qcc-worker --sandbox-test' 'tries all of that' says '.'
 }
 newest_log() { inside qccctl logs -n 10 | grep "$1"; }
-same_reference() { sed -n '/<!-- reference/,/<!-- \/reference/p' README.md | sed '1d;$d' | diff -B - "$work/out"; }
 
 # ---- Upgrade
 
@@ -340,7 +349,7 @@ upgrade_chapter() {
     site official ''
 }
 
-# ---- Asking a running QCC, Metrics, Logs
+# ---- admin requests, metrics, logs
 
 # asks 'METHOD PATH' PATTERN...: the admin listener's answer has each pattern.
 asks() {
@@ -370,12 +379,19 @@ admin_chapter() {
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/verify' .
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/reset' .
     asks 'POST /api/v1/reload' '"generation":'
+    asks 'GET /' '<title>QCC'
+    types bob 'curl -sS http://127.0.0.1:7861/api/v1/queue' 'the failure queue' says '^\{'
+    types bob 'curl -sS -X POST http://127.0.0.1:7861/api/v1/endpoints/relay-a/disable' 'takes it out' state_of relay-a disabled
+    inside qccctl enable relay-a >/dev/null
+    types bob "curl -sS -H 'authorization: Bearer ADMIN-TOKEN' http://127.0.0.1:7861/api/v1/status" 'is answered' says '"version"'
+    block packaging/man/qcc.7.md '`message.json`' | put /home/bob/qcc/message.json
+    types bob "curl -sS -i http://127.0.0.1:7860/v1/messages -H 'content-type: application/json' -d @message.json" 'says where it went' says '^x-qcc-endpoint: '
 }
 metrics_chapter() {
     local metric missing=
-    block '`GET /metrics` on the admin listener' >"$work/prometheus.yml"
+    block packaging/man/qcc-metrics.7.md "Prometheus' configuration" >"$work/prometheus.yml"
     if command -v promtool >/dev/null; then
-        check "promtool takes the README's configuration" promtool check config "$work/prometheus.yml"
+        check "promtool takes the manual's configuration" promtool check config "$work/prometheus.yml"
     else
         skip 'promtool is not here'
     fi
@@ -383,8 +399,8 @@ metrics_chapter() {
     inside curl -sSf http://127.0.0.1:7861/metrics >"$work/metrics"
     while read -r metric; do
         grep -q "^# TYPE $metric " "$work/metrics" || missing="$missing $metric"
-    done < <(sed -n '/<!-- metrics -->/,/<!-- \/metrics -->/s/^| `\([a-z_]*\)`.*/\1/p' README.md)
-    check "every metric of the README is in it$missing" test -z "$missing"
+    done < <(inside qcc-supervisor --print-metrics | sed -n 's/^| `\([a-z_]*\)`.*/\1/p')
+    check "every metric of the manual is in it$missing" test -z "$missing"
 }
 logs_chapter() {
     local member missing='' lines log=/var/log/qcc/qcc.log
@@ -405,11 +421,11 @@ logs_chapter() {
     lines=$(grep -c '"msg":"request".*"path":"/v1/messages"' "$work/log")
     check 'none of its lines is lost' test "$lines" = 4
     # `client` is there with `clients`, cache tokens where a reply has some
-    for member in $(sed -n '/^| member /,/^$/s/^| \(`[^|]*`\) |.*/\1/p' README.md | tr -d '`,'); do
+    for member in $(sed -n '/^| member /,/^$/s/^| \(`[^|]*`\) |.*/\1/p' packaging/man/qcc-metrics.7.md | tr -d '`,'); do
         case $member in client | tokens_cache_*) continue ;; esac
         grep -q "\"$member\":" "$work/log" || missing="$missing $member"
     done
-    check "the README's members are in it$missing" test -z "$missing"
+    check "the manual's members are in it$missing" test -z "$missing"
     operate_conf
     inside systemctl reload qcc
 }

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# test-readme.sh: follows the README word for word, from "Claude Code in two lines" to "Logs": in a Debian without
-# systemd, then in one that systemd has booted, as a user who may use sudo, with the package of this tree.
-# Each step names the command as it stands in the README, and looks whether what was promised has come.
-# A command that the README names and no step follows is a failure, and so is a step that the README
-# does not name. Prints "N passed, N failed"; says so where it cannot run.
-#   --named     prints the commands that the README names
+# test-readme.sh: follows README and manual word for word: README from "Claude Code in two lines" to "Install", and
+# all pages of packaging/man, in a Debian without systemd, then in one that systemd has booted, as a user who may use
+# sudo, with the package of this tree.
+# Each step names the command as it stands there, and looks whether what was promised has come. A command that
+# README or manual name and no step follows is a failure, and so is a step that they do not name.
+# Prints "N passed, N failed"; says so where it cannot run.
+#   --named     prints the commands that README and manual name
 #   --unfollowed  prints those that no step here follows, without running any
 # shellcheck disable=SC2016 # what is in single quotes is for a shell in there
 # shellcheck disable=SC2218 # `inside` is defined anew for each of the two systems
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-named() { awk -f packaging/readme-commands.awk README.md; }
+named() { awk -f packaging/readme-commands.awk README.md packaging/man/*.md; }
 case ${1:-} in
     --named)
         named
@@ -46,14 +47,14 @@ suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 
 # ---- what a step is made of
 
-# follow COMMAND: the README must name it.
+# follow COMMAND: README or manual must name it.
 follow() {
     echo "$1" >>"$work/followed"
-    grep -qxF -- "$1" "$work/named" || bad "the README does not name: $1"
+    grep -qxF -- "$1" "$work/named" || bad "neither README nor manual name: $1"
 }
 # types USER COMMAND PROMISE [CHECK...]: the command, typed by that user in his folder qcc; its exit code must be
 # $code (0), then the check must be true. What it prints is in $work/out.
-#   with=     what sed puts in the place of the README's words
+#   with=     what sed puts in the place of the words
 #   command2= what follows the command, such as an argument or what is piped into it
 with='' code=0 input=/dev/null
 types() {
@@ -63,7 +64,7 @@ types() {
     line=$(sed -e "$with" <<<"$command")
     tell "$user" "$line" "$command: $promise" "$@"
 }
-# tell USER LINE WHAT [CHECK...]: the same with a line that is not the README's.
+# tell USER LINE WHAT [CHECK...]: the same with a line of the test's own.
 tell() {
     local user=$1 line=$2 what=$3 got
     shift 3
@@ -91,10 +92,10 @@ says() {
     done
 }
 says_not() { ! grep -E -e "$1" "$work/out"; }
-# The lines of code that follow these words in the README.
+# block FILE WORDS: the lines of code that follow these words there.
 block() {
-    awk -v words="$1" 'index($0, words) { on = 1 } on && /^    / { print substr($0, 5); got = 1; next }
-        on && got && /^$/ { held = held "\n"; next } on && got { exit }' README.md
+    awk -v words="$2" 'index($0, words) { on = 1 } on && /^    / { print substr($0, 5); got = 1; next }
+        on && got && /^$/ { held = held "\n"; next } on && got { exit }' "$1"
 }
 answers() { [ "$(inside curl -s -o /dev/null -w '%{http_code}' --max-time 5 "http://127.0.0.1:7861$1")" = 200 ]; }
 silent() { ! inside curl -s --max-time 2 http://127.0.0.1:7861/healthz; }
@@ -149,7 +150,7 @@ box_make "$dir" "$suite" || cannot "no base system to be had from $box_mirror"
 inside() { box_in "$dir" "$@"; }
 prepare() {
     inside apt-get -q update && inside apt-get -q install -y systemd systemd-sysv dbus curl logrotate sudo man-db \
-        bash-completion zsh ca-certificates procps
+        jq bash-completion zsh ca-certificates procps
 }
 check 'what the test needs, by apt-get' prepare || { total; exit 1; }
 users
@@ -174,7 +175,7 @@ if box_boot "$dir" "$work/boot.log"; then
     say 'booted by systemd'
     with_systemd
     comm -23 <(sort -u "$work/named") <(sort -u "$work/followed") >"$work/unfollowed"
-    check 'every command that the README names was followed' sh -c '! grep . "$1"' sh "$work/unfollowed"
+    check 'every command that README and manual name was followed' sh -c '! grep . "$1"' sh "$work/unfollowed"
     box_halt
 else
     skip "with systemd: it does not boot here ($(tail -n 1 "$work/boot.log"))"

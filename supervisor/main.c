@@ -1,20 +1,20 @@
-/* qcc-supervisor: options. Everything else is sup.c. */
+/* qcc-supervisor: the options. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "supervisor/control_socket.h"
-#include "supervisor/load.h"
-#include "supervisor/metrics.h"
-#include "supervisor/reference.h"
+#include "supervisor/operate/control_socket.h"
+#include "supervisor/config/load.h"
+#include "supervisor/operate/metrics.h"
+#include "supervisor/config/reference.h"
+#include "supervisor/run.h"
 #include "supervisor/start.h"
-#include "supervisor/sup.h"
-#include "supervisor/user.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/process/user.h"
 
 #include <ev.h>
 #include <getopt.h>
 #include <msgpack.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 #include <yaml.h>
 
@@ -26,12 +26,13 @@ static const char usage_text[] =
     "       qcc-supervisor --print-metrics     all that /metrics shows\n"
     "       qcc-supervisor --print-control-socket -c FILE   where qccctl finds its supervisor\n"
     "       qcc-supervisor -h             this\n"
-    "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files, USR2 upgrade\n";
+    "signals: HUP reload, TERM or INT finish and stop (twice: stop), USR1 reopen log files, USR2 "
+    "upgrade\n";
 
 static int wrong_usage(const char *what)
 {
     fprintf(stderr, "qcc-supervisor: %s (-h for help)\n", what);
-    return SUP_EXIT_USAGE;
+    return SUPERVISOR_EXIT_USAGE;
 }
 
 static int print_version(void)
@@ -40,7 +41,7 @@ static int print_version(void)
            "libev %d.%d\nlibyaml %s\nmsgpack-c %s\n%s\n",
            ev_version_major(), ev_version_minor(), yaml_get_version_string(), msgpack_version(),
            OpenSSL_version(OPENSSL_VERSION));
-    /* the worker has libraries of its own: it goes on in this process's place */
+    /* the worker's program replaces this process: only it is linked with the worker's libraries */
     struct err e;
     char *worker = start_find_worker(&e);
     fflush(stdout);
@@ -48,7 +49,7 @@ static int print_version(void)
         execl(worker, worker, "-V", (char *)NULL);
     mem_free(worker);
     printf("%s\n", worker ? "the worker program cannot be executed" : e.msg);
-    return SUP_EXIT_OK;
+    return SUPERVISOR_EXIT_OK;
 }
 
 static int check(const char *path)
@@ -65,7 +66,7 @@ static int check(const char *path)
     }
     if (ok)
         printf("%s: good\n", path);
-    int code = ok ? SUP_EXIT_OK : SUP_EXIT_FAULT;
+    int code = ok ? SUPERVISOR_EXIT_OK : SUPERVISOR_EXIT_FAULT;
     conf_unref(c);
     faults_free(&f);
     return code;
@@ -91,7 +92,7 @@ static int print_control_socket(const char *path)
     }
     conf_unref(c);
     faults_free(&f);
-    return ok ? SUP_EXIT_OK : SUP_EXIT_FAULT;
+    return ok ? SUPERVISOR_EXIT_OK : SUPERVISOR_EXIT_FAULT;
 }
 
 int main(int argc, char **argv)
@@ -123,15 +124,15 @@ int main(int argc, char **argv)
             break;
         case OPT_REFERENCE:
             reference_print(stdout);
-            return SUP_EXIT_OK;
+            return SUPERVISOR_EXIT_OK;
         case OPT_METRICS:
             metrics_print(stdout);
-            return SUP_EXIT_OK;
+            return SUPERVISOR_EXIT_OK;
         case 'V':
             return print_version();
         case 'h':
             fputs(usage_text, stdout);
-            return SUP_EXIT_OK;
+            return SUPERVISOR_EXIT_OK;
         case ':':
             return wrong_usage("-c needs a file");
         default:
@@ -145,5 +146,5 @@ int main(int argc, char **argv)
         return wrong_usage("-c FILE is missing");
     if (socket)
         return print_control_socket(path);
-    return test ? check(path) : sup_run(path);
+    return test ? check(path) : supervisor_run(path);
 }

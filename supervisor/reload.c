@@ -1,51 +1,32 @@
 #include "supervisor/reload.h"
 
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
-#include "supervisor/load.h"
-#include "supervisor/notify.h"
-#include "supervisor/sup.h"
+#include "supervisor/children/slot_send.h"
+#include "supervisor/config/load.h"
+#include "supervisor/process/logfile.h"
+#include "supervisor/process/systemd.h"
+#include "supervisor/supervisor.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-
-bool reload_open_log(const char *path, int *fd, struct err *e)
-{
-    *fd = -1;
-    if (strcmp(path, "stderr") == 0)
-        return true;
-    *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-    return *fd != -1 || err_sys(e, "log.file: cannot open %s", path);
-}
-
-void reload_drop(struct sup *s)
-{
-    listen_close(&s->next.listen);
-    control_drop(&s->control);
-    fd_close(&s->next.log_fd);
-    conf_unref(s->next.conf);
-    s->next.conf = NULL;
-}
-
-/* Every worker that takes part, or will. */
-static void push(struct sup *s, struct conf *c)
+/* Sends the configuration to every worker that serves or starts. */
+static void push(struct supervisor *s, struct conf *c)
 {
     c->gen = ++s->intent.gen;
-    for (size_t i = 0; i < s->nslots; i++)
-        if (slot_active(s->slots[i]))
-            sup_say_conf(s->slots[i], c);
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (slot_active(s->slots.v[i]))
+            slot_send_conf(s->slots.v[i], c);
 }
 
-static void refused(struct sup *s, const char *why, const struct faults *f)
+static void refused(struct supervisor *s, const char *why, const struct faults *f)
 {
     log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
               why);
-    notify_ready("reload refused");
-    query_reload_ended(s, why, f);
+    systemd_ready("reload refused");
+    query_reload_ended(&s->query, why, f);
 }
 
-/* What only a start can change. */
+/* Warns of changed keys that only a restart puts into use. */
 static void warn_of_fixed(const struct conf *old, const struct conf *new)
 {
     if (!str_eq(str_c(old->user), str_c(new->user)))
@@ -54,13 +35,13 @@ static void warn_of_fixed(const struct conf *old, const struct conf *new)
         log_warn("state_dir: a change takes effect with the next start");
 }
 
-void reload_begin(struct sup *s)
+void reload_begin(struct supervisor *s)
 {
     struct faults f = {0};
     struct err e;
     log_info("reload of %s", s->conf_path);
-    notify_reloading();
-    query_reload_begun(s);
+    systemd_reloading();
+    query_reload_begun(&s->query);
     struct conf *c = conf_load(s->conf_path, &f);
     faults_log(&f);
     if (!c) {
@@ -70,7 +51,7 @@ void reload_begin(struct sup *s)
     if (!listen_open(&s->next.listen, c, &s->listen, NULL, 0, &e))
         goto refuse;
     if (!control_next(&s->control, c->control_socket, &e) ||
-        !reload_open_log(c->log.file, &s->next.log_fd, &e)) {
+        !logfile_open(c->log.file, &s->next.log_fd, &e)) {
         listen_close(&s->next.listen);
         control_drop(&s->control);
         goto refuse;
@@ -87,17 +68,17 @@ refuse:
     faults_free(&f);
 }
 
-void reload_death(struct sup *s, const char *who)
+void reload_death(struct supervisor *s, const char *who)
 {
     if (++s->next.deaths >= RELOAD_DEATHS)
         reload_abort(s, who, STR("ended while it took the configuration"));
 }
 
-void reload_commit(struct sup *s)
+void reload_commit(struct supervisor *s)
 {
     struct listen_set was = s->listen;
     conf_unref(s->conf);
-    s->conf = s->next.conf;
+    supervisor_take_conf(s, s->next.conf);
     s->listen = s->next.listen;
     s->next.conf = NULL;
     s->next.listen = (struct listen_set){0};
@@ -105,33 +86,33 @@ void reload_commit(struct sup *s)
     s->log_fd = s->next.log_fd;
     s->next.log_fd = -1;
     control_commit(&s->control);
-    sup_use_conf(s);
-    for (size_t i = 0; i < s->nslots; i++) {
-        struct slot *slot = s->slots[i];
-        sup_say_log(slot);
-        sup_say_endpoints(slot);
+    supervisor_use_conf(s);
+    for (size_t i = 0; i < s->slots.n; i++) {
+        struct slot *slot = s->slots.v[i];
+        slot_send_log(slot, s->log_fd);
+        health_send_all(&s->health, (int)slot->number, clock_mono_ms());
         if (slot_active(slot) && slot->listen_gen != s->conf->gen)
-            sup_say_listeners(slot, &was, &s->listen);
+            slot_send_listeners(slot, &was, &s->listen);
         slot->listen_gen = s->conf->gen;
     }
     listen_close(&was);
-    inherit_tell_all(s);
+    predecessor_send_endpoints(&s->predecessor);
     log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
-    query_reload_ended(s, NULL, NULL);
+    query_reload_ended(&s->query, NULL, NULL);
 }
 
-void reload_abort(struct sup *s, const char *who, struct str why)
+void reload_abort(struct supervisor *s, const char *who, struct str why)
 {
     struct err e;
     uint64_t failed = s->next.conf->gen;
     err_set(&e, "%s: " STR_FMT, who, STR_ARG(why));
     push(s, s->conf);
     s->intent.announced = s->intent.gen;
-    for (size_t i = 0; i < s->nslots; i++)
-        if (slot_active(s->slots[i]) && s->slots[i]->listen_gen == failed) {
-            sup_say_listeners(s->slots[i], &s->next.listen, &s->listen);
-            s->slots[i]->listen_gen = s->conf->gen;
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (slot_active(s->slots.v[i]) && s->slots.v[i]->listen_gen == failed) {
+            slot_send_listeners(s->slots.v[i], &s->next.listen, &s->listen);
+            s->slots.v[i]->listen_gen = s->conf->gen;
         }
-    reload_drop(s);
+    supervisor_drop_next(s);
     refused(s, e.msg, NULL);
 }

@@ -1,43 +1,27 @@
 /* reload: a new configuration as a transaction. The file is read and checked and new sockets are
- * opened first; then all workers are asked to take it; when all have, it is in use. Until then any
- * fault leaves everything as it was. */
+ * opened first; then it is sent to all workers; when all have acknowledged it, it is in use. Until
+ * then any fault leaves everything as it was. */
 #ifndef QCC_SUPERVISOR_RELOAD_H
 #define QCC_SUPERVISOR_RELOAD_H
 
 #include "common/base/base.h"
-#include "common/base/err.h"
-#include "common/conf/conf.h"
-#include "supervisor/listen.h"
+#include "common/base/str.h"
 
-struct sup;
+struct supervisor;
 
-/* Waits for the workers' acknowledgements; conf NULL: nothing does. */
-struct reload {
-    struct conf *conf;
-    struct listen_set listen;
-    int log_fd;      /* the new log.file; -1: stderr */
-    unsigned deaths; /* workers that ended before they had taken it */
-};
-
-/* So many deaths are the configuration's doing, and no accident. */
+/* After so many workers that ended before their CONF_ACK the reload is aborted. */
 enum { RELOAD_DEATHS = 3 };
 
-/* Begins one. Faults are logged, each with its place; the old configuration then stays. */
-void reload_begin(struct sup *s);
+/* Begins a reload. Faults are logged, each with its place; the old configuration then stays. */
+void reload_begin(struct supervisor *s);
 
-/* A worker that was sent it has ended before it took it. */
-void reload_death(struct sup *s, const char *who);
+/* A worker has ended between the new CONF and its CONF_ACK. */
+void reload_death(struct supervisor *s, const char *who);
 
-/* All workers have it: it is in use. */
-void reload_commit(struct sup *s);
+/* All workers have acknowledged the new configuration: it is in use. */
+void reload_commit(struct supervisor *s);
 
-/* A worker could not take it: all get the old one again, as a new generation. */
-void reload_abort(struct sup *s, const char *who, struct str why);
-
-/* Forgets it, when everything ends. */
-void reload_drop(struct sup *s);
-
-/* Opens a log file for appending. -1 for "stderr"; false: *e says why. */
-bool reload_open_log(const char *path, int *fd, struct err *e) MUST_CHECK;
+/* A worker has refused the new configuration: all get the old one again, as a new generation. */
+void reload_abort(struct supervisor *s, const char *who, struct str why);
 
 #endif

@@ -3,8 +3,9 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "supervisor/sup.h"
-#include "supervisor/user.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/process/logfile.h"
+#include "supervisor/process/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In which the workers of a dead supervisor close their sockets. */
+/* The workers of a dead supervisor close their sockets within this time. */
 enum { LISTEN_WAIT_MS = 1000 };
 
 void start_std_fds(void)
@@ -56,17 +57,25 @@ char *start_find_worker(struct err *e)
     return NULL;
 }
 
-/* The control socket of the supervisor before us, or our own. */
-static bool take_control(struct sup *s, const struct user *user, struct err *e)
+/* Takes the predecessor's control socket over, or opens a new one. */
+static bool take_control(struct supervisor *s, const struct user *user, struct err *e)
 {
-    int fd = s->inherit.control;
-    s->inherit.control = -1;
-    return fd != -1 ? control_adopt(&s->control, fd, s->inherit.control_dev, s->inherit.control_ino,
+    struct handover *h = &s->predecessor.handover;
+    int fd = h->control;
+    h->control = -1;
+    return fd != -1 ? control_adopt(&s->control, fd, h->control_dev, h->control_ino,
                                     s->conf->control_socket, e)
                     : control_open(&s->control, s->conf->control_socket, user, e);
 }
 
-/* dir/name from the root on, if that is this program; else NULL. */
+static bool open_state(struct supervisor *s, struct err *e)
+{
+    struct predecessor *pre = &s->predecessor;
+    return store_open(&s->state, s->conf->state_dir, predecessor_holding(pre) ? pre->secret : NULL,
+                      &pre->handover.lock, e);
+}
+
+/* The absolute path of dir/name, if that is this program; else NULL. */
 static char *named(struct str dir, const char *name)
 {
     char cwd[PATH_MAX] = "", path[3 * PATH_MAX];
@@ -80,8 +89,8 @@ static char *named(struct str dir, const char *name)
     return same ? mem_strdup(path) : NULL;
 }
 
-/* The name that it was started by, with symbolic links as they are: they may point to another release by
- * the time of an upgrade. NULL: it leads here no more. */
+/* The path that this program was started by. Symbolic links are kept: they may point to another
+ * release at the time of an upgrade. NULL: the path no longer leads to this program. */
 static char *started_as(void)
 {
     const char *name = program_invocation_name, *path = getenv("PATH");
@@ -96,10 +105,10 @@ static char *started_as(void)
     return found;
 }
 
-/* Where this program is; one that is put there later is started by an upgrade. */
-static bool find_program(struct sup *s, struct err *e)
+/* Finds the path of this program; an upgrade starts whatever program is there then. */
+static bool find_program(struct supervisor *s, struct err *e)
 {
-    static const struct str gone = {" (deleted)", 10}; /* proc(5): replaced since we were started */
+    static const struct str gone = STR_LIT(" (deleted)"); /* proc(5): replaced since the start */
     char path[PATH_MAX];
     s->program = started_as();
     if (s->program)
@@ -114,24 +123,24 @@ static bool find_program(struct sup *s, struct err *e)
     return true;
 }
 
-bool start_prepare(struct sup *s, struct err *e)
+bool start_prepare(struct supervisor *s, struct err *e)
 {
-    struct listen_given systemd, *given = inherit_holding(s) ? &s->inherit.given : &systemd;
+    struct predecessor *pre = &s->predecessor;
+    struct listen_given systemd, *given = predecessor_holding(pre) ? &pre->given : &systemd;
     struct user user;
     bool ok = false;
     listen_given_take(&systemd);
     s->worker_path = start_find_worker(e);
     if (s->worker_path && find_program(s, e) && user_find(&user, s->conf->user, e) &&
         listen_open(&s->listen, s->conf, NULL, given, LISTEN_WAIT_MS, e) &&
-        reload_open_log(s->conf->log.file, &s->log_fd, e) &&
-        take_control(s, &user, e) &&
-        (!s->conf->state_dir || state_dir_make(s->conf->state_dir, &user, e))) {
+        logfile_open(s->conf->log.file, &s->log_fd, e) && take_control(s, &user, e) &&
+        (!s->conf->state_dir || store_dir_make(s->conf->state_dir, &user, e))) {
         if (user.name)
             listen_chown(&s->listen, user.uid, user.gid);
-        /* So that it can be opened again when we are no longer root. */
+        /* so that the log file can be opened again without root's privileges */
         if (user.name && s->log_fd != -1 && fchown(s->log_fd, user.uid, user.gid) == -1)
             log_warn("log.file keeps its owner: %s", strerror(errno));
-        ok = user_become(&user, e) && state_open(s, e);
+        ok = user_become(&user, e) && open_state(s, e);
     }
     listen_given_drop(&systemd);
     return ok;

@@ -1,21 +1,23 @@
-/* start: what a supervisor must have before there is a loop: sockets, log, folder, privileges given up. */
+/* start: what a supervisor needs before its loop runs: sockets, log, folder, privileges given
+ * up. */
 #ifndef QCC_SUPERVISOR_START_H
 #define QCC_SUPERVISOR_START_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"
 
-struct sup;
+struct supervisor;
 
-/* Descriptors 0, 1, 2 are somebody's: else a socket would get their number and the log go there. */
+/* Opens /dev/null as descriptors 0, 1 and 2 where they are closed: else a socket would get such a
+ * number, and the log would be written into it. */
 void start_std_fds(void);
 
-/* All that a start needs and that may fail, in the order in which privileges allow it; with s->conf. False:
- * *e says what cannot be had, and sup_fini closes the rest. */
-bool start_prepare(struct sup *s, struct err *e) MUST_CHECK;
+/* Does all that a start needs and that may fail, in the order that privileges demand, with s->conf.
+ * False: *e says what failed; what was opened is closed with *s. */
+bool start_prepare(struct supervisor *s, struct err *e) MUST_CHECK;
 
 /* The worker program: named by QCC_WORKER (tests do), beside this one (a build tree), or installed
- * in libexec. NULL: *e says where it was looked for. The caller frees it. */
+ * in libexec. The caller frees the path. NULL: *e says where it was searched. */
 char *start_find_worker(struct err *e) MUST_CHECK;
 
 #endif

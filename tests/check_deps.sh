@@ -39,7 +39,7 @@ common=$(objects "$build/common")
 supervisor=$(objects "$build/supervisor" -not -path '*/qccctl/*')
 qccctl=$(objects "$build/supervisor/qccctl")
 worker=$(objects "$build/worker")
-parsers=$(objects "$build/worker" \( -name 'http1*' -o -name 'chunk*' -o -name 'sse*' -o -name 'peek*' \))
+parsers=$(objects "$build/worker/http" "$build/worker/json")
 for part in "$common" "$supervisor" "$qccctl" "$worker"; do
     [ -n "$part" ] || {
         echo "check_deps: objects of a part are missing under $build"
@@ -55,7 +55,7 @@ only "$policy" "$pure|$(def "$policy" | tr '\n' '|')none" 'common/policy is pure
 
 apart "$common" "$supervisor" 'common does not know the supervisor'
 apart "$common" "$worker" 'common does not know the worker'
-never "$common" '(sup|slot|plan|wkr|conn|req|up)_.*' 'common knows neither side'
+never "$common" '(supervisor|slot|plan|worker|conn|req|exchange)_.*' 'common knows neither side'
 never "$common" 'ev_.*' 'common starts no loop'
 never "$common" '(curl|SSL|json|yaml|llhttp)_.*' 'common knows no library of one side'
 
@@ -67,12 +67,13 @@ apart "$qccctl" "$worker" 'qccctl knows no worker'
 
 disk='f?open(64)?|freopen(64)?|open(at|at2|dir)(64)?|creat(64)?|mkstemp.*|SSL_.*_file|SSL_CTX_load_verify_(locations|dir)|BIO_new_file|curl_easy_.*file'
 apart "$worker" "$supervisor" 'the worker never calls upward'
-never "$worker" '(sup|slot|plan)_.*' 'the worker never calls upward'
+never "$worker" '(supervisor|slot|plan)_.*' 'the worker never calls upward'
 never "$worker" 'yaml_.*' 'the worker reads no YAML'
 never "$worker" "$disk" 'the worker opens no file: keys and certificates come as memory'
 
-never "$(echo "$worker" | grep -v '/dial[^/]*\.o$')" 'curl_(easy|multi|share|slist)_.*' 'worker/dial alone knows libcurl'
-never "$parsers" '(ev|curl|SSL|BIO|json|log|clock)_.*' 'http1, chunk, sse and peek are pure over buffers'
-apart "$parsers" "$(echo "$worker" | grep -vE '/(http1|chunk|sse|peek)[^/]*\.o$')" 'http1, chunk, sse and peek know only base'
+never "$(echo "$worker" | grep -v '/dial[^/]*\.o$')" 'curl_(easy|multi|share|slist)_.*' 'worker/net/dial alone knows libcurl'
+jansson='json_(object|array|string|integer|real|number|true|false|null|load.?|dump.?|delete|v?pack.*|v?unpack.*)(_.*)?'
+never "$parsers" "(ev|curl|SSL|BIO|log|clock)_.*|$jansson" 'worker/http and worker/json are pure over buffers'
+apart "$parsers" "$(echo "$worker" | grep -vE '/worker/(http|json)/')" 'worker/http and worker/json know only base'
 
 exit $bad

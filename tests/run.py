@@ -205,10 +205,10 @@ def main():
 
     def built(kind, folder, sources):
         """Programs by their sources, so that one left over from a source that went is not run."""
-        names = [os.path.relpath(path, folder)[:-2] for path in sorted(glob.glob(sources))]
+        names = [os.path.relpath(path, folder)[:-2] for path in sorted(glob.glob(sources, recursive=True))]
         return [os.path.join(BUILD, kind, name) for name in names if pattern in name]
 
-    units = built("unit", "tests/unit", "tests/unit/*/test_*.c")
+    units = built("unit", "tests/unit", "tests/unit/**/test_*.c")
     fuzz = built("replay", "tests/fuzz", "tests/fuzz/fuzz_*.c")
     env = environment(can_find_leaks(units))
     total = Result()

@@ -1,16 +1,16 @@
 #include "common/base/str.h"
-#include "worker/classify_cli.h"
-#include "worker/dial.h"
-#include "worker/http1.h"
-#include "worker/sandbox_cli.h"
-#include "worker/wkr.h"
+#include "worker/evidence/classify_cli.h"
+#include "worker/net/dial.h"
+#include "worker/http/http1.h"
+#include "worker/sandbox/sandbox_cli.h"
+#include "worker/run.h"
 
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The supervisor puts its channel there. */
+/* CHANNEL_FD: the descriptor at which the supervisor leaves the channel to this process. */
 enum { CHANNEL_FD = 3, SLOT_MAX = 9999 };
 
 static int print_version(void)
@@ -30,11 +30,12 @@ int main(int argc, char **argv)
         return print_version();
     uint64_t slot;
     if (argc == 3 && strcmp(argv[1], "--slot") == 0 && str_to_u64(str_c(argv[2]), SLOT_MAX, &slot))
-        return wkr_run(CHANNEL_FD, (unsigned)slot);
-    fprintf(stderr,
-            "qcc-worker is started by qcc-supervisor.\n"
-            "usage: qcc-worker -V           version, and those of its libraries\n"
-            "       qcc-worker --classify   reads error replies as JSON lines, prints what they are\n"
-            "       qcc-worker --sandbox-test   tries whether the sandbox holds here\n");
+        return worker_run(CHANNEL_FD, (unsigned)slot);
+    fprintf(
+        stderr,
+        "qcc-worker is started by qcc-supervisor.\n"
+        "usage: qcc-worker -V           version, and those of its libraries\n"
+        "       qcc-worker --classify   reads error replies as JSON lines, prints what they are\n"
+        "       qcc-worker --sandbox-test   tries whether the sandbox holds here\n");
     return 2;
 }

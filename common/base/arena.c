@@ -6,7 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* One block holds a usual request's notes; larger wishes get a block of their own. */
+/* Bytes of one block: the notes of a usual request fit; a larger allocation gets a block of its
+ * own. */
 enum { BLOCK = 1024 - 32 };
 
 struct arena_block {
@@ -51,7 +52,7 @@ void *arena_alloc(struct arena *a, size_t n)
             return NULL;
         nb->used = 0;
         nb->cap = cap;
-        if (b && n > BLOCK / 2) { /* keep the half-filled block in front for small wishes */
+        if (b && n > BLOCK / 2) { /* keep the half-filled block in front for small allocations */
             nb->next = b->next;
             b->next = nb;
         } else {

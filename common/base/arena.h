@@ -1,6 +1,6 @@
 /* arena: memory of one request. Everything is freed at once; nothing singly. Has a ceiling. */
-#ifndef QCC_BASE_ARENA_H
-#define QCC_BASE_ARENA_H
+#ifndef QCC_COMMON_BASE_ARENA_H
+#define QCC_COMMON_BASE_ARENA_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"
@@ -21,10 +21,10 @@ void arena_free(struct arena *a);
 /* n bytes, aligned for any type, not zeroed. NULL when over the ceiling or out of memory. */
 void *arena_alloc(struct arena *a, size_t n) MUST_CHECK;
 
-/* A NUL-terminated copy; NULL as above. */
+/* A NUL-terminated copy of n bytes. NULL when over the ceiling or out of memory. */
 char *arena_strndup(struct arena *a, const char *p, size_t n) MUST_CHECK;
 
-/* Formatted, NUL-terminated; NULL as above. */
+/* Formatted text, NUL-terminated. NULL when over the ceiling or out of memory. */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
-/* base: the few macros every file uses. Knows nothing of QCC. */
-#ifndef QCC_BASE_BASE_H
-#define QCC_BASE_BASE_H
+/* base: macros and small functions that every file uses. Nothing here is specific to QCC. */
+#ifndef QCC_COMMON_BASE_BASE_H
+#define QCC_COMMON_BASE_BASE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,14 +13,16 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define COUNT_OF(a) (sizeof(a) / sizeof(a)[0])
 
-/* The object that embeds `member` at `ptr`: callbacks of libev hand us the member. */
+/* The object that embeds `member` at `ptr`: callbacks of libev get the member. */
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/* The smaller of two sizes. */
 static inline size_t min_size(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
+/* The larger of two sizes. */
 static inline size_t max_size(size_t a, size_t b)
 {
     return a > b ? a : b;

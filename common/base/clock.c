@@ -1,7 +1,6 @@
 #include "common/base/clock.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 static int64_t us(clockid_t id)

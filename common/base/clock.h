@@ -1,6 +1,6 @@
 /* clock: the only place that asks the kernel for the time. */
-#ifndef QCC_BASE_CLOCK_H
-#define QCC_BASE_CLOCK_H
+#ifndef QCC_COMMON_BASE_CLOCK_H
+#define QCC_COMMON_BASE_CLOCK_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,11 +1,8 @@
 #include "common/base/err.h"
 
-#include "common/base/log.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool err_set(struct err *e, const char *fmt, ...)
@@ -27,16 +24,4 @@ bool err_sys(struct err *e, const char *fmt, ...)
     if (n >= 0 && (size_t)n < sizeof e->msg)
         snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s", strerror(saved));
     return false;
-}
-
-void die(const char *fmt, ...)
-{
-    char msg[512];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(msg, sizeof msg, fmt, ap);
-    va_end(ap);
-    log_error("internal error: %s", msg);
-    log_flush();
-    abort();
 }

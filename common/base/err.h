@@ -1,7 +1,7 @@
 /* err: one sentence that says why something failed, filled by the function that failed.
  * The caller owns it (usually on its stack); it holds no pointers. */
-#ifndef QCC_BASE_ERR_H
-#define QCC_BASE_ERR_H
+#ifndef QCC_COMMON_BASE_ERR_H
+#define QCC_COMMON_BASE_ERR_H
 
 #include "common/base/base.h"
 
@@ -15,9 +15,5 @@ bool err_set(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Like err_set, with ": " and the text of errno behind. */
 bool err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-/* A broken invariant: writes the sentence to the log and aborts. Never for what a peer or a
- * user can cause. */
-void die(const char *fmt, ...) PRINTF_LIKE(1, 2) NORETURN;
 
 #endif

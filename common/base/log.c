@@ -13,8 +13,8 @@
 enum {
     LINE_MAX_BYTES = 4096,
     GATHER = 65536,
-    FIELD_MAX = 800, /* of a field's text, as written: no client can fill the line with one */
-    FIELD_ROOM = 40  /* what a number with its marks takes at most */
+    FIELD_MAX = 800, /* bytes of a field's text as written: no client can fill the line with one */
+    FIELD_ROOM = 40  /* bytes that a number with its separators takes at most */
 };
 
 static struct {
@@ -23,7 +23,8 @@ static struct {
     enum log_format format;
     int fd; /* 0 stands for stderr, so that zero bytes are a valid start */
     bool buffered;
-    bool journal; /* stderr is journald's: lines begin with <priority> (sd-daemon(3)), and the time is its own */
+    bool journal; /* stderr is a stream of journald: lines begin with <priority> (sd-daemon(3)),
+                     text has no time */
     int64_t stamp_ms;
     char stamp[25];
     size_t n;
@@ -36,13 +37,15 @@ struct line {
     char p[LINE_MAX_BYTES];
 };
 
-static const char *const level_name[] = {
-    [LOG_L_DEBUG] = "debug", [LOG_L_INFO] = "info", [LOG_L_WARNING] = "warning", [LOG_L_ERROR] = "error"};
+static const char *const level_name[] = {[LOG_L_DEBUG] = "debug",
+                                         [LOG_L_INFO] = "info",
+                                         [LOG_L_WARNING] = "warning",
+                                         [LOG_L_ERROR] = "error"};
 static const char level_priority[] = {
     [LOG_L_DEBUG] = '7', [LOG_L_INFO] = '6', [LOG_L_WARNING] = '4', [LOG_L_ERROR] = '3'};
 
-/* systemd.exec(5): JOURNAL_STREAM is device:inode of the stream that it made; a process whose stderr
- * was redirected since has the variable all the same. */
+/* systemd.exec(5): JOURNAL_STREAM is device:inode of the stream that systemd made. The variable
+ * stays set when stderr is redirected later, so the numbers are compared with those of stderr. */
 static bool stderr_is_the_journal(void)
 {
     const char *told = getenv("JOURNAL_STREAM");
@@ -50,7 +53,8 @@ static bool stderr_is_the_journal(void)
     struct stat st;
     if (!told || fstat(STDERR_FILENO, &st) == -1)
         return false;
-    snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino);
     return strcmp(told, ours) == 0;
 }
 
@@ -100,7 +104,7 @@ static void write_all(const char *p, size_t n)
         if (w == -1 && errno == EINTR)
             continue;
         if (w <= 0)
-            return; /* a log that takes nothing must not stop the service */
+            return; /* a log that cannot be written must not stop the service */
         p += w;
         n -= (size_t)w;
     }
@@ -115,7 +119,7 @@ void log_flush(void)
     write_all(log_.gathered, n);
 }
 
-/* Of a line so much is kept free: the end of a JSON string, of its object, of the line. */
+/* Bytes kept free in a line: the end of a JSON string, of its object, of the line. */
 enum { ENDING = 4 };
 
 static size_t room(const struct line *l)
@@ -159,7 +163,7 @@ static bool is_plain(char c, bool quoted)
     return c >= 0x20 && c < 0x7f && !(quoted && (c == '"' || c == '\\'));
 }
 
-/* At most `most` bytes of it as they are written, cut between two characters. */
+/* Appends s escaped: at most `most` bytes as written, cut between two characters. */
 static void put_escaped(struct line *l, struct str s, bool quoted, size_t most)
 {
     most = min_size(most, room(l));
@@ -313,4 +317,16 @@ void log_fields(enum log_level level, struct str rid, const char *msg, const str
         put_field(&l, &f[i]);
     }
     end(&l, level);
+}
+
+void die(const char *fmt, ...)
+{
+    char msg[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(msg, sizeof msg, fmt, ap);
+    va_end(ap);
+    log_error("internal error: %s", msg);
+    log_flush();
+    abort();
 }

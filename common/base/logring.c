@@ -16,7 +16,7 @@
 
 enum {
     HEAD_BYTES = 4096,
-    UNIT = 16, /* records begin at multiples of it: a record's head never wraps */
+    UNIT = 16, /* bytes; records begin at multiples of UNIT, so that a record's head never wraps */
     RING_BYTES = HEAD_BYTES + LOGRING_BYTES,
     SEALS = F_SEAL_SHRINK | F_SEAL_GROW
 };
@@ -24,7 +24,8 @@ _Static_assert((LOGRING_BYTES & (LOGRING_BYTES - 1)) == 0, "a place is found by 
 
 static const char magic[8] = "qcclog1";
 
-/* Places count up for ever; a place's bytes are at its remainder by the size. */
+/* A place is a byte's number since the ring was made; its byte is at that number modulo the ring's
+ * size. */
 struct logring {
     char magic[8];
     uint32_t bytes, unused;
@@ -34,8 +35,8 @@ struct logring {
 };
 _Static_assert(sizeof(struct logring) == RING_BYTES, "as it lies in the file");
 
-/* A line follows. The stamp is the place plus one, and written last: no line holds such eight bytes,
- * since none has a NUL in it. */
+/* The head of a record; its line follows. The stamp is the place plus one, and written last. The
+ * stamp's eight bytes occur in no line, since no line has a NUL in it. */
 struct record {
     _Atomic uint64_t stamp;
     uint32_t n;
@@ -43,7 +44,7 @@ struct record {
 };
 _Static_assert(sizeof(struct record) == UNIT, "");
 
-static struct logring *mine; /* where this process writes */
+static struct logring *mine; /* the ring that this process writes into; NULL: none */
 
 static struct record *record_at(const struct logring *r, uint64_t place)
 {
@@ -61,7 +62,8 @@ static struct logring *map(int fd, int prot, struct err *e)
 {
     struct stat st;
     int seals = fcntl(fd, F_GET_SEALS);
-    if (seals == -1 || (seals & SEALS) != SEALS || fstat(fd, &st) == -1 || st.st_size != RING_BYTES) {
+    if (seals == -1 || (seals & SEALS) != SEALS || fstat(fd, &st) == -1 ||
+        st.st_size != RING_BYTES) {
         err_set(e, "that is no log ring");
         return NULL;
     }
@@ -159,13 +161,14 @@ void logring_close(struct logring_reader *r)
     r->ring = NULL;
 }
 
-/* No log grows beyond PLACE_MAX: what claims so was written by somebody who spoils it, and the sums with
+/* No log grows beyond PLACE_MAX: a larger place was written by a faulty process, and sums with
  * places must not overflow. */
 #define PLACE_MAX (UINT64_C(1) << 60)
 
 static uint64_t head_of(const struct logring *r)
 {
-    uint64_t head = atomic_load_explicit(&((struct logring *)(uintptr_t)r)->head, memory_order_acquire);
+    uint64_t head =
+        atomic_load_explicit(&((struct logring *)(uintptr_t)r)->head, memory_order_acquire);
     return head < PLACE_MAX ? head : PLACE_MAX;
 }
 
@@ -174,7 +177,7 @@ bool logring_behind(const struct logring_reader *r)
     return head_of(r->ring) > r->at;
 }
 
-/* What was given out again since is gone. */
+/* Moves the reader to the oldest place still there if its own was reserved again. True: moved. */
 static bool overtaken(struct logring_reader *r)
 {
     uint64_t head = head_of(r->ring);
@@ -185,7 +188,8 @@ static bool overtaken(struct logring_reader *r)
     return true;
 }
 
-/* The line at the place, if a whole one is there and was while it was copied. */
+/* Copies the line at the reader's place, if a whole record is there and was not overwritten during
+ * the copy. */
 static ptrdiff_t take(struct logring_reader *r, char *line, unsigned *level)
 {
     struct record *from = record_at(r->ring, r->at);
@@ -208,7 +212,7 @@ static ptrdiff_t take(struct logring_reader *r, char *line, unsigned *level)
 ptrdiff_t logring_next(struct logring_reader *r, bool patient, char line[static LOGRING_LINE],
                        unsigned *level)
 {
-    bool jumped = overtaken(r); /* into the middle of a record, perhaps */
+    bool jumped = overtaken(r); /* the new place may be in the middle of a record */
     while (logring_behind(r)) {
         ptrdiff_t n = take(r, line, level);
         if (n >= 0)

@@ -1,6 +1,6 @@
 #include "common/base/mem.h"
 
-#include "common/base/err.h"
+#include "common/base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,3 +48,17 @@ void mem_free(void *p)
 {
     free(p);
 }
+
+static void *heap_alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    return mem_try(size);
+}
+
+static void heap_release(void *ctx, void *p)
+{
+    (void)ctx;
+    mem_free(p);
+}
+
+const struct mem_source mem_heap = {heap_alloc, heap_release, NULL};

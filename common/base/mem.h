@@ -1,8 +1,8 @@
-/* mem: allocation that aborts. For small, fixed-size objects of our own, where the only sane
- * answer to exhaustion is to die and be replaced. Never for a size that a peer chose: such
- * memory comes from buf or arena, which have a ceiling and can say no. */
-#ifndef QCC_BASE_MEM_H
-#define QCC_BASE_MEM_H
+/* mem: allocation that aborts. For small objects of fixed size: a process that has no memory for
+ * them ends and is replaced. Never for a size that a peer chose: such memory comes from buf, arena
+ * or mem_try, which are bounded and can fail. */
+#ifndef QCC_COMMON_BASE_MEM_H
+#define QCC_COMMON_BASE_MEM_H
 
 #include "common/base/base.h"
 
@@ -15,16 +15,28 @@ void *mem_realloc(void *p, size_t n, size_t size) MUST_CHECK;
 /* A copy of the string; aborts when there is no memory. NULL gives NULL. */
 char *mem_strdup(const char *s) MUST_CHECK;
 
-/* A NUL-terminated copy of n bytes. */
+/* A NUL-terminated copy of n bytes; aborts when there is no memory. */
 char *mem_strndup(const char *s, size_t n) MUST_CHECK;
 
-/* May fail: memory of a size that input chose, already compared with its bound. */
+/* Memory of a size that input chose, already compared with its bound; not zeroed. NULL when there
+ * is none. */
 void *mem_try(size_t size) MUST_CHECK;
 
-/* Likewise, with the content of p kept; on failure p stays as it was. */
+/* p with a new size that input chose, already compared with its bound; the content is kept. NULL
+ * when there is no memory: p stays as it was. */
 void *mem_try_realloc(void *p, size_t size) MUST_CHECK;
 
-/* NULL is fine. */
+/* Frees memory of any mem_ function. NULL: nothing is done. */
 void mem_free(void *p);
+
+/* Where a table takes its memory from. alloc may return NULL; it need not be zeroed. */
+struct mem_source {
+    void *(*alloc)(void *ctx, size_t size);
+    void (*release)(void *ctx, void *p);
+    void *ctx;
+};
+
+/* mem_try and mem_free. */
+extern const struct mem_source mem_heap;
 
 #endif

@@ -1,6 +1,6 @@
 #include "common/base/slab.h"
 
-#include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
 #include <stdlib.h>
@@ -59,7 +59,8 @@ static struct block *new_block(struct slab *s)
 
 void *slab_zalloc(struct slab *s)
 {
-    struct block *b = list_empty(&s->some) ? new_block(s) : LIST_ENTRY(s->some.next, struct block, node);
+    struct block *b =
+        list_empty(&s->some) ? new_block(s) : LIST_ENTRY(s->some.next, struct block, node);
     struct cell *c = b->free;
     b->free = c->next;
     if (b->used++ == 0)

@@ -111,14 +111,19 @@ void str_put_hex(char *out, uint64_t v, unsigned digits)
         out[i - 1] = "0123456789abcdef"[v & 15];
 }
 
-bool str_glob(struct str pattern, struct str s)
+static char folded(char c, bool fold)
+{
+    return fold ? ascii_lower(c) : c;
+}
+
+static bool glob(struct str pattern, struct str s, bool fold)
 {
     size_t p = 0, i = 0, star = SIZE_MAX, mark = 0;
     while (i < s.n) {
         if (p < pattern.n && pattern.p[p] == '*') {
             star = p++;
             mark = i;
-        } else if (p < pattern.n && pattern.p[p] == s.p[i]) {
+        } else if (p < pattern.n && folded(pattern.p[p], fold) == folded(s.p[i], fold)) {
             p++;
             i++;
         } else if (star != SIZE_MAX) {
@@ -131,6 +136,16 @@ bool str_glob(struct str pattern, struct str s)
     while (p < pattern.n && pattern.p[p] == '*')
         p++;
     return p == pattern.n;
+}
+
+bool str_glob(struct str pattern, struct str s)
+{
+    return glob(pattern, s, false);
+}
+
+bool str_glob_nocase(struct str pattern, struct str s)
+{
+    return glob(pattern, s, true);
 }
 
 size_t str_utf8_len(struct str s)

@@ -1,7 +1,9 @@
 /* conf: one checked configuration, immutable once built, reference-counted: a reload makes a new
- * one, and the old lives until the last request that began under it has ended. */
-#ifndef QCC_CONF_CONF_H
-#define QCC_CONF_CONF_H
+ * one, and the old one lives until the last request that began under it has ended. The functions
+ * are in conf_alloc.c, since conf_key and conf_value need the types and the functions need
+ * conf_key. */
+#ifndef QCC_COMMON_CONF_CONF_H
+#define QCC_COMMON_CONF_CONF_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"
@@ -33,20 +35,21 @@ enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
     };
 CONF_SECTIONS(CONF_STRUCT)
 
-/* What a configuration may hold at most: more is refused when it is read, and when a worker decodes
- * it. Addresses: one descriptor each travels to a worker; PEM: a CA bundle is about 220 KB. */
+/* Bounds of a configuration, checked when the file is read and when a worker decodes the frame.
+ * CONF_LISTEN_MAX: one descriptor for each address travels to a worker. CONF_CA_MAX: a CA bundle is
+ * about 220 KB. */
 enum {
     CONF_TEXT_MAX = 8192,
     CONF_LISTEN_MAX = 32,
     CONF_CLIENTS_MAX = 10000,
     CONF_ENDPOINTS_MAX = 2000,
     CONF_KEYS_MAX = 16,
-    CONF_LIST_MAX = 1000, /* one list of texts or pairs */
+    CONF_LIST_MAX = 1000, /* elements of a list of texts or pairs */
     CONF_PEM_MAX = 256 << 10,
     CONF_CA_MAX = 2 << 20
 };
 
-/* A list of texts; a list of pairs (models.map, headers). Order as in the file. */
+/* A list of texts, in the order of the file. */
 struct conf_strs {
     char **v;
     size_t n;
@@ -54,18 +57,19 @@ struct conf_strs {
 struct conf_pair {
     char *from, *to;
 };
+/* A list of pairs (models.map, headers), in the order of the file. */
 struct conf_map {
     struct conf_pair *v;
     size_t n;
 };
 
 /* One address to listen on: "IPv4:port", "[IPv6]:port", "unix:/path" (conf_check has made
- * "localhost" and "*" numeric). With tls the certificate chain
- * and key are carried as PEM text, read by the supervisor: a worker opens no files. */
+ * "localhost" and "*" numeric). With tls the certificate chain and key are carried as PEM text,
+ * read by the supervisor: a worker opens no files. */
 struct conf_listen {
     char *address;
     char *certificate, *private_key;         /* paths; NULL: no TLS */
-    char *certificate_pem, *private_key_pem; /* filled when the files are read (keys.h) */
+    char *certificate_pem, *private_key_pem; /* their content, filled by the supervisor */
 };
 
 struct conf_client {
@@ -74,30 +78,30 @@ struct conf_client {
 };
 
 struct conf_endpoint {
-    CONF_ENDPOINT(CONF_MEMBER) /* proxy: after conf_check the one in force (upstream.proxy is handed
-                                * down and NULL then); NULL: direct */
-    char *api_key_file;        /* read into api_key by the supervisor, not sent to workers */
-    struct conf_strs allow;  /* models.allow */
+    CONF_ENDPOINT(CONF_MEMBER) /* proxy: after conf_check the one in force, which may come from
+                                * upstream.proxy (NULL then); NULL: direct */
+    char *api_key_file;        /* path; read into api_key by the supervisor, not sent to workers */
+    struct conf_strs allow;    /* models.allow */
     struct conf_strs paths_allow, paths_deny; /* paths.allow, paths.deny (policy/side_path.h) */
-    struct conf_map map;     /* models.map */
+    struct conf_map map;                      /* models.map */
     struct conf_map headers;
     /* derived by conf_check: */
-    char id[9];      /* 8 hex digits of SHA-256 of base_url|api_key */
-    char *host;      /* without brackets */
+    char id[9]; /* 8 hex digits of SHA-256 of base_url|api_key */
+    char *host; /* without brackets */
     uint16_t port;
     bool tls;
-    char *base_path; /* "" or "/x/y", never ending in '/' */
-    char *host_header; /* host[:port] as it stands in the Host header */
+    char *base_path;   /* "" or "/x/y", never ending in '/' */
+    char *host_header; /* host[:port] for the Host header */
 };
 
 enum conf_key_kind { CONF_KEY_HEADER, CONF_KEY_BODY };
-struct conf_affinity_key { /* "header:NAME" or "body:MEMBER" ("metadata.user_id": one dot at most) */
+struct conf_affinity_key { /* "header:NAME" or "body:MEMBER"; MEMBER has at most one dot */
     enum conf_key_kind kind;
     char *name; /* header names in lower case */
 };
 
 struct conf {
-    CONF_TOP(CONF_MEMBER) /* admin.listen: NULL when off */
+    CONF_TOP(CONF_MEMBER) /* admin.listen is NULL when off */
 #define CONF_SECTION(name, path, TABLE) struct conf_##name name;
     CONF_SECTIONS(CONF_SECTION)
 #undef CONF_SECTION
@@ -107,7 +111,7 @@ struct conf {
     size_t nclients;
     struct conf_affinity_key *keys; /* affinity.keys */
     size_t nkeys;
-    struct conf_strs hosts;    /* after conf_check in lower case, without a dot at the end */
+    struct conf_strs hosts;    /* hosts; after conf_check in lower case, without a dot at the end */
     struct conf_strs origins;  /* cors.origins, as a browser writes them */
     char *model_override;      /* models.override */
     struct conf_map model_map; /* models.map */
@@ -118,22 +122,22 @@ struct conf {
     unsigned refs;
 };
 
-/* A configuration with one reference, all scalars at their defaults, lists empty (affinity.keys, listen
- * and an endpoint's paths too: the reader fills in their defaults). */
+/* A configuration with one reference, all scalars at their defaults, lists empty (the reader of the
+ * file fills in the defaults of affinity.keys, listen and an endpoint's paths). */
 struct conf *conf_new(void) MUST_CHECK;
 
-/* Append an element with its defaults, for who builds a configuration: the readers of the file and
- * of the frame. Pointers into the list are stale afterwards. The caller has compared the number
- * with its bound above. The name of a key is copied. */
+/* Each conf_add_ function appends an element with its defaults, for the readers of the file and of
+ * the frame. Pointers into the list are stale afterwards. The caller has compared the number with
+ * its bound above. conf_add_key copies the name. */
 struct conf_listen *conf_add_listen(struct conf *c);
 struct conf_client *conf_add_client(struct conf *c);
 struct conf_endpoint *conf_add_endpoint(struct conf *c);
 void conf_add_key(struct conf *c, enum conf_key_kind kind, struct str name);
 
-/* One more owner; returns c. */
+/* Adds an owner. Returns c. */
 struct conf *conf_ref(struct conf *c);
 
-/* One owner less; the last one frees it and wipes the secrets. NULL is fine. */
+/* Removes an owner; the last one frees c and wipes its secrets. NULL: nothing is done. */
 void conf_unref(struct conf *c);
 
 #endif

@@ -1,8 +1,9 @@
 #include "common/conf/conf_check.h"
 
 #include "common/base/buf.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 #include "common/conf/conf_value.h"
 #include "common/conf/url.h"
 
@@ -31,7 +32,7 @@ static void report(struct check *k, bool warning, const char *path, const char *
     k->fault(k->arg, warning, path, msg);
 }
 
-/* "endpoints[2].name" */
+/* The place of a fault, such as "endpoints[2].name". */
 struct path {
     char text[96];
 };
@@ -43,7 +44,7 @@ static struct path elem(const char *list, size_t i, const char *key)
     return p;
 }
 
-/* RFC 9110 5.6.2 */
+/* Whether s is a token of RFC 9110 5.6.2. */
 static bool is_token(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -175,6 +176,15 @@ static void client_token_twice(struct check *k, size_t first, size_t again)
            "has the token of clients[%zu]: they could not be told apart", first);
 }
 
+static bool check_name(struct check *k, const char *name, struct path at)
+{
+    if (!name)
+        report(k, false, at.text, "is required");
+    else if (!is_name(str_c(name)))
+        report(k, false, at.text, "must be 1 to 64 of A-Z a-z 0-9 . _ -");
+    return name && is_name(str_c(name));
+}
+
 static void check_clients(struct check *k)
 {
     static const uint8_t none[32];
@@ -183,12 +193,7 @@ static void check_clients(struct check *k)
     struct entry *tokens = mem_zalloc(c->nclients + 1, sizeof *tokens);
     for (size_t i = 0; i < c->nclients; i++) {
         struct conf_client *cl = &c->clients[i];
-        struct path at = elem("clients", i, "name");
-        if (!cl->name)
-            report(k, false, at.text, "is required");
-        else if (!is_name(str_c(cl->name)))
-            report(k, false, at.text, "must be 1 to 64 of A-Z a-z 0-9 . _ -");
-        else
+        if (check_name(k, cl->name, elem("clients", i, "name")))
             names[i] = (struct entry){cl->name, strlen(cl->name), i};
         if (memcmp(cl->token_sha256, none, sizeof none) == 0)
             report(k, false, elem("clients", i, "token").text, "is required, or token_sha256");
@@ -208,7 +213,8 @@ static void host_twice(struct check *k, size_t first, size_t again)
 
 static void origin_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("cors.origins", again, NULL).text, "is listed twice (cors.origins[%zu])", first);
+    report(k, false, elem("cors.origins", again, NULL).text, "is listed twice (cors.origins[%zu])",
+           first);
 }
 
 static void check_hosts(struct check *k)
@@ -221,7 +227,8 @@ static void check_hosts(struct check *k)
         struct path at = elem("hosts", i, NULL);
         bool any = strcmp(name, "*") == 0;
         if (any && c->nclients == 0)
-            report(k, true, at.text, "lets a page in whose name was bound anew to this machine (DNS rebinding)");
+            report(k, true, at.text,
+                   "lets a page in whose name was bound anew to this machine (DNS rebinding)");
         if (!any && !url_host_name(str_c(name), &e)) {
             report(k, false, at.text, "%s", e.msg);
             continue;
@@ -250,18 +257,28 @@ static void check_origins(struct check *k)
             origins[i] = (struct entry){origin, strlen(origin), i};
         if (strcmp(origin, "null") == 0 && c->nclients == 0)
             report(k, true, at.text,
-                   "lets in every page that hides its origin, such as any site's in a sandboxed frame");
+                   "lets in every page that hides its origin, such as any site's in a sandboxed "
+                   "frame");
     }
     unique(k, origins, c->origins.n, origin_twice);
 }
 
 /* ---- endpoints */
 
-/* What QCC itself decides for each hop (RFC 9110 7.6.1) or for the connection. */
-static const char *const own_headers[] = {
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-    "te", "trailer", "transfer-encoding", "upgrade", "host", "content-length", "expect",
-    "accept-encoding"};
+/* Header names that QCC itself sets, for each hop (RFC 9110 7.6.1) or for the connection. */
+static const char *const own_headers[] = {"connection",
+                                          "keep-alive",
+                                          "proxy-authenticate",
+                                          "proxy-authorization",
+                                          "proxy-connection",
+                                          "te",
+                                          "trailer",
+                                          "transfer-encoding",
+                                          "upgrade",
+                                          "host",
+                                          "content-length",
+                                          "expect",
+                                          "accept-encoding"};
 
 static bool is_anthropic(const char *host)
 {
@@ -306,8 +323,8 @@ static void check_headers(struct check *k, const struct conf_endpoint *ep, size_
     }
 }
 
-/* A pattern that is compared with plain paths (policy/side_path.h) and could match none is a mistake
- * that would go unnoticed. */
+/* Reports patterns that could match no plain path (policy/side_path.h): such a mistake would go
+ * unnoticed. */
 static void check_patterns(struct check *k, const struct conf_strs *l, size_t i, const char *key)
 {
     for (size_t p = 0; p < l->n; p++) {
@@ -325,7 +342,7 @@ static void check_patterns(struct check *k, const struct conf_strs *l, size_t i,
     }
 }
 
-/* Derived: host, port, tls, base_path, host_header. */
+/* Checks base_url and derives host, port, tls, base_path and host_header from it. */
 static void check_base_url(struct check *k, struct conf_endpoint *ep, const char *at)
 {
     struct err e;
@@ -350,8 +367,7 @@ static void check_base_url(struct check *k, struct conf_endpoint *ep, const char
     if (str_find(u.path, STR("/../")) >= 0 || str_ends(u.path, STR("/..")))
         report(k, false, at, "may hold no \"..\" in its path");
     if (str_ends(u.path, STR("/v1")))
-        report(k, true, at,
-               "ends in /v1: requests go to …/v1/v1/messages, which is rarely meant");
+        report(k, true, at, "ends in /v1: requests go to …/v1/v1/messages, which is rarely meant");
 
     mem_free(ep->host);
     mem_free(ep->base_path);
@@ -435,12 +451,7 @@ static void check_endpoints(struct check *k)
     struct entry *ids = mem_zalloc(c->nendpoints + 1, sizeof *ids);
     for (size_t i = 0; i < c->nendpoints; i++) {
         struct conf_endpoint *ep = &c->endpoints[i];
-        struct path at = elem("endpoints", i, "name");
-        if (!ep->name)
-            report(k, false, at.text, "is required");
-        else if (!is_name(str_c(ep->name)))
-            report(k, false, at.text, "must be 1 to 64 of A-Z a-z 0-9 . _ -");
-        else
+        if (check_name(k, ep->name, elem("endpoints", i, "name")))
             names[i] = (struct entry){ep->name, strlen(ep->name), i};
         check_base_url(k, ep, elem("endpoints", i, "base_url").text);
         if (ep->api_key && !is_visible(str_c(ep->api_key)))
@@ -456,7 +467,7 @@ static void check_endpoints(struct check *k)
         effective_proxy(k, ep, i);
         any_enabled = any_enabled || ep->enabled;
     }
-    /* Handed down: an endpoint that said `off` must not find it again. */
+    /* The endpoints have it now; an endpoint with `proxy: off` must not fall back to it. */
     mem_free(c->upstream.proxy);
     c->upstream.proxy = NULL;
     unique(k, names, c->nendpoints, endpoint_name_twice);
@@ -469,8 +480,7 @@ static void check_endpoints(struct check *k)
 
 /* ---- affinity, and bounds that depend on each other */
 
-bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *name,
-                         struct err *e)
+bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *name, struct err *e)
 {
     if (str_starts(text, STR("header:"))) {
         *kind = CONF_KEY_HEADER;
@@ -509,8 +519,7 @@ static void check_affinity(struct check *k)
             for (char *p = c->keys[i].name; *p; p++)
                 *p = ascii_lower(*p);
         for (size_t j = 0; j < i; j++)
-            if (c->keys[j].kind == c->keys[i].kind &&
-                strcmp(c->keys[j].name, c->keys[i].name) == 0)
+            if (c->keys[j].kind == c->keys[i].kind && strcmp(c->keys[j].name, c->keys[i].name) == 0)
                 report(k, false, elem("affinity.keys", i, NULL).text, "is listed twice");
     }
 }

@@ -10,8 +10,8 @@ const size_t conf_default_nkeys = COUNT_OF(conf_default_keys);
 #define ROW(kind, key, dflt, lo, hi, flags, help)                                                  \
     {#key, CONF_K_##kind, dflt, lo, hi, flags, help, offsetof(self, key)},
 
-/* A row of conf_table.h cannot name its struct, so every set of rows stands in a function with a
- * type `self` of its own. */
+/* A row of conf_table.h cannot name its struct, so every set of rows stands in a function with its
+ * own type `self`. */
 #define KEYS(name, type, ...)                                                                      \
     static const struct conf_key *keys_##name(size_t *n)                                           \
     {                                                                                              \
@@ -28,7 +28,7 @@ CONF_SECTIONS(KEYS_SECTION)
 KEYS(top, struct conf, CONF_TOP(ROW))
 KEYS(endpoint, struct conf_endpoint, CONF_ENDPOINT(ROW))
 
-/* Keys that are no plain scalars of a table: `offset` names the member itself. */
+/* A row of a key that is no scalar of conf_table.h; `offset` is that of the member itself. */
 #define LIST(key, kind, member, dflt, help)                                                        \
     {key, CONF_K_##kind, dflt, 0, 0, 0, help, offsetof(self, member)},
 #define PATH(key, help) {#key, CONF_K_str, "null", 0, 0, CONF_SUP, help, offsetof(self, key)},
@@ -42,11 +42,13 @@ KEYS(top_clients, struct conf,
           "Who may connect; empty: everybody, allowed on loopback and unix addresses only."))
 KEYS(top_hosts, struct conf,
      LIST("hosts", strs, hosts, "[]",
-          "Without `clients`: further names that a request may give in `Host`, for any port; `*`: any. "
+          "Without `clients`: further names that a request may give in `Host`, for any port; `*`: "
+          "any. "
           "Addresses, `localhost` and `*.localhost` always may."))
 KEYS(cors, struct conf,
      LIST("origins", strs, origins, "[]",
-          "Pages that may ask: `scheme://host[:port]` as the browser sends it in `Origin`, or `null`."))
+          "Pages that may ask: `scheme://host[:port]` as the browser sends it in `Origin`, or "
+          "`null`."))
 KEYS(top_endpoints, struct conf,
      LIST("endpoints", endpoints, endpoints, "", "Where requests go; at least one. Required."))
 KEYS(affinity_keys, struct conf,
@@ -61,19 +63,20 @@ KEYS(models, struct conf,
      LIST("map", map, model_map, "{}", "Model aliases: {asked: sent}."))
 KEYS(endpoint_more, struct conf_endpoint,
      PATH(api_key_file, "File with the key, instead of `api_key`.")
-     LIST("headers", map, headers, "{}",
-          "Headers added to each request, in place of the client's own of that name."))
+         LIST("headers", map, headers, "{}",
+              "Headers added to each request, in place of the client's own of that name."))
 KEYS(endpoint_models, struct conf_endpoint,
      LIST("allow", strs, allow, "[]", "Models it offers: names, or patterns with `*`; empty: all.")
-     LIST("map", map, map, "{}", "Model aliases at this endpoint: {asked: sent}."))
+         LIST("map", map, map, "{}", "Model aliases at this endpoint: {asked: sent}."))
 KEYS(endpoint_paths, struct conf_endpoint,
      LIST("allow", strs, paths_allow, "[\"/v1/*\"]",
           "Paths besides those of messages that the endpoint's key may be used for, with `*`.")
-     LIST("deny", strs, paths_deny, "[\"/v1/organizations/*\"]", "Of these, paths that it may not."))
+         LIST("deny", strs, paths_deny, "[\"/v1/organizations/*\"]",
+              "Of these, paths that it may not."))
 KEYS(listen_address, struct conf_listen,
      {"address", CONF_K_str, "null", 0, 0, 0, "The address, as above. Required.",
       offsetof(self, address)})
-/* The paths are sent, so that a worker's messages can name them. */
+/* The paths are sent to the workers, so that a worker's messages can name them. */
 KEYS(listen_tls, struct conf_listen,
      {"certificate", CONF_K_str, "null", 0, 0, 0, "PEM file: certificate, then its chain.",
       offsetof(self, certificate)},
@@ -91,17 +94,18 @@ KEYS(client, struct conf_client,
 
 #define SECTION(name, path, TABLE) {path, offsetof(struct conf, name), keys_##name},
 static const struct conf_section top_sections[] = {
-    {"", 0, keys_top_listen}, {"", 0, keys_top}, {"", 0, keys_top_clients},
-    {"", 0, keys_top_hosts}, {"cors", 0, keys_cors},
-    CONF_SECTIONS(SECTION) {"affinity", 0, keys_affinity_keys}, {"models", 0, keys_models},
-    {"", 0, keys_top_endpoints}};
+    {"", 0, keys_top_listen},   {"", 0, keys_top},
+    {"", 0, keys_top_clients},  {"", 0, keys_top_hosts},
+    {"cors", 0, keys_cors},     CONF_SECTIONS(SECTION){"affinity", 0, keys_affinity_keys},
+    {"models", 0, keys_models}, {"", 0, keys_top_endpoints}};
 #undef SECTION
 static const struct conf_section listen_sections[] = {{"", 0, keys_listen_address},
                                                       {"tls", 0, keys_listen_tls}};
 static const struct conf_section client_sections[] = {{"", 0, keys_client}};
-static const struct conf_section endpoint_sections[] = {
-    {"", 0, keys_endpoint}, {"", 0, keys_endpoint_more}, {"models", 0, keys_endpoint_models},
-    {"paths", 0, keys_endpoint_paths}};
+static const struct conf_section endpoint_sections[] = {{"", 0, keys_endpoint},
+                                                        {"", 0, keys_endpoint_more},
+                                                        {"models", 0, keys_endpoint_models},
+                                                        {"paths", 0, keys_endpoint_paths}};
 
 static const struct conf_group groups[CONF_G__COUNT] = {
     [CONF_G_TOP] = {"", top_sections, COUNT_OF(top_sections)},
@@ -154,10 +158,7 @@ const char *const *conf_words(enum conf_kind kind, size_t *n)
     case CONF_K_str:
     case CONF_K_strs:
     case CONF_K_map:
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
     case CONF_K_token:
     case CONF_K_digest:
         break;

@@ -1,8 +1,8 @@
-/* conf_key: the schema as rows that a loop can read: conf_table.h's scalars plus the keys that are
- * lists or texts of their own. The YAML reader, the defaults, the freeing, the frames and the
- * reference walk these rows, so a key that is here exists everywhere. Static, never freed. */
-#ifndef QCC_CONF_CONF_KEY_H
-#define QCC_CONF_CONF_KEY_H
+/* conf_key: the schema as rows: the scalars of conf_table.h, and the keys whose values are lists or
+ * texts of a special form. The YAML reader, the defaults, the freeing, the frames and the reference
+ * walk these rows, so a key that is here exists everywhere. Static, never freed. */
+#ifndef QCC_COMMON_CONF_CONF_KEY_H
+#define QCC_COMMON_CONF_CONF_KEY_H
 
 #include "common/conf/conf.h"
 
@@ -17,15 +17,29 @@ enum conf_kind {
     CONF_K_auth,
     CONF_K_loglevel,
     CONF_K_logformat,
-    CONF_K_strs,     /* struct conf_strs: a list of texts */
-    CONF_K_map,      /* struct conf_map: a mapping of texts to texts */
-    CONF_K_affinity, /* conf.keys */
-    CONF_K_listens,  /* conf.listen, elements of CONF_G_LISTEN */
-    CONF_K_clients,  /* conf.clients, elements of CONF_G_CLIENT */
-    CONF_K_endpoints,/* conf.endpoints, elements of CONF_G_ENDPOINT */
-    CONF_K_token,    /* a client's token, kept as token_sha256 */
-    CONF_K_digest    /* token_sha256 itself, 64 hex digits */
+    CONF_K_strs,      /* struct conf_strs: a list of texts */
+    CONF_K_map,       /* struct conf_map: a mapping of texts to texts */
+    CONF_K_affinity,  /* conf.keys */
+    CONF_K_listens,   /* conf.listen, elements of CONF_G_LISTEN */
+    CONF_K_clients,   /* conf.clients, elements of CONF_G_CLIENT */
+    CONF_K_endpoints, /* conf.endpoints, elements of CONF_G_ENDPOINT */
+    CONF_K_token,     /* a client's token, kept as token_sha256 */
+    CONF_K_digest     /* token_sha256 itself, 64 hex digits */
 };
+
+/* Labels of a switch: kinds whose value is one of conf_words, and lists whose elements are more
+ * than texts. */
+#define CONF_CASE_WORD                                                                             \
+    case CONF_K_strategy:                                                                          \
+    case CONF_K_probe:                                                                             \
+    case CONF_K_auth:                                                                              \
+    case CONF_K_loglevel:                                                                          \
+    case CONF_K_logformat
+#define CONF_CASE_LIST                                                                             \
+    case CONF_K_affinity:                                                                          \
+    case CONF_K_listens:                                                                           \
+    case CONF_K_clients:                                                                           \
+    case CONF_K_endpoints
 
 /* One key. `offset` is from the start of its section's struct; low and high as in conf_table.h. */
 struct conf_key {
@@ -39,7 +53,7 @@ struct conf_key {
 };
 
 /* Keys that share a mapping of the file and a struct. Several sections may have one path. `offset`
- * is that of the section's struct in the group's. */
+ * is that of the section's struct in the group's struct. */
 struct conf_section {
     const char *path; /* "", "limits", "upstream.pool" */
     size_t offset;
@@ -55,22 +69,25 @@ struct conf_group {
     size_t n;
 };
 
+/* The group of that id, with its sections. */
 const struct conf_group *conf_group(enum conf_group_id id);
 
-/* Walks all keys of a group, in the table's order. Zero bytes are the start. */
+/* The position of a walk over all keys of a group. Zero bytes are the start. */
 struct conf_iter {
     size_t section, key;
 };
+/* Gives the next key and its section, in the order of the table. False: no more. */
 bool conf_iter_next(const struct conf_group *g, struct conf_iter *it, const struct conf_section **s,
                     const struct conf_key **k);
 
-/* Where the key's member is in an object of its group. */
+/* The address of the key's member in an object of its group. */
 static inline void *conf_member(void *object, const struct conf_section *s,
                                 const struct conf_key *k)
 {
     return (char *)object + s->offset + k->offset;
 }
 
+/* The address of the key's member in an object of its group that is only read. */
 static inline const void *conf_member_c(const void *object, const struct conf_section *s,
                                         const struct conf_key *k)
 {
@@ -80,7 +97,7 @@ static inline const void *conf_member_c(const void *object, const struct conf_se
 /* The words of an enum kind, in the order of their values; NULL for other kinds. */
 const char *const *conf_words(enum conf_kind kind, size_t *n);
 
-/* What `listen`, `affinity.keys` and an endpoint's `paths` are when the file does not say. */
+/* Defaults of `listen`, `affinity.keys` and an endpoint's `paths`. */
 extern const char conf_default_listen[];
 extern const char conf_default_paths_allow[], conf_default_paths_deny[];
 extern const char *const conf_default_keys[];

@@ -15,8 +15,8 @@
  * The default is written as in the file and parsed by the same setter (conf_value.h). Bounds hold
  * for ms (milliseconds), bytes and u32. Flags: CONF_SECRET is never printed and wiped when freed;
  * CONF_SUP is not sent to workers; CONF_OFF: off, no and false are NULL. */
-#ifndef QCC_CONF_CONF_TABLE_H
-#define QCC_CONF_CONF_TABLE_H
+#ifndef QCC_COMMON_CONF_CONF_TABLE_H
+#define QCC_COMMON_CONF_CONF_TABLE_H
 
 enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 

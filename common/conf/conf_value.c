@@ -1,7 +1,8 @@
 #include "common/conf/conf_value.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/secret.h"
+#include "common/secret/secret.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -11,11 +12,17 @@ struct unit {
     uint64_t factor;
 };
 
-/* Largest first, for printing. */
-static const struct unit time_units[] = {
-    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
-static const struct unit size_units[] = {
-    {"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"", 1}};
+/* Units of durations, the largest first, as printing needs them. */
+static const struct unit time_units[] = {{"d", .factor = 86400000},
+                                         {"h", .factor = 3600000},
+                                         {"m", .factor = 60000},
+                                         {"s", .factor = 1000},
+                                         {"ms", .factor = 1}};
+static const struct unit size_units[] = {{"TiB", .factor = 1ull << 40},
+                                         {"GiB", .factor = 1ull << 30},
+                                         {"MiB", .factor = 1ull << 20},
+                                         {"KiB", .factor = 1ull << 10},
+                                         {"", .factor = 1}};
 
 static void unit_text(const struct unit *u, size_t n, uint64_t v, char out[static 32])
 {
@@ -73,7 +80,7 @@ bool conf_text_check(struct str s, struct err *e)
     return true;
 }
 
-/* For messages: what the user wrote, cut, or nothing where it may be a secret. */
+/* The value for messages: as the user wrote it, cut; empty where it may be a secret. */
 static const char *shown(const struct conf_key *k, struct conf_text t, char out[static 48])
 {
     struct err ignore;
@@ -84,7 +91,7 @@ static const char *shown(const struct conf_key *k, struct conf_text t, char out[
     return out;
 }
 
-/* DIGITS UNIT. The number alone gives *bare. False: not of that form, or over 2^63. */
+/* Reads DIGITS UNIT. *bare: there was no unit. False: not of that form, or over 2^63. */
 static bool parse_unit(struct str s, const struct unit *u, size_t n, bool nocase, uint64_t *v,
                        bool *bare)
 {
@@ -100,7 +107,7 @@ static bool parse_unit(struct str s, const struct unit *u, size_t n, bool nocase
         struct str unit = str_c(u[i].name);
         if (!(nocase ? str_eq_nocase(name, unit) : str_eq(name, unit)))
             continue;
-        /* Over the largest number is over every bound: the caller then says which. */
+        /* cut to the largest number, which is over every bound: the caller reports the bound */
         *v = x > INT64_MAX / u[i].factor ? INT64_MAX : x * u[i].factor;
         return true;
     }
@@ -194,7 +201,10 @@ static bool set_word(const struct conf_key *k, void *m, struct conf_text t, stru
     size_t len = 0;
     for (size_t i = 0; i < n; i++)
         len += (size_t)snprintf(list + len, sizeof list - len, "%s%s",
-                                i == 0 ? "" : i + 1 == n ? " or " : ", ", words[i]);
+                                i == 0       ? ""
+                                : i + 1 == n ? " or "
+                                             : ", ",
+                                words[i]);
     const char *near = t.hidden ? NULL : conf_nearest(t.s, words, n);
     if (near)
         return err_set(e, "must be %s%s; did you mean \"%s\"?", list, shown(k, t, was), near);
@@ -223,7 +233,7 @@ static bool set_str(const struct conf_key *k, char **m, struct conf_text t, stru
     return true;
 }
 
-/* A token travels in a header: visible ASCII, or no client could ever send it. */
+/* Sets the digest of a token. A token must be visible ASCII: clients send it in a header. */
 static bool set_token(uint8_t m[32], struct conf_text t, struct err *e)
 {
     if (conf_is_null(t))
@@ -237,20 +247,12 @@ static bool set_token(uint8_t m[32], struct conf_text t, struct err *e)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (ascii_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool set_digest(uint8_t m[32], struct conf_text t, struct err *e)
 {
     uint8_t v[32];
     bool ok = t.s.n == 2 * sizeof v;
     for (size_t i = 0; ok && i < sizeof v; i++) {
-        int hi = hex_digit(t.s.p[2 * i]), lo = hex_digit(t.s.p[2 * i + 1]);
+        int hi = ascii_hex(t.s.p[2 * i]), lo = ascii_hex(t.s.p[2 * i + 1]);
         ok = hi >= 0 && lo >= 0;
         v[i] = (uint8_t)(ok ? hi << 4 | lo : 0);
     }
@@ -275,11 +277,7 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
         return set_flag(k, member, t, e);
     case CONF_K_str:
         return set_str(k, member, t, e);
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         return set_word(k, member, t, e);
     case CONF_K_token:
         return set_token(member, t, e);
@@ -287,10 +285,7 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
         return set_digest(member, t, e);
     case CONF_K_strs:
     case CONF_K_map:
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
         break;
     }
     die("configuration key %s is no scalar", k->name);
@@ -318,7 +313,8 @@ void conf_map_add(struct conf_map *m, struct str from, struct str to)
 
 enum { WORD_MAX = 40 };
 
-/* Optimal string alignment: insertion, deletion, substitution, and a swap of neighbours. */
+/* The distance by optimal string alignment: insertions, deletions, substitutions, swaps of
+ * neighbours. */
 static size_t distance(struct str a, struct str b)
 {
     size_t row[3][WORD_MAX + 1];

@@ -1,7 +1,7 @@
 /* conf_value: one value of the configuration: from its text into a member, and back into text.
- * Used for the defaults and for the file alike, so both obey the same bounds. */
-#ifndef QCC_CONF_CONF_VALUE_H
-#define QCC_CONF_CONF_VALUE_H
+ * Defaults and the file go through the same functions, so that both obey the same bounds. */
+#ifndef QCC_COMMON_CONF_CONF_VALUE_H
+#define QCC_COMMON_CONF_CONF_VALUE_H
 
 #include "common/base/err.h"
 #include "common/conf/conf_key.h"
@@ -10,23 +10,23 @@
 struct conf_text {
     struct str s;
     bool quoted; /* "null" in quotes is a text */
-    bool hidden; /* holds something from the environment: never repeated in a message */
+    bool hidden; /* holds a value from the environment: never repeated in a message */
 };
 
 /* Sets the member at *member (conf_member) from its text. A str is copied, the old one freed.
- * Kinds: all scalars, token, digest; others die(). False with a sentence that fits behind
- * "KEY: "; the member is unchanged then. Never repeats a secret. */
+ * Kinds: all scalars, token, digest; others abort. False with a sentence that fits behind
+ * "KEY: "; the member is unchanged then. The sentence never repeats a secret. */
 bool conf_value_set(const struct conf_key *k, void *member, struct conf_text text,
                     struct err *e) MUST_CHECK;
 
-/* The key's default into its member; NULL, empty and zero for lists and required keys. */
+/* Sets the key's default into its member: NULL, empty and zero for lists and required keys. */
 void conf_value_default(const struct conf_key *k, void *member);
 
 /* Whether a text may be kept at all: at most CONF_TEXT_MAX bytes of UTF-8, no control characters
  * (RFC 9110 5.5: they have no place in a header, nor in a log line), not empty. */
 bool conf_text_check(struct str s, struct err *e) MUST_CHECK;
 
-/* Appends a copy. The caller has compared n with CONF_LIST_MAX. */
+/* Appends a copy of the text or pair. The caller has compared n with CONF_LIST_MAX. */
 void conf_strs_add(struct conf_strs *l, struct str s);
 void conf_map_add(struct conf_map *m, struct str from, struct str to);
 
@@ -36,12 +36,13 @@ void conf_ms_text(int64_t ms, char out[static 32]);
 /* 65536 → "64KiB", 1000 → "1000". */
 void conf_bytes_text(uint64_t n, char out[static 32]);
 
-/* Whether the words mean nothing: null, ~ or no text at all; or the off side of a switch. */
+/* Whether the text means NULL: null, ~ or no text at all, without quotes. */
 bool conf_is_null(struct conf_text t);
+/* Whether the text is the off side of a switch: off, no, false. */
 bool conf_is_off(struct str s);
 
-/* The nearest of n words to a misspelt one, or NULL: at most two slips (a letter more, less, other,
- * or two changed about), and fewer than half its letters. */
+/* The nearest of n words to a misspelt one, or NULL: at most two edits (a letter inserted, deleted
+ * or replaced, two neighbours swapped), and fewer than half its letters. */
 const char *conf_nearest(struct str word, const char *const *words, size_t n);
 
 #endif

@@ -7,7 +7,8 @@
 
 #include <msgpack.h>
 
-/*  [gen, top rows…, [[listen rows…, certificate_pem, private_key_pem]…], [[name, sha256]…],
+/* The blob:
+ * [gen, top rows…, [[listen rows…, certificate_pem, private_key_pem]…], [[name, sha256]…],
  *   [[kind, name]…], [[endpoint rows…, id, host, port, tls, base_path, host_header]…], ca_pem]  */
 
 /* ---- writing; an overflow of the buffer shows at the end (wire_write appends nothing then) */
@@ -65,11 +66,7 @@ static void put_member(struct wr *w, const struct conf_key *k, const void *m)
     case CONF_K_str:
         put_text(w, *(char *const *)m);
         break;
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         put_u64(w, *(const unsigned *)m);
         break;
     case CONF_K_strs: {
@@ -88,13 +85,10 @@ static void put_member(struct wr *w, const struct conf_key *k, const void *m)
         }
         break;
     }
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
     case CONF_K_token:
     case CONF_K_digest:
-        break; /* not among the rows that are sent: written by hand below */
+        break; /* not among the rows that are sent; written by conf_wire_put */
     }
 }
 
@@ -243,14 +237,10 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
     case CONF_K_flag:
         return rd_flag(r, m);
     case CONF_K_str:
-        /* Users of a key with a default need not ask for NULL. */
+        /* A key with a default is never NULL, so its users need not check. */
         return get_text(r, CONF_TEXT_MAX, m) &&
                (*(char **)m || (k->flags & CONF_OFF) || strcmp(k->dflt, "null") == 0);
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
         conf_words(k->kind, &words);
         if (!get_number(r, 0, (int64_t)words - 1, &v))
             return false;
@@ -260,10 +250,7 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
         return get_strs(r, m);
     case CONF_K_map:
         return get_map(r, m);
-    case CONF_K_affinity:
-    case CONF_K_listens:
-    case CONF_K_clients:
-    case CONF_K_endpoints:
+    CONF_CASE_LIST:
     case CONF_K_token:
     case CONF_K_digest:
         break;

@@ -20,7 +20,7 @@ static bool port_parse(struct str s, uint16_t *port, struct err *e)
     return true;
 }
 
-/* inet_pton wants a C string; no address is longer than this. */
+/* Parses an IP address. inet_pton takes a C string, and no address is longer than the array. */
 static bool ip_parse(struct str s, int family, void *addr)
 {
     char text[INET6_ADDRSTRLEN];
@@ -31,8 +31,8 @@ static bool ip_parse(struct str s, int family, void *addr)
     return inet_pton(family, text, addr) == 1;
 }
 
-/* RFC 1123 2.1 with the '_' that containers like in names. All-numeric last labels are addresses:
- * "1.2.3" would be read as one by some resolvers. */
+/* Whether s is a host name of RFC 1123 2.1; '_' is allowed too, since names of containers have it.
+ * The last label may not be all digits: some resolvers read "1.2.3" as an address. */
 static bool name_valid(struct str s)
 {
     struct in_addr a;
@@ -129,7 +129,9 @@ bool url_host_name(struct str s, struct err *e)
 {
     if (name_valid(s))
         return true;
-    return err_set(e, "must be a host name (letters, digits, '-', '_' and '.'), without scheme, port and path");
+    return err_set(
+        e,
+        "must be a host name (letters, digits, '-', '_' and '.'), without scheme, port and path");
 }
 
 static bool has_capital(struct str s)
@@ -140,7 +142,7 @@ static bool has_capital(struct str s)
     return false;
 }
 
-/* RFC 3986 3.1 */
+/* Whether s is a scheme of RFC 3986 3.1. */
 static bool scheme_valid(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -149,7 +151,8 @@ static bool scheme_valid(struct str s)
     return s.n > 0 && !ascii_digit(s.p[0]);
 }
 
-/* Of schemes that browsers do not know in detail: a name of the application's or the extension's. */
+/* Whether s may be the host of a scheme that browsers do not parse: the name of an application or
+ * extension. */
 static bool opaque_host(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -168,11 +171,13 @@ bool url_origin(struct str s, struct err *e)
     ptrdiff_t sep = str_find(s, STR("://"));
     if (sep <= 0 || !scheme_valid(str_make(s.p, (size_t)sep)))
         return err_set(e, "must begin with a scheme, like https://");
-    struct str scheme = str_make(s.p, (size_t)sep), rest = str_make(s.p + sep + 3, s.n - (size_t)sep - 3);
+    struct str scheme = str_make(s.p, (size_t)sep),
+               rest = str_make(s.p + sep + 3, s.n - (size_t)sep - 3);
     bool http = str_eq_nocase(scheme, STR("http")), https = str_eq_nocase(scheme, STR("https"));
     for (size_t i = 0; i < rest.n; i++)
         if (memchr("/?#@", rest.p[i], 4))
-            return err_set(e, "must be scheme://host[:port], with nothing else and no '/' at the end");
+            return err_set(e,
+                           "must be scheme://host[:port], with nothing else and no '/' at the end");
     if (has_capital(http || https ? s : scheme))
         return err_set(e, "must be in lower case, as browsers send it");
     if (!http && !https)

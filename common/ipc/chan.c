@@ -13,7 +13,7 @@ enum {
     WITH_FD = 0x80, /* in the first byte of the length */
     READ_STEP = 65536,
     READ_TURNS = 16,
-    KEEP_CAP = 262144 /* an empty buffer larger than this is given back: a CONF was in it */
+    KEEP_CAP = 262144 /* bytes; an empty buffer with more capacity is freed: it has held a CONF */
 };
 _Static_assert(IPC_FRAME_MAX < 1 << 24, "the top byte of the length is free for the flag");
 
@@ -108,7 +108,7 @@ bool chan_send(struct chan *c, int pass, chan_put_fn *put, uint64_t gen, const v
     len[3] = (uint8_t)size;
     trace_sent(c, at + LEN_BYTES, size);
     struct err e;
-    /* A peer that has gone is found by the reader, who knows best what it said last. */
+    /* The end of the peer is found by chan_read, after the last frames that the peer sent. */
     (void)!chan_write(c, &e);
     return true;
 undo:
@@ -121,7 +121,7 @@ enum chan_result chan_write(struct chan *c, struct err *e)
     while (c->fd != -1 && c->tx.len) {
         struct chan_pass *p = c->pass;
         bool now = p && p->at == 0;
-        struct chan_pass *ahead = now ? p->next : p; /* must begin a sendmsg of its own */
+        struct chan_pass *ahead = now ? p->next : p; /* its frame must begin a sendmsg of its own */
         ptrdiff_t n =
             fd_send(c->fd, buf_data(&c->tx), ahead ? ahead->at : c->tx.len, now ? p->fd : -1);
         if (n == -1 && errno == EINTR)
@@ -145,7 +145,7 @@ enum chan_result chan_write(struct chan *c, struct err *e)
     return c->fd == -1 ? CHAN_CLOSED : CHAN_OK;
 }
 
-/* The first descriptor that waits. */
+/* Takes the first descriptor that waits for its frame. */
 static int take_fd(struct chan *c)
 {
     int fd = c->fds[0];
@@ -155,7 +155,7 @@ static int take_fd(struct chan *c)
     return fd;
 }
 
-/* Hands out the frame at the front of rx. *whole: it was there. */
+/* Gives the frame at the front of rx to the handler. *whole: a complete frame was there. */
 static bool take_frame(struct chan *c, chan_handler *on, void *arg, bool *whole, struct err *e)
 {
     *whole = false;
@@ -220,7 +220,8 @@ enum chan_result chan_read(struct chan *c, chan_handler *on, void *arg, struct e
                 return CHAN_BROKEN;
         if (c->rx.len == 0 && c->rx.cap > KEEP_CAP)
             buf_free(&c->rx);
-        /* That was all: asking again costs a system call for each report of a worker. */
+        /* Nothing more is there now: reading again would cost a system call for each report of a
+         * worker. */
         if ((size_t)n < room && got == 0)
             break;
     }

@@ -75,7 +75,7 @@ IPC_TABLE(DEFINE_GET)
 
 /* ---- the head of a frame */
 
-/* What may come from that side under that id. */
+/* Whether a message of that id, direction and number of fields exists. */
 static bool expected(uint64_t wire_id, enum ipc_direction dir, uint32_t nfields)
 {
     switch (wire_id) {

@@ -1,7 +1,7 @@
 /* ipc: the messages of messages.def as structs, with encoders, decoders and names, all generated
  * from the table. Decoded text and blob fields borrow from the frame. */
-#ifndef QCC_IPC_IPC_H
-#define QCC_IPC_IPC_H
+#ifndef QCC_COMMON_IPC_IPC_H
+#define QCC_COMMON_IPC_IPC_H
 
 #include "common/base/base.h"
 #include "common/base/buf.h"
@@ -11,22 +11,41 @@
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
 enum { IPC_VERSION = 7 };
 
-/* Largest configuration body and largest frame. 2,000 endpoints with long keys are about 1 MiB. */
-enum { IPC_CONF_MAX = 8 << 20, IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
-       IPC_ANSWER_MAX = 4 << 20, IPC_BINDINGS_MAX = 64 << 10,
-       IPC_RECENT_MAX = 256 << 10, IPC_STATS_MAX = 64 << 10 };
+/* Bytes of the largest configuration body and of the largest frame. 2,000 endpoints with long keys
+ * are about 1 MiB. */
+enum {
+    IPC_CONF_MAX = 8 << 20,
+    IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
+    IPC_ANSWER_MAX = 4 << 20,
+    IPC_BINDINGS_MAX = 64 << 10,
+    IPC_RECENT_MAX = 256 << 10,
+    IPC_STATS_MAX = 64 << 10
+};
 
-/* Longest model name that travels, and the room for an endpoint's blocked models. */
+/* Most worker processes at one time, twice the most that may be configured: old ones may still
+ * drain while new ones serve. */
+enum { SLOTS_MAX = 512 };
+
+/* Exit codes of a worker. After CANNOT_START and NO_EXEC another start would end the same way. */
+enum worker_exit {
+    WORKER_EXIT_DONE = 0,         /* drained, or its supervisor has ended */
+    WORKER_EXIT_BAD_PEER = 3,     /* the supervisor violated the protocol */
+    WORKER_EXIT_CANNOT_START = 4, /* the system refuses what a worker needs */
+    WORKER_EXIT_NO_EXEC = 127     /* the program cannot be executed, or its libraries are missing
+                                     (ld.so(8)) */
+};
+
+/* IPC_MODEL_MAX: bytes of the longest model name in a frame. IPC_BLOCKS_MAX: bytes of an endpoint's
+ * blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };
 
 enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL, TO_NEW, TO_OLD };
 
-/* The way that the other end's answers take. */
+/* The direction of the answers to messages of direction d. */
 static inline enum ipc_direction ipc_opposite(enum ipc_direction d)
 {
-    static const uint8_t of[] = {
-        [TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL, [TO_CTL] = FROM_CTL,
-        [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW};
+    static const uint8_t of[] = {[TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL,
+                                 [TO_CTL] = FROM_CTL,  [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW};
     return (enum ipc_direction)of[d];
 }
 
@@ -57,15 +76,16 @@ struct ipc_frame {
     uint64_t gen;
     struct str fields; /* msgpack of the fields, without the array's head, id and generation */
     uint32_t nfields;
-    int fd;            /* descriptor that came with it, or -1; the handler takes it over */
+    int fd; /* descriptor that came with it, or -1; the handler takes it over */
 };
 
 /* ipc_put_NAME: appends one frame body to b. False: over the buffer's ceiling, or a text or blob
  * longer than its bound (nothing is appended then).
+ * ipc_put_v_NAME: as ipc_put_NAME, for a chan_put_fn; m points to a struct ipc_NAME.
  * ipc_get_NAME: decodes the fields. False: wrong number, type or bound, or bytes left over. */
 #define IPC_PROTO(NAME, dir, low, id)                                                              \
     bool ipc_put_##low(struct buf *b, uint64_t gen, const struct ipc_##low *m) MUST_CHECK;         \
-    bool ipc_put_v_##low(struct buf *b, uint64_t gen, const void *m) MUST_CHECK; /* the same */    \
+    bool ipc_put_v_##low(struct buf *b, uint64_t gen, const void *m) MUST_CHECK;                   \
     bool ipc_get_##low(const struct ipc_frame *f, struct ipc_##low *m) MUST_CHECK;
 IPC_TABLE(IPC_PROTO)
 #undef IPC_PROTO
@@ -74,7 +94,7 @@ IPC_TABLE(IPC_PROTO)
  * fields. */
 bool ipc_open(struct str body, enum ipc_direction dir, struct ipc_frame *f) MUST_CHECK;
 
-/* "OUTCOME"; "?" for an unknown id. */
+/* The name as in messages.def, such as "OUTCOME"; "?" for an unknown id. */
 const char *ipc_name(enum ipc_id id);
 
 #endif

@@ -10,10 +10,10 @@ enum {
     NIL = 0xc0,
     FALSE = 0xc2,
     TRUE = 0xc3,
-    BIN8 = 0xc4, /* then 16, 32 */
-    U8 = 0xcc,   /* then 16, 32, 64 */
-    I8 = 0xd0,   /* then 16, 32, 64 */
-    STR8 = 0xd9, /* then 16, 32 */
+    BIN8 = 0xc4, /* 0xc5, 0xc6: BIN16, BIN32 */
+    U8 = 0xcc,   /* 0xcd to 0xcf: U16, U32, U64 */
+    I8 = 0xd0,   /* 0xd1 to 0xd3: I16, I32, I64 */
+    STR8 = 0xd9, /* 0xda, 0xdb: STR16, STR32 */
     ARRAY16 = 0xdc,
     ARRAY32 = 0xdd,
     MAP16 = 0xde,
@@ -148,7 +148,8 @@ bool rd_nil(struct rd *r)
     return true;
 }
 
-/* Each element takes `least` bytes or more: a head that promises more than is there is a lie. */
+/* Reads the head of an array or map. Each element takes `least` bytes or more: false when fewer
+ * bytes are left than the announced elements need. */
 static bool head(struct rd *r, uint8_t fix, uint8_t wide16, uint64_t max, uint64_t least,
                  uint32_t *n)
 {

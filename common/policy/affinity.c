@@ -1,7 +1,7 @@
 #include "common/policy/affinity.h"
 
-/* The index grows by linear hashing: each new binding adds one chain, split off the chain that
- * stands at the same place in the lower half. So it never has to be built anew. */
+/* The index grows by linear hashing: each new binding adds one chain, split off the chain at the
+ * same place in the lower half. So the index is never rebuilt as a whole. */
 
 enum {
     CHUNK_BITS = 12, /* 4,096 bindings, 160 KB */
@@ -22,7 +22,7 @@ static uint32_t *head(const struct affinity *a, uint32_t bucket)
     return &a->segments[bucket >> SEGMENT_BITS][bucket & (SEGMENT - 1)];
 }
 
-/* Keys are hashes already, of all conversations alike: some of their bits are as good as any. */
+/* The chain of a key. Keys are hashes already, so some of their bits serve as the hash. */
 static uint32_t bucket_of(const struct affinity *a, const uint64_t key[2])
 {
     uint32_t h = (uint32_t)key[0], wide = h & (a->mask * 2 + 1);
@@ -34,8 +34,8 @@ static bool same(const struct affinity_binding *b, const uint64_t key[2])
     return b->key[0] == key[0] && b->key[1] == key[1];
 }
 
-/* Where the index of this binding stands, in its head or in the chain; there AFFINITY_END when it
- * is not bound. */
+/* The link that holds the index of this key's binding: its chain's head or the link of the binding
+ * before. It holds AFFINITY_END when the key is not bound. */
 static uint32_t *link_to(const struct affinity *a, const uint64_t key[2])
 {
     uint32_t *link = head(a, bucket_of(a, key));
@@ -66,8 +66,8 @@ static void release(const struct affinity *a, void *p)
         a->mem.release(a->mem.ctx, p);
 }
 
-/* The folder of pieces with room for `to` of them instead of `from`; NULL when memory is refused.
- */
+/* The folder of pieces copied into one with room for `to` of them instead of `from`; NULL when
+ * memory is refused. */
 static void **grown(const struct affinity *a, void **folder, uint32_t from, uint32_t to)
 {
     void **p = a->mem.alloc(a->mem.ctx, to * sizeof *p);
@@ -76,7 +76,7 @@ static void **grown(const struct affinity *a, void **folder, uint32_t from, uint
     return p;
 }
 
-/* Room for max bindings in both folders. */
+/* Makes room for max bindings in both folders. */
 static bool make_room(struct affinity *a, uint32_t max)
 {
     struct affinity_binding **chunks =
@@ -101,7 +101,7 @@ static uint32_t ceiling(uint32_t max)
     return max == 0 ? 1 : max < AFFINITY_END ? max : AFFINITY_END - 1;
 }
 
-bool affinity_init(struct affinity *a, uint32_t max, const struct affinity_mem *mem)
+bool affinity_init(struct affinity *a, uint32_t max, const struct mem_source *mem)
 {
     *a = (struct affinity){
         .mem = *mem,
@@ -156,7 +156,8 @@ static uint32_t take_place(struct affinity *a)
 
 /* ---- the index */
 
-/* One chain more: what belongs to it is taken out of the chain half as far on. */
+/* Adds one chain and moves into it what belongs to it from the chain at the same place in the lower
+ * half. */
 static void split_one(struct affinity *a)
 {
     uint32_t to = a->buckets;
@@ -231,7 +232,7 @@ static void remove_at(struct affinity *a, uint32_t *link)
     a->by_endpoint[b->endpoint]--;
     a->count--;
     b->chain = a->free_list;
-    b->endpoint = AFFINITY_ENDPOINTS; /* a free place, for who walks */
+    b->endpoint = AFFINITY_ENDPOINTS; /* marks a free place for affinity_walk */
     a->free_list = i;
 }
 
@@ -254,7 +255,7 @@ enum affinity_did affinity_bind(struct affinity *a, const uint64_t key[2], uint1
     } else {
         i = take_place(a);
         if (i == AFFINITY_END) {
-            /* There is an oldest one: max is at least 1, and the first chunk is there. */
+            /* an oldest one exists: max is at least 1, and the first chunk is always allocated */
             const struct affinity_binding *oldest = at(a, a->oldest);
             if (gone)
                 *gone = *oldest;
@@ -295,26 +296,6 @@ bool affinity_unbind(struct affinity *a, const uint64_t key[2])
         return false;
     remove_at(a, link);
     return true;
-}
-
-uint32_t affinity_sweep(struct affinity *a, int64_t until_ms, uint32_t budget)
-{
-    uint32_t n = 0;
-    for (; n < budget && a->oldest != AFFINITY_END; n++) {
-        const struct affinity_binding *b = at(a, a->oldest);
-        if (b->used_ms > until_ms)
-            break;
-        remove_at(a, link_to(a, b->key));
-    }
-    return n;
-}
-
-uint32_t affinity_trim(struct affinity *a, uint32_t budget)
-{
-    uint32_t n = 0;
-    for (; n < budget && a->count > a->max; n++)
-        remove_at(a, link_to(a, at(a, a->oldest)->key));
-    return n;
 }
 
 uint32_t affinity_count(const struct affinity *a, uint16_t endpoint)

@@ -1,15 +1,15 @@
 /* hist: a histogram of durations from a millisecond to some minutes, in buckets that grow by about
- * a half each, with round bounds: exact enough for a quantile, small enough for each endpoint. Pure.
- */
-#ifndef QCC_POLICY_HIST_H
-#define QCC_POLICY_HIST_H
+ * a half each, with round bounds: exact enough for a quantile, small enough for each endpoint.
+ * Pure. */
+#ifndef QCC_COMMON_POLICY_HIST_H
+#define QCC_COMMON_POLICY_HIST_H
 
 #include "common/base/base.h"
 
-/* The last one has no bound. */
+/* The number of buckets; the last one has no upper bound. */
 enum { HIST_BUCKETS = 35 };
 
-/* Upper bounds of all but the last, in milliseconds; a value on the bound is within. */
+/* Upper bounds of all buckets but the last, in milliseconds; a value on the bound is within. */
 extern const uint32_t hist_bound_ms[HIST_BUCKETS - 1];
 
 /* The bucket of a duration. */

@@ -1,12 +1,8 @@
 #include "common/policy/outcome.h"
 
 static const char *const outcome_names[OUTCOME__COUNT] = {
-    [OUTCOME_OK] = "ok",
-    [OUTCOME_TRANSIENT] = "transient",
-    [OUTCOME_RATE_LIMIT] = "rate_limit",
-    [OUTCOME_AUTH] = "auth",
-    [OUTCOME_PERMANENT] = "permanent",
-    [OUTCOME_UNKNOWN] = "unknown",
+    [OUTCOME_OK] = "ok",     [OUTCOME_TRANSIENT] = "transient", [OUTCOME_RATE_LIMIT] = "rate_limit",
+    [OUTCOME_AUTH] = "auth", [OUTCOME_PERMANENT] = "permanent", [OUTCOME_UNKNOWN] = "unknown",
 };
 
 static const char *const fault_names[FAULT__COUNT] = {

@@ -1,8 +1,7 @@
-/* outcome: how an attempt at an endpoint ended, as everybody speaks of it: the five classes of a
- * failure, whose fault it was, and what the transport saw. Words for logs, metrics and frames stand
- * in one table each. */
-#ifndef QCC_POLICY_OUTCOME_H
-#define QCC_POLICY_OUTCOME_H
+/* outcome: how an attempt at an endpoint ended: the five classes of a failure, whose fault it was,
+ * and the transport's failure. Names for logs, metrics and frames stand in one table each. */
+#ifndef QCC_COMMON_POLICY_OUTCOME_H
+#define QCC_COMMON_POLICY_OUTCOME_H
 
 #include "common/base/base.h"
 
@@ -21,50 +20,51 @@ enum fault { FAULT_NONE, FAULT_REQUEST, FAULT_ENDPOINT, FAULT_UNCLEAR, FAULT__CO
 /* What went wrong below HTTP; NET_NONE when an HTTP reply was there. */
 enum net_fault {
     NET_NONE,
-    NET_RESOLVE,            /* name not found */
-    NET_REFUSED,            /* connection refused */
-    NET_CONNECT,            /* any other failure to connect */
+    NET_RESOLVE, /* the host name was not found */
+    NET_REFUSED, /* connection refused */
+    NET_CONNECT, /* any other failure to connect */
     NET_CONNECT_TIMEOUT,
-    NET_PROXY,              /* our own outgoing proxy refused or failed */
-    NET_TLS,                /* handshake failed */
-    NET_CERT,               /* certificate not accepted */
-    NET_SEND,               /* broke while the request was written */
-    NET_RESET,              /* reset before the reply was complete */
-    NET_EMPTY,              /* closed without a byte of reply (or an empty 200) */
-    NET_PARTIAL,            /* closed in the middle of the reply */
-    NET_GARBAGE,            /* not HTTP, or framing that is not beyond doubt */
+    NET_PROXY,   /* the proxy that QCC connects through refused or failed */
+    NET_TLS,     /* handshake failed */
+    NET_CERT,    /* certificate not accepted */
+    NET_SEND,    /* the connection broke while the request was written */
+    NET_RESET,   /* reset before the reply was complete */
+    NET_EMPTY,   /* closed without a byte of reply (or an empty 200) */
+    NET_PARTIAL, /* closed in the middle of the reply */
+    NET_GARBAGE, /* not HTTP, or ambiguous framing */
     NET_FIRST_BYTE_TIMEOUT,
     NET_IDLE_TIMEOUT,
-    NET_LOCAL,              /* our own descriptors, memory or configuration */
+    NET_LOCAL, /* descriptors, memory or configuration of QCC itself */
     NET__COUNT
 };
 
-/* How much of an exchange an outcome speaks of. A reply counts as a success when it begins to be
- * passed on; whether it comes to its end is told later. */
+/* The part of an exchange that an outcome covers. A reply counts as a success when it begins to be
+ * passed on; whether it comes to its end is reported later. */
 enum outcome_part {
-    PART_WHOLE,  /* all of it: a failure before anything was passed on, or a reply that was complete */
+    PART_WHOLE,  /* all: a failure before anything was passed on, or a complete reply */
     PART_BEGUN,  /* a success whose reply goes on */
-    PART_ENDED,  /* that reply was complete */
-    PART_BROKEN, /* it was not: a failure after the commit point */
+    PART_ENDED,  /* the reply of a PART_BEGUN was complete */
+    PART_BROKEN, /* the reply of a PART_BEGUN broke off: a failure after the commit point */
     PART__COUNT
 };
 
-/* What the classifier says of one failure. */
+/* The classifier's verdict on one failure. */
 struct verdict {
     enum outcome cls;
     enum fault fault;
-    int64_t retry_after_ms; /* as read, not yet bounded by policy; -1: told nothing */
+    int64_t retry_after_ms; /* as read, not yet bounded by policy; -1: none named */
     const char *rule;       /* name of the table row that decided; static */
     bool overloaded;        /* 529 or overloaded_error: a longer pause before the repeat */
     bool about_model;       /* the refusal was about the model: unknown, no channel for it */
     bool beyond_doubt;      /* permanent, and surely the request's fault: no second opinion */
+    bool no_opinion; /* permanent, but a page or a redirect: it does not speak of the request */
 };
 
-/* "ok" "transient" "rate_limit" "auth" "permanent" "unknown" */
+/* The name of a class: "ok" "transient" "rate_limit" "auth" "permanent" "unknown". */
 const char *outcome_name(enum outcome o);
-/* "none" "request" "endpoint" "unclear" */
+/* The name of a fault: "none" "request" "endpoint" "unclear". */
 const char *fault_name(enum fault f);
-/* "connection refused", "first byte timeout", …: for messages to people */
+/* A transport's failure in words for people: "connection refused", "first byte timeout", …. */
 const char *net_fault_text(enum net_fault n);
 /* Whether the failure proves that the endpoint did not get the request. */
 bool net_fault_unsent(enum net_fault n);

@@ -1,10 +1,12 @@
 #include "common/policy/retry.h"
 
+#include "common/base/str.h"
+
 #include <string.h>
 
-/* A pooled connection that the endpoint had closed meanwhile: nobody's failure. Or one on which no
- * reply begins: what came belongs to the exchange before (a body to HEAD, bytes too many), and a new
- * connection tells whether more is wrong. */
+/* Whether a pooled connection was stale: the endpoint had closed it meanwhile, which is no failure;
+ * or no reply begins on it: the bytes that came belong to the exchange before (a body to HEAD,
+ * bytes too many), and a repeat on a new connection shows whether more is wrong. */
 static bool stale(const struct retry_in *in)
 {
     if (!in->reused)
@@ -23,13 +25,14 @@ static bool charged(const struct retry_in *in)
 {
     if (in->client_gone || in->net == NET_LOCAL || in->v->fault == FAULT_REQUEST || refusal(in))
         return false;
-    /* Some endpoints answer what is no JSON with a 500: only what the key earns counts then. */
+    /* Some endpoints answer a body that is not JSON with a 500: only verdicts about the key count
+     * then. */
     return !(in->bad_request && in->net == NET_NONE && in->v->cls != OUTCOME_RATE_LIMIT &&
              in->v->cls != OUTCOME_AUTH);
 }
 
-/* The pause before a repeat, 25% up or down, so that a crowd that failed together comes back apart.
- */
+/* The pause before a repeat, 25% up or down, so that requests that failed together do not repeat
+ * together. */
 static int64_t pause(const struct retry_conf *c, const struct retry_in *in)
 {
     int64_t d = in->v->overloaded && c->transient_delay_ms < RETRY_OVERLOADED_MS
@@ -55,8 +58,8 @@ static void go_on(struct retry_out *out, enum retry_action action, int64_t delay
     out->why = why;
 }
 
-/* What proves the request unsent costs nothing while there is an endpoint that was not asked yet:
- * those that are down do not use up the attempt at one that is well. */
+/* Whether the attempt does not count: the failure proves the request unsent, and another endpoint
+ * was not asked yet. So endpoints that are down do not use up the attempt at one that is up. */
 static bool unsent(const struct retry_in *in)
 {
     return net_fault_unsent(in->net) && in->net != NET_LOCAL && in->attempts_here == 1 &&
@@ -78,7 +81,11 @@ static bool out_of_attempts(const struct retry_conf *c, const struct retry_in *i
 static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
                           struct retry_out *out)
 {
-    if (in->opinion == RETRY_OPINION_OPEN)
+    bool open = in->opinion == RETRY_OPINION_OPEN;
+    bool more = in->others.untried + in->others.full > 0 && !out_of_attempts(c, in);
+    if (open && in->v->no_opinion && more)
+        go_on(out, RETRY_OTHER, 0, "a page is no opinion: the next one is asked");
+    else if (open && (in->v->no_opinion || !in->first_no_opinion))
         give_up(out, RETRY_REPLY_FIRST, "second opinion: refused too");
     else if (in->v->beyond_doubt || in->bad_request)
         give_up(out, RETRY_REPLY_THIS, "the request is at fault");
@@ -105,7 +112,7 @@ static bool once_more_here(const struct retry_conf *c, const struct retry_in *in
         return o->untried == 0;
     if (in->attempts_here > 1)
         return o->untried + o->circuit + o->again == 0;
-    /* A repeat at any but the first must not cost the first attempt at another. */
+    /* a repeat at an endpoint other than the first must not cost the first attempt at another */
     bool first = in->begun == in->attempts_here;
     return (first && c->max_attempts >= 3) || counted(in) + o->untried < c->max_attempts;
 }
@@ -175,10 +182,10 @@ bool retry_repeatable(const char *method, size_t nmethod, const char *path, size
         "/v1/complete",  "/v1/chat/completions",
         "/v1/responses", "/v1/embeddings",
     };
-    if ((nmethod == 3 && memcmp(method, "GET", 3) == 0) ||
-        (nmethod == 4 && memcmp(method, "HEAD", 4) == 0))
+    struct str m = str_make(method, nmethod);
+    if (str_eq(m, STR("GET")) || str_eq(m, STR("HEAD")))
         return true;
-    if (nmethod != 4 || memcmp(method, "POST", 4) != 0)
+    if (!str_eq(m, STR("POST")))
         return false;
     for (size_t i = 0; i < COUNT_OF(posts); i++)
         if (npath == strlen(posts[i]) && memcmp(path, posts[i], npath) == 0)
@@ -208,7 +215,7 @@ int64_t retry_wait(const struct retry_conf *c, const struct sel_result *s, int64
     return waited_ms < limit ? limit - waited_ms : -1;
 }
 
-/* Whole seconds, rounded up so that nobody comes too early; never 0, which means none. */
+/* Whole seconds, rounded up so that no client repeats too early; never 0, which means none. */
 static uint32_t seconds(const struct retry_conf *c, int64_t ms)
 {
     if (ms > c->max_retry_after_ms)
@@ -216,7 +223,7 @@ static uint32_t seconds(const struct retry_conf *c, int64_t ms)
     return ms <= 1000 ? 1 : (uint32_t)((ms + 999) / 1000);
 }
 
-/* Of the rate limits within what may be sent: the one with the shortest wait, or -1. */
+/* The index of the rate limit with the shortest wait among those that may be sent, or -1. */
 static int shortest_wait(const struct retry_conf *c, const struct retry_fail *fails, size_t n)
 {
     int at = -1;
@@ -261,7 +268,8 @@ void retry_final(const struct retry_conf *c, const struct retry_fail *fails, siz
         out->kind = RETRY_FINAL_RATE_LIMIT;
         out->status = 429;
         out->retry_after_s = seconds(c, wait);
-        out->at = limited >= 0 && fails[limited].kept && fails[limited].status == 429 ? limited : -1;
+        out->at =
+            limited >= 0 && fails[limited].kept && fails[limited].status == 429 ? limited : -1;
         return;
     }
     for (size_t i = n; i-- > 0;)

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* splitmix64's finisher: every bit of the result hangs on every bit of x. */
+/* The finalizer of splitmix64: every bit of the result depends on every bit of x. */
 static uint64_t mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -10,7 +10,10 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight)
+/* The rendezvous cost of an endpoint for a conversation: the smallest takes it. A pure function,
+ * the same in every worker, and blind to the other endpoints: one that goes takes only its own
+ * conversations along. weight above 0. */
+static double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight)
 {
     uint64_t h = mix(key[0] ^ mix(id_hash + 0x9e3779b97f4a7c15u));
     h = mix(h ^ key[1]);
@@ -41,7 +44,7 @@ enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_
     return SEL_SKIP_NO;
 }
 
-/* As select_check, for a choice: a second opinion is not asked of everybody. */
+/* select_check plus the conditions of a second opinion, which not every endpoint may give. */
 static enum sel_skip check(const struct sel_ep *eps, size_t i, const struct sel_req *r)
 {
     if (r->opinion && eps[i].tried)
@@ -56,18 +59,18 @@ static bool grouped(const struct sel_conf *c)
     return c->use_priority || c->strategy == SEL_PRIORITY_FAILOVER;
 }
 
-/* Bits of the rank. */
+/* Bits of the rank, the lowest first. */
 enum {
     RANK_WEIGHT = 32,
     RANK_COOLING,
-    RANK_TIER, /* two of them */
+    RANK_TIER, /* two bits */
     RANK_TRIED = RANK_TIER + 2,
     RANK_TRIAL,
     RANK_CIRCUIT
 };
 
-/* The order of preference as one number, the smallest first; what shares it is left to the
- * strategy. */
+/* The order of preference as one number, the smallest first; among equal ones the strategy
+ * decides. */
 static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
 {
     bool circuit = e->tier == SEL_CIRCUIT_OPEN;
@@ -78,7 +81,7 @@ static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
            (uint64_t)(e->weight == 0) << RANK_WEIGHT | (grouped(c) ? e->priority : 0);
 }
 
-/* Of two ranks: what the worse one lacks. */
+/* The reason why `worse` is behind `best`. */
 static enum sel_skip why_worse(uint64_t worse, uint64_t best)
 {
     static const struct {
@@ -97,7 +100,7 @@ static enum sel_skip why_worse(uint64_t worse, uint64_t best)
     return worse != best ? SEL_SKIP_PRIORITY : SEL_SKIP_STRATEGY;
 }
 
-/* The endpoints that the strategy has to choose from: all of one rank. */
+/* The endpoints that the strategy chooses from: all of one rank. */
 struct group {
     const struct sel_conf *c;
     const struct sel_ep *eps;
@@ -112,21 +115,22 @@ static bool in_group(const struct group *g, size_t i)
     return check(g->eps, i, g->r) == SEL_SKIP_NO && rank(g->c, &g->eps[i]) == g->rank;
 }
 
-/* How much an endpoint counts where chance or turn decides. All of a group have weight 0, or none.
- */
+/* How much an endpoint counts where chance or turn decides. In a group all weights are 0, or
+ * none is. */
 static uint32_t share(const struct group *g, const struct sel_ep *e)
 {
     return e->weight == 0 || g->c->strategy == SEL_RANDOM ? 1 : e->weight;
 }
 
-/* a is busier than b: open requests over weight, without a division. */
+/* Compares the load, open requests over weight, without a division: positive when a has more. */
 static int by_load(const struct group *g, const struct sel_ep *a, const struct sel_ep *b)
 {
     uint64_t x = (uint64_t)a->open * share(g, b), y = (uint64_t)b->open * share(g, a);
     return x < y ? -1 : x > y;
 }
 
-/* Smaller is better. One that has not been measured is taken to be as fast as the other. */
+/* Compares time to first byte. An endpoint that has not been measured counts as fast as the
+ * other. */
 static int by_latency(const struct sel_ep *a, const struct sel_ep *b)
 {
     uint64_t ta = a->ttfb_us ? a->ttfb_us : b->ttfb_us, tb = b->ttfb_us ? b->ttfb_us : a->ttfb_us;
@@ -136,8 +140,8 @@ static int by_latency(const struct sel_ep *a, const struct sel_ep *b)
     return x < y ? -1 : x > y;
 }
 
-/* Left to chance: the conversation's rendezvous, or random by share. Looks at those of the group
- * that are no busier than `like` (NULL: at all) and not `except`. -1 when there is none. */
+/* Chooses by chance: the conversation's rendezvous, or random by share. Considers the members of
+ * the group that are no busier than `like` (NULL: all) and not `except`. -1 when there is none. */
 static int by_chance(const struct group *g, const struct sel_ep *like, int except, uint64_t rnd)
 {
     int at = -1;
@@ -170,8 +174,8 @@ static int by_chance(const struct group *g, const struct sel_ep *like, int excep
     return -1;
 }
 
-/* Smooth weighted round robin: everyone gains its share, the richest is taken and pays for all.
- * With equal shares it is a plain rotation. */
+/* Smooth weighted round robin: each endpoint's turn grows by its share, the largest is taken and
+ * reduced by the sum. With equal shares it is a plain rotation. */
 static int by_turn(const struct group *g)
 {
     int at = -1;
@@ -200,8 +204,8 @@ static int by_connections(const struct group *g)
     return by_chance(g, least, -1, g->r->rnd[0]);
 }
 
-/* The better of two. For a conversation the two come from its rendezvous, so that they are the same
- * ones in all workers. */
+/* Chooses the better of two. For a conversation the two come from its rendezvous, so that they are
+ * the same in all workers. */
 static int by_two_choices(const struct group *g)
 {
     int a = by_chance(g, NULL, -1, g->r->rnd[0]);
@@ -231,8 +235,8 @@ static int by_strategy(const struct group *g)
     return by_chance(g, NULL, -1, g->r->rnd[0]);
 }
 
-/* Whether a bound conversation that has been idle for long finds a better home: an endpoint of a
- * higher priority that is no worse off. */
+/* Whether a bound conversation that has been idle for long may leave its endpoint for one of a
+ * higher priority that is in no worse state. */
 static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                        const struct sel_req *r)
 {
@@ -275,7 +279,7 @@ static void take(struct sel_result *out, int at, const struct sel_ep *eps)
     out->end = eps[at].tier == SEL_CIRCUIT_OPEN && !out->trial ? SEL_NEED_TRIAL : SEL_CHOSEN;
 }
 
-/* Fills `why` for all but the one taken: those that could not be, and `instead` for candidates. */
+/* Fills `why` for all but the endpoint taken: its own reason, or `instead` for candidates. */
 static void explain(const struct sel_ep *eps, size_t n, const struct sel_req *r, uint8_t *why,
                     enum sel_skip instead)
 {

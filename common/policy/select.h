@@ -1,20 +1,20 @@
 /* select: which endpoint gets a request. Works on a compact array that the caller fills from its
- * replica for this one request, so that what the request itself has learned (this endpoint failed
- * me) counts at once. Pure: chance comes in as numbers, nothing is kept but round robin's turns.
+ * replica for this one request, so that what the request itself has learned (which endpoints failed
+ * it) counts at once. Pure: chance comes in as numbers, nothing is kept but round robin's turns.
  *
  * The order of preference, best first:
- *   an endpoint whose half-open trial this worker was granted, for a request that suits;
+ *   an endpoint whose half-open trial this worker was lent, for a request that suits;
  *   the endpoint that the conversation is bound to;
  *   candidates by: not circuit_open, not yet tried by this request, tier, not cooling, weight above
  *   0, priority group; within what is equal the strategy decides, and for conversations weighted
  *   rendezvous hashing wherever the strategy leaves it to chance or turn, or sees a tie.
- * Candidates that are full are passed over, whatever their tier and priority; circuit_open ones come
- * in when nothing else is left that has a place.
+ * Candidates that are full are passed over, whatever their tier and priority; circuit_open ones
+ * come in when nothing else is left that has a place.
  *
  * A second opinion is asked of endpoints only that the request has not tried and that are not
  * circuit_open. */
-#ifndef QCC_POLICY_SELECT_H
-#define QCC_POLICY_SELECT_H
+#ifndef QCC_COMMON_POLICY_SELECT_H
+#define QCC_COMMON_POLICY_SELECT_H
 
 #include "common/base/base.h"
 
@@ -23,8 +23,8 @@ enum sel_tier { SEL_HEALTHY, SEL_DEGRADED, SEL_UNHEALTHY, SEL_CIRCUIT_OPEN, SEL_
 /* Order and meaning of the configuration's balance.strategy. */
 enum sel_strategy {
     SEL_WEIGHTED,
-    SEL_ROUND_ROBIN, /* in turn, by weight */
-    SEL_RANDOM,      /* all alike, whatever their weight (0: still the last) */
+    SEL_ROUND_ROBIN, /* in rotation, by weight */
+    SEL_RANDOM,      /* with equal chance, whatever their weight (weight 0 stays the last) */
     SEL_LEAST_CONNECTIONS,
     SEL_PRIORITY_FAILOVER,
     SEL_LEAST_LATENCY,
@@ -33,14 +33,14 @@ enum sel_strategy {
 
 /* The permission to let one request through to an endpoint whose breaker is not closed. */
 enum sel_trial {
-    SEL_TRIAL_NONE, /* nobody tries it, no permission here */
-    SEL_TRIAL_MINE, /* the supervisor granted it to this worker, and it is not in use */
-    SEL_TRIAL_BUSY  /* a request tries it, here or in another worker */
+    SEL_TRIAL_NONE, /* no trial is running, and this worker has no permission */
+    SEL_TRIAL_MINE, /* the supervisor lent the trial to this worker, and no request uses it */
+    SEL_TRIAL_BUSY  /* a trial is running, here or in another worker */
 };
 
 struct sel_ep {
-    uint64_t id_hash; /* any number that belongs to the endpoint's id, the same in all workers */
-    int64_t *turn; /* round robin's memory, the caller's, 0 at first; NULL with other strategies */
+    uint64_t id_hash;   /* a hash of the endpoint's id, the same in all workers */
+    int64_t *turn;      /* round robin's state, kept by the caller, 0 at first; else NULL */
     int64_t cooling_ms; /* cooldown that is left; 0: not cooling */
     uint32_t weight, priority;
     uint32_t open;    /* requests open there now */
@@ -48,12 +48,12 @@ struct sel_ep {
     uint8_t tier;     /* enum sel_tier */
     uint8_t trial;    /* enum sel_trial; looked at when tier is SEL_CIRCUIT_OPEN */
     bool enabled, queued, draining;
-    bool own_word; /* it said itself how long it cools */
+    bool own_word; /* its replies named how long it cools */
     bool full;     /* max_concurrent reached */
-    bool model_ok; /* offers the model, and the model is not blocked there; and no_path is not set */
-    bool no_path;  /* not offered because of the path, for the reason that people are told */
-    bool tried;    /* this request has failed there, but may come once more */
-    bool refused;  /* its last attempt there was a refusal (permanent): used_up, and no failure */
+    bool model_ok; /* offers the model, the model is not blocked there, and no_path is not set */
+    bool no_path;  /* the path is not allowed there; kept apart for the reason in logs */
+    bool tried;    /* this request has failed there, but may be repeated there */
+    bool refused;  /* the last attempt there was a permanent refusal: used_up, but no failure */
     bool used_up;  /* this request may not go there again (retry_uses_up) */
 };
 
@@ -61,63 +61,63 @@ struct sel_conf {
     enum sel_strategy strategy;
     bool use_priority;
     int64_t
-        cache_ttl_ms; /* idle for so long, a bound conversation may return to a higher priority */
+        cache_ttl_ms; /* after so long idle a bound conversation may return to a higher priority */
 };
 
 struct sel_req {
-    bool conversation;     /* the request belongs to one: key is its hash */
-    bool may_try;          /* suits as a trial: first attempt, can be repeated */
+    bool conversation;     /* the request belongs to a conversation: key is its hash */
+    bool may_try;          /* suits as a trial: first attempt, repeatable */
     bool opinion;          /* a second opinion is wanted */
     int bound;             /* index of the endpoint it is bound to, or -1 */
-    int64_t bound_idle_ms; /* since that binding was last used */
+    int64_t bound_idle_ms; /* since the binding to `bound` was last used */
     uint64_t key[2];
     uint64_t rnd[2]; /* two fresh random numbers */
 };
 
 enum sel_end {
-    SEL_CHOSEN,      /* go to `at` */
-    SEL_NEED_TRIAL,  /* circuit_open ones are all that is left: `at`, once the supervisor grants it
-                      */
-    SEL_WAIT_TRIAL,  /* the same, and another request tries each of them: wait for the verdict */
-    SEL_ALL_FULL,    /* some candidate is full, none is free */
-    SEL_ALL_COOLING, /* what could serve cools by its own word, for `wait_ms` at least */
+    SEL_CHOSEN,      /* send to `at` */
+    SEL_NEED_TRIAL,  /* only circuit_open ones are left: `at`, once its trial is lent */
+    SEL_WAIT_TRIAL,  /* only circuit_open ones with running trials are left: wait for a verdict */
+    SEL_ALL_FULL,    /* candidates are left, but all are full */
+    SEL_ALL_COOLING, /* all that could serve cool by their own word, for `wait_ms` at least */
     SEL_NONE,
     SEL_END__COUNT
 };
 
 /* What becomes of the conversation's binding. */
 enum sel_bound {
-    SEL_BOUND_NO,     /* it has none */
+    SEL_BOUND_NO,     /* there is none */
     SEL_BOUND_USED,   /* `at` is the bound endpoint */
     SEL_BOUND_SPARED, /* this request goes elsewhere (model not there, full, refused), the binding
-                         stands: a success elsewhere does not bind anew */
-    SEL_BOUND_LEFT    /* out, or it failed this request: a success elsewhere binds anew */
+                         stays: a success elsewhere does not bind anew */
+    SEL_BOUND_LEFT    /* its endpoint is out, or failed this request: a success elsewhere binds
+                         anew */
 };
 
 struct sel_result {
     enum sel_end end;
     enum sel_bound bound;
     int at;          /* index; -1 unless SEL_CHOSEN or SEL_NEED_TRIAL */
-    bool trial;      /* uses up this worker's permission for `at` */
+    bool trial;      /* the request is the trial that this worker was lent for `at` */
     bool full;       /* an endpoint of tier 1 to 3 was passed over for want of a place alone */
     int64_t wait_ms; /* shortest cooldown left among those that cool by their own word; -1: none */
 };
 
-/* Why an endpoint was not taken, for logs and `qccctl`. */
+/* Why an endpoint was not taken, for logs and qccctl. */
 enum sel_skip {
-    SEL_SKIP_NO, /* it was taken */
+    SEL_SKIP_NO, /* the endpoint was taken */
     SEL_SKIP_DISABLED,
     SEL_SKIP_QUEUED,
     SEL_SKIP_MODEL,
     SEL_SKIP_PATH,
     SEL_SKIP_USED_UP,
     SEL_SKIP_DRAINING,
-    SEL_SKIP_COOLING, /* by its own word */
+    SEL_SKIP_COOLING, /* cools by its own word */
     SEL_SKIP_FULL,
     SEL_SKIP_TRIAL_BUSY,
-    /* From here on: a candidate, but another was better. */
+    /* The reasons from here on: a candidate, but another was better. */
     SEL_SKIP_BOUND, /* the conversation is bound to another */
-    SEL_SKIP_TRIAL, /* another has its trial */
+    SEL_SKIP_TRIAL, /* another endpoint has a trial for this request */
     SEL_SKIP_CIRCUIT,
     SEL_SKIP_TRIED,
     SEL_SKIP_TIER,
@@ -128,18 +128,19 @@ enum sel_skip {
     SEL_SKIP__COUNT
 };
 
-/* What is left for a request beside the endpoint that just failed: what retry wants to know. */
+/* What is left for a request beside the endpoint that just failed, for retry_next. */
 struct sel_others {
-    uint32_t untried;      /* tier 1 to 3, not yet tried, with a place */
-    uint32_t again;        /* tried by this request, not used up, with a place */
-    uint32_t circuit;      /* circuit_open, not yet tried, with a place */
-    uint32_t full;         /* tier 1 to 3, not yet tried, without a place */
-    uint32_t again_full;   /* tried, not used up, without a place */
-    int64_t cool_ms;       /* shortest cooldown left among those that cool by their own word, the
-                              failed one included; -1: none */
+    uint32_t untried;    /* tier 1 to 3, not yet tried, with a place */
+    uint32_t again;      /* tried by this request, not used up, with a place */
+    uint32_t circuit;    /* circuit_open, not yet tried, with a place */
+    uint32_t full;       /* tier 1 to 3, not yet tried, without a place */
+    uint32_t again_full; /* tried, not used up, without a place */
+    int64_t cool_ms;     /* shortest cooldown left among those that cool by their own word, the
+                            failed one included; -1: none */
 };
 
-/* Chooses. `why` is NULL, or room for n values of enum sel_skip. O(n), allocates nothing. */
+/* Chooses an endpoint for a request. `why` is NULL, or room for n values of enum sel_skip. O(n),
+ * allocates nothing. */
 void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                  const struct sel_req *r, struct sel_result *out, uint8_t *why);
 
@@ -152,14 +153,9 @@ enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r,
                                 int at);
 
-/* The rendezvous cost of an endpoint for a conversation: the smallest takes it. A pure function,
- * the same in every worker, and blind to the other endpoints: one that goes takes only its own
- * conversations along. weight above 0. */
-double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight);
-
-/* "disabled", "bound elsewhere", …: for people. */
+/* A reason in words for people: "disabled", "bound elsewhere", …. */
 const char *select_skip_text(enum sel_skip s);
-/* "chosen", "all full", … */
+/* An end in words for people: "chosen", "all full", …. */
 const char *select_end_text(enum sel_end e);
 
 #endif

@@ -2,23 +2,16 @@
 
 enum { ID_LONGER_THAN = 24, VERSION_MAX = 8 };
 
-static int hex(char c)
-{
-    if (ascii_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Bytes that no two servers need read alike; escaped, those that would mean something if they were
- * not. */
+/* Whether servers may read the byte in different ways; an escaped byte: whether it would have a
+ * meaning if it were not escaped. */
 static bool is_odd(char c, bool escaped)
 {
     return (unsigned char)c <= 0x20 || (unsigned char)c >= 0x7f || memchr("\\;?#", c, 4) ||
            (escaped && (c == '/' || c == '%'));
 }
 
-/* The next segment of *rest, which begins with '/', cut off without that. */
+/* Cuts the next segment off the front of *rest, which begins with '/', and returns it without the
+ * '/'. */
 static struct str next_segment(struct str *rest)
 {
     size_t n = 1;
@@ -44,8 +37,8 @@ bool side_path_plain(struct str path, char *out, struct str *plain)
         char c = path.p[i];
         bool escaped = c == '%';
         if (escaped) {
-            int high = i + 2 < path.n ? hex(path.p[i + 1]) : -1;
-            int low = high >= 0 ? hex(path.p[i + 2]) : -1;
+            int high = i + 2 < path.n ? ascii_hex(path.p[i + 1]) : -1;
+            int low = high >= 0 ? ascii_hex(path.p[i + 2]) : -1;
             if (low < 0)
                 return false;
             c = (char)(high << 4 | low);
@@ -65,39 +58,13 @@ bool side_path_plain(struct str path, char *out, struct str *plain)
     return true;
 }
 
-static char folded(char c, bool fold)
-{
-    return fold ? ascii_lower(c) : c;
-}
-
-static bool glob(struct str pattern, struct str s, bool fold)
-{
-    size_t p = 0, i = 0, star = SIZE_MAX, mark = 0;
-    while (i < s.n) {
-        if (p < pattern.n && pattern.p[p] == '*') {
-            star = p++;
-            mark = i;
-        } else if (p < pattern.n && folded(pattern.p[p], fold) == folded(s.p[i], fold)) {
-            p++;
-            i++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            i = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.n && pattern.p[p] == '*')
-        p++;
-    return p == pattern.n;
-}
-
-static bool any_matches(char *const *patterns, size_t n, struct str plain, bool fold)
+static bool any_matches(char *const *patterns, size_t n, struct str plain,
+                        bool (*glob)(struct str pattern, struct str s))
 {
     for (size_t i = 0; i < n; i++) {
         struct str p = str_c(patterns[i]);
-        if (glob(p, plain, fold) ||
-            (p.n > 2 && str_ends(p, STR("/*")) && glob(str_make(p.p, p.n - 2), plain, fold)))
+        if (glob(p, plain) ||
+            (p.n > 2 && str_ends(p, STR("/*")) && glob(str_make(p.p, p.n - 2), plain)))
             return true;
     }
     return false;
@@ -106,7 +73,8 @@ static bool any_matches(char *const *patterns, size_t n, struct str plain, bool 
 bool side_path_allowed(char *const *allow, size_t nallow, char *const *deny, size_t ndeny,
                        struct str plain)
 {
-    return any_matches(allow, nallow, plain, false) && !any_matches(deny, ndeny, plain, true);
+    return any_matches(allow, nallow, plain, str_glob) &&
+           !any_matches(deny, ndeny, plain, str_glob_nocase);
 }
 
 static bool is_version(struct str s)

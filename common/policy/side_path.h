@@ -2,11 +2,11 @@
  * /v1/chat/completions and /v1/responses. Which paths an endpoint's key may be used for, and what a
  * reply that is no success means there. Pure.
  *
- * What such a reply says concerns that path, never the endpoint: nothing here is charged, cools,
- * disables or opens anything. The one thing that is remembered is that an endpoint cannot count
- * tokens (SIDE_CANNOT_COUNT). */
-#ifndef QCC_POLICY_SIDE_PATH_H
-#define QCC_POLICY_SIDE_PATH_H
+ * Such a reply concerns that path, never the endpoint: it charges, cools, disables and opens
+ * nothing. The only thing remembered is that an endpoint cannot count tokens
+ * (SIDE_CANNOT_COUNT). */
+#ifndef QCC_COMMON_POLICY_SIDE_PATH_H
+#define QCC_COMMON_POLICY_SIDE_PATH_H
 
 #include "common/base/str.h"
 
@@ -21,37 +21,37 @@
  * these or for '/', '%', '?' or '#'. path: without the query; "*" (OPTIONS) is plain. */
 bool side_path_plain(struct str path, char *out, struct str *plain) MUST_CHECK;
 
-/* Whether a plain path is let through: a pattern of allow matches and none of deny does. In patterns
- * '*' stands for any run of characters; one that ends in "/" and '*' matches the path above, too
- * ("/v1/files" and all below it). deny folds ASCII case, since some servers do. */
+/* Whether a plain path is let through: a pattern of allow matches and none of deny does. In
+ * patterns '*' stands for any run of characters; one that ends in "/" and '*' matches the path
+ * above, too ("/v1/files" and all below it). deny folds ASCII case, since some servers do. */
 bool side_path_allowed(char *const *allow, size_t nallow, char *const *deny, size_t ndeny,
                        struct str plain);
 
-/* Whether some segment is an id: it holds a digit, or is longer than 24 characters. A segment that
- * is a version ("v1", "v1beta") is none. */
+/* Whether some segment is an id: it holds a digit, or is longer than 24 characters. A version
+ * ("v1", "v1beta") is no id. */
 bool side_path_has_id(struct str path);
 
 /* A reply that is no success, to one attempt. */
 struct side_reply {
-    unsigned status;  /* under 300: a body that is no answer */
-    bool count;       /* to count_tokens */
+    unsigned status;  /* below 300: the body is no answer */
+    bool count;       /* the request was to count_tokens */
     bool repeatable;  /* the request may be sent again */
     bool has_id;      /* side_path_has_id */
-    bool page;        /* a page where JSON was asked for */
-    bool about_model; /* it speaks of the model */
-    bool names_field; /* it names a member of the request's body */
-    bool too_long;    /* it says that the prompt is too long */
-    bool counted;     /* count_tokens: this endpoint has counted within SIDE_COUNTED_MS */
-    bool clients_key; /* the credentials were the client's: a refusal of them says nothing of others */
+    bool page;        /* the body is a page where JSON was asked for */
+    bool about_model; /* the refusal is about the model */
+    bool names_field; /* the error names a member of the request's body */
+    bool too_long;    /* the error is that the prompt is too long */
+    bool counted;     /* the endpoint has counted tokens within SIDE_COUNTED_MS */
+    bool clients_key; /* the credentials were the client's, which another endpoint may accept */
 };
 
 enum side_next {
     SIDE_BACK,        /* the reply goes to the client as it came */
     SIDE_ANOTHER,     /* the next endpoint is asked; nothing is remembered */
-    SIDE_CANNOT_COUNT /* likewise, and it is remembered that this endpoint cannot count tokens */
+    SIDE_CANNOT_COUNT /* the next endpoint is asked; remember that this one cannot count tokens */
 };
 
-/* Decides. */
+/* Decides what is done with the reply. */
 enum side_next side_reply_next(const struct side_reply *r);
 
 #endif

@@ -1,4 +1,4 @@
-/* Clients and where they find QCC: env, run. */
+/* Commands for clients, which need the address of QCC: env, run (cmd.h). */
 #include "supervisor/qccctl/cmd.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 enum { NOT_FOUND = 127, NOT_EXECUTABLE = 126, ADDRESS = 256 };
 
-/* An address that listens on all interfaces is reached on this machine by loopback. */
+/* Writes the URL of a listener. An address of all interfaces is replaced by loopback. */
 static void url_of(const json_t *l, char out[ADDRESS])
 {
     struct str a = doc_text_of(l, "address");
@@ -19,11 +19,14 @@ static void url_of(const json_t *l, char out[ADDRESS])
         n--;
     struct str port = str_make(a.p + n, a.n - n);
     snprintf(host, sizeof host, "%.*s", n ? (int)min_size(n - 1, 200) : 0, a.p);
-    const char *at = strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1" : strcmp(host, "[::]") == 0 ? "[::1]" : host;
-    snprintf(out, ADDRESS, "%s://%.200s:%.5s", doc_flag_of(l, "tls") ? "https" : "http", at, port.n ? port.p : "");
+    const char *at = strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1"
+                     : strcmp(host, "[::]") == 0  ? "[::1]"
+                                                  : host;
+    snprintf(out, ADDRESS, "%s://%.200s:%.5s", doc_flag_of(l, "tls") ? "https" : "http", at,
+             port.n ? port.p : "");
 }
 
-/* The first listener for clients that a URL can name. */
+/* Finds the first listener for clients that a URL can name. */
 static int find(struct cmd *c, char url[ADDRESS], json_t **status)
 {
     const json_t *l;
@@ -38,21 +41,23 @@ static int find(struct cmd *c, char url[ADDRESS], json_t **status)
         url_of(l, url);
         return CTL_DONE;
     }
-    fprintf(stderr, "qccctl %s: QCC listens on unix sockets only, which clients cannot be told by a URL\n",
+    fprintf(stderr,
+            "qccctl %s: QCC listens on unix sockets only, which clients cannot be told by a URL\n",
             c->name);
     json_decref(*status);
     *status = NULL;
     return CTL_REFUSED;
 }
 
-/* For sh: quoted if anything but plain characters is in it. */
+/* Prints s for sh, quoted if it has other than plain characters. */
 static void put_quoted(struct cmd *c, const char *s)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/-";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/-";
     if (s[strspn(s, plain)] == '\0')
         cmd_put(c, "%s", s);
     else
-        cmd_put(c, "'%s'", s); /* an address has no quote in it */
+        cmd_put(c, "'%s'", s); /* s is an address, which has no quote in it */
 }
 
 int client_env(struct cmd *c, int argc, char **argv)
@@ -75,7 +80,9 @@ int client_env(struct cmd *c, int argc, char **argv)
         put_quoted(c, url);
         cmd_put(c, "\n");
         if (clients)
-            cmd_put(c, "# and ANTHROPIC_AUTH_TOKEN: the token of one of the %lld client%s in the configuration\n",
+            cmd_put(c,
+                    "# and ANTHROPIC_AUTH_TOKEN: the token of one of the %lld client%s in the "
+                    "configuration\n",
                     (long long)clients, clients == 1 ? "" : "s");
     }
     json_decref(status);
@@ -91,9 +98,11 @@ int client_run(struct cmd *c, int argc, char **argv)
     int code = find(c, url, &status);
     if (code != CTL_DONE)
         return code;
-    if (doc_int_of(status, "clients") && !getenv("ANTHROPIC_AUTH_TOKEN") && !getenv("ANTHROPIC_API_KEY"))
-        fprintf(stderr, "qccctl run: clients are configured and ANTHROPIC_AUTH_TOKEN is not set: QCC will "
-                        "refuse what this client asks\n");
+    if (doc_int_of(status, "clients") && !getenv("ANTHROPIC_AUTH_TOKEN") &&
+        !getenv("ANTHROPIC_API_KEY"))
+        fprintf(stderr,
+                "qccctl run: clients are configured and ANTHROPIC_AUTH_TOKEN is not set: QCC will "
+                "refuse what this client asks\n");
     json_decref(status);
     setenv("ANTHROPIC_BASE_URL", url, 1);
     execvp(argv[1], argv + 1);

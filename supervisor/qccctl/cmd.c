@@ -2,7 +2,7 @@
 
 #include "common/base/mem.h"
 #include "supervisor/qccctl/human.h"
-#include "supervisor/qccctl/program.h"
+#include "supervisor/qccctl/cmd_run.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The supervisor answers at once, or it hangs. */
+/* Default time for an answer: a supervisor that is not stuck answers at once. */
 enum { ANSWER_MS = 5000 };
 
 void cmd_terminal(struct cmd *c)
@@ -38,7 +38,7 @@ int cmd_usage(const struct cmd *c, const char *fmt, ...)
     return CTL_USAGE;
 }
 
-/* A refusal, with the faults of a configuration where it has some. */
+/* Prints a refusal, with the faults of a configuration if it has some. */
 static int refused(struct cmd *c, unsigned status, const json_t *doc)
 {
     struct str why = doc_text_of(doc, "error");
@@ -68,8 +68,8 @@ static int refused(struct cmd *c, unsigned status, const json_t *doc)
     return CTL_REFUSED;
 }
 
-/* Whether two files are one, as far as we may look; the path of one of another process counts from its
- * folder. */
+/* Whether two paths are the same file. `theirs`, if relative, begins at the folder of process pid;
+ * when that folder cannot be read the files count as the same. */
 static bool same_file(const char *mine, const char *theirs, int64_t pid)
 {
     char at[PATH_MAX];
@@ -83,28 +83,29 @@ static bool same_file(const char *mine, const char *theirs, int64_t pid)
     if (stat(mine, &a) == -1)
         return false;
     if (stat(at, &b) == -1)
-        return *theirs != '/'; /* its folder is not for us to see */
+        return *theirs != '/'; /* no permission to look into the folder of the process */
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* A configuration that leaves its socket to the default place shares that with others: whether the supervisor
- * that answers is the one that serves it. */
+/* Checks that the supervisor that answers serves the configuration of --config: configurations
+ * without control_socket share the default place. */
 static int check_config(struct cmd *c)
 {
     unsigned status = 0;
     json_t *doc = NULL;
     int code = (int)ctl_ask(&c->ctl, "status", "", c->timeout_ms, &status, &doc, NULL);
     struct str theirs = doc_text_of(doc, "config");
-    if (code == CTL_DONE && status == 200 && theirs.n && !same_file(c->config, theirs.p, doc_int_of(doc, "pid"))) {
-        fprintf(stderr, "qccctl: no supervisor serves %s: the one at %s serves %s\n", c->config, c->ctl.path,
-                theirs.p);
+    if (code == CTL_DONE && status == 200 && theirs.n &&
+        !same_file(c->config, theirs.p, doc_int_of(doc, "pid"))) {
+        fprintf(stderr, "qccctl: no supervisor serves %s: the one at %s serves %s\n", c->config,
+                c->ctl.path, theirs.p);
         code = CTL_NOBODY;
     }
     json_decref(doc);
     return code;
 }
 
-/* Whom the options mean. */
+/* Connects to the supervisor that the options name. */
 static int connect_named(struct cmd *c)
 {
     if (c->socket || !c->config)
@@ -147,7 +148,7 @@ void cmd_json(struct cmd *c, const json_t *doc)
     if (text)
         (void)!buf_str(&c->out, str_c(text));
     (void)!buf_str(&c->out, STR("\n"));
-    free(text); /* lint: jansson's */
+    free(text); /* lint: allocated by jansson */
 }
 
 void cmd_put(struct cmd *c, const char *fmt, ...)
@@ -214,7 +215,7 @@ bool doc_flag_of(const json_t *o, const char *key)
 
 const json_t *doc_list_of(const json_t *o, const char *key)
 {
-    return json_object_get(o, key); /* jansson takes NULL and other kinds for an empty list */
+    return json_object_get(o, key); /* jansson treats NULL and other kinds as an empty list */
 }
 
 bool doc_has(const json_t *o, const char *key)

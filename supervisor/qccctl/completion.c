@@ -1,4 +1,5 @@
-/* The completion scripts of packaging/completion, built in: for whoever has the program alone. */
+/* completion: the completion scripts of packaging/completion, built in for installations of the
+ * program alone. */
 #include "supervisor/qccctl/cmd.h"
 
 #include <string.h>

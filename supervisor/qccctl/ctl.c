@@ -4,6 +4,7 @@
 #include "common/base/env.h"
 #include "common/base/fd.h"
 #include "common/base/mem.h"
+#include "supervisor/qccctl/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,15 +21,15 @@
 
 enum { TX_MAX = 4096, PLACES = 8 };
 
-/* ---- where it may be */
+/* ---- places of the socket */
 
 struct places {
-    const char *named; /* what names the only one; NULL: nothing does, these are the default places */
+    const char *named; /* what names the only place; NULL: these are the default places */
     size_t n;
     struct place {
         char path[PATH_MAX];
-        bool shared; /* in a folder where anybody may make folders: it must be ours or root's */
-        int why;     /* errno, when it did not answer */
+        bool shared; /* in a folder that all may write: its owner must be this user or root */
+        int why;     /* errno of the failed connection */
     } v[PLACES];
 };
 
@@ -45,9 +46,10 @@ static void place_add(struct places *p, bool shared, struct str folder, const ch
     p->n++;
 }
 
-/* As the supervisor chooses (supervisor/control_socket.c), and where its service has it. A place that is named
- * is the only one: who answers elsewhere is another supervisor than the one that is meant. RUNTIME_DIRECTORY
- * names one too: a service manager sets it for one service, XDG_RUNTIME_DIR is everything's of a user. */
+/* Finds the places as the supervisor chooses them (control_socket_path), and that of its service. A
+ * place that is named is the only one: elsewhere another supervisor than the one that is meant
+ * would answer. RUNTIME_DIRECTORY names one too: a service manager sets it for one service, while
+ * XDG_RUNTIME_DIR is shared by all programs of a user. */
 static void places_find(struct places *p, const char *socket, const char *by)
 {
     char tmp[64];
@@ -77,7 +79,7 @@ static void places_find(struct places *p, const char *socket, const char *by)
 
 /* ---- connecting */
 
-/* The folder of the path; -1 with errno. */
+/* Opens the folder of the path. -1 with errno. */
 static int open_folder(const struct place *p, const char **base)
 {
     char dir[PATH_MAX];
@@ -85,18 +87,20 @@ static int open_folder(const struct place *p, const char **base)
     const char *slash = strrchr(p->path, '/');
     *base = slash ? slash + 1 : p->path;
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - p->path) : 0, p->path);
-    int fd = open(dir[0] ? dir : slash ? "/" : ".",
+    int fd = open(dir[0]  ? dir
+                  : slash ? "/"
+                          : ".",
                   O_PATH | O_DIRECTORY | O_CLOEXEC | (p->shared ? O_NOFOLLOW : 0));
     if (fd == -1)
         return -1;
     if (p->shared && (fstat(fd, &st) == -1 || (st.st_uid != geteuid() && st.st_uid != 0))) {
         fd_close(&fd);
-        errno = EPERM; /* somebody else's, who waits for guests */
+        errno = EPERM; /* another user's folder: the socket may be a trap */
     }
     return fd;
 }
 
-/* A connected socket; -1 with errno. */
+/* Connects to a place. -1 with errno. */
 static int connect_to(const struct place *p)
 {
     const char *base;
@@ -105,14 +109,15 @@ static int connect_to(const struct place *p)
     if (dir == -1)
         return -1;
     int n = snprintf(un.sun_path, sizeof un.sun_path, "%s", p->path);
-    if (n >= (int)sizeof un.sun_path) /* too long for an address: by the folder's descriptor */
+    if (n >= (int)sizeof un.sun_path) /* too long for an address: through the folder's descriptor */
         n = snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d/%s", dir, base);
     int fd = -1;
     if (n >= (int)sizeof un.sun_path)
         errno = ENAMETOOLONG;
     else
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd != -1 && (connect(fd, (const struct sockaddr *)&un, sizeof un) == -1 || !fd_nonblock(fd))) {
+    if (fd != -1 &&
+        (connect(fd, (const struct sockaddr *)&un, sizeof un) == -1 || !fd_nonblock(fd))) {
         int why = errno;
         fd_close(&fd);
         errno = why;
@@ -123,7 +128,7 @@ static int connect_to(const struct place *p)
     return fd;
 }
 
-/* ---- what to say when that came to nothing */
+/* ---- messages after a failed connection */
 
 static const char *user_name(uid_t uid, char out[static 48])
 {
@@ -145,7 +150,8 @@ static const char *group_name(gid_t gid, char out[static 48])
     return out;
 }
 
-/* Who would be let in: by the socket's owner and group, or its folder's where that is closed. */
+/* Prints which users may connect: by the owner and group of the socket, or of its folder when that
+ * is closed. */
 static void say_denied(const char *path)
 {
     struct stat st;
@@ -159,10 +165,11 @@ static void say_denied(const char *path)
     }
     fprintf(stderr, "qccctl: you are %s, and %s may not open %s\n", user_name(geteuid(), me),
             geteuid() == st.st_uid ? "that user" : "others", path);
-    fprintf(stderr,
-            "%s belongs to user %s, group %s: become root or %s, or have yourself added to the group "
-            "(usermod -aG %s %s) and log in again\n",
-            at, user_name(st.st_uid, owner), group_name(st.st_gid, group), owner, group, me);
+    fprintf(
+        stderr,
+        "%s belongs to user %s, group %s: become root or %s, or have yourself added to the group "
+        "(usermod -aG %s %s) and log in again\n",
+        at, user_name(st.st_uid, owner), group_name(st.st_gid, group), owner, group, me);
 }
 
 static void say_nobody(const struct places *p)
@@ -185,8 +192,9 @@ static void say_nobody(const struct places *p)
                                                       : strerror(p->v[i].why);
         fprintf(stderr, "  %s: %s\n", p->v[i].path, why);
     }
-    fprintf(stderr, "Start one with `qcc-supervisor -c qcc.yaml` (or `systemctl start qcc`); if its "
-                    "control_socket is elsewhere, name it with --socket PATH or QCC_SOCKET\n");
+    fprintf(stderr,
+            "Start one with `qcc-supervisor -c qcc.yaml` (or `systemctl start qcc`); if its "
+            "control_socket is elsewhere, name it with --socket PATH or QCC_SOCKET\n");
 }
 
 enum ctl_exit ctl_open(struct ctl *c, const char *socket, const char *by, int64_t timeout_ms)
@@ -226,7 +234,7 @@ void ctl_close(struct ctl *c)
 
 bool ctl_again(struct ctl *c)
 {
-    struct place p = {.shared = false}; /* it was looked at the first time */
+    struct place p = {.shared = false}; /* its owner was checked at the first connection */
     snprintf(p.path, sizeof p.path, "%s", c->path);
     chan_fini(&c->chan);
     int fd = connect_to(&p);
@@ -245,7 +253,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         return err_set(e, "%s sent a malformed %s", c->peer, ipc_name(f->id));
     if (m.id != c->want || c->got)
         return true;
-    c->body = ctl_tree(m.body);
+    c->body = tree_read(m.body);
     if (!c->body)
         return err_set(e, "%s sent an answer that cannot be read", c->peer);
     c->got = true;
@@ -255,7 +263,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     return true;
 }
 
-/* Until the answer is there (want), or the end. */
+/* Waits until the answer `want` has come, or the connection is closed. */
 static enum chan_result wait_for(struct ctl *c, int64_t until_ms, bool *late, struct err *e)
 {
     *late = false;
@@ -303,7 +311,7 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
         return CTL_USAGE;
     }
     enum chan_result r = wait_for(c, clock_mono_ms() + timeout_ms, &late, &e);
-    if (c->got) { /* also when it closed right behind its answer */
+    if (c->got) { /* also when the supervisor closed directly after its answer */
         *status = c->status;
         *body = c->body;
         c->body = NULL;
@@ -321,7 +329,8 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
         fprintf(stderr, "qccctl: %s\n", e.msg);
     else
         fprintf(stderr,
-                "qccctl: %s closed the connection: it has ended, or does not let you in (its log says)\n",
+                "qccctl: %s closed the connection: it has ended, or does not let you in (its log "
+                "says)\n",
                 c->peer);
     return CTL_NOBODY;
 }

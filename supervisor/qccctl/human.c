@@ -1,38 +1,40 @@
 #include "supervisor/qccctl/human.h"
 
-/* A buffer that is full takes no more: what is shown is then cut, which is seen. */
+/* A full buffer takes no more text: the output is then cut. */
 #define PUT(...) (void)!buf_printf(b, __VA_ARGS__)
+
+/* v in the largest unit that keeps it below limit. */
+static double scaled(int64_t v, double step, double limit, const char *units, char *unit)
+{
+    double x = (double)v / step;
+    while ((x >= limit || x <= -limit) && units[1]) {
+        x /= step;
+        units++;
+    }
+    *unit = *units;
+    return x;
+}
 
 void human_count(struct buf *b, int64_t v)
 {
-    static const char units[] = "kMGTPE";
+    char unit;
     if (v < 10000 && v > -10000) {
         PUT("%lld", (long long)v);
         return;
     }
-    double x = (double)v / 1000;
-    size_t u = 0;
-    while ((x >= 999.95 || x <= -999.95) && units[u + 1]) {
-        x /= 1000;
-        u++;
-    }
-    PUT("%.1f%c", x, units[u]);
+    double x = scaled(v, 1000, 999.95, "kMGTPE", &unit);
+    PUT("%.1f%c", x, unit);
 }
 
 void human_bytes(struct buf *b, int64_t v)
 {
-    static const char units[] = "KMGTPE";
+    char unit;
     if (v < 1024 && v > -1024) {
         PUT("%lld B", (long long)v);
         return;
     }
-    double x = (double)v / 1024;
-    size_t u = 0;
-    while ((x >= 1023.95 || x <= -1023.95) && units[u + 1]) {
-        x /= 1024;
-        u++;
-    }
-    PUT("%.1f %ciB", x, units[u]);
+    double x = scaled(v, 1024, 1023.95, "KMGTPE", &unit);
+    PUT("%.1f %ciB", x, unit);
 }
 
 void human_ms(struct buf *b, int64_t ms)
@@ -65,8 +67,8 @@ static uint32_t code_of(const char *p, size_t n)
     return c;
 }
 
-/* Not seen, or changing how its neighbours are seen: C1 controls, soft hyphen, marks of direction,
- * joiners, line separators, tags. */
+/* Whether a character is invisible, or changes how its neighbours are shown: C1 controls, soft
+ * hyphen, marks of direction, joiners, line separators, tags. */
 static bool unseen(uint32_t c)
 {
     return (c >= 0x80 && c <= 0x9f) || c == 0xad || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
@@ -91,11 +93,12 @@ void human_text(struct buf *b, struct str s)
     }
 }
 
-/* Columns of a character: none for combining marks, two for those of East Asian scripts and emoji. */
+/* Columns of a character: 0 for combining marks, 2 for East Asian scripts and emoji, else 1. */
 static size_t columns(uint32_t c)
 {
-    if ((c >= 0x300 && c <= 0x36f) || (c >= 0x1ab0 && c <= 0x1aff) || (c >= 0x20d0 && c <= 0x20ff) ||
-        (c >= 0xfe00 && c <= 0xfe0f) || (c >= 0xfe20 && c <= 0xfe2f))
+    if ((c >= 0x300 && c <= 0x36f) || (c >= 0x1ab0 && c <= 0x1aff) ||
+        (c >= 0x20d0 && c <= 0x20ff) || (c >= 0xfe00 && c <= 0xfe0f) ||
+        (c >= 0xfe20 && c <= 0xfe2f))
         return 0;
     bool wide = (c >= 0x1100 && c <= 0x115f) || (c >= 0x2e80 && c <= 0xa4cf) ||
                 (c >= 0xac00 && c <= 0xd7a3) || (c >= 0xf900 && c <= 0xfaff) ||
@@ -123,7 +126,8 @@ void human_cut_colored(struct buf *b, struct str s, size_t width)
 {
     while (s.n) {
         const char *esc = memchr(s.p, '\033', s.n), *m = NULL;
-        size_t plain = esc ? (size_t)(esc - s.p) : s.n, fits = human_cut(str_make(s.p, plain), width);
+        size_t plain = esc ? (size_t)(esc - s.p) : s.n,
+               fits = human_cut(str_make(s.p, plain), width);
         (void)!buf_add(b, s.p, fits);
         width = fits < plain ? 0 : width - human_width(str_make(s.p, plain));
         s = str_make(s.p + plain, s.n - plain);

@@ -1,9 +1,6 @@
-/* qccctl: the operator's program. Options and the table of commands; each command is in the file that
- * cmd.h names. */
+/* qccctl: the operator's program: options and the table of commands; cmd.h names the file of each
+ * command. */
 #include "supervisor/qccctl/cmd.h"
-
-#include "common/base/mem.h"
-#include "supervisor/qccctl/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +30,12 @@ static const struct {
     {"reload", "", "reads the configuration again", act_reload},
     {"upgrade", "", "starts the program on disk in place of the running one", act_upgrade},
     {"stop", "[--wait]", "finishes what is in flight and ends", act_stop},
-    {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows", logs_show},
+    {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows",
+     logs_show},
     {"env", "", "what to set in a client's environment, for eval", client_env},
     {"run", "CLIENT [ARGUMENT...]", "runs a client with that environment", client_run},
-    {"import", "FILE [-o OUT] [--force] [-p PROFILE]", "makes a qcc.yaml of a v0.6 profile", import_profile},
+    {"import", "FILE [-o OUT] [--force] [-p PROFILE]", "makes a qcc.yaml of a v0.6 profile",
+     import_profile},
     {"completion", "bash|zsh", "completion for that shell, on standard output", completion_print},
     {"help", "", "this", help},
     {"version", "", "qccctl's own version", version},
@@ -78,7 +77,8 @@ static int run(struct cmd *c, int argc, char **argv)
             c->name = commands[i].name;
             if (argc == 2 && strcmp(argv[0], "run") != 0 &&
                 (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-                cmd_put(c, "usage: qccctl %s %s\n  %s\n", c->name, commands[i].arguments, commands[i].text);
+                cmd_put(c, "usage: qccctl %s %s\n  %s\n", c->name, commands[i].arguments,
+                        commands[i].text);
                 return CTL_DONE;
             }
             return commands[i].run(c, argc, argv);
@@ -87,8 +87,8 @@ static int run(struct cmd *c, int argc, char **argv)
     return CTL_USAGE;
 }
 
-/* Options that every command has. They may stand before the command or behind it, but behind the
- * client's name of `run`, and behind "--". */
+/* Whether an argument is an option that every command has. Such options may stand before or behind
+ * the command, but not behind the client's name of `run`, nor behind "--". */
 enum taken { TAKEN_NO, TAKEN_ONE, TAKEN_TWO, TAKEN_BAD };
 
 static bool valued(const char *arg, const char *longer, const char *shorter, const char *next,
@@ -109,7 +109,7 @@ static bool valued(const char *arg, const char *longer, const char *shorter, con
     return true;
 }
 
-/* An empty path names nothing; a search would not be what was asked for. */
+/* An empty path is an error: a search would not be what the operator asked for. */
 static enum taken path_given(const char *arg, const char *path, enum taken taken)
 {
     if (taken == TAKEN_BAD || *path)
@@ -146,7 +146,7 @@ static enum taken take_option(struct cmd *c, const char *arg, const char *next)
     return taken;
 }
 
-/* Leaves the command and what is its own in argv[0..*argc). */
+/* Takes the common options out: the command and its own arguments stay in argv[0..*argc). */
 static int options(struct cmd *c, int *argc, char **argv)
 {
     int n = 0, i = 1;

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum { PATH = 256, WARNINGS_MAX = 256 << 10, TEXT_MAX = 4096 };
 
@@ -26,7 +25,7 @@ static void warn(struct profile *p, const char *path, const char *fmt, ...)
     (void)!buf_str(&p->warnings, STR("\n"));
 }
 
-/* "profiles.work.endpoints[2]" */
+/* Writes the place of a member, such as "profiles.work.endpoints[2]". */
 static void path_key(char out[PATH], const char *path, const char *key)
 {
     snprintf(out, PATH, "%.180s%s%.60s", path, *path ? "." : "", key);
@@ -39,19 +38,20 @@ static void path_at(char out[PATH], const char *path, size_t i)
 
 /* ---- names of members */
 
-/* Members that mean the same, the first that is there counts. */
-static const char *const urls[] = {"base_url", "url", "baseUrl", "baseURL", "endpoint", "api_base",
-                                   "ANTHROPIC_BASE_URL", NULL};
+/* Names of members with the same meaning; the first one present counts. */
+static const char *const urls[] = {
+    "base_url", "url", "baseUrl", "baseURL", "endpoint", "api_base", "ANTHROPIC_BASE_URL", NULL};
 static const char *const keys[] = {"api_key", "key", "apiKey", "ANTHROPIC_API_KEY", NULL};
-static const char *const tokens[] = {"auth_token", "token", "authToken", "ANTHROPIC_AUTH_TOKEN", NULL};
+static const char *const tokens[] = {"auth_token", "token", "authToken", "ANTHROPIC_AUTH_TOKEN",
+                                     NULL};
 static const char *const weights[] = {"weight", NULL};
 static const char *const priorities[] = {"priority", NULL};
 static const char *const switches[] = {"enabled", "active", NULL};
 static const char *const failures[] = {"max_failures", "maxFailures", NULL};
 static const char *const timeouts[] = {"timeout", "timeout_seconds", NULL};
 static const char *const names[] = {"name", "id", NULL};
-static const char *const actives[] = {"default_profile", "active_profile", "current_profile", "default",
-                                      "active",          "current",        NULL};
+static const char *const actives[] = {
+    "default_profile", "active_profile", "current_profile", "default", "active", "current", NULL};
 static const char *const hosts[] = {"host", NULL};
 static const char *const ports[] = {"port", NULL};
 static const char *const lists[] = {"endpoints", NULL};
@@ -82,7 +82,7 @@ static struct str text_of(const json_t *v)
     return json_is_string(v) ? str_make(json_string_value(v), json_string_length(v)) : STR("");
 }
 
-/* A text; one of another kind, or too long, is warned of. */
+/* Reads a text. A value of another kind, or too long, gives a warning. */
 static struct str text(struct profile *p, const json_t *o, const char *const *v, const char *path)
 {
     const char *key = "";
@@ -99,7 +99,7 @@ static struct str text(struct profile *p, const json_t *o, const char *const *v,
     return s;
 }
 
-/* A whole number, also as text ("30", "30s"); -1: there is none. */
+/* Reads a whole number, also from a text ("30", "30s"); -1: there is none. */
 static int64_t number(struct profile *p, const json_t *o, const char *const *v, const char *path,
                       int64_t scale, int64_t low, int64_t high)
 {
@@ -124,13 +124,15 @@ static int64_t number(struct profile *p, const json_t *o, const char *const *v, 
     }
     int64_t n = (int64_t)(x * (double)scale + 0.5);
     if (n < low || n > high) {
-        warn(p, at, "%.15g is out of range: %lld is taken", x, (long long)(n < low ? low : high) / scale);
+        warn(p, at, "%.15g is out of range: %lld is taken", x,
+             (long long)(n < low ? low : high) / scale);
         n = n < low ? low : high;
     }
     return n;
 }
 
-static bool flag(struct profile *p, const json_t *o, const char *const *v, const char *path, bool otherwise)
+static bool flag(struct profile *p, const json_t *o, const char *const *v, const char *path,
+                 bool otherwise)
 {
     const char *key = "";
     char at[PATH];
@@ -140,9 +142,11 @@ static bool flag(struct profile *p, const json_t *o, const char *const *v, const
         return json_is_true(m);
     if (json_is_integer(m))
         return json_integer_value(m) != 0;
-    if (str_eq_nocase(s, STR("true")) || str_eq_nocase(s, STR("yes")) || str_eq_nocase(s, STR("on")))
+    if (str_eq_nocase(s, STR("true")) || str_eq_nocase(s, STR("yes")) ||
+        str_eq_nocase(s, STR("on")))
         return true;
-    if (str_eq_nocase(s, STR("false")) || str_eq_nocase(s, STR("no")) || str_eq_nocase(s, STR("off")))
+    if (str_eq_nocase(s, STR("false")) || str_eq_nocase(s, STR("no")) ||
+        str_eq_nocase(s, STR("off")))
         return false;
     path_key(at, path, key);
     if (m)
@@ -150,11 +154,12 @@ static bool flag(struct profile *p, const json_t *o, const char *const *v, const
     return otherwise;
 }
 
-/* Members that nobody here asks for. */
+/* Warns of members that are not imported. */
 static void tell_unknown(struct profile *p, const json_t *o, const char *path, bool top)
 {
-    const char *const *const known[] = {urls,     keys,  tokens,  weights, priorities, switches, failures,
-                                        timeouts, names, actives, hosts,   ports,      lists,    others};
+    const char *const *const known[] = {urls,     keys,     tokens,   weights, priorities,
+                                        switches, failures, timeouts, names,   actives,
+                                        hosts,    ports,    lists,    others};
     const char *key;
     const json_t *v;
     json_object_foreach((json_t *)(uintptr_t)o, key, v)
@@ -173,14 +178,15 @@ static void tell_unknown(struct profile *p, const json_t *o, const char *path, b
 
 /* ---- endpoints */
 
-static void name_put(struct profile *p, struct profile_endpoint *e, struct str wish, const char *path)
+static void name_put(struct profile *p, struct profile_endpoint *e, struct str wish,
+                     const char *path)
 {
     char made[PROFILE_NAME + 1];
     size_t n = 0;
     for (size_t i = 0; i < wish.n && n < PROFILE_NAME; i++) {
         char c = wish.p[i];
-        bool good = ascii_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '.' ||
-                    c == '_' || c == '-';
+        bool good = ascii_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
+                    c == '.' || c == '_' || c == '-';
         if (good)
             made[n++] = c;
         else if (n == 0 || made[n - 1] != '-')
@@ -224,7 +230,7 @@ static char *copy(struct str s)
     return c;
 }
 
-/* What a profile says for all its endpoints. */
+/* Values that a profile sets for all its endpoints. */
 struct common {
     struct str name, key;
     bool bearer, enabled;
@@ -246,7 +252,7 @@ static void note_limits(struct profile *p, const json_t *o, const char *path)
     }
 }
 
-/* The key, and whether it is a bearer token, of the object or its "env". */
+/* The key of the object or its "env"; *bearer: it is a bearer token. */
 static struct str credentials(struct profile *p, const json_t *o, const char *path, bool *bearer)
 {
     char at[PATH];
@@ -285,7 +291,7 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
     bool bearer;
     struct str key = credentials(p, o, path, &bearer);
     if (!url.n) {
-        if (*path) /* else the whole file is nothing of ours, which is said once */
+        if (*path) /* else the whole file has no endpoint, which profile_read reports */
             warn(p, path, "has no base_url: left out");
         return;
     }
@@ -312,7 +318,8 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
     }
     p->v = mem_realloc(p->v, p->n + 1, sizeof *p->v);
     struct profile_endpoint *e = &p->v[p->n++];
-    *e = (struct profile_endpoint){.url = copy(url), .key = key.n ? copy(key) : NULL, .bearer = bearer};
+    *e = (struct profile_endpoint){
+        .url = copy(url), .key = key.n ? copy(key) : NULL, .bearer = bearer};
     name_put(p, e, name.n ? name : c->name.n ? c->name : host_of(url), path);
     e->weight = number(p, o, weights, path, 1, 0, 1000000);
     e->priority = number(p, o, priorities, path, 1, 1, 1000);
@@ -329,7 +336,18 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
         warn(p, path, "has no key: the clients' own credentials will be passed on");
 }
 
-/* A list of endpoints, or a mapping of their names. */
+static void add_element(struct profile *p, const json_t *e, const char *at, struct common *c)
+{
+    if (!json_is_object(e)) {
+        warn(p, at, "not understood, left out");
+        return;
+    }
+    tell_unknown(p, e, at, false);
+    note_limits(p, e, at);
+    add(p, e, at, c);
+}
+
+/* Adds the endpoints of a list, or of a mapping from their names. */
 static void add_list(struct profile *p, const json_t *list, const char *path, struct common *c)
 {
     const json_t *e;
@@ -345,33 +363,21 @@ static void add_list(struct profile *p, const json_t *list, const char *path, st
     {
         path_at(at, path, i);
         c->name = json_array_size(list) == 1 ? outer : STR("");
-        if (!json_is_object(e)) {
-            warn(p, at, "not understood, left out");
-            continue;
-        }
-        tell_unknown(p, e, at, false);
-        note_limits(p, e, at);
-        add(p, e, at, c);
+        add_element(p, e, at, c);
     }
     if (json_is_object(list))
         json_object_foreach((json_t *)(uintptr_t)list, key, e)
         {
             path_key(at, path, key);
             c->name = str_c(key);
-            if (!json_is_object(e)) {
-                warn(p, at, "not understood, left out");
-                continue;
-            }
-            tell_unknown(p, e, at, false);
-            note_limits(p, e, at);
-            add(p, e, at, c);
+            add_element(p, e, at, c);
         }
 }
 
 /* ---- profiles */
 
-static void add_profile(struct profile *p, const json_t *o, const char *path, struct str name, bool active,
-                        bool top)
+static void add_profile(struct profile *p, const json_t *o, const char *path, struct str name,
+                        bool active, bool top)
 {
     struct common c = {.name = name,
                        .enabled = true,
@@ -396,7 +402,7 @@ static void add_profile(struct profile *p, const json_t *o, const char *path, st
     c.enabled = top || flag(p, o, switches, path, true);
     path_key(at, path, "endpoints");
     struct str url = url_of(p, o, path);
-    if (url.n) { /* it is one itself, beside its list */
+    if (url.n) { /* the profile is an endpoint itself, beside its list */
         struct common own = c;
         own.weight = own.priority = -1;
         add(p, o, path, &own);
@@ -440,7 +446,7 @@ static void add_profiles(struct profile *p, const json_t *list, struct choice_of
         }
 }
 
-/* The name that the file calls the active profile, if it has one of that name. */
+/* The name of the profile that the file marks as active, if it exists. */
 static struct str active_of(struct profile *p, const json_t *doc, const json_t *list)
 {
     const char *key = "";
@@ -457,7 +463,8 @@ static struct str active_of(struct profile *p, const json_t *doc, const json_t *
     return there ? name : STR("");
 }
 
-/* Where v0.6 listened. QCC asks for `clients` before it listens to other machines. */
+/* Reads the address that v0.6 listened on. QCC requires `clients` before it listens to other
+ * machines. */
 static void read_listen(struct profile *p, const json_t *doc)
 {
     struct str host = text(p, doc, hosts, "");
@@ -507,7 +514,8 @@ bool profile_read(struct profile *p, const json_t *doc, const char *only, struct
     if (only && list && !c.found)
         return err_set(e, "there is no profile %.100s", only);
     if (p->n == 0)
-        return err_set(e, "no endpoint is in it: a profile has base_url and api_key, or endpoints that do");
+        return err_set(
+            e, "no endpoint is in it: a profile has base_url and api_key, or endpoints that do");
     bool any = false;
     for (size_t i = 0; i < p->n; i++)
         any |= p->v[i].enabled;

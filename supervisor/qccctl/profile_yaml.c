@@ -1,11 +1,12 @@
-/* A profile as a configuration of QCC. */
+/* The functions of profile.h that write a configuration of QCC. */
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/profile.h"
 
 #include <string.h>
 
-/* YAML 1.2, 7.3.1: double-quoted; what a reader might fold, strip or refuse is written by its number. In
- * a configuration "${NAME}" stands for the environment, "$${" for itself. */
+/* Appends the character at the front of s for double quotes (YAML 1.2, 7.3.1); one that a reader
+ * might fold, strip or refuse is written by its number. "${" becomes "$${", which a configuration
+ * reads as "${". */
 static bool quote_char(struct str s, size_t *used, struct buf *out)
 {
     unsigned char c = (unsigned char)s.p[0];
@@ -20,10 +21,11 @@ static bool quote_char(struct str s, size_t *used, struct buf *out)
     if (n == 0)
         return buf_str(out, STR("?"));
     /* C1 controls, NEL, line and paragraph separators, the byte order mark, non-characters */
-    bool odd = (n == 2 && c == 0xc2 && (unsigned char)s.p[1] < 0xa0) ||
-               (n == 3 && (memcmp(s.p, "\xe2\x80\xa8", 3) == 0 || memcmp(s.p, "\xe2\x80\xa9", 3) == 0 ||
-                           memcmp(s.p, "\xef\xbb\xbf", 3) == 0 || memcmp(s.p, "\xef\xbf\xbe", 3) == 0 ||
-                           memcmp(s.p, "\xef\xbf\xbf", 3) == 0));
+    bool odd =
+        (n == 2 && c == 0xc2 && (unsigned char)s.p[1] < 0xa0) ||
+        (n == 3 && (memcmp(s.p, "\xe2\x80\xa8", 3) == 0 || memcmp(s.p, "\xe2\x80\xa9", 3) == 0 ||
+                    memcmp(s.p, "\xef\xbb\xbf", 3) == 0 || memcmp(s.p, "\xef\xbf\xbe", 3) == 0 ||
+                    memcmp(s.p, "\xef\xbf\xbf", 3) == 0));
     if (!odd)
         return buf_add(out, s.p, n);
     unsigned v = n == 2 ? (c & 0x1fu) << 6 | ((unsigned char)s.p[1] & 0x3fu)
@@ -46,7 +48,7 @@ static bool put(struct buf *out, const char *indent, const char *key, const char
            buf_str(out, STR("\n"));
 }
 
-/* Milliseconds as the largest unit that holds them. */
+/* Appends a duration in the largest unit that divides it. */
 static bool put_time(struct buf *out, const char *key, int64_t ms, const char *comment)
 {
     long long v = ms;
@@ -72,7 +74,7 @@ static bool put_endpoint(const struct profile_endpoint *e, struct buf *out)
     bool ok = put(out, "  - ", "name", e->name) && put(out, "    ", "base_url", e->url);
     if (ok && e->key)
         ok = put(out, "    ", "api_key", e->key);
-    if (ok && e->key && e->bearer && at >= 0) /* elsewhere a key is sent in both ways */
+    if (ok && e->key && e->bearer && at >= 0) /* for other hosts a key is sent in both headers */
         ok = buf_str(out, STR("    auth: bearer\n"));
     if (ok && e->weight >= 0)
         ok = buf_printf(out, "    weight: %lld\n", (long long)e->weight);

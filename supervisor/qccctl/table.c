@@ -6,8 +6,9 @@
 enum { TEXT_MAX = 64 << 20, SHRINK_MIN = 8, GAP = 2, COLUMNS_MAX = 24 };
 
 static const char *const escapes[TINT__COUNT] = {
-    [TINT_NONE] = "",       [TINT_BOLD] = "\033[1m",  [TINT_DIM] = "\033[2m", [TINT_GOOD] = "\033[32m",
-    [TINT_WARN] = "\033[33m", [TINT_BAD] = "\033[31m", [TINT_INFO] = "\033[36m"};
+    [TINT_NONE] = "",         [TINT_BOLD] = "\033[1m",  [TINT_DIM] = "\033[2m",
+    [TINT_GOOD] = "\033[32m", [TINT_WARN] = "\033[33m", [TINT_BAD] = "\033[31m",
+    [TINT_INFO] = "\033[36m"};
 
 void table_init(struct table *t, const struct column *columns, size_t n)
 {
@@ -22,7 +23,7 @@ void table_fini(struct table *t)
     *t = (struct table){0};
 }
 
-/* The text of a cell ends where the next begins. */
+/* The text of a cell, which ends where that of the next begins. */
 static struct str text_of(const struct table *t, size_t i)
 {
     size_t end = i + 1 < t->ncells ? t->cells[i + 1].at : t->text.len;
@@ -76,7 +77,7 @@ static size_t total(const struct table *t, const size_t *w)
     return sum + (shown ? (shown - 1) * GAP : 0);
 }
 
-/* The widest column that may still shrink; ncolumns: none. */
+/* The widest column that may still shrink; ncolumns: there is none. */
 static size_t widest(const struct table *t, const size_t *w)
 {
     size_t at = t->ncolumns;
@@ -86,7 +87,7 @@ static size_t widest(const struct table *t, const size_t *w)
     return at;
 }
 
-/* The shown column that is missed least; ncolumns: none. */
+/* The shown column with the highest `miss`; ncolumns: there is none. */
 static size_t dispensable(const struct table *t, const size_t *w)
 {
     size_t at = t->ncolumns;
@@ -97,13 +98,13 @@ static size_t dispensable(const struct table *t, const size_t *w)
     return at;
 }
 
-/* Widths by content, then cut to fit; 0: the column is left out. */
+/* Computes the widths by content, then cuts them to fit; 0: the column is left out. */
 static void lay_out(const struct table *t, size_t width, size_t *w)
 {
     memset(w, 0, t->ncolumns * sizeof *w);
     for (size_t i = 0; i < t->ncells; i++)
         w[i % t->ncolumns] = max_size(w[i % t->ncolumns], human_width(text_of(t, i)));
-    for (size_t c = 0; c < t->ncolumns; c++) /* one without any text is not shown at all */
+    for (size_t c = 0; c < t->ncolumns; c++) /* a column without any text is not shown */
         if (w[c] || t->ncells == 0)
             w[c] = max_size(w[c], human_width(str_c(t->columns[c].title)));
     if (width == 0)
@@ -116,14 +117,14 @@ static void lay_out(const struct table *t, size_t width, size_t *w)
             w[c]--;
         if (total(t, w) <= width || (c = dispensable(t, w)) == t->ncolumns)
             return;
-        /* with one column less the others need not be cut as far */
+        /* with one column less the others are cut less */
         full[c] = 0;
         memcpy(w, full, t->ncolumns * sizeof *w);
     }
 }
 
-static void put_cell(struct buf *out, struct str s, size_t width, bool right, bool last, enum tint tint,
-                     bool color)
+static void put_cell(struct buf *out, struct str s, size_t width, bool right, bool last,
+                     enum tint tint, bool color)
 {
     size_t w = human_width(s);
     bool cut = w > width;
@@ -160,7 +161,7 @@ void table_print(const struct table *t, size_t width, bool color, struct buf *ou
             put_cell(out, r ? text_of(t, i) : str_c(t->columns[c].title), w[c], t->columns[c].right,
                      c == last, r ? t->cells[i].tint : TINT_DIM, color);
         }
-        while (out->len && buf_data(out)[out->len - 1] == ' ') /* an empty cell at the end */
+        while (out->len && buf_data(out)[out->len - 1] == ' ') /* empty cells at the end */
             out->len--;
         (void)!buf_str(out, STR("\n"));
     }

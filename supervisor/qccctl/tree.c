@@ -1,16 +1,14 @@
-/* The answers' msgpack as jansson's tree: the kinds that the supervisor's documents have (doc.h). */
+#include "supervisor/qccctl/tree.h"
+
 #include "common/base/mem.h"
-#include "common/ipc/wire.h"
-#include "supervisor/qccctl/ctl.h"
+#include "common/ipc/doc_read.h"
 
 #include <stdlib.h>
-
-enum { DEEPEST = 16, MANY = 1 << 20, LONG = 1 << 20 };
 
 static json_t *text(struct str s)
 {
     json_t *v = json_stringn(s.p, s.n);
-    if (v || s.n > LONG)
+    if (v)
         return v;
     char *clean = mem_zalloc(s.n + 1, 1);
     for (size_t i = 0; i < s.n;) {
@@ -45,7 +43,7 @@ static json_t *object(struct rd *r, uint32_t n, unsigned depth)
     for (uint32_t i = 0; o && i < n; i++) {
         struct str key;
         char name[128];
-        if (!rd_str(r, sizeof name - 1, &key)) {
+        if (!doc_key(r, &key) || key.n >= sizeof name) {
             json_decref(o);
             return NULL;
         }
@@ -70,36 +68,33 @@ static json_t *array(struct rd *r, uint32_t n, unsigned depth)
     return a;
 }
 
-/* A reader that says no stays where it was: the kinds are tried one after the other. */
 static json_t *value(struct rd *r, unsigned depth)
 {
-    uint64_t u;
-    int64_t i;
-    uint32_t n;
-    bool b;
-    struct str s;
-    if (depth > DEEPEST)
+    struct doc_value v;
+    if (!doc_read(r, depth, &v))
         return NULL;
-    if (rd_str(r, LONG, &s))
-        return text(s);
-    if (rd_i64(r, &i))
-        return json_integer(i);
-    if (rd_u64(r, &u)) /* beyond int64_t: no count of ours */
-        return json_real((double)u);
-    if (rd_flag(r, &b))
-        return json_boolean(b);
-    if (rd_nil(r))
+    switch (v.kind) {
+    case DOC_TEXT:
+        return text(v.text);
+    case DOC_INT:
+        return json_integer(v.i);
+    case DOC_BIG: /* beyond int64_t, which no count of QCC reaches */
+        return json_real((double)v.u);
+    case DOC_FLAG:
+        return json_boolean(v.flag);
+    case DOC_NIL:
         return json_null();
-    if (rd_bin(r, LONG, &s))
-        return number(s);
-    if (rd_map(r, MANY, &n))
-        return object(r, n, depth);
-    if (rd_array(r, MANY, &n))
-        return array(r, n, depth);
+    case DOC_DECIMAL:
+        return number(v.text);
+    case DOC_MAP:
+        return object(r, v.n, depth);
+    case DOC_ARRAY:
+        return array(r, v.n, depth);
+    }
     return NULL;
 }
 
-json_t *ctl_tree(struct str msgpack)
+json_t *tree_read(struct str msgpack)
 {
     struct rd r;
     rd_init(&r, msgpack);

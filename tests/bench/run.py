@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """The bench: QCC beside nginx and HAProxy, same upstream, same load, interleaved rounds.
 
-    run.py [--rounds N] [--quick] [--only ROW] [--peers qcc,nginx] [--build DIR]      (ROUNDS=N too)
+    run.py [--rounds N] [--quick] [--only ROW] [--peers qcc,nginx] [--build DIR] [--before DIR]     (ROUNDS=N too)
 
 Prints a Markdown table: medians over the rounds, and qcc/nginx as the median of the rounds' ratios with its
 range. CPU is that of all the proxy's processes (schedstat), read by the load generator at both ends of the
 measured time; memory is PSS. The load generator and the upstream are pinned to one core, the proxy to
-the other. Every reply is checked: a row in which a request failed is marked with "!" and the exit status is 1.
+the other. --before DIR: another build of QCC (its build/release) is measured in the same rounds, with the ratio
+qcc/before; --peers qcc,before leaves the others out. Every reply is checked: a row in which a request failed is marked with "!" and the exit status is 1.
 A proxy that is not installed or not built shows "–".
 
 Where time goes, with one row running for long (`make CFLAGS='-g -fno-omit-frame-pointer'` names more frames):
@@ -85,8 +86,8 @@ class Bench:
                 f.write(text)
         return path
 
-    def binary(self, name):
-        path = os.path.join(ROOT, self.args.build, name)
+    def binary(self, name, build=None):
+        path = os.path.join(ROOT, build or self.args.build, name)
         return path if os.access(path, os.X_OK) else None
 
     def start(self, argv, cpu, **how):
@@ -235,8 +236,12 @@ backend b
     return exe and [exe, "-db", "-q", "-f", conf]
 
 
-def qcc(b, port, tls, workers):
-    exe = b.binary("qcc-supervisor") if b.binary("qcc-worker") else None
+def before(b, port, tls, workers):
+    return qcc(b, port, tls, workers, b.args.before)
+
+
+def qcc(b, port, tls, workers, build=None):
+    exe = b.binary("qcc-supervisor", build) if b.binary("qcc-worker", build) else None
     where = f'"127.0.0.1:{port}"'
     listen = f"{{address: {where}, tls: {{certificate: {b.cert}, private_key: {b.key}}}}}" if tls else where
     conf = b.path(f"qcc-{port}.yaml", f"""
@@ -257,7 +262,7 @@ log: {{access: off, level: warning, file: {b.path(f"qcc-{port}.log")}}}
     return exe and [exe, "-c", conf]
 
 
-PEERS = {"nginx": nginx, "haproxy": haproxy, "qcc": qcc}
+PEERS = {"nginx": nginx, "haproxy": haproxy, "qcc": qcc}  # and before, if there is such a build
 
 
 class Proxy:
@@ -354,7 +359,7 @@ def memory(b, name, rows):
     values = {}
     wanted = {r.name: r for r in rows}
     if "idle" in wanted:
-        p = Proxy(b, name, workers=2 if name == "qcc" else 1)
+        p = Proxy(b, name, workers=2 if name in ("qcc", "before") else 1)
         time.sleep(0.3)
         values["idle"] = (pss_kb(family(p.p.pid)) / 1024, 0, "")
         p.stop()
@@ -398,16 +403,19 @@ class Table:
         mark = " !" if (row.name, peer) in self.bad else ""
         return (f"{statistics.median(v):.{row.digits}f}" if v else "–") + mark
 
-    def ratio(self, row):
-        pairs = zip(self.values[row.name, "qcc"], self.values[row.name, "nginx"])
+    def ratio(self, row, peer):
+        pairs = zip(self.values[row.name, "qcc"], self.values[row.name, peer])
         r = [a / n for a, n in pairs if a is not None and n]
         return f"{statistics.median(r):.2f} ({min(r):.2f}–{max(r):.2f})" if r else "–"
 
     def text(self):
-        lines = ["| work | nginx | HAProxy | QCC | QCC/nginx |", "|---|---|---|---|---|"]
+        names = {"nginx": "nginx", "haproxy": "HAProxy", "qcc": "QCC", "before": "QCC before"}
+        against = [p for p in ("nginx", "before") if p in PEERS]
+        head = ["work"] + [names[p] for p in PEERS] + ["QCC/" + p for p in against]
+        lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for row in self.rows:
-            cells = [self.cell(row, peer) for peer in PEERS]
-            lines.append("| " + " | ".join([row.title] + cells + [self.ratio(row)]) + " |")
+            cells = [self.cell(row, peer) for peer in PEERS] + [self.ratio(row, peer) for peer in against]
+            lines.append("| " + " | ".join([row.title] + cells) + " |")
         return "\n".join(lines)
 
 
@@ -464,9 +472,13 @@ def main():
     a.add_argument("--seconds", type=float, default=2.0, help="measured time of each load")
     a.add_argument("--quick", action="store_true", help="one round of half a second")
     a.add_argument("--only", action="append", help="row names: " + ", ".join(r.name for r in ROWS))
-    a.add_argument("--peers", default=",".join(PEERS))
+    a.add_argument("--peers", help="of " + ", ".join(PEERS) + ", before")
+    a.add_argument("--before", metavar="DIR", help="another build of QCC to compare with")
     a.add_argument("--build", default="build/release")
     args = a.parse_args()
+    if args.before:
+        PEERS["before"] = before
+    args.peers = args.peers or ",".join(PEERS)
     if args.quick:
         args.rounds, args.seconds = 1, 0.5
     rows = [r for r in ROWS if not args.only or r.name in args.only]

@@ -1,17 +1,18 @@
 /* behave: how a simulated endpoint behaves, read from a text like "status=503,retry_after=3".
  * Immutable once made, reference-counted: a stream keeps the behaviour it began with. What each
  * key does is written once, at the head of main.c. */
-#ifndef FAKE_BEHAVE_H
-#define FAKE_BEHAVE_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_BEHAVE_H
+#define QCC_TESTS_FAKE_UPSTREAM_BEHAVE_H
 
 #include "common/base/base.h"
 #include "common/base/err.h"
 #include "common/base/str.h"
 
-/* "after so many events": not set. */
+/* Value of the keys that count events or bytes when they are not set. */
 #define BEHAVE_NEVER UINT64_MAX
 
-/*  kind, name, default, whether it makes a well reply a failed one */
+/* Keys: F(name, default, whether it makes a good reply a failed one); flags and texts: no
+ * default. */
 #define BEHAVE_NUMBERS(F)                                                                          \
     F(status, 200, true)                                                                           \
     F(delay_ms, 0, false)                                                                          \
@@ -91,16 +92,19 @@ struct behave {
 #undef FAKE_TEXT
 };
 
-/* Reads a text of key=value and key, parted by commas; the caller holds one reference. `header`
- * may come several times (the values are kept as lines). NULL with *e set: unknown key or bad
- * value. */
+/* Makes a behaviour of a text of key=value and key, separated by commas; the reference is the
+ * caller's. `header` may occur several times (the values are kept as lines). NULL with *e set:
+ * unknown key or bad value. */
 struct behave *behave_new(struct str spec, struct err *e) MUST_CHECK;
 
-/* The same without all that makes replies fail: what is used when a failure is not this request's
- * turn. */
+/* Makes a copy without the keys that make replies fail, for requests whose turn it is not to fail;
+ * the reference is the caller's. */
 struct behave *behave_well(const struct behave *b) MUST_CHECK;
 
+/* Takes a reference; returns b. */
 struct behave *behave_ref(struct behave *b);
+
+/* Drops a reference; with the last one b is freed. b may be NULL. */
 void behave_unref(struct behave *b);
 
 #endif

@@ -2,7 +2,7 @@
 
 enum { UNPACKED = 64 * 1024 * 1024, RUN = 258 };
 
-/* Bits go in from the lowest of each byte (RFC 1951 3.1.1). */
+/* Writer of bits, which fill each byte from its lowest bit (RFC 1951 3.1.1). */
 struct bits {
     struct buf *out;
     uint32_t acc;
@@ -26,8 +26,9 @@ bool bomb_gzip(struct buf *out)
 {
     static const unsigned char head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
     struct bits b = {.out = out, .ok = buf_add(out, head, sizeof head)};
-    /* One last block of fixed codes: literal 0 (00110000), then runs of 258 at distance 1: length
-     * code 285 (11000101) and distance code 0 (00000), Huffman codes from their highest bit. */
+    /* One block, the last, with fixed codes: literal 0 (00110000), then runs of 258 at distance 1:
+     * length code 285 (11000101) and distance code 0 (00000). Huffman codes are written from their
+     * highest bit. */
     put(&b, 1 | 1 << 1, 3);
     put(&b, 0x0c, 8);
     size_t runs = (UNPACKED - 1) / RUN;
@@ -36,7 +37,7 @@ bool bomb_gzip(struct buf *out)
     put(&b, 0, 7);
     put(&b, 0, b.n ? 8 - b.n : 0);
     uint32_t size = (uint32_t)(1 + runs * RUN);
-    /* The checksum is not worth computing: whoever gets so far has unpacked it all. */
+    /* The checksum is wrong: a reader that gets so far has unpacked all of it. */
     put(&b, 0, 16);
     put(&b, 0, 16);
     put(&b, size & 0xffff, 16);

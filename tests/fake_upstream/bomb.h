@@ -1,10 +1,10 @@
 /* bomb: a gzip body of half a megabyte that unpacks to 64 MiB of zeros. */
-#ifndef FAKE_BOMB_H
-#define FAKE_BOMB_H
+#ifndef QCC_TESTS_FAKE_UPSTREAM_BOMB_H
+#define QCC_TESTS_FAKE_UPSTREAM_BOMB_H
 
 #include "common/base/buf.h"
 
-/* Appends it. False: no room. */
+/* Appends the body to out. False: over out's ceiling. */
 bool bomb_gzip(struct buf *out) MUST_CHECK;
 
 #endif

@@ -2,19 +2,21 @@
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/own.h"
 #include "tests/fake_upstream/reply.h"
+#include "tests/net/sock.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/*   HELLO ──► HEAD ──► BODY ──► PLAY ──► HEAD … ; from anywhere DEAD, freed at the end of the
- * callback ▲                 └────► LINGER (reads and drops until the peer closes)              */
+/*   HELLO ──► HEAD ──► BODY ──► PLAY ──► HEAD …
+ *                                └────► LINGER (reads and drops until the peer closes)
+ *   From any state: DEAD, freed at the end of the callback. */
 enum conn_state { CONN_HELLO, CONN_HEAD, CONN_BODY, CONN_PLAY, CONN_LINGER, CONN_DEAD };
 
 enum { LINGER_US = 2000000 };
@@ -27,19 +29,19 @@ struct conn {
     enum conn_state state;
     SSL *ssl;
     struct due due;
-    struct buf in; /* a head in parts, pipelined requests */
+    struct buf in; /* bytes of an incomplete head, pipelined requests */
     struct request req;
     struct site *site;
-    struct behave *own; /* asked for by the request's x-fake header */
-    bool counted;       /* in site->open */
+    struct behave *own; /* behaviour of the request's x-fake header, or NULL */
+    bool counted;       /* the request is counted in site->open */
     bool reading;       /* rd is started */
     /* the reply being played */
     struct play *play;
     size_t step;
-    uint64_t done;  /* times or filler bytes of this step */
-    size_t off;     /* in the present piece */
-    bool waited;    /* for this piece's gap */
-    int64_t due_us; /* when the last piece was due, so that gaps do not drift */
+    uint64_t done;  /* repetitions, or filler bytes, of the present step that are sent */
+    size_t off;     /* bytes of the present piece that are sent */
+    bool waited;    /* the gap before the present piece is over */
+    int64_t due_us; /* when the last piece was due: gaps are added to it and do not drift */
 };
 
 static void want_read(struct conn *c, bool on)
@@ -53,7 +55,7 @@ static void want_read(struct conn *c, bool on)
         ev_io_stop(c->f->loop, &c->rd);
 }
 
-/* The exchange is over for the counters; `whole`: as it was meant to end. */
+/* Counts the end of an exchange; `whole`: it ended as intended. */
 static void count_end(struct conn *c, bool whole)
 {
     if (!c->counted)
@@ -102,45 +104,13 @@ static void conn_reap(struct conn *c)
     mem_free(c);
 }
 
-/* As send(2): bytes taken, 0: later, -1: gone. */
-static ptrdiff_t conn_write(struct conn *c, const char *p, size_t n)
-{
-    if (!c->ssl) {
-        ssize_t w = send(c->fd, p, n, MSG_NOSIGNAL);
-        return w >= 0 ? w : errno == EAGAIN ? 0 : -1;
-    }
-    size_t w = 0;
-    if (SSL_write_ex(c->ssl, p, n, &w) == 1)
-        return (ptrdiff_t)w;
-    int err = SSL_get_error(c->ssl, 0);
-    ERR_clear_error();
-    return err == SSL_ERROR_WANT_WRITE || err == SSL_ERROR_WANT_READ ? 0 : -1;
-}
-
-/* As recv(2) with 0 for the end; -2: nothing there now. */
-static ptrdiff_t conn_read(struct conn *c, char *p, size_t n)
-{
-    if (!c->ssl) {
-        ssize_t r = recv(c->fd, p, n, 0);
-        return r >= 0 ? r : errno == EAGAIN ? -2 : -1;
-    }
-    size_t r = 0;
-    if (SSL_read_ex(c->ssl, p, n, &r) == 1)
-        return (ptrdiff_t)r;
-    int err = SSL_get_error(c->ssl, 0);
-    ERR_clear_error();
-    return err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE ? -2
-           : err == SSL_ERROR_ZERO_RETURN                            ? 0
-                                                                     : -1;
-}
-
 /* ---- the reply */
 
 static void play_over(struct conn *c)
 {
     struct play *p = c->play;
     if (p->end == PLAY_HANG)
-        return; /* until the peer has enough */
+        return; /* until the peer closes */
     if (!c->f->quiet && c->counted)
         fprintf(stderr, STR_FMT " " STR_FMT " %u%s\n", STR_ARG(request_method(&c->req)),
                 STR_ARG(request_target(&c->req)), p->status, p->stream ? " stream" : "");
@@ -170,7 +140,7 @@ static void play_over(struct conn *c)
     want_read(c, true);
 }
 
-/* Sends what may be sent now. */
+/* Sends the reply as far as gaps and the socket allow. */
 static void conn_play(struct conn *c)
 {
     struct play *p = c->play;
@@ -197,7 +167,7 @@ static void conn_play(struct conn *c)
         size_t n = left < SCRATCH ? (size_t)left : SCRATCH;
         if (p->trickle_us)
             n = min_size(n, p->trickle_bytes);
-        ptrdiff_t w = n ? conn_write(c, piece, n) : 0;
+        ptrdiff_t w = n ? sock_send(c->fd, c->ssl, piece, n) : 0;
         if (w < 0) {
             conn_close(c, false);
             return;
@@ -223,7 +193,7 @@ static void conn_play(struct conn *c)
             c->step++;
             c->waited = false;
         }
-        /* One large piece a turn, so that a stream at full speed does not starve the others. */
+        /* One large piece per turn, so that a stream at full speed does not starve the others. */
         if (w > 0 && (size_t)w >= SCRATCH / 4 && (c->step < p->n)) {
             ev_io_start(c->f->loop, &c->wr);
             return;
@@ -254,7 +224,7 @@ static void refuse(struct conn *c, unsigned status, const char *why)
     start_play(c, reply_own(status, "text/plain", str_c(why), false), false);
 }
 
-/* The request is there (or is to be answered before it is). */
+/* Answers a request that is complete, or that is answered early. */
 static void answer(struct conn *c)
 {
     struct request *r = &c->req;
@@ -282,7 +252,7 @@ static void take_head(struct conn *c, const char *p, size_t n)
 {
     struct fake *f = c->f;
     struct request *r = &c->req;
-    due_clear(&f->due, &c->due); /* of close_idle_ms */
+    due_clear(&f->due, &c->due); /* set by close_idle_ms */
     behave_unref(c->own);
     c->own = NULL;
     if (!request_head(r, p, n)) {
@@ -324,7 +294,7 @@ static void take_head(struct conn *c, const char *p, size_t n)
         return;
     }
     c->state = CONN_BODY;
-    if (r->expect && conn_write(c, "HTTP/1.1 100 Continue\r\n\r\n", 25) != 25) {
+    if (r->expect && sock_send(c->fd, c->ssl, "HTTP/1.1 100 Continue\r\n\r\n", 25) != 25) {
         conn_close(c, false);
         return;
     }
@@ -334,14 +304,14 @@ static void take_head(struct conn *c, const char *p, size_t n)
     }
 }
 
-/* The head's size with the empty line, 0: not there yet. */
+/* The head's size with the empty line; 0: incomplete. */
 static size_t head_size(const char *p, size_t n)
 {
     const char *end = memmem(p, n, "\r\n\r\n", 4);
     return end ? (size_t)(end - p) + 4 : 0;
 }
 
-/* Takes bytes as far as the state allows; returns how many. */
+/* Consumes bytes as far as the state allows; returns how many. */
 static size_t consume(struct conn *c, const char *p, size_t n)
 {
     size_t at = 0;
@@ -392,7 +362,7 @@ static void conn_feed(struct conn *c, const char *p, size_t n)
         buf_free(&c->in);
 }
 
-/* What came in before a reply was over. */
+/* Handles the requests that came in before the last reply had ended. */
 static void conn_resume(struct conn *c)
 {
     while (c->state == CONN_HEAD && c->in.len) {
@@ -406,7 +376,7 @@ static void conn_resume(struct conn *c)
 static void conn_readable(struct conn *c)
 {
     for (;;) {
-        ptrdiff_t n = conn_read(c, c->f->scratch, SCRATCH);
+        ptrdiff_t n = sock_recv(c->fd, c->ssl, c->f->scratch, SCRATCH);
         if (n == -2)
             return;
         if (n <= 0) {
@@ -520,7 +490,7 @@ void conn_drop_all(struct fake *f, bool idle_only)
     LIST_EACH(it, next, &f->conns)
     {
         struct conn *c = LIST_ENTRY(it, struct conn, node);
-        /* One without a site may be asking for this very thing. */
+        /* A connection without a site may be the one that sent /_drop or /_kill. */
         if (!c->site || (idle_only && c->state != CONN_HEAD))
             continue;
         conn_close(c, !idle_only);

@@ -1,8 +1,8 @@
-/* conn: one client connection: reads requests, plays replies, one after the other. A reply in
- * progress ends when the peer closes, in whatever phase: that is counted, for tests of "client
- * gone, upstream ended". */
-#ifndef FAKE_CONN_H
-#define FAKE_CONN_H
+/* conn: one client connection: reads requests, plays replies, one after the other. When the peer
+ * closes, a reply in progress ends in any phase and is counted as aborted: tests check that a proxy
+ * closes its connection when its client is gone. */
+#ifndef QCC_TESTS_FAKE_UPSTREAM_CONN_H
+#define QCC_TESTS_FAKE_UPSTREAM_CONN_H
 
 #include "common/base/list.h"
 #include "tests/fake_upstream/due.h"
@@ -12,7 +12,7 @@
 
 enum { SCRATCH = 256 * 1024, PIPELINE_MAX = 64 * 1024 };
 
-/* What the program has one of. */
+/* The state of the program. */
 struct fake {
     struct ev_loop *loop;
     struct due_heap due;
@@ -22,14 +22,14 @@ struct fake {
     bool quiet;
     uint32_t open;
     uint64_t accepted, tls_resumed, ids;
-    char *scratch; /* SCRATCH bytes every read goes to */
-    char *filler;  /* SCRATCH bytes of x */
+    char *scratch; /* read buffer of SCRATCH bytes */
+    char *filler;  /* SCRATCH bytes 'x' */
 };
 
-/* Takes over the accepted, non-blocking descriptor. */
+/* Makes a connection of the accepted, non-blocking descriptor, which it takes over. */
 void conn_new(struct fake *f, int fd, bool tls);
 
-/* Closes the connections that have had a request: the idle ones, or (with a reset) all. */
+/* Closes the connections that have had a request: all of them with a reset, or the idle ones. */
 void conn_drop_all(struct fake *f, bool idle_only);
 
 /* Closes and frees every connection: the program ends. */

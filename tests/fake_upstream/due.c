@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ static void down(struct due_heap *h, size_t i)
 static void arm(struct due_heap *h)
 {
     int64_t at = h->n ? h->v[0]->at_us : 0;
-    /* An earlier alarm than needed costs one idle turn, less than a system call for each change. */
+    /* An alarm that is too early costs one idle turn: less than a system call for each change. */
     if (at == 0 || (h->armed && h->armed <= at))
         return;
     struct itimerspec ts = {.it_value = {at / 1000000, at % 1000000 * 1000}};

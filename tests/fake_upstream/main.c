@@ -4,34 +4,34 @@
  *
  *   fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] [--quiet]
  *
- * Listeners named after --tls speak TLS. Port 0 takes a free one; each listener prints
- * `listening ADDR:PORT` on stdout, in order, when it is open. --quiet: no line for each request.
+ * Listeners named after --tls speak TLS. Port 0 takes a free one; each listener prints `listening
+ * ADDR:PORT` on stdout, in order, when it is open. --quiet: no line for each request.
  *
- * The base path says which endpoint is meant, and how it behaves:
+ * The base path selects an endpoint and its behaviour:
  *   /good          quick                            (these four are the ones of `make run`)
  *   /slow          150 ms an event
  *   /flaky         each third request fails: 503, 529, reset, error event, in turn
  *   /limited       429 after 3 requests in 10 s
- *   /s/SPEC        as SPEC says; each SPEC is an endpoint with counters of its own
- *   /n/NAME        as `PUT /_site/NAME` last said (body: a SPEC), well at first
+ *   /s/SPEC        behaves by SPEC; each SPEC is an endpoint with counters of its own
+ *   /n/NAME        behaves by the last `PUT /_site/NAME` (body: a SPEC); well before the first
  *   /bench/SPEC    cheap: one canned reply, the body is counted and not read; so an event stream
  *                  only with `stream` in SPEC
  *   (none)         /v1/... behaves well
  * A header `x-fake: SPEC` replaces the behaviour for its request (not under /bench).
  *
- * SPEC is key=value and key, parted by commas, values percent-encoded:
- *   name=TEXT              means nothing: tells two endpoints of equal behaviour apart
+ * SPEC is key=value and key, separated by commas, values percent-encoded:
+ *   name=TEXT              has no effect: distinguishes endpoints of equal behaviour
  *   status=N               an error reply; type and message have defaults by status
- *   error=TYPE             of that type; with status 200: an error inside a 200
- *   message=TEXT           of the error
- *   retry_after=TEXT       that header
+ *   error=TYPE             type of the error; with status 200: an error inside a 200
+ *   message=TEXT           message of the error
+ *   retry_after=TEXT       value of retry-after
  *   body=TEXT type=TEXT    this body, this content type, with any status
  *   header=NAME:%20VALUE   one more header line (repeatable)
- *   delay_ms=N             before the head
+ *   delay_ms=N             wait before the head
  *   events=N               deltas of a stream (5). In all it has N + 5 events: message_start,
  *                          content_block_start, N times content_block_delta, content_block_stop,
  *                          message_delta, message_stop
- *   gap_ms=N gap_us=N      between any two events; burst=N: but the first N (1)
+ *   gap_ms=N gap_us=N      wait between two events; burst=N: not among the first N (1)
  *   event_bytes=N          size of each delta but the first, which repeats the user's text
  *   reply_bytes=N          size of a JSON reply or an error body
  *   in_tokens=N out_tokens=N   usage
@@ -47,8 +47,8 @@
  *   count_tokens=N         status of count_tokens
  *   continue_1xx=N info_status=N   so many interim replies before the head, of that status (103)
  *   read_delay_ms=N        leaves the body unread for so long
- *   close_idle             closes after each reply without having said so
- *   close_idle_ms=N        the same, so much later
+ *   close_idle             closes after each reply, without `connection: close`
+ *   close_idle_ms=N        as close_idle, but N ms after the reply
  *   http10                 HTTP/1.0, closes
  * Failing on the wire:
  *   close reset hang       instead of a reply: FIN, RST, nothing for ever
@@ -65,10 +65,10 @@
  *   trickle_ms=N trickle_bytes=N   so few bytes at a time (1), so far apart
  *   extra_bytes_after_end  an unasked reply behind the reply
  *   two_lengths endless_headers endless_body gzip_bomb empty_200 html_200
- * Whose turn it is to fail as said; the others are answered well:
+ * Which requests fail by the keys above; all others are answered well:
  *   fail_first=N           the first N requests
  *   fail_every=N           each Nth
- *   flaky=N                each Nth, in the ways of /flaky
+ *   flaky=N                each Nth, as /flaky does
  *   only_model=PATTERN     requests for these models
  *
  * For tests:
@@ -79,7 +79,7 @@
  *   POST /_drop            closes idle connections
  *   POST /_kill            resets all connections that had a request
  *   PUT /_site/NAME        see /n/NAME
- *   PUT /_bench            body: a SPEC; what has no base path is answered as /bench/SPEC */
+ * For tests: */
 /* clang-format on */
 #include "common/base/err.h"
 #include "common/base/fd.h"
@@ -198,8 +198,8 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
     ev_break(loop, EVBREAK_ALL);
 }
 
-/* Opens what the command line names. False with *e: what is wrong; an empty text: nothing, help was
- * wanted. */
+/* Reads the command line and opens its listeners. False with *e set: what is wrong; *e empty: help
+ * was asked for. */
 static bool options(struct fake *f, struct listener *l, int *n, int argc, char **argv,
                     struct err *e)
 {

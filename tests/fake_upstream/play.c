@@ -1,9 +1,10 @@
 #include "tests/fake_upstream/play.h"
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
-/* More than any canned reply; a larger one uses filler. */
+/* Bytes of a reply that are stored, more than any canned one has; larger replies use filler. */
 enum { BYTES_MAX = 96 * 1024 * 1024 };
 
 struct play *play_new(void)
@@ -73,8 +74,8 @@ void play_lead(struct play *p, struct str head, int64_t gap_us)
     if (!buf_str(&p->bytes, head))
         die("reply too large");
     if (join) {
-        /* One write, as a server of small replies does it. The bytes are copied since the head is
-         * known only when its body is. */
+        /* Head and body in one write, as servers send small replies. The body's bytes are copied,
+         * as the head is known only after the body. */
         struct step *s = &p->v[0];
         if (!buf_reserve(&p->bytes, s->len) ||
             !buf_add(&p->bytes, buf_data(&p->bytes) + s->off, s->len))

@@ -1,63 +1,16 @@
 #include "tests/fake_upstream/reply.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/bomb.h"
+#include "tests/fake_upstream/maker.h"
 #include "tests/fake_upstream/site.h"
+#include "tests/fake_upstream/stream.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum framing { FRAME_LENGTH, FRAME_CHUNKED, FRAME_EOF };
-
-enum {
-    ENDLESS = 1 << 30,     /* what a counted endless reply says to be */
-    TEXT_MAX = 256 * 1024, /* of one made-up JSON text; larger ones are filled */
-    BLOCK = 65536,         /* of a stream at full speed: written at once */
-    FILL_FROM = 32768,     /* larger texts are filler, not memory */
-    WORDS_MAX = 64         /* streams longer than this repeat one event */
-};
-
-/* A reply being made. */
-struct maker {
-    const struct behave *b;
-    const struct request *r; /* may be NULL */
-    struct play *p;
-    struct buf text; /* scratch */
-    enum framing framing;
-    uint64_t emitted, stop; /* events; how many may be */
-    const char *type;       /* of the content */
-    bool gzip;
-    bool last; /* says `connection: close`; a reply that is torn does not say so before */
-};
-
-static int64_t us(uint64_t ms)
-{
-    return ms > INT64_MAX / 2000 ? INT64_MAX / 2 : (int64_t)ms * 1000;
-}
-
-static int64_t gap(const struct behave *b)
-{
-    return us(b->gap_ms) + (int64_t)(b->gap_us < INT32_MAX ? b->gap_us : INT32_MAX);
-}
-
-static void need(bool ok)
-{
-    if (!ok)
-        die("a reply's text is too large");
-}
-
-static struct str model_of(const struct maker *m)
-{
-    return m->r && m->r->model[0] ? str_c(m->r->model) : STR("claude-fake-1");
-}
-
-/* What the model says first: the user's own words, so that a code asked for is in it. */
-static struct str said(const struct maker *m)
-{
-    if (m->b->mute)
-        return STR("I would rather not say.");
-    return m->r && m->r->text ? str_c(m->r->text) : STR("Hello from the simulated upstream.");
-}
+enum { ENDLESS = 1 << 30 /* content-length of an endless reply */ };
 
 static const struct {
     unsigned status;
@@ -94,250 +47,33 @@ static const char *reason(unsigned status)
     return "Status";
 }
 
-/* The error object; type and message by the behaviour, else the given ones. */
-static bool error_json(struct buf *out, const char *type, const char *message)
-{
-    return buf_str(out, STR("{\"type\":\"error\",\"error\":{\"type\":")) &&
-           json_text(out, str_c(type)) && buf_str(out, STR(",\"message\":")) &&
-           json_text(out, str_c(message)) && buf_str(out, STR("}}"));
-}
-
-static bool echo_json(struct buf *out, const struct request *r)
-{
-    return buf_str(out, STR(",\"echo\":{\"method\":")) && json_text(out, request_method(r)) &&
-           buf_str(out, STR(",\"target\":")) && json_text(out, request_target(r)) &&
-           buf_str(out, STR(",\"model\":")) && json_text(out, str_c(r->model)) &&
-           buf_printf(out, ",\"body_bytes\":%" PRIu64 ",\"body_sha256\":\"%s\",\"headers\":",
-                      r->body_bytes, r->sha256) &&
-           json_headers(out, r) && buf_str(out, STR("}"));
-}
-
-/* ---- events */
-
-/* One event into the scratch, framed. `fill` bytes of filler are counted in that stand *split into
- * data; *split becomes their place in the scratch. */
-static void event_text(struct maker *m, const char *name, struct str data, uint64_t fill,
-                       size_t *split)
-{
-    const char *nl = m->b->crlf ? "\r\n" : "\n";
-    size_t nln = m->b->crlf ? 2 : 1;
-    uint64_t size = 7 + strlen(name) + nln + 6 + data.n + 2 * nln + fill;
-    struct buf *t = &m->text;
-    t->len = t->off = 0;
-    if (m->framing == FRAME_CHUNKED)
-        need(buf_printf(t, "%" PRIx64 "\r\n", size));
-    need(buf_printf(t, "event: %s%sdata: ", name, nl));
-    *split += t->len;
-    need(buf_str(t, data) && buf_printf(t, "%s%s", nl, nl));
-    if (m->framing == FRAME_CHUNKED)
-        need(buf_str(t, STR("\r\n")));
-}
-
-static void event(struct maker *m, const char *name, struct str data)
-{
-    if (m->emitted == m->stop)
-        return;
-    size_t split = 0;
-    /* data may stand in the scratch of the caller, never in m->text */
-    event_text(m, name, data, 0, &split);
-    play_text(m->p, buf_view(&m->text), m->emitted >= m->b->burst ? gap(m->b) : 0);
-    m->emitted++;
-}
-
-static void delta_text(struct buf *t, struct str text)
-{
-    need(buf_str(t, STR("{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_"
-                        "delta\",\"text\":")) &&
-         json_text(t, text) && buf_str(t, STR("}}")));
-}
-
-static void delta(struct maker *m, struct str text)
-{
-    struct buf t;
-    buf_init(&t, TEXT_MAX);
-    delta_text(&t, text);
-    event(m, "content_block_delta", buf_view(&t));
-    buf_free(&t);
-}
-
-/* n equal deltas of m->b->event_bytes each. */
-static void deltas(struct maker *m, uint64_t n)
-{
-    n = n < m->stop - m->emitted ? n : m->stop - m->emitted;
-    if (!n)
-        return;
-    struct buf t;
-    buf_init(&t, TEXT_MAX);
-    delta_text(&t, STR(" and"));
-    struct str data = buf_view(&t);
-    size_t at = data.n - 3; /* before the end of the text */
-    uint64_t bare = 7 + 19 + 6 + data.n + (m->b->crlf ? 6 : 3);
-    uint64_t fill = m->b->event_bytes > bare ? m->b->event_bytes - bare : 0;
-    if (fill && fill < FILL_FROM) {
-        char *x = mem_zalloc(1, fill);
-        memset(x, 'x', fill);
-        t.len = 0;
-        need(buf_reserve(&t, fill + data.n));
-        struct buf text;
-        buf_init(&text, TEXT_MAX);
-        need(buf_str(&text, STR(" and")) && buf_add(&text, x, fill));
-        delta_text(&t, buf_view(&text));
-        buf_free(&text);
-        mem_free(x);
-        fill = 0;
-    }
-    size_t split = at;
-    event_text(m, "content_block_delta", buf_view(&t), fill, &split);
-    struct play *p = m->p;
-    size_t off = p->bytes.len, len = m->text.len;
-    int64_t g = gap(m->b);
-    if (fill) {
-        need(buf_str(&p->bytes, buf_view(&m->text)));
-        for (uint64_t i = 0; i < n; i++) {
-            play_send(p, off, split, 1, g);
-            play_fill(p, fill, 0);
-            play_send(p, off + split, len - split, 1, 0);
-        }
-    } else if (g) {
-        need(buf_str(&p->bytes, buf_view(&m->text)));
-        play_send(p, off, len, n, g);
-    } else {
-        uint64_t k = BLOCK / len ? BLOCK / len : 1;
-        k = k < n ? k : n;
-        for (uint64_t i = 0; i < k; i++)
-            need(buf_str(&p->bytes, buf_view(&m->text)));
-        play_send(p, off, k * len, n / k, 0);
-        play_send(p, off, n % k * len, 1, 0);
-    }
-    m->emitted += n;
-    buf_free(&t);
-}
-
-static void sse_start(struct maker *m)
-{
-    struct buf t;
-    buf_init(&t, TEXT_MAX);
-    need(buf_printf(&t,
-                    "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_fake_%06" PRIu64
-                    "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
-                    m->r ? m->r->id : 0) &&
-         json_text(&t, model_of(m)) &&
-         buf_printf(&t,
-                    ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{"
-                    "\"input_tokens\":%" PRIu64 ",\"output_tokens\":1}",
-                    m->b->in_tokens));
-    if (m->b->echo && m->r)
-        need(echo_json(&t, m->r));
-    need(buf_str(&t, STR("}}")));
-    event(m, "message_start", buf_view(&t));
-    buf_free(&t);
-    event(m, "content_block_start",
-          STR("{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","
-              "\"text\":\"\"}}"));
-}
-
-static void sse_content(struct maker *m)
-{
-    static const struct str words[] = {STR(" This"),      STR(" is"),     STR(" a"),
-                                       STR(" simulated"), STR(" answer"), STR(" coming"),
-                                       STR(" word"),      STR(" by"),     STR(" word.")};
-    uint64_t n = m->b->events;
-    if (n == 0)
-        return;
-    if (!m->r || m->b->event_bytes || n > WORDS_MAX) {
-        if (m->r)
-            delta(m, said(m));
-        deltas(m, m->r ? n - 1 : n);
-        return;
-    }
-    delta(m, said(m));
-    for (uint64_t i = 0; i + 1 < n; i++)
-        delta(m, words[i % COUNT_OF(words)]);
-}
-
-static void sse_end(struct maker *m)
-{
-    event(m, "content_block_stop", STR("{\"type\":\"content_block_stop\",\"index\":0}"));
-    char text[192];
-    int n = snprintf(text, sizeof text,
-                     "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_"
-                     "sequence\":null},"
-                     "\"usage\":{\"output_tokens\":%" PRIu64 "}}",
-                     m->b->out_tokens);
-    event(m, "message_delta", str_make(text, (size_t)n));
-    event(m, "message_stop", STR("{\"type\":\"message_stop\"}"));
-}
-
-static const char *or_else(const char *given, const char *other)
-{
-    return given ? given : other;
-}
-
-static void sse(struct maker *m)
-{
-    const struct behave *b = m->b;
-    m->type = "text/event-stream; charset=utf-8";
-    m->p->stream = true;
-    uint64_t stops[] = {b->close_after_events, b->end_after_events, b->hang_after_events,
-                        b->sse_error_first ? 0 : b->sse_error_after};
-    m->stop = BEHAVE_NEVER;
-    for (size_t i = 0; i < COUNT_OF(stops); i++)
-        m->stop = stops[i] < m->stop ? stops[i] : m->stop;
-    if (b->endless_body) {
-        play_text(
-            m->p,
-            STR("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"text\":\""),
-            0);
-        play_fill(m->p, UINT64_MAX, 0);
-        return;
-    }
-    sse_start(m);
-    sse_content(m);
-    sse_end(m);
-    bool stopped = m->emitted == m->stop && m->stop != BEHAVE_NEVER;
-    if (stopped && m->stop == stops[3]) {
-        struct buf t;
-        buf_init(&t, TEXT_MAX);
-        need(error_json(&t, or_else(b->sse_error_first, or_else(b->sse_error, "overloaded_error")),
-                        or_else(b->message, "Overloaded")));
-        m->stop = BEHAVE_NEVER;
-        event(m, "error", buf_view(&t));
-        buf_free(&t);
-        stopped = false;
-    }
-    bool torn = stopped && m->stop != stops[1];
-    if (torn)
-        m->p->end = m->stop == stops[2] ? PLAY_HANG : b->reset ? PLAY_RESET : PLAY_CLOSE;
-    else if (m->framing == FRAME_CHUNKED)
-        play_text(m->p, STR("0\r\n\r\n"), 0);
-}
-
 /* ---- bodies that are no stream */
 
 static void message(struct maker *m)
 {
     struct buf *t = &m->text;
-    struct str user = said(m);
-    need(buf_printf(t,
-                    "{\"id\":\"msg_fake_%06" PRIu64
-                    "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
-                    m->r ? m->r->id : 0) &&
-         json_text(t, model_of(m)) &&
-         buf_str(t, STR(",\"content\":[{\"type\":\"text\",\"text\":")) && json_text(t, user));
+    struct str user = maker_said(m);
+    maker_need(buf_printf(t,
+                          "{\"id\":\"msg_fake_%06" PRIu64
+                          "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
+                          m->r ? m->r->id : 0) &&
+               json_text(t, maker_model(m)) &&
+               buf_str(t, STR(",\"content\":[{\"type\":\"text\",\"text\":")) && json_text(t, user));
     size_t split = t->len - 1;
-    need(buf_printf(t,
-                    "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_"
-                    "tokens\":%" PRIu64 ",\"output_tokens\":%" PRIu64 "}",
-                    m->b->in_tokens, m->b->out_tokens));
+    maker_need(
+        buf_printf(t,
+                   "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_"
+                   "tokens\":%" PRIu64 ",\"output_tokens\":%" PRIu64 "}",
+                   m->b->in_tokens, m->b->out_tokens));
     if (m->b->echo && m->r)
-        need(echo_json(t, m->r));
-    need(buf_str(t, STR("}")));
+        maker_need(maker_echo_json(t, m->r));
+    maker_need(buf_str(t, STR("}")));
     uint64_t fill = m->b->reply_bytes > t->len ? m->b->reply_bytes - t->len : 0;
     struct str all = buf_view(t);
     if (fill < FILL_FROM) {
         play_text(m->p, str_make(all.p, split), 0);
         size_t off = m->p->bytes.len;
-        need(buf_reserve(&m->p->bytes, fill + 1));
+        maker_need(buf_reserve(&m->p->bytes, fill + 1));
         memset(buf_tail(&m->p->bytes), 'x', fill);
         buf_added(&m->p->bytes, fill);
         play_send(m->p, off, fill, 1, 0);
@@ -352,14 +88,14 @@ static void models(struct maker *m)
 {
     static const char *const names[] = {"claude-fake-1", "claude-sonnet-4-6", "claude-haiku-4-5"};
     struct buf *t = &m->text;
-    need(buf_str(t, STR("{\"data\":[")));
+    maker_need(buf_str(t, STR("{\"data\":[")));
     for (size_t i = 0; i < COUNT_OF(names); i++)
-        need(buf_printf(t,
-                        "%s{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\","
-                        "\"created_at\":\"2025-01-01T00:00:00Z\"}",
-                        i ? "," : "", names[i], names[i]));
-    need(buf_printf(t, "],\"has_more\":false,\"first_id\":\"%s\",\"last_id\":\"%s\"}", names[0],
-                    names[COUNT_OF(names) - 1]));
+        maker_need(buf_printf(t,
+                              "%s{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\","
+                              "\"created_at\":\"2025-01-01T00:00:00Z\"}",
+                              i ? "," : "", names[i], names[i]));
+    maker_need(buf_printf(t, "],\"has_more\":false,\"first_id\":\"%s\",\"last_id\":\"%s\"}",
+                          names[0], names[COUNT_OF(names) - 1]));
     play_text(m->p, buf_view(t), 0);
 }
 
@@ -387,8 +123,8 @@ static void error_body(struct maker *m, unsigned status)
         play_fill(m->p, UINT64_MAX, 0);
         return;
     }
-    need(error_json(&m->text, or_else(b->error, error_type(status)),
-                    or_else(b->message, "simulated failure")));
+    maker_need(maker_error_json(&m->text, or_else(b->error, error_type(status)),
+                                or_else(b->message, "simulated failure")));
     struct str all = buf_view(&m->text);
     uint64_t fill = b->reply_bytes > all.n ? b->reply_bytes - all.n : 0;
     play_text(m->p, str_make(all.p, all.n - 3), 0);
@@ -405,7 +141,7 @@ static void html(struct maker *m)
               0);
 }
 
-/* Chooses and makes the body; m->p->status, m->type and m->p->end are set by it. */
+/* Chooses and makes the body; sets m->p->status, m->type and m->p->end. */
 static void body(struct maker *m)
 {
     const struct behave *b = m->b;
@@ -420,19 +156,20 @@ static void body(struct maker *m)
         html(m);
     } else if (b->gzip_bomb) {
         m->gzip = true;
-        need(bomb_gzip(&m->p->bytes));
+        maker_need(bomb_gzip(&m->p->bytes));
         play_send(m->p, 0, m->p->bytes.len, 1, 0);
     } else if (r && reply_is_count_tokens(r)) {
         if (b->count_tokens != 200) {
             error_body(m, (unsigned)b->count_tokens);
             return;
         }
-        need(buf_printf(&m->text, "{\"input_tokens\":%" PRIu64 "}", b->in_tokens));
+        maker_need(buf_printf(&m->text, "{\"input_tokens\":%" PRIu64 "}", b->in_tokens));
         play_text(m->p, buf_view(&m->text), 0);
     } else if (stream) {
-        sse(m);
+        stream_make(m);
     } else if (b->sse_error_first) {
-        need(error_json(&m->text, b->sse_error_first, or_else(b->message, "Overloaded")));
+        maker_need(
+            maker_error_json(&m->text, b->sse_error_first, or_else(b->message, "Overloaded")));
         play_text(m->p, buf_view(&m->text), 0);
     } else if (r && str_ends(path_of(r), STR("/v1/models"))) {
         models(m);
@@ -450,29 +187,30 @@ static void body(struct maker *m)
 static void head_text(struct maker *m, struct buf *h, uint64_t size, const char *retry_after)
 {
     const struct behave *b = m->b;
-    need(buf_printf(
+    maker_need(buf_printf(
         h,
         "HTTP/1.%c %u %s\r\ncontent-type: %s\r\nserver: fake\r\nrequest-id: req_fake_%06" PRIu64
         "\r\n",
         b->http10 ? '0' : '1', m->p->status, reason(m->p->status), or_else(b->type, m->type),
         m->r ? m->r->id : 0));
     if (m->p->stream)
-        need(buf_str(h, STR("cache-control: no-cache\r\n")));
+        maker_need(buf_str(h, STR("cache-control: no-cache\r\n")));
     if (m->gzip)
-        need(buf_str(h, STR("content-encoding: gzip\r\n")));
+        maker_need(buf_str(h, STR("content-encoding: gzip\r\n")));
     if (retry_after[0] || b->retry_after)
-        need(buf_printf(h, "retry-after: %s\r\n", retry_after[0] ? retry_after : b->retry_after));
+        maker_need(
+            buf_printf(h, "retry-after: %s\r\n", retry_after[0] ? retry_after : b->retry_after));
     if (b->header)
-        need(buf_printf(h, "%s\r\n", b->header));
+        maker_need(buf_printf(h, "%s\r\n", b->header));
     if (m->framing == FRAME_CHUNKED)
-        need(buf_str(h, STR("transfer-encoding: chunked\r\n")));
+        maker_need(buf_str(h, STR("transfer-encoding: chunked\r\n")));
     if (m->framing == FRAME_LENGTH)
-        need(buf_printf(h, "content-length: %" PRIu64 "\r\n", size));
+        maker_need(buf_printf(h, "content-length: %" PRIu64 "\r\n", size));
     if (b->two_lengths)
-        need(buf_printf(h, "content-length: %" PRIu64 "\r\n", size + 10));
+        maker_need(buf_printf(h, "content-length: %" PRIu64 "\r\n", size + 10));
     if (m->last)
-        need(buf_str(h, STR("connection: close\r\n")));
-    need(buf_str(h, STR("\r\n")));
+        maker_need(buf_str(h, STR("connection: close\r\n")));
+    maker_need(buf_str(h, STR("\r\n")));
 }
 
 static enum framing framing_of(const struct behave *b, const struct request *r)
@@ -490,7 +228,7 @@ static enum framing framing_of(const struct behave *b, const struct request *r)
                : FRAME_LENGTH;
 }
 
-/* Replies that are no reply. True: made. */
+/* Makes a reply that is not HTTP, or only the start of one. False: the behaviour wants none. */
 static bool broken(struct maker *m)
 {
     const struct behave *b = m->b;
@@ -509,7 +247,7 @@ static bool broken(struct maker *m)
         struct str line =
             STR("x-endless: "
                 "0123456789012345678901234567890123456789012345678901234567890123456789\r\n");
-        need(buf_str(&p->bytes, line));
+        maker_need(buf_str(&p->bytes, line));
         play_send(p, off, line.n, UINT64_MAX, 0);
         p->end = PLAY_CLOSE;
     } else if (b->hang && !later) {
@@ -520,7 +258,7 @@ static bool broken(struct maker *m)
         return false;
     }
     p->status = 0;
-    play_lead(p, STR(""), us(b->delay_ms));
+    play_lead(p, STR(""), maker_us(b->delay_ms));
     return true;
 }
 
@@ -546,7 +284,7 @@ static void whole(struct maker *m, const char *retry_after)
         play_text(p, STR("0\r\n\r\n"), 0);
     }
     if (p->stream && m->framing == FRAME_LENGTH && p->end != PLAY_KEEP && m->stop != BEHAVE_NEVER)
-        size += 100; /* a counted stream that breaks off has promised more */
+        size += 100; /* a counted stream that breaks off has a content-length it does not reach */
     if (b->close_after_bytes != BEHAVE_NEVER) {
         play_cut(p, b->close_after_bytes);
         p->end = b->reset ? PLAY_RESET : PLAY_CLOSE;
@@ -561,14 +299,14 @@ static void whole(struct maker *m, const char *retry_after)
     int n = snprintf(info, sizeof info, "HTTP/1.1 %u Early Hints\r\n\r\n",
                      (unsigned)(b->info_status % 1000));
     for (uint64_t i = 0; i < b->continue_1xx; i++)
-        need(buf_add(&head, info, (size_t)n));
+        maker_need(buf_add(&head, info, (size_t)n));
     head_text(m, &head, size, retry_after);
     if (b->half_head) {
         play_cut(p, 0);
         head.len /= 2;
         p->end = b->hang ? PLAY_HANG : b->reset ? PLAY_RESET : PLAY_CLOSE;
     }
-    play_lead(p, buf_view(&head), us(b->delay_ms));
+    play_lead(p, buf_view(&head), maker_us(b->delay_ms));
     buf_free(&head);
     if (b->extra_bytes_after_end)
         play_text(p, STR("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray"), 0);
@@ -580,12 +318,12 @@ struct play *reply_make(const struct behave *b, const struct request *r, const c
         .b = b, .r = r, .p = play_new(), .type = "application/json", .stop = BEHAVE_NEVER};
     buf_init(&m.text, TEXT_MAX);
     m.p->status = (unsigned)(b->status % 1000);
-    m.p->trickle_us = us(b->trickle_ms);
+    m.p->trickle_us = maker_us(b->trickle_ms);
     m.p->trickle_bytes = b->trickle_bytes ? b->trickle_bytes : 1;
     if (!broken(&m))
         whole(&m, retry_after);
     if (b->close_idle || b->close_idle_ms)
-        m.p->close_idle_us = us(b->close_idle_ms);
+        m.p->close_idle_us = maker_us(b->close_idle_ms);
     buf_free(&m.text);
     return m.p;
 }

@@ -1,18 +1,18 @@
-/* reply: turns a behaviour and a request into what goes on the wire. */
-#ifndef FAKE_REPLY_H
-#define FAKE_REPLY_H
+/* reply: makes the reply (play.h) to a request by a behaviour. */
+#ifndef QCC_TESTS_FAKE_UPSTREAM_REPLY_H
+#define QCC_TESTS_FAKE_UPSTREAM_REPLY_H
 
 #include "tests/fake_upstream/behave.h"
 #include "tests/fake_upstream/play.h"
 #include "tests/fake_upstream/request.h"
 
-/* The whole reply; the caller holds one reference. r NULL: a canned reply to nobody in particular
- * (an event stream if the behaviour says `stream`). retry_after: overrides the behaviour's, unless
- * empty. */
+/* Makes the whole reply; the reference is the caller's. r NULL: a canned reply to any request (an
+ * event stream if b->stream). retry_after: replaces the behaviour's, unless empty. */
 struct play *reply_make(const struct behave *b, const struct request *r,
                         const char *retry_after) MUST_CHECK;
 
-/* A short reply of the program itself (its own paths, refusals). */
+/* Makes a short reply of the program itself (its own paths, refusals); the reference is the
+ * caller's. */
 struct play *reply_own(unsigned status, const char *type, struct str body,
                        bool keep_alive) MUST_CHECK;
 

@@ -8,9 +8,6 @@
 
 enum { TEXT_MAX = 4096 };
 
-/* Of a chunked body: where we are. */
-enum { CH_SIZE, CH_EXT, CH_DATA, CH_DATA_END, CH_TRAILER, CH_TRAILER_LINE };
-
 void request_init(struct request *r)
 {
     *r = (struct request){0};
@@ -119,74 +116,24 @@ bool request_head(struct request *r, const char *p, size_t n)
     return true;
 }
 
-static bool keep(struct request *r, const char *p, size_t n)
+static bool keep(void *arg, const char *p, size_t n)
 {
+    struct request *r = arg;
     r->body_bytes += n;
     return !r->keep_body || buf_add(&r->body, p, n);
 }
 
-static int hex(char c)
-{
-    if (ascii_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum request_body feed_chunked(struct request *r, const char *p, size_t n, size_t *used)
 {
-    size_t i = 0;
-    while (i < n) {
-        char c = p[i];
-        switch (r->chunk_state) {
-        case CH_SIZE:
-            if (hex(c) >= 0) {
-                if (r->left > UINT32_MAX)
-                    return REQUEST_BAD;
-                r->left = r->left * 16 + (uint64_t)hex(c);
-                i++;
-                break;
-            }
-            r->chunk_state = CH_EXT;
-            break;
-        case CH_EXT:
-            if (c == '\n')
-                r->chunk_state = r->left ? CH_DATA : CH_TRAILER;
-            i++;
-            break;
-        case CH_DATA: {
-            size_t take = min_size(n - i, (size_t)r->left);
-            if (!keep(r, p + i, take))
-                return REQUEST_BAD;
-            i += take;
-            r->left -= take;
-            if (!r->left)
-                r->chunk_state = CH_DATA_END;
-            break;
-        }
-        case CH_DATA_END:
-            if (c == '\n')
-                r->chunk_state = CH_SIZE;
-            i++;
-            break;
-        case CH_TRAILER: /* at the start of a line */
-            i++;
-            if (c == '\n') {
-                *used = i;
-                return REQUEST_DONE;
-            }
-            if (c != '\r')
-                r->chunk_state = CH_TRAILER_LINE;
-            break;
-        default:
-            if (c == '\n')
-                r->chunk_state = CH_TRAILER;
-            i++;
-            break;
-        }
+    switch (chunks_feed(&r->chunks, p, n, used, keep, r)) {
+    case CHUNKS_MORE:
+        return REQUEST_MORE;
+    case CHUNKS_DONE:
+        return REQUEST_DONE;
+    case CHUNKS_BAD:
+        break;
     }
-    *used = n;
-    return REQUEST_MORE;
+    return REQUEST_BAD;
 }
 
 enum request_body request_feed(struct request *r, const char *p, size_t n, size_t *used)
@@ -202,7 +149,7 @@ enum request_body request_feed(struct request *r, const char *p, size_t n, size_
     return r->left ? REQUEST_MORE : REQUEST_DONE;
 }
 
-/* The text of one content: a string, or the last text block of a list. */
+/* The text of a message's content: a string, or the last text block of a list. */
 static const char *content_text(const json_t *content)
 {
     const char *text = json_string_value(content);

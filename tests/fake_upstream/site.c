@@ -1,16 +1,17 @@
 #include "tests/fake_upstream/site.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The endpoints that `make run` shows, by name. */
+/* The endpoints with a name, which `make run` uses. */
 static const struct {
     struct str key, spec;
 } presets[] = {
-    {{"", 0}, {"", 0}},
+    {STR_LIT(""), STR_LIT("")},
     {STR("/good"), STR("events=8,gap_ms=20")},
     {STR("/slow"), STR("delay_ms=150,events=12,gap_ms=150")},
     {STR("/flaky"), STR("flaky=3,events=8,gap_ms=20")},
@@ -58,7 +59,7 @@ void sites_stop(struct sites *s)
         behave_unref(all[i]);
 }
 
-/* The first n segments of a path, or less. */
+/* The first n segments of a path, or all if it has fewer. */
 static struct str segments(struct str path, unsigned n)
 {
     for (size_t i = 1; i < path.n; i++)

@@ -1,6 +1,6 @@
-/* What fuzz targets share. */
-#ifndef QCC_TESTS_FUZZ_H
-#define QCC_TESTS_FUZZ_H
+/* fuzz: what fuzz targets share. */
+#ifndef QCC_TESTS_FUZZ_FUZZ_H
+#define QCC_TESTS_FUZZ_FUZZ_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"
@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The fuzz target, called for each input; returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* An invariant; its breach is a finding. */
+/* Checks an invariant; aborts, which libFuzzer reports as a finding, when it does not hold. */
 #define MUST(x)                                                                                    \
     do {                                                                                           \
         if (!(x)) {                                                                                \
@@ -19,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
-/* A copy of exactly n bytes, for targets that change them or cut them off; freed by the caller. */
+/* Copies exactly n bytes, so that a sanitizer sees accesses beyond them; freed by the caller. */
 static inline char *fuzz_copy(const void *p, size_t n)
 {
     char *copy = malloc(n ? n : 1);

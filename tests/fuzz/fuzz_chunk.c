@@ -1,7 +1,7 @@
-/* The chunked coding: any bytes, the same whole and in pieces; and what we encode comes back. The
- * first byte says how the rest is cut. */
+/* Fuzz target of chunk.h: any bytes decode to the same as a whole and in pieces, and encoded bytes
+ * decode to themselves. The first byte gives the size of the pieces. */
 #include "tests/fuzz/fuzz.h"
-#include "worker/chunk.h"
+#include "worker/http/chunk.h"
 
 /* Decodes wire[0..n) in pieces of `step`; returns the result and the payload. */
 static enum chunk_result decode(const char *wire, size_t n, size_t step, char *out, size_t *out_n,

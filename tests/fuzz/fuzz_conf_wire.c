@@ -1,5 +1,5 @@
-/* A configuration frame as a hostile supervisor would send it: refused, or within all bounds, and
- * then the same again when it is sent on. */
+/* Fuzz target of conf_wire.h: a CONF frame of a hostile peer is refused, or is within all bounds
+ * and encodes to a frame that decodes to the same. */
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,13 +1,14 @@
-/* Replies as a hostile endpoint would send them: the first byte picks kind and status, lines up to
- * an empty one are headers, the rest is the body. Whatever comes: a class, a fault, a bounded wait,
- * and symbols and texts within the bounds that the classifier's cost rests on. */
-#include "common/policy/retry_after.h"
+/* Fuzz target of evidence.h and the classifier: replies of a hostile endpoint. The first byte gives
+ * kind and status, lines up to an empty one are headers, the rest is the body. Any input gets a
+ * class, a fault and a bounded wait, and symbols and texts within the bounds that limit the
+ * classifier's cost. */
+#include "common/policy/classify/retry_after.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/evidence.h"
+#include "worker/evidence/evidence.h"
 
 enum { FIELDS_MAX = 16 };
 
-/* Cuts a line off the front. False at the empty line or the end. */
+/* Cuts a header line off the front of *s. False: at the empty line, or at the end. */
 static bool header(struct str *s, struct http_field *f)
 {
     const char *lf = s->n ? memchr(s->p, '\n', s->n) : NULL;

@@ -1,13 +1,14 @@
-/* Heads of requests and replies: any bytes at all, whole and in drops. */
+/* Fuzz target of http1.h: heads of requests and replies from any bytes, as a whole and in
+ * pieces. */
 #include "tests/fuzz/fuzz.h"
-#include "worker/http1.h"
+#include "worker/http/http1.h"
 
 static bool within(struct str s, const char *p, size_t n)
 {
     return s.p >= p && s.n <= n && (size_t)(s.p - p) <= n - s.n;
 }
 
-/* The head's fields are its lines, one behind the other, up to the empty line. */
+/* Checks that the head's fields are its lines, in order and complete up to the empty line. */
 static void check_fields(const struct http_head *h, const char *p, size_t n)
 {
     MUST(h->size == n && h->nf <= HTTP1_FIELDS);
@@ -58,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *p = (const char *)data;
     size_t scanned = 0, end = http1_find_end(p, size, &scanned);
     MUST(end <= size);
-    /* In drops the end is found at the same place. */
+    /* In pieces, the end is found at the same offset. */
     size_t drop = 0, step = size ? 1 + data[size - 1] % 13u : 1;
     scanned = 0;
     for (size_t n = 0; n < size && !drop;) {

@@ -1,5 +1,6 @@
-/* Frames as a hostile peer would send them: each decoder on its own, and the channel over a real
- * socket pair. What decodes must encode again, to bytes that decode to the same. */
+/* Fuzz target of ipc.h and chan.h: frames of a hostile peer, to each decoder on its own, and
+ * through a channel on a real socket pair. A decoded message must encode to bytes that decode to
+ * the same. */
 #include "common/base/fd.h"
 #include "common/ipc/chan.h"
 #include "tests/fuzz/fuzz.h"
@@ -40,7 +41,7 @@ static void check(const struct ipc_frame *f)
         IPC_TABLE(ROW)
 #undef ROW
     }
-    /* Another message's decoder must refuse or cope, never read astray. */
+    /* The decoder of another message must not read out of bounds, whether it refuses or not. */
     struct ipc_ping ping;
     struct ipc_outcome outcome;
     (void)!ipc_get_ping(f, &ping);
@@ -72,7 +73,8 @@ static void through_a_channel(const uint8_t *data, size_t size, enum ipc_directi
     fd_close(&sv[1]);
 }
 
-/* The first byte chooses: bits 0 and 2 the direction, bit 1 a single frame body or a stream of frames. */
+/* The first byte chooses: bits 0 and 2 the direction, bit 1 a single frame body or a stream of
+ * frames. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)

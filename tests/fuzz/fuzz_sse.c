@@ -1,7 +1,7 @@
-/* The watcher of event streams: any bytes, the same whole and in pieces. The first byte says how
- * the rest is cut. */
+/* Fuzz target of sse.h: any bytes give the same state as a whole and in pieces. The first byte
+ * gives the size of the pieces. */
 #include "tests/fuzz/fuzz.h"
-#include "worker/sse.h"
+#include "worker/http/sse.h"
 
 static void feed(struct sse *s, const char *p, size_t n, size_t step)
 {
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     feed(&whole, p, size - 1, size);
     feed(&pieces, p, size - 1, 1 + data[0] % 40u);
     check_same(&whole, &pieces);
-    /* The end of one that is finished, and of one that is closed; what is put behind the latter completes it. */
+    /* sse_finish and sse_close at the end; the tail that sse_close returns completes the stream. */
     char tail[SSE_TAIL], other[SSE_TAIL];
     struct sse again;
     feed(&again, p, size - 1, 1 + data[0] % 40u);

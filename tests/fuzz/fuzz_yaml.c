@@ -1,9 +1,10 @@
-/* The configuration file as anybody may write it: read, checked, and sent. What passes must make a
- * frame that comes back the same. No file that it names is opened. */
+/* Fuzz target of yaml.h and conf_wire.h: a configuration file from any bytes is read, checked and
+ * encoded. A valid one must make a frame that decodes to the same. Files that it names are not
+ * opened. */
 #include "common/conf/conf_check.h"
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
-#include "supervisor/yaml.h"
+#include "supervisor/config/yaml.h"
 #include "tests/fuzz/fuzz.h"
 
 static void on_fault(void *arg, bool warning, const char *path, const char *msg)
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < f.n; i++) {
         char line[1536];
         faults_line(&f, i, line, sizeof line);
-        /* One fault is one line, whatever the file holds. */
+        /* A fault is one line, whatever bytes the file has. */
         MUST(!strchr(line, '\n'));
     }
     conf_unref(c);

@@ -1,5 +1,5 @@
-/* Runs a fuzz target over files and folders, without libFuzzer: corpora are ordinary tests. A fault
- * is an abort or a sanitizer's report. */
+/* Runs a fuzz target on files and folders without libFuzzer, so that corpora are ordinary tests. A
+ * failure is an abort or a sanitizer's report. */
 #include "common/base/base.h"
 
 #include <dirent.h>
@@ -15,7 +15,7 @@ static unsigned passed, failed;
 static void replay_file(const char *path, size_t size)
 {
     FILE *f = fopen(path, "rb");
-    /* Of the exact size, so that a sanitizer sees each byte read beyond it. */
+    /* Exactly the file's size, so that a sanitizer sees reads beyond it. */
     uint8_t *data = malloc(size ? size : 1);
     if (!f || !data || fread(data, 1, size, f) != size) {
         fprintf(stderr, "%s: cannot be read\n", path);

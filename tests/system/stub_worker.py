@@ -5,7 +5,8 @@ It answers each HTTP request with its process id, and does what the path says: /
 that are no frame, /wrong a frame of the wrong direction, /crash dies, /leave exits with 0, /mute
 closes its channel and lives on, /outcome reports a class that does not exist.
 Files in the folder STUB_DIR change what it does: `nack` refuses configurations (its text says
-why), `die` ends it at once, `die-of-it` when a configuration comes, `stay` makes it ignore DRAIN.
+why), `die` ends it at once (its text may be
+the exit code), `die-of-it` when a configuration comes, `stay` makes it ignore DRAIN.
 It writes what it hears into STUB_DIR/heard.PID.
 """
 import os
@@ -189,5 +190,5 @@ class Stub:
 
 
 if flagged("die"):
-    sys.exit(9)
+    sys.exit(int(flagged("die")) if flagged("die").isdigit() else 9)
 Stub().run()

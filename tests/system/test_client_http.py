@@ -2,13 +2,18 @@
 and who may ask."""
 import hashlib
 import json
+import os
+import signal
 import socket
+import threading
+import time
 
 import pytest
 
 from client import BODY, Client, ask, own_type, request
 from qcc import until
-from upstream import KEY, MESSAGE, reply
+from scripted import CALM
+from upstream import KEY, LAST_CHUNK, MESSAGE, chunk, reply
 
 GOOD = json.dumps(BODY).encode()
 
@@ -337,6 +342,23 @@ def test_pipelined_bodies(q, up, client):
     assert [r.body for r in up.requests] == bodies
 
 
+def test_large_request_behind_a_chunked_one(qcc, raw, client):
+    up = raw(reply())
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    body = json.dumps({"model": "m", "x": "y" * (4 << 20)}).encode()
+    c = client(q)
+    head = request("POST", "/v1/messages", ["transfer-encoding: chunked"])
+    q_worker = q.children()[0]
+    os.kill(q_worker, signal.SIGSTOP)
+    t = threading.Thread(target=lambda: c.send(head + chunk(body) + LAST_CHUNK + ask(body)), daemon=True)
+    t.start()
+    time.sleep(0.3)
+    os.kill(q_worker, signal.SIGCONT)
+    assert c.reply().status == 200
+    assert c.reply().status == 200
+    assert [len(r.body) for r in up.requests] == [len(body)] * 2
+
+
 def test_pipelined_behind_a_bad_one(q, up, client):
     """What came before is answered, what comes behind is not."""
     c = client(q)
@@ -501,6 +523,21 @@ def test_unknown_client_is_refused_before_its_body(qcc, up, client):
     c.send(head(POST, HOST, "Content-Length: 1000000", "Expect: 100-continue"))
     r = c.reply()
     assert r.status == 401 and r.interim == []
+
+
+def test_our_token_in_both_headers_goes_nowhere(qcc, raw, client):
+    up = raw(reply())
+    token = "t-0123456789"
+    q = qcc({**CALM, "clients": [{"name": "alice", "token": token}], "endpoints": [up.endpoint(api_key=None)]})
+    c = client(q)
+    for headers in (["x-api-key: " + token, "authorization: Bearer " + token],
+                    ["authorization: Bearer " + token, "x-api-key: " + token],
+                    ["x-api-key: " + token, "X-Api-Key: " + token]):
+        assert c.ask(headers=headers).status == 200
+        assert token not in up.requests[-1].head.decode()
+    # what is not ours goes on
+    assert c.ask(headers=["x-api-key: " + token, "authorization: Bearer theirs"]).status == 200
+    assert up.requests[-1].header("authorization") == "Bearer theirs"
 
 
 # ---- what QCC answers itself

@@ -1,6 +1,9 @@
 """Endpoints that are worse than those of test_upstream_http: what they say does not fit what they
 announce, comes at the wrong moment, or gives away what is not theirs."""
 import json
+import os
+import pathlib
+import signal
 import time
 
 import pytest
@@ -339,6 +342,28 @@ def test_bytes_that_come_late(one, client):
     assert r.status == 502 and "invalid HTTP reply" in r.error["message"]
 
 
+@pytest.mark.parametrize("first", ["client", "endpoint"])
+def test_unasked_reply_on_an_idle_connection(qcc, raw, client, first):
+    up = raw(reply())
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    c = client(q)
+    assert c.ask().status == 200
+    worker = q.children()[0]
+    os.kill(worker, signal.SIGSTOP)
+    # it may still run for a moment, and take the question before the endpoint has said anything
+    until(lambda: pathlib.Path("/proc/%d/stat" % worker).read_text().rpartition(")")[2].split()[0] == "T", "it to stop")
+    if first == "client":
+        c.send(ask())
+    up.peers[0].send(reply(b'{"not": "yours"}'))
+    if first != "client":
+        time.sleep(0.05)
+        c.send(ask())
+    time.sleep(0.05)
+    os.kill(worker, signal.SIGCONT)
+    r = c.reply()
+    assert (r.status, r.body) == (200, MESSAGE)
+
+
 def test_reply_too_many(one, client):
     """It is nobody's, though it came when all of its own was read."""
 
@@ -382,6 +407,21 @@ def test_refusal_and_reset_while_the_request_is_sent(one, client):
         assert r.status == 413 and r.error["message"] == "too large for us"
 
 
+def test_error_that_drips_is_taken_as_it_is(qcc, raw, client):
+    def drip(peer, request):
+        peer.send(b"HTTP/1.1 500 X\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(1000):
+            peer.send(b"x")
+            time.sleep(0.1)
+
+    bad, good = raw(drip), raw(reply())
+    q = qcc({**CALM, "upstream": {"idle_timeout": "1s"}, "retry": {"max_attempts_per_endpoint": 1},
+             "balance": {"strategy": "priority_failover"},
+             "endpoints": [bad.endpoint("bad"), good.endpoint("good", priority=2)]})
+    r = client(q).ask()
+    assert (r.status, r.header("x-qcc-endpoint")) == (200, "good")
+
+
 def test_one_very_large_event(one, client):
     """More than anything holds, within an event and before one has ended."""
     big = delta("x" * (4 << 20))
@@ -395,6 +435,16 @@ def test_very_many_small_chunks(one, client):
     with Timer() as t:
         assert client(q).ask(stream=True).body == body
     assert t.s < 10
+
+
+@pytest.mark.parametrize("size", range(1046000, 1048600, 400))
+def test_reply_head_that_fills_the_notes(qcc, raw, client, size):
+    head = b"HTTP/1.1 400 X\r\ncontent-length: 2\r\nx: "
+    up = raw(head + b"y" * (size - len(head) - 4) + b"\r\n\r\n{}")
+    good = raw(reply())
+    q = qcc({**CALM, "upstream": {"max_response_header_bytes": "1MiB"}, "balance": {"strategy": "priority_failover"},
+             "endpoints": [up.endpoint("bad"), good.endpoint("good", priority=2)]})
+    assert client(q).ask().status in (200, 400, 502, 503)
 
 
 # ---- what is no HTTP at all

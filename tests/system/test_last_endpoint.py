@@ -51,9 +51,9 @@ def pair(raw, qcc):
     return make
 
 
-def ask(q):
+def ask(q, model="m"):
     with Client(q.port) as c:
-        r = c.ask(model="m")
+        r = c.ask(model=model)
     return r.header("x-qcc-endpoint") if r.status == 200 else r.status
 
 
@@ -107,6 +107,32 @@ def test_a_page_of_the_only_usable_one_does_not_queue_it(pair, how):
     a.how = reply(MESSAGE)
     assert ask(q) == "a"
     assert q.count("endpoint a: failure queue out -> queued") == 0
+
+
+def test_the_last_one_for_a_model(raw, qcc):
+    """a alone offers claude-opus-*; that b is usable does not help those who ask for it."""
+    a, b = Site(raw, "a", 1), Site(raw, "b", 2)
+    a.endpoint["models"] = {"allow": ["claude-opus-*", "m"]}
+    b.endpoint["models"] = {"allow": ["claude-haiku-*"], "map": {"m": "n"}}
+    q = qcc({"endpoints": [a.endpoint, b.endpoint], "balance": {"strategy": "priority_failover"},
+             "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 1}})
+    a.how = PAGE
+    assert ask(q) == "b"
+    q.wait_log("endpoint a: health \\w+ -> unhealthy: the last one: still in service")
+    a.how = reply(MESSAGE)
+    assert q.count("endpoint a: failure queue out -> queued") == 0
+    assert ask(q, "claude-opus-4") == "a" and ask(q, "claude-haiku-4") == "b"
+    # nobody needs it any more: what it offers is offered by b
+    a.endpoint["models"] = {"allow": ["m"]}
+    q.reload({"endpoints": [a.endpoint, b.endpoint]})
+    a.how = PAGE
+    assert ask(q) == "b"
+    known(q, "a", state="queued")
+    a.how = reply(MESSAGE)
+    a.endpoint["models"] = {"allow": ["m", "claude-opus-*"]}
+    q.reload({"endpoints": [a.endpoint, b.endpoint]})
+    q.wait_log("endpoint a: failure queue out of reach -> in reach: no other is usable for its models")
+    until(lambda: ask(q, "claude-opus-4") == "a", "a to be asked")
 
 
 @pytest.mark.parametrize("how", OUT + ["disabled"])

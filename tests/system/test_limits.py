@@ -12,6 +12,7 @@ import pytest
 
 from client import BODY, Client, Cut, Timer, ask, own_type, request
 from qcc import until
+from scripted import CALM
 from upstream import BLOCK, DELTA_END, BLOCK_STOP, EVENTS, START, STOP, STREAM, STREAM_HEAD, chunk, delta, reply
 
 GOOD = json.dumps(BODY).encode()
@@ -192,6 +193,15 @@ def test_largest_head_reaches_the_endpoint(limited, up, client):
     assert c.reply().status == 200 and len(up.requests[0].header("x-a")) == 65000
 
 
+def test_limits_of_a_reload_hold_for_open_connections(qcc, raw, client):
+    up = raw(reply())
+    q = qcc({**CALM, "limits": {"max_header_bytes": "1KiB"}, "endpoints": [up.endpoint()]})
+    c = client(q)
+    assert c.ask().status == 200
+    q.reload({"limits": {"max_header_bytes": "1MiB"}})
+    assert c.ask(headers=["x-%d: %s" % (i, "y" * 10000) for i in range(50)]).status == 200
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_large_body(limited, up, client, chunked):
     q = limited(max_body_bytes="64KiB")
@@ -276,6 +286,15 @@ def test_max_connections_all_busy(limited, up):
         assert clients[2].silent(0.3) and len(up.requests) == 2
         go.append(1)
         assert [c.reply().status for c in clients] == [200, 200, 200]
+
+
+def test_operators_are_served_in_a_crowd(qcc, upstream, client):
+    q = qcc({**CALM, "limits": {"max_connections": 5}, "endpoints": [upstream.endpoint("/s/hang")]})
+    crowd = [client(q) for _ in range(10)]
+    for c in crowd:
+        c.send(ask())
+    until(lambda: q.get("/healthz", port=q.admin_port)[0] == 200, "an answer", timeout=5)
+    until(lambda: json.loads(q.get("/api/v1/status", port=q.admin_port)[1])["workers"][0]["connections"] >= 5, "the crowd")
 
 
 def many(n, port):
@@ -415,3 +434,21 @@ def test_descriptors_are_given_back(limited, up, client):
                     with contextlib.suppress(Exception):
                         c.reply()
     until(lambda: open_files() <= before + 1, "the descriptors to come back")
+
+
+def test_no_descriptor_left_is_not_the_endpoints_fault(qcc, upstream, client):
+    q = qcc({**CALM, "limits": {"header_timeout": "60s"}, "endpoints": [upstream.endpoint("/good")]}, start=False)
+    q.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+    c = client(q)
+    head = ask()
+    c.send(head[:10])
+    worker, most = q.children()[0], int(q.wait_log("open files allow (\\d+)").group(1))
+    before = len(os.listdir("/proc/%d/fd" % worker))
+    hold = [client(q) for _ in range(200)]
+    for h in hold:
+        with contextlib.suppress(ConnectionError):  # it may have been closed for another
+            h.send(head[:10])
+    until(lambda: len(os.listdir("/proc/%d/fd" % worker)) >= before + most - 1, "as many as there may be")
+    c.send(head[10:])
+    assert c.reply().status == 200
+    assert "fault endpoint" not in q.log()

@@ -10,7 +10,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # What is added, where; the steps that look; what the complaint says.
 BREACHES = {
     "foreign header": (
-        "common/base/breach.c", '#include "worker/http1.h"\n', "objects", "worker/http1.h"),
+        "common/base/breach.c", '#include "worker/http/http1.h"\n', "objects", "worker/http/http1.h"),
     "header by a relative path": (
         "worker/breach.c", '#include "../common/base/str.h"\n', "text", "spell it from the root"),
     "worker opens a file": (
@@ -22,11 +22,11 @@ BREACHES = {
         'int64_t breach(void)\n{\n    return clock_mono_ms();\n}\n', "objects deps",
         "common/policy is pure"),
     "common calls the supervisor": (
-        "common/base/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
-        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "common knows neither side"),
+        "common/base/breach.c", 'void supervisor_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    supervisor_stop();\n}\n', "objects deps", "common knows neither side"),
     "worker calls the supervisor": (
-        "worker/breach.c", 'void sup_stop(void);\nvoid breach(void);\n'
-        'void breach(void)\n{\n    sup_stop();\n}\n', "objects deps", "the worker never calls upward"),
+        "worker/breach.c", 'void supervisor_stop(void);\nvoid breach(void);\n'
+        'void breach(void)\n{\n    supervisor_stop();\n}\n', "objects deps", "the worker never calls upward"),
     "supervisor uses curl": (
         "supervisor/breach.c", '#include <curl/curl.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return curl_easy_init();\n}\n', "objects deps",
@@ -35,13 +35,40 @@ BREACHES = {
         "supervisor/qccctl/breach.c", 'int query_acts(int);\nint breach(void);\n'
         'int breach(void)\n{\n    return query_acts(1);\n}\n', "objects deps",
         "qccctl knows the supervisor by its control socket only"),
+    "include against the rooms": (
+        "worker/http/breach.c", '#include "worker/net/io.h"\nint breach(void);\n'
+        'int breach(void)\n{\n    return 0;\n}\n', "objects rooms",
+        "worker/http may not know worker/net"),
+    "call against the rooms": (
+        "worker/shared/breach.c", 'struct req;\nvoid req_go(struct req *r);\nvoid breach(struct req *r);\n'
+        'void breach(struct req *r)\n{\n    req_go(r);\n}\n', "objects rooms",
+        "breach.c calls req_go: worker/shared may not know worker/request"),
+    "room that is none": (
+        "worker/heap/breach.c", 'int breach(void);\nint breach(void)\n{\n    return 0;\n}\n', "objects rooms",
+        "worker/heap: not in tests/rooms.txt"),
+    "ring of files": (
+        "worker/http/breach.h", '#include "worker/http/sse.h"\n', "objects rooms",
+        "worker/http: a ring of files: breach sse", ("worker/http/sse.h", '#include "worker/http/breach.h"\n')),
     "banned function": (
         "worker/breach.c", '#include <string.h>\nvoid breach(char *p);\n'
         'void breach(char *p)\n{\n    strcpy(p, "x"); /* strcat( */\n}\n', "text",
         "banned function strcpy"),
+    "long function": (
+        "worker/breach.c", "void breach(void);\nvoid breach(void)\n{\n" + 61 * "    ;\n" + "}\n", "text",
+        "worker/breach.c:3: breach has 61 lines"),
+    "length counted by hand": (
+        "worker/breach.c", '#include "common/base/str.h"\nstatic const struct str breach[] = {{"x", 1}};\n', "text",
+        "a length counted by hand: use STR_LIT"),
+    "function without a caller": (
+        "worker/breach.c", 'int breach(void);\nint breach(void)\n{\n    return 0;\n}\n', "objects rooms",
+        "worker/breach.c: breach has no caller outside its file"),
     "bare allocation": (
         "worker/breach.c", '#include <stdlib.h>\nvoid *breach(void);\n'
         'void *breach(void)\n{\n    return malloc(1);\n}\n', "text", "malloc: use mem_*"),
+    "long file": ("worker/breach.c", "int breach;\n" + 600 * "\n", "text", "worker/breach.c:601: 601 lines"),
+    "long test": ("tests/breach.py", 601 * "pass\n", "text", "tests/breach.py:601: 601 lines"),
+    "unit test of no file": (
+        "tests/unit/worker/http/test_breach.c", "int breach;\n", "text", "no file of worker/http that it tests"),
 }
 
 
@@ -63,20 +90,47 @@ def tree(tmp_path_factory):
         else:
             shutil.copy(source, copy / part)
     (copy / "tests").mkdir()
-    for script in ("lint.sh", "lint_text.py", "check_deps.sh"):
+    for script in ("lint.sh", "lint_text.py", "lint_rooms.py", "rooms.txt", "check_deps.sh"):
         shutil.copy(os.path.join(ROOT, "tests", script), copy / "tests" / script)
-    status, out = lint(copy, "objects deps")
+    status, out = lint(copy, "objects rooms deps")
     assert status == 0, out
     return copy
 
 
 @pytest.mark.parametrize("name", BREACHES)
 def test_a_breach_stops_lint(tree, name):
-    path, text, steps, complaint = BREACHES[name]
+    path, text, steps, complaint, *changes = BREACHES[name]
+    new_folder = not (tree / path).parent.exists()
+    (tree / path).parent.mkdir(parents=True, exist_ok=True)
     (tree / path).write_text(text)
+    before = {other: (tree / other).read_text() for other, _ in changes}
     try:
+        for other, more in changes:
+            (tree / other).write_text(before[other] + more)
         status, out = lint(tree, steps)
     finally:
         (tree / path).unlink()
+        if new_folder:
+            (tree / path).parent.rmdir()
+        for other, was in before.items():
+            (tree / other).write_text(was)
     assert status != 0, out
-    assert complaint in out and "breach" in out, out
+    assert complaint in out and "breach" in out + path, out
+
+
+@pytest.mark.parametrize("line, complaint", [
+    ("except worker/http worker/net: chunk", "chunk is no exception any more, take it out"),
+    ("ring worker/json: json_find json_skip", "is no ring any more, take it out"),
+    ("only-tests worker/json: json_find", "json_find is used or gone, take it out"),
+    ("worker/net | common worker/client | sockets", "a circle of rooms"),
+])
+def test_the_list_of_exceptions_only_shrinks(tree, line, complaint):
+    rooms = tree / "tests/rooms.txt"
+    before = rooms.read_text()
+    kept = [x for x in before.splitlines() if not x.startswith(line.split("|")[0] if "|" in line else "\0")]
+    rooms.write_text("\n".join([*kept, line]) + "\n")
+    try:
+        status, out = lint(tree, "rooms")
+    finally:
+        rooms.write_text(before)
+    assert status != 0 and complaint in out, out

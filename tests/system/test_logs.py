@@ -7,7 +7,8 @@ import pytest
 
 from client import Client, ask, request
 from qcc import ROOT, until
-from upstream import EVENTS, KEY, STREAM, chunk, error, reply
+from scripted import CALM
+from upstream import EVENTS, KEY, MESSAGE, STREAM, chunk, error, reply
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 LEVEL = "debug|info|warning|error"
@@ -69,9 +70,9 @@ def test_json(qcc, raw, client):
         json.loads(line)
 
 
-def test_json_members_are_the_readmes(qcc, raw, client):
-    """Each member that stands in a line is in the README's table, and each of the table is met."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8").split("| member |", 1)[1].split("\n\n", 1)[0]
+def test_json_members_are_the_manuals(qcc, raw, client):
+    """Each member that stands in a line is in the table of qcc-metrics(7), and each of the table is met."""
+    text = (ROOT / "packaging/man/qcc-metrics.7.md").read_text(encoding="utf-8").split("| member |", 1)[1].split("\n\n", 1)[0]
     table = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.M))))
     usage = {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 8}
     body = json.dumps({"type": "message", "content": [], "usage": usage}).encode()
@@ -362,3 +363,18 @@ def test_no_secret_of_a_proxy(qcc, raw, client):
     assert r.status == 502
     assert q.stop() == 0
     assert SECRETS["a proxy's password"] not in q.log() and SECRETS["a proxy's password"].encode() not in r.body
+
+
+def test_access_line_with_every_field(qcc, raw, client):
+    usage = {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5}
+    message = json.loads(MESSAGE)
+    message["usage"] = usage
+    good, bad = raw(reply(json.dumps(message).encode())), raw(error(529, "overloaded_error"))
+    q = qcc({**CALM, "clients": [{"name": "alice", "token": "t-0123456789"}],
+             "balance": {"strategy": "priority_failover"},
+             "endpoints": [bad.endpoint("bad"), good.endpoint("good", priority=2)]})
+    r = client(q).ask(headers=["x-api-key: t-0123456789"])
+    assert r.status == 200
+    line = q.wait_log("request .*tokens_cache_write=5.*").group(0)
+    for field in ("client=alice", "model=m", "failures=bad:transient", "tokens_cache_read=4", "end=ok"):
+        assert field in line

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from qcc import free_port, until
-from test_tls import Authority
+from authority import Authority
 from upstream import Raw, error, reply
 
 PAGE = reply(b"<html><body>welcome</body></html>", 200, type="text/html")
@@ -19,7 +19,7 @@ def pool(qcc, raw):
         ups = {name: raw(play) for name, play in plays.items()}
         endpoints = [up.endpoint(name, priority=i + 1) for i, (name, up) in enumerate(ups.items())]
         q = qcc({"workers": 1, "balance": {"strategy": "priority_failover"}, "endpoints": endpoints,
-                 "retry": {"transient_delay": "10ms"}, **(config or {})})
+                 "retry": {"transient_delay": "10ms"}, "failure_queue": {"probe": "off"}, **(config or {})})
         return q, ups
 
     return make
@@ -121,6 +121,27 @@ def test_an_attempt_that_is_left_is_used(qcc, raw, client, first, second):
     finally:
         for up in late:
             up.close()
+
+
+# ---- second opinions
+
+@pytest.mark.parametrize("status, headers", [(400, ()), (404, ()), (405, ()), (413, ()), (302, ["location: https://login.example/"])])
+def test_pages_do_not_outvote_an_endpoint_that_is_well(pool, client, status, headers):
+    """A wrong base_url behind a web server, twice: no word about the request."""
+    page = reply(b"<html><head><title>no</title></head><body>no</body></html>", status, headers, type="text/html")
+    q, ups = pool(a=page, b=page, c=reply())
+    r = client(q).ask()
+    assert (r.status, r.header("x-qcc-endpoint")) == (200, "c")
+    assert asked(ups) == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_refusal_after_a_page_has_its_own_second_opinion(pool, client):
+    page = reply(b"<html>no</html>", 404, type="text/html")
+    q, ups = pool(a=page, b=error(400, "invalid_request_error", "no"), c=error(400, "invalid_request_error", "no again"),
+                  d=reply())
+    r = client(q).ask()
+    assert (r.status, r.error["message"]) == (400, "no")
+    assert asked(ups) == {"a": 1, "b": 1, "c": 1, "d": 0}
 
 
 # ---- bound conversations

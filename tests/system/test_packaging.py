@@ -18,7 +18,7 @@ import pytest
 
 from client import ask
 from qcc import BUILD, PATIENCE, ROOT, SUPERVISOR, WORKER, free_port, until
-from test_tls import Authority, server
+from authority import Authority, server
 from upstream import EVENTS, MESSAGE, STREAM, reply
 
 PACKAGING = ROOT / "packaging"
@@ -235,14 +235,27 @@ def free(port):
 
 # ---- manual pages
 
-PAGES = ["qcc-supervisor.8", "qccctl.1", "qcc.yaml.5"]
+PAGES = ["qcc-supervisor.8", "qccctl.1", "qcc.yaml.5", "qcc.7", "qcc-metrics.7"]
 
 
 @pytest.fixture(scope="module")
-def pages():
-    code, said = run("make", "-s", "man")
+def pages(tmp_path_factory):
+    """As `make man` makes them, but of the program that is tested."""
+    folder = tmp_path_factory.mktemp("man")
+    version = run("make", "-s", "version")[1].strip()
+    for name in PAGES:
+        code, said = run("packaging/man/man.sh", PACKAGING / f"man/{name}.md", version, SUPERVISOR)
+        assert code == 0, said
+        (folder / name).write_text(said)
+    return {name: folder / name for name in PAGES}
+
+
+def test_make_man_makes_all():
+    assert sorted(PAGES) == sorted(path.stem for path in (PACKAGING / "man").glob("*.md"))
+    code, said = run("make", "-n", "-B", "man")
     assert code == 0, said
-    return {name: ROOT / "build/man" / name for name in PAGES}
+    for name in PAGES:
+        assert f"man.sh packaging/man/{name}.md " in said, name
 
 
 @need("groff")
@@ -252,12 +265,21 @@ def test_pages_are_clean(pages, name):
     assert (code, said) == (0, "")
 
 
-@need("man")
+@need("mandoc")
 @pytest.mark.parametrize("name", PAGES)
-def test_man_shows_pages_without_a_warning(pages, name):
+def test_mandoc_has_no_complaint(pages, name):
+    """But for the date: a page of a version has none of its own."""
+    said = run("mandoc", "-T", "lint", "-W", "style", pages[name])[1].splitlines()
+    assert [line for line in said if "missing date" not in line] == []
+
+
+@need("man")
+@pytest.mark.parametrize("width", ["80", "100"])
+@pytest.mark.parametrize("name", PAGES)
+def test_man_shows_pages_without_a_warning(pages, name, width):
     done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", pages[name]], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"})
+                          env={**os.environ, "MANWIDTH": width, "LC_ALL": "C.UTF-8"})
     if "minimized" in done.stdout:
         pytest.skip("this system's man is a stub")
     assert (done.returncode, done.stderr) == (0, "")
@@ -267,7 +289,14 @@ def test_man_shows_pages_without_a_warning(pages, name):
 def plain(page):
     """The page's text without its markup."""
     text = re.sub(r"\\f[A-Z]", "", page.read_text())
-    return text.replace("\\-", "-").replace("\\e", "\\")
+    for markup, character in (("\\-", "-"), ("\\(aq", "'"), ("\\(ti", "~"), ("\\(ha", "^"), ("\\&", ""), ("\\e", "\\")):
+        text = text.replace(markup, character)
+    return text
+
+
+def entries(text):
+    """[(tag, text in one line)] of the lists of tags."""
+    return [(tag, " ".join(body.split())) for tag, body in re.findall(r"^\.TP\n(.*)\n((?:(?!\.[A-Za-z]).*\n)+)", text, re.M)]
 
 
 def test_every_key_has_its_place(pages):
@@ -283,11 +312,31 @@ def test_every_key_has_its_place(pages):
         body = text.split(head, 1)[1].split("\n.S", 1)[0]
         for name, default, values, meaning in re.findall(r"^\| `([^`]+)` \| (?:`(.*?)`)? ?\| (.*?) \| (.*) \|$", rest, re.M):
             keys += 1
-            entry = re.search(r"^\.TP\n%s \((.*)\)\n(.*)$" % re.escape(name), body, re.M)
-            assert entry, f"{title}: {name}"
-            assert values.replace("`", "") in entry.group(1) and default in entry.group(1), name
-            assert meaning.replace("`", "").replace("…", "...") in entry.group(2), name
+            values, meaning = values.replace("`", ""), meaning.replace("`", "").replace("…", "...")
+            tag = f"{name} ({values}; default {default})" if default else f"{name} ({values})"
+            assert (tag, meaning) in entries(body + "\n"), f"{title}: {name}"
     assert keys > 60
+
+
+def test_every_metric_has_its_place(pages):
+    code, table = run(SUPERVISOR, "--print-metrics")
+    assert code == 0
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", table, re.M)
+    there = entries(plain(pages["qcc-metrics.7"]))
+    assert len(rows) > 40
+    for name, kind, labels, meaning in rows:
+        tag = "%s (%s)" % (name, "; ".join(x for x in (kind, labels.replace("`", "")) if x))
+        assert (tag, meaning) in there, name
+
+
+def test_man_says_where_a_page_is_faulty(tmp_path):
+    """What the markup of the pages does not have is an error, not a page with holes."""
+    for text, why in (("# a(1)\n\n## NAME\n\na - b\n\nsaid by `one\n", "a ` is left over"), ("# a(1)\n\n\u00e9t\u00e9\n", "not ASCII"),
+                      ("text\n", "begins with its title"), ("# a(1)\n\n| a | b |\n|---|---|\n| c |\n", "a line of 1 cells")):
+        page = tmp_path / "a.1.md"
+        page.write_text(text)
+        code, said = run("packaging/man/man.sh", page, "1.0", SUPERVISOR)
+        assert code != 0 and why in said, text
 
 
 def test_pages_name_signals_options_and_commands(pages):
@@ -301,7 +350,7 @@ def test_pages_name_signals_options_and_commands(pages):
     text = plain(pages["qccctl.1"])
     for command in ("status", "endpoints", "breakers", "queue", "sessions", "requests", "why", "enable", "disable", "drain",
                     "verify", "reset", "reload", "upgrade", "stop", "logs", "env", "run", "import", "completion"):
-        assert re.search(r"^\.(TP\n)?\.?[BRI]*\s*\"?%s\b" % command, text, re.M), command
+        assert re.search(r"^\.TP\n%s\b" % command, text, re.M), command
 
 
 @pytest.mark.skipif(not (BUILD / "qccctl").exists(), reason="no qccctl has been built")
@@ -379,5 +428,5 @@ def test_install_puts_everything_there(tmp_path, pages):
     """make install, with what is built already."""
     code, said = run("make", "-s", "-n", "install", "DESTDIR=%s" % tmp_path)
     assert code == 0, said
-    for part in ("bin/qcc-supervisor", "libexec/qcc/qcc-worker", "share/qcc/qcc.yaml", "build/man/qcc.yaml.5"):
+    for part in ("bin/qcc-supervisor", "libexec/qcc/qcc-worker", "share/qcc/qcc.yaml", *("build/man/" + page for page in PAGES)):
         assert part in said, part

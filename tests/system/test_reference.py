@@ -1,5 +1,5 @@
-"""The configuration as the contract has it: every key of conf-reference.yaml is known, with the same
-default, and each other one is of conf-additions.yaml, where keys stand until they have landed; and what `-t` prints for good and bad files."""
+"""The configuration's reference: the keys and defaults that --print-reference shows are those of
+tests/data/reference.yaml; and what `-t` prints for good and bad files."""
 import os
 import re
 import subprocess
@@ -9,11 +9,10 @@ import yaml
 
 from qcc import ROOT, SUPERVISOR
 
-CONTRACT = ROOT.parent / "shared/design/conf-reference.yaml"
-ADDITIONS = CONTRACT.with_name("conf-additions.yaml")  # of these, those that are known already
-# Not defaults: what the contract's one endpoint is made of.
+REFERENCE = ROOT / "tests/data/reference.yaml"
+# Not defaults: what the file's one endpoint is made of.
 REQUIRED = {"endpoints[].name", "endpoints[].base_url", "endpoints[].api_key"}
-# Keys that the contract's page only mentions in its comments.
+# Keys without a default, of elements that no default has.
 MENTIONED = {"clients[].name", "clients[].token", "clients[].token_sha256", "listen[].address",
              "listen[].tls.certificate", "listen[].tls.private_key", "endpoints[].api_key_file"}
 
@@ -39,34 +38,24 @@ def printed():
     return keys
 
 
-def contract(node, at=""):
-    """{path: default} of the contract's page; texts as they stand."""
+def listed(node, at=""):
+    """{path: default} of the file; texts as they stand."""
     if isinstance(node, dict) and node:
         found = {}
         for key, value in node.items():
-            found.update(contract(value, f"{at}.{key}".lstrip(".")))
+            found.update(listed(value, f"{at}.{key}".lstrip(".")))
         return found
     if at == "endpoints":
-        return contract(node[0], "endpoints[]")
+        return listed(node[0], "endpoints[]")
     return {at: node}
 
 
-@pytest.mark.skipif(not CONTRACT.exists(), reason="the contract is not beside the tree")
-def test_keys_and_defaults_are_the_contracts():
+def test_keys_and_defaults():
     ours = printed()
-    theirs = contract(yaml.load(CONTRACT.read_text(), yaml.BaseLoader))
-    if ADDITIONS.exists():
-        more = contract(yaml.load(ADDITIONS.read_text(), yaml.BaseLoader))
-        theirs.update({path: default for path, default in more.items() if path in ours})
-    for path, default in theirs.items():
-        assert path in ours, f"{path} is not known"
-        if path not in REQUIRED:
-            assert yaml.load(ours[path], yaml.BaseLoader) == default, path
-    more = contract(yaml.load(ADDITIONS.read_text(), yaml.BaseLoader)) if ADDITIONS.exists() else {}
-    landed = set(ours) - set(theirs) - MENTIONED - {"endpoints"}
-    assert landed <= set(more)
-    for path in landed:
-        assert yaml.load(ours[path], yaml.BaseLoader) == more[path], path
+    wanted = listed(yaml.load(REFERENCE.read_text(), yaml.BaseLoader))
+    assert set(ours) - MENTIONED - {"endpoints"} == set(wanted), "not the keys of tests/data/reference.yaml"
+    for path in set(wanted) - REQUIRED:
+        assert yaml.load(ours[path], yaml.BaseLoader) == wanted[path], path
 
 
 def test_a_good_file_passes(tmp_path):

@@ -1,3 +1,4 @@
+"""The supervisor: options, how it starts and ends, logs and sockets."""
 import os
 import pathlib
 import shutil
@@ -7,13 +8,8 @@ import subprocess
 
 import pytest
 
-from qcc import STUB, SUPERVISOR, alive, connectable, free_port, until
-
-
-@pytest.fixture
-def stub(qcc):
-    """A supervisor with scripted workers (stub_worker.py)."""
-    return lambda config=None, **kw: qcc(config, worker=STUB, **kw)
+from qcc import STUB, SUPERVISOR, connectable, until
+from stub import stub
 
 
 def test_starts_serves_and_stops(stub):
@@ -26,7 +22,6 @@ def test_starts_serves_and_stops(stub):
 
 
 # ---- options
-
 
 def run(*args, **kw):
     return subprocess.run([str(SUPERVISOR), *map(str, args)], capture_output=True, text=True, timeout=30, **kw)
@@ -166,7 +161,9 @@ def test_worker_program_that_is_none(qcc, tmp_path):
     bad.chmod(0o755)
     q = qcc(worker=bad, start=False).start(wait=False)
     assert q.wait() == 1
-    assert q.count("cannot execute %s: No such file" % bad) and q.count("does not start")
+    assert q.count("cannot execute %s: No such file" % bad)
+    assert q.count("worker . does not start: its program cannot be executed")
+    assert q.count("worker 0 started") == 1, "nothing is gained by another try"
 
 
 def test_workers_that_cannot_use_the_configuration(stub):
@@ -181,6 +178,13 @@ def test_workers_that_die_at_the_start(stub):
     refused_start(q, "does not start")
 
 
+def test_workers_that_cannot_start(stub):
+    q = stub(start=False)
+    (q.folder / "die").write_text("4")
+    refused_start(q, "does not start: it lacks what it needs from the system")
+    assert q.count("worker 0 started") == 1
+
+
 def test_worker_of_another_version(stub):
     q = stub(env={"STUB_VERSION": "99"}, start=False)
     q.start(wait=False)
@@ -188,251 +192,7 @@ def test_worker_of_another_version(stub):
     assert q.count("speaks version 99") and q.count("does not start")
 
 
-# ---- workers' lives
-
-
-def test_a_new_worker_is_told_all_in_order(stub):
-    q = stub()
-    for pid in q.children():
-        heard = (q.folder / ("heard.%d" % pid)).read_text().splitlines()
-        words = [line.split()[0] for line in heard if not line.startswith("PING")]
-        assert words == ["HELLO", "LOG_FILE", "LOG_RING", "CONF", "ENDPOINT", "LISTEN", "LISTEN", "START"]
-        assert all(line.split()[1] == "1" for line in heard)
-
-
-def killed_replaced(q, kill):
-    before = q.children()
-    kill(before[0])
-    until(lambda: before[0] not in q.children(), "the end of the worker")
-    after = q.wait_workers(2)
-    assert before[1] in after, "the other worker is none the worse"
-    until(lambda: {int(q.get()[1]) for _ in range(20)} <= set(after), "both to serve")
-    assert q.stop() == 0
-
-
-def test_killed_worker_is_replaced(stub):
-    q = stub()
-    killed_replaced(q, lambda pid: os.kill(pid, signal.SIGKILL))
-    assert q.count("signal 9")
-
-
-def test_stopped_worker_is_replaced(stub):
-    q = stub()
-    killed_replaced(q, lambda pid: os.kill(pid, signal.SIGSTOP))
-    assert q.count("is killed: does not answer") == 1
-
-
-@pytest.mark.parametrize(
-    "path, words",
-    [
-        ("/rubbish", "a frame of"),
-        ("/wrong", "unknown frame"),
-        ("/outcome", "class 77"),
-        ("/crash", "signal 6"),
-        ("/leave", "exit code 0"),
-        ("/mute", "does not answer"),
-    ],
-)
-def test_worker_that_errs_is_replaced(stub, path, words):
-    q = stub()
-    before = set(q.children())
-    culprit = int(q.get(path)[1])
-    assert culprit in before
-    q.wait_log(words)
-    until(lambda: culprit not in q.children(), "its end")
-    after = set(q.wait_workers(2))
-    assert before - {culprit} < after
-
-
-def test_supervisor_that_was_paused_kills_nobody(stub):
-    q = stub()
-    before = q.children()
-    ping = r"to worker 0 PING"
-    q.signal(signal.SIGSTOP)
-    until(lambda: "T" in pathlib.Path("/proc/%d/stat" % q.pid).read_text().rpartition(")")[2][:3], "the pause")
-    # Longer than a worker may be silent; the one place where time itself is what is tested.
-    import time
-
-    time.sleep(7)
-    n = q.count(ping)
-    q.signal(signal.SIGCONT)
-    until(lambda: q.count(ping) >= n + 2, "the heartbeat to go on")
-    assert q.children() == before
-
-
-def test_dying_young_again_and_again_backs_off(stub):
-    q = stub({"workers": 1})
-    (q.folder / "die").write_text("")
-    os.kill(q.children()[0], signal.SIGKILL)
-    q.wait_log("next start in 100 ms")
-    q.wait_log("next start in 400 ms")
-    assert q.running()
-    (q.folder / "die").unlink()
-    pid = q.wait_workers(1)[0]
-    until(lambda: int(q.get()[1]) == pid, "service again", timeout=40)
-
-
-def test_workers_end_with_a_killed_supervisor(stub):
-    q = stub()
-    pids = q.children()
-    q.signal(signal.SIGKILL)
-    q.process.wait()
-    again = stub({"listen": "127.0.0.1:%d" % q.port})
-    until(lambda: not any(alive(pid) for pid in pids), "the end of the old workers")
-    assert again.stop() == 0
-
-
-def test_descriptors_do_not_leak_into_workers(stub):
-    q = stub({"workers": 3})
-    os.kill(q.children()[0], signal.SIGKILL)
-    for pid in q.wait_workers(3):
-        until(lambda: (q.folder / ("heard.%d" % pid)).exists(), "the worker")
-        links = [os.readlink(f.path) for f in os.scandir("/proc/%d/fd" % pid)]
-        # its channel, two listeners
-        assert len([link for link in links if link.startswith("socket:")]) <= 3, links
-
-
-def test_number_of_workers_auto(stub):
-    q = stub({"workers": None})
-    assert len(q.children()) == len(os.sched_getaffinity(0))
-
-
-# ---- reload
-
-
-def test_reload(stub):
-    q = stub()
-    before = q.children()
-    q.reload({"limits": {"drain_timeout": "5s"}})
-    assert q.count("reload done, generation 2")
-    assert q.children() == before
-    for pid in before:
-        assert "CONF 2" in (q.folder / ("heard.%d" % pid)).read_text()
-
-
-def test_faulty_reload_changes_nothing(stub):
-    q = stub()
-    before = q.children()
-    q.configure("listen: nonsense\nendpoints: 5\n")
-    q.reload(wait="refused")
-    assert q.count("qcc.yaml:1:") and q.count("qcc.yaml:2:")
-    assert q.count("generation 1 stays in use")
-    assert q.get()[0] == 200 and q.children() == before
-    q.configure({})
-    q.reload()
-    assert q.stop() == 0
-
-
-def test_reload_onto_a_used_port_changes_nothing(stub):
-    q = stub()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
-        port = free_port()
-        used = s.getsockname()[1]
-        q.reload({"listen": ["127.0.0.1:%d" % port, "127.0.0.1:%d" % used]}, wait="refused")
-    assert q.count("%d: Address already in use" % used)
-    assert q.get()[0] == 200 and not connectable(port)
-
-
-def test_reload_that_workers_refuse_is_undone(stub):
-    q = stub()
-    port = free_port()
-    (q.folder / "nack").write_text("no")
-    q.reload({"listen": ["127.0.0.1:%d" % q.port, "127.0.0.1:%d" % port]}, wait="refused")
-    (q.folder / "nack").unlink()
-    assert q.get()[0] == 200 and not connectable(port)
-    assert q.count("reload refused, .* stays in use: worker \\d: no")
-    until(lambda: len(q.children()) == 2, "both workers")
-    q.reload()
-    assert q.get(port=port)[0] == 200
-
-
-def test_listeners_come_and_go(stub):
-    q = stub()
-    pids = q.children()
-    other, unix = free_port(), q.folder / "sock"
-    q.reload({"listen": ["127.0.0.1:%d" % other, "127.0.0.1:%d" % q.port, "unix:%s" % unix]})
-    assert q.get()[0] == 200 and q.get(port=other)[0] == 200
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(str(unix))
-    # The first address has not been closed meanwhile: it kept its name on the wire.
-    heard = (q.folder / ("heard.%d" % pids[0])).read_text()
-    assert "UNLISTEN" not in heard
-    q.reload({"listen": "127.0.0.1:%d" % other})
-    assert q.get(port=other)[0] == 200
-    until(lambda: not connectable(q.port), "the first address to be closed")
-    assert not unix.exists()
-    assert q.children() == pids
-    assert q.stop() == 0
-
-
-def test_ipv6_beside_ipv4(stub):
-    port = free_port()
-    q = stub({"listen": ["0.0.0.0:%d" % port, "[::]:%d" % port], "clients": [{"name": "a", "token": "x" * 20}]})
-    assert connectable(port) and connectable(port, "::1")
-    assert q.stop() == 0
-
-
-@pytest.mark.parametrize("change", [(1, 3), (3, 1), (2, 2)])
-def test_number_of_workers_changes(stub, change):
-    first, then = change
-    q = stub({"workers": first})
-    before = q.wait_workers(first)
-    q.reload({"workers": then})
-    after = q.wait_workers(then)
-    assert len(set(before) & set(after)) == min(first, then)
-    assert q.get()[0] == 200
-
-
-def test_a_surplus_worker_may_finish(stub):
-    q = stub({"workers": 2})
-    (q.folder / "stay").write_text("")
-    before = q.children()
-    q.reload({"workers": 1})
-    until(lambda: q.count("to worker 1 DRAIN"), "the order to drain")
-    assert q.children() == before
-    # More are wanted again while the old one still drains: a third process serves.
-    q.reload({"workers": 2})
-    assert len(q.wait_workers(3)) == 3
-
-
-def test_reloads_in_a_storm(stub):
-    q = stub()
-    for i in range(20):
-        q.configure({"workers": 1 + i % 3, "listen": ["127.0.0.1:%d" % q.port, "127.0.0.1:%d" % free_port()]})
-        q.signal(signal.SIGHUP)
-        assert q.get()[0] == 200
-    q.reload({"workers": 2, "listen": "127.0.0.1:%d" % q.port})
-    q.wait_workers(2)
-    for _ in range(20):
-        assert q.get()[0] == 200
-    assert q.stop() == 0
-
-
-def test_worker_that_dies_during_a_reload(stub):
-    q = stub()
-    victim = q.children()[0]
-    os.kill(victim, signal.SIGSTOP)
-    q.reload({"limits": {"drain_timeout": "7s"}}, wait=False)
-    os.kill(victim, signal.SIGKILL)
-    q.wait_log("reload done, generation 2")
-    assert len(q.wait_workers(2)) == 2
-
-
-def test_configuration_that_kills_workers_is_undone(stub):
-    q = stub()
-    (q.folder / "die-of-it").write_text("")
-    q.reload({"limits": {"drain_timeout": "7s"}}, wait="refused")
-    (q.folder / "die-of-it").unlink()
-    assert q.count("ended while it took the configuration")
-    q.wait_workers(2)
-    q.reload()
-    assert q.get()[0] == 200
-
-
 # ---- the end
-
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_waits_for_what_is_in_flight(stub, number):
@@ -482,7 +242,6 @@ def test_stop_with_a_stopped_worker(stub):
 
 
 # ---- logs and sockets
-
 
 def test_log_file_is_reopened(stub):
     q = stub(start=False)

@@ -16,7 +16,7 @@ import pytest
 
 from client import ask
 from qcc import BUILD, PATIENCE, SUPERVISOR, WORKER, alive, until
-from test_tls import Authority
+from authority import Authority
 from upstream import BLOCK, START, STREAM, STREAM_HEAD, chunk, reply
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from client import Client, Cut, ask, events, request
+from client import Client, Cut, Timer, ask, events, request
 from qcc import free_port, until
 from upstream import (BLOCK, EVENTS, KEY, LAST_CHUNK, MESSAGE, START, STREAM, STREAM_HEAD, chunk,
                       error, reply)
@@ -154,6 +154,28 @@ def test_connect_timeout(qcc, client):
                  "upstream": {"connect_timeout": "150ms"}})
         r = client(q).ask()
     assert r.status == 504 and "full: transient (connect timeout)" in r.error["message"]
+
+
+def test_dials_that_wait_for_their_turn_wait_no_longer_than_a_dial(qcc, client):
+    with socket.socket() as hole:  # its queue is full: further SYNs are not answered
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        fill = [socket.socket() for _ in range(3)]
+        for s in fill:
+            s.setblocking(False)
+            s.connect_ex(hole.getsockname())
+        q = qcc({**CALM, "upstream": {"connect_timeout": "1s", "pool": {"max_connections": 1000}},
+                 "retry": {"max_attempts": 1},
+                 "endpoints": [{"name": "hole", "base_url": "http://127.0.0.1:%d" % hole.getsockname()[1],
+                                "api_key": "sk-0123456789"}]})
+        clients = [client(q) for _ in range(640)]
+        with Timer() as t:
+            for c in clients:
+                c.send(ask())
+            assert {c.reply().status for c in clients} == {504}
+        assert t.s < 6
+        for s in fill:
+            s.close()
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200", b"HTTP/1.1 103 Early Hints\r\n\r\n"])

@@ -3,6 +3,8 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
+#include "tests/net/sock.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -60,38 +62,6 @@ void conn_open(struct load *l, struct conn *c)
     watch(l, c, EPOLLOUT);
 }
 
-/* As send(2): 0 later, -1 gone. */
-static ptrdiff_t conn_write(struct conn *c, const char *p, size_t n)
-{
-    if (!c->ssl) {
-        ssize_t w = send(c->fd, p, n, MSG_NOSIGNAL);
-        return w >= 0 ? w : errno == EAGAIN ? 0 : -1;
-    }
-    size_t w = 0;
-    if (SSL_write_ex(c->ssl, p, n, &w) == 1)
-        return (ptrdiff_t)w;
-    int err = SSL_get_error(c->ssl, 0);
-    ERR_clear_error();
-    return err == SSL_ERROR_WANT_WRITE || err == SSL_ERROR_WANT_READ ? 0 : -1;
-}
-
-/* As recv(2); -2: nothing there now. */
-static ptrdiff_t conn_read(struct conn *c, char *p, size_t n)
-{
-    if (!c->ssl) {
-        ssize_t r = recv(c->fd, p, n, 0);
-        return r >= 0 ? r : errno == EAGAIN ? -2 : -1;
-    }
-    size_t r = 0;
-    if (SSL_read_ex(c->ssl, p, n, &r) == 1)
-        return (ptrdiff_t)r;
-    int err = SSL_get_error(c->ssl, 0);
-    ERR_clear_error();
-    return err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE ? -2
-           : err == SSL_ERROR_ZERO_RETURN                            ? 0
-                                                                     : -1;
-}
-
 void conn_send(struct load *l, struct conn *c)
 {
     if (c->state != CONN_SENDING) {
@@ -104,7 +74,7 @@ void conn_send(struct load *l, struct conn *c)
     snprintf(id, sizeof id, "%012u", c->id);
     memcpy(buf_data(&l->req) + l->slot, id, 12);
     while (c->sent < l->req.len) {
-        ptrdiff_t w = conn_write(c, buf_data(&l->req) + c->sent, l->req.len - c->sent);
+        ptrdiff_t w = sock_send(c->fd, c->ssl, buf_data(&l->req) + c->sent, l->req.len - c->sent);
         if (w < 0) {
             conn_fail(l, c, "connection lost while sending");
             return;
@@ -137,7 +107,7 @@ static void sample(struct load *l, int64_t us)
         l->samples[l->nsamples++] = (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
 }
 
-/* Body bytes without their framing. */
+/* Counts body bytes, without their framing, and the events in them. */
 static void payload(struct load *l, struct conn *c, const char *p, size_t n)
 {
     c->got += n;
@@ -182,7 +152,7 @@ static bool field(const struct buf *head, const char *name, struct str *value)
     return false;
 }
 
-/* True: a reply with the right status whose body can be told. */
+/* Reads a reply's head. True: the status is 200 and the body's framing is known. */
 static bool take_head(struct load *l, struct conn *c)
 {
     struct str h = buf_view(&c->head), v;
@@ -195,7 +165,7 @@ static bool take_head(struct load *l, struct conn *c)
     c->got = c->events = 0;
     c->last = '\0';
     c->stopped = false;
-    c->chunk = CH_SIZE;
+    c->chunks = (struct chunks){0};
     c->left = 0;
     if (field(&c->head, "transfer-encoding", &v))
         c->framing = FRAME_CHUNKED;
@@ -227,66 +197,27 @@ static void reply_over(struct load *l, struct conn *c)
     }
 }
 
-static int hex(char c)
+/* Argument of take_chunk_data: the connection that the chunks' bytes are counted for. */
+struct payload_of {
+    struct load *l;
+    struct conn *c;
+};
+
+static bool take_chunk_data(void *arg, const char *p, size_t n)
 {
-    if (ascii_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    struct payload_of *of = arg;
+    payload(of->l, of->c, p, n);
+    return true;
 }
 
-/* Takes chunked bytes; *over: the last one was there. False: broken framing. */
+/* Decodes chunked bytes; *over: the body has ended. False: malformed framing. */
 static bool take_chunks(struct load *l, struct conn *c, const char *p, size_t n, bool *over)
 {
-    for (size_t i = 0; i < n;) {
-        char ch = p[i];
-        switch (c->chunk) {
-        case CH_SIZE:
-            if (hex(ch) >= 0)
-                c->left = c->left * 16 + (uint64_t)hex(ch);
-            else
-                c->chunk = CH_LINE;
-            if (hex(ch) >= 0)
-                i++;
-            break;
-        case CH_LINE:
-            if (ch == '\n')
-                c->chunk = c->left ? CH_DATA : CH_TRAILER;
-            i++;
-            break;
-        case CH_DATA: {
-            size_t take = min_size(n - i, (size_t)c->left);
-            payload(l, c, p + i, take);
-            i += take;
-            c->left -= take;
-            if (!c->left)
-                c->chunk = CH_DATA_END;
-            break;
-        }
-        case CH_DATA_END:
-            if (ch != '\r' && ch != '\n')
-                return false;
-            if (ch == '\n')
-                c->chunk = CH_SIZE;
-            i++;
-            break;
-        case CH_TRAILER:
-            i++;
-            if (ch == '\n') {
-                *over = true;
-                return i == n;
-            }
-            if (ch != '\r')
-                c->chunk = CH_TRAILER_LINE;
-            break;
-        case CH_TRAILER_LINE:
-            if (ch == '\n')
-                c->chunk = CH_TRAILER;
-            i++;
-            break;
-        }
-    }
-    return true;
+    size_t used;
+    enum chunks_result got =
+        chunks_feed(&c->chunks, p, n, &used, take_chunk_data, &(struct payload_of){l, c});
+    *over = got == CHUNKS_DONE;
+    return got != CHUNKS_BAD && used == n;
 }
 
 static void take_body(struct load *l, struct conn *c, const char *p, size_t n)
@@ -343,7 +274,7 @@ static void take(struct load *l, struct conn *c, const char *p, size_t n)
 static void conn_readable(struct load *l, struct conn *c)
 {
     for (;;) {
-        ptrdiff_t n = conn_read(c, l->in, READ);
+        ptrdiff_t n = sock_recv(c->fd, c->ssl, l->in, READ);
         if (n == -2)
             return;
         c->heard_us = clock_mono_us();

@@ -1,10 +1,10 @@
 /* conn: one connection of the load generator: sends requests one after the other, checks the
- * replies, counts into its load. Never freed before the end; a lost one is opened again by the run.
- */
-#ifndef LOAD_CONN_H
-#define LOAD_CONN_H
+ * replies, counts into its load. Never freed before the end; the run opens a lost one again. */
+#ifndef QCC_TESTS_BENCH_LOAD_CONN_H
+#define QCC_TESTS_BENCH_LOAD_CONN_H
 
 #include "tests/bench/load/load.h"
+#include "tests/net/chunks.h"
 
 /*  CLOSED ─► CONNECTING ─► (HELLO) ─► SENDING ─► HEAD ─► BODY ─► SENDING … or PAUSED ─► SENDING  */
 enum conn_state {
@@ -18,7 +18,6 @@ enum conn_state {
 };
 
 enum framing { FRAME_COUNTED, FRAME_CHUNKED, FRAME_EOF };
-enum chunk_state { CH_SIZE, CH_LINE, CH_DATA, CH_DATA_END, CH_TRAILER, CH_TRAILER_LINE };
 
 struct conn {
     int fd;
@@ -26,29 +25,31 @@ struct conn {
     SSL *ssl;
     uint32_t watched; /* epoll events in force */
     uint32_t id;
-    size_t sent;
+    size_t sent; /* bytes of the present request */
+    /* CLOCK_MONOTONIC: start of the request, last bytes received (or start), end of the pause */
     int64_t begun_us, heard_us, resume_us;
     struct buf head;
     enum framing framing;
-    enum chunk_state chunk;
-    uint64_t left;
-    uint64_t got, events; /* of this reply's body */
-    char last;            /* its last byte, for the event count */
-    bool stopped;         /* message_stop was there */
-    bool first;           /* no byte of the reply yet */
+    struct chunks chunks;
+    uint64_t left;        /* bytes of a counted body to come */
+    uint64_t got, events; /* bytes and events of the present reply's body */
+    char last;            /* last byte of the body so far, for the count of events */
+    bool stopped;         /* message_stop was received */
+    bool first;           /* no byte of the reply was received */
 };
 
-/* Begins to connect. */
+/* Begins to connect; a failure is counted. */
 void conn_open(struct load *l, struct conn *c);
+/* Closes the connection; conn_open may follow. */
 void conn_close(struct conn *c);
 
-/* Counts a failure, keeps the first one's reason, closes. */
+/* Counts a failure, keeps the reason of the first one, closes the connection. */
 void conn_fail(struct load *l, struct conn *c, const char *why);
 
-/* Sends a request, or what is left of one. */
+/* Sends a request, or the rest of one. */
 void conn_send(struct load *l, struct conn *c);
 
-/* What epoll said. */
+/* Handles the events that epoll_wait(2) returned. */
 void conn_event(struct load *l, struct conn *c, uint32_t events);
 
 #endif

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
 #include "tests/bench/load/conn.h"
 
 #include <dirent.h>
@@ -14,7 +15,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Nanoseconds of CPU that all threads of the watched processes have used. */
+/* Nanoseconds of CPU time that all threads of the watched processes have used. */
 static uint64_t cpu_ns(const struct load *l)
 {
     uint64_t sum = 0;
@@ -40,7 +41,7 @@ static uint64_t cpu_ns(const struct load *l)
     return sum;
 }
 
-/* One turn: what has come, then what time has brought. Returns the time. */
+/* One turn of the loop: events, then openings, ends of pauses and timeouts. Returns the time. */
 static int64_t turn(struct load *l, int64_t now)
 {
     struct epoll_event ev[512];

@@ -1,6 +1,6 @@
-/* load: what a run of the load generator has one of: its orders, its connections, its counts. */
-#ifndef LOAD_LOAD_H
-#define LOAD_LOAD_H
+/* load: the state of a run of the load generator: options, connections, counts. */
+#ifndef QCC_TESTS_BENCH_LOAD_LOAD_H
+#define QCC_TESTS_BENCH_LOAD_LOAD_H
 
 #include "common/base/buf.h"
 
@@ -13,7 +13,7 @@ enum {
     READ = 256 * 1024,
     SAMPLES_MAX = 4 * 1024 * 1024,
     PIDS_MAX = 64,
-    SILENCE_US = 10000000, /* a connection that gets nothing for so long has failed */
+    SILENCE_US = 10000000, /* a connection that receives nothing for so long has failed */
     HEAD_MAX = 65536
 };
 
@@ -38,22 +38,24 @@ struct load {
     int ep;
     struct conn *v;
     uint32_t opened, begun;
-    struct buf req; /* head and body; the connection's number is patched in at `slot` */
+    struct buf req; /* head and body; the connection's number is written at offset `slot` */
     size_t slot;
     char *in;
     bool measuring;
     int64_t from_us;
     uint64_t replies, events, bytes, failed;
-    char why[160]; /* the first failure */
+    char why[160]; /* reason of the first failure */
     uint32_t *samples;
     size_t nsamples;
 };
 
-/* Makes l->req from the orders; dies when it is too large. */
+/* Makes l->req by the options; dies when it is too large. */
 void request_make(struct load *l);
 
-/* Runs and prints the report: load_run for json and sse, load_hold for hold. */
+/* Runs MODE_JSON or MODE_SSE and prints the report. */
 void load_run(struct load *l);
+
+/* Runs MODE_HOLD and prints the report. */
 void load_hold(struct load *l);
 
 #endif

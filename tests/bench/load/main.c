@@ -1,29 +1,30 @@
 /* clang-format off */
-/* load: the bench's client. One thread on epoll; speaks to a proxy as Claude Code does, checks every
- * reply, and reads the CPU time of the proxy's processes at both ends of the measured time. Prints
- * one JSON line. Exit 1 if any reply was wrong.
+/* load: the bench's client. One thread on epoll; speaks to a proxy as Claude Code does, checks
+ * every reply, and reads the CPU time of the proxy's processes at both ends of the measured time.
+ * Prints one JSON line. Exit 1 if any reply was wrong.
  *
  *   load --to ADDR:PORT [--tls] [--mode MODE] [--conns N] [OPTIONS]
  *
  * Modes:
  *   json          N keep-alive connections, each sends the next request when it has the reply
  *   sse           the same with "stream": true; counts events. Streams open at the end are closed
- *   hold          opens N streams, says {"held":N} when each has begun, holds them until a byte (or
- *                 the end) comes on stdin
+ *   hold          opens N streams, prints {"held":N} when each has begun, holds them until a byte
+ *                 (or the end) comes on stdin
  * Options:
  *   --body N      bytes of a request's body (2048)
  *   --seconds S   measured time (2); hold: at most
- *   --warm S      before measuring begins
+ *   --warm S      time before the measurement begins
  *   --count N     ends after so many replies, if sooner
- *   --reply N     the size of a reply's body that is right
- *   --events N    the number of events that a whole stream has
- *   --stagger US  between two openings
- *   --pause US    between a reply and the next request
- *   --pids P,...  whose CPU time counts
+ *   --reply N     bytes that each reply's body must have
+ *   --events N    events that each complete stream must have
+ *   --stagger US  time between two openings
+ *   --pause US    time between a reply and the next request
+ *   --pids P,...  processes whose CPU time is measured
  *   --path PATH */
 /* clang-format on */
 #include "common/base/err.h"
 #include "common/base/fd.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/bench/load/conn.h"
 

@@ -1,10 +1,11 @@
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "tests/bench/load/load.h"
 
 #include <arpa/inet.h>
 
-/* As Claude Code's main request: many text blocks with line ends and quotes, `stream` at the very
- * end. */
+/* The request resembles Claude Code's main request: many text blocks with line ends and quotes,
+ * `stream` as the last member. */
 void request_make(struct load *l)
 {
     struct buf b;

@@ -1,0 +1,97 @@
+#include "common/ipc/recent_record.h"
+
+/* Bytes at most of each text, so that the texts of a record always fit and leave room for
+ * attempts. */
+enum {
+    CLIENT_MAX = 24,
+    MODEL_MAX = 40,
+    METHOD_MAX = 8,
+    TARGET_MAX = 40,
+    ENDPOINT_MAX = 40,
+    END_MAX = 40
+};
+
+/* The numbers of an attempt, packed in front of its texts. */
+struct fixed {
+    uint32_t at_ms, ms, retry_after_ms;
+    uint16_t status;
+    uint8_t cls, fault;
+};
+
+static void put(struct recent_record *r, struct str s, size_t max)
+{
+    size_t n = min_size(s.n, max);
+    r->text[r->len] = (char)n;
+    if (n)
+        memcpy(r->text + r->len + 1, s.p, n);
+    r->len = (uint16_t)(r->len + 1 + n);
+}
+
+void recent_put(struct recent_record *r, const struct recent_texts *t)
+{
+    _Static_assert(CLIENT_MAX + MODEL_MAX + METHOD_MAX + TARGET_MAX + ENDPOINT_MAX + END_MAX + 6 <=
+                       RECENT_TEXT,
+                   "the texts of a record always fit");
+    r->len = r->listed = 0;
+    put(r, t->client, CLIENT_MAX);
+    put(r, t->model, MODEL_MAX);
+    put(r, t->method, METHOD_MAX);
+    put(r, t->path, TARGET_MAX);
+    put(r, t->endpoint, ENDPOINT_MAX);
+    put(r, t->end, END_MAX);
+}
+
+bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
+{
+    struct fixed fixed = {a->at_ms,          a->ms,
+                          a->retry_after_ms, (uint16_t)a->status,
+                          (uint8_t)a->cls,   (uint8_t)a->fault};
+    size_t need =
+        sizeof fixed + 2 + min_size(a->endpoint.n, ENDPOINT_MAX) + min_size(a->reason.n, END_MAX);
+    if (need > (size_t)RECENT_TEXT - r->len || r->listed == UINT8_MAX)
+        return false;
+    memcpy(r->text + r->len, &fixed, sizeof fixed);
+    r->len = (uint16_t)(r->len + sizeof fixed);
+    put(r, a->endpoint, ENDPOINT_MAX);
+    put(r, a->reason, END_MAX);
+    r->listed++;
+    return true;
+}
+
+static bool get(const struct recent_record *r, size_t *at, struct str *s)
+{
+    if (*at >= r->len)
+        return false;
+    size_t n = (uint8_t)r->text[*at];
+    if (n > r->len - *at - 1)
+        return false;
+    *s = str_make(r->text + *at + 1, n);
+    *at += 1 + n;
+    return true;
+}
+
+bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *at)
+{
+    *at = 0;
+    return r->len <= RECENT_TEXT && get(r, at, &t->client) && get(r, at, &t->model) &&
+           get(r, at, &t->method) && get(r, at, &t->path) && get(r, at, &t->endpoint) &&
+           get(r, at, &t->end);
+}
+
+bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent_attempt *a)
+{
+    struct fixed fixed;
+    if (r->len > RECENT_TEXT || *at > r->len || r->len - *at < sizeof fixed)
+        return false;
+    memcpy(&fixed, r->text + *at, sizeof fixed);
+    if (fixed.cls >= OUTCOME__COUNT || fixed.fault >= FAULT__COUNT)
+        return false;
+    *at += sizeof fixed;
+    *a = (struct recent_attempt){.cls = fixed.cls,
+                                 .fault = fixed.fault,
+                                 .status = fixed.status,
+                                 .at_ms = fixed.at_ms,
+                                 .ms = fixed.ms,
+                                 .retry_after_ms = fixed.retry_after_ms};
+    return get(r, at, &a->endpoint) && get(r, at, &a->reason);
+}

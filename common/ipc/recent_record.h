@@ -1,0 +1,61 @@
+/* recent_record: one request that has ended, as workers remember it and as it stands in the blob of
+ * a RECENT frame: a raw struct, since both ends are processes of one build on one machine. Texts
+ * are packed one behind the other into `text`. Holds no conversation, no body, no key. */
+#ifndef QCC_COMMON_IPC_RECENT_RECORD_H
+#define QCC_COMMON_IPC_RECENT_RECORD_H
+
+#include "common/base/str.h"
+#include "common/ipc/choice.h"
+#include "common/ipc/stats.h"
+#include "common/policy/outcome.h"
+
+/* RECENT_RECORDS: requests that a worker remembers. RECENT_TEXT: bytes of a record's texts;
+ * attempts without room there are left out. RECENT_UNTOLD: a number that is not known. */
+enum { RECENT_RECORDS = 256, RECENT_TEXT = 352, RECENT_UNTOLD = UINT32_MAX };
+
+struct recent_record {
+    int64_t began_us; /* CLOCK_REALTIME */
+    uint64_t bytes_in, bytes_out;
+    uint32_t tokens[TOKENS__COUNT]; /* RECENT_UNTOLD: the reply named none */
+    uint32_t first_byte_ms;         /* since began_us; RECENT_UNTOLD: no byte came */
+    uint32_t total_ms;
+    uint16_t status;   /* 0: the client left before a status was sent */
+    uint16_t attempts; /* attempts begun */
+    uint16_t len;      /* bytes used of text */
+    uint8_t listed;    /* attempts that are in text */
+    bool stream;
+    struct choices choices;
+    char id[20];
+    char text[RECENT_TEXT];
+};
+
+/* The texts of a record, in their order. */
+struct recent_texts {
+    struct str client, model, method, path, endpoint, end;
+};
+
+struct recent_attempt {
+    enum outcome cls;
+    enum fault fault;
+    unsigned status;         /* 0: no reply */
+    uint32_t at_ms;          /* begin of the attempt since the request began */
+    uint32_t ms;             /* duration of the attempt */
+    uint32_t retry_after_ms; /* RECENT_UNTOLD: the reply named none */
+    struct str endpoint, reason;
+};
+
+/* Puts the texts into an empty record, each cut to its own maximum. */
+void recent_put(struct recent_record *r, const struct recent_texts *t);
+
+/* Adds one attempt to a record with its texts. False: no room; the record is unchanged. */
+bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a);
+
+/* Reads the texts of a record, borrowed from it. *at: for recent_get_attempt. False: the record is
+ * malformed. */
+bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *at) MUST_CHECK;
+/* Reads the next of r->listed attempts; its texts borrow from the record. False: the record is
+ * malformed. */
+bool recent_get_attempt(const struct recent_record *r, size_t *at,
+                        struct recent_attempt *a) MUST_CHECK;
+
+#endif

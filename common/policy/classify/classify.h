@@ -1,0 +1,25 @@
+/* classify: what a failed attempt means: one of the classes of outcome.h, whose fault it was, and
+ * how long to wait. Structure first (transport, status, the JSON error's type, code and status,
+ * headers), words only where structure is general or known to mislead, bare digits in a text never.
+ * Pure.
+ *
+ * The rules are rows of classify_rules; the wait is read by retry_after. */
+#ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_H
+#define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_H
+
+#include "common/policy/classify/classify_evidence.h"
+#include "common/policy/outcome.h"
+
+/* Fills *out with the verdict on a reply. wall_now_ms: when it was received, against which dates
+ * are measured; negative: not known, then only waits that need no clock are read. retry_after_ms is
+ * at most RETRY_AFTER_MAX_MS of retry_after.h. */
+void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *out);
+
+/* Whether the error names a member of the request's body ("messages.0.content: field required",
+ * "max_tokens: …", param). */
+bool classify_names_field(const struct evidence *ev);
+
+/* Fills *out with the verdict on a failure below HTTP. */
+void classify_net(enum net_fault n, struct verdict *out);
+
+#endif

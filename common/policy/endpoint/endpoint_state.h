@@ -1,0 +1,203 @@
+/* endpoint_state: everything the supervisor knows and decides about one endpoint: health, breaker,
+ * cooldown, failure queue, blocked models, operators' actions. Facts go in (outcomes of attempts
+ * and of verifications, time, operators' actions), changes come out as notes, one log line each.
+ * Pure: the caller broadcasts the state and starts what ep_wants returns.
+ *
+ * Health:
+ *   unknown ──success──► healthy ◄──────success, or its time is over────── degraded
+ *                          │ ▲ └─────transient (request left), rate limit──────▲
+ *                  unknown │ └── verification, or a success when not queued
+ *                    class ▼
+ *                       unhealthy (queued, unless it is the last one)
+ *
+ * An endpoint is the last one while it offers something that no other usable one (ep_usable) offers
+ * (offers.h). The last one is not queued; if it is queued already it is in reach: requests may try
+ * it, beside its verifications. */
+#ifndef QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
+#define QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
+
+#include "common/base/base.h"
+#include "common/policy/endpoint/breaker.h"
+#include "common/policy/endpoint/cooldown.h"
+#include "common/policy/endpoint/endpoint_names.h"
+#include "common/policy/endpoint/failq.h"
+#include "common/policy/outcome.h"
+#include "common/policy/endpoint/rate.h"
+#include "common/policy/select.h"
+
+/* EP_BLOCKS: models blocked on one endpoint at a time; one more replaces the block that ends first.
+ * EP_NOTES: notes of one call at most. */
+enum { EP_BLOCKS = 16, EP_NOTES = 12 };
+
+/* What a verification is for. */
+enum ep_verifying {
+    EP_VERIFY_NONE,
+    EP_VERIFY_QUEUE, /* to leave the queue, or to be enabled again */
+    EP_VERIFY_TRIAL, /* it is the half-open breaker's trial */
+    EP_VERIFY_ASKED  /* an operator has requested it, nothing else */
+};
+
+struct ep_conf {
+    struct breaker_conf breaker;
+    struct cooldown_conf cooldown;
+    struct failq_conf failq;
+    int64_t degraded_for_ms;
+    int64_t block_ms; /* how long a refused model stays blocked, and count_tokens unasked */
+};
+
+struct ep_block {
+    uint64_t model; /* hash of the model's name */
+    int64_t until_ms;
+};
+
+/* The state of one endpoint, made by ep_init. Callers may read it; only the functions change it. */
+struct ep_state {
+    enum ep_health health;
+    enum ep_disabled disabled;
+    bool configured; /* `enabled` of the newest configuration */
+    bool draining;
+    bool in_reach;     /* queued, but requests may try it: the last one as of the last ep_tick */
+    bool verify_asked; /* an operator has requested a verification that has not begun */
+    enum ep_verifying verifying;
+    struct breaker breaker;
+    struct cooldown cooldown;
+    struct failq failq;
+    char queued_why[64];       /* "" when not queued */
+    uint32_t refused_status;   /* HTTP status that last refused its key; 0: not known */
+    int64_t refused_wall_ms;   /* when its key was last refused, CLOCK_REALTIME; 0: not known */
+    int64_t degraded_until_ms; /* end of EP_DEGRADED after transient failures */
+    int64_t no_count_until_ms; /* cannot count tokens until then; 0: not known to lack it */
+    int64_t counted_ms;        /* when the endpoint last counted tokens; 0: never */
+    struct ep_block blocks[EP_BLOCKS];
+    uint32_t nblocks;
+    uint64_t counts[OUTCOME__COUNT]; /* attempts by enum outcome */
+    struct rate_avg ttfb_us;
+};
+
+/* How one attempt ended, as a worker reports it. Each attempt is reported once, and a second time
+ * if it was a refusal that a second opinion has overruled (`overruled`) or a success whose reply
+ * had not come to its end (`part`). */
+struct ep_report {
+    enum outcome cls;
+    enum fault fault;
+    enum net_fault net;
+    enum outcome_part part;
+    int64_t retry_after_ms;
+    const char *why;      /* for the log: the classifier's rule or the transport's failure; or
+                             NULL */
+    bool trial;           /* the attempt was the breaker's trial */
+    bool left;            /* the request leaves the endpoint (false: it is repeated there) */
+    bool overruled;       /* permanent: another endpoint has served the request */
+    bool about_model;     /* permanent: the refusal was about the model */
+    bool own_key;         /* the credentials were the endpoint's, not the client's */
+    bool no_count_tokens; /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */
+    bool counted;         /* the endpoint has counted tokens; nothing else is reported */
+    uint64_t model;       /* hash of the model's name */
+    int64_t began_ms;
+    uint64_t ttfb_us; /* 0: not measured */
+    uint32_t status;  /* HTTP status of the reply; 0: none */
+    int64_t wall_ms;  /* CLOCK_REALTIME of the report */
+};
+
+/* What decisions depend on besides the endpoint itself. */
+struct ep_ctx {
+    bool last; /* it offers something that no other usable one does (offers_last) */
+};
+
+/* One change, for one log line: "endpoint X: breaker closed -> open: failures in a row". */
+struct ep_note {
+    enum ep_what what;
+    const char *from, *to; /* static */
+    const char *why;       /* static, or borrowed from the report */
+    int64_t ms;            /* with the kinds of enum ep_what that name it; else 0 */
+};
+
+struct ep_changes {
+    struct ep_note note[EP_NOTES];
+    uint32_t n;
+    bool dirty; /* the workers' replicas must be updated (also without a note) */
+};
+
+enum ep_want {
+    EP_WANT_NOTHING,
+    EP_WANT_LEND, /* the breaker is half open and its trial free: lend it to one worker (ep_lend) */
+    EP_WANT_VERIFY /* take back a trial that is lent, then start a verification (ep_verify_begin) */
+};
+
+/* The state of an endpoint without any request so far. `enabled`: as configured. */
+void ep_init(struct ep_state *s, bool enabled);
+
+/* Restores a saved state, directly after ep_init. A queued endpoint is verified at once. */
+void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum ep_disabled disabled,
+                bool draining, int64_t now_ms);
+
+/* Restores how and when the key of an EP_BY_AUTH endpoint was refused, directly after
+ * ep_restore. */
+void ep_restore_refusal(struct ep_state *s, uint32_t status, int64_t wall_ms);
+
+/* Takes over a new configuration. A changed `enabled` replaces an operator's action; else the
+ * action stays. Adds to *ch, which the caller has zeroed. */
+void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_t now_ms,
+               struct ep_changes *ch);
+
+/* Takes in how an attempt ended. Adds to *ch, as all functions with it do; the caller has zeroed
+ * it. */
+void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
+                const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
+/* Takes in the time and ctx. The caller also calls it for every other endpoint when one becomes
+ * usable or no longer is: an unhealthy endpoint that was not queued because it was the last one is
+ * queued as soon as it is not, and a queued one comes in reach as soon as it is. */
+void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *ctx, int64_t now_ms,
+             struct ep_changes *ch);
+/* Performs an operator's action. */
+void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, int64_t now_ms,
+                 struct ep_changes *ch);
+
+/* Lends the breaker's trial to a worker. False: it is not free. */
+bool ep_lend(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
+/* The worker begins the trial that it was lent. False: it is no longer lent. */
+bool ep_trial_begin(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
+/* Makes the trial free without a verdict (the worker died, the client left). */
+void ep_trial_back(struct ep_state *s, struct ep_changes *ch);
+
+/* Begins a verification. False: one is under way, or the trial is not free. */
+bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
+/* Ends a verification: ok, or failed with the report r (NULL: none). */
+void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const struct ep_report *r,
+                 const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
+/* Ends a verification that was lost without a verdict (its worker died). */
+void ep_verify_lost(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
+                    struct ep_changes *ch);
+
+/* What the caller must start now. */
+enum ep_want ep_wants(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms);
+
+/* When ep_tick or ep_wants will have something new by time alone; INT64_MAX: never. In the past as
+ * long as something that ep_wants returns has not been begun. */
+int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms);
+
+/* The tier for the workers' replicas. */
+enum sel_tier ep_tier(const struct ep_state *s);
+/* Whether neither the configuration, a refused key nor an operator has disabled the endpoint. */
+static inline bool ep_enabled(const struct ep_state *s)
+{
+    return s->disabled == EP_ENABLED;
+}
+/* Whether the endpoint is in the failure queue. */
+static inline bool ep_queued(const struct ep_state *s)
+{
+    return s->failq.kind == FAILQ_QUEUED;
+}
+
+/* Whether requests may go there, if only as a last resort: enabled, and out of the queue or in
+ * reach. */
+static inline bool ep_open_to_requests(const struct ep_state *s)
+{
+    return ep_enabled(s) && (!ep_queued(s) || s->in_reach);
+}
+
+/* Whether any request may go there now: while it is usable no other endpoint is the last one.
+ * Changes with time alone where a cooldown that replies named ends (ep_next_event_ms). */
+bool ep_usable(const struct ep_state *s, int64_t now_ms);
+
+#endif

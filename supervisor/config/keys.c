@@ -1,0 +1,166 @@
+#include "supervisor/config/keys.h"
+
+#include "common/base/mem.h"
+#include "supervisor/config/file.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+/* The place of a key for messages, such as "endpoints[2].api_key_file". */
+struct place {
+    char text[64];
+};
+
+static struct place place(const char *list, size_t i, const char *key)
+{
+    struct place p;
+    snprintf(p.text, sizeof p.text, "%s[%zu].%s", list, i, key);
+    return p;
+}
+
+/* Reads the file that a key names. False: a fault was added. The caller ends the buffer with
+ * file_done. */
+static bool read_named(struct faults *f, const char *at, const char *name, bool secret,
+                       struct buf *b)
+{
+    struct err e;
+    bool open_to_all;
+    char path[CONF_TEXT_MAX + 4096];
+    const char *slash = strrchr(f->file, '/');
+    if (name[0] == '/' || !slash)
+        snprintf(path, sizeof path, "%s", name);
+    else
+        snprintf(path, sizeof path, "%.*s%s", (int)min_size((size_t)(slash + 1 - f->file), 4000),
+                 f->file, name);
+    if (!file_read(path, b, &open_to_all, &e)) {
+        faults_add(f, false, at, "%.200s %s", path, e.msg);
+        return false;
+    }
+    if (memchr(buf_data(b) ? buf_data(b) : "", '\0', b->len)) {
+        faults_add(f, false, at, "%.200s is no text file", path);
+        return false;
+    }
+    if (secret && open_to_all)
+        faults_add(f, true, at, "everybody may read %.200s (chmod o-r)", path);
+    return true;
+}
+
+static void read_api_key(struct conf_endpoint *ep, size_t i, struct faults *f)
+{
+    struct buf b;
+    struct place at = place("endpoints", i, "api_key_file");
+    if (ep->api_key) {
+        faults_add(f, false, at.text, "is given beside api_key: keep one");
+        return;
+    }
+    buf_init(&b, CONF_TEXT_MAX);
+    if (read_named(f, at.text, ep->api_key_file, true, &b)) {
+        struct str key = str_trim(buf_view(&b));
+        bool valid = key.n > 0;
+        for (size_t j = 0; j < key.n; j++)
+            valid = valid && (unsigned char)key.p[j] > 0x20 && (unsigned char)key.p[j] < 0x7f;
+        if (valid)
+            ep->api_key = mem_strndup(key.p, key.n);
+        else
+            faults_add(f, false, at.text, "%.200s must hold one line with the key, and no more",
+                       ep->api_key_file);
+    }
+    file_done(&b);
+}
+
+/* A pem_password_cb without a passphrase: OpenSSL's own would ask on the terminal and wait for
+ * ever. */
+static int no_passphrase(char *out, int size, int writing, void *arg)
+{
+    (void)out, (void)size, (void)writing, (void)arg;
+    return 0;
+}
+
+/* The buffer as a stream for the PEM readers; fmemopen(3) may refuse a size of 0. */
+static FILE *pem_stream(const struct buf *b)
+{
+    return b->len ? fmemopen(buf_data(b), b->len, "r") : NULL;
+}
+
+static X509 *first_certificate(const struct buf *b)
+{
+    FILE *in = pem_stream(b);
+    X509 *x = in ? PEM_read_X509(in, NULL, no_passphrase, NULL) : NULL;
+    if (in)
+        fclose(in);
+    return x;
+}
+
+static EVP_PKEY *private_key(const struct buf *b)
+{
+    FILE *in = pem_stream(b);
+    EVP_PKEY *k = in ? PEM_read_PrivateKey(in, NULL, no_passphrase, NULL) : NULL;
+    if (in)
+        fclose(in);
+    return k;
+}
+
+static void read_certificate(struct conf_listen *l, size_t i, struct faults *f)
+{
+    struct buf cert, key;
+    X509 *x = NULL;
+    EVP_PKEY *k = NULL;
+    struct place at_cert = place("listen", i, "tls.certificate");
+    struct place at_key = place("listen", i, "tls.private_key");
+    buf_init(&cert, CONF_PEM_MAX);
+    buf_init(&key, CONF_PEM_MAX);
+    bool have_cert = read_named(f, at_cert.text, l->certificate, false, &cert);
+    bool have_key = read_named(f, at_key.text, l->private_key, true, &key);
+    if (have_cert && !(x = first_certificate(&cert)))
+        faults_add(f, false, at_cert.text, "%.200s holds no valid PEM certificate", l->certificate);
+    if (have_key && !(k = private_key(&key)))
+        faults_add(f, false, at_key.text,
+                   "%.200s holds no valid PEM private key, or one with a passphrase",
+                   l->private_key);
+    if (x && k) {
+        if (X509_check_private_key(x, k) != 1)
+            faults_add(f, false, at_key.text, "%.200s is not the key of the certificate %.200s",
+                       l->private_key, l->certificate);
+        if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+            faults_add(f, true, at_cert.text, "%.200s has expired", l->certificate);
+        else if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
+            faults_add(f, true, at_cert.text, "%.200s is not valid yet", l->certificate);
+        l->certificate_pem = mem_strndup(buf_data(&cert), cert.len);
+        l->private_key_pem = mem_strndup(buf_data(&key), key.len);
+    }
+    X509_free(x);
+    EVP_PKEY_free(k);
+    ERR_clear_error();
+    file_done(&cert);
+    file_done(&key);
+}
+
+static void read_ca(struct conf *c, struct faults *f)
+{
+    struct buf b;
+    buf_init(&b, CONF_CA_MAX);
+    if (read_named(f, "upstream.ca_file", c->upstream.ca_file, false, &b)) {
+        X509 *x = first_certificate(&b);
+        if (x)
+            c->ca_pem = mem_strndup(buf_data(&b), b.len);
+        else
+            faults_add(f, false, "upstream.ca_file", "%.200s holds no valid PEM certificate",
+                       c->upstream.ca_file);
+        X509_free(x);
+        ERR_clear_error();
+    }
+    file_done(&b);
+}
+
+void keys_read(struct conf *c, struct faults *f)
+{
+    for (size_t i = 0; i < c->nlisten; i++)
+        if (c->listen[i].certificate && c->listen[i].private_key)
+            read_certificate(&c->listen[i], i, f);
+    for (size_t i = 0; i < c->nendpoints; i++)
+        if (c->endpoints[i].api_key_file)
+            read_api_key(&c->endpoints[i], i, f);
+    if (c->upstream.ca_file)
+        read_ca(c, f);
+}

@@ -1,0 +1,45 @@
+#include "supervisor/config/load.h"
+
+#include "common/conf/conf_check.h"
+#include "common/conf/conf_wire.h"
+#include "common/ipc/ipc.h"
+#include "supervisor/config/file.h"
+#include "supervisor/config/keys.h"
+#include "supervisor/config/yaml.h"
+
+#include <pwd.h>
+
+static void on_fault(void *arg, bool warning, const char *path, const char *msg)
+{
+    faults_add(arg, warning, path, "%s", msg);
+}
+
+/* Adds a fault when the configuration is larger than a CONF may be: else only the sending would
+ * fail. */
+static void check_size(const struct conf *c, struct faults *f)
+{
+    struct buf b;
+    buf_init(&b, IPC_CONF_MAX);
+    if (!conf_wire_put(c, &b))
+        faults_at(f, 0, 0, false, "", "is too large with the files it names: more than %d MiB",
+                  IPC_CONF_MAX >> 20);
+    file_done(&b);
+}
+
+struct conf *conf_load(const char *path, struct faults *f)
+{
+    struct conf *c = yaml_load(path, f);
+    if (c) {
+        keys_read(c, f);
+        if (c->user && !getpwnam(c->user))
+            faults_add(f, false, "user", "no user \"%s\" on this machine", c->user);
+        if (conf_check(c, on_fault, f) && f->errors == 0)
+            check_size(c, f);
+    }
+    faults_sort(f);
+    if (f->errors) {
+        conf_unref(c);
+        return NULL;
+    }
+    return c;
+}

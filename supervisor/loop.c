@@ -1,0 +1,398 @@
+#include "supervisor/loop.h"
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "supervisor/children/slot_send.h"
+#include "supervisor/process/container.h"
+#include "supervisor/process/logfile.h"
+#include "supervisor/process/signals.h"
+#include "supervisor/process/systemd.h"
+#include "supervisor/reload.h"
+
+#include <stdio.h>
+
+enum { START_DEATHS = 3 }; /* ends of one worker's processes that make the start fail */
+
+/* ---- orders */
+
+/* Passes a signal on to the supervisor that serves, when this one is process 1 of a container,
+ * which alone receives the signals. */
+static bool pass_on(const struct supervisor *s, int sig)
+{
+    bool on = container_is_init() && s->successor.phase == SUCCESSOR_DONE;
+    if (on)
+        container_pass_on(sig);
+    return on;
+}
+
+static void obey_stop(struct supervisor *s)
+{
+    unsigned stops = s->stops > s->successor.stops ? s->stops : s->successor.stops;
+    if (stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
+        return;
+    successor_stop(&s->successor);
+    pass_on(s, SIGTERM);
+    for (; s->stops_obeyed != stops; s->stops_obeyed++)
+        predecessor_stop(&s->predecessor);
+    if (stops > 1) {
+        log_warn("stopping at once");
+        supervisor_stop(s, PLAN_STOP);
+        return;
+    }
+    log_info("stopping: what is in flight has %lld s",
+             (long long)s->conf->limits.drain_timeout / 1000);
+    /* Workers that are retiring already get DRAIN once more, with `quick`. */
+    for (size_t i = 0; i < s->slots.n; i++)
+        if (s->slots.v[i]->st.state == SLOT_RETIRING)
+            slot_retire(s->slots.v[i], true, s->conf->limits.drain_timeout);
+    supervisor_stop(s, PLAN_DRAIN);
+}
+
+static void query_reload(void *arg)
+{
+    struct supervisor *s = arg;
+    s->want_reload = true;
+}
+
+static bool query_upgrade(void *arg, const struct asker *from, struct err *e)
+{
+    return supervisor_begin_upgrade(arg, from, e);
+}
+
+static unsigned query_stop(void *arg, bool once)
+{
+    struct supervisor *s = arg;
+    if (!s->stops || !once)
+        s->stops++;
+    return s->stops;
+}
+
+const struct query_ops loop_query_ops = {
+    .reload = query_reload, .upgrade = query_upgrade, .stop = query_stop};
+
+static void obey_upgrade(struct supervisor *s)
+{
+    struct err e;
+    /* A start or reload that is under way must end first. */
+    if (!s->want_upgrade || (s->intent.want == PLAN_SERVE && (!s->serving || s->next.conf)))
+        return;
+    s->want_upgrade = false;
+    if (pass_on(s, SIGUSR2))
+        return;
+    if (!supervisor_begin_upgrade(s, NULL, &e))
+        log_warn("no upgrade: %s", e.msg);
+}
+
+static void obey_reload(struct supervisor *s)
+{
+    /* A start or another reload that is under way must end first. */
+    if (!s->want_reload || !s->serving || s->next.conf ||
+        (successor_going(&s->successor) && s->successor.phase != SUCCESSOR_DONE))
+        return;
+    s->want_reload = false;
+    if (successor_given(&s->successor) && !pass_on(s, SIGHUP))
+        successor_pass_reload(&s->successor);
+    if (s->intent.want == PLAN_SERVE)
+        reload_begin(s);
+}
+
+static void obey_reopen(struct supervisor *s)
+{
+    struct err e;
+    int fd;
+    if (!s->want_reopen)
+        return;
+    s->want_reopen = false;
+    pass_on(s, SIGUSR1);
+    predecessor_pass_reopen(&s->predecessor);
+    if (!logfile_open(s->conf->log.file, &fd, &e)) {
+        log_error("%s; the old one stays in use", e.msg);
+        return;
+    }
+    fd_close(&s->log_fd);
+    s->log_fd = fd;
+    supervisor_use_log(s);
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_send_log(s->slots.v[i], s->log_fd);
+    log_info("log files reopened");
+}
+
+/* ---- performing the plan */
+
+static void serving(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->listen.n; i++) {
+        char at[160];
+        listen_text(s->listen.v[i].l, at, sizeof at);
+        log_info(s->listen.v[i].admin ? "admin listener on %s, %zu workers"
+                                      : "serving on %s, %zu workers",
+                 at, s->intent.workers);
+    }
+    s->serving = true;
+}
+
+static void report_ready(void *arg)
+{
+    const struct supervisor *s = arg;
+    char status[64];
+    snprintf(status, sizeof status, "serving, generation %llu", (unsigned long long)s->conf->gen);
+    systemd_ready(status);
+}
+
+static void announce(struct supervisor *s)
+{
+    s->intent.announced = s->intent.gen;
+    if (predecessor_holding(&s->predecessor)) {
+        predecessor_ready(&s->predecessor);
+        return;
+    }
+    if (!s->serving)
+        serving(s);
+    else if (s->next.conf)
+        reload_commit(s);
+    report_ready(s);
+}
+
+static void go(void *arg)
+{
+    struct supervisor *s = arg;
+    struct err e;
+    store_allow(&s->state, true);
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_send_start(s->slots.v[i]);
+    control_start(&s->control);
+    /* The configuration may name another path than the one that was handed over. */
+    if (control_next(&s->control, s->conf->control_socket, &e))
+        control_commit(&s->control);
+    else
+        log_warn("%s", e.msg);
+    serving(s);
+}
+
+static void fail(void *arg, const char *why)
+{
+    supervisor_fail(arg, why);
+}
+
+const struct predecessor_ops loop_predecessor_ops = {
+    .go = go, .failed = fail, .serves = report_ready};
+
+/* successor_ops.serves: another supervisor serves. */
+static void hand_over(void *arg)
+{
+    struct supervisor *s = arg;
+    log_info("upgrade: pid %d serves; what is in flight here has %lld s", (int)s->successor.pid,
+             (long long)s->conf->limits.drain_timeout / 1000);
+    if (s->intent.want == PLAN_SERVE)
+        s->intent.want = PLAN_DRAIN;
+    ev_timer_stop(s->loop, &s->watchdog);
+    store_leave(&s->state);
+    listen_lend(&s->listen, true);
+    listen_close(&s->listen);
+    control_hand_over(&s->control);
+}
+
+static void send_endpoint(void *arg, const struct ipc_endpoint *m)
+{
+    supervisor_send(arg, HEALTH_ALL, ipc_put_v_endpoint, m);
+}
+
+const struct successor_ops loop_successor_ops = {.endpoint = send_endpoint, .serves = hand_over};
+
+static void start_worker(struct supervisor *s, size_t at)
+{
+    struct slot *slot = slots_at(&s->slots, &s->slot_env, at);
+    if (slot_start(slot, s->worker_path))
+        supervisor_welcome(s, slot);
+}
+
+static void perform(struct supervisor *s, const struct plan_action *a)
+{
+    /* After an upgrade workers do not end quickly: clients that keep their connections may send one
+     * more request. */
+    bool stopping =
+        s->intent.want != PLAN_SERVE && (!successor_given(&s->successor) || s->stops_obeyed);
+    switch (a->verb) {
+    case PLAN_START:
+        start_worker(s, a->slot);
+        return;
+    case PLAN_RETIRE:
+        slot_retire(s->slots.v[a->slot], stopping, s->conf->limits.drain_timeout);
+        return;
+    case PLAN_KILL:
+        slot_kill(s->slots.v[a->slot], plan_why_text(a->why));
+        return;
+    case PLAN_ANNOUNCE:
+        announce(s);
+        return;
+    case PLAN_EXIT:
+        ev_break(s->loop, EVBREAK_ALL);
+        return;
+    }
+}
+
+/* Copies the slots for the plan. Slots that were never needed count as SLOT_EMPTY, up to the number
+ * that may be wanted. */
+static size_t plan_view(const struct supervisor *s, struct plan_slot *view)
+{
+    size_t n = min_size(SLOTS_MAX, s->slots.n + s->intent.workers);
+    for (size_t i = 0; i < n; i++)
+        view[i] = i < s->slots.n ? s->slots.v[i]->st : (struct plan_slot){.state = SLOT_EMPTY};
+    return n;
+}
+
+static void follow_plan(struct supervisor *s)
+{
+    struct plan_slot view[SLOTS_MAX];
+    struct plan p;
+    int64_t now = clock_mono_ms();
+    plan_make(&s->intent, view, plan_view(s, view), now, &p);
+    /* The end waits for the predecessor's workers too: systemd kills them when the main process
+     * ends. */
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN &&
+        predecessor_waiting(&s->predecessor))
+        p.n = 0;
+    for (size_t i = 0; i < p.n; i++)
+        perform(s, &p.v[i]);
+    ev_timer_stop(s->loop, &s->later);
+    /* The actions may need another plan at once (a reload with more workers). */
+    int64_t wait = p.n ? 0 : p.next == -1 ? -1 : p.next - now;
+    if (wait == -1)
+        return;
+    ev_now_update(s->loop);
+    ev_timer_set(&s->later, (double)wait / 1000.0, 0);
+    ev_timer_start(s->loop, &s->later);
+}
+
+/* Runs health for the time and the reports of this turn. */
+static void mind_health(struct supervisor *s)
+{
+    int64_t now = clock_mono_ms();
+    health_run(&s->health, now);
+    int64_t next = health_next(&s->health);
+    ev_timer_stop(s->loop, &s->health_due);
+    if (next == INT64_MAX)
+        return;
+    ev_now_update(s->loop);
+    ev_timer_set(&s->health_due, next > now ? (double)(next - now) / 1000.0 : 0, 0);
+    ev_timer_start(s->loop, &s->health_due);
+}
+
+/* Called once a turn, before the loop sleeps. */
+static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    struct supervisor *s = w->data;
+    (void)loop;
+    (void)events;
+    obey_stop(s);
+    obey_reload(s);
+    obey_reopen(s);
+    obey_upgrade(s);
+    follow_plan(s);
+    bindings_flush(&s->bindings);
+    if (!predecessor_holding(&s->predecessor))
+        mind_health(s);
+    successor_turn(&s->successor);
+}
+
+static void slot_ended(void *arg, struct slot *slot)
+{
+    struct supervisor *s = arg;
+    totals_gone(&s->totals, slot->number);
+    successor_slot_gone(&s->successor, slot->number);
+    recent_query_slot_gone(&s->query.recent, slot);
+    health_slot_gone(&s->health, slot->number, clock_mono_ms());
+    if (s->intent.want != PLAN_SERVE)
+        return;
+    if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)
+        reload_death(s, slot->name);
+    if (s->serving || (slot->failures < START_DEATHS && !slot->cannot_start))
+        return;
+    struct err why;
+    if (slot->cannot_start)
+        err_set(&why, "%s does not start: %s", slot->name, slot->cannot_start);
+    else
+        err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
+    supervisor_fail(s, why.msg);
+}
+
+const struct slot_ops loop_slot_ops = {
+    .frame = supervisor_on_frame, .room = supervisor_feed, .ended = slot_ended};
+
+/* ---- callbacks of the loop */
+
+static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    struct supervisor *s = w->data;
+    (void)loop;
+    (void)events;
+    s->stops++;
+}
+
+static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    struct supervisor *s = w->data;
+    (void)loop;
+    (void)events;
+    if (w->signum == SIGHUP)
+        s->want_reload = true;
+    else if (w->signum == SIGUSR1)
+        s->want_reopen = true;
+    else
+        s->want_upgrade = true;
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct supervisor *s = w->data;
+    (void)loop;
+    (void)events;
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_tick(s->slots.v[i]);
+    store_tick(&s->state);
+}
+
+static void on_later(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop; /* nothing to do but wake the loop: on_turn follows */
+    (void)w;
+    (void)events;
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)w;
+    (void)events;
+    systemd_watchdog();
+}
+
+static void watch_signal(struct supervisor *s, ev_signal *w, int signum,
+                         void (*cb)(struct ev_loop *, ev_signal *, int))
+{
+    ev_signal_init(w, cb, signum);
+    w->data = s;
+    ev_signal_start(s->loop, w);
+}
+
+void loop_start(struct supervisor *s)
+{
+    watch_signal(s, &s->on_term, SIGTERM, on_stop_signal);
+    watch_signal(s, &s->on_int, SIGINT, on_stop_signal);
+    watch_signal(s, &s->on_hup, SIGHUP, on_other_signal);
+    watch_signal(s, &s->on_usr1, SIGUSR1, on_other_signal);
+    watch_signal(s, &s->on_usr2, SIGUSR2, on_other_signal);
+    signals_block(false);
+    ev_timer_init(&s->tick, on_tick, 1, 1);
+    ev_timer_init(&s->later, on_later, 0, 0);
+    ev_prepare_init(&s->turn, on_turn);
+    ev_timer_init(&s->health_due, on_later, 0, 0);
+    s->tick.data = s->later.data = s->turn.data = s;
+    ev_timer_start(s->loop, &s->tick);
+    ev_prepare_start(s->loop, &s->turn);
+    double dog = (double)systemd_watchdog_ms() / 1000.0;
+    ev_timer_init(&s->watchdog, on_watchdog, dog, dog);
+    if (dog > 0)
+        ev_timer_start(s->loop, &s->watchdog);
+}

@@ -1,0 +1,38 @@
+/* operate_env: the parts of the supervisor that operators' queries read, filled by the root. All of
+ * it is borrowed and only read, except health, which operators' actions change (query.h). */
+#ifndef QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
+#define QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
+
+#include "common/base/base.h"
+#include "common/conf/conf.h"
+#include "supervisor/children/slot.h"
+#include "supervisor/process/listen.h"
+#include "supervisor/shared/bindings.h"
+#include "supervisor/shared/health.h"
+#include "supervisor/shared/totals.h"
+#include "supervisor/upgrade/successor.h"
+
+/* Counts of reloads by their end. */
+struct reload_counts {
+    uint64_t done, refused;
+    bool last_refused;
+    int64_t last_done_ms; /* CLOCK_REALTIME; 0: none yet */
+};
+
+struct operate_env {
+    struct ev_loop *loop;
+    const char *conf_path;
+    uint64_t boot_ms;        /* start of this supervisor, CLOCK_REALTIME */
+    const struct conf *conf; /* the configuration in use; set again by the root after a reload */
+    const struct listen_set *listen;
+    const struct slots *slots;
+    const struct plan_intent *intent;
+    const bool *serving; /* all workers have been ready once */
+    struct health *health;
+    const struct totals *totals;
+    const struct bindings *bindings;
+    const struct reload_counts *reloads;
+    const struct successor *successor;
+};
+
+#endif

@@ -1,0 +1,240 @@
+#include "supervisor/operate/query.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "supervisor/config/faults.h"
+#include "supervisor/operate/metrics.h"
+#include "supervisor/operate/show.h"
+
+void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops,
+                void *arg)
+{
+    *q = (struct query){.env = env, .ops = ops, .arg = arg};
+    recent_query_init(&q->recent, env);
+}
+
+void query_fini(struct query *q)
+{
+    recent_query_fini(&q->recent);
+}
+
+/* ---- requests */
+
+/* Finds the value of a parameter in "a=1&b=2". False: there is none. */
+static bool parameter(struct str query, struct str name, struct str *value)
+{
+    while (query.n) {
+        const char *and = memchr(query.p, '&', query.n);
+        size_t n = and? (size_t)(and-query.p) : query.n;
+        struct str one = str_make(query.p, n);
+        if (str_starts(one, name) && one.n > name.n && one.p[name.n] == '=') {
+            *value = str_make(one.p + name.n + 1, one.n - name.n - 1);
+            return true;
+        }
+        n += and != NULL;
+        query = str_make(query.p + n, query.n - n);
+    }
+    return false;
+}
+
+static unsigned requests(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    uint64_t limit = 50;
+    struct str v;
+    if (parameter(arg, STR("limit"), &v) &&
+        (!str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
+        return doc_refuse(d, 400, "limit is a number from 1 to 1000");
+    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL))
+        return doc_refuse(d, 503, "too many ask for requests at the same time");
+    return QUERY_LATER;
+}
+
+/* All attempts and choices of one request, found by its id or an unambiguous beginning of it. */
+static unsigned why(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    enum { ID = 20, MATCHES = 3 };
+    bool hex = arg.n > 0 && arg.n <= ID;
+    for (size_t i = 0; hex && i < arg.n; i++)
+        hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
+    if (!hex)
+        return doc_refuse(d, 400,
+                          "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+    if (!recent_query_begin(&q->recent, from, MATCHES, &arg))
+        return doc_refuse(d, 503, "too many ask for requests at the same time");
+    return QUERY_LATER;
+}
+
+/* ---- reload */
+
+static unsigned reload(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    (void)arg;
+    if (q->env->intent->want != PLAN_SERVE)
+        return doc_refuse(d, 409, "the supervisor is stopping");
+    if (successor_going(q->env->successor))
+        return doc_refuse(d, 409, "an upgrade is under way");
+    if (q->waits.n == QUERY_WAITS)
+        return doc_refuse(d, 503, "too many wait for the end of a reload");
+    q->waits.v[q->waits.n].from = *from;
+    q->waits.v[q->waits.n++].begun = false;
+    q->ops->reload(q->arg); /* a reload that is under way ends first */
+    return QUERY_LATER;
+}
+
+void query_reload_begun(struct query *q)
+{
+    for (size_t i = 0; i < q->waits.n; i++)
+        q->waits.v[i].begun = true;
+}
+
+static void put_faults(struct doc *d, const char *why, const struct faults *f)
+{
+    char line[1536];
+    doc_map(d, 2);
+    doc_kv_text(d, "error", why);
+    doc_text(d, "faults");
+    doc_array(d, f && f->n ? (uint32_t)(f->n + (f->dropped > 0)) : 1);
+    for (size_t i = 0; f && i < f->n; i++) {
+        faults_line(f, i, line, sizeof line);
+        doc_text(d, line);
+    }
+    if (f && f->n && f->dropped) {
+        snprintf(line, sizeof line, "%s: and %zu more", f->file, f->dropped);
+        doc_text(d, line);
+    }
+    if (!f || !f->n)
+        doc_text(d, why);
+}
+
+void query_reload_ended(struct query *q, const char *why, const struct faults *f)
+{
+    struct query_waits *w = &q->waits;
+    struct doc d;
+    size_t kept = 0;
+    q->reloads.done += why == NULL;
+    q->reloads.refused += why != NULL;
+    q->reloads.last_refused = why != NULL;
+    if (!why)
+        q->reloads.last_done_ms = clock_wall_ms();
+    doc_init(&d, IPC_ANSWER_MAX);
+    if (why) {
+        put_faults(&d, why, f);
+    } else {
+        doc_map(&d, 1);
+        doc_kv_int(&d, "generation", (int64_t)q->env->conf->gen);
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->v[i].begun)
+            w->v[i].from.answer(&w->v[i].from, why ? 422 : 200, &d);
+        else
+            w->v[kept++] = w->v[i];
+    }
+    w->n = kept;
+    doc_free(&d);
+}
+
+/* ---- upgrade */
+
+static unsigned upgrade(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    struct err e;
+    (void)arg;
+    return q->ops->upgrade(q->arg, from, &e) ? QUERY_LATER : doc_refuse(d, 409, e.msg);
+}
+
+/* ---- stop */
+
+/* Stops as SIGTERM does: a second order stops at once. An order that only waits for the end does
+ * not change a stop that is under way. */
+static unsigned stop(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    (void)from;
+    unsigned stops = q->ops->stop(q->arg, str_eq(arg, STR("wait")));
+    doc_map(d, 2);
+    doc_kv_text(d, "stopping", stops > 1 ? "at once" : "when what is in flight has ended");
+    doc_text(d, "drain_timeout_s");
+    doc_milli(d, q->env->conf->limits.drain_timeout);
+    return 200;
+}
+
+/* ---- actions on an endpoint */
+
+static unsigned act(struct query *q, struct str name, enum ep_action a, struct doc *d)
+{
+    struct health_endpoint *e = health_find(q->env->health, name);
+    if (!e)
+        return doc_refuse(d, 404, "no endpoint has that id or name");
+    log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
+    health_operator(q->env->health, e, a, clock_mono_ms());
+    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
+    return 200;
+}
+
+/* ---- the table of queries and actions */
+
+#define ACTION(verb, action)                                                                       \
+    static unsigned verb(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
+    {                                                                                              \
+        (void)from;                                                                                \
+        return act(q, arg, action, d);                                                             \
+    }
+ACTION(enable, EP_ACT_ENABLE)
+ACTION(disable, EP_ACT_DISABLE)
+ACTION(drain, EP_ACT_DRAIN)
+ACTION(verify, EP_ACT_VERIFY)
+ACTION(reset, EP_ACT_RESET)
+
+#define SHOW(noun)                                                                                 \
+    static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
+    {                                                                                              \
+        (void)from, (void)arg;                                                                     \
+        show_##noun(q->env, d);                                                                    \
+        return 200;                                                                                \
+    }
+SHOW(status)
+SHOW(endpoints)
+SHOW(breakers)
+SHOW(queue)
+SHOW(sessions)
+
+static unsigned metrics(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    (void)from, (void)arg;
+    metrics_show(q->env, d);
+    return 200;
+}
+
+static const struct {
+    struct str what;
+    unsigned (*run)(struct query *q, const struct asker *from, struct str arg, struct doc *d);
+    bool acts;
+} queries[] = {
+    {STR_LIT("status"), status, false},     {STR_LIT("endpoints"), endpoints, false},
+    {STR_LIT("breakers"), breakers, false}, {STR_LIT("queue"), queue, false},
+    {STR_LIT("sessions"), sessions, false}, {STR_LIT("metrics"), metrics, false},
+    {STR_LIT("requests"), requests, false}, {STR_LIT("why"), why, false},
+    {STR_LIT("reload"), reload, true},      {STR_LIT("stop"), stop, true},
+    {STR_LIT("enable"), enable, true},      {STR_LIT("disable"), disable, true},
+    {STR_LIT("drain"), drain, true},        {STR_LIT("verify"), verify, true},
+    {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
+};
+
+bool query_acts(struct str what)
+{
+    for (size_t i = 0; i < COUNT_OF(queries); i++)
+        if (str_eq(queries[i].what, what))
+            return queries[i].acts;
+    return false;
+}
+
+unsigned query_run(struct query *q, const struct asker *from, struct str what, struct str arg,
+                   struct doc *d)
+{
+    if (query_acts(what) && successor_given(q->env->successor))
+        return doc_refuse(d, 503,
+                          "another supervisor serves after an upgrade: connect again to reach it");
+    for (size_t i = 0; i < COUNT_OF(queries); i++)
+        if (str_eq(queries[i].what, what))
+            return queries[i].run(q, from, arg, d);
+    return doc_refuse(d, 404, "that cannot be asked");
+}

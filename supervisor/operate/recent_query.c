@@ -1,0 +1,350 @@
+#include "supervisor/operate/recent_query.h"
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/ipc/recent_record.h"
+#include "supervisor/shared/totals.h"
+
+#include <stdlib.h>
+
+#define PATIENCE_S 1.0
+
+enum { OPEN_MAX = 8 };
+
+struct recent_query {
+    struct list node;
+    struct recent_queries *all;
+    struct asker from;
+    uint64_t id;
+    char only[20]; /* id of the request that is asked for, or its beginning */
+    size_t nonly;  /* bytes of `only`; 0: the last requests are asked for */
+    size_t limit, n;
+    struct recent_record *v; /* records received, the newest first, at most `limit` */
+    bool waits[SLOTS_MAX];
+    size_t nwaits;
+    ev_timer late;
+};
+
+void recent_query_init(struct recent_queries *r, const struct operate_env *env)
+{
+    r->env = env;
+    list_init(&r->open);
+}
+
+static void drop(struct recent_query *o)
+{
+    ev_timer_stop(o->all->env->loop, &o->late);
+    list_remove(&o->node);
+    o->all->nopen--;
+    mem_free(o->v);
+    mem_free(o);
+}
+
+void recent_query_fini(struct recent_queries *r)
+{
+    LIST_EACH(n, tmp, &r->open)
+    drop(LIST_ENTRY(n, struct recent_query, node));
+}
+
+/* ---- the answer */
+
+static void put_text(struct doc *d, const char *key, struct str s)
+{
+    doc_text(d, key);
+    if (s.n)
+        doc_str(d, s);
+    else
+        doc_nil(d);
+}
+
+static void put_known(struct doc *d, const char *key, uint32_t v)
+{
+    doc_text(d, key);
+    if (v != RECENT_UNTOLD)
+        doc_int(d, v);
+    else
+        doc_nil(d);
+}
+
+static void put_attempt(struct doc *d, const struct recent_attempt *a)
+{
+    doc_map(d, 8);
+    doc_kv_str(d, "endpoint", a->endpoint);
+    doc_kv_text(d, "class", outcome_name(a->cls));
+    doc_kv_text(d, "fault", fault_name(a->fault));
+    put_text(d, "reason", a->reason);
+    put_known(d, "status", a->status ? a->status : RECENT_UNTOLD);
+    doc_kv_int(d, "at_ms", a->at_ms);
+    doc_kv_int(d, "ms", a->ms);
+    put_known(d, "retry_after_ms", a->retry_after_ms);
+}
+
+/* Writes the present name of the endpoint; its id if it is no longer configured. */
+static void put_endpoint(const struct operate_env *env, struct doc *d, uint32_t id)
+{
+    char hex[9];
+    str_put_hex(hex, id, 8);
+    hex[8] = '\0';
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        if (strcmp(env->conf->endpoints[i].id, hex) == 0) {
+            doc_text(d, env->conf->endpoints[i].name);
+            return;
+        }
+    doc_text(d, hex);
+}
+
+static const char *bound_text(const struct choice *x)
+{
+    switch ((enum sel_bound)x->bound) {
+    case SEL_BOUND_NO:
+        return x->flags & CHOICE_CONVERSATION ? "not bound" : NULL;
+    case SEL_BOUND_USED:
+        return "bound here";
+    case SEL_BOUND_SPARED:
+        return "bound elsewhere, which stands";
+    case SEL_BOUND_LEFT:
+        return "was bound elsewhere, which ends";
+    }
+    return NULL;
+}
+
+static void put_choice(const struct operate_env *env, struct doc *d, const struct choices *c,
+                       const struct choice *x, size_t *at)
+{
+    bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
+    doc_map(d, 11);
+    doc_kv_int(d, "at_ms", x->at_ms);
+    doc_kv_text(d, "result", select_end_text((enum sel_end)x->end));
+    doc_text(d, "endpoint");
+    if (named)
+        put_endpoint(env, d, x->endpoint);
+    else
+        doc_nil(d);
+    doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : bound_text(x));
+    doc_kv_flag(d, "repeat", x->flags & CHOICE_SAME);
+    doc_kv_flag(d, "new_connection", x->flags & CHOICE_FRESH);
+    doc_kv_flag(d, "trial", x->flags & CHOICE_TRIAL);
+    doc_kv_flag(d, "second_opinion", x->flags & CHOICE_OPINION);
+    doc_kv_int(d, "times", 1 + x->again);
+    doc_text(d, "skipped");
+    doc_array(d, x->listed);
+    for (unsigned i = 0; i < x->listed; i++) {
+        struct choice_skip skip;
+        bool whole = choice_next_skip(c, at, &skip); /* recent_query_on_recent has checked it */
+        doc_map(d, 2);
+        doc_text(d, "endpoint");
+        put_endpoint(env, d, whole ? skip.endpoint : 0);
+        doc_kv_text(d, "reason", whole ? select_skip_text((enum sel_skip)skip.why) : NULL);
+    }
+    doc_kv_int(d, "others", x->others);
+}
+
+static bool choices_sound(const struct choices *c, unsigned *n)
+{
+    struct choice x;
+    struct choice_skip skip;
+    size_t at = 0;
+    for (*n = 0; at < c->len; ++*n) {
+        if (!choice_next(c, &at, &x))
+            return false;
+        for (unsigned i = 0; i < x.listed; i++)
+            if (!choice_next_skip(c, &at, &skip))
+                return false;
+    }
+    return true;
+}
+
+static void put_choices(const struct operate_env *env, struct doc *d, const struct choices *c)
+{
+    struct choice x;
+    size_t at = 0;
+    unsigned n;
+    doc_text(d, "choices");
+    doc_array(d, choices_sound(c, &n) ? n : 0);
+    while (choice_next(c, &at, &x))
+        put_choice(env, d, c, &x, &at);
+    doc_kv_int(d, "choices_missed", c->missed);
+}
+
+static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r,
+                       bool trail)
+{
+    struct recent_texts t = {0};
+    struct recent_attempt a;
+    size_t at;
+    char began[25];
+    bool whole = recent_get(r, &t, &at); /* recent_query_on_recent has checked it */
+    clock_format(r->began_us / 1000, began);
+    doc_map(d, trail ? 19 : 17);
+    doc_kv_text(d, "time", began);
+    doc_kv_str(d, "id", str_make(r->id, sizeof r->id));
+    put_text(d, "client", t.client);
+    put_text(d, "model", t.model);
+    doc_kv_str(d, "method", t.method);
+    doc_kv_str(d, "path", t.path);
+    doc_kv_flag(d, "stream", r->stream);
+    put_text(d, "endpoint", t.endpoint);
+    doc_kv_int(d, "attempts_begun", r->attempts);
+    doc_text(d, "attempts");
+    doc_array(d, whole ? r->listed : 0);
+    for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++)
+        put_attempt(d, &a);
+    put_known(d, "status", r->status ? r->status : RECENT_UNTOLD);
+    put_known(d, "first_byte_ms", r->first_byte_ms);
+    doc_kv_int(d, "total_ms", r->total_ms);
+    doc_kv_int(d, "bytes_in", (int64_t)r->bytes_in);
+    doc_kv_int(d, "bytes_out", (int64_t)r->bytes_out);
+    doc_text(d, "tokens");
+    doc_map(d, TOKENS__COUNT);
+    for (unsigned i = 0; i < TOKENS__COUNT; i++)
+        put_known(d, totals_tokens_name[i], r->tokens[i]);
+    doc_kv_str(d, "end", t.end);
+    if (trail)
+        put_choices(env, d, &r->choices);
+}
+
+static void put_all(const struct recent_query *o, struct doc *d)
+{
+    doc_map(d, 2);
+    doc_text(d, "requests");
+    doc_array(d, (uint32_t)o->n);
+    for (size_t i = 0; i < o->n; i++)
+        put_record(o->all->env, d, &o->v[i], false);
+    doc_kv_int(d, "workers_missing", (int64_t)o->nwaits);
+}
+
+static unsigned put_one(const struct recent_query *o, struct doc *d)
+{
+    struct err e;
+    if (o->n == 1) {
+        put_record(o->all->env, d, &o->v[0], true);
+        return 200;
+    }
+    if (o->n == 0) {
+        err_set(&e,
+                "no request with the id %.*s is remembered: it is still under way, or was not "
+                "among the "
+                "last %d of its worker%s",
+                (int)o->nonly, o->only, RECENT_RECORDS,
+                o->nwaits ? "; not all workers have answered" : "");
+        return doc_refuse(d, 404, e.msg);
+    }
+    err_set(&e, "more than one request has an id that begins with %.*s: %.20s, %.20s%s",
+            (int)o->nonly, o->only, o->v[0].id, o->v[1].id, o->n > 2 ? ", …" : "");
+    return doc_refuse(d, 409, e.msg);
+}
+
+static void answer(struct recent_query *o)
+{
+    struct doc d;
+    unsigned status = 200;
+    doc_init(&d, IPC_ANSWER_MAX);
+    if (o->nonly)
+        status = put_one(o, &d);
+    else
+        put_all(o, &d);
+    o->from.answer(&o->from, status, &d);
+    doc_free(&d);
+    drop(o);
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    answer(w->data);
+}
+
+/* ---- collecting */
+
+bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit,
+                        const struct str *id)
+{
+    const struct slots *slots = r->env->slots;
+    if (r->nopen == OPEN_MAX)
+        return false;
+    struct recent_query *o = mem_zalloc(1, sizeof *o);
+    o->all = r;
+    o->from = *from;
+    o->id = ++r->last_id;
+    o->limit = limit;
+    o->nonly = id ? min_size(id->n, sizeof o->only) : 0;
+    if (o->nonly)
+        memcpy(o->only, id->p, o->nonly);
+    list_push_back(&r->open, &o->node);
+    r->nopen++;
+    ev_timer_init(&o->late, on_late, PATIENCE_S, 0.);
+    o->late.data = o;
+    ev_now_update(r->env->loop);
+    ev_timer_start(r->env->loop, &o->late);
+    for (size_t i = 0; i < slots->n; i++)
+        if (slot_alive(slots->v[i])) {
+            o->waits[i] = true;
+            o->nwaits++;
+        }
+    /* A worker that does not read is killed by this; recent_query_slot_gone follows later. */
+    struct ipc_recent_ask m = {
+        .id = o->id, .limit = (uint32_t)limit, .prefix = str_make(o->only, o->nonly)};
+    for (size_t i = 0; i < slots->n; i++)
+        if (o->waits[i])
+            slot_send(slots->v[i], -1, ipc_put_v_recent_ask, &m);
+    return true;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct recent_record *x = a, *y = b;
+    if (x->began_us != y->began_us)
+        return x->began_us > y->began_us ? -1 : 1;
+    return memcmp(x->id, y->id, sizeof x->id); /* the same order with each query */
+}
+
+static void no_longer(struct recent_query *o, const struct slot *slot)
+{
+    if (!o->waits[slot->number])
+        return;
+    o->waits[slot->number] = false;
+    if (--o->nwaits == 0)
+        answer(o);
+}
+
+bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot,
+                            const struct ipc_recent *m)
+{
+    size_t n = m->records.n / sizeof(struct recent_record);
+    if (m->records.n % sizeof(struct recent_record) || n > RECENT_RECORDS)
+        return false;
+    LIST_EACH(node, tmp, &r->open)
+    {
+        struct recent_query *o = LIST_ENTRY(node, struct recent_query, node);
+        if (o->id != m->id || !o->waits[slot->number])
+            continue;
+        n = min_size(n, o->limit);
+        o->v = mem_realloc(o->v, o->n + n + 1, sizeof *o->v);
+        if (n)
+            memcpy(o->v + o->n, m->records.p, n * sizeof *o->v);
+        for (size_t i = o->n; i < o->n + n; i++) {
+            struct recent_texts t;
+            struct recent_attempt a;
+            size_t at;
+            unsigned nchoices;
+            bool sound =
+                recent_get(&o->v[i], &t, &at) && choices_sound(&o->v[i].choices, &nchoices);
+            for (unsigned k = 0; sound && k < o->v[i].listed; k++)
+                sound = recent_get_attempt(&o->v[i], &at, &a);
+            if (!sound)
+                return false;
+        }
+        o->n += n;
+        qsort(o->v, o->n, sizeof *o->v, newest_first);
+        o->n = min_size(o->n, o->limit);
+        no_longer(o, slot);
+        return true;
+    }
+    return true; /* the answer comes too late */
+}
+
+void recent_query_slot_gone(struct recent_queries *r, const struct slot *slot)
+{
+    LIST_EACH(n, tmp, &r->open)
+    no_longer(LIST_ENTRY(n, struct recent_query, node), slot);
+}

@@ -1,0 +1,361 @@
+#include "supervisor/operate/show.h"
+
+#include "common/base/clock.h"
+#include "common/policy/endpoint/endpoint_state.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Writes milliseconds as seconds; negative ones as 0. */
+static void put_s(struct doc *d, const char *key, int64_t ms)
+{
+    doc_text(d, key);
+    doc_milli(d, ms > 0 ? ms : 0);
+}
+
+static void put_tokens(struct doc *d, const uint64_t v[TOKENS__COUNT])
+{
+    doc_text(d, "tokens");
+    doc_map(d, TOKENS__COUNT);
+    for (unsigned i = 0; i < TOKENS__COUNT; i++)
+        doc_kv_int(d, totals_tokens_name[i], (int64_t)v[i]);
+}
+
+/* ---- status */
+
+static void put_listeners(const struct operate_env *env, struct doc *d)
+{
+    doc_text(d, "listeners");
+    doc_array(d, (uint32_t)env->listen->n);
+    for (size_t i = 0; i < env->listen->n; i++) {
+        const struct listen_entry *e = &env->listen->v[i];
+        char at[160];
+        bool tls = e->conf_index >= 0 && (size_t)e->conf_index < env->conf->nlisten &&
+                   env->conf->listen[e->conf_index].certificate;
+        listen_text(e->l, at, sizeof at);
+        doc_map(d, 3);
+        doc_kv_text(d, "address", at);
+        doc_kv_flag(d, "admin", e->admin);
+        doc_kv_flag(d, "tls", tls);
+    }
+}
+
+static void put_workers(const struct operate_env *env, struct doc *d)
+{
+    uint32_t alive = 0;
+    for (size_t i = 0; i < env->slots->n; i++)
+        alive += slot_alive(env->slots->v[i]);
+    doc_text(d, "workers");
+    doc_array(d, alive);
+    for (size_t i = 0; i < env->slots->n; i++) {
+        const struct slot *w = env->slots->v[i];
+        if (!slot_alive(w))
+            continue;
+        doc_map(d, 9);
+        doc_kv_int(d, "slot", w->number);
+        doc_kv_int(d, "pid", w->pid);
+        doc_kv_text(d, "state",
+                    slot_active(w) ? w->st.state == SLOT_SERVING ? "serving" : "starting"
+                                   : "draining");
+        doc_kv_int(d, "generation", (int64_t)w->st.gen);
+        doc_kv_int(d, "connections", w->gauges.connections);
+        doc_kv_int(d, "requests_open", w->gauges.requests_open);
+        doc_kv_int(d, "requests", (int64_t)w->gauges.requests);
+        doc_kv_int(d, "buffered_bytes", (int64_t)w->gauges.buffered_bytes);
+        doc_kv_int(d, "failures", w->failures);
+    }
+}
+
+static void put_totals(const struct operate_env *env, struct doc *d)
+{
+    const struct totals *t = env->totals;
+    uint64_t connections = 0, open = 0, restarts = 0;
+    for (size_t i = 0; i < env->slots->n; i++) {
+        restarts += env->slots->v[i]->failures;
+        if (!slot_alive(env->slots->v[i]))
+            continue;
+        connections += env->slots->v[i]->gauges.connections;
+        open += env->slots->v[i]->gauges.requests_open;
+    }
+    doc_text(d, "totals");
+    doc_map(d, 11);
+    doc_kv_int(d, "connections", (int64_t)connections);
+    doc_kv_int(d, "requests_open", (int64_t)open);
+    doc_kv_int(d, "streams_open", totals_streams(t));
+    doc_kv_int(d, "requests", (int64_t)totals_requests(t));
+    doc_text(d, "requests_by_status");
+    doc_map(d, STATS_STATUSES);
+    for (unsigned i = 0; i < STATS_STATUSES; i++)
+        doc_kv_int(d, totals_status_name[i], (int64_t)t->requests[i]);
+    doc_kv_int(d, "bytes_in", (int64_t)t->bytes_in);
+    doc_kv_int(d, "bytes_out", (int64_t)t->bytes_out);
+    put_tokens(d, t->tokens);
+    doc_kv_int(d, "restarts", (int64_t)restarts);
+    doc_kv_int(d, "reloads", (int64_t)env->reloads->done);
+    doc_kv_int(d, "reloads_refused", (int64_t)env->reloads->refused);
+}
+
+/* ---- endpoints */
+
+static const struct ep_state *look(const struct operate_env *env, size_t at)
+{
+    return &env->health->v[at].state;
+}
+
+static void put_breaker(struct doc *d, const struct ep_state *st, int64_t now)
+{
+    const struct breaker *b = &st->breaker;
+    doc_kv_text(d, "state", breaker_state_name(b->state));
+    doc_kv_int(d, "failures", b->failures);
+    doc_text(d, "retry_in_s");
+    if (b->state == BREAKER_OPEN)
+        doc_milli(d, b->since_ms + b->open_ms > now ? b->since_ms + b->open_ms - now : 0);
+    else
+        doc_nil(d);
+}
+
+static void put_queued(struct doc *d, const struct ep_state *st, int64_t now)
+{
+    const struct failq *f = &st->failq;
+    doc_kv_text(d, "reason", st->queued_why);
+    doc_kv_int(d, "verifications", f->verifications);
+    doc_kv_flag(d, "verifying", f->running);
+    doc_text(d, "next_in_s");
+    if (f->running || f->next_ms == INT64_MAX)
+        doc_nil(d);
+    else
+        doc_milli(d, f->next_ms > now ? f->next_ms - now : 0);
+    put_s(d, "since_s", now - f->since_ms);
+    doc_kv_flag(d, "in_reach", st->in_reach);
+}
+
+enum { QUEUED_MEMBERS = 6 };
+
+/* Writes how and when the key of an EP_BY_AUTH endpoint was refused. */
+static void put_refused(struct doc *d, const struct ep_state *st)
+{
+    bool by_auth = st->disabled == EP_BY_AUTH;
+    char at[25];
+    doc_text(d, "refused_status");
+    if (by_auth && st->refused_status)
+        doc_int(d, st->refused_status);
+    else
+        doc_nil(d);
+    doc_text(d, "refused_at");
+    if (by_auth && st->refused_wall_ms) {
+        clock_format(st->refused_wall_ms, at);
+        doc_text(d, at);
+    } else {
+        doc_nil(d);
+    }
+}
+
+static const char *disabled_by(const struct ep_state *st)
+{
+    switch (st->disabled) {
+    case EP_BY_CONFIG:
+        return "config";
+    case EP_BY_AUTH:
+        return "auth";
+    case EP_BY_OPERATOR:
+        return "operator";
+    case EP_ENABLED:
+    case EP_DISABLED__COUNT:
+        break;
+    }
+    return NULL;
+}
+
+static const char *tier_name(const struct ep_state *st)
+{
+    static const char *const names[SEL_TIER__COUNT] = {
+        [SEL_HEALTHY] = "healthy",
+        [SEL_DEGRADED] = "degraded",
+        [SEL_UNHEALTHY] = "unhealthy",
+        [SEL_CIRCUIT_OPEN] = "circuit_open",
+    };
+    return names[ep_tier(st)];
+}
+
+/* The state of an endpoint in one word: the most serious reason against it. */
+static const char *state_name(const struct ep_state *st, int64_t now)
+{
+    bool own;
+    if (st->disabled != EP_ENABLED)
+        return "disabled";
+    if (ep_queued(st))
+        return "queued";
+    if (ep_tier(st) >= SEL_UNHEALTHY)
+        return tier_name(st);
+    if (cooldown_left(&st->cooldown, now, &own) > 0)
+        return "cooling";
+    return st->draining ? "draining" : tier_name(st);
+}
+
+/* How many endpoints there are in each state. */
+static void put_states(const struct operate_env *env, struct doc *d)
+{
+    static const char *const names[] = {"healthy",   "degraded",     "cooling", "draining",
+                                        "unhealthy", "circuit_open", "queued",  "disabled"};
+    int64_t now = clock_mono_ms(), n[COUNT_OF(names)] = {0};
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        for (size_t k = 0; k < COUNT_OF(names); k++)
+            n[k] += strcmp(names[k], state_name(look(env, i), now)) == 0;
+    doc_text(d, "endpoints");
+    doc_map(d, COUNT_OF(names));
+    for (size_t k = 0; k < COUNT_OF(names); k++)
+        doc_kv_int(d, names[k], n[k]);
+}
+
+static void put_quantile(struct doc *d, const char *key, int64_t us)
+{
+    doc_text(d, key);
+    if (us >= 0)
+        doc_milli(d, us);
+    else
+        doc_nil(d);
+}
+
+static void put_counts(struct doc *d, const struct totals_endpoint *t)
+{
+    int rate = totals_success(t);
+    doc_kv_int(d, "open_requests", totals_now(t).open);
+    doc_text(d, "attempts");
+    doc_map(d, OUTCOME__COUNT);
+    for (unsigned i = 0; i < OUTCOME__COUNT; i++)
+        doc_kv_int(d, outcome_name((enum outcome)i), (int64_t)t->attempts[i]);
+    doc_kv_int(d, "charged", (int64_t)t->charged);
+    doc_text(d, "success_rate");
+    if (rate >= 0)
+        doc_milli(d, rate);
+    else
+        doc_nil(d);
+    doc_text(d, "ttfb_ms");
+    doc_map(d, 2);
+    put_quantile(d, "p50", totals_first_byte(t, 500));
+    put_quantile(d, "p99", totals_first_byte(t, 990));
+    put_tokens(d, t->tokens);
+}
+
+static void put_names(struct doc *d, const struct conf_endpoint *c)
+{
+    doc_kv_text(d, "id", c->id);
+    doc_kv_text(d, "name", c->name);
+}
+
+void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
+{
+    const struct conf_endpoint *c = &env->conf->endpoints[at];
+    const struct ep_state *st = look(env, at);
+    int64_t now = clock_mono_ms();
+    bool own;
+    int64_t cooling = cooldown_left(&st->cooldown, now, &own);
+    doc_map(d, 26);
+    put_names(d, c);
+    doc_kv_text(d, "base_url", c->base_url);
+    doc_kv_text(d, "state", state_name(st, now));
+    doc_kv_text(d, "tier", tier_name(st));
+    doc_kv_text(d, "health", ep_health_name(st->health));
+    doc_text(d, "breaker");
+    doc_map(d, 3);
+    put_breaker(d, st, now);
+    doc_text(d, "queued");
+    if (ep_queued(st)) {
+        doc_map(d, QUEUED_MEMBERS);
+        put_queued(d, st, now);
+    } else {
+        doc_nil(d);
+    }
+    doc_kv_text(d, "disabled_by", disabled_by(st));
+    put_refused(d, st);
+    doc_kv_flag(d, "draining", st->draining);
+    doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
+    put_s(d, "cooldown_s", cooling);
+    doc_kv_flag(d, "cooldown_own_word", own);
+    doc_kv_int(d, "models_blocked", st->nblocks);
+    doc_kv_int(d, "weight", c->weight);
+    doc_kv_int(d, "priority", c->priority);
+    doc_kv_int(d, "max_concurrent", c->max_concurrent);
+    doc_kv_int(d, "sessions", bindings_count(env->bindings, str_c(c->id)));
+    put_counts(d, &env->totals->v[at]);
+}
+
+void show_status(const struct operate_env *env, struct doc *d)
+{
+    char started[25];
+    clock_format((int64_t)env->boot_ms, started);
+    doc_map(d, 12);
+    doc_kv_text(d, "version", QCC_VERSION);
+    doc_kv_text(d, "state",
+                env->intent->want != PLAN_SERVE ? "stopping"
+                : *env->serving                 ? "serving"
+                                                : "starting");
+    doc_kv_int(d, "pid", getpid());
+    doc_kv_text(d, "started", started);
+    doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)env->boot_ms) / 1000);
+    doc_kv_int(d, "generation", (int64_t)env->conf->gen);
+    doc_kv_text(d, "config", env->conf_path);
+    doc_kv_int(d, "clients", (int64_t)env->conf->nclients);
+    put_listeners(env, d);
+    put_workers(env, d);
+    put_states(env, d);
+    put_totals(env, d);
+}
+
+void show_endpoints(const struct operate_env *env, struct doc *d)
+{
+    doc_map(d, 1);
+    doc_text(d, "endpoints");
+    doc_array(d, (uint32_t)env->conf->nendpoints);
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        show_endpoint(env, i, d);
+}
+
+void show_breakers(const struct operate_env *env, struct doc *d)
+{
+    int64_t now = clock_mono_ms();
+    doc_map(d, 1);
+    doc_text(d, "breakers");
+    doc_array(d, (uint32_t)env->conf->nendpoints);
+    for (size_t i = 0; i < env->conf->nendpoints; i++) {
+        doc_map(d, 5);
+        put_names(d, &env->conf->endpoints[i]);
+        put_breaker(d, look(env, i), now);
+    }
+}
+
+void show_queue(const struct operate_env *env, struct doc *d)
+{
+    int64_t now = clock_mono_ms();
+    uint32_t n = 0;
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        n += ep_queued(look(env, i));
+    doc_map(d, 1);
+    doc_text(d, "queue");
+    doc_array(d, n);
+    for (size_t i = 0; i < env->conf->nendpoints; i++) {
+        const struct ep_state *st = look(env, i);
+        if (!ep_queued(st))
+            continue;
+        doc_map(d, 2 + QUEUED_MEMBERS);
+        put_names(d, &env->conf->endpoints[i]);
+        put_queued(d, st, now);
+    }
+}
+
+/* ---- sessions */
+
+void show_sessions(const struct operate_env *env, struct doc *d)
+{
+    doc_map(d, 4);
+    doc_kv_flag(d, "enabled", env->conf->affinity.enabled);
+    doc_kv_int(d, "bindings", bindings_total(env->bindings));
+    doc_kv_int(d, "max_sessions", (int64_t)env->conf->affinity.max_sessions);
+    doc_text(d, "endpoints");
+    doc_array(d, (uint32_t)env->conf->nendpoints);
+    for (size_t i = 0; i < env->conf->nendpoints; i++) {
+        doc_map(d, 3);
+        put_names(d, &env->conf->endpoints[i]);
+        doc_kv_int(d, "bindings", bindings_count(env->bindings, str_c(env->conf->endpoints[i].id)));
+    }
+}

@@ -1,0 +1,26 @@
+/* show: the documents that show operators the state of the service. JSON, tables and metrics use
+ * the same names. No document holds a key. */
+#ifndef QCC_SUPERVISOR_OPERATE_SHOW_H
+#define QCC_SUPERVISOR_OPERATE_SHOW_H
+
+#include "common/ipc/doc.h"
+#include "supervisor/operate/operate_env.h"
+
+/* Writes version, times, generation, listeners, workers, totals. */
+void show_status(const struct operate_env *env, struct doc *d);
+
+/* Writes {"endpoints": […]}: the whole state of each. */
+void show_endpoints(const struct operate_env *env, struct doc *d);
+
+/* Writes the whole state of one endpoint, by its position in the configuration. */
+void show_endpoint(const struct operate_env *env, size_t at, struct doc *d);
+
+/* Writes {"breakers": […]}: the breakers of all endpoints. */
+void show_breakers(const struct operate_env *env, struct doc *d);
+/* Writes {"queue": […]}: the endpoints in the failure queue. */
+void show_queue(const struct operate_env *env, struct doc *d);
+
+/* Writes how many conversations are bound, in all and by endpoint. */
+void show_sessions(const struct operate_env *env, struct doc *d);
+
+#endif

@@ -1,0 +1,68 @@
+/* bindings: which conversation is bound to which endpoint: the authoritative table. Workers request
+ * changes with BINDS; the results are sent to all workers with BINDINGS. The first request for a
+ * conversation wins as long as its binding holds, so that two workers that bind it at the same time
+ * do not move it to and fro. Knows no worker and no loop. */
+#ifndef QCC_SUPERVISOR_SHARED_BINDINGS_H
+#define QCC_SUPERVISOR_SHARED_BINDINGS_H
+
+#include "common/base/base.h"
+#include "common/base/buf.h"
+#include "common/conf/conf.h"
+#include "common/policy/binding_table.h"
+
+/* Sends records (common/policy/binding_table.h) to every worker. */
+typedef void bindings_send(void *arg, struct str records);
+
+struct bindings {
+    struct binding_table *b; /* NULL: no table is allocated */
+    bool enabled;
+    uint32_t max;
+    int64_t ttl_ms, cleanup_ms;
+    uint32_t *known; /* ids of the configured endpoints, ascending */
+    size_t nknown;
+    struct buf unsent; /* records not sent yet */
+    bindings_send *send;
+    void *arg;
+    uint64_t moves, uses; /* changes so far: of bindings; of times of use */
+};
+
+/* Makes an empty table. `send` is called within the functions that say "May send". */
+void bindings_init(struct bindings *s, bindings_send *send, void *arg);
+/* Frees the table. */
+void bindings_fini(struct bindings *s);
+
+/* Takes affinity.* and the endpoints of c into use. With affinity off all bindings are removed. May
+ * send. */
+void bindings_conf(struct bindings *s, const struct conf *c);
+
+/* Handles the records of a worker's BINDS. May send. False: they violate the protocol; the caller
+ * kills the worker. */
+bool bindings_wishes(struct bindings *s, struct str records, int64_t now_ms) MUST_CHECK;
+
+/* Sends the records that wait. Called once a turn of the loop, so that changes of one turn are sent
+ * together. */
+void bindings_flush(struct bindings *s);
+
+/* Removes some of the bindings that have expired or are above the ceiling. True: there are more.
+ * May send. */
+bool bindings_sweep(struct bindings *s, int64_t now_ms);
+
+/* Gives a new worker the next piece of the table as records, in a buffer that the caller has
+ * emptied. *at: 0 at first. False: that was the last piece. bindings_flush is called before, so
+ * that no older records follow. */
+bool bindings_piece(const struct bindings *s, uint32_t *at, struct buf *records) MUST_CHECK;
+
+/* At most n bindings will be restored: makes the index for them at once. */
+void bindings_expect(struct bindings *s, size_t n);
+
+/* Restores a saved binding; called with the oldest first, before the first worker is started.
+ * Endpoints that are not configured are taken too: they may come back. False: no room. */
+bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoint,
+                      int64_t used_ms) MUST_CHECK;
+
+/* The number of all bindings. */
+uint32_t bindings_total(const struct bindings *s);
+/* The number of bindings to the endpoint of that id. */
+uint32_t bindings_count(const struct bindings *s, struct str id);
+
+#endif

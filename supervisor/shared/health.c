@@ -1,0 +1,574 @@
+#include "supervisor/shared/health.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "supervisor/shared/health_log.h"
+#include "supervisor/shared/endpoint_view.h"
+
+#include <string.h>
+
+_Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX,
+               "all blocks fit into ENDPOINT");
+
+/* ---- endpoints by id */
+
+struct health_endpoint *health_by_id(const struct health *h, struct str id)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (str_eq(str_c(h->v[i].id), id))
+            return &h->v[i];
+    return NULL;
+}
+
+struct health_endpoint *health_find(const struct health *h, struct str what)
+{
+    struct health_endpoint *e = health_by_id(h, what);
+    for (size_t i = 0; i < h->n && !e; i++)
+        if (str_eq(str_c(h->v[i].name), what))
+            e = &h->v[i];
+    return e;
+}
+
+static struct ep_ctx ctx_of(const struct health *h, const struct health_endpoint *e)
+{
+    return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
+}
+
+/* Updates whether e is usable. A change may make another endpoint the last one, or end that. */
+static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
+{
+    size_t i = (size_t)(e - h->v);
+    bool is = ep_usable(&e->state, now_ms);
+    if (is == h->offered.offers.v[i].usable)
+        return;
+    offers_set_usable(&h->offered.offers, i, is);
+    h->touched = h->usable_changed = true;
+}
+
+/* Updates whether each endpoint is usable, since a cooldown ends by time alone. Called before a
+ * decision that depends on it. */
+static void look_at_all(struct health *h, int64_t now_ms)
+{
+    for (size_t i = 0; i < h->n; i++)
+        look_again(h, &h->v[i], now_ms);
+}
+
+/* ---- sending an endpoint's state */
+
+/* Sends the state of e to the workers if it differs from the one last sent. */
+static void send_state(struct health *h, struct health_endpoint *e, int64_t now_ms)
+{
+    struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, now_ms);
+    if (h->overruled || endpoint_view_same(&m, &e->sent))
+        return;
+    h->send(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
+    e->sent = m;
+    if (m.blocks.n)
+        memcpy(e->sent_blocks, m.blocks.p, m.blocks.n);
+    e->sent.blocks.p = e->sent_blocks;
+}
+
+void health_send_all(struct health *h, int slot, int64_t now_ms)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        struct ipc_endpoint m = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
+        h->send(h->arg, slot, ipc_put_v_endpoint, &m);
+    }
+}
+
+void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
+{
+    struct health_places_line *l = arg;
+    struct ipc_lend m = {.endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
+    l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
+}
+
+/* ---- after an event */
+
+/* Forgets the holder of a trial that the policy has made free: the breaker was closed, or reset. */
+static void forget_loan(struct health_endpoint *e)
+{
+    if (e->state.breaker.trial == BREAKER_TRIAL_FREE) {
+        e->trial_slot = HEALTH_NONE;
+        e->trial_recalled = false;
+    }
+    if (e->state.breaker.state == BREAKER_CLOSED)
+        memset(e->asks, 0, sizeof e->asks);
+    if (e->state.verifying == EP_VERIFY_NONE)
+        e->verify_slot = HEALTH_NONE;
+}
+
+static void count(const struct health *h, const struct health_endpoint *e, enum health_count what)
+{
+    if (h->counted)
+        h->counted(h->arg, e->id, what);
+}
+
+static void count_trips(const struct health *h, const struct health_endpoint *e,
+                        const struct ep_changes *ch)
+{
+    for (uint32_t i = 0; i < ch->n; i++)
+        if (ch->note[i].what == EP_NOTE_BREAKER && e->state.breaker.state == BREAKER_OPEN)
+            count(h, e, HEALTH_TRIPPED);
+}
+
+/* Acts on the changes of an event. reason: that of the report, or NULL. */
+static void changed(struct health *h, struct health_endpoint *e, const struct ep_changes *ch,
+                    const char *reason, int64_t now_ms)
+{
+    forget_loan(e);
+    send_state(h, e, now_ms);
+    h->touched = e->touched = true;
+    look_again(h, e, now_ms);
+    count_trips(h, e, ch);
+    if (!h->frozen)
+        health_log(e->name, &e->state, ch, reason); /* last, so that workers get the state sooner */
+}
+
+/* ---- the trial */
+
+/* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
+static int next_asker(const struct health_endpoint *e)
+{
+    for (unsigned i = 1; i <= SLOTS_MAX; i++)
+        if (e->asks[(e->last_asker + i) % SLOTS_MAX])
+            return (int)((e->last_asker + i) % SLOTS_MAX);
+    return HEALTH_NONE;
+}
+
+/* The next worker in turn that a trial or verification may be given to, or HEALTH_NONE. */
+static int next_worker(struct health *h)
+{
+    for (unsigned i = 1; i <= SLOTS_MAX; i++) {
+        unsigned slot = (h->turn + i) % SLOTS_MAX;
+        if (h->up[slot]) {
+            h->turn = slot;
+            return (int)slot;
+        }
+    }
+    return HEALTH_NONE;
+}
+
+static void lend_to(struct health *h, struct health_endpoint *e, int slot, int64_t now_ms)
+{
+    struct ep_changes ch = {0};
+    if (slot == HEALTH_NONE || !ep_lend(&e->state, &ch))
+        return;
+    e->trial_slot = slot;
+    e->trial_seq = ++h->seq;
+    e->trial_since_ms = now_ms;
+    e->trial_recalled = false;
+    struct ipc_trial m = {.endpoint = str_c(e->id), .seq = e->trial_seq};
+    send_state(h, e, now_ms);
+    h->send(h->arg, slot, ipc_put_v_trial, &m);
+}
+
+static void recall(struct health *h, struct health_endpoint *e)
+{
+    struct ipc_trial_recall m = {.endpoint = str_c(e->id), .seq = e->trial_seq};
+    if (e->trial_slot == HEALTH_NONE || e->trial_recalled)
+        return;
+    e->trial_recalled = true;
+    h->send(h->arg, e->trial_slot, ipc_put_v_trial_recall, &m);
+}
+
+static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t seq)
+{
+    return e && e->trial_slot == (int)slot && e->trial_seq == seq && seq;
+}
+
+void health_trial_ask(struct health *h, unsigned slot, struct str id)
+{
+    struct health_endpoint *e = health_by_id(h, id);
+    if (!e || slot >= SLOTS_MAX || e->trial_slot == (int)slot || h->frozen)
+        return;
+    e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
+    h->touched = e->touched = true;
+}
+
+void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                        int64_t now_ms)
+{
+    struct health_endpoint *e = health_by_id(h, id);
+    struct ep_changes ch = {0};
+    if (!has_loan(e, slot, seq) || !ep_trial_begin(&e->state, &ch))
+        return;
+    e->trial_recalled = false;
+    changed(h, e, &ch, NULL, now_ms);
+}
+
+void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
+{
+    struct health_endpoint *e = health_by_id(h, id);
+    struct ep_changes ch = {0};
+    if (!has_loan(e, slot, seq))
+        return;
+    ep_trial_back(&e->state, &ch);
+    changed(h, e, &ch, NULL, now_ms);
+}
+
+/* ---- verifications */
+
+static void verify(struct health *h, struct health_endpoint *e, int64_t now_ms)
+{
+    struct ep_changes ch = {0};
+    int slot = next_worker(h);
+    if (slot == HEALTH_NONE || !ep_verify_begin(&e->state, &ch))
+        return;
+    e->verify_slot = slot;
+    e->verify_seq = ++h->seq;
+    struct ipc_verify m = {
+        .endpoint = str_c(e->id), .seq = e->verify_seq, .model = str_c(e->model)};
+    changed(h, e, &ch, NULL, now_ms);
+    h->send(h->arg, slot, ipc_put_v_verify, &m);
+    log_debug("endpoint %s: worker %d verifies it", e->name, slot);
+}
+
+/* ---- reports */
+
+static void text_of(char *out, size_t size, struct str s)
+{
+    size_t n = min_size(s.n, size - 1);
+    if (n)
+        memcpy(out, s.p, n);
+    out[n] = '\0';
+}
+
+static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t part)
+{
+    return cls < OUTCOME__COUNT && fault < FAULT__COUNT && net < NET__COUNT && part < PART__COUNT;
+}
+
+/* What OUTCOME and VERDICT say alike, as initializers of a struct ep_report. reason: its copy with
+ * a NUL. */
+#define REPORT_OF(m, reason)                                                                       \
+    .cls = (enum outcome)(m)->cls, .fault = (enum fault)(m)->fault,                                \
+    .net = (enum net_fault)(m)->net, .retry_after_ms = (m)->retry_after_ms,                        \
+    .why = (reason)[0] ? (reason) : NULL, .own_key = (m)->own_key, .began_ms = (m)->began_ms,      \
+    .status = (m)->status, .wall_ms = clock_wall_ms()
+
+bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m, int64_t now_ms)
+{
+    if (!known_words(m->cls, m->fault, m->net, m->part))
+        return false;
+    struct health_endpoint *e = health_by_id(h, m->endpoint);
+    if (!e)
+        return true;
+    char reason[201];
+    text_of(reason, sizeof reason, m->reason);
+    struct ep_report r = {
+        REPORT_OF(m, reason),
+        .part = (enum outcome_part)m->part,
+        .trial = has_loan(e, slot, m->trial),
+        .left = m->left,
+        .overruled = m->overruled,
+        .about_model = m->about_model,
+        .no_count_tokens = m->no_count_tokens,
+        .counted = m->counted,
+        .model = m->model_hash,
+        .ttfb_us = m->ttfb_us,
+    };
+    if (r.cls == OUTCOME_OK && m->model.n)
+        text_of(e->model, sizeof e->model, m->model);
+    struct ep_changes ch = {0};
+    look_at_all(h, now_ms);
+    struct ep_ctx ctx = ctx_of(h, e);
+    ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
+    changed(h, e, &ch, reason, now_ms);
+    /* A worker reports one success, and another only after an ENDPOINT that still has
+     * success_wanted. */
+    if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
+        h->send(h->arg, (int)slot, ipc_put_v_endpoint, &e->sent);
+    if (r.cls != OUTCOME_OK)
+        log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
+                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "", reason);
+    return true;
+}
+
+bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m, int64_t now_ms)
+{
+    if (!known_words(m->cls, m->fault, m->net, PART_WHOLE))
+        return false;
+    struct health_endpoint *e = health_by_id(h, m->endpoint);
+    if (!e || e->verify_slot != (int)slot || e->verify_seq != m->seq)
+        return true;
+    char reason[201];
+    text_of(reason, sizeof reason, m->reason);
+    struct ep_report r = {REPORT_OF(m, reason)};
+    struct ep_changes ch = {0};
+    if (!m->ok && m->net == NET_LOCAL) {
+        ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+        changed(h, e, &ch, NULL, now_ms);
+        log_info("endpoint %s: verification given back: %s", e->name, reason);
+        return true;
+    }
+    look_at_all(h, now_ms);
+    struct ep_ctx ctx = ctx_of(h, e);
+    ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
+    changed(h, e, &ch, reason, now_ms);
+    count(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
+    if (!m->ok)
+        log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
+                 reason);
+    return true;
+}
+
+void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial, uint64_t verifies,
+                 int64_t now_ms)
+{
+    struct health_endpoint *e = health_by_id(h, id);
+    struct ep_changes ch = {0};
+    if (!e)
+        return;
+    if (has_loan(e, slot, trial))
+        ep_trial_back(&e->state, &ch);
+    if (e->verify_slot == (int)slot && e->verify_seq == verifies)
+        ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+    changed(h, e, &ch, NULL, now_ms);
+}
+
+void health_taken(struct health *h, int64_t now_ms)
+{
+    for (size_t i = 0; i < h->n; i++)
+        send_state(h, &h->v[i], now_ms);
+    health_again(h);
+}
+
+/* ---- workers come and go */
+
+void health_again(struct health *h)
+{
+    h->touched = h->usable_changed = true;
+    for (size_t i = 0; i < h->n; i++)
+        h->v[i].touched = true;
+}
+
+void health_slot_up(struct health *h, unsigned slot)
+{
+    h->nup += !h->up[slot];
+    h->up[slot] = true;
+    health_again(h); /* trials and verifications may have waited for a worker */
+}
+
+void health_slot_retires(struct health *h, unsigned slot)
+{
+    h->nup -= h->up[slot];
+    h->up[slot] = false;
+}
+
+void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
+{
+    health_slot_retires(h, slot);
+    for (size_t i = 0; i < h->n; i++) {
+        struct health_endpoint *e = &h->v[i];
+        struct ep_changes ch = {0};
+        e->asks[slot] = false;
+        if (e->trial_slot == (int)slot)
+            ep_trial_back(&e->state, &ch);
+        if (e->verify_slot == (int)slot)
+            ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+        changed(h, e, &ch, NULL, now_ms);
+        struct health_places_line l = {h, e};
+        places_gone(&e->places, slot, health_send_places, &l);
+    }
+}
+
+/* ---- configuration, operators */
+
+static void endpoint_fini(struct health_endpoint *e)
+{
+    mem_free(e->name);
+    places_fini(&e->places);
+}
+
+void health_init(struct health *h, health_send *send_fn, void *arg)
+{
+    *h = (struct health){.send = send_fn, .arg = arg, .next_ms = INT64_MAX};
+}
+
+void health_fini(struct health *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        endpoint_fini(&h->v[i]);
+    mem_free(h->v);
+    offered_fini(&h->offered);
+    h->v = NULL;
+    h->n = 0;
+}
+
+static struct ep_conf conf_for_policy(const struct conf *c)
+{
+    return (struct ep_conf){
+        .breaker = {.failure_threshold = c->breaker.failure_threshold,
+                    .open_ms = c->breaker.open_duration,
+                    .max_open_ms = c->breaker.max_open_duration},
+        .cooldown = {.default_ms = c->rate_limit.default_cooldown,
+                     .max_ms = c->rate_limit.max_cooldown},
+        .failq = {.verify_ms = c->failure_queue.verify_interval,
+                  .verify_disabled_ms = c->failure_queue.verify_disabled_interval,
+                  .probe_off = c->failure_queue.probe == PROBE_OFF},
+        .degraded_for_ms = c->health.degraded_for,
+        .block_ms = c->rate_limit.max_cooldown,
+    };
+}
+
+void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
+{
+    struct health_endpoint *old = h->v;
+    size_t nold = h->n;
+    h->conf = conf_for_policy(c);
+    h->v = mem_zalloc(c->nendpoints + 1, sizeof *h->v);
+    h->n = c->nendpoints;
+    for (size_t i = 0; i < c->nendpoints; i++) {
+        const struct conf_endpoint *ce = &c->endpoints[i];
+        struct health_endpoint *e = &h->v[i];
+        size_t k = 0;
+        while (k < nold && strcmp(old[k].id, ce->id) != 0)
+            k++;
+        struct ep_changes ch = {0};
+        if (k < nold) {
+            *e = old[k];
+            e->sent.blocks.p = e->sent_blocks;
+            old[k].name = NULL;
+            old[k].places = (struct places){0};
+            mem_free(e->name);
+            ep_reconf(&e->state, &h->conf, ce->enabled, now_ms, &ch);
+        } else {
+            memcpy(e->id, ce->id, sizeof e->id);
+            e->trial_slot = e->verify_slot = HEALTH_NONE;
+            ep_init(&e->state, ce->enabled);
+        }
+        e->name = mem_strdup(ce->name);
+        health_log(e->name, &e->state, &ch, NULL);
+    }
+    for (size_t i = 0; i < nold; i++)
+        endpoint_fini(&old[i]);
+    mem_free(old);
+    offered_conf(&h->offered, c);
+    look_at_all(h, now_ms);
+    for (size_t i = 0; i < h->n; i++) {
+        struct health_places_line l = {h, &h->v[i]};
+        /* health_send_all follows */
+        h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
+        memcpy(h->v[i].sent_blocks, h->v[i].state.blocks, h->v[i].sent.blocks.n);
+        h->v[i].sent.blocks.p = h->v[i].sent_blocks;
+        places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_send_places, &l);
+    }
+    health_again(h);
+}
+
+void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms)
+{
+    struct ep_changes ch = {0};
+    ep_operator(&e->state, &h->conf, a, now_ms, &ch);
+    changed(h, e, &ch, NULL, now_ms);
+}
+
+/* ---- time */
+
+static void tick(struct health *h, struct health_endpoint *e, int64_t now_ms)
+{
+    struct ep_changes ch = {0};
+    struct ep_ctx ctx = ctx_of(h, e);
+    ep_tick(&e->state, &h->conf, &ctx, now_ms, &ch);
+    changed(h, e, &ch, NULL, now_ms);
+}
+
+/* Whether the trial is lent to a worker that has not begun it, while another worker could have
+ * it. */
+static bool idle_loan(const struct health *h, const struct health_endpoint *e)
+{
+    return e->state.breaker.trial == BREAKER_TRIAL_LENT && e->trial_slot != HEALTH_NONE &&
+           !e->trial_recalled && h->nup > h->up[e->trial_slot];
+}
+
+/* Lends the trial to a worker that has requested it, or recalls it first. False: no worker has, or
+ * the trial is running. */
+static bool serve_asker(struct health *h, struct health_endpoint *e, int64_t now_ms)
+{
+    int asker = next_asker(e);
+    if (asker == HEALTH_NONE || e->state.breaker.trial == BREAKER_TRIAL_RUNNING)
+        return false;
+    if (e->state.breaker.trial == BREAKER_TRIAL_LENT) {
+        recall(h, e);
+        return true;
+    }
+    e->last_asker = (unsigned)asker;
+    e->asks[asker] = false;
+    lend_to(h, e, asker, now_ms);
+    return true;
+}
+
+static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
+{
+    if (!ep_open_to_requests(&e->state))
+        recall(h, e);
+    switch (ep_wants(&e->state, &h->conf, now_ms)) {
+    case EP_WANT_NOTHING:
+        if (serve_asker(h, e, now_ms))
+            return;
+        break;
+    case EP_WANT_LEND:
+        if (!serve_asker(h, e, now_ms))
+            lend_to(h, e, next_worker(h), now_ms);
+        return;
+    case EP_WANT_VERIFY:
+        if (e->trial_slot == HEALTH_NONE)
+            verify(h, e, now_ms);
+        else
+            recall(h, e);
+        return;
+    }
+    if (idle_loan(h, e) && now_ms - e->trial_since_ms >= HEALTH_TRIAL_TURN_MS)
+        recall(h, e); /* TRIAL_BACK follows, and the next worker in turn gets it */
+}
+
+/* When there is something to do for the endpoint by time alone. */
+static int64_t next_of(const struct health *h, const struct health_endpoint *e, int64_t now_ms)
+{
+    int64_t next = ep_next_event_ms(&e->state, &h->conf, now_ms);
+    if (next <= now_ms) /* it could not be done now: a worker's message must come first */
+        next = INT64_MAX;
+    if (idle_loan(h, e) && e->trial_since_ms + HEALTH_TRIAL_TURN_MS < next)
+        next = e->trial_since_ms + HEALTH_TRIAL_TURN_MS;
+    return next;
+}
+
+void health_run(struct health *h, int64_t now_ms)
+{
+    if (h->frozen) {
+        h->touched = false;
+        h->next_ms = INT64_MAX;
+        return;
+    }
+    if (!h->touched && now_ms < h->next_ms)
+        return;
+    look_at_all(h, now_ms);
+    /* An endpoint that becomes usable ends that another is the last one, which is then queued; one
+     * that no longer is may bring others in reach. */
+    do {
+        bool all = h->usable_changed;
+        h->usable_changed = false;
+        for (size_t i = 0; i < h->n; i++)
+            if (all || h->v[i].touched || now_ms >= h->v[i].next_ms)
+                tick(h, &h->v[i], now_ms);
+    } while (h->usable_changed);
+    h->next_ms = INT64_MAX;
+    for (size_t i = 0; i < h->n; i++) {
+        struct health_endpoint *e = &h->v[i];
+        if (e->touched) {
+            order(h, e, now_ms);
+            e->next_ms = next_of(h, e, now_ms);
+            e->touched = false;
+        }
+        if (e->next_ms < h->next_ms)
+            h->next_ms = e->next_ms;
+    }
+    h->touched = false;
+}
+
+int64_t health_next(const struct health *h)
+{
+    return h->touched ? 0 : h->next_ms;
+}

@@ -1,0 +1,52 @@
+/* The functions of health.h for the places of max_concurrent. */
+#include "supervisor/shared/health.h"
+
+bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
+{
+    struct health_endpoint *e = health_by_id(h, m->endpoint);
+    if (!e || slot >= SLOTS_MAX)
+        return true;
+    struct health_places_line l = {h, e};
+    struct places_word w = {
+        .taken = m->taken, .back = m->back, .want = m->want, .answer = m->answer};
+    return places_said(&e->places, slot, &w, health_send_places, &l);
+}
+
+void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got)
+{
+    struct health_endpoint *e = health_by_id(h, id);
+    struct health_places_line l = {h, e};
+    if (e)
+        places_elsewhere(&e->places, HEALTH_PREDECESSOR, n, got, health_send_places, &l);
+}
+
+void health_place_wanted_elsewhere(struct health *h, struct str id)
+{
+    struct health_endpoint *e = health_by_id(h, id);
+    struct health_places_line l = {h, e};
+    if (e)
+        places_wanted_elsewhere(&e->places, HEALTH_PREDECESSOR, health_send_places, &l);
+}
+
+void health_places_granted(struct health *h, struct str id, uint32_t n)
+{
+    struct health_endpoint *e = health_by_id(h, id);
+    struct health_places_line l = {h, e};
+    if (!e || !h->frozen)
+        return;
+    e->place_asked = false;
+    places_granted(&e->places, n, health_send_places, &l);
+}
+
+void health_freeze(struct health *h, bool on)
+{
+    h->frozen = on;
+    for (size_t i = 0; i < h->n; i++) {
+        struct health_places_line l = {h, &h->v[i]};
+        h->v[i].places_sent = UINT64_MAX;
+        h->v[i].got_sent = 0;
+        h->v[i].place_asked = false;
+        places_freeze(&h->v[i].places, on, health_send_places, &l);
+    }
+    health_again(h);
+}

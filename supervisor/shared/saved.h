@@ -1,0 +1,33 @@
+/* saved: what lasts over a restart, as it passes between its owners (health.h, totals.h) and the
+ * file (store_file.h). */
+#ifndef QCC_SUPERVISOR_SHARED_SAVED_H
+#define QCC_SUPERVISOR_SHARED_SAVED_H
+
+#include "common/base/base.h"
+#include "common/ipc/ipc.h"
+
+/* Why an endpoint is disabled, as numbers of the file, which never get another meaning. */
+enum saved_disabled {
+    SAVED_ENABLED,
+    SAVED_BY_AUTH,
+    SAVED_BY_OPERATOR,
+    SAVED_BY_NOTHING, /* the operator enabled it, whatever the configuration says */
+    SAVED_DISABLED__COUNT
+};
+
+/* Counters of an endpoint, and of all endpoints together. Their owner (totals.h) defines their
+ * order, which never changes. */
+enum { SAVED_COUNTS = 16, STATE_COUNTERS = SAVED_COUNTS };
+
+struct saved_endpoint {
+    char id[9];
+    uint8_t disabled; /* enum saved_disabled */
+    bool queued, draining;
+    char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
+    uint64_t counts[SAVED_COUNTS];
+    uint32_t refused_status; /* with SAVED_BY_AUTH: the status that refused its key; 0: not known */
+    int64_t refused_wall_ms; /* with SAVED_BY_AUTH: time of that refusal, CLOCK_REALTIME; 0: not
+                                known */
+};
+
+#endif

@@ -1,0 +1,378 @@
+#include "supervisor/store/store.h"
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/secret/rnd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    SOON_MS = 2000,  /* saved so long after a binding or an endpoint's state has changed */
+    LATER_MS = 5000, /* saved so long after times of use, counters or models have changed */
+    SHARE = 20       /* writing takes at most 1/SHARE of the time */
+};
+
+static const char file_name[] = "state";
+
+void store_init(struct store *st, const struct store_env *env)
+{
+    *st = (struct store){.env = *env, .dir = {.fd = -1, .lock = -1}};
+}
+
+bool store_open(struct store *st, const char *path, const uint8_t *given, int *lent, struct err *e)
+{
+    if (!path) {
+        if (given)
+            memcpy(st->secret, given, sizeof st->secret);
+        else
+            rnd_bytes(st->secret, sizeof st->secret);
+        return true;
+    }
+    st->path = mem_strdup(path);
+    if (!store_dir_open(&st->dir, st->path, e) || !store_dir_lock(&st->dir, lent, e)) {
+        store_dir_close(&st->dir);
+        mem_free(st->path);
+        st->path = NULL;
+        return false;
+    }
+    store_dir_secret(&st->dir, given, st->secret);
+    return true;
+}
+
+/* A print that tells bindings of this secret from those of another one without revealing it. */
+static uint64_t print_of(const uint8_t secret[STORE_SECRET])
+{
+    uint8_t hash[32];
+    uint64_t v = 0;
+    unsigned n = sizeof hash;
+    if (EVP_Digest(secret, STORE_SECRET, hash, &n, EVP_sha256(), NULL) == 1)
+        memcpy(&v, hash, sizeof v);
+    return v;
+}
+
+/* ---- saving */
+
+/* The state to save as it is now; the caller frees its endpoints. */
+static struct store_view look(struct store *st)
+{
+    const struct store_env *env = &st->env;
+    struct store_view v = {.wall_ms = clock_wall_ms(),
+                           .mono_ms = clock_mono_ms(),
+                           .print = print_of(st->secret),
+                           .bindings = env->bindings->b};
+    struct saved_endpoint *e = mem_zalloc(env->health->n + 1, sizeof *e);
+    v.nendpoints = health_save(env->health, e);
+    totals_save(env->totals, v.counters);
+    for (size_t i = 0; i < v.nendpoints; i++)
+        totals_save_endpoint(env->totals, str_c(e[i].id), e[i].counts);
+    v.endpoints = e;
+    return v;
+}
+
+enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
+
+static enum change changed(const struct store *st, const struct store_view *v)
+{
+    if (st->moves != st->env.bindings->moves || st->nendpoints != v->nendpoints)
+        return CHANGE_STATE;
+    enum change c = CHANGE_NONE;
+    if (st->uses != st->env.bindings->uses ||
+        memcmp(st->counters, v->counters, sizeof v->counters) != 0)
+        c = CHANGE_COUNTERS;
+    for (size_t i = 0; i < v->nendpoints; i++) {
+        const struct saved_endpoint *a = &st->endpoints[i], *b = &v->endpoints[i];
+        if (strcmp(a->id, b->id) != 0 || a->disabled != b->disabled || a->queued != b->queued ||
+            a->draining != b->draining || a->refused_wall_ms != b->refused_wall_ms)
+            return CHANGE_STATE;
+        if (memcmp(a->counts, b->counts, sizeof a->counts) != 0 || strcmp(a->model, b->model) != 0)
+            c = CHANGE_COUNTERS;
+    }
+    return c;
+}
+
+/* Records the view as saved; takes over its endpoints. */
+static void remember(struct store *st, struct store_view *v)
+{
+    mem_free(st->endpoints);
+    st->endpoints = (struct saved_endpoint *)v->endpoints;
+    st->nendpoints = v->nendpoints;
+    memcpy(st->counters, v->counters, sizeof st->counters);
+    st->moves = st->env.bindings->moves;
+    st->uses = st->env.bindings->uses;
+}
+
+/* A save has ended. code: 0, or errno. */
+static void ended(struct store *st, int code)
+{
+    st->saved_ms = clock_mono_ms();
+    st->took_ms = st->saved_ms - st->began_ms;
+    if (code == 0 && st->failing)
+        log_info("state_dir: %s is saved again", st->path);
+    if (code != 0 && !st->failing)
+        log_warn("state_dir: cannot save in %s, trying on: %s", st->path, strerror(code));
+    st->failing = code != 0;
+    if (code != 0)
+        st->moves--; /* counts as changed, since it was not saved */
+}
+
+static void on_child(struct ev_loop *loop, ev_child *w, int events)
+{
+    struct store *st = CONTAINER_OF(w, struct store, on_child);
+    (void)events;
+    ev_child_stop(loop, w);
+    st->child = 0;
+    ended(st, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EINTR);
+}
+
+/* Runs in the child, which touches no descriptor of the supervisor and does not outlive it. */
+static NORETURN void write_and_exit(int dir, pid_t parent, const struct store_view *v)
+{
+    static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+    sigset_t none;
+    for (size_t i = 0; i < COUNT_OF(handled); i++)
+        signal(handled[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    enum { DIR_FD = 3 };
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent ||
+        (dir != DIR_FD && dup2(dir, DIR_FD) == -1))
+        _exit(EINTR);
+    close_range(DIR_FD + 1, ~0U, 0);
+    _exit(store_file_write(DIR_FD, file_name, v) ? 0 : errno);
+}
+
+static void save(struct store *st, struct store_view *v)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pid_t self = getpid();
+    st->began_ms = clock_mono_ms();
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop runs in the child */
+    pid_t pid = fork();
+    if (pid == 0)
+        write_and_exit(st->dir.fd, self, v);
+    int why = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    remember(st, v);
+    if (pid == -1) {
+        ended(st, why);
+        return;
+    }
+    st->child = pid;
+    ev_child_init(&st->on_child, on_child, pid, 0);
+    ev_child_start(st->env.loop, &st->on_child);
+}
+
+static int64_t pause_for(const struct store *st, enum change c)
+{
+    int64_t ms = c == CHANGE_STATE ? SOON_MS : LATER_MS;
+    return st->took_ms * SHARE > ms ? st->took_ms * SHARE : ms;
+}
+
+void store_tick(struct store *st)
+{
+    int64_t since = clock_mono_ms() - st->saved_ms;
+    if (!st->path || st->child || since < SOON_MS || !st->allowed)
+        return;
+    struct store_view v = look(st);
+    enum change c = changed(st, &v);
+    if (c == CHANGE_NONE || since < pause_for(st, c))
+        mem_free((void *)v.endpoints);
+    else
+        save(st, &v);
+}
+
+bool store_put(struct store *st, int fd)
+{
+    struct store_view v = look(st);
+    bool ok = store_file_put(fd, &v);
+    int why = errno;
+    mem_free((void *)v.endpoints);
+    errno = why;
+    return ok;
+}
+
+/* Ends a save that is under way. */
+static void halt(struct store *st)
+{
+    if (!st->child)
+        return;
+    ev_child_stop(st->env.loop, &st->on_child);
+    kill(st->child, SIGKILL);
+    while (waitpid(st->child, NULL, 0) == -1 && errno == EINTR)
+        ;
+    st->moves--; /* counts as changed, since the save may not be complete */
+    st->child = 0;
+}
+
+void store_allow(struct store *st, bool on)
+{
+    st->allowed = on;
+    if (!on)
+        halt(st);
+}
+
+void store_leave(struct store *st)
+{
+    store_dir_close(&st->dir);
+}
+
+void store_close(struct store *st)
+{
+    if (!st->path)
+        return;
+    halt(st);
+    struct store_view v = look(st);
+    if (st->allowed && changed(st, &v) != CHANGE_NONE) {
+        st->began_ms = clock_mono_ms();
+        int code = store_file_write(st->dir.fd, file_name, &v) ? 0 : errno;
+        remember(st, &v);
+        ended(st, code);
+    } else {
+        mem_free((void *)v.endpoints);
+    }
+    store_dir_close(&st->dir);
+    mem_free(st->endpoints);
+    mem_free(st->path);
+    st->path = NULL;
+    st->endpoints = NULL;
+    st->nendpoints = 0;
+}
+
+/* ---- restoring */
+
+/* Reads the file into *p, to be freed with mem_free. False: it cannot be used; *e says why. */
+static bool read_fd(int fd, char **p, size_t *n, struct err *e)
+{
+    struct stat st;
+    *p = NULL;
+    *n = 0;
+    bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (!ok)
+        err_set(e, "is not a regular file");
+    else if (st.st_size > STORE_FILE_MAX)
+        ok = err_set(e, "is too large");
+    else if (!(*p = mem_try((size_t)st.st_size + 1)))
+        ok = err_set(e, "does not fit into memory");
+    while (ok && *n < (size_t)st.st_size) {
+        ssize_t k = pread(fd, *p + *n, (size_t)st.st_size - *n, (off_t)*n);
+        if (k == -1 && errno != EINTR)
+            ok = err_sys(e, "cannot be read");
+        else if (k == 0)
+            break;
+        else if (k > 0)
+            *n += (size_t)k;
+    }
+    if (!ok)
+        mem_free(*p);
+    return ok;
+}
+
+/* Reads the folder's file into *p, to be freed with mem_free. False: with an empty *e there is
+ * none, else it cannot be used. */
+static bool read_file(const struct store_dir *d, char **p, size_t *n, struct err *e)
+{
+    e->msg[0] = '\0';
+    int fd = openat(d->fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd == -1)
+        return errno == ENOENT ? false : err_sys(e, "cannot be opened");
+    bool ok = read_fd(fd, p, n, e);
+    fd_close(&fd);
+    return ok;
+}
+
+/* Restores the bindings. The time since the file was saved counts as time without use. */
+static uint32_t restore_bindings(struct store *st, struct store_image *im)
+{
+    struct bindings *ss = st->env.bindings;
+    int64_t now = clock_mono_ms(), off = clock_wall_ms() - im->saved_ms, last = INT64_MIN;
+    struct str block;
+    if (im->print != print_of(st->secret)) {
+        log_warn("state: the bindings were made with another secret: forgotten");
+        return 0;
+    }
+    if (off < 0)
+        off = 0;
+    if (ss->enabled && im->nblocks)
+        bindings_expect(ss, (size_t)im->nblocks * STORE_BLOCK);
+    while (ss->enabled && (block = store_block(im)).n)
+        for (size_t i = 0; i < block.n / STORE_BINDING; i++) {
+            struct store_binding b = store_binding_at(block, i);
+            int64_t used = off > ss->ttl_ms ? now - off : now - off - b.age_ms;
+            if (used < last)
+                used = last; /* the table needs ascending times of use */
+            last = used;
+            if (used > now - ss->ttl_ms && !bindings_restore(ss, b.key, b.endpoint, used))
+                return bindings_total(ss);
+        }
+    return bindings_total(ss);
+}
+
+/* Restores all from the bytes of a file. from: their origin, for the log. False: *e says why
+ * not. */
+static bool take_up(struct store *st, struct str file, const char *from, struct err *e)
+{
+    struct store_image im;
+    if (!store_file_parse(file, &im, e))
+        return false;
+    uint32_t bound = restore_bindings(st, &im);
+    totals_restore(st->env.totals, im.counters);
+    for (uint32_t i = 0; i < im.nendpoints; i++)
+        totals_restore_endpoint(st->env.totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
+    size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_mono_ms());
+    log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
+             from);
+    store_image_fini(&im);
+    return true;
+}
+
+/* Restores the predecessor's state in memory, which is newer than its file. False: it cannot be
+ * used. */
+static bool restore_given(struct store *st, int fd)
+{
+    struct err e;
+    char *p;
+    size_t n;
+    bool ok = fd != -1 && read_fd(fd, &p, &n, &e);
+    if (!ok)
+        return false;
+    ok = take_up(st, str_make(p, n), "the supervisor before this one", &e);
+    if (!ok)
+        log_warn("state: what the supervisor before this one gave %s", e.msg);
+    mem_free(p);
+    return ok;
+}
+
+static void restore_file(struct store *st)
+{
+    struct err e;
+    char *p = NULL;
+    size_t n = 0;
+    if (!st->path)
+        return;
+    bool found = read_file(&st->dir, &p, &n, &e);
+    if (found ? !take_up(st, str_make(p, n), st->path, &e) : e.msg[0] != '\0')
+        store_dir_set_aside(&st->dir, file_name, e.msg);
+    if (found)
+        mem_free(p);
+}
+
+void store_restore(struct store *st, int given)
+{
+    if (!restore_given(st, given))
+        restore_file(st);
+    if (!st->path)
+        return;
+    struct store_view v = look(st);
+    remember(st, &v);
+}

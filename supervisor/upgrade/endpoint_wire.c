@@ -1,0 +1,154 @@
+#include "supervisor/upgrade/endpoint_wire.h"
+
+#include <string.h>
+
+void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
+{
+    const struct ep_state *s = &e->state;
+    *m = (struct ipc_up_endpoint){
+        .id = str_c(e->id),
+        .health = s->health,
+        .disabled = s->disabled,
+        .configured = s->configured,
+        .draining = s->draining,
+        .lacks_count_tokens = s->no_count_until_ms != 0,
+        .verify_asked = s->verify_asked,
+        .verifying = s->verifying,
+        .verifies = e->verify_slot == HEALTH_NONE ? 0 : e->verify_seq,
+        .breaker = s->breaker.state,
+        .breaker_trial = s->breaker.trial,
+        .trial = e->trial_slot == HEALTH_NONE ? 0 : e->trial_seq,
+        .breaker_failures = s->breaker.failures,
+        .breaker_broken = s->breaker.broken,
+        .breaker_since_ms = s->breaker.since_ms,
+        .breaker_open_ms = s->breaker.open_ms,
+        .cool_own_until_ms = s->cooldown.own_until_ms,
+        .cool_untold_until_ms = s->cooldown.untold_until_ms,
+        .cool_untold_at_ms = s->cooldown.untold_at_ms,
+        .cool_untold = s->cooldown.untold,
+        .cool_hit_ms = s->cooldown.hit_ms,
+        .queue = s->failq.kind,
+        .queue_running = s->failq.running,
+        .queue_verifications = s->failq.verifications,
+        .queue_since_ms = s->failq.since_ms,
+        .queue_next_ms = s->failq.next_ms,
+        .queued_why = str_c(s->queued_why),
+        .degraded_until_ms = s->degraded_until_ms,
+        .ttfb_eighths = s->ttfb_us.eighths,
+        .model = str_c(e->model),
+        .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
+    };
+}
+
+static bool possible(const struct ipc_up_endpoint *m)
+{
+    return m->health < EP_HEALTH__COUNT && m->disabled < EP_DISABLED__COUNT &&
+           m->verifying <= EP_VERIFY_ASKED && m->breaker < BREAKER__COUNT &&
+           m->breaker_trial <= BREAKER_TRIAL_RUNNING && m->queue <= FAILQ_DISABLED &&
+           m->blocks.n % sizeof(struct ep_block) == 0 &&
+           m->blocks.n <= EP_BLOCKS * sizeof(struct ep_block) &&
+           m->queued_why.n < sizeof((struct ep_state *)0)->queued_why;
+}
+
+static void text(char *out, struct str s)
+{
+    if (s.n)
+        memcpy(out, s.p, s.n);
+    out[s.n] = '\0';
+}
+
+static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
+{
+    s->health = (enum ep_health)m->health;
+    s->disabled = (enum ep_disabled)m->disabled;
+    s->configured = m->configured;
+    s->draining = m->draining;
+    s->verify_asked = m->verify_asked;
+    s->verifying = m->verifies ? (enum ep_verifying)m->verifying : EP_VERIFY_NONE;
+    s->breaker = (struct breaker){
+        .state = (enum breaker_state)m->breaker,
+        .trial = m->trial || (m->verifies && m->verifying == EP_VERIFY_TRIAL)
+                     ? (enum breaker_trial)m->breaker_trial
+                     : BREAKER_TRIAL_FREE,
+        .failures = m->breaker_failures,
+        .broken = m->breaker_broken,
+        .since_ms = m->breaker_since_ms,
+        .open_ms = m->breaker_open_ms,
+    };
+    s->cooldown = (struct cooldown){
+        .own_until_ms = m->cool_own_until_ms,
+        .untold_until_ms = m->cool_untold_until_ms,
+        .untold_at_ms = m->cool_untold_at_ms,
+        .untold = m->cool_untold,
+        .hit_ms = m->cool_hit_ms,
+    };
+    s->failq = (struct failq){
+        .kind = (enum failq_kind)m->queue,
+        .running = m->queue_running && m->verifies,
+        .verifications = m->queue_verifications,
+        .since_ms = m->queue_since_ms,
+        .next_ms = m->queue_next_ms,
+    };
+    text(s->queued_why, m->queued_why);
+    s->degraded_until_ms = m->degraded_until_ms;
+    s->ttfb_us.eighths = m->ttfb_eighths;
+    s->nblocks = (uint32_t)(m->blocks.n / sizeof s->blocks[0]);
+    if (m->blocks.n)
+        memcpy(s->blocks, m->blocks.p, m->blocks.n);
+}
+
+bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
+                       int64_t now_ms)
+{
+    if (!possible(m))
+        return false;
+    struct health_endpoint *e = health_by_id(h, m->id);
+    struct ep_changes ch = {0};
+    if (!e)
+        return true;
+    take(&e->state, m);
+    /* How long, UP_COUNT says; an older build does not send it. */
+    if (m->lacks_count_tokens)
+        e->state.no_count_until_ms = now_ms + h->conf.block_ms;
+    text(e->model, m->model);
+    e->trial_slot = m->trial ? HEALTH_PREDECESSOR : HEALTH_NONE;
+    e->trial_seq = m->trial;
+    e->trial_since_ms = now_ms;
+    e->trial_recalled = false;
+    e->verify_slot = m->verifies ? HEALTH_PREDECESSOR : HEALTH_NONE;
+    e->verify_seq = m->verifies;
+    ep_reconf(&e->state, &h->conf, c->endpoints[e - h->v].enabled, now_ms, &ch);
+    return true;
+}
+
+bool endpoint_wire_put_refused(const struct health_endpoint *e, struct ipc_up_refused *m)
+{
+    const struct ep_state *s = &e->state;
+    *m = (struct ipc_up_refused){
+        .id = str_c(e->id), .status = s->refused_status, .wall_ms = s->refused_wall_ms};
+    return s->disabled == EP_BY_AUTH && (s->refused_status || s->refused_wall_ms);
+}
+
+void endpoint_wire_get_refused(struct health *h, const struct ipc_up_refused *m)
+{
+    struct health_endpoint *e = health_by_id(h, m->id);
+    if (e)
+        ep_restore_refusal(&e->state, m->status, m->wall_ms);
+}
+
+bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_count *m)
+{
+    const struct ep_state *s = &e->state;
+    *m = (struct ipc_up_count){
+        .id = str_c(e->id), .no_count_until_ms = s->no_count_until_ms, .counted_ms = s->counted_ms};
+    return s->no_count_until_ms || s->counted_ms;
+}
+
+void endpoint_wire_get_count(struct health *h, const struct ipc_up_count *m)
+{
+    struct health_endpoint *e = health_by_id(h, m->id);
+    if (!e)
+        return;
+    e->state.no_count_until_ms = m->no_count_until_ms;
+    e->state.counted_ms = m->counted_ms;
+}

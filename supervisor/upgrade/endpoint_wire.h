@@ -1,0 +1,31 @@
+/* endpoint_wire: the whole state of an endpoint, from one supervisor to the next at an upgrade:
+ * more than what lasts over a restart (saved.h). The reader checks every number. */
+#ifndef QCC_SUPERVISOR_UPGRADE_ENDPOINT_WIRE_H
+#define QCC_SUPERVISOR_UPGRADE_ENDPOINT_WIRE_H
+
+#include "common/ipc/ipc.h"
+#include "supervisor/shared/health.h"
+
+/* Fills m with the state of e. Borrows from e. */
+void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
+
+/* Takes the state over for the endpoint of that id; one that is not configured here is passed over.
+ * A trial or verification of a worker of the predecessor then belongs to HEALTH_PREDECESSOR.
+ * `enabled` of this configuration counts as in a reload. False: the message is malformed. */
+bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
+                       int64_t now_ms) MUST_CHECK;
+
+/* Fills m with how the key of e was refused. False: e is not EP_BY_AUTH, or it is not known. */
+bool endpoint_wire_put_refused(const struct health_endpoint *e,
+                               struct ipc_up_refused *m) MUST_CHECK;
+/* Takes over how the key of an endpoint was refused; one that is not configured here is passed
+ * over. */
+void endpoint_wire_get_refused(struct health *h, const struct ipc_up_refused *m);
+
+/* Fills m with what is known about count_tokens of e. False: nothing is known. */
+bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_count *m) MUST_CHECK;
+/* Takes over what is known about count_tokens; an endpoint that is not configured here is passed
+ * over. */
+void endpoint_wire_get_count(struct health *h, const struct ipc_up_count *m);
+
+#endif

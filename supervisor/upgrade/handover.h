@@ -1,0 +1,36 @@
+/* handover: what the two supervisors of an upgrade must agree on, beside the UP_ messages in
+ * messages.def. */
+#ifndef QCC_SUPERVISOR_UPGRADE_HANDOVER_H
+#define QCC_SUPERVISOR_UPGRADE_HANDOVER_H
+
+#include <sys/types.h>
+
+/* Version of the UP_ messages: a successor of another version refuses. */
+enum { HANDOVER_VERSION = 1 };
+
+/* Descriptors that the successor starts with, the channel and a file with what lasts, and the
+ * environment variable that is set when they are there. */
+enum { HANDOVER_FD = 3, HANDOVER_STATE_FD = 4 };
+#define HANDOVER_ENV "QCC_UPGRADE"
+
+/* The kind of descriptor that UP_SOCKET carries. */
+enum handover_kind {
+    HANDOVER_LISTENER,
+    HANDOVER_FOREIGN, /* a listener that systemd opened */
+    HANDOVER_CONTROL, /* the control socket */
+    HANDOVER_LOCK,    /* the lock of state_dir */
+    HANDOVER_RING,    /* the log ring, to be written */
+    HANDOVER_RING_READER
+};
+
+/* The descriptors that are handed over beside listening sockets. */
+struct handover {
+    int lock;          /* the lock of state_dir; -1: none, as for all members */
+    int state;         /* a file with what lasts, newer than the one on disk */
+    int control;       /* the control socket */
+    dev_t control_dev; /* of the control socket's file; 0: not known */
+    ino_t control_ino;
+    int ring, ring_reader; /* the log ring: to be written, to be read */
+};
+
+#endif

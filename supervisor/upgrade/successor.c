@@ -1,0 +1,537 @@
+#include "supervisor/upgrade/successor.h"
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "supervisor/process/container.h"
+#include "supervisor/process/signals.h"
+#include "supervisor/process/systemd.h"
+#include "supervisor/upgrade/endpoint_wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    TX_MAX = 64 << 20, /* bytes that may wait for a successor that is busy with its start */
+    FLUSH_MS = 1000,
+    ABOVE = 16 /* descriptors are moved to here or above, away from the fixed numbers */
+};
+
+/* The successor must serve within this time: it reads a configuration, loads a million bindings,
+ * and waits for its workers. */
+#define START_S 60.
+
+void successor_init(struct successor *u, const struct successor_env *env)
+{
+    *u = (struct successor){.env = *env, .chan.fd = -1};
+}
+
+bool successor_going(const struct successor *u)
+{
+    return u->phase != SUCCESSOR_NONE;
+}
+
+bool successor_given(const struct successor *u)
+{
+    return u->phase == SUCCESSOR_GIVEN || u->phase == SUCCESSOR_DONE;
+}
+
+/* ---- the process of the successor */
+
+/* Runs in the child. It writes the state as of the fork from its copy of the memory; later changes
+ * are sent over the channel. Every other descriptor is close-on-exec. */
+static NORETURN void become_new(struct successor *u, const struct successor_order *o, int sock)
+{
+    int state = memfd_create("qcc-state", MFD_CLOEXEC);
+    bool ok = state != -1 && store_put(u->env.store, state);
+    sock = fcntl(sock, F_DUPFD_CLOEXEC, ABOVE);
+    state = fcntl(state, F_DUPFD_CLOEXEC, ABOVE);
+    ok = ok && dup2(sock, HANDOVER_FD) != -1 && dup2(state, HANDOVER_STATE_FD) != -1 &&
+         fd_cloexec(HANDOVER_FD, false) && fd_cloexec(HANDOVER_STATE_FD, false) &&
+         setenv(HANDOVER_ENV, "1", 1) == 0 && unsetenv("WATCHDOG_PID") == 0;
+    if (ok)
+        execl(o->program, o->program, "-c", o->conf_path, (char *)NULL);
+    dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", o->program, strerror(errno));
+    _exit(EXIT_FAILURE);
+}
+
+/* Runs in an intermediate process that ends at once, so that the successor becomes a child of the
+ * process that started the first supervisor (systemd, init), which then sees its end and can
+ * restart it. */
+static NORETURN void fork_new(struct successor *u, const struct successor_order *o, int sock,
+                              int report, const sigset_t *before)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        /* signals that come before the successor has a loop wait until then */
+        signals_block_only(before);
+        become_new(u, o, sock);
+    }
+    _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : EXIT_FAILURE);
+}
+
+/* Starts the successor. Returns its process id; -1 with errno. */
+static pid_t fork_twice(struct successor *u, const struct successor_order *o, int sock)
+{
+    int report[2];
+    sigset_t all, before;
+    pid_t pid = -1;
+    if (pipe2(report, O_CLOEXEC) == -1)
+        return -1;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop runs in the children */
+    pid_t between = fork();
+    if (between == 0)
+        fork_new(u, o, sock, report[1], &before);
+    int why = errno;
+    fd_close(&report[1]);
+    if (between != -1) {
+        why = EAGAIN; /* the error of fork(2) for a process limit */
+        if (read(report[0], &pid, sizeof pid) != sizeof pid)
+            pid = -1;
+        waitpid(between, NULL, 0);
+    }
+    fd_close(&report[0]);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = why;
+    return pid;
+}
+
+static bool spawn(struct successor *u, const struct successor_order *o, int *fd, struct err *e)
+{
+    int theirs;
+    if (!fd_pair(fd, &theirs))
+        return err_sys(e, "socketpair");
+    pid_t pid = fork_twice(u, o, theirs);
+    if (pid == -1) {
+        err_sys(e, "fork");
+        fd_close(fd);
+    } else {
+        u->pid = pid;
+    }
+    fd_close(&theirs);
+    return pid != -1;
+}
+
+/* ---- the channel */
+
+static void watch(struct successor *u)
+{
+    if (chan_pending(&u->chan))
+        ev_io_start(u->env.loop, &u->wr);
+    else
+        ev_io_stop(u->env.loop, &u->wr);
+}
+
+static void unwatch(struct successor *u)
+{
+    ev_io_stop(u->env.loop, &u->rd);
+    ev_io_stop(u->env.loop, &u->wr);
+    ev_timer_stop(u->env.loop, &u->late);
+    chan_fini(&u->chan);
+}
+
+static void answer(struct successor *u, unsigned status, const char *why)
+{
+    struct doc d;
+    if (!u->asked)
+        return;
+    u->asked = false;
+    doc_init(&d, IPC_ANSWER_MAX);
+    if (why) {
+        doc_refuse(&d, status, why);
+    } else {
+        doc_map(&d, 1);
+        doc_kv_int(&d, "pid", u->pid);
+    }
+    u->asker.answer(&u->asker, status, &d);
+    doc_free(&d);
+}
+
+/* The successor has failed before UP_SERVES: this supervisor goes on as before. */
+static void failed(struct successor *u, const char *why)
+{
+    bool back = u->phase == SUCCESSOR_GIVEN;
+    unwatch(u);
+    if (u->pid)
+        kill(u->pid, SIGKILL); /* its workers end with it */
+    u->pid = 0;
+    u->phase = SUCCESSOR_NONE;
+    if (u->env.intent->want == PLAN_SERVE && !*u->env.stops)
+        log_error("upgrade refused, this supervisor goes on: %s", why);
+    else
+        log_warn("upgrade given up: %s", why);
+    if (back) {
+        health_freeze(u->env.health, false);
+        store_allow(u->env.store, true);
+    }
+    answer(u, 422, why);
+}
+
+static void send_up(struct successor *u, int pass, chan_put_fn *put, const void *m)
+{
+    if (u->chan.fd == -1 || u->peer_slow)
+        return;
+    u->peer_slow = !chan_send(&u->chan, pass, put, u->env.intent->gen, m);
+    if (!u->peer_slow) {
+        watch(u);
+        return;
+    }
+    /* The channel is not closed here: the caller may be reading it. */
+    ev_timer_stop(u->env.loop, &u->late);
+    ev_timer_set(&u->late, 0., 0.);
+    ev_timer_start(u->env.loop, &u->late);
+}
+
+/* ---- what is handed over */
+
+static void give_socket(struct successor *u, int fd, enum handover_kind kind, dev_t dev, ino_t ino)
+{
+    struct ipc_up_socket m = {.kind = kind, .dev = dev, .ino = ino};
+    send_up(u, fd, ipc_put_v_up_socket, &m);
+}
+
+static void give_first(struct successor *u, const struct successor_order *o)
+{
+    const struct handover *h = &o->handover;
+    struct ipc_up_hello hello = {.version = HANDOVER_VERSION,
+                                 .ipc = IPC_VERSION,
+                                 .pid = (uint32_t)getpid(),
+                                 .gen = u->env.intent->gen,
+                                 .build = STR(QCC_VERSION),
+                                 .secret =
+                                     str_make((const char *)u->env.store->secret, STORE_SECRET)};
+    struct ipc_up_read end = {};
+    send_up(u, -1, ipc_put_v_up_hello, &hello);
+    for (size_t i = 0; i < o->listen->n; i++) {
+        const struct listener *l = o->listen->v[i].l;
+        give_socket(u, l->fd, l->foreign ? HANDOVER_FOREIGN : HANDOVER_LISTENER, l->dev, l->ino);
+    }
+    if (h->lock != -1)
+        give_socket(u, h->lock, HANDOVER_LOCK, 0, 0);
+    if (h->ring != -1 && h->ring_reader != -1) {
+        give_socket(u, h->ring, HANDOVER_RING, 0, 0);
+        give_socket(u, h->ring_reader, HANDOVER_RING_READER, 0, 0);
+    }
+    if (h->control != -1)
+        give_socket(u, h->control, HANDOVER_CONTROL, h->control_dev, h->control_ino);
+    send_up(u, -1, ipc_put_v_up_read, &end);
+}
+
+static void give_counters(struct successor *u, const char *endpoint)
+{
+    uint64_t v[SAVED_COUNTS] = {0};
+    if (endpoint)
+        totals_save_endpoint(u->env.totals, str_c(endpoint), v);
+    else
+        totals_save(u->env.totals, v);
+    struct ipc_up_counters m = {.endpoint = str_c(endpoint),
+                                .v = str_make((const char *)v, sizeof v)};
+    send_up(u, -1, ipc_put_v_up_counters, &m);
+}
+
+/* Sends what is open in a slot as a STATS, since workers report it only when it changes. */
+static void give_open(struct successor *u, unsigned slot)
+{
+    struct stats_total all;
+    struct stats_record v[STATS_RECORDS];
+    size_t at = 0, n;
+    do {
+        n = totals_open(u->env.totals, slot, &at, &all, v, STATS_RECORDS);
+        struct ipc_stats m = {.total = str_make((const char *)&all, sizeof all),
+                              .records = str_make((const char *)v, n * sizeof *v)};
+        struct buf b;
+        struct ipc_frame f;
+        buf_init(&b, IPC_STATS_MAX + 4096);
+        if ((n || all.streams_open) && ipc_put_stats(&b, 0, &m) &&
+            ipc_open(buf_view(&b), TO_SUP, &f))
+            successor_relay(u, slot, &f);
+        buf_free(&b);
+    } while (n == STATS_RECORDS);
+}
+
+/* Hands the whole state over; nothing is decided here from now on. */
+static void give_state(struct successor *u)
+{
+    struct ipc_up_go go = {.seq = u->env.health->seq};
+    u->phase = SUCCESSOR_GIVEN;
+    store_allow(u->env.store, false);
+    health_freeze(u->env.health, true);
+    for (size_t i = 0; i < u->env.health->n; i++) {
+        struct ipc_up_endpoint m;
+        struct ipc_up_refused refused;
+        struct ipc_up_count count;
+        const struct health_endpoint *e = &u->env.health->v[i];
+        endpoint_wire_put(e, &m);
+        send_up(u, -1, ipc_put_v_up_endpoint, &m);
+        if (endpoint_wire_put_refused(e, &refused))
+            send_up(u, -1, ipc_put_v_up_refused, &refused);
+        if (endpoint_wire_put_count(e, &count))
+            send_up(u, -1, ipc_put_v_up_count, &count);
+        give_counters(u, e->id);
+    }
+    give_counters(u, NULL);
+    successor_turn(u);
+    for (unsigned i = 0; i < TOTALS_SLOTS; i++)
+        give_open(u, i);
+    send_up(u, -1, ipc_put_v_up_go, &go);
+}
+
+static void done(struct successor *u)
+{
+    struct ipc_up_done m = {};
+    u->phase = SUCCESSOR_DONE;
+    ev_timer_stop(u->env.loop, &u->late);
+    systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
+    send_up(u, -1, ipc_put_v_up_done, &m);
+    answer(u, 200, NULL);
+    u->env.ops->serves(u->env.arg);
+}
+
+/* ---- messages of the successor */
+
+static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
+{
+    struct ipc_up_tell m;
+    struct ipc_endpoint e;
+    if (!ipc_get_up_tell(f, &m))
+        return false;
+    struct ipc_frame as = {.id = IPC_ENDPOINT, .fields = m.fields, .nfields = m.nfields, .fd = -1};
+    if (m.ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
+        return true; /* before UP_DONE: the successor sends all states again after it */
+    if (!ipc_get_endpoint(&as, &e))
+        return false;
+    u->env.health->overruled = true;
+    u->env.ops->endpoint(u->env.arg, &e);
+    return true;
+}
+
+static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
+{
+    struct successor *u = arg;
+    struct ipc_up_fails fails;
+    struct ipc_up_lend lend;
+    if (f->id == IPC_UP_TAKE && u->phase == SUCCESSOR_STARTING)
+        give_state(u);
+    else if (f->id == IPC_UP_SERVES && u->phase == SUCCESSOR_GIVEN)
+        done(u);
+    else if (f->id == IPC_UP_STOP && u->phase == SUCCESSOR_DONE)
+        u->stops++;
+    else if (f->id == IPC_UP_TELL && successor_given(u))
+        return on_up_tell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    else if (f->id == IPC_UP_LEND && u->phase == SUCCESSOR_DONE && ipc_get_up_lend(f, &lend))
+        health_places_granted(u->env.health, lend.endpoint, lend.n);
+    else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
+        snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
+    else
+        return err_set(e, "it sent %s, which means nothing now", ipc_name(f->id));
+    return true;
+}
+
+static void ended(struct successor *u, const char *how)
+{
+    if (u->phase == SUCCESSOR_DONE) {
+        if (u->chan.fd == -1)
+            return; /* the failure was logged before */
+        unwatch(u);
+        if (!container_is_init()) /* as process 1 of a container on_child is called at its end */
+            u->pid = 0;
+        u->env.health->overruled = false;
+        log_warn("the new supervisor %s", how);
+    } else if (successor_going(u)) {
+        struct err why;
+        err_set(&why, "the new supervisor %s", how);
+        failed(u, u->why[0] ? u->why : why.msg);
+    }
+}
+
+static void receive(struct successor *u)
+{
+    struct err e;
+    enum chan_result r = u->chan.fd == -1 ? CHAN_OK : chan_read(&u->chan, on_frame, u, &e);
+    if (r == CHAN_BROKEN)
+        ended(u, e.msg);
+    else if (r == CHAN_CLOSED && container_is_init() && u->pid)
+        ev_io_stop(u->env.loop, &u->rd); /* on_child follows with the exit status */
+    else if (r == CHAN_CLOSED)
+        ended(u,
+              u->phase == SUCCESSOR_DONE ? "has ended" : "has ended before it served, see above");
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop, (void)events;
+    receive(w->data);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct successor *u = w->data;
+    struct err e;
+    (void)loop, (void)events;
+    if (chan_write(&u->chan, &e) == CHAN_OK)
+        watch(u);
+    else
+        ev_io_stop(u->env.loop, w);
+}
+
+/* The successor has ended. Called only in process 1 of a container, whose child the successor
+ * becomes. */
+static void on_child(struct ev_loop *loop, ev_child *w, int events)
+{
+    struct successor *u = w->data;
+    char how[64];
+    (void)events;
+    ev_child_stop(loop, w);
+    receive(u); /* the last frames are still to be read */
+    u->pid = 0;
+    u->code = WIFSIGNALED(w->rstatus) ? 128 + WTERMSIG(w->rstatus) : WEXITSTATUS(w->rstatus);
+    if (WIFSIGNALED(w->rstatus))
+        snprintf(how, sizeof how, "ended by signal %d", WTERMSIG(w->rstatus));
+    else
+        snprintf(how, sizeof how, "ended with exit code %d", WEXITSTATUS(w->rstatus));
+    ended(u, how);
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct successor *u = w->data;
+    (void)loop, (void)events;
+    ended(u, u->peer_slow ? "does not read what it is told" : "does not come to serve");
+}
+
+/* ---- start and end */
+
+bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
+                     struct err *e)
+{
+    int fd;
+    if (successor_going(u))
+        return err_set(e, "an upgrade is under way");
+    if (access(o->program, X_OK) == -1)
+        return err_sys(e, "%s", o->program);
+    if (!spawn(u, o, &fd, e))
+        return false;
+    log_info("upgrade: %s starts, pid %d", o->program, (int)u->pid);
+    u->phase = SUCCESSOR_STARTING;
+    u->peer_slow = false;
+    u->why[0] = '\0';
+    u->asked = from != NULL;
+    if (from)
+        u->asker = *from;
+    chan_init(&u->chan, fd, TO_OLD, TX_MAX, "the new supervisor");
+    ev_io_init(&u->rd, on_readable, fd, EV_READ);
+    ev_io_init(&u->wr, on_writable, fd, EV_WRITE);
+    ev_child_init(&u->child, on_child, u->pid, 0);
+    ev_timer_init(&u->late, on_late, START_S, 0.);
+    u->rd.data = u->wr.data = u->child.data = u->late.data = u;
+    ev_io_start(u->env.loop, &u->rd);
+    ev_child_start(u->env.loop, &u->child);
+    ev_now_update(u->env.loop);
+    ev_timer_start(u->env.loop, &u->late);
+    give_first(u, o);
+    return true;
+}
+
+void successor_stop(struct successor *u)
+{
+    if (u->phase == SUCCESSOR_STARTING)
+        failed(u, "the supervisor is told to stop");
+    else if (u->phase == SUCCESSOR_GIVEN && u->pid)
+        kill(u->pid, SIGTERM); /* UP_SERVES may be on its way: the successor decides */
+}
+
+/* Waits until the successor has read the last reports of the workers here. */
+static void flush(struct successor *u)
+{
+    struct err e;
+    for (int64_t until = clock_mono_ms() + FLUSH_MS;
+         chan_pending(&u->chan) && clock_mono_ms() < until;) {
+        struct pollfd p = {.fd = u->chan.fd, .events = POLLOUT};
+        if (poll(&p, 1, FLUSH_MS) == -1 || chan_write(&u->chan, &e) != CHAN_OK)
+            return;
+    }
+}
+
+void successor_fini(struct successor *u)
+{
+    if (u->phase == SUCCESSOR_STARTING || u->phase == SUCCESSOR_GIVEN)
+        failed(u, "the supervisor stops");
+    else if (u->chan.fd != -1)
+        flush(u);
+    ev_child_stop(u->env.loop, &u->child);
+    unwatch(u);
+}
+
+void successor_pass_reload(const struct successor *u)
+{
+    if (u->pid)
+        kill(u->pid, SIGHUP);
+}
+
+/* ---- events during an upgrade */
+
+static bool of_interest(enum successor_phase phase, enum ipc_id id)
+{
+    if (phase == SUCCESSOR_NONE)
+        return false;
+    return id == IPC_BINDS || (phase != SUCCESSOR_STARTING &&
+                               (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS ||
+                                id == IPC_TRIAL_BEGUN || id == IPC_TRIAL_BACK));
+}
+
+void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)
+{
+    if (!of_interest(u->phase, f->id))
+        return;
+    struct ipc_up_said m = {
+        .slot = slot, .what = f->id, .nfields = f->nfields, .fields = f->fields};
+    send_up(u, -1, ipc_put_v_up_said, &m);
+}
+
+void successor_slot_gone(struct successor *u, unsigned slot)
+{
+    for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
+        const struct health_endpoint *e = &u->env.health->v[i];
+        struct ipc_up_lost m = {.endpoint = str_c(e->id),
+                                .trial = e->trial_slot == (int)slot ? e->trial_seq : 0,
+                                .verifies = e->verify_slot == (int)slot ? e->verify_seq : 0};
+        if (m.trial || m.verifies)
+            send_up(u, -1, ipc_put_v_up_lost, &m);
+    }
+}
+
+void successor_send_lost(struct successor *u, const struct ipc_up_lost *m)
+{
+    if (successor_given(u))
+        send_up(u, -1, ipc_put_v_up_lost, m);
+}
+
+void successor_turn(struct successor *u)
+{
+    for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
+        struct health_endpoint *e = &u->env.health->v[i];
+        uint64_t lent = places_lent(&e->places);
+        struct ipc_up_places m = {
+            .endpoint = str_c(e->id), .n = (uint32_t)lent, .got = e->places.got};
+        struct ipc_up_want want = {.endpoint = m.endpoint};
+        bool changed = lent != e->places_sent && (lent || e->places_sent != UINT64_MAX);
+        if (changed || m.got != e->got_sent) {
+            e->places_sent = lent;
+            e->got_sent = m.got;
+            send_up(u, -1, ipc_put_v_up_places, &m);
+        }
+        if (!e->place_asked && u->phase == SUCCESSOR_DONE && places_wanted(&e->places)) {
+            e->place_asked = true;
+            send_up(u, -1, ipc_put_v_up_want, &want);
+        }
+    }
+}

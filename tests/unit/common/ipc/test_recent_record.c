@@ -1,0 +1,90 @@
+/* recent: what was put into a record comes out again, whatever its length; what is no record is
+ * found out. */
+#include "common/ipc/recent_record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static void there_and_back(void **state)
+{
+    (void)state;
+    struct recent_record r = {0};
+    struct recent_texts t = {STR("alice"),        STR("m"), STR("POST"),
+                             STR("/v1/messages"), STR("b"), STR("ok")},
+                        u;
+    recent_put(&r, &t);
+    struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000,
+                               STR("a"),           STR("429")},
+                          x;
+    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE,    200,      15,
+                               340,        RECENT_UNTOLD, STR("b"), STR("")};
+    assert_true(recent_put_attempt(&r, &a) && recent_put_attempt(&r, &b));
+    size_t at;
+    assert_true(recent_get(&r, &u, &at));
+    assert_true(str_eq(u.client, t.client) && str_eq(u.end, t.end) && str_eq(u.path, t.path));
+    assert_int_equal(r.listed, 2);
+    assert_true(recent_get_attempt(&r, &at, &x));
+    assert_true(x.cls == a.cls && x.status == 429 && x.ms == 12 && str_eq(x.reason, a.reason));
+    assert_true(x.fault == FAULT_ENDPOINT && x.at_ms == 3 && x.retry_after_ms == 7000);
+    assert_true(recent_get_attempt(&r, &at, &x));
+    assert_true(x.cls == OUTCOME_OK && str_eq(x.endpoint, b.endpoint) && x.reason.n == 0);
+    assert_false(recent_get_attempt(&r, &at, &x));
+}
+
+static void long_texts_are_cut(void **state)
+{
+    (void)state;
+    static char many[500];
+    memset(many, 'x', sizeof many);
+    struct str l = str_make(many, sizeof many);
+    struct recent_record r = {0};
+    struct recent_texts t = {l, l, l, l, l, l};
+    recent_put(&r, &t);
+    struct recent_attempt a = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, 503, 0, 1, 0, l, l}, x;
+    unsigned n = 0;
+    while (recent_put_attempt(&r, &a))
+        n++;
+    assert_true(r.len <= RECENT_TEXT && r.listed == n);
+    size_t at;
+    assert_true(recent_get(&r, &t, &at));
+    assert_true(t.model.n > 8 && t.model.n < 64);
+    for (unsigned i = 0; i < n; i++)
+        assert_true(recent_get_attempt(&r, &at, &x));
+}
+
+static void no_record(void **state)
+{
+    (void)state;
+    unsigned seed = 1;
+    for (int round = 0; round < 20000; round++) {
+        struct recent_record r;
+        for (size_t i = 0; i < sizeof r; i++) {
+            seed = seed * 1103515245 + 12345;
+            /* Small numbers are lengths that make sense now and then. */
+            ((unsigned char *)&r)[i] = (unsigned char)(seed >> 16) & (round % 2 ? 0x0f : 0xff);
+        }
+        r.stream = false;
+        r.len = round % 3 ? (uint16_t)(r.len % (RECENT_TEXT + 20)) : r.len;
+        struct recent_texts t;
+        struct recent_attempt a;
+        size_t at;
+        if (!recent_get(&r, &t, &at))
+            continue;
+        assert_true(r.len <= RECENT_TEXT && t.end.p + t.end.n <= r.text + r.len);
+        while (recent_get_attempt(&r, &at, &a))
+            assert_true(at <= r.len && a.cls < OUTCOME__COUNT &&
+                        a.reason.p + a.reason.n <= r.text + r.len);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(no_record),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,329 @@
+#include "worker/admin/admin.h"
+
+#include "common/secret/secret.h"
+#include "worker/intake/cors.h"
+#include "worker/admin/prometheus.h"
+#include "worker/admin/json_write.h"
+#include "worker/json/json_find.h"
+#include "worker/request/req.h"
+
+#include <openssl/sha.h>
+
+enum {
+    ANSWER_MS = 5000, /* how long an ASK may take */
+    /* how long ASK reload may take: all workers put a configuration into force */
+    RELOAD_MS = 30000,
+    TEXT_MAX = 32 << 20,
+    LONGEST_NAME = 64, /* bytes of an endpoint's name */
+    QUERY_MAX = 128    /* bytes of a query: the maximum of ASK.arg */
+};
+
+static const char page[] =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>QCC</title>"
+    "<style>body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:40em;padding:0 1em}"
+    "code{background:#8882;padding:.1em .3em;border-radius:.2em}</style>"
+    "<h1>QCC</h1><p>This proxy is running. It can be asked:</p><ul>"
+    "<li><a href=\"/healthz\">/healthz</a>: whether a worker serves"
+    "<li><a href=\"/readyz\">/readyz</a>: whether a request would find a usable endpoint"
+    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus"
+    "<li><a href=\"/api/v1/status\">/api/v1/status</a>: version, workers, totals"
+    "<li><a href=\"/api/v1/endpoints\">/api/v1/endpoints</a>: all endpoints and how they are"
+    "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a "
+    "href=\"/api/v1/queue\">/api/v1/queue</a>, "
+    "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
+    "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
+    "<code>/api/v1/requests/ID</code>: the trail of one"
+    "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, "
+    "<code>drain</code>, "
+    "<code>verify</code>, <code>reset</code>"
+    "<li><code>POST /api/v1/reload</code></ul></html>";
+
+/* ---- access control */
+
+static struct str field_value(const struct req *r, enum http_hdr id, struct str name)
+{
+    for (size_t i = 0; i < r->head.nf; i++)
+        if (id != HDR_OTHER ? r->head.f[i].id == id : str_eq_nocase(r->head.f[i].name, name))
+            return r->head.f[i].value;
+    return (struct str){0};
+}
+
+static struct str named_value(const struct req *r, struct str name)
+{
+    return field_value(r, HDR_OTHER, name);
+}
+
+static bool own_origin(struct cors_from from, struct str host)
+{
+    struct str origin = from.origin;
+    ptrdiff_t at = str_find(origin, STR("://"));
+    if (from.norigins == 0)
+        return true;
+    return from.norigins == 1 && at > 0 &&
+           str_eq_nocase(str_make(origin.p + at + 3, origin.n - (size_t)at - 3), host);
+}
+
+static bool token_ok(const struct req *r)
+{
+    const char *want = r->conf->admin.token;
+    struct str v = field_value(r, HDR_AUTHORIZATION, STR(""));
+    if (!want)
+        return true;
+    if (!str_starts_nocase(v, STR("bearer ")))
+        return false;
+    struct str got = str_trim(str_make(v.p + 7, v.n - 7)), w = str_c(want);
+    uint8_t a[SHA256_DIGEST_LENGTH], b[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)got.p, got.n, a);
+    SHA256((const unsigned char *)w.p, w.n, b);
+    return secret_eq(a, b, sizeof a);
+}
+
+static void answer_error(struct req *r, unsigned status, const char *why, const char *extra)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    if (!buf_str(&b, STR("{\"error\":\"")) || !json_escape(str_c(why), &b) ||
+        !buf_str(&b, STR("\"}")))
+        buf_free(&b);
+    req_answer(r, status, "application/json", buf_view(&b), extra);
+    buf_free(&b);
+}
+
+static bool refuse(struct req *r, unsigned status, const char *why, const char *extra)
+{
+    r->keep = false; /* a body that follows is not read */
+    answer_error(r, status, why, extra);
+    return false;
+}
+
+/* Whether a page of another origin made a browser send the request. Browsers send Origin with each
+ * POST ("null" from a page without an origin), newer ones Sec-Fetch-Site as well. Another port of
+ * this machine is the same site, but another origin. A link to the page at / may be followed. */
+static bool foreign(const struct req *r, struct str host)
+{
+    struct str site = named_value(r, STR("sec-fetch-site"));
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    if (!own_origin(cors_from(r->head.f, r->head.nf), host))
+        return true;
+    if (site.n == 0 || str_eq_nocase(site, STR("same-origin")) || str_eq_nocase(site, STR("none")))
+        return false;
+    if (!reads)
+        return true;
+    bool link = str_eq(r->full_path, STR("/")) &&
+                str_eq_nocase(named_value(r, STR("sec-fetch-mode")), STR("navigate")) &&
+                str_eq_nocase(named_value(r, STR("sec-fetch-dest")), STR("document"));
+    return str_eq_nocase(site, STR("cross-site")) && !link;
+}
+
+static struct str lines(const struct req *r, struct buf *room)
+{
+    (void)room;
+    /* Forbids caching, MIME sniffing, framing and use by other origins. */
+#define ALWAYS                                                                                     \
+    "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n"      \
+    "referrer-policy: no-referrer\r\ncross-origin-resource-policy: same-origin\r\n"                \
+    "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; "           \
+    "frame-ancestors 'none'"
+    static const char page_too[] = ALWAYS "; style-src 'unsafe-inline'\r\n",
+                      always[] = ALWAYS "\r\n";
+#undef ALWAYS
+    return str_eq(r->full_path, STR("/")) ? str_make(page_too, sizeof page_too - 1)
+                                          : str_make(always, sizeof always - 1);
+}
+
+static bool allowed(struct req *r)
+{
+    struct str host = r->head.host;
+    /* with a token, Host need not be checked: no page knows it */
+    bool named = r->conf->admin.token != NULL;
+    /* DNS rebinding sends requests of a page here under a name of the page's owner, never an
+     * address. */
+    if (!r->c->unix_socket && !named && !cors_host_is_own(host))
+        return refuse(r, 403, "Host is neither an address nor localhost", "");
+    if (foreign(r, host))
+        return refuse(r, 403, "this was sent by a page of another site", "");
+    if (!str_eq(r->full_path, STR("/healthz")) && !token_ok(r))
+        return refuse(r, 401, "admin.token is missing or wrong",
+                      "www-authenticate: Bearer realm=\"qcc\"\r\n");
+    return true;
+}
+
+/* ---- ASK and ANSWER */
+
+static void ask(struct req *r, struct str what, struct str arg)
+{
+    struct admin *a = r->c->service->arg;
+    req_set(r, REQ_PICK);
+    req_set(r, REQ_WAIT);
+    r->ask_id = ++a->last_ask;
+    list_push_back(&a->asking, &r->wait_node);
+    deadline_set(&r->deadline, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
+    req_ask(r, r->ask_id, what, arg);
+}
+
+void admin_answer(struct admin *a, const struct ipc_answer *m)
+{
+    LIST_EACH(n, tmp, &a->asking)
+    {
+        struct req *r = LIST_ENTRY(n, struct req, wait_node);
+        if (r->ask_id != m->id)
+            continue;
+        bool metrics = str_eq(r->full_path, STR("/metrics")) && m->status == 200;
+        struct buf text;
+        buf_init(&text, TEXT_MAX);
+        req_set(r, REQ_PICK);
+        if (metrics ? prometheus_write(m->body, &text) : json_write(m->body, &text))
+            req_answer(r, m->status,
+                       metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
+                       buf_view(&text), "");
+        else
+            answer_error(r, 500, "the supervisor's answer could not be read", "");
+        buf_free(&text);
+        return;
+    }
+}
+
+static void late(struct req *r)
+{
+    answer_error(r, 504, "the supervisor did not answer in time", "");
+}
+
+/* ---- addresses */
+
+static void answer_text(struct req *r, unsigned status, struct str text)
+{
+    req_answer(r, status, "text/plain; charset=utf-8", text, "");
+}
+
+static bool cut_prefix(struct str *s, struct str prefix)
+{
+    if (!str_starts(*s, prefix))
+        return false;
+    s->p += prefix.n;
+    s->n -= prefix.n;
+    return true;
+}
+
+static void page_at_root(struct req *r)
+{
+    req_answer(r, 200, "text/html; charset=utf-8", str_make(page, sizeof page - 1), "");
+}
+
+static void ready(struct req *r)
+{
+    bool is = attempt_possible(r);
+    answer_text(r, is ? 200 : 503, is ? STR("ready\n") : STR("no endpoint is usable\n"));
+}
+
+/* Kinds of addresses: PAGE to SHOWN are read (GET, HEAD), ORDER and ACTION are done (POST). */
+enum kind { NOWHERE, PAGE, ALIVE, READY, SHOWN, ORDER, ACTION };
+
+struct address {
+    enum kind kind;
+    struct str what, arg; /* of the ASK to the supervisor */
+};
+
+static bool is_one_of(struct str s, const struct str *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(s, v[i]))
+            return true;
+    return false;
+}
+
+static struct address find(struct str path, struct str query)
+{
+    static const struct str shown[] = {STR_LIT("status"),   STR_LIT("endpoints"),
+                                       STR_LIT("breakers"), STR_LIT("queue"),
+                                       STR_LIT("sessions"), STR_LIT("requests")};
+    static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
+                                         STR_LIT("verify"), STR_LIT("reset")};
+    if (str_eq(path, STR("/")))
+        return (struct address){.kind = PAGE};
+    if (str_eq(path, STR("/healthz")))
+        return (struct address){.kind = ALIVE};
+    if (str_eq(path, STR("/readyz")))
+        return (struct address){.kind = READY};
+    if (str_eq(path, STR("/metrics")))
+        return (struct address){.kind = SHOWN, .what = STR("metrics")};
+    if (!cut_prefix(&path, STR("/api/v1/")))
+        return (struct address){0};
+    if (is_one_of(path, shown, COUNT_OF(shown)))
+        return (struct address){.kind = SHOWN, .what = path, .arg = query};
+    if (str_starts(path, STR("requests/")))
+        return (struct address){.kind = SHOWN,
+                                .what = STR("why"),
+                                .arg = str_make(path.p + 9, min_size(path.n - 9, QUERY_MAX))};
+    if (str_eq(path, STR("reload")))
+        return (struct address){.kind = ORDER, .what = path};
+    if (!cut_prefix(&path, STR("endpoints/")))
+        return (struct address){0};
+    const char *slash = memchr(path.p, '/', path.n);
+    if (!slash)
+        return (struct address){0};
+    struct str name = str_make(path.p, (size_t)(slash - path.p));
+    struct str action = str_make(slash + 1, path.n - name.n - 1);
+    if (name.n == 0 || name.n > LONGEST_NAME || !is_one_of(action, actions, COUNT_OF(actions)))
+        return (struct address){0};
+    return (struct address){.kind = ACTION, .what = action, .arg = name};
+}
+
+static void serve(struct req *r, const struct address *a)
+{
+    switch (a->kind) {
+    case PAGE:
+        page_at_root(r);
+        return;
+    case ALIVE:
+        answer_text(r, 200, STR("ok\n"));
+        return;
+    case READY:
+        ready(r);
+        return;
+    case SHOWN:
+    case ORDER:
+    case ACTION:
+        ask(r, a->what, a->arg);
+        return;
+    case NOWHERE:
+        return;
+    }
+}
+
+static void go(struct req *r)
+{
+    struct str query = STR("");
+    if (r->head.target.n > r->full_path.n)
+        query =
+            str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
+    query.n = min_size(query.n, QUERY_MAX);
+    struct address a = find(r->full_path, query);
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    bool done = a.kind == ORDER || a.kind == ACTION;
+    if (a.kind == NOWHERE)
+        answer_error(r, 404, "no such address: GET / lists them", "");
+    else if (done && r->method != METHOD_POST)
+        answer_error(r, 405, "this address takes POST", "allow: POST\r\n");
+    else if (!done && !reads)
+        answer_error(r, 405, "this address takes GET and HEAD", "allow: GET, HEAD\r\n");
+    else
+        serve(r, &a);
+}
+
+/* ---- the service */
+
+void admin_init(struct admin *a)
+{
+    list_init(&a->asking);
+}
+
+struct service admin_service(struct admin *a)
+{
+    return (struct service){.operators = true,
+                            .reply_max = 2 * TEXT_MAX,
+                            .arg = a,
+                            .allowed = allowed,
+                            .go = go,
+                            .late = late,
+                            .lines = lines};
+}

@@ -1,0 +1,111 @@
+#include "worker/client/accept.h"
+
+#include "common/base/log.h"
+#include "worker/client/conn.h"
+#include "worker/client/conns.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/counters.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+    PER_TURN = 64, /* connections accepted in one turn: a burst must not starve other events */
+    /* connections the admin listener accepts beyond limits.max_connections, so that an operator can
+     * examine an overload */
+    ADMIN_EXTRA = 16
+};
+
+/* Seconds without accepting after descriptors or memory ran out. */
+#define PAUSE_S 0.1
+
+static void go_on(struct conn_env *env)
+{
+    env->accept_paused = false;
+    if (env->started && !env->req->draining)
+        listener_start_all(env);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *t, int events)
+{
+    (void)loop, (void)events;
+    go_on(CONTAINER_OF(t, struct conn_env, accept_again));
+}
+
+void accept_init(struct conn_env *env)
+{
+    ev_timer_init(&env->accept_again, on_pause_over, PAUSE_S, 0.);
+}
+
+void accept_resume(struct conn_env *env)
+{
+    if (!env->accept_paused || env->req->draining || !ev_is_active(&env->accept_again))
+        return;
+    ev_timer_stop(env->loop, &env->accept_again);
+    go_on(env);
+}
+
+void accept_stop(struct conn_env *env)
+{
+    ev_timer_stop(env->loop, &env->accept_again);
+}
+
+static void pause_accepting(struct conn_env *env, bool operators_too)
+{
+    listener_stop_all(env, operators_too);
+    if (env->accept_paused)
+        return;
+    env->accept_paused = true;
+    ev_timer_start(env->loop, &env->accept_again);
+}
+
+/* Whether a connection waits in the listen queue. */
+static bool one_waits(const struct listener *l)
+{
+    struct epoll_event ev;
+    return epoll_wait(l->epfd, &ev, 1, 0) > 0;
+}
+
+/* Whether a connection may be accepted; closes an idle one for it. False: none waits, or too many
+ * are open. */
+static bool has_room(struct listener *l)
+{
+    struct conn_env *env = l->env;
+    bool operators = l->service->operators;
+    if (env->counters->conns < env->conns_max + (operators ? ADMIN_EXTRA : 0))
+        return true;
+    if (!one_waits(l)) /* no client is waiting: keep the idle ones */
+        return false;
+    if (conns_close_idlest(env))
+        return true;
+    pause_accepting(env, operators);
+    return false;
+}
+
+void accept_on_ready(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop, (void)events;
+    struct listener *l = CONTAINER_OF(io, struct listener, io);
+    struct conn_env *env = l->env;
+    for (int i = 0; i < PER_TURN && !l->gone && has_room(l); i++) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd == -1) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                log_warn("accept on %s: %s", l->address, strerror(errno));
+                if (!env->shed(env->arg))
+                    pause_accepting(env, true);
+            } else if (errno == EINTR || errno == ECONNABORTED) {
+                continue;
+            }
+            return; /* EAGAIN: no connection waits, or another worker accepted it */
+        }
+        int on = 1;
+        if (!l->unix_socket)
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        conn_new(l, fd);
+    }
+}

@@ -1,0 +1,20 @@
+/* accept: accepts connections from the listening sockets, up to conn_env.conns_max; pauses when
+ * descriptors or memory ran out. */
+#ifndef QCC_WORKER_CLIENT_ACCEPT_H
+#define QCC_WORKER_CLIENT_ACCEPT_H
+
+#include "worker/client/listener.h"
+
+/* Initializes the timer that ends a pause. */
+void accept_init(struct conn_env *env);
+
+/* Accepts the connections that wait at a listener. The on_ready callback of listener_add. */
+void accept_on_ready(struct ev_loop *loop, ev_io *io, int events);
+
+/* Ends a pause, if there is one: a connection has ended. */
+void accept_resume(struct conn_env *env);
+
+/* Stops the timer: the worker drains or ends. */
+void accept_stop(struct conn_env *env);
+
+#endif

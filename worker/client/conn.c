@@ -1,0 +1,569 @@
+#include "worker/client/conn.h"
+
+#include "common/base/log.h"
+#include "common/base/slab.h"
+#include "worker/net/peer.h"
+#include "worker/request/req.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/counters.h"
+#include "worker/net/tls.h"
+
+#include <sys/socket.h>
+
+enum {
+    LINGER_MS = 2000,        /* how long a refused client may go on sending */
+    LINGER_BYTES = 16 << 20, /* and how much */
+    PIPELINE = 65536,        /* read ahead of the present request; then the socket waits */
+    PEER_LOOK_MS = 500,      /* how often a half-closed client is looked after */
+    HARD_MS = 200            /* between the last byte and a reset, so that the bytes arrive */
+};
+
+static struct slab conns = SLAB_INIT(conns, sizeof(struct conn));
+
+static void conn_run(struct conn *c, char *p, size_t n);
+static void after_flush(struct conn *c);
+
+static const uint16_t conn_next_state[] = {
+#define TO(s) (1u << CONN_##s)
+    [CONN_SHAKE] = TO(IDLE) | TO(CLOSED),
+    [CONN_IDLE] = TO(HEAD) | TO(BODY) | TO(BUSY) | TO(FLUSH) | TO(CLOSED),
+    [CONN_HEAD] = TO(BODY) | TO(BUSY) | TO(FLUSH) | TO(CLOSED),
+    [CONN_BODY] = TO(BUSY) | TO(FLUSH) | TO(CLOSED),
+    [CONN_BUSY] = TO(FLUSH) | TO(CLOSED),
+    [CONN_FLUSH] = TO(IDLE) | TO(LINGER) | TO(CLOSED),
+    [CONN_LINGER] = TO(CLOSED),
+    [CONN_CLOSED] = 0,
+#undef TO
+};
+
+static void conn_set(struct conn *c, enum conn_state s)
+{
+    if (!(conn_next_state[c->state] & (1u << s)))
+        die("conn: state %d after %d", s, c->state);
+    if (c->state == CONN_IDLE)
+        list_remove(&c->idle_node);
+    c->state = s;
+    if (s == CONN_IDLE)
+        list_push_back(&c->env->idle_conns, &c->idle_node);
+}
+
+static void conn_free(struct dead *d)
+{
+    struct conn *c = CONTAINER_OF(d, struct conn, dead);
+    buf_free(&c->in);
+    buf_free(&c->out);
+    listener_unref(c->l);
+    slab_free(&conns, c);
+}
+
+void conn_close_as(struct conn *c, bool hard)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    struct conn_env *env = c->env;
+    conn_set(c, CONN_CLOSED);
+    struct req *r = c->client.req;
+    c->client.req = NULL;
+    ev_io_stop(env->loop, &c->rd);
+    ev_io_stop(env->loop, &c->wr);
+    deadline_fini(&c->deadline);
+    io_close(&c->io, hard);
+    list_remove(&c->node);
+    env->counters->conns--;
+    turn_bury(env->turn, &c->dead, conn_free);
+    if (r)
+        req_client_gone(r);
+    env->ended(env->arg);
+}
+
+static void conn_close(struct conn *c)
+{
+    conn_close_as(c, false);
+}
+
+/* ---- closing */
+
+static void linger(struct conn *c)
+{
+    if (c->eof) {
+        conn_close(c);
+        return;
+    }
+    conn_set(c, CONN_LINGER);
+    buf_free(&c->in);
+    if (c->io.ssl)
+        SSL_shutdown(c->io.ssl);
+    shutdown(c->io.fd, SHUT_WR);
+    c->linger_left = LINGER_BYTES;
+    ev_io_start(c->env->loop, &c->rd);
+    deadline_set(&c->deadline, LINGER_MS);
+}
+
+static void discard(struct conn *c)
+{
+    ptrdiff_t r = io_read(&c->io, c->env->rbuf, TURN_READ);
+    if (r == IO_AGAIN)
+        return;
+    if (r <= 0 || (unsigned)r >= c->linger_left) {
+        conn_close(c);
+        return;
+    }
+    c->linger_left -= (unsigned)r;
+}
+
+/* ---- writing */
+
+static struct conn *conn_of(struct client *c)
+{
+    return CONTAINER_OF(c, struct conn, client);
+}
+
+static enum client_room conn_write(struct client *client, const struct iovec *iov, int n)
+{
+    struct conn *c = conn_of(client);
+    if (c->state == CONN_CLOSED)
+        return CLIENT_GONE;
+    size_t skip = 0;
+    if (c->out.len == 0) {
+        ptrdiff_t r = io_writev(&c->io, iov, n);
+        if (r == IO_RESET)
+            return CLIENT_GONE;
+        if (r > 0)
+            skip = (size_t)r;
+    }
+    bool was_empty = c->out.len == 0;
+    for (int i = 0; i < n; i++) {
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        if (!buf_add(&c->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip))
+            /* over the ceiling, as the source did not pause, or out of memory */
+            return CLIENT_GONE;
+        skip = 0;
+    }
+    if (c->out.len && was_empty) {
+        ev_io_start(c->env->loop, &c->wr);
+        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
+    }
+    c->throttled = c->out.len > CONN_BACKLOG;
+    return c->throttled ? CLIENT_FULL : CLIENT_ROOM;
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
+{
+    (void)revents;
+    struct conn *c = CONTAINER_OF(w, struct conn, wr);
+    if (c->state == CONN_SHAKE || c->out.len == 0) {
+        ev_io_stop(loop, &c->wr);
+        ev_feed_event(loop, &c->rd, EV_READ); /* a TLS read waited for the socket to take bytes */
+        return;
+    }
+    struct iovec v = {buf_data(&c->out), c->out.len};
+    ptrdiff_t r = io_writev(&c->io, &v, 1);
+    if (r == IO_AGAIN)
+        return;
+    if (r < 0) {
+        conn_close(c);
+        return;
+    }
+    buf_drop(&c->out, (size_t)r);
+    if (c->out.len) {
+        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
+    } else {
+        ev_io_stop(loop, &c->wr);
+        buf_free(&c->out);
+        deadline_clear(&c->deadline);
+        if (c->state == CONN_FLUSH) {
+            after_flush(c);
+            return;
+        }
+        if (c->state == CONN_BODY) /* a delayed 100 Continue is written: the body may come now */
+            deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
+        else if (c->eof || c->read_stopped)
+            deadline_set(&c->deadline, PEER_LOOK_MS);
+    }
+    if (c->throttled && c->out.len < CONN_BACKLOG / 4) {
+        c->throttled = false;
+        if (c->client.req)
+            req_client_room(c->client.req);
+    }
+}
+
+/* ---- after a reply */
+
+static void to_idle(struct conn *c)
+{
+    c->read_stopped = false;
+    conn_set(c, CONN_IDLE);
+    ev_io_start(c->env->loop, &c->rd);
+    deadline_set(&c->deadline, c->env->req->conf->limits.idle_timeout);
+    if (c->in.len && !c->running)
+        conn_run(c, NULL, 0);
+    else if (io_pending(&c->io))
+        ev_feed_event(c->env->loop, &c->rd, EV_READ);
+}
+
+static void after_flush(struct conn *c)
+{
+    if (c->cut_hard) {
+        deadline_set(&c->deadline, HARD_MS);
+        return;
+    }
+    if (!c->client.last)
+        to_idle(c);
+    else if (c->unread || c->in.len)
+        linger(c);
+    else
+        conn_close(c);
+}
+
+static void conn_reply_done(struct client *client, bool keep)
+{
+    struct conn *c = conn_of(client);
+    c->unread = c->state != CONN_BUSY;
+    c->client.req = NULL;
+    c->throttled = false;
+    /* Requests that came before the client's FIN are still answered. */
+    if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->env->req->draining)
+        c->client.last = true;
+    conn_set(c, CONN_FLUSH);
+    if (c->out.len == 0)
+        after_flush(c);
+}
+
+static void conn_lost(struct client *client)
+{
+    struct conn *c = conn_of(client);
+    c->client.req = NULL;
+    conn_close(c);
+}
+
+static void conn_cut(struct client *client, bool hard)
+{
+    struct conn *c = conn_of(client);
+    c->client.req = NULL;
+    c->client.last = true;
+    c->cut_hard = hard;
+    conn_set(c, CONN_FLUSH);
+    if (c->out.len == 0)
+        after_flush(c);
+}
+
+static bool conn_quiet(const struct client *client)
+{
+    return CONTAINER_OF(client, const struct conn, client)->out.len == 0;
+}
+
+static const struct client_ops ops = {conn_write, conn_reply_done, conn_cut, conn_lost, conn_quiet};
+
+/* ---- reading */
+
+static void look_after_peer(struct conn *c)
+{
+    switch (peer_look(c->io.fd, c->env->sock_diag)) {
+    case PEER_GONE:
+        conn_close(c);
+        return;
+    case PEER_UNKNOWN:
+        c->unsure = true;
+        if (c->client.req)
+            req_client_unsure(c->client.req);
+        break;
+    case PEER_HERE:
+        break;
+    }
+    if (c->state == CONN_BUSY && c->out.len == 0)
+        deadline_set(&c->deadline, PEER_LOOK_MS);
+}
+
+/* Handles a FIN: the client is gone, or waits for its reply. */
+static void half_closed(struct conn *c)
+{
+    c->eof = true;
+    ev_io_stop(c->env->loop, &c->rd);
+    look_after_peer(c);
+}
+
+static void read_ahead(struct conn *c)
+{
+    size_t room = min_size(TURN_READ, PIPELINE - min_size(PIPELINE, c->in.len));
+    if (room == 0) {
+        ev_io_stop(c->env->loop, &c->rd);
+        c->read_stopped = true;
+        if (c->state == CONN_BUSY && c->out.len == 0)
+            deadline_set(&c->deadline, PEER_LOOK_MS);
+        return;
+    }
+    ptrdiff_t r = io_read(&c->io, c->env->rbuf, room);
+    if (r == IO_AGAIN)
+        return;
+    if (r == IO_EOF || r == IO_CUT) {
+        half_closed(c);
+        return;
+    }
+    if (r < 0 || !buf_add(&c->in, c->env->rbuf, (size_t)r))
+        conn_close(c);
+}
+
+/* All of the request is there. */
+static void request_go(struct conn *c)
+{
+    deadline_clear(&c->deadline);
+    conn_set(c, CONN_BUSY);
+    req_go(c->client.req);
+}
+
+/* Large bodies go from the socket to where they stay. */
+static void read_body(struct conn *c)
+{
+    char *at;
+    size_t room = req_body_room(c->client.req, &at);
+    if (room == 0) /* refused for lack of room, and answered */
+        return;
+    ptrdiff_t r = io_read(&c->io, at, room);
+    if (r == IO_AGAIN)
+        return;
+    if (r <= 0) {
+        conn_close(c);
+        return;
+    }
+    size_t used;
+    enum req_body_result res = req_body_added(c->client.req, (size_t)r, &used);
+    if (res == REQ_BODY_MORE) {
+        deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
+        if (io_pending(&c->io))
+            ev_feed_event(c->env->loop, &c->rd, EV_READ);
+        return;
+    }
+    if (res == REQ_BODY_REFUSED)
+        return;
+    if (used < (size_t)r && !buf_add(&c->in, at + used, (size_t)r - used)) {
+        conn_close(c);
+        return;
+    }
+    request_go(c);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+    (void)loop, (void)revents;
+    struct conn *c = CONTAINER_OF(w, struct conn, rd);
+    ptrdiff_t r;
+    switch (c->state) {
+    case CONN_SHAKE:
+        switch (tls_handshake(c->io.ssl)) {
+        case TLS_DONE:
+            ev_io_stop(c->env->loop, &c->wr);
+            to_idle(c);
+            return;
+        case TLS_WANT_READ:
+            return;
+        case TLS_WANT_WRITE:
+            ev_io_start(c->env->loop, &c->wr);
+            return;
+        case TLS_FAILED:
+        case TLS_BAD_CERT:
+            conn_close(c);
+            return;
+        }
+        return;
+    case CONN_IDLE:
+    case CONN_HEAD:
+        r = io_read(&c->io, c->env->rbuf, TURN_READ);
+        if (r > 0)
+            conn_run(c, c->env->rbuf, (size_t)r);
+        else if (r != IO_AGAIN)
+            conn_close(c);
+        else if (c->io.want_write)
+            ev_io_start(c->env->loop, &c->wr);
+        return;
+    case CONN_BODY:
+        read_body(c);
+        return;
+    case CONN_BUSY:
+    case CONN_FLUSH:
+        read_ahead(c);
+        return;
+    case CONN_LINGER:
+        discard(c);
+        return;
+    case CONN_CLOSED:
+        return;
+    }
+}
+
+/* Checks an incomplete head of `have` bytes. False: the request was refused. */
+static bool head_incomplete(struct conn *c, const char *p, size_t have)
+{
+    if (!http1_may_begin(p, have)) { /* TLS or another protocol: its end need not be awaited */
+        req_refuse(&c->client, 400, "bad request line");
+        return false;
+    }
+    if (have > c->env->req->conf->limits.max_header_bytes) {
+        req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
+        return false;
+    }
+    if (c->state == CONN_IDLE) {
+        conn_set(c, CONN_HEAD);
+        deadline_set(&c->deadline, c->env->req->conf->limits.header_timeout);
+    }
+    return true;
+}
+
+/* Sets the buffers' ceilings by the configuration in force, which may have changed since the last
+ * request. */
+static void set_ceilings(struct conn *c)
+{
+    const struct conf *cf = c->env->req->conf;
+    c->in.max = (size_t)cf->limits.max_header_bytes + TURN_READ + PIPELINE;
+    c->out.max = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
+                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * TURN_READ;
+    if (c->l->service->reply_max)
+        c->out.max = c->l->service->reply_max;
+}
+
+/* Whether more of a request may come. */
+static bool conn_reads(const struct conn *c)
+{
+    return c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
+}
+
+/* Feeds the body from p[*at] on, which moves behind what it took. False: nothing more can be read
+ * now. */
+static bool run_body(struct conn *c, const char *p, size_t n, size_t *at)
+{
+    size_t used;
+    enum req_body_result res = req_body_feed(c->client.req, p + *at, n - *at, &used);
+    *at += used;
+    if (res == REQ_BODY_MORE)
+        deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
+    if (res == REQ_BODY_MORE || res == REQ_BODY_REFUSED)
+        return false;
+    request_go(c);
+    return true;
+}
+
+/* Begins the request whose head stands at p[*at], which moves behind it. False as above. */
+static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
+{
+    /* RFC 9112 2.2: an empty line before a request line is overlooked */
+    while (c->scanned == 0 && *at < n && (p[*at] == '\r' || p[*at] == '\n') &&
+           c->state == CONN_IDLE)
+        ++*at;
+    if (*at == n)
+        return false;
+    size_t size = http1_find_end(p + *at, n - *at, &c->scanned);
+    if (size == 0) {
+        if (!head_incomplete(c, p + *at, n - *at))
+            *at = n;
+        return false;
+    }
+    c->scanned = 0;
+    if (size > c->env->req->conf->limits.max_header_bytes) {
+        req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
+        return false;
+    }
+    bool body = req_begin(&c->client, p + *at, size);
+    *at += size;
+    if (c->client.req && body)
+        conn_set(c, CONN_BODY);
+    else if (c->client.req)
+        request_go(c);
+    return true;
+}
+
+/* What stands in `in` and the n new bytes at p behind it: requests, one after the other, until one
+ * has to be waited for. New bytes are copied only if they have to wait. */
+static void conn_run(struct conn *c, char *p, size_t n)
+{
+    bool own = c->in.len > 0;
+    if (c->state == CONN_IDLE)
+        set_ceilings(c);
+    if (own) {
+        if (n && !buf_add(&c->in, p, n)) {
+            conn_close(c);
+            return;
+        }
+        p = buf_data(&c->in);
+        n = c->in.len;
+    }
+    size_t at = 0;
+    c->running = true;
+    for (bool more = true; more && conn_reads(c);)
+        more = c->state == CONN_BODY ? run_body(c, p, n, &at) : run_head(c, p, n, &at);
+    c->running = false;
+    if (c->state == CONN_CLOSED || c->state == CONN_LINGER)
+        return;
+    if (own) {
+        buf_drop(&c->in, at);
+        if (c->in.len == 0)
+            buf_free(&c->in);
+    } else if (at < n && !buf_add(&c->in, p + at, n - at)) {
+        conn_close(c);
+        return;
+    }
+    if (conn_reads(c) && io_pending(&c->io))
+        ev_feed_event(c->env->loop, &c->rd, EV_READ);
+}
+
+static void on_expired(struct deadline *t)
+{
+    struct conn *c = CONTAINER_OF(t, struct conn, deadline);
+    switch (c->state) {
+    case CONN_HEAD:
+        req_refuse(&c->client, 408, "request head was not complete within limits.header_timeout");
+        return;
+    case CONN_BODY:
+        req_body_timeout(c->client.req);
+        return;
+    case CONN_BUSY:
+        if (c->out.len == 0 && (c->eof || c->read_stopped)) {
+            look_after_peer(c);
+            return;
+        }
+        conn_close_as(c, true); /* the client does not read */
+        return;
+    case CONN_FLUSH:
+        conn_close_as(c, true);
+        return;
+    case CONN_SHAKE:
+    case CONN_IDLE:
+    case CONN_LINGER:
+    case CONN_CLOSED:
+        conn_close(c);
+        return;
+    }
+}
+
+/* ---- interface for the worker */
+
+void conn_new(struct listener *l, int fd)
+{
+    struct conn_env *env = l->env;
+    struct conn *c = slab_zalloc(&conns);
+    c->client = (struct client){
+        .ops = &ops, .service = l->service, .env = env->req, .unix_socket = l->unix_socket};
+    c->env = env;
+    c->l = l;
+    l->refs++;
+    c->io.fd = fd;
+    list_push_back(&env->conns, &c->node);
+    list_init(&c->idle_node);
+    ev_io_init(&c->rd, on_readable, fd, EV_READ);
+    ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
+    deadline_init(&c->deadline, env->loop, on_expired);
+    env->counters->conns++;
+    if (!l->service->operators)
+        counters_accepted(env->counters);
+    c->state = CONN_SHAKE;
+    ev_io_start(env->loop, &c->rd);
+    if (!l->tls) {
+        to_idle(c);
+        return;
+    }
+    deadline_set(&c->deadline, env->req->conf->limits.header_timeout);
+    c->io.ssl = tls_accept(l->tls, fd);
+    if (!c->io.ssl)
+        conn_close(c);
+}

@@ -1,0 +1,65 @@
+/* conn: one client connection: TLS, reading of requests one after the other (pipelined ones wait),
+ * writing of replies with a bounded backlog, all timeouts towards the client. Owns its socket; has
+ * at most one request at a time. */
+#ifndef QCC_WORKER_CLIENT_CONN_H
+#define QCC_WORKER_CLIENT_CONN_H
+
+#include "common/base/base.h"
+#include "common/base/buf.h"
+#include "common/base/list.h"
+#include "worker/client/listener.h"
+#include "worker/loop/turn.h"
+#include "worker/net/io.h"
+#include "worker/loop/deadline.h"
+
+/*                SHAKE ──► IDLE ◄──────────────┐
+ *                            │ first byte      │ reply done, kept alive
+ *                            ▼                 │
+ *                          HEAD ──► BODY ──► BUSY ──► FLUSH ──► LINGER ──► CLOSED
+ *  HEAD and BODY go to FLUSH when the request is refused. */
+enum conn_state {
+    CONN_SHAKE,  /* TLS handshake */
+    CONN_IDLE,   /* nothing of a request yet; in conn_env.idle_conns */
+    CONN_HEAD,   /* part of a head */
+    CONN_BODY,   /* head done, body being read */
+    CONN_BUSY,   /* request complete, being answered */
+    CONN_FLUSH,  /* reply complete, its last bytes are being written */
+    CONN_LINGER, /* sending side shut down; bytes from the client are discarded */
+    CONN_CLOSED  /* freed at the end of the turn */
+};
+
+struct conn {
+    struct client client; /* the part that requests see */
+    struct dead dead;
+    struct conn_env *env;
+    struct list node, idle_node; /* in conn_env.conns; in conn_env.idle_conns while CONN_IDLE */
+    struct listener *l;
+    struct io io;
+    ev_io rd, wr;
+    struct deadline deadline;
+    struct buf in;  /* bytes read and not used: part of a head, pipelined requests */
+    size_t scanned; /* http1_find_end's state for the head at the front of `in` */
+    struct buf out; /* bytes to be written; beyond CONN_BACKLOG the source is paused */
+    enum conn_state state;
+    bool eof;    /* the client has sent a FIN */
+    bool unsure; /* after a FIN, only a write can tell whether the client is gone */
+    /* PIPELINE bytes were read ahead: reading stopped, a FIN would go unnoticed */
+    bool read_stopped;
+    bool unread;          /* part of the request was not read: linger before closing */
+    bool cut_hard;        /* close with a reset */
+    bool running;         /* conn_run is on the stack */
+    bool throttled;       /* `out` was over CONN_BACKLOG: the source waits for req_client_room */
+    unsigned linger_left; /* CONN_LINGER: bytes that may still be discarded */
+};
+
+/* Bytes that wait for a client when its source pauses. Together with the piece being written, less
+ * than the documented 256 KiB. */
+enum { CONN_BACKLOG = 64 << 10 };
+
+/* Makes the connection for an accepted socket, which it takes over. */
+void conn_new(struct listener *l, int fd);
+
+/* Closes it, whatever is under way; hard: with a reset. */
+void conn_close_as(struct conn *c, bool hard);
+
+#endif

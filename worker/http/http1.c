@@ -1,0 +1,592 @@
+#include "worker/http/http1.h"
+
+#include "worker/http/http1_field.h"
+
+#include "llhttp.h"
+
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* A head is parsed twice: by the strict parser here, which makes the fields, and by llhttp, which
+ * must find the same fields and framing. A head on which two parsers disagree is refused: request
+ * smuggling needs such heads. */
+
+/* Names in Connection that are accepted: each is compared with every field. */
+enum { NAMED_MAX = 64 };
+
+static const uint64_t length_max = INT64_MAX;
+
+/* ---- lines */
+
+/* The ends of a head's lines. */
+struct lines {
+    size_t n;
+    uint32_t lf[HTTP1_FIELDS + 3]; /* offset of each LF: fields, first and empty line, one more */
+};
+
+/* Whether c may follow the byte prev in a head. */
+static bool byte_ok(unsigned char c, unsigned char prev)
+{
+    if (prev == '\r' || c == '\n')
+        return c == '\n' && prev == '\r';
+    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+}
+
+/* Finds the line ends of p[0..n). Refuses a head without its empty line, and bytes that a head may
+ * not have: control characters other than tab, a CR without LF, an LF without CR. */
+static enum http1_result find_lines(const char *p, size_t n, struct lines *l, const char **why)
+{
+    unsigned char prev = 0;
+    size_t at = 0;
+    l->n = 0;
+    *why = "control character, bare CR or bare LF in the head";
+#if defined(__SSE2__)
+    const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n'), tab = _mm_set1_epi8('\t'),
+                  del = _mm_set1_epi8(0x7f), top = _mm_set1_epi8(0x1f);
+    unsigned cr_before = 0;
+    for (; n - at >= 16 && l->n + 16 <= COUNT_OF(l->lf); at += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, top), v);
+        unsigned any = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, del)));
+        if (!(any | cr_before))
+            continue;
+        unsigned crs = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, cr));
+        unsigned lfs = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, lf));
+        unsigned tabs = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, tab));
+        if ((any & ~(crs | lfs | tabs)) || (((crs << 1) | cr_before) & 0xffff) != lfs)
+            return HTTP1_BAD;
+        cr_before = crs >> 15;
+        for (; lfs; lfs &= lfs - 1)
+            l->lf[l->n++] = (uint32_t)(at + (size_t)__builtin_ctz(lfs));
+    }
+    prev = cr_before ? '\r' : 0;
+#endif
+    for (; at < n; at++) {
+        unsigned char c = (unsigned char)p[at];
+        if (!byte_ok(c, prev))
+            return HTTP1_BAD;
+        if (c == '\n') {
+            if (l->n == COUNT_OF(l->lf)) {
+                *why = "too many header lines";
+                return HTTP1_TOO_LARGE;
+            }
+            l->lf[l->n++] = (uint32_t)at;
+        }
+        prev = c;
+    }
+    *why = "head without its end";
+    if (l->n < 2 || l->lf[l->n - 1] != n - 1 || l->lf[l->n - 1] - l->lf[l->n - 2] != 2)
+        return HTTP1_BAD;
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+size_t http1_find_end(const char *p, size_t n, size_t *scanned)
+{
+    /* One empty line in front of a head is not its end (RFC 9112 2.2), for what ends a head is a
+     * line end behind a line end. */
+    size_t at = *scanned;
+    while (at < n) {
+        const char *lf = memchr(p + at, '\n', n - at);
+        if (!lf)
+            break;
+        size_t next = (size_t)(lf - p) + 1;
+        if (next < n && p[next] == '\n')
+            return next + 1;
+        if (n - next >= 2 && p[next] == '\r' && p[next + 1] == '\n')
+            return next + 2;
+        /* The next bytes decide and are not complete: this line end is examined again. */
+        if (next == n || (p[next] == '\r' && next + 1 == n)) {
+            *scanned = next - 1;
+            return 0;
+        }
+        at = next;
+    }
+    *scanned = n;
+    return 0;
+}
+
+const struct http_field *http1_field(const struct http_head *h, enum http_hdr id)
+{
+    for (size_t i = 0; i < h->nf; i++)
+        if (h->f[i].id == id)
+            return &h->f[i];
+    return NULL;
+}
+
+/* ---- what the fields mean together */
+
+/* What read_fields found. */
+struct facts {
+    const struct http_field *host, *length, *coding;
+    bool close, persist;
+    unsigned named; /* names in Connection other than close and keep-alive */
+};
+
+static void mark_hop(struct http_head *h, struct str name)
+{
+    for (size_t i = 0; i < h->nf; i++) {
+        struct http_field *f = &h->f[i];
+        /* Connection cannot remove Host or the framing, which this proxy handles itself. */
+        if (f->id != HDR_HOST && f->id != HDR_CONTENT_LENGTH && str_eq_nocase(f->name, name))
+            f->hop = true;
+    }
+}
+
+static const char *read_connection(struct http_head *h, struct str list, struct facts *seen)
+{
+    struct str elem;
+    while (str_next_elem(&list, &elem)) {
+        if (str_eq_nocase(elem, STR("close"))) {
+            seen->close = true;
+        } else if (str_eq_nocase(elem, STR("keep-alive"))) {
+            seen->persist = true;
+        } else {
+            if (++seen->named > NAMED_MAX)
+                return "too many names in Connection";
+            mark_hop(h, elem);
+        }
+    }
+    return NULL;
+}
+
+/* Reads the field lines (all but the first line and the last, empty one). */
+static const char *read_fields(const char *p, const struct lines *l, size_t first,
+                               struct http_head *h, struct facts *seen)
+{
+    bool connection = false;
+    const char *end = p + h->size;
+    h->nf = 0;
+    *seen = (struct facts){0};
+    for (size_t i = first + 1; i + 1 < l->n; i++) {
+        struct http_field *f = &h->f[h->nf++];
+        size_t from = l->lf[i - 1] + 1u;
+        const char *why = http1_read_field(p + from, l->lf[i] + 1u - from, end, f);
+        if (why)
+            return why;
+        const struct http_field **once = NULL;
+        if (f->id == HDR_HOST)
+            once = &seen->host;
+        else if (f->id == HDR_CONTENT_LENGTH)
+            once = &seen->length;
+        else if (f->id == HDR_TRANSFER_ENCODING)
+            once = &seen->coding;
+        else if (f->id == HDR_CONNECTION)
+            connection = true;
+        if (once && *once)
+            return f->id == HDR_HOST             ? "more than one Host"
+                   : f->id == HDR_CONTENT_LENGTH ? "more than one Content-Length"
+                                                 : "more than one Transfer-Encoding";
+        if (once)
+            *once = f;
+    }
+    if (connection)
+        for (size_t i = 0; i < h->nf; i++)
+            if (h->f[i].id == HDR_CONNECTION) {
+                const char *why = read_connection(h, h->f[i].value, seen);
+                if (why)
+                    return why;
+            }
+    /* RFC 9112 9.3 */
+    h->keep_alive = !seen->close && (h->minor == 1 || seen->persist);
+    return NULL;
+}
+
+/* Length of the body by RFC 9112 6.3, without its leniencies. Leaves h->body alone when the head
+ * names no length. */
+static enum http1_result read_framing(struct http_head *h, const struct facts *seen,
+                                      const char **why)
+{
+    h->length = 0;
+    if (seen->coding) {
+        *why = "Transfer-Encoding and Content-Length together";
+        if (seen->length)
+            return HTTP1_BAD;
+        *why = "Transfer-Encoding in HTTP/1.0";
+        if (h->minor == 0)
+            return HTTP1_BAD;
+        *why = "empty Transfer-Encoding";
+        if (!seen->coding->value.n)
+            return HTTP1_BAD;
+        *why = "transfer coding other than chunked";
+        if (!str_eq_nocase(seen->coding->value, STR("chunked")))
+            return HTTP1_UNSUPPORTED;
+        h->body = BODY_CHUNKED;
+    } else if (seen->length) {
+        *why = "bad Content-Length";
+        if (!str_to_u64(seen->length->value, length_max, &h->length))
+            return HTTP1_BAD;
+        h->body = BODY_COUNTED;
+    }
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+/* Bits of host_class: allowed in a host name, in an IPv6 literal. */
+enum { NAME = 1, V6 = 2 };
+
+/* Character classes of hosts (RFC 3986 3.2.2). NAME: unreserved, sub-delims and '%'. */
+static const uint8_t host_class[256] = {
+    ['0' ... '9'] = NAME | V6,
+    ['A' ... 'F'] = NAME | V6,
+    ['G' ... 'Z'] = NAME,
+    ['a' ... 'f'] = NAME | V6,
+    ['g' ... 'z'] = NAME,
+    ['!'] = NAME,
+    ['$' ... '-'] = NAME,
+    ['.'] = NAME | V6,
+    [':'] = V6,
+    [';'] = NAME,
+    ['='] = NAME,
+    ['_'] = NAME,
+    ['~'] = NAME,
+};
+
+/* Number of bytes at the front of s that have a bit of `what` in host_class. */
+static size_t span(struct str s, uint8_t what)
+{
+    size_t n = 0;
+    while (n < s.n && host_class[(unsigned char)s.p[n]] & what)
+        n++;
+    return n;
+}
+
+/* host [ ":" port ] (RFC 9110 4.2, RFC 3986 3.2): a name, an IPv4 address or an IPv6 literal. */
+static bool authority_ok(struct str a)
+{
+    size_t host;
+    if (a.n && a.p[0] == '[') {
+        host = 1 + span(str_make(a.p + 1, a.n - 1), V6);
+        /* "::" is the shortest literal. */
+        if (host < 3 || host == a.n || a.p[host++] != ']')
+            return false;
+    } else {
+        host = span(a, NAME);
+        if (!host)
+            return false;
+    }
+    if (host == a.n)
+        return true;
+    if (a.p[host] != ':')
+        return false;
+    uint64_t port;
+    struct str digits = str_make(a.p + host + 1, a.n - host - 1);
+    return !digits.n || str_to_u64(digits, 65535, &port);
+}
+
+/* Whether v has the form "HTTP/x.y". */
+static bool version_form(struct str v)
+{
+    return v.n == 8 && memcmp(v.p, "HTTP/", 5) == 0 && ascii_digit(v.p[5]) && v.p[6] == '.' &&
+           ascii_digit(v.p[7]);
+}
+
+bool http1_may_begin(const char *p, size_t n)
+{
+    enum { FRONT = 32 };
+    size_t at = 0;
+    n = n < FRONT ? n : FRONT;
+    while (at < n && http1_is_token(str_make(p + at, 1)))
+        at++;
+    if (at == n)
+        return true;
+    const char *lf = memchr(p + at, '\n', n - at);
+    if (!at || p[at] != ' ' || !lf)
+        return at && p[at] == ' ';
+    return lf - p > 10 && lf[-1] == '\r' && lf[-10] == ' ' && version_form(str_make(lf - 9, 8));
+}
+
+static enum http1_result read_version(struct str v, struct http_head *h, const char **why)
+{
+    *why = "bad version";
+    if (!version_form(v))
+        return HTTP1_BAD;
+    *why = "HTTP version other than 1.0 and 1.1";
+    if (v.p[5] != '1' || v.p[7] > '1')
+        return HTTP1_VERSION;
+    h->minor = (unsigned)(v.p[7] - '0');
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+/* ---- llhttp as the second reader */
+
+struct second {
+    const struct http_head *h;
+    size_t nf;
+    bool done, differs;
+};
+
+static int on_name(llhttp_t *ll, const char *at, size_t n)
+{
+    struct second *s = ll->data;
+    const struct http_head *h = s->h;
+    if (s->nf >= h->nf || at != h->f[s->nf].name.p || n != h->f[s->nf].name.n)
+        s->differs = true;
+    s->nf++;
+    return 0;
+}
+
+static int on_value(llhttp_t *ll, const char *at, size_t n)
+{
+    struct second *s = ll->data;
+    if (s->nf == 0 || s->nf > s->h->nf) {
+        s->differs = true;
+        return 0;
+    }
+    /* llhttp keeps blanks behind a value, and reports an empty value at any offset. */
+    const struct str *v = &s->h->f[s->nf - 1].value;
+    if (v->n ? at != v->p || n < v->n : str_trim(str_make(at, n)).n != 0)
+        s->differs = true;
+    return 0;
+}
+
+static int on_end(llhttp_t *ll)
+{
+    struct second *s = ll->data;
+    s->done = true;
+    return HPE_PAUSED;
+}
+
+/* Whether llhttp parses p[0..n) to the same head. lead: bytes fed to it before p, or empty. */
+static bool second_agrees(llhttp_type_t type, struct str lead, const char *p, size_t n,
+                          const struct http_head *h, bool coding, bool length)
+{
+    static const llhttp_settings_t settings = {
+        .on_header_field = on_name, .on_header_value = on_value, .on_headers_complete = on_end};
+    struct second s = {.h = h};
+    llhttp_t ll;
+    llhttp_init(&ll, type, &settings);
+    ll.data = &s;
+    if (lead.n && llhttp_execute(&ll, lead.p, lead.n) != HPE_OK)
+        return false;
+    if (llhttp_execute(&ll, p, n) != HPE_PAUSED || !s.done || s.differs || s.nf != h->nf)
+        return false;
+    return ll.http_major == 1 && ll.http_minor == h->minor && !!(ll.flags & F_CHUNKED) == coding &&
+           !!(ll.flags & F_CONTENT_LENGTH) == length && (!length || ll.content_length == h->length);
+}
+
+static const char *const no_agreement = "malformed head";
+
+/* Clears everything but the array of fields, whose 12 KB need not be written. */
+static void clear(struct http_head *h, size_t n)
+{
+    memset(h, 0, offsetof(struct http_head, f));
+    h->method_id = METHOD_OTHER;
+    h->size = n;
+}
+
+/* ---- requests */
+
+static bool target_bytes_ok(struct str t)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if (t.p[i] < 0x21 || t.p[i] > 0x7e || t.p[i] == '#')
+            return false;
+    return t.n > 0;
+}
+
+/* Reads the request target: sets h->target, reduced to origin-form, h->path, and h->host if it is
+ * absolute-form. Returns NULL or what is wrong. */
+static const char *read_target(struct str t, struct http_head *h)
+{
+    if (!target_bytes_ok(t))
+        return "bad character in the request target";
+    bool options = str_eq(h->method, STR("OPTIONS"));
+    if (t.p[0] == '/') {
+        h->target = t;
+    } else if (str_eq(t, STR("*"))) {
+        if (!options)
+            return "target * is for OPTIONS alone";
+        h->target = t;
+    } else {
+        size_t scheme = str_starts_nocase(t, STR("http://"))    ? 7
+                        : str_starts_nocase(t, STR("https://")) ? 8
+                                                                : 0;
+        if (!scheme)
+            return "request target is neither a path nor an http URL";
+        struct str rest = str_make(t.p + scheme, t.n - scheme);
+        size_t host = 0;
+        while (host < rest.n && rest.p[host] != '/' && rest.p[host] != '?')
+            host++;
+        h->host = str_make(rest.p, host);
+        if (!authority_ok(h->host))
+            return "bad host in the request target";
+        /* Without a path it is "/", or for OPTIONS "*" (RFC 9112 3.2.1, 3.2.4). */
+        if (host == rest.n)
+            h->target = options ? STR("*") : STR("/");
+        else if (rest.p[host] == '?')
+            return "absolute target with a query and no path";
+        else
+            h->target = str_make(rest.p + host, rest.n - host);
+    }
+    const char *query = memchr(h->target.p, '?', h->target.n);
+    h->path = str_make(h->target.p, query ? (size_t)(query - h->target.p) : h->target.n);
+    return NULL;
+}
+
+static enum http_method method_id(struct str m)
+{
+    if (str_eq(m, STR("POST")))
+        return METHOD_POST;
+    if (str_eq(m, STR("GET")))
+        return METHOD_GET;
+    return str_eq(m, STR("HEAD")) ? METHOD_HEAD : METHOD_OTHER;
+}
+
+/* Reads "method SP target SP version", with no other blanks. */
+static enum http1_result read_request_line(struct str line, struct http_head *h, const char **why)
+{
+    const char *sp = memchr(line.p, ' ', line.n);
+    *why = "bad request line";
+    if (!sp)
+        return HTTP1_BAD;
+    h->method = str_make(line.p, (size_t)(sp - line.p));
+    struct str rest = str_make(sp + 1, line.n - h->method.n - 1);
+    if (!http1_is_token(h->method))
+        return HTTP1_BAD;
+    sp = memchr(rest.p, ' ', rest.n);
+    if (!sp)
+        return HTTP1_BAD;
+    struct str target = str_make(rest.p, (size_t)(sp - rest.p));
+    enum http1_result r = read_version(str_make(sp + 1, rest.n - target.n - 1), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    h->method_id = method_id(h->method);
+    *why = "CONNECT is not served";
+    if (str_eq(h->method, STR("CONNECT")))
+        return HTTP1_BAD;
+    *why = read_target(target, h);
+    return *why ? HTTP1_BAD : HTTP1_OK;
+}
+
+static const char *read_expect(struct http_head *h)
+{
+    h->expect_continue = false;
+    for (size_t i = 0; i < h->nf; i++) {
+        if (h->f[i].id != HDR_EXPECT)
+            continue;
+        if (!str_eq_nocase(h->f[i].value, STR("100-continue")))
+            return "unknown expectation";
+        /* HTTP/1.0 has no 1xx (RFC 9110 10.1.1). */
+        h->expect_continue = h->minor == 1;
+    }
+    return NULL;
+}
+
+enum http1_result http1_request(const char *p, size_t n, struct http_head *h, const char **why)
+{
+    struct lines l;
+    struct facts seen;
+    clear(h, n);
+    enum http1_result r = find_lines(p, n, &l, why);
+    if (r != HTTP1_OK)
+        return r;
+    /* Some clients send an empty line behind a body (RFC 9112 2.2). */
+    size_t first = l.lf[0] == 1;
+    *why = "no request line";
+    if (l.n < first + 2)
+        return HTTP1_BAD;
+    const char *line = first ? p + 2 : p;
+    r = read_request_line(str_make(line, (size_t)(p + l.lf[first] - 1 - line)), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    *why = "too many header lines";
+    if (l.n - first - 2 > HTTP1_FIELDS)
+        return HTTP1_TOO_LARGE;
+    *why = read_fields(p, &l, first, h, &seen);
+    if (*why)
+        return HTTP1_BAD;
+    *why = "no Host";
+    if (!seen.host && h->minor == 1)
+        return HTTP1_BAD;
+    *why = "bad Host";
+    if (seen.host && !authority_ok(seen.host->value))
+        return HTTP1_BAD;
+    if (seen.host && !h->host.n)
+        h->host = seen.host->value;
+    *why = read_expect(h);
+    if (*why)
+        return HTTP1_EXPECTATION;
+    r = read_framing(h, &seen, why);
+    if (r != HTTP1_OK)
+        return r;
+    /* llhttp supports certain methods only, with special rules for some: it gets POST for any. */
+    *why = no_agreement;
+    const char *behind = line + h->method.n;
+    if (!second_agrees(HTTP_REQUEST, STR("POST"), behind, (size_t)(p + n - behind), h, seen.coding,
+                       seen.length))
+        return HTTP1_BAD;
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+/* ---- replies */
+
+/* Reads "version SP 3DIGIT [ SP reason ]". */
+static enum http1_result read_status_line(struct str line, struct http_head *h, const char **why)
+{
+    *why = "bad status line";
+    if (line.n < 12)
+        return HTTP1_BAD;
+    enum http1_result r = read_version(str_make(line.p, 8), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    *why = "bad status line";
+    const char *s = line.p + 8;
+    if (s[0] != ' ' || !ascii_digit(s[1]) || !ascii_digit(s[2]) || !ascii_digit(s[3]) ||
+        (line.n > 12 && s[4] != ' '))
+        return HTTP1_BAD;
+    h->status = (unsigned)((s[1] - '0') * 100 + (s[2] - '0') * 10 + (s[3] - '0'));
+    if (h->status < 100 || h->status > 599)
+        return HTTP1_BAD;
+    h->reason = line.n > 13 ? str_make(line.p + 13, line.n - 13) : STR("");
+    *why = NULL;
+    return HTTP1_OK;
+}
+
+enum http1_result http1_reply(const char *p, size_t n, enum http_method method, struct http_head *h,
+                              const char **why)
+{
+    struct lines l;
+    struct facts seen;
+    clear(h, n);
+    h->method_id = method;
+    h->body = BODY_UNTIL_CLOSE;
+    enum http1_result r = find_lines(p, n, &l, why);
+    if (r != HTTP1_OK)
+        return r;
+    r = read_status_line(str_make(p, l.lf[0] - 1u), h, why);
+    if (r != HTTP1_OK)
+        return r;
+    *why = "too many header lines";
+    if (l.n - 2 > HTTP1_FIELDS)
+        return HTTP1_TOO_LARGE;
+    *why = read_fields(p, &l, 0, h, &seen);
+    if (*why)
+        return HTTP1_BAD;
+    r = read_framing(h, &seen, why);
+    if (r != HTTP1_OK)
+        return HTTP1_BAD;
+    *why = no_agreement;
+    if (!second_agrees(HTTP_RESPONSE, STR(""), p, n, h, seen.coding, seen.length))
+        return HTTP1_BAD;
+    *why = NULL;
+    if (method == METHOD_HEAD || h->status < 200 || h->status == 204 || h->status == 304)
+        h->body = BODY_NONE;
+    if (h->body == BODY_UNTIL_CLOSE)
+        h->keep_alive = false;
+    return HTTP1_OK;
+}
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+const char *http1_library(void)
+{
+    return "llhttp " TEXT(LLHTTP_VERSION_MAJOR) "." TEXT(LLHTTP_VERSION_MINOR) "." TEXT(
+        LLHTTP_VERSION_PATCH);
+}

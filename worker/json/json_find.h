@@ -1,0 +1,56 @@
+/* json_find: finds the few members of a large JSON object that QCC needs, and skips the rest at
+ * memory speed. Builds no tree, allocates nothing, changes nothing. Not a validator: of skipped
+ * text only the brackets are balanced. Pure over buffers. */
+#ifndef QCC_WORKER_JSON_JSON_FIND_H
+#define QCC_WORKER_JSON_JSON_FIND_H
+
+#include "common/base/base.h"
+#include "common/base/buf.h"
+#include "common/base/str.h"
+
+enum json_kind {
+    JSON_IS_ABSENT,
+    JSON_IS_STRING,
+    JSON_IS_NUMBER,
+    JSON_IS_TRUE,
+    JSON_IS_FALSE,
+    JSON_IS_NULL,
+    JSON_IS_OBJECT,
+    JSON_IS_ARRAY
+};
+
+/* A wanted member: {"model"}, or with `inner` set a member of a member: {"metadata", "user_id"}. */
+struct json_want {
+    struct str name, inner;
+};
+
+struct json_hit {
+    enum json_kind kind;
+    struct str raw; /* the value's bytes in the body; a string's without the quotes */
+    bool escaped;   /* the string has backslashes: json_unescape before use */
+};
+
+/* Walks the object once. hits[i] belongs to want[i]; of a repeated member the last counts, as for
+ * most parsers. A member's own name may be written with escapes ("mod\u0065l") and is still
+ * recognized. False: the text is not one JSON object (wrong start, unbalanced, bytes after the end,
+ * nested deeper than 1,000); hits found till then stay. At most 16 wants. */
+bool json_find(struct str body, const struct json_want *want, struct json_hit *hits,
+               size_t n) MUST_CHECK;
+
+struct json_skip;
+
+/* json_find with one implementation of json_skip.h, for tests that compare them. */
+bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
+                  struct json_hit *hits, size_t n) MUST_CHECK;
+
+/* Decodes a JSON string's escapes into out (cleared first). Surrogate pairs become UTF-8; a lone
+ * surrogate becomes U+FFFD. False: malformed escape, or over out's ceiling. */
+bool json_unescape(struct str raw, struct buf *out) MUST_CHECK;
+
+/* The number that the 4 hex digits at p write, as in \uXXXX; -1: they are none. */
+int json_hex4(const char *p);
+
+/* Appends the text as the inside of a JSON string, escaped. False: over out's ceiling. */
+bool json_escape(struct str text, struct buf *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,586 @@
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "worker/shared/loan.h"
+#include "worker/request/report.h"
+#include "worker/request/req.h"
+#include "worker/request/side.h"
+#include "worker/request/failures.h"
+
+/* Endpoints for which the reason of not being chosen is recorded; more than an operator reads. */
+enum { EXPLAINED = 256 };
+
+/* ---- the state of an endpoint for this request */
+
+static struct tried *tried_of(struct req *r, struct ep_live *live)
+{
+    for (struct tried *t = r->tried; t; t = t->next)
+        if (t->live == live)
+            return t;
+    struct tried *t = arena_alloc(&r->mem, sizeof *t);
+    if (!t)
+        return NULL;
+    *t = (struct tried){.next = r->tried, .live = live};
+    /* attempt_forget() drops it; until then the address cannot be another endpoint's */
+    live->refs++;
+    r->tried = t;
+    return t;
+}
+
+/* The endpoint offers the model if it has no models.allow, if that matches, or if models.map has
+ * it. */
+bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
+{
+    if (!r->has_model || e->allow.n == 0)
+        return true;
+    for (size_t i = 0; i < e->allow.n; i++)
+        if (str_glob(str_c(e->allow.v[i]), r->model))
+            return true;
+    return ep_model_there(e, r->model) != NULL;
+}
+
+/* Whether e offers the model and it is not blocked there. now: CLOCK_MONOTONIC, in ms. */
+static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
+{
+    const struct ep_view *v = &e->live->view;
+    if (!attempt_offers(r, e->ce))
+        return false;
+    return !r->has_model || v->nblocks == 0 ||
+           !ep_model_blocked_here(v, ep_model_hash(r->model), now);
+}
+
+static bool full(const struct req *r, const struct ep *e, int64_t now)
+{
+    return loan_place_none(r->env->loans, e->live, now) || !pool_has_room(e->live->pool);
+}
+
+/* Extends x's cooldown: `until` of any origin, `own_until` as the endpoint itself demanded. */
+static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int64_t now)
+{
+    if (until > now && until - now > x->cooling_ms)
+        x->cooling_ms = until - now;
+    if (own_until > now) {
+        x->own_word = true;
+        if (own_until - now > x->cooling_ms)
+            x->cooling_ms = own_until - now;
+    }
+}
+
+/* A request on a side path is never a trial: it may use an endpoint with an open breaker as its
+ * last resort, except for count_tokens, which can be estimated. */
+static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
+{
+    x->no_path = !side_offers(r, e->ce, e->live, now);
+    x->model_ok &= !x->no_path;
+    x->trial = r->api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
+}
+
+/* ---- the choice */
+
+static struct retry_conf retry_conf_of(const struct conf *c)
+{
+    return (struct retry_conf){
+        .max_attempts = c->retry.max_attempts,
+        .max_attempts_per_endpoint = c->retry.max_attempts_per_endpoint,
+        .transient_delay_ms = c->retry.transient_delay,
+        .max_wait_ms = c->retry.max_wait,
+        .max_retry_after_ms = c->retry.max_retry_after,
+    };
+}
+
+static bool candidates(struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    if (!r->seps || r->nseps != rep->n) {
+        r->nseps = rep->n;
+        r->seps = arena_alloc(&r->mem, rep->n * sizeof *r->seps);
+        if (!r->seps)
+            return false;
+    }
+    bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < rep->n; i++) {
+        struct ep *e = rep->eps[i];
+        const struct ep_view *v = &e->live->view;
+        r->seps[i] = (struct sel_ep){
+            .id_hash = e->id_hash,
+            .turn = turns ? &e->live->turn : NULL,
+            .weight = e->ce->weight,
+            .priority = e->ce->priority,
+            .open = e->live->open,
+            .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
+            .tier = (uint8_t)ep_view_tier(v),
+            .trial = (uint8_t)loan_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
+            .enabled = v->disabled == EP_ENABLED, /* ENDPOINT decides, not the configuration */
+            .queued = v->queued,
+            .draining = v->draining,
+            .full = full(r, e, now),
+            .model_ok = model_ok(r, e, now),
+        };
+        if (r->side)
+            fill_side(r, e, &r->seps[i], now);
+        fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
+    }
+    for (const struct tried *t = r->tried; t; t = t->next)
+        for (size_t i = 0; i < rep->n; i++)
+            if (rep->eps[i]->live == t->live) {
+                r->seps[i].tried = t->attempts > 0;
+                r->seps[i].used_up = t->used_up;
+                r->seps[i].refused = t->refused;
+                fill_cooling(&r->seps[i], t->cooling_until_ms, t->own_until_ms, now);
+            }
+    return true;
+}
+
+static struct sel_req sel_req_of(struct req *r)
+{
+    struct sel_req sr = {
+        .conversation = r->has_conversation,
+        .may_try = r->attempts == 0 && r->repeatable && !r->side,
+        .opinion = r->opinion == RETRY_OPINION_OPEN,
+        .bound = -1,
+        .key = {r->conversation[0], r->conversation[1]},
+        .rnd = {rnd_next(&r->env->rnd), rnd_next(&r->env->rnd)},
+    };
+    struct binding_at at = {.at = -1};
+    if (r->has_conversation && binding_replica_look(r->env->binding, r->conversation, &at)) {
+        sr.bound = at.at;
+        sr.bound_idle_ms = at.idle_ms;
+    }
+    r->bound_to = at.id;
+    return sr;
+}
+
+static int index_of(const struct req *r, const struct ep *e)
+{
+    const struct replica *rep = r->env->replica;
+    for (size_t i = 0; e && i < rep->n; i++)
+        if (rep->eps[i]->live == e->live)
+            return (int)i;
+    return -1;
+}
+
+static int64_t ms_since(const struct req *r, double t)
+{
+    return (int64_t)((ev_now(r->env->loop) - t) * 1000);
+}
+
+/* ---- an attempt */
+
+static void exchange_news(struct exchange *x, const struct exchange_event *ev)
+{
+    hold_event(CONTAINER_OF(x, struct req, exchange), ev);
+}
+
+static void exchange_failed(struct exchange *x, enum net_fault why)
+{
+    struct req *r = CONTAINER_OF(x, struct req, exchange);
+    bool spoilt = why == NET_GARBAGE && x->reused && r->state == REQ_TRY && r->repeatable;
+    r->stale = spoilt || exchange_was_stale(x, why);
+    if (r->state == REQ_TRY || !hold_broke(r, why))
+        attempt_failed(r, why, EVIDENCE_HTTP, STR(""));
+}
+
+static const struct exchange_ops exchange_ops = {exchange_news, exchange_failed};
+
+/* Returns the trial that the request has, if any: it brings no verdict. */
+static void trial_back(struct req *r)
+{
+    if (r->trial)
+        loan_trial_back(r->env->loans, r->trial_at, r->trial);
+    r->trial = 0;
+}
+
+/* Starts an attempt at e, which has a place for it. trial: the attempt uses this worker's trial. */
+static void start(struct req *r, struct ep *e, bool trial)
+{
+    struct tried *t = tried_of(r, e->live);
+    if (r->trial && r->trial_at != e->live)
+        trial_back(r);
+    if (trial && !r->trial) {
+        r->trial = loan_trial_begin(r->env->loans, e->live);
+        r->trial_at = e->live; /* its struct tried holds a reference */
+    }
+    r->ep = ep_ref(e);
+    e->live->open++;
+    loan_place_taken(e->live);
+    r->attempts++;
+    if (t)
+        t->attempts++;
+    r->attempt_began = ev_now(r->env->loop);
+    if (r->wait_since > 0)
+        r->waited_ms += ms_since(r, r->wait_since);
+    r->wait_since = 0;
+    r->first_byte_at = 0;
+    r->stale = r->error_whole = false;
+    req_set(r, REQ_TRY);
+    struct iovec iov[4];
+    int n = t ? req_compose(r, e->ce, iov) : 0;
+    bool fresh = r->fresh;
+    r->fresh = false;
+    req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);
+    if (n == 0 || !exchange_start(&r->exchange, r->env->exchange_env, &r->env->exchange_conf,
+                                  e->live->pool, fresh, r->method, iov, n, &exchange_ops))
+        attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
+}
+
+/* Ends the attempt under way, if any, and gives its place back. */
+static void attempt_drop(struct req *r)
+{
+    exchange_abort(&r->exchange);
+    if (!r->ep)
+        return;
+    r->ep->live->open--;
+    loan_place_left(r->env->loans, r->ep->live);
+    if (!list_empty(&r->env->waiting) || !list_empty(&r->env->verifications))
+        turn_wake(r->env->turn);
+    ep_unref(r->ep);
+    r->ep = NULL;
+}
+
+void attempt_forget(struct req *r)
+{
+    attempt_drop(r);
+    trial_back(r);
+    ep_unref(r->refuser);
+    ep_unref(r->same);
+    r->refuser = r->same = NULL;
+    for (struct tried *t = r->tried; t; t = t->next)
+        ep_live_unref(t->live);
+    r->tried = NULL;
+    failures_free(r);
+}
+
+/* ---- a reply that is passed on */
+
+void attempt_served(struct req *r, bool whole)
+{
+    counters_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
+    if (r->side) {
+        side_served(r);
+        return;
+    }
+    if (r->has_conversation)
+        binding_replica_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash,
+                               r->sel.bound, r->bound_to);
+    if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
+        report_overruled(r);
+    r->opinion = RETRY_OPINION_NONE;
+    r->goes_on = !whole;
+    report_success(r, whole ? PART_WHOLE : PART_BEGUN);
+}
+
+void attempt_ended(struct req *r)
+{
+    if (r->goes_on && r->ep->live->view.success_wanted)
+        report_ended(r);
+    r->goes_on = false;
+}
+
+void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, struct evidence *ev,
+                   struct verdict *v)
+{
+    hold_keep_fields(r);
+    evidence_read(ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
+    classify(ev, clock_wall_ms(), v);
+}
+
+struct str attempt_seen(const struct req *r, struct str body)
+{
+    return r->encoded ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+}
+
+/* What failed: the way (net), or else the reply by what is seen of it. */
+static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, struct str seen,
+                  struct verdict *v)
+{
+    struct evidence ev;
+    if (net != NET_NONE)
+        classify_net(net, v);
+    else
+        attempt_judge(r, kind, seen, &ev, v);
+}
+
+void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
+{
+    struct verdict v;
+    judge(r, net, EVIDENCE_SSE_ERROR, error_event, &v);
+    r->served_as = v.cls;
+    r->goes_on = false;
+    if (!r->side || net != NET_NONE)
+        report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
+}
+
+/* ---- after a failure */
+
+static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
+{
+    r->same = e; /* takes over the caller's reference; NULL: the next choice decides */
+    req_set(r, REQ_WAIT);
+    deadline_set(&r->deadline, delay_ms);
+}
+
+/* Answers the request without a success: no attempt is left. s: the last choice, or NULL. */
+static void end(struct req *r, const struct sel_result *s)
+{
+    struct retry_conf rc = retry_conf_of(r->conf);
+    if (r->api == API_COUNT_TOKENS)
+        side_answer_estimate(r);
+    else
+        failures_answer(r, &rc, s);
+}
+
+static void act(struct req *r, const struct retry_out *out, struct ep *e)
+{
+    switch (out->action) {
+    case RETRY_SAME:
+        same_again(r, ep_ref(e), out->delay_ms);
+        return;
+    case RETRY_SECOND_OPINION:
+        r->opinion = RETRY_OPINION_OPEN;
+        r->first_refusal = (int)r->nfailures - 1;
+        ep_unref(r->refuser); /* set if the first refusal was a page, which is no opinion */
+        r->refuser = ep_ref(e);
+        /* fall through */
+    case RETRY_OTHER:
+        if (out->delay_ms > 0) {
+            same_again(r, NULL, out->delay_ms);
+            return;
+        }
+        req_set(r, REQ_PICK);
+        attempt_next(r);
+        return;
+    case RETRY_GIVE_UP:
+        break;
+    }
+    switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* nfailures 0: out of memory */
+    case RETRY_REPLY_THIS:
+        if (r->failures[r->nfailures - 1].fail.kept) {
+            relay_kept(r, &r->failures[r->nfailures - 1].reply, 0, 0);
+            return;
+        }
+        break;
+    case RETRY_REPLY_FIRST:
+        if (r->api != API_COUNT_TOKENS && r->first_refusal >= 0 &&
+            r->failures[r->first_refusal].fail.kept) {
+            relay_kept(r, &r->failures[r->first_refusal].reply, 0, 0);
+            return;
+        }
+        break;
+    case RETRY_REPLY_FINAL:
+    case RETRY_REPLY_NONE:
+    case RETRY_REPLY_BREAK:
+        break;
+    }
+    end(r, NULL);
+}
+
+/* Records in *t what the failure means for this request's next choices, before ENDPOINT does. */
+static void learn(const struct req *r, struct tried *t, const struct retry_conf *rc,
+                  const struct verdict *v, enum net_fault net)
+{
+    t->used_up = r->trial || retry_uses_up(rc, v, net, t->attempts);
+    t->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
+    if (v->cls != OUTCOME_RATE_LIMIT)
+        return;
+    int64_t now = clock_mono_ms(), most = r->conf->rate_limit.max_cooldown;
+    if (v->retry_after_ms > 0)
+        t->own_until_ms = now + (v->retry_after_ms < most ? v->retry_after_ms : most);
+    else
+        t->cooling_until_ms = now + COOLDOWN_FIRST_MS;
+}
+
+/* Handles a reply to a side path that is no success. Nothing is charged; each endpoint is tried
+ * once. */
+static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
+{
+    struct verdict v;
+    struct retry_conf rc = retry_conf_of(r->conf);
+    struct retry_out out = {.action = RETRY_GIVE_UP, .reply = RETRY_REPLY_THIS};
+    struct ep *e = ep_ref(r->ep);
+    struct tried *t = tried_of(r, e->live);
+    enum side_next next = side_judge(r, kind, body, &v);
+    if (t)
+        t->used_up = true;
+    failures_add(r, &v, NET_NONE);
+    failures_keep(r, body, false);
+    if (next != SIDE_BACK) {
+        if (r->first_refusal < 0)
+            r->first_refusal = (int)r->nfailures - 1;
+        candidates(r);
+        struct sel_req sr = sel_req_of(r);
+        struct sel_others o = {0};
+        if (r->seps)
+            o = select_others(r->seps, r->nseps, &sr, index_of(r, e));
+        bool more = t && o.untried + o.circuit > 0 && r->attempts < rc.max_attempts &&
+                    ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
+        out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
+        out.reply = RETRY_REPLY_FIRST;
+    }
+    hold_drop(r);
+    attempt_drop(r);
+    act(r, &out, e);
+    ep_unref(e);
+}
+
+/* The pooled connection was closed or spoilt, which is no attempt: e, whose reference is taken
+ * over, is asked again on a new connection. t: NULL where there was no memory for it. */
+static void replace_stale(struct req *r, struct tried *t, struct ep *e)
+{
+    hold_drop(r);
+    attempt_drop(r);
+    r->attempts--;
+    if (t)
+        t->attempts--;
+    r->fresh = true;
+    req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed or spoilt: a new one", e->ce->name);
+    same_again(r, e, 0);
+}
+
+void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body)
+{
+    if (r->side && net == NET_NONE) {
+        side_failed(r, kind, body);
+        return;
+    }
+    struct verdict v;
+    judge(r, net, kind, attempt_seen(r, body), &v);
+    struct ep *e = ep_ref(r->ep);
+    struct tried *t = tried_of(r, e->live);
+    struct retry_conf rc = retry_conf_of(r->conf);
+    if (t && !(net != NET_NONE && r->stale))
+        learn(r, t, &rc, &v, net);
+    candidates(r);
+    struct sel_req sr = sel_req_of(r);
+    int at = index_of(r, e);
+    struct retry_in in = {
+        .v = &v,
+        .net = net,
+        .reused = r->exchange.reused,
+        .got_bytes = r->exchange.heard,
+        .got_head = r->state != REQ_TRY,
+        .trial = r->trial != 0,
+        .repeatable = r->repeatable,
+        .bad_request = r->api != API_OTHER && !r->json,
+        .begun = r->attempts,
+        .unsent = r->unsent,
+        .attempts_here = t ? t->attempts : r->attempts,
+        .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
+        .opinion = r->opinion,
+        .first_no_opinion = r->refusal.no_opinion,
+        .elapsed_ms = ms_since(r, r->began),
+        .waited_ms = r->waited_ms,
+        .rnd = rnd_next(&r->env->rnd),
+    };
+    struct retry_out out;
+    retry_next(&rc, &in, &out);
+    r->unsent += out.unsent;
+    if (out.uncounted) {
+        replace_stale(r, t, e);
+        return;
+    }
+    failures_add(r, &v, net);
+    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
+                  kind == EVIDENCE_BAD_200);
+    /* A refusal is not "spared": it charges nothing by its class. */
+    bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
+    report_failure(r, &v, net,
+                   (struct report_more){.left = out.action != RETRY_SAME,
+                                        .spared = !out.charge && !refusal && net == NET_NONE});
+    if (out.action == RETRY_SECOND_OPINION)
+        r->refusal = v;
+    hold_drop(r);
+    attempt_drop(r);
+    act(r, &out, e);
+    ep_unref(e);
+}
+
+bool attempt_possible(struct req *r)
+{
+    if (!candidates(r))
+        return false;
+    struct sel_req sr = sel_req_of(r);
+    struct sel_conf sc = {.strategy = SEL_RANDOM};
+    sr.may_try = false; /* an endpoint that needs a trial does not count as usable */
+    select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
+    return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
+}
+
+/* ---- the next attempt */
+
+static void wait(struct req *r, int64_t ms)
+{
+    if (r->wait_since <= 0)
+        r->wait_since = ev_now(r->env->loop);
+    req_set(r, REQ_WAIT);
+    list_push_back(&r->env->waiting, &r->wait_node);
+    deadline_set(&r->deadline, ms);
+}
+
+/* The choice (r->sel) found no endpoint: waits if that may help, else ends. */
+static void wait_or_end(struct req *r)
+{
+    struct retry_conf rc = retry_conf_of(r->conf);
+    int64_t ms = retry_wait(&rc, &r->sel, r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
+    bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
+    if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
+        wait(r, ms);
+    else
+        end(r, &r->sel);
+}
+
+/* Starts an attempt at e if this worker has a place there. Otherwise asks the supervisor for one;
+ * the choice is made anew after the answer, or when that is late. */
+static void go(struct req *r, struct ep *e, bool trial)
+{
+    if (loan_place_free(e->live)) {
+        start(r, e, trial);
+        return;
+    }
+    choice_undo(&r->choices);
+    wait(r, loan_place_want(r->env->loans, e->live, clock_mono_ms()));
+}
+
+/* Repeats the attempt at the same endpoint, if that is still allowed: its breaker may have
+ * opened. */
+static bool go_same(struct req *r, const struct sel_req *sr)
+{
+    struct ep *e = r->same;
+    int at = index_of(r, e);
+    bool trial = r->trial && r->trial_at == e->live;
+    r->same = NULL;
+    bool still = at >= 0 && (trial || r->side || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
+                 loan_place_free(e->live) && select_check(r->seps, (size_t)at, sr) == SEL_SKIP_NO;
+    if (still) {
+        failures_same(r, e);
+        start(r, r->env->replica->eps[at], trial);
+    }
+    ep_unref(e);
+    return still;
+}
+
+void attempt_next(struct req *r)
+{
+    if (!candidates(r)) {
+        req_answer_error(r, 503, "out of memory for this request", 1);
+        return;
+    }
+    struct sel_req sr = sel_req_of(r);
+    if (r->same && go_same(r, &sr))
+        return;
+    const struct conf *c = r->env->conf;
+    struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
+                          .use_priority = c->balance.use_priority,
+                          .cache_ttl_ms = c->affinity.cache_ttl};
+    uint8_t why[EXPLAINED];
+    bool few = r->nseps <= EXPLAINED;
+    select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, few ? why : NULL);
+    r->sel.trial &= !r->side;
+    failures_choice(r, why, few ? r->nseps : 0);
+    if (r->sel.end == SEL_CHOSEN) {
+        go(r, r->env->replica->eps[r->sel.at], r->sel.trial);
+        return;
+    }
+    if (r->sel.end == SEL_NEED_TRIAL)
+        loan_trial_ask(r->env->loans, r->env->replica->eps[r->sel.at]->live);
+    wait_or_end(r);
+}

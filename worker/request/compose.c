@@ -1,0 +1,33 @@
+/* compose: the bytes of a request that one endpoint is sent. Declared in req.h. */
+#include "worker/json/json_find.h"
+#include "worker/request/req.h"
+
+int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4])
+{
+    struct str body = body_view(&r->body);
+    const char *name = r->has_model ? ep_model_there(ce, r->model) : NULL;
+    struct str model = name ? str_c(name) : r->model;
+    uint64_t length = body.n;
+    bool splice = r->has_model && (name || r->model_changed);
+    buf_free(&r->model_sent);
+    if (splice) {
+        if (!json_escape(model, &r->model_sent))
+            return 0;
+        length = body.n - r->model_raw.n + r->model_sent.len;
+    }
+    buf_drop(&r->send, r->send.len);
+    if (!forward_to_endpoint(&r->send, &r->head, ce, length))
+        return 0;
+    int n = 0;
+    iov[n++] = (struct iovec){buf_data(&r->send), r->send.len};
+    if (!splice) {
+        if (body.n)
+            iov[n++] = iov_of(body);
+        return n;
+    }
+    size_t before = (size_t)(r->model_raw.p - body.p), after = before + r->model_raw.n;
+    iov[n++] = iov_of(str_make(body.p, before));
+    iov[n++] = (struct iovec){buf_data(&r->model_sent), r->model_sent.len};
+    iov[n++] = iov_of(str_make(body.p + after, body.n - after));
+    return n;
+}

@@ -1,0 +1,253 @@
+#include "worker/request/failures.h"
+
+#include "common/secret/secret.h"
+#include "worker/request/outage.h"
+#include "worker/request/req.h"
+
+#include <stdio.h>
+
+enum {
+    FAILURES_MAX = RETRY_BEGUN_MAX, /* attempts a request can have */
+    FAILURES_FIRST = 4,
+    KEY_MIN = 6 /* bytes of a key that is masked: a shorter one would be found in any text */
+};
+
+/* ---- choices */
+
+static uint8_t flags_of(const struct req *r)
+{
+    return (uint8_t)((r->has_conversation ? CHOICE_CONVERSATION : 0) |
+                     (r->opinion == RETRY_OPINION_OPEN ? CHOICE_OPINION : 0));
+}
+
+static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t flags)
+{
+    double t = (ev_now(r->env->loop) - r->began) * 1000;
+    return (struct choice){.at_ms = t > 0 ? (uint32_t)t : 0, .end = (uint8_t)end, .flags = flags};
+}
+
+/* Whether the reason is more than the strategy's preference for another endpoint. */
+static bool telling(uint8_t why)
+{
+    return why != SEL_SKIP_STRATEGY && why != SEL_SKIP_BOUND;
+}
+
+void failures_choice(struct req *r, const uint8_t *why, size_t n)
+{
+    const struct sel_result *s = &r->sel;
+    const struct replica *rep = r->env->replica;
+    struct choice_skip v[CHOICE_LISTED];
+    size_t listed = 0;
+    if (choice_again(&r->choices, s->end))
+        return;
+    struct choice x = choice_of(r, s->end, (uint8_t)(flags_of(r) | (s->trial ? CHOICE_TRIAL : 0)));
+    x.bound = (uint8_t)s->bound;
+    if (s->at >= 0)
+        x.endpoint = (uint32_t)rep->eps[s->at]->id_hash;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < n && listed < CHOICE_LISTED; i++)
+            if ((int)i != s->at && telling(why[i]) == (pass == 0))
+                v[listed++] = (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, why[i]};
+    x.others = (uint16_t)min_size(r->nseps - listed - (s->at >= 0), UINT16_MAX);
+    choice_add(&r->choices, &x, v, listed);
+}
+
+void failures_same(struct req *r, const struct ep *e)
+{
+    struct choice x = choice_of(
+        r, SEL_CHOSEN, (uint8_t)(flags_of(r) | CHOICE_SAME | (r->fresh ? CHOICE_FRESH : 0)));
+    x.endpoint = (uint32_t)e->id_hash;
+    choice_add(&r->choices, &x, NULL, 0);
+}
+
+/* ---- adding a failure */
+
+/* Makes room for one more failure. The array doubles, as few requests have more than one. */
+static bool failures_room(struct req *r)
+{
+    if (r->nfailures < r->failures_size)
+        return true;
+    unsigned size = r->failures_size ? 2 * r->failures_size : FAILURES_FIRST;
+    struct failure *v = size <= 2 * FAILURES_MAX ? arena_alloc(&r->mem, size * sizeof *v) : NULL;
+    if (!v)
+        return false;
+    if (r->nfailures)
+        memcpy(v, r->failures, r->nfailures * sizeof *v);
+    r->failures = v;
+    r->failures_size = size;
+    return true;
+}
+
+void failures_add(struct req *r, const struct verdict *v, enum net_fault net)
+{
+    counters_attempt(r->ep->live, v->cls);
+    if (!failures_room(r))
+        return;
+    char *name = arena_strndup(&r->mem, r->ep->ce->name, strlen(r->ep->ce->name));
+    struct failure *a = &r->failures[r->nfailures++];
+    *a = (struct failure){
+        .endpoint = name ? name : "?",
+        .reason = net != NET_NONE ? net_fault_text(net)
+                  : v->rule       ? v->rule
+                                  : "",
+        .fail = {.cls = v->cls,
+                 .net = net,
+                 .status = net == NET_NONE ? r->status : 0,
+                 .retry_after_ms = v->retry_after_ms},
+        .fault = v->fault,
+        .at_ms = (int64_t)((r->attempt_began - r->began) * 1000),
+        .ms = (int64_t)((ev_now(r->env->loop) - r->attempt_began) * 1000),
+    };
+    char status[24] = "";
+    if (a->fail.status)
+        snprintf(status, sizeof status, "status %u, ", a->fail.status);
+    req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s)", a->endpoint, outcome_name(v->cls),
+            fault_name(v->fault), status, a->reason);
+}
+
+static void drop_kept(struct failure *a)
+{
+    a->fail.kept = false;
+    buf_free(&a->reply.head);
+    buf_free(&a->reply.body);
+}
+
+static ptrdiff_t find_key(struct str text, struct str key)
+{
+    return key.n >= KEY_MIN ? str_find(text, key) : -1;
+}
+
+bool failures_has_key(struct str text, const char *key)
+{
+    return find_key(text, str_c(key)) >= 0;
+}
+
+bool failures_mask(struct buf *b, struct str text, const char *key)
+{
+    struct str k = str_c(key);
+    char mask[16];
+    secret_mask(k, mask);
+    for (;;) {
+        ptrdiff_t hit = find_key(text, k);
+        if (hit < 0)
+            return buf_str(b, text);
+        if (!buf_add(b, text.p, (size_t)hit) || !buf_str(b, str_c(mask)))
+            return false;
+        text.p += (size_t)hit + k.n;
+        text.n -= (size_t)hit + k.n;
+    }
+}
+
+/* Keeps the head of the failed reply in *to: moved, or copied if a key has to be masked. */
+static bool keep_head(struct req *r, struct buf *to)
+{
+    const char *key = r->ep->ce->api_key;
+    if (!failures_has_key(buf_view(&r->rhead), key)) {
+        *to = r->rhead;
+        buf_init(&r->rhead, to->max);
+        return true;
+    }
+    buf_init(to, 2 * r->rhead.len + 1024);
+    return failures_mask(to, buf_view(&r->rhead), key);
+}
+
+static unsigned status_of_class(enum outcome cls)
+{
+    switch (cls) {
+    case OUTCOME_RATE_LIMIT:
+        return 429;
+    case OUTCOME_AUTH:
+        return 401;
+    case OUTCOME_PERMANENT:
+        return 400;
+    case OUTCOME_OK:
+    case OUTCOME_TRANSIENT:
+    case OUTCOME_UNKNOWN:
+    case OUTCOME__COUNT:
+        break;
+    }
+    return 502;
+}
+
+void failures_keep(struct req *r, struct str body, bool hidden)
+{
+    if (r->nfailures == 0 || !r->error_whole || r->rhead.len == 0)
+        return;
+    struct failure *now = &r->failures[r->nfailures - 1];
+    for (unsigned i = 0; i + 1 < r->nfailures; i++)
+        if ((int)i != r->first_refusal && r->failures[i].fail.cls != OUTCOME_RATE_LIMIT)
+            drop_kept(&r->failures[i]);
+    buf_init(&now->reply.body, 2 * body.n + 1024);
+    if (!failures_mask(&now->reply.body, body, r->ep->ce->api_key) ||
+        !keep_head(r, &now->reply.head))
+        return;
+    now->reply.status = r->status;
+    now->reply.client_status = hidden ? status_of_class(now->fail.cls) : 0;
+    now->reply.endpoint = now->endpoint;
+    now->fail.kept = true;
+}
+
+void failures_free(struct req *r)
+{
+    for (unsigned i = 0; i < r->nfailures; i++)
+        drop_kept(&r->failures[i]);
+}
+
+/* ---- the end without a good reply */
+
+/* Writes the failures as "official: transient (connection refused), relay: rate_limit (429)". */
+static void failures_tell(const struct req *r, char *p, size_t n)
+{
+    size_t at = 0;
+#define PUT(...)                                                                                   \
+    do {                                                                                           \
+        int k_ = at < n ? snprintf(p + at, n - at, __VA_ARGS__) : 0;                               \
+        at += k_ > 0 ? (size_t)k_ : 0;                                                             \
+    } while (0)
+    p[0] = '\0';
+    PUT("all attempts failed: ");
+    for (unsigned i = 0; i < r->nfailures; i++) {
+        const struct failure *a = &r->failures[i];
+        PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
+        if (a->fail.status)
+            PUT("%u ", a->fail.status);
+        PUT("%s)", a->reason);
+    }
+#undef PUT
+}
+
+/* The shortest remaining cooldown of the endpoints that were passed over for one, in ms; -1: none
+ * was. */
+static int64_t passed_over_ms(const struct req *r)
+{
+    struct sel_req any = {.bound = -1};
+    return r->seps && !r->side ? select_others(r->seps, r->nseps, &any, -1).cool_ms : -1;
+}
+
+void failures_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
+{
+    struct retry_fail fails[FAILURES_MAX];
+    size_t n = min_size(r->nfailures, FAILURES_MAX);
+    for (size_t i = 0; i < n; i++)
+        fails[i] = r->failures[i].fail;
+    struct retry_final f;
+    retry_final(c, fails, n, r->first_refusal, s, passed_over_ms(r), &f);
+    /* An error event that came under status 200 cannot be sent under another status. */
+    bool kept =
+        f.at >= 0 && r->failures[f.at].fail.kept &&
+        (f.status == r->failures[f.at].reply.status || r->failures[f.at].reply.status >= 300);
+    if (f.kind != RETRY_FINAL_OWN && kept) {
+        relay_kept(r, &r->failures[f.at].reply, f.status, f.retry_after_s);
+        return;
+    }
+    char message[2048];
+    if (r->nfailures)
+        failures_tell(r, message, sizeof message);
+    else
+        outage_tell(r, message, sizeof message);
+    if (!r->nfailures && outage_stays(r)) {
+        req_answer_for_good(r, f.status, message);
+        return;
+    }
+    req_answer_error(r, f.status, message, f.retry_after_s);
+}

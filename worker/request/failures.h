@@ -1,0 +1,43 @@
+/* failures: the failed attempts of a request: what each was, and the replies that may still become
+ * the answer. Stored in the request (req.h); freed by failures_free. */
+#ifndef QCC_WORKER_REQUEST_FAILURES_H
+#define QCC_WORKER_REQUEST_FAILURES_H
+
+#include "common/base/buf.h"
+#include "common/base/str.h"
+#include "common/policy/outcome.h"
+#include "common/policy/retry.h"
+#include "common/policy/select.h"
+
+struct ep;
+struct req;
+
+/* Records a choice, the one in r->sel. why: select_pick's reasons for the first n endpoints. */
+void failures_choice(struct req *r, const uint8_t *why, size_t n);
+
+/* Records that the attempt is repeated at e, without a choice. */
+void failures_same(struct req *r, const struct ep *e);
+
+/* Records that the attempt at r->ep has failed: v, and the transport's fault or NET_NONE. */
+void failures_add(struct req *r, const struct verdict *v, enum net_fault net);
+
+/* Appends the text with each occurrence of the key masked. Keys shorter than 6 bytes are not
+ * masked. key NULL: none. False: out of memory. */
+bool failures_mask(struct buf *b, struct str text, const char *key);
+
+/* Whether failures_mask would mask the key in the text. */
+bool failures_has_key(struct str text, const char *key);
+
+/* Keeps the reply of the newest failure, and drops older ones except the first refusal and rate
+ * limits, which may still become the answer. The endpoint's key is masked. hidden: an error under
+ * status 200, which is sent to the client under the status of its class. */
+void failures_keep(struct req *r, struct str body, bool hidden);
+
+/* Ends the request: sends the client the reply that retry_final chooses, or one of QCC's own. s:
+ * the last choice, or NULL when no attempt was left. */
+void failures_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s);
+
+/* Frees the replies that were kept. */
+void failures_free(struct req *r);
+
+#endif

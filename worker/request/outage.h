@@ -1,0 +1,19 @@
+/* outage: explains why a request found no endpoint: the reason for each of them, and whether it
+ * ends by itself. */
+#ifndef QCC_WORKER_REQUEST_OUTAGE_H
+#define QCC_WORKER_REQUEST_OUTAGE_H
+
+#include "common/base/base.h"
+
+struct req;
+
+/* Whether an operator has to act before the request can be served: each endpoint is disabled or
+ * does not offer the model. Disabled endpoints that are verified from time to time count as well,
+ * for that is rarer than a client waits. */
+bool outage_stays(const struct req *r) MUST_CHECK;
+
+/* Writes the message for the client into p[0..n), cut if it is longer: each endpoint with the
+ * reason, and what to do where the reason does not end by itself. */
+void outage_tell(const struct req *r, char *p, size_t n);
+
+#endif

@@ -1,0 +1,150 @@
+#include "worker/request/own_reply.h"
+
+#include "worker/intake/cors.h"
+#include "worker/upstream/forward.h"
+#include "worker/json/json_find.h"
+#include "worker/request/req.h"
+
+#include <stdio.h>
+
+const char *own_reply_error_type(unsigned status)
+{
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    /* not overloaded_error: some clients give up after two tries then, and hide the message */
+    default:
+        return status < 500 ? "invalid_request_error" : "api_error";
+    }
+}
+
+bool own_reply_error_body(struct buf *b, const char *type, const char *message)
+{
+    struct buf text;
+    buf_init(&text, 64 << 10);
+    bool ok =
+        json_escape(str_c(message), &text) &&
+        buf_printf(b, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"", type) &&
+        buf_str(b, buf_view(&text)) && buf_str(b, STR("\"}}"));
+    buf_free(&text);
+    return ok;
+}
+
+struct own_reply {
+    unsigned status;
+    const char *type; /* content-type, or NULL for none */
+    struct str body;
+    const char *extra;      /* further header lines, each with CRLF; "" for none */
+    struct str lines;       /* likewise, of any length */
+    const char *request_id; /* NULL: not told */
+    unsigned attempts;
+    bool http10, keep, head_only;
+};
+
+/* Writes the answer to the connection. */
+static enum client_room own_reply(struct client *c, const struct own_reply *o)
+{
+    char head[1024];
+    size_t at = 0;
+#define PUT(...)                                                                                   \
+    do {                                                                                           \
+        int k_ = snprintf(head + at, sizeof head - at, __VA_ARGS__);                               \
+        at = min_size(at + (k_ > 0 ? (size_t)k_ : 0), sizeof head - 1);                            \
+    } while (0)
+    PUT("HTTP/1.1 %u %s\r\n", o->status, forward_reason(o->status));
+    if (o->type)
+        PUT("content-type: %s\r\n", o->type);
+    if (o->status != 204) /* RFC 9110 8.6: none with 204 */
+        PUT("content-length: %zu\r\n", o->body.n);
+    PUT("%s", o->extra);
+    if (o->request_id)
+        PUT("x-qcc-attempts: %u\r\nx-qcc-request-id: %s\r\n", o->attempts, o->request_id);
+    if (!o->keep)
+        PUT("connection: close\r\n");
+    else if (o->http10)
+        PUT("connection: keep-alive\r\n");
+#undef PUT
+    struct iovec v[4] = {{head, at}};
+    int n = 1;
+    if (o->lines.n)
+        v[n++] = iov_of(o->lines);
+    v[n++] = iov_of(STR("\r\n"));
+    if (!o->head_only && o->body.n)
+        v[n++] = iov_of(o->body);
+    return c->ops->write(c, v, n);
+}
+
+/* ---- the answers of a request */
+
+static void answered(struct req *r, enum client_room room, bool keep)
+{
+    if (room == CLIENT_GONE)
+        req_gone(r);
+    else
+        req_finish(r, keep);
+}
+
+void req_answer(struct req *r, unsigned status, const char *type, struct str body,
+                const char *extra)
+{
+    struct buf lines;
+    buf_init(&lines, CORS_ECHO_MAX + 1024);
+    struct own_reply o = {.status = status,
+                          .type = type,
+                          .body = body,
+                          .extra = extra,
+                          .lines = r->c->service->lines(r, &lines),
+                          .request_id = r->conf->expose_headers ? r->id : NULL,
+                          .attempts = r->attempts,
+                          .http10 = r->http10,
+                          .keep = r->keep,
+                          .head_only = r->method == METHOD_HEAD};
+    r->status = status;
+    r->bytes_out += body.n;
+    enum client_room room = own_reply(r->c, &o);
+    buf_free(&lines);
+    answered(r, room, r->keep);
+}
+
+void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines)
+{
+    struct buf b;
+    if (r->begun) { /* the client has a head already: the error is sent as an event */
+        relay_error_event(r, status, message);
+        return;
+    }
+    buf_init(&b, 64 << 10);
+    if (!own_reply_error_body(&b, own_reply_error_type(status), message))
+        buf_free(&b);
+    req_answer(r, status, "application/json", buf_view(&b), lines);
+    buf_free(&b);
+}
+
+/* Whether a repeat is useless: the request itself is at fault. */
+static bool useless_again(unsigned status)
+{
+    return status < 500 && status != 408 && status != 429;
+}
+
+void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
+{
+    char lines[64] = "";
+    if (retry_after_s)
+        snprintf(lines, sizeof lines, "retry-after: %u\r\n", retry_after_s);
+    else if (useless_again(status))
+        snprintf(lines, sizeof lines, "x-should-retry: false\r\n");
+    req_answer_error_with(r, status, message, lines);
+}
+
+void req_answer_for_good(struct req *r, unsigned status, const char *message)
+{
+    req_answer_error_with(r, status, message, "x-should-retry: false\r\n");
+}

@@ -1,0 +1,81 @@
+#include "worker/request/record.h"
+
+#include "common/ipc/recent_record.h"
+#include "worker/request/req.h"
+
+_Static_assert(sizeof((struct req){0}.id) > sizeof((struct recent_record){0}.id),
+               "an id has 20 characters and its end");
+
+static uint32_t ms_of(double seconds)
+{
+    return seconds > 0 ? (uint32_t)(seconds * 1e3 + 0.5) : 0;
+}
+
+static uint32_t told_ms(int64_t ms)
+{
+    return ms < 0 || ms >= RECENT_UNTOLD ? RECENT_UNTOLD : (uint32_t)ms;
+}
+
+static uint32_t tokens_of(int64_t told)
+{
+    return told < 0 || told >= RECENT_UNTOLD ? RECENT_UNTOLD : (uint32_t)told;
+}
+
+/* Adds the attempts that failed, then the one that served, or broke after the commit point. */
+static void put_attempts(struct recent_record *to, const struct req *r, double now)
+{
+    for (unsigned i = 0; i < r->nfailures; i++) {
+        const struct failure *a = &r->failures[i];
+        struct recent_attempt x = {.cls = a->fail.cls,
+                                   .fault = a->fault,
+                                   .status = a->fail.status,
+                                   .at_ms = (uint32_t)a->at_ms,
+                                   .ms = (uint32_t)a->ms,
+                                   .retry_after_ms = told_ms(a->fail.retry_after_ms),
+                                   .endpoint = str_c(a->endpoint),
+                                   .reason = str_c(a->reason)};
+        if (!recent_put_attempt(to, &x))
+            return;
+    }
+    if (r->state != REQ_RELAY || !r->ep)
+        return;
+    struct recent_attempt last = {.cls = r->served_as,
+                                  .status = r->status,
+                                  .at_ms = ms_of(r->attempt_began - r->began),
+                                  .ms = ms_of(now - r->attempt_began),
+                                  .retry_after_ms = RECENT_UNTOLD,
+                                  .endpoint = str_c(r->ep->ce->name),
+                                  .reason = str_c(r->served_as == OUTCOME_OK ? "" : r->cut)};
+    recent_put_attempt(to, &last);
+}
+
+void record_fill(struct recent_record *to, const struct req *r, unsigned status, const char *end)
+{
+    double now = ev_now(r->env->loop);
+    const struct sse_usage *u = &r->sse.usage;
+    const char *by = r->ep ? r->ep->ce->name : r->answered_by;
+    struct recent_texts t = {
+        .client = str_c(r->client ? r->client->name : NULL),
+        .model = r->has_model ? r->model : STR(""),
+        .method = r->head.method,
+        .path = r->path,
+        .endpoint = str_c(by),
+        .end = str_c(end),
+    };
+    to->began_us = (int64_t)(r->began * 1e6);
+    to->bytes_in = r->body_len;
+    to->bytes_out = r->bytes_out;
+    to->tokens[TOKENS_INPUT] = tokens_of(u->input);
+    to->tokens[TOKENS_OUTPUT] = tokens_of(u->output);
+    to->tokens[TOKENS_CACHE_READ] = tokens_of(u->cache_read);
+    to->tokens[TOKENS_CACHE_WRITE] = tokens_of(u->cache_write);
+    to->first_byte_ms = r->first_byte_at > 0 ? ms_of(r->first_byte_at - r->began) : RECENT_UNTOLD;
+    to->total_ms = ms_of(now - r->began);
+    to->status = (uint16_t)status;
+    to->attempts = (uint16_t)r->attempts;
+    to->stream = r->stream;
+    to->choices = r->choices;
+    memcpy(to->id, r->id, sizeof to->id);
+    recent_put(to, &t);
+    put_attempts(to, r, now);
+}

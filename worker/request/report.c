@@ -1,0 +1,138 @@
+#include "worker/request/report.h"
+
+#include "common/base/clock.h"
+#include "worker/shared/loan.h"
+#include "worker/request/req.h"
+
+/* Least seconds between two reports of an endpoint that differ in the model alone. */
+enum { MODEL_PAUSE_S = 10 };
+
+static uint64_t us_between(double from, double to)
+{
+    return from > 0 && to > from ? (uint64_t)((to - from) * 1e6) : 0;
+}
+
+static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
+                                     const struct verdict *v)
+{
+    double now = ev_now(r->env->loop);
+    uint64_t took = us_between(r->attempt_began, now);
+    return (struct ipc_outcome){
+        .endpoint = str_c(e->ce->id),
+        .cls = v->cls,
+        .fault = v->fault,
+        .retry_after_ms = v->retry_after_ms,
+        .began_ms = clock_mono_ms() - (int64_t)(took / 1000),
+        .ttfb_us = us_between(r->attempt_began, r->first_byte_at),
+        .total_us = took,
+        .left = true,
+        .own_key = e->ce->api_key != NULL,
+    };
+}
+
+/* Ends the trial that the request has, if any; returns its seq, for OUTCOME. */
+static uint64_t end_trial(struct req *r)
+{
+    uint64_t seq = r->trial;
+    r->trial = 0;
+    if (seq)
+        loan_trial_over(r->trial_at);
+    return seq;
+}
+
+void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
+                    struct report_more more)
+{
+    struct ipc_outcome o = outcome_of(r, r->ep, v);
+    o.net = net;
+    o.status = net == NET_NONE ? r->status : 0;
+    o.reason = str_c(net == NET_NONE ? v->rule : net_fault_text(net));
+    o.trial = end_trial(r);
+    o.left = more.left;
+    o.part = more.part;
+    o.about_model = v->about_model;
+    if (more.spared)
+        o.fault = FAULT_REQUEST;
+    if (r->has_model)
+        o.model_hash = ep_model_hash(r->model);
+    r->ep->live->ok_reported = false;
+    bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
+    if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
+        counters_charged(r->ep->live);
+    uplink_outcome(r->env->uplink, &o);
+}
+
+void report_cannot_count(struct req *r, const struct verdict *v)
+{
+    struct ipc_outcome o = outcome_of(r, r->ep, v);
+    o.status = r->status;
+    o.reason = str_c(v->rule);
+    o.no_count_tokens = true;
+    uplink_outcome(r->env->uplink, &o);
+}
+
+static struct ipc_outcome success_of(struct req *r)
+{
+    struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
+    o.status = r->status;
+    return o;
+}
+
+void report_counted(struct req *r)
+{
+    struct ipc_outcome o = success_of(r);
+    o.counted = true;
+    uplink_outcome(r->env->uplink, &o);
+}
+
+void report_overruled(struct req *r)
+{
+    const struct failure *a = &r->failures[r->first_refusal];
+    struct ipc_outcome o = outcome_of(r, r->refuser, &r->refusal);
+    o.fault = FAULT_ENDPOINT; /* whatever the refusal's text blamed */
+    o.status = a->fail.status;
+    o.reason = str_c(a->reason);
+    o.overruled = true;
+    o.about_model = r->refusal.about_model;
+    o.ttfb_us = 0;
+    counters_charged(r->refuser->live);
+    if (r->has_model)
+        o.model_hash = ep_model_hash(r->model);
+    uplink_outcome(r->env->uplink, &o);
+}
+
+/* Whether to report the model that the endpoint has served: verifications of the endpoint ask for
+ * it. */
+static bool other_model(struct ep_live *live, uint64_t hash, double now)
+{
+    if (hash == live->model_reported || now - live->model_reported_at < MODEL_PAUSE_S)
+        return false;
+    live->model_reported = hash;
+    live->model_reported_at = now;
+    return true;
+}
+
+void report_success(struct req *r, enum outcome_part part)
+{
+    struct ep_live *live = r->ep->live;
+    bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
+    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported);
+    wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
+    if (!wanted)
+        return;
+    struct ipc_outcome o = success_of(r);
+    o.part = part;
+    o.trial = end_trial(r);
+    if (named)
+        o.model = r->model;
+    live->ok_reported = true;
+    uplink_outcome(r->env->uplink, &o);
+}
+
+void report_ended(struct req *r)
+{
+    struct ipc_outcome o = success_of(r);
+    o.part = PART_ENDED;
+    uplink_outcome(r->env->uplink, &o);
+}

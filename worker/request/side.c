@@ -1,0 +1,138 @@
+#include "worker/request/side.h"
+
+#include "common/base/clock.h"
+#include "worker/intake/estimate.h"
+#include "worker/request/report.h"
+#include "worker/request/req.h"
+
+#include <stdio.h>
+
+/* Least milliseconds between two reports that an endpoint counts tokens. */
+enum { COUNTED_PAUSE_MS = 60000 };
+
+/* ---- the API of a request */
+
+static const struct {
+    struct str path;
+    enum req_api api;
+} apis[] = {
+    {STR_LIT("/v1/messages"), API_MESSAGES},
+    {STR_LIT("/v1/messages/count_tokens"), API_COUNT_TOKENS},
+    {STR_LIT("/v1/complete"), API_COMPLETE},
+    {STR_LIT("/v1/chat/completions"), API_OPENAI},
+    {STR_LIT("/v1/responses"), API_OPENAI},
+    {STR_LIT("/v1/embeddings"), API_EMBEDDINGS},
+};
+
+void side_learn(struct req *r)
+{
+    /* A client's base URL that ends with a slash makes "//v1/messages": forwarded as it is. */
+    struct str path = r->full_path;
+    while (path.n > 1 && path.p[1] == '/')
+        path = str_make(path.p + 1, path.n - 1);
+    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, path.p, path.n);
+    for (size_t i = 0; i < COUNT_OF(apis); i++)
+        if (r->method == METHOD_POST && str_eq(path, apis[i].path))
+            r->api = apis[i].api;
+}
+
+/* ---- endpoints for a side path */
+
+static bool key_may(const struct req *r, const struct conf_endpoint *ce)
+{
+    return !ce->api_key ||
+           (r->side_path.n && side_path_allowed(ce->paths_allow.v, ce->paths_allow.n,
+                                                ce->paths_deny.v, ce->paths_deny.n, r->side_path));
+}
+
+bool side_begin(struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    r->side = r->api == API_OTHER || r->api == API_COUNT_TOKENS || r->api == API_EMBEDDINGS;
+    if (!r->side)
+        return true;
+    char *room = arena_alloc(&r->mem, r->full_path.n + 1);
+    bool plain = room && side_path_plain(r->full_path, room, &r->side_path);
+    if (!plain)
+        r->side_path = STR("");
+    for (size_t i = 0; i < rep->n; i++)
+        if (key_may(r, rep->eps[i]->ce))
+            return true;
+    req_answer_error(r, 404,
+                     plain
+                         ? "no endpoint's key may be used for this path: it must match "
+                           "endpoints[].paths.allow and not endpoints[].paths.deny"
+                         : "no endpoint's key is used for a path that servers may read in several "
+                           "ways: endpoints[].paths lets none through with \".\", \"..\", ';', a "
+                           "backslash or an escape that stands for a special character",
+                     0);
+    return false;
+}
+
+bool side_offers(const struct req *r, const struct conf_endpoint *ce, const struct ep_live *live,
+                 int64_t now_ms)
+{
+    return key_may(r, ce) && (r->api != API_COUNT_TOKENS || live->view.no_count_until_ms <= now_ms);
+}
+
+/* ---- replies */
+
+static bool has_counted(const struct ep_live *live, int64_t now_ms)
+{
+    int64_t at =
+        live->counted_ms > live->view.counted_ms ? live->counted_ms : live->view.counted_ms;
+    return at > 0 && now_ms - at < SIDE_COUNTED_MS;
+}
+
+enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str body,
+                          struct verdict *v)
+{
+    struct evidence ev;
+    struct ep_live *live = r->ep->live;
+    int64_t now = clock_mono_ms();
+    struct str seen = attempt_seen(r, body);
+    struct str text = evidence_trim(seen);
+    attempt_judge(r, kind, seen, &ev, v);
+    struct side_reply s = {
+        .status = r->status,
+        .count = r->api == API_COUNT_TOKENS,
+        .repeatable = r->repeatable,
+        .has_id = side_path_has_id(r->side_path.n ? r->side_path : r->full_path),
+        .page = ev.page || (text.n && text.p[0] == '<'),
+        /* On a side path, a not_found_error is about the model only if its text names one. */
+        .about_model = v->about_model && str_find_nocase(seen, STR("model")) >= 0,
+        .names_field = classify_names_field(&ev),
+        .too_long = v->rule && str_starts(str_c(v->rule), STR("too-long")),
+        .counted = has_counted(live, now),
+        .clients_key = !r->ep->ce->api_key,
+    };
+    enum side_next next = side_reply_next(&s);
+    if (next == SIDE_CANNOT_COUNT) {
+        /* until ENDPOINT sets it in all workers */
+        live->view.no_count_until_ms = now + r->conf->rate_limit.max_cooldown;
+        report_cannot_count(r, v);
+        req_log(r, LOG_L_INFO, "%s does not count tokens", r->ep->ce->name);
+    }
+    return next;
+}
+
+void side_served(struct req *r)
+{
+    struct ep_live *live = r->ep->live;
+    if (r->api != API_COUNT_TOKENS)
+        return;
+    live->counted_ms = clock_mono_ms();
+    if (live->counted_reported_ms &&
+        live->counted_ms - live->counted_reported_ms < COUNTED_PAUSE_MS)
+        return;
+    live->counted_reported_ms = live->counted_ms;
+    report_counted(r);
+}
+
+void side_answer_estimate(struct req *r)
+{
+    char body[64];
+    int n = snprintf(body, sizeof body, "{\"input_tokens\":%llu}",
+                     (unsigned long long)estimate_tokens(body_view(&r->body)));
+    req_answer(r, 200, "application/json", str_make(body, (size_t)n), "");
+}

@@ -1,0 +1,269 @@
+#include "worker/shared/loan.h"
+
+#include "common/conf/conf.h"
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/shared/replica.h"
+
+#include <string.h>
+
+/* ---- trials */
+
+enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t mine)
+{
+    if (mine || l->loan.trial)
+        return SEL_TRIAL_MINE;
+    return l->loan.trial_out || l->view.trial_busy ? SEL_TRIAL_BUSY : SEL_TRIAL_NONE;
+}
+
+uint64_t loan_trial_begin(struct loans *s, struct ep_live *l)
+{
+    uint64_t seq = l->loan.trial;
+    l->loan.trial = 0;
+    l->loan.trial_out = true;
+    struct ipc_trial_begun m = {.endpoint = str_c(l->id), .seq = seq};
+    uplink_send(s->uplink, ipc_put_v_trial_begun, &m);
+    return seq;
+}
+
+void loan_trial_over(struct ep_live *l)
+{
+    l->loan.trial_out = false;
+}
+
+static void trial_back(struct loans *s, const struct ep_live *l, uint64_t seq)
+{
+    struct ipc_trial_back m = {.endpoint = str_c(l->id), .seq = seq};
+    uplink_send(s->uplink, ipc_put_v_trial_back, &m);
+}
+
+void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t seq)
+{
+    l->loan.trial_out = false;
+    trial_back(s, l, seq);
+}
+
+/* Returns the trial that was lent and not begun, if any. */
+static void unused_trial_back(struct loans *s, struct ep_live *l)
+{
+    uint64_t seq = l->loan.trial;
+    l->loan.trial = 0;
+    if (seq)
+        trial_back(s, l, seq);
+}
+
+void loan_trial_ask(struct loans *s, struct ep_live *l)
+{
+    if (l->loan.trial_asked)
+        return;
+    l->loan.trial_asked = true;
+    struct ipc_trial_ask m = {.endpoint = str_c(l->id)};
+    uplink_send(s->uplink, ipc_put_v_trial_ask, &m);
+}
+
+/* ---- places */
+
+static uint32_t idle_places(const struct ep_live *l)
+{
+    return l->loan.places > l->open ? l->loan.places - l->open : 0;
+}
+
+static void say_places(struct loans *s, const struct ep_live *l, const struct ipc_places *what)
+{
+    struct ipc_places m = *what;
+    m.endpoint = str_c(l->id);
+    uplink_send(s->uplink, ipc_put_v_places, &m);
+}
+
+static void give_places(struct loans *s, struct ep_live *l, uint32_t n)
+{
+    if (n == 0)
+        return;
+    l->loan.places -= n;
+    say_places(s, l, &(struct ipc_places){.back = n});
+}
+
+bool loan_place_free(const struct ep_live *l)
+{
+    return l->loan.limit == 0 || l->open < l->loan.places;
+}
+
+/* Whether PLACES was not answered in time. The question stays open; LEND ends the state. */
+static bool late(const struct loan *g, int64_t now_ms)
+{
+    return g->wanted && now_ms - g->wanted_ms >= LOAN_WAIT_MS;
+}
+
+bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms)
+{
+    return !loan_place_free(l) &&
+           (l->loan.dry || late(&l->loan, now_ms) || !uplink_connected(s->uplink));
+}
+
+int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t now_ms)
+{
+    struct loan *g = &l->loan;
+    if (!g->wanted) {
+        g->wanted = true;
+        g->wanted_ms = now_ms;
+        say_places(s, l, &(struct ipc_places){.want = true});
+    }
+    int64_t left = g->wanted_ms + LOAN_WAIT_MS - now_ms;
+    return left > 1 ? left : 1;
+}
+
+void loan_place_taken(struct ep_live *l)
+{
+    if (l->open > l->loan.peak)
+        l->loan.peak = l->open;
+}
+
+void loan_place_left(struct loans *s, struct ep_live *l)
+{
+    if (l->loan.limit == 0)
+        return;
+    if (l->loan.recalled)
+        give_places(s, l, idle_places(l));
+}
+
+/* ---- CONF */
+
+static bool stays(const struct conf *c, const struct ep_live *l)
+{
+    for (size_t i = 0; i < c->nendpoints; i++)
+        if (strcmp(c->endpoints[i].id, l->id) == 0)
+            return true;
+    return false;
+}
+
+void loan_before_conf(struct loans *s, const struct conf *c)
+{
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
+        if (stays(c, l))
+            continue;
+        unused_trial_back(s, l);
+        give_places(s, l, l->loan.places);
+        l->loan = (struct loan){.trial_out = l->loan.trial_out};
+    }
+}
+
+void loan_after_conf(struct loans *s)
+{
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
+        uint32_t was = l->loan.limit, is = s->replica->eps[i]->ce->max_concurrent;
+        l->loan.limit = is;
+        l->loan.wanted &= is == was;
+        l->loan.dry &= is == was;
+        if (is && !was && l->open > l->loan.places) {
+            /* Requests that are open already count against the new limit. */
+            uint32_t taken = l->open - l->loan.places;
+            l->loan.places = l->open;
+            say_places(s, l, &(struct ipc_places){.taken = taken});
+        } else if (was && !is) {
+            give_places(s, l, l->loan.places);
+            l->loan.recalled = false;
+        }
+    }
+}
+
+/* ---- messages of the supervisor */
+
+void loan_on_trial(struct loans *s, const struct ipc_trial *m)
+{
+    struct ep *e = replica_find(s->replica, m->endpoint);
+    if (!e) {
+        struct ipc_trial_back back = {.endpoint = m->endpoint, .seq = m->seq};
+        uplink_send(s->uplink, ipc_put_v_trial_back, &back);
+        return;
+    }
+    e->live->loan.trial = m->seq;
+    e->live->loan.trial_asked = false;
+    s->unsettled = true;
+    turn_wake(s->turn);
+}
+
+void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m)
+{
+    struct ep *e = replica_find(s->replica, m->endpoint);
+    if (e && e->live->loan.trial == m->seq)
+        unused_trial_back(s, e->live);
+}
+
+void loan_on_lend(struct loans *s, const struct ipc_lend *m)
+{
+    struct ep *e = replica_find(s->replica, m->endpoint);
+    struct ep_live *l = e ? e->live : NULL;
+    if (!l || l->loan.limit == 0) {
+        /* The supervisor's configuration is older or newer than this worker's. */
+        struct ipc_places back = {
+            .endpoint = m->endpoint, .back = m->n, .answer = m->recall && !m->n};
+        uplink_send(s->uplink, ipc_put_v_places, &back);
+        return;
+    }
+    struct loan *g = &l->loan;
+    turn_wake(s->turn);
+    if (m->none) {
+        g->dry = g->wanted && idle_places(l) == 0;
+        return;
+    }
+    g->recalled = m->recall;
+    if (m->n) {
+        g->places += m->n;
+        g->wanted = g->dry = false;
+        s->unsettled = true;
+    } else if (m->recall) {
+        uint32_t back = idle_places(l);
+        g->places -= back;
+        say_places(s, l, &(struct ipc_places){.back = back, .answer = true});
+    }
+}
+
+void loan_on_endpoint(struct ep_live *l)
+{
+    struct loan *g = &l->loan;
+    if (l->view.breaker == BREAKER_CLOSED)
+        g->trial = 0; /* a closed breaker needs no trial */
+    g->trial_asked = false;
+    /* PLACES may have come before the supervisor knew this endpoint (a reload): it may be sent
+     * again. */
+    if (!g->dry)
+        g->wanted = false;
+}
+
+/* ---- periodic */
+
+void loan_settle(struct loans *s)
+{
+    if (!s->unsettled)
+        return;
+    s->unsettled = false;
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
+        if (l->loan.limit && l->loan.recalled)
+            give_places(s, l, idle_places(l));
+        /* An open breaker's trial was lent for a request that had no other endpoint, and goes back.
+         * A half-open one's stays for the next request that suits. */
+        if (l->loan.trial && (s->draining || l->view.breaker != BREAKER_HALF_OPEN))
+            unused_trial_back(s, l);
+    }
+}
+
+void loan_sweep(struct loans *s)
+{
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct ep_live *l = s->replica->eps[i]->live;
+        uint32_t idle = idle_places(l), used = l->loan.peak > l->open ? l->loan.peak - l->open : 0;
+        if (l->loan.limit && idle > used)
+            give_places(s, l, idle - used);
+        l->loan.peak = l->open;
+    }
+}
+
+void loan_drain(struct loans *s)
+{
+    s->draining = true;
+    for (size_t i = 0; i < s->replica->n; i++)
+        unused_trial_back(s, s->replica->eps[i]->live);
+}

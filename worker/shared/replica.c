@@ -1,0 +1,203 @@
+#include "worker/shared/replica.h"
+
+#include "common/base/mem.h"
+#include "worker/net/tls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Weight of a new measurement in the moving average: the last ten make up 90 % of it. */
+#define EWMA_SHARE 0.2
+
+void ep_live_unref(struct ep_live *l)
+{
+    if (--l->refs)
+        return;
+    pool_unref(l->pool);
+    mem_free(l);
+}
+
+struct ep *ep_ref(struct ep *e)
+{
+    e->refs++;
+    return e;
+}
+
+void ep_unref(struct ep *e)
+{
+    if (!e || --e->refs)
+        return;
+    ep_live_unref(e->live);
+    conf_unref(e->conf);
+    mem_free(e);
+}
+
+struct ep *replica_find(const struct replica *r, struct str id)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (str_eq(str_c(r->eps[i]->ce->id), id))
+            return r->eps[i];
+    return NULL;
+}
+
+static bool same_ca(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Makes the TLS context for c, NULL if no endpoint needs one. With unchanged certificates it is the
+ * old context, so that pools can resume their sessions. */
+static bool tls_context(const struct replica *r, const struct conf *c, SSL_CTX **ctx, struct err *e)
+{
+    bool needed = false;
+    for (size_t i = 0; i < c->nendpoints; i++)
+        needed |= c->endpoints[i].tls;
+    *ctx = NULL;
+    if (!needed)
+        return true;
+    if (r->tls && same_ca(r->ca_pem, c->ca_pem)) {
+        SSL_CTX_up_ref(r->tls);
+        *ctx = r->tls;
+        return true;
+    }
+    *ctx = tls_client(c->ca_pem, e);
+    return *ctx != NULL;
+}
+
+bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, struct dialer *d,
+                       void (*room)(void *arg), void *arg, struct err *e)
+{
+    SSL_CTX *ctx;
+    if (!tls_context(r, c, &ctx, e))
+        return false;
+    struct ep **eps = mem_zalloc(c->nendpoints, sizeof *eps);
+    for (size_t i = 0; i < c->nendpoints; i++) {
+        const struct conf_endpoint *ce = &c->endpoints[i];
+        struct ep *n = mem_zalloc(1, sizeof *n), *old = replica_find(r, str_c(ce->id));
+        n->refs = 1;
+        n->conf = conf_ref(c);
+        n->ce = ce;
+        n->index = (uint32_t)i;
+        n->id_hash = strtoull(ce->id, NULL, 16);
+        if (old) {
+            n->live = old->live;
+            n->live->refs++;
+        } else {
+            n->live = mem_zalloc(1, sizeof *n->live);
+            n->live->refs = 1;
+            n->live->view.success_wanted = true; /* health is unknown until the first ENDPOINT */
+            n->live->view.disabled = ce->enabled ? EP_ENABLED : EP_BY_CONFIG;
+            memcpy(n->live->id, ce->id, sizeof n->live->id);
+            n->live->pool = pool_new(loop, d);
+        }
+        struct pool_conf pc = {
+            .host = ce->host,
+            .port = ce->port,
+            .proxy = ce->proxy ? ce->proxy : c->upstream.proxy,
+            .ctx = ce->tls ? ctx : NULL,
+            .max_connections = c->pool.max_connections,
+            .max_idle = c->pool.max_idle,
+            .connect_timeout_ms = c->upstream.connect_timeout,
+            .idle_expiry_ms = c->pool.idle_expiry,
+        };
+        pool_configure(n->live->pool, &pc);
+        pool_on_room(n->live->pool, room, arg);
+        eps[i] = n;
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        bool stays = false;
+        for (size_t k = 0; k < c->nendpoints && !stays; k++)
+            stays = strcmp(r->eps[i]->ce->id, c->endpoints[k].id) == 0;
+        if (!stays)
+            pool_retire(r->eps[i]->live->pool);
+        ep_unref(r->eps[i]);
+    }
+    mem_free(r->eps);
+    r->eps = eps;
+    r->n = c->nendpoints;
+    SSL_CTX_free(r->tls);
+    r->tls = ctx;
+    mem_free(r->ca_pem);
+    r->ca_pem = mem_strdup(c->ca_pem);
+    return true;
+}
+
+void replica_free(struct replica *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        pool_retire(r->eps[i]->live->pool);
+        ep_unref(r->eps[i]);
+    }
+    mem_free(r->eps);
+    SSL_CTX_free(r->tls);
+    mem_free(r->ca_pem);
+    *r = (struct replica){0};
+}
+
+struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
+{
+    struct ep *e = replica_find(r, m->id);
+    if (!e)
+        return NULL;
+    struct ep_view v = {
+        .health = m->health < EP_HEALTH__COUNT ? (enum ep_health)m->health : EP_UNKNOWN,
+        .breaker = m->breaker < BREAKER__COUNT ? (enum breaker_state)m->breaker : BREAKER_CLOSED,
+        .trial_busy = m->trial_busy,
+        .queued = m->queued,
+        .disabled =
+            m->disabled < EP_DISABLED__COUNT ? (enum ep_disabled)m->disabled : EP_BY_OPERATOR,
+        .refused_status = m->refused_status,
+        .refused_wall_ms = m->refused_wall_ms,
+        .draining = m->draining,
+        .no_count_until_ms = m->no_count_until_ms,
+        .counted_ms = m->counted_ms,
+        .success_wanted = m->success_wanted,
+        .cooldown_until_ms = m->cooldown_until_ms,
+        .own_until_ms = m->own_until_ms,
+    };
+    v.nblocks = (uint32_t)min_size(m->blocks.n / sizeof v.blocks[0], EP_BLOCKS);
+    if (v.nblocks)
+        memcpy(v.blocks, m->blocks.p, v.nblocks * sizeof v.blocks[0]);
+    e->live->view = v;
+    e->live->ok_reported = false;
+    return e->live;
+}
+
+enum sel_tier ep_view_tier(const struct ep_view *v)
+{
+    if (v->breaker != BREAKER_CLOSED)
+        return SEL_CIRCUIT_OPEN;
+    if (v->health == EP_UNHEALTHY)
+        return SEL_UNHEALTHY;
+    return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
+}
+
+/* FNV-1a: fast on short names; collisions can be provoked, but gain nothing. */
+uint64_t ep_model_hash(struct str model)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < model.n; i++)
+        h = (h ^ (uint8_t)model.p[i]) * 0x100000001b3u;
+    return h;
+}
+
+bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < v->nblocks; i++)
+        if (v->blocks[i].model == hash && v->blocks[i].until_ms > now_ms)
+            return true;
+    return false;
+}
+
+const char *ep_model_there(const struct conf_endpoint *ce, struct str model)
+{
+    for (size_t i = 0; i < ce->map.n; i++)
+        if (str_eq(str_c(ce->map.v[i].from), model))
+            return ce->map.v[i].to;
+    return NULL;
+}
+
+void ep_ttfb(struct ep_live *e, double seconds)
+{
+    e->ttfb_avg = e->ttfb_avg > 0 ? e->ttfb_avg + (seconds - e->ttfb_avg) * EWMA_SHARE : seconds;
+}

@@ -1,0 +1,129 @@
+/* replica: this worker's read-only view of the endpoints: the configuration of each, the state that
+ * the supervisor decided, and the pool of connections to it. An entry is reference-counted: a
+ * request keeps the one it uses over a reload. */
+#ifndef QCC_WORKER_SHARED_REPLICA_H
+#define QCC_WORKER_SHARED_REPLICA_H
+
+#include "common/base/base.h"
+#include "common/base/err.h"
+#include "common/conf/conf.h"
+#include "common/ipc/ipc.h"
+#include "common/ipc/stats.h"
+#include "common/policy/endpoint/endpoint_state.h"
+#include "worker/upstream/pool.h"
+
+/* State of an endpoint as last received (ENDPOINT). All zero: health unknown, usable. */
+struct ep_view {
+    enum ep_health health;
+    enum breaker_state breaker;
+    bool trial_busy; /* a request or a verification is the trial, here or in another worker */
+    /* queued: in the failure queue, requests may not use it. draining: only conversations that are
+     * bound to it may. */
+    bool queued, draining;
+    enum ep_disabled disabled;
+    unsigned refused_status;   /* status with which the endpoint refused its key; 0: not known */
+    int64_t refused_wall_ms;   /* when it refused its key (CLOCK_REALTIME); 0: not known */
+    bool success_wanted;       /* a success would improve the endpoint's state: report it */
+    int64_t cooldown_until_ms; /* end of the cooldown (CLOCK_MONOTONIC); 0: none */
+    /* until when the endpoint asked to be left alone (CLOCK_MONOTONIC); 0: none */
+    int64_t own_until_ms;
+    /* until when count_tokens is not tried there (CLOCK_MONOTONIC); 0: none */
+    int64_t no_count_until_ms;
+    int64_t counted_ms; /* when it last counted tokens for any worker (CLOCK_MONOTONIC); 0: never */
+    struct ep_block blocks[EP_BLOCKS];
+    uint32_t nblocks;
+};
+
+/* What this worker has on loan of one endpoint (loan.h). All zero: nothing. */
+struct loan {
+    uint64_t trial;    /* seq of the trial that was lent and has not begun; 0: none */
+    bool trial_out;    /* a request of this worker is the trial */
+    bool trial_asked;  /* TRIAL_ASK was sent and not answered by TRIAL or ENDPOINT yet */
+    uint32_t limit;    /* max_concurrent; 0: no limit, and the members below are unused */
+    uint32_t places;   /* places that this worker has, used ones included */
+    uint32_t peak;     /* most open requests since the last loan_sweep */
+    bool wanted;       /* PLACES asked for one more place, which LEND has not brought yet */
+    bool dry;          /* LEND answered that no place is free; another follows when one is */
+    int64_t wanted_ms; /* when PLACES asked (CLOCK_MONOTONIC) */
+    bool recalled;     /* other workers wait: places go back as they become free */
+};
+
+/* State of an endpoint that outlives a reload; counted by reference. */
+struct ep_live {
+    char id[9]; /* 8 hex digits */
+    struct pool *pool;
+    struct ep_view view;
+    struct loan loan;
+    uint32_t open;                   /* requests of this worker that use the endpoint now */
+    struct stats_record stats;       /* counted since the last STATS (counters.h) */
+    bool stats_changed;              /* `stats` has changed since the last STATS */
+    struct pool_stats pool_reported; /* the pool's counts as of the last STATS */
+    double ttfb_avg;          /* moving average of the time to first byte, seconds; 0: unknown */
+    bool ok_reported;         /* a success was reported since the last ENDPOINT */
+    uint64_t model_reported;  /* hash of the model last reported as served */
+    double model_reported_at; /* when model_reported was reported (ev_now()) */
+    /* when it last counted tokens for this worker (CLOCK_MONOTONIC); 0: never */
+    int64_t counted_ms;
+    int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_MONOTONIC) */
+    int64_t turn;                /* state of round robin (sel_ep.turn) */
+    unsigned refs;
+};
+/* An endpoint of one configuration; counted by reference. */
+
+struct ep {
+    struct conf *conf; /* holds a reference, for ce points into it */
+    const struct conf_endpoint *ce;
+    struct ep_live *live;
+    uint64_t id_hash;
+    uint32_t index; /* in replica.eps of its own configuration */
+    unsigned refs;
+};
+
+struct replica {
+    struct ep **eps; /* in the order of the configuration file */
+    size_t n;
+    SSL_CTX *tls; /* owned; for https endpoints; NULL while there is none */
+    char *ca_pem; /* owned; the certificates that `tls` trusts; NULL: the system's */
+};
+
+/* Puts a configuration into force: endpoints that stay keep their state and pool. `room` is called
+ * with `arg` whenever a pool has room again. False with e set: nothing was changed. */
+bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, struct dialer *d,
+                       void (*room)(void *arg), void *arg, struct err *e) MUST_CHECK;
+
+/* Drops all entries; requests that hold a reference to one keep it. */
+void replica_free(struct replica *r);
+
+/* Finds an endpoint by id; NULL: it is not in the configuration. The reference is not the
+ * caller's. */
+struct ep *replica_find(const struct replica *r, struct str id);
+
+/* ENDPOINT: stores the state of one endpoint. NULL: it is not in the configuration, and the message
+ * is dropped. */
+struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m);
+
+/* Takes a reference; returns e. */
+struct ep *ep_ref(struct ep *e);
+
+/* Drops a reference; with the last one e is freed. */
+void ep_unref(struct ep *e);
+
+/* Drops a reference; with the last one l is freed and its pool released. */
+void ep_live_unref(struct ep_live *l);
+
+/* Hash of a model's name, as in OUTCOME and in struct ep_block. */
+uint64_t ep_model_hash(struct str model);
+
+/* Whether the model with that hash is blocked at the endpoint. now_ms: CLOCK_MONOTONIC. */
+bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms);
+
+/* The name under which the endpoint has the model (its models.map); NULL: the same name. */
+const char *ep_model_there(const struct conf_endpoint *ce, struct str model);
+
+/* The tier of choice that the state amounts to. */
+enum sel_tier ep_view_tier(const struct ep_view *v);
+
+/* Adds a time to first byte to the moving average. */
+void ep_ttfb(struct ep_live *e, double seconds);
+
+#endif

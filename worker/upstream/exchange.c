@@ -1,0 +1,373 @@
+#include "worker/upstream/exchange.h"
+
+#include <string.h>
+
+/* 1xx replies that are accepted in front of one reply: more than any endpoint has reason to
+ * send. */
+enum { INTERIM_MAX = 16 };
+
+static void on_readable(struct pconn *c);
+static void on_writable(struct pconn *c);
+static void on_expired(struct pconn *c);
+static const struct pconn_ops busy_ops = {on_readable, on_writable, on_expired};
+
+static void let_go(struct exchange *x, bool reusable)
+{
+    struct pconn *c = x->c;
+    x->c = NULL;
+    x->state = EXCHANGE_NONE;
+    buf_free(&x->head);
+    if (c)
+        pool_release(c, reusable);
+}
+
+static void fail(struct exchange *x, enum net_fault why)
+{
+    let_go(x, false);
+    x->ops->failed(x, why);
+}
+
+/* ---- sending */
+
+static void advance(struct exchange *x, size_t n)
+{
+    while (x->niov > 0 && n >= x->iov[0].iov_len) {
+        n -= x->iov[0].iov_len;
+        x->niov--;
+        memmove(x->iov, x->iov + 1, (size_t)x->niov * sizeof x->iov[0]);
+    }
+    if (n) {
+        x->iov[0].iov_base = (char *)x->iov[0].iov_base + n;
+        x->iov[0].iov_len -= n;
+    }
+}
+
+static void all_sent(struct exchange *x)
+{
+    ev_io_stop(x->env->loop, &x->c->wr);
+    x->sent_at = ev_now(x->env->loop);
+    if (x->state == EXCHANGE_SEND)
+        x->state = EXCHANGE_HEAD;
+    if (!x->heard)
+        deadline_set(&x->c->deadline, x->conf.first_byte_ms);
+}
+
+static void send_some(struct exchange *x)
+{
+    while (x->niov > 0) {
+        ptrdiff_t w = io_writev(&x->c->io, x->iov, x->niov);
+        if (w == IO_AGAIN) {
+            ev_io_start(x->env->loop, &x->c->wr);
+            return;
+        }
+        if (w < 0) {
+            /* An endpoint may have answered early and closed (413): its reply is still to be read.
+             * Nothing more is sent; reading reports the end. */
+            x->send_broken = true;
+            x->niov = 0;
+            break;
+        }
+        advance(x, (size_t)w);
+        deadline_set(&x->c->deadline, x->conf.idle_ms);
+    }
+    all_sent(x);
+}
+
+static void begin(struct exchange *x, struct pconn *c)
+{
+    x->c = c;
+    c->ops = &busy_ops;
+    c->user = x;
+    x->state = EXCHANGE_SEND;
+    x->reused = c->uses > 1;
+    deadline_set(&c->deadline, x->conf.idle_ms);
+    send_some(x);
+}
+
+static void on_ready(struct lease *l, struct pconn *c)
+{
+    begin(CONTAINER_OF(l, struct exchange, lease), c);
+}
+
+static void on_no_connection(struct lease *l, enum net_fault why)
+{
+    fail(CONTAINER_OF(l, struct exchange, lease), why);
+}
+
+bool exchange_start(struct exchange *x, const struct exchange_env *env,
+                    const struct exchange_conf *conf, struct pool *p, bool fresh,
+                    enum http_method method, const struct iovec *iov, int niov,
+                    const struct exchange_ops *ops)
+{
+    memset(x, 0, sizeof *x);
+    x->env = env;
+    x->ops = ops;
+    x->conf = *conf;
+    x->method = method;
+    memcpy(x->iov, iov, (size_t)niov * sizeof *iov);
+    x->niov = niov;
+    buf_init(&x->head, conf->max_head + env->rbuf_size);
+    x->lease.ready = on_ready;
+    x->lease.failed = on_no_connection;
+    x->started = ev_now(env->loop);
+    struct pconn *c;
+    switch (pool_get(p, &x->lease, fresh, &c)) {
+    case POOL_READY:
+        begin(x, c);
+        return true;
+    case POOL_LATER:
+        x->state = EXCHANGE_DIAL;
+        return true;
+    case POOL_FULL:
+        break;
+    }
+    return false;
+}
+
+void exchange_abort(struct exchange *x)
+{
+    switch (x->state) {
+    case EXCHANGE_NONE:
+        return;
+    case EXCHANGE_DIAL:
+        pool_cancel(&x->lease);
+        x->state = EXCHANGE_NONE;
+        return;
+    case EXCHANGE_SEND:
+    case EXCHANGE_HEAD:
+    case EXCHANGE_BODY:
+        let_go(x, false);
+        return;
+    }
+}
+
+bool exchange_sent(const struct exchange *x)
+{
+    return x->state == EXCHANGE_NONE || x->niov == 0;
+}
+
+bool exchange_was_stale(const struct exchange *x, enum net_fault why)
+{
+    return x->reused && !x->heard && (why == NET_RESET || why == NET_EMPTY || why == NET_SEND);
+}
+
+void exchange_pause(struct exchange *x)
+{
+    if (x->paused || !x->c)
+        return;
+    x->paused = true;
+    ev_io_stop(x->env->loop, &x->c->rd);
+    deadline_clear(&x->c->deadline); /* the client is slow, not the endpoint */
+}
+
+void exchange_resume(struct exchange *x)
+{
+    if (!x->paused || !x->c)
+        return;
+    x->paused = false;
+    ev_io_start(x->env->loop, &x->c->rd);
+    deadline_set(&x->c->deadline, x->conf.idle_ms);
+    if (io_pending(&x->c->io))
+        ev_feed_event(x->env->loop, &x->c->rd, EV_READ);
+}
+
+/* ---- the reply */
+
+/* Ends the exchange: the reply is complete. `clean`: no byte followed it; otherwise, or when the
+ * request is not wholly sent, the connection is closed. */
+static void finish(struct exchange *x, struct exchange_event *ev, bool clean)
+{
+    bool reusable = clean && x->keep && x->niov == 0 && !x->send_broken;
+    struct buf head = x->head; /* ev may point into it */
+    buf_init(&x->head, 0);
+    let_go(x, reusable);
+    ev->end = true;
+    x->ops->event(x, ev);
+    buf_free(&head);
+}
+
+/* Takes the bytes p[0..n) of a body; `head` with the first call, else NULL. */
+static void take_body(struct exchange *x, const struct http_head *head, char *p, size_t n)
+{
+    struct exchange_event ev = {.head = head, .data = p, .n = n};
+    switch (x->body) {
+    case BODY_NONE:
+        ev.n = 0;
+        finish(x, &ev, n == 0);
+        return;
+    case BODY_COUNTED:
+        if (n >= x->left) {
+            ev.n = (size_t)x->left;
+            finish(x, &ev, n == ev.n);
+            return;
+        }
+        x->left -= n;
+        break;
+    case BODY_CHUNKED: {
+        size_t used;
+        enum chunk_result r = chunk_decode(&x->chunk, p, n, &ev.n, &used);
+        if (r == CHUNK_END) {
+            finish(x, &ev, used == n);
+            return;
+        }
+        if (r == CHUNK_BAD) {
+            const struct pconn *c = x->c;
+            if (head || ev.n)
+                x->ops->event(x, &ev);
+            if (x->c == c) /* else the callback ended x, or started it anew */
+                fail(x, NET_GARBAGE);
+            return;
+        }
+        break;
+    }
+    case BODY_UNTIL_CLOSE:
+        break;
+    }
+    if (!head && ev.n == 0)
+        return;
+    x->ops->event(x, &ev);
+}
+
+/* Whether p[0..n) may become a head that http1_reply accepts. An endpoint of another protocol may
+ * keep the connection open and never send the end of a head. */
+static bool may_be_head(const char *p, size_t n)
+{
+    static const char start[] = "HTTP/1.";
+    return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
+}
+
+/* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the
+ * body begins at *body. False: the exchange has ended, or more bytes are needed. */
+static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
+{
+    size_t at = 0;
+    for (;;) {
+        size_t size = http1_find_end(p + at, n - at, &x->scanned);
+        if (size == 0) {
+            if (n - at > x->conf.max_head || !may_be_head(p + at, n - at)) {
+                fail(x, NET_GARBAGE);
+                return false;
+            }
+            if (x->head.len == 0) {
+                if (!buf_add(&x->head, p + at, n - at)) {
+                    fail(x, NET_LOCAL);
+                    return false;
+                }
+            } else {
+                buf_drop(&x->head, at);
+            }
+            return false;
+        }
+        const char *why;
+        struct http_head *h = x->env->head;
+        if (size > x->conf.max_head || http1_reply(p + at, size, x->method, h, &why) != HTTP1_OK) {
+            fail(x, NET_GARBAGE);
+            return false;
+        }
+        at += size;
+        x->scanned = 0;
+        if (h->status >= 200) {
+            *body = at;
+            return true;
+        }
+        /* 101 answers a request with Upgrade, which is not forwarded. */
+        if (h->status == 101 || ++x->interim > INTERIM_MAX) {
+            fail(x, NET_GARBAGE);
+            return false;
+        }
+    }
+}
+
+static void take(struct exchange *x, char *p, size_t n)
+{
+    if (!x->heard) {
+        x->heard = true;
+        x->first_byte_at = ev_now(x->env->loop);
+    }
+    if (x->state == EXCHANGE_BODY) {
+        deadline_set(&x->c->deadline, x->conf.idle_ms);
+        take_body(x, NULL, p, n);
+        return;
+    }
+    /* The deadline is not moved: it is for the whole head, however slowly its bytes come. */
+    if (x->head.len) {
+        if (!buf_add(&x->head, p, n)) {
+            fail(x, NET_GARBAGE);
+            return;
+        }
+        p = buf_data(&x->head);
+        n = x->head.len;
+    }
+    size_t at;
+    if (!take_head(x, p, n, &at))
+        return;
+    const struct http_head *h = x->env->head;
+    x->state = EXCHANGE_BODY;
+    x->body = h->body;
+    x->left = h->length;
+    x->keep = h->keep_alive && h->body != BODY_UNTIL_CLOSE;
+    deadline_set(&x->c->deadline, x->conf.idle_ms);
+    struct buf keep = x->head; /* the event points into it; the callback may end x */
+    buf_init(&x->head, 0);
+    take_body(x, h, p + at, n - at);
+    buf_free(&keep);
+}
+
+static void ended(struct exchange *x, ptrdiff_t how)
+{
+    if (how == IO_EOF && x->state == EXCHANGE_BODY && x->body == BODY_UNTIL_CLOSE) {
+        struct exchange_event ev = {0};
+        finish(x, &ev, false);
+        return;
+    }
+    if (x->send_broken && !x->heard)
+        fail(x, NET_SEND);
+    else if (how == IO_RESET)
+        fail(x, NET_RESET);
+    else
+        fail(x, x->heard ? NET_PARTIAL : NET_EMPTY);
+}
+
+static void on_readable(struct pconn *c)
+{
+    struct exchange *x = c->user;
+    char *buf = x->env->rbuf;
+    size_t n = 0;
+    ptrdiff_t r;
+    do {
+        r = io_read(&c->io, buf + n, x->env->rbuf_size - n);
+        if (r > 0)
+            n += (size_t)r;
+    } while (r > 0 && n < x->env->rbuf_size && io_pending(&c->io));
+    if (c->io.want_write)
+        ev_io_start(x->env->loop, &c->wr);
+    if (n) {
+        take(x, buf, n);
+        if (x->c != c) /* the exchange ended with these bytes */
+            return;
+    }
+    if (r <= 0 && r != IO_AGAIN)
+        ended(x, r);
+    else if (r > 0 && !x->paused && io_pending(&c->io)) /* IO_AGAIN: half a record */
+        ev_feed_event(x->env->loop, &c->rd, EV_READ);
+}
+
+static void on_writable(struct pconn *c)
+{
+    struct exchange *x = c->user;
+    if (c->io.want_write)
+        on_readable(c);
+    if (x->c != c)
+        return;
+    if (x->niov > 0)
+        send_some(x);
+    else
+        ev_io_stop(x->env->loop, &c->wr);
+}
+
+static void on_expired(struct pconn *c)
+{
+    struct exchange *x = c->user;
+    bool within = x->niov > 0 || x->state == EXCHANGE_BODY;
+    fail(x, within ? NET_IDLE_TIMEOUT : NET_FIRST_BYTE_TIMEOUT);
+}

@@ -1,0 +1,100 @@
+/* exchange: one request to an endpoint with its reply: takes a connection from the pool, writes the
+ * request, parses the reply strictly, hands its pieces to the user as they come, returns the
+ * connection. Knows nothing of clients, retries or classes of failures. */
+#ifndef QCC_WORKER_UPSTREAM_EXCHANGE_H
+#define QCC_WORKER_UPSTREAM_EXCHANGE_H
+
+#include "common/base/base.h"
+#include "common/base/buf.h"
+#include "common/policy/outcome.h"
+#include "worker/http/chunk.h"
+#include "worker/http/http1.h"
+#include "worker/upstream/pool.h"
+
+#include <sys/uio.h>
+
+/* What all exchanges of a worker share. The read buffer is empty between two events of the loop. */
+struct exchange_env {
+    struct ev_loop *loop;
+    char *rbuf;
+    size_t rbuf_size;
+    struct http_head *head; /* of the reply at hand; valid during an event only */
+};
+
+struct exchange_conf {
+    int64_t first_byte_ms, idle_ms; /* upstream.first_byte_timeout, upstream.idle_timeout */
+    size_t max_head;                /* bytes that a reply's head may have */
+};
+
+/* A piece of a reply. Its pointers are valid during the callback only; the callback may change
+ * `data`. */
+struct exchange_event {
+    const struct http_head *head; /* the reply's head, with the first event only; else NULL */
+    char *data;                   /* payload, decoded; n may be 0 */
+    size_t n;
+    bool end; /* the reply is complete, the exchange has ended */
+};
+
+struct exchange;
+struct exchange_ops {
+    /* A piece of the reply has come. May abort x or start it anew; x's memory must live until the
+     * end of the turn. */
+    void (*event)(struct exchange *x, const struct exchange_event *ev);
+    /* The exchange has ended without a complete reply. May start x anew; x's memory must live until
+     * the end of the turn. */
+    void (*failed)(struct exchange *x, enum net_fault why);
+};
+
+enum exchange_state { EXCHANGE_NONE, EXCHANGE_DIAL, EXCHANGE_SEND, EXCHANGE_HEAD, EXCHANGE_BODY };
+
+struct exchange {
+    const struct exchange_env *env;
+    const struct exchange_ops *ops;
+    struct exchange_conf conf;
+    struct lease lease;
+    struct pconn *c;
+    enum exchange_state state;
+    enum http_method method;
+    enum http_body body;
+    struct iovec iov[4]; /* still to be sent; the memory is the caller's */
+    int niov;
+    uint64_t left; /* BODY_COUNTED: bytes still to come */
+    struct chunk chunk;
+    struct buf head;  /* bytes of an incomplete head */
+    size_t scanned;   /* state of http1_find_end */
+    unsigned interim; /* 1xx replies received */
+    bool reused;      /* the connection had carried other exchanges */
+    bool heard;       /* a byte of the reply was received */
+    bool keep;        /* the reply allows the connection to be used again */
+    bool paused;      /* exchange_pause: the reply is not read */
+    /* writing failed: the rest of the request is not sent, the reply still read */
+    bool send_broken;
+    double started, sent_at, first_byte_at; /* ev_now(); 0: not yet */
+};
+
+/* Starts an exchange, on a new connection if `fresh`. iov (at most 4 pieces) stays the caller's and
+ * must live until exchange_sent. Callbacks come from the loop, never from within this function.
+ * False: the pool is full; nothing was started. */
+bool exchange_start(struct exchange *x, const struct exchange_env *env,
+                    const struct exchange_conf *conf, struct pool *p, bool fresh,
+                    enum http_method method, const struct iovec *iov, int niov,
+                    const struct exchange_ops *ops) MUST_CHECK;
+
+/* Ends the exchange at once, without a callback; the connection is closed. Harmless in
+ * EXCHANGE_NONE. */
+void exchange_abort(struct exchange *x);
+
+/* Stops reading the reply; idle_timeout does not run meanwhile. */
+void exchange_pause(struct exchange *x);
+
+/* Continues reading the reply after exchange_pause. */
+void exchange_resume(struct exchange *x);
+
+/* Whether no more of the request will be sent: all was handed to the kernel, or writing failed. */
+bool exchange_sent(const struct exchange *x);
+
+/* For use in `failed`: whether a connection that had carried other exchanges broke before any byte
+ * of the reply came, so that the endpoint did not get the request. */
+bool exchange_was_stale(const struct exchange *x, enum net_fault why);
+
+#endif

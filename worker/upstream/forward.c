@@ -1,0 +1,178 @@
+#include "worker/upstream/forward.h"
+
+/* Bytes that are allocated at first; most heads are smaller. */
+enum { HEAD_USUAL = 2000 };
+
+static bool replaced(const struct conf_endpoint *e, struct str name)
+{
+    for (size_t i = 0; i < e->headers.n; i++)
+        if (str_eq_nocase(str_c(e->headers.v[i].from), name))
+            return true;
+    return false;
+}
+
+static bool goes_on(const struct http_field *f, const struct conf_endpoint *e)
+{
+    if (f->hop)
+        return false;
+    switch (f->id) {
+    case HDR_HOST:
+    case HDR_CONTENT_LENGTH:
+    case HDR_EXPECT:
+    case HDR_ACCEPT_ENCODING:
+        return false;
+    case HDR_AUTHORIZATION:
+    case HDR_X_API_KEY:
+        if (e->api_key)
+            return false;
+        break;
+    default:
+        break;
+    }
+    return e->headers.n == 0 || !replaced(e, f->name);
+}
+
+static bool credentials(struct buf *b, const struct conf_endpoint *e)
+{
+    struct str key = str_c(e->api_key);
+    enum conf_auth how = e->auth;
+    if (how == AUTH_AUTO) {
+        struct str host = str_c(e->host);
+        how = str_ends(host, STR(".anthropic.com")) ? AUTH_X_API_KEY : AUTH_BOTH;
+    }
+    bool ok = true;
+    if (how == AUTH_X_API_KEY || how == AUTH_BOTH)
+        ok = buf_str(b, STR("x-api-key: ")) && buf_str(b, key) && buf_str(b, STR("\r\n"));
+    if (ok && (how == AUTH_BEARER || how == AUTH_BOTH))
+        ok =
+            buf_str(b, STR("authorization: Bearer ")) && buf_str(b, key) && buf_str(b, STR("\r\n"));
+    return ok;
+}
+
+/* Adds a field's line to *run; one that does not follow it in memory begins the next, and *run is
+ * appended to b: lines that stay are copied together. */
+static bool run_add(struct str *run, const struct http_field *f, struct buf *b)
+{
+    if (run->p && run->p + run->n == f->line) {
+        run->n += f->line_len;
+        return true;
+    }
+    bool ok = buf_str(b, *run);
+    *run = str_make(f->line, f->line_len);
+    return ok;
+}
+
+bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
+                         const struct conf_endpoint *e, uint64_t content_length)
+{
+    /* The target "*" has no path to which a base could be added. */
+    struct str base = str_eq(r->target, STR("*")) ? STR("") : str_c(e->base_path);
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) &&
+              buf_str(b, base) && buf_str(b, r->target) && buf_str(b, STR(" HTTP/1.1\r\nhost: ")) &&
+              buf_str(b, str_c(e->host_header)) && buf_str(b, STR("\r\n"));
+    struct str run = {0};
+    bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
+    for (size_t i = 0; ok && i < r->nf; i++) {
+        const struct http_field *f = &r->f[i];
+        if (!goes_on(f, e))
+            continue;
+        version |= f->id == HDR_ANTHROPIC_VERSION;
+        ok = run_add(&run, f, b);
+    }
+    ok = ok && buf_str(b, run);
+    for (size_t i = 0; ok && i < e->headers.n; i++)
+        ok = buf_str(b, str_c(e->headers.v[i].from)) && buf_str(b, STR(": ")) &&
+             buf_str(b, str_c(e->headers.v[i].to)) && buf_str(b, STR("\r\n"));
+    if (ok && e->api_key)
+        ok = credentials(b, e);
+    if (ok && !version)
+        ok = buf_str(b, STR("anthropic-version: 2023-06-01\r\n"));
+    if (ok && r->has_body)
+        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, content_length) &&
+             buf_str(b, STR("\r\n"));
+    return ok && buf_str(b, STR("\r\n"));
+}
+
+bool forward_to_client(struct buf *b, const struct http_head *h)
+{
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, STR("HTTP/1.1 ")) && buf_u64(b, h->status) &&
+              buf_str(b, STR(" ")) && buf_str(b, h->reason) && buf_str(b, STR("\r\n"));
+    struct str run = {0};
+    for (size_t i = 0; ok && i < h->nf; i++) {
+        const struct http_field *f = &h->f[i];
+        if (f->hop || f->id == HDR_CONTENT_LENGTH || f->id == HDR_X_QCC ||
+            f->id == HDR_ACCESS_CONTROL)
+            continue;
+        ok = run_add(&run, f, b);
+    }
+    return ok && buf_str(b, run);
+}
+
+size_t forward_keep(struct arena *a, const struct http_head *h, struct http_field **out)
+{
+    *out = NULL;
+    if (h->nf == 0)
+        return 0;
+    const struct http_field *last = &h->f[h->nf - 1];
+    const char *from = h->f[0].line;
+    char *copy = arena_strndup(a, from, (size_t)(last->line + last->line_len - from));
+    struct http_field *f = copy ? arena_alloc(a, h->nf * sizeof *f) : NULL;
+    if (!f)
+        return 0;
+    for (size_t i = 0; i < h->nf; i++) {
+        f[i] = h->f[i];
+        f[i].name.p = copy + (h->f[i].name.p - from);
+        f[i].value.p = h->f[i].value.n ? copy + (h->f[i].value.p - from) : copy;
+        f[i].line = copy + (h->f[i].line - from);
+    }
+    *out = f;
+    return h->nf;
+}
+
+const char *forward_reason(unsigned status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 202:
+        return "Accepted";
+    case 204:
+        return "No Content";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 409:
+        return "Conflict";
+    case 413:
+        return "Content Too Large";
+    case 417:
+        return "Expectation Failed";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return "Error";
+    }
+}

@@ -1,0 +1,393 @@
+#include "worker/verify/verify.h"
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "worker/evidence/evidence.h"
+#include "worker/upstream/forward.h"
+#include "worker/json/json_find.h"
+#include "worker/http/sse.h"
+#include "worker/loop/deadline.h"
+#include "worker/upstream/exchange.h"
+#include "worker/verify/verify_model.h"
+#include "common/conf/conf.h"
+#include "worker/loop/turn.h"
+#include "worker/loop/uplink.h"
+#include "worker/request/req_env.h"
+#include "worker/shared/loan.h"
+#include "worker/shared/replica.h"
+
+#include <stdio.h>
+
+enum {
+    CODE_LEN = 6,
+    BODY_MAX = 256 << 10, /* bytes of a reply, which should have CODE_LEN characters of text */
+    MEM_MAX = 1 << 20,
+    SEND_MAX = 64 << 10
+};
+
+struct verify {
+    struct dead dead;
+    struct list node; /* in req_env.verifications */
+    struct req_env *env;
+    struct ep *ep;  /* holds a reference */
+    bool has_place; /* of max_concurrent; else it waits for one */
+    bool wait_logged;
+    uint64_t seq;
+    int64_t began_ms;
+    bool head_only; /* a HEAD request */
+    char code[CODE_LEN];
+    char served[IPC_MODEL_MAX]; /* copied from VERIFY: `models` borrows from it and from ep->conf */
+    size_t served_len;
+    struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
+    size_t nmodels, at;
+    struct exchange exchange;
+    struct deadline deadline; /* of the wait for a place; then of the whole verification */
+    struct buf send, body;
+    struct arena mem;
+    unsigned status;
+    struct http_field *f;
+    size_t nf;
+};
+
+static const struct verdict good = {.cls = OUTCOME_OK, .retry_after_ms = -1};
+
+/* ---- the end */
+
+static void verify_free(struct dead *d)
+{
+    struct verify *v = CONTAINER_OF(d, struct verify, dead);
+    arena_free(&v->mem);
+    buf_free(&v->send);
+    buf_free(&v->body);
+    ep_unref(v->ep);
+    mem_free(v);
+}
+
+/* It is over: what it has goes back, and it is freed at the end of the turn. */
+static void drop(struct verify *v)
+{
+    struct req_env *env = v->env;
+    exchange_abort(&v->exchange);
+    deadline_fini(&v->deadline);
+    list_remove(&v->node);
+    if (v->has_place) {
+        v->ep->live->open--;
+        loan_place_left(env->loans, v->ep->live);
+        turn_wake(env->turn);
+    }
+    turn_bury(env->turn, &v->dead, verify_free);
+}
+
+static void end(struct verify *v, const struct verdict *how, enum net_fault net, const char *reason)
+{
+    bool ok = how->cls == OUTCOME_OK;
+    struct ipc_verdict m = {
+        .endpoint = str_c(v->ep->ce->id),
+        .seq = v->seq,
+        .ok = ok,
+        .cls = how->cls,
+        .fault = how->fault,
+        .net = net,
+        .status = net == NET_NONE ? v->status : 0,
+        .retry_after_ms = how->retry_after_ms,
+        .began_ms = v->began_ms,
+        .own_key = v->ep->ce->api_key != NULL,
+        .reason = str_c(reason),
+    };
+    uplink_send(v->env->uplink, ipc_put_v_verdict, &m);
+    log_debug("verification of %s: %s", v->ep->ce->name, ok ? "ok" : reason);
+    drop(v);
+}
+
+static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
+{
+    struct verdict why;
+    classify_net(net, &why);
+    end(v, &why, net, reason);
+}
+
+static bool ask_next(struct verify *v);
+
+/* Ends the verification by a reply, or asks for the next model if the reply refuses only this
+ * one. */
+static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str body)
+{
+    struct evidence ev;
+    struct verdict why;
+    char reason[120];
+    struct str seen = str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+    evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->mem);
+    classify(&ev, clock_wall_ms(), &why);
+    snprintf(reason, sizeof reason, "status %u, %s", v->status, why.rule ? why.rule : "");
+    if (why.cls == OUTCOME_PERMANENT && why.about_model && ask_next(v)) {
+        log_debug("verification of %s: %s: another model is asked for", v->ep->ce->name, reason);
+        return;
+    }
+    end(v, &why, NET_NONE, reason);
+}
+
+/* ---- the reply */
+
+/* Appends the text of a stream's line, if it has any. False: over the buffer's ceiling. */
+static bool add_piece(struct buf *text, struct str line)
+{
+    static const struct json_want want[] = {{.name = STR_LIT("delta"), .inner = STR_LIT("text")}};
+    struct json_hit hit[1] = {0};
+    if (!str_starts(line, STR("data:")))
+        return true;
+    struct str json = str_trim(str_make(line.p + 5, line.n - 5));
+    return !json_find(json, want, hit, 1) || hit[0].kind != JSON_IS_STRING ||
+           buf_str(text, hit[0].raw);
+}
+
+bool verify_answered(struct str body, struct str code)
+{
+    struct str t = str_trim(body);
+    if (!str_starts(t, STR("event:")) && !str_starts(t, STR("data:")) && !str_starts(t, STR(":")))
+        return str_find(body, code) >= 0;
+    struct buf text;
+    buf_init(&text, BODY_MAX);
+    bool fits = true;
+    while (t.n && fits) {
+        const char *lf = memchr(t.p, '\n', t.n);
+        size_t n = lf ? (size_t)(lf - t.p) : t.n;
+        fits = add_piece(&text, str_make(t.p, n));
+        n += lf != NULL;
+        t.p += n;
+        t.n -= n;
+    }
+    bool found = str_find(buf_view(&text), code) >= 0;
+    buf_free(&text);
+    return found;
+}
+
+static void judge(struct verify *v)
+{
+    struct str body = buf_view(&v->body);
+    if (v->head_only && v->status < 500) {
+        end(v, &good, NET_NONE, "");
+        return;
+    }
+    if (v->status != 200) {
+        end_by_reply(v, EVIDENCE_HTTP, body);
+        return;
+    }
+    if (evidence_is_error_body(body)) {
+        end_by_reply(v, EVIDENCE_BAD_200, body);
+        return;
+    }
+    struct sse s;
+    sse_init(&s);
+    for (size_t at = 0; at < body.n;)
+        at += sse_feed(&s, body.p + at, body.n - at);
+    sse_finish(&s);
+    if (s.error) {
+        end_by_reply(v, EVIDENCE_SSE_ERROR, buf_view(&s.error_data));
+    } else if (verify_answered(body, str_make(v->code, CODE_LEN))) {
+        end(v, &good, NET_NONE, "");
+    } else {
+        static const struct verdict no = {
+            .cls = OUTCOME_UNKNOWN, .fault = FAULT_ENDPOINT, .retry_after_ms = -1};
+        end(v, &no, NET_NONE, "the reply lacks the code that was asked for");
+    }
+    sse_free(&s);
+}
+
+static void on_event(struct exchange *x, const struct exchange_event *ev)
+{
+    struct verify *v = CONTAINER_OF(x, struct verify, exchange);
+    if (ev->head) {
+        v->status = ev->head->status;
+        v->nf = forward_keep(&v->mem, ev->head, &v->f);
+    }
+    /* A longer reply is no answer to the question; the bytes so far decide. */
+    bool fits = buf_add(&v->body, ev->data, ev->n);
+    if (ev->end || !fits)
+        judge(v);
+}
+
+static void on_failed(struct exchange *x, enum net_fault why)
+{
+    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, net_fault_text(why));
+}
+
+static const struct exchange_ops ops = {on_event, on_failed};
+
+static void on_deadline(struct deadline *t)
+{
+    struct verify *v = CONTAINER_OF(t, struct verify, deadline);
+    if (v->has_place)
+        end_by_net(v, NET_FIRST_BYTE_TIMEOUT, "no answer within failure_queue.probe_timeout");
+    else
+        end_by_net(v, NET_LOCAL, "no place within 1s");
+}
+
+/* ---- the request */
+
+static bool put_body(const struct verify *v, struct buf *b, struct str model)
+{
+    return buf_str(b, STR("{\"model\":\"")) && json_escape(model, b) &&
+           buf_str(b, STR("\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
+                          "\"Reply with these six characters and nothing else: ")) &&
+           buf_add(b, v->code, CODE_LEN) && buf_str(b, STR("\"}]}"));
+}
+
+#define LINE(n, i, text)                                                                           \
+    {                                                                                              \
+        .name = {n, sizeof n - 1}, .line = n ": " text "\r\n",                                     \
+        .line_len = sizeof(n ": " text "\r\n") - 1, .id = i                                        \
+    }
+
+/* Writes head and body of the request to v->send. */
+static bool compose(struct verify *v)
+{
+    struct buf body;
+    buf_init(&body, SEND_MAX / 2);
+    struct http_field lines[] = {
+        LINE("user-agent", HDR_OTHER, "qcc/" QCC_VERSION),
+        LINE("accept", HDR_OTHER, "application/json"),
+        LINE("content-type", HDR_CONTENT_TYPE, "application/json"),
+    };
+    struct forward_request h = {
+        .method = v->head_only ? STR("HEAD") : STR("POST"),
+        .target = v->head_only ? STR("/") : STR("/v1/messages"),
+        .f = lines,
+        .nf = COUNT_OF(lines) - v->head_only,
+        .has_body = !v->head_only,
+    };
+    bool ok = (v->head_only || put_body(v, &body, v->models[v->at])) &&
+              forward_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
+              buf_str(&v->send, buf_view(&body));
+    buf_free(&body);
+    return ok;
+}
+
+/* Sends the request on a new connection: a pooled one may have been closed, which proves
+ * nothing. */
+static bool ask(struct verify *v)
+{
+    struct req_env *env = v->env;
+    if (!compose(v))
+        return false;
+    struct iovec iov = {buf_data(&v->send), v->send.len};
+    return exchange_start(&v->exchange, env->exchange_env, &env->exchange_conf, v->ep->live->pool,
+                          true, v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
+}
+
+/* Asks for the next model. False: there is none, or no connection for it; the last reply
+ * decides. */
+static bool ask_next(struct verify *v)
+{
+    if (v->head_only || v->at + 1 >= v->nmodels)
+        return false;
+    exchange_abort(&v->exchange);
+    v->at++;
+    buf_drop(&v->send, v->send.len);
+    if (!ask(v))
+        return false;
+    buf_drop(&v->body, v->body.len);
+    arena_free(&v->mem);
+    arena_init(&v->mem, MEM_MAX);
+    v->status = 0;
+    v->f = NULL;
+    v->nf = 0;
+    return true;
+}
+
+static void make_code(struct req_env *env, char out[CODE_LEN])
+{
+    /* Without letters that are easily confused. */
+    static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
+    for (size_t i = 0; i < CODE_LEN; i++)
+        out[i] = letters[rnd_next(&env->rnd) % (sizeof letters - 1)];
+}
+
+/* ---- the beginning */
+
+static const char unknown_here[] = "not in this worker's configuration";
+
+/* There is a place for it. */
+static void start(struct verify *v)
+{
+    struct req_env *env = v->env;
+    const struct conf_endpoint *ce = v->ep->ce;
+    v->has_place = true;
+    v->ep->live->open++;
+    loan_place_taken(v->ep->live);
+    v->began_ms = clock_mono_ms();
+    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
+    v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->models);
+    deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
+    if (!ask(v))
+        end_by_net(v, NET_LOCAL, "no connection is free");
+}
+
+/* Begins, or goes on waiting. A configuration may have come meanwhile. */
+static void look(struct verify *v)
+{
+    struct req_env *env = v->env;
+    struct ep *e = replica_find(env->replica, str_c(v->ep->ce->id));
+    if (!e) {
+        end_by_net(v, NET_LOCAL, unknown_here);
+        return;
+    }
+    ep_ref(e);
+    ep_unref(v->ep);
+    v->ep = e;
+    if (loan_place_free(e->live)) {
+        start(v);
+        return;
+    }
+    loan_place_want(env->loans, e->live, clock_mono_ms());
+    if (!v->wait_logged)
+        log_debug("verification of %s: waits for a place", e->ce->name);
+    v->wait_logged = true;
+}
+
+void verify_wake_waiting(struct req_env *env)
+{
+    LIST_EACH(n, tmp, &env->verifications)
+    {
+        struct verify *v = LIST_ENTRY(n, struct verify, node);
+        if (!v->has_place)
+            look(v);
+    }
+}
+
+void verify_begin(struct req_env *env, const struct ipc_verify *m)
+{
+    struct ep *e = replica_find(env->replica, m->endpoint);
+    if (!e) {
+        struct ipc_verdict gone = {.endpoint = m->endpoint,
+                                   .seq = m->seq,
+                                   .cls = OUTCOME_TRANSIENT,
+                                   .net = NET_LOCAL,
+                                   .retry_after_ms = -1,
+                                   .reason = str_c(unknown_here)};
+        uplink_send(env->uplink, ipc_put_v_verdict, &gone);
+        return;
+    }
+    struct verify *v = mem_zalloc(1, sizeof *v);
+    v->env = env;
+    v->ep = ep_ref(e);
+    v->seq = m->seq;
+    make_code(env, v->code);
+    buf_init(&v->send, SEND_MAX);
+    buf_init(&v->body, BODY_MAX);
+    arena_init(&v->mem, MEM_MAX);
+    list_push_back(&env->verifications, &v->node);
+    deadline_init(&v->deadline, env->loop, on_deadline);
+    deadline_set(&v->deadline, VERIFY_PLACE_MS);
+    v->served_len = min_size(m->model.n, sizeof v->served);
+    if (v->served_len)
+        memcpy(v->served, m->model.p, v->served_len);
+    turn_wake(env->turn); /* at its end it begins, behind the requests that wait already */
+}
+
+void verify_stop(struct req_env *env)
+{
+    while (!list_empty(&env->verifications))
+        drop(LIST_ENTRY(env->verifications.next, struct verify, node));
+}

@@ -1,0 +1,69 @@
+#include "worker/verify/verify_model.h"
+
+#include <string.h>
+
+/* Model to ask for when nothing is known of the endpoint: small, cheap, and offered by nearly
+ * all. */
+#define MODEL_DEFAULT "claude-haiku-4-5"
+
+struct list_of {
+    struct str *v;
+    size_t n;
+};
+
+static bool is_pattern(struct str name)
+{
+    return memchr(name.p, '*', name.n) != NULL;
+}
+
+/* The name to which m maps `name`, or `name` itself. */
+static struct str mapped(const struct conf_map *m, struct str name)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (str_eq(str_c(m->v[i].from), name))
+            return str_c(m->v[i].to);
+    return name;
+}
+
+static bool offered(const struct conf_endpoint *ce, struct str model)
+{
+    for (size_t i = 0; i < ce->allow.n; i++)
+        if (str_glob(str_c(ce->allow.v[i]), model))
+            return true;
+    for (size_t i = 0; i < ce->map.n; i++)
+        if (str_eq(str_c(ce->map.v[i].from), model))
+            return true;
+    return ce->allow.n == 0;
+}
+
+static void add(struct list_of *l, struct str name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (str_eq(l->v[i], name))
+            return;
+    if (l->n < VERIFY_MODELS && name.n)
+        l->v[l->n++] = name;
+}
+
+size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struct str served,
+                     struct str out[static VERIFY_MODELS])
+{
+    struct list_of l = {.v = out};
+    const char *set = c->failure_queue.probe_model;
+    if (set && !str_eq(str_c(set), STR("auto")))
+        add(&l, mapped(&ce->map, str_c(set)));
+    if (served.n && offered(ce, served))
+        add(&l, mapped(&ce->map, served));
+    for (size_t i = 0; i < ce->map.n; i++)
+        if (!is_pattern(str_c(ce->map.v[i].to)))
+            add(&l, str_c(ce->map.v[i].to));
+    for (size_t i = 0; i < ce->allow.n; i++)
+        if (!is_pattern(str_c(ce->allow.v[i])))
+            add(&l, mapped(&ce->map, str_c(ce->allow.v[i])));
+    struct str usual =
+        c->model_override ? str_c(c->model_override) : mapped(&c->model_map, STR(MODEL_DEFAULT));
+    add(&l, mapped(&ce->map, usual));
+    if (l.n == 0) /* all of the above are empty */
+        add(&l, STR(MODEL_DEFAULT));
+    return l.n;
+}

@@ -26,14 +26,14 @@ static bool pass_on(const struct supervisor *s, int sig)
     return on;
 }
 
-static void obey_stop(struct supervisor *s)
+static void stop_check(struct supervisor *s)
 {
     unsigned stops = s->stops > s->successor.stops ? s->stops : s->successor.stops;
-    if (stops == s->stops_obeyed || s->intent.want == PLAN_STOP)
+    if (stops == s->stops_done || s->intent.want == PLAN_STOP)
         return;
     successor_stop(&s->successor);
     pass_on(s, SIGTERM);
-    for (; s->stops_obeyed != stops; s->stops_obeyed++)
+    for (; s->stops_done != stops; s->stops_done++)
         predecessor_stop(&s->predecessor);
     if (stops > 1) {
         log_warn("stopping at once");
@@ -71,7 +71,7 @@ static unsigned query_stop(void *arg, bool once)
 const struct query_ops loop_query_ops = {
     .reload = query_reload, .upgrade = query_upgrade, .stop = query_stop};
 
-static void obey_upgrade(struct supervisor *s)
+static void upgrade_check(struct supervisor *s)
 {
     struct err e;
     /* A start or reload that is under way must end first. */
@@ -84,7 +84,7 @@ static void obey_upgrade(struct supervisor *s)
         log_warn("no upgrade: %s", e.msg);
 }
 
-static void obey_reload(struct supervisor *s)
+static void reload_check(struct supervisor *s)
 {
     /* A start or another reload that is under way must end first. */
     if (!s->want_reload || !s->serving || s->next.conf ||
@@ -97,7 +97,7 @@ static void obey_reload(struct supervisor *s)
         reload_begin(s);
 }
 
-static void obey_reopen(struct supervisor *s)
+static void reopen_check(struct supervisor *s)
 {
     struct err e;
     int fd;
@@ -212,7 +212,7 @@ static void perform(struct supervisor *s, const struct plan_action *a)
     /* After an upgrade workers do not end quickly: clients that keep their connections may send one
      * more request. */
     bool stopping =
-        s->intent.want != PLAN_SERVE && (!successor_given(&s->successor) || s->stops_obeyed);
+        s->intent.want != PLAN_SERVE && (!successor_given(&s->successor) || s->stops_done);
     switch (a->verb) {
     case PLAN_START:
         start_worker(s, a->slot);
@@ -285,10 +285,10 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     struct supervisor *s = w->data;
     (void)loop;
     (void)events;
-    obey_stop(s);
-    obey_reload(s);
-    obey_reopen(s);
-    obey_upgrade(s);
+    stop_check(s);
+    reload_check(s);
+    reopen_check(s);
+    upgrade_check(s);
     follow_plan(s);
     bindings_flush(&s->bindings);
     if (!predecessor_holding(&s->predecessor))

@@ -52,7 +52,7 @@ struct supervisor {
     struct query query;
     struct bindings bindings;
     struct store state;
-    struct predecessor predecessor; /* the supervisor before this one */
+    struct predecessor predecessor; /* the previous supervisor */
     struct successor successor;     /* the supervisor after this one */
 
     struct plan_intent intent;
@@ -61,7 +61,7 @@ struct supervisor {
     bool serving; /* the start is complete: all workers were ready once */
     int exit_code;
 
-    unsigned stops, stops_obeyed;                /* SIGTERM and SIGINT received, acted on */
+    unsigned stops, stops_done;                  /* SIGTERM and SIGINT received, acted on */
     bool want_reload, want_reopen, want_upgrade; /* SIGHUP, SIGUSR1, SIGUSR2 to be acted on */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog, sweep, health_due;

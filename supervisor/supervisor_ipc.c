@@ -97,7 +97,7 @@ static bool on_pong(struct supervisor *s, struct slot *slot, const struct ipc_fr
 {
     (void)s, (void)f;
     if (m->seq > slot->ping_seq)
-        return err_set(e, "it answered a question that was not asked");
+        return err_set(e, "it sent an answer that was not asked for");
     slot->gauges = *m;
     slot->st.missed = 0;
     return true;
@@ -115,8 +115,8 @@ static bool on_binds(struct supervisor *s, struct slot *slot, const struct ipc_f
                      const struct ipc_binds *m, struct err *e)
 {
     (void)slot, (void)f;
-    return bindings_wishes(&s->bindings, m->records, clock_mono_ms()) ||
-           err_set(e, "it wished for bindings that cannot be");
+    return bindings_on_binds(&s->bindings, m->records, clock_mono_ms()) ||
+           err_set(e, "it sent invalid bindings");
 }
 
 static bool on_trial_ask(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
@@ -148,7 +148,7 @@ static bool on_places(struct supervisor *s, struct slot *slot, const struct ipc_
 {
     (void)f;
     return health_places(&s->health, slot->number, m) ||
-           err_set(e, "it gave back places that it did not have");
+           err_set(e, "it returned more places than it held");
 }
 
 static bool on_verdict(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
@@ -156,7 +156,7 @@ static bool on_verdict(struct supervisor *s, struct slot *slot, const struct ipc
 {
     (void)f;
     return health_verdict(&s->health, slot->number, m, clock_mono_ms()) ||
-           err_set(e, "it ended a verification with class %u, fault %u", m->cls, m->fault);
+           err_set(e, "it reported a verification of class %u, fault %u", m->cls, m->fault);
 }
 
 static bool on_retired(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
@@ -164,7 +164,7 @@ static bool on_retired(struct supervisor *s, struct slot *slot, const struct ipc
 {
     (void)s, (void)f;
     if (slot->st.state != SLOT_RETIRING)
-        return err_set(e, "it retired unasked");
+        return err_set(e, "it finished without being told to");
     log_debug("%s has drained after %llu requests", slot->name, (unsigned long long)m->requests);
     return true;
 }
@@ -200,7 +200,7 @@ static bool on_recent(struct supervisor *s, struct slot *slot, const struct ipc_
 {
     (void)f;
     return recent_query_on_recent(&s->query.recent, slot, m) ||
-           err_set(e, "it remembers requests that cannot be");
+           err_set(e, "it sent invalid request records");
 }
 
 static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
@@ -208,7 +208,7 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
 {
     (void)f;
     return totals_add(&s->totals, slot->number, m->total, m->records, clock_mono_ms()) ||
-           err_set(e, "it counts in a way that cannot be");
+           err_set(e, "its counters are invalid");
 }
 
 /* A message of messages.def without its handler does not link; a message of another direction is
@@ -234,7 +234,7 @@ bool supervisor_on_frame(void *arg, struct slot *slot, struct ipc_frame *f, stru
     if (!slot_alive(slot))
         return err_set(e, "it is no longer listened to");
     if (f->gen > s->intent.gen)
-        return err_set(e, "it speaks of generation %llu, which is still to come",
+        return err_set(e, "it reported generation %llu, which does not exist yet",
                        (unsigned long long)f->gen);
     IPC_TABLE(HANDLE)
     return err_set(e, "it sent a %s", ipc_name(f->id));

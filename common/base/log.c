@@ -48,14 +48,14 @@ static const char level_priority[] = {
  * stays set when stderr is redirected later, so the numbers are compared with those of stderr. */
 static bool stderr_is_the_journal(void)
 {
-    const char *told = getenv("JOURNAL_STREAM");
+    const char *stream = getenv("JOURNAL_STREAM");
     char ours[48];
     struct stat st;
-    if (!told || fstat(STDERR_FILENO, &st) == -1)
+    if (!stream || fstat(STDERR_FILENO, &st) == -1)
         return false;
     snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)st.st_dev,
              (unsigned long long)st.st_ino);
-    return strcmp(told, ours) == 0;
+    return strcmp(stream, ours) == 0;
 }
 
 void log_init(const char *process)

@@ -64,7 +64,7 @@ static struct logring *map(int fd, int prot, struct err *e)
     int seals = fcntl(fd, F_GET_SEALS);
     if (seals == -1 || (seals & SEALS) != SEALS || fstat(fd, &st) == -1 ||
         st.st_size != RING_BYTES) {
-        err_set(e, "that is no log ring");
+        err_set(e, "this is not a log ring");
         return NULL;
     }
     void *p = mmap(NULL, RING_BYTES, prot, MAP_SHARED, fd, 0);
@@ -76,7 +76,7 @@ static struct logring *map(int fd, int prot, struct err *e)
     if (memcmp(r->magic, magic, sizeof magic) == 0 && r->bytes == LOGRING_BYTES)
         return r;
     munmap(p, RING_BYTES);
-    err_set(e, "the log ring is of another make");
+    err_set(e, "the log ring has another format");
     return NULL;
 }
 

@@ -28,7 +28,7 @@ CONF_SECTIONS(KEYS_SECTION)
 KEYS(top, struct conf, CONF_TOP(ROW))
 KEYS(endpoint, struct conf_endpoint, CONF_ENDPOINT(ROW))
 
-/* A row of a key that is no scalar of conf_table.h; `offset` is that of the member itself. */
+/* A row of a key that is not a scalar of conf_table.h; `offset` is that of the member itself. */
 #define LIST(key, kind, member, dflt, help)                                                        \
     {key, CONF_K_##kind, dflt, 0, 0, 0, help, offsetof(self, member)},
 #define PATH(key, help) {#key, CONF_K_str, "null", 0, 0, CONF_SUP, help, offsetof(self, key)},

@@ -288,7 +288,7 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
     CONF_CASE_LIST:
         break;
     }
-    die("configuration key %s is no scalar", k->name);
+    die("configuration key %s is not a scalar", k->name);
 }
 
 void conf_value_default(const struct conf_key *k, void *member)

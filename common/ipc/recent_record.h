@@ -10,14 +10,14 @@
 #include "common/policy/outcome.h"
 
 /* RECENT_RECORDS: requests that a worker remembers. RECENT_TEXT: bytes of a record's texts;
- * attempts without room there are left out. RECENT_UNTOLD: a number that is not known. */
-enum { RECENT_RECORDS = 256, RECENT_TEXT = 352, RECENT_UNTOLD = UINT32_MAX };
+ * attempts without room there are left out. RECENT_UNKNOWN: a number that is not known. */
+enum { RECENT_RECORDS = 256, RECENT_TEXT = 352, RECENT_UNKNOWN = UINT32_MAX };
 
 struct recent_record {
     int64_t began_us; /* CLOCK_REALTIME */
     uint64_t bytes_in, bytes_out;
-    uint32_t tokens[TOKENS__COUNT]; /* RECENT_UNTOLD: the reply named none */
-    uint32_t first_byte_ms;         /* since began_us; RECENT_UNTOLD: no byte came */
+    uint32_t tokens[TOKENS__COUNT]; /* RECENT_UNKNOWN: the reply named none */
+    uint32_t first_byte_ms;         /* since began_us; RECENT_UNKNOWN: no byte came */
     uint32_t total_ms;
     uint16_t status;   /* 0: the client left before a status was sent */
     uint16_t attempts; /* attempts begun */
@@ -40,7 +40,7 @@ struct recent_attempt {
     unsigned status;         /* 0: no reply */
     uint32_t at_ms;          /* begin of the attempt since the request began */
     uint32_t ms;             /* duration of the attempt */
-    uint32_t retry_after_ms; /* RECENT_UNTOLD: the reply named none */
+    uint32_t retry_after_ms; /* RECENT_UNKNOWN: the reply named none */
     struct str endpoint, reason;
 };
 

@@ -178,7 +178,7 @@ static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, boo
     }
     s->st.start_at += wait;
     if (wait && !s->cannot_start && s->env->intent->want == PLAN_SERVE)
-        log_warn("%s dies too often: next start in %lld ms", s->name, (long long)wait);
+        log_warn("%s ends too often: next start in %lld ms", s->name, (long long)wait);
 }
 
 static void on_reaped(struct ev_loop *loop, ev_child *w, int events)

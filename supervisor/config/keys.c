@@ -38,7 +38,7 @@ static bool read_named(struct faults *f, const char *at, const char *name, bool 
         return false;
     }
     if (memchr(buf_data(b) ? buf_data(b) : "", '\0', b->len)) {
-        faults_add(f, false, at, "%.200s is no text file", path);
+        faults_add(f, false, at, "%.200s is not a text file", path);
         return false;
     }
     if (secret && open_to_all)

@@ -69,8 +69,9 @@ static bool expand_one(struct str s, struct buf *out, size_t *used, struct err *
         return err_set(e, "has ${ without }; write $${ for a plain ${");
     struct str name = str_make(s.p + 2, (size_t)(close - s.p) - 2);
     if (!is_env_name(name))
-        return err_set(e, "has a ${…} that is no name of an environment variable; write $${ for a "
-                          "plain ${");
+        return err_set(
+            e, "has a ${…} that is not the name of an environment variable; write $${ for a "
+               "plain ${");
     char text[128];
     memcpy(text, name.p, name.n);
     text[name.n] = '\0';
@@ -455,8 +456,8 @@ static void unknown_key(struct loader *ld, enum conf_group_id id, const char *se
     const char *names[NAMES_MAX];
     char own[NAMES_MAX][32];
     struct str name = str_make(key->text, key->len);
-    bool heard = ld->f->n < FAULTS_MAX; /* else only counted, without a suggestion */
-    if (!heard || name.n > 64 || !conf_text_check(name, &e)) {
+    bool kept = ld->f->n < FAULTS_MAX; /* else only counted, without a suggestion */
+    if (!kept || name.n > 64 || !conf_text_check(name, &e)) {
         faults_at(ld->f, key->line, key->col, false, at, "unknown key");
         return;
     }

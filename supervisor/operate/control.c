@@ -77,7 +77,7 @@ static void active(struct control_conn *k)
     ev_timer_again(k->control->loop, &k->idle);
 }
 
-static void heard(struct control_conn *k, enum chan_result r, const struct err *e)
+static void read_ended(struct control_conn *k, enum chan_result r, const struct err *e)
 {
     if (r == CHAN_OK && !k->bad) {
         watch_writing(k);
@@ -193,7 +193,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     k->reading = true;
     enum chan_result r = chan_read(&k->chan, on_frame, k, &e);
     k->reading = false;
-    heard(k, r, &e);
+    read_ended(k, r, &e);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
@@ -203,7 +203,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     (void)loop, (void)events;
     active(k);
     enum chan_result r = chan_write(&k->chan, &e);
-    heard(k, r, &e);
+    read_ended(k, r, &e);
 }
 
 static void on_idle(struct ev_loop *loop, ev_timer *w, int events)
@@ -403,7 +403,7 @@ bool control_adopt(struct control *c, int fd, dev_t dev, ino_t ino, const char *
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) == -1 || !accepting ||
         getsockname(fd, (struct sockaddr *)&at, &at_len) == -1 || at.sun_family != AF_UNIX) {
         fd_close(&fd);
-        return err_set(e, "what was handed over as control socket is none");
+        return err_set(e, "what was handed over as control socket is not a socket");
     }
     /* A path that is too long for an address was bound through its folder's descriptor, so its own
      * address is not the path. */

@@ -54,7 +54,7 @@ static int open_folder(const char *path, bool guarded, const struct user *user, 
     struct stat st;
     *base = slash ? slash + 1 : path;
     if (**base == '\0' || n >= sizeof dir) {
-        err_set(e, "%s is no path of a socket", path);
+        err_set(e, "%s is not the path of a socket", path);
         return -1;
     }
     snprintf(dir, sizeof dir, "%.*s", (int)n, path);
@@ -144,7 +144,7 @@ static bool clear_stale(const struct sockaddr_un *un, const char *path, int dir,
     if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == -1)
         return errno == ENOENT || err_sys(e, "%s", path);
     if (!S_ISSOCK(st.st_mode))
-        return err_set(e, "%s is there and no socket", path);
+        return err_set(e, "%s exists and is not a socket", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd == -1)
         return err_sys(e, "socket");

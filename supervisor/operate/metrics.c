@@ -329,7 +329,7 @@ static const struct {
     {"qcc_attempts_total", COUNTER, ENDPOINT, CLASS, attempts,
      "Attempts at the endpoint, by how they ended."},
     {"qcc_charged_failures_total", COUNTER, ENDPOINT, NO, charged,
-     "Failures that were held against the endpoint."},
+     "Failures that were charged to the endpoint."},
     {"qcc_breaker_opened_total", COUNTER, ENDPOINT, NO, tripped,
      "How often the endpoint's breaker has opened."},
     {"qcc_verifications_total", COUNTER, ENDPOINT, VERIFIED, verifications,
@@ -341,7 +341,7 @@ static const struct {
 
     {"qcc_workers", GAUGE, NO, NO, alive, "Worker processes that live."},
     {"qcc_worker_restarts_total", COUNTER, WORKER, NO, restarts,
-     "Processes of the worker that ended unasked."},
+     "Processes of the worker that ended unexpectedly."},
     {"qcc_worker_start_time_seconds", GAUGE, WORKER, NO, worker_started,
      "When the worker's process started."},
     {"qcc_worker_connections", GAUGE, WORKER, NO, worker_connections,

@@ -236,5 +236,5 @@ unsigned query_run(struct query *q, const struct asker *from, struct str what, s
     for (size_t i = 0; i < COUNT_OF(queries); i++)
         if (str_eq(queries[i].what, what))
             return queries[i].run(q, from, arg, d);
-    return doc_refuse(d, 404, "that cannot be asked");
+    return doc_refuse(d, 404, "there is no such query");
 }

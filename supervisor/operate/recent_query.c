@@ -60,7 +60,7 @@ static void put_text(struct doc *d, const char *key, struct str s)
 static void put_known(struct doc *d, const char *key, uint32_t v)
 {
     doc_text(d, key);
-    if (v != RECENT_UNTOLD)
+    if (v != RECENT_UNKNOWN)
         doc_int(d, v);
     else
         doc_nil(d);
@@ -73,7 +73,7 @@ static void put_attempt(struct doc *d, const struct recent_attempt *a)
     doc_kv_text(d, "class", outcome_name(a->cls));
     doc_kv_text(d, "fault", fault_name(a->fault));
     put_text(d, "reason", a->reason);
-    put_known(d, "status", a->status ? a->status : RECENT_UNTOLD);
+    put_known(d, "status", a->status ? a->status : RECENT_UNKNOWN);
     doc_kv_int(d, "at_ms", a->at_ms);
     doc_kv_int(d, "ms", a->ms);
     put_known(d, "retry_after_ms", a->retry_after_ms);
@@ -189,7 +189,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_array(d, whole ? r->listed : 0);
     for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++)
         put_attempt(d, &a);
-    put_known(d, "status", r->status ? r->status : RECENT_UNTOLD);
+    put_known(d, "status", r->status ? r->status : RECENT_UNKNOWN);
     put_known(d, "first_byte_ms", r->first_byte_ms);
     doc_kv_int(d, "total_ms", r->total_ms);
     doc_kv_int(d, "bytes_in", (int64_t)r->bytes_in);

@@ -95,7 +95,7 @@ void listen_given_take(struct listen_given *g)
     for (int fd = GIVEN_FIRST; fd < GIVEN_FIRST + n && g->n < LISTEN_MAX; fd++) {
         struct listener *l = listener_of(fd);
         if (!l) { /* it may be there for another use, so it stays open */
-            log_warn("descriptor %d from systemd is no listening socket", fd);
+            log_warn("descriptor %d from systemd is not a listening socket", fd);
             continue;
         }
         l->foreign = true;

@@ -61,15 +61,15 @@ int64_t doc_ms_of(const json_t *o, const char *key);
 /* ---- the commands, by file; each returns the exit code */
 
 /* cmd_show.c: status, endpoints, queue, breakers, sessions */
-int view_status(struct cmd *c, int argc, char **argv);
-int view_endpoints(struct cmd *c, int argc, char **argv);
-int view_queue(struct cmd *c, int argc, char **argv);
-int view_breakers(struct cmd *c, int argc, char **argv);
-int view_sessions(struct cmd *c, int argc, char **argv);
+int cmd_status(struct cmd *c, int argc, char **argv);
+int cmd_endpoints(struct cmd *c, int argc, char **argv);
+int cmd_queue(struct cmd *c, int argc, char **argv);
+int cmd_breakers(struct cmd *c, int argc, char **argv);
+int cmd_sessions(struct cmd *c, int argc, char **argv);
 
 /* cmd_recent.c: requests, why */
-int past_requests(struct cmd *c, int argc, char **argv);
-int past_why(struct cmd *c, int argc, char **argv);
+int cmd_requests(struct cmd *c, int argc, char **argv);
+int cmd_why(struct cmd *c, int argc, char **argv);
 
 /* cmd_logs.c: logs */
 int logs_show(struct cmd *c, int argc, char **argv);
@@ -85,9 +85,9 @@ int import_profile(struct cmd *c, int argc, char **argv);
 int completion_print(struct cmd *c, int argc, char **argv);
 
 /* cmd_act.c: enable …, reload, upgrade, stop */
-int act_endpoint(struct cmd *c, int argc, char **argv);
-int act_reload(struct cmd *c, int argc, char **argv);
-int act_upgrade(struct cmd *c, int argc, char **argv);
-int act_stop(struct cmd *c, int argc, char **argv);
+int cmd_endpoint(struct cmd *c, int argc, char **argv);
+int cmd_reload(struct cmd *c, int argc, char **argv);
+int cmd_upgrade(struct cmd *c, int argc, char **argv);
+int cmd_stop(struct cmd *c, int argc, char **argv);
 
 #endif

@@ -32,7 +32,7 @@ static void end_line(struct cmd *c)
     cmd_put(c, "\n");
 }
 
-int act_endpoint(struct cmd *c, int argc, char **argv)
+int cmd_endpoint(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
     if (argc != 2)
@@ -55,7 +55,7 @@ int act_endpoint(struct cmd *c, int argc, char **argv)
     return CTL_DONE;
 }
 
-int act_reload(struct cmd *c, int argc, char **argv)
+int cmd_reload(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
     (void)argv;
@@ -74,7 +74,7 @@ int act_reload(struct cmd *c, int argc, char **argv)
     return CTL_DONE;
 }
 
-int act_upgrade(struct cmd *c, int argc, char **argv)
+int cmd_upgrade(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
     (void)argv;
@@ -101,7 +101,7 @@ int act_upgrade(struct cmd *c, int argc, char **argv)
     return CTL_DONE;
 }
 
-int act_stop(struct cmd *c, int argc, char **argv)
+int cmd_stop(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
     bool wait = argc == 2 && (strcmp(argv[1], "--wait") == 0 || strcmp(argv[1], "-w") == 0);

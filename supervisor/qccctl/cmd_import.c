@@ -192,7 +192,7 @@ static bool put_in_place(const struct job *j, const char *temporary)
     if (j->force ? rename(temporary, j->to) == 0 : link(temporary, j->to) == 0)
         return true;
     if (errno == EEXIST)
-        fail("%s is there already (--force overwrites it)", j->to);
+        fail("%s exists (--force overwrites it)", j->to);
     else
         fail("cannot write %s: %s", j->to, strerror(errno));
     return false;
@@ -271,7 +271,7 @@ int import_profile(struct cmd *c, int argc, char **argv)
         return CTL_REFUSED;
     if (!j.print && !j.force && access(j.to, F_OK) == 0) {
         json_decref(doc);
-        return fail("%s is there already (--force overwrites it)", j.to);
+        return fail("%s exists (--force overwrites it)", j.to);
     }
     int code = CTL_REFUSED;
     bool ok = profile_read(&p, doc, j.only, &e);

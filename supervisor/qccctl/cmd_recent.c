@@ -81,7 +81,7 @@ static void requests_table(struct cmd *c, const json_t *doc)
     table_fini(&t);
 }
 
-int past_requests(struct cmd *c, int argc, char **argv)
+int cmd_requests(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
     uint64_t limit = 20;
@@ -285,11 +285,12 @@ static void why_trail(struct cmd *c, const json_t *r)
         cmd_put(c, "\nno endpoint was asked\n");
     }
     if (doc_int_of(r, "choices_missed"))
-        cmd_put(c, "%lld more choices found no room\n", (long long)doc_int_of(r, "choices_missed"));
+        cmd_put(c, "%lld more choices were not recorded\n",
+                (long long)doc_int_of(r, "choices_missed"));
     table_fini(&t);
 }
 
-int past_why(struct cmd *c, int argc, char **argv)
+int cmd_why(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
     if (argc != 2)

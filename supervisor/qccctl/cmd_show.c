@@ -193,7 +193,7 @@ static void endpoints_table(struct cmd *c, const json_t *doc)
     show_table(c, &t);
 }
 
-int view_endpoints(struct cmd *c, int argc, char **argv)
+int cmd_endpoints(struct cmd *c, int argc, char **argv)
 {
     int code;
     bool names = argc == 2 && strcmp(argv[1], "--names") == 0; /* for shell completion */
@@ -214,7 +214,7 @@ int view_endpoints(struct cmd *c, int argc, char **argv)
 
 /* ---- queue, breakers, sessions */
 
-int view_queue(struct cmd *c, int argc, char **argv)
+int cmd_queue(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
         {"ENDPOINT", false, true, 0},      {"SINCE", true, false, 2},
@@ -249,7 +249,7 @@ int view_queue(struct cmd *c, int argc, char **argv)
     return code;
 }
 
-int view_breakers(struct cmd *c, int argc, char **argv)
+int cmd_breakers(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
         {"ENDPOINT", false, true, 0},
@@ -280,7 +280,7 @@ int view_breakers(struct cmd *c, int argc, char **argv)
     return code;
 }
 
-int view_sessions(struct cmd *c, int argc, char **argv)
+int cmd_sessions(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
         {"ENDPOINT", false, true, 0}, {"BOUND", true, false, 0}, {"SHARE", true, false, 1}};
@@ -546,7 +546,7 @@ static int watch(struct cmd *c, double seconds)
     return ended ? CTL_DONE : code;
 }
 
-int view_status(struct cmd *c, int argc, char **argv)
+int cmd_status(struct cmd *c, int argc, char **argv)
 {
     double seconds = WATCH_S;
     char *end;

@@ -307,7 +307,7 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
     if (fd)
         *fd = -1;
     if (!chan_send(&c->chan, -1, ipc_put_v_ctl_ask, 0, &m)) {
-        fprintf(stderr, "qccctl: that is longer than anything the supervisor can be asked\n");
+        fprintf(stderr, "qccctl: the question is longer than the supervisor accepts\n");
         return CTL_USAGE;
     }
     enum chan_result r = wait_for(c, clock_mono_ms() + timeout_ms, &late, &e);

@@ -178,13 +178,13 @@ static void tell_unknown(struct profile *p, const json_t *o, const char *path, b
 
 /* ---- endpoints */
 
-static void name_put(struct profile *p, struct profile_endpoint *e, struct str wish,
+static void name_put(struct profile *p, struct profile_endpoint *e, struct str wanted,
                      const char *path)
 {
     char made[PROFILE_NAME + 1];
     size_t n = 0;
-    for (size_t i = 0; i < wish.n && n < PROFILE_NAME; i++) {
-        char c = wish.p[i];
+    for (size_t i = 0; i < wanted.n && n < PROFILE_NAME; i++) {
+        char c = wanted.p[i];
         bool good = ascii_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
                     c == '.' || c == '_' || c == '-';
         if (good)
@@ -192,7 +192,7 @@ static void name_put(struct profile *p, struct profile_endpoint *e, struct str w
         else if (n == 0 || made[n - 1] != '-')
             made[n++] = '-';
     }
-    while (n && made[n - 1] == '-' && wish.p[wish.n - 1] != '-')
+    while (n && made[n - 1] == '-' && wanted.p[wanted.n - 1] != '-')
         n--;
     made[n] = '\0';
     if (n == 0)
@@ -206,8 +206,8 @@ static void name_put(struct profile *p, struct profile_endpoint *e, struct str w
             break;
         snprintf(e->name, sizeof e->name, "%.58s-%u", made, k);
     }
-    if (wish.n && !str_eq(str_c(e->name), wish))
-        warn(p, path, "the name %.*s becomes %s", (int)min_size(wish.n, 100), wish.p, e->name);
+    if (wanted.n && !str_eq(str_c(e->name), wanted))
+        warn(p, path, "the name %.*s becomes %s", (int)min_size(wanted.n, 100), wanted.p, e->name);
 }
 
 /* The host of a URL, for an endpoint without a name. */
@@ -296,7 +296,8 @@ static void add(struct profile *p, const json_t *o, const char *path, const stru
         return;
     }
     if (!str_starts_nocase(url, STR("http://")) && !str_starts_nocase(url, STR("https://"))) {
-        warn(p, path, "%.*s is no http or https URL: left out", (int)min_size(url.n, 100), url.p);
+        warn(p, path, "%.*s is not an http or https URL: left out", (int)min_size(url.n, 100),
+             url.p);
         return;
     }
     if (!key.n) {

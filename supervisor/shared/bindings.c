@@ -112,7 +112,7 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
     s->moves++;
 }
 
-static void wish(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
+static void record_apply(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
 {
     bool bound = r->op == BINDING_BOUND;
     if (bound && (!s->enabled || !configured(s, r->endpoint) ||
@@ -131,7 +131,7 @@ static void wish(struct bindings *s, const struct binding_table_record *r, int64
     }
 }
 
-bool bindings_wishes(struct bindings *s, struct str records, int64_t now_ms)
+bool bindings_on_binds(struct bindings *s, struct str records, int64_t now_ms)
 {
     size_t n;
     if (!binding_table_records(records, &n))
@@ -140,7 +140,7 @@ bool bindings_wishes(struct bindings *s, struct str records, int64_t now_ms)
         struct binding_table_record r = binding_table_record(records, i);
         if (r.op >= BINDING_NONE)
             return false;
-        wish(s, &r, now_ms);
+        record_apply(s, &r, now_ms);
     }
     return true;
 }

@@ -37,7 +37,7 @@ void bindings_conf(struct bindings *s, const struct conf *c);
 
 /* Handles the records of a worker's BINDS. May send. False: they violate the protocol; the caller
  * kills the worker. */
-bool bindings_wishes(struct bindings *s, struct str records, int64_t now_ms) MUST_CHECK;
+bool bindings_on_binds(struct bindings *s, struct str records, int64_t now_ms) MUST_CHECK;
 
 /* Sends the records that wait. Called once a turn of the loop, so that changes of one turn are sent
  * together. */

@@ -9,7 +9,7 @@ bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
     struct health_places_line l = {h, e};
     struct places_word w = {
         .taken = m->taken, .back = m->back, .want = m->want, .answer = m->answer};
-    return places_said(&e->places, slot, &w, health_send_places, &l);
+    return places_update(&e->places, slot, &w, health_send_places, &l);
 }
 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got)

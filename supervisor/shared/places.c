@@ -131,8 +131,8 @@ void places_limit(struct places *p, uint32_t total, places_send *send, void *arg
     serve(p, send, arg);
 }
 
-bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
-                 void *arg)
+bool places_update(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
+                   void *arg)
 {
     struct place_holder *h = holder(p, slot);
     if (w->taken > TAKEN_MAX || h->lent > TAKEN_MAX || w->back > h->lent + w->taken)

@@ -52,8 +52,8 @@ struct places_word {
 
 /* Handles PLACES of a worker. False: it violates the protocol: it gives back places that it did not
  * have, or has taken more than any worker can. */
-bool places_said(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
-                 void *arg) MUST_CHECK;
+bool places_update(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
+                   void *arg) MUST_CHECK;
 
 /* The worker has ended: its places are free. */
 void places_gone(struct places *p, unsigned slot, places_send *send, void *arg);

@@ -346,9 +346,9 @@ static bool restore_given(struct store *st, int fd)
     bool ok = fd != -1 && read_fd(fd, &p, &n, &e);
     if (!ok)
         return false;
-    ok = take_up(st, str_make(p, n), "the supervisor before this one", &e);
+    ok = take_up(st, str_make(p, n), "the previous supervisor", &e);
     if (!ok)
-        log_warn("state: what the supervisor before this one gave %s", e.msg);
+        log_warn("state: what the previous supervisor gave %s", e.msg);
     mem_free(p);
     return ok;
 }

@@ -262,7 +262,7 @@ bool store_file_parse(struct str file, struct store_image *im, struct err *e)
     uint8_t hash[HASH];
     unsigned n = 0;
     if (memcmp(p, magic, min_size(file.n, sizeof magic)) != 0)
-        return err_set(e, "is no state of QCC");
+        return err_set(e, "is not a state file of QCC");
     if (file.n < STORE_HEAD)
         return err_set(e, "is cut");
     uint64_t version = get_be(p + AT_VERSION, 4), length = get_be(p + AT_LENGTH, 8);

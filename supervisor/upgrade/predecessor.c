@@ -37,7 +37,7 @@ bool predecessor_waiting(const struct predecessor *pre)
 static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, struct err *e)
 {
     if (m->version != HANDOVER_VERSION)
-        return err_set(e, "the running supervisor hands over in a way %u, this one knows %d",
+        return err_set(e, "the running supervisor hands over by version %u, this one by version %d",
                        m->version, HANDOVER_VERSION);
     if (m->secret.n != sizeof pre->secret)
         return err_set(e, "the running supervisor gave no secret");
@@ -110,13 +110,13 @@ static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
         return err_set(e, "the running supervisor does not say who it is");
     if (f->id == IPC_UP_SOCKET) {
         GET(up_socket)
-        return on_up_socket(pre, f, &m) ||
-               err_set(e, "the running supervisor gave what is no listening socket");
+        return on_up_socket(pre, f, &m) || err_set(e, "the running supervisor handed over a "
+                                                      "descriptor that is not a listening socket");
     }
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
         return on_up_said_early(pre, &m) ||
-               err_set(e, "the running supervisor's workers bind what cannot be");
+               err_set(e, "the running supervisor's workers sent invalid bindings");
     }
     if (f->id != IPC_UP_READ)
         return err_set(e, "the running supervisor sent %s too early", ipc_name(f->id));
@@ -278,15 +278,14 @@ static void over(struct predecessor *pre)
 {
     unwatch(pre);
     if (predecessor_holding(pre)) {
-        log_warn("the supervisor before this one, pid %u, is gone before it has handed over",
-                 pre->pid);
+        log_warn("the previous supervisor, pid %u, is gone before it has handed over", pre->pid);
         if (pre->phase == PREDECESSOR_TAKING)
             predecessor_ready(pre);
         return;
     }
     pre->phase = PREDECESSOR_OVER;
     nothing_out(pre);
-    log_info("the supervisor before this one, pid %u, has finished", pre->pid);
+    log_info("the previous supervisor, pid %u, has finished", pre->pid);
 }
 
 void predecessor_ready(struct predecessor *pre)
@@ -338,7 +337,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
     successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */
     if (u->what == IPC_BINDS)
         return ipc_get_binds(&f, &m.binds) &&
-               bindings_wishes(pre->env.bindings, m.binds.records, now);
+               bindings_on_binds(pre->env.bindings, m.binds.records, now);
     if (u->what == IPC_OUTCOME)
         return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
     if (u->what == IPC_VERDICT)
@@ -359,7 +358,7 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
     if (f->id == IPC_UP_ENDPOINT) {
         GET(up_endpoint)
         return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_mono_ms()) ||
-               err_set(e, "the running supervisor knows of an endpoint what cannot be");
+               err_set(e, "the running supervisor sent an invalid state of an endpoint");
     }
     if (f->id == IPC_UP_REFUSED) {
         GET(up_refused)
@@ -374,7 +373,7 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
     if (f->id == IPC_UP_COUNTERS) {
         GET(up_counters)
         return on_up_counters(pre, &m) ||
-               err_set(e, "the running supervisor counts in another way");
+               err_set(e, "the running supervisor's counters have another format");
     }
     if (f->id != IPC_UP_GO)
         return err_set(e, "the running supervisor sent %s instead of its state", ipc_name(f->id));
@@ -393,7 +392,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_SAID) {
         GET(up_said)
         return on_up_said(pre, &m) ||
-               err_set(e, "a worker of the supervisor before this one reports what cannot be");
+               err_set(e, "a worker of the previous supervisor sent an invalid report");
     }
     if (f->id == IPC_UP_PLACES) {
         GET(up_places)
@@ -417,7 +416,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
     if (f->id != IPC_UP_DONE || pre->phase != PREDECESSOR_SERVING)
-        return err_set(e, "the running supervisor sent %s, which means nothing now",
+        return err_set(e, "the running supervisor sent %s, which is not expected now",
                        ipc_name(f->id));
     predecessor_send_endpoints(pre);
     pre->env.ops->serves(pre->env.arg);
@@ -458,7 +457,7 @@ void predecessor_start(struct predecessor *pre, const struct conf *c)
     struct str left = buf_view(&pre->early);
     while (left.n) {
         size_t n = min_size(left.n, most);
-        if (!bindings_wishes(pre->env.bindings, str_make(left.p, n), clock_mono_ms()))
+        if (!bindings_on_binds(pre->env.bindings, str_make(left.p, n), clock_mono_ms()))
             log_warn("bindings of the last moment are lost");
         left = str_make(left.p + n, left.n - n);
     }

@@ -332,7 +332,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
     else
-        return err_set(e, "it sent %s, which means nothing now", ipc_name(f->id));
+        return err_set(e, "it sent %s, which is not expected now", ipc_name(f->id));
     return true;
 }
 
@@ -405,7 +405,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct successor *u = w->data;
     (void)loop, (void)events;
-    ended(u, u->peer_slow ? "does not read what it is told" : "does not come to serve");
+    ended(u, u->peer_slow ? "does not read its messages" : "did not begin to serve in time");
 }
 
 /* ---- start and end */

@@ -186,7 +186,7 @@ def test_a_file_in_its_place(qcc):
     q = qcc({"control_socket": "here.sock"}, start=False)
     (q.folder / "here.sock").write_text("precious")
     q.start(wait=False)
-    assert q.wait() == 1 and "is there and no socket" in q.log()
+    assert q.wait() == 1 and "exists and is not a socket" in q.log()
     assert (q.folder / "here.sock").read_text() == "precious"
 
 

@@ -48,7 +48,7 @@ def test_import(tmp_path):
 
     before = made.read_text()
     r = run("import", "old.json", "-p", "private", folder=tmp_path)
-    assert r.returncode == 1 and "is there already" in r.stderr and made.read_text() == before
+    assert r.returncode == 1 and "exists (--force" in r.stderr and made.read_text() == before
     done(run("import", "old.json", "-p", "private", "--force", folder=tmp_path))
     assert [e["name"] for e in yaml.safe_load(made.read_text())["endpoints"]] == ["private"]
     assert stat.S_IMODE(made.stat().st_mode) == 0o600

@@ -116,7 +116,7 @@ def damage_body(b):
     (damage_version(3), "is of version 3"),
     (damage_body, "is malformed"),
     (lambda b: b"", "is cut"),
-    (lambda b: b"something else entirely" * 10, "is no state of QCC"),
+    (lambda b: b"something else entirely" * 10, "is not a state file of QCC"),
     (lambda b: b + b"more", "is longer than it says"),
 ], ids=["cut", "bit", "older", "newer", "body", "empty", "foreign", "longer"])
 def test_a_file_of_no_use_is_set_aside(lasting, folder, damage, why):

@@ -146,7 +146,7 @@ def test_a_stream_runs_on_while_others_are_served(qcc, raw, client):
     play.go.set()
     assert b"message_stop" in rest_of(c)
     gone(before)
-    q.wait_log("the supervisor before this one, pid %d, has finished" % before)
+    q.wait_log("the previous supervisor, pid %d, has finished" % before)
 
 
 def test_no_request_fails_under_load(qcc, upstream):
@@ -555,7 +555,7 @@ def test_process_1_of_a_container_stays(qcc, upstream):
     assert talk(q, "a")[0] == 200 and alive(first)
     os.kill(first, signal.SIGUSR2)
     q.wait_log("upgrade: pid \\d+ serves", 2)
-    q.wait_log("the supervisor before this one, pid \\d+, has finished", 2)
+    q.wait_log("the previous supervisor, pid \\d+, has finished", 2)
     assert talk(q, "a")[0] == 200 and alive(first)
     os.kill(first, signal.SIGHUP)
     q.wait_log("reload done, generation")

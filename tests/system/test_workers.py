@@ -99,7 +99,7 @@ def test_worker_that_cannot_start_any_more(stub, code, why):
     q.wait_log(r"error supervisor: worker 0 \(pid \d+\) cannot start: %s.*; the next try is in 5000 ms" % why)
     q.wait_log(r"debug supervisor: worker 0 \(pid \d+\) cannot start")
     assert q.count("error supervisor: worker 0 .* cannot start") == 1
-    assert q.count("dies too often") == 0 and q.running()
+    assert q.count("ends too often") == 0 and q.running()
     (q.folder / "die").unlink()
     pid = q.wait_workers(1)[0]
     until(lambda: int(q.get()[1]) == pid, "service again", timeout=40)

@@ -314,10 +314,10 @@ bool evidence_is_error_body(struct str body)
     if (http_failure(&hit[AT_CODE]))
         return true;
     /* A code with words for it, and nothing beside. */
-    bool told = (hit[AT_MSG].kind == JSON_IS_STRING && hit[AT_MSG].raw.n) ||
-                (hit[AT_MESSAGE].kind == JSON_IS_STRING && hit[AT_MESSAGE].raw.n);
+    bool worded = (hit[AT_MSG].kind == JSON_IS_STRING && hit[AT_MSG].raw.n) ||
+                  (hit[AT_MESSAGE].kind == JSON_IS_STRING && hit[AT_MESSAGE].raw.n);
     bool data = hit[AT_DATA].kind != JSON_IS_ABSENT && hit[AT_DATA].kind != JSON_IS_NULL;
-    return told && !data &&
+    return worded && !data &&
            (own_failure(&hit[AT_CODE]) || own_failure(&hit[AT_ERRORCODE]) ||
             http_failure(&hit[AT_STATUS]));
 }

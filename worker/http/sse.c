@@ -231,25 +231,25 @@ static bool dispatch(struct sse *s, const struct piece *data)
 {
     if (!s->open)
         return false;
-    bool had_error = s->error, news = false;
+    bool had_error = s->error, stop = false;
     struct str d = data->p ? str_make(data->p, data->n) : buf_view(&s->keep);
     /* Comments, ids and unknown fields alone make no event. */
     if (s->kind != SSE_EV_NONE || s->have_data) {
         enum sse_kind kind = judge(s, d);
         s->events++;
-        news = s->error != had_error;
+        stop = s->error != had_error;
         if (kind != SSE_EV_PING && s->first == SSE_EV_NONE) {
             s->first = kind;
-            news = true;
+            stop = true;
         }
         if (!s->content &&
             (kind == SSE_EV_CONTENT || kind == SSE_EV_DELTA || kind == SSE_EV_STOP)) {
             s->content = true;
-            news = true;
+            stop = true;
         }
     }
     forget(s);
-    return news;
+    return stop;
 }
 
 /* Copies bytes of data that must outlive the caller's buffer; bytes over SSE_DATA_MAX are

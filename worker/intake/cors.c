@@ -170,7 +170,8 @@ void cors_explain(enum cors_verdict v, struct str host, struct cors_from from, c
     switch (v) {
     case CORS_BAD_HOST:
         snprintf(out, 256,
-                 "Host " STR_FMT " is no name of this proxy: add it to `hosts`, or set `clients`",
+                 "Host " STR_FMT
+                 " is not a name of this proxy: add it to `hosts`, or set `clients`",
                  STR_ARG(name));
         break;
     case CORS_BAD_ORIGIN:

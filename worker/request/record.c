@@ -11,14 +11,14 @@ static uint32_t ms_of(double seconds)
     return seconds > 0 ? (uint32_t)(seconds * 1e3 + 0.5) : 0;
 }
 
-static uint32_t told_ms(int64_t ms)
+static uint32_t ms_bounded(int64_t ms)
 {
-    return ms < 0 || ms >= RECENT_UNTOLD ? RECENT_UNTOLD : (uint32_t)ms;
+    return ms < 0 || ms >= RECENT_UNKNOWN ? RECENT_UNKNOWN : (uint32_t)ms;
 }
 
-static uint32_t tokens_of(int64_t told)
+static uint32_t tokens_of(int64_t n)
 {
-    return told < 0 || told >= RECENT_UNTOLD ? RECENT_UNTOLD : (uint32_t)told;
+    return n < 0 || n >= RECENT_UNKNOWN ? RECENT_UNKNOWN : (uint32_t)n;
 }
 
 /* Adds the attempts that failed, then the one that served, or broke after the commit point. */
@@ -31,7 +31,7 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
                                    .status = a->fail.status,
                                    .at_ms = (uint32_t)a->at_ms,
                                    .ms = (uint32_t)a->ms,
-                                   .retry_after_ms = told_ms(a->fail.retry_after_ms),
+                                   .retry_after_ms = ms_bounded(a->fail.retry_after_ms),
                                    .endpoint = str_c(a->endpoint),
                                    .reason = str_c(a->reason)};
         if (!recent_put_attempt(to, &x))
@@ -43,7 +43,7 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
                                   .status = r->status,
                                   .at_ms = ms_of(r->attempt_began - r->began),
                                   .ms = ms_of(now - r->attempt_began),
-                                  .retry_after_ms = RECENT_UNTOLD,
+                                  .retry_after_ms = RECENT_UNKNOWN,
                                   .endpoint = str_c(r->ep->ce->name),
                                   .reason = str_c(r->served_as == OUTCOME_OK ? "" : r->cut)};
     recent_put_attempt(to, &last);
@@ -69,7 +69,7 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
     to->tokens[TOKENS_OUTPUT] = tokens_of(u->output);
     to->tokens[TOKENS_CACHE_READ] = tokens_of(u->cache_read);
     to->tokens[TOKENS_CACHE_WRITE] = tokens_of(u->cache_write);
-    to->first_byte_ms = r->first_byte_at > 0 ? ms_of(r->first_byte_at - r->began) : RECENT_UNTOLD;
+    to->first_byte_ms = r->first_byte_at > 0 ? ms_of(r->first_byte_at - r->began) : RECENT_UNKNOWN;
     to->total_ms = ms_of(now - r->began);
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempts;

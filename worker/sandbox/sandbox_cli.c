@@ -233,7 +233,7 @@ static const struct {
     {"make memory executable", try_mprotect, REFUSED, false},
     {"type into a terminal", try_type, REFUSED, false},
     {"set a limit", try_limits, REFUSED, true},
-    {"call what is not known", try_new_call, REFUSED, false},
+    {"call an unknown system call", try_new_call, REFUSED, false},
     {"read a file", try_read, WORKS, false},
     {"open a socket", try_inet, WORKS, false},
     {"start a thread", try_thread, WORKS, false},

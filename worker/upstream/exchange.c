@@ -48,7 +48,7 @@ static void all_sent(struct exchange *x)
     x->sent_at = ev_now(x->env->loop);
     if (x->state == EXCHANGE_SEND)
         x->state = EXCHANGE_HEAD;
-    if (!x->heard)
+    if (!x->got_bytes)
         deadline_set(&x->c->deadline, x->conf.first_byte_ms);
 }
 
@@ -148,7 +148,7 @@ bool exchange_sent(const struct exchange *x)
 
 bool exchange_was_stale(const struct exchange *x, enum net_fault why)
 {
-    return x->reused && !x->heard && (why == NET_RESET || why == NET_EMPTY || why == NET_SEND);
+    return x->reused && !x->got_bytes && (why == NET_RESET || why == NET_EMPTY || why == NET_SEND);
 }
 
 void exchange_pause(struct exchange *x)
@@ -280,8 +280,8 @@ static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 
 static void take(struct exchange *x, char *p, size_t n)
 {
-    if (!x->heard) {
-        x->heard = true;
+    if (!x->got_bytes) {
+        x->got_bytes = true;
         x->first_byte_at = ev_now(x->env->loop);
     }
     if (x->state == EXCHANGE_BODY) {
@@ -320,12 +320,12 @@ static void ended(struct exchange *x, ptrdiff_t how)
         finish(x, &ev, false);
         return;
     }
-    if (x->send_broken && !x->heard)
+    if (x->send_broken && !x->got_bytes)
         fail(x, NET_SEND);
     else if (how == IO_RESET)
         fail(x, NET_RESET);
     else
-        fail(x, x->heard ? NET_PARTIAL : NET_EMPTY);
+        fail(x, x->got_bytes ? NET_PARTIAL : NET_EMPTY);
 }
 
 static void on_readable(struct pconn *c)

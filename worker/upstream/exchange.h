@@ -64,7 +64,7 @@ struct exchange {
     size_t scanned;   /* state of http1_find_end */
     unsigned interim; /* 1xx replies received */
     bool reused;      /* the connection had carried other exchanges */
-    bool heard;       /* a byte of the reply was received */
+    bool got_bytes;   /* a byte of the reply was received */
     bool keep;        /* the reply allows the connection to be used again */
     bool paused;      /* exchange_pause: the reply is not read */
     /* writing failed: the rest of the request is not sent, the reply still read */

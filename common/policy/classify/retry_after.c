@@ -218,8 +218,8 @@ static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
     return NOTHING;
 }
 
-/* The state of a window by its headers; WINDOW_UNSAID: none names it. */
-enum window { WINDOW_OPEN, WINDOW_UNSAID, WINDOW_EXHAUSTED };
+/* The state of a window by its headers; WINDOW_UNKNOWN: none names it. */
+enum window { WINDOW_OPEN, WINDOW_UNKNOWN, WINDOW_EXHAUSTED };
 
 /* The state of the window whose reset header is PREFIX "reset" SUFFIX; its other headers have
  * "remaining" or "status" in that place. */
@@ -238,16 +238,16 @@ static enum window window_of(const struct evidence *ev, struct str prefix, struc
         if (str_eq(what, STR("remaining")) && str_starts(value, STR("-")))
             return WINDOW_EXHAUSTED;
     }
-    return WINDOW_UNSAID;
+    return WINDOW_UNKNOWN;
 }
 
-/* The longest wait of the exhausted windows. The reset of a WINDOW_UNSAID counts only when it is
+/* The longest wait of the exhausted windows. The reset of a WINDOW_UNKNOWN counts only when it is
  * the only one. */
 static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
 {
     static const struct str unified = STR_LIT("anthropic-ratelimit-unified-");
-    int64_t longest = NOTHING, unsaid = NOTHING, v;
-    size_t unsaid_n = 0, said_n = 0;
+    int64_t longest = NOTHING, unknown = NOTHING, v;
+    size_t unknown_n = 0, known_n = 0;
     for (size_t i = 0; i < ev->nfield; i++) {
         struct str name = ev->field[i].name;
         ptrdiff_t at = str_find(name, STR("reset"));
@@ -262,15 +262,15 @@ static int64_t from_resets(const struct evidence *ev, int64_t now_ms)
             return v;
         if (w == WINDOW_EXHAUSTED && v > longest)
             longest = v;
-        if (w == WINDOW_UNSAID) {
-            unsaid = v;
-            unsaid_n++;
+        if (w == WINDOW_UNKNOWN) {
+            unknown = v;
+            unknown_n++;
         } else {
-            said_n++;
+            known_n++;
         }
     }
-    if (longest == NOTHING && unsaid_n == 1 && said_n == 0)
-        return unsaid;
+    if (longest == NOTHING && unknown_n == 1 && known_n == 0)
+        return unknown;
     return longest;
 }
 
@@ -307,45 +307,45 @@ static int64_t from_combined(const struct evidence *ev)
 
 /* ---- 3: JSON members */
 
-enum told { TOLD_MS, TOLD_SECONDS, TOLD_MOMENT };
+enum unit { UNIT_MS, UNIT_SECONDS, UNIT_MOMENT };
 
 static const struct {
     struct str name;
-    enum told told;
+    enum unit unit;
 } members[] = {
-    {STR_LIT("retryafterms"), TOLD_MS},
-    {STR_LIT("retrydelayms"), TOLD_MS},
-    {STR_LIT("resetsinms"), TOLD_MS},
-    {STR_LIT("resetinms"), TOLD_MS},
-    {STR_LIT("retryafterseconds"), TOLD_SECONDS},
-    {STR_LIT("retryaftersecs"), TOLD_SECONDS},
-    {STR_LIT("retryaftersec"), TOLD_SECONDS},
-    {STR_LIT("retryafter"), TOLD_SECONDS},
-    {STR_LIT("retryinseconds"), TOLD_SECONDS},
-    {STR_LIT("retryin"), TOLD_SECONDS},
-    {STR_LIT("resetsinseconds"), TOLD_SECONDS},
-    {STR_LIT("resetinseconds"), TOLD_SECONDS},
-    {STR_LIT("resetafterseconds"), TOLD_SECONDS},
-    {STR_LIT("resetseconds"), TOLD_SECONDS},
-    {STR_LIT("resetafter"), TOLD_SECONDS},
-    {STR_LIT("resetin"), TOLD_SECONDS},
-    {STR_LIT("resetsin"), TOLD_SECONDS},
-    {STR_LIT("secondsuntilreset"), TOLD_SECONDS},
-    {STR_LIT("waitseconds"), TOLD_SECONDS},
-    {STR_LIT("cooldownseconds"), TOLD_SECONDS},
-    {STR_LIT("quotaresetdelay"), TOLD_SECONDS},
-    {STR_LIT("resetsat"), TOLD_MOMENT},
-    {STR_LIT("resetat"), TOLD_MOMENT},
-    {STR_LIT("resettime"), TOLD_MOMENT},
-    {STR_LIT("resettimestamp"), TOLD_MOMENT},
-    {STR_LIT("quotaresettimestamp"), TOLD_MOMENT},
-    {STR_LIT("nextresettime"), TOLD_MOMENT},
-    {STR_LIT("retryat"), TOLD_MOMENT},
-    {STR_LIT("reset"), TOLD_MOMENT},
-    {STR_LIT("nextresetat"), TOLD_MOMENT},
-    {STR_LIT("nextavailableat"), TOLD_MOMENT},
-    {STR_LIT("availableat"), TOLD_MOMENT},
-    {STR_LIT("cooldownuntil"), TOLD_MOMENT},
+    {STR_LIT("retryafterms"), UNIT_MS},
+    {STR_LIT("retrydelayms"), UNIT_MS},
+    {STR_LIT("resetsinms"), UNIT_MS},
+    {STR_LIT("resetinms"), UNIT_MS},
+    {STR_LIT("retryafterseconds"), UNIT_SECONDS},
+    {STR_LIT("retryaftersecs"), UNIT_SECONDS},
+    {STR_LIT("retryaftersec"), UNIT_SECONDS},
+    {STR_LIT("retryafter"), UNIT_SECONDS},
+    {STR_LIT("retryinseconds"), UNIT_SECONDS},
+    {STR_LIT("retryin"), UNIT_SECONDS},
+    {STR_LIT("resetsinseconds"), UNIT_SECONDS},
+    {STR_LIT("resetinseconds"), UNIT_SECONDS},
+    {STR_LIT("resetafterseconds"), UNIT_SECONDS},
+    {STR_LIT("resetseconds"), UNIT_SECONDS},
+    {STR_LIT("resetafter"), UNIT_SECONDS},
+    {STR_LIT("resetin"), UNIT_SECONDS},
+    {STR_LIT("resetsin"), UNIT_SECONDS},
+    {STR_LIT("secondsuntilreset"), UNIT_SECONDS},
+    {STR_LIT("waitseconds"), UNIT_SECONDS},
+    {STR_LIT("cooldownseconds"), UNIT_SECONDS},
+    {STR_LIT("quotaresetdelay"), UNIT_SECONDS},
+    {STR_LIT("resetsat"), UNIT_MOMENT},
+    {STR_LIT("resetat"), UNIT_MOMENT},
+    {STR_LIT("resettime"), UNIT_MOMENT},
+    {STR_LIT("resettimestamp"), UNIT_MOMENT},
+    {STR_LIT("quotaresettimestamp"), UNIT_MOMENT},
+    {STR_LIT("nextresettime"), UNIT_MOMENT},
+    {STR_LIT("retryat"), UNIT_MOMENT},
+    {STR_LIT("reset"), UNIT_MOMENT},
+    {STR_LIT("nextresetat"), UNIT_MOMENT},
+    {STR_LIT("nextavailableat"), UNIT_MOMENT},
+    {STR_LIT("availableat"), UNIT_MOMENT},
+    {STR_LIT("cooldownuntil"), UNIT_MOMENT},
 };
 
 bool retry_after_member(struct str name)
@@ -363,12 +363,12 @@ static bool member_read(const struct evidence_field *f, int64_t now_ms, int64_t 
     for (size_t i = 0; i < COUNT_OF(members); i++) {
         if (!str_eq(f->name, members[i].name))
             continue;
-        switch (members[i].told) {
-        case TOLD_MS:
+        switch (members[i].unit) {
+        case UNIT_MS:
             return number_whole(f->value, 1, out);
-        case TOLD_SECONDS:
+        case UNIT_SECONDS:
             return duration_whole(f->value, out);
-        case TOLD_MOMENT:
+        case UNIT_MOMENT:
             return moment(f->value, now_ms, out);
         }
     }

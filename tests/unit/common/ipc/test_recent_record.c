@@ -18,8 +18,8 @@ static void there_and_back(void **state)
     struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000,
                                STR("a"),           STR("429")},
                           x;
-    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE,    200,      15,
-                               340,        RECENT_UNTOLD, STR("b"), STR("")};
+    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE,     200,      15,
+                               340,        RECENT_UNKNOWN, STR("b"), STR("")};
     assert_true(recent_put_attempt(&r, &a) && recent_put_attempt(&r, &b));
     size_t at;
     assert_true(recent_get(&r, &u, &at));

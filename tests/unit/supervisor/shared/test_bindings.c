@@ -57,7 +57,7 @@ static bool wish(struct bindings *s, enum binding_table_op op, uint64_t key, uin
                  int64_t now)
 {
     struct binding_table_record r = {.key = {key, ~key}, .endpoint = endpoint, .op = op};
-    bool ok = bindings_wishes(s, str_make((const char *)&r, sizeof r), now);
+    bool ok = bindings_on_binds(s, str_make((const char *)&r, sizeof r), now);
     bindings_flush(s);
     return ok;
 }
@@ -199,7 +199,7 @@ static void nonsense_is_refused(void **state)
 {
     (void)state;
     struct bindings *s = make(100, 1000);
-    assert_false(bindings_wishes(s, STR("1234567"), 1));
+    assert_false(bindings_on_binds(s, STR("1234567"), 1));
     assert_false(wish(s, BINDING_NONE, 1, 10, 1));
     assert_false(wish(s, (enum binding_table_op)77, 1, 10, 1));
     assert_true(wish(s, BINDING_USED, 1, 10, 1));
@@ -313,7 +313,7 @@ static size_t some(size_t n, struct rnd *r)
 static void send_some(struct bindings *s, struct sim *w, struct rnd *r, int64_t now)
 {
     size_t n = min_size(some(w->nup, r), BINDING_RECORDS);
-    assert_true(bindings_wishes(s, str_make((const char *)w->up, n * sizeof *w->up), now));
+    assert_true(bindings_on_binds(s, str_make((const char *)w->up, n * sizeof *w->up), now));
     memmove(w->up, w->up + n, (w->nup - n) * sizeof *w->up);
     w->nup -= n;
     bindings_flush(s);

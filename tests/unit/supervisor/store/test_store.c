@@ -248,7 +248,7 @@ static void others_are_refused(void **state)
     refused(buf_data(&bytes), bytes.len - 1, "is of version 3, not 2");
     buf_data(&bytes)[11] = 0;
     refused(buf_data(&bytes), bytes.len - 1, "is of version 0, not 2");
-    refused("{\"version\": 1}", 14, "is no state of QCC");
+    refused("{\"version\": 1}", 14, "is not a state file of QCC");
     buf_free(&bytes);
 }
 

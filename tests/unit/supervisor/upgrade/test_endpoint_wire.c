@@ -261,8 +261,8 @@ static void places_elsewhere_count(void **state)
     const struct places_word want = {.want = true};
     places_limit(&p, 3, hear, &h);
     places_elsewhere(&p, 9, 2, 0, hear, &h);
-    assert_true(places_said(&p, 0, &want, hear, &h));
-    assert_true(places_said(&p, 1, &want, hear, &h));
+    assert_true(places_update(&p, 0, &want, hear, &h));
+    assert_true(places_update(&p, 1, &want, hear, &h));
     assert_int_equal(h.lent, 1);
     assert_int_equal(places_lent(&p), 3);
     places_elsewhere(&p, 9, 1, 0, hear, &h); /* one there is free again */
@@ -282,19 +282,19 @@ static void places_are_lent_from_afar(void **state)
     const struct places_word want = {.want = true}, back = {.back = 1};
     places_limit(&old, 1, hear, &ho);
     places_limit(&new, 1, hear, &hn);
-    assert_true(places_said(&old, 0, &want, hear, &ho));
+    assert_true(places_update(&old, 0, &want, hear, &ho));
     places_freeze(&old, true, hear, &ho);
     places_elsewhere(&new, AFAR, 1, 0, hear, &hn);
-    assert_true(places_said(&new, 0, &want, hear, &hn));
+    assert_true(places_update(&new, 0, &want, hear, &hn));
     assert_int_equal(hn.lent, 0);
-    assert_true(places_said(&old, 0, &back, hear, &ho)); /* it was idle */
+    assert_true(places_update(&old, 0, &back, hear, &ho)); /* it was idle */
     assert_int_equal(places_lent(&old), 0);
     places_elsewhere(&new, AFAR, 0, 0, hear, &hn);
     assert_int_equal(hn.lent, 1);
-    assert_true(places_said(&old, 1, &want, hear, &ho));
+    assert_true(places_update(&old, 1, &want, hear, &ho));
     assert_true(places_wanted(&old));
     places_wanted_elsewhere(&new, AFAR, hear, &hn);
-    assert_true(places_said(&new, 0, &back, hear, &hn));
+    assert_true(places_update(&new, 0, &back, hear, &hn));
     assert_int_equal(hn.lent, 2); /* the second one is on its way */
     assert_int_equal(places_lent(&new), 1);
     places_elsewhere(&new, AFAR, 0, 0, hear, &hn); /* said before it came */
@@ -304,7 +304,7 @@ static void places_are_lent_from_afar(void **state)
     assert_false(places_wanted(&old));
     places_elsewhere(&new, AFAR, 1, old.got, hear, &hn);
     assert_int_equal(places_lent(&new), 1);
-    assert_true(places_said(&old, 1, &back, hear, &ho));
+    assert_true(places_update(&old, 1, &back, hear, &ho));
     places_elsewhere(&new, AFAR, 0, old.got, hear, &hn);
     assert_int_equal(places_lent(&new), 0);
     places_wanted_elsewhere(&new, AFAR, hear, &hn); /* under way when the old one ends */
@@ -324,17 +324,17 @@ static void frozen_places_only_become_fewer(void **state)
     struct heard h = {0};
     const struct places_word want = {.want = true}, back = {.back = 1};
     places_limit(&p, 4, hear, &h);
-    assert_true(places_said(&p, 0, &want, hear, &h));
-    assert_true(places_said(&p, 1, &want, hear, &h));
+    assert_true(places_update(&p, 0, &want, hear, &h));
+    assert_true(places_update(&p, 1, &want, hear, &h));
     places_freeze(&p, true, hear, &h);
-    assert_true(places_said(&p, 2, &want, hear, &h));
+    assert_true(places_update(&p, 2, &want, hear, &h));
     assert_int_equal(places_lent(&p), 2);
-    assert_true(places_said(&p, 0, &back, hear, &h)); /* slot 2 waits for it */
+    assert_true(places_update(&p, 0, &back, hear, &h)); /* slot 2 waits for it */
     assert_int_equal(places_lent(&p), 2);
     assert_int_equal(p.v[2].lent, 1);
-    assert_true(places_said(&p, 1, &back, hear, &h));
+    assert_true(places_update(&p, 1, &back, hear, &h));
     assert_int_equal(places_lent(&p), 1);
-    assert_true(places_said(&p, 1, &want, hear, &h));
+    assert_true(places_update(&p, 1, &want, hear, &h));
     assert_int_equal(places_lent(&p), 1);
     places_freeze(&p, false, hear, &h); /* it came to nothing: all is as before */
     assert_int_equal(places_lent(&p), 2);

@@ -20,7 +20,7 @@ void hold_drop(struct req *r)
     buf_free(&r->held);
     sse_free(&r->sse);
     sse_init(&r->sse);
-    r->tail[0] = '\0';
+    r->tail = NULL;
     r->rf = NULL;
     r->nrf = 0;
 }

@@ -5,6 +5,7 @@
 #include "worker/request/failures.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* How many milliseconds after its last event a stream may stay open. */
 enum { AFTER_STOP_MS = 2000 };
@@ -37,7 +38,7 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
     struct iovec v[7];
     char size[20];
     int n = 0;
-    struct str tail = str_c(end ? r->tail : "");
+    struct str tail = str_c(end && r->tail ? r->tail : "");
     size_t body = r->framing == OUT_NONE ? 0 : a.n + b.n + tail.n;
     bool chunked = r->framing == OUT_CHUNKED;
     if (head.n)
@@ -270,7 +271,11 @@ bool relay_close(struct req *r)
     /* Other streams need not have a last event that is known. */
     if (r->encoded || (r->api != API_MESSAGES && !(r->api == API_OPENAI && r->sse.end.choices)))
         return true;
-    return sse_close(&r->sse, r->tail);
+    char tail[SSE_TAIL];
+    if (!sse_close(&r->sse, tail))
+        return false;
+    r->tail = tail[0] ? arena_strndup(&r->mem, tail, strlen(tail)) : NULL;
+    return !tail[0] || r->tail;
 }
 
 /* Relays a piece of a stream. end: the stream ends with it; whole: the result of relay_close

@@ -117,19 +117,17 @@ struct req {
     /* path of a side request in the form of patterns; empty: not plain; in mem */
     struct str side_path;
     uint64_t body_len; /* bytes of the body as received */
-    bool http10, keep, repeatable, stream, json;
-    /* origin of the page that sent it, if it is listed (in conf); else NULL */
-    const char *origin;
-    bool preflight;       /* a CORS preflight, answered by QCC itself */
-    bool side;            /* not a message (side.h): its replies concern that path alone */
-    struct str model;     /* name that endpoints are asked for; in mem */
-    struct str model_raw; /* bytes of the model's name in the body, between the quotes */
-    bool has_model;
+    bool http10, keep, repeatable, stream, json, has_model, has_conversation;
+    bool preflight;     /* a CORS preflight, answered by QCC itself */
+    bool side;          /* not a message (side.h): its replies concern that path alone */
     bool model_changed; /* `model` is not the one in the body: forced or mapped */
-    bool has_conversation;
-    uint64_t conversation[2];
     /* id_hash of the endpoint it was bound to at the last choice; 0: none */
     uint32_t bound_to;
+    /* origin of the page that sent it, if it is listed (in conf); else NULL */
+    const char *origin;
+    struct str model;     /* name that endpoints are asked for; in mem */
+    struct str model_raw; /* bytes of the model's name in the body, between the quotes */
+    uint64_t conversation[2];
     const struct conf_client *client;
 
     /* the attempts */
@@ -141,6 +139,7 @@ struct req {
     uint64_t trial;           /* seq of the trial that the request is; 0: none */
     struct ep_live *trial_at; /* the endpoint whose trial it is */
     bool fresh;               /* the next attempt takes a new connection */
+    bool stale;               /* the failure was of a pooled connection that was closed or broken */
     unsigned attempts;        /* begun, except those on a stale pooled connection */
     unsigned unsent; /* the part of `attempts` that does not count for retry.max_attempts */
     struct failure *failures; /* in mem */
@@ -154,7 +153,6 @@ struct req {
     size_t nseps;
     struct tried *tried;      /* list of the endpoints tried; in mem */
     struct ep *same;          /* endpoint of the repeat after a pause, or NULL; holds a reference */
-    bool stale;               /* the failure was of a pooled connection that was closed or broken */
     struct sel_result sel;    /* result of the last choice */
     struct choices choices;   /* all choices, for recent_record */
     struct buf send;          /* the head of the present attempt */
@@ -174,6 +172,8 @@ struct req {
     bool error_whole; /* the failed reply is held as a whole and may be sent to the client */
     bool encoded;     /* the reply has a content-encoding: its body is not read */
     bool reply_has_length;
+    bool goes_on;           /* committed and not complete: its end may have to be reported */
+    enum outcome served_as; /* outcome of the committed reply: OK unless it broke */
     uint64_t reply_length;
     struct buf rhead;                 /* the reply's head for the client, without framing */
     const struct http_head *head_now; /* during the reply's first event, else NULL */
@@ -181,10 +181,8 @@ struct req {
     size_t nrf;
     struct buf held; /* bytes of the reply that are held back */
     struct sse sse;
-    char tail[SSE_TAIL];     /* text that a complete stream lacks at its end; "": none */
+    const char *tail;        /* text that a complete stream lacks at its end, in mem; NULL: none */
     uint64_t bytes_out;      /* bytes of the reply's body written to the client */
-    bool goes_on;            /* committed and not complete: its end may have to be reported */
-    enum outcome served_as;  /* outcome of the committed reply: OK unless it broke */
     double first_byte_at;    /* ev_now() */
     const char *answered_by; /* endpoint whose error reply the client gets; NULL: see ep */
     const char *cut;         /* why the reply was cut after the commit point; NULL: it was not */

@@ -304,6 +304,8 @@ def bound_to_b(q, a, headers):
     a.message = was
     until(lambda: bindings(q)["b"] == 1, "the binding")
     until(lambda: ask(q).header("x-qcc-endpoint") == "a", "a to be well again")
+    # The one that a served was its trial, whose end the worker learns from the supervisor.
+    until(lambda: states(q)["a"]["breaker"] == "closed", "its breaker to close")
 
 
 SESSION = ["x-claude-code-session-id: s1"]

@@ -166,6 +166,7 @@ static int options(struct cmd *c, int *argc, char **argv)
                 return CTL_USAGE;
             }
             argv[n++] = argv[i][1] == 'V' || argv[i][2] == 'v' ? "version" : "help";
+            i++;
             break;
         }
         if (t == TAKEN_NO)

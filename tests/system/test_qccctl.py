@@ -143,6 +143,8 @@ def test_wrong_usage(tmp_path):
     for args in (["help"], ["--help"], ["-h"], ["version"], ["-V"], ["--version"], ["enable", "--help"]):
         r = run(*args, folder=tmp_path)
         assert r.returncode == 0 and r.stderr == "" and "qccctl" in r.stdout, args
+    for option, command in (("--help", "help"), ("-h", "help"), ("-V", "version"), ("--version", "version")):
+        assert run(option, folder=tmp_path).stdout == run(command, folder=tmp_path).stdout, option
 
 
 def test_nobody_there(tmp_path):

@@ -58,6 +58,15 @@ static bool wanted_by_another(const struct places *p, const struct place_holder 
     return false;
 }
 
+/* Recalls the idle places of a holder, once. */
+static void recall(struct places *p, struct place_holder *h, places_send *send, void *arg)
+{
+    if (!h->lent || h->recalled || h->afar)
+        return;
+    h->recalled = h->answer_due = true;
+    send(arg, (unsigned)(h - p->v), 0, true, false);
+}
+
 /* No place is free: recalls idle places, and when all holders have answered, sends `none` to those
  * that wait. */
 static void call_back(struct places *p, places_send *send, void *arg)
@@ -65,10 +74,8 @@ static void call_back(struct places *p, places_send *send, void *arg)
     bool due = false;
     for (size_t i = 0; i < p->n; i++) {
         struct place_holder *h = &p->v[i];
-        if (h->lent && !h->recalled && !h->afar && wanted_by_another(p, h)) {
-            h->recalled = h->answer_due = true;
-            send(arg, (unsigned)i, 0, true, false);
-        }
+        if (wanted_by_another(p, h))
+            recall(p, h, send, arg);
         due |= h->answer_due;
     }
     for (size_t i = 0; i < p->n && !due; i++) {
@@ -114,13 +121,8 @@ static void settle(struct places *p, places_send *send, void *arg)
 
 static void recall_all(struct places *p, places_send *send, void *arg)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        struct place_holder *h = &p->v[i];
-        if (h->lent && !h->recalled && !h->afar) {
-            h->recalled = h->answer_due = true;
-            send(arg, (unsigned)i, 0, true, false);
-        }
-    }
+    for (size_t i = 0; i < p->n; i++)
+        recall(p, &p->v[i], send, arg);
 }
 
 void places_limit(struct places *p, uint32_t total, places_send *send, void *arg)

@@ -31,16 +31,16 @@ void loan_trial_over(struct ep_live *l)
     l->loan.trial_out = false;
 }
 
-static void trial_back(struct loans *s, const struct ep_live *l, uint64_t seq)
+static void trial_back(struct loans *s, struct str endpoint, uint64_t seq)
 {
-    struct ipc_trial_back m = {.endpoint = str_c(l->id), .seq = seq};
+    struct ipc_trial_back m = {.endpoint = endpoint, .seq = seq};
     uplink_send(s->uplink, ipc_put_v_trial_back, &m);
 }
 
 void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t seq)
 {
     l->loan.trial_out = false;
-    trial_back(s, l, seq);
+    trial_back(s, str_c(l->id), seq);
 }
 
 /* Returns the trial that was lent and not begun, if any. */
@@ -49,7 +49,7 @@ static void unused_trial_back(struct loans *s, struct ep_live *l)
     uint64_t seq = l->loan.trial;
     l->loan.trial = 0;
     if (seq)
-        trial_back(s, l, seq);
+        trial_back(s, str_c(l->id), seq);
 }
 
 void loan_trial_ask(struct loans *s, struct ep_live *l)
@@ -174,8 +174,7 @@ void loan_on_trial(struct loans *s, const struct ipc_trial *m)
 {
     struct ep *e = replica_find(s->replica, m->endpoint);
     if (!e) {
-        struct ipc_trial_back back = {.endpoint = m->endpoint, .seq = m->seq};
-        uplink_send(s->uplink, ipc_put_v_trial_back, &back);
+        trial_back(s, m->endpoint, m->seq);
         return;
     }
     e->live->loan.trial = m->seq;

@@ -9,6 +9,7 @@
 #include "tests/fake_upstream/site.h"
 
 #include <openssl/ssl.h>
+#include <stdio.h>
 
 enum { SCRATCH = 256 * 1024, PIPELINE_MAX = 64 * 1024 };
 
@@ -20,8 +21,9 @@ struct fake {
     struct list conns;
     SSL_CTX *tls;
     bool quiet;
+    FILE *journal; /* NULL: none is kept */
     uint32_t open;
-    uint64_t accepted, tls_resumed, ids;
+    uint64_t accepted, tls_resumed, ids, numbers;
     char *scratch; /* read buffer of SCRATCH bytes */
     char *filler;  /* SCRATCH bytes 'x' */
 };

@@ -3,9 +3,17 @@
  * `make run`, the tests and the bench. One process, one thread. This comment is the reference.
  *
  *   fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] [--quiet]
+ *                 [--journal FILE]
  *
  * Listeners named after --tls speak TLS. Port 0 takes a free one; each listener prints `listening
- * ADDR:PORT` on stdout, in order, when it is open. --quiet: no line for each request.
+ * ADDR:PORT` on stdout, in order, when it is open. --quiet: no line for each request. --journal: a
+ * JSON line in FILE for each request that was read, each exchange that ended and each PUT /_site:
+ *   what, t, n             "begin", "end" or "set"; when (µs, CLOCK_MONOTONIC); number of the request,
+ *                          which is the N of the reply's `request-id: req_fake_N`
+ *   site, id, method, target, model, stream, sha256   of the request; id: its header x-chaos-id
+ *   conn, head             number of the connection; when the head had come
+ *   status, fails          as planned (0: no HTTP); whether this request is to fail
+ *   whole, sent, content   end: as intended, else the peer closed; bytes; when content went out (0: never)
  *
  * The base path selects an endpoint and its behaviour:
  *   /good          quick                            (these four are the ones of `make run`)
@@ -61,6 +69,13 @@
  *   half_head              half of the head, then close (or hang, reset)
  *   early_reply            replies before it reads the body, then closes
  *   garbage                no HTTP
+ *   json                   JSON where a stream was asked for (a stream for JSON: `stream`)
+ *   html                   a page, with any status (html_200: with 200); status=204: without a body
+ *   gzip                   the body compressed, unasked
+ *   pings=N ping_ms=N      N pings before the first event, so far apart (100)
+ *   pings_after=N          nothing but pings after N events (0: from the start)
+ *   date=N                 a `Date` that is wrong by N seconds (-3600)
+ *   reset_s=N              anthropic-ratelimit-requests-reset N seconds after that `Date`
  *   raw=TEXT               these bytes, then close (or hang, reset)
  *   trickle_ms=N trickle_bytes=N   so few bytes at a time (1), so far apart
  *   extra_bytes_after_end  an unasked reply behind the reply
@@ -106,7 +121,7 @@ struct listener {
 
 static const char usage[] =
     "usage: fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] "
-    "[--quiet]\n"
+    "[--quiet] [--journal FILE]\n"
     "\n"
     "Simulated Messages API endpoints: /good /slow /flaky /limited /s/SPEC /n/NAME /bench/SPEC.\n"
     "Listeners named after --tls speak TLS; port 0 takes a free one.\n"
@@ -207,6 +222,10 @@ static bool options(struct fake *f, struct listener *l, int *n, int argc, char *
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quiet") == 0) {
             f->quiet = true;
+        } else if (strcmp(argv[i], "--journal") == 0 && i + 1 < argc && !f->journal) {
+            f->journal = fopen(argv[++i], "ae");
+            if (!f->journal)
+                return err_sys(e, "%s", argv[i]);
         } else if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc && *n < LISTENERS_MAX) {
             l[*n] = (struct listener){.f = f, .tls = f->tls != NULL};
             if (!listener_open(&l[*n], argv[++i], e))
@@ -266,5 +285,7 @@ int main(int argc, char **argv)
     mem_free(f.scratch);
     mem_free(f.filler);
     ev_loop_destroy(f.loop);
+    if (f.journal)
+        fclose(f.journal);
     return rc;
 }

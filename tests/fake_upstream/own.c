@@ -1,5 +1,6 @@
 #include "tests/fake_upstream/own.h"
 
+#include "tests/fake_upstream/journal.h"
 #include "tests/fake_upstream/reply.h"
 
 #include <inttypes.h>
@@ -47,6 +48,7 @@ struct play *own_answer(struct fake *f, const struct request *r)
     } else if (str_starts(target, STR("/_site/"))) {
         if (!sites_set(&f->sites, str_make(target.p + 7, target.n - 7), spec, &e))
             return reply_own(400, "text/plain", str_c(e.msg), true);
+        journal_set(f->journal, str_make(target.p + 7, target.n - 7), spec);
     } else {
         return reply_own(404, "text/plain",
                          STR("/_stats /_reset /_drop /_kill /_site/NAME /_bench\n"), true);

@@ -18,6 +18,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import re
 import socket
 import struct
 import time
@@ -38,10 +39,10 @@ class Cut(Exception):
 
 # ---- bytes
 
-def question(record, name, pad, stream, model, tail=b""):
+def question(record, name, pad, stream, model, text=None):
     """The bytes of a message request; fills in the record."""
-    body = json.dumps({"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "say " + record["id"]}],
-                       **({"pad": "x" * pad} if pad else {}), "stream": stream}).encode() + tail
+    body = json.dumps({"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": text or "say " + record["id"]}],
+                       **({"pad": "x" * pad} if pad else {}), "stream": stream}).encode()
     record.update(stream=stream, model=model, sha256=hashlib.sha256(body).hexdigest())
     return request(record, "POST", name, body)
 
@@ -155,6 +156,9 @@ class Connection:
             await self.read_body(record, headers, body, method)
         finally:
             record["tail"] = bytes(body[-300:]).decode("latin-1")
+            record["pings"] = body.count(b"event: ping")
+            if record["status"] != 200:
+                record["body"] = bytes(body[:2000]).decode("latin-1")
             record["size"] = len(body)
         if headers.get("content-type", "").startswith("text/event-stream"):
             record["end"], record["text"] = judge_stream(bytes(body))
@@ -188,7 +192,33 @@ class Connection:
         else:
             body += await self.reader.read(-1)
 
-    async def ask(self, record, data, method="POST"):
+    async def send(self, data, how):
+        """The request as it stands, or framed or cut in another way."""
+        if how == "plain":
+            self.writer.write(data)
+            return
+        head, body = data.split(b"\r\n\r\n", 1)
+        if how == "http10":
+            head = head.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
+        elif how == "chunked":
+            head = re.sub(b"\r\ncontent-length: \\d+", b"\r\ntransfer-encoding: chunked", head)
+            pieces = [body[i:i + 700] for i in range(0, len(body), 700)]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in pieces) + b"0\r\n\r\n"
+        elif how == "expect":
+            head += b"\r\nexpect: 100-continue"
+        self.writer.write(head + b"\r\n\r\n")
+        if how == "expect":
+            line = await asyncio.wait_for(self.reader.readline(), PATIENCE)
+            if line.split()[1:2] != [b"100"]:
+                raise Cut("none" if not line else "cut")
+            await self.reader.readline()
+        step = len(body) // 4 + 1 if how == "pieces" else len(body)
+        for i in range(0, len(body), step):
+            self.writer.write(body[i:i + step])
+            if how == "pieces":
+                await asyncio.sleep(0.02)
+
+    async def ask(self, record, data, method="POST", how="plain"):
         """Sends the request and reads its reply; whether the connection can be used again."""
         record["fresh"], record["t0"] = not self.used, now()
         self.used = True
@@ -196,7 +226,8 @@ class Connection:
         try:
             if not self.writer:
                 await self.open()
-            self.writer.write(data)
+            await self.send(data, how)
+            record["sent"] = now()
             again = await asyncio.wait_for(self.read_reply(record, method), PATIENCE)
         except Cut as why:
             record["end"] = str(why)
@@ -231,10 +262,10 @@ class Clients:
     async def run(self, c):
         await getattr(self, "do_" + c["kind"])(c)
 
-    async def message(self, c, stream, connection=None, **more):
+    async def message(self, c, stream, connection=None, how="plain", **more):
         own = connection or Connection(self.port)
         record = self.record(c, **more)
-        await own.ask(record, question(record, "/v1/messages", c["pad"], stream, c["model"]))
+        await own.ask(record, question(record, "/v1/messages", c["pad"], stream, c["model"]), how=how)
         # A kept connection may end as the request is sent: a client sends it once more.
         if record["end"] == "none" and not record["fresh"]:
             record["end"] = "stale"
@@ -245,10 +276,10 @@ class Clients:
         return record
 
     async def do_json(self, c):
-        await self.message(c, False)
+        await self.message(c, False, how=c.get("how", "plain"))
 
     async def do_stream(self, c):
-        await self.message(c, True)
+        await self.message(c, True, how=c.get("how", "plain"))
 
     async def do_keep(self, c):
         connection = Connection(self.port)
@@ -273,7 +304,12 @@ class Clients:
         await self.message(c, c["stream"], good=False, fake=c["fake"])
 
     async def do_poison(self, c):
-        await self.message(c, c["stream"], good=False, fake=c["fake"])
+        """The same bytes again and again, which every endpoint fails on."""
+        for _ in range(c["times"]):
+            record = self.record(c, good=False, fake=c["fake"])
+            connection = Connection(self.port)
+            await connection.ask(record, question(record, "/v1/messages", 0, c["stream"], c["model"], text="poison"))
+            connection.close()
 
     async def do_abort(self, c):
         record = self.record(c, good=False)

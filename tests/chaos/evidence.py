@@ -5,7 +5,7 @@ import collections
 import re
 
 from stage import seconds
-from troubles import NOT_YET_SPECS, WELL_SPECS
+from troubles import DOWN, NOT_YET_SPECS, WELL_SPECS
 
 EDGE = 0.05  # what two processes see of one moment may be so far apart
 
@@ -44,6 +44,7 @@ class Evidence:
         self.endpoints = {e["name"]: e for e in self.config["endpoints"]}
         self.touched = set(self.plan["touched"])
         self.exchanges = self.read_journal(raw.get("journal", []))
+        self.clients_by_id = {c["id"]: c for c in self.clients}
         self.by_id, self.by_site = collections.defaultdict(list), collections.defaultdict(list)
         for x in self.exchanges:
             self.by_id[x.id].append(x)
@@ -87,11 +88,15 @@ class Evidence:
         e = self.endpoints.get(name)
         return bool(e) and not e.get("dead") and all(spec in WELL_SPECS for _, spec in self.plan["sites"].get(name, [[0, "?"]]))
 
-    def anchors(self, model=None):
+    def goes_down(self, name):
+        """Whether there is a time at which it takes no connection."""
+        return any(spec in DOWN.values() for _, spec in self.plan["sites"].get(name, []))
+
+    def anchors(self):
         """Endpoints that could have served any good request at any time."""
         return [n for n, e in self.endpoints.items()
                 if self.always_well(n) and not e.get("max_concurrent") and n not in self.touched
-                and not (e.get("models") or {}).get("allow") and e.get("enabled", True)]
+                and e.get("enabled", True)]
 
     def offers(self, name, model):
         allow = (self.endpoints[name].get("models") or {}).get("allow")
@@ -117,10 +122,16 @@ class Evidence:
         begin, end = client.get("t0", 0), client.get("t1", 0)
         if self.during(begin, end, "kill", after=0.5):
             return "a worker was killed"
+        # What was begun before is finished; what comes until another one serves finds nobody.
+        if any(o["t"] - EDGE <= begin <= o.get("until", end) + 0.5 for o in self.operators if o["action"] == "kill supervisor"):
+            return "there was no supervisor"
         return None
 
     def duration(self, key, part):
-        return seconds(self.config[part][key])
+        return seconds((self.config[part] if part else self.config)[key])
+
+    def client(self, id_):
+        return self.clients_by_id.get(id_)
 
     def open_at(self, name):
         """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins."""
@@ -138,6 +149,17 @@ class Evidence:
             found = re.search(pattern, line["msg"]) if not levels or line["level"] in levels else None
             if found:
                 yield line, found
+
+    def spans(self, name, what, begins, ends):
+        """[(begin, end, the log's word)] of a state of an endpoint."""
+        found, begin, word = [], None, ""
+        for line, m in self.lines(r"^endpoint %s: %s (.*)" % (re.escape(name), what)):
+            if re.match(begins, m.group(1)) or re.search("^[a-z_]* ?" + begins, m.group(1)):
+                begin, word = line["t"], m.group(0)
+            elif begin is not None and re.match(ends, m.group(1)):
+                found.append((begin, line["t"], word))
+                begin = None
+        return found + ([(begin, float("inf"), word)] if begin is not None else [])
 
     def trail(self, client):
         """What the log says of a request."""

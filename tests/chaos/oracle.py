@@ -5,21 +5,29 @@
 A rule says nothing where timing leaves open what was to be: it names the reason where it does. Its first line is what
 QCC promises (behaviour.md)."""
 import collections
+import json
 import re
 
 from evidence import EDGE, Evidence
-from troubles import WELL_SPECS as WELL
+from troubles import BEYOND_DOUBT, PERMANENT, TROUBLES, WELL_SPECS as WELL
 
 Fault = collections.namedtuple("Fault", "rule text id trail")
 
 SLACK = 1.0  # seconds that a busy machine may take more, with what its lag has shown
 OVERLOADED_S, JITTER, LOAN_S = 0.75, 1.25, 0.02
 
+ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
+               429: "rate_limit_error"}
+
+# What cannot be told from the rest of an earlier reply, so that it is as good as a stale connection.
+SPOILT = {TROUBLES[name] for name in ("garbage", "two lengths", "stray bytes")}
+
 # Warnings and errors that a plan explains.
 EXPLAINED = [
     (r"^endpoint \S+: ", None),  # a change of an endpoint's state is judged by what it says, not by its level
     (r"^worker \d+ \(pid \d+\) ended unexpectedly after .*: .*(signal 9|Killed)", "kill"),
     (r"^worker \d+ ends too often", "kill"),
+    (r"^the supervisor is gone: finishing", "kill supervisor"),
     (r"^warm-up of ", None),
     (r"sandbox", None),
     (r"^(limits\.max_connections|workers run without)", None),
@@ -63,10 +71,15 @@ class Oracle:
             if c.get("status") == 200 and c["end"] == "whole" or c["end"] in ("stale", "left"):
                 continue
             able = self.able(c)
-            if not able or self.committed(c):
+            if not able or self.committed(c) or self.refused(c):
                 continue
             self.fault("served", "%s ended with %s, %s although %s was well" % (
                 c["kind"], c.get("status"), c["end"], " and ".join(able)), c)
+
+    def refused(self, c):
+        """Whether two endpoints agreed that the request is at fault, or one was beyond doubt."""
+        sites = {x.site for x in self.e.attempts(c) if x.spec in PERMANENT.values()}
+        return len(sites) > 1 or any(x.spec in BEYOND_DOUBT.values() for x in self.e.attempts(c))
 
     def able(self, c):
         """Endpoints that could have served it all the time."""
@@ -129,7 +142,7 @@ class Oracle:
         """No good request waits beyond its upstreams' own time and the pauses between attempts, while another endpoint
         was well. What an attempt took is the endpoint's record."""
         for c in self.good():
-            if c["end"] in ("stale", "left") or c.get("slow") or not self.e.anchors():
+            if c["end"] in ("stale", "left") or c.get("slow") or not [n for n in self.e.anchors() if self.e.offers(n, c["model"])]:
                 continue
             attempts = self.e.attempts(c)
             covered, at = 0.0, c["t0"]
@@ -179,7 +192,8 @@ class Oracle:
             if c.get("status") != 200 or c["end"] != "whole" or c.get("count") or c.get("side") or c.get("faulty") or self.e.unjudged(c):
                 continue
             served = [x for x in self.e.attempts(c) if x.status == 200]
-            named = c["headers"].get("x-qcc-endpoint")
+            # A stream that a ping has begun had its head before it had an endpoint.
+            named = c["headers"].get("x-qcc-endpoint") or (c["stream"] and served and served[-1].site)
             if not served:
                 self.fault("own", "a 200 that no endpoint gave", c)
             elif served[-1].site != named:
@@ -193,14 +207,14 @@ class Oracle:
 
     def counted(self):
         """x-qcc-attempts is how often an endpoint was asked; a stale connection is not counted, what was refused is."""
-        dead = any(e.get("dead") for e in self.e.endpoints.values())
+        dead = any(e.get("dead") or self.e.goes_down(n) for n, e in self.e.endpoints.items())
         for c in self.e.clients:
             said = c.get("headers", {}).get("x-qcc-attempts")
             if not said or c.get("side") or c.get("count") or c.get("faulty") or self.e.unjudged(c):
                 continue
             seen = self.e.attempts(c)
             # By the time of the reply's head; a pool's connection that the endpoint closed unread counts for neither.
-            stale = sum(not x.sent for x in seen)
+            stale = sum(not x.sent or x.spec in SPOILT for x in seen)
             began = c.get("began", c["t1"])
             before = sum(x.begin <= began + EDGE for x in seen)
             n = int(said)
@@ -216,20 +230,71 @@ class Oracle:
         if self.e.busy():
             return
         names = [n for n in self.e.endpoints if self.e.always_well(n)]
+        # Of a message that nobody serves one failure stays counted at each endpoint.
+        poison = any(c["kind"] == "poison" for c in self.e.plan["clients"])
+        if poison and (self.e.config["breaker"]["failure_threshold"] < 3 or self.e.config["retry"]["max_attempts_per_endpoint"] > 2):
+            return
         seen = set()
         for t, sample in self.e.samples:
             for n in names:
                 s = sample.get(n)
                 bad = s and [k for k, v in (
-                    ("health " + s["health"], s["health"] in ("degraded", "unhealthy")), ("breaker", s["breaker"]["state"] != "closed"),
-                    ("%d failures" % s["breaker"]["failures"], s["breaker"]["failures"] > 0), ("queued", s["queued"]),
-                    ("cooling", s["cooldown_s"] > 0), ("charged %d" % s["charged"], s["charged"] > 0),
+                    ("health " + s["health"], s["health"] in ("degraded", "unhealthy") and not poison),
+                    ("breaker", s["breaker"]["state"] != "closed"), ("queued", s["queued"]), ("cooling", s["cooldown_s"] > 0),
+                    ("%d failures" % s["breaker"]["failures"], s["breaker"]["failures"] > 0 and not poison),
+                    ("charged %d" % s["charged"], s["charged"] > 0 and not poison),
                     ("disabled by %s" % s["disabled_by"], s["disabled_by"] and n not in self.e.touched)) if v]
                 if bad and n not in seen:
                     seen.add(n)
                     about = [m["msg"] for m, _ in self.e.lines("(^endpoint |^)%s: " % re.escape(n))][:12]
                     cut = ["attempt: %r for %s" % (x, x.id or "a verification") for x in self.e.by_site[n] if not x.whole or x.fails][:12]
                     self.fault("blameless", "%s was always well: %s at %.3f" % (n, ", ".join(bad), t), None, about + cut)
+
+    def isolated(self):
+        """While its breaker is open or it is in the failure queue, no message goes to an endpoint, as another one is well."""
+        for n, e in self.e.endpoints.items():
+            if n in self.e.touched or self.e.during(0, float("inf"), "kill supervisor"):
+                continue
+            spans = self.e.spans(n, "breaker", r"(closed|half_open) -> open", "open -> ")
+            spans += self.e.spans(n, "failure queue", "-> queued", "queued -> ")
+            for begin, end, word in spans:
+                if self.e.during(begin, end, "stop", "stop supervisor", "upgrade", "reset", "enable", "reload", after=0.5):
+                    continue
+                wide = 2 * EDGE + self.e.late(begin, begin + 0.1)
+                for x in self.e.by_site[n]:
+                    c = self.e.client(x.id)
+                    if (x.message and c and begin + wide < x.begin < end - wide
+                            and [a for a in self.e.anchors() if a != n and self.e.offers(a, c.get("model"))]):
+                        self.fault("isolated", "%s was asked %.3f s after: %s" % (n, x.begin - begin, word), c)
+                        break
+
+    def form(self):
+        """QCC's own errors have Anthropic's form and the type of their status, and no long retry-after."""
+        for c in self.e.clients:
+            headers = c.get("headers") or {}
+            if (c.get("status") or 0) < 400 or "server" in headers or "body" not in c or c.get("side"):
+                continue
+            try:
+                error = json.loads(c["body"])
+                kind = error["error"]["type"] if error["type"] == "error" else "?"
+            except (ValueError, LookupError, TypeError):
+                kind = "no JSON error: %.80r" % c["body"]
+            if headers.get("content-type", "").startswith("text/html") or any(x.status == c["status"] for x in self.e.attempts(c)):
+                continue
+            if kind != ERROR_TYPES.get(c["status"], "invalid_request_error" if c["status"] < 500 else "api_error"):
+                self.fault("form", "%d of QCC's own has %s" % (c["status"], kind), c)
+            if int(headers.get("retry-after", 0)) > 59:
+                self.fault("form", "retry-after is %s" % headers["retry-after"], c)
+
+    def pings(self):
+        """A stream never is silent for longer than stream_ping."""
+        every = self.e.duration("stream_ping", None)
+        for c in self.good():
+            if not every or not c.get("stream") or c["end"] in ("stale", "left", "refused", "none") or "sent" not in c or c.get("slow"):
+                continue
+            first = c.get("began", c["t1"]) - c["sent"]
+            if first > every + SLACK / 2 + self.e.late(c["t0"], c["t1"]) and not self.e.during(c["t0"], c["t1"], "stop"):
+                self.fault("pings", "nothing came for %.2f s, stream_ping is %.2f s" % (first, every), c)
 
     def sticky(self):
         """A conversation with two successes at an endpoint stays there while that is well."""
@@ -241,10 +306,14 @@ class Oracle:
                 talks[c["session"]].append(c)
         fine = set(self.e.anchors())
         for talk in talks.values():
-            for a, b, c in zip(talk, talk[1:], talk[2:]):
-                at = [x["headers"].get("x-qcc-endpoint") for x in (a, b, c)]
-                if at[0] != at[1] or at[0] not in fine or at[2] == at[0] or c["t0"] - b["t1"] < 0.12:
+            for i in range(2, len(talk)):
+                a, b, c = talk[0], talk[i - 1], talk[i]
+                # One that was passed over for want of a place keeps its binding: all of the talk counts.
+                at = {self.e.attempts(x)[-1].site for x in talk[:i] if self.e.attempts(x)}
+                moved = self.e.attempts(c) and self.e.attempts(c)[-1].site
+                if len(at) != 1 or not at <= fine or moved in at or not moved or c["t0"] - b["t1"] < 0.12:
                     continue
+                at = [at.pop(), None, moved]
                 if self.e.during(a["t0"], c["t1"], "kill", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
                     continue
                 self.fault("sticky", "moved from %s to %s" % (at[0], at[2]), c,
@@ -344,9 +413,10 @@ class Oracle:
                 self.fault("quiet", "%s: %s" % (line["process"], line["msg"]))
 
 
-ACTIONS = ("reload", "disable", "drain", "enable", "verify", "reset", "kill", "stop", "stop supervisor", "upgrade")
+ACTIONS = ("reload", "disable", "drain", "enable", "verify", "reset", "kill", "stop", "stop supervisor", "upgrade",
+           "kill supervisor")
 RULES = [Oracle.served, Oracle.patient, Oracle.timeouts, Oracle.visible, Oracle.own, Oracle.counted, Oracle.blameless,
-         Oracle.sticky, Oracle.limits, Oracle.one_trial, Oracle.one_verification, Oracle.recovered, Oracle.returned, Oracle.quiet]
+         Oracle.isolated, Oracle.form, Oracle.pings, Oracle.sticky, Oracle.limits, Oracle.one_trial, Oracle.one_verification, Oracle.recovered, Oracle.returned, Oracle.quiet]
 
 
 def judge(raw):

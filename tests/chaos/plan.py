@@ -12,7 +12,7 @@ Times are seconds from the begin. Endpoints are `anchor…`: always well, withou
 `limited…`: always well, with max_concurrent; `dead…`: nothing listens there; all others have troubles."""
 import random
 
-from troubles import GROUPS, PINGS, TROUBLES, WELL
+from troubles import GROUPS, NOT_YET_DRAWN, RATE_LIMIT, TROUBLES, WELL
 
 STRATEGIES = ["weighted", "round_robin", "random", "least_connections", "priority_failover", "least_latency"]
 MODELS = ["claude-sonnet-4-6", "claude-opus-4-1", "m"]
@@ -27,7 +27,7 @@ def make(seed):
     r = random.Random(seed)
     plan = {"seed": seed, "seconds": SECONDS, "sites": {}, "operators": [], "clients": [], "touched": []}
     endpoints = make_endpoints(r, plan)
-    plan["config"] = make_config(r, endpoints)
+    plan["config"] = make_config(r, endpoints, plan["sites"])
     plan["reloads"] = [make_reload(r, plan) for _ in range(2)]
     make_operators(r, plan)
     make_clients(r, plan)
@@ -71,7 +71,7 @@ def make_timeline(r, kind):
     line, t = [], 0
     while t < SECONDS:
         well = r.random() < 0.35
-        group = r.choice(GROUPS if r.random() < 0.9 else [PINGS])
+        group = r.choice(GROUPS)
         line.append([round(t, 3), r.choice(list((WELL if well else group).values()))])
         t += r.choice([0.15, 0.3, 0.6, 1, 2]) * r.uniform(0.7, 1.3)
     return line
@@ -79,7 +79,8 @@ def make_timeline(r, kind):
 
 # ---- configuration
 
-def make_config(r, endpoints):
+def make_config(r, endpoints, sites):
+    plain = not any(spec == RATE_LIMIT["402"] for line in sites.values() for _, spec in line)
     calm = any(e["name"].startswith("anchor") for e in endpoints)
     attempts = r.choice([len(endpoints) + 1, 5, 6]) if calm else r.choice([1, 2, 3, 5, 6])
     config = {
@@ -88,13 +89,14 @@ def make_config(r, endpoints):
         "upstream": {
             "connect_timeout": ms(r, 300, 900), "first_byte_timeout": ms(r, 400, 900), "idle_timeout": ms(r, 400, 900),
             "pool": {"max_connections": r.choice([100, 100, 8] if calm else [100, 8, 2, 1]),
-                     "max_idle": r.choice([20, 20, 2, 0]), "idle_expiry": ms(r, 150, 400)}},
+                     "max_idle": r.choice([20, 20, 2, 0]), "idle_expiry": ms(r, 150, 400)},
+            "warm_up": r.random() < 0.1},
         "retry": {
             "max_attempts": max(attempts, len(endpoints) + 1) if calm else attempts,
             "max_attempts_per_endpoint": r.choice([1, 2, 2, 2, 3]), "transient_delay": ms(r, 1, 80),
             "hold_stream_head": ms(r, 50, 500), "hold_reply": r.choice(["1KiB", "64KiB", "1MiB"]),
             "max_wait": r.choice(["0s", "0s", "300ms", "1s"]), "max_retry_after": "59s"},
-        "rate_limit": {"default_cooldown": ms(r, 300, 800), "max_cooldown": ms(r, 800, 1000)},
+        "rate_limit": {"default_cooldown": ms(r, 300, 800), "max_cooldown": "1h" if plain and r.random() < 0.5 else ms(r, 800, 1000)},
         "health": {"degraded_for": ms(r, 50, 600)},
         "breaker": {"failure_threshold": r.choice([1, 2, 3, 3, 5]), "open_duration": ms(r, 200, 500),
                     "max_open_duration": ms(r, 500, 800)},
@@ -129,6 +131,9 @@ def make_reload(r, plan):
             if r.random() < 0.3:
                 plan["touched"].append(e["name"])
                 e["max_concurrent"] = r.choice([0, 1, 2, 4])
+            if r.random() < 0.15 and not e.get("dead"):
+                plan["touched"].append(e["name"])
+                e["api_key"] = "sk-other-0123456789"
             if r.random() < 0.2:
                 plan["touched"].append(e["name"])
                 e["weight"] = r.choice([0, 10, 100])
@@ -139,7 +144,7 @@ def make_reload(r, plan):
 
 # ---- operators
 
-ACTIONS = ["reload"] * 3 + ["disable", "drain", "verify", "reset"] * 2 + ["kill", "stop", "stop", "stop supervisor", "upgrade"]
+ACTIONS = ["reload"] * 3 + ["disable", "drain", "verify", "reset"] * 2 + ["kill", "stop", "stop", "stop supervisor", "upgrade", "kill supervisor"]
 
 
 def make_operators(r, plan):
@@ -147,6 +152,8 @@ def make_operators(r, plan):
     everyone = [e["name"] for e in plan["config"]["endpoints"]]
     for _ in range(r.choice([0, 0, 1, 1, 2, 3, 4])):
         action = r.choice(ACTIONS)
+        if action in NOT_YET_DRAWN:
+            action = "reload"
         t = round(r.uniform(0.1, SECONDS - 0.1), 3)
         if action == "reload":
             plan["operators"].append([t, action, r.randrange(2)])
@@ -174,6 +181,8 @@ def make_clients(r, plan):
     rate = r.choice([10, 20, 40])
     for i in range(int(rate * SECONDS)):
         c = make_client(r, i)
+        if c["kind"] in NOT_YET_DRAWN or c["kind"] == "poison" and any(o["kind"] == "poison" for o in plan["clients"]):
+            c["kind"] = "json"
         c["t"] = round(r.uniform(0.02, SECONDS), 3)
         plan["clients"].append(c)
     plan["clients"].sort(key=lambda c: c["t"])
@@ -181,8 +190,10 @@ def make_clients(r, plan):
 
 def make_client(r, i):
     kind = r.choice(["json"] * 5 + ["stream"] * 7 + ["keep"] * 3 + ["conversation"] * 3 + ["abort"] * 2 +
-                    ["burst", "slow", "count", "side", "faulty", "refused"])
+                    ["burst", "slow", "count", "side", "faulty", "refused", "poison"])
     c = {"kind": kind, "name": "c%d" % i, "model": r.choice(MODELS), "pad": r.choice([0, 0, 100, 3000, 60000])}
+    if kind in ("json", "stream"):
+        c["how"] = r.choice(["plain"] * 8 + ["chunked", "expect", "pieces", "http10"])
     if kind in ("json", "stream") and r.random() < 0.3:
         c["session"] = "s%d" % r.randrange(4)
     if kind == "keep":
@@ -203,6 +214,10 @@ def make_client(r, i):
         c["what"] = r.choice(["GET /v1/models", "HEAD /", "HEAD /api/hello", "POST /api/event_logging/batch"])
     elif kind == "faulty":
         c["what"] = r.choice(["no json", "cut json", "half", "garbage", "no length", "get", "gzip", "silent"])
+    elif kind == "poison":
+        c["times"] = r.randrange(3, 8)
+        c["stream"] = r.random() < 0.5
+        c["fake"] = r.choice(["status=500", "reset", "close", "status=503", "sse_error_first=api_error"])
     elif kind == "refused":
         c["stream"] = r.random() < 0.5
         c["fake"] = r.choice(["status=400,message=prompt%20is%20too%20long", "status=413", "status=400",

@@ -8,18 +8,21 @@
         files {pid: [before, after]}, memory {pid: [before, after]} (KB), exit (code of the supervisor), faults (of the stage)
 """
 import asyncio
+import collections
 import contextlib
 import datetime
 import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
 import time
 
 from clients import Clients, Lag, now
+from troubles import DOWN
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
@@ -37,13 +40,17 @@ def seconds(text):
 def bound(config):
     """How long it may take, once all are well, until every endpoint is usable."""
     queue, upstream = config["failure_queue"], config["upstream"]
-    return (2 * seconds(config["breaker"]["max_open_duration"]) + seconds(config["rate_limit"]["max_cooldown"])
+    cooldown = min(seconds(config["rate_limit"]["max_cooldown"]), 1.1 + seconds(config["rate_limit"]["default_cooldown"]))
+    return (2 * seconds(config["breaker"]["max_open_duration"]) + cooldown
             + seconds(config["health"]["degraded_for"]) + 2 * seconds(queue["verify_interval"])
             + 2 * seconds(queue["verify_disabled_interval"]) + 2 * seconds(queue["probe_timeout"])
             + seconds(upstream["first_byte_timeout"]) + seconds(upstream["idle_timeout"]) + 1.5)
 
 
-def blank(state):
+def blank(state, probe="conversational"):
+    # With `probe: off` nothing verifies an endpoint that auth has disabled: it stays so until an operator enables it.
+    if probe == "off" and state["disabled_by"] == "auth":
+        return True
     return (not state["queued"] and not state["disabled_by"] and state["breaker"]["state"] == "closed"
             and state["health"] in ("healthy", "unknown") and state["cooldown_s"] == 0 and not state["draining"])
 
@@ -80,14 +87,15 @@ class Stage:
         self.lib, self.plan, self.folder = qcc, plan, pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         self.evidence = {"plan": plan, "operators": [], "samples": [], "faults": [], "usable": None, "bound": bound(plan["config"])}
-        self.stopped = []
+        self.stopped, self.words = [], {}
+        self.locks = collections.defaultdict(asyncio.Lock)
 
     # ---- the programs
 
     def endpoint(self, e):
         out = {k: v for k, v in e.items() if k not in ("site", "dead")}
-        out["base_url"] = "http://127.0.0.1:%d/dead" % self.dead_port if e.get("dead") else self.up.url + "/n/" + e["site"]
-        return {**out, "api_key": KEY}
+        out["base_url"] = "http://127.0.0.1:%d/dead" % self.dead_port if e.get("dead") else "http://127.0.0.1:%s/n/%s" % (self.ports[e["site"]], e["site"])
+        return {"api_key": KEY, **out}
 
     def config(self, change):
         config = self.lib.merged(self.plan["config"], change)
@@ -101,7 +109,10 @@ class Stage:
         self.dead.bind(("127.0.0.1", 0))  # and never listens
         self.dead_port = self.dead.getsockname()[1]
         (self.folder / "state").mkdir(mode=0o700)
-        self.up = self.lib.Upstream(self.folder / "upstream", "--quiet", "--journal", str(self.folder / "journal"))
+        self.up = self.lib.Upstream(self.folder / "upstream", "--quiet", "--journal", str(self.folder / "journal"), *["--listen", "127.0.0.1:0"] * len(self.plan["sites"]))
+        ports = self.lib.until(lambda: len(p := re.findall("listening .*:(\\d+)", self.up.log())) > len(self.plan["sites"]) and p,
+                               "the upstream's listeners")
+        self.ports = dict(zip(self.plan["sites"], ports[1:]))
         for site, line in self.plan["sites"].items():
             self.behave(site, line[0][1])
         self.q = self.lib.Qcc(self.folder / "qcc", None)
@@ -112,6 +123,10 @@ class Stage:
 
     def behave(self, site, spec):
         self.up.call("PUT", "/_site/" + site, spec)
+        word = spec.rpartition("@")[2] if spec in DOWN.values() else "on"
+        if word != self.words.get(site, "on"):
+            self.words[site] = word
+            self.up.call("PUT", "/_listen/" + self.ports[site], word)
 
     def close(self):
         for pid in self.stopped:
@@ -129,7 +144,9 @@ class Stage:
         note = {"t": now(), "action": action, "argument": argument, "pid": None}
         self.evidence["operators"].append(note)
         try:
-            await getattr(self, "do_" + action.replace(" ", "_"))(argument, note)
+            # What an operator asks for one endpoint comes in that order, also where a stopped process delays it.
+            async with self.locks[argument if isinstance(argument, str) else id(note)]:
+                await getattr(self, "do_" + action.replace(" ", "_"))(argument, note)
         except (OSError, http.client.HTTPException, AssertionError, asyncio.TimeoutError) as e:
             note["failed"] = repr(e)[:200]
         note["until"] = now()
@@ -172,6 +189,17 @@ class Stage:
 
     async def do_stop_supervisor(self, duration, note):
         await self.pause(self.q.pid, duration, note)
+
+    async def do_kill_supervisor(self, _, note):
+        """Its workers finish what they have; another one starts on the same addresses at once."""
+        note["pid"] = self.q.pid
+        serving = self.q.count("serving on ")
+        os.kill(self.q.pid, signal.SIGKILL)
+        if not self.q.successor:
+            self.q.process.wait()
+        self.q.successor = None
+        self.q.start(wait=False)
+        await self.in_thread(self.q.wait_serving, serving + 1)
 
     async def do_upgrade(self, _, note):
         note["pid"] = self.q.pid
@@ -239,12 +267,14 @@ class Stage:
         while now() < end:
             found = await self.sample()
             here = [e for e in found or [] if e["name"] in names]
-            if found is not None and all(blank(e) for e in here):
+            if found is not None and all(blank(e, plan["config"]["failure_queue"]["probe"]) for e in here):
                 self.evidence["usable"] = now()
                 return
-            c = {"kind": "after", "name": "after", "model": models[i % len(models)], "pad": 0}
-            await asyncio.gather(*[self.clients.message(c, (i + k) % 2 == 0) for k in range(2)])
-            i += 1
+            c = {"kind": "after", "name": "after", "pad": 0}
+            many = max(2, len(models) // 3)
+            await asyncio.gather(*[self.clients.message({**c, "model": models[(i + k) % len(models)]}, k % 2 == 0)
+                                   for k in range(many)])
+            i += many
             await asyncio.sleep(0.04)
         self.evidence["last"] = found
 
@@ -264,7 +294,9 @@ class Stage:
         deadline = now() + 2
         while now() < deadline and any((files(pid) or 0) > n for pid, (n, _) in before.items()):
             await asyncio.sleep(0.05)
-        self.evidence["files"] = {pid: [n, files(pid)] for pid, (n, _) in before.items()}
+        # A worker that had just started had not all of its listeners yet.
+        most = max([n for n, _ in before.values() if n] + [0])
+        self.evidence["files"] = {pid: [most, files(pid)] for pid in before}
         self.evidence["memory"] = {pid: [n, memory(pid)] for pid, (_, n) in before.items()}
 
     def collect(self):

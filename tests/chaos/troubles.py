@@ -62,8 +62,12 @@ AUTH = {
     "403": "status=403,message=Your%20account%20has%20been%20disabled",
 }
 
+# Refusals that say beyond doubt that the request is at fault, and go back at once.
+BEYOND_DOUBT = {"400 of a field": "status=400,message=messages.0.content%20is%20wrong"}
+
 PERMANENT = {
-    "400": "status=400,message=messages.0.content%20is%20wrong",
+    **BEYOND_DOUBT,
+    "400": "status=400",
     "404": "status=404,message=model%3A%20m",
     "413": "status=413",
 }
@@ -107,7 +111,10 @@ SLOW = {
     "stray bytes": "extra_bytes_after_end",
 }
 
-GROUPS = [TRANSIENT, RATE_LIMIT, AUTH, PERMANENT, UNKNOWN, WRONG_KIND, PINGS, SLOW]
+# Words for the listener of an endpoint (PUT /_listen of the fake upstream), as a SPEC that does nothing else.
+DOWN = {"refuses connections": "name=@off", "takes no connection": "name=@deaf"}
+
+GROUPS = [TRANSIENT, TRANSIENT, RATE_LIMIT, AUTH, PERMANENT, UNKNOWN, WRONG_KIND, PINGS, SLOW, DOWN]
 TROUBLES = {name: spec for group in GROUPS for name, spec in group.items()}
 NAMES = {spec: name for kinds in (WELL, TROUBLES) for name, spec in kinds.items()}
 
@@ -118,6 +125,9 @@ NOT_YET = {}
 NOT_YET.update(WRONG_KIND)
 # "Silence" (upstream.first_content_timeout): pings hold a stream for as long as they come.
 NOT_YET.update(PINGS)
+
+# Kinds of clients and operators that the product is not yet to be judged with: name: the issue.
+NOT_YET_DRAWN = {"poison": "a message that no endpoint serves is charged to all of them"}
 
 NOT_YET_SPECS = set(NOT_YET.values())
 WELL_SPECS = set(WELL.values()) | {SLOW["drips"], SLOW["pings, then well"], SLOW["unread"]}

@@ -36,6 +36,7 @@ struct conn {
     struct behave *own; /* behaviour of the request's x-fake header, or NULL */
     bool counted;       /* the request is counted in site->open */
     bool reading;       /* rd is started */
+    unsigned port;      /* the listener's */
     bool fails;         /* the reply fails by intent */
     uint64_t number;    /* of the connection, from 1 */
     int64_t head_us;    /* when the request's head had come */
@@ -495,7 +496,7 @@ static void on_due(struct due *d)
     conn_reap(c);
 }
 
-void conn_new(struct fake *f, int fd, bool tls)
+void conn_new(struct fake *f, int fd, bool tls, unsigned port)
 {
     struct conn *c = mem_zalloc(1, sizeof *c);
     c->f = f;
@@ -508,6 +509,7 @@ void conn_new(struct fake *f, int fd, bool tls)
     f->open++;
     f->accepted++;
     c->number = ++f->numbers;
+    c->port = port;
     if (tls) {
         c->ssl = SSL_new(f->tls);
         if (!c->ssl || SSL_set_fd(c->ssl, fd) != 1)
@@ -529,6 +531,18 @@ void conn_drop_all(struct fake *f, bool idle_only)
         if (!c->site || (idle_only && c->state != CONN_HEAD))
             continue;
         conn_close(c, !idle_only);
+        conn_reap(c);
+    }
+}
+
+void conn_reset_port(struct fake *f, unsigned port)
+{
+    LIST_EACH(it, next, &f->conns)
+    {
+        struct conn *c = LIST_ENTRY(it, struct conn, node);
+        if (c->port != port)
+            continue;
+        conn_close(c, true);
         conn_reap(c);
     }
 }

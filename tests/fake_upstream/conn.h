@@ -28,8 +28,12 @@ struct fake {
     char *filler;  /* SCRATCH bytes 'x' */
 };
 
-/* Makes a connection of the accepted, non-blocking descriptor, which it takes over. */
-void conn_new(struct fake *f, int fd, bool tls);
+/* Makes a connection of the accepted, non-blocking descriptor, which it takes over. port: its
+ * listener's. */
+void conn_new(struct fake *f, int fd, bool tls, unsigned port);
+
+/* Resets the connections of that listener. */
+void conn_reset_port(struct fake *f, unsigned port);
 
 /* Closes the connections that have had a request: all of them with a reset, or the idle ones. */
 void conn_drop_all(struct fake *f, bool idle_only);

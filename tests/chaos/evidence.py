@@ -104,10 +104,10 @@ class Evidence:
         return not allow or any(re.fullmatch(re.escape(p).replace("\\*", ".*"), model or "") for p in allow)
 
     def limit(self, name):
-        """The largest max_concurrent that it ever had; None: none."""
+        """The largest max_concurrent that it ever had; None: none, or it became another one (by its key)."""
         found = [self.endpoints[name].get("max_concurrent", 0)]
         for change in self.plan["reloads"]:
-            found += [e.get("max_concurrent", 0) for e in change["endpoints"] if e["name"] == name]
+            found += [0 if "api_key" in e else e.get("max_concurrent", 0) for e in change["endpoints"] if e["name"] == name]
         return None if 0 in found else max(found)
 
     # ---- requests
@@ -133,10 +133,23 @@ class Evidence:
     def client(self, id_):
         return self.clients_by_id.get(id_)
 
+    def asked(self, client):
+        """How many attempts QCC says that it has made; None: it does not say."""
+        said = client.get("headers", {}).get("x-qcc-attempts")
+        rid = client.get("headers", {}).get("x-qcc-request-id")
+        for line in self.log if said is None and rid else ():
+            if line.get("request_id") == rid and line["msg"] == "request":
+                said = line.get("attempts")
+        return None if said is None else int(said)
+
     def open_at(self, name):
-        """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins."""
+        """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins. What workers of a supervisor that died
+        still had is left out: nobody knows of it."""
+        died = max([o.get("until", o["t"]) for o in self.operators if o["action"] == "kill supervisor"] + [0])
         steps = []
         for x in self.by_site[name]:
+            if x.begin < died:
+                continue
             steps.append((x.begin, 1))
             if x.end is not None:
                 steps.append((x.end, -1))
@@ -160,6 +173,13 @@ class Evidence:
                 found.append((begin, line["t"], word))
                 begin = None
         return found + ([(begin, float("inf"), word)] if begin is not None else [])
+
+    def out_at(self, name, begin, end):
+        """Whether it may have been out of service at some time in it, for this or that reason."""
+        spans = self.spans(name, "breaker", r"(closed|half_open) -> open", ".*-> closed") + self.spans(name, "failure queue", "-> queued", "queued -> ")
+        spans += self.spans(name, "service", "enabled -> ", ".*-> enabled")
+        spans += [(line["t"], line["t"] + 2, "") for line, _ in self.lines("^endpoint %s: cooldown cooling by its own word" % re.escape(name))]
+        return any(b <= end + EDGE and e >= begin - EDGE for b, e, _ in spans)
 
     def trail(self, client):
         """What the log says of a request."""

@@ -9,7 +9,7 @@ import json
 import re
 
 from evidence import EDGE, Evidence
-from troubles import BEYOND_DOUBT, PERMANENT, TROUBLES, WELL_SPECS as WELL
+from troubles import BEYOND_DOUBT, NOT_YET_RULES, PERMANENT, TRANSIENT, TROUBLES, WELL_SPECS as WELL
 
 Fault = collections.namedtuple("Fault", "rule text id trail")
 
@@ -19,8 +19,11 @@ OVERLOADED_S, JITTER, LOAN_S = 0.75, 1.25, 0.02
 ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
                429: "rate_limit_error"}
 
+# After these an endpoint may be asked once more: nothing is said against it but the failure itself.
+AGAIN = {spec for name, spec in TRANSIENT.items()} | {TROUBLES["429"]}
+
 # What cannot be told from the rest of an earlier reply, so that it is as good as a stale connection.
-SPOILT = {TROUBLES[name] for name in ("garbage", "two lengths", "stray bytes")}
+SPOILT = {TROUBLES[name] for name in ("garbage", "two lengths", "stray bytes", "endless headers")}
 
 # Warnings and errors that a plan explains.
 EXPLAINED = [
@@ -40,6 +43,8 @@ class Oracle:
         self.faults = []
 
     def fault(self, rule, text, client=None, trail=()):
+        if any((rule, o["action"]) in NOT_YET_RULES for o in self.e.operators):
+            return
         more = list(trail)
         if client:
             more += ["client: " + str({k: v for k, v in client.items() if k in (
@@ -152,13 +157,144 @@ class Oracle:
                 at = max(at, end)
             pause = sum(JITTER * (OVERLOADED_S if x.status == 529 or "overloaded" in (x.spec or "") or "flaky" in (x.spec or "")
                                   else self.e.duration("transient_delay", "retry")) for x in attempts if x.fails or not x.whole)
-            unseen = max(0, int(c.get("headers", {}).get("x-qcc-attempts", 0)) - len(attempts))
-            pause += unseen * (JITTER * self.e.duration("transient_delay", "retry") + self.e.duration("connect_timeout", "upstream"))
+            unseen = max(0, (self.e.asked(c) or 0) - len(attempts))
+            pause += unseen * (JITTER * self.e.duration("transient_delay", "retry") + max(
+                self.e.duration(key, "upstream") for key in ("connect_timeout", "first_byte_timeout")))
             allowed = pause + LOAN_S * (len(attempts) + 1) + SLACK + self.e.late(c["t0"], c["t1"])
             allowed += sum(o.get("until", o["t"]) - o["t"] for o in self.e.during(c["t0"], c["t1"], "stop", "stop supervisor", "upgrade", "reload"))
             waited = c["t1"] - c["t0"] - covered
             if waited > allowed:
                 self.fault("patient", "waited %.2f s beyond its upstreams' own time, %.2f s are explained" % (waited, allowed), c)
+
+    def vain(self):
+        """No good request waits, or fails for want of a place, while an endpoint that is well has had one for a while."""
+        # What an endpoint that takes no connection costs stands in no record.
+        if self.e.config["upstream"]["pool"]["max_connections"] < 50 or any(map(self.e.goes_down, self.e.endpoints)):
+            return
+        names = [n for n in self.e.endpoints if self.e.always_well(n) and n not in self.e.touched]
+        for c in self.good():
+            if c["end"] in ("stale", "left", "refused", "none") or c.get("slow") or self.e.during(
+                    c["t0"] - 0.5, c["t1"], "stop", "stop supervisor", "upgrade", "kill", "kill supervisor", "reload", "verify", after=0.7):
+                continue
+            at, pause = c.get("sent", c["t0"]), 0.0
+            for x in self.e.attempts(c) + [None]:
+                end = x.begin if x else c.get("began", c["t1"])
+                for n in names:
+                    least = 0.25 + pause + self.e.late(at, end)
+                    if end - at > least and self.e.offers(n, c["model"]) and self.free_for(n, at, end) > least:
+                        self.fault("vain", "waited from %.3f to %.3f while %s had a free place for %.2f s" % (
+                            at, end, n, self.free_for(n, at, end)), c, ["%r for %s" % (y, y.id or "a verification")
+                            for y in self.e.by_site[n] if y.begin <= end and (y.end or end) >= at][:12])
+                        break
+                if x:
+                    at, pause = x.end if x.end is not None else c["t1"], 1.0 if x.fails or not x.whole else 0.0
+
+    def free_for(self, name, begin, end):
+        """The longest time in it in which a place was free."""
+        limit = self.e.endpoints[name].get("max_concurrent", 0) or float("inf")
+        level, since, best = 0, None, 0.0
+        for t, step in self.e.open_at(name) + [(end, 0)]:
+            if t >= end:
+                t, step = end, 0
+            if level < limit and t > begin:
+                best = max(best, t - max(begin, since if since is not None else begin))
+            was, level = level, level + step
+            if level < limit and was >= limit:
+                since = t
+            if t >= end:
+                break
+        return best
+
+    def spent(self):
+        """A good request does not fail while it has an attempt left that an endpoint could be asked with."""
+        per, most = self.e.config["retry"]["max_attempts_per_endpoint"], self.e.config["retry"]["max_attempts"]
+        for c in self.good():
+            seen = self.e.attempts(c)
+            if (not seen or (c.get("status") or 200) < 400 or c["end"] != "whole" or self.refused(c) or c.get("slow")
+                    or int(c["headers"].get("x-qcc-attempts", most)) >= most or self.e.during(c["t0"], c["t1"], *ACTIONS, after=0.5)):
+                continue
+            for n in {x.site for x in seen}:
+                mine = [x for x in seen if x.site == n]
+                if len(mine) < per and mine[-1].spec in AGAIN and not self.e.goes_down(n) and not self.e.out_at(n, mine[0].begin, c["t1"]):
+                    self.fault("spent", "failed with %s although %s could have been asked again" % (c["status"], n), c)
+                    break
+
+    def gone(self):
+        """A client that leaves ends its upstream transfer within a second, and nobody is asked for it afterwards."""
+        for c in self.e.clients:
+            if c["end"] != "left" or self.e.during(c["t1"], c["t1"] + 1, "stop", after=0.5):
+                continue
+            late = self.e.late(c["t1"], c["t1"] + 1)
+            for x in self.e.attempts(c):
+                if x.end is not None and x.end > c["t1"] + 1 + late or x.begin > c["t1"] + 0.2 + late:
+                    self.fault("gone", "%s went on after its client had left at %.3f" % (x.site, c["t1"]), c)
+                    break
+
+    def side(self):
+        """QCC answers clients' signs of life itself, and counts tokens where no endpoint does."""
+        for c in self.e.clients:
+            if "t1" not in c or self.e.unjudged(c) or self.e.during(c["t0"], c["t1"], "kill supervisor", after=0.5):
+                continue
+            if c.get("side") and c["side"] != "GET /v1/models" and c.get("status") != 200:
+                self.fault("side", "%s got %s, %s" % (c["side"], c.get("status"), c["end"]), c)
+            said = [x.spec for x in self.e.attempts(c)]
+            if c.get("count") and self.e.anchors() and c.get("status") != 200 and not {TROUBLES["413"], *BEYOND_DOUBT.values()} & set(said):
+                self.fault("side", "count_tokens got %s, %s" % (c.get("status"), c["end"]), c)
+
+    def prompt(self):
+        """Content is passed on as it comes."""
+        for c in self.good():
+            served = [x for x in self.e.attempts(c) if x.content]
+            if c.get("first") and len(served) == 1 and not c.get("slow") and not self.e.during(c["t0"], c["t1"], "stop"):
+                wait = c["first"] - served[0].content
+                if wait > SLACK / 2 + self.e.late(served[0].content, c["first"]):
+                    self.fault("prompt", "content came %.2f s after the endpoint had sent it" % wait, c)
+
+    def allowed(self):
+        """No request goes to an endpoint that does not offer its model, or that an operator has disabled."""
+        for x in self.e.exchanges:
+            c = self.e.client(x.id)
+            if not c or c.get("faulty") or not x.message or x.site not in self.e.endpoints:
+                continue
+            if not self.e.offers(x.site, c.get("model")):
+                self.fault("allowed", "%s does not offer %s" % (x.site, c.get("model")), c)
+        for o in self.e.operators:
+            if o["action"] != "disable" or o.get("status") != 200 or self.e.during(
+                    o["t"], o["t"] + 1, "stop", "stop supervisor", "upgrade", "reload", "kill supervisor", after=0.5):
+                continue
+            back = min([p["t"] for p in self.e.operators if p["argument"] == o["argument"] and p["t"] > o["t"]
+                        and p["action"] in ("enable", "reset")] + [float("inf")])
+            for x in self.e.by_site[o["argument"]]:
+                if x.id and x.message and o["until"] + 0.1 < x.begin < back:
+                    self.fault("allowed", "%s was disabled at %.3f" % (x.site, o["until"]), self.e.client(x.id))
+                    break
+
+    def ranked(self):
+        """Priorities are kept: nobody asks first a lower group, or a weight of 0, while an anchor was there."""
+        balance = self.e.config["balance"]
+        if self.e.during(0, float("inf"), "reload", "kill supervisor"):
+            return
+        by_priority = balance["use_priority"] or balance["strategy"] == "priority_failover"
+        for c in self.good():
+            first = self.e.attempts(c)[:1]
+            if not first or c["session"] or not self.e.always_well(first[0].site):
+                continue
+            x = self.e.endpoints[first[0].site]
+            for n in self.e.anchors():
+                a = self.e.endpoints[n]
+                better = by_priority and a.get("priority", 1) < x.get("priority", 1)
+                heavier = (not by_priority or a.get("priority", 1) <= x.get("priority", 1)) and a.get("weight", 100) > 0 == x.get("weight", 100)
+                if self.e.offers(n, c["model"]) and (better or heavier):
+                    self.fault("ranked", "%s was asked first, not %s" % (x, a), c)
+                    break
+
+    def logged(self):
+        """Each request has one access line."""
+        lines = collections.Counter(m.get("request_id") for m in self.e.log if m["msg"] == "request")
+        for c in self.e.clients:
+            rid = (c.get("headers") or {}).get("x-qcc-request-id")
+            if rid and lines[rid] != 1 and not self.e.unjudged(c):
+                self.fault("logged", "%d access lines of %s" % (lines[rid], rid), c)
 
     def timeouts(self):
         """An attempt that brings nothing is given up after first_byte_timeout."""
@@ -415,7 +551,8 @@ class Oracle:
 
 ACTIONS = ("reload", "disable", "drain", "enable", "verify", "reset", "kill", "stop", "stop supervisor", "upgrade",
            "kill supervisor")
-RULES = [Oracle.served, Oracle.patient, Oracle.timeouts, Oracle.visible, Oracle.own, Oracle.counted, Oracle.blameless,
+RULES = [Oracle.served, Oracle.patient, Oracle.vain, Oracle.spent, Oracle.gone, Oracle.side, Oracle.prompt, Oracle.allowed,
+         Oracle.ranked, Oracle.logged, Oracle.timeouts, Oracle.visible, Oracle.own, Oracle.counted, Oracle.blameless,
          Oracle.isolated, Oracle.form, Oracle.pings, Oracle.sticky, Oracle.limits, Oracle.one_trial, Oracle.one_verification, Oracle.recovered, Oracle.returned, Oracle.quiet]
 
 

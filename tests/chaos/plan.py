@@ -41,6 +41,8 @@ def names(plan, kind):
 # ---- endpoints
 
 def make_endpoints(r, plan):
+    if r.random() < 0.12:
+        return full_house(r, plan)
     kinds = ["anchor"] * r.choice([0, 1, 1, 1, 2]) + ["limited"] * r.choice([0, 0, 0, 1, 1, 2])
     kinds += ["troubled"] * r.choice([0, 1, 1, 2, 2, 3]) + ["dead"] * r.choice([0, 0, 0, 0, 1])
     if len(kinds) < 1 or kinds == ["dead"]:
@@ -65,6 +67,16 @@ def make_endpoints(r, plan):
     return found
 
 
+def full_house(r, plan):
+    """Endpoints that are well and have few places: who waits, and for what."""
+    found = []
+    for i in range(r.choice([1, 1, 2, 3])):
+        name = "limited%d" % i
+        found.append({"name": name, "site": name, "weight": 100, "priority": r.choice([1, 1, 2]), "max_concurrent": r.choice([1, 1, 2, 3])})
+        plan["sites"][name] = [[0, r.choice(["delay_ms=60", "events=4,gap_ms=25", "delay_ms=150", "", "events=6,gap_ms=60"])]]
+    return found
+
+
 def make_timeline(r, kind):
     if kind != "troubled":
         return [[0, r.choice(list(WELL.values()))]]
@@ -72,7 +84,8 @@ def make_timeline(r, kind):
     while t < SECONDS:
         well = r.random() < 0.35
         group = r.choice(GROUPS)
-        line.append([round(t, 3), r.choice(list((WELL if well else group).values()))])
+        name, spec = r.choice(list((WELL if well else group).items()))
+        line.append([round(t, 3), TROUBLES["429 for 1 s"] if name in NOT_YET_DRAWN else spec])
         t += r.choice([0.15, 0.3, 0.6, 1, 2]) * r.uniform(0.7, 1.3)
     return line
 

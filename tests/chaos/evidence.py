@@ -99,7 +99,10 @@ class Evidence:
                 and e.get("enabled", True)]
 
     def offers(self, name, model):
-        allow = (self.endpoints[name].get("models") or {}).get("allow")
+        models = self.endpoints[name].get("models") or {}
+        allow = models.get("allow")
+        if model in (models.get("map") or {}):
+            return True
         model = (self.config.get("models", {}).get("map") or {}).get(model, model)
         return not allow or any(re.fullmatch(re.escape(p).replace("\\*", ".*"), model or "") for p in allow)
 
@@ -125,6 +128,9 @@ class Evidence:
         # What was begun before is finished; what comes until another one serves finds nobody.
         if any(o["t"] - EDGE <= begin <= o.get("until", end) + 0.5 for o in self.operators if o["action"] == "kill supervisor"):
             return "there was no supervisor"
+        # What waits in the accept queue of a worker that stands still is lost with it.
+        if self.during(begin, end, "kill supervisor") and self.during(begin, end, "stop"):
+            return "it was perhaps not accepted"
         return None
 
     def duration(self, key, part):

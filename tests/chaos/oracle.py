@@ -30,7 +30,7 @@ EXPLAINED = [
     (r"^endpoint \S+: ", None),  # a change of an endpoint's state is judged by what it says, not by its level
     (r"^worker \d+ \(pid \d+\) ended unexpectedly after .*: .*(signal 9|Killed)", "kill"),
     (r"^worker \d+ ends too often", "kill"),
-    (r"^the supervisor is gone: finishing", "kill supervisor"),
+    (r"^the (supervisor is gone: finishing|new supervisor has ended)", "kill supervisor"),
     (r"^warm-up of ", None),
     (r"sandbox", None),
     (r"^(limits\.max_connections|workers run without)", None),
@@ -43,7 +43,7 @@ class Oracle:
         self.faults = []
 
     def fault(self, rule, text, client=None, trail=()):
-        if any((rule, o["action"]) in NOT_YET_RULES for o in self.e.operators):
+        if any((rule, a) in NOT_YET_RULES for a in ["", *[o["action"] for o in self.e.operators]]):
             return
         more = list(trail)
         if client:
@@ -272,7 +272,8 @@ class Oracle:
     def ranked(self):
         """Priorities are kept: nobody asks first a lower group, or a weight of 0, while an anchor was there."""
         balance = self.e.config["balance"]
-        if self.e.during(0, float("inf"), "reload", "kill supervisor"):
+        # What is full, also for want of a connection, is passed over.
+        if self.e.during(0, float("inf"), "reload", "kill supervisor") or self.e.config["upstream"]["pool"]["max_connections"] < 50:
             return
         by_priority = balance["use_priority"] or balance["strategy"] == "priority_failover"
         for c in self.good():
@@ -282,7 +283,7 @@ class Oracle:
             x = self.e.endpoints[first[0].site]
             for n in self.e.anchors():
                 a = self.e.endpoints[n]
-                better = by_priority and a.get("priority", 1) < x.get("priority", 1)
+                better = by_priority and a.get("weight", 100) and a.get("priority", 1) < x.get("priority", 1)
                 heavier = (not by_priority or a.get("priority", 1) <= x.get("priority", 1)) and a.get("weight", 100) > 0 == x.get("weight", 100)
                 if self.e.offers(n, c["model"]) and (better or heavier):
                     self.fault("ranked", "%s was asked first, not %s" % (x, a), c)
@@ -450,7 +451,7 @@ class Oracle:
                 if len(at) != 1 or not at <= fine or moved in at or not moved or c["t0"] - b["t1"] < 0.12:
                     continue
                 at = [at.pop(), None, moved]
-                if self.e.during(a["t0"], c["t1"], "kill", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
+                if self.e.during(a["t0"], c["t1"], "kill", "kill supervisor", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
                     continue
                 self.fault("sticky", "moved from %s to %s" % (at[0], at[2]), c,
                            ["before: %s" % x["id"] for x in (a, b)])

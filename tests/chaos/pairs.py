@@ -9,7 +9,7 @@ from troubles import AUTH, PERMANENT, RATE_LIMIT, TRANSIENT, UNKNOWN
 
 KINDS = {**TRANSIENT, **{k: v for k, v in RATE_LIMIT.items() if "limit=" not in v}, **AUTH,
          **{k: v for k, v in PERMANENT.items() if "messages.0" not in v}, **UNKNOWN}
-A_PLAN = 24
+A_PLAN = 32
 FIRST_SEED = -1000
 
 

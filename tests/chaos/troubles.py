@@ -133,8 +133,9 @@ NOT_YET_DRAWN = {
     "poison": "a message that no endpoint serves is charged to all of them",
     "429 by a fast clock": "reset moments are not corrected by Date",
 }
-# (rule, operator's action in the plan): the issue.
+# (rule, operator's action in the plan, or ""): the issue.
 NOT_YET_RULES = {
+    ("spent", ""): "an attempt that is left is not used",
     ("blameless", "stop"): "a timeout seen by a process that stood still is charged",
 }
 

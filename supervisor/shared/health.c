@@ -372,6 +372,7 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         struct health_places_line l = {h, e};
         places_gone(&e->places, slot, health_send_places, &l);
     }
+    places_departed_gone(&h->departed, slot);
 }
 
 /* ---- configuration, operators */
@@ -392,6 +393,7 @@ void health_fini(struct health *h)
     for (size_t i = 0; i < h->n; i++)
         endpoint_fini(&h->v[i]);
     mem_free(h->v);
+    places_departed_fini(&h->departed);
     offered_fini(&h->offered);
     h->v = NULL;
     h->n = 0;
@@ -438,12 +440,16 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
             memcpy(e->id, ce->id, sizeof e->id);
             e->trial_slot = e->verify_slot = HEALTH_NONE;
             ep_init(&e->state, ce->enabled);
+            places_departed_take(&h->departed, e->id, &e->places);
         }
         e->name = mem_strdup(ce->name);
         health_log(e->name, &e->state, &ch, NULL);
     }
-    for (size_t i = 0; i < nold; i++)
+    for (size_t i = 0; i < nold; i++) {
+        if (old[i].name)
+            places_departed_put(&h->departed, old[i].id, &old[i].places);
         endpoint_fini(&old[i]);
+    }
     mem_free(old);
     offered_conf(&h->offered, c);
     look_at_all(h, now_ms);

@@ -403,7 +403,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_WANT) {
         GET(up_want)
         if (pre->same_ipc)
-            health_place_wanted_elsewhere(pre->env.health, m.endpoint);
+            health_place_wanted_elsewhere(pre->env.health, m.endpoint, clock_mono_ms());
         return true;
     }
     if (f->id == IPC_UP_LOST) {

@@ -536,8 +536,10 @@ static void go(struct req *r, struct ep *e, bool trial)
         start(r, e, trial);
         return;
     }
+    int64_t now = clock_mono_ms();
+    int64_t since = now - (r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
     choice_undo(&r->choices);
-    wait(r, loan_place_want(r->env->loans, e->live, clock_mono_ms()));
+    wait(r, loan_place_want(r->env->loans, e->live, since, now));
 }
 
 /* Repeats the attempt at the same endpoint, if that is still allowed: its breaker may have
@@ -558,8 +560,20 @@ static bool go_same(struct req *r, const struct sel_req *sr)
     return still;
 }
 
+/* Whether the request came in the turn in which something was released that others, who came
+ * before, wait for: it queues up behind them. */
+static bool comes_after(const struct req *r)
+{
+    return r->attempts == 0 && r->wait_since <= 0 && r->env->turn->wake &&
+           !list_empty(&r->env->waiting);
+}
+
 void attempt_next(struct req *r)
 {
+    if (comes_after(r)) {
+        wait(r, LOAN_WAIT_MS);
+        return;
+    }
     if (!candidates(r)) {
         req_answer_error(r, 503, "out of memory for this request", 1);
         return;

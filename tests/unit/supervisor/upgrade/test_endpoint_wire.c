@@ -258,7 +258,7 @@ static void places_elsewhere_count(void **state)
     (void)state;
     struct places p = {0};
     struct heard h = {0};
-    const struct places_word want = {.want = true};
+    const struct places_report want = {.wanted_ms = 1};
     places_limit(&p, 3, hear, &h);
     places_elsewhere(&p, 9, 2, 0, hear, &h);
     assert_true(places_update(&p, 0, &want, hear, &h));
@@ -279,7 +279,7 @@ static void places_are_lent_from_afar(void **state)
     enum { AFAR = 9 };
     struct places old = {0}, new = {0};
     struct heard ho = {0}, hn = {0};
-    const struct places_word want = {.want = true}, back = {.back = 1};
+    const struct places_report want = {.wanted_ms = 1}, back = {.back = 1};
     places_limit(&old, 1, hear, &ho);
     places_limit(&new, 1, hear, &hn);
     assert_true(places_update(&old, 0, &want, hear, &ho));
@@ -293,7 +293,7 @@ static void places_are_lent_from_afar(void **state)
     assert_int_equal(hn.lent, 1);
     assert_true(places_update(&old, 1, &want, hear, &ho));
     assert_true(places_wanted(&old));
-    places_wanted_elsewhere(&new, AFAR, hear, &hn);
+    places_wanted_elsewhere(&new, AFAR, 1, hear, &hn);
     assert_true(places_update(&new, 0, &back, hear, &hn));
     assert_int_equal(hn.lent, 2); /* the second one is on its way */
     assert_int_equal(places_lent(&new), 1);
@@ -307,7 +307,7 @@ static void places_are_lent_from_afar(void **state)
     assert_true(places_update(&old, 1, &back, hear, &ho));
     places_elsewhere(&new, AFAR, 0, old.got, hear, &hn);
     assert_int_equal(places_lent(&new), 0);
-    places_wanted_elsewhere(&new, AFAR, hear, &hn); /* under way when the old one ends */
+    places_wanted_elsewhere(&new, AFAR, 1, hear, &hn); /* under way when the old one ends */
     assert_int_equal(places_lent(&new), 1);
     places_gone(&new, AFAR, hear, &hn);
     places_elsewhere(&new, AFAR, 0, UINT32_MAX, hear, &hn);
@@ -322,7 +322,7 @@ static void frozen_places_only_become_fewer(void **state)
     (void)state;
     struct places p = {0};
     struct heard h = {0};
-    const struct places_word want = {.want = true}, back = {.back = 1};
+    const struct places_report want = {.wanted_ms = 1}, back = {.back = 1};
     places_limit(&p, 4, hear, &h);
     assert_true(places_update(&p, 0, &want, hear, &h));
     assert_true(places_update(&p, 1, &want, hear, &h));

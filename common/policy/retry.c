@@ -1,6 +1,7 @@
 #include "common/policy/retry.h"
 
 #include "common/base/str.h"
+#include "common/policy/poison.h"
 
 #include <string.h>
 
@@ -25,10 +26,9 @@ static bool charged(const struct retry_in *in)
 {
     if (in->client_gone || in->net == NET_LOCAL || in->v->fault == FAULT_REQUEST || refusal(in))
         return false;
-    /* Some endpoints answer a body that is not JSON with a 500: only verdicts about the key count
-     * then. */
-    return !(in->bad_request && in->net == NET_NONE && in->v->cls != OUTCOME_RATE_LIMIT &&
-             in->v->cls != OUTCOME_AUTH);
+    /* A body that is not JSON makes some endpoints answer 500, or drop the connection: only what
+     * the body cannot have caused counts then. */
+    return !in->bad_request || poison_counts_anyway(in->v->cls, in->net);
 }
 
 /* The pause before a repeat, 25% up or down, so that requests that failed together do not repeat

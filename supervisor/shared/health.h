@@ -14,6 +14,7 @@
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint/endpoint_state.h"
+#include "common/policy/poison.h"
 #include "supervisor/shared/offered.h"
 #include "supervisor/shared/places.h"
 #include "supervisor/shared/places_departed.h"
@@ -65,6 +66,7 @@ struct health {
     struct health_endpoint *v; /* in the order of the configuration */
     size_t n;
     struct places_departed departed;
+    struct poison poison;
     struct ep_conf conf;
     health_send *send;
     health_counted *counted; /* set after health_init; NULL: events are not counted */
@@ -119,6 +121,9 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
 /* Handles VERDICT. */
 bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m,
                     int64_t now_ms) MUST_CHECK;
+/* Handles UNSERVED: a message that no endpoint served is remembered as poison, one that an endpoint
+ * served after all is forgotten. */
+void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms);
 /* Handles PLACES. */
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m) MUST_CHECK;
 /* Handles TRIAL_ASK. */

@@ -1,6 +1,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "worker/request/candidates.h"
+#include "common/policy/poison.h"
 #include "worker/shared/loan.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
@@ -164,14 +165,25 @@ static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, st
         attempt_judge(r, kind, seen, &ev, v);
 }
 
+/* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do
+ * with it. */
+static bool bad_request(const struct req *r)
+{
+    return r->api != API_OTHER && !r->json;
+}
+
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
 {
     struct verdict v;
     judge(r, net, EVIDENCE_SSE_ERROR, error_event, &v);
     r->served_as = v.cls;
     r->goes_on = false;
+    /* An endpoint whose reply is not read for long gives up at some time: the client's doing. */
+    bool spared =
+        exchange_stalled(&r->exchange) || (bad_request(r) && !poison_counts_anyway(v.cls, net));
     if (!r->side || net != NET_NONE)
-        report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
+        report_failure(r, &v, net,
+                       (struct report_more){.left = true, .spared = spared, .part = PART_BROKEN});
 }
 
 /* ---- after a failure */
@@ -216,6 +228,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_GIVE_UP:
         break;
     }
+    report_unserved(r);
     switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* nfailures 0: out of memory */
     case RETRY_REPLY_THIS:
         if (r->failures[r->nfailures - 1].fail.kept) {
@@ -324,7 +337,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .got_head = r->state != REQ_TRY,
         .trial = r->trial != 0,
         .repeatable = r->repeatable,
-        .bad_request = r->api != API_OTHER && !r->json,
+        .bad_request = bad_request(r),
         .begun = r->attempts,
         .unsent = r->unsent,
         .attempts_here = t ? t->attempts : r->attempts,
@@ -347,9 +360,9 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
                   kind == EVIDENCE_BAD_200);
     /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
-    report_failure(r, &v, net,
-                   (struct report_more){.left = out.action != RETRY_SAME,
-                                        .spared = !out.charge && !refusal && net == NET_NONE});
+    report_failure(
+        r, &v, net,
+        (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});
     if (out.action == RETRY_SECOND_OPINION)
         r->refusal = v;
     hold_drop(r);
@@ -388,8 +401,10 @@ static void wait_or_end(struct req *r)
     bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
     if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
         wait(r, ms);
-    else
+    else {
+        report_unserved(r);
         end(r, &r->sel);
+    }
 }
 
 /* Starts an attempt at e if this worker has a place there. Otherwise asks the supervisor for one;

@@ -150,6 +150,7 @@ struct req {
     /* endpoint of first_refusal: charged if another serves; holds a reference */
     struct ep *refuser;
     struct verdict refusal; /* verdict of first_refusal */
+    uint64_t message;       /* poison_hash of the body, after a failure; 0: not computed */
     struct sel_ep *seps;    /* candidates by index in the replica; in mem */
     size_t nseps;
     struct tried *tried;      /* list of the endpoints tried; in mem */

@@ -52,7 +52,12 @@ static void fill(struct health_endpoint *e)
     s->no_count_until_ms = 8001;
     s->counted_ms = 8002;
     s->verifying = EP_VERIFY_QUEUE;
-    s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000, 0};
+    s->breaker = (struct breaker){.state = BREAKER_HALF_OPEN,
+                                  .trial = BREAKER_TRIAL_RUNNING,
+                                  .failures = 7,
+                                  .broken = 2,
+                                  .since_ms = 1001,
+                                  .open_ms = 120000};
     s->cooldown = (struct cooldown){.own_until_ms = 5001,
                                     .untold_until_ms = 5002,
                                     .untold_at_ms = 5003,

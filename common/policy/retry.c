@@ -143,7 +143,7 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
         go_on(out, RETRY_SAME, pause(c, in), "once more at the same endpoint");
     } else if (o->untried > 0) {
         go_on(out, RETRY_OTHER, 0, "next endpoint");
-    } else if (o->again > 0 && !open) {
+    } else if (o->again + o->self > 0 && !open) {
         go_on(out, RETRY_OTHER, pause(c, in), "all tried: once more round");
     } else if (o->circuit > 0 && !open) {
         go_on(out, RETRY_OTHER, 0, "next endpoint, its circuit is open");
@@ -165,10 +165,10 @@ bool retry_uses_up(const struct retry_conf *c, const struct verdict *v, enum net
     case OUTCOME_OK:
     case OUTCOME_TRANSIENT:
     case OUTCOME_RATE_LIMIT:
+    case OUTCOME_UNKNOWN: /* the failure queue keeps it away, unless it is the last one */
         return false;
     case OUTCOME_AUTH:
     case OUTCOME_PERMANENT:
-    case OUTCOME_UNKNOWN:
     case OUTCOME__COUNT:
         break;
     }

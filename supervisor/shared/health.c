@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "supervisor/shared/health_log.h"
 #include "supervisor/shared/endpoint_view.h"
+#include "supervisor/shared/policy_conf.h"
 
 #include <string.h>
 
@@ -267,8 +268,11 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .no_count_tokens = m->no_count_tokens,
         .counted = m->counted,
         .model = m->model_hash,
+        .message = m->message,
         .ttfb_us = m->ttfb_us,
     };
+    r.poisoned = r.cls != OUTCOME_OK && poison_has(&h->poison, m->message, now_ms) &&
+                 !poison_counts_anyway(r.cls, r.net);
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
     struct ep_changes ch = {0};
@@ -281,9 +285,28 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
         h->send(h->arg, (int)slot, ipc_put_v_endpoint, &e->sent);
     if (r.cls != OUTCOME_OK)
-        log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
-                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "", reason);
+        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s", e->name, outcome_name(r.cls),
+                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "",
+                  r.poisoned ? ", a message that no endpoint serves" : "", reason);
     return true;
+}
+
+void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms)
+{
+    if (m->served) {
+        poison_forget(&h->poison, m->message);
+        return;
+    }
+    if (!poison_has(&h->poison, m->message, now_ms))
+        log_debug("a message that no endpoint served: its failures do not count for %d s",
+                  POISON_MS / 1000);
+    poison_remember(&h->poison, m->message, now_ms);
+    for (size_t i = 0; i < h->n; i++) {
+        struct ep_changes ch = {0};
+        ep_take_back(&h->v[i].state, m->message, &ch);
+        if (ch.dirty)
+            changed(h, &h->v[i], &ch, NULL, now_ms);
+    }
 }
 
 bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m, int64_t now_ms)
@@ -372,6 +395,7 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         struct health_places_line l = {h, e};
         places_gone(&e->places, slot, health_send_places, &l);
     }
+    places_departed_gone(&h->departed, slot);
 }
 
 /* ---- configuration, operators */
@@ -392,32 +416,17 @@ void health_fini(struct health *h)
     for (size_t i = 0; i < h->n; i++)
         endpoint_fini(&h->v[i]);
     mem_free(h->v);
+    places_departed_fini(&h->departed);
     offered_fini(&h->offered);
     h->v = NULL;
     h->n = 0;
-}
-
-static struct ep_conf conf_for_policy(const struct conf *c)
-{
-    return (struct ep_conf){
-        .breaker = {.failure_threshold = c->breaker.failure_threshold,
-                    .open_ms = c->breaker.open_duration,
-                    .max_open_ms = c->breaker.max_open_duration},
-        .cooldown = {.default_ms = c->rate_limit.default_cooldown,
-                     .max_ms = c->rate_limit.max_cooldown},
-        .failq = {.verify_ms = c->failure_queue.verify_interval,
-                  .verify_disabled_ms = c->failure_queue.verify_disabled_interval,
-                  .probe_off = c->failure_queue.probe == PROBE_OFF},
-        .degraded_for_ms = c->health.degraded_for,
-        .block_ms = c->rate_limit.max_cooldown,
-    };
 }
 
 void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
 {
     struct health_endpoint *old = h->v;
     size_t nold = h->n;
-    h->conf = conf_for_policy(c);
+    h->conf = policy_conf_of(c);
     h->v = mem_zalloc(c->nendpoints + 1, sizeof *h->v);
     h->n = c->nendpoints;
     for (size_t i = 0; i < c->nendpoints; i++) {
@@ -438,12 +447,16 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
             memcpy(e->id, ce->id, sizeof e->id);
             e->trial_slot = e->verify_slot = HEALTH_NONE;
             ep_init(&e->state, ce->enabled);
+            places_departed_take(&h->departed, e->id, &e->places);
         }
         e->name = mem_strdup(ce->name);
         health_log(e->name, &e->state, &ch, NULL);
     }
-    for (size_t i = 0; i < nold; i++)
+    for (size_t i = 0; i < nold; i++) {
+        if (old[i].name)
+            places_departed_put(&h->departed, old[i].id, &old[i].places);
         endpoint_fini(&old[i]);
+    }
     mem_free(old);
     offered_conf(&h->offered, c);
     look_at_all(h, now_ms);

@@ -14,8 +14,10 @@
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint/endpoint_state.h"
+#include "common/policy/poison.h"
 #include "supervisor/shared/offered.h"
 #include "supervisor/shared/places.h"
+#include "supervisor/shared/places_departed.h"
 #include "supervisor/shared/saved.h"
 
 /* In place of a slot's number: HEALTH_ALL workers, HEALTH_NONE of them. */
@@ -63,6 +65,8 @@ struct health_endpoint {
 struct health {
     struct health_endpoint *v; /* in the order of the configuration */
     size_t n;
+    struct places_departed departed;
+    struct poison poison;
     struct ep_conf conf;
     health_send *send;
     health_counted *counted; /* set after health_init; NULL: events are not counted */
@@ -117,6 +121,9 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
 /* Handles VERDICT. */
 bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m,
                     int64_t now_ms) MUST_CHECK;
+/* Handles UNSERVED: a message that no endpoint served is remembered as poison, one that an endpoint
+ * served after all is forgotten. */
+void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms);
 /* Handles PLACES. */
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m) MUST_CHECK;
 /* Handles TRIAL_ASK. */
@@ -134,7 +141,7 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
  * (places_elsewhere). */
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got);
 /* Handles UP_WANT: a worker of the predecessor requests a place. */
-void health_place_wanted_elsewhere(struct health *h, struct str id);
+void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms);
 /* Handles UP_LEND: the successor lends n places to the workers here. */
 void health_places_granted(struct health *h, struct str id, uint32_t n);
 

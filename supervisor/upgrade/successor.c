@@ -483,9 +483,10 @@ static bool of_interest(enum successor_phase phase, enum ipc_id id)
 {
     if (phase == SUCCESSOR_NONE)
         return false;
-    return id == IPC_BINDS || (phase != SUCCESSOR_STARTING &&
-                               (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS ||
-                                id == IPC_TRIAL_BEGUN || id == IPC_TRIAL_BACK));
+    return id == IPC_BINDS ||
+           (phase != SUCCESSOR_STARTING &&
+            (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS || id == IPC_TRIAL_BEGUN ||
+             id == IPC_TRIAL_BACK || id == IPC_UNSERVED));
 }
 
 void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)

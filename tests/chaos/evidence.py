@@ -43,6 +43,10 @@ class Evidence:
         self.log, self.lag = raw.get("log", []), raw.get("lag", [])
         self.endpoints = {e["name"]: e for e in self.config["endpoints"]}
         self.touched = set(self.plan["touched"])
+        self.words = collections.defaultdict(list)  # by endpoint: (t, what the supervisor's log says of it)
+        for line in self.log:
+            if found := re.match(r"endpoint (\S+): (.*)", line["msg"]):
+                self.words[found.group(1)].append((line["t"], found.group(2)))
         self.exchanges = self.read_journal(raw.get("journal", []))
         self.clients_by_id = {c["id"]: c for c in self.clients}
         self.by_id, self.by_site = collections.defaultdict(list), collections.defaultdict(list)
@@ -70,7 +74,7 @@ class Evidence:
 
     def late(self, begin, end):
         """How much later than it should this machine may have been in that time."""
-        return sum(lag for t, lag in self.lag if begin - 0.2 <= t <= end + 0.2)
+        return sum(lag for t, lag in self.lag if begin - 0.2 <= t + lag and t <= end + 0.2)
 
     def busy(self):
         """Whether the machine was so busy that what timeouts decide says nothing."""
@@ -172,11 +176,14 @@ class Evidence:
     def spans(self, name, what, begins, ends):
         """[(begin, end, the log's word)] of a state of an endpoint."""
         found, begin, word = [], None, ""
-        for line, m in self.lines(r"^endpoint %s: %s (.*)" % (re.escape(name), what)):
-            if re.match(begins, m.group(1)) or re.search("^[a-z_]* ?" + begins, m.group(1)):
-                begin, word = line["t"], m.group(0)
-            elif begin is not None and re.match(ends, m.group(1)):
-                found.append((begin, line["t"], word))
+        for t, words in self.words[name]:
+            if not words.startswith(what + " "):
+                continue
+            rest = words[len(what) + 1:]
+            if re.match("([a-z_]+ )?" + begins, rest):
+                begin, word = t, words
+            elif begin is not None and re.match(ends, rest):
+                found.append((begin, t, word))
                 begin = None
         return found + ([(begin, float("inf"), word)] if begin is not None else [])
 
@@ -184,7 +191,7 @@ class Evidence:
         """Whether it may have been out of service at some time in it, for this or that reason."""
         spans = self.spans(name, "breaker", r"(closed|half_open) -> open", ".*-> closed") + self.spans(name, "failure queue", "-> queued", "queued -> ")
         spans += self.spans(name, "service", "enabled -> ", ".*-> enabled")
-        spans += [(line["t"], line["t"] + 2, "") for line, _ in self.lines("^endpoint %s: cooldown cooling by its own word" % re.escape(name))]
+        spans += [(t, t + 2, "") for t, words in self.words[name] if words.startswith("cooldown cooling by its own word")]
         return any(b <= end + EDGE and e >= begin - EDGE for b, e, _ in spans)
 
     def trail(self, client):

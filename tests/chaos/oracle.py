@@ -478,11 +478,12 @@ class Oracle:
         """While its breaker is not closed, one message request at a time tries an endpoint."""
         for n in self.e.endpoints:
             begin = None
-            for line, found in self.e.lines(r"^endpoint %s: breaker (.*?) -> (open|closed|half[ _-]open)" % re.escape(n)):
-                if found.group(2) == "open" and begin is None:
-                    begin = line["t"]
-                elif found.group(2) == "closed" and begin is not None:
-                    self.overlap(n, begin, line["t"])
+            for t, words in self.e.words[n]:
+                found = re.match(r"breaker (.*?) -> (open|closed|half[ _-]open)", words)
+                if found and found.group(2) == "open" and begin is None:
+                    begin = t
+                elif found and found.group(2) == "closed" and begin is not None:
+                    self.overlap(n, begin, t)
                     begin = None
             if begin is not None:
                 self.overlap(n, begin, float("inf"))
@@ -497,7 +498,7 @@ class Oracle:
             if b.begin + EDGE < min(a.end, end - wide) and b.end - b.begin > EDGE:
                 self.fault("one trial", "two at once at %s while its breaker was open from %.3f to %.3f" % (n, begin, end), None,
                            ["%r for %s" % (x, x.id or "a verification") for x in tries]
-                           + [m["msg"] + " at %.3f" % m["t"] for m, _ in self.e.lines("^endpoint %s: " % re.escape(n))])
+                           + ["%s at %.3f" % (words, t) for t, words in self.e.words[n]])
                 return
 
     def one_verification(self):

@@ -9,7 +9,7 @@ from troubles import AUTH, PERMANENT, RATE_LIMIT, TRANSIENT, UNKNOWN
 
 KINDS = {**TRANSIENT, **{k: v for k, v in RATE_LIMIT.items() if "limit=" not in v}, **AUTH,
          **{k: v for k, v in PERMANENT.items() if "messages.0" not in v}, **UNKNOWN}
-A_PLAN = 32
+A_PLAN = 64
 FIRST_SEED = -1000
 
 
@@ -22,11 +22,12 @@ def plans(every=1, offset=0):
     """All plans of the matrix, or each `every`th pair of it from `offset` on."""
     found, chosen = [], pairs()[offset::every]
     for i in range(0, len(chosen), A_PLAN):
-        found.append(make(FIRST_SEED - len(found), chosen[i:i + A_PLAN]))
+        for ping in (False, True):
+            found.append(make(FIRST_SEED - len(found), chosen[i:i + A_PLAN], ping))
     return found
 
 
-def make(seed, chosen):
+def make(seed, chosen, ping):
     endpoints, sites, clients = [], {}, []
     for i, (a, b) in enumerate(chosen):
         model = "model-%d" % i
@@ -35,10 +36,10 @@ def make(seed, chosen):
             endpoints.append({"name": name, "site": name, "priority": k + 1, "models": {"allow": [model]}})
             sites[name] = [[0, spec]]
         for k, kind in enumerate(("json", "stream")):
-            clients.append({"t": round(0.05 + 0.02 * i + 0.5 * k, 3), "kind": kind, "name": "p%d%s" % (i, kind), "model": model, "pad": 0})
+            clients.append({"t": round(0.05 + 0.01 * i + 0.6 * k, 3), "kind": kind, "name": "p%d%s" % (i, kind), "model": model, "pad": 0})
     # A ping begins the stream where the first endpoint is silent for longer than stream_ping, or the pause is.
     return {"seed": seed, "seconds": 1.5, "sites": sites, "operators": [], "clients": clients, "touched": [], "reloads": [],
-            "pairs": [list(c) for c in chosen], "config": config(endpoints, ping=seed % 2 == 0)}
+            "pairs": [list(c) for c in chosen], "config": config(endpoints, ping)}
 
 
 def config(endpoints, ping):

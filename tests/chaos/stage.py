@@ -11,6 +11,7 @@ import asyncio
 import collections
 import contextlib
 import datetime
+import fnmatch
 import http.client
 import json
 import os
@@ -53,6 +54,12 @@ def blank(state, probe="conversational"):
         return True
     return (not state["queued"] and not state["disabled_by"] and state["breaker"]["state"] == "closed"
             and state["health"] in ("healthy", "unknown") and state["cooldown_s"] == 0 and not state["draining"])
+
+
+def offered(endpoint, model):
+    models = endpoint.get("models") or {}
+    allow = models.get("allow")
+    return not allow or model in models.get("map", {}) or any(fnmatch.fnmatchcase(model, p) for p in allow)
 
 
 def ask_admin(port, method, path, timeout=3):
@@ -109,10 +116,12 @@ class Stage:
         self.dead.bind(("127.0.0.1", 0))  # and never listens
         self.dead_port = self.dead.getsockname()[1]
         (self.folder / "state").mkdir(mode=0o700)
-        self.up = self.lib.Upstream(self.folder / "upstream", "--quiet", "--journal", str(self.folder / "journal"), *["--listen", "127.0.0.1:0"] * len(self.plan["sites"]))
-        ports = self.lib.until(lambda: len(p := re.findall("listening .*:(\\d+)", self.up.log())) > len(self.plan["sites"]) and p,
+        # A site that goes down has a listener of its own.
+        down = [site for site, line in self.plan["sites"].items() if any(spec in DOWN.values() for _, spec in line)]
+        self.up = self.lib.Upstream(self.folder / "upstream", "--quiet", "--journal", str(self.folder / "journal"), *["--listen", "127.0.0.1:0"] * len(down))
+        ports = self.lib.until(lambda: len(p := re.findall("listening .*:(\\d+)", self.up.log())) > len(down) and p,
                                "the upstream's listeners")
-        self.ports = dict(zip(self.plan["sites"], ports[1:]))
+        self.ports = {**{site: ports[0] for site in self.plan["sites"]}, **dict(zip(down, ports[1:]))}
         for site, line in self.plan["sites"].items():
             self.behave(site, line[0][1])
         self.q = self.lib.Qcc(self.folder / "qcc", None)
@@ -120,6 +129,12 @@ class Stage:
         self.q.configure(self.config({}))
         self.clock = time.time() - now()
         self.q.start()
+        self.lib.until(self.all_serve, "the workers to serve")
+
+    def all_serve(self):
+        """Whether each worker has what it needs, so that its descriptors can be counted."""
+        status, found = ask_admin(self.q.admin_port, "GET", "/api/v1/status")
+        return status == 200 and all(w["state"] == "serving" and w["generation"] == 1 for w in found["workers"])
 
     def behave(self, site, spec):
         self.up.call("PUT", "/_site/" + site, spec)
@@ -230,7 +245,7 @@ class Stage:
     async def watch(self):
         while True:
             await self.sample()
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(SAMPLE_S * (1 + len(self.plan["sites"]) / 20))
 
     # ---- the play
 
@@ -260,21 +275,21 @@ class Stage:
 
     async def recover(self, plan):
         """Light traffic until all are usable: a half-open breaker needs a request as its trial."""
-        names = {e["name"] for e in self.evidence["plan"]["config"]["endpoints"] if not e.get("dead")}
+        endpoints = {e["name"]: e for e in self.evidence["plan"]["config"]["endpoints"] if not e.get("dead")}
         end = max(now(), self.evidence["healed"]) + self.evidence["bound"]
         models = sorted({c["model"] for c in plan["clients"]}) or ["m"]
-        i = 0
+        probe, turn = plan["config"]["failure_queue"]["probe"], 0
         while now() < end:
             found = await self.sample()
-            here = [e for e in found or [] if e["name"] in names]
-            if found is not None and all(blank(e, plan["config"]["failure_queue"]["probe"]) for e in here):
+            ill = [endpoints[e["name"]] for e in found or [] if e["name"] in endpoints and not blank(e, probe)]
+            if found is not None and not ill:
                 self.evidence["usable"] = now()
                 return
+            wanted = [m for m in models if any(offered(e, m) for e in ill)] or models
             c = {"kind": "after", "name": "after", "pad": 0}
-            many = max(2, len(models) // 3)
-            await asyncio.gather(*[self.clients.message({**c, "model": models[(i + k) % len(models)]}, k % 2 == 0)
-                                   for k in range(many)])
-            i += many
+            await asyncio.gather(*[self.clients.message({**c, "model": wanted[(turn + k) % len(wanted)]}, k % 2 == 0)
+                                   for k in range(2 if len(wanted) < 8 else 8)])
+            turn += 2 if len(wanted) < 8 else 8
             await asyncio.sleep(0.04)
         self.evidence["last"] = found
 

@@ -30,8 +30,9 @@ def plans():
 @pytest.fixture(scope="module")
 def played():
     """[a future of the faults of each plan]."""
-    with concurrent.futures.ProcessPoolExecutor(4 * (os.cpu_count() or 2)) as pool:
-        yield [(p["seed"], pool.submit(run.campaign, p, BUILD)) for p in plans()]
+    pool = concurrent.futures.ProcessPoolExecutor(5 * (os.cpu_count() or 2))
+    yield [(p["seed"], pool.submit(run.campaign, p, BUILD)) for p in plans()]
+    pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("group", range(GROUPS))

@@ -76,9 +76,14 @@ class Evidence:
         """How much later than it should this machine may have been in that time."""
         return sum(lag for t, lag in self.lag if begin - 0.2 <= t + lag and t <= end + 0.2)
 
-    def busy(self):
+    def busy(self, most=0.25):
         """Whether the machine was so busy that what timeouts decide says nothing."""
-        return max([lag for _, lag in self.lag] + [0]) > 0.25
+        return max([lag for _, lag in self.lag] + [0]) > most
+
+    def starved(self, client):
+        """Whether it met a timeout at an endpoint that was well: with a machine so busy nothing is said."""
+        return self.busy(0.06) and any(
+            "timeout" in line and self.always_well(line.split(" ")[2].rstrip(":")) for line in self.trail(client))
 
     def during(self, begin, end, *actions, after=0.0):
         """Operators' actions of these kinds that touch the time, or have ended `after` seconds before it."""
@@ -132,9 +137,11 @@ class Evidence:
         # What was begun before is finished; what comes until another one serves finds nobody.
         if any(o["t"] - EDGE <= begin <= o.get("until", end) + 0.5 for o in self.operators if o["action"] == "kill supervisor"):
             return "there was no supervisor"
-        # What waits in the accept queue of a worker that stands still is lost with it.
-        if self.during(begin, end, "kill supervisor") and self.during(begin, end, "stop"):
+        # What waits in the accept queue of a worker is lost with it.
+        if self.during(begin, end, "kill supervisor") and client["end"] == "none" and not self.attempts(client):
             return "it was perhaps not accepted"
+        if self.starved(client):
+            return "the machine was too busy"
         return None
 
     def duration(self, key, part):

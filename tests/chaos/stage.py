@@ -175,8 +175,13 @@ class Stage:
         await self.in_thread(self.q.reload, None, True)
 
     async def do_action(self, name, note):
-        note["status"], _ = await self.in_thread(ask_admin, self.q.admin_port, "POST",
-                                                 "/api/v1/endpoints/%s/%s" % (name, note["action"]))
+        # The connection may be of a worker that is killed: an operator asks again.
+        for _ in range(5):
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                note["status"], _ = await self.in_thread(ask_admin, self.q.admin_port, "POST",
+                                                         "/api/v1/endpoints/%s/%s" % (name, note["action"]))
+                return
+            await asyncio.sleep(0.1)
 
     do_enable = do_disable = do_drain = do_verify = do_reset = do_action
 

@@ -30,7 +30,7 @@ def plans():
 @pytest.fixture(scope="module")
 def played():
     """[a future of the faults of each plan]."""
-    pool = concurrent.futures.ProcessPoolExecutor(5 * (os.cpu_count() or 2))
+    pool = concurrent.futures.ProcessPoolExecutor(4 * (os.cpu_count() or 2))
     yield [(p["seed"], pool.submit(run.campaign, p, BUILD)) for p in plans()]
     pool.shutdown(cancel_futures=True)
 

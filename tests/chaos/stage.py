@@ -290,7 +290,7 @@ class Stage:
             if found is not None and not ill:
                 self.evidence["usable"] = now()
                 return
-            wanted = [m for m in models if any(offered(e, m) for e in ill)] or models
+            wanted = [m for m in models if any(offered(e, m) for e in ill[:12])] or models
             c = {"kind": "after", "name": "after", "pad": 0}
             await asyncio.gather(*[self.clients.message({**c, "model": wanted[(turn + k) % len(wanted)]}, k % 2 == 0)
                                    for k in range(2 if len(wanted) < 8 else 8)])

@@ -31,6 +31,7 @@ EXPLAINED = [
     (r"^worker \d+ \(pid \d+\) ended unexpectedly after .*: .*(signal 9|Killed)", "kill"),
     (r"^worker \d+ ends too often", "kill"),
     (r"^the (supervisor is gone: finishing|new supervisor has ended)", "kill supervisor"),
+    (r"^no upgrade: an upgrade is under way", "upgrade"),
     (r"^warm-up of ", None),
     (r"sandbox", None),
     (r"^(limits\.max_connections|workers run without)", None),
@@ -272,8 +273,8 @@ class Oracle:
     def ranked(self):
         """Priorities are kept: nobody asks first a lower group, or a weight of 0, while an anchor was there."""
         balance = self.e.config["balance"]
-        # What is full, also for want of a connection, is passed over.
-        if self.e.during(0, float("inf"), "reload", "kill supervisor") or self.e.config["upstream"]["pool"]["max_connections"] < 50:
+        # What is full, also for want of a connection, is passed over; what a message that nobody serves has met is degraded.
+        if any(c["kind"] == "poison" for c in self.e.clients) or self.e.during(0, float("inf"), "reload", "kill supervisor") or self.e.config["upstream"]["pool"]["max_connections"] < 50:
             return
         by_priority = balance["use_priority"] or balance["strategy"] == "priority_failover"
         for c in self.good():
@@ -370,8 +371,6 @@ class Oracle:
         names = [n for n in self.e.endpoints if self.e.always_well(n)]
         # Of a message that nobody serves one failure stays counted at each endpoint.
         poison = any(c["kind"] == "poison" for c in self.e.plan["clients"])
-        if poison and (self.e.config["breaker"]["failure_threshold"] < 3 or self.e.config["retry"]["max_attempts_per_endpoint"] > 2):
-            return
         seen = set()
         for t, sample in self.e.samples:
             for n in names:

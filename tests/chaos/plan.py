@@ -31,6 +31,10 @@ def make(seed):
     plan["reloads"] = [make_reload(r, plan) for _ in range(2)]
     make_operators(r, plan)
     make_clients(r, plan)
+    if any(c["kind"] == "poison" for c in plan["clients"]):
+        # Of a message that nobody serves one failure stays counted: it must not be enough for a breaker.
+        plan["config"]["breaker"]["failure_threshold"] = max(3, plan["config"]["breaker"]["failure_threshold"])
+        plan["config"]["retry"]["max_attempts_per_endpoint"] = min(2, plan["config"]["retry"]["max_attempts_per_endpoint"])
     return plan
 
 

@@ -130,12 +130,10 @@ NOT_YET.update(PINGS)
 
 # Kinds of clients and operators that the product is not yet to be judged with: name: the issue.
 NOT_YET_DRAWN = {
-    "poison": "a message that no endpoint serves is charged to all of them",
     "429 by a fast clock": "reset moments are not corrected by Date",
 }
 # (rule, operator's action in the plan, or ""): the issue.
 NOT_YET_RULES = {
-    ("spent", ""): "an attempt that is left is not used",
     ("blameless", "stop"): "a timeout seen by a process that stood still is charged",
 }
 

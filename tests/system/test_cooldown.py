@@ -44,6 +44,19 @@ def test_cooldown_by_its_own_word(house, sites, make):
     assert q.count("breaker") == 0
 
 
+@pytest.mark.parametrize("reset", ["retry-after: %s", "anthropic-ratelimit-requests-remaining: 0\r\nanthropic-ratelimit-requests-reset: %s",
+                                   "x-ratelimit-reset: %s"], ids=["retry-after", "anthropic", "x-ratelimit"])
+@pytest.mark.parametrize("away", [-3000, 3000], ids=["behind", "ahead"])
+def test_moments_count_from_the_replys_date(house, sites, reset, away):
+    """An endpoint whose clock is fifty minutes away names a moment in 40 s."""
+    a, b = sites("ab")
+    q = house([a, b])
+    moment = {"r": email.utils.formatdate(time.time() + away + 40, usegmt=True), "a": stamp(away + 40), "x": "%d" % (time.time() + away + 40)}
+    a.how = error(429, "rate_limit_error", headers=["date: " + email.utils.formatdate(time.time() + away, usegmt=True), reset % moment[reset[0]]])
+    assert went(q) == ["b"]
+    q.wait_log("endpoint a: cooldown cooling by its own word for (39|40|41)\\.")
+
+
 @pytest.mark.parametrize("wait,said", [
     ("31536000", "by its own word for 1\\.0 s"), ("99999999999999999999", "(by its own word )?for 1\\.0 s"),
     ("Fri, 31 Dec 9999 23:59:59 GMT", "by its own word for 1\\.0 s"), ("-5", "for 1\\.0 s"), ("0", "for 1\\.0 s"),

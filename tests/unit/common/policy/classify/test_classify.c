@@ -98,7 +98,7 @@ static void every_status_has_a_class(void **state)
     for (unsigned status = 0; status < 70000; status++) {
         struct verdict v = of_status((enum evidence_kind)(status % 3), status);
         assert_true(v.cls != OUTCOME_OK && v.fault != FAULT_NONE && v.rule &&
-                    v.retry_after_ms == -1);
+                    v.retry_after_ms == (status == 402 ? RETRY_UNPAID : RETRY_UNTOLD));
         assert_int_equal(v.overloaded, status == 529);
         assert_false(v.beyond_doubt);
     }

@@ -302,8 +302,8 @@ void classify_net(enum net_fault n, struct verdict *out)
         [NET_REFUSED] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-refused"},
         [NET_CONNECT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect"},
         [NET_CONNECT_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect-timeout"},
-        /* The proxy that QCC connects through failed: not a fault of the endpoint. */
-        [NET_PROXY] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, "net-proxy"},
+        /* The proxy that QCC connects through failed, which says nothing of the endpoint. */
+        [NET_PROXY] = {OUTCOME_TRANSIENT, FAULT_UNCLEAR, "net-proxy"},
         [NET_TLS] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-tls"},
         /* Repeating is neither safe nor useful. */
         [NET_CERT] = {OUTCOME_PERMANENT, FAULT_ENDPOINT, "net-cert"},

@@ -388,12 +388,13 @@ static void net_faults(void **state)
     for (int n = 0; n < NET__COUNT; n++) {
         struct verdict v;
         classify_net((enum net_fault)n, &v);
-        bool ours = n == NET_PROXY || n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT,
+        bool ours = n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT,
              garbage = n == NET_GARBAGE;
         assert_int_equal(v.cls, cert              ? OUTCOME_PERMANENT
                                 : ours || garbage ? OUTCOME_UNKNOWN
                                                   : OUTCOME_TRANSIENT);
-        assert_int_equal(v.fault, ours || n == NET_RESOLVE ? FAULT_UNCLEAR : FAULT_ENDPOINT);
+        bool unclear = ours || n == NET_RESOLVE || n == NET_PROXY;
+        assert_int_equal(v.fault, unclear ? FAULT_UNCLEAR : FAULT_ENDPOINT);
         assert_non_null(v.rule);
         assert_int_equal(v.retry_after_ms, -1);
     }

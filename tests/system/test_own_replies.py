@@ -2,6 +2,7 @@
 is useless (behaviour: when all attempts failed). Claude Code would else try for three minutes in silence."""
 import json
 import re
+import time
 
 import pytest
 
@@ -228,3 +229,14 @@ def test_type_of_a_body_that_does_not_come(qcc, raw, client):
     c.send(request("POST", "/v1/messages", ["content-length: 100"]))
     r = c.reply()
     assert r.status == 408 and r.error["type"] == "invalid_request_error" and r.header("x-should-retry") is None
+
+
+@pytest.mark.parametrize("answer", [reply(b"", status=302, headers=["location: http://127.0.0.1:9/"]), error(418, "x", "y" * 40000),
+                                    error(503, "x", "y" * 40000)], ids=["302", "418", "503"])
+def test_type_of_an_error_event_for_a_reply_that_is_none(some, client, answer):
+    """Pings were sent, and what the endpoint then said is no error that could be handed on."""
+    q, ups = some({"a": lambda peer, _: (time.sleep(1.4), peer.send(answer))}, {"stream_ping": "1s", "retry": {"max_attempts": 1}})
+    r = client(q).ask(stream=True)
+    name, data = events(r.body)[-1]
+    status = int(answer[9:12])
+    assert name == "error" and data["error"] == {"type": "invalid_request_error" if status == 418 else "api_error", "message": "upstream error %d" % status}

@@ -22,7 +22,7 @@ const char *own_reply_error_type(unsigned status)
         return "rate_limit_error";
     /* not overloaded_error: some clients give up after two tries then, and hide the message */
     default:
-        return status < 500 ? "invalid_request_error" : "api_error";
+        return status / 100 == 4 ? "invalid_request_error" : "api_error";
     }
 }
 

@@ -60,6 +60,10 @@ void worker_trim(struct worker *w);
  * carry one more request. Connections that are left after timeout_ms are closed. */
 void worker_drain(struct worker *w, bool quick, int64_t timeout_ms);
 
+/* conn_env.idle: called when a connection has become idle. Accepts again soon if that was paused.
+ */
+void worker_conn_idle(void *arg);
+
 /* conn_env.ended: called when a connection has ended. Accepts again if that was paused; ends the
  * loop when this was the last connection of a draining worker. arg: the worker. */
 void worker_conn_ended(void *arg);

@@ -66,6 +66,7 @@ struct supervisor {
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog, sweep, health_due;
     ev_prepare turn;
+    int64_t turn_ms; /* when the last turn began to sleep, CLOCK_MONOTONIC */
 };
 
 /* Begins to stop: want is PLAN_DRAIN or PLAN_STOP. */

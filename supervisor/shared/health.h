@@ -45,7 +45,8 @@ struct health_endpoint {
     uint32_t got_sent;    /* places lent to this supervisor so far, as last sent to the successor
                              (UP_PLACES.got) */
     bool place_asked;     /* UP_WANT was sent to the successor and is not answered by UP_LEND yet */
-    int trial_slot;       /* slot that the trial is lent to, or HEALTH_NONE */
+    int trial_slot;       /* slot that the trial is lent to, until it has said how that ended, or
+                             HEALTH_NONE */
     uint64_t trial_seq;   /* seq of that loan of the trial */
     int64_t trial_since_ms;
     bool trial_recalled;     /* TRIAL_RECALL was sent */

@@ -256,6 +256,103 @@ static void a_dead_worker_asks_for_nothing(void **unused)
     end(w);
 }
 
+static void fails_and_half_opens(struct world *w)
+{
+    for (int i = 0; i < 3; i++)
+        outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    assert_int_equal(w->seen.breaker, BREAKER_OPEN);
+    at(w, 60000);
+    assert_int_equal(w->seen.breaker, BREAKER_HALF_OPEN);
+}
+
+/* What closes the breaker meanwhile does not end the request that is the trial: no other is lent
+ * before. */
+static void a_trial_that_was_overtaken_is_waited_for(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(2);
+    uint64_t seq = w->seq;
+    expect_said(w, "1 TRIAL " A "\n");
+    health_trial_begun(&w->h, 1, STR(A), seq, w->now);
+    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, w->now);
+    assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
+    fails_and_half_opens(w);
+    health_trial_ask(&w->h, 0, STR(A));
+    at(w, 0);
+    expect_said(w, "1 RECALL " A "\n");
+    outcome(w, 1, A, OUTCOME_TRANSIENT, seq); /* says nothing of the breaker that is open now */
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_HALF_OPEN);
+    expect_said(w, "0 TRIAL " A "\n");
+    end(w);
+}
+
+static void a_verification_that_was_reset_is_waited_for(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open(1);
+    expect_said(w, "0 TRIAL " A "\n");
+    at(w, 10000);
+    health_trial_back(&w->h, 0, STR(A), w->seq, w->now);
+    at(w, 0);
+    expect_said(w, "0 RECALL " A "\n0 VERIFY " A "\n");
+    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, w->now);
+    assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
+    fails_and_half_opens(w);
+    health_trial_ask(&w->h, 0, STR(A));
+    at(w, 0);
+    expect_said(w, "");
+    verdict(w, 0, A, true); /* says nothing either */
+    assert_int_equal(state(w, A)->breaker.state, BREAKER_HALF_OPEN);
+    expect_said(w, "0 TRIAL " A "\n");
+    end(w);
+}
+
+/* An operator's verification of one whose breaker is open is the trial. */
+static void a_verification_in_open_is_the_trial(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    for (int i = 0; i < 3; i++)
+        outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_VERIFY, w->now);
+    health_trial_ask(&w->h, 0, STR(A));
+    at(w, 0);
+    expect_said(w, "1 VERIFY " A "\n");
+    assert_true(w->seen.trial_busy);
+    verdict(w, 1, A, false);
+    assert_int_equal(w->seen.breaker, BREAKER_OPEN);
+    expect_said(w, "0 TRIAL " A "\n");
+    end(w);
+}
+
+/* With the probe off it leaves the queue while a request tries it, as it was in reach. */
+static void the_trial_goes_on_when_the_queue_is_left(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    w->c->failure_queue.probe = PROBE_OFF;
+    health_conf(&w->h, w->c, w->now);
+    for (int i = 0; i < 2; i++)
+        outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    assert_true(ep_queued(state(w, A)));
+    health_operator(&w->h, health_find(&w->h, STR(B)), EP_ACT_DISABLE, w->now);
+    at(w, 50000);
+    assert_true(state(w, A)->in_reach && state(w, A)->breaker.state == BREAKER_OPEN);
+    health_trial_ask(&w->h, 1, STR(A));
+    at(w, 0);
+    expect_said(w, "1 TRIAL " A "\n");
+    health_trial_begun(&w->h, 1, STR(A), w->seq, w->now);
+    at(w, 10000);
+    assert_false(ep_queued(state(w, A)));
+    assert_int_equal(w->seen.breaker, BREAKER_HALF_OPEN);
+    at(w, 10000);
+    expect_said(w, "");
+    outcome(w, 1, A, OUTCOME_OK, w->seq);
+    assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
+    end(w);
+}
+
 static void the_last_resort_asks_in_open(void **unused)
 {
     (void)unused;
@@ -471,6 +568,10 @@ int main(void)
         cmocka_unit_test(an_idle_trial_goes_round_and_becomes_a_verification),
         cmocka_unit_test(a_dead_worker_has_no_trial),
         cmocka_unit_test(a_dead_worker_asks_for_nothing),
+        cmocka_unit_test(a_trial_that_was_overtaken_is_waited_for),
+        cmocka_unit_test(a_verification_that_was_reset_is_waited_for),
+        cmocka_unit_test(a_verification_in_open_is_the_trial),
+        cmocka_unit_test(the_trial_goes_on_when_the_queue_is_left),
         cmocka_unit_test(the_last_resort_asks_in_open),
         cmocka_unit_test(a_queued_one_is_verified_in_turn),
         cmocka_unit_test(one_that_is_given_back_has_not_failed),

@@ -202,7 +202,14 @@ static void send_endpoint(void *arg, const struct ipc_endpoint *m)
     supervisor_send(arg, HEALTH_ALL, ipc_put_v_endpoint, m);
 }
 
-const struct successor_ops loop_successor_ops = {.endpoint = send_endpoint, .serves = hand_over};
+static bool worker_alive(void *arg, unsigned slot)
+{
+    const struct supervisor *s = arg;
+    return slot < s->slots.n && slot_alive(s->slots.v[slot]);
+}
+
+const struct successor_ops loop_successor_ops = {
+    .endpoint = send_endpoint, .alive = worker_alive, .serves = hand_over};
 
 static void start_worker(struct supervisor *s, size_t at)
 {

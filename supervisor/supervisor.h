@@ -108,7 +108,7 @@ void supervisor_feed(void *supervisor, struct slot *slot);
 /* Sends a new worker all that it needs (slot_send_welcome). */
 void supervisor_welcome(struct supervisor *s, struct slot *slot);
 
-/* A health_send; ENDPOINT and LEND are sent for the predecessor's workers too. */
+/* A health_send; ENDPOINT, LEND and TRIAL are sent for the predecessor's workers too. */
 void supervisor_send(void *supervisor, int to, chan_put_fn *put, const void *m);
 
 /* A bindings_send: sends changed bindings to all workers. */

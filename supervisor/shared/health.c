@@ -137,9 +137,9 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
 /* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
 static int next_asker(const struct health_endpoint *e)
 {
-    for (unsigned i = 1; i <= SLOTS_MAX; i++)
-        if (e->asks[(e->last_asker + i) % SLOTS_MAX])
-            return (int)((e->last_asker + i) % SLOTS_MAX);
+    for (unsigned i = 1; i <= HEALTH_SLOTS; i++)
+        if (e->asks[(e->last_asker + i) % HEALTH_SLOTS])
+            return (int)((e->last_asker + i) % HEALTH_SLOTS);
     return HEALTH_NONE;
 }
 
@@ -187,7 +187,7 @@ static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t se
 void health_trial_ask(struct health *h, unsigned slot, struct str id)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    if (!e || slot >= SLOTS_MAX || e->trial_slot == (int)slot || h->frozen)
+    if (!e || slot >= HEALTH_SLOTS || e->trial_slot == (int)slot || h->frozen)
         return;
     e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
     h->touched = e->touched = true;
@@ -532,6 +532,8 @@ static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
             lend_to(h, e, next_worker(h), now_ms);
         return;
     case EP_WANT_VERIFY:
+        if (h->nup == 0 && serve_asker(h, e, now_ms))
+            return; /* all workers drain: nobody verifies it */
         /* With a closed breaker it is no trial, and a trial of before that runs is a request as any
          * other. */
         if (e->trial_slot == HEALTH_NONE || e->state.breaker.state == BREAKER_CLOSED)

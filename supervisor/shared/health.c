@@ -87,17 +87,23 @@ void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, boo
 
 /* ---- after an event */
 
-/* Forgets the holder of a trial that the policy has made free: the breaker was closed, or reset. */
-static void forget_loan(struct health_endpoint *e)
+/* Forgets requests for a trial that nobody needs, and who verified what is verified no longer. The
+ * holder of a trial stays known until it has said how that ended (loan_over), also when the policy
+ * has made the trial free, as the breaker was closed: until then it may run there, and no other is
+ * lent. */
+static void forget(struct health_endpoint *e)
 {
-    if (e->state.breaker.trial == BREAKER_TRIAL_FREE) {
-        e->trial_slot = HEALTH_NONE;
-        e->trial_recalled = false;
-    }
     if (e->state.breaker.state == BREAKER_CLOSED)
         memset(e->asks, 0, sizeof e->asks);
     if (e->state.verifying == EP_VERIFY_NONE)
         e->verify_slot = HEALTH_NONE;
+}
+
+/* The holder of the trial has it no longer. */
+static void loan_over(struct health_endpoint *e)
+{
+    e->trial_slot = HEALTH_NONE;
+    e->trial_recalled = false;
 }
 
 static void count(const struct health *h, const struct health_endpoint *e, enum health_count what)
@@ -118,7 +124,7 @@ static void count_trips(const struct health *h, const struct health_endpoint *e,
 static void changed(struct health *h, struct health_endpoint *e, const struct ep_changes *ch,
                     const char *reason, int64_t now_ms)
 {
-    forget_loan(e);
+    forget(e);
     send_state(h, e, now_ms);
     h->touched = e->touched = true;
     look_again(h, e, now_ms);
@@ -132,9 +138,9 @@ static void changed(struct health *h, struct health_endpoint *e, const struct ep
 /* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
 static int next_asker(const struct health_endpoint *e)
 {
-    for (unsigned i = 1; i <= SLOTS_MAX; i++)
-        if (e->asks[(e->last_asker + i) % SLOTS_MAX])
-            return (int)((e->last_asker + i) % SLOTS_MAX);
+    for (unsigned i = 1; i <= HEALTH_SLOTS; i++)
+        if (e->asks[(e->last_asker + i) % HEALTH_SLOTS])
+            return (int)((e->last_asker + i) % HEALTH_SLOTS);
     return HEALTH_NONE;
 }
 
@@ -154,7 +160,7 @@ static int next_worker(struct health *h)
 static void lend_to(struct health *h, struct health_endpoint *e, int slot, int64_t now_ms)
 {
     struct ep_changes ch = {0};
-    if (slot == HEALTH_NONE || !ep_lend(&e->state, &ch))
+    if (slot == HEALTH_NONE || e->trial_slot != HEALTH_NONE || !ep_lend(&e->state, &ch))
         return;
     e->trial_slot = slot;
     e->trial_seq = ++h->seq;
@@ -182,7 +188,7 @@ static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t se
 void health_trial_ask(struct health *h, unsigned slot, struct str id)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    if (!e || slot >= SLOTS_MAX || e->trial_slot == (int)slot || h->frozen)
+    if (!e || slot >= HEALTH_SLOTS || e->trial_slot == (int)slot || h->frozen)
         return;
     e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
     h->touched = e->touched = true;
@@ -206,6 +212,7 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
     if (!has_loan(e, slot, seq))
         return;
     ep_trial_back(&e->state, &ch);
+    loan_over(e);
     changed(h, e, &ch, NULL, now_ms);
 }
 
@@ -258,10 +265,12 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         return true;
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
+    bool loan = has_loan(e, slot, m->trial);
     struct ep_report r = {
         REPORT_OF(m, reason),
         .part = (enum outcome_part)m->part,
-        .trial = has_loan(e, slot, m->trial),
+        /* not if the breaker was closed meanwhile, and may have opened again */
+        .trial = loan && e->state.breaker.trial != BREAKER_TRIAL_FREE,
         .left = m->left,
         .overruled = m->overruled,
         .about_model = m->about_model,
@@ -279,6 +288,8 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     look_at_all(h, now_ms);
     struct ep_ctx ctx = ctx_of(h, e);
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
+    if (loan)
+        loan_over(e);
     changed(h, e, &ch, reason, now_ms);
     /* A worker reports one success, and another only after an ENDPOINT that still has
      * success_wanted. */
@@ -328,8 +339,11 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     }
     look_at_all(h, now_ms);
     struct ep_ctx ctx = ctx_of(h, e);
+    bool counts = e->state.verifying != EP_VERIFY_VOID;
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
     changed(h, e, &ch, reason, now_ms);
+    if (!counts)
+        return true;
     count(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
         log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
@@ -344,8 +358,10 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
     struct ep_changes ch = {0};
     if (!e)
         return;
-    if (has_loan(e, slot, trial))
+    if (has_loan(e, slot, trial)) {
         ep_trial_back(&e->state, &ch);
+        loan_over(e);
+    }
     if (e->verify_slot == (int)slot && e->verify_seq == verifies)
         ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
     changed(h, e, &ch, NULL, now_ms);
@@ -387,8 +403,10 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         struct health_endpoint *e = &h->v[i];
         struct ep_changes ch = {0};
         e->asks[slot] = false;
-        if (e->trial_slot == (int)slot)
+        if (e->trial_slot == (int)slot) {
             ep_trial_back(&e->state, &ch);
+            loan_over(e);
+        }
         if (e->verify_slot == (int)slot)
             ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
         changed(h, e, &ch, NULL, now_ms);
@@ -503,7 +521,7 @@ static bool serve_asker(struct health *h, struct health_endpoint *e, int64_t now
     int asker = next_asker(e);
     if (asker == HEALTH_NONE || e->state.breaker.trial == BREAKER_TRIAL_RUNNING)
         return false;
-    if (e->state.breaker.trial == BREAKER_TRIAL_LENT) {
+    if (e->trial_slot != HEALTH_NONE) {
         recall(h, e);
         return true;
     }
@@ -527,7 +545,11 @@ static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
             lend_to(h, e, next_worker(h), now_ms);
         return;
     case EP_WANT_VERIFY:
-        if (e->trial_slot == HEALTH_NONE)
+        if (h->nup == 0 && serve_asker(h, e, now_ms))
+            return; /* all workers drain: nobody verifies it */
+        /* With a closed breaker it is no trial, and a trial of before that runs is a request as any
+         * other. */
+        if (e->trial_slot == HEALTH_NONE || e->state.breaker.state == BREAKER_CLOSED)
             verify(h, e, now_ms);
         else
             recall(h, e);

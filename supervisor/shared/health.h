@@ -24,7 +24,7 @@
 enum { HEALTH_ALL = -1, HEALTH_NONE = -1 };
 
 /* The workers of the predecessor, which drain after an upgrade, are together one slot,
- * HEALTH_PREDECESSOR. No trials are lent to it. */
+ * HEALTH_PREDECESSOR. A trial is lent to it only on request. */
 enum { HEALTH_PREDECESSOR = SLOTS_MAX, HEALTH_SLOTS };
 
 /* Sends a message (`put` as for chan_send) to the worker in a slot, or to all. */
@@ -47,13 +47,15 @@ struct health_endpoint {
     uint32_t got_sent;    /* places lent to this supervisor so far, as last sent to the successor
                              (UP_PLACES.got) */
     bool place_asked;     /* UP_WANT was sent to the successor and is not answered by UP_LEND yet */
-    int trial_slot;       /* slot that the trial is lent to, or HEALTH_NONE */
+    int trial_slot;       /* slot that the trial is lent to, until it has said how that ended, or
+                             HEALTH_NONE */
     uint64_t trial_seq;   /* seq of that loan of the trial */
     int64_t trial_since_ms;
     bool trial_recalled;     /* TRIAL_RECALL was sent */
     bool asks[HEALTH_SLOTS]; /* workers that have sent TRIAL_ASK */
     unsigned last_asker;
-    int verify_slot; /* slot that verifies the endpoint, or HEALTH_NONE */
+    unsigned asks_afar; /* slot, at the predecessor, of its worker that asked last */
+    int verify_slot;    /* slot that verifies the endpoint, or HEALTH_NONE */
     uint64_t verify_seq;
     char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
@@ -142,6 +144,10 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got);
 /* Handles UP_WANT: a worker of the predecessor requests a place. */
 void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms);
+/* Handles TRIAL_ASK of a worker of the predecessor, which has it in that slot. */
+void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id);
+/* Handles UP_TRIAL: the successor has lent a trial to the worker in that slot, which gets it. */
+void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq);
 /* Handles UP_LEND: the successor lends n places to the workers here. */
 void health_places_granted(struct health *h, struct str id, uint32_t n);
 

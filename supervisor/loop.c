@@ -12,7 +12,11 @@
 
 #include <stdio.h>
 
-enum { START_DEATHS = 3 }; /* ends of one worker's processes that make the start fail */
+enum {
+    START_DEATHS = 3, /* ends of one worker's processes that make the start fail */
+    /* between two turns, which a tick makes every second: with more the process stood still */
+    GAP_MS = 3000
+};
 
 /* ---- orders */
 
@@ -198,7 +202,14 @@ static void send_endpoint(void *arg, const struct ipc_endpoint *m)
     supervisor_send(arg, HEALTH_ALL, ipc_put_v_endpoint, m);
 }
 
-const struct successor_ops loop_successor_ops = {.endpoint = send_endpoint, .serves = hand_over};
+static bool worker_alive(void *arg, unsigned slot)
+{
+    const struct supervisor *s = arg;
+    return slot < s->slots.n && slot_alive(s->slots.v[slot]);
+}
+
+const struct successor_ops loop_successor_ops = {
+    .endpoint = send_endpoint, .alive = worker_alive, .serves = hand_over};
 
 static void start_worker(struct supervisor *s, size_t at)
 {
@@ -279,12 +290,25 @@ static void mind_health(struct supervisor *s)
     ev_timer_start(s->loop, &s->health_due);
 }
 
+/* Notices that this process stood still (stopped by a signal, or with its machine), before a worker
+ * is judged by the time that has passed. */
+static void mind_gap(struct supervisor *s)
+{
+    int64_t now = clock_mono_ms(), gap = s->turn_ms ? now - s->turn_ms : 0;
+    s->turn_ms = now;
+    if (gap < GAP_MS)
+        return;
+    log_info("stood still for %.1f s", (double)gap / 1000);
+    slots_stood_still(&s->slots, gap);
+}
+
 /* Called once a turn, before the loop sleeps. */
 static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 {
     struct supervisor *s = w->data;
     (void)loop;
     (void)events;
+    mind_gap(s);
     stop_check(s);
     reload_check(s);
     reopen_check(s);

@@ -66,6 +66,7 @@ struct supervisor {
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog, sweep, health_due;
     ev_prepare turn;
+    int64_t turn_ms; /* when the last turn began to sleep, CLOCK_MONOTONIC */
 };
 
 /* Begins to stop: want is PLAN_DRAIN or PLAN_STOP. */
@@ -107,7 +108,7 @@ void supervisor_feed(void *supervisor, struct slot *slot);
 /* Sends a new worker all that it needs (slot_send_welcome). */
 void supervisor_welcome(struct supervisor *s, struct slot *slot);
 
-/* A health_send; ENDPOINT and LEND are sent for the predecessor's workers too. */
+/* A health_send; ENDPOINT, LEND and TRIAL are sent for the predecessor's workers too. */
 void supervisor_send(void *supervisor, int to, chan_put_fn *put, const void *m);
 
 /* A bindings_send: sends changed bindings to all workers. */

@@ -15,6 +15,8 @@ void supervisor_send(void *arg, int to, chan_put_fn *put, const void *m)
         predecessor_send_endpoint(&s->predecessor, m);
     if (put == ipc_put_v_lend && to == HEALTH_PREDECESSOR)
         predecessor_send_lend(&s->predecessor, m);
+    if (put == ipc_put_v_trial && to == HEALTH_PREDECESSOR)
+        predecessor_send_trial(&s->predecessor, m);
     slots_send(&s->slots, to, put, m);
 }
 

@@ -62,6 +62,7 @@ static void assemble(struct worker *w)
 {
     char *rbuf = mem_zalloc(1, TURN_READ);
     turn_init(&w->turn, w->loop);
+    deadline_init(&w->drain_end, w->loop, worker_drain_over);
     binding_replica_start(&w->binding, w->loop, &w->uplink, &w->replica);
     w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
     w->counters.replica = &w->replica;
@@ -90,9 +91,11 @@ static void assemble(struct worker *w)
                                 .sock_diag = peer_open(),
                                 .arg = w,
                                 .shed = shed,
+                                .idle = worker_conn_idle,
                                 .ended = worker_conn_ended};
     list_init(&w->conn.listeners);
     list_init(&w->conn.conns);
+    list_init(&w->conn.new_conns);
     list_init(&w->conn.idle_conns);
     accept_init(&w->conn);
     admin_init(&w->admin);
@@ -151,8 +154,9 @@ int worker_run(int fd, unsigned slot)
     fd_close(&w->conn.sock_diag);
     ev_prepare_stop(w->loop, &w->end_of_turn);
     accept_stop(&w->conn);
-    ev_timer_stop(w->loop, &w->drain_timer);
+    deadline_fini(&w->drain_end);
     ev_timer_stop(w->loop, &w->stats_due);
+    turn_fini(&w->turn);
     ev_loop_destroy(w->loop);
     mem_free(w->exchange_env.rbuf);
     mem_free(w->exchange_env.head);

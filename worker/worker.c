@@ -33,6 +33,11 @@ static void leave_if_done(struct worker *w)
     ev_break(w->loop, EVBREAK_ALL);
 }
 
+void worker_conn_idle(void *arg)
+{
+    accept_resume_soon(&((struct worker *)arg)->conn);
+}
+
 void worker_conn_ended(void *arg)
 {
     struct worker *w = arg;
@@ -40,10 +45,9 @@ void worker_conn_ended(void *arg)
     leave_if_done(w);
 }
 
-static void drain_over(struct ev_loop *loop, ev_timer *t, int revents)
+void worker_drain_over(struct deadline *t)
 {
-    (void)loop, (void)revents;
-    struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
+    struct worker *w = CONTAINER_OF(t, struct worker, drain_end);
     log_warn("drain_timeout is over: closing %u connections", w->counters.conns);
     conns_kill(&w->conn);
     leave_if_done(w);
@@ -58,9 +62,7 @@ void worker_drain(struct worker *w, bool quick, int64_t timeout_ms)
     loan_drain(&w->loans);
     listener_remove_all(&w->conn);
     accept_stop(&w->conn);
-    ev_timer_stop(w->loop, &w->drain_timer);
-    ev_timer_init(&w->drain_timer, drain_over, (double)timeout_ms / 1000.0, 0.);
-    ev_timer_start(w->loop, &w->drain_timer);
+    deadline_set(&w->drain_end, timeout_ms);
     conns_drain(&w->conn, quick);
     leave_if_done(w);
 }

@@ -13,6 +13,7 @@
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
+#include "worker/loop/deadline.h"
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
 #include "worker/upstream/exchange.h"
@@ -41,7 +42,7 @@ struct worker {
     uint64_t files;     /* open files that this process may have (RLIMIT_NOFILE) */
     bool draining, quick;
     int exit_code;
-    ev_timer drain_timer;
+    struct deadline drain_end; /* connections that are left then are closed */
     ev_timer stats_due; /* sends STATS; active while counters have changed since the last one */
     /* wakes waiting requests, frees what ended in this turn, writes the log */
     ev_prepare end_of_turn;
@@ -59,6 +60,13 @@ void worker_trim(struct worker *w);
  * connection has ended. `quick`: idle client connections are closed at once; otherwise each may
  * carry one more request. Connections that are left after timeout_ms are closed. */
 void worker_drain(struct worker *w, bool quick, int64_t timeout_ms);
+
+/* conn_env.idle: called when a connection has become idle. Accepts again soon if that was paused.
+ */
+void worker_conn_idle(void *arg);
+
+/* The callback of worker.drain_end. */
+void worker_drain_over(struct deadline *t);
 
 /* conn_env.ended: called when a connection has ended. Accepts again if that was paused; ends the
  * loop when this was the last connection of a draining worker. arg: the worker. */

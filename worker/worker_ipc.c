@@ -149,7 +149,7 @@ static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_
     (void)f, (void)e;
     struct ep_live *live = replica_update(&w->replica, m);
     if (live)
-        loan_on_endpoint(live);
+        loan_on_endpoint(&w->loans, live);
     turn_wake(&w->turn);
     return true;
 }

@@ -20,6 +20,15 @@ int64_t clock_mono_us(void)
     return us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boot_ms(void)
+{
+    struct timespec t;
+    /* Linux before 2.6.39 and some sandboxes do not have CLOCK_BOOTTIME */
+    if (clock_gettime(CLOCK_BOOTTIME, &t) == -1)
+        return clock_mono_ms();
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 int64_t clock_wall_ms(void)
 {
     return us(CLOCK_REALTIME) / 1000;

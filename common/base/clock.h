@@ -5,11 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Milliseconds of CLOCK_MONOTONIC: for durations, the same in all processes of a machine. */
+/* Milliseconds of CLOCK_MONOTONIC: for durations and time-outs of input and output. Stands while
+ * the machine is suspended; the same in all processes of a machine. */
 int64_t clock_mono_ms(void);
 
 /* Microseconds of CLOCK_MONOTONIC. */
 int64_t clock_mono_us(void);
+
+/* Milliseconds of CLOCK_BOOTTIME, which goes on while the machine is suspended: for the ends of
+ * states that last (cooldowns, open breakers, bindings). CLOCK_MONOTONIC where there is none. */
+int64_t clock_boot_ms(void);
 
 /* Milliseconds since 1970 UTC: for logs, dates, and what is written to disk. */
 int64_t clock_wall_ms(void);

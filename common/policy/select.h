@@ -105,7 +105,7 @@ struct sel_result {
 
 /* Why an endpoint was not taken, for logs and qccctl. */
 enum sel_skip {
-    SEL_SKIP_NO, /* the endpoint was taken */
+    SEL_SKIP_NO, /* the endpoint was taken; with select_check: it could be */
     SEL_SKIP_DISABLED,
     SEL_SKIP_QUEUED,
     SEL_SKIP_MODEL,
@@ -125,6 +125,7 @@ enum sel_skip {
     SEL_SKIP_WEIGHT,
     SEL_SKIP_PRIORITY,
     SEL_SKIP_STRATEGY,
+    SEL_SKIP_TRIAL_NEEDED, /* the best that is left: SEL_NEED_TRIAL */
     SEL_SKIP__COUNT
 };
 

@@ -332,6 +332,14 @@ void slot_tick(struct slot *s)
     slot_send(s, -1, ipc_put_v_ping, &m);
 }
 
+void slots_stood_still(struct slots *all, int64_t ms)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        all->v[i]->st.missed = all->v[i]->st.unacked = 0;
+        all->v[i]->st.retire_by += ms;
+    }
+}
+
 /* ---- the slot itself */
 
 static struct slot *slot_new(const struct slot_env *env, unsigned number)

@@ -71,6 +71,10 @@ struct slot *slots_at(struct slots *all, const struct slot_env *env, size_t i);
 /* Queues one message for the worker in that slot; slot -1: for all workers. */
 void slots_send(struct slots *all, int slot, chan_put_fn *put, const void *m);
 
+/* The supervisor stood still for so long: workers that stood still along with it have time to
+ * answer and to end. */
+void slots_stood_still(struct slots *all, int64_t ms);
+
 /* Kills all processes in slots and frees the slots. */
 void slots_free(struct slots *all);
 

@@ -3,8 +3,9 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "supervisor/shared/health_log.h"
 #include "supervisor/shared/endpoint_view.h"
+#include "supervisor/shared/health_change.h"
+#include "supervisor/shared/health_log.h"
 #include "supervisor/shared/policy_conf.h"
 
 #include <string.h>
@@ -12,63 +13,7 @@
 _Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX,
                "all blocks fit into ENDPOINT");
 
-/* ---- endpoints by id */
-
-struct health_endpoint *health_by_id(const struct health *h, struct str id)
-{
-    for (size_t i = 0; i < h->n; i++)
-        if (str_eq(str_c(h->v[i].id), id))
-            return &h->v[i];
-    return NULL;
-}
-
-struct health_endpoint *health_find(const struct health *h, struct str what)
-{
-    struct health_endpoint *e = health_by_id(h, what);
-    for (size_t i = 0; i < h->n && !e; i++)
-        if (str_eq(str_c(h->v[i].name), what))
-            e = &h->v[i];
-    return e;
-}
-
-static struct ep_ctx ctx_of(const struct health *h, const struct health_endpoint *e)
-{
-    return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
-}
-
-/* Updates whether e is usable. A change may make another endpoint the last one, or end that. */
-static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
-{
-    size_t i = (size_t)(e - h->v);
-    bool is = ep_usable(&e->state, now_ms);
-    if (is == h->offered.offers.v[i].usable)
-        return;
-    offers_set_usable(&h->offered.offers, i, is);
-    h->touched = h->usable_changed = true;
-}
-
-/* Updates whether each endpoint is usable, since a cooldown ends by time alone. Called before a
- * decision that depends on it. */
-static void look_at_all(struct health *h, int64_t now_ms)
-{
-    for (size_t i = 0; i < h->n; i++)
-        look_again(h, &h->v[i], now_ms);
-}
-
 /* ---- sending an endpoint's state */
-
-/* Sends the state of e to the workers if it differs from the one last sent. */
-static void send_state(struct health *h, struct health_endpoint *e, int64_t now_ms)
-{
-    struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, now_ms);
-    if (h->overruled || endpoint_view_same(&m, &e->sent))
-        return;
-    h->send(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
-    e->sent = m;
-    if (m.blocks.n)
-        memcpy(e->sent_blocks, m.blocks.p, m.blocks.n);
-    e->sent.blocks.p = e->sent_blocks;
-}
 
 void health_send_all(struct health *h, int slot, int64_t now_ms)
 {
@@ -85,56 +30,21 @@ void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, boo
     l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
 }
 
-/* ---- after an event */
-
-/* Forgets the holder of a trial that the policy has made free: the breaker was closed, or reset. */
-static void forget_loan(struct health_endpoint *e)
-{
-    if (e->state.breaker.trial == BREAKER_TRIAL_FREE) {
-        e->trial_slot = HEALTH_NONE;
-        e->trial_recalled = false;
-    }
-    if (e->state.breaker.state == BREAKER_CLOSED)
-        memset(e->asks, 0, sizeof e->asks);
-    if (e->state.verifying == EP_VERIFY_NONE)
-        e->verify_slot = HEALTH_NONE;
-}
-
-static void count(const struct health *h, const struct health_endpoint *e, enum health_count what)
-{
-    if (h->counted)
-        h->counted(h->arg, e->id, what);
-}
-
-static void count_trips(const struct health *h, const struct health_endpoint *e,
-                        const struct ep_changes *ch)
-{
-    for (uint32_t i = 0; i < ch->n; i++)
-        if (ch->note[i].what == EP_NOTE_BREAKER && e->state.breaker.state == BREAKER_OPEN)
-            count(h, e, HEALTH_TRIPPED);
-}
-
-/* Acts on the changes of an event. reason: that of the report, or NULL. */
-static void changed(struct health *h, struct health_endpoint *e, const struct ep_changes *ch,
-                    const char *reason, int64_t now_ms)
-{
-    forget_loan(e);
-    send_state(h, e, now_ms);
-    h->touched = e->touched = true;
-    look_again(h, e, now_ms);
-    count_trips(h, e, ch);
-    if (!h->frozen)
-        health_log(e->name, &e->state, ch, reason); /* last, so that workers get the state sooner */
-}
-
 /* ---- the trial */
+
+/* The holder of the trial has it no longer. */
+static void loan_over(struct health_endpoint *e)
+{
+    e->trial_slot = HEALTH_NONE;
+    e->trial_recalled = false;
+}
 
 /* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
 static int next_asker(const struct health_endpoint *e)
 {
-    for (unsigned i = 1; i <= SLOTS_MAX; i++)
-        if (e->asks[(e->last_asker + i) % SLOTS_MAX])
-            return (int)((e->last_asker + i) % SLOTS_MAX);
+    for (unsigned i = 1; i <= HEALTH_SLOTS; i++)
+        if (e->asks[(e->last_asker + i) % HEALTH_SLOTS])
+            return (int)((e->last_asker + i) % HEALTH_SLOTS);
     return HEALTH_NONE;
 }
 
@@ -154,14 +64,14 @@ static int next_worker(struct health *h)
 static void lend_to(struct health *h, struct health_endpoint *e, int slot, int64_t now_ms)
 {
     struct ep_changes ch = {0};
-    if (slot == HEALTH_NONE || !ep_lend(&e->state, &ch))
+    if (slot == HEALTH_NONE || e->trial_slot != HEALTH_NONE || !ep_lend(&e->state, &ch))
         return;
     e->trial_slot = slot;
     e->trial_seq = ++h->seq;
     e->trial_since_ms = now_ms;
     e->trial_recalled = false;
     struct ipc_trial m = {.endpoint = str_c(e->id), .seq = e->trial_seq};
-    send_state(h, e, now_ms);
+    health_send_state(h, e, now_ms);
     h->send(h->arg, slot, ipc_put_v_trial, &m);
 }
 
@@ -182,7 +92,7 @@ static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t se
 void health_trial_ask(struct health *h, unsigned slot, struct str id)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    if (!e || slot >= SLOTS_MAX || e->trial_slot == (int)slot || h->frozen)
+    if (!e || slot >= HEALTH_SLOTS || e->trial_slot == (int)slot || h->frozen)
         return;
     e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
     h->touched = e->touched = true;
@@ -196,7 +106,7 @@ void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t
     if (!has_loan(e, slot, seq) || !ep_trial_begin(&e->state, &ch))
         return;
     e->trial_recalled = false;
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
@@ -206,7 +116,8 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
     if (!has_loan(e, slot, seq))
         return;
     ep_trial_back(&e->state, &ch);
-    changed(h, e, &ch, NULL, now_ms);
+    loan_over(e);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 /* ---- verifications */
@@ -221,7 +132,7 @@ static void verify(struct health *h, struct health_endpoint *e, int64_t now_ms)
     e->verify_seq = ++h->seq;
     struct ipc_verify m = {
         .endpoint = str_c(e->id), .seq = e->verify_seq, .model = str_c(e->model)};
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
     h->send(h->arg, slot, ipc_put_v_verify, &m);
     log_debug("endpoint %s: worker %d verifies it", e->name, slot);
 }
@@ -258,10 +169,12 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         return true;
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
+    bool loan = has_loan(e, slot, m->trial);
     struct ep_report r = {
         REPORT_OF(m, reason),
         .part = (enum outcome_part)m->part,
-        .trial = has_loan(e, slot, m->trial),
+        /* not if the breaker was closed meanwhile, and may have opened again */
+        .trial = loan && e->state.breaker.trial != BREAKER_TRIAL_FREE,
         .left = m->left,
         .overruled = m->overruled,
         .about_model = m->about_model,
@@ -276,10 +189,12 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
     struct ep_changes ch = {0};
-    look_at_all(h, now_ms);
-    struct ep_ctx ctx = ctx_of(h, e);
+    health_look_at_all(h, now_ms);
+    struct ep_ctx ctx = health_ctx(h, e);
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
-    changed(h, e, &ch, reason, now_ms);
+    if (loan)
+        loan_over(e);
+    health_changed(h, e, &ch, reason, now_ms);
     /* A worker reports one success, and another only after an ENDPOINT that still has
      * success_wanted. */
     if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
@@ -305,7 +220,7 @@ void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now
         struct ep_changes ch = {0};
         ep_take_back(&h->v[i].state, m->message, &ch);
         if (ch.dirty)
-            changed(h, &h->v[i], &ch, NULL, now_ms);
+            health_changed(h, &h->v[i], &ch, NULL, now_ms);
     }
 }
 
@@ -322,15 +237,18 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     struct ep_changes ch = {0};
     if (!m->ok && m->net == NET_LOCAL) {
         ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-        changed(h, e, &ch, NULL, now_ms);
+        health_changed(h, e, &ch, NULL, now_ms);
         log_info("endpoint %s: verification given back: %s", e->name, reason);
         return true;
     }
-    look_at_all(h, now_ms);
-    struct ep_ctx ctx = ctx_of(h, e);
+    health_look_at_all(h, now_ms);
+    struct ep_ctx ctx = health_ctx(h, e);
+    bool counts = e->state.verifying != EP_VERIFY_VOID;
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
-    changed(h, e, &ch, reason, now_ms);
-    count(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
+    health_changed(h, e, &ch, reason, now_ms);
+    if (!counts)
+        return true;
+    health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
         log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
                  reason);
@@ -344,17 +262,19 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
     struct ep_changes ch = {0};
     if (!e)
         return;
-    if (has_loan(e, slot, trial))
+    if (has_loan(e, slot, trial)) {
         ep_trial_back(&e->state, &ch);
+        loan_over(e);
+    }
     if (e->verify_slot == (int)slot && e->verify_seq == verifies)
         ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 void health_taken(struct health *h, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++)
-        send_state(h, &h->v[i], now_ms);
+        health_send_state(h, &h->v[i], now_ms);
     health_again(h);
 }
 
@@ -387,11 +307,13 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         struct health_endpoint *e = &h->v[i];
         struct ep_changes ch = {0};
         e->asks[slot] = false;
-        if (e->trial_slot == (int)slot)
+        if (e->trial_slot == (int)slot) {
             ep_trial_back(&e->state, &ch);
+            loan_over(e);
+        }
         if (e->verify_slot == (int)slot)
             ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-        changed(h, e, &ch, NULL, now_ms);
+        health_changed(h, e, &ch, NULL, now_ms);
         struct health_places_line l = {h, e};
         places_gone(&e->places, slot, health_send_places, &l);
     }
@@ -459,7 +381,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     }
     mem_free(old);
     offered_conf(&h->offered, c);
-    look_at_all(h, now_ms);
+    health_look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
         /* health_send_all follows */
@@ -475,7 +397,7 @@ void health_operator(struct health *h, struct health_endpoint *e, enum ep_action
 {
     struct ep_changes ch = {0};
     ep_operator(&e->state, &h->conf, a, now_ms, &ch);
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 /* ---- time */
@@ -483,9 +405,9 @@ void health_operator(struct health *h, struct health_endpoint *e, enum ep_action
 static void tick(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ep_changes ch = {0};
-    struct ep_ctx ctx = ctx_of(h, e);
+    struct ep_ctx ctx = health_ctx(h, e);
     ep_tick(&e->state, &h->conf, &ctx, now_ms, &ch);
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 /* Whether the trial is lent to a worker that has not begun it, while another worker could have
@@ -503,7 +425,7 @@ static bool serve_asker(struct health *h, struct health_endpoint *e, int64_t now
     int asker = next_asker(e);
     if (asker == HEALTH_NONE || e->state.breaker.trial == BREAKER_TRIAL_RUNNING)
         return false;
-    if (e->state.breaker.trial == BREAKER_TRIAL_LENT) {
+    if (e->trial_slot != HEALTH_NONE) {
         recall(h, e);
         return true;
     }
@@ -527,7 +449,11 @@ static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
             lend_to(h, e, next_worker(h), now_ms);
         return;
     case EP_WANT_VERIFY:
-        if (e->trial_slot == HEALTH_NONE)
+        if (h->nup == 0 && serve_asker(h, e, now_ms))
+            return; /* all workers drain: nobody verifies it */
+        /* With a closed breaker it is no trial, and a trial of before that runs is a request as any
+         * other. */
+        if (e->trial_slot == HEALTH_NONE || e->state.breaker.state == BREAKER_CLOSED)
             verify(h, e, now_ms);
         else
             recall(h, e);
@@ -557,7 +483,7 @@ void health_run(struct health *h, int64_t now_ms)
     }
     if (!h->touched && now_ms < h->next_ms)
         return;
-    look_at_all(h, now_ms);
+    health_look_at_all(h, now_ms);
     /* An endpoint that becomes usable ends that another is the last one, which is then queued; one
      * that no longer is may bring others in reach. */
     do {

@@ -13,7 +13,8 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
         .draining = s->draining,
         .lacks_count_tokens = s->no_count_until_ms != 0,
         .verify_asked = s->verify_asked,
-        .verifying = s->verifying,
+        /* EP_VERIFY_VOID is of this supervisor alone: an earlier build does not know it */
+        .verifying = s->verifying == EP_VERIFY_VOID ? EP_VERIFY_NONE : s->verifying,
         .verifies = e->verify_slot == HEALTH_NONE ? 0 : e->verify_seq,
         .breaker = s->breaker.state,
         .breaker_trial = s->breaker.trial,

@@ -221,6 +221,16 @@ void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m)
         send_up(pre, ipc_put_v_up_lend, &u);
 }
 
+void predecessor_send_trial(struct predecessor *pre, const struct ipc_trial *m)
+{
+    const struct health_endpoint *e = health_by_id(pre->env.health, m->endpoint);
+    struct ipc_up_trial u = {.endpoint = m->endpoint, .seq = m->seq};
+    if (!e)
+        return;
+    u.slot = e->asks_afar;
+    send_up(pre, ipc_put_v_up_trial, &u);
+}
+
 void predecessor_send_endpoints(struct predecessor *pre)
 {
     for (size_t i = 0; predecessor_waiting(pre) && i < pre->env.health->n; i++) {
@@ -330,11 +340,18 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         struct ipc_verdict verdict;
         struct ipc_trial_begun begun;
         struct ipc_trial_back back;
+        struct ipc_trial_ask ask;
         struct ipc_stats stats;
         struct ipc_unserved unserved;
     } m;
     if (!pre->same_ipc)
         return true;
+    /* not passed on to a third supervisor, which knows no slots but those here */
+    if (u->what == IPC_TRIAL_ASK) {
+        if (ipc_get_trial_ask(&f, &m.ask))
+            health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint);
+        return true;
+    }
     successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */
     if (u->what == IPC_BINDS)
         return ipc_get_binds(&f, &m.binds) &&

@@ -97,6 +97,10 @@ void predecessor_send_endpoints(struct predecessor *pre);
 /* Sends UP_LEND with places that were lent to HEALTH_PREDECESSOR. */
 void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m);
 
+/* Sends UP_TRIAL with a trial that was lent to HEALTH_PREDECESSOR, for the worker that asked last.
+ */
+void predecessor_send_trial(struct predecessor *pre, const struct ipc_trial *m);
+
 /* Sends SIGUSR1 to the predecessor while its workers drain, so that it opens its log file again. */
 void predecessor_pass_reopen(const struct predecessor *pre);
 

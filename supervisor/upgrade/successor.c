@@ -314,6 +314,20 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
     return true;
 }
 
+/* A worker that has died meanwhile loses it. */
+static bool on_up_trial(struct successor *u, const struct ipc_frame *f)
+{
+    struct ipc_up_trial m;
+    if (!ipc_get_up_trial(f, &m))
+        return false;
+    struct ipc_up_lost lost = {.endpoint = m.endpoint, .trial = m.seq};
+    if (u->env.ops->alive(u->env.arg, m.slot))
+        health_trial_granted(u->env.health, m.slot, m.endpoint, m.seq);
+    else
+        send_up(u, -1, ipc_put_v_up_lost, &lost);
+    return true;
+}
+
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct successor *u = arg;
@@ -329,6 +343,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         return on_up_tell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_LEND && u->phase == SUCCESSOR_DONE && ipc_get_up_lend(f, &lend))
         health_places_granted(u->env.health, lend.endpoint, lend.n);
+    else if (f->id == IPC_UP_TRIAL && u->phase == SUCCESSOR_DONE)
+        return on_up_trial(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
     else
@@ -486,7 +502,7 @@ static bool of_interest(enum successor_phase phase, enum ipc_id id)
     return id == IPC_BINDS ||
            (phase != SUCCESSOR_STARTING &&
             (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS || id == IPC_TRIAL_BEGUN ||
-             id == IPC_TRIAL_BACK || id == IPC_UNSERVED));
+             id == IPC_TRIAL_BACK || id == IPC_TRIAL_ASK || id == IPC_UNSERVED));
 }
 
 void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)

@@ -12,7 +12,7 @@
  *               ◄──────────────────────── SERVES
  *      DONE     ── DONE ────────────────────────►  main process from here on
  *               ── SAID, PLACES, LOST, WANT ────►  reports of the workers here while they drain
- *               ◄──────────────────── TELL, LEND   endpoints' states and places for them
+ *               ◄───────────── TELL, LEND, TRIAL   endpoints' states, places, trials for them
  *
  * From UP_GO on nothing is decided here. If the successor fails before UP_SERVES, this supervisor
  * goes on as before. The successor may be of a later or an earlier build: the UP_ messages never
@@ -39,6 +39,8 @@ enum successor_phase { SUCCESSOR_NONE, SUCCESSOR_STARTING, SUCCESSOR_GIVEN, SUCC
 struct successor_ops {
     /* The successor has sent an endpoint's state (UP_TELL) for the workers here. */
     void (*endpoint)(void *arg, const struct ipc_endpoint *m);
+    /* Whether there is a worker in that slot. */
+    bool (*alive)(void *arg, unsigned slot);
     /* The successor serves: this supervisor must drain its workers and end. */
     void (*serves)(void *arg);
 };

@@ -1,12 +1,18 @@
 #include "worker/loop/deadline.h"
 
+#include "worker/loop/turn.h"
+
 #include <math.h>
+
+/* Seconds: a timer that fires so much too late may have been overtaken by what it waits for, even
+ * if the process did not stand still for TURN_GAP_S. */
+#define LATE_S 0.1
 
 static void arm(struct deadline *t)
 {
     if (ev_is_active(&t->timer))
         ev_timer_stop(t->loop, &t->timer);
-    double after = t->deadline - ev_now(t->loop);
+    double after = t->deadline - t->turn->time;
     ev_timer_set(&t->timer, after > 0 ? after : 0, 0.);
     ev_timer_start(t->loop, &t->timer);
     t->armed = t->deadline;
@@ -14,14 +20,24 @@ static void arm(struct deadline *t)
 
 static void fired(struct ev_loop *loop, ev_timer *w, int revents)
 {
-    (void)revents;
+    (void)loop, (void)revents;
     struct deadline *t = CONTAINER_OF(w, struct deadline, timer);
     if (t->deadline == HUGE_VAL)
         return;
-    if (t->deadline > ev_now(loop) + 0.0005) {
+    turn_look(t->turn);
+    double now = t->turn->time;
+    if (t->deadline > now + 0.0005) {
         arm(t);
         return;
     }
+    /* epoll_wait(2) that was interrupted by a stop and its end (EINTR) has told of no socket: one
+     * more look at them. */
+    if (!t->late && now - t->armed > LATE_S) {
+        t->late = true;
+        arm(t);
+        return;
+    }
+    t->late = false;
     t->deadline = HUGE_VAL;
     t->expired(t);
 }
@@ -29,15 +45,20 @@ static void fired(struct ev_loop *loop, ev_timer *w, int revents)
 void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(struct deadline *))
 {
     ev_timer_init(&t->timer, fired, 0., 0.);
+    /* what was read in the same turn comes first, and may have moved the deadline */
+    ev_set_priority(&t->timer, EV_MINPRI);
     t->deadline = HUGE_VAL;
     t->armed = 0;
+    t->late = false;
     t->expired = expired;
     t->loop = loop;
+    t->turn = turn_of(loop);
 }
 
 void deadline_set(struct deadline *t, int64_t ms)
 {
-    t->deadline = ev_now(t->loop) + (double)ms / 1000.0;
+    t->deadline = t->turn->time + (double)ms / 1000.0;
+    t->late = false;
     if (!ev_is_active(&t->timer) || t->armed > t->deadline)
         arm(t);
 }

@@ -1,6 +1,11 @@
 /* turn: one turn of the event loop. Objects that ended in it are freed after its callbacks have
  * returned; waiting requests are examined once per turn, however many resources were released for
- * them. */
+ * them.
+ *
+ * It also has the time in which this process ran. A process that is stopped by a signal, or whose
+ * machine is suspended or paused, finds all its timeouts over when it goes on, and in its sockets
+ * what came meanwhile: with this time nothing has timed out, as the time in which the process stood
+ * still does not count. */
 #ifndef QCC_WORKER_LOOP_TURN_H
 #define QCC_WORKER_LOOP_TURN_H
 
@@ -20,14 +25,44 @@ struct dead {
     void (*free)(struct dead *d);
 };
 
+/* TURN_GAP_S: seconds between two turns; when there are more the process stood still. It never
+ * waits so long for events (TURN_BEAT_S). TURN_GRACE_S: seconds that a timeout has at least after
+ * the process stood still: what came meanwhile may need many turns to be read, and the network of a
+ * machine that was suspended may need some time. */
+#define TURN_BEAT_S 1.5
+#define TURN_GAP_S 2.0
+#define TURN_GRACE_S 1.0
+
 struct turn {
     struct ev_loop *loop;
     struct list dead;
-    bool wake; /* a resource was released that a waiting request may need */
+    bool wake;            /* a resource was released that a waiting request may need */
+    double time;          /* seconds in which the process ran, as of this turn's begin */
+    uint32_t stalls;      /* how often the process stood still */
+    double mono;          /* turn_mono() at this turn's begin */
+    double beat_at;       /* turn_mono() when `beat` was set */
+    int64_t suspended_ms; /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, as last seen */
+    ev_check begin;       /* at the begin of each turn, before all other callbacks */
+    ev_timer beat;        /* wakes the loop within TURN_BEAT_S */
+    ev_timer anchor;      /* never fires: what remains of it is libev's monotonic time */
 };
 
-/* Initializes t. `loop`: the worker's event loop; not owned. */
+/* Initializes t and starts its watchers, which do not keep the loop alive. `loop`: the worker's
+ * event loop, in which turn_of finds t from then on; not owned. */
 void turn_init(struct turn *t, struct ev_loop *loop);
+
+/* Stops the watchers; required before the memory of t or the loop is freed. */
+void turn_fini(struct turn *t);
+
+/* The turn of a loop that was given to turn_init. */
+static inline struct turn *turn_of(struct ev_loop *loop)
+{
+    return ev_userdata(loop);
+}
+
+/* Looks whether the machine was suspended, which CLOCK_MONOTONIC does not show. Called before a
+ * timeout is believed. */
+void turn_look(struct turn *t);
 
 /* Has `free` called with d at the end of this turn; until then d stays valid. */
 void turn_bury(struct turn *t, struct dead *d, void (*free)(struct dead *));

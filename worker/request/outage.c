@@ -48,8 +48,10 @@ static void put_why(struct text *t, const struct req *r, size_t i)
 {
     const struct ep *e = r->env->replica->eps[i];
     const struct ep_view *v = &e->live->view;
-    struct sel_req sr = {.bound = -1};
-    enum sel_skip skip = i < r->nseps ? select_check(r->seps, i, &sr) : SEL_SKIP_NO;
+    bool bound = r->has_conversation && r->bound_to == (uint32_t)e->id_hash;
+    struct sel_req sr = {.bound = bound ? (int)i : -1};
+    bool known = i < r->nseps; /* else a reload has added it since the last choice */
+    enum sel_skip skip = known ? select_check(r->seps, i, &sr) : SEL_SKIP_NO;
     switch (v->disabled) {
     case EP_BY_AUTH:
         put_refused(t, v, e->ce->name);
@@ -69,10 +71,12 @@ static void put_why(struct text *t, const struct req *r, size_t i)
     }
     if (!candidates_offers(r, e->ce))
         PUT(t, "model not offered");
-    else if (skip == SEL_SKIP_NO && i < r->nseps && r->seps[i].tier == SEL_CIRCUIT_OPEN)
-        PUT(t, "circuit open");
+    else if (skip != SEL_SKIP_NO)
+        PUT(t, "%s", select_skip_text(skip));
     else
-        PUT(t, "%s", skip == SEL_SKIP_NO ? "usable again" : select_skip_text(skip));
+        PUT(t, "%s",
+            known && r->seps[i].tier == SEL_CIRCUIT_OPEN ? "circuit open, its trial was not lent"
+                                                         : "usable now");
 }
 
 void outage_tell(const struct req *r, char *p, size_t n)

@@ -82,8 +82,8 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.left = more.left;
     o.part = more.part;
     o.about_model = v->about_model;
-    if (more.spared)
-        o.fault = FAULT_REQUEST;
+    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange)))
+        o.fault = FAULT_REQUEST; /* charges nobody */
     o.message = message_of(r);
     if (r->has_model)
         o.model_hash = ep_model_hash(r->model);

@@ -17,7 +17,8 @@ struct report_more {
     enum outcome_part part;
 };
 
-/* Reports that the attempt at r->ep has failed. Ends the trial, if it was one. */
+/* Reports that the attempt at r->ep has failed. Ends the trial, if it was one. A timeout is charged
+ * to nobody if this process stood still during the attempt. */
 void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
                     struct report_more more);
 

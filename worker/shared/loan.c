@@ -233,11 +233,11 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m)
     }
 }
 
-void loan_on_endpoint(struct ep_live *l)
+void loan_on_endpoint(struct loans *s, struct ep_live *l)
 {
     struct loan *g = &l->loan;
     if (l->view.breaker == BREAKER_CLOSED)
-        g->trial = 0; /* a closed breaker needs no trial */
+        unused_trial_back(s, l); /* a closed breaker needs no trial */
     g->trial_asked = false;
     /* PLACES may have come before the supervisor knew this endpoint (a reload): it may be sent
      * again. */

@@ -86,7 +86,7 @@ void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m);
 /* LEND: places were lent or recalled, or none is free. */
 void loan_on_lend(struct loans *s, const struct ipc_lend *m);
 /* ENDPOINT: l->view has changed. */
-void loan_on_endpoint(struct ep_live *l);
+void loan_on_endpoint(struct loans *s, struct ep_live *l);
 
 /* Returns what was lent in this turn and no request took. Called at the end of a turn, after
  * waiting requests were examined. */

@@ -1,5 +1,7 @@
 #include "worker/upstream/exchange.h"
 
+#include "worker/loop/turn.h"
+
 #include <string.h>
 
 /* 1xx replies that are accepted in front of one reply: more than any endpoint has reason to
@@ -112,6 +114,7 @@ bool exchange_start(struct exchange *x, const struct exchange_env *env,
     buf_init(&x->head, conf->max_head + env->rbuf_size);
     x->lease.ready = on_ready;
     x->lease.failed = on_no_connection;
+    x->stalls = turn_of(env->loop)->stalls;
     x->started = ev_now(env->loop);
     struct pconn *c;
     switch (pool_get(p, &x->lease, fresh, &c)) {
@@ -147,6 +150,11 @@ void exchange_abort(struct exchange *x)
 bool exchange_sent(const struct exchange *x)
 {
     return x->state == EXCHANGE_NONE || x->niov == 0;
+}
+
+bool exchange_stood_still(const struct exchange *x)
+{
+    return x->env && x->stalls != turn_of(x->env->loop)->stalls;
 }
 
 bool exchange_was_stale(const struct exchange *x, enum net_fault why)

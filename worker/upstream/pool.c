@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/slab.h"
+#include "worker/loop/turn.h"
 #include "worker/net/tls.h"
 
 #include <string.h>
@@ -11,6 +12,9 @@
 /* Concurrent dials to one endpoint: bounds the memory for libcurl's handles and the SYNs in the
  * endpoint's backlog when many requests begin at once. */
 enum { DIALS = 64 };
+
+/* A dial that times out so much too late has not had its time: this process was busy. */
+enum { LATE_MS = 250 };
 
 /* For how many milliseconds idle connections beyond max_idle are kept: with many busy clients more
  * than that may be idle between two requests, and would be dialled anew a moment later. */
@@ -194,7 +198,31 @@ static int new_session(SSL *ssl, SSL_SESSION *s)
 /* Milliseconds that are left of connect_timeout. */
 static int64_t time_left(const struct pool *p, const struct lease *l)
 {
-    return p->connect_timeout_ms - (int64_t)((ev_now(p->loop) - l->since) * 1000);
+    return p->connect_timeout_ms - (int64_t)((turn_of(p->loop)->time - l->since) * 1000);
+}
+
+static void dialled(void *arg, int fd, enum net_fault why);
+
+static bool dial_now(struct pool *p, struct lease *l)
+{
+    l->epoch = p->epoch;
+    l->stalls = turn_of(p->loop)->stalls;
+    l->dial = dial_start(p->dialer, p->host, p->port, p->proxy, time_left(p, l), dialled, l);
+    if (!l->dial)
+        return false;
+    p->dialling++;
+    return true;
+}
+
+/* Begins a dial anew, with the whole connect_timeout, that timed out while the process stood still
+ * or was much too late: libcurl looks at the time before it looks at the socket. */
+static bool dial_again(struct pool *p, struct lease *l, enum net_fault why)
+{
+    const struct turn *t = turn_of(p->loop);
+    if (why != NET_CONNECT_TIMEOUT || (l->stalls == t->stalls && time_left(p, l) > -LATE_MS))
+        return false;
+    l->since = t->time;
+    return dial_now(p, l);
 }
 
 static void dialled(void *arg, int fd, enum net_fault why)
@@ -203,6 +231,8 @@ static void dialled(void *arg, int fd, enum net_fault why)
     struct pool *p = l->pool;
     l->dial = NULL;
     p->dialling--;
+    if (fd == -1 && dial_again(p, l, why))
+        return;
     if (fd == -1) {
         p->total--;
         pool_ref(p);
@@ -235,16 +265,6 @@ static void dialled(void *arg, int fd, enum net_fault why)
     }
     dial_next(p);
     pool_unref(p);
-}
-
-static bool dial_now(struct pool *p, struct lease *l)
-{
-    l->epoch = p->epoch;
-    l->dial = dial_start(p->dialer, p->host, p->port, p->proxy, time_left(p, l), dialled, l);
-    if (!l->dial)
-        return false;
-    p->dialling++;
-    return true;
 }
 
 static void dial_next(struct pool *p)
@@ -375,7 +395,7 @@ enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pc
     }
     p->total++;
     l->pool = p; /* no reference: the owner of l holds the endpoint, which holds the pool */
-    l->since = ev_now(p->loop);
+    l->since = turn_of(p->loop)->time;
     list_init(&l->node);
     l->dial = NULL;
     l->shaking = NULL;

@@ -45,7 +45,8 @@ struct lease {
     struct pool *pool;
     struct dial *dial;     /* NULL: not dialling */
     struct pconn *shaking; /* connection in its TLS handshake; NULL: none */
-    double since;          /* ev_now() of pool_get; connect_timeout counts from here */
+    double since;          /* turn.time of pool_get; connect_timeout counts from here */
+    uint32_t stalls;       /* turn.stalls when the dial began */
     unsigned epoch;        /* pool.epoch when the dial began */
     void (*ready)(struct lease *l, struct pconn *c);     /* c is the user's now */
     void (*failed)(struct lease *l, enum net_fault why); /* no connection could be made */

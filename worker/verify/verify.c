@@ -101,9 +101,14 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
     drop(v);
 }
 
+/* A timeout while this process stood still is no verdict: NET_LOCAL gives the verification back. */
 static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
 {
     struct verdict why;
+    if (net_fault_timeout(net) && exchange_stood_still(&v->exchange)) {
+        net = NET_LOCAL;
+        reason = "this worker stood still";
+    }
     classify_net(net, &why);
     end(v, &why, net, reason);
 }

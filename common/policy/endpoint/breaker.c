@@ -187,9 +187,12 @@ bool breaker_close(struct breaker *b, int64_t now_ms)
 
 bool breaker_half_open(struct breaker *b, const struct breaker_conf *c, int64_t now_ms)
 {
+    enum breaker_trial trial = b->trial;
     if (b->open_ms == 0)
         b->open_ms = c->open_ms;
-    return enter(b, BREAKER_HALF_OPEN, now_ms);
+    bool changed = enter(b, BREAKER_HALF_OPEN, now_ms);
+    b->trial = trial; /* one that is lent or running stays the only one */
+    return changed;
 }
 
 int64_t breaker_next_ms(const struct breaker *b, int64_t now_ms)

@@ -333,7 +333,7 @@ int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int6
 
 bool ep_lend(struct ep_state *s, struct ep_changes *ch)
 {
-    if (!ep_open_to_requests(s) || !breaker_lend(&s->breaker))
+    if (!ep_open_to_requests(s) || s->verifying == EP_VERIFY_VOID || !breaker_lend(&s->breaker))
         return false;
     ch->dirty = true;
     return true;
@@ -381,7 +381,7 @@ bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch)
     if (s->failq.kind != FAILQ_OUT) {
         failq_began(&s->failq);
         s->verifying = EP_VERIFY_QUEUE;
-    } else if (s->breaker.state != BREAKER_HALF_OPEN) {
+    } else if (s->breaker.state == BREAKER_CLOSED) {
         s->verifying = EP_VERIFY_ASKED;
     } else {
         if (!breaker_lend(&s->breaker) || !breaker_begin(&s->breaker))
@@ -419,9 +419,9 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
                  const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch)
 {
     enum ep_verifying was = s->verifying;
-    if (was == EP_VERIFY_NONE)
-        return; /* EP_ACT_RESET has ended it meanwhile */
     s->verifying = EP_VERIFY_NONE;
+    if (was == EP_VERIFY_NONE || was == EP_VERIFY_VOID)
+        return;
     if (ok) {
         if (was == EP_VERIFY_QUEUE)
             failq_passed(&s->failq, &c->failq, now_ms);
@@ -531,7 +531,8 @@ static void reset(struct ep_state *s, const struct ep_conf *c, const char *why, 
         note(ch, EP_NOTE_MODEL, "blocked", "open", why, 0);
     s->nblocks = 0;
     can_count(s, why, ch);
-    s->verifying = EP_VERIFY_NONE;
+    if (s->verifying != EP_VERIFY_NONE)
+        s->verifying = EP_VERIFY_VOID;
     s->verify_asked = false;
     ch->dirty = true;
 }

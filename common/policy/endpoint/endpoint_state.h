@@ -33,8 +33,10 @@ enum { EP_BLOCKS = 16, EP_NOTES = 12 };
 enum ep_verifying {
     EP_VERIFY_NONE,
     EP_VERIFY_QUEUE, /* to leave the queue, or to be enabled again */
-    EP_VERIFY_TRIAL, /* it is the half-open breaker's trial */
-    EP_VERIFY_ASKED  /* an operator has requested it, nothing else */
+    EP_VERIFY_TRIAL, /* it is the trial of a breaker that is not closed */
+    EP_VERIFY_ASKED, /* an operator has requested it, nothing else */
+    EP_VERIFY_VOID /* an operator has reset the endpoint meanwhile: its verdict counts for nothing,
+                      and nothing else is begun before it has ended */
 };
 
 struct ep_conf {
@@ -158,7 +160,8 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
 void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, int64_t now_ms,
                  struct ep_changes *ch);
 
-/* Lends the breaker's trial to a worker. False: it is not free. */
+/* Lends the breaker's trial to a worker. False: it is not free, or a verification that may have
+ * been a trial (EP_VERIFY_VOID) has not ended. */
 bool ep_lend(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
 /* The worker begins the trial that it was lent. False: it is no longer lent. */
 bool ep_trial_begin(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;

@@ -436,7 +436,9 @@ static void every_choice_keeps_the_order(void **state)
                 taken++;
                 assert_int_equal(out.at, i);
             }
-        assert_int_equal(taken, out.at != -1);
+        assert_int_equal(taken, out.end == SEL_CHOSEN);
+        if (out.end == SEL_NEED_TRIAL)
+            assert_int_equal(why[out.at], SEL_SKIP_TRIAL_NEEDED);
     }
 }
 

@@ -169,4 +169,16 @@ static inline void places(struct world *w, unsigned slot, uint32_t back, bool wa
     assert_true(health_places(&w->h, slot, &p));
 }
 
+/* A world in which endpoint A has a breaker that is half open now. */
+static inline struct world *half_open(int workers)
+{
+    struct world *w = world(workers, 0);
+    for (int i = 0; i < 3; i++)
+        outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
+    at(w, 59999);
+    expect_said(w, "");
+    at(w, 1);
+    return w;
+}
+
 #endif

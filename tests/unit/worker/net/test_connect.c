@@ -140,6 +140,26 @@ static void is_late(void **state)
     ev_loop_destroy(e.loop);
 }
 
+/* Connected in time, but the process stood still until after the time. */
+static void is_late_itself(void **state)
+{
+    (void)state;
+    struct end e = {.loop = ev_loop_new(0)};
+    struct connect c;
+    uint16_t port;
+    socklen_t len;
+    int listener = listening(&port);
+    struct sockaddr_storage to = at("127.0.0.1", port, &len);
+    connect_start(&c, e.loop, &to, len, 1, ended, &e);
+    usleep(20000);
+    ev_run(e.loop, 0);
+    assert_int_equal(e.calls, 1);
+    assert_int_equal(e.why, NET_NONE);
+    close(e.fd);
+    close(listener);
+    ev_loop_destroy(e.loop);
+}
+
 static void given_up(void **state)
 {
     (void)state;
@@ -163,8 +183,8 @@ static void given_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(literals), cmocka_unit_test(connects), cmocka_unit_test(is_refused),
-        cmocka_unit_test(is_late),  cmocka_unit_test(given_up),
+        cmocka_unit_test(literals), cmocka_unit_test(connects),       cmocka_unit_test(is_refused),
+        cmocka_unit_test(is_late),  cmocka_unit_test(is_late_itself), cmocka_unit_test(given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,7 +188,7 @@ class Evidence:
                 continue
             rest = words[len(what) + 1:]
             if re.match("([a-z_]+ )?" + begins, rest):
-                begin, word = t, words
+                begin, word = (t, words) if begin is None else (begin, word)
             elif begin is not None and re.match(ends, rest):
                 found.append((begin, t, word))
                 begin = None

@@ -406,7 +406,8 @@ class Oracle:
                 for x in self.e.by_site[n]:
                     c = self.e.client(x.id)
                     if (x.message and c and begin + wide < x.begin < end - wide
-                            and [a for a in self.e.anchors() if a != n and self.e.offers(a, c.get("model"))]):
+                            and [a for a in self.e.anchors() if a not in {n, *[y.site for y in self.e.attempts(c)]}
+                                and self.e.offers(a, c.get("model"))]):
                         self.fault("isolated", "%s was asked %.3f s after: %s" % (n, x.begin - begin, word), c)
                         break
 
@@ -494,7 +495,7 @@ class Oracle:
                 self.overlap(n, begin, float("inf"))
 
     def overlap(self, n, begin, end):
-        if self.e.during(begin, end, "stop", "stop supervisor", "upgrade", "kill", "reload", "reset", "enable", after=1):
+        if self.e.during(begin, end, "stop", "stop supervisor", "upgrade", "kill", "kill supervisor", "reload", "reset", "enable", after=1):
             return
         wide = 0.06 + self.e.late(begin, begin + 1)
         tries = [x for x in self.e.by_site[n] if x.message and begin + wide < x.begin < end - wide and x.end is not None]

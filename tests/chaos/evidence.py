@@ -160,13 +160,9 @@ class Evidence:
         return None if said is None else int(said)
 
     def open_at(self, name):
-        """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins. What workers of a supervisor that died
-        still had is left out: nobody knows of it."""
-        died = max([o.get("until", o["t"]) for o in self.operators if o["action"] == "kill supervisor"] + [0])
+        """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins."""
         steps = []
         for x in self.by_site[name]:
-            if x.begin < died:
-                continue
             steps.append((x.begin, 1))
             if x.end is not None:
                 steps.append((x.end, -1))

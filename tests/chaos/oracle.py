@@ -371,8 +371,9 @@ class Oracle:
         names = [n for n in self.e.endpoints if self.e.always_well(n)]
         # Of a message that nobody serves one failure stays counted at each endpoint.
         poison = any(c["kind"] == "poison" for c in self.e.plan["clients"])
-        # What is remembered of such a message does not outlive a supervisor.
-        if poison and self.e.during(0, float("inf"), "upgrade", "kill supervisor"):
+        # What is remembered of such a message does not outlive a supervisor, and what was not sent to all is not remembered.
+        if poison and (self.e.during(0, float("inf"), "upgrade", "kill supervisor")
+                       or any(e.get("dead") or self.e.goes_down(n) for n, e in self.e.endpoints.items())):
             return
         seen = set()
         for t, sample in self.e.samples:
@@ -465,7 +466,9 @@ class Oracle:
     # ---- limits, trials, verifications
 
     def limits(self):
-        """max_concurrent is never exceeded, over all workers."""
+        """max_concurrent is never exceeded, over all workers of one supervisor."""
+        if self.e.during(0, float("inf"), "kill supervisor"):
+            return
         for n in self.e.endpoints:
             limit = self.e.limit(n)
             if limit is None:

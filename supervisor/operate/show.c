@@ -272,7 +272,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
     put_s(d, "cooldown_s", cooling);
     doc_kv_flag(d, "cooldown_own_word", own);
-    doc_kv_int(d, "models_blocked", st->nblocks);
+    doc_kv_int(d, "models_blocked", st->blocks.n);
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);
     doc_kv_int(d, "max_concurrent", c->max_concurrent);

@@ -37,7 +37,7 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
         .degraded_until_ms = s->degraded_until_ms,
         .ttfb_eighths = s->ttfb_us.eighths,
         .model = str_c(e->model),
-        .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
+        .blocks = str_make((const char *)s->blocks.v, s->blocks.n * sizeof s->blocks.v[0]),
     };
 }
 
@@ -93,9 +93,9 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
     text(s->queued_why, m->queued_why);
     s->degraded_until_ms = m->degraded_until_ms;
     s->ttfb_us.eighths = m->ttfb_eighths;
-    s->nblocks = (uint32_t)(m->blocks.n / sizeof s->blocks[0]);
+    s->blocks.n = (uint32_t)(m->blocks.n / sizeof s->blocks.v[0]);
     if (m->blocks.n)
-        memcpy(s->blocks, m->blocks.p, m->blocks.n);
+        memcpy(s->blocks.v, m->blocks.p, m->blocks.n);
 }
 
 bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,

@@ -67,9 +67,9 @@ static void fill(struct health_endpoint *e)
     snprintf(s->queued_why, sizeof s->queued_why, "it answered in riddles");
     s->degraded_until_ms = 6001;
     s->ttfb_us.eighths = 800;
-    s->nblocks = 2;
-    s->blocks[0] = (struct ep_block){11, 7001};
-    s->blocks[1] = (struct ep_block){12, 7002};
+    s->blocks.n = 2;
+    s->blocks.v[0] = (struct ep_block){11, 7001};
+    s->blocks.v[1] = (struct ep_block){12, 7002};
     snprintf(e->model, sizeof e->model, "claude-x");
     e->trial_slot = 3;
     e->trial_seq = 41;
@@ -118,8 +118,8 @@ static void there_and_back(void **state)
     assert_string_equal(y->queued_why, x->queued_why);
     assert_int_equal(y->degraded_until_ms, 6001);
     assert_int_equal(y->ttfb_us.eighths, 800);
-    assert_int_equal(y->nblocks, 2);
-    assert_memory_equal(y->blocks, x->blocks, 2 * sizeof x->blocks[0]);
+    assert_int_equal(y->blocks.n, 2);
+    assert_memory_equal(y->blocks.v, x->blocks.v, 2 * sizeof x->blocks.v[0]);
     assert_string_equal(b.h.v[0].model, "claude-x");
     /* What a worker there has is the predecessor's. */
     assert_int_equal(b.h.v[0].trial_slot, HEALTH_PREDECESSOR);

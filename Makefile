@@ -78,7 +78,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench drill lint fuzz install clean deps rooms \
+.PHONY: all objs run test test-bins test-clients bench drill chaos lint fuzz install clean deps rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -204,6 +204,12 @@ drill:
 	@packaging/deps.sh drill
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/drill.py
+
+# SEED=n plays that one and prints its trail; else fresh seeds for SECONDS (60).
+chaos:
+	@packaging/deps.sh drill
+	@$(SUBMAKE) -s all $(BIN_FAKE)
+	@tests/chaos/run.py --build $B $(if $(SEED),--seed $(SEED) --shrink,--seconds $(or $(SECONDS),60))
 
 lint:
 	@tests/lint.sh

@@ -125,6 +125,22 @@ struct behave *behave_well(const struct behave *from)
     return b;
 }
 
+bool behave_fails(const struct behave *b)
+{
+    struct behave plain = *b;
+    plain.trickle_ms = 0;
+    plain.trickle_bytes = 1;
+    bool fails = false;
+#define FAILS_NUMBER(n, dflt, bad) fails = fails || ((bad) && plain.n != (dflt));
+#define FAILS_SET(n, bad) fails = fails || ((bad) && plain.n);
+    BEHAVE_NUMBERS(FAILS_NUMBER)
+    BEHAVE_FLAGS(FAILS_SET)
+    BEHAVE_TEXTS(FAILS_SET)
+#undef FAILS_NUMBER
+#undef FAILS_SET
+    return fails;
+}
+
 struct behave *behave_ref(struct behave *b)
 {
     b->refs++;

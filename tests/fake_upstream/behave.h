@@ -31,6 +31,10 @@
     F(hang_after_events, BEHAVE_NEVER, true)                                                       \
     F(sse_error_after, BEHAVE_NEVER, true)                                                         \
     F(close_after_bytes, BEHAVE_NEVER, true)                                                       \
+    F(pings_after, BEHAVE_NEVER, true)                                                             \
+    F(pings, 0, false)                                                                             \
+    F(ping_ms, 100, false)                                                                         \
+    F(reset_s, 0, true)                                                                            \
     F(continue_1xx, 0, false)                                                                      \
     F(info_status, 103, false)                                                                     \
     F(count_tokens, 200, false)                                                                    \
@@ -61,12 +65,16 @@
     F(gzip_bomb, true)                                                                             \
     F(extra_bytes_after_end, true)                                                                 \
     F(empty_200, true)                                                                             \
+    F(json, true)                                                                                  \
+    F(gzip, true)                                                                                  \
+    F(html, true)                                                                                  \
     F(html_200, true)
 
 #define BEHAVE_TEXTS(F)                                                                            \
     F(name, false)                                                                                 \
     F(framing, false)                                                                              \
     F(header, false)                                                                               \
+    F(date, false)                                                                                 \
     F(key, false)                                                                                  \
     F(model, false)                                                                                \
     F(only_model, false)                                                                           \
@@ -100,6 +108,10 @@ struct behave *behave_new(struct str spec, struct err *e) MUST_CHECK;
 /* Makes a copy without the keys that make replies fail, for requests whose turn it is not to fail;
  * the reference is the caller's. */
 struct behave *behave_well(const struct behave *b) MUST_CHECK;
+
+/* Whether a request that is answered by b fails: a key is set that makes good replies failed ones.
+ * A trickle is slow and good. */
+bool behave_fails(const struct behave *b);
 
 /* Takes a reference; returns b. */
 struct behave *behave_ref(struct behave *b);

@@ -4,6 +4,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "tests/fake_upstream/journal.h"
 #include "tests/fake_upstream/own.h"
 #include "tests/fake_upstream/reply.h"
 #include "tests/net/sock.h"
@@ -35,6 +36,12 @@ struct conn {
     struct behave *own; /* behaviour of the request's x-fake header, or NULL */
     bool counted;       /* the request is counted in site->open */
     bool reading;       /* rd is started */
+    unsigned port;      /* the listener's */
+    bool fails;         /* the reply fails by intent */
+    uint64_t number;    /* of the connection, from 1 */
+    int64_t head_us;    /* when the request's head had come */
+    uint64_t sent;      /* bytes of the reply */
+    int64_t content_us; /* when its content began; 0: not yet */
     /* the reply being played */
     struct play *play;
     size_t step;
@@ -55,11 +62,26 @@ static void want_read(struct conn *c, bool on)
         ev_io_stop(c->f->loop, &c->rd);
 }
 
+static void note(const struct conn *c, const char *what, bool whole)
+{
+    journal_exchange(c->f->journal, &(struct journal_entry){.what = what,
+                                                            .site = c->site->key,
+                                                            .r = &c->req,
+                                                            .conn = c->number,
+                                                            .head_us = c->head_us,
+                                                            .status = c->play ? c->play->status : 0,
+                                                            .fails = c->fails,
+                                                            .whole = whole,
+                                                            .sent = c->sent,
+                                                            .content_us = c->content_us});
+}
+
 /* Counts the end of an exchange; `whole`: it ended as intended. */
 static void count_end(struct conn *c, bool whole)
 {
     if (!c->counted)
         return;
+    note(c, "end", whole);
     c->counted = false;
     c->site->open--;
     if (c->play && c->play->stream)
@@ -176,6 +198,9 @@ static void conn_play(struct conn *c)
             ev_io_start(c->f->loop, &c->wr);
             return;
         }
+        c->sent += (uint64_t)w;
+        if (!c->content_us && c->sent > p->content_from)
+            c->content_us = clock_mono_us();
         if (s->kind == STEP_FILL) {
             c->done += (uint64_t)w;
         } else {
@@ -243,8 +268,12 @@ static void answer(struct conn *c)
     site_remember(site, r, now);
     struct behave *b = sites_judge(&c->f->sites, site, c->own, r, now, wait);
     struct play *p = reply_make(b, r, wait);
+    c->fails = b != site->well && behave_fails(b);
     if (p->status != 200 || b == c->f->sites.fsse)
         site->failed++;
+    play_unref(c->play);
+    c->play = play_ref(p); /* for the journal */
+    note(c, "begin", false);
     start_play(c, p, false);
 }
 
@@ -286,6 +315,12 @@ static void take_head(struct conn *c, const char *p, size_t n)
     c->site->requests++;
     c->site->open++;
     c->counted = true;
+    c->fails = false;
+    c->sent = 0;
+    c->content_us = 0;
+    c->head_us = clock_mono_us();
+    play_unref(c->play);
+    c->play = NULL;
     r->keep_body = !c->site->canned;
     const struct behave *b = c->own ? c->own : c->site->b;
     if (b->early_reply) {
@@ -461,7 +496,7 @@ static void on_due(struct due *d)
     conn_reap(c);
 }
 
-void conn_new(struct fake *f, int fd, bool tls)
+void conn_new(struct fake *f, int fd, bool tls, unsigned port)
 {
     struct conn *c = mem_zalloc(1, sizeof *c);
     c->f = f;
@@ -473,6 +508,8 @@ void conn_new(struct fake *f, int fd, bool tls)
     list_push_back(&f->conns, &c->node);
     f->open++;
     f->accepted++;
+    c->number = ++f->numbers;
+    c->port = port;
     if (tls) {
         c->ssl = SSL_new(f->tls);
         if (!c->ssl || SSL_set_fd(c->ssl, fd) != 1)
@@ -494,6 +531,18 @@ void conn_drop_all(struct fake *f, bool idle_only)
         if (!c->site || (idle_only && c->state != CONN_HEAD))
             continue;
         conn_close(c, !idle_only);
+        conn_reap(c);
+    }
+}
+
+void conn_reset_port(struct fake *f, unsigned port)
+{
+    LIST_EACH(it, next, &f->conns)
+    {
+        struct conn *c = LIST_ENTRY(it, struct conn, node);
+        if (c->port != port)
+            continue;
+        conn_close(c, true);
         conn_reap(c);
     }
 }

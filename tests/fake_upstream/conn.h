@@ -9,6 +9,7 @@
 #include "tests/fake_upstream/site.h"
 
 #include <openssl/ssl.h>
+#include <stdio.h>
 
 enum { SCRATCH = 256 * 1024, PIPELINE_MAX = 64 * 1024 };
 
@@ -20,14 +21,19 @@ struct fake {
     struct list conns;
     SSL_CTX *tls;
     bool quiet;
+    FILE *journal; /* NULL: none is kept */
     uint32_t open;
-    uint64_t accepted, tls_resumed, ids;
+    uint64_t accepted, tls_resumed, ids, numbers;
     char *scratch; /* read buffer of SCRATCH bytes */
     char *filler;  /* SCRATCH bytes 'x' */
 };
 
-/* Makes a connection of the accepted, non-blocking descriptor, which it takes over. */
-void conn_new(struct fake *f, int fd, bool tls);
+/* Makes a connection of the accepted, non-blocking descriptor, which it takes over. port: its
+ * listener's. */
+void conn_new(struct fake *f, int fd, bool tls, unsigned port);
+
+/* Resets the connections of that listener. */
+void conn_reset_port(struct fake *f, unsigned port);
 
 /* Closes the connections that have had a request: all of them with a reset, or the idle ones. */
 void conn_drop_all(struct fake *f, bool idle_only);

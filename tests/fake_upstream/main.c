@@ -3,9 +3,17 @@
  * `make run`, the tests and the bench. One process, one thread. This comment is the reference.
  *
  *   fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] [--quiet]
+ *                 [--journal FILE]
  *
  * Listeners named after --tls speak TLS. Port 0 takes a free one; each listener prints `listening
- * ADDR:PORT` on stdout, in order, when it is open. --quiet: no line for each request.
+ * ADDR:PORT` on stdout, in order, when it is open. --quiet: no line for each request. --journal: a
+ * JSON line in FILE for each request that was read, each exchange that ended and each PUT /_site:
+ *   what, t, n             "begin", "end" or "set"; when (µs, CLOCK_MONOTONIC); number of the request,
+ *                          which is the N of the reply's `request-id: req_fake_N`
+ *   site, id, method, target, model, stream, sha256   of the request; id: its header x-chaos-id
+ *   conn, head             number of the connection; when the head had come
+ *   status, fails          as planned (0: no HTTP); whether this request is to fail
+ *   whole, sent, content   end: as intended, else the peer closed; bytes; when content went out (0: never)
  *
  * The base path selects an endpoint and its behaviour:
  *   /good          quick                            (these four are the ones of `make run`)
@@ -61,6 +69,13 @@
  *   half_head              half of the head, then close (or hang, reset)
  *   early_reply            replies before it reads the body, then closes
  *   garbage                no HTTP
+ *   json                   JSON where a stream was asked for (a stream for JSON: `stream`)
+ *   html                   a page, with any status (html_200: with 200); status=204: without a body
+ *   gzip                   the body compressed, unasked
+ *   pings=N ping_ms=N      N pings before the first event, so far apart (100)
+ *   pings_after=N          nothing but pings after N events (0: from the start)
+ *   date=N                 a `Date` that is wrong by N seconds (-3600)
+ *   reset_s=N              anthropic-ratelimit-requests-reset N seconds after that `Date`
  *   raw=TEXT               these bytes, then close (or hang, reset)
  *   trickle_ms=N trickle_bytes=N   so few bytes at a time (1), so far apart
  *   extra_bytes_after_end  an unasked reply behind the reply
@@ -79,89 +94,29 @@
  *   POST /_drop            closes idle connections
  *   POST /_kill            resets all connections that had a request
  *   PUT /_site/NAME        see /n/NAME
+ *   PUT /_listen/PORT      off: that port refuses, its connections are reset; deaf: nothing is accepted
+ *                          there any more; on
  * For tests: */
 /* clang-format on */
 #include "common/base/err.h"
 #include "common/base/fd.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/conn.h"
+#include "tests/fake_upstream/listener.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-
-enum { LISTENERS_MAX = 32, BACKLOG = 4096, ACCEPT_TURN = 64 };
-
-struct listener {
-    ev_io io;
-    struct fake *f;
-    int fd;
-    bool tls;
-};
 
 static const char usage[] =
     "usage: fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] "
-    "[--quiet]\n"
+    "[--quiet] [--journal FILE]\n"
     "\n"
     "Simulated Messages API endpoints: /good /slow /flaky /limited /s/SPEC /n/NAME /bench/SPEC.\n"
     "Listeners named after --tls speak TLS; port 0 takes a free one.\n"
     "SPEC and the paths for tests are described at the head of tests/fake_upstream/main.c.\n";
-
-static void on_accept(struct ev_loop *loop, ev_io *w, int events)
-{
-    (void)loop;
-    (void)events;
-    struct listener *l = CONTAINER_OF(w, struct listener, io);
-    for (int i = 0; i < ACCEPT_TURN; i++) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd == -1)
-            return;
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        conn_new(l->f, fd, l->tls);
-    }
-}
-
-static bool listener_open(struct listener *l, const char *where, struct err *e)
-{
-    const char *colon = strrchr(where, ':');
-    if (!colon)
-        return err_set(e, "%s: ADDR:PORT is wanted", where);
-    bool v6 = where[0] == '[' && colon > where && colon[-1] == ']';
-    char host[128] = "";
-    size_t n = (size_t)(colon - where);
-    if (n >= sizeof host)
-        return err_set(e, "%s: too long", where);
-    memcpy(host, where + v6, n - 2 * (size_t)v6);
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST, .ai_socktype = SOCK_STREAM},
-                    *ai;
-    int rc = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &ai);
-    if (rc != 0)
-        return err_set(e, "%s: %s", where, gai_strerror(rc));
-    int on = 1;
-    l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool ok = l->fd != -1 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-              bind(l->fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0;
-    freeaddrinfo(ai);
-    if (!ok)
-        return err_sys(e, "%s", where);
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof ss;
-    char addr[64] = "", port[16] = "";
-    getsockname(l->fd, (struct sockaddr *)&ss, &len);
-    getnameinfo((struct sockaddr *)&ss, len, addr, sizeof addr, port, sizeof port,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    printf(strchr(addr, ':') ? "listening [%s]:%s\n" : "listening %s:%s\n", addr, port);
-    fflush(stdout);
-    ev_io_init(&l->io, on_accept, l->fd, EV_READ);
-    ev_io_start(l->f->loop, &l->io);
-    return true;
-}
 
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
                        const unsigned char *in, unsigned inlen, void *arg)
@@ -200,18 +155,19 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
 
 /* Reads the command line and opens its listeners. False with *e set: what is wrong; *e empty: help
  * was asked for. */
-static bool options(struct fake *f, struct listener *l, int *n, int argc, char **argv,
-                    struct err *e)
+static bool options(struct fake *f, int argc, char **argv, struct err *e)
 {
     e->msg[0] = '\0';
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quiet") == 0) {
             f->quiet = true;
-        } else if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc && *n < LISTENERS_MAX) {
-            l[*n] = (struct listener){.f = f, .tls = f->tls != NULL};
-            if (!listener_open(&l[*n], argv[++i], e))
+        } else if (strcmp(argv[i], "--journal") == 0 && i + 1 < argc && !f->journal) {
+            f->journal = fopen(argv[++i], "ae");
+            if (!f->journal)
+                return err_sys(e, "%s", argv[i]);
+        } else if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc) {
+            if (!listener_open(f, argv[++i], f->tls != NULL, e))
                 return false;
-            (*n)++;
         } else if (strcmp(argv[i], "--tls") == 0 && i + 2 < argc) {
             if (!tls_start(f, argv[i + 1], argv[i + 2], e))
                 return false;
@@ -221,14 +177,12 @@ static bool options(struct fake *f, struct listener *l, int *n, int argc, char *
                                                   : err_set(e, "cannot make sense of %s", argv[i]);
         }
     }
-    return *n > 0 || err_set(e, "no --listen");
+    return listener_any() || err_set(e, "no --listen");
 }
 
 int main(int argc, char **argv)
 {
     static struct fake f;
-    static struct listener listeners[LISTENERS_MAX];
-    int n = 0;
     struct err e;
     signal(SIGPIPE, SIG_IGN);
     fd_raise_limit();
@@ -240,7 +194,7 @@ int main(int argc, char **argv)
     f.filler = mem_zalloc(1, SCRATCH);
     memset(f.filler, 'x', SCRATCH);
     int rc = EXIT_SUCCESS;
-    if (options(&f, listeners, &n, argc, argv, &e)) {
+    if (options(&f, argc, argv, &e)) {
         ev_signal term, intr;
         ev_signal_init(&term, on_signal, SIGTERM);
         ev_signal_init(&intr, on_signal, SIGINT);
@@ -255,10 +209,7 @@ int main(int argc, char **argv)
     } else {
         fputs(usage, stdout);
     }
-    for (int i = 0; i < n; i++) {
-        ev_io_stop(f.loop, &listeners[i].io);
-        fd_close(&listeners[i].fd);
-    }
+    listener_end_all();
     conn_end_all(&f);
     due_stop(&f.due);
     sites_stop(&f.sites);
@@ -266,5 +217,7 @@ int main(int argc, char **argv)
     mem_free(f.scratch);
     mem_free(f.filler);
     ev_loop_destroy(f.loop);
+    if (f.journal)
+        fclose(f.journal);
     return rc;
 }

@@ -1,5 +1,7 @@
 #include "tests/fake_upstream/own.h"
 
+#include "tests/fake_upstream/journal.h"
+#include "tests/fake_upstream/listener.h"
 #include "tests/fake_upstream/reply.h"
 
 #include <inttypes.h>
@@ -44,12 +46,18 @@ struct play *own_answer(struct fake *f, const struct request *r)
     } else if (str_eq(target, STR("/_bench"))) {
         if (!sites_bench(&f->sites, spec, &e))
             return reply_own(400, "text/plain", str_c(e.msg), true);
+    } else if (str_starts(target, STR("/_listen/"))) {
+        if (!listener_turn(str_make(target.p + 9, target.n - 9), spec, &e))
+            return reply_own(400, "text/plain", str_c(e.msg), true);
+        journal_set(f->journal, str_make(target.p + 1, target.n - 1), spec);
     } else if (str_starts(target, STR("/_site/"))) {
         if (!sites_set(&f->sites, str_make(target.p + 7, target.n - 7), spec, &e))
             return reply_own(400, "text/plain", str_c(e.msg), true);
+        journal_set(f->journal, str_make(target.p + 7, target.n - 7), spec);
     } else {
         return reply_own(404, "text/plain",
-                         STR("/_stats /_reset /_drop /_kill /_site/NAME /_bench\n"), true);
+                         STR("/_stats /_reset /_drop /_kill /_site/NAME /_listen/PORT /_bench\n"),
+                         true);
     }
     return reply_own(200, "application/json", STR("{}\n"), true);
 }

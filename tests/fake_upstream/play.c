@@ -12,6 +12,7 @@ struct play *play_new(void)
     struct play *p = mem_zalloc(1, sizeof *p);
     p->refs = 1;
     p->close_idle_us = -1;
+    p->content_from = UINT64_MAX;
     buf_init(&p->bytes, BYTES_MAX);
     return p;
 }
@@ -69,6 +70,8 @@ void play_text(struct play *p, struct str s, int64_t gap_us)
 
 void play_lead(struct play *p, struct str head, int64_t gap_us)
 {
+    if (p->content_from != UINT64_MAX)
+        p->content_from += head.n;
     bool join = p->n && p->v[0].kind == STEP_SEND && p->v[0].count == 1 && p->v[0].gap_us == 0;
     size_t off = p->bytes.len;
     if (!buf_str(&p->bytes, head))
@@ -103,6 +106,12 @@ uint64_t play_size(const struct play *p)
         n = one > UINT64_MAX - n ? UINT64_MAX : n + one;
     }
     return n;
+}
+
+void play_content(struct play *p)
+{
+    if (p->content_from == UINT64_MAX)
+        p->content_from = play_size(p);
 }
 
 void play_cut(struct play *p, uint64_t n)

@@ -27,6 +27,8 @@ struct play {
     int64_t trickle_us; /* trickle_bytes at most per so many microseconds; 0: no limit */
     size_t trickle_bytes;
     int64_t close_idle_us; /* PLAY_KEEP: the connection closes so long after the end; -1: never */
+    uint64_t content_from; /* bytes that are sent before the first content is; UINT64_MAX: there is
+                              none */
     struct buf bytes;
     struct step *v;
     size_t n, cap;
@@ -54,6 +56,9 @@ void play_text(struct play *p, struct str s, int64_t gap_us);
 /* Inserts `head`, after a wait of gap_us, in front of all steps; in one piece with the first step
  * if that has no gap. */
 void play_lead(struct play *p, struct str head, int64_t gap_us);
+
+/* Says that what is added from now on is content, unless there was some. */
+void play_content(struct play *p);
 
 /* Number of bytes that all steps send; UINT64_MAX: one is endless. */
 uint64_t play_size(const struct play *p);

@@ -3,20 +3,29 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/bomb.h"
+#include "tests/fake_upstream/gzip.h"
 #include "tests/fake_upstream/maker.h"
 #include "tests/fake_upstream/site.h"
 #include "tests/fake_upstream/stream.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
-enum { ENDLESS = 1 << 30 /* content-length of an endless reply */ };
+enum {
+    ENDLESS = 1 << 30, /* content-length of an endless reply */
+    NO_CONTENT = 204,
+    BOMB_MAX = 4 * 1024 * 1024
+};
 
 static const struct {
     unsigned status;
     const char *reason, *type;
 } statuses[] = {
     {200, "OK", "api_error"},
+    {204, "No Content", "api_error"},
+    {302, "Found", "api_error"},
     {400, "Bad Request", "invalid_request_error"},
     {401, "Unauthorized", "authentication_error"},
     {402, "Payment Required", "billing_error"},
@@ -147,13 +156,17 @@ static void body(struct maker *m)
     const struct behave *b = m->b;
     const struct request *r = m->r;
     bool post = !r || str_eq(request_method(r), STR("POST"));
-    bool stream = post && (b->stream || (r && r->stream)) && !(r && reply_is_count_tokens(r));
-    if (b->status != 200 || b->error || b->body) {
+    bool stream =
+        post && !b->json && (b->stream || (r && r->stream)) && !(r && reply_is_count_tokens(r));
+    if (b->status == NO_CONTENT) {
+        return;
+    }
+    if (b->html || b->html_200) {
+        html(m);
+    } else if (b->status != 200 || b->error || b->body) {
         error_body(m, (unsigned)b->status);
     } else if (b->empty_200) {
         return;
-    } else if (b->html_200) {
-        html(m);
     } else if (b->gzip_bomb) {
         m->gzip = true;
         maker_need(bomb_gzip(&m->p->bytes));
@@ -164,6 +177,7 @@ static void body(struct maker *m)
             return;
         }
         maker_need(buf_printf(&m->text, "{\"input_tokens\":%" PRIu64 "}", b->in_tokens));
+        play_content(m->p);
         play_text(m->p, buf_view(&m->text), 0);
     } else if (stream) {
         stream_make(m);
@@ -178,11 +192,30 @@ static void body(struct maker *m)
     } else if (b->endless_body) {
         play_fill(m->p, UINT64_MAX, 0);
     } else {
+        play_content(m->p);
         message(m);
     }
 }
 
 /* ---- heads */
+
+/* The false clock of `date`, and a moment by it. */
+static void head_date(struct maker *m, struct buf *h)
+{
+    time_t now = time(NULL) + strtol(or_else(m->b->date, "0"), NULL, 10);
+    time_t reset = now + (time_t)(m->b->reset_s % 1000000);
+    struct tm tm;
+    char text[64];
+    strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+    maker_need(buf_printf(h, "date: %s\r\n", text));
+    if (!m->b->reset_s)
+        return;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&reset, &tm));
+    maker_need(buf_printf(h,
+                          "anthropic-ratelimit-requests-remaining: 0\r\n"
+                          "anthropic-ratelimit-requests-reset: %s\r\n",
+                          text));
+}
 
 static void head_text(struct maker *m, struct buf *h, uint64_t size, const char *retry_after)
 {
@@ -200,11 +233,13 @@ static void head_text(struct maker *m, struct buf *h, uint64_t size, const char 
     if (retry_after[0] || b->retry_after)
         maker_need(
             buf_printf(h, "retry-after: %s\r\n", retry_after[0] ? retry_after : b->retry_after));
+    if (b->date || b->reset_s)
+        head_date(m, h);
     if (b->header)
         maker_need(buf_printf(h, "%s\r\n", b->header));
     if (m->framing == FRAME_CHUNKED)
         maker_need(buf_str(h, STR("transfer-encoding: chunked\r\n")));
-    if (m->framing == FRAME_LENGTH)
+    if (m->framing == FRAME_LENGTH && m->p->status != NO_CONTENT)
         maker_need(buf_printf(h, "content-length: %" PRIu64 "\r\n", size));
     if (b->two_lengths)
         maker_need(buf_printf(h, "content-length: %" PRIu64 "\r\n", size + 10));
@@ -221,9 +256,9 @@ static enum framing framing_of(const struct behave *b, const struct request *r)
         return FRAME_CHUNKED;
     if (b->framing || b->endless_body || b->http10)
         return FRAME_EOF;
-    return b->stream ||
-                   (r && r->stream && b->status == 200 && !b->error && !b->body && !b->empty_200 &&
-                    !b->html_200 && !b->gzip_bomb && !reply_is_count_tokens(r))
+    return b->stream || (r && r->stream && !b->json && !b->html && b->status == 200 && !b->error &&
+                         !b->body && !b->empty_200 && !b->html_200 && !b->gzip_bomb &&
+                         !reply_is_count_tokens(r))
                ? FRAME_CHUNKED
                : FRAME_LENGTH;
 }
@@ -262,6 +297,46 @@ static bool broken(struct maker *m)
     return true;
 }
 
+/* Adds bytes of a compressed body, as a chunk if the body is made of chunks. */
+static void squeezed(struct play *p, struct buf *b, bool chunked, int64_t gap_us)
+{
+    struct buf out;
+    buf_init(&out, BOMB_MAX);
+    maker_need(!chunked || buf_printf(&out, "%zx\r\n", b->len));
+    maker_need(buf_str(&out, buf_view(b)) && (!chunked || buf_str(&out, STR("\r\n"))));
+    play_text(p, buf_view(&out), gap_us);
+    buf_free(&out);
+    b->len = b->off = 0;
+}
+
+/* Makes the body of a play one in gzip, with the same gaps. Filler is left out. */
+static void squeeze(struct maker *m, bool chunked)
+{
+    struct play *p = m->p;
+    struct step *steps = p->v;
+    size_t n = p->n;
+    p->v = NULL;
+    p->n = p->cap = 0;
+    struct gzip g = {0};
+    struct buf b;
+    buf_init(&b, BOMB_MAX);
+    for (size_t i = 0; i < n; i++)
+        for (uint64_t k = 0; steps[i].kind == STEP_SEND && k < steps[i].count && k < 1000; k++) {
+            struct str piece = str_make(buf_data(&p->bytes) + steps[i].off, steps[i].len);
+            maker_need(gzip_add(&g, &b, piece));
+            squeezed(p, &b, chunked, steps[i].gap_us);
+        }
+    if (p->end == PLAY_KEEP || m->stop == BEHAVE_NEVER) {
+        maker_need(gzip_end(&g, &b));
+        squeezed(p, &b, chunked, 0);
+        if (chunked)
+            play_text(p, STR("0\r\n\r\n"), 0);
+    }
+    buf_free(&b);
+    mem_free(steps);
+    m->gzip = true;
+}
+
 static void whole(struct maker *m, const char *retry_after)
 {
     const struct behave *b = m->b;
@@ -270,7 +345,12 @@ static void whole(struct maker *m, const char *retry_after)
     m->last = m->framing == FRAME_EOF || b->http10 || b->early_reply || (m->r && !m->r->keep_alive);
     if (m->last)
         p->end = PLAY_CLOSE;
+    enum framing framing = m->framing;
+    m->framing = b->gzip ? FRAME_EOF : framing; /* chunks are made of what is compressed */
     body(m);
+    m->framing = framing;
+    if (b->gzip)
+        squeeze(m, p->stream && framing == FRAME_CHUNKED);
     uint64_t size = play_size(p);
     if (size == UINT64_MAX)
         size = ENDLESS;

@@ -134,9 +134,20 @@ static void sse_start(struct maker *m)
     maker_need(buf_str(&t, STR("}}")));
     event(m, "message_start", buf_view(&t));
     buf_free(&t);
+    play_content(m->p);
     event(m, "content_block_start",
           STR("{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","
               "\"text\":\"\"}}"));
+}
+
+/* Adds one ping, or pings for ever. They count as no event. */
+static void sse_ping(struct maker *m, uint64_t times)
+{
+    size_t split = 0;
+    event_text(m, "ping", STR("{\"type\": \"ping\"}"), 0, &split);
+    size_t off = m->p->bytes.len;
+    maker_need(buf_str(&m->p->bytes, buf_view(&m->text)));
+    play_send(m->p, off, m->text.len, times, maker_us(m->b->ping_ms));
 }
 
 static void sse_content(struct maker *m)
@@ -177,7 +188,7 @@ void stream_make(struct maker *m)
     m->type = "text/event-stream; charset=utf-8";
     m->p->stream = true;
     uint64_t stops[] = {b->close_after_events, b->end_after_events, b->hang_after_events,
-                        b->sse_error_first ? 0 : b->sse_error_after};
+                        b->sse_error_first ? 0 : b->sse_error_after, b->pings_after};
     m->stop = BEHAVE_NEVER;
     for (size_t i = 0; i < COUNT_OF(stops); i++)
         m->stop = stops[i] < m->stop ? stops[i] : m->stop;
@@ -189,6 +200,8 @@ void stream_make(struct maker *m)
         play_fill(m->p, UINT64_MAX, 0);
         return;
     }
+    for (uint64_t i = 0; i < b->pings && i < 1000; i++)
+        sse_ping(m, 1);
     sse_start(m);
     sse_content(m);
     sse_end(m);
@@ -203,6 +216,10 @@ void stream_make(struct maker *m)
         event(m, "error", buf_view(&t));
         buf_free(&t);
         stopped = false;
+    }
+    if (stopped && m->stop == stops[4]) {
+        sse_ping(m, UINT64_MAX);
+        return;
     }
     bool torn = stopped && m->stop != stops[1];
     if (torn)

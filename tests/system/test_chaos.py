@@ -1,0 +1,53 @@
+"""The campaign's fixed seeds: two hundred plans, the matrix of all pairs of failures among them (tests/chaos).
+
+A plan waits more than it computes: all are played side by side, by a pool of this file, and a test is a group of them."""
+import concurrent.futures
+import os
+import pathlib
+import sys
+
+import pytest
+
+from qcc import BUILD
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
+
+import pairs  # noqa: E402
+import plan  # noqa: E402
+import run  # noqa: E402
+
+SEEDS = 200
+GROUPS = 20
+FIRST = 1
+
+
+def plans():
+    """Those of the matrix, and so many random ones that it makes SEEDS."""
+    matrix = pairs.plans(full=False)
+    return matrix + [plan.make(FIRST + i) for i in range(SEEDS - len(matrix))]
+
+
+@pytest.fixture(scope="module")
+def played():
+    """[a future of the faults of each plan]."""
+    pool = concurrent.futures.ProcessPoolExecutor(4 * (os.cpu_count() or 2))
+    yield [(p["seed"], pool.submit(run.campaign, p, BUILD)) for p in plans()]
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_seeds(played, group):
+    """Every rule of the judge holds in each plan of the group."""
+    n = SEEDS // GROUPS
+    found = [(seed, job.result()) for seed, job in played[group * n:(group + 1) * n]]
+    faults = [run.show(seed, faults, most=1) for seed, faults in found if faults]
+    assert not faults, "\n".join(faults)
+
+
+def test_plans():
+    """The same seed gives the same plan, and another one another."""
+    assert plan.make(7) == plan.make(7) != plan.make(8)
+    assert len(plans()) == SEEDS
+    asked = {frozenset(pair) for p in pairs.plans(full=False) for pair in p["pairs"]}
+    assert asked == set(map(frozenset, pairs.pairs())) and len(asked) > 900
+    assert {tuple(pair) for p in pairs.plans() for pair in p["pairs"]} == set(pairs.pairs())

@@ -38,7 +38,7 @@ bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
     return ep_model_there(e, r->model) != NULL;
 }
 
-/* Whether e offers the model and it is not blocked there. now: CLOCK_MONOTONIC, in ms. */
+/* Whether e offers the model and it is not blocked there. now: CLOCK_BOOTTIME, in ms. */
 static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 {
     const struct ep_view *v = &e->live->view;
@@ -97,7 +97,7 @@ static bool candidates(struct req *r)
             return false;
     }
     bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
         const struct ep_view *v = &e->live->view;
@@ -382,7 +382,7 @@ static void learn(const struct req *r, struct tried *t, const struct retry_conf 
     t->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (v->cls != OUTCOME_RATE_LIMIT)
         return;
-    int64_t now = clock_mono_ms(), most = r->conf->rate_limit.max_cooldown;
+    int64_t now = clock_boot_ms(), most = r->conf->rate_limit.max_cooldown;
     if (v->retry_after_ms > 0)
         t->own_until_ms = now + (v->retry_after_ms < most ? v->retry_after_ms : most);
     else
@@ -537,7 +537,7 @@ static void go(struct req *r, struct ep *e, bool trial)
         return;
     }
     choice_undo(&r->choices);
-    wait(r, loan_place_want(r->env->loans, e->live, clock_mono_ms()));
+    wait(r, loan_place_want(r->env->loans, e->live, clock_boot_ms()));
 }
 
 /* Repeats the attempt at the same endpoint, if that is still allowed: its breaker may have

@@ -20,7 +20,7 @@ void side_learn(struct req *r);
 bool side_begin(struct req *r) MUST_CHECK;
 
 /* Whether the endpoint may get a request on a side path: its key may be used for that path, and
- * count_tokens is not known to fail there. now_ms: CLOCK_MONOTONIC. */
+ * count_tokens is not known to fail there. now_ms: CLOCK_BOOTTIME. */
 bool side_offers(const struct req *r, const struct conf_endpoint *ce, const struct ep_live *live,
                  int64_t now_ms);
 

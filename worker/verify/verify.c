@@ -321,7 +321,7 @@ static void start(struct verify *v)
     v->has_place = true;
     v->ep->live->open++;
     loan_place_taken(v->ep->live);
-    v->began_ms = clock_mono_ms();
+    v->began_ms = clock_boot_ms();
     v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
     v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->models);
     deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
@@ -345,7 +345,7 @@ static void look(struct verify *v)
         start(v);
         return;
     }
-    loan_place_want(env->loans, e->live, clock_mono_ms());
+    loan_place_want(env->loans, e->live, clock_boot_ms());
     if (!v->wait_logged)
         log_debug("verification of %s: waits for a place", e->ce->name);
     v->wait_logged = true;

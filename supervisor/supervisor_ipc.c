@@ -145,6 +145,14 @@ static bool on_trial_back(struct supervisor *s, struct slot *slot, const struct 
     return true;
 }
 
+static bool on_unserved(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                        const struct ipc_unserved *m, struct err *e)
+{
+    (void)slot, (void)f, (void)e;
+    health_unserved(&s->health, m, clock_boot_ms());
+    return true;
+}
+
 static bool on_places(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                       const struct ipc_places *m, struct err *e)
 {

@@ -91,9 +91,11 @@ static void assemble(struct worker *w)
                                 .sock_diag = peer_open(),
                                 .arg = w,
                                 .shed = shed,
+                                .idle = worker_conn_idle,
                                 .ended = worker_conn_ended};
     list_init(&w->conn.listeners);
     list_init(&w->conn.conns);
+    list_init(&w->conn.new_conns);
     list_init(&w->conn.idle_conns);
     accept_init(&w->conn);
     admin_init(&w->admin);

@@ -33,6 +33,11 @@ static void leave_if_done(struct worker *w)
     ev_break(w->loop, EVBREAK_ALL);
 }
 
+void worker_conn_idle(void *arg)
+{
+    accept_resume_soon(&((struct worker *)arg)->conn);
+}
+
 void worker_conn_ended(void *arg)
 {
     struct worker *w = arg;

@@ -61,6 +61,10 @@ void worker_trim(struct worker *w);
  * carry one more request. Connections that are left after timeout_ms are closed. */
 void worker_drain(struct worker *w, bool quick, int64_t timeout_ms);
 
+/* conn_env.idle: called when a connection has become idle. Accepts again soon if that was paused.
+ */
+void worker_conn_idle(void *arg);
+
 /* The callback of worker.drain_end. */
 void worker_drain_over(struct deadline *t);
 

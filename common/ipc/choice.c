@@ -35,10 +35,11 @@ static bool last(const struct choices *c, struct choice *x)
     return true;
 }
 
-bool choice_again(struct choices *c, enum sel_end end)
+bool choice_again(struct choices *c, enum sel_end end, uint32_t endpoint)
 {
     struct choice x;
-    if (end == SEL_CHOSEN || !last(c, &x) || x.end != end)
+    if (end == SEL_CHOSEN || !last(c, &x) || x.end != end ||
+        (end == SEL_NEED_TRIAL && x.endpoint != endpoint))
         return false;
     x.again = (uint8_t)(x.again + (x.again < UINT8_MAX));
     memcpy(c->bytes + c->last, &x, sizeof x);
@@ -60,7 +61,7 @@ void choice_undo(struct choices *c)
         return;
     c->len = c->last;
     c->last = c->before;
-    (void)!choice_again(c, SEL_ALL_FULL);
+    (void)!choice_again(c, SEL_ALL_FULL, was.endpoint);
 }
 
 bool choice_next(const struct choices *c, size_t *at, struct choice *x)

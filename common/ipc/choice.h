@@ -49,9 +49,9 @@ struct choice_skip {
  * `others`. */
 void choice_add(struct choices *c, const struct choice *x, const struct choice_skip *v, size_t n);
 
-/* Counts a choice that took no endpoint and ended as the last one did. False: the last choice was
- * another. */
-bool choice_again(struct choices *c, enum sel_end end) MUST_CHECK;
+/* Counts a choice that took no endpoint and ended as the last one did: with SEL_NEED_TRIAL at the
+ * same endpoint. False: the last choice was another. */
+bool choice_again(struct choices *c, enum sel_end end, uint32_t endpoint) MUST_CHECK;
 
 /* Marks the last choice CHOICE_UNDONE: no place is free at its endpoint. When the choice before it
  * was the same, that one is counted instead. */

@@ -48,11 +48,16 @@ enum outcome_part {
     PART__COUNT
 };
 
+/* Values of retry_after_ms that are no wait. RETRY_UNTOLD: the reply names none. RETRY_UNPAID: it
+ * names none, and money or a spending limit is used up: nothing changes before a payment or a new
+ * month. */
+enum { RETRY_UNTOLD = -1, RETRY_UNPAID = -2 };
+
 /* The classifier's verdict on one failure. */
 struct verdict {
     enum outcome cls;
     enum fault fault;
-    int64_t retry_after_ms; /* as read, not yet bounded by policy; -1: none named */
+    int64_t retry_after_ms; /* as read, not yet bounded by policy; or RETRY_UNTOLD, RETRY_UNPAID */
     const char *rule;       /* name of the table row that decided; static */
     bool overloaded;        /* 529 or overloaded_error: a longer pause before the repeat */
     bool about_model;       /* the refusal was about the model: unknown, no channel for it */

@@ -1,6 +1,7 @@
 #include "common/policy/retry.h"
 
 #include "common/base/str.h"
+#include "common/policy/poison.h"
 
 #include <string.h>
 
@@ -25,10 +26,9 @@ static bool charged(const struct retry_in *in)
 {
     if (in->client_gone || in->net == NET_LOCAL || in->v->fault == FAULT_REQUEST || refusal(in))
         return false;
-    /* Some endpoints answer a body that is not JSON with a 500: only verdicts about the key count
-     * then. */
-    return !(in->bad_request && in->net == NET_NONE && in->v->cls != OUTCOME_RATE_LIMIT &&
-             in->v->cls != OUTCOME_AUTH);
+    /* A body that is not JSON makes some endpoints answer 500, or drop the connection: only what
+     * the body cannot have caused counts then. */
+    return !in->bad_request || poison_counts_anyway(in->v->cls, in->net);
 }
 
 /* The pause before a repeat, 25% up or down, so that requests that failed together do not repeat
@@ -143,7 +143,7 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
         go_on(out, RETRY_SAME, pause(c, in), "once more at the same endpoint");
     } else if (o->untried > 0) {
         go_on(out, RETRY_OTHER, 0, "next endpoint");
-    } else if (o->again > 0 && !open) {
+    } else if (o->again + o->self > 0 && !open) {
         go_on(out, RETRY_OTHER, pause(c, in), "all tried: once more round");
     } else if (o->circuit > 0 && !open) {
         go_on(out, RETRY_OTHER, 0, "next endpoint, its circuit is open");
@@ -165,10 +165,10 @@ bool retry_uses_up(const struct retry_conf *c, const struct verdict *v, enum net
     case OUTCOME_OK:
     case OUTCOME_TRANSIENT:
     case OUTCOME_RATE_LIMIT:
+    case OUTCOME_UNKNOWN: /* the failure queue keeps it away, unless it is the last one */
         return false;
     case OUTCOME_AUTH:
     case OUTCOME_PERMANENT:
-    case OUTCOME_UNKNOWN:
     case OUTCOME__COUNT:
         break;
     }

@@ -337,6 +337,8 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
     for (size_t i = 0; why && i < n; i++)
         if (why[i] == SEL_SKIP_NO && (int)i != out->at)
             why[i] = (uint8_t)why_worse(rank(c, &eps[i]), best);
+    if (why && out->end == SEL_NEED_TRIAL)
+        why[out->at] = SEL_SKIP_TRIAL_NEEDED;
 }
 
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r, int at)
@@ -347,6 +349,8 @@ struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct
         enum sel_skip s = select_check(eps, i, r);
         if (s == SEL_SKIP_COOLING && (o.cool_ms == -1 || e->cooling_ms < o.cool_ms))
             o.cool_ms = e->cooling_ms;
+        if ((int)i == at)
+            o.self = s == SEL_SKIP_NO && e->tried;
         if ((int)i == at || (s != SEL_SKIP_NO && s != SEL_SKIP_FULL))
             continue;
         bool full = s == SEL_SKIP_FULL;
@@ -380,6 +384,7 @@ static const char *const skip_texts[SEL_SKIP__COUNT] = {
     [SEL_SKIP_WEIGHT] = "weight 0",
     [SEL_SKIP_PRIORITY] = "another priority group is better",
     [SEL_SKIP_STRATEGY] = "strategy chose another",
+    [SEL_SKIP_TRIAL_NEEDED] = "circuit open, trial needed",
 };
 
 static const char *const end_texts[SEL_END__COUNT] = {

@@ -105,7 +105,7 @@ struct sel_result {
 
 /* Why an endpoint was not taken, for logs and qccctl. */
 enum sel_skip {
-    SEL_SKIP_NO, /* the endpoint was taken */
+    SEL_SKIP_NO, /* the endpoint was taken; with select_check: it could be */
     SEL_SKIP_DISABLED,
     SEL_SKIP_QUEUED,
     SEL_SKIP_MODEL,
@@ -125,6 +125,7 @@ enum sel_skip {
     SEL_SKIP_WEIGHT,
     SEL_SKIP_PRIORITY,
     SEL_SKIP_STRATEGY,
+    SEL_SKIP_TRIAL_NEEDED, /* the best that is left: SEL_NEED_TRIAL */
     SEL_SKIP__COUNT
 };
 
@@ -135,6 +136,7 @@ struct sel_others {
     uint32_t circuit;    /* circuit_open, not yet tried, with a place */
     uint32_t full;       /* tier 1 to 3, not yet tried, without a place */
     uint32_t again_full; /* tried, not used up, without a place */
+    bool self;           /* the failed one itself may be asked again, and has a place */
     int64_t cool_ms;     /* shortest cooldown left among those that cool by their own word, the
                             failed one included; -1: none */
 };

@@ -3,71 +3,17 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "supervisor/shared/health_log.h"
 #include "supervisor/shared/endpoint_view.h"
+#include "supervisor/shared/health_change.h"
+#include "supervisor/shared/health_log.h"
+#include "supervisor/shared/policy_conf.h"
 
 #include <string.h>
 
 _Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX,
                "all blocks fit into ENDPOINT");
 
-/* ---- endpoints by id */
-
-struct health_endpoint *health_by_id(const struct health *h, struct str id)
-{
-    for (size_t i = 0; i < h->n; i++)
-        if (str_eq(str_c(h->v[i].id), id))
-            return &h->v[i];
-    return NULL;
-}
-
-struct health_endpoint *health_find(const struct health *h, struct str what)
-{
-    struct health_endpoint *e = health_by_id(h, what);
-    for (size_t i = 0; i < h->n && !e; i++)
-        if (str_eq(str_c(h->v[i].name), what))
-            e = &h->v[i];
-    return e;
-}
-
-static struct ep_ctx ctx_of(const struct health *h, const struct health_endpoint *e)
-{
-    return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
-}
-
-/* Updates whether e is usable. A change may make another endpoint the last one, or end that. */
-static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
-{
-    size_t i = (size_t)(e - h->v);
-    bool is = ep_usable(&e->state, now_ms);
-    if (is == h->offered.offers.v[i].usable)
-        return;
-    offers_set_usable(&h->offered.offers, i, is);
-    h->touched = h->usable_changed = true;
-}
-
-/* Updates whether each endpoint is usable, since a cooldown ends by time alone. Called before a
- * decision that depends on it. */
-static void look_at_all(struct health *h, int64_t now_ms)
-{
-    for (size_t i = 0; i < h->n; i++)
-        look_again(h, &h->v[i], now_ms);
-}
-
 /* ---- sending an endpoint's state */
-
-/* Sends the state of e to the workers if it differs from the one last sent. */
-static void send_state(struct health *h, struct health_endpoint *e, int64_t now_ms)
-{
-    struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, now_ms);
-    if (h->overruled || endpoint_view_same(&m, &e->sent))
-        return;
-    h->send(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
-    e->sent = m;
-    if (m.blocks.n)
-        memcpy(e->sent_blocks, m.blocks.p, m.blocks.n);
-    e->sent.blocks.p = e->sent_blocks;
-}
 
 void health_send_all(struct health *h, int slot, int64_t now_ms)
 {
@@ -84,19 +30,7 @@ void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, boo
     l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
 }
 
-/* ---- after an event */
-
-/* Forgets requests for a trial that nobody needs, and who verified what is verified no longer. The
- * holder of a trial stays known until it has said how that ended (loan_over), also when the policy
- * has made the trial free, as the breaker was closed: until then it may run there, and no other is
- * lent. */
-static void forget(struct health_endpoint *e)
-{
-    if (e->state.breaker.state == BREAKER_CLOSED)
-        memset(e->asks, 0, sizeof e->asks);
-    if (e->state.verifying == EP_VERIFY_NONE)
-        e->verify_slot = HEALTH_NONE;
-}
+/* ---- the trial */
 
 /* The holder of the trial has it no longer. */
 static void loan_over(struct health_endpoint *e)
@@ -104,35 +38,6 @@ static void loan_over(struct health_endpoint *e)
     e->trial_slot = HEALTH_NONE;
     e->trial_recalled = false;
 }
-
-static void count(const struct health *h, const struct health_endpoint *e, enum health_count what)
-{
-    if (h->counted)
-        h->counted(h->arg, e->id, what);
-}
-
-static void count_trips(const struct health *h, const struct health_endpoint *e,
-                        const struct ep_changes *ch)
-{
-    for (uint32_t i = 0; i < ch->n; i++)
-        if (ch->note[i].what == EP_NOTE_BREAKER && e->state.breaker.state == BREAKER_OPEN)
-            count(h, e, HEALTH_TRIPPED);
-}
-
-/* Acts on the changes of an event. reason: that of the report, or NULL. */
-static void changed(struct health *h, struct health_endpoint *e, const struct ep_changes *ch,
-                    const char *reason, int64_t now_ms)
-{
-    forget(e);
-    send_state(h, e, now_ms);
-    h->touched = e->touched = true;
-    look_again(h, e, now_ms);
-    count_trips(h, e, ch);
-    if (!h->frozen)
-        health_log(e->name, &e->state, ch, reason); /* last, so that workers get the state sooner */
-}
-
-/* ---- the trial */
 
 /* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
 static int next_asker(const struct health_endpoint *e)
@@ -166,7 +71,7 @@ static void lend_to(struct health *h, struct health_endpoint *e, int slot, int64
     e->trial_since_ms = now_ms;
     e->trial_recalled = false;
     struct ipc_trial m = {.endpoint = str_c(e->id), .seq = e->trial_seq};
-    send_state(h, e, now_ms);
+    health_send_state(h, e, now_ms);
     h->send(h->arg, slot, ipc_put_v_trial, &m);
 }
 
@@ -201,7 +106,7 @@ void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t
     if (!has_loan(e, slot, seq) || !ep_trial_begin(&e->state, &ch))
         return;
     e->trial_recalled = false;
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
@@ -212,7 +117,7 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
         return;
     ep_trial_back(&e->state, &ch);
     loan_over(e);
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 /* ---- verifications */
@@ -227,7 +132,7 @@ static void verify(struct health *h, struct health_endpoint *e, int64_t now_ms)
     e->verify_seq = ++h->seq;
     struct ipc_verify m = {
         .endpoint = str_c(e->id), .seq = e->verify_seq, .model = str_c(e->model)};
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
     h->send(h->arg, slot, ipc_put_v_verify, &m);
     log_debug("endpoint %s: worker %d verifies it", e->name, slot);
 }
@@ -276,25 +181,47 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .no_count_tokens = m->no_count_tokens,
         .counted = m->counted,
         .model = m->model_hash,
+        .message = m->message,
         .ttfb_us = m->ttfb_us,
     };
+    r.poisoned = r.cls != OUTCOME_OK && poison_has(&h->poison, m->message, now_ms) &&
+                 !poison_counts_anyway(r.cls, r.net);
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
     struct ep_changes ch = {0};
-    look_at_all(h, now_ms);
-    struct ep_ctx ctx = ctx_of(h, e);
+    health_look_at_all(h, now_ms);
+    struct ep_ctx ctx = health_ctx(h, e);
     ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
     if (loan)
         loan_over(e);
-    changed(h, e, &ch, reason, now_ms);
+    health_changed(h, e, &ch, reason, now_ms);
     /* A worker reports one success, and another only after an ENDPOINT that still has
      * success_wanted. */
     if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
         h->send(h->arg, (int)slot, ipc_put_v_endpoint, &e->sent);
     if (r.cls != OUTCOME_OK)
-        log_debug("endpoint %s: %s, status %u, fault %s%s: %s", e->name, outcome_name(r.cls),
-                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "", reason);
+        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s", e->name, outcome_name(r.cls),
+                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "",
+                  r.poisoned ? ", a message that no endpoint serves" : "", reason);
     return true;
+}
+
+void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms)
+{
+    if (m->served) {
+        poison_forget(&h->poison, m->message);
+        return;
+    }
+    if (!poison_has(&h->poison, m->message, now_ms))
+        log_debug("a message that no endpoint served: its failures do not count for %d s",
+                  POISON_MS / 1000);
+    poison_remember(&h->poison, m->message, now_ms);
+    for (size_t i = 0; i < h->n; i++) {
+        struct ep_changes ch = {0};
+        ep_take_back(&h->v[i].state, m->message, &ch);
+        if (ch.dirty)
+            health_changed(h, &h->v[i], &ch, NULL, now_ms);
+    }
 }
 
 bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m, int64_t now_ms)
@@ -310,18 +237,18 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     struct ep_changes ch = {0};
     if (!m->ok && m->net == NET_LOCAL) {
         ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-        changed(h, e, &ch, NULL, now_ms);
+        health_changed(h, e, &ch, NULL, now_ms);
         log_info("endpoint %s: verification given back: %s", e->name, reason);
         return true;
     }
-    look_at_all(h, now_ms);
-    struct ep_ctx ctx = ctx_of(h, e);
+    health_look_at_all(h, now_ms);
+    struct ep_ctx ctx = health_ctx(h, e);
     bool counts = e->state.verifying != EP_VERIFY_VOID;
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
-    changed(h, e, &ch, reason, now_ms);
+    health_changed(h, e, &ch, reason, now_ms);
     if (!counts)
         return true;
-    count(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
+    health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
         log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
                  reason);
@@ -341,13 +268,13 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
     }
     if (e->verify_slot == (int)slot && e->verify_seq == verifies)
         ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 void health_taken(struct health *h, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++)
-        send_state(h, &h->v[i], now_ms);
+        health_send_state(h, &h->v[i], now_ms);
     health_again(h);
 }
 
@@ -386,10 +313,11 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         }
         if (e->verify_slot == (int)slot)
             ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
-        changed(h, e, &ch, NULL, now_ms);
+        health_changed(h, e, &ch, NULL, now_ms);
         struct health_places_line l = {h, e};
         places_gone(&e->places, slot, health_send_places, &l);
     }
+    places_departed_gone(&h->departed, slot);
 }
 
 /* ---- configuration, operators */
@@ -410,32 +338,17 @@ void health_fini(struct health *h)
     for (size_t i = 0; i < h->n; i++)
         endpoint_fini(&h->v[i]);
     mem_free(h->v);
+    places_departed_fini(&h->departed);
     offered_fini(&h->offered);
     h->v = NULL;
     h->n = 0;
-}
-
-static struct ep_conf conf_for_policy(const struct conf *c)
-{
-    return (struct ep_conf){
-        .breaker = {.failure_threshold = c->breaker.failure_threshold,
-                    .open_ms = c->breaker.open_duration,
-                    .max_open_ms = c->breaker.max_open_duration},
-        .cooldown = {.default_ms = c->rate_limit.default_cooldown,
-                     .max_ms = c->rate_limit.max_cooldown},
-        .failq = {.verify_ms = c->failure_queue.verify_interval,
-                  .verify_disabled_ms = c->failure_queue.verify_disabled_interval,
-                  .probe_off = c->failure_queue.probe == PROBE_OFF},
-        .degraded_for_ms = c->health.degraded_for,
-        .block_ms = c->rate_limit.max_cooldown,
-    };
 }
 
 void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
 {
     struct health_endpoint *old = h->v;
     size_t nold = h->n;
-    h->conf = conf_for_policy(c);
+    h->conf = policy_conf_of(c);
     h->v = mem_zalloc(c->nendpoints + 1, sizeof *h->v);
     h->n = c->nendpoints;
     for (size_t i = 0; i < c->nendpoints; i++) {
@@ -456,15 +369,19 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
             memcpy(e->id, ce->id, sizeof e->id);
             e->trial_slot = e->verify_slot = HEALTH_NONE;
             ep_init(&e->state, ce->enabled);
+            places_departed_take(&h->departed, e->id, &e->places);
         }
         e->name = mem_strdup(ce->name);
         health_log(e->name, &e->state, &ch, NULL);
     }
-    for (size_t i = 0; i < nold; i++)
+    for (size_t i = 0; i < nold; i++) {
+        if (old[i].name)
+            places_departed_put(&h->departed, old[i].id, &old[i].places);
         endpoint_fini(&old[i]);
+    }
     mem_free(old);
     offered_conf(&h->offered, c);
-    look_at_all(h, now_ms);
+    health_look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
         /* health_send_all follows */
@@ -480,7 +397,7 @@ void health_operator(struct health *h, struct health_endpoint *e, enum ep_action
 {
     struct ep_changes ch = {0};
     ep_operator(&e->state, &h->conf, a, now_ms, &ch);
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 /* ---- time */
@@ -488,9 +405,9 @@ void health_operator(struct health *h, struct health_endpoint *e, enum ep_action
 static void tick(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ep_changes ch = {0};
-    struct ep_ctx ctx = ctx_of(h, e);
+    struct ep_ctx ctx = health_ctx(h, e);
     ep_tick(&e->state, &h->conf, &ctx, now_ms, &ch);
-    changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, NULL, now_ms);
 }
 
 /* Whether the trial is lent to a worker that has not begun it, while another worker could have
@@ -566,7 +483,7 @@ void health_run(struct health *h, int64_t now_ms)
     }
     if (!h->touched && now_ms < h->next_ms)
         return;
-    look_at_all(h, now_ms);
+    health_look_at_all(h, now_ms);
     /* An endpoint that becomes usable ends that another is the last one, which is then queued; one
      * that no longer is may bring others in reach. */
     do {

@@ -4,12 +4,14 @@
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
 {
     struct health_endpoint *e = health_by_id(h, m->endpoint);
-    if (!e || slot >= SLOTS_MAX)
+    struct places_report r = {
+        .taken = m->taken, .back = m->back, .wanted_ms = m->wanted_ms, .answer = m->answer};
+    if (slot >= SLOTS_MAX)
         return true;
+    if (!e)
+        return places_departed_report(&h->departed, m->endpoint, slot, &r);
     struct health_places_line l = {h, e};
-    struct places_word w = {
-        .taken = m->taken, .back = m->back, .want = m->want, .answer = m->answer};
-    return places_update(&e->places, slot, &w, health_send_places, &l);
+    return places_update(&e->places, slot, &r, health_send_places, &l);
 }
 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got)
@@ -20,12 +22,12 @@ void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32
         places_elsewhere(&e->places, HEALTH_PREDECESSOR, n, got, health_send_places, &l);
 }
 
-void health_place_wanted_elsewhere(struct health *h, struct str id)
+void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms)
 {
     struct health_endpoint *e = health_by_id(h, id);
     struct health_places_line l = {h, e};
     if (e)
-        places_wanted_elsewhere(&e->places, HEALTH_PREDECESSOR, health_send_places, &l);
+        places_wanted_elsewhere(&e->places, HEALTH_PREDECESSOR, now_ms, health_send_places, &l);
 }
 
 void health_places_granted(struct health *h, struct str id, uint32_t n)

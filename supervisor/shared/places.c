@@ -26,6 +26,13 @@ void places_fini(struct places *p)
     *p = (struct places){0};
 }
 
+void places_depart(struct places *p)
+{
+    p->total = 0;
+    for (size_t i = 0; i < p->n; i++)
+        p->v[i] = (struct place_holder){.lent = p->v[i].lent, .afar = p->v[i].afar};
+}
+
 uint64_t places_lent(const struct places *p)
 {
     uint64_t sum = p->elsewhere;
@@ -44,7 +51,7 @@ static struct place_holder *next_in_turn(const struct places *p, bool *others)
         if (!h->wants)
             continue;
         *others = first != NULL;
-        if (!first || h->order < first->order)
+        if (!first || h->wanted_ms < first->wanted_ms)
             first = h;
     }
     return first;
@@ -133,22 +140,27 @@ void places_limit(struct places *p, uint32_t total, places_send *send, void *arg
     serve(p, send, arg);
 }
 
-bool places_update(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
-                   void *arg)
+/* Records that a holder waits for one more place since wanted_ms. */
+static void want(struct place_holder *h, int64_t wanted_ms)
+{
+    if (!h->wants || wanted_ms < h->wanted_ms)
+        h->wanted_ms = wanted_ms;
+    h->wants = true;
+    h->none_sent = false; /* a holder that requests again gets another answer */
+}
+
+bool places_update(struct places *p, unsigned slot, const struct places_report *r,
+                   places_send *send, void *arg)
 {
     struct place_holder *h = holder(p, slot);
-    if (w->taken > TAKEN_MAX || h->lent > TAKEN_MAX || w->back > h->lent + w->taken)
+    if (r->taken > TAKEN_MAX || h->lent > TAKEN_MAX || r->back > h->lent + r->taken)
         return false;
-    h->lent += w->taken;
-    h->lent -= w->back;
-    if (w->answer)
+    h->lent += r->taken;
+    h->lent -= r->back;
+    if (r->answer)
         h->answer_due = false;
-    if (w->want) {
-        if (!h->wants)
-            h->order = ++p->order;
-        h->wants = true;
-        h->none_sent = false; /* a holder that requests again gets another answer */
-    }
+    if (r->wanted_ms > 0)
+        want(h, r->wanted_ms);
     settle(p, send, arg);
     return true;
 }
@@ -170,14 +182,12 @@ void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got,
     settle(p, send, arg);
 }
 
-void places_wanted_elsewhere(struct places *p, unsigned slot, places_send *send, void *arg)
+void places_wanted_elsewhere(struct places *p, unsigned slot, int64_t now_ms, places_send *send,
+                             void *arg)
 {
     struct place_holder *h = holder(p, slot);
     h->afar = true;
-    if (!h->wants) {
-        h->wants = true;
-        h->order = ++p->order;
-    }
+    want(h, now_ms);
     settle(p, send, arg);
 }
 

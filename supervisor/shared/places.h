@@ -3,8 +3,8 @@
  * requests only when it has none left. The places lent are never more than the limit, unless the
  * limit was lowered meanwhile: then nothing is lent until enough have come back.
  *
- * Fair: when workers want more than there are, each place that becomes free comes back and goes to
- * the worker that has waited longest. */
+ * Fair over all workers: when workers want more than there are, each place that becomes free comes
+ * back and goes to the worker with the request that has waited longest. */
 #ifndef QCC_SUPERVISOR_SHARED_PLACES_H
 #define QCC_SUPERVISOR_SHARED_PLACES_H
 
@@ -13,13 +13,13 @@
 /* One worker, by its slot, or the other supervisor of an upgrade. */
 struct place_holder {
     uint32_t lent;
-    bool wants;      /* waits for one more place */
-    bool none_sent;  /* LEND with `none` was sent since it waits */
-    bool recalled;   /* LEND with `recall` was sent */
-    bool answer_due; /* has not answered the recall yet */
-    bool afar;       /* is the predecessor: `lent` counts places on their way to it,
-                        places.elsewhere those it has */
-    uint64_t order;  /* of the holders that wait the smallest is served first */
+    bool wants;        /* waits for one more place, its longest waiting request since wanted_ms */
+    bool none_sent;    /* LEND with `none` was sent since it waits */
+    bool recalled;     /* LEND with `recall` was sent */
+    bool answer_due;   /* has not answered the recall yet */
+    bool afar;         /* is the predecessor: `lent` counts places on their way to it,
+                          places.elsewhere those it has */
+    int64_t wanted_ms; /* CLOCK_BOOTTIME: of the holders that wait the earliest is served first */
 };
 
 /* Zero bytes: no limit, nothing lent. */
@@ -32,7 +32,6 @@ struct places {
     uint64_t ceiling;   /* while frozen: bound of the places lent, raised by the successor alone */
     struct place_holder *v;
     size_t n;
-    uint64_t order;
 };
 
 /* Sends LEND to a worker; the arguments are its fields. */
@@ -41,19 +40,24 @@ typedef void places_send(void *arg, unsigned slot, uint32_t n, bool recall, bool
 /* Frees all; p is then as zero bytes. */
 void places_fini(struct places *p);
 
+/* The endpoint leaves the configuration: from now on nothing is sent, as there is no limit and
+ * nobody waits; places that are out come back one by one. */
+void places_depart(struct places *p);
+
 /* Sets the limit, at first and after a reload. */
 void places_limit(struct places *p, uint32_t total, places_send *send, void *arg);
 
 /* The fields of a worker's PLACES. */
-struct places_word {
+struct places_report {
     uint32_t taken, back;
-    bool want, answer;
+    int64_t wanted_ms; /* CLOCK_BOOTTIME; 0: no place is wanted */
+    bool answer;
 };
 
 /* Handles PLACES of a worker. False: it violates the protocol: it gives back places that it did not
  * have, or has taken more than any worker can. */
-bool places_update(struct places *p, unsigned slot, const struct places_word *w, places_send *send,
-                   void *arg) MUST_CHECK;
+bool places_update(struct places *p, unsigned slot, const struct places_report *r,
+                   places_send *send, void *arg) MUST_CHECK;
 
 /* The worker has ended: its places are free. */
 void places_gone(struct places *p, unsigned slot, places_send *send, void *arg);
@@ -63,8 +67,10 @@ void places_gone(struct places *p, unsigned slot, places_send *send, void *arg);
  * on their way are not counted as arrived (places_gone has freed them). */
 void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_send *send,
                       void *arg);
-/* A worker of the predecessor, the holder in that slot, waits for one more place. */
-void places_wanted_elsewhere(struct places *p, unsigned slot, places_send *send, void *arg);
+/* A worker of the predecessor, the holder in that slot, waits for one more place since now_ms
+ * (CLOCK_BOOTTIME). */
+void places_wanted_elsewhere(struct places *p, unsigned slot, int64_t now_ms, places_send *send,
+                             void *arg);
 
 /* on: from now on the successor owns the places: idle ones are recalled, and the number lent here
  * only falls, but for places that the successor lends (places_granted). off: this supervisor owns

@@ -342,6 +342,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         struct ipc_trial_back back;
         struct ipc_trial_ask ask;
         struct ipc_stats stats;
+        struct ipc_unserved unserved;
     } m;
     if (!pre->same_ipc)
         return true;
@@ -359,6 +360,8 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
     if (u->what == IPC_VERDICT)
         return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
+    if (u->what == IPC_UNSERVED && ipc_get_unserved(&f, &m.unserved))
+        health_unserved(h, &m.unserved, now);
     if (u->what == IPC_STATS)
         return ipc_get_stats(&f, &m.stats) &&
                totals_add(pre->env.totals, TOTALS_ELSEWHERE + u->slot % SLOTS_MAX, m.stats.total,
@@ -423,7 +426,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_WANT) {
         GET(up_want)
         if (pre->same_ipc)
-            health_place_wanted_elsewhere(pre->env.health, m.endpoint);
+            health_place_wanted_elsewhere(pre->env.health, m.endpoint, clock_boot_ms());
         return true;
     }
     if (f->id == IPC_UP_LOST) {

@@ -506,7 +506,7 @@ static bool of_interest(enum successor_phase phase, enum ipc_id id)
     return id == IPC_BINDS ||
            (phase != SUCCESSOR_STARTING &&
             (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS || id == IPC_TRIAL_BEGUN ||
-             id == IPC_TRIAL_BACK || id == IPC_TRIAL_ASK));
+             id == IPC_TRIAL_BACK || id == IPC_TRIAL_ASK || id == IPC_UNSERVED));
 }
 
 void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)

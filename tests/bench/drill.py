@@ -7,6 +7,7 @@ Prints a Markdown table: each figure, what was measured, its goal, and "ok" or "
 missed. Parts:
     failover   time added to a request whose first endpoint fails, over the same request served at once
     mix        2,000 requests, of which some are at fault themselves and some meet a failing endpoint
+    limits     many clients at endpoints with max_concurrent that also fail, beside one that has room
     affinity   conversations stay where they are, also when there is a better place for new ones
     breaker    how long other workers go on asking an endpoint whose breaker has just opened
     reuse      connections to endpoints are used again
@@ -210,6 +211,68 @@ def mix(d):
     d.row("the same with endpoints that are well: charged for faults of clients",
           "%d of 4 endpoints, %d failed, %d changed" % (len(bad), failed, changed), "0, 0, 0",
           not bad and not failed and not changed)
+
+
+# ---- limits
+
+LIMIT_CLIENTS, LIMIT_TURNS, OWN_MS = 40, 25, 15
+
+
+def limits(d):
+    """Nobody fails, and nobody waits for a place: there is always one endpoint with room. What a request met by itself
+    (its endpoints' own time, pauses before repeats) is no wait."""
+    up = d.upstream()
+    faults = ["", "flaky=5,", "fail_every=5,reset,", "fail_every=4,status=429,header=retry-after-ms:40,"]
+    rows = [("limits", {}), ("limits that reloads switch off and on, and an endpoint that they take out", {"reloads": 12})]
+    for title, more in rows:
+        endpoints = [up.endpoint("/s/%sname=%s,delay_ms=%d" % (f, title[-3:-1] + str(i), OWN_MS), "l%d" % i, max_concurrent=i + 1)
+                     for i, f in enumerate(faults)]
+        endpoints.append(up.endpoint("/s/name=%s,delay_ms=%d" % (title[-3:-1], OWN_MS), "wide", priority=2))
+        q = d.proxy(endpoints, balance={"strategy": "priority_failover"}, retry={"transient_delay": "%dms" % PAUSE_MS},
+                    breaker={"failure_threshold": 4, "open_duration": "1s"}, log={"access": False})
+        failed, waited, trails, end = [], 0, {}, threading.Event()
+
+        def go():
+            c = Client(q.port)
+            for _ in range(LIMIT_TURNS):
+                r = c.ask(request(conversation=str(uuid.uuid4())))
+                if r.status != 200:
+                    failed.append(r)
+            c.close()
+
+        def look():
+            while not end.is_set():
+                status, body = q.get("/api/v1/requests?limit=1000", port=q.admin_port)
+                for record in json.loads(body)["requests"] if status == 200 else []:
+                    trails[record["id"]] = json.dumps(record)
+                time.sleep(0.2)
+
+        def reload():
+            for i in range(more.get("reloads", 0)):
+                time.sleep(0.15)
+                less = [dict(e) for e in endpoints]
+                if i % 2 == 0:
+                    less[1]["max_concurrent"] = 0
+                    del less[3]
+                q.reload({"endpoints": less})
+
+        looker = threading.Thread(target=look)
+        looker.start()
+        try:
+            in_threads([go] * LIMIT_CLIENTS + [reload])
+            time.sleep(0.3)
+        finally:
+            end.set()
+            looker.join()
+        waited = sum("all full" in t for t in trails.values())
+        for r in failed[:3]:
+            print("drill: failed: %d %.400r" % (r.status, r.body), file=sys.stderr)
+        sites = up.stats()["sites"]
+        met = sum(s["failed"] for s in sites.values())
+        asked = LIMIT_CLIENTS * LIMIT_TURNS
+        d.row("%s: %d requests of %d clients, %d met a failure, %d looked at: failed, waited for a place" %
+              (title, asked, LIMIT_CLIENTS, met, len(trails)), "%d, %d" % (len(failed), waited), "0, 0",
+              not failed and not waited and len(trails) >= asked / 2 and met >= asked / 100)
 
 
 # ---- affinity
@@ -456,7 +519,7 @@ def operate(d):
         percentile(times, 50), percentile(times, 95)), "p50 under %d ms" % STATUS_MS, percentile(times, 50) < STATUS_MS)
 
 
-PARTS = {"failover": failover, "mix": mix, "affinity": affinity, "breaker": breaker, "reuse": reuse, "scrape": scrape, "operate": operate}
+PARTS = {"failover": failover, "mix": mix, "limits": limits, "affinity": affinity, "breaker": breaker, "reuse": reuse, "scrape": scrape, "operate": operate}
 
 
 def interrupted(number, _):

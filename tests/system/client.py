@@ -4,6 +4,7 @@
     c.send(ask(stream=True))
     r = c.reply()                         # r.status, r.header("x-qcc-endpoint"), r.body
 """
+import itertools
 import json
 import re
 import socket
@@ -13,6 +14,14 @@ import time
 from qcc import PATIENCE
 
 BODY = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]}
+
+
+NUMBERS = itertools.count(1)
+
+
+def another():
+    """A question of its own: failures with one message that no endpoint serves count once (test_poison.py)."""
+    return [{"role": "user", "content": "question %d" % next(NUMBERS)}]
 
 
 def request(method="GET", target="/v1/models", headers=(), body=None, host="127.0.0.1", version="1.1"):

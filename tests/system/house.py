@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from client import Client
+from client import Client, another
 from qcc import until
 from upstream import reply
 
@@ -94,7 +94,7 @@ def page(peer, _request):
 def ask(q, model="m", **more):
     """One request on a connection of its own."""
     with Client(q.port) as c:
-        return c.ask(model=model, **more)
+        return c.ask(**{"model": model, "messages": another(), **more})
 
 
 def crowd(q, n, **more):

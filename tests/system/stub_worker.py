@@ -174,7 +174,7 @@ class Stub:
             self.send(PING, 1)
         elif path == "/outcome":
             flags = [False] * 6
-            self.send(OUTCOME, "01234567", 77, 0, 0, 200, -1, 1, 1, 1, 0, *flags, 0, 0, "", "")
+            self.send(OUTCOME, "01234567", 77, 0, 0, 200, -1, 1, 1, 1, 0, *flags, 0, 0, 0, "", "")
         elif path == "/crash":
             os.abort()
         elif path == "/leave":

@@ -44,6 +44,36 @@ def test_cooldown_by_its_own_word(house, sites, make):
     assert q.count("breaker") == 0
 
 
+@pytest.mark.parametrize("reset", ["retry-after: %s", "anthropic-ratelimit-requests-remaining: 0\r\nanthropic-ratelimit-requests-reset: %s",
+                                   "x-ratelimit-reset: %s"], ids=["retry-after", "anthropic", "x-ratelimit"])
+@pytest.mark.parametrize("away", [-3000, 3000], ids=["behind", "ahead"])
+def test_moments_count_from_the_replys_date(house, sites, reset, away):
+    """An endpoint whose clock is fifty minutes away names a moment in 40 s."""
+    a, b = sites("ab")
+    q = house([a, b])
+    moment = {"r": email.utils.formatdate(time.time() + away + 40, usegmt=True), "a": stamp(away + 40), "x": "%d" % (time.time() + away + 40)}
+    a.how = error(429, "rate_limit_error", headers=["date: " + email.utils.formatdate(time.time() + away, usegmt=True), reset % moment[reset[0]]])
+    assert went(q) == ["b"]
+    q.wait_log("endpoint a: cooldown cooling by its own word for (39|40|41)\\.")
+
+
+@pytest.mark.parametrize("refuse", [
+    error(429, "rate_limit_error", "Your organization has reached its monthly spend limit."),
+    error(400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
+    error(402, "billing_error", "There is an issue with your billing or payment information.")], ids=["limit", "balance", "billing"])
+def test_a_spending_limit_without_a_time(house, sites, refuse):
+    """It cools for max_cooldown, but may be asked when nothing else is left: a payment is not announced."""
+    a, b = sites("ab")
+    q = house([a, b], {"rate_limit": {"max_cooldown": "20m"}})
+    a.how = refuse
+    assert went(q) == ["b"]
+    q.wait_log("endpoint a: cooldown cooling for (1200|1199)\\.")
+    assert went(q, 5) == ["b"] * 5 and a.n == 1
+    q.ctl("disable", "b")
+    a.how = answer
+    until(lambda: went(q) == ["a"], "it to be asked again")
+
+
 @pytest.mark.parametrize("wait,said", [
     ("31536000", "by its own word for 1\\.0 s"), ("99999999999999999999", "(by its own word )?for 1\\.0 s"),
     ("Fri, 31 Dec 9999 23:59:59 GMT", "by its own word for 1\\.0 s"), ("-5", "for 1\\.0 s"), ("0", "for 1\\.0 s"),

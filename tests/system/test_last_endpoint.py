@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from client import Client
+from client import Client, another
 from qcc import until
 from upstream import MESSAGE, error, reply
 
@@ -53,7 +53,7 @@ def pair(raw, qcc):
 
 def ask(q, model="m"):
     with Client(q.port) as c:
-        r = c.ask(model=model)
+        r = c.ask(model=model, messages=another())
     return r.header("x-qcc-endpoint") if r.status == 200 else r.status
 
 

@@ -252,6 +252,15 @@ def memory_kb(q):
     return out
 
 
+def waiting_requests(stack, q, n):
+    """n connections that have been served once and are kept open."""
+    out = [stack.enter_context(Client(q.port)) for _ in range(n)]
+    for c in out:
+        c.send(request("HEAD", "/"))
+        assert c.reply("HEAD").status == 200
+    return out
+
+
 def test_max_connections(limited, up):
     """The longest idle ones make room; a busy one never does."""
     go = []
@@ -262,7 +271,7 @@ def test_max_connections(limited, up):
         busy = new()
         busy.send(ask())
         up.wait_requests(1)
-        idle = [new() for _ in range(4)]
+        idle = waiting_requests(stack, q, 4)
         assert all(c.silent(0.02) for c in idle)
         more = new()
         more.send(request("HEAD", "/"))
@@ -270,6 +279,72 @@ def test_max_connections(limited, up):
         assert idle[0].closed(5) and idle[1].silent(0.02)
         go.append(1)
         assert busy.reply().status == 200
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept open", "closed"])
+def test_who_was_let_in_is_served(limited, kept):
+    """Three times as many clients as connections, whose requests come a while after they connected."""
+    q = limited(max_connections=20)
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(Client(q.port)) for _ in range(60)]
+        time.sleep(0.3)
+        with Timer() as t:
+            for c in crowd:
+                c.send(ask(headers=[] if kept else ["connection: close"]))
+            assert [c.reply().status for c in crowd] == [200] * 60
+        assert t.s < 5
+
+
+@pytest.mark.parametrize("header_timeout,least,most", [("1s", 0.4, 1.9), ("15s", 1.4, 5)])
+def test_those_that_say_nothing_make_room(limited, header_timeout, least, most):
+    """After two seconds, or header_timeout."""
+    q = limited(max_connections=5, header_timeout=header_timeout)
+    with contextlib.ExitStack() as stack:
+        mute = [stack.enter_context(Client(q.port)) for _ in range(5)]
+        assert all(c.silent(0.05) for c in mute)
+        late = stack.enter_context(Client(q.port))
+        late.send(request("HEAD", "/"))
+        with Timer() as t:
+            assert late.reply("HEAD").status == 200
+        assert least < t.s < most
+        assert mute[0].closed(5) and mute[1].silent(0.02)
+
+
+def test_a_full_worker_says_so_before_it_closes(limited, up):
+    """A client that asks again while others wait need not find out by a reset."""
+    go = []
+    up.play = lambda peer, _: (until(lambda: go), peer.send(reply()))
+    q = limited(max_connections=2)
+    with contextlib.ExitStack() as stack:
+        busy, kept, late = (stack.enter_context(Client(q.port)) for _ in range(3))
+        busy.send(ask())
+        up.wait_requests(1)
+        late.send(request("HEAD", "/"))
+        assert late.silent(0.3)
+        kept.send(request("HEAD", "/"))
+        r = kept.reply("HEAD")
+        assert r.status == 200 and r.header("connection") == "close" and kept.closed(5)
+        assert late.reply("HEAD").header("connection") is None
+        go.append(1)
+        assert busy.reply().status == 200
+
+
+def test_a_full_worker_leaves_clients_to_another(qcc, up):
+    up.play = lambda peer, _: peer.wait_gone()
+    q = qcc({"workers": 2, "endpoints": [up.endpoint()], "limits": {"max_connections": 3}})
+    with contextlib.ExitStack() as stack:
+        for n in range(1, 7):
+            stack.enter_context(Client(q.port)).send(ask())
+            up.wait_requests(n)
+
+
+def test_idle_connections_stay_while_another_worker_has_room(qcc, up):
+    q = qcc({"workers": 2, "endpoints": [up.endpoint()], "limits": {"max_connections": 10}})
+    with contextlib.ExitStack() as stack:
+        idle = [waiting_requests(stack, q, 1)[0] for _ in range(20)]
+        assert all(c.silent(0.01) for c in idle)
+        waiting_requests(stack, q, 1)
+        assert sum(not c.silent(0.01) for c in idle) == 1
 
 
 def test_max_connections_all_busy(limited, up):
@@ -380,8 +455,8 @@ def low_limit():
 
 
 def test_descriptors_used_up(qcc, up, client):
-    """By idle connections: they go, those who ask are served, and it is said."""
-    q = qcc({"workers": 1, "endpoints": [up.endpoint()]}, start=False)
+    """By connections that say nothing: they go, those who ask are served, and it is said."""
+    q = qcc({"workers": 1, "endpoints": [up.endpoint()], "limits": {"header_timeout": "200ms"}}, start=False)
     q.start(preexec_fn=low_limit)
     crowd = many(3 * LOW, q.port)
     for _ in range(3):
@@ -406,10 +481,7 @@ def test_descriptors_used_up_by_requests(qcc, up, client):
         crowd[-1].send(ask())
     until(lambda: len(up.requests) >= LOW // 4, "requests at the endpoint")
     go.append(1)
-    statuses = []
-    for c in crowd:
-        with contextlib.suppress(Cut, ConnectionError):  # closed while idle: its request had not come yet
-            statuses.append(c.reply().status)
+    statuses = [c.reply().status for c in crowd]
     assert set(statuses) <= {200, 502, 503} and statuses.count(200) >= LOW // 4
     until(lambda: client(q).ask().status == 200, "service afterwards")
     assert q.running() and q.count("worker 0 started") == 1

@@ -2,6 +2,7 @@
 is useless (behaviour: when all attempts failed). Claude Code would else try for three minutes in silence."""
 import json
 import re
+import time
 
 import pytest
 
@@ -153,6 +154,42 @@ def test_not_where_waiting_may_help(some, client, how):
         assert "b: disabled by the configuration" in r.error["message"] and "trying again" not in r.error["message"]
 
 
+def test_why_each_endpoint_was_not_asked(some, client):
+    """Nothing but the truth in the 503 and in what qccctl tells of it: none was taken, none is usable."""
+    hang = []
+    q, ups = some({"trial": lambda peer, _: peer.wait_gone() if hang else peer.send(error(503)), "full": lambda peer, _: peer.wait_gone(),
+                   "off": reply(), "model": reply()},
+                  {"breaker": {"failure_threshold": 1, "open_duration": "60s"}, "retry": {"max_attempts": 1, "max_wait": "1s"}},
+                  {"full": {"max_concurrent": 1}, "off": {"enabled": False}, "model": {"models": {"allow": ["x"]}}})
+    assert client(q).ask().status == 503
+    until(lambda: endpoints(q)["trial"]["breaker"]["state"] == "open", "the breaker to open")
+    hang.append(1)
+    first, second = client(q), client(q)
+    first.send(ask())
+    ups["full"].wait_requests(1)
+    second.send(ask())
+    ups["trial"].wait_requests(2)
+    r = client(q).ask()
+    assert r.status == 503 and r.header("x-qcc-attempts") == "0"
+    reasons = {"trial": "trial under way", "full": "full", "off": "disabled", "model": "model not offered"}
+    for name, reason in reasons.items():
+        assert "%s: %s" % (name, reason) in r.error["message"], r.error["message"]
+    choices = q.ctl_json("why", r.header("x-qcc-request-id"))["choices"]
+    assert {s["endpoint"]: s["reason"] for s in choices[-1]["skipped"]} == reasons
+    assert "taken" not in q.ctl("why", r.header("x-qcc-request-id")).stdout
+
+
+def test_why_an_open_circuit_counts_no_tokens(some, client):
+    """count_tokens is never a trial: none is under way."""
+    q, ups = some({"a": error(503)}, {"breaker": {"failure_threshold": 1}, "retry": {"max_attempts": 1}})
+    client(q).ask()
+    until(lambda: endpoints(q)["a"]["breaker"]["state"] == "open", "the breaker to open")
+    r = client(q).ask(path="/v1/messages/count_tokens")
+    assert r.status == 200 and len(ups["a"].requests) == 1
+    (choice,) = q.ctl_json("why", r.header("x-qcc-request-id"))["choices"]
+    assert choice["result"] == "none usable" and choice["skipped"] == [{"endpoint": "a", "reason": "circuit open"}]
+
+
 # ---- the type of each status
 
 def test_types(qcc, raw, client):
@@ -192,3 +229,14 @@ def test_type_of_a_body_that_does_not_come(qcc, raw, client):
     c.send(request("POST", "/v1/messages", ["content-length: 100"]))
     r = c.reply()
     assert r.status == 408 and r.error["type"] == "invalid_request_error" and r.header("x-should-retry") is None
+
+
+@pytest.mark.parametrize("answer", [reply(b"", status=302, headers=["location: http://127.0.0.1:9/"]), error(418, "x", "y" * 40000),
+                                    error(503, "x", "y" * 40000)], ids=["302", "418", "503"])
+def test_type_of_an_error_event_for_a_reply_that_is_none(some, client, answer):
+    """Pings were sent, and what the endpoint then said is no error that could be handed on."""
+    q, ups = some({"a": lambda peer, _: (time.sleep(1.4), peer.send(answer))}, {"stream_ping": "1s", "retry": {"max_attempts": 1}})
+    r = client(q).ask(stream=True)
+    name, data = events(r.body)[-1]
+    status = int(answer[9:12])
+    assert name == "error" and data["error"] == {"type": "invalid_request_error" if status == 418 else "api_error", "message": "upstream error %d" % status}

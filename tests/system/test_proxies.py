@@ -1,6 +1,7 @@
 """The ways out through HTTP and SOCKS proxies."""
 import base64
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -8,6 +9,7 @@ import threading
 import pytest
 
 from authority import CALM, authority, server
+from client import request
 from qcc import free_port
 from upstream import MESSAGE, reply
 
@@ -154,6 +156,37 @@ def test_proxy_that_refuses(qcc, raw, client, proxy, answer):
     assert r.status == 502 and "outgoing proxy failed" in r.error["message"]
     assert not up.requests and b"sk-" not in p.seen
     assert "pass-word" not in q.log() and b"pass-word" not in r.body and b"127.0.0.1" not in r.body
+
+
+DEAD = {"407": lambda proxy, up: "http://me:no@127.0.0.1:%d" % proxy(up.port, answer=b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").port,
+        "403": lambda proxy, up: "http://127.0.0.1:%d" % proxy(up.port, answer=b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n").port,
+        "502": lambda proxy, up: "http://127.0.0.1:%d" % proxy(up.port, answer=b"HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n").port,
+        "garbage": lambda proxy, up: "http://127.0.0.1:%d" % proxy(up.port, answer=b"garbage\r\n\r\n").port,
+        "closed": lambda proxy, up: "http://127.0.0.1:%d" % proxy(up.port, answer=b"").port,
+        "refused": lambda proxy, up: "http://127.0.0.1:%d" % free_port(),
+        "no name": lambda proxy, up: "http://proxy.invalid:3128",
+        "hangs": lambda proxy, up: "http://127.0.0.1:%d" % proxy(up.port, answer=None).port,
+        "socks refused": lambda proxy, up: "socks5h://127.0.0.1:%d" % proxy(up.port, socks=True, answer=b"\x05").port,
+        "socks password": lambda proxy, up: "socks5h://me:no@127.0.0.1:%d" % proxy(up.port, socks=True, answer=b"\x00", user="me:yes").port,
+        "socks garbage": lambda proxy, up: "socks5://127.0.0.1:%d" % proxy(up.port, answer=b"garbage").port}
+
+
+@pytest.mark.parametrize("how", DEAD)
+def test_a_proxy_that_fails_is_transient(qcc, raw, client, proxy, how):
+    """The next endpoint is asked, also for what is not repeated; the endpoint is neither disabled nor queued."""
+    up, other = raw(reply()), raw(reply())
+    q = qcc({**CALM, "endpoints": [up.endpoint("a", proxy=DEAD[how](proxy, up), priority=1), other.endpoint("b", priority=2)],
+             "balance": {"strategy": "priority_failover"}, "upstream": {"connect_timeout": "500ms"}, "breaker": {"failure_threshold": 1000}})
+    for _ in range(3):
+        assert client(q).ask().header("x-qcc-endpoint") == "b"
+    c = client(q)
+    c.send(request("POST", "/v1/files", body=b"x"))
+    assert c.reply().header("x-qcc-endpoint") == "b"
+    a = json.loads(q.get("/api/v1/endpoints", q.admin_port)[1])["endpoints"][0]
+    assert a["queued"] is None and a["disabled_by"] is None and a["health"] != "unhealthy", a
+    tried = [x for r in json.loads(q.get("/api/v1/requests", q.admin_port)[1])["requests"] for x in r["attempts"] if x["endpoint"] == "a"]
+    assert tried and {x["class"] for x in tried} == {"transient"}
+    assert not up.requests
 
 
 def test_no_proxy_there(qcc, raw, client):

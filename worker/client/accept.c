@@ -20,14 +20,28 @@ enum {
     ADMIN_EXTRA = 16
 };
 
-/* Seconds without accepting after descriptors or memory ran out. */
+/* Seconds without accepting after descriptors or memory ran out, or as long as no connection may be
+ * closed for those that wait. */
 #define PAUSE_S 0.1
+
+/* Whether a connection waits in the listen queue. */
+static bool one_waits(const struct listener *l)
+{
+    struct epoll_event ev;
+    return epoll_wait(l->epfd, &ev, 1, 0) > 0;
+}
 
 static void go_on(struct conn_env *env)
 {
+    bool waits = false;
     env->accept_paused = false;
-    if (env->started && !env->req->draining)
-        listener_start_all(env);
+    if (!env->started || env->req->draining)
+        return;
+    LIST_EACH(n, tmp, &env->listeners)
+    waits |= one_waits(LIST_ENTRY(n, struct listener, node));
+    if (!waits) /* another worker has accepted them */
+        env->crowded_since = 0;
+    listener_start_all(env);
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *t, int events)
@@ -54,35 +68,49 @@ void accept_stop(struct conn_env *env)
     ev_timer_stop(env->loop, &env->accept_again);
 }
 
-static void pause_accepting(struct conn_env *env, bool operators_too)
+static void timer_arm(struct conn_env *env, double seconds)
+{
+    ev_timer_stop(env->loop, &env->accept_again);
+    ev_timer_set(&env->accept_again, seconds, 0.);
+    ev_timer_start(env->loop, &env->accept_again);
+}
+
+void accept_resume_soon(struct conn_env *env)
+{
+    double soon = CROWDED_MS / 1000.0;
+    if (env->accept_paused && ev_is_active(&env->accept_again) &&
+        ev_timer_remaining(env->loop, &env->accept_again) > soon)
+        timer_arm(env, soon);
+}
+
+static void pause_accepting(struct conn_env *env, bool operators_too, double seconds)
 {
     listener_stop_all(env, operators_too);
     if (env->accept_paused)
         return;
     env->accept_paused = true;
-    ev_timer_start(env->loop, &env->accept_again);
+    timer_arm(env, seconds);
 }
 
-/* Whether a connection waits in the listen queue. */
-static bool one_waits(const struct listener *l)
-{
-    struct epoll_event ev;
-    return epoll_wait(l->epfd, &ev, 1, 0) > 0;
-}
-
-/* Whether a connection may be accepted; closes an idle one for it. False: none waits, or too many
- * are open. */
-static bool has_room(struct listener *l)
+/* Whether a connection may be accepted; *instead: the idle one to be closed if that succeeds, or
+ * NULL. False: none waits, or too many are open. */
+static bool has_room(struct listener *l, struct conn **instead)
 {
     struct conn_env *env = l->env;
     bool operators = l->service->operators;
+    *instead = NULL;
     if (env->counters->conns < env->conns_max + (operators ? ADMIN_EXTRA : 0))
         return true;
-    if (!one_waits(l)) /* no client is waiting: keep the idle ones */
+    if (!one_waits(l)) { /* no client is waiting: keep the idle ones */
+        env->crowded_since = 0;
         return false;
-    if (conns_close_idlest(env))
+    }
+    if (env->crowded_since <= 0)
+        env->crowded_since = ev_now(env->loop);
+    bool crowded = listener_crowded(env);
+    if (crowded && (*instead = conns_idlest(env)))
         return true;
-    pause_accepting(env, operators);
+    pause_accepting(env, operators, crowded ? PAUSE_S : CROWDED_MS / 1000.0);
     return false;
 }
 
@@ -91,18 +119,22 @@ void accept_on_ready(struct ev_loop *loop, ev_io *io, int events)
     (void)loop, (void)events;
     struct listener *l = CONTAINER_OF(io, struct listener, io);
     struct conn_env *env = l->env;
-    for (int i = 0; i < PER_TURN && !l->gone && has_room(l); i++) {
+    struct conn *instead;
+    for (int i = 0; i < PER_TURN && !l->gone && has_room(l, &instead); i++) {
         int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd == -1) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 log_warn("accept on %s: %s", l->address, strerror(errno));
                 if (!env->shed(env->arg))
-                    pause_accepting(env, true);
+                    pause_accepting(env, true, PAUSE_S);
             } else if (errno == EINTR || errno == ECONNABORTED) {
                 continue;
             }
+            env->crowded_since = 0;
             return; /* EAGAIN: no connection waits, or another worker accepted it */
         }
+        if (instead)
+            conn_close_as(instead, false);
         int on = 1;
         if (!l->unix_socket)
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

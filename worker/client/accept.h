@@ -1,5 +1,7 @@
 /* accept: accepts connections from the listening sockets, up to conn_env.conns_max; pauses when
- * descriptors or memory ran out. */
+ * that is reached, and when descriptors or memory ran out. Clients that find no room wait in the
+ * listen queue: after CROWDED_MS, in which another worker can accept them, idle connections
+ * are closed for them. */
 #ifndef QCC_WORKER_CLIENT_ACCEPT_H
 #define QCC_WORKER_CLIENT_ACCEPT_H
 
@@ -13,6 +15,9 @@ void accept_on_ready(struct ev_loop *loop, ev_io *io, int events);
 
 /* Ends a pause, if there is one: a connection has ended. */
 void accept_resume(struct conn_env *env);
+
+/* Shortens a pause: a connection has become idle, and may be closed in CROWDED_MS. */
+void accept_resume_soon(struct conn_env *env);
 
 /* Stops the timer: the worker drains or ends. */
 void accept_stop(struct conn_env *env);

@@ -43,8 +43,10 @@ static void conn_set(struct conn *c, enum conn_state s)
     if (c->state == CONN_IDLE)
         list_remove(&c->idle_node);
     c->state = s;
-    if (s == CONN_IDLE)
-        list_push_back(&c->env->idle_conns, &c->idle_node);
+    if (s == CONN_IDLE) {
+        list_push_back(c->served ? &c->env->idle_conns : &c->env->new_conns, &c->idle_node);
+        c->idle_since = ev_now(c->env->loop);
+    }
 }
 
 static void conn_free(struct dead *d)
@@ -197,6 +199,7 @@ static void to_idle(struct conn *c)
     c->read_stopped = false;
     conn_set(c, CONN_IDLE);
     ev_io_start(c->env->loop, &c->rd);
+    c->env->idle(c->env->arg);
     deadline_set(&c->deadline, c->env->req->conf->limits.idle_timeout);
     if (c->in.len && !c->running)
         conn_run(c, NULL, 0);
@@ -223,6 +226,7 @@ static void conn_reply_done(struct client *client, bool keep)
     struct conn *c = conn_of(client);
     c->unread = c->state != CONN_BUSY;
     c->client.req = NULL;
+    c->served = true;
     c->throttled = false;
     /* Requests that came before the client's FIN are still answered. */
     if (!keep || (c->eof && c->in.len == 0) || c->l->gone || c->env->req->draining)
@@ -464,6 +468,8 @@ static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
         req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
         return false;
     }
+    /* Clients wait: this one is told to leave after its reply rather than cut off while idle. */
+    c->client.last |= !c->l->service->operators && listener_crowded(c->env);
     bool body = req_begin(&c->client, p + *at, size);
     *at += size;
     if (c->client.req && body)

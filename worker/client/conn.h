@@ -19,7 +19,7 @@
  *  HEAD and BODY go to FLUSH when the request is refused. */
 enum conn_state {
     CONN_SHAKE,  /* TLS handshake */
-    CONN_IDLE,   /* nothing of a request yet; in conn_env.idle_conns */
+    CONN_IDLE,   /* nothing of a request yet; in conn_env.new_conns or idle_conns */
     CONN_HEAD,   /* part of a head */
     CONN_BODY,   /* head done, body being read */
     CONN_BUSY,   /* request complete, being answered */
@@ -32,7 +32,9 @@ struct conn {
     struct client client; /* the part that requests see */
     struct dead dead;
     struct conn_env *env;
-    struct list node, idle_node; /* in conn_env.conns; in conn_env.idle_conns while CONN_IDLE */
+    struct list node;      /* in conn_env.conns */
+    struct list idle_node; /* while CONN_IDLE: in conn_env.new_conns or idle_conns */
+    double idle_since;     /* loop time of the last change to CONN_IDLE */
     struct listener *l;
     struct io io;
     ev_io rd, wr;
@@ -41,6 +43,7 @@ struct conn {
     size_t scanned; /* http1_find_end's state for the head at the front of `in` */
     struct buf out; /* bytes to be written; beyond CONN_BACKLOG the source is paused */
     enum conn_state state;
+    bool served; /* a reply has been given: idle_node is in idle_conns, before in new_conns */
     bool eof;    /* the client has sent a FIN */
     bool unsure; /* after a FIN, only a write can tell whether the client is gone */
     /* PIPELINE bytes were read ahead: reading stopped, a FIN would go unnoticed */

@@ -5,8 +5,19 @@
 
 #include "worker/client/listener.h"
 
-/* Closes the connection that has been idle longest, unless a request has just come on it. False:
- * none is idle. */
+struct conn;
+
+/* For so long at least a connection is left to a client that was accepted and has sent nothing yet:
+ * its first bytes may have been lost once and be sent again after a second (RFC 6298). */
+enum { CONNS_NEW_MS = 2000 };
+
+/* The connection that may be closed to make room: the longest idle one of those that have been so
+ * for CROWDED_MS after a reply, or for CONNS_NEW_MS (limits.header_timeout where that is
+ * shorter) since they were accepted. Spares those on which a request has just come. NULL: there is
+ * none. */
+struct conn *conns_idlest(struct conn_env *env);
+
+/* Closes the connection that conns_idlest returns. False: there is none. */
 bool conns_close_idlest(struct conn_env *env);
 
 /* For draining: idle connections are closed at once (quick), others after their reply. What a

@@ -62,6 +62,12 @@ void listener_unref(struct listener *l)
     mem_free(l);
 }
 
+bool listener_crowded(const struct conn_env *env)
+{
+    return env->crowded_since > 0 &&
+           ev_now(env->loop) - env->crowded_since > CROWDED_MS / 1000.0 - 0.001;
+}
+
 static void close_listener(struct listener *l)
 {
     ev_io_stop(l->env->loop, &l->io);

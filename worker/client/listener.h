@@ -13,6 +13,11 @@
 #include <ev.h>
 #include <openssl/ssl.h>
 
+/* How long a client waits for room before a connection is closed for it, and how long at least that
+ * connection has then been idle: the next request of a client that was just answered is often on
+ * its way. */
+enum { CROWDED_MS = 20 };
+
 struct counters;
 struct turn;
 
@@ -28,14 +33,18 @@ struct conn_env {
     uint32_t conns_max;  /* limits.max_connections, or what the open files allow */
     struct list listeners;
     struct list conns;      /* all connections */
-    struct list idle_conns; /* connections in CONN_IDLE, longest idle first */
+    struct list new_conns;  /* connections in CONN_IDLE before their first request, oldest first */
+    struct list idle_conns; /* connections in CONN_IDLE between requests, longest idle first */
     bool started;           /* START was received */
     bool accept_paused;     /* until accept_resume, or accept_again fires */
     ev_timer accept_again;
+    double crowded_since; /* loop time since which clients wait as conns_max is reached; 0: none */
 
-    void *arg; /* for shed and ended */
+    void *arg; /* for shed, idle and ended */
     /* Closes idle connections, as descriptors are used up. False: there was none. */
     bool (*shed)(void *arg);
+    /* Called after a connection has become idle. */
+    void (*idle)(void *arg);
     /* Called after a connection has ended. */
     void (*ended)(void *arg);
 };
@@ -75,6 +84,9 @@ void listener_stop_all(struct conn_env *env, bool operators_too);
 
 /* Closes all sockets. */
 void listener_remove_all(struct conn_env *env);
+
+/* Whether clients have waited for room for CROWDED_MS. */
+bool listener_crowded(const struct conn_env *env);
 
 /* Drops a reference, a connection's or the list's; with the last one l is freed. */
 void listener_unref(struct listener *l);

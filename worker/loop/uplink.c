@@ -20,6 +20,11 @@ void uplink_outcome(struct uplink *u, const struct ipc_outcome *o)
     uplink_send(u, ipc_put_v_outcome, o);
 }
 
+void uplink_unserved(struct uplink *u, const struct ipc_unserved *m)
+{
+    uplink_send(u, ipc_put_v_unserved, m);
+}
+
 void uplink_binds(struct uplink *u, struct str records)
 {
     struct ipc_binds m = {.records = records};

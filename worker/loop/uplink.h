@@ -28,6 +28,9 @@ void uplink_send(struct uplink *u, chan_put_fn *put, const void *m);
 /* Sends OUTCOME: how one attempt ended. */
 void uplink_outcome(struct uplink *u, const struct ipc_outcome *o);
 
+/* Sends UNSERVED: a message that no endpoint served, or that one served after all. */
+void uplink_unserved(struct uplink *u, const struct ipc_unserved *m);
+
 /* Sends BINDS: records of common/policy/binding_table.h. */
 void uplink_binds(struct uplink *u, struct str records);
 

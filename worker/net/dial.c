@@ -301,7 +301,7 @@ static enum net_fault reason(const struct dial *x, CURLcode code)
     case CURLE_URL_MALFORMAT:
         return NET_LOCAL;
     default:
-        return NET_CONNECT;
+        return x->proxied ? NET_PROXY : NET_CONNECT;
     }
 }
 

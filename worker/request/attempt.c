@@ -1,5 +1,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "worker/request/candidates.h"
+#include "common/policy/poison.h"
 #include "worker/shared/loan.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
@@ -8,71 +10,6 @@
 
 /* Endpoints for which the reason of not being chosen is recorded; more than an operator reads. */
 enum { EXPLAINED = 256 };
-
-/* ---- the state of an endpoint for this request */
-
-static struct tried *tried_of(struct req *r, struct ep_live *live)
-{
-    for (struct tried *t = r->tried; t; t = t->next)
-        if (t->live == live)
-            return t;
-    struct tried *t = arena_alloc(&r->mem, sizeof *t);
-    if (!t)
-        return NULL;
-    *t = (struct tried){.next = r->tried, .live = live};
-    /* attempt_forget() drops it; until then the address cannot be another endpoint's */
-    live->refs++;
-    r->tried = t;
-    return t;
-}
-
-/* The endpoint offers the model if it has no models.allow, if that matches, or if models.map has
- * it. */
-bool attempt_offers(const struct req *r, const struct conf_endpoint *e)
-{
-    if (!r->has_model || e->allow.n == 0)
-        return true;
-    for (size_t i = 0; i < e->allow.n; i++)
-        if (str_glob(str_c(e->allow.v[i]), r->model))
-            return true;
-    return ep_model_there(e, r->model) != NULL;
-}
-
-/* Whether e offers the model and it is not blocked there. now: CLOCK_BOOTTIME, in ms. */
-static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
-{
-    const struct ep_view *v = &e->live->view;
-    if (!attempt_offers(r, e->ce))
-        return false;
-    return !r->has_model || v->nblocks == 0 ||
-           !ep_model_blocked_here(v, ep_model_hash(r->model), now);
-}
-
-static bool full(const struct req *r, const struct ep *e, int64_t now)
-{
-    return loan_place_none(r->env->loans, e->live, now) || !pool_has_room(e->live->pool);
-}
-
-/* Extends x's cooldown: `until` of any origin, `own_until` as the endpoint itself demanded. */
-static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int64_t now)
-{
-    if (until > now && until - now > x->cooling_ms)
-        x->cooling_ms = until - now;
-    if (own_until > now) {
-        x->own_word = true;
-        if (own_until - now > x->cooling_ms)
-            x->cooling_ms = own_until - now;
-    }
-}
-
-/* A request on a side path is never a trial: it may use an endpoint with an open breaker as its
- * last resort, except for count_tokens, which can be estimated. */
-static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
-{
-    x->no_path = !side_offers(r, e->ce, e->live, now);
-    x->model_ok &= !x->no_path;
-    x->trial = r->api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
-}
 
 /* ---- the choice */
 
@@ -85,78 +22,6 @@ static struct retry_conf retry_conf_of(const struct conf *c)
         .max_wait_ms = c->retry.max_wait,
         .max_retry_after_ms = c->retry.max_retry_after,
     };
-}
-
-static bool candidates(struct req *r)
-{
-    const struct replica *rep = r->env->replica;
-    if (!r->seps || r->nseps != rep->n) {
-        r->nseps = rep->n;
-        r->seps = arena_alloc(&r->mem, rep->n * sizeof *r->seps);
-        if (!r->seps)
-            return false;
-    }
-    bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
-    int64_t now = clock_boot_ms();
-    for (size_t i = 0; i < rep->n; i++) {
-        struct ep *e = rep->eps[i];
-        const struct ep_view *v = &e->live->view;
-        r->seps[i] = (struct sel_ep){
-            .id_hash = e->id_hash,
-            .turn = turns ? &e->live->turn : NULL,
-            .weight = e->ce->weight,
-            .priority = e->ce->priority,
-            .open = e->live->open,
-            .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
-            .tier = (uint8_t)ep_view_tier(v),
-            .trial = (uint8_t)loan_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
-            .enabled = v->disabled == EP_ENABLED, /* ENDPOINT decides, not the configuration */
-            .queued = v->queued,
-            .draining = v->draining,
-            .full = full(r, e, now),
-            .model_ok = model_ok(r, e, now),
-        };
-        if (r->side)
-            fill_side(r, e, &r->seps[i], now);
-        fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
-    }
-    for (const struct tried *t = r->tried; t; t = t->next)
-        for (size_t i = 0; i < rep->n; i++)
-            if (rep->eps[i]->live == t->live) {
-                r->seps[i].tried = t->attempts > 0;
-                r->seps[i].used_up = t->used_up;
-                r->seps[i].refused = t->refused;
-                fill_cooling(&r->seps[i], t->cooling_until_ms, t->own_until_ms, now);
-            }
-    return true;
-}
-
-static struct sel_req sel_req_of(struct req *r)
-{
-    struct sel_req sr = {
-        .conversation = r->has_conversation,
-        .may_try = r->attempts == 0 && r->repeatable && !r->side,
-        .opinion = r->opinion == RETRY_OPINION_OPEN,
-        .bound = -1,
-        .key = {r->conversation[0], r->conversation[1]},
-        .rnd = {rnd_next(&r->env->rnd), rnd_next(&r->env->rnd)},
-    };
-    struct binding_at at = {.at = -1};
-    if (r->has_conversation && binding_replica_look(r->env->binding, r->conversation, &at)) {
-        sr.bound = at.at;
-        sr.bound_idle_ms = at.idle_ms;
-    }
-    r->bound_to = at.id;
-    return sr;
-}
-
-static int index_of(const struct req *r, const struct ep *e)
-{
-    const struct replica *rep = r->env->replica;
-    for (size_t i = 0; e && i < rep->n; i++)
-        if (rep->eps[i]->live == e->live)
-            return (int)i;
-    return -1;
 }
 
 static int64_t ms_since(const struct req *r, double t)
@@ -193,7 +58,7 @@ static void trial_back(struct req *r)
 /* Starts an attempt at e, which has a place for it. trial: the attempt uses this worker's trial. */
 static void start(struct req *r, struct ep *e, bool trial)
 {
-    struct tried *t = tried_of(r, e->live);
+    struct tried *t = candidates_tried(r, e->live);
     if (r->trial && r->trial_at != e->live)
         trial_back(r);
     if (trial && !r->trial) {
@@ -300,14 +165,25 @@ static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, st
         attempt_judge(r, kind, seen, &ev, v);
 }
 
+/* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do
+ * with it. */
+static bool bad_request(const struct req *r)
+{
+    return r->api != API_OTHER && !r->json;
+}
+
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
 {
     struct verdict v;
     judge(r, net, EVIDENCE_SSE_ERROR, error_event, &v);
     r->served_as = v.cls;
     r->goes_on = false;
+    /* An endpoint whose reply is not read for long gives up at some time: the client's doing. */
+    bool spared =
+        exchange_stalled(&r->exchange) || (bad_request(r) && !poison_counts_anyway(v.cls, net));
     if (!r->side || net != NET_NONE)
-        report_failure(r, &v, net, (struct report_more){.left = true, .part = PART_BROKEN});
+        report_failure(r, &v, net,
+                       (struct report_more){.left = true, .spared = spared, .part = PART_BROKEN});
 }
 
 /* ---- after a failure */
@@ -352,6 +228,7 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
     case RETRY_GIVE_UP:
         break;
     }
+    report_unserved(r);
     switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* nfailures 0: out of memory */
     case RETRY_REPLY_THIS:
         if (r->failures[r->nfailures - 1].fail.kept) {
@@ -397,7 +274,7 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     struct retry_conf rc = retry_conf_of(r->conf);
     struct retry_out out = {.action = RETRY_GIVE_UP, .reply = RETRY_REPLY_THIS};
     struct ep *e = ep_ref(r->ep);
-    struct tried *t = tried_of(r, e->live);
+    struct tried *t = candidates_tried(r, e->live);
     enum side_next next = side_judge(r, kind, body, &v);
     if (t)
         t->used_up = true;
@@ -406,11 +283,11 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     if (next != SIDE_BACK) {
         if (r->first_refusal < 0)
             r->first_refusal = (int)r->nfailures - 1;
-        candidates(r);
-        struct sel_req sr = sel_req_of(r);
+        candidates_fill(r);
+        struct sel_req sr = candidates_request(r);
         struct sel_others o = {0};
         if (r->seps)
-            o = select_others(r->seps, r->nseps, &sr, index_of(r, e));
+            o = select_others(r->seps, r->nseps, &sr, candidates_index(r, e));
         bool more = t && o.untried + o.circuit > 0 && r->attempts < rc.max_attempts &&
                     ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
         out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
@@ -445,13 +322,13 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     struct verdict v;
     judge(r, net, kind, attempt_seen(r, body), &v);
     struct ep *e = ep_ref(r->ep);
-    struct tried *t = tried_of(r, e->live);
+    struct tried *t = candidates_tried(r, e->live);
     struct retry_conf rc = retry_conf_of(r->conf);
     if (t && !(net != NET_NONE && r->stale))
         learn(r, t, &rc, &v, net);
-    candidates(r);
-    struct sel_req sr = sel_req_of(r);
-    int at = index_of(r, e);
+    candidates_fill(r);
+    struct sel_req sr = candidates_request(r);
+    int at = candidates_index(r, e);
     struct retry_in in = {
         .v = &v,
         .net = net,
@@ -460,7 +337,7 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .got_head = r->state != REQ_TRY,
         .trial = r->trial != 0,
         .repeatable = r->repeatable,
-        .bad_request = r->api != API_OTHER && !r->json,
+        .bad_request = bad_request(r),
         .begun = r->attempts,
         .unsent = r->unsent,
         .attempts_here = t ? t->attempts : r->attempts,
@@ -483,9 +360,9 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
                   kind == EVIDENCE_BAD_200);
     /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
-    report_failure(r, &v, net,
-                   (struct report_more){.left = out.action != RETRY_SAME,
-                                        .spared = !out.charge && !refusal && net == NET_NONE});
+    report_failure(
+        r, &v, net,
+        (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});
     if (out.action == RETRY_SECOND_OPINION)
         r->refusal = v;
     hold_drop(r);
@@ -496,9 +373,9 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
 
 bool attempt_possible(struct req *r)
 {
-    if (!candidates(r))
+    if (!candidates_fill(r))
         return false;
-    struct sel_req sr = sel_req_of(r);
+    struct sel_req sr = candidates_request(r);
     struct sel_conf sc = {.strategy = SEL_RANDOM};
     sr.may_try = false; /* an endpoint that needs a trial does not count as usable */
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
@@ -524,8 +401,10 @@ static void wait_or_end(struct req *r)
     bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
     if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
         wait(r, ms);
-    else
+    else {
+        report_unserved(r);
         end(r, &r->sel);
+    }
 }
 
 /* Starts an attempt at e if this worker has a place there. Otherwise asks the supervisor for one;
@@ -536,8 +415,10 @@ static void go(struct req *r, struct ep *e, bool trial)
         start(r, e, trial);
         return;
     }
+    int64_t now = clock_boot_ms();
+    int64_t since = now - (r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
     choice_undo(&r->choices);
-    wait(r, loan_place_want(r->env->loans, e->live, clock_boot_ms()));
+    wait(r, loan_place_want(r->env->loans, e->live, since, now));
 }
 
 /* Repeats the attempt at the same endpoint, if that is still allowed: its breaker may have
@@ -545,7 +426,7 @@ static void go(struct req *r, struct ep *e, bool trial)
 static bool go_same(struct req *r, const struct sel_req *sr)
 {
     struct ep *e = r->same;
-    int at = index_of(r, e);
+    int at = candidates_index(r, e);
     bool trial = r->trial && r->trial_at == e->live;
     r->same = NULL;
     bool still = at >= 0 && (trial || r->side || r->seps[at].tier != SEL_CIRCUIT_OPEN) &&
@@ -558,13 +439,25 @@ static bool go_same(struct req *r, const struct sel_req *sr)
     return still;
 }
 
+/* Whether the request came in the turn in which something was released that others, who came
+ * before, wait for: it queues up behind them. */
+static bool comes_after(const struct req *r)
+{
+    return r->attempts == 0 && r->wait_since <= 0 && r->env->turn->wake &&
+           !list_empty(&r->env->waiting);
+}
+
 void attempt_next(struct req *r)
 {
-    if (!candidates(r)) {
+    if (comes_after(r)) {
+        wait(r, LOAN_WAIT_MS);
+        return;
+    }
+    if (!candidates_fill(r)) {
         req_answer_error(r, 503, "out of memory for this request", 1);
         return;
     }
-    struct sel_req sr = sel_req_of(r);
+    struct sel_req sr = candidates_request(r);
     if (r->same && go_same(r, &sr))
         return;
     const struct conf *c = r->env->conf;

@@ -32,22 +32,32 @@ static bool telling(uint8_t why)
     return why != SEL_SKIP_STRATEGY && why != SEL_SKIP_BOUND;
 }
 
+/* The reason for people. count_tokens is never a trial, which it tells select by a trial that seems
+ * to run at each open circuit. */
+static uint8_t reason_of(const struct req *r, uint8_t why)
+{
+    return r->api == API_COUNT_TOKENS && why == SEL_SKIP_TRIAL_BUSY ? SEL_SKIP_CIRCUIT : why;
+}
+
 void failures_choice(struct req *r, const uint8_t *why, size_t n)
 {
     const struct sel_result *s = &r->sel;
     const struct replica *rep = r->env->replica;
     struct choice_skip v[CHOICE_LISTED];
     size_t listed = 0;
-    if (choice_again(&r->choices, s->end))
+    bool no_trial = r->api == API_COUNT_TOKENS && s->end == SEL_WAIT_TRIAL;
+    enum sel_end end = no_trial ? SEL_NONE : s->end;
+    uint32_t endpoint = s->at >= 0 ? (uint32_t)rep->eps[s->at]->id_hash : 0;
+    if (choice_again(&r->choices, end, endpoint))
         return;
-    struct choice x = choice_of(r, s->end, (uint8_t)(flags_of(r) | (s->trial ? CHOICE_TRIAL : 0)));
+    struct choice x = choice_of(r, end, (uint8_t)(flags_of(r) | (s->trial ? CHOICE_TRIAL : 0)));
     x.bound = (uint8_t)s->bound;
-    if (s->at >= 0)
-        x.endpoint = (uint32_t)rep->eps[s->at]->id_hash;
+    x.endpoint = endpoint;
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < n && listed < CHOICE_LISTED; i++)
             if ((int)i != s->at && telling(why[i]) == (pass == 0))
-                v[listed++] = (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, why[i]};
+                v[listed++] =
+                    (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, reason_of(r, why[i])};
     x.others = (uint16_t)min_size(r->nseps - listed - (s->at >= 0), UINT16_MAX);
     choice_add(&r->choices, &x, v, listed);
 }

@@ -1,6 +1,7 @@
 #include "worker/request/outage.h"
 
 #include "common/base/clock.h"
+#include "worker/request/candidates.h"
 #include "worker/request/req.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@ bool outage_stays(const struct req *r)
 {
     const struct replica *rep = r->env->replica;
     for (size_t i = 0; i < rep->n; i++)
-        if (rep->eps[i]->live->view.disabled == EP_ENABLED && attempt_offers(r, rep->eps[i]->ce))
+        if (rep->eps[i]->live->view.disabled == EP_ENABLED && candidates_offers(r, rep->eps[i]->ce))
             return false;
     return true;
 }
@@ -47,8 +48,10 @@ static void put_why(struct text *t, const struct req *r, size_t i)
 {
     const struct ep *e = r->env->replica->eps[i];
     const struct ep_view *v = &e->live->view;
-    struct sel_req sr = {.bound = -1};
-    enum sel_skip skip = i < r->nseps ? select_check(r->seps, i, &sr) : SEL_SKIP_NO;
+    bool bound = r->has_conversation && r->bound_to == (uint32_t)e->id_hash;
+    struct sel_req sr = {.bound = bound ? (int)i : -1};
+    bool known = i < r->nseps; /* else a reload has added it since the last choice */
+    enum sel_skip skip = known ? select_check(r->seps, i, &sr) : SEL_SKIP_NO;
     switch (v->disabled) {
     case EP_BY_AUTH:
         put_refused(t, v, e->ce->name);
@@ -66,12 +69,14 @@ static void put_why(struct text *t, const struct req *r, size_t i)
     case EP_DISABLED__COUNT:
         break;
     }
-    if (!attempt_offers(r, e->ce))
+    if (!candidates_offers(r, e->ce))
         PUT(t, "model not offered");
-    else if (skip == SEL_SKIP_NO && i < r->nseps && r->seps[i].tier == SEL_CIRCUIT_OPEN)
-        PUT(t, "circuit open");
+    else if (skip != SEL_SKIP_NO)
+        PUT(t, "%s", select_skip_text(skip));
     else
-        PUT(t, "%s", skip == SEL_SKIP_NO ? "usable again" : select_skip_text(skip));
+        PUT(t, "%s",
+            known && r->seps[i].tier == SEL_CIRCUIT_OPEN ? "circuit open, its trial was not lent"
+                                                         : "usable now");
 }
 
 void outage_tell(const struct req *r, char *p, size_t n)
@@ -80,7 +85,7 @@ void outage_tell(const struct req *r, char *p, size_t n)
     struct text t = {p, n, 0};
     bool offered = !r->has_model, stays = outage_stays(r);
     for (size_t i = 0; i < rep->n && !offered; i++)
-        offered = attempt_offers(r, rep->eps[i]->ce);
+        offered = candidates_offers(r, rep->eps[i]->ce);
     p[0] = '\0';
     if (offered)
         PUT(&t, "no endpoint is usable");

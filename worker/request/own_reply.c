@@ -22,7 +22,7 @@ const char *own_reply_error_type(unsigned status)
         return "rate_limit_error";
     /* not overloaded_error: some clients give up after two tries then, and hide the message */
     default:
-        return status < 500 ? "invalid_request_error" : "api_error";
+        return status / 100 == 4 ? "invalid_request_error" : "api_error";
     }
 }
 
@@ -105,7 +105,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .request_id = r->conf->expose_headers ? r->id : NULL,
                           .attempts = r->attempts,
                           .http10 = r->http10,
-                          .keep = r->keep,
+                          .keep = r->keep && !r->c->last && !r->env->draining,
                           .head_only = r->method == METHOD_HEAD};
     r->status = status;
     r->bytes_out += body.n;

@@ -4,7 +4,8 @@
 
 #include "common/base/buf.h"
 
-/* Anthropic's error type for a status; a static string. */
+/* Anthropic's error type for a status, that of an endpoint's reply of 2xx or 3xx included; a static
+ * string. */
 const char *own_reply_error_type(unsigned status);
 
 /* Appends {"type":"error","error":{"type":TYPE,"message":MESSAGE}}. False: over b's ceiling. */

@@ -1,6 +1,7 @@
 #include "worker/request/report.h"
 
 #include "common/base/clock.h"
+#include "common/policy/poison.h"
 #include "worker/shared/loan.h"
 #include "worker/request/req.h"
 
@@ -40,6 +41,36 @@ static uint64_t end_trial(struct req *r)
     return seq;
 }
 
+/* The hash of the request's body, 0 where it is not judged by it. Computed once, on the first
+ * failure. */
+static uint64_t message_of(struct req *r)
+{
+    if (r->message == 0 && !r->side && r->body.p)
+        r->message = poison_hash(body_view(&r->body));
+    return r->message;
+}
+
+static void tell_unserved(struct req *r, bool served)
+{
+    struct ipc_unserved m = {.message = r->message, .served = served};
+    r->message = 0;
+    uplink_unserved(r->env->uplink, &m);
+}
+
+void report_unserved(struct req *r)
+{
+    bool sign = false;
+    for (unsigned i = 0; i < r->nfailures; i++) {
+        const struct retry_fail *f = &r->failures[i].fail;
+        enum poison_sign s = poison_sign(f->cls, f->net, f->status);
+        if (s == POISON_AGAINST)
+            return;
+        sign |= s == POISON_SIGN;
+    }
+    if (sign && r->message)
+        tell_unserved(r, false);
+}
+
 void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
                     struct report_more more)
 {
@@ -53,6 +84,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.about_model = v->about_model;
     if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange)))
         o.fault = FAULT_REQUEST; /* charges nobody */
+    o.message = message_of(r);
     if (r->has_model)
         o.model_hash = ep_model_hash(r->model);
     r->ep->live->ok_reported = false;
@@ -116,6 +148,8 @@ static bool other_model(struct ep_live *live, uint64_t hash, double now)
 void report_success(struct req *r, enum outcome_part part)
 {
     struct ep_live *live = r->ep->live;
+    if (r->message)
+        tell_unserved(r, true);
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
     bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported);
     wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));

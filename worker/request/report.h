@@ -22,6 +22,10 @@ struct report_more {
 void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
                     struct report_more more);
 
+/* Reports that the request ends without an endpoint having served it, if what its endpoints said
+ * makes its message poison (common/policy/poison.h). */
+void report_unserved(struct req *r);
+
 /* Reports that r->ep cannot count tokens, as it answered to count_tokens; changes nothing else of
  * it. */
 void report_cannot_count(struct req *r, const struct verdict *v);

@@ -6,10 +6,11 @@
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
  *
- * req.c: begin, body, end. attempt.c: choice of endpoints, attempts, what follows a failure.
- * compose.c: the bytes for one endpoint. side.c: requests that are not messages. hold.c: the reply
- * before the commit point. relay.c: the reply after it. failures.c: failed attempts. own_reply.c:
- * replies of QCC's own. access_line.c, record.c, report.c: log, recent requests, OUTCOME. */
+ * req.c: begin, body, end. candidates.c: the endpoints as the request sees them. attempt.c: choice
+ * of endpoints, attempts, what follows a failure. compose.c: the bytes for one endpoint. side.c:
+ * requests that are not messages. hold.c: the reply before the commit point. relay.c: the reply
+ * after it. failures.c: failed attempts. own_reply.c: replies of QCC's own. access_line.c,
+ * record.c, report.c: log, recent requests, OUTCOME. */
 #ifndef QCC_WORKER_REQUEST_REQ_H
 #define QCC_WORKER_REQUEST_REQ_H
 
@@ -149,6 +150,7 @@ struct req {
     /* endpoint of first_refusal: charged if another serves; holds a reference */
     struct ep *refuser;
     struct verdict refusal; /* verdict of first_refusal */
+    uint64_t message;       /* poison_hash of the body, after a failure; 0: not computed */
     struct sel_ep *seps;    /* candidates by index in the replica; in mem */
     size_t nseps;
     struct tried *tried;      /* list of the endpoints tried; in mem */
@@ -286,9 +288,6 @@ int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[
 
 /* attempt.c: chooses an endpoint and tries it, or waits, or answers with the failure. May end r. */
 void attempt_next(struct req *r);
-
-/* Whether the endpoint offers the model that the request asks for. */
-bool attempt_offers(const struct req *r, const struct conf_endpoint *e);
 
 /* Whether a request without a conversation would find a usable endpoint now. One with an open
  * breaker does not count, although it would be tried as the last resort. */

@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "worker/intake/estimate.h"
+#include "worker/request/candidates.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
 
@@ -38,13 +39,6 @@ void side_learn(struct req *r)
 
 /* ---- endpoints for a side path */
 
-static bool key_may(const struct req *r, const struct conf_endpoint *ce)
-{
-    return !ce->api_key ||
-           (r->side_path.n && side_path_allowed(ce->paths_allow.v, ce->paths_allow.n,
-                                                ce->paths_deny.v, ce->paths_deny.n, r->side_path));
-}
-
 bool side_begin(struct req *r)
 {
     const struct replica *rep = r->env->replica;
@@ -56,7 +50,7 @@ bool side_begin(struct req *r)
     if (!plain)
         r->side_path = STR("");
     for (size_t i = 0; i < rep->n; i++)
-        if (key_may(r, rep->eps[i]->ce))
+        if (candidates_key_may(r, rep->eps[i]->ce))
             return true;
     req_answer_error(r, 404,
                      plain
@@ -67,12 +61,6 @@ bool side_begin(struct req *r)
                            "backslash or an escape that stands for a special character",
                      0);
     return false;
-}
-
-bool side_offers(const struct req *r, const struct conf_endpoint *ce, const struct ep_live *live,
-                 int64_t now_ms)
-{
-    return key_may(r, ce) && (r->api != API_COUNT_TOKENS || live->view.no_count_until_ms <= now_ms);
 }
 
 /* ---- replies */

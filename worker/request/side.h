@@ -9,7 +9,6 @@
 #include "common/policy/classify/classify.h"
 #include "common/policy/side_path.h"
 
-struct ep_live;
 struct req;
 
 /* Sets r->api and r->repeatable by method and path. */
@@ -18,11 +17,6 @@ void side_learn(struct req *r);
 /* Sets r->side and r->side_path if the request is for a side path. False: no endpoint may get it;
  * it was answered with 404 and is gone. */
 bool side_begin(struct req *r) MUST_CHECK;
-
-/* Whether the endpoint may get a request on a side path: its key may be used for that path, and
- * count_tokens is not known to fail there. now_ms: CLOCK_BOOTTIME. */
-bool side_offers(const struct req *r, const struct conf_endpoint *ce, const struct ep_live *live,
-                 int64_t now_ms);
 
 /* Judges a reply to a side path that is no success (body: as much as there is); returns what to do
  * next. *v: its class, for log and counters. Reports an endpoint that cannot count tokens. */

@@ -63,6 +63,9 @@ void loan_trial_ask(struct loans *s, struct ep_live *l)
 
 /* ---- places */
 
+/* A request that has waited longer by less than this changes nothing in the order of places. */
+enum { SINCE_SLACK_MS = 5 };
+
 static uint32_t idle_places(const struct ep_live *l)
 {
     return l->loan.places > l->open ? l->loan.places - l->open : 0;
@@ -91,7 +94,7 @@ bool loan_place_free(const struct ep_live *l)
 /* Whether PLACES was not answered in time. The question stays open; LEND ends the state. */
 static bool late(const struct loan *g, int64_t now_ms)
 {
-    return g->wanted && now_ms - g->wanted_ms >= LOAN_WAIT_MS;
+    return g->wanted && now_ms - g->asked_ms >= LOAN_WAIT_MS;
 }
 
 bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms)
@@ -100,15 +103,22 @@ bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now
            (l->loan.dry || late(&l->loan, now_ms) || !uplink_connected(s->uplink));
 }
 
-int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t now_ms)
+static void ask_place(struct loans *s, const struct ep_live *l)
+{
+    say_places(s, l, &(struct ipc_places){.wanted_ms = l->loan.since_ms});
+}
+
+int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t since_ms, int64_t now_ms)
 {
     struct loan *g = &l->loan;
-    if (!g->wanted) {
+    if (!g->wanted)
+        g->asked_ms = now_ms;
+    if (!g->wanted || since_ms < g->since_ms - SINCE_SLACK_MS) {
         g->wanted = true;
-        g->wanted_ms = now_ms;
-        say_places(s, l, &(struct ipc_places){.want = true});
+        g->since_ms = since_ms;
+        ask_place(s, l);
     }
-    int64_t left = g->wanted_ms + LOAN_WAIT_MS - now_ms;
+    int64_t left = g->asked_ms + LOAN_WAIT_MS - now_ms;
     return left > 1 ? left : 1;
 }
 
@@ -143,8 +153,12 @@ void loan_before_conf(struct loans *s, const struct conf *c)
         if (stays(c, l))
             continue;
         unused_trial_back(s, l);
-        give_places(s, l, l->loan.places);
-        l->loan = (struct loan){.trial_out = l->loan.trial_out};
+        give_places(s, l, idle_places(l));
+        /* places in use go back as their requests end (loan_place_left) */
+        l->loan = (struct loan){.trial_out = l->loan.trial_out,
+                                .limit = l->loan.limit,
+                                .places = l->loan.places,
+                                .recalled = true};
     }
 }
 
@@ -256,6 +270,8 @@ void loan_sweep(struct loans *s)
         uint32_t idle = idle_places(l), used = l->loan.peak > l->open ? l->loan.peak - l->open : 0;
         if (l->loan.limit && idle > used)
             give_places(s, l, idle - used);
+        if (l->loan.limit && l->loan.wanted)
+            ask_place(s, l); /* PLACES may have met a supervisor that did not know the endpoint */
         l->loan.peak = l->open;
     }
 }

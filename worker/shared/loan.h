@@ -58,9 +58,10 @@ bool loan_place_free(const struct ep_live *l);
  * CLOCK_BOOTTIME. */
 bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms);
 
-/* Asks for a place, unless that is done already. Returns how many milliseconds (at least 1) to wait
- * for it. now_ms: CLOCK_BOOTTIME. */
-int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t now_ms);
+/* Asks for a place for a request that waits since since_ms, unless one is asked for already that
+ * has waited as long. Returns how many milliseconds (at least 1) to wait for it. Times:
+ * CLOCK_BOOTTIME. */
+int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t since_ms, int64_t now_ms);
 
 /* Records that a request begins; l->open counts it already. */
 void loan_place_taken(struct ep_live *l);
@@ -91,7 +92,8 @@ void loan_on_endpoint(struct loans *s, struct ep_live *l);
  * waiting requests were examined. */
 void loan_settle(struct loans *s);
 
-/* Returns the places that were not needed since the last call. Called once a second. */
+/* Returns the places that were not needed since the last call, and asks again for those that are
+ * waited for. Called once a second. */
 void loan_sweep(struct loans *s);
 
 /* The worker drains: returns the trials that have not begun, now and as they come. */

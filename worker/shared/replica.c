@@ -64,6 +64,69 @@ static bool tls_context(const struct replica *r, const struct conf *c, SSL_CTX *
     return *ctx != NULL;
 }
 
+/* An endpoint's state at its first configuration. */
+static void live_begins(struct ep_live *l, const struct conf_endpoint *ce)
+{
+    l->view = (struct ep_view){.success_wanted = true, /* health is unknown until ENDPOINT */
+                               .disabled = ce->enabled ? EP_ENABLED : EP_BY_CONFIG};
+}
+
+/* Takes the endpoint of that id out of the departed ones, with the reference; NULL: it is not
+ * there. */
+static struct ep_live *come_back(struct replica *r, const char *id)
+{
+    for (struct ep_live **at = &r->departed; *at; at = &(*at)->next) {
+        struct ep_live *l = *at;
+        if (strcmp(l->id, id) != 0)
+            continue;
+        *at = l->next;
+        l->next = NULL;
+        return l;
+    }
+    return NULL;
+}
+
+/* Forgets the departed endpoints that no request uses any more; with `all`, every one. */
+static void forget_departed(struct replica *r, bool all)
+{
+    for (struct ep_live **at = &r->departed; *at;) {
+        struct ep_live *l = *at;
+        if (l->open && !all) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        ep_live_unref(l);
+    }
+}
+
+/* The endpoint is not in the configuration any more. */
+static void depart(struct replica *r, struct ep_live *l)
+{
+    pool_retire(l->pool);
+    if (l->open == 0)
+        return;
+    l->refs++;
+    l->next = r->departed;
+    r->departed = l;
+}
+
+/* The state of an endpoint that was not in the configuration before; the reference is the
+ * caller's. */
+static struct ep_live *live_new(struct replica *r, const struct conf_endpoint *ce,
+                                struct ev_loop *loop, struct dialer *d)
+{
+    struct ep_live *l = come_back(r, ce->id);
+    if (!l) {
+        l = mem_zalloc(1, sizeof *l);
+        l->refs = 1;
+        memcpy(l->id, ce->id, sizeof l->id);
+        l->pool = pool_new(loop, d);
+    }
+    live_begins(l, ce);
+    return l;
+}
+
 bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, struct dialer *d,
                        void (*room)(void *arg), void *arg, struct err *e)
 {
@@ -83,12 +146,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
             n->live = old->live;
             n->live->refs++;
         } else {
-            n->live = mem_zalloc(1, sizeof *n->live);
-            n->live->refs = 1;
-            n->live->view.success_wanted = true; /* health is unknown until the first ENDPOINT */
-            n->live->view.disabled = ce->enabled ? EP_ENABLED : EP_BY_CONFIG;
-            memcpy(n->live->id, ce->id, sizeof n->live->id);
-            n->live->pool = pool_new(loop, d);
+            n->live = live_new(r, ce, loop, d);
         }
         struct pool_conf pc = {
             .host = ce->host,
@@ -109,9 +167,10 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
         for (size_t k = 0; k < c->nendpoints && !stays; k++)
             stays = strcmp(r->eps[i]->ce->id, c->endpoints[k].id) == 0;
         if (!stays)
-            pool_retire(r->eps[i]->live->pool);
+            depart(r, r->eps[i]->live);
         ep_unref(r->eps[i]);
     }
+    forget_departed(r, false);
     mem_free(r->eps);
     r->eps = eps;
     r->n = c->nendpoints;
@@ -128,6 +187,7 @@ void replica_free(struct replica *r)
         pool_retire(r->eps[i]->live->pool);
         ep_unref(r->eps[i]);
     }
+    forget_departed(r, true);
     mem_free(r->eps);
     SSL_CTX_free(r->tls);
     mem_free(r->ca_pem);

@@ -36,16 +36,17 @@ struct ep_view {
 
 /* What this worker has on loan of one endpoint (loan.h). All zero: nothing. */
 struct loan {
-    uint64_t trial;    /* seq of the trial that was lent and has not begun; 0: none */
-    bool trial_out;    /* a request of this worker is the trial */
-    bool trial_asked;  /* TRIAL_ASK was sent and not answered by TRIAL or ENDPOINT yet */
-    uint32_t limit;    /* max_concurrent; 0: no limit, and the members below are unused */
-    uint32_t places;   /* places that this worker has, used ones included */
-    uint32_t peak;     /* most open requests since the last loan_sweep */
-    bool wanted;       /* PLACES asked for one more place, which LEND has not brought yet */
-    bool dry;          /* LEND answered that no place is free; another follows when one is */
-    int64_t wanted_ms; /* when PLACES asked (CLOCK_BOOTTIME) */
-    bool recalled;     /* other workers wait: places go back as they become free */
+    uint64_t trial;   /* seq of the trial that was lent and has not begun; 0: none */
+    bool trial_out;   /* a request of this worker is the trial */
+    bool trial_asked; /* TRIAL_ASK was sent and not answered by TRIAL or ENDPOINT yet */
+    uint32_t limit;   /* max_concurrent; 0: no limit, and the members below are unused */
+    uint32_t places;  /* places that this worker has, used ones included */
+    uint32_t peak;    /* most open requests since the last loan_sweep */
+    bool wanted;      /* PLACES asked for one more place, which LEND has not brought yet */
+    int64_t since_ms; /* PLACES.wanted_ms, if `wanted` */
+    bool dry;         /* LEND answered that no place is free; another follows when one is */
+    int64_t asked_ms; /* when PLACES first asked (CLOCK_BOOTTIME) */
+    bool recalled;    /* other workers wait: places go back as they become free */
 };
 
 /* State of an endpoint that outlives a reload; counted by reference. */
@@ -67,9 +68,10 @@ struct ep_live {
     int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_BOOTTIME) */
     int64_t turn;                /* state of round robin (sel_ep.turn) */
     unsigned refs;
+    struct ep_live *next; /* in replica.departed */
 };
-/* An endpoint of one configuration; counted by reference. */
 
+/* An endpoint of one configuration; counted by reference. */
 struct ep {
     struct conf *conf; /* holds a reference, for ce points into it */
     const struct conf_endpoint *ce;
@@ -82,6 +84,9 @@ struct ep {
 struct replica {
     struct ep **eps; /* in the order of the configuration file */
     size_t n;
+    /* endpoints that a reload took out while requests used them: one that comes back goes on with
+     * its open requests and places; holds a reference to each */
+    struct ep_live *departed;
     SSL_CTX *tls; /* owned; for https endpoints; NULL while there is none */
     char *ca_pem; /* owned; the certificates that `tls` trusts; NULL: the system's */
 };

@@ -8,6 +8,9 @@
  * send. */
 enum { INTERIM_MAX = 16 };
 
+/* A pause of the client that an endpoint may take for its end. */
+#define STALL_S 1.0
+
 static void on_readable(struct pconn *c);
 static void on_writable(struct pconn *c);
 static void on_expired(struct pconn *c);
@@ -165,6 +168,7 @@ void exchange_pause(struct exchange *x)
     if (x->paused || !x->c)
         return;
     x->paused = true;
+    x->paused_at = ev_now(x->env->loop);
     ev_io_stop(x->env->loop, &x->c->rd);
     deadline_clear(&x->c->deadline); /* the client is slow, not the endpoint */
 }
@@ -174,10 +178,16 @@ void exchange_resume(struct exchange *x)
     if (!x->paused || !x->c)
         return;
     x->paused = false;
+    x->stalled |= ev_now(x->env->loop) - x->paused_at >= STALL_S;
     ev_io_start(x->env->loop, &x->c->rd);
     deadline_set(&x->c->deadline, x->conf.idle_ms);
     if (io_pending(&x->c->io))
         ev_feed_event(x->env->loop, &x->c->rd, EV_READ);
+}
+
+bool exchange_stalled(const struct exchange *x)
+{
+    return x->stalled || (x->paused && ev_now(x->env->loop) - x->paused_at >= STALL_S);
 }
 
 /* ---- the reply */

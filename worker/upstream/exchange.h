@@ -67,6 +67,8 @@ struct exchange {
     bool got_bytes;   /* a byte of the reply was received */
     bool keep;        /* the reply allows the connection to be used again */
     bool paused;      /* exchange_pause: the reply is not read */
+    double paused_at; /* ev_now() of the last exchange_pause */
+    bool stalled;     /* a pause was so long that endpoints may give up (exchange_stalled) */
     /* writing failed: the rest of the request is not sent, the reply still read */
     bool send_broken;
     uint32_t stalls;                        /* turn.stalls when the present wait began */
@@ -90,6 +92,10 @@ void exchange_pause(struct exchange *x);
 
 /* Continues reading the reply after exchange_pause. */
 void exchange_resume(struct exchange *x);
+
+/* Whether the reply was at some time not read for a second or longer: should it break then, the
+ * endpoint may have given up waiting. */
+bool exchange_stalled(const struct exchange *x);
 
 /* Whether no more of the request will be sent: all was handed to the kernel, or writing failed. */
 bool exchange_sent(const struct exchange *x);

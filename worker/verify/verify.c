@@ -31,9 +31,9 @@ struct verify {
     struct dead dead;
     struct list node; /* in req_env.verifications */
     struct req_env *env;
-    struct ep *ep;  /* holds a reference */
-    bool has_place; /* of max_concurrent; else it waits for one */
-    bool wait_logged;
+    struct ep *ep;         /* holds a reference */
+    bool has_place;        /* of max_concurrent; else it waits for one */
+    int64_t wait_since_ms; /* CLOCK_BOOTTIME; 0: has not waited for a place */
     uint64_t seq;
     int64_t began_ms;
     bool head_only; /* a HEAD request */
@@ -345,10 +345,12 @@ static void look(struct verify *v)
         start(v);
         return;
     }
-    loan_place_want(env->loans, e->live, clock_boot_ms());
-    if (!v->wait_logged)
+    int64_t now = clock_boot_ms();
+    if (!v->wait_since_ms) {
         log_debug("verification of %s: waits for a place", e->ce->name);
-    v->wait_logged = true;
+        v->wait_since_ms = now;
+    }
+    loan_place_want(env->loans, e->live, v->wait_since_ms, now);
 }
 
 void verify_wake_waiting(struct req_env *env)

@@ -233,13 +233,26 @@ static bool fits(const struct evidence *ev, const struct classify_rule *r, unsig
            (!r->also || says(ev, r, traits, r->also)) && (!r->but || !says(ev, r, traits, r->but));
 }
 
+/* Whether a rate limit is RETRY_UNPAID. 402 means so without a word. */
+static bool unpaid(const struct evidence *ev, unsigned status, bool money)
+{
+    const char *words = money ? classify_unpaid_words : classify_spent_words;
+    bool is = money && (status == 402 || has_symbol(ev, classify_unpaid_code, false));
+    for (size_t i = 0; i < ev->ntext; i++) {
+        if (words_match(ev->text[i], classify_unpaid_but))
+            return false;
+        is |= words_match(ev->text[i], words);
+    }
+    return is;
+}
+
 static void decide(struct verdict *out, enum outcome cls, enum fault fault, unsigned flags,
                    const char *name)
 {
     *out = (struct verdict){
         .cls = cls,
         .fault = fault,
-        .retry_after_ms = -1,
+        .retry_after_ms = RETRY_UNTOLD,
         .rule = name,
         .overloaded = flags & FLAG_OVERLOADED,
         .about_model = flags & FLAG_MODEL,
@@ -257,18 +270,24 @@ void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *ou
     const struct classify_rule *r = classify_rules, *end = r + classify_rules_n;
     while (r < end && !fits(ev, r, on, traits))
         r++;
+    unsigned flags;
     if (r < end) {
-        decide(out, r->cls, r->fault, r->flags, r->name);
+        flags = r->flags;
+        decide(out, r->cls, r->fault, flags, r->name);
     } else {
         const struct classify_status *s = classify_statuses;
         while (status < s->from || status > s->to)
             s++;
-        decide(out, s->cls, s->fault, s->flags, s->name);
+        flags = s->flags;
+        decide(out, s->cls, s->fault, flags, s->name);
     }
     out->no_opinion = out->cls == OUTCOME_PERMANENT && (ev->page || status / 100 == 3);
     out->beyond_doubt &= !out->no_opinion;
     bool limit = out->cls == OUTCOME_RATE_LIMIT || out->cls == OUTCOME_TRANSIENT;
     out->retry_after_ms = retry_after_read(ev, !limit, wall_now_ms);
+    if (out->cls == OUTCOME_RATE_LIMIT && out->retry_after_ms <= 0 &&
+        unpaid(ev, status, flags & FLAG_MONEY))
+        out->retry_after_ms = RETRY_UNPAID;
 }
 
 void classify_net(enum net_fault n, struct verdict *out)
@@ -283,8 +302,8 @@ void classify_net(enum net_fault n, struct verdict *out)
         [NET_REFUSED] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-refused"},
         [NET_CONNECT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect"},
         [NET_CONNECT_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect-timeout"},
-        /* The proxy that QCC connects through failed: not a fault of the endpoint. */
-        [NET_PROXY] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, "net-proxy"},
+        /* The proxy that QCC connects through failed, which says nothing of the endpoint. */
+        [NET_PROXY] = {OUTCOME_TRANSIENT, FAULT_UNCLEAR, "net-proxy"},
         [NET_TLS] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-tls"},
         /* Repeating is neither safe nor useful. */
         [NET_CERT] = {OUTCOME_PERMANENT, FAULT_ENDPOINT, "net-cert"},

@@ -10,9 +10,9 @@
 #include "common/policy/classify/classify_evidence.h"
 #include "common/policy/outcome.h"
 
-/* Fills *out with the verdict on a reply. wall_now_ms: when it was received, against which dates
- * are measured; negative: not known, then only waits that need no clock are read. retry_after_ms is
- * at most RETRY_AFTER_MAX_MS of retry_after.h. */
+/* Fills *out with the verdict on a reply. wall_now_ms: when it was received, from which moments
+ * count if it has no Date; negative: not known, then only waits that need no clock are read.
+ * retry_after_ms is at most RETRY_AFTER_MAX_MS of retry_after.h. */
 void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *out);
 
 /* Whether the error names a member of the request's body ("messages.0.content: field required",

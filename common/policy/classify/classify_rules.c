@@ -137,7 +137,7 @@ const struct classify_rule classify_rules[] = {
          "planexpired|keylimitexceeded|freetieronly|tokenstatusexhausted|*costlimit*|code1113|"
          "code1308|code1309|code1310|statuscode1008|statuscode2056|statuscode1028|statuscode1030|"
          "errorcode17|errorcode19|code30001|code30011|statuscode50002",
-     RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, by code"},
+     RATE_LIMIT(ENDPOINT), .flags = FLAG_MONEY, .why = "quota, balance or plan used up, by code"},
     {.name = "money-code-loose", .on = ON_REFUSED | ON_429,
      .code = "*credits|*creditserror|creditsrequired|*lowbalance|*nobalance|*zerobalance|"
          "balanceerror|*accountbalance|quotaerror|*quotalimit*|*quotareached|*quotausedup|"
@@ -145,29 +145,29 @@ const struct classify_rule classify_rules[] = {
          "subscriptioninactive|planlimit*|*planexpired|trialended|trialexpired|insufficienttokens|"
          "*billing*|*payment*|monthlyrequestcount",
      .but = "validation|%tool|parameter",
-     RATE_LIMIT(ENDPOINT), .why = "the same, by a part of the code"},
+     RATE_LIMIT(ENDPOINT), .flags = FLAG_MONEY, .why = "the same, by a part of the code"},
     {.name = "money", .on = ON_REFUSED, .without = TRAIT_PAGE,
      .words = W_MONEY_EN,
      .but = W_THINKING_BUDGET "|invalid tool|invalid function|parameter missing|tool result|tool call",
-     RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, in words"},
+     RATE_LIMIT(ENDPOINT), .flags = FLAG_MONEY, .why = "quota, balance or plan used up, in words"},
     {.name = "money-5xx", .on = ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_EN,
      .but = W_THINKING_BUDGET "|deadline|timeout|timed out|failed to|connection|database|redis|"
          "query",
-     RATE_LIMIT(ENDPOINT), .why = "the same, unless it was the counting that broke"},
+     RATE_LIMIT(ENDPOINT), .flags = FLAG_MONEY, .why = "the same, unless it was the counting that broke"},
     {.name = "money-loose", .on = ON_401 | ON_403, .need = TRAIT_JSON,
      .words = "quota|credits|out of credit|budget|allowance|upgrade your plan|upgrade plan|upgrade the plan|"
          "upgrade to continue|升级套餐|subscription has",
      .but = "quota project|" W_MODEL_ACCESS "|" W_CONTENT,
-     RATE_LIMIT(ENDPOINT),
+     RATE_LIMIT(ENDPOINT), .flags = FLAG_MONEY,
      .why = "a refusal that speaks of a quota is about the quota: disabling would be wrong"},
     {.name = "money-more", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_MORE,
-     RATE_LIMIT(ENDPOINT), .why = "the same in other languages"},
+     RATE_LIMIT(ENDPOINT), .flags = FLAG_MONEY, .why = "the same in other languages"},
     {.name = "money-zh", .on = ON_REFUSED | ON_500, .without = TRAIT_PAGE,
      .words = W_MONEY_ZH,
      .but = "工具|参数|查询*失败|获取*失败|检查*失败",
-     RATE_LIMIT(ENDPOINT), .why = "quota, balance or plan used up, in words"},
+     RATE_LIMIT(ENDPOINT), .flags = FLAG_MONEY, .why = "quota, balance or plan used up, in words"},
 
     /* -- the account as a whole */
     {.name = "locked-code", .on = ON_REFUSED | ON_429,
@@ -556,7 +556,7 @@ const struct classify_status classify_statuses[] = {
     ROW(300, 399, UNKNOWN, ENDPOINT, "3xx"),
     ROW(400, 400, PERMANENT, UNCLEAR, "400"),
     ROW(401, 401, AUTH, ENDPOINT, "401"),
-    ROW(402, 402, RATE_LIMIT, ENDPOINT, "402"),
+    {402, 402, OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, FLAG_MONEY, "402"},
     ROW(403, 403, AUTH, ENDPOINT, "403"),
     ROW(404, 405, PERMANENT, ENDPOINT, "404"),
     ROW(406, 406, PERMANENT, UNCLEAR, "406"),
@@ -588,3 +588,8 @@ const struct classify_status classify_statuses[] = {
     ROW(500, 599, TRANSIENT, ENDPOINT, "5xx"),
     ROW(0, UINT32_MAX, UNKNOWN, ENDPOINT, "other"),
 };
+
+/* ---- money */
+
+const char classify_spent_words[] = W_SPENT, classify_unpaid_code[] = UNPAID_CODE,
+           classify_unpaid_words[] = W_UNPAID, classify_unpaid_but[] = W_UNPAID_BUT;

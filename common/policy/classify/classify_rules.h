@@ -48,7 +48,8 @@ enum classify_trait {
 enum classify_flag {
     FLAG_OVERLOADED = 1 << 0,
     FLAG_MODEL = 1 << 1,
-    FLAG_SURE = 1 << 2 /* beyond_doubt */
+    FLAG_SURE = 1 << 2, /* beyond_doubt */
+    FLAG_MONEY = 1 << 3 /* about money: more words than of other limits mean RETRY_UNPAID */
 };
 
 struct classify_rule {
@@ -81,5 +82,10 @@ extern const size_t classify_rules_n;
 
 /* The first row that spans the status counts; the last one spans all. */
 extern const struct classify_status classify_statuses[];
+
+/* What means RETRY_UNPAID: words of any rate limit, symbols and more words of one with FLAG_MONEY;
+ * and words with which it is not meant. */
+extern const char classify_spent_words[], classify_unpaid_code[], classify_unpaid_words[],
+    classify_unpaid_but[];
 
 #endif

@@ -64,6 +64,53 @@
     "tokens is insufficient|token is insufficient|unpaid invoice|%no balance%|unpaied order|"                   \
     "budget*exhausted|exhausted*budget"
 
+/* A limit on spending, or an empty balance, in words that no other limit uses. */
+#define W_SPENT \
+    "spend limit|spending limit|spend cap|spending cap|spend*limit|budget*exceeded|" \
+    "exceeded*budget|over budget|budget*exhausted|exhausted*budget|balance*too low|" \
+    "insufficient*balance|balance*insufficient|specified api usage limits|" \
+    "specified workspace api usage limits|余额不足|余额耗尽|消费上限|消费限制|费用上限|" \
+    "费用限制"
+
+/* Money that is used up: a part of W_MONEY_EN and W_MONEY_ZH, without the limits of a window of time
+ * and without quotas, which may be such. */
+#define W_UNPAID \
+    W_SPENT "|" \
+    "budget*reached|cost limit|credit limit|key limit exceeded|balance is not enough|" \
+    "balance not enough|not enough*balance|balance*used up|balance*depleted|" \
+    "balance*exhausted|no remaining balance|negative balance|balance: 0|balance: $0|" \
+    "%no balance%|balance*not sufficient|insufficient*credit|credits*insufficient|" \
+    "not enough*credit|out of credit|run out of*credit|ran out of*credit|have no credits|" \
+    "has no credits|no credits available|no*credits left|no remaining credit|any credits|" \
+    "credits*exhausted|credit*has been exhausted|credit*is exhausted|credit exhausted|" \
+    "credits*depleted|credits*used up|used*available credits|used all of*credit|" \
+    "credits*expired|credits: 0|insufficient*funds|add funds|deposit funds|payment required|" \
+    "payment is required|payment*overdue|payment*failed|overdue*payment|overdue*balance|" \
+    "overdue*bill|account*overdue|in arrears|arrearage|unpaid|past due|failure to pay|" \
+    "billing*not active|billing hard limit|billing*limit*reached|enable billing|" \
+    "requires billing|billing to be enabled|billing*disabled|your plan and billing|" \
+    "issue with your billing|outstanding invoice|because of debt|recharge|top up|top-up|" \
+    "topup|prepayment|prepaid|subscription*expired|subscription*lapsed|subscription ended|" \
+    "subscription*has ended|%plan*expired|%plan*has ended|no active subscription|" \
+    "membership*expired|余额不够|余额已|余额为零|额度不足|额度不够|额度已|额度用尽|额度用完|" \
+    "额度耗尽|欠费|充值|金额上限|餘額不足|額度不足|額度已|套餐*到期|套餐*过期|订阅*过期|" \
+    "订阅*到期|会员*到期|会员*过期|续费|續費|续订"
+
+#define UNPAID_CODE                                                                                \
+    "*insufficientbalance*|*insufficientcredit*|*insufficientfunds*|"                               \
+    "*insufficientaccountbalance*|*balanceinsufficient*|*balancenotenough*|*balancetoolow*|"        \
+    "*lowbalance|*nobalance|*zerobalance|insufficientuserquota|outofcredits|*creditsexhausted|"     \
+    "nocredits|creditlimit*|*paymentrequired*|billingerror|*billinghardlimit*|billingnotactive|"    \
+    "billinglimit*|billingdisabled|*overdue*|*arrear*|prepaidbill*|*budgetexceeded*|"               \
+    "*exceeded*budget*|budgetblocked|*budgetexhausted|*budgetlimit*|*spendlimit*|"                  \
+    "*spendinglimit*|*costlimit*|invalidsubscription|subscriptionexpired|subscriptionrequired|"     \
+    "subscriptionended|*planexpired|keylimitexceeded|code1113|code1309|statuscode1008"
+
+/* What is left does not suffice for this request, but may for a smaller one; a relay's code of money
+ * for a crowd. */
+#define W_UNPAID_BUT                                                                               \
+    "pre-consume|pre_consume|need quota|can only afford|fewer max_tokens|预扣|饱和|繁忙"
+
 #define W_THINKING_BUDGET "thinking budget|thinking_budget|budget_tokens|reasoning budget"
 
 #define W_MONEY_ZH                                                                                 \

@@ -190,9 +190,18 @@ static const struct str *header(const struct evidence *ev, struct str name)
     return NULL;
 }
 
+/* The time from which moments in the reply count: that of its Date header, the clock by which the
+ * server reckons, however far it is from ours; without one that can be read, our own. */
+static int64_t time_of_reply(const struct evidence *ev, int64_t now_ms)
+{
+    const struct str *date = header(ev, STR("date"));
+    int64_t ms;
+    return date && date_http(*date, &ms) ? ms : now_ms;
+}
+
 static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
 {
-    int64_t v, date;
+    int64_t v;
     for (size_t i = 0; i < ev->nfield; i++)
         if (str_eq(ev->field[i].name, STR("retry-after-ms")) &&
             number_whole(ev->field[i].value, 1, &v))
@@ -201,9 +210,6 @@ static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
         if (str_ends(ev->field[i].name, STR("-retry-after-ms")) &&
             number_whole(ev->field[i].value, 1, &v))
             return v;
-    const struct str *served = header(ev, STR("date"));
-    if (!served || !date_http(*served, &date))
-        date = now_ms;
     for (size_t i = 0; i < ev->nfield; i++) {
         if (!str_eq(ev->field[i].name, STR("retry-after")) &&
             !str_ends(ev->field[i].name, STR("-retry-after")))
@@ -212,7 +218,7 @@ static int64_t from_retry_after(const struct evidence *ev, int64_t now_ms)
         int64_t when;
         if (number_whole(s, 1000, &v) || duration_whole(s, &v))
             return v;
-        if ((date_http(s, &when) || date_rfc3339(s, &when)) && until(when, date, &v))
+        if ((date_http(s, &when) || date_rfc3339(s, &when)) && until(when, now_ms, &v))
             return v;
     }
     return NOTHING;
@@ -542,13 +548,14 @@ static int64_t from_words(const struct evidence *ev)
 
 int64_t retry_after_read(const struct evidence *ev, bool headers_only, int64_t wall_now_ms)
 {
-    int64_t v = from_retry_after(ev, wall_now_ms);
+    int64_t now_ms = time_of_reply(ev, wall_now_ms);
+    int64_t v = from_retry_after(ev, now_ms);
     if (v < 0 && !headers_only)
-        v = from_resets(ev, wall_now_ms);
+        v = from_resets(ev, now_ms);
     if (v < 0 && !headers_only)
         v = from_combined(ev);
     if (v < 0 && !headers_only)
-        v = from_members(ev, wall_now_ms);
+        v = from_members(ev, now_ms);
     if (v < 0 && !headers_only)
         v = from_words(ev);
     return v;

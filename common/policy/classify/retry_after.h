@@ -1,11 +1,12 @@
 /* retry_after: how long a reply tells the client to wait. Read from the first place that gives a
  * value:
- *   1. header retry-after-ms, then retry-after (seconds, or an HTTP-date against the date header)
+ *   1. header retry-after-ms, then retry-after (seconds, or an HTTP-date)
  *   2. the reset header of the exhausted window: anthropic-ratelimit-*, x-ratelimit-*, ratelimit-*,
  *      x-rate-limit-*; a window with something remaining does not bind
  *   3. RetryInfo.retryDelay of a Google error, then JSON members that say it in so many words
  *   4. the message: "try again in 6.5s", "retry after 7 seconds", "请在 30 秒后重试"
- * Malformed and negative numbers give nothing, a time in the past gives 0. Pure. */
+ * Malformed and negative numbers give nothing. A moment counts from the reply's Date, without one
+ * from our own clock; one in the past gives 0. Pure. */
 #ifndef QCC_COMMON_POLICY_CLASSIFY_RETRY_AFTER_H
 #define QCC_COMMON_POLICY_CLASSIFY_RETRY_AFTER_H
 

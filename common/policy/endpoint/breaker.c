@@ -1,5 +1,7 @@
 #include "common/policy/endpoint/breaker.h"
 
+#include <string.h>
+
 static bool enter(struct breaker *b, enum breaker_state to, int64_t now_ms)
 {
     bool changed = b->state != to;
@@ -7,6 +9,8 @@ static bool enter(struct breaker *b, enum breaker_state to, int64_t now_ms)
     b->trial = BREAKER_TRIAL_FREE;
     b->since_ms = now_ms;
     b->verify_ms = 0;
+    memset(b->messages, 0, sizeof b->messages);
+    b->verify_next &= to == BREAKER_HALF_OPEN;
     if (to == BREAKER_CLOSED) {
         b->failures = b->broken = 0;
         b->open_ms = 0;
@@ -46,6 +50,38 @@ bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial
     return false;
 }
 
+void breaker_failed_on(struct breaker *b, uint64_t message)
+{
+    for (unsigned i = 0; message && b->state == BREAKER_CLOSED && i < BREAKER_MESSAGES; i++) {
+        struct breaker_message *m = &b->messages[i];
+        if (m->hash && m->hash != message)
+            continue;
+        m->hash = message;
+        m->n++;
+        return;
+    }
+}
+
+bool breaker_take_back(struct breaker *b, uint64_t message)
+{
+    for (unsigned i = 0; message && b->state == BREAKER_CLOSED && i < BREAKER_MESSAGES; i++) {
+        struct breaker_message *m = &b->messages[i];
+        if (m->hash != message || m->n < 2)
+            continue;
+        uint32_t more = m->n - 1;
+        m->n = 1;
+        b->failures = b->failures > more ? b->failures - more : 0;
+        return true;
+    }
+    return false;
+}
+
+void breaker_trial_void(struct breaker *b)
+{
+    breaker_give_back(b);
+    b->verify_next = true;
+}
+
 bool breaker_broke(struct breaker *b, const struct breaker_conf *c, int64_t now_ms)
 {
     if (b->broken < UINT32_MAX)
@@ -69,6 +105,7 @@ bool breaker_answered(struct breaker *b, bool trial, int64_t now_ms)
 {
     if (b->state == BREAKER_CLOSED) {
         b->failures = 0;
+        memset(b->messages, 0, sizeof b->messages);
         return false;
     }
     if (!trial)
@@ -127,7 +164,7 @@ void breaker_give_back(struct breaker *b)
 /* Half open: when a verification is to be the trial. */
 static int64_t patience_ends(const struct breaker *b)
 {
-    int64_t ms = b->since_ms + BREAKER_PATIENCE_MS;
+    int64_t ms = b->verify_next ? b->since_ms : b->since_ms + BREAKER_PATIENCE_MS;
     return ms > b->verify_ms ? ms : b->verify_ms;
 }
 

@@ -33,6 +33,16 @@ enum breaker_trial {
     BREAKER_TRIAL_RUNNING /* begun: a verdict follows, or it is given back */
 };
 
+/* Messages whose failures in the present row are known; those of further ones cannot be taken
+ * back. */
+enum { BREAKER_MESSAGES = 16 };
+
+/* How often the failures of one message count in the present row. */
+struct breaker_message {
+    uint64_t hash; /* poison_hash; 0: free */
+    uint32_t n;
+};
+
 struct breaker_conf {
     uint32_t failure_threshold;
     int64_t open_ms, max_open_ms;
@@ -48,10 +58,23 @@ struct breaker {
     int64_t open_ms;   /* how long it stays, or stayed, open; in BREAKER_CLOSED not 0 until the
                           trial's reply, or another, was complete */
     int64_t verify_ms; /* in BREAKER_HALF_OPEN: no verification before; 0: none was lost */
+    bool verify_next;  /* the next trial is a verification */
+    struct breaker_message messages[BREAKER_MESSAGES]; /* part of `failures` */
 };
 
 /* An attempt failed. `trial`: it was the trial, which is free again. True if the state changed. */
 bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial, int64_t now_ms);
+
+/* A failure that breaker_failure has just counted was of this message (poison_hash). */
+void breaker_failed_on(struct breaker *b, uint64_t message);
+
+/* No endpoint serves this message: while the breaker is closed, all but one of the failures that it
+ * counted in the present row are taken back. True if some were. */
+bool breaker_take_back(struct breaker *b, uint64_t message);
+
+/* The trial failed on a message that no endpoint serves: it is free again, and the next one is a
+ * verification. */
+void breaker_trial_void(struct breaker *b);
 
 /* A reply broke off that had been passed on in part. True if the state changed. */
 bool breaker_broke(struct breaker *b, const struct breaker_conf *c, int64_t now_ms);
@@ -87,8 +110,9 @@ void breaker_give_back(struct breaker *b);
  * comes after BREAKER_PATIENCE_MS, in which a request may be the trial. */
 void breaker_verification_lost(struct breaker *b, int64_t now_ms);
 
-/* Whether BREAKER_HALF_OPEN has lasted BREAKER_PATIENCE_MS, no verification was lost within that
- * time, and no trial is running. */
+/* Whether a verification is to be the trial in BREAKER_HALF_OPEN: that has lasted
+ * BREAKER_PATIENCE_MS, or breaker_trial_void demands it; no verification was lost within
+ * BREAKER_PATIENCE_MS, and no trial is running. */
 bool breaker_wants_verification(const struct breaker *b, int64_t now_ms);
 
 /* Closes the breaker from any state, with nothing counted. True if the state changed. */

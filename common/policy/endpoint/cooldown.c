@@ -1,5 +1,7 @@
 #include "common/policy/endpoint/cooldown.h"
 
+#include "common/policy/outcome.h"
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -15,27 +17,29 @@ static int64_t made_up(const struct cooldown_conf *conf, uint32_t untold)
     return least(ms, limit);
 }
 
+/* Sets *at to the later time. False: it was that already. */
+static bool extend(int64_t *at, int64_t until)
+{
+    if (until <= *at)
+        return false;
+    *at = until;
+    return true;
+}
+
 bool cooldown_hit(struct cooldown *c, const struct cooldown_conf *conf, int64_t retry_after_ms,
                   int64_t began_ms, int64_t now_ms)
 {
     c->hit_ms = now_ms;
-    if (retry_after_ms > 0) {
-        int64_t until = now_ms + least(retry_after_ms, conf->max_ms);
-        if (until <= c->own_until_ms)
-            return false;
-        c->own_until_ms = until;
-        return true;
-    }
+    if (retry_after_ms > 0)
+        return extend(&c->own_until_ms, now_ms + least(retry_after_ms, conf->max_ms));
+    if (retry_after_ms == RETRY_UNPAID)
+        return extend(&c->untold_until_ms, now_ms + conf->max_ms);
     if (c->untold == 0 || began_ms >= c->untold_at_ms) {
         if (c->untold < UINT32_MAX)
             c->untold++;
         c->untold_at_ms = now_ms;
     }
-    int64_t until = now_ms + made_up(conf, c->untold);
-    if (until <= c->untold_until_ms)
-        return false;
-    c->untold_until_ms = until;
-    return true;
+    return extend(&c->untold_until_ms, now_ms + made_up(conf, c->untold));
 }
 
 bool cooldown_end(struct cooldown *c, int64_t now_ms)

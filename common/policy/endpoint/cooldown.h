@@ -25,7 +25,8 @@ struct cooldown {
 };
 
 /* A rate limit came. retry_after_ms: as read; 0 or less counts as none named (an endpoint that says
- * "now" without being ready would be asked first for ever). began_ms: when the attempt began; one
+ * "now" without being ready would be asked first for ever), for which the wait is made up: with
+ * RETRY_UNPAID the longest. began_ms: when the attempt began; one
  * that began before untold_at_ms belongs to the same burst and does not double the wait. True if a
  * cooldown has become longer. */
 bool cooldown_hit(struct cooldown *c, const struct cooldown_conf *conf, int64_t retry_after_ms,

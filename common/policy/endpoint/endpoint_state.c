@@ -90,6 +90,7 @@ static void break_once(struct ep_state *s, const struct ep_conf *c, const struct
         breaker_broke(&s->breaker, &c->breaker, now_ms);
     else
         breaker_failure(&s->breaker, &c->breaker, r->trial, now_ms);
+    breaker_failed_on(&s->breaker, r->message);
     breaker_changed(s, from, r->trial ? "the trial failed" : "failures in a row", ch);
 }
 
@@ -152,7 +153,7 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
                    const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch)
 {
     const char *why = r->why ? r->why : outcome_name(r->cls);
-    if (r->fault == FAULT_REQUEST || r->net == NET_LOCAL)
+    if (r->fault == FAULT_REQUEST || r->net == NET_LOCAL || r->poisoned)
         return;
     switch (r->cls) {
     case OUTCOME_TRANSIENT:
@@ -254,8 +255,15 @@ void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_rep
         else
             charge(s, c, r, ctx, now_ms, ch);
     }
+    if (r->trial && r->poisoned)
+        breaker_trial_void(&s->breaker);
     if (r->trial)
         ep_trial_back(s, ch);
+}
+
+void ep_take_back(struct ep_state *s, uint64_t message, struct ep_changes *ch)
+{
+    ch->dirty |= breaker_take_back(&s->breaker, message);
 }
 
 /* ---- time */

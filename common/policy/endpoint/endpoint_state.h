@@ -94,7 +94,9 @@ struct ep_report {
     bool own_key;         /* the credentials were the endpoint's, not the client's */
     bool no_count_tokens; /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */
     bool counted;         /* the endpoint has counted tokens; nothing else is reported */
+    bool poisoned;        /* a failure on a message that no endpoint serves: not charged */
     uint64_t model;       /* hash of the model's name */
+    uint64_t message;     /* poison_hash of the request's body; 0: not known */
     int64_t began_ms;
     uint64_t ttfb_us; /* 0: not measured */
     uint32_t status;  /* HTTP status of the reply; 0: none */
@@ -146,6 +148,9 @@ void ep_reconf(struct ep_state *s, const struct ep_conf *c, bool enabled, int64_
  * it. */
 void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                 const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
+/* No endpoint serves this message (poison_hash): what it counted here is taken back, but for one
+ * failure. */
+void ep_take_back(struct ep_state *s, uint64_t message, struct ep_changes *ch);
 /* Takes in the time and ctx. The caller also calls it for every other endpoint when one becomes
  * usable or no longer is: an unhealthy endpoint that was not queued because it was the last one is
  * queued as soon as it is not, and a queued one comes in reach as soon as it is. */

@@ -35,11 +35,11 @@ static void waiting_is_one_choice(void **state)
     (void)state;
     struct choices c = {0};
     struct choice x = {.end = SEL_ALL_FULL};
-    assert_false(choice_again(&c, SEL_ALL_FULL));
+    assert_false(choice_again(&c, SEL_ALL_FULL, 0));
     choice_add(&c, &x, NULL, 0);
     for (int i = 0; i < 1000; i++)
-        assert_true(choice_again(&c, SEL_ALL_FULL));
-    assert_false(choice_again(&c, SEL_NONE));
+        assert_true(choice_again(&c, SEL_ALL_FULL, 0));
+    assert_false(choice_again(&c, SEL_NONE, 0));
     assert_int_equal(c.missed, 0);
     size_t at = 0;
     assert_true(choice_next(&c, &at, &x) && x.again == UINT8_MAX);
@@ -47,7 +47,17 @@ static void waiting_is_one_choice(void **state)
     /* A choice is never taken for the one before: each has its attempt. */
     x = (struct choice){.end = SEL_CHOSEN};
     choice_add(&c, &x, NULL, 0);
-    assert_false(choice_again(&c, SEL_CHOSEN));
+    assert_false(choice_again(&c, SEL_CHOSEN, 0));
+}
+
+static void another_trial_is_another_choice(void **state)
+{
+    (void)state;
+    struct choices c = {0};
+    struct choice x = {.end = SEL_NEED_TRIAL, .endpoint = 7};
+    choice_add(&c, &x, NULL, 0);
+    assert_true(choice_again(&c, SEL_NEED_TRIAL, 7));
+    assert_false(choice_again(&c, SEL_NEED_TRIAL, 8));
 }
 
 static void undone(void **state)
@@ -120,8 +130,11 @@ static void no_choices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back), cmocka_unit_test(waiting_is_one_choice),
-        cmocka_unit_test(undone),         cmocka_unit_test(many_find_no_room),
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(waiting_is_one_choice),
+        cmocka_unit_test(another_trial_is_another_choice),
+        cmocka_unit_test(undone),
+        cmocka_unit_test(many_find_no_room),
         cmocka_unit_test(no_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,7 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
                    .again_full = (uint32_t)case_number(l, "again_full", 0),
                    .circuit = (uint32_t)case_number(l, "circuit", 0),
                    .again = (uint32_t)case_number(l, "again", 0),
+                   .self = case_flag(l, "self"),
                    .cool_ms = case_number(l, "cool", -1)},
         .first_no_opinion = case_flag(l, "first_page"),
         .opinion = case_flag(l, "opinion") ? RETRY_OPINION_OPEN : RETRY_OPINION_NONE,
@@ -207,8 +208,7 @@ static void what_uses_an_endpoint_up(void **state)
 {
     (void)state;
     struct retry_conf c = {.max_attempts = 5, .max_attempts_per_endpoint = 2};
-    static const bool at_once[OUTCOME__COUNT] = {
-        [OUTCOME_AUTH] = true, [OUTCOME_PERMANENT] = true, [OUTCOME_UNKNOWN] = true};
+    static const bool at_once[OUTCOME__COUNT] = {[OUTCOME_AUTH] = true, [OUTCOME_PERMANENT] = true};
     for (int cls = OUTCOME_TRANSIENT; cls < OUTCOME__COUNT; cls++) {
         struct verdict v = {.cls = (enum outcome)cls};
         assert_int_equal(retry_uses_up(&c, &v, NET_NONE, 1), at_once[cls]);

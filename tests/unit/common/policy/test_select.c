@@ -436,7 +436,9 @@ static void every_choice_keeps_the_order(void **state)
                 taken++;
                 assert_int_equal(out.at, i);
             }
-        assert_int_equal(taken, out.at != -1);
+        assert_int_equal(taken, out.end == SEL_CHOSEN);
+        if (out.end == SEL_NEED_TRIAL)
+            assert_int_equal(why[out.at], SEL_SKIP_TRIAL_NEEDED);
     }
 }
 
@@ -463,6 +465,7 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     assert_int_equal(o.again, 1);
     assert_int_equal(o.again_full, 0);
     assert_int_equal(o.cool_ms, 700);
+    assert_true(o.self);
     eps[3].full = eps[4].full = true;
     eps[0].own_word = true;
     eps[0].cooling_ms = 300;
@@ -471,6 +474,7 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     assert_int_equal(o.again, 0);
     assert_int_equal(o.again_full, 1);
     assert_int_equal(o.cool_ms, 300);
+    assert_false(o.self); /* it cools by its own word */
     o = select_others(eps, 1, &r, 0);
     assert_int_equal(o.untried + o.circuit + o.again + o.full + o.again_full, 0);
 }

@@ -28,6 +28,7 @@ struct world {
     int seen_by;              /* to whom */
     uint64_t seq;             /* of the last TRIAL, TRIAL_RECALL or VERIFY */
     int64_t now;
+    int64_t wants; /* PLACES.wanted_ms of the last place that was wanted */
 };
 
 static inline void say(struct world *w, int slot, const char *what, struct str id, int n)
@@ -163,7 +164,8 @@ static inline void verdict(struct world *w, unsigned slot, const char *id, bool 
 
 static inline void places(struct world *w, unsigned slot, uint32_t back, bool want, bool answer)
 {
-    struct ipc_places p = {.endpoint = STR(A), .back = back, .want = want, .answer = answer};
+    struct ipc_places p = {
+        .endpoint = STR(A), .back = back, .wanted_ms = want ? ++w->wants : 0, .answer = answer};
     assert_true(health_places(&w->h, slot, &p));
 }
 

@@ -300,12 +300,72 @@ static void a_reload_changes_the_limit(void **unused)
     expect_said(w, "1 LEND " A " 1\n");
     w->c->endpoints[0].max_concurrent = 0;
     health_conf(&w->h, w->c, w->now);
-    struct ipc_places p = {.endpoint = STR(A), .taken = 3, .want = true};
+    struct ipc_places p = {.endpoint = STR(A), .taken = 3, .wanted_ms = 9};
     assert_true(health_places(&w->h, 0, &p));
     expect_said(w, ""); /* no limit yet; the worker knows more than we do */
     w->c->endpoints[0].max_concurrent = 5;
     health_conf(&w->h, w->c, w->now);
     expect_said(w, "0 LEND " A " 1\n");
+    end(w);
+}
+
+static void the_longest_waiting_request_gets_the_place(void **unused)
+{
+    (void)unused;
+    struct world *w = world(3, 1);
+    struct ipc_places p = {.endpoint = STR(A), .wanted_ms = 50};
+    places(w, 0, 0, true, false);
+    expect_said(w, "0 LEND " A " 1\n");
+    assert_true(health_places(&w->h, 1, &p));
+    expect_said(w, "0 GIVE " A " 0\n");
+    places(w, 0, 0, false, true);
+    expect_said(w, "1 NONE " A " 0\n");
+    p.wanted_ms = 40;
+    assert_true(health_places(&w->h, 2, &p));
+    expect_said(w, "2 NONE " A " 0\n");
+    p.wanted_ms = 30; /* an older request of that worker */
+    assert_true(health_places(&w->h, 1, &p));
+    expect_said(w, "1 NONE " A " 0\n");
+    places(w, 0, 1, false, false);
+    expect_said(w, "1 LEND " A " 1\n");
+    p.wanted_ms = 60; /* its next one */
+    assert_true(health_places(&w->h, 1, &p));
+    p = (struct ipc_places){.endpoint = STR(A), .back = 1};
+    expect_said(w, "1 NONE " A " 0\n");
+    assert_true(health_places(&w->h, 1, &p));
+    expect_said(w, "2 LEND " A " 1\n");
+    end(w);
+}
+
+static void places_of_one_that_was_out_still_count(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 2);
+    places(w, 0, 0, true, false);
+    places(w, 0, 0, true, false);
+    expect_said(w, "0 LEND " A " 1\n0 LEND " A " 1\n");
+    struct conf without = *w->c;
+    without.endpoints = &w->c->endpoints[1];
+    without.nendpoints--;
+    health_conf(&w->h, &without, w->now);
+    assert_int_equal(w->h.departed.n, 1);
+    places(w, 0, 1, false, false); /* a request has ended meanwhile */
+    health_conf(&w->h, w->c, w->now);
+    assert_int_equal(w->h.departed.n, 0);
+    assert_int_equal(places_lent(&w->h.v[0].places), 1);
+    places(w, 1, 0, true, false);
+    expect_said(w, "1 LEND " A " 1\n");
+    places(w, 1, 0, true, false);
+    expect_said(w, "0 GIVE " A " 0\n");
+    health_conf(&w->h, &without, w->now);
+    health_slot_gone(&w->h, 0, w->now);
+    places(w, 1, 1, false, false);
+    assert_int_equal(w->h.departed.n, 0); /* nobody holds any */
+    /* requests of a time without a limit, reported before the configuration is in force */
+    struct ipc_places p = {.endpoint = STR(A), .taken = 2};
+    assert_true(health_places(&w->h, 1, &p));
+    health_conf(&w->h, w->c, w->now);
+    assert_int_equal(places_lent(&w->h.v[0].places), 2);
     end(w);
 }
 
@@ -318,6 +378,8 @@ int main(void)
         cmocka_unit_test(what_no_worker_says),
         cmocka_unit_test(a_reload_keeps_what_is_known),
         cmocka_unit_test(the_last_one_is_not_queued_until_it_is_not),
+        cmocka_unit_test(the_longest_waiting_request_gets_the_place),
+        cmocka_unit_test(places_of_one_that_was_out_still_count),
         cmocka_unit_test(a_queued_one_is_verified_in_turn),
         cmocka_unit_test(one_that_is_given_back_has_not_failed),
         cmocka_unit_test(a_trial_that_is_given_back_waits_for_a_request),

@@ -52,7 +52,12 @@ static void fill(struct health_endpoint *e)
     s->no_count_until_ms = 8001;
     s->counted_ms = 8002;
     s->verifying = EP_VERIFY_QUEUE;
-    s->breaker = (struct breaker){BREAKER_HALF_OPEN, BREAKER_TRIAL_RUNNING, 7, 2, 1001, 120000, 0};
+    s->breaker = (struct breaker){.state = BREAKER_HALF_OPEN,
+                                  .trial = BREAKER_TRIAL_RUNNING,
+                                  .failures = 7,
+                                  .broken = 2,
+                                  .since_ms = 1001,
+                                  .open_ms = 120000};
     s->cooldown = (struct cooldown){.own_until_ms = 5001,
                                     .untold_until_ms = 5002,
                                     .untold_at_ms = 5003,
@@ -258,7 +263,7 @@ static void places_elsewhere_count(void **state)
     (void)state;
     struct places p = {0};
     struct heard h = {0};
-    const struct places_word want = {.want = true};
+    const struct places_report want = {.wanted_ms = 1};
     places_limit(&p, 3, hear, &h);
     places_elsewhere(&p, 9, 2, 0, hear, &h);
     assert_true(places_update(&p, 0, &want, hear, &h));
@@ -279,7 +284,7 @@ static void places_are_lent_from_afar(void **state)
     enum { AFAR = 9 };
     struct places old = {0}, new = {0};
     struct heard ho = {0}, hn = {0};
-    const struct places_word want = {.want = true}, back = {.back = 1};
+    const struct places_report want = {.wanted_ms = 1}, back = {.back = 1};
     places_limit(&old, 1, hear, &ho);
     places_limit(&new, 1, hear, &hn);
     assert_true(places_update(&old, 0, &want, hear, &ho));
@@ -293,7 +298,7 @@ static void places_are_lent_from_afar(void **state)
     assert_int_equal(hn.lent, 1);
     assert_true(places_update(&old, 1, &want, hear, &ho));
     assert_true(places_wanted(&old));
-    places_wanted_elsewhere(&new, AFAR, hear, &hn);
+    places_wanted_elsewhere(&new, AFAR, 1, hear, &hn);
     assert_true(places_update(&new, 0, &back, hear, &hn));
     assert_int_equal(hn.lent, 2); /* the second one is on its way */
     assert_int_equal(places_lent(&new), 1);
@@ -307,7 +312,7 @@ static void places_are_lent_from_afar(void **state)
     assert_true(places_update(&old, 1, &back, hear, &ho));
     places_elsewhere(&new, AFAR, 0, old.got, hear, &hn);
     assert_int_equal(places_lent(&new), 0);
-    places_wanted_elsewhere(&new, AFAR, hear, &hn); /* under way when the old one ends */
+    places_wanted_elsewhere(&new, AFAR, 1, hear, &hn); /* under way when the old one ends */
     assert_int_equal(places_lent(&new), 1);
     places_gone(&new, AFAR, hear, &hn);
     places_elsewhere(&new, AFAR, 0, UINT32_MAX, hear, &hn);
@@ -322,7 +327,7 @@ static void frozen_places_only_become_fewer(void **state)
     (void)state;
     struct places p = {0};
     struct heard h = {0};
-    const struct places_word want = {.want = true}, back = {.back = 1};
+    const struct places_report want = {.wanted_ms = 1}, back = {.back = 1};
     places_limit(&p, 4, hear, &h);
     assert_true(places_update(&p, 0, &want, hear, &h));
     assert_true(places_update(&p, 1, &want, hear, &h));

@@ -123,6 +123,10 @@ static void expect(struct reply *r, char *line)
             bad = bad || !v.about_model;
         else if (strcmp(word, "overloaded") == 0)
             bad = bad || !v.overloaded;
+        else if (strcmp(word, "unpaid") == 0)
+            bad = bad || v.retry_after_ms != RETRY_UNPAID;
+        else if (strcmp(word, "untold") == 0)
+            bad = bad || v.retry_after_ms != RETRY_UNTOLD;
         else
             wait = str_c(word);
     }

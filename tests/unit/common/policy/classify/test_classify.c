@@ -98,7 +98,7 @@ static void every_status_has_a_class(void **state)
     for (unsigned status = 0; status < 70000; status++) {
         struct verdict v = of_status((enum evidence_kind)(status % 3), status);
         assert_true(v.cls != OUTCOME_OK && v.fault != FAULT_NONE && v.rule &&
-                    v.retry_after_ms == -1);
+                    v.retry_after_ms == (status == 402 ? RETRY_UNPAID : RETRY_UNTOLD));
         assert_int_equal(v.overloaded, status == 529);
         assert_false(v.beyond_doubt);
     }
@@ -339,6 +339,47 @@ static void without_a_clock(void **state)
     assert_int_equal(retry_after_read(&ev, false, -1), 30000);
 }
 
+/* A moment counts from the reply's Date: the server's clock set both. */
+static void moments_count_from_the_date(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *date; /* NULL: no such header */
+        const char *name, *value;
+        int64_t ms;
+    } rows[] = {
+        {"Sun, 01 Feb 2026 01:00:00 GMT", "retry-after", "Sun, 01 Feb 2026 01:00:30 GMT", 30000},
+        {"Sun, 01 Feb 2026 01:00:00 GMT", "retry-after", "2026-02-01T01:00:30Z", 30000},
+        {"Sun, 01 Feb 2026 01:00:00 GMT", "x-ratelimit-reset", "1769907612", 12000},
+        {"Sat, 31 Jan 2026 23:00:00 GMT", "x-ratelimit-reset", "1769900412000", 12000},
+        {"Sat, 31 Jan 2026 23:00:00 GMT", "anthropic-ratelimit-unified-reset", "1769900412", 12000},
+        {"Sat, 31 Jan 2026 23:00:00 GMT", "anthropic-ratelimit-requests-reset",
+         "2026-01-31T23:00:12.500Z", 12500},
+        /* also where it is years away: it is the same clock */
+        {"Thu, 01 Jan 1970 00:00:10 GMT", "anthropic-ratelimit-requests-reset",
+         "1970-01-01T00:00:15Z", 5000},
+        {"Sun, 01 Feb 2026 01:00:00 GMT", "x-ratelimit-reset", "1769904012", 0},
+        {"Sun, 01 Feb 2026 01:00:00 GMT", "x-ratelimit-reset-requests", "6m0s", 360000},
+        /* unreadable: our own clock */
+        {"yesterday", "x-ratelimit-reset", "1769904012", 12000},
+        {NULL, "x-ratelimit-reset", "1769904012", 12000},
+    };
+    static struct evidence ev;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        ev = (struct evidence){.nfield = rows[i].date ? 2 : 1};
+        ev.field[0] = (struct evidence_field){str_c(rows[i].name), str_c(rows[i].value)};
+        if (rows[i].date)
+            ev.field[1] = (struct evidence_field){STR("date"), str_c(rows[i].date)};
+        int64_t ms = retry_after_read(&ev, false, now);
+        if (ms != rows[i].ms)
+            fail_msg("%s %s: %lld", rows[i].name, rows[i].value, (long long)ms);
+    }
+    ev = (struct evidence){.nfield = 1, .nwait = 1};
+    ev.field[0] = (struct evidence_field){STR("date"), STR("Sun, 01 Feb 2026 01:00:00 GMT")};
+    ev.wait[0] = (struct evidence_field){STR("resetsat"), STR("1769907660")};
+    assert_int_equal(retry_after_read(&ev, false, now), 60000);
+}
+
 /* ---- below HTTP */
 
 static void net_faults(void **state)
@@ -347,12 +388,13 @@ static void net_faults(void **state)
     for (int n = 0; n < NET__COUNT; n++) {
         struct verdict v;
         classify_net((enum net_fault)n, &v);
-        bool ours = n == NET_PROXY || n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT,
+        bool ours = n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT,
              garbage = n == NET_GARBAGE;
         assert_int_equal(v.cls, cert              ? OUTCOME_PERMANENT
                                 : ours || garbage ? OUTCOME_UNKNOWN
                                                   : OUTCOME_TRANSIENT);
-        assert_int_equal(v.fault, ours || n == NET_RESOLVE ? FAULT_UNCLEAR : FAULT_ENDPOINT);
+        bool unclear = ours || n == NET_RESOLVE || n == NET_PROXY;
+        assert_int_equal(v.fault, unclear ? FAULT_UNCLEAR : FAULT_ENDPOINT);
         assert_non_null(v.rule);
         assert_int_equal(v.retry_after_ms, -1);
     }
@@ -373,6 +415,7 @@ int main(void)
         cmocka_unit_test(dates),
         cmocka_unit_test(waits),
         cmocka_unit_test(without_a_clock),
+        cmocka_unit_test(moments_count_from_the_date),
         cmocka_unit_test(net_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

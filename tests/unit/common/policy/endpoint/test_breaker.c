@@ -40,6 +40,13 @@ static const char *do_event(struct world *w, const char *event, int64_t now)
         breaker_tick(&w->b, now);
     else if (strcmp(event, "back") == 0)
         breaker_give_back(&w->b);
+    else if (strncmp(event, "fail:", 5) == 0) {
+        breaker_failure(&w->b, &w->conf, false, now);
+        breaker_failed_on(&w->b, (uint64_t)event[5]);
+    } else if (strncmp(event, "unserved:", 9) == 0)
+        return yes_no[breaker_take_back(&w->b, (uint64_t)event[9])];
+    else if (strcmp(event, "void") == 0)
+        breaker_trial_void(&w->b);
     else if (strcmp(event, "lost") == 0)
         breaker_verification_lost(&w->b, now);
     else if (strcmp(event, "lend") == 0)

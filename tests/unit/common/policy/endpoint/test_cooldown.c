@@ -1,4 +1,5 @@
 #include "common/policy/endpoint/cooldown.h"
+#include "common/policy/outcome.h"
 #include "tests/unit/case.h"
 
 #include "common/secret/rnd.h"
@@ -25,7 +26,9 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
     if (case_value(l, "own"))
         cooldown_hit(&w->c, &w->conf, case_number(l, "own", 0), began, now);
     if (case_flag(l, "untold"))
-        cooldown_hit(&w->c, &w->conf, -1, began, now);
+        cooldown_hit(&w->c, &w->conf, RETRY_UNTOLD, began, now);
+    if (case_flag(l, "unpaid"))
+        cooldown_hit(&w->c, &w->conf, RETRY_UNPAID, began, now);
     if (case_flag(l, "ok"))
         cooldown_end(&w->c, now);
     bool own;

@@ -1,0 +1,89 @@
+#include "supervisor/shared/places_departed.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+static struct place_owner *by_id(const struct places_departed *d, struct str id)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (str_eq(str_c(d->v[i].id), id))
+            return &d->v[i];
+    return NULL;
+}
+
+static struct place_owner *add(struct places_departed *d, struct str id)
+{
+    if (d->n >= PLACES_DEPARTED_MAX || id.n >= sizeof d->v->id)
+        return NULL;
+    d->v = mem_realloc(d->v, d->n + 1, sizeof *d->v);
+    struct place_owner *o = &d->v[d->n++];
+    *o = (struct place_owner){0};
+    memcpy(o->id, id.p, id.n);
+    return o;
+}
+
+static void drop(struct places_departed *d, struct place_owner *o)
+{
+    places_fini(&o->places);
+    *o = d->v[--d->n];
+}
+
+/* Without a limit places_ functions send nothing. */
+static void send_nothing(void *arg, unsigned slot, uint32_t n, bool recall, bool none)
+{
+    (void)arg, (void)slot, (void)n, (void)recall, (void)none;
+}
+
+void places_departed_fini(struct places_departed *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        places_fini(&d->v[i].places);
+    mem_free(d->v);
+    *d = (struct places_departed){0};
+}
+
+void places_departed_put(struct places_departed *d, const char *id, struct places *p)
+{
+    struct place_owner *o = places_lent(p) ? add(d, str_c(id)) : NULL;
+    if (!o)
+        return;
+    o->places = *p;
+    *p = (struct places){0};
+    places_depart(&o->places);
+}
+
+void places_departed_take(struct places_departed *d, const char *id, struct places *p)
+{
+    struct place_owner *o = by_id(d, str_c(id));
+    if (!o)
+        return;
+    *p = o->places;
+    o->places = (struct places){0};
+    drop(d, o);
+}
+
+bool places_departed_report(struct places_departed *d, struct str id, unsigned slot,
+                            const struct places_report *r)
+{
+    struct place_owner *o = by_id(d, id);
+    if (!o && r->taken)
+        o = add(d, id);
+    if (!o)
+        return true;
+    if (!places_update(&o->places, slot, r, send_nothing, NULL))
+        return false;
+    if (places_lent(&o->places) == 0)
+        drop(d, o);
+    return true;
+}
+
+void places_departed_gone(struct places_departed *d, unsigned slot)
+{
+    for (size_t i = d->n; i-- > 0;) {
+        struct place_owner *o = &d->v[i];
+        places_gone(&o->places, slot, send_nothing, NULL);
+        if (places_lent(&o->places) == 0)
+            drop(d, o);
+    }
+}

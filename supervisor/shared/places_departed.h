@@ -1,0 +1,43 @@
+/* places_departed: the places of endpoints that a reload took out while workers held some. Should
+ * such an endpoint come back, they still count against its limit. */
+#ifndef QCC_SUPERVISOR_SHARED_PLACES_DEPARTED_H
+#define QCC_SUPERVISOR_SHARED_PLACES_DEPARTED_H
+
+#include "common/base/base.h"
+#include "common/base/str.h"
+#include "supervisor/shared/places.h"
+
+/* Bound of the endpoints remembered; further ones are not. */
+enum { PLACES_DEPARTED_MAX = 1024 };
+
+struct place_owner {
+    char id[9]; /* of the endpoint */
+    struct places places;
+};
+
+/* Zero bytes: none. */
+struct places_departed {
+    struct place_owner *v;
+    size_t n;
+};
+
+/* Frees all; d is then as zero bytes. */
+void places_departed_fini(struct places_departed *d);
+
+/* Moves the places of an endpoint that leaves the configuration here, if workers hold some. */
+void places_departed_put(struct places_departed *d, const char *id, struct places *p);
+
+/* Moves what is remembered of an endpoint that is new in the configuration into *p, which is as
+ * zero bytes. */
+void places_departed_take(struct places_departed *d, const char *id, struct places *p);
+
+/* Handles PLACES for an endpoint that is not configured. It may be one that is about to be: a
+ * worker reports the places of its new configuration before that is in force here. False: it
+ * violates the protocol (places_update). */
+bool places_departed_report(struct places_departed *d, struct str id, unsigned slot,
+                            const struct places_report *r) MUST_CHECK;
+
+/* The worker has ended: its places are free. */
+void places_departed_gone(struct places_departed *d, unsigned slot);
+
+#endif

@@ -1,0 +1,17 @@
+#include "supervisor/shared/policy_conf.h"
+
+struct ep_conf policy_conf_of(const struct conf *c)
+{
+    return (struct ep_conf){
+        .breaker = {.failure_threshold = c->breaker.failure_threshold,
+                    .open_ms = c->breaker.open_duration,
+                    .max_open_ms = c->breaker.max_open_duration},
+        .cooldown = {.default_ms = c->rate_limit.default_cooldown,
+                     .max_ms = c->rate_limit.max_cooldown},
+        .failq = {.verify_ms = c->failure_queue.verify_interval,
+                  .verify_disabled_ms = c->failure_queue.verify_disabled_interval,
+                  .probe_off = c->failure_queue.probe == PROBE_OFF},
+        .degraded_for_ms = c->health.degraded_for,
+        .block_ms = c->rate_limit.max_cooldown,
+    };
+}

@@ -276,10 +276,11 @@ static void follow_plan(struct supervisor *s)
     ev_timer_start(s->loop, &s->later);
 }
 
-/* Runs health for the time and the reports of this turn. */
+/* Runs health for the time and the reports of this turn. The timer is of CLOCK_MONOTONIC: after a
+ * suspension the tick, a second later at most, comes before it. */
 static void mind_health(struct supervisor *s)
 {
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     health_run(&s->health, now);
     int64_t next = health_next(&s->health);
     ev_timer_stop(s->loop, &s->health_due);
@@ -326,7 +327,7 @@ static void slot_ended(void *arg, struct slot *slot)
     totals_gone(&s->totals, slot->number);
     successor_slot_gone(&s->successor, slot->number);
     recent_query_slot_gone(&s->query.recent, slot);
-    health_slot_gone(&s->health, slot->number, clock_mono_ms());
+    health_slot_gone(&s->health, slot->number, clock_boot_ms());
     if (s->intent.want != PLAN_SERVE)
         return;
     if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)

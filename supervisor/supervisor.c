@@ -47,7 +47,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
     struct supervisor *s = CONTAINER_OF(w, struct supervisor, sweep);
     (void)loop;
     (void)events;
-    bool more = bindings_sweep(&s->bindings, clock_mono_ms());
+    bool more = bindings_sweep(&s->bindings, clock_boot_ms());
     sweep_again(s, more ? SWEEP_PAUSE_MS : s->bindings.cleanup_ms);
 }
 
@@ -69,7 +69,7 @@ void supervisor_use_conf(struct supervisor *s)
     totals_conf(&s->totals, s->conf);
     bindings_conf(&s->bindings, s->conf);
     sweep_again(s, 0);
-    health_conf(&s->health, s->conf, clock_mono_ms());
+    health_conf(&s->health, s->conf, clock_boot_ms());
 }
 
 void supervisor_count(void *arg, const char *id, enum health_count what)

@@ -109,7 +109,7 @@ static bool on_outcome(struct supervisor *s, struct slot *slot, const struct ipc
                        const struct ipc_outcome *m, struct err *e)
 {
     (void)f;
-    return health_outcome(&s->health, slot->number, m, clock_mono_ms()) ||
+    return health_outcome(&s->health, slot->number, m, clock_boot_ms()) ||
            err_set(e, "it reported an outcome of class %u, fault %u", m->cls, m->fault);
 }
 
@@ -117,7 +117,7 @@ static bool on_binds(struct supervisor *s, struct slot *slot, const struct ipc_f
                      const struct ipc_binds *m, struct err *e)
 {
     (void)slot, (void)f;
-    return bindings_on_binds(&s->bindings, m->records, clock_mono_ms()) ||
+    return bindings_on_binds(&s->bindings, m->records, clock_boot_ms()) ||
            err_set(e, "it sent invalid bindings");
 }
 
@@ -133,7 +133,7 @@ static bool on_trial_begun(struct supervisor *s, struct slot *slot, const struct
                            const struct ipc_trial_begun *m, struct err *e)
 {
     (void)f, (void)e;
-    health_trial_begun(&s->health, slot->number, m->endpoint, m->seq, clock_mono_ms());
+    health_trial_begun(&s->health, slot->number, m->endpoint, m->seq, clock_boot_ms());
     return true;
 }
 
@@ -141,7 +141,7 @@ static bool on_trial_back(struct supervisor *s, struct slot *slot, const struct 
                           const struct ipc_trial_back *m, struct err *e)
 {
     (void)f, (void)e;
-    health_trial_back(&s->health, slot->number, m->endpoint, m->seq, clock_mono_ms());
+    health_trial_back(&s->health, slot->number, m->endpoint, m->seq, clock_boot_ms());
     return true;
 }
 
@@ -149,7 +149,7 @@ static bool on_unserved(struct supervisor *s, struct slot *slot, const struct ip
                         const struct ipc_unserved *m, struct err *e)
 {
     (void)slot, (void)f, (void)e;
-    health_unserved(&s->health, m, clock_mono_ms());
+    health_unserved(&s->health, m, clock_boot_ms());
     return true;
 }
 
@@ -165,7 +165,7 @@ static bool on_verdict(struct supervisor *s, struct slot *slot, const struct ipc
                        const struct ipc_verdict *m, struct err *e)
 {
     (void)f;
-    return health_verdict(&s->health, slot->number, m, clock_mono_ms()) ||
+    return health_verdict(&s->health, slot->number, m, clock_boot_ms()) ||
            err_set(e, "it reported a verification of class %u, fault %u", m->cls, m->fault);
 }
 
@@ -217,7 +217,7 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
                      const struct ipc_stats *m, struct err *e)
 {
     (void)f;
-    return totals_add(&s->totals, slot->number, m->total, m->records, clock_mono_ms()) ||
+    return totals_add(&s->totals, slot->number, m->total, m->records, clock_boot_ms()) ||
            err_set(e, "its counters are invalid");
 }
 

@@ -29,6 +29,11 @@ int64_t clock_boot_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t clock_suspended_ms(void)
+{
+    return clock_boot_ms() - clock_mono_ms();
+}
+
 int64_t clock_wall_ms(void)
 {
     return us(CLOCK_REALTIME) / 1000;

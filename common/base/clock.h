@@ -16,6 +16,9 @@ int64_t clock_mono_us(void);
  * states that last (cooldowns, open breakers, bindings). CLOCK_MONOTONIC where there is none. */
 int64_t clock_boot_ms(void);
 
+/* CLOCK_BOOTTIME less CLOCK_MONOTONIC: how many milliseconds the machine has been suspended. */
+int64_t clock_suspended_ms(void);
+
 /* Milliseconds since 1970 UTC: for logs, dates, and what is written to disk. */
 int64_t clock_wall_ms(void);
 

@@ -31,7 +31,7 @@ enum binding_table_op {
  * of the supervisor facts. */
 struct binding_table_record {
     uint64_t key[2];
-    int64_t used_ms; /* CLOCK_MONOTONIC; of BINDING_BOUND from the supervisor */
+    int64_t used_ms; /* CLOCK_BOOTTIME; of BINDING_BOUND from the supervisor */
     uint32_t endpoint;
     uint32_t op; /* enum binding_table_op */
 };

@@ -61,7 +61,7 @@ void slot_send_welcome(struct slot *s, const struct slot_welcome *w)
     slot_send_log(s, w->log_fd);
     slot_send_ring(s, w->ring_fd);
     slot_send_conf(s, w->conf);
-    health_send_all(w->health, (int)s->number, clock_mono_ms());
+    health_send_all(w->health, (int)s->number, clock_boot_ms());
     slot_send_listeners(s, NULL, w->listen);
     s->listen_gen = w->conf->gen;
     s->feeding = true;

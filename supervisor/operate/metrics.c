@@ -409,7 +409,7 @@ static void put_family(struct at *a, size_t row)
 void metrics_show(const struct operate_env *env, struct doc *d)
 {
     struct rusage_cost *cost = mem_zalloc(env->slots->n + 1, sizeof *cost);
-    struct at a = {.env = env, .d = d, .now = clock_mono_ms(), .cost = cost};
+    struct at a = {.env = env, .d = d, .now = clock_boot_ms(), .cost = cost};
     for (size_t i = 0; i < env->slots->n; i++)
         if (env->slots->v[i]->pid == 0 || !rusage_of(env->slots->v[i]->pid, &cost[i]))
             cost[i] = (struct rusage_cost){0};

@@ -165,7 +165,7 @@ static unsigned act(struct query *q, struct str name, enum ep_action a, struct d
     if (!e)
         return doc_refuse(d, 404, "no endpoint has that id or name");
     log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
-    health_operator(q->env->health, e, a, clock_mono_ms());
+    health_operator(q->env->health, e, a, clock_boot_ms());
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
 }

@@ -197,7 +197,7 @@ static void put_states(const struct operate_env *env, struct doc *d)
 {
     static const char *const names[] = {"healthy",   "degraded",     "cooling", "draining",
                                         "unhealthy", "circuit_open", "queued",  "disabled"};
-    int64_t now = clock_mono_ms(), n[COUNT_OF(names)] = {0};
+    int64_t now = clock_boot_ms(), n[COUNT_OF(names)] = {0};
     for (size_t i = 0; i < env->conf->nendpoints; i++)
         for (size_t k = 0; k < COUNT_OF(names); k++)
             n[k] += strcmp(names[k], state_name(look(env, i), now)) == 0;
@@ -247,7 +247,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
 {
     const struct conf_endpoint *c = &env->conf->endpoints[at];
     const struct ep_state *st = look(env, at);
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
     doc_map(d, 26);
@@ -272,7 +272,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
     put_s(d, "cooldown_s", cooling);
     doc_kv_flag(d, "cooldown_own_word", own);
-    doc_kv_int(d, "models_blocked", st->nblocks);
+    doc_kv_int(d, "models_blocked", st->blocks.n);
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);
     doc_kv_int(d, "max_concurrent", c->max_concurrent);
@@ -313,7 +313,7 @@ void show_endpoints(const struct operate_env *env, struct doc *d)
 
 void show_breakers(const struct operate_env *env, struct doc *d)
 {
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     doc_map(d, 1);
     doc_text(d, "breakers");
     doc_array(d, (uint32_t)env->conf->nendpoints);
@@ -326,7 +326,7 @@ void show_breakers(const struct operate_env *env, struct doc *d)
 
 void show_queue(const struct operate_env *env, struct doc *d)
 {
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     uint32_t n = 0;
     for (size_t i = 0; i < env->conf->nendpoints; i++)
         n += ep_queued(look(env, i));

@@ -25,7 +25,7 @@ struct ipc_endpoint endpoint_view_make(const char *id, const struct ep_state *s,
         .success_wanted = stands_against(s),
         .refused_status = s->disabled == EP_BY_AUTH ? s->refused_status : 0,
         .refused_wall_ms = s->disabled == EP_BY_AUTH ? s->refused_wall_ms : 0,
-        .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
+        .blocks = str_make((const char *)s->blocks.v, s->blocks.n * sizeof s->blocks.v[0]),
     };
 }
 

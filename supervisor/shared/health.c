@@ -386,7 +386,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
         struct health_places_line l = {h, &h->v[i]};
         /* health_send_all follows */
         h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
-        memcpy(h->v[i].sent_blocks, h->v[i].state.blocks, h->v[i].sent.blocks.n);
+        memcpy(h->v[i].sent_blocks, h->v[i].state.blocks.v, h->v[i].sent.blocks.n);
         h->v[i].sent.blocks.p = h->v[i].sent_blocks;
         places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_send_places, &l);
     }
@@ -466,7 +466,7 @@ static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
 /* When there is something to do for the endpoint by time alone. */
 static int64_t next_of(const struct health *h, const struct health_endpoint *e, int64_t now_ms)
 {
-    int64_t next = ep_next_event_ms(&e->state, &h->conf, now_ms);
+    int64_t next = ep_next_event_ms(&e->state, now_ms);
     if (next <= now_ms) /* it could not be done now: a worker's message must come first */
         next = INT64_MAX;
     if (idle_loan(h, e) && e->trial_since_ms + HEALTH_TRIAL_TURN_MS < next)

@@ -19,7 +19,7 @@ struct place_holder {
     bool answer_due;   /* has not answered the recall yet */
     bool afar;         /* is the predecessor: `lent` counts places on their way to it,
                           places.elsewhere those it has */
-    int64_t wanted_ms; /* CLOCK_MONOTONIC: of the holders that wait the earliest is served first */
+    int64_t wanted_ms; /* CLOCK_BOOTTIME: of the holders that wait the earliest is served first */
 };
 
 /* Zero bytes: no limit, nothing lent. */
@@ -50,7 +50,7 @@ void places_limit(struct places *p, uint32_t total, places_send *send, void *arg
 /* The fields of a worker's PLACES. */
 struct places_report {
     uint32_t taken, back;
-    int64_t wanted_ms; /* CLOCK_MONOTONIC; 0: no place is wanted */
+    int64_t wanted_ms; /* CLOCK_BOOTTIME; 0: no place is wanted */
     bool answer;
 };
 
@@ -68,7 +68,7 @@ void places_gone(struct places *p, unsigned slot, places_send *send, void *arg);
 void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_send *send,
                       void *arg);
 /* A worker of the predecessor, the holder in that slot, waits for one more place since now_ms
- * (CLOCK_MONOTONIC). */
+ * (CLOCK_BOOTTIME). */
 void places_wanted_elsewhere(struct places *p, unsigned slot, int64_t now_ms, places_send *send,
                              void *arg);
 

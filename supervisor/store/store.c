@@ -67,7 +67,7 @@ static struct store_view look(struct store *st)
 {
     const struct store_env *env = &st->env;
     struct store_view v = {.wall_ms = clock_wall_ms(),
-                           .mono_ms = clock_mono_ms(),
+                           .now_ms = clock_boot_ms(),
                            .print = print_of(st->secret),
                            .bindings = env->bindings->b};
     struct saved_endpoint *e = mem_zalloc(env->health->n + 1, sizeof *e);
@@ -295,7 +295,7 @@ static bool read_file(const struct store_dir *d, char **p, size_t *n, struct err
 static uint32_t restore_bindings(struct store *st, struct store_image *im)
 {
     struct bindings *ss = st->env.bindings;
-    int64_t now = clock_mono_ms(), off = clock_wall_ms() - im->saved_ms, last = INT64_MIN;
+    int64_t now = clock_boot_ms(), off = clock_wall_ms() - im->saved_ms, last = INT64_MIN;
     struct str block;
     if (im->print != print_of(st->secret)) {
         log_warn("state: the bindings were made with another secret: forgotten");
@@ -329,7 +329,7 @@ static bool take_up(struct store *st, struct str file, const char *from, struct 
     totals_restore(st->env.totals, im.counters);
     for (uint32_t i = 0; i < im.nendpoints; i++)
         totals_restore_endpoint(st->env.totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
-    size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_mono_ms());
+    size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_boot_ms());
     log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
              from);
     store_image_fini(&im);

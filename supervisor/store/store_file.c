@@ -105,7 +105,7 @@ static bool put_endpoints(msgpack_packer *pk, const struct store_view *v)
 
 static uint32_t age_of(const struct store_view *v, int64_t used_ms)
 {
-    int64_t age = v->mono_ms - used_ms;
+    int64_t age = v->now_ms - used_ms;
     return age < 0 ? 0 : age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;
 }
 

@@ -35,8 +35,8 @@ enum {
 
 /* What is saved; borrowed. */
 struct store_view {
-    int64_t wall_ms, mono_ms; /* the time of the save */
-    uint64_t print;           /* print of the secret with which the bindings' keys were made */
+    int64_t wall_ms, now_ms; /* the time of the save, CLOCK_REALTIME and CLOCK_BOOTTIME */
+    uint64_t print;          /* print of the secret with which the bindings' keys were made */
     uint64_t counters[STATE_COUNTERS];
     const struct saved_endpoint *endpoints;
     size_t nendpoints;

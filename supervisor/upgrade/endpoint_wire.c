@@ -37,8 +37,42 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
         .degraded_until_ms = s->degraded_until_ms,
         .ttfb_eighths = s->ttfb_us.eighths,
         .model = str_c(e->model),
-        .blocks = str_make((const char *)s->blocks, s->nblocks * sizeof s->blocks[0]),
+        .blocks = str_make((const char *)s->blocks.v, s->blocks.n * sizeof s->blocks.v[0]),
     };
+}
+
+/* Moves a point in time; 0 (none) and INT64_MAX (never) stay what they are. */
+static void move(int64_t *t, int64_t by_ms)
+{
+    if (*t == 0 || *t == INT64_MAX)
+        return;
+    *t += by_ms;
+    if (*t == 0)
+        *t = -1;
+}
+
+void endpoint_wire_move(struct ipc_up_endpoint *m, struct ep_block blocks[static EP_BLOCKS],
+                        int64_t by_ms)
+{
+    int64_t *const times[] = {&m->breaker_since_ms,     &m->cool_own_until_ms,
+                              &m->cool_untold_until_ms, &m->cool_untold_at_ms,
+                              &m->cool_hit_ms,          &m->queue_since_ms,
+                              &m->queue_next_ms,        &m->degraded_until_ms};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        move(times[i], by_ms);
+    size_t n = m->blocks.n / sizeof blocks[0];
+    if (n == 0 || n > EP_BLOCKS || m->blocks.n % sizeof blocks[0])
+        return; /* endpoint_wire_get refuses a wrong length */
+    memcpy(blocks, m->blocks.p, m->blocks.n);
+    for (size_t i = 0; i < n; i++)
+        move(&blocks[i].until_ms, by_ms);
+    m->blocks.p = (const char *)blocks;
+}
+
+void endpoint_wire_move_count(struct ipc_up_count *m, int64_t by_ms)
+{
+    move(&m->no_count_until_ms, by_ms);
+    move(&m->counted_ms, by_ms);
 }
 
 static bool possible(const struct ipc_up_endpoint *m)
@@ -93,9 +127,9 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
     text(s->queued_why, m->queued_why);
     s->degraded_until_ms = m->degraded_until_ms;
     s->ttfb_us.eighths = m->ttfb_eighths;
-    s->nblocks = (uint32_t)(m->blocks.n / sizeof s->blocks[0]);
+    s->blocks.n = (uint32_t)(m->blocks.n / sizeof s->blocks.v[0]);
     if (m->blocks.n)
-        memcpy(s->blocks, m->blocks.p, m->blocks.n);
+        memcpy(s->blocks.v, m->blocks.p, m->blocks.n);
 }
 
 bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,

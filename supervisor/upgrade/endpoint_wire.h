@@ -9,6 +9,13 @@
 /* Fills m with the state of e. Borrows from e. */
 void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
 
+/* Moves all times of m by by_ms: from this process's clock to that of UP_ENDPOINT with
+ * -clock_suspended_ms(), back with clock_suspended_ms(). m then borrows from `blocks`. */
+void endpoint_wire_move(struct ipc_up_endpoint *m, struct ep_block blocks[static EP_BLOCKS],
+                        int64_t by_ms);
+/* Moves the times of UP_COUNT, as endpoint_wire_move does those of UP_ENDPOINT. */
+void endpoint_wire_move_count(struct ipc_up_count *m, int64_t by_ms);
+
 /* Takes the state over for the endpoint of that id; one that is not configured here is passed over.
  * A trial or verification of a worker of the predecessor then belongs to HEALTH_PREDECESSOR.
  * `enabled` of this configuration counts as in a reload. False: the message is malformed. */

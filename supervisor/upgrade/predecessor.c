@@ -235,7 +235,7 @@ void predecessor_send_endpoints(struct predecessor *pre)
 {
     for (size_t i = 0; predecessor_waiting(pre) && i < pre->env.health->n; i++) {
         const struct health_endpoint *e = &pre->env.health->v[i];
-        struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, clock_mono_ms());
+        struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, clock_boot_ms());
         predecessor_send_endpoint(pre, &m);
     }
 }
@@ -258,7 +258,7 @@ void predecessor_stop(struct predecessor *pre)
 /* Frees the trials, verifications and places that the predecessor's workers hold. */
 static void nothing_out(struct predecessor *pre)
 {
-    health_slot_gone(pre->env.health, HEALTH_PREDECESSOR, clock_mono_ms());
+    health_slot_gone(pre->env.health, HEALTH_PREDECESSOR, clock_boot_ms());
     for (size_t i = 0; i < pre->env.health->n; i++)
         health_places_elsewhere(pre->env.health, str_c(pre->env.health->v[i].id), 0, UINT32_MAX);
     for (unsigned i = 0; i < SLOTS_MAX; i++)
@@ -273,7 +273,7 @@ static void go(struct predecessor *pre, bool gave)
     pre->phase = PREDECESSOR_SERVING;
     if (!pre->same_ipc || !gave)
         nothing_out(pre);
-    health_taken(pre->env.health, clock_mono_ms());
+    health_taken(pre->env.health, clock_boot_ms());
     fd_close(&pre->handover.lock); /* not taken: it is the lock of another folder */
     store_dir_sign(&pre->env.store->dir);
     listen_given_own(&pre->given);
@@ -333,7 +333,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
     struct ipc_frame f = {
         .id = (enum ipc_id)u->what, .fields = u->fields, .nfields = u->nfields, .fd = -1};
     const unsigned who = HEALTH_PREDECESSOR;
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     union {
         struct ipc_binds binds;
         struct ipc_outcome outcome;
@@ -377,7 +377,9 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
 {
     if (f->id == IPC_UP_ENDPOINT) {
         GET(up_endpoint)
-        return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_mono_ms()) ||
+        struct ep_block blocks[EP_BLOCKS];
+        endpoint_wire_move(&m, blocks, clock_suspended_ms());
+        return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_boot_ms()) ||
                err_set(e, "the running supervisor sent an invalid state of an endpoint");
     }
     if (f->id == IPC_UP_REFUSED) {
@@ -387,6 +389,7 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
     }
     if (f->id == IPC_UP_COUNT) {
         GET(up_count)
+        endpoint_wire_move_count(&m, clock_suspended_ms());
         endpoint_wire_get_count(pre->env.health, &m);
         return true;
     }
@@ -423,14 +426,14 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_WANT) {
         GET(up_want)
         if (pre->same_ipc)
-            health_place_wanted_elsewhere(pre->env.health, m.endpoint, clock_mono_ms());
+            health_place_wanted_elsewhere(pre->env.health, m.endpoint, clock_boot_ms());
         return true;
     }
     if (f->id == IPC_UP_LOST) {
         GET(up_lost)
         successor_send_lost(pre->env.successor, &m);
         health_lost(pre->env.health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies,
-                    clock_mono_ms());
+                    clock_boot_ms());
         return true;
     }
     if (pre->phase == PREDECESSOR_TAKING)
@@ -477,7 +480,7 @@ void predecessor_start(struct predecessor *pre, const struct conf *c)
     struct str left = buf_view(&pre->early);
     while (left.n) {
         size_t n = min_size(left.n, most);
-        if (!bindings_on_binds(pre->env.bindings, str_make(left.p, n), clock_mono_ms()))
+        if (!bindings_on_binds(pre->env.bindings, str_make(left.p, n), clock_boot_ms()))
             log_warn("bindings of the last moment are lost");
         left = str_make(left.p + n, left.n - n);
     }

@@ -270,12 +270,16 @@ static void give_state(struct successor *u)
         struct ipc_up_refused refused;
         struct ipc_up_count count;
         const struct health_endpoint *e = &u->env.health->v[i];
+        struct ep_block blocks[EP_BLOCKS];
         endpoint_wire_put(e, &m);
+        endpoint_wire_move(&m, blocks, -clock_suspended_ms());
         send_up(u, -1, ipc_put_v_up_endpoint, &m);
         if (endpoint_wire_put_refused(e, &refused))
             send_up(u, -1, ipc_put_v_up_refused, &refused);
-        if (endpoint_wire_put_count(e, &count))
+        if (endpoint_wire_put_count(e, &count)) {
+            endpoint_wire_move_count(&count, -clock_suspended_ms());
             send_up(u, -1, ipc_put_v_up_count, &count);
+        }
         give_counters(u, e->id);
     }
     give_counters(u, NULL);

@@ -148,6 +148,29 @@ def test_stream_goes_on(qcc, raw, client):
     assert uncharged(q)
 
 
+def test_silence_after_it_went_on_is_charged(qcc, raw, client):
+    """Bytes that came after the worker had stood still begin a silence that is the endpoint's own."""
+    go, end = [], []
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD + chunk(START) + chunk(BLOCK) + chunk(delta("a")))
+        until(lambda: go)
+        peer.send(chunk(delta("b")))
+        until(lambda: end)
+
+    up = raw(play)
+    q = qcc({**STRICT, "endpoints": [up.endpoint()]})
+    c = client(q)
+    c.send(ask(stream=True))
+    assert c.head().status == 200
+    with Still(q.children()[0]):
+        pause(LONGER)
+    q.wait_log("worker 0: stood still")
+    go.append(1)
+    until(lambda: endpoint(q)["breaker"]["state"] == "open", "the breaker to open")
+    end.append(1)
+
+
 def test_verification_is_given_back(house, sites):
     """Its endpoint says nothing while the worker stands still, nor later: it has not failed."""
     a, b = sites("ab")

@@ -18,11 +18,6 @@ static double turn_mono(const struct turn *t)
     return ANCHOR_S - ev_timer_remaining(t->loop, (ev_timer *)&t->anchor);
 }
 
-static int64_t suspended_ms(void)
-{
-    return clock_boot_ms() - clock_mono_ms();
-}
-
 static void stood_still(struct turn *t, double s)
 {
     t->stalls++;
@@ -32,7 +27,7 @@ static void stood_still(struct turn *t, double s)
 
 void turn_look(struct turn *t)
 {
-    int64_t now = suspended_ms(), ms = now - t->suspended_ms;
+    int64_t now = clock_suspended_ms(), ms = now - t->suspended_ms;
     t->suspended_ms = now;
     if ((double)ms >= TURN_GAP_S * 1000)
         stood_still(t, (double)ms / 1000);
@@ -62,7 +57,7 @@ static void on_begin(struct ev_loop *loop, ev_check *w, int revents)
 
 void turn_init(struct turn *t, struct ev_loop *loop)
 {
-    *t = (struct turn){.loop = loop, .suspended_ms = suspended_ms()};
+    *t = (struct turn){.loop = loop, .suspended_ms = clock_suspended_ms()};
     list_init(&t->dead);
     ev_set_userdata(loop, t);
     ev_now_update(loop);

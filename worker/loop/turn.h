@@ -41,7 +41,7 @@ struct turn {
     uint32_t stalls;      /* how often the process stood still */
     double mono;          /* turn_mono() at this turn's begin */
     double beat_at;       /* turn_mono() when `beat` was set */
-    int64_t suspended_ms; /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, as last seen */
+    int64_t suspended_ms; /* clock_suspended_ms() as last seen */
     ev_check begin;       /* at the begin of each turn, before all other callbacks */
     ev_timer beat;        /* wakes the loop within TURN_BEAT_S */
     ev_timer anchor;      /* never fires: what remains of it is libev's monotonic time */

@@ -259,7 +259,7 @@ static void learn(const struct req *r, struct tried *t, const struct retry_conf 
     t->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (v->cls != OUTCOME_RATE_LIMIT)
         return;
-    int64_t now = clock_mono_ms(), most = r->conf->rate_limit.max_cooldown;
+    int64_t now = clock_boot_ms(), most = r->conf->rate_limit.max_cooldown;
     if (v->retry_after_ms > 0)
         t->own_until_ms = now + (v->retry_after_ms < most ? v->retry_after_ms : most);
     else
@@ -415,7 +415,7 @@ static void go(struct req *r, struct ep *e, bool trial)
         start(r, e, trial);
         return;
     }
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     int64_t since = now - (r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
     choice_undo(&r->choices);
     wait(r, loan_place_want(r->env->loans, e->live, since, now));

@@ -29,7 +29,7 @@ bool candidates_offers(const struct req *r, const struct conf_endpoint *e)
     return ep_model_there(e, r->model) != NULL;
 }
 
-/* Whether e offers the model and it is not blocked there. now: CLOCK_MONOTONIC, in ms. */
+/* Whether e offers the model and it is not blocked there. now: CLOCK_BOOTTIME, in ms. */
 static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
 {
     const struct ep_view *v = &e->live->view;
@@ -91,7 +91,7 @@ bool candidates_fill(struct req *r)
             return false;
     }
     bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
         const struct ep_view *v = &e->live->view;

@@ -86,7 +86,7 @@ struct tried {
     uint32_t attempts;
     bool used_up; /* no further attempt there */
     bool refused; /* the last attempt there was a refusal */
-    /* End of the cooldown after a rate limit that this request got (CLOCK_MONOTONIC; 0: none):
+    /* End of the cooldown after a rate limit that this request got (CLOCK_BOOTTIME; 0: none):
      * without and with a time that the endpoint gave. */
     int64_t cooling_until_ms, own_until_ms;
 };

@@ -77,7 +77,7 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
 {
     struct evidence ev;
     struct ep_live *live = r->ep->live;
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     struct str seen = attempt_seen(r, body);
     struct str text = evidence_trim(seen);
     attempt_judge(r, kind, seen, &ev, v);
@@ -109,7 +109,7 @@ void side_served(struct req *r)
     struct ep_live *live = r->ep->live;
     if (r->api != API_COUNT_TOKENS)
         return;
-    live->counted_ms = clock_mono_ms();
+    live->counted_ms = clock_boot_ms();
     if (live->counted_reported_ms &&
         live->counted_ms - live->counted_reported_ms < COUNTED_PAUSE_MS)
         return;

@@ -154,7 +154,7 @@ bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2]
     if (!at)
         return false;
     out->id = binding_table_endpoint(g->b, at);
-    out->idle_ms = clock_mono_ms() - at->used_ms;
+    out->idle_ms = clock_boot_ms() - at->used_ms;
     out->at = index_of(g->replica, out->id);
     return out->idle_ms < g->conf->affinity.ttl;
 }
@@ -164,7 +164,7 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
 {
     if (!g->conf->affinity.enabled || !binding_table_ready(&g->b, g->max, &mem_heap))
         return;
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     enum affinity_did did;
     const struct affinity_binding *at = affinity_find(&g->b->table, key);
     bool lives = at && now - at->used_ms < g->conf->affinity.ttl;

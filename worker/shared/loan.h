@@ -55,12 +55,12 @@ void loan_trial_ask(struct loans *s, struct ep_live *l);
 bool loan_place_free(const struct ep_live *l);
 
 /* Whether there is no place and none can be expected within LOAN_WAIT_MS, for sel_ep.full. now_ms:
- * CLOCK_MONOTONIC. */
+ * CLOCK_BOOTTIME. */
 bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms);
 
 /* Asks for a place for a request that waits since since_ms, unless one is asked for already that
  * has waited as long. Returns how many milliseconds (at least 1) to wait for it. Times:
- * CLOCK_MONOTONIC. */
+ * CLOCK_BOOTTIME. */
 int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t since_ms, int64_t now_ms);
 
 /* Records that a request begins; l->open counts it already. */

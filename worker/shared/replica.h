@@ -24,12 +24,12 @@ struct ep_view {
     unsigned refused_status;   /* status with which the endpoint refused its key; 0: not known */
     int64_t refused_wall_ms;   /* when it refused its key (CLOCK_REALTIME); 0: not known */
     bool success_wanted;       /* a success would improve the endpoint's state: report it */
-    int64_t cooldown_until_ms; /* end of the cooldown (CLOCK_MONOTONIC); 0: none */
-    /* until when the endpoint asked to be left alone (CLOCK_MONOTONIC); 0: none */
+    int64_t cooldown_until_ms; /* end of the cooldown (CLOCK_BOOTTIME); 0: none */
+    /* until when the endpoint asked to be left alone (CLOCK_BOOTTIME); 0: none */
     int64_t own_until_ms;
-    /* until when count_tokens is not tried there (CLOCK_MONOTONIC); 0: none */
+    /* until when count_tokens is not tried there (CLOCK_BOOTTIME); 0: none */
     int64_t no_count_until_ms;
-    int64_t counted_ms; /* when it last counted tokens for any worker (CLOCK_MONOTONIC); 0: never */
+    int64_t counted_ms; /* when it last counted tokens for any worker (CLOCK_BOOTTIME); 0: never */
     struct ep_block blocks[EP_BLOCKS];
     uint32_t nblocks;
 };
@@ -45,7 +45,7 @@ struct loan {
     bool wanted;      /* PLACES asked for one more place, which LEND has not brought yet */
     int64_t since_ms; /* PLACES.wanted_ms, if `wanted` */
     bool dry;         /* LEND answered that no place is free; another follows when one is */
-    int64_t asked_ms; /* when PLACES first asked (CLOCK_MONOTONIC) */
+    int64_t asked_ms; /* when PLACES first asked (CLOCK_BOOTTIME) */
     bool recalled;    /* other workers wait: places go back as they become free */
 };
 
@@ -63,9 +63,9 @@ struct ep_live {
     bool ok_reported;         /* a success was reported since the last ENDPOINT */
     uint64_t model_reported;  /* hash of the model last reported as served */
     double model_reported_at; /* when model_reported was reported (ev_now()) */
-    /* when it last counted tokens for this worker (CLOCK_MONOTONIC); 0: never */
+    /* when it last counted tokens for this worker (CLOCK_BOOTTIME); 0: never */
     int64_t counted_ms;
-    int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_MONOTONIC) */
+    int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_BOOTTIME) */
     int64_t turn;                /* state of round robin (sel_ep.turn) */
     unsigned refs;
     struct ep_live *next; /* in replica.departed */
@@ -119,7 +119,7 @@ void ep_live_unref(struct ep_live *l);
 /* Hash of a model's name, as in OUTCOME and in struct ep_block. */
 uint64_t ep_model_hash(struct str model);
 
-/* Whether the model with that hash is blocked at the endpoint. now_ms: CLOCK_MONOTONIC. */
+/* Whether the model with that hash is blocked at the endpoint. now_ms: CLOCK_BOOTTIME. */
 bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms);
 
 /* The name under which the endpoint has the model (its models.map); NULL: the same name. */

@@ -51,6 +51,7 @@ static void all_sent(struct exchange *x)
 {
     ev_io_stop(x->env->loop, &x->c->wr);
     x->sent_at = ev_now(x->env->loop);
+    x->stalls = x->c->deadline.turn->stalls;
     if (x->state == EXCHANGE_SEND)
         x->state = EXCHANGE_HEAD;
     if (!x->got_bytes)
@@ -298,6 +299,7 @@ static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 
 static void take(struct exchange *x, char *p, size_t n)
 {
+    x->stalls = x->c->deadline.turn->stalls;
     if (!x->got_bytes) {
         x->got_bytes = true;
         x->first_byte_at = ev_now(x->env->loop);

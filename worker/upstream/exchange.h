@@ -71,7 +71,7 @@ struct exchange {
     bool stalled;     /* a pause was so long that endpoints may give up (exchange_stalled) */
     /* writing failed: the rest of the request is not sent, the reply still read */
     bool send_broken;
-    uint32_t stalls;                        /* turn.stalls when it began */
+    uint32_t stalls;                        /* turn.stalls when the present wait began */
     double started, sent_at, first_byte_at; /* ev_now(); 0: not yet */
 };
 
@@ -100,8 +100,8 @@ bool exchange_stalled(const struct exchange *x);
 /* Whether no more of the request will be sent: all was handed to the kernel, or writing failed. */
 bool exchange_sent(const struct exchange *x);
 
-/* Whether the process stood still since the exchange began: a timeout says nothing of the endpoint
- * then. */
+/* Whether the process stood still since the exchange last went on: a timeout says nothing of the
+ * endpoint then. */
 bool exchange_stood_still(const struct exchange *x);
 
 /* For use in `failed`: whether a connection that had carried other exchanges broke before any byte

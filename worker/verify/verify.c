@@ -33,7 +33,7 @@ struct verify {
     struct req_env *env;
     struct ep *ep;         /* holds a reference */
     bool has_place;        /* of max_concurrent; else it waits for one */
-    int64_t wait_since_ms; /* CLOCK_MONOTONIC; 0: has not waited for a place */
+    int64_t wait_since_ms; /* CLOCK_BOOTTIME; 0: has not waited for a place */
     uint64_t seq;
     int64_t began_ms;
     bool head_only; /* a HEAD request */
@@ -321,7 +321,7 @@ static void start(struct verify *v)
     v->has_place = true;
     v->ep->live->open++;
     loan_place_taken(v->ep->live);
-    v->began_ms = clock_mono_ms();
+    v->began_ms = clock_boot_ms();
     v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
     v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->models);
     deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
@@ -345,7 +345,7 @@ static void look(struct verify *v)
         start(v);
         return;
     }
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_boot_ms();
     if (!v->wait_since_ms) {
         log_debug("verification of %s: waits for a place", e->ce->name);
         v->wait_since_ms = now;

@@ -135,16 +135,7 @@ static void cool(struct ep_state *s, const struct ep_conf *c, const struct ep_re
 static void block_model(struct ep_state *s, const struct ep_conf *c, uint64_t model,
                         const char *why, int64_t now_ms, struct ep_changes *ch)
 {
-    struct ep_block *b = NULL;
-    for (uint32_t i = 0; i < s->nblocks && !b; i++)
-        if (s->blocks[i].model == model)
-            b = &s->blocks[i];
-    if (!b && s->nblocks < EP_BLOCKS)
-        b = &s->blocks[s->nblocks++];
-    for (uint32_t i = 0; i < s->nblocks && (!b || b->model != model); i++)
-        if (!b || s->blocks[i].until_ms < b->until_ms)
-            b = &s->blocks[i];
-    *b = (struct ep_block){model, now_ms + c->block_ms};
+    model_blocks_add(&s->blocks, model, now_ms + c->block_ms);
     note(ch, EP_NOTE_MODEL, "open", "blocked", why, c->block_ms);
 }
 
@@ -275,15 +266,39 @@ static int64_t degraded_end(const struct ep_state *s, int64_t now_ms)
     return cooled > s->degraded_until_ms ? cooled : s->degraded_until_ms;
 }
 
-static void drop_blocks(struct ep_state *s, int64_t now_ms, struct ep_changes *ch)
+/* With the probe off: the endpoint is back, and its next request is a trial. */
+static void release(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
+                    struct ep_changes *ch)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < s->nblocks; i++)
-        if (s->blocks[i].until_ms > now_ms)
-            s->blocks[kept++] = s->blocks[i];
-    if (kept < s->nblocks)
-        note(ch, EP_NOTE_MODEL, "blocked", "open", "time is over", 0);
-    s->nblocks = kept;
+    static const char why[] = "time is over, the next request is a trial";
+    enum breaker_state from = s->breaker.state;
+    leave_queue(s, c, why, now_ms, ch);
+    if (s->disabled == EP_BY_AUTH)
+        set_disabled(s, EP_ENABLED, why, ch);
+    breaker_half_open(&s->breaker, &c->breaker, now_ms);
+    breaker_changed(s, from, "after the failure queue", ch);
+    ch->dirty = true;
+}
+
+/* An unhealthy endpoint that is not queued, as it is the last one for some model alone, may get no
+ * request for long: a verification, or time with the probe off, finds out that it is well. */
+static void recheck(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
+                    struct ep_changes *ch)
+{
+    if (s->health != EP_UNHEALTHY || ep_queued(s) || s->breaker.state != BREAKER_CLOSED ||
+        !ep_enabled(s)) {
+        s->recheck_ms = 0;
+        return;
+    }
+    if (s->recheck_ms && now_ms >= s->recheck_ms) {
+        if (c->failq.probe_off)
+            set_health(s, EP_UNKNOWN, "time is over", ch);
+        else
+            s->verify_asked = true;
+        s->recheck_ms = 0;
+    }
+    if (s->recheck_ms == 0)
+        s->recheck_ms = now_ms + c->failq.verify_ms;
 }
 
 void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *ctx, int64_t now_ms,
@@ -292,13 +307,8 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
     enum breaker_state from = s->breaker.state;
     breaker_tick(&s->breaker, now_ms);
     breaker_changed(s, from, "time is over", ch);
-    if (failq_released(&s->failq, &c->failq, now_ms)) {
-        leave_queue(s, c, "time is over, the next request is a trial", now_ms, ch);
-        from = s->breaker.state;
-        breaker_half_open(&s->breaker, &c->breaker, now_ms);
-        breaker_changed(s, from, "after the failure queue", ch);
-        ch->dirty = true;
-    }
+    if (failq_released(&s->failq, &c->failq, now_ms))
+        release(s, c, now_ms, ch);
     if (s->health == EP_DEGRADED && now_ms >= degraded_end(s, now_ms))
         set_health(s, EP_HEALTHY, "time is over", ch);
     /* With a closed breaker only the queue brings the endpoint back: no request comes here while
@@ -307,23 +317,26 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
         !ctx->last)
         enqueue(s, c, "no longer the last one", ctx, now_ms, ch);
     set_reach(s, ep_queued(s) && ep_enabled(s) && ctx->last, ch);
-    drop_blocks(s, now_ms, ch);
+    recheck(s, c, now_ms, ch);
+    if (model_blocks_drop(&s->blocks, now_ms))
+        note(ch, EP_NOTE_MODEL, "blocked", "open", "time is over", 0);
     if (s->no_count_until_ms <= now_ms)
         can_count(s, "time is over", ch);
 }
 
-int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms)
+int64_t ep_next_event_ms(const struct ep_state *s, int64_t now_ms)
 {
     int64_t next = breaker_next_ms(&s->breaker, now_ms), t = cooldown_next_ms(&s->cooldown, now_ms);
     next = t < next ? t : next;
     if (s->health == EP_DEGRADED && (t = degraded_end(s, now_ms)) < next)
         next = t;
     if ((ep_enabled(s) || s->disabled == EP_BY_AUTH) && s->verifying == EP_VERIFY_NONE &&
-        (t = failq_next_ms(&s->failq, &c->failq)) < next)
+        (t = failq_next_ms(&s->failq)) < next)
         next = t;
-    for (uint32_t i = 0; i < s->nblocks; i++)
-        if (s->blocks[i].until_ms < next)
-            next = s->blocks[i].until_ms;
+    if ((t = model_blocks_next_ms(&s->blocks)) < next)
+        next = t;
+    if (s->recheck_ms && s->recheck_ms < next)
+        next = s->recheck_ms;
     if (s->no_count_until_ms && s->no_count_until_ms < next)
         next = s->no_count_until_ms;
     return next;
@@ -527,9 +540,9 @@ static void reset(struct ep_state *s, const struct ep_conf *c, const char *why, 
 {
     clear(s, c, EP_UNKNOWN, why, now_ms, ch);
     failq_forget(&s->failq);
-    if (s->nblocks > 0)
+    if (s->blocks.n > 0)
         note(ch, EP_NOTE_MODEL, "blocked", "open", why, 0);
-    s->nblocks = 0;
+    s->blocks.n = 0;
     can_count(s, why, ch);
     if (s->verifying != EP_VERIFY_NONE)
         s->verifying = EP_VERIFY_VOID;

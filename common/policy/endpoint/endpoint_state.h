@@ -21,13 +21,13 @@
 #include "common/policy/endpoint/cooldown.h"
 #include "common/policy/endpoint/endpoint_names.h"
 #include "common/policy/endpoint/failq.h"
+#include "common/policy/endpoint/model_blocks.h"
 #include "common/policy/outcome.h"
 #include "common/policy/endpoint/rate.h"
 #include "common/policy/select.h"
 
-/* EP_BLOCKS: models blocked on one endpoint at a time; one more replaces the block that ends first.
- * EP_NOTES: notes of one call at most. */
-enum { EP_BLOCKS = 16, EP_NOTES = 12 };
+/* Notes of one call at most. */
+enum { EP_NOTES = 12 };
 
 /* What a verification is for. */
 enum ep_verifying {
@@ -47,11 +47,6 @@ struct ep_conf {
     int64_t block_ms; /* how long a refused model stays blocked, and count_tokens unasked */
 };
 
-struct ep_block {
-    uint64_t model; /* hash of the model's name */
-    int64_t until_ms;
-};
-
 /* The state of one endpoint, made by ep_init. Callers may read it; only the functions change it. */
 struct ep_state {
     enum ep_health health;
@@ -68,10 +63,11 @@ struct ep_state {
     uint32_t refused_status;   /* HTTP status that last refused its key; 0: not known */
     int64_t refused_wall_ms;   /* when its key was last refused, CLOCK_REALTIME; 0: not known */
     int64_t degraded_until_ms; /* end of EP_DEGRADED after transient failures */
+    int64_t recheck_ms;        /* unhealthy and in service, as it is the last one: when it is
+                                  verified next; 0: not so */
     int64_t no_count_until_ms; /* cannot count tokens until then; 0: not known to lack it */
     int64_t counted_ms;        /* when the endpoint last counted tokens; 0: never */
-    struct ep_block blocks[EP_BLOCKS];
-    uint32_t nblocks;
+    struct model_blocks blocks;
     uint64_t counts[OUTCOME__COUNT]; /* attempts by enum outcome */
     struct rate_avg ttfb_us;
 };
@@ -182,7 +178,7 @@ enum ep_want ep_wants(const struct ep_state *s, const struct ep_conf *c, int64_t
 
 /* When ep_tick or ep_wants will have something new by time alone; INT64_MAX: never. In the past as
  * long as something that ep_wants returns has not been begun. */
-int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms);
+int64_t ep_next_event_ms(const struct ep_state *s, int64_t now_ms);
 
 /* The tier for the workers' replicas. */
 enum sel_tier ep_tier(const struct ep_state *s);

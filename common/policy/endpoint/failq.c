@@ -11,7 +11,7 @@ static int64_t pause_after(const struct failq_conf *c, uint32_t verifications)
 
 static int64_t disabled_pause(const struct failq_conf *c, int64_t now_ms)
 {
-    return c->verify_disabled_ms > 0 && !c->probe_off ? now_ms + c->verify_disabled_ms : INT64_MAX;
+    return c->verify_disabled_ms > 0 ? now_ms + c->verify_disabled_ms : INT64_MAX;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -52,7 +52,7 @@ bool failq_due(const struct failq *f, const struct failq_conf *c, int64_t now_ms
 
 bool failq_released(const struct failq *f, const struct failq_conf *c, int64_t now_ms)
 {
-    return f->kind == FAILQ_QUEUED && !f->running && c->probe_off && now_ms >= f->next_ms;
+    return f->kind != FAILQ_OUT && !f->running && c->probe_off && now_ms >= f->next_ms;
 }
 
 void failq_began(struct failq *f)
@@ -132,8 +132,7 @@ void failq_reconf(struct failq *f, const struct failq_conf *c, int64_t now_ms)
         f->next_ms = limit;
 }
 
-int64_t failq_next_ms(const struct failq *f, const struct failq_conf *c)
+int64_t failq_next_ms(const struct failq *f)
 {
-    bool waits = f->kind == FAILQ_QUEUED || (f->kind == FAILQ_DISABLED && !c->probe_off);
-    return waits && !f->running ? f->next_ms : INT64_MAX;
+    return f->kind != FAILQ_OUT && !f->running ? f->next_ms : INT64_MAX;
 }

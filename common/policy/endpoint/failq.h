@@ -3,7 +3,8 @@
  *
  * Pauses count from the end of a verification: at once, 5 s, 15 s, then verify_ms each time; no
  * pause is longer than verify_ms. With the probe off nothing is verified: an endpoint leaves the
- * queue after verify_ms, and its next request is a trial.
+ * queue after verify_ms, a disabled one is enabled after verify_disabled_ms, and its next request
+ * is a trial.
  *
  * An endpoint that comes in again within verify_ms after it left goes on with the schedule that it
  * had, so that one that passes its verifications and fails requests is not verified in a tight
@@ -15,7 +16,7 @@
 
 struct failq_conf {
     int64_t verify_ms;
-    int64_t verify_disabled_ms; /* 0: a disabled endpoint is never verified */
+    int64_t verify_disabled_ms; /* 0: a disabled endpoint is never verified, nor released */
     bool probe_off;
 };
 
@@ -51,7 +52,7 @@ void failq_forget(struct failq *f);
 /* Whether a verification is due now. With the probe off never true. */
 bool failq_due(const struct failq *f, const struct failq_conf *c, int64_t now_ms);
 
-/* Whether the endpoint must leave now without verification (probe off). */
+/* Whether the endpoint must leave now without verification, or be enabled (probe off). */
 bool failq_released(const struct failq *f, const struct failq_conf *c, int64_t now_ms);
 
 /* A verification has begun. */
@@ -70,6 +71,6 @@ void failq_hurry(struct failq *f, int64_t now_ms);
 void failq_reconf(struct failq *f, const struct failq_conf *c, int64_t now_ms);
 
 /* When failq_due or failq_released becomes true; INT64_MAX: never, or not before something ends. */
-int64_t failq_next_ms(const struct failq *f, const struct failq_conf *c);
+int64_t failq_next_ms(const struct failq *f);
 
 #endif

@@ -108,7 +108,7 @@ static struct buf written(uint32_t n)
         assert_true(binding_table_bind(b, (uint64_t[]){k, ~k}, k % 2 ? 10 : 0xdeadbeef, 0,
                                        (int64_t)k, &did, NULL));
     struct store_view v = {.wall_ms = WALL,
-                           .mono_ms = NOW,
+                           .now_ms = NOW,
                            .print = 0x1122334455667788,
                            .counters = {7, 8, 9},
                            .endpoints = endpoints,

@@ -13,8 +13,8 @@ static const struct ep_conf usual = {
 
 static bool model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms)
 {
-    for (uint32_t i = 0; i < s->nblocks; i++)
-        if (s->blocks[i].model == model && s->blocks[i].until_ms > now_ms)
+    for (uint32_t i = 0; i < s->blocks.n; i++)
+        if (s->blocks.v[i].model == model && s->blocks.v[i].until_ms > now_ms)
             return true;
     return false;
 }
@@ -160,7 +160,7 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
         static const char *const wants[] = {"nothing", "lend", "verify"};
         snprintf(out, CASE_OUT, "%s", wants[ep_wants(&w->s, &w->conf, w->now)]);
     } else if (strcmp(verb, "next") == 0) {
-        int64_t next = ep_next_event_ms(&w->s, &w->conf, w->now);
+        int64_t next = ep_next_event_ms(&w->s, w->now);
         snprintf(out, CASE_OUT, next == INT64_MAX ? "never" : "%d", (int)next);
     } else if (strcmp(verb, "blocked") == 0) {
         snprintf(out, CASE_OUT, "%s",
@@ -193,7 +193,7 @@ static void blocks_are_bounded_and_the_first_to_end_goes(void **state)
                               .fault = FAULT_ENDPOINT};
         struct ep_changes ch = {0};
         ep_outcome(&s, &usual, &r, &ctx, 1000 + i, &ch);
-        assert_true(s.nblocks <= EP_BLOCKS);
+        assert_true(s.blocks.n <= EP_BLOCKS);
         for (int back = 0; back < EP_BLOCKS && back <= i; back++)
             assert_true(model_blocked(&s, (uint64_t)(i - back) % (2 * EP_BLOCKS), 1000 + i));
     }
@@ -268,12 +268,12 @@ static void check_one(struct sim *m, int i, bool forgiven)
     assert_int_equal(ep_queued(s), s->queued_why[0] != '\0');
     assert_true((s->failq.kind == FAILQ_DISABLED) == (s->disabled == EP_BY_AUTH) ||
                 (s->failq.kind == FAILQ_DISABLED && s->verifying));
-    assert_true(s->nblocks <= EP_BLOCKS);
+    assert_true(s->blocks.n <= EP_BLOCKS);
     assert_true(s->breaker.state != BREAKER_CLOSED || s->breaker.trial == BREAKER_TRIAL_FREE);
     assert_true(s->health == EP_UNHEALTHY || !ep_queued(s));
     assert_true(ep_queued(s) || !s->in_reach);
     /* What time alone will change is announced. */
-    int64_t next = ep_next_event_ms(s, &m->conf, m->now);
+    int64_t next = ep_next_event_ms(s, m->now);
     if (s->health == EP_DEGRADED || s->breaker.state == BREAKER_OPEN || ep_queued(s))
         assert_true(next < INT64_MAX || s->verifying || !ep_enabled(s));
 }
@@ -294,7 +294,7 @@ static bool step_one(struct sim *m, int i)
         ep_outcome(s, &m->conf, &r, &ctx, m->now, &ch);
         if (r.cls == OUTCOME_PERMANENT && !r.overruled)
             assert_true(s->health == before.health && s->disabled == before.disabled &&
-                        ep_queued(s) == ep_queued(&before) && s->nblocks == before.nblocks);
+                        ep_queued(s) == ep_queued(&before) && s->blocks.n == before.blocks.n);
         if (r.cls == OUTCOME_TRANSIENT)
             assert_true(ep_queued(s) == ep_queued(&before));
         if (r.cls == OUTCOME_RATE_LIMIT)
@@ -392,7 +392,7 @@ static void nobody_is_lost(void **state)
                     assert_true(ep_verify_begin(s, &ch));
                     ep_verified(s, &m.conf, true, NULL, &ctx, m.now, &ch);
                 }
-                int64_t next = ep_next_event_ms(s, &m.conf, m.now);
+                int64_t next = ep_next_event_ms(s, m.now);
                 if (next == INT64_MAX)
                     break;
                 m.now = next > m.now ? next : m.now + 1;

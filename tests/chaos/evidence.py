@@ -140,7 +140,7 @@ class Evidence:
         # What waits in the accept queue of a worker is lost with it.
         if self.during(begin, end, "kill supervisor") and client["end"] == "none" and not self.attempts(client):
             return "it was perhaps not accepted"
-        if self.starved(client):
+        if self.starved(client) or self.late(begin, end) > 1 or client["end"] == "gave up" and self.busy():
             return "the machine was too busy"
         return None
 

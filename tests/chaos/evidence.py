@@ -82,8 +82,12 @@ class Evidence:
 
     def starved(self, client):
         """Whether it met a timeout at an endpoint that was well: with a machine so busy nothing is said."""
-        return self.busy(0.06) and any(
-            "timeout" in line and self.always_well(line.split(" ")[2].rstrip(":")) for line in self.trail(client))
+        names = [line.split(" ")[2].rstrip(":") for line in self.trail(client) if "timeout" in line]
+        return any(self.always_well(n) and (self.busy(0.06) or self.slow_at(n, self.attempts(client))) for n in names)
+
+    def slow_at(self, name, exchanges):
+        """Whether that endpoint itself took longer for one of them than its behaviour asks for."""
+        return any(x.site == name and (x.end is None or x.end - x.begin > 0.3) for x in exchanges)
 
     def during(self, begin, end, *actions, after=0.0):
         """Operators' actions of these kinds that touch the time, or have ended `after` seconds before it."""

@@ -386,7 +386,8 @@ class Oracle:
                     ("%d failures" % s["breaker"]["failures"], s["breaker"]["failures"] > 0 and not poison),
                     ("charged %d" % s["charged"], s["charged"] > 0 and not poison),
                     ("disabled by %s" % s["disabled_by"], s["disabled_by"] and n not in self.e.touched)) if v]
-                if bad and self.e.busy(0.06) and any("timeout" in words for _, words in self.e.words[n]):
+                if bad and any("timeout" in words for _, words in self.e.words[n]) and (
+                        self.e.busy(0.06) or self.e.slow_at(n, self.e.by_site[n])):
                     bad = []
                 if bad and n not in seen:
                     seen.add(n)

@@ -370,7 +370,7 @@ class Clients:
         elif what == "garbage":
             data = b"\x16\x03\x01 no HTTP\r\n\r\n"
         elif what == "no length":
-            data = b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+            data = b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nx-chaos-id: %s\r\n\r\n" % record["id"].encode()
         elif what == "get":
             data = request(record, "GET", "/v1/messages")
         elif what == "gzip":

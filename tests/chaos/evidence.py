@@ -140,7 +140,7 @@ class Evidence:
         # What waits in the accept queue of a worker is lost with it.
         if self.during(begin, end, "kill supervisor") and client["end"] == "none" and not self.attempts(client):
             return "it was perhaps not accepted"
-        if self.starved(client):
+        if self.starved(client) or self.late(begin, end) > 1 or client["end"] == "gave up" and self.busy():
             return "the machine was too busy"
         return None
 
@@ -160,13 +160,9 @@ class Evidence:
         return None if said is None else int(said)
 
     def open_at(self, name):
-        """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins. What workers of a supervisor that died
-        still had is left out: nobody knows of it."""
-        died = max([o.get("until", o["t"]) for o in self.operators if o["action"] == "kill supervisor"] + [0])
+        """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins."""
         steps = []
         for x in self.by_site[name]:
-            if x.begin < died:
-                continue
             steps.append((x.begin, 1))
             if x.end is not None:
                 steps.append((x.end, -1))
@@ -188,7 +184,7 @@ class Evidence:
                 continue
             rest = words[len(what) + 1:]
             if re.match("([a-z_]+ )?" + begins, rest):
-                begin, word = t, words
+                begin, word = (t, words) if begin is None else (begin, word)
             elif begin is not None and re.match(ends, rest):
                 found.append((begin, t, word))
                 begin = None

@@ -28,7 +28,7 @@ SPOILT = {TROUBLES[name] for name in ("garbage", "two lengths", "stray bytes", "
 # Warnings and errors that a plan explains.
 EXPLAINED = [
     (r"^endpoint \S+: ", None),  # a change of an endpoint's state is judged by what it says, not by its level
-    (r"^worker \d+ \(pid \d+\) ended unexpectedly after .*: .*(signal 9|Killed)", "kill"),
+    (r"^worker \d+ \(pid \d+\) ended (unexpectedly after|badly while it drained).*signal 9", "kill"),
     (r"^worker \d+ ends too often", "kill"),
     (r"^the (supervisor is gone: finishing|new supervisor has ended)", "kill supervisor"),
     (r"^no upgrade: an upgrade is under way", "upgrade"),
@@ -260,7 +260,8 @@ class Oracle:
             if not self.e.offers(x.site, c.get("model")):
                 self.fault("allowed", "%s does not offer %s" % (x.site, c.get("model")), c)
         for o in self.e.operators:
-            if o["action"] != "disable" or o.get("status") != 200 or self.e.during(
+            # A request may have waited for long at an endpoint that took no connection.
+            if o["action"] != "disable" or o.get("status") != 200 or self.e.goes_down(o["argument"]) or self.e.during(
                     o["t"], o["t"] + 1, "stop", "stop supervisor", "upgrade", "reload", "kill supervisor", after=0.5):
                 continue
             back = min([p["t"] for p in self.e.operators if p["argument"] == o["argument"] and p["t"] > o["t"]
@@ -371,8 +372,9 @@ class Oracle:
         names = [n for n in self.e.endpoints if self.e.always_well(n)]
         # Of a message that nobody serves one failure stays counted at each endpoint.
         poison = any(c["kind"] == "poison" for c in self.e.plan["clients"])
-        # What is remembered of such a message does not outlive a supervisor.
-        if poison and self.e.during(0, float("inf"), "upgrade", "kill supervisor"):
+        # What is remembered of such a message does not outlive a supervisor, and what was not sent to all is not remembered.
+        if poison and (self.e.during(0, float("inf"), "upgrade", "kill supervisor")
+                       or any(e.get("dead") or self.e.goes_down(n) for n, e in self.e.endpoints.items())):
             return
         seen = set()
         for t, sample in self.e.samples:
@@ -395,7 +397,7 @@ class Oracle:
     def isolated(self):
         """While its breaker is open or it is in the failure queue, no message goes to an endpoint, as another one is well."""
         for n, e in self.e.endpoints.items():
-            if n in self.e.touched or self.e.during(0, float("inf"), "kill supervisor"):
+            if n in self.e.touched or self.e.goes_down(n) or self.e.during(0, float("inf"), "kill supervisor"):
                 continue
             spans = self.e.spans(n, "breaker", r"(closed|half_open) -> open", "open -> ")
             spans += self.e.spans(n, "failure queue", "-> queued", "queued -> ")
@@ -406,7 +408,8 @@ class Oracle:
                 for x in self.e.by_site[n]:
                     c = self.e.client(x.id)
                     if (x.message and c and begin + wide < x.begin < end - wide
-                            and [a for a in self.e.anchors() if a != n and self.e.offers(a, c.get("model"))]):
+                            and [a for a in self.e.anchors() if a not in {n, *[y.site for y in self.e.attempts(c)]}
+                                and self.e.offers(a, c.get("model"))]):
                         self.fault("isolated", "%s was asked %.3f s after: %s" % (n, x.begin - begin, word), c)
                         break
 
@@ -464,7 +467,9 @@ class Oracle:
     # ---- limits, trials, verifications
 
     def limits(self):
-        """max_concurrent is never exceeded, over all workers."""
+        """max_concurrent is never exceeded, over all workers of one supervisor."""
+        if self.e.during(0, float("inf"), "kill supervisor"):
+            return
         for n in self.e.endpoints:
             limit = self.e.limit(n)
             if limit is None:
@@ -494,7 +499,7 @@ class Oracle:
                 self.overlap(n, begin, float("inf"))
 
     def overlap(self, n, begin, end):
-        if self.e.during(begin, end, "stop", "stop supervisor", "upgrade", "kill", "reload", "reset", "enable", after=1):
+        if self.e.goes_down(n) or self.e.during(begin, end, "stop", "stop supervisor", "upgrade", "kill", "kill supervisor", "reload", "reset", "enable", after=1):
             return
         wide = 0.06 + self.e.late(begin, begin + 1)
         tries = [x for x in self.e.by_site[n] if x.message and begin + wide < x.begin < end - wide and x.end is not None]

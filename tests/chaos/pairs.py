@@ -5,7 +5,7 @@ endpoint and goes on to the second. A plan holds several pairs, each for a model
 endpoints offer, so that one start of the programs serves many."""
 import itertools
 
-from troubles import AUTH, PERMANENT, RATE_LIMIT, TRANSIENT, UNKNOWN
+from troubles import AUTH, PERMANENT, RATE_LIMIT, TRANSIENT, UNKNOWN, WELL
 
 KINDS = {**TRANSIENT, **{k: v for k, v in RATE_LIMIT.items() if "limit=" not in v}, **AUTH,
          **{k: v for k, v in PERMANENT.items() if "messages.0" not in v}, **UNKNOWN}
@@ -33,7 +33,7 @@ def make(seed, chosen, ping):
     endpoints, sites, clients = [], {}, []
     for i, (a, b) in enumerate(chosen):
         model = "model-%d" % i
-        for k, (name, spec) in enumerate((("first%d", KINDS[a]), ("second%d", KINDS[b]), ("anchor%d", "delay_ms=30"))):
+        for k, (name, spec) in enumerate((("first%d", KINDS[a]), ("second%d", KINDS[b]), ("anchor%d", WELL["late"]))):
             name %= i
             endpoints.append({"name": name, "site": name, "priority": k + 1, "models": {"allow": [model]}})
             sites[name] = [[0, spec]]

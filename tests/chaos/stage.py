@@ -160,7 +160,9 @@ class Stage:
         self.evidence["operators"].append(note)
         try:
             # What an operator asks for one endpoint comes in that order, also where a stopped process delays it.
-            async with self.locks[argument if isinstance(argument, str) else id(note)]:
+            # A supervisor that only just begins would die of a signal: so do actions on it.
+            one = "" if action in ("reload", "kill supervisor", "stop supervisor", "upgrade") else id(note)
+            async with self.locks[argument if isinstance(argument, str) else one]:
                 await getattr(self, "do_" + action.replace(" ", "_"))(argument, note)
         except (OSError, http.client.HTTPException, AssertionError, asyncio.TimeoutError) as e:
             note["failed"] = repr(e)[:200]

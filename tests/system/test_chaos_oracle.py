@@ -257,9 +257,11 @@ def test_blameless_is_not_who_has_failed():
 def test_isolated():
     case = Case()
     case.said(T - 1, "endpoint bad: breaker closed -> open: failures in a row", "warning")
-    c = case.served()
+    c = case.client(status=503, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
     case.exchange(c, "bad", status=503, fails=True)
     assert "isolated" in case.rules()
+    case.exchange(c, "anchor", T - 0.01, T)
+    assert "isolated" not in case.rules()
 
 
 def test_form():

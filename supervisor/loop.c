@@ -318,6 +318,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     bindings_flush(&s->bindings);
     if (!predecessor_holding(&s->predecessor))
         mind_health(s);
+    store_turn(&s->state);
     successor_turn(&s->successor);
 }
 

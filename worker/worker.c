@@ -57,6 +57,8 @@ void worker_drain(struct worker *w, bool quick, int64_t timeout_ms)
 {
     if (w->draining && (w->quick || !quick))
         return;
+    if (quick && !w->draining)
+        accept_rest(&w->conn);
     w->draining = w->req.draining = true;
     w->quick = quick;
     loan_drain(&w->loans);

@@ -147,6 +147,8 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
         go_on(out, RETRY_OTHER, pause(c, in), "all tried: once more round");
     } else if (o->circuit > 0 && !open) {
         go_on(out, RETRY_OTHER, 0, "next endpoint, its circuit is open");
+    } else if (o->busy > 0 && !open) {
+        go_on(out, RETRY_OTHER, 0, "wait for the verdict of a trial");
     } else if (o->full + (open ? 0 : o->again_full) > 0) {
         go_on(out, RETRY_OTHER, 0, "wait for a place");
     } else if (o->cool_ms >= 0 && in->waited_ms + o->cool_ms <= c->max_wait_ms && !open) {

@@ -349,6 +349,8 @@ struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct
         enum sel_skip s = select_check(eps, i, r);
         if (s == SEL_SKIP_COOLING && (o.cool_ms == -1 || e->cooling_ms < o.cool_ms))
             o.cool_ms = e->cooling_ms;
+        if ((int)i != at && s == SEL_SKIP_TRIAL_BUSY)
+            o.busy++;
         if ((int)i == at)
             o.self = s == SEL_SKIP_NO && e->tried;
         if ((int)i == at || (s != SEL_SKIP_NO && s != SEL_SKIP_FULL))

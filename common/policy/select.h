@@ -134,6 +134,7 @@ struct sel_others {
     uint32_t untried;    /* tier 1 to 3, not yet tried, with a place */
     uint32_t again;      /* tried by this request, not used up, with a place */
     uint32_t circuit;    /* circuit_open, not yet tried, with a place */
+    uint32_t busy;       /* circuit_open, not used up, a trial is running there */
     uint32_t full;       /* tier 1 to 3, not yet tried, without a place */
     uint32_t again_full; /* tried, not used up, without a place */
     bool self;           /* the failed one itself may be asked again, and has a place */

@@ -397,6 +397,7 @@ void health_operator(struct health *h, struct health_endpoint *e, enum ep_action
 {
     struct ep_changes ch = {0};
     ep_operator(&e->state, &h->conf, a, now_ms, &ch);
+    h->operator_acted = true;
     health_changed(h, e, &ch, NULL, now_ms);
 }
 

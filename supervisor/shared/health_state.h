@@ -72,6 +72,7 @@ struct health {
     struct offered offered; /* in the order of v; usable: ep_usable, as last seen */
     bool usable_changed;    /* some `usable` has changed, so that another may be the last one */
     bool touched;           /* an event came since the last health_run */
+    bool operator_acted;    /* an operator has acted on an endpoint since this was cleared */
     bool frozen;            /* another supervisor decides (health_freeze) */
     bool overruled;         /* the workers get endpoints' states from another supervisor alone */
     int64_t next_ms;        /* result of the last health_run for health_next */

@@ -179,6 +179,18 @@ static int64_t pause_for(const struct store *st, enum change c)
     return st->took_ms * SHARE > ms ? st->took_ms * SHARE : ms;
 }
 
+void store_turn(struct store *st)
+{
+    if (!st->env.health->operator_acted || !st->path || st->child || !st->allowed)
+        return;
+    st->env.health->operator_acted = false;
+    struct store_view v = look(st);
+    if (changed(st, &v) == CHANGE_NONE)
+        mem_free((void *)v.endpoints);
+    else
+        save(st, &v);
+}
+
 void store_tick(struct store *st)
 {
     int64_t since = clock_mono_ms() - st->saved_ms;

@@ -1,6 +1,7 @@
 /* store: what lasts over restarts: restored at the start, saved every few seconds if it has
- * changed, and at the end. A forked child writes, so that no disk blocks the loop. A faulty file
- * does not keep the supervisor from serving; a folder that cannot be opened or locked does. */
+ * changed, at once after an operator's action, and at the end. A forked child writes, so that no
+ * disk blocks the loop. A faulty file does not keep the supervisor from serving; a folder that
+ * cannot be opened or locked does. */
 #ifndef QCC_SUPERVISOR_STORE_STORE_H
 #define QCC_SUPERVISOR_STORE_STORE_H
 
@@ -65,6 +66,10 @@ void store_leave(struct store *st);
 /* Restores what was saved, after endpoints and affinity are configured and before the first worker.
  * given: a file with the predecessor's state in memory, which is newer; -1: none. */
 void store_restore(struct store *st, int given);
+
+/* Called once a turn: starts a save at once if an operator has acted on an endpoint, as operators
+ * take it for done when they are answered. */
+void store_turn(struct store *st);
 
 /* Called once a second: starts a save if one is due. */
 void store_tick(struct store *st);

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from client import ask as question
 from qcc import PATIENCE, alive, connectable, free_port, until
 
 BODY = json.dumps({"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]})
@@ -210,3 +211,24 @@ def test_log_has_no_key(served):
     q.reload()
     assert q.stop() == 0
     assert "sk-fake-0123456789" not in q.log()
+
+
+@pytest.mark.parametrize("how", ["stop", "crash"])
+def test_who_is_in_the_listen_queue_is_served(qcc, upstream, client, how):
+    """The kernel has let them in, before the supervisor is stopped or dies."""
+    q = qcc({"workers": 1, "endpoints": [upstream.endpoint()]})
+    (worker,) = q.children()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        clients = [client(q) for _ in range(6)]
+        for c in clients:
+            c.send(question())
+        q.signal(signal.SIGTERM if how == "stop" else signal.SIGKILL)
+        if how == "stop":
+            q.wait_log("stopping: ")
+        else:
+            q.process.wait()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert [c.reply().status for c in clients] == [200] * 6
+    until(lambda: not alive(worker), "the worker to end")

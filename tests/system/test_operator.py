@@ -171,3 +171,28 @@ def test_not_ready_when_all_cool_by_their_own_word(qcc, upstream):
     behave(upstream, "a", "status=429,retry_after=300")
     send(q)
     until(lambda: call(q, "GET", "/readyz").status == 503, "the workers to know")
+
+
+def test_what_an_operator_said_outlasts_a_crash(qcc, upstream, tmp_path):
+    """It is saved at once."""
+    state = tmp_path / "state"
+    q = qcc({"state_dir": str(state), "endpoints": [upstream.endpoint("/s/name=" + n, name=n) for n in "ab"]})
+
+    def saved(action):
+        before = (state / "state").stat().st_mtime_ns if (state / "state").exists() else 0
+        act(q, action, "b")
+        until(lambda: (state / "state").exists() and (state / "state").stat().st_mtime_ns != before, "it to be saved")
+
+    for action in ("drain", "enable", "disable", "enable", "drain"):
+        saved(action)
+    q.process.kill()
+    q.wait()
+    q.start(wait=False)
+    q.wait_serving(2)
+    assert endpoint(q, "b")["draining"]
+    saved("enable")
+    q.process.kill()
+    q.wait()
+    q.start(wait=False)
+    q.wait_serving(3)
+    assert not endpoint(q, "b")["draining"] and endpoint(q, "b")["disabled_by"] is None

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 enum {
+    REST = 4096,   /* connections of one listen queue that are accepted at the end */
     PER_TURN = 64, /* connections accepted in one turn: a burst must not starve other events */
     /* connections the admin listener accepts beyond limits.max_connections, so that an operator can
      * examine an overload */
@@ -114,6 +115,14 @@ static bool has_room(struct listener *l, struct conn **instead)
     return false;
 }
 
+static void begin(struct listener *l, int fd)
+{
+    int on = 1;
+    if (!l->unix_socket)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    conn_new(l, fd);
+}
+
 void accept_on_ready(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop, (void)events;
@@ -135,9 +144,20 @@ void accept_on_ready(struct ev_loop *loop, ev_io *io, int events)
         }
         if (instead)
             conn_close_as(instead, false);
-        int on = 1;
-        if (!l->unix_socket)
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        conn_new(l, fd);
+        begin(l, fd);
+    }
+}
+
+void accept_rest(struct conn_env *env)
+{
+    LIST_EACH(n, tmp, &env->listeners)
+    {
+        struct listener *l = LIST_ENTRY(n, struct listener, node);
+        for (int i = 0; i < REST && env->counters->conns < env->conns_max; i++) {
+            int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd == -1)
+                break;
+            begin(l, fd);
+        }
     }
 }

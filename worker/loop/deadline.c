@@ -4,10 +4,6 @@
 
 #include <math.h>
 
-/* Seconds: a timer that fires so much too late may have been overtaken by what it waits for, even
- * if the process did not stand still for TURN_GAP_S. */
-#define LATE_S 0.1
-
 static void arm(struct deadline *t)
 {
     if (ev_is_active(&t->timer))
@@ -30,14 +26,14 @@ static void fired(struct ev_loop *loop, ev_timer *w, int revents)
         arm(t);
         return;
     }
-    /* epoll_wait(2) that was interrupted by a stop and its end (EINTR) has told of no socket: one
-     * more look at them. */
-    if (!t->late && now - t->armed > LATE_S) {
-        t->late = true;
+    /* What the deadline waits for may lie in a socket: epoll_wait(2) that was interrupted by a stop
+     * and its end (EINTR) has told of none. One more look at them. */
+    if (!t->looked) {
+        t->looked = true;
         arm(t);
         return;
     }
-    t->late = false;
+    t->looked = false;
     t->deadline = HUGE_VAL;
     t->expired(t);
 }
@@ -49,7 +45,7 @@ void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(str
     ev_set_priority(&t->timer, EV_MINPRI);
     t->deadline = HUGE_VAL;
     t->armed = 0;
-    t->late = false;
+    t->looked = false;
     t->expired = expired;
     t->loop = loop;
     t->turn = turn_of(loop);
@@ -58,7 +54,7 @@ void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(str
 void deadline_set(struct deadline *t, int64_t ms)
 {
     t->deadline = t->turn->time + (double)ms / 1000.0;
-    t->late = false;
+    t->looked = false;
     if (!ev_is_active(&t->timer) || t->armed > t->deadline)
         arm(t);
 }

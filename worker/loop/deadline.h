@@ -17,7 +17,7 @@ struct deadline {
     double deadline; /* in turn.time; HUGE_VAL: none */
     double armed;    /* in turn.time: when the libev timer fires at the latest; valid while it is
                         active */
-    bool late;       /* the timer fired late, and the sockets are looked at once more */
+    bool looked;     /* the deadline has passed, and the sockets are looked at once more */
     /* called when the deadline has passed; it is cleared then */
     void (*expired)(struct deadline *t);
     struct ev_loop *loop;

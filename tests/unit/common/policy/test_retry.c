@@ -91,6 +91,7 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
                    .circuit = (uint32_t)case_number(l, "circuit", 0),
                    .again = (uint32_t)case_number(l, "again", 0),
                    .self = case_flag(l, "self"),
+                   .busy = (uint32_t)case_number(l, "busy", 0),
                    .cool_ms = case_number(l, "cool", -1)},
         .first_no_opinion = case_flag(l, "first_page"),
         .opinion = case_flag(l, "opinion") ? RETRY_OPINION_OPEN : RETRY_OPINION_NONE,

@@ -88,7 +88,9 @@ class Oracle:
         return len(sites) > 1 or any(x.spec in BEYOND_DOUBT.values() for x in self.e.attempts(c))
 
     def able(self, c):
-        """Endpoints that could have served it all the time."""
+        """Endpoints that could have served it all the time, and that it had attempts enough to reach."""
+        if len(self.e.endpoints) > self.e.config["retry"]["max_attempts"]:
+            return []
         found = [n for n in self.e.anchors() if self.e.offers(n, c.get("model"))]
         return found or [n for n in self.e.endpoints if self.e.offers(n, c.get("model")) and self.was_well(n, c)]
 

@@ -179,6 +179,9 @@ class Oracle:
             if c["end"] in ("stale", "left", "refused", "none") or c.get("slow") or self.e.during(
                     c["t0"] - 0.5, c["t1"], "stop", "stop supervisor", "upgrade", "kill", "kill supervisor", "reload", "verify", after=0.7):
                 continue
+            # A busy endpoint reads a request after it was given up: its record is no measure of who waited for what.
+            if self.e.busy(0.06) and any("timeout" in line for line in self.e.trail(c)):
+                continue
             at, pause = c.get("sent", c["t0"]), 0.0
             for x in self.e.attempts(c) + [None]:
                 end = x.begin if x else c.get("began", c["t1"])

@@ -272,7 +272,8 @@ class Oracle:
             back = min([p["t"] for p in self.e.operators if p["argument"] == o["argument"] and p["t"] > o["t"]
                         and p["action"] in ("enable", "reset")] + [float("inf")])
             for x in self.e.by_site[o["argument"]]:
-                if x.id and x.message and o["until"] + 0.1 < x.begin < back:
+                asked = self.e.client(x.id) if x.id else None
+                if asked and x.message and o["until"] + 0.1 < x.begin < back and asked["t0"] > o["until"]:
                     self.fault("allowed", "%s was disabled at %.3f" % (x.site, o["until"]), self.e.client(x.id))
                     break
 

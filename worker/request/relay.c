@@ -109,7 +109,7 @@ static bool end_head(struct req *r, struct buf *b)
         r->keep = false;
         break;
     }
-    return ok && own_lines(r, b, !r->keep || r->c->last || r->env->draining);
+    return ok && own_lines(r, b, !r->keep || r->c->ops->ends(r->c) || r->env->draining);
 }
 
 /* ---- errors after the commit point */

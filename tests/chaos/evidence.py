@@ -141,9 +141,6 @@ class Evidence:
         # What was begun before is finished; what comes until another one serves finds nobody.
         if any(o["t"] - EDGE <= begin <= o.get("until", end) + 0.5 for o in self.operators if o["action"] == "kill supervisor"):
             return "there was no supervisor"
-        # What waits in the accept queue of a worker is lost with it.
-        if self.during(begin, end, "kill supervisor") and client["end"] == "none" and not self.attempts(client):
-            return "it was perhaps not accepted"
         if self.starved(client) or self.late(begin, end) > 1 or client["end"] == "gave up" and self.busy():
             return "the machine was too busy"
         return None

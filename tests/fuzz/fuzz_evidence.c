@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     classify(&ev, 1769904000000, &v);
     classify(&ev, -1, &again);
     MUST(v.cls != OUTCOME_OK && v.fault != FAULT_NONE && v.rule);
-    MUST(v.retry_after_ms >= -1 && v.retry_after_ms <= RETRY_AFTER_MAX_MS);
+    MUST(v.retry_after_ms >= RETRY_UNPAID && v.retry_after_ms <= RETRY_AFTER_MAX_MS);
     MUST(v.fault != FAULT_REQUEST || v.cls == OUTCOME_PERMANENT);
     MUST(!v.beyond_doubt || v.fault == FAULT_REQUEST);
     MUST(again.cls == v.cls && again.fault == v.fault);

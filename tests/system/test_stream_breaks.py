@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from client import Cut, ask, events
+from client import Cut, another, ask, events
 from scripted import WHOLE, names, one, script
 from upstream import BLOCK, LAST_CHUNK, START, STREAM, STREAM_HEAD, chunk, delta, reply
 
@@ -85,7 +85,7 @@ def test_break_counts_against_the_endpoint(one, client, script):
     q, up = one(script, {"breaker": {"failure_threshold": 2}})
     for _ in range(2):
         c = client(q)
-        c.send(ask(stream=True))
+        c.send(ask(stream=True, messages=another()))
         r = committed(c, script, START + BLOCK)
         script.play(close, None)
         broken(rest(c, r))

@@ -19,6 +19,8 @@ import run  # noqa: E402
 SEEDS = 200
 GROUPS = 20
 FIRST = 1
+# Rules of time are judged by `make chaos` alone: here sanitizers make every program several times slower.
+TIMED = {"vain", "prompt", "gone"}
 
 
 def plans():
@@ -39,7 +41,7 @@ def played():
 def test_seeds(played, group):
     """Every rule of the judge holds in each plan of the group."""
     n = SEEDS // GROUPS
-    found = [(p, job.result()) for p, job in played[group * n:(group + 1) * n]]
+    found = [(p, [f for f in job.result() if f[0] not in TIMED]) for p, job in played[group * n:(group + 1) * n]]
     faults = [run.show(p["seed"], faults, most=1) for p, faults in found if faults and again(p, faults)]
     assert not faults, "\n".join(faults)
 

@@ -115,6 +115,16 @@ static bool has_room(struct listener *l, struct conn **instead)
     return false;
 }
 
+/* The next connection of the listen queue, beyond those that have ended there; -1 with errno. */
+static int next_waiting(const struct listener *l)
+{
+    int fd;
+    do
+        fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (fd == -1 && (errno == EINTR || errno == ECONNABORTED));
+    return fd;
+}
+
 static void begin(struct listener *l, int fd)
 {
     int on = 1;
@@ -130,14 +140,12 @@ void accept_on_ready(struct ev_loop *loop, ev_io *io, int events)
     struct conn_env *env = l->env;
     struct conn *instead;
     for (int i = 0; i < PER_TURN && !l->gone && has_room(l, &instead); i++) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = next_waiting(l);
         if (fd == -1) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 log_warn("accept on %s: %s", l->address, strerror(errno));
                 if (!env->shed(env->arg))
                     pause_accepting(env, true, PAUSE_S);
-            } else if (errno == EINTR || errno == ECONNABORTED) {
-                continue;
             }
             env->crowded_since = 0;
             return; /* EAGAIN: no connection waits, or another worker accepted it */
@@ -154,7 +162,7 @@ void accept_rest(struct conn_env *env)
     {
         struct listener *l = LIST_ENTRY(n, struct listener, node);
         for (int i = 0; i < REST; i++) {
-            int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            int fd = next_waiting(l);
             if (fd == -1)
                 break;
             begin(l, fd);

@@ -179,29 +179,35 @@ static int64_t pause_for(const struct store *st, enum change c)
     return st->took_ms * SHARE > ms ? st->took_ms * SHARE : ms;
 }
 
-void store_turn(struct store *st)
+static bool may_save(const struct store *st)
 {
-    if (!st->env.health->operator_acted || !st->path || st->child || !st->allowed)
-        return;
-    st->env.health->operator_acted = false;
+    return st->path && !st->child && st->allowed;
+}
+
+/* Starts a save if something has changed whose pause since the last one, since_ms, is over. */
+static void save_changes(struct store *st, int64_t since_ms)
+{
     struct store_view v = look(st);
-    if (changed(st, &v) == CHANGE_NONE)
+    enum change c = changed(st, &v);
+    if (c == CHANGE_NONE || since_ms < pause_for(st, c))
         mem_free((void *)v.endpoints);
     else
         save(st, &v);
 }
 
+void store_turn(struct store *st)
+{
+    if (!st->env.health->operator_acted || !may_save(st))
+        return;
+    st->env.health->operator_acted = false;
+    save_changes(st, INT64_MAX);
+}
+
 void store_tick(struct store *st)
 {
     int64_t since = clock_mono_ms() - st->saved_ms;
-    if (!st->path || st->child || since < SOON_MS || !st->allowed)
-        return;
-    struct store_view v = look(st);
-    enum change c = changed(st, &v);
-    if (c == CHANGE_NONE || since < pause_for(st, c))
-        mem_free((void *)v.endpoints);
-    else
-        save(st, &v);
+    if (since >= SOON_MS && may_save(st))
+        save_changes(st, since);
 }
 
 bool store_put(struct store *st, int fd)

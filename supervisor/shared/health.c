@@ -340,8 +340,11 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         struct health_places_line l = {h, e->id};
         places_gone(&e->places, slot, health_send_places, &l);
     }
-    struct health_places_line gone = {h, NULL};
-    places_departed_gone(&h->departed, slot, health_send_places, &gone, &gone.id);
+    for (size_t i = 0; i < h->departed.n; i++) {
+        struct health_places_line l = {h, h->departed.v[i].id};
+        places_gone(&h->departed.v[i].places, slot, health_send_places, &l);
+    }
+    places_departed_settle(&h->departed);
 }
 
 /* ---- configuration, operators */

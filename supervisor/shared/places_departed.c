@@ -41,10 +41,17 @@ static struct place_owner *add(struct places_departed *d, struct str id)
     return o;
 }
 
-static void drop_if_free(struct places_departed *d, struct place_owner *o)
+void places_departed_settle(struct places_departed *d)
 {
-    if (!d->keep && o->places.total == 0 && places_lent(&o->places) == 0)
-        drop(d, o);
+    for (size_t i = d->n; i-- > 0 && !d->keep;)
+        if (d->v[i].places.total == 0 && places_lent(&d->v[i].places) == 0)
+            drop(d, &d->v[i]);
+}
+
+struct place_owner *places_departed_find(struct places_departed *d, struct str id, bool make)
+{
+    struct place_owner *o = by_id(d, id);
+    return o || !make ? o : add(d, id);
 }
 
 void places_departed_fini(struct places_departed *d)
@@ -75,57 +82,17 @@ void places_departed_take(struct places_departed *d, const char *id, struct plac
     drop(d, o);
 }
 
-bool places_departed_report(struct places_departed *d, struct str id, unsigned slot,
-                            const struct places_report *r, places_send *send, void *arg,
-                            const char **sent_id)
-{
-    struct place_owner *o = by_id(d, id);
-    if (!o && r->taken)
-        o = add(d, id);
-    if (!o)
-        return true;
-    *sent_id = o->id;
-    if (!places_update(&o->places, slot, r, send, arg))
-        return false;
-    drop_if_free(d, o);
-    return true;
-}
-
-void places_departed_elsewhere(struct places_departed *d, struct str id, uint32_t n)
-{
-    struct place_owner *o = by_id(d, id);
-    if (!o && n)
-        o = add(d, id);
-    if (!o)
-        return;
-    o->places.elsewhere = n;
-    drop_if_free(d, o);
-}
-
 void places_departed_ended(struct places_departed *d)
 {
-    for (size_t i = d->n; i-- > 0;) {
+    for (size_t i = 0; i < d->n; i++)
         d->v[i].places.elsewhere = 0;
-        drop_if_free(d, &d->v[i]);
-    }
+    places_departed_settle(d);
 }
 
 void places_departed_keep(struct places_departed *d, bool keep)
 {
     d->keep = keep;
-    for (size_t i = d->n; i-- > 0;) {
+    for (size_t i = 0; i < d->n; i++)
         d->v[i].sent = 0;
-        drop_if_free(d, &d->v[i]);
-    }
-}
-
-void places_departed_gone(struct places_departed *d, unsigned slot, places_send *send, void *arg,
-                          const char **sent_id)
-{
-    for (size_t i = d->n; i-- > 0;) {
-        struct place_owner *o = &d->v[i];
-        *sent_id = o->id;
-        places_gone(&o->places, slot, send, arg);
-        drop_if_free(d, o);
-    }
+    places_departed_settle(d);
 }

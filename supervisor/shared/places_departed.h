@@ -36,24 +36,19 @@ void places_departed_put(struct places_departed *d, const char *id, struct place
  * zero bytes. */
 void places_departed_take(struct places_departed *d, const char *id, struct places *p);
 
-/* Handles PLACES for an endpoint that is not configured. It may be one that is about to be: a
- * worker reports the places of its new configuration before that is in force here. *sent_id, part
- * of arg, becomes the id for `send`. False: it violates the protocol (places_update). */
-bool places_departed_report(struct places_departed *d, struct str id, unsigned slot,
-                            const struct places_report *r, places_send *send, void *arg,
-                            const char **sent_id) MUST_CHECK;
+/* The places of an endpoint that is not configured; NULL: none are remembered. make: they are from
+ * now on, if there is room. The endpoint may be one that is about to be configured: a worker
+ * reports the places of its new configuration before that is in force here. After a change of the
+ * places comes places_departed_settle; the pointer is valid until then. */
+struct place_owner *places_departed_find(struct places_departed *d, struct str id, bool make);
 
-/* The predecessor's workers hold n places at an endpoint that is not configured here. */
-void places_departed_elsewhere(struct places_departed *d, struct str id, uint32_t n);
+/* Forgets endpoints without a limit of which no worker holds a place. */
+void places_departed_settle(struct places_departed *d);
 
 /* The predecessor has ended: its workers hold no place any more. */
 void places_departed_ended(struct places_departed *d);
 
 /* keep: see struct places_departed. */
 void places_departed_keep(struct places_departed *d, bool keep);
-
-/* The worker has ended: its places are free, and lent to those that wait. */
-void places_departed_gone(struct places_departed *d, unsigned slot, places_send *send, void *arg,
-                          const char **sent_id);
 
 #endif

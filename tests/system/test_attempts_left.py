@@ -3,21 +3,15 @@ the class of its failure was, as long as that may end."""
 import pytest
 
 from qcc import until
-from upstream import Gone, error, reply
+from upstream import error, reply, reset
 
 CALM = {"workers": 1, "retry": {"transient_delay": "50ms"}, "balance": {"strategy": "priority_failover"},
         "upstream": {"first_byte_timeout": "20s"}}
 
 
-def reset(peer, _):
-    peer.reset()
-    raise Gone()
-
-
 def half_head(peer, _):
     peer.send(b"HTTP/1.1 200 OK\r\ncontent-ty")
-    peer.reset()
-    raise Gone()
+    reset(peer, _)
 
 
 FIRST = {"429 without a time": lambda p, _: p.send(error(429, "rate_limit_error")), "503": lambda p, _: p.send(error(503)),

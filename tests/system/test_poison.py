@@ -9,7 +9,7 @@ import pytest
 from admin import call
 from client import BODY, ask
 from qcc import until
-from upstream import BLOCK, START, STREAM, STREAM_HEAD, Gone, chunk, delta, error, reply
+from upstream import BLOCK, START, STREAM, STREAM_HEAD, Gone, chunk, delta, error, reply, reset
 
 QUICK = {"workers": 2, "retry": {"transient_delay": "10ms"}, "breaker": {"failure_threshold": 3, "open_duration": "60s"},
          "balance": {"strategy": "round_robin"}, "affinity": {"enabled": False}}
@@ -17,11 +17,6 @@ QUICK = {"workers": 2, "retry": {"transient_delay": "10ms"}, "breaker": {"failur
 
 def message(text):
     return json.dumps({**BODY, "messages": [{"role": "user", "content": text}]}).encode()
-
-
-def reset(peer, _):
-    peer.reset()
-    raise Gone()
 
 
 def garbage(peer, _):

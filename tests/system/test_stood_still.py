@@ -57,25 +57,31 @@ def uncharged(q, name="raw"):
     return e["breaker"]["state"] == "closed" and e["breaker"]["failures"] == 0 and e["tier"] == "healthy"
 
 
-def test_an_answer_that_comes_after_a_short_stop(qcc, raw, client):
-    """The time of the stop does not count, also where it is shorter than what a quiet loop may sleep."""
+def answered_after(qcc, raw, client, still, limit, took):
+    """The worker stands still for so long, and the endpoint answers only so many seconds after it has gone on."""
     go = []
 
     def play(peer, _):
-        until(lambda: go, "the worker to go on")
-        pause(0.1)
+        until(lambda: go)
+        pause(took)
         peer.send(reply())
 
     up = raw(play)
-    q = qcc({**STRICT, "upstream": {"first_byte_timeout": "400ms"}, "endpoints": [up.endpoint()]})
+    q = qcc({**STRICT, "upstream": {**STRICT["upstream"], "first_byte_timeout": limit}, "endpoints": [up.endpoint()]})
     c = client(q)
     c.send(ask())
     up.wait_requests(1)
-    with Still(*q.children()):
-        pause(0.9)
+    with Still(q.children()[0]):
+        pause(still)
     go.append(1)
-    assert c.reply().status == 200
+    r = c.reply()
+    assert (r.status, r.header("x-qcc-attempts")) == (200, "1")
     assert uncharged(q)
+
+
+def test_an_answer_that_comes_after_a_short_stop(qcc, raw, client):
+    """The time of the stop does not count, also where it is shorter than what a quiet loop may sleep."""
+    answered_after(qcc, raw, client, 0.9, "400ms", 0.1)
 
 
 @pytest.mark.parametrize("still,limit", [(LONGER, "1s"), (0.8, "300ms")], ids=["long", "short"])
@@ -88,7 +94,7 @@ def test_reply_that_came_meanwhile_is_read(qcc, raw, client, still, limit):
         sent.append(1)
 
     up = raw(play)
-    q = qcc({**STRICT, "upstream": {"first_byte_timeout": limit}, "endpoints": [up.endpoint()]})
+    q = qcc({**STRICT, "upstream": {**STRICT["upstream"], "first_byte_timeout": limit}, "endpoints": [up.endpoint()]})
     c = client(q)
     c.send(ask())
     up.wait_requests(1)
@@ -102,24 +108,7 @@ def test_reply_that_came_meanwhile_is_read(qcc, raw, client, still, limit):
 
 
 def test_endpoint_has_its_whole_time_again(qcc, raw, client):
-    go = []
-
-    def play(peer, _):
-        until(lambda: go)
-        pause(0.5)
-        peer.send(reply())
-
-    up = raw(play)
-    q = qcc({**STRICT, "endpoints": [up.endpoint()]})
-    c = client(q)
-    c.send(ask())
-    up.wait_requests(1)
-    with Still(q.children()[0]):
-        pause(LONGER)
-    go.append(1)
-    r = c.reply()
-    assert (r.status, r.header("x-qcc-attempts")) == (200, "1")
-    assert uncharged(q)
+    answered_after(qcc, raw, client, LONGER, "1s", 0.5)
 
 
 def test_timeout_after_all_charges_nobody(qcc, raw, client):

@@ -127,6 +127,12 @@ class Peer:
         return self.closed_at
 
 
+def reset(peer, _):
+    """Instead of a reply: the connection is reset."""
+    peer.reset()
+    raise Gone()
+
+
 class Raw:
     def __init__(self, play, tls=None, early=False, backlog=128, port=0):
         """tls: an ssl.SSLContext. early: play is called when the head of a request is there, and

@@ -142,7 +142,7 @@ static void test_machine_was_suspended(void **state)
 struct reader {
     ev_io io;
     struct deadline tmo;
-    int read, expired;
+    int read, expired, fd[2];
 };
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -160,52 +160,54 @@ static void on_late(struct deadline *t)
     r->expired++;
 }
 
+/* A reader in a loop of its own that waits for 1 ms. */
+static struct ev_loop *reader_begins(struct reader *r)
+{
+    struct ev_loop *loop = new_loop();
+    *r = (struct reader){0};
+    assert_int_equal(pipe(r->fd), 0);
+    ev_io_init(&r->io, on_readable, r->fd[0], EV_READ);
+    ev_io_start(loop, &r->io);
+    deadline_init(&r->tmo, loop, on_late);
+    deadline_set(&r->tmo, 1);
+    return loop;
+}
+
+/* It has read what came, and its deadline has not passed. */
+static void reader_ends(struct reader *r, struct ev_loop *loop)
+{
+    assert_int_equal(r->read, 1);
+    assert_int_equal(r->expired, 0);
+    deadline_fini(&r->tmo);
+    close(r->fd[0]);
+    close(r->fd[1]);
+    end_loop(loop);
+}
+
 static void test_what_was_sent_is_read_first(void **state)
 {
     (void)state;
-    struct ev_loop *loop = new_loop();
-    struct reader r = {0};
-    int fd[2];
-    assert_int_equal(pipe(fd), 0);
-    ev_io_init(&r.io, on_readable, fd[0], EV_READ);
-    ev_io_start(loop, &r.io);
-    deadline_init(&r.tmo, loop, on_late);
-    deadline_set(&r.tmo, 1);
-    assert_int_equal(write(fd[1], "x", 1), 1);
+    struct reader r;
+    struct ev_loop *loop = reader_begins(&r);
+    assert_int_equal(write(r.fd[1], "x", 1), 1);
     usleep(5000);
     ev_run(loop, 0);
-    assert_int_equal(r.read, 1);
-    assert_int_equal(r.expired, 0);
-    deadline_fini(&r.tmo);
-    close(fd[0]);
-    close(fd[1]);
-    end_loop(loop);
+    reader_ends(&r, loop);
 }
 
 /* The wait was interrupted, and has told of no socket. */
 static void test_looks_once_more_when_late(void **state)
 {
     (void)state;
-    struct ev_loop *loop = new_loop();
-    struct reader r = {0};
-    int fd[2];
-    assert_int_equal(pipe(fd), 0);
-    ev_io_init(&r.io, on_readable, fd[0], EV_READ);
-    ev_io_start(loop, &r.io);
-    deadline_init(&r.tmo, loop, on_late);
-    deadline_set(&r.tmo, 1);
+    struct reader r;
+    struct ev_loop *loop = reader_begins(&r);
     usleep(150000);
     ev_run(loop, EVRUN_ONCE);
     assert_int_equal(r.expired, 0);
     assert_true(deadline_active(&r.tmo));
-    assert_int_equal(write(fd[1], "x", 1), 1);
+    assert_int_equal(write(r.fd[1], "x", 1), 1);
     ev_run(loop, EVRUN_ONCE);
-    assert_int_equal(r.read, 1);
-    assert_int_equal(r.expired, 0);
-    deadline_fini(&r.tmo);
-    close(fd[0]);
-    close(fd[1]);
-    end_loop(loop);
+    reader_ends(&r, loop);
 }
 
 /* A loop that waits for nothing but a far deadline does not take that for standing still. */

@@ -181,7 +181,7 @@ def test_a_client_that_stopped_reading(qcc, raw, client, how):
 
     up = raw(play)
     q = qcc({**QUICK, "workers": 1, "endpoints": [up.endpoint("a")], "breaker": {"failure_threshold": 1}})
-    with client(q, rcvbuf=4096) as c:
+    with client(q, rcvbuf=65536) as c:
         c.send(ask(stream=True))
         assert gone.wait(30)
         c.until(b"event: error")

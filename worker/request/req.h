@@ -127,6 +127,7 @@ struct req {
     /* origin of the page that sent it, if it is listed (in conf); else NULL */
     const char *origin;
     struct str model;     /* name that endpoints are asked for; in mem */
+    struct str sent;      /* model that the last endpoint was asked for; empty: none yet; in mem */
     struct str model_raw; /* bytes of the model's name in the body, between the quotes */
     uint64_t conversation[2];
     const struct conf_client *client;

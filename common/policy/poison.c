@@ -30,6 +30,29 @@ uint64_t poison_hash(struct str body)
     return h ? h : 1;
 }
 
+enum {
+    SAMPLE_WHOLE = 1024, /* bytes of a body that is hashed as a whole */
+    SAMPLE_END = 256,    /* bytes at the front and at the end of a longer one */
+    SAMPLE_STEPS = 32,   /* pieces between, of SAMPLE_PIECE bytes */
+    SAMPLE_PIECE = 16
+};
+
+uint64_t poison_sample(struct str body)
+{
+    if (body.n <= SAMPLE_WHOLE)
+        return poison_hash(body);
+    char s[2 * SAMPLE_END + SAMPLE_STEPS * SAMPLE_PIECE + sizeof body.n];
+    size_t at = 0, step = (body.n - 2 * SAMPLE_END) / SAMPLE_STEPS;
+    memcpy(s, body.p, SAMPLE_END);
+    at += SAMPLE_END;
+    for (size_t i = 0; i < SAMPLE_STEPS; i++, at += SAMPLE_PIECE)
+        memcpy(s + at, body.p + SAMPLE_END + i * step, SAMPLE_PIECE);
+    memcpy(s + at, body.p + body.n - SAMPLE_END, SAMPLE_END);
+    at += SAMPLE_END;
+    memcpy(s + at, &body.n, sizeof body.n);
+    return poison_hash(str_make(s, at + sizeof body.n));
+}
+
 enum poison_sign poison_sign(enum outcome cls, enum net_fault net, uint32_t status)
 {
     if (net_fault_unsent(net))
@@ -75,9 +98,12 @@ static uint32_t find(const struct poison *p, uint64_t hash)
     return i;
 }
 
-void poison_remember(struct poison *p, uint64_t hash, int64_t now_ms)
+/* The message's entry, a new one with all else zero if it had none or that is too old. */
+static struct poison_message *entry(struct poison *p, uint64_t hash, int64_t now_ms)
 {
     uint32_t at = find(p, hash);
+    if (at < p->n && p->v[at].until_ms > now_ms)
+        return &p->v[at];
     if (at == p->n && p->n < POISON_MAX) {
         p->n++;
     } else if (at == p->n) {
@@ -86,7 +112,25 @@ void poison_remember(struct poison *p, uint64_t hash, int64_t now_ms)
             if (p->v[i].until_ms < p->v[at].until_ms)
                 at = i;
     }
-    p->v[at] = (struct poison_message){hash, now_ms + POISON_MS};
+    p->v[at] = (struct poison_message){.hash = hash, .until_ms = now_ms + POISON_MS};
+    return &p->v[at];
+}
+
+void poison_remember(struct poison *p, uint64_t hash, int64_t now_ms)
+{
+    struct poison_message *m = entry(p, hash, now_ms);
+    m->until_ms = now_ms + POISON_MS;
+    m->proven = true;
+}
+
+bool poison_broke(struct poison *p, uint64_t hash, uint64_t endpoint, bool alone, int64_t now_ms)
+{
+    struct poison_message *m = entry(p, hash, now_ms);
+    bool was = m->proven;
+    m->proven |= alone || (m->broke_at && m->broke_at != endpoint);
+    if (!m->broke_at)
+        m->broke_at = endpoint;
+    return m->proven && !was;
 }
 
 void poison_forget(struct poison *p, uint64_t hash)
@@ -99,5 +143,5 @@ void poison_forget(struct poison *p, uint64_t hash)
 bool poison_has(const struct poison *p, uint64_t hash, int64_t now_ms)
 {
     uint32_t at = hash ? find(p, hash) : p->n;
-    return at < p->n && p->v[at].until_ms > now_ms;
+    return at < p->n && p->v[at].proven && p->v[at].until_ms > now_ms;
 }

@@ -1,7 +1,9 @@
 /* poison: messages that no endpoint served. A client that repeats such a message must not make the
  * endpoints pay for it: while its bytes are remembered, failures with them count nowhere. Pure.
  *
- * A message is known by a hash of its body, which is computed on a failure alone. */
+ * A message is known by a hash of its body, which is computed on a failure alone. When a reply has
+ * begun the body is gone: what is kept of it then, for a reply that may still break, is the hash of
+ * a sample (poison_sample). */
 #ifndef QCC_COMMON_POLICY_POISON_H
 #define QCC_COMMON_POLICY_POISON_H
 
@@ -15,6 +17,8 @@ enum { POISON_MAX = 1024, POISON_MS = 600000 };
 struct poison_message {
     uint64_t hash; /* 0: none */
     int64_t until_ms;
+    uint64_t broke_at; /* the endpoint whose reply to it broke off; 0: none */
+    bool proven;       /* no endpoint serves it; else a reply broke off at one endpoint alone */
 };
 
 /* Zero bytes: nothing is remembered. */
@@ -35,6 +39,10 @@ enum poison_sign {
 /* The hash of a message's body; never 0. */
 uint64_t poison_hash(struct str body);
 
+/* The hash of a long body's length and of some of its bytes, of a short one of all; never 0. Costs
+ * the same for every long body. */
+uint64_t poison_sample(struct str body);
+
 /* What a failed attempt says about its message. status: of the reply; 0: none. */
 enum poison_sign poison_sign(enum outcome cls, enum net_fault net, uint32_t status);
 
@@ -45,10 +53,15 @@ bool poison_counts_anyway(enum outcome cls, enum net_fault net);
 /* Remembers a message for POISON_MS. now_ms: of one clock in all calls. */
 void poison_remember(struct poison *p, uint64_t hash, int64_t now_ms);
 
+/* A reply to the message (poison_sample) broke off at an endpoint, known by any number but 0, after
+ * its beginning was passed on, so that no other could be asked. alone: no other endpoint is usable.
+ * True: that proves that no endpoint serves it, as it is the second endpoint, or the only one. */
+bool poison_broke(struct poison *p, uint64_t hash, uint64_t endpoint, bool alone, int64_t now_ms);
+
 /* Forgets a message: an endpoint has served it. */
 void poison_forget(struct poison *p, uint64_t hash);
 
-/* Whether the message is remembered. */
+/* Whether it is remembered that no endpoint serves the message. */
 bool poison_has(const struct poison *p, uint64_t hash, int64_t now_ms);
 
 #endif

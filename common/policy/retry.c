@@ -58,12 +58,11 @@ static void go_on(struct retry_out *out, enum retry_action action, int64_t delay
     out->why = why;
 }
 
-/* Whether the attempt does not count: the failure proves the request unsent, and another endpoint
- * was not asked yet. So endpoints that are down do not use up the attempt at one that is up. */
+/* Whether the attempt does not count: the failure proves the request unsent. So endpoints that are
+ * down do not use up the attempts at one that is up. */
 static bool unsent(const struct retry_in *in)
 {
-    return net_fault_unsent(in->net) && in->net != NET_LOCAL && in->attempts_here == 1 &&
-           in->others.untried > 0;
+    return net_fault_unsent(in->net) && in->net != NET_LOCAL;
 }
 
 /* Attempts that count for max_attempts, this one included. */

@@ -81,8 +81,7 @@ struct retry_out {
     int64_t delay_ms;       /* with RETRY_SAME, and with RETRY_OTHER when all were tried once */
     bool uncounted;  /* the pooled connection was stale: no attempt is counted, nothing charged, no
                         outcome reported, and the repeat takes a new connection */
-    bool unsent;     /* does not count for max_attempts: the request was not sent, and another
-                        endpoint was not asked yet */
+    bool unsent;     /* does not count for max_attempts: the request was not sent */
     bool charge;     /* the endpoint is charged by class: report it now. False: no charge, or not
                         before the second opinion is in */
     const char *why; /* for the log; static */

@@ -8,6 +8,7 @@
 #include "supervisor/shared/health_log.h"
 #include "supervisor/shared/policy_conf.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX,
@@ -160,6 +161,34 @@ static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t par
     .why = (reason)[0] ? (reason) : NULL, .own_key = (m)->own_key, .began_ms = (m)->began_ms,      \
     .status = (m)->status, .wall_ms = clock_wall_ms()
 
+/* A message that no endpoint serves: what it counted at closed breakers is taken back, but for one
+ * failure each. */
+static void take_back(struct health *h, uint64_t message, int64_t now_ms)
+{
+    log_debug("a message that no endpoint serves: its failures do not count for %d s",
+              POISON_MS / 1000);
+    for (size_t i = 0; i < h->n; i++) {
+        struct ep_changes ch = {0};
+        ep_take_back(&h->v[i].state, message, &ch);
+        if (ch.dirty)
+            health_changed(h, &h->v[i], &ch, NULL, now_ms);
+    }
+}
+
+/* A reply broke off after its beginning was passed on. */
+static void reply_broke(struct health *h, const struct health_endpoint *e,
+                        const struct ipc_outcome *m, int64_t now_ms)
+{
+    bool alone = true;
+    if (!m->message || m->fault == FAULT_REQUEST ||
+        poison_sign((enum outcome)m->cls, (enum net_fault)m->net, m->status) != POISON_SIGN)
+        return;
+    for (size_t i = 0; i < h->n && alone; i++)
+        alone = &h->v[i] == e || !ep_usable(&h->v[i].state, now_ms);
+    if (poison_broke(&h->poison, m->message, (uint64_t)strtoul(e->id, NULL, 16) + 1, alone, now_ms))
+        take_back(h, m->message, now_ms);
+}
+
 bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m, int64_t now_ms)
 {
     if (!known_words(m->cls, m->fault, m->net, m->part))
@@ -199,6 +228,8 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
      * success_wanted. */
     if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
         h->send(h->arg, (int)slot, ipc_put_v_endpoint, &e->sent);
+    if (r.part == PART_BROKEN && !r.poisoned)
+        reply_broke(h, e, m, now_ms);
     if (r.cls != OUTCOME_OK)
         log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s", e->name, outcome_name(r.cls),
                   m->status, fault_name(r.fault), r.trial ? ", the trial" : "",
@@ -212,16 +243,8 @@ void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now
         poison_forget(&h->poison, m->message);
         return;
     }
-    if (!poison_has(&h->poison, m->message, now_ms))
-        log_debug("a message that no endpoint served: its failures do not count for %d s",
-                  POISON_MS / 1000);
     poison_remember(&h->poison, m->message, now_ms);
-    for (size_t i = 0; i < h->n; i++) {
-        struct ep_changes ch = {0};
-        ep_take_back(&h->v[i].state, m->message, &ch);
-        if (ch.dirty)
-            health_changed(h, &h->v[i], &ch, NULL, now_ms);
-    }
+    take_back(h, m->message, now_ms);
 }
 
 bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m, int64_t now_ms)

@@ -20,6 +20,8 @@ void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32
     struct health_places_line l = {h, e};
     if (e)
         places_elsewhere(&e->places, HEALTH_PREDECESSOR, n, got, health_send_places, &l);
+    else
+        places_departed_elsewhere(&h->departed, id, n);
 }
 
 void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms)
@@ -43,6 +45,7 @@ void health_places_granted(struct health *h, struct str id, uint32_t n)
 void health_freeze(struct health *h, bool on)
 {
     h->frozen = on;
+    places_departed_keep(&h->departed, on);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, &h->v[i]};
         h->v[i].places_sent = UINT64_MAX;

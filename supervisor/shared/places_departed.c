@@ -29,6 +29,12 @@ static void drop(struct places_departed *d, struct place_owner *o)
     *o = d->v[--d->n];
 }
 
+static void drop_if_free(struct places_departed *d, struct place_owner *o)
+{
+    if (!d->keep && places_lent(&o->places) == 0)
+        drop(d, o);
+}
+
 /* Without a limit places_ functions send nothing. */
 static void send_nothing(void *arg, unsigned slot, uint32_t n, bool recall, bool none)
 {
@@ -73,9 +79,36 @@ bool places_departed_report(struct places_departed *d, struct str id, unsigned s
         return true;
     if (!places_update(&o->places, slot, r, send_nothing, NULL))
         return false;
-    if (places_lent(&o->places) == 0)
-        drop(d, o);
+    drop_if_free(d, o);
     return true;
+}
+
+void places_departed_elsewhere(struct places_departed *d, struct str id, uint32_t n)
+{
+    struct place_owner *o = by_id(d, id);
+    if (!o && n)
+        o = add(d, id);
+    if (!o)
+        return;
+    o->places.elsewhere = n;
+    drop_if_free(d, o);
+}
+
+void places_departed_ended(struct places_departed *d)
+{
+    for (size_t i = d->n; i-- > 0;) {
+        d->v[i].places.elsewhere = 0;
+        drop_if_free(d, &d->v[i]);
+    }
+}
+
+void places_departed_keep(struct places_departed *d, bool keep)
+{
+    d->keep = keep;
+    for (size_t i = d->n; i-- > 0;) {
+        d->v[i].sent = 0;
+        drop_if_free(d, &d->v[i]);
+    }
 }
 
 void places_departed_gone(struct places_departed *d, unsigned slot)
@@ -83,7 +116,6 @@ void places_departed_gone(struct places_departed *d, unsigned slot)
     for (size_t i = d->n; i-- > 0;) {
         struct place_owner *o = &d->v[i];
         places_gone(&o->places, slot, send_nothing, NULL);
-        if (places_lent(&o->places) == 0)
-            drop(d, o);
+        drop_if_free(d, o);
     }
 }

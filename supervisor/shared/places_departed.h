@@ -13,12 +13,14 @@ enum { PLACES_DEPARTED_MAX = 1024 };
 struct place_owner {
     char id[9]; /* of the endpoint */
     struct places places;
+    uint64_t sent; /* places held here, as last sent to the successor (UP_PLACES.n) */
 };
 
 /* Zero bytes: none. */
 struct places_departed {
     struct place_owner *v;
     size_t n;
+    bool keep; /* those of which no place is held any more stay: the successor is to hear of it */
 };
 
 /* Frees all; d is then as zero bytes. */
@@ -36,6 +38,15 @@ void places_departed_take(struct places_departed *d, const char *id, struct plac
  * violates the protocol (places_update). */
 bool places_departed_report(struct places_departed *d, struct str id, unsigned slot,
                             const struct places_report *r) MUST_CHECK;
+
+/* The predecessor's workers hold n places at an endpoint that is not configured here. */
+void places_departed_elsewhere(struct places_departed *d, struct str id, uint32_t n);
+
+/* The predecessor has ended: its workers hold no place any more. */
+void places_departed_ended(struct places_departed *d);
+
+/* keep: see struct places_departed. */
+void places_departed_keep(struct places_departed *d, bool keep);
 
 /* The worker has ended: its places are free. */
 void places_departed_gone(struct places_departed *d, unsigned slot);

@@ -261,6 +261,7 @@ static void nothing_out(struct predecessor *pre)
     health_slot_gone(pre->env.health, HEALTH_PREDECESSOR, clock_boot_ms());
     for (size_t i = 0; i < pre->env.health->n; i++)
         health_places_elsewhere(pre->env.health, str_c(pre->env.health->v[i].id), 0, UINT32_MAX);
+    places_departed_ended(&pre->env.health->departed);
     for (unsigned i = 0; i < SLOTS_MAX; i++)
         totals_gone(pre->env.totals, TOTALS_ELSEWHERE + i);
 }

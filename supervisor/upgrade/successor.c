@@ -536,8 +536,24 @@ void successor_send_lost(struct successor *u, const struct ipc_up_lost *m)
         send_up(u, -1, ipc_put_v_up_lost, m);
 }
 
+/* Of endpoints that are not configured any more. */
+static void send_departed(struct successor *u)
+{
+    struct places_departed *d = &u->env.health->departed;
+    for (size_t i = 0; i < d->n; i++) {
+        uint64_t lent = places_lent(&d->v[i].places);
+        struct ipc_up_places m = {.endpoint = str_c(d->v[i].id), .n = (uint32_t)lent};
+        if (lent == d->v[i].sent)
+            continue;
+        d->v[i].sent = lent;
+        send_up(u, -1, ipc_put_v_up_places, &m);
+    }
+}
+
 void successor_turn(struct successor *u)
 {
+    if (successor_given(u))
+        send_departed(u);
     for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
         struct health_endpoint *e = &u->env.health->v[i];
         uint64_t lent = places_lent(&e->places);

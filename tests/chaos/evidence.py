@@ -82,8 +82,12 @@ class Evidence:
 
     def starved(self, client):
         """Whether it met a timeout at an endpoint that was well: with a machine so busy nothing is said."""
-        return self.busy(0.06) and any(
-            "timeout" in line and self.always_well(line.split(" ")[2].rstrip(":")) for line in self.trail(client))
+        names = [line.split(" ")[2].rstrip(":") for line in self.trail(client) if "timeout" in line]
+        return any(self.always_well(n) and (self.busy(0.06) or self.slow_at(n, self.attempts(client))) for n in names)
+
+    def slow_at(self, name, exchanges):
+        """Whether that endpoint itself took longer for one of them than its behaviour asks for."""
+        return any(x.site == name and (x.end is None or x.end - x.begin > 0.3) for x in exchanges)
 
     def during(self, begin, end, *actions, after=0.0):
         """Operators' actions of these kinds that touch the time, or have ended `after` seconds before it."""
@@ -137,9 +141,6 @@ class Evidence:
         # What was begun before is finished; what comes until another one serves finds nobody.
         if any(o["t"] - EDGE <= begin <= o.get("until", end) + 0.5 for o in self.operators if o["action"] == "kill supervisor"):
             return "there was no supervisor"
-        # What waits in the accept queue of a worker is lost with it.
-        if self.during(begin, end, "kill supervisor") and client["end"] == "none" and not self.attempts(client):
-            return "it was perhaps not accepted"
         if self.starved(client) or self.late(begin, end) > 1 or client["end"] == "gave up" and self.busy():
             return "the machine was too busy"
         return None

@@ -88,7 +88,9 @@ class Oracle:
         return len(sites) > 1 or any(x.spec in BEYOND_DOUBT.values() for x in self.e.attempts(c))
 
     def able(self, c):
-        """Endpoints that could have served it all the time."""
+        """Endpoints that could have served it all the time, and that it had attempts enough to reach."""
+        if len(self.e.endpoints) > self.e.config["retry"]["max_attempts"]:
+            return []
         found = [n for n in self.e.anchors() if self.e.offers(n, c.get("model"))]
         return found or [n for n in self.e.endpoints if self.e.offers(n, c.get("model")) and self.was_well(n, c)]
 
@@ -176,6 +178,9 @@ class Oracle:
         for c in self.good():
             if c["end"] in ("stale", "left", "refused", "none") or c.get("slow") or self.e.during(
                     c["t0"] - 0.5, c["t1"], "stop", "stop supervisor", "upgrade", "kill", "kill supervisor", "reload", "verify", after=0.7):
+                continue
+            # A busy endpoint reads a request after it was given up: its record is no measure of who waited for what.
+            if self.e.busy(0.06) and any("timeout" in line for line in self.e.trail(c)):
                 continue
             at, pause = c.get("sent", c["t0"]), 0.0
             for x in self.e.attempts(c) + [None]:
@@ -267,7 +272,8 @@ class Oracle:
             back = min([p["t"] for p in self.e.operators if p["argument"] == o["argument"] and p["t"] > o["t"]
                         and p["action"] in ("enable", "reset")] + [float("inf")])
             for x in self.e.by_site[o["argument"]]:
-                if x.id and x.message and o["until"] + 0.1 < x.begin < back:
+                asked = self.e.client(x.id) if x.id else None
+                if asked and x.message and o["until"] + 0.1 < x.begin < back and asked["t0"] > o["until"]:
                     self.fault("allowed", "%s was disabled at %.3f" % (x.site, o["until"]), self.e.client(x.id))
                     break
 
@@ -342,7 +348,7 @@ class Oracle:
                 self.fault("own", "the reply is not to this question: %.100r" % c.get("text"), c)
             mapped = self.e.config.get("models") or (self.e.endpoints.get(named) or {}).get("models", {}).get("map")
             for x in self.e.attempts(c):
-                if c.get("sha256") and x.sha256 and x.sha256 != c["sha256"] and not mapped and x.site == named:
+                if c.get("sha256") and x.sha256 not in ("", c["sha256"]) and not mapped and x.site == named and "early" not in x.spec:
                     self.fault("own", "the endpoint got another body", c)
 
     def counted(self):
@@ -386,7 +392,8 @@ class Oracle:
                     ("%d failures" % s["breaker"]["failures"], s["breaker"]["failures"] > 0 and not poison),
                     ("charged %d" % s["charged"], s["charged"] > 0 and not poison),
                     ("disabled by %s" % s["disabled_by"], s["disabled_by"] and n not in self.e.touched)) if v]
-                if bad and self.e.busy(0.06) and any("timeout" in words for _, words in self.e.words[n]):
+                if bad and any("timeout" in words for _, words in self.e.words[n]) and (
+                        self.e.busy(0.06) or self.e.slow_at(n, self.e.by_site[n])):
                     bad = []
                 if bad and n not in seen:
                     seen.add(n)

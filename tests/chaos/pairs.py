@@ -47,7 +47,7 @@ def make(seed, chosen, ping):
 def config(endpoints, ping):
     return {
         "workers": 2, "endpoints": endpoints, "balance": {"strategy": "priority_failover", "use_priority": False},
-        "upstream": {"connect_timeout": "300ms", "first_byte_timeout": "350ms", "idle_timeout": "350ms",
+        "upstream": {"connect_timeout": "300ms", "first_byte_timeout": "500ms", "idle_timeout": "400ms",
                      "pool": {"max_connections": 100, "max_idle": 20, "idle_expiry": "200ms"}},
         "retry": {"max_attempts": 6, "max_attempts_per_endpoint": 2, "transient_delay": "60ms" if ping else "5ms",
                   "hold_stream_head": "500ms", "hold_reply": "1MiB", "max_wait": "0s", "max_retry_after": "59s"},

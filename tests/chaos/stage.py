@@ -48,10 +48,7 @@ def bound(config):
             + seconds(upstream["first_byte_timeout"]) + seconds(upstream["idle_timeout"]) + 1.5)
 
 
-def blank(state, probe="conversational"):
-    # With `probe: off` nothing verifies an endpoint that auth has disabled: it stays so until an operator enables it.
-    if probe == "off" and state["disabled_by"] == "auth":
-        return True
+def blank(state):
     return (not state["queued"] and not state["disabled_by"] and state["breaker"]["state"] == "closed"
             and state["health"] in ("healthy", "unknown") and state["cooldown_s"] == 0 and not state["draining"])
 
@@ -285,10 +282,10 @@ class Stage:
         endpoints = {e["name"]: e for e in self.evidence["plan"]["config"]["endpoints"] if not e.get("dead")}
         end = max(now(), self.evidence["healed"]) + self.evidence["bound"]
         models = sorted({c["model"] for c in plan["clients"]}) or ["m"]
-        probe, turn = plan["config"]["failure_queue"]["probe"], 0
+        turn = 0
         while now() < end:
             found = await self.sample()
-            ill = [endpoints[e["name"]] for e in found or [] if e["name"] in endpoints and not blank(e, probe)]
+            ill = [endpoints[e["name"]] for e in found or [] if e["name"] in endpoints and not blank(e)]
             if found is not None and not ill:
                 self.evidence["usable"] = now()
                 return

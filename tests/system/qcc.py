@@ -57,6 +57,15 @@ def _ports():
 _port = _ports()
 
 
+def _other_ports():
+    """A forked process begins at another place, too."""
+    global _port
+    _port = _ports()
+
+
+os.register_at_fork(after_in_child=_other_ports)
+
+
 def free_port():
     """A port that nobody listens on now; never the same twice in a run."""
     for port in _port:

@@ -77,3 +77,21 @@ def test_one_that_refused_the_connection_is_asked_again(qcc, raw, client, second
     r = client(q).ask()
     assert (r.status, r.header("x-qcc-endpoint")) == (200, "a"), r.body
     until(lambda: len(up[0].requests) == 1, "the request")
+
+
+@pytest.mark.parametrize("attempts", [{"max_attempts": 2}, {"max_attempts": 3, "max_attempts_per_endpoint": 3}])
+def test_an_endpoint_that_is_down_uses_up_no_attempt(qcc, raw, client, attempts):
+    """Wherever it comes in the order."""
+    port = raw(reply())
+    port.close()
+    bad = attempts["max_attempts"] - 1
+    seen = []
+
+    def play(peer, _):
+        seen.append(1)
+        peer.send(error(500) if len(seen) <= bad else reply())
+
+    a = raw(play)
+    q = qcc({**CALM, "retry": {"transient_delay": "10ms", **attempts},
+             "endpoints": [a.endpoint("a", priority=1), port.endpoint("b", priority=2)]})
+    assert client(q).ask().status == 200

@@ -238,3 +238,29 @@ def test_a_limit_holds_for_what_began_before_it_was_out(qcc, slow, client, worke
     until(lambda: client(q).ask().header("x-qcc-endpoint") == "a", "its places to be free")
     until(lambda: [e["open_requests"] for e in q.ctl_json("endpoints")["endpoints"] if e["name"] == "a"] == [0],
           "the counts to be zero")
+
+
+@pytest.mark.parametrize("how", ["fewer workers", "upgrade", "out of the file"])
+def test_a_limit_holds_for_what_workers_that_drain_have_open(qcc, slow, client, how):
+    """They hear of no further configuration; their requests began without a limit."""
+    a, b = slow("a", 6.0, priority=1), slow("b", priority=2)
+    limited = {**a.endpoint, "max_concurrent": 2}
+    q = qcc({"workers": 4, "balance": {"strategy": "priority_failover"}, "endpoints": [a.endpoint, b.endpoint]})
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        first = [pool.submit(lambda: client(q).ask()) for _ in range(2)]
+        until(lambda: a.now == 2, "both requests to be open")
+        if how == "fewer workers":
+            q.reload({"workers": 1})
+            until(lambda: len(q.ctl_json("status")["workers"]) < 5, "the workers to drain")
+        else:
+            if how == "out of the file":
+                q.reload({"endpoints": [limited, b.endpoint]})
+                q.reload({"endpoints": [b.endpoint]})
+            q.upgrade()
+        q.reload({"endpoints": [limited, b.endpoint]})
+        where = {client(q).ask().header("x-qcc-endpoint") for _ in range(6)}
+        assert a.now == 2, "they came before a place was free"
+        assert where == {"b"} and a.most == 2
+        assert {f.result().status for f in first} == {200}
+    a.seconds = 0.0
+    until(lambda: client(q).ask().header("x-qcc-endpoint") == "a", "its places to be free")

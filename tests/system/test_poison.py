@@ -195,3 +195,29 @@ def test_a_client_that_stopped_reading(qcc, raw, client, how):
     assert q.ctl_json("endpoints")["endpoints"][0]["health"] == "healthy"
     up.play = STREAM
     assert client(q).ask(stream=True).header("x-qcc-attempts") == "1"
+
+
+@pytest.mark.parametrize("endpoints", [1, 2])
+def test_a_message_whose_stream_breaks(qcc, raw, client, endpoints):
+    """After a part of it was passed on no other endpoint can be asked: the message is known for it when it broke at the
+    only endpoint, or at two. So it opens one breaker at most."""
+    def cut(peer, request):
+        peer.send(STREAM_HEAD + chunk(START + BLOCK + delta("half")))
+        peer.reset()
+        raise Gone()
+
+    t = Twins(raw, cut)
+    t.well = STREAM
+    q = qcc({**QUICK, "workers": 1, "endpoints": t.endpoints[:endpoints], "health": {"degraded_for": "1ms"}})
+    long = json.dumps({**BODY, "stream": True, "messages": [{"role": "user", "content": "POISON " + "x" * 3000}]}).encode()
+    for _ in range(10):
+        r = client(q).ask(long)
+        assert b"event: error" in r.body or b"message_stop" not in r.body
+    q.wait_log("a message that no endpoint serves")
+    assert states(q).count("open") <= endpoints - 1
+    others = [client(q).ask(stream=True, messages=[{"role": "user", "content": "well %d" % i}]) for i in range(4)]
+    assert {b"message_stop" in r.body for r in others} == {True}
+    for i in range(3):
+        client(q).ask(json.dumps({**BODY, "stream": True, "messages": [{"role": "user", "content": "POISON %d" % i}]}).encode())
+    if endpoints == 1:
+        until(lambda: states(q) == ["open"], "different messages to open it")

@@ -57,6 +57,27 @@ def uncharged(q, name="raw"):
     return e["breaker"]["state"] == "closed" and e["breaker"]["failures"] == 0 and e["tier"] == "healthy"
 
 
+def test_an_answer_that_comes_after_a_short_stop(qcc, raw, client):
+    """The time of the stop does not count, also where it is shorter than what a quiet loop may sleep."""
+    go = []
+
+    def play(peer, _):
+        until(lambda: go, "the worker to go on")
+        pause(0.1)
+        peer.send(reply())
+
+    up = raw(play)
+    q = qcc({**STRICT, "upstream": {"first_byte_timeout": "400ms"}, "endpoints": [up.endpoint()]})
+    c = client(q)
+    c.send(ask())
+    up.wait_requests(1)
+    with Still(*q.children()):
+        pause(0.9)
+    go.append(1)
+    assert c.reply().status == 200
+    assert uncharged(q)
+
+
 @pytest.mark.parametrize("still,limit", [(LONGER, "1s"), (0.8, "300ms")], ids=["long", "short"])
 def test_reply_that_came_meanwhile_is_read(qcc, raw, client, still, limit):
     go, sent = [], []

@@ -153,7 +153,7 @@ void accept_rest(struct conn_env *env)
     LIST_EACH(n, tmp, &env->listeners)
     {
         struct listener *l = LIST_ENTRY(n, struct listener, node);
-        for (int i = 0; i < REST && env->counters->conns < env->conns_max; i++) {
+        for (int i = 0; i < REST; i++) {
             int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd == -1)
                 break;

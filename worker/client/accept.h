@@ -19,8 +19,8 @@ void accept_resume(struct conn_env *env);
 /* Shortens a pause: a connection has become idle, and may be closed in CROWDED_MS. */
 void accept_resume_soon(struct conn_env *env);
 
-/* Accepts what waits in the listen queues, before the sockets are closed: the kernel has let those
- * clients in, and would reset their connections. */
+/* Accepts what waits in the listen queues, before the sockets are closed, also beyond conns_max:
+ * the kernel has let those clients in, and would reset their connections. */
 void accept_rest(struct conn_env *env);
 
 /* Stops the timer: the worker drains or ends. */

@@ -259,7 +259,22 @@ static bool conn_quiet(const struct client *client)
     return CONTAINER_OF(client, const struct conn, client)->out.len == 0;
 }
 
-static const struct client_ops ops = {conn_write, conn_reply_done, conn_cut, conn_lost, conn_quiet};
+static bool conn_ends(struct client *client)
+{
+    struct conn *c = conn_of(client);
+    /* Clients wait: this one is told to leave after its reply rather than cut off while idle. */
+    c->client.last |= !c->l->service->operators && listener_crowded(c->env);
+    return c->client.last;
+}
+
+static const struct client_ops ops = {
+    .write = conn_write,
+    .done = conn_reply_done,
+    .cut = conn_cut,
+    .lost = conn_lost,
+    .ends = conn_ends,
+    .quiet = conn_quiet,
+};
 
 /* ---- reading */
 
@@ -468,8 +483,6 @@ static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
         req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
         return false;
     }
-    /* Clients wait: this one is told to leave after its reply rather than cut off while idle. */
-    c->client.last |= !c->l->service->operators && listener_crowded(c->env);
     bool body = req_begin(&c->client, p + *at, size);
     *at += size;
     if (c->client.req && body)

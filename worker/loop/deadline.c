@@ -4,6 +4,9 @@
 
 #include <math.h>
 
+/* Seconds: a loop that runs calls its timers sooner than so much too late. */
+#define LATE_S 0.1
+
 static void arm(struct deadline *t)
 {
     if (ev_is_active(&t->timer))
@@ -21,8 +24,12 @@ static void fired(struct ev_loop *loop, ev_timer *w, int revents)
     if (t->deadline == HUGE_VAL)
         return;
     turn_look(t->turn);
-    double now = t->turn->time;
-    if (t->deadline > now + 0.0005) {
+    double late = t->turn->time - t->armed;
+    if (t->deadline <= t->turn->time && late > LATE_S && !t->extended) {
+        t->extended = true;
+        t->deadline = t->turn->time + turn_late(t->turn, late);
+    }
+    if (t->deadline > t->turn->time + 0.0005) {
         arm(t);
         return;
     }
@@ -33,7 +40,7 @@ static void fired(struct ev_loop *loop, ev_timer *w, int revents)
         arm(t);
         return;
     }
-    t->looked = false;
+    t->looked = t->extended = false;
     t->deadline = HUGE_VAL;
     t->expired(t);
 }
@@ -45,7 +52,7 @@ void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(str
     ev_set_priority(&t->timer, EV_MINPRI);
     t->deadline = HUGE_VAL;
     t->armed = 0;
-    t->looked = false;
+    t->looked = t->extended = false;
     t->expired = expired;
     t->loop = loop;
     t->turn = turn_of(loop);
@@ -54,7 +61,7 @@ void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(str
 void deadline_set(struct deadline *t, int64_t ms)
 {
     t->deadline = t->turn->time + (double)ms / 1000.0;
-    t->looked = false;
+    t->looked = t->extended = false;
     if (!ev_is_active(&t->timer) || t->armed > t->deadline)
         arm(t);
 }

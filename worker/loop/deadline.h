@@ -18,6 +18,7 @@ struct deadline {
     double armed;    /* in turn.time: when the libev timer fires at the latest; valid while it is
                         active */
     bool looked;     /* the deadline has passed, and the sockets are looked at once more */
+    bool extended;   /* it was moved by the time in which the process stood still; once */
     /* called when the deadline has passed; it is cleared then */
     void (*expired)(struct deadline *t);
     struct ev_loop *loop;

@@ -33,6 +33,16 @@ void turn_look(struct turn *t)
         stood_still(t, (double)ms / 1000);
 }
 
+double turn_late(struct turn *t, double seconds)
+{
+    if (t->late_at != t->mono) {
+        t->late_at = t->mono;
+        t->stalls++;
+        log_debug("stood still for %.1f s at least, %.1f s at most", seconds, t->gap);
+    }
+    return t->gap;
+}
+
 static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 {
     (void)loop, (void)w, (void)revents; /* on_begin has looked */
@@ -44,6 +54,7 @@ static void on_begin(struct ev_loop *loop, ev_check *w, int revents)
     struct turn *t = CONTAINER_OF(w, struct turn, begin);
     double mono = turn_mono(t), gap = mono - t->mono;
     t->mono = mono;
+    t->gap = gap;
     if (gap < TURN_GAP_S)
         t->time += gap;
     else

@@ -41,6 +41,8 @@ struct turn {
     uint32_t stalls;      /* how often the process stood still */
     double mono;          /* turn_mono() at this turn's begin */
     double beat_at;       /* turn_mono() when `beat` was set */
+    double late_at;       /* `mono` of the turn in which turn_late was last called */
+    double gap;           /* seconds between this turn's begin and that of the one before */
     int64_t suspended_ms; /* clock_suspended_ms() as last seen */
     ev_check begin;       /* at the begin of each turn, before all other callbacks */
     ev_timer beat;        /* wakes the loop within TURN_BEAT_S */
@@ -63,6 +65,10 @@ static inline struct turn *turn_of(struct ev_loop *loop)
 /* Looks whether the machine was suspended, which CLOCK_MONOTONIC does not show. Called before a
  * timeout is believed. */
 void turn_look(struct turn *t);
+
+/* A timer fired so many seconds too late: the process stood still for a shorter time than
+ * TURN_GAP_S. Returns how many seconds at most, which the timeout is to have in addition. */
+double turn_late(struct turn *t, double seconds);
 
 /* Has `free` called with d at the end of this turn; until then d stays valid. */
 void turn_bury(struct turn *t, struct dead *d, void (*free)(struct dead *));

@@ -67,7 +67,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     }
     r->ep = ep_ref(e);
     e->live->open++;
-    loan_place_taken(e->live);
+    loan_place_taken(r->env->loans, e->live);
     r->attempts++;
     if (t)
         t->attempts++;

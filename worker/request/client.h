@@ -37,6 +37,9 @@ struct client_ops {
     /* Closes the connection after `write` returned CLIENT_GONE. c->req is NULL afterwards. */
     void (*lost)(struct client *c);
 
+    /* Whether the connection ends after the present reply, whose head is about to be written. */
+    bool (*ends)(struct client *c);
+
     /* Whether all bytes written were taken by the socket. */
     bool (*quiet)(const struct client *c);
 };

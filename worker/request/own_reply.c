@@ -105,7 +105,7 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .request_id = r->conf->expose_headers ? r->id : NULL,
                           .attempts = r->attempts,
                           .http10 = r->http10,
-                          .keep = r->keep && !r->c->last && !r->env->draining,
+                          .keep = r->keep && !r->c->ops->ends(r->c) && !r->env->draining,
                           .head_only = r->method == METHOD_HEAD};
     r->status = status;
     r->bytes_out += body.n;

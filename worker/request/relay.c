@@ -1,3 +1,4 @@
+#include "common/policy/poison.h"
 #include "worker/intake/cors.h"
 #include "worker/evidence/evidence.h"
 #include "worker/request/own_reply.h"
@@ -109,7 +110,7 @@ static bool end_head(struct req *r, struct buf *b)
         r->keep = false;
         break;
     }
-    return ok && own_lines(r, b, !r->keep || r->c->last || r->env->draining);
+    return ok && own_lines(r, b, !r->keep || r->c->ops->ends(r->c) || r->env->draining);
 }
 
 /* ---- errors after the commit point */
@@ -199,10 +200,12 @@ void relay_over(struct req *r)
 
 /* ---- the commit point */
 
-static void forget_request(struct req *r)
+static void forget_request(struct req *r, bool whole)
 {
     if (!exchange_sent(&r->exchange))
-        return; /* an early reply: the rest of the request is still being sent */
+        return;             /* an early reply: the rest of the request is still being sent */
+    if (!whole && !r->side) /* the reply may break */
+        r->message = poison_sample(body_view(&r->body));
     body_free(&r->body);
     buf_free(&r->send);
     buf_free(&r->model_sent);
@@ -251,7 +254,7 @@ void relay_commit(struct req *r, struct str piece, bool end)
     }
     struct buf rhead = r->rhead; /* emit may end the request */
     buf_init(&r->rhead, rhead.max);
-    forget_request(r);
+    forget_request(r, end);
     if (!end)
         watch_end(r);
     emit(r, head, buf_view(&held), piece, end);

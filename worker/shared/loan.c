@@ -122,16 +122,36 @@ int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t since_ms, in
     return left > 1 ? left : 1;
 }
 
-void loan_place_taken(struct ep_live *l)
+/* Reports the open requests that have no place, as there was no limit when they began. */
+static void say_taken(struct loans *s, struct ep_live *l)
+{
+    if (l->open <= l->loan.places)
+        return;
+    uint32_t taken = l->open - l->loan.places;
+    l->loan.places = l->open;
+    say_places(s, l, &(struct ipc_places){.taken = taken});
+}
+
+/* A worker that drains hears of no further configuration: should there be a limit later, the
+ * supervisor knows of its requests. */
+static void count_for_later(struct loans *s, struct ep_live *l)
+{
+    if (l->loan.limit)
+        return;
+    l->loan.recalled = true;
+    say_taken(s, l);
+}
+
+void loan_place_taken(struct loans *s, struct ep_live *l)
 {
     if (l->open > l->loan.peak)
         l->loan.peak = l->open;
+    if (s->draining)
+        count_for_later(s, l);
 }
 
 void loan_place_left(struct loans *s, struct ep_live *l)
 {
-    if (l->loan.limit == 0)
-        return;
     if (l->loan.recalled)
         give_places(s, l, idle_places(l));
 }
@@ -170,11 +190,8 @@ void loan_after_conf(struct loans *s)
         l->loan.limit = is;
         l->loan.wanted &= is == was;
         l->loan.dry &= is == was;
-        if (is && !was && l->open > l->loan.places) {
-            /* Requests that are open already count against the new limit. */
-            uint32_t taken = l->open - l->loan.places;
-            l->loan.places = l->open;
-            say_places(s, l, &(struct ipc_places){.taken = taken});
+        if (is && !was) {
+            say_taken(s, l);
         } else if (was && !is) {
             give_places(s, l, l->loan.places);
             l->loan.recalled = false;
@@ -279,6 +296,10 @@ void loan_sweep(struct loans *s)
 void loan_drain(struct loans *s)
 {
     s->draining = true;
-    for (size_t i = 0; i < s->replica->n; i++)
+    for (size_t i = 0; i < s->replica->n; i++) {
         unused_trial_back(s, s->replica->eps[i]->live);
+        count_for_later(s, s->replica->eps[i]->live);
+    }
+    for (struct ep_live *l = s->replica->departed; l; l = l->next)
+        count_for_later(s, l);
 }

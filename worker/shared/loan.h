@@ -64,7 +64,7 @@ bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now
 int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t since_ms, int64_t now_ms);
 
 /* Records that a request begins; l->open counts it already. */
-void loan_place_taken(struct ep_live *l);
+void loan_place_taken(struct loans *s, struct ep_live *l);
 /* Records that a request has ended, which l->open no longer counts; its place goes back if
  * recalled. */
 void loan_place_left(struct loans *s, struct ep_live *l);
@@ -96,7 +96,8 @@ void loan_settle(struct loans *s);
  * waited for. Called once a second. */
 void loan_sweep(struct loans *s);
 
-/* The worker drains: returns the trials that have not begun, now and as they come. */
+/* The worker drains: returns the trials that have not begun, now and as they come, and counts its
+ * requests at endpoints without a limit, too. */
 void loan_drain(struct loans *s);
 
 #endif

@@ -320,7 +320,7 @@ static void start(struct verify *v)
     const struct conf_endpoint *ce = v->ep->ce;
     v->has_place = true;
     v->ep->live->open++;
-    loan_place_taken(v->ep->live);
+    loan_place_taken(env->loans, v->ep->live);
     v->began_ms = clock_boot_ms();
     v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
     v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->models);

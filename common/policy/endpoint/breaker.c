@@ -50,7 +50,7 @@ bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial
     return false;
 }
 
-void breaker_failed_on(struct breaker *b, uint64_t message)
+void breaker_failed_on(struct breaker *b, uint64_t message, bool broke)
 {
     for (unsigned i = 0; message && b->state == BREAKER_CLOSED && i < BREAKER_MESSAGES; i++) {
         struct breaker_message *m = &b->messages[i];
@@ -58,7 +58,30 @@ void breaker_failed_on(struct breaker *b, uint64_t message)
             continue;
         m->hash = message;
         m->n++;
+        m->broken += broke;
         return;
+    }
+}
+
+/* Takes all but one of a message's failures out of a row. */
+static void take(uint32_t *row, uint32_t *of_message)
+{
+    uint32_t more = *of_message > 1 ? *of_message - 1 : 0;
+    *of_message -= more;
+    *row = *row > more ? *row - more : 0;
+}
+
+/* A row has ended: the failures in a row, or with `broken` that of replies that broke off. */
+static void forget_row(struct breaker *b, bool broken)
+{
+    for (unsigned i = 0; i < BREAKER_MESSAGES; i++) {
+        struct breaker_message *m = &b->messages[i];
+        if (broken)
+            m->broken = 0;
+        else
+            m->n = 0;
+        if (m->n == 0 && m->broken == 0)
+            m->hash = 0;
     }
 }
 
@@ -66,11 +89,10 @@ bool breaker_take_back(struct breaker *b, uint64_t message)
 {
     for (unsigned i = 0; message && b->state == BREAKER_CLOSED && i < BREAKER_MESSAGES; i++) {
         struct breaker_message *m = &b->messages[i];
-        if (m->hash != message || m->n < 2)
+        if (m->hash != message || (m->n < 2 && m->broken < 2))
             continue;
-        uint32_t more = m->n - 1;
-        m->n = 1;
-        b->failures = b->failures > more ? b->failures - more : 0;
+        take(&b->failures, &m->n);
+        take(&b->broken, &m->broken);
         return true;
     }
     return false;
@@ -105,7 +127,7 @@ bool breaker_answered(struct breaker *b, bool trial, int64_t now_ms)
 {
     if (b->state == BREAKER_CLOSED) {
         b->failures = 0;
-        memset(b->messages, 0, sizeof b->messages);
+        forget_row(b, false);
         return false;
     }
     if (!trial)
@@ -122,6 +144,7 @@ void breaker_ended(struct breaker *b)
         return;
     b->broken = 0;
     b->open_ms = 0;
+    forget_row(b, true);
 }
 
 bool breaker_blemished(const struct breaker *b)

@@ -37,10 +37,11 @@ enum breaker_trial {
  * back. */
 enum { BREAKER_MESSAGES = 16 };
 
-/* How often the failures of one message count in the present row. */
+/* How often the failures of one message count in the present rows. */
 struct breaker_message {
-    uint64_t hash; /* poison_hash; 0: free */
-    uint32_t n;
+    uint64_t hash;   /* poison_hash or poison_sample; 0: free */
+    uint32_t n;      /* part of `failures` */
+    uint32_t broken; /* part of `broken` */
 };
 
 struct breaker_conf {
@@ -59,14 +60,16 @@ struct breaker {
                           trial's reply, or another, was complete */
     int64_t verify_ms; /* in BREAKER_HALF_OPEN: no verification before; 0: none was lost */
     bool verify_next;  /* the next trial is a verification */
-    struct breaker_message messages[BREAKER_MESSAGES]; /* part of `failures` */
+    struct breaker_message messages[BREAKER_MESSAGES];
 };
 
 /* An attempt failed. `trial`: it was the trial, which is free again. True if the state changed. */
 bool breaker_failure(struct breaker *b, const struct breaker_conf *c, bool trial, int64_t now_ms);
 
-/* A failure that breaker_failure has just counted was of this message (poison_hash). */
-void breaker_failed_on(struct breaker *b, uint64_t message);
+/* A failure that breaker_failure, or breaker_broke if `broke`, has just counted was of this
+ * message.
+ */
+void breaker_failed_on(struct breaker *b, uint64_t message, bool broke);
 
 /* No endpoint serves this message: while the breaker is closed, all but one of the failures that it
  * counted in the present row are taken back. True if some were. */

@@ -90,7 +90,7 @@ static void break_once(struct ep_state *s, const struct ep_conf *c, const struct
         breaker_broke(&s->breaker, &c->breaker, now_ms);
     else
         breaker_failure(&s->breaker, &c->breaker, r->trial, now_ms);
-    breaker_failed_on(&s->breaker, r->message);
+    breaker_failed_on(&s->breaker, r->message, r->part == PART_BROKEN);
     breaker_changed(s, from, r->trial ? "the trial failed" : "failures in a row", ch);
 }
 

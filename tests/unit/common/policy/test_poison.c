@@ -101,13 +101,47 @@ static void the_oldest_goes_first(void **unused)
     assert_true(poison_has(&p, 5000, 3000));
 }
 
+/* Of a reply that broke off, one endpoint alone proves nothing where others could be asked. */
+static void a_reply_that_broke_off(void **unused)
+{
+    (void)unused;
+    static struct poison p;
+    assert_false(poison_broke(&p, 7, 1, false, 1000));
+    assert_false(poison_broke(&p, 7, 1, false, 2000));
+    assert_false(poison_has(&p, 7, 2000));
+    assert_true(poison_broke(&p, 7, 2, false, 3000));
+    assert_true(poison_has(&p, 7, 3000));
+    assert_false(poison_broke(&p, 7, 3, false, 4000)); /* known already */
+    assert_true(poison_broke(&p, 8, 1, true, 1000));   /* the only one */
+    assert_true(poison_has(&p, 8, 1000));
+    assert_false(poison_broke(&p, 9, 1, false, 1000));
+    assert_false(poison_broke(&p, 9, 2, false, 1000 + POISON_MS)); /* too long ago */
+    assert_false(poison_has(&p, 9, 1000 + POISON_MS));
+}
+
+/* A sample tells lengths, fronts and ends apart, and short bodies in each byte. */
+static void samples(void **unused)
+{
+    (void)unused;
+    static char text[5000];
+    for (size_t n = 1000; n < sizeof text; n += 1333) {
+        uint64_t was = poison_sample(str_make(text, n));
+        assert_int_not_equal(was, 0);
+        assert_false(was == poison_sample(str_make(text, n - 1)));
+        for (size_t i = 0; i < n; i += n <= 1024 || i < 250 || i >= n - 256 ? 1 : n - 256 - i) {
+            text[i] = 1;
+            assert_false(was == poison_sample(str_make(text, n)));
+            text[i] = 0;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_failure_says),
-        cmocka_unit_test(hashes),
-        cmocka_unit_test(remembered_for_ten_minutes),
-        cmocka_unit_test(the_oldest_goes_first),
+        cmocka_unit_test(what_a_failure_says),        cmocka_unit_test(hashes),
+        cmocka_unit_test(remembered_for_ten_minutes), cmocka_unit_test(the_oldest_goes_first),
+        cmocka_unit_test(a_reply_that_broke_off),     cmocka_unit_test(samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,10 @@ static const char *do_event(struct world *w, const char *event, int64_t now)
         breaker_give_back(&w->b);
     else if (strncmp(event, "fail:", 5) == 0) {
         breaker_failure(&w->b, &w->conf, false, now);
-        breaker_failed_on(&w->b, (uint64_t)event[5]);
+        breaker_failed_on(&w->b, (uint64_t)event[5], false);
+    } else if (strncmp(event, "broke:", 6) == 0) {
+        breaker_broke(&w->b, &w->conf, now);
+        breaker_failed_on(&w->b, (uint64_t)event[6], true);
     } else if (strncmp(event, "unserved:", 9) == 0)
         return yes_no[breaker_take_back(&w->b, (uint64_t)event[9])];
     else if (strcmp(event, "void") == 0)

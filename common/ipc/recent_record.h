@@ -26,6 +26,7 @@ struct recent_record {
     uint16_t len;      /* bytes used of text */
     uint8_t listed;    /* attempts that are in text */
     bool stream;
+    bool message; /* an endpoint was looked for to serve a message: a request that history counts */
     struct choices choices;
     char id[20];
     char text[RECENT_TEXT];

@@ -18,4 +18,11 @@ enum { MODEL_NAME_MAX = 128 };
  * The result borrows from out. Empty: the name is empty or too long. */
 struct str model_name(struct str name, char out[static MODEL_NAME_MAX]);
 
+/* Whether another model served than was asked for. False where one is not known (empty). */
+static inline bool model_name_differs(struct str asked, struct str served)
+{
+    char a[MODEL_NAME_MAX], b[MODEL_NAME_MAX];
+    return asked.n && served.n && !str_eq(model_name(asked, a), model_name(served, b));
+}
+
 #endif

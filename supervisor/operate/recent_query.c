@@ -167,13 +167,6 @@ static void put_choices(const struct operate_env *env, struct doc *d, const stru
     doc_kv_int(d, "choices_missed", c->missed);
 }
 
-/* Whether another model served than was asked for. False where one is not known. */
-static bool model_differs(struct str sent, struct str served)
-{
-    char a[MODEL_NAME_MAX], b[MODEL_NAME_MAX];
-    return sent.n && served.n && !str_eq(model_name(sent, a), model_name(served, b));
-}
-
 /* Writes the tokens; the cache writes as a sum and by how long they are kept. */
 static void put_tokens(struct doc *d, const struct recent_record *r)
 {
@@ -202,7 +195,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     put_text(d, "model", t.model);
     put_text(d, "sent", t.sent);
     put_text(d, "served", t.served);
-    doc_kv_flag(d, "model_differs", model_differs(t.sent, t.served));
+    doc_kv_flag(d, "model_differs", model_name_differs(t.sent, t.served));
     doc_kv_str(d, "method", t.method);
     doc_kv_str(d, "path", t.path);
     doc_kv_flag(d, "stream", r->stream);

@@ -95,6 +95,7 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempts;
     to->stream = r->stream;
+    to->message = !r->side && r->choices.len > 0;
     to->choices = r->choices;
     memcpy(to->id, r->id, sizeof to->id);
     recent_put(to, &t);

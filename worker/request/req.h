@@ -36,6 +36,7 @@
 #include "worker/request/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
+#include "worker/shared/feed.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/recent_ring.h"
 

@@ -108,15 +108,27 @@ static bool usage_sql(struct buf *b, const char *table)
     return ok;
 }
 
-static int write_usage(const struct rollup *r, sqlite3 *db, const char *table, int64_t quarters)
+/* Prepares a statement that is kept, unless it is there. */
+static int prepare(sqlite3 *db, const char *sql, size_t n, sqlite3_stmt **st)
+{
+    return *st ? SQLITE_OK
+               : sqlite3_prepare_v3(db, sql, (int)n, SQLITE_PREPARE_PERSISTENT, st, NULL);
+}
+
+static int prepare_usage(sqlite3 *db, const char *table, sqlite3_stmt **st)
 {
     struct buf sql;
-    sqlite3_stmt *st = NULL;
+    if (*st)
+        return SQLITE_OK;
     buf_init(&sql, SQL_MAX);
-    int rc = usage_sql(&sql, table)
-                 ? sqlite3_prepare_v2(db, buf_data(&sql), (int)sql.len, &st, NULL)
-                 : SQLITE_NOMEM;
+    int rc = usage_sql(&sql, table) ? prepare(db, buf_data(&sql), sql.len, st) : SQLITE_NOMEM;
     buf_free(&sql);
+    return rc;
+}
+
+static int write_usage(const struct rollup *r, sqlite3_stmt *st, int64_t quarters)
+{
+    int rc = SQLITE_OK;
     for (size_t i = 0; i < r->nusage && rc == SQLITE_OK; i++) {
         const struct rollup_usage *u = &r->usage[i];
         const int64_t key[] = {u->key.q / quarters, u->key.endpoint, u->key.model, u->key.client,
@@ -127,7 +139,6 @@ static int write_usage(const struct rollup *r, sqlite3 *db, const char *table, i
             sqlite3_bind_int64(st, (int)(k + COUNT_OF(key)) + 1, u->sum[k]);
         rc = step(st);
     }
-    sqlite3_finalize(st);
     return rc;
 }
 
@@ -149,15 +160,14 @@ static int read_hist(sqlite3_stmt *st, const struct rollup_speed *s, uint32_t hi
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int write_speed(const struct rollup *r, sqlite3 *db)
+static const char get_speed[] = "SELECT hist FROM speed_60 WHERE q=?1 AND endpoint=?2 AND model=?3";
+static const char put_speed[] = "INSERT OR REPLACE INTO speed_60 VALUES(?1,?2,?3,?4)";
+
+static int write_speed(const struct rollup *r)
 {
-    sqlite3_stmt *get = NULL, *put = NULL;
     uint32_t hist[HIST_BUCKETS];
-    const char *get_sql = "SELECT hist FROM speed_60 WHERE q=?1 AND endpoint=?2 AND model=?3";
-    const char *put_sql = "INSERT OR REPLACE INTO speed_60 VALUES(?1,?2,?3,?4)";
-    int rc = sqlite3_prepare_v2(db, get_sql, -1, &get, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(db, put_sql, -1, &put, NULL);
+    sqlite3_stmt *get = r->get_speed, *put = r->put_speed;
+    int rc = SQLITE_OK;
     for (size_t i = 0; i < r->nspeed && rc == SQLITE_OK; i++) {
         const struct rollup_speed *s = &r->speed[i];
         rc = read_hist(get, s, hist);
@@ -168,17 +178,16 @@ static int write_speed(const struct rollup *r, sqlite3 *db)
         if (rc == SQLITE_OK)
             rc = step(put);
     }
-    sqlite3_finalize(get);
-    sqlite3_finalize(put);
     return rc;
 }
 
-static int write_tries(const struct rollup *r, sqlite3 *db)
+static const char add_tries[] = "INSERT INTO tries_60 VALUES(?1,?2,?3,?4,?5) ON CONFLICT DO UPDATE"
+                                " SET n=n+excluded.n, charged=charged+excluded.charged";
+
+static int write_tries(const struct rollup *r)
 {
-    sqlite3_stmt *st = NULL;
-    const char *sql = "INSERT INTO tries_60 VALUES(?1,?2,?3,?4,?5) ON CONFLICT DO UPDATE SET"
-                      " n=n+excluded.n, charged=charged+excluded.charged";
-    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    sqlite3_stmt *st = r->add_tries;
+    int rc = SQLITE_OK;
     for (size_t i = 0; i < r->ntries && rc == SQLITE_OK; i++) {
         const struct rollup_tries *t = &r->tries[i];
         sqlite3_bind_int64(st, 1, t->q);
@@ -188,18 +197,31 @@ static int write_tries(const struct rollup *r, sqlite3 *db)
         sqlite3_bind_int64(st, 5, t->charged);
         rc = step(st);
     }
-    sqlite3_finalize(st);
     return rc;
 }
 
-int rollup_write(const struct rollup *r, sqlite3 *db)
+static int prepare_all(struct rollup *r, sqlite3 *db)
 {
-    int rc = write_usage(r, db, "usage_15", 1);
+    int rc = prepare_usage(db, "usage_15", &r->add_15);
     if (rc == SQLITE_OK)
-        rc = write_usage(r, db, "usage_60", QUARTERS);
+        rc = prepare_usage(db, "usage_60", &r->add_60);
     if (rc == SQLITE_OK)
-        rc = write_speed(r, db);
-    return rc == SQLITE_OK ? write_tries(r, db) : rc;
+        rc = prepare(db, get_speed, sizeof get_speed, &r->get_speed);
+    if (rc == SQLITE_OK)
+        rc = prepare(db, put_speed, sizeof put_speed, &r->put_speed);
+    return rc == SQLITE_OK ? prepare(db, add_tries, sizeof add_tries, &r->add_tries) : rc;
+}
+
+int rollup_write(struct rollup *r, sqlite3 *db)
+{
+    int rc = prepare_all(r, db);
+    if (rc == SQLITE_OK)
+        rc = write_usage(r, r->add_15, 1);
+    if (rc == SQLITE_OK)
+        rc = write_usage(r, r->add_60, QUARTERS);
+    if (rc == SQLITE_OK)
+        rc = write_speed(r);
+    return rc == SQLITE_OK ? write_tries(r) : rc;
 }
 
 void rollup_clear(struct rollup *r)
@@ -212,5 +234,10 @@ void rollup_free(struct rollup *r)
     mem_free(r->usage);
     mem_free(r->speed);
     mem_free(r->tries);
+    sqlite3_finalize(r->add_15);
+    sqlite3_finalize(r->add_60);
+    sqlite3_finalize(r->get_speed);
+    sqlite3_finalize(r->put_speed);
+    sqlite3_finalize(r->add_tries);
     *r = (struct rollup){0};
 }

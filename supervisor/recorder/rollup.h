@@ -64,6 +64,8 @@ struct rollup {
     struct rollup_speed *speed;
     struct rollup_tries *tries;
     size_t nusage, nspeed, ntries, cap_usage, cap_speed, cap_tries;
+    /* prepared with the first batch: preparing costs as much as ten requests */
+    sqlite3_stmt *add_15, *add_60, *get_speed, *put_speed, *add_tries;
 };
 
 /* Adds one request's sums. */
@@ -75,12 +77,12 @@ void rollup_first_byte(struct rollup *r, const struct rollup_key *key, uint64_t 
 void rollup_attempt(struct rollup *r, int64_t q, int64_t endpoint, enum outcome cls, bool charged);
 
 /* Adds all to the file, within the caller's transaction. Returns SQLite's result; the sums stay. */
-int rollup_write(const struct rollup *r, sqlite3 *db) MUST_CHECK;
+int rollup_write(struct rollup *r, sqlite3 *db) MUST_CHECK;
 
 /* Forgets the sums; the memory stays. */
 void rollup_clear(struct rollup *r);
 
-/* Frees all. */
+/* Frees all, before the file is closed. */
 void rollup_free(struct rollup *r);
 
 #endif

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-    BATCH = 500,           /* records of one transaction */
     BATCH_MS = 1000,       /* a record is stored after this time at most */
     STATE_MS = 5000,       /* between two REC_STATE without a change */
     RETRY_MS = 1000,       /* after a lock */
@@ -152,7 +151,7 @@ static void store(struct recorder *r, int64_t now)
     if (!r->db)
         open_file(r, now);
     while (r->db && r->feed.n) {
-        size_t n = min_size(r->feed.n, BATCH);
+        size_t n = min_size(r->feed.n, STORE_BATCH_MAX);
         int rc = store_batch_write(&r->batch, r->feed.v, n);
         if (rc != SQLITE_OK) {
             failed(r, rc, now);
@@ -163,7 +162,7 @@ static void store(struct recorder *r, int64_t now)
         r->stored += n;
         r->commits++;
         r->said = r->said && now < r->said_ms + BATCH_MS;
-        if (r->feed.n < BATCH)
+        if (r->feed.n < STORE_BATCH_MAX)
             return;
     }
 }
@@ -179,7 +178,7 @@ static int64_t store_at(const struct recorder *r)
     if (!r->configured || gave_up(r))
         return INT64_MAX;
     int64_t at = !r->db || r->state == HISTORY_PAUSED ? 0
-                 : r->feed.n >= BATCH                 ? 0
+                 : r->feed.n >= STORE_BATCH_MAX       ? 0
                  : r->feed.n                          ? r->feed.since_ms + BATCH_MS
                                                       : INT64_MAX;
     return at > r->retry_ms ? at : r->retry_ms;

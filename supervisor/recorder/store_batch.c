@@ -2,6 +2,7 @@
 
 #include "common/policy/model_name.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { QUARTER_MS = 900000, K_BITS = 12, ID_BYTES = 10 };
@@ -265,18 +266,31 @@ static bool row_wanted(const struct store_batch *b, const struct recent_record *
     return false;
 }
 
+static int by_end(const void *a, const void *b)
+{
+    int64_t x = end_of(*(const struct recent_record *const *)a);
+    int64_t y = end_of(*(const struct recent_record *const *)b);
+    return (x > y) - (x < y);
+}
+
 static int fill(struct store_batch *b, const struct recent_record *v, size_t n,
                 struct store_batch *got)
 {
+    const struct recent_record *order[STORE_BATCH_MAX];
     struct row w;
     int rc = SQLITE_OK;
+    /* In the order of their keys, whichever worker they are of: a key that is taken costs as much
+     * as a row. */
+    for (size_t i = 0; i < n; i++)
+        order[i] = &v[i];
+    qsort(order, n, sizeof *order, by_end);
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
-        if (!row_of(b, &v[i], &w))
+        if (!row_of(b, order[i], &w))
             return sqlite3_errcode(b->db);
-        rc = add_sums(b, &v[i], &w);
-        if (rc != SQLITE_OK || !row_wanted(b, &v[i], &w))
+        rc = add_sums(b, order[i], &w);
+        if (rc != SQLITE_OK || !row_wanted(b, order[i], &w))
             continue;
-        rc = add_row(b, &v[i], &w);
+        rc = add_row(b, order[i], &w);
         got->rows++;
         got->newest = w.end_ms > got->newest ? w.end_ms : got->newest;
         got->oldest = !got->oldest || w.end_ms < got->oldest ? w.end_ms : got->oldest;

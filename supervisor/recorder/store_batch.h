@@ -8,6 +8,9 @@
 #include "supervisor/recorder/names.h"
 #include "supervisor/recorder/rollup.h"
 
+/* Records of one transaction at most. */
+enum { STORE_BATCH_MAX = 500 };
+
 struct store_batch {
     sqlite3 *db; /* borrowed */
     struct names names;
@@ -25,8 +28,8 @@ bool store_batch_sound(const struct recent_record *r);
 /* Prepares to write into an open file. Returns SQLite's result. */
 int store_batch_open(struct store_batch *b, sqlite3 *db) MUST_CHECK;
 
-/* Writes n sound records in one transaction. On failure nothing is written. Returns SQLite's
- * result. */
+/* Writes n sound records, STORE_BATCH_MAX at most, in one transaction. On failure nothing is
+ * written. Returns SQLite's result. */
 int store_batch_write(struct store_batch *b, const struct recent_record *v, size_t n) MUST_CHECK;
 
 /* Frees all, before the file is closed. What is to be stored stays set. */

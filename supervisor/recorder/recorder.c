@@ -32,10 +32,11 @@ struct recorder {
     struct store_batch batch;
     sqlite3 *db; /* NULL: not open */
     uint64_t min_free;
-    bool configured, stopping, feed_ended, said; /* said: REC_STATE has been sent as it is */
+    bool configured, stopping, feed_ended;
     enum history_state state;
     int64_t retry_ms; /* nothing is stored before */
     int64_t said_ms;  /* when REC_STATE was sent */
+    int64_t say_ms;   /* when it is to be sent; 0: at once */
     uint64_t stored, commits;
     struct err why, note; /* of REC_STATE */
 };
@@ -65,14 +66,14 @@ static void send_state(struct recorder *r, int64_t now)
     if (r->chan.fd != -1 && !chan_send(&r->chan, -1, ipc_put_v_rec_state, 0, &m))
         chan_fini(&r->chan);
     r->note.msg[0] = '\0';
-    r->said = true;
     r->said_ms = now;
+    r->say_ms = now + STATE_MS;
 }
 
 static void enter(struct recorder *r, enum history_state state, const char *why)
 {
     if (r->state != state)
-        r->said = false;
+        r->say_ms = 0;
     r->state = state;
     err_set(&r->why, "%s", why);
 }
@@ -93,7 +94,7 @@ static void set_aside(struct recorder *r, const char *why)
         enter(r, HISTORY_STARTING, "");
     else
         enter(r, HISTORY_BROKEN, r->note.msg);
-    r->said = false;
+    r->say_ms = 0;
 }
 
 static void failed(struct recorder *r, int rc, int64_t now)
@@ -161,7 +162,8 @@ static void store(struct recorder *r, int64_t now)
         feed_read_stored(&r->feed, n);
         r->stored += n;
         r->commits++;
-        r->said = r->said && now < r->said_ms + BATCH_MS;
+        if (r->say_ms > r->said_ms + BATCH_MS)
+            r->say_ms = r->said_ms + BATCH_MS;
         if (r->feed.n < STORE_BATCH_MAX)
             return;
     }
@@ -241,8 +243,8 @@ static void drop_all(struct recorder *r)
 
 static void wait(struct recorder *r, int64_t now)
 {
-    int64_t at = store_at(r), say = r->said ? r->said_ms + STATE_MS : now;
-    int64_t next = !r->configured ? INT64_MAX : at < say ? at : say;
+    int64_t at = store_at(r);
+    int64_t next = !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
     int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
     bool reads = r->configured && !r->feed_ended && feed_read_room(&r->feed);
     struct pollfd p[2] = {
@@ -296,7 +298,7 @@ int recorder_run(int channel, int feed, int dir)
             store(&r, now);
         if (gave_up(&r) && r.feed.n)
             drop_all(&r);
-        if (r.configured && (!r.said || now >= r.said_ms + STATE_MS))
+        if (r.configured && now >= r.say_ms)
             send_state(&r, now);
         wait(&r, clock_mono_ms());
     }

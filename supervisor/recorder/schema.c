@@ -168,7 +168,6 @@ uint64_t schema_size(void)
 enum schema_opened schema_open(sqlite3 **db, struct err *note, struct err *e)
 {
     bool newer = false, unclean = size_of(FILE_NAME "-wal") > 0;
-    note->msg[0] = '\0';
     umask(0077);
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
     if (vfs && vfs->iVersion >= 3)

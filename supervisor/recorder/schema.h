@@ -17,7 +17,8 @@ enum schema_opened {
 };
 
 /* Opens the file, or makes it. After an end that was not clean its pages are checked, for 2 s at
- * most; *note then says so. *db is the caller's, NULL unless SCHEMA_OPEN; *e says why not. */
+ * most; *note then says so, else it stays as it is. *db is the caller's, NULL unless SCHEMA_OPEN;
+ * *e says why not. */
 enum schema_opened schema_open(sqlite3 **db, struct err *note, struct err *e) MUST_CHECK;
 
 /* Renames the file, with what belongs to it, to history.db.bad-TIME; the two newest of those are

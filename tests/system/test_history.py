@@ -82,6 +82,19 @@ def test_a_request_is_stored(kept):
     assert q.ctl_json("history")["requests"] == 1
 
 
+def test_it_is_confined(kept):
+    """Under a filter of system calls, with no right to any other file; what `off` does is said."""
+    q = kept(whole("m", FIRST))
+    send(q)
+    status = pathlib.Path("/proc/%d/status" % stored(q, 1)["pid"]).read_text()
+    assert "Seccomp:\t2\n" in status and "NoNewPrivs:\t1\n" in status
+    q.env["QCC_SANDBOX"] = "off"
+    q.stop()
+    q.start(wait=False).wait_serving(2)
+    assert q.wait_log("history: the recorder runs without a sandbox: QCC_SANDBOX=off")
+    assert "Seccomp:\t0\n" in pathlib.Path("/proc/%d/status" % stored(q, 1)["pid"]).read_text()
+
+
 def test_sums_are_of_all_rows(kept):
     """Failures, second attempts, clients that leave: each request is one row and counted once."""
     answers = [reply(b"{}", 503), whole("m-1", {"input_tokens": 5, "output_tokens": 6})]

@@ -14,6 +14,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
     MALLOC_MMAP = 4 << 20, /* bytes; larger allocations are mapped, and unmapped when freed */
@@ -61,6 +62,8 @@ static bool shed(void *arg)
 static void assemble(struct worker *w)
 {
     char *rbuf = mem_zalloc(1, TURN_READ);
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN); /* not to be had in the sandbox */
+    w->cpus = cpus > 0 ? (uint32_t)cpus : 1;
     turn_init(&w->turn, w->loop);
     deadline_init(&w->drain_end, w->loop, worker_drain_over);
     binding_replica_start(&w->binding, w->loop, &w->uplink, &w->replica);

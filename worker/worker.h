@@ -26,6 +26,7 @@ struct worker {
     struct turn turn;
     struct uplink uplink;
     unsigned slot;
+    uint32_t cpus;     /* CPUs of the machine, as of the start: the number of workers by default */
     char name[24];     /* "worker 0" */
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;

@@ -256,6 +256,7 @@ static void handle(struct worker *w, enum chan_result r, const struct err *e)
         chan_fini(&w->uplink.chan);
         if (!w->draining)
             log_warn("the supervisor is gone: finishing what is in flight");
+        loan_orphaned(&w->loans, w->conf && w->conf->workers ? w->conf->workers : w->cpus);
         worker_drain(w, true, w->conf ? w->conf->limits.drain_timeout : 0);
         return;
     case CHAN_BROKEN:

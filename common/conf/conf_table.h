@@ -55,7 +55,7 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     E("off", HISTORY_ROWS_OFF)
 
 #define CONF_TOP(F)                                                                                \
-    F(u32, workers, "auto", 0, 256, CONF_SUP, "Worker processes; auto (0): one per CPU core.")     \
+    F(u32, workers, "auto", 0, 256, 0, "Worker processes; auto (0): one per CPU core.")            \
     F(str, user, "null", 0, 0, CONF_SUP, "Drop privileges to this user when started as root.")     \
     F(str, state_dir, "null", 0, 0, CONF_SUP,                                                      \
       "Where bindings, failure queue and counters last; null: memory only.")                       \

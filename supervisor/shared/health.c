@@ -27,7 +27,7 @@ void health_send_all(struct health *h, int slot, int64_t now_ms)
 void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
 {
     struct health_places_line *l = arg;
-    struct ipc_lend m = {.endpoint = str_c(l->e->id), .n = n, .recall = recalled, .none = none};
+    struct ipc_lend m = {.endpoint = str_c(l->id), .n = n, .recall = recalled, .none = none};
     l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
 }
 
@@ -337,10 +337,11 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
         if (e->verify_slot == (int)slot)
             ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
         health_changed(h, e, &ch, NULL, now_ms);
-        struct health_places_line l = {h, e};
+        struct health_places_line l = {h, e->id};
         places_gone(&e->places, slot, health_send_places, &l);
     }
-    places_departed_gone(&h->departed, slot);
+    struct health_places_line gone = {h, NULL};
+    places_departed_gone(&h->departed, slot, health_send_places, &gone, &gone.id);
 }
 
 /* ---- configuration, operators */
@@ -406,7 +407,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     offered_conf(&h->offered, c);
     health_look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
-        struct health_places_line l = {h, &h->v[i]};
+        struct health_places_line l = {h, h->v[i].id};
         /* health_send_all follows */
         h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
         memcpy(h->v[i].sent_blocks, h->v[i].state.blocks.v, h->v[i].sent.blocks.n);

@@ -83,7 +83,7 @@ void health_places_granted(struct health *h, struct str id, uint32_t n);
 /* The argument of health_send_places. */
 struct health_places_line {
     struct health *h;
-    struct health_endpoint *e;
+    const char *id; /* of the endpoint */
 };
 /* A places_send; arg is a struct health_places_line. */
 void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none);

@@ -8,16 +8,19 @@ bool health_places(struct health *h, unsigned slot, const struct ipc_places *m)
         .taken = m->taken, .back = m->back, .wanted_ms = m->wanted_ms, .answer = m->answer};
     if (slot >= SLOTS_MAX)
         return true;
-    if (!e)
-        return places_departed_report(&h->departed, m->endpoint, slot, &r);
-    struct health_places_line l = {h, e};
+    if (!e) {
+        struct health_places_line gone = {h, NULL};
+        return places_departed_report(&h->departed, m->endpoint, slot, &r, health_send_places,
+                                      &gone, &gone.id);
+    }
+    struct health_places_line l = {h, e->id};
     return places_update(&e->places, slot, &r, health_send_places, &l);
 }
 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    struct health_places_line l = {h, e};
+    struct health_places_line l = {h, e ? e->id : ""};
     if (e)
         places_elsewhere(&e->places, HEALTH_PREDECESSOR, n, got, health_send_places, &l);
     else
@@ -27,7 +30,7 @@ void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32
 void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    struct health_places_line l = {h, e};
+    struct health_places_line l = {h, e ? e->id : ""};
     if (e)
         places_wanted_elsewhere(&e->places, HEALTH_PREDECESSOR, now_ms, health_send_places, &l);
 }
@@ -35,7 +38,7 @@ void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_
 void health_places_granted(struct health *h, struct str id, uint32_t n)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    struct health_places_line l = {h, e};
+    struct health_places_line l = {h, e ? e->id : ""};
     if (!e || !h->frozen)
         return;
     e->place_asked = false;
@@ -47,7 +50,7 @@ void health_freeze(struct health *h, bool on)
     h->frozen = on;
     places_departed_keep(&h->departed, on);
     for (size_t i = 0; i < h->n; i++) {
-        struct health_places_line l = {h, &h->v[i]};
+        struct health_places_line l = {h, h->v[i].id};
         h->v[i].places_sent = UINT64_MAX;
         h->v[i].got_sent = 0;
         h->v[i].place_asked = false;

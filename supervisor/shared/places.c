@@ -28,7 +28,6 @@ void places_fini(struct places *p)
 
 void places_depart(struct places *p)
 {
-    p->total = 0;
     for (size_t i = 0; i < p->n; i++)
         p->v[i] = (struct place_holder){.lent = p->v[i].lent, .afar = p->v[i].afar};
 }

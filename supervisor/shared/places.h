@@ -40,8 +40,8 @@ typedef void places_send(void *arg, unsigned slot, uint32_t n, bool recall, bool
 /* Frees all; p is then as zero bytes. */
 void places_fini(struct places *p);
 
-/* The endpoint leaves the configuration: from now on nothing is sent, as there is no limit and
- * nobody waits; places that are out come back one by one. */
+/* The endpoint leaves the configuration. Workers that drain still know it, and are lent places
+ * under the limit that it had; what the others asked for is forgotten. */
 void places_depart(struct places *p);
 
 /* Sets the limit, at first and after a reload. */

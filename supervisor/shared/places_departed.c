@@ -12,8 +12,26 @@ static struct place_owner *by_id(const struct places_departed *d, struct str id)
     return NULL;
 }
 
+static void drop(struct places_departed *d, struct place_owner *o)
+{
+    places_fini(&o->places);
+    *o = d->v[--d->n];
+}
+
+/* Makes room for one more. */
+static void drop_one(struct places_departed *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (places_lent(&d->v[i].places) == 0) {
+            drop(d, &d->v[i]);
+            return;
+        }
+}
+
 static struct place_owner *add(struct places_departed *d, struct str id)
 {
+    if (d->n >= PLACES_DEPARTED_MAX)
+        drop_one(d);
     if (d->n >= PLACES_DEPARTED_MAX || id.n >= sizeof d->v->id)
         return NULL;
     d->v = mem_realloc(d->v, d->n + 1, sizeof *d->v);
@@ -23,22 +41,10 @@ static struct place_owner *add(struct places_departed *d, struct str id)
     return o;
 }
 
-static void drop(struct places_departed *d, struct place_owner *o)
-{
-    places_fini(&o->places);
-    *o = d->v[--d->n];
-}
-
 static void drop_if_free(struct places_departed *d, struct place_owner *o)
 {
-    if (!d->keep && places_lent(&o->places) == 0)
+    if (!d->keep && o->places.total == 0 && places_lent(&o->places) == 0)
         drop(d, o);
-}
-
-/* Without a limit places_ functions send nothing. */
-static void send_nothing(void *arg, unsigned slot, uint32_t n, bool recall, bool none)
-{
-    (void)arg, (void)slot, (void)n, (void)recall, (void)none;
 }
 
 void places_departed_fini(struct places_departed *d)
@@ -51,7 +57,7 @@ void places_departed_fini(struct places_departed *d)
 
 void places_departed_put(struct places_departed *d, const char *id, struct places *p)
 {
-    struct place_owner *o = places_lent(p) ? add(d, str_c(id)) : NULL;
+    struct place_owner *o = p->total || places_lent(p) ? add(d, str_c(id)) : NULL;
     if (!o)
         return;
     o->places = *p;
@@ -70,14 +76,16 @@ void places_departed_take(struct places_departed *d, const char *id, struct plac
 }
 
 bool places_departed_report(struct places_departed *d, struct str id, unsigned slot,
-                            const struct places_report *r)
+                            const struct places_report *r, places_send *send, void *arg,
+                            const char **sent_id)
 {
     struct place_owner *o = by_id(d, id);
     if (!o && r->taken)
         o = add(d, id);
     if (!o)
         return true;
-    if (!places_update(&o->places, slot, r, send_nothing, NULL))
+    *sent_id = o->id;
+    if (!places_update(&o->places, slot, r, send, arg))
         return false;
     drop_if_free(d, o);
     return true;
@@ -111,11 +119,13 @@ void places_departed_keep(struct places_departed *d, bool keep)
     }
 }
 
-void places_departed_gone(struct places_departed *d, unsigned slot)
+void places_departed_gone(struct places_departed *d, unsigned slot, places_send *send, void *arg,
+                          const char **sent_id)
 {
     for (size_t i = d->n; i-- > 0;) {
         struct place_owner *o = &d->v[i];
-        places_gone(&o->places, slot, send_nothing, NULL);
+        *sent_id = o->id;
+        places_gone(&o->places, slot, send, arg);
         drop_if_free(d, o);
     }
 }

@@ -378,8 +378,9 @@ class Oracle:
         names = [n for n in self.e.endpoints if self.e.always_well(n)]
         # Of a message that nobody serves one failure stays counted at each endpoint.
         poison = any(c["kind"] == "poison" for c in self.e.plan["clients"])
-        # What is remembered of such a message does not outlive a supervisor, and what was not sent to all is not remembered.
-        if poison and (self.e.during(0, float("inf"), "upgrade", "kill supervisor")
+        # What is remembered of such a message does not outlive a supervisor, one that stood still hears of failures by several
+        # workers at once, and what was not sent to all is not remembered.
+        if poison and (self.e.during(0, float("inf"), "upgrade", "kill supervisor", "stop supervisor")
                        or any(e.get("dead") or self.e.goes_down(n) for n, e in self.e.endpoints.items())):
             return
         seen = set()

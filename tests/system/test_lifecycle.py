@@ -216,7 +216,8 @@ def test_log_has_no_key(served):
 @pytest.mark.parametrize("how", ["stop", "crash"])
 def test_who_is_in_the_listen_queue_is_served(qcc, upstream, client, how):
     """The kernel has let them in, before the supervisor is stopped or dies; also those beyond max_connections."""
-    q = qcc({"workers": 1, "endpoints": [upstream.endpoint()], "limits": {"max_connections": 2}})
+    q = qcc({"workers": 1, "endpoints": [upstream.endpoint(max_concurrent=20)],
+             "limits": {"max_connections": 2}})
     (worker,) = q.children()
     os.kill(worker, signal.SIGSTOP)
     try:

@@ -264,3 +264,36 @@ def test_a_limit_holds_for_what_workers_that_drain_have_open(qcc, slow, client, 
         assert {f.result().status for f in first} == {200}
     a.seconds = 0.0
     until(lambda: client(q).ask().header("x-qcc-endpoint") == "a", "its places to be free")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_wait_for_a_place_begins_after_that_for_a_trial(qcc, slow, client, workers):
+    """The breaker of the only endpoint is open, the trial takes long, and then there is one place for all."""
+    a = slow("a", 1.5, max_concurrent=1)
+    a.statuses = [500]
+    q = qcc({"workers": workers, "retry": {"max_attempts_per_endpoint": 1}, "affinity": {"enabled": False},
+             "breaker": {"failure_threshold": 1, "open_duration": "60s"}, "endpoints": [a.endpoint]})
+    assert client(q).ask().status == 500
+    until(lambda: q.count("breaker closed -> open"), "the open breaker")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        got = [pool.submit(lambda: client(q).ask().status) for _ in range(8)]
+        until(lambda: a.now == 1, "the trial")
+        a.seconds = 0.05
+        assert {g.result() for g in got} == {200}
+    assert a.most == 1
+
+
+def test_workers_that_drain_get_places_of_an_endpoint_that_is_out(qcc, slow, client):
+    a = slow("a", 1.5, max_concurrent=1)
+    b = slow("b")
+    b.endpoint["models"] = {"allow": ["other"]}
+    q = qcc({"workers": 3, "retry": {"max_wait": "60s"}, "endpoints": [a.endpoint, b.endpoint]})
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        got = [pool.submit(lambda: client(q).ask().status) for _ in range(6)]
+        until(lambda: a.now == 1, "the place to be taken")
+        q.reload({"workers": 1})
+        q.reload({"endpoints": [b.endpoint]})
+        a.seconds = 0.05
+        done, late = concurrent.futures.wait(got, timeout=30)
+    # those at the worker that stays find no endpoint any more
+    assert {g.result() for g in done} <= {200, 503} and not late and a.most == 1

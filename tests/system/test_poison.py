@@ -221,3 +221,16 @@ def test_a_message_whose_stream_breaks(qcc, raw, client, endpoints):
         client(q).ask(json.dumps({**BODY, "stream": True, "messages": [{"role": "user", "content": "POISON %d" % i}]}).encode())
     if endpoints == 1:
         until(lambda: states(q) == ["open"], "different messages to open it")
+
+
+def test_a_client_that_leaves_before_the_end(qcc, raw, client):
+    """Where all that were asked have failed, whether or not it waits for the next attempt."""
+    a = raw(lambda peer, _: peer.send(error(500)))
+    q = qcc({**QUICK, "workers": 1, "retry": {"transient_delay": "30s"}, "endpoints": [a.endpoint("a")]})
+    for n in range(1, 6):
+        with client(q) as c:
+            c.send(ask(message("POISON")))
+            a.wait_requests(n)
+            q.wait_log("a: transient", n)
+    until(lambda: q.count("client gone") == 5, "all to be gone")
+    assert breakers(q)["a"] == ("closed", 1)

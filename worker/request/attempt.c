@@ -74,7 +74,7 @@ static void start(struct req *r, struct ep *e, bool trial)
     r->attempt_began = ev_now(r->env->loop);
     if (r->wait_since > 0)
         r->waited_ms += ms_since(r, r->wait_since);
-    r->wait_since = 0;
+    r->wait_since = r->full_since = 0;
     r->first_byte_at = 0;
     r->stale = r->error_whole = false;
     req_set(r, REQ_TRY);
@@ -397,8 +397,14 @@ static void wait(struct req *r, int64_t ms)
 static void wait_or_end(struct req *r)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
-    int64_t ms = retry_wait(&rc, &r->sel, r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
     bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
+    /* The wait for a place has its own time, after that for a trial's verdict. */
+    if (!no_place)
+        r->full_since = 0;
+    else if (r->full_since <= 0)
+        r->full_since = ev_now(r->env->loop);
+    double since = no_place ? r->full_since : r->wait_since;
+    int64_t ms = retry_wait(&rc, &r->sel, since > 0 ? ms_since(r, since) : 0);
     if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
         wait(r, ms);
     else {

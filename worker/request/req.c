@@ -6,6 +6,7 @@
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
 #include "worker/request/record.h"
+#include "worker/request/report.h"
 #include "worker/request/side.h"
 
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
@@ -154,17 +155,24 @@ void req_finish_cut(struct req *r, bool hard)
     c->ops->cut(c, hard);
 }
 
-void req_client_gone(struct req *r)
+/* The client has left. Where no attempt is under way, all that were asked have failed. */
+static void left(struct req *r)
 {
+    if (!r->ep)
+        report_unserved(r);
     ended(r, client_status(r), "client gone");
     let_go(r);
+}
+
+void req_client_gone(struct req *r)
+{
+    left(r);
 }
 
 void req_gone(struct req *r)
 {
     struct client *c = r->c;
-    ended(r, client_status(r), "client gone");
-    let_go(r);
+    left(r);
     c->ops->lost(c);
 }
 

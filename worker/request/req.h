@@ -138,6 +138,7 @@ struct req {
     struct ep *ep;            /* of the attempt under way, or of the reply; holds a reference */
     struct list wait_node;    /* in req_env.waiting or admin.asking */
     double wait_since;        /* ev_now() when the wait for an endpoint began; 0: not waiting */
+    double full_since;        /* ev_now() since which all candidates are full; 0: they are not */
     int64_t waited_ms;        /* sum of the waits for an endpoint that are over */
     uint64_t trial;           /* seq of the trial that the request is; 0: none */
     struct ep_live *trial_at; /* the endpoint whose trial it is */

@@ -80,7 +80,7 @@ static void say_places(struct loans *s, const struct ep_live *l, const struct ip
 
 static void give_places(struct loans *s, struct ep_live *l, uint32_t n)
 {
-    if (n == 0)
+    if (n == 0 || !uplink_connected(s->uplink)) /* with nobody to lend them they stay */
         return;
     l->loan.places -= n;
     say_places(s, l, &(struct ipc_places){.back = n});
@@ -291,6 +291,20 @@ void loan_sweep(struct loans *s)
             ask_place(s, l); /* PLACES may have met a supervisor that did not know the endpoint */
         l->loan.peak = l->open;
     }
+}
+
+void loan_orphaned(struct loans *s, uint32_t workers)
+{
+    for (size_t i = 0; i < s->replica->n; i++) {
+        struct loan *g = &s->replica->eps[i]->live->loan;
+        uint32_t share = workers ? g->limit / workers : 0;
+        if (share == 0 && g->limit)
+            share = 1;
+        if (g->places < share)
+            g->places = share;
+        g->wanted = g->dry = false;
+    }
+    turn_wake(s->turn);
 }
 
 void loan_drain(struct loans *s)

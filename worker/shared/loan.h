@@ -96,6 +96,10 @@ void loan_settle(struct loans *s);
  * waited for. Called once a second. */
 void loan_sweep(struct loans *s);
 
+/* The supervisor is gone, and nobody lends places any more: what is in flight goes on with this
+ * worker's share of each limit, one place at least. workers: how many there were; 0: not known. */
+void loan_orphaned(struct loans *s, uint32_t workers);
+
 /* The worker drains: returns the trials that have not begun, now and as they come, and counts its
  * requests at endpoints without a limit, too. */
 void loan_drain(struct loans *s);

@@ -360,7 +360,10 @@ static void places_of_one_that_was_out_still_count(void **unused)
     health_conf(&w->h, &without, w->now);
     health_slot_gone(&w->h, 0, w->now);
     places(w, 1, 1, false, false);
-    assert_int_equal(w->h.departed.n, 0); /* nobody holds any */
+    assert_int_equal(places_lent(&w->h.departed.v[0].places), 0); /* nobody holds any */
+    places(w, 1, 0, true, false); /* a worker that drains still knows it */
+    expect_said(w, "1 LEND " A " 1\n");
+    places(w, 1, 1, false, false);
     /* requests of a time without a limit, reported before the configuration is in force */
     struct ipc_places p = {.endpoint = STR(A), .taken = 2};
     assert_true(health_places(&w->h, 1, &p));

@@ -264,6 +264,9 @@ static void follow_plan(struct supervisor *s)
     if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN &&
         predecessor_waiting(&s->predecessor))
         p.n = 0;
+    /* The recorder stores what the last workers have sent. */
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && recorder_stop(&s->recorder))
+        p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
     ev_timer_stop(s->loop, &s->later);

@@ -90,6 +90,7 @@ void reload_commit(struct supervisor *s)
     for (size_t i = 0; i < s->slots.n; i++) {
         struct slot *slot = s->slots.v[i];
         slot_send_log(slot, s->log_fd);
+        slot_send_feed(slot, s->recorder.wanted ? s->recorder.feed : -1);
         health_send_all(&s->health, (int)slot->number, clock_boot_ms());
         if (slot_active(slot) && slot->listen_gen != s->conf->gen)
             slot_send_listeners(slot, &was, &s->listen);

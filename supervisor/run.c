@@ -31,6 +31,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                               .bindings = &s->bindings});
     s->slot_env = (struct slot_env){
         .loop = loop, .health = &s->health, .intent = &s->intent, .ops = &loop_slot_ops, .arg = s};
+    recorder_init(&s->recorder, loop, start_find_recorder());
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                           .intent = &s->intent,
                                                           .stops = &s->stops,
@@ -44,6 +45,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                       .boot_ms = s->boot_ms,
                                       .listen = &s->listen,
                                       .slots = &s->slots,
+                                      .recorder = &s->recorder,
                                       .intent = &s->intent,
                                       .serving = &s->serving,
                                       .health = &s->health,
@@ -62,6 +64,7 @@ static void supervisor_free(struct supervisor *s)
     store_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
+    recorder_free(&s->recorder);
     supervisor_drop_next(s);
     listen_close(&s->listen);
     health_fini(&s->health);

@@ -70,6 +70,7 @@ void supervisor_use_conf(struct supervisor *s)
     bindings_conf(&s->bindings, s->conf);
     sweep_again(s, 0);
     health_conf(&s->health, s->conf, clock_boot_ms());
+    recorder_use_conf(&s->recorder, s->conf, s->state.dir.fd);
 }
 
 void supervisor_count(void *arg, const char *id, enum health_count what)

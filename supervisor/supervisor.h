@@ -14,6 +14,7 @@
 #include "supervisor/children/plan.h"
 #include "supervisor/operate/query.h"
 #include "supervisor/shared/bindings.h"
+#include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/store/store.h"
@@ -58,6 +59,7 @@ struct supervisor {
     struct plan_intent intent;
     struct slot_env slot_env;
     struct slots slots;
+    struct recorder recorder;
     bool serving; /* the start is complete: all workers were ready once */
     int exit_code;
 

@@ -15,6 +15,8 @@ enum conf_probe { CONF_ENUM_probe(CONF_E) };
 enum conf_auth { CONF_ENUM_auth(CONF_E) };
 enum conf_loglevel { CONF_ENUM_loglevel(CONF_E) };
 enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
+enum conf_historyon { CONF_ENUM_historyon(CONF_E) };
+enum conf_historyrows { CONF_ENUM_historyrows(CONF_E) };
 #undef CONF_E
 
 #define CONF_TYPE_ms int64_t
@@ -27,6 +29,8 @@ enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
 #define CONF_TYPE_auth enum conf_auth
 #define CONF_TYPE_loglevel enum conf_loglevel
 #define CONF_TYPE_logformat enum conf_logformat
+#define CONF_TYPE_historyon enum conf_historyon
+#define CONF_TYPE_historyrows enum conf_historyrows
 
 #define CONF_MEMBER(kind, key, dflt, lo, hi, flags, help) CONF_TYPE_##kind key;
 #define CONF_STRUCT(name, path, TABLE)                                                             \

@@ -151,6 +151,8 @@ const char *const *conf_words(enum conf_kind kind, size_t *n)
         WORDS(auth)
         WORDS(loglevel)
         WORDS(logformat)
+        WORDS(historyon)
+        WORDS(historyrows)
     case CONF_K_ms:
     case CONF_K_bytes:
     case CONF_K_u32:

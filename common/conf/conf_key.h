@@ -17,6 +17,8 @@ enum conf_kind {
     CONF_K_auth,
     CONF_K_loglevel,
     CONF_K_logformat,
+    CONF_K_historyon,
+    CONF_K_historyrows,
     CONF_K_strs,      /* struct conf_strs: a list of texts */
     CONF_K_map,       /* struct conf_map: a mapping of texts to texts */
     CONF_K_affinity,  /* conf.keys */
@@ -34,7 +36,9 @@ enum conf_kind {
     case CONF_K_probe:                                                                             \
     case CONF_K_auth:                                                                              \
     case CONF_K_loglevel:                                                                          \
-    case CONF_K_logformat
+    case CONF_K_logformat:                                                                         \
+    case CONF_K_historyon:                                                                         \
+    case CONF_K_historyrows
 #define CONF_CASE_LIST                                                                             \
     case CONF_K_affinity:                                                                          \
     case CONF_K_listens:                                                                           \

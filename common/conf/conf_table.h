@@ -45,6 +45,14 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 #define CONF_ENUM_logformat(E)                                                                     \
     E("text", LOGFORMAT_TEXT)                                                                      \
     E("json", LOGFORMAT_JSON)
+#define CONF_ENUM_historyon(E)                                                                     \
+    E("auto", HISTORY_AUTO)                                                                        \
+    E("true", HISTORY_ON)                                                                          \
+    E("false", HISTORY_OFF)
+#define CONF_ENUM_historyrows(E)                                                                   \
+    E("all", HISTORY_ROWS_ALL)                                                                     \
+    E("failed", HISTORY_ROWS_FAILED)                                                               \
+    E("off", HISTORY_ROWS_OFF)
 
 #define CONF_TOP(F)                                                                                \
     F(u32, workers, "auto", 0, 256, 0, "Worker processes; auto (0): one per CPU core.")            \
@@ -137,6 +145,15 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(strategy, strategy, "weighted", 0, 0, 0, "How an endpoint is chosen within its tier.")       \
     F(flag, use_priority, "false", 0, 0, 0, "Group endpoints by priority for every strategy.")
 
+#define CONF_HISTORY(F)                                                                            \
+    F(historyon, enabled, "auto", 0, 0, CONF_SUP,                                                  \
+      "Whether requests and usage are kept in state_dir; auto: where that is set.")                \
+    F(historyrows, requests, "all", 0, 0, CONF_SUP,                                                \
+      "Rows of all requests, of those that failed or were retried, or off: sums only.")            \
+    F(bytes, min_free, "256MiB", 0, INT64_C(1) << 40, CONF_SUP,                                    \
+      "Less free space on the disk: nothing is stored.")                                           \
+    F(flag, clients, "true", 0, 0, CONF_SUP, "Whether the names of clients are kept.")
+
 #define CONF_LOG(F)                                                                                \
     F(loglevel, level, "info", 0, 0, 0, "Least level that is written.")                            \
     F(logformat, format, "text", 0, 0, 0, "Form of a line.")                                       \
@@ -173,6 +190,7 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     S(affinity, "affinity", CONF_AFFINITY)                                                         \
     S(failure_queue, "failure_queue", CONF_FAILURE_QUEUE)                                          \
     S(balance, "balance", CONF_BALANCE)                                                            \
+    S(history, "history", CONF_HISTORY)                                                            \
     S(log, "log", CONF_LOG)
 
 #endif

@@ -218,6 +218,8 @@ ENUM_FITS(probe);
 ENUM_FITS(auth);
 ENUM_FITS(loglevel);
 ENUM_FITS(logformat);
+ENUM_FITS(historyon);
+ENUM_FITS(historyrows);
 
 static bool set_str(const struct conf_key *k, char **m, struct conf_text t, struct err *e)
 {

@@ -4,11 +4,12 @@
  * attempts. */
 enum {
     CLIENT_MAX = 24,
-    MODEL_MAX = 40,
+    MODEL_MAX = 64, /* Bedrock's names have up to 50 */
     METHOD_MAX = 8,
     TARGET_MAX = 40,
     ENDPOINT_MAX = 40,
-    END_MAX = 40
+    END_MAX = 40,
+    WORD_MAX = 16
 };
 
 /* The numbers of an attempt, packed in front of its texts. */
@@ -29,7 +30,8 @@ static void put(struct recent_record *r, struct str s, size_t max)
 
 void recent_put(struct recent_record *r, const struct recent_texts *t)
 {
-    _Static_assert(CLIENT_MAX + MODEL_MAX + METHOD_MAX + TARGET_MAX + ENDPOINT_MAX + END_MAX + 6 <=
+    _Static_assert(CLIENT_MAX + 3 * MODEL_MAX + METHOD_MAX + TARGET_MAX + ENDPOINT_MAX + END_MAX +
+                           3 * WORD_MAX + 11 <=
                        RECENT_TEXT,
                    "the texts of a record always fit");
     r->len = r->listed = 0;
@@ -39,6 +41,11 @@ void recent_put(struct recent_record *r, const struct recent_texts *t)
     put(r, t->path, TARGET_MAX);
     put(r, t->endpoint, ENDPOINT_MAX);
     put(r, t->end, END_MAX);
+    put(r, t->sent, MODEL_MAX);
+    put(r, t->served, MODEL_MAX);
+    put(r, t->tier, WORD_MAX);
+    put(r, t->speed, WORD_MAX);
+    put(r, t->geo, WORD_MAX);
 }
 
 bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
@@ -75,7 +82,8 @@ bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *a
     *at = 0;
     return r->len <= RECENT_TEXT && get(r, at, &t->client) && get(r, at, &t->model) &&
            get(r, at, &t->method) && get(r, at, &t->path) && get(r, at, &t->endpoint) &&
-           get(r, at, &t->end);
+           get(r, at, &t->end) && get(r, at, &t->sent) && get(r, at, &t->served) &&
+           get(r, at, &t->tier) && get(r, at, &t->speed) && get(r, at, &t->geo);
 }
 
 bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent_attempt *a)

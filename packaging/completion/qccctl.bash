@@ -14,7 +14,7 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers sessions requests why enable disable drain verify reset
+    local commands='status endpoints queue breakers sessions requests why history enable disable drain verify reset
         reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()

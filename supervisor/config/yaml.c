@@ -339,11 +339,7 @@ static void set_row(struct loader *ld, const struct conf_key *k, void *member,
     case CONF_K_u32:
     case CONF_K_flag:
     case CONF_K_str:
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
     case CONF_K_token:
     case CONF_K_digest:
         set_scalar(ld, k, member, n, at);

@@ -5,6 +5,7 @@
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
+#include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
@@ -26,6 +27,7 @@ struct operate_env {
     const struct conf *conf; /* the configuration in use; set again by the root after a reload */
     const struct listen_set *listen;
     const struct slots *slots;
+    const struct recorder *recorder;
     const struct plan_intent *intent;
     const bool *serving; /* all workers have been ready once */
     struct health *health;

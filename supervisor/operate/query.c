@@ -196,6 +196,7 @@ SHOW(endpoints)
 SHOW(breakers)
 SHOW(queue)
 SHOW(sessions)
+SHOW(history)
 
 static unsigned metrics(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
@@ -217,6 +218,7 @@ static const struct {
     {STR_LIT("enable"), enable, true},      {STR_LIT("disable"), disable, true},
     {STR_LIT("drain"), drain, true},        {STR_LIT("verify"), verify, true},
     {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
+    {STR_LIT("history"), history, false},
 };
 
 bool query_acts(struct str what)

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/ipc/recent_record.h"
+#include "common/policy/model_name.h"
 #include "supervisor/shared/totals.h"
 
 #include <stdlib.h>
@@ -166,6 +167,18 @@ static void put_choices(const struct operate_env *env, struct doc *d, const stru
     doc_kv_int(d, "choices_missed", c->missed);
 }
 
+/* Writes the tokens; the cache writes as a sum and by how long they are kept. */
+static void put_tokens(struct doc *d, const struct recent_record *r)
+{
+    uint32_t all = r->tokens[TOKENS_CACHE_WRITE], one_hour = r->write_1h;
+    bool split = all != RECENT_UNKNOWN && one_hour <= all;
+    doc_map(d, TOKENS__COUNT + 2);
+    for (unsigned i = 0; i < TOKENS__COUNT; i++)
+        put_known(d, totals_tokens_name[i], r->tokens[i]);
+    put_known(d, "write_5m", split ? all - one_hour : RECENT_UNKNOWN);
+    put_known(d, "write_1h", split ? one_hour : RECENT_UNKNOWN);
+}
+
 static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r,
                        bool trail)
 {
@@ -175,11 +188,14 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     char began[25];
     bool whole = recent_get(r, &t, &at); /* recent_query_on_recent has checked it */
     clock_format(r->began_us / 1000, began);
-    doc_map(d, trail ? 19 : 17);
+    doc_map(d, trail ? 26 : 24);
     doc_kv_text(d, "time", began);
     doc_kv_str(d, "id", str_make(r->id, sizeof r->id));
     put_text(d, "client", t.client);
     put_text(d, "model", t.model);
+    put_text(d, "sent", t.sent);
+    put_text(d, "served", t.served);
+    doc_kv_flag(d, "model_differs", model_name_differs(t.sent, t.served));
     doc_kv_str(d, "method", t.method);
     doc_kv_str(d, "path", t.path);
     doc_kv_flag(d, "stream", r->stream);
@@ -195,9 +211,11 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_kv_int(d, "bytes_in", (int64_t)r->bytes_in);
     doc_kv_int(d, "bytes_out", (int64_t)r->bytes_out);
     doc_text(d, "tokens");
-    doc_map(d, TOKENS__COUNT);
-    for (unsigned i = 0; i < TOKENS__COUNT; i++)
-        put_known(d, totals_tokens_name[i], r->tokens[i]);
+    put_tokens(d, r);
+    put_known(d, "web_searches", r->web_searches);
+    put_text(d, "service_tier", t.tier);
+    put_text(d, "speed", t.speed);
+    put_text(d, "inference_geo", t.geo);
     doc_kv_str(d, "end", t.end);
     if (trail)
         put_choices(env, d, &r->choices);

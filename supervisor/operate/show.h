@@ -23,4 +23,7 @@ void show_queue(const struct operate_env *env, struct doc *d);
 /* Writes how many conversations are bound, in all and by endpoint. */
 void show_sessions(const struct operate_env *env, struct doc *d);
 
+/* The history: its state, the file, what is in it. */
+void show_history(const struct operate_env *env, struct doc *d);
+
 #endif

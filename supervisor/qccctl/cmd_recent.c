@@ -200,25 +200,69 @@ static void put_attempt(struct table *t, const json_t *a)
     human_ms(b, doc_int_of(a, "ms"));
 }
 
-static void why_head(struct cmd *c, const json_t *r)
+/* Prints the model that was asked for, and others that the endpoint was asked for or that
+ * served. */
+static void why_model(struct cmd *c, const json_t *r)
 {
-    const json_t *tok = json_object_get(r, "tokens");
-    int64_t status = doc_int_of(r, "status");
+    struct str model = doc_text_of(r, "model"), sent = doc_text_of(r, "sent");
+    struct str served = doc_text_of(r, "served");
+    if (!model.n)
+        return;
+    cmd_put(c, ", model ");
+    cmd_foreign(c, model);
+    if (sent.n && !str_eq(sent, model)) {
+        cmd_put(c, ", sent as ");
+        cmd_foreign(c, sent);
+    }
+    if (served.n && !str_eq(served, sent)) {
+        cmd_put(c, ", served by ");
+        cmd_foreign(c, served);
+        if (doc_flag_of(r, "model_differs"))
+            cmd_tint(c, TINT_WARN, " (another model)");
+    }
+}
+
+/* Prints what the reply used, and what its price depends on besides. */
+static void why_usage(struct cmd *c, const json_t *r)
+{
     static const struct {
         const char *key, *text;
     } tokens[] = {{"input", "input"},
                   {"output", "output"},
                   {"cache_read", "cache read"},
-                  {"cache_write", "cache write"}};
+                  {"cache_write", "cache write"}},
+      words[] = {{"service_tier", "tier"}, {"speed", "speed"}, {"inference_geo", "geography"}};
+    const json_t *tok = json_object_get(r, "tokens");
+    for (size_t i = 0; i < COUNT_OF(tokens); i++)
+        if (doc_has(tok, tokens[i].key)) {
+            cmd_put(c, ", ");
+            human_count(&c->out, doc_int_of(tok, tokens[i].key));
+            cmd_put(c, " %s tokens", tokens[i].text);
+        }
+    if (doc_int_of(tok, "write_1h")) {
+        cmd_put(c, " (");
+        human_count(&c->out, doc_int_of(tok, "write_1h"));
+        cmd_put(c, " for 1 hour)");
+    }
+    int64_t web = doc_int_of(r, "web_searches");
+    if (web)
+        cmd_put(c, ", %lld web search%s", (long long)web, web == 1 ? "" : "es");
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (doc_has(r, words[i].key)) {
+            cmd_put(c, ", %s ", words[i].text);
+            cmd_foreign(c, doc_text_of(r, words[i].key));
+        }
+}
+
+static void why_head(struct cmd *c, const json_t *r)
+{
+    int64_t status = doc_int_of(r, "status");
     cmd_tint(c, TINT_BOLD, "request " STR_FMT, STR_ARG(doc_text_of(r, "id")));
     cmd_put(c, " at " STR_FMT "\n", STR_ARG(doc_text_of(r, "time")));
     cmd_foreign(c, doc_text_of(r, "method"));
     cmd_put(c, " ");
     cmd_foreign(c, doc_text_of(r, "path"));
-    if (doc_has(r, "model")) {
-        cmd_put(c, ", model ");
-        cmd_foreign(c, doc_text_of(r, "model"));
-    }
+    why_model(c, r);
     if (doc_has(r, "client")) {
         cmd_put(c, ", client ");
         cmd_foreign(c, doc_text_of(r, "client"));
@@ -246,12 +290,7 @@ static void why_head(struct cmd *c, const json_t *r)
     cmd_put(c, " in, ");
     human_bytes(&c->out, doc_int_of(r, "bytes_out"));
     cmd_put(c, " out");
-    for (size_t i = 0; i < COUNT_OF(tokens); i++)
-        if (doc_has(tok, tokens[i].key)) {
-            cmd_put(c, ", ");
-            human_count(&c->out, doc_int_of(tok, tokens[i].key));
-            cmd_put(c, " %s tokens", tokens[i].text);
-        }
+    why_usage(c, r);
     cmd_put(c, "\nend: ");
     cmd_foreign(c, doc_text_of(r, "end"));
     cmd_put(c, "\n");

@@ -36,6 +36,7 @@
 #include "worker/request/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
+#include "worker/shared/feed.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/recent_ring.h"
 
@@ -127,6 +128,7 @@ struct req {
     /* origin of the page that sent it, if it is listed (in conf); else NULL */
     const char *origin;
     struct str model;     /* name that endpoints are asked for; in mem */
+    struct str sent;      /* model that the last endpoint was asked for; empty: none yet; in mem */
     struct str model_raw; /* bytes of the model's name in the body, between the quotes */
     uint64_t conversation[2];
     const struct conf_client *client;

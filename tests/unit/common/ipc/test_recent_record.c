@@ -11,8 +11,9 @@ static void there_and_back(void **state)
 {
     (void)state;
     struct recent_record r = {0};
-    struct recent_texts t = {STR("alice"),        STR("m"), STR("POST"),
-                             STR("/v1/messages"), STR("b"), STR("ok")},
+    struct recent_texts t = {STR("alice"),    STR("m"),    STR("POST"),   STR("/v1/messages"),
+                             STR("b"),        STR("ok"),   STR("m-sent"), STR("m-served"),
+                             STR("standard"), STR("fast"), STR("us")},
                         u;
     recent_put(&r, &t);
     struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000,
@@ -24,6 +25,8 @@ static void there_and_back(void **state)
     size_t at;
     assert_true(recent_get(&r, &u, &at));
     assert_true(str_eq(u.client, t.client) && str_eq(u.end, t.end) && str_eq(u.path, t.path));
+    assert_true(str_eq(u.sent, t.sent) && str_eq(u.served, t.served));
+    assert_true(str_eq(u.tier, t.tier) && str_eq(u.speed, t.speed) && str_eq(u.geo, t.geo));
     assert_int_equal(r.listed, 2);
     assert_true(recent_get_attempt(&r, &at, &x));
     assert_true(x.cls == a.cls && x.status == 429 && x.ms == 12 && str_eq(x.reason, a.reason));
@@ -40,7 +43,7 @@ static void long_texts_are_cut(void **state)
     memset(many, 'x', sizeof many);
     struct str l = str_make(many, sizeof many);
     struct recent_record r = {0};
-    struct recent_texts t = {l, l, l, l, l, l};
+    struct recent_texts t = {l, l, l, l, l, l, l, l, l, l, l};
     recent_put(&r, &t);
     struct recent_attempt a = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, 503, 0, 1, 0, l, l}, x;
     unsigned n = 0;
@@ -49,7 +52,7 @@ static void long_texts_are_cut(void **state)
     assert_true(r.len <= RECENT_TEXT && r.listed == n);
     size_t at;
     assert_true(recent_get(&r, &t, &at));
-    assert_true(t.model.n > 8 && t.model.n < 64);
+    assert_true(t.model.n > 50 && t.model.n < 128 && t.served.n == t.model.n && t.geo.n >= 16);
     for (unsigned i = 0; i < n; i++)
         assert_true(recent_get_attempt(&r, &at, &x));
 }

@@ -1,0 +1,307 @@
+#include "supervisor/children/recorder.h"
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "supervisor/children/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Seconds that it has to store what it has. */
+#define STOP_S 2.0
+
+enum { TX_MAX = 1 << 20, FORK_RETRY_MS = 1000 };
+
+static const struct backoff_conf respawn = {.young_ms = 2000, .first_ms = 100, .max_ms = 5000};
+
+static const char *const state_text[HISTORY__COUNT] = {
+    [HISTORY_STARTING] = "starting", [HISTORY_STORING] = "storing", [HISTORY_PAUSED] = "paused",
+    [HISTORY_LOCKED] = "locked",     [HISTORY_NEWER] = "newer",     [HISTORY_BROKEN] = "broken",
+};
+
+const char *recorder_state_text(const struct recorder *r)
+{
+    if (r->phase == RECORDER_OFF)
+        return "off";
+    return r->phase == RECORDER_WAITING ? "not running" : state_text[r->is.state];
+}
+
+uint64_t recorder_dropped(const struct recorder *r)
+{
+    return r->dropped_before + r->is.dropped;
+}
+
+static void start(struct recorder *r);
+
+static void timer_in(struct recorder *r, double seconds)
+{
+    ev_timer_stop(r->loop, &r->timer);
+    ev_now_update(r->loop);
+    ev_timer_set(&r->timer, seconds, 0);
+    ev_timer_start(r->loop, &r->timer);
+}
+
+static void unwatch(struct recorder *r)
+{
+    ev_io_stop(r->loop, &r->rd);
+    ev_io_stop(r->loop, &r->wr);
+}
+
+static void kill_it(struct recorder *r, const char *why)
+{
+    log_error("the recorder (pid %d) is killed: %s", (int)r->pid, why);
+    kill(r->pid, SIGKILL);
+    unwatch(r);
+}
+
+/* ---- the channel */
+
+/* Logs what has changed since the last REC_STATE. */
+static void log_state(const struct recorder *r, const struct ipc_rec_state *m)
+{
+    bool same = m->state == r->is.state && str_eq(m->why, str_c(r->why));
+    if (m->note.n)
+        log_warn("history: " STR_FMT, STR_ARG(m->note));
+    if (same)
+        return;
+    if (m->state > HISTORY_STORING)
+        log_error("history: nothing is stored: " STR_FMT, STR_ARG(m->why));
+    else if (r->is.state > HISTORY_STORING && m->state == HISTORY_STORING)
+        log_info("history: requests are stored again");
+}
+
+static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
+{
+    struct recorder *r = arg;
+    struct ipc_rec_state m;
+    struct ipc_rec_ready ready;
+    if (f->id == IPC_REC_READY)
+        return (ipc_get_rec_ready(f, &ready) && ready.version == IPC_VERSION) ||
+               err_set(e, "it is not of this build");
+    if (f->id != IPC_REC_STATE || !ipc_get_rec_state(f, &m) || m.state >= HISTORY__COUNT)
+        return err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    log_state(r, &m);
+    snprintf(r->why, sizeof r->why, STR_FMT, STR_ARG(m.why));
+    r->is = m;
+    return true;
+}
+
+static void watch_writing(struct recorder *r)
+{
+    if (chan_pending(&r->chan))
+        ev_io_start(r->loop, &r->wr);
+    else
+        ev_io_stop(r->loop, &r->wr);
+}
+
+static void handle(struct recorder *r, enum chan_result got, const struct err *e)
+{
+    switch (got) {
+    case CHAN_OK:
+        watch_writing(r);
+        return;
+    case CHAN_CLOSED:
+        unwatch(r); /* SIGCHLD follows */
+        return;
+    case CHAN_BROKEN:
+        kill_it(r, e->msg);
+        return;
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct recorder *r = CONTAINER_OF(w, struct recorder, rd);
+    struct err e = {""};
+    (void)loop, (void)events;
+    enum chan_result got = chan_read(&r->chan, on_frame, r, &e);
+    handle(r, got, &e);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct recorder *r = CONTAINER_OF(w, struct recorder, wr);
+    struct err e = {""};
+    (void)loop, (void)events;
+    enum chan_result got = chan_write(&r->chan, &e);
+    handle(r, got, &e);
+}
+
+static void send_it(struct recorder *r, chan_put_fn *put, const void *m)
+{
+    if (chan_send(&r->chan, -1, put, 0, m))
+        watch_writing(r);
+    else
+        kill_it(r, "it does not read its channel");
+}
+
+/* ---- its life */
+
+static void wait_for_start(struct recorder *r, int64_t ms)
+{
+    r->phase = RECORDER_WAITING;
+    timer_in(r, (double)ms / 1000);
+}
+
+static void close_feed(struct recorder *r)
+{
+    fd_close(&r->feed);
+    fd_close(&r->feed_in);
+}
+
+static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
+{
+    struct recorder *r = CONTAINER_OF(w, struct recorder, child);
+    struct err e;
+    char how[96];
+    (void)events;
+    ev_child_stop(loop, w);
+    ev_timer_stop(loop, &r->timer);
+    (void)!chan_read(&r->chan, on_frame, r, &e); /* what it said last */
+    unwatch(r);
+    chan_fini(&r->chan);
+    bool told = r->phase == RECORDER_STOPPING;
+    int64_t wait = 0;
+    r->pid = 0;
+    r->dropped_before += r->is.dropped;
+    r->is = (struct ipc_rec_state){.rows = r->is.rows, .size = r->is.size};
+    spawn_end_text(w->rstatus, how, sizeof how);
+    if (told && w->rstatus == 0) {
+        log_debug("the recorder has finished");
+    } else {
+        r->failures++;
+        log_error("the recorder ended unexpectedly: %s", how);
+        wait = backoff_ended(&r->backoff, &respawn, clock_mono_ms() - r->started_ms);
+    }
+    r->phase = RECORDER_OFF;
+    if (r->wanted)
+        wait_for_start(r, wait);
+    else
+        close_feed(r);
+}
+
+static void start(struct recorder *r)
+{
+    char *argv[] = {"qcc-recorder", "--record", NULL};
+    int ours, theirs;
+    if (!fd_pair(&ours, &theirs)) {
+        log_error("the recorder cannot be started: %s", strerror(errno));
+        wait_for_start(r, FORK_RETRY_MS);
+        return;
+    }
+    const int fds[] = {theirs, r->feed_in, r->dir};
+    r->pid = spawn_child(r->program, argv, fds, COUNT_OF(fds), r->failures > 0);
+    fd_close(&theirs);
+    if (r->pid == -1) {
+        log_error("the recorder cannot be started: %s", strerror(errno));
+        fd_close(&ours);
+        r->pid = 0;
+        wait_for_start(r, FORK_RETRY_MS);
+        return;
+    }
+    chan_init(&r->chan, ours, FROM_REC, TX_MAX, "recorder");
+    ev_child_set(&r->child, r->pid, 0);
+    ev_child_start(r->loop, &r->child);
+    ev_io_set(&r->rd, ours, EV_READ);
+    ev_io_set(&r->wr, ours, EV_WRITE);
+    ev_io_start(r->loop, &r->rd);
+    r->started_ms = clock_mono_ms();
+    r->phase = RECORDER_RUNNING;
+    r->why[0] = '\0';
+    log_info("recorder started, pid %d", (int)r->pid);
+    send_it(r, ipc_put_v_rec_conf, &r->conf);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct recorder *r = CONTAINER_OF(w, struct recorder, timer);
+    (void)loop, (void)events;
+    if (r->phase == RECORDER_WAITING)
+        start(r);
+    else if (r->phase == RECORDER_STOPPING)
+        kill_it(r, "it did not finish in time");
+}
+
+void recorder_init(struct recorder *r, struct ev_loop *loop, char *program)
+{
+    *r = (struct recorder){
+        .loop = loop, .program = program, .dir = -1, .feed_in = -1, .feed = -1, .chan.fd = -1};
+    ev_init(&r->rd, on_readable);
+    ev_init(&r->wr, on_writable);
+    ev_init(&r->child, on_reaped);
+    ev_init(&r->timer, on_timer);
+}
+
+/* Makes the feed. */
+static bool open_feed(struct recorder *r)
+{
+    int sv[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == -1) {
+        log_error("there is no history: socketpair: %s", strerror(errno));
+        return false;
+    }
+    r->feed_in = sv[0];
+    r->feed = sv[1];
+    return true;
+}
+
+void recorder_use_conf(struct recorder *r, const struct conf *c, int dir)
+{
+    bool on = dir != -1 && c->history.enabled != HISTORY_OFF;
+    fd_close(&r->dir);
+    r->dir = on ? fcntl(dir, F_DUPFD_CLOEXEC, 3) : -1;
+    r->wanted = on && r->program && r->dir != -1;
+    r->conf = (struct ipc_rec_conf){.version = IPC_VERSION,
+                                    .requests = c->history.requests,
+                                    .min_free = c->history.min_free,
+                                    .clients = c->history.clients};
+    if (on && !r->program)
+        log_error("there is no history: there is no program qcc-recorder beside qcc-worker");
+    if (!r->wanted)
+        (void)recorder_stop(r);
+    else if (r->phase == RECORDER_RUNNING)
+        send_it(r, ipc_put_v_rec_conf, &r->conf);
+    else if (r->phase == RECORDER_OFF && open_feed(r))
+        start(r);
+}
+
+bool recorder_stop(struct recorder *r)
+{
+    struct ipc_rec_stop m;
+    r->wanted = false;
+    if (r->phase == RECORDER_WAITING) {
+        ev_timer_stop(r->loop, &r->timer);
+        r->phase = RECORDER_OFF;
+    }
+    if (r->phase == RECORDER_OFF) {
+        close_feed(r);
+        return false;
+    }
+    if (r->phase == RECORDER_RUNNING) {
+        r->phase = RECORDER_STOPPING;
+        timer_in(r, STOP_S);
+        send_it(r, ipc_put_v_rec_stop, &m);
+    }
+    return true;
+}
+
+void recorder_free(struct recorder *r)
+{
+    if (r->pid) {
+        kill(r->pid, SIGKILL);
+        ev_child_stop(r->loop, &r->child);
+        unwatch(r);
+        chan_fini(&r->chan);
+    }
+    ev_timer_stop(r->loop, &r->timer);
+    close_feed(r);
+    fd_close(&r->dir);
+    mem_free(r->program);
+}

@@ -1,0 +1,63 @@
+/* recorder: the process that keeps the history (qcc-recorder), and the feed by which workers give
+ * it their records: a pair of sockets whose both ends the supervisor keeps, so that what is queued
+ * outlives the recorder. It is started, watched and started again; serving never depends on it. It
+ * writes no log: what it says is logged here. */
+#ifndef QCC_SUPERVISOR_CHILDREN_RECORDER_H
+#define QCC_SUPERVISOR_CHILDREN_RECORDER_H
+
+#include "common/base/base.h"
+#include "common/conf/conf.h"
+#include "common/ipc/chan.h"
+#include "common/policy/endpoint/backoff.h"
+
+#include <ev.h>
+#include <sys/types.h>
+
+enum recorder_phase {
+    RECORDER_OFF,     /* no process is wanted, and there is none */
+    RECORDER_WAITING, /* none; the next start is at the timer */
+    RECORDER_RUNNING,
+    RECORDER_STOPPING /* REC_STOP was sent; killed at the timer */
+};
+
+struct recorder {
+    struct ev_loop *loop;
+    char *program;     /* owned; NULL: there is none */
+    int dir;           /* state_dir, a descriptor of its own; -1: none */
+    bool wanted;       /* there is to be a history */
+    int feed_in, feed; /* the feed: reading and writing end; -1: no history */
+    enum recorder_phase phase;
+    struct ipc_rec_conf conf;
+    pid_t pid;
+    struct chan chan;
+    ev_io rd, wr;
+    ev_child child;
+    ev_timer timer;
+    struct backoff backoff;
+    int64_t started_ms;
+    unsigned failures;       /* processes that ended without having been told to */
+    struct ipc_rec_state is; /* as last sent; its texts are not valid */
+    char why[257];           /* the last REC_STATE's */
+    uint64_t dropped_before; /* of earlier processes */
+};
+
+/* Makes a recorder that is off. program: its path, taken over; NULL: none was found. */
+void recorder_init(struct recorder *r, struct ev_loop *loop, char *program);
+
+/* Starts, stops or changes it as the configuration says. dir: the folder of the history, borrowed;
+ * -1: there is none, and the history is off. */
+void recorder_use_conf(struct recorder *r, const struct conf *c, int dir);
+
+/* Tells it to store what it has and to end. False: there is none left. */
+bool recorder_stop(struct recorder *r);
+
+/* The state in one word: "off", "not running", or as of REC_STATE: "storing", …. */
+const char *recorder_state_text(const struct recorder *r);
+
+/* Records that no history has got, of the recorder's own count. */
+uint64_t recorder_dropped(const struct recorder *r);
+
+/* Kills it and frees all. */
+void recorder_free(struct recorder *r);
+
+#endif

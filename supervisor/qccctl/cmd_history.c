@@ -1,0 +1,50 @@
+/* cmd_history: what is kept of requests beyond a restart. */
+#include "supervisor/qccctl/cmd.h"
+#include "supervisor/qccctl/human.h"
+
+static void put_state(struct cmd *c, const json_t *doc)
+{
+    struct str state = doc_text_of(doc, "state");
+    bool off = str_eq(state, STR("off"));
+    enum tint tint = off ? TINT_DIM : str_eq(state, STR("storing")) ? TINT_GOOD : TINT_BAD;
+    cmd_put(c, "history ");
+    cmd_tint(c, tint, STR_FMT, STR_ARG(state));
+    if (doc_has(doc, "why")) {
+        cmd_put(c, ": ");
+        cmd_foreign(c, doc_text_of(doc, "why"));
+    }
+    cmd_put(c, "\n");
+}
+
+int cmd_history(struct cmd *c, int argc, char **argv)
+{
+    json_t *doc;
+    (void)argv;
+    if (argc > 1)
+        return cmd_usage(c, "takes no argument");
+    int code = cmd_ask(c, "history", "", &doc);
+    if (code != CTL_DONE)
+        return code;
+    if (c->json) {
+        cmd_json(c, doc);
+        json_decref(doc);
+        return code;
+    }
+    put_state(c, doc);
+    if (doc_has(doc, "path")) {
+        cmd_put(c, "file ");
+        cmd_foreign(c, doc_text_of(doc, "path"));
+        cmd_put(c, ", ");
+        human_bytes(&c->out, doc_int_of(doc, "size_bytes"));
+        cmd_put(c, "\nrequests %lld", (long long)doc_int_of(doc, "requests"));
+        if (doc_has(doc, "oldest"))
+            cmd_put(c, ", from " STR_FMT " to " STR_FMT, STR_ARG(doc_text_of(doc, "oldest")),
+                    STR_ARG(doc_text_of(doc, "newest")));
+        cmd_put(c, "\n");
+    }
+    if (doc_int_of(doc, "dropped"))
+        cmd_tint(c, TINT_WARN, "%lld requests were not stored\n",
+                 (long long)doc_int_of(doc, "dropped"));
+    json_decref(doc);
+    return code;
+}

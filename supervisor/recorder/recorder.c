@@ -1,0 +1,308 @@
+#include "supervisor/recorder/recorder.h"
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "common/ipc/chan.h"
+#include "supervisor/recorder/confine.h"
+#include "supervisor/recorder/feed_read.h"
+#include "supervisor/recorder/schema.h"
+#include "supervisor/recorder/store_batch.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    BATCH_MS = 1000,       /* a record is stored after this time at most */
+    STATE_MS = 5000,       /* between two REC_STATE without a change */
+    RETRY_MS = 1000,       /* after a lock */
+    FULL_RETRY_MS = 10000, /* after a full disk */
+    READ_TURNS = 8,        /* messages between two looks at the clock */
+    TX_MAX = 1 << 20,      /* bytes that may wait for the supervisor */
+    NAME_BYTES = 250
+};
+
+struct recorder {
+    struct chan chan; /* fd -1: the supervisor is gone */
+    struct feed_read feed;
+    struct store_batch batch;
+    sqlite3 *db; /* NULL: not open */
+    uint64_t min_free;
+    bool configured, stopping, feed_ended;
+    enum history_state state;
+    int64_t retry_ms; /* nothing is stored before */
+    int64_t said_ms;  /* when REC_STATE was sent */
+    int64_t say_ms;   /* when it is to be sent; 0: at once */
+    uint64_t stored, commits;
+    struct err why, note; /* of REC_STATE */
+};
+
+/* ---- to the supervisor */
+
+static struct str bounded(const struct err *e)
+{
+    return str_make(e->msg, min_size(strlen(e->msg), NAME_BYTES));
+}
+
+static void send_state(struct recorder *r, int64_t now)
+{
+    const struct ipc_rec_state m = {
+        .state = r->state,
+        .size = schema_size(),
+        .rows = (uint64_t)r->batch.rows,
+        .oldest_ms = r->batch.oldest,
+        .newest_ms = r->batch.newest,
+        .stored = r->stored,
+        .dropped = r->feed.dropped,
+        .behind_ms = r->feed.n ? (uint64_t)(now - r->feed.since_ms) : 0,
+        .commits = r->commits,
+        .why = bounded(&r->why),
+        .note = bounded(&r->note),
+    };
+    if (r->chan.fd != -1 && !chan_send(&r->chan, -1, ipc_put_v_rec_state, 0, &m))
+        chan_fini(&r->chan);
+    r->note.msg[0] = '\0';
+    r->said_ms = now;
+    r->say_ms = now + STATE_MS;
+}
+
+static void enter(struct recorder *r, enum history_state state, const char *why)
+{
+    if (r->state != state)
+        r->say_ms = 0;
+    r->state = state;
+    err_set(&r->why, "%s", why);
+}
+
+/* ---- the file */
+
+static void close_file(struct recorder *r)
+{
+    store_batch_close(&r->batch);
+    sqlite3_close(r->db);
+    r->db = NULL;
+}
+
+static void set_aside(struct recorder *r, const char *why)
+{
+    close_file(r);
+    if (schema_set_aside(why, &r->note))
+        enter(r, HISTORY_STARTING, "");
+    else
+        enter(r, HISTORY_BROKEN, r->note.msg);
+    r->say_ms = 0;
+}
+
+static void failed(struct recorder *r, int rc, int64_t now)
+{
+    if (schema_is_damage(rc)) {
+        set_aside(r, sqlite3_errstr(rc));
+        return;
+    }
+    bool busy = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
+    enter(r, busy ? HISTORY_LOCKED : HISTORY_PAUSED, sqlite3_errstr(rc));
+    r->retry_ms = now + (busy ? RETRY_MS : FULL_RETRY_MS);
+}
+
+static void open_file(struct recorder *r, int64_t now)
+{
+    struct err e;
+    int rc;
+    switch (schema_open(&r->db, &r->note, &e)) {
+    case SCHEMA_OPEN:
+        rc = store_batch_open(&r->batch, r->db);
+        if (rc == SQLITE_OK)
+            enter(r, HISTORY_STORING, "");
+        else
+            failed(r, rc, now);
+        return;
+    case SCHEMA_NEWER:
+        enter(r, HISTORY_NEWER, e.msg);
+        return;
+    case SCHEMA_BAD:
+        set_aside(r, e.msg);
+        return;
+    case SCHEMA_BUSY:
+        enter(r, HISTORY_LOCKED, e.msg);
+        r->retry_ms = now + RETRY_MS;
+        return;
+    }
+}
+
+/* Whether the disk has room: history.min_free, and half as much more after it was too full. */
+static bool disk_has_room(const struct recorder *r)
+{
+    struct statvfs st;
+    uint64_t want = r->min_free + (r->state == HISTORY_PAUSED ? r->min_free / 2 : 0);
+    return statvfs(".", &st) == -1 || (uint64_t)st.f_bavail * st.f_frsize >= want;
+}
+
+/* Stores what is there, a batch after the other. */
+static void store(struct recorder *r, int64_t now)
+{
+    if (!disk_has_room(r)) {
+        enter(r, HISTORY_PAUSED, "the disk has less free space than history.min_free");
+        r->retry_ms = now + FULL_RETRY_MS;
+        return;
+    }
+    if (!r->db)
+        open_file(r, now);
+    while (r->db && r->feed.n) {
+        size_t n = min_size(r->feed.n, STORE_BATCH_MAX);
+        int rc = store_batch_write(&r->batch, r->feed.v, n);
+        if (rc != SQLITE_OK) {
+            failed(r, rc, now);
+            return;
+        }
+        enter(r, HISTORY_STORING, "");
+        feed_read_stored(&r->feed, n);
+        r->stored += n;
+        r->commits++;
+        if (r->say_ms > r->said_ms + BATCH_MS)
+            r->say_ms = r->said_ms + BATCH_MS;
+        if (r->feed.n < STORE_BATCH_MAX)
+            return;
+    }
+}
+
+static bool gave_up(const struct recorder *r)
+{
+    return r->state == HISTORY_NEWER || r->state == HISTORY_BROKEN;
+}
+
+/* When to store next; INT64_MAX: not before something comes. */
+static int64_t store_at(const struct recorder *r)
+{
+    if (!r->configured || gave_up(r))
+        return INT64_MAX;
+    int64_t at = !r->db || r->state == HISTORY_PAUSED ? 0
+                 : r->feed.n >= STORE_BATCH_MAX       ? 0
+                 : r->feed.n                          ? r->feed.since_ms + BATCH_MS
+                                                      : INT64_MAX;
+    return at > r->retry_ms ? at : r->retry_ms;
+}
+
+/* ---- from the supervisor */
+
+static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
+{
+    struct recorder *r = arg;
+    struct ipc_rec_conf m;
+    if (f->id == IPC_REC_STOP) {
+        r->stopping = true;
+        return true;
+    }
+    if (f->id != IPC_REC_CONF || !ipc_get_rec_conf(f, &m) || m.requests > HISTORY_ROWS_OFF)
+        return err_set(e, "unexpected %s", ipc_name(f->id));
+    if (m.version != IPC_VERSION)
+        return err_set(e, "version %u, not %d", m.version, IPC_VERSION);
+    r->batch.rows_kept = (enum conf_historyrows)m.requests;
+    r->batch.clients = m.clients;
+    r->min_free = m.min_free;
+    r->retry_ms = 0;
+    struct ipc_rec_ready ready = {.version = IPC_VERSION};
+    bool first = !r->configured;
+    r->configured = true;
+    return !first || chan_send(&r->chan, -1, ipc_put_v_rec_ready, 0, &ready);
+}
+
+static void talk(struct recorder *r, short events)
+{
+    struct err e;
+    enum chan_result got = CHAN_OK;
+    if (events & POLLOUT)
+        got = chan_write(&r->chan, &e);
+    if (got == CHAN_OK && events & (POLLIN | POLLHUP | POLLERR))
+        got = chan_read(&r->chan, on_frame, r, &e);
+    if (got == CHAN_BROKEN)
+        die("the supervisor violates the protocol: %s", e.msg);
+    if (got == CHAN_CLOSED)
+        chan_fini(&r->chan);
+}
+
+/* ---- the loop */
+
+static void read_feed(struct recorder *r)
+{
+    enum feed_end end = FEED_MORE;
+    for (int i = 0; i < READ_TURNS && end == FEED_MORE && feed_read_room(&r->feed); i++)
+        end = feed_read_one(&r->feed);
+    r->feed_ended = end == FEED_CLOSED;
+}
+
+/* What cannot be kept is dropped, so that the feed does not hold records for ever. */
+static void drop_all(struct recorder *r)
+{
+    r->feed.dropped += r->feed.n;
+    feed_read_stored(&r->feed, r->feed.n);
+}
+
+static void wait(struct recorder *r, int64_t now)
+{
+    int64_t at = store_at(r);
+    int64_t next = !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
+    int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
+    bool reads = r->configured && !r->feed_ended && feed_read_room(&r->feed);
+    struct pollfd p[2] = {
+        {.fd = r->chan.fd, .events = (short)(POLLIN | (chan_pending(&r->chan) ? POLLOUT : 0))},
+        {.fd = reads ? r->feed.fd : -1, .events = POLLIN}};
+    if (poll(p, COUNT_OF(p), (int)min_size((size_t)ms, STATE_MS)) <= 0)
+        return;
+    if (p[0].revents)
+        talk(r, p[0].revents);
+    if (p[1].revents)
+        read_feed(r);
+}
+
+static void finish(struct recorder *r)
+{
+    int64_t now = clock_mono_ms();
+    while (!r->feed_ended && feed_read_room(&r->feed) && feed_read_one(&r->feed) == FEED_MORE)
+        continue;
+    if (r->configured && !gave_up(r))
+        store(r, now);
+    send_state(r, now);
+    if (r->db)
+        sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    close_file(r);
+    feed_read_free(&r->feed);
+    chan_fini(&r->chan);
+}
+
+static void confine(struct recorder *r, int dir)
+{
+    const char *want = getenv("QCC_SANDBOX");
+    struct err e;
+    bool off = want && strcmp(want, "off") == 0;
+    if (off || !confine_enter(dir, &e))
+        err_set(&r->note, "the recorder runs without a sandbox: %s",
+                off ? "QCC_SANDBOX=off" : e.msg);
+}
+
+int recorder_run(int channel, int feed, int dir)
+{
+    struct recorder r = {.feed = {.fd = feed}};
+    log_init("recorder");
+    signal(SIGPIPE, SIG_IGN);
+    if (!fd_nonblock(channel) || !fd_cloexec(channel, true) || fchdir(dir) == -1)
+        return WORKER_EXIT_CANNOT_START;
+    chan_init(&r.chan, channel, TO_REC, TX_MAX, "supervisor");
+    confine(&r, dir);
+    while (!r.stopping && !(r.chan.fd == -1 && r.feed_ended)) {
+        int64_t now = clock_mono_ms();
+        if (store_at(&r) <= now)
+            store(&r, now);
+        if (gave_up(&r) && r.feed.n)
+            drop_all(&r);
+        if (r.configured && now >= r.say_ms)
+            send_state(&r, now);
+        wait(&r, clock_mono_ms());
+    }
+    finish(&r);
+    fd_close(&dir);
+    return WORKER_EXIT_DONE;
+}

@@ -1,0 +1,38 @@
+/* store_batch: records of requests written to the file: one transaction a batch, a row for each
+ * request and the sums of all. */
+#ifndef QCC_SUPERVISOR_RECORDER_STORE_BATCH_H
+#define QCC_SUPERVISOR_RECORDER_STORE_BATCH_H
+
+#include "common/conf/conf.h"
+#include "common/ipc/recent_record.h"
+#include "supervisor/recorder/names.h"
+#include "supervisor/recorder/rollup.h"
+
+/* Records of one transaction at most. */
+enum { STORE_BATCH_MAX = 500 };
+
+struct store_batch {
+    sqlite3 *db; /* borrowed */
+    struct names names;
+    struct rollup rollup;
+    sqlite3_stmt *add;
+    enum conf_historyrows rows_kept;
+    bool clients;
+    int64_t last_k;               /* key of the newest row that this process has written */
+    int64_t rows, oldest, newest; /* requests in the file, and their ends in ms; 0: none */
+};
+
+/* Whether a record can be stored: sound, with a time between 2020 and 2100. */
+bool store_batch_sound(const struct recent_record *r);
+
+/* Prepares to write into an open file. Returns SQLite's result. */
+int store_batch_open(struct store_batch *b, sqlite3 *db) MUST_CHECK;
+
+/* Writes n sound records, STORE_BATCH_MAX at most, in one transaction. On failure nothing is
+ * written. Returns SQLite's result. */
+int store_batch_write(struct store_batch *b, const struct recent_record *v, size_t n) MUST_CHECK;
+
+/* Frees all, before the file is closed. What is to be stored stays set. */
+void store_batch_close(struct store_batch *b);
+
+#endif

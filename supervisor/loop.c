@@ -346,6 +346,20 @@ static void slot_ended(void *arg, struct slot *slot)
     supervisor_fail(s, why.msg);
 }
 
+static void recorder_answered(void *arg, const struct ipc_rec_answer *m)
+{
+    struct supervisor *s = arg;
+    history_query_on_answer(&s->query.history, m);
+}
+
+static void recorder_gone(void *arg)
+{
+    struct supervisor *s = arg;
+    history_query_gone(&s->query.history);
+}
+
+const struct recorder_ops loop_recorder_ops = {.answer = recorder_answered, .gone = recorder_gone};
+
 const struct slot_ops loop_slot_ops = {
     .frame = supervisor_on_frame, .room = supervisor_feed, .ended = slot_ended};
 

@@ -31,7 +31,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                               .bindings = &s->bindings});
     s->slot_env = (struct slot_env){
         .loop = loop, .health = &s->health, .intent = &s->intent, .ops = &loop_slot_ops, .arg = s};
-    recorder_init(&s->recorder, loop, start_find_recorder());
+    recorder_init(&s->recorder, loop, start_find_recorder(), &loop_recorder_ops, s);
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                           .intent = &s->intent,
                                                           .stops = &s->stops,

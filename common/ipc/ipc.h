@@ -9,7 +9,7 @@
 #include "common/base/str.h"
 
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
-enum { IPC_VERSION = 10 };
+enum { IPC_VERSION = 11 };
 
 /* Bytes of the largest configuration body and of the largest frame. 2,000 endpoints with long keys
  * are about 1 MiB. */
@@ -19,7 +19,9 @@ enum {
     IPC_ANSWER_MAX = 4 << 20,
     IPC_BINDINGS_MAX = 64 << 10,
     IPC_RECENT_MAX = 256 << 10,
-    IPC_STATS_MAX = 64 << 10
+    IPC_STATS_MAX = 64 << 10,
+    IPC_PRICES_MAX = 1 << 20,
+    IPC_QUERY_MAX = 1024 /* bytes of a query's argument */
 };
 
 /* Most worker processes at one time, twice the most that may be configured: old ones may still
@@ -43,6 +45,7 @@ enum history_state {
     HISTORY_LOCKED, /* another process holds a lock on the file, or it cannot be opened now */
     HISTORY_NEWER,  /* the file is of a newer QCC, and stays untouched */
     HISTORY_BROKEN, /* a damaged file that cannot be set aside either */
+    HISTORY_CLOCK,  /* the clock says a time before 2020 or beyond 2100 */
     HISTORY__COUNT
 };
 

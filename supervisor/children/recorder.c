@@ -24,6 +24,7 @@ static const struct backoff_conf respawn = {.young_ms = 2000, .first_ms = 100, .
 static const char *const state_text[HISTORY__COUNT] = {
     [HISTORY_STARTING] = "starting", [HISTORY_STORING] = "storing", [HISTORY_PAUSED] = "paused",
     [HISTORY_LOCKED] = "locked",     [HISTORY_NEWER] = "newer",     [HISTORY_BROKEN] = "broken",
+    [HISTORY_CLOCK] = "clock",
 };
 
 const char *recorder_state_text(const struct recorder *r)
@@ -82,6 +83,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     struct recorder *r = arg;
     struct ipc_rec_state m;
     struct ipc_rec_ready ready;
+    struct ipc_rec_answer answer;
+    if (f->id == IPC_REC_ANSWER && ipc_get_rec_answer(f, &answer)) {
+        r->ops->answer(r->arg, &answer);
+        return true;
+    }
     if (f->id == IPC_REC_READY)
         return (ipc_get_rec_ready(f, &ready) && ready.version == IPC_VERSION) ||
                err_set(e, "it is not of this build");
@@ -167,6 +173,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     (void)!chan_read(&r->chan, on_frame, r, &e); /* what it said last */
     unwatch(r);
     chan_fini(&r->chan);
+    r->ops->gone(r->arg);
     bool told = r->phase == RECORDER_STOPPING;
     int64_t wait = 0;
     r->pid = 0;
@@ -229,10 +236,17 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
         kill_it(r, "it did not finish in time");
 }
 
-void recorder_init(struct recorder *r, struct ev_loop *loop, char *program)
+void recorder_init(struct recorder *r, struct ev_loop *loop, char *program,
+                   const struct recorder_ops *ops, void *arg)
 {
-    *r = (struct recorder){
-        .loop = loop, .program = program, .dir = -1, .feed_in = -1, .feed = -1, .chan.fd = -1};
+    *r = (struct recorder){.loop = loop,
+                           .ops = ops,
+                           .arg = arg,
+                           .program = program,
+                           .dir = -1,
+                           .feed_in = -1,
+                           .feed = -1,
+                           .chan.fd = -1};
     ev_init(&r->rd, on_readable);
     ev_init(&r->wr, on_writable);
     ev_init(&r->child, on_reaped);
@@ -272,6 +286,15 @@ void recorder_use_conf(struct recorder *r, const struct conf *c, int dir)
         start(r);
 }
 
+bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg)
+{
+    const struct ipc_rec_ask m = {.id = id, .what = what, .arg = arg};
+    if (r->phase != RECORDER_RUNNING)
+        return false;
+    send_it(r, ipc_put_v_rec_ask, &m);
+    return true;
+}
+
 bool recorder_stop(struct recorder *r)
 {
     struct ipc_rec_stop m;
@@ -286,6 +309,7 @@ bool recorder_stop(struct recorder *r)
     }
     if (r->phase == RECORDER_RUNNING) {
         r->phase = RECORDER_STOPPING;
+        r->ops->gone(r->arg);
         timer_in(r, STOP_S);
         send_it(r, ipc_put_v_rec_stop, &m);
     }

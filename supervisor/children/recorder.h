@@ -13,6 +13,14 @@
 #include <ev.h>
 #include <sys/types.h>
 
+/* What the recorder says, for the root to pass on; `arg` is that of recorder_init. */
+struct recorder_ops {
+    /* The answer to recorder_ask; its body is borrowed. */
+    void (*answer)(void *arg, const struct ipc_rec_answer *m);
+    /* The recorder has ended, or ends: what it was asked gets no answer. */
+    void (*gone)(void *arg);
+};
+
 enum recorder_phase {
     RECORDER_OFF,     /* no process is wanted, and there is none */
     RECORDER_WAITING, /* none; the next start is at the timer */
@@ -22,6 +30,8 @@ enum recorder_phase {
 
 struct recorder {
     struct ev_loop *loop;
+    const struct recorder_ops *ops;
+    void *arg;
     char *program;     /* owned; NULL: there is none */
     int dir;           /* state_dir, a descriptor of its own; -1: none */
     bool wanted;       /* there is to be a history */
@@ -41,8 +51,10 @@ struct recorder {
     uint64_t dropped_before; /* of earlier processes */
 };
 
-/* Makes a recorder that is off. program: its path, taken over; NULL: none was found. */
-void recorder_init(struct recorder *r, struct ev_loop *loop, char *program);
+/* Makes a recorder that is off. program: its path, taken over; NULL: none was found. ops is
+ * borrowed. */
+void recorder_init(struct recorder *r, struct ev_loop *loop, char *program,
+                   const struct recorder_ops *ops, void *arg);
 
 /* Starts, stops or changes it as the configuration says. dir: the folder of the history, borrowed;
  * -1: there is none, and the history is off. */
@@ -50,6 +62,9 @@ void recorder_use_conf(struct recorder *r, const struct conf *c, int dir);
 
 /* Tells it to store what it has and to end. False: there is none left. */
 bool recorder_stop(struct recorder *r);
+
+/* Asks it, with an id of the caller's. False: it does not run. */
+bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg) MUST_CHECK;
 
 /* The state in one word: "off", "not running", or as of REC_STATE: "storing", …. */
 const char *recorder_state_text(const struct recorder *r);

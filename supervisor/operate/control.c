@@ -15,7 +15,7 @@
 
 enum {
     CONNS_MAX = 32,     /* beyond that the connection idle longest is closed */
-    ASK_MAX = 512,      /* bytes of a CTL_ASK; the longest has about 190 */
+    ASK_MAX = 1200,     /* bytes of a CTL_QUERY; the longest has about 1,090 */
     GROUPS_MAX = 65536, /* the kernel's own bound (NGROUPS_MAX) */
     /* bytes: one answer of the largest size, and smaller ones that wait before it */
     TX_MAX = IPC_ANSWER_MAX + (64 << 10)
@@ -176,9 +176,12 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct control_conn *k = arg;
     struct ipc_ctl_ask m;
+    struct ipc_ctl_query q;
     if (k->bad)
         return true; /* the connection is being closed: further frames are dropped */
-    if (f->id != IPC_CTL_ASK || f->fd != -1 || !ipc_get_ctl_ask(f, &m))
+    if (f->fd == -1 && f->id == IPC_CTL_QUERY && ipc_get_ctl_query(f, &q))
+        m = (struct ipc_ctl_ask){.id = q.id, .what = q.what, .arg = q.arg};
+    else if (f->id != IPC_CTL_ASK || f->fd != -1 || !ipc_get_ctl_ask(f, &m))
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
     ask(k, &m);
     return true;

@@ -1,5 +1,6 @@
 /* operate_env: the parts of the supervisor that operators' queries read, filled by the root. All of
- * it is borrowed and only read, except health, which operators' actions change (query.h). */
+ * it is borrowed and only read, except health, which operators' actions change (query.h), and the
+ * recorder, which is asked. */
 #ifndef QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 #define QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 
@@ -27,7 +28,7 @@ struct operate_env {
     const struct conf *conf; /* the configuration in use; set again by the root after a reload */
     const struct listen_set *listen;
     const struct slots *slots;
-    const struct recorder *recorder;
+    struct recorder *recorder; /* asked by history_query */
     const struct plan_intent *intent;
     const bool *serving; /* all workers have been ready once */
     struct health *health;

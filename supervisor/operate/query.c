@@ -11,11 +11,13 @@ void query_init(struct query *q, const struct operate_env *env, const struct que
 {
     *q = (struct query){.env = env, .ops = ops, .arg = arg};
     recent_query_init(&q->recent, env);
+    history_query_init(&q->history, env);
 }
 
 void query_fini(struct query *q)
 {
     recent_query_fini(&q->recent);
+    history_query_fini(&q->history);
 }
 
 /* ---- requests */
@@ -205,6 +207,14 @@ static unsigned metrics(struct query *q, const struct asker *from, struct str ar
     return 200;
 }
 
+/* Questions that the recorder answers, under the same name. */
+#define RECORDED(noun)                                                                             \
+    static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
+    {                                                                                              \
+        return history_query_begin(&q->history, from, STR(#noun), arg, d);                         \
+    }
+RECORDED(check)
+
 static const struct {
     struct str what;
     unsigned (*run)(struct query *q, const struct asker *from, struct str arg, struct doc *d);
@@ -218,7 +228,7 @@ static const struct {
     {STR_LIT("enable"), enable, true},      {STR_LIT("disable"), disable, true},
     {STR_LIT("drain"), drain, true},        {STR_LIT("verify"), verify, true},
     {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
-    {STR_LIT("history"), history, false},
+    {STR_LIT("history"), history, false},   {STR_LIT("check"), check, false},
 };
 
 bool query_acts(struct str what)

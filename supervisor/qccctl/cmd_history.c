@@ -2,6 +2,8 @@
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 
+#include <string.h>
+
 static void put_state(struct cmd *c, const json_t *doc)
 {
     struct str state = doc_text_of(doc, "state");
@@ -16,12 +18,37 @@ static void put_state(struct cmd *c, const json_t *doc)
     cmd_put(c, "\n");
 }
 
+/* Whether the pages of the file are whole: the exit code says so too. */
+static int check(struct cmd *c)
+{
+    json_t *doc;
+    const json_t *fault;
+    size_t i;
+    int code = cmd_ask(c, "check", "", &doc);
+    if (code != CTL_DONE)
+        return code;
+    bool whole = doc_flag_of(doc, "whole");
+    if (c->json)
+        cmd_json(c, doc);
+    else if (whole)
+        cmd_put(c, "the file is whole\n");
+    if (!c->json)
+        json_array_foreach(doc_list_of(doc, "faults"), i, fault)
+        {
+            cmd_foreign(c, str_c(json_string_value(fault)));
+            cmd_put(c, "\n");
+        }
+    json_decref(doc);
+    return whole ? CTL_DONE : CTL_REFUSED;
+}
+
 int cmd_history(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
-    (void)argv;
+    if (argc == 2 && strcmp(argv[1], "check") == 0)
+        return check(c);
     if (argc > 1)
-        return cmd_usage(c, "takes no argument");
+        return cmd_usage(c, "takes nothing, or check");
     int code = cmd_ask(c, "history", "", &doc);
     if (code != CTL_DONE)
         return code;

@@ -3,7 +3,10 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/ipc/chan.h"
+#include "common/ipc/doc.h"
+#include "supervisor/recorder/ask.h"
 #include "supervisor/recorder/confine.h"
 #include "supervisor/recorder/feed_read.h"
 #include "supervisor/recorder/schema.h"
@@ -22,8 +25,16 @@ enum {
     RETRY_MS = 1000,       /* after a lock */
     FULL_RETRY_MS = 10000, /* after a full disk */
     READ_TURNS = 8,        /* messages between two looks at the clock */
-    TX_MAX = 1 << 20,      /* bytes that may wait for the supervisor */
+    TX_MAX = 5 << 20, /* bytes that may wait for the supervisor: an answer of the largest size */
+    QUESTIONS = 16,   /* that may wait: as many as the supervisor lets wait */
     NAME_BYTES = 250
+};
+
+/* A question that waits for its turn. */
+struct question {
+    uint64_t id;
+    char what[32], arg[IPC_QUERY_MAX];
+    size_t nwhat, narg;
 };
 
 struct recorder {
@@ -38,7 +49,9 @@ struct recorder {
     int64_t said_ms;  /* when REC_STATE was sent */
     int64_t say_ms;   /* when it is to be sent; 0: at once */
     uint64_t stored, commits;
-    struct err why, note; /* of REC_STATE */
+    struct err why, note;   /* of REC_STATE */
+    struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
+    size_t nasked;
 };
 
 /* ---- to the supervisor */
@@ -186,6 +199,65 @@ static int64_t store_at(const struct recorder *r)
     return at > r->retry_ms ? at : r->retry_ms;
 }
 
+/* ---- questions */
+
+static void send_answer(struct recorder *r, uint64_t id, unsigned status, const struct doc *d)
+{
+    const struct ipc_rec_answer m = {.id = id, .status = status, .body = buf_view(&d->b)};
+    if (r->chan.fd != -1 && !chan_send(&r->chan, -1, ipc_put_v_rec_answer, 0, &m))
+        chan_fini(&r->chan);
+}
+
+/* Those that the supervisor no longer waits for may stand here still. */
+static void refuse_question(struct recorder *r, uint64_t id)
+{
+    struct doc d;
+    doc_init(&d, 1024);
+    send_answer(r, id, doc_refuse(&d, 503, "too many ask the history at the same time"), &d);
+    doc_free(&d);
+}
+
+static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct err *e)
+{
+    struct ipc_rec_ask m;
+    if (!ipc_get_rec_ask(f, &m))
+        return err_set(e, "malformed %s", ipc_name(f->id));
+    if (r->nasked == QUESTIONS) {
+        refuse_question(r, m.id);
+        return true;
+    }
+    if (!r->asked)
+        r->asked = mem_zalloc(QUESTIONS, sizeof *r->asked);
+    struct question *q = &r->asked[r->nasked++];
+    q->id = m.id;
+    q->nwhat = m.what.n;
+    q->narg = m.arg.n;
+    memcpy(q->what, m.what.p, m.what.n);
+    memcpy(q->arg, m.arg.p, m.arg.n);
+    return true;
+}
+
+/* Answers the question that has waited longest. */
+static void answer_one(struct recorder *r)
+{
+    const struct question *q = &r->asked[0];
+    struct doc d;
+    struct ask a = {
+        .db = r->db, .arg = str_make(q->arg, q->narg), .now_ms = clock_wall_ms(), .d = &d};
+    doc_init(&d, IPC_ANSWER_MAX);
+    unsigned status = r->db
+                          ? ask_answer(&a, str_make(q->what, q->nwhat))
+                          : doc_refuse(&d, 503, r->why.msg[0] ? r->why.msg : "no history is open");
+    if (d.torn) {
+        doc_free(&d);
+        doc_init(&d, IPC_ANSWER_MAX);
+        status = doc_refuse(&d, 500, "the answer is too long: narrow the range, or set a limit");
+    }
+    send_answer(r, q->id, status, &d);
+    doc_free(&d);
+    memmove(r->asked, r->asked + 1, --r->nasked * sizeof *r->asked);
+}
+
 /* ---- from the supervisor */
 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
@@ -196,6 +268,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         r->stopping = true;
         return true;
     }
+    if (f->id == IPC_REC_ASK)
+        return keep_question(r, f, e);
     if (f->id != IPC_REC_CONF || !ipc_get_rec_conf(f, &m) || m.requests > HISTORY_ROWS_OFF)
         return err_set(e, "unexpected %s", ipc_name(f->id));
     if (m.version != IPC_VERSION)
@@ -244,7 +318,7 @@ static void drop_all(struct recorder *r)
 static void wait(struct recorder *r, int64_t now)
 {
     int64_t at = store_at(r);
-    int64_t next = !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
+    int64_t next = r->nasked ? now : !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
     int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
     bool reads = r->configured && !r->feed_ended && feed_read_room(&r->feed);
     struct pollfd p[2] = {
@@ -270,6 +344,7 @@ static void finish(struct recorder *r)
         sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     close_file(r);
     feed_read_free(&r->feed);
+    mem_free(r->asked);
     chan_fini(&r->chan);
 }
 
@@ -298,6 +373,8 @@ int recorder_run(int channel, int feed, int dir)
             store(&r, now);
         if (gave_up(&r) && r.feed.n)
             drop_all(&r);
+        if (r.nasked)
+            answer_one(&r);
         if (r.configured && now >= r.say_ms)
             send_state(&r, now);
         wait(&r, clock_mono_ms());

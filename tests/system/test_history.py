@@ -317,3 +317,26 @@ def test_names_of_clients_making(kept):
     stored(q, 2)
     models = [r["text"] for r in rows(q, "SELECT text FROM name WHERE kind=1")]
     assert all(len(m.encode()) <= 64 for m in models)
+
+
+def test_a_question_to_the_recorder(kept):
+    """The recorder answers between two batches; a file that is damaged fails the command."""
+    q = kept(whole("m", FIRST))
+    send(q)
+    stored(q, 1)
+    assert q.ctl_json("history", "check") == {"whole": True, "faults": []}
+    assert "is whole" in q.ctl("history", "check").stdout
+
+
+def test_no_history_to_ask(qcc, raw):
+    q = qcc({**CALM, "endpoints": [raw(whole("m", FIRST)).endpoint("a")]})
+    said = q.ctl("history", "check")
+    assert said.returncode == 1 and "set state_dir" in said.stderr
+
+
+def test_a_query_that_is_too_long(kept):
+    """Refused, never cut."""
+    q = kept(whole("m", FIRST))
+    assert call(q, "GET", "/api/v1/requests?limit=" + "0" * 1015 + "1").status == 200
+    a = call(q, "GET", "/api/v1/requests?limit=" + "0" * 1018 + "1")
+    assert a.status == 414 and "1,024 bytes" in a.error

@@ -14,8 +14,7 @@ enum {
     /* how long ASK reload may take: all workers put a configuration into force */
     RELOAD_MS = 30000,
     TEXT_MAX = 32 << 20,
-    LONGEST_NAME = 64, /* bytes of an endpoint's name */
-    QUERY_MAX = 128    /* bytes of a query: the maximum of ASK.arg */
+    LONGEST_NAME = 64 /* bytes of an endpoint's name */
 };
 
 static const char page[] =
@@ -176,7 +175,7 @@ void admin_answer(struct admin *a, const struct ipc_answer *m)
         if (metrics ? prometheus_write(m->body, &text) : json_write(m->body, &text))
             req_answer(r, m->status,
                        metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
-                       buf_view(&text), "");
+                       buf_view(&text), m->status == 503 ? "retry-after: 1\r\n" : "");
         else
             answer_error(r, 500, "the supervisor's answer could not be read", "");
         buf_free(&text);
@@ -252,9 +251,8 @@ static struct address find(struct str path, struct str query)
     if (is_one_of(path, shown, COUNT_OF(shown)))
         return (struct address){.kind = SHOWN, .what = path, .arg = query};
     if (str_starts(path, STR("requests/")))
-        return (struct address){.kind = SHOWN,
-                                .what = STR("why"),
-                                .arg = str_make(path.p + 9, min_size(path.n - 9, QUERY_MAX))};
+        return (struct address){
+            .kind = SHOWN, .what = STR("why"), .arg = str_make(path.p + 9, path.n - 9)};
     if (str_eq(path, STR("reload")))
         return (struct address){.kind = ORDER, .what = path};
     if (!cut_prefix(&path, STR("endpoints/")))
@@ -297,11 +295,12 @@ static void go(struct req *r)
     if (r->head.target.n > r->full_path.n)
         query =
             str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
-    query.n = min_size(query.n, QUERY_MAX);
     struct address a = find(r->full_path, query);
     bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
     bool done = a.kind == ORDER || a.kind == ACTION;
-    if (a.kind == NOWHERE)
+    if (a.arg.n > IPC_QUERY_MAX)
+        answer_error(r, 414, "the query is longer than 1,024 bytes", "");
+    else if (a.kind == NOWHERE)
         answer_error(r, 404, "no such address: GET / lists them", "");
     else if (done && r->method != METHOD_POST)
         answer_error(r, 405, "this address takes POST", "allow: POST\r\n");

@@ -1,0 +1,36 @@
+/* ask: answers questions about the history, one at a time between two batches. A question that
+ * takes longer than ASK_MS is ended. Each question is a file of its own. */
+#ifndef QCC_SUPERVISOR_RECORDER_ASK_H
+#define QCC_SUPERVISOR_RECORDER_ASK_H
+
+#include "common/base/str.h"
+#include "common/ipc/doc.h"
+
+#include <sqlite3.h>
+
+enum { ASK_MS = 2000 };
+
+struct price_table;
+
+/* One question. All is borrowed. */
+struct ask {
+    sqlite3 *db;
+    const struct price_table *prices; /* NULL: none was sent */
+    struct str arg;                   /* its parameters (common/ipc/params.h) */
+    int64_t now_ms;                   /* CLOCK_REALTIME */
+    struct doc *d;                    /* empty; the answer, or {"error": …} */
+};
+
+/* ask_table.c: answers the question `what`. Returns a status as in HTTP. */
+unsigned ask_answer(struct ask *a, struct str what);
+
+/* Refuses in place of an answer, after SQLite has returned rc: that the question took too long, or
+ * what SQLite says. Returns the status. */
+unsigned ask_failed(struct ask *a, int rc);
+
+/* ---- the questions, by file; each returns the status */
+
+/* ask_check.c: whether the pages of the file are whole */
+unsigned ask_check(struct ask *a);
+
+#endif

@@ -35,7 +35,7 @@ def test_actions(qcc, upstream):
         r = q.ctl(verb, "nobody-of-that-name")
         assert r.returncode == 1 and r.stderr == "qccctl %s: no endpoint has that id or name\n" % verb
         assert q.ctl(verb).returncode == 2 and q.ctl(verb, "good", "b").returncode == 2
-    r = q.ctl("enable", "x" * 200)
+    r = q.ctl("enable", "x" * 1025)
     assert r.returncode == 2 and "longer" in r.stderr
 
 

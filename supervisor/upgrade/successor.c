@@ -6,6 +6,7 @@
 #include "supervisor/process/container.h"
 #include "supervisor/process/signals.h"
 #include "supervisor/process/systemd.h"
+#include "supervisor/shared/events.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 
 #include <errno.h>
@@ -169,9 +170,11 @@ static void failed(struct successor *u, const char *why)
         log_error("upgrade refused, this supervisor goes on: %s", why);
     else
         log_warn("upgrade given up: %s", why);
+    events_add(u->env.events, clock_wall_ms(), EVENT_UPGRADE, NULL, "refused: %s", why);
     if (back) {
         health_freeze(u->env.health, false);
         store_allow(u->env.store, true);
+        u->env.ops->failed(u->env.arg);
     }
     answer(u, 422, why);
 }
@@ -220,6 +223,10 @@ static void give_first(struct successor *u, const struct successor_order *o)
     if (h->ring != -1 && h->ring_reader != -1) {
         give_socket(u, h->ring, HANDOVER_RING, 0, 0);
         give_socket(u, h->ring_reader, HANDOVER_RING_READER, 0, 0);
+    }
+    if (h->feed != -1 && h->feed_reader != -1) {
+        give_socket(u, h->feed, HANDOVER_FEED, 0, 0);
+        give_socket(u, h->feed_reader, HANDOVER_FEED_READER, 0, 0);
     }
     if (h->control != -1)
         give_socket(u, h->control, HANDOVER_CONTROL, h->control_dev, h->control_ino);
@@ -287,6 +294,30 @@ static void give_state(struct successor *u)
     for (unsigned i = 0; i < TOTALS_SLOTS; i++)
         give_open(u, i);
     send_up(u, -1, ipc_put_v_up_go, &go);
+    u->env.ops->given(u->env.arg);
+}
+
+/* ---- the history */
+
+bool successor_records(const struct successor *u)
+{
+    return u->ipc >= HANDOVER_HISTORY_IPC;
+}
+
+/* Sends UP_HISTORY once. */
+static void free_history(struct successor *u)
+{
+    struct ipc_up_history m = {};
+    if (!u->history_free || !successor_records(u))
+        return;
+    u->history_free = false;
+    send_up(u, -1, ipc_put_v_up_history, &m);
+}
+
+void successor_send_history(struct successor *u)
+{
+    u->history_free = true;
+    free_history(u);
 }
 
 static void done(struct successor *u)
@@ -308,6 +339,8 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
     struct ipc_endpoint e;
     if (!ipc_get_up_tell(f, &m))
         return false;
+    u->ipc = m.ipc;
+    free_history(u);
     struct ipc_frame as = {.id = IPC_ENDPOINT, .fields = m.fields, .nfields = m.nfields, .fd = -1};
     if (m.ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
         return true; /* before UP_DONE: the successor sends all states again after it */
@@ -442,7 +475,8 @@ bool successor_begin(struct successor *u, const struct successor_order *o, const
         return false;
     log_info("upgrade: %s starts, pid %d", o->program, (int)u->pid);
     u->phase = SUCCESSOR_STARTING;
-    u->peer_slow = false;
+    u->peer_slow = u->history_free = false;
+    u->ipc = 0;
     u->why[0] = '\0';
     u->asked = from != NULL;
     if (from)

@@ -358,7 +358,8 @@ static void read_feed(struct recorder *r)
 static void drop_all(struct recorder *r)
 {
     r->feed.dropped += r->feed.n;
-    feed_read_stored(&r->feed, r->feed.n);
+    if (r->feed.n)
+        feed_read_stored(&r->feed, r->feed.n);
     event_store_drop(&r->events);
 }
 

@@ -139,9 +139,9 @@ static bool allow_checker(int rules)
 {
 #if defined(__SANITIZE_ADDRESS__)
     int dir = open("/proc", O_PATH | O_CLOEXEC);
-    const struct landlock_path_beneath_attr proc = {
-        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
-        .parent_fd = dir};
+    const struct landlock_path_beneath_attr proc = {.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE |
+                                                                      LANDLOCK_ACCESS_FS_READ_DIR,
+                                                    .parent_fd = dir};
     bool ok = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &proc, 0) == 0;
     fd_close(&dir);
     return ok;

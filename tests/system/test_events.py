@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -176,3 +177,21 @@ def test_events_while_nothing_is_stored(kept):  # noqa: F811
     stored(q, 1)
     happened(q, "operator", "^drain$")
     assert rows(q, "SELECT count(*) n FROM event WHERE kind='operator'")[0]["n"] == 1
+
+
+def test_a_lock_at_a_stop(kept):  # noqa: F811
+    """Somebody holds one while QCC stops, and lets go a moment later: nothing is lost."""
+    q = kept(whole("m", FIRST))
+    send(q)
+    path = stored(q, 1)["path"]
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    send(q, 5)
+    q.signal(signal.SIGTERM)
+    q.wait_log("to recorder REC_STOP")
+    time.sleep(0.5)  # longer than busy_timeout
+    db.execute("COMMIT")
+    q.wait()
+    assert db.execute("SELECT count(*) FROM request").fetchall() == [(6,)]
+    assert db.execute("SELECT count(*) FROM event WHERE kind='stop'").fetchall() == [(1,)]
+    db.close()

@@ -216,6 +216,14 @@ static unsigned metrics(struct query *q, const struct asker *from, struct str ar
     }
 RECORDED(check)
 
+/* Whether the history has the newest events too, or is about to: during an upgrade. */
+static bool events_stored(const struct query *q)
+{
+    const struct recorder *r = q->env->recorder;
+    return r->wanted &&
+           (r->held || (r->phase == RECORDER_RUNNING && r->is.state <= HISTORY_STORING));
+}
+
 /* Events that are not stored now are those that an operator looks for: they are in memory. */
 static unsigned events(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
@@ -223,7 +231,7 @@ static unsigned events(struct query *q, const struct asker *from, struct str arg
     struct err why;
     if (!event_ask_read(arg, &asked, &why))
         return doc_refuse(d, 400, why.msg);
-    if (history_query_possible(&q->history) && q->env->recorder->is.state <= HISTORY_STORING)
+    if (events_stored(q))
         return history_query_begin(&q->history, from, STR("events"), arg, d);
     return show_events(q->env, arg, d);
 }

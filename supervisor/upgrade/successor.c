@@ -49,7 +49,7 @@ static bool spawn(struct successor *u, const struct successor_order *o, int *fd,
     int theirs;
     if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
-    pid_t pid = successor_fork(u->env.store, o, theirs);
+    pid_t pid = successor_fork(u->env.store, o->program, o->conf_path, theirs);
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);
@@ -100,6 +100,7 @@ static void failed(struct successor *u, const char *why)
 {
     bool back = u->phase == SUCCESSOR_GIVEN;
     unwatch(u);
+    ev_child_stop(u->env.loop, &u->child); /* the next upgrade initializes it again */
     if (u->pid)
         kill(u->pid, SIGKILL); /* its workers end with it */
     u->pid = 0;

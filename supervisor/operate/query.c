@@ -220,7 +220,7 @@ RECORDED(check)
 static bool events_stored(const struct query *q)
 {
     const struct recorder *r = q->env->recorder;
-    return r->wanted &&
+    return history_query_possible(&q->history) &&
            (r->held || (r->phase == RECORDER_RUNNING && r->is.state <= HISTORY_STORING));
 }
 

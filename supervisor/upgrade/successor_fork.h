@@ -3,10 +3,12 @@
 #ifndef QCC_SUPERVISOR_UPGRADE_SUCCESSOR_FORK_H
 #define QCC_SUPERVISOR_UPGRADE_SUCCESSOR_FORK_H
 
-#include "supervisor/upgrade/successor.h"
+#include "supervisor/store/store.h"
 
-/* Starts the program of the order as a child of the process that started this one. sock: its end of
- * the channel. Returns its process id; -1 with errno. */
-pid_t successor_fork(struct store *store, const struct successor_order *o, int sock);
+#include <sys/types.h>
+
+/* Starts the program with that configuration, as a child of the process that started this one.
+ * sock: its end of the channel. Returns its process id; -1 with errno. */
+pid_t successor_fork(struct store *store, const char *program, const char *conf_path, int sock);
 
 #endif

@@ -45,6 +45,8 @@ class Load:
             except (OSError, http.client.HTTPException) as e:
                 self.failed.append(repr(e))
                 c = None
+        if c:
+            c.close()  # one that is idle keeps an old worker
 
     def more(self, n=60):
         at = self.answered

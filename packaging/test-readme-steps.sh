@@ -218,6 +218,10 @@ operate_chapter() {
     operate_conf
     with='s,.*,timeout -s INT 3 script -qec "& 1" /dev/null; true,' types bob 'qccctl status --watch' 'again and again' twice 'WORKER'
 
+    types bob 'qccctl events' 'has what happened' says ' reload +done, generation' ' relay-a: '
+    with='s/^/timeout 2 /; s/$/; true/' types bob 'qccctl events -f' 'and new ones' says ' reload +done, generation'
+    with='s/$/ relay-a/' types bob 'qccctl events --endpoint' 'only its own' says_not ' relay-b: '
+
     types bob 'qccctl logs' 'has the newest lines' says 'wrokers'
     with='s/$/ 3/' types bob 'qccctl logs -n' 'so many' test_lines 3
     with='s/$/ warning/' types bob 'qccctl logs --level' 'only these' says_not ' info '
@@ -373,6 +377,7 @@ admin_chapter() {
     asks 'GET /api/v1/queue' '.'
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'
+    with='s/=N/=5/; s/=K/=9007199254740991/; s/=NAME/=relay-a/' asks 'GET /api/v1/events?limit=N&before=K&endpoint=NAME' '"endpoint":"relay-a"'
     with='s/=N/=1/' asks 'GET /api/v1/requests?limit=N' "$id"
     with="s/ID/$id/" asks 'GET /api/v1/requests/ID' "$id"
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/drain' .

@@ -118,7 +118,9 @@ bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, st
                                                    .control_dev = s->control.now.dev,
                                                    .control_ino = s->control.now.ino,
                                                    .ring = s->ring_fd,
-                                                   .ring_reader = s->ring_reader}};
+                                                   .ring_reader = s->ring_reader,
+                                                   .feed = s->recorder.feed,
+                                                   .feed_reader = s->recorder.feed_in}};
     bool going = successor_going(&s->successor); /* then successor_begin refuses */
     if (!going && s->intent.want != PLAN_SERVE)
         return err_set(e, "the supervisor is stopping");

@@ -14,6 +14,7 @@
 #include "supervisor/children/plan.h"
 #include "supervisor/operate/query.h"
 #include "supervisor/shared/bindings.h"
+#include "supervisor/shared/events.h"
 #include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
 #include "supervisor/shared/totals.h"
@@ -46,6 +47,7 @@ struct supervisor {
     struct supervisor_next next;
     int log_fd;               /* log.file; -1: stderr */
     int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
+    struct events events;
     struct health health;
     struct totals totals;
     struct control control;     /* qccctl's socket */

@@ -46,7 +46,7 @@ void supervisor_welcome(struct supervisor *s, struct slot *slot)
         .secret = str_make((const char *)s->state.secret, sizeof s->state.secret),
         .log_fd = s->log_fd,
         .ring_fd = s->ring_fd,
-        .feed = s->recorder.feed,
+        .feed = recorder_feed(&s->recorder),
         .conf = next ? s->next.conf : s->conf,
         .listen = next ? &s->next.listen : &s->listen,
         .health = &s->health,

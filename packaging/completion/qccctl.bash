@@ -14,7 +14,7 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers sessions requests why history enable disable drain verify reset
+    local commands='status endpoints queue breakers sessions requests why history events enable disable drain verify reset
         reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()
@@ -43,6 +43,12 @@ _qccctl() {
     case $command in
         enable | disable | drain | verify | reset)
             ((COMP_CWORD == at + 1)) && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
+            ;;
+        events)
+            case $prev in
+                --endpoint) mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur") ;;
+                *) mapfile -t COMPREPLY < <(compgen -W "-f --endpoint --json" -- "$cur") ;;
+            esac
             ;;
         status) mapfile -t COMPREPLY < <(compgen -W "--watch --json" -- "$cur") ;;
         stop) mapfile -t COMPREPLY < <(compgen -W "--wait" -- "$cur") ;;

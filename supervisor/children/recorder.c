@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/children/spawn.h"
+#include "supervisor/shared/events.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,6 +95,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id != IPC_REC_STATE || !ipc_get_rec_state(f, &m) || m.state >= HISTORY__COUNT)
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
     log_state(r, &m);
+    /* The process has read what was sent before its last report but one: if nothing waits, it is
+     * stored. */
+    if (m.state == HISTORY_STORING && m.behind_ms == 0)
+        r->events_safe = r->events_then;
+    r->events_then = r->events_sent;
     snprintf(r->why, sizeof r->why, STR_FMT, STR_ARG(m.why));
     r->is = m;
     return true;
@@ -148,12 +154,28 @@ static void send_it(struct recorder *r, chan_put_fn *put, const void *m)
         kill_it(r, "it does not read its channel");
 }
 
+void recorder_send_events(struct recorder *r)
+{
+    uint64_t oldest = events_oldest(r->events);
+    if (r->events_sent < oldest)
+        r->events_sent = oldest;
+    while (r->phase == RECORDER_RUNNING && r->events_sent < r->events->n) {
+        const struct event *e = events_at(r->events, r->events_sent++);
+        const struct ipc_rec_event m = {.at_ms = e->k >> EVENT_K_BITS,
+                                        .endpoint = str_c(e->endpoint),
+                                        .kind = str_c(event_kind_name(e->kind)),
+                                        .text = str_c(e->text)};
+        send_it(r, ipc_put_v_rec_event, &m);
+    }
+}
+
 /* ---- its life */
 
 static void wait_for_start(struct recorder *r, int64_t ms)
 {
     r->phase = RECORDER_WAITING;
-    timer_in(r, (double)ms / 1000);
+    if (!r->held)
+        timer_in(r, (double)ms / 1000);
 }
 
 static void close_feed(struct recorder *r)
@@ -179,12 +201,15 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     r->pid = 0;
     r->dropped_before += r->is.dropped;
     r->is = (struct ipc_rec_state){.rows = r->is.rows, .size = r->is.size};
+    r->events_sent = r->events_then = r->events_safe; /* what it has got twice it stores once */
     spawn_end_text(w->rstatus, how, sizeof how);
     if (told && w->rstatus == 0) {
         log_debug("the recorder has finished");
     } else {
         r->failures++;
         log_error("the recorder ended unexpectedly: %s", how);
+        events_add(r->events, clock_wall_ms(), EVENT_WORKER, NULL,
+                   "the recorder ended unexpectedly: %s", how);
         wait = backoff_ended(&r->backoff, &respawn, clock_mono_ms() - r->started_ms);
     }
     r->phase = RECORDER_OFF;
@@ -192,6 +217,8 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
         wait_for_start(r, wait);
     else
         close_feed(r);
+    if (r->held)
+        r->ops->held(r->arg);
 }
 
 static void start(struct recorder *r)
@@ -236,13 +263,14 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
         kill_it(r, "it did not finish in time");
 }
 
-void recorder_init(struct recorder *r, struct ev_loop *loop, char *program,
+void recorder_init(struct recorder *r, struct ev_loop *loop, char *program, struct events *events,
                    const struct recorder_ops *ops, void *arg)
 {
     *r = (struct recorder){.loop = loop,
                            .ops = ops,
                            .arg = arg,
                            .program = program,
+                           .events = events,
                            .dir = -1,
                            .feed_in = -1,
                            .feed = -1,
@@ -251,6 +279,15 @@ void recorder_init(struct recorder *r, struct ev_loop *loop, char *program,
     ev_init(&r->wr, on_writable);
     ev_init(&r->child, on_reaped);
     ev_init(&r->timer, on_timer);
+}
+
+/* Starts it, or leaves that to recorder_release. */
+static void begin(struct recorder *r)
+{
+    if (r->held)
+        wait_for_start(r, 0);
+    else
+        start(r);
 }
 
 /* Makes the feed. */
@@ -282,8 +319,21 @@ void recorder_use_conf(struct recorder *r, const struct conf *c, int dir)
         (void)recorder_stop(r);
     else if (r->phase == RECORDER_RUNNING)
         send_it(r, ipc_put_v_rec_conf, &r->conf);
-    else if (r->phase == RECORDER_OFF && open_feed(r))
-        start(r);
+    else if (r->phase == RECORDER_OFF && (r->feed != -1 || open_feed(r)))
+        begin(r);
+}
+
+void recorder_take_feed(struct recorder *r, int feed_in, int feed)
+{
+    r->feed_in = feed_in;
+    r->feed = feed;
+    if (feed_in == -1 || feed == -1)
+        close_feed(r);
+}
+
+int recorder_feed(const struct recorder *r)
+{
+    return r->wanted ? r->feed : -1;
 }
 
 bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg)
@@ -295,9 +345,40 @@ bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str a
     return true;
 }
 
-bool recorder_stop(struct recorder *r)
+/* Tells the process to end, which is killed if it does not. */
+static void tell_to_stop(struct recorder *r)
 {
     struct ipc_rec_stop m;
+    recorder_send_events(r);
+    if (r->phase != RECORDER_RUNNING)
+        return;
+    r->phase = RECORDER_STOPPING;
+    r->ops->gone(r->arg);
+    timer_in(r, STOP_S);
+    send_it(r, ipc_put_v_rec_stop, &m);
+}
+
+void recorder_hold(struct recorder *r)
+{
+    r->held = true;
+    if (r->phase == RECORDER_WAITING)
+        ev_timer_stop(r->loop, &r->timer);
+    tell_to_stop(r);
+    if (r->phase != RECORDER_STOPPING)
+        r->ops->held(r->arg);
+}
+
+void recorder_release(struct recorder *r)
+{
+    if (!r->held)
+        return;
+    r->held = false;
+    if (r->phase == RECORDER_WAITING)
+        start(r);
+}
+
+bool recorder_stop(struct recorder *r)
+{
     r->wanted = false;
     if (r->phase == RECORDER_WAITING) {
         ev_timer_stop(r->loop, &r->timer);
@@ -307,12 +388,7 @@ bool recorder_stop(struct recorder *r)
         close_feed(r);
         return false;
     }
-    if (r->phase == RECORDER_RUNNING) {
-        r->phase = RECORDER_STOPPING;
-        r->ops->gone(r->arg);
-        timer_in(r, STOP_S);
-        send_it(r, ipc_put_v_rec_stop, &m);
-    }
+    tell_to_stop(r);
     return true;
 }
 

@@ -13,17 +13,21 @@
 #include <ev.h>
 #include <sys/types.h>
 
+struct events;
+
 /* What the recorder says, for the root to pass on; `arg` is that of recorder_init. */
 struct recorder_ops {
     /* The answer to recorder_ask; its body is borrowed. */
     void (*answer)(void *arg, const struct ipc_rec_answer *m);
     /* The recorder has ended, or ends: what it was asked gets no answer. */
     void (*gone)(void *arg);
+    /* After recorder_hold: no process of it runs any more. */
+    void (*held)(void *arg);
 };
 
 enum recorder_phase {
     RECORDER_OFF,     /* no process is wanted, and there is none */
-    RECORDER_WAITING, /* none; the next start is at the timer */
+    RECORDER_WAITING, /* none; the next start is at the timer, or after recorder_release */
     RECORDER_RUNNING,
     RECORDER_STOPPING /* REC_STOP was sent; killed at the timer */
 };
@@ -32,9 +36,14 @@ struct recorder {
     struct ev_loop *loop;
     const struct recorder_ops *ops;
     void *arg;
-    char *program;     /* owned; NULL: there is none */
-    int dir;           /* state_dir, a descriptor of its own; -1: none */
-    bool wanted;       /* there is to be a history */
+    char *program;         /* owned; NULL: there is none */
+    int dir;               /* state_dir, a descriptor of its own; -1: none */
+    bool wanted;           /* there is to be a history */
+    bool held;             /* the recorder of another supervisor may run: none is started here */
+    struct events *events; /* borrowed; its own unexpected ends are added */
+    /* Of the events: how many the process was sent, how many it had been sent at its last
+     * REC_STATE, and how many are surely in the file. */
+    uint64_t events_sent, events_then, events_safe;
     int feed_in, feed; /* the feed: reading and writing end; -1: no history */
     enum recorder_phase phase;
     struct ipc_rec_conf conf;
@@ -51,10 +60,27 @@ struct recorder {
     uint64_t dropped_before; /* of earlier processes */
 };
 
-/* Makes a recorder that is off. program: its path, taken over; NULL: none was found. ops is
- * borrowed. */
-void recorder_init(struct recorder *r, struct ev_loop *loop, char *program,
+/* Makes a recorder that is off. program: its path, taken over; NULL: none was found. events: what
+ * it is to store beside requests. ops is borrowed. */
+void recorder_init(struct recorder *r, struct ev_loop *loop, char *program, struct events *events,
                    const struct recorder_ops *ops, void *arg);
+
+/* Takes over the two ends of another supervisor's feed, before recorder_use_conf; they are closed
+ * if one is -1. */
+void recorder_take_feed(struct recorder *r, int feed_in, int feed);
+
+/* Stops the process, for that of another supervisor, and starts none until recorder_release; what
+ * workers send waits in the feed. ops.held follows, perhaps before this returns. */
+void recorder_hold(struct recorder *r);
+
+/* Starts a process, if there is to be a history, after recorder_hold or a start that was held. */
+void recorder_release(struct recorder *r);
+
+/* The end of the feed that workers are given; -1: there is no history. */
+int recorder_feed(const struct recorder *r);
+
+/* Sends the events that it has not got; called once a turn. */
+void recorder_send_events(struct recorder *r);
 
 /* Starts, stops or changes it as the configuration says. dir: the folder of the history, borrowed;
  * -1: there is none, and the history is off. */

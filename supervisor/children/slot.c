@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/children/spawn.h"
+#include "supervisor/shared/events.h"
 #include "supervisor/shared/health.h"
 
 #include <errno.h>
@@ -148,10 +149,19 @@ static const char *cannot_start(int status)
     return NULL;
 }
 
+/* How a worker ended that was not told to, in the log and as an event. */
+static void note_end(struct slot *s, enum log_level level, pid_t pid, const char *what)
+{
+    log_line(level, (struct str){0}, "%s (pid %d) %s", s->name, (int)pid, what);
+    events_add(s->env->events, clock_wall_ms(), EVENT_WORKER, NULL, "%s (pid %d) %s", s->name,
+               (int)pid, what);
+}
+
 /* The process ended without having been told to. was_active: it was not killed by the supervisor.
  * Decides when the next one starts, and logs why. */
 static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, bool was_active)
 {
+    struct err what;
     char how[96];
     int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
     bool known = s->cannot_start != NULL;
@@ -159,13 +169,16 @@ static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, boo
     s->cannot_start = was_active ? cannot_start(status) : NULL;
     if (s->cannot_start) {
         wait = respawn.max_ms;
-        log_line(known ? LOG_L_DEBUG : LOG_L_ERROR, (struct str){0},
-                 "%s (pid %d) cannot start: %s; the next try is in %lld ms", s->name, (int)pid,
-                 s->cannot_start, (long long)wait);
+        err_set(&what, "cannot start: %s; the next try is in %lld ms", s->cannot_start,
+                (long long)wait);
+        if (known)
+            log_debug("%s (pid %d) %s", s->name, (int)pid, what.msg);
+        else
+            note_end(s, LOG_L_ERROR, pid, what.msg);
     } else if (was_active) {
         spawn_end_text(status, how, sizeof how);
-        log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)pid,
-                  (double)lived / 1000, how);
+        err_set(&what, "ended unexpectedly after %.1f s: %s", (double)lived / 1000, how);
+        note_end(s, LOG_L_ERROR, pid, what.msg);
     }
     s->st.start_at += wait;
     if (wait && !s->cannot_start && s->env->intent->want == PLAN_SERVE)
@@ -175,6 +188,7 @@ static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, boo
 static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
 {
     struct slot *s = w->data;
+    struct err what;
     char how[96];
     (void)events;
     ev_child_stop(loop, w);
@@ -191,7 +205,8 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
         log_info("%s (pid %d) has finished", s->name, (int)pid);
     } else if (was_retiring) {
         spawn_end_text(w->rstatus, how, sizeof how);
-        log_error("%s (pid %d) ended badly while it drained: %s", s->name, (int)pid, how);
+        err_set(&what, "ended badly while it drained: %s", how);
+        note_end(s, LOG_L_ERROR, pid, what.msg);
     } else {
         on_failure(s, pid, w->rstatus, lived, was_active);
     }
@@ -202,8 +217,9 @@ void slot_kill(struct slot *s, const char *why)
 {
     if (!slot_alive(s))
         return;
-    log_line(s->env->intent->want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, (struct str){0},
-             "%s (pid %d) is killed: %s", s->name, (int)s->pid, why);
+    struct err what;
+    err_set(&what, "is killed: %s", why);
+    note_end(s, s->env->intent->want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, s->pid, what.msg);
     if (s->pid)
         kill(s->pid, SIGKILL);
     unwatch(s);

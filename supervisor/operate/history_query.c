@@ -67,6 +67,9 @@ static unsigned refuse_off(const struct operate_env *env, struct doc *d)
 unsigned history_query_begin(struct history_queries *h, const struct asker *from, struct str what,
                              struct str arg, struct doc *d)
 {
+    if (successor_given(h->env->successor))
+        return doc_refuse(d, 503,
+                          "another supervisor takes over the history: connect again in a second");
     if (!history_query_possible(h))
         return refuse_off(h->env, d);
     if (h->nopen == OPEN_MAX)

@@ -1,6 +1,6 @@
 /* operate_env: the parts of the supervisor that operators' queries read, filled by the root. All of
- * it is borrowed and only read, except health, which operators' actions change (query.h), and the
- * recorder, which is asked. */
+ * it is borrowed and only read, except health, which operators' actions change (query.h), the
+ * events, to which they are added, and the recorder, which is asked. */
 #ifndef QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 #define QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 
@@ -10,6 +10,7 @@
 #include "supervisor/children/slot.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
+#include "supervisor/shared/events.h"
 #include "supervisor/shared/health.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
@@ -32,6 +33,7 @@ struct operate_env {
     const struct plan_intent *intent;
     const bool *serving; /* all workers have been ready once */
     struct health *health;
+    struct events *events;
     const struct totals *totals;
     const struct bindings *bindings;
     const struct reload_counts *reloads;

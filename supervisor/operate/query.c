@@ -167,6 +167,7 @@ static unsigned act(struct query *q, struct str name, enum ep_action a, struct d
     if (!e)
         return doc_refuse(d, 404, "no endpoint has that id or name");
     log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
+    events_add(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, "%s", ep_action_name(a));
     health_operator(q->env->health, e, a, clock_boot_ms());
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
@@ -215,6 +216,26 @@ static unsigned metrics(struct query *q, const struct asker *from, struct str ar
     }
 RECORDED(check)
 
+/* Whether the history has the newest events too, or is about to: during an upgrade. */
+static bool events_stored(const struct query *q)
+{
+    const struct recorder *r = q->env->recorder;
+    return history_query_possible(&q->history) &&
+           (r->held || (r->phase == RECORDER_RUNNING && r->is.state <= HISTORY_STORING));
+}
+
+/* Events that are not stored now are those that an operator looks for: they are in memory. */
+static unsigned events(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    struct event_ask asked;
+    struct err why;
+    if (!event_ask_read(arg, &asked, &why))
+        return doc_refuse(d, 400, why.msg);
+    if (events_stored(q))
+        return history_query_begin(&q->history, from, STR("events"), arg, d);
+    return show_events(q->env, arg, d);
+}
+
 static const struct {
     struct str what;
     unsigned (*run)(struct query *q, const struct asker *from, struct str arg, struct doc *d);
@@ -229,6 +250,7 @@ static const struct {
     {STR_LIT("drain"), drain, true},        {STR_LIT("verify"), verify, true},
     {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
     {STR_LIT("history"), history, false},   {STR_LIT("check"), check, false},
+    {STR_LIT("events"), events, false},
 };
 
 bool query_acts(struct str what)

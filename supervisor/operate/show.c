@@ -362,6 +362,37 @@ void show_sessions(const struct operate_env *env, struct doc *d)
     }
 }
 
+/* ---- events */
+
+static bool event_asked(const struct event_ask *a, const struct event *e)
+{
+    return e->k < a->before && (!a->endpoint[0] || strcmp(a->endpoint, e->endpoint) == 0);
+}
+
+unsigned show_events(const struct operate_env *env, struct str arg, struct doc *d)
+{
+    const struct events *ev = env->events;
+    struct event_ask a;
+    struct event_doc list;
+    struct err why;
+    bool more = false;
+    if (!event_ask_read(arg, &a, &why))
+        return doc_refuse(d, 400, why.msg);
+    const struct event *oldest = events_at(ev, events_oldest(ev));
+    event_doc_init(&list);
+    for (uint64_t i = ev->n; i > events_oldest(ev) && !more; i--) {
+        const struct event *e = events_at(ev, i - 1);
+        if (!event_asked(&a, e))
+            continue;
+        more = list.n == a.limit;
+        if (!more)
+            event_doc_put(&list, e->k, str_c(e->endpoint), str_c(event_kind_name(e->kind)),
+                          str_c(e->text));
+    }
+    event_doc_end(&list, d, more, oldest ? oldest->k : 0);
+    return 200;
+}
+
 /* ---- history */
 
 static void put_wall(struct doc *d, const char *key, int64_t ms)

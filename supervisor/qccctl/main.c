@@ -22,6 +22,8 @@ static const struct {
     {"sessions", "", "conversations that are bound, by endpoint", cmd_sessions},
     {"requests", "[N]", "the last requests (20)", cmd_requests},
     {"why", "REQUEST-ID", "the trail of one request: what was considered and tried", cmd_why},
+    {"events", "[N] [-f] [--endpoint E]", "what has happened (20), the newest last; -f follows",
+     cmd_events},
     {"history", "[check]", "what is kept of requests, and where", cmd_history},
     {"enable", "ENDPOINT", "ends any disabling and draining", cmd_endpoint},
     {"disable", "ENDPOINT", "takes it out", cmd_endpoint},

@@ -30,6 +30,9 @@ unsigned ask_failed(struct ask *a, int rc);
 
 /* ---- the questions, by file; each returns the status */
 
+/* ask_events.c: the events, the newest first */
+unsigned ask_events(struct ask *a);
+
 /* ask_check.c: whether the pages of the file are whole */
 unsigned ask_check(struct ask *a);
 

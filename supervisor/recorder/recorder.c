@@ -8,6 +8,7 @@
 #include "common/ipc/doc.h"
 #include "supervisor/recorder/ask.h"
 #include "supervisor/recorder/confine.h"
+#include "supervisor/recorder/event_store.h"
 #include "supervisor/recorder/feed_read.h"
 #include "supervisor/recorder/schema.h"
 #include "supervisor/recorder/store_batch.h"
@@ -24,6 +25,8 @@ enum {
     STATE_MS = 5000,       /* between two REC_STATE without a change */
     RETRY_MS = 1000,       /* after a lock */
     FULL_RETRY_MS = 10000, /* after a full disk */
+    FINISH_MS = 1500,      /* for the last records: the supervisor waits 2 s */
+    ORPHAN_MS = 10000,     /* after the supervisor's end: another recorder may read the same feed */
     READ_TURNS = 8,        /* messages between two looks at the clock */
     TX_MAX = 5 << 20, /* bytes that may wait for the supervisor: an answer of the largest size */
     QUESTIONS = 16,   /* that may wait: as many as the supervisor lets wait */
@@ -40,14 +43,16 @@ struct question {
 struct recorder {
     struct chan chan; /* fd -1: the supervisor is gone */
     struct feed_read feed;
+    struct event_store events;
     struct store_batch batch;
     sqlite3 *db; /* NULL: not open */
     uint64_t min_free;
     bool configured, stopping, feed_ended;
     enum history_state state;
-    int64_t retry_ms; /* nothing is stored before */
-    int64_t said_ms;  /* when REC_STATE was sent */
-    int64_t say_ms;   /* when it is to be sent; 0: at once */
+    int64_t retry_ms;  /* nothing is stored before */
+    int64_t orphan_ms; /* when the supervisor was found to be gone; 0: it lives */
+    int64_t said_ms;   /* when REC_STATE was sent */
+    int64_t say_ms;    /* when it is to be sent; 0: at once */
     uint64_t stored, commits;
     struct err why, note;   /* of REC_STATE */
     struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
@@ -61,6 +66,19 @@ static struct str bounded(const struct err *e)
     return str_make(e->msg, min_size(strlen(e->msg), NAME_BYTES));
 }
 
+/* Age of the oldest record or event that is not stored, at least 1; 0: all is stored. */
+static uint64_t behind(const struct recorder *r, int64_t now)
+{
+    int64_t since = now;
+    if (r->feed.n)
+        since = r->feed.since_ms;
+    if (r->events.n && r->events.since_ms < since)
+        since = r->events.since_ms;
+    if (!r->feed.n && !r->events.n)
+        return 0;
+    return since < now ? (uint64_t)(now - since) : 1;
+}
+
 static void send_state(struct recorder *r, int64_t now)
 {
     const struct ipc_rec_state m = {
@@ -71,7 +89,7 @@ static void send_state(struct recorder *r, int64_t now)
         .newest_ms = r->batch.newest,
         .stored = r->stored,
         .dropped = r->feed.dropped,
-        .behind_ms = r->feed.n ? (uint64_t)(now - r->feed.since_ms) : 0,
+        .behind_ms = behind(r, now),
         .commits = r->commits,
         .why = bounded(&r->why),
         .note = bounded(&r->note),
@@ -154,6 +172,28 @@ static bool disk_has_room(const struct recorder *r)
     return statvfs(".", &st) == -1 || (uint64_t)st.f_bavail * st.f_frsize >= want;
 }
 
+/* A transaction is through. */
+static void committed(struct recorder *r)
+{
+    enter(r, HISTORY_STORING, "");
+    r->commits++;
+    if (r->say_ms > r->said_ms + BATCH_MS)
+        r->say_ms = r->said_ms + BATCH_MS;
+}
+
+/* False: that failed. */
+static bool store_events(struct recorder *r, int64_t now)
+{
+    if (!r->events.n)
+        return true;
+    int rc = event_store_write(&r->events, &r->batch.names);
+    if (rc == SQLITE_OK)
+        committed(r);
+    else
+        failed(r, rc, now);
+    return rc == SQLITE_OK;
+}
+
 /* Stores what is there, a batch after the other. */
 static void store(struct recorder *r, int64_t now)
 {
@@ -164,19 +204,18 @@ static void store(struct recorder *r, int64_t now)
     }
     if (!r->db)
         open_file(r, now);
-    while (r->db && r->feed.n) {
+    if (!r->db || !store_events(r, now))
+        return;
+    while (r->feed.n) {
         size_t n = min_size(r->feed.n, STORE_BATCH_MAX);
         int rc = store_batch_write(&r->batch, r->feed.v, n);
         if (rc != SQLITE_OK) {
             failed(r, rc, now);
             return;
         }
-        enter(r, HISTORY_STORING, "");
         feed_read_stored(&r->feed, n);
         r->stored += n;
-        r->commits++;
-        if (r->say_ms > r->said_ms + BATCH_MS)
-            r->say_ms = r->said_ms + BATCH_MS;
+        committed(r);
         if (r->feed.n < STORE_BATCH_MAX)
             return;
     }
@@ -196,6 +235,8 @@ static int64_t store_at(const struct recorder *r)
                  : r->feed.n >= STORE_BATCH_MAX       ? 0
                  : r->feed.n                          ? r->feed.since_ms + BATCH_MS
                                                       : INT64_MAX;
+    if (r->events.n && r->events.since_ms + BATCH_MS < at)
+        at = r->events.since_ms + BATCH_MS;
     return at > r->retry_ms ? at : r->retry_ms;
 }
 
@@ -264,12 +305,17 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct recorder *r = arg;
     struct ipc_rec_conf m;
+    struct ipc_rec_event event;
     if (f->id == IPC_REC_STOP) {
         r->stopping = true;
         return true;
     }
     if (f->id == IPC_REC_ASK)
         return keep_question(r, f, e);
+    if (f->id == IPC_REC_EVENT && ipc_get_rec_event(f, &event)) {
+        event_store_keep(&r->events, &event, clock_mono_ms());
+        return true;
+    }
     if (f->id != IPC_REC_CONF || !ipc_get_rec_conf(f, &m) || m.requests > HISTORY_ROWS_OFF)
         return err_set(e, "unexpected %s", ipc_name(f->id));
     if (m.version != IPC_VERSION)
@@ -312,7 +358,9 @@ static void read_feed(struct recorder *r)
 static void drop_all(struct recorder *r)
 {
     r->feed.dropped += r->feed.n;
-    feed_read_stored(&r->feed, r->feed.n);
+    if (r->feed.n)
+        feed_read_stored(&r->feed, r->feed.n);
+    event_store_drop(&r->events);
 }
 
 static void wait(struct recorder *r, int64_t now)
@@ -332,17 +380,32 @@ static void wait(struct recorder *r, int64_t now)
         read_feed(r);
 }
 
+/* Stores all that was sent. Another process may hold a lock for a moment. */
+static void store_last(struct recorder *r)
+{
+    int64_t now, until = clock_mono_ms() + FINISH_MS;
+    enum feed_end end;
+    do {
+        end = r->feed_ended ? FEED_CLOSED : FEED_MORE;
+        while (end == FEED_MORE && feed_read_room(&r->feed))
+            end = feed_read_one(&r->feed);
+        now = clock_mono_ms();
+        store(r, now);
+        if (r->state == HISTORY_LOCKED)
+            (void)poll(NULL, 0, 20);
+    } while (now < until &&
+             (r->state == HISTORY_LOCKED || (r->state == HISTORY_STORING && end == FEED_MORE)));
+}
+
 static void finish(struct recorder *r)
 {
-    int64_t now = clock_mono_ms();
-    while (!r->feed_ended && feed_read_room(&r->feed) && feed_read_one(&r->feed) == FEED_MORE)
-        continue;
     if (r->configured && !gave_up(r))
-        store(r, now);
-    send_state(r, now);
+        store_last(r);
+    send_state(r, clock_mono_ms());
     if (r->db)
         sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     close_file(r);
+    event_store_drop(&r->events);
     feed_read_free(&r->feed);
     mem_free(r->asked);
     chan_fini(&r->chan);
@@ -358,6 +421,16 @@ static void confine(struct recorder *r, int dir)
                 off ? "QCC_SANDBOX=off" : e.msg);
 }
 
+/* Whether the supervisor is gone, and its workers too, or had time to end. */
+static bool orphaned(struct recorder *r)
+{
+    if (r->chan.fd != -1)
+        return false;
+    if (!r->orphan_ms)
+        r->orphan_ms = clock_mono_ms();
+    return r->feed_ended || clock_mono_ms() - r->orphan_ms >= ORPHAN_MS;
+}
+
 int recorder_run(int channel, int feed, int dir)
 {
     struct recorder r = {.feed = {.fd = feed}};
@@ -367,11 +440,11 @@ int recorder_run(int channel, int feed, int dir)
         return WORKER_EXIT_CANNOT_START;
     chan_init(&r.chan, channel, TO_REC, TX_MAX, "supervisor");
     confine(&r, dir);
-    while (!r.stopping && !(r.chan.fd == -1 && r.feed_ended)) {
+    while (!r.stopping && !orphaned(&r)) {
         int64_t now = clock_mono_ms();
         if (store_at(&r) <= now)
             store(&r, now);
-        if (gave_up(&r) && r.feed.n)
+        if (gave_up(&r) && (r.feed.n || r.events.n))
             drop_all(&r);
         if (r.nasked)
             answer_one(&r);

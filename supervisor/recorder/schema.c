@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
+#include "supervisor/recorder/migrate.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,6 +49,9 @@ static const char tables[] =
     "CREATE TABLE event(k INTEGER PRIMARY KEY, endpoint INT, kind TEXT, text TEXT);"
     "CREATE TABLE factor(endpoint INT NOT NULL, since INT NOT NULL, ppm INT,"
     " PRIMARY KEY(endpoint, since)) WITHOUT ROWID;";
+
+/* steps[v] makes version v + 1 of version v; there is none before 1. */
+static migrate_step *const steps[SCHEMA_VERSION] = {NULL};
 
 bool schema_is_damage(int rc)
 {
@@ -151,7 +155,9 @@ static int prepare(sqlite3 *db, bool unclean, bool *newer, struct err *note)
     *newer = version > SCHEMA_VERSION;
     if (*newer)
         return SQLITE_OK;
-    return unclean ? check_pages(db, note) : exec(db, "PRAGMA journal_mode=WAL");
+    rc = unclean ? check_pages(db, note) : exec(db, "PRAGMA journal_mode=WAL");
+    return rc == SQLITE_OK && version < SCHEMA_VERSION ? migrate_run(db, steps, SCHEMA_VERSION)
+                                                       : rc;
 }
 
 static uint64_t size_of(const char *name)

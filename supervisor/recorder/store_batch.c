@@ -35,13 +35,18 @@ static int64_t end_of(const struct recent_record *r)
     return r->began_us / 1000 + r->total_ms;
 }
 
+bool store_batch_time(int64_t at_ms)
+{
+    return at_ms >= YEAR_2020 && at_ms <= YEAR_2100;
+}
+
 bool store_batch_sound(const struct recent_record *r)
 {
     struct recent_texts t;
     struct recent_attempt a;
     size_t at;
-    if (r->began_us < 0 || r->began_us / 1000 > YEAR_2100 || end_of(r) < YEAR_2020 ||
-        end_of(r) > YEAR_2100 || !recent_get(r, &t, &at))
+    if (r->began_us < 0 || r->began_us / 1000 > YEAR_2100 || !store_batch_time(end_of(r)) ||
+        !recent_get(r, &t, &at))
         return false;
     for (unsigned i = 0; i < r->listed; i++)
         if (!recent_get_attempt(r, &at, &a))

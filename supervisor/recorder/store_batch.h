@@ -22,6 +22,9 @@ struct store_batch {
     int64_t rows, oldest, newest; /* requests in the file, and their ends in ms; 0: none */
 };
 
+/* Whether something of that time can be stored: Unix ms, between 2020 and 2100. */
+bool store_batch_time(int64_t at_ms);
+
 /* Whether a record can be stored: sound, with a time between 2020 and 2100. */
 bool store_batch_sound(const struct recent_record *r);
 

@@ -33,4 +33,7 @@ unsigned ask_failed(struct ask *a, int rc);
 /* ask_check.c: whether the pages of the file are whole */
 unsigned ask_check(struct ask *a);
 
+/* ask_prices.c: prices in force, models without a price, factors */
+unsigned ask_prices(struct ask *a);
+
 #endif

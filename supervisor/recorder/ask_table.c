@@ -10,6 +10,7 @@ static const struct {
     unsigned (*run)(struct ask *a);
 } questions[] = {
     {STR_LIT("check"), ask_check},
+    {STR_LIT("prices"), ask_prices},
 };
 
 static int is_late(void *until)

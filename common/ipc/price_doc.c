@@ -3,7 +3,13 @@
 #include "common/base/clock.h"
 #include "common/ipc/params.h"
 
-enum { MEMBERS = 4, MODEL_MEMBERS = 5 + PRICE_TOKENS + 5, DAY_S = 86400, DAY_TEXT = 10 };
+enum {
+    MEMBERS = 4,
+    MODEL_MEMBERS = 5 + PRICE_TOKENS + 5,
+    DAY_S = 86400,
+    DAY_TEXT = 10,
+    SECONDS = 19
+};
 
 void price_doc_date(struct doc *d, int64_t at_s)
 {
@@ -13,6 +19,7 @@ void price_doc_date(struct doc *d, int64_t at_s)
         return;
     }
     clock_format(at_s * 1000, text);
+    memcpy(text + SECONDS, "Z", sizeof "Z");
     if (at_s % DAY_S == 0)
         text[DAY_TEXT] = '\0';
     doc_text(d, text);

@@ -14,7 +14,8 @@ unsigned price_doc_begin(struct doc *d, const struct price_table *t, struct str 
 /* Appends an element of "factors". since_s: Unix time; INT64_MIN: not known. */
 void price_doc_factor(struct doc *d, struct str endpoint, uint64_t ppm, int64_t since_s);
 
-/* Appends a day as text, "2026-10-07", with the time if it is not midnight UTC. INT64_MIN: nil. */
+/* Appends a day as text, "2026-10-07", with the time ("T12:00:00Z") if it is not midnight UTC.
+ * INT64_MIN: nil. */
 void price_doc_date(struct doc *d, int64_t at_s);
 
 #endif

@@ -23,6 +23,7 @@ static const struct {
     {"requests", "[N]", "the last requests (20)", cmd_requests},
     {"why", "REQUEST-ID", "the trail of one request: what was considered and tried", cmd_why},
     {"history", "[check]", "what is kept of requests, and where", cmd_history},
+    {"prices", "[MODEL]", "what models cost, and which have no price", cmd_prices},
     {"enable", "ENDPOINT", "ends any disabling and draining", cmd_endpoint},
     {"disable", "ENDPOINT", "takes it out", cmd_endpoint},
     {"drain", "ENDPOINT", "no new conversations, bound ones stay", cmd_endpoint},

@@ -5,7 +5,7 @@
 #define QCC_COMMON_IPC_PRICE_WIRE_H
 
 #include "common/base/buf.h"
-#include "common/policy/price.h"
+#include "common/ipc/price_table.h"
 
 /* Appends the table to b, whose ceiling is IPC_PRICES_MAX or more. False: no memory. */
 bool price_pack(const struct price_table *t, struct buf *b) MUST_CHECK;

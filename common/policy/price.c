@@ -1,11 +1,5 @@
 #include "common/policy/price.h"
 
-#include "common/base/mem.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 enum { MICRO_DIGITS = 6, MODEL_BITS = PRICE_KINDS + 5 };
 
 static const char *const kinds[PRICE_KINDS] = {
@@ -20,62 +14,6 @@ const char *price_kind_name(enum price_kind kind)
 
 /* ---- the table */
 
-static bool below(uint64_t v, uint64_t max)
-{
-    return v == PRICE_NONE || v <= max;
-}
-
-static bool row_is_sound(const struct price_row *r)
-{
-    bool ok = r->above_class <= PRICE_RATE_CLASS && below(r->web, PRICE_WEB_MAX) &&
-              below(r->fast, PRICE_TIMES_MAX) && below(r->batch, PRICE_TIMES_MAX) &&
-              below(r->geo_us, PRICE_TIMES_MAX);
-    for (size_t i = 0; i < PRICE_TOKENS; i++)
-        ok = ok && below(r->base[i], PRICE_TOKEN_MAX) && below(r->above[i], PRICE_TOKEN_MAX);
-    return ok;
-}
-
-static bool model_is_sound(const struct price_model *m)
-{
-    char normal[MODEL_NAME_MAX];
-    size_t n = strnlen(m->name, sizeof m->name);
-    if (n == 0 || n > MODEL_NAME_MAX || m->n == 0 || m->n > PRICE_ROWS_MAX ||
-        strnlen(m->source, sizeof m->source) > PRICE_SOURCE_MAX)
-        return false;
-    for (size_t i = 0; i < m->n; i++)
-        if (!row_is_sound(&m->rows[i]))
-            return false;
-    return str_eq(model_name(str_make(m->name, n), normal), str_make(m->name, n));
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const struct price_row *x = a, *y = b;
-    return (x->from_s > y->from_s) - (x->from_s < y->from_s);
-}
-
-static void model_free(struct price_model *m)
-{
-    mem_free(m->rows);
-    mem_free(m);
-}
-
-/* A copy with its rows in order. NULL: two of them begin at one time. */
-static struct price_model *model_copy(const struct price_model *m)
-{
-    struct price_model *copy = mem_zalloc(1, sizeof *copy);
-    *copy = *m;
-    copy->rows = mem_zalloc(m->n, sizeof *m->rows);
-    memcpy(copy->rows, m->rows, m->n * sizeof *m->rows);
-    qsort(copy->rows, copy->n, sizeof *copy->rows, by_time);
-    for (size_t i = 1; i < copy->n; i++)
-        if (copy->rows[i].from_s == copy->rows[i - 1].from_s) {
-            model_free(copy);
-            return NULL;
-        }
-    return copy;
-}
-
 static int compare_name(const char *name, struct str s)
 {
     size_t n = strlen(name);
@@ -83,8 +21,7 @@ static int compare_name(const char *name, struct str s)
     return d ? d : (n > s.n) - (n < s.n);
 }
 
-/* Where the model of that normalized name stands or belongs. */
-static size_t place_of(const struct price_table *t, struct str name)
+size_t price_place(const struct price_table *t, struct str name, bool *there)
 {
     size_t low = 0, high = t->n;
     while (low < high) {
@@ -94,52 +31,17 @@ static size_t place_of(const struct price_table *t, struct str name)
         else
             high = mid;
     }
+    *there = low < t->n && compare_name(t->v[low]->name, name) == 0;
     return low;
-}
-
-static bool stands_at(const struct price_table *t, size_t i, struct str name)
-{
-    return i < t->n && compare_name(t->v[i]->name, name) == 0;
-}
-
-bool price_table_put(struct price_table *t, const struct price_model *m)
-{
-    if (!model_is_sound(m))
-        return false;
-    size_t i = place_of(t, str_c(m->name));
-    bool there = stands_at(t, i, str_c(m->name));
-    size_t rows = t->rows + m->n - (there ? t->v[i]->n : 0);
-    if (rows > PRICE_ROWS_TOTAL || (!there && t->n == PRICE_MODELS_MAX))
-        return false;
-    struct price_model *copy = model_copy(m);
-    if (!copy)
-        return false;
-    if (there) {
-        model_free(t->v[i]);
-    } else {
-        t->v = mem_realloc(t->v, t->n + 1, sizeof *t->v);
-        memmove(t->v + i + 1, t->v + i, (t->n - i) * sizeof *t->v);
-        t->n++;
-    }
-    t->v[i] = copy;
-    t->rows = rows;
-    return true;
-}
-
-void price_table_free(struct price_table *t)
-{
-    for (size_t i = 0; i < t->n; i++)
-        model_free(t->v[i]);
-    mem_free(t->v);
-    *t = (struct price_table){0};
 }
 
 const struct price_model *price_find(const struct price_table *t, struct str name)
 {
     char room[MODEL_NAME_MAX];
     struct str normal = model_name(name, room);
-    size_t i = normal.n ? place_of(t, normal) : t->n;
-    return stands_at(t, i, normal) ? t->v[i] : NULL;
+    bool there = false;
+    size_t i = normal.n ? price_place(t, normal, &there) : 0;
+    return there ? t->v[i] : NULL;
 }
 
 const struct price_row *price_row_at(const struct price_model *m, int64_t at_s)
@@ -233,6 +135,12 @@ bool price_cost(const struct price_table *t, const struct price_use *u, price_mo
     return !*missing;
 }
 
+static char *put_text(char *to, struct str s)
+{
+    memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
 bool price_missing_next(unsigned *missing, struct str model, char out[static PRICE_MISSING_TEXT])
 {
     static const char *const rest[] = {"no price", "fast unpriced", "batch unpriced",
@@ -244,10 +152,15 @@ bool price_missing_next(unsigned *missing, struct str model, char out[static PRI
         return false;
     *missing &= ~(1U << i);
     model.n = min_size(model.n, MODEL_NAME_MAX);
-    if (i < PRICE_KINDS)
-        snprintf(out, PRICE_MISSING_TEXT, "no rate for %s of " STR_FMT, kinds[i], STR_ARG(model));
-    else
-        snprintf(out, PRICE_MISSING_TEXT, "%s for " STR_FMT, rest[i - PRICE_KINDS], STR_ARG(model));
+    if (i < PRICE_KINDS) {
+        out = put_text(out, STR("no rate for "));
+        out = put_text(out, str_c(kinds[i]));
+        out = put_text(out, STR(" of "));
+    } else {
+        out = put_text(out, str_c(rest[i - PRICE_KINDS]));
+        out = put_text(out, STR(" for "));
+    }
+    *(model.n ? put_text(out, model) : out) = '\0';
     return true;
 }
 
@@ -275,9 +188,10 @@ size_t price_format(price_money cost, char out[static PRICE_TEXT])
 
 size_t price_format_rate(uint64_t millionths, char out[static PRICE_TEXT])
 {
-    int n = snprintf(out, PRICE_TEXT, "%" PRIu64 ".%06" PRIu64, millionths / PRICE_ONE,
-                     millionths % PRICE_ONE);
-    size_t len = (size_t)n;
+    size_t len = str_put_u64(out, millionths / PRICE_ONE);
+    out[len++] = '.';
+    for (uint64_t unit = PRICE_ONE / 10; unit; unit /= 10)
+        out[len++] = (char)('0' + (int)(millionths / unit % 10));
     for (int zeros = 0; zeros < MICRO_DIGITS - 2 && out[len - 1] == '0'; zeros++)
         len--;
     out[len] = '\0';

@@ -74,19 +74,14 @@ struct price_model {
     size_t n;
 };
 
-/* Zero bytes: no prices. */
+/* Zero bytes: no prices. Filled by common/ipc/price_table. */
 struct price_table {
     struct price_model **v; /* owned, by name */
     size_t n, rows;         /* rows: of all models */
 };
 
-/* Adds a copy of a model, or replaces the one of that name. Its rows are put in order of time.
- * False, and nothing is changed: a bound is broken, the name is empty or not normalized, there is
- * no row, or two rows begin at one time. */
-bool price_table_put(struct price_table *t, const struct price_model *m) MUST_CHECK;
-
-/* Frees all; the table is then empty. */
-void price_table_free(struct price_table *t);
+/* Where the model of that normalized name stands in the table, or belongs. */
+size_t price_place(const struct price_table *t, struct str name, bool *there);
 
 /* The model of that name, which is normalized first; NULL: there is none. */
 const struct price_model *price_find(const struct price_table *t, struct str name);

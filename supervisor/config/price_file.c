@@ -3,15 +3,15 @@
 #include "common/base/env.h"
 #include "common/base/mem.h"
 #include "common/conf/conf_value.h"
+#include "common/ipc/price_table.h"
 #include "common/policy/classify/date.h"
 #include "supervisor/config/file.h"
-#include "supervisor/config/yaml.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { USD_DECIMALS = 6, WEB_DECIMALS = 9, DATE = 10 };
+enum { USD_DECIMALS = 6, WEB_DECIMALS = 9, DATE = 10, FILE_SIZE_MAX = 1 << 20 };
 
 /* A number of a row. */
 struct field {
@@ -364,9 +364,9 @@ void price_file_models(const struct ynode *list, const char *at, bool override,
 
 /* ---- the files */
 
-void price_file_parse(const char *path, struct str text, struct price_table *t, struct faults *f)
+/* Reads a list from text. The table is empty where f->errors. */
+static void parse(struct str text, struct price_table *t, struct faults *f)
 {
-    faults_begin(f, path);
     struct ynode *root = ynode_parse(text, f);
     if (root)
         price_file_models(root, "", false, t, f);
@@ -382,10 +382,10 @@ static void read_file(const char *path, struct price_table *t, struct faults *f)
     struct err e;
     struct buf text;
     bool open_to_all;
-    buf_init(&text, YAML_FILE_MAX);
+    buf_init(&text, FILE_SIZE_MAX);
     faults_begin(f, path);
     if (file_read(path, &text, &open_to_all, &e))
-        price_file_parse(path, buf_view(&text), t, f);
+        parse(buf_view(&text), t, f);
     else
         faults_at(f, 0, 0, false, "", "%s", e.msg);
     file_done(&text);

@@ -23,10 +23,6 @@
 void price_file_models(const struct ynode *list, const char *at, bool override,
                        struct price_table *t, struct faults *f);
 
-/* Reads a list from text. `path` is for messages; f begins anew. The table is empty where
- * f->errors. */
-void price_file_parse(const char *path, struct str text, struct price_table *t, struct faults *f);
-
 /* Fills c->price_list: prices.file, or the file that QCC brings along (QCC_PRICES, share/qcc of the
  * installation, conf of the source tree), with prices.models in place of its models. Faults of
  * prices.file are errors; those of QCC's own file are warnings, and there are no prices but

@@ -249,6 +249,7 @@ install: all $(MAN)
 	install -D -m 0755 $(BIN_WKR) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-worker
 	install -D -m 0755 $(BIN_REC) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-recorder
 	install -D -m 0640 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
+	install -D -m 0644 conf/prices.yaml $(DESTDIR)$(PREFIX)/share/qcc/prices.yaml
 	for page in $(MAN); do \
 	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	install -D -m 0644 packaging/completion/qccctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qccctl

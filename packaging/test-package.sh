@@ -113,6 +113,7 @@ files() {
 640 root qcc /etc/qcc/qcc.yaml
 640 root qcc /etc/qcc/qcc.env
 644 root root /etc/logrotate.d/qcc
+644 root root /usr/share/qcc/prices.yaml
 644 root root /lib/systemd/system/qcc.service
 644 root root /lib/systemd/system/qcc.socket
 644 root root /usr/share/man/man8/qcc-supervisor.8.gz

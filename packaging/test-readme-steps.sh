@@ -194,6 +194,7 @@ operate_chapter() {
     types bob 'qccctl breakers' 'has all' says '^official ' '^relay-a '
     with='s/$/ | cat/' types bob 'qccctl sessions' 'is told' says ENDPOINT
     types bob 'qccctl history' 'is told' says '^history storing' '^file /var/lib/qcc/history.db'
+    types bob 'qccctl prices' 'has the list that the package installs' says '^USD per million tokens, list prices of 2' '^claude-haiku-5-5 '
     types bob 'qccctl requests' 'has the request' says "${id:0:8}"
     with='s/$/ 1/' types bob 'qccctl requests' 'has one' says "${id:0:8}"
     with="s/\$/ $id/" types bob 'qccctl why' 'tells the trail' says "^request $id at " 'attempt +relay-a +rate_limit, status 429' 'attempt +relay-b +.*wall-page' 'attempt +official +ok, status 200' '^end: ok'
@@ -378,6 +379,7 @@ admin_chapter() {
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'
     with='s/=N/=5/; s/=K/=9007199254740991/; s/=NAME/=relay-a/' asks 'GET /api/v1/events?limit=N&before=K&endpoint=NAME' '"endpoint":"relay-a"'
+    with=s/NAME/claude-haiku-5-5/ asks 'GET /api/v1/prices?model=NAME' '"input":0.10,'
     with='s/=N/=1/' asks 'GET /api/v1/requests?limit=N' "$id"
     with="s/ID/$id/" asks 'GET /api/v1/requests/ID' "$id"
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/drain' .

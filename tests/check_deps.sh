@@ -51,6 +51,7 @@ done
 # A policy computes: memory and text of its arguments, arithmetic, other policies. No clock, no
 # allocation, no log, no I/O.
 pure='mem(cpy|move|set|cmp|chr|mem)|strn?len|strn?cmp|strn?casecmp|str(chr|rchr|str)|__ctype_(b|tolower|toupper)_loc|to(lower|upper)'
+pure="$pure|__u?(div|mod)ti3" # 128 bits, of the compiler
 pure="$pure|(log2?|log1p|exp2?|expm1|pow|sqrt|floor|ceil|l?l?round|trunc|fmod|fmin|fmax|fabs|ldexp|frexp)f?|str_.*"
 only "$policy" "$pure|$(def "$policy" | tr '\n' '|')none" 'common/policy is pure: no clock, no allocation, no log, no I/O'
 

@@ -14,8 +14,8 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers sessions requests why history events enable disable drain verify reset
-        reload upgrade stop logs env run import completion help version'
+    local commands='status endpoints queue breakers sessions requests why history events prices enable disable drain verify
+        reset reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do

@@ -236,6 +236,14 @@ static unsigned events(struct query *q, const struct asker *from, struct str arg
     return show_events(q->env, arg, d);
 }
 
+/* The recorder knows more of it; without one the list of prices is answered. */
+static unsigned prices(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    return history_query_reads(&q->history)
+               ? history_query_begin(&q->history, from, STR("prices"), arg, d)
+               : show_prices(q->env, arg, d);
+}
+
 static const struct {
     struct str what;
     unsigned (*run)(struct query *q, const struct asker *from, struct str arg, struct doc *d);
@@ -251,6 +259,7 @@ static const struct {
     {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
     {STR_LIT("history"), history, false},   {STR_LIT("check"), check, false},
     {STR_LIT("events"), events, false},
+    {STR_LIT("prices"), prices, false},
 };
 
 bool query_acts(struct str what)

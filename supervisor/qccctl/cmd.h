@@ -73,6 +73,9 @@ int cmd_history(struct cmd *c, int argc, char **argv);
 /* cmd_events.c: events */
 int cmd_events(struct cmd *c, int argc, char **argv);
 
+/* cmd_prices.c: prices */
+int cmd_prices(struct cmd *c, int argc, char **argv);
+
 /* cmd_recent.c: requests, why */
 int cmd_requests(struct cmd *c, int argc, char **argv);
 int cmd_why(struct cmd *c, int argc, char **argv);

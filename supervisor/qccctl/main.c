@@ -25,6 +25,7 @@ static const struct {
     {"events", "[N] [-f] [--endpoint E]", "what has happened (20), the newest last; -f follows",
      cmd_events},
     {"history", "[check]", "what is kept of requests, and where", cmd_history},
+    {"prices", "[MODEL]", "what models cost, and which have no price", cmd_prices},
     {"enable", "ENDPOINT", "ends any disabling and draining", cmd_endpoint},
     {"disable", "ENDPOINT", "takes it out", cmd_endpoint},
     {"drain", "ENDPOINT", "no new conversations, bound ones stay", cmd_endpoint},

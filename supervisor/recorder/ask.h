@@ -36,4 +36,7 @@ unsigned ask_events(struct ask *a);
 /* ask_check.c: whether the pages of the file are whole */
 unsigned ask_check(struct ask *a);
 
+/* ask_prices.c: prices in force, models without a price, factors */
+unsigned ask_prices(struct ask *a);
+
 #endif

@@ -11,6 +11,7 @@ static const struct {
 } questions[] = {
     {STR_LIT("check"), ask_check},
     {STR_LIT("events"), ask_events},
+    {STR_LIT("prices"), ask_prices},
 };
 
 static int is_late(void *until)

@@ -30,6 +30,7 @@ static const char page[] =
     "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a "
     "href=\"/api/v1/queue\">/api/v1/queue</a>, "
     "<a href=\"/api/v1/history\">/api/v1/history</a>, "
+    "<a href=\"/api/v1/prices\">/api/v1/prices</a>, "
     "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
     "<li><a href=\"/api/v1/events\">/api/v1/events</a>: what has happened"
     "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
@@ -236,7 +237,8 @@ static struct address find(struct str path, struct str query)
 {
     static const struct str shown[] = {
         STR_LIT("status"),   STR_LIT("endpoints"), STR_LIT("breakers"), STR_LIT("queue"),
-        STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("events")};
+        STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("events"),
+        STR_LIT("prices")};
     static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
                                          STR_LIT("verify"), STR_LIT("reset")};
     if (str_eq(path, STR("/")))

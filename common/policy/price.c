@@ -1,0 +1,309 @@
+#include "common/policy/price.h"
+
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MICRO_DIGITS = 6, MODEL_BITS = PRICE_KINDS + 5 };
+
+static const char *const kinds[PRICE_KINDS] = {
+    [PRICE_INPUT] = "input",       [PRICE_OUTPUT] = "output",     [PRICE_CACHE_READ] = "cache_read",
+    [PRICE_WRITE_5M] = "write_5m", [PRICE_WRITE_1H] = "write_1h", [PRICE_WEB] = "web_search",
+};
+
+const char *price_kind_name(enum price_kind kind)
+{
+    return kinds[kind];
+}
+
+/* ---- the table */
+
+static bool below(uint64_t v, uint64_t max)
+{
+    return v == PRICE_NONE || v <= max;
+}
+
+static bool row_is_sound(const struct price_row *r)
+{
+    bool ok = r->above_class <= PRICE_RATE_CLASS && below(r->web, PRICE_WEB_MAX) &&
+              below(r->fast, PRICE_TIMES_MAX) && below(r->batch, PRICE_TIMES_MAX) &&
+              below(r->geo_us, PRICE_TIMES_MAX);
+    for (size_t i = 0; i < PRICE_TOKENS; i++)
+        ok = ok && below(r->base[i], PRICE_TOKEN_MAX) && below(r->above[i], PRICE_TOKEN_MAX);
+    return ok;
+}
+
+static bool model_is_sound(const struct price_model *m)
+{
+    char normal[MODEL_NAME_MAX];
+    size_t n = strnlen(m->name, sizeof m->name);
+    if (n == 0 || n > MODEL_NAME_MAX || m->n == 0 || m->n > PRICE_ROWS_MAX ||
+        strnlen(m->source, sizeof m->source) > PRICE_SOURCE_MAX)
+        return false;
+    for (size_t i = 0; i < m->n; i++)
+        if (!row_is_sound(&m->rows[i]))
+            return false;
+    return str_eq(model_name(str_make(m->name, n), normal), str_make(m->name, n));
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct price_row *x = a, *y = b;
+    return (x->from_s > y->from_s) - (x->from_s < y->from_s);
+}
+
+static void model_free(struct price_model *m)
+{
+    mem_free(m->rows);
+    mem_free(m);
+}
+
+/* A copy with its rows in order. NULL: two of them begin at one time. */
+static struct price_model *model_copy(const struct price_model *m)
+{
+    struct price_model *copy = mem_zalloc(1, sizeof *copy);
+    *copy = *m;
+    copy->rows = mem_zalloc(m->n, sizeof *m->rows);
+    memcpy(copy->rows, m->rows, m->n * sizeof *m->rows);
+    qsort(copy->rows, copy->n, sizeof *copy->rows, by_time);
+    for (size_t i = 1; i < copy->n; i++)
+        if (copy->rows[i].from_s == copy->rows[i - 1].from_s) {
+            model_free(copy);
+            return NULL;
+        }
+    return copy;
+}
+
+static int compare_name(const char *name, struct str s)
+{
+    size_t n = strlen(name);
+    int d = memcmp(name, s.p, min_size(n, s.n));
+    return d ? d : (n > s.n) - (n < s.n);
+}
+
+/* Where the model of that normalized name stands or belongs. */
+static size_t place_of(const struct price_table *t, struct str name)
+{
+    size_t low = 0, high = t->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (compare_name(t->v[mid]->name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static bool stands_at(const struct price_table *t, size_t i, struct str name)
+{
+    return i < t->n && compare_name(t->v[i]->name, name) == 0;
+}
+
+bool price_table_put(struct price_table *t, const struct price_model *m)
+{
+    if (!model_is_sound(m))
+        return false;
+    size_t i = place_of(t, str_c(m->name));
+    bool there = stands_at(t, i, str_c(m->name));
+    size_t rows = t->rows + m->n - (there ? t->v[i]->n : 0);
+    if (rows > PRICE_ROWS_TOTAL || (!there && t->n == PRICE_MODELS_MAX))
+        return false;
+    struct price_model *copy = model_copy(m);
+    if (!copy)
+        return false;
+    if (there) {
+        model_free(t->v[i]);
+    } else {
+        t->v = mem_realloc(t->v, t->n + 1, sizeof *t->v);
+        memmove(t->v + i + 1, t->v + i, (t->n - i) * sizeof *t->v);
+        t->n++;
+    }
+    t->v[i] = copy;
+    t->rows = rows;
+    return true;
+}
+
+void price_table_free(struct price_table *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        model_free(t->v[i]);
+    mem_free(t->v);
+    *t = (struct price_table){0};
+}
+
+const struct price_model *price_find(const struct price_table *t, struct str name)
+{
+    char room[MODEL_NAME_MAX];
+    struct str normal = model_name(name, room);
+    size_t i = normal.n ? place_of(t, normal) : t->n;
+    return stands_at(t, i, normal) ? t->v[i] : NULL;
+}
+
+const struct price_row *price_row_at(const struct price_model *m, int64_t at_s)
+{
+    size_t i = m->n;
+    while (i && m->rows[i - 1].from_s > at_s)
+        i--;
+    return i ? &m->rows[i - 1] : NULL;
+}
+
+/* ---- the cost */
+
+static price_money times(price_money v, uint64_t ppm)
+{
+    return (v * (price_money)ppm + PRICE_ONE / 2) / PRICE_ONE;
+}
+
+/* One multiplier, if its bit is set. */
+static void multiply(price_money *v, unsigned rate, unsigned bit, uint64_t ppm, unsigned lack,
+                     unsigned *missing)
+{
+    if (!(rate & bit))
+        return;
+    if (ppm == PRICE_NONE)
+        *missing |= lack;
+    else
+        *v = times(*v, ppm);
+}
+
+static price_money cost_of(uint64_t n, uint64_t rate, enum price_kind kind, unsigned *missing)
+{
+    if (n == 0)
+        return 0;
+    if (rate == PRICE_NONE) {
+        *missing |= 1U << kind;
+        return 0;
+    }
+    return (price_money)(n < PRICE_COUNT_MAX ? n : PRICE_COUNT_MAX) * (price_money)rate;
+}
+
+static price_money row_cost(const struct price_row *r, const struct price_use *u, unsigned *missing)
+{
+    bool above = r->above_class && (u->rate & PRICE_RATE_CLASS) >= r->above_class;
+    const uint64_t *rates = above ? r->above : r->base;
+    price_money sum = 0;
+    bool tokens = false;
+    for (unsigned k = 0; k < PRICE_TOKENS; k++) {
+        sum += cost_of(u->n[k], rates[k], (enum price_kind)k, missing);
+        tokens |= u->n[k] > 0;
+    }
+    if (tokens) {
+        multiply(&sum, u->rate, PRICE_RATE_FAST, r->fast, PRICE_LACKS_FAST, missing);
+        multiply(&sum, u->rate, PRICE_RATE_BATCH, r->batch, PRICE_LACKS_BATCH, missing);
+        multiply(&sum, u->rate, PRICE_RATE_PRIORITY, PRICE_NONE, PRICE_LACKS_PRIORITY, missing);
+        multiply(&sum, u->rate, PRICE_RATE_US, r->geo_us, PRICE_LACKS_US, missing);
+    }
+    return sum + cost_of(u->n[PRICE_WEB], r->web, PRICE_WEB, missing);
+}
+
+bool price_cost(const struct price_table *t, const struct price_use *u, price_money *cost,
+                unsigned *missing)
+{
+    bool used = false;
+    for (size_t k = 0; k < PRICE_KINDS; k++)
+        used |= u->n[k] > 0;
+    *missing = 0;
+    *cost = 0;
+    if (!used || u->factor_ppm == 0)
+        return true;
+    const struct price_model *m = t ? price_find(t, u->model) : NULL;
+    const struct price_row *r = m ? price_row_at(m, u->at_s) : NULL;
+    if (!r) {
+        *missing = PRICE_LACKS_MODEL;
+        return false;
+    }
+    price_money sum = row_cost(r, u, missing);
+    uint64_t factor = u->factor_ppm < PRICE_FACTOR_MAX ? u->factor_ppm : PRICE_FACTOR_MAX;
+    if (!*missing)
+        *cost = times(sum, factor);
+    return !*missing;
+}
+
+bool price_missing_next(unsigned *missing, struct str model, char out[static PRICE_MISSING_TEXT])
+{
+    static const char *const rest[] = {"no price", "fast unpriced", "batch unpriced",
+                                       "priority tier unpriced", "US inference unpriced"};
+    unsigned i = 0;
+    while (i < MODEL_BITS && !(*missing & 1U << i))
+        i++;
+    if (i == MODEL_BITS)
+        return false;
+    *missing &= ~(1U << i);
+    model.n = min_size(model.n, MODEL_NAME_MAX);
+    if (i < PRICE_KINDS)
+        snprintf(out, PRICE_MISSING_TEXT, "no rate for %s of " STR_FMT, kinds[i], STR_ARG(model));
+    else
+        snprintf(out, PRICE_MISSING_TEXT, "%s for " STR_FMT, rest[i - PRICE_KINDS], STR_ARG(model));
+    return true;
+}
+
+/* ---- as text */
+
+size_t price_format(price_money cost, char out[static PRICE_TEXT])
+{
+    char digits[PRICE_TEXT];
+    bool minus = cost < 0;
+    unsigned __int128 v = minus ? -(unsigned __int128)cost : (unsigned __int128)cost;
+    v = (v + PRICE_ONE / 2) / PRICE_ONE;
+    size_t n = 0, len = 0;
+    for (; v || n <= MICRO_DIGITS; v /= 10)
+        digits[n++] = (char)('0' + (int)(v % 10));
+    if (minus)
+        out[len++] = '-';
+    while (n) {
+        out[len++] = digits[--n];
+        if (n == MICRO_DIGITS)
+            out[len++] = '.';
+    }
+    out[len] = '\0';
+    return len;
+}
+
+size_t price_format_rate(uint64_t millionths, char out[static PRICE_TEXT])
+{
+    int n = snprintf(out, PRICE_TEXT, "%" PRIu64 ".%06" PRIu64, millionths / PRICE_ONE,
+                     millionths % PRICE_ONE);
+    size_t len = (size_t)n;
+    for (int zeros = 0; zeros < MICRO_DIGITS - 2 && out[len - 1] == '0'; zeros++)
+        len--;
+    out[len] = '\0';
+    return len;
+}
+
+bool price_parse(struct str s, unsigned decimals, uint64_t max, uint64_t *v)
+{
+    uint64_t sum = 0;
+    size_t digits = 0, behind = 0;
+    bool point = false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '.' && !point && digits) {
+            point = true;
+            continue;
+        }
+        if (!ascii_digit(s.p[i]))
+            return false;
+        digits++;
+        behind += point;
+        uint64_t digit = (uint64_t)(s.p[i] - '0');
+        if (behind > decimals) {
+            if (digit)
+                return false;
+            continue;
+        }
+        if (digit > max || sum > (max - digit) / 10)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    if (digits == 0 || (point && behind == 0))
+        return false;
+    for (; behind < decimals; behind++) {
+        if (sum > max / 10)
+            return false;
+        sum *= 10;
+    }
+    *v = sum;
+    return true;
+}

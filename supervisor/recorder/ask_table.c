@@ -10,6 +10,9 @@ static const struct {
     unsigned (*run)(struct ask *a);
 } questions[] = {
     {STR_LIT("check"), ask_check},
+    {STR_LIT("usage"), ask_usage},
+    {STR_LIT("blocks"), ask_blocks},
+    {STR_LIT("speed"), ask_speed},
 };
 
 static int is_late(void *until)

@@ -1,5 +1,6 @@
 #include "supervisor/start.h"
 
+#include "common/base/env.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -41,15 +42,10 @@ static char *find_beside(const char *variable, const char *program, struct err *
     }
     static const char *const places[] = {"", "../libexec/qcc/"};
     char dir[PATH_MAX], path[PATH_MAX + 64];
-    ssize_t n = readlink("/proc/self/exe", dir, sizeof dir - 1);
-    if (n == -1) {
+    if (!env_program_folder(dir, sizeof dir)) {
         err_sys(e, "/proc/self/exe");
         return NULL;
     }
-    dir[n] = '\0';
-    char *slash = strrchr(dir, '/');
-    if (slash)
-        *slash = '\0';
     for (size_t i = 0; i < COUNT_OF(places); i++) {
         snprintf(path, sizeof path, "%s/%s%s", dir, places[i], program);
         if (access(path, X_OK) == 0)

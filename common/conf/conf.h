@@ -8,6 +8,7 @@
 #include "common/base/base.h"
 #include "common/base/str.h"
 #include "common/conf/conf_table.h"
+#include "common/policy/price.h"
 
 #define CONF_E(word, symbol) symbol,
 enum conf_strategy { CONF_ENUM_strategy(CONF_E) };
@@ -23,6 +24,7 @@ enum conf_historyrows { CONF_ENUM_historyrows(CONF_E) };
 #define CONF_TYPE_bytes uint64_t
 #define CONF_TYPE_u32 uint32_t
 #define CONF_TYPE_flag bool
+#define CONF_TYPE_ppm uint64_t
 #define CONF_TYPE_str char *
 #define CONF_TYPE_strategy enum conf_strategy
 #define CONF_TYPE_probe enum conf_probe
@@ -121,7 +123,10 @@ struct conf {
     struct conf_map model_map; /* models.map */
     struct conf_endpoint *endpoints;
     size_t nendpoints;
-    char *ca_pem; /* content of upstream.ca_file */
+    char *ca_pem;                  /* content of upstream.ca_file */
+    struct price_table overrides;  /* prices.models */
+    struct price_table price_list; /* of prices.file and prices.models, read by the supervisor; not
+                                    * sent to workers */
     uint64_t gen; /* set by the supervisor when it takes the configuration into use */
     unsigned refs;
 };

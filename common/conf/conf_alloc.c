@@ -92,6 +92,8 @@ void conf_unref(struct conf *c)
     mem_free(c->keys);
     mem_free(c->endpoints);
     mem_free(c->ca_pem);
+    price_table_free(&c->overrides);
+    price_table_free(&c->price_list);
     secret_wipe(c, sizeof *c);
     mem_free(c);
 }

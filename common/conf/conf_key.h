@@ -11,6 +11,7 @@ enum conf_kind {
     CONF_K_bytes,
     CONF_K_u32,
     CONF_K_flag,
+    CONF_K_ppm,
     CONF_K_str,
     CONF_K_strategy,
     CONF_K_probe,
@@ -25,6 +26,7 @@ enum conf_kind {
     CONF_K_listens,   /* conf.listen, elements of CONF_G_LISTEN */
     CONF_K_clients,   /* conf.clients, elements of CONF_G_CLIENT */
     CONF_K_endpoints, /* conf.endpoints, elements of CONF_G_ENDPOINT */
+    CONF_K_prices,    /* conf.overrides, in the form of supervisor/config/price_file.h */
     CONF_K_token,     /* a client's token, kept as token_sha256 */
     CONF_K_digest     /* token_sha256 itself, 64 hex digits */
 };
@@ -43,7 +45,8 @@ enum conf_kind {
     case CONF_K_affinity:                                                                          \
     case CONF_K_listens:                                                                           \
     case CONF_K_clients:                                                                           \
-    case CONF_K_endpoints
+    case CONF_K_endpoints:                                                                         \
+    case CONF_K_prices
 
 /* One key. `offset` is from the start of its section's struct; low and high as in conf_table.h. */
 struct conf_key {

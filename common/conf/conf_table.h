@@ -9,12 +9,13 @@
  * bytes    uint64_t         size: 64KiB 64MiB 512
  * u32      uint32_t         whole number
  * flag     bool             true/yes/on, false/no/off
+ * ppm      uint64_t         decimal number, kept as millionths: 1 1.25 0.000001
  * str      char * or NULL   text; null is NULL
  * ENUM     enum conf_ENUM   one of the words in CONF_ENUM_…
  *
  * The default is written as in the file and parsed by the same setter (conf_value.h). Bounds hold
- * for ms (milliseconds), bytes and u32. Flags: CONF_SECRET is never printed and wiped when freed;
- * CONF_SUP is not sent to workers; CONF_OFF: off, no and false are NULL. */
+ * for ms (milliseconds), bytes, u32 and ppm (millionths). Flags: CONF_SECRET is never printed and
+ * wiped when freed; CONF_SUP is not sent to workers; CONF_OFF: off, no and false are NULL. */
 #ifndef QCC_COMMON_CONF_CONF_TABLE_H
 #define QCC_COMMON_CONF_CONF_TABLE_H
 
@@ -154,6 +155,10 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
       "Less free space on the disk: nothing is stored.")                                           \
     F(flag, clients, "true", 0, 0, CONF_SUP, "Whether the names of clients are kept.")
 
+#define CONF_PRICES(F)                                                                             \
+    F(str, file, "null", 0, 0, CONF_SUP,                                                           \
+      "File of list prices; null: the prices.yaml that QCC brings along.")
+
 #define CONF_LOG(F)                                                                                \
     F(loglevel, level, "info", 0, 0, 0, "Least level that is written.")                            \
     F(logformat, format, "text", 0, 0, 0, "Form of a line.")                                       \
@@ -175,7 +180,9 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(u32, max_concurrent, "0", 0, 1000000, 0,                                                     \
       "Open requests at most, over all workers; 0: no limit.")                                     \
     F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
-      "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")
+      "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")               \
+    F(ppm, price_factor, "1", 0, 1000000000, CONF_SUP,                                             \
+      "What it charges of the list price; 0: nothing, as with a subscription.")
 
 /* The sections that are plain mappings:  S(struct and member name, path in the file, table) */
 #define CONF_SECTIONS(S)                                                                           \
@@ -191,6 +198,7 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     S(failure_queue, "failure_queue", CONF_FAILURE_QUEUE)                                          \
     S(balance, "balance", CONF_BALANCE)                                                            \
     S(history, "history", CONF_HISTORY)                                                            \
+    S(prices, "prices", CONF_PRICES)                                                               \
     S(log, "log", CONF_LOG)
 
 #endif

@@ -150,6 +150,17 @@ const struct price_row *price_row_at(const struct price_model *m, int64_t at_s)
     return i ? &m->rows[i - 1] : NULL;
 }
 
+int64_t price_newest(const struct price_table *t, int64_t at_s)
+{
+    int64_t newest = INT64_MIN;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct price_row *r = price_row_at(t->v[i], at_s);
+        if (r && r->from_s > newest)
+            newest = r->from_s;
+    }
+    return newest;
+}
+
 /* ---- the cost */
 
 static price_money times(price_money v, uint64_t ppm)

@@ -94,6 +94,10 @@ const struct price_model *price_find(const struct price_table *t, struct str nam
 /* The row in force at that Unix time; NULL: none yet. */
 const struct price_row *price_row_at(const struct price_model *m, int64_t at_s);
 
+/* When the newest row in force at that Unix time began: of that day are the list prices. INT64_MIN:
+ * no row has a date. */
+int64_t price_newest(const struct price_table *t, int64_t at_s);
+
 /* Why a cost is not known: a set of these bits. 1 << enum price_kind: that kind was used and has no
  * rate. */
 enum {

@@ -4,6 +4,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/ipc/price_wire.h"
 #include "supervisor/children/spawn.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@
 /* Seconds that it has to store what it has. */
 #define STOP_S 2.0
 
-enum { TX_MAX = 1 << 20, FORK_RETRY_MS = 1000 };
+/* Prices and the factors of all endpoints take up to 1.4 MB. */
+enum { TX_MAX = 3 << 20, FORK_RETRY_MS = 1000 };
 
 static const struct backoff_conf respawn = {.young_ms = 2000, .first_ms = 100, .max_ms = 5000};
 
@@ -140,12 +142,33 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     handle(r, got, &e);
 }
 
-static void send_it(struct recorder *r, chan_put_fn *put, const void *m)
+/* False: it is killed. */
+static bool send_it(struct recorder *r, chan_put_fn *put, const void *m)
 {
-    if (chan_send(&r->chan, -1, put, 0, m))
+    bool sent = chan_send(&r->chan, -1, put, 0, m);
+    if (sent)
         watch_writing(r);
     else
         kill_it(r, "it does not read its channel");
+    return sent;
+}
+
+/* Sends all of a configuration: what is stored, prices, and what each endpoint charges. */
+static void send_conf(struct recorder *r)
+{
+    struct buf table;
+    bool sent = send_it(r, ipc_put_v_rec_conf, &r->conf);
+    buf_init(&table, IPC_PRICES_MAX);
+    if (sent && price_pack(&r->used->price_list, &table)) {
+        const struct ipc_rec_prices m = {.table = buf_view(&table)};
+        sent = send_it(r, ipc_put_v_rec_prices, &m);
+    }
+    buf_free(&table);
+    for (size_t i = 0; sent && i < r->used->nendpoints; i++) {
+        const struct ipc_rec_factor m = {.endpoint = str_c(r->used->endpoints[i].name),
+                                         .ppm = r->used->endpoints[i].price_factor};
+        sent = send_it(r, ipc_put_v_rec_factor, &m);
+    }
 }
 
 /* ---- its life */
@@ -223,7 +246,7 @@ static void start(struct recorder *r)
     r->phase = RECORDER_RUNNING;
     r->why[0] = '\0';
     log_info("recorder started, pid %d", (int)r->pid);
-    send_it(r, ipc_put_v_rec_conf, &r->conf);
+    send_conf(r);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
@@ -266,12 +289,14 @@ static bool open_feed(struct recorder *r)
     return true;
 }
 
-void recorder_use_conf(struct recorder *r, const struct conf *c, int dir)
+void recorder_use_conf(struct recorder *r, struct conf *c, int dir)
 {
     bool on = dir != -1 && c->history.enabled != HISTORY_OFF;
     fd_close(&r->dir);
     r->dir = on ? fcntl(dir, F_DUPFD_CLOEXEC, 3) : -1;
     r->wanted = on && r->program && r->dir != -1;
+    conf_unref(r->used);
+    r->used = conf_ref(c);
     r->conf = (struct ipc_rec_conf){.version = IPC_VERSION,
                                     .requests = c->history.requests,
                                     .min_free = c->history.min_free,
@@ -281,7 +306,7 @@ void recorder_use_conf(struct recorder *r, const struct conf *c, int dir)
     if (!r->wanted)
         (void)recorder_stop(r);
     else if (r->phase == RECORDER_RUNNING)
-        send_it(r, ipc_put_v_rec_conf, &r->conf);
+        send_conf(r);
     else if (r->phase == RECORDER_OFF && open_feed(r))
         start(r);
 }
@@ -328,4 +353,5 @@ void recorder_free(struct recorder *r)
     close_feed(r);
     fd_close(&r->dir);
     mem_free(r->program);
+    conf_unref(r->used);
 }

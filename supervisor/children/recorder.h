@@ -38,6 +38,7 @@ struct recorder {
     int feed_in, feed; /* the feed: reading and writing end; -1: no history */
     enum recorder_phase phase;
     struct ipc_rec_conf conf;
+    struct conf *used; /* the configuration in use, with its prices: a reference; NULL: none yet */
     pid_t pid;
     struct chan chan;
     ev_io rd, wr;
@@ -56,9 +57,9 @@ struct recorder {
 void recorder_init(struct recorder *r, struct ev_loop *loop, char *program,
                    const struct recorder_ops *ops, void *arg);
 
-/* Starts, stops or changes it as the configuration says. dir: the folder of the history, borrowed;
- * -1: there is none, and the history is off. */
-void recorder_use_conf(struct recorder *r, const struct conf *c, int dir);
+/* Starts, stops or changes it as the configuration says, of which it keeps a reference. dir: the
+ * folder of the history, borrowed; -1: there is none, and the history is off. */
+void recorder_use_conf(struct recorder *r, struct conf *c, int dir);
 
 /* Tells it to store what it has and to end. False: there is none left. */
 bool recorder_stop(struct recorder *r);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,6 +49,13 @@ bool file_read(const char *path, struct buf *b, bool *open_to_all, struct err *e
     }
     fd_close(&fd);
     return ok;
+}
+
+void file_named(const char *beside, const char *name, char *out, size_t size)
+{
+    const char *slash = strrchr(beside, '/');
+    int folder = name[0] == '/' || !slash ? 0 : (int)min_size((size_t)(slash + 1 - beside), 4000);
+    snprintf(out, size, "%.*s%s", folder, beside, name);
 }
 
 void file_done(struct buf *b)

@@ -54,6 +54,12 @@ bool history_query_possible(const struct history_queries *h)
     return h->env->recorder->wanted;
 }
 
+bool history_query_reads(const struct history_queries *h)
+{
+    const struct recorder *r = h->env->recorder;
+    return r->wanted && r->phase == RECORDER_RUNNING && r->is.state == HISTORY_STORING;
+}
+
 /* Why there is no history, and what to set. */
 static unsigned refuse_off(const struct operate_env *env, struct doc *d)
 {

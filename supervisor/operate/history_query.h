@@ -25,6 +25,9 @@ void history_query_fini(struct history_queries *h);
 /* Whether there is a history that can be asked: a recorder is wanted, though it may not run now. */
 bool history_query_possible(const struct history_queries *h);
 
+/* Whether the recorder runs and its file is open: other questions have an answer without it. */
+bool history_query_reads(const struct history_queries *h);
+
 /* Asks the recorder; `from` is copied and answered later, after 3 s at most. Returns 0 (later), or
  * the status of a refusal, which is in the document. */
 unsigned history_query_begin(struct history_queries *h, const struct asker *from, struct str what,

@@ -218,6 +218,14 @@ RECORDED(usage)
 RECORDED(blocks)
 RECORDED(speed)
 
+/* The recorder knows more of it; without one the list of prices is answered. */
+static unsigned prices(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    return history_query_reads(&q->history)
+               ? history_query_begin(&q->history, from, STR("prices"), arg, d)
+               : show_prices(q->env, arg, d);
+}
+
 static const struct {
     struct str what;
     unsigned (*run)(struct query *q, const struct asker *from, struct str arg, struct doc *d);
@@ -233,7 +241,7 @@ static const struct {
     {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
     {STR_LIT("history"), history, false},   {STR_LIT("check"), check, false},
     {STR_LIT("usage"), usage, false},       {STR_LIT("blocks"), blocks, false},
-    {STR_LIT("speed"), speed, false},
+    {STR_LIT("speed"), speed, false},       {STR_LIT("prices"), prices, false},
 };
 
 bool query_acts(struct str what)

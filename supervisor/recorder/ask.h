@@ -47,5 +47,7 @@ unsigned ask_blocks(struct ask *a);
 
 /* ask_speed.c: first byte, tokens a second, attempts by class */
 unsigned ask_speed(struct ask *a);
+/* ask_prices.c: prices in force, models without a price, factors */
+unsigned ask_prices(struct ask *a);
 
 #endif

@@ -13,6 +13,7 @@ static const struct {
     {STR_LIT("usage"), ask_usage},
     {STR_LIT("blocks"), ask_blocks},
     {STR_LIT("speed"), ask_speed},
+    {STR_LIT("prices"), ask_prices},
 };
 
 static int is_late(void *until)

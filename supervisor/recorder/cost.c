@@ -1,7 +1,7 @@
 #include "supervisor/recorder/cost.h"
 
-#include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/ipc/price_doc.h"
 
 #include <string.h>
 
@@ -36,12 +36,13 @@ int cost_init(struct cost *c, const struct ask *a)
         }
     }
     sqlite3_finalize(st);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? factors_read(&c->factors, a->db) : rc;
 }
 
 void cost_free(struct cost *c)
 {
     mem_free(c->models);
+    factors_free(&c->factors);
     *c = (struct cost){0};
 }
 
@@ -86,7 +87,7 @@ price_money cost_of_row(struct cost *c, const struct usage_row *row, uint64_t *u
     const struct price_use use = {.model = str_c(m->text),
                                   .at_s = row->at_s,
                                   .rate = (unsigned)row->rate,
-                                  .factor_ppm = PRICE_ONE,
+                                  .factor_ppm = factors_at(&c->factors, row->endpoint, row->at_s),
                                   .n = {[PRICE_INPUT] = positive(row->sum[SUM_INPUT]),
                                         [PRICE_OUTPUT] = positive(row->sum[SUM_OUTPUT]),
                                         [PRICE_CACHE_READ] = positive(row->sum[SUM_CACHE_READ]),
@@ -156,18 +157,6 @@ void cost_put(const struct cost *c, const struct cost_sum *s, struct doc *d)
     put_unpriced(c, s->unpriced, d);
 }
 
-/* The begin of the newest row that is in force; INT64_MIN: there is none, or none has a date. */
-static int64_t newest_price(const struct price_table *t, int64_t now_s)
-{
-    int64_t newest = INT64_MIN;
-    for (size_t i = 0; t && i < t->n; i++) {
-        const struct price_row *r = price_row_at(t->v[i], now_s);
-        if (r && r->from_s > newest)
-            newest = r->from_s;
-    }
-    return newest;
-}
-
 static void put_missing(const struct cost *c, struct doc *d)
 {
     char text[PRICE_MISSING_TEXT];
@@ -187,14 +176,8 @@ static void put_missing(const struct cost *c, struct doc *d)
 
 void cost_put_prices(const struct cost *c, int64_t now_s, struct doc *d)
 {
-    char date[25];
-    int64_t newest = newest_price(c->prices, now_s);
+    static const struct price_table none;
     doc_text(d, "list_prices_of");
-    if (newest > 0 && newest < INT64_MAX / 1000) {
-        clock_format(newest * 1000, date);
-        doc_str(d, str_make(date, 10));
-    } else {
-        doc_nil(d);
-    }
+    price_doc_date(d, price_newest(c->prices ? c->prices : &none, now_s));
     put_missing(c, d);
 }

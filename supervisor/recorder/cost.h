@@ -4,6 +4,7 @@
 #define QCC_SUPERVISOR_RECORDER_COST_H
 
 #include "common/policy/price.h"
+#include "supervisor/recorder/factors.h"
 #include "supervisor/recorder/usage_read.h"
 
 /* Models that lack a price and are told apart. */
@@ -13,6 +14,7 @@ struct cost_model; /* a model of the history, found by its number */
 
 struct cost {
     const struct price_table *prices; /* borrowed; NULL: none */
+    struct factors factors;           /* owned */
     struct cost_model *models;        /* owned, by number */
     size_t nmodels;
     struct cost_lack {
@@ -30,7 +32,7 @@ struct cost_sum {
     uint64_t unpriced; /* a bit for each of cost.lacks; the highest: further models */
 };
 
-/* Reads the models' names. Returns SQLite's result; cost_free in any case. */
+/* Reads the models' names and the factors. Returns SQLite's result; cost_free in any case. */
 int cost_init(struct cost *c, const struct ask *a) MUST_CHECK;
 /* Frees all. */
 void cost_free(struct cost *c);

@@ -6,8 +6,10 @@
 #include "common/base/mem.h"
 #include "common/ipc/chan.h"
 #include "common/ipc/doc.h"
+#include "common/ipc/price_wire.h"
 #include "supervisor/recorder/ask.h"
 #include "supervisor/recorder/confine.h"
+#include "supervisor/recorder/factors.h"
 #include "supervisor/recorder/feed_read.h"
 #include "supervisor/recorder/schema.h"
 #include "supervisor/recorder/store_batch.h"
@@ -41,7 +43,9 @@ struct recorder {
     struct chan chan; /* fd -1: the supervisor is gone */
     struct feed_read feed;
     struct store_batch batch;
-    sqlite3 *db; /* NULL: not open */
+    sqlite3 *db;                 /* NULL: not open */
+    struct price_table prices;   /* as sent last */
+    struct factors_sent factors; /* that are not in the file yet */
     uint64_t min_free;
     bool configured, stopping, feed_ended;
     enum history_state state;
@@ -164,6 +168,14 @@ static void store(struct recorder *r, int64_t now)
     }
     if (!r->db)
         open_file(r, now);
+    if (r->db && r->factors.n) {
+        int rc = factors_sent_write(&r->factors, r->db, &r->batch.names, clock_wall_ms() / 1000);
+        if (rc != SQLITE_OK) {
+            failed(r, rc, now);
+            return;
+        }
+        enter(r, HISTORY_STORING, "");
+    }
     while (r->db && r->feed.n) {
         size_t n = min_size(r->feed.n, STORE_BATCH_MAX);
         int rc = store_batch_write(&r->batch, r->feed.v, n);
@@ -192,10 +204,10 @@ static int64_t store_at(const struct recorder *r)
 {
     if (!r->configured || gave_up(r))
         return INT64_MAX;
-    int64_t at = !r->db || r->state == HISTORY_PAUSED ? 0
-                 : r->feed.n >= STORE_BATCH_MAX       ? 0
-                 : r->feed.n                          ? r->feed.since_ms + BATCH_MS
-                                                      : INT64_MAX;
+    int64_t at = !r->db || r->factors.n || r->state == HISTORY_PAUSED ? 0
+                 : r->feed.n >= STORE_BATCH_MAX                       ? 0
+                 : r->feed.n                                          ? r->feed.since_ms + BATCH_MS
+                                                                      : INT64_MAX;
     return at > r->retry_ms ? at : r->retry_ms;
 }
 
@@ -242,8 +254,11 @@ static void answer_one(struct recorder *r)
 {
     const struct question *q = &r->asked[0];
     struct doc d;
-    struct ask a = {
-        .db = r->db, .arg = str_make(q->arg, q->narg), .now_ms = clock_wall_ms(), .d = &d};
+    struct ask a = {.db = r->db,
+                    .prices = &r->prices,
+                    .arg = str_make(q->arg, q->narg),
+                    .now_ms = clock_wall_ms(),
+                    .d = &d};
     doc_init(&d, IPC_ANSWER_MAX);
     unsigned status = r->db
                           ? ask_answer(&a, str_make(q->what, q->nwhat))
@@ -260,6 +275,25 @@ static void answer_one(struct recorder *r)
 
 /* ---- from the supervisor */
 
+static bool take_prices(struct recorder *r, const struct ipc_frame *f, struct err *e)
+{
+    struct ipc_rec_prices m;
+    struct price_table t;
+    if (!ipc_get_rec_prices(f, &m) || !price_unpack(m.table, &t))
+        return err_set(e, "malformed %s", ipc_name(f->id));
+    price_table_free(&r->prices);
+    r->prices = t;
+    return true;
+}
+
+static bool take_factor(struct recorder *r, const struct ipc_frame *f, struct err *e)
+{
+    struct ipc_rec_factor m;
+    return (ipc_get_rec_factor(f, &m) && m.ppm <= PRICE_FACTOR_MAX &&
+            factors_sent_put(&r->factors, m.endpoint, m.ppm)) ||
+           err_set(e, "malformed %s", ipc_name(f->id));
+}
+
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct recorder *r = arg;
@@ -270,6 +304,10 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (f->id == IPC_REC_ASK)
         return keep_question(r, f, e);
+    if (f->id == IPC_REC_PRICES)
+        return take_prices(r, f, e);
+    if (f->id == IPC_REC_FACTOR)
+        return take_factor(r, f, e);
     if (f->id != IPC_REC_CONF || !ipc_get_rec_conf(f, &m) || m.requests > HISTORY_ROWS_OFF)
         return err_set(e, "unexpected %s", ipc_name(f->id));
     if (m.version != IPC_VERSION)
@@ -345,6 +383,8 @@ static void finish(struct recorder *r)
     close_file(r);
     feed_read_free(&r->feed);
     mem_free(r->asked);
+    price_table_free(&r->prices);
+    factors_sent_free(&r->factors);
     chan_fini(&r->chan);
 }
 

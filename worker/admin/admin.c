@@ -30,6 +30,7 @@ static const char page[] =
     "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a "
     "href=\"/api/v1/queue\">/api/v1/queue</a>, "
     "<a href=\"/api/v1/history\">/api/v1/history</a>, "
+    "<a href=\"/api/v1/prices\">/api/v1/prices</a>, "
     "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
     "<li><a href=\"/api/v1/usage\">/api/v1/usage</a>, <a "
     "href=\"/api/v1/usage/blocks\">/api/v1/usage/blocks</a>, "
@@ -237,9 +238,9 @@ static bool is_one_of(struct str s, const struct str *v, size_t n)
 static struct address find(struct str path, struct str query)
 {
     static const struct str shown[] = {
-        STR_LIT("status"),  STR_LIT("endpoints"), STR_LIT("breakers"),
-        STR_LIT("queue"),   STR_LIT("sessions"),  STR_LIT("requests"),
-        STR_LIT("history"), STR_LIT("usage"),     STR_LIT("speed")};
+        STR_LIT("status"),   STR_LIT("endpoints"), STR_LIT("breakers"), STR_LIT("queue"),
+        STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("prices"),
+        STR_LIT("usage"),    STR_LIT("speed")};
     static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
                                          STR_LIT("verify"), STR_LIT("reset")};
     if (str_eq(path, STR("/")))

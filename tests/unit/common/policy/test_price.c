@@ -101,6 +101,9 @@ static void a_row_holds_until_the_next(void **state)
     rows[0].base[PRICE_INPUT] = 2000000;
     put(&t, "m", rows, 2);
     struct price_use u = use_of("m", 1000000, 0);
+    assert_true(price_newest(&t, 100 * DAY - 1) == INT64_MIN);
+    assert_int_equal(price_newest(&t, 200 * DAY - 1), 100 * DAY);
+    assert_int_equal(price_newest(&t, 300 * DAY), 200 * DAY);
     u.at_s = 100 * DAY - 1;
     assert_string_equal(text_of(&t, &u), "no price for m");
     u.at_s = 100 * DAY;

@@ -70,6 +70,9 @@ int cmd_sessions(struct cmd *c, int argc, char **argv);
 /* cmd_history.c: history */
 int cmd_history(struct cmd *c, int argc, char **argv);
 
+/* cmd_usage.c: usage */
+int cmd_usage_show(struct cmd *c, int argc, char **argv);
+
 /* cmd_recent.c: requests, why */
 int cmd_requests(struct cmd *c, int argc, char **argv);
 int cmd_why(struct cmd *c, int argc, char **argv);

@@ -23,6 +23,11 @@ static const struct {
     {"requests", "[N]", "the last requests (20)", cmd_requests},
     {"why", "REQUEST-ID", "the trail of one request: what was considered and tried", cmd_why},
     {"history", "[check]", "what is kept of requests, and where", cmd_history},
+    {"usage",
+     "[--by KEY] [--since 7d] [--until T] [--endpoint E] [--model M] [--client C] [--zone Z] "
+     "[--csv] "
+     "[--speed]",
+     "requests, tokens and costs by day, model, …", cmd_usage_show},
     {"enable", "ENDPOINT", "ends any disabling and draining", cmd_endpoint},
     {"disable", "ENDPOINT", "takes it out", cmd_endpoint},
     {"drain", "ENDPOINT", "no new conversations, bound ones stay", cmd_endpoint},

@@ -5,14 +5,12 @@
 #include "supervisor/qccctl/csv.h"
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/local_zone.h"
+#include "supervisor/qccctl/usage_cells.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { DAY = 86400, QUERY_MS = 8000, LABEL = 32 };
-
-#define MICRO 1000000
 
 static const char *const counts[] = {"requests", "ok",    "failed", "cancelled",
                                      "retried",  "moved", "untold"};
@@ -127,46 +125,6 @@ static int question(const struct cmd *c, const struct usage_want *w, struct buf 
                : cmd_usage(c, "the names are too long for a question");
 }
 
-/* ---- numbers */
-
-int64_t usage_micro(const json_t *o, const char *key)
-{
-    return llround(doc_real_of(o, key) * MICRO);
-}
-
-int64_t usage_tokens(const json_t *sums)
-{
-    const json_t *t = json_object_get(sums, "tokens");
-    int64_t n = 0;
-    for (size_t i = 0; i < COUNT_OF(kinds); i++)
-        n += doc_int_of(t, kinds[i]);
-    return n;
-}
-
-/* Two decimals, of less than a dollar four. */
-static void put_dollars(struct buf *b, int64_t micro)
-{
-    int64_t cents = (micro + 5000) / 10000, parts = (micro + 50) / 100;
-    if (micro > 0 && parts < 10000)
-        (void)!buf_printf(b, "$0.%04lld", (long long)parts);
-    else
-        (void)!buf_printf(b, "$%lld.%02lld", (long long)(cents / 100), (long long)(cents % 100));
-}
-
-void usage_put_money(struct table *t, const json_t *o, const char *key)
-{
-    if (doc_has(o, key))
-        put_dollars(table_cell(t, TINT_BOLD), usage_micro(o, key));
-    else
-        table_text(t, TINT_DIM, "-");
-}
-
-void usage_put_tokens(struct table *t, const json_t *sums, const char *key)
-{
-    int64_t v = key ? doc_int_of(json_object_get(sums, "tokens"), key) : usage_tokens(sums);
-    human_count(table_cell(t, v ? TINT_NONE : TINT_DIM), v);
-}
-
 /* ---- the table */
 
 /* Whether two moments are of one day by the clock on the wall. */
@@ -250,7 +208,7 @@ static void put_since(struct cmd *c, const char *what, const json_t *doc, int64_
     }
     cmd_put(c, "%s ", what);
     if (known)
-        put_dollars(&c->out, sum);
+        usage_put_dollars(&c->out, sum);
     else
         cmd_put(c, "-");
 }
@@ -271,28 +229,6 @@ static void put_glance(struct cmd *c, const struct usage_want *w, const json_t *
     put_since(c, ", yesterday", doc, at[1], at[0]);
     put_since(c, ", this week", doc, at[2], INT64_MAX);
     cmd_put(c, "\n\n");
-}
-
-void usage_notes(struct cmd *c, const json_t *doc)
-{
-    const json_t *why;
-    size_t i;
-    if (doc_has(doc, "list_prices_of")) {
-        cmd_put(c, "list prices of ");
-        cmd_foreign(c, doc_text_of(doc, "list_prices_of"));
-        cmd_put(c, "\n");
-    }
-    json_array_foreach(doc_list_of(doc, "missing"), i, why)
-    {
-        cmd_foreign(c, str_make(json_string_value(why), json_string_length(why)));
-        cmd_put(c, "\n");
-    }
-    if (doc_flag_of(doc, "rounded"))
-        cmd_put(c, "days of more than 35 days ago are cut at the full hour\n");
-    int64_t untold = doc_int_of(json_object_get(doc, "total"), "untold");
-    if (untold)
-        cmd_put(c, "%lld request%s told not all usage: tokens and costs are at least these\n",
-                (long long)untold, untold == 1 ? "" : "s");
 }
 
 static void show_table(struct cmd *c, const struct usage_want *w, const json_t *doc, const char *by)
@@ -376,7 +312,10 @@ static void show_csv(struct cmd *c, const json_t *doc, const char *by)
     for (i = 0; i < COUNT_OF(rest); i++)
         csv_text(&csv, str_c(rest[i]));
     csv_end(&csv);
-    json_array_foreach(rows_of(doc), i, row) csv_row(c, row, by, is_time);
+    json_array_foreach(rows_of(doc), i, row)
+    {
+        csv_row(c, row, by, is_time);
+    }
     if (strcmp(by, "total") == 0)
         csv_row(c, json_object_get(doc, "total"), by, false);
 }

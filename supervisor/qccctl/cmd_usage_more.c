@@ -4,6 +4,7 @@
 #include "supervisor/qccctl/csv.h"
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/local_zone.h"
+#include "supervisor/qccctl/usage_cells.h"
 
 #include <math.h>
 #include <string.h>

@@ -60,7 +60,7 @@ static int64_t span_end(const struct zone *z, size_t i)
     return i + 1 < z->n ? z->v[i + 1].from_s : INT64_MAX;
 }
 
-int64_t zone_east(const struct zone *z, int64_t at_s)
+static int64_t zone_east(const struct zone *z, int64_t at_s)
 {
     return z->v[span_at(z, at_s)].east_s;
 }

@@ -31,9 +31,6 @@ struct zone_step {
  * quarter of an hour, or there are more than ZONE_SPANS. */
 bool zone_parse(struct zone *z, struct str s) MUST_CHECK;
 
-/* Seconds east of UTC at that moment. */
-int64_t zone_east(const struct zone *z, int64_t at_s);
-
 /* The begin of the bucket in which the moment lies. Hours that come twice are two buckets; a day of
  * 23 or 25 hours is one. at_s: from ten years before 1970 to the year 9999. */
 int64_t zone_floor(const struct zone *z, struct zone_step step, int64_t at_s);

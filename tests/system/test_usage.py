@@ -18,9 +18,9 @@ FILL = ROOT / "tests/bench/history_fill.py"
 REQUESTS, DAYS = 20000, 60
 COUNTS = ("requests", "ok", "failed", "cancelled", "retried", "moved", "untold", "web", "bytes_in", "bytes_out")
 KINDS = ("input", "output", "cache_read", "write_5m", "write_1h")
-PRICES = {name: {"web_search": 10, "rates": [{"from": "2020-01-01", "input": 1, "output": 5, "cache_read": 0.1,
-                                              "write_5m": 1.25, "write_1h": 2}]}
-          for name in ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")}
+PRICES = [{"match": ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"], "web_search": 10,
+           "rates": [{"from": "2020-01-01", "input": 1, "output": 5, "cache_read": 0.1, "write_5m": 1.25,
+                      "write_1h": 2}]}]
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-#include "supervisor/qccctl/cmd_usage.h"
+/* cmd_usage: requests, tokens and costs out of the history, as a table or CSV. */
+#include "supervisor/qccctl/cmd_usage_more.h"
 
 #include "common/base/clock.h"
 #include "common/ipc/ipc.h"
@@ -246,7 +247,7 @@ static void show_table(struct cmd *c, const struct usage_want *w, const json_t *
         cmd_put(c, "no request in that time\n");
         return;
     }
-    for (size_t k = 0; by[k] && k < sizeof title - 1; k++)
+    for (size_t k = 0; k < sizeof title - 1 && by[k]; k++)
         title[k] = (char)(by[k] >= 'a' && by[k] <= 'z' ? by[k] - 'a' + 'A' : by[k]);
     if (!w->by && !w->since && !w->until)
         put_glance(c, w, doc);

@@ -1,5 +1,4 @@
-/* cmd_usage_more: usage in blocks of five hours, and how fast endpoints and models are. */
-#include "supervisor/qccctl/cmd_usage.h"
+#include "supervisor/qccctl/cmd_usage_more.h"
 
 #include "supervisor/qccctl/csv.h"
 #include "supervisor/qccctl/human.h"

@@ -1,7 +1,7 @@
-/* cmd_usage: what `usage` asks for, and how its answers are shown: cmd_usage.c by time or key,
- * cmd_usage_more.c in blocks of five hours, and speed. */
-#ifndef QCC_SUPERVISOR_QCCCTL_CMD_USAGE_H
-#define QCC_SUPERVISOR_QCCCTL_CMD_USAGE_H
+/* cmd_usage_more: the answers of the command usage that are not by time or key: blocks of five
+ * hours, and speed. */
+#ifndef QCC_SUPERVISOR_QCCCTL_CMD_USAGE_MORE_H
+#define QCC_SUPERVISOR_QCCCTL_CMD_USAGE_MORE_H
 
 #include "supervisor/qccctl/cmd.h"
 

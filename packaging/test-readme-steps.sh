@@ -195,6 +195,16 @@ operate_chapter() {
     with='s/$/ | cat/' types bob 'qccctl sessions' 'is told' says ENDPOINT
     types bob 'qccctl history' 'is told' says '^history storing' '^file /var/lib/qcc/history.db'
     types bob 'qccctl prices' 'has the list that the package installs' says '^USD per million tokens, list prices of 2' '^claude-haiku-5-5 '
+    types bob 'qccctl usage' 'says what it cost' says '^today ' '^total '
+    with='s/$/ model/' types bob 'qccctl usage --by' 'has the models' says MODEL
+    with='s/$/ 7d/' types bob 'qccctl usage --since' 'has 7 days' says '^total '
+    with='s/$/ 0h/' types bob 'qccctl usage --until' 'ends now' says '^total '
+    with='s/$/ official/' types bob 'qccctl usage --endpoint' 'is of one endpoint' says '^total '
+    with='s/$/ nothing/' types bob 'qccctl usage --model' 'has none of that model' says 'no request in that time'
+    with='s/$/ nobody/' types bob 'qccctl usage --client' 'has none of that client' says 'no request in that time'
+    with='s/$/ UTC/' types bob 'qccctl usage --zone' 'is by that clock' says '^total '
+    types bob 'qccctl usage --csv' 'has a header' says '^time,requests,ok,'
+    types bob 'qccctl usage --speed' 'is told' says TOKENS/S
     types bob 'qccctl requests' 'has the request' says "${id:0:8}"
     with='s/$/ 1/' types bob 'qccctl requests' 'has one' says "${id:0:8}"
     with="s/\$/ $id/" types bob 'qccctl why' 'tells the trail' says "^request $id at " 'attempt +relay-a +rate_limit, status 429' 'attempt +relay-b +.*wall-page' 'attempt +official +ok, status 200' '^end: ok'
@@ -380,6 +390,9 @@ admin_chapter() {
     asks 'GET /api/v1/history' 'storing'
     with='s/=N/=5/; s/=K/=9007199254740991/; s/=NAME/=relay-a/' asks 'GET /api/v1/events?limit=N&before=K&endpoint=NAME' '"endpoint":"relay-a"'
     with=s/NAME/claude-haiku-5-5/ asks 'GET /api/v1/prices?model=NAME' '"input":0.10,'
+    with='s/?.*/?by=model/' asks 'GET /api/v1/usage?by&since&until&step&zone&endpoint&model&client&keys' '"requests"'
+    with='s/?.*//' asks 'GET /api/v1/usage/blocks?since&endpoint' '"running":true'
+    with='s/?.*//' asks 'GET /api/v1/speed?since&until&step&zone&endpoint&model' '"first_byte_ms"'
     with='s/=N/=1/' asks 'GET /api/v1/requests?limit=N' "$id"
     with="s/ID/$id/" asks 'GET /api/v1/requests/ID' "$id"
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/drain' .

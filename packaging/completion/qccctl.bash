@@ -14,8 +14,8 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers sessions requests why history events prices enable disable drain verify
-        reset reload upgrade stop logs env run import completion help version'
+    local commands='status endpoints queue breakers sessions requests why history usage events prices enable disable drain
+        verify reset reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -51,6 +51,19 @@ _qccctl() {
             esac
             ;;
         status) mapfile -t COMPREPLY < <(compgen -W "--watch --json" -- "$cur") ;;
+        usage)
+            case $prev in
+                --by)
+                    mapfile -t COMPREPLY < <(compgen -W "model endpoint client hour day week month total block" -- "$cur")
+                    ;;
+                --endpoint) mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur") ;;
+                --since | --until | --model | --client | --zone) ;;
+                *)
+                    mapfile -t COMPREPLY < <(compgen -W "--by --since --until --endpoint --model --client --zone --csv
+                        --json --speed" -- "$cur")
+                    ;;
+            esac
+            ;;
         stop) mapfile -t COMPREPLY < <(compgen -W "--wait" -- "$cur") ;;
         completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$cur") ;;
         run)

@@ -215,6 +215,9 @@ static unsigned metrics(struct query *q, const struct asker *from, struct str ar
         return history_query_begin(&q->history, from, STR(#noun), arg, d);                         \
     }
 RECORDED(check)
+RECORDED(usage)
+RECORDED(blocks)
+RECORDED(speed)
 
 /* Whether the history has the newest events too, or is about to: during an upgrade. */
 static bool events_stored(const struct query *q)
@@ -258,8 +261,9 @@ static const struct {
     {STR_LIT("drain"), drain, true},        {STR_LIT("verify"), verify, true},
     {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
     {STR_LIT("history"), history, false},   {STR_LIT("check"), check, false},
+    {STR_LIT("usage"), usage, false},       {STR_LIT("blocks"), blocks, false},
+    {STR_LIT("speed"), speed, false},       {STR_LIT("prices"), prices, false},
     {STR_LIT("events"), events, false},
-    {STR_LIT("prices"), prices, false},
 };
 
 bool query_acts(struct str what)

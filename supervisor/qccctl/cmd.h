@@ -76,6 +76,9 @@ int cmd_events(struct cmd *c, int argc, char **argv);
 /* cmd_prices.c: prices */
 int cmd_prices(struct cmd *c, int argc, char **argv);
 
+/* cmd_usage.c: usage */
+int cmd_usage_show(struct cmd *c, int argc, char **argv);
+
 /* cmd_recent.c: requests, why */
 int cmd_requests(struct cmd *c, int argc, char **argv);
 int cmd_why(struct cmd *c, int argc, char **argv);

@@ -26,6 +26,11 @@ static const struct {
      cmd_events},
     {"history", "[check]", "what is kept of requests, and where", cmd_history},
     {"prices", "[MODEL]", "what models cost, and which have no price", cmd_prices},
+    {"usage",
+     "[--by KEY] [--since 7d] [--until T] [--endpoint E] [--model M] [--client C] [--zone Z] "
+     "[--csv] "
+     "[--speed]",
+     "requests, tokens and costs by day, model, …", cmd_usage_show},
     {"enable", "ENDPOINT", "ends any disabling and draining", cmd_endpoint},
     {"disable", "ENDPOINT", "takes it out", cmd_endpoint},
     {"drain", "ENDPOINT", "no new conversations, bound ones stay", cmd_endpoint},

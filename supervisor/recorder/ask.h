@@ -28,6 +28,12 @@ unsigned ask_answer(struct ask *a, struct str what);
  * what SQLite says. Returns the status. */
 unsigned ask_failed(struct ask *a, int rc);
 
+/* Whether all parameters are of those n names; if not, *status is that of the refusal. */
+bool ask_knows(struct ask *a, const struct str *names, size_t n, unsigned *status) MUST_CHECK;
+
+/* Refuses in place of an answer that is longer than one may be. Returns the status. */
+unsigned ask_too_long(struct ask *a);
+
 /* ---- the questions, by file; each returns the status */
 
 /* ask_events.c: the events, the newest first */
@@ -36,6 +42,14 @@ unsigned ask_events(struct ask *a);
 /* ask_check.c: whether the pages of the file are whole */
 unsigned ask_check(struct ask *a);
 
+/* ask_usage.c: requests, tokens and costs by time and by model, endpoint or client */
+unsigned ask_usage(struct ask *a);
+
+/* ask_blocks.c: usage in blocks of five hours of each endpoint */
+unsigned ask_blocks(struct ask *a);
+
+/* ask_speed.c: first byte, tokens a second, attempts by class */
+unsigned ask_speed(struct ask *a);
 /* ask_prices.c: prices in force, models without a price, factors */
 unsigned ask_prices(struct ask *a);
 

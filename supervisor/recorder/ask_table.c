@@ -9,9 +9,8 @@ static const struct {
     struct str what;
     unsigned (*run)(struct ask *a);
 } questions[] = {
-    {STR_LIT("check"), ask_check},
-    {STR_LIT("events"), ask_events},
-    {STR_LIT("prices"), ask_prices},
+    {STR_LIT("check"), ask_check}, {STR_LIT("usage"), ask_usage},   {STR_LIT("blocks"), ask_blocks},
+    {STR_LIT("speed"), ask_speed}, {STR_LIT("prices"), ask_prices}, {STR_LIT("events"), ask_events},
 };
 
 static int is_late(void *until)

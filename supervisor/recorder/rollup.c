@@ -20,6 +20,11 @@ static const char *const columns[SUM__COUNT] = {
     [SUM_GEN_MS] = "gen_ms",         [SUM_GEN_TOKENS] = "gen_tokens",
 };
 
+const char *rollup_column(enum rollup_sum s)
+{
+    return columns[s];
+}
+
 /* Room for one more element. */
 static void *grow(void *v, size_t n, size_t *cap, size_t size)
 {

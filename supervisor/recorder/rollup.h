@@ -35,6 +35,9 @@ enum rollup_sum {
     SUM__COUNT
 };
 
+/* The name of its column. */
+const char *rollup_column(enum rollup_sum s);
+
 struct rollup_key {
     int64_t q; /* end in quarters of an hour since 1970 */
     int64_t endpoint, model, client, rate;

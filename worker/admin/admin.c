@@ -33,6 +33,9 @@ static const char page[] =
     "<a href=\"/api/v1/prices\">/api/v1/prices</a>, "
     "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
     "<li><a href=\"/api/v1/events\">/api/v1/events</a>: what has happened"
+    "<li><a href=\"/api/v1/usage\">/api/v1/usage</a>, <a "
+    "href=\"/api/v1/usage/blocks\">/api/v1/usage/blocks</a>, "
+    "<a href=\"/api/v1/speed\">/api/v1/speed</a>: tokens, costs, speed"
     "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
     "<code>/api/v1/requests/ID</code>: the trail of one"
     "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, "
@@ -237,8 +240,8 @@ static struct address find(struct str path, struct str query)
 {
     static const struct str shown[] = {
         STR_LIT("status"),   STR_LIT("endpoints"), STR_LIT("breakers"), STR_LIT("queue"),
-        STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("events"),
-        STR_LIT("prices")};
+        STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("prices"),
+        STR_LIT("usage"),    STR_LIT("speed"),     STR_LIT("events")};
     static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
                                          STR_LIT("verify"), STR_LIT("reset")};
     if (str_eq(path, STR("/")))
@@ -253,6 +256,8 @@ static struct address find(struct str path, struct str query)
         return (struct address){0};
     if (is_one_of(path, shown, COUNT_OF(shown)))
         return (struct address){.kind = SHOWN, .what = path, .arg = query};
+    if (str_eq(path, STR("usage/blocks")))
+        return (struct address){.kind = SHOWN, .what = STR("blocks"), .arg = query};
     if (str_starts(path, STR("requests/")))
         return (struct address){
             .kind = SHOWN, .what = STR("why"), .arg = str_make(path.p + 9, path.n - 9)};

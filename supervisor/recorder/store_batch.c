@@ -1,6 +1,7 @@
 #include "supervisor/recorder/store_batch.h"
 
 #include "common/policy/model_name.h"
+#include "supervisor/recorder/trail.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +136,7 @@ static bool row_of(struct store_batch *b, const struct recent_record *r, struct 
 /* ---- rows */
 
 static const char add_sql[] = "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-                              "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,NULL)";
+                              "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)";
 
 static void bind(sqlite3_stmt *st, int at, int64_t v, bool known)
 {
@@ -167,16 +168,29 @@ static void bind_row(sqlite3_stmt *st, const struct recent_record *r, const stru
         bind(st, at++, used[i], used[i] >= 0);
 }
 
+/* trail: room that lasts until the statement has run. */
+static void bind_trail(struct store_batch *b, const struct recent_record *r, const struct row *w,
+                       uint8_t trail[static TRAIL_MAX])
+{
+    const int at = 24;
+    size_t n = trail_wanted(r, w->ok) ? trail_put(trail, r, &b->endpoints) : 0;
+    if (n)
+        sqlite3_bind_blob(b->add, at, trail, (int)n, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(b->add, at);
+}
+
 /* Inserts the row under the first free key of its millisecond. */
 static int add_row(struct store_batch *b, const struct recent_record *r, const struct row *w)
 {
-    uint8_t id[ID_BYTES];
+    uint8_t id[ID_BYTES], trail[TRAIL_MAX];
     int64_t k = w->end_ms << K_BITS, end = k + (1 << K_BITS);
     for (size_t i = 0; i < ID_BYTES; i++)
         id[i] = (uint8_t)(ascii_hex(r->id[2 * i]) << 4 | ascii_hex(r->id[2 * i + 1]));
     if (b->last_k >= k && b->last_k < end)
         k = b->last_k + 1;
     bind_row(b->add, r, w, id);
+    bind_trail(b, r, w, trail);
     for (; k < end; k++) {
         sqlite3_bind_int64(b->add, 1, k);
         int rc = sqlite3_step(b->add);
@@ -287,6 +301,7 @@ static int fill(struct store_batch *b, const struct recent_record *v, size_t n,
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
         if (!row_of(b, order[i], &w))
             return sqlite3_errcode(b->db);
+        endpoint_names_learn(&b->endpoints, order[i]);
         rc = add_sums(b, order[i], &w);
         if (rc != SQLITE_OK || !row_wanted(b, order[i], &w))
             continue;
@@ -345,5 +360,6 @@ void store_batch_close(struct store_batch *b)
     names_forget(&b->names);
     rollup_free(&b->rollup);
     sqlite3_finalize(b->add);
-    *b = (struct store_batch){.rows_kept = b->rows_kept, .clients = b->clients};
+    *b = (struct store_batch){
+        .rows_kept = b->rows_kept, .clients = b->clients, .endpoints = b->endpoints};
 }

@@ -5,6 +5,7 @@
 
 #include "common/conf/conf.h"
 #include "common/ipc/recent_record.h"
+#include "supervisor/recorder/endpoint_names.h"
 #include "supervisor/recorder/names.h"
 #include "supervisor/recorder/rollup.h"
 
@@ -18,8 +19,9 @@ struct store_batch {
     sqlite3_stmt *add;
     enum conf_historyrows rows_kept;
     bool clients;
-    int64_t last_k;               /* key of the newest row that this process has written */
-    int64_t rows, oldest, newest; /* requests in the file, and their ends in ms; 0: none */
+    struct endpoint_names endpoints; /* for trails */
+    int64_t last_k;                  /* key of the newest row that this process has written */
+    int64_t rows, oldest, newest;    /* requests in the file, and their ends in ms; 0: none */
 };
 
 /* Whether a record can be stored: sound, with a time between 2020 and 2100. */

@@ -11,6 +11,7 @@
 #include "supervisor/recorder/feed_read.h"
 #include "supervisor/recorder/schema.h"
 #include "supervisor/recorder/store_batch.h"
+#include "supervisor/recorder/upkeep.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -41,6 +42,7 @@ struct recorder {
     struct chan chan; /* fd -1: the supervisor is gone */
     struct feed_read feed;
     struct store_batch batch;
+    struct upkeep upkeep;
     sqlite3 *db; /* NULL: not open */
     uint64_t min_free;
     bool configured, stopping, feed_ended;
@@ -48,11 +50,17 @@ struct recorder {
     int64_t retry_ms; /* nothing is stored before */
     int64_t said_ms;  /* when REC_STATE was sent */
     int64_t say_ms;   /* when it is to be sent; 0: at once */
-    uint64_t stored, commits;
+    uint64_t stored, commits, commit_us;
+    uint32_t commit_hist[HIST_BUCKETS];
     struct err why, note;   /* of REC_STATE */
     struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
     size_t nasked;
 };
+
+static struct retention_time time_now(void)
+{
+    return (struct retention_time){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
+}
 
 /* ---- to the supervisor */
 
@@ -73,6 +81,9 @@ static void send_state(struct recorder *r, int64_t now)
         .dropped = r->feed.dropped,
         .behind_ms = r->feed.n ? (uint64_t)(now - r->feed.since_ms) : 0,
         .commits = r->commits,
+        .commit_us = r->commit_us,
+        .commit_hist = str_make((const char *)r->commit_hist, sizeof r->commit_hist),
+        .retention = retention_state(&r->upkeep.retention, clock_boot_ms()),
         .why = bounded(&r->why),
         .note = bounded(&r->note),
     };
@@ -154,6 +165,15 @@ static bool disk_has_room(const struct recorder *r)
     return statvfs(".", &st) == -1 || (uint64_t)st.f_bavail * st.f_frsize >= want;
 }
 
+/* Counts a commit that began at that time, CLOCK_MONOTONIC. */
+static void count_commit(struct recorder *r, int64_t began_us)
+{
+    uint64_t us = (uint64_t)(clock_mono_us() - began_us);
+    r->commits++;
+    r->commit_us += us;
+    r->commit_hist[hist_bucket(us)]++;
+}
+
 /* Stores what is there, a batch after the other. */
 static void store(struct recorder *r, int64_t now)
 {
@@ -166,6 +186,7 @@ static void store(struct recorder *r, int64_t now)
         open_file(r, now);
     while (r->db && r->feed.n) {
         size_t n = min_size(r->feed.n, STORE_BATCH_MAX);
+        int64_t began_us = clock_mono_us();
         int rc = store_batch_write(&r->batch, r->feed.v, n);
         if (rc != SQLITE_OK) {
             failed(r, rc, now);
@@ -174,12 +195,41 @@ static void store(struct recorder *r, int64_t now)
         enter(r, HISTORY_STORING, "");
         feed_read_stored(&r->feed, n);
         r->stored += n;
-        r->commits++;
+        count_commit(r, began_us);
         if (r->say_ms > r->said_ms + BATCH_MS)
             r->say_ms = r->said_ms + BATCH_MS;
         if (r->feed.n < STORE_BATCH_MAX)
             return;
     }
+    if (r->db)
+        enter(r, HISTORY_STORING, "");
+}
+
+/* Looks at the clock. Nothing is stored while it says a time that cannot be. */
+static void look_at_clock(struct recorder *r, struct retention_time t, int64_t now)
+{
+    bool sane = store_batch_time(t.wall_ms);
+    if (upkeep_clock(&r->upkeep, t, &r->note))
+        r->say_ms = 0;
+    if (!sane) {
+        enter(r, HISTORY_CLOCK, "the clock says a time before 2020 or beyond 2100");
+        r->retry_ms = now + RETRY_MS;
+    } else if (r->state == HISTORY_CLOCK) {
+        enter(r, r->db ? HISTORY_STORING : HISTORY_STARTING, "");
+        r->retry_ms = 0;
+    }
+}
+
+/* Looks after the file. What fails only because of a lock is tried again. */
+static void look_after(struct recorder *r, struct retention_time t, int64_t now)
+{
+    if (!r->db || r->state != HISTORY_STORING || r->note.msg[0])
+        return;
+    int rc = upkeep_run(&r->upkeep, &r->batch, t, &r->note);
+    if (r->note.msg[0])
+        r->say_ms = 0;
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED)
+        failed(r, rc, now);
 }
 
 static bool gave_up(const struct recorder *r)
@@ -277,6 +327,10 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     r->batch.rows_kept = (enum conf_historyrows)m.requests;
     r->batch.clients = m.clients;
     r->min_free = m.min_free;
+    upkeep_conf(&r->upkeep,
+                &(struct retention_conf){.keep_requests_ms = (int64_t)m.keep_requests_ms,
+                                         .keep_usage_ms = (int64_t)m.keep_usage_ms,
+                                         .max_size = m.max_size});
     r->retry_ms = 0;
     struct ipc_rec_ready ready = {.version = IPC_VERSION};
     bool first = !r->configured;
@@ -320,6 +374,9 @@ static void wait(struct recorder *r, int64_t now)
     int64_t at = store_at(r);
     int64_t next = r->nasked ? now : !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
     int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
+    int64_t chunk_ms = upkeep_due_ms(&r->upkeep) - clock_boot_ms();
+    if (r->db && r->state == HISTORY_STORING && chunk_ms < ms)
+        ms = chunk_ms > 0 ? chunk_ms : 0;
     bool reads = r->configured && !r->feed_ended && feed_read_room(&r->feed);
     struct pollfd p[2] = {
         {.fd = r->chan.fd, .events = (short)(POLLIN | (chan_pending(&r->chan) ? POLLOUT : 0))},
@@ -363,14 +420,20 @@ int recorder_run(int channel, int feed, int dir)
     struct recorder r = {.feed = {.fd = feed}};
     log_init("recorder");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is as a full disk */
     if (!fd_nonblock(channel) || !fd_cloexec(channel, true) || fchdir(dir) == -1)
         return WORKER_EXIT_CANNOT_START;
     chan_init(&r.chan, channel, TO_REC, TX_MAX, "supervisor");
     confine(&r, dir);
+    upkeep_start(&r.upkeep, time_now());
     while (!r.stopping && !(r.chan.fd == -1 && r.feed_ended)) {
         int64_t now = clock_mono_ms();
+        struct retention_time t = time_now();
+        if (r.configured && !gave_up(&r))
+            look_at_clock(&r, t, now);
         if (store_at(&r) <= now)
             store(&r, now);
+        look_after(&r, t, now);
         if (gave_up(&r) && r.feed.n)
             drop_all(&r);
         if (r.nasked)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUARTER_MS = 900000, K_BITS = 12, ID_BYTES = 10 };
+enum { QUARTER_MS = 900000, ID_BYTES = 10 };
 
 /* 2020-01-01 and 2100-01-01: outside, the clock is not set. */
 #define YEAR_2020 INT64_C(1577836800000)
@@ -36,13 +36,18 @@ static int64_t end_of(const struct recent_record *r)
     return r->began_us / 1000 + r->total_ms;
 }
 
+bool store_batch_time(int64_t at_ms)
+{
+    return at_ms >= YEAR_2020 && at_ms <= YEAR_2100;
+}
+
 bool store_batch_sound(const struct recent_record *r)
 {
     struct recent_texts t;
     struct recent_attempt a;
     size_t at;
-    if (r->began_us < 0 || r->began_us / 1000 > YEAR_2100 || end_of(r) < YEAR_2020 ||
-        end_of(r) > YEAR_2100 || !recent_get(r, &t, &at))
+    if (r->began_us < 0 || r->began_us / 1000 > YEAR_2100 || !store_batch_time(end_of(r)) ||
+        !recent_get(r, &t, &at))
         return false;
     for (unsigned i = 0; i < r->listed; i++)
         if (!recent_get_attempt(r, &at, &a))
@@ -184,7 +189,7 @@ static void bind_trail(struct store_batch *b, const struct recent_record *r, con
 static int add_row(struct store_batch *b, const struct recent_record *r, const struct row *w)
 {
     uint8_t id[ID_BYTES], trail[TRAIL_MAX];
-    int64_t k = w->end_ms << K_BITS, end = k + (1 << K_BITS);
+    int64_t k = w->end_ms << STORE_K_BITS, end = k + (1 << STORE_K_BITS);
     for (size_t i = 0; i < ID_BYTES; i++)
         id[i] = (uint8_t)(ascii_hex(r->id[2 * i]) << 4 | ascii_hex(r->id[2 * i + 1]));
     if (b->last_k >= k && b->last_k < end)
@@ -269,6 +274,8 @@ static int add_sums(struct store_batch *b, const struct recent_record *r, const 
 static bool row_wanted(const struct store_batch *b, const struct recent_record *r,
                        const struct row *w)
 {
+    if (b->rows_off)
+        return false;
     switch (b->rows_kept) {
     case HISTORY_ROWS_ALL:
         return true;
@@ -347,8 +354,8 @@ int store_batch_open(struct store_batch *b, sqlite3 *db)
         rc = sqlite3_step(st);
     if (rc == SQLITE_ROW) {
         b->rows = sqlite3_column_int64(st, 0);
-        b->oldest = sqlite3_column_int64(st, 1) >> K_BITS;
-        b->newest = sqlite3_column_int64(st, 2) >> K_BITS;
+        b->oldest = sqlite3_column_int64(st, 1) >> STORE_K_BITS;
+        b->newest = sqlite3_column_int64(st, 2) >> STORE_K_BITS;
         rc = SQLITE_OK;
     }
     sqlite3_finalize(st);
@@ -360,6 +367,8 @@ void store_batch_close(struct store_batch *b)
     names_forget(&b->names);
     rollup_free(&b->rollup);
     sqlite3_finalize(b->add);
-    *b = (struct store_batch){
-        .rows_kept = b->rows_kept, .clients = b->clients, .endpoints = b->endpoints};
+    *b = (struct store_batch){.rows_kept = b->rows_kept,
+                              .rows_off = b->rows_off,
+                              .clients = b->clients,
+                              .endpoints = b->endpoints};
 }

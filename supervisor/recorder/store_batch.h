@@ -9,8 +9,9 @@
 #include "supervisor/recorder/names.h"
 #include "supervisor/recorder/rollup.h"
 
-/* Records of one transaction at most. */
-enum { STORE_BATCH_MAX = 500 };
+/* STORE_BATCH_MAX: records of one transaction at most. STORE_K_BITS: a key of request and event is
+ * Unix ms << STORE_K_BITS, with a number that tells rows of one millisecond apart. */
+enum { STORE_BATCH_MAX = 500, STORE_K_BITS = 12 };
 
 struct store_batch {
     sqlite3 *db; /* borrowed */
@@ -18,11 +19,15 @@ struct store_batch {
     struct rollup rollup;
     sqlite3_stmt *add;
     enum conf_historyrows rows_kept;
+    bool rows_off; /* no rows, whatever is kept: there is no room */
     bool clients;
     struct endpoint_names endpoints; /* for trails */
     int64_t last_k;                  /* key of the newest row that this process has written */
     int64_t rows, oldest, newest;    /* requests in the file, and their ends in ms; 0: none */
 };
+
+/* Whether something of that time can be stored: Unix ms, between 2020 and 2100. */
+bool store_batch_time(int64_t at_ms);
 
 /* Whether a record can be stored: sound, with a time between 2020 and 2100. */
 bool store_batch_sound(const struct recent_record *r);

@@ -342,6 +342,15 @@ bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str a
     return true;
 }
 
+int recorder_take_backup(const struct recorder *r)
+{
+    static const char name[] = "history.db.backup";
+    int fd = openat(r->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd != -1)
+        unlinkat(r->dir, name, 0);
+    return fd;
+}
+
 bool recorder_stop(struct recorder *r)
 {
     struct ipc_rec_stop m;

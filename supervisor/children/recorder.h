@@ -75,6 +75,10 @@ bool recorder_stop(struct recorder *r);
 /* Asks it, with an id of the caller's. False: it does not run. */
 bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg) MUST_CHECK;
 
+/* Takes the backup that it has made out of the folder: a descriptor to read from, the caller's; the
+ * file has no name any more. -1 with errno: there is none. */
+int recorder_take_backup(const struct recorder *r);
+
 /* The state in one word: "off", "not running", or as of REC_STATE: "storing", …. */
 const char *recorder_state_text(const struct recorder *r);
 

@@ -9,7 +9,9 @@ static const struct {
     struct str what;
     unsigned (*run)(struct ask *a);
 } questions[] = {
-    {STR_LIT("check"), ask_check},
+    {STR_LIT("requests"), ask_requests}, {STR_LIT("why"), ask_why},
+    {STR_LIT("check"), ask_check},       {STR_LIT("prune"), ask_prune},
+    {STR_LIT("backup"), ask_backup},     {STR_LIT("job"), ask_job},
 };
 
 static int is_late(void *until)

@@ -9,6 +9,7 @@
 #include "supervisor/recorder/ask.h"
 #include "supervisor/recorder/confine.h"
 #include "supervisor/recorder/feed_read.h"
+#include "supervisor/recorder/job.h"
 #include "supervisor/recorder/schema.h"
 #include "supervisor/recorder/store_batch.h"
 #include "supervisor/recorder/upkeep.h"
@@ -52,7 +53,8 @@ struct recorder {
     int64_t say_ms;   /* when it is to be sent; 0: at once */
     uint64_t stored, commits, commit_us;
     uint32_t commit_hist[HIST_BUCKETS];
-    struct err why, note;   /* of REC_STATE */
+    struct err why, note; /* of REC_STATE */
+    struct job job;
     struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
     size_t nasked;
 };
@@ -106,6 +108,7 @@ static void enter(struct recorder *r, enum history_state state, const char *why)
 
 static void close_file(struct recorder *r)
 {
+    job_abort(&r->job, "the file was closed");
     store_batch_close(&r->batch);
     sqlite3_close(r->db);
     r->db = NULL;
@@ -292,8 +295,12 @@ static void answer_one(struct recorder *r)
 {
     const struct question *q = &r->asked[0];
     struct doc d;
-    struct ask a = {
-        .db = r->db, .arg = str_make(q->arg, q->narg), .now_ms = clock_wall_ms(), .d = &d};
+    struct ask a = {.db = r->db,
+                    .job = &r->job,
+                    .min_free = r->min_free,
+                    .arg = str_make(q->arg, q->narg),
+                    .now_ms = clock_wall_ms(),
+                    .d = &d};
     doc_init(&d, IPC_ANSWER_MAX);
     unsigned status = r->db
                           ? ask_answer(&a, str_make(q->what, q->nwhat))
@@ -371,8 +378,9 @@ static void drop_all(struct recorder *r)
 
 static void wait(struct recorder *r, int64_t now)
 {
-    int64_t at = store_at(r);
+    int64_t at = store_at(r), job = job_due(&r->job);
     int64_t next = r->nasked ? now : !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
+    next = job < next ? job : next;
     int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
     int64_t chunk_ms = upkeep_due_ms(&r->upkeep) - clock_boot_ms();
     if (r->db && r->state == HISTORY_STORING && chunk_ms < ms)
@@ -400,6 +408,7 @@ static void finish(struct recorder *r)
     if (r->db)
         sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     close_file(r);
+    job_free(&r->job);
     feed_read_free(&r->feed);
     mem_free(r->asked);
     chan_fini(&r->chan);
@@ -425,6 +434,8 @@ int recorder_run(int channel, int feed, int dir)
         return WORKER_EXIT_CANNOT_START;
     chan_init(&r.chan, channel, TO_REC, TX_MAX, "supervisor");
     confine(&r, dir);
+    r.job.batch = &r.batch;
+    job_backup_clean();
     upkeep_start(&r.upkeep, time_now());
     while (!r.stopping && !(r.chan.fd == -1 && r.feed_ended)) {
         int64_t now = clock_mono_ms();
@@ -438,6 +449,8 @@ int recorder_run(int channel, int feed, int dir)
             drop_all(&r);
         if (r.nasked)
             answer_one(&r);
+        if (job_turn(&r.job, clock_mono_ms()))
+            r.say_ms = 0;
         if (r.configured && now >= r.say_ms)
             send_state(&r, now);
         wait(&r, clock_mono_ms());

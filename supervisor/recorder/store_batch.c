@@ -6,17 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUARTER_MS = 900000, ID_BYTES = 10 };
+enum { QUARTER_MS = 900000 };
 
 /* 2020-01-01 and 2100-01-01: outside, the clock is not set. */
 #define YEAR_2020 INT64_C(1577836800000)
 #define YEAR_2100 INT64_C(4102444800000)
-
-/* Bits of request.flags, which never get another meaning. */
-enum { FLAG_STREAM = 1, FLAG_MOVED = 2, FLAG_OPINION = 4, FLAG_TRIAL = 8, FLAG_MODEL_DIFFERS = 16 };
-
-/* Bits of `rate` above the class of the prompt's length. */
-enum { RATE_FAST = 4, RATE_BATCH = 8, RATE_PRIORITY = 16, RATE_US = 32 };
 
 static const struct str paths[] = {STR_LIT("/v1/messages"), STR_LIT("/v1/complete"),
                                    STR_LIT("/v1/chat/completions"), STR_LIT("/v1/responses")};
@@ -360,6 +354,20 @@ int store_batch_open(struct store_batch *b, sqlite3 *db)
     }
     sqlite3_finalize(st);
     return rc;
+}
+
+void store_batch_removed(struct store_batch *b, int64_t n)
+{
+    /* Two queries in one: a query for both ends would read all rows. */
+    static const char ends[] = "SELECT (SELECT min(k) FROM request), (SELECT max(k) FROM request)";
+    sqlite3_stmt *st;
+    b->rows -= n < b->rows ? n : b->rows;
+    if (sqlite3_prepare_v2(b->db, ends, -1, &st, NULL) == SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW) {
+        b->oldest = sqlite3_column_int64(st, 0) >> STORE_K_BITS;
+        b->newest = sqlite3_column_int64(st, 1) >> STORE_K_BITS;
+    }
+    sqlite3_finalize(st);
 }
 
 void store_batch_close(struct store_batch *b)

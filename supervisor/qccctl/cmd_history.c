@@ -53,37 +53,18 @@ static void put_last_error(struct cmd *c, const json_t *doc)
     cmd_put(c, "\n");
 }
 
-/* Whether the pages of the file are whole: the exit code says so too. */
-static int check(struct cmd *c)
-{
-    json_t *doc;
-    const json_t *fault;
-    size_t i;
-    int code = cmd_ask(c, "check", "", &doc);
-    if (code != CTL_DONE)
-        return code;
-    bool whole = doc_flag_of(doc, "whole");
-    if (c->json)
-        cmd_json(c, doc);
-    else if (whole)
-        cmd_put(c, "the file is whole\n");
-    if (!c->json)
-        json_array_foreach(doc_list_of(doc, "faults"), i, fault)
-        {
-            cmd_foreign(c, str_c(json_string_value(fault)));
-            cmd_put(c, "\n");
-        }
-    json_decref(doc);
-    return whole ? CTL_DONE : CTL_REFUSED;
-}
-
 int cmd_history(struct cmd *c, int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        int (*run)(struct cmd *c, int argc, char **argv);
+    } jobs[] = {{"check", job_check}, {"prune", job_prune}, {"backup", job_backup}};
     json_t *doc;
-    if (argc == 2 && strcmp(argv[1], "check") == 0)
-        return check(c);
+    for (size_t i = 0; argc > 1 && i < COUNT_OF(jobs); i++)
+        if (strcmp(argv[1], jobs[i].name) == 0)
+            return jobs[i].run(c, argc - 1, argv + 1);
     if (argc > 1)
-        return cmd_usage(c, "takes nothing, or check");
+        return cmd_usage(c, "takes nothing, or check, prune, backup");
     int code = cmd_ask(c, "history", "", &doc);
     if (code != CTL_DONE)
         return code;

@@ -163,12 +163,13 @@ $B/unit/supervisor/recorder/%: tests/unit/supervisor/recorder/%.c $(O_RECORDER) 
 $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_WORKER) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -lcmocka -o $@
-# A fuzz target links everything: both sides' pure parsers and the reader of YAML.
-$B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_COMMON) | $B/view/tests
+# A fuzz target links everything: both sides' pure parsers, the reader of YAML, and of the recorder what is pure.
+FUZZ_REC := $(addprefix supervisor/recorder/,trail.c endpoint_names.c)
+$B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_COMMON) $(call obj,$(FUZZ_REC)) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(CF_supervisor) $(filter tests/%.c,$^) $(filter %.o,$^) $(QLDFLAGS) \
 	    $(LL_worker) $(LL_supervisor) -o $@
-F_SRC   := $(filter-out supervisor/main.c worker/main.c,$(COMMON) $(SUPERVISOR) $(WORKER))
+F_SRC   := $(filter-out supervisor/main.c worker/main.c,$(COMMON) $(SUPERVISOR) $(WORKER)) $(FUZZ_REC)
 F_OBJ   := $(patsubst %.c,build/fuzz/obj/%.o,$(F_SRC)) $(patsubst $B/llhttp/%.o,build/fuzz/llhttp/%.o,$(LLHTTP_OBJ))
 F_FLAGS := -std=gnu11 -g -O1 -D_GNU_SOURCE -DQCC_VERSION='"fuzz"' -fsanitize=fuzzer-no-link,address,undefined
 # kept: every target links them all

@@ -151,6 +151,12 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
       "Whether requests and usage are kept in state_dir; auto: where that is set.")                \
     F(historyrows, requests, "all", 0, 0, CONF_SUP,                                                \
       "Rows of all requests, of those that failed or were retried, or off: sums only.")            \
+    F(ms, keep_requests, "30d", 3600000, INT64_C(1825) * 86400000, CONF_SUP,                       \
+      "How long rows of requests are kept.")                                                       \
+    F(ms, keep_usage, "400d", 3600000, INT64_C(1825) * 86400000, CONF_SUP,                         \
+      "How long hourly sums and events are kept; sums of 15 minutes: 35d, or this if shorter.")    \
+    F(bytes, max_size, "1GiB", 16777216, INT64_C(1) << 40, CONF_SUP,                               \
+      "Largest file; beyond, the oldest requests go, day by day, then only sums are stored.")      \
     F(bytes, min_free, "256MiB", 0, INT64_C(1) << 40, CONF_SUP,                                    \
       "Less free space on the disk: nothing is stored.")                                           \
     F(flag, clients, "true", 0, 0, CONF_SUP, "Whether the names of clients are kept.")

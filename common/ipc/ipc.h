@@ -49,6 +49,16 @@ enum history_state {
     HISTORY__COUNT
 };
 
+/* What becomes of the oldest rows. */
+enum history_retention {
+    HISTORY_KEEPS, /* none is too old */
+    HISTORY_DROPS, /* some are deleted, or will be within the hour */
+    HISTORY_YOUNG, /* nothing is deleted yet: the recorder has just been started */
+    HISTORY_HELD,  /* nothing is deleted: the clock was set */
+    HISTORY_FULL,  /* the file is at history.max_size: only sums are stored */
+    HISTORY_RETENTION__COUNT
+};
+
 /* IPC_MODEL_MAX: bytes of the longest model name in a frame. IPC_BLOCKS_MAX: bytes of an endpoint's
  * blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };

@@ -77,3 +77,15 @@ bool params_moment(struct str v, int64_t now_s, int64_t *at_s)
         }
     return false;
 }
+
+bool params_add(struct buf *b, struct str name, struct str value)
+{
+    bool ok = buf_str(b, b->len ? STR("&") : STR("")) && buf_str(b, name) && buf_str(b, STR("="));
+    for (size_t i = 0; ok && i < value.n; i++) {
+        char c = value.p[i];
+        bool plain = ascii_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     c == '-' || c == '.' || c == '_' || c == '/' || c == ':';
+        ok = plain ? buf_add(b, &c, 1) : buf_printf(b, "%%%02X", (unsigned)(unsigned char)c);
+    }
+    return ok;
+}

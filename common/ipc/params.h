@@ -3,7 +3,7 @@
 #ifndef QCC_COMMON_IPC_PARAMS_H
 #define QCC_COMMON_IPC_PARAMS_H
 
-#include "common/base/str.h"
+#include "common/base/buf.h"
 
 enum param {
     PARAM_NONE, /* there is none of that name */
@@ -23,5 +23,9 @@ struct str params_unknown(struct str query, const struct str *names, size_t n);
 /* Reads a moment: Unix seconds, or a span back from now with its unit ("90m", "24h", "7d"; s, m, h,
  * d, w). False: it is neither, or before 1970. */
 bool params_moment(struct str v, int64_t now_s, int64_t *at_s) MUST_CHECK;
+
+/* Appends "name=value" to a query, behind an "&" if it is not the first; the value is escaped.
+ * False: the buffer's ceiling; a part of it may be there. */
+bool params_add(struct buf *b, struct str name, struct str value) MUST_CHECK;
 
 #endif

@@ -64,6 +64,28 @@ _qccctl() {
                     ;;
             esac
             ;;
+        requests)
+            case $prev in
+                --endpoint) mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur") ;;
+                --class)
+                    mapfile -t COMPREPLY < <(compgen -W "ok transient rate_limit auth permanent unknown" -- "$cur")
+                    ;;
+                --since | --until | --model | --client | --status | --min-ms) ;;
+                *)
+                    mapfile -t COMPREPLY < <(compgen -W "--since --until --failed --class --endpoint --model --client
+                        --status --min-ms --csv --json" -- "$cur")
+                    ;;
+            esac
+            ;;
+        history)
+            if ((COMP_CWORD == at + 1)); then
+                mapfile -t COMPREPLY < <(compgen -W "check prune backup --json" -- "$cur")
+            elif [[ ${COMP_WORDS[at + 1]} == backup ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            elif [[ ${COMP_WORDS[at + 1]} == prune && $prev != --before && $prev != --client ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "--before --client" -- "$cur")
+            fi
+            ;;
         stop) mapfile -t COMPREPLY < <(compgen -W "--wait" -- "$cur") ;;
         completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$cur") ;;
         run)

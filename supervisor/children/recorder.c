@@ -37,6 +37,24 @@ const char *recorder_state_text(const struct recorder *r)
     return r->phase == RECORDER_WAITING ? "not running" : state_text[r->is.state];
 }
 
+const char *recorder_retention_text(const struct recorder *r)
+{
+    static const char *const text[HISTORY_RETENTION__COUNT] = {
+        [HISTORY_KEEPS] = "up to date", [HISTORY_DROPS] = "deleting", [HISTORY_YOUNG] = "waiting",
+        [HISTORY_HELD] = "held",        [HISTORY_FULL] = "full",
+    };
+    return r->phase == RECORDER_RUNNING ? text[r->is.retention] : NULL;
+}
+
+struct recorder_commits recorder_commits(const struct recorder *r)
+{
+    struct recorder_commits c = r->commits_before;
+    c.us += r->commits.us;
+    for (size_t i = 0; i < HIST_BUCKETS; i++)
+        c.hist[i] += r->commits.hist[i];
+    return c;
+}
+
 uint64_t recorder_dropped(const struct recorder *r)
 {
     return r->dropped_before + r->is.dropped;
@@ -58,8 +76,15 @@ static void unwatch(struct recorder *r)
     ev_io_stop(r->loop, &r->wr);
 }
 
+static void note_error(struct recorder *r, struct str what)
+{
+    snprintf(r->last_error, sizeof r->last_error, STR_FMT, STR_ARG(what));
+    r->last_error_ms = clock_wall_ms();
+}
+
 static void kill_it(struct recorder *r, const char *why)
 {
+    note_error(r, str_c(why));
     log_error("the recorder (pid %d) is killed: %s", (int)r->pid, why);
     kill(r->pid, SIGKILL);
     unwatch(r);
@@ -67,14 +92,28 @@ static void kill_it(struct recorder *r, const char *why)
 
 /* ---- the channel */
 
+/* Takes over the durations of commits, if they are of this build. */
+static void take_commits(struct recorder *r, const struct ipc_rec_state *m)
+{
+    uint32_t hist[HIST_BUCKETS];
+    if (m->commit_hist.n != sizeof hist)
+        return;
+    memcpy(hist, m->commit_hist.p, sizeof hist);
+    r->commits.us = m->commit_us;
+    for (size_t i = 0; i < HIST_BUCKETS; i++)
+        r->commits.hist[i] = hist[i];
+}
+
 /* Logs what has changed since the last REC_STATE. */
-static void log_state(const struct recorder *r, const struct ipc_rec_state *m)
+static void log_state(struct recorder *r, const struct ipc_rec_state *m)
 {
     bool same = m->state == r->is.state && str_eq(m->why, str_c(r->why));
     if (m->note.n)
         log_warn("history: " STR_FMT, STR_ARG(m->note));
     if (same)
         return;
+    if (m->state > HISTORY_STORING)
+        note_error(r, m->why);
     if (m->state > HISTORY_STORING)
         log_error("history: nothing is stored: " STR_FMT, STR_ARG(m->why));
     else if (r->is.state > HISTORY_STORING && m->state == HISTORY_STORING)
@@ -94,7 +133,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_REC_READY)
         return (ipc_get_rec_ready(f, &ready) && ready.version == IPC_VERSION) ||
                err_set(e, "it is not of this build");
-    if (f->id != IPC_REC_STATE || !ipc_get_rec_state(f, &m) || m.state >= HISTORY__COUNT)
+    if (f->id != IPC_REC_STATE || !ipc_get_rec_state(f, &m) || m.state >= HISTORY__COUNT ||
+        m.retention >= HISTORY_RETENTION__COUNT)
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
     log_state(r, &m);
     /* The process has read what was sent before its last report but one: if nothing waits, it is
@@ -102,6 +142,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (m.state == HISTORY_STORING && m.behind_ms == 0)
         r->events_safe = r->events_then;
     r->events_then = r->events_sent;
+    take_commits(r, &m);
     snprintf(r->why, sizeof r->why, STR_FMT, STR_ARG(m.why));
     r->is = m;
     return true;
@@ -223,6 +264,8 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     int64_t wait = 0;
     r->pid = 0;
     r->dropped_before += r->is.dropped;
+    r->commits_before = recorder_commits(r);
+    r->commits = (struct recorder_commits){0};
     r->is = (struct ipc_rec_state){.rows = r->is.rows, .size = r->is.size};
     r->events_sent = r->events_then = r->events_safe; /* what it has got twice it stores once */
     spawn_end_text(w->rstatus, how, sizeof how);
@@ -233,6 +276,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
         log_error("the recorder ended unexpectedly: %s", how);
         events_add(r->events, clock_wall_ms(), EVENT_WORKER, NULL,
                    "the recorder ended unexpectedly: %s", how);
+        note_error(r, str_c(how));
         wait = backoff_ended(&r->backoff, &respawn, clock_mono_ms() - r->started_ms);
     }
     r->phase = RECORDER_OFF;
@@ -337,6 +381,9 @@ void recorder_use_conf(struct recorder *r, struct conf *c, int dir)
     r->conf = (struct ipc_rec_conf){.version = IPC_VERSION,
                                     .requests = c->history.requests,
                                     .min_free = c->history.min_free,
+                                    .max_size = c->history.max_size,
+                                    .keep_requests_ms = (uint64_t)c->history.keep_requests,
+                                    .keep_usage_ms = (uint64_t)c->history.keep_usage,
                                     .clients = c->history.clients};
     if (on && !r->program)
         log_error("there is no history: there is no program qcc-recorder beside qcc-worker");
@@ -368,6 +415,15 @@ bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str a
         return false;
     send_it(r, ipc_put_v_rec_ask, &m);
     return true;
+}
+
+int recorder_take_backup(const struct recorder *r)
+{
+    static const char name[] = "history.db.backup";
+    int fd = openat(r->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd != -1)
+        unlinkat(r->dir, name, 0);
+    return fd;
 }
 
 /* Tells the process to end, which is killed if it does not. */

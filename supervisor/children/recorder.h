@@ -9,6 +9,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
 #include "common/policy/endpoint/backoff.h"
+#include "common/policy/hist.h"
 
 #include <ev.h>
 #include <sys/types.h>
@@ -30,6 +31,11 @@ enum recorder_phase {
     RECORDER_WAITING, /* none; the next start is at the timer, or after recorder_release */
     RECORDER_RUNNING,
     RECORDER_STOPPING /* REC_STOP was sent; killed at the timer */
+};
+
+/* Durations of commits. */
+struct recorder_commits {
+    uint64_t us, hist[HIST_BUCKETS];
 };
 
 struct recorder {
@@ -59,6 +65,9 @@ struct recorder {
     struct ipc_rec_state is; /* as last sent; its texts are not valid */
     char why[257];           /* the last REC_STATE's */
     uint64_t dropped_before; /* of earlier processes */
+    struct recorder_commits commits, commits_before;
+    char last_error[257];  /* why nothing was stored the last time, or what befell the process */
+    int64_t last_error_ms; /* CLOCK_REALTIME; 0: there was none */
 };
 
 /* Makes a recorder that is off. program: its path, taken over; NULL: none was found. events: what
@@ -93,11 +102,21 @@ bool recorder_stop(struct recorder *r);
 /* Asks it, with an id of the caller's. False: it does not run. */
 bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg) MUST_CHECK;
 
+/* Takes the backup that it has made out of the folder: a descriptor to read from, the caller's; the
+ * file has no name any more. -1 with errno: there is none. */
+int recorder_take_backup(const struct recorder *r);
+
 /* The state in one word: "off", "not running", or as of REC_STATE: "storing", …. */
 const char *recorder_state_text(const struct recorder *r);
 
 /* Records that no history has got, of the recorder's own count. */
 uint64_t recorder_dropped(const struct recorder *r);
+
+/* What becomes of the oldest rows, in one word. */
+const char *recorder_retention_text(const struct recorder *r);
+
+/* The durations of all commits, of earlier processes too. */
+struct recorder_commits recorder_commits(const struct recorder *r);
 
 /* Kills it and frees all. */
 void recorder_free(struct recorder *r);

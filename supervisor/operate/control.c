@@ -133,6 +133,19 @@ static void logs(struct control_conn *k, uint64_t id, struct doc *d)
     say(k, id, status, d, fd);
 }
 
+/* Answers with the backup of the history that the question `backup` has made. */
+static void take_backup(struct control_conn *k, uint64_t id, struct doc *d)
+{
+    int fd = recorder_take_backup(k->control->query->env->recorder);
+    unsigned status = 200;
+    if (fd == -1)
+        status = doc_refuse(d, 409, "there is no backup to take: begin one");
+    else
+        doc_map(d, 0);
+    say(k, id, status, d, fd);
+    fd_close(&fd);
+}
+
 /* A starting supervisor requests the path. A supervisor that is stopping needs it only for queries
  * about its state, and gives it up. */
 static void yield(struct control_conn *k, uint64_t id, struct doc *d)
@@ -160,6 +173,8 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
     k->stays |= str_eq(m->what, STR("stop")) || str_eq(m->what, STR("logs"));
     if (str_eq(m->what, STR("logs"))) {
         logs(k, m->id, &d);
+    } else if (str_eq(m->what, STR("take_backup"))) {
+        take_backup(k, m->id, &d);
     } else if (str_eq(m->what, STR("yield"))) {
         yield(k, m->id, &d);
     } else {

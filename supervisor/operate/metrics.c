@@ -273,6 +273,12 @@ static void duration(const struct at *a)
     put_hist(a->d, a->env->totals->duration[a->k], a->env->totals->duration_us[a->k]);
 }
 
+static void history_commit(const struct at *a)
+{
+    struct recorder_commits c = recorder_commits(a->env->recorder);
+    put_hist(a->d, c.hist, c.us);
+}
+
 static void first_byte(const struct at *a)
 {
     put_hist(a->d, series_at(a)->first_byte, series_at(a)->first_byte_us);
@@ -382,6 +388,8 @@ static const struct {
     {"qcc_history_behind_seconds", GAUGE, NO, NO, history_behind,
      "Age of the oldest request that is not stored yet."},
     {"qcc_history_size_bytes", GAUGE, NO, NO, history_size, "Size of the history's files."},
+    {"qcc_history_commit_seconds", HISTOGRAM, NO, NO, history_commit,
+     "Time to store a batch of requests."},
     {"qcc_recorder_resident_memory_bytes", GAUGE, NO, NO, recorder_memory,
      "Memory of the recorder's process."},
 

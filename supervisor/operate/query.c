@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/ipc/params.h"
 #include "supervisor/config/faults.h"
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
@@ -10,8 +11,8 @@ void query_init(struct query *q, const struct operate_env *env, const struct que
                 void *arg)
 {
     *q = (struct query){.env = env, .ops = ops, .arg = arg};
-    recent_query_init(&q->recent, env);
     history_query_init(&q->history, env);
+    recent_query_init(&q->recent, env, &q->history);
 }
 
 void query_fini(struct query *q)
@@ -22,46 +23,56 @@ void query_fini(struct query *q)
 
 /* ---- requests */
 
-/* Finds the value of a parameter in "a=1&b=2". False: there is none. */
-static bool parameter(struct str query, struct str name, struct str *value)
+/* Whether the query has a condition, which only the history can answer. */
+static bool past_asked(struct str arg)
 {
-    while (query.n) {
-        const char *and = memchr(query.p, '&', query.n);
-        size_t n = and? (size_t)(and-query.p) : query.n;
-        struct str one = str_make(query.p, n);
-        if (str_starts(one, name) && one.n > name.n && one.p[name.n] == '=') {
-            *value = str_make(one.p + name.n + 1, one.n - name.n - 1);
+    static const struct str conditions[] = {
+        STR_LIT("before"),   STR_LIT("since"), STR_LIT("until"),
+        STR_LIT("endpoint"), STR_LIT("model"), STR_LIT("client"),
+        STR_LIT("status"),   STR_LIT("class"), STR_LIT("min_ms")};
+    char room[IPC_QUERY_MAX];
+    struct str v;
+    for (size_t i = 0; i < COUNT_OF(conditions); i++)
+        if (params_get(arg, conditions[i], room, sizeof room, &v) != PARAM_NONE)
             return true;
-        }
-        n += and != NULL;
-        query = str_make(query.p + n, query.n - n);
-    }
     return false;
 }
 
+/* Without a condition but a limit the answer comes from the workers' memory. */
 static unsigned requests(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
+    char room[IPC_QUERY_MAX];
     uint64_t limit = 50;
     struct str v;
-    if (parameter(arg, STR("limit"), &v) &&
-        (!str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
+    if (past_asked(arg))
+        return history_query_begin(&q->history, from, STR("requests"), arg, d);
+    enum param given = params_get(arg, STR("limit"), room, sizeof room, &v);
+    if (given != PARAM_NONE &&
+        (given == PARAM_BAD || !str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
         return doc_refuse(d, 400, "limit is a number from 1 to 1000");
-    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL))
+    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL, STR("")))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
 
-/* All attempts and choices of one request, found by its id or an unambiguous beginning of it. */
+/* All attempts and choices of one request, found by its id or an unambiguous beginning of it. arg:
+ * ID, or ID?at=MS, which says where in the history to look. */
 static unsigned why(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     enum { ID = 20, MATCHES = 3 };
-    bool hex = arg.n > 0 && arg.n <= ID;
-    for (size_t i = 0; hex && i < arg.n; i++)
-        hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
+    static const struct str known[] = {STR_LIT("at")};
+    const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
+    struct str id = mark ? str_make(arg.p, (size_t)(mark - arg.p)) : arg;
+    struct str rest = mark ? str_make(mark + 1, arg.n - id.n - 1) : STR("");
+    bool hex = id.n > 0 && id.n <= ID;
+    for (size_t i = 0; hex && i < id.n; i++)
+        hex = ascii_digit(id.p[i]) || (id.p[i] >= 'a' && id.p[i] <= 'f');
     if (!hex)
         return doc_refuse(d, 400,
                           "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
-    if (!recent_query_begin(&q->recent, from, MATCHES, &arg))
+    if (params_unknown(rest, known, COUNT_OF(known)).n)
+        return doc_refuse(d, 400, "the only parameter is at, in milliseconds");
+    if (!recent_query_begin(&q->recent, from, MATCHES, &id, rest))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
@@ -215,6 +226,9 @@ static unsigned metrics(struct query *q, const struct asker *from, struct str ar
         return history_query_begin(&q->history, from, STR(#noun), arg, d);                         \
     }
 RECORDED(check)
+RECORDED(prune)
+RECORDED(backup)
+RECORDED(job)
 RECORDED(usage)
 RECORDED(blocks)
 RECORDED(speed)
@@ -263,7 +277,8 @@ static const struct {
     {STR_LIT("history"), history, false},   {STR_LIT("check"), check, false},
     {STR_LIT("usage"), usage, false},       {STR_LIT("blocks"), blocks, false},
     {STR_LIT("speed"), speed, false},       {STR_LIT("prices"), prices, false},
-    {STR_LIT("events"), events, false},
+    {STR_LIT("events"), events, false},     {STR_LIT("prune"), prune, true},
+    {STR_LIT("backup"), backup, true},      {STR_LIT("job"), job, false},
 };
 
 bool query_acts(struct str what)

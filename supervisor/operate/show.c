@@ -416,13 +416,25 @@ static const char *why_no_history(const struct operate_env *env)
     return r->why[0] ? r->why : NULL;
 }
 
+static void put_retention(const struct operate_env *env, struct doc *d)
+{
+    const struct conf *c = env->conf;
+    doc_text(d, "retention");
+    doc_map(d, 5);
+    doc_kv_text(d, "state", recorder_retention_text(env->recorder));
+    doc_kv_int(d, "keep_requests_s", c->history.keep_requests / 1000);
+    doc_kv_int(d, "keep_usage_s", c->history.keep_usage / 1000);
+    doc_kv_int(d, "max_size_bytes", (int64_t)c->history.max_size);
+    doc_kv_int(d, "min_free_bytes", (int64_t)c->history.min_free);
+}
+
 void show_history(const struct operate_env *env, struct doc *d)
 {
     const struct recorder *r = env->recorder;
     const char *dir = env->conf->state_dir;
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/history.db", dir ? dir : "");
-    doc_map(d, 13);
+    doc_map(d, 16);
     doc_kv_text(d, "state", recorder_state_text(r));
     doc_kv_text(d, "why", why_no_history(env));
     doc_kv_text(d, "path", r->wanted ? path : NULL);
@@ -436,4 +448,7 @@ void show_history(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "dropped", (int64_t)(recorder_dropped(r) + env->totals->history_dropped));
     doc_kv_int(d, "restarts", r->failures);
     doc_kv_int(d, "pid", r->pid);
+    put_retention(env, d);
+    doc_kv_text(d, "last_error", r->last_error_ms ? r->last_error : NULL);
+    put_wall(d, "last_error_at", r->last_error_ms);
 }

@@ -79,8 +79,15 @@ int cmd_prices(struct cmd *c, int argc, char **argv);
 /* cmd_usage.c: usage */
 int cmd_usage_show(struct cmd *c, int argc, char **argv);
 
-/* cmd_recent.c: requests, why */
+/* cmd_job.c: history check, prune, backup; argv[0] is that word */
+int job_check(struct cmd *c, int argc, char **argv);
+int job_prune(struct cmd *c, int argc, char **argv);
+int job_backup(struct cmd *c, int argc, char **argv);
+
+/* cmd_requests.c: requests */
 int cmd_requests(struct cmd *c, int argc, char **argv);
+
+/* cmd_why.c: why */
 int cmd_why(struct cmd *c, int argc, char **argv);
 
 /* cmd_logs.c: logs */

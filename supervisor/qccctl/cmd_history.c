@@ -18,37 +18,53 @@ static void put_state(struct cmd *c, const json_t *doc)
     cmd_put(c, "\n");
 }
 
-/* Whether the pages of the file are whole: the exit code says so too. */
-static int check(struct cmd *c)
+/* What becomes of old rows. */
+static void put_retention(struct cmd *c, const json_t *r)
 {
-    json_t *doc;
-    const json_t *fault;
-    size_t i;
-    int code = cmd_ask(c, "check", "", &doc);
-    if (code != CTL_DONE)
-        return code;
-    bool whole = doc_flag_of(doc, "whole");
-    if (c->json)
-        cmd_json(c, doc);
-    else if (whole)
-        cmd_put(c, "the file is whole\n");
-    if (!c->json)
-        json_array_foreach(doc_list_of(doc, "faults"), i, fault)
-        {
-            cmd_foreign(c, str_c(json_string_value(fault)));
-            cmd_put(c, "\n");
-        }
-    json_decref(doc);
-    return whole ? CTL_DONE : CTL_REFUSED;
+    static const struct {
+        struct str state;
+        const char *text;
+    } texts[] = {
+        {STR_LIT("up to date"), "nothing is too old"},
+        {STR_LIT("deleting"), "old rows are being deleted, a day of data in an hour at most"},
+        {STR_LIT("waiting"), "nothing is deleted in the first 10 minutes"},
+        {STR_LIT("held"), "the clock was set: nothing is deleted for 24 hours"},
+        {STR_LIT("full"), "the file is at history.max_size: only sums are stored"},
+    };
+    struct str state = doc_text_of(r, "state");
+    cmd_put(c, "kept: requests ");
+    human_ms(&c->out, doc_int_of(r, "keep_requests_s") * 1000);
+    cmd_put(c, ", sums ");
+    human_ms(&c->out, doc_int_of(r, "keep_usage_s") * 1000);
+    cmd_put(c, ", at most ");
+    human_bytes(&c->out, doc_int_of(r, "max_size_bytes"));
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (str_eq(state, texts[i].state))
+            cmd_put(c, "; %s", texts[i].text);
+    cmd_put(c, "\n");
+}
+
+static void put_last_error(struct cmd *c, const json_t *doc)
+{
+    if (!doc_has(doc, "last_error"))
+        return;
+    cmd_put(c, "last error " STR_FMT ": ", STR_ARG(doc_text_of(doc, "last_error_at")));
+    cmd_foreign(c, doc_text_of(doc, "last_error"));
+    cmd_put(c, "\n");
 }
 
 int cmd_history(struct cmd *c, int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        int (*run)(struct cmd *c, int argc, char **argv);
+    } jobs[] = {{"check", job_check}, {"prune", job_prune}, {"backup", job_backup}};
     json_t *doc;
-    if (argc == 2 && strcmp(argv[1], "check") == 0)
-        return check(c);
+    for (size_t i = 0; argc > 1 && i < COUNT_OF(jobs); i++)
+        if (strcmp(argv[1], jobs[i].name) == 0)
+            return jobs[i].run(c, argc - 1, argv + 1);
     if (argc > 1)
-        return cmd_usage(c, "takes nothing, or check");
+        return cmd_usage(c, "takes nothing, or check, prune, backup");
     int code = cmd_ask(c, "history", "", &doc);
     if (code != CTL_DONE)
         return code;
@@ -68,7 +84,9 @@ int cmd_history(struct cmd *c, int argc, char **argv)
             cmd_put(c, ", from " STR_FMT " to " STR_FMT, STR_ARG(doc_text_of(doc, "oldest")),
                     STR_ARG(doc_text_of(doc, "newest")));
         cmd_put(c, "\n");
+        put_retention(c, json_object_get(doc, "retention"));
     }
+    put_last_error(c, doc);
     if (doc_int_of(doc, "dropped"))
         cmd_tint(c, TINT_WARN, "%lld requests were not stored\n",
                  (long long)doc_int_of(doc, "dropped"));

@@ -10,11 +10,14 @@
 
 enum { ASK_MS = 2000 };
 
+struct job;
 struct price_table;
 
 /* One question. All is borrowed. */
 struct ask {
     sqlite3 *db;
+    struct job *job;                  /* the long work that a question may begin */
+    uint64_t min_free;                /* bytes of the disk that are to stay free */
     const struct price_table *prices; /* NULL: none was sent */
     struct str arg;                   /* its parameters (common/ipc/params.h) */
     int64_t now_ms;                   /* CLOCK_REALTIME */
@@ -39,8 +42,17 @@ unsigned ask_too_long(struct ask *a);
 /* ask_events.c: the events, the newest first */
 unsigned ask_events(struct ask *a);
 
-/* ask_check.c: whether the pages of the file are whole */
+/* ask_requests.c: rows of the past, newest first, page by page */
+unsigned ask_requests(struct ask *a);
+
+/* ask_why.c: all that is kept of one request */
+unsigned ask_why(struct ask *a);
+
+/* ask_job.c: begin a check, a prune, a backup; the state of the job that was begun */
 unsigned ask_check(struct ask *a);
+unsigned ask_prune(struct ask *a);
+unsigned ask_backup(struct ask *a);
+unsigned ask_job(struct ask *a);
 
 /* ask_usage.c: requests, tokens and costs by time and by model, endpoint or client */
 unsigned ask_usage(struct ask *a);

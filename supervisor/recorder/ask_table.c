@@ -9,8 +9,12 @@ static const struct {
     struct str what;
     unsigned (*run)(struct ask *a);
 } questions[] = {
-    {STR_LIT("check"), ask_check}, {STR_LIT("usage"), ask_usage},   {STR_LIT("blocks"), ask_blocks},
-    {STR_LIT("speed"), ask_speed}, {STR_LIT("prices"), ask_prices}, {STR_LIT("events"), ask_events},
+    {STR_LIT("requests"), ask_requests}, {STR_LIT("why"), ask_why},
+    {STR_LIT("check"), ask_check},       {STR_LIT("prune"), ask_prune},
+    {STR_LIT("backup"), ask_backup},     {STR_LIT("job"), ask_job},
+    {STR_LIT("usage"), ask_usage},       {STR_LIT("blocks"), ask_blocks},
+    {STR_LIT("speed"), ask_speed},       {STR_LIT("prices"), ask_prices},
+    {STR_LIT("events"), ask_events},
 };
 
 static int is_late(void *until)

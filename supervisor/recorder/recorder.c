@@ -12,8 +12,10 @@
 #include "supervisor/recorder/event_store.h"
 #include "supervisor/recorder/factors.h"
 #include "supervisor/recorder/feed_read.h"
+#include "supervisor/recorder/job.h"
 #include "supervisor/recorder/schema.h"
 #include "supervisor/recorder/store_batch.h"
+#include "supervisor/recorder/upkeep.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -47,6 +49,7 @@ struct recorder {
     struct feed_read feed;
     struct event_store events;
     struct store_batch batch;
+    struct upkeep upkeep;
     sqlite3 *db;                 /* NULL: not open */
     struct price_table prices;   /* as sent last */
     struct factors_sent factors; /* that are not in the file yet */
@@ -57,11 +60,18 @@ struct recorder {
     int64_t orphan_ms; /* when the supervisor was found to be gone; 0: it lives */
     int64_t said_ms;   /* when REC_STATE was sent */
     int64_t say_ms;    /* when it is to be sent; 0: at once */
-    uint64_t stored, commits;
-    struct err why, note;   /* of REC_STATE */
+    uint64_t stored, commits, commit_us;
+    uint32_t commit_hist[HIST_BUCKETS];
+    struct err why, note; /* of REC_STATE */
+    struct job job;
     struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
     size_t nasked;
 };
+
+static struct retention_time time_now(void)
+{
+    return (struct retention_time){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
+}
 
 /* ---- to the supervisor */
 
@@ -95,6 +105,9 @@ static void send_state(struct recorder *r, int64_t now)
         .dropped = r->feed.dropped,
         .behind_ms = behind(r, now),
         .commits = r->commits,
+        .commit_us = r->commit_us,
+        .commit_hist = str_make((const char *)r->commit_hist, sizeof r->commit_hist),
+        .retention = retention_state(&r->upkeep.retention, clock_boot_ms()),
         .why = bounded(&r->why),
         .note = bounded(&r->note),
     };
@@ -117,6 +130,7 @@ static void enter(struct recorder *r, enum history_state state, const char *why)
 
 static void close_file(struct recorder *r)
 {
+    job_abort(&r->job, "the file was closed");
     store_batch_close(&r->batch);
     sqlite3_close(r->db);
     r->db = NULL;
@@ -176,11 +190,14 @@ static bool disk_has_room(const struct recorder *r)
     return statvfs(".", &st) == -1 || (uint64_t)st.f_bavail * st.f_frsize >= want;
 }
 
-/* A transaction is through. */
-static void committed(struct recorder *r)
+/* A transaction is through that began at that time, CLOCK_MONOTONIC. */
+static void committed(struct recorder *r, int64_t began_us)
 {
+    uint64_t us = (uint64_t)(clock_mono_us() - began_us);
     enter(r, HISTORY_STORING, "");
     r->commits++;
+    r->commit_us += us;
+    r->commit_hist[hist_bucket(us)]++;
     if (r->say_ms > r->said_ms + BATCH_MS)
         r->say_ms = r->said_ms + BATCH_MS;
 }
@@ -188,11 +205,12 @@ static void committed(struct recorder *r)
 /* False: that failed. */
 static bool store_events(struct recorder *r, int64_t now)
 {
+    int64_t began_us = clock_mono_us();
     if (!r->events.n)
         return true;
     int rc = event_store_write(&r->events, &r->batch.names);
     if (rc == SQLITE_OK)
-        committed(r);
+        committed(r, began_us);
     else
         failed(r, rc, now);
     return rc == SQLITE_OK;
@@ -220,6 +238,7 @@ static void store(struct recorder *r, int64_t now)
     }
     while (r->feed.n) {
         size_t n = min_size(r->feed.n, STORE_BATCH_MAX);
+        int64_t began_us = clock_mono_us();
         int rc = store_batch_write(&r->batch, r->feed.v, n);
         if (rc != SQLITE_OK) {
             failed(r, rc, now);
@@ -227,10 +246,39 @@ static void store(struct recorder *r, int64_t now)
         }
         feed_read_stored(&r->feed, n);
         r->stored += n;
-        committed(r);
+        committed(r, began_us);
         if (r->feed.n < STORE_BATCH_MAX)
             return;
     }
+    if (r->db)
+        enter(r, HISTORY_STORING, "");
+}
+
+/* Looks at the clock. Nothing is stored while it says a time that cannot be. */
+static void look_at_clock(struct recorder *r, struct retention_time t, int64_t now)
+{
+    bool sane = store_batch_time(t.wall_ms);
+    if (upkeep_clock(&r->upkeep, t, &r->note))
+        r->say_ms = 0;
+    if (!sane) {
+        enter(r, HISTORY_CLOCK, "the clock says a time before 2020 or beyond 2100");
+        r->retry_ms = now + RETRY_MS;
+    } else if (r->state == HISTORY_CLOCK) {
+        enter(r, r->db ? HISTORY_STORING : HISTORY_STARTING, "");
+        r->retry_ms = 0;
+    }
+}
+
+/* Looks after the file. What fails only because of a lock is tried again. */
+static void look_after(struct recorder *r, struct retention_time t, int64_t now)
+{
+    if (!r->db || r->state != HISTORY_STORING || r->note.msg[0])
+        return;
+    int rc = upkeep_run(&r->upkeep, &r->batch, t, &r->note);
+    if (r->note.msg[0])
+        r->say_ms = 0;
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED)
+        failed(r, rc, now);
 }
 
 static bool gave_up(const struct recorder *r)
@@ -297,6 +345,8 @@ static void answer_one(struct recorder *r)
     struct doc d;
     struct ask a = {.db = r->db,
                     .prices = &r->prices,
+                    .job = &r->job,
+                    .min_free = r->min_free,
                     .arg = str_make(q->arg, q->narg),
                     .now_ms = clock_wall_ms(),
                     .d = &d};
@@ -361,6 +411,10 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     r->batch.rows_kept = (enum conf_historyrows)m.requests;
     r->batch.clients = m.clients;
     r->min_free = m.min_free;
+    upkeep_conf(&r->upkeep,
+                &(struct retention_conf){.keep_requests_ms = (int64_t)m.keep_requests_ms,
+                                         .keep_usage_ms = (int64_t)m.keep_usage_ms,
+                                         .max_size = m.max_size});
     r->retry_ms = 0;
     struct ipc_rec_ready ready = {.version = IPC_VERSION};
     bool first = !r->configured;
@@ -403,9 +457,13 @@ static void drop_all(struct recorder *r)
 
 static void wait(struct recorder *r, int64_t now)
 {
-    int64_t at = store_at(r);
+    int64_t at = store_at(r), job = job_due(&r->job);
     int64_t next = r->nasked ? now : !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
+    next = job < next ? job : next;
     int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
+    int64_t chunk_ms = upkeep_due_ms(&r->upkeep) - clock_boot_ms();
+    if (r->db && r->state == HISTORY_STORING && chunk_ms < ms)
+        ms = chunk_ms > 0 ? chunk_ms : 0;
     bool reads = r->configured && !r->feed_ended && feed_read_room(&r->feed);
     struct pollfd p[2] = {
         {.fd = r->chan.fd, .events = (short)(POLLIN | (chan_pending(&r->chan) ? POLLOUT : 0))},
@@ -444,6 +502,7 @@ static void finish(struct recorder *r)
         sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     close_file(r);
     event_store_drop(&r->events);
+    job_free(&r->job);
     feed_read_free(&r->feed);
     mem_free(r->asked);
     price_table_free(&r->prices);
@@ -476,18 +535,28 @@ int recorder_run(int channel, int feed, int dir)
     struct recorder r = {.feed = {.fd = feed}};
     log_init("recorder");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is as a full disk */
     if (!fd_nonblock(channel) || !fd_cloexec(channel, true) || fchdir(dir) == -1)
         return WORKER_EXIT_CANNOT_START;
     chan_init(&r.chan, channel, TO_REC, TX_MAX, "supervisor");
     confine(&r, dir);
+    r.job.batch = &r.batch;
+    job_backup_clean();
+    upkeep_start(&r.upkeep, time_now());
     while (!r.stopping && !orphaned(&r)) {
         int64_t now = clock_mono_ms();
+        struct retention_time t = time_now();
+        if (r.configured && !gave_up(&r))
+            look_at_clock(&r, t, now);
         if (store_at(&r) <= now)
             store(&r, now);
+        look_after(&r, t, now);
         if (gave_up(&r) && (r.feed.n || r.events.n))
             drop_all(&r);
         if (r.nasked)
             answer_one(&r);
+        if (job_turn(&r.job, clock_mono_ms()))
+            r.say_ms = 0;
         if (r.configured && now >= r.say_ms)
             send_state(&r, now);
         wait(&r, clock_mono_ms());

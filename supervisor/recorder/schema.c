@@ -171,6 +171,11 @@ uint64_t schema_size(void)
     return size_of(FILE_NAME) + size_of(FILE_NAME "-wal") + size_of(FILE_NAME "-shm");
 }
 
+uint64_t schema_wal_size(void)
+{
+    return size_of(FILE_NAME "-wal");
+}
+
 enum schema_opened schema_open(sqlite3 **db, struct err *note, struct err *e)
 {
     bool newer = false, unclean = size_of(FILE_NAME "-wal") > 0;

@@ -31,4 +31,7 @@ bool schema_is_damage(int rc);
 /* Bytes of the file and what belongs to it. */
 uint64_t schema_size(void);
 
+/* Bytes of its write-ahead log. */
+uint64_t schema_wal_size(void);
+
 #endif

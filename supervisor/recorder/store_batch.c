@@ -1,21 +1,16 @@
 #include "supervisor/recorder/store_batch.h"
 
 #include "common/policy/model_name.h"
+#include "supervisor/recorder/trail.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUARTER_MS = 900000, K_BITS = 12, ID_BYTES = 10 };
+enum { QUARTER_MS = 900000 };
 
 /* 2020-01-01 and 2100-01-01: outside, the clock is not set. */
 #define YEAR_2020 INT64_C(1577836800000)
 #define YEAR_2100 INT64_C(4102444800000)
-
-/* Bits of request.flags, which never get another meaning. */
-enum { FLAG_STREAM = 1, FLAG_MOVED = 2, FLAG_OPINION = 4, FLAG_TRIAL = 8, FLAG_MODEL_DIFFERS = 16 };
-
-/* Bits of `rate` above the class of the prompt's length. */
-enum { RATE_FAST = 4, RATE_BATCH = 8, RATE_PRIORITY = 16, RATE_US = 32 };
 
 static const struct str paths[] = {STR_LIT("/v1/messages"), STR_LIT("/v1/complete"),
                                    STR_LIT("/v1/chat/completions"), STR_LIT("/v1/responses")};
@@ -140,7 +135,7 @@ static bool row_of(struct store_batch *b, const struct recent_record *r, struct 
 /* ---- rows */
 
 static const char add_sql[] = "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-                              "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,NULL)";
+                              "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)";
 
 static void bind(sqlite3_stmt *st, int at, int64_t v, bool known)
 {
@@ -172,16 +167,29 @@ static void bind_row(sqlite3_stmt *st, const struct recent_record *r, const stru
         bind(st, at++, used[i], used[i] >= 0);
 }
 
+/* trail: room that lasts until the statement has run. */
+static void bind_trail(struct store_batch *b, const struct recent_record *r, const struct row *w,
+                       uint8_t trail[static TRAIL_MAX])
+{
+    const int at = 24;
+    size_t n = trail_wanted(r, w->ok) ? trail_put(trail, r, &b->endpoints) : 0;
+    if (n)
+        sqlite3_bind_blob(b->add, at, trail, (int)n, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(b->add, at);
+}
+
 /* Inserts the row under the first free key of its millisecond. */
 static int add_row(struct store_batch *b, const struct recent_record *r, const struct row *w)
 {
-    uint8_t id[ID_BYTES];
-    int64_t k = w->end_ms << K_BITS, end = k + (1 << K_BITS);
+    uint8_t id[ID_BYTES], trail[TRAIL_MAX];
+    int64_t k = w->end_ms << STORE_K_BITS, end = k + (1 << STORE_K_BITS);
     for (size_t i = 0; i < ID_BYTES; i++)
         id[i] = (uint8_t)(ascii_hex(r->id[2 * i]) << 4 | ascii_hex(r->id[2 * i + 1]));
     if (b->last_k >= k && b->last_k < end)
         k = b->last_k + 1;
     bind_row(b->add, r, w, id);
+    bind_trail(b, r, w, trail);
     for (; k < end; k++) {
         sqlite3_bind_int64(b->add, 1, k);
         int rc = sqlite3_step(b->add);
@@ -260,6 +268,8 @@ static int add_sums(struct store_batch *b, const struct recent_record *r, const 
 static bool row_wanted(const struct store_batch *b, const struct recent_record *r,
                        const struct row *w)
 {
+    if (b->rows_off)
+        return false;
     switch (b->rows_kept) {
     case HISTORY_ROWS_ALL:
         return true;
@@ -292,6 +302,7 @@ static int fill(struct store_batch *b, const struct recent_record *v, size_t n,
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
         if (!row_of(b, order[i], &w))
             return sqlite3_errcode(b->db);
+        endpoint_names_learn(&b->endpoints, order[i]);
         rc = add_sums(b, order[i], &w);
         if (rc != SQLITE_OK || !row_wanted(b, order[i], &w))
             continue;
@@ -337,12 +348,26 @@ int store_batch_open(struct store_batch *b, sqlite3 *db)
         rc = sqlite3_step(st);
     if (rc == SQLITE_ROW) {
         b->rows = sqlite3_column_int64(st, 0);
-        b->oldest = sqlite3_column_int64(st, 1) >> K_BITS;
-        b->newest = sqlite3_column_int64(st, 2) >> K_BITS;
+        b->oldest = sqlite3_column_int64(st, 1) >> STORE_K_BITS;
+        b->newest = sqlite3_column_int64(st, 2) >> STORE_K_BITS;
         rc = SQLITE_OK;
     }
     sqlite3_finalize(st);
     return rc;
+}
+
+void store_batch_removed(struct store_batch *b, int64_t n)
+{
+    /* Two queries in one: a query for both ends would read all rows. */
+    static const char ends[] = "SELECT (SELECT min(k) FROM request), (SELECT max(k) FROM request)";
+    sqlite3_stmt *st;
+    b->rows -= n < b->rows ? n : b->rows;
+    if (sqlite3_prepare_v2(b->db, ends, -1, &st, NULL) == SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW) {
+        b->oldest = sqlite3_column_int64(st, 0) >> STORE_K_BITS;
+        b->newest = sqlite3_column_int64(st, 1) >> STORE_K_BITS;
+    }
+    sqlite3_finalize(st);
 }
 
 void store_batch_close(struct store_batch *b)
@@ -350,5 +375,8 @@ void store_batch_close(struct store_batch *b)
     names_forget(&b->names);
     rollup_free(&b->rollup);
     sqlite3_finalize(b->add);
-    *b = (struct store_batch){.rows_kept = b->rows_kept, .clients = b->clients};
+    *b = (struct store_batch){.rows_kept = b->rows_kept,
+                              .rows_off = b->rows_off,
+                              .clients = b->clients,
+                              .endpoints = b->endpoints};
 }

@@ -236,6 +236,13 @@ static bool is_one_of(struct str s, const struct str *v, size_t n)
     return false;
 }
 
+/* The path from `at` on, together with its query: they stand in one piece in the target. */
+static struct str with_query(struct str path, size_t at, struct str query)
+{
+    size_t end = query.n ? (size_t)(query.p + query.n - path.p) : path.n;
+    return str_make(path.p + at, end - at);
+}
+
 static struct address find(struct str path, struct str query)
 {
     static const struct str shown[] = {
@@ -260,7 +267,7 @@ static struct address find(struct str path, struct str query)
         return (struct address){.kind = SHOWN, .what = STR("blocks"), .arg = query};
     if (str_starts(path, STR("requests/")))
         return (struct address){
-            .kind = SHOWN, .what = STR("why"), .arg = str_make(path.p + 9, path.n - 9)};
+            .kind = SHOWN, .what = STR("why"), .arg = with_query(path, 9, query)};
     if (str_eq(path, STR("reload")))
         return (struct address){.kind = ORDER, .what = path};
     if (!cut_prefix(&path, STR("endpoints/")))

@@ -61,12 +61,30 @@ static void moments(void **state)
     assert_false(params_moment(STR("99999999999999999999"), 1000, &at));
 }
 
+/* What is added is read back. */
+static void added(void **state)
+{
+    char room[64];
+    struct str v;
+    struct buf b;
+    (void)state;
+    buf_init(&b, 64);
+    assert_true(params_add(&b, STR("a"), STR("")));
+    assert_true(params_add(&b, STR("model"), STR("x & = + %41[1m] \xc3\xa4")));
+    assert_true(str_starts(buf_view(&b), STR("a=&model=x%20%26%20%3D")));
+    assert_int_equal(params_get(buf_view(&b), STR("model"), room, sizeof room, &v), PARAM_GIVEN);
+    assert_true(str_eq(v, STR("x & = + %41[1m] \xc3\xa4")));
+    assert_false(params_add(&b, STR("b"), STR("0123456789")));
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),
         cmocka_unit_test(unknown_names),
         cmocka_unit_test(moments),
+        cmocka_unit_test(added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  * are bounded, keys are unique, and what is no record is found out. */
 #include "supervisor/recorder/schema.h"
 #include "supervisor/recorder/store_batch.h"
+#include "supervisor/recorder/trail.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -188,6 +189,33 @@ static void what_is_told(void **state)
                      1);
 }
 
+/* A trail only where there is something to tell, and in the form of trail.h. */
+static void trails(void **state)
+{
+    (void)state;
+    struct recent_record v[3] = {record(NOON, "m", "a"), record(NOON, "m", "a"),
+                                 record(NOON, "m", "a")};
+    const struct choice_skip queued = {2, SEL_SKIP_QUEUED}, below = {2, SEL_SKIP_PRIORITY};
+    const struct choice x = {.endpoint = 1, .end = SEL_CHOSEN};
+    choice_add(&v[0].choices, &x, &below, 1);
+    choice_add(&v[1].choices, &x, &queued, 1);
+    v[2].status = 529;
+    assert_int_equal(store_batch_write(&batch, v, 3), SQLITE_OK);
+    assert_int_equal(number("SELECT count(trail) FROM request"), 2);
+    assert_int_equal(number("SELECT count(trail) FROM request WHERE status=529"), 1);
+    sqlite3_stmt *st;
+    const char *sql = "SELECT trail FROM request WHERE trail IS NOT NULL ORDER BY k";
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    struct trail t;
+    struct trail_choice c;
+    size_t n = (size_t)sqlite3_column_bytes(st, 0);
+    assert_true(trail_read(&t, str_make(sqlite3_column_blob(st, 0), n)));
+    assert_true(t.choices == 1 && t.attempts == 1 && trail_choice(&t, &c));
+    assert_true(str_eq(c.name, STR("e")));
+    sqlite3_finalize(st);
+}
+
 static void no_record(void **state)
 {
     (void)state;
@@ -218,6 +246,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_are_bounded, begin, end),
         cmocka_unit_test_setup_teardown(all_or_nothing, begin, end),
         cmocka_unit_test_setup_teardown(what_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(trails, begin, end),
         cmocka_unit_test(no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
 #include "common/ipc/recent_record.h"
 
+#include <stddef.h>
+
 /* Bytes at most of each text, so that the texts of a record always fit and leave room for
  * attempts. */
 enum {
@@ -102,4 +104,62 @@ bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent
                                  .ms = fixed.ms,
                                  .retry_after_ms = fixed.retry_after_ms};
     return get(r, at, &a->endpoint) && get(r, at, &a->reason);
+}
+
+/* ---- packed: uint16_t size; the struct up to its choices; the choices, as far as they are used;
+ * the id; the text, as far as it is used */
+
+enum {
+    AT_CHOICES = offsetof(struct recent_record, choices),
+    CHOICES_HEAD = offsetof(struct choices, bytes),
+    ID_BYTES = sizeof((struct recent_record *)0)->id
+};
+
+size_t recent_pack(const struct recent_record *r, uint8_t out[static RECENT_PACKED_MAX])
+{
+    size_t nchoices = (size_t)CHOICES_HEAD + r->choices.len;
+    uint16_t size = (uint16_t)(2 + AT_CHOICES + nchoices + ID_BYTES + r->len);
+    uint8_t *p = out;
+    memcpy(p, &size, 2);
+    p += 2;
+    memcpy(p, r, AT_CHOICES);
+    p += AT_CHOICES;
+    memcpy(p, &r->choices, nchoices);
+    p += nchoices;
+    memcpy(p, r->id, ID_BYTES);
+    p += ID_BYTES;
+    memcpy(p, r->text, r->len);
+    return size;
+}
+
+size_t recent_packed_size(const uint8_t *p, size_t n)
+{
+    uint16_t size;
+    if (n < sizeof size)
+        return 0;
+    memcpy(&size, p, sizeof size);
+    return size >= 2 + AT_CHOICES + CHOICES_HEAD + ID_BYTES && size <= n &&
+                   size <= RECENT_PACKED_MAX
+               ? size
+               : 0;
+}
+
+bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r)
+{
+    const uint8_t *end = p + size;
+    p += 2;
+    memcpy(r, p, AT_CHOICES);
+    p += AT_CHOICES;
+    memcpy(&r->choices, p, CHOICES_HEAD);
+    p += CHOICES_HEAD;
+    /* A bool that is neither 0 nor 1 must not be read as one. */
+    if (*(const uint8_t *)&r->stream > 1 || *(const uint8_t *)&r->message > 1 ||
+        r->choices.len > CHOICES_BYTES || r->len > RECENT_TEXT ||
+        (size_t)(end - p) != (size_t)r->choices.len + ID_BYTES + r->len)
+        return false;
+    memcpy(r->choices.bytes, p, r->choices.len);
+    p += r->choices.len;
+    memcpy(r->id, p, ID_BYTES);
+    memcpy(r->text, p + ID_BYTES, r->len);
+    return true;
 }

@@ -64,4 +64,19 @@ bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *a
 bool recent_get_attempt(const struct recent_record *r, size_t *at,
                         struct recent_attempt *a) MUST_CHECK;
 
+/* Bytes of the longest packed record. */
+enum { RECENT_PACKED_MAX = sizeof(struct recent_record) + 2 };
+
+/* Writes the record without the room that its choices and texts have left: most records take a
+ * third of the struct. Returns the bytes written. */
+size_t recent_pack(const struct recent_record *r, uint8_t out[static RECENT_PACKED_MAX]);
+
+/* The bytes of the packed record that begins at p, by its first two, of n; 0: it does not end
+ * within them. */
+size_t recent_packed_size(const uint8_t *p, size_t n);
+
+/* Reads the packed record at p, of `size` bytes as recent_packed_size says. False: it is
+ * malformed; its texts and choices are still to be checked (recent_get). */
+bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r) MUST_CHECK;
+
 #endif

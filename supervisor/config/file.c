@@ -21,7 +21,7 @@ static bool read_all(int fd, struct buf *b, struct err *e)
         bool fits = buf_add(b, piece, (size_t)n);
         secret_wipe(piece, (size_t)n);
         if (!fits)
-            return err_set(e, "is larger than %zu KiB", b->max >> 10);
+            return err_set(e, "is larger than %u KiB", b->max >> 10);
         if (n == 0)
             return true;
     }

@@ -22,21 +22,31 @@ static void make_room(struct feed_read *f)
     f->v = mem_realloc(f->v, f->cap, sizeof *f->v);
 }
 
-/* Keeps the sound ones of the n records behind the others. */
-static void keep(struct feed_read *f, size_t n)
+/* Takes the n packed records out of the `size` bytes of raw; those that are none, or cannot be
+ * stored, are dropped. */
+static void keep(struct feed_read *f, size_t n, size_t size)
 {
-    for (size_t i = 0, from = f->n; i < n; i++)
-        if (!store_batch_sound(&f->v[from + i]))
-            f->dropped++;
+    const uint8_t *p = f->raw, *end = p + size;
+    for (; n; n--) {
+        size_t one = recent_packed_size(p, (size_t)(end - p));
+        if (!one)
+            break;
+        if (recent_unpack(p, one, &f->v[f->n]) && store_batch_sound(&f->v[f->n]))
+            f->n++;
         else
-            f->v[f->n++] = f->v[from + i];
+            f->dropped++;
+        p += one;
+    }
+    f->dropped += n;
 }
 
 enum feed_end feed_read_one(struct feed_read *f)
 {
     struct feed_head head;
     make_room(f);
-    struct iovec iov[2] = {{&head, sizeof head}, {f->v + f->n, FEED_BATCH * sizeof *f->v}};
+    if (!f->raw)
+        f->raw = mem_zalloc(FEED_BYTES, 1);
+    struct iovec iov[2] = {{&head, sizeof head}, {f->raw, FEED_BYTES}};
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
     ssize_t got;
     do
@@ -47,14 +57,13 @@ enum feed_end feed_read_one(struct feed_read *f)
     if (got == 0)
         return FEED_CLOSED;
     size_t n = (size_t)got < sizeof head ? 0 : head.n;
-    if (n == 0 || n > FEED_BATCH || m.msg_flags & MSG_TRUNC || head.version != FEED_VERSION ||
-        (size_t)got != sizeof head + n * sizeof *f->v) {
+    if (n == 0 || n > FEED_BATCH || m.msg_flags & MSG_TRUNC || head.version != FEED_VERSION) {
         f->dropped += n ? min_size(n, FEED_BATCH) : 1;
         return FEED_MORE;
     }
     if (f->n == 0)
         f->since_ms = clock_mono_ms();
-    keep(f, n);
+    keep(f, n, (size_t)got - sizeof head);
     return FEED_MORE;
 }
 
@@ -68,7 +77,9 @@ void feed_read_stored(struct feed_read *f, size_t n)
 void feed_read_free(struct feed_read *f)
 {
     mem_free(f->v);
+    mem_free(f->raw);
     fd_close(&f->fd);
     f->v = NULL;
+    f->raw = NULL;
     f->n = f->cap = 0;
 }

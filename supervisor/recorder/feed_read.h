@@ -12,6 +12,7 @@ struct feed_read {
     int fd;                  /* the feed's reading end; owned */
     struct recent_record *v; /* owned */
     size_t n, cap;
+    uint8_t *raw;     /* owned, FEED_BYTES: a message as it came; NULL before the first */
     int64_t since_ms; /* when the oldest one came, CLOCK_MONOTONIC */
     uint64_t dropped; /* records that cannot be stored, of messages that are none too */
 };

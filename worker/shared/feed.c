@@ -15,7 +15,7 @@
 /* Seconds that a record waits for others, as a STATS does. */
 #define FEED_S 0.1
 
-enum { FEED_RECORDS = FEED_MAX / (int)sizeof(struct recent_record), FINISH_MS = 1000 };
+enum { FIRST_CAP = FEED_BYTES / 2, FINISH_MS = 1000 };
 
 static void dropped(struct feed *f, size_t n)
 {
@@ -26,9 +26,11 @@ static void dropped(struct feed *f, size_t n)
 /* Sends the first records as one message. False: the socket takes none now. */
 static bool send_batch(struct feed *f)
 {
-    size_t n = min_size(f->n, FEED_BATCH);
+    size_t n = min_size(f->n, FEED_BATCH), bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += recent_packed_size(f->v + f->first + bytes, f->end - f->first - bytes);
     struct feed_head head = {.version = FEED_VERSION, .n = (uint16_t)n, .slot = f->slot};
-    struct iovec iov[2] = {{&head, sizeof head}, {f->v + f->first, n * sizeof *f->v}};
+    struct iovec iov[2] = {{&head, sizeof head}, {f->v + f->first, bytes}};
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
     ssize_t sent;
     do
@@ -41,7 +43,7 @@ static bool send_batch(struct feed *f)
         log_debug("feed: %s", strerror(errno));
         dropped(f, n);
     }
-    f->first += n;
+    f->first += bytes;
     f->n -= n;
     return true;
 }
@@ -51,11 +53,11 @@ static void send_all(struct feed *f)
     f->blocked = false;
     while (f->n && !f->blocked)
         f->blocked = !send_batch(f);
-    if (f->n == 0) {
-        f->first = 0;
-        ev_timer_stop(f->loop, &f->due);
-    }
-    if (f->n == 0 && f->cap > FEED_BATCH) {
+    if (f->n)
+        return;
+    f->first = f->end = 0;
+    ev_timer_stop(f->loop, &f->due);
+    if (f->cap > FIRST_CAP) {
         mem_free(f->v);
         f->v = NULL;
         f->cap = 0;
@@ -85,15 +87,17 @@ void feed_use(struct feed *f, int fd)
 /* Makes room for one more record. False: as many wait as may, or there is no memory. */
 static bool make_room(struct feed *f)
 {
-    if (f->first + f->n < f->cap)
+    if (f->cap - f->end >= RECENT_PACKED_MAX)
         return true;
-    if (f->first) {
-        memmove(f->v, f->v + f->first, f->n * sizeof *f->v);
+    /* Moved seldom enough to cost little a record. */
+    if (f->first && f->first >= (f->cap < FEED_MAX ? f->cap / 2 : FEED_MAX / 16)) {
+        memmove(f->v, f->v + f->first, f->end - f->first);
+        f->end -= f->first;
         f->first = 0;
-        return true;
+        return f->cap - f->end >= RECENT_PACKED_MAX || make_room(f);
     }
-    size_t cap = f->cap ? min_size(2 * f->cap, FEED_RECORDS) : FEED_BATCH;
-    struct recent_record *v = cap > f->cap ? mem_try_realloc(f->v, cap * sizeof *v) : NULL;
+    size_t cap = f->cap ? min_size(2 * f->cap, FEED_MAX) : FIRST_CAP;
+    uint8_t *v = cap > f->cap ? mem_try_realloc(f->v, cap) : NULL;
     if (!v)
         return false;
     f->v = v;
@@ -109,7 +113,8 @@ void feed_add(struct feed *f, const struct recent_record *r)
         dropped(f, 1);
         return;
     }
-    f->v[f->first + f->n++] = *r;
+    f->end += recent_pack(r, f->v + f->end);
+    f->n++;
     if (f->n >= FEED_BATCH && !f->blocked)
         send_all(f);
     if (f->n && !ev_is_active(&f->due)) {
@@ -137,7 +142,7 @@ void feed_free(struct feed *f)
     ev_timer_stop(f->loop, &f->due);
     mem_free(f->v);
     f->v = NULL;
-    f->first = f->n = f->cap = 0;
+    f->first = f->end = f->n = f->cap = 0;
     f->blocked = false;
     fd_close(&f->fd);
 }

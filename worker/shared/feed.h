@@ -20,10 +20,11 @@ struct feed {
     struct counters *counters; /* dropped records are counted there */
     int fd;                    /* owned; -1: no history */
     uint32_t slot;
-    struct recent_record *v; /* owned; NULL until the first record */
-    size_t first, n, cap;    /* elements that wait: v[first] to v[first + n - 1]; allocated */
-    bool blocked;            /* the socket took no more: tried again with the timer */
-    ev_timer due;            /* active while records wait */
+    uint8_t *v;             /* owned; packed records; NULL until the first one */
+    size_t first, end, cap; /* bytes that wait: v[first] to v[end - 1]; allocated */
+    size_t n;               /* records that wait */
+    bool blocked;           /* the socket took no more: tried again with the timer */
+    ev_timer due;           /* active while records wait */
 };
 
 /* Makes a feed that leads nowhere yet. loop and counters are borrowed. */

@@ -155,7 +155,7 @@ static void over_the_buffer(void **state)
     assert_false(ipc_put_conf(&b, 0, &m));
     assert_int_equal(b.len, 0);
     m.body.n = IPC_CONF_MAX + 1;
-    b.max = SIZE_MAX / 4;
+    buf_bound(&b, SIZE_MAX);
     assert_false(ipc_put_conf(&b, 0, &m));
     buf_free(&b);
 }

@@ -15,7 +15,7 @@ struct str endpoint_names_get(const struct endpoint_names *e, uint32_t id)
         if (p->n && p->id == id)
             return str_make(p->name, p->n);
     }
-    return str_make("", 0);
+    return STR("");
 }
 
 static void set(struct endpoint_names *e, uint32_t id, struct str name)

@@ -236,7 +236,7 @@ bool trail_choice(struct trail *t, struct trail_choice *c)
 {
     uint32_t others, place;
     struct choice *x = &c->x;
-    *c = (struct trail_choice){.name = str_make("", 0)};
+    *c = (struct trail_choice){.name = STR("")};
     if (!get(&t->left, 4, &x->at_ms) || !get(&t->left, 2, &others) || !get(&t->left, 1, &place) ||
         !get_u8(&t->left, &x->end) || !get_u8(&t->left, &x->bound) ||
         !get_u8(&t->left, &x->flags) || !get_u8(&t->left, &x->again) ||

@@ -161,6 +161,7 @@ static void failed(struct successor *u, const char *why)
 {
     bool back = u->phase == SUCCESSOR_GIVEN;
     unwatch(u);
+    ev_child_stop(u->env.loop, &u->child); /* the next upgrade initializes it again */
     if (u->pid)
         kill(u->pid, SIGKILL); /* its workers end with it */
     u->pid = 0;

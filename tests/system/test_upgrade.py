@@ -433,6 +433,20 @@ def test_a_new_one_that_fails_changes_nothing(qcc, upstream, tmp_path, script, w
     assert q.running()
 
 
+def test_ends_of_workers_are_seen_after_refused_upgrades(qcc, upstream, tmp_path):
+    """Whatever process ids the new ones had: libev keeps its watchers of children in lists by them."""
+    q = qcc({"endpoints": [upstream.endpoint("/good")], "workers": 4}, start=False)
+    lame(q, tmp_path, "exit 3")
+    for i in range(40):
+        q.signal(signal.SIGUSR2)
+        q.wait_log("upgrade refused, this supervisor goes on", i + 1)
+    before = q.children()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(q.children()) == 4 and not set(before) & set(q.children()), "other workers")
+    assert talk(q, "a")[0] == 200
+
+
 def test_a_program_that_is_gone(qcc, upstream, tmp_path):
     q = qcc({"endpoints": [upstream.endpoint("/good")]}, start=False)
     lame(q, tmp_path, "exit 0").unlink()

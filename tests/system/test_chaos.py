@@ -21,7 +21,7 @@ GROUPS = 20
 FIRST = 1
 # Rules of time are judged by `make chaos` alone: here sanitizers make every program several times slower, and all tests
 # share the machine.
-TIMED = {"patient", "vain", "prompt", "gone", "timeouts", "pings"}
+TIMED = {"patient", "vain", "prompt", "gone", "timeouts", "pings", "blameless"}
 
 
 def plans():
@@ -38,22 +38,25 @@ def played():
     pool.shutdown(cancel_futures=True)
 
 
+def judged(fault):
+    """Not what takes its time, nor a worker's memory: a sanitizer keeps what was freed."""
+    return fault[0] not in TIMED and not (fault[0] == "returned" and " KB, it had " in fault[1])
+
+
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_seeds(played, group):
     """Every rule of the judge holds in each plan of the group."""
     n = SEEDS // GROUPS
-    found = [(p, [f for f in job.result() if f[0] not in TIMED]) for p, job in played[group * n:(group + 1) * n]]
-    if any(faults for _, faults in found):
-        concurrent.futures.wait([job for _, job in played])  # a second play is not one of a crowd
+    found = [(p, [f for f in job.result() if judged(f)]) for p, job in played[group * n:(group + 1) * n]]
     faults = [run.show(p["seed"], faults, most=1) for p, faults in found if faults and again(p, faults)]
     assert not faults, "\n".join(faults)
 
 
 def again(p, faults):
-    """Whether the same rule fails in one of two further plays: a busy machine is late once, a fault is there."""
+    """Whether the same rule fails in two further plays: a busy machine is late now and then, a fault is there."""
     rules = {f[0] for f in faults}
     print(run.show(p["seed"], faults, most=1))
-    return any(rules & {f[0] for f in run.campaign(p, BUILD)} for _ in range(2))
+    return all(rules & {f[0] for f in run.campaign(p, BUILD) if judged(f)} for _ in range(2))
 
 
 def test_plans():

@@ -207,6 +207,7 @@ operate_chapter() {
     types bob 'qccctl usage --speed' 'is told' says TOKENS/S
     types bob 'qccctl requests' 'has the request' says "${id:0:8}"
     with='s/$/ 1/' types bob 'qccctl requests' 'has one' says "${id:0:8}"
+    requests_of_the_past
     with="s/\$/ $id/" types bob 'qccctl why' 'tells the trail' says "^request $id at " 'attempt +relay-a +rate_limit, status 429' 'attempt +relay-b +.*wall-page' 'attempt +official +ok, status 200' '^end: ok'
     with="s/8d328f05/${id:0:8}/" types bob 'qccctl why 8d328f05' 'a part of the id will do' says "^request $id at "
 
@@ -308,6 +309,26 @@ END
     follow 'qccctl import'
 }
 
+# The request of $id, which ended a moment ago, by each condition; and what can be done with the history's file.
+requests_of_the_past() {
+    local past='s/--/requests --/'
+    until_true 5 in_history
+    with="$past;"'s/$/ 1h/' types bob 'qccctl --since' 'finds it in the history' says "${id:0:8}"
+    with="$past;"'s/$/ 1h/' types bob 'qccctl --until' 'has none that ended before' says_not "${id:0:8}"
+    with="$past;"'s/$/ official/' types bob 'qccctl --endpoint' 'is by the endpoint' says "${id:0:8}"
+    with="$past;"'s/$/ nobody/' types bob 'qccctl --client' 'has none of that client' says_not "${id:0:8}"
+    with="$past;"'s/$/ claude-sonnet-4-5/' types bob 'qccctl --model' 'is by the model' says "${id:0:8}"
+    with="$past;"'s/$/ 200/' types bob 'qccctl --status' 'is by the status' says "${id:0:8}"
+    with="$past" types bob 'qccctl --failed' 'has none that were served' says_not "${id:0:8}"
+    with="$past;"'s/$/ rate_limit/' types bob 'qccctl --class' 'is by the class of an attempt' says "${id:0:8}"
+    with="$past;"'s/$/ 3600000/' types bob 'qccctl --min-ms' 'has none of an hour' says_not "${id:0:8}"
+    with="$past;"'s/$/ --since 1h/' types bob 'qccctl --csv' 'has a header' says '^time,'
+    types bob 'qccctl history check' 'finds nothing damaged' says .
+    with='s/--/prune --/;s/$/ 300d/' types bob 'qccctl history --before' 'deletes what is so old' says .
+    with='s/--/prune --/;s/$/ nobody/' types bob 'qccctl history --client' 'erases a client' says .
+}
+in_history() { inside qccctl requests --since 1h | grep -qF "${id:0:8}"; }
+
 # ---- options and signals
 
 commands_chapter() {
@@ -388,6 +409,7 @@ admin_chapter() {
     asks 'GET /api/v1/queue' '.'
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'
+    with='s/TIME/1h/' asks 'GET /api/v1/requests?since=TIME' "$id"
     with='s/=N/=5/; s/=K/=9007199254740991/; s/=NAME/=relay-a/' asks 'GET /api/v1/events?limit=N&before=K&endpoint=NAME' '"endpoint":"relay-a"'
     with=s/NAME/claude-haiku-5-5/ asks 'GET /api/v1/prices?model=NAME' '"input":0.10,'
     with='s/?.*/?by=model/' asks 'GET /api/v1/usage?by&since&until&step&zone&endpoint&model&client&keys' '"requests"'

@@ -95,8 +95,8 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempts;
     to->stream = r->stream;
-    to->message = !r->side && r->choices.len > 0;
-    to->choices = r->choices;
+    to->message = !r->side && r->choices;
+    to->choices = r->choices ? *r->choices : (struct choices){0};
     memcpy(to->id, r->id, sizeof to->id);
     recent_put(to, &t);
     put_attempts(to, r, now);

@@ -159,7 +159,7 @@ struct req {
     struct tried *tried;      /* list of the endpoints tried; in mem */
     struct ep *same;          /* endpoint of the repeat after a pause, or NULL; holds a reference */
     struct sel_result sel;    /* result of the last choice */
-    struct choices choices;   /* all choices, for recent_record */
+    struct choices *choices;  /* all choices, for recent_record, in mem; NULL: none yet */
     struct buf send;          /* the head of the present attempt */
     struct buf model_sent;    /* model's name for the present endpoint, escaped; empty: unchanged */
     struct deadline deadline; /* REQ_WAIT, REQ_HOLD; in REQ_RELAY after a stream's last event */

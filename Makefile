@@ -212,6 +212,7 @@ bench:
 	@packaging/deps.sh bench
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/run.py
+	@tests/bench/history.py
 
 drill:
 	@packaging/deps.sh drill

@@ -42,6 +42,8 @@ CF_supervisor := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags yaml-0.1 2>/dev/n
 LL_supervisor := $(LL_common) $(shell $(PKG) --libs yaml-0.1 2>/dev/null) -lev -lm
 CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
 LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
+CF_recorder   := $(CF_common) $(shell $(PKG) --cflags sqlite3 libseccomp 2>/dev/null)
+LL_recorder   := $(LL_common) $(shell $(PKG) --libs sqlite3 libseccomp 2>/dev/null) -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp 2>/dev/null)
 # libcurl is loaded when it is needed (worker/net/dial_curl.h)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp 2>/dev/null) -lev -lm -ldl
@@ -61,8 +63,9 @@ endif
 src        = $(sort $(shell find $1 -name '*.c' 2>/dev/null))
 obj        = $(patsubst %.c,$B/%.o,$1)
 COMMON    := $(call src,common)
-SUPERVISOR:= $(filter-out supervisor/qccctl/%,$(call src,supervisor))
+SUPERVISOR:= $(filter-out supervisor/qccctl/% supervisor/recorder/%,$(call src,supervisor))
 QCCCTL    := $(call src,supervisor/qccctl)
+RECORDER  := $(call src,supervisor/recorder)
 WORKER    := $(call src,worker)
 FAKE      := $(call src,tests/fake_upstream tests/net)
 LOADGEN   := $(call src,tests/bench/load tests/net)
@@ -71,6 +74,7 @@ FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 BIN_SUP   := $B/qcc-supervisor
 BIN_WKR   := $B/qcc-worker
+BIN_REC   := $B/qcc-recorder
 BIN_CTL   := $B/qccctl
 BIN_FAKE  := $B/fake_upstream
 BIN_LOAD  := $B/bench/load
@@ -82,12 +86,13 @@ BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
-all: $(BIN_SUP) $(BIN_WKR) $(BIN_CTL)
+all: $(BIN_SUP) $(BIN_WKR) $(BIN_REC) $(BIN_CTL)
 
 # ---- compiling: every part sees, through its view, only the folders it may know
 LOOK_common     := common
 LOOK_supervisor := common supervisor
 LOOK_qccctl     := common supervisor/qccctl
+LOOK_recorder   := common supervisor/recorder
 LOOK_worker     := common worker
 LOOK_tests      := common supervisor worker tests
 
@@ -102,6 +107,7 @@ endef
 $(eval $(call part,common,$(COMMON)))
 $(eval $(call part,supervisor,$(SUPERVISOR)))
 $(eval $(call part,qccctl,$(QCCCTL)))
+$(eval $(call part,recorder,$(RECORDER)))
 $(eval $(call part,worker,$(WORKER)))
 
 # Shell completion is built into qccctl: a script becomes one C text.
@@ -121,12 +127,15 @@ $B/llhttp/%.o: $(LLHTTP_DIR)/%.c
 O_COMMON     := $(call obj,$(COMMON))
 O_SUPERVISOR := $(call obj,$(filter-out supervisor/main.c,$(SUPERVISOR)))
 O_QCCCTL     := $(call obj,$(filter-out supervisor/qccctl/main.c,$(QCCCTL)))
+O_RECORDER   := $(call obj,$(filter-out supervisor/recorder/main.c,$(RECORDER)))
 O_WORKER     := $(call obj,$(filter-out worker/main.c,$(WORKER))) $(LLHTTP_OBJ)
 
 $(BIN_SUP): $B/supervisor/main.o $(O_SUPERVISOR) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_supervisor) -o $@
 $(BIN_WKR): $B/worker/main.o $(O_WORKER) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_worker) -o $@
+$(BIN_REC): $B/supervisor/recorder/main.o $(O_RECORDER) $(O_COMMON)
+	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_recorder) -o $@
 $(BIN_CTL): $B/supervisor/qccctl/main.o $(O_QCCCTL) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_qccctl) -o $@
 
@@ -148,15 +157,19 @@ $B/unit/supervisor/%: tests/unit/supervisor/%.c $(O_SUPERVISOR) $(O_COMMON) | $B
 $B/unit/supervisor/qccctl/%: tests/unit/supervisor/qccctl/%.c $(O_QCCCTL) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_qccctl) $< $(O_QCCCTL) $(O_COMMON) $(QLDFLAGS) $(LL_qccctl) -lcmocka -o $@
+$B/unit/supervisor/recorder/%: tests/unit/supervisor/recorder/%.c $(O_RECORDER) $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_recorder) $< $(O_RECORDER) $(O_COMMON) $(QLDFLAGS) $(LL_recorder) -lcmocka -o $@
 $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_WORKER) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -lcmocka -o $@
-# A fuzz target links everything: both sides' pure parsers and the reader of YAML.
-$B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_COMMON) | $B/view/tests
+# A fuzz target links everything: both sides' pure parsers, the reader of YAML, and of the recorder what is pure.
+FUZZ_REC := $(addprefix supervisor/recorder/,trail.c endpoint_names.c)
+$B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_COMMON) $(call obj,$(FUZZ_REC)) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(CF_supervisor) $(filter tests/%.c,$^) $(filter %.o,$^) $(QLDFLAGS) \
 	    $(LL_worker) $(LL_supervisor) -o $@
-F_SRC   := $(filter-out supervisor/main.c worker/main.c,$(COMMON) $(SUPERVISOR) $(WORKER))
+F_SRC   := $(filter-out supervisor/main.c worker/main.c,$(COMMON) $(SUPERVISOR) $(WORKER)) $(FUZZ_REC)
 F_OBJ   := $(patsubst %.c,build/fuzz/obj/%.o,$(F_SRC)) $(patsubst $B/llhttp/%.o,build/fuzz/llhttp/%.o,$(LLHTTP_OBJ))
 F_FLAGS := -std=gnu11 -g -O1 -D_GNU_SOURCE -DQCC_VERSION='"fuzz"' -fsanitize=fuzzer-no-link,address,undefined
 # kept: every target links them all
@@ -175,7 +188,7 @@ build/fuzz/%: tests/fuzz/%.c $(F_OBJ) | $B/view/tests
 test-bins: all $(BIN_FAKE) $(BIN_UNIT) $(BIN_REPLAY)
 
 # All objects, linked to nothing: what the direction checks of `make lint` look at.
-objs: $(call obj,$(COMMON) $(SUPERVISOR) $(QCCCTL) $(WORKER))
+objs: $(call obj,$(COMMON) $(SUPERVISOR) $(QCCCTL) $(RECORDER) $(WORKER))
 
 # ---- what people type. The flags above were read before anything could be installed: what
 # installs comes first, then a make of its own that reads them again.
@@ -199,6 +212,7 @@ bench:
 	@packaging/deps.sh bench
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/run.py
+	@tests/bench/history.py
 
 drill:
 	@packaging/deps.sh drill
@@ -235,7 +249,9 @@ install: all $(MAN)
 	install -D -m 0755 $(BIN_SUP) $(DESTDIR)$(PREFIX)/bin/qcc-supervisor
 	install -D -m 0755 $(BIN_CTL) $(DESTDIR)$(PREFIX)/bin/qccctl
 	install -D -m 0755 $(BIN_WKR) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-worker
+	install -D -m 0755 $(BIN_REC) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-recorder
 	install -D -m 0640 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
+	install -D -m 0644 conf/prices.yaml $(DESTDIR)$(PREFIX)/share/qcc/prices.yaml
 	for page in $(MAN); do \
 	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	install -D -m 0644 packaging/completion/qccctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qccctl

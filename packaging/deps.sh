@@ -21,6 +21,7 @@ build   pc:msgpack-c|msgpack          libmsgpack-c-dev|libmsgpack-dev         ms
 build   pc:yaml-0.1                   libyaml-dev                             libyaml-devel
 build   pc:openssl                    libssl-dev                              openssl-devel
 build   pc:jansson                    libjansson-dev                          jansson-devel
+build   pc:sqlite3                    libsqlite3-dev                          sqlite-devel
 build   pc:libseccomp                 libseccomp-dev                          libseccomp-devel
 build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
 run     cmd:curl                      curl                                    curl

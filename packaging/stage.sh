@@ -16,4 +16,4 @@ install -D -m 0644 "$tmp/qcc.service" "$root${UNITDIR:-/lib/systemd/system}/qcc.
 install -D -m 0644 packaging/systemd/qcc.socket "$root${UNITDIR:-/lib/systemd/system}/qcc.socket"
 install -D -m 0755 packaging/qcc-service "$root/usr/libexec/qcc/qcc-service"
 # The sample of `make install` is /etc/qcc/qcc.yaml here.
-rm -rf "$root/usr/share/qcc"
+rm -f "$root/usr/share/qcc/qcc.yaml"

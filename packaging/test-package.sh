@@ -107,11 +107,13 @@ files() {
 755 root root /usr/bin/qcc-supervisor
 755 root root /usr/bin/qccctl
 755 root root /usr/libexec/qcc/qcc-worker
+755 root root /usr/libexec/qcc/qcc-recorder
 755 root root /usr/libexec/qcc/qcc-service
 750 root qcc /etc/qcc
 640 root qcc /etc/qcc/qcc.yaml
 640 root qcc /etc/qcc/qcc.env
 644 root root /etc/logrotate.d/qcc
+644 root root /usr/share/qcc/prices.yaml
 644 root root /lib/systemd/system/qcc.service
 644 root root /lib/systemd/system/qcc.socket
 644 root root /usr/share/man/man8/qcc-supervisor.8.gz
@@ -136,10 +138,16 @@ conffiles() {
 user_closed() { inside getent passwd qcc | grep -q '/usr/sbin/nologin$' && inside getent shadow qcc | grep -q '^qcc:[!*]'; }
 no_user() { ! inside getent passwd qcc; }
 
+# How many requests the history has.
+stored() { inside qccctl --json history | sed -n 's/.*"requests": *\([0-9]*\).*/\1/p'; }
+stored_all() { [ "$(stored)" = "$1" ] && inside qccctl --json history | grep -q '"dropped": *0[,}]'; }
+
 # A stream begins before the upgrade of the package and ends after it.
 upgrade_under_stream() { # DIR COMMAND...
-    local dir=$1
+    local dir=$1 before
     shift
+    sleep 3 # a second for the recorder, and one until it says so
+    before=$(stored)
     stream "$work/stream" &
     local client=$!
     until_true 20 grep -q content_block_delta "$work/stream" || { bad 'the stream begins'; return; }
@@ -155,6 +163,7 @@ upgrade_under_stream() { # DIR COMMAND...
     else
         bad "the stream was cut: $(tail -n 3 "$work/stream")"
     fi
+    check 'the history has lost no request' until_true 20 stored_all $((${before:-0} + 2))
     check 'the edited configuration is kept' grep -q 'name: long' "$dir/etc/qcc/qcc.yaml"
     check 'modes and owners are kept' no_files_differ
 }

@@ -193,8 +193,21 @@ operate_chapter() {
     types bob 'qccctl queue' 'has the one that is queued' says '^relay-b '
     types bob 'qccctl breakers' 'has all' says '^official ' '^relay-a '
     with='s/$/ | cat/' types bob 'qccctl sessions' 'is told' says ENDPOINT
+    types bob 'qccctl history' 'is told' says '^history storing' '^file /var/lib/qcc/history.db'
+    types bob 'qccctl prices' 'has the list that the package installs' says '^USD per million tokens, list prices of 2' '^claude-haiku-5-5 '
+    types bob 'qccctl usage' 'says what it cost' says '^today ' '^total '
+    with='s/$/ model/' types bob 'qccctl usage --by' 'has the models' says MODEL
+    with='s/$/ 7d/' types bob 'qccctl usage --since' 'has 7 days' says '^total '
+    with='s/$/ 0h/' types bob 'qccctl usage --until' 'ends now' says '^total '
+    with='s/$/ official/' types bob 'qccctl usage --endpoint' 'is of one endpoint' says '^total '
+    with='s/$/ nothing/' types bob 'qccctl usage --model' 'has none of that model' says 'no request in that time'
+    with='s/$/ nobody/' types bob 'qccctl usage --client' 'has none of that client' says 'no request in that time'
+    with='s/$/ UTC/' types bob 'qccctl usage --zone' 'is by that clock' says '^total '
+    types bob 'qccctl usage --csv' 'has a header' says '^time,requests,ok,'
+    types bob 'qccctl usage --speed' 'is told' says TOKENS/S
     types bob 'qccctl requests' 'has the request' says "${id:0:8}"
     with='s/$/ 1/' types bob 'qccctl requests' 'has one' says "${id:0:8}"
+    requests_of_the_past
     with="s/\$/ $id/" types bob 'qccctl why' 'tells the trail' says "^request $id at " 'attempt +relay-a +rate_limit, status 429' 'attempt +relay-b +.*wall-page' 'attempt +official +ok, status 200' '^end: ok'
     with="s/8d328f05/${id:0:8}/" types bob 'qccctl why 8d328f05' 'a part of the id will do' says "^request $id at "
 
@@ -216,6 +229,10 @@ operate_chapter() {
     code=1 types bob 'qccctl reload' 'prints the faults' says 'qcc.yaml:[0-9]+:[0-9]+: .*wrokers'
     operate_conf
     with='s,.*,timeout -s INT 3 script -qec "& 1" /dev/null; true,' types bob 'qccctl status --watch' 'again and again' twice 'WORKER'
+
+    types bob 'qccctl events' 'has what happened' says ' reload +done, generation' ' relay-a: '
+    with='s/^/timeout 2 /; s/$/; true/' types bob 'qccctl events -f' 'and new ones' says ' reload +done, generation'
+    with='s/$/ relay-a/' types bob 'qccctl events --endpoint' 'only its own' says_not ' relay-b: '
 
     types bob 'qccctl logs' 'has the newest lines' says 'wrokers'
     with='s/$/ 3/' types bob 'qccctl logs -n' 'so many' test_lines 3
@@ -291,6 +308,26 @@ END
     with='s,$, home -o home.yaml ~/.fastcc/config.json,' types bob 'qccctl import -p' 'takes that profile' says 'home.yaml: '
     follow 'qccctl import'
 }
+
+# The request of $id, which ended a moment ago, by each condition; and what can be done with the history's file.
+requests_of_the_past() {
+    local past='s/--/requests --/'
+    until_true 5 in_history
+    with="$past;"'s/$/ 1h/' types bob 'qccctl --since' 'finds it in the history' says "${id:0:8}"
+    with="$past;"'s/$/ 1h/' types bob 'qccctl --until' 'has none that ended before' says_not "${id:0:8}"
+    with="$past;"'s/$/ official/' types bob 'qccctl --endpoint' 'is by the endpoint' says "${id:0:8}"
+    with="$past;"'s/$/ nobody/' types bob 'qccctl --client' 'has none of that client' says_not "${id:0:8}"
+    with="$past;"'s/$/ claude-sonnet-4-5/' types bob 'qccctl --model' 'is by the model' says "${id:0:8}"
+    with="$past;"'s/$/ 200/' types bob 'qccctl --status' 'is by the status' says "${id:0:8}"
+    with="$past" types bob 'qccctl --failed' 'has none that were served' says_not "${id:0:8}"
+    with="$past;"'s/$/ rate_limit/' types bob 'qccctl --class' 'is by the class of an attempt' says "${id:0:8}"
+    with="$past;"'s/$/ 3600000/' types bob 'qccctl --min-ms' 'has none of an hour' says_not "${id:0:8}"
+    with="$past;"'s/$/ --since 1h/' types bob 'qccctl --csv' 'has a header' says '^time,'
+    types bob 'qccctl history check' 'finds nothing damaged' says .
+    with='s/--/prune --/;s/$/ 300d/' types bob 'qccctl history --before' 'deletes what is so old' says .
+    with='s/--/prune --/;s/$/ nobody/' types bob 'qccctl history --client' 'erases a client' says .
+}
+in_history() { inside qccctl requests --since 1h | grep -qF "${id:0:8}"; }
 
 # ---- options and signals
 
@@ -371,6 +408,13 @@ admin_chapter() {
     asks 'GET /api/v1/breakers' 'relay-a'
     asks 'GET /api/v1/queue' '.'
     asks 'GET /api/v1/sessions' '.'
+    asks 'GET /api/v1/history' 'storing'
+    with='s/TIME/1h/' asks 'GET /api/v1/requests?since=TIME' "$id"
+    with='s/=N/=5/; s/=K/=9007199254740991/; s/=NAME/=relay-a/' asks 'GET /api/v1/events?limit=N&before=K&endpoint=NAME' '"endpoint":"relay-a"'
+    with=s/NAME/claude-haiku-5-5/ asks 'GET /api/v1/prices?model=NAME' '"input":0.10,'
+    with='s/?.*/?by=model/' asks 'GET /api/v1/usage?by&since&until&step&zone&endpoint&model&client&keys' '"requests"'
+    with='s/?.*//' asks 'GET /api/v1/usage/blocks?since&endpoint' '"running":true'
+    with='s/?.*//' asks 'GET /api/v1/speed?since&until&step&zone&endpoint&model' '"first_byte_ms"'
     with='s/=N/=1/' asks 'GET /api/v1/requests?limit=N' "$id"
     with="s/ID/$id/" asks 'GET /api/v1/requests/ID' "$id"
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/drain' .

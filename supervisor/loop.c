@@ -11,6 +11,7 @@
 #include "supervisor/reload.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
     START_DEATHS = 3, /* ends of one worker's processes that make the start fail */
@@ -41,11 +42,14 @@ static void stop_check(struct supervisor *s)
         predecessor_stop(&s->predecessor);
     if (stops > 1) {
         log_warn("stopping at once");
+        events_add(&s->events, clock_wall_ms(), EVENT_STOP, NULL, "at once");
         supervisor_stop(s, PLAN_STOP);
         return;
     }
     log_info("stopping: what is in flight has %lld s",
              (long long)s->conf->limits.drain_timeout / 1000);
+    events_add(&s->events, clock_wall_ms(), EVENT_STOP, NULL, "what is in flight has %lld s",
+               (long long)s->conf->limits.drain_timeout / 1000);
     /* Workers that are retiring already get DRAIN once more, with `quick`. */
     for (size_t i = 0; i < s->slots.n; i++)
         if (s->slots.v[i]->st.state == SLOT_RETIRING)
@@ -134,6 +138,13 @@ static void serving(struct supervisor *s)
                  at, s->intent.workers);
     }
     s->serving = true;
+    if (s->predecessor.pid)
+        events_add(&s->events, clock_wall_ms(), EVENT_UPGRADE, NULL,
+                   "qcc " QCC_VERSION ", pid %d, serves in place of pid %u, qcc %s", (int)getpid(),
+                   s->predecessor.pid, s->predecessor.build);
+    else
+        events_add(&s->events, clock_wall_ms(), EVENT_START, NULL,
+                   "qcc " QCC_VERSION ", pid %d, serves", (int)getpid());
 }
 
 static void report_ready(void *arg)
@@ -179,8 +190,14 @@ static void fail(void *arg, const char *why)
     supervisor_fail(arg, why);
 }
 
+static void own_history(void *arg)
+{
+    struct supervisor *s = arg;
+    recorder_release(&s->recorder);
+}
+
 const struct predecessor_ops loop_predecessor_ops = {
-    .go = go, .failed = fail, .serves = report_ready};
+    .go = go, .failed = fail, .serves = report_ready, .history = own_history};
 
 /* successor_ops.serves: another supervisor serves. */
 static void hand_over(void *arg)
@@ -195,6 +212,16 @@ static void hand_over(void *arg)
     listen_lend(&s->listen, true);
     listen_close(&s->listen);
     control_hand_over(&s->control);
+    /* A successor without a history would leave what the workers here still send. */
+    if (!successor_records(&s->successor))
+        recorder_release(&s->recorder);
+}
+
+/* successor_ops.given */
+static void give_history(void *arg)
+{
+    struct supervisor *s = arg;
+    recorder_hold(&s->recorder);
 }
 
 static void send_endpoint(void *arg, const struct ipc_endpoint *m)
@@ -208,8 +235,11 @@ static bool worker_alive(void *arg, unsigned slot)
     return slot < s->slots.n && slot_alive(s->slots.v[slot]);
 }
 
-const struct successor_ops loop_successor_ops = {
-    .endpoint = send_endpoint, .alive = worker_alive, .serves = hand_over};
+const struct successor_ops loop_successor_ops = {.given = give_history,
+                                                 .failed = own_history,
+                                                 .endpoint = send_endpoint,
+                                                 .alive = worker_alive,
+                                                 .serves = hand_over};
 
 static void start_worker(struct supervisor *s, size_t at)
 {
@@ -264,6 +294,9 @@ static void follow_plan(struct supervisor *s)
     if (p.n == 1 && p.v[0].verb == PLAN_EXIT && s->intent.want == PLAN_DRAIN &&
         predecessor_waiting(&s->predecessor))
         p.n = 0;
+    /* The recorder stores what the last workers have sent. */
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && recorder_stop(&s->recorder))
+        p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
     ev_timer_stop(s->loop, &s->later);
@@ -310,6 +343,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     (void)loop;
     (void)events;
     mind_gap(s);
+    events_mind_clock(&s->events, clock_wall_ms(), clock_boot_ms());
     stop_check(s);
     reload_check(s);
     reopen_check(s);
@@ -318,6 +352,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
     bindings_flush(&s->bindings);
     if (!predecessor_holding(&s->predecessor))
         mind_health(s);
+    recorder_send_events(&s->recorder);
     store_turn(&s->state);
     successor_turn(&s->successor);
 }
@@ -342,6 +377,28 @@ static void slot_ended(void *arg, struct slot *slot)
         err_set(&why, "%s does not start: it ended %d times", slot->name, START_DEATHS);
     supervisor_fail(s, why.msg);
 }
+
+static void recorder_answered(void *arg, const struct ipc_rec_answer *m)
+{
+    struct supervisor *s = arg;
+    history_query_on_answer(&s->query.history, m);
+}
+
+static void recorder_gone(void *arg)
+{
+    struct supervisor *s = arg;
+    history_query_gone(&s->query.history);
+}
+
+static void recorder_held(void *arg)
+{
+    struct supervisor *s = arg;
+    if (successor_given(&s->successor))
+        successor_send_history(&s->successor);
+}
+
+const struct recorder_ops loop_recorder_ops = {
+    .answer = recorder_answered, .gone = recorder_gone, .held = recorder_held};
 
 const struct slot_ops loop_slot_ops = {
     .frame = supervisor_on_frame, .room = supervisor_feed, .ended = slot_ended};

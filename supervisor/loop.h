@@ -8,6 +8,7 @@
 /* Callbacks of the rooms below; their argument is the struct supervisor. */
 extern const struct slot_ops loop_slot_ops;
 extern const struct query_ops loop_query_ops;
+extern const struct recorder_ops loop_recorder_ops;
 extern const struct successor_ops loop_successor_ops;
 extern const struct predecessor_ops loop_predecessor_ops;
 

@@ -22,6 +22,8 @@ static void refused(struct supervisor *s, const char *why, const struct faults *
 {
     log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
               why);
+    events_add(&s->events, clock_wall_ms(), EVENT_RELOAD, NULL,
+               "refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen, why);
     systemd_ready("reload refused");
     query_reload_ended(&s->query, why, f);
 }
@@ -90,6 +92,7 @@ void reload_commit(struct supervisor *s)
     for (size_t i = 0; i < s->slots.n; i++) {
         struct slot *slot = s->slots.v[i];
         slot_send_log(slot, s->log_fd);
+        slot_send_feed(slot, recorder_feed(&s->recorder));
         health_send_all(&s->health, (int)slot->number, clock_boot_ms());
         if (slot_active(slot) && slot->listen_gen != s->conf->gen)
             slot_send_listeners(slot, &was, &s->listen);
@@ -98,6 +101,8 @@ void reload_commit(struct supervisor *s)
     listen_close(&was);
     predecessor_send_endpoints(&s->predecessor);
     log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
+    events_add(&s->events, clock_wall_ms(), EVENT_RELOAD, NULL, "done, generation %llu",
+               (unsigned long long)s->conf->gen);
     query_reload_ended(&s->query, NULL, NULL);
 }
 

@@ -24,19 +24,26 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
     health_init(&s->health, supervisor_send, s);
     s->health.counted = supervisor_count;
+    s->health.events = &s->events;
     bindings_init(&s->bindings, supervisor_send_bindings, s);
     store_init(&s->state, &(struct store_env){.loop = loop,
                                               .health = &s->health,
                                               .totals = &s->totals,
                                               .bindings = &s->bindings});
-    s->slot_env = (struct slot_env){
-        .loop = loop, .health = &s->health, .intent = &s->intent, .ops = &loop_slot_ops, .arg = s};
+    s->slot_env = (struct slot_env){.loop = loop,
+                                    .health = &s->health,
+                                    .events = &s->events,
+                                    .intent = &s->intent,
+                                    .ops = &loop_slot_ops,
+                                    .arg = s};
+    recorder_init(&s->recorder, loop, start_find_recorder(), &s->events, &loop_recorder_ops, s);
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                           .intent = &s->intent,
                                                           .stops = &s->stops,
                                                           .health = &s->health,
                                                           .totals = &s->totals,
                                                           .store = &s->state,
+                                                          .events = &s->events,
                                                           .ops = &loop_successor_ops,
                                                           .arg = s});
     s->operate = (struct operate_env){.loop = loop,
@@ -44,9 +51,11 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                       .boot_ms = s->boot_ms,
                                       .listen = &s->listen,
                                       .slots = &s->slots,
+                                      .recorder = &s->recorder,
                                       .intent = &s->intent,
                                       .serving = &s->serving,
                                       .health = &s->health,
+                                      .events = &s->events,
                                       .totals = &s->totals,
                                       .bindings = &s->bindings,
                                       .reloads = &s->query.reloads,
@@ -62,12 +71,14 @@ static void supervisor_free(struct supervisor *s)
     store_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
+    recorder_free(&s->recorder);
     supervisor_drop_next(s);
     listen_close(&s->listen);
     health_fini(&s->health);
     totals_fini(&s->totals);
     query_fini(&s->query);
     bindings_fini(&s->bindings);
+    events_fini(&s->events);
     predecessor_fini(&s->predecessor);
     conf_unref(s->conf);
     mem_free(s->program);
@@ -141,11 +152,24 @@ static bool load(struct supervisor *s, struct err *e)
     return s->conf != NULL;
 }
 
+/* Takes the predecessor's feed over, into which its workers write on. The recorder starts when the
+ * predecessor's has ended. */
+static void take_feed(struct supervisor *s)
+{
+    struct handover *in = &s->predecessor.handover;
+    if (!predecessor_holding(&s->predecessor))
+        return;
+    recorder_take_feed(&s->recorder, in->feed_reader, in->feed);
+    recorder_hold(&s->recorder);
+    in->feed = in->feed_reader = -1;
+}
+
 /* Runs the loop until it ends. All that can fail at a start was done before. */
 static void serve(struct supervisor *s)
 {
     ev_now_update(s->loop); /* the start may have taken seconds */
     s->conf->gen = s->intent.gen = s->predecessor.gen + 1;
+    take_feed(s);
     supervisor_use_conf(s);
     store_restore(&s->state, s->predecessor.handover.state);
     fd_close(&s->predecessor.handover.state);

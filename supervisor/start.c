@@ -1,5 +1,6 @@
 #include "supervisor/start.h"
 
+#include "common/base/env.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -28,33 +29,41 @@ void start_std_fds(void)
     fd_close(&fd);
 }
 
-char *start_find_worker(struct err *e)
+/* Finds a program of ours: `named` if that is set, else beside this one or in libexec. The caller
+ * owns the path; NULL: *e says why. */
+static char *find_beside(const char *variable, const char *program, struct err *e)
 {
-    const char *named = getenv("QCC_WORKER");
+    const char *named = getenv(variable);
     if (named) {
         if (access(named, X_OK) == 0)
             return mem_strdup(named);
-        err_sys(e, "QCC_WORKER: cannot execute %s", named);
+        err_sys(e, "%s: cannot execute %s", variable, named);
         return NULL;
     }
-    static const char *const places[] = {"qcc-worker", "../libexec/qcc/qcc-worker"};
+    static const char *const places[] = {"", "../libexec/qcc/"};
     char dir[PATH_MAX], path[PATH_MAX + 64];
-    ssize_t n = readlink("/proc/self/exe", dir, sizeof dir - 1);
-    if (n == -1) {
+    if (!env_program_folder(dir, sizeof dir)) {
         err_sys(e, "/proc/self/exe");
         return NULL;
     }
-    dir[n] = '\0';
-    char *slash = strrchr(dir, '/');
-    if (slash)
-        *slash = '\0';
     for (size_t i = 0; i < COUNT_OF(places); i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, places[i]);
+        snprintf(path, sizeof path, "%s/%s%s", dir, places[i], program);
         if (access(path, X_OK) == 0)
             return mem_strdup(path);
     }
-    err_set(e, "there is no program qcc-worker in %s or %s/../libexec/qcc", dir, dir);
+    err_set(e, "there is no program %s in %s or %s/../libexec/qcc", program, dir, dir);
     return NULL;
+}
+
+char *start_find_worker(struct err *e)
+{
+    return find_beside("QCC_WORKER", "qcc-worker", e);
+}
+
+char *start_find_recorder(void)
+{
+    struct err e;
+    return find_beside("QCC_RECORDER", "qcc-recorder", &e);
 }
 
 /* Takes the predecessor's control socket over, or opens a new one. */

@@ -20,4 +20,8 @@ bool start_prepare(struct supervisor *s, struct err *e) MUST_CHECK;
  * in libexec. The caller frees the path. NULL: *e says where it was searched. */
 char *start_find_worker(struct err *e) MUST_CHECK;
 
+/* The recorder program, as start_find_worker with QCC_RECORDER. The caller frees the path. NULL:
+ * there is none. */
+char *start_find_recorder(void) MUST_CHECK;
+
 #endif

@@ -70,6 +70,7 @@ void supervisor_use_conf(struct supervisor *s)
     bindings_conf(&s->bindings, s->conf);
     sweep_again(s, 0);
     health_conf(&s->health, s->conf, clock_boot_ms());
+    recorder_use_conf(&s->recorder, s->conf, s->state.dir.fd);
 }
 
 void supervisor_count(void *arg, const char *id, enum health_count what)
@@ -117,7 +118,9 @@ bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, st
                                                    .control_dev = s->control.now.dev,
                                                    .control_ino = s->control.now.ino,
                                                    .ring = s->ring_fd,
-                                                   .ring_reader = s->ring_reader}};
+                                                   .ring_reader = s->ring_reader,
+                                                   .feed = s->recorder.feed,
+                                                   .feed_reader = s->recorder.feed_in}};
     bool going = successor_going(&s->successor); /* then successor_begin refuses */
     if (!going && s->intent.want != PLAN_SERVE)
         return err_set(e, "the supervisor is stopping");

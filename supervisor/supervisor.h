@@ -14,6 +14,8 @@
 #include "supervisor/children/plan.h"
 #include "supervisor/operate/query.h"
 #include "supervisor/shared/bindings.h"
+#include "supervisor/shared/events.h"
+#include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/store/store.h"
@@ -45,6 +47,7 @@ struct supervisor {
     struct supervisor_next next;
     int log_fd;               /* log.file; -1: stderr */
     int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
+    struct events events;
     struct health health;
     struct totals totals;
     struct control control;     /* qccctl's socket */
@@ -58,6 +61,7 @@ struct supervisor {
     struct plan_intent intent;
     struct slot_env slot_env;
     struct slots slots;
+    struct recorder recorder;
     bool serving; /* the start is complete: all workers were ready once */
     int exit_code;
 

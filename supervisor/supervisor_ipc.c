@@ -46,6 +46,7 @@ void supervisor_welcome(struct supervisor *s, struct slot *slot)
         .secret = str_make((const char *)s->state.secret, sizeof s->state.secret),
         .log_fd = s->log_fd,
         .ring_fd = s->ring_fd,
+        .feed = recorder_feed(&s->recorder),
         .conf = next ? s->next.conf : s->conf,
         .listen = next ? &s->next.listen : &s->listen,
         .health = &s->health,
@@ -225,6 +226,8 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
  * refused by chan_read before. */
 #define HANDLE_TO_WORKER(NAME, low)
 #define HANDLE_TO_NEW(NAME, low)
+#define HANDLE_TO_REC(NAME, low)
+#define HANDLE_FROM_REC(NAME, low)
 #define HANDLE_TO_OLD(NAME, low)
 #define HANDLE_FROM_CTL(NAME, low)
 #define HANDLE_TO_CTL(NAME, low)

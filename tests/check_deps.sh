@@ -36,11 +36,12 @@ apart() { # OBJECTS OTHERS RULE: the first call nothing that only the second def
 
 policy=$(objects "$build/common/policy")
 common=$(objects "$build/common")
-supervisor=$(objects "$build/supervisor" -not -path '*/qccctl/*')
+supervisor=$(objects "$build/supervisor" -not -path '*/qccctl/*' -not -path '*/recorder/*')
+recorder=$(objects "$build/supervisor/recorder")
 qccctl=$(objects "$build/supervisor/qccctl")
 worker=$(objects "$build/worker")
 parsers=$(objects "$build/worker/http" "$build/worker/json")
-for part in "$common" "$supervisor" "$qccctl" "$worker"; do
+for part in "$common" "$supervisor" "$recorder" "$qccctl" "$worker"; do
     [ -n "$part" ] || {
         echo "check_deps: objects of a part are missing under $build"
         exit 1
@@ -50,6 +51,7 @@ done
 # A policy computes: memory and text of its arguments, arithmetic, other policies. No clock, no
 # allocation, no log, no I/O.
 pure='mem(cpy|move|set|cmp|chr|mem)|strn?len|strn?cmp|strn?casecmp|str(chr|rchr|str)|__ctype_(b|tolower|toupper)_loc|to(lower|upper)'
+pure="$pure|__u?(div|mod)ti3" # 128 bits, of the compiler
 pure="$pure|(log2?|log1p|exp2?|expm1|pow|sqrt|floor|ceil|l?l?round|trunc|fmod|fmin|fmax|fabs|ldexp|frexp)f?|str_.*"
 only "$policy" "$pure|$(def "$policy" | tr '\n' '|')none" 'common/policy is pure: no clock, no allocation, no log, no I/O'
 
@@ -64,6 +66,11 @@ never "$supervisor" '(curl|json|SSL|BIO|llhttp|http1)_.*' 'the supervisor parses
 never "$qccctl" '(curl|SSL|BIO|yaml|llhttp|ev)_.*' 'qccctl speaks to the control socket only'
 apart "$qccctl" "$supervisor" 'qccctl knows the supervisor by its control socket only'
 apart "$qccctl" "$worker" 'qccctl knows no worker'
+
+never "$common $supervisor $qccctl $worker" 'sqlite3_.*' 'the recorder alone knows SQLite'
+never "$recorder" '(curl|json|SSL|BIO|yaml|llhttp|ev)_.*' 'the recorder has SQLite, and no other library of one side'
+apart "$recorder" "$supervisor" 'the recorder knows the supervisor by its messages only'
+apart "$recorder" "$worker" 'the recorder knows no worker'
 
 disk='f?open(64)?|freopen(64)?|open(at|at2|dir)(64)?|creat(64)?|mkstemp.*|SSL_.*_file|SSL_CTX_load_verify_(locations|dir)|BIO_new_file|curl_easy_.*file'
 apart "$worker" "$supervisor" 'the worker never calls upward'

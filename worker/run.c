@@ -70,6 +70,7 @@ static void assemble(struct worker *w)
     w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
+    feed_init(&w->feed, w->loop, w->slot, &w->counters);
     w->exchange_env = (struct exchange_env){.loop = w->loop,
                                             .rbuf = rbuf,
                                             .rbuf_size = TURN_READ,
@@ -82,6 +83,7 @@ static void assemble(struct worker *w)
                               .binding = &w->binding,
                               .counters = &w->counters,
                               .recent_ring = &w->recent_ring,
+                              .feed = &w->feed,
                               .exchange_env = &w->exchange_env,
                               .head = mem_zalloc(1, sizeof *w->req.head),
                               .secret = w->secret};
@@ -153,6 +155,7 @@ int worker_run(int fd, unsigned slot)
     binding_replica_stop(&w->binding);
     worker_ipc_stop(w);
     recent_ring_free(&w->recent_ring);
+    feed_free(&w->feed);
     conf_unref(w->conf);
     fd_close(&w->conn.sock_diag);
     ev_prepare_stop(w->loop, &w->end_of_turn);

@@ -27,6 +27,7 @@ static void leave_if_done(struct worker *w)
     if (!w->draining || !list_empty(&w->conn.conns))
         return;
     log_debug("drained");
+    feed_finish(&w->feed);
     counters_send(&w->counters);
     struct ipc_retired m = {.requests = w->counters.requests};
     uplink_send(&w->uplink, ipc_put_v_retired, &m);

@@ -10,6 +10,7 @@
 #include "worker/request/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
+#include "worker/shared/feed.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
@@ -33,6 +34,7 @@ struct worker {
     struct binding_replica binding;
     struct counters counters;
     struct recent_ring recent_ring;
+    struct feed feed; /* of records, to the recorder */
     struct dialer *dialer;
     struct exchange_env exchange_env;
     struct req_env req;

@@ -143,6 +143,16 @@ static bool on_log_ring(struct worker *w, struct ipc_frame *f, const struct ipc_
     return f->fd == -1 ? err_set(e, "LOG_RING without a descriptor") : logring_use(f->fd, e);
 }
 
+static bool on_feed(struct worker *w, struct ipc_frame *f, const struct ipc_feed *m, struct err *e)
+{
+    if (m->on && f->fd == -1)
+        return err_set(e, "FEED without a descriptor");
+    feed_use(&w->feed, m->on ? f->fd : -1);
+    if (m->on)
+        f->fd = -1;
+    return true;
+}
+
 static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_endpoint *m,
                         struct err *e)
 {
@@ -212,6 +222,8 @@ static bool on_bindings(struct worker *w, struct ipc_frame *f, const struct ipc_
  * here: chan_read refuses it. */
 #define HANDLE_TO_SUP(NAME, low)
 #define HANDLE_TO_NEW(NAME, low)
+#define HANDLE_TO_REC(NAME, low)
+#define HANDLE_FROM_REC(NAME, low)
 #define HANDLE_TO_OLD(NAME, low)
 #define HANDLE_FROM_CTL(NAME, low)
 #define HANDLE_TO_CTL(NAME, low)

@@ -8,7 +8,13 @@
 
 void buf_init(struct buf *b, size_t max)
 {
-    *b = (struct buf){.max = max};
+    *b = (struct buf){0};
+    buf_bound(b, max);
+}
+
+void buf_bound(struct buf *b, size_t max)
+{
+    b->max = (uint32_t)min_size(max, UINT32_MAX / 2);
 }
 
 void buf_free(struct buf *b)
@@ -23,7 +29,7 @@ bool buf_reserve(struct buf *b, size_t n)
         return false;
     if (b->cap - b->off - b->len >= n)
         return true;
-    size_t need = b->len + n;
+    size_t need = (size_t)b->len + n;
     if (b->off && b->cap >= need && b->off >= b->cap / 2) {
         memmove(b->p, b->p + b->off, b->len);
         b->off = 0;
@@ -44,7 +50,7 @@ bool buf_reserve(struct buf *b, size_t n)
     if (!p)
         return false;
     b->p = p;
-    b->cap = cap;
+    b->cap = (uint32_t)cap;
     return true;
 }
 
@@ -55,7 +61,7 @@ bool buf_add(struct buf *b, const void *p, size_t n)
     if (!buf_reserve(b, n))
         return false;
     memcpy(buf_tail(b), p, n);
-    b->len += n;
+    b->len += (uint32_t)n;
     return true;
 }
 
@@ -81,6 +87,6 @@ bool buf_printf(struct buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(buf_tail(b), (size_t)n + 1, fmt, ap);
     va_end(ap);
-    b->len += (size_t)n;
+    b->len += (uint32_t)n;
     return true;
 }

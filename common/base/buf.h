@@ -1,4 +1,4 @@
-/* buf: a growing byte buffer with a ceiling. Its bytes are [p+off, p+off+len).
+/* buf: a growing byte buffer with a ceiling, below 4 GiB. Its bytes are [p+off, p+off+len).
  * The owner calls buf_free; growth past the ceiling is refused, never an abort. */
 #ifndef QCC_COMMON_BASE_BUF_H
 #define QCC_COMMON_BASE_BUF_H
@@ -8,11 +8,14 @@
 
 struct buf {
     char *p;
-    size_t off, len, cap, max;
+    uint32_t off, len, cap, max;
 };
 
 /* An empty buffer that allocates nothing yet and never holds more than max bytes. */
 void buf_init(struct buf *b, size_t max);
+
+/* Another ceiling; what the buffer holds stays. */
+void buf_bound(struct buf *b, size_t max);
 
 /* Gives the memory back; the buffer is empty and may be used again with the same ceiling. */
 void buf_free(struct buf *b);
@@ -54,14 +57,20 @@ static inline size_t buf_room(const struct buf *b)
 /* Counts n bytes, which the caller has written at buf_tail, as content. */
 static inline void buf_added(struct buf *b, size_t n)
 {
-    b->len += n;
+    b->len += (uint32_t)n;
+}
+
+/* Shortens the content to its first n bytes. */
+static inline void buf_cut(struct buf *b, size_t n)
+{
+    b->len = (uint32_t)n;
 }
 
 /* Drops n bytes from the front. */
 static inline void buf_drop(struct buf *b, size_t n)
 {
-    b->off += n;
-    b->len -= n;
+    b->off += (uint32_t)n;
+    b->len -= (uint32_t)n;
     if (b->len == 0)
         b->off = 0;
 }

@@ -8,6 +8,7 @@
 #include "common/base/base.h"
 #include "common/base/str.h"
 #include "common/conf/conf_table.h"
+#include "common/policy/price.h"
 
 #define CONF_E(word, symbol) symbol,
 enum conf_strategy { CONF_ENUM_strategy(CONF_E) };
@@ -15,18 +16,23 @@ enum conf_probe { CONF_ENUM_probe(CONF_E) };
 enum conf_auth { CONF_ENUM_auth(CONF_E) };
 enum conf_loglevel { CONF_ENUM_loglevel(CONF_E) };
 enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
+enum conf_historyon { CONF_ENUM_historyon(CONF_E) };
+enum conf_historyrows { CONF_ENUM_historyrows(CONF_E) };
 #undef CONF_E
 
 #define CONF_TYPE_ms int64_t
 #define CONF_TYPE_bytes uint64_t
 #define CONF_TYPE_u32 uint32_t
 #define CONF_TYPE_flag bool
+#define CONF_TYPE_ppm uint64_t
 #define CONF_TYPE_str char *
 #define CONF_TYPE_strategy enum conf_strategy
 #define CONF_TYPE_probe enum conf_probe
 #define CONF_TYPE_auth enum conf_auth
 #define CONF_TYPE_loglevel enum conf_loglevel
 #define CONF_TYPE_logformat enum conf_logformat
+#define CONF_TYPE_historyon enum conf_historyon
+#define CONF_TYPE_historyrows enum conf_historyrows
 
 #define CONF_MEMBER(kind, key, dflt, lo, hi, flags, help) CONF_TYPE_##kind key;
 #define CONF_STRUCT(name, path, TABLE)                                                             \
@@ -117,7 +123,10 @@ struct conf {
     struct conf_map model_map; /* models.map */
     struct conf_endpoint *endpoints;
     size_t nendpoints;
-    char *ca_pem; /* content of upstream.ca_file */
+    char *ca_pem;                  /* content of upstream.ca_file */
+    struct price_table overrides;  /* prices.models */
+    struct price_table price_list; /* of prices.file and prices.models, read by the supervisor; not
+                                    * sent to workers */
     uint64_t gen; /* set by the supervisor when it takes the configuration into use */
     unsigned refs;
 };

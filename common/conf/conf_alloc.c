@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/secret/secret.h"
 #include "common/conf/conf_key.h"
+#include "common/ipc/price_table.h"
 #include "common/conf/conf_value.h"
 
 static void group_defaults(enum conf_group_id id, void *object)
@@ -92,6 +93,8 @@ void conf_unref(struct conf *c)
     mem_free(c->keys);
     mem_free(c->endpoints);
     mem_free(c->ca_pem);
+    price_table_free(&c->overrides);
+    price_table_free(&c->price_list);
     secret_wipe(c, sizeof *c);
     mem_free(c);
 }

@@ -542,6 +542,8 @@ static void check_bounds(struct check *k)
                 c->breaker.max_open_duration, "breaker.open_duration");
     check_order(k, "rate_limit.max_cooldown", c->rate_limit.default_cooldown,
                 c->rate_limit.max_cooldown, "rate_limit.default_cooldown");
+    if (c->history.enabled == HISTORY_ON && !c->state_dir)
+        report(k, false, "history.enabled", "needs a state_dir, where the history is kept");
     if (c->limits.max_buffered_bytes < c->limits.max_body_bytes) {
         conf_bytes_text(c->limits.max_body_bytes, text);
         report(k, false, "limits.max_buffered_bytes", "must be at least limits.max_body_bytes (%s)",

@@ -61,6 +61,10 @@ KEYS(models, struct conf,
      {"override", CONF_K_str, "null", 0, 0, 0, "Send every request with this model.",
       offsetof(self, model_override)},
      LIST("map", map, model_map, "{}", "Model aliases: {asked: sent}."))
+KEYS(prices_models, struct conf,
+     LIST("models", prices, overrides, "[]",
+          "Models with prices of your own, in the form of the file: each replaces all rows of that "
+          "model."))
 KEYS(endpoint_more, struct conf_endpoint,
      PATH(api_key_file, "File with the key, instead of `api_key`.")
          LIST("headers", map, headers, "{}",
@@ -94,10 +98,15 @@ KEYS(client, struct conf_client,
 
 #define SECTION(name, path, TABLE) {path, offsetof(struct conf, name), keys_##name},
 static const struct conf_section top_sections[] = {
-    {"", 0, keys_top_listen},   {"", 0, keys_top},
-    {"", 0, keys_top_clients},  {"", 0, keys_top_hosts},
-    {"cors", 0, keys_cors},     CONF_SECTIONS(SECTION){"affinity", 0, keys_affinity_keys},
-    {"models", 0, keys_models}, {"", 0, keys_top_endpoints}};
+    {"", 0, keys_top_listen},
+    {"", 0, keys_top},
+    {"", 0, keys_top_clients},
+    {"", 0, keys_top_hosts},
+    {"cors", 0, keys_cors},
+    CONF_SECTIONS(SECTION){"affinity", 0, keys_affinity_keys},
+    {"prices", 0, keys_prices_models},
+    {"models", 0, keys_models},
+    {"", 0, keys_top_endpoints}};
 #undef SECTION
 static const struct conf_section listen_sections[] = {{"", 0, keys_listen_address},
                                                       {"tls", 0, keys_listen_tls}};
@@ -151,10 +160,13 @@ const char *const *conf_words(enum conf_kind kind, size_t *n)
         WORDS(auth)
         WORDS(loglevel)
         WORDS(logformat)
+        WORDS(historyon)
+        WORDS(historyrows)
     case CONF_K_ms:
     case CONF_K_bytes:
     case CONF_K_u32:
     case CONF_K_flag:
+    case CONF_K_ppm:
     case CONF_K_str:
     case CONF_K_strs:
     case CONF_K_map:

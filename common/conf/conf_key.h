@@ -11,18 +11,22 @@ enum conf_kind {
     CONF_K_bytes,
     CONF_K_u32,
     CONF_K_flag,
+    CONF_K_ppm,
     CONF_K_str,
     CONF_K_strategy,
     CONF_K_probe,
     CONF_K_auth,
     CONF_K_loglevel,
     CONF_K_logformat,
+    CONF_K_historyon,
+    CONF_K_historyrows,
     CONF_K_strs,      /* struct conf_strs: a list of texts */
     CONF_K_map,       /* struct conf_map: a mapping of texts to texts */
     CONF_K_affinity,  /* conf.keys */
     CONF_K_listens,   /* conf.listen, elements of CONF_G_LISTEN */
     CONF_K_clients,   /* conf.clients, elements of CONF_G_CLIENT */
     CONF_K_endpoints, /* conf.endpoints, elements of CONF_G_ENDPOINT */
+    CONF_K_prices,    /* conf.overrides, in the form of supervisor/config/price_file.h */
     CONF_K_token,     /* a client's token, kept as token_sha256 */
     CONF_K_digest     /* token_sha256 itself, 64 hex digits */
 };
@@ -34,12 +38,15 @@ enum conf_kind {
     case CONF_K_probe:                                                                             \
     case CONF_K_auth:                                                                              \
     case CONF_K_loglevel:                                                                          \
-    case CONF_K_logformat
+    case CONF_K_logformat:                                                                         \
+    case CONF_K_historyon:                                                                         \
+    case CONF_K_historyrows
 #define CONF_CASE_LIST                                                                             \
     case CONF_K_affinity:                                                                          \
     case CONF_K_listens:                                                                           \
     case CONF_K_clients:                                                                           \
-    case CONF_K_endpoints
+    case CONF_K_endpoints:                                                                         \
+    case CONF_K_prices
 
 /* One key. `offset` is from the start of its section's struct; low and high as in conf_table.h. */
 struct conf_key {

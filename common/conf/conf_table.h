@@ -9,12 +9,13 @@
  * bytes    uint64_t         size: 64KiB 64MiB 512
  * u32      uint32_t         whole number
  * flag     bool             true/yes/on, false/no/off
+ * ppm      uint64_t         decimal number, kept as millionths: 1 1.25 0.000001
  * str      char * or NULL   text; null is NULL
  * ENUM     enum conf_ENUM   one of the words in CONF_ENUM_…
  *
  * The default is written as in the file and parsed by the same setter (conf_value.h). Bounds hold
- * for ms (milliseconds), bytes and u32. Flags: CONF_SECRET is never printed and wiped when freed;
- * CONF_SUP is not sent to workers; CONF_OFF: off, no and false are NULL. */
+ * for ms (milliseconds), bytes, u32 and ppm (millionths). Flags: CONF_SECRET is never printed and
+ * wiped when freed; CONF_SUP is not sent to workers; CONF_OFF: off, no and false are NULL. */
 #ifndef QCC_COMMON_CONF_CONF_TABLE_H
 #define QCC_COMMON_CONF_CONF_TABLE_H
 
@@ -45,6 +46,14 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 #define CONF_ENUM_logformat(E)                                                                     \
     E("text", LOGFORMAT_TEXT)                                                                      \
     E("json", LOGFORMAT_JSON)
+#define CONF_ENUM_historyon(E)                                                                     \
+    E("auto", HISTORY_AUTO)                                                                        \
+    E("true", HISTORY_ON)                                                                          \
+    E("false", HISTORY_OFF)
+#define CONF_ENUM_historyrows(E)                                                                   \
+    E("all", HISTORY_ROWS_ALL)                                                                     \
+    E("failed", HISTORY_ROWS_FAILED)                                                               \
+    E("off", HISTORY_ROWS_OFF)
 
 #define CONF_TOP(F)                                                                                \
     F(u32, workers, "auto", 0, 256, 0, "Worker processes; auto (0): one per CPU core.")            \
@@ -137,6 +146,25 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(strategy, strategy, "weighted", 0, 0, 0, "How an endpoint is chosen within its tier.")       \
     F(flag, use_priority, "false", 0, 0, 0, "Group endpoints by priority for every strategy.")
 
+#define CONF_HISTORY(F)                                                                            \
+    F(historyon, enabled, "auto", 0, 0, CONF_SUP,                                                  \
+      "Whether requests and usage are kept in state_dir; auto: where that is set.")                \
+    F(historyrows, requests, "all", 0, 0, CONF_SUP,                                                \
+      "Rows of all requests, of those that failed or were retried, or off: sums only.")            \
+    F(ms, keep_requests, "30d", 3600000, INT64_C(1825) * 86400000, CONF_SUP,                       \
+      "How long rows of requests are kept.")                                                       \
+    F(ms, keep_usage, "400d", 3600000, INT64_C(1825) * 86400000, CONF_SUP,                         \
+      "How long hourly sums and events are kept; sums of 15 minutes: 35d, or this if shorter.")    \
+    F(bytes, max_size, "1GiB", 16777216, INT64_C(1) << 40, CONF_SUP,                               \
+      "Largest file; beyond, the oldest requests go, day by day, then only sums are stored.")      \
+    F(bytes, min_free, "256MiB", 0, INT64_C(1) << 40, CONF_SUP,                                    \
+      "Less free space on the disk: nothing is stored.")                                           \
+    F(flag, clients, "true", 0, 0, CONF_SUP, "Whether the names of clients are kept.")
+
+#define CONF_PRICES(F)                                                                             \
+    F(str, file, "null", 0, 0, CONF_SUP,                                                           \
+      "File of list prices; null: the prices.yaml that QCC brings along.")
+
 #define CONF_LOG(F)                                                                                \
     F(loglevel, level, "info", 0, 0, 0, "Least level that is written.")                            \
     F(logformat, format, "text", 0, 0, 0, "Form of a line.")                                       \
@@ -158,7 +186,9 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(u32, max_concurrent, "0", 0, 1000000, 0,                                                     \
       "Open requests at most, over all workers; 0: no limit.")                                     \
     F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
-      "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")
+      "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")               \
+    F(ppm, price_factor, "1", 0, 1000000000, CONF_SUP,                                             \
+      "What it charges of the list price; 0: nothing, as with a subscription.")
 
 /* The sections that are plain mappings:  S(struct and member name, path in the file, table) */
 #define CONF_SECTIONS(S)                                                                           \
@@ -173,6 +203,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     S(affinity, "affinity", CONF_AFFINITY)                                                         \
     S(failure_queue, "failure_queue", CONF_FAILURE_QUEUE)                                          \
     S(balance, "balance", CONF_BALANCE)                                                            \
+    S(history, "history", CONF_HISTORY)                                                            \
+    S(prices, "prices", CONF_PRICES)                                                               \
     S(log, "log", CONF_LOG)
 
 #endif

@@ -2,10 +2,13 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/policy/price.h"
 #include "common/secret/secret.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
+
+enum { PPM_DECIMALS = 6 };
 
 struct unit {
     const char *name;
@@ -43,6 +46,15 @@ void conf_ms_text(int64_t ms, char out[static 32])
 void conf_bytes_text(uint64_t n, char out[static 32])
 {
     unit_text(size_units, COUNT_OF(size_units), n, out);
+}
+
+void conf_ppm_text(uint64_t ppm, char out[static 32])
+{
+    int n = snprintf(out, 32, "%llu.%06llu", (unsigned long long)(ppm / 1000000),
+                     (unsigned long long)(ppm % 1000000));
+    while (out[n - 1] == '0')
+        n--;
+    out[out[n - 1] == '.' ? n - 1 : n] = '\0';
 }
 
 bool conf_is_null(struct conf_text t)
@@ -186,6 +198,22 @@ static bool set_flag(const struct conf_key *k, bool *m, struct conf_text t, stru
     return true;
 }
 
+static bool set_ppm(const struct conf_key *k, uint64_t *m, struct conf_text t, struct err *e)
+{
+    char low[32], high[32], was[48];
+    uint64_t v;
+    if (!price_parse(t.s, PPM_DECIMALS, UINT64_MAX, &v))
+        return err_set(e, "must be a decimal number with up to %d decimals, like 0.25%s",
+                       PPM_DECIMALS, shown(k, t, was));
+    if (v < (uint64_t)k->low || v > (uint64_t)k->high) {
+        conf_ppm_text((uint64_t)k->low, low);
+        conf_ppm_text((uint64_t)k->high, high);
+        return err_set(e, "must be between %s and %s%s", low, high, shown(k, t, was));
+    }
+    *m = v;
+    return true;
+}
+
 static bool set_word(const struct conf_key *k, void *m, struct conf_text t, struct err *e)
 {
     size_t n;
@@ -218,6 +246,8 @@ ENUM_FITS(probe);
 ENUM_FITS(auth);
 ENUM_FITS(loglevel);
 ENUM_FITS(logformat);
+ENUM_FITS(historyon);
+ENUM_FITS(historyrows);
 
 static bool set_str(const struct conf_key *k, char **m, struct conf_text t, struct err *e)
 {
@@ -275,6 +305,8 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
         return set_u32(k, member, t, e);
     case CONF_K_flag:
         return set_flag(k, member, t, e);
+    case CONF_K_ppm:
+        return set_ppm(k, member, t, e);
     case CONF_K_str:
         return set_str(k, member, t, e);
     CONF_CASE_WORD:

@@ -36,6 +36,9 @@ void conf_ms_text(int64_t ms, char out[static 32]);
 /* 65536 → "64KiB", 1000 → "1000". */
 void conf_bytes_text(uint64_t n, char out[static 32]);
 
+/* 1250000 → "1.25", 1000000 → "1": millionths without zeros at the end. */
+void conf_ppm_text(uint64_t ppm, char out[static 32]);
+
 /* Whether the text means NULL: null, ~ or no text at all, without quotes. */
 bool conf_is_null(struct conf_text t);
 /* Whether the text is the off side of a switch: off, no, false. */

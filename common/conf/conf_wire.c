@@ -55,6 +55,7 @@ static void put_member(struct wr *w, const struct conf_key *k, const void *m)
         put_u64(w, *(const uint64_t *)m); /* an int64_t that is never negative */
         break;
     case CONF_K_bytes:
+    case CONF_K_ppm:
         put_u64(w, *(const uint64_t *)m);
         break;
     case CONF_K_u32:
@@ -228,6 +229,7 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
         *(int64_t *)m = (int64_t)v;
         return true;
     case CONF_K_bytes:
+    case CONF_K_ppm:
         return get_number(r, k->low, k->high, m);
     case CONF_K_u32:
         if (!get_number(r, k->low, k->high, &v))

@@ -34,7 +34,7 @@ void chan_init(struct chan *c, int fd, enum ipc_direction in, size_t tx_max, con
 
 void chan_bound(struct chan *c, size_t frame_max)
 {
-    c->rx.max = LEN_BYTES + min_size(frame_max, IPC_FRAME_MAX);
+    buf_bound(&c->rx, LEN_BYTES + min_size(frame_max, IPC_FRAME_MAX));
 }
 
 static void pass_pop(struct chan *c)
@@ -112,7 +112,7 @@ bool chan_send(struct chan *c, int pass, chan_put_fn *put, uint64_t gen, const v
     (void)!chan_write(c, &e);
     return true;
 undo:
-    c->tx.len = at;
+    buf_cut(&c->tx, at);
     return false;
 }
 

@@ -83,3 +83,18 @@ bool choice_next_skip(const struct choices *c, size_t *at, struct choice_skip *s
     *at += SKIP_BYTES;
     return s->why < SEL_SKIP__COUNT;
 }
+
+const char *choice_bound_text(const struct choice *x)
+{
+    switch ((enum sel_bound)x->bound) {
+    case SEL_BOUND_NO:
+        return x->flags & CHOICE_CONVERSATION ? "not bound" : NULL;
+    case SEL_BOUND_USED:
+        return "bound here";
+    case SEL_BOUND_SPARED:
+        return "bound elsewhere, which stands";
+    case SEL_BOUND_LEFT:
+        return "was bound elsewhere, which ends";
+    }
+    return NULL;
+}

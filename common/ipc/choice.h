@@ -63,4 +63,7 @@ bool choice_next(const struct choices *c, size_t *at, struct choice *x) MUST_CHE
 /* Reads the next endpoint that the choice lists as not taken. False: the bytes are malformed. */
 bool choice_next_skip(const struct choices *c, size_t *at, struct choice_skip *s) MUST_CHECK;
 
+/* How the request's conversation was bound when the choice was made; NULL: it has none. */
+const char *choice_bound_text(const struct choice *x);
+
 #endif

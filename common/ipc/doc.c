@@ -72,8 +72,13 @@ void doc_milli(struct doc *d, int64_t thousandths)
     int n = snprintf(text, sizeof text, "%s%lld.%03lld", thousandths < 0 ? "-" : "",
                      (long long)(thousandths < 0 ? -thousandths : thousandths) / 1000,
                      (long long)(thousandths < 0 ? -thousandths : thousandths) % 1000);
-    PACK(bin, (size_t)n);
-    PACK(bin_body, text, (size_t)n);
+    doc_decimal(d, str_make(text, (size_t)n));
+}
+
+void doc_decimal(struct doc *d, struct str digits)
+{
+    PACK(bin, digits.n);
+    PACK(bin_body, digits.p, digits.n);
 }
 
 void doc_kv_text(struct doc *d, const char *key, const char *s)

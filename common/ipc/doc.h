@@ -38,6 +38,9 @@ void doc_nil(struct doc *d);
 /* Appends a decimal fraction with three places: 983 is 0.983. */
 void doc_milli(struct doc *d, int64_t thousandths);
 
+/* Appends a number that is written already, in decimal: "12.345678". */
+void doc_decimal(struct doc *d, struct str digits);
+
 /* Appends a member of a map: its name and value. A NULL text is nil. */
 void doc_kv_text(struct doc *d, const char *key, const char *s);
 void doc_kv_str(struct doc *d, const char *key, struct str s);

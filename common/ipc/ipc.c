@@ -35,7 +35,7 @@ static bool put_head(msgpack_packer *pk, enum ipc_id id, uint64_t gen, size_t nf
         (void)m;                                                                                   \
         if (put_head(&pk, IPC_##NAME, gen, FIELDS_OF(low)) IPC_FIELDS_##low(PUT))                  \
             return true;                                                                           \
-        b->len = before;                                                                           \
+        buf_cut(b, before);                                                                        \
         return false;                                                                              \
     }                                                                                              \
     bool ipc_put_v_##low(struct buf *b, uint64_t gen, const void *m)                               \

@@ -9,7 +9,7 @@
 #include "common/base/str.h"
 
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
-enum { IPC_VERSION = 9 };
+enum { IPC_VERSION = 11 };
 
 /* Bytes of the largest configuration body and of the largest frame. 2,000 endpoints with long keys
  * are about 1 MiB. */
@@ -19,7 +19,9 @@ enum {
     IPC_ANSWER_MAX = 4 << 20,
     IPC_BINDINGS_MAX = 64 << 10,
     IPC_RECENT_MAX = 256 << 10,
-    IPC_STATS_MAX = 64 << 10
+    IPC_STATS_MAX = 64 << 10,
+    IPC_PRICES_MAX = 1 << 20,
+    IPC_QUERY_MAX = 1024 /* bytes of a query's argument */
 };
 
 /* Most worker processes at one time, twice the most that may be configured: old ones may still
@@ -35,17 +37,40 @@ enum worker_exit {
                                      (ld.so(8)) */
 };
 
+/* What the recorder does. Numbers of frames between processes of one build. */
+enum history_state {
+    HISTORY_STARTING, /* opens its file */
+    HISTORY_STORING,
+    HISTORY_PAUSED, /* the disk is full, or has less than history.min_free */
+    HISTORY_LOCKED, /* another process holds a lock on the file, or it cannot be opened now */
+    HISTORY_NEWER,  /* the file is of a newer QCC, and stays untouched */
+    HISTORY_BROKEN, /* a damaged file that cannot be set aside either */
+    HISTORY_CLOCK,  /* the clock says a time before 2020 or beyond 2100 */
+    HISTORY__COUNT
+};
+
+/* What becomes of the oldest rows. */
+enum history_retention {
+    HISTORY_KEEPS, /* none is too old */
+    HISTORY_DROPS, /* some are deleted, or will be within the hour */
+    HISTORY_YOUNG, /* nothing is deleted yet: the recorder has just been started */
+    HISTORY_HELD,  /* nothing is deleted: the clock was set */
+    HISTORY_FULL,  /* the file is at history.max_size: only sums are stored */
+    HISTORY_RETENTION__COUNT
+};
+
 /* IPC_MODEL_MAX: bytes of the longest model name in a frame. IPC_BLOCKS_MAX: bytes of an endpoint's
  * blocked models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };
 
-enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL, TO_NEW, TO_OLD };
+enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL, TO_NEW, TO_OLD, TO_REC, FROM_REC };
 
 /* The direction of the answers to messages of direction d. */
 static inline enum ipc_direction ipc_opposite(enum ipc_direction d)
 {
-    static const uint8_t of[] = {[TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL,
-                                 [TO_CTL] = FROM_CTL,  [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW};
+    static const uint8_t of[] = {
+        [TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL, [TO_CTL] = FROM_CTL,
+        [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW,    [TO_REC] = FROM_REC, [FROM_REC] = TO_REC};
     return (enum ipc_direction)of[d];
 }
 

@@ -1,14 +1,17 @@
 #include "common/ipc/recent_record.h"
 
+#include <stddef.h>
+
 /* Bytes at most of each text, so that the texts of a record always fit and leave room for
  * attempts. */
 enum {
     CLIENT_MAX = 24,
-    MODEL_MAX = 40,
+    MODEL_MAX = 64, /* Bedrock's names have up to 50 */
     METHOD_MAX = 8,
     TARGET_MAX = 40,
     ENDPOINT_MAX = 40,
-    END_MAX = 40
+    END_MAX = 40,
+    WORD_MAX = 16
 };
 
 /* The numbers of an attempt, packed in front of its texts. */
@@ -29,7 +32,8 @@ static void put(struct recent_record *r, struct str s, size_t max)
 
 void recent_put(struct recent_record *r, const struct recent_texts *t)
 {
-    _Static_assert(CLIENT_MAX + MODEL_MAX + METHOD_MAX + TARGET_MAX + ENDPOINT_MAX + END_MAX + 6 <=
+    _Static_assert(CLIENT_MAX + 3 * MODEL_MAX + METHOD_MAX + TARGET_MAX + ENDPOINT_MAX + END_MAX +
+                           3 * WORD_MAX + 11 <=
                        RECENT_TEXT,
                    "the texts of a record always fit");
     r->len = r->listed = 0;
@@ -39,6 +43,11 @@ void recent_put(struct recent_record *r, const struct recent_texts *t)
     put(r, t->path, TARGET_MAX);
     put(r, t->endpoint, ENDPOINT_MAX);
     put(r, t->end, END_MAX);
+    put(r, t->sent, MODEL_MAX);
+    put(r, t->served, MODEL_MAX);
+    put(r, t->tier, WORD_MAX);
+    put(r, t->speed, WORD_MAX);
+    put(r, t->geo, WORD_MAX);
 }
 
 bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
@@ -75,7 +84,8 @@ bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *a
     *at = 0;
     return r->len <= RECENT_TEXT && get(r, at, &t->client) && get(r, at, &t->model) &&
            get(r, at, &t->method) && get(r, at, &t->path) && get(r, at, &t->endpoint) &&
-           get(r, at, &t->end);
+           get(r, at, &t->end) && get(r, at, &t->sent) && get(r, at, &t->served) &&
+           get(r, at, &t->tier) && get(r, at, &t->speed) && get(r, at, &t->geo);
 }
 
 bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent_attempt *a)
@@ -94,4 +104,62 @@ bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent
                                  .ms = fixed.ms,
                                  .retry_after_ms = fixed.retry_after_ms};
     return get(r, at, &a->endpoint) && get(r, at, &a->reason);
+}
+
+/* ---- packed: uint16_t size; the struct up to its choices; the choices, as far as they are used;
+ * the id; the text, as far as it is used */
+
+enum {
+    AT_CHOICES = offsetof(struct recent_record, choices),
+    CHOICES_HEAD = offsetof(struct choices, bytes),
+    ID_BYTES = sizeof((struct recent_record *)0)->id
+};
+
+size_t recent_pack(const struct recent_record *r, uint8_t out[static RECENT_PACKED_MAX])
+{
+    size_t nchoices = (size_t)CHOICES_HEAD + r->choices.len;
+    uint16_t size = (uint16_t)(2 + AT_CHOICES + nchoices + ID_BYTES + r->len);
+    uint8_t *p = out;
+    memcpy(p, &size, 2);
+    p += 2;
+    memcpy(p, r, AT_CHOICES);
+    p += AT_CHOICES;
+    memcpy(p, &r->choices, nchoices);
+    p += nchoices;
+    memcpy(p, r->id, ID_BYTES);
+    p += ID_BYTES;
+    memcpy(p, r->text, r->len);
+    return size;
+}
+
+size_t recent_packed_size(const uint8_t *p, size_t n)
+{
+    uint16_t size;
+    if (n < sizeof size)
+        return 0;
+    memcpy(&size, p, sizeof size);
+    return size >= 2 + AT_CHOICES + CHOICES_HEAD + ID_BYTES && size <= n &&
+                   size <= RECENT_PACKED_MAX
+               ? size
+               : 0;
+}
+
+bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r)
+{
+    const uint8_t *end = p + size;
+    p += 2;
+    memcpy(r, p, AT_CHOICES);
+    p += AT_CHOICES;
+    memcpy(&r->choices, p, CHOICES_HEAD);
+    p += CHOICES_HEAD;
+    /* A bool that is neither 0 nor 1 must not be read as one. */
+    if (*(const uint8_t *)&r->stream > 1 || *(const uint8_t *)&r->message > 1 ||
+        r->choices.len > CHOICES_BYTES || r->len > RECENT_TEXT ||
+        (size_t)(end - p) != (size_t)r->choices.len + ID_BYTES + r->len)
+        return false;
+    memcpy(r->choices.bytes, p, r->choices.len);
+    p += r->choices.len;
+    memcpy(r->id, p, ID_BYTES);
+    memcpy(r->text, p + ID_BYTES, r->len);
+    return true;
 }

@@ -11,12 +11,14 @@
 
 /* RECENT_RECORDS: requests that a worker remembers. RECENT_TEXT: bytes of a record's texts;
  * attempts without room there are left out. RECENT_UNKNOWN: a number that is not known. */
-enum { RECENT_RECORDS = 256, RECENT_TEXT = 352, RECENT_UNKNOWN = UINT32_MAX };
+enum { RECENT_RECORDS = 256, RECENT_TEXT = 480, RECENT_UNKNOWN = UINT32_MAX };
 
 struct recent_record {
     int64_t began_us; /* CLOCK_REALTIME */
     uint64_t bytes_in, bytes_out;
     uint32_t tokens[TOKENS__COUNT]; /* RECENT_UNKNOWN: the reply named none */
+    uint32_t write_1h;              /* of TOKENS_CACHE_WRITE; RECENT_UNKNOWN: as that */
+    uint32_t web_searches;          /* RECENT_UNKNOWN: the reply named none */
     uint32_t first_byte_ms;         /* since began_us; RECENT_UNKNOWN: no byte came */
     uint32_t total_ms;
     uint16_t status;   /* 0: the client left before a status was sent */
@@ -24,6 +26,7 @@ struct recent_record {
     uint16_t len;      /* bytes used of text */
     uint8_t listed;    /* attempts that are in text */
     bool stream;
+    bool message; /* an endpoint was looked for to serve a message: a request that history counts */
     struct choices choices;
     char id[20];
     char text[RECENT_TEXT];
@@ -32,6 +35,9 @@ struct recent_record {
 /* The texts of a record, in their order. */
 struct recent_texts {
     struct str client, model, method, path, endpoint, end;
+    struct str sent;             /* model that the last endpoint was asked for; empty: none was */
+    struct str served;           /* model that the reply names; empty: it names none */
+    struct str tier, speed, geo; /* of the reply's usage; empty: it names none */
 };
 
 struct recent_attempt {
@@ -57,5 +63,20 @@ bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *a
  * malformed. */
 bool recent_get_attempt(const struct recent_record *r, size_t *at,
                         struct recent_attempt *a) MUST_CHECK;
+
+/* Bytes of the longest packed record. */
+enum { RECENT_PACKED_MAX = sizeof(struct recent_record) + 2 };
+
+/* Writes the record without the room that its choices and texts have left: most records take a
+ * third of the struct. Returns the bytes written. */
+size_t recent_pack(const struct recent_record *r, uint8_t out[static RECENT_PACKED_MAX]);
+
+/* The bytes of the packed record that begins at p, by its first two, of n; 0: it does not end
+ * within them. */
+size_t recent_packed_size(const uint8_t *p, size_t n);
+
+/* Reads the packed record at p, of `size` bytes as recent_packed_size says. False: it is
+ * malformed; its texts and choices are still to be checked (recent_get). */
+bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r) MUST_CHECK;
 
 #endif

@@ -44,6 +44,7 @@ struct stats_total {
     uint32_t duration[STATS_REPLIES][HIST_BUCKETS]; /* requests by enum stats_reply and duration */
     uint64_t duration_us[STATS_REPLIES];
     uint64_t bytes_in, bytes_out; /* bytes of bodies received from clients, sent to clients */
+    uint32_t history_dropped;     /* records of requests that the history did not get */
 };
 
 /* Records that one STATS carries at most. */

@@ -14,8 +14,8 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers sessions requests why enable disable drain verify reset
-        reload upgrade stop logs env run import completion help version'
+    local commands='status endpoints queue breakers sessions requests why history usage events prices enable disable drain
+        verify reset reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -44,7 +44,48 @@ _qccctl() {
         enable | disable | drain | verify | reset)
             ((COMP_CWORD == at + 1)) && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
             ;;
+        events)
+            case $prev in
+                --endpoint) mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur") ;;
+                *) mapfile -t COMPREPLY < <(compgen -W "-f --endpoint --json" -- "$cur") ;;
+            esac
+            ;;
         status) mapfile -t COMPREPLY < <(compgen -W "--watch --json" -- "$cur") ;;
+        usage)
+            case $prev in
+                --by)
+                    mapfile -t COMPREPLY < <(compgen -W "model endpoint client hour day week month total block" -- "$cur")
+                    ;;
+                --endpoint) mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur") ;;
+                --since | --until | --model | --client | --zone) ;;
+                *)
+                    mapfile -t COMPREPLY < <(compgen -W "--by --since --until --endpoint --model --client --zone --csv
+                        --json --speed" -- "$cur")
+                    ;;
+            esac
+            ;;
+        requests)
+            case $prev in
+                --endpoint) mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur") ;;
+                --class)
+                    mapfile -t COMPREPLY < <(compgen -W "ok transient rate_limit auth permanent unknown" -- "$cur")
+                    ;;
+                --since | --until | --model | --client | --status | --min-ms) ;;
+                *)
+                    mapfile -t COMPREPLY < <(compgen -W "--since --until --failed --class --endpoint --model --client
+                        --status --min-ms --csv --json" -- "$cur")
+                    ;;
+            esac
+            ;;
+        history)
+            if ((COMP_CWORD == at + 1)); then
+                mapfile -t COMPREPLY < <(compgen -W "check prune backup --json" -- "$cur")
+            elif [[ ${COMP_WORDS[at + 1]} == backup ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            elif [[ ${COMP_WORDS[at + 1]} == prune && $prev != --before && $prev != --client ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "--before --client" -- "$cur")
+            fi
+            ;;
         stop) mapfile -t COMPREPLY < <(compgen -W "--wait" -- "$cur") ;;
         completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$cur") ;;
         run)

@@ -4,6 +4,8 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "supervisor/children/spawn.h"
+#include "supervisor/shared/events.h"
 #include "supervisor/shared/health.h"
 
 #include <errno.h>
@@ -14,7 +16,6 @@
 #include <unistd.h>
 
 enum {
-    WORKER_FD = 3, /* the worker's end of the channel */
     /* bytes: two CONFs and all other frames that may wait for a worker that does not read */
     TX_MAX = 2 * IPC_FRAME_MAX + (1 << 20),
     RETIRE_GRACE_MS = 1000, /* beyond the drain timeout, when the worker itself ends its requests */
@@ -125,15 +126,6 @@ void slot_send(struct slot *s, int pass, chan_put_fn *put, const void *m)
 
 /* ---- the end of a life */
 
-static void describe_end(int status, char *out, size_t size)
-{
-    if (WIFSIGNALED(status))
-        snprintf(out, size, "signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
-                 WCOREDUMP(status) ? ", core dumped" : "");
-    else
-        snprintf(out, size, "exit code %d", WEXITSTATUS(status));
-}
-
 /* SIGCHLD can be handled before the last frames are read; without this the worker's last OUTCOMEs
  * are lost. */
 static void read_rest(struct slot *s)
@@ -157,10 +149,19 @@ static const char *cannot_start(int status)
     return NULL;
 }
 
+/* How a worker ended that was not told to, in the log and as an event. */
+static void note_end(struct slot *s, enum log_level level, pid_t pid, const char *what)
+{
+    log_line(level, (struct str){0}, "%s (pid %d) %s", s->name, (int)pid, what);
+    events_add(s->env->events, clock_wall_ms(), EVENT_WORKER, NULL, "%s (pid %d) %s", s->name,
+               (int)pid, what);
+}
+
 /* The process ended without having been told to. was_active: it was not killed by the supervisor.
  * Decides when the next one starts, and logs why. */
 static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, bool was_active)
 {
+    struct err what;
     char how[96];
     int64_t wait = backoff_ended(&s->backoff, &respawn, lived);
     bool known = s->cannot_start != NULL;
@@ -168,13 +169,16 @@ static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, boo
     s->cannot_start = was_active ? cannot_start(status) : NULL;
     if (s->cannot_start) {
         wait = respawn.max_ms;
-        log_line(known ? LOG_L_DEBUG : LOG_L_ERROR, (struct str){0},
-                 "%s (pid %d) cannot start: %s; the next try is in %lld ms", s->name, (int)pid,
-                 s->cannot_start, (long long)wait);
+        err_set(&what, "cannot start: %s; the next try is in %lld ms", s->cannot_start,
+                (long long)wait);
+        if (known)
+            log_debug("%s (pid %d) %s", s->name, (int)pid, what.msg);
+        else
+            note_end(s, LOG_L_ERROR, pid, what.msg);
     } else if (was_active) {
-        describe_end(status, how, sizeof how);
-        log_error("%s (pid %d) ended unexpectedly after %.1f s: %s", s->name, (int)pid,
-                  (double)lived / 1000, how);
+        spawn_end_text(status, how, sizeof how);
+        err_set(&what, "ended unexpectedly after %.1f s: %s", (double)lived / 1000, how);
+        note_end(s, LOG_L_ERROR, pid, what.msg);
     }
     s->st.start_at += wait;
     if (wait && !s->cannot_start && s->env->intent->want == PLAN_SERVE)
@@ -184,6 +188,7 @@ static void on_failure(struct slot *s, pid_t pid, int status, int64_t lived, boo
 static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
 {
     struct slot *s = w->data;
+    struct err what;
     char how[96];
     (void)events;
     ev_child_stop(loop, w);
@@ -199,8 +204,9 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     if (was_retiring && w->rstatus == 0) {
         log_info("%s (pid %d) has finished", s->name, (int)pid);
     } else if (was_retiring) {
-        describe_end(w->rstatus, how, sizeof how);
-        log_error("%s (pid %d) ended badly while it drained: %s", s->name, (int)pid, how);
+        spawn_end_text(w->rstatus, how, sizeof how);
+        err_set(&what, "ended badly while it drained: %s", how);
+        note_end(s, LOG_L_ERROR, pid, what.msg);
     } else {
         on_failure(s, pid, w->rstatus, lived, was_active);
     }
@@ -211,8 +217,9 @@ void slot_kill(struct slot *s, const char *why)
 {
     if (!slot_alive(s))
         return;
-    log_line(s->env->intent->want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, (struct str){0},
-             "%s (pid %d) is killed: %s", s->name, (int)s->pid, why);
+    struct err what;
+    err_set(&what, "is killed: %s", why);
+    note_end(s, s->env->intent->want == PLAN_STOP ? LOG_L_WARNING : LOG_L_ERROR, s->pid, what.msg);
     if (s->pid)
         kill(s->pid, SIGKILL);
     unwatch(s);
@@ -222,40 +229,16 @@ void slot_kill(struct slot *s, const char *why)
 
 /* ---- start */
 
-static void reset_signals(void)
-{
-    /* Signals that a terminal sends to the whole process group are for the supervisor alone. */
-    static const int ignored[] = {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
-    sigset_t none;
-    sigemptyset(&none);
-    for (size_t i = 0; i < COUNT_OF(ignored); i++)
-        signal(ignored[i], SIG_IGN);
-    signal(SIGTERM, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* Runs in the child. Every other descriptor is close-on-exec. quiet: that the program cannot be
- * executed was logged before. */
-static NORETURN void become_worker(const char *program, unsigned number, int fd, bool quiet)
-{
-    char num[16];
-    snprintf(num, sizeof num, "%u", number);
-    reset_signals();
-    if ((fd == WORKER_FD || dup2(fd, WORKER_FD) != -1) && fd_cloexec(WORKER_FD, false))
-        execl(program, "qcc-worker", "--slot", num, (char *)NULL);
-    if (!quiet)
-        dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", program, strerror(errno));
-    _exit(WORKER_EXIT_NO_EXEC);
-}
-
 static bool spawn(struct slot *s, const char *program, int *fd, struct err *e)
 {
     int theirs;
     if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
-    pid_t pid = fork();
-    if (pid == 0)
-        become_worker(program, s->number, theirs, s->cannot_start != NULL);
+    char number[16];
+    snprintf(number, sizeof number, "%u", s->number);
+    char *argv[] = {"qcc-worker", "--slot", number, NULL};
+    /* that the program cannot be executed was logged before */
+    pid_t pid = spawn_child(program, argv, &theirs, 1, s->cannot_start != NULL);
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);

@@ -14,6 +14,7 @@
 #include <ev.h>
 #include <sys/types.h>
 
+struct events;
 struct health;
 struct slot;
 
@@ -30,6 +31,7 @@ struct slot_ops {
 struct slot_env {
     struct ev_loop *loop;
     struct health *health;            /* gets health_slot_up, _retires and _gone */
+    struct events *events;            /* gets ends that were not ordered */
     const struct plan_intent *intent; /* how an end is logged depends on it */
     const struct slot_ops *ops;
     void *arg; /* argument of ops */

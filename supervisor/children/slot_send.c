@@ -19,6 +19,12 @@ static void slot_send_ring(struct slot *s, int ring_fd)
         slot_send(s, ring_fd, ipc_put_v_log_ring, &m);
 }
 
+void slot_send_feed(struct slot *s, int feed)
+{
+    struct ipc_feed m = {.on = feed != -1};
+    slot_send(s, feed, ipc_put_v_feed, &m);
+}
+
 void slot_send_conf(struct slot *s, const struct conf *c)
 {
     struct buf body;
@@ -60,6 +66,8 @@ void slot_send_welcome(struct slot *s, const struct slot_welcome *w)
     slot_send(s, -1, ipc_put_v_hello, &hello);
     slot_send_log(s, w->log_fd);
     slot_send_ring(s, w->ring_fd);
+    if (w->feed != -1)
+        slot_send_feed(s, w->feed);
     slot_send_conf(s, w->conf);
     health_send_all(w->health, (int)s->number, clock_boot_ms());
     slot_send_listeners(s, NULL, w->listen);

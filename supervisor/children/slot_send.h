@@ -15,6 +15,7 @@ struct slot_welcome {
     uint64_t boot_ms;    /* start of the supervisor, CLOCK_REALTIME */
     struct str secret;   /* conversations are hashed with it */
     int log_fd, ring_fd; /* as in slot_send_log, slot_send_ring */
+    int feed;            /* as in slot_send_feed */
     const struct conf *conf;
     const struct listen_set *listen; /* sockets of conf */
     struct health *health;
@@ -26,6 +27,10 @@ void slot_send_welcome(struct slot *s, const struct slot_welcome *w);
 /* Sends the next piece of the bindings. True: it was the last one; else slot_ops.room is called
  * when there is room for more. */
 bool slot_send_bindings(struct slot *s, struct bindings *from);
+
+/* Sends the end of the feed that records of requests go to; -1: there is no history. The caller
+ * keeps the descriptor. */
+void slot_send_feed(struct slot *s, int feed);
 
 /* Sends START, unless bindings are still to follow. */
 void slot_send_start(struct slot *s);

@@ -90,10 +90,42 @@ void faults_at(struct faults *f, unsigned line, unsigned col, bool warning, cons
     va_end(ap);
 }
 
-void faults_add(struct faults *f, bool warning, const char *path, const char *fmt, ...)
+/* The place of the element, or of the nearest one around it; NULL: there is none. *faulty: one of
+ * them has an error already. */
+static const struct fault_place *nearest(const struct faults *f, const char *path, bool *faulty)
 {
     const struct fault_place *near = NULL;
     size_t depth = 0;
+    *faulty = false;
+    for (size_t i = 0; i < f->nplaces; i++) {
+        const struct fault_place *p = &f->places[i];
+        if (!is_around(p->path, path))
+            continue;
+        *faulty |= p->faulty;
+        if (!p->faulty && (!near || strlen(p->path) > depth)) {
+            near = p;
+            depth = strlen(p->path);
+        }
+    }
+    return near;
+}
+
+void faults_take(struct faults *f, bool warning, const char *path, const struct faults *of)
+{
+    char line[700];
+    bool faulty;
+    const struct fault_place *p = *path ? nearest(f, path, &faulty) : NULL;
+    unsigned at_line = p ? p->line : 0, at_col = p ? p->col : 0;
+    for (size_t i = 0; i < of->n; i++) {
+        faults_line(of, i, line, sizeof line);
+        faults_at(f, at_line, at_col, warning || of->v[i].warning, path, "%s", line);
+    }
+    f->dropped += of->dropped;
+}
+
+void faults_add(struct faults *f, bool warning, const char *path, const char *fmt, ...)
+{
+    bool faulty;
     /* The fault is only counted, so its place is not looked up: for 20,000 faults in 30,000
      * elements that would take seconds. */
     if (f->n == FAULTS_MAX) {
@@ -101,17 +133,9 @@ void faults_add(struct faults *f, bool warning, const char *path, const char *fm
         f->dropped++;
         return;
     }
-    for (size_t i = 0; i < f->nplaces; i++) {
-        const struct fault_place *p = &f->places[i];
-        if (!is_around(p->path, path))
-            continue;
-        if (p->faulty)
-            return;
-        if (!near || strlen(p->path) > depth) {
-            near = p;
-            depth = strlen(p->path);
-        }
-    }
+    const struct fault_place *near = nearest(f, path, &faulty);
+    if (faulty)
+        return;
     va_list ap;
     va_start(ap, fmt);
     keep(f, near ? near->line : 1, near ? near->col : 1, warning, path, fmt, ap);

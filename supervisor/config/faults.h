@@ -44,6 +44,10 @@ void faults_at(struct faults *f, unsigned line, unsigned col, bool warning, cons
 void faults_add(struct faults *f, bool warning, const char *path, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
+/* Adds the faults of a file that the element `path` names, each as "FILE:LINE:COL: message" at the
+ * place of the element; of the file as a whole when path is "". warning: they are warnings here. */
+void faults_take(struct faults *f, bool warning, const char *path, const struct faults *of);
+
 /* Marks an element as faulty without a message, so that a misspelt key is not reported as missing
  * too. */
 void faults_excuse(struct faults *f, const char *path);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ static bool read_all(int fd, struct buf *b, struct err *e)
         bool fits = buf_add(b, piece, (size_t)n);
         secret_wipe(piece, (size_t)n);
         if (!fits)
-            return err_set(e, "is larger than %zu KiB", b->max >> 10);
+            return err_set(e, "is larger than %u KiB", b->max >> 10);
         if (n == 0)
             return true;
     }
@@ -48,6 +49,13 @@ bool file_read(const char *path, struct buf *b, bool *open_to_all, struct err *e
     }
     fd_close(&fd);
     return ok;
+}
+
+void file_named(const char *beside, const char *name, char *out, size_t size)
+{
+    const char *slash = strrchr(beside, '/');
+    int folder = name[0] == '/' || !slash ? 0 : (int)min_size((size_t)(slash + 1 - beside), 4000);
+    snprintf(out, size, "%.*s%s", folder, beside, name);
 }
 
 void file_done(struct buf *b)

@@ -27,12 +27,7 @@ static bool read_named(struct faults *f, const char *at, const char *name, bool 
     struct err e;
     bool open_to_all;
     char path[CONF_TEXT_MAX + 4096];
-    const char *slash = strrchr(f->file, '/');
-    if (name[0] == '/' || !slash)
-        snprintf(path, sizeof path, "%s", name);
-    else
-        snprintf(path, sizeof path, "%.*s%s", (int)min_size((size_t)(slash + 1 - f->file), 4000),
-                 f->file, name);
+    file_named(f->file, name, path, sizeof path);
     if (!file_read(path, b, &open_to_all, &e)) {
         faults_add(f, false, at, "%.200s %s", path, e.msg);
         return false;

@@ -5,6 +5,7 @@
 #include "common/ipc/ipc.h"
 #include "supervisor/config/file.h"
 #include "supervisor/config/keys.h"
+#include "supervisor/config/price_file.h"
 #include "supervisor/config/yaml.h"
 
 #include <pwd.h>
@@ -31,6 +32,7 @@ struct conf *conf_load(const char *path, struct faults *f)
     struct conf *c = yaml_load(path, f);
     if (c) {
         keys_read(c, f);
+        price_file_read(c, f);
         if (c->user && !getpwnam(c->user))
             faults_add(f, false, "user", "no user \"%s\" on this machine", c->user);
         if (conf_check(c, on_fault, f) && f->errors == 0)

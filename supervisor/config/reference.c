@@ -29,6 +29,11 @@ static void print_values(FILE *out, const struct conf_key *k)
     case CONF_K_flag:
         fprintf(out, "`true` or `false`");
         break;
+    case CONF_K_ppm:
+        conf_ppm_text((uint64_t)k->low, low);
+        conf_ppm_text((uint64_t)k->high, high);
+        fprintf(out, "decimal number, %s to %s", low, high);
+        break;
     case CONF_K_str:
         fprintf(out, k->flags & CONF_OFF ? "text or `off`" : "text");
         break;
@@ -52,6 +57,9 @@ static void print_values(FILE *out, const struct conf_key *k)
         break;
     case CONF_K_endpoints:
         fprintf(out, "list of `endpoints[]`");
+        break;
+    case CONF_K_prices:
+        fprintf(out, "list of models with prices");
         break;
     case CONF_K_token:
         fprintf(out, "text");

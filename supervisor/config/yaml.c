@@ -6,6 +6,7 @@
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"
 #include "supervisor/config/file.h"
+#include "supervisor/config/price_file.h"
 #include "supervisor/config/yaml_tree.h"
 
 #include <stdlib.h>
@@ -338,12 +339,9 @@ static void set_row(struct loader *ld, const struct conf_key *k, void *member,
     case CONF_K_bytes:
     case CONF_K_u32:
     case CONF_K_flag:
+    case CONF_K_ppm:
     case CONF_K_str:
-    case CONF_K_strategy:
-    case CONF_K_probe:
-    case CONF_K_auth:
-    case CONF_K_loglevel:
-    case CONF_K_logformat:
+    CONF_CASE_WORD:
     case CONF_K_token:
     case CONF_K_digest:
         set_scalar(ld, k, member, n, at);
@@ -365,6 +363,10 @@ static void set_row(struct loader *ld, const struct conf_key *k, void *member,
         break;
     case CONF_K_endpoints:
         set_endpoints(ld, n, at);
+        break;
+    case CONF_K_prices:
+        if (!is_nothing(n))
+            price_file_models(n, at, true, &ld->c->overrides, ld->f);
         break;
     }
 }

@@ -15,7 +15,7 @@
 
 enum {
     CONNS_MAX = 32,     /* beyond that the connection idle longest is closed */
-    ASK_MAX = 512,      /* bytes of a CTL_ASK; the longest has about 190 */
+    ASK_MAX = 1200,     /* bytes of a CTL_QUERY; the longest has about 1,090 */
     GROUPS_MAX = 65536, /* the kernel's own bound (NGROUPS_MAX) */
     /* bytes: one answer of the largest size, and smaller ones that wait before it */
     TX_MAX = IPC_ANSWER_MAX + (64 << 10)
@@ -133,6 +133,19 @@ static void logs(struct control_conn *k, uint64_t id, struct doc *d)
     say(k, id, status, d, fd);
 }
 
+/* Answers with the backup of the history that the question `backup` has made. */
+static void take_backup(struct control_conn *k, uint64_t id, struct doc *d)
+{
+    int fd = recorder_take_backup(k->control->query->env->recorder);
+    unsigned status = 200;
+    if (fd == -1)
+        status = doc_refuse(d, 409, "there is no backup to take: begin one");
+    else
+        doc_map(d, 0);
+    say(k, id, status, d, fd);
+    fd_close(&fd);
+}
+
 /* A starting supervisor requests the path. A supervisor that is stopping needs it only for queries
  * about its state, and gives it up. */
 static void yield(struct control_conn *k, uint64_t id, struct doc *d)
@@ -160,6 +173,8 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
     k->stays |= str_eq(m->what, STR("stop")) || str_eq(m->what, STR("logs"));
     if (str_eq(m->what, STR("logs"))) {
         logs(k, m->id, &d);
+    } else if (str_eq(m->what, STR("take_backup"))) {
+        take_backup(k, m->id, &d);
     } else if (str_eq(m->what, STR("yield"))) {
         yield(k, m->id, &d);
     } else {
@@ -176,9 +191,12 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct control_conn *k = arg;
     struct ipc_ctl_ask m;
+    struct ipc_ctl_query q;
     if (k->bad)
         return true; /* the connection is being closed: further frames are dropped */
-    if (f->id != IPC_CTL_ASK || f->fd != -1 || !ipc_get_ctl_ask(f, &m))
+    if (f->fd == -1 && f->id == IPC_CTL_QUERY && ipc_get_ctl_query(f, &q))
+        m = (struct ipc_ctl_ask){.id = q.id, .what = q.what, .arg = q.arg};
+    else if (f->id != IPC_CTL_ASK || f->fd != -1 || !ipc_get_ctl_ask(f, &m))
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
     ask(k, &m);
     return true;

@@ -188,6 +188,23 @@ OF_LIVING(worker_buffered, doc_int, w->gauges.buffered_bytes)
 OF_LIVING(worker_started, doc_milli, w->started_wall_ms)
 OF_LIVING(worker_memory, doc_int, a->cost[a->i].resident)
 
+INT(history_up,
+    a->env->recorder->is.state == HISTORY_STORING && a->env->recorder->phase == RECORDER_RUNNING)
+INT(history_dropped, recorder_dropped(a->env->recorder) + a->env->totals->history_dropped)
+INT(history_size, a->env->recorder->is.size)
+
+static void history_behind(const struct at *a)
+{
+    doc_milli(a->d, (int64_t)a->env->recorder->is.behind_ms);
+}
+
+static void recorder_memory(const struct at *a)
+{
+    struct rusage_cost cost;
+    pid_t pid = a->env->recorder->pid;
+    doc_int(a->d, pid && rusage_of(pid, &cost) ? (int64_t)cost.resident : 0);
+}
+
 INT(tier, ep_tier(health_at(a)))
 INT(enabled, ep_enabled(health_at(a)))
 INT(draining, health_at(a)->draining)
@@ -254,6 +271,12 @@ static void put_hist(struct doc *d, const uint64_t v[HIST_BUCKETS], uint64_t sum
 static void duration(const struct at *a)
 {
     put_hist(a->d, a->env->totals->duration[a->k], a->env->totals->duration_us[a->k]);
+}
+
+static void history_commit(const struct at *a)
+{
+    struct recorder_commits c = recorder_commits(a->env->recorder);
+    put_hist(a->d, c.hist, c.us);
 }
 
 static void first_byte(const struct at *a)
@@ -358,6 +381,17 @@ static const struct {
      "Memory of the worker's process."},
     {"qcc_workers_cpu_seconds_total", COUNTER, NO, NO, workers_cpu,
      "CPU time of all workers, ended ones too."},
+
+    {"qcc_history_up", GAUGE, NO, NO, history_up, "Whether requests are stored in the history."},
+    {"qcc_history_dropped_total", COUNTER, NO, NO, history_dropped,
+     "Requests that the history has not got."},
+    {"qcc_history_behind_seconds", GAUGE, NO, NO, history_behind,
+     "Age of the oldest request that is not stored yet."},
+    {"qcc_history_size_bytes", GAUGE, NO, NO, history_size, "Size of the history's files."},
+    {"qcc_history_commit_seconds", HISTOGRAM, NO, NO, history_commit,
+     "Time to store a batch of requests."},
+    {"qcc_recorder_resident_memory_bytes", GAUGE, NO, NO, recorder_memory,
+     "Memory of the recorder's process."},
 
     {"process_start_time_seconds", GAUGE, NO, NO, boot, "When the supervisor started."},
     {"process_cpu_seconds_total", COUNTER, NO, NO, own_cpu, "CPU time of the supervisor."},

@@ -1,13 +1,16 @@
 /* operate_env: the parts of the supervisor that operators' queries read, filled by the root. All of
- * it is borrowed and only read, except health, which operators' actions change (query.h). */
+ * it is borrowed and only read, except health, which operators' actions change (query.h), the
+ * events, to which they are added, and the recorder, which is asked. */
 #ifndef QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 #define QCC_SUPERVISOR_OPERATE_OPERATE_ENV_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
+#include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
+#include "supervisor/shared/events.h"
 #include "supervisor/shared/health.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
@@ -26,9 +29,11 @@ struct operate_env {
     const struct conf *conf; /* the configuration in use; set again by the root after a reload */
     const struct listen_set *listen;
     const struct slots *slots;
+    struct recorder *recorder; /* asked by history_query */
     const struct plan_intent *intent;
     const bool *serving; /* all workers have been ready once */
     struct health *health;
+    struct events *events;
     const struct totals *totals;
     const struct bindings *bindings;
     const struct reload_counts *reloads;

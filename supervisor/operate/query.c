@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/ipc/params.h"
 #include "supervisor/config/faults.h"
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
@@ -10,56 +11,68 @@ void query_init(struct query *q, const struct operate_env *env, const struct que
                 void *arg)
 {
     *q = (struct query){.env = env, .ops = ops, .arg = arg};
-    recent_query_init(&q->recent, env);
+    history_query_init(&q->history, env);
+    recent_query_init(&q->recent, env, &q->history);
 }
 
 void query_fini(struct query *q)
 {
     recent_query_fini(&q->recent);
+    history_query_fini(&q->history);
 }
 
 /* ---- requests */
 
-/* Finds the value of a parameter in "a=1&b=2". False: there is none. */
-static bool parameter(struct str query, struct str name, struct str *value)
+/* Whether the query has a condition, which only the history can answer. */
+static bool past_asked(struct str arg)
 {
-    while (query.n) {
-        const char *and = memchr(query.p, '&', query.n);
-        size_t n = and? (size_t)(and-query.p) : query.n;
-        struct str one = str_make(query.p, n);
-        if (str_starts(one, name) && one.n > name.n && one.p[name.n] == '=') {
-            *value = str_make(one.p + name.n + 1, one.n - name.n - 1);
+    static const struct str conditions[] = {
+        STR_LIT("before"),   STR_LIT("since"), STR_LIT("until"),
+        STR_LIT("endpoint"), STR_LIT("model"), STR_LIT("client"),
+        STR_LIT("status"),   STR_LIT("class"), STR_LIT("min_ms")};
+    char room[IPC_QUERY_MAX];
+    struct str v;
+    for (size_t i = 0; i < COUNT_OF(conditions); i++)
+        if (params_get(arg, conditions[i], room, sizeof room, &v) != PARAM_NONE)
             return true;
-        }
-        n += and != NULL;
-        query = str_make(query.p + n, query.n - n);
-    }
     return false;
 }
 
+/* Without a condition but a limit the answer comes from the workers' memory. */
 static unsigned requests(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
+    char room[IPC_QUERY_MAX];
     uint64_t limit = 50;
     struct str v;
-    if (parameter(arg, STR("limit"), &v) &&
-        (!str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
+    if (past_asked(arg))
+        return history_query_begin(&q->history, from, STR("requests"), arg, d);
+    enum param given = params_get(arg, STR("limit"), room, sizeof room, &v);
+    if (given != PARAM_NONE &&
+        (given == PARAM_BAD || !str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
         return doc_refuse(d, 400, "limit is a number from 1 to 1000");
-    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL))
+    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL, STR("")))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
 
-/* All attempts and choices of one request, found by its id or an unambiguous beginning of it. */
+/* All attempts and choices of one request, found by its id or an unambiguous beginning of it. arg:
+ * ID, or ID?at=MS, which says where in the history to look. */
 static unsigned why(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     enum { ID = 20, MATCHES = 3 };
-    bool hex = arg.n > 0 && arg.n <= ID;
-    for (size_t i = 0; hex && i < arg.n; i++)
-        hex = ascii_digit(arg.p[i]) || (arg.p[i] >= 'a' && arg.p[i] <= 'f');
+    static const struct str known[] = {STR_LIT("at")};
+    const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
+    struct str id = mark ? str_make(arg.p, (size_t)(mark - arg.p)) : arg;
+    struct str rest = mark ? str_make(mark + 1, arg.n - id.n - 1) : STR("");
+    bool hex = id.n > 0 && id.n <= ID;
+    for (size_t i = 0; hex && i < id.n; i++)
+        hex = ascii_digit(id.p[i]) || (id.p[i] >= 'a' && id.p[i] <= 'f');
     if (!hex)
         return doc_refuse(d, 400,
                           "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
-    if (!recent_query_begin(&q->recent, from, MATCHES, &arg))
+    if (params_unknown(rest, known, COUNT_OF(known)).n)
+        return doc_refuse(d, 400, "the only parameter is at, in milliseconds");
+    if (!recent_query_begin(&q->recent, from, MATCHES, &id, rest))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
@@ -165,6 +178,7 @@ static unsigned act(struct query *q, struct str name, enum ep_action a, struct d
     if (!e)
         return doc_refuse(d, 404, "no endpoint has that id or name");
     log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
+    events_add(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, "%s", ep_action_name(a));
     health_operator(q->env->health, e, a, clock_boot_ms());
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
@@ -196,12 +210,55 @@ SHOW(endpoints)
 SHOW(breakers)
 SHOW(queue)
 SHOW(sessions)
+SHOW(history)
 
 static unsigned metrics(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     (void)from, (void)arg;
     metrics_show(q->env, d);
     return 200;
+}
+
+/* Questions that the recorder answers, under the same name. */
+#define RECORDED(noun)                                                                             \
+    static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
+    {                                                                                              \
+        return history_query_begin(&q->history, from, STR(#noun), arg, d);                         \
+    }
+RECORDED(check)
+RECORDED(prune)
+RECORDED(backup)
+RECORDED(job)
+RECORDED(usage)
+RECORDED(blocks)
+RECORDED(speed)
+
+/* Whether the history has the newest events too, or is about to: during an upgrade. */
+static bool events_stored(const struct query *q)
+{
+    const struct recorder *r = q->env->recorder;
+    return history_query_possible(&q->history) &&
+           (r->held || (r->phase == RECORDER_RUNNING && r->is.state <= HISTORY_STORING));
+}
+
+/* Events that are not stored now are those that an operator looks for: they are in memory. */
+static unsigned events(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    struct event_ask asked;
+    struct err why;
+    if (!event_ask_read(arg, &asked, &why))
+        return doc_refuse(d, 400, why.msg);
+    if (events_stored(q))
+        return history_query_begin(&q->history, from, STR("events"), arg, d);
+    return show_events(q->env, arg, d);
+}
+
+/* The recorder knows more of it; without one the list of prices is answered. */
+static unsigned prices(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    return history_query_reads(&q->history)
+               ? history_query_begin(&q->history, from, STR("prices"), arg, d)
+               : show_prices(q->env, arg, d);
 }
 
 static const struct {
@@ -217,6 +274,11 @@ static const struct {
     {STR_LIT("enable"), enable, true},      {STR_LIT("disable"), disable, true},
     {STR_LIT("drain"), drain, true},        {STR_LIT("verify"), verify, true},
     {STR_LIT("reset"), reset, true},        {STR_LIT("upgrade"), upgrade, true},
+    {STR_LIT("history"), history, false},   {STR_LIT("check"), check, false},
+    {STR_LIT("usage"), usage, false},       {STR_LIT("blocks"), blocks, false},
+    {STR_LIT("speed"), speed, false},       {STR_LIT("prices"), prices, false},
+    {STR_LIT("events"), events, false},     {STR_LIT("prune"), prune, true},
+    {STR_LIT("backup"), backup, true},      {STR_LIT("job"), job, false},
 };
 
 bool query_acts(struct str what)

@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/base/str.h"
 #include "common/ipc/doc.h"
+#include "supervisor/operate/history_query.h"
 #include "supervisor/operate/operate_env.h"
 #include "supervisor/operate/recent_query.h"
 
@@ -40,6 +41,7 @@ struct query {
     const struct query_ops *ops;
     void *arg; /* argument of ops */
     struct recent_queries recent;
+    struct history_queries history;
     struct query_waits waits;
     struct reload_counts reloads;
 };
@@ -47,7 +49,7 @@ struct query {
 /* Makes a query without askers that wait. env and ops are borrowed. */
 void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops,
                 void *arg);
-/* Drops the queries that wait for workers; their askers are not answered. */
+/* Drops the queries that wait for workers or the recorder; their askers are not answered. */
 void query_fini(struct query *q);
 
 /* In place of a status: the answer comes later, through asker.answer. */

@@ -3,21 +3,25 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/ipc/recent_record.h"
+#include "common/policy/model_name.h"
 #include "supervisor/shared/totals.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PATIENCE_S 1.0
 
-enum { OPEN_MAX = 8 };
+enum { OPEN_MAX = 8, PAST_MAX = 80 };
 
 struct recent_query {
     struct list node;
     struct recent_queries *all;
     struct asker from;
     uint64_t id;
-    char only[20]; /* id of the request that is asked for, or its beginning */
-    size_t nonly;  /* bytes of `only`; 0: the last requests are asked for */
+    char only[20];       /* id of the request that is asked for, or its beginning */
+    size_t nonly;        /* bytes of `only`; 0: the last requests are asked for */
+    char past[PAST_MAX]; /* parameters for the history */
+    size_t npast;
     size_t limit, n;
     struct recent_record *v; /* records received, the newest first, at most `limit` */
     bool waits[SLOTS_MAX];
@@ -25,9 +29,11 @@ struct recent_query {
     ev_timer late;
 };
 
-void recent_query_init(struct recent_queries *r, const struct operate_env *env)
+void recent_query_init(struct recent_queries *r, const struct operate_env *env,
+                       struct history_queries *history)
 {
     r->env = env;
+    r->history = history;
     list_init(&r->open);
 }
 
@@ -93,21 +99,6 @@ static void put_endpoint(const struct operate_env *env, struct doc *d, uint32_t 
     doc_text(d, hex);
 }
 
-static const char *bound_text(const struct choice *x)
-{
-    switch ((enum sel_bound)x->bound) {
-    case SEL_BOUND_NO:
-        return x->flags & CHOICE_CONVERSATION ? "not bound" : NULL;
-    case SEL_BOUND_USED:
-        return "bound here";
-    case SEL_BOUND_SPARED:
-        return "bound elsewhere, which stands";
-    case SEL_BOUND_LEFT:
-        return "was bound elsewhere, which ends";
-    }
-    return NULL;
-}
-
 static void put_choice(const struct operate_env *env, struct doc *d, const struct choices *c,
                        const struct choice *x, size_t *at)
 {
@@ -120,7 +111,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
         put_endpoint(env, d, x->endpoint);
     else
         doc_nil(d);
-    doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : bound_text(x));
+    doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : choice_bound_text(x));
     doc_kv_flag(d, "repeat", x->flags & CHOICE_SAME);
     doc_kv_flag(d, "new_connection", x->flags & CHOICE_FRESH);
     doc_kv_flag(d, "trial", x->flags & CHOICE_TRIAL);
@@ -166,6 +157,18 @@ static void put_choices(const struct operate_env *env, struct doc *d, const stru
     doc_kv_int(d, "choices_missed", c->missed);
 }
 
+/* Writes the tokens; the cache writes as a sum and by how long they are kept. */
+static void put_tokens(struct doc *d, const struct recent_record *r)
+{
+    uint32_t all = r->tokens[TOKENS_CACHE_WRITE], one_hour = r->write_1h;
+    bool split = all != RECENT_UNKNOWN && one_hour <= all;
+    doc_map(d, TOKENS__COUNT + 2);
+    for (unsigned i = 0; i < TOKENS__COUNT; i++)
+        put_known(d, totals_tokens_name[i], r->tokens[i]);
+    put_known(d, "write_5m", split ? all - one_hour : RECENT_UNKNOWN);
+    put_known(d, "write_1h", split ? one_hour : RECENT_UNKNOWN);
+}
+
 static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r,
                        bool trail)
 {
@@ -175,11 +178,14 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     char began[25];
     bool whole = recent_get(r, &t, &at); /* recent_query_on_recent has checked it */
     clock_format(r->began_us / 1000, began);
-    doc_map(d, trail ? 19 : 17);
+    doc_map(d, trail ? 26 : 24);
     doc_kv_text(d, "time", began);
     doc_kv_str(d, "id", str_make(r->id, sizeof r->id));
     put_text(d, "client", t.client);
     put_text(d, "model", t.model);
+    put_text(d, "sent", t.sent);
+    put_text(d, "served", t.served);
+    doc_kv_flag(d, "model_differs", model_name_differs(t.sent, t.served));
     doc_kv_str(d, "method", t.method);
     doc_kv_str(d, "path", t.path);
     doc_kv_flag(d, "stream", r->stream);
@@ -195,9 +201,11 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_kv_int(d, "bytes_in", (int64_t)r->bytes_in);
     doc_kv_int(d, "bytes_out", (int64_t)r->bytes_out);
     doc_text(d, "tokens");
-    doc_map(d, TOKENS__COUNT);
-    for (unsigned i = 0; i < TOKENS__COUNT; i++)
-        put_known(d, totals_tokens_name[i], r->tokens[i]);
+    put_tokens(d, r);
+    put_known(d, "web_searches", r->web_searches);
+    put_text(d, "service_tier", t.tier);
+    put_text(d, "speed", t.speed);
+    put_text(d, "inference_geo", t.geo);
     doc_kv_str(d, "end", t.end);
     if (trail)
         put_choices(env, d, &r->choices);
@@ -234,16 +242,29 @@ static unsigned put_one(const struct recent_query *o, struct doc *d)
     return doc_refuse(d, 409, e.msg);
 }
 
+/* Looks for the request in the history: its answer is the asker's. Returns 0, or the status of a
+ * refusal. */
+static unsigned ask_history(struct recent_query *o, struct doc *d)
+{
+    char arg[PAST_MAX + sizeof o->only + 8];
+    int n =
+        snprintf(arg, sizeof arg, "id=%.*s&%.*s", (int)o->nonly, o->only, (int)o->npast, o->past);
+    return history_query_begin(o->all->history, &o->from, STR("why"), str_make(arg, (size_t)n), d);
+}
+
 static void answer(struct recent_query *o)
 {
     struct doc d;
     unsigned status = 200;
     doc_init(&d, IPC_ANSWER_MAX);
-    if (o->nonly)
+    if (o->nonly && o->n == 0 && history_query_possible(o->all->history))
+        status = ask_history(o, &d);
+    else if (o->nonly)
         status = put_one(o, &d);
     else
         put_all(o, &d);
-    o->from.answer(&o->from, status, &d);
+    if (status)
+        o->from.answer(&o->from, status, &d);
     doc_free(&d);
     drop(o);
 }
@@ -257,7 +278,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 /* ---- collecting */
 
 bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit,
-                        const struct str *id)
+                        const struct str *id, struct str past)
 {
     const struct slots *slots = r->env->slots;
     if (r->nopen == OPEN_MAX)
@@ -270,6 +291,9 @@ bool recent_query_begin(struct recent_queries *r, const struct asker *from, size
     o->nonly = id ? min_size(id->n, sizeof o->only) : 0;
     if (o->nonly)
         memcpy(o->only, id->p, o->nonly);
+    o->npast = min_size(past.n, sizeof o->past);
+    if (o->npast)
+        memcpy(o->past, past.p, o->npast);
     list_push_back(&r->open, &o->node);
     r->nopen++;
     ev_timer_init(&o->late, on_late, PATIENCE_S, 0.);

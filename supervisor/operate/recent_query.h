@@ -1,17 +1,20 @@
 /* recent_query: a query for the last requests of all workers. Each worker remembers its own;
  * RECENT_ASK is sent to all, and the answers are merged when the last has come, or after a second
- * without the missing ones. */
+ * without the missing ones. A single request that no worker remembers is looked for in the
+ * history. */
 #ifndef QCC_SUPERVISOR_OPERATE_RECENT_QUERY_H
 #define QCC_SUPERVISOR_OPERATE_RECENT_QUERY_H
 
 #include "common/base/list.h"
 #include "common/ipc/doc.h"
 #include "common/ipc/ipc.h"
+#include "supervisor/operate/history_query.h"
 #include "supervisor/operate/operate_env.h"
 
 /* The queries that wait for workers. */
 struct recent_queries {
     const struct operate_env *env;
+    struct history_queries *history; /* asked for what no worker remembers */
     struct list open;
     size_t nopen;
     uint64_t last_id;
@@ -20,17 +23,19 @@ struct recent_queries {
 /* Most requests that one answer can hold. */
 enum { RECENT_QUERY_MAX = 1000 };
 
-/* Makes an empty list of queries. env is borrowed. */
-void recent_query_init(struct recent_queries *r, const struct operate_env *env);
+/* Makes an empty list of queries. env and history are borrowed. */
+void recent_query_init(struct recent_queries *r, const struct operate_env *env,
+                       struct history_queries *history);
 
 /* Drops the queries that wait; they are not answered. */
 void recent_query_fini(struct recent_queries *r);
 
 /* Begins a query; `from` is copied. limit: 1..RECENT_QUERY_MAX. id: NULL, or the id of one request
- * or its beginning: all attempts and choices of that request are shown. False: too many queries are
- * under way. */
+ * or its beginning: all attempts and choices of that request are shown. past: parameters
+ * for the history, should no worker remember it; 80 bytes at most are used. False: too many queries
+ * are under way. */
 bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit,
-                        const struct str *id) MUST_CHECK;
+                        const struct str *id, struct str past) MUST_CHECK;
 
 /* Handles RECENT. False: the frame violates the protocol; the caller kills the worker. */
 bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot,

@@ -3,6 +3,8 @@
 #include "common/base/clock.h"
 #include "common/policy/endpoint/endpoint_state.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -358,4 +360,95 @@ void show_sessions(const struct operate_env *env, struct doc *d)
         put_names(d, &env->conf->endpoints[i]);
         doc_kv_int(d, "bindings", bindings_count(env->bindings, str_c(env->conf->endpoints[i].id)));
     }
+}
+
+/* ---- events */
+
+static bool event_asked(const struct event_ask *a, const struct event *e)
+{
+    return e->k < a->before && (!a->endpoint[0] || strcmp(a->endpoint, e->endpoint) == 0);
+}
+
+unsigned show_events(const struct operate_env *env, struct str arg, struct doc *d)
+{
+    const struct events *ev = env->events;
+    struct event_ask a;
+    struct event_doc list;
+    struct err why;
+    bool more = false;
+    if (!event_ask_read(arg, &a, &why))
+        return doc_refuse(d, 400, why.msg);
+    const struct event *oldest = events_at(ev, events_oldest(ev));
+    event_doc_init(&list);
+    for (uint64_t i = ev->n; i > events_oldest(ev) && !more; i--) {
+        const struct event *e = events_at(ev, i - 1);
+        if (!event_asked(&a, e))
+            continue;
+        more = list.n == a.limit;
+        if (!more)
+            event_doc_put(&list, e->k, str_c(e->endpoint), str_c(event_kind_name(e->kind)),
+                          str_c(e->text));
+    }
+    event_doc_end(&list, d, more, oldest ? oldest->k : 0);
+    return 200;
+}
+
+/* ---- history */
+
+static void put_wall(struct doc *d, const char *key, int64_t ms)
+{
+    char text[25];
+    if (ms > 0)
+        clock_format(ms, text);
+    doc_kv_text(d, key, ms > 0 ? text : NULL);
+}
+
+/* Why nothing is stored; NULL: it is. */
+static const char *why_no_history(const struct operate_env *env)
+{
+    const struct recorder *r = env->recorder;
+    if (env->conf->history.enabled == HISTORY_OFF)
+        return "history.enabled is false";
+    if (!r->program)
+        return "there is no program qcc-recorder beside qcc-worker";
+    if (!r->wanted)
+        return "state_dir is not set";
+    return r->why[0] ? r->why : NULL;
+}
+
+static void put_retention(const struct operate_env *env, struct doc *d)
+{
+    const struct conf *c = env->conf;
+    doc_text(d, "retention");
+    doc_map(d, 5);
+    doc_kv_text(d, "state", recorder_retention_text(env->recorder));
+    doc_kv_int(d, "keep_requests_s", c->history.keep_requests / 1000);
+    doc_kv_int(d, "keep_usage_s", c->history.keep_usage / 1000);
+    doc_kv_int(d, "max_size_bytes", (int64_t)c->history.max_size);
+    doc_kv_int(d, "min_free_bytes", (int64_t)c->history.min_free);
+}
+
+void show_history(const struct operate_env *env, struct doc *d)
+{
+    const struct recorder *r = env->recorder;
+    const char *dir = env->conf->state_dir;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/history.db", dir ? dir : "");
+    doc_map(d, 16);
+    doc_kv_text(d, "state", recorder_state_text(r));
+    doc_kv_text(d, "why", why_no_history(env));
+    doc_kv_text(d, "path", r->wanted ? path : NULL);
+    doc_kv_int(d, "size_bytes", (int64_t)r->is.size);
+    doc_kv_int(d, "requests", (int64_t)r->is.rows);
+    put_wall(d, "oldest", r->is.oldest_ms);
+    put_wall(d, "newest", r->is.newest_ms);
+    doc_kv_int(d, "behind_ms", (int64_t)r->is.behind_ms);
+    doc_kv_int(d, "stored", (int64_t)r->is.stored);
+    doc_kv_int(d, "commits", (int64_t)r->is.commits);
+    doc_kv_int(d, "dropped", (int64_t)(recorder_dropped(r) + env->totals->history_dropped));
+    doc_kv_int(d, "restarts", r->failures);
+    doc_kv_int(d, "pid", r->pid);
+    put_retention(env, d);
+    doc_kv_text(d, "last_error", r->last_error_ms ? r->last_error : NULL);
+    put_wall(d, "last_error_at", r->last_error_ms);
 }

@@ -23,4 +23,14 @@ void show_queue(const struct operate_env *env, struct doc *d);
 /* Writes how many conversations are bound, in all and by endpoint. */
 void show_sessions(const struct operate_env *env, struct doc *d);
 
+/* Answers GET /api/v1/events from memory (common/ipc/event_doc.h). Returns the status. */
+unsigned show_events(const struct operate_env *env, struct str arg, struct doc *d);
+
+/* Writes the prices in force, or of the model that the query names, without what only the history
+ * knows. Returns the status: 400 for another query. */
+unsigned show_prices(const struct operate_env *env, struct str arg, struct doc *d);
+
+/* The history: its state, the file, what is in it. */
+void show_history(const struct operate_env *env, struct doc *d);
+
 #endif

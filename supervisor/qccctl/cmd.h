@@ -67,8 +67,27 @@ int cmd_queue(struct cmd *c, int argc, char **argv);
 int cmd_breakers(struct cmd *c, int argc, char **argv);
 int cmd_sessions(struct cmd *c, int argc, char **argv);
 
-/* cmd_recent.c: requests, why */
+/* cmd_history.c: history */
+int cmd_history(struct cmd *c, int argc, char **argv);
+
+/* cmd_events.c: events */
+int cmd_events(struct cmd *c, int argc, char **argv);
+
+/* cmd_prices.c: prices */
+int cmd_prices(struct cmd *c, int argc, char **argv);
+
+/* cmd_usage.c: usage */
+int cmd_usage_show(struct cmd *c, int argc, char **argv);
+
+/* cmd_job.c: history check, prune, backup; argv[0] is that word */
+int job_check(struct cmd *c, int argc, char **argv);
+int job_prune(struct cmd *c, int argc, char **argv);
+int job_backup(struct cmd *c, int argc, char **argv);
+
+/* cmd_requests.c: requests */
 int cmd_requests(struct cmd *c, int argc, char **argv);
+
+/* cmd_why.c: why */
 int cmd_why(struct cmd *c, int argc, char **argv);
 
 /* cmd_logs.c: logs */

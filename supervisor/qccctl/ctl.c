@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { TX_MAX = 4096, PLACES = 8 };
+enum { TX_MAX = 4096, PLACES = 8, SHORT_ARG = 128 }; /* SHORT_ARG: bytes of CTL_ASK.arg */
 
 /* ---- places of the socket */
 
@@ -298,7 +298,9 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
 {
     struct err e = {""};
     struct ipc_ctl_ask m = {.id = ++c->last_id, .what = str_c(what), .arg = str_c(arg)};
-    bool late = false;
+    struct ipc_ctl_query q = {.id = m.id, .what = m.what, .arg = m.arg};
+    /* A supervisor of before the history knows no CTL_QUERY. */
+    bool longer = m.arg.n > SHORT_ARG, late = false;
     if (timeout_ms <= 0)
         timeout_ms = c->timeout_ms;
     c->want = m.id;
@@ -306,7 +308,8 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
     *body = NULL;
     if (fd)
         *fd = -1;
-    if (!chan_send(&c->chan, -1, ipc_put_v_ctl_ask, 0, &m)) {
+    if (longer ? !chan_send(&c->chan, -1, ipc_put_v_ctl_query, 0, &q)
+               : !chan_send(&c->chan, -1, ipc_put_v_ctl_ask, 0, &m)) {
         fprintf(stderr, "qccctl: the question is longer than the supervisor accepts\n");
         return CTL_USAGE;
     }

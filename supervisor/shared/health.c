@@ -399,7 +399,7 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
             places_departed_take(&h->departed, e->id, &e->places);
         }
         e->name = mem_strdup(ce->name);
-        health_log(e->name, &e->state, &ch, NULL);
+        health_log(h->events, e->name, &e->state, &ch, NULL);
     }
     for (size_t i = 0; i < nold; i++) {
         if (old[i].name)

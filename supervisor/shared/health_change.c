@@ -77,5 +77,6 @@ void health_changed(struct health *h, struct health_endpoint *e, const struct ep
     look_again(h, e, now_ms);
     count_trips(h, e, ch);
     if (!h->frozen)
-        health_log(e->name, &e->state, ch, reason); /* last, so that workers get the state sooner */
+        /* last, so that workers get the state sooner */
+        health_log(h->events, e->name, &e->state, ch, reason);
 }

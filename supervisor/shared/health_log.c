@@ -1,6 +1,8 @@
 #include "supervisor/shared/health_log.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "supervisor/shared/events.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,12 +31,33 @@ static bool is_bad(const struct ep_note *n, const struct ep_state *s)
     return false;
 }
 
+static enum event_kind kind_of(enum ep_what what)
+{
+    switch (what) {
+    case EP_NOTE_BREAKER:
+        return EVENT_BREAKER;
+    case EP_NOTE_COOLDOWN:
+        return EVENT_COOLDOWN;
+    case EP_NOTE_QUEUE:
+    case EP_NOTE_REACH:
+        return EVENT_QUEUE;
+    case EP_NOTE_HEALTH:
+    case EP_NOTE_DISABLED:
+    case EP_NOTE_DRAIN:
+    case EP_NOTE_MODEL:
+    case EP_NOTE_COUNT_TOKENS:
+    case EP_NOTE__COUNT:
+        break;
+    }
+    return EVENT_HEALTH;
+}
+
 /* Logs a change: "endpoint relay: breaker closed -> open: failures in a row (3: connection
  * refused)". */
-static void log_note(const char *name, const struct ep_state *s, const struct ep_note *n,
-                     const char *reason)
+static void log_note(struct events *events, const char *name, const struct ep_state *s,
+                     const struct ep_note *n, const char *reason)
 {
-    char lasts[40] = "", more[260] = "";
+    char lasts[40] = "", more[260] = "", text[EVENT_TEXT];
     const char *why = n->why ? n->why : "";
     bool own_words = reason && reason[0] && strcmp(reason, why) != 0;
     if (n->ms > 0)
@@ -43,14 +66,17 @@ static void log_note(const char *name, const struct ep_state *s, const struct ep
         snprintf(more, sizeof more, " (%u: %s)", s->breaker.failures, own_words ? reason : "?");
     else if (own_words)
         snprintf(more, sizeof more, " (%s)", reason);
-    log_line(is_bad(n, s) ? LOG_L_WARNING : LOG_L_INFO, (struct str){0},
-             "endpoint %s: %s %s%s%s%s: %s%s", name, ep_what_name(n->what), n->from,
+    snprintf(text, sizeof text, "%s %s%s%s%s: %s%s", ep_what_name(n->what), n->from,
              n->from[0] ? " -> " : "", n->to, lasts, why, more);
+    log_line(is_bad(n, s) ? LOG_L_WARNING : LOG_L_INFO, (struct str){0}, "endpoint %s: %s", name,
+             text);
+    if (events)
+        events_add(events, clock_wall_ms(), kind_of(n->what), name, "%s", text);
 }
 
-void health_log(const char *name, const struct ep_state *s, const struct ep_changes *ch,
-                const char *reason)
+void health_log(struct events *events, const char *name, const struct ep_state *s,
+                const struct ep_changes *ch, const char *reason)
 {
     for (uint32_t i = 0; i < ch->n; i++)
-        log_note(name, s, &ch->note[i], reason);
+        log_note(events, name, s, &ch->note[i], reason);
 }

@@ -22,6 +22,8 @@ enum { HEALTH_PREDECESSOR = SLOTS_MAX, HEALTH_SLOTS };
 /* Sends a message (`put` as for chan_send) to the worker in a slot, or to all. */
 typedef void health_send(void *arg, int slot, chan_put_fn *put, const void *m);
 
+struct events;
+
 /* Events of an endpoint that are counted: a verification passed or failed, the breaker opened. */
 enum health_count { HEALTH_VERIFIED, HEALTH_VERIFY_FAILED, HEALTH_TRIPPED };
 typedef void health_counted(void *arg, const char *id, enum health_count what);
@@ -64,6 +66,7 @@ struct health {
     struct ep_conf conf;
     health_send *send;
     health_counted *counted; /* set after health_init; NULL: events are not counted */
+    struct events *events;   /* borrowed, set after health_init; NULL: changes are only logged */
     void *arg;
     uint64_t seq;          /* seq of the last loan or verification */
     bool up[HEALTH_SLOTS]; /* slots whose workers may get trials and verifications */

@@ -198,6 +198,7 @@ bool totals_add(struct totals *t, unsigned slot, struct str total, struct str re
     memcpy(&all, total.p, sizeof all); /* copied, since a blob in a frame is not aligned */
     set_streams(t, slot, all.streams_open);
     t->connections += all.connections;
+    t->history_dropped += all.history_dropped;
     for (unsigned i = 0; i < STATS_STATUSES; i++)
         t->requests[i] += all.requests[i];
     for (unsigned k = 0; k < STATS_REPLIES; k++) {

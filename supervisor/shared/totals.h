@@ -48,7 +48,8 @@ struct totals {
     uint64_t requests[STATS_STATUSES]; /* ended requests by the first digit of their status */
     uint64_t duration[STATS_REPLIES][HIST_BUCKETS], duration_us[STATS_REPLIES];
     uint64_t bytes_in, bytes_out, tokens[TOKENS__COUNT];
-    uint64_t connections; /* client connections accepted */
+    uint64_t connections;     /* client connections accepted */
+    uint64_t history_dropped; /* records that workers could not give to the recorder */
     /* the part that was restored from the file */
     uint64_t restored_requests[STATS_STATUSES], restored_in, restored_out;
     uint32_t *streams; /* event streams open now, by slot */

@@ -13,6 +13,9 @@ enum { HANDOVER_VERSION = 1 };
 enum { HANDOVER_FD = 3, HANDOVER_STATE_FD = 4 };
 #define HANDOVER_ENV "QCC_UPGRADE"
 
+/* The first IPC_VERSION whose supervisors know UP_HISTORY. An earlier one must not be sent it. */
+enum { HANDOVER_HISTORY_IPC = 11 };
+
 /* The kind of descriptor that UP_SOCKET carries. */
 enum handover_kind {
     HANDOVER_LISTENER,
@@ -20,7 +23,9 @@ enum handover_kind {
     HANDOVER_CONTROL, /* the control socket */
     HANDOVER_LOCK,    /* the lock of state_dir */
     HANDOVER_RING,    /* the log ring, to be written */
-    HANDOVER_RING_READER
+    HANDOVER_RING_READER,
+    HANDOVER_FEED, /* the feed (children/recorder.h), to be written */
+    HANDOVER_FEED_READER
 };
 
 /* The descriptors that are handed over beside listening sockets. */
@@ -31,6 +36,7 @@ struct handover {
     dev_t control_dev; /* of the control socket's file; 0: not known */
     ino_t control_ino;
     int ring, ring_reader; /* the log ring: to be written, to be read */
+    int feed, feed_reader; /* the feed: to be written, to be read */
 };
 
 #endif

@@ -45,6 +45,7 @@ static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, s
     pre->version = m->version;
     pre->pid = m->pid;
     pre->gen = m->gen;
+    pre->ipc = m->ipc;
     pre->same_ipc = m->ipc == IPC_VERSION;
     snprintf(pre->build, sizeof pre->build, STR_FMT, STR_ARG(m->build));
     return true;
@@ -77,6 +78,14 @@ static bool on_up_socket(struct predecessor *pre, struct ipc_frame *f,
     case HANDOVER_RING_READER:
         fd_close(&pre->handover.ring_reader);
         pre->handover.ring_reader = fd;
+        return true;
+    case HANDOVER_FEED:
+        fd_close(&pre->handover.feed);
+        pre->handover.feed = fd;
+        return true;
+    case HANDOVER_FEED_READER:
+        fd_close(&pre->handover.feed_reader);
+        pre->handover.feed_reader = fd;
         return true;
     }
     fd_close(&fd); /* a kind of a later build, which this one does not need */
@@ -126,10 +135,15 @@ static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
 
 bool predecessor_take(struct predecessor *pre, const struct predecessor_env *env, struct err *e)
 {
-    *pre = (struct predecessor){
-        .env = *env,
-        .chan.fd = -1,
-        .handover = {.lock = -1, .state = -1, .control = -1, .ring = -1, .ring_reader = -1}};
+    *pre = (struct predecessor){.env = *env,
+                                .chan.fd = -1,
+                                .handover = {.lock = -1,
+                                             .state = -1,
+                                             .control = -1,
+                                             .ring = -1,
+                                             .ring_reader = -1,
+                                             .feed = -1,
+                                             .feed_reader = -1}};
     if (!getenv(HANDOVER_ENV))
         return true;
     unsetenv(HANDOVER_ENV); /* so that no child takes itself for a successor */
@@ -271,6 +285,7 @@ static void nothing_out(struct predecessor *pre)
 static void go(struct predecessor *pre, bool gave)
 {
     struct ipc_up_serves m = {};
+    const struct ipc_up_tell tell = {.ipc = IPC_VERSION};
     pre->phase = PREDECESSOR_SERVING;
     if (!pre->same_ipc || !gave)
         nothing_out(pre);
@@ -281,8 +296,10 @@ static void go(struct predecessor *pre, bool gave)
     listen_given_drop(&pre->given);
     pre->conf = NULL;
     pre->env.ops->go(pre->env.arg);
-    if (gave)
-        send_up(pre, ipc_put_v_up_serves, &m);
+    if (!gave)
+        return;
+    send_up(pre, ipc_put_v_up_tell, &tell);
+    send_up(pre, ipc_put_v_up_serves, &m);
 }
 
 static void over(struct predecessor *pre)
@@ -296,6 +313,7 @@ static void over(struct predecessor *pre)
     }
     pre->phase = PREDECESSOR_OVER;
     nothing_out(pre);
+    pre->env.ops->history(pre->env.arg);
     log_info("the previous supervisor, pid %u, has finished", pre->pid);
 }
 
@@ -309,6 +327,7 @@ void predecessor_ready(struct predecessor *pre)
     }
     go(pre, false);
     pre->phase = PREDECESSOR_OVER;
+    pre->env.ops->history(pre->env.arg);
     pre->env.ops->serves(pre->env.arg);
 }
 
@@ -439,10 +458,16 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
+    if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {
+        pre->env.ops->history(pre->env.arg);
+        return true;
+    }
     if (f->id != IPC_UP_DONE || pre->phase != PREDECESSOR_SERVING)
         return err_set(e, "the running supervisor sent %s, which is not expected now",
                        ipc_name(f->id));
     predecessor_send_endpoints(pre);
+    if (pre->ipc < HANDOVER_HISTORY_IPC) /* it has none */
+        pre->env.ops->history(pre->env.arg);
     pre->env.ops->serves(pre->env.arg);
     return true;
 }
@@ -503,6 +528,8 @@ void predecessor_fini(struct predecessor *pre)
     fd_close(&pre->handover.control);
     fd_close(&pre->handover.ring);
     fd_close(&pre->handover.ring_reader);
+    fd_close(&pre->handover.feed);
+    fd_close(&pre->handover.feed_reader);
     buf_free(&pre->early);
     secret_wipe(pre->secret, sizeof pre->secret);
 }

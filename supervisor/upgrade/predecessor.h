@@ -33,6 +33,9 @@ struct predecessor_ops {
     void (*failed)(void *arg, const char *why);
     /* This process is the main one of the service: systemd_ready may be called. */
     void (*serves)(void *arg);
+    /* The predecessor's recorder has ended: that of this supervisor may start. May be called more
+     * than once. */
+    void (*history)(void *arg);
 };
 
 /* What the state is taken over into; borrowed. */
@@ -61,6 +64,7 @@ struct predecessor {
     uint64_t gen;
     uint8_t secret[32];
     char build[65];
+    uint32_t ipc;     /* IPC_VERSION of the predecessor */
     bool same_ipc;    /* the predecessor's IPC_VERSION is the same: its workers' frames can be
                          read */
     struct buf early; /* records of BINDS that came before the table was restored */

@@ -4,25 +4,23 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "supervisor/process/container.h"
-#include "supervisor/process/signals.h"
 #include "supervisor/process/systemd.h"
+#include "supervisor/shared/events.h"
 #include "supervisor/upgrade/endpoint_wire.h"
+#include "supervisor/upgrade/successor_fork.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     TX_MAX = 64 << 20, /* bytes that may wait for a successor that is busy with its start */
-    FLUSH_MS = 1000,
-    ABOVE = 16 /* descriptors are moved to here or above, away from the fixed numbers */
+    FLUSH_MS = 1000
 };
 
 /* The successor must serve within this time: it reads a configuration, loads a million bindings,
@@ -44,73 +42,14 @@ bool successor_given(const struct successor *u)
     return u->phase == SUCCESSOR_GIVEN || u->phase == SUCCESSOR_DONE;
 }
 
-/* ---- the process of the successor */
-
-/* Runs in the child. It writes the state as of the fork from its copy of the memory; later changes
- * are sent over the channel. Every other descriptor is close-on-exec. */
-static NORETURN void become_new(struct successor *u, const struct successor_order *o, int sock)
-{
-    int state = memfd_create("qcc-state", MFD_CLOEXEC);
-    bool ok = state != -1 && store_put(u->env.store, state);
-    sock = fcntl(sock, F_DUPFD_CLOEXEC, ABOVE);
-    state = fcntl(state, F_DUPFD_CLOEXEC, ABOVE);
-    ok = ok && dup2(sock, HANDOVER_FD) != -1 && dup2(state, HANDOVER_STATE_FD) != -1 &&
-         fd_cloexec(HANDOVER_FD, false) && fd_cloexec(HANDOVER_STATE_FD, false) &&
-         setenv(HANDOVER_ENV, "1", 1) == 0 && unsetenv("WATCHDOG_PID") == 0;
-    if (ok)
-        execl(o->program, o->program, "-c", o->conf_path, (char *)NULL);
-    dprintf(STDERR_FILENO, "qcc-supervisor: cannot execute %s: %s\n", o->program, strerror(errno));
-    _exit(EXIT_FAILURE);
-}
-
-/* Runs in an intermediate process that ends at once, so that the successor becomes a child of the
- * process that started the first supervisor (systemd, init), which then sees its end and can
- * restart it. */
-static NORETURN void fork_new(struct successor *u, const struct successor_order *o, int sock,
-                              int report, const sigset_t *before)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        /* signals that come before the successor has a loop wait until then */
-        signals_block_only(before);
-        become_new(u, o, sock);
-    }
-    _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : EXIT_FAILURE);
-}
-
-/* Starts the successor. Returns its process id; -1 with errno. */
-static pid_t fork_twice(struct successor *u, const struct successor_order *o, int sock)
-{
-    int report[2];
-    sigset_t all, before;
-    pid_t pid = -1;
-    if (pipe2(report, O_CLOEXEC) == -1)
-        return -1;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the loop runs in the children */
-    pid_t between = fork();
-    if (between == 0)
-        fork_new(u, o, sock, report[1], &before);
-    int why = errno;
-    fd_close(&report[1]);
-    if (between != -1) {
-        why = EAGAIN; /* the error of fork(2) for a process limit */
-        if (read(report[0], &pid, sizeof pid) != sizeof pid)
-            pid = -1;
-        waitpid(between, NULL, 0);
-    }
-    fd_close(&report[0]);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    errno = why;
-    return pid;
-}
+/* ---- its process */
 
 static bool spawn(struct successor *u, const struct successor_order *o, int *fd, struct err *e)
 {
     int theirs;
     if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
-    pid_t pid = fork_twice(u, o, theirs);
+    pid_t pid = successor_fork(u->env.store, o->program, o->conf_path, theirs);
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);
@@ -170,9 +109,11 @@ static void failed(struct successor *u, const char *why)
         log_error("upgrade refused, this supervisor goes on: %s", why);
     else
         log_warn("upgrade given up: %s", why);
+    events_add(u->env.events, clock_wall_ms(), EVENT_UPGRADE, NULL, "refused: %s", why);
     if (back) {
         health_freeze(u->env.health, false);
         store_allow(u->env.store, true);
+        u->env.ops->failed(u->env.arg);
     }
     answer(u, 422, why);
 }
@@ -221,6 +162,10 @@ static void give_first(struct successor *u, const struct successor_order *o)
     if (h->ring != -1 && h->ring_reader != -1) {
         give_socket(u, h->ring, HANDOVER_RING, 0, 0);
         give_socket(u, h->ring_reader, HANDOVER_RING_READER, 0, 0);
+    }
+    if (h->feed != -1 && h->feed_reader != -1) {
+        give_socket(u, h->feed, HANDOVER_FEED, 0, 0);
+        give_socket(u, h->feed_reader, HANDOVER_FEED_READER, 0, 0);
     }
     if (h->control != -1)
         give_socket(u, h->control, HANDOVER_CONTROL, h->control_dev, h->control_ino);
@@ -288,6 +233,30 @@ static void give_state(struct successor *u)
     for (unsigned i = 0; i < TOTALS_SLOTS; i++)
         give_open(u, i);
     send_up(u, -1, ipc_put_v_up_go, &go);
+    u->env.ops->given(u->env.arg);
+}
+
+/* ---- the history */
+
+bool successor_records(const struct successor *u)
+{
+    return u->ipc >= HANDOVER_HISTORY_IPC;
+}
+
+/* Sends UP_HISTORY once. */
+static void free_history(struct successor *u)
+{
+    struct ipc_up_history m = {};
+    if (!u->history_free || !successor_records(u))
+        return;
+    u->history_free = false;
+    send_up(u, -1, ipc_put_v_up_history, &m);
+}
+
+void successor_send_history(struct successor *u)
+{
+    u->history_free = true;
+    free_history(u);
 }
 
 static void done(struct successor *u)
@@ -309,6 +278,8 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
     struct ipc_endpoint e;
     if (!ipc_get_up_tell(f, &m))
         return false;
+    u->ipc = m.ipc;
+    free_history(u);
     struct ipc_frame as = {.id = IPC_ENDPOINT, .fields = m.fields, .nfields = m.nfields, .fd = -1};
     if (m.ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
         return true; /* before UP_DONE: the successor sends all states again after it */
@@ -443,7 +414,8 @@ bool successor_begin(struct successor *u, const struct successor_order *o, const
         return false;
     log_info("upgrade: %s starts, pid %d", o->program, (int)u->pid);
     u->phase = SUCCESSOR_STARTING;
-    u->peer_slow = false;
+    u->peer_slow = u->history_free = false;
+    u->ipc = 0;
     u->why[0] = '\0';
     u->asked = from != NULL;
     if (from)

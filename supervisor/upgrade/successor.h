@@ -9,14 +9,16 @@
  *               ── SAID (bindings meanwhile) ───►  starts
  *               ◄────────────────────────── TAKE   all workers have a configuration
  *      GIVEN    ── ENDPOINT… COUNTERS… GO ──────►  they accept
- *               ◄──────────────────────── SERVES
+ *               ◄──────────────────── TELL SERVES
  *      DONE     ── DONE ────────────────────────►  main process from here on
+ *               ── HISTORY ─────────────────────►  the recorder here has ended: its own may start
  *               ── SAID, PLACES, LOST, WANT ────►  reports of the workers here while they drain
  *               ◄───────────── TELL, LEND, TRIAL   endpoints' states, places, trials for them
  *
  * From UP_GO on nothing is decided here. If the successor fails before UP_SERVES, this supervisor
  * goes on as before. The successor may be of a later or an earlier build: the UP_ messages never
- * change. */
+ * change. The TELL before SERVES holds no state: by its IPC_VERSION this supervisor learns whether
+ * the successor knows HISTORY, and an earlier build passes it over. */
 #ifndef QCC_SUPERVISOR_UPGRADE_SUCCESSOR_H
 #define QCC_SUPERVISOR_UPGRADE_SUCCESSOR_H
 
@@ -37,6 +39,11 @@
 enum successor_phase { SUCCESSOR_NONE, SUCCESSOR_STARTING, SUCCESSOR_GIVEN, SUCCESSOR_DONE };
 
 struct successor_ops {
+    /* The successor has been given the state: the recorder must end, then successor_send_history be
+     * called. */
+    void (*given)(void *arg);
+    /* The successor has failed after that: the recorder may run again. */
+    void (*failed)(void *arg);
     /* The successor has sent an endpoint's state (UP_TELL) for the workers here. */
     void (*endpoint)(void *arg, const struct ipc_endpoint *m);
     /* Whether there is a worker in that slot. */
@@ -53,6 +60,7 @@ struct successor_env {
     struct health *health;
     struct totals *totals;
     struct store *store;
+    struct events *events; /* gets an upgrade that is refused */
     const struct successor_ops *ops;
     void *arg; /* argument of ops */
 };
@@ -73,11 +81,13 @@ struct successor {
     ev_child child;
     ev_timer late;
     struct asker asker;
-    unsigned stops; /* orders to stop sent to the successor; a signal may have come to both */
-    int code;       /* exit code of the successor when it has ended, 128 + N for signal N */
-    bool asked;     /* `asker` waits for the end of the upgrade */
-    bool peer_slow; /* TX_MAX bytes wait for the successor: nothing more is sent */
-    char why[513];  /* why the successor cannot start (UP_FAILS.why) */
+    uint32_t ipc;      /* IPC_VERSION of the successor; 0: not known yet */
+    bool history_free; /* the recorder here has ended */
+    unsigned stops;    /* orders to stop sent to the successor; a signal may have come to both */
+    int code;          /* exit code of the successor when it has ended, 128 + N for signal N */
+    bool asked;        /* `asker` waits for the end of the upgrade */
+    bool peer_slow;    /* TX_MAX bytes wait for the successor: nothing more is sent */
+    char why[513];     /* why the successor cannot start (UP_FAILS.why) */
 };
 
 /* Makes SUCCESSOR_NONE. env is copied. */
@@ -101,6 +111,13 @@ void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame 
 /* Sends UP_LOST for the trial and verification of a worker that has ended. Called before
  * health_slot_gone. */
 void successor_slot_gone(struct successor *u, unsigned slot);
+
+/* The recorder here has ended: sends UP_HISTORY, as soon as it is known that the successor knows
+ * it. */
+void successor_send_history(struct successor *u);
+
+/* Whether the successor keeps the history from now on: it is of a build that has one. */
+bool successor_records(const struct successor *u);
 
 /* Passes an UP_LOST of this supervisor's own predecessor on. */
 void successor_send_lost(struct successor *u, const struct ipc_up_lost *m);

@@ -130,6 +130,11 @@ class Drill:
         self.folders += 1
         return self.dir / str(self.folders)
 
+    def state_dir(self):
+        path = self.folder() / "state"
+        path.mkdir(0o700, parents=True)
+        return path
+
     def upstream(self):
         up = self.lib.Upstream(self.folder(), "--quiet")
         self.started.append(up)

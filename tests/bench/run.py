@@ -240,7 +240,7 @@ def before(b, port, tls, workers):
     return qcc(b, port, tls, workers, b.args.before)
 
 
-def qcc(b, port, tls, workers, build=None):
+def qcc(b, port, tls, workers, build=None, more=""):
     exe = b.binary("qcc-supervisor", build) if b.binary("qcc-worker", build) else None
     where = f'"127.0.0.1:{port}"'
     listen = f"{{address: {where}, tls: {{certificate: {b.cert}, private_key: {b.key}}}}}" if tls else where
@@ -258,6 +258,7 @@ endpoints:
     base_url: http{"s" if tls else ""}://{b.up[tls].replace("127.0.0.1", "localhost") if tls else b.up[tls]}
     api_key: sk-ant-bench-upstream
 log: {{access: off, level: warning, file: {b.path(f"qcc-{port}.log")}}}
+{more}
 """)
     return exe and [exe, "-c", conf]
 

@@ -33,6 +33,7 @@ EXPLAINED = [
     (r"^the (supervisor is gone: finishing|new supervisor has ended)", "kill supervisor"),
     (r"^no upgrade: an upgrade is under way", "upgrade"),
     (r"^warm-up of ", None),
+    (r"^history: checked after an unclean end: it is whole", "kill supervisor"),
     (r"sandbox", None),
     (r"^(limits\.max_connections|workers run without)", None),
 ]

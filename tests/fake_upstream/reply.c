@@ -302,7 +302,7 @@ static void squeezed(struct play *p, struct buf *b, bool chunked, int64_t gap_us
 {
     struct buf out;
     buf_init(&out, BOMB_MAX);
-    maker_need(!chunked || buf_printf(&out, "%zx\r\n", b->len));
+    maker_need(!chunked || buf_printf(&out, "%x\r\n", b->len));
     maker_need(buf_str(&out, buf_view(b)) && (!chunked || buf_str(&out, STR("\r\n"))));
     play_text(p, buf_view(&out), gap_us);
     buf_free(&out);

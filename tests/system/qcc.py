@@ -98,6 +98,13 @@ def merged(base, change):
     return out
 
 
+def recorder(pid):
+    """Whether it is the process that keeps the history."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path("/proc/%d/comm" % pid).read_text() == "qcc-recorder\n"
+    return False
+
+
 class Qcc:
     def __init__(self, folder, config=None, worker=None, env=None, options=()):
         """config: what differs from the configuration below (a mapping), or the whole file's text.
@@ -252,7 +259,7 @@ class Qcc:
         """Process ids of all workers, oldest first."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             text = pathlib.Path("/proc/%d/task/%d/children" % (self.pid, self.pid)).read_text()
-            return [pid for pid in map(int, text.split()) if alive(pid)]
+            return [pid for pid in map(int, text.split()) if alive(pid) and not recorder(pid)]
         return []
 
     def wait_workers(self, n):

@@ -26,7 +26,7 @@ def blocks(path):
 def configurations():
     """[(where, text)] of the blocks that are a qcc.yaml or a part of one."""
     return [pytest.param(text, id=f"{path.name}-{i}") for path in TEXTS for i, text in enumerate(blocks(path))
-            if re.match(r"(endpoints|listen|balance|cors|clients):\n", text)]
+            if re.match(r"(endpoints|listen|balance|cors|clients|prices):\n", text)]
 
 
 def lines_of_code(path):
@@ -129,7 +129,7 @@ def test_examples_are_of_a_known_kind():
     assert len(configurations()) >= 6
     for path in TEXTS:
         for text in blocks(path):
-            known = re.match(r"(endpoints|listen|balance|cors|scrape_configs):\n|\$ |\{|sudo |make |export |qcc|curl |printf |"
+            known = re.match(r"(endpoints|listen|balance|cors|prices|scrape_configs):\n|\$ |\{|sudo |make |export |qcc|curl |printf |"
                              r"\d{4}-\d\d-\d\dT| *AT +STEP", text)
             assert known, text
 

@@ -88,7 +88,7 @@ def test_warnings_are_no_faults(tmp_path):
     assert "sk-very-secret" not in text
 
 
-@pytest.mark.parametrize("path", sorted(p.relative_to(ROOT) for p in (ROOT / "conf").rglob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted(p.relative_to(ROOT) for p in (ROOT / "conf").rglob("*.yaml") if p.name != "prices.yaml"), ids=str)
 def test_samples_pass(path, tmp_path):
     wanted = set(re.findall(r"\$\{(\w+)\}", (ROOT / path).read_text()))
     env = {name: name.lower() for name in wanted}

@@ -14,8 +14,7 @@ enum {
     /* how long ASK reload may take: all workers put a configuration into force */
     RELOAD_MS = 30000,
     TEXT_MAX = 32 << 20,
-    LONGEST_NAME = 64, /* bytes of an endpoint's name */
-    QUERY_MAX = 128    /* bytes of a query: the maximum of ASK.arg */
+    LONGEST_NAME = 64 /* bytes of an endpoint's name */
 };
 
 static const char page[] =
@@ -30,7 +29,13 @@ static const char page[] =
     "<li><a href=\"/api/v1/endpoints\">/api/v1/endpoints</a>: all endpoints and how they are"
     "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a "
     "href=\"/api/v1/queue\">/api/v1/queue</a>, "
+    "<a href=\"/api/v1/history\">/api/v1/history</a>, "
+    "<a href=\"/api/v1/prices\">/api/v1/prices</a>, "
     "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
+    "<li><a href=\"/api/v1/events\">/api/v1/events</a>: what has happened"
+    "<li><a href=\"/api/v1/usage\">/api/v1/usage</a>, <a "
+    "href=\"/api/v1/usage/blocks\">/api/v1/usage/blocks</a>, "
+    "<a href=\"/api/v1/speed\">/api/v1/speed</a>: tokens, costs, speed"
     "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
     "<code>/api/v1/requests/ID</code>: the trail of one"
     "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, "
@@ -175,7 +180,7 @@ void admin_answer(struct admin *a, const struct ipc_answer *m)
         if (metrics ? prometheus_write(m->body, &text) : json_write(m->body, &text))
             req_answer(r, m->status,
                        metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
-                       buf_view(&text), "");
+                       buf_view(&text), m->status == 503 ? "retry-after: 1\r\n" : "");
         else
             answer_error(r, 500, "the supervisor's answer could not be read", "");
         buf_free(&text);
@@ -231,11 +236,19 @@ static bool is_one_of(struct str s, const struct str *v, size_t n)
     return false;
 }
 
+/* The path from `at` on, together with its query: they stand in one piece in the target. */
+static struct str with_query(struct str path, size_t at, struct str query)
+{
+    size_t end = query.n ? (size_t)(query.p + query.n - path.p) : path.n;
+    return str_make(path.p + at, end - at);
+}
+
 static struct address find(struct str path, struct str query)
 {
-    static const struct str shown[] = {STR_LIT("status"),   STR_LIT("endpoints"),
-                                       STR_LIT("breakers"), STR_LIT("queue"),
-                                       STR_LIT("sessions"), STR_LIT("requests")};
+    static const struct str shown[] = {
+        STR_LIT("status"),   STR_LIT("endpoints"), STR_LIT("breakers"), STR_LIT("queue"),
+        STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("prices"),
+        STR_LIT("usage"),    STR_LIT("speed"),     STR_LIT("events")};
     static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
                                          STR_LIT("verify"), STR_LIT("reset")};
     if (str_eq(path, STR("/")))
@@ -250,10 +263,11 @@ static struct address find(struct str path, struct str query)
         return (struct address){0};
     if (is_one_of(path, shown, COUNT_OF(shown)))
         return (struct address){.kind = SHOWN, .what = path, .arg = query};
+    if (str_eq(path, STR("usage/blocks")))
+        return (struct address){.kind = SHOWN, .what = STR("blocks"), .arg = query};
     if (str_starts(path, STR("requests/")))
-        return (struct address){.kind = SHOWN,
-                                .what = STR("why"),
-                                .arg = str_make(path.p + 9, min_size(path.n - 9, QUERY_MAX))};
+        return (struct address){
+            .kind = SHOWN, .what = STR("why"), .arg = with_query(path, 9, query)};
     if (str_eq(path, STR("reload")))
         return (struct address){.kind = ORDER, .what = path};
     if (!cut_prefix(&path, STR("endpoints/")))
@@ -296,11 +310,12 @@ static void go(struct req *r)
     if (r->head.target.n > r->full_path.n)
         query =
             str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
-    query.n = min_size(query.n, QUERY_MAX);
     struct address a = find(r->full_path, query);
     bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
     bool done = a.kind == ORDER || a.kind == ACTION;
-    if (a.kind == NOWHERE)
+    if (a.arg.n > IPC_QUERY_MAX)
+        answer_error(r, 414, "the query is longer than 1,024 bytes", "");
+    else if (a.kind == NOWHERE)
         answer_error(r, 404, "no such address: GET / lists them", "");
     else if (done && r->method != METHOD_POST)
         answer_error(r, 405, "this address takes POST", "allow: POST\r\n");

@@ -435,11 +435,10 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have)
 static void set_ceilings(struct conn *c)
 {
     const struct conf *cf = c->env->req->conf;
-    c->in.max = (size_t)cf->limits.max_header_bytes + TURN_READ + PIPELINE;
-    c->out.max = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
+    buf_bound(&c->in, (size_t)cf->limits.max_header_bytes + TURN_READ + PIPELINE);
+    size_t out = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
                  2 * (size_t)cf->upstream.max_response_header_bytes + 8 * TURN_READ;
-    if (c->l->service->reply_max)
-        c->out.max = c->l->service->reply_max;
+    buf_bound(&c->out, c->l->service->reply_max ? c->l->service->reply_max : out);
 }
 
 /* Whether more of a request may come. */

@@ -35,7 +35,7 @@ struct piece {
 
 void sse_init(struct sse *s)
 {
-    *s = (struct sse){.usage = {-1, -1, -1, -1}};
+    *s = (struct sse){.usage = SSE_USAGE_NONE};
     buf_init(&s->error_data, SSE_DATA_MAX);
     buf_init(&s->keep, SSE_DATA_MAX);
 }
@@ -90,6 +90,9 @@ enum {
     AT_USAGE,
     AT_MESSAGE_USAGE,
     AT_RESPONSE_USAGE,
+    AT_MODEL,
+    AT_MESSAGE_MODEL,
+    AT_RESPONSE_MODEL,
     AT_REASON,
     AT__COUNT
 };
@@ -101,6 +104,9 @@ static const struct json_want top[AT__COUNT] = {
     [AT_USAGE] = {STR_LIT("usage"), {0}},
     [AT_MESSAGE_USAGE] = {STR_LIT("message"), STR_LIT("usage")},
     [AT_RESPONSE_USAGE] = {STR_LIT("response"), STR_LIT("usage")},
+    [AT_MODEL] = {STR_LIT("model"), {0}},
+    [AT_MESSAGE_MODEL] = {STR_LIT("message"), STR_LIT("model")},
+    [AT_RESPONSE_MODEL] = {STR_LIT("response"), STR_LIT("model")},
     [AT_REASON] = {STR_LIT("delta"), STR_LIT("stop_reason")},
 };
 
@@ -109,12 +115,14 @@ static void take_usage(const struct json_hit hit[static AT__COUNT], struct sse_u
     for (size_t i = AT_USAGE; i <= AT_RESPONSE_USAGE; i++)
         if (hit[i].kind == JSON_IS_OBJECT)
             sse_usage_read(hit[i].raw, u);
+    for (size_t i = AT_MODEL; i <= AT_RESPONSE_MODEL; i++)
+        sse_usage_model(&hit[i], u);
 }
 
 bool sse_usage_of_json(struct str body, struct sse_usage *u)
 {
     struct json_hit hit[AT__COUNT];
-    *u = (struct sse_usage){-1, -1, -1, -1};
+    *u = SSE_USAGE_NONE;
     if (!json_find(body, top, hit, AT__COUNT))
         return false;
     take_usage(hit, u);

@@ -80,8 +80,8 @@ enum { SSE_TAIL = 80 };
  * sse_at_boundary and sse_at_line_start return what they did before. */
 bool sse_close(struct sse *s, char tail[static SSE_TAIL]) MUST_CHECK;
 
-/* Reads the top-level "usage" of a complete JSON reply. False: the body is not a JSON object, or is
- * malformed as far as json_find reads it. */
+/* Reads "model" and the top-level "usage" of a complete JSON reply. False: the body is not a JSON
+ * object, or is malformed as far as json_find reads it. */
 bool sse_usage_of_json(struct str body, struct sse_usage *u);
 
 #endif

@@ -137,11 +137,9 @@ bool json_escape(struct str text, struct buf *out)
     return buf_add(out, text.p + from, text.n - from);
 }
 
-/* Whether the member name `raw` (as it stands in the text) equals `name` when decoded. */
-static bool name_is(struct str raw, bool escaped, struct str name)
+/* name_is for a name with escapes. */
+static bool decoded_name_is(struct str raw, struct str name)
 {
-    if (!escaped)
-        return str_eq(raw, name);
     while (raw.n && name.n) {
         char c[4] = {raw.p[0]};
         size_t len = 1;
@@ -154,6 +152,16 @@ static bool name_is(struct str raw, bool escaped, struct str name)
         name = str_make(name.p + len, name.n - len);
     }
     return !raw.n && !name.n;
+}
+
+/* Whether the member name `raw` (as it stands in the text) equals `name` when decoded. Each member
+ * is compared with each wanted name: most differ in length or first byte. */
+static inline bool name_is(struct str raw, bool escaped, struct str name)
+{
+    if (__builtin_expect(escaped, false))
+        return decoded_name_is(raw, name);
+    return raw.n == name.n &&
+           (!raw.n || (raw.p[0] == name.p[0] && memcmp(raw.p, name.p, raw.n) == 0));
 }
 
 /* ---- the walk */
@@ -343,7 +351,7 @@ bool json_find_by(const struct json_skip *by, struct str body, const struct json
     struct walk w = {
         .skip = by, .p = body.p, .end = body.p + body.n, .want = want, .hits = hits, .n = n};
     for (size_t i = 0; i < n; i++)
-        w.filter |= name_bit(want[i].name) | name_bit(want[i].inner);
+        w.filter |= name_bit(want[i].name) | (want[i].inner.n ? name_bit(want[i].inner) : 0);
     if (next_byte(&w) != '{' || !read_members(&w, 1, NULL, false))
         return false;
     skip_blank(&w);

@@ -10,10 +10,10 @@
 static void arm(struct deadline *t)
 {
     if (ev_is_active(&t->timer))
-        ev_timer_stop(t->loop, &t->timer);
+        ev_timer_stop(t->turn->loop, &t->timer);
     double after = t->deadline - t->turn->time;
     ev_timer_set(&t->timer, after > 0 ? after : 0, 0.);
-    ev_timer_start(t->loop, &t->timer);
+    ev_timer_start(t->turn->loop, &t->timer);
     t->armed = t->deadline;
 }
 
@@ -54,7 +54,6 @@ void deadline_init(struct deadline *t, struct ev_loop *loop, void (*expired)(str
     t->armed = 0;
     t->looked = t->extended = false;
     t->expired = expired;
-    t->loop = loop;
     t->turn = turn_of(loop);
 }
 
@@ -75,7 +74,7 @@ void deadline_fini(struct deadline *t)
 {
     t->deadline = HUGE_VAL;
     /* also when it is not active: it may be pending in this turn */
-    ev_timer_stop(t->loop, &t->timer);
+    ev_timer_stop(t->turn->loop, &t->timer);
 }
 
 bool deadline_active(const struct deadline *t)

@@ -21,7 +21,6 @@ struct deadline {
     bool extended;   /* it was moved by the time in which the process stood still; once */
     /* called when the deadline has passed; it is cleared then */
     void (*expired)(struct deadline *t);
-    struct ev_loop *loop;
     struct turn *turn;
 };
 

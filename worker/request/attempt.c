@@ -423,7 +423,8 @@ static void go(struct req *r, struct ep *e, bool trial)
     }
     int64_t now = clock_boot_ms();
     int64_t since = now - (r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
-    choice_undo(&r->choices);
+    if (r->choices)
+        choice_undo(r->choices);
     wait(r, loan_place_want(r->env->loans, e->live, since, now));
 }
 

@@ -8,6 +8,9 @@ int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[
     const char *name = r->has_model ? ep_model_there(ce, r->model) : NULL;
     struct str model = name ? str_c(name) : r->model;
     uint64_t length = body.n;
+    /* A copy: the endpoint's configuration may go before the request ends. */
+    const char *sent = name ? arena_strndup(&r->mem, model.p, model.n) : NULL;
+    r->sent = sent ? str_make(sent, model.n) : model;
     bool splice = r->has_model && (name || r->model_changed);
     buf_free(&r->model_sent);
     if (splice) {

@@ -39,8 +39,17 @@ static uint8_t reason_of(const struct req *r, uint8_t why)
     return r->api == API_COUNT_TOKENS && why == SEL_SKIP_TRIAL_BUSY ? SEL_SKIP_CIRCUIT : why;
 }
 
+/* Where choices are noted, from the first one on. NULL: the request's memory is full. */
+static struct choices *choices_of(struct req *r)
+{
+    if (!r->choices && (r->choices = arena_alloc(&r->mem, sizeof *r->choices)))
+        *r->choices = (struct choices){0};
+    return r->choices;
+}
+
 void failures_choice(struct req *r, const uint8_t *why, size_t n)
 {
+    struct choices *to = choices_of(r);
     const struct sel_result *s = &r->sel;
     const struct replica *rep = r->env->replica;
     struct choice_skip v[CHOICE_LISTED];
@@ -48,7 +57,7 @@ void failures_choice(struct req *r, const uint8_t *why, size_t n)
     bool no_trial = r->api == API_COUNT_TOKENS && s->end == SEL_WAIT_TRIAL;
     enum sel_end end = no_trial ? SEL_NONE : s->end;
     uint32_t endpoint = s->at >= 0 ? (uint32_t)rep->eps[s->at]->id_hash : 0;
-    if (choice_again(&r->choices, end, endpoint))
+    if (!to || choice_again(to, end, endpoint))
         return;
     struct choice x = choice_of(r, end, (uint8_t)(flags_of(r) | (s->trial ? CHOICE_TRIAL : 0)));
     x.bound = (uint8_t)s->bound;
@@ -59,15 +68,18 @@ void failures_choice(struct req *r, const uint8_t *why, size_t n)
                 v[listed++] =
                     (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, reason_of(r, why[i])};
     x.others = (uint16_t)min_size(r->nseps - listed - (s->at >= 0), UINT16_MAX);
-    choice_add(&r->choices, &x, v, listed);
+    choice_add(to, &x, v, listed);
 }
 
 void failures_same(struct req *r, const struct ep *e)
 {
+    struct choices *to = choices_of(r);
+    if (!to)
+        return;
     struct choice x = choice_of(
         r, SEL_CHOSEN, (uint8_t)(flags_of(r) | CHOICE_SAME | (r->fresh ? CHOICE_FRESH : 0)));
     x.endpoint = (uint32_t)e->id_hash;
-    choice_add(&r->choices, &x, NULL, 0);
+    choice_add(to, &x, NULL, 0);
 }
 
 /* ---- adding a failure */

@@ -21,6 +21,20 @@ static uint32_t tokens_of(int64_t n)
     return n < 0 || n >= RECENT_UNKNOWN ? RECENT_UNKNOWN : (uint32_t)n;
 }
 
+/* The cache writes of 1 hour: none where the reply does not split them. */
+static uint32_t write_1h_of(const struct sse_usage *u)
+{
+    if (u->cache_write < 0)
+        return RECENT_UNKNOWN;
+    return u->write_1h < 0 ? 0
+                           : tokens_of(u->write_1h < u->cache_write ? u->write_1h : u->cache_write);
+}
+
+static struct str word_of(const struct sse_word *w)
+{
+    return str_make(w->p, w->n);
+}
+
 /* Adds the attempts that failed, then the one that served, or broke after the commit point. */
 static void put_attempts(struct recent_record *to, const struct req *r, double now)
 {
@@ -61,6 +75,11 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
         .path = r->path,
         .endpoint = str_c(by),
         .end = str_c(end),
+        .sent = r->sent,
+        .served = str_make(u->model, u->model_n),
+        .tier = word_of(&u->tier),
+        .speed = word_of(&u->speed),
+        .geo = word_of(&u->geo),
     };
     to->began_us = (int64_t)(r->began * 1e6);
     to->bytes_in = r->body_len;
@@ -69,12 +88,15 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
     to->tokens[TOKENS_OUTPUT] = tokens_of(u->output);
     to->tokens[TOKENS_CACHE_READ] = tokens_of(u->cache_read);
     to->tokens[TOKENS_CACHE_WRITE] = tokens_of(u->cache_write);
+    to->write_1h = write_1h_of(u);
+    to->web_searches = tokens_of(u->web_searches);
     to->first_byte_ms = r->first_byte_at > 0 ? ms_of(r->first_byte_at - r->began) : RECENT_UNKNOWN;
     to->total_ms = ms_of(now - r->began);
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempts;
     to->stream = r->stream;
-    to->choices = r->choices;
+    to->message = !r->side && r->choices;
+    to->choices = r->choices ? *r->choices : (struct choices){0};
     memcpy(to->id, r->id, sizeof to->id);
     recent_put(to, &t);
     put_attempts(to, r, now);

@@ -102,6 +102,14 @@ static void let_go(struct req *r)
 
 /* ---- the end */
 
+static void keep_record(struct req *r, unsigned status, const char *end)
+{
+    struct recent_record *record = recent_ring_next(r->env->recent_ring);
+    record_fill(record, r, status, end);
+    if (record->message)
+        feed_add(r->env->feed, record);
+}
+
 /* Logs, counts and records a request that ends; one of the admin listener is only logged. */
 static void ended(struct req *r, unsigned status, const char *end)
 {
@@ -119,7 +127,7 @@ static void ended(struct req *r, unsigned status, const char *end)
     counters_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
                      ev_now(r->env->loop) - r->began, r->body_len, r->bytes_out);
     if (!local)
-        record_fill(recent_ring_next(r->env->recent_ring), r, status, end);
+        keep_record(r, status, end);
 }
 
 /* The status that a client which left had received; 0: none. */

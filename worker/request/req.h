@@ -36,6 +36,7 @@
 #include "worker/request/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
+#include "worker/shared/feed.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/recent_ring.h"
 
@@ -127,6 +128,7 @@ struct req {
     /* origin of the page that sent it, if it is listed (in conf); else NULL */
     const char *origin;
     struct str model;     /* name that endpoints are asked for; in mem */
+    struct str sent;      /* model that the last endpoint was asked for; empty: none yet; in mem */
     struct str model_raw; /* bytes of the model's name in the body, between the quotes */
     uint64_t conversation[2];
     const struct conf_client *client;
@@ -157,7 +159,7 @@ struct req {
     struct tried *tried;      /* list of the endpoints tried; in mem */
     struct ep *same;          /* endpoint of the repeat after a pause, or NULL; holds a reference */
     struct sel_result sel;    /* result of the last choice */
-    struct choices choices;   /* all choices, for recent_record */
+    struct choices *choices;  /* all choices, for recent_record, in mem; NULL: none yet */
     struct buf send;          /* the head of the present attempt */
     struct buf model_sent;    /* model's name for the present endpoint, escaped; empty: unchanged */
     struct deadline deadline; /* REQ_WAIT, REQ_HOLD; in REQ_RELAY after a stream's last event */

@@ -11,6 +11,7 @@
 struct binding_replica;
 struct conf;
 struct counters;
+struct feed;
 struct http_head;
 struct loans;
 struct recent_ring;
@@ -28,6 +29,7 @@ struct req_env {
     struct binding_replica *binding;
     struct counters *counters;
     struct recent_ring *recent_ring;
+    struct feed *feed;
     struct http_head *head; /* for parsing a request's head; valid within one call only */
     struct exchange_env *exchange_env;
     struct exchange_conf exchange_conf; /* of the configuration in force */

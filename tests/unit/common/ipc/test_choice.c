@@ -127,6 +127,19 @@ static void no_choices(void **state)
     }
 }
 
+static void bound_as_words(void **state)
+{
+    (void)state;
+    struct choice x = {.bound = SEL_BOUND_NO};
+    assert_null(choice_bound_text(&x));
+    x.flags = CHOICE_CONVERSATION;
+    assert_string_equal(choice_bound_text(&x), "not bound");
+    x.bound = SEL_BOUND_USED;
+    assert_string_equal(choice_bound_text(&x), "bound here");
+    x.bound = SEL_BOUND_LEFT + 1;
+    assert_null(choice_bound_text(&x));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +149,7 @@ int main(void)
         cmocka_unit_test(undone),
         cmocka_unit_test(many_find_no_room),
         cmocka_unit_test(no_choices),
+        cmocka_unit_test(bound_as_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,7 +155,7 @@ static void over_the_buffer(void **state)
     assert_false(ipc_put_conf(&b, 0, &m));
     assert_int_equal(b.len, 0);
     m.body.n = IPC_CONF_MAX + 1;
-    b.max = SIZE_MAX / 4;
+    buf_bound(&b, SIZE_MAX);
     assert_false(ipc_put_conf(&b, 0, &m));
     buf_free(&b);
 }
@@ -211,8 +211,9 @@ static void names(void **state)
 static void put_line(struct buf *b, const char *name, enum ipc_direction dir, int id)
 {
     static const char *const names_of[] = {
-        [TO_WORKER] = "to-worker", [TO_SUP] = "to-supervisor", [FROM_CTL] = "from-control",
-        [TO_CTL] = "to-control",   [TO_NEW] = "to-new",        [TO_OLD] = "to-old"};
+        [TO_WORKER] = "to-worker", [TO_SUP] = "to-supervisor",  [FROM_CTL] = "from-control",
+        [TO_CTL] = "to-control",   [TO_NEW] = "to-new",         [TO_OLD] = "to-old",
+        [TO_REC] = "to-recorder",  [FROM_REC] = "from-recorder"};
     assert_true(buf_printf(b, "%d %s %s", id, name, names_of[dir]));
 }
 

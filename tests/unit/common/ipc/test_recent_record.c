@@ -11,8 +11,9 @@ static void there_and_back(void **state)
 {
     (void)state;
     struct recent_record r = {0};
-    struct recent_texts t = {STR("alice"),        STR("m"), STR("POST"),
-                             STR("/v1/messages"), STR("b"), STR("ok")},
+    struct recent_texts t = {STR("alice"),    STR("m"),    STR("POST"),   STR("/v1/messages"),
+                             STR("b"),        STR("ok"),   STR("m-sent"), STR("m-served"),
+                             STR("standard"), STR("fast"), STR("us")},
                         u;
     recent_put(&r, &t);
     struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000,
@@ -24,6 +25,8 @@ static void there_and_back(void **state)
     size_t at;
     assert_true(recent_get(&r, &u, &at));
     assert_true(str_eq(u.client, t.client) && str_eq(u.end, t.end) && str_eq(u.path, t.path));
+    assert_true(str_eq(u.sent, t.sent) && str_eq(u.served, t.served));
+    assert_true(str_eq(u.tier, t.tier) && str_eq(u.speed, t.speed) && str_eq(u.geo, t.geo));
     assert_int_equal(r.listed, 2);
     assert_true(recent_get_attempt(&r, &at, &x));
     assert_true(x.cls == a.cls && x.status == 429 && x.ms == 12 && str_eq(x.reason, a.reason));
@@ -40,7 +43,7 @@ static void long_texts_are_cut(void **state)
     memset(many, 'x', sizeof many);
     struct str l = str_make(many, sizeof many);
     struct recent_record r = {0};
-    struct recent_texts t = {l, l, l, l, l, l};
+    struct recent_texts t = {l, l, l, l, l, l, l, l, l, l, l};
     recent_put(&r, &t);
     struct recent_attempt a = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, 503, 0, 1, 0, l, l}, x;
     unsigned n = 0;
@@ -49,7 +52,7 @@ static void long_texts_are_cut(void **state)
     assert_true(r.len <= RECENT_TEXT && r.listed == n);
     size_t at;
     assert_true(recent_get(&r, &t, &at));
-    assert_true(t.model.n > 8 && t.model.n < 64);
+    assert_true(t.model.n > 50 && t.model.n < 128 && t.served.n == t.model.n && t.geo.n >= 16);
     for (unsigned i = 0; i < n; i++)
         assert_true(recent_get_attempt(&r, &at, &x));
 }
@@ -79,12 +82,53 @@ static void no_record(void **state)
     }
 }
 
+/* Packed and read again it is the same record, in fewer bytes; what is cut or of another length is
+ * no record. */
+static void packed(void **state)
+{
+    (void)state;
+    static uint8_t bytes[RECENT_PACKED_MAX + 8];
+    struct recent_record r = {.began_us = 1, .bytes_in = 7, .status = 200, .stream = true}, x;
+    const struct choice one = {.at_ms = 5, .endpoint = 9};
+    const struct recent_texts t = {.client = STR("alice"), .model = STR("m"), .end = STR("ok")};
+    struct recent_texts u;
+    size_t at;
+    memset(r.id, 'a', sizeof r.id);
+    recent_put(&r, &t);
+    choice_add(&r.choices, &one, NULL, 0);
+    size_t n = recent_pack(&r, bytes);
+    assert_true(n < sizeof r / 3);
+    assert_int_equal(recent_packed_size(bytes, sizeof bytes), n);
+    assert_true(recent_unpack(bytes, n, &x) && recent_get(&x, &u, &at));
+    assert_true(x.began_us == 1 && x.bytes_in == 7 && x.status == 200 && x.stream && !x.message);
+    assert_true(str_eq(u.client, t.client) && str_eq(u.end, t.end) &&
+                x.choices.len == r.choices.len);
+    assert_memory_equal(x.choices.bytes, r.choices.bytes, r.choices.len);
+    assert_memory_equal(x.id, r.id, sizeof r.id);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(recent_packed_size(bytes, i), 0);
+    memset(r.choices.bytes, 1, r.choices.len = CHOICES_BYTES);
+    memset(r.text, 1, r.len = RECENT_TEXT);
+    n = recent_pack(&r, bytes);
+    assert_true(n <= RECENT_PACKED_MAX && recent_unpack(bytes, n, &x));
+    assert_false(recent_unpack(bytes, n - 1, &x));
+    assert_false(recent_unpack(bytes, n + 1, &x));
+    for (int round = 0; round < 20000; round++) {
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (uint8_t)(rand() & (round % 2 ? 0x03 : 0xff));
+        n = recent_packed_size(bytes, sizeof bytes);
+        if (n && recent_unpack(bytes, n, &x))
+            assert_true(x.len <= RECENT_TEXT && x.choices.len <= CHOICES_BYTES);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(long_texts_are_cut),
         cmocka_unit_test(no_record),
+        cmocka_unit_test(packed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

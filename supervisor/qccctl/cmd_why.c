@@ -1,4 +1,4 @@
-/* cmd_recent: the last requests, and all attempts and choices of one. */
+/* cmd_why: all attempts and choices of one request. */
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
 
@@ -9,107 +9,6 @@ static enum tint tint_of_status(int64_t status)
 {
     return status == 0 ? TINT_DIM : status < 400 ? TINT_GOOD : status < 500 ? TINT_WARN : TINT_BAD;
 }
-
-static void put_number(struct table *t, enum tint tint, const json_t *o, const char *key)
-{
-    if (doc_has(o, key))
-        (void)!buf_printf(table_cell(t, tint), "%lld", (long long)doc_int_of(o, key));
-    else
-        table_text(t, TINT_DIM, "-");
-}
-
-static void put_tokens(struct table *t, const json_t *tokens, const char *key)
-{
-    if (doc_has(tokens, key))
-        human_count(table_cell(t, TINT_NONE), doc_int_of(tokens, key));
-    else
-        table_text(t, TINT_DIM, "-");
-}
-
-/* Appends the attempts: "relay: transient (503), official: ok". */
-static void put_attempts(struct buf *b, const json_t *r)
-{
-    const json_t *a;
-    size_t i, n = json_array_size(doc_list_of(r, "attempts"));
-    json_array_foreach(doc_list_of(r, "attempts"), i, a)
-    {
-        if (n == 1 && str_eq(doc_text_of(a, "class"), STR("ok")))
-            return; /* a single successful attempt is not shown */
-        (void)!buf_printf(b, "%s", i ? ", " : "");
-        human_text(b, doc_text_of(a, "endpoint"));
-        (void)!buf_printf(b, " " STR_FMT, STR_ARG(doc_text_of(a, "class")));
-        if (doc_has(a, "status") && !str_eq(doc_text_of(a, "class"), STR("ok")))
-            (void)!buf_printf(b, " %lld", (long long)doc_int_of(a, "status"));
-    }
-}
-
-static void requests_table(struct cmd *c, const json_t *doc)
-{
-    static const struct column columns[] = {
-        {"TIME", false, false, 2},    {"ID", false, false, 0},      {"MODEL", false, true, 4},
-        {"ENDPOINT", false, true, 0}, {"STATUS", true, false, 0},   {"FIRST", true, false, 5},
-        {"TOTAL", true, false, 0},    {"IN", true, false, 6},       {"OUT", true, false, 6},
-        {"TRIES", true, false, 3},    {"ATTEMPTS", false, true, 1},
-    };
-    struct table t;
-    const json_t *r;
-    size_t i;
-    table_init(&t, columns, COUNT_OF(columns));
-    json_array_foreach(doc_list_of(doc, "requests"), i, r)
-    {
-        struct str time = doc_text_of(r, "time");
-        int64_t status = doc_int_of(r, "status"), tries = doc_int_of(r, "attempts_begun");
-        if (time.n == 24) /* the time of the day, without the date */
-            time = str_make(time.p + 11, 12);
-        table_foreign(&t, TINT_DIM, time);
-        table_foreign(&t, TINT_NONE, doc_text_of(r, "id"));
-        table_foreign(&t, TINT_NONE, doc_text_of(r, "model"));
-        table_foreign(&t, TINT_BOLD, doc_text_of(r, "endpoint"));
-        put_number(&t, tint_of_status(status), r, "status");
-        if (doc_has(r, "first_byte_ms"))
-            human_ms(table_cell(&t, TINT_NONE), doc_int_of(r, "first_byte_ms"));
-        else
-            table_text(&t, TINT_DIM, "-");
-        human_ms(table_cell(&t, TINT_NONE), doc_int_of(r, "total_ms"));
-        put_tokens(&t, json_object_get(r, "tokens"), "input");
-        put_tokens(&t, json_object_get(r, "tokens"), "output");
-        (void)!buf_printf(table_cell(&t, tries > 1 ? TINT_WARN : TINT_NONE), "%lld",
-                          (long long)tries);
-        put_attempts(table_cell(&t, TINT_DIM), r);
-    }
-    table_print(&t, c->width, c->color, &c->out);
-    table_fini(&t);
-}
-
-int cmd_requests(struct cmd *c, int argc, char **argv)
-{
-    json_t *doc;
-    uint64_t limit = 20;
-    char arg[32];
-    const char *given = argc == 2                                 ? argv[1]
-                        : argc == 3 && strcmp(argv[1], "-n") == 0 ? argv[2]
-                                                                  : NULL;
-    if (argc > 1 && (!given || !str_to_u64(str_c(given), 1000, &limit) || limit == 0))
-        return cmd_usage(c, "takes how many to show, from 1 to 1000");
-    snprintf(arg, sizeof arg, "limit=%u", (unsigned)limit);
-    int code = cmd_ask(c, "requests", arg, &doc);
-    if (code != CTL_DONE)
-        return code;
-    if (c->json)
-        cmd_json(c, doc);
-    else if (json_array_size(doc_list_of(doc, "requests")) == 0)
-        cmd_put(c, "no request is remembered yet\n");
-    else
-        requests_table(c, doc);
-    if (!c->json && doc_int_of(doc, "workers_missing"))
-        fprintf(stderr, "qccctl requests: %lld worker%s did not answer in time\n",
-                (long long)doc_int_of(doc, "workers_missing"),
-                doc_int_of(doc, "workers_missing") == 1 ? "" : "s");
-    json_decref(doc);
-    return CTL_DONE;
-}
-
-/* ---- why */
 
 static enum tint tint_of_class(struct str cls)
 {
@@ -200,25 +99,72 @@ static void put_attempt(struct table *t, const json_t *a)
     human_ms(b, doc_int_of(a, "ms"));
 }
 
-static void why_head(struct cmd *c, const json_t *r)
+/* Prints the model that was asked for, and others that the endpoint was asked for or that
+ * served. */
+static void why_model(struct cmd *c, const json_t *r)
 {
-    const json_t *tok = json_object_get(r, "tokens");
-    int64_t status = doc_int_of(r, "status");
+    struct str model = doc_text_of(r, "model"), sent = doc_text_of(r, "sent");
+    struct str served = doc_text_of(r, "served");
+    if (!model.n)
+        return;
+    cmd_put(c, ", model ");
+    cmd_foreign(c, model);
+    if (sent.n && !str_eq(sent, model)) {
+        cmd_put(c, ", sent as ");
+        cmd_foreign(c, sent);
+    }
+    if (served.n && !str_eq(served, sent)) {
+        cmd_put(c, ", served by ");
+        cmd_foreign(c, served);
+        if (doc_flag_of(r, "model_differs"))
+            cmd_tint(c, TINT_WARN, " (another model)");
+    }
+}
+
+/* Prints what the reply used, and what its price depends on besides. */
+static void why_usage(struct cmd *c, const json_t *r)
+{
     static const struct {
         const char *key, *text;
     } tokens[] = {{"input", "input"},
                   {"output", "output"},
                   {"cache_read", "cache read"},
-                  {"cache_write", "cache write"}};
-    cmd_tint(c, TINT_BOLD, "request " STR_FMT, STR_ARG(doc_text_of(r, "id")));
-    cmd_put(c, " at " STR_FMT "\n", STR_ARG(doc_text_of(r, "time")));
-    cmd_foreign(c, doc_text_of(r, "method"));
-    cmd_put(c, " ");
-    cmd_foreign(c, doc_text_of(r, "path"));
-    if (doc_has(r, "model")) {
-        cmd_put(c, ", model ");
-        cmd_foreign(c, doc_text_of(r, "model"));
+                  {"cache_write", "cache write"}},
+      words[] = {{"service_tier", "tier"}, {"speed", "speed"}, {"inference_geo", "geography"}};
+    const json_t *tok = json_object_get(r, "tokens");
+    for (size_t i = 0; i < COUNT_OF(tokens); i++)
+        if (doc_has(tok, tokens[i].key)) {
+            cmd_put(c, ", ");
+            human_count(&c->out, doc_int_of(tok, tokens[i].key));
+            cmd_put(c, " %s tokens", tokens[i].text);
+        }
+    if (doc_int_of(tok, "write_1h")) {
+        cmd_put(c, " (");
+        human_count(&c->out, doc_int_of(tok, "write_1h"));
+        cmd_put(c, " for 1 hour)");
     }
+    int64_t web = doc_int_of(r, "web_searches");
+    if (web)
+        cmd_put(c, ", %lld web search%s", (long long)web, web == 1 ? "" : "es");
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (doc_has(r, words[i].key)) {
+            cmd_put(c, ", %s ", words[i].text);
+            cmd_foreign(c, doc_text_of(r, words[i].key));
+        }
+}
+
+static void why_head(struct cmd *c, const json_t *r)
+{
+    int64_t status = doc_int_of(r, "status");
+    cmd_tint(c, TINT_BOLD, "request " STR_FMT, STR_ARG(doc_text_of(r, "id")));
+    cmd_put(c, " at " STR_FMT "%s\n", STR_ARG(doc_text_of(r, "time")),
+            doc_has(r, "from") ? ", from the history" : "");
+    if (doc_has(r, "method")) {
+        cmd_foreign(c, doc_text_of(r, "method"));
+        cmd_put(c, " ");
+    }
+    cmd_foreign(c, doc_text_of(r, "path"));
+    why_model(c, r);
     if (doc_has(r, "client")) {
         cmd_put(c, ", client ");
         cmd_foreign(c, doc_text_of(r, "client"));
@@ -246,12 +192,7 @@ static void why_head(struct cmd *c, const json_t *r)
     cmd_put(c, " in, ");
     human_bytes(&c->out, doc_int_of(r, "bytes_out"));
     cmd_put(c, " out");
-    for (size_t i = 0; i < COUNT_OF(tokens); i++)
-        if (doc_has(tok, tokens[i].key)) {
-            cmd_put(c, ", ");
-            human_count(&c->out, doc_int_of(tok, tokens[i].key));
-            cmd_put(c, " %s tokens", tokens[i].text);
-        }
+    why_usage(c, r);
     cmd_put(c, "\nend: ");
     cmd_foreign(c, doc_text_of(r, "end"));
     cmd_put(c, "\n");
@@ -281,6 +222,8 @@ static void why_trail(struct cmd *c, const json_t *r)
     if (t.ncells) {
         cmd_put(c, "\n");
         table_print(&t, c->width, c->color, &c->out);
+    } else if (doc_has(r, "trail") && doc_int_of(r, "attempts_begun") > 0) {
+        cmd_put(c, "\nno trail was kept: the first attempt went right\n");
     } else {
         cmd_put(c, "\nno endpoint was asked\n");
     }

@@ -1,0 +1,93 @@
+#include "supervisor/qccctl/local_zone.h"
+
+#include "common/ipc/params.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { QUARTER = 900, LOOK = 6 * 3600, CHANGES = 20 };
+
+static bool is_path_inside(const char *name)
+{
+    return *name && *name != '/' && !strstr(name, "..");
+}
+
+bool local_zone_use(const char *name, struct err *e)
+{
+    char path[PATH_MAX];
+    const char *dir = getenv("TZDIR");
+    if (name && strcmp(name, "UTC") != 0) {
+        snprintf(path, sizeof path, "%s/%s", dir && *dir ? dir : "/usr/share/zoneinfo", name);
+        if (!is_path_inside(name) || access(path, R_OK) == -1)
+            return err_set(e, "there is no time zone %.60s", name);
+    }
+    if (name)
+        setenv("TZ", name, 1);
+    tzset();
+    return true;
+}
+
+struct tm local_zone_tm(int64_t at_s)
+{
+    time_t t = (time_t)at_s;
+    struct tm tm = {0};
+    (void)localtime_r(&t, &tm);
+    return tm;
+}
+
+/* Rounded to what zones have had for decades. */
+int local_zone_east(int64_t at_s)
+{
+    return (int)(local_zone_tm(at_s).tm_gmtoff / QUARTER * (QUARTER / 60));
+}
+
+bool local_zone_moment(struct str s, int64_t now_s, int64_t *at_s)
+{
+    struct tm tm = {.tm_isdst = -1};
+    uint64_t y, m, d;
+    if (s.n != 10 || s.p[4] != '-' || s.p[7] != '-')
+        return params_moment(s, now_s, at_s);
+    if (!str_to_u64(str_make(s.p, 4), 9999, &y) || !str_to_u64(str_make(s.p + 5, 2), 12, &m) ||
+        !str_to_u64(str_make(s.p + 8, 2), 31, &d) || y < 1970 || !m || !d)
+        return false;
+    tm.tm_year = (int)y - 1900;
+    tm.tm_mon = (int)m - 1;
+    tm.tm_mday = (int)d;
+    *at_s = (int64_t)mktime(&tm);
+    return tm.tm_mday == (int)d && *at_s >= 0;
+}
+
+/* The first quarter of an hour between two moments from which on the second one's offset holds. */
+static int64_t change_between(int64_t before, int64_t after)
+{
+    int east = local_zone_east(after);
+    while (after - before > QUARTER) {
+        int64_t mid = before + (after - before) / 2 / QUARTER * QUARTER;
+        if (local_zone_east(mid) == east)
+            after = mid;
+        else
+            before = mid;
+    }
+    return after;
+}
+
+void local_zone_put(struct buf *b, int64_t since_s, int64_t until_s)
+{
+    struct {
+        int64_t at;
+        int before; /* offset until then */
+    } v[CHANGES];
+    size_t n = 0;
+    int east = local_zone_east(until_s);
+    /* backwards: of too many changes the newest count */
+    for (int64_t at = until_s - until_s % QUARTER; at > since_s && n < CHANGES; at -= LOOK)
+        if (local_zone_east(at - LOOK) != local_zone_east(at)) {
+            v[n].at = change_between(at - LOOK, at);
+            v[n++].before = local_zone_east(at - LOOK);
+        }
+    (void)!buf_printf(b, "%d", n ? v[n - 1].before : east);
+    while (n--)
+        (void)!buf_printf(b, ",%lld:%d", (long long)v[n].at, n ? v[n - 1].before : east);
+}

@@ -1,0 +1,46 @@
+/* factors: what endpoints charge of the list price, and since when, as the file keeps it: a row
+ * where a factor changed. Without one the factor is 1. */
+#ifndef QCC_SUPERVISOR_RECORDER_FACTORS_H
+#define QCC_SUPERVISOR_RECORDER_FACTORS_H
+
+#include "common/base/base.h"
+#include "supervisor/recorder/names.h"
+
+struct factor {
+    int64_t endpoint, since_s; /* number of its name; Unix time */
+    uint64_t ppm;              /* millionths of the list price */
+};
+
+/* All factors of the file. Zero bytes: none. */
+struct factors {
+    struct factor *v; /* owned, by endpoint and time */
+    size_t n;
+};
+
+/* Reads all. Returns SQLite's result; factors_free in any case. */
+int factors_read(struct factors *f, sqlite3 *db) MUST_CHECK;
+/* Frees all. */
+void factors_free(struct factors *f);
+
+/* The factor of an endpoint, by the number of its name, at a Unix time: in millionths. */
+uint64_t factors_at(const struct factors *f, int64_t endpoint, int64_t at_s);
+
+struct factor_sent;
+
+/* Factors that the supervisor sent and that are not in the file yet. Zero bytes: none. */
+struct factors_sent {
+    struct factor_sent *v; /* owned */
+    size_t n, cap;
+};
+
+/* Adds one, or changes that of the same endpoint. False: more than there can be endpoints. */
+bool factors_sent_put(struct factors_sent *s, struct str endpoint, uint64_t ppm) MUST_CHECK;
+/* Frees all. */
+void factors_sent_free(struct factors_sent *s);
+
+/* Writes those that differ from what the file has for that Unix time, in one transaction; s is
+ * empty then. On failure nothing is written, and s stays. Returns SQLite's result. */
+int factors_sent_write(struct factors_sent *s, sqlite3 *db, struct names *names,
+                       int64_t now_s) MUST_CHECK;
+
+#endif

@@ -1,0 +1,23 @@
+/* request_row: one request of the history as it is answered: the members and the form are those of
+ * the workers' memory (GET /api/v1/requests), as far as the file has them. */
+#ifndef QCC_SUPERVISOR_RECORDER_REQUEST_ROW_H
+#define QCC_SUPERVISOR_RECORDER_REQUEST_ROW_H
+
+#include "common/ipc/doc.h"
+
+#include "supervisor/recorder/trail.h"
+
+#include <sqlite3.h>
+
+/* What a SELECT from request asks for, in the order that request_row_put reads; the first is k. */
+extern const char request_row_columns[];
+
+/* Writes the row at which the statement stands. whole: with the choices, and whether a trail was
+ * kept. */
+void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole);
+
+/* Reads over the choices of a trail that trail_read has just begun, up to its attempts. False: it
+ * is malformed. */
+bool request_row_attempts(struct trail *t) MUST_CHECK;
+
+#endif

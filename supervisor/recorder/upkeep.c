@@ -1,0 +1,149 @@
+#include "supervisor/recorder/upkeep.h"
+
+#include "supervisor/recorder/schema.h"
+#include "supervisor/recorder/sweep.h"
+
+enum {
+    CHUNK_MS = 100,    /* between two chunks */
+    ROWS_MS = 60000,   /* between two looks at all tables */
+    SIZE_MS = 1000,    /* between two looks at the file's size */
+    RETRY_MS = 10000,  /* after a failure, as of a lock */
+    SHRINK_MS = 600000 /* between two returns of free pages */
+};
+
+void upkeep_start(struct upkeep *u, struct retention_time now)
+{
+    *u = (struct upkeep){.conf = u->conf, .shrink_ms = now.boot_ms + SHRINK_MS};
+    retention_start(&u->retention, now.boot_ms);
+    (void)clock_watch_look(&u->clock, now.wall_ms, now.boot_ms);
+}
+
+void upkeep_conf(struct upkeep *u, const struct retention_conf *c)
+{
+    u->conf = *c;
+    u->rows_ms = u->size_ms = 0;
+}
+
+bool upkeep_clock(struct upkeep *u, struct retention_time now, struct err *note)
+{
+    int64_t by = clock_watch_look(&u->clock, now.wall_ms, now.boot_ms);
+    if (!by)
+        return false;
+    retention_hold(&u->retention, now.boot_ms);
+    u->set_by_ms = by;
+    u->set_at_ms = now.wall_ms;
+    clock_watch_text(by, note);
+    return true;
+}
+
+/* The event stands at the time that the clock was set to. */
+static int put_clock_event(struct upkeep *u, sqlite3 *db)
+{
+    const char *sql = "INSERT OR IGNORE INTO event SELECT coalesce(max(k)+1,?1),NULL,'clock',?3"
+                      " FROM event WHERE k>=?1 AND k<?2";
+    int64_t k = u->set_at_ms << STORE_K_BITS;
+    struct err text;
+    sqlite3_stmt *st;
+    if (!u->set_by_ms || !store_batch_time(u->set_at_ms))
+        return SQLITE_OK;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    if (rc != SQLITE_OK)
+        return rc;
+    clock_watch_text(u->set_by_ms, &text);
+    sqlite3_bind_int64(st, 1, k);
+    sqlite3_bind_int64(st, 2, k + (1 << STORE_K_BITS));
+    sqlite3_bind_text(st, 3, text.msg, -1, SQLITE_STATIC);
+    rc = sqlite3_step(st);
+    sqlite3_finalize(st);
+    if (rc != SQLITE_DONE)
+        return rc;
+    u->set_by_ms = 0;
+    return SQLITE_OK;
+}
+
+static int look_at_size(struct upkeep *u, struct store_batch *b, struct retention_time now,
+                        struct err *note)
+{
+    struct retention *r = &u->retention;
+    bool was_off = r->rows_off, had_day = r->day_end_ms;
+    uint64_t size;
+    int rc = sweep_size(b->db, &size);
+    if (rc != SQLITE_OK)
+        return rc;
+    retention_size(r, &u->conf, size, b->oldest, now);
+    b->rows_off = r->rows_off;
+    if (r->day_end_ms && !had_day)
+        u->rows_ms = 0;
+    if (r->rows_off != was_off)
+        err_set(note, "%s",
+                r->rows_off ? "the file is at history.max_size: only sums are stored"
+                            : "the file has room again: rows of requests are stored");
+    else if (wal_watch_look(&u->wal, schema_wal_size(), now.boot_ms))
+        err_set(note,
+                "history.db-wal has been over %d MiB for 10 minutes: a process that reads"
+                " history.db keeps it from being emptied",
+                WAL_LARGE >> 20);
+    u->size_ms = now.boot_ms + SIZE_MS;
+    return SQLITE_OK;
+}
+
+/* Corrects what is known of the rows after n of them were deleted. */
+static int count_off(struct store_batch *b, int64_t n)
+{
+    int rc = sweep_oldest(b->db, RETAIN_REQUEST, &b->oldest);
+    b->rows -= n;
+    if (!b->oldest)
+        b->rows = b->newest = 0;
+    return rc;
+}
+
+/* Deletes a chunk of the next table that has some to delete. */
+static int drop_rows(struct upkeep *u, struct store_batch *b, struct retention_time now)
+{
+    while (u->table < RETAIN__COUNT) {
+        enum retention_table table = (enum retention_table)u->table++;
+        int64_t oldest, n = 0;
+        int rc = sweep_oldest(b->db, table, &oldest);
+        if (rc != SQLITE_OK)
+            return rc;
+        int64_t before = retention_before(&u->retention, &u->conf, table, oldest, now);
+        if (before)
+            rc = sweep_delete(b->db, table, before, &n);
+        if (rc == SQLITE_OK && n && table == RETAIN_REQUEST)
+            rc = count_off(b, n);
+        if (rc != SQLITE_OK)
+            return rc;
+        u->more = u->more || n == SWEEP_ROWS;
+        if (n) {
+            u->rows_ms = now.boot_ms + CHUNK_MS;
+            return SQLITE_OK;
+        }
+    }
+    u->table = 0;
+    u->rows_ms = now.boot_ms + (u->more ? CHUNK_MS : ROWS_MS);
+    u->more = false;
+    return SQLITE_OK;
+}
+
+int64_t upkeep_due_ms(const struct upkeep *u)
+{
+    return u->rows_ms > u->retry_ms ? u->rows_ms : u->retry_ms;
+}
+
+int upkeep_run(struct upkeep *u, struct store_batch *b, struct retention_time now, struct err *note)
+{
+    if (now.boot_ms < u->retry_ms)
+        return SQLITE_OK;
+    int rc = put_clock_event(u, b->db);
+    if (rc == SQLITE_OK && now.boot_ms >= u->size_ms)
+        rc = look_at_size(u, b, now, note);
+    if (rc == SQLITE_OK && now.boot_ms >= u->rows_ms)
+        rc = drop_rows(u, b, now);
+    if (rc == SQLITE_OK && now.boot_ms >= u->shrink_ms) {
+        rc = sweep_shrink(b->db);
+        u->shrink_ms = now.boot_ms + SHRINK_MS;
+    }
+    if (rc != SQLITE_OK)
+        u->retry_ms = now.boot_ms + RETRY_MS;
+    return rc;
+}

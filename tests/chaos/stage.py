@@ -23,11 +23,12 @@ import sys
 import time
 
 from clients import Clients, Lag, now
-from troubles import DOWN
+from troubles import DOWN, PERMANENT
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
 SAMPLE_S = 0.12
+HALF_OPEN_S = 10  # a half-open breaker waits so long for a request as its trial
 PORTS_TRIED = 5
 KEY = "sk-fake-0123456789"
 
@@ -39,14 +40,22 @@ def seconds(text):
     raise ValueError(text)
 
 
-def bound(config):
+def bound(plan):
     """How long it may take, once all are well, until every endpoint is usable."""
+    config = plan["config"]
     queue, upstream = config["failure_queue"], config["upstream"]
     cooldown = min(seconds(config["rate_limit"]["max_cooldown"]), 1.1 + seconds(config["rate_limit"]["default_cooldown"]))
     return (2 * seconds(config["breaker"]["max_open_duration"]) + cooldown
             + seconds(config["health"]["degraded_for"]) + 2 * seconds(queue["verify_interval"])
             + 2 * seconds(queue["verify_disabled_interval"]) + 2 * seconds(queue["probe_timeout"])
-            + seconds(upstream["first_byte_timeout"]) + seconds(upstream["idle_timeout"]) + 1.5)
+            + seconds(upstream["first_byte_timeout"]) + seconds(upstream["idle_timeout"]) + 1.5
+            + (HALF_OPEN_S + seconds(queue["probe_timeout"]) if lasting_marks(plan) else 0))
+
+
+def lasting_marks(plan):
+    """Whether models may be marked for long: no request then is the trial of an endpoint that comes back, but a verification."""
+    refusal = any(spec == PERMANENT["404"] for line in plan["sites"].values() for _, spec in line)
+    return refusal and seconds(plan["config"]["rate_limit"]["max_cooldown"]) > 1
 
 
 def blank(state):
@@ -91,7 +100,7 @@ class Stage:
         import qcc
         self.lib, self.plan, self.folder = qcc, plan, pathlib.Path(folder)
         self.folder.mkdir(parents=True)
-        self.evidence = {"plan": plan, "operators": [], "samples": [], "faults": [], "usable": None, "bound": bound(plan["config"])}
+        self.evidence = {"plan": plan, "operators": [], "samples": [], "faults": [], "usable": None, "bound": bound(plan)}
         self.stopped, self.words = [], {}
         self.locks = collections.defaultdict(asyncio.Lock)
 

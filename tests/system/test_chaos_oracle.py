@@ -248,6 +248,19 @@ def test_blameless(change):
     assert case.rules() == {"blameless"}
 
 
+def test_blameless_with_a_message_that_nobody_serves():
+    """A repeat within a moment may come to the supervisor before the word that nobody serves it."""
+    case = Case()
+    case.raw["plan"]["clients"] = [{"kind": "poison"}]
+    for t in (T, T + 0.2):
+        c = case.client(t, t + 0.05, kind="poison", good=False, status=503, body="", headers={"server": "fake"})
+        case.exchange(c, "bad", t + 0.01, t + 0.02, status=503, fails=True, content=False)
+    case.raw["samples"].append((T + 1, {"anchor": state("anchor", breaker={"state": "open", "failures": 3})}))
+    assert case.rules() == {"blameless"}
+    case.raw["clients"][-1]["t0"] = T + 0.06
+    assert case.rules() == set()
+
+
 def test_blameless_is_not_who_has_failed():
     case = Case()
     case.raw["samples"].append((T + 1, {"bad": state("bad", health="unhealthy", charged=3)}))

@@ -301,6 +301,12 @@ def test_sticky():
         c["headers"]["x-qcc-endpoint"] = site
         case.exchange(c, site, T + i + 0.01, T + i + 0.09)
     assert case.rules() == {"sticky"}
+    # Where its connections were in use it was passed over, and keeps the conversation.
+    case.raw["plan"]["config"]["upstream"]["pool"]["max_connections"] = 2
+    for _ in range(2):
+        assert case.rules() == {"sticky"}
+        case.served(t0=T + 1.9, t1=T + 2.1)
+    assert case.rules() == set()
 
 
 def test_limits():

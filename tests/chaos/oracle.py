@@ -78,6 +78,8 @@ class Oracle:
             if c.get("status") == 200 and c["end"] == "whole" or c["end"] in ("stale", "left"):
                 continue
             able = self.able(c)
+            if self.opinion(c):  # which an open circuit is not asked for; whether one may be open is another rule
+                able = [n for n in able if not self.e.out_at(n, c["t0"], c["t1"])]
             if not able or self.committed(c) or self.refused(c):
                 continue
             self.fault("served", "%s ended with %s, %s although %s was well" % (
@@ -87,6 +89,10 @@ class Oracle:
         """Whether two endpoints agreed that the request is at fault, or one was beyond doubt."""
         sites = {x.site for x in self.e.attempts(c) if x.spec in PERMANENT.values()}
         return len(sites) > 1 or any(x.spec in BEYOND_DOUBT.values() for x in self.e.attempts(c))
+
+    def opinion(self, c):
+        """Whether it met a refusal, so that what is asked afterwards is its second opinion."""
+        return any(x.spec in PERMANENT.values() for x in self.e.attempts(c))
 
     def able(self, c):
         """Endpoints that could have served it all the time, and that it had attempts enough to reach."""

@@ -118,6 +118,17 @@ def test_served_by_one_that_was_seen_to_be_well():
     assert "served" not in case.rules()
 
 
+def test_served_with_a_refusal():
+    """No second opinion comes from an open circuit."""
+    case = Case()
+    c = case.client(status=400, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
+    case.raw["journal"][1]["spec"] = troubles.PERMANENT["400"]
+    case.exchange(c, "bad", status=400, fails=True, content=False)
+    assert case.rules() == {"served"}
+    case.said(T - 0.1, "endpoint anchor: breaker closed -> open: failures in a row", "warning")
+    assert "served" not in case.rules()
+
+
 def test_served_is_silent_where_a_worker_was_killed():
     case = Case()
     case.client(status=None, end="none", headers={})

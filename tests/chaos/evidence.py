@@ -160,6 +160,12 @@ class Evidence:
                 said = line.get("attempts")
         return None if said is None else int(said)
 
+    def failed_at(self, client):
+        """Where its attempts failed, in their order, by its access line: also of those that no endpoint saw."""
+        rid = client.get("headers", {}).get("x-qcc-request-id")
+        lines = [m for m in self.log if rid and m.get("request_id") == rid and m["msg"] == "request" and m.get("failures")]
+        return [pair.rpartition(":")[0] for pair in lines[-1]["failures"].split(",")] if lines else []
+
     def open_at(self, name):
         """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins."""
         steps = []

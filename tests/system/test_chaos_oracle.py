@@ -170,6 +170,23 @@ def test_spent():
     assert "spent" not in case.rules()
 
 
+def test_spent_with_a_refusal():
+    """Of those asked for a second opinion the last one alone is asked again, which the access line names."""
+    case = Case()
+    case.raw["plan"]["config"]["endpoints"][0]["models"] = {"allow": ["other"]}
+    case.raw["plan"]["config"]["endpoints"].append({"name": "no", "site": "no", "weight": 100, "priority": 1})
+    case.raw["plan"]["sites"]["no"] = [[0, troubles.PERMANENT["404"]]]
+    case.raw["journal"].append({"what": "set", "t": T - 1, "site": "/n/no", "spec": troubles.PERMANENT["404"]})
+    c = case.client(status=404, body="", headers={"server": "fake", "x-qcc-attempts": "2", "x-qcc-request-id": "r"})
+    case.exchange(c, "no", status=404, fails=True, content=False)
+    case.exchange(c, "bad", begin=T + 0.05, status=503, fails=True, content=False)
+    line = {"request_id": "r", "attempts": 2}
+    case.said(T + 0.1, "request", failures="no:permanent,bad:transient", **line)
+    assert case.rules() == {"spent"}
+    case.raw["log"][-1]["failures"] += ",dead:transient"
+    assert case.rules() == set()
+
+
 def test_gone():
     case = Case()
     c = case.client(end="left", good=False, t1=T + 0.1)

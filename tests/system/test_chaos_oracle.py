@@ -3,14 +3,19 @@
 The records are made by hand: one endpoint `anchor` that is always well, one `bad`, and what a test adds."""
 import copy
 import pathlib
+import re
+import socket
 import sys
 
 import pytest
+
+from qcc import Upstream, connectable, until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
 
 import oracle  # noqa: E402
 import plan  # noqa: E402
+import stage  # noqa: E402
 import troubles  # noqa: E402
 
 T = 1000.0
@@ -384,6 +389,29 @@ def test_quiet():
     assert case.rules() == {"quiet"}
     case.did("kill", 0, T - 0.1)
     assert case.rules() == set()
+
+
+@pytest.mark.parametrize("probe", ["off", "http", "conversational"])
+def test_the_bound_knows_lasting_marks(probe):
+    """Where nobody verifies no plan has any; else they give a half-open breaker its time."""
+    made = [p for p in map(plan.make, range(2000)) if p["config"]["failure_queue"]["probe"] == probe]
+    lasting = [p for p in made if stage.lasting_marks(p)]
+    assert made and bool(lasting) == (probe != "off")
+    for p in lasting:
+        short = copy.deepcopy(p)
+        short["config"]["rate_limit"]["max_cooldown"] = "900ms"
+        assert stage.bound(p) - stage.bound(short) > stage.HALF_OPEN_S
+
+
+def test_nobody_gets_the_port_of_an_endpoint_that_is_down(tmp_path):
+    up = Upstream(tmp_path, "--listen", "127.0.0.1:0")
+    port = int(until(lambda: re.findall("listening .*:(\\d+)", up.log())[1:], "the second listener")[0])
+    for word in ("off", "deaf", "on", "deaf", "off", "on"):
+        up.call("PUT", "/_listen/%d" % port, word)
+        with socket.socket() as s, pytest.raises(OSError, match="in use"):
+            s.bind(("127.0.0.1", port))
+    assert connectable(port)
+    up.close()
 
 
 def test_every_rule_has_a_test():

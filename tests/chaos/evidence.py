@@ -175,6 +175,17 @@ class Evidence:
                 steps.append((x.end, -1))
         return sorted(steps)
 
+    def crowded(self, name, client):
+        """Whether all connections that a worker may have to it may have been in use when it chose for this request. The
+        endpoint reads a request after its connection was taken: what counts is the time of others at QCC."""
+        begin, end = client["t0"] - EDGE, self.attempts(client)[0].begin + EDGE
+        others = {}
+        for x in self.by_site[name]:
+            k = self.client(x.id) or {"t0": x.begin, "t1": x.end}
+            if k["t0"] <= end and (k.get("t1") or float("inf")) >= begin:
+                others[x.id or x.n] = x
+        return len(others) >= self.config["upstream"]["pool"]["max_connections"]
+
     # ---- log
 
     def lines(self, pattern, *levels):

@@ -480,23 +480,12 @@ class Oracle:
                 if len(at) != 1 or not at <= fine or moved in at or not moved or c["t0"] - b["t1"] < 0.12:
                     continue
                 at = [at.pop(), None, moved]
-                if self.crowded(at[0], c):
+                if self.e.crowded(at[0], c):
                     continue
                 if self.e.during(a["t0"], c["t1"], "kill", "kill supervisor", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
                     continue
                 self.fault("sticky", "moved from %s to %s" % (at[0], at[2]), c,
                            ["before: %s" % x["id"] for x in (a, b)])
-
-    def crowded(self, name, c):
-        """Whether all connections that a worker may have to it may have been in use when it chose for this request. The
-        endpoint reads a request after its connection was taken: what counts is the time of others at QCC."""
-        begin, end = c["t0"] - EDGE, self.e.attempts(c)[0].begin + EDGE
-        others = {}
-        for x in self.e.by_site[name]:
-            k = self.e.client(x.id) or {"t0": x.begin, "t1": x.end}
-            if k["t0"] <= end and (k.get("t1") or float("inf")) >= begin:
-                others[x.id or x.n] = x
-        return len(others) >= self.e.config["upstream"]["pool"]["max_connections"]
 
     # ---- limits, trials, verifications
 

@@ -25,6 +25,7 @@ import time
 
 PATIENCE = 5.0
 LIMIT = 1 << 20
+REPEAT_S = 0.07
 HEAD = "content-type: application/json\r\nx-api-key: sk-client-0123456789\r\nanthropic-version: 2023-06-01\r\n"
 SLOW_FAKE = "events=150,event_bytes=8000"
 
@@ -304,8 +305,10 @@ class Clients:
         await self.message(c, c["stream"], good=False, fake=c["fake"])
 
     async def do_poison(self, c):
-        """The same bytes again and again, which every endpoint fails on."""
-        for _ in range(c["times"]):
+        """The same bytes again and again, which every endpoint fails on; with the pause that every client makes: what two
+        workers say of one message within a moment reaches the supervisor in any order."""
+        for i in range(c["times"]):
+            await asyncio.sleep(REPEAT_S if i else 0)
             record = self.record(c, good=False, fake=c["fake"])
             connection = Connection(self.port)
             await connection.ask(record, question(record, "/v1/messages", 0, c["stream"], c["model"], text="poison"))

@@ -160,6 +160,12 @@ class Evidence:
                 said = line.get("attempts")
         return None if said is None else int(said)
 
+    def failed_at(self, client):
+        """Where its attempts failed, in their order, by its access line: also of those that no endpoint saw."""
+        rid = client.get("headers", {}).get("x-qcc-request-id")
+        lines = [m for m in self.log if rid and m.get("request_id") == rid and m["msg"] == "request" and m.get("failures")]
+        return [pair.rpartition(":")[0] for pair in lines[-1]["failures"].split(",")] if lines else []
+
     def open_at(self, name):
         """[(t, +1 or -1)] of all exchanges at an endpoint, ends before begins."""
         steps = []
@@ -168,6 +174,17 @@ class Evidence:
             if x.end is not None:
                 steps.append((x.end, -1))
         return sorted(steps)
+
+    def crowded(self, name, client):
+        """Whether all connections that a worker may have to it may have been in use when it chose for this request. The
+        endpoint reads a request after its connection was taken: what counts is the time of others at QCC."""
+        begin, end = client["t0"] - EDGE, self.attempts(client)[0].begin + EDGE
+        others = {}
+        for x in self.by_site[name]:
+            k = self.client(x.id) or {"t0": x.begin, "t1": x.end}
+            if k["t0"] <= end and (k.get("t1") or float("inf")) >= begin:
+                others[x.id or x.n] = x
+        return len(others) >= self.config["upstream"]["pool"]["max_connections"]
 
     # ---- log
 

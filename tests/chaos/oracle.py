@@ -78,6 +78,8 @@ class Oracle:
             if c.get("status") == 200 and c["end"] == "whole" or c["end"] in ("stale", "left"):
                 continue
             able = self.able(c)
+            if self.opinion(c):  # which an open circuit is not asked for; whether one may be open is another rule
+                able = [n for n in able if not self.e.out_at(n, c["t0"], c["t1"])]
             if not able or self.committed(c) or self.refused(c):
                 continue
             self.fault("served", "%s ended with %s, %s although %s was well" % (
@@ -87,6 +89,10 @@ class Oracle:
         """Whether two endpoints agreed that the request is at fault, or one was beyond doubt."""
         sites = {x.site for x in self.e.attempts(c) if x.spec in PERMANENT.values()}
         return len(sites) > 1 or any(x.spec in BEYOND_DOUBT.values() for x in self.e.attempts(c))
+
+    def opinion(self, c):
+        """Whether it met a refusal, so that what is asked afterwards is its second opinion."""
+        return any(x.spec in PERMANENT.values() for x in self.e.attempts(c))
 
     def able(self, c):
         """Endpoints that could have served it all the time, and that it had attempts enough to reach."""
@@ -220,7 +226,9 @@ class Oracle:
             if (not seen or (c.get("status") or 200) < 400 or c["end"] != "whole" or self.refused(c) or c.get("slow")
                     or int(c["headers"].get("x-qcc-attempts", most)) >= most or self.e.during(c["t0"], c["t1"], *ACTIONS, after=0.5)):
                 continue
-            for n in {x.site for x in seen}:
+            last = (self.e.failed_at(c) or [seen[-1].site])[-1]
+            # For a second opinion nobody is asked once more but the last one.
+            for n in {last} & {x.site for x in seen} if self.opinion(c) else {x.site for x in seen}:
                 mine = [x for x in seen if x.site == n]
                 if len(mine) < per and mine[-1].spec in AGAIN and not self.e.goes_down(n) and not self.e.out_at(n, mine[0].begin, c["t1"]):
                     self.fault("spent", "failed with %s although %s could have been asked again" % (c["status"], n), c)
@@ -379,6 +387,10 @@ class Oracle:
         names = [n for n in self.e.endpoints if self.e.always_well(n)]
         # Of a message that nobody serves one failure stays counted at each endpoint.
         poison = any(c["kind"] == "poison" for c in self.e.plan["clients"])
+        # Two workers' words on one message reach the supervisor in any order: a repeat may come before the first is known.
+        times = sorted((c["t0"], c.get("t1", c["t0"])) for c in self.e.clients if c["kind"] == "poison" and "t0" in c)
+        if any(b[0] - a[1] < EDGE + self.e.late(a[1], b[0]) for a, b in zip(times, times[1:])):
+            return
         # What is remembered of such a message does not outlive a supervisor, one that stood still hears of failures by several
         # workers at once, and what was not sent to all is not remembered.
         if poison and (self.e.during(0, float("inf"), "upgrade", "kill supervisor", "stop supervisor")
@@ -468,6 +480,8 @@ class Oracle:
                 if len(at) != 1 or not at <= fine or moved in at or not moved or c["t0"] - b["t1"] < 0.12:
                     continue
                 at = [at.pop(), None, moved]
+                if self.e.crowded(at[0], c):
+                    continue
                 if self.e.during(a["t0"], c["t1"], "kill", "kill supervisor", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
                     continue
                 self.fault("sticky", "moved from %s to %s" % (at[0], at[2]), c,

@@ -23,11 +23,13 @@ import sys
 import time
 
 from clients import Clients, Lag, now
-from troubles import DOWN
+from troubles import DOWN, PERMANENT
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
 SAMPLE_S = 0.12
+HALF_OPEN_S = 10  # a half-open breaker waits so long for a request as its trial
+PORTS_TRIED = 5
 KEY = "sk-fake-0123456789"
 
 
@@ -38,14 +40,22 @@ def seconds(text):
     raise ValueError(text)
 
 
-def bound(config):
+def bound(plan):
     """How long it may take, once all are well, until every endpoint is usable."""
+    config = plan["config"]
     queue, upstream = config["failure_queue"], config["upstream"]
     cooldown = min(seconds(config["rate_limit"]["max_cooldown"]), 1.1 + seconds(config["rate_limit"]["default_cooldown"]))
     return (2 * seconds(config["breaker"]["max_open_duration"]) + cooldown
             + seconds(config["health"]["degraded_for"]) + 2 * seconds(queue["verify_interval"])
             + 2 * seconds(queue["verify_disabled_interval"]) + 2 * seconds(queue["probe_timeout"])
-            + seconds(upstream["first_byte_timeout"]) + seconds(upstream["idle_timeout"]) + 1.5)
+            + seconds(upstream["first_byte_timeout"]) + seconds(upstream["idle_timeout"]) + 1.5
+            + (HALF_OPEN_S + seconds(queue["probe_timeout"]) if lasting_marks(plan) else 0))
+
+
+def lasting_marks(plan):
+    """Whether models may be marked for long: no request then is the trial of an endpoint that comes back, but a verification."""
+    refusal = any(spec == PERMANENT["404"] for line in plan["sites"].values() for _, spec in line)
+    return refusal and seconds(plan["config"]["rate_limit"]["max_cooldown"]) > 1
 
 
 def blank(state):
@@ -90,7 +100,7 @@ class Stage:
         import qcc
         self.lib, self.plan, self.folder = qcc, plan, pathlib.Path(folder)
         self.folder.mkdir(parents=True)
-        self.evidence = {"plan": plan, "operators": [], "samples": [], "faults": [], "usable": None, "bound": bound(plan["config"])}
+        self.evidence = {"plan": plan, "operators": [], "samples": [], "faults": [], "usable": None, "bound": bound(plan)}
         self.stopped, self.words = [], {}
         self.locks = collections.defaultdict(asyncio.Lock)
 
@@ -121,12 +131,26 @@ class Stage:
         self.ports = {**{site: ports[0] for site in self.plan["sites"]}, **dict(zip(down, ports[1:]))}
         for site, line in self.plan["sites"].items():
             self.behave(site, line[0][1])
+        self.clock = time.time() - now()
+        for left in reversed(range(PORTS_TRIED)):
+            if self.serves(left == 0):
+                break
+        self.lib.until(self.all_serve, "the workers to serve")
+
+    def serves(self, last):
+        """Starts a supervisor on ports of its own. False: another campaign was quicker to take one of them."""
         self.q = self.lib.Qcc(self.folder / "qcc", None)
         self.q.config["log"] = {}
         self.q.configure(self.config({}))
-        self.clock = time.time() - now()
-        self.q.start()
-        self.lib.until(self.all_serve, "the workers to serve")
+        try:
+            self.q.start()
+        except AssertionError as e:
+            if last or "Address already in use" not in str(e):
+                raise
+            self.q.close()
+            self.q.stderr_path.unlink()
+            return False
+        return True
 
     def all_serve(self):
         """Whether each worker has what it needs, so that its descriptors can be counted."""

@@ -16,8 +16,8 @@ enum { LISTENERS_MAX = 64, BACKLOG = 4096, ACCEPT_TURN = 64 };
 struct listener {
     ev_io io;
     struct fake *f;
-    int fd; /* -1: off */
-    bool tls, deaf;
+    int fd;
+    bool tls, deaf, off;
     unsigned port;
     struct sockaddr_storage at;
     socklen_t at_n;
@@ -40,18 +40,46 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int events)
     }
 }
 
-static bool listen_on(struct listener *l, struct err *e)
+/* A socket that is bound to l->at; -1, with errno, if there is none. */
+static int bound(const struct listener *l)
 {
-    int on = 1;
-    l->fd = socket(l->at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (l->fd == -1 || setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(l->fd, (struct sockaddr *)&l->at, l->at_n) != 0 || listen(l->fd, BACKLOG) != 0) {
-        fd_close(&l->fd);
-        return err_sys(e, "listen");
+    int on = 1, fd = socket(l->at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (const struct sockaddr *)&l->at, l->at_n) != 0)
+        fd_close(&fd);
+    return fd;
+}
+
+/* Binds l->fd to the port that it asks for, or to any. It is bound to that number expressly, since
+ * the kernel takes one of its own choice away when the socket ceases to listen (turn_off): another
+ * process would get it. */
+static bool take_port(struct listener *l)
+{
+    int any = bound(l);
+    if (any == -1 || getsockname(any, (struct sockaddr *)&l->at, &l->at_n) != 0) {
+        fd_close(&any);
+        return false;
     }
-    ev_io_init(&l->io, on_accept, l->fd, EV_READ);
+    l->fd = bound(l);
+    fd_close(&any);
+    return l->fd != -1;
+}
+
+static bool turn_on(struct listener *l, struct err *e)
+{
+    l->deaf = l->off = false;
+    if (listen(l->fd, BACKLOG) != 0)
+        return err_sys(e, "listen");
     ev_io_start(l->f->loop, &l->io);
     return true;
+}
+
+/* Refuses connections, and resets those that have waited; the port stays taken. */
+static void turn_off(struct listener *l)
+{
+    l->off = true;
+    ev_io_stop(l->f->loop, &l->io);
+    shutdown(l->fd, SHUT_RD);
 }
 
 bool listener_open(struct fake *f, const char *where, bool tls, struct err *e)
@@ -74,10 +102,12 @@ bool listener_open(struct fake *f, const char *where, bool tls, struct err *e)
     *l = (struct listener){.f = f, .fd = -1, .tls = tls, .at_n = ai->ai_addrlen};
     memcpy(&l->at, ai->ai_addr, ai->ai_addrlen);
     freeaddrinfo(ai);
-    if (!listen_on(l, e))
+    if (!take_port(l))
         return err_set(e, "%s: %s", where, strerror(errno));
+    ev_io_init(&l->io, on_accept, l->fd, EV_READ);
+    if (!turn_on(l, e))
+        return false;
     char addr[64] = "", port[16] = "";
-    getsockname(l->fd, (struct sockaddr *)&l->at, &l->at_n);
     getnameinfo((struct sockaddr *)&l->at, l->at_n, addr, sizeof addr, port, sizeof port,
                 NI_NUMERICHOST | NI_NUMERICSERV);
     l->port = (unsigned)strtoul(port, NULL, 10);
@@ -92,14 +122,6 @@ bool listener_any(void)
     return all_n > 0;
 }
 
-static void off(struct listener *l)
-{
-    if (l->fd == -1)
-        return;
-    ev_io_stop(l->f->loop, &l->io);
-    fd_close(&l->fd);
-}
-
 bool listener_turn(struct str port, struct str word, struct err *e)
 {
     uint64_t number = 0;
@@ -109,18 +131,16 @@ bool listener_turn(struct str port, struct str word, struct err *e)
     if (!l)
         return err_set(e, "no such port");
     if (str_eq(word, STR("on"))) {
-        if (!l->deaf && l->fd != -1)
-            return true;
-        off(l); /* what has waited in the deaf one's backlog is reset */
-        l->deaf = false;
-        return listen_on(l, e);
+        if (l->deaf)
+            turn_off(l); /* what has waited in its backlog is reset */
+        return l->off ? turn_on(l, e) : true;
     }
     if (str_eq(word, STR("off"))) {
-        off(l);
+        turn_off(l);
         conn_reset_port(l->f, l->port);
         return true;
     }
-    if (!str_eq(word, STR("deaf")) || l->fd == -1)
+    if (!str_eq(word, STR("deaf")) || l->off)
         return err_set(e, "on, off or deaf");
     ev_io_stop(l->f->loop, &l->io);
     l->deaf = true;
@@ -129,6 +149,8 @@ bool listener_turn(struct str port, struct str word, struct err *e)
 
 void listener_end_all(void)
 {
-    for (int i = 0; i < all_n; i++)
-        off(&all[i]);
+    for (int i = 0; i < all_n; i++) {
+        ev_io_stop(all[i].f->loop, &all[i].io);
+        fd_close(&all[i].fd);
+    }
 }

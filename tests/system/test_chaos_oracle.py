@@ -3,14 +3,19 @@
 The records are made by hand: one endpoint `anchor` that is always well, one `bad`, and what a test adds."""
 import copy
 import pathlib
+import re
+import socket
 import sys
 
 import pytest
+
+from qcc import Upstream, connectable, until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
 
 import oracle  # noqa: E402
 import plan  # noqa: E402
+import stage  # noqa: E402
 import troubles  # noqa: E402
 
 T = 1000.0
@@ -118,6 +123,17 @@ def test_served_by_one_that_was_seen_to_be_well():
     assert "served" not in case.rules()
 
 
+def test_served_with_a_refusal():
+    """No second opinion comes from an open circuit."""
+    case = Case()
+    c = case.client(status=400, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
+    case.raw["journal"][1]["spec"] = troubles.PERMANENT["400"]
+    case.exchange(c, "bad", status=400, fails=True, content=False)
+    assert case.rules() == {"served"}
+    case.said(T - 0.1, "endpoint anchor: breaker closed -> open: failures in a row", "warning")
+    assert "served" not in case.rules()
+
+
 def test_served_is_silent_where_a_worker_was_killed():
     case = Case()
     case.client(status=None, end="none", headers={})
@@ -157,6 +173,23 @@ def test_spent():
     assert case.rules() == {"spent"}
     case.said(T - 0.1, "endpoint bad: breaker closed -> open: failures in a row", "warning")
     assert "spent" not in case.rules()
+
+
+def test_spent_with_a_refusal():
+    """Of those asked for a second opinion the last one alone is asked again, which the access line names."""
+    case = Case()
+    case.raw["plan"]["config"]["endpoints"][0]["models"] = {"allow": ["other"]}
+    case.raw["plan"]["config"]["endpoints"].append({"name": "no", "site": "no", "weight": 100, "priority": 1})
+    case.raw["plan"]["sites"]["no"] = [[0, troubles.PERMANENT["404"]]]
+    case.raw["journal"].append({"what": "set", "t": T - 1, "site": "/n/no", "spec": troubles.PERMANENT["404"]})
+    c = case.client(status=404, body="", headers={"server": "fake", "x-qcc-attempts": "2", "x-qcc-request-id": "r"})
+    case.exchange(c, "no", status=404, fails=True, content=False)
+    case.exchange(c, "bad", begin=T + 0.05, status=503, fails=True, content=False)
+    line = {"request_id": "r", "attempts": 2}
+    case.said(T + 0.1, "request", failures="no:permanent,bad:transient", **line)
+    assert case.rules() == {"spent"}
+    case.raw["log"][-1]["failures"] += ",dead:transient"
+    assert case.rules() == set()
 
 
 def test_gone():
@@ -248,6 +281,19 @@ def test_blameless(change):
     assert case.rules() == {"blameless"}
 
 
+def test_blameless_with_a_message_that_nobody_serves():
+    """A repeat within a moment may come to the supervisor before the word that nobody serves it."""
+    case = Case()
+    case.raw["plan"]["clients"] = [{"kind": "poison"}]
+    for t in (T, T + 0.2):
+        c = case.client(t, t + 0.05, kind="poison", good=False, status=503, body="", headers={"server": "fake"})
+        case.exchange(c, "bad", t + 0.01, t + 0.02, status=503, fails=True, content=False)
+    case.raw["samples"].append((T + 1, {"anchor": state("anchor", breaker={"state": "open", "failures": 3})}))
+    assert case.rules() == {"blameless"}
+    case.raw["clients"][-1]["t0"] = T + 0.06
+    assert case.rules() == set()
+
+
 def test_blameless_is_not_who_has_failed():
     case = Case()
     case.raw["samples"].append((T + 1, {"bad": state("bad", health="unhealthy", charged=3)}))
@@ -288,6 +334,12 @@ def test_sticky():
         c["headers"]["x-qcc-endpoint"] = site
         case.exchange(c, site, T + i + 0.01, T + i + 0.09)
     assert case.rules() == {"sticky"}
+    # Where its connections were in use it was passed over, and keeps the conversation.
+    case.raw["plan"]["config"]["upstream"]["pool"]["max_connections"] = 2
+    for _ in range(2):
+        assert case.rules() == {"sticky"}
+        case.served(t0=T + 1.9, t1=T + 2.1)
+    assert case.rules() == set()
 
 
 def test_limits():
@@ -337,6 +389,29 @@ def test_quiet():
     assert case.rules() == {"quiet"}
     case.did("kill", 0, T - 0.1)
     assert case.rules() == set()
+
+
+@pytest.mark.parametrize("probe", ["off", "http", "conversational"])
+def test_the_bound_knows_lasting_marks(probe):
+    """Where nobody verifies no plan has any; else they give a half-open breaker its time."""
+    made = [p for p in map(plan.make, range(2000)) if p["config"]["failure_queue"]["probe"] == probe]
+    lasting = [p for p in made if stage.lasting_marks(p)]
+    assert made and bool(lasting) == (probe != "off")
+    for p in lasting:
+        short = copy.deepcopy(p)
+        short["config"]["rate_limit"]["max_cooldown"] = "900ms"
+        assert stage.bound(p) - stage.bound(short) > stage.HALF_OPEN_S
+
+
+def test_nobody_gets_the_port_of_an_endpoint_that_is_down(tmp_path):
+    up = Upstream(tmp_path, "--listen", "127.0.0.1:0")
+    port = int(until(lambda: re.findall("listening .*:(\\d+)", up.log())[1:], "the second listener")[0])
+    for word in ("off", "deaf", "on", "deaf", "off", "on"):
+        up.call("PUT", "/_listen/%d" % port, word)
+        with socket.socket() as s, pytest.raises(OSError, match="in use"):
+            s.bind(("127.0.0.1", port))
+    assert connectable(port)
+    up.close()
 
 
 def test_every_rule_has_a_test():

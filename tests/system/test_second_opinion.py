@@ -82,6 +82,22 @@ def test_single_endpoint(some, client):
     assert r.error["message"] == "of a" and counts(ups) == {"a": 1} and charged(q, 1) == {}
 
 
+@pytest.mark.parametrize("rest", [["b"], []], ids=["another", "alone"])
+def test_a_new_key_makes_no_other_endpoint(some, client, rest):
+    """A reload exchanges the key of the endpoint that is about to refuse: it cannot give its own second opinion."""
+    q, ups = some({"a": reply(), **{name: reply() for name in rest}})
+
+    def play(peer, _):
+        if len(ups["a"].requests) == 1:
+            q.reload({"endpoints": [ups["a"].endpoint("a", priority=1, api_key="sk-raw-another-key"), *q.config["endpoints"][1:]]})
+        peer.send(refuse("of a", 413))
+
+    ups["a"].play = play
+    r = client(q).ask()
+    assert counts(ups) == {"a": 1, **{name: 1 for name in rest}}
+    assert r.status == (200 if rest else 413) and r.header("x-qcc-endpoint") == ("b" if rest else "a")
+
+
 def test_a_bad_client_takes_nobody_out(some, client):
     """However often it asks."""
     q, ups = some({"a": refuse("of a"), "b": refuse("of b")}, {"breaker": {"failure_threshold": 3}})

@@ -81,6 +81,15 @@ static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x,
     x->trial = r->api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
 }
 
+/* Whether e is the endpoint whose refusal awaits a second opinion under another key, which a reload
+ * has given it since. */
+static bool refused_before(const struct req *r, const struct ep *e)
+{
+    return r->refuser && r->refuser->live != e->live &&
+           strcmp(r->refuser->ce->name, e->ce->name) == 0 &&
+           strcmp(r->refuser->ce->base_url, e->ce->base_url) == 0;
+}
+
 bool candidates_fill(struct req *r)
 {
     const struct replica *rep = r->env->replica;
@@ -110,6 +119,7 @@ bool candidates_fill(struct req *r)
             .full = full(r, e, now),
             .model_ok = model_ok(r, e, now),
         };
+        r->seps[i].tried = r->seps[i].refused = refused_before(r, e);
         if (r->side)
             fill_side(r, e, &r->seps[i], now);
         fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
@@ -117,9 +127,9 @@ bool candidates_fill(struct req *r)
     for (const struct tried *t = r->tried; t; t = t->next)
         for (size_t i = 0; i < rep->n; i++)
             if (rep->eps[i]->live == t->live) {
-                r->seps[i].tried = t->attempts > 0;
+                r->seps[i].tried |= t->attempts > 0;
                 r->seps[i].used_up = t->used_up;
-                r->seps[i].refused = t->refused;
+                r->seps[i].refused |= t->refused;
                 fill_cooling(&r->seps[i], t->cooling_until_ms, t->own_until_ms, now);
             }
     return true;

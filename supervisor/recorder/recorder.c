@@ -141,6 +141,8 @@ static void close_file(struct recorder *r)
 
 static void set_aside(struct recorder *r, const char *why)
 {
+    if (r->db)
+        schema_leave_log(r->db);
     close_file(r);
     if (schema_set_aside(why, &r->note))
         enter(r, HISTORY_STARTING, "");

@@ -165,7 +165,9 @@ def test_a_recorder_that_is_killed_again_and_again(kept):  # noqa: F811
         lost = now_lost
     h = history(q)
     assert h["restarts"] == kills and h["dropped"] == 0 and h["requests"] == sent - lost
-    assert q.count(ended) == kills and q.count("\\[?info\\]?.*history: checked after an unclean end: it is whole") == kills
+    checked = "history: checked after an unclean end: it is whole"
+    # whoever counts while no recorder runs has closed the file cleanly
+    assert q.count(ended) == kills and 0 < q.count(" info supervisor: " + checked) == q.count(checked) <= kills
     q.stop()
     assert rows_of(q, "PRAGMA integrity_check") == [("ok",)] and agree(path) == sent - lost
 
@@ -263,7 +265,7 @@ def test_a_clock_that_cannot_be(kept, tmp_path):  # noqa: F811
     until(lambda: len(jumps()) == 3, "one more")
     send(q)
     h = stored(q, n + 1)
-    assert h["retention"] == "held" and h["restarts"] == 0 and agree(h["path"]) == n + 1
+    assert h["retention"]["state"] == "held" and h["restarts"] == 0 and agree(h["path"]) == n + 1
     assert q.count("history: the clock was set 5 h 0 min ahead|history: the clock was set 4 h 59 min ahead") == 1
     assert len(jumps()) == 3 == rows(q, "SELECT count(*) n FROM event WHERE kind='clock'")[0]["n"]
 

@@ -544,6 +544,9 @@ int recorder_run(int channel, int feed, int dir)
 {
     struct recorder r = {.feed = {.fd = feed}};
     log_init("recorder");
+    /* one thread: SQLite needs no locks, nor to count its memory */
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is as a full disk */
     if (!fd_nonblock(channel) || !fd_cloexec(channel, true) || fchdir(dir) == -1)

@@ -6,7 +6,7 @@
 enum {
     CHUNK_MS = 100,    /* between two chunks */
     ROWS_MS = 60000,   /* between two looks at all tables */
-    SIZE_MS = 1000,    /* between two looks at the file's size */
+    SIZE_MS = 5000,    /* between two looks at the file's size */
     RETRY_MS = 10000,  /* after a failure, as of a lock */
     SHRINK_MS = 600000 /* between two returns of free pages */
 };

@@ -150,7 +150,7 @@ ANSWERS = [
     ("usage of 24 hours in 15 minutes", "usage", "by=total&since=24h&step=900", 5),
     ("usage of 400 days by model", "usage", "by=model&since=400d&step=86400", 2000),
     ("newest 50 requests", "requests", "since=400d&limit=50", 2),
-    ("newest 50 of one client", "requests", "client=client-7&limit=50", 30),
+    ("newest 50 of one client", "requests", "client=client-07&limit=50", 30),
     ("newest 50 of one model", "requests", "model=claude-opus-5-5&limit=50", 30),
     ("newest 50 that failed", "requests", "status=failed&limit=50", 30),
     ("a filter that matches nothing", "requests", "min_ms=86400000&limit=50", 150),
@@ -162,7 +162,7 @@ def answers(b, rows):
     state of the history as often."""
     folder = pathlib.Path(b.path("million"))
     folder.mkdir(0o700)
-    subprocess.run([sys.executable, str(FILL), str(folder / "history.db"), "--rows", str(b.args.rows)], check=True)
+    subprocess.run([sys.executable, str(FILL), str(folder / "history.db"), "--requests", str(b.args.rows)], check=True)
     b.up_port = run.free_port()
     conf = b.path("million.yaml", """
 listen: ["127.0.0.1:%d"]

@@ -58,7 +58,7 @@ void request_make(struct load *l)
                     "Connection: keep-alive\r\n"
                     "Host: %s:%u\r\n"
                     "Accept-Encoding: gzip, deflate, br, zstd\r\n"
-                    "Content-Length: %zu\r\n\r\n",
+                    "Content-Length: %u\r\n\r\n",
                     addr, ntohs(l->to.sin_port), b.len) &&
          buf_str(&l->req, buf_view(&b));
     if (!ok)

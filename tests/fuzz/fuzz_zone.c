@@ -5,7 +5,7 @@
 
 enum { WEST_S = -12 * 3600, EAST_S = 14 * 3600 };
 #define FIRST_S INT64_C(-315360000)
-#define LAST_S  INT64_C(253402300799)
+#define LAST_S INT64_C(253402300799)
 
 static void buckets(const struct zone *z, int64_t at_s)
 {

@@ -225,10 +225,9 @@ static void room_a_request_takes(void **state)
     static const struct choice_skip off[] = {{2, SEL_SKIP_DISABLED}, {3, SEL_SKIP_DRAINING}};
     const struct choice x = {.endpoint = 1, .end = SEL_CHOSEN};
     struct recent_record v[BATCH];
-    struct recent_attempt again = {OUTCOME_TRANSIENT, FAULT_ENDPOINT,
-                                   503,               0,
-                                   1250,              RECENT_UNKNOWN,
-                                   STR("e"),          STR("overloaded")};
+    struct recent_attempt again = {
+        OUTCOME_TRANSIENT, FAULT_ENDPOINT,   503, 0, 1250, RECENT_UNKNOWN,
+        STR("e"),          STR("overloaded")};
     char model[16], client[16];
     for (int i = 0; i < N; i++) {
         snprintf(model, sizeof model, "model-%d", i / BATCH % 4);

@@ -1,5 +1,6 @@
 /* upkeep: a real file and a clock of the test's: what is too old goes in chunks, what is not stays,
- * free pages are given back, a clock that was set stops it, a reader that holds the write-ahead log is reported. */
+ * free pages are given back, a clock that was set stops it, a reader that holds the write-ahead log
+ * is reported. */
 #include "supervisor/recorder/schema.h"
 #include "supervisor/recorder/sweep.h"
 #include "supervisor/recorder/upkeep.h"

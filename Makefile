@@ -164,7 +164,7 @@ $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_WORKER) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -lcmocka -o $@
 # A fuzz target links everything: both sides' pure parsers, the reader of YAML, and of the recorder what is pure.
-FUZZ_REC := $(addprefix supervisor/recorder/,trail.c endpoint_names.c)
+FUZZ_REC := $(addprefix supervisor/recorder/,trail.c endpoint_names.c zone.c)
 $B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_COMMON) $(call obj,$(FUZZ_REC)) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(CF_supervisor) $(filter tests/%.c,$^) $(filter %.o,$^) $(QLDFLAGS) \

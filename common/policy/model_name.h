@@ -22,7 +22,8 @@ struct str model_name(struct str name, char out[static MODEL_NAME_MAX]);
 static inline bool model_name_differs(struct str asked, struct str served)
 {
     char a[MODEL_NAME_MAX], b[MODEL_NAME_MAX];
-    return asked.n && served.n && !str_eq(model_name(asked, a), model_name(served, b));
+    return asked.n && served.n && !str_eq(asked, served) &&
+           !str_eq(model_name(asked, a), model_name(served, b));
 }
 
 #endif

@@ -108,7 +108,9 @@ static void take_commits(struct recorder *r, const struct ipc_rec_state *m)
 static void log_state(struct recorder *r, const struct ipc_rec_state *m)
 {
     bool same = m->state == r->is.state && str_eq(m->why, str_c(r->why));
-    if (m->note.n)
+    if (m->note.n && m->fine)
+        log_info("history: " STR_FMT, STR_ARG(m->note));
+    else if (m->note.n)
         log_warn("history: " STR_FMT, STR_ARG(m->note));
     if (same)
         return;

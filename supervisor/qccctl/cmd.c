@@ -143,7 +143,8 @@ int cmd_ask(struct cmd *c, const char *what, const char *arg, json_t **doc)
 
 void cmd_json(struct cmd *c, const json_t *doc)
 {
-    size_t flags = JSON_REAL_PRECISION(12) | (c->width ? JSON_INDENT(2) : JSON_COMPACT);
+    /* 15 digits of a decimal number outlive a double: costs up to a thousand million dollars */
+    size_t flags = JSON_REAL_PRECISION(15) | (c->width ? JSON_INDENT(2) : JSON_COMPACT);
     char *text = json_dumps(doc, flags);
     if (text)
         (void)!buf_str(&c->out, str_c(text));

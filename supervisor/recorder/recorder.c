@@ -63,6 +63,7 @@ struct recorder {
     uint64_t stored, commits, commit_us;
     uint32_t commit_hist[HIST_BUCKETS];
     struct err why, note; /* of REC_STATE */
+    bool fine;            /* what the note says is as it should be */
     struct job job;
     struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
     size_t nasked;
@@ -110,10 +111,12 @@ static void send_state(struct recorder *r, int64_t now)
         .retention = retention_state(&r->upkeep.retention, clock_boot_ms()),
         .why = bounded(&r->why),
         .note = bounded(&r->note),
+        .fine = r->fine,
     };
     if (r->chan.fd != -1 && !chan_send(&r->chan, -1, ipc_put_v_rec_state, 0, &m))
         chan_fini(&r->chan);
     r->note.msg[0] = '\0';
+    r->fine = false;
     r->said_ms = now;
     r->say_ms = now + STATE_MS;
 }
@@ -138,6 +141,8 @@ static void close_file(struct recorder *r)
 
 static void set_aside(struct recorder *r, const char *why)
 {
+    if (r->db)
+        schema_leave_log(r->db);
     close_file(r);
     if (schema_set_aside(why, &r->note))
         enter(r, HISTORY_STARTING, "");
@@ -161,8 +166,11 @@ static void open_file(struct recorder *r, int64_t now)
 {
     struct err e;
     int rc;
+    if (r->note.msg[0]) /* it would be lost */
+        send_state(r, now);
     switch (schema_open(&r->db, &r->note, &e)) {
     case SCHEMA_OPEN:
+        r->fine = r->note.msg[0];
         rc = store_batch_open(&r->batch, r->db);
         if (rc == SQLITE_OK)
             enter(r, HISTORY_STORING, "");
@@ -274,7 +282,9 @@ static void look_after(struct recorder *r, struct retention_time t, int64_t now)
 {
     if (!r->db || r->state != HISTORY_STORING || r->note.msg[0])
         return;
+    bool was_off = r->batch.rows_off;
     int rc = upkeep_run(&r->upkeep, &r->batch, t, &r->note);
+    r->fine = was_off && !r->batch.rows_off;
     if (r->note.msg[0])
         r->say_ms = 0;
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED)
@@ -534,6 +544,9 @@ int recorder_run(int channel, int feed, int dir)
 {
     struct recorder r = {.feed = {.fd = feed}};
     log_init("recorder");
+    /* one thread: SQLite needs no locks, nor to count its memory */
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is as a full disk */
     if (!fd_nonblock(channel) || !fd_cloexec(channel, true) || fchdir(dir) == -1)

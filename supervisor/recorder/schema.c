@@ -58,6 +58,11 @@ bool schema_is_damage(int rc)
     return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
 }
 
+void schema_leave_log(sqlite3 *db)
+{
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
 /* In place of fchown(2), by which SQLite as root gives new files to the owner of the database: that
  * is this process's user, and sandboxes forbid the call. */
 static int keep_owner(int fd, uid_t uid, gid_t gid)
@@ -191,6 +196,8 @@ enum schema_opened schema_open(sqlite3 **db, struct err *note, struct err *e)
         return SCHEMA_OPEN;
     err_set(e, "%s",
             newer ? FILE_NAME " is of a newer QCC: it is left as it is" : sqlite3_errstr(rc));
+    if (newer || schema_is_damage(rc))
+        schema_leave_log(*db);
     sqlite3_close(*db);
     *db = NULL;
     return newer ? SCHEMA_NEWER : schema_is_damage(rc) ? SCHEMA_BAD : SCHEMA_BUSY;

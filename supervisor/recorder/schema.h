@@ -25,6 +25,10 @@ enum schema_opened schema_open(sqlite3 **db, struct err *note, struct err *e) MU
  * kept. *note says what was done. False: it cannot be renamed. */
 bool schema_set_aside(const char *why, struct err *note) MUST_CHECK;
 
+/* Leaves the write-ahead log as it is at sqlite3_close(): it is not worked into a file that is
+ * damaged, or of another version. */
+void schema_leave_log(sqlite3 *db);
+
 /* Whether the result means that the file is damaged or is no database. */
 bool schema_is_damage(int rc);
 

@@ -281,32 +281,47 @@ static bool row_wanted(const struct store_batch *b, const struct recent_record *
     return false;
 }
 
+/* A record's place in the order of ends. */
+struct by_end {
+    int64_t end_ms;
+    const struct recent_record *r;
+};
+
 static int by_end(const void *a, const void *b)
 {
-    int64_t x = end_of(*(const struct recent_record *const *)a);
-    int64_t y = end_of(*(const struct recent_record *const *)b);
+    int64_t x = ((const struct by_end *)a)->end_ms, y = ((const struct by_end *)b)->end_ms;
     return (x > y) - (x < y);
+}
+
+/* In the order of their keys, whichever worker they are of: a key that is taken costs as much as a
+ * row. One worker's come in that order. */
+static void sort(struct by_end *order, const struct recent_record *v, size_t n)
+{
+    bool sorted = true;
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (struct by_end){end_of(&v[i]), &v[i]};
+        sorted = sorted && (!i || order[i - 1].end_ms <= order[i].end_ms);
+    }
+    if (!sorted)
+        qsort(order, n, sizeof *order, by_end);
 }
 
 static int fill(struct store_batch *b, const struct recent_record *v, size_t n,
                 struct store_batch *got)
 {
-    const struct recent_record *order[STORE_BATCH_MAX];
+    struct by_end order[STORE_BATCH_MAX];
     struct row w;
     int rc = SQLITE_OK;
-    /* In the order of their keys, whichever worker they are of: a key that is taken costs as much
-     * as a row. */
-    for (size_t i = 0; i < n; i++)
-        order[i] = &v[i];
-    qsort(order, n, sizeof *order, by_end);
+    sort(order, v, n);
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
-        if (!row_of(b, order[i], &w))
+        const struct recent_record *r = order[i].r;
+        if (!row_of(b, r, &w))
             return sqlite3_errcode(b->db);
-        endpoint_names_learn(&b->endpoints, order[i]);
-        rc = add_sums(b, order[i], &w);
-        if (rc != SQLITE_OK || !row_wanted(b, order[i], &w))
+        endpoint_names_learn(&b->endpoints, r);
+        rc = add_sums(b, r, &w);
+        if (rc != SQLITE_OK || !row_wanted(b, r, &w))
             continue;
-        rc = add_row(b, order[i], &w);
+        rc = add_row(b, r, &w);
         got->rows++;
         got->newest = w.end_ms > got->newest ? w.end_ms : got->newest;
         got->oldest = !got->oldest || w.end_ms < got->oldest ? w.end_ms : got->oldest;
@@ -314,16 +329,23 @@ static int fill(struct store_batch *b, const struct recent_record *v, size_t n,
     return rc == SQLITE_OK ? rollup_write(&b->rollup, b->db) : rc;
 }
 
+static int run(sqlite3_stmt *st)
+{
+    int rc = sqlite3_step(st);
+    sqlite3_reset(st);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 int store_batch_write(struct store_batch *b, const struct recent_record *v, size_t n)
 {
     struct store_batch got = {.oldest = b->oldest, .newest = b->newest};
-    int rc = sqlite3_exec(b->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    int rc = run(b->begin);
     if (rc != SQLITE_OK)
         return rc;
     rc = fill(b, v, n, &got);
     rollup_clear(&b->rollup);
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(b->db, "COMMIT", NULL, NULL, NULL);
+        rc = run(b->commit);
     if (rc == SQLITE_OK) {
         b->rows += got.rows;
         b->oldest = got.oldest;
@@ -342,6 +364,10 @@ int store_batch_open(struct store_batch *b, sqlite3 *db)
     const char *sql = "SELECT count(*), min(k), max(k) FROM request";
     b->db = b->names.db = db;
     int rc = sqlite3_prepare_v2(db, add_sql, -1, &b->add, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(db, "BEGIN IMMEDIATE", -1, &b->begin, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(db, "COMMIT", -1, &b->commit, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
     if (rc == SQLITE_OK)
@@ -375,6 +401,8 @@ void store_batch_close(struct store_batch *b)
     names_forget(&b->names);
     rollup_free(&b->rollup);
     sqlite3_finalize(b->add);
+    sqlite3_finalize(b->begin);
+    sqlite3_finalize(b->commit);
     *b = (struct store_batch){.rows_kept = b->rows_kept,
                               .rows_off = b->rows_off,
                               .clients = b->clients,

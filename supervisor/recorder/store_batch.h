@@ -26,7 +26,7 @@ struct store_batch {
     sqlite3 *db; /* borrowed */
     struct names names;
     struct rollup rollup;
-    sqlite3_stmt *add;
+    sqlite3_stmt *add, *begin, *commit;
     enum conf_historyrows rows_kept;
     bool rows_off; /* no rows, whatever is kept: there is no room */
     bool clients;

@@ -9,14 +9,13 @@ _Static_assert(TRAIL_VERSION == 1 && OUTCOME__COUNT == 6 && FAULT__COUNT == 4 &&
 
 /* ---- whether it is worth it */
 
-/* Whether an endpoint was passed over for its state: not for what the configuration, the
- * conversation or the request itself says. */
+/* Whether an endpoint was passed over for a state that passes: not for what the configuration, the
+ * operator, the conversation or the request itself says. One that is disabled stays so until
+ * somebody acts, and each request would say it again; the events do, once. */
 static bool is_telling(enum sel_skip why)
 {
     switch (why) {
-    case SEL_SKIP_DISABLED:
     case SEL_SKIP_QUEUED:
-    case SEL_SKIP_DRAINING:
     case SEL_SKIP_COOLING:
     case SEL_SKIP_FULL:
     case SEL_SKIP_TRIAL_BUSY:
@@ -25,6 +24,8 @@ static bool is_telling(enum sel_skip why)
     case SEL_SKIP_TRIAL_NEEDED:
         return true;
     case SEL_SKIP_NO:
+    case SEL_SKIP_DISABLED:
+    case SEL_SKIP_DRAINING:
     case SEL_SKIP_MODEL:
     case SEL_SKIP_PATH:
     case SEL_SKIP_USED_UP:

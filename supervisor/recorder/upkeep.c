@@ -6,7 +6,7 @@
 enum {
     CHUNK_MS = 100,    /* between two chunks */
     ROWS_MS = 60000,   /* between two looks at all tables */
-    SIZE_MS = 1000,    /* between two looks at the file's size */
+    SIZE_MS = 5000,    /* between two looks at the file's size */
     RETRY_MS = 10000,  /* after a failure, as of a lock */
     SHRINK_MS = 600000 /* between two returns of free pages */
 };
@@ -30,35 +30,8 @@ bool upkeep_clock(struct upkeep *u, struct retention_time now, struct err *note)
     if (!by)
         return false;
     retention_hold(&u->retention, now.boot_ms);
-    u->set_by_ms = by;
-    u->set_at_ms = now.wall_ms;
     clock_watch_text(by, note);
     return true;
-}
-
-/* The event stands at the time that the clock was set to. */
-static int put_clock_event(struct upkeep *u, sqlite3 *db)
-{
-    const char *sql = "INSERT OR IGNORE INTO event SELECT coalesce(max(k)+1,?1),NULL,'clock',?3"
-                      " FROM event WHERE k>=?1 AND k<?2";
-    int64_t k = u->set_at_ms << STORE_K_BITS;
-    struct err text;
-    sqlite3_stmt *st;
-    if (!u->set_by_ms || !store_batch_time(u->set_at_ms))
-        return SQLITE_OK;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-    if (rc != SQLITE_OK)
-        return rc;
-    clock_watch_text(u->set_by_ms, &text);
-    sqlite3_bind_int64(st, 1, k);
-    sqlite3_bind_int64(st, 2, k + (1 << STORE_K_BITS));
-    sqlite3_bind_text(st, 3, text.msg, -1, SQLITE_STATIC);
-    rc = sqlite3_step(st);
-    sqlite3_finalize(st);
-    if (rc != SQLITE_DONE)
-        return rc;
-    u->set_by_ms = 0;
-    return SQLITE_OK;
 }
 
 static int look_at_size(struct upkeep *u, struct store_batch *b, struct retention_time now,
@@ -134,8 +107,8 @@ int upkeep_run(struct upkeep *u, struct store_batch *b, struct retention_time no
 {
     if (now.boot_ms < u->retry_ms)
         return SQLITE_OK;
-    int rc = put_clock_event(u, b->db);
-    if (rc == SQLITE_OK && now.boot_ms >= u->size_ms)
+    int rc = SQLITE_OK;
+    if (now.boot_ms >= u->size_ms)
         rc = look_at_size(u, b, now, note);
     if (rc == SQLITE_OK && now.boot_ms >= u->rows_ms)
         rc = drop_rows(u, b, now);

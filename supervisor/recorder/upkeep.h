@@ -17,10 +17,8 @@ struct upkeep {
     /* CLOCK_BOOTTIME: when rows, the file's size and its free pages are next looked at; retry_ms:
      * nothing is done before, since something failed */
     int64_t rows_ms, size_ms, shrink_ms, retry_ms;
-    unsigned table;    /* enum retention_table: looked at next */
-    bool more;         /* a table of this round has more rows to delete */
-    int64_t set_by_ms; /* the clock was set, and there is no event of it yet; 0: not so */
-    int64_t set_at_ms; /* the time it was set to */
+    unsigned table; /* enum retention_table: looked at next */
+    bool more;      /* a table of this round has more rows to delete */
 };
 
 /* Begins, with the process. */
@@ -29,7 +27,7 @@ void upkeep_start(struct upkeep *u, struct retention_time now);
 /* Takes other bounds over. */
 void upkeep_conf(struct upkeep *u, const struct retention_conf *c);
 
-/* Looks at the clock. True: it was set, and *note says so. */
+/* Looks at the clock. True: it was set, and *note says so. The event of it is the supervisor's. */
 bool upkeep_clock(struct upkeep *u, struct retention_time now, struct err *note);
 
 /* When rows are next looked at, CLOCK_BOOTTIME. */

@@ -150,10 +150,12 @@ int64_t zone_next(const struct zone *z, struct zone_step step, int64_t at_s)
 
 int64_t zone_floor(const struct zone *z, struct zone_step step, int64_t at_s)
 {
-    /* Two buckets back and forward again: a change inside a bucket moves its begin by hours. */
-    static const int64_t back[] = {
-        [ZONE_SECONDS] = 0, [ZONE_WEEK] = 8 * DAY, [ZONE_MONTH] = 33 * DAY};
-    int64_t far = step.unit == ZONE_SECONDS ? step.seconds + DAY + HOUR : back[step.unit];
+    /* Two buckets back and forward again: a change inside a bucket moves its begin, by as much as
+     * the easternmost and the westernmost offset are apart. */
+    static const int64_t longest[] = {
+        [ZONE_SECONDS] = 0, [ZONE_WEEK] = 7 * DAY, [ZONE_MONTH] = 31 * DAY};
+    int64_t far = (step.unit == ZONE_SECONDS ? step.seconds : longest[step.unit]) + WEST_MAX +
+                  EAST_MAX + HOUR;
     int64_t wall = at_s - far + zone_east(z, at_s - far);
     int64_t begin = begin_of(step, number_of(step, wall)) - zone_east(z, at_s - far);
     begin = zone_next(z, step, begin);

@@ -150,11 +150,28 @@ ANSWERS = [
     ("usage of 24 hours in 15 minutes", "usage", "by=total&since=24h&step=900", 5),
     ("usage of 400 days by model", "usage", "by=model&since=400d&step=86400", 2000),
     ("newest 50 requests", "requests", "since=400d&limit=50", 2),
-    ("newest 50 of one client", "requests", "client=client-7&limit=50", 30),
+    ("newest 50 of one client", "requests", "client=client-07&limit=50", 30),
     ("newest 50 of one model", "requests", "model=claude-opus-5-5&limit=50", 30),
     ("newest 50 that failed", "requests", "status=failed&limit=50", 30),
+    ("newest 50 that failed, of one client and model", "requests", "client=client-07&model=claude-opus-5-5&status=failed&limit=50", 30),
     ("a filter that matches nothing", "requests", "min_ms=86400000&limit=50", 150),
 ]
+
+
+def opened(b, conf, n):
+    """QCC with a history of n requests."""
+    p = b.start([b.binary("qcc-supervisor"), "-c", conf], b.proxy_cpu)
+    end = time.monotonic() + 20
+    while True:
+        try:
+            h = admin(b, "history")
+            if h["state"] == "storing" and h["requests"] == n:
+                return p
+        except (OSError, ValueError):
+            pass
+        if time.monotonic() > end:
+            raise Failed("the history of %d requests is not opened" % n)
+        time.sleep(0.1)
 
 
 def answers(b, rows):
@@ -162,7 +179,6 @@ def answers(b, rows):
     state of the history as often."""
     folder = pathlib.Path(b.path("million"))
     folder.mkdir(0o700)
-    subprocess.run([sys.executable, str(FILL), str(folder / "history.db"), "--rows", str(b.args.rows)], check=True)
     b.up_port = run.free_port()
     conf = b.path("million.yaml", """
 listen: ["127.0.0.1:%d"]
@@ -174,17 +190,10 @@ history: {min_free: 0}
 endpoints: [{name: bench, base_url: "http://%s", api_key: sk-ant-bench-upstream}]
 log: {access: off, level: warning}
 """ % (run.free_port(), b.path("million.sock"), b.up_port, folder, b.up[False]))
-    p = b.start([b.binary("qcc-supervisor"), "-c", conf], b.proxy_cpu)
-    end = time.monotonic() + 20
-    while True:
-        try:
-            if admin(b, "history")["requests"]:
-                break
-        except (OSError, ValueError):
-            pass
-        if time.monotonic() > end:
-            raise Failed("the history of a million requests is not opened")
-        time.sleep(0.1)
+    p = opened(b, conf, 0)  # the recorder makes the file
+    b.stop(p)
+    subprocess.run([sys.executable, str(FILL), str(folder / "history.db"), "--requests", str(b.args.rows)], check=True)
+    p = opened(b, conf, b.args.rows)
     for title, what, query, goal in ANSWERS:
         taken = []
         for _ in range(max(5, b.args.rounds)):

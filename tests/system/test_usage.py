@@ -13,6 +13,8 @@ import pytest
 
 from admin import call, get
 from qcc import QCCCTL, ROOT, Qcc, until
+from test_history import kept  # noqa: F401
+from test_history_ask import past  # noqa: F401
 
 FILL = ROOT / "tests/bench/history_fill.py"
 REQUESTS, DAYS = 20000, 60
@@ -261,3 +263,23 @@ def test_names_are_escaped(shared_history):
     assert shared_history.ctl("usage", "--model", "a b&by=x=%zz+ü").stdout == "no request in that time\n"
     assert shared_history.ctl("usage", "--since", "4000d").stderr.endswith(
         "narrow the range or take a larger step\n")
+
+
+@pytest.mark.parametrize("micro", [123456789012, 12345678901234, 99999999999999])
+def test_large_costs_are_exact(past, micro):  # noqa: F811
+    """To the last millionth of a dollar, in the API's reply, in JSON and in CSV; in the table to the cent."""
+    def fill(p):
+        p.add(1, int(time.time() * 1000))
+        for table in ("usage_15", "usage_60"):
+            p.db.execute("UPDATE %s SET input=?, output=0, cache_read=0, write_5m=0, write_1h=0, web=0" % table, (micro,))
+
+    prices = [{"match": "m-old", "rates": [{"from": "2020-01-01", "input": 1}]}]
+    q = past(fill, config={"prices": {"models": prices}})
+    want = "%d.%06d" % divmod(micro, 1000000)
+    assert '"cost_usd":%s' % want in call(q, "GET", "/api/v1/usage?by=model&model=m-old").body.decode().replace(" ", "")
+    as_json = q.ctl("usage", "--by", "model", "--model", "m-old", "--json").stdout.replace(" ", "")
+    assert '"cost_usd":%s' % want in as_json
+    lines = list(csv.DictReader(io.StringIO(q.ctl("usage", "--by", "model", "--model", "m-old", "--csv").stdout)))
+    assert [line["cost_usd"] for line in lines] == [want]
+    cents = (micro + 5000) // 10000
+    assert "$%d.%02d" % divmod(cents, 100) in q.ctl("usage", "--by", "model", "--model", "m-old").stdout

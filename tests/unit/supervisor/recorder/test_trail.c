@@ -165,17 +165,18 @@ static void which_are_worth_it(void **state)
     r = plain;
     r.attempts = 2;
     assert_true(trail_wanted(&r, true));
-    static const enum sel_skip telling[] = {
-        SEL_SKIP_DISABLED, SEL_SKIP_QUEUED,     SEL_SKIP_DRAINING, SEL_SKIP_COOLING,
-        SEL_SKIP_FULL,     SEL_SKIP_TRIAL_BUSY, SEL_SKIP_CIRCUIT,  SEL_SKIP_COOLING_TOLD_NOTHING};
+    static const enum sel_skip telling[] = {SEL_SKIP_QUEUED,  SEL_SKIP_COOLING,
+                                            SEL_SKIP_FULL,    SEL_SKIP_TRIAL_BUSY,
+                                            SEL_SKIP_CIRCUIT, SEL_SKIP_COOLING_TOLD_NOTHING};
     for (size_t i = 0; i < COUNT_OF(telling); i++) {
         r = record();
         skip.why = (uint8_t)telling[i];
         choose(&r, A, &skip, 1);
         assert_true(trail_wanted(&r, true));
     }
-    static const enum sel_skip plain_why[] = {SEL_SKIP_MODEL,  SEL_SKIP_BOUND,    SEL_SKIP_TIER,
-                                              SEL_SKIP_WEIGHT, SEL_SKIP_STRATEGY, SEL_SKIP_PATH};
+    static const enum sel_skip plain_why[] = {SEL_SKIP_MODEL,    SEL_SKIP_BOUND,    SEL_SKIP_TIER,
+                                              SEL_SKIP_WEIGHT,   SEL_SKIP_STRATEGY, SEL_SKIP_PATH,
+                                              SEL_SKIP_DISABLED, SEL_SKIP_DRAINING};
     for (size_t i = 0; i < COUNT_OF(plain_why); i++) {
         r = record();
         skip.why = (uint8_t)plain_why[i];

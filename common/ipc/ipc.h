@@ -9,7 +9,7 @@
 #include "common/base/str.h"
 
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
-enum { IPC_VERSION = 11 };
+enum { IPC_VERSION = 12 };
 
 /* Bytes of the largest configuration body and of the largest frame. 2,000 endpoints with long keys
  * are about 1 MiB. */
@@ -17,6 +17,7 @@ enum {
     IPC_CONF_MAX = 8 << 20,
     IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
     IPC_ANSWER_MAX = 4 << 20,
+    IPC_LIBRARIES_MAX = 256,
     IPC_BINDINGS_MAX = 64 << 10,
     IPC_RECENT_MAX = 256 << 10,
     IPC_STATS_MAX = 64 << 10,

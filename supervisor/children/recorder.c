@@ -132,9 +132,12 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         r->ops->answer(r->arg, &answer);
         return true;
     }
-    if (f->id == IPC_REC_READY)
-        return (ipc_get_rec_ready(f, &ready) && ready.version == IPC_VERSION) ||
-               err_set(e, "it is not of this build");
+    if (f->id == IPC_REC_READY) {
+        if (!ipc_get_rec_ready(f, &ready) || ready.version != IPC_VERSION)
+            return err_set(e, "it is not of this build");
+        snprintf(r->libraries, sizeof r->libraries, STR_FMT, STR_ARG(ready.libraries));
+        return true;
+    }
     if (f->id != IPC_REC_STATE || !ipc_get_rec_state(f, &m) || m.state >= HISTORY__COUNT ||
         m.retention >= HISTORY_RETENTION__COUNT)
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
@@ -316,6 +319,7 @@ static void start(struct recorder *r)
     ev_io_set(&r->wr, ours, EV_WRITE);
     ev_io_start(r->loop, &r->rd);
     r->started_ms = clock_mono_ms();
+    r->started_wall_ms = clock_wall_ms();
     r->phase = RECORDER_RUNNING;
     r->why[0] = '\0';
     log_info("recorder started, pid %d", (int)r->pid);

@@ -9,6 +9,9 @@
 /* Writes version, times, generation, listeners, workers, totals. */
 void show_status(const struct operate_env *env, struct doc *d);
 
+/* Writes status, endpoints, queue, history and the last reload in one. */
+void show_overview(const struct operate_env *env, struct doc *d);
+
 /* Writes {"endpoints": […]}: the whole state of each. */
 void show_endpoints(const struct operate_env *env, struct doc *d);
 
@@ -29,6 +32,10 @@ unsigned show_events(const struct operate_env *env, struct str arg, struct doc *
 /* Writes the prices in force, or of the model that the query names, without what only the history
  * knows. Returns the status: 400 for another query. */
 unsigned show_prices(const struct operate_env *env, struct str arg, struct doc *d);
+
+/* Writes the configuration in use, as a tree of the file's form with what differs from the
+ * defaults, and how the last reload ended. Secrets are masked. */
+void show_config(const struct operate_env *env, struct doc *d);
 
 /* The history: its state, the file, what is in it. */
 void show_history(const struct operate_env *env, struct doc *d);

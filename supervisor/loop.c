@@ -190,14 +190,15 @@ static void fail(void *arg, const char *why)
     supervisor_fail(arg, why);
 }
 
-static void own_history(void *arg)
+/* predecessor_ops.history */
+static void take_history(void *arg)
 {
     struct supervisor *s = arg;
-    recorder_release(&s->recorder);
+    recorder_release(&s->recorder, RECORDER_HELD_BEFORE);
 }
 
 const struct predecessor_ops loop_predecessor_ops = {
-    .go = go, .failed = fail, .serves = report_ready, .history = own_history};
+    .go = go, .failed = fail, .serves = report_ready, .history = take_history};
 
 /* successor_ops.serves: another supervisor serves. */
 static void hand_over(void *arg)
@@ -214,14 +215,21 @@ static void hand_over(void *arg)
     control_hand_over(&s->control);
     /* A successor without a history would leave what the workers here still send. */
     if (!successor_records(&s->successor))
-        recorder_release(&s->recorder);
+        recorder_release(&s->recorder, RECORDER_HELD_AFTER);
 }
 
 /* successor_ops.given */
 static void give_history(void *arg)
 {
     struct supervisor *s = arg;
-    recorder_hold(&s->recorder);
+    recorder_hold(&s->recorder, RECORDER_HELD_AFTER);
+}
+
+/* successor_ops.failed */
+static void keep_history(void *arg)
+{
+    struct supervisor *s = arg;
+    recorder_release(&s->recorder, RECORDER_HELD_AFTER);
 }
 
 static void send_endpoint(void *arg, const struct ipc_endpoint *m)
@@ -236,7 +244,7 @@ static bool worker_alive(void *arg, unsigned slot)
 }
 
 const struct successor_ops loop_successor_ops = {.given = give_history,
-                                                 .failed = own_history,
+                                                 .failed = keep_history,
                                                  .endpoint = send_endpoint,
                                                  .alive = worker_alive,
                                                  .serves = hand_over};

@@ -160,7 +160,7 @@ static void take_feed(struct supervisor *s)
     if (!predecessor_holding(&s->predecessor))
         return;
     recorder_take_feed(&s->recorder, in->feed_reader, in->feed);
-    recorder_hold(&s->recorder);
+    recorder_hold(&s->recorder, RECORDER_HELD_BEFORE);
     in->feed = in->feed_reader = -1;
 }
 

@@ -240,6 +240,13 @@ void recorder_send_events(struct recorder *r)
 
 /* ---- its life */
 
+/* Says that the successor's may start. */
+static void tell_held(struct recorder *r)
+{
+    if (r->held == RECORDER_HELD_AFTER && r->phase != RECORDER_STOPPING)
+        r->ops->held(r->arg);
+}
+
 static void wait_for_start(struct recorder *r, int64_t ms)
 {
     r->phase = RECORDER_WAITING;
@@ -289,8 +296,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
         wait_for_start(r, wait);
     else
         close_feed(r);
-    if (r->held)
-        r->ops->held(r->arg);
+    tell_held(r);
 }
 
 static void start(struct recorder *r)
@@ -445,23 +451,23 @@ static void tell_to_stop(struct recorder *r)
     send_it(r, ipc_put_v_rec_stop, &m);
 }
 
-void recorder_hold(struct recorder *r)
+void recorder_hold(struct recorder *r, enum recorder_hold by)
 {
-    r->held = true;
+    r->held |= by;
     if (r->phase == RECORDER_WAITING)
         ev_timer_stop(r->loop, &r->timer);
     tell_to_stop(r);
-    if (r->phase != RECORDER_STOPPING)
-        r->ops->held(r->arg);
+    tell_held(r);
 }
 
-void recorder_release(struct recorder *r)
+void recorder_release(struct recorder *r, enum recorder_hold by)
 {
-    if (!r->held)
+    if (!(r->held & by))
         return;
-    r->held = false;
-    if (r->phase == RECORDER_WAITING)
+    r->held &= ~(unsigned)by;
+    if (!r->held && r->phase == RECORDER_WAITING)
         start(r);
+    tell_held(r);
 }
 
 bool recorder_stop(struct recorder *r)

@@ -22,8 +22,15 @@ struct recorder_ops {
     void (*answer)(void *arg, const struct ipc_rec_answer *m);
     /* The recorder has ended, or ends: what it was asked gets no answer. */
     void (*gone)(void *arg);
-    /* After recorder_hold: no process of it runs any more. */
+    /* After recorder_hold by RECORDER_HELD_AFTER: neither this process nor the predecessor's runs
+     * any more. */
     void (*held)(void *arg);
+};
+
+/* Whose recorder may run instead. During two upgrades in a row it may be both. */
+enum recorder_hold {
+    RECORDER_HELD_BEFORE = 1, /* the predecessor's */
+    RECORDER_HELD_AFTER = 2   /* the successor's */
 };
 
 enum recorder_phase {
@@ -45,7 +52,7 @@ struct recorder {
     char *program;         /* owned; NULL: there is none */
     int dir;               /* state_dir, a descriptor of its own; -1: none */
     bool wanted;           /* there is to be a history */
-    bool held;             /* the recorder of another supervisor may run: none is started here */
+    unsigned held;         /* enum recorder_hold, or'ed; not 0: none is started here */
     struct events *events; /* borrowed; its own unexpected ends are added */
     /* Of the events: how many the process was sent, how many it had been sent at its last
      * REC_STATE, and how many are surely in the file. */
@@ -80,12 +87,13 @@ void recorder_init(struct recorder *r, struct ev_loop *loop, char *program, stru
  * if one is -1. */
 void recorder_take_feed(struct recorder *r, int feed_in, int feed);
 
-/* Stops the process, for that of another supervisor, and starts none until recorder_release; what
- * workers send waits in the feed. ops.held follows, perhaps before this returns. */
-void recorder_hold(struct recorder *r);
+/* Stops the process, for that of another supervisor, and starts none until recorder_release by the
+ * same one; what workers send waits in the feed. ops.held may follow before this returns. */
+void recorder_hold(struct recorder *r, enum recorder_hold by);
 
-/* Starts a process, if there is to be a history, after recorder_hold or a start that was held. */
-void recorder_release(struct recorder *r);
+/* Ends that hold, if there is one. With the last one a process starts, if there is to be a history,
+ * after recorder_hold or a start that was held. ops.held may follow before this returns. */
+void recorder_release(struct recorder *r, enum recorder_hold by);
 
 /* The end of the feed that workers are given; -1: there is no history. */
 int recorder_feed(const struct recorder *r);

@@ -480,7 +480,8 @@ class Oracle:
                 if len(at) != 1 or not at <= fine or moved in at or not moved or c["t0"] - b["t1"] < 0.12:
                     continue
                 at = [at.pop(), None, moved]
-                if self.e.crowded(at[0], c):
+                # Whether its circuit may be open is another rule.
+                if self.e.crowded(at[0], c) or self.e.out_at(at[0], b["t1"], c["t1"]):
                     continue
                 if self.e.during(a["t0"], c["t1"], "kill", "kill supervisor", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
                     continue

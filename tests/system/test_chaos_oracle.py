@@ -141,6 +141,16 @@ def test_served_is_silent_where_a_worker_was_killed():
     assert case.rules() == set()
 
 
+def test_served_is_silent_where_nobody_supervises():
+    """A worker finishes what was begun, which a connection alone is not."""
+    case = Case()
+    case.client(end="none", status=None, headers={})
+    case.did("kill supervisor", t=T + 0.07, until=T + 0.2)
+    assert "served" in case.rules()
+    case.raw["clients"][-1]["sent"] = T + 0.08
+    assert case.rules() == set()
+
+
 def test_patient():
     case = Case()
     c = case.client(t1=T + 3)
@@ -334,6 +344,9 @@ def test_sticky():
         c["headers"]["x-qcc-endpoint"] = site
         case.exchange(c, site, T + i + 0.01, T + i + 0.09)
     assert case.rules() == {"sticky"}
+    case.said(T + 1.5, "endpoint anchor: breaker closed -> open: failures in a row", "warning")
+    assert "sticky" not in case.rules()
+    case.raw["log"].clear()
     # Where its connections were in use it was passed over, and keeps the conversation.
     case.raw["plan"]["config"]["upstream"]["pool"]["max_connections"] = 2
     for _ in range(2):

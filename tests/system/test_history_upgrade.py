@@ -154,6 +154,37 @@ def test_while_no_recorder_runs_questions_are_refused(kept):  # noqa: F811
     assert call(q, "GET", "/api/v1/events").status == 200 and not alive(pid)
 
 
+def test_the_first_of_three_ends_late(kept, client):  # noqa: F811
+    """The second has handed the history on when it hears that the first has ended: it starts no recorder."""
+    play = Held()
+    q = kept(play)
+    c = open_stream(client, q)
+    before = [q.upgrade(), q.upgrade()]
+    until(lambda: history(q)["state"] == "storing", "the third recorder")
+    play.go.set()
+    rest_of(c)
+    for pid in before:
+        gone(pid)
+    counted(q, 1)
+    assert recorders(q) == [history(q)["pid"]]
+    assert q.count("recorder started, pid") == 3 and not q.count("after an unclean end")
+
+
+def test_two_upgrades_before_the_first_recorder_ends(kept):  # noqa: F811
+    """The third waits for the first one's, too."""
+    q = kept(whole("m", FIRST))
+    send(q)
+    stopped = stored(q, 1)["pid"]
+    os.kill(stopped, signal.SIGSTOP)  # it is killed after 2 s
+    q.upgrade()
+    q.upgrade()
+    while alive(stopped):
+        assert recorders(q) in ([stopped], []) or not alive(stopped)
+    send(q, 5)
+    counted(q, 6)
+    assert recorders(q) == [history(q)["pid"]]
+
+
 @pytest.mark.parametrize("fault", ["file", "worker", "program"])
 def test_an_upgrade_that_fails(kept, tmp_path, fault):  # noqa: F811
     """Refused before it has the state, with the configuration, by its workers: the history goes on."""

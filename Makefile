@@ -119,6 +119,17 @@ $B/gen/completion_%.inc:
 $B/supervisor/qccctl/completion.o: QFLAGS += -I$B/gen
 $B/supervisor/qccctl/completion.o: | $B/gen/completion_bash.inc $B/gen/completion_zsh.inc
 
+# The dashboard is built into the worker: its files, plain and gzipped, in an object of their own. The folder
+# stands for files that went.
+DASHBOARD := $(wildcard worker/admin/dashboard/*)
+$B/gen/dashboard.S: worker/admin/embed.sh worker/admin/dashboard $(DASHBOARD)
+	worker/admin/embed.sh $B/gen $(DASHBOARD)
+$B/gen/dashboard.o: $B/gen/dashboard.S
+	$(CC) -c $< -o $@
+$B/worker/admin/assets.o: QFLAGS += -I$B/gen
+build/fuzz/obj/worker/admin/assets.o: F_FLAGS += -I$B/gen
+$B/worker/admin/assets.o build/fuzz/obj/worker/admin/assets.o: $B/gen/dashboard.S
+
 $B/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(OPT) -fPIE -isystem /usr/share/include/llhttp -c $< -o $@
@@ -128,7 +139,7 @@ O_COMMON     := $(call obj,$(COMMON))
 O_SUPERVISOR := $(call obj,$(filter-out supervisor/main.c,$(SUPERVISOR)))
 O_QCCCTL     := $(call obj,$(filter-out supervisor/qccctl/main.c,$(QCCCTL)))
 O_RECORDER   := $(call obj,$(filter-out supervisor/recorder/main.c,$(RECORDER)))
-O_WORKER     := $(call obj,$(filter-out worker/main.c,$(WORKER))) $(LLHTTP_OBJ)
+O_WORKER     := $(call obj,$(filter-out worker/main.c,$(WORKER))) $B/gen/dashboard.o $(LLHTTP_OBJ)
 
 $(BIN_SUP): $B/supervisor/main.o $(O_SUPERVISOR) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_supervisor) -o $@
@@ -170,7 +181,8 @@ $B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_
 	$(CC) $(T_FLAGS) $(CF_worker) $(CF_supervisor) $(filter tests/%.c,$^) $(filter %.o,$^) $(QLDFLAGS) \
 	    $(LL_worker) $(LL_supervisor) -o $@
 F_SRC   := $(filter-out supervisor/main.c worker/main.c,$(COMMON) $(SUPERVISOR) $(WORKER)) $(FUZZ_REC)
-F_OBJ   := $(patsubst %.c,build/fuzz/obj/%.o,$(F_SRC)) $(patsubst $B/llhttp/%.o,build/fuzz/llhttp/%.o,$(LLHTTP_OBJ))
+F_OBJ   := $(patsubst %.c,build/fuzz/obj/%.o,$(F_SRC)) $B/gen/dashboard.o \
+           $(patsubst $B/llhttp/%.o,build/fuzz/llhttp/%.o,$(LLHTTP_OBJ))
 F_FLAGS := -std=gnu11 -g -O1 -D_GNU_SOURCE -DQCC_VERSION='"fuzz"' -fsanitize=fuzzer-no-link,address,undefined
 # kept: every target links them all
 .SECONDARY: $(F_OBJ)

@@ -314,6 +314,7 @@ static void start(struct recorder *r)
     ev_io_set(&r->wr, ours, EV_WRITE);
     ev_io_start(r->loop, &r->rd);
     r->started_ms = clock_mono_ms();
+    r->started_wall_ms = clock_wall_ms();
     r->phase = RECORDER_RUNNING;
     r->why[0] = '\0';
     log_info("recorder started, pid %d", (int)r->pid);

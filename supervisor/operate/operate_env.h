@@ -15,11 +15,15 @@
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
 
-/* Counts of reloads by their end. */
+/* Counts of reloads by their end, and how the last one ended. */
 struct reload_counts {
     uint64_t done, refused;
     bool last_refused;
     int64_t last_done_ms; /* CLOCK_REALTIME; 0: none yet */
+    int64_t last_ms;      /* when the last one ended, refused or not; 0: none yet */
+    char error[256];      /* why the last one was refused */
+    char **faults;        /* its faults, "FILE:LINE:COL: text"; owned by the query */
+    size_t nfaults;
 };
 
 struct operate_env {

@@ -2,10 +2,13 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/ipc/params.h"
 #include "supervisor/config/faults.h"
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
+
+#include <stdio.h>
 
 void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops,
                 void *arg)
@@ -15,10 +18,13 @@ void query_init(struct query *q, const struct operate_env *env, const struct que
     recent_query_init(&q->recent, env, &q->history);
 }
 
+static void drop_faults(struct reload_counts *r);
+
 void query_fini(struct query *q)
 {
     recent_query_fini(&q->recent);
     history_query_fini(&q->history);
+    drop_faults(&q->reloads);
 }
 
 /* ---- requests */
@@ -100,23 +106,55 @@ void query_reload_begun(struct query *q)
         q->waits.v[i].begun = true;
 }
 
-static void put_faults(struct doc *d, const char *why, const struct faults *f)
+static void drop_faults(struct reload_counts *r)
+{
+    for (size_t i = 0; i < r->nfaults; i++)
+        mem_free(r->faults[i]);
+    mem_free(r->faults);
+    r->faults = NULL;
+    r->nfaults = 0;
+}
+
+/* Keeps the faults of a refused reload, a line each; without any, why it was refused. */
+static void keep_faults(struct reload_counts *r, const char *why, const struct faults *f)
 {
     char line[1536];
-    doc_map(d, 2);
-    doc_kv_text(d, "error", why);
-    doc_text(d, "faults");
-    doc_array(d, f && f->n ? (uint32_t)(f->n + (f->dropped > 0)) : 1);
-    for (size_t i = 0; f && i < f->n; i++) {
+    size_t n = f ? f->n : 0;
+    r->faults = mem_zalloc(n + 1, sizeof *r->faults);
+    for (size_t i = 0; i < n; i++) {
         faults_line(f, i, line, sizeof line);
-        doc_text(d, line);
+        r->faults[r->nfaults++] = mem_strdup(line);
     }
-    if (f && f->n && f->dropped) {
+    if (n && f->dropped) {
         snprintf(line, sizeof line, "%s: and %zu more", f->file, f->dropped);
-        doc_text(d, line);
+        r->faults[r->nfaults++] = mem_strdup(line);
     }
-    if (!f || !f->n)
-        doc_text(d, why);
+    if (!n)
+        r->faults[r->nfaults++] = mem_strdup(why);
+}
+
+static void put_faults(struct doc *d, const struct reload_counts *r)
+{
+    doc_map(d, 2);
+    doc_kv_text(d, "error", r->error);
+    doc_text(d, "faults");
+    doc_array(d, (uint32_t)r->nfaults);
+    for (size_t i = 0; i < r->nfaults; i++)
+        doc_text(d, r->faults[i]);
+}
+
+static void count_reload(struct reload_counts *r, const char *why, const struct faults *f)
+{
+    r->done += why == NULL;
+    r->refused += why != NULL;
+    r->last_refused = why != NULL;
+    r->last_ms = clock_wall_ms();
+    snprintf(r->error, sizeof r->error, "%s", why ? why : "");
+    drop_faults(r);
+    if (why)
+        keep_faults(r, why, f);
+    else
+        r->last_done_ms = r->last_ms;
 }
 
 void query_reload_ended(struct query *q, const char *why, const struct faults *f)
@@ -124,14 +162,10 @@ void query_reload_ended(struct query *q, const char *why, const struct faults *f
     struct query_waits *w = &q->waits;
     struct doc d;
     size_t kept = 0;
-    q->reloads.done += why == NULL;
-    q->reloads.refused += why != NULL;
-    q->reloads.last_refused = why != NULL;
-    if (!why)
-        q->reloads.last_done_ms = clock_wall_ms();
+    count_reload(&q->reloads, why, f);
     doc_init(&d, IPC_ANSWER_MAX);
     if (why) {
-        put_faults(&d, why, f);
+        put_faults(&d, &q->reloads);
     } else {
         doc_map(&d, 1);
         doc_kv_int(&d, "generation", (int64_t)q->env->conf->gen);
@@ -206,6 +240,7 @@ ACTION(reset, EP_ACT_RESET)
         return 200;                                                                                \
     }
 SHOW(status)
+SHOW(overview)
 SHOW(endpoints)
 SHOW(breakers)
 SHOW(queue)
@@ -279,6 +314,7 @@ static const struct {
     {STR_LIT("speed"), speed, false},       {STR_LIT("prices"), prices, false},
     {STR_LIT("events"), events, false},     {STR_LIT("prune"), prune, true},
     {STR_LIT("backup"), backup, true},      {STR_LIT("job"), job, false},
+    {STR_LIT("overview"), overview, false},
 };
 
 bool query_acts(struct str what)

@@ -1,7 +1,10 @@
 #include "supervisor/operate/show.h"
 
 #include "common/base/clock.h"
-#include "common/policy/endpoint/endpoint_state.h"
+#include "common/conf/conf_value.h"
+#include "common/policy/endpoint/endpoint_word.h"
+#include "supervisor/operate/show_parts.h"
+#include "supervisor/process/rusage.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -23,9 +26,51 @@ static void put_tokens(struct doc *d, const uint64_t v[TOKENS__COUNT])
         doc_kv_int(d, totals_tokens_name[i], (int64_t)v[i]);
 }
 
+void show_put_wall(struct doc *d, const char *key, int64_t ms)
+{
+    char text[25];
+    if (ms > 0)
+        clock_format(ms, text);
+    doc_kv_text(d, key, ms > 0 ? text : NULL);
+}
+
+static void put_ttfb(struct doc *d, int64_t (*quantile)(const void *of, unsigned permille),
+                     const void *of)
+{
+    static const struct {
+        const char *name;
+        unsigned permille;
+    } q[] = {{"p50", 500}, {"p95", 950}, {"p99", 990}};
+    doc_text(d, "ttfb_ms");
+    doc_map(d, COUNT_OF(q));
+    for (size_t i = 0; i < COUNT_OF(q); i++) {
+        int64_t us = quantile(of, q[i].permille);
+        doc_text(d, q[i].name);
+        if (us >= 0)
+            doc_milli(d, us);
+        else
+            doc_nil(d);
+    }
+}
+
 /* ---- status */
 
-static void put_listeners(const struct operate_env *env, struct doc *d)
+void show_put_process(struct doc *d, pid_t pid, int64_t started_ms)
+{
+    struct rusage_cost cost;
+    doc_text(d, "memory_bytes");
+    if (pid > 0 && rusage_of(pid, &cost))
+        doc_int(d, (int64_t)cost.resident);
+    else
+        doc_nil(d);
+    doc_text(d, "age_s");
+    if (pid > 0 && started_ms)
+        doc_milli(d, clock_wall_ms() > started_ms ? clock_wall_ms() - started_ms : 0);
+    else
+        doc_nil(d);
+}
+
+void show_put_listeners(const struct operate_env *env, struct doc *d)
 {
     doc_text(d, "listeners");
     doc_array(d, (uint32_t)env->listen->n);
@@ -42,7 +87,7 @@ static void put_listeners(const struct operate_env *env, struct doc *d)
     }
 }
 
-static void put_workers(const struct operate_env *env, struct doc *d)
+void show_put_workers(const struct operate_env *env, struct doc *d)
 {
     uint32_t alive = 0;
     for (size_t i = 0; i < env->slots->n; i++)
@@ -53,7 +98,7 @@ static void put_workers(const struct operate_env *env, struct doc *d)
         const struct slot *w = env->slots->v[i];
         if (!slot_alive(w))
             continue;
-        doc_map(d, 9);
+        doc_map(d, 9 + SHOW_PROCESS_MEMBERS);
         doc_kv_int(d, "slot", w->number);
         doc_kv_int(d, "pid", w->pid);
         doc_kv_text(d, "state",
@@ -65,10 +110,16 @@ static void put_workers(const struct operate_env *env, struct doc *d)
         doc_kv_int(d, "requests", (int64_t)w->gauges.requests);
         doc_kv_int(d, "buffered_bytes", (int64_t)w->gauges.buffered_bytes);
         doc_kv_int(d, "failures", w->failures);
+        show_put_process(d, w->pid, w->started_wall_ms);
     }
 }
 
-static void put_totals(const struct operate_env *env, struct doc *d)
+static int64_t ttfb_of_all(const void *of, unsigned permille)
+{
+    return totals_first_byte_all(of, permille);
+}
+
+void show_put_totals(const struct operate_env *env, struct doc *d)
 {
     const struct totals *t = env->totals;
     uint64_t connections = 0, open = 0, restarts = 0;
@@ -80,7 +131,7 @@ static void put_totals(const struct operate_env *env, struct doc *d)
         open += env->slots->v[i]->gauges.requests_open;
     }
     doc_text(d, "totals");
-    doc_map(d, 11);
+    doc_map(d, 12);
     doc_kv_int(d, "connections", (int64_t)connections);
     doc_kv_int(d, "requests_open", (int64_t)open);
     doc_kv_int(d, "streams_open", totals_streams(t));
@@ -92,6 +143,7 @@ static void put_totals(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "bytes_in", (int64_t)t->bytes_in);
     doc_kv_int(d, "bytes_out", (int64_t)t->bytes_out);
     put_tokens(d, t->tokens);
+    put_ttfb(d, ttfb_of_all, t);
     doc_kv_int(d, "restarts", (int64_t)restarts);
     doc_kv_int(d, "reloads", (int64_t)env->reloads->done);
     doc_kv_int(d, "reloads_refused", (int64_t)env->reloads->refused);
@@ -179,43 +231,20 @@ static const char *tier_name(const struct ep_state *st)
     return names[ep_tier(st)];
 }
 
-/* The state of an endpoint in one word: the most serious reason against it. */
-static const char *state_name(const struct ep_state *st, int64_t now)
+void show_put_states(const struct operate_env *env, struct doc *d, const char *key)
 {
-    bool own;
-    if (st->disabled != EP_ENABLED)
-        return "disabled";
-    if (ep_queued(st))
-        return "queued";
-    if (ep_tier(st) >= SEL_UNHEALTHY)
-        return tier_name(st);
-    if (cooldown_left(&st->cooldown, now, &own) > 0)
-        return "cooling";
-    return st->draining ? "draining" : tier_name(st);
-}
-
-/* How many endpoints there are in each state. */
-static void put_states(const struct operate_env *env, struct doc *d)
-{
-    static const char *const names[] = {"healthy",   "degraded",     "cooling", "draining",
-                                        "unhealthy", "circuit_open", "queued",  "disabled"};
-    int64_t now = clock_boot_ms(), n[COUNT_OF(names)] = {0};
+    int64_t now = clock_boot_ms(), n[EP_WORD__COUNT] = {0};
     for (size_t i = 0; i < env->conf->nendpoints; i++)
-        for (size_t k = 0; k < COUNT_OF(names); k++)
-            n[k] += strcmp(names[k], state_name(look(env, i), now)) == 0;
-    doc_text(d, "endpoints");
-    doc_map(d, COUNT_OF(names));
-    for (size_t k = 0; k < COUNT_OF(names); k++)
-        doc_kv_int(d, names[k], n[k]);
+        n[ep_word(look(env, i), now)]++;
+    doc_text(d, key);
+    doc_map(d, EP_WORD__COUNT);
+    for (unsigned k = 0; k < EP_WORD__COUNT; k++)
+        doc_kv_int(d, ep_word_name((enum ep_word)k), n[k]);
 }
 
-static void put_quantile(struct doc *d, const char *key, int64_t us)
+static int64_t ttfb_of_one(const void *of, unsigned permille)
 {
-    doc_text(d, key);
-    if (us >= 0)
-        doc_milli(d, us);
-    else
-        doc_nil(d);
+    return totals_first_byte(of, permille);
 }
 
 static void put_counts(struct doc *d, const struct totals_endpoint *t)
@@ -232,10 +261,7 @@ static void put_counts(struct doc *d, const struct totals_endpoint *t)
         doc_milli(d, rate);
     else
         doc_nil(d);
-    doc_text(d, "ttfb_ms");
-    doc_map(d, 2);
-    put_quantile(d, "p50", totals_first_byte(t, 500));
-    put_quantile(d, "p99", totals_first_byte(t, 990));
+    put_ttfb(d, ttfb_of_one, t);
     put_tokens(d, t->tokens);
 }
 
@@ -245,6 +271,44 @@ static void put_names(struct doc *d, const struct conf_endpoint *c)
     doc_kv_text(d, "name", c->name);
 }
 
+/* The last failure that was not the request's own. */
+static void put_last_failure(struct doc *d, const struct health_failure *f)
+{
+    doc_text(d, "last_failure");
+    if (!f->at_ms) {
+        doc_nil(d);
+        return;
+    }
+    doc_map(d, 4);
+    show_put_wall(d, "at", f->at_ms);
+    doc_kv_text(d, "class", outcome_name(f->cls));
+    doc_kv_text(d, "reason", f->reason[0] ? f->reason : NULL);
+    doc_text(d, "status");
+    if (f->status)
+        doc_int(d, f->status);
+    else
+        doc_nil(d);
+}
+
+/* How long the state lasts; nil: since before this supervisor started. */
+static void put_since(struct doc *d, const struct health_endpoint *e, int64_t now)
+{
+    int64_t since = ep_word_since(&e->state, e->word, e->word_since_ms, now);
+    doc_text(d, "state_since_s");
+    if (since)
+        doc_milli(d, now > since ? now - since : 0);
+    else
+        doc_nil(d);
+}
+
+static void put_price_factor(struct doc *d, const struct conf_endpoint *c)
+{
+    char digits[32];
+    conf_ppm_text(c->price_factor, digits);
+    doc_text(d, "price_factor");
+    doc_decimal(d, str_c(digits));
+}
+
 void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
 {
     const struct conf_endpoint *c = &env->conf->endpoints[at];
@@ -252,10 +316,11 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     int64_t now = clock_boot_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 26);
+    doc_map(d, 29);
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
-    doc_kv_text(d, "state", state_name(st, now));
+    doc_kv_text(d, "state", ep_word_name(ep_word(st, now)));
+    put_since(d, &env->health->v[at], now);
     doc_kv_text(d, "tier", tier_name(st));
     doc_kv_text(d, "health", ep_health_name(st->health));
     doc_text(d, "breaker");
@@ -270,6 +335,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     }
     doc_kv_text(d, "disabled_by", disabled_by(st));
     put_refused(d, st);
+    put_last_failure(d, &env->health->v[at].last_failure);
     doc_kv_flag(d, "draining", st->draining);
     doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
     put_s(d, "cooldown_s", cooling);
@@ -277,9 +343,17 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     doc_kv_int(d, "models_blocked", st->blocks.n);
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);
+    put_price_factor(d, c);
     doc_kv_int(d, "max_concurrent", c->max_concurrent);
     doc_kv_int(d, "sessions", bindings_count(env->bindings, str_c(c->id)));
     put_counts(d, &env->totals->v[at]);
+}
+
+const char *show_state(const struct operate_env *env)
+{
+    if (env->intent->want != PLAN_SERVE)
+        return "stopping";
+    return *env->serving ? "serving" : "starting";
 }
 
 void show_status(const struct operate_env *env, struct doc *d)
@@ -288,29 +362,31 @@ void show_status(const struct operate_env *env, struct doc *d)
     clock_format((int64_t)env->boot_ms, started);
     doc_map(d, 12);
     doc_kv_text(d, "version", QCC_VERSION);
-    doc_kv_text(d, "state",
-                env->intent->want != PLAN_SERVE ? "stopping"
-                : *env->serving                 ? "serving"
-                                                : "starting");
+    doc_kv_text(d, "state", show_state(env));
     doc_kv_int(d, "pid", getpid());
     doc_kv_text(d, "started", started);
     doc_kv_int(d, "uptime_s", (clock_wall_ms() - (int64_t)env->boot_ms) / 1000);
     doc_kv_int(d, "generation", (int64_t)env->conf->gen);
     doc_kv_text(d, "config", env->conf_path);
     doc_kv_int(d, "clients", (int64_t)env->conf->nclients);
-    put_listeners(env, d);
-    put_workers(env, d);
-    put_states(env, d);
-    put_totals(env, d);
+    show_put_listeners(env, d);
+    show_put_workers(env, d);
+    show_put_states(env, d, "endpoints");
+    show_put_totals(env, d);
+}
+
+void show_put_endpoints(const struct operate_env *env, struct doc *d)
+{
+    doc_text(d, "endpoints");
+    doc_array(d, (uint32_t)env->conf->nendpoints);
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        show_endpoint(env, i, d);
 }
 
 void show_endpoints(const struct operate_env *env, struct doc *d)
 {
     doc_map(d, 1);
-    doc_text(d, "endpoints");
-    doc_array(d, (uint32_t)env->conf->nendpoints);
-    for (size_t i = 0; i < env->conf->nendpoints; i++)
-        show_endpoint(env, i, d);
+    show_put_endpoints(env, d);
 }
 
 void show_breakers(const struct operate_env *env, struct doc *d)
@@ -326,13 +402,12 @@ void show_breakers(const struct operate_env *env, struct doc *d)
     }
 }
 
-void show_queue(const struct operate_env *env, struct doc *d)
+void show_put_queue(const struct operate_env *env, struct doc *d)
 {
     int64_t now = clock_boot_ms();
     uint32_t n = 0;
     for (size_t i = 0; i < env->conf->nendpoints; i++)
         n += ep_queued(look(env, i));
-    doc_map(d, 1);
     doc_text(d, "queue");
     doc_array(d, n);
     for (size_t i = 0; i < env->conf->nendpoints; i++) {
@@ -343,6 +418,12 @@ void show_queue(const struct operate_env *env, struct doc *d)
         put_names(d, &env->conf->endpoints[i]);
         put_queued(d, st, now);
     }
+}
+
+void show_queue(const struct operate_env *env, struct doc *d)
+{
+    doc_map(d, 1);
+    show_put_queue(env, d);
 }
 
 /* ---- sessions */
@@ -395,14 +476,6 @@ unsigned show_events(const struct operate_env *env, struct str arg, struct doc *
 
 /* ---- history */
 
-static void put_wall(struct doc *d, const char *key, int64_t ms)
-{
-    char text[25];
-    if (ms > 0)
-        clock_format(ms, text);
-    doc_kv_text(d, key, ms > 0 ? text : NULL);
-}
-
 /* Why nothing is stored; NULL: it is. */
 static const char *why_no_history(const struct operate_env *env)
 {
@@ -434,21 +507,27 @@ void show_history(const struct operate_env *env, struct doc *d)
     const char *dir = env->conf->state_dir;
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/history.db", dir ? dir : "");
-    doc_map(d, 16);
+    doc_map(d, 17 + SHOW_PROCESS_MEMBERS);
     doc_kv_text(d, "state", recorder_state_text(r));
     doc_kv_text(d, "why", why_no_history(env));
     doc_kv_text(d, "path", r->wanted ? path : NULL);
     doc_kv_int(d, "size_bytes", (int64_t)r->is.size);
     doc_kv_int(d, "requests", (int64_t)r->is.rows);
-    put_wall(d, "oldest", r->is.oldest_ms);
-    put_wall(d, "newest", r->is.newest_ms);
+    show_put_wall(d, "oldest", r->is.oldest_ms);
+    show_put_wall(d, "newest", r->is.newest_ms);
     doc_kv_int(d, "behind_ms", (int64_t)r->is.behind_ms);
     doc_kv_int(d, "stored", (int64_t)r->is.stored);
     doc_kv_int(d, "commits", (int64_t)r->is.commits);
     doc_kv_int(d, "dropped", (int64_t)(recorder_dropped(r) + env->totals->history_dropped));
     doc_kv_int(d, "restarts", r->failures);
     doc_kv_int(d, "pid", r->pid);
+    show_put_process(d, r->pid, r->started_wall_ms);
+    doc_text(d, "free_bytes");
+    if (r->is.free)
+        doc_int(d, (int64_t)r->is.free);
+    else
+        doc_nil(d);
     put_retention(env, d);
     doc_kv_text(d, "last_error", r->last_error_ms ? r->last_error : NULL);
-    put_wall(d, "last_error_at", r->last_error_ms);
+    show_put_wall(d, "last_error_at", r->last_error_ms);
 }

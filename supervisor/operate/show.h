@@ -9,6 +9,9 @@
 /* Writes version, times, generation, listeners, workers, totals. */
 void show_status(const struct operate_env *env, struct doc *d);
 
+/* Writes status, endpoints, queue, history and the last reload in one. */
+void show_overview(const struct operate_env *env, struct doc *d);
+
 /* Writes {"endpoints": […]}: the whole state of each. */
 void show_endpoints(const struct operate_env *env, struct doc *d);
 

@@ -93,11 +93,25 @@ static uint64_t behind(const struct recorder *r, int64_t now)
     return since < now ? (uint64_t)(now - since) : 1;
 }
 
+/* Bytes of the disk that are free for the file. False: not known. */
+static bool disk_free(uint64_t *bytes)
+{
+    struct statvfs st;
+    *bytes = 0;
+    if (statvfs(".", &st) == -1)
+        return false;
+    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    return true;
+}
+
 static void send_state(struct recorder *r, int64_t now)
 {
+    uint64_t bytes;
+    (void)!disk_free(&bytes);
     const struct ipc_rec_state m = {
         .state = r->state,
         .size = schema_size(),
+        .free = bytes,
         .rows = (uint64_t)r->batch.rows,
         .oldest_ms = r->batch.oldest,
         .newest_ms = r->batch.newest,
@@ -185,9 +199,8 @@ static void open_file(struct recorder *r, int64_t now)
 /* Whether the disk has room: history.min_free, and half as much more after it was too full. */
 static bool disk_has_room(const struct recorder *r)
 {
-    struct statvfs st;
-    uint64_t want = r->min_free + (r->state == HISTORY_PAUSED ? r->min_free / 2 : 0);
-    return statvfs(".", &st) == -1 || (uint64_t)st.f_bavail * st.f_frsize >= want;
+    uint64_t bytes, want = r->min_free + (r->state == HISTORY_PAUSED ? r->min_free / 2 : 0);
+    return !disk_free(&bytes) || bytes >= want;
 }
 
 /* A transaction is through that began at that time, CLOCK_MONOTONIC. */

@@ -161,6 +161,15 @@ static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t par
     .why = (reason)[0] ? (reason) : NULL, .own_key = (m)->own_key, .began_ms = (m)->began_ms,      \
     .status = (m)->status, .wall_ms = clock_wall_ms()
 
+static void keep_failure(struct health_endpoint *e, const struct ep_report *r, const char *reason)
+{
+    if (r->cls == OUTCOME_OK || r->fault == FAULT_REQUEST || r->poisoned)
+        return;
+    e->last_failure =
+        (struct health_failure){.at_ms = r->wall_ms, .cls = r->cls, .status = r->status};
+    text_of(e->last_failure.reason, sizeof e->last_failure.reason, str_c(reason));
+}
+
 /* A message that no endpoint serves: what it counted at closed breakers is taken back, but for one
  * failure each. */
 static void take_back(struct health *h, uint64_t message, int64_t now_ms)
@@ -217,6 +226,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
                  !poison_counts_anyway(r.cls, r.net);
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
+    keep_failure(e, &r, reason);
     struct ep_changes ch = {0};
     health_look_at_all(h, now_ms);
     struct ep_ctx ctx = health_ctx(h, e);
@@ -267,6 +277,8 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     health_look_at_all(h, now_ms);
     struct ep_ctx ctx = health_ctx(h, e);
     bool counts = e->state.verifying != EP_VERIFY_VOID;
+    if (!m->ok && counts)
+        keep_failure(e, &r, reason);
     ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
     health_changed(h, e, &ch, reason, now_ms);
     if (!counts)
@@ -396,6 +408,8 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
             memcpy(e->id, ce->id, sizeof e->id);
             e->trial_slot = e->verify_slot = HEALTH_NONE;
             ep_init(&e->state, ce->enabled);
+            e->word = ep_word(&e->state, now_ms);
+            e->word_since_ms = now_ms;
             places_departed_take(&h->departed, e->id, &e->places);
         }
         e->name = mem_strdup(ce->name);

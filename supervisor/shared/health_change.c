@@ -10,10 +10,13 @@ struct ep_ctx health_ctx(const struct health *h, const struct health_endpoint *e
     return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
 }
 
-/* Updates whether e is usable. A change may make another endpoint the last one, or end that. */
+/* Updates the word of e and whether it is usable. A change may make another endpoint the last one,
+ * or end that. */
 static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     size_t i = (size_t)(e - h->v);
+    e->word_since_ms = ep_word_since(&e->state, e->word, e->word_since_ms, now_ms);
+    e->word = ep_word(&e->state, now_ms);
     bool is = ep_usable(&e->state, now_ms);
     if (is == h->offered.offers.v[i].usable)
         return;

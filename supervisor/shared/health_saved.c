@@ -56,6 +56,8 @@ size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t 
         ep_restore_refusal(&e->state, in[i].refused_status, in[i].refused_wall_ms);
         if (in[i].disabled == SAVED_BY_NOTHING && !ep_enabled(&e->state))
             ep_operator(&e->state, &h->conf, EP_ACT_ENABLE, now_ms, &ch);
+        e->word = ep_word(&e->state, now_ms);
+        e->word_since_ms = 0;
         if (ep_queued(&e->state) || e->state.disabled == EP_BY_AUTH)
             log_info("endpoint %s: %s before the restart", e->name,
                      ep_queued(&e->state) ? "queued" : "disabled by auth");

@@ -6,7 +6,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
-#include "common/policy/endpoint/endpoint_state.h"
+#include "common/policy/endpoint/endpoint_word.h"
 #include "common/policy/poison.h"
 #include "supervisor/shared/offered.h"
 #include "supervisor/shared/places.h"
@@ -32,10 +32,21 @@ typedef void health_counted(void *arg, const char *id, enum health_count what);
  * first may have no request that suits. */
 enum { HEALTH_TRIAL_TURN_MS = 500 };
 
+/* A failed attempt or verification that was not the request's fault. */
+struct health_failure {
+    int64_t at_ms; /* CLOCK_REALTIME; 0: there was none */
+    enum outcome cls;
+    uint32_t status; /* HTTP status; 0: none */
+    char reason[201];
+};
+
 struct health_endpoint {
     char id[9];
     char *name;
     struct ep_state state;
+    enum ep_word word;     /* of the state, as of the last look at it */
+    int64_t word_since_ms; /* since when; 0: since before this supervisor started */
+    struct health_failure last_failure;
     struct places places;
     uint64_t places_sent; /* places held here, as last sent to the successor (UP_PLACES.n) */
     uint32_t got_sent;    /* places lent to this supervisor so far, as last sent to the successor

@@ -343,11 +343,24 @@ int totals_success(const struct totals_endpoint *e)
     return all ? (int)((double)ok * 1000 / (double)all) : -1;
 }
 
+static int64_t first_byte(const struct totals_endpoint *e, size_t n, unsigned permille)
+{
+    uint64_t both[HIST_BUCKETS] = {0}, ever[HIST_BUCKETS] = {0};
+    for (size_t k = 0; k < n; k++)
+        for (unsigned i = 0; i < HIST_BUCKETS; i++) {
+            both[i] += e[k].lately[0][i] + e[k].lately[1][i];
+            ever[i] += e[k].first_byte[i];
+        }
+    int64_t us = hist_quantile(both, permille);
+    return us >= 0 ? us : hist_quantile(ever, permille);
+}
+
 int64_t totals_first_byte(const struct totals_endpoint *e, unsigned permille)
 {
-    uint64_t both[HIST_BUCKETS];
-    for (unsigned i = 0; i < HIST_BUCKETS; i++)
-        both[i] = e->lately[0][i] + e->lately[1][i];
-    int64_t us = hist_quantile(both, permille);
-    return us >= 0 ? us : hist_quantile(e->first_byte, permille);
+    return first_byte(e, 1, permille);
+}
+
+int64_t totals_first_byte_all(const struct totals *t, unsigned permille)
+{
+    return first_byte(t->v, t->n, permille);
 }

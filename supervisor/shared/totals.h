@@ -125,5 +125,7 @@ int totals_success(const struct totals_endpoint *e);
 /* A quantile of the time to first byte, in microseconds, over the last five to ten minutes, or when
  * nothing came then, over all time; -1: nothing was measured. */
 int64_t totals_first_byte(const struct totals_endpoint *e, unsigned permille);
+/* The same of all endpoints together. */
+int64_t totals_first_byte_all(const struct totals *t, unsigned permille);
 
 #endif

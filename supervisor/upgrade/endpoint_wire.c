@@ -153,6 +153,8 @@ bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_
     e->verify_slot = m->verifies ? HEALTH_PREDECESSOR : HEALTH_NONE;
     e->verify_seq = m->verifies;
     ep_reconf(&e->state, &h->conf, c->endpoints[e - h->v].enabled, now_ms, &ch);
+    e->word = ep_word(&e->state, now_ms);
+    e->word_since_ms = 0;
     return true;
 }
 

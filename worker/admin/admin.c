@@ -2,12 +2,14 @@
 
 #include "common/secret/secret.h"
 #include "worker/intake/cors.h"
+#include "worker/admin/assets.h"
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"
 #include "worker/request/req.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 
 enum {
     ANSWER_MS = 5000, /* how long an ASK may take */
@@ -16,32 +18,6 @@ enum {
     TEXT_MAX = 32 << 20,
     LONGEST_NAME = 64 /* bytes of an endpoint's name */
 };
-
-static const char page[] =
-    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>QCC</title>"
-    "<style>body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:40em;padding:0 1em}"
-    "code{background:#8882;padding:.1em .3em;border-radius:.2em}</style>"
-    "<h1>QCC</h1><p>This proxy is running. It can be asked:</p><ul>"
-    "<li><a href=\"/healthz\">/healthz</a>: whether a worker serves"
-    "<li><a href=\"/readyz\">/readyz</a>: whether a request would find a usable endpoint"
-    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus"
-    "<li><a href=\"/api/v1/status\">/api/v1/status</a>: version, workers, totals"
-    "<li><a href=\"/api/v1/endpoints\">/api/v1/endpoints</a>: all endpoints and how they are"
-    "<li><a href=\"/api/v1/breakers\">/api/v1/breakers</a>, <a "
-    "href=\"/api/v1/queue\">/api/v1/queue</a>, "
-    "<a href=\"/api/v1/history\">/api/v1/history</a>, "
-    "<a href=\"/api/v1/prices\">/api/v1/prices</a>, "
-    "<a href=\"/api/v1/sessions\">/api/v1/sessions</a>"
-    "<li><a href=\"/api/v1/events\">/api/v1/events</a>: what has happened"
-    "<li><a href=\"/api/v1/usage\">/api/v1/usage</a>, <a "
-    "href=\"/api/v1/usage/blocks\">/api/v1/usage/blocks</a>, "
-    "<a href=\"/api/v1/speed\">/api/v1/speed</a>: tokens, costs, speed"
-    "<li><a href=\"/api/v1/requests\">/api/v1/requests</a>: the last requests; "
-    "<code>/api/v1/requests/ID</code>: the trail of one"
-    "<li><code>POST /api/v1/endpoints/NAME/enable</code>, <code>disable</code>, "
-    "<code>drain</code>, "
-    "<code>verify</code>, <code>reset</code>"
-    "<li><code>POST /api/v1/reload</code></ul></html>";
 
 /* ---- access control */
 
@@ -120,20 +96,33 @@ static bool foreign(const struct req *r, struct str host)
     return str_eq_nocase(site, STR("cross-site")) && !link;
 }
 
+/* Whether a path is one of the dashboard's, which anybody may load: it holds no data. */
+static bool is_page(struct str path)
+{
+    return str_eq(path, STR("/")) || str_starts(path, STR("/ui/"));
+}
+
 static struct str lines(const struct req *r, struct buf *room)
 {
     (void)room;
-    /* Forbids caching, MIME sniffing, framing and use by other origins. */
-#define ALWAYS                                                                                     \
-    "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n"      \
-    "referrer-policy: no-referrer\r\ncross-origin-resource-policy: same-origin\r\n"                \
-    "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; "           \
-    "frame-ancestors 'none'"
-    static const char page_too[] = ALWAYS "; style-src 'unsafe-inline'\r\n",
-                      always[] = ALWAYS "\r\n";
-#undef ALWAYS
-    return str_eq(r->full_path, STR("/")) ? str_make(page_too, sizeof page_too - 1)
-                                          : str_make(always, sizeof always - 1);
+    /* Forbids MIME sniffing, framing and use by other origins; all but the page's files may not be
+     * kept. The page runs its own scripts only, makes no markup of text and asks no other origin.
+     */
+#define COMMON                                                                                     \
+    "x-content-type-options: nosniff\r\nx-frame-options: DENY\r\nreferrer-policy: no-referrer\r\n" \
+    "cross-origin-resource-policy: same-origin\r\ncross-origin-opener-policy: same-origin\r\n"     \
+    "permissions-policy: camera=(), microphone=(), geolocation=()\r\n"                             \
+    "content-security-policy: default-src 'none'; "
+#define NOWHERE_ELSE "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    static const char page[] = "cache-control: no-cache\r\nvary: accept-encoding\r\n" COMMON
+                               "script-src 'self'; style-src 'self'; img-src 'self' data:; "
+                               "connect-src 'self'; " NOWHERE_ELSE
+                               "; require-trusted-types-for 'script'; trusted-types 'none'\r\n";
+    static const char other[] = "cache-control: no-store\r\n" COMMON NOWHERE_ELSE "\r\n";
+#undef COMMON
+#undef NOWHERE_ELSE
+    bool file = (r->status == 200 || r->status == 304) && is_page(r->full_path);
+    return file ? str_make(page, sizeof page - 1) : str_make(other, sizeof other - 1);
 }
 
 static bool allowed(struct req *r)
@@ -147,7 +136,7 @@ static bool allowed(struct req *r)
         return refuse(r, 403, "Host is neither an address nor localhost", "");
     if (foreign(r, host))
         return refuse(r, 403, "this was sent by a page of another site", "");
-    if (!str_eq(r->full_path, STR("/healthz")) && !token_ok(r))
+    if (!str_eq(r->full_path, STR("/healthz")) && !is_page(r->full_path) && !token_ok(r))
         return refuse(r, 401, "admin.token is missing or wrong",
                       "www-authenticate: Bearer realm=\"qcc\"\r\n");
     return true;
@@ -209,9 +198,21 @@ static bool cut_prefix(struct str *s, struct str prefix)
     return true;
 }
 
-static void page_at_root(struct req *r)
+static void answer_file(struct req *r)
 {
-    req_answer(r, 200, "text/html; charset=utf-8", str_make(page, sizeof page - 1), "");
+    const struct asset *a = asset_find(r->full_path);
+    if (!a) {
+        answer_error(r, 404, "the dashboard has no such file: it is at /", "");
+        return;
+    }
+    const struct asset_form *form = asset_choose(a, r->head.f, r->head.nf);
+    char extra[96];
+    snprintf(extra, sizeof extra, "etag: " STR_FMT "\r\n%s", STR_ARG(form->etag),
+             form->gzip ? "content-encoding: gzip\r\n" : "");
+    if (asset_held(form, r->head.f, r->head.nf))
+        req_answer(r, 304, NULL, STR(""), extra);
+    else
+        req_answer(r, 200, a->type, form->body, extra);
 }
 
 static void ready(struct req *r)
@@ -248,10 +249,10 @@ static struct address find(struct str path, struct str query)
     static const struct str shown[] = {
         STR_LIT("status"),   STR_LIT("endpoints"), STR_LIT("breakers"), STR_LIT("queue"),
         STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("prices"),
-        STR_LIT("usage"),    STR_LIT("speed"),     STR_LIT("events")};
+        STR_LIT("usage"),    STR_LIT("speed"),     STR_LIT("events"),   STR_LIT("overview")};
     static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
                                          STR_LIT("verify"), STR_LIT("reset")};
-    if (str_eq(path, STR("/")))
+    if (is_page(path))
         return (struct address){.kind = PAGE};
     if (str_eq(path, STR("/healthz")))
         return (struct address){.kind = ALIVE};
@@ -286,7 +287,7 @@ static void serve(struct req *r, const struct address *a)
 {
     switch (a->kind) {
     case PAGE:
-        page_at_root(r);
+        answer_file(r);
         return;
     case ALIVE:
         answer_text(r, 200, STR("ok\n"));
@@ -316,7 +317,7 @@ static void go(struct req *r)
     if (a.arg.n > IPC_QUERY_MAX)
         answer_error(r, 414, "the query is longer than 1,024 bytes", "");
     else if (a.kind == NOWHERE)
-        answer_error(r, 404, "no such address: GET / lists them", "");
+        answer_error(r, 404, "no such address: qcc-metrics(7) lists them", "");
     else if (done && r->method != METHOD_POST)
         answer_error(r, 405, "this address takes POST", "allow: POST\r\n");
     else if (!done && !reads)

@@ -59,7 +59,8 @@ struct service {
     /* The deadline of a REQ_WAIT has passed. */
     void (*late)(struct req *r);
 
-    /* Header lines of each reply of QCC's own, each with CRLF; `room` may hold them. */
+    /* Header lines of each reply of QCC's own, each with CRLF; `room` may hold them. r->status is
+     * the reply's already. */
     struct str (*lines)(const struct req *r, struct buf *room);
 };
 

@@ -62,7 +62,7 @@ static enum client_room own_reply(struct client *c, const struct own_reply *o)
     PUT("HTTP/1.1 %u %s\r\n", o->status, forward_reason(o->status));
     if (o->type)
         PUT("content-type: %s\r\n", o->type);
-    if (o->status != 204) /* RFC 9110 8.6: none with 204 */
+    if (o->status != 204 && o->status != 304) /* RFC 9110 8.6: none with 204; 304 has no body */
         PUT("content-length: %zu\r\n", o->body.n);
     PUT("%s", o->extra);
     if (o->request_id)
@@ -96,18 +96,20 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                 const char *extra)
 {
     struct buf lines;
+    const struct service *service = r->c->service;
     buf_init(&lines, CORS_ECHO_MAX + 1024);
+    r->status = status;
     struct own_reply o = {.status = status,
                           .type = type,
                           .body = body,
                           .extra = extra,
-                          .lines = r->c->service->lines(r, &lines),
-                          .request_id = r->conf->expose_headers ? r->id : NULL,
+                          .lines = service->lines(r, &lines),
+                          .request_id =
+                              r->conf->expose_headers && !service->operators ? r->id : NULL,
                           .attempts = r->attempts,
                           .http10 = r->http10,
                           .keep = r->keep && !r->c->ops->ends(r->c) && !r->env->draining,
                           .head_only = r->method == METHOD_HEAD};
-    r->status = status;
     r->bytes_out += body.n;
     enum client_room room = own_reply(r->c, &o);
     buf_free(&lines);

@@ -1,0 +1,37 @@
+/* show_parts: members that more than one document of show.h has. Each writes a name and its value
+ * into the map that is open. */
+#ifndef QCC_SUPERVISOR_OPERATE_SHOW_PARTS_H
+#define QCC_SUPERVISOR_OPERATE_SHOW_PARTS_H
+
+#include "common/ipc/doc.h"
+#include "supervisor/operate/operate_env.h"
+
+/* "listeners": address, admin, tls of each. */
+void show_put_listeners(const struct operate_env *env, struct doc *d);
+/* "workers": pid, state, counts, memory and age of each. */
+void show_put_workers(const struct operate_env *env, struct doc *d);
+/* How many endpoints there are in each state, under that key. */
+void show_put_states(const struct operate_env *env, struct doc *d, const char *key);
+/* "totals": the sums of all workers. */
+void show_put_totals(const struct operate_env *env, struct doc *d);
+/* "endpoints": the whole state of each. */
+void show_put_endpoints(const struct operate_env *env, struct doc *d);
+/* "queue": the endpoints in the failure queue. */
+void show_put_queue(const struct operate_env *env, struct doc *d);
+
+/* "last_reload": at, ok, error, its first `max` faults and how many more there are; nil: there was
+ * none. */
+void show_put_last_reload(const struct operate_env *env, struct doc *d, size_t max);
+
+/* The state of the service in one word: "starting" "serving" "stopping"; static. */
+const char *show_state(const struct operate_env *env);
+
+/* Writes a time of CLOCK_REALTIME as ISO 8601 in UTC; 0: nil. */
+void show_put_wall(struct doc *d, const char *key, int64_t ms);
+
+/* Resident memory of a process in bytes, and how long it runs, as "memory_bytes" and "age_s"; nil
+ * without a process. */
+void show_put_process(struct doc *d, pid_t pid, int64_t started_ms);
+enum { SHOW_PROCESS_MEMBERS = 2 };
+
+#endif

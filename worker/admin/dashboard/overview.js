@@ -8,6 +8,7 @@ import { usable } from './banners.js';
 import { shortTable } from './endpoint_table.js';
 
 const MINUTE = 60000;
+const CHART = 262; // px of a chart with its readout and table button
 const RANGES = { '6h': 900, '24h': 900, '7d': 21600, '30d': 86400 };
 
 // Charts come after the first picture.
@@ -128,11 +129,11 @@ function requestsChart(ctx, c) {
     const q = query(path, range === '24h' || range === '6h' ? MINUTE : 5 * MINUTE, 'chart');
     const pick = h('select', { 'aria-label': t('range'), value: range, onchange: (e) => ctx.set({ range: e.currentTarget.value === '24h' ? null : e.currentTarget.value }) },
         Object.keys(RANGES).map((r) => h('option', { value: r }, t('range.' + r))));
-    return ui.section(t('chart.requests'), [pick, c ? c.tableButton('requests', ctx.redraw) : null],
-        ui.loaded(q, 232, () => refresh((x) => x === q), (d) => (c ? c.chart({
-            id: 'requests', title: t('chart.requests'), unit: t('unit.requests', { step: t('step.' + d.step) }), times: d.times, step: d.step, redraw: ctx.redraw, of: q.path0,
-            series: SERIES.map((s) => ({ ...s, label: t(s.id), values: c.spread(d, (b) => b[s.id]) })), kind: 'bars', show: fmt.num,
-        }) : ui.skeleton(232))));
+    return ui.section(t('chart.requests'), pick,
+        ui.loaded(q, CHART, () => refresh((x) => x === q), (d) => (c ? c.chart({
+            id: 'requests', title: t('chart.requests'), unit: t('unit.requests', { step: t('step.' + d.step) }), times: d.times, step: d.step, redraw: ctx.redraw,
+            series: SERIES.map((s) => ({ ...s, label: t(s.id), values: c.spread(d, (b) => b[s.id], { oldest: ctx.o.history?.oldest }) })), kind: 'bars', show: fmt.num,
+        }) : ui.skeleton(CHART))));
 }
 
 // ---- lists

@@ -16,13 +16,10 @@ export const at = (doc, path) => path.split('.').reduce((o, k) => (o === null ||
 export function f(doc, path, show = fmt.num, more = {}) {
     const address = more.of ? more.of + '#' : '';
     const v = at(doc, path);
-    const absent = v === null || v === undefined;
-    return h(more.tag ?? 'span', {
-        'data-f': address + path,
-        'data-v': absent ? null : String(v),
-        class: more.cls ?? null,
-        title: absent ? more.absent ?? t('value.none') : more.title ?? (typeof v === 'number' && String(show(v)) !== String(v) ? fmt.num(v, 6) : null),
-    }, absent ? fmt.NONE : show(v));
+    if (v === null || v === undefined) return h(more.tag ?? 'span', { 'data-f': address + path, title: more.absent ?? t('value.none') }, fmt.NONE);
+    const text = show(v);
+    const title = more.title ?? (typeof v === 'number' && v >= 1000 && text !== String(v) ? fmt.num(v, 6) : typeof v === 'number' && !Number.isInteger(v) ? String(v) : null);
+    return h(more.tag ?? 'span', { 'data-f': address + path, 'data-v': String(v), title, class: more.cls }, text);
 }
 
 export const MARKS = {
@@ -31,6 +28,8 @@ export const MARKS = {
 export const STATES = Object.keys(MARKS);
 // From what stops most to what stops least.
 const WORST = ['queued', 'circuit_open', 'disabled', 'unhealthy', 'cooling', 'degraded', 'draining', 'healthy'];
+// Whether it takes new requests, if only when nothing better is left.
+export const usable = (e) => !['queued', 'disabled'].includes(e.state) && !e.draining;
 export const badness = (state) => WORST.indexOf(state);
 
 // A state: shape, word and colour; `more` is what is said beside it. Its word is QCC's own, explained in the tooltip.

@@ -287,7 +287,7 @@ export function table(o) {
     const head = (c) => {
         const dir = by === c.id ? (o.sort.startsWith('-') ? 'descending' : 'ascending') : null;
         const tip = c.tip ? { 'data-tip': c.tip, 'aria-description': c.tip } : {};
-        return h('th', { key: c.id, scope: 'col', class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'aria-sort': c.sort && o.onSort ? dir ?? 'none' : null },
+        return h('th', { key: c.id, scope: 'col', class: 'c-' + c.id + (c.num ? ' num' : '') + (c.cls ? ' ' + c.cls : ''), 'aria-sort': c.sort && o.onSort ? dir ?? 'none' : null },
             c.sort && o.onSort
                 ? h('button.th', { type: 'button', ...tip, onclick: () => o.onSort(nextSort(c, o.sort)) }, c.head,
                     h('span.arrow', { 'aria-hidden': 'true' }, dir === 'descending' ? '↓' : dir ? '↑' : ''))
@@ -299,7 +299,8 @@ export function table(o) {
     return h('div.table-wrap', { key: o.id },
         o.onSort ? h('label.sort-by', null, t('sort.by'), ' ', h('select', { value: o.sort ?? '', onchange: (e) => o.onSort(e.currentTarget.value) },
             h('option', { value: '' }, t('sort.none')), cols.filter((c) => c.sort).flatMap((c) => [h('option', { value: c.id }, (c.label ?? c.head) + ' ↑'), h('option', { value: '-' + c.id }, (c.label ?? c.head) + ' ↓')]))) : null,
-        h('table', { class: 'list ' + (o.cls ?? ''), 'data-nav': o.open ? '' : null },
+        // Columns of fixed widths: the browser need not look at each cell to place one.
+        h('table', { class: 'list' + (rows.length > 60 ? ' many' : '') + (o.cls ? ' ' + o.cls : ''), 'data-nav': o.open ? '' : null },
             h('caption.vh', null, o.caption),
             h('thead', null, h('tr', null,
                 o.select ? h('th.sel', { scope: 'col' }, box(t('select.all'), all, (yes) => o.onSelect(null, yes), !all && rows.some((r) => o.select.has(key(r))))) : null,

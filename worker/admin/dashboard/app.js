@@ -222,16 +222,11 @@ function footer() {
     return h('footer', null, ui.dots(
         ['QCC ', ui.f(o, 'version', String)],
         [t('footer.generation'), ' ', ui.f(o, 'generation')],
-        [t('footer.up'), ' ', h('span', { title: fmt.utc(o.boot) || null }, fmt.span(upFor(o)))],
+        [t('footer.up'), ' ', h('span', { title: fmt.utc(new Date(o.boot)) || null }, fmt.span(o.clock_ms - new Date(o.boot).getTime()))],
         t('footer.zone', { zone: fmt.zoneName() }),
         list ? t('footer.prices', { day: live.prices }) : null,
         live.state === 'retrying' || live.state === 'paused' ? [t('asof'), ' ', ui.time(new Date(live.at), { form: fmt.clock })] : null));
 }
-
-const upFor = (o) => {
-    const boot = fmt.date(o.boot);
-    return boot ? o.clock_ms - boot.getTime() : null;
-};
 
 // ---- the page
 

@@ -44,7 +44,7 @@ function sentence(o) {
     const told = odd.slice(0, 2).flatMap(([e, i], k) => [k ? t('list') : ' ', why(e, i)]);
     return h('p', { class: 'sentence ' + level, id: 'sentence' },
         h('span.mark', { 'aria-hidden': 'true' }, { ok: '✓', warn: '◆', bad: '▲' }[level]),
-        h('span', null, o.state && o.state !== 'serving' ? t(o.state) + ' ' : '', h('b', null, text), told, odd.length > 2 ? t('list') + t('why.more', { n: odd.length - 2 }) : '', odd.length ? t('stop') : ''));
+        h('span', null, o.state === 'stopping' ? t('stopping') + ' ' : o.state === 'starting' ? t('starting') + ' ' : '', h('b', null, text), told, odd.length > 2 ? t('list') + t('why.more', { n: odd.length - 2 }) : '', odd.length ? t('stop') : ''));
 }
 
 // ---- tiles
@@ -71,14 +71,14 @@ function nowTile(o, c) {
     const r = rates(live.samples);
     return tile(t('tile.now'), big(h('span', { id: 'rate' }, t('per.min', { n: r.rate === null ? fmt.NONE : fmt.num(r.rate, r.rate < 10 ? 1 : 0) })),
         h('span.side', null, ui.f(o, 'totals.requests_open'), ' ', t('open'))),
-    h('p.dim', null, ui.f(o, 'totals.streams_open'), ' ', t('streams')),
+    h('p.dim', null, ui.f(o, 'totals.streams_open'), ' ', t('streams', { n: o.totals?.streams_open })),
     c ? c.spark(r.bars, t('spark.10min')) : null);
 }
 
 const USAGE_24H = 'usage?since=24h&step=900';
 
 function shares(doc, base, of) {
-    return h('p.dim', null, ui.dots([ui.f(doc, base + '.failed', fmt.num, { of }), ' ', t('failed')], [ui.f(doc, base + '.cancelled', fmt.num, { of }), ' ', t('cancelled')]));
+    return h('p.dim', null, ui.dots([ui.f(doc, base + '.requests', fmt.num, { of }), ' ', t('requests', { n: ui.at(doc, base + '.requests') })], [ui.f(doc, base + '.failed', fmt.num, { of }), ' ', t('failed')], [ui.f(doc, base + '.cancelled', fmt.num, { of }), ' ', t('cancelled')]));
 }
 
 function hourTile(o, q) {
@@ -92,7 +92,7 @@ function hourTile(o, q) {
     const of = q.path0;
     const n = q.data.total.requests;
     return tile(t('tile.hour'),
-        n ? big(h('span', { title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` }, t('share.ok', { x: fmt.pct(q.data.total.ok / n) })), h('span.side', null, ui.f(q.data, 'total.requests', fmt.num, { of }), ' ', t('requests'))) : big(h('span.dim', null, t('no.requests.hour'))),
+        n ? big(h('span', { title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` }, t('share.ok', { x: fmt.pct(q.data.total.ok / n) }))) : big(h('span.dim', null, t('no.requests.hour'))),
         shares(q.data, 'total', of));
 }
 

@@ -319,8 +319,11 @@ function row(r, o, box) {
     const picked = o.select?.has(k);
     return h('tr', { key: k, tabindex: o.open ? '-1' : null, class: (o.rowClass?.(r) ?? '') + (picked ? ' picked' : ''), 'data-row': o.open ? o.open(r) : null },
         o.select ? h('td.sel', null, box(t('select.one', { name: k }), picked, (yes) => o.onSelect(k, yes))) : null,
-        o.cols.map((c, i) => h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, c.cell(r))));
+        o.cols.map((c, i) => h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, whole(c.cell(r)))));
 }
+
+// On a card the content of a cell is one thing beside its label.
+const whole = (x) => (Array.isArray(x) ? h('span', null, x) : x);
 
 // ---- filters
 

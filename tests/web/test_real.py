@@ -19,7 +19,7 @@ def real(tmp_path):
     up = Upstream(tmp_path / "upstream")
 
     def make(config=None):
-        endpoints = [{**up.endpoint("/s/200"), "name": "official"}, {**up.endpoint("/s/200"), "name": "relay-a"}]
+        endpoints = [{**up.endpoint("/s/200"), "name": "official"}, {**up.endpoint("/s/200"), "name": "relay-a", "api_key": "sk-another-0123456789"}]
         base = {"state_dir": str(tmp_path / "state"), "endpoints": endpoints}
         q = Qcc(tmp_path / "qcc", {**base, **(config or {})})
         made.append(q)

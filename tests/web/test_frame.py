@@ -263,3 +263,30 @@ def test_nothing_moves_where_motion_is_reduced(api, page):
     p.key("?", shift=True)
     p.until("document.querySelector('dialog[open]')")
     assert p.js("document.getAnimations().length") == 0
+
+
+def test_a_server_that_stands_still_is_not_shown_as_fresh(api, page):
+    """No reply within 5 s: what is shown is of an earlier time, and says so; it goes on by itself."""
+    p = page(api.url)
+    p.until(READY)
+    api.hold = 8
+    p.until("document.querySelector('#live').dataset.state == 'retrying'")
+    p.until("document.querySelector('main.stale') && document.querySelector('.as-of')")
+    api.hold = 0
+    p.until("document.querySelector('#live').dataset.state == 'live'")
+
+
+def test_behind_is_said_beside_the_newest(api, page):
+    api.overview["history"]["behind_ms"] = 8000
+    p = page(api.url)
+    p.until(READY)
+    p.until("document.querySelector('main [data-f=\"history.behind_ms\"]')")
+    assert text(p, "main [data-f='history.behind_ms']") == "behind by 8 s"
+
+
+def test_the_help_opens_at_its_top(api, page):
+    p = page(api.url, height=500)
+    p.until(READY)
+    p.key("?", shift=True)
+    p.until("document.querySelector('dialog[open]')?.contains(document.activeElement)")
+    assert p.js("document.querySelector('dialog').scrollTop") == 0

@@ -138,7 +138,8 @@ function liveMark() {
     return h('button', { type: 'button', id: 'live', class: 'live ' + cls, onclick: click, 'data-state': s,
         title: t(s === 'live' ? 'live.pause' : s === 'paused' ? 'live.resume' : 'live.now') },
     h('span.mark', { 'aria-hidden': 'true' }, mark), ' ', h('span', null, text),
-    s === 'live' ? h('span.dim', null, ' ', live.period() / 1000 + ' s') : null);
+    s === 'live' ? h('span.dim', null, ' ', live.period() / 1000 + ' s') : null,
+    live.at && (s === 'retrying' || s === 'paused') ? h('span.dim.as-of', null, ' · ', t('asof'), ' ', fmt.clock(new Date(live.at))) : null);
 }
 
 function header() {

@@ -237,6 +237,7 @@ export default {
         const now = `${o.boot} ${JSON.stringify(o.endpoints_by_state)}`;
         if (seenFailures !== null && seenFailures !== now && Date.now() - events.at > 30000) events.due = 0;
         seenFailures = now;
+        const behind = o.history?.behind_ms >= 5000 ? h('span.warn', { 'data-f': 'history.behind_ms', 'data-v': o.history.behind_ms }, t('behind', { x: fmt.span(o.history.behind_ms) })) : null;
         const fresh = o.totals && !(o.totals.requests > 0) && !(o.history?.requests > 0);
         return [
             h('h1.vh', null, t('nav.overview')),
@@ -246,7 +247,7 @@ export default {
             main,
             ui.section(t('nav.endpoints'), ui.link('#/endpoints', t('all.endpoints')), shortTable(ctx)),
             h('div.split', null,
-                ui.section(t('newest.failures'), ui.link('#/requests?status=failed', t('all.requests')), failures(failed)),
+                ui.section(t('newest.failures'), [behind, ui.link('#/requests?status=failed', t('all.requests'))], failures(failed)),
                 ui.section(t('newest.events'), ui.link('#/events', t('all.events')), eventList(events, (q) => refresh((x) => x === q)))),
         ];
     },

@@ -194,11 +194,11 @@ export const dialogsView = () => dialogs.map((d) =>
         oncancel: (e) => (e.preventDefault(), endDialog(d, null)),
         onclick: (e) => e.target === e.currentTarget && endDialog(d, null) },
     h('div.dialog', null,
-        h('h2', { id: 'dt' + d.id }, d.title),
+        h('h2', { id: 'dt' + d.id, tabindex: d.body ? '-1' : null, autofocus: Boolean(d.body) }, d.title),
         (Array.isArray(d.text) ? d.text : [d.text]).filter(Boolean).map((p) => h('p', null, p)),
         d.body ? d.body() : null,
         h('div.dialog-buttons', null, d.buttons.map((b, i) =>
-            button(b.label, () => endDialog(d, b.value), { class: b.cls ?? '', autofocus: i === 0 }))))));
+            button(b.label, () => endDialog(d, b.value), { class: b.cls ?? '', autofocus: i === 0 && !d.body }))))));
 
 // ---- menus: one at a time, outside of what is patched below it
 

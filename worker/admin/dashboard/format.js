@@ -102,6 +102,7 @@ const HMS = { hour: '2-digit', minute: '2-digit', second: '2-digit' };
 export const clock = (d) => df(HMS).format(d);
 export const hhmm = (d) => df({ hour: '2-digit', minute: '2-digit' }).format(d);
 export const day = (d) => df({ month: 'short', day: 'numeric' }).format(d);
+export const minute = (d) => df({ year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' }).format(d);
 export const full = (d) => df({ year: 'numeric', month: 'short', day: 'numeric', weekday: 'short', ...HMS }).format(d);
 
 // Of today the clock time; of another day that day, too; of another year that year.

@@ -43,10 +43,12 @@ function settings(ctx, d, of) {
     const word = (typed ?? p.word ?? '').toLowerCase();
     const all = flat(d.config);
     const rows = all.filter((x) => (!p.changed || x.leaf.changed) && (x.name.toLowerCase().includes(word) || show(x.key)(x.leaf.value).toLowerCase().includes(word)));
+    // null is a value here.
+    const value = (x, m, cls) => h('code', { class: cls, 'data-f': `${of}#${x.path}.${m}`, 'data-v': String(x.leaf[m]) }, show(x.key)(x.leaf[m]));
     const cols = [
         { id: 'key', head: t('col.key'), cell: (x) => h('code', null, x.name) },
-        { id: 'value', head: t('col.value'), cls: 'grow', cell: (x) => ui.f(d, x.path + '.value', show(x.key), { of, tag: 'code', cls: x.leaf.changed ? 'changed' : null, title: null, absent: t('cf.unset') }) },
-        { id: 'default', head: t('cfg.default'), tip: t('tip.cf.default'), cell: (x) => (x.leaf.changed ? ui.f(d, x.path + '.default', show(x.key), { of, tag: 'code', cls: 'dim', title: null, absent: t('cf.unset') }) : '') },
+        { id: 'value', head: t('col.value'), cls: 'grow', cell: (x) => value(x, 'value', x.leaf.changed ? 'changed' : null) },
+        { id: 'default', head: t('cf.default'), tip: t('tip.cf.default'), cell: (x) => (x.leaf.changed ? value(x, 'default', 'dim') : '') },
     ];
     return ui.section(t('cf.values'), [
         ui.search(t('cf.search'), typed ?? p.word ?? '', (v) => { typed = v; ctx.set({ word: v || null }); }),
@@ -80,14 +82,14 @@ function prices(ctx) {
         const of = q.path0;
         const f = (x, path, form, more) => ui.f(d, `models.${x.i}.${path}`, form, { of, ...more });
         const rate = (k, label) => ({ id: k, head: t(label), tip: t('tr.kind.' + k), num: true, cell: (x) => h('span', null, f(x, k, fmt.money, { absent: t('pr.none') }),
-            x.m.above ? h('span.dim', { title: t('pr.above', { n: fmt.compact(x.m.above.tokens) }) }, ' · ', f(x, 'above.' + k, fmt.money, { absent: t('pr.none') })) : null) });
+            x.m.above ? h('span.dim', { title: t('pr.above', { n: fmt.compact(x.m.above.tokens) }) }, ' / ', f(x, 'above.' + k, fmt.money, { absent: t('pr.none') })) : null) });
         const times = (k) => ({ id: k, head: t('pr.' + k), tip: t('tip.pr.' + k), num: true, cell: (x) => f(x, k, (v) => '×' + fmt.num(v, 6), { absent: t('pr.none') }) });
         const cols = [
-            { id: 'model', head: t('col.model'), cell: (x) => f(x, 'model', String, { tag: 'bdi' }) },
+            { id: 'model', head: t('col.model'), cls: 'nowrap', cell: (x) => [f(x, 'model', String, { tag: 'bdi' }), x.m.above ? h('div.dim', null, '/ ', t('pr.above', { n: fmt.compact(x.m.above.tokens) })) : null] },
             { id: 'from', head: t('pr.from'), tip: t('tip.pr.from'), cls: 'nowrap', cell: (x) => f(x, 'from', String, { absent: t('pr.always') }) },
             rate('input', 'col.tokens.in'), rate('output', 'col.tokens.out'), rate('cache_read', 'us.read'), rate('write_5m', 'pr.5m'), rate('write_1h', 'pr.1h'),
             times('fast'), times('batch'), times('geo_us'),
-            { id: 'source', head: t('pr.source'), cls: 'grow', cell: (x) => (x.m.override ? h('b', { 'data-f': `${of}#models.${x.i}.override`, 'data-v': 'true' }, t('pr.own')) : f(x, 'source', String, { cls: 'dim' })) },
+            { id: 'source', head: t('pr.source'), cell: (x) => (x.m.override ? h('b', { 'data-f': `${of}#models.${x.i}.override`, 'data-v': 'true' }, t('pr.own')) : f(x, 'source', String, { cls: 'dim' })) },
         ];
         return [h('p.dim', null, ui.dots(d.list_prices_of ? [t('pr.day'), ' ', ui.f(d, 'list_prices_of', String, { of })] : null, t('pr.unit'))),
             d.unpriced === null ? h('p.dim', null, t('history.off')) : missing(d, of),

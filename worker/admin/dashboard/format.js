@@ -40,10 +40,8 @@ export function compact(n) {
 export function money(usd) {
     if (none(usd)) return NONE;
     const abs = Math.abs(usd);
-    const options = abs >= 0.99995 || abs === 0
-        ? { minimumFractionDigits: 2, maximumFractionDigits: 2 }
-        : { minimumFractionDigits: 2, maximumFractionDigits: 20, maximumSignificantDigits: 4, roundingPriority: 'lessPrecision' };
-    return (usd < 0 ? '−$' : '$') + nf(options).format(abs);
+    const places = abs >= 0.99995 || abs === 0 ? 2 : Math.min(20, 3 - Math.floor(Math.log10(abs)));
+    return (usd < 0 ? '−$' : '$') + nf({ minimumFractionDigits: 2, maximumFractionDigits: places }).format(abs);
 }
 
 // A share as 99.8%: never rounded to all, nor to none, what is not.

@@ -35,7 +35,7 @@ function workers(o) {
     const f = (x, path, show, more) => ui.f(o, `workers.${x.i}.${path}`, show, more);
     const col = (path, show, more = {}) => ({ id: path, head: t('sy.' + path), num: true, cell: (x) => f(x, path, show, { title: null }), ...more });
     const cols = [
-        col('pid', String, { cell: (x) => f(x, 'pid', String, { title: null }) }),
+        col('pid', String, { num: false }),
         col('state', String, { num: false, cell: (x) => f(x, 'state', String, { tag: 'code' }) }),
         col('generation'), col('connections'), col('requests_open'), col('requests'), col('buffered_bytes', fmt.bytes),
         col('memory_bytes', fmt.bytes), col('failures', fmt.num, { tip: t('tip.sy.failures') }), col('age_s', (s) => fmt.span(s * 1000)),

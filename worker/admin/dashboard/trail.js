@@ -10,11 +10,11 @@ const KINDS = ['input', 'output', 'cache_read', 'write_5m', 'write_1h'];
 // When it ended: `time` is when it began.
 export const endMs = (r) => (fmt.date(r.time)?.getTime() ?? 0) + (r.total_ms ?? 0);
 
-const exact = (d) => fmt.clock(d) + '.' + String(d.getMilliseconds()).padStart(3, '0');
+const exact = (d) => fmt.when(d) + '.' + String(d.getMilliseconds()).padStart(3, '0');
 
 // ---- the timeline
 
-const at = (ms) => h('span.at', null, `+${fmt.dur(ms) === '0 ms' ? '0 ms' : fmt.dur(ms)}`);
+const at = (ms) => h('span.at', null, '+' + fmt.dur(ms));
 
 function choice(r, i, f) {
     const c = r.choices[i];
@@ -38,11 +38,10 @@ function attempt(r, i, f, last) {
     const total = Math.max(r.total_ms ?? 0, a.at_ms + a.ms, 1);
     const bad = a.class !== 'ok';
     return h('li.try', { key: 'a' + i }, at(a.at_ms), h('div', null,
-        h('span.dim', { 'aria-hidden': 'true' }, last ? '└ ' : '├ '), h('b', null, f(p + 'endpoint', String, { tag: 'bdi' })), ' ',
+        h('span.dim', { 'aria-hidden': 'true' }, last ? '└ ' : '├ '), h('b.who', null, f(p + 'endpoint', String, { tag: 'bdi' })), ' ',
         h('span.bar', { 'aria-hidden': 'true' }, h('span', { class: bad ? 'lost' : 'won', style: { 'margin-left': (a.at_ms / total) * 100 + '%', width: Math.max((a.ms / total) * 100, 0.5) + '%' } })), ' ',
         f(p + 'ms', fmt.dur), ' ',
-        h('span', { class: bad ? 'bad' : 'ok' }, ui.word(a.class, 'class', `${f.of}#${p}class`)), ' ',
-        ui.dots(a.status === null ? null : f(p + 'status', String, { title: null }), a.reason ? f(p + 'reason', String, { tag: 'code' }) : null,
+        ui.dots(h('span', { class: bad ? 'bad' : 'ok' }, ui.word(a.class, 'class', `${f.of}#${p}class`)), a.status === null ? null : f(p + 'status', String, { title: null }), a.reason ? f(p + 'reason', String, { tag: 'code' }) : null,
             a.fault && a.fault !== 'none' ? [t('tr.fault'), ' ', f(p + 'fault', String, { tag: 'code' })] : null,
             a.retry_after_ms === null ? null : [t('tr.retry'), ' ', f(p + 'retry_after_ms', fmt.dur)])));
 }
@@ -110,7 +109,6 @@ export function trail(ctx, id, back) {
             h('span', null, ui.dots(ui.time(r.time, { form: () => exact(began), path: q.path0 + '#time' }),
                 h('b', null, f('end', String)), t('rq.attempts', { n }), f('total_ms', fmt.dur), r.from ? h('span.dim', null, t('rq.from', { x: r.from })) : null))),
         ui.section(t('rq.timeline'), null, timeline(r, f)),
-        ui.section(t('rq.sums'), null, sums(r, f)),
-        ui.section(t('rq.facts'), null, facts(r, f)),
+        h('div.split', null, ui.section(t('rq.sums'), null, sums(r, f)), ui.section(t('rq.facts'), null, facts(r, f))),
     ];
 }

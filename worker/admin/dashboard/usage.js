@@ -21,7 +21,7 @@ const MORE = ['retried', 'moved', 'untold'];
 
 // What is measured: of(part) its value, show how it is written. A share cannot be stacked.
 const MEASURES = {
-    cost: { of: (p) => p.priced_usd, show: fmt.money, unit: 'unit.usd' },
+    cost: { of: (p) => (p.priced_usd || !p.unpriced?.length ? p.priced_usd : null), show: fmt.money, unit: 'unit.usd' },
     tokens: { of: (p) => fmt.tokenSum(p.tokens), show: fmt.compact, unit: 'unit.tokens' },
     requests: { of: (p) => p.requests, show: fmt.num, unit: 'unit.requests' },
     cache: { of: (p) => fmt.cacheShare(p.tokens), show: fmt.pct, unit: 'unit.share', share: true },
@@ -49,8 +49,9 @@ const before = (v, d) => `usage?by=${d.by}&since=${2 * d.since - d.until}&until=
 // ---- the chart
 
 function merge(parts) {
-    const sum = { priced_usd: 0, tokens: {} };
+    const sum = { priced_usd: 0, tokens: {}, unpriced: [] };
     for (const p of parts) {
+        sum.unpriced.push(...p.unpriced ?? []);
         for (const k of [...COUNTS, 'priced_usd']) sum[k] = (sum[k] ?? 0) + (p[k] ?? 0);
         for (const k of KINDS) sum.tokens[k] = (sum.tokens[k] ?? 0) + (p.tokens[k] ?? 0);
     }
@@ -97,7 +98,7 @@ function change(v, part, old) {
     const m = MEASURES[v.measure];
     const a = m.of(part);
     const b = old ? m.of(old) : null;
-    if (a === null || b === null) return h('span.dim', { title: t(old === undefined ? 'us.new' : 'us.nobefore') }, fmt.NONE);
+    if (a === null || b === null) return h('span.dim', { title: t(a === null ? 'value.none' : old === undefined ? 'us.new' : 'us.nobefore') }, fmt.NONE);
     const sign = (x) => (x > 0 ? '+' : x < 0 ? '−' : '±');
     const title = t('us.was', { x: m.show(b) });
     if (m.share) return h('span', { title }, sign(a - b) + fmt.num(Math.abs(a - b) * 100, 1) + ' ' + t('us.points'));
@@ -115,13 +116,13 @@ function columns(v, d, of, old) {
     return [
         { id: 'key', head: t('us.by.' + v.by), cls: 'grow', cell: (x) => (x.key === undefined ? t('us.all') : x.key ? f(x, 'key', String, { tag: 'bdi' }) : h('span.dim', null, t('us.nobody'))) },
         { id: 'requests', head: t('col.requests'), tip: t('tip.us.requests'), cell: (x) => f(x, 'requests'), ...num },
-        { id: 'failed', head: t('failed'), tip: t('tip.us.failed'), cell: (x) => f(x, 'failed', fmt.num, { cls: x.part.failed ? 'bad' : null }), ...num },
-        { id: 'cancelled', head: t('cancelled'), tip: t('tip.us.cancelled'), cell: (x) => f(x, 'cancelled'), ...num },
+        { id: 'failed', head: t('us.failed'), tip: t('tip.us.failed'), cell: (x) => f(x, 'failed', fmt.num, { cls: x.part.failed ? 'bad' : null }), ...num },
+        { id: 'cancelled', head: t('us.left'), tip: t('tip.us.cancelled'), cell: (x) => f(x, 'cancelled'), ...num },
         tk('input', 'col.tokens.in'), tk('output', 'col.tokens.out'), tk('cache_read', 'us.read'),
         { id: 'writes', head: t('us.writes'), tip: t('tip.us.writes'), cell: (x) => h('span', null, f(x, 'tokens.write_5m', fmt.compact), '/', f(x, 'tokens.write_1h', fmt.compact)), ...num },
         { id: 'cache', head: t('col.cache'), tip: t('tip.cache'), cell: (x) => h('span', { title: t('tip.cache') }, fmt.pct(fmt.cacheShare(x.part.tokens))), ...num },
         { id: 'cost', head: t('cost.usd'), tip: t('tip.us.cost'), cell: (x) => ui.cost(d, x.p, of), ...num },
-        m.share ? null : { id: 'share', head: t('share.of'), tip: t('tip.us.share', { x: t('us.' + v.measure) }), cell: (x) => h('span', null, all ? fmt.pct(m.of(x.part) / all) : fmt.NONE), ...num },
+        m.share ? null : { id: 'share', head: t('us.share'), tip: t('tip.us.share', { x: t('us.' + v.measure) }), cell: (x) => h('span', null, all && m.of(x.part) !== null ? fmt.pct(m.of(x.part) / all) : fmt.NONE), ...num },
         { id: 'change', head: t('us.change'), tip: t('tip.us.change', { x: t('us.' + v.measure) }), cell: (x) => change(v, x.part, old && (x.key === undefined ? old.total : (old.keys ?? []).find((k) => k.key === x.key))), ...num },
     ].filter(Boolean);
 }

@@ -16,7 +16,7 @@ export const live = {
     seenVersion: null, // the server's version when this page was loaded
     samples: [], // {at, requests}: the page's own, of the last ten minutes
     polls: 0,
-    unpriced: null, // models without a price, as the last usage reply said
+    unpriced: [], // models without a price, as usage replies said since the last reload
     prices: null, // the day of the list prices
     period: () => period(),
 };
@@ -102,6 +102,7 @@ function take(o) {
     if (old && (old.boot !== o.boot || old.generation !== o.generation)) {
         if (old.boot !== o.boot) live.samples.length = 0;
         for (const q of queries.values()) q.due = 0;
+        live.unpriced = [];
     }
     sample(o, now);
     live.overview = o;
@@ -277,7 +278,7 @@ async function pump() {
         q.path0 = path; // what the data answers
         q.error = null;
         if (data.list_prices_of) live.prices = data.list_prices_of;
-        if (data.total?.unpriced) live.unpriced = data.total.unpriced;
+        for (const m of data.total?.unpriced ?? []) if (!live.unpriced.includes(m)) live.unpriced = [...live.unpriced, m].sort();
         q.at = Date.now();
         q.due = q.path === path ? (q.every ? performance.now() + q.every : Infinity) : 0;
     } catch (e) {

@@ -4,7 +4,6 @@ import { t } from './i18n.js';
 import * as fmt from './format.js';
 import { live, query, refresh } from './api.js';
 import * as ui from './parts.js';
-import { usable } from './banners.js';
 import { shortTable } from './endpoint_table.js';
 
 const MINUTE = 60000;
@@ -39,7 +38,7 @@ function why(e, i) {
 function sentence(o) {
     const list = o.endpoints ?? [];
     if (!list.length) return h('p.sentence.warn', null, h('span.mark', { 'aria-hidden': 'true' }, '◆'), h('span', null, t('no.endpoints')));
-    const serve = list.filter(usable).length;
+    const serve = list.filter((e) => e.state === 'healthy' || e.state === 'degraded').length;
     const odd = list.map((e, i) => [e, i]).filter(([e]) => e.state !== 'healthy').sort(([a], [b]) => ui.badness(a.state) - ui.badness(b.state));
     const level = !serve ? 'bad' : odd.length ? 'warn' : 'ok';
     const text = !odd.length ? t('all.well', { n: list.length }) : serve ? t('some.serve', { n: serve, all: list.length }) : t('none.serve', { all: list.length });
@@ -80,8 +79,7 @@ function nowTile(o, c) {
 const USAGE_24H = 'usage?since=24h&step=900';
 
 function shares(doc, base, of) {
-    const p = ui.at(doc, base) ?? doc;
-    return h('p.dim', null, ui.dots([ui.f(doc, base + '.failed', fmt.num, { of }), ' ', t('failed')], [ui.f(doc, base + '.cancelled', fmt.num, { of }), ' ', t('cancelled')]), p ? null : null);
+    return h('p.dim', null, ui.dots([ui.f(doc, base + '.failed', fmt.num, { of }), ' ', t('failed')], [ui.f(doc, base + '.cancelled', fmt.num, { of }), ' ', t('cancelled')]));
 }
 
 function hourTile(o, q) {
@@ -95,7 +93,7 @@ function hourTile(o, q) {
     const of = q.path0;
     const n = q.data.total.requests;
     return tile(t('tile.hour'),
-        n ? big(h('span', { title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` }, t('share.ok', { x: fmt.pct(q.data.total.ok / n) })), h('span.side', null, ui.f(q.data, 'total.requests', fmt.num, { of }))) : big(h('span.dim', null, t('no.requests.hour'))),
+        n ? big(h('span', { title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` }, t('share.ok', { x: fmt.pct(q.data.total.ok / n) })), h('span.side', null, ui.f(q.data, 'total.requests', fmt.num, { of }), ' ', t('requests'))) : big(h('span.dim', null, t('no.requests.hour'))),
         shares(q.data, 'total', of));
 }
 
@@ -197,7 +195,7 @@ export default {
             ui.section(t('nav.endpoints'), ui.link('#/endpoints', t('all.endpoints')), shortTable(ctx)),
             h('div.split', null,
                 ui.section(t('newest.failures'), ui.link('#/requests?status=failed', t('all.requests')), failures(failed)),
-                ui.section(t('newest.events'), ui.link('#/events', t('all.events')), eventList(events, () => refresh((x) => x === events)))),
+                ui.section(t('newest.events'), ui.link('#/events', t('all.events')), eventList(events, (q) => refresh((x) => x === q)))),
         ];
     },
 };

@@ -299,7 +299,7 @@ export function table(o) {
         h('label.check', null, h('input', { type: 'checkbox', checked, indeterminate: half ?? false, 'aria-label': label, onchange: (e) => change(e.currentTarget.checked) }));
     return h('div.table-wrap', { key: o.id },
         o.onSort ? h('label.sort-by', null, t('sort.by'), ' ', h('select', { value: o.sort ?? '', onchange: (e) => o.onSort(e.currentTarget.value) },
-            cols.filter((c) => c.sort).flatMap((c) => [h('option', { value: c.id }, (c.label ?? c.head) + ' ↑'), h('option', { value: '-' + c.id }, (c.label ?? c.head) + ' ↓')]))) : null,
+            h('option', { value: '' }, t('sort.none')), cols.filter((c) => c.sort).flatMap((c) => [h('option', { value: c.id }, (c.label ?? c.head) + ' ↑'), h('option', { value: '-' + c.id }, (c.label ?? c.head) + ' ↓')]))) : null,
         h('table', { class: 'list ' + (o.cls ?? ''), 'data-nav': o.open ? '' : null },
             h('caption.vh', null, o.caption),
             h('thead', null, h('tr', null,

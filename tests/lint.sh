@@ -1,5 +1,5 @@
 #!/bin/sh
-# lint.sh [STEP...]: what `make lint` does: objects rooms deps text format shell
+# lint.sh [STEP...]: what `make lint` does: objects rooms deps text page format shell
 # python cppcheck, or those named.
 # Says one line for each step, with the faults under it; fails when there is any.
 set -u
@@ -28,6 +28,8 @@ format() {
 }
 
 text() { /usr/bin/python3 tests/lint_text.py; }
+
+page() { /usr/bin/python3 tests/lint_page.py; }
 
 scripts() {
     git ls-files -co --exclude-standard -- '*.sh' '*.bash' '.ci/run' packaging/qcc-service 'packaging/debian/qcc.p*' 2>/dev/null ||
@@ -75,7 +77,7 @@ step() { # NAME COMMAND
 if [ $# -eq 0 ]; then
     packaging/deps.sh lint || exit 1
     packaging/deps.sh format || echo 'lint: clang-format 14 is not to be had here'
-    set -- objects rooms deps text format shell python cppcheck
+    set -- objects rooms deps text page format shell python cppcheck
 fi
 for name in "$@"; do
     case $name in
@@ -83,6 +85,7 @@ for name in "$@"; do
         rooms) step 'rooms' rooms ;;
         deps) step 'libraries and system calls' deps ;;
         text) step 'text' text ;;
+        page) step 'dashboard' page ;;
         format) step 'format (clang-format 14)' format ;;
         shell) step 'shellcheck' shell ;;
         python) step 'python' python ;;

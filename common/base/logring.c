@@ -177,6 +177,20 @@ bool logring_behind(const struct logring_reader *r)
     return head_of(r->ring) > r->at;
 }
 
+bool logring_own(struct logring_reader *r)
+{
+    *r = (struct logring_reader){.ring = mine};
+    return mine != NULL;
+}
+
+bool logring_seek(struct logring_reader *r, uint64_t at)
+{
+    if (at % UNIT || at > head_of(r->ring))
+        return false;
+    r->at = at;
+    return true;
+}
+
 /* Moves the reader to the oldest place still there if its own was reserved again. True: moved. */
 static bool overtaken(struct logring_reader *r)
 {

@@ -40,6 +40,14 @@ struct logring_reader {
 /* Maps the ring of fd, to be read from the oldest line that is there; fd may be closed afterwards.
  * False with e: fd is no ring. */
 bool logring_open(struct logring_reader *r, int fd, struct err *e) MUST_CHECK;
+/* Makes a reader of the ring that this process writes into, from the oldest line that is there; it
+ * is valid until the next logring_use, and not closed. False: there is none. */
+bool logring_own(struct logring_reader *r) MUST_CHECK;
+
+/* Moves the reader to a place that a reader of the same ring had. False: this ring has no such
+ * place; the reader stays where it is. */
+bool logring_seek(struct logring_reader *r, uint64_t at) MUST_CHECK;
+
 /* Unmaps the ring. */
 void logring_close(struct logring_reader *r);
 

@@ -58,7 +58,7 @@ void doc_int(struct doc *d, int64_t v)
     PACK(int64, v);
 }
 
-static void doc_flag(struct doc *d, bool v)
+void doc_flag(struct doc *d, bool v)
 {
     if (v)
         PACK(true);

@@ -33,6 +33,7 @@ void doc_array(struct doc *d, uint32_t n);
 void doc_text(struct doc *d, const char *s);
 void doc_str(struct doc *d, struct str s);
 void doc_int(struct doc *d, int64_t v);
+void doc_flag(struct doc *d, bool v);
 void doc_nil(struct doc *d);
 
 /* Appends a decimal fraction with three places: 983 is 0.983. */

@@ -41,16 +41,24 @@ static void put_rates(struct doc *d, const uint64_t v[PRICE_TOKENS])
         put_millionths(d, price_kind_name((enum price_kind)k), v[k]);
 }
 
+/* Prompts longer than that are of the class. */
+static const int64_t class_tokens[] = {0, 100000, 200000, 272000};
+
+/* Picodollars a search are thousandths of millionths of 1,000 searches. */
+static uint64_t web_of(const struct price_row *r)
+{
+    return r->web == PRICE_NONE ? PRICE_NONE : r->web / 1000;
+}
+
 static void put_above(struct doc *d, const struct price_row *r)
 {
-    static const int64_t tokens[] = {0, 100000, 200000, 272000};
     doc_text(d, "above");
     if (!r->above_class) {
         doc_nil(d);
         return;
     }
     doc_map(d, 1 + PRICE_TOKENS);
-    doc_kv_int(d, "tokens", tokens[r->above_class]);
+    doc_kv_int(d, "tokens", class_tokens[r->above_class]);
     put_rates(d, r->above);
 }
 
@@ -68,8 +76,7 @@ static void put_row(struct doc *d, const struct price_model *m, const struct pri
     put_millionths(d, "fast", r->fast);
     put_millionths(d, "batch", r->batch);
     put_millionths(d, "geo_us", r->geo_us);
-    /* picodollars a search are thousandths of millionths of 1,000 searches */
-    put_millionths(d, "web_search", r->web == PRICE_NONE ? PRICE_NONE : r->web / 1000);
+    put_millionths(d, "web_search", web_of(r));
     doc_kv_text(d, "source", m->source[0] ? m->source : NULL);
     doc_kv_flag(d, "override", m->override);
 }
@@ -122,4 +129,91 @@ void price_doc_factor(struct doc *d, struct str endpoint, uint64_t ppm, int64_t 
     put_millionths(d, "factor", ppm);
     doc_text(d, "since");
     price_doc_date(d, since_s);
+}
+
+/* ---- the cost of a request */
+
+static void put_missing(struct doc *d, unsigned missing, struct str model)
+{
+    char text[PRICE_MISSING_TEXT];
+    doc_text(d, "missing");
+    doc_array(d, (uint32_t)__builtin_popcount(missing));
+    while (price_missing_next(&missing, model, text))
+        doc_text(d, text);
+}
+
+static void put_multipliers(struct doc *d, const struct price_row *r, unsigned rate)
+{
+    const struct {
+        unsigned bit;
+        const char *name;
+        uint64_t ppm;
+    } all[] = {{PRICE_RATE_FAST, "fast", r->fast},
+               {PRICE_RATE_BATCH, "batch", r->batch},
+               {PRICE_RATE_US, "geo_us", r->geo_us}};
+    uint32_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        n += (rate & all[i].bit) != 0;
+    doc_text(d, "multipliers");
+    doc_map(d, n);
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (rate & all[i].bit)
+            put_millionths(d, all[i].name, all[i].ppm);
+}
+
+enum { BASIS_MEMBERS = 6 };
+
+/* What a cost was found by; r NULL: the model has no prices at that time. */
+static void put_basis(struct doc *d, const struct price_model *m, const struct price_row *r,
+                      const struct price_use *u)
+{
+    bool above = r && r->above_class && (u->rate & PRICE_RATE_CLASS) >= r->above_class;
+    doc_kv_text(d, "model", m ? m->name : NULL);
+    doc_text(d, "rates");
+    if (r) {
+        doc_map(d, PRICE_KINDS);
+        put_rates(d, above ? r->above : r->base);
+        put_millionths(d, "web_search", web_of(r));
+    } else {
+        doc_nil(d);
+    }
+    doc_text(d, "above");
+    if (above)
+        doc_int(d, class_tokens[r->above_class]);
+    else
+        doc_nil(d);
+    if (r) {
+        put_multipliers(d, r, u->rate);
+    } else {
+        doc_text(d, "multipliers");
+        doc_map(d, 0);
+    }
+    doc_text(d, "from");
+    price_doc_date(d, r ? r->from_s : INT64_MIN);
+    put_millionths(d, "factor", u->factor_ppm);
+}
+
+void price_doc_cost(struct doc *d, const struct price_table *t, const struct price_use *u,
+                    bool whole)
+{
+    price_money cost;
+    unsigned missing;
+    char text[PRICE_TEXT];
+    doc_text(d, "cost");
+    if (!u) {
+        doc_nil(d);
+        return;
+    }
+    bool known = price_cost(t, u, &cost, &missing);
+    doc_map(d, whole ? 2 + BASIS_MEMBERS : 2);
+    doc_text(d, "usd");
+    if (known)
+        doc_decimal(d, str_make(text, price_format(cost, text)));
+    else
+        doc_nil(d);
+    put_missing(d, missing, u->model);
+    if (!whole)
+        return;
+    const struct price_model *m = t ? price_find(t, u->model) : NULL;
+    put_basis(d, m, m ? price_row_at(m, u->at_s) : NULL, u);
 }

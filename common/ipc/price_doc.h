@@ -18,4 +18,11 @@ void price_doc_factor(struct doc *d, struct str endpoint, uint64_t ppm, int64_t 
  * INT64_MIN: nil. */
 void price_doc_date(struct doc *d, int64_t at_s);
 
+/* Appends the member "cost" of a request: {"usd", "missing"}: the cost, or nil and why it is not
+ * known. u NULL: the reply told no usage; the cost is nil. whole: with what it was found by:
+ * "model", "rates" (USD per million tokens, and per 1,000 searches), "above" (the prompt has more
+ * tokens), "multipliers", "from", "factor". t NULL: no prices. */
+void price_doc_cost(struct doc *d, const struct price_table *t, const struct price_use *u,
+                    bool whole);
+
 #endif

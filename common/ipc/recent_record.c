@@ -1,5 +1,7 @@
 #include "common/ipc/recent_record.h"
 
+#include "common/policy/model_name.h"
+
 #include <stddef.h>
 
 /* Bytes at most of each text, so that the texts of a record always fit and leave room for
@@ -162,4 +164,22 @@ bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r)
     memcpy(r->id, p, ID_BYTES);
     memcpy(r->text, p + ID_BYTES, r->len);
     return true;
+}
+
+unsigned recent_flags(const struct recent_record *r, const struct recent_texts *t)
+{
+    struct choice x;
+    struct choice_skip skip;
+    size_t at = 0;
+    unsigned f = r->stream ? RECENT_STREAM : 0;
+    f |= model_name_differs(t->sent, t->served) ? RECENT_MODEL_DIFFERS : 0;
+    while (choice_next(&r->choices, &at, &x)) {
+        f |= x.flags & CHOICE_TRIAL ? RECENT_TRIAL : 0;
+        f |= x.flags & CHOICE_OPINION ? RECENT_OPINION : 0;
+        f |= x.bound == SEL_BOUND_LEFT ? RECENT_MOVED : 0;
+        for (unsigned i = 0; i < x.listed; i++)
+            if (!choice_next_skip(&r->choices, &at, &skip))
+                return f;
+    }
+    return f;
 }

@@ -13,6 +13,18 @@
  * attempts without room there are left out. RECENT_UNKNOWN: a number that is not known. */
 enum { RECENT_RECORDS = 256, RECENT_TEXT = 480, RECENT_UNKNOWN = UINT32_MAX };
 
+/* What stands out in a request. The history keeps these bits: they never get another meaning.
+ * RECENT_MOVED: its conversation was bound elsewhere before. RECENT_OPINION: another endpoint was
+ * asked for a second opinion. RECENT_TRIAL: an attempt was a breaker's trial.
+ * RECENT_MODEL_DIFFERS: the reply names another model than was asked for. */
+enum {
+    RECENT_STREAM = 1,
+    RECENT_MOVED = 2,
+    RECENT_OPINION = 4,
+    RECENT_TRIAL = 8,
+    RECENT_MODEL_DIFFERS = 16
+};
+
 struct recent_record {
     int64_t began_us; /* CLOCK_REALTIME */
     uint64_t bytes_in, bytes_out;
@@ -63,6 +75,9 @@ bool recent_get(const struct recent_record *r, struct recent_texts *t, size_t *a
  * malformed. */
 bool recent_get_attempt(const struct recent_record *r, size_t *at,
                         struct recent_attempt *a) MUST_CHECK;
+
+/* The bits of a sound record (recent_get), whose texts are t. */
+unsigned recent_flags(const struct recent_record *r, const struct recent_texts *t);
 
 /* Bytes of the longest packed record. */
 enum { RECENT_PACKED_MAX = sizeof(struct recent_record) + 2 };

@@ -65,6 +65,16 @@ int64_t price_newest(const struct price_table *t, int64_t at_s)
 
 /* ---- the cost */
 
+unsigned price_rate(uint64_t prompt, struct str speed, struct str tier, struct str geo)
+{
+    unsigned rate = (unsigned)((prompt > 100000) + (prompt > 200000) + (prompt > 272000));
+    rate |= str_eq(speed, STR("fast")) ? PRICE_RATE_FAST : 0;
+    rate |= str_eq(tier, STR("batch")) ? PRICE_RATE_BATCH : 0;
+    rate |= str_eq(tier, STR("priority")) ? PRICE_RATE_PRIORITY : 0;
+    rate |= str_eq(geo, STR("us")) ? PRICE_RATE_US : 0;
+    return rate;
+}
+
 static price_money times(price_money v, uint64_t ppm)
 {
     return (v * (price_money)ppm + PRICE_ONE / 2) / PRICE_ONE;

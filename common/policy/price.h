@@ -103,6 +103,10 @@ enum {
     PRICE_LACKS_US = 16 << PRICE_KINDS
 };
 
+/* The bits of `rate` for a prompt of so many tokens (input, reads and writes), and what the reply's
+ * usage says of speed, service tier and inference geography; empty: nothing. */
+unsigned price_rate(uint64_t prompt, struct str speed, struct str tier, struct str geo);
+
 /* What was used: counts of one model, endpoint and rate, near one moment. */
 struct price_use {
     struct str model;        /* its name, as told */

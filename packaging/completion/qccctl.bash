@@ -14,7 +14,7 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers sessions requests why history usage events prices enable disable drain
+    local commands='status endpoints queue breakers sessions requests why history usage events prices dashboard overview config enable disable drain
         verify reset reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()
@@ -86,6 +86,8 @@ _qccctl() {
                 mapfile -t COMPREPLY < <(compgen -W "--before --client" -- "$cur")
             fi
             ;;
+        dashboard) mapfile -t COMPREPLY < <(compgen -W "--no-open --json" -- "$cur") ;;
+        config) mapfile -t COMPREPLY < <(compgen -W "--all --json" -- "$cur") ;;
         stop) mapfile -t COMPREPLY < <(compgen -W "--wait" -- "$cur") ;;
         completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$cur") ;;
         run)

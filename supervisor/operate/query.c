@@ -241,6 +241,7 @@ ACTION(reset, EP_ACT_RESET)
     }
 SHOW(status)
 SHOW(overview)
+SHOW(config)
 SHOW(endpoints)
 SHOW(breakers)
 SHOW(queue)
@@ -314,7 +315,7 @@ static const struct {
     {STR_LIT("speed"), speed, false},       {STR_LIT("prices"), prices, false},
     {STR_LIT("events"), events, false},     {STR_LIT("prune"), prune, true},
     {STR_LIT("backup"), backup, true},      {STR_LIT("job"), job, false},
-    {STR_LIT("overview"), overview, false},
+    {STR_LIT("overview"), overview, false}, {STR_LIT("config"), config, false},
 };
 
 bool query_acts(struct str what)

@@ -2,8 +2,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/ipc/price_doc.h"
 #include "common/ipc/recent_record.h"
-#include "common/policy/model_name.h"
 #include "supervisor/shared/totals.h"
 
 #include <stdio.h>
@@ -169,6 +169,43 @@ static void put_tokens(struct doc *d, const struct recent_record *r)
     put_known(d, "write_1h", split ? one_hour : RECENT_UNKNOWN);
 }
 
+static uint64_t used(uint32_t v)
+{
+    return v == RECENT_UNKNOWN ? 0 : v;
+}
+
+/* What the endpoint of that name charges of the list price. */
+static uint64_t factor_of(const struct operate_env *env, struct str endpoint)
+{
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        if (str_eq(str_c(env->conf->endpoints[i].name), endpoint))
+            return env->conf->endpoints[i].price_factor;
+    return PRICE_ONE;
+}
+
+static void put_cost(const struct operate_env *env, struct doc *d, const struct recent_record *r,
+                     const struct recent_texts *t, bool whole)
+{
+    uint64_t writes = used(r->tokens[TOKENS_CACHE_WRITE]), one_hour = used(r->write_1h);
+    struct price_use use = {
+        .model = t->served.n ? t->served : t->sent,
+        .at_s = (r->began_us / 1000 + r->total_ms) / 1000,
+        .factor_ppm = factor_of(env, t->endpoint),
+        .n = {[PRICE_INPUT] = used(r->tokens[TOKENS_INPUT]),
+              [PRICE_OUTPUT] = used(r->tokens[TOKENS_OUTPUT]),
+              [PRICE_CACHE_READ] = used(r->tokens[TOKENS_CACHE_READ]),
+              [PRICE_WRITE_5M] = one_hour <= writes ? writes - one_hour : writes,
+              [PRICE_WRITE_1H] = one_hour,
+              [PRICE_WEB] = used(r->web_searches)}};
+    bool told = r->web_searches != RECENT_UNKNOWN;
+    uint64_t prompt = use.n[PRICE_INPUT] + use.n[PRICE_CACHE_READ] + use.n[PRICE_WRITE_5M] +
+                      use.n[PRICE_WRITE_1H];
+    for (unsigned i = 0; i < TOKENS__COUNT; i++)
+        told |= r->tokens[i] != RECENT_UNKNOWN;
+    use.rate = price_rate(prompt, t->speed, t->tier, t->geo);
+    price_doc_cost(d, &env->conf->price_list, told ? &use : NULL, whole);
+}
+
 static void put_record(const struct operate_env *env, struct doc *d, const struct recent_record *r,
                        bool trail)
 {
@@ -178,17 +215,22 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     char began[25];
     bool whole = recent_get(r, &t, &at); /* recent_query_on_recent has checked it */
     clock_format(r->began_us / 1000, began);
-    doc_map(d, trail ? 26 : 24);
+    unsigned flags = recent_flags(r, &t);
+    doc_map(d, trail ? 31 : 29);
     doc_kv_text(d, "time", began);
+    doc_kv_int(d, "at_ms", r->began_us / 1000 + r->total_ms);
     doc_kv_str(d, "id", str_make(r->id, sizeof r->id));
     put_text(d, "client", t.client);
     put_text(d, "model", t.model);
     put_text(d, "sent", t.sent);
     put_text(d, "served", t.served);
-    doc_kv_flag(d, "model_differs", model_name_differs(t.sent, t.served));
+    doc_kv_flag(d, "model_differs", flags & RECENT_MODEL_DIFFERS);
     doc_kv_str(d, "method", t.method);
     doc_kv_str(d, "path", t.path);
     doc_kv_flag(d, "stream", r->stream);
+    doc_kv_flag(d, "moved", flags & RECENT_MOVED);
+    doc_kv_flag(d, "second_opinion", flags & RECENT_OPINION);
+    doc_kv_flag(d, "trial_attempt", flags & RECENT_TRIAL);
     put_text(d, "endpoint", t.endpoint);
     doc_kv_int(d, "attempts_begun", r->attempts);
     doc_text(d, "attempts");
@@ -206,6 +248,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     put_text(d, "service_tier", t.tier);
     put_text(d, "speed", t.speed);
     put_text(d, "inference_geo", t.geo);
+    put_cost(env, d, r, &t, trail);
     doc_kv_str(d, "end", t.end);
     if (trail)
         put_choices(env, d, &r->choices);

@@ -33,6 +33,10 @@ unsigned show_events(const struct operate_env *env, struct str arg, struct doc *
  * knows. Returns the status: 400 for another query. */
 unsigned show_prices(const struct operate_env *env, struct str arg, struct doc *d);
 
+/* Writes the configuration in use, as a tree of the file's form with what differs from the
+ * defaults, and how the last reload ended. Secrets are masked. */
+void show_config(const struct operate_env *env, struct doc *d);
+
 /* The history: its state, the file, what is in it. */
 void show_history(const struct operate_env *env, struct doc *d);
 

@@ -67,6 +67,13 @@ int cmd_queue(struct cmd *c, int argc, char **argv);
 int cmd_breakers(struct cmd *c, int argc, char **argv);
 int cmd_sessions(struct cmd *c, int argc, char **argv);
 
+/* cmd_config.c: overview, config */
+int cmd_overview(struct cmd *c, int argc, char **argv);
+int cmd_config(struct cmd *c, int argc, char **argv);
+
+/* cmd_dashboard.c: dashboard */
+int cmd_dashboard(struct cmd *c, int argc, char **argv);
+
 /* cmd_history.c: history */
 int cmd_history(struct cmd *c, int argc, char **argv);
 

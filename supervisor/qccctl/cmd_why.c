@@ -121,6 +121,22 @@ static void why_model(struct cmd *c, const json_t *r)
     }
 }
 
+/* What it cost by list prices, or why that is not known. */
+static void why_cost(struct cmd *c, const json_t *cost)
+{
+    const json_t *reason;
+    size_t i;
+    if (!json_is_object(cost))
+        return;
+    if (doc_has(cost, "usd"))
+        cmd_put(c, ", $%.6f", doc_real_of(cost, "usd"));
+    json_array_foreach(doc_list_of(cost, "missing"), i, reason)
+    {
+        cmd_put(c, i ? "; " : ", cost unknown: ");
+        cmd_foreign(c, str_c(json_string_value(reason)));
+    }
+}
+
 /* Prints what the reply used, and what its price depends on besides. */
 static void why_usage(struct cmd *c, const json_t *r)
 {
@@ -151,6 +167,7 @@ static void why_usage(struct cmd *c, const json_t *r)
             cmd_put(c, ", %s ", words[i].text);
             cmd_foreign(c, doc_text_of(r, words[i].key));
         }
+    why_cost(c, json_object_get(r, "cost"));
 }
 
 static void why_head(struct cmd *c, const json_t *r)

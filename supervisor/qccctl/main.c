@@ -16,6 +16,8 @@ static const struct {
     int (*run)(struct cmd *c, int argc, char **argv);
 } commands[] = {
     {"status", "[--watch [SECONDS]]", "version, listeners, workers, totals", cmd_status},
+    {"dashboard", "[--no-open]", "where the dashboard is; opens it in a browser if there is one",
+     cmd_dashboard},
     {"endpoints", "", "all endpoints and how they are", cmd_endpoints},
     {"queue", "", "endpoints in the failure queue", cmd_queue},
     {"breakers", "", "the endpoints' circuit breakers", cmd_breakers},
@@ -32,6 +34,9 @@ static const struct {
      "[--csv] "
      "[--speed]",
      "requests, tokens and costs by day, model, …", cmd_usage_show},
+    {"overview", "", "the whole state as JSON, as the dashboard reads it", cmd_overview},
+    {"config", "[--all]", "what differs from the defaults in the configuration in use; or all",
+     cmd_config},
     {"enable", "ENDPOINT", "ends any disabling and draining", cmd_endpoint},
     {"disable", "ENDPOINT", "takes it out", cmd_endpoint},
     {"drain", "ENDPOINT", "no new conversations, bound ones stay", cmd_endpoint},

@@ -244,11 +244,15 @@ static void conditions(struct where *w, int64_t *limit)
 static int put_rows(struct where *w, int64_t limit, struct doc *rows, uint32_t *n, int64_t *next)
 {
     char sql[sizeof w->sql + 1024];
-    sqlite3_stmt *st;
+    sqlite3_stmt *st = NULL;
+    struct factors factors;
+    const struct request_prices prices = {.table = w->a->prices, .factors = &factors};
     int64_t k = 0;
     snprintf(sql, sizeof sql, "SELECT %s FROM request WHERE 1%s ORDER BY k DESC LIMIT %lld",
              request_row_columns, w->sql, (long long)limit + 1);
-    int rc = sqlite3_prepare_v2(w->a->db, sql, -1, &st, NULL);
+    int rc = factors_read(&factors, w->a->db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(w->a->db, sql, -1, &st, NULL);
     for (int i = 0; rc == SQLITE_OK && i < w->nv; i++)
         rc = sqlite3_bind_int64(st, i + 1, w->v[i]);
     *n = 0;
@@ -263,10 +267,11 @@ static int put_rows(struct where *w, int64_t limit, struct doc *rows, uint32_t *
             break;
         }
         k = sqlite3_column_int64(st, 0);
-        request_row_put(rows, st, false);
+        request_row_put(rows, st, false, &prices);
         ++*n;
     }
     sqlite3_finalize(st);
+    factors_free(&factors);
     return rc;
 }
 

@@ -81,13 +81,17 @@ static unsigned refuse_none(struct ask *a, const struct sought *s)
 static int find(struct ask *a, const struct sought *s, uint32_t *found)
 {
     char sql[1280];
-    sqlite3_stmt *st;
+    sqlite3_stmt *st = NULL;
+    struct factors factors;
+    const struct request_prices prices = {.table = a->prices, .factors = &factors};
     /* A whole id has one request at most: the search ends with it. */
     snprintf(sql, sizeof sql,
              "SELECT %s FROM request WHERE id BETWEEN ?1 AND ?2 AND k BETWEEN ?3 AND ?4"
              " ORDER BY k DESC LIMIT %d",
              request_row_columns, s->n == DIGITS ? 1 : 2);
-    int rc = sqlite3_prepare_v2(a->db, sql, -1, &st, NULL);
+    int rc = factors_read(&factors, a->db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(a->db, sql, -1, &st, NULL);
     if (rc == SQLITE_OK) {
         sqlite3_bind_blob(st, 1, s->lo, ID_BYTES, SQLITE_STATIC);
         sqlite3_bind_blob(st, 2, s->hi, ID_BYTES, SQLITE_STATIC);
@@ -97,9 +101,10 @@ static int find(struct ask *a, const struct sought *s, uint32_t *found)
     for (*found = 0; rc == SQLITE_OK || rc == SQLITE_ROW;) {
         rc = sqlite3_step(st);
         if (rc == SQLITE_ROW && ++*found == 1)
-            request_row_put(a->d, st, true);
+            request_row_put(a->d, st, true, &prices);
     }
     sqlite3_finalize(st);
+    factors_free(&factors);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
+#include "common/ipc/price_doc.h"
 #include "common/policy/select.h"
 #include "supervisor/recorder/store_batch.h"
 
@@ -30,7 +31,8 @@ enum {
     ROW_WRITE_5M,
     ROW_WRITE_1H,
     ROW_WEB,
-    ROW_TRAIL
+    ROW_TRAIL,
+    ROW_ENDPOINT_ID
 };
 
 bool request_row_attempts(struct trail *t)
@@ -52,7 +54,7 @@ bool request_row_attempts(struct trail *t)
 const char request_row_columns[] = "k,request.id," NAME("client") NAME("model") NAME("sent")
     NAME("served") NAME("path") NAME("endpoint")
         NAME("end") "status,attempts,flags,rate,ttfb_ms,total_ms,bytes_in,bytes_out,input,output,"
-                    "cache_read,write_5m,write_1h,web,trail";
+                    "cache_read,write_5m,write_1h,web,trail,request.endpoint";
 
 static struct str text_at(sqlite3_stmt *st, int at)
 {
@@ -109,11 +111,11 @@ static void put_tokens(struct doc *d, sqlite3_stmt *st)
 static void put_rate(struct doc *d, int64_t rate)
 {
     put_text(d, "service_tier",
-             rate & RATE_BATCH      ? STR("batch")
-             : rate & RATE_PRIORITY ? STR("priority")
-                                    : STR(""));
-    put_text(d, "speed", rate & RATE_FAST ? STR("fast") : STR(""));
-    put_text(d, "inference_geo", rate & RATE_US ? STR("us") : STR(""));
+             rate & PRICE_RATE_BATCH      ? STR("batch")
+             : rate & PRICE_RATE_PRIORITY ? STR("priority")
+                                          : STR(""));
+    put_text(d, "speed", rate & PRICE_RATE_FAST ? STR("fast") : STR(""));
+    put_text(d, "inference_geo", rate & PRICE_RATE_US ? STR("us") : STR(""));
 }
 
 /* ---- the trail */
@@ -243,23 +245,54 @@ static void put_choices(struct doc *d, sqlite3_stmt *st)
 
 /* ---- the row */
 
-void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole)
+static uint64_t used(sqlite3_stmt *st, int at)
+{
+    int64_t v = sqlite3_column_int64(st, at);
+    return v > 0 ? (uint64_t)v : 0;
+}
+
+static void put_cost(struct doc *d, sqlite3_stmt *st, bool whole, const struct request_prices *p,
+                     int64_t at_s)
+{
+    static const int columns[PRICE_KINDS] = {
+        [PRICE_INPUT] = ROW_INPUT,           [PRICE_OUTPUT] = ROW_OUTPUT,
+        [PRICE_CACHE_READ] = ROW_CACHE_READ, [PRICE_WRITE_5M] = ROW_WRITE_5M,
+        [PRICE_WRITE_1H] = ROW_WRITE_1H,     [PRICE_WEB] = ROW_WEB};
+    struct str served = text_at(st, ROW_SERVED);
+    struct price_use use = {
+        .model = served.n ? served : text_at(st, ROW_SENT),
+        .at_s = at_s,
+        .rate = (unsigned)sqlite3_column_int64(st, ROW_RATE),
+        .factor_ppm = factors_at(p->factors, sqlite3_column_int64(st, ROW_ENDPOINT_ID), at_s)};
+    bool told = false;
+    for (unsigned k = 0; k < PRICE_KINDS; k++) {
+        told |= sqlite3_column_type(st, columns[k]) != SQLITE_NULL;
+        use.n[k] = used(st, columns[k]);
+    }
+    price_doc_cost(d, p->table, told ? &use : NULL, whole);
+}
+
+void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole, const struct request_prices *p)
 {
     int64_t end_ms = sqlite3_column_int64(st, ROW_K) >> STORE_K_BITS;
     int64_t flags = sqlite3_column_int64(st, ROW_FLAGS), status;
     char began[25];
     clock_format(end_ms - sqlite3_column_int64(st, ROW_TOTAL_MS), began);
-    doc_map(d, whole ? 28 : 24);
+    doc_map(d, whole ? 33 : 29);
     doc_kv_text(d, "time", began);
+    doc_kv_int(d, "at_ms", end_ms);
     put_id(d, st);
     put_text(d, "client", text_at(st, ROW_CLIENT));
     put_text(d, "model", text_at(st, ROW_MODEL));
     put_text(d, "sent", text_at(st, ROW_SENT));
     put_text(d, "served", text_at(st, ROW_SERVED));
-    doc_kv_flag(d, "model_differs", flags & FLAG_MODEL_DIFFERS);
+    doc_kv_flag(d, "model_differs", flags & RECENT_MODEL_DIFFERS);
     doc_kv_text(d, "method", NULL);
     put_text(d, "path", text_at(st, ROW_PATH));
-    doc_kv_flag(d, "stream", flags & FLAG_STREAM);
+    doc_kv_flag(d, "stream", flags & RECENT_STREAM);
+    doc_kv_flag(d, "moved", flags & RECENT_MOVED);
+    doc_kv_flag(d, "second_opinion", flags & RECENT_OPINION);
+    doc_kv_flag(d, "trial_attempt", flags & RECENT_TRIAL);
     put_text(d, "endpoint", text_at(st, ROW_ENDPOINT));
     put_number(d, "attempts_begun", st, ROW_ATTEMPTS);
     put_attempts(d, st);
@@ -276,6 +309,7 @@ void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole)
     put_tokens(d, st);
     put_number(d, "web_searches", st, ROW_WEB);
     put_rate(d, sqlite3_column_int64(st, ROW_RATE));
+    put_cost(d, st, whole, p, end_ms / 1000);
     put_text(d, "end", text_at(st, ROW_END));
     if (whole)
         put_choices(d, st);

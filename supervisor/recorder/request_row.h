@@ -5,6 +5,7 @@
 
 #include "common/ipc/doc.h"
 
+#include "supervisor/recorder/factors.h"
 #include "supervisor/recorder/trail.h"
 
 #include <sqlite3.h>
@@ -12,9 +13,15 @@
 /* What a SELECT from request asks for, in the order that request_row_put reads; the first is k. */
 extern const char request_row_columns[];
 
-/* Writes the row at which the statement stands. whole: with the choices, and whether a trail was
- * kept. */
-void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole);
+/* What the cost of a request is found by. */
+struct request_prices {
+    const struct price_table *table; /* NULL: there is none */
+    const struct factors *factors;
+};
+
+/* Writes the row at which the statement stands. whole: with the choices, whether a trail was kept,
+ * and the prices that its cost was found by. */
+void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole, const struct request_prices *p);
 
 /* Reads over the choices of a trail that trail_read has just begun, up to its attempts. False: it
  * is malformed. */

@@ -1,6 +1,5 @@
 #include "supervisor/recorder/store_batch.h"
 
-#include "common/policy/model_name.h"
 #include "supervisor/recorder/trail.h"
 
 #include <stdlib.h>
@@ -64,33 +63,11 @@ static int64_t count(int64_t v)
     return v < 0 ? 0 : v;
 }
 
-static int64_t flags_of(const struct recent_record *r, const struct recent_texts *t)
-{
-    struct choice x;
-    struct choice_skip skip;
-    size_t at = 0;
-    int64_t f = r->stream ? FLAG_STREAM : 0;
-    while (choice_next(&r->choices, &at, &x)) {
-        f |= x.flags & CHOICE_TRIAL ? FLAG_TRIAL : 0;
-        f |= x.flags & CHOICE_OPINION ? FLAG_OPINION : 0;
-        f |= x.bound == SEL_BOUND_LEFT ? FLAG_MOVED : 0;
-        for (unsigned i = 0; i < x.listed; i++)
-            if (!choice_next_skip(&r->choices, &at, &skip))
-                return f;
-    }
-    return model_name_differs(t->sent, t->served) ? f | FLAG_MODEL_DIFFERS : f;
-}
-
 static int64_t rate_of(const struct row *w)
 {
     int64_t prompt =
         count(w->input) + count(w->cache_read) + count(w->write_5m) + count(w->write_1h);
-    int64_t rate = (prompt > 100000) + (prompt > 200000) + (prompt > 272000);
-    rate |= str_eq(w->t.speed, STR("fast")) ? RATE_FAST : 0;
-    rate |= str_eq(w->t.tier, STR("batch")) ? RATE_BATCH : 0;
-    rate |= str_eq(w->t.tier, STR("priority")) ? RATE_PRIORITY : 0;
-    rate |= str_eq(w->t.geo, STR("us")) ? RATE_US : 0;
-    return rate;
+    return price_rate((uint64_t)prompt, w->t.speed, w->t.tier, w->t.geo);
 }
 
 static int64_t path_of(struct store_batch *b, struct str path)
@@ -119,7 +96,7 @@ static bool row_of(struct store_batch *b, const struct recent_record *r, struct 
     w->ttfb_ms = told(r->first_byte_ms);
     w->ok = r->status >= 200 && r->status < 400 && str_eq(w->t.end, STR("ok"));
     w->cancelled = !w->ok && str_eq(w->t.end, STR("client gone"));
-    w->flags = flags_of(r, &w->t);
+    w->flags = recent_flags(r, &w->t);
     w->rate = rate_of(w);
     w->endpoint = names_id(&b->names, NAME_ENDPOINT, w->t.endpoint);
     w->model = names_id(&b->names, NAME_MODEL, w->t.model);
@@ -241,7 +218,7 @@ static int add_sums(struct store_batch *b, const struct recent_record *r, const 
         [SUM_FAILED] = !w->ok && !w->cancelled,
         [SUM_CANCELLED] = w->cancelled,
         [SUM_RETRIED] = r->attempts > 1,
-        [SUM_MOVED] = (w->flags & FLAG_MOVED) != 0,
+        [SUM_MOVED] = (w->flags & RECENT_MOVED) != 0,
         [SUM_INPUT] = count(w->input),
         [SUM_OUTPUT] = count(w->output),
         [SUM_CACHE_READ] = count(w->cache_read),

@@ -16,12 +16,6 @@ enum { STORE_BATCH_MAX = 500, STORE_K_BITS = 12 };
 /* Bytes of request.id. */
 enum { ID_BYTES = 10 };
 
-/* Bits of request.flags, which never get another meaning. */
-enum { FLAG_STREAM = 1, FLAG_MOVED = 2, FLAG_OPINION = 4, FLAG_TRIAL = 8, FLAG_MODEL_DIFFERS = 16 };
-
-/* Bits of `rate` above the class of the prompt's length. */
-enum { RATE_FAST = 4, RATE_BATCH = 8, RATE_PRIORITY = 16, RATE_US = 32 };
-
 struct store_batch {
     sqlite3 *db; /* borrowed */
     struct names names;

@@ -134,3 +134,58 @@ def test_the_list_of_exceptions_only_shrinks(tree, line, complaint):
     finally:
         rooms.write_text(before)
     assert status != 0 and complaint in out, out
+
+
+# ---- the dashboard: what is written into which file, and what the complaint says
+
+PAGE = {
+    "index.html": '<!doctype html><title>QCC</title><p data-t="title">\n',
+    "app.js": "import { t } from './i18n.js';\nel.textContent = t('title', { n: 1 }) + t(`ask.${verb}.text`) + t('do.' + verb);\nel.style.x = 1;\n",
+    "i18n.js": "// no innerHTML here\nexport const t = (key) => key;\n",
+    "en.js": "export default { 'title': 'A {n}', 'ask.now.text': 'b', 'do.it': { one: '{n} thing', other: '{n} things' } };\n",
+    "zh.js": "export default { 'title': '\u4e2d {n}', 'ask.now.text': 'b', 'do.it': { other: '{n}' } };\n",
+}
+PAGE_BREACHES = {
+    "innerHTML": ("app.js", "el.innerHTML = x;", "innerHTML has no place"),
+    "insertAdjacentHTML": ("app.js", "el.insertAdjacentHTML('a', x);", "insertAdjacentHTML has no place"),
+    "eval": ("app.js", "eval(x);", "eval has no place"),
+    "Function": ("app.js", "new Function('return 1');", "Function has no place"),
+    "document.write": ("app.js", "document.write(x);", "document.write has no place"),
+    "style of markup": ("index.html", '<p style="x">', "style has no place"),
+    "another origin": ("app.css", "@import 'https://example.org/x.css';", "https: has no place"),
+    "a key that one language lacks": ("en.js", ("'do.it'", "'more': 'x', 'do.it'"), "more is missing"),
+    "a place that the other language has not": ("zh.js", ("{n}'", "{m}'"), "title has {m}"),
+    "a key that is used nowhere": ("both", ("'do.it'", "'idle': 'x', 'do.it'"), "idle is used nowhere"),
+    "a text that is none": ("app.js", "t('nothing');", "there is no text nothing"),
+    "a key twice": ("en.js", ("'do.it'", "'title': 'x', 'do.it'"), "title is there twice"),
+}
+
+
+def lint_page(folder):
+    done = subprocess.run(["/usr/bin/python3", "tests/lint_page.py", str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture
+def page(tmp_path):
+    for name, text in PAGE.items():
+        (tmp_path / name).write_text(text)
+    assert lint_page(tmp_path) == (0, "")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", PAGE_BREACHES)
+def test_a_breach_of_the_dashboard_stops_lint(page, name):
+    where, what, complaint = PAGE_BREACHES[name]
+    for path in [page / "en.js", page / "zh.js"] if where == "both" else [page / where]:
+        text = path.read_text() if path.exists() else ""
+        path.write_text(text.replace(*what, 1) if isinstance(what, tuple) else text + what + "\n")
+    status, out = lint_page(page)
+    assert status == 1 and complaint in out, out
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not to be had here")
+def test_a_script_that_does_not_parse_stops_lint(page):
+    (page / "app.js").write_text(PAGE["app.js"] + "const = 1;\n")
+    status, out = lint_page(page)
+    assert status == 1 and "app.js:4: SyntaxError" in out

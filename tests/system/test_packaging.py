@@ -349,7 +349,8 @@ def test_pages_name_signals_options_and_commands(pages):
         assert "SIG" + name in text
     text = plain(pages["qccctl.1"])
     for command in ("status", "endpoints", "breakers", "queue", "sessions", "requests", "why", "enable", "disable", "drain",
-                    "verify", "reset", "reload", "upgrade", "stop", "logs", "env", "run", "import", "completion"):
+                    "verify", "reset", "reload", "upgrade", "stop", "logs", "env", "run", "import", "completion", "dashboard",
+                    "overview", "config"):
         assert re.search(r"^\.TP\n%s\b" % command, text, re.M), command
 
 

@@ -51,10 +51,11 @@ def test_all_that_is_told(asked, streams):
     assert r["speed"] == "fast" and r["inference_geo"] == "us"
     assert q.ctl_json("requests")["requests"][0] == r
     one = q.ctl_json("why", r["id"])
-    assert {k: one[k] for k in r} == r
+    assert {k: one[k] for k in r if k != "cost"} == {k: r[k] for k in r if k != "cost"}
+    assert {k: one["cost"][k] for k in r["cost"]} == r["cost"]
     out = q.ctl("why", r["id"]).stdout
     assert "model small, sent as us.anthropic.claude-x-20250929-v1:0, served by claude-x-20250929" in out
-    assert "30 cache write tokens (10 for 1 hour), 2 web searches, tier priority, speed fast, geography us\n" in out
+    assert "30 cache write tokens (10 for 1 hour), 2 web searches, tier priority, speed fast, geography us, cost unknown: " in out
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["json", "stream"])

@@ -3,6 +3,7 @@
 #include "common/secret/secret.h"
 #include "worker/intake/cors.h"
 #include "worker/admin/assets.h"
+#include "worker/admin/log_lines.h"
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"
@@ -215,6 +216,19 @@ static void answer_file(struct req *r)
         req_answer(r, 200, a->type, form->body, extra);
 }
 
+static void answer_logs(struct req *r, struct str query)
+{
+    struct buf text;
+    struct err why;
+    buf_init(&text, TEXT_MAX);
+    unsigned status = log_lines_write(query, &text, &why);
+    if (status == 200)
+        req_answer(r, 200, "application/json", buf_view(&text), "");
+    else
+        answer_error(r, status, why.msg, "");
+    buf_free(&text);
+}
+
 static void ready(struct req *r)
 {
     bool is = attempt_possible(r);
@@ -222,7 +236,7 @@ static void ready(struct req *r)
 }
 
 /* Kinds of addresses: PAGE to SHOWN are read (GET, HEAD), ORDER and ACTION are done (POST). */
-enum kind { NOWHERE, PAGE, ALIVE, READY, SHOWN, ORDER, ACTION };
+enum kind { NOWHERE, PAGE, ALIVE, READY, LOGS, SHOWN, ORDER, ACTION };
 
 struct address {
     enum kind kind;
@@ -249,7 +263,8 @@ static struct address find(struct str path, struct str query)
     static const struct str shown[] = {
         STR_LIT("status"),   STR_LIT("endpoints"), STR_LIT("breakers"), STR_LIT("queue"),
         STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("prices"),
-        STR_LIT("usage"),    STR_LIT("speed"),     STR_LIT("events"),   STR_LIT("overview")};
+        STR_LIT("usage"),    STR_LIT("speed"),     STR_LIT("events"),   STR_LIT("overview"),
+        STR_LIT("config")};
     static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
                                          STR_LIT("verify"), STR_LIT("reset")};
     if (is_page(path))
@@ -264,6 +279,8 @@ static struct address find(struct str path, struct str query)
         return (struct address){0};
     if (is_one_of(path, shown, COUNT_OF(shown)))
         return (struct address){.kind = SHOWN, .what = path, .arg = query};
+    if (str_eq(path, STR("logs")))
+        return (struct address){.kind = LOGS, .arg = query};
     if (str_eq(path, STR("usage/blocks")))
         return (struct address){.kind = SHOWN, .what = STR("blocks"), .arg = query};
     if (str_starts(path, STR("requests/")))
@@ -294,6 +311,9 @@ static void serve(struct req *r, const struct address *a)
         return;
     case READY:
         ready(r);
+        return;
+    case LOGS:
+        answer_logs(r, a->arg);
         return;
     case SHOWN:
     case ORDER:

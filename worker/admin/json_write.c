@@ -3,8 +3,8 @@
 #include "common/ipc/doc_read.h"
 #include "worker/json/json_find.h"
 
-/* What is no UTF-8 (a client's name of a model, or one that was cut) becomes question marks. */
-static bool text(struct str s, struct buf *out)
+/* What is no UTF-8: a client's name of a model, or one that was cut. */
+bool json_write_text(struct str s, struct buf *out)
 {
     bool ok = buf_str(out, STR("\""));
     size_t from = 0, len;
@@ -35,7 +35,7 @@ static bool members(struct rd *r, uint32_t n, unsigned depth, struct buf *out)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct str key;
-        if (!doc_key(r, &key) || (i && !buf_str(out, STR(","))) || !text(key, out) ||
+        if (!doc_key(r, &key) || (i && !buf_str(out, STR(","))) || !json_write_text(key, out) ||
             !buf_str(out, STR(":")) || !value(r, depth + 1, out))
             return false;
     }
@@ -57,7 +57,7 @@ static bool value(struct rd *r, unsigned depth, struct buf *out)
         return false;
     switch (v.kind) {
     case DOC_TEXT:
-        return text(v.text, out);
+        return json_write_text(v.text, out);
     case DOC_INT:
         return v.i < 0 ? buf_str(out, STR("-")) && buf_u64(out, 0 - (uint64_t)v.i)
                        : buf_u64(out, (uint64_t)v.i);

@@ -10,4 +10,8 @@
  * deeper than 16, or is over out's ceiling. */
 bool json_write(struct str msgpack, struct buf *out) MUST_CHECK;
 
+/* Appends s as a JSON text with its quotes; bytes that are no UTF-8 become question marks. False:
+ * over the buffer's ceiling. */
+bool json_write_text(struct str s, struct buf *out) MUST_CHECK;
+
 #endif

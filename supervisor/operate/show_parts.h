@@ -16,6 +16,8 @@ void show_put_states(const struct operate_env *env, struct doc *d, const char *k
 void show_put_totals(const struct operate_env *env, struct doc *d);
 /* "endpoints": the whole state of each. */
 void show_put_endpoints(const struct operate_env *env, struct doc *d);
+/* "libraries": what the supervisor is linked with, with the versions that are loaded. */
+void show_put_libraries(struct doc *d);
 /* "queue": the endpoints in the failure queue. */
 void show_put_queue(const struct operate_env *env, struct doc *d);
 

@@ -80,7 +80,7 @@ function columns() {
             const share = fmt.cacheShare(x.r.tokens);
             return h('span', { title: share === null ? t('value.none') : t('rq.read', { n: fmt.num(x.r.tokens.cache_read) }) }, share === 1 || share === 0 || share === null ? fmt.pct(share) : Math.round(share * 100) + '%');
         }, num),
-        col('cost', 'cost.usd', (x) => f(x, 'cost.usd', fmt.money, { absent: x.r.cost?.missing ? t('rq.unpriced', { x: x.r.cost.missing }) : t('value.none') }), num),
+        col('cost', 'cost.usd', (x) => f(x, 'cost.usd', fmt.money, { absent: x.r.cost?.missing?.length ? x.r.cost.missing.join(', ') : t('value.none') }), num),
         col('end', 'col.end', (x) => h('span', { class: x.r.end === 'ok' ? null : x.r.end === 'client gone' ? 'warn' : 'bad' }, ui.word(x.r.end, 'end', `${x.of}#requests.${x.i}.end`), h('span.dim', { 'aria-hidden': 'true' }, ' ›'))),
     ];
 }

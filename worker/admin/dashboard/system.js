@@ -75,7 +75,8 @@ export default {
         const q = query('history', EVERY);
         const again = () => refresh((x) => x === q);
         const off = (q.data?.state ?? o.history?.state) === 'off';
-        const libraries = Object.keys(o.libraries ?? {});
+        const status = query('status', 60000);
+        const libraries = Object.keys(status.data?.libraries ?? {});
         return [
             ui.pageHead(t('nav.system')),
             ui.section(t('sy.workers'), null, workers(o)),
@@ -87,7 +88,7 @@ export default {
                 ui.section(t('sy.listeners'), null, rows((o.listeners ?? []).map((l, i) => [ui.f(o, `listeners.${i}.address`, String, { tag: 'code' }), ui.dots(t(l.admin ? 'sy.admin' : 'sy.clients'), l.tls ? 'TLS' : null)]))),
                 ui.section(t('sy.versions'), null, rows([
                     ['QCC', ui.f(o, 'version', String)],
-                    ...libraries.map((k) => [k, ui.f(o, 'libraries.' + k, String)]),
+                    ...libraries.map((k) => [k, ui.f(status.data, 'libraries.' + k, String, { of: 'status' })]),
                     [t('sy.links'), ui.dots(ui.link('metrics', '/metrics'), ui.link('healthz', '/healthz'), ui.link('readyz', '/readyz'))],
                     [t('sy.manual'), h('code', null, 'man qcc-supervisor'), ' · ', h('code', null, 'man qcc.yaml'), ' · ', h('code', null, 'man qccctl')],
                 ])))];

@@ -7,8 +7,8 @@ import * as ui from './parts.js';
 
 const KINDS = ['input', 'output', 'cache_read', 'write_5m', 'write_1h'];
 
-// When it ended: `time` is when it began.
-export const endMs = (r) => (fmt.date(r.time)?.getTime() ?? 0) + (r.total_ms ?? 0);
+// When it ended, in ms: `time` is when it began.
+export const endMs = (r) => r.at_ms ?? (fmt.date(r.time)?.getTime() ?? 0) + (r.total_ms ?? 0);
 
 const exact = (d) => fmt.when(d) + '.' + String(d.getMilliseconds()).padStart(3, '0');
 
@@ -59,16 +59,18 @@ function timeline(r, f) {
 
 function formula(r, f) {
     const c = r.cost;
-    const n = { ...r.tokens, web: r.web_searches };
-    const terms = [...KINDS, 'web'].filter((k) => n[k] > 0 && c.rates?.[k] !== undefined)
-        .flatMap((k, i) => [i ? ' + ' : '', fmt.num(n[k]), ' × ', f('cost.rates.' + k, fmt.money, { title: t('tr.kind.' + k) })]);
-    return [terms.length ? [' = ', terms, ' ', t('tr.perM')] : null,
-        h('span.dim', null, ['model', 'from', 'source'].filter((k) => typeof c[k] === 'string').map((k) => [', ', f('cost.' + k, String)]), ', ', t('tr.list'),
+    const term = (n, k) => [fmt.num(n), ' × ', f('cost.rates.' + k, fmt.money, { title: t('tr.kind.' + k) })];
+    const terms = KINDS.filter((k) => r.tokens[k] > 0 && c.rates?.[k] !== undefined).flatMap((k, i) => [i ? ' + ' : '', term(r.tokens[k], k)]);
+    const web = r.web_searches > 0 && c.rates?.web_search !== undefined ? [terms.length ? ' + ' : '', term(r.web_searches, 'web_search'), ' ', t('tr.per1000')] : null;
+    const times = Object.keys(c.multipliers ?? {}).map((k) => [', ', k, ' ×', f('cost.multipliers.' + k, (x) => fmt.num(x, 6))]);
+    return [terms.length || web ? [' = ', terms, terms.length ? [' ', t('tr.perM')] : null, web] : null,
+        h('span.dim', null, c.model ? [', ', f('cost.model', String)] : null, ', ', t('tr.list'), c.from ? [' ', f('cost.from', String)] : null,
+            c.above ? [', ', t('pr.above', { n: fmt.compact(c.above.tokens ?? c.above) })] : null, times,
             c.factor === undefined || c.factor === null ? null : [', ', t('tr.factor'), ' ', f('cost.factor', (x) => fmt.num(x, 6))])];
 }
 
 function sums(r, f) {
-    const missing = [r.cost?.missing].flat().filter(Boolean).join(', ');
+    const missing = (r.cost?.missing ?? []).join(', ');
     return h('dl.facts', null,
         h('dt', null, t('tr.tokens')), h('dd', null, ui.dots(...KINDS.map((k) => h('span', null, f('tokens.' + k), ' ', t('tr.k.' + k))), r.web_searches > 0 ? h('span', null, f('web_searches'), ' ', t('tr.k.web')) : null)),
         h('dt', null, t('cost.usd')), h('dd', null, f('cost.usd', fmt.money, { absent: missing || t('value.none') }), r.cost && r.cost.usd !== null ? formula(r, f) : null,

@@ -47,7 +47,7 @@ function settings(ctx, d, of) {
     const value = (x, m, cls) => h('code', { class: cls, 'data-f': `${of}#${x.path}.${m}`, 'data-v': String(x.leaf[m]) }, show(x.key)(x.leaf[m]));
     const cols = [
         { id: 'key', head: t('col.key'), cell: (x) => h('code', null, x.name) },
-        { id: 'value', head: t('col.value'), cls: 'grow', cell: (x) => value(x, 'value', x.leaf.changed ? 'changed' : null) },
+        { id: 'value', head: t('col.value'), cls: 'wrap', cell: (x) => value(x, 'value', x.leaf.changed ? 'changed' : null) },
         { id: 'default', head: t('cf.default'), tip: t('tip.cf.default'), cell: (x) => (x.leaf.changed ? value(x, 'default', 'dim') : '') },
     ];
     return ui.section(t('cf.values'), [
@@ -89,7 +89,7 @@ function prices(ctx) {
             { id: 'from', head: t('pr.from'), tip: t('tip.pr.from'), cls: 'nowrap', cell: (x) => f(x, 'from', String, { absent: t('pr.always') }) },
             rate('input', 'col.tokens.in'), rate('output', 'col.tokens.out'), rate('cache_read', 'us.read'), rate('write_5m', 'pr.5m'), rate('write_1h', 'pr.1h'),
             times('fast'), times('batch'), times('geo_us'),
-            { id: 'source', head: t('pr.source'), cell: (x) => (x.m.override ? h('b', { 'data-f': `${of}#models.${x.i}.override`, 'data-v': 'true' }, t('pr.own')) : f(x, 'source', String, { cls: 'dim' })) },
+            { id: 'source', head: t('pr.source'), cls: 'wrap', cell: (x) => (x.m.override ? h('b', { 'data-f': `${of}#models.${x.i}.override`, 'data-v': 'true' }, t('pr.own')) : f(x, 'source', String, { cls: 'dim' })) },
         ];
         return [h('p.dim', null, ui.dots(d.list_prices_of ? [t('pr.day'), ' ', ui.f(d, 'list_prices_of', String, { of })] : null, t('pr.unit'))),
             d.unpriced === null ? h('p.dim', null, t('history.off')) : missing(d, of),

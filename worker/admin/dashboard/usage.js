@@ -48,6 +48,9 @@ const before = (v, d) => `usage?by=${d.by}&since=${2 * d.since - d.until}&until=
 
 // ---- the chart
 
+// Since when something is known: sums may be kept longer than requests.
+const begun = (o, d) => Math.min((fmt.date(o.history?.oldest)?.getTime() ?? -Infinity) / 1000, ...d.buckets.slice(0, 1).map((b) => b.time));
+
 function merge(parts) {
     const sum = { priced_usd: 0, tokens: {}, unpriced: [] };
     for (const p of parts) {
@@ -58,6 +61,8 @@ function merge(parts) {
     return sum;
 }
 
+// What the API sums of keys beyond those it tells apart.
+const OTHER = '(other)';
 const nameOf = (key) => (key === null || key === undefined || key === '' ? t('us.nobody') : key);
 
 // The parts of a stack: {id, label, keys, of}: of which keys, and what of them.
@@ -70,15 +75,16 @@ function stacks(v, d, keys) {
         if (v.measure === 'errors') return ['failed', 'cancelled'].map((k) => ({ ...one(k, t(k), (p) => p[k]), cls: k }));
         return [one('all', t('us.' + v.measure), m.of)];
     }
-    const out = keys.slice(0, SERIES).map((k) => ({ ...one('k' + k.key, nameOf(k.key), m.of), keys: new Set([k.key]) }));
-    if (keys.length > SERIES) out.push({ ...one('other', t('us.other'), m.of), keys: new Set(keys.slice(SERIES).map((k) => k.key)), cls: 8 });
+    const told = keys.filter((k) => k.key !== OTHER).slice(0, SERIES);
+    const out = told.map((k) => ({ ...one('k' + k.key, nameOf(k.key), m.of), keys: new Set([k.key]) }));
+    if (keys.length > told.length) out.push({ ...one('other', OTHER, m.of), keys: new Set(keys.filter((k) => !told.includes(k)).map((k) => k.key)), cls: 8 });
     return out;
 }
 
 function chartOf(ctx, v, d, keys, of) {
     const m = MEASURES[v.measure];
     const now = Date.now() / 1000;
-    const oldest = fmt.date(ctx.o.history?.oldest_usage ?? ctx.o.history?.oldest)?.getTime() / 1000 || -Infinity;
+    const oldest = begun(ctx.o, d);
     const at = Map.groupBy ? Map.groupBy(d.buckets, (b) => b.time) : d.buckets.reduce((a, b) => a.set(b.time, [...(a.get(b.time) ?? []), b]), new Map());
     const value = (s, time) => {
         const parts = (at.get(time) ?? []).filter((b) => !s.keys || s.keys.has(b.key));
@@ -87,7 +93,7 @@ function chartOf(ctx, v, d, keys, of) {
         return m.share || time > now || (time + d.step <= oldest && !at.has(time)) ? null : 0;
     };
     return chart({
-        id: 'usage', title: t('us.' + v.measure), unit: t(m.unit, { step: t('step.' + d.step) }), times: d.times, step: d.step ?? v.step, redraw: ctx.redraw, of,
+        id: 'usage', title: t('us.' + v.measure), unit: t(v.by === 'none' && v.measure === 'errors' ? 'unit.requests' : m.unit, { step: t('step.' + d.step) }), times: d.times, step: d.step ?? v.step, redraw: ctx.redraw, of,
         series: stacks(v, d, keys).map((s) => ({ ...s, values: d.times.map((time) => value(s, time)) })), kind: m.share ? 'lines' : 'bars', show: m.show,
     });
 }
@@ -98,13 +104,22 @@ function change(v, part, old) {
     const m = MEASURES[v.measure];
     const a = m.of(part);
     const b = old ? m.of(old) : null;
-    if (a === null || b === null) return h('span.dim', { title: t(a === null ? 'value.none' : old === undefined ? 'us.new' : 'us.nobefore') }, fmt.NONE);
+    if (a === null || b === null) return h('span.dim', { title: t(a === null ? 'value.none' : 'us.nobefore') }, fmt.NONE);
     const sign = (x) => (x > 0 ? '+' : x < 0 ? '−' : '±');
     const title = t('us.was', { x: m.show(b) });
     if (m.share) return h('span', { title }, sign(a - b) + fmt.num(Math.abs(a - b) * 100, 1) + ' ' + t('us.points'));
     if (!b) return h('span.dim', { title }, a ? t('us.new') : fmt.NONE);
     const x = (a - b) / b;
     return h('span', { title }, sign(x) + (Math.abs(x) >= 10 ? '×' + fmt.num(a / b, 0) : fmt.num(Math.abs(x) * 100, Math.abs(x) < 0.0995 ? 1 : 0) + '%'));
+}
+
+// The same part of the range before; null: it was not told apart then, or that range is not known whole.
+function former(old, x) {
+    if (!old) return null;
+    if (x.key === undefined) return old.total;
+    if (x.key === OTHER) return null;
+    const found = old.keys.find((k) => k.key === x.key);
+    return found ?? (old.keys.some((k) => k.key === OTHER) ? null : merge([]));
 }
 
 function columns(v, d, of, old) {
@@ -123,7 +138,7 @@ function columns(v, d, of, old) {
         { id: 'cache', head: t('col.cache'), tip: t('tip.cache'), cell: (x) => h('span', { title: t('tip.cache') }, fmt.pct(fmt.cacheShare(x.part.tokens))), ...num },
         { id: 'cost', head: t('cost.usd'), tip: t('tip.us.cost'), cell: (x) => ui.cost(d, x.p, of), ...num },
         m.share ? null : { id: 'share', head: t('us.share'), tip: t('tip.us.share', { x: t('us.' + v.measure) }), cell: (x) => h('span', null, all && m.of(x.part) !== null ? fmt.pct(m.of(x.part) / all) : fmt.NONE), ...num },
-        { id: 'change', head: t('us.change'), tip: t('tip.us.change', { x: t('us.' + v.measure) }), cell: (x) => change(v, x.part, old && (x.key === undefined ? old.total : (old.keys ?? []).find((k) => k.key === x.key))), ...num },
+        { id: 'change', head: t('us.change'), tip: t('tip.us.change', { x: t('us.' + v.measure) }), cell: (x) => change(v, x.part, former(old, x)), ...num },
     ].filter(Boolean);
 }
 
@@ -178,14 +193,15 @@ function controls(ctx, v) {
     return h('div.filters', null,
         rangeFields({ ...p, since: v.since }, SPANS.map((s) => [s, t('range.' + s)]), (x) => ctx.set({ ...x, step: null })),
         seg('by', t('us.by'), BY, 'us.by.'), seg('measure', t('us.measure'), Object.keys(MEASURES), 'us.'),
-        ui.select(t('us.step'), String(v.step), v.steps.map((s) => [String(s), t('step.' + s)]), set('step')));
+        ui.select(t('us.step'), String(v.step), v.steps.map((s) => [String(s), fmt.span(s * 1000)]), set('step')));
 }
 
 function report(ctx, v, q) {
     const d = q.data;
     const m = MEASURES[v.measure];
     const old = query(before(v, d), 0, 'usage-before');
-    const keys = (d.keys ?? []).slice().sort((a, b) => (m.share ? b.requests - a.requests : m.of(b) - m.of(a)));
+    const keys = (d.keys ?? []).slice().sort((a, b) => (a.key === OTHER) - (b.key === OTHER) || (m.share ? b.requests - a.requests : m.of(b) - m.of(a)));
+    const known = old.path0 === old.path && old.data && begun(ctx.o, old.data) < old.data.since + v.step ? old.data : null;
     const of = q.path0;
     const name = `qcc-usage-${iso(d.since).slice(0, 10)}-${d.by}`;
     const tools = [
@@ -197,7 +213,7 @@ function report(ctx, v, q) {
     return [
         h('p.dim', { id: 'range' }, ui.dots(range, t('footer.zone', { zone: fmt.zoneName() }), d.list_prices_of ? t('footer.prices', { day: d.list_prices_of }) : null, d.rounded ? t('us.rounded') : null)),
         ui.section(t('us.' + v.measure), tools, chartOf(ctx, v, d, keys, of)),
-        h('section.part', { 'aria-label': t('us.caption') }, d.total.requests ? tableOf(v, d, keys, of, old.path0 === old.path && old.data.total.requests ? old.data : null) : ui.empty(t('us.none')), unpriced(v, d)),
+        h('section.part', { 'aria-label': t('us.caption') }, d.total.requests ? tableOf(v, d, keys, of, known) : ui.empty(t('us.none')), unpriced(v, d)),
     ];
 }
 

@@ -216,7 +216,7 @@ class Page:
                 value, error = None, e
             else:
                 error = None
-            if value:
+            if value or value == {}:  # an element has no value of its own
                 return value
             if time.monotonic() > deadline:
                 text = ""

@@ -162,6 +162,11 @@ def event(i=0, **more):
     return e
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """A browser that closes a connection is no fault."""
+
+
 class FakeApi:
     def __init__(self, endpoints=None):
         self.token = None
@@ -192,7 +197,7 @@ class FakeApi:
             "history": {"state": "storing", "why": None, "path": "/var/lib/qcc/history.db", "size_bytes": 650776, "requests": 118,
                         "oldest": iso(time.time() - 9e5), "newest": iso(time.time()), "behind_ms": 0, "dropped": 0, "last_error": None,
                         "last_error_at": None}}
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.server = Server(("127.0.0.1", 0), self.handler())
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         self.url = "http://127.0.0.1:%d/" % self.port
@@ -278,7 +283,7 @@ class FakeApi:
             def do_GET(self):
                 if self.path.startswith("/api/v1/"):
                     return self.api("GET")
-                name = {"/": "index.html"}.get(self.path) or (self.path[4:] if self.path.startswith("/ui/") else "")
+                name = {"/": "index.html"}.get(self.path.split("?")[0]) or (self.path[4:].split("?")[0] if self.path.startswith("/ui/") else "")
                 path = FILES / name
                 if not name or "/" in name or not path.is_file():
                     return self.send(404, "text/plain", b"not found")

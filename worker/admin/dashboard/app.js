@@ -71,11 +71,15 @@ function setTheme(theme) {
     else document.documentElement.dataset.theme = theme;
     redraw();
 }
+function localize() {
+    fmt.setLocale(lang, { s: t('unit.s'), min: t('unit.min'), h: t('unit.h'), d: t('unit.d') });
+}
+
 const nextTheme = () => setTheme({ auto: 'light', light: 'dark', dark: 'auto' }[settings.theme]);
 
 async function switchLang() {
     await setLang(lang === 'zh' ? 'en' : 'zh', true);
-    fmt.setLocale(lang, { min: t('unit.min'), h: t('unit.h'), d: t('unit.d') });
+    localize();
     redraw();
 }
 
@@ -358,7 +362,7 @@ document.addEventListener('focusin', (e) => (e.target.matches?.('[data-tip]') &&
 // ---- start
 
 setTheme(settings.theme);
-fmt.setLocale(lang, { min: t('unit.min'), h: t('unit.h'), d: t('unit.d') });
+localize();
 ui.useRedraw(redraw);
 api.onChange(redraw);
 // Only what counts down needs a drawing without news.

@@ -1,7 +1,7 @@
 // Numbers, money, durations and times as people read them. Nothing here reads a clock but where `now` is left out.
 
 let loc = 'en';
-let units = { min: 'min', h: 'h', d: 'd' };
+let units = { s: 's', min: 'min', h: 'h', d: 'd' };
 const cache = new Map();
 
 function nf(options) {
@@ -32,7 +32,7 @@ export const num = (n, digits = 0) => (none(n) ? NONE : nf({ maximumFractionDigi
 // 840, 1.2k, 310k, 1.2M
 export function compact(n) {
     if (none(n)) return NONE;
-    const text = nf({ notation: 'compact', maximumFractionDigits: Math.abs(n) >= 99950 && Math.abs(n) < 1e6 ? 0 : 1 }).format(n);
+    const text = nf({ notation: 'compact', maximumFractionDigits: loc === 'en-US' && Math.abs(n) >= 99950 && Math.abs(n) < 1e6 ? 0 : 1 }).format(n);
     return text.replace('K', 'k');
 }
 
@@ -40,8 +40,9 @@ export function compact(n) {
 export function money(usd) {
     if (none(usd)) return NONE;
     const abs = Math.abs(usd);
-    const places = abs >= 0.99995 || abs === 0 ? 2 : Math.min(20, 3 - Math.floor(Math.log10(abs)));
-    return (usd < 0 ? '−$' : '$') + nf({ minimumFractionDigits: 2, maximumFractionDigits: places }).format(abs);
+    const digits = abs >= 0.99995 || abs === 0 ? 2 : Math.min(20, 3 - Math.floor(Math.log10(abs)));
+    const options = { minimumFractionDigits: 2, maximumFractionDigits: digits };
+    return (usd < 0 ? '−$' : '$') + nf(options).format(abs);
 }
 
 // A share as 99.8%: never rounded to all, nor to none, what is not.
@@ -66,9 +67,9 @@ export function dur(ms) {
 export function span(ms) {
     if (none(ms)) return NONE;
     const s = Math.max(0, Math.round(ms / 1000));
-    if (s < 60) return s + ' s';
+    if (s < 60) return `${s} ${units.s}`;
     const two = (a, x, b, y) => `${a} ${x}` + (b ? ` ${b} ${y}` : '');
-    if (s < 3600) return two(Math.floor(s / 60), units.min, s % 60, 's');
+    if (s < 3600) return two(Math.floor(s / 60), units.min, s % 60, units.s);
     if (s < 86400) return two(Math.floor(s / 3600), units.h, Math.floor(s / 60) % 60, units.min);
     return two(nf({}).format(Math.floor(s / 86400)), units.d, Math.floor(s / 3600) % 24, units.h);
 }
@@ -162,10 +163,9 @@ export function zoneName(d = new Date()) {
 export function address(url) {
     try {
         const u = new URL(url);
-        return u.host + (u.pathname === '/' ? '' : u.pathname);
-    } catch {
-        return String(url ?? '').replace(/^[a-z+.-]+:\/\//i, '').replace(/^[^/]*@/, '').replace(/[?#].*$/, '');
-    }
+        if (u.host) return u.host + (u.pathname === '/' ? '' : u.pathname);
+    } catch { /* not an address: cut by hand */ }
+    return String(url ?? '').replace(/^[a-z+.-]+:\/\//i, '').replace(/^[^/]*@/, '').replace(/[?#].*$/, '');
 }
 
 // The share of the prompt that came out of the cache; null where nothing was told.

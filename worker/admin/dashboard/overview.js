@@ -42,10 +42,10 @@ function sentence(o) {
     const odd = list.map((e, i) => [e, i]).filter(([e]) => e.state !== 'healthy').sort(([a], [b]) => ui.badness(a.state) - ui.badness(b.state));
     const level = !serve ? 'bad' : odd.length ? 'warn' : 'ok';
     const text = !odd.length ? t('all.well', { n: list.length }) : serve ? t('some.serve', { n: serve, all: list.length }) : t('none.serve', { all: list.length });
-    const told = odd.slice(0, 2).flatMap(([e, i], k) => [k ? ', ' : ' ', why(e, i)]);
+    const told = odd.slice(0, 2).flatMap(([e, i], k) => [k ? t('list') : ' ', why(e, i)]);
     return h('p', { class: 'sentence ' + level, id: 'sentence' },
         h('span.mark', { 'aria-hidden': 'true' }, { ok: '✓', warn: '◆', bad: '▲' }[level]),
-        h('span', null, o.state && o.state !== 'serving' ? t(o.state) + ' ' : '', h('b', null, text), told, odd.length > 2 ? ', ' + t('why.more', { n: odd.length - 2 }) : '', odd.length ? '.' : ''));
+        h('span', null, o.state && o.state !== 'serving' ? t(o.state) + ' ' : '', h('b', null, text), told, odd.length > 2 ? t('list') + t('why.more', { n: odd.length - 2 }) : '', odd.length ? t('stop') : ''));
 }
 
 // ---- tiles

@@ -34,20 +34,16 @@ void show_put_wall(struct doc *d, const char *key, int64_t ms)
     doc_kv_text(d, key, ms > 0 ? text : NULL);
 }
 
-static void put_ttfb(struct doc *d, int64_t (*quantile)(const void *of, unsigned permille),
-                     const void *of)
+/* Times to the first byte in microseconds, as quantiles of 500, 950 and 990 in 1000; -1: none. */
+static void put_ttfb(struct doc *d, const int64_t us[static 3])
 {
-    static const struct {
-        const char *name;
-        unsigned permille;
-    } q[] = {{"p50", 500}, {"p95", 950}, {"p99", 990}};
+    static const char *const name[] = {"p50", "p95", "p99"};
     doc_text(d, "ttfb_ms");
-    doc_map(d, COUNT_OF(q));
-    for (size_t i = 0; i < COUNT_OF(q); i++) {
-        int64_t us = quantile(of, q[i].permille);
-        doc_text(d, q[i].name);
-        if (us >= 0)
-            doc_milli(d, us);
+    doc_map(d, COUNT_OF(name));
+    for (size_t i = 0; i < COUNT_OF(name); i++) {
+        doc_text(d, name[i]);
+        if (us[i] >= 0)
+            doc_milli(d, us[i]);
         else
             doc_nil(d);
     }
@@ -55,7 +51,10 @@ static void put_ttfb(struct doc *d, int64_t (*quantile)(const void *of, unsigned
 
 /* ---- status */
 
-void show_put_process(struct doc *d, pid_t pid, int64_t started_ms)
+enum { PROCESS_MEMBERS = 2 };
+
+/* Writes resident memory and age of a process as "memory_bytes" and "age_s"; nil without one. */
+static void put_process(struct doc *d, pid_t pid, int64_t started_ms)
 {
     struct rusage_cost cost;
     doc_text(d, "memory_bytes");
@@ -98,7 +97,7 @@ void show_put_workers(const struct operate_env *env, struct doc *d)
         const struct slot *w = env->slots->v[i];
         if (!slot_alive(w))
             continue;
-        doc_map(d, 9 + SHOW_PROCESS_MEMBERS);
+        doc_map(d, 9 + PROCESS_MEMBERS);
         doc_kv_int(d, "slot", w->number);
         doc_kv_int(d, "pid", w->pid);
         doc_kv_text(d, "state",
@@ -110,18 +109,15 @@ void show_put_workers(const struct operate_env *env, struct doc *d)
         doc_kv_int(d, "requests", (int64_t)w->gauges.requests);
         doc_kv_int(d, "buffered_bytes", (int64_t)w->gauges.buffered_bytes);
         doc_kv_int(d, "failures", w->failures);
-        show_put_process(d, w->pid, w->started_wall_ms);
+        put_process(d, w->pid, w->started_wall_ms);
     }
-}
-
-static int64_t ttfb_of_all(const void *of, unsigned permille)
-{
-    return totals_first_byte_all(of, permille);
 }
 
 void show_put_totals(const struct operate_env *env, struct doc *d)
 {
     const struct totals *t = env->totals;
+    const int64_t ttfb[] = {totals_first_byte_all(t, 500), totals_first_byte_all(t, 950),
+                            totals_first_byte_all(t, 990)};
     uint64_t connections = 0, open = 0, restarts = 0;
     for (size_t i = 0; i < env->slots->n; i++) {
         restarts += env->slots->v[i]->failures;
@@ -143,7 +139,7 @@ void show_put_totals(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "bytes_in", (int64_t)t->bytes_in);
     doc_kv_int(d, "bytes_out", (int64_t)t->bytes_out);
     put_tokens(d, t->tokens);
-    put_ttfb(d, ttfb_of_all, t);
+    put_ttfb(d, ttfb);
     doc_kv_int(d, "restarts", (int64_t)restarts);
     doc_kv_int(d, "reloads", (int64_t)env->reloads->done);
     doc_kv_int(d, "reloads_refused", (int64_t)env->reloads->refused);
@@ -242,13 +238,10 @@ void show_put_states(const struct operate_env *env, struct doc *d, const char *k
         doc_kv_int(d, ep_word_name((enum ep_word)k), n[k]);
 }
 
-static int64_t ttfb_of_one(const void *of, unsigned permille)
-{
-    return totals_first_byte(of, permille);
-}
-
 static void put_counts(struct doc *d, const struct totals_endpoint *t)
 {
+    const int64_t ttfb[] = {totals_first_byte(t, 500), totals_first_byte(t, 950),
+                            totals_first_byte(t, 990)};
     int rate = totals_success(t);
     doc_kv_int(d, "open_requests", totals_now(t).open);
     doc_text(d, "attempts");
@@ -261,7 +254,7 @@ static void put_counts(struct doc *d, const struct totals_endpoint *t)
         doc_milli(d, rate);
     else
         doc_nil(d);
-    put_ttfb(d, ttfb_of_one, t);
+    put_ttfb(d, ttfb);
     put_tokens(d, t->tokens);
 }
 
@@ -508,7 +501,7 @@ void show_history(const struct operate_env *env, struct doc *d)
     const char *dir = env->conf->state_dir;
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/history.db", dir ? dir : "");
-    doc_map(d, 17 + SHOW_PROCESS_MEMBERS);
+    doc_map(d, 17 + PROCESS_MEMBERS);
     doc_kv_text(d, "state", recorder_state_text(r));
     doc_kv_text(d, "why", why_no_history(env));
     doc_kv_text(d, "path", r->wanted ? path : NULL);
@@ -522,7 +515,7 @@ void show_history(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "dropped", (int64_t)(recorder_dropped(r) + env->totals->history_dropped));
     doc_kv_int(d, "restarts", r->failures);
     doc_kv_int(d, "pid", r->pid);
-    show_put_process(d, r->pid, r->started_wall_ms);
+    put_process(d, r->pid, r->started_wall_ms);
     doc_text(d, "free_bytes");
     if (r->is.free)
         doc_int(d, (int64_t)r->is.free);

@@ -31,9 +31,4 @@ const char *show_state(const struct operate_env *env);
 /* Writes a time of CLOCK_REALTIME as ISO 8601 in UTC; 0: nil. */
 void show_put_wall(struct doc *d, const char *key, int64_t ms);
 
-/* Resident memory of a process in bytes, and how long it runs, as "memory_bytes" and "age_s"; nil
- * without a process. */
-void show_put_process(struct doc *d, pid_t pid, int64_t started_ms);
-enum { SHOW_PROCESS_MEMBERS = 2 };
-
 #endif

@@ -162,7 +162,7 @@ def test_endpoints(qcc, upstream):
     assert e["queued"] is None and e["disabled_by"] is None and e["draining"] is False
     b = endpoint(q, "bad")
     assert b["attempts"]["rate_limit"] >= 1 and b["success_rate"] == 0
-    assert b["ttfb_ms"] == {"p50": None, "p99": None}
+    assert b["ttfb_ms"] == {"p50": None, "p95": None, "p99": None}
     assert endpoint(q, "off")["disabled_by"] == "config"
     breakers = get(q, "breakers")["breakers"]
     assert [x["name"] for x in breakers] == ["good", "bad", "off"]

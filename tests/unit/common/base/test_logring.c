@@ -251,12 +251,36 @@ static void only_to_be_read(void **state)
     fd_close(&other);
 }
 
+static void own_ring(void **state)
+{
+    (void)state;
+    struct logring_reader r;
+    struct err e;
+    put(1, "one");
+    put(1, "two");
+    assert_true(logring_own(&r));
+    expect(&r, 1, "one");
+    uint64_t here = r.at;
+    expect(&r, 1, "two");
+    assert_true(logring_seek(&r, here));
+    expect(&r, 1, "two");
+    uint64_t end = r.at;
+    assert_false(logring_seek(&r, here + 1));
+    assert_false(logring_seek(&r, end + 16));
+    assert_false(logring_seek(&r, UINT64_MAX & ~(uint64_t)15));
+    assert_int_equal(r.at, end);
+    assert_true(logring_seek(&r, end) && logring_seek(&r, 0));
+    expect(&r, 1, "one");
+    assert_true(logring_use(-1, &e));
+    assert_false(logring_own(&r));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
         TEST(there_and_back), TEST(over_the_end), TEST(overtaken),       TEST(never_finished),
-        TEST(nonsense),       TEST(many_writers), TEST(only_to_be_read),
+        TEST(nonsense),       TEST(many_writers), TEST(only_to_be_read), TEST(own_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* recent: what was put into a record comes out again, whatever its length; what is no record is
  * found out. */
 #include "common/ipc/recent_record.h"
+#include "common/policy/select.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,13 +123,35 @@ static void packed(void **state)
     }
 }
 
+static void what_stands_out(void **state)
+{
+    (void)state;
+    struct recent_record r = {.stream = true};
+    struct recent_texts t = {.sent = STR("claude-x"), .served = STR("claude-x-20250929")};
+    assert_int_equal(recent_flags(&r, &t), RECENT_STREAM);
+    t.served = STR("claude-y");
+    assert_int_equal(recent_flags(&r, &t), RECENT_STREAM | RECENT_MODEL_DIFFERS);
+    r.stream = false;
+    t.served = STR("");
+    assert_int_equal(recent_flags(&r, &t), 0);
+    struct choice x = {.end = SEL_CHOSEN, .flags = CHOICE_CONVERSATION, .bound = SEL_BOUND_LEFT};
+    const struct choice_skip skip = {.endpoint = 7};
+    choice_add(&r.choices, &x, &skip, 1);
+    assert_int_equal(recent_flags(&r, &t), RECENT_MOVED);
+    x = (struct choice){.end = SEL_CHOSEN, .flags = CHOICE_TRIAL | CHOICE_OPINION};
+    choice_add(&r.choices, &x, NULL, 0);
+    assert_int_equal(recent_flags(&r, &t), RECENT_MOVED | RECENT_TRIAL | RECENT_OPINION);
+    r.choices.len = sizeof r.choices.bytes; /* what is no choice ends the search */
+    memset(r.choices.bytes, 0xff, sizeof r.choices.bytes);
+    (void)recent_flags(&r, &t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),
-        cmocka_unit_test(long_texts_are_cut),
-        cmocka_unit_test(no_record),
-        cmocka_unit_test(packed),
+        cmocka_unit_test(there_and_back),  cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(no_record),       cmocka_unit_test(packed),
+        cmocka_unit_test(what_stands_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

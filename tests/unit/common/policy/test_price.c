@@ -335,6 +335,23 @@ static void decimals_are_read_exactly(void **state)
     assert_string_equal(out, "18446744073709.551615");
 }
 
+static void what_a_price_depends_on(void **state)
+{
+    (void)state;
+    const struct str none = STR("");
+    static const struct {
+        uint64_t prompt;
+        unsigned class;
+    } classes[] = {{0, 0},      {100000, 0}, {100001, 1}, {200000, 1},
+                   {200001, 2}, {272000, 2}, {272001, 3}, {UINT64_MAX, 3}};
+    for (size_t i = 0; i < COUNT_OF(classes); i++)
+        assert_int_equal(price_rate(classes[i].prompt, none, none, none), classes[i].class);
+    assert_int_equal(price_rate(0, STR("fast"), STR("batch"), STR("us")),
+                     PRICE_RATE_FAST | PRICE_RATE_BATCH | PRICE_RATE_US);
+    assert_int_equal(price_rate(0, STR("standard"), STR("priority"), STR("global")),
+                     PRICE_RATE_PRIORITY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_table_is_bounded),
         cmocka_unit_test(costs_are_rounded_half_up),
         cmocka_unit_test(decimals_are_read_exactly),
+        cmocka_unit_test(what_a_price_depends_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

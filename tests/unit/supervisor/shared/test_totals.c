@@ -154,6 +154,21 @@ static void quantiles_are_of_late(void **state)
     totals_fini(&t);
 }
 
+static void quantiles_of_all_endpoints(void **state)
+{
+    (void)state;
+    struct totals t = {0};
+    use(&t, abc, 2);
+    struct stats_record v[] = {of("aaaaaaaa"), of("bbbbbbbb")};
+    v[0].first_byte[hist_bucket(4000)] = 3;
+    v[1].first_byte[hist_bucket(4000000)] = 1;
+    assert_int_equal(totals_first_byte_all(&t, 500), -1);
+    assert_true(add(&t, 0, &nothing, v, 2, 1));
+    assert_true(totals_first_byte_all(&t, 500) <= 5000);
+    assert_true(totals_first_byte_all(&t, 990) > 3000000);
+    totals_fini(&t);
+}
+
 static void saved_and_back(void **state)
 {
     (void)state;
@@ -284,7 +299,7 @@ int main(void)
         cmocka_unit_test(workers_are_added_up), cmocka_unit_test(reload_keeps_who_stays),
         cmocka_unit_test(what_no_worker_says),  cmocka_unit_test(quantiles_are_of_late),
         cmocka_unit_test(saved_and_back),       cmocka_unit_test(series_never_fall),
-        cmocka_unit_test(series_are_bounded),
+        cmocka_unit_test(series_are_bounded),   cmocka_unit_test(quantiles_of_all_endpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ function prices(ctx) {
             x.m.above ? h('span.dim', { title: t('pr.above', { n: fmt.compact(x.m.above.tokens) }) }, ' / ', f(x, 'above.' + k, fmt.money, { absent: t('pr.none') })) : null) });
         const times = (k) => ({ id: k, head: t('pr.' + k), tip: t('tip.pr.' + k), num: true, cell: (x) => f(x, k, (v) => '×' + fmt.num(v, 6), { absent: t('pr.none') }) });
         const cols = [
-            { id: 'model', head: t('col.model'), cls: 'nowrap', cell: (x) => [f(x, 'model', String, { tag: 'bdi' }), x.m.above ? h('div.dim', null, '/ ', t('pr.above', { n: fmt.compact(x.m.above.tokens) })) : null] },
+            { id: 'model', head: t('col.model'), cls: 'nowrap', cell: (x) => h('div', null, f(x, 'model', String, { tag: 'bdi' }), x.m.above ? h('div.dim', null, '/ ', t('pr.above', { n: fmt.compact(x.m.above.tokens) })) : null) },
             { id: 'from', head: t('pr.from'), tip: t('tip.pr.from'), cls: 'nowrap', cell: (x) => f(x, 'from', String, { absent: t('pr.always') }) },
             rate('input', 'col.tokens.in'), rate('output', 'col.tokens.out'), rate('cache_read', 'us.read'), rate('write_5m', 'pr.5m'), rate('write_1h', 'pr.1h'),
             times('fast'), times('batch'), times('geo_us'),
@@ -93,7 +93,7 @@ function prices(ctx) {
         ];
         return [h('p.dim', null, ui.dots(d.list_prices_of ? [t('pr.day'), ' ', ui.f(d, 'list_prices_of', String, { of })] : null, t('pr.unit'))),
             d.unpriced === null ? h('p.dim', null, t('history.off')) : missing(d, of),
-            ui.section(t('pr.table'), null, ui.table({ id: 'prices', caption: t('pr.table'), cols, rows: d.models.map((m, i) => ({ m, i })), key: (x) => x.m.model })),
+            ui.section(t('pr.table'), null, ui.table({ id: 'prices', caption: t('pr.table'), cls: 'many', cols, rows: d.models.map((m, i) => ({ m, i })), key: (x) => x.m.model })),
             d.factors?.length ? ui.section(t('pr.factors'), null, ui.table({ id: 'factors', caption: t('pr.factors'), rows: d.factors.map((x, i) => ({ x, i })), key: (x) => String(x.i), cols: [
                 { id: 'endpoint', head: t('col.endpoint'), cls: 'grow', cell: (x) => ui.f(d, `factors.${x.i}.endpoint`, String, { of, tag: 'bdi' }) },
                 { id: 'factor', head: 'price_factor', num: true, cell: (x) => ui.f(d, `factors.${x.i}.factor`, (v) => '×' + fmt.num(v, 6), { of }) },

@@ -17,6 +17,7 @@ const STATUS = ['failed', 'ok', 'cancelled', '2xx', '4xx', '5xx'];
 const CLASSES = ['ok', 'transient', 'rate_limit', 'auth', 'permanent', 'unknown'];
 const SLOW = [1000, 3000, 10000, 30000, 60000];
 const list = pager('requests', 'id');
+let shown = false; // the filters of a narrow screen
 let back = '#/requests'; // the list that was left for a trail
 
 const filtered = (p) => FILTERS.some((k) => p[k]);
@@ -51,8 +52,8 @@ function places(x) {
     const mark = (path) => ui.f(x.doc, `requests.${x.i}.${path}`, String, { of: x.of, tag: 'bdi' });
     if (!r.attempts?.length) return mark('endpoint');
     const lost = r.attempts[r.attempts.length - 1].class !== 'ok' && r.end !== 'client gone';
-    return r.attempts.map((a, k) => h('span', { class: 'place', title: [a.class, a.status, a.reason].filter(Boolean).join(' · ') }, k && !lost ? '→' : '',
-        mark(`attempts.${k}.endpoint`), lost ? h('span.bad', null, ' ✕ ') : ''));
+    return h('span', null, r.attempts.map((a, k) => h('span', { class: 'place', title: [a.class, a.status, a.reason].filter(Boolean).join(' · ') }, k && !lost ? '→' : '',
+        mark(`attempts.${k}.endpoint`), lost ? h('span.bad', null, ' ✕ ') : '')));
 }
 
 function models(x) {
@@ -97,7 +98,8 @@ function filters(ctx, rows) {
         h('input', { type: 'text', name, list: 'dl-' + name, value: p[name] ?? '', placeholder: t('any'), autocomplete: 'off', spellcheck: 'false', onchange: (e) => set(name)(e.currentTarget.value.trim()) }),
         h('datalist', { id: 'dl-' + name }, [...new Set(values)].filter(Boolean).sort().map((v) => h('option', { value: v }))));
     const names = [...new Set([...(ctx.o.endpoints ?? []).map((e) => e.name), p.endpoint])].filter(Boolean);
-    return h('div.filters', { role: 'search', 'aria-label': t('rq.filters') },
+    const wide = matchMedia('(min-width: 721px)').matches;
+    return h('details.fold', { key: 'filters', open: wide || shown || filtered(p), ontoggle: (e) => !wide && (shown = e.currentTarget.open) }, h('summary', null, t('rq.filters')), h('div.filters', { role: 'search', 'aria-label': t('rq.filters') },
         h('form.field', { onsubmit: (e) => {
             e.preventDefault();
             const id = e.currentTarget.elements.id.value.trim();
@@ -110,7 +112,7 @@ function filters(ctx, rows) {
         ui.select(t('col.class'), p.class ?? '', [any, ...CLASSES.map((c) => [c, c])], set('class')),
         ui.select(t('rq.slower'), p.min_ms ?? '', [any, ...SLOW.map((ms) => [String(ms), fmt.span(ms)])], set('min_ms')),
         rangeFields(p, [['', t('any')], ['1h', t('range.1h')], ['24h', t('range.24h')], ['7d', t('range.7d')], ['30d', t('range.30d')]], (v) => ctx.set(v)),
-        filtered(p) ? ui.button(t('filter.clear'), () => ctx.set(Object.fromEntries(FILTERS.map((k) => [k, null]))), { class: 'small' }) : null);
+        filtered(p) ? ui.button(t('filter.clear'), () => ctx.set(Object.fromEntries(FILTERS.map((k) => [k, null]))), { class: 'small' }) : null));
 }
 
 // ---- the list
@@ -135,7 +137,7 @@ function listView(ctx) {
             q.error ? ui.errorPart(q.error, again) : null,
             !list.ready(q) ? (q.error ? null : ui.skeleton(400)) : !rows.length
                 ? (filtered(p) ? ui.empty(t('rq.none')) : firstSteps(o))
-                : ui.table({ id: 'requests', caption: t('nav.requests'), cls: q.error ? 'stale' : '', cols: columns(), rows, key: (x) => x.r.id, open: (x) => trailHref(x.r) }),
+                : ui.table({ id: 'requests', caption: t('nav.requests'), cls: 'many' + (q.error ? ' stale' : ''), cols: columns(), rows, key: (x) => x.r.id, open: (x) => trailHref(x.r) }),
             list.end(ctx.redraw),
             h('p.foot', null, ui.dots(rows.length ? t('rq.shown', { n: rows.length }) : null, stored ? null : t('rq.memory'), behind(o),
                 every[0]?.doc.oldest ? [t('rq.oldest'), ' ', ui.time(every[0].doc.oldest, { path: every[0].of + '#oldest' })] : null))),

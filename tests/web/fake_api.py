@@ -181,7 +181,7 @@ class FakeApi:
         self.boot = time.time() - 12 * 86400
         self.skew = 0
         self.overview = {
-            "version": "1.0.0", "boot": iso(self.boot), "generation": 3, "state": "serving", "clock_ms": 0,
+            "version": "1.0.0", "boot": int(self.boot * 1000), "generation": 3, "state": "serving", "clock_ms": 0,
             "listeners": [{"address": "127.0.0.1:7860", "admin": False, "tls": False}, {"address": "127.0.0.1:7861", "admin": True, "tls": False}],
             "workers": [{"slot": 0, "pid": 4711, "state": "serving", "generation": 3, "connections": 4, "requests_open": 3, "requests": 11550,
                          "buffered_bytes": 40960, "failures": 0}],

@@ -94,7 +94,7 @@ def test_a_restart_begins_differences_anew(api, page):
     p = page(api.url)
     p.until(READY)
     p.until("/^[0-9]/.test(document.querySelector('#rate').textContent)")
-    api.overview["boot"] = iso(time.time())
+    api.overview["boot"] = int(time.time() * 1000)
     api.overview["generation"] = 1
     api.requests = 0
     usage = lambda: len([a for a in api.asked if a[2].startswith("usage")])

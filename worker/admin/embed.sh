@@ -20,6 +20,14 @@ symbol() { # NAME FILE
     printf '\n    .globl %s\n    .hidden %s\n    .balign 16\n%s:\n    .incbin "%s"\n' "$1" "$1" "$1" "$2"
 }
 
+# A script without its comments' lines and what stands before a line's first word; the lines keep their numbers.
+lean() {
+    case $1 in
+        *.js) sed -e 's/^  *//' -e 's|^//.*||' "$1" ;;
+        *) sed -e 's/^  *//' "$1" ;;
+    esac
+}
+
 mkdir -p "$out/dashboard"
 rm -f "$out/dashboard"/*
 number=0 plain=0 gzipped=0 page=
@@ -40,7 +48,7 @@ for file in "$@"; do
         *.svg) type='image/svg+xml' ;;
         *) fail "$file: no content type is known for this name" ;;
     esac
-    cp "$file" "$copy"
+    lean "$file" >"$copy"
     gzip -9 -n -c "$copy" >"$copy.gz"
     n=$(bytes "$copy")
     z=$(bytes "$copy.gz")

@@ -2,8 +2,7 @@
 import { t } from './i18n.js';
 import * as fmt from './format.js';
 import { live, call, poll } from './api.js';
-import { usable } from './banners.js';
-import { say, confirm, errorText } from './parts.js';
+import { say, confirm, errorText, usable } from './parts.js';
 
 export const VERBS = ['enable', 'disable', 'drain', 'verify', 'reset'];
 const ASKED = ['disable', 'drain', 'reset'];

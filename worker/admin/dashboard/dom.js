@@ -6,14 +6,21 @@ const SVG = ['http', '//www.w3.org/2000/svg'].join(':');
 const before = new WeakMap(); // node -> the description it was last patched with
 const handlers = new WeakMap(); // element -> {event: function}
 
+const tags = new Map();
+const NO_PROPS = {};
+
 // h('td.num', {title, onclick, key}, children...): a description. Children are strings, numbers, descriptions, arrays of
 // these; null, undefined and booleans are left out. Classes follow the tag's name after dots, or are in `class`.
 // Props: on* are listeners, `style` is an object, `key` tells siblings apart, `init` is called with a new element.
 export function h(tag, props, ...children) {
-    const [name, ...classes] = tag.split('.');
-    const p = props || {};
-    if (p.class) classes.push(p.class);
-    return { name, key: p.key, cls: classes.join(' '), p, children: flat(children, []) };
+    const p = props || NO_PROPS;
+    let known = tags.get(tag);
+    if (!known) {
+        const [name, ...classes] = tag.split('.');
+        tags.set(tag, (known = { name, cls: classes.join(' ') }));
+    }
+    const cls = p.class ? (known.cls ? known.cls + ' ' + p.class : p.class) : known.cls;
+    return { name: known.name, key: p.key, cls, p, children: flat(children, []) };
 }
 
 function flat(list, out) {
@@ -79,8 +86,17 @@ const same = (node, v) => {
     return old !== undefined && old.name === v.name && old.key === v.key;
 };
 
-// Finds for each description the node that showed it before: by key, else the next one without a key of the same kind.
+// Finds for each description the node that showed it before: by key, else the next one without a key of the same kind. Null:
+// each child stands where it stood.
 function match(parent, list) {
+    // Mostly nothing has moved.
+    let node = parent.firstChild;
+    let i = 0;
+    while (node && i < list.length && same(node, list[i])) {
+        node = node.nextSibling;
+        i++;
+    }
+    if (i === list.length && !node) return null;
     const keyed = new Map();
     const plain = [];
     for (const node of parent.childNodes) {
@@ -105,11 +121,25 @@ function match(parent, list) {
     });
 }
 
+function change(node, v) {
+    if (typeof v !== 'string') update(node, v, before.get(node));
+    else if (node.data !== v) node.data = v;
+}
+
 // Makes the children of `parent` those described. Nodes with a key are moved, the one that holds the focus never is:
 // the others go round it.
 export function patch(parent, children) {
     const list = flat(children, []);
     const found = match(parent, list);
+    if (!found) {
+        let node = parent.firstChild;
+        for (const v of list) {
+            const next = node.nextSibling;
+            change(node, v);
+            node = next;
+        }
+        return;
+    }
     const kept = new Set(found);
     for (let node = parent.firstChild; node;) {
         const next = node.nextSibling;
@@ -136,10 +166,6 @@ export function patch(parent, children) {
             }
         }
         if (node === cursor) cursor = node.nextSibling;
-        if (typeof v === 'string') {
-            if (node.data !== v) node.data = v;
-        } else {
-            update(node, v, before.get(node));
-        }
+        change(node, v);
     });
 }

@@ -141,7 +141,7 @@ export function view(ctx) {
             tile(t('col.success'), f('success_rate', fmt.pct), f('charged'), ' ', t('charged'), t('list'), t('ep.since')),
             tile(t('col.first'), [h('small', null, 'p50 '), f('ttfb_ms.p50', fmt.dur)], 'p95 ', f('ttfb_ms.p95', fmt.dur)),
             tile(t('ep.tps.head'), speed.data ? ui.f(speed.data, 'total.output_tokens_per_s', (x) => fmt.num(x, 1), { of: speed.path0 }) : fmt.NONE, t('ep.tps')),
-            tile(t('ep.cost7'), usage.data ? ui.cost(usage.data, 'total', usage.path0) : fmt.NONE, usage.data ? [ui.f(usage.data, 'total.requests', fmt.num, { of: usage.path0 }), ' ', t('requests')] : '')),
+            tile(t('ep.cost7'), usage.data ? ui.cost(usage.data, 'total', usage.path0) : fmt.NONE, usage.data ? [ui.f(usage.data, 'total.requests', fmt.num, { of: usage.path0 }), ' ', t('requests', { n: usage.data.total.requests })] : '')),
         h('div.split', null,
             part(t('ep.speed'), speed, 262, (d) => chart({ id: 'speed-' + e.name, title: t('ep.speed'), unit: t('unit.sec'), times: d.times, step: d.step, redraw: ctx.redraw, kind: 'lines', show: (x) => fmt.num(x / 1000, 2),
                 series: [{ id: 'p50', label: 'p50', values: quantile(d, 'p50') }, { id: 'p95', label: 'p95', values: quantile(d, 'p95') }] })),

@@ -3,7 +3,7 @@ import { h } from './dom.js';
 import { t } from './i18n.js';
 import { query } from './api.js';
 import * as ui from './parts.js';
-import { columns, costPath } from './endpoint_table.js';
+import { columns, COST } from './overview.js';
 import { act, isBusy, menuItems, VERBS } from './actions.js';
 
 const picked = new Set();
@@ -27,7 +27,7 @@ const actionColumn = (ctx) => ({
 function view(ctx) {
     if (ctx.route.parts[1] !== undefined) return onePage(ctx);
     const { params } = ctx.route;
-    const costs = query(costPath, 60000);
+    const costs = query(COST, 60000);
     const all = (ctx.o.endpoints ?? []).map((e, i) => ({ e, i }));
     const names = new Set(all.map((r) => r.e.name));
     for (const name of picked) if (!names.has(name)) picked.delete(name);
@@ -37,19 +37,19 @@ function view(ctx) {
     const rows = ui.sorted(match, cols, params.sort);
     const count = (s) => all.filter(({ e }) => e.state === s).length;
     const chosen = [...picked];
+    // In the head, so that the rows stay where they are.
     const tools = chosen.length
-        ? h('div.filters.picked-bar', { role: 'group', 'aria-label': t('col.actions') }, h('b', null, t('selected', { n: chosen.length })),
+        ? h('div.picked-bar', { role: 'group', 'aria-label': t('col.actions') }, h('b', null, t('selected', { n: chosen.length })),
             VERBS.map((verb) => ui.button(t('act.' + verb), () => act(ctx, verb, chosen), { busy: chosen.some(isBusy) })),
             ui.button(t('clear'), () => (picked.clear(), ctx.redraw()), { class: 'ghost' }))
         : null;
     return [
-        ui.pageHead(t('nav.endpoints')),
+        ui.pageHead(t('nav.endpoints'), tools),
         h('div.filters', null,
             ui.search(t('search.endpoints'), params.q ?? '', (q) => ctx.set({ q })),
             ui.select(t('filter.state'), params.state ?? '', [['', t('any')], ...ui.STATES.filter((s) => count(s) || s === params.state).map((s) => [s, `${ui.MARKS[s]} ${s.replace('_', ' ')} (${count(s)})`])], (state) => ctx.set({ state })),
             h('span.dim', null, t('shown', { n: rows.length, all: all.length }))),
         h('section.part', { 'aria-label': t('nav.endpoints') },
-            tools,
             all.length === 0 ? ui.empty(t('no.endpoints'))
                 : rows.length === 0 ? ui.empty(t('none.match'), ui.button(t('filter.clear'), () => ctx.set({ q: null, state: null })))
                     : ui.table({

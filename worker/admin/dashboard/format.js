@@ -2,23 +2,20 @@
 
 let loc = 'en';
 let units = { s: 's', min: 'min', h: 'h', d: 'd' };
-const cache = new Map();
+const cache = new Map(); // of formatters, by their options: constants below, or written out
 
-function nf(options) {
-    const id = loc + JSON.stringify(options);
+function formatter(Kind, id, options) {
     let f = cache.get(id);
-    if (!f) cache.set(id, (f = new Intl.NumberFormat(loc, options)));
+    if (!f) cache.set(id, (f = new Kind(loc, options())));
     return f;
 }
 
-function df(options) {
-    const id = loc + 'd' + JSON.stringify(options);
-    let f = cache.get(id);
-    if (!f) cache.set(id, (f = new Intl.DateTimeFormat(loc, { hourCycle: 'h23', ...options })));
-    return f;
-}
+// Numbers with this many digits after the point: at least, at most.
+const nf = (min, max) => formatter(Intl.NumberFormat, min * 32 + max, () => ({ minimumFractionDigits: min, maximumFractionDigits: max }));
+const df = (id, options) => formatter(Intl.DateTimeFormat, id, () => ({ hourCycle: 'h23', ...options }));
 
 export function setLocale(lang, names) {
+    cache.clear();
     loc = lang === 'zh' ? 'zh-CN' : 'en-US';
     units = names;
 }
@@ -27,12 +24,14 @@ export const NONE = '–';
 const none = (x) => x === null || x === undefined || Number.isNaN(x);
 
 // 1,234
-export const num = (n, digits = 0) => (none(n) ? NONE : nf({ maximumFractionDigits: digits }).format(n));
+export const num = (n, digits = 0) => (none(n) ? NONE : nf(0, digits).format(n));
 
 // 840, 1.2k, 310k, 1.2M
 export function compact(n) {
     if (none(n)) return NONE;
-    const text = nf({ notation: 'compact', maximumFractionDigits: loc === 'en-US' && Math.abs(n) >= 99950 && Math.abs(n) < 1e6 ? 0 : 1 }).format(n);
+    if (Number.isInteger(n) && Math.abs(n) < 1000) return String(n);
+    const digits = loc === 'en-US' && Math.abs(n) >= 99950 && Math.abs(n) < 1e6 ? 0 : 1;
+    const text = formatter(Intl.NumberFormat, 'c' + digits, () => ({ notation: 'compact', maximumFractionDigits: digits })).format(n);
     return text.replace('K', 'k');
 }
 
@@ -41,8 +40,7 @@ export function money(usd) {
     if (none(usd)) return NONE;
     const abs = Math.abs(usd);
     const digits = abs >= 0.99995 || abs === 0 ? 2 : Math.min(20, 3 - Math.floor(Math.log10(abs)));
-    const options = { minimumFractionDigits: 2, maximumFractionDigits: digits };
-    return (usd < 0 ? '−$' : '$') + nf(options).format(abs);
+    return (usd < 0 ? '−$' : '$') + nf(2, digits).format(abs);
 }
 
 // A share as 99.8%: never rounded to all, nor to none, what is not.
@@ -50,16 +48,16 @@ export function pct(x) {
     if (none(x)) return NONE;
     let p = x * 100;
     if (x < 1 && p > 99.9) p = 99.9;
-    if (x > 0 && p < 0.1) return '<' + nf({ maximumFractionDigits: 1 }).format(0.1) + '%';
-    return nf({ minimumFractionDigits: x === 1 || x === 0 ? 0 : 1, maximumFractionDigits: 1 }).format(p) + '%';
+    if (x > 0 && p < 0.1) return '<' + nf(0, 1).format(0.1) + '%';
+    return nf(x === 1 || x === 0 ? 0 : 1, 1).format(p) + '%';
 }
 
 // 0.5 ms, 850 ms, 12.4 s, 2 min 5 s, 3 h 12 min, 12 d 4 h
 export function dur(ms) {
     if (none(ms)) return NONE;
-    if (ms > 0 && ms < 9.95) return nf({ maximumFractionDigits: 1 }).format(ms) + ' ms';
-    if (ms < 999.5) return nf({ maximumFractionDigits: 0 }).format(ms) + ' ms';
-    if (ms < 59950) return nf({ minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms / 1000) + ' s';
+    if (ms > 0 && ms < 9.95) return nf(0, 1).format(ms) + ' ms';
+    if (ms < 999.5) return nf(0, 0).format(ms) + ' ms';
+    if (ms < 59950) return nf(1, 1).format(ms / 1000) + ' s';
     return span(ms);
 }
 
@@ -71,7 +69,7 @@ export function span(ms) {
     const two = (a, x, b, y) => `${a} ${x}` + (b ? ` ${b} ${y}` : '');
     if (s < 3600) return two(Math.floor(s / 60), units.min, s % 60, units.s);
     if (s < 86400) return two(Math.floor(s / 3600), units.h, Math.floor(s / 60) % 60, units.min);
-    return two(nf({}).format(Math.floor(s / 86400)), units.d, Math.floor(s / 3600) % 24, units.h);
+    return two(nf(0, 0).format(Math.floor(s / 86400)), units.d, Math.floor(s / 3600) % 24, units.h);
 }
 
 // Seconds of a countdown: 39 s, 0.4 s is 1 s
@@ -85,7 +83,7 @@ export function bytes(n) {
         n /= 1024;
         i++;
     }
-    return nf({ maximumFractionDigits: i && n < 100 ? 1 : 0 }).format(n) + ' ' + ['B', 'KiB', 'MiB', 'GiB', 'TiB'][i];
+    return nf(0, i && n < 100 ? 1 : 0).format(n) + ' ' + ['B', 'KiB', 'MiB', 'GiB', 'TiB'][i];
 }
 
 // An ISO time, Unix seconds, or a Date, as a Date; null if there is none.
@@ -98,11 +96,11 @@ export function date(x) {
 const sameDay = (a, b) => a.getFullYear() === b.getFullYear() && a.getMonth() === b.getMonth() && a.getDate() === b.getDate();
 const HMS = { hour: '2-digit', minute: '2-digit', second: '2-digit' };
 
-export const clock = (d) => df(HMS).format(d);
-export const hhmm = (d) => df({ hour: '2-digit', minute: '2-digit' }).format(d);
-export const day = (d) => df({ month: 'short', day: 'numeric' }).format(d);
-export const minute = (d) => df({ year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' }).format(d);
-export const full = (d) => df({ year: 'numeric', month: 'short', day: 'numeric', weekday: 'short', ...HMS }).format(d);
+export const clock = (d) => df('s', HMS).format(d);
+export const hhmm = (d) => df('m', { hour: '2-digit', minute: '2-digit' }).format(d);
+export const day = (d) => df('d', { month: 'short', day: 'numeric' }).format(d);
+export const minute = (d) => df('y', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' }).format(d);
+export const full = (d) => df('f', { year: 'numeric', month: 'short', day: 'numeric', weekday: 'short', ...HMS }).format(d);
 
 // Of today the clock time; of another day that day, too; of another year that year.
 export function when(x, now = new Date()) {
@@ -110,7 +108,7 @@ export function when(x, now = new Date()) {
     if (!d) return NONE;
     if (sameDay(d, now)) return clock(d);
     const year = d.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' };
-    return df({ month: 'short', day: 'numeric', ...year, ...HMS }).format(d);
+    return df(year.year ? 'y' : 'w', { month: 'short', day: 'numeric', ...year, ...HMS }).format(d);
 }
 
 // 2026-11-30 14:03:21.112 UTC

@@ -47,7 +47,7 @@ export const has = (key) => key in texts;
 export function t(key, args) {
     let text = texts[key];
     if (text === undefined) return key;
-    if (typeof text === 'object') text = text[plural.select(Number(args?.count ?? args?.n))] ?? text.other;
+    if (typeof text === 'object') text = text[plural.select(Number(args?.count ?? args?.n ?? 0))] ?? text.other;
     return args ? text.replace(/\{(\w+)\}/g, (all, name) => (name in args ? String(args[name]) : all)) : text;
 }
 

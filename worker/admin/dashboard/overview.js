@@ -4,7 +4,6 @@ import { t } from './i18n.js';
 import * as fmt from './format.js';
 import { live, query, refresh } from './api.js';
 import * as ui from './parts.js';
-import { shortTable } from './endpoint_table.js';
 
 const MINUTE = 60000;
 const CHART = 262; // px of a chart with its readout and table button
@@ -45,7 +44,7 @@ function sentence(o) {
     const told = odd.slice(0, 2).flatMap(([e, i], k) => [k ? t('list') : ' ', why(e, i)]);
     return h('p', { class: 'sentence ' + level, id: 'sentence' },
         h('span.mark', { 'aria-hidden': 'true' }, { ok: '✓', warn: '◆', bad: '▲' }[level]),
-        h('span', null, o.state && o.state !== 'serving' ? t(o.state) + ' ' : '', h('b', null, text), told, odd.length > 2 ? t('list') + t('why.more', { n: odd.length - 2 }) : '', odd.length ? t('stop') : ''));
+        h('span', null, o.state === 'stopping' ? t('stopping') + ' ' : o.state === 'starting' ? t('starting') + ' ' : '', h('b', null, text), told, odd.length > 2 ? t('list') + t('why.more', { n: odd.length - 2 }) : '', odd.length ? t('stop') : ''));
 }
 
 // ---- tiles
@@ -72,14 +71,14 @@ function nowTile(o, c) {
     const r = rates(live.samples);
     return tile(t('tile.now'), big(h('span', { id: 'rate' }, t('per.min', { n: r.rate === null ? fmt.NONE : fmt.num(r.rate, r.rate < 10 ? 1 : 0) })),
         h('span.side', null, ui.f(o, 'totals.requests_open'), ' ', t('open'))),
-    h('p.dim', null, ui.f(o, 'totals.streams_open'), ' ', t('streams')),
+    h('p.dim', null, ui.f(o, 'totals.streams_open'), ' ', t('streams', { n: o.totals?.streams_open })),
     c ? c.spark(r.bars, t('spark.10min')) : null);
 }
 
 const USAGE_24H = 'usage?since=24h&step=900';
 
 function shares(doc, base, of) {
-    return h('p.dim', null, ui.dots([ui.f(doc, base + '.failed', fmt.num, { of }), ' ', t('failed')], [ui.f(doc, base + '.cancelled', fmt.num, { of }), ' ', t('cancelled')]));
+    return h('p.dim', null, ui.dots([ui.f(doc, base + '.requests', fmt.num, { of }), ' ', t('requests', { n: ui.at(doc, base + '.requests') })], [ui.f(doc, base + '.failed', fmt.num, { of }), ' ', t('failed')], [ui.f(doc, base + '.cancelled', fmt.num, { of }), ' ', t('cancelled')]));
 }
 
 function hourTile(o, q) {
@@ -93,7 +92,7 @@ function hourTile(o, q) {
     const of = q.path0;
     const n = q.data.total.requests;
     return tile(t('tile.hour'),
-        n ? big(h('span', { title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` }, t('share.ok', { x: fmt.pct(q.data.total.ok / n) })), h('span.side', null, ui.f(q.data, 'total.requests', fmt.num, { of }), ' ', t('requests'))) : big(h('span.dim', null, t('no.requests.hour'))),
+        n ? big(h('span', { title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` }, t('share.ok', { x: fmt.pct(q.data.total.ok / n) }))) : big(h('span.dim', null, t('no.requests.hour'))),
         shares(q.data, 'total', of));
 }
 
@@ -140,7 +139,7 @@ function failures(q) {
     const cols = [
         { id: 'time', head: t('col.time'), cell: (r) => ui.time(r.time, { path: `${q.path0}#requests.${q.data.requests.indexOf(r)}.time`, ago: true }) },
         { id: 'endpoint', head: t('col.endpoint'), cell: (r) => r.endpoint ?? r.attempts?.[r.attempts.length - 1]?.endpoint ?? fmt.NONE },
-        { id: 'status', head: t('col.status'), num: true, cell: (r) => ui.f(r, 'status', String, {}) },
+        { id: 'status', head: t('col.status'), num: true, cell: (r) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.status`, String, { of: q.path0 }) },
         { id: 'end', head: t('col.end'), cell: (r) => h('code', null, r.end ?? fmt.NONE) },
     ];
     return ui.loaded(q, 160, () => refresh((x) => x === q), (d) => (d.requests.length
@@ -167,6 +166,59 @@ export function firstSteps(o) {
     const line = `export ANTHROPIC_BASE_URL=${l?.tls ? 'https' : 'http'}://${host}`;
     return ui.empty(t('empty.requests'), h('div.copy-line', null, h('code', null, line), ui.copyButton(line)));
 }
+
+// ---- endpoints
+
+// What is said beside the state: how long yet.
+function stateMore(e, i) {
+    const p = `endpoints.${i}.`;
+    const sec = (path) => ui.f({ endpoints: { [i]: e } }, p + path, fmt.left);
+    switch (e.state) {
+    case 'cooling': return sec('cooldown_s');
+    case 'queued': return e.queued?.verifying ? t('verifying') : e.queued?.next_in_s > 0 ? [t('next.in', { x: '' }), sec('queued.next_in_s')] : null;
+    case 'circuit_open': return e.breaker?.retry_in_s > 0 ? [t('trial.in', { x: '' }), sec('breaker.retry_in_s')] : null;
+    case 'disabled': return e.disabled_by ? t('by', { x: e.disabled_by }) : null;
+    default: return e.verifying ? t('verifying') : null;
+    }
+}
+
+export const COST = 'usage?by=endpoint&since=24h';
+
+// All columns; rows are {e, i}: an endpoint and its place in the overview. `costs`: the reply to usage by endpoint, if there is one.
+export function columns(costs) {
+    const f = (r, path, show, more) => ui.f({ endpoints: { [r.i]: r.e } }, `endpoints.${r.i}.${path}`, show, more);
+    const cost = (r) => {
+        const k = costs?.keys.findIndex((x) => x.key === r.e.name) ?? -1;
+        return k < 0 ? null : k;
+    };
+    return [
+        { id: 'name', head: t('col.name'), tip: t('tip.name'), sort: (r) => r.e.name,
+            cell: (r) => ui.link(ui.endpointHref(r.e.name), f(r, 'name', String, { tag: 'bdi' })) },
+        { id: 'state', head: t('col.state'), tip: t('tip.state'), sort: (r) => ui.badness(r.e.state), cls: 'nowrap',
+            cell: (r) => ui.state(r.e.state, `endpoints.${r.i}.state`, stateMore(r.e, r.i)) },
+        { id: 'open', head: t('col.open'), tip: t('tip.open'), num: true, sort: (r) => r.e.open_requests,
+            cell: (r) => h('span', null, f(r, 'open_requests'), '/', r.e.max_concurrent > 0 ? f(r, 'max_concurrent') : h('span', { title: t('no.limit'), 'data-f': `endpoints.${r.i}.max_concurrent`, 'data-v': String(r.e.max_concurrent) }, '∞')) },
+        { id: 'success', head: t('col.success'), tip: t('tip.success'), num: true, sort: (r) => r.e.success_rate, cell: (r) => f(r, 'success_rate', fmt.pct) },
+        { id: 'first', head: t('col.first'), tip: t('word.first_byte.text'), num: true, sort: (r) => r.e.ttfb_ms?.p50,
+            cell: (r) => h('span', null, f(r, 'ttfb_ms.p50', fmt.dur), ' / ', f(r, 'ttfb_ms.p95', fmt.dur)) },
+        { id: 'tokens', head: t('col.tokens'), tip: t('tip.tokens'), num: true, sort: (r) => r.e.tokens?.output, cell: (r) => f(r, 'tokens.output', fmt.compact) },
+        { id: 'bound', head: t('col.bound'), tip: t('word.binding.text'), num: true, sort: (r) => r.e.sessions, cell: (r) => f(r, 'sessions') },
+        { id: 'priority', head: t('col.priority'), tip: t('tip.priority'), num: true, sort: (r) => r.e.priority, cell: (r) => f(r, 'priority') },
+        { id: 'weight', head: t('col.weight'), tip: t('tip.weight'), num: true, sort: (r) => r.e.weight, cell: (r) => f(r, 'weight') },
+        { id: 'cost', head: t('col.cost'), tip: t('tip.cost'), num: true, sort: (r) => (cost(r) === null ? null : costs.keys[cost(r)].priced_usd),
+            cell: (r) => (cost(r) === null ? ui.time(null) : ui.cost(costs, 'keys.' + cost(r), COST)) },
+    ];
+}
+
+// The worst first, at most eight.
+function shortTable(ctx) {
+    const rows = (ctx.o.endpoints ?? []).map((e, i) => ({ e, i })).sort((a, b) => ui.badness(a.e.state) - ui.badness(b.e.state) || a.i - b.i);
+    if (!rows.length) return ui.empty(t('no.endpoints'));
+    const cols = columns(null).filter((c) => ['name', 'state', 'open', 'success', 'first', 'tokens', 'bound'].includes(c.id));
+    return ui.table({ id: 'short', caption: t('nav.endpoints'), cols, rows: rows.slice(0, 8), key: (r) => r.e.name, open: (r) => ui.endpointHref(r.e.name) });
+}
+
+// ---- the page
 
 let seenFailures = null;
 

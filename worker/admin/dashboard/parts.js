@@ -16,13 +16,10 @@ export const at = (doc, path) => path.split('.').reduce((o, k) => (o === null ||
 export function f(doc, path, show = fmt.num, more = {}) {
     const address = more.of ? more.of + '#' : '';
     const v = at(doc, path);
-    const absent = v === null || v === undefined;
-    return h(more.tag ?? 'span', {
-        'data-f': address + path,
-        'data-v': absent ? null : String(v),
-        class: more.cls ?? null,
-        title: absent ? more.absent ?? t('value.none') : more.title ?? (typeof v === 'number' && String(show(v)) !== String(v) ? fmt.num(v, 6) : null),
-    }, absent ? fmt.NONE : show(v));
+    if (v === null || v === undefined) return h(more.tag ?? 'span', { 'data-f': address + path, title: more.absent ?? t('value.none') }, fmt.NONE);
+    const text = show(v);
+    const title = more.title ?? (typeof v === 'number' && v >= 1000 && text !== String(v) ? fmt.num(v, 6) : typeof v === 'number' && !Number.isInteger(v) ? String(v) : null);
+    return h(more.tag ?? 'span', { 'data-f': address + path, 'data-v': String(v), title, class: more.cls }, text);
 }
 
 export const MARKS = {
@@ -31,6 +28,8 @@ export const MARKS = {
 export const STATES = Object.keys(MARKS);
 // From what stops most to what stops least.
 const WORST = ['queued', 'circuit_open', 'disabled', 'unhealthy', 'cooling', 'degraded', 'draining', 'healthy'];
+// Whether it takes new requests, if only when nothing better is left.
+export const usable = (e) => !['queued', 'disabled'].includes(e.state) && !e.draining;
 export const badness = (state) => WORST.indexOf(state);
 
 // A state: shape, word and colour; `more` is what is said beside it. Its word is QCC's own, explained in the tooltip.
@@ -288,7 +287,7 @@ export function table(o) {
     const head = (c) => {
         const dir = by === c.id ? (o.sort.startsWith('-') ? 'descending' : 'ascending') : null;
         const tip = c.tip ? { 'data-tip': c.tip, 'aria-description': c.tip } : {};
-        return h('th', { key: c.id, scope: 'col', class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'aria-sort': c.sort && o.onSort ? dir ?? 'none' : null },
+        return h('th', { key: c.id, scope: 'col', class: 'c-' + c.id + (c.num ? ' num' : '') + (c.cls ? ' ' + c.cls : ''), 'aria-sort': c.sort && o.onSort ? dir ?? 'none' : null },
             c.sort && o.onSort
                 ? h('button.th', { type: 'button', ...tip, onclick: () => o.onSort(nextSort(c, o.sort)) }, c.head,
                     h('span.arrow', { 'aria-hidden': 'true' }, dir === 'descending' ? '↓' : dir ? '↑' : ''))
@@ -300,7 +299,8 @@ export function table(o) {
     return h('div.table-wrap', { key: o.id },
         o.onSort ? h('label.sort-by', null, t('sort.by'), ' ', h('select', { value: o.sort ?? '', onchange: (e) => o.onSort(e.currentTarget.value) },
             h('option', { value: '' }, t('sort.none')), cols.filter((c) => c.sort).flatMap((c) => [h('option', { value: c.id }, (c.label ?? c.head) + ' ↑'), h('option', { value: '-' + c.id }, (c.label ?? c.head) + ' ↓')]))) : null,
-        h('table', { class: 'list ' + (o.cls ?? ''), 'data-nav': o.open ? '' : null },
+        // Columns of fixed widths: the browser need not look at each cell to place one.
+        h('table', { class: 'list' + (rows.length > 60 ? ' many' : '') + (o.cls ? ' ' + o.cls : ''), 'data-nav': o.open ? '' : null },
             h('caption.vh', null, o.caption),
             h('thead', null, h('tr', null,
                 o.select ? h('th.sel', { scope: 'col' }, box(t('select.all'), all, (yes) => o.onSelect(null, yes), !all && rows.some((r) => o.select.has(key(r))))) : null,
@@ -319,8 +319,11 @@ function row(r, o, box) {
     const picked = o.select?.has(k);
     return h('tr', { key: k, tabindex: o.open ? '-1' : null, class: (o.rowClass?.(r) ?? '') + (picked ? ' picked' : ''), 'data-row': o.open ? o.open(r) : null },
         o.select ? h('td.sel', null, box(t('select.one', { name: k }), picked, (yes) => o.onSelect(k, yes))) : null,
-        o.cols.map((c, i) => h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, c.cell(r))));
+        o.cols.map((c, i) => h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, whole(c.cell(r)))));
 }
+
+// On a card the content of a cell is one thing beside its label.
+const whole = (x) => (Array.isArray(x) ? h('span', null, x) : x);
 
 // ---- filters
 

@@ -362,10 +362,10 @@ void show_status(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "generation", (int64_t)env->conf->gen);
     doc_kv_text(d, "config", env->conf_path);
     doc_kv_int(d, "clients", (int64_t)env->conf->nclients);
-    show_put_libraries(d);
     show_put_listeners(env, d);
     show_put_workers(env, d);
     show_put_states(env, d, "endpoints");
+    show_put_libraries(env, d);
     show_put_totals(env, d);
 }
 

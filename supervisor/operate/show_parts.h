@@ -16,14 +16,15 @@ void show_put_states(const struct operate_env *env, struct doc *d, const char *k
 void show_put_totals(const struct operate_env *env, struct doc *d);
 /* "endpoints": the whole state of each. */
 void show_put_endpoints(const struct operate_env *env, struct doc *d);
-/* "libraries": what the supervisor is linked with, with the versions that are loaded. */
-void show_put_libraries(struct doc *d);
 /* "queue": the endpoints in the failure queue. */
 void show_put_queue(const struct operate_env *env, struct doc *d);
 
 /* "last_reload": at, ok, error, its first `max` faults and how many more there are; nil: there was
  * none. */
 void show_put_last_reload(const struct operate_env *env, struct doc *d, size_t max);
+
+/* "libraries": what each program is linked with, as a text. */
+void show_put_libraries(const struct operate_env *env, struct doc *d);
 
 /* The state of the service in one word: "starting" "serving" "stopping"; static. */
 const char *show_state(const struct operate_env *env);

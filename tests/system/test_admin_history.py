@@ -42,7 +42,3 @@ def test_nothing_was_cancelled(kept):  # noqa: F811
     stored(q, 1)
     assert get(q, "requests?status=cancelled")["requests"] == []
 
-
-def test_libraries_are_told(qcc):
-    told = get(qcc(), "status")["libraries"]
-    assert set(told) == {"libev", "libyaml", "msgpack-c", "OpenSSL"} and all(told.values())

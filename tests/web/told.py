@@ -115,7 +115,7 @@ def fill(api):
                                                                                                  "cache_read": 0.05, "write_5m": 0.625, "write_1h": 1}),
                                       price("house-model", override=True, source=None, **{"from": None})],
                            "factors": [{"endpoint": "relay-a", "factor": 0.8, "since": iso(time.time() - 864000)}]}
-    api.reply["status"] = {"libraries": {"libev": "4.33", "OpenSSL": "OpenSSL 3.0"}}
+    api.reply["status"] = {"libraries": {"supervisor": "libev 4.33", "worker": "OpenSSL 3.0", "recorder": None}}
     api.overview["workers"] = [dict(api.overview["workers"][0], slot=i, pid=4711 + i, memory_bytes=24 << 20, age_s=99999.5) for i in range(2)]
     api.overview["history"].update(memory_bytes=12 << 20, age_s=99999, stored=118, commits=60, restarts=0, pid=4800, free_bytes=12 << 30,
                                    retention={"state": "up to date", "keep_requests_s": 2592000, "keep_usage_s": 0, "max_size_bytes": 4 << 30,

@@ -6,6 +6,8 @@
 #include "supervisor/children/slot_send.h"
 #include "supervisor/reload.h"
 
+#include <stdio.h>
+
 /* ---- to workers */
 
 void supervisor_send(void *arg, int to, chan_put_fn *put, const void *m)
@@ -66,6 +68,14 @@ static bool on_ready(struct supervisor *s, struct slot *slot, const struct ipc_f
             e, "the worker program speaks version %u, the supervisor %d: are both of one build?",
             m->version, IPC_VERSION);
     slot->ready = true;
+    return true;
+}
+
+static bool on_libraries(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                         const struct ipc_libraries *m, struct err *e)
+{
+    (void)s, (void)f, (void)e;
+    snprintf(slot->libraries, sizeof slot->libraries, STR_FMT, STR_ARG(m->text));
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "common/conf/conf_wire.h"
 #include "worker/client/accept.h"
 #include "worker/admin/admin.h"
+#include "worker/libraries.h"
 #include "worker/verify/verify.h"
 #include "worker/worker.h"
 
@@ -44,7 +45,10 @@ static bool on_hello(struct worker *w, struct ipc_frame *f, const struct ipc_hel
     if (m->secret.n != sizeof w->secret)
         return err_set(e, "HELLO with a secret of %zu bytes", m->secret.n);
     memcpy(w->secret, m->secret.p, sizeof w->secret);
+    char libraries[IPC_LIBRARIES_MAX + 1];
+    libraries_text(libraries);
     SEND(w, ready, .version = IPC_VERSION, .pid = (uint32_t)getpid());
+    SEND(w, libraries, .text = str_c(libraries));
     return true;
 }
 

@@ -17,6 +17,7 @@ enum {
     IPC_CONF_MAX = 8 << 20,
     IPC_FRAME_MAX = IPC_CONF_MAX + 4096,
     IPC_ANSWER_MAX = 4 << 20,
+    IPC_LIBRARIES_MAX = 256,
     IPC_BINDINGS_MAX = 64 << 10,
     IPC_RECENT_MAX = 256 << 10,
     IPC_STATS_MAX = 64 << 10,

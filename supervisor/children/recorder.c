@@ -130,9 +130,12 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         r->ops->answer(r->arg, &answer);
         return true;
     }
-    if (f->id == IPC_REC_READY)
-        return (ipc_get_rec_ready(f, &ready) && ready.version == IPC_VERSION) ||
-               err_set(e, "it is not of this build");
+    if (f->id == IPC_REC_READY) {
+        if (!ipc_get_rec_ready(f, &ready) || ready.version != IPC_VERSION)
+            return err_set(e, "it is not of this build");
+        snprintf(r->libraries, sizeof r->libraries, STR_FMT, STR_ARG(ready.libraries));
+        return true;
+    }
     if (f->id != IPC_REC_STATE || !ipc_get_rec_state(f, &m) || m.state >= HISTORY__COUNT ||
         m.retention >= HISTORY_RETENTION__COUNT)
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));

@@ -60,11 +60,12 @@ struct recorder {
     ev_child child;
     ev_timer timer;
     struct backoff backoff;
-    int64_t started_ms, started_wall_ms; /* CLOCK_MONOTONIC, CLOCK_REALTIME */
-    unsigned failures;                   /* processes that ended without having been told to */
-    struct ipc_rec_state is;             /* as last sent; its texts are not valid */
-    char why[257];                       /* the last REC_STATE's */
-    uint64_t dropped_before;             /* of earlier processes */
+    int64_t started_ms, started_wall_ms;   /* CLOCK_MONOTONIC, CLOCK_REALTIME */
+    char libraries[IPC_LIBRARIES_MAX + 1]; /* what it is linked with; empty: not known */
+    unsigned failures;                     /* processes that ended without having been told to */
+    struct ipc_rec_state is;               /* as last sent; its texts are not valid */
+    char why[257];                         /* the last REC_STATE's */
+    uint64_t dropped_before;               /* of earlier processes */
     struct recorder_commits commits, commits_before;
     char last_error[257];  /* why nothing was stored the last time, or what befell the process */
     int64_t last_error_ms; /* CLOCK_REALTIME; 0: there was none */

@@ -51,10 +51,11 @@ struct slot {
     uint64_t gen_sent;   /* generation of the newest CONF sent to the worker */
     uint64_t listen_gen; /* generation of the configuration whose listeners were sent */
     uint64_t ping_seq;
-    bool ready;               /* READY was received */
-    bool feeding;             /* BINDINGS are being sent; START follows them */
-    uint32_t fed;             /* position of bindings_piece */
-    uint64_t acked;           /* generation acknowledged while `feeding`; 0: none */
+    bool ready;                            /* READY was received */
+    char libraries[IPC_LIBRARIES_MAX + 1]; /* what the worker is linked with; empty: not known */
+    bool feeding;                          /* BINDINGS are being sent; START follows them */
+    uint32_t fed;                          /* position of bindings_piece */
+    uint64_t acked;                        /* generation acknowledged while `feeding`; 0: none */
     unsigned failures;        /* processes of this slot that ended without having been told to */
     const char *cannot_start; /* why another start would fail too; NULL: not known to */
     uint64_t requests_before; /* requests of this slot's earlier processes */

@@ -353,7 +353,7 @@ void show_status(const struct operate_env *env, struct doc *d)
 {
     char started[25];
     clock_format((int64_t)env->boot_ms, started);
-    doc_map(d, 12);
+    doc_map(d, 13);
     doc_kv_text(d, "version", QCC_VERSION);
     doc_kv_text(d, "state", show_state(env));
     doc_kv_int(d, "pid", getpid());
@@ -365,6 +365,7 @@ void show_status(const struct operate_env *env, struct doc *d)
     show_put_listeners(env, d);
     show_put_workers(env, d);
     show_put_states(env, d, "endpoints");
+    show_put_libraries(env, d);
     show_put_totals(env, d);
 }
 

@@ -23,6 +23,9 @@ void show_put_queue(const struct operate_env *env, struct doc *d);
  * none. */
 void show_put_last_reload(const struct operate_env *env, struct doc *d, size_t max);
 
+/* "libraries": what each program is linked with, as a text. */
+void show_put_libraries(const struct operate_env *env, struct doc *d);
+
 /* The state of the service in one word: "starting" "serving" "stopping"; static. */
 const char *show_state(const struct operate_env *env);
 

@@ -18,7 +18,9 @@
 #include "supervisor/recorder/upkeep.h"
 
 #include <poll.h>
+#include <seccomp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -429,7 +431,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
                                          .keep_usage_ms = (int64_t)m.keep_usage_ms,
                                          .max_size = m.max_size});
     r->retry_ms = 0;
-    struct ipc_rec_ready ready = {.version = IPC_VERSION};
+    char libraries[IPC_LIBRARIES_MAX + 1];
+    const struct scmp_version *v = seccomp_version();
+    snprintf(libraries, sizeof libraries, "SQLite %s, libseccomp %u.%u.%u", sqlite3_libversion(),
+             v ? v->major : 0, v ? v->minor : 0, v ? v->micro : 0);
+    struct ipc_rec_ready ready = {.version = IPC_VERSION, .libraries = str_c(libraries)};
     bool first = !r->configured;
     r->configured = true;
     return !first || chan_send(&r->chan, -1, ipc_put_v_rec_ready, 0, &ready);

@@ -162,3 +162,11 @@ def test_only_an_operator_reads_it(qcc):
     assert call(q, "GET", "/api/v1/overview", {"Authorization": "Bearer swordfish-7", "Origin": "http://evil.example"}).status == 403
     a = call(q, "GET", "/api/v1/overview", {"Authorization": "Bearer swordfish-7"})
     assert a.status == 200 and b"swordfish" not in a.body
+
+
+def test_libraries_of_each_program(kept):  # noqa: F811
+    q = kept(whole("m", FIRST))
+    libraries = until(lambda: get(q, "status")["libraries"]["recorder"] and get(q, "status")["libraries"], "the recorder to tell")
+    assert re.search(r"OpenSSL \d.*, llhttp \d+\.\d+\.\d+, libev \d+\.\d+, .*libseccomp \d", libraries["worker"])
+    assert re.search(r"libev \d+\.\d+, libyaml \d+\.\d+\.\d+, msgpack \d", libraries["supervisor"])
+    assert re.match(r"SQLite 3\.\d+\.\d+", libraries["recorder"])

@@ -99,6 +99,7 @@ const HMS = { hour: '2-digit', minute: '2-digit', second: '2-digit' };
 export const clock = (d) => df('s', HMS).format(d);
 export const hhmm = (d) => df('m', { hour: '2-digit', minute: '2-digit' }).format(d);
 export const day = (d) => df('d', { month: 'short', day: 'numeric' }).format(d);
+export const minute = (d) => df('u', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' }).format(d);
 export const full = (d) => df('f', { year: 'numeric', month: 'short', day: 'numeric', weekday: 'short', ...HMS }).format(d);
 
 // Of today the clock time; of another day that day, too; of another year that year.

@@ -70,7 +70,7 @@ export default {
     'tok': 'tok', 'cache': 'cache', 'chart.requests': 'Requests', 'range': 'Range', 'range.24h': 'last 24 h', 'range.7d': 'last 7 days', 'range.6h': 'last 6 h', 'range.30d': 'last 30 days',
     'unit.requests': 'requests per {step}', 'step.900': '15 min', 'step.3600': 'h', 'step.21600': '6 h', 'step.86400': 'day', 'as.table': 'as table',
     'bucket.running': 'still running', 'chart.help': '{title}, {unit}. Arrow keys move the cursor.', 'chart.none': 'Nothing in this range.',
-    'behind': 'behind by {x}', 'newest.failures': 'Newest failures', 'newest.events': 'Newest events', 'no.failures': 'No failed request.', 'no.events': 'No event yet.', 'all.requests': 'all requests', 'all.events': 'all events', 'all.endpoints': 'all endpoints',
+    'newest.failures': 'Newest failures', 'newest.events': 'Newest events', 'no.failures': 'No failed request.', 'no.events': 'No event yet.', 'all.requests': 'all requests', 'all.events': 'all events', 'all.endpoints': 'all endpoints',
     'empty.requests': 'No request yet. Point a client here:',
     // endpoints
     'col.name': 'Endpoint', 'col.state': 'State', 'col.open': 'Open', 'col.success': 'OK', 'col.first': 'First byte', 'col.tokens': 'Tokens out', 'col.bound': 'Bound', 'col.priority': 'Prio', 'col.weight': 'Weight', 'col.cost': 'Cost 24 h', 'col.actions': 'Actions',

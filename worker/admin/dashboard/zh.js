@@ -70,7 +70,7 @@ export default {
     'tok': 'Token', 'cache': '缓存', 'chart.requests': '请求', 'range': '时间范围', 'range.24h': '最近 24 小时', 'range.7d': '最近 7 天', 'range.6h': '最近 6 小时', 'range.30d': '最近 30 天',
     'unit.requests': '请求数/{step}', 'step.900': '15 分钟', 'step.3600': '小时', 'step.21600': '6 小时', 'step.86400': '天', 'as.table': '以表格显示',
     'bucket.running': '尚未结束', 'chart.help': '{title}，{unit}。方向键移动光标。', 'chart.none': '此范围内没有数据。',
-    'behind': '滞后 {x}', 'newest.failures': '最近的失败', 'newest.events': '最近的事件', 'no.failures': '没有失败的请求。', 'no.events': '还没有事件。', 'all.requests': '全部请求', 'all.events': '全部事件', 'all.endpoints': '全部端点',
+    'newest.failures': '最近的失败', 'newest.events': '最近的事件', 'no.failures': '没有失败的请求。', 'no.events': '还没有事件。', 'all.requests': '全部请求', 'all.events': '全部事件', 'all.endpoints': '全部端点',
     'empty.requests': '还没有请求。请让客户端指向这里：',
     // endpoints
     'col.name': '端点', 'col.state': '状态', 'col.open': '进行中', 'col.success': '成功率', 'col.first': '首字节', 'col.tokens': '输出 Token', 'col.bound': '绑定', 'col.priority': '优先级', 'col.weight': '权重', 'col.cost': '24 小时费用', 'col.actions': '操作',

@@ -82,7 +82,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients bench drill chaos lint fuzz install clean deps rooms \
+.PHONY: all objs run test test-bins test-clients test-web bench drill chaos lint fuzz install clean deps rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -219,6 +219,12 @@ test:
 
 test-clients:
 	@tests/clients/run.sh
+
+# The dashboard in a real Chromium; T= is a pytest -k expression.
+test-web:
+	@packaging/deps.sh test web
+	@$(SUBMAKE) -s SAN=1 all build/san/fake_upstream
+	@QCC_BUILD=build/san /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/web $(if $(T),-k '$(T)')
 
 bench:
 	@packaging/deps.sh bench

@@ -1,8 +1,8 @@
 #!/bin/sh
 # deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
 # sudo when not root). Says what it installs; prints nothing when all is there.
-# Groups: build (the default), run, test, promtool, clients, lint, format, bench, drill, fuzz, deb, rpm, chroot; each but
-# run, promtool, clients, format and chroot stands for build too.
+# Groups: build (the default), run, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, chroot; each but
+# run, promtool, clients, web, format and chroot stands for build too.
 set -u
 
 # One row for each need:
@@ -42,6 +42,8 @@ test    cmd:logrotate                 logrotate                               lo
 promtool cmd:promtool                 prometheus                              golang-github-prometheus|prometheus
 clients cmd:node                      nodejs                                  nodejs
 clients cmd:npm                       npm                                     nodejs-npm|npm
+web     cmd:chromium-headless-shell|chromium|chromium-browser|google-chrome  chromium-headless-shell|chromium  chromium-headless|chromium
+web     file:/usr/share/fonts/truetype/wqy/wqy-microhei.ttc|/usr/share/fonts/wqy-microhei*/wqy-microhei.ttc|/usr/share/fonts/opentype/noto/NotoSansCJK*  fonts-wqy-microhei  wqy-microhei-fonts
 lint    cmd:cppcheck                  cppcheck                                cppcheck
 lint    cmd:shellcheck                shellcheck                              ShellCheck
 lint    file:/usr/bin/python3         python3                                 python3
@@ -186,9 +188,9 @@ groups=
 for arg in "${@:-build}"; do
     case $arg in
         build) groups="$groups build" ;;
-        run | promtool | clients | format | chroot) groups="$groups $arg" ;;
+        run | promtool | clients | web | format | chroot) groups="$groups $arg" ;;
         test | lint | bench | drill | fuzz | deb | rpm) groups="$groups build $arg" ;;
-        *) die "no group '$arg': build, run, test, promtool, clients, lint, format, bench, drill, fuzz, deb, rpm, chroot" ;;
+        *) die "no group '$arg': build, run, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, chroot" ;;
     esac
 done
 

@@ -23,6 +23,7 @@ ALONE_SECONDS = 300
 MOST_ALONE = 10  # more failures than that are not a busy machine's
 CLIENT_SECONDS = 600
 JOBS = os.cpu_count() or 2
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 class Result:
@@ -144,13 +145,13 @@ def cases(report):
     return found
 
 
-def system(pattern, env):
-    """pytest's own output goes through; the counts come from its report. The machine is shared: a test that failed is run
-    again by itself, once, and what it said the first time is printed whatever comes of it."""
-    if not glob.glob(os.path.join(ROOT, "tests/system/test_*.py")):
+def suite(name, pattern, env):
+    """The tests of tests/NAME. pytest's own output goes through; the counts come from its report. The machine is shared:
+    a test that failed is run again by itself, once, and what it said the first time is printed whatever comes of it."""
+    if not glob.glob(os.path.join(ROOT, "tests", name, "test_*.py")):
         return Result()
-    report = os.path.join(OUT, "system.xml")
-    more = ["tests/system"]
+    report = os.path.join(OUT, name + ".xml")
+    more = ["tests/" + name]
     if pattern:
         more += ["-k", pattern]
     if has_module("xdist") and JOBS > 1:
@@ -161,27 +162,27 @@ def system(pattern, env):
         status = subprocess.run(pytest_args(report, more), env=env, stdin=subprocess.DEVNULL, cwd=ROOT,
                                 timeout=SYSTEM_SECONDS).returncode
     except subprocess.TimeoutExpired:
-        return Result(failures=[f"system: killed after {SYSTEM_SECONDS} s"])
+        return Result(failures=[f"{name}: killed after {SYSTEM_SECONDS} s"])
     if status == 5:  # nothing matched the pattern
         return Result()
     try:
         first = cases(report)
     except (OSError, ET.ParseError) as e:
-        return Result(failures=[f"system: pytest ended with status {status} without a report: {e}"])
-    failed = [name for name, bad, _ in first if bad]
+        return Result(failures=[f"{name}: pytest ended with status {status} without a report: {e}"])
+    failed = [test for test, bad, _ in first if bad]
     steady = alone(failed, env) if len(failed) <= MOST_ALONE else set()
     total = Result()
-    for name, bad, skipped in first:
-        if bad and name in steady:
-            print(f"  system {name}: failed beside others, passed alone")
-        if bad and name not in steady:
-            total.failures.append(f"system {name}\n{tail(bad)}")
+    for test, bad, skipped in first:
+        if bad and test in steady:
+            print(f"  {name} {test}: failed beside others, passed alone")
+        if bad and test not in steady:
+            total.failures.append(f"{name} {test}\n{tail(bad)}")
         elif skipped:
             total.skipped += 1
         else:
             total.passed += 1
     if status != 0 and not failed:
-        total.failures.append(f"system: pytest ended with status {status}")
+        total.failures.append(f"{name}: pytest ended with status {status}")
     return total
 
 
@@ -251,7 +252,11 @@ def main():
         total.failures.append("make SAN=1 test-bins: not all could be built, see the compiler's words above")
     total.add(each("unit", cmocka, units, env))
     total.add(each("fuzz", replay, fuzz, env))
-    total.add(system(pattern, env))
+    total.add(suite("system", pattern, env))
+    if any(shutil.which(name) for name in BROWSERS):
+        total.add(suite("web", pattern, env))
+    else:
+        print("test: there is no Chromium here; the dashboard is not tested (packaging/deps.sh web installs one)")
     if not pattern or "client" in pattern:
         total.add(clients(env))
     for name, text in reports():

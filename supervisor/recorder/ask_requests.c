@@ -165,13 +165,19 @@ static void where_status(struct where *w)
         return;
     if (str_eq(v, STR("failed"))) {
         where_end(w, false);
+    } else if (str_eq(v, STR("ok"))) {
+        where_end(w, true);
+    } else if (str_eq(v, STR("cancelled"))) {
+        int64_t gone = id_of(w, NAME_END, STR("client gone"));
+        w->nothing |= gone == 0;
+        add(w, "end=?", gone);
     } else if (v.n == 3 && v.p[0] >= '1' && v.p[0] <= '5' && v.p[1] == 'x' && v.p[2] == 'x') {
         add(w, "status>=?", (v.p[0] - '0') * 100);
         add(w, "status<?", (v.p[0] - '0') * 100 + 100);
     } else if (str_to_u64(v, 599, &n)) {
         add(w, "status=?", (int64_t)n);
     } else {
-        refuse(w, "status", "is a number, a class of them as 5xx, or failed");
+        refuse(w, "status", "is a number, a class of them as 5xx, ok, failed or cancelled");
     }
 }
 

@@ -27,11 +27,19 @@ def tag_of(data):
     return '"%s"' % hashlib.sha256(data).hexdigest()[:16]
 
 
+def lean(file):
+    """As embed.sh hands it out: without lines of comments, and without what stands before a line's first word."""
+    lines = [line.lstrip(" ") for line in file.read_text().split("\n")]
+    if file.suffix == ".js":
+        lines = ["" if line.startswith("//") else line for line in lines]
+    return "\n".join(lines).encode()
+
+
 def test_each_file_plain_and_gzipped(qcc):
     q = qcc()
     for path, file in files().items():
         plain, packed = call(q, "GET", path), call(q, "GET", path, {"Accept-Encoding": "br, GZIP;q=0.5"})
-        assert plain.status == 200 and plain.body == file.read_bytes(), path
+        assert plain.status == 200 and plain.body == lean(file), path
         assert "content-encoding" not in plain.headers
         assert packed.headers["content-encoding"] == "gzip" and gzip.decompress(packed.body) == plain.body
         for a in (plain, packed):

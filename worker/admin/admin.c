@@ -288,6 +288,10 @@ static struct address find(struct str path, struct str query)
             .kind = SHOWN, .what = STR("why"), .arg = with_query(path, 9, query)};
     if (str_eq(path, STR("reload")))
         return (struct address){.kind = ORDER, .what = path};
+    if (str_eq(path, STR("history/check")))
+        return (struct address){.kind = ORDER, .what = STR("check")};
+    if (str_eq(path, STR("history/job")))
+        return (struct address){.kind = SHOWN, .what = STR("job"), .arg = query};
     if (!cut_prefix(&path, STR("endpoints/")))
         return (struct address){0};
     const char *slash = memchr(path.p, '/', path.n);

@@ -1,0 +1,156 @@
+// One endpoint: why it is in its state, what it has done, what it costs.
+import { h } from './dom.js';
+import { t, has } from './i18n.js';
+import * as fmt from './format.js';
+import { query, refresh } from './api.js';
+import * as ui from './parts.js';
+import { chart, spread } from './chart.js';
+import { eventList } from './overview.js';
+import { act, only, isBusy, VERBS } from './actions.js';
+
+const MINUTE = 60000;
+const again = (q) => refresh((x) => x === q);
+
+// The state in sentences, from what brought it about.
+function said(e) {
+    const out = [];
+    const b = e.breaker ?? {};
+    if (e.disabled_by) out.push(t('said.disabled.' + e.disabled_by, { status: e.refused_status ?? fmt.NONE }));
+    if (e.queued) {
+        const key = e.queued.verifying ? 'said.queued.now' : 'said.queued';
+        out.push(t(key, { reason: e.queued.reason ?? fmt.NONE, n: e.queued.verifications, x: fmt.left(e.queued.next_in_s ?? 0) }));
+        if (e.queued.in_reach) out.push(t('said.queued.far'));
+    }
+    if (b.state && b.state !== 'closed') out.push(b.state === 'open' ? t('said.circuit_open', { n: b.failures, x: fmt.left(b.retry_in_s ?? 0) }) : t('said.circuit_half', { n: b.failures }));
+    if (e.cooldown_s > 0) out.push(t(e.cooldown_own_word ? 'said.cooling.own' : 'said.cooling', { x: fmt.left(e.cooldown_s) }));
+    if (e.draining) out.push(t('said.draining', { n: fmt.num(e.sessions) }));
+    if (!out.length || (e.state !== 'healthy' && has('said.' + e.health) && !e.queued && !e.disabled_by && b.state === 'closed')) out.unshift(t('said.' + (has('said.' + e.health) ? e.health : 'healthy')));
+    if (e.verifying && !e.queued?.verifying) out.push(t('said.verifying'));
+    if (e.models_blocked > 0) out.push(t('said.models', { n: e.models_blocked }));
+    if (e.cells?.length) out.push(t('said.cells', { n: e.cells.length }));
+    if (e.marks?.length) out.push(t('said.marks', { n: e.marks.length }));
+    return out;
+}
+
+function why(e, p) {
+    const l = e.e.last_failure;
+    return h('section.part.why', { 'aria-label': t('ep.why') },
+        h('p', { id: 'why' }, ui.state(e.e.state, p + 'state'), ' ', said(e.e).join(' ')),
+        h('p.dim', null, ui.dots(
+            e.e.state_since_s > 0 ? h('span', { 'data-f': p + 'state_since_s', 'data-v': e.e.state_since_s }, t('said.since', { x: fmt.span(e.e.state_since_s * 1000) })) : null,
+            l ? [t('said.last', { text: '' }), ui.time(l.at, { path: p + 'last_failure.at' }), ' ', ui.word(l.class, 'class', p + 'last_failure.class'), l.reason ? [' ', ui.word(l.reason, 'reason', p + 'last_failure.reason')] : null, l.status ? [' ', h('code', { 'data-f': p + 'last_failure.status', 'data-v': l.status }, l.status)] : null] : null)));
+}
+
+const tile = (title, big, ...rest) => h('section.tile', { 'aria-label': title }, h('h2', null, title), h('p.big', null, big), h('p.dim', null, rest));
+
+function attempts(f, e) {
+    const all = Object.entries(e.attempts ?? {});
+    const sum = all.reduce((a, [, n]) => a + n, 0);
+    if (!sum) return ui.empty(t('no.attempts'));
+    return h('div.bars', null, all.map(([cls, n]) => h('div.bar-row', { key: cls }, ui.word(cls, 'class'),
+        h('div.bar', { 'aria-hidden': 'true' }, h('span', { class: cls === 'ok' ? 'fok' : 'ffailed', style: { width: (n / sum) * 100 + '%' } })),
+        h('span.num', null, f('attempts.' + cls), ' ', h('span.dim', null, fmt.pct(n / sum))))));
+}
+
+function models(q) {
+    const of = q.path0;
+    const col = (id, head, tip, path, show) => ({ id, head, tip, num: true, cell: (r) => ui.f(q.data, `keys.${r.i}.${path}`, show, { of }) });
+    const cols = [
+        { id: 'model', head: t('col.model'), tip: t('tip.model'), cell: (r) => ui.f(q.data, `keys.${r.i}.key`, String, { of, tag: 'bdi' }) },
+        col('requests', t('col.requests'), t('tip.requests'), 'requests', fmt.num),
+        col('in', t('col.tokens.in'), t('tip.in'), 'tokens.input', fmt.compact),
+        col('out', t('col.tokens.out'), t('tip.out'), 'tokens.output', fmt.compact),
+        { id: 'cache', head: t('col.cache'), tip: t('word.cache_share.text'), num: true, cell: (r) => fmt.pct(fmt.cacheShare(r.k.tokens)) },
+        { id: 'cost', head: t('col.cost7'), tip: t('word.list_price.text'), num: true, cell: (r) => ui.cost(q.data, 'keys.' + r.i, of) },
+    ];
+    return q.data.keys.length ? ui.table({ id: 'models', caption: t('ep.models'), cols, rows: q.data.keys.map((k, i) => ({ k, i })), key: (r) => r.k.key }) : ui.empty(t('no.blocks'));
+}
+
+function blocks(q) {
+    const of = q.path0;
+    const f = (r, path, show) => ui.f(q.data, `blocks.${r.i}.${path}`, show, { of });
+    const cols = [
+        { id: 'block', head: t('col.block'), tip: t('tip.block'), cls: 'nowrap', cell: (r) => [ui.time(r.b.start, { form: (d) => `${fmt.day(d)}, ${fmt.hhmm(d)}`, path: `${of}#blocks.${r.i}.start` }), '–', ui.time(r.b.end, { form: fmt.hhmm, path: `${of}#blocks.${r.i}.end` }),
+            r.b.running ? h('span.tag', null, t('block.running', { x: fmt.span(r.b.end * 1000 - Date.now()) })) : null] },
+        { id: 'requests', head: t('col.requests'), num: true, cell: (r) => f(r, 'requests') },
+        { id: 'in', head: t('col.tokens.in'), tip: t('tip.in'), num: true, cell: (r) => f(r, 'tokens.input', fmt.compact) },
+        { id: 'out', head: t('col.tokens.out'), tip: t('tip.out'), num: true, cell: (r) => f(r, 'tokens.output', fmt.compact) },
+        { id: 'cost', head: t('col.cost7'), tip: t('word.list_price.text'), num: true, cell: (r) => ui.cost(q.data, 'blocks.' + r.i, of) },
+        { id: 'rate', head: t('col.rate'), tip: t('tip.rate'), num: true, cell: (r) => (r.b.running ? f(r, 'tokens_per_minute', fmt.compact) : '') },
+        { id: 'end', head: t('col.projected'), tip: t('tip.projected'), num: true, cell: (r) => (r.b.running ? [f(r, 'projected_tokens', fmt.compact), ' · ', f(r, 'projected_usd', fmt.money)] : '') },
+    ];
+    const rows = q.data.blocks.map((b, i) => ({ b, i })).sort((a, b) => b.b.start - a.b.start).slice(0, 10);
+    return rows.length ? ui.table({ id: 'blocks', caption: t('ep.blocks'), cols, rows, key: (r) => String(r.b.start) }) : ui.empty(t('no.blocks'));
+}
+
+function failures(q) {
+    const f = (r, path, show) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.${path}`, show, { of: q.path0 });
+    const cols = [
+        { id: 'time', head: t('col.time'), cls: 'nowrap', cell: (r) => ui.link(`#/requests/${r.id}`, ui.time(r.time)) },
+        { id: 'model', head: t('col.model'), cell: (r) => f(r, 'model', String) },
+        { id: 'class', head: t('col.class'), cell: (r) => (r.attempts ?? []).slice(-1).map((a) => [ui.word(a.class, 'class'), a.reason ? [' ', ui.word(a.reason, 'reason')] : null]) },
+        { id: 'status', head: t('col.status'), num: true, cell: (r) => f(r, 'status', String) },
+    ];
+    return q.data.requests.length ? ui.table({ id: 'failures', caption: t('ep.failures'), cols, rows: q.data.requests, key: (r) => r.id, open: (r) => '#/requests/' + r.id }) : ui.empty(t('no.failures'));
+}
+
+// Settings as leaves {value, changed}: their paths and values, without what an address may carry beside host and path.
+function leaves(tree, path, out) {
+    for (const [k, v] of Object.entries(tree)) {
+        const name = path ? path + '.' + k : k;
+        if (v && typeof v === 'object' && !Array.isArray(v) && !('value' in v)) leaves(v, name, out);
+        else out.push([name, v && typeof v === 'object' && 'value' in v ? v.value : v, Boolean(v?.changed)]);
+    }
+    return out;
+}
+
+function config(q, e) {
+    const list = q.data?.endpoints ?? q.data?.config?.endpoints ?? [];
+    const found = list.find((c) => (c.name?.value ?? c.name) === e.name);
+    const text = (k, v) => (/url$/.test(k) ? fmt.address(v) : v === null ? fmt.NONE : typeof v === 'object' ? JSON.stringify(v) : String(v));
+    const rows = found ? leaves(found, '', []) : ['base_url', 'priority', 'weight', 'max_concurrent', 'price_factor'].map((k) => [k, e[k], true]);
+    return h('dl.settings', null, rows.filter((r) => r[1] !== undefined).map(([k, v, changed]) => [h('dt', null, h('code', null, k)), h('dd', { class: changed ? null : 'dim' }, h('code', null, text(k, v)))]));
+}
+
+export function view(ctx) {
+    const name = ctx.route.parts[1];
+    const i = (ctx.o.endpoints ?? []).findIndex((x) => x.name === name || x.id === name);
+    const back = ui.link('#/endpoints', '← ' + t('ep.back'), { class: 'back' });
+    if (i < 0) return [back, h('h1', null, name), ui.empty(t('ep.none', { name }))];
+    const e = ctx.o.endpoints[i];
+    const p = `endpoints.${i}.`;
+    const f = (path, show, more) => ui.f(ctx.o, p + path, show, more);
+    const of = 'endpoint=' + encodeURIComponent(e.name);
+    const speed = query(`speed?${of}&since=24h`, MINUTE);
+    const usage = query(`usage?${of}&by=model&since=7d`, MINUTE);
+    const block = query(`usage/blocks?${of}&since=7d`, MINUTE);
+    const events = query(`events?${of}&limit=10`, MINUTE);
+    const failed = query(`requests?${of}&status=failed&since=7d&limit=5`, MINUTE);
+    const conf = query('config', 0);
+    const part = (title, q, height, show) => ui.section(title, null, ui.loaded(q, height, again, show));
+    const quantile = (d, k) => spread(d, (b) => b.first_byte_ms?.[k] ?? null, { zero: null });
+    return [
+        back,
+        ui.pageHead(h('bdi', null, e.name),
+            VERBS.map((verb) => ui.button(t('act.' + verb), () => act(ctx, verb, [e.name]), { busy: isBusy(e.name), 'data-act': verb })),
+            ui.button(t('act.only'), () => only(ctx, e.name), { busy: isBusy(e.name) })),
+        h('p.dim.address', null, h('code', { 'data-f': p + 'base_url' }, fmt.address(e.base_url))),
+        why({ e }, p),
+        h('div.tiles', null,
+            tile(t('col.open'), [f('open_requests'), h('span.side', null, '/ ', e.max_concurrent > 0 ? f('max_concurrent') : '∞')], f('sessions'), ' ', t('bound.now')),
+            tile(t('col.success'), f('success_rate', fmt.pct), f('charged'), ' ', t('charged'), t('list'), t('ep.since')),
+            tile(t('col.first'), [h('small', null, 'p50 '), f('ttfb_ms.p50', fmt.dur)], 'p95 ', f('ttfb_ms.p95', fmt.dur)),
+            tile(t('ep.tps.head'), speed.data ? ui.f(speed.data, 'total.output_tokens_per_s', (x) => fmt.num(x, 1), { of: speed.path0 }) : fmt.NONE, t('ep.tps')),
+            tile(t('ep.cost7'), usage.data ? ui.cost(usage.data, 'total', usage.path0) : fmt.NONE, usage.data ? [ui.f(usage.data, 'total.requests', fmt.num, { of: usage.path0 }), ' ', t('requests', { n: usage.data.total.requests })] : '')),
+        h('div.split', null,
+            part(t('ep.speed'), speed, 262, (d) => chart({ id: 'speed-' + e.name, title: t('ep.speed'), unit: t('unit.sec'), times: d.times, step: d.step, redraw: ctx.redraw, kind: 'lines', show: (x) => fmt.num(x / 1000, 2),
+                series: [{ id: 'p50', label: 'p50', values: quantile(d, 'p50') }, { id: 'p95', label: 'p95', values: quantile(d, 'p95') }] })),
+            ui.section(t('ep.attempts'), h('span.dim', null, t('ep.since')), attempts(f, e))),
+        part(t('ep.models'), usage, 160, () => models(usage)),
+        part(t('ep.blocks'), block, 160, () => blocks(block)),
+        h('div.split', null,
+            ui.section(t('ep.events'), null, eventList(events, again, true)),
+            part(t('ep.failures'), failed, 160, () => failures(failed))),
+        ui.section(t('ep.config'), null, config(conf, e)),
+    ];
+}

@@ -1,0 +1,54 @@
+// Texts in the language of the reader. Both languages have the same keys, so that one file is loaded, not two.
+
+const LANGS = ['en', 'zh'];
+let texts = {};
+let plural = null;
+export let lang = 'en';
+
+// What this browser keeps; where that is forbidden, nothing is kept.
+export const store = {
+    get(key, area = 'localStorage') {
+        try {
+            return window[area].getItem('qcc.' + key);
+        } catch {
+            return null;
+        }
+    },
+    set(key, value, area = 'localStorage') {
+        try {
+            if (value === null) window[area].removeItem('qcc.' + key);
+            else window[area].setItem('qcc.' + key, value);
+        } catch { /* it holds for this page */ }
+    },
+};
+
+function wanted() {
+    const kept = store.get('lang');
+    if (LANGS.includes(kept)) return kept;
+    for (const l of navigator.languages || []) {
+        const short = l.toLowerCase().split('-')[0];
+        if (LANGS.includes(short)) return short;
+    }
+    return 'en';
+}
+
+// Loads a language, keeps it when a person chose it.
+export async function setLang(l, keep) {
+    texts = (await (l === 'zh' ? import('./zh.js') : import('./en.js'))).default;
+    lang = l;
+    plural = new Intl.PluralRules(l);
+    document.documentElement.lang = l === 'zh' ? 'zh-CN' : 'en';
+    if (keep) store.set('lang', l);
+}
+
+export const has = (key) => key in texts;
+
+// t('key', {n: 3}): the text with {n} filled in. A text that depends on n is {one, other}.
+export function t(key, args) {
+    let text = texts[key];
+    if (text === undefined) return key;
+    if (typeof text === 'object') text = text[plural.select(Number(args?.count ?? args?.n ?? 0))] ?? text.other;
+    return args ? text.replace(/\{(\w+)\}/g, (all, name) => (name in args ? String(args[name]) : all)) : text;
+}
+
+await setLang(wanted(), false);

@@ -48,7 +48,7 @@ function attempts(f, e) {
     const sum = all.reduce((a, [, n]) => a + n, 0);
     if (!sum) return ui.empty(t('no.attempts'));
     return h('div.bars', null, all.map(([cls, n]) => h('div.bar-row', { key: cls }, ui.word(cls, 'class'),
-        h('div.bar', { 'aria-hidden': 'true' }, h('span', { class: cls === 'ok' ? 'fok' : 'ffailed', style: { width: (n / sum) * 100 + '%' } })),
+        h('div.bar', { 'aria-hidden': 'true' }, h('span', { class: cls === 'ok' ? null : 'lost', style: { width: (n / sum) * 100 + '%' } })),
         h('span.num', null, f('attempts.' + cls), ' ', h('span.dim', null, fmt.pct(n / sum))))));
 }
 

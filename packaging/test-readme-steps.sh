@@ -191,6 +191,11 @@ operate_chapter() {
     types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' '^relay-a +cooling .*cools by its own word' '^relay-b +queued .*wall-page, next verification in'
     check '... with these columns' as_shown
     types bob 'qccctl queue' 'has the one that is queued' says '^relay-b '
+    types bob 'qccctl dashboard' 'says where it is' says '^http://127.0.0.1:7861/$'
+    types bob 'qccctl dashboard --no-open' 'opens nothing' says_not 'opened'
+    types bob 'qccctl overview' 'is JSON' says '"endpoints_by_state"'
+    types bob 'qccctl config' 'has what differs' says '^endpoints\[0\]\.name: '
+    types bob 'qccctl config --all' 'has all' says '^limits\.body_timeout: '
     types bob 'qccctl breakers' 'has all' says '^official ' '^relay-a '
     with='s/$/ | cat/' types bob 'qccctl sessions' 'is told' says ENDPOINT
     types bob 'qccctl history' 'is told' says '^history storing' '^file /var/lib/qcc/history.db'
@@ -382,6 +387,9 @@ admin_chapter() {
     asks 'GET /healthz' '.'
     asks 'GET /readyz' '.'
     asks 'GET /metrics' '^qcc_build_info'
+    asks 'GET /api/v1/overview' '"endpoints_by_state"' '"last_reload"'
+    asks 'GET /api/v1/config' '"generation"'
+    with='s/?.*/?n=3/' asks 'GET /api/v1/logs?n=N&level=L&grep=WORD&after=K' '"lines":'
     asks 'GET /api/v1/status' '"version"' '"workers"'
     asks 'GET /api/v1/endpoints' '"name":"relay-a"'
     asks 'GET /api/v1/breakers' 'relay-a'

@@ -225,6 +225,7 @@ def test_rows_by_keys(api, page):
 def test_focus_selection_menu_and_text_outlive_polls(api, page):
     p = open_page(page, api, "endpoints?sort=-open")
     p.click("tr[data-row$=relay-a] input[type=checkbox]")
+    p.until("document.querySelector('tr.picked')")
     p.js("document.querySelector('input[type=search]').focus()")
     p.type("re")
     p.js("document.querySelector('input[type=search]').setSelectionRange(1, 1)")

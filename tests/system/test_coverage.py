@@ -6,7 +6,7 @@ from qcc import ROOT
 
 TESTS = ROOT / "tests"
 TEXT = (TESTS / "COVERAGE.md").read_text(encoding="utf-8")
-FILES = {"py": sorted((TESTS / "system").glob("test_*.py")), "c": sorted((TESTS / "unit").rglob("test_*.c")),
+FILES = {"py": sorted([*(TESTS / "system").glob("test_*.py"), *(TESTS / "web").glob("test_*.py")]), "c": sorted((TESTS / "unit").rglob("test_*.c")),
          "case": sorted((TESTS / "unit/data").rglob("*.case"))}
 ROWS = [row for row in re.findall(r"^\| (.*) \| (.*) \|$", TEXT, re.M) if row != ("claim", "test")]
 

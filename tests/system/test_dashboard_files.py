@@ -143,8 +143,13 @@ def noise(n):
     return b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(n // 32 + 1))[:n]
 
 
+def budget(name):
+    return int(re.search(name + r"_MAX=\$\(\((\d+) \* 1024\)\)", EMBED.read_text()).group(1)) << 10
+
+
 @pytest.mark.parametrize("name,data,why", [
-    ("big.js", b" " * (170 << 10), "budget"), ("dense.js", noise(45 << 10), "gzipped"), ("zh.js", noise(8 << 10), "zh.js"),
+    ("big.js", b"x" * budget("PLAIN"), "budget"), ("dense.js", noise(budget("GZIP") * 21 // 20), "gzipped"),
+    ("zh.js", noise(budget("ZH") * 21 // 20), "zh.js"),
     ("notes.txt", b"x", "content type"), ("a b.js", b"x", "name"),
 ], ids=["plain", "gzipped", "zh", "type", "name"])
 def test_the_build_fails_over_a_budget(tmp_path, name, data, why):

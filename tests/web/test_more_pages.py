@@ -90,7 +90,7 @@ def test_prices_in_force_and_missing(api, page):
     p = opened(page, api.url, "config/prices")
     lines = text(p, "pre.code")
     assert lines.split("\n")[:3] == ["prices:", "  models:", '    - match: "some-unknown"'] and "cache_read" in lines
-    cells = {r[0]: r[1:] for r in p.js("[...document.querySelectorAll('table.many tbody tr')].map((r) => [...r.children].map((c) => c.textContent))")}
+    cells = {r[0]: r[1:] for r in p.js("[...document.querySelectorAll('table.broad tbody tr')].map((r) => [...r.children].map((c) => c.textContent))")}
     assert cells["claude-opus-5-5"][:6] == ["2026-09-22", "$4.00", "$20.00", "$0.20", "$5.00", "$8.00"] and cells["claude-opus-5-5"][8] == "–"
     assert cells["claude-haiku-5-5/ prompts above 100k tokens"][1] == "$4.00 / $0.50"
     assert cells["house-model"][0] == "–" and cells["house-model"][-1] == "qcc.yaml"

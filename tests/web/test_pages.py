@@ -199,7 +199,8 @@ def test_filter_and_order_are_in_the_address(api, page):
     p = open_page(page, api, "endpoints")
     p.click("th:nth-child(8) button")  # bound
     p.until("location.hash.includes('sort=-bound')")
-    assert names(p)[0] == "official" and p.js("document.querySelector('th:nth-child(8)').getAttribute('aria-sort')") == "descending"
+    p.until("document.querySelector('th:nth-child(8)').getAttribute('aria-sort') == 'descending'")
+    assert names(p)[0] == "official"
     p.key("/")
     p.type("relay")
     p.until("location.hash.includes('q=relay')")
@@ -224,6 +225,7 @@ def test_rows_by_keys(api, page):
 def test_focus_selection_menu_and_text_outlive_polls(api, page):
     p = open_page(page, api, "endpoints?sort=-open")
     p.click("tr[data-row$=relay-a] input[type=checkbox]")
+    p.until("document.querySelector('tr.picked')")
     p.js("document.querySelector('input[type=search]').focus()")
     p.type("re")
     p.js("document.querySelector('input[type=search]').setSelectionRange(1, 1)")

@@ -4,8 +4,8 @@
 # first 16 hex digits of the SHA-256 of the bytes. Fails over the budgets below.
 set -eu
 export LC_ALL=C
-PLAIN_MAX=$((240 * 1024))
-GZIP_MAX=$((84 * 1024))
+PLAIN_MAX=$((220 * 1024))
+GZIP_MAX=$((80 * 1024))
 ZH_MAX=$((8 * 1024))
 
 out=${1:?embed.sh OUT FILE...}

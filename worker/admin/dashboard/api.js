@@ -12,7 +12,7 @@ export const live = {
     overview: null,
     at: 0, // Date.now() of the last overview
     retryAt: 0,
-    why: '',
+    error: null, // why the last poll failed (ApiError)
     seenVersion: null, // the server's version when this page was loaded
     samples: [], // {at, requests}: the page's own, of the last ten minutes
     polls: 0,
@@ -110,12 +110,12 @@ function take(o) {
     last = now;
     live.polls++;
     live.state = userPaused ? 'paused' : 'live';
-    live.why = '';
+    live.error = null;
     failures = 0;
 }
 
 function failed(e) {
-    live.why = e.message;
+    live.error = e;
     if (e.status === 401) {
         live.state = 'token';
     } else if (e.status === 403) {

@@ -136,7 +136,7 @@ function liveMark() {
     const [mark, text, cls] = kinds[s];
     const click = () => (s === 'live' ? api.pause(true) : s === 'paused' ? api.pause(false) : api.now());
     return h('button', { type: 'button', id: 'live', class: 'live ' + cls, onclick: click, 'data-state': s,
-        title: t(s === 'live' ? 'live.pause' : s === 'paused' ? 'live.resume' : 'live.now') },
+        title: (live.error ? ui.errorText(live.error) + ' ' : '') + t(s === 'live' ? 'live.pause' : s === 'paused' ? 'live.resume' : 'live.now') },
     h('span.mark', { 'aria-hidden': 'true' }, mark), ' ', h('span', null, text),
     s === 'live' ? h('span.dim', null, ' ', live.period() / 1000 + ' s') : null,
     live.at && (s === 'retrying' || s === 'paused') ? h('span.dim.as-of', null, ' · ', t('asof'), ' ', fmt.clock(new Date(live.at))) : null);
@@ -247,7 +247,7 @@ function load(name) {
 function pageView() {
     if (live.state === 'token') return tokenForm();
     if (live.state === 'forbidden') {
-        return h('div.error', null, h('h1', null, t('forbidden.title')), h('p', null, live.why), h('p', null, t('forbidden.fix')), ui.button(t('again'), api.now));
+        return h('div.error', null, h('h1', null, t('forbidden.title')), h('p', null, live.error.message), h('p', null, t('forbidden.fix')), ui.button(t('again'), api.now));
     }
     if (!(route.page in PAGES)) return h('div.empty', null, h('h1', null, t('nowhere.title')), h('p', null, t('nowhere.text')), h('a', { href: '#/' }, t('nav.overview')));
     const page = modules[route.page];
@@ -259,7 +259,7 @@ function pageView() {
     }
     if (!live.overview) {
         return [h('h1', null, page.title(route)),
-            live.state === 'retrying' ? ui.errorPart({ status: 0, message: live.why }, api.now) : ui.skeleton(400)];
+            live.state === 'retrying' ? ui.errorPart(live.error, api.now) : ui.skeleton(400)];
     }
     return page.view(ctx);
 }

@@ -93,7 +93,7 @@ function prices(ctx) {
         ];
         return [h('p.dim', null, ui.dots(d.list_prices_of ? [t('pr.day'), ' ', ui.f(d, 'list_prices_of', String, { of })] : null, t('pr.unit'))),
             d.unpriced === null ? h('p.dim', null, t('history.off')) : missing(d, of),
-            ui.section(t('pr.table'), null, ui.table({ id: 'prices', caption: t('pr.table'), cls: 'many', cols, rows: d.models.map((m, i) => ({ m, i })), key: (x) => x.m.model })),
+            ui.section(t('pr.table'), null, ui.table({ id: 'prices', caption: t('pr.table'), cls: 'broad', cols, rows: d.models.map((m, i) => ({ m, i })), key: (x) => x.m.model })),
             d.factors?.length ? ui.section(t('pr.factors'), null, ui.table({ id: 'factors', caption: t('pr.factors'), rows: d.factors.map((x, i) => ({ x, i })), key: (x) => String(x.i), cols: [
                 { id: 'endpoint', head: t('col.endpoint'), cls: 'grow', cell: (x) => ui.f(d, `factors.${x.i}.endpoint`, String, { of, tag: 'bdi' }) },
                 { id: 'factor', head: 'price_factor', num: true, cell: (x) => ui.f(d, `factors.${x.i}.factor`, (v) => '×' + fmt.num(v, 6), { of }) },

@@ -57,6 +57,7 @@ function setProp(el, name, value, old) {
 }
 
 function update(el, v, old) {
+    if (v === old) return;
     if (v.cls !== (old ? old.cls : '')) {
         if (v.cls) el.setAttribute('class', v.cls);
         else el.removeAttribute('class');

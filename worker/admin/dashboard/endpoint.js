@@ -48,7 +48,7 @@ function attempts(f, e) {
     const sum = all.reduce((a, [, n]) => a + n, 0);
     if (!sum) return ui.empty(t('no.attempts'));
     return h('div.bars', null, all.map(([cls, n]) => h('div.bar-row', { key: cls }, ui.word(cls, 'class'),
-        h('div.bar', { 'aria-hidden': 'true' }, h('span', { class: cls === 'ok' ? 'fok' : 'ffailed', style: { width: (n / sum) * 100 + '%' } })),
+        h('div.bar', { 'aria-hidden': 'true' }, h('span', { class: cls === 'ok' ? null : 'lost', style: { width: (n / sum) * 100 + '%' } })),
         h('span.num', null, f('attempts.' + cls), ' ', h('span.dim', null, fmt.pct(n / sum))))));
 }
 
@@ -72,7 +72,7 @@ function blocks(q) {
     const cols = [
         { id: 'block', head: t('col.block'), tip: t('tip.block'), cls: 'nowrap', cell: (r) => [ui.time(r.b.start, { form: (d) => `${fmt.day(d)}, ${fmt.hhmm(d)}`, path: `${of}#blocks.${r.i}.start` }), '–', ui.time(r.b.end, { form: fmt.hhmm, path: `${of}#blocks.${r.i}.end` }),
             r.b.running ? h('span.tag', null, t('block.running', { x: fmt.span(r.b.end * 1000 - Date.now()) })) : null] },
-        { id: 'requests', head: t('col.requests'), num: true, cell: (r) => f(r, 'requests') },
+        { id: 'requests', head: t('col.requests'), tip: t('tip.requests'), num: true, cell: (r) => f(r, 'requests') },
         { id: 'in', head: t('col.tokens.in'), tip: t('tip.in'), num: true, cell: (r) => f(r, 'tokens.input', fmt.compact) },
         { id: 'out', head: t('col.tokens.out'), tip: t('tip.out'), num: true, cell: (r) => f(r, 'tokens.output', fmt.compact) },
         { id: 'cost', head: t('col.cost7'), tip: t('word.list_price.text'), num: true, cell: (r) => ui.cost(q.data, 'blocks.' + r.i, of) },
@@ -86,10 +86,10 @@ function blocks(q) {
 function failures(q) {
     const f = (r, path, show) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.${path}`, show, { of: q.path0 });
     const cols = [
-        { id: 'time', head: t('col.time'), cls: 'nowrap', cell: (r) => ui.link(`#/requests/${r.id}`, ui.time(r.time)) },
-        { id: 'model', head: t('col.model'), cell: (r) => f(r, 'model', String) },
-        { id: 'class', head: t('col.class'), cell: (r) => (r.attempts ?? []).slice(-1).map((a) => [ui.word(a.class, 'class'), a.reason ? [' ', ui.word(a.reason, 'reason')] : null]) },
-        { id: 'status', head: t('col.status'), num: true, cell: (r) => f(r, 'status', String) },
+        { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cls: 'nowrap', cell: (r) => ui.link(`#/requests/${r.id}`, ui.time(r.time)) },
+        { id: 'model', head: t('col.model'), tip: t('tip.rq.model'), cell: (r) => f(r, 'model', String) },
+        { id: 'class', head: t('col.class'), tip: t('help.classes'), cell: (r) => (r.attempts ?? []).slice(-1).map((a) => [ui.word(a.class, 'class'), a.reason ? [' ', ui.word(a.reason, 'reason')] : null]) },
+        { id: 'status', head: t('col.status'), tip: t('tip.rq.status'), num: true, cell: (r) => f(r, 'status', String) },
     ];
     return q.data.requests.length ? ui.table({ id: 'failures', caption: t('ep.failures'), cols, rows: q.data.requests, key: (r) => r.id, open: (r) => '#/requests/' + r.id }) : ui.empty(t('no.failures'));
 }

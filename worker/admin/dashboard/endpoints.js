@@ -1,12 +1,18 @@
 // Endpoints: all of them as a table, with filter, order and actions; the page of one is endpoint.js.
 import { h } from './dom.js';
-import { t } from './i18n.js';
+import { t, lang } from './i18n.js';
 import { query } from './api.js';
 import * as ui from './parts.js';
 import { columns, COST } from './overview.js';
 import { act, isBusy, menuItems, VERBS } from './actions.js';
 
 const picked = new Set();
+const anchors = new Map(); // name -> the object by which the table keeps its row
+
+function anchor(name) {
+    if (!anchors.has(name)) anchors.set(name, {});
+    return anchors.get(name);
+}
 let one = null;
 
 function onePage(ctx) {
@@ -54,7 +60,8 @@ function view(ctx) {
                 : rows.length === 0 ? ui.empty(t('none.match'), ui.button(t('filter.clear'), () => ctx.set({ q: null, state: null })))
                     : ui.table({
                         id: 'endpoints', caption: t('nav.endpoints'), cols, rows, key: (r) => r.e.name, sort: params.sort,
-                        onSort: (sort) => ctx.set({ sort }), select: picked, open: (r) => ui.endpointHref(r.e.name), rowClass: (r) => 'row-' + r.e.state,
+                        onSort: (sort) => ctx.set({ sort }), select: picked, open: (r) => ui.endpointHref(r.e.name),
+                        memo: (r) => [anchor(r.e.name), JSON.stringify([r.e, r.i, picked.has(r.e.name), isBusy(r.e.name), costs.at, lang])], rowClass: (r) => 'row-' + r.e.state,
                         onSelect: (name, yes) => {
                             for (const n of name === null ? rows.map((r) => r.e.name) : [name]) {
                                 if (yes) picked.add(n);

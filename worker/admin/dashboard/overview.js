@@ -137,10 +137,10 @@ function requestsChart(ctx, c) {
 
 function failures(q) {
     const cols = [
-        { id: 'time', head: t('col.time'), cell: (r) => ui.time(r.time, { path: `${q.path0}#requests.${q.data.requests.indexOf(r)}.time`, ago: true }) },
-        { id: 'endpoint', head: t('col.endpoint'), cell: (r) => r.endpoint ?? r.attempts?.[r.attempts.length - 1]?.endpoint ?? fmt.NONE },
-        { id: 'status', head: t('col.status'), num: true, cell: (r) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.status`, String, { of: q.path0 }) },
-        { id: 'end', head: t('col.end'), cell: (r) => h('code', null, r.end ?? fmt.NONE) },
+        { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cell: (r) => ui.time(r.time, { path: `${q.path0}#requests.${q.data.requests.indexOf(r)}.time`, ago: true }) },
+        { id: 'endpoint', head: t('col.endpoint'), tip: t('tip.rq.endpoint'), cell: (r) => r.endpoint ?? r.attempts?.[r.attempts.length - 1]?.endpoint ?? fmt.NONE },
+        { id: 'status', head: t('col.status'), tip: t('tip.rq.status'), num: true, cell: (r) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.status`, String, { of: q.path0 }) },
+        { id: 'end', head: t('col.end'), tip: t('tip.rq.end'), cell: (r) => h('code', null, r.end ?? fmt.NONE) },
     ];
     return ui.loaded(q, 160, () => refresh((x) => x === q), (d) => (d.requests.length
         ? ui.table({ id: 'failures', caption: t('newest.failures'), cols, rows: d.requests, key: (r) => r.id, open: (r) => '#/requests/' + r.id })
@@ -150,9 +150,9 @@ function failures(q) {
 export function eventList(q, again, noEndpoint) {
     const i = (e) => `${q.path0}#events.${q.data.events.indexOf(e)}.`;
     const cols = [
-        { id: 'time', head: t('col.time'), cls: 'nowrap', cell: (e) => ui.time(e.time, { path: i(e) + 'time' }) },
-        noEndpoint ? null : { id: 'endpoint', head: t('col.endpoint'), cell: (e) => (e.endpoint ? ui.link(ui.endpointHref(e.endpoint), e.endpoint) : '') },
-        { id: 'text', head: t('col.text'), cell: (e) => h('code', { 'data-f': i(e) + 'text', 'data-v': e.text }, e.text) },
+        { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cls: 'nowrap', cell: (e) => ui.time(e.time, { path: i(e) + 'time' }) },
+        noEndpoint ? null : { id: 'endpoint', head: t('col.endpoint'), tip: t('word.endpoint.text'), cell: (e) => (e.endpoint ? ui.link(ui.endpointHref(e.endpoint), e.endpoint) : '') },
+        { id: 'text', head: t('col.text'), tip: t('tip.ev.kind'), cell: (e) => h('code', { 'data-f': i(e) + 'text', 'data-v': e.text }, e.text) },
     ].filter(Boolean);
     return ui.loaded(q, 160, again, (d) => (d.events.length
         ? ui.table({ id: 'events', caption: t('newest.events'), cols, rows: d.events, key: (e) => String(e.k) })

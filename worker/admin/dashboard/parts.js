@@ -279,6 +279,7 @@ export function sorted(rows, cols, sort) {
 
 // table({id, caption, cols, rows, key, sort, onSort, select, onSelect, open, rowClass, total, menu}).
 // cols: {id, head, tip, num, sort(row), cell(row), cls, label}: `head` is a text; where `sort` is given, the head sorts.
+// memo(row): [object, stamp]: what it is made of; made anew only when these change.
 // rows come as they are to be shown. select: a Set of keys, onSelect(key or null for all, yes). open(row): the address that Enter
 // opens. On narrow screens each row is a card, its cells labelled.
 export function table(o) {
@@ -314,7 +315,17 @@ const nextSort = (c, sort) => {
     return sort === first ? (c.num ? c.id : '-' + c.id) : first;
 };
 
+const rowsKept = new WeakMap(); // what a row shows -> {stamp, v}
+
 function row(r, o, box) {
+    if (!o.memo) return rowOf(r, o, box);
+    const [of, stamp] = o.memo(r);
+    let kept = rowsKept.get(of);
+    if (kept?.stamp !== stamp) rowsKept.set(of, (kept = { stamp, v: rowOf(r, o, box) }));
+    return kept.v;
+}
+
+function rowOf(r, o, box) {
     const k = o.key(r);
     const picked = o.select?.has(k);
     return h('tr', { key: k, tabindex: o.open ? '-1' : null, class: (o.rowClass?.(r) ?? '') + (picked ? ' picked' : ''), 'data-row': o.open ? o.open(r) : null },

@@ -1,6 +1,6 @@
 // Requests: the newest first, filters in the fragment; and the trail of one (trail.js).
 import { h } from './dom.js';
-import { t } from './i18n.js';
+import { t, lang } from './i18n.js';
 import * as fmt from './format.js';
 import { query, refresh } from './api.js';
 import * as ui from './parts.js';
@@ -137,7 +137,7 @@ function listView(ctx) {
             q.error ? ui.errorPart(q.error, again) : null,
             !list.ready(q) ? (q.error ? null : ui.skeleton(400)) : !rows.length
                 ? (filtered(p) ? ui.empty(t('rq.none')) : firstSteps(o))
-                : ui.table({ id: 'requests', caption: t('nav.requests'), cls: 'many' + (q.error ? ' stale' : ''), cols: columns(), rows, key: (x) => x.r.id, open: (x) => trailHref(x.r) }),
+                : ui.table({ id: 'requests', caption: t('nav.requests'), cls: 'broad' + (q.error ? ' stale' : ''), cols: columns(), rows, key: (x) => x.r.id, memo: (x) => [x.r, `${lang} ${x.of} ${x.i} ${new Date().getDate()}`], open: (x) => trailHref(x.r) }),
             list.end(ctx.redraw),
             h('p.foot', null, ui.dots(rows.length ? t('rq.shown', { n: rows.length }) : null, stored ? null : t('rq.memory'), behind(o),
                 every[0]?.doc.oldest ? [t('rq.oldest'), ' ', ui.time(every[0].doc.oldest, { path: every[0].of + '#oldest' })] : null))),

@@ -40,7 +40,7 @@ function workers(o) {
         col('generation'), col('connections'), col('requests_open'), col('requests'), col('buffered_bytes', fmt.bytes),
         col('memory_bytes', fmt.bytes), col('failures', fmt.num, { tip: t('tip.sy.failures') }), col('age_s', (s) => fmt.span(s * 1000)),
     ];
-    return list.length ? ui.table({ id: 'workers', caption: t('sy.workers'), cls: 'many', cols, rows: list.map((w, i) => ({ w, i })), key: (x) => String(x.w.pid) }) : ui.empty(t('sy.noworkers'));
+    return list.length ? ui.table({ id: 'workers', caption: t('sy.workers'), cls: 'broad', cols, rows: list.map((w, i) => ({ w, i })), key: (x) => String(x.w.pid) }) : ui.empty(t('sy.noworkers'));
 }
 
 const rows = (list) => h('dl.facts', null, list.filter(Boolean).map(([label, ...x]) => [h('dt', null, label), h('dd', null, x)]));

@@ -156,7 +156,7 @@ function tableOf(v, d, keys, of, old) {
     const rows = keys.map((k) => ({ key: k.key ?? null, p: 'keys.' + d.keys.indexOf(k), part: k }));
     const total = { p: 'total', part: d.total };
     const cols = columns(v, d, of, old);
-    return ui.table({ id: 'usage-table', caption: t('us.caption'), cls: 'many', cols, rows: rows.length ? rows : [total], key: (x) => 'k' + x.key, total: rows.length ? (c) => c.cell(total) : null });
+    return ui.table({ id: 'usage-table', caption: t('us.caption'), cls: 'broad', cols, rows: rows.length ? rows : [total], key: (x) => 'k' + x.key, total: rows.length ? (c) => c.cell(total) : null });
 }
 
 // ---- what can be taken away

@@ -114,6 +114,19 @@ def test_without_history_from_memory_filtered_here(api, page):
     sane(p)
 
 
+def test_a_paused_history_is_searched_and_the_newest_come_from_memory(api, page):
+    fill(api)
+    api.overview["history"].update(state="paused", last_error="the disk is full")
+    p = opened(page, api.url, "requests")
+    assert "requests?limit=50" in [a for _, _, a in api.asked] and "memory" in text(p, ".foot")
+    p.js("location.hash = '#/requests?client=alice'")
+    deadline = time.monotonic() + 30
+    while "requests?limit=50&client=alice" not in [a for _, _, a in api.asked] and time.monotonic() < deadline:
+        p.wait(0.05)
+    p.until("!document.querySelector('.foot').textContent.includes('memory')")
+    sane(p)
+
+
 @pytest.mark.parametrize("state, shown", [("empty", "ANTHROPIC_BASE_URL"), ("none", "No request matches."), ("error", "that took too long"),
                                           ("behind", "behind by 8 s")])
 def test_states_of_the_list(api, page, state, shown):

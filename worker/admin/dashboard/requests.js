@@ -118,13 +118,15 @@ function filters(ctx, rows) {
 // ---- the list
 
 // How far what is stored stands behind what happens.
-export const behind = (o) => (o.history?.behind_ms >= 1000
+export const behind = (o) => (o.history?.behind_ms >= 2000
     ? h('span.warn', { 'data-f': 'history.behind_ms', 'data-v': String(o.history.behind_ms) }, t('behind', { x: fmt.span(o.history.behind_ms) })) : null);
 
 function listView(ctx) {
     const { o } = ctx;
     const p = ctx.route.params;
-    const stored = (o.history?.state ?? 'off') === 'storing';
+    const state = o.history?.state ?? 'off';
+    // What is paused is still there to be searched; the newest are in memory alone.
+    const stored = state === 'storing' || (filtered(p) && ['paused', 'clock'].includes(state));
     const q = query(address(p, stored), EVERY, 'requests');
     const again = () => refresh((x) => x === q);
     const every = list.rows(q);

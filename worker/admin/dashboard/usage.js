@@ -221,6 +221,8 @@ export default {
     title: () => t('nav.usage'),
     view(ctx) {
         const v = view(ctx.route.params);
+        // What has no answer is not asked.
+        if (ctx.o.history?.state === 'off') return [ui.pageHead(t('nav.usage')), controls(ctx, v), ui.historyOff(ctx.o.history.why)];
         const q = query(v.path, EVERY, 'usage');
         const mine = q.path0 === v.path || (q.data && q.path0);
         return [ui.pageHead(t('nav.usage')), controls(ctx, v),

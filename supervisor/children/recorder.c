@@ -27,7 +27,7 @@ static const struct backoff_conf respawn = {.young_ms = 2000, .first_ms = 100, .
 static const char *const state_text[HISTORY__COUNT] = {
     [HISTORY_STARTING] = "starting", [HISTORY_STORING] = "storing", [HISTORY_PAUSED] = "paused",
     [HISTORY_LOCKED] = "locked",     [HISTORY_NEWER] = "newer",     [HISTORY_BROKEN] = "broken",
-    [HISTORY_CLOCK] = "clock",
+    [HISTORY_CLOCK] = "clock",       [HISTORY_FAILED] = "failed",
 };
 
 const char *recorder_state_text(const struct recorder *r)

@@ -157,9 +157,13 @@ static void failed(struct recorder *r, int rc, int64_t now)
         set_aside(r, sqlite3_errstr(rc));
         return;
     }
-    bool busy = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
+    bool busy = schema_is_lock(rc);
     enter(r, busy ? HISTORY_LOCKED : HISTORY_PAUSED, sqlite3_errstr(rc));
     r->retry_ms = now + (busy ? RETRY_MS : FULL_RETRY_MS);
+    if ((rc & 0xff) == SQLITE_ERROR) { /* a table has gone: opening it again finds that */
+        close_file(r);
+        r->retry_ms = now;
+    }
 }
 
 static void open_file(struct recorder *r, int64_t now)
@@ -186,6 +190,10 @@ static void open_file(struct recorder *r, int64_t now)
     case SCHEMA_BUSY:
         enter(r, HISTORY_LOCKED, e.msg);
         r->retry_ms = now + RETRY_MS;
+        return;
+    case SCHEMA_FAILED:
+        enter(r, HISTORY_FAILED, e.msg);
+        r->retry_ms = now + FULL_RETRY_MS;
         return;
     }
 }

@@ -71,6 +71,16 @@ bool schema_is_lock(int rc)
     return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
 }
 
+bool schema_moved(sqlite3 *db)
+{
+    struct stat st;
+    int moved = 0;
+    if (lstat(FILE_NAME, &st) == -1)
+        return errno == ENOENT;
+    (void)sqlite3_file_control(db, NULL, SQLITE_FCNTL_HAS_MOVED, &moved);
+    return moved || !S_ISREG(st.st_mode);
+}
+
 void schema_leave_log(sqlite3 *db)
 {
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -224,10 +234,12 @@ static int prepare(sqlite3 *db, bool unclean, bool *newer, bool *ours, struct er
         return SQLITE_OK;
     if (empty)
         return make(db);
-    rc = unclean ? check_pages(db, note) : exec(db, "PRAGMA journal_mode=WAL");
+    rc = unclean ? check_pages(db, note) : SQLITE_OK;
     if (rc == SQLITE_OK && is.version < SCHEMA_VERSION)
         rc = migrate_run(db, steps, SCHEMA_VERSION);
-    return rc == SQLITE_OK ? has_tables(db, ours) : rc;
+    if (rc == SQLITE_OK)
+        rc = has_tables(db, ours);
+    return rc == SQLITE_OK && *ours && !unclean ? exec(db, "PRAGMA journal_mode=WAL") : rc;
 }
 
 static uint64_t size_of(const char *name)

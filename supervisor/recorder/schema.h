@@ -33,6 +33,9 @@ void schema_leave_log(sqlite3 *db);
 /* Whether the result means that the file is damaged or is no database. */
 bool schema_is_damage(int rc);
 
+/* Whether the open file is no longer the one of that name: it was removed, or another put there. */
+bool schema_moved(sqlite3 *db);
+
 /* Whether the result means that another process holds a lock. */
 bool schema_is_lock(int rc);
 

@@ -8,7 +8,7 @@ import pytest
 
 from admin import send
 from qcc import until
-from test_history import history, kept, stored  # noqa: F401
+from test_history import history, kept, rows, stored  # noqa: F401
 from test_reply_usage import FIRST, whole
 
 OURS = "PRAGMA application_id=1363362632;"
@@ -86,3 +86,45 @@ def test_a_name_that_is_no_file(kept, tmp_path, make):  # noqa: F811
     assert q.wait_log("nothing is stored: history.db is no regular file")
     (state / "history.db").rmdir() if (state / "history.db").is_dir() else (state / "history.db").unlink()
     assert stored(q, 2)["dropped"] == 0
+
+
+@pytest.mark.parametrize("replace", [False, True], ids=["removed", "replaced"])
+def test_the_file_goes_while_it_is_in_use(kept, tmp_path, replace):  # noqa: F811
+    q = kept(whole("m", FIRST))
+    send(q, 5)
+    path = tmp_path / "state" / "history.db"
+    stored(q, 5)
+    if replace:
+        os.rename(path, tmp_path / "moved.db")
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+    else:
+        path.unlink()
+    assert q.wait_log("history.db was removed or replaced")
+    send(q, 3)
+    h = stored(q, 3)
+    assert h["state"] == "storing" and h["restarts"] == 0
+    assert len(rows(q, "SELECT k FROM request")) == 3
+    if replace:
+        with sqlite3.connect(tmp_path / "moved.db") as db:
+            assert db.execute("SELECT count(*) FROM request").fetchall() == [(5,)]
+
+
+# ---- what was read and cannot be stored
+
+def test_switched_off_while_it_is_locked(kept):  # noqa: F811
+    q = kept(whole("m", FIRST))
+    send(q, 4)
+    db = sqlite3.connect(stored(q, 4)["path"], isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    send(q, 50)
+    until(lambda: history(q)["state"] == "locked", "that the lock is seen")
+    q.reload({"history": {"enabled": False}})
+    until(lambda: history(q)["state"] == "off" and history(q)["pid"] == 0, "the end of the recorder")
+    db.execute("ROLLBACK")
+    db.close()
+    assert q.wait_log("were not stored")
+    q.reload({"history": {"enabled": True}})
+    until(lambda: history(q)["state"] == "storing", "the history")
+    h = history(q)
+    assert h["requests"] + h["dropped"] == 54 and h["dropped"] > 0

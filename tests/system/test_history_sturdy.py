@@ -1,15 +1,18 @@
 """The history when its file is not what it should be, when the recorder ends or hangs amid work, and when names run out."""
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 
 import pytest
 
-from admin import send
-from qcc import until
+from admin import call, get, send
+from control import done
+from qcc import BUILD, until
 from test_history import history, kept, rows, stored  # noqa: F401
 from test_reply_usage import FIRST, whole
+from upstream import reply
 
 OURS = "PRAGMA application_id=1363362632;"
 
@@ -18,6 +21,11 @@ def folder(tmp_path):
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     return state
+
+
+def metric(q, name):
+    text = q.get("/metrics", port=q.admin_port)[1].decode()
+    return float([line.split()[-1] for line in text.splitlines() if line.startswith(name + " ")][0])
 
 
 # ---- the file
@@ -128,3 +136,141 @@ def test_switched_off_while_it_is_locked(kept):  # noqa: F811
     until(lambda: history(q)["state"] == "storing", "the history")
     h = history(q)
     assert h["requests"] + h["dropped"] == 54 and h["dropped"] > 0
+
+
+# ---- jobs
+
+def ctl(q, *words):
+    return subprocess.Popen([str(BUILD / "qccctl"), *words], env=q.env, cwd=q.folder, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+
+
+def test_results_of_earlier_jobs(kept):  # noqa: F811
+    """A job that is begun before a qccctl has looked does not take the result of the one before."""
+    q = kept(whole("m", FIRST))
+    send(q, 3)
+    stored(q, 3)
+    for _ in range(4):
+        both = ctl(q, "history", "prune", "--before", "30d"), ctl(q, "history", "check")
+        said = [(p.communicate(timeout=60)[0], p.returncode) for p in both]
+        assert all(code == 0 or "is under way" in out for out, code in said), said
+        assert any(code == 0 for _, code in said)
+
+
+def test_prune_of_what_is_not_stored_yet(kept):  # noqa: F811
+    q = kept(whole("m", FIRST), config={"clients": [{"name": "alice-person", "token": "alices-token-1"}], "workers": 2})
+    alice = {"authorization": "Bearer alices-token-1"}
+    send(q, 1, headers=alice)
+    stored(q, 1)
+    assert send(q, 6, headers=alice) == [200] * 6
+    out = done(q.ctl("history", "prune", "--client", "alice-person"))
+    assert out.startswith("7 requests ") and "nothing of client alice-person is left in the history" in out
+    send(q, 1, headers=alice)
+    stored(q, 1)  # what came before it is stored by now
+    assert rows(q, "SELECT sum(requests) n FROM usage_60") == [{"n": 1}]
+    send(q, 5, headers=alice)
+    assert done(q.ctl("history", "prune", "--before", "now")).startswith("6 requests ")
+    send(q, 1, headers=alice)
+    assert stored(q, 1)
+
+
+FILL = os.path.join(os.path.dirname(__file__), "..", "bench", "history_fill.py")
+
+
+@pytest.mark.parametrize("how", ["upgrade", "kill", "restart"])
+def test_a_prune_outlives_its_recorder(kept, how):  # noqa: F811
+    q = kept(whole("m", FIRST), config={"workers": 1})
+    until(lambda: history(q)["state"] == "storing", "the history")
+    q.stop()
+    subprocess.run([sys.executable, FILL, q.config["state_dir"] + "/history.db", "--requests", "60000", "--days", "30"],
+                   check=True, stdout=subprocess.DEVNULL)
+    q.start(wait=False).wait_serving(2)
+    until(lambda: history(q)["state"] == "storing", "the history")
+    client = rows(q, "SELECT text FROM name WHERE kind=2 LIMIT 1")[0]["text"]
+    os.kill(history(q)["pid"], signal.SIGSTOP)
+    pid = history(q)["pid"]
+    p = ctl(q, "history", "prune", "--client", client)
+    assert q.wait_log("says prune")
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: len(rows(q, "SELECT 1 FROM request JOIN name ON name.id=client WHERE text=? LIMIT 1", client)) == 0
+          or p.poll() is not None, "a part of it")
+    assert p.poll() is None  # it looks once more 1.5 s after its begin
+    if how == "upgrade":
+        q.upgrade()
+    elif how == "kill":
+        os.kill(pid, signal.SIGKILL)
+    else:
+        q.stop()
+        q.start(wait=False).wait_serving(3)
+    out = p.communicate(timeout=60)[0]
+    assert p.returncode == 0, out
+    assert "nothing of client %s is left in the history" % client in out
+    assert "begun anew" in out
+    until(lambda: history(q)["state"] == "storing", "the history")
+    assert rows(q, "SELECT 1 FROM name WHERE text=?", client) == []
+
+
+# ---- names
+
+def test_names_of_what_was_never_served(kept):  # noqa: F811
+    def play(peer, request):
+        model = request.json()["model"]
+        odd = b'{"type":"error","error":{"type":"invalid_request_error","message":"no such model"}}'
+        peer.send(reply(odd, 400) if model.startswith("junk") else whole(model, FIRST))
+
+    q = kept(play)
+    send(q, 1, model="claude-opus-4-5")
+    for i in range(520):
+        send(q, 1, model="junk-%d" % i)
+    send(q, 2, model="claude-opus-5")
+    stored(q, 523)
+    row = get(q, "requests?limit=1&since=1h")["requests"][0]
+    assert row["model"] == row["sent"] == row["served"] == "claude-opus-5"
+    assert 400 < len(rows(q, "SELECT 1 FROM name WHERE kind=1 AND text LIKE 'junk-%'")) <= 500
+
+
+# ---- a recorder that hangs
+
+def test_a_recorder_that_hangs_is_seen(kept):  # noqa: F811
+    q = kept(whole("m", FIRST))
+    send(q)
+    pid = stored(q, 1)["pid"]
+    assert metric(q, "qcc_history_up") == 1 and metric(q, "qcc_history_enabled") == 1
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        send(q, 3)
+        h = until(lambda: history(q)["state"] == "not answering" and history(q), "that it hangs")
+        assert metric(q, "qcc_history_up") == 0 and metric(q, "qcc_history_behind_seconds") >= 15
+        until(lambda: history(q)["behind_ms"] > h["behind_ms"], "that it grows")
+        assert q.wait_log(r"the recorder \(pid %d\) has not answered for 15 s" % pid)
+        a = call(q, "GET", "/api/v1/usage")
+        assert a.status == 503 and "does not answer" in a.error
+        assert "history not answering" in q.ctl("history").stdout
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    h = stored(q, 4)
+    assert h["state"] == "storing" and h["restarts"] == 0 and h["pid"] == pid
+    until(lambda: history(q)["behind_ms"] == 0, "that all is stored")
+    assert q.wait_log("the recorder answers again")
+    assert q.log().count("has not answered") == 1 and metric(q, "qcc_history_up") == 1
+
+
+# ---- no room
+
+def test_only_sums_for_want_of_room(kept):  # noqa: F811
+    q = kept(whole("m", FIRST), config={"workers": 1}, history={"max_size": "1GiB"})
+    until(lambda: history(q)["state"] == "storing", "the history")
+    q.stop()
+    subprocess.run([sys.executable, FILL, q.config["state_dir"] + "/history.db", "--requests", "300000", "--days", "6"],
+                   check=True, stdout=subprocess.DEVNULL)
+    q.configure({"history": {"max_size": "16MiB"}})
+    q.start(wait=False).wait_serving(2)
+    h = until(lambda: history(q)["state"] == "sums only" and history(q), "that there is no room")
+    assert "history.max_size" in h["why"] and "since 20" in h["why"]
+    assert q.wait_log("only sums are stored")
+    n = h["requests"]
+    send(q, 3)
+    until(lambda: "3 requests without a row" in history(q)["why"], "that it says what is missing")
+    assert history(q)["requests"] == n and metric(q, "qcc_history_up") == 1
+    out = done(q.ctl("history"))
+    assert out.startswith("history sums only: ") and "days of requests" in out

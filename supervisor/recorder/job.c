@@ -35,6 +35,8 @@ bool job_busy(const struct job *j, struct doc *d)
 unsigned job_begin(struct job *j, const struct job_kind *kind, int64_t now_ms, int64_t wall_ms,
                    struct doc *d)
 {
+    if (kind->forget)
+        j->forget = NULL; /* its own files have been removed */
     j->kind = kind;
     j->state = JOB_RUNNING;
     j->id = wall_ms > j->id ? wall_ms : j->id + 1; /* also after a start: no number comes twice */

@@ -343,6 +343,29 @@ static void a_backup(void **state)
     assert_int_equal(job_due(&job), INT64_MAX);
 }
 
+/* The end of the wait for one that was taken does not touch the next. */
+static void a_backup_after_another(void **state)
+{
+    (void)state;
+    struct err e;
+    struct stat st;
+    assert_true(job_backup_open(&job, 0, &e));
+    begin_job(&job_backup_kind);
+    run();
+    assert_int_equal(rename("history.db.backup", "taken.db"), 0);
+    grow();
+    assert_true(job_backup_open(&job, 0, &e));
+    assert_int_equal(job_begin(&job, &job_backup_kind, 5000, NOON, &answer), 200);
+    job_turn(&job, 5000);
+    assert_int_equal(job.state, JOB_RUNNING);
+    job_turn(&job, 10000);
+    while (job.state == JOB_RUNNING)
+        job_turn(&job, 10001);
+    assert_int_equal(job.state, JOB_DONE);
+    assert_int_equal(stat("history.db.backup", &st), 0);
+    assert_int_equal(unlink("taken.db"), 0);
+}
+
 static void a_backup_without_room(void **state)
 {
     (void)state;
@@ -418,6 +441,7 @@ int main(void)
         TEST(a_check),
         TEST(a_check_of_damage),
         TEST(a_backup),
+        TEST(a_backup_after_another),
         TEST(a_backup_without_room),
         TEST(a_backup_that_is_left),
         TEST(a_prune_that_is_left),

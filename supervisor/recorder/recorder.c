@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    REPORT_MS = 250,   /* within which workers report: they do so each 100 ms */
     STATE_MS = 5000,   /* between two REC_STATE without a change */
     FINISH_MS = 1500,  /* for the last records: the supervisor waits 2 s */
     ORPHAN_MS = 10000, /* after the supervisor's end: another recorder may read the same feed */
@@ -176,6 +177,8 @@ static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct 
         r->asked = mem_zalloc(QUESTIONS, sizeof *r->asked);
     struct question *q = &r->asked[r->nasked++];
     q->id = m.id;
+    bool prune = str_eq(m.what, STR("prune"));
+    q->at_ms = prune ? clock_mono_ms() + REPORT_MS : 0;
     q->nwhat = m.what.n;
     q->narg = m.arg.n;
     memcpy(q->what, m.what.p, m.what.n);
@@ -320,8 +323,10 @@ static void drop_all(struct recorder *r)
 static void wait(struct recorder *r, int64_t now)
 {
     int64_t at = store_at(r), job = job_due(&r->job);
-    int64_t next = r->nasked ? now : !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
+    int64_t next = !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
     next = job < next ? job : next;
+    if (r->nasked && r->asked[0].at_ms < next)
+        next = r->asked[0].at_ms;
     int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
     int64_t chunk_ms = upkeep_due_ms(&r->upkeep) - clock_boot_ms();
     if (r->db && r->state == HISTORY_STORING && chunk_ms < ms)
@@ -423,7 +428,7 @@ int recorder_run(int channel, int feed, int dir)
         look_after(&r, t, now);
         if (gave_up(&r) && (r.feed.n || r.events.n))
             drop_all(&r);
-        if (r.nasked)
+        if (r.nasked && clock_mono_ms() >= r.asked[0].at_ms)
             answer_one(&r);
         if (job_turn(&r.job, clock_mono_ms()))
             r.say_ms = 0;

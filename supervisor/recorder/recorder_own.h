@@ -23,6 +23,7 @@ struct question {
     uint64_t id;
     char what[32], arg[IPC_QUERY_MAX];
     size_t nwhat, narg;
+    int64_t at_ms; /* not answered before, CLOCK_MONOTONIC */
 };
 
 struct recorder {

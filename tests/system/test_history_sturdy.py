@@ -160,11 +160,10 @@ def test_results_of_earlier_jobs(kept):  # noqa: F811
 def test_prune_of_what_is_not_stored_yet(kept):  # noqa: F811
     q = kept(whole("m", FIRST), config={"clients": [{"name": "alice-person", "token": "alices-token-1"}], "workers": 2})
     alice = {"authorization": "Bearer alices-token-1"}
-    send(q, 1, headers=alice)
-    stored(q, 1)
-    assert send(q, 6, headers=alice) == [200] * 6
-    out = done(q.ctl("history", "prune", "--client", "alice-person"))
-    assert out.startswith("7 requests ") and "nothing of client alice-person is left in the history" in out
+    for _ in range(2):  # the file does not have the name yet
+        assert send(q, 6, headers=alice) == [200] * 6
+        out = done(q.ctl("history", "prune", "--client", "alice-person"))
+        assert out.startswith("6 requests ") and "nothing of client alice-person is left in the history" in out
     send(q, 1, headers=alice)
     stored(q, 1)  # what came before it is stored by now
     assert rows(q, "SELECT sum(requests) n FROM usage_60") == [{"n": 1}]

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Milliseconds between two looks at a job: the first, and at most. */
@@ -67,7 +66,7 @@ static bool begin_anew(struct cmd *c, struct watched *w, json_t **doc)
         fprintf(stderr, "\rthe recorder has ended: the %s is begun anew\n", w->what);
     w->anew = true;
     for (; clock_mono_ms() < until; poll(NULL, 0, LOOK_MAX_MS)) {
-        if (time(NULL) < w->again_s)
+        if (clock_wall_ms() / 1000 < w->again_s)
             continue;
         unsigned status = ask_quietly(c, w->what, w->again, doc);
         if (status == 200)
@@ -206,7 +205,7 @@ int job_prune(struct cmd *c, int argc, char **argv)
 {
     const char *before = NULL, *client = NULL;
     char fixed[24];
-    int64_t at = 0, now_s = time(NULL);
+    int64_t at = 0, now_s = clock_wall_ms() / 1000;
     struct buf arg, again;
     json_t *doc;
     for (int i = 1; i < argc; i++)

@@ -18,76 +18,11 @@
 
 enum {
     REPORT_MS = 250,   /* within which workers report: they do so each 100 ms */
-    STATE_MS = 5000,   /* between two REC_STATE without a change */
     FINISH_MS = 1500,  /* for the last records: the supervisor waits 2 s */
     ORPHAN_MS = 10000, /* after the supervisor's end: another recorder may read the same feed */
     READ_TURNS = 8,    /* messages between two looks at the clock */
     TX_MAX = 5 << 20,  /* bytes that may wait for the supervisor: an answer of the largest size */
-    NAME_BYTES = 250
 };
-
-static struct retention_time time_now(void)
-{
-    return (struct retention_time){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
-}
-
-/* ---- to the supervisor */
-
-static struct str bounded(const struct err *e)
-{
-    return str_make(e->msg, min_size(strlen(e->msg), NAME_BYTES));
-}
-
-/* Age of the oldest record or event that is not stored, at least 1; 0: all is stored. */
-static uint64_t behind(const struct recorder *r, int64_t now)
-{
-    int64_t since = now;
-    if (r->feed.n)
-        since = r->feed.since_ms;
-    if (r->events.n && r->events.since_ms < since)
-        since = r->events.since_ms;
-    if (!r->feed.n && !r->events.n)
-        return 0;
-    return since < now ? (uint64_t)(now - since) : 1;
-}
-
-void recorder_send_state(struct recorder *r, int64_t now)
-{
-    const struct retention *kept = &r->upkeep.retention;
-    if (r->state == HISTORY_STORING && r->db && kept->rows_off)
-        retention_text(kept, r->batch.missed, r->batch.oldest, time_now(), &r->why);
-    const struct ipc_rec_state m = {
-        .state = r->state,
-        .size = schema_size(),
-        .rows = (uint64_t)r->batch.rows,
-        .oldest_ms = r->batch.oldest,
-        .newest_ms = r->batch.newest,
-        .stored = r->stored,
-        .dropped = r->feed.dropped,
-        .behind_ms = behind(r, now),
-        .commits = r->commits,
-        .commit_us = r->commit_us,
-        .commit_hist = str_make((const char *)r->commit_hist, sizeof r->commit_hist),
-        .retention = retention_state(&r->upkeep.retention, clock_boot_ms()),
-        .why = bounded(&r->why),
-        .note = bounded(&r->note),
-        .fine = r->fine,
-    };
-    if (r->chan.fd != -1 && !chan_send(&r->chan, -1, ipc_put_v_rec_state, 0, &m))
-        chan_fini(&r->chan);
-    r->note.msg[0] = '\0';
-    r->fine = false;
-    r->said_ms = now;
-    r->say_ms = now + STATE_MS;
-}
-
-void recorder_enter(struct recorder *r, enum history_state state, const char *why)
-{
-    if (r->state != state)
-        r->say_ms = 0;
-    r->state = state;
-    err_set(&r->why, "%s", why);
-}
 
 /* Looks at the clock. Nothing is stored while it says a time that cannot be. */
 static void look_at_clock(struct recorder *r, struct retention_time t, int64_t now)
@@ -416,10 +351,10 @@ int recorder_run(int channel, int feed, int dir)
     r.job.flush = flush;
     r.job.flush_arg = &r;
     job_backup_clean();
-    upkeep_start(&r.upkeep, time_now());
+    upkeep_start(&r.upkeep, recorder_time());
     while (!r.stopping && !orphaned(&r)) {
         int64_t now = clock_mono_ms();
-        struct retention_time t = time_now();
+        struct retention_time t = recorder_time();
         if (r.configured && !gave_up(&r))
             look_at_clock(&r, t, now);
         recorder_look_at_name(&r, now);

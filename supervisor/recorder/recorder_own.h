@@ -1,5 +1,5 @@
 /* recorder_own: the recorder's state, shared by its loop (recorder.c) and its file
- * (recorder_file.c). */
+ * (recorder_file.c), and what it says (recorder_state.c). */
 #ifndef QCC_SUPERVISOR_RECORDER_RECORDER_OWN_H
 #define QCC_SUPERVISOR_RECORDER_RECORDER_OWN_H
 
@@ -13,6 +13,7 @@
 #include "supervisor/recorder/upkeep.h"
 
 enum {
+    STATE_MS = 5000, /* between two REC_STATE without a change */
     BATCH_MS = 1000, /* a record is stored after this time at most */
     RETRY_MS = 1000, /* after a lock */
     QUESTIONS = 16,  /* that may wait: as many as the supervisor lets wait */
@@ -51,6 +52,9 @@ struct recorder {
     struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
     size_t nasked;
 };
+
+/* What both clocks say now. */
+struct retention_time recorder_time(void);
 
 /* Sends REC_STATE. now: CLOCK_MONOTONIC, ms, here and below. */
 void recorder_send_state(struct recorder *r, int64_t now);

@@ -43,10 +43,12 @@ enum history_state {
     HISTORY_STARTING, /* opens its file */
     HISTORY_STORING,
     HISTORY_PAUSED, /* the disk is full, or has less than history.min_free */
-    HISTORY_LOCKED, /* another process holds a lock on the file, or it cannot be opened now */
+    HISTORY_LOCKED, /* another process holds a lock on the file */
     HISTORY_NEWER,  /* the file is of a newer QCC, and stays untouched */
     HISTORY_BROKEN, /* a damaged file that cannot be set aside either */
     HISTORY_CLOCK,  /* the clock says a time before 2020 or beyond 2100 */
+    HISTORY_FAILED, /* the file cannot be opened: it is no regular file, or there is no permission
+                     */
     HISTORY__COUNT
 };
 

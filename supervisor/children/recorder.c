@@ -4,6 +4,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/ipc/feed_head.h"
 #include "common/ipc/price_wire.h"
 #include "supervisor/children/spawn.h"
 #include "supervisor/shared/events.h"
@@ -19,6 +20,9 @@
 /* Seconds that it has to store what it has. */
 #define STOP_S 2.0
 
+/* Seconds without a REC_STATE, which comes each 5 s, after which it counts as hanging. */
+#define SILENT_S 15.0
+
 /* Prices and the factors of all endpoints take up to 1.4 MB. */
 enum { TX_MAX = 3 << 20, FORK_RETRY_MS = 1000 };
 
@@ -27,14 +31,33 @@ static const struct backoff_conf respawn = {.young_ms = 2000, .first_ms = 100, .
 static const char *const state_text[HISTORY__COUNT] = {
     [HISTORY_STARTING] = "starting", [HISTORY_STORING] = "storing", [HISTORY_PAUSED] = "paused",
     [HISTORY_LOCKED] = "locked",     [HISTORY_NEWER] = "newer",     [HISTORY_BROKEN] = "broken",
-    [HISTORY_CLOCK] = "clock",
+    [HISTORY_CLOCK] = "clock",       [HISTORY_FAILED] = "failed",
 };
 
 const char *recorder_state_text(const struct recorder *r)
 {
     if (r->phase == RECORDER_OFF)
         return "off";
-    return r->phase == RECORDER_WAITING ? "not running" : state_text[r->is.state];
+    if (r->phase == RECORDER_WAITING)
+        return "not running";
+    if (r->is.state == HISTORY_STORING && r->is.retention == HISTORY_FULL && !r->silent)
+        return "sums only";
+    return r->silent ? "not answering" : state_text[r->is.state];
+}
+
+bool recorder_stores(const struct recorder *r)
+{
+    return r->phase == RECORDER_RUNNING && !r->silent && r->is.state == HISTORY_STORING;
+}
+
+bool recorder_paused(const struct recorder *r)
+{
+    return r->phase == RECORDER_RUNNING && !r->silent && r->is.state > HISTORY_STORING;
+}
+
+uint64_t recorder_behind_ms(const struct recorder *r)
+{
+    return r->is.behind_ms + (r->silent ? (uint64_t)(clock_mono_ms() - r->heard_ms) : 0);
 }
 
 const char *recorder_retention_text(const struct recorder *r)
@@ -74,6 +97,8 @@ static void unwatch(struct recorder *r)
 {
     ev_io_stop(r->loop, &r->rd);
     ev_io_stop(r->loop, &r->wr);
+    ev_timer_stop(r->loop, &r->silence);
+    r->silent = false;
 }
 
 static void note_error(struct recorder *r, struct str what)
@@ -141,6 +166,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id != IPC_REC_STATE || !ipc_get_rec_state(f, &m) || m.state >= HISTORY__COUNT ||
         m.retention >= HISTORY_RETENTION__COUNT)
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    if (r->silent)
+        log_info("history: the recorder answers again");
+    r->silent = false;
+    r->heard_ms = clock_mono_ms();
+    ev_timer_again(r->loop, &r->silence);
     log_state(r, &m);
     /* The process has read what was sent before its last report but one: if nothing waits, it is
      * stored. */
@@ -183,6 +213,22 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     (void)loop, (void)events;
     enum chan_result got = chan_read(&r->chan, on_frame, r, &e);
     handle(r, got, &e);
+}
+
+static void on_silence(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct recorder *r = CONTAINER_OF(w, struct recorder, silence);
+    int64_t heard = r->heard_ms;
+    char why[64];
+    (void)loop, (void)events;
+    on_readable(r->loop, &r->rd, EV_READ); /* this process may have stood still itself */
+    if (r->silent || r->heard_ms != heard || !ev_is_active(&r->rd))
+        return;
+    r->silent = true;
+    snprintf(why, sizeof why, "the recorder (pid %d) has not answered for %.0f s", (int)r->pid,
+             SILENT_S);
+    note_error(r, str_c(why));
+    log_warn("history: %s", why);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
@@ -260,6 +306,18 @@ static void close_feed(struct recorder *r)
     fd_close(&r->feed_in);
 }
 
+/* What workers have sent and no recorder will read is counted. */
+static void count_feed(struct recorder *r)
+{
+    struct feed_head head;
+    ssize_t n;
+    if (r->feed_in == -1)
+        return;
+    while ((n = recv(r->feed_in, &head, sizeof head, MSG_DONTWAIT)) > 0)
+        if (n == (ssize_t)sizeof head)
+            r->dropped_before += min_size(head.n, FEED_BATCH);
+}
+
 static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
 {
     struct recorder *r = CONTAINER_OF(w, struct recorder, child);
@@ -275,7 +333,11 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     bool told = r->phase == RECORDER_STOPPING;
     int64_t wait = 0;
     r->pid = 0;
+    if (told && r->is.dropped > r->dropped_told)
+        log_warn("history: the recorder has ended; %llu requests were not stored",
+                 (unsigned long long)(r->is.dropped - r->dropped_told));
     r->dropped_before += r->is.dropped;
+    r->dropped_told = 0;
     r->commits_before = recorder_commits(r);
     r->commits = (struct recorder_commits){0};
     r->is = (struct ipc_rec_state){.rows = r->is.rows, .size = r->is.size};
@@ -292,6 +354,8 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
         wait = backoff_ended(&r->backoff, &respawn, clock_mono_ms() - r->started_ms);
     }
     r->phase = RECORDER_OFF;
+    if (r->switched_off)
+        count_feed(r);
     if (r->wanted)
         wait_for_start(r, wait);
     else
@@ -324,8 +388,10 @@ static void start(struct recorder *r)
     ev_io_set(&r->rd, ours, EV_READ);
     ev_io_set(&r->wr, ours, EV_WRITE);
     ev_io_start(r->loop, &r->rd);
-    r->started_ms = clock_mono_ms();
+    r->heard_ms = r->started_ms = clock_mono_ms();
     r->started_wall_ms = clock_wall_ms();
+    ev_now_update(r->loop);
+    ev_timer_again(r->loop, &r->silence);
     r->phase = RECORDER_RUNNING;
     r->why[0] = '\0';
     log_info("recorder started, pid %d", (int)r->pid);
@@ -358,6 +424,8 @@ void recorder_init(struct recorder *r, struct ev_loop *loop, char *program, stru
     ev_init(&r->wr, on_writable);
     ev_init(&r->child, on_reaped);
     ev_init(&r->timer, on_timer);
+    ev_init(&r->silence, on_silence);
+    r->silence.repeat = SILENT_S;
 }
 
 /* Starts it, or leaves that to recorder_release. */
@@ -399,6 +467,7 @@ void recorder_use_conf(struct recorder *r, struct conf *c, int dir)
                                     .clients = c->history.clients};
     if (on && !r->program)
         log_error("there is no history: there is no program qcc-recorder beside qcc-worker");
+    r->switched_off = !r->wanted;
     if (!r->wanted)
         (void)recorder_stop(r);
     else if (r->phase == RECORDER_RUNNING)
@@ -423,7 +492,7 @@ int recorder_feed(const struct recorder *r)
 bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg)
 {
     const struct ipc_rec_ask m = {.id = id, .what = what, .arg = arg};
-    if (r->phase != RECORDER_RUNNING)
+    if (r->phase != RECORDER_RUNNING || r->silent)
         return false;
     send_it(r, ipc_put_v_rec_ask, &m);
     return true;
@@ -446,6 +515,7 @@ static void tell_to_stop(struct recorder *r)
     if (r->phase != RECORDER_RUNNING)
         return;
     r->phase = RECORDER_STOPPING;
+    r->dropped_told = r->is.dropped;
     r->ops->gone(r->arg);
     timer_in(r, STOP_S);
     send_it(r, ipc_put_v_rec_stop, &m);

@@ -52,6 +52,7 @@ struct recorder {
     char *program;         /* owned; NULL: there is none */
     int dir;               /* state_dir, a descriptor of its own; -1: none */
     bool wanted;           /* there is to be a history */
+    bool switched_off;     /* by the configuration: no recorder reads the feed any more */
     unsigned held;         /* enum recorder_hold, or'ed; not 0: none is started here */
     struct events *events; /* borrowed; its own unexpected ends are added */
     /* Of the events: how many the process was sent, how many it had been sent at its last
@@ -66,13 +67,17 @@ struct recorder {
     ev_io rd, wr;
     ev_child child;
     ev_timer timer;
+    ev_timer silence; /* until REC_STATE is overdue */
+    int64_t heard_ms; /* when REC_STATE came last, CLOCK_MONOTONIC */
+    bool silent;      /* it is overdue */
     struct backoff backoff;
     int64_t started_ms, started_wall_ms;   /* CLOCK_MONOTONIC, CLOCK_REALTIME */
     char libraries[IPC_LIBRARIES_MAX + 1]; /* what it is linked with; empty: not known */
     unsigned failures;                     /* processes that ended without having been told to */
     struct ipc_rec_state is;               /* as last sent; its texts are not valid */
     char why[257];                         /* the last REC_STATE's */
-    uint64_t dropped_before;               /* of earlier processes */
+    uint64_t dropped_before; /* of earlier processes, and what none of them has read */
+    uint64_t dropped_told;   /* when REC_STOP was sent */
     struct recorder_commits commits, commits_before;
     char last_error[257];  /* why nothing was stored the last time, or what befell the process */
     int64_t last_error_ms; /* CLOCK_REALTIME; 0: there was none */
@@ -115,8 +120,18 @@ bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str a
  * file has no name any more. -1 with errno: there is none. */
 int recorder_take_backup(const struct recorder *r);
 
-/* The state in one word: "off", "not running", or as of REC_STATE: "storing", …. */
+/* The state in a word or two: "off", "not running", "not answering", or as of REC_STATE: "storing",
+ * …. */
 const char *recorder_state_text(const struct recorder *r);
+
+/* Whether it runs, answers and stores. */
+bool recorder_stores(const struct recorder *r);
+
+/* Whether it runs and answers, and says why it stores nothing. */
+bool recorder_paused(const struct recorder *r);
+
+/* Age in ms of the oldest record that is not stored, as far as is known. */
+uint64_t recorder_behind_ms(const struct recorder *r);
 
 /* Records that no history has got, of the recorder's own count. */
 uint64_t recorder_dropped(const struct recorder *r);

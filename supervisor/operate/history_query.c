@@ -57,7 +57,7 @@ bool history_query_possible(const struct history_queries *h)
 bool history_query_reads(const struct history_queries *h)
 {
     const struct recorder *r = h->env->recorder;
-    return r->wanted && r->phase == RECORDER_RUNNING && r->is.state == HISTORY_STORING;
+    return r->wanted && recorder_stores(r);
 }
 
 /* Why there is no history, and what to set. */
@@ -67,6 +67,8 @@ static unsigned refuse_off(const struct operate_env *env, struct doc *d)
         return doc_refuse(d, 409, "there is no history: set history.enabled to auto or true");
     if (!env->conf->state_dir)
         return doc_refuse(d, 409, "there is no history: set state_dir");
+    if (env->recorder->program)
+        return doc_refuse(d, 503, "the recorder has ended: QCC is being stopped");
     return doc_refuse(d, 409, "there is no history: qcc-recorder is not beside qcc-worker");
 }
 
@@ -81,7 +83,10 @@ unsigned history_query_begin(struct history_queries *h, const struct asker *from
     if (h->nopen == OPEN_MAX)
         return doc_refuse(d, 503, "too many ask the history at the same time");
     if (!recorder_ask(h->env->recorder, h->last_id + 1, what, arg))
-        return doc_refuse(d, 503, "the recorder is being started: try again in a second");
+        return doc_refuse(d, 503,
+                          h->env->recorder->silent
+                              ? "the recorder does not answer: see the log"
+                              : "the recorder is being started: try again in a second");
     struct history_query *q = mem_zalloc(1, sizeof *q);
     q->all = h;
     q->from = *from;

@@ -188,14 +188,15 @@ OF_LIVING(worker_buffered, doc_int, w->gauges.buffered_bytes)
 OF_LIVING(worker_started, doc_milli, w->started_wall_ms)
 OF_LIVING(worker_memory, doc_int, a->cost[a->i].resident)
 
-INT(history_up,
-    a->env->recorder->is.state == HISTORY_STORING && a->env->recorder->phase == RECORDER_RUNNING)
+INT(history_enabled, a->env->recorder->wanted)
+INT(history_up, recorder_stores(a->env->recorder))
+INT(history_paused, recorder_paused(a->env->recorder))
 INT(history_dropped, recorder_dropped(a->env->recorder) + a->env->totals->history_dropped)
 INT(history_size, a->env->recorder->is.size)
 
 static void history_behind(const struct at *a)
 {
-    doc_milli(a->d, (int64_t)a->env->recorder->is.behind_ms);
+    doc_milli(a->d, (int64_t)recorder_behind_ms(a->env->recorder));
 }
 
 static void recorder_memory(const struct at *a)
@@ -382,6 +383,9 @@ static const struct {
     {"qcc_workers_cpu_seconds_total", COUNTER, NO, NO, workers_cpu,
      "CPU time of all workers, ended ones too."},
 
+    {"qcc_history_enabled", GAUGE, NO, NO, history_enabled, "Whether there is to be a history."},
+    {"qcc_history_paused", GAUGE, NO, NO, history_paused,
+     "Whether the recorder runs and can store nothing."},
     {"qcc_history_up", GAUGE, NO, NO, history_up, "Whether requests are stored in the history."},
     {"qcc_history_dropped_total", COUNTER, NO, NO, history_dropped,
      "Requests that the history has not got."},

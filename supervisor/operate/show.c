@@ -509,7 +509,7 @@ void show_history(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "requests", (int64_t)r->is.rows);
     show_put_wall(d, "oldest", r->is.oldest_ms);
     show_put_wall(d, "newest", r->is.newest_ms);
-    doc_kv_int(d, "behind_ms", (int64_t)r->is.behind_ms);
+    doc_kv_int(d, "behind_ms", (int64_t)recorder_behind_ms(r));
     doc_kv_int(d, "stored", (int64_t)r->is.stored);
     doc_kv_int(d, "commits", (int64_t)r->is.commits);
     doc_kv_int(d, "dropped", (int64_t)(recorder_dropped(r) + env->totals->history_dropped));

@@ -8,7 +8,10 @@ static void put_state(struct cmd *c, const json_t *doc)
 {
     struct str state = doc_text_of(doc, "state");
     bool off = str_eq(state, STR("off"));
-    enum tint tint = off ? TINT_DIM : str_eq(state, STR("storing")) ? TINT_GOOD : TINT_BAD;
+    enum tint tint = off                               ? TINT_DIM
+                     : str_eq(state, STR("storing"))   ? TINT_GOOD
+                     : str_eq(state, STR("sums only")) ? TINT_WARN
+                                                       : TINT_BAD;
     cmd_put(c, "history ");
     cmd_tint(c, tint, STR_FMT, STR_ARG(state));
     if (doc_has(doc, "why")) {

@@ -1,4 +1,5 @@
 /* cmd_job: work on the history that the recorder does in steps: check, prune, backup. */
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/ipc/params.h"
 #include "supervisor/qccctl/cmd.h"
@@ -17,6 +18,9 @@
 /* Milliseconds between two looks at a job: the first, and at most. */
 enum { LOOK_MS = 10, LOOK_MAX_MS = 250, COPY = 1 << 16 };
 
+/* Milliseconds that another recorder has to begin a prune anew. */
+enum { ANEW_MS = 60000 };
+
 /* ---- following a job */
 
 static void put_progress(const struct cmd *c, const json_t *doc, bool over)
@@ -32,31 +36,96 @@ static void put_progress(const struct cmd *c, const json_t *doc, bool over)
     fflush(stderr);
 }
 
+/* A job that is followed. */
+struct watched {
+    const char *what, *arg;
+    const char *again; /* its argument when it is begun anew; NULL: it cannot be */
+    int64_t again_s;   /* and when that may be, Unix */
+    bool anew;         /* it was */
+};
+
+/* Asks without a word about what fails. Status 0: nobody answers, which may change. */
+static unsigned ask_quietly(struct cmd *c, const char *what, const char *arg, json_t **doc)
+{
+    unsigned status = 0;
+    c->ctl.quiet = true;
+    int code = (int)ctl_ask(&c->ctl, what, arg, c->timeout_ms, &status, doc, NULL);
+    c->ctl.quiet = false;
+    if (code != CTL_DONE) {
+        (void)!ctl_again(&c->ctl);
+        return 0;
+    }
+    return status;
+}
+
+/* The recorder that did the job has ended. False: none has begun it anew in time. */
+static bool begin_anew(struct cmd *c, struct watched *w, json_t **doc)
+{
+    int64_t until = clock_mono_ms() + ANEW_MS;
+    if (isatty(STDERR_FILENO) && !c->json)
+        fprintf(stderr, "\rthe recorder has ended: the %s is begun anew\n", w->what);
+    w->anew = true;
+    for (; clock_mono_ms() < until; poll(NULL, 0, LOOK_MAX_MS)) {
+        if (clock_wall_ms() / 1000 < w->again_s)
+            continue;
+        unsigned status = ask_quietly(c, w->what, w->again, doc);
+        if (status == 200)
+            return true;
+        json_decref(*doc);
+        *doc = NULL;
+        if (status == 404) { /* the client has no name any more: it was done to its end */
+            *doc = json_object();
+            return true;
+        }
+    }
+    return false;
+}
+
+static int lost(const struct cmd *c, const struct watched *w)
+{
+    fprintf(stderr, "qccctl %s: the recorder has ended before the %s was done%s: %s\n", c->name,
+            w->what, w->again ? ", and no other has begun it anew" : "",
+            w->again ? "what was deleted is gone, the rest is not; begin it again when `qccctl "
+                       "history` says that it is storing"
+                     : "begin it again");
+    return CTL_REFUSED;
+}
+
+/* Asks for the state of the job once. CTL_DONE with *doc, also when it was begun anew. */
+static int look(struct cmd *c, struct watched *w, const char *id, json_t **doc)
+{
+    unsigned status = ask_quietly(c, "job", id, doc);
+    if (status == 200)
+        return CTL_DONE;
+    bool gone = status == 0 || status == 404 || status == 503;
+    json_decref(*doc);
+    *doc = NULL;
+    if (!gone) /* once more, for its words */
+        return cmd_ask(c, "job", id, doc);
+    return w->again && begin_anew(c, w, doc) ? CTL_DONE : lost(c, w);
+}
+
 /* Begins the job and asks for its state until it has ended. CTL_DONE with *doc, its result, which
  * the caller owns. */
-static int follow(struct cmd *c, const char *what, const char *arg, json_t **doc)
+static int follow(struct cmd *c, struct watched *w, json_t **doc)
 {
     char id[48];
     int wait = LOOK_MS;
-    int code = cmd_ask(c, what, arg, doc);
-    if (code != CTL_DONE)
-        return code;
-    snprintf(id, sizeof id, "id=%lld", (long long)doc_int_of(*doc, "job"));
-    while (str_eq(doc_text_of(*doc, "state"), STR("running"))) {
+    int code = cmd_ask(c, w->what, w->arg, doc);
+    while (code == CTL_DONE && str_eq(doc_text_of(*doc, "state"), STR("running"))) {
+        snprintf(id, sizeof id, "id=%lld", (long long)doc_int_of(*doc, "job"));
         put_progress(c, *doc, false);
         poll(NULL, 0, wait);
         wait = 2 * wait < LOOK_MAX_MS ? 2 * wait : LOOK_MAX_MS;
         json_t *was = *doc;
-        code = cmd_ask(c, "job", id, doc);
-        if (code != CTL_DONE) {
+        code = look(c, w, id, doc);
+        if (code != CTL_DONE)
             put_progress(c, was, true);
-            json_decref(was);
-            return code;
-        }
         json_decref(was);
     }
-    put_progress(c, *doc, true);
-    return CTL_DONE;
+    if (code == CTL_DONE)
+        put_progress(c, *doc, true);
+    return code;
 }
 
 /* ---- check */
@@ -70,7 +139,7 @@ int job_check(struct cmd *c, int argc, char **argv)
     (void)argv;
     if (argc != 1)
         return cmd_usage(c, "check takes no argument");
-    int code = follow(c, "check", "", &doc);
+    int code = follow(c, &(struct watched){.what = "check", .arg = ""}, &doc);
     if (code != CTL_DONE)
         return code;
     bool whole = doc_flag_of(doc, "whole");
@@ -91,11 +160,12 @@ int job_check(struct cmd *c, int argc, char **argv)
 
 /* ---- prune */
 
-static void put_pruned(struct cmd *c, const json_t *doc, const char *client)
+static void put_pruned(struct cmd *c, const json_t *doc, const char *client, bool anew)
 {
     int64_t n = doc_int_of(doc, "requests"), sums = doc_int_of(doc, "sums");
-    cmd_put(c, "%lld request%s and %lld sum%s deleted\n", (long long)n, n == 1 ? "" : "s",
-            (long long)sums, sums == 1 ? "" : "s");
+    cmd_put(c, "%lld request%s and %lld sum%s deleted%s\n", (long long)n, n == 1 ? "" : "s",
+            (long long)sums, sums == 1 ? "" : "s",
+            anew ? " since the prune was begun anew: its recorder had ended" : "");
     if (client && !doc_flag_of(doc, "name_kept")) {
         cmd_put(c, "nothing of client ");
         cmd_foreign(c, str_c(client));
@@ -123,10 +193,20 @@ static bool option(const char *name, char **arg, const char **value, int *i)
     return *value != NULL;
 }
 
+/* Makes the argument of a prune, a text that ends with a 0. False: it is too long. */
+static bool prune_arg(struct buf *b, const char *before, const char *client)
+{
+    buf_init(b, 1000);
+    return params_add(b, STR("before"), str_c(before)) &&
+           (!client || params_add(b, STR("client"), str_c(client))) && buf_add(b, "", 1);
+}
+
 int job_prune(struct cmd *c, int argc, char **argv)
 {
     const char *before = NULL, *client = NULL;
-    struct buf arg;
+    char fixed[24];
+    int64_t at = 0, now_s = clock_wall_ms() / 1000;
+    struct buf arg, again;
     json_t *doc;
     for (int i = 1; i < argc; i++)
         if (!option("--before", argv + i, &before, &i) &&
@@ -134,19 +214,25 @@ int job_prune(struct cmd *c, int argc, char **argv)
             return cmd_usage(c, "prune takes --before TIME and --client NAME");
     if (!before && !client)
         return cmd_usage(c, "prune needs --before TIME, or --client NAME, or both");
-    buf_init(&arg, 1000);
     bool now = !before || strcmp(before, "now") == 0;
-    bool fits = params_add(&arg, STR("before"), str_c(now ? "0s" : before)) &&
-                (!client || params_add(&arg, STR("client"), str_c(client))) && buf_add(&arg, "", 1);
-    int code = fits ? follow(c, "prune", buf_data(&arg), &doc)
-                    : cmd_usage(c, "what follows prune is too long");
+    /* A recorder that begins it anew is told the same moment: of now, the end of this second. */
+    bool known = now || params_moment(str_c(before), now_s, &at);
+    snprintf(fixed, sizeof fixed, "%lld", (long long)(now ? now_s + 1 : at));
+    bool fits = prune_arg(&arg, now ? "0s" : before, client);
+    fits = prune_arg(&again, fixed, client) && fits;
+    struct watched w = {.what = "prune",
+                        .arg = buf_data(&arg),
+                        .again = known ? buf_data(&again) : NULL,
+                        .again_s = now ? now_s + 1 : 0};
+    int code = fits ? follow(c, &w, &doc) : cmd_usage(c, "what follows prune is too long");
     buf_free(&arg);
+    buf_free(&again);
     if (code != CTL_DONE)
         return code;
     if (c->json)
         cmd_json(c, doc);
     else
-        put_pruned(c, doc, client);
+        put_pruned(c, doc, client, w.anew);
     json_decref(doc);
     return CTL_DONE;
 }
@@ -235,7 +321,7 @@ static int store(struct cmd *c, struct target *t)
 {
     json_t *doc, *none;
     int fd = -1;
-    int code = follow(c, "backup", "", &doc);
+    int code = follow(c, &(struct watched){.what = "backup", .arg = ""}, &doc);
     if (code == CTL_DONE) {
         code = cmd_ask_long(c, "take_backup", "", 0, &none, &fd);
         if (code == CTL_DONE)

@@ -325,6 +325,8 @@ enum ctl_exit ctl_ask(struct ctl *c, const char *what, const char *arg, int64_t 
         c->fd = -1;
         return CTL_DONE;
     }
+    if (c->quiet)
+        return CTL_NOBODY;
     if (late)
         fprintf(stderr, "qccctl: %s did not answer within %lld s\n", c->peer,
                 (long long)(timeout_ms + 999) / 1000);

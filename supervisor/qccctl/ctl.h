@@ -15,6 +15,7 @@ struct ctl {
     char *path;     /* path of the socket that is connected to */
     bool searched;  /* nothing named the path: it is the first default place that answered */
     char peer[160]; /* name of the supervisor in messages */
+    bool quiet;     /* ctl_ask does not print why there is no answer */
     int64_t timeout_ms;
     uint64_t last_id;
     /* the answer that is waited for */

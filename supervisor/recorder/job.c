@@ -35,10 +35,13 @@ bool job_busy(const struct job *j, struct doc *d)
 unsigned job_begin(struct job *j, const struct job_kind *kind, int64_t now_ms, int64_t wall_ms,
                    struct doc *d)
 {
+    if (kind->forget)
+        j->forget = NULL; /* its own files have been removed */
     j->kind = kind;
     j->state = JOB_RUNNING;
     j->id = wall_ms > j->id ? wall_ms : j->id + 1; /* also after a start: no number comes twice */
-    j->asked_ms = j->at_ms = now_ms;
+    j->began_ms = j->asked_ms = j->at_ms = now_ms;
+    j->began_wall_ms = wall_ms;
     j->done = 0;
     put_head(j, d, 0);
     return 200;
@@ -53,10 +56,38 @@ enum job_turn job_failed(struct job *j, int rc)
     return JOB_BROKEN;
 }
 
+static unsigned put_state(const struct job *j, struct doc *d)
+{
+    struct err e;
+    if (j->state == JOB_FAILED) {
+        err_set(&e, "the %s has failed: %.400s", j->kind->name, j->why.msg);
+        return doc_refuse(d, 500, e.msg);
+    }
+    put_head(j, d, j->state == JOB_DONE ? j->kind->members : 0);
+    if (j->state == JOB_DONE)
+        j->kind->put(j, d);
+    return 200;
+}
+
+/* Another job may be begun before this one's state is asked for. */
+static void keep_result(struct job *j)
+{
+    struct job_result *r = &j->results[j->nresults++ % JOB_RESULTS];
+    doc_free(&r->d);
+    doc_init(&r->d, IPC_ANSWER_MAX);
+    r->id = j->id;
+    r->status = put_state(j, &r->d);
+}
+
 static void end(struct job *j, enum job_state state)
 {
     j->kind->close(j);
     j->state = state;
+    if (state == JOB_DONE && j->kind->forget) {
+        j->forget = j->kind->forget;
+        j->forget_ms = j->asked_ms + FORGOTTEN_MS;
+    }
+    keep_result(j);
     malloc_trim(0); /* a job takes more memory than a batch */
 }
 
@@ -72,6 +103,8 @@ void job_free(struct job *j)
 {
     job_abort(j, "the recorder ends");
     doc_free(&j->check.faults);
+    for (size_t i = 0; i < JOB_RESULTS; i++)
+        doc_free(&j->results[i].d);
 }
 
 static bool forgotten(const struct job *j, int64_t now_ms)
@@ -81,9 +114,10 @@ static bool forgotten(const struct job *j, int64_t now_ms)
 
 bool job_turn(struct job *j, int64_t now_ms)
 {
-    if (j->state == JOB_DONE && j->kind->forget && forgotten(j, now_ms)) {
-        j->kind->forget();
-        j->state = JOB_NONE;
+    j->now_ms = now_ms;
+    if (j->forget && now_ms >= j->forget_ms) {
+        j->forget();
+        j->forget = NULL;
     }
     if (j->state != JOB_RUNNING || now_ms < j->at_ms)
         return false;
@@ -111,24 +145,19 @@ int64_t job_due(const struct job *j)
 {
     if (j->state == JOB_RUNNING)
         return j->at_ms;
-    bool kept = j->state == JOB_DONE && j->kind->forget;
-    return kept ? j->asked_ms + FORGOTTEN_MS : INT64_MAX;
+    return j->forget ? j->forget_ms : INT64_MAX;
 }
 
 unsigned job_show(struct job *j, int64_t id, int64_t now_ms, struct doc *d)
 {
-    struct err e;
-    if (j->state == JOB_NONE || j->id != id)
-        return doc_refuse(d, 404,
-                          "there is no such job: the recorder was started anew, or another "
-                          "job was begun");
-    j->asked_ms = now_ms;
-    if (j->state == JOB_FAILED) {
-        err_set(&e, "the %s has failed: %.400s", j->kind->name, j->why.msg);
-        return doc_refuse(d, 500, e.msg);
+    if (j->state == JOB_RUNNING && j->id == id) {
+        j->asked_ms = now_ms;
+        return put_state(j, d);
     }
-    put_head(j, d, j->state == JOB_DONE ? j->kind->members : 0);
-    if (j->state == JOB_DONE)
-        j->kind->put(j, d);
-    return 200;
+    for (size_t i = 0; i < JOB_RESULTS; i++)
+        if (id && j->results[i].id == id) {
+            d->torn = !buf_str(&d->b, buf_view(&j->results[i].d.b));
+            return j->results[i].status;
+        }
+    return doc_refuse(d, 404, "there is no such job: the recorder was started anew meanwhile");
 }

@@ -43,14 +43,26 @@ struct job_check {
     struct doc faults;
 };
 
+/* What came of a job that has ended. */
+struct job_result {
+    int64_t id; /* 0: none */
+    unsigned status;
+    struct doc d; /* owned */
+};
+
+/* Results that are kept. */
+enum { JOB_RESULTS = 8 };
+
 /* What is deleted: keys below those of before_ms; of one client, or of all. */
 struct job_prune {
     int64_t before_ms, client; /* client: number of its name; 0: all */
+    bool again;                /* all tables were gone through, and are once more */
     size_t table;
     int64_t from;           /* the next key of the table that is looked at */
     int64_t requests, sums; /* rows deleted */
     int64_t free_before;    /* free pages at the last step; -1: none yet */
     bool name_kept, log_kept;
+    unsigned forgets; /* those of the names when the scan for what refers to them began */
 };
 
 struct job_backup {
@@ -65,10 +77,20 @@ struct job {
     const struct job_kind *kind;
     enum job_state state;
     int64_t id;
-    int64_t asked_ms;    /* when its state was asked for last, CLOCK_MONOTONIC */
-    int64_t at_ms;       /* no step before, CLOCK_MONOTONIC */
-    int64_t done, total; /* its progress; total 0: not known */
-    struct err why;      /* of JOB_FAILED */
+    int64_t began_ms, began_wall_ms; /* CLOCK_MONOTONIC, CLOCK_REALTIME */
+    int64_t now_ms;                  /* of this turn */
+    /* Stores all that was reported so far; false: that is not possible now. NULL: there is nothing
+     * to store. */
+    bool (*flush)(void *arg);
+    void *flush_arg;
+    struct job_result results[JOB_RESULTS]; /* a ring; the next goes to nresults % JOB_RESULTS */
+    size_t nresults;
+    void (*forget)(void); /* of the kind whose result nobody has taken yet; NULL: none */
+    int64_t forget_ms;    /* when it is removed, CLOCK_MONOTONIC */
+    int64_t asked_ms;     /* when its state was asked for last, CLOCK_MONOTONIC */
+    int64_t at_ms;        /* no step before, CLOCK_MONOTONIC */
+    int64_t done, total;  /* its progress; total 0: not known */
+    struct err why;       /* of JOB_FAILED */
     struct job_check check;
     struct job_prune prune;
     struct job_backup backup;

@@ -15,8 +15,29 @@ static const struct {
     {"speed_60", "q", 3600, false}, {"tries_60", "q", 3600, false}, {"event", "k", 0, false},
 };
 
+/* Where names of models and clients are referred to. */
+static const struct {
+    const char *name, *key, *columns[4];
+} references[] = {
+    {"request", "k", {"model", "sent", "served", "client"}},
+    {"usage_15", "q", {"model", "client"}},
+    {"usage_60", "q", {"model", "client"}},
+    {"speed_60", "q", {"model"}},
+};
+
 /* What follows the tables. */
-enum { NAMES = COUNT_OF(tables), VACUUM, LOG, OVER };
+enum {
+    SETTLE = COUNT_OF(tables),
+    REFERENCES,
+    NAMES = REFERENCES + COUNT_OF(references),
+    VACUUM,
+    LOG,
+    OVER
+};
+
+/* Milliseconds from the begin to the last pass: workers report each 100 ms. What ended LATE_MS
+ * before the begin has long been reported. How long a recording that cannot go on is waited for. */
+enum { SETTLE_MS = 1500, LATE_MS = 10000, STUCK_MS = 30000 };
 
 static int exec(sqlite3 *db, const char *sql)
 {
@@ -123,31 +144,111 @@ static enum job_turn delete_chunk(struct job *j)
     return last >= end - 1 ? next_table(j) : JOB_MORE;
 }
 
-/* Deletes the client's name if nothing refers to it. All names are written anew: a name that was
- * moved from one page to another may stand in the rest of the first still. */
-static enum job_turn delete_name(struct job *j)
+/* Waits until what was reported before the begin is stored, then goes through the tables again. */
+static enum job_turn settle(struct job *j)
 {
     struct job_prune *p = &j->prune;
-    sqlite3 *db = j->batch->db;
-    int64_t used = 0;
-    char sql[400];
-    if (!p->client)
+    if (p->again || p->before_ms < j->began_wall_ms - LATE_MS)
         return next_table(j);
-    int rc = number(db,
-                    "SELECT EXISTS(SELECT 1 FROM usage_15 WHERE client=?1) OR EXISTS(SELECT 1 FROM "
-                    "usage_60 WHERE client=?1) OR EXISTS(SELECT 1 FROM request WHERE client=?1)",
-                    p->client, 0, &used);
+    if (j->now_ms - j->began_ms < SETTLE_MS)
+        return JOB_LATER;
+    if (j->flush && !j->flush(j->flush_arg)) {
+        if (j->now_ms - j->began_ms < STUCK_MS)
+            return JOB_LATER;
+        err_set(&j->why, "what was deleted is gone, but requests of before wait to be stored: "
+                         "prune again when the history stores");
+        return JOB_BROKEN;
+    }
+    p->again = true;
+    p->table = 0;
+    p->from = INT64_MIN;
+    return JOB_MORE;
+}
+
+/* Notes the names that the next chunk of the table refers to. */
+static enum job_turn note_references(struct job *j)
+{
+    struct job_prune *p = &j->prune;
+    size_t at = p->table - REFERENCES, n;
+    char sql[600];
+    sqlite3_stmt *st = NULL;
+    int64_t last = INT64_MAX;
+    int rc = SQLITE_OK;
+    if (at == 0 && p->from == INT64_MIN) {
+        rc = exec(j->batch->db, "DROP TABLE IF EXISTS temp.used;"
+                                " CREATE TEMP TABLE used(id INTEGER PRIMARY KEY)");
+        names_forget(&j->batch->names); /* what is stored from now on is known there */
+        p->forgets = j->batch->names.forgets;
+    }
+    snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE %s>=?1 ORDER BY 1 LIMIT 1 OFFSET %d",
+             references[at].key, references[at].name, references[at].key, CHUNK_CLIENT - 1);
+    if (rc == SQLITE_OK)
+        rc = number(j->batch->db, sql, p->from, 0, &last);
+    n = (size_t)snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO temp.used");
+    for (size_t i = 0; i < COUNT_OF(references[at].columns) && references[at].columns[i]; i++)
+        n += (size_t)snprintf(sql + n, sizeof sql - n,
+                              "%s SELECT %s FROM %s WHERE %s BETWEEN ?1 AND ?2 AND %s>0",
+                              i ? " UNION" : "", references[at].columns[i], references[at].name,
+                              references[at].key, references[at].columns[i]);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(j->batch->db, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_int64(st, 1, p->from);
+        sqlite3_bind_int64(st, 2, last);
+        rc = sqlite3_step(st);
+        sqlite3_finalize(st);
+        rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+    }
+    if (rc != SQLITE_OK)
+        return job_failed(j, rc);
+    p->from = last == INT64_MAX ? last : last + 1;
+    return last == INT64_MAX ? next_table(j) : JOB_MORE;
+}
+
+/* Adds what was stored since the scan began. */
+static int note_new(struct job *j)
+{
+    const struct names *n = &j->batch->names;
+    sqlite3_stmt *st;
+    int rc = sqlite3_prepare_v2(j->batch->db, "INSERT OR IGNORE INTO temp.used VALUES(?1)", -1, &st,
+                                NULL);
+    for (size_t i = 0; i < n->cap && rc == SQLITE_OK; i++) {
+        if (!n->v[i].id)
+            continue;
+        sqlite3_bind_int64(st, 1, n->v[i].id);
+        rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : sqlite3_errcode(j->batch->db);
+        sqlite3_reset(st);
+    }
+    sqlite3_finalize(st);
+    return rc;
+}
+
+/* Deletes the names of models and clients that nothing refers to. All names are written anew: a
+ * name that was moved from one page to another may stand in the rest of the first still. */
+static enum job_turn delete_names(struct job *j)
+{
+    static const char anew[] =
+        "BEGIN IMMEDIATE; CREATE TEMP TABLE kept AS SELECT * FROM name WHERE kind NOT IN (1, 2)"
+        " OR id IN (SELECT id FROM temp.used); DELETE FROM name;"
+        " INSERT INTO name SELECT * FROM kept ORDER BY id; DROP TABLE kept; COMMIT";
+    struct job_prune *p = &j->prune;
+    int64_t used = 0;
+    if (p->forgets != j->batch->names.forgets) { /* what was stored since is not known */
+        p->table = REFERENCES;
+        p->from = INT64_MIN;
+        return JOB_MORE;
+    }
+    int rc = note_new(j);
+    if (rc == SQLITE_OK && p->client)
+        rc =
+            number(j->batch->db, "SELECT count(*) FROM temp.used WHERE id=?1", p->client, 0, &used);
     p->name_kept = used;
-    if (rc == SQLITE_OK && !used) {
-        snprintf(sql, sizeof sql,
-                 "BEGIN IMMEDIATE; CREATE TEMP TABLE kept AS SELECT * FROM name WHERE id<>%lld;"
-                 " DELETE FROM name; INSERT INTO name SELECT * FROM kept ORDER BY id;"
-                 " DROP TABLE kept; COMMIT",
-                 (long long)p->client);
-        rc = exec(db, sql);
+    if (rc == SQLITE_OK) {
+        rc = exec(j->batch->db, anew);
         if (rc != SQLITE_OK)
-            exec(db, "ROLLBACK");
+            exec(j->batch->db, "ROLLBACK");
         names_forget(&j->batch->names);
+        p->forgets = j->batch->names.forgets;
     }
     return rc == SQLITE_OK ? next_table(j) : job_failed(j, rc);
 }
@@ -181,9 +282,13 @@ static enum job_turn empty_log(struct job *j)
 
 static enum job_turn step(struct job *j)
 {
+    if (j->prune.table >= REFERENCES && j->prune.table < NAMES)
+        return note_references(j);
     switch (j->prune.table) {
+    case SETTLE:
+        return settle(j);
     case NAMES:
-        return delete_name(j);
+        return delete_names(j);
     case VACUUM:
         return vacuum(j);
     case LOG:
@@ -197,7 +302,7 @@ static enum job_turn step(struct job *j)
 
 static void close_it(struct job *j)
 {
-    exec(j->batch->db, "PRAGMA secure_delete=OFF");
+    exec(j->batch->db, "PRAGMA secure_delete=OFF; DROP TABLE IF EXISTS temp.used");
 }
 
 static void put(const struct job *j, struct doc *d)

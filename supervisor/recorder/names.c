@@ -86,7 +86,7 @@ static int64_t add(struct names *n, enum name_kind kind, struct str s)
     return rc == SQLITE_DONE ? sqlite3_last_insert_rowid(n->db) : -1;
 }
 
-int64_t names_id(struct names *n, enum name_kind kind, struct str text)
+static int64_t id_within(struct names *n, enum name_kind kind, struct str text, int64_t room)
 {
     if (!text.n)
         return 0;
@@ -96,8 +96,8 @@ int64_t names_id(struct names *n, enum name_kind kind, struct str text)
     if (p->id)
         return p->id;
     int64_t id = prepare(n) ? find(n, kind, text) : -1;
-    if (id == 0 && n->counts[kind] >= most[kind])
-        return str_eq(text, other) ? add(n, kind, text) : names_id(n, kind, other);
+    if (id == 0 && n->counts[kind] >= room)
+        return str_eq(text, other) ? add(n, kind, text) : id_within(n, kind, other, room);
     if (id == 0)
         id = add(n, kind, text);
     if (id > 0) {
@@ -108,6 +108,16 @@ int64_t names_id(struct names *n, enum name_kind kind, struct str text)
     return id;
 }
 
+int64_t names_id(struct names *n, enum name_kind kind, struct str text)
+{
+    return id_within(n, kind, text, most[kind]);
+}
+
+int64_t names_id_doubtful(struct names *n, enum name_kind kind, struct str text)
+{
+    return id_within(n, kind, text, most[kind] / 2);
+}
+
 void names_forget(struct names *n)
 {
     for (size_t i = 0; i < n->cap; i++)
@@ -116,5 +126,5 @@ void names_forget(struct names *n)
     sqlite3_finalize(n->find);
     sqlite3_finalize(n->add);
     sqlite3_finalize(n->count);
-    *n = (struct names){.db = n->db};
+    *n = (struct names){.db = n->db, .forgets = n->forgets + 1};
 }

@@ -24,11 +24,16 @@ struct names {
     size_t n, cap;
     int64_t counts[NAME_KINDS]; /* names of that kind in the file */
     bool counted;
+    unsigned forgets; /* how often all was forgotten */
 };
 
 /* The number of the text; 0 for an empty one. Adds it to the file if it is new, within the caller's
  * transaction. -1: SQLite failed. */
 int64_t names_id(struct names *n, enum name_kind kind, struct str text);
+
+/* As names_id, for a text that anybody may make up: it is new only in the first half of the kind's
+ * room; the rest is for what was served. */
+int64_t names_id_doubtful(struct names *n, enum name_kind kind, struct str text);
 
 /* Forgets all: after a transaction was rolled back, or before the file is closed. */
 void names_forget(struct names *n);

@@ -4,18 +4,11 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/ipc/chan.h"
 #include "common/ipc/doc.h"
-#include "common/ipc/price_wire.h"
 #include "supervisor/recorder/ask.h"
 #include "supervisor/recorder/confine.h"
-#include "supervisor/recorder/event_store.h"
-#include "supervisor/recorder/factors.h"
-#include "supervisor/recorder/feed_read.h"
-#include "supervisor/recorder/job.h"
+#include "supervisor/recorder/recorder_own.h"
 #include "supervisor/recorder/schema.h"
-#include "supervisor/recorder/store_batch.h"
-#include "supervisor/recorder/upkeep.h"
 
 #include <poll.h>
 #include <seccomp.h>
@@ -23,259 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
-    BATCH_MS = 1000,       /* a record is stored after this time at most */
-    STATE_MS = 5000,       /* between two REC_STATE without a change */
-    RETRY_MS = 1000,       /* after a lock */
-    FULL_RETRY_MS = 10000, /* after a full disk */
-    FINISH_MS = 1500,      /* for the last records: the supervisor waits 2 s */
-    ORPHAN_MS = 10000,     /* after the supervisor's end: another recorder may read the same feed */
-    READ_TURNS = 8,        /* messages between two looks at the clock */
-    TX_MAX = 5 << 20, /* bytes that may wait for the supervisor: an answer of the largest size */
-    QUESTIONS = 16,   /* that may wait: as many as the supervisor lets wait */
-    NAME_BYTES = 250
+    REPORT_MS = 250,   /* within which workers report: they do so each 100 ms */
+    FINISH_MS = 1500,  /* for the last records: the supervisor waits 2 s */
+    ORPHAN_MS = 10000, /* after the supervisor's end: another recorder may read the same feed */
+    READ_TURNS = 8,    /* messages between two looks at the clock */
+    TX_MAX = 5 << 20,  /* bytes that may wait for the supervisor: an answer of the largest size */
 };
-
-/* A question that waits for its turn. */
-struct question {
-    uint64_t id;
-    char what[32], arg[IPC_QUERY_MAX];
-    size_t nwhat, narg;
-};
-
-struct recorder {
-    struct chan chan; /* fd -1: the supervisor is gone */
-    struct feed_read feed;
-    struct event_store events;
-    struct store_batch batch;
-    struct upkeep upkeep;
-    sqlite3 *db;                 /* NULL: not open */
-    struct price_table prices;   /* as sent last */
-    struct factors_sent factors; /* that are not in the file yet */
-    uint64_t min_free;
-    bool configured, stopping, feed_ended;
-    enum history_state state;
-    int64_t retry_ms;  /* nothing is stored before */
-    int64_t orphan_ms; /* when the supervisor was found to be gone; 0: it lives */
-    int64_t said_ms;   /* when REC_STATE was sent */
-    int64_t say_ms;    /* when it is to be sent; 0: at once */
-    uint64_t stored, commits, commit_us;
-    uint32_t commit_hist[HIST_BUCKETS];
-    struct err why, note; /* of REC_STATE */
-    bool fine;            /* what the note says is as it should be */
-    struct job job;
-    struct question *asked; /* owned; QUESTIONS elements, NULL until the first question */
-    size_t nasked;
-};
-
-static struct retention_time time_now(void)
-{
-    return (struct retention_time){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
-}
-
-/* ---- to the supervisor */
-
-static struct str bounded(const struct err *e)
-{
-    return str_make(e->msg, min_size(strlen(e->msg), NAME_BYTES));
-}
-
-/* Age of the oldest record or event that is not stored, at least 1; 0: all is stored. */
-static uint64_t behind(const struct recorder *r, int64_t now)
-{
-    int64_t since = now;
-    if (r->feed.n)
-        since = r->feed.since_ms;
-    if (r->events.n && r->events.since_ms < since)
-        since = r->events.since_ms;
-    if (!r->feed.n && !r->events.n)
-        return 0;
-    return since < now ? (uint64_t)(now - since) : 1;
-}
-
-/* Bytes of the disk that are free for the file. False: not known. */
-static bool disk_free(uint64_t *bytes)
-{
-    struct statvfs st;
-    *bytes = 0;
-    if (statvfs(".", &st) == -1)
-        return false;
-    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
-    return true;
-}
-
-static void send_state(struct recorder *r, int64_t now)
-{
-    uint64_t bytes;
-    (void)!disk_free(&bytes);
-    const struct ipc_rec_state m = {
-        .state = r->state,
-        .size = schema_size(),
-        .free = bytes,
-        .rows = (uint64_t)r->batch.rows,
-        .oldest_ms = r->batch.oldest,
-        .newest_ms = r->batch.newest,
-        .stored = r->stored,
-        .dropped = r->feed.dropped,
-        .behind_ms = behind(r, now),
-        .commits = r->commits,
-        .commit_us = r->commit_us,
-        .commit_hist = str_make((const char *)r->commit_hist, sizeof r->commit_hist),
-        .retention = retention_state(&r->upkeep.retention, clock_boot_ms()),
-        .why = bounded(&r->why),
-        .note = bounded(&r->note),
-        .fine = r->fine,
-    };
-    if (r->chan.fd != -1 && !chan_send(&r->chan, -1, ipc_put_v_rec_state, 0, &m))
-        chan_fini(&r->chan);
-    r->note.msg[0] = '\0';
-    r->fine = false;
-    r->said_ms = now;
-    r->say_ms = now + STATE_MS;
-}
-
-static void enter(struct recorder *r, enum history_state state, const char *why)
-{
-    if (r->state != state)
-        r->say_ms = 0;
-    r->state = state;
-    err_set(&r->why, "%s", why);
-}
-
-/* ---- the file */
-
-static void close_file(struct recorder *r)
-{
-    job_abort(&r->job, "the file was closed");
-    store_batch_close(&r->batch);
-    sqlite3_close(r->db);
-    r->db = NULL;
-}
-
-static void set_aside(struct recorder *r, const char *why)
-{
-    if (r->db)
-        schema_leave_log(r->db);
-    close_file(r);
-    if (schema_set_aside(why, &r->note))
-        enter(r, HISTORY_STARTING, "");
-    else
-        enter(r, HISTORY_BROKEN, r->note.msg);
-    r->say_ms = 0;
-}
-
-static void failed(struct recorder *r, int rc, int64_t now)
-{
-    if (schema_is_damage(rc)) {
-        set_aside(r, sqlite3_errstr(rc));
-        return;
-    }
-    bool busy = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
-    enter(r, busy ? HISTORY_LOCKED : HISTORY_PAUSED, sqlite3_errstr(rc));
-    r->retry_ms = now + (busy ? RETRY_MS : FULL_RETRY_MS);
-}
-
-static void open_file(struct recorder *r, int64_t now)
-{
-    struct err e;
-    int rc;
-    if (r->note.msg[0]) /* it would be lost */
-        send_state(r, now);
-    switch (schema_open(&r->db, &r->note, &e)) {
-    case SCHEMA_OPEN:
-        r->fine = r->note.msg[0];
-        rc = store_batch_open(&r->batch, r->db);
-        if (rc == SQLITE_OK)
-            enter(r, HISTORY_STORING, "");
-        else
-            failed(r, rc, now);
-        return;
-    case SCHEMA_NEWER:
-        enter(r, HISTORY_NEWER, e.msg);
-        return;
-    case SCHEMA_BAD:
-        set_aside(r, e.msg);
-        return;
-    case SCHEMA_BUSY:
-        enter(r, HISTORY_LOCKED, e.msg);
-        r->retry_ms = now + RETRY_MS;
-        return;
-    }
-}
-
-/* Whether the disk has room: history.min_free, and half as much more after it was too full. */
-static bool disk_has_room(const struct recorder *r)
-{
-    uint64_t bytes, want = r->min_free + (r->state == HISTORY_PAUSED ? r->min_free / 2 : 0);
-    return !disk_free(&bytes) || bytes >= want;
-}
-
-/* A transaction is through that began at that time, CLOCK_MONOTONIC. */
-static void committed(struct recorder *r, int64_t began_us)
-{
-    uint64_t us = (uint64_t)(clock_mono_us() - began_us);
-    enter(r, HISTORY_STORING, "");
-    r->commits++;
-    r->commit_us += us;
-    r->commit_hist[hist_bucket(us)]++;
-    if (r->say_ms > r->said_ms + BATCH_MS)
-        r->say_ms = r->said_ms + BATCH_MS;
-}
-
-/* False: that failed. */
-static bool store_events(struct recorder *r, int64_t now)
-{
-    int64_t began_us = clock_mono_us();
-    if (!r->events.n)
-        return true;
-    int rc = event_store_write(&r->events, &r->batch.names);
-    if (rc == SQLITE_OK)
-        committed(r, began_us);
-    else
-        failed(r, rc, now);
-    return rc == SQLITE_OK;
-}
-
-/* Stores what is there, a batch after the other. */
-static void store(struct recorder *r, int64_t now)
-{
-    if (!disk_has_room(r)) {
-        enter(r, HISTORY_PAUSED, "the disk has less free space than history.min_free");
-        r->retry_ms = now + FULL_RETRY_MS;
-        return;
-    }
-    if (!r->db)
-        open_file(r, now);
-    if (!r->db || !store_events(r, now))
-        return;
-    if (r->factors.n) {
-        int rc = factors_sent_write(&r->factors, r->db, &r->batch.names, clock_wall_ms() / 1000);
-        if (rc != SQLITE_OK) {
-            failed(r, rc, now);
-            return;
-        }
-        enter(r, HISTORY_STORING, "");
-    }
-    while (r->feed.n) {
-        size_t n = min_size(r->feed.n, STORE_BATCH_MAX);
-        int64_t began_us = clock_mono_us();
-        int rc = store_batch_write(&r->batch, r->feed.v, n);
-        if (rc != SQLITE_OK) {
-            failed(r, rc, now);
-            return;
-        }
-        feed_read_stored(&r->feed, n);
-        r->stored += n;
-        committed(r, began_us);
-        if (r->feed.n < STORE_BATCH_MAX)
-            return;
-    }
-    if (r->db)
-        enter(r, HISTORY_STORING, "");
-}
 
 /* Looks at the clock. Nothing is stored while it says a time that cannot be. */
 static void look_at_clock(struct recorder *r, struct retention_time t, int64_t now)
@@ -284,10 +33,10 @@ static void look_at_clock(struct recorder *r, struct retention_time t, int64_t n
     if (upkeep_clock(&r->upkeep, t, &r->note))
         r->say_ms = 0;
     if (!sane) {
-        enter(r, HISTORY_CLOCK, "the clock says a time before 2020 or beyond 2100");
+        recorder_enter(r, HISTORY_CLOCK, "the clock says a time before 2020 or beyond 2100");
         r->retry_ms = now + RETRY_MS;
     } else if (r->state == HISTORY_CLOCK) {
-        enter(r, r->db ? HISTORY_STORING : HISTORY_STARTING, "");
+        recorder_enter(r, r->db ? HISTORY_STORING : HISTORY_STARTING, "");
         r->retry_ms = 0;
     }
 }
@@ -303,7 +52,7 @@ static void look_after(struct recorder *r, struct retention_time t, int64_t now)
     if (r->note.msg[0])
         r->say_ms = 0;
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED)
-        failed(r, rc, now);
+        recorder_failed(r, rc, now);
 }
 
 static bool gave_up(const struct recorder *r)
@@ -326,6 +75,15 @@ static int64_t store_at(const struct recorder *r)
 }
 
 /* ---- questions */
+
+/* Reads what waits in the feed, as far as there is room. */
+static enum feed_end read_all(struct recorder *r)
+{
+    enum feed_end end = r->feed_ended ? FEED_CLOSED : FEED_MORE;
+    while (end == FEED_MORE && feed_read_room(&r->feed))
+        end = feed_read_one(&r->feed);
+    return end;
+}
 
 static void send_answer(struct recorder *r, uint64_t id, unsigned status, const struct doc *d)
 {
@@ -356,6 +114,8 @@ static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct 
         r->asked = mem_zalloc(QUESTIONS, sizeof *r->asked);
     struct question *q = &r->asked[r->nasked++];
     q->id = m.id;
+    bool prune = str_eq(m.what, STR("prune"));
+    q->at_ms = prune ? clock_mono_ms() + REPORT_MS : 0;
     q->nwhat = m.what.n;
     q->narg = m.arg.n;
     memcpy(q->what, m.what.p, m.what.n);
@@ -363,10 +123,27 @@ static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct 
     return true;
 }
 
+/* Stores all that was reported so far. False: that is not possible now. For struct job. */
+static bool flush(void *arg)
+{
+    struct recorder *r = arg;
+    int64_t now = clock_mono_ms();
+    enum feed_end end = FEED_MORE;
+    while (r->db && now >= r->retry_ms && end == FEED_MORE) {
+        end = read_all(r);
+        recorder_store(r, now);
+        if (r->feed.n)
+            return false;
+    }
+    return end != FEED_MORE;
+}
+
 /* Answers the question that has waited longest. */
 static void answer_one(struct recorder *r)
 {
     const struct question *q = &r->asked[0];
+    if (str_eq(str_make(q->what, q->nwhat), STR("prune")))
+        (void)flush(r); /* the client may have no other requests */
     struct doc d;
     struct ask a = {.db = r->db,
                     .prices = &r->prices,
@@ -487,8 +264,10 @@ static void drop_all(struct recorder *r)
 static void wait(struct recorder *r, int64_t now)
 {
     int64_t at = store_at(r), job = job_due(&r->job);
-    int64_t next = r->nasked ? now : !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
+    int64_t next = !r->configured ? INT64_MAX : at < r->say_ms ? at : r->say_ms;
     next = job < next ? job : next;
+    if (r->nasked && r->asked[0].at_ms < next)
+        next = r->asked[0].at_ms;
     int64_t ms = next == INT64_MAX ? -1 : next > now ? next - now : 0;
     int64_t chunk_ms = upkeep_due_ms(&r->upkeep) - clock_boot_ms();
     if (r->db && r->state == HISTORY_STORING && chunk_ms < ms)
@@ -505,31 +284,33 @@ static void wait(struct recorder *r, int64_t now)
         read_feed(r);
 }
 
-/* Stores all that was sent. Another process may hold a lock for a moment. */
+/* Stores all that was sent. Another process may hold a lock for a moment. While nothing can be
+ * stored the feed is left to the next recorder; what was read is lost, and counted. */
 static void store_last(struct recorder *r)
 {
     int64_t now, until = clock_mono_ms() + FINISH_MS;
-    enum feed_end end;
+    enum feed_end end = FEED_MORE;
     do {
-        end = r->feed_ended ? FEED_CLOSED : FEED_MORE;
-        while (end == FEED_MORE && feed_read_room(&r->feed))
-            end = feed_read_one(&r->feed);
         now = clock_mono_ms();
-        store(r, now);
+        recorder_store(r, now);
         if (r->state == HISTORY_LOCKED)
             (void)poll(NULL, 0, 20);
-    } while (now < until &&
-             (r->state == HISTORY_LOCKED || (r->state == HISTORY_STORING && end == FEED_MORE)));
+        else if (r->state == HISTORY_STORING)
+            end = read_all(r);
+    } while (now < until && (r->state == HISTORY_LOCKED ||
+                             (r->state == HISTORY_STORING && (end == FEED_MORE || r->feed.n))));
+    r->feed.dropped += r->feed.n;
+    r->feed.n = 0;
 }
 
 static void finish(struct recorder *r)
 {
     if (r->configured && !gave_up(r))
         store_last(r);
-    send_state(r, clock_mono_ms());
+    recorder_send_state(r, clock_mono_ms());
     if (r->db)
         sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    close_file(r);
+    recorder_close_file(r);
     event_store_drop(&r->events);
     job_free(&r->job);
     feed_read_free(&r->feed);
@@ -573,24 +354,27 @@ int recorder_run(int channel, int feed, int dir)
     chan_init(&r.chan, channel, TO_REC, TX_MAX, "supervisor");
     confine(&r, dir);
     r.job.batch = &r.batch;
+    r.job.flush = flush;
+    r.job.flush_arg = &r;
     job_backup_clean();
-    upkeep_start(&r.upkeep, time_now());
+    upkeep_start(&r.upkeep, recorder_time());
     while (!r.stopping && !orphaned(&r)) {
         int64_t now = clock_mono_ms();
-        struct retention_time t = time_now();
+        struct retention_time t = recorder_time();
         if (r.configured && !gave_up(&r))
             look_at_clock(&r, t, now);
+        recorder_look_at_name(&r, now);
         if (store_at(&r) <= now)
-            store(&r, now);
+            recorder_store(&r, now);
         look_after(&r, t, now);
         if (gave_up(&r) && (r.feed.n || r.events.n))
             drop_all(&r);
-        if (r.nasked)
+        if (r.nasked && clock_mono_ms() >= r.asked[0].at_ms)
             answer_one(&r);
         if (job_turn(&r.job, clock_mono_ms()))
             r.say_ms = 0;
         if (r.configured && now >= r.say_ms)
-            send_state(&r, now);
+            recorder_send_state(&r, now);
         wait(&r, clock_mono_ms());
     }
     finish(&r);

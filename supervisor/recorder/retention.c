@@ -1,5 +1,7 @@
 #include "supervisor/recorder/retention.h"
 
+#include "common/base/clock.h"
+
 #define HOUR INT64_C(3600000)
 #define DAY (24 * HOUR)
 
@@ -25,6 +27,8 @@ void retention_size(struct retention *r, const struct retention_conf *c, uint64_
 {
     /* A day goes before the bound is reached, so that rows need not stop until it has gone. */
     uint64_t high = c->max_size - c->max_size / SIZE_PARTS;
+    if (size >= c->max_size && !r->rows_off)
+        r->off_since_ms = now.wall_ms;
     if (size >= c->max_size)
         r->rows_off = true;
     else if (size < high)
@@ -56,6 +60,13 @@ static int64_t limit_of(const struct retention *r, const struct retention_conf *
     return wall_ms - c->keep_usage_ms;
 }
 
+/* Boot time between two days of a table. */
+static int64_t pace(const struct retention *r, enum retention_table table, int64_t boot_ms)
+{
+    bool sure = !r->held_until_ms && boot_ms - r->young_until_ms >= HOUR - YOUNG_MS;
+    return table == RETAIN_REQUEST && r->rows_off && sure ? YOUNG_MS : HOUR;
+}
+
 int64_t retention_before(struct retention *r, const struct retention_conf *c,
                          enum retention_table table, int64_t oldest_ms, struct retention_time now)
 {
@@ -64,10 +75,32 @@ int64_t retention_before(struct retention *r, const struct retention_conf *c,
     r->due[table] = oldest_ms && oldest_ms < limit;
     if (!r->due[table] || now.boot_ms < r->young_until_ms || now.boot_ms < r->held_until_ms)
         return 0;
-    if (!h->began_ms || now.boot_ms - h->began_ms >= HOUR)
+    if (!h->began_ms || now.boot_ms - h->began_ms >= pace(r, table, now.boot_ms))
         *h = (struct retention_hour){.began_ms = now.boot_ms, .until_ms = oldest_ms + DAY};
     limit = min_ms(limit, h->until_ms);
     return oldest_ms < limit ? limit : 0;
+}
+
+void retention_text(const struct retention *r, uint64_t missed, int64_t oldest_ms,
+                    struct retention_time now, struct err *text)
+{
+    char since[25], oldest[25];
+    clock_format(r->off_since_ms, since);
+    clock_format(oldest_ms, oldest);
+    const char *when = now.boot_ms < r->held_until_ms    ? "not within 24 h after the clock was set"
+                       : now.boot_ms < r->young_until_ms ? "not in the first 10 minutes"
+                       : pace(r, RETAIN_REQUEST, now.boot_ms) == HOUR ? "one an hour"
+                                                                      : "one each 10 minutes";
+    if (!r->day_end_ms)
+        err_set(text,
+                "the file is at history.max_size since %s, %llu requests without a row; no"
+                " whole days of requests are left that could go",
+                since, (unsigned long long)missed);
+    else
+        err_set(text,
+                "the file is at history.max_size since %s, %llu requests without a row; the"
+                " oldest days of requests go, %s, now from %.10s",
+                since, (unsigned long long)missed, when, oldest);
 }
 
 enum history_retention retention_state(const struct retention *r, int64_t boot_ms)

@@ -1,10 +1,12 @@
 /* retention: which rows are too old, or too many. It trusts no clock: nothing is dropped in the
- * first minutes nor after the clock was set, and of each table one day of data in an hour at most.
- * Pure: wall_ms is CLOCK_REALTIME, boot_ms CLOCK_BOOTTIME. */
+ * first minutes nor after the clock was set, and of each table one day of data in an hour at most;
+ * of requests one in ten minutes while there is no room for new ones, the clock was not set, and
+ * the process is an hour old. Pure: wall_ms is CLOCK_REALTIME, boot_ms CLOCK_BOOTTIME. */
 #ifndef QCC_SUPERVISOR_RECORDER_RETENTION_H
 #define QCC_SUPERVISOR_RECORDER_RETENTION_H
 
 #include "common/base/base.h"
+#include "common/base/err.h"
 #include "common/ipc/ipc.h"
 
 enum retention_table {
@@ -35,8 +37,9 @@ struct retention_hour {
 struct retention {
     int64_t young_until_ms, held_until_ms; /* CLOCK_BOOTTIME: nothing is dropped before */
     struct retention_hour hour[RETAIN__COUNT];
-    int64_t day_end_ms; /* requests before that time go because the file is too large; 0: none */
-    bool rows_off;      /* the file is at max_size: only sums are to be stored */
+    int64_t day_end_ms;   /* requests before that time go because the file is too large; 0: none */
+    bool rows_off;        /* the file is at max_size: only sums are to be stored */
+    int64_t off_since_ms; /* CLOCK_REALTIME: since when */
     bool due[RETAIN__COUNT]; /* rows of the table were too old when it was last looked at */
 };
 
@@ -55,6 +58,11 @@ void retention_size(struct retention *r, const struct retention_conf *c, uint64_
  * oldest_ms: time of the table's oldest row; 0: it is empty. */
 int64_t retention_before(struct retention *r, const struct retention_conf *c,
                          enum retention_table table, int64_t oldest_ms, struct retention_time now);
+
+/* Says that only sums are stored, since when, and what is deleted to get room. missed: requests
+ * that have no row for it. oldest_ms: end of the oldest request; 0: there is none. */
+void retention_text(const struct retention *r, uint64_t missed, int64_t oldest_ms,
+                    struct retention_time now, struct err *text);
 
 /* What becomes of the oldest rows now. */
 enum history_retention retention_state(const struct retention *r, int64_t boot_ms);

@@ -12,8 +12,9 @@
 enum schema_opened {
     SCHEMA_OPEN,  /* it may be used */
     SCHEMA_NEWER, /* a newer QCC wrote it: it stays untouched */
-    SCHEMA_BAD,   /* no history, or a damaged one: to be set aside */
-    SCHEMA_BUSY   /* a lock, no room, no permission: may succeed later */
+    SCHEMA_BAD,   /* no history of QCC's, or a damaged one: to be set aside */
+    SCHEMA_BUSY,  /* a lock: may succeed soon */
+    SCHEMA_FAILED /* no regular file, no permission, no room: may succeed later */
 };
 
 /* Opens the file, or makes it. After an end that was not clean its pages are checked, for 2 s at
@@ -31,6 +32,12 @@ void schema_leave_log(sqlite3 *db);
 
 /* Whether the result means that the file is damaged or is no database. */
 bool schema_is_damage(int rc);
+
+/* Whether the open file is no longer the one of that name: it was removed, or another put there. */
+bool schema_moved(sqlite3 *db);
+
+/* Whether the result means that another process holds a lock. */
+bool schema_is_lock(int rc);
 
 /* Bytes of the file and what belongs to it. */
 uint64_t schema_size(void);

@@ -78,6 +78,12 @@ static int64_t path_of(struct store_batch *b, struct str path)
     return 0;
 }
 
+static int64_t model_id(struct store_batch *b, struct str model, bool served)
+{
+    return served ? names_id(&b->names, NAME_MODEL, model)
+                  : names_id_doubtful(&b->names, NAME_MODEL, model);
+}
+
 /* False: SQLite failed to add a name. */
 static bool row_of(struct store_batch *b, const struct recent_record *r, struct row *w)
 {
@@ -99,9 +105,10 @@ static bool row_of(struct store_batch *b, const struct recent_record *r, struct 
     w->flags = recent_flags(r, &w->t);
     w->rate = rate_of(w);
     w->endpoint = names_id(&b->names, NAME_ENDPOINT, w->t.endpoint);
-    w->model = names_id(&b->names, NAME_MODEL, w->t.model);
-    w->sent = names_id(&b->names, NAME_MODEL, w->t.sent);
-    w->served = names_id(&b->names, NAME_MODEL, w->t.served);
+    bool served = r->status < 400 && w->t.served.n;
+    w->model = model_id(b, w->t.model, served);
+    w->sent = model_id(b, w->t.sent, served);
+    w->served = model_id(b, w->t.served, served);
     w->client = b->clients ? names_id(&b->names, NAME_CLIENT, w->t.client) : 0;
     w->path = path_of(b, w->t.path);
     w->end = names_id(&b->names, NAME_END, w->t.end);
@@ -245,8 +252,6 @@ static int add_sums(struct store_batch *b, const struct recent_record *r, const 
 static bool row_wanted(const struct store_batch *b, const struct recent_record *r,
                        const struct row *w)
 {
-    if (b->rows_off)
-        return false;
     switch (b->rows_kept) {
     case HISTORY_ROWS_ALL:
         return true;
@@ -298,6 +303,9 @@ static int fill(struct store_batch *b, const struct recent_record *v, size_t n,
         rc = add_sums(b, r, &w);
         if (rc != SQLITE_OK || !row_wanted(b, r, &w))
             continue;
+        got->missed += b->rows_off;
+        if (b->rows_off)
+            continue;
         rc = add_row(b, r, &w);
         got->rows++;
         got->newest = w.end_ms > got->newest ? w.end_ms : got->newest;
@@ -325,6 +333,7 @@ int store_batch_write(struct store_batch *b, const struct recent_record *v, size
         rc = run(b->commit);
     if (rc == SQLITE_OK) {
         b->rows += got.rows;
+        b->missed += got.missed;
         b->oldest = got.oldest;
         b->newest = got.newest;
         return rc;

@@ -22,7 +22,8 @@ struct store_batch {
     struct rollup rollup;
     sqlite3_stmt *add, *begin, *commit;
     enum conf_historyrows rows_kept;
-    bool rows_off; /* no rows, whatever is kept: there is no room */
+    bool rows_off;   /* no rows, whatever is kept: there is no room */
+    uint64_t missed; /* requests that have no row for it, since rows_off was set */
     bool clients;
     struct endpoint_names endpoints; /* for trails */
     int64_t last_k;                  /* key of the newest row that this process has written */

@@ -44,14 +44,19 @@ static int look_at_size(struct upkeep *u, struct store_batch *b, struct retentio
     if (rc != SQLITE_OK)
         return rc;
     retention_size(r, &u->conf, size, b->oldest, now);
+    if (r->rows_off != was_off)
+        b->missed = 0;
     b->rows_off = r->rows_off;
     if (r->day_end_ms && !had_day)
         u->rows_ms = 0;
-    if (r->rows_off != was_off)
-        err_set(note, "%s",
-                r->rows_off ? "the file is at history.max_size: only sums are stored"
-                            : "the file has room again: rows of requests are stored");
-    else if (wal_watch_look(&u->wal, schema_wal_size(), now.boot_ms))
+    struct err why;
+    if (r->rows_off && !was_off) {
+        retention_text(r, 0, b->oldest, now, &why);
+        err_set(note, "only sums are stored: %s", why.msg);
+    } else if (was_off && !r->rows_off) {
+        err_set(note, "the file has room again: rows of requests are stored");
+    }
+    if (r->rows_off == was_off && wal_watch_look(&u->wal, schema_wal_size(), now.boot_ms))
         err_set(note,
                 "history.db-wal has been over %d MiB for 10 minutes: a process that reads"
                 " history.db keeps it from being emptied",

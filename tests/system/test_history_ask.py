@@ -94,8 +94,7 @@ def past(kept):  # noqa: F811
         fill(p)
         p.close()
         q.start(wait=False).wait_serving(2)
-        send(q, 0)
-        until(lambda: history(q)["requests"] or send(q) and False, "the file to be open")
+        until(lambda: history(q)["state"] == "storing", "the file to be open")
         return q
 
     return make

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,12 +88,14 @@ static void begin_job(const struct job_kind *kind)
     assert_int_equal(job_begin(&job, kind, 0, NOON, &answer), 200);
 }
 
-/* Does all steps; returns how many. */
+/* Does all steps, the wait of a prune too; returns how many. */
 static unsigned run(void)
 {
     unsigned n = 0;
+    int64_t now = 0;
     while (job.state == JOB_RUNNING && n < 10000) {
-        job_turn(&job, 0);
+        job_turn(&job, now);
+        now = job.at_ms > now ? job.at_ms : now;
         n++;
     }
     return n;
@@ -161,6 +164,110 @@ static void prune_of_a_part_of_a_client(void **state)
     assert_true(job.prune.name_kept);
     assert_int_equal(number("SELECT min(q) FROM usage_60 WHERE client=1"), NOON / 3600000 + 1);
     assert_int_equal(number("SELECT count(*) FROM name WHERE text='alice'"), 1);
+}
+
+/* What the workers had reported when it began is stored late, once the recorder can. */
+static bool late_rows(void *arg)
+{
+    int *calls = arg;
+    if (++*calls < 3)
+        return false;
+    sql("INSERT INTO request(k, client, model) VALUES(1790000000001<<12, 1, 4)");
+    sql("INSERT INTO usage_60(q,endpoint,model,client,rate,requests) VALUES(1,3,4,1,0,1)");
+    return true;
+}
+
+static void a_prune_of_what_is_late(void **state)
+{
+    (void)state;
+    int calls = 0;
+    job.flush = late_rows;
+    job.flush_arg = &calls;
+    prune(NOON + INT64_C(100000) * 60000, 1);
+    assert_int_equal(calls, 3);
+    assert_int_equal(job.prune.requests, 4501);
+    assert_int_equal(number("SELECT count(*) FROM request WHERE client=1"), 0);
+    assert_int_equal(number("SELECT count(*) FROM usage_60 WHERE client=1"), 0);
+    assert_int_equal(number("SELECT count(*) FROM name WHERE id=1"), 0);
+    assert_false(job.prune.name_kept);
+    /* one of a time that has long passed waits for nothing */
+    calls = 0;
+    prune(NOON - 20000, 2);
+    assert_int_equal(calls, 0);
+    assert_true(job.prune.name_kept);
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void a_prune_that_cannot_settle(void **state)
+{
+    (void)state;
+    job.flush = never;
+    assert_int_equal(job_prune_open(&job, NOON, 0), SQLITE_OK);
+    begin_job(&job_prune_kind);
+    run();
+    assert_int_equal(job.state, JOB_FAILED);
+    assert_non_null(strstr(job.why.msg, "wait to be stored"));
+}
+
+/* Names of models and clients go with what referred to them; what is stored meanwhile keeps its
+ * own. */
+static bool new_name(void *arg)
+{
+    (void)arg;
+    sql("INSERT INTO name VALUES(20,1,'of a rolled back batch')");
+    return true;
+}
+
+static void names_that_nothing_refers_to(void **state)
+{
+    (void)state;
+    sql("INSERT INTO name VALUES(10,1,'made up'),(11,2,'long "
+        "gone'),(12,3,'/v1/messages'),(13,0,'f'),"
+        "(14,1,'of a sum')");
+    sql("INSERT INTO usage_15(q,endpoint,model,client,rate,requests) VALUES(9999999,3,14,0,0,1)");
+    job.flush = new_name;
+    assert_int_equal(job_prune_open(&job, NOON + 1, 0), SQLITE_OK);
+    begin_job(&job_prune_kind);
+    while (job.prune.table < 10 && job.state == JOB_RUNNING) /* its names were scanned for */
+        job_turn(&job, job.at_ms);
+    int64_t fresh = names_id(&batch.names, NAME_MODEL, str_c("fresh"));
+    run();
+    assert_int_equal(job.state, JOB_DONE);
+    assert_int_equal(number("SELECT count(*) FROM name WHERE id IN (10, 11, 20)"), 0);
+    assert_int_equal(number("SELECT count(*) FROM name WHERE id IN (1,2,3,4,5,12,13,14)"), 8);
+    char text[80];
+    snprintf(text, sizeof text, "SELECT count(*) FROM name WHERE id=%lld", (long long)fresh);
+    assert_int_equal(number(text), 1);
+}
+
+static void results_are_kept(void **state)
+{
+    (void)state;
+    struct doc first, again;
+    prune(NOON - 20000, 0);
+    int64_t id = job.id;
+    doc_init(&first, 1 << 16);
+    assert_int_equal(job_show(&job, id, 0, &first), 200);
+    for (int i = 0; i < 8; i++) {
+        doc_init(&again, 1 << 16);
+        assert_int_equal(job_show(&job, id, 0, &again), 200);
+        assert_true(str_eq(buf_view(&first.b), buf_view(&again.b)));
+        doc_free(&again);
+        assert_int_equal(job_check_open(&job, 1 << 30), SQLITE_OK);
+        begin_job(&job_check_kind);
+        assert_true(job.id > id);
+        run();
+        assert_int_equal(job.state, JOB_DONE);
+    }
+    doc_init(&again, 1 << 16);
+    assert_int_equal(job_show(&job, id, 0, &again), 404);
+    doc_free(&again);
+    doc_free(&first);
 }
 
 static void a_check(void **state)
@@ -236,6 +343,29 @@ static void a_backup(void **state)
     assert_int_equal(job_due(&job), INT64_MAX);
 }
 
+/* The end of the wait for one that was taken does not touch the next. */
+static void a_backup_after_another(void **state)
+{
+    (void)state;
+    struct err e;
+    struct stat st;
+    assert_true(job_backup_open(&job, 0, &e));
+    begin_job(&job_backup_kind);
+    run();
+    assert_int_equal(rename("history.db.backup", "taken.db"), 0);
+    grow();
+    assert_true(job_backup_open(&job, 0, &e));
+    assert_int_equal(job_begin(&job, &job_backup_kind, 5000, NOON, &answer), 200);
+    job_turn(&job, 5000);
+    assert_int_equal(job.state, JOB_RUNNING);
+    job_turn(&job, 10000);
+    while (job.state == JOB_RUNNING)
+        job_turn(&job, 10001);
+    assert_int_equal(job.state, JOB_DONE);
+    assert_int_equal(stat("history.db.backup", &st), 0);
+    assert_int_equal(unlink("taken.db"), 0);
+}
+
 static void a_backup_without_room(void **state)
 {
     (void)state;
@@ -304,9 +434,14 @@ int main(void)
         TEST(prune_of_all),
         TEST(prune_of_a_client),
         TEST(prune_of_a_part_of_a_client),
+        TEST(a_prune_of_what_is_late),
+        TEST(a_prune_that_cannot_settle),
+        TEST(names_that_nothing_refers_to),
+        TEST(results_are_kept),
         TEST(a_check),
         TEST(a_check_of_damage),
         TEST(a_backup),
+        TEST(a_backup_after_another),
         TEST(a_backup_without_room),
         TEST(a_backup_that_is_left),
         TEST(a_prune_that_is_left),

@@ -125,6 +125,51 @@ static void by_size(void **state)
     assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, now), now.wall_ms - DAY);
 }
 
+/* While there is no room for rows a day goes each 10 minutes, where nothing speaks against the
+ * clock; what is said of it. */
+static void no_room_for_rows(void **state)
+{
+    (void)state;
+    struct retention r = begun();
+    struct err text;
+    int64_t oldest = NOW - 10 * DAY;
+    retention_size(&r, &conf, 1100 * MIB, oldest, after(0));
+    assert_true(r.rows_off);
+    retention_text(&r, 7, oldest, after(0), &text);
+    assert_non_null(strstr(text.msg, ", 7 requests without a row; the oldest days of requests go, "
+                                     "not in the first 10 minutes, now from 20"));
+    assert_non_null(strstr(text.msg, "history.max_size since 20"));
+    assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, after(HOUR / 2)),
+                     oldest + DAY);
+    retention_text(&r, 7, oldest, after(HOUR / 2), &text);
+    assert_non_null(strstr(text.msg, "go, one an hour, now"));
+    oldest += DAY;
+    retention_size(&r, &conf, 1100 * MIB, oldest, after(HOUR - 1));
+    assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, after(HOUR - 1)), 0);
+    assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, after(HOUR)),
+                     oldest + DAY);
+    retention_text(&r, 7, oldest, after(HOUR), &text);
+    assert_non_null(strstr(text.msg, "one each 10 minutes"));
+    oldest += DAY;
+    retention_size(&r, &conf, 1100 * MIB, oldest, after(HOUR));
+    assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, after(HOUR + 599999)), 0);
+    assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, after(HOUR + 600000)),
+                     oldest + DAY);
+    /* a clock that was set is not trusted, also when the wait for it is over */
+    retention_hold(&r, after(HOUR + 600000).boot_ms);
+    oldest += DAY;
+    retention_text(&r, 7, oldest, after(2 * HOUR), &text);
+    assert_non_null(strstr(text.msg, "not within 24 h after the clock was set"));
+    retention_size(&r, &conf, 1100 * MIB, oldest, after(26 * HOUR));
+    assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, after(26 * HOUR)),
+                     oldest + DAY);
+    oldest += DAY;
+    retention_size(&r, &conf, 1100 * MIB, oldest, after(26 * HOUR));
+    assert_int_equal(retention_before(&r, &conf, RETAIN_REQUEST, oldest, after(27 * HOUR - 1)), 0);
+    retention_size(&r, &conf, 900 * MIB, oldest + DAY, after(27 * HOUR));
+    assert_false(r.rows_off);
+}
+
 static void the_clock(void **state)
 {
     (void)state;
@@ -163,9 +208,10 @@ static void the_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_age),    cmocka_unit_test(a_day_an_hour),
-        cmocka_unit_test(by_size),   cmocka_unit_test(not_at_once_and_not_after_a_jump),
-        cmocka_unit_test(the_clock), cmocka_unit_test(the_log),
+        cmocka_unit_test(by_age),           cmocka_unit_test(a_day_an_hour),
+        cmocka_unit_test(by_size),          cmocka_unit_test(not_at_once_and_not_after_a_jump),
+        cmocka_unit_test(no_room_for_rows), cmocka_unit_test(the_clock),
+        cmocka_unit_test(the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

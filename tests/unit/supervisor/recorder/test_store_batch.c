@@ -138,6 +138,34 @@ static void names_are_bounded(void **state)
 }
 
 /* A rolled back batch leaves neither rows nor names, and can be written again. */
+/* Names of requests that nobody served take half the room; what is served has the rest. */
+static void names_that_are_never_served(void **state)
+{
+    (void)state;
+    struct recent_record r;
+    char model[24];
+    for (int i = 0; i < 600; i++) {
+        snprintf(model, sizeof model, "junk-%d", i);
+        r = record(NOON, model, "alice");
+        r.status = 400;
+        assert_int_equal(store_batch_write(&batch, &r, 1), SQLITE_OK);
+    }
+    assert_int_equal(number("SELECT count(*) FROM name WHERE kind=1 AND text<>'(other)'"), 500);
+    for (int i = 0; i < 400; i++) {
+        snprintf(model, sizeof model, "real-%d", i);
+        r = record(NOON, model, "alice");
+        assert_int_equal(store_batch_write(&batch, &r, 1), SQLITE_OK);
+    }
+    assert_int_equal(number("SELECT count(*) FROM name WHERE kind=1 AND text LIKE 'real-%'"), 400);
+    /* a name that is known is known to a failure too */
+    r = record(NOON, "real-7", "alice");
+    r.status = 529;
+    assert_int_equal(store_batch_write(&batch, &r, 1), SQLITE_OK);
+    assert_int_equal(number("SELECT sum(requests) FROM usage_60 JOIN name ON id=model WHERE"
+                            " text='real-7'"),
+                     2);
+}
+
 static void all_or_nothing(void **state)
 {
     (void)state;
@@ -280,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sums_are_those_of_the_rows, begin, end),
         cmocka_unit_test_setup_teardown(names_are_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(names_that_are_never_served, begin, end),
         cmocka_unit_test_setup_teardown(all_or_nothing, begin, end),
         cmocka_unit_test_setup_teardown(what_is_told, begin, end),
         cmocka_unit_test_setup_teardown(trails, begin, end),

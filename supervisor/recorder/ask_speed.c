@@ -250,7 +250,7 @@ static int put_all(const struct speed *s, struct ask *a)
         if (!told(&s->buckets[i]))
             continue;
         doc_map(a->d, 1 + SPEED_MEMBERS);
-        doc_kv_int(a->d, "time", s->range.at_s[i]);
+        doc_kv_int(a->d, "time", s->range.said_s[i]);
         put_group(s, &s->buckets[i], tries, a->d);
     }
     int rc = put_groups(s, a, "endpoints", "endpoint", &s->endpoints, tries);

@@ -283,7 +283,7 @@ static int put_buckets(struct usage *u, struct ask *a)
             if (!told(s))
                 continue;
             doc_map(a->d, 1 + (u->by->key != KEY_NONE) + COST_MEMBERS);
-            doc_kv_int(a->d, "time", u->range.at_s[b]);
+            doc_kv_int(a->d, "time", u->range.said_s[b]);
             rc = put_key(u, a, &keys[k]);
             cost_put(&u->cost, s, a->d);
         }

@@ -83,7 +83,7 @@ static void choose_step(struct range *r, const struct range_rules *rules, int64_
 /* Adds the begin of a bucket, cut at the hour where there are no quarters. */
 static void add(struct range *r, int64_t at, bool only_hours)
 {
-    int64_t cut = at - at % HOUR;
+    int64_t said = at, cut = at - at % HOUR;
     if (cut != at && (only_hours || at < r->quarters_from_s)) {
         r->rounded = true;
         at = cut;
@@ -91,6 +91,7 @@ static void add(struct range *r, int64_t at, bool only_hours)
     if (r->n && r->at_s[r->n - 1] >= at)
         return;
     r->by_quarter |= at % HOUR != 0;
+    r->said_s[r->n] = said;
     r->at_s[r->n++] = at;
 }
 

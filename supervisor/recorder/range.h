@@ -25,8 +25,9 @@ struct range {
     /* From here on sums by the quarter of an hour are there; a full hour. */
     int64_t quarters_from_s;
     size_t n;
-    int64_t
-        at_s[RANGE_BUCKETS + 1]; /* begins of the n buckets, ascending, and the end of the last */
+    /* Begins of the n buckets, ascending, and the end of the last: of their data, which is cut at
+     * the hour where there are no quarters, and as the zone has them, which the answer says. */
+    int64_t at_s[RANGE_BUCKETS + 1], said_s[RANGE_BUCKETS + 1];
 };
 
 /* What a question allows. */

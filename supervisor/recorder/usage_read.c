@@ -74,8 +74,8 @@ int usage_put_name(struct ask *a, int64_t id)
 void usage_put_range(struct ask *a, const struct range *r)
 {
     int64_t step = range_step_s(r);
-    doc_kv_int(a->d, "since", r->at_s[0]);
-    doc_kv_int(a->d, "until", r->at_s[r->n]);
+    doc_kv_int(a->d, "since", r->said_s[0]);
+    doc_kv_int(a->d, "until", r->said_s[r->n]);
     doc_text(a->d, "step");
     if (step)
         doc_int(a->d, step);
@@ -85,7 +85,7 @@ void usage_put_range(struct ask *a, const struct range *r)
     doc_text(a->d, "times");
     doc_array(a->d, (uint32_t)r->n);
     for (size_t i = 0; i < r->n; i++)
-        doc_int(a->d, r->at_s[i]);
+        doc_int(a->d, r->said_s[i]);
 }
 
 /* ---- rows */

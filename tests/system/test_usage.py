@@ -100,6 +100,20 @@ def test_each_bucket_is_that_of_its_rows(filled):
             assert counted.get(begin, {"requests": 0})["requests"] == want[0], (parameters, begin)
 
 
+def test_labels_of_zones_off_the_full_hour(filled):
+    """Beyond the quarters of an hour data is cut at the hour; days and months are said to begin at local midnight."""
+    zone = zoneinfo.ZoneInfo("Asia/Kolkata")
+    for by, span in (("day", "50d"), ("week", "55d"), ("month", "100d")):
+        u = usage(filled, by=by, since=span, zone=330)
+        assert u["rounded"]
+        for at in [u["since"], u["until"], *u["times"], *(b["time"] for b in u["buckets"])]:
+            local = datetime.datetime.fromtimestamp(at, zone)
+            assert (local.hour, local.minute) == (0, 0) and (by != "month" or local.day == 1), (by, local)
+    out = filled.ctl("usage", "--by", "day", "--since", "50d", "--zone", "Asia/Kolkata", "--csv").stdout
+    times = [r["time"] for r in csv.DictReader(io.StringIO(out))]
+    assert len(times) >= 50 and all(t.endswith("T00:00:00+05:30") for t in times)
+
+
 def test_filters(filled):
     since = int(time.time()) - 10 * 86400
     everything = usage(filled, by="model", since=since)

@@ -140,6 +140,8 @@ static void half_hours(void **state)
     assert_true(r.by_quarter && r.rounded);
     assert_int_equal(r.at_s[0] % DAY, DAY - 330 * 60 - 1800);
     assert_int_equal(r.at_s[r.n] % DAY, DAY - 330 * 60);
+    for (size_t i = 0; i <= r.n; i++) /* and said to begin at midnight */
+        assert_int_equal(r.said_s[i] % DAY, DAY - 330 * 60);
     assert_int_equal(r.quarters_from_s % HOUR, 0);
     assert_true(r.quarters_from_s >= NOW - RANGE_QUARTERS_D * DAY);
     for (size_t i = 0; i <= r.n; i++)
@@ -148,6 +150,11 @@ static void half_hours(void **state)
     assert_true(!r.by_quarter && r.rounded);
     takes("since=3h&zone=345", &hourly);
     assert_true(!r.by_quarter && r.rounded);
+    takes("since=200d&until=60d&zone=345", &months);
+    for (size_t i = 0; i <= r.n; i++) {
+        assert_int_equal(r.said_s[i] % DAY, DAY - 345 * 60);
+        assert_int_equal(r.said_s[i] - r.at_s[i], 900);
+    }
 }
 
 static void buckets(void **state)

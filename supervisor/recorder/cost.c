@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/ipc/price_doc.h"
+#include "supervisor/recorder/store_batch.h"
 
 #include <string.h>
 
@@ -84,10 +85,12 @@ static uint64_t positive(int64_t v)
 price_money cost_of_row(struct cost *c, const struct usage_row *row, uint64_t *unpriced)
 {
     const struct cost_model *m = model_of(c, row->model);
+    unsigned number = (unsigned)(row->rate >> RATE_FACTOR_SHIFT) % FACTOR_NUMBERS;
     const struct price_use use = {.model = str_c(m->text),
                                   .at_s = row->at_s,
-                                  .rate = (unsigned)row->rate,
-                                  .factor_ppm = factors_at(&c->factors, row->endpoint, row->at_s),
+                                  .rate = (unsigned)row->rate & ((1 << RATE_FACTOR_SHIFT) - 1),
+                                  .factor_ppm = factors_of(&c->factors, row->endpoint, row->at_s,
+                                                           row->end_s, number),
                                   .n = {[PRICE_INPUT] = positive(row->sum[SUM_INPUT]),
                                         [PRICE_OUTPUT] = positive(row->sum[SUM_OUTPUT]),
                                         [PRICE_CACHE_READ] = positive(row->sum[SUM_CACHE_READ]),

@@ -53,6 +53,7 @@ struct recorder {
     sqlite3 *db;                 /* NULL: not open */
     struct price_table prices;   /* as sent last */
     struct factors_sent factors; /* that are not in the file yet */
+    int64_t factors_s;           /* when the last of them came, Unix time */
     uint64_t min_free;
     bool configured, stopping, feed_ended;
     enum history_state state;
@@ -237,7 +238,9 @@ static void store(struct recorder *r, int64_t now)
     if (!r->db || !store_events(r, now))
         return;
     if (r->factors.n) {
-        int rc = factors_sent_write(&r->factors, r->db, &r->batch.names, clock_wall_ms() / 1000);
+        int rc = factors_sent_write(&r->factors, r->db, &r->batch.names, r->factors_s);
+        if (rc == SQLITE_OK)
+            rc = store_batch_factors(&r->batch);
         if (rc != SQLITE_OK) {
             failed(r, rc, now);
             return;
@@ -390,6 +393,7 @@ static bool take_prices(struct recorder *r, const struct ipc_frame *f, struct er
 static bool take_factor(struct recorder *r, const struct ipc_frame *f, struct err *e)
 {
     struct ipc_rec_factor m;
+    r->factors_s = clock_wall_ms() / 1000;
     return (ipc_get_rec_factor(f, &m) && m.ppm <= PRICE_FACTOR_MAX &&
             factors_sent_put(&r->factors, m.endpoint, m.ppm)) ||
            err_set(e, "malformed %s", ipc_name(f->id));

@@ -81,8 +81,9 @@ static int64_t flags_of(const struct recent_record *r, const struct recent_texts
     return model_name_differs(t->sent, t->served) ? f | FLAG_MODEL_DIFFERS : f;
 }
 
-static int64_t rate_of(const struct row *w)
+static int64_t rate_of(const struct store_batch *b, const struct row *w)
 {
+    const struct factor *f = factors_at(&b->factors, w->endpoint, w->end_ms / 1000);
     int64_t prompt =
         count(w->input) + count(w->cache_read) + count(w->write_5m) + count(w->write_1h);
     int64_t rate = (prompt > 100000) + (prompt > 200000) + (prompt > 272000);
@@ -90,6 +91,7 @@ static int64_t rate_of(const struct row *w)
     rate |= str_eq(w->t.tier, STR("batch")) ? RATE_BATCH : 0;
     rate |= str_eq(w->t.tier, STR("priority")) ? RATE_PRIORITY : 0;
     rate |= str_eq(w->t.geo, STR("us")) ? RATE_US : 0;
+    rate |= f ? (int64_t)f->number << RATE_FACTOR_SHIFT : 0;
     return rate;
 }
 
@@ -120,8 +122,8 @@ static bool row_of(struct store_batch *b, const struct recent_record *r, struct 
     w->ok = r->status >= 200 && r->status < 400 && str_eq(w->t.end, STR("ok"));
     w->cancelled = !w->ok && str_eq(w->t.end, STR("client gone"));
     w->flags = flags_of(r, &w->t);
-    w->rate = rate_of(w);
     w->endpoint = names_id(&b->names, NAME_ENDPOINT, w->t.endpoint);
+    w->rate = rate_of(b, w);
     w->model = names_id(&b->names, NAME_MODEL, w->t.model);
     w->sent = names_id(&b->names, NAME_MODEL, w->t.sent);
     w->served = names_id(&b->names, NAME_MODEL, w->t.served);
@@ -379,7 +381,13 @@ int store_batch_open(struct store_batch *b, sqlite3 *db)
         rc = SQLITE_OK;
     }
     sqlite3_finalize(st);
-    return rc;
+    return rc == SQLITE_OK ? factors_read(&b->factors, db) : rc;
+}
+
+int store_batch_factors(struct store_batch *b)
+{
+    factors_free(&b->factors);
+    return factors_read(&b->factors, b->db);
 }
 
 void store_batch_removed(struct store_batch *b, int64_t n)
@@ -400,6 +408,7 @@ void store_batch_close(struct store_batch *b)
 {
     names_forget(&b->names);
     rollup_free(&b->rollup);
+    factors_free(&b->factors);
     sqlite3_finalize(b->add);
     sqlite3_finalize(b->begin);
     sqlite3_finalize(b->commit);

@@ -6,6 +6,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/recent_record.h"
 #include "supervisor/recorder/endpoint_names.h"
+#include "supervisor/recorder/factors.h"
 #include "supervisor/recorder/names.h"
 #include "supervisor/recorder/rollup.h"
 
@@ -19,13 +20,15 @@ enum { ID_BYTES = 10 };
 /* Bits of request.flags, which never get another meaning. */
 enum { FLAG_STREAM = 1, FLAG_MOVED = 2, FLAG_OPINION = 4, FLAG_TRIAL = 8, FLAG_MODEL_DIFFERS = 16 };
 
-/* Bits of `rate` above the class of the prompt's length. */
-enum { RATE_FAST = 4, RATE_BATCH = 8, RATE_PRIORITY = 16, RATE_US = 32 };
+/* Bits of `rate` above the class of the prompt's length; from RATE_FACTOR_SHIFT on, the number of
+ * the endpoint's factor (factors.h). All together are two bytes in the file. */
+enum { RATE_FAST = 4, RATE_BATCH = 8, RATE_PRIORITY = 16, RATE_US = 32, RATE_FACTOR_SHIFT = 6 };
 
 struct store_batch {
     sqlite3 *db; /* borrowed */
     struct names names;
     struct rollup rollup;
+    struct factors factors; /* as the file has them */
     sqlite3_stmt *add, *begin, *commit;
     enum conf_historyrows rows_kept;
     bool rows_off; /* no rows, whatever is kept: there is no room */
@@ -47,6 +50,9 @@ int store_batch_open(struct store_batch *b, sqlite3 *db) MUST_CHECK;
 /* Writes n sound records, STORE_BATCH_MAX at most, in one transaction. On failure nothing is
  * written. Returns SQLite's result. */
 int store_batch_write(struct store_batch *b, const struct recent_record *v, size_t n) MUST_CHECK;
+
+/* Reads the factors anew: some were written. Returns SQLite's result. */
+int store_batch_factors(struct store_batch *b) MUST_CHECK;
 
 /* n requests have been removed from the file. */
 void store_batch_removed(struct store_batch *b, int64_t n);

@@ -146,6 +146,7 @@ int usage_read_table(sqlite3 *db, bool quarters, int64_t since_s, int64_t until_
         usage_bind(st, f);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
             row.at_s = sqlite3_column_int64(st, 0) * seconds;
+            row.end_s = row.at_s + seconds;
             row.endpoint = sqlite3_column_int64(st, 1);
             row.model = sqlite3_column_int64(st, 2);
             row.client = sqlite3_column_int64(st, 3);

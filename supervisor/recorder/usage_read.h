@@ -18,7 +18,7 @@ struct usage_filter {
 
 /* Requests of one quarter of an hour, or hour. */
 struct usage_row {
-    int64_t at_s; /* begin of the time, Unix seconds */
+    int64_t at_s, end_s; /* begin and end of the time, Unix seconds */
     int64_t endpoint, model, client, rate;
     int64_t sum[SUM__COUNT];
 };

@@ -1,8 +1,10 @@
 /* cmd_job: work on the history that the recorder does in steps: check, prune, backup. */
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/ipc/params.h"
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
+#include "supervisor/qccctl/local_zone.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,8 +96,16 @@ int job_check(struct cmd *c, int argc, char **argv)
 static void put_pruned(struct cmd *c, const json_t *doc, const char *client)
 {
     int64_t n = doc_int_of(doc, "requests"), sums = doc_int_of(doc, "sums");
-    cmd_put(c, "%lld request%s and %lld sum%s deleted\n", (long long)n, n == 1 ? "" : "s",
+    int64_t events = doc_int_of(doc, "events");
+    cmd_put(c, "%lld request%s and %lld sum%s deleted", (long long)n, n == 1 ? "" : "s",
             (long long)sums, sums == 1 ? "" : "s");
+    if (events)
+        cmd_put(c, ", and %lld event%s", (long long)events, events == 1 ? "" : "s");
+    if (doc_has(doc, "before")) {
+        cmd_put(c, ": what is before ");
+        local_zone_time(&c->out, doc_int_of(doc, "before"));
+    }
+    cmd_put(c, "\n");
     if (client && !doc_flag_of(doc, "name_kept")) {
         cmd_put(c, "nothing of client ");
         cmd_foreign(c, str_c(client));
@@ -126,6 +136,8 @@ static bool option(const char *name, char **arg, const char **value, int *i)
 int job_prune(struct cmd *c, int argc, char **argv)
 {
     const char *before = NULL, *client = NULL;
+    char day[24];
+    int64_t at_s = 0;
     struct buf arg;
     json_t *doc;
     for (int i = 1; i < argc; i++)
@@ -136,6 +148,14 @@ int job_prune(struct cmd *c, int argc, char **argv)
         return cmd_usage(c, "prune needs --before TIME, or --client NAME, or both");
     buf_init(&arg, 1000);
     bool now = !before || strcmp(before, "now") == 0;
+    if (!now && !local_zone_moment(str_c(before), clock_wall_ms() / 1000, &at_s)) {
+        buf_free(&arg);
+        return cmd_usage(c, "--before takes now, " LOCAL_ZONE_MOMENTS);
+    }
+    if (!now && strchr(before, '-')) { /* a day */
+        snprintf(day, sizeof day, "%lld", (long long)at_s);
+        before = day;
+    }
     bool fits = params_add(&arg, STR("before"), str_c(now ? "0s" : before)) &&
                 (!client || params_add(&arg, STR("client"), str_c(client))) && buf_add(&arg, "", 1);
     int code = fits ? follow(c, "prune", buf_data(&arg), &doc)

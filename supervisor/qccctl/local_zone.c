@@ -43,6 +43,15 @@ int local_zone_east(int64_t at_s)
     return (int)(local_zone_tm(at_s).tm_gmtoff / QUARTER * (QUARTER / 60));
 }
 
+void local_zone_time(struct buf *b, int64_t at_s)
+{
+    char text[32];
+    struct tm tm = local_zone_tm(at_s);
+    int east = (int)(tm.tm_gmtoff / 60), size = east < 0 ? -east : east;
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm);
+    (void)!buf_printf(b, "%s %c%02d:%02d", text, east < 0 ? '-' : '+', size / 60, size % 60);
+}
+
 bool local_zone_moment(struct str s, int64_t now_s, int64_t *at_s)
 {
     struct tm tm = {.tm_isdst = -1};

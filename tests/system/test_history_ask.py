@@ -328,7 +328,9 @@ def test_prune_by_time(past):
     assert rows(q, "SELECT sum(requests) n FROM usage_60")[0]["n"] == 2500 + n
     assert rows(q, "PRAGMA freelist_count")[0]["freelist_count"] == 0
     assert rows(q, "PRAGMA integrity_check")[0]["integrity_check"] == "ok"
-    assert done(q.ctl("history", "prune", "--before", "24h")) == "0 requests and 0 sums deleted\n"
+    assert said["before"] % 3600 == 0 and said["before"] <= now / 1000 - 24 * 3600 + 60
+    out = done(q.ctl("history", "prune", "--before", "24h"))
+    assert out.startswith("0 requests and 0 sums deleted: what is before 20") and ":00 +" in out
     assert q.wait_log("says prune before=24h")
     assert size
     send(q, 3)
@@ -372,7 +374,7 @@ def test_prune_of_a_client_up_to_a_time(past):
     assert len(everything(q, client="carol")) == 40
 
 
-@pytest.mark.parametrize("words", [(), ("--before", "soon"), ("--before", "9999999999"), ("--client",), ("--odd",)])
+@pytest.mark.parametrize("words", [(), ("--before", "soon"), ("--before", "2026-13-01"), ("--client",), ("--odd",)])
 def test_prune_refuses(kept, words):  # noqa: F811
     q = kept(whole("m", FIRST))
     send(q)
@@ -380,6 +382,34 @@ def test_prune_refuses(kept, words):  # noqa: F811
     assert q.ctl("history", "prune", *words).returncode in (1, 2)
     assert history(q)["requests"] == 1
     assert call(q, "POST", "/api/v1/prune?before=0s").status == call(q, "GET", "/api/v1/prune").status == 404
+
+
+def test_what_stays_of_a_prune_agrees(past):
+    """Rows, quarters and hours are of one time, of a client too; now, or later, takes all of them."""
+    now = now_ms()
+    q = past(lambda p: p.add(3000, now - 3 * HOUR, step_ms=5000, client="alice").add(300, now - HOUR, client="carol"))
+    n = history(q)["requests"]
+
+    def agree():
+        left = [rows(q, "SELECT count(*) n FROM request")[0]["n"]]
+        left += [rows(q, "SELECT ifnull(sum(requests), 0) n FROM usage_" + t)[0]["n"] for t in ("15", "60")]
+        assert left[0] == left[1] == left[2]
+        return left[0]
+
+    one = agree()
+    assert one == n
+    q.ctl_json("history", "prune", "--before", str(now // 1000 - 5 * 3600 - 1234))
+    two = agree()
+    assert 300 < two < one
+    said = q.ctl_json("history", "prune", "--before", str(now // 1000 - 4 * 3600), "--client", "alice")
+    three = agree()
+    assert three == two - said["requests"] and said["events"] == 0
+    day = time.strftime("%Y-%m-%d", time.localtime(now / 1000 - 3 * 86400))
+    assert q.ctl_json("history", "prune", "--before", day)["before"] < now / 1000 - 2 * 86400
+    assert agree() == three
+    said = q.ctl_json("history", "prune", "--before", "9999999999")
+    assert said["before"] is None and said["requests"] == three and said["events"] > 0
+    assert agree() == 0
 
 
 # ---- backup, check

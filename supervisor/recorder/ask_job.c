@@ -57,8 +57,8 @@ unsigned ask_prune(struct ask *a)
         return doc_refuse(a->d, 400, "prune takes before and client, and nothing else");
     if (params_get(a->arg, known[0], before_room, sizeof before_room, &before) != PARAM_GIVEN ||
         !params_moment(before, a->now_ms / 1000, &at_s))
-        return doc_refuse(
-            a->d, 400, "before is Unix seconds, or a span back from now as 90m, 24h, 7d");
+        return doc_refuse(a->d, 400,
+                          "before is Unix seconds, or a span back from now as 90m, 24h, 7d");
     enum param given = params_get(a->arg, known[1], client_room, sizeof client_room, &client);
     if (given == PARAM_BAD || (given == PARAM_GIVEN && !client.n))
         return doc_refuse(a->d, 400, "client is no name of a client");

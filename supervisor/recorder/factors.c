@@ -31,11 +31,11 @@ int factors_read(struct factors *f, sqlite3 *db)
             cap = cap ? 2 * cap : 16;
             f->v = mem_realloc(f->v, cap, sizeof *f->v);
         }
-        f->v[f->n++] = (struct factor){.endpoint = sqlite3_column_int64(st, 0),
-                                       .since_s = sqlite3_column_int64(st, 1),
-                                       .ppm = (uint64_t)sqlite3_column_int64(st, 2),
-                                       .number = (unsigned)(sqlite3_column_int64(st, 3) %
-                                                            FACTOR_NUMBERS)};
+        f->v[f->n++] =
+            (struct factor){.endpoint = sqlite3_column_int64(st, 0),
+                            .since_s = sqlite3_column_int64(st, 1),
+                            .ppm = (uint64_t)sqlite3_column_int64(st, 2),
+                            .number = (unsigned)(sqlite3_column_int64(st, 3) % FACTOR_NUMBERS)};
         rc = SQLITE_OK;
     }
     sqlite3_finalize(st);
@@ -66,7 +66,8 @@ uint64_t factors_of(const struct factors *f, int64_t endpoint, int64_t since_s, 
                     unsigned number)
 {
     const struct factor *first = factors_at(f, endpoint, since_s);
-    for (const struct factor *x = first; x && x < f->v + f->n && x->endpoint == endpoint && x->since_s < until_s; x++)
+    for (const struct factor *x = first;
+         x && x < f->v + f->n && x->endpoint == endpoint && x->since_s < until_s; x++)
         if (x->number == number)
             return x->ppm;
     return first ? first->ppm : PRICE_ONE;

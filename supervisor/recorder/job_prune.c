@@ -59,8 +59,8 @@ int job_prune_open(struct job *j, int64_t before_s, int64_t client)
     j->prune = (struct job_prune){
         .before_s = before_s, .client = client, .from = INT64_MIN, .free_before = -1};
     j->total = 0;
-    int rc = number(db, "SELECT count(*) FROM request WHERE k<?1", bound(&j->prune, 0), 0,
-                    &j->total);
+    int rc =
+        number(db, "SELECT count(*) FROM request WHERE k<?1", bound(&j->prune, 0), 0, &j->total);
     if ((rc & 0xff) == SQLITE_INTERRUPT)
         rc = SQLITE_OK; /* without a total */
     if (rc == SQLITE_OK)

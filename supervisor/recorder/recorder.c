@@ -40,6 +40,7 @@ enum {
 /* A question that waits for its turn. */
 struct question {
     uint64_t id;
+    int64_t until_ms; /* nobody waits for its answer later, CLOCK_MONOTONIC */
     char what[32], arg[IPC_QUERY_MAX];
     size_t nwhat, narg;
 };
@@ -322,7 +323,17 @@ static void send_answer(struct recorder *r, uint64_t id, unsigned status, const 
         chan_fini(&r->chan);
 }
 
-/* Those that the supervisor no longer waits for may stand here still. */
+/* Forgets the questions whose askers have given up, so that none waits behind their work. */
+static void drop_late(struct recorder *r)
+{
+    size_t n = 0;
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < r->nasked; i++)
+        if (r->asked[i].until_ms > now)
+            r->asked[n++] = r->asked[i];
+    r->nasked = n;
+}
+
 static void refuse_question(struct recorder *r, uint64_t id)
 {
     struct doc d;
@@ -336,6 +347,7 @@ static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct 
     struct ipc_rec_ask m;
     if (!ipc_get_rec_ask(f, &m))
         return err_set(e, "malformed %s", ipc_name(f->id));
+    drop_late(r);
     if (r->nasked == QUESTIONS) {
         refuse_question(r, m.id);
         return true;
@@ -344,6 +356,7 @@ static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct 
         r->asked = mem_zalloc(QUESTIONS, sizeof *r->asked);
     struct question *q = &r->asked[r->nasked++];
     q->id = m.id;
+    q->until_ms = m.until_ms;
     q->nwhat = m.what.n;
     q->narg = m.arg.n;
     memcpy(q->what, m.what.p, m.what.n);
@@ -362,6 +375,7 @@ static void answer_one(struct recorder *r)
                     .min_free = r->min_free,
                     .arg = str_make(q->arg, q->narg),
                     .now_ms = clock_wall_ms(),
+                    .until_ms = q->until_ms,
                     .d = &d};
     doc_init(&d, IPC_ANSWER_MAX);
     unsigned status = r->db
@@ -570,6 +584,7 @@ int recorder_run(int channel, int feed, int dir)
         look_after(&r, t, now);
         if (gave_up(&r) && (r.feed.n || r.events.n))
             drop_all(&r);
+        drop_late(&r);
         if (r.nasked)
             answer_one(&r);
         if (job_turn(&r.job, clock_mono_ms()))

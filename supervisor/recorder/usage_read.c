@@ -131,6 +131,21 @@ static int prepare(sqlite3 *db, bool quarters, const struct usage_filter *f, sql
     return rc;
 }
 
+int usage_oldest(const struct ask *a, int64_t *at_s)
+{
+    sqlite3_stmt *st;
+    int64_t now = a->now_ms / 1000 / HOUR;
+    int rc = sqlite3_prepare_v2(a->db, "SELECT min(q) FROM usage_60", -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    *at_s = now * HOUR;
+    if (rc == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL &&
+        sqlite3_column_int64(st, 0) < now)
+        *at_s = sqlite3_column_int64(st, 0) * HOUR;
+    sqlite3_finalize(st);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
 int usage_read_table(sqlite3 *db, bool quarters, int64_t since_s, int64_t until_s,
                      const struct usage_filter *f, usage_row_fn *fn, void *arg)
 {

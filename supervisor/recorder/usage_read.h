@@ -35,6 +35,10 @@ bool usage_filter_read(struct ask *a, bool with_client, struct usage_filter *f,
 int usage_read(sqlite3 *db, const struct range *r, const struct usage_filter *f, usage_row_fn *fn,
                void *arg) MUST_CHECK;
 
+/* The begin of the oldest hour that is kept, Unix time; that of the present one if there is none.
+ * Returns SQLite's result. */
+int usage_oldest(const struct ask *a, int64_t *at_s) MUST_CHECK;
+
 /* Gives fn all rows of one table, usage_15 or usage_60, between two moments. Returns SQLite's
  * result. */
 int usage_read_table(sqlite3 *db, bool quarters, int64_t since_s, int64_t until_s,

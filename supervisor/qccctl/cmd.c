@@ -187,6 +187,9 @@ bool cmd_flush(struct cmd *c)
             buf_drop(&c->out, (size_t)n);
     }
     buf_drop(&c->out, c->out.len);
+    if (!ok && !c->unwritten)
+        fprintf(stderr, "qccctl: cannot write to standard output\n");
+    c->unwritten |= !ok;
     return ok;
 }
 

@@ -147,6 +147,11 @@ int job_prune(struct cmd *c, int argc, char **argv)
     if (!before && !client)
         return cmd_usage(c, "prune needs --before TIME, or --client NAME, or both");
     buf_init(&arg, 1000);
+    struct err e;
+    if (!local_zone_use(NULL, &e)) {
+        buf_free(&arg);
+        return cmd_usage(c, "%s", e.msg);
+    }
     bool now = !before || strcmp(before, "now") == 0;
     if (!now && !local_zone_moment(str_c(before), clock_wall_ms() / 1000, &at_s)) {
         buf_free(&arg);
@@ -279,7 +284,7 @@ static int store(struct cmd *c, struct target *t)
 int job_backup(struct cmd *c, int argc, char **argv)
 {
     struct target t = {.fd = -1};
-    if (argc != 2 || !*argv[1])
+    if (argc != 2 || !*argv[1] || *argv[1] == '-')
         return cmd_usage(c, "backup takes the name of the file that is written");
     t.path = argv[1];
     int code = target_open(&t) ? store(c, &t) : failed(c, t.path);

@@ -12,6 +12,12 @@
  * there is none, as *e says. */
 bool local_zone_use(const char *name, struct err *e) MUST_CHECK;
 
+/* The name of the zone that was chosen, for tables. */
+const char *local_zone_name(void);
+
+/* Whether the hour of that moment comes twice that day. */
+bool local_zone_twice(int64_t at_s);
+
 /* The time by the clock on the wall, and the minutes east of UTC. */
 struct tm local_zone_tm(int64_t at_s);
 int local_zone_east(int64_t at_s);

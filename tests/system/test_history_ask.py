@@ -308,6 +308,25 @@ def test_words_that_are_none(kept, words):  # noqa: F811
     assert q.ctl("requests", *words).returncode == 2
 
 
+def test_questions_that_were_given_up(past):
+    """Nobody waits for them any more: they are not worked off before the next one."""
+    q = past(lambda p: p.add(10, now_ms() - HOUR))
+    pid = history(q)["pid"]
+    get(q, "usage")
+    answered = q.count("from recorder REC_ANSWER")
+    os.kill(pid, signal.SIGSTOP)
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(call(q, "GET", "/api/v1/usage").status)) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    os.kill(pid, signal.SIGCONT)
+    assert got == [503] * 8
+    get(q, "usage")
+    assert q.count("from recorder REC_ANSWER") == answered + 1
+
+
 # ---- prune
 
 def test_prune_by_time(past):

@@ -48,9 +48,9 @@ struct job_check {
 struct job_prune {
     int64_t before_s, client; /* before_s: INT64_MAX: ever; client: number of its name; 0: all */
     size_t table;
-    int64_t from;           /* the next key of the table that is looked at */
+    int64_t from;                   /* the next key of the table that is looked at */
     int64_t requests, sums, events; /* rows deleted */
-    int64_t free_before;    /* free pages at the last step; -1: none yet */
+    int64_t free_before;            /* free pages at the last step; -1: none yet */
     bool name_kept, log_kept;
 };
 

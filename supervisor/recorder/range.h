@@ -1,9 +1,9 @@
 /* range: which time a question is about, and the buckets it is cut into: the parameters since,
  * until, step and zone, read and checked. Pure.
  *
- * since and until are widened to whole buckets; step=none makes one of all. Sums of a quarter of an hour reach back
- * RANGE_QUARTERS; what is older is there by the hour, and in zones off the full hour buckets are
- * cut at the hour. */
+ * since and until are widened to whole buckets; step=none makes one of all. Sums of a quarter of an
+ * hour reach back RANGE_QUARTERS; what is older is there by the hour, and in zones off the full
+ * hour buckets are cut at the hour. */
 #ifndef QCC_SUPERVISOR_RECORDER_RANGE_H
 #define QCC_SUPERVISOR_RECORDER_RANGE_H
 
@@ -34,9 +34,9 @@ struct range {
 /* What a question allows. */
 struct range_rules {
     struct zone_step
-        step;        /* seconds 0: the parameter step sets it, or else the length of the range */
-    int64_t span_s;  /* how far `since` lies back where it is not given */
-    int64_t least_s; /* smallest step: ZONE_QUARTER, or an hour for what is kept by the hour */
+        step;         /* seconds 0: the parameter step sets it, or else the length of the range */
+    int64_t span_s;   /* how far `since` lies back where it is not given */
+    int64_t least_s;  /* smallest step: ZONE_QUARTER, or an hour for what is kept by the hour */
     int64_t oldest_s; /* nothing is kept from before: an earlier `since` is this one */
 };
 

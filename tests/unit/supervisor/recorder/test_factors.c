@@ -58,8 +58,7 @@ static uint64_t at(const char *endpoint, int64_t at_s)
 {
     struct factors f;
     assert_int_equal(factors_read(&f, db), SQLITE_OK);
-    const struct factor *x =
-        factors_at(&f, names_id(&names, NAME_ENDPOINT, str_c(endpoint)), at_s);
+    const struct factor *x = factors_at(&f, names_id(&names, NAME_ENDPOINT, str_c(endpoint)), at_s);
     uint64_t ppm = x ? x->ppm : PRICE_ONE;
     factors_free(&f);
     return ppm;

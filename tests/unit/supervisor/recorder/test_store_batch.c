@@ -170,9 +170,10 @@ static void what_broke_off_is_untold(void **state)
     t.end = STR("the reply ended too early");
     recent_put(&v[0], &t);
     assert_int_equal(store_batch_write(&batch, v, 2), SQLITE_OK);
-    assert_int_equal(number("SELECT sum(ok)=1 AND sum(failed)=1 AND sum(untold)=1 AND sum(output)=40"
-                            " FROM usage_60"),
-                     1);
+    assert_int_equal(
+        number("SELECT sum(ok)=1 AND sum(failed)=1 AND sum(untold)=1 AND sum(output)=40"
+               " FROM usage_60"),
+        1);
 }
 
 static void what_is_told(void **state)

@@ -44,7 +44,8 @@ void cmd_put(struct cmd *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void cmd_tint(struct cmd *c, enum tint tint, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void cmd_foreign(struct cmd *c, struct str s);
 
-/* Writes c->out and empties it. False: stdout cannot be written, which is said once. */
+/* Writes c->out and empties it. False: stdout cannot be written, which is said once,
+ * or its reader has gone. */
 bool cmd_flush(struct cmd *c);
 
 /* ---- members of a document: one that is absent or of another kind gives "", 0, false, no list */

@@ -489,9 +489,10 @@ int recorder_feed(const struct recorder *r)
     return r->wanted ? r->feed : -1;
 }
 
-bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg)
+bool recorder_ask(struct recorder *r, uint64_t id, int64_t until_ms, struct str what,
+                  struct str arg)
 {
-    const struct ipc_rec_ask m = {.id = id, .what = what, .arg = arg};
+    const struct ipc_rec_ask m = {.id = id, .until_ms = until_ms, .what = what, .arg = arg};
     if (r->phase != RECORDER_RUNNING || r->silent)
         return false;
     send_it(r, ipc_put_v_rec_ask, &m);

@@ -113,8 +113,10 @@ void recorder_use_conf(struct recorder *r, struct conf *c, int dir);
 /* Tells it to store what it has and to end. False: there is none left. */
 bool recorder_stop(struct recorder *r);
 
-/* Asks it, with an id of the caller's. False: it does not run. */
-bool recorder_ask(struct recorder *r, uint64_t id, struct str what, struct str arg) MUST_CHECK;
+/* Asks it, with an id of the caller's, who waits until then, CLOCK_MONOTONIC: later it is not
+ * answered. False: it does not run. */
+bool recorder_ask(struct recorder *r, uint64_t id, int64_t until_ms, struct str what,
+                  struct str arg) MUST_CHECK;
 
 /* Takes the backup that it has made out of the folder: a descriptor to read from, the caller's; the
  * file has no name any more. -1 with errno: there is none. */

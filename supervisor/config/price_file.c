@@ -270,6 +270,10 @@ static void put_name(struct reader *r, struct price_model *m, const struct ynode
         FAULT(r, n, at, "%s", e.msg);
         return;
     }
+    if (strpbrk(n->text, "*?")) {
+        FAULT(r, n, at, "is a whole name, without * and ?: each model has its own prices");
+        return;
+    }
     struct str name = model_name(text_of(n), room);
     if (!name.n) {
         FAULT(r, n, at, "is longer than %d bytes", MODEL_NAME_MAX);
@@ -321,6 +325,8 @@ static void put_names(struct reader *r, struct price_model *m, const struct ynod
         put_name(r, m, match, p.text);
         return;
     }
+    if (match->n == 0)
+        FAULT(r, match, p.text, "names no model");
     for (size_t i = 0; i < match->n; i++)
         put_name(r, m, match->v[i], at_index(p.text, i).text);
 }

@@ -1,10 +1,9 @@
 #include "supervisor/operate/history_query.h"
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
-#define PATIENCE_S 3.0
-
-enum { OPEN_MAX = 16 };
+enum { OPEN_MAX = 16, PATIENCE_MS = 3000 };
 
 struct history_query {
     struct list node;
@@ -82,7 +81,7 @@ unsigned history_query_begin(struct history_queries *h, const struct asker *from
         return refuse_off(h->env, d);
     if (h->nopen == OPEN_MAX)
         return doc_refuse(d, 503, "too many ask the history at the same time");
-    if (!recorder_ask(h->env->recorder, h->last_id + 1, what, arg))
+    if (!recorder_ask(h->env->recorder, h->last_id + 1, clock_mono_ms() + PATIENCE_MS, what, arg))
         return doc_refuse(d, 503,
                           h->env->recorder->silent
                               ? "the recorder does not answer: see the log"
@@ -93,7 +92,7 @@ unsigned history_query_begin(struct history_queries *h, const struct asker *from
     q->id = ++h->last_id;
     list_push_back(&h->open, &q->node);
     h->nopen++;
-    ev_timer_init(&q->late, on_late, PATIENCE_S, 0.);
+    ev_timer_init(&q->late, on_late, PATIENCE_MS / 1000., 0.);
     q->late.data = q;
     ev_now_update(h->env->loop);
     ev_timer_start(h->env->loop, &q->late);

@@ -29,16 +29,17 @@ void query_fini(struct query *q)
 
 /* ---- requests */
 
+static const struct str conditions[] = {STR_LIT("limit"), /* the first; others are of the past */
+                                        STR_LIT("before"),   STR_LIT("since"), STR_LIT("until"),
+                                        STR_LIT("endpoint"), STR_LIT("model"), STR_LIT("client"),
+                                        STR_LIT("status"),   STR_LIT("class"), STR_LIT("min_ms")};
+
 /* Whether the query has a condition, which only the history can answer. */
 static bool past_asked(struct str arg)
 {
-    static const struct str conditions[] = {
-        STR_LIT("before"),   STR_LIT("since"), STR_LIT("until"),
-        STR_LIT("endpoint"), STR_LIT("model"), STR_LIT("client"),
-        STR_LIT("status"),   STR_LIT("class"), STR_LIT("min_ms")};
     char room[IPC_QUERY_MAX];
     struct str v;
-    for (size_t i = 0; i < COUNT_OF(conditions); i++)
+    for (size_t i = 1; i < COUNT_OF(conditions); i++)
         if (params_get(arg, conditions[i], room, sizeof room, &v) != PARAM_NONE)
             return true;
     return false;
@@ -49,7 +50,12 @@ static unsigned requests(struct query *q, const struct asker *from, struct str a
 {
     char room[IPC_QUERY_MAX];
     uint64_t limit = 50;
-    struct str v;
+    struct str v, odd = params_unknown(arg, conditions, COUNT_OF(conditions));
+    struct err e;
+    if (odd.n) {
+        err_set(&e, "there is no parameter %.*s", (int)min_size(odd.n, 60), odd.p);
+        return doc_refuse(d, 400, e.msg);
+    }
     if (past_asked(arg))
         return history_query_begin(&q->history, from, STR("requests"), arg, d);
     enum param given = params_get(arg, STR("limit"), room, sizeof room, &v);
@@ -70,12 +76,16 @@ static unsigned why(struct query *q, const struct asker *from, struct str arg, s
     const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
     struct str id = mark ? str_make(arg.p, (size_t)(mark - arg.p)) : arg;
     struct str rest = mark ? str_make(mark + 1, arg.n - id.n - 1) : STR("");
+    char lower[ID];
     bool hex = id.n > 0 && id.n <= ID;
-    for (size_t i = 0; hex && i < id.n; i++)
-        hex = ascii_digit(id.p[i]) || (id.p[i] >= 'a' && id.p[i] <= 'f');
+    for (size_t i = 0; hex && i < id.n; i++) {
+        lower[i] = ascii_lower(id.p[i]);
+        hex = ascii_hex(lower[i]) >= 0;
+    }
     if (!hex)
         return doc_refuse(d, 400,
                           "an id is up to 20 hex digits, as x-qcc-request-id and the log have it");
+    id.p = lower;
     if (params_unknown(rest, known, COUNT_OF(known)).n)
         return doc_refuse(d, 400, "the only parameter is at, in milliseconds");
     if (!recent_query_begin(&q->recent, from, MATCHES, &id, rest))

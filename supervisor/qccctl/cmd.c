@@ -4,6 +4,7 @@
 #include "supervisor/qccctl/human.h"
 #include "supervisor/qccctl/cmd_run.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -187,6 +188,10 @@ bool cmd_flush(struct cmd *c)
             buf_drop(&c->out, (size_t)n);
     }
     buf_drop(&c->out, c->out.len);
+    if (!ok && errno != EPIPE && !c->unwritten) {
+        fprintf(stderr, "qccctl: cannot write to standard output\n");
+        c->unwritten = true;
+    }
     return ok;
 }
 

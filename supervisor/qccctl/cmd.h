@@ -18,6 +18,7 @@ struct cmd {
     int64_t timeout_ms; /* --timeout; 0: the command's own default */
     struct ctl ctl;
     struct buf out; /* what is printed at the end */
+    bool unwritten; /* some of it could not be written, which was said */
 };
 
 /* Reads the present size of the terminal into c. */
@@ -43,7 +44,8 @@ void cmd_put(struct cmd *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void cmd_tint(struct cmd *c, enum tint tint, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void cmd_foreign(struct cmd *c, struct str s);
 
-/* Writes c->out and empties it. False: stdout cannot be written. */
+/* Writes c->out and empties it. False: stdout cannot be written, which is said once,
+ * or its reader has gone. */
 bool cmd_flush(struct cmd *c);
 
 /* ---- members of a document: one that is absent or of another kind gives "", 0, false, no list */

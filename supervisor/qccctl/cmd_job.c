@@ -4,6 +4,7 @@
 #include "common/ipc/params.h"
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/human.h"
+#include "supervisor/qccctl/local_zone.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,9 +40,8 @@ static void put_progress(const struct cmd *c, const json_t *doc, bool over)
 /* A job that is followed. */
 struct watched {
     const char *what, *arg;
-    const char *again; /* its argument when it is begun anew; NULL: it cannot be */
-    int64_t again_s;   /* and when that may be, Unix */
-    bool anew;         /* it was */
+    bool again; /* it can be begun anew */
+    bool anew;  /* it was */
 };
 
 /* Asks without a word about what fails. Status 0: nobody answers, which may change. */
@@ -66,9 +66,7 @@ static bool begin_anew(struct cmd *c, struct watched *w, json_t **doc)
         fprintf(stderr, "\rthe recorder has ended: the %s is begun anew\n", w->what);
     w->anew = true;
     for (; clock_mono_ms() < until; poll(NULL, 0, LOOK_MAX_MS)) {
-        if (clock_wall_ms() / 1000 < w->again_s)
-            continue;
-        unsigned status = ask_quietly(c, w->what, w->again, doc);
+        unsigned status = ask_quietly(c, w->what, w->arg, doc);
         if (status == 200)
             return true;
         json_decref(*doc);
@@ -163,9 +161,18 @@ int job_check(struct cmd *c, int argc, char **argv)
 static void put_pruned(struct cmd *c, const json_t *doc, const char *client, bool anew)
 {
     int64_t n = doc_int_of(doc, "requests"), sums = doc_int_of(doc, "sums");
-    cmd_put(c, "%lld request%s and %lld sum%s deleted%s\n", (long long)n, n == 1 ? "" : "s",
-            (long long)sums, sums == 1 ? "" : "s",
-            anew ? " since the prune was begun anew: its recorder had ended" : "");
+    int64_t events = doc_int_of(doc, "events");
+    cmd_put(c, "%lld request%s and %lld sum%s deleted", (long long)n, n == 1 ? "" : "s",
+            (long long)sums, sums == 1 ? "" : "s");
+    if (events)
+        cmd_put(c, ", and %lld event%s", (long long)events, events == 1 ? "" : "s");
+    if (anew)
+        cmd_put(c, " since the prune was begun anew, as its recorder had ended");
+    if (doc_has(doc, "before")) {
+        cmd_put(c, ": what is before ");
+        local_zone_time(&c->out, doc_int_of(doc, "before"));
+    }
+    cmd_put(c, "\n");
     if (client && !doc_flag_of(doc, "name_kept")) {
         cmd_put(c, "nothing of client ");
         cmd_foreign(c, str_c(client));
@@ -205,8 +212,8 @@ int job_prune(struct cmd *c, int argc, char **argv)
 {
     const char *before = NULL, *client = NULL;
     char fixed[24];
-    int64_t at = 0, now_s = clock_wall_ms() / 1000;
-    struct buf arg, again;
+    int64_t at_s = 0, now_s = clock_wall_ms() / 1000;
+    struct buf arg;
     json_t *doc;
     for (int i = 1; i < argc; i++)
         if (!option("--before", argv + i, &before, &i) &&
@@ -214,19 +221,18 @@ int job_prune(struct cmd *c, int argc, char **argv)
             return cmd_usage(c, "prune takes --before TIME and --client NAME");
     if (!before && !client)
         return cmd_usage(c, "prune needs --before TIME, or --client NAME, or both");
+    struct err e;
+    if (!local_zone_use(NULL, &e))
+        return cmd_usage(c, "%s", e.msg);
     bool now = !before || strcmp(before, "now") == 0;
-    /* A recorder that begins it anew is told the same moment: of now, the end of this second. */
-    bool known = now || params_moment(str_c(before), now_s, &at);
-    snprintf(fixed, sizeof fixed, "%lld", (long long)(now ? now_s + 1 : at));
-    bool fits = prune_arg(&arg, now ? "0s" : before, client);
-    fits = prune_arg(&again, fixed, client) && fits;
-    struct watched w = {.what = "prune",
-                        .arg = buf_data(&arg),
-                        .again = known ? buf_data(&again) : NULL,
-                        .again_s = now ? now_s + 1 : 0};
+    if (!now && !local_zone_moment(str_c(before), now_s, &at_s))
+        return cmd_usage(c, "--before takes now, " LOCAL_ZONE_MOMENTS);
+    /* A recorder that begins it anew is told the same moment. */
+    snprintf(fixed, sizeof fixed, "%lld", (long long)at_s);
+    bool fits = prune_arg(&arg, now || at_s >= now_s ? "0s" : fixed, client);
+    struct watched w = {.what = "prune", .arg = buf_data(&arg), .again = true};
     int code = fits ? follow(c, &w, &doc) : cmd_usage(c, "what follows prune is too long");
     buf_free(&arg);
-    buf_free(&again);
     if (code != CTL_DONE)
         return code;
     if (c->json)
@@ -345,7 +351,7 @@ static int store(struct cmd *c, struct target *t)
 int job_backup(struct cmd *c, int argc, char **argv)
 {
     struct target t = {.fd = -1};
-    if (argc != 2 || !*argv[1])
+    if (argc != 2 || !*argv[1] || *argv[1] == '-')
         return cmd_usage(c, "backup takes the name of the file that is written");
     t.path = argv[1];
     int code = target_open(&t) ? store(c, &t) : failed(c, t.path);

@@ -1,9 +1,11 @@
 /* cmd_requests: the last requests from the workers' memory, and those of the past from the history:
  * as a table, as CSV, as JSON. */
+#include "common/base/clock.h"
 #include "common/ipc/params.h"
 #include "supervisor/qccctl/cmd.h"
 #include "supervisor/qccctl/csv.h"
 #include "supervisor/qccctl/human.h"
+#include "supervisor/qccctl/local_zone.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,24 +64,48 @@ static void put_attempts(struct buf *b, const json_t *r)
     }
 }
 
-/* The time of the day; of the past with the date. */
-static void put_time(struct table *t, struct str time, bool past)
+/* Appends the offset of the zone: "+05:30". */
+static void put_east(struct buf *b, int east)
+{
+    int size = east < 0 ? -east : east;
+    (void)!buf_printf(b, "%c%02d:%02d", east < 0 ? '-' : '+', size / 60, size % 60);
+}
+
+/* The local time of the day; of the past with the date. `east` is the offset that the column's
+ * title says: another one is told. */
+static void put_time(struct table *t, struct str time, bool past, int east)
 {
     struct buf *b = table_cell(t, TINT_DIM);
-    if (time.n != 24) {
+    struct tm utc = {0};
+    char text[32];
+    if (time.n != 24 || !strptime(time.p, "%Y-%m-%dT%H:%M:%S", &utc)) {
         human_text(b, time);
         return;
     }
-    if (past)
-        (void)!buf_printf(b, "%.10s %.8s", time.p, time.p + 11);
-    else
-        (void)!buf_printf(b, "%.12s", time.p + 11);
+    int64_t at = (int64_t)timegm(&utc);
+    struct tm tm = local_zone_tm(at);
+    strftime(text, sizeof text, past ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &tm);
+    (void)!buf_printf(b, "%s", text);
+    if (!past)
+        (void)!buf_printf(b, "%.4s", time.p + 19);
+    if (local_zone_east(at) != east) {
+        (void)!buf_str(b, STR(" "));
+        put_east(b, local_zone_east(at));
+    }
 }
 
 static void requests_table(struct cmd *c, const json_t *doc, bool past)
 {
-    static const struct column columns[] = {
-        {"TIME", false, false, 2},    {"ID", false, false, 0},      {"MODEL", false, true, 4},
+    char title[32];
+    int east = local_zone_east(clock_wall_ms() / 1000);
+    struct buf b;
+    buf_init(&b, sizeof title);
+    (void)!buf_str(&b, STR("TIME "));
+    put_east(&b, east);
+    snprintf(title, sizeof title, STR_FMT, STR_ARG(buf_view(&b)));
+    buf_free(&b);
+    const struct column columns[] = {
+        {title, false, false, 2},     {"ID", false, false, 0},      {"MODEL", false, true, 4},
         {"ENDPOINT", false, true, 0}, {"STATUS", true, false, 0},   {"FIRST", true, false, 5},
         {"TOTAL", true, false, 0},    {"IN", true, false, 6},       {"OUT", true, false, 6},
         {"TRIES", true, false, 3},    {"ATTEMPTS", false, true, 1},
@@ -91,7 +117,7 @@ static void requests_table(struct cmd *c, const json_t *doc, bool past)
     json_array_foreach(doc_list_of(doc, "requests"), i, r)
     {
         int64_t status = doc_int_of(r, "status"), tries = doc_int_of(r, "attempts_begun");
-        put_time(&t, doc_text_of(r, "time"), past);
+        put_time(&t, doc_text_of(r, "time"), past, east);
         table_foreign(&t, TINT_NONE, doc_text_of(r, "id"));
         table_foreign(&t, TINT_NONE, doc_text_of(r, "model"));
         table_foreign(&t, TINT_BOLD, doc_text_of(r, "endpoint"));
@@ -183,6 +209,14 @@ static const struct {
 
 static void add(struct want *w, const char *name, const char *value)
 {
+    char day[24];
+    int64_t at_s;
+    bool is_time = strcmp(name, "since") == 0 || strcmp(name, "until") == 0;
+    if (is_time && strchr(value, '-') &&
+        local_zone_moment(str_c(value), clock_wall_ms() / 1000, &at_s)) {
+        snprintf(day, sizeof day, "%lld", (long long)at_s);
+        value = day;
+    }
     w->cut |= !params_add(&w->args, str_c(name), str_c(value));
     w->past = true;
     w->since |= strcmp(name, "since") == 0;
@@ -308,6 +342,9 @@ static int pages(struct cmd *c, const struct want *w)
 int cmd_requests(struct cmd *c, int argc, char **argv)
 {
     struct want w = {.limit = LIMIT};
+    struct err e;
+    if (!local_zone_use(NULL, &e))
+        return cmd_usage(c, "%s", e.msg);
     buf_init(&w.args, QUERY - 64);
     int code = read_options(c, &w, argc, argv);
     if (code == CTL_DONE)

@@ -103,9 +103,9 @@ static int question(const struct cmd *c, const struct usage_want *w, struct buf 
     bool blocks = strcmp(span->by, "block") == 0;
     int64_t since = w->now_s - (w->speed ? DAY : span->seconds), until = w->now_s;
     if (w->since && !local_zone_moment(str_c(w->since), w->now_s, &since))
-        return cmd_usage(c, "--since takes 90m, 24h, 7d, a day as 2026-03-29, or Unix seconds");
+        return cmd_usage(c, "--since takes " LOCAL_ZONE_MOMENTS);
     if (w->until && !local_zone_moment(str_c(w->until), w->now_s, &until))
-        return cmd_usage(c, "--until takes 90m, 24h, 7d, a day as 2026-03-29, or Unix seconds");
+        return cmd_usage(c, "--until takes " LOCAL_ZONE_MOMENTS);
     put_second(b, "since", since);
     if (w->until)
         put_second(b, "until", until);
@@ -115,6 +115,8 @@ static int question(const struct cmd *c, const struct usage_want *w, struct buf 
     }
     if (!blocks && !w->speed)
         (void)!buf_printf(b, "&by=%s%s", span->by, span->is_time ? "" : "&keys=200");
+    if (!c->json && (w->speed || !span->is_time))
+        (void)!buf_str(b, STR("&step=none")); /* only the sums are shown */
     if (w->endpoint)
         put_escaped(b, "endpoint", w->endpoint);
     if (w->model)
@@ -157,6 +159,10 @@ static void put_label(struct table *t, const struct usage_want *w, const json_t 
     struct tm tm = local_zone_tm(doc_int_of(row, "time"));
     if (strcmp(by, "day") == 0) {
         put_day(table_cell(t, TINT_NONE), w, &tm);
+        return;
+    }
+    if (strcmp(by, "hour") == 0 && local_zone_twice(doc_int_of(row, "time"))) {
+        local_zone_time(table_cell(t, TINT_NONE), doc_int_of(row, "time"));
         return;
     }
     if (strcmp(by, "hour") == 0)
@@ -251,6 +257,7 @@ static void show_table(struct cmd *c, const struct usage_want *w, const json_t *
         title[k] = (char)(by[k] >= 'a' && by[k] <= 'z' ? by[k] - 'a' + 'A' : by[k]);
     if (!w->by && !w->since && !w->until)
         put_glance(c, w, doc);
+    usage_head(c, doc, w->now_s);
     table_init(&t, columns, COUNT_OF(columns));
     json_array_foreach(rows_of(doc), i, row)
     {

@@ -88,6 +88,7 @@ void usage_show_blocks(struct cmd *c, const struct usage_want *w, const json_t *
         cmd_put(c, "no request in that time\n");
         return;
     }
+    usage_head(c, doc, w->now_s);
     table_init(&t, columns, COUNT_OF(columns));
     json_array_foreach(doc_list_of(doc, "blocks"), i, b)
     {
@@ -101,6 +102,8 @@ void usage_show_blocks(struct cmd *c, const struct usage_want *w, const json_t *
     }
     table_print(&t, c->width, c->color, &c->out);
     table_fini(&t);
+    if (doc_flag_of(doc, "cut"))
+        cmd_put(c, "only the newest blocks are shown: narrow the range\n");
     usage_notes(c, doc);
 }
 
@@ -199,6 +202,7 @@ void usage_show_speed(struct cmd *c, const struct usage_want *w, const json_t *d
         }
     if (!w->csv && t.ncells) {
         speed_row(&t, "all", STR(""), total);
+        usage_head(c, doc, w->now_s);
         table_print(&t, c->width, c->color, &c->out);
     } else if (!w->csv) {
         cmd_put(c, "no request in that time\n");

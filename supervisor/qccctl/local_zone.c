@@ -14,19 +14,65 @@ static bool is_path_inside(const char *name)
     return *name && *name != '/' && !strstr(name, "..");
 }
 
-bool local_zone_use(const char *name, struct err *e)
+static bool is_zone_file(const char *path)
+{
+    char magic[4];
+    FILE *f = fopen(path, "re");
+    bool ok = f && fread(magic, 1, sizeof magic, f) == sizeof magic && !memcmp(magic, "TZif", 4);
+    if (f)
+        fclose(f);
+    return ok;
+}
+
+/* Whether the database of zones has it: other files, and folders, would be taken for UTC. */
+static bool is_zone(const char *name)
 {
     char path[PATH_MAX];
     const char *dir = getenv("TZDIR");
-    if (name && strcmp(name, "UTC") != 0) {
-        snprintf(path, sizeof path, "%s/%s", dir && *dir ? dir : "/usr/share/zoneinfo", name);
-        if (!is_path_inside(name) || access(path, R_OK) == -1)
-            return err_set(e, "there is no time zone %.60s", name);
-    }
+    if (strcmp(name, "UTC") == 0 || strcmp(name, "GMT") == 0)
+        return true;
+    snprintf(path, sizeof path, "%s/%s", dir && *dir ? dir : "/usr/share/zoneinfo", name);
+    return is_path_inside(name) && is_zone_file(path);
+}
+
+/* Whether $TZ tells an offset by itself (POSIX): CET-1CEST,M3.5.0,M10.5.0/3 or <+0530>-5:30. */
+static bool is_rule(const char *tz)
+{
+    size_t n =
+        strspn(tz, *tz == '<' ? "<>+-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                              : "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    if (*tz == '<')
+        return n > 3 && strchr(tz, '>') && strpbrk(strchr(tz, '>'), "0123456789");
+    n += tz[n] == '+' || tz[n] == '-';
+    return n >= 3 && ascii_digit(tz[n]);
+}
+
+bool local_zone_use(const char *name, struct err *e)
+{
+    const char *tz = getenv("TZ");
+    if (name && !is_zone(name))
+        return err_set(e, "there is no time zone %.60s", name);
+    if (tz)
+        tz += *tz == ':';
+    if (!name && tz && *tz && !is_zone(tz) && !is_rule(tz) && !(*tz == '/' && is_zone_file(tz)))
+        return err_set(e, "TZ is %.60s, and there is no such time zone", tz);
     if (name)
         setenv("TZ", name, 1);
     tzset();
     return true;
+}
+
+const char *local_zone_name(void)
+{
+    const char *tz = getenv("TZ");
+    return !tz ? "the system's zone" : *tz == ':' ? tz + 1 : *tz ? tz : "UTC";
+}
+
+bool local_zone_twice(int64_t at_s)
+{
+    struct tm now = local_zone_tm(at_s);
+    return now.tm_hour == local_zone_tm(at_s - 3600).tm_hour ||
+           now.tm_hour == local_zone_tm(at_s + 3600).tm_hour;
 }
 
 struct tm local_zone_tm(int64_t at_s)
@@ -41,6 +87,15 @@ struct tm local_zone_tm(int64_t at_s)
 int local_zone_east(int64_t at_s)
 {
     return (int)(local_zone_tm(at_s).tm_gmtoff / QUARTER * (QUARTER / 60));
+}
+
+void local_zone_time(struct buf *b, int64_t at_s)
+{
+    char text[32];
+    struct tm tm = local_zone_tm(at_s);
+    int east = (int)(tm.tm_gmtoff / 60), size = east < 0 ? -east : east;
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm);
+    (void)!buf_printf(b, "%s %c%02d:%02d", text, east < 0 ? '-' : '+', size / 60, size % 60);
 }
 
 bool local_zone_moment(struct str s, int64_t now_s, int64_t *at_s)

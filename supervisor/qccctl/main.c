@@ -22,12 +22,15 @@ static const struct {
     {"queue", "", "endpoints in the failure queue", cmd_queue},
     {"breakers", "", "the endpoints' circuit breakers", cmd_breakers},
     {"sessions", "", "conversations that are bound, by endpoint", cmd_sessions},
-    {"requests", "[N] [CONDITION...] [--csv]", "the last requests (20), or those of the past",
-     cmd_requests},
+    {"requests",
+     "[N] [--since T] [--until T] [--failed] [--class C] [--endpoint E] [--model M] "
+     "[--client C] [--status S] [--min-ms N] [--csv]",
+     "the last requests (20), or those of the past", cmd_requests},
     {"why", "REQUEST-ID", "the trail of one request: what was considered and tried", cmd_why},
     {"events", "[N] [-f] [--endpoint E]", "what has happened (20), the newest last; -f follows",
      cmd_events},
-    {"history", "[check | prune | backup]", "what is kept of requests, and where", cmd_history},
+    {"history", "[check | prune [--before TIME] [--client NAME] | backup FILE]",
+     "what is kept of requests, and where", cmd_history},
     {"prices", "[MODEL]", "what models cost, and which have no price", cmd_prices},
     {"usage",
      "[--by KEY] [--since 7d] [--until T] [--endpoint E] [--model M] [--client C] [--zone Z] "
@@ -52,13 +55,24 @@ static const struct {
     {"import", "FILE [-o OUT] [--force] [-p PROFILE]", "makes a qcc.yaml of a v0.6 profile",
      import_profile},
     {"completion", "bash|zsh", "completion for that shell, on standard output", completion_print},
-    {"help", "", "this", help},
+    {"help", "[COMMAND]", "this, or what one command takes", help},
     {"version", "", "qccctl's own version", version},
 };
 
+static int help_of(struct cmd *c, size_t i)
+{
+    cmd_put(c, "usage: qccctl %s %s\n  %s\n", commands[i].name, commands[i].arguments,
+            commands[i].text);
+    return CTL_DONE;
+}
+
 static int help(struct cmd *c, int argc, char **argv)
 {
-    (void)argc, (void)argv;
+    for (size_t i = 0; argc > 1 && i < COUNT_OF(commands); i++)
+        if (strcmp(commands[i].name, argv[1]) == 0)
+            return help_of(c, i);
+    if (argc > 1)
+        return cmd_usage(c, "there is no command %.60s", argv[1]);
     cmd_put(c, "usage: qccctl [OPTION...] COMMAND [ARGUMENT...]\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         cmd_put(c, "  %-10s %-*s ", commands[i].name, ARGUMENTS, commands[i].arguments);
@@ -92,10 +106,11 @@ static int run(struct cmd *c, int argc, char **argv)
             c->name = commands[i].name;
             if (argc == 2 && strcmp(argv[0], "run") != 0 &&
                 (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-                cmd_put(c, "usage: qccctl %s %s\n  %s\n", c->name, commands[i].arguments,
-                        commands[i].text);
-                return CTL_DONE;
+                return help_of(c, i);
             }
+            if (argc > 1 && !strstr(commands[i].arguments, "--") && commands[i].run != client_run &&
+                commands[i].run != cmd_endpoints && argv[1][0] == '-')
+                return cmd_usage(c, "unknown option %.60s", argv[1]);
             return commands[i].run(c, argc, argv);
         }
     fprintf(stderr, "qccctl: there is no command %.60s (qccctl help)\n", argv[0]);
@@ -212,10 +227,8 @@ int main(int argc, char **argv)
     int code = options(&c, &argc, argv);
     if (code == CTL_DONE)
         code = run(&c, argc, argv);
-    if (!cmd_flush(&c) && code == CTL_DONE) {
-        fprintf(stderr, "qccctl: cannot write to standard output\n");
+    if ((!cmd_flush(&c) || c.unwritten) && code == CTL_DONE)
         code = CTL_REFUSED;
-    }
     ctl_close(&c.ctl);
     buf_free(&c.out);
     return code;

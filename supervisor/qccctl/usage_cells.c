@@ -1,5 +1,7 @@
 #include "supervisor/qccctl/usage_cells.h"
 
+#include "supervisor/qccctl/local_zone.h"
+
 #include "supervisor/qccctl/human.h"
 
 #include <math.h>
@@ -43,6 +45,16 @@ void usage_put_tokens(struct table *t, const json_t *sums, const char *key)
 {
     int64_t v = key ? doc_int_of(json_object_get(sums, "tokens"), key) : usage_tokens(sums);
     human_count(table_cell(t, v ? TINT_NONE : TINT_DIM), v);
+}
+
+void usage_head(struct cmd *c, const json_t *doc, int64_t now_s)
+{
+    int64_t until = doc_has(doc, "until") ? doc_int_of(doc, "until") : now_s;
+    cmd_put(c, "from ");
+    local_zone_time(&c->out, doc_int_of(doc, "since"));
+    cmd_put(c, " to ");
+    local_zone_time(&c->out, until < now_s ? until : now_s);
+    cmd_put(c, " (%.60s)\n\n", local_zone_name());
 }
 
 void usage_notes(struct cmd *c, const json_t *doc)

@@ -20,6 +20,9 @@ int64_t usage_tokens(const json_t *sums);
 /* The member of that name, a number of dollars, in millionths. */
 int64_t usage_micro(const json_t *o, const char *key);
 
+/* Prints which time the answer covers, and in which zone, before a table. */
+void usage_head(struct cmd *c, const json_t *doc, int64_t now_s);
+
 /* Prints of which day the list prices are, what has no price, and what else limits the numbers. */
 void usage_notes(struct cmd *c, const json_t *doc);
 

@@ -21,6 +21,7 @@ struct ask {
     const struct price_table *prices; /* NULL: none was sent */
     struct str arg;                   /* its parameters (common/ipc/params.h) */
     int64_t now_ms;                   /* CLOCK_REALTIME */
+    int64_t until_ms;                 /* CLOCK_MONOTONIC: the asker waits no longer */
     struct doc *d;                    /* empty; the answer, or {"error": …} */
 };
 

@@ -4,10 +4,11 @@
 #include "common/ipc/params.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* As ccusage counts the windows of a subscription: one begins at the full hour of the first request
  * and lasts five hours; the next one begins with the first request after that. */
-enum { HOUR = 3600, BLOCK = 5 * HOUR, BLOCKS_MAX = 5000, SPAN = 7 * 86400, ROOM = 64, MINUTE = 60 };
+enum { HOUR = 3600, BLOCK = 5 * HOUR, BLOCKS_MAX = 4000, SPAN = 7 * 86400, ROOM = 64, MINUTE = 60 };
 
 struct block {
     int64_t endpoint, start_s;
@@ -20,6 +21,7 @@ struct blocks {
     struct cost cost;
     struct block *v; /* owned; those that end after since_s */
     size_t n, room;
+    bool cut;   /* there are older ones, which were left out */
     size_t low; /* blocks before have ended when the row of the moment began */
 };
 
@@ -33,24 +35,34 @@ static struct block *newest_of(struct blocks *b, int64_t endpoint)
     return NULL;
 }
 
-/* An hour with requests of an endpoint; hours ascend. False: there are too many blocks. */
-static bool on_hour(struct blocks *b, int64_t endpoint, int64_t at_s)
+/* Keeps the newest. Two times as many are held at most, so that the last block of every endpoint is
+ * among them. */
+static void keep_newest(struct blocks *b)
+{
+    size_t over = b->n > BLOCKS_MAX ? b->n - BLOCKS_MAX : 0;
+    b->n -= over;
+    b->cut |= over > 0;
+    if (over)
+        memmove(b->v, b->v + over, b->n * sizeof *b->v);
+}
+
+/* An hour with requests of an endpoint; hours ascend. */
+static void on_hour(struct blocks *b, int64_t endpoint, int64_t at_s)
 {
     struct block *last = newest_of(b, endpoint);
     if (last && at_s < last->start_s + BLOCK)
-        return true;
+        return;
     if (last && last->start_s + BLOCK <= b->since_s) {
         last->start_s = at_s; /* it was too early, and only said where this one begins */
-        return true;
+        return;
     }
-    if (b->n == BLOCKS_MAX)
-        return false;
+    if (b->n == 2 * BLOCKS_MAX)
+        keep_newest(b);
     if (b->n == b->room) {
         b->room = b->room ? 2 * b->room : 64;
         b->v = mem_realloc(b->v, b->room, sizeof *b->v);
     }
     b->v[b->n++] = (struct block){.endpoint = endpoint, .start_s = at_s};
-    return true;
 }
 
 static int by_start(const void *a, const void *b)
@@ -70,27 +82,29 @@ static void keep_late(struct blocks *b)
     b->n = n;
     if (n)
         qsort(b->v, n, sizeof *b->v, by_start);
+    keep_newest(b);
 }
 
 /* Finds the blocks: from the first request on, since each begins where the one before has ended.
- * One seek for each endpoint and hour, however much there is of it. */
-static int find_blocks(struct blocks *b, sqlite3 *db, bool *fits)
+ * One seek for each endpoint and hour, however much there is of it. What QCC answered without an
+ * endpoint is of no block, nor is what a clock that was wrong has put into the future. */
+static int find_blocks(struct blocks *b, sqlite3 *db)
 {
     static const char sql[] = "SELECT q, endpoint FROM usage_60 WHERE (q, endpoint) > (?1, ?2)"
                               " ORDER BY q, endpoint LIMIT 1";
     sqlite3_stmt *st;
     int64_t q = -1, endpoint = 0;
-    *fits = true;
     int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-    while (rc == SQLITE_OK && *fits) {
+    while (rc == SQLITE_OK && q * HOUR <= b->now_s) {
         sqlite3_bind_int64(st, 1, q);
         sqlite3_bind_int64(st, 2, endpoint);
         int got = sqlite3_step(st);
         if (got == SQLITE_ROW) {
             q = sqlite3_column_int64(st, 0);
             endpoint = sqlite3_column_int64(st, 1);
-            if (b->filter.endpoint == USAGE_ANY || b->filter.endpoint == endpoint)
-                *fits = on_hour(b, endpoint, q * HOUR);
+            bool wanted = b->filter.endpoint == USAGE_ANY || b->filter.endpoint == endpoint;
+            if (wanted && endpoint && q * HOUR <= b->now_s)
+                on_hour(b, endpoint, q * HOUR);
         }
         sqlite3_reset(st);
         rc = got == SQLITE_ROW ? SQLITE_OK : got;
@@ -122,7 +136,8 @@ static int fill(struct blocks *b, struct ask *a)
     int rc = cost_init(&b->cost, a);
     if (rc != SQLITE_OK || !b->n)
         return rc;
-    return usage_read_table(a->db, false, b->v[0].start_s, b->v[b->n - 1].start_s + BLOCK,
+    int64_t end = b->v[b->n - 1].start_s + BLOCK, now_end = b->now_s - b->now_s % HOUR + HOUR;
+    return usage_read_table(a->db, false, b->v[0].start_s, end < now_end ? end : now_end,
                             &b->filter, on_row, b);
 }
 
@@ -188,8 +203,9 @@ static int put_block(const struct blocks *b, struct ask *a, const struct block *
 static int put_all(const struct blocks *b, struct ask *a)
 {
     int rc = SQLITE_OK;
-    doc_map(a->d, 4);
+    doc_map(a->d, 5);
     doc_kv_int(a->d, "since", b->since_s);
+    doc_kv_flag(a->d, "cut", b->cut);
     cost_put_prices(&b->cost, b->now_s, a->d);
     doc_text(a->d, "blocks");
     doc_array(a->d, (uint32_t)b->n);
@@ -217,10 +233,7 @@ static bool get_since(struct blocks *b, struct ask *a, unsigned *status)
 
 static unsigned answer(struct blocks *b, struct ask *a)
 {
-    bool fits;
-    int rc = find_blocks(b, a->db, &fits);
-    if (rc == SQLITE_OK && !fits)
-        return ask_too_long(a);
+    int rc = find_blocks(b, a->db);
     if (rc == SQLITE_OK)
         rc = fill(b, a);
     if (rc == SQLITE_OK)

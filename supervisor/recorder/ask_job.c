@@ -56,10 +56,9 @@ unsigned ask_prune(struct ask *a)
     if (params_unknown(a->arg, known, COUNT_OF(known)).n)
         return doc_refuse(a->d, 400, "prune takes before and client, and nothing else");
     if (params_get(a->arg, known[0], before_room, sizeof before_room, &before) != PARAM_GIVEN ||
-        !params_moment(before, a->now_ms / 1000, &at_s) || at_s > a->now_ms / 1000)
+        !params_moment(before, a->now_ms / 1000, &at_s))
         return doc_refuse(a->d, 400,
-                          "before is a time that has passed: Unix seconds, or a span back "
-                          "from now as 90m, 24h, 7d");
+                          "before is Unix seconds, or a span back from now as 90m, 24h, 7d");
     enum param given = params_get(a->arg, known[1], client_room, sizeof client_room, &client);
     if (given == PARAM_BAD || (given == PARAM_GIVEN && !client.n))
         return doc_refuse(a->d, 400, "client is no name of a client");
@@ -70,9 +69,8 @@ unsigned ask_prune(struct ask *a)
         if (rc == SQLITE_OK && !id)
             return doc_refuse(a->d, 404, "the history has no client of that name");
     }
-    /* Of a second that has begun, what is stored is deleted too. */
     if (rc == SQLITE_OK)
-        rc = job_prune_open(a->job, at_s == a->now_ms / 1000 ? a->now_ms + 1 : at_s * 1000, id);
+        rc = job_prune_open(a->job, at_s >= a->now_ms / 1000 ? INT64_MAX : at_s, id);
     return rc == SQLITE_OK ? begin(a, &job_prune_kind) : ask_failed(a, rc);
 }
 

@@ -12,7 +12,10 @@ static const char used[] =
     " WHERE q >= ?1 AND input + output + cache_read + write_5m + write_1h + web > 0"
     " GROUP BY text ORDER BY 2 DESC";
 
-static const char factors[] = "SELECT text, ppm, since FROM factor JOIN name ON name.id = endpoint"
+/* Not those of endpoints that have always had 1. */
+static const char factors[] = "SELECT text, ppm, since FROM factor AS f JOIN name ON name.id = "
+                              "endpoint WHERE since > 0 OR ppm <> 1000000 OR EXISTS (SELECT 1 FROM "
+                              "factor AS g WHERE g.endpoint = f.endpoint AND g.since > 0)"
                               " ORDER BY since DESC, text LIMIT ?1";
 
 /* A list that is built before its length is known. */
@@ -55,7 +58,7 @@ static void put_factor(const struct ask *a, struct part *p, sqlite3_stmt *st)
     (void)a;
     p->n++;
     price_doc_factor(&p->d, text_at(st, 0), (uint64_t)sqlite3_column_int64(st, 1),
-                     sqlite3_column_int64(st, 2));
+                     sqlite3_column_int64(st, 2) ? sqlite3_column_int64(st, 2) : INT64_MIN);
 }
 
 /* Reads the rows of a statement into a list. */

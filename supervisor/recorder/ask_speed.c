@@ -250,7 +250,7 @@ static int put_all(const struct speed *s, struct ask *a)
         if (!told(&s->buckets[i]))
             continue;
         doc_map(a->d, 1 + SPEED_MEMBERS);
-        doc_kv_int(a->d, "time", s->range.at_s[i]);
+        doc_kv_int(a->d, "time", s->range.said_s[i]);
         put_group(s, &s->buckets[i], tries, a->d);
     }
     int rc = put_groups(s, a, "endpoints", "endpoint", &s->endpoints, tries);
@@ -263,10 +263,15 @@ static bool get_all(struct speed *s, struct ask *a, unsigned *status)
 {
     static const struct str known[] = {STR_LIT("since"), STR_LIT("until"),    STR_LIT("step"),
                                        STR_LIT("zone"),  STR_LIT("endpoint"), STR_LIT("model")};
-    static const struct range_rules rules = {.span_s = DAY, .least_s = HOUR};
+    struct range_rules rules = {.span_s = DAY, .least_s = HOUR};
     struct err e;
     if (!ask_knows(a, known, COUNT_OF(known), status))
         return false;
+    int rc = usage_oldest(a, &rules.oldest_s);
+    if (rc != SQLITE_OK) {
+        *status = ask_failed(a, rc);
+        return false;
+    }
     if (!range_read(&s->range, a->arg, &rules, a->now_ms / 1000, &e)) {
         *status = doc_refuse(a->d, 400, e.msg);
         return false;

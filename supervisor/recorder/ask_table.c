@@ -25,6 +25,7 @@ static int is_late(void *until)
 unsigned ask_answer(struct ask *a, struct str what)
 {
     int64_t until = clock_mono_ms() + ASK_MS;
+    until = a->until_ms < until ? a->until_ms : until;
     for (size_t i = 0; i < COUNT_OF(questions); i++) {
         if (!str_eq(questions[i].what, what))
             continue;

@@ -1,6 +1,7 @@
 #include "supervisor/recorder/cost.h"
 
 #include "common/base/mem.h"
+#include "common/ipc/ipc.h"
 #include "common/ipc/params.h"
 
 #include <stdlib.h>
@@ -95,8 +96,13 @@ static bool get_all(struct usage *u, struct ask *a, unsigned *status)
     struct err e;
     if (!ask_knows(a, known, COUNT_OF(known), status) || !get_by(u, a, status))
         return false;
-    const struct range_rules rules = {
+    struct range_rules rules = {
         .step = u->by->step, .span_s = u->by->span_s, .least_s = ZONE_QUARTER};
+    int rc = usage_oldest(a, &rules.oldest_s);
+    if (rc != SQLITE_OK) {
+        *status = ask_failed(a, rc);
+        return false;
+    }
     if (!range_read(&u->range, a->arg, &rules, a->now_ms / 1000, &e)) {
         *status = doc_refuse(a->d, 400, e.msg);
         return false;
@@ -282,10 +288,10 @@ static int put_buckets(struct usage *u, struct ask *a)
             const struct cost_sum *s = &u->cells[b * width + keys[k].column];
             if (!told(s))
                 continue;
-            doc_map(a->d, 1 + (u->by->key != KEY_NONE) + COST_MEMBERS);
-            doc_kv_int(a->d, "time", u->range.at_s[b]);
+            doc_map(a->d, 1 + (u->by->key != KEY_NONE) + cost_told(s));
+            doc_kv_int(a->d, "time", u->range.said_s[b]);
             rc = put_key(u, a, &keys[k]);
-            cost_put(&u->cost, s, a->d);
+            cost_put_told(&u->cost, s, a->d);
         }
     return rc;
 }
@@ -303,22 +309,45 @@ static int put_all(struct usage *u, struct ask *a)
     return rc == SQLITE_OK ? put_buckets(u, a) : rc;
 }
 
+/* Forgets the sums. */
+static void clear(struct usage *u)
+{
+    cost_free(&u->cost);
+    mem_free(u->keys);
+    mem_free(u->cells);
+    u->keys = NULL;
+    u->cells = NULL;
+    u->nkeys = u->bucket = u->key = 0;
+    u->chosen = false;
+    u->total = (struct cost_sum){0};
+}
+
+/* An answer that is too long has half as many keys. */
+static unsigned answer(struct usage *u, struct ask *a)
+{
+    for (;;) {
+        int rc = sum_up(u, a);
+        if (rc == SQLITE_OK)
+            rc = put_all(u, a);
+        clear(u);
+        if (rc != SQLITE_OK)
+            return ask_failed(a, rc);
+        if (!a->d->torn)
+            return 200;
+        if (u->most < 2)
+            return ask_too_long(a);
+        u->most /= 2;
+        doc_free(a->d);
+        doc_init(a->d, IPC_ANSWER_MAX);
+    }
+}
+
 unsigned ask_usage(struct ask *a)
 {
     struct usage *u = mem_zalloc(1, sizeof *u);
     unsigned status = 200;
-    if (get_all(u, a, &status)) {
-        int rc = sum_up(u, a);
-        if (rc == SQLITE_OK)
-            rc = put_all(u, a);
-        if (rc != SQLITE_OK)
-            status = ask_failed(a, rc);
-        else if (a->d->torn)
-            status = ask_too_long(a);
-        cost_free(&u->cost);
-        mem_free(u->keys);
-        mem_free(u->cells);
-    }
+    if (get_all(u, a, &status))
+        status = answer(u, a);
     mem_free(u);
     return status;
 }

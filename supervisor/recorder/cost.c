@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/ipc/price_doc.h"
+#include "supervisor/recorder/store_batch.h"
 
 #include <string.h>
 
@@ -84,16 +85,18 @@ static uint64_t positive(int64_t v)
 price_money cost_of_row(struct cost *c, const struct usage_row *row, uint64_t *unpriced)
 {
     const struct cost_model *m = model_of(c, row->model);
-    const struct price_use use = {.model = str_c(m->text),
-                                  .at_s = row->at_s,
-                                  .rate = (unsigned)row->rate,
-                                  .factor_ppm = factors_at(&c->factors, row->endpoint, row->at_s),
-                                  .n = {[PRICE_INPUT] = positive(row->sum[SUM_INPUT]),
-                                        [PRICE_OUTPUT] = positive(row->sum[SUM_OUTPUT]),
-                                        [PRICE_CACHE_READ] = positive(row->sum[SUM_CACHE_READ]),
-                                        [PRICE_WRITE_5M] = positive(row->sum[SUM_WRITE_5M]),
-                                        [PRICE_WRITE_1H] = positive(row->sum[SUM_WRITE_1H]),
-                                        [PRICE_WEB] = positive(row->sum[SUM_WEB])}};
+    unsigned number = (unsigned)(row->rate >> RATE_FACTOR_SHIFT) % FACTOR_NUMBERS;
+    const struct price_use use = {
+        .model = str_c(m->text),
+        .at_s = row->at_s,
+        .rate = (unsigned)row->rate & ((1 << RATE_FACTOR_SHIFT) - 1),
+        .factor_ppm = factors_of(&c->factors, row->endpoint, row->at_s, row->end_s, number),
+        .n = {[PRICE_INPUT] = positive(row->sum[SUM_INPUT]),
+              [PRICE_OUTPUT] = positive(row->sum[SUM_OUTPUT]),
+              [PRICE_CACHE_READ] = positive(row->sum[SUM_CACHE_READ]),
+              [PRICE_WRITE_5M] = positive(row->sum[SUM_WRITE_5M]),
+              [PRICE_WRITE_1H] = positive(row->sum[SUM_WRITE_1H]),
+              [PRICE_WEB] = positive(row->sum[SUM_WEB])}};
     price_money cost;
     unsigned missing;
     *unpriced = price_cost(c->prices, &use, &cost, &missing) ? 0 : lack_bit(c, m, missing);
@@ -134,27 +137,59 @@ static void put_unpriced(const struct cost *c, uint64_t unpriced, struct doc *d)
         doc_text(d, "(other)");
 }
 
-void cost_put(const struct cost *c, const struct cost_sum *s, struct doc *d)
+static const enum rollup_sum counts[] = {
+    SUM_REQUESTS, SUM_OK,     SUM_FAILED, SUM_CANCELLED, SUM_RETRIED,
+    SUM_MOVED,    SUM_UNTOLD, SUM_WEB,    SUM_BYTES_IN,  SUM_BYTES_OUT,
+};
+static const enum rollup_sum tokens[] = {SUM_INPUT, SUM_OUTPUT, SUM_CACHE_READ, SUM_WRITE_5M,
+                                         SUM_WRITE_1H};
+_Static_assert(COUNT_OF(counts) + 4 == COST_MEMBERS, "each count, tokens, two costs, unpriced");
+
+/* How many of those sums are appended: all, or those that are not 0. */
+static uint32_t members(const struct cost_sum *s, const enum rollup_sum *v, size_t n, bool all)
 {
-    static const enum rollup_sum counts[] = {
-        SUM_REQUESTS, SUM_OK,     SUM_FAILED, SUM_CANCELLED, SUM_RETRIED,
-        SUM_MOVED,    SUM_UNTOLD, SUM_WEB,    SUM_BYTES_IN,  SUM_BYTES_OUT,
-    };
-    static const enum rollup_sum tokens[] = {SUM_INPUT, SUM_OUTPUT, SUM_CACHE_READ, SUM_WRITE_5M,
-                                             SUM_WRITE_1H};
-    _Static_assert(COUNT_OF(counts) + 4 == COST_MEMBERS, "each count, tokens, two costs, unpriced");
-    for (size_t i = 0; i < COUNT_OF(counts); i++)
-        doc_kv_int(d, rollup_column(counts[i]), s->sum[counts[i]]);
+    uint32_t told = 0;
+    for (size_t i = 0; i < n; i++)
+        told += all || s->sum[v[i]];
+    return told;
+}
+
+static void put_members(const struct cost_sum *s, const enum rollup_sum *v, size_t n, bool all,
+                        struct doc *d)
+{
+    for (size_t i = 0; i < n; i++)
+        if (all || s->sum[v[i]])
+            doc_kv_int(d, rollup_column(v[i]), s->sum[v[i]]);
+}
+
+static void put_sum(const struct cost *c, const struct cost_sum *s, bool all, struct doc *d)
+{
+    put_members(s, counts, COUNT_OF(counts), all, d);
     doc_text(d, "tokens");
-    doc_map(d, COUNT_OF(tokens));
-    for (size_t i = 0; i < COUNT_OF(tokens); i++)
-        doc_kv_int(d, rollup_column(tokens[i]), s->sum[tokens[i]]);
+    doc_map(d, members(s, tokens, COUNT_OF(tokens), all));
+    put_members(s, tokens, COUNT_OF(tokens), all, d);
     if (s->unpriced)
         doc_kv_text(d, "cost_usd", NULL);
     else
         put_money(d, "cost_usd", s->cost);
     put_money(d, "priced_usd", s->cost);
-    put_unpriced(c, s->unpriced, d);
+    if (all || s->unpriced)
+        put_unpriced(c, s->unpriced, d);
+}
+
+void cost_put(const struct cost *c, const struct cost_sum *s, struct doc *d)
+{
+    put_sum(c, s, true, d);
+}
+
+uint32_t cost_told(const struct cost_sum *s)
+{
+    return members(s, counts, COUNT_OF(counts), false) + 3 + (s->unpriced != 0);
+}
+
+void cost_put_told(const struct cost *c, const struct cost_sum *s, struct doc *d)
+{
+    put_sum(c, s, false, d);
 }
 
 static void put_missing(const struct cost *c, struct doc *d)

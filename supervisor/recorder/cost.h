@@ -49,6 +49,11 @@ enum { COST_MEMBERS = 14 };
 /* Appends the sums as COST_MEMBERS members of a map. */
 void cost_put(const struct cost *c, const struct cost_sum *s, struct doc *d);
 
+/* The same without what is 0: counts, kinds of tokens, and `unpriced` if it is empty. Appends
+ * cost_told members: there are thousands of buckets in an answer. */
+uint32_t cost_told(const struct cost_sum *s);
+void cost_put_told(const struct cost *c, const struct cost_sum *s, struct doc *d);
+
 /* Appends two members of a map: list_prices_of, the date of the newest price in force at that Unix
  * time, and missing, a sentence for each price that lacks. */
 void cost_put_prices(const struct cost *c, int64_t now_s, struct doc *d);

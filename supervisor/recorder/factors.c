@@ -13,8 +13,10 @@ struct factor_sent {
     uint64_t ppm;
 };
 
-static const char all[] = "SELECT endpoint, since, ppm FROM (SELECT * FROM factor ORDER BY since"
-                          " DESC LIMIT ?1) ORDER BY endpoint, since";
+static const char all[] =
+    "SELECT endpoint, since, ppm, number FROM (SELECT *, row_number() OVER (PARTITION BY endpoint"
+    " ORDER BY since) - 1 AS number FROM factor ORDER BY since DESC LIMIT ?1)"
+    " ORDER BY endpoint, since";
 
 int factors_read(struct factors *f, sqlite3 *db)
 {
@@ -29,9 +31,11 @@ int factors_read(struct factors *f, sqlite3 *db)
             cap = cap ? 2 * cap : 16;
             f->v = mem_realloc(f->v, cap, sizeof *f->v);
         }
-        f->v[f->n++] = (struct factor){.endpoint = sqlite3_column_int64(st, 0),
-                                       .since_s = sqlite3_column_int64(st, 1),
-                                       .ppm = (uint64_t)sqlite3_column_int64(st, 2)};
+        f->v[f->n++] =
+            (struct factor){.endpoint = sqlite3_column_int64(st, 0),
+                            .since_s = sqlite3_column_int64(st, 1),
+                            .ppm = (uint64_t)sqlite3_column_int64(st, 2),
+                            .number = (unsigned)(sqlite3_column_int64(st, 3) % FACTOR_NUMBERS)};
         rc = SQLITE_OK;
     }
     sqlite3_finalize(st);
@@ -44,7 +48,7 @@ void factors_free(struct factors *f)
     *f = (struct factors){0};
 }
 
-uint64_t factors_at(const struct factors *f, int64_t endpoint, int64_t at_s)
+const struct factor *factors_at(const struct factors *f, int64_t endpoint, int64_t at_s)
 {
     size_t low = 0, high = f->n; /* behind the last row of that endpoint and time */
     while (low < high) {
@@ -55,7 +59,18 @@ uint64_t factors_at(const struct factors *f, int64_t endpoint, int64_t at_s)
         else
             high = mid;
     }
-    return low && f->v[low - 1].endpoint == endpoint ? f->v[low - 1].ppm : PRICE_ONE;
+    return low && f->v[low - 1].endpoint == endpoint ? &f->v[low - 1] : NULL;
+}
+
+uint64_t factors_of(const struct factors *f, int64_t endpoint, int64_t since_s, int64_t until_s,
+                    unsigned number)
+{
+    const struct factor *first = factors_at(f, endpoint, since_s);
+    for (const struct factor *x = first;
+         x && x < f->v + f->n && x->endpoint == endpoint && x->since_s < until_s; x++)
+        if (x->number == number)
+            return x->ppm;
+    return first ? first->ppm : PRICE_ONE;
 }
 
 /* ---- those that were sent */
@@ -102,15 +117,6 @@ static int write_row(sqlite3_stmt *st, int64_t endpoint, int64_t now_s, uint64_t
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Whether all are 1, as they are in a file that has no factor. */
-static bool all_are_one(const struct factors_sent *s)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (s->v[i].ppm != PRICE_ONE)
-            return false;
-    return true;
-}
-
 /* Writes those that differ from f. */
 static int write_changes(const struct factors_sent *s, const struct factors *f, sqlite3_stmt *st,
                          struct names *names, int64_t now_s)
@@ -121,7 +127,10 @@ static int write_changes(const struct factors_sent *s, const struct factors *f, 
         int64_t id = names_id(names, NAME_ENDPOINT, str_make(x->name, x->n));
         if (id < 0)
             return sqlite3_errcode(sqlite3_db_handle(st));
-        if (factors_at(f, id, now_s) != x->ppm)
+        const struct factor *at = factors_at(f, id, INT64_MAX), *is = factors_at(f, id, now_s);
+        if (!at)
+            rc = write_row(st, id, 0, x->ppm);
+        else if (!is || is->ppm != x->ppm)
             rc = write_row(st, id, now_s, x->ppm);
     }
     return rc;
@@ -144,10 +153,9 @@ int factors_sent_write(struct factors_sent *s, sqlite3 *db, struct names *names,
     struct factors f;
     sqlite3_stmt *st = NULL;
     int rc = factors_read(&f, db);
-    bool same = rc == SQLITE_OK && f.n == 0 && all_are_one(s);
-    if (rc == SQLITE_OK && !same)
+    if (rc == SQLITE_OK)
         rc = exec(db, "BEGIN IMMEDIATE");
-    if (rc == SQLITE_OK && !same) {
+    if (rc == SQLITE_OK) {
         rc = sqlite3_prepare_v2(db, add, sizeof add, &st, NULL);
         if (rc == SQLITE_OK)
             rc = write_changes(s, &f, st, names, now_s);

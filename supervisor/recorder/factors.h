@@ -1,5 +1,7 @@
-/* factors: what endpoints charge of the list price, and since when, as the file keeps it: a row
- * where a factor changed. Without one the factor is 1. */
+/* factors: what endpoints charge of the list price, and since when, as the file keeps it: a row for
+ * each endpoint, which holds from the beginning, and one where its factor changed. Rows of an
+ * endpoint are numbered in the order of time; a request is stored with the number of the one in
+ * force when it ended, so that sums of one hour tell what was before and after a change apart. */
 #ifndef QCC_SUPERVISOR_RECORDER_FACTORS_H
 #define QCC_SUPERVISOR_RECORDER_FACTORS_H
 
@@ -7,9 +9,13 @@
 #include "supervisor/recorder/names.h"
 
 struct factor {
-    int64_t endpoint, since_s; /* number of its name; Unix time */
+    int64_t endpoint, since_s; /* number of its name; Unix time, 0: ever since */
     uint64_t ppm;              /* millionths of the list price */
+    unsigned number;           /* of the endpoint's rows, from 0 on, modulo FACTOR_NUMBERS */
 };
+
+/* Numbers that a request can be stored with: as many changes in one hour are told apart. */
+enum { FACTOR_NUMBERS = 512 };
 
 /* All factors of the file. Zero bytes: none. */
 struct factors {
@@ -22,8 +28,14 @@ int factors_read(struct factors *f, sqlite3 *db) MUST_CHECK;
 /* Frees all. */
 void factors_free(struct factors *f);
 
-/* The factor of an endpoint, by the number of its name, at a Unix time: in millionths. */
-uint64_t factors_at(const struct factors *f, int64_t endpoint, int64_t at_s);
+/* The row of an endpoint, by the number of its name, in force at a Unix time; NULL: none, the
+ * factor is 1. */
+const struct factor *factors_at(const struct factors *f, int64_t endpoint, int64_t at_s);
+
+/* The factor of what ended from since_s on and before until_s and was stored with that number, in
+ * millionths: of the rows in force in that time the one of the number; without one, the first. */
+uint64_t factors_of(const struct factors *f, int64_t endpoint, int64_t since_s, int64_t until_s,
+                    unsigned number);
 
 struct factor_sent;
 

@@ -53,14 +53,15 @@ struct job_result {
 /* Results that are kept. */
 enum { JOB_RESULTS = 8 };
 
-/* What is deleted: keys below those of before_ms; of one client, or of all. */
+/* What is deleted: all before a full hour, so that rows and sums stay equal; of one client, or of
+ * all. */
 struct job_prune {
-    int64_t before_ms, client; /* client: number of its name; 0: all */
-    bool again;                /* all tables were gone through, and are once more */
+    int64_t before_s, client; /* before_s: INT64_MAX: ever; client: number of its name; 0: all */
+    bool again;               /* all tables were gone through, and are once more */
     size_t table;
-    int64_t from;           /* the next key of the table that is looked at */
-    int64_t requests, sums; /* rows deleted */
-    int64_t free_before;    /* free pages at the last step; -1: none yet */
+    int64_t from;                   /* the next key of the table that is looked at */
+    int64_t requests, sums, events; /* rows deleted */
+    int64_t free_before;            /* free pages at the last step; -1: none yet */
     bool name_kept, log_kept;
     unsigned forgets; /* those of the names when the scan for what refers to them began */
 };
@@ -135,8 +136,9 @@ bool job_backup_open(struct job *j, uint64_t min_free, struct err *why) MUST_CHE
 /* Prepares a check. full_max: as in struct job_check. Returns SQLite's result. */
 int job_check_open(struct job *j, uint64_t full_max) MUST_CHECK;
 
-/* Prepares a prune: what is deleted and how much there is to look at. client: number of a name; 0:
- * all. Returns SQLite's result. */
-int job_prune_open(struct job *j, int64_t before_ms, int64_t client) MUST_CHECK;
+/* Prepares a prune: what is deleted and how much there is to look at. before_s: Unix time, rounded
+ * down to the full hour; INT64_MAX: all that there is at the end. client: number of a name; 0: all.
+ * Returns SQLite's result. */
+int job_prune_open(struct job *j, int64_t before_s, int64_t client) MUST_CHECK;
 
 #endif

@@ -28,12 +28,15 @@ static const struct {
 /* What follows the tables. */
 enum {
     SETTLE = COUNT_OF(tables),
+    REST,
     REFERENCES,
     NAMES = REFERENCES + COUNT_OF(references),
     VACUUM,
     LOG,
     OVER
 };
+
+enum { HOUR = 3600 };
 
 /* Milliseconds from the begin to the last pass: workers report each 100 ms. What ended LATE_MS
  * before the begin has long been reported. How long a recording that cannot go on is waited for. */
@@ -61,29 +64,30 @@ static int number(sqlite3 *db, const char *sql, int64_t a, int64_t b, int64_t *v
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-int job_prune_open(struct job *j, int64_t before_ms, int64_t client)
+/* The first key of the table that stays. */
+static int64_t bound(const struct job_prune *p, size_t table)
+{
+    if (p->before_s == INT64_MAX)
+        return INT64_MAX;
+    int64_t unit = tables[table].seconds;
+    return unit ? p->before_s / unit : p->before_s * 1000 << STORE_K_BITS;
+}
+
+int job_prune_open(struct job *j, int64_t before_s, int64_t client)
 {
     sqlite3 *db = j->batch->db;
+    if (before_s != INT64_MAX)
+        before_s -= before_s % HOUR;
     j->prune = (struct job_prune){
-        .before_ms = before_ms, .client = client, .from = INT64_MIN, .free_before = -1};
+        .before_s = before_s, .client = client, .from = INT64_MIN, .free_before = -1};
     j->total = 0;
-    int rc = number(db, "SELECT count(*) FROM request WHERE k<?1", before_ms << STORE_K_BITS, 0,
-                    &j->total);
+    int rc =
+        number(db, "SELECT count(*) FROM request WHERE k<?1", bound(&j->prune, 0), 0, &j->total);
     if ((rc & 0xff) == SQLITE_INTERRUPT)
         rc = SQLITE_OK; /* without a total */
     if (rc == SQLITE_OK)
         rc = exec(db, client ? "PRAGMA secure_delete=ON" : "PRAGMA secure_delete=FAST");
     return rc;
-}
-
-/* The first key of the table that stays. A sum goes when all of its time is before that moment; one
- * of a client when a part of it is: what is to be erased may not stay in it. */
-static int64_t bound(const struct job_prune *p)
-{
-    int64_t unit = tables[p->table].seconds * 1000;
-    if (!unit)
-        return p->before_ms << STORE_K_BITS;
-    return (p->before_ms + (p->client ? unit - 1 : 0)) / unit;
 }
 
 static enum job_turn next_table(struct job *j)
@@ -114,12 +118,53 @@ static int delete_rows(struct job *j, int64_t last, int64_t *n)
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+/* Counts rows of the table that were deleted. */
+static void count(struct job *j, int64_t n)
+{
+    struct job_prune *p = &j->prune;
+    if (p->table == 0) {
+        p->requests += n;
+        if (n)
+            store_batch_removed(j->batch, n);
+    } else if (tables[p->table].seconds) {
+        p->sums += n;
+    } else {
+        p->events += n;
+    }
+}
+
+/* Deletes at once, where all goes, what was stored since the tables were gone through: a row whose
+ * sum was deleted before it came may not stay, nor a sum without its row. */
+static enum job_turn delete_rest(struct job *j)
+{
+    struct job_prune *p = &j->prune;
+    sqlite3 *db = j->batch->db;
+    int64_t n[COUNT_OF(tables)] = {0};
+    if (p->before_s != INT64_MAX)
+        return next_table(j);
+    int rc = exec(db, "BEGIN IMMEDIATE");
+    if (rc != SQLITE_OK)
+        return job_failed(j, rc);
+    p->from = INT64_MIN;
+    for (p->table = 0; rc == SQLITE_OK && p->table < COUNT_OF(tables); p->table++)
+        if (!p->client || tables[p->table].client)
+            rc = delete_rows(j, INT64_MAX, &n[p->table]);
+    if (rc == SQLITE_OK)
+        rc = exec(db, "COMMIT");
+    if (rc != SQLITE_OK)
+        exec(db, "ROLLBACK");
+    for (p->table = 0; rc == SQLITE_OK && p->table < COUNT_OF(tables); p->table++)
+        count(j, n[p->table]);
+    p->table = REST;
+    return rc == SQLITE_OK ? next_table(j) : job_failed(j, rc);
+}
+
 /* Deletes the next chunk of the table. */
 static enum job_turn delete_chunk(struct job *j)
 {
     struct job_prune *p = &j->prune;
     char sql[160];
-    int64_t end = bound(p), last = end - 1, n;
+    int64_t end = bound(p, p->table), last = end - 1, n;
     int chunk = p->client ? CHUNK_CLIENT : CHUNK;
     if (p->client && !tables[p->table].client)
         return next_table(j);
@@ -132,15 +177,10 @@ static enum job_turn delete_chunk(struct job *j)
         rc = delete_rows(j, last, &n);
     if (rc != SQLITE_OK)
         return job_failed(j, rc);
-    if (p->table == 0) {
-        p->requests += n;
+    count(j, n);
+    if (p->table == 0)
         j->done = min_size((size_t)(j->done + chunk), (size_t)j->total);
-        if (n)
-            store_batch_removed(j->batch, n);
-    } else {
-        p->sums += n;
-    }
-    p->from = last + 1;
+    p->from = last < INT64_MAX ? last + 1 : last;
     return last >= end - 1 ? next_table(j) : JOB_MORE;
 }
 
@@ -148,7 +188,8 @@ static enum job_turn delete_chunk(struct job *j)
 static enum job_turn settle(struct job *j)
 {
     struct job_prune *p = &j->prune;
-    if (p->again || p->before_ms < j->began_wall_ms - LATE_MS)
+    bool late = p->before_s == INT64_MAX || p->before_s * 1000 >= j->began_wall_ms - LATE_MS;
+    if (p->again || !late)
         return next_table(j);
     if (j->now_ms - j->began_ms < SETTLE_MS)
         return JOB_LATER;
@@ -287,6 +328,8 @@ static enum job_turn step(struct job *j)
     switch (j->prune.table) {
     case SETTLE:
         return settle(j);
+    case REST:
+        return delete_rest(j);
     case NAMES:
         return delete_names(j);
     case VACUUM:
@@ -307,11 +350,17 @@ static void close_it(struct job *j)
 
 static void put(const struct job *j, struct doc *d)
 {
+    doc_text(d, "before");
+    if (j->prune.before_s == INT64_MAX)
+        doc_nil(d);
+    else
+        doc_int(d, j->prune.before_s);
     doc_kv_int(d, "requests", j->prune.requests);
     doc_kv_int(d, "sums", j->prune.sums);
+    doc_kv_int(d, "events", j->prune.events);
     doc_kv_flag(d, "name_kept", j->prune.name_kept);
     doc_kv_flag(d, "log_kept", j->prune.log_kept);
 }
 
 const struct job_kind job_prune_kind = {
-    .name = "prune", .alone = true, .step = step, .close = close_it, .members = 4, .put = put};
+    .name = "prune", .alone = true, .step = step, .close = close_it, .members = 6, .put = put};

@@ -92,7 +92,17 @@ static void send_answer(struct recorder *r, uint64_t id, unsigned status, const 
         chan_fini(&r->chan);
 }
 
-/* Those that the supervisor no longer waits for may stand here still. */
+/* Forgets the questions whose askers have given up, so that none waits behind their work. */
+static void drop_late(struct recorder *r)
+{
+    size_t n = 0;
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < r->nasked; i++)
+        if (r->asked[i].until_ms > now)
+            r->asked[n++] = r->asked[i];
+    r->nasked = n;
+}
+
 static void refuse_question(struct recorder *r, uint64_t id)
 {
     struct doc d;
@@ -106,6 +116,7 @@ static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct 
     struct ipc_rec_ask m;
     if (!ipc_get_rec_ask(f, &m))
         return err_set(e, "malformed %s", ipc_name(f->id));
+    drop_late(r);
     if (r->nasked == QUESTIONS) {
         refuse_question(r, m.id);
         return true;
@@ -116,6 +127,7 @@ static bool keep_question(struct recorder *r, const struct ipc_frame *f, struct 
     q->id = m.id;
     bool prune = str_eq(m.what, STR("prune"));
     q->at_ms = prune ? clock_mono_ms() + REPORT_MS : 0;
+    q->until_ms = m.until_ms;
     q->nwhat = m.what.n;
     q->narg = m.arg.n;
     memcpy(q->what, m.what.p, m.what.n);
@@ -151,6 +163,7 @@ static void answer_one(struct recorder *r)
                     .min_free = r->min_free,
                     .arg = str_make(q->arg, q->narg),
                     .now_ms = clock_wall_ms(),
+                    .until_ms = q->until_ms,
                     .d = &d};
     doc_init(&d, IPC_ANSWER_MAX);
     unsigned status = r->db
@@ -182,6 +195,7 @@ static bool take_prices(struct recorder *r, const struct ipc_frame *f, struct er
 static bool take_factor(struct recorder *r, const struct ipc_frame *f, struct err *e)
 {
     struct ipc_rec_factor m;
+    r->factors_s = clock_wall_ms() / 1000;
     return (ipc_get_rec_factor(f, &m) && m.ppm <= PRICE_FACTOR_MAX &&
             factors_sent_put(&r->factors, m.endpoint, m.ppm)) ||
            err_set(e, "malformed %s", ipc_name(f->id));
@@ -369,6 +383,7 @@ int recorder_run(int channel, int feed, int dir)
         look_after(&r, t, now);
         if (gave_up(&r) && (r.feed.n || r.events.n))
             drop_all(&r);
+        drop_late(&r);
         if (r.nasked && clock_mono_ms() >= r.asked[0].at_ms)
             answer_one(&r);
         if (job_turn(&r.job, clock_mono_ms()))

@@ -140,7 +140,9 @@ void recorder_store(struct recorder *r, int64_t now)
     if (!r->db || !store_events(r, now))
         return;
     if (r->factors.n) {
-        int rc = factors_sent_write(&r->factors, r->db, &r->batch.names, clock_wall_ms() / 1000);
+        int rc = factors_sent_write(&r->factors, r->db, &r->batch.names, r->factors_s);
+        if (rc == SQLITE_OK)
+            rc = store_batch_factors(&r->batch);
         if (rc != SQLITE_OK) {
             recorder_failed(r, rc, now);
             return;

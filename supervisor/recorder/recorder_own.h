@@ -24,7 +24,8 @@ struct question {
     uint64_t id;
     char what[32], arg[IPC_QUERY_MAX];
     size_t nwhat, narg;
-    int64_t at_ms; /* not answered before, CLOCK_MONOTONIC */
+    int64_t at_ms;    /* not answered before, CLOCK_MONOTONIC */
+    int64_t until_ms; /* nobody waits for its answer later, CLOCK_MONOTONIC */
 };
 
 struct recorder {
@@ -36,6 +37,7 @@ struct recorder {
     sqlite3 *db;                 /* NULL: not open */
     struct price_table prices;   /* as sent last */
     struct factors_sent factors; /* that are not in the file yet */
+    int64_t factors_s;           /* when the last of them came, Unix time */
     uint64_t min_free;
     bool configured, stopping, feed_ended;
     enum history_state state;

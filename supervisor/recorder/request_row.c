@@ -259,11 +259,13 @@ static void put_cost(struct doc *d, sqlite3_stmt *st, bool whole, const struct r
         [PRICE_CACHE_READ] = ROW_CACHE_READ, [PRICE_WRITE_5M] = ROW_WRITE_5M,
         [PRICE_WRITE_1H] = ROW_WRITE_1H,     [PRICE_WEB] = ROW_WEB};
     struct str served = text_at(st, ROW_SERVED);
-    struct price_use use = {
-        .model = served.n ? served : text_at(st, ROW_SENT),
-        .at_s = at_s,
-        .rate = (unsigned)sqlite3_column_int64(st, ROW_RATE),
-        .factor_ppm = factors_at(p->factors, sqlite3_column_int64(st, ROW_ENDPOINT_ID), at_s)};
+    unsigned rate = (unsigned)sqlite3_column_int64(st, ROW_RATE);
+    struct price_use use = {.model = served.n ? served : text_at(st, ROW_SENT),
+                            .at_s = at_s,
+                            .rate = rate & ((1u << RATE_FACTOR_SHIFT) - 1),
+                            .factor_ppm =
+                                factors_of(p->factors, sqlite3_column_int64(st, ROW_ENDPOINT_ID),
+                                           at_s, at_s + 1, rate >> RATE_FACTOR_SHIFT)};
     bool told = false;
     for (unsigned k = 0; k < PRICE_KINDS; k++) {
         told |= sqlite3_column_type(st, columns[k]) != SQLITE_NULL;

@@ -63,11 +63,13 @@ static int64_t count(int64_t v)
     return v < 0 ? 0 : v;
 }
 
-static int64_t rate_of(const struct row *w)
+static int64_t rate_of(const struct store_batch *b, const struct row *w)
 {
+    const struct factor *f = factors_at(&b->factors, w->endpoint, w->end_ms / 1000);
     int64_t prompt =
         count(w->input) + count(w->cache_read) + count(w->write_5m) + count(w->write_1h);
-    return price_rate((uint64_t)prompt, w->t.speed, w->t.tier, w->t.geo);
+    int64_t rate = price_rate((uint64_t)prompt, w->t.speed, w->t.tier, w->t.geo);
+    return f ? rate | (int64_t)f->number << RATE_FACTOR_SHIFT : rate;
 }
 
 static int64_t path_of(struct store_batch *b, struct str path)
@@ -103,8 +105,8 @@ static bool row_of(struct store_batch *b, const struct recent_record *r, struct 
     w->ok = r->status >= 200 && r->status < 400 && str_eq(w->t.end, STR("ok"));
     w->cancelled = !w->ok && str_eq(w->t.end, STR("client gone"));
     w->flags = recent_flags(r, &w->t);
-    w->rate = rate_of(w);
     w->endpoint = names_id(&b->names, NAME_ENDPOINT, w->t.endpoint);
+    w->rate = rate_of(b, w);
     bool served = r->status < 400 && w->t.served.n;
     w->model = model_id(b, w->t.model, served);
     w->sent = model_id(b, w->t.sent, served);
@@ -210,7 +212,7 @@ static int add_attempts(struct store_batch *b, const struct recent_record *r, in
 static int add_sums(struct store_batch *b, const struct recent_record *r, const struct row *w)
 {
     bool begun = r->status >= 200 && r->status < 400 && w->ttfb_ms >= 0;
-    bool whole = w->input >= 0 && w->output >= 0 && !w->cancelled;
+    bool whole = w->input >= 0 && w->output >= 0 && w->ok;
     bool generated =
         w->ok && r->stream && w->output > 0 && w->ttfb_ms >= 0 && r->total_ms > r->first_byte_ms;
     int64_t model = w->served ? w->served : w->sent ? w->sent : w->model;
@@ -365,7 +367,13 @@ int store_batch_open(struct store_batch *b, sqlite3 *db)
         rc = SQLITE_OK;
     }
     sqlite3_finalize(st);
-    return rc;
+    return rc == SQLITE_OK ? factors_read(&b->factors, db) : rc;
+}
+
+int store_batch_factors(struct store_batch *b)
+{
+    factors_free(&b->factors);
+    return factors_read(&b->factors, b->db);
 }
 
 void store_batch_removed(struct store_batch *b, int64_t n)
@@ -386,6 +394,7 @@ void store_batch_close(struct store_batch *b)
 {
     names_forget(&b->names);
     rollup_free(&b->rollup);
+    factors_free(&b->factors);
     sqlite3_finalize(b->add);
     sqlite3_finalize(b->begin);
     sqlite3_finalize(b->commit);

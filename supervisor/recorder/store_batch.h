@@ -6,6 +6,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/recent_record.h"
 #include "supervisor/recorder/endpoint_names.h"
+#include "supervisor/recorder/factors.h"
 #include "supervisor/recorder/names.h"
 #include "supervisor/recorder/rollup.h"
 
@@ -16,10 +17,15 @@ enum { STORE_BATCH_MAX = 500, STORE_K_BITS = 12 };
 /* Bytes of request.id. */
 enum { ID_BYTES = 10 };
 
+/* Of `rate`, above the bits of a price (PRICE_RATE_…): the number of the endpoint's factor
+ * (factors.h). All together are two bytes in the file. */
+enum { RATE_FACTOR_SHIFT = 6 };
+
 struct store_batch {
     sqlite3 *db; /* borrowed */
     struct names names;
     struct rollup rollup;
+    struct factors factors; /* as the file has them */
     sqlite3_stmt *add, *begin, *commit;
     enum conf_historyrows rows_kept;
     bool rows_off;   /* no rows, whatever is kept: there is no room */
@@ -42,6 +48,9 @@ int store_batch_open(struct store_batch *b, sqlite3 *db) MUST_CHECK;
 /* Writes n sound records, STORE_BATCH_MAX at most, in one transaction. On failure nothing is
  * written. Returns SQLite's result. */
 int store_batch_write(struct store_batch *b, const struct recent_record *v, size_t n) MUST_CHECK;
+
+/* Reads the factors anew: some were written. Returns SQLite's result. */
+int store_batch_factors(struct store_batch *b) MUST_CHECK;
 
 /* n requests have been removed from the file. */
 void store_batch_removed(struct store_batch *b, int64_t n);

@@ -74,8 +74,8 @@ int usage_put_name(struct ask *a, int64_t id)
 void usage_put_range(struct ask *a, const struct range *r)
 {
     int64_t step = range_step_s(r);
-    doc_kv_int(a->d, "since", r->at_s[0]);
-    doc_kv_int(a->d, "until", r->at_s[r->n]);
+    doc_kv_int(a->d, "since", r->said_s[0]);
+    doc_kv_int(a->d, "until", r->said_s[r->n]);
     doc_text(a->d, "step");
     if (step)
         doc_int(a->d, step);
@@ -85,7 +85,7 @@ void usage_put_range(struct ask *a, const struct range *r)
     doc_text(a->d, "times");
     doc_array(a->d, (uint32_t)r->n);
     for (size_t i = 0; i < r->n; i++)
-        doc_int(a->d, r->at_s[i]);
+        doc_int(a->d, r->said_s[i]);
 }
 
 /* ---- rows */
@@ -131,6 +131,21 @@ static int prepare(sqlite3 *db, bool quarters, const struct usage_filter *f, sql
     return rc;
 }
 
+int usage_oldest(const struct ask *a, int64_t *at_s)
+{
+    sqlite3_stmt *st;
+    int64_t now = a->now_ms / 1000 / HOUR;
+    int rc = sqlite3_prepare_v2(a->db, "SELECT min(q) FROM usage_60", -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    *at_s = now * HOUR;
+    if (rc == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL &&
+        sqlite3_column_int64(st, 0) < now)
+        *at_s = sqlite3_column_int64(st, 0) * HOUR;
+    sqlite3_finalize(st);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
 int usage_read_table(sqlite3 *db, bool quarters, int64_t since_s, int64_t until_s,
                      const struct usage_filter *f, usage_row_fn *fn, void *arg)
 {
@@ -146,6 +161,7 @@ int usage_read_table(sqlite3 *db, bool quarters, int64_t since_s, int64_t until_
         usage_bind(st, f);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
             row.at_s = sqlite3_column_int64(st, 0) * seconds;
+            row.end_s = row.at_s + seconds;
             row.endpoint = sqlite3_column_int64(st, 1);
             row.model = sqlite3_column_int64(st, 2);
             row.client = sqlite3_column_int64(st, 3);

@@ -18,7 +18,7 @@ struct usage_filter {
 
 /* Requests of one quarter of an hour, or hour. */
 struct usage_row {
-    int64_t at_s; /* begin of the time, Unix seconds */
+    int64_t at_s, end_s; /* begin and end of the time, Unix seconds */
     int64_t endpoint, model, client, rate;
     int64_t sum[SUM__COUNT];
 };
@@ -34,6 +34,10 @@ bool usage_filter_read(struct ask *a, bool with_client, struct usage_filter *f,
  * where buckets begin within an hour. Returns SQLite's result. */
 int usage_read(sqlite3 *db, const struct range *r, const struct usage_filter *f, usage_row_fn *fn,
                void *arg) MUST_CHECK;
+
+/* The begin of the oldest hour that is kept, Unix time; that of the present one if there is none.
+ * Returns SQLite's result. */
+int usage_oldest(const struct ask *a, int64_t *at_s) MUST_CHECK;
 
 /* Gives fn all rows of one table, usage_15 or usage_60, between two moments. Returns SQLite's
  * result. */

@@ -3,16 +3,18 @@ import os
 import pathlib
 import signal
 import sqlite3
+import threading
 import time
 
 import pytest
 
 from admin import call, get, send
+from client import Client, ask
 from control import done
-from qcc import until
+from qcc import PATIENCE, until
 from scripted import CALM
-from test_reply_usage import FIRST, LAST, stream, whole
-from upstream import reply
+from test_reply_usage import FIRST, LAST, message, stream, whole
+from upstream import BLOCK, LAST_CHUNK, STREAM_HEAD, Gone, chunk, delta, event, reply
 
 KEY = "sk-fake-0123456789"
 
@@ -93,6 +95,41 @@ def test_it_is_confined(kept):
     q.start(wait=False).wait_serving(2)
     assert q.wait_log("history: the recorder runs without a sandbox: QCC_SANDBOX=off")
     assert "Seccomp:\t0\n" in pathlib.Path("/proc/%d/status" % stored(q, 1)["pid"]).read_text()
+
+
+@pytest.mark.parametrize("how", ["error event", "error event later", "broke off"])
+def test_a_stream_that_ends_badly(kept, how):
+    """It has failed, what it told of its usage is kept, and that this is not all."""
+    began = event("message_start", message={**message("claude-served", FIRST)})
+    failure = event("error", error={"type": "overloaded_error", "message": "x"})
+    begin = STREAM_HEAD + chunk(began) + chunk(BLOCK) + chunk(delta("a" * 3000))
+
+    def play(peer, _):
+        if how == "error event":
+            peer.send(begin + chunk(failure) + LAST_CHUNK)
+            return
+        peer.send(begin)
+        got.wait(PATIENCE)
+        if how == "broke off":
+            peer.close()
+            raise Gone
+        peer.send(chunk(failure) + LAST_CHUNK)
+
+    got = threading.Event()
+    q = kept(play)
+    with Client(q.port) as c:
+        c.send(ask(stream=True))
+        if how != "error event":
+            c.until(b"aaaa")
+        got.set()
+        c.until(b"event: error")
+    stored(q, 1)
+    row, = rows(q, REQUESTS)
+    assert row["end_name"] != "ok" and row["status"] == 200
+    assert row["served_name"] == "claude-served" and [row[k] for k in ("input", "output", "write_1h")] == [3, 1, 10]
+    u, = rows(q, "SELECT * FROM usage_60")
+    assert (u["ok"], u["failed"], u["untold"], u["input"]) == (0, 1, 1, 3)
+    assert len(get(q, "requests?status=failed")["requests"]) == 1
 
 
 def test_sums_are_of_all_rows(kept):

@@ -229,6 +229,28 @@ class Clock:
             f.write(seconds.to_bytes(8, "little", signed=True))
 
 
+def test_a_clock_that_was_ahead(kept, tmp_path):  # noqa: F811
+    """By two years and back: each jump is one event; no block runs until then, and no list ends there."""
+    clock = Clock(tmp_path)
+    q = kept(whole("m", FIRST), env=clock.env)
+
+    def jumps():
+        return [e["text"] for e in get(q, "events?limit=1000")["events"] if e["kind"] == "clock"]
+
+    send(q, 3)
+    stored(q, 3)
+    for n, ahead in ((1, 2 * YEAR), (2, 0)):
+        clock.set(ahead)
+        until(lambda n=n: len(jumps()) >= n, "the event")
+        send(q, 2)
+        until(lambda n=n: history(q)["requests"] == 3 + 2 * n, "two more")
+    assert len(jumps()) == 2, jumps()
+    got = get(q, "requests?since=1h")["requests"]
+    assert 3 <= len(got) <= 6 and all(r["time"] < time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+                                      for r in got)
+    assert all(b["start"] <= time.time() for b in get(q, "usage/blocks?since=1d")["blocks"])
+
+
 def test_a_clock_that_cannot_be(kept, tmp_path):  # noqa: F811
     """Beyond 2100 and before 2020 nothing is stored, and counted; each jump is one event."""
     clock = Clock(tmp_path)

@@ -1,6 +1,7 @@
 """Prices: the list that QCC brings along, files and overrides of the operator, factors of endpoints, and what has no
 price. Costs computed by them are in test_usage.py."""
 import sqlite3
+import time
 
 import pytest
 
@@ -144,21 +145,54 @@ def test_factors_are_kept_where_they_change(kept):  # noqa: F811
     q = kept(whole("m", USED), whole("m", USED))
     endpoints = q.config["endpoints"]
     asks_the_recorder(q)
-    assert factors_of_file(q) == []
+    assert factors_of_file(q) == [("e0", 1000000, 0), ("e1", 1000000, 0)] and prices(q)["factors"] == []
     q.reload({"endpoints": [{**endpoints[0], "price_factor": 0}, endpoints[1]]})
-    until(lambda: len(factors_of_file(q)) == 1, "the factor")
-    assert factors_of_file(q)[0][:2] == ("e0", 0) and prices(q)["factors"][0]["factor"] == 0
+    until(lambda: len(factors_of_file(q)) == 3, "the factor")
+    assert factors_of_file(q)[2][:2] == ("e0", 0)
+    assert [(f["factor"], f["since"] is None) for f in prices(q)["factors"]] == [(0, False), (1, True)]
     q.reload({"endpoints": [{**endpoints[0], "price_factor": 0}, {**endpoints[1], "price_factor": 0.25}]})
-    until(lambda: len(factors_of_file(q)) == 2, "the other factor")
-    assert [f[:2] for f in factors_of_file(q)] == [("e0", 0), ("e1", 250000)]
+    until(lambda: len(factors_of_file(q)) == 4, "the other factor")
+    assert [f[:2] for f in factors_of_file(q)][2:] == [("e0", 0), ("e1", 250000)]
     q.stop()
     q.start(wait=False).wait_serving(2)
     asks_the_recorder(q)
-    assert len(factors_of_file(q)) == 2
+    assert len(factors_of_file(q)) == 4
     q.reload({"endpoints": endpoints})
     until(lambda: {name: ppm for name, ppm, _ in factors_of_file(q)} == {"e0": 1000000, "e1": 1000000}, "factors of 1")
     changes = prices(q)["factors"]  # of one second the last is kept
     assert {f["endpoint"]: f["factor"] for f in reversed(changes)} == {"e0": 1, "e1": 1}
-    assert all(f["since"].startswith("20") for f in changes)
+    assert all(f["since"].startswith("20") for f in changes[:2]) and changes[-1]["since"] is None
     out = done(q.ctl("prices"))
     assert "endpoint e0 charges 1 of the list price since 20" in out and "charges 0 " not in out
+
+
+def test_each_request_has_the_factor_of_its_time(kept):  # noqa: F811
+    """In one quarter of an hour: what was before and after a reload, and before the history knew of any factor."""
+    q = kept(whole("claude-opus-5", {"input_tokens": 1000000, "output_tokens": 0}), config={"prices": {"models": [
+        {"match": "claude-opus-5", "rates": [{"from": "2020-01-01", "input": 5, "output": 25}]}]}}, start=False)
+    endpoint = q.config["endpoints"][0]
+    q.configure({"endpoints": [{**endpoint, "price_factor": 0}]})
+    q.start()
+    asks_the_recorder(q)
+
+    def costs():
+        hour = get(q, "usage?by=model&since=1h&step=3600")["total"]["cost_usd"]
+        quarter = get(q, "usage?by=model&since=1h&step=900")["total"]["cost_usd"]
+        return hour, quarter, sum(b["cost_usd"] for b in get(q, "usage/blocks")["blocks"])
+
+    def one_more(n):
+        send(q)
+        stored(q, n)
+
+    one_more(1)
+    assert costs() == (0, 0, 0)
+    for n, factor, want in ((2, 0.5, 2.5), (3, 2, 12.5), (4, 0, 12.5)):
+        known = len(factors_of_file(q))
+        begun = factors_of_file(q)[-1][2]
+        until(lambda: int(time.time()) > begun, "another second: rows of factors are by the second")
+        q.reload({"endpoints": [{**endpoint, "price_factor": factor}]})
+        until(lambda: len(factors_of_file(q)) == known + 1, "the factor")
+        since = factors_of_file(q)[-1][2]
+        until(lambda: int(time.time()) > since, "what ends then is behind the change")
+        one_more(n)
+        assert costs() == (want,) * 3

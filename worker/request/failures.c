@@ -206,6 +206,7 @@ void failures_keep(struct req *r, struct str body, bool hidden)
     now->reply.status = r->status;
     now->reply.client_status = hidden ? status_of_class(now->fail.cls) : 0;
     now->reply.endpoint = now->endpoint;
+    now->reply.usage = r->sse.usage;
     now->fail.kept = true;
 }
 

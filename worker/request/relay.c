@@ -440,6 +440,7 @@ static struct str kept_object(struct req *r, struct str body)
 void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s)
 {
     r->answered_by = k->endpoint;
+    r->sse.usage = k->usage;
     if (r->begun) {
         struct str object = kept_object(r, buf_view(&k->body));
         r->cut = "error event";
@@ -463,6 +464,8 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
     bool replace = status && status != k->status;
     bool none = r->method == METHOD_HEAD;
     r->status = replace ? status : k->status;
+    if (r->status < 400)
+        r->cut = "error event from the endpoint";
     r->framing = none ? OUT_NONE : OUT_COUNTED;
     r->reply_has_length = !none;
     r->reply_length = k->body.len;

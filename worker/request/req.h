@@ -68,6 +68,7 @@ struct kept_reply {
     unsigned status;        /* as received */
     unsigned client_status; /* status for the client of an error that came under 200; else 0 */
     const char *endpoint;   /* name of the endpoint that sent it; in the request's mem */
+    struct sse_usage usage; /* what it told before its error */
 };
 
 /* A failed attempt. Texts are in the request's mem. */

@@ -58,7 +58,19 @@ static uint64_t at(const char *endpoint, int64_t at_s)
 {
     struct factors f;
     assert_int_equal(factors_read(&f, db), SQLITE_OK);
-    uint64_t ppm = factors_at(&f, names_id(&names, NAME_ENDPOINT, str_c(endpoint)), at_s);
+    const struct factor *x = factors_at(&f, names_id(&names, NAME_ENDPOINT, str_c(endpoint)), at_s);
+    uint64_t ppm = x ? x->ppm : PRICE_ONE;
+    factors_free(&f);
+    return ppm;
+}
+
+/* The factor of what was stored with that number in the hour that begins then. */
+static uint64_t of(const char *endpoint, int64_t hour_s, unsigned number)
+{
+    struct factors f;
+    assert_int_equal(factors_read(&f, db), SQLITE_OK);
+    uint64_t ppm = factors_of(&f, names_id(&names, NAME_ENDPOINT, str_c(endpoint)), hour_s,
+                              hour_s + 3600, number);
     factors_free(&f);
     return ppm;
 }
@@ -67,15 +79,17 @@ static void only_changes_are_rows(void **state)
 {
     (void)state;
     sent("a", PRICE_ONE, 1000);
-    assert_int_equal(rows(), 0);
-    sent("a", 0, 1000);
+    assert_int_equal(rows(), 1);
+    sent("a", PRICE_ONE, 1000);
+    assert_int_equal(rows(), 1);
+    sent("a", 0, 1500);
     sent("a", 0, 2000);
     sent("b", PRICE_ONE, 2000);
-    assert_int_equal(rows(), 1);
+    assert_int_equal(rows(), 3);
     sent("a", PRICE_ONE, 3000);
     sent("b", 500000, 3000);
     sent("b", 250000, 3000);
-    assert_int_equal(rows(), 3);
+    assert_int_equal(rows(), 5);
 }
 
 static void every_moment_has_a_factor(void **state)
@@ -84,8 +98,9 @@ static void every_moment_has_a_factor(void **state)
     assert_int_equal(at("a", 999), PRICE_ONE);
     sent("a", 0, 1000);
     sent("a", 2500000, 2000);
+    sent("b", PRICE_ONE, 1000);
     sent("b", 500000, 1500);
-    assert_int_equal(at("a", 999), PRICE_ONE);
+    assert_int_equal(at("a", 0), 0); /* the first holds from the beginning */
     assert_int_equal(at("a", 1000), 0);
     assert_int_equal(at("a", 1999), 0);
     assert_int_equal(at("a", 2000), 2500000);
@@ -93,6 +108,29 @@ static void every_moment_has_a_factor(void **state)
     assert_int_equal(at("b", 1499), PRICE_ONE);
     assert_int_equal(at("b", 9999), 500000);
     assert_int_equal(at("c", 9999), PRICE_ONE);
+}
+
+/* Before and after a change are told apart by the number, in one hour as well. */
+static void every_number_has_a_factor(void **state)
+{
+    (void)state;
+    assert_int_equal(of("a", 0, 0), PRICE_ONE);
+    for (unsigned i = 0; i < 2000; i++)
+        sent("a", i, i * 8);
+    sent("b", 7, 4000);
+    sent("b", 9, 7200);
+    for (unsigned i = 0; i < 450; i++) /* of the first hour */
+        assert_int_equal(of("a", 0, i), i);
+    for (unsigned i = 900; i < 1350; i++) /* of the third: also what held when it began */
+        assert_int_equal(of("a", 7200, i % FACTOR_NUMBERS), i);
+    assert_int_equal(of("a", 7200, 800 % FACTOR_NUMBERS), 1312);
+    assert_int_equal(of("a", 36000, 1999 % FACTOR_NUMBERS), 1999);
+    assert_int_equal(of("a", 36000, 5), 1999); /* none of that number: the one that held */
+    assert_int_equal(of("b", 0, 0), 7);
+    assert_int_equal(of("b", 3600, 1), 7); /* the change is not within */
+    assert_int_equal(of("b", 7200, 1), 9);
+    assert_int_equal(of("b", 10800, 1), 9);
+    assert_int_equal(of("c", 0, 3), PRICE_ONE);
 }
 
 static void what_waits_is_bounded_and_the_last_word_counts(void **state)
@@ -135,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_changes_are_rows, begin, end),
         cmocka_unit_test_setup_teardown(every_moment_has_a_factor, begin, end),
+        cmocka_unit_test_setup_teardown(every_number_has_a_factor, begin, end),
         cmocka_unit_test_setup_teardown(what_waits_is_bounded_and_the_last_word_counts, begin, end),
         cmocka_unit_test_setup_teardown(a_failure_writes_nothing, begin, end),
     };

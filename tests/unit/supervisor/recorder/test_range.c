@@ -111,6 +111,34 @@ static void defaults(void **state)
     assert_int_equal(r.at_s[0], 0);
 }
 
+static void all_in_one(void **state)
+{
+    (void)state;
+    takes("since=400d&step=none", &any);
+    assert_true(r.n == 1 && !r.by_quarter && range_step_s(&r) == 0);
+    assert_int_equal(r.at_s[0] % HOUR, 0);
+    assert_int_equal(r.at_s[1], NOW - NOW % HOUR + HOUR);
+    takes("since=5h&until=1h&step=none&zone=345", &any);
+    assert_true(r.n == 1 && r.by_quarter && !r.rounded);
+    assert_int_equal(r.at_s[1] - r.at_s[0], 4 * HOUR + ZONE_QUARTER);
+    takes("since=5h&step=none", &hourly);
+    assert_true(!r.by_quarter);
+    refuses("step=none", &days, "step");
+}
+
+/* What is not kept is not asked for. */
+static void since_is_bounded(void **state)
+{
+    (void)state;
+    struct range_rules old = any;
+    old.oldest_s = NOW - 50 * DAY;
+    takes("since=0&step=3600", &old);
+    assert_int_equal(r.at_s[0], NOW - 50 * DAY - (NOW - 50 * DAY) % HOUR);
+    takes("since=20d&step=900", &old);
+    takes("since=90d&until=80d", &old);
+    assert_int_equal(r.n, 1);
+}
+
 static void a_change(void **state)
 {
     (void)state;
@@ -140,6 +168,8 @@ static void half_hours(void **state)
     assert_true(r.by_quarter && r.rounded);
     assert_int_equal(r.at_s[0] % DAY, DAY - 330 * 60 - 1800);
     assert_int_equal(r.at_s[r.n] % DAY, DAY - 330 * 60);
+    for (size_t i = 0; i <= r.n; i++) /* and said to begin at midnight */
+        assert_int_equal(r.said_s[i] % DAY, DAY - 330 * 60);
     assert_int_equal(r.quarters_from_s % HOUR, 0);
     assert_true(r.quarters_from_s >= NOW - RANGE_QUARTERS_D * DAY);
     for (size_t i = 0; i <= r.n; i++)
@@ -148,6 +178,11 @@ static void half_hours(void **state)
     assert_true(!r.by_quarter && r.rounded);
     takes("since=3h&zone=345", &hourly);
     assert_true(!r.by_quarter && r.rounded);
+    takes("since=200d&until=60d&zone=345", &months);
+    for (size_t i = 0; i <= r.n; i++) {
+        assert_int_equal(r.said_s[i] % DAY, DAY - 345 * 60);
+        assert_int_equal(r.said_s[i] - r.at_s[i], 900);
+    }
 }
 
 static void buckets(void **state)
@@ -171,8 +206,10 @@ static void buckets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_refused), cmocka_unit_test(defaults), cmocka_unit_test(a_change),
-        cmocka_unit_test(half_hours),      cmocka_unit_test(buckets),
+        cmocka_unit_test(what_is_refused),  cmocka_unit_test(defaults),
+        cmocka_unit_test(a_change),         cmocka_unit_test(all_in_one),
+        cmocka_unit_test(since_is_bounded), cmocka_unit_test(half_hours),
+        cmocka_unit_test(buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

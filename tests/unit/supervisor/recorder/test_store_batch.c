@@ -186,6 +186,24 @@ static void all_or_nothing(void **state)
     assert_int_equal(number("SELECT count(*) FROM request JOIN name ON name.id=model"), 3);
 }
 
+/* What served and did not come to its end told a part at best. */
+static void what_broke_off_is_untold(void **state)
+{
+    (void)state;
+    struct recent_record v[2] = {record(NOON, "m", "a"), record(NOON, "m", "a")};
+    struct recent_texts t;
+    size_t at;
+    struct recent_record from = v[0]; /* t borrows from it */
+    assert_true(recent_get(&from, &t, &at));
+    t.end = STR("the reply ended too early");
+    recent_put(&v[0], &t);
+    assert_int_equal(store_batch_write(&batch, v, 2), SQLITE_OK);
+    assert_int_equal(
+        number("SELECT sum(ok)=1 AND sum(failed)=1 AND sum(untold)=1 AND sum(output)=40"
+               " FROM usage_60"),
+        1);
+}
+
 static void what_is_told(void **state)
 {
     (void)state;
@@ -310,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_are_bounded, begin, end),
         cmocka_unit_test_setup_teardown(names_that_are_never_served, begin, end),
         cmocka_unit_test_setup_teardown(all_or_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(what_broke_off_is_untold, begin, end),
         cmocka_unit_test_setup_teardown(what_is_told, begin, end),
         cmocka_unit_test_setup_teardown(trails, begin, end),
         cmocka_unit_test_setup_teardown(room_a_request_takes, begin, end),

@@ -84,6 +84,12 @@ def add(parts):
     return out
 
 
+def told(bucket):
+    """A bucket without what is 0, as the API says it; time, key and costs stay."""
+    out = {k: v for k, v in bucket.items() if k in ("time", "key", "cost_usd", "priced_usd") or v not in (0, [])}
+    return {**out, "tokens": {k: v for k, v in bucket["tokens"].items() if v}}
+
+
 def usage(address, keys=("claude-opus-5-5", "claude-sonnet-5-5", "some-unknown"), unpriced=("some-unknown",)):
     """A reply of the shape that /api/v1/usage has, for a made-up day."""
     q = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(address).query))
@@ -113,7 +119,7 @@ def usage(address, keys=("claude-opus-5-5", "claude-sonnet-5-5", "some-unknown")
     total = add([{k: v for k, v in b.items() if k not in ("time", "key")} for b in buckets])
     return {"since": start, "until": until, "step": step, "rounded": False, "times": times, "by": by,
             "list_prices_of": "2026-11-09", "missing": ["no price for %s" % m for m in total["unpriced"]], "total": total,
-            "keys": sums, "buckets": buckets}
+            "keys": sums, "buckets": [told(b) for b in buckets]}
 
 
 def speed(address):

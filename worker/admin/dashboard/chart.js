@@ -11,11 +11,11 @@ const DASHES = [null, '6 3', '2 3', '8 3 2 3', '1 2', '10 4', '4 2', '6 2 2 2 2 
 const kept = {}; // what a chart keeps over drawings, by its id: width, cursor, whether its table is open
 
 // The values of a usage or speed reply, one for each of its times: get(bucket), of one key where given. Where there is no bucket
-// it is `zero`; before `oldest` (an ISO time) and in the future nothing is known: null.
+// it is `zero`, and a member that a bucket lacks is 0; before `oldest` (an ISO time) and in the future nothing is known: null.
 export function spread(d, get, { key, zero = 0, oldest } = {}) {
     const start = oldest ? fmt.date(oldest).getTime() / 1000 : -Infinity;
     const by = new Map();
-    for (const b of d.buckets) if (key === undefined || b.key === key) by.set(b.time, (by.get(b.time) ?? 0) + get(b));
+    for (const b of d.buckets) if (key === undefined || b.key === key) by.set(b.time, (by.get(b.time) ?? 0) + (get(b) ?? 0));
     return d.times.map((time) => (by.has(time) ? by.get(time) : time + d.step <= start ? null : zero));
 }
 

@@ -23,9 +23,9 @@ const MORE = ['retried', 'moved', 'untold'];
 const MEASURES = {
     cost: { of: (p) => (p.priced_usd || !p.unpriced?.length ? p.priced_usd : null), show: fmt.money, unit: 'unit.usd' },
     tokens: { of: (p) => fmt.tokenSum(p.tokens), show: fmt.compact, unit: 'unit.tokens' },
-    requests: { of: (p) => p.requests, show: fmt.num, unit: 'unit.requests' },
-    cache: { of: (p) => fmt.cacheShare(p.tokens), show: fmt.pct, unit: 'unit.share', share: true },
-    errors: { of: (p) => p.failed, show: fmt.num, unit: 'unit.errors' },
+    requests: { of: (p) => p.requests ?? 0, show: fmt.num, unit: 'unit.requests' },
+    cache: { of: (p) => fmt.cacheShare({ cache_read: 0, ...p.tokens }), show: fmt.pct, unit: 'unit.share', share: true },
+    errors: { of: (p) => p.failed ?? 0, show: fmt.num, unit: 'unit.errors' },
 };
 
 // ---- the question
@@ -178,7 +178,7 @@ export function field(x) {
 export function csv(d) {
     const by = ['model', 'endpoint', 'client'].includes(d.by);
     const head = ['time', ...(by ? [d.by] : []), ...COUNTS, ...MORE, ...KINDS, ...REST, 'cost_usd', 'unpriced'];
-    const rows = d.buckets.map((b) => [{ raw: iso(b.time) }, ...(by ? [b.key ?? ''] : []), ...[...COUNTS, ...MORE].map((k) => b[k] ?? ''), ...KINDS.map((k) => b.tokens[k] ?? ''), ...REST.map((k) => b[k] ?? ''),
+    const rows = d.buckets.map((b) => [{ raw: iso(b.time) }, ...(by ? [b.key ?? ''] : []), ...[...COUNTS, ...MORE].map((k) => b[k] ?? 0), ...KINDS.map((k) => b.tokens[k] ?? 0), ...REST.map((k) => b[k] ?? 0),
         b.cost_usd === null ? '' : { raw: b.cost_usd.toFixed(6) }, (b.unpriced ?? []).join(' ')]);
     return [head, ...rows].map((r) => r.map((x) => x.raw ?? field(x)).join(',') + '\r\n').join('');
 }

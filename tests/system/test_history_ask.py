@@ -330,7 +330,7 @@ def test_prune_by_time(past):
     assert said["before"] % 3600 == 0 and said["before"] <= now / 1000 - 24 * 3600 + 60
     out = done(q.ctl("history", "prune", "--before", "24h"))
     assert out.startswith("0 requests and 0 sums deleted: what is before 20") and ":00 +" in out
-    assert q.wait_log("says prune before=24h")
+    assert q.wait_log("says prune before=")
     assert size
     send(q, 3)
     stored(q, 2503 + n)
@@ -439,11 +439,11 @@ def test_a_backup_without_room(past):
 
 def test_one_job_at_a_time(past, tmp_path):
     """A second one is refused, and recording goes on beside the first, which a lock keeps from its end."""
-    q = past(lambda p: p.add(6000, now_ms() - HOUR, step_ms=10))
+    q = past(lambda p: p.add(6000, now_ms() - 3 * HOUR, step_ms=10))
     n = history(q)["requests"]
     db = sqlite3.connect(history(q)["path"], isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
-    prune = threading.Thread(target=lambda: out.append(q.ctl_json("history", "prune", "--before", "30m")))
+    prune = threading.Thread(target=lambda: out.append(q.ctl_json("history", "prune", "--before", "1h")))
     out = []
     prune.start()
     assert q.wait_log("says prune")
@@ -476,9 +476,9 @@ def locked(q):
 
 
 def test_progress_on_a_terminal(past):
-    q = past(lambda p: p.add(100, now_ms() - HOUR))
+    q = past(lambda p: p.add(100, now_ms() - 3 * HOUR))
     db = locked(q)
-    p, terminal = on_terminal(q, "history", "prune", "--before", "30m")
+    p, terminal = on_terminal(q, "history", "prune", "--before", "1h")
     shown = b""
     while b"prune: 0%" not in shown:
         shown += os.read(terminal, 1000)

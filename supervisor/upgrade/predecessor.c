@@ -34,6 +34,15 @@ bool predecessor_waiting(const struct predecessor *pre)
 
 /* ---- first messages */
 
+static void take_by(struct predecessor *pre)
+{
+    const char *v = getenv(HANDOVER_BY_ENV);
+    char *end;
+    if (v && strtoul(v, &end, 10) == pre->pid && *end == ' ')
+        snprintf(pre->by, sizeof pre->by, "%s", end + 1);
+    unsetenv(HANDOVER_BY_ENV);
+}
+
 static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, struct err *e)
 {
     if (m->version != HANDOVER_VERSION)
@@ -44,6 +53,7 @@ static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, s
     memcpy(pre->secret, m->secret.p, sizeof pre->secret);
     pre->version = m->version;
     pre->pid = m->pid;
+    take_by(pre);
     pre->gen = m->gen;
     pre->ipc = m->ipc;
     pre->same_ipc = m->ipc == IPC_VERSION;

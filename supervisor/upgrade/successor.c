@@ -46,10 +46,14 @@ bool successor_given(const struct successor *u)
 
 static bool spawn(struct successor *u, const struct successor_order *o, int *fd, struct err *e)
 {
+    char by[ASKER_BY + 16];
+    struct successor_order with = *o;
     int theirs;
+    snprintf(by, sizeof by, "%d %s", (int)getpid(), o->by);
+    with.by = by;
     if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
-    pid_t pid = successor_fork(u->env.store, o->program, o->conf_path, theirs);
+    pid_t pid = successor_fork(u->env.store, &with, theirs);
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);
@@ -109,7 +113,7 @@ static void failed(struct successor *u, const char *why)
         log_error("upgrade refused, this supervisor goes on: %s", why);
     else
         log_warn("upgrade given up: %s", why);
-    events_add(u->env.events, clock_wall_ms(), EVENT_UPGRADE, NULL, "refused: %s", why);
+    events_add_by(u->env.events, clock_wall_ms(), EVENT_UPGRADE, NULL, u->by, "refused: %s", why);
     if (back) {
         health_freeze(u->env.health, false);
         store_allow(u->env.store, true);
@@ -417,6 +421,7 @@ bool successor_begin(struct successor *u, const struct successor_order *o, const
     u->peer_slow = u->history_free = false;
     u->ipc = 0;
     u->why[0] = '\0';
+    snprintf(u->by, sizeof u->by, "%s", o->by);
     u->asked = from != NULL;
     if (from)
         u->asker = *from;

@@ -1,5 +1,6 @@
 """What has happened, for operators: from the supervisor's memory, and from the history."""
 import os
+import pwd
 import re
 import signal
 import sqlite3
@@ -15,6 +16,9 @@ from scripted import CALM
 from test_history import history, kept, rows, stored  # noqa: F401
 from test_reply_usage import FIRST, whole
 from upstream import reply
+
+
+ME = "user " + pwd.getpwuid(os.geteuid()).pw_name
 
 
 def events(q, query=""):
@@ -61,13 +65,53 @@ def test_what_happens_is_told(source):
     q.reload({"workers": 2})
     assert happened(q, "reload", "^done, generation 2$")["endpoint"] is None
     q.reload({"workers": "many"}, wait="refused")
-    assert happened(q, "reload", "^refused, generation 2 stays in use")
+    assert happened(q, "reload", r"^refused, generation 2 stays in use: 1 fault: \S+:\d+:\d+: workers: ")
     os.kill(q.children()[0], signal.SIGKILL)
     assert happened(q, "worker", r"^worker \d+ \(pid \d+\) ended unexpectedly after .*: signal 9")
     keys = [e["k"] for e in events(q)]
     assert keys == sorted(keys, reverse=True) and len(set(keys)) == len(keys)
     assert all(abs(e["k"] / 4096000 - time.time()) < 3600 for e in events(q))
     assert get(q, "events")["oldest"] == events(q)[-1]["time"]
+
+
+def test_who_has_ordered_it(source):
+    """The user of the control socket, the address at the admin listener, a signal; nobody else."""
+    q = source(whole("m", FIRST))
+    send(q)
+    done(q.ctl("disable", "e0"))
+    assert happened(q, "operator", "^disable$")["who"] == ME
+    assert happened(q, "health", "disabled")["who"] is None
+    assert call(q, "POST", "/api/v1/endpoints/e0/enable").status == 200
+    assert happened(q, "operator", "^enable$")["who"] == "127.0.0.1"
+    for n, order, who in [(2, lambda: q.signal(signal.SIGHUP), "a signal"),
+                          (3, lambda: done(q.ctl("reload")), ME),
+                          (4, lambda: call(q, "POST", "/api/v1/reload"), "127.0.0.1")]:
+        order()
+        assert happened(q, "reload", "^done, generation %d$" % n)["who"] == who
+    old = q.pid
+    q.upgrade()
+    assert happened(q, "upgrade", "^qcc .*, pid %d, serves in place of pid %d, qcc " % (q.pid, old))["who"] == "a signal"
+    assert not any(e["who"] for e in events(q) if e["kind"] in ("health", "start", "worker"))
+
+
+def test_who_has_upgraded_and_stopped(kept):  # noqa: F811
+    """What the history has after the end of both supervisors."""
+    q = kept(whole("m", FIRST))
+    send(q)
+    stored(q, 1)
+    q.successor = int(re.findall(r"\d+", done(q.ctl("upgrade")))[0])
+    assert happened(q, "upgrade", "pid %d, serves in place of" % q.pid)["who"] == ME
+    done(q.ctl("history", "prune", "--before", "1h"))
+    assert (lambda e: (e["who"], e["text"]))(happened(q, "operator", "^history prune")) == (ME, "history prune asked for")
+    q.ctl("stop")
+    q.wait()
+    q.start(wait=False).wait_serving(1)
+    assert happened(q, "stop", "^what is in flight has")["who"] == ME
+    q.stop()
+    q.start(wait=False).wait_serving(2)
+    happened(q, "stop", "^what is in flight has", 2)
+    assert [e["who"] for e in events(q) if e["kind"] == "stop"] == ["a signal", ME]
+    assert rows(q, "SELECT text FROM event WHERE kind='operator'") == [{"text": "history prune asked for\x1f" + ME}]
 
 
 def test_pages_and_parameters(source):
@@ -105,7 +149,7 @@ def test_qccctl_events(source):
     out = done(q.ctl("events"))
     lines = out.splitlines()
     assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ start +qcc .* serves", lines[0])
-    assert re.search(r"Z operator e0: enable$", [x for x in lines if " operator " in x][-1])
+    assert re.search(r"Z operator e0: enable, by %s$" % ME, [x for x in lines if " operator " in x][-1])
     assert len(done(q.ctl("events", "2")).splitlines()) == 2
     assert all(" e0: " in x for x in done(q.ctl("events", "--endpoint", "e0")).splitlines())
     assert done(q.ctl("events", "--endpoint=other")) == "no event is remembered\n"
@@ -122,12 +166,12 @@ def test_qccctl_follows_over_an_upgrade(source):
     try:
         assert "serves" in p.stdout.readline()
         done(q.ctl("drain", "e0"))
-        assert p.stdout.readline().endswith("operator e0: drain\n")
+        assert p.stdout.readline().endswith("operator e0: drain, by %s\n" % ME)
         assert " e0: " in p.stdout.readline()
         q.upgrade()
         assert re.search("upgrade +qcc .*, pid %d, serves in place of pid" % q.pid, p.stdout.readline())
         done(q.ctl("enable", "e0"))
-        assert p.stdout.readline().endswith("operator e0: enable\n")
+        assert p.stdout.readline().endswith("operator e0: enable, by %s\n" % ME)
         q.stop()
         _, err = p.communicate(timeout=PATIENCE)
         assert p.returncode == 3 and "the supervisor has ended" in err

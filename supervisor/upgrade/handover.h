@@ -19,6 +19,8 @@ enum { HANDOVER_FD = 3, HANDOVER_STATE_FD = 4 };
 
 /* The first IPC_VERSION whose supervisors know UP_HISTORY. An earlier one must not be sent it. */
 enum { HANDOVER_HISTORY_IPC = 11 };
+/* The same of UP_PAST. */
+enum { HANDOVER_PAST_IPC = 13 };
 
 /* The kind of descriptor that UP_SOCKET carries. */
 enum handover_kind {

@@ -468,6 +468,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
+    if (f->id == IPC_UP_PAST && pre->phase == PREDECESSOR_SERVING) {
+        GET(up_past)
+        endpoint_wire_get_past(pre->env.health, &m);
+        return true;
+    }
     if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {
         pre->env.ops->history(pre->env.arg);
         return true;

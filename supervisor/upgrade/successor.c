@@ -263,12 +263,23 @@ void successor_send_history(struct successor *u)
     free_history(u);
 }
 
+/* Sends UP_PAST of all endpoints. */
+static void give_past(struct successor *u)
+{
+    for (size_t i = 0; i < u->env.health->n && u->ipc >= HANDOVER_PAST_IPC; i++) {
+        struct ipc_up_past m;
+        endpoint_wire_put_past(&u->env.health->v[i], clock_boot_ms(), &m);
+        send_up(u, -1, ipc_put_v_up_past, &m);
+    }
+}
+
 static void done(struct successor *u)
 {
     struct ipc_up_done m = {};
     u->phase = SUCCESSOR_DONE;
     ev_timer_stop(u->env.loop, &u->late);
     systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
+    give_past(u);
     send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);

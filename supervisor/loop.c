@@ -104,8 +104,11 @@ static void upgrade_check(struct supervisor *s)
     s->want_upgrade = false;
     if (pass_on(s, SIGUSR2))
         return;
-    if (!supervisor_begin_upgrade(s, NULL, by_signal, &e))
-        log_warn("no upgrade: %s", e.msg);
+    if (supervisor_begin_upgrade(s, NULL, by_signal, &e))
+        return;
+    log_warn("no upgrade: %s", e.msg);
+    events_add_by(&s->events, clock_wall_ms(), EVENT_UPGRADE, NULL, by_signal, "refused: %s",
+                  e.msg);
 }
 
 static void reload_check(struct supervisor *s)

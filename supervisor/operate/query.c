@@ -267,16 +267,22 @@ RECORDED(usage)
 RECORDED(blocks)
 RECORDED(speed)
 
-/* Actions on the history, which the recorder may refuse. Their argument may name a client, and is
+/* An action on the history, which the recorder may refuse. Its argument may name a client, and is
  * not kept. */
+static unsigned ask_for(struct query *q, const struct asker *from, struct str what, struct str arg,
+                        struct doc *d)
+{
+    unsigned status = history_query_begin(&q->history, from, what, arg, d);
+    if (status == QUERY_LATER)
+        events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, NULL, from->by,
+                      "history " STR_FMT " asked for", STR_ARG(what));
+    return status;
+}
+
 #define RECORDED_ACTION(noun)                                                                      \
     static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
     {                                                                                              \
-        unsigned status = history_query_begin(&q->history, from, STR(#noun), arg, d);              \
-        if (status == QUERY_LATER)                                                                 \
-            events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, NULL, from->by,         \
-                          "history " #noun " asked for");                                                       \
-        return status;                                                                             \
+        return ask_for(q, from, STR(#noun), arg, d);                                               \
     }
 RECORDED_ACTION(prune)
 RECORDED_ACTION(backup)

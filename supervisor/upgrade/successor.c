@@ -47,13 +47,13 @@ bool successor_given(const struct successor *u)
 static bool spawn(struct successor *u, const struct successor_order *o, int *fd, struct err *e)
 {
     char by[ASKER_BY + 16];
-    struct successor_order with = *o;
     int theirs;
     snprintf(by, sizeof by, "%d %s", (int)getpid(), o->by);
-    with.by = by;
     if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
-    pid_t pid = successor_fork(u->env.store, &with, theirs);
+    setenv(HANDOVER_BY_ENV, by, 1);
+    pid_t pid = successor_fork(u->env.store, o->program, o->conf_path, theirs);
+    unsetenv(HANDOVER_BY_ENV); /* children of this process are not to have it */
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);

@@ -4,13 +4,11 @@
 #define QCC_SUPERVISOR_UPGRADE_SUCCESSOR_FORK_H
 
 #include "supervisor/store/store.h"
-#include "supervisor/upgrade/successor.h"
 
 #include <sys/types.h>
 
-/* Starts the program as ordered, as a child of the process that started this one.
- * sock: its end of the channel. o->by: as HANDOVER_BY_ENV. Returns its process id; -1 with errno.
- */
-pid_t successor_fork(struct store *store, const struct successor_order *o, int sock);
+/* Starts the program with that configuration, as a child of the process that started this one.
+ * sock: its end of the channel. Returns its process id; -1 with errno. */
+pid_t successor_fork(struct store *store, const char *program, const char *conf_path, int sock);
 
 #endif

@@ -199,7 +199,7 @@ def test_events_outlive_restarts_and_deaths(kept):  # noqa: F811
         done(q.ctl("drain", "e0"))
         done(q.ctl("enable", "e0"))
     os.kill(pid, signal.SIGKILL)
-    happened(q, "worker", "^the recorder ended unexpectedly: signal 9")
+    happened(q, "worker", r"^the recorder \(pid %d\) ended unexpectedly: signal 9" % pid)
     was = [(e["time"], e["kind"], e["text"]) for e in events(q)]
     assert sum(kind == "operator" for _, kind, _ in was) == 6 and len(set(was)) == len(was)
     q.stop()

@@ -1,8 +1,10 @@
 """What has happened, for operators: from the supervisor's memory, and from the history."""
+import http.client
 import os
 import pwd
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -11,7 +13,7 @@ import pytest
 
 from admin import call, get, send
 from control import done
-from qcc import PATIENCE, QCCCTL, until
+from qcc import PATIENCE, QCCCTL, free_port, until
 from scripted import CALM
 from test_history import history, kept, rows, stored  # noqa: F401
 from test_reply_usage import FIRST, whole
@@ -113,6 +115,26 @@ def test_who_has_upgraded_and_stopped(kept):  # noqa: F811
     happened(q, "stop", "^what is in flight has", 2)
     assert [e["who"] for e in events(q) if e["kind"] == "stop"] == ["a signal", ME]
     assert rows(q, "SELECT text FROM event WHERE kind='operator'") == [{"text": "history prune asked for\x1f" + ME}]
+
+
+@pytest.mark.parametrize("listen,host,who", [("[::1]:%d", "::1", "::1"), ("unix:%s/admin.sock", None, "a Unix socket")])
+def test_operators_addresses(qcc, raw, tmp_path, listen, host, who):
+    """Without the port, and the token is nowhere."""
+    port = free_port()
+    token = "canary-token-0123456789"
+    q = qcc({**CALM, "endpoints": [raw(whole("m", FIRST)).endpoint("a")],
+             "admin": {"listen": listen % (port if host else tmp_path), "token": token}}, start=False)
+    q.start(wait=False)
+    until(lambda: q.ctl("status").returncode == 0 and "serving" in q.log(), "the start")
+    c = http.client.HTTPConnection(host or "localhost", port, timeout=PATIENCE)
+    if not host:
+        c.sock = socket.socket(socket.AF_UNIX)
+        c.sock.connect(str(tmp_path / "admin.sock"))
+    c.request("POST", "/api/v1/endpoints/a/drain", headers={"authorization": "Bearer " + token})
+    assert c.getresponse().status == 200
+    c.close()
+    got = q.ctl_json("events")
+    assert [e["who"] for e in got["events"] if e["kind"] == "operator"] == [who] and token not in str(got)
 
 
 def test_pages_and_parameters(source):

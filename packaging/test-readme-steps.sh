@@ -418,6 +418,8 @@ admin_chapter() {
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'
     with='s/TIME/1h/' asks 'GET /api/v1/requests?since=TIME' "$id"
+    asks 'POST /api/v1/history/check' '"job"'
+    with="s/JOB/$(sed -n 's/.*"job":\([0-9]*\).*/\1/p' "$work/out")/" asks 'GET /api/v1/history/job?id=JOB' '"state"'
     with='s/=N/=5/; s/=K/=9007199254740991/; s/=NAME/=relay-a/' asks 'GET /api/v1/events?limit=N&before=K&endpoint=NAME' '"endpoint":"relay-a"'
     with=s/NAME/claude-haiku-5-5/ asks 'GET /api/v1/prices?model=NAME' '"input":0.10,'
     with='s/?.*/?by=model/' asks 'GET /api/v1/usage?by&since&until&step&zone&endpoint&model&client&keys' '"requests"'

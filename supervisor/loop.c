@@ -11,6 +11,7 @@
 #include "supervisor/reload.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -20,6 +21,18 @@ enum {
 };
 
 /* ---- orders */
+
+static const char by_signal[] = "a signal";
+
+/* Adds one who gives an order that is already given. */
+static void add_by(char by[static ASKER_BY], const char *who)
+{
+    size_t n = strlen(by);
+    if (!n)
+        snprintf(by, ASKER_BY, "%s", who);
+    else if (strcmp(by, who) != 0 && n + 2 + strlen(who) < ASKER_BY)
+        snprintf(by + n, ASKER_BY - n, ", %s", who);
+}
 
 /* Passes a signal on to the supervisor that serves, when this one is process 1 of a container,
  * which alone receives the signals. */
@@ -42,14 +55,14 @@ static void stop_check(struct supervisor *s)
         predecessor_stop(&s->predecessor);
     if (stops > 1) {
         log_warn("stopping at once");
-        events_add(&s->events, clock_wall_ms(), EVENT_STOP, NULL, "at once");
+        events_add_by(&s->events, clock_wall_ms(), EVENT_STOP, NULL, s->stop_by, "at once");
         supervisor_stop(s, PLAN_STOP);
         return;
     }
     log_info("stopping: what is in flight has %lld s",
              (long long)s->conf->limits.drain_timeout / 1000);
-    events_add(&s->events, clock_wall_ms(), EVENT_STOP, NULL, "what is in flight has %lld s",
-               (long long)s->conf->limits.drain_timeout / 1000);
+    events_add_by(&s->events, clock_wall_ms(), EVENT_STOP, NULL, s->stop_by,
+                  "what is in flight has %lld s", (long long)s->conf->limits.drain_timeout / 1000);
     /* Workers that are retiring already get DRAIN once more, with `quick`. */
     for (size_t i = 0; i < s->slots.n; i++)
         if (s->slots.v[i]->st.state == SLOT_RETIRING)
@@ -57,22 +70,25 @@ static void stop_check(struct supervisor *s)
     supervisor_stop(s, PLAN_DRAIN);
 }
 
-static void query_reload(void *arg)
+static void query_reload(void *arg, const char *by)
 {
     struct supervisor *s = arg;
+    add_by(s->reload_by, by);
     s->want_reload = true;
 }
 
 static bool query_upgrade(void *arg, const struct asker *from, struct err *e)
 {
-    return supervisor_begin_upgrade(arg, from, e);
+    return supervisor_begin_upgrade(arg, from, from->by, e);
 }
 
-static unsigned query_stop(void *arg, bool once)
+static unsigned query_stop(void *arg, bool once, const char *by)
 {
     struct supervisor *s = arg;
-    if (!s->stops || !once)
+    if (!s->stops || !once) {
         s->stops++;
+        add_by(s->stop_by, by);
+    }
     return s->stops;
 }
 
@@ -88,8 +104,11 @@ static void upgrade_check(struct supervisor *s)
     s->want_upgrade = false;
     if (pass_on(s, SIGUSR2))
         return;
-    if (!supervisor_begin_upgrade(s, NULL, &e))
-        log_warn("no upgrade: %s", e.msg);
+    if (supervisor_begin_upgrade(s, NULL, by_signal, &e))
+        return;
+    log_warn("no upgrade: %s", e.msg);
+    events_add_by(&s->events, clock_wall_ms(), EVENT_UPGRADE, NULL, by_signal, "refused: %s",
+                  e.msg);
 }
 
 static void reload_check(struct supervisor *s)
@@ -139,9 +158,9 @@ static void serving(struct supervisor *s)
     }
     s->serving = true;
     if (s->predecessor.pid)
-        events_add(&s->events, clock_wall_ms(), EVENT_UPGRADE, NULL,
-                   "qcc " QCC_VERSION ", pid %d, serves in place of pid %u, qcc %s", (int)getpid(),
-                   s->predecessor.pid, s->predecessor.build);
+        events_add_by(&s->events, clock_wall_ms(), EVENT_UPGRADE, NULL, s->predecessor.by,
+                      "qcc " QCC_VERSION ", pid %d, serves in place of pid %u, qcc %s",
+                      (int)getpid(), s->predecessor.pid, s->predecessor.build);
     else
         events_add(&s->events, clock_wall_ms(), EVENT_START, NULL,
                    "qcc " QCC_VERSION ", pid %d, serves", (int)getpid());
@@ -419,6 +438,7 @@ static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
     (void)loop;
     (void)events;
     s->stops++;
+    add_by(s->stop_by, by_signal);
 }
 
 static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
@@ -427,7 +447,7 @@ static void on_other_signal(struct ev_loop *loop, ev_signal *w, int events)
     (void)loop;
     (void)events;
     if (w->signum == SIGHUP)
-        s->want_reload = true;
+        query_reload(s, by_signal);
     else if (w->signum == SIGUSR1)
         s->want_reopen = true;
     else

@@ -9,6 +9,8 @@
 #include "supervisor/process/systemd.h"
 #include "supervisor/supervisor.h"
 
+#include <string.h>
+
 /* Sends the configuration to every worker that serves or starts. */
 static void push(struct supervisor *s, struct conf *c)
 {
@@ -18,12 +20,23 @@ static void push(struct supervisor *s, struct conf *c)
             slot_send_conf(s->slots.v[i], c);
 }
 
+/* The event of a refused reload, with the first fault: it is what an operator mends first. */
+static void add_refused(struct supervisor *s, const char *why, const struct faults *f)
+{
+    char line[1024] = "";
+    for (size_t i = 0; f && i < f->n && !line[0]; i++)
+        if (!f->v[i].warning)
+            faults_line(f, i, line, sizeof line);
+    events_add_by(&s->events, clock_wall_ms(), EVENT_RELOAD, NULL, s->next.by,
+                  "refused, generation %llu stays in use: %s%s%s", (unsigned long long)s->conf->gen,
+                  why, line[0] ? ": " : "", line);
+}
+
 static void refused(struct supervisor *s, const char *why, const struct faults *f)
 {
     log_error("reload refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen,
               why);
-    events_add(&s->events, clock_wall_ms(), EVENT_RELOAD, NULL,
-               "refused, generation %llu stays in use: %s", (unsigned long long)s->conf->gen, why);
+    add_refused(s, why, f);
     systemd_ready("reload refused");
     query_reload_ended(&s->query, why, f);
 }
@@ -41,6 +54,8 @@ void reload_begin(struct supervisor *s)
 {
     struct faults f = {0};
     struct err e;
+    memcpy(s->next.by, s->reload_by, sizeof s->next.by);
+    s->reload_by[0] = '\0';
     log_info("reload of %s", s->conf_path);
     systemd_reloading();
     query_reload_begun(&s->query);
@@ -101,8 +116,8 @@ void reload_commit(struct supervisor *s)
     listen_close(&was);
     predecessor_send_endpoints(&s->predecessor);
     log_info("reload done, generation %llu", (unsigned long long)s->conf->gen);
-    events_add(&s->events, clock_wall_ms(), EVENT_RELOAD, NULL, "done, generation %llu",
-               (unsigned long long)s->conf->gen);
+    events_add_by(&s->events, clock_wall_ms(), EVENT_RELOAD, NULL, s->next.by,
+                  "done, generation %llu", (unsigned long long)s->conf->gen);
     query_reload_ended(&s->query, NULL, NULL);
 }
 

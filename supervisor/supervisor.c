@@ -108,9 +108,11 @@ void supervisor_fail(struct supervisor *s, const char *why)
     supervisor_stop(s, PLAN_STOP);
 }
 
-bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, struct err *e)
+bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, const char *by,
+                              struct err *e)
 {
     const struct successor_order o = {.program = s->program,
+                                      .by = by,
                                       .conf_path = s->conf_path,
                                       .listen = &s->listen,
                                       .handover = {.lock = s->state.dir.lock,

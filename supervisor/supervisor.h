@@ -31,8 +31,9 @@ enum { SUPERVISOR_EXIT_OK = 0, SUPERVISOR_EXIT_FAULT = 1, SUPERVISOR_EXIT_USAGE 
 struct supervisor_next {
     struct conf *conf;
     struct listen_set listen;
-    int log_fd;      /* the new log.file; -1: stderr */
-    unsigned deaths; /* workers that ended before their CONF_ACK */
+    int log_fd;        /* the new log.file; -1: stderr */
+    unsigned deaths;   /* workers that ended before their CONF_ACK */
+    char by[ASKER_BY]; /* who has ordered the reload */
 };
 
 struct supervisor {
@@ -67,6 +68,7 @@ struct supervisor {
 
     unsigned stops, stops_done;                  /* SIGTERM and SIGINT received, acted on */
     bool want_reload, want_reopen, want_upgrade; /* SIGHUP, SIGUSR1, SIGUSR2 to be acted on */
+    char reload_by[ASKER_BY], stop_by[ASKER_BY]; /* who has ordered that */
     ev_signal on_term, on_int, on_hup, on_usr1, on_usr2;
     ev_timer tick, later, watchdog, sweep, health_due;
     ev_prepare turn;
@@ -96,9 +98,9 @@ void supervisor_use_log(const struct supervisor *s);
 /* A health_counted that counts in the totals. */
 void supervisor_count(void *supervisor, const char *id, enum health_count what);
 
-/* Begins an upgrade; `from`, if not NULL, is answered at its end. False: *e says why no upgrade can
- * begin now. */
-bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from,
+/* Begins an upgrade that `by` has ordered; `from`, if not NULL, is answered at its end. False: *e
+ * says why no upgrade can begin now. */
+bool supervisor_begin_upgrade(struct supervisor *s, const struct asker *from, const char *by,
                               struct err *e) MUST_CHECK;
 
 /* ---- supervisor_ipc.c: messages between supervisor and workers */

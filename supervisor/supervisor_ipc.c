@@ -208,6 +208,10 @@ static bool on_ask(struct supervisor *s, struct slot *slot, const struct ipc_fra
     struct asker from = {
         .answer = answer_slot, .who = slot, .serial = (uint64_t)slot->pid, .id = m->id};
     struct doc d;
+    if (m->address.n)
+        snprintf(from.by, sizeof from.by, STR_FMT, STR_ARG(m->address));
+    else
+        snprintf(from.by, sizeof from.by, "a Unix socket");
     doc_init(&d, IPC_ANSWER_MAX);
     unsigned status = query_run(&s->query, &from, m->what, m->arg, &d);
     if (status != QUERY_LATER)

@@ -13,10 +13,13 @@ struct doc {
 
 /* Where an answer that comes later goes. `answer` finds by serial and id whether the asker is still
  * there; the document stays the caller's. Kept by copy. */
+enum { ASKER_BY = 80 };
+
 struct asker {
     void (*answer)(const struct asker *to, unsigned status, const struct doc *d);
     void *who;
     uint64_t serial, id;
+    char by[ASKER_BY]; /* who asks, for operators; "": not known */
 };
 
 /* An empty document of at most max bytes. */

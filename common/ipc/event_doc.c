@@ -51,7 +51,9 @@ static void put_time(struct doc *d, const char *name, int64_t k)
 void event_doc_put(struct event_doc *e, int64_t k, struct str endpoint, struct str kind,
                    struct str text)
 {
-    doc_map(&e->list, 5);
+    const char *mark = text.n ? memchr(text.p, EVENT_BY, text.n) : NULL;
+    size_t n = mark ? (size_t)(mark - text.p) : text.n;
+    doc_map(&e->list, 6);
     put_time(&e->list, "time", k);
     doc_kv_int(&e->list, "k", k);
     if (endpoint.n)
@@ -59,7 +61,11 @@ void event_doc_put(struct event_doc *e, int64_t k, struct str endpoint, struct s
     else
         doc_kv_text(&e->list, "endpoint", NULL);
     doc_kv_str(&e->list, "kind", kind);
-    doc_kv_str(&e->list, "text", text);
+    doc_kv_str(&e->list, "text", str_make(text.p, n));
+    if (mark)
+        doc_kv_str(&e->list, "who", str_make(mark + 1, text.n - n - 1));
+    else
+        doc_kv_text(&e->list, "who", NULL);
     e->n++;
     e->last = k;
 }

@@ -10,6 +10,10 @@
  * tells events of one millisecond apart. EVENT_ENDPOINT: bytes of an endpoint's name. */
 enum { EVENT_K_BITS = 12, EVENTS_LIMIT = 1000, EVENT_ENDPOINT = 64 };
 
+/* An event's text ends with this character and who has ordered it, if that is known. A text has no
+ * other one. */
+#define EVENT_BY '\x1f'
+
 /* Which events. */
 struct event_ask {
     int64_t before;                    /* only keys below */
@@ -31,7 +35,7 @@ struct event_doc {
 /* An empty answer; event_doc_end frees it. */
 void event_doc_init(struct event_doc *e);
 
-/* Appends an event. endpoint: empty: it concerns none. */
+/* Appends an event. endpoint: empty: it concerns none. text: with EVENT_BY, if it has one. */
 void event_doc_put(struct event_doc *e, int64_t k, struct str endpoint, struct str kind,
                    struct str text);
 

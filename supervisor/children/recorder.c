@@ -332,6 +332,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     r->ops->gone(r->arg);
     bool told = r->phase == RECORDER_STOPPING;
     int64_t wait = 0;
+    int pid = (int)r->pid;
     r->pid = 0;
     if (told && r->is.dropped > r->dropped_told)
         log_warn("history: the recorder has ended; %llu requests were not stored",
@@ -347,9 +348,9 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
         log_debug("the recorder has finished");
     } else {
         r->failures++;
-        log_error("the recorder ended unexpectedly: %s", how);
+        log_error("the recorder (pid %d) ended unexpectedly: %s", pid, how);
         events_add(r->events, clock_wall_ms(), EVENT_WORKER, NULL,
-                   "the recorder ended unexpectedly: %s", how);
+                   "the recorder (pid %d) ended unexpectedly: %s", pid, how);
         note_error(r, str_c(how));
         wait = backoff_ended(&r->backoff, &respawn, clock_mono_ms() - r->started_ms);
     }

@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ipc/chan.h"
+#include "supervisor/process/user.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -165,9 +166,11 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
     struct control *c = k->control;
     struct asker from = {.answer = answer_later, .who = c, .serial = k->serial, .id = m->id};
     struct doc d;
-    if (query_acts(m->what))
+    if (query_acts(m->what)) {
+        user_text(k->uid, from.by, sizeof from.by);
         log_info("%s says " STR_FMT "%s" STR_FMT, k->name, STR_ARG(m->what), m->arg.n ? " " : "",
                  STR_ARG(m->arg));
+    }
     doc_init(&d, IPC_ANSWER_MAX);
     /* a client that follows the log or has ordered a stop waits for the end of this supervisor */
     k->stays |= str_eq(m->what, STR("stop")) || str_eq(m->what, STR("logs"));

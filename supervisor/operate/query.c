@@ -106,7 +106,7 @@ static unsigned reload(struct query *q, const struct asker *from, struct str arg
         return doc_refuse(d, 503, "too many wait for the end of a reload");
     q->waits.v[q->waits.n].from = *from;
     q->waits.v[q->waits.n++].begun = false;
-    q->ops->reload(q->arg); /* a reload that is under way ends first */
+    q->ops->reload(q->arg, from->by); /* a reload that is under way ends first */
     return QUERY_LATER;
 }
 
@@ -205,8 +205,7 @@ static unsigned upgrade(struct query *q, const struct asker *from, struct str ar
  * not change a stop that is under way. */
 static unsigned stop(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
-    (void)from;
-    unsigned stops = q->ops->stop(q->arg, str_eq(arg, STR("wait")));
+    unsigned stops = q->ops->stop(q->arg, str_eq(arg, STR("wait")), from->by);
     doc_map(d, 2);
     doc_kv_text(d, "stopping", stops > 1 ? "at once" : "when what is in flight has ended");
     doc_text(d, "drain_timeout_s");
@@ -216,13 +215,15 @@ static unsigned stop(struct query *q, const struct asker *from, struct str arg, 
 
 /* ---- actions on an endpoint */
 
-static unsigned act(struct query *q, struct str name, enum ep_action a, struct doc *d)
+static unsigned act(struct query *q, const struct asker *from, struct str name, enum ep_action a,
+                    struct doc *d)
 {
     struct health_endpoint *e = health_find(q->env->health, name);
     if (!e)
         return doc_refuse(d, 404, "no endpoint has that id or name");
-    log_info("endpoint %s: an operator says %s", e->name, ep_action_name(a));
-    events_add(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, "%s", ep_action_name(a));
+    log_info("endpoint %s: an operator says %s (%s)", e->name, ep_action_name(a), from->by);
+    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s",
+                  ep_action_name(a));
     health_operator(q->env->health, e, a, clock_boot_ms());
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
@@ -233,8 +234,7 @@ static unsigned act(struct query *q, struct str name, enum ep_action a, struct d
 #define ACTION(verb, action)                                                                       \
     static unsigned verb(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
     {                                                                                              \
-        (void)from;                                                                                \
-        return act(q, arg, action, d);                                                             \
+        return act(q, from, arg, action, d);                                                       \
     }
 ACTION(enable, EP_ACT_ENABLE)
 ACTION(disable, EP_ACT_DISABLE)
@@ -272,12 +272,30 @@ static unsigned metrics(struct query *q, const struct asker *from, struct str ar
         return history_query_begin(&q->history, from, STR(#noun), arg, d);                         \
     }
 RECORDED(check)
-RECORDED(prune)
-RECORDED(backup)
 RECORDED(job)
 RECORDED(usage)
 RECORDED(blocks)
 RECORDED(speed)
+
+/* An action on the history, which the recorder may refuse. Its argument may name a client, and is
+ * not kept. */
+static unsigned ask_for(struct query *q, const struct asker *from, struct str what, struct str arg,
+                        struct doc *d)
+{
+    unsigned status = history_query_begin(&q->history, from, what, arg, d);
+    if (status == QUERY_LATER)
+        events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, NULL, from->by,
+                      "history " STR_FMT " asked for", STR_ARG(what));
+    return status;
+}
+
+#define RECORDED_ACTION(noun)                                                                      \
+    static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \
+    {                                                                                              \
+        return ask_for(q, from, STR(#noun), arg, d);                                               \
+    }
+RECORDED_ACTION(prune)
+RECORDED_ACTION(backup)
 
 /* Whether the history has the newest events too, or is about to: during an upgrade. */
 static bool events_stored(const struct query *q)

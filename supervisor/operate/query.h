@@ -15,14 +15,14 @@ struct faults;
 
 /* Callbacks for actions. */
 struct query_ops {
-    /* Reloads as SIGHUP does. */
-    void (*reload)(void *arg);
+    /* Reloads as SIGHUP does. by: who has ordered it. */
+    void (*reload)(void *arg, const char *by);
     /* Upgrades as SIGUSR2 does, but at once: `from` is answered at the end of the upgrade. False:
      * *e says why no upgrade can begin now. */
     bool (*upgrade)(void *arg, const struct asker *from, struct err *e);
-    /* Stops as SIGTERM does; once: only if there was no order to stop yet. Returns the number of
-     * orders so far. */
-    unsigned (*stop)(void *arg, bool once);
+    /* Stops as SIGTERM does; once: only if there was no order to stop yet. by: who
+     * has ordered it. Returns the number of orders so far. */
+    unsigned (*stop)(void *arg, bool once, const char *by);
 };
 
 /* Most askers that wait for the end of a reload. */

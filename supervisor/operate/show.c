@@ -283,7 +283,7 @@ static void put_last_failure(struct doc *d, const struct health_failure *f)
         doc_nil(d);
 }
 
-/* How long the state lasts; nil: since before this supervisor started. */
+/* How long the state lasts; nil: not known. */
 static void put_since(struct doc *d, const struct health_endpoint *e, int64_t now)
 {
     int64_t since = ep_word_since(&e->state, e->word, e->word_since_ms, now);

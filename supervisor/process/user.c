@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <unistd.h>
 
 bool user_find(struct user *u, const char *name, struct err *e)
@@ -24,6 +25,20 @@ bool user_find(struct user *u, const char *name, struct err *e)
     if (pw->pw_uid != geteuid())
         log_warn("user: not started as root, so the user stays as it is");
     return true;
+}
+
+void user_text(uid_t uid, char *text, size_t size)
+{
+    FILE *f = fopen("/etc/passwd", "re");
+    const struct passwd *pw = f ? fgetpwent(f) : NULL;
+    while (pw && pw->pw_uid != uid)
+        pw = fgetpwent(f);
+    if (pw)
+        snprintf(text, size, "user %s", pw->pw_name);
+    else
+        snprintf(text, size, "user %u", (unsigned)uid);
+    if (f)
+        fclose(f);
 }
 
 bool user_become(const struct user *u, struct err *e)

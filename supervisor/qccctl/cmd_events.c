@@ -32,7 +32,7 @@ static enum tint tint_of(struct str kind)
     return str_eq(kind, STR("worker")) || str_eq(kind, STR("clock")) ? TINT_BAD : TINT_WARN;
 }
 
-/* One line: time, kind, endpoint, text. */
+/* One line: time, kind, endpoint, text, who. */
 static void put_event(struct cmd *c, const json_t *e)
 {
     struct str time = doc_text_of(e, "time"), kind = doc_text_of(e, "kind");
@@ -47,6 +47,10 @@ static void put_event(struct cmd *c, const json_t *e)
         buf_free(&name);
     }
     cmd_foreign(c, doc_text_of(e, "text"));
+    if (doc_has(e, "who")) {
+        cmd_put(c, ", by ");
+        cmd_foreign(c, doc_text_of(e, "who"));
+    }
     cmd_put(c, "\n");
 }
 

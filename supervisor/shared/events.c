@@ -6,10 +6,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Less is not noticed: the two clocks are read one after the other, and the process may stand still
  * in between. */
 enum { CLOCK_SET_MS = 10000 };
+
+enum { EVENT_BY_MAX = 79 };
 
 static const char *const kinds[EVENT__COUNT] = {
     [EVENT_HEALTH] = "health",     [EVENT_BREAKER] = "breaker",   [EVENT_QUEUE] = "queue",
@@ -48,10 +51,10 @@ static void end_whole(char *text)
     }
 }
 
-void events_add(struct events *ev, int64_t now_ms, enum event_kind kind, const char *endpoint,
-                const char *fmt, ...)
+/* The next event, without its text. */
+static struct event *next(struct events *ev, int64_t now_ms, enum event_kind kind,
+                          const char *endpoint)
 {
-    va_list ap;
     int64_t k = now_ms << EVENT_K_BITS;
     const struct event *before = ev->n ? events_at(ev, ev->n - 1) : NULL;
     if (!ev->v)
@@ -62,11 +65,40 @@ void events_add(struct events *ev, int64_t now_ms, enum event_kind kind, const c
     e->k = k;
     e->kind = kind;
     snprintf(e->endpoint, sizeof e->endpoint, "%s", endpoint ? endpoint : "");
-    va_start(ap, fmt);
-    int n = vsnprintf(e->text, sizeof e->text, fmt, ap);
-    va_end(ap);
-    if (n >= (int)sizeof e->text)
+    return e;
+}
+
+/* Writes the text, cut so that `by` has room behind it. */
+static void write_text(struct event *e, const char *by, const char *fmt, va_list ap)
+{
+    size_t nby = by[0] ? min_size(strlen(by), EVENT_BY_MAX) : 0;
+    size_t room = sizeof e->text - (nby ? nby + 1 : 0);
+    if (vsnprintf(e->text, room, fmt, ap) >= (int)room)
         end_whole(e->text);
+    for (char *p = e->text; *p; p++)
+        if (*p == EVENT_BY)
+            *p = '?';
+    size_t n = strlen(e->text);
+    if (nby)
+        snprintf(e->text + n, sizeof e->text - n, "%c%.*s", EVENT_BY, (int)nby, by);
+}
+
+void events_add(struct events *ev, int64_t now_ms, enum event_kind kind, const char *endpoint,
+                const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    write_text(next(ev, now_ms, kind, endpoint), "", fmt, ap);
+    va_end(ap);
+}
+
+void events_add_by(struct events *ev, int64_t now_ms, enum event_kind kind, const char *endpoint,
+                   const char *by, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    write_text(next(ev, now_ms, kind, endpoint), by, fmt, ap);
+    va_end(ap);
 }
 
 void events_mind_clock(struct events *ev, int64_t wall_ms, int64_t boot_ms)

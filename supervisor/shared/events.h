@@ -28,7 +28,7 @@ struct event {
     int64_t k; /* as of event_doc.h: ascending as long as the clock is not set back */
     enum event_kind kind;
     char endpoint[EVENT_ENDPOINT + 1]; /* its name; "": the event concerns none */
-    char text[EVENT_TEXT];
+    char text[EVENT_TEXT];             /* with EVENT_BY (event_doc.h) and who has ordered it */
 };
 
 /* Zero bytes are a valid start. */
@@ -42,6 +42,9 @@ struct events {
  * NULL. */
 void events_add(struct events *ev, int64_t now_ms, enum event_kind kind, const char *endpoint,
                 const char *fmt, ...) PRINTF_LIKE(5, 6);
+/* Adds an event that somebody has ordered. by: who (at most 79 bytes); "": that is not known. */
+void events_add_by(struct events *ev, int64_t now_ms, enum event_kind kind, const char *endpoint,
+                   const char *by, const char *fmt, ...) PRINTF_LIKE(6, 7);
 
 /* The event of that number, counted from 0 at the start; NULL: it is forgotten, or has not
  * happened. Valid until the next events_add. */

@@ -45,7 +45,7 @@ struct health_endpoint {
     char *name;
     struct ep_state state;
     enum ep_word word;     /* of the state, as of the last look at it */
-    int64_t word_since_ms; /* since when; 0: since before this supervisor started */
+    int64_t word_since_ms; /* since when; 0: not known */
     struct health_failure last_failure;
     struct places places;
     uint64_t places_sent; /* places held here, as last sent to the successor (UP_PLACES.n) */

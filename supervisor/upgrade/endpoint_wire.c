@@ -189,3 +189,30 @@ void endpoint_wire_get_count(struct health *h, const struct ipc_up_count *m)
     e->state.no_count_until_ms = m->no_count_until_ms;
     e->state.counted_ms = m->counted_ms;
 }
+
+void endpoint_wire_put_past(const struct health_endpoint *e, int64_t now_ms, struct ipc_up_past *m)
+{
+    const struct health_failure *f = &e->last_failure;
+    *m = (struct ipc_up_past){.id = str_c(e->id),
+                              .state = str_c(ep_word_name(ep_word(&e->state, now_ms))),
+                              .since_ms =
+                                  ep_word_since(&e->state, e->word, e->word_since_ms, now_ms),
+                              .failed_ms = f->at_ms,
+                              .cls = f->cls,
+                              .status = f->status,
+                              .reason = str_c(f->reason)};
+}
+
+void endpoint_wire_get_past(struct health *h, const struct ipc_up_past *m)
+{
+    struct health_endpoint *e = health_by_id(h, m->id);
+    if (!e)
+        return;
+    struct health_failure *f = &e->last_failure;
+    if (!e->word_since_ms && str_eq(m->state, str_c(ep_word_name(e->word))))
+        e->word_since_ms = m->since_ms;
+    if (m->failed_ms <= f->at_ms || m->cls >= OUTCOME__COUNT)
+        return;
+    *f = (struct health_failure){.at_ms = m->failed_ms, .cls = m->cls, .status = m->status};
+    text(f->reason, m->reason);
+}

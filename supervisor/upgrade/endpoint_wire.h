@@ -35,4 +35,10 @@ bool endpoint_wire_put_count(const struct health_endpoint *e, struct ipc_up_coun
  * over. */
 void endpoint_wire_get_count(struct health *h, const struct ipc_up_count *m);
 
+/* Fills m with how long the state of e lasts, and its last failure. Borrows from e. */
+void endpoint_wire_put_past(const struct health_endpoint *e, int64_t now_ms, struct ipc_up_past *m);
+/* Takes that over where nothing newer is known here; an endpoint that is not configured here is
+ * passed over. */
+void endpoint_wire_get_past(struct health *h, const struct ipc_up_past *m);
+
 #endif

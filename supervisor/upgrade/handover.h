@@ -13,8 +13,14 @@ enum { HANDOVER_VERSION = 1 };
 enum { HANDOVER_FD = 3, HANDOVER_STATE_FD = 4 };
 #define HANDOVER_ENV "QCC_UPGRADE"
 
+/* The environment variable that says who has ordered the upgrade, behind the process id of the
+ * supervisor that it came to: an earlier build passes on what it does not know. */
+#define HANDOVER_BY_ENV "QCC_UPGRADE_BY"
+
 /* The first IPC_VERSION whose supervisors know UP_HISTORY. An earlier one must not be sent it. */
 enum { HANDOVER_HISTORY_IPC = 11 };
+/* The same of UP_PAST. */
+enum { HANDOVER_PAST_IPC = 13 };
 
 /* The kind of descriptor that UP_SOCKET carries. */
 enum handover_kind {

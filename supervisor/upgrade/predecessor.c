@@ -34,6 +34,15 @@ bool predecessor_waiting(const struct predecessor *pre)
 
 /* ---- first messages */
 
+static void take_by(struct predecessor *pre)
+{
+    const char *v = getenv(HANDOVER_BY_ENV);
+    char *end;
+    if (v && strtoul(v, &end, 10) == pre->pid && *end == ' ')
+        snprintf(pre->by, sizeof pre->by, "%s", end + 1);
+    unsetenv(HANDOVER_BY_ENV);
+}
+
 static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, struct err *e)
 {
     if (m->version != HANDOVER_VERSION)
@@ -44,6 +53,7 @@ static bool on_up_hello(struct predecessor *pre, const struct ipc_up_hello *m, s
     memcpy(pre->secret, m->secret.p, sizeof pre->secret);
     pre->version = m->version;
     pre->pid = m->pid;
+    take_by(pre);
     pre->gen = m->gen;
     pre->ipc = m->ipc;
     pre->same_ipc = m->ipc == IPC_VERSION;
@@ -458,6 +468,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
+    if (f->id == IPC_UP_PAST && pre->phase == PREDECESSOR_SERVING) {
+        GET(up_past)
+        endpoint_wire_get_past(pre->env.health, &m);
+        return true;
+    }
     if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {
         pre->env.ops->history(pre->env.arg);
         return true;

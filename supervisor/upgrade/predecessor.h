@@ -64,10 +64,11 @@ struct predecessor {
     uint64_t gen;
     uint8_t secret[32];
     char build[65];
-    uint32_t ipc;     /* IPC_VERSION of the predecessor */
-    bool same_ipc;    /* the predecessor's IPC_VERSION is the same: its workers' frames can be
-                         read */
-    struct buf early; /* records of BINDS that came before the table was restored */
+    char by[ASKER_BY]; /* who has ordered the upgrade; "": not known */
+    uint32_t ipc;      /* IPC_VERSION of the predecessor */
+    bool same_ipc;     /* the predecessor's IPC_VERSION is the same: its workers' frames can be
+                          read */
+    struct buf early;  /* records of BINDS that came before the table was restored */
 };
 
 /* Without a predecessor: PREDECESSOR_NONE. Else blocks until it has sent its descriptors. env is

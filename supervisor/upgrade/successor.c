@@ -46,10 +46,14 @@ bool successor_given(const struct successor *u)
 
 static bool spawn(struct successor *u, const struct successor_order *o, int *fd, struct err *e)
 {
+    char by[ASKER_BY + 16];
     int theirs;
+    snprintf(by, sizeof by, "%d %s", (int)getpid(), o->by);
     if (!fd_pair(fd, &theirs))
         return err_sys(e, "socketpair");
+    setenv(HANDOVER_BY_ENV, by, 1);
     pid_t pid = successor_fork(u->env.store, o->program, o->conf_path, theirs);
+    unsetenv(HANDOVER_BY_ENV); /* children of this process are not to have it */
     if (pid == -1) {
         err_sys(e, "fork");
         fd_close(fd);
@@ -109,7 +113,7 @@ static void failed(struct successor *u, const char *why)
         log_error("upgrade refused, this supervisor goes on: %s", why);
     else
         log_warn("upgrade given up: %s", why);
-    events_add(u->env.events, clock_wall_ms(), EVENT_UPGRADE, NULL, "refused: %s", why);
+    events_add_by(u->env.events, clock_wall_ms(), EVENT_UPGRADE, NULL, u->by, "refused: %s", why);
     if (back) {
         health_freeze(u->env.health, false);
         store_allow(u->env.store, true);
@@ -259,12 +263,23 @@ void successor_send_history(struct successor *u)
     free_history(u);
 }
 
+/* Sends UP_PAST of all endpoints. */
+static void give_past(struct successor *u)
+{
+    for (size_t i = 0; i < u->env.health->n && u->ipc >= HANDOVER_PAST_IPC; i++) {
+        struct ipc_up_past m;
+        endpoint_wire_put_past(&u->env.health->v[i], clock_boot_ms(), &m);
+        send_up(u, -1, ipc_put_v_up_past, &m);
+    }
+}
+
 static void done(struct successor *u)
 {
     struct ipc_up_done m = {};
     u->phase = SUCCESSOR_DONE;
     ev_timer_stop(u->env.loop, &u->late);
     systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
+    give_past(u);
     send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);
@@ -417,6 +432,7 @@ bool successor_begin(struct successor *u, const struct successor_order *o, const
     u->peer_slow = u->history_free = false;
     u->ipc = 0;
     u->why[0] = '\0';
+    snprintf(u->by, sizeof u->by, "%s", o->by);
     u->asked = from != NULL;
     if (from)
         u->asker = *from;

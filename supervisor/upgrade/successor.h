@@ -67,7 +67,7 @@ struct successor_env {
 
 /* The program to start, and what it gets at once; borrowed for the call. */
 struct successor_order {
-    const char *program, *conf_path;
+    const char *program, *conf_path, *by; /* by: who has ordered the upgrade */
     const struct listen_set *listen;
     struct handover handover; /* without `state`, which successor_begin makes */
 };
@@ -81,6 +81,7 @@ struct successor {
     ev_child child;
     ev_timer late;
     struct asker asker;
+    char by[ASKER_BY]; /* who has ordered the upgrade */
     uint32_t ipc;      /* IPC_VERSION of the successor; 0: not known yet */
     bool history_free; /* the recorder here has ended */
     unsigned stops;    /* orders to stop sent to the successor; a signal may have come to both */

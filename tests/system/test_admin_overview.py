@@ -81,6 +81,21 @@ def test_since_when_after_a_restart_is_not_known(qcc, upstream, tmp_path):
     assert endpoint(q, "a")["state_since_s"] is not None
 
 
+def test_an_upgrade_keeps_since_when_and_the_last_failure(qcc, raw):
+    q = qcc({**CALM, "endpoints": [raw(reply(b"{}", 503)).endpoint("a"), raw(reply(b"{}", 503)).endpoint("b")]})
+    send(q)
+    done(q.ctl("drain", "a"))
+    until(lambda: endpoint(q, "a")["state_since_s"] > 0.2, "time to pass")
+    before = {n: endpoint(q, n) for n in "ab"}
+    assert before["a"]["state"] == "draining" and before["a"]["last_failure"]["status"] == 503
+    q.upgrade()
+    until(lambda: all(endpoint(q, n)["last_failure"] for n in "ab"), "what is known of the past")
+    for n, e in before.items():
+        now = endpoint(q, n)
+        assert now["state"] == e["state"] and now["state_since_s"] >= e["state_since_s"]
+        assert now["last_failure"] == e["last_failure"]
+
+
 def test_since_when_after_a_cooldown(qcc, raw):
     """It ends by time alone: the state lasts since then, whenever it is asked for."""
     limited = raw(reply(b"{}", 429, ["retry-after: 1"]))

@@ -1,7 +1,10 @@
 """What has happened, for operators: from the supervisor's memory, and from the history."""
+import http.client
 import os
+import pwd
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -10,11 +13,14 @@ import pytest
 
 from admin import call, get, send
 from control import done
-from qcc import PATIENCE, QCCCTL, until
+from qcc import PATIENCE, QCCCTL, free_port, until
 from scripted import CALM
 from test_history import history, kept, rows, stored  # noqa: F401
 from test_reply_usage import FIRST, whole
 from upstream import reply
+
+
+ME = "user " + pwd.getpwuid(os.geteuid()).pw_name
 
 
 def events(q, query=""):
@@ -61,13 +67,74 @@ def test_what_happens_is_told(source):
     q.reload({"workers": 2})
     assert happened(q, "reload", "^done, generation 2$")["endpoint"] is None
     q.reload({"workers": "many"}, wait="refused")
-    assert happened(q, "reload", "^refused, generation 2 stays in use")
+    assert happened(q, "reload", r"^refused, generation 2 stays in use: 1 fault: \S+:\d+:\d+: workers: ")
     os.kill(q.children()[0], signal.SIGKILL)
     assert happened(q, "worker", r"^worker \d+ \(pid \d+\) ended unexpectedly after .*: signal 9")
     keys = [e["k"] for e in events(q)]
     assert keys == sorted(keys, reverse=True) and len(set(keys)) == len(keys)
     assert all(abs(e["k"] / 4096000 - time.time()) < 3600 for e in events(q))
     assert get(q, "events")["oldest"] == events(q)[-1]["time"]
+
+
+def test_who_has_ordered_it(source):
+    """The user of the control socket, the address at the admin listener, a signal; nobody else."""
+    q = source(whole("m", FIRST))
+    send(q)
+    done(q.ctl("disable", "e0"))
+    assert happened(q, "operator", "^disable$")["who"] == ME
+    assert happened(q, "health", "disabled")["who"] is None
+    assert call(q, "POST", "/api/v1/endpoints/e0/enable").status == 200
+    assert happened(q, "operator", "^enable$")["who"] == "127.0.0.1"
+    for n, order, who in [(2, lambda: q.signal(signal.SIGHUP), "a signal"),
+                          (3, lambda: done(q.ctl("reload")), ME),
+                          (4, lambda: call(q, "POST", "/api/v1/reload"), "127.0.0.1")]:
+        order()
+        assert happened(q, "reload", "^done, generation %d$" % n)["who"] == who
+    old = q.pid
+    q.upgrade()
+    assert happened(q, "upgrade", "^qcc .*, pid %d, serves in place of pid %d, qcc " % (q.pid, old))["who"] == "a signal"
+    assert not any(e["who"] for e in events(q) if e["kind"] in ("health", "start", "worker"))
+
+
+def test_who_has_upgraded_and_stopped(kept):  # noqa: F811
+    """What the history has after the end of both supervisors."""
+    q = kept(whole("m", FIRST))
+    send(q)
+    stored(q, 1)
+    q.successor = int(re.findall(r"\d+", done(q.ctl("upgrade")))[0])
+    assert happened(q, "upgrade", "pid %d, serves in place of" % q.pid)["who"] == ME
+    done(q.ctl("history", "prune", "--before", "1h"))
+    assert happened(q, "operator", "^history prune asked for$")["who"] == ME
+    q.ctl("stop")
+    q.wait()
+    q.successor = None
+    q.start(wait=False).wait_serving(3)
+    assert happened(q, "stop", "^what is in flight has")["who"] == ME
+    q.stop()
+    q.start(wait=False).wait_serving(4)
+    happened(q, "stop", "^what is in flight has", 2)
+    assert [e["who"] for e in events(q) if e["kind"] == "stop"] == ["a signal", ME]
+    assert rows(q, "SELECT text FROM event WHERE kind='operator'") == [{"text": "history prune asked for\x1f" + ME}]
+
+
+@pytest.mark.parametrize("listen,host,who", [("[::1]:%d", "::1", "::1"), ("unix:%s/admin.sock", None, "a Unix socket")])
+def test_operators_addresses(qcc, raw, tmp_path, listen, host, who):
+    """Without the port, and the token is nowhere."""
+    port = free_port()
+    token = "canary-token-0123456789"
+    q = qcc({**CALM, "endpoints": [raw(whole("m", FIRST)).endpoint("a")],
+             "admin": {"listen": listen % (port if host else tmp_path), "token": token}}, start=False)
+    q.start(wait=False)
+    until(lambda: q.ctl("status").returncode == 0 and "serving" in q.log(), "the start")
+    c = http.client.HTTPConnection(host or "localhost", port, timeout=PATIENCE)
+    if not host:
+        c.sock = socket.socket(socket.AF_UNIX)
+        c.sock.connect(str(tmp_path / "admin.sock"))
+    c.request("POST", "/api/v1/endpoints/a/drain", headers={"authorization": "Bearer " + token})
+    assert c.getresponse().status == 200
+    c.close()
+    got = q.ctl_json("events")
+    assert [e["who"] for e in got["events"] if e["kind"] == "operator"] == [who] and token not in str(got)
 
 
 def test_pages_and_parameters(source):
@@ -105,7 +172,7 @@ def test_qccctl_events(source):
     out = done(q.ctl("events"))
     lines = out.splitlines()
     assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ start +qcc .* serves", lines[0])
-    assert re.search(r"Z operator e0: enable$", [x for x in lines if " operator " in x][-1])
+    assert re.search(r"Z operator e0: enable, by %s$" % ME, [x for x in lines if " operator " in x][-1])
     assert len(done(q.ctl("events", "2")).splitlines()) == 2
     assert all(" e0: " in x for x in done(q.ctl("events", "--endpoint", "e0")).splitlines())
     assert done(q.ctl("events", "--endpoint=other")) == "no event is remembered\n"
@@ -122,12 +189,12 @@ def test_qccctl_follows_over_an_upgrade(source):
     try:
         assert "serves" in p.stdout.readline()
         done(q.ctl("drain", "e0"))
-        assert p.stdout.readline().endswith("operator e0: drain\n")
+        assert p.stdout.readline().endswith("operator e0: drain, by %s\n" % ME)
         assert " e0: " in p.stdout.readline()
         q.upgrade()
         assert re.search("upgrade +qcc .*, pid %d, serves in place of pid" % q.pid, p.stdout.readline())
         done(q.ctl("enable", "e0"))
-        assert p.stdout.readline().endswith("operator e0: enable\n")
+        assert p.stdout.readline().endswith("operator e0: enable, by %s\n" % ME)
         q.stop()
         _, err = p.communicate(timeout=PATIENCE)
         assert p.returncode == 3 and "the supervisor has ended" in err
@@ -154,7 +221,7 @@ def test_events_outlive_restarts_and_deaths(kept):  # noqa: F811
         done(q.ctl("drain", "e0"))
         done(q.ctl("enable", "e0"))
     os.kill(pid, signal.SIGKILL)
-    happened(q, "worker", "^the recorder ended unexpectedly: signal 9")
+    happened(q, "worker", r"^the recorder \(pid %d\) ended unexpectedly: signal 9" % pid)
     was = [(e["time"], e["kind"], e["text"]) for e in events(q)]
     assert sum(kind == "operator" for _, kind, _ in was) == 6 and len(set(was)) == len(was)
     q.stop()

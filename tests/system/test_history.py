@@ -172,7 +172,7 @@ def test_it_outlives_a_restart_and_a_crash(kept):
     send(q, 4)
     h = stored(q, 9)
     assert h["pid"] not in (0, first) and h["restarts"] == 1 and h["dropped"] == 0
-    assert q.wait_log("the recorder ended unexpectedly: signal 9")
+    assert q.wait_log(r"the recorder \(pid \d+\) ended unexpectedly: signal 9")
     assert q.wait_log("checked after an unclean end: it is whole")
     q.stop()
     assert rows_of(q, "SELECT count(*) FROM request") == [(9,)]

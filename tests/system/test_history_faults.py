@@ -142,7 +142,7 @@ def test_a_recorder_that_is_killed_again_and_again(kept):  # noqa: F811
     """Each time at most what it had read and not committed is lost, and the file is whole."""
     kills = 20
     q = kept(whole("m", FIRST), config={"workers": 1})
-    path, ended = history(q)["path"], "the recorder ended unexpectedly: signal 9"
+    path, ended = history(q)["path"], r"the recorder \(pid \d+\) ended unexpectedly: signal 9"
     sent = lost = 0
     for i in range(kills):
         pid = until(lambda: history(q)["state"] == "storing" and history(q)["pid"], "a recorder")

@@ -206,7 +206,7 @@ def test_an_upgrade_that_fails(kept, tmp_path, fault):  # noqa: F811
         load.more()
     assert load.failed == []
     counted(q, load.answered)
-    assert happened(q, "upgrade", "^refused: ")
+    assert happened(q, "upgrade", "^refused: .{10}")["who"] == "a signal"
     if fault == "file":
         q.configure(good)
         gone(q.upgrade())

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from client import ask
+from control import done
 from qcc import BUILD, PATIENCE, SUPERVISOR, WORKER, alive, until
 from authority import Authority
 from upstream import BLOCK, START, STREAM, STREAM_HEAD, chunk, reply
@@ -452,6 +453,7 @@ def test_a_program_that_is_gone(qcc, upstream, tmp_path):
     lame(q, tmp_path, "exit 0").unlink()
     q.signal(signal.SIGUSR2)
     q.wait_log("no upgrade: .*No such file")
+    assert re.search("upgrade +refused: .*No such file.*, by a signal\n", done(q.ctl("events")))
     assert talk(q, "a")[0] == 200
 
 

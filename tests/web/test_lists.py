@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fake_api import event, iso
-from told import READY, fill, opened, rows, sane, text, texts
+from told import READY, WRONG, fill, opened, rows, sane, text, texts
 
 LIST = "table.list tbody tr"
 
@@ -208,8 +208,10 @@ def test_events_live_older_and_by_endpoint(api, page):
         "events": first, "next": first[-1]["k"], "oldest": iso(1.7e9)}
     p = opened(page, api.url, "events")
     assert p.js("document.querySelectorAll('%s').length" % LIST) == 5
-    first.insert(0, event(-1, k=10 ** 15 + 7, text="a worker has ended"))
+    first.insert(0, event(-1, k=10 ** 15 + 7, text="a worker has ended", kind="operator", who="2001:db8::7"))
     p.until("document.querySelector('%s').textContent.includes('a worker has ended')" % LIST)
+    assert p.js("document.querySelector('[data-f=\"%s#events.0.who\"]')?.textContent" % "events?limit=50") == "2001:db8::7"
+    p.until("(%s).length == 0" % WRONG)
     p.click("#older")
     p.until("document.querySelectorAll('%s').length == 9" % LIST)
     assert any("before=%d" % first[-1]["k"] in a for _, _, a in api.asked)

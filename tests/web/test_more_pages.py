@@ -178,7 +178,7 @@ def test_names_are_text(api, page):
     api.reply["requests"] = {"requests": first, "next": None, "oldest": None}
     api.reply["requests/" + rid] = dict(one(), client=HOSTILE[0], attempts=[attempt(n, reason=n) for n in HOSTILE], choices=[choice(n) for n in HOSTILE])
     api.reply["usage"] = lambda a: usage(a, keys=HOSTILE, unpriced=HOSTILE[:1])
-    api.reply["events"] = {"events": [event(i, endpoint=n, text=n, kind="health") for i, n in enumerate(HOSTILE)], "next": None, "oldest": None}
+    api.reply["events"] = {"events": [event(i, endpoint=n, text=n, kind="health", who=n) for i, n in enumerate(HOSTILE)], "next": None, "oldest": None}
     api.reply["logs"] = {"lines": [{"level": "info", "line": n} for n in HOSTILE], "next": 9, "lost": False}
     api.reply["config"]["config"]["endpoints"] = [{"name": leaf(n, None), "weight": leaf(1, 100)} for n in HOSTILE]
     api.reply["prices"].update(models=[price(n, source=n) for n in HOSTILE], unpriced=[{"model": HOSTILE[0], "requests": 1, "last": None}])

@@ -267,6 +267,11 @@ static bool conn_ends(struct client *client)
     return c->client.last;
 }
 
+static void conn_address(const struct client *client, char *text, size_t size)
+{
+    peer_address(CONTAINER_OF(client, struct conn, client)->io.fd, text, size);
+}
+
 static const struct client_ops ops = {
     .write = conn_write,
     .done = conn_reply_done,
@@ -274,6 +279,7 @@ static const struct client_ops ops = {
     .lost = conn_lost,
     .ends = conn_ends,
     .quiet = conn_quiet,
+    .address = conn_address,
 };
 
 /* ---- reading */

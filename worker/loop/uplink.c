@@ -43,8 +43,8 @@ void uplink_recent(struct uplink *u, uint64_t id, struct str records)
     uplink_send(u, ipc_put_v_recent, &m);
 }
 
-void uplink_ask(struct uplink *u, uint64_t id, struct str what, struct str arg)
+void uplink_ask(struct uplink *u, uint64_t id, struct str what, struct str arg, struct str address)
 {
-    struct ipc_ask m = {.id = id, .what = what, .arg = arg};
+    struct ipc_ask m = {.id = id, .what = what, .arg = arg, .address = address};
     uplink_send(u, ipc_put_v_ask, &m);
 }

@@ -40,7 +40,8 @@ void uplink_stats(struct uplink *u, struct str total, struct str records);
 /* Sends RECENT: records of common/ipc/recent_record.h, the answer to RECENT_ASK `id`. */
 void uplink_recent(struct uplink *u, uint64_t id, struct str records);
 
-/* Sends ASK: an operator's question `what` with its argument; ANSWER has the same id. */
-void uplink_ask(struct uplink *u, uint64_t id, struct str what, struct str arg);
+/* Sends ASK: an operator's question `what` with its argument, and the operator's address; ANSWER
+ * has the same id. */
+void uplink_ask(struct uplink *u, uint64_t id, struct str what, struct str arg, struct str address);
 
 #endif

@@ -47,6 +47,17 @@ static bool end_of(const struct sockaddr_storage *s, struct end *e)
     return true;
 }
 
+void peer_address(int fd, char *text, size_t size)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof at;
+    struct end e;
+    memset(&at, 0, sizeof at);
+    if (getpeername(fd, (struct sockaddr *)&at, &len) == -1 || !end_of(&at, &e) ||
+        !inet_ntop(e.family, e.addr, text, (socklen_t)size))
+        text[0] = '\0';
+}
+
 static bool is_loopback(const struct end *e)
 {
     if (e->family == AF_INET)

@@ -42,6 +42,9 @@ struct client_ops {
 
     /* Whether all bytes written were taken by the socket. */
     bool (*quiet)(const struct client *c);
+
+    /* Writes the client's address as peer_address does. */
+    void (*address)(const struct client *c, char *text, size_t size);
 };
 
 /* What a listener serves: the proxy, or the admin interface. */

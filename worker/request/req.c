@@ -485,8 +485,10 @@ struct service req_service(void)
 
 void req_ask(struct req *r, uint64_t id, struct str what, struct str arg)
 {
+    char address[IPC_ADDRESS_MAX + 1];
     counters_send(r->env->counters);
-    uplink_ask(r->env->uplink, id, what, arg);
+    r->c->ops->address(r->c, address, sizeof address);
+    uplink_ask(r->env->uplink, id, what, arg, str_c(address));
 }
 
 /* ---- the client */

@@ -14,6 +14,7 @@ const columns = (f) => [
     { id: 'kind', head: t('col.kind'), tip: t('tip.ev.kind'), cell: (x) => f(x, 'kind', { tag: 'code' }) },
     { id: 'endpoint', head: t('col.endpoint'), cell: (x) => (x.r.endpoint ? ui.link(ui.endpointHref(x.r.endpoint), f(x, 'endpoint', { tag: 'bdi' })) : '') },
     { id: 'text', head: t('col.text'), cls: 'grow', cell: (x) => f(x, 'text', { tag: 'code' }) },
+    { id: 'who', head: t('col.who'), tip: t('tip.ev.who'), cell: (x) => (x.r.who ? f(x, 'who', { tag: 'bdi' }) : '') },
 ];
 
 export default {

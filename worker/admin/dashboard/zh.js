@@ -96,7 +96,7 @@ export default {
     'block.running': '进行中，{x} 后结束', 'no.blocks': '最近 7 天没有请求。', 'no.attempts': '还没有尝试。', 'unit.sec': 's',
     // requests, usage, events, logs, config, system
     'list.new': '{n} 条新记录', 'list.older': '更早', 'range.1h': '最近 1 小时', 'range.90d': '最近 90 天', 'range.month': '本月', 'range.own': '自定义', 'range.from': '从', 'range.to': '到',
-    'behind': '落后 {x}', 'col.key': '设置', 'col.value': '值', 'col.kind': '类别', 'cost.usd': '费用', 'tip.cache': '提示词 token 中读自缓存的比例', 'col.client': '客户端', 'col.total': '总耗时', 'col.inout': '输入/输出',
+    'behind': '落后 {x}', 'col.key': '设置', 'col.value': '值', 'col.kind': '类别', 'col.who': '操作者', 'tip.ev.who': '控制套接字的用户、管理监听的地址，或信号', 'cost.usd': '费用', 'tip.cache': '提示词 token 中读自缓存的比例', 'col.client': '客户端', 'col.total': '总耗时', 'col.inout': '输入/输出',
     'tip.rq.time': '开始时间', 'tip.rq.client': '所用令牌属于谁（qcc.yaml 的 clients）', 'tip.rq.model': '发送的模型；≠：回复中是另一个；*：客户端要的是另一个', 'tip.rq.endpoint': '依次尝试的端点；✕：未能服务', 'tip.rq.status': '客户端收到的状态', 'tip.rq.first': '到回复首字节的时间',
     'tip.rq.total': '到结束的时间', 'tip.rq.inout': '不含缓存的输入 token / 输出 token', 'tip.rq.cache': '提示词 token 中读自缓存的比例', 'tip.rq.cost': '按标价与端点的 price_factor', 'tip.rq.end': '对客户端而言如何结束',
     'rq.filters': '筛选', 'rq.id': '请求 id，回车', 'rq.result': '结果', 'rq.slower': '慢于', 'rq.none': '没有匹配的请求。', 'rq.shown': { other: '{n} 个请求' }, 'rq.memory': '来自内存：仅最近的', 'rq.oldest': '最早保留',

@@ -75,24 +75,26 @@ static void answers(void **state)
         doc_init(&d, 4096);
         event_doc_init(&e);
         event_doc_put(&e, k, STR("relay"), STR("breaker"), STR("closed -> open"));
-        event_doc_put(&e, k - 1, STR(""), STR("reload"), STR("done"));
+        event_doc_put(&e, k - 1, STR(""), STR("reload"), STR("done\x1fuser a, \x1f"));
         event_doc_end(&e, &d, more, more ? k - 7000000 : 0);
         assert_false(d.torn);
         rd_init(&r, buf_view(&d.b));
         assert_true(doc_read(&r, 1, &v) && v.kind == DOC_MAP && v.n == 3);
         assert_int_equal(member(&r, "events", DOC_ARRAY).n, 2);
-        assert_true(doc_read(&r, 1, &v) && v.kind == DOC_MAP && v.n == 5);
+        assert_true(doc_read(&r, 1, &v) && v.kind == DOC_MAP && v.n == 6);
         assert_true(str_eq(member(&r, "time", DOC_TEXT).text, STR("2026-09-21T14:13:20.123Z")));
         assert_int_equal(member(&r, "k", DOC_INT).i, k);
         assert_true(str_eq(member(&r, "endpoint", DOC_TEXT).text, STR("relay")));
         assert_true(str_eq(member(&r, "kind", DOC_TEXT).text, STR("breaker")));
         assert_true(str_eq(member(&r, "text", DOC_TEXT).text, STR("closed -> open")));
+        member(&r, "who", DOC_NIL);
         assert_true(doc_read(&r, 1, &v));
         member(&r, "time", DOC_TEXT);
         assert_int_equal(member(&r, "k", DOC_INT).i, k - 1);
         member(&r, "endpoint", DOC_NIL);
         member(&r, "kind", DOC_TEXT);
-        member(&r, "text", DOC_TEXT);
+        assert_true(str_eq(member(&r, "text", DOC_TEXT).text, STR("done")));
+        assert_true(str_eq(member(&r, "who", DOC_TEXT).text, STR("user a, \x1f")));
         if (more)
             assert_int_equal(member(&r, "next", DOC_INT).i, k - 1);
         else

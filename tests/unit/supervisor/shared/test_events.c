@@ -68,6 +68,32 @@ static void long_texts_are_cut(void **state)
     events_fini(&ev);
 }
 
+/* A long text leaves room for who has ordered it, and does not look like it. */
+static void who_has_ordered_it(void **state)
+{
+    (void)state;
+    struct events ev = {0};
+    char text[2 * EVENT_TEXT], by[128];
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    memset(by, 'b', sizeof by - 1);
+    by[sizeof by - 1] = '\0';
+    events_add_by(&ev, NOON, EVENT_OPERATOR, "a", "user x", "%s", "drain");
+    assert_string_equal(events_at(&ev, 0)->text, "drain\x1fuser x");
+    events_add_by(&ev, NOON, EVENT_STOP, NULL, "", "at once");
+    assert_string_equal(events_at(&ev, 1)->text, "at once");
+    events_add(&ev, NOON, EVENT_RELOAD, NULL, "refused: no key \x1f here");
+    assert_string_equal(events_at(&ev, 2)->text, "refused: no key ? here");
+    events_add_by(&ev, NOON, EVENT_RELOAD, NULL, by, "%s", text);
+    const char *got = events_at(&ev, 3)->text, *mark = strchr(got, EVENT_BY);
+    assert_int_equal(strlen(got), EVENT_TEXT - 1);
+    assert_non_null(mark);
+    assert_int_equal(strlen(mark + 1), 79);
+    assert_int_equal(strspn(got, "a"), mark - got);
+    assert_int_equal(strspn(mark + 1, "b"), 79);
+    events_fini(&ev);
+}
+
 static void a_clock_that_is_set(void **state)
 {
     (void)state;
@@ -100,8 +126,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_are_kept), cmocka_unit_test(keys_differ_within_a_millisecond),
-        cmocka_unit_test(long_texts_are_cut),  cmocka_unit_test(a_clock_that_is_set),
-        cmocka_unit_test(kinds_have_names),
+        cmocka_unit_test(long_texts_are_cut),  cmocka_unit_test(who_has_ordered_it),
+        cmocka_unit_test(a_clock_that_is_set), cmocka_unit_test(kinds_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,57 @@ static void there_and_back(void **state)
     health_fini(&b.h);
 }
 
+/* What operators see of the past goes over where nothing newer is known. */
+static void the_past_goes_over(void **state)
+{
+    (void)state;
+    struct world a, b;
+    struct ipc_up_past m, got;
+    struct buf wire;
+    struct ipc_frame f;
+    begin(&a);
+    begin(&b);
+    struct health_endpoint *x = &a.h.v[0], *y = &b.h.v[0];
+    const struct health_failure was = {
+        .at_ms = 1700000000123, .cls = OUTCOME_RATE_LIMIT, .status = 429, .reason = "limit-code"};
+    x->word = y->word = ep_word(&x->state, 5000);
+    x->word_since_ms = 1234;
+    y->word_since_ms = 0;
+    x->last_failure = was;
+    endpoint_wire_put_past(x, 5000, &m);
+    buf_init(&wire, 65536);
+    assert_true(ipc_put_up_past(&wire, 1, &m));
+    assert_true(ipc_open(buf_view(&wire), TO_NEW, &f));
+    assert_true(ipc_get_up_past(&f, &got));
+    endpoint_wire_get_past(&b.h, &got);
+    assert_int_equal(y->word_since_ms, 1234);
+    assert_true(y->last_failure.at_ms == was.at_ms);
+    assert_int_equal(y->last_failure.cls, was.cls);
+    assert_int_equal(y->last_failure.status, 429);
+    assert_string_equal(y->last_failure.reason, "limit-code");
+    assert_int_equal(b.h.v[1].last_failure.at_ms, 0);
+    /* what has happened here since is newer */
+    y->word_since_ms = 2000;
+    y->last_failure.at_ms++;
+    y->last_failure.status = 503;
+    endpoint_wire_get_past(&b.h, &got);
+    assert_int_equal(y->word_since_ms, 2000);
+    assert_int_equal(y->last_failure.status, 503);
+    /* another state, a class of another build, an endpoint that is not here */
+    y->word_since_ms = 0;
+    y->word = EP_IS_COOLING;
+    got.cls = OUTCOME__COUNT;
+    got.failed_ms += 9;
+    endpoint_wire_get_past(&b.h, &got);
+    assert_int_equal(y->word_since_ms, 0);
+    assert_int_equal(y->last_failure.status, 503);
+    got.id = STR("nobody");
+    endpoint_wire_get_past(&b.h, &got);
+    buf_free(&wire);
+    health_fini(&a.h);
+    health_fini(&b.h);
+}
+
 static void how_a_key_was_refused(void **state)
 {
     (void)state;
@@ -395,6 +446,7 @@ int main(void)
         cmocka_unit_test(times_are_moved_to_the_other_clock),
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(how_a_key_was_refused),
+        cmocka_unit_test(the_past_goes_over),
         cmocka_unit_test(nothing_hangs),
         cmocka_unit_test(the_predecessors_end_gives_back),
         cmocka_unit_test(the_new_file_has_its_word),

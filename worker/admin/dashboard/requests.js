@@ -52,8 +52,8 @@ function places(x) {
     const mark = (path) => ui.f(x.doc, `requests.${x.i}.${path}`, String, { of: x.of, tag: 'bdi' });
     if (!r.attempts?.length) return mark('endpoint');
     const lost = r.attempts[r.attempts.length - 1].class !== 'ok' && r.end !== 'client gone';
-    return h('span', null, r.attempts.map((a, k) => h('span', { class: 'place', title: [a.class, a.status, a.reason].filter(Boolean).join(' · ') }, k && !lost ? '→' : '',
-        mark(`attempts.${k}.endpoint`), lost ? h('span.bad', null, ' ✕ ') : '')));
+    return h('span', null, r.attempts.map((a, k) => [lost && k ? ' ' : '', h('span', { class: 'place', title: [a.class, a.status, a.reason].filter(Boolean).join(' · ') }, k && !lost ? '→' : '',
+        mark(`attempts.${k}.endpoint`), lost ? h('span.bad', null, ' ✕') : '')]));
 }
 
 function models(x) {

@@ -6,6 +6,7 @@ import { query, refresh } from './api.js';
 import * as ui from './parts.js';
 import { chart } from './chart.js';
 import { rangeFields, start } from './range.js';
+import { behind } from './requests.js';
 
 const EVERY = 60000;
 const SERIES = 8;
@@ -214,7 +215,7 @@ function report(ctx, v, q) {
     ];
     const range = [ui.time(d.since, { form: fmt.minute, path: of + '#since' }), ' – ', ui.time(d.until, { form: fmt.minute, path: of + '#until' })];
     return [
-        h('p.dim', { id: 'range' }, ui.dots(range, t('footer.zone', { zone: fmt.zoneName() }), d.list_prices_of ? t('footer.prices', { day: d.list_prices_of }) : null, d.rounded ? t('us.rounded') : null)),
+        h('p.dim', { id: 'range' }, ui.dots(range, t('footer.zone', { zone: fmt.zoneName() }), d.list_prices_of ? t('footer.prices', { day: d.list_prices_of }) : null, d.rounded ? t('us.rounded') : null, ctx.o.history?.state === 'sums only' ? null : behind(ctx.o))),
         ui.section(t('us.' + v.measure), tools, chartOf(ctx, v, d, keys, of)),
         h('section.part', { 'aria-label': t('us.caption') }, d.total.requests ? tableOf(v, d, keys, of, known) : ui.empty(t('us.none')), unpriced(v, d)),
     ];

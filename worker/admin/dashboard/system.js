@@ -30,12 +30,14 @@ async function begin(redraw) {
     redraw();
 }
 
-const TIPS = { generation: 'word.generation.text', requests: 'sy.started', age_s: 'sy.started' }; // else tip.sy.*
+// Words that others have, too; else sy.* and tip.sy.*.
+const HEADS = { state: 'col.state', generation: 'word.generation', requests: 'col.requests', requests_open: 'col.open' };
+const TIPS = { generation: 'word.generation.text', requests: 'sy.started', age_s: 'sy.started' };
 
 function workers(o) {
     const list = o.workers ?? [];
     const f = (x, path, show, more) => ui.f(o, `workers.${x.i}.${path}`, show, more);
-    const col = (path, show, more = {}) => ({ id: path, head: t('sy.' + path), tip: t(TIPS[path] ?? 'tip.sy.' + path), num: true, cell: (x) => f(x, path, show, { title: null }), ...more });
+    const col = (path, show, more = {}) => ({ id: path, head: t(HEADS[path] ?? 'sy.' + path), tip: t(TIPS[path] ?? 'tip.sy.' + path), num: true, cell: (x) => f(x, path, show, { title: null }), ...more });
     const cols = [
         col('pid', String, { num: false }),
         col('state', String, { num: false, cell: (x) => f(x, 'state', String, { tag: 'code' }) }),

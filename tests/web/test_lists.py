@@ -168,6 +168,16 @@ def test_a_delivered_refusal_is_a_failure(api, page):
     sane(p)
 
 
+@pytest.mark.parametrize("width", [320, 560, 768, 1024, 1280])
+def test_a_chain_of_places_stays_in_its_cell(api, page, width):
+    fill(api)
+    r = refused(api)
+    r["attempts"] = [attempt(e, "transient") for e in ("official", "official", "a-relay-of-a-long-name", "relay-b", "gateway")]
+    p = opened(page, api.url, "requests", width=width)
+    p.until("document.querySelectorAll('%s .bad').length >= 5" % LIST)
+    assert p.js("[...document.querySelectorAll('%s > *')].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)" % LIST) == []
+
+
 def test_a_field_left_with_its_page_does_not_change_the_next(api, page):
     fill(api)
     p = opened(page, api.url, "requests")

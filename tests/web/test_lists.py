@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fake_api import event, iso
-from told import READY, WRONG, fill, opened, rows, sane, text, texts
+from told import READY, WRONG, attempt, fill, opened, rows, sane, text, texts
 
 LIST = "table.list tbody tr"
 
@@ -118,13 +118,75 @@ def test_a_paused_history_is_searched_and_the_newest_come_from_memory(api, page)
     fill(api)
     api.overview["history"].update(state="paused", last_error="the disk is full")
     p = opened(page, api.url, "requests")
-    assert "requests?limit=50" in [a for _, _, a in api.asked] and "memory" in text(p, ".foot")
+    assert "requests?limit=50" in [a for _, _, a in api.asked]
+    assert text(p, "#lacks") == "state of the history: paused (the disk is full) · from memory: the last ones only"
     p.js("location.hash = '#/requests?client=alice'")
     deadline = time.monotonic() + 30
     while "requests?limit=50&client=alice" not in [a for _, _, a in api.asked] and time.monotonic() < deadline:
         p.wait(0.05)
-    p.until("!document.querySelector('.foot').textContent.includes('memory')")
+    p.until("document.querySelector('#lacks').textContent.endsWith('newer ones are missing here')")
     sane(p)
+
+
+@pytest.mark.parametrize("state", ["paused", "failed", "starting", "not answering", "sums only"])
+def test_what_cannot_be_read_is_not_nothing(api, page, state):
+    """No request in memory is not "no request yet"; a filter falls back to memory where the file is not open."""
+    fill(api)
+    api.overview["history"].update(state=state, last_error=None, why=None)
+    api.reply["requests"] = lambda a: (503, {"error": "no history is open"}) if "client" in a or "since" in a else {"requests": [], "workers_missing": 0}
+    p = opened(page, api.url, "requests")
+    p.until("document.querySelector('main .empty')?.textContent == 'No request in memory.'")
+    assert text(p, "#lacks").startswith("state of the history: %s · from memory" % state)
+    api.reply["requests"] = lambda a: (503, {"error": "no history is open"}) if "client" in a or "since" in a else {"requests": rows(), "workers_missing": 0}
+    p.js("location.hash = '#/requests?client=alice'")
+    p.until("document.querySelector('%s')?.children[1].textContent == 'alice' && !document.querySelector('.error')" % LIST)
+    assert "from memory" in text(p, "#lacks")
+    sane(p, "503")
+
+
+def refused(api):
+    """Makes the third request one whose last place refused: the refusal was delivered, so its end is ok."""
+    v, first = rows(), api.reply["requests"]
+    v[2].update(end="ok", status=529)
+    v[5].update(end="ok", status=400, attempts=[attempt("official", "permanent", status=400)])
+    api.reply["requests"] = lambda a: {**first(a), "requests": v[2:3] if "status=failed" in a else v}
+    return v[2]
+
+
+def test_a_delivered_refusal_is_a_failure(api, page):
+    rid = fill(api)
+    r = refused(api)
+    p = opened(page, api.url, "requests")
+    ends = p.js("[...document.querySelectorAll('%s')].slice(2, 6).map((r) => [r.lastChild.textContent, r.lastChild.querySelector('[data-f]').dataset.v])" % LIST)
+    assert ends[0] == ["all failed ›", "ok"] and ends[3] == ["failed ›", "ok"]
+    api.reply["requests/" + r["id"]] = {**api.reply["requests/" + rid], **r, "choices": []}
+    p.js("location.hash = '#/requests/%s'" % r["id"])
+    p.until("document.querySelector('.sentence b')?.textContent == 'all failed'")
+    assert texts(p, ".trail li")[-1].endswith("all failed")
+    p.js("location.hash = '#/'")
+    p.until("[...document.querySelectorAll('main code')].some((c) => c.textContent == 'all failed')")
+    sane(p)
+
+
+@pytest.mark.parametrize("width", [320, 560, 768, 1024, 1280])
+def test_a_chain_of_places_stays_in_its_cell(api, page, width):
+    fill(api)
+    r = refused(api)
+    r["attempts"] = [attempt(e, "transient") for e in ("official", "official", "a-relay-of-a-long-name", "relay-b", "gateway")]
+    p = opened(page, api.url, "requests", width=width)
+    p.until("document.querySelectorAll('%s .bad').length >= 5" % LIST)
+    assert p.js("[...document.querySelectorAll('%s > *')].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)" % LIST) == []
+
+
+def test_a_field_left_with_its_page_does_not_change_the_next(api, page):
+    fill(api)
+    p = opened(page, api.url, "requests")
+    p.click("input[name=model]")
+    p.type("abc")
+    p.js("location.hash = '#/endpoints'")
+    p.until("document.querySelector('main').dataset.page == 'endpoints' && document.querySelectorAll('%s').length" % LIST)
+    p.wait(0.3)
+    assert p.js("location.hash") == "#/endpoints"
 
 
 @pytest.mark.parametrize("state, shown", [("empty", "ANTHROPIC_BASE_URL"), ("none", "No request matches."), ("error", "that took too long"),

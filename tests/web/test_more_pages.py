@@ -53,6 +53,38 @@ def test_no_line_matches(api, page):
     p.until("document.querySelector('.empty')?.textContent == 'No line matches.'")
 
 
+def test_what_was_typed_does_not_outlive_its_page(api, page):
+    fill(api)
+    p = opened(page, api.url, "logs")
+    p.key("/")
+    p.type("zzzqq")
+    p.until("location.hash == '#/logs?word=zzzqq'")
+    show(p, "config?word=workers")
+    p.until("document.querySelector('input[type=search]')?.value == 'workers' && document.querySelectorAll('%s').length" % LIST)
+    show(p, "logs?word=relay")
+    p.until("document.querySelector('.log') && document.querySelector('input[type=search]').value == 'relay'")
+    show(p, "logs")
+    p.until("document.querySelector('input[type=search]').value == ''")
+    show(p, "config")
+    p.until("document.querySelectorAll('%s').length > 5" % LIST)
+    p.key("/")
+    p.type("drain")
+    p.until("document.querySelectorAll('%s').length == 1" % LIST)
+    show(p, "config?word=workers")
+    p.until("document.querySelector('%s').textContent.includes('workers') && document.querySelector('input[type=search]').value == 'workers'" % LIST)
+    sane(p)
+
+
+@pytest.mark.parametrize("fragment", ["requests", "usage", "events", "config", "config/prices", "system"])
+def test_each_column_head_explains_itself(api, page, fragment):
+    fill(api)
+    p = opened(page, api.url, fragment)
+    p.until("document.querySelector('%s')" % LIST)
+    assert p.js("[...document.querySelectorAll('main table.list thead th')].filter((e) => !e.querySelector('[data-tip]')"
+                " && !e.closest('.chart')).map((e) => e.textContent)") == []
+    assert p.js("[...document.querySelectorAll('[data-tip]')].filter((e) => /^[a-z]+(\\.[a-z_]+)+$/.test(e.dataset.tip)).length") == 0
+
+
 # ---- configuration and prices
 
 def test_config_shows_what_is_in_use(api, page):

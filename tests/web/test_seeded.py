@@ -188,3 +188,21 @@ def test_thirty_days_and_a_thousand_rows(seeded, page):
     print("1,000 rows drawn anew in %.0f ms; heap %.1f MB before" % (took, before / 1e6))
     assert p.js("document.querySelectorAll('%s').length" % LIST) == 1000
     assert p.console == []
+
+
+def test_plain_texts_open_with_the_token(seeded, page):
+    """A link cannot send admin.token: the page fetches what the link leads to, and shows it."""
+    s = seeded(history=False, config={"admin": {"token": "the-admin-token-1"}})
+    p = page(s.url + "#/system")
+    p.until("document.activeElement?.matches('input[name=token]')")
+    p.type("the-admin-token-1")
+    p.key("Enter")
+    p.until("document.querySelector('a[href=metrics]')")
+    p.until("document.querySelector('[data-f$=\"libraries.worker\"]') && !document.querySelector('.skeleton')")  # nothing moves any more
+    for path, shown in (("metrics", "# TYPE qcc_"), ("readyz", "")):
+        p.click("a[href=%s]" % path)
+        p.until("document.querySelector('dialog[open] pre')?.textContent.length > 3")
+        assert shown in text(p, "dialog pre")
+        p.key("Escape")
+        p.until("!document.querySelector('dialog')")
+    assert [c for c in p.console if "401" not in c] == []

@@ -51,6 +51,17 @@ def test_sums_of_chart_and_table_are_those_of_one_reply(api, page):
     total = sum(number(c) for r in chart for c in r if c != "–")
     table = [number(x) for x in p.js("[...document.querySelectorAll('%s')].map((r) => r.children[1].textContent)" % ROWS)]
     assert total == sum(table) == told["total"]["requests"] == number(text(p, "tfoot td:nth-child(2)"))
+    value = "((of, path) => path.split('.').reduce((o, k) => o[k], window.told[of]))(...%s.split('#'))"
+    marks = p.js("[...document.querySelectorAll('main [data-from]')].map((e) => [e.dataset.from, e.dataset.how, e.dataset.v])")
+    assert len(marks) == 2 * len(told["keys"]) + 2
+    for mark in marks:
+        v = p.js(value % json.dumps(mark[0]))
+        if mark[1] == "cache":
+            want = v["cache_read"] / (v["input"] + v["cache_read"] + v["write_5m"] + v["write_1h"])
+        else:
+            assert mark[1] == "share of requests"
+            want = v["requests"] / told["total"]["requests"]
+        assert abs(float(mark[2]) - want) < 1e-9, mark
     shares = [number(x) for x in p.js("[...document.querySelectorAll('%s')].map((r) => r.querySelector('[data-label=Share]').textContent)" % ROWS)]
     assert abs(sum(shares) - 100) < 0.5
 

@@ -42,6 +42,9 @@ export function setToken(value, keep) {
     store.set('token', keep ? value : null);
 }
 
+// What a plain link could not send along: the headers of a request.
+export const headers = () => (token ? { authorization: 'Bearer ' + token } : {});
+
 // One request. Anything but a 2xx is an ApiError with the server's sentence; no reply at all has status 0.
 export async function call(method, path, outer) {
     const abort = new AbortController();
@@ -53,7 +56,7 @@ export async function call(method, path, outer) {
             signal: abort.signal,
             cache: 'no-store',
             redirect: 'error',
-            headers: token ? { authorization: 'Bearer ' + token } : {},
+            headers: headers(),
         });
         const text = await r.text();
         let body = null;

@@ -8,7 +8,6 @@ import { reload, isBusy } from './actions.js';
 
 const EVERY = 30000;
 const RATES = ['input', 'output', 'cache_read', 'write_5m', 'write_1h'];
-let typed = null;
 
 const leaf = (x) => x !== null && typeof x === 'object' && 'value' in x && 'changed' in x;
 
@@ -40,24 +39,27 @@ function inUse(ctx, d, of) {
 
 function settings(ctx, d, of) {
     const p = ctx.route.params;
-    const word = (typed ?? p.word ?? '').toLowerCase();
+    const word = (p.word ?? '').toLowerCase();
     const all = flat(d.config);
     const rows = all.filter((x) => (!p.changed || x.leaf.changed) && (x.name.toLowerCase().includes(word) || show(x.key)(x.leaf.value).toLowerCase().includes(word)));
     // null is a value here.
     const value = (x, m, cls) => h('code', { class: cls, 'data-f': `${of}#${x.path}.${m}`, 'data-v': String(x.leaf[m]) }, show(x.key)(x.leaf[m]));
     const cols = [
-        { id: 'key', head: t('col.key'), cell: (x) => h('code', null, x.name) },
-        { id: 'value', head: t('col.value'), cls: 'wrap', cell: (x) => value(x, 'value', x.leaf.changed ? 'changed' : null) },
+        { id: 'key', head: t('col.key'), tip: t('tip.cf.key'), cell: (x) => h('code', null, x.name) },
+        { id: 'value', head: t('col.value'), tip: t('cf.values'), cls: 'wrap', cell: (x) => value(x, 'value', x.leaf.changed ? 'changed' : null) },
         { id: 'default', head: t('cf.default'), tip: t('tip.cf.default'), cell: (x) => (x.leaf.changed ? value(x, 'default', 'dim') : '') },
     ];
     return ui.section(t('cf.values'), [
-        ui.search(t('cf.search'), typed ?? p.word ?? '', (v) => { typed = v; ctx.set({ word: v || null }); }),
+        ui.search(t('cf.search'), p.word ?? '', (v) => ctx.set({ word: v || null })),
         h('label.field', null, h('input', { type: 'checkbox', checked: Boolean(p.changed), onchange: (e) => ctx.set({ changed: e.currentTarget.checked ? '1' : null }) }), t('cf.only')),
         h('span.dim', null, t('shown', { n: rows.length, all: all.length })),
     ], rows.length ? ui.table({ id: 'settings', caption: t('cf.values'), cols, rows, key: (x) => x.path }) : ui.empty(t('cf.none')));
 }
 
 // ---- prices
+
+// An address is broken behind its slashes only.
+const breakable = (s) => s.split(/(?<=\/)/).flatMap((x, i) => (i ? [h('wbr'), x] : [x]));
 
 const yaml = (models) => ['prices:', '  models:', ...models.flatMap((m) => [`    - match: ${JSON.stringify(m)}`, '      rates:', `        - {input: ?, output: ?, cache_read: ?, write_5m: ?, write_1h: ?}`])].join('\n');
 
@@ -66,9 +68,9 @@ function missing(d, of) {
     if (!list.length) return null;
     const lines = yaml(list.map((u) => u.model));
     const cols = [
-        { id: 'model', head: t('col.model'), cls: 'grow', cell: (x) => ui.f(d, `unpriced.${x.i}.model`, String, { of, tag: 'bdi' }) },
-        { id: 'requests', head: t('col.requests'), num: true, cell: (x) => ui.f(d, `unpriced.${x.i}.requests`, fmt.num, { of }) },
-        { id: 'last', head: t('pr.last'), num: true, cell: (x) => ui.time(x.u.last, { path: `${of}#unpriced.${x.i}.last`, form: fmt.when }) },
+        { id: 'model', head: t('col.model'), tip: t('tip.model'), cls: 'grow', cell: (x) => ui.f(d, `unpriced.${x.i}.model`, String, { of, tag: 'bdi' }) },
+        { id: 'requests', head: t('col.requests'), tip: t('pr.missing'), num: true, cell: (x) => ui.f(d, `unpriced.${x.i}.requests`, fmt.num, { of }) },
+        { id: 'last', head: t('pr.last'), tip: t('tip.pr.last'), num: true, cell: (x) => ui.time(x.u.last, { path: `${of}#unpriced.${x.i}.last`, form: fmt.minute }) },
     ];
     return ui.section(t('pr.missing'), [ui.copyButton(lines)],
         ui.table({ id: 'unpriced', caption: t('pr.missing'), cols, rows: list.map((u, i) => ({ u, i })), key: (x) => x.u.model }),
@@ -77,7 +79,7 @@ function missing(d, of) {
 
 function prices(ctx) {
     const q = query('prices', EVERY);
-    const head = ui.pageHead(t('pr.title'), ui.link('#/config', '‹ ' + t('nav.config')));
+    const head = ui.pageHead(t('us.prices'), ui.link('#/config', '‹ ' + t('nav.config')));
     return [head, ui.loaded(q, 400, () => refresh((x) => x === q), (d) => {
         const of = q.path0;
         const f = (x, path, form, more) => ui.f(d, `models.${x.i}.${path}`, form, { of, ...more });
@@ -85,25 +87,25 @@ function prices(ctx) {
             x.m.above ? h('span.dim', { title: t('pr.above', { n: fmt.compact(x.m.above.tokens) }) }, ' / ', f(x, 'above.' + k, fmt.money, { absent: t('pr.none') })) : null) });
         const times = (k) => ({ id: k, head: t('pr.' + k), tip: t('tip.pr.' + k), num: true, cell: (x) => f(x, k, (v) => '×' + fmt.num(v, 6), { absent: t('pr.none') }) });
         const cols = [
-            { id: 'model', head: t('col.model'), cls: 'nowrap', cell: (x) => h('div', null, f(x, 'model', String, { tag: 'bdi' }), x.m.above ? h('div.dim', null, '/ ', t('pr.above', { n: fmt.compact(x.m.above.tokens) })) : null) },
+            { id: 'model', head: t('col.model'), tip: t('tip.model'), cls: 'nowrap', cell: (x) => h('div', null, f(x, 'model', String, { tag: 'bdi' }), x.m.above ? h('div.dim', null, '/ ', t('pr.above', { n: fmt.compact(x.m.above.tokens) })) : null) },
             { id: 'from', head: t('pr.from'), tip: t('tip.pr.from'), cls: 'nowrap', cell: (x) => f(x, 'from', String, { absent: t('pr.always') }) },
             rate('input', 'col.tokens.in'), rate('output', 'col.tokens.out'), rate('cache_read', 'us.read'), rate('write_5m', 'pr.5m'), rate('write_1h', 'pr.1h'),
             times('fast'), times('batch'), times('geo_us'),
-            { id: 'source', head: t('pr.source'), cls: 'wrap', cell: (x) => (x.m.override ? h('b', { 'data-f': `${of}#models.${x.i}.override`, 'data-v': 'true' }, t('pr.own')) : f(x, 'source', String, { cls: 'dim' })) },
+            { id: 'source', head: t('pr.source'), tip: t('tip.pr.source'), cls: 'source', cell: (x) => (x.m.override ? h('b', { 'data-f': `${of}#models.${x.i}.override`, 'data-v': 'true' }, t('pr.own')) : f(x, 'source', breakable, { cls: 'dim' })) },
         ];
         return [h('p.dim', null, ui.dots(d.list_prices_of ? [t('pr.day'), ' ', ui.f(d, 'list_prices_of', String, { of })] : null, t('pr.unit'))),
             d.unpriced === null ? h('p.dim', null, t('history.off')) : missing(d, of),
             ui.section(t('pr.table'), null, ui.table({ id: 'prices', caption: t('pr.table'), cls: 'broad', cols, rows: d.models.map((m, i) => ({ m, i })), key: (x) => x.m.model })),
             d.factors?.length ? ui.section(t('pr.factors'), null, ui.table({ id: 'factors', caption: t('pr.factors'), rows: d.factors.map((x, i) => ({ x, i })), key: (x) => String(x.i), cols: [
-                { id: 'endpoint', head: t('col.endpoint'), cls: 'grow', cell: (x) => ui.f(d, `factors.${x.i}.endpoint`, String, { of, tag: 'bdi' }) },
-                { id: 'factor', head: 'price_factor', num: true, cell: (x) => ui.f(d, `factors.${x.i}.factor`, (v) => '×' + fmt.num(v, 6), { of }) },
-                { id: 'since', head: t('pr.from'), num: true, cell: (x) => ui.time(x.x.since, { path: `${of}#factors.${x.i}.since` }) },
+                { id: 'endpoint', head: t('col.endpoint'), tip: t('word.endpoint.text'), cls: 'grow', cell: (x) => ui.f(d, `factors.${x.i}.endpoint`, String, { of, tag: 'bdi' }) },
+                { id: 'factor', head: 'price_factor', tip: t('tip.pr.factor'), num: true, cell: (x) => ui.f(d, `factors.${x.i}.factor`, (v) => '×' + fmt.num(v, 6), { of }) },
+                { id: 'since', head: t('pr.from'), tip: t('tip.pr.from'), num: true, cell: (x) => ui.time(x.x.since, { path: `${of}#factors.${x.i}.since` }) },
             ] })) : null];
     })];
 }
 
 export default {
-    title: (route) => (route.parts[1] === 'prices' ? t('pr.title') : t('nav.config')),
+    title: (route) => (route.parts[1] === 'prices' ? t('us.prices') : t('nav.config')),
     view(ctx) {
         if (ctx.route.parts[1] === 'prices') return prices(ctx);
         const q = query('config', EVERY);

@@ -10,10 +10,10 @@ const EVERY = 5000;
 const list = pager('events', 'k');
 
 const columns = (f) => [
-    { id: 'time', head: t('col.time'), cls: 'nowrap', cell: (x) => ui.time(x.r.time, { path: `${x.of}#events.${x.i}.time` }) },
+    { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cls: 'nowrap', cell: (x) => ui.time(x.r.time, { path: `${x.of}#events.${x.i}.time` }) },
     { id: 'kind', head: t('col.kind'), tip: t('tip.ev.kind'), cell: (x) => f(x, 'kind', { tag: 'code' }) },
-    { id: 'endpoint', head: t('col.endpoint'), cell: (x) => (x.r.endpoint ? ui.link(ui.endpointHref(x.r.endpoint), f(x, 'endpoint', { tag: 'bdi' })) : '') },
-    { id: 'text', head: t('col.text'), cls: 'grow', cell: (x) => f(x, 'text', { tag: 'code' }) },
+    { id: 'endpoint', head: t('col.endpoint'), tip: t('word.endpoint.text'), cell: (x) => (x.r.endpoint ? ui.link(ui.endpointHref(x.r.endpoint), f(x, 'endpoint', { tag: 'bdi' })) : '') },
+    { id: 'text', head: t('col.text'), tip: t('tip.ev.text'), cls: 'grow', cell: (x) => f(x, 'text', { tag: 'code' }) },
     { id: 'who', head: t('col.who'), tip: t('tip.ev.who'), cell: (x) => (x.r.who ? f(x, 'who', { tag: 'bdi' }) : '') },
 ];
 

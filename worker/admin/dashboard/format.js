@@ -176,3 +176,10 @@ export function cacheShare(tk) {
 
 export const tokenSum = (tk) =>
     tk ? ['input', 'output', 'cache_read', 'write_5m', 'write_1h'].reduce((a, k) => a + (tk[k] ?? 0), 0) : null;
+
+// How a request ended. The API says `ok` of each reply that reached the client, also of a refusal that no place could avoid.
+export function ended(r) {
+    const tries = r.attempts ?? [];
+    if (r.end !== 'ok' || !(r.status >= 400) || !tries.length || tries[tries.length - 1].class === 'ok') return r.end;
+    return tries.some((a) => a.endpoint !== tries[0].endpoint) ? 'all failed' : 'failed';
+}

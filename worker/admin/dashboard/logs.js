@@ -8,7 +8,7 @@ const EVERY = 2000;
 const LEVELS = ['debug', 'info', 'warning', 'error'];
 let held = null; // {data, of}: what stands while it is not followed
 let box = null;
-let typed = null;
+let typed = null; // what is not asked for yet
 let timer = 0;
 
 const atEnd = (el) => el.scrollHeight - el.scrollTop - el.clientHeight < 8;
@@ -32,7 +32,10 @@ export default {
         const set = (v) => {
             typed = v;
             clearTimeout(timer);
-            timer = setTimeout(() => ctx.set({ word: v || null }), 250);
+            timer = setTimeout(() => {
+                typed = null;
+                if (ctx.route.page === 'logs') ctx.set({ word: v || null });
+            }, 250);
         };
         return [
             ui.pageHead(t('nav.logs')),

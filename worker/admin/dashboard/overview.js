@@ -140,7 +140,7 @@ function failures(q) {
         { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cell: (r) => ui.time(r.time, { path: `${q.path0}#requests.${q.data.requests.indexOf(r)}.time`, ago: true }) },
         { id: 'endpoint', head: t('col.endpoint'), tip: t('tip.rq.endpoint'), cell: (r) => r.endpoint ?? r.attempts?.[r.attempts.length - 1]?.endpoint ?? fmt.NONE },
         { id: 'status', head: t('col.status'), tip: t('tip.rq.status'), num: true, cell: (r) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.status`, String, { of: q.path0 }) },
-        { id: 'end', head: t('col.end'), tip: t('tip.rq.end'), cell: (r) => h('code', null, r.end ?? fmt.NONE) },
+        { id: 'end', head: t('col.end'), tip: t('tip.rq.end'), cell: (r) => h('code', null, fmt.ended(r) ?? fmt.NONE) },
     ];
     return ui.loaded(q, 160, () => refresh((x) => x === q), (d) => (d.requests.length
         ? ui.table({ id: 'failures', caption: t('newest.failures'), cols, rows: d.requests, key: (r) => r.id, open: (r) => '#/requests/' + r.id })

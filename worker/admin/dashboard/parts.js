@@ -346,3 +346,6 @@ export const search = (label, value, set) =>
 export const select = (label, value, options, set) =>
     h('label.field', null, h('span', null, label), h('select', { value, onchange: (e) => set(e.currentTarget.value) },
         options.map(([v, text]) => h('option', { value: v }, text))));
+
+// Marks of a value that the page computes: of what (as data-f has it), how, and the value itself.
+export const derived = (from, how, v) => ({ 'data-from': from, 'data-how': how, 'data-v': v === null ? null : String(v) });

@@ -7,7 +7,7 @@ import * as ui from './parts.js';
 import { pager } from './pager.js';
 import { rangeFields, start } from './range.js';
 import { firstSteps } from './overview.js';
-import { trail, endMs } from './trail.js';
+import { trail, endMs, endClass, endTip } from './trail.js';
 
 const EVERY = 2000;
 const LIMIT = 50;
@@ -52,8 +52,8 @@ function places(x) {
     const mark = (path) => ui.f(x.doc, `requests.${x.i}.${path}`, String, { of: x.of, tag: 'bdi' });
     if (!r.attempts?.length) return mark('endpoint');
     const lost = r.attempts[r.attempts.length - 1].class !== 'ok' && r.end !== 'client gone';
-    return h('span', null, r.attempts.map((a, k) => h('span', { class: 'place', title: [a.class, a.status, a.reason].filter(Boolean).join(' · ') }, k && !lost ? '→' : '',
-        mark(`attempts.${k}.endpoint`), lost ? h('span.bad', null, ' ✕ ') : '')));
+    return h('span', null, r.attempts.map((a, k) => [lost && k ? ' ' : '', h('span', { class: 'place', title: [a.class, a.status, a.reason].filter(Boolean).join(' · ') }, k && !lost ? '→' : '',
+        mark(`attempts.${k}.endpoint`), lost ? h('span.bad', null, ' ✕') : '')]));
 }
 
 function models(x) {
@@ -79,10 +79,10 @@ function columns() {
         col('inout', 'col.inout', (x) => h('span', null, f(x, 'tokens.input', fmt.compact), '/', f(x, 'tokens.output', fmt.compact)), num),
         col('cache', 'col.cache', (x) => {
             const share = fmt.cacheShare(x.r.tokens);
-            return h('span', { title: share === null ? t('value.none') : t('rq.read', { n: fmt.num(x.r.tokens.cache_read) }) }, share === 1 || share === 0 || share === null ? fmt.pct(share) : Math.round(share * 100) + '%');
-        }, num),
-        col('cost', 'cost.usd', (x) => f(x, 'cost.usd', fmt.money, { absent: x.r.cost?.missing?.length ? x.r.cost.missing.join(', ') : t('value.none') }), num),
-        col('end', 'col.end', (x) => h('span', { class: x.r.end === 'ok' ? null : x.r.end === 'client gone' ? 'warn' : 'bad' }, ui.word(x.r.end, 'end', `${x.of}#requests.${x.i}.end`), h('span.dim', { 'aria-hidden': 'true' }, ' ›'))),
+            return h('span', { ...ui.derived(`${x.of}#requests.${x.i}.tokens`, 'cache', share), title: share === null ? t('value.none') : t('rq.read', { n: fmt.num(x.r.tokens.cache_read) }) }, share === 1 || share === 0 || share === null ? fmt.pct(share) : Math.round(share * 100) + '%');
+        }, { ...num, tip: t('tip.cache') }),
+        col('cost', 'cost.usd', (x) => f(x, 'cost.usd', fmt.money, { absent: x.r.cost?.missing?.length ? x.r.cost.missing.join(', ') : t('value.none') }), { ...num, tip: t('tip.us.cost') }),
+        col('end', 'col.end', (x) => h('span', { class: endClass(x.r) }, f(x, 'end', () => fmt.ended(x.r), { tag: 'code', title: endTip(x.r) }), h('span.dim', { 'aria-hidden': 'true' }, ' ›'))),
     ];
 }
 
@@ -92,7 +92,9 @@ const trailHref = (r) => `#/requests/${r.id}?at=${endMs(r)}`;
 
 function filters(ctx, rows) {
     const p = ctx.route.params;
-    const set = (name) => (v) => ctx.set({ [name]: v || null });
+    // A field that is left with the page says so once another page is shown: that is not its address.
+    const put = (v) => ctx.route.page === 'requests' && !ctx.route.parts[1] && ctx.set(v);
+    const set = (name) => (v) => put({ [name]: v || null });
     const any = ['', t('any')];
     const text = (name, label, values) => h('label.field', { key: name }, h('span', null, label),
         h('input', { type: 'text', name, list: 'dl-' + name, value: p[name] ?? '', placeholder: t('any'), autocomplete: 'off', spellcheck: 'false', onchange: (e) => set(name)(e.currentTarget.value.trim()) }),
@@ -111,23 +113,45 @@ function filters(ctx, rows) {
         ui.select(t('rq.result'), p.status ?? '', [any, ...STATUS.map((s) => [s, s.endsWith('xx') ? s : t(s)])], set('status')),
         ui.select(t('col.class'), p.class ?? '', [any, ...CLASSES.map((c) => [c, c])], set('class')),
         ui.select(t('rq.slower'), p.min_ms ?? '', [any, ...SLOW.map((ms) => [String(ms), fmt.span(ms)])], set('min_ms')),
-        rangeFields(p, [['', t('any')], ['1h', t('range.1h')], ['24h', t('range.24h')], ['7d', t('range.7d')], ['30d', t('range.30d')]], (v) => ctx.set(v)),
+        rangeFields(p, [['', t('any')], ['1h', t('range.1h')], ['24h', t('range.24h')], ['7d', t('range.7d')], ['30d', t('range.30d')]], put),
         filtered(p) ? ui.button(t('filter.clear'), () => ctx.set(Object.fromEntries(FILTERS.map((k) => [k, null]))), { class: 'small' }) : null));
 }
 
 // ---- the list
 
-// How far what is stored stands behind what happens.
-export const behind = (o) => (o.history?.behind_ms >= 2000
-    ? h('span.warn', { 'data-f': 'history.behind_ms', 'data-v': String(o.history.behind_ms) }, t('behind', { x: fmt.span(o.history.behind_ms) })) : null);
+const stateOf = (o) => o.history?.state ?? 'off';
+// Where nobody answers what is asked of the history.
+const MUTE = ['off', 'starting', 'not running', 'not answering'];
+
+// What the history lacks of what has happened, if anything: {state}, else how far it stands behind.
+export function behind(o) {
+    const s = stateOf(o);
+    if (s !== 'storing' && s !== 'off') {
+        const why = o.history.last_error ?? o.history.why;
+        return h('span.warn', { 'data-f': 'history.state', 'data-v': s }, t('history.is', { x: s }), why ? ` (${why})` : '');
+    }
+    const ms = o.history?.behind_ms;
+    return ms >= 2000 ? h('span.warn', { 'data-f': 'history.behind_ms', 'data-v': String(ms) }, t('behind', { x: fmt.span(ms) })) : null;
+}
+
+// No row: none there was, none matches, or none is known.
+function none(o, p, stored) {
+    if (filtered(p)) return ui.empty(t('rq.none'));
+    const known = stored || (stateOf(o) === 'off' && !(o.totals?.requests > 0));
+    return known ? firstSteps(o) : ui.empty(t('rq.unknown'));
+}
 
 function listView(ctx) {
     const { o } = ctx;
     const p = ctx.route.params;
-    const state = o.history?.state ?? 'off';
-    // What is paused is still there to be searched; the newest are in memory alone.
-    const stored = state === 'storing' || (filtered(p) && ['paused', 'clock'].includes(state));
-    const q = query(address(p, stored), EVERY, 'requests');
+    // What is stored no more is still there to be searched, if it can be read; the newest are in memory alone.
+    const whole = stateOf(o) === 'storing';
+    let stored = whole || (filtered(p) && !MUTE.includes(stateOf(o)));
+    let q = query(address(p, stored), EVERY, 'requests');
+    if (stored && !whole && q.error && q.path0 !== q.path) {
+        stored = false;
+        q = query(address(p, false), EVERY, 'requests-memory');
+    }
     const again = () => refresh((x) => x === q);
     const every = list.rows(q);
     const rows = stored ? every : every.filter(({ r }) => passes(r, p));
@@ -137,11 +161,12 @@ function listView(ctx) {
         filters(ctx, every),
         h('section.part', { 'aria-label': t('nav.requests') },
             q.error ? ui.errorPart(q.error, again) : null,
+            whole || stateOf(o) === 'off' ? null : h('p.note', { id: 'lacks' }, ui.dots(behind(o), t(stored ? 'rq.older' : 'rq.memory'))),
             !list.ready(q) ? (q.error ? null : ui.skeleton(400)) : !rows.length
-                ? (filtered(p) ? ui.empty(t('rq.none')) : firstSteps(o))
+                ? none(o, p, stored)
                 : ui.table({ id: 'requests', caption: t('nav.requests'), cls: 'broad' + (q.error ? ' stale' : ''), cols: columns(), rows, key: (x) => x.r.id, memo: (x) => [x.r, `${lang} ${x.of} ${x.i} ${new Date().getDate()}`], open: (x) => trailHref(x.r) }),
             list.end(ctx.redraw),
-            h('p.foot', null, ui.dots(rows.length ? t('rq.shown', { n: rows.length }) : null, stored ? null : t('rq.memory'), behind(o),
+            h('p.foot', null, ui.dots(rows.length ? t('rq.shown', { n: rows.length }) : null, stateOf(o) === 'off' ? t('rq.memory') : whole ? behind(o) : null,
                 every[0]?.doc.oldest ? [t('rq.oldest'), ' ', ui.time(every[0].doc.oldest, { path: every[0].of + '#oldest' })] : null))),
     ];
 }

@@ -2,7 +2,7 @@
 import { h } from './dom.js';
 import { t } from './i18n.js';
 import * as fmt from './format.js';
-import { query, refresh, call } from './api.js';
+import { query, refresh, call, headers } from './api.js';
 import * as ui from './parts.js';
 
 const EVERY = 10000;
@@ -30,18 +30,37 @@ async function begin(redraw) {
     redraw();
 }
 
+// Words that others have, too; else sy.* and tip.sy.*.
+const HEADS = { state: 'col.state', generation: 'word.generation', requests: 'col.requests', requests_open: 'col.open' };
+const TIPS = { generation: 'word.generation.text', requests: 'sy.started', age_s: 'sy.started' };
+
 function workers(o) {
     const list = o.workers ?? [];
     const f = (x, path, show, more) => ui.f(o, `workers.${x.i}.${path}`, show, more);
-    const col = (path, show, more = {}) => ({ id: path, head: t('sy.' + path), num: true, cell: (x) => f(x, path, show, { title: null }), ...more });
+    const col = (path, show, more = {}) => ({ id: path, head: t(HEADS[path] ?? 'sy.' + path), tip: t(TIPS[path] ?? 'tip.sy.' + path), num: true, cell: (x) => f(x, path, show, { title: null }), ...more });
     const cols = [
         col('pid', String, { num: false }),
         col('state', String, { num: false, cell: (x) => f(x, 'state', String, { tag: 'code' }) }),
         col('generation'), col('connections'), col('requests_open'), col('requests'), col('buffered_bytes', fmt.bytes),
-        col('memory_bytes', fmt.bytes), col('failures', fmt.num, { tip: t('tip.sy.failures') }), col('age_s', (s) => fmt.span(s * 1000)),
+        col('memory_bytes', fmt.bytes), col('failures'), col('age_s', (s) => fmt.span(s * 1000)),
     ];
     return list.length ? ui.table({ id: 'workers', caption: t('sy.workers'), cls: 'broad', cols, rows: list.map((w, i) => ({ w, i })), key: (x) => String(x.w.pid) }) : ui.empty(t('sy.noworkers'));
 }
+
+// A plain link cannot send the token: with one, the text is fetched and shown here.
+async function openText(e, path) {
+    if (!headers().authorization || e.ctrlKey || e.metaKey) return;
+    e.preventDefault();
+    try {
+        const r = await fetch(path, { headers: headers(), cache: 'no-store', redirect: 'error' });
+        const text = await r.text();
+        ui.dialog({ title: '/' + path, cls: 'wide', body: () => h('pre.code', { tabindex: '0' }, text), buttons: [{ label: t('close'), value: true }] });
+    } catch {
+        ui.say(t('error.network'), 'error');
+    }
+}
+
+const textLink = (path) => ui.link(path, '/' + path, { onclick: (e) => openText(e, path) });
 
 const rows = (list) => h('dl.facts', null, list.filter(Boolean).map(([label, ...x]) => [h('dt', null, label), h('dd', null, x)]));
 
@@ -89,7 +108,7 @@ export default {
                 ui.section(t('sy.versions'), null, rows([
                     ['QCC', ui.f(o, 'version', String)],
                     ...libraries.map((k) => [k, ui.f(status.data, 'libraries.' + k, String, { of: 'status' })]),
-                    [t('sy.links'), ui.dots(ui.link('metrics', '/metrics'), ui.link('healthz', '/healthz'), ui.link('readyz', '/readyz'))],
+                    [t('sy.links'), ui.dots(...['metrics', 'healthz', 'readyz'].map(textLink))],
                     [t('sy.manual'), h('code', null, 'man qcc-supervisor'), ' · ', h('code', null, 'man qcc.yaml'), ' · ', h('code', null, 'man qccctl')],
                 ])))];
     },

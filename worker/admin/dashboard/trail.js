@@ -10,6 +10,9 @@ const KINDS = ['input', 'output', 'cache_read', 'write_5m', 'write_1h'];
 // When it ended, in ms: `time` is when it began.
 export const endMs = (r) => r.at_ms ?? (fmt.date(r.time)?.getTime() ?? 0) + (r.total_ms ?? 0);
 
+export const endClass = (r) => (fmt.ended(r) === 'ok' ? (r.status >= 400 ? 'bad' : null) : r.end === 'client gone' ? 'warn' : 'bad');
+export const endTip = (r) => (fmt.ended(r) === r.end ? null : t('rq.refused'));
+
 const exact = (d) => fmt.when(d) + '.' + String(d.getMilliseconds()).padStart(3, '0');
 
 // ---- the timeline
@@ -40,7 +43,7 @@ function attempt(r, i, f, last) {
     return h('li.try', { key: 'a' + i }, at(a.at_ms), h('div', null,
         h('span.dim', { 'aria-hidden': 'true' }, last ? '└ ' : '├ '), h('b.who', null, f(p + 'endpoint', String, { tag: 'bdi' })), ' ',
         h('span.bar', { 'aria-hidden': 'true' }, h('span', { class: bad ? 'lost' : 'won', style: { 'margin-left': (a.at_ms / total) * 100 + '%', width: Math.max((a.ms / total) * 100, 0.5) + '%' } })), ' ',
-        f(p + 'ms', fmt.dur), ' ',
+        f(p + 'ms', fmt.dur, { cls: 'nowrap' }), ' ',
         ui.dots(h('span', { class: bad ? 'bad' : 'ok' }, ui.word(a.class, 'class', `${f.of}#${p}class`)), a.status === null ? null : f(p + 'status', String, { title: null }), a.reason ? f(p + 'reason', String, { tag: 'code' }) : null,
             a.fault && a.fault !== 'none' ? [t('tr.fault'), ' ', f(p + 'fault', String, { tag: 'code' })] : null,
             a.retry_after_ms === null ? null : [t('tr.retry'), ' ', f(p + 'retry_after_ms', fmt.dur)])));
@@ -50,7 +53,7 @@ function timeline(r, f) {
     const steps = [...r.choices.map((c, i) => [c.at_ms, 0, i]), ...r.attempts.map((a, i) => [a.at_ms, 1, i])].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
     if (!steps.length) return ui.empty(t('tr.none'));
     return h('ol.trail', null, steps.map(([, kind, i]) => (kind ? attempt(r, i, f, i === r.attempts.length - 1) : choice(r, i, f))),
-        h('li', { key: 'end' }, at(r.total_ms), h('div', null, f('end', String, { tag: 'code' }),
+        h('li', { key: 'end' }, at(r.total_ms), h('div', null, f('end', () => fmt.ended(r), { tag: 'code', cls: endClass(r), title: endTip(r) }),
             r.first_byte_ms === null ? null : h('span.dim', null, ' ', t('tr.first'), ' ', f('first_byte_ms', fmt.dur)))),
         r.choices_missed ? h('li', { key: 'missed' }, at(null), h('div.dim', null, t('tr.missed', { n: r.choices_missed }))) : null);
 }
@@ -72,7 +75,7 @@ function formula(r, f) {
 function sums(r, f) {
     const missing = (r.cost?.missing ?? []).join(', ');
     return h('dl.facts', null,
-        h('dt', null, t('tr.tokens')), h('dd', null, ui.dots(...KINDS.map((k) => h('span', null, f('tokens.' + k), ' ', t('tr.k.' + k))), r.web_searches > 0 ? h('span', null, f('web_searches'), ' ', t('tr.k.web')) : null)),
+        h('dt', null, t('us.tokens')), h('dd', null, ui.dots(...KINDS.map((k) => h('span', null, f('tokens.' + k), ' ', t('tr.k.' + k))), r.web_searches > 0 ? h('span', null, f('web_searches'), ' ', t('tr.kind.web_search')) : null)),
         h('dt', null, t('cost.usd')), h('dd', null, f('cost.usd', fmt.money, { absent: missing || t('value.none') }), r.cost && r.cost.usd !== null ? formula(r, f) : null,
             missing && r.cost?.usd === null ? [' ', h('span.dim', null, f('cost.missing', () => missing)), ' ', ui.link('#/config/prices', t('us.prices'))] : null));
 }
@@ -83,7 +86,7 @@ function facts(r, f) {
     return h('dl.facts', null,
         row('id', f('id', String, { tag: 'code' })),
         row(t('col.client'), name('client')),
-        row(t('tr.model'), name('model'), r.sent && r.sent !== r.model ? [' → ', name('sent')] : null, r.model_differs ? [h('span.warn', { title: t('rq.differs', { a: r.sent, b: r.served }) }, ' ≠ '), name('served')] : null),
+        row(t('col.model'), name('model'), r.sent && r.sent !== r.model ? [' → ', name('sent')] : null, r.model_differs ? [h('span.warn', { title: t('rq.differs', { a: r.sent, b: r.served }) }, ' ≠ '), name('served')] : null),
         row(t('col.endpoint'), r.endpoint ? ui.link(ui.endpointHref(r.endpoint), name('endpoint')) : name('endpoint')),
         row(t('tr.path'), r.method ? [f('method', String, { tag: 'code' }), ' '] : null, f('path', String, { tag: 'code' }), r.stream ? ' · stream' : ''),
         row(t('col.status'), f('status', String, { title: null })),
@@ -109,7 +112,7 @@ export function trail(ctx, id, back) {
         h('p', { class: 'sentence ' + (good ? 'ok' : r.end === 'client gone' ? 'warn' : 'bad') },
             h('span.mark', { 'aria-hidden': 'true' }, good ? '✓' : r.end === 'client gone' ? '◆' : '▲'),
             h('span', null, ui.dots(ui.time(r.time, { form: () => exact(began), path: q.path0 + '#time' }),
-                h('b', null, f('end', String)), t('rq.attempts', { n }), f('total_ms', fmt.dur), r.from ? h('span.dim', null, t('rq.from', { x: r.from })) : null))),
+                h('b', null, f('end', () => fmt.ended(r), { title: endTip(r) })), t('rq.attempts', { n }), f('total_ms', fmt.dur), r.from ? h('span.dim', null, t('rq.from', { x: r.from })) : null))),
         ui.section(t('rq.timeline'), null, timeline(r, f)),
         h('div.split', null, ui.section(t('rq.sums'), null, sums(r, f)), ui.section(t('rq.facts'), null, facts(r, f))),
     ];

@@ -6,6 +6,7 @@ import { query, refresh } from './api.js';
 import * as ui from './parts.js';
 import { chart } from './chart.js';
 import { rangeFields, start } from './range.js';
+import { behind } from './requests.js';
 
 const EVERY = 60000;
 const SERIES = 8;
@@ -32,7 +33,7 @@ const MEASURES = {
 
 function view(p) {
     const now = Date.now() / 1000;
-    const v = { since: p.since ?? '7d', by: BY.includes(p.by) ? p.by : 'model', measure: p.measure in MEASURES ? p.measure : 'cost' };
+    const v = { since: p.since ?? '7d', by: BY.includes(p.by) ? p.by : 'model', measure: Object.hasOwn(MEASURES, p.measure ?? '') ? p.measure : 'cost' };
     const from = start(v.since, now) ?? now - 7 * 86400;
     const until = p.until ? Math.max(Number(p.until), from + 1) : now;
     const steps = STEPS.filter((s) => (until - from) / s < POINTS);
@@ -122,6 +123,9 @@ function former(old, x) {
     return found ?? (old.keys.some((k) => k.key === OTHER) ? null : merge([]));
 }
 
+const BY_TIP = { model: 'tip.model', endpoint: 'word.endpoint.text', client: 'tip.rq.client' };
+const part = (a, all) => (a === null ? null : a / all);
+
 function columns(v, d, of, old) {
     const m = MEASURES[v.measure];
     const all = m.of(d.total);
@@ -129,15 +133,15 @@ function columns(v, d, of, old) {
     const num = { num: true };
     const tk = (k, head) => ({ id: k, head: t(head), tip: t('tr.kind.' + k), cell: (x) => f(x, 'tokens.' + k, fmt.compact), ...num });
     return [
-        { id: 'key', head: t('us.by.' + v.by), cls: 'grow', cell: (x) => (x.key === undefined ? t('us.all') : x.key ? f(x, 'key', String, { tag: 'bdi' }) : h('span.dim', null, t('us.nobody'))) },
+        { id: 'key', head: t('us.by.' + v.by), tip: BY_TIP[v.by] && t(BY_TIP[v.by]), cls: 'grow', cell: (x) => (x.key === undefined ? t('us.all') : x.key ? f(x, 'key', String, { tag: 'bdi' }) : h('span.dim', null, t('us.nobody'))) },
         { id: 'requests', head: t('col.requests'), tip: t('tip.us.requests'), cell: (x) => f(x, 'requests'), ...num },
         { id: 'failed', head: t('us.failed'), tip: t('tip.us.failed'), cell: (x) => f(x, 'failed', fmt.num, { cls: x.part.failed ? 'bad' : null }), ...num },
         { id: 'cancelled', head: t('us.left'), tip: t('tip.us.cancelled'), cell: (x) => f(x, 'cancelled'), ...num },
         tk('input', 'col.tokens.in'), tk('output', 'col.tokens.out'), tk('cache_read', 'us.read'),
         { id: 'writes', head: t('us.writes'), tip: t('tip.us.writes'), cell: (x) => h('span', null, f(x, 'tokens.write_5m', fmt.compact), '/', f(x, 'tokens.write_1h', fmt.compact)), ...num },
-        { id: 'cache', head: t('col.cache'), tip: t('tip.cache'), cell: (x) => h('span', { title: t('tip.cache') }, fmt.pct(fmt.cacheShare(x.part.tokens))), ...num },
+        { id: 'cache', head: t('col.cache'), tip: t('tip.cache'), cell: (x) => h('span', { ...ui.derived(`${of}#${x.p}.tokens`, 'cache', fmt.cacheShare(x.part.tokens)), title: t('tip.cache') }, fmt.pct(fmt.cacheShare(x.part.tokens))), ...num },
         { id: 'cost', head: t('cost.usd'), tip: t('tip.us.cost'), cell: (x) => ui.cost(d, x.p, of), ...num },
-        m.share ? null : { id: 'share', head: t('us.share'), tip: t('tip.us.share', { x: t('us.' + v.measure) }), cell: (x) => h('span', null, all && m.of(x.part) !== null ? fmt.pct(m.of(x.part) / all) : fmt.NONE), ...num },
+        m.share ? null : { id: 'share', head: t('us.share'), tip: t('tip.us.share', { x: t('us.' + v.measure) }), cell: (x) => h('span', ui.derived(`${of}#${x.p}`, 'share of ' + v.measure, all ? part(m.of(x.part), all) : null), fmt.pct(all ? part(m.of(x.part), all) : null)), ...num },
         { id: 'change', head: t('us.change'), tip: t('tip.us.change', { x: t('us.' + v.measure) }), cell: (x) => change(v, x.part, former(old, x)), ...num },
     ].filter(Boolean);
 }
@@ -211,7 +215,7 @@ function report(ctx, v, q) {
     ];
     const range = [ui.time(d.since, { form: fmt.minute, path: of + '#since' }), ' – ', ui.time(d.until, { form: fmt.minute, path: of + '#until' })];
     return [
-        h('p.dim', { id: 'range' }, ui.dots(range, t('footer.zone', { zone: fmt.zoneName() }), d.list_prices_of ? t('footer.prices', { day: d.list_prices_of }) : null, d.rounded ? t('us.rounded') : null)),
+        h('p.dim', { id: 'range' }, ui.dots(range, t('footer.zone', { zone: fmt.zoneName() }), d.list_prices_of ? t('footer.prices', { day: d.list_prices_of }) : null, d.rounded ? t('us.rounded') : null, ctx.o.history?.state === 'sums only' ? null : behind(ctx.o))),
         ui.section(t('us.' + v.measure), tools, chartOf(ctx, v, d, keys, of)),
         h('section.part', { 'aria-label': t('us.caption') }, d.total.requests ? tableOf(v, d, keys, of, known) : ui.empty(t('us.none')), unpriced(v, d)),
     ];

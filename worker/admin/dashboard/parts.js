@@ -22,14 +22,19 @@ export function f(doc, path, show = fmt.num, more = {}) {
     return h(more.tag ?? 'span', { 'data-f': address + path, 'data-v': String(v), title, class: more.cls }, text);
 }
 
+// What is worked out of fields, marked with where they are: paths in the overview, or in the reply to a GET of `of`.
+export const from = (paths, text, { of, ...more } = {}) =>
+    h('span', { ...more, 'data-from': [].concat(paths).map((p) => (of ? of + '#' : '') + p).join(' ') }, text);
+
 export const MARKS = {
     healthy: '●', degraded: '◐', cooling: '◷', draining: '◇', unhealthy: '▲', circuit_open: '✕', queued: '■', disabled: '○',
 };
 export const STATES = Object.keys(MARKS);
 // From what stops most to what stops least.
 const WORST = ['queued', 'circuit_open', 'disabled', 'unhealthy', 'cooling', 'degraded', 'draining', 'healthy'];
-// Whether it takes new requests, if only when nothing better is left.
-export const usable = (e) => !['queued', 'disabled'].includes(e.state) && !e.draining;
+// Whether a request that is bound nowhere may go there now, as /readyz counts it: a pause by QCC's own word only puts it last.
+export const usable = (e) => !e.disabled_by && !e.queued && !e.draining && !(e.cooldown_s > 0 && e.cooldown_own_word)
+    && (e.breaker?.state ?? 'closed') === 'closed' && !['disabled', 'queued', 'draining', 'circuit_open'].includes(e.state);
 export const badness = (state) => WORST.indexOf(state);
 
 // A state: shape, word and colour; `more` is what is said beside it. Its word is QCC's own, explained in the tooltip.
@@ -78,8 +83,9 @@ export const section = (title, tools, ...content) =>
     h('section.part', { 'aria-label': typeof title === 'string' ? title : null },
         h('div.part-head', null, h('h2', null, title), h('div.tools', null, tools)), content);
 
-export const button = (label, onclick, more = {}) =>
-    h('button', { type: 'button', ...more, onclick, 'aria-busy': more.busy ? 'true' : null, disabled: more.busy || more.disabled || false }, label);
+// A busy button keeps the focus, so it is not `disabled`; a click does nothing.
+export const button = (label, onclick, { busy, ...more } = {}) =>
+    h('button', { type: 'button', ...more, onclick: busy ? null : onclick, 'aria-busy': busy ? 'true' : null, 'aria-disabled': busy ? 'true' : null }, label);
 
 export const link = (href, label, more) => h('a', { href, ...more }, label);
 export const endpointHref = (name) => '#/endpoints/' + encodeURIComponent(name);
@@ -140,14 +146,20 @@ export function download(name, type, text) {
 let toasts = [];
 let toastId = 0;
 
+const TOASTS = 5; // successes in view
+const ERRORS = 50;
+
 // Says something: shown for a while, read out; an error stays until it is closed.
 export function say(text, kind = 'ok') {
     const id = ++toastId;
     toasts.push({ id, text, kind });
-    if (toasts.length > 5) toasts.shift();
-    const region = document.getElementById('said');
-    region.textContent = '';
-    setTimeout(() => (region.textContent = text), 50);
+    const same = toasts.filter((x) => x.kind === kind);
+    if (same.length > (kind === 'error' ? ERRORS : TOASTS)) toasts.splice(toasts.indexOf(same[0]), 1);
+    // Each is a paragraph of its own: what was said just before is read out all the same.
+    const p = document.createElement('p');
+    p.textContent = text;
+    document.getElementById('said').append(p);
+    setTimeout(() => p.remove(), 10000);
     if (kind !== 'error') setTimeout(() => unsay(id), 5000);
     redraw();
 }

@@ -157,7 +157,7 @@ def test_a_banner(api, page, change, banner, words):
 def test_what_readyz_counts_is_usable(api, page, change):
     """Tried last, but tried: no banner, and the sentence agrees."""
     for e in api.overview["endpoints"]:
-        e.update(endpoint(e["name"], change["state"], **change))
+        e.update(endpoint(e["name"], **change))
     p = page(api.url)
     p.until(READY)
     p.until("document.querySelector('#sentence')")
@@ -166,6 +166,7 @@ def test_what_readyz_counts_is_usable(api, page, change):
 
 @pytest.mark.parametrize("fragment", ["", "logs", "system"])
 def test_models_without_a_price_are_told_on_each_page(api, page, fragment):
+    api.reply["prices"]["unpriced"] = [{"model": "some-unknown", "requests": 1234, "last": iso(time.time() - 3600)}]
     p = page(api.url + "#/" + fragment)
     p.until("document.querySelector('[data-banner^=prices]')?.textContent.includes('some-unknown')")
     p.until("document.querySelector('footer').textContent.includes('list prices of 2026-11-09')")
@@ -344,6 +345,7 @@ def test_an_address_that_names_no_page(api, page, fragment):
 
 
 def test_the_focus_goes_to_the_page_when_its_place_is_gone(api, page):
+    api.overview["history"]["behind_ms"] = 8000
     p = page(api.url)
     p.until(READY)
     p.until("document.querySelector('.banner')")

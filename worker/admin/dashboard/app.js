@@ -235,7 +235,7 @@ function bannersView() {
 
 function footer() {
     const o = live.overview;
-    if (!o) return h('footer', null, 'QCC');
+    if (!o) return null; // it would stand where the page comes to be
     const day = prices().data?.list_prices_of;
     return h('footer', null, ui.dots(
         ['QCC ', ui.f(o, 'version', String)],

@@ -154,7 +154,7 @@ export function view(ctx) {
             tile(t('ep.tps.head'), speed.data ? ui.f(speed.data, 'total.output_tokens_per_s', (x) => fmt.num(x, 1), { of: speed.path0 }) : fmt.NONE, t('ep.tps')),
             tile(t('ep.cost7'), usage.data ? ui.cost(usage.data, 'total', usage.path0) : fmt.NONE, usage.data ? [ui.f(usage.data, 'total.requests', fmt.num, { of: usage.path0 }), ' ', t('requests', { n: usage.data.total.requests })] : '')),
         h('div.split', null,
-            part(t('ep.speed'), speed, 262, (d) => chart({ id: 'speed-' + e.name, title: t('ep.speed'), unit: t('unit.sec'), times: d.times, step: d.step, redraw: ctx.redraw, kind: 'lines', show: (x) => fmt.num(x / 1000, 2),
+            part(t('ep.speed'), speed, 240, (d) => chart({ id: 'speed-' + e.name, title: t('ep.speed'), unit: t('unit.sec'), times: d.times, step: d.step, redraw: ctx.redraw, kind: 'lines', show: (x) => fmt.num(x / 1000, 2),
                 series: [{ id: 'p50', label: 'p50', values: quantile(d, 'p50') }, { id: 'p95', label: 'p95', values: quantile(d, 'p95') }] })),
             ui.section(t('ep.attempts'), h('span.dim', null, t('ep.since')), attempts(f, (path, text, more) => ui.from(p + path, text, more), e))),
         part(t('ep.models'), usage, 160, () => models(usage)),

@@ -1,12 +1,13 @@
 // Overview: is all well, and if not, where.
 import { h } from './dom.js';
-import { t } from './i18n.js';
+import { t, lang } from './i18n.js';
 import * as fmt from './format.js';
 import { live, query, refresh } from './api.js';
 import * as ui from './parts.js';
 
 const MINUTE = 60000;
-const CHART = 262; // px of a chart with its readout and table button
+const CHART = 240; // px of a chart with its readout and table button, less the margin of a skeleton
+const TILE = 52; // px of a tile's two lines
 const RANGES = { '6h': 900, '24h': 900, '7d': 21600, '30d': 86400 };
 
 // Charts come after the first picture.
@@ -72,7 +73,7 @@ function nowTile(o, c) {
     return tile(t('tile.now'), big(h('span', { id: 'rate', 'data-from': 'totals.requests' }, t('per.min', { n: r.rate === null ? fmt.NONE : fmt.num(r.rate, r.rate < 10 ? 1 : 0) })),
         h('span.side', null, ui.f(o, 'totals.requests_open'), ' ', t('open'))),
     h('p.dim', null, ui.f(o, 'totals.streams_open'), ' ', t('streams', { n: o.totals?.streams_open })),
-    c ? c.spark(r.bars, t('spark.10min')) : null);
+    c ? c.spark(r.bars, t('spark.10min')) : h('div.spark'));
 }
 
 const USAGE_24H = 'usage?since=24h&step=900';
@@ -84,7 +85,7 @@ function shares(doc, base, of) {
 function hourTile(o, q) {
     if (q.error || !q.data) {
         const by = o.totals?.requests_by_status;
-        if (!q.error || !by) return tile(t('tile.hour'), q.error ? big(fmt.NONE) : ui.skeleton(44));
+        if (!q.error || !by) return tile(t('tile.hour'), q.error ? big(fmt.NONE) : ui.skeleton(TILE));
         // Without a history: what has been counted, which goes on over a restart.
         return tile(t('tile.since'), big(ui.f(o, 'totals.requests_by_status.2xx'), ' ', t('ok')),
             h('p.dim', null, ui.dots([ui.f(o, 'totals.requests_by_status.4xx'), ' 4xx'], [ui.f(o, 'totals.requests_by_status.5xx'), ' 5xx'])));
@@ -102,12 +103,12 @@ const firstTile = (o) => tile(t('tile.first'),
 
 function moneyTile(title, q, c, bars) {
     if (q.error) return tile(title, big(fmt.NONE), h('p.dim', null, q.error.status === 409 ? t('history.off') : ui.errorText(q.error)));
-    if (!q.data) return tile(title, ui.skeleton(44));
+    if (!q.data) return tile(title, ui.skeleton(bars ? 84 : TILE));
     const tk = q.data.total.tokens;
     const share = fmt.cacheShare(tk);
     return tile(title, big(ui.cost(q.data, 'total', q.path0)),
         h('p.dim', null, ui.dots(ui.from('total.tokens', [fmt.compact(fmt.tokenSum(tk)), ' ', t('tok')], { of: q.path0, title: fmt.num(fmt.tokenSum(tk)) }), share === null ? null : ui.from('total.tokens', [fmt.pct(share), ' ', t('cache')], { of: q.path0 }))),
-        bars && c ? c.spark(bars(q.data), t('spark.7d')) : null);
+        bars ? (c ? c.spark(bars(q.data), t('spark.7d')) : h('div.spark')) : null);
 }
 
 const perDay = (data) => data.times.map((time) => {
@@ -193,6 +194,14 @@ export function columns(costs, off) {
         const k = costs?.keys.findIndex((x) => x.key === r.e.name) ?? -1;
         return k < 0 ? null : k;
     };
+    // What a cell is made of, beside the texts and the row's place.
+    const of = (get) => (r) => `${lang} ${r.i} ${get(r.e)}`;
+    const made = {
+        name: of((e) => e.name), open: of((e) => `${e.open_requests}/${e.max_concurrent}`), success: of((e) => e.success_rate),
+        state: of((e) => [e.state, e.cooldown_s, e.queued?.verifying, e.queued?.next_in_s, e.breaker?.retry_in_s, e.disabled_by, e.verifying].join()),
+        first: of((e) => `${e.ttfb_ms?.p50}/${e.ttfb_ms?.p95}`), tokens: of((e) => e.tokens?.output), bound: of((e) => e.sessions),
+        priority: of((e) => e.priority), weight: of((e) => e.weight),
+    };
     return [
         { id: 'name', head: t('col.name'), tip: t('tip.name'), sort: (r) => r.e.name,
             cell: (r) => ui.link(ui.endpointHref(r.e.name), f(r, 'name', String, { tag: 'bdi' })) },
@@ -209,7 +218,7 @@ export function columns(costs, off) {
         { id: 'weight', head: t('col.weight'), tip: t('tip.weight'), num: true, sort: (r) => r.e.weight, cell: (r) => f(r, 'weight') },
         { id: 'cost', head: t('col.cost'), tip: t('tip.cost'), num: true, sort: (r) => (cost(r) === null ? null : costs.keys[cost(r)].priced_usd),
             cell: (r) => (cost(r) === null ? h('span', { title: t(off ? 'history.off' : 'value.none') }, fmt.NONE) : ui.cost(costs, 'keys.' + cost(r), COST)) },
-    ];
+    ].map((c) => ({ ...c, of: made[c.id] }));
 }
 
 // The worst first, at most eight.

@@ -291,7 +291,7 @@ export function sorted(rows, cols, sort) {
 
 // table({id, caption, cols, rows, key, sort, onSort, select, onSelect, open, rowClass, total, menu}).
 // cols: {id, head, tip, num, sort(row), cell(row), cls, label}: `head` is a text; where `sort` is given, the head sorts.
-// memo(row): [object, stamp]: what it is made of; made anew only when these change.
+// memo(row): [object, stamp]: what it is made of; made anew only when these change, and of its cells those whose of(row) did.
 // rows come as they are to be shown. select: a Set of keys, onSelect(key or null for all, yes). open(row): the address that Enter
 // opens. On narrow screens each row is a card, its cells labelled.
 export function table(o) {
@@ -333,16 +333,29 @@ function row(r, o, box) {
     if (!o.memo) return rowOf(r, o, box);
     const [of, stamp] = o.memo(r);
     let kept = rowsKept.get(of);
-    if (kept?.stamp !== stamp) rowsKept.set(of, (kept = { stamp, v: rowOf(r, o, box) }));
+    if (kept?.stamp !== stamp) {
+        const cells = kept?.cells ?? new Map();
+        rowsKept.set(of, (kept = { stamp, cells, v: rowOf(r, o, box, cells) }));
+    }
     return kept.v;
 }
 
-function rowOf(r, o, box) {
+// A cell of a kept row is made anew when what its column says it is made of (`of`) has changed.
+function cellOf(r, c, i, kept) {
+    const stamp = kept && c.of ? c.of(r) : undefined;
+    const was = stamp === undefined ? null : kept.get(c.id);
+    if (was?.stamp === stamp && stamp !== undefined) return was.v;
+    const v = h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, whole(c.cell(r)));
+    if (stamp !== undefined) kept.set(c.id, { stamp, v });
+    return v;
+}
+
+function rowOf(r, o, box, kept) {
     const k = o.key(r);
     const picked = o.select?.has(k);
     return h('tr', { key: k, tabindex: o.open ? '-1' : null, class: (o.rowClass?.(r) ?? '') + (picked ? ' picked' : ''), 'data-row': o.open ? o.open(r) : null },
         o.select ? h('td.sel', null, box(t('select.one', { name: k }), picked, (yes) => o.onSelect(k, yes))) : null,
-        o.cols.map((c, i) => h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, whole(c.cell(r)))));
+        o.cols.map((c, i) => cellOf(r, c, i, kept)));
 }
 
 // On a card the content of a cell is one thing beside its label.

@@ -176,6 +176,7 @@ def test_at_most_three_banners_the_worst_first(api, page):
     for e in api.overview["endpoints"]:
         e.update(endpoint(e["name"], "disabled"))
     api.overview["last_reload"] = {"at": iso(time.time()), "ok": False, "error": "bad", "faults": ["a"]}
+    api.reply["prices"]["unpriced"] = [{"model": "some-unknown", "requests": 1234, "last": iso(time.time() - 3600)}]
     p = page(api.url)
     p.until(READY)
     p.until("document.querySelector('.banner.more')")
@@ -237,6 +238,15 @@ def test_a_refusal_says_the_fix(api, page):
 
 
 # ---- keys, language, theme
+
+@pytest.mark.parametrize("width", [730, 800, 860, 960, 1024])
+def test_the_navigation_is_whole(api, page, width):
+    for lang in ("en-US", "zh-CN"):
+        p = page(api.url, width=width, lang=lang)
+        p.until(READY)
+        assert p.js("(() => { const n = document.querySelector('nav'); return n.scrollWidth <= n.clientWidth })()")
+
+
 
 @pytest.mark.parametrize("key,page_name", [("e", "endpoints"), ("o", "overview")])
 def test_keys_go_to_pages(api, page, key, page_name):
@@ -369,10 +379,13 @@ def test_a_list_is_as_it_was_left(api, page):
     api.overview["endpoints"] = [endpoint("relay-%02d" % i) for i in range(60)]
     p = page(api.url + "#/endpoints", height=600)
     p.until(READY)
+    p.until("document.querySelectorAll('tr[data-row]').length == 60")
     p.js("document.querySelectorAll('tr[data-row]')[50].focus()")
     top = p.js("scrollY")
     assert top > 0
     p.key("Enter")
     p.until("document.querySelector('main').dataset.page == 'endpoints/relay-50' && document.activeElement.id == 'main' && scrollY == 0")
-    p.js("history.back()")
+    p.key("Escape")
     p.until("document.activeElement.dataset.row == '#/endpoints/relay-50' && scrollY == %d" % top)
+    p.key("Escape")
+    p.until("document.activeElement == document.body")

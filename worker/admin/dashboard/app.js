@@ -411,6 +411,7 @@ document.addEventListener('keydown', (e) => {
         hideTip();
         if (typing(e.target)) e.target.blur();
         else modules[route.page]?.key?.(e, ctx);
+        if (e.target.matches?.('tr[data-row]')) e.target.blur();
         return;
     }
     if (e.key === 'Enter' && e.target.matches?.('tr[data-row]')) {

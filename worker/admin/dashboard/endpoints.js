@@ -7,6 +7,7 @@ import { columns, COST } from './overview.js';
 import { act, isBusy, menuItems, VERBS } from './actions.js';
 
 const picked = new Set();
+let back = '#/endpoints'; // the list that was left for one of them
 const anchors = new Map(); // name -> the object by which the table keeps its row
 
 function anchor(name) {
@@ -32,6 +33,7 @@ const actionColumn = (ctx) => ({
 
 function view(ctx) {
     if (ctx.route.parts[1] !== undefined) return onePage(ctx);
+    back = location.hash;
     const { params } = ctx.route;
     const costs = query(COST, 60000);
     const all = (ctx.o.endpoints ?? []).map((e, i) => ({ e, i }));
@@ -79,7 +81,8 @@ export default {
     title: (route) => route.parts[1] ?? t('nav.endpoints'),
     view,
     key(e, ctx) {
-        if (e.key !== 'Escape' || !picked.size) return;
+        if (e.key !== 'Escape') return;
+        if (ctx.route.parts[1] !== undefined) return void ctx.go(back);
         picked.clear();
         ctx.redraw();
     },

@@ -1,6 +1,6 @@
 // The frame: navigation, live mark, banners, footer, keys; and which page is shown. A page is a module
 //   export default { title(route), view(ctx), key?(event, ctx) }
-// view returns descriptions (dom.js) and is called anew after each poll. ctx: {route: {page, parts, params}, o (the overview), redraw(),
+// view returns descriptions (dom.js) and is called anew after each poll. ctx: {route: {page, parts, params}, here (its fragment), o (the overview), redraw(),
 // set({param: value or null}, push) changes the fragment's parameters, go(fragment)}. What else it shows it asks for with
 // query() of api.js while it draws.
 import { h, patch } from './dom.js';
@@ -43,6 +43,7 @@ function fragment(r) {
 
 const ctx = {
     get route() { return route; },
+    get here() { return fragment(route); },
     get o() { return live.overview; },
     redraw,
     set(params, push) {

@@ -33,7 +33,7 @@ const actionColumn = (ctx) => ({
 
 function view(ctx) {
     if (ctx.route.parts[1] !== undefined) return onePage(ctx);
-    back = location.hash;
+    back = ctx.here;
     const { params } = ctx.route;
     const costs = query(COST, 60000);
     const all = (ctx.o.endpoints ?? []).map((e, i) => ({ e, i }));

@@ -120,6 +120,34 @@ def test_why_an_endpoint_is_in_its_state(api, page, state, words):
     assert p.js("document.querySelector('#why .state .mark').textContent") == dict(zip(STATES, "●◐◷◇▲✕■○"))[state]
 
 
+@pytest.mark.parametrize("state", ["draining", "cooling"])
+def test_a_pause_does_not_say_that_it_serves(api, page, state):
+    api.overview["endpoints"] = [endpoint("e", state, health="healthy")]
+    p = open_page(page, api, "endpoints/e")
+    assert "It serves" not in text(p, "#why")
+
+
+def test_last_failures_out_of_a_history(api, page):
+    """Its rows may have no attempts: the class is a dash. Where they have, each word is marked."""
+    rows = [request(0, ok=False), {k: v for k, v in request(1, ok=False).items() if k != "attempts"}]
+    api.reply["requests"] = {"requests": rows, "next": None, "oldest": None}
+    p = open_page(page, api, "endpoints/official")
+    p.until("document.querySelectorAll('[aria-label=\"Last failures\"] tbody tr').length == 2")
+    cells = p.js("[...document.querySelectorAll('[aria-label=\"Last failures\"] td.c-class, [aria-label=\"Last failures\"] tbody td:nth-child(3)')].map((e) => e.textContent)")
+    assert cells == ["transient overloaded", "–"]
+    marks = p.js("[...document.querySelectorAll('[aria-label=\"Last failures\"] [data-f]')].map((e) => e.dataset.f.split('#')[1])")
+    assert {"requests.0.time", "requests.0.attempts.0.class", "requests.0.attempts.0.reason", "requests.0.status"} <= set(marks)
+
+
+def test_the_configuration_of_an_endpoint_is_marked(api, page):
+    api.reply["config"] = {"config": {"endpoints": [{"name": {"value": "official"}, "weight": {"value": 50, "changed": True},
+                                                     "base_url": {"value": "https://somebody:canary@api.example/v1", "changed": True}}]}}
+    p = open_page(page, api, "endpoints/official")
+    p.until("document.querySelector('[data-f=\"config#config.endpoints.0.weight.value\"][data-v=\"50\"]')")
+    assert p.js("document.querySelector('[data-from=\"config#config.endpoints.0.base_url.value\"]').textContent") == "api.example/v1"
+    assert "canary" not in p.js("document.documentElement.outerHTML")
+
+
 def test_an_endpoint_that_is_not_there(api, page):
     p = page(api.url + "#/endpoints/nobody")
     p.until("document.querySelector('main .empty')")

@@ -84,6 +84,16 @@ def test_values_stay_greyed_while_there_is_no_connection(api, page):
     assert len(OVERVIEWS(api)) > n
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_stale_can_be_read(api, page, scheme):
+    p = page(api.url + "#/endpoints", scheme=scheme)
+    p.until(READY)
+    p.offline(True)
+    p.until("document.querySelector('main.stale')")
+    assert p.js("getComputedStyle(document.querySelector('main')).opacity") == "1"
+    assert p.js("getComputedStyle(document.querySelector('.search'), '::placeholder').color == getComputedStyle(document.querySelector('.dim')).color")
+
+
 def test_a_hidden_page_asks_nothing(api, page):
     p = page(api.url)
     p.until(READY)

@@ -554,15 +554,6 @@ def test_nothing_is_cut_off(api, page, width):
         assert p.js("[...document.querySelectorAll('.table-wrap')].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 40))") == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_is_stale_can_be_read(api, page, scheme):
-    p = open_page(page, api, "endpoints", scheme=scheme)
-    p.offline(True)
-    p.until("document.querySelector('main.stale')")
-    assert p.js("getComputedStyle(document.querySelector('main')).opacity") == "1"
-    assert p.js("getComputedStyle(document.querySelector('.search'), '::placeholder').color == getComputedStyle(document.querySelector('.dim')).color")
-
-
 def test_few_files_before_the_first_picture(api, page):
     p = open_page(page, api)
     files = [r.url for r in p.requests if "/api/" not in r.url and not r.url.startswith("data:")]

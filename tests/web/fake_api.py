@@ -181,7 +181,8 @@ class FakeApi:
         self.reply = {"usage": usage, "speed": speed, "usage/blocks": blocks,
                       "requests": lambda a: {"requests": [request(i, ok="failed" not in a) for i in range(5)], "next": None, "oldest": iso(time.time() - 9e4)},
                       "events": lambda a: {"events": [event(i) for i in range(5)], "next": None, "oldest": iso(time.time() - 9e4)},
-                      "history": lambda a: self.overview["history"], "config": {"file": "/etc/qcc/qcc.yaml", "endpoints": []}}
+                      "history": lambda a: self.overview["history"], "config": {"file": "/etc/qcc/qcc.yaml", "endpoints": []},
+                      "prices": {"list_prices_of": "2026-11-09", "models": [], "factors": [], "unpriced": []}}
         self.hold = 0           # seconds that each reply is held back
         self.requests = 23100
         self.boot = time.time() - 12 * 86400

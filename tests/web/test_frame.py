@@ -57,6 +57,18 @@ def test_pause_stops_and_a_click_goes_on(api, page):
     assert len(OVERVIEWS(api)) > 0 and len(api.asked) > n
 
 
+def test_pause_while_there_is_no_connection(api, page):
+    p = page(api.url)
+    p.until(READY)
+    p.offline(True)
+    p.until("document.querySelector('#live').dataset.state == 'retrying'")
+    p.key("p")
+    p.until("document.querySelector('#live').dataset.state == 'paused' && document.querySelector('main.stale')")
+    p.offline(False)
+    p.key("p")
+    p.until("document.querySelector('#live').dataset.state == 'live' && !document.querySelector('main.stale')")
+
+
 def test_values_stay_greyed_while_there_is_no_connection(api, page):
     p = page(api.url)
     p.until(READY)
@@ -70,6 +82,16 @@ def test_values_stay_greyed_while_there_is_no_connection(api, page):
     p.offline(False)
     p.until("document.querySelector('#live').dataset.state == 'live' && !document.querySelector('main.stale')")
     assert len(OVERVIEWS(api)) > n
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_stale_can_be_read(api, page, scheme):
+    p = page(api.url + "#/endpoints", scheme=scheme)
+    p.until(READY)
+    p.offline(True)
+    p.until("document.querySelector('main.stale')")
+    assert p.js("getComputedStyle(document.querySelector('main')).opacity") == "1"
+    assert p.js("getComputedStyle(document.querySelector('.search'), '::placeholder').color == getComputedStyle(document.querySelector('.dim')).color")
 
 
 def test_a_hidden_page_asks_nothing(api, page):
@@ -123,6 +145,11 @@ def test_an_upgrade_is_said_and_not_loaded_by_itself(api, page):
     (lambda o: o.update(last_reload={"at": iso(time.time()), "ok": False, "error": "bad", "faults": ["a", "b"]}), "reload", "2 faults"),
     (lambda o: o["history"].update(state="paused", last_error="disk full"), "history", "disk full"),
     (lambda o: o["history"].update(state="broken", last_error="malformed"), "history", "malformed"),
+    (lambda o: o["history"].update(state="sums only", why="the file is at max_size"), "history", "sums only: the file"),
+    (lambda o: o["history"].update(state="not answering"), "history", "not answering"),
+    (lambda o: [e.update(endpoint(e["name"], "cooling")) for e in o["endpoints"]], "none", "No endpoint is usable"),
+    (lambda o: [e.update(endpoint(e["name"], "circuit_open")) for e in o["endpoints"]], "none", "No endpoint is usable"),
+    (lambda o: [e.update(endpoint(e["name"], "draining")) for e in o["endpoints"]], "none", "No endpoint is usable"),
     (lambda o: o["history"].update(behind_ms=8000), "history", "8 s"),
     (lambda o: o["endpoints"][1].update(endpoint("relay-a", "disabled")), "auth", "relay-a: key refused"),
 ])
@@ -136,14 +163,37 @@ def test_a_banner(api, page, change, banner, words):
     p.until("!document.querySelector('[data-banner^=\"%s\"]')" % banner)
 
 
+@pytest.mark.parametrize("change", [{"state": "unhealthy"}, {"state": "cooling", "cooldown_own_word": False}])
+def test_what_readyz_counts_is_usable(api, page, change):
+    """Tried last, but tried: no banner, and the sentence agrees."""
+    for e in api.overview["endpoints"]:
+        e.update(endpoint(e["name"], **change))
+    p = page(api.url)
+    p.until(READY)
+    p.until("document.querySelector('#sentence')")
+    assert "none" not in banners(p) and "4 of 4 serve" in text(p, "#sentence")
+
+
+@pytest.mark.parametrize("fragment", ["", "logs", "system"])
+def test_models_without_a_price_are_told_on_each_page(api, page, fragment):
+    api.reply["prices"]["unpriced"] = [{"model": "some-unknown", "requests": 1234, "last": iso(time.time() - 3600)}]
+    p = page(api.url + "#/" + fragment)
+    p.until("document.querySelector('[data-banner^=prices]')?.textContent.includes('some-unknown')")
+    p.until("document.querySelector('footer').textContent.includes('list prices of 2026-11-09')")
+
+
 def test_at_most_three_banners_the_worst_first(api, page):
     for e in api.overview["endpoints"]:
         e.update(endpoint(e["name"], "disabled"))
+    api.overview["last_reload"] = {"at": iso(time.time()), "ok": False, "error": "bad", "faults": ["a"]}
+    api.reply["prices"]["unpriced"] = [{"model": "some-unknown", "requests": 1234, "last": iso(time.time() - 3600)}]
     p = page(api.url)
     p.until(READY)
     p.until("document.querySelector('.banner.more')")
-    assert banners(p) == ["none", "auth", "auth"]
+    assert banners(p) == ["none", "reload", "auth"]
     assert "more" in text(p, ".banner.more")
+    # The endpoints whose keys were refused share one.
+    assert "official, relay-a, relay-b, … (4): key refused" in text(p, "[data-banner^=auth]")
 
 
 def test_a_clock_that_differs_is_said(api, page):
@@ -198,6 +248,15 @@ def test_a_refusal_says_the_fix(api, page):
 
 
 # ---- keys, language, theme
+
+@pytest.mark.parametrize("width", [730, 800, 860, 960, 1024])
+def test_the_navigation_is_whole(api, page, width):
+    for lang in ("en-US", "zh-CN"):
+        p = page(api.url, width=width, lang=lang)
+        p.until(READY)
+        assert p.js("(() => { const n = document.querySelector('nav'); return n.scrollWidth <= n.clientWidth })()")
+
+
 
 @pytest.mark.parametrize("key,page_name", [("e", "endpoints"), ("o", "overview")])
 def test_keys_go_to_pages(api, page, key, page_name):
@@ -290,3 +349,53 @@ def test_the_help_opens_at_its_top(api, page):
     p.key("?", shift=True)
     p.until("document.querySelector('dialog[open]')?.contains(document.activeElement)")
     assert p.js("document.querySelector('dialog').scrollTop") == 0
+
+
+# ---- the focus, and addresses that name no page
+
+AT = "document.activeElement.%s"
+
+
+@pytest.mark.parametrize("fragment", ["toString", "__proto__", "constructor/x", "?range=toString"])
+def test_an_address_that_names_no_page(api, page, fragment):
+    p = page(api.url + "#/" + fragment)
+    p.until("document.querySelector('#live').dataset.state == 'live' && document.querySelector('main h1')")
+    assert "failed" not in text(p, "main h1") and p.js("!document.querySelector('main .error')")
+    sane(p)
+
+
+def test_the_focus_goes_to_the_page_when_its_place_is_gone(api, page):
+    api.overview["history"]["behind_ms"] = 8000
+    p = page(api.url)
+    p.until(READY)
+    p.until("document.querySelector('.banner')")
+    p.js("document.querySelector('.banner button[aria-label=Dismiss]').focus()")
+    p.key("Enter")
+    p.until("!document.querySelector('.banner') && document.activeElement.id == 'main'")
+
+
+def test_a_token_leads_to_the_page(api, page):
+    api.token = "tok"
+    p = page(api.url)
+    p.until("document.activeElement?.matches('form.token input[name=token]')")
+    p.type("tok")
+    p.key("Enter")
+    p.until(READY)
+    p.until("document.activeElement.id == 'main'")
+
+
+def test_a_list_is_as_it_was_left(api, page):
+    """Enter opens a row; back again, the row has the focus and the list its place."""
+    api.overview["endpoints"] = [endpoint("relay-%02d" % i) for i in range(60)]
+    p = page(api.url + "#/endpoints", height=600)
+    p.until(READY)
+    p.until("document.querySelectorAll('tr[data-row]').length == 60")
+    p.js("document.querySelectorAll('tr[data-row]')[50].focus()")
+    top = p.js("scrollY")
+    assert top > 0
+    p.key("Enter")
+    p.until("document.querySelector('main').dataset.page == 'endpoints/relay-50' && document.activeElement.id == 'main' && scrollY == 0")
+    p.key("Escape")
+    p.until("document.activeElement.dataset.row == '#/endpoints/relay-50' && scrollY == %d" % top)
+    p.key("Escape")
+    p.until("document.activeElement == document.body")

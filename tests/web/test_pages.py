@@ -120,6 +120,34 @@ def test_why_an_endpoint_is_in_its_state(api, page, state, words):
     assert p.js("document.querySelector('#why .state .mark').textContent") == dict(zip(STATES, "●◐◷◇▲✕■○"))[state]
 
 
+@pytest.mark.parametrize("state", ["draining", "cooling"])
+def test_a_pause_does_not_say_that_it_serves(api, page, state):
+    api.overview["endpoints"] = [endpoint("e", state, health="healthy")]
+    p = open_page(page, api, "endpoints/e")
+    assert "It serves" not in text(p, "#why")
+
+
+def test_last_failures_out_of_a_history(api, page):
+    """Its rows may have no attempts: the class is a dash. Where they have, each word is marked."""
+    rows = [request(0, ok=False), {k: v for k, v in request(1, ok=False).items() if k != "attempts"}]
+    api.reply["requests"] = {"requests": rows, "next": None, "oldest": None}
+    p = open_page(page, api, "endpoints/official")
+    p.until("document.querySelectorAll('[aria-label=\"Last failures\"] tbody tr').length == 2")
+    cells = p.js("[...document.querySelectorAll('[aria-label=\"Last failures\"] td.c-class, [aria-label=\"Last failures\"] tbody td:nth-child(3)')].map((e) => e.textContent)")
+    assert cells == ["transient overloaded", "–"]
+    marks = p.js("[...document.querySelectorAll('[aria-label=\"Last failures\"] [data-f]')].map((e) => e.dataset.f.split('#')[1])")
+    assert {"requests.0.time", "requests.0.attempts.0.class", "requests.0.attempts.0.reason", "requests.0.status"} <= set(marks)
+
+
+def test_the_configuration_of_an_endpoint_is_marked(api, page):
+    api.reply["config"] = {"config": {"endpoints": [{"name": {"value": "official"}, "weight": {"value": 50, "changed": True},
+                                                     "base_url": {"value": "https://somebody:canary@api.example/v1", "changed": True}}]}}
+    p = open_page(page, api, "endpoints/official")
+    p.until("document.querySelector('[data-f=\"config#config.endpoints.0.weight.value\"][data-v=\"50\"]')")
+    assert p.js("document.querySelector('[data-from=\"config#config.endpoints.0.base_url.value\"]').textContent") == "api.example/v1"
+    assert "canary" not in p.js("document.documentElement.outerHTML")
+
+
 def test_an_endpoint_that_is_not_there(api, page):
     p = page(api.url + "#/endpoints/nobody")
     p.until("document.querySelector('main .empty')")
@@ -166,10 +194,14 @@ def test_history_off_shows_no_zeroes(api, page):
     p = open_page(page, api)
     said = text(p, "main")
     assert "History is off: set state_dir or history.enabled" in said and "$0" not in said
-    assert "Since start" in said and "23,080" in said
+    assert "Since counting began" in said and "23,080" in said
     assert p.js("document.querySelectorAll('main .error').length") == 0
     p = open_page(page, api, "endpoints/official")
     assert "$0" not in text(p, "main") and "History is off" in text(p, "main")
+    p = open_page(page, api, "endpoints")
+    assert "Cost 24 h: History is off" in text(p, ".filters")
+    # Nothing is asked that only a history can tell.
+    assert [a for _, _, a in api.asked if a.startswith(("usage", "speed", "prices")) or "since=" in a] == []
 
 
 def test_what_was_not_told_is_a_dash(api, page):
@@ -282,6 +314,29 @@ def test_an_error_stays_until_it_is_closed(api, page):
     p.until("!document.querySelector('.toast')")
 
 
+def test_errors_outlive_successes(api, page):
+    """Eight at once, the first refused: it stays in view, and each is said."""
+    api.overview["endpoints"] = [endpoint("e%d" % i) for i in range(8)]
+    api.reply["POST endpoints/e0/verify"] = (409, {"error": "there is no key"})
+    p = open_page(page, api, "endpoints")
+    p.click("thead input[type=checkbox]")
+    p.click(".picked-bar button:nth-of-type(4)")
+    p.until("document.querySelector('#said').textContent.includes('e7')")
+    assert all("e%d" % i in text(p, "#said") for i in range(8))
+    assert "there is no key" in text(p, ".toast.error")
+
+
+def test_a_busy_button_keeps_the_focus(api, page):
+    p = open_page(page, api, "endpoints/official")
+    api.hold = 0.3
+    p.js("document.querySelector('[data-act=verify]').focus()")
+    p.key("Enter")
+    p.until("document.querySelector('[data-act=verify][aria-busy=true]')")
+    p.key("Enter")  # is not done twice
+    p.until("document.querySelector('.toast') && !document.querySelector('[aria-busy=true]')")
+    assert p.js("document.activeElement.dataset.act") == "verify" and len(posts(api)) == 1
+
+
 def test_the_last_that_serves_is_warned_about(api, page):
     for e in api.overview["endpoints"][1:]:
         e.update(endpoint(e["name"], "queued"))
@@ -312,6 +367,26 @@ def test_one_verb_for_several(api, page):
 
 
 # ---- charts
+
+def test_an_empty_chart_has_no_steps_and_its_width_at_once(api, page):
+    api.reply["usage"] = lambda a: {**usage(a), "buckets": []}
+    p = page("about:blank")
+    p.call("Page.addScriptToEvaluateOnNewDocument", {"source": """window.axes = new Set();
+        (function look() { const x = document.querySelector('.chart .axis'); if (x) axes.add(x.getAttribute('d').split('h')[1]); requestAnimationFrame(look) })()"""})
+    p.go(api.url)
+    p.until("window.axes?.size && document.querySelector('.chart .axis')")
+    p.wait(0.2)
+    assert p.js("[...document.querySelectorAll('.chart text[text-anchor=end]')].map((e) => e.textContent)") == ["0"]
+    assert p.js("Math.min(...axes)") > 100  # never drawn at its smallest
+
+
+def test_few_requests_have_whole_steps(api, page):
+    one = lambda a: {**usage(a), "buckets": [{"time": usage(a)["times"][3], "ok": 2, "requests": 2, "tokens": {}, "cost_usd": 0, "priced_usd": 0}]}
+    api.reply["usage"] = one
+    p = open_page(page, api)
+    p.until("document.querySelector('.chart .axis')")
+    assert p.js("[...document.querySelectorAll('.chart text[text-anchor=end]')].map((e) => e.textContent)") == ["0", "1", "2"]
+
 
 def test_a_chart_has_a_cursor_for_keys_and_is_a_table_too(api, page):
     p = open_page(page, api)
@@ -388,6 +463,9 @@ def test_no_sideways_scrolling(api, page, fragment, width):
             small = p.js("[...document.querySelectorAll('button, select, input[type=search]')].filter((e) => e.offsetWidth &&"
                          "!e.closest('thead') && (e.offsetHeight < 44 || e.offsetWidth < 44)).map((e) => e.outerHTML.slice(0, 80))")
             assert small == []
+            low = p.js("[...document.querySelectorAll('a[href], summary')].filter((e) => e.checkVisibility() && !e.closest('thead, p:not(.sentence)') && !e.matches('.skip')"
+                       " && e.offsetHeight < 44).map((e) => e.outerHTML.slice(0, 90))")
+            assert low == []
         assert p.console == []
 
 
@@ -462,6 +540,18 @@ def test_calls_a_minute(api, page):
     assert len(api.asked) - n <= 12
     per_minute = {a.split("?")[0] + a.split("?")[-1][:9] for _, _, a in api.asked if a != "overview"}
     assert len(per_minute) <= 6
+
+
+@pytest.mark.parametrize("width", [320, 560, 740, 860, 1000, 1280])
+def test_nothing_is_cut_off(api, page, width):
+    """A table is as wide as its place, a long address wraps."""
+    for e in api.overview["endpoints"]:
+        e.update(base_url="https://%s.example/v1" % ("x" * 70), name=e["name"])
+    api.overview["endpoints"][1]["queued"] = {"reason": "wall-page", "verifications": 3, "verifying": False, "next_in_s": 4000, "since_s": 1, "in_reach": False}
+    for fragment in ("endpoints", "endpoints/official"):
+        p = open_page(page, api, fragment, width=width)
+        assert p.js("document.documentElement.scrollWidth") <= width
+        assert p.js("[...document.querySelectorAll('.table-wrap')].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 40))") == []
 
 
 def test_few_files_before_the_first_picture(api, page):

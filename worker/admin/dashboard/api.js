@@ -16,8 +16,6 @@ export const live = {
     seenVersion: null, // the server's version when this page was loaded
     samples: [], // {at, requests}: the page's own, of the last ten minutes
     polls: 0,
-    unpriced: [], // models without a price, as usage replies said since the last reload
-    prices: null, // the day of the list prices
     period: () => period(),
 };
 
@@ -105,7 +103,6 @@ function take(o) {
     if (old && (old.boot !== o.boot || old.generation !== o.generation)) {
         if (old.boot !== o.boot) live.samples.length = 0;
         for (const q of queries.values()) q.due = 0;
-        live.unpriced = [];
     }
     sample(o, now);
     live.overview = o;
@@ -123,6 +120,8 @@ function failed(e) {
         live.state = 'token';
     } else if (e.status === 403) {
         live.state = 'forbidden';
+    } else if (userPaused) {
+        live.state = 'paused';
     } else {
         live.state = 'retrying';
         const s = BACKOFF[Math.min(failures++, BACKOFF.length - 1)];
@@ -170,7 +169,7 @@ export function pause(yes) {
     userPaused = yes;
     if (yes) {
         clearTimeout(pollTimer);
-        if (live.state === 'live') live.state = 'paused';
+        if (live.state === 'live' || live.state === 'retrying') live.state = 'paused';
         changed();
     } else {
         now();
@@ -243,12 +242,24 @@ export function query(path, every, name) {
         q.path = path;
         q.due = 0;
     }
-    q.every = every;
+    q.every = q.used === render && q.every ? Math.min(q.every, every || Infinity) : every;
     q.used = render;
     q.order = order++;
+    // What only a history can tell is not asked where there is none.
+    if (!historyOn() && OF_HISTORY.test(path)) {
+        q.data = null;
+        q.error = new ApiError(409, live.overview.history?.why ?? '');
+        q.due = Infinity;
+    } else if (q.error?.status === 409 && q.due === Infinity) {
+        q.error = null;
+        q.due = 0;
+    }
     return q;
 }
 let order = 0;
+
+const OF_HISTORY = /^(usage|speed|prices|requests\?(.*&)?since=)/;
+export const historyOn = () => live.overview?.history?.state !== 'off';
 
 // Asks these again, soon.
 export function refresh(test) {
@@ -280,8 +291,6 @@ async function pump() {
         q.data = data;
         q.path0 = path; // what the data answers
         q.error = null;
-        if (data.list_prices_of) live.prices = data.list_prices_of;
-        for (const m of data.total?.unpriced ?? []) if (!live.unpriced.includes(m)) live.unpriced = [...live.unpriced, m].sort();
         q.at = Date.now();
         q.due = q.path === path ? (q.every ? performance.now() + q.every : Infinity) : 0;
     } catch (e) {

@@ -1,6 +1,6 @@
 // The frame: navigation, live mark, banners, footer, keys; and which page is shown. A page is a module
 //   export default { title(route), view(ctx), key?(event, ctx) }
-// view returns descriptions (dom.js) and is called anew after each poll. ctx: {route: {page, parts, params}, o (the overview), redraw(),
+// view returns descriptions (dom.js) and is called anew after each poll. ctx: {route: {page, parts, params}, here (its fragment), o (the overview), redraw(),
 // set({param: value or null}, push) changes the fragment's parameters, go(fragment)}. What else it shows it asks for with
 // query() of api.js while it draws.
 import { h, patch } from './dom.js';
@@ -11,9 +11,10 @@ import * as ui from './parts.js';
 
 const { live } = api;
 const PAGES = { overview: 'o', endpoints: 'e', requests: 'r', usage: 'u', events: 'v', logs: 'l', config: 'c', system: 's' };
+const known = (name) => Object.hasOwn(PAGES, name);
 const root = document.getElementById('app');
-const modules = {};
-const broken = {};
+const modules = Object.create(null); // by what an address says, so without toString and the like
+const broken = Object.create(null);
 const closed = new Set();
 
 // ---- routes
@@ -42,6 +43,7 @@ function fragment(r) {
 
 const ctx = {
     get route() { return route; },
+    get here() { return fragment(route); },
     get o() { return live.overview; },
     redraw,
     set(params, push) {
@@ -56,6 +58,9 @@ window.addEventListener('hashchange', () => {
     const old = route;
     route = parse();
     routed = route.parts.join('/') !== old.parts.join('/');
+    comeBack = null;
+    if (routed && route.parts.length > old.parts.length) leavePlace(fragment(old));
+    else if (routed && route.page === old.page && places.has(fragment(route))) comeBack = { ...places.get(fragment(route)), until: Date.now() + 3000 };
     redraw();
 });
 
@@ -164,13 +169,28 @@ const SKEW_MS = 30000;
 function ofHistory(hist) {
     const { state } = hist;
     const why = hist.last_error ?? hist.why ?? state;
-    const level = state === 'paused' || state === 'clock' ? 'warn' : 'bad';
-    const key = { paused: 'paused', clock: 'paused', locked: 'failed', newer: 'failed', broken: 'failed', 'not running': 'failed', set_aside: 'aside' }[state];
+    const level = ['paused', 'clock', 'sums only', 'not answering'].includes(state) ? 'warn' : 'bad';
+    const key = { paused: 'paused', clock: 'paused', 'sums only': 'sums', locked: 'failed', newer: 'failed', broken: 'failed', failed: 'failed', 'not running': 'failed', 'not answering': 'failed', set_aside: 'aside' }[state];
     if (key) return { id: 'history-' + state, level, href: '#/system', text: t('banner.history.' + key, { why }) };
     if (hist.behind_ms >= 5000) return { id: 'history-behind', level: 'warn', href: '#/system', text: t('banner.history.behind', { x: fmt.span(hist.behind_ms) }) };
     if (hist.dropped > 0) return { id: 'history-dropped', level: 'info', href: '#/system', text: t('banner.history.dropped', { n: fmt.num(hist.dropped), count: hist.dropped }) };
     return null;
 }
+
+const short = (names) => names.slice(0, 3).join(', ') + (names.length > 3 ? ', …' : '');
+
+// Endpoints whose keys were refused: one banner, so that they leave room for the others.
+function ofKeys(list) {
+    if (!list.length) return null;
+    const at = list.map((e) => e.refused_at ?? e.last_failure?.at).filter(Boolean).sort().pop();
+    const id = 'auth-' + list.map((e) => e.name).join() + '-' + at;
+    if (list.length > 1) return { id, level: 'bad', href: '#/endpoints?state=disabled', text: t('banner.auth', { name: short(list.map((e) => e.name)) + ` (${list.length})` }) };
+    const { name } = list[0];
+    return { id, level: 'bad', href: ui.endpointHref(name), text: at ? t('banner.auth.since', { name, time: fmt.when(at) }) : t('banner.auth', { name }) };
+}
+
+// The same on each page: what has no price, and the day of the list.
+const prices = () => api.query('prices', 120000);
 
 function banners() {
     const o = live.overview;
@@ -182,12 +202,10 @@ function banners() {
         const r = o.last_reload;
         if (r && r.ok === false) add({ id: 'reload-' + r.at, level: 'bad', href: '#/config', text: t('banner.reload', { n: r.faults?.length ?? 0, time: fmt.when(r.at) }) });
         if (o.history) add(ofHistory(o.history));
-        for (const e of list.filter((x) => x.disabled_by === 'auth')) {
-            const at = e.refused_at ?? e.last_failure?.at;
-            add({ id: `auth-${e.name}-${at}`, level: 'bad', href: '#/endpoints/' + encodeURIComponent(e.name), text: at ? t('banner.auth.since', { name: e.name, time: fmt.when(at) }) : t('banner.auth', { name: e.name }) });
-        }
-        const n = live.unpriced?.length;
-        if (n) add({ id: 'prices-' + live.unpriced.join(), level: 'info', href: '#/config/prices', text: t('banner.prices', { n, models: live.unpriced.slice(0, 3).join(', ') + (n > 3 ? ', …' : '') }) });
+        add(ofKeys(list.filter((x) => x.disabled_by === 'auth')));
+        const models = prices().data?.unpriced?.map((x) => x.model) ?? [];
+        const n = models.length;
+        if (n) add({ id: 'prices-' + models.join(), level: 'info', href: '#/config/prices', text: t('banner.prices', { n, models: short(models) }) });
     }
     if (location.protocol === 'http' + ':' && !LOOPBACK.test(location.hostname)) {
         const port = location.port || '80';
@@ -218,14 +236,14 @@ function bannersView() {
 
 function footer() {
     const o = live.overview;
-    if (!o) return h('footer', null, 'QCC');
-    const list = fmt.date(live.prices ? live.prices + 'T00:00:00' : null);
+    if (!o) return null; // it would stand where the page comes to be
+    const day = prices().data?.list_prices_of;
     return h('footer', null, ui.dots(
         ['QCC ', ui.f(o, 'version', String)],
         [t('footer.generation'), ' ', ui.f(o, 'generation')],
         [t('footer.up'), ' ', h('span', { title: fmt.utc(new Date(o.boot)) || null }, fmt.span(o.clock_ms - new Date(o.boot).getTime()))],
         t('footer.zone', { zone: fmt.zoneName() }),
-        list ? t('footer.prices', { day: live.prices }) : null,
+        day ? t('footer.prices', { day }) : null,
         live.state === 'retrying' || live.state === 'paused' ? [t('asof'), ' ', ui.time(new Date(live.at), { form: fmt.clock })] : null));
 }
 
@@ -249,7 +267,7 @@ function pageView() {
     if (live.state === 'forbidden') {
         return h('div.error', null, h('h1', null, t('forbidden.title')), h('p', null, live.error.message), h('p', null, t('forbidden.fix')), ui.button(t('again'), api.now));
     }
-    if (!(route.page in PAGES)) return h('div.empty', null, h('h1', null, t('nowhere.title')), h('p', null, t('nowhere.text')), h('a', { href: '#/' }, t('nav.overview')));
+    if (!known(route.page)) return h('div.empty', null, h('h1', null, t('nowhere.title')), h('p', null, t('nowhere.text')), h('a', { href: '#/' }, t('nav.overview')));
     const page = modules[route.page];
     if (!page) {
         const e = broken[route.page];
@@ -259,16 +277,20 @@ function pageView() {
     }
     if (!live.overview) {
         return [h('h1', null, page.title(route)),
-            live.state === 'retrying' ? ui.errorPart(live.error, api.now) : ui.skeleton(400)];
+            live.error ? ui.errorPart(live.error, api.now) : ui.skeleton(400)];
     }
     return page.view(ctx);
 }
 
-const titleOf = () => (live.state === 'token' ? t('token.title') : modules[route.page]?.title(route) ?? (route.page in PAGES ? t('nav.' + route.page) : t('nowhere.title')));
+const titleOf = () => (live.state === 'token' ? t('token.title') : modules[route.page]?.title(route) ?? (known(route.page) ? t('nav.' + route.page) : t('nowhere.title')));
 
 let drawing = 0;
-function redraw() {
-    if (!drawing) drawing = document.hidden ? setTimeout(draw) : requestAnimationFrame(draw);
+// now: within this turn, for a size that was just learned.
+function redraw(now) {
+    if (now === true) {
+        if (drawing) (document.hidden ? clearTimeout : cancelAnimationFrame)(drawing);
+        draw();
+    } else if (!drawing) drawing = document.hidden ? setTimeout(draw) : requestAnimationFrame(draw);
 }
 
 function draw() {
@@ -282,11 +304,13 @@ function draw() {
         console.error(e);
         main = [h('h1', null, titleOf()), ui.errorPart({ message: t('error.page', { x: e.message }) }, redraw)];
     }
+    const had = document.activeElement;
+    const inBanners = had?.closest?.('.banners');
     patch(root, [
         h('a.skip', { href: '#main', onclick: (e) => (e.preventDefault(), document.getElementById('main').focus()) }, t('skip')),
         header(),
         bannersView(),
-        h('main', { id: 'main', tabindex: '-1', class: live.state === 'retrying' ? 'stale' : null, 'data-page': route.parts.join('/') || 'overview', 'data-poll': live.overview?.clock_ms ?? null, 'aria-busy': live.overview || live.state !== 'start' ? null : 'true', key: 'main-' + route.page }, main),
+        h('main', { id: 'main', tabindex: '-1', class: live.state === 'retrying' || (live.state === 'paused' && live.error) ? 'stale' : null, 'data-page': route.parts.join('/') || 'overview', 'data-poll': live.overview?.clock_ms ?? null, 'aria-busy': live.overview || live.state !== 'start' ? null : 'true', key: 'main-' + route.page }, main),
         footer(),
         ui.toastsView(),
         ui.menuView(),
@@ -294,11 +318,42 @@ function draw() {
     ]);
     document.title = (live.overview ? sign(live.overview) : '') + titleOf() + ' · QCC';
     api.endUse();
+    // What held the focus is gone: it goes to what stands nearest, not to the beginning of the document.
+    if (had && had !== document.body && !had.isConnected && document.activeElement === document.body) {
+        (inBanners?.querySelector('button') ?? document.getElementById('main')).focus({ preventScroll: true });
+    }
     if (routed) {
         routed = false;
         window.scrollTo(0, 0);
         document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     }
+    if (comeBack) restore();
+}
+
+// ---- places: where a list was left, for the way back from one of its rows
+
+const places = new Map(); // fragment of a list -> {row, top}
+const PLACES = 20;
+let comeBack = null; // {row, top, until} that the list in view is to be brought to
+
+function leavePlace(from) {
+    const row = document.activeElement?.closest?.('tr')?.dataset.row ?? null;
+    places.delete(from);
+    places.set(from, { row, top: window.scrollY });
+    if (places.size > PLACES) places.delete(places.keys().next().value);
+}
+
+// Once the row is there again; a list that is still loading is waited for, unless the user has gone on.
+function restore() {
+    const { row, top, until } = comeBack;
+    const el = row ? [...document.querySelectorAll('main tr[data-row]')].find((x) => x.dataset.row === row) : null;
+    const here = document.activeElement;
+    const idle = !here || here === document.body || here.id === 'main';
+    if (!el && row && idle && Date.now() < until) return;
+    comeBack = null;
+    if (!idle) return;
+    window.scrollTo(0, top);
+    el?.focus({ preventScroll: true });
 }
 
 // The state of the whole in the title of a tab: how many endpoints do not serve.
@@ -357,6 +412,7 @@ document.addEventListener('keydown', (e) => {
         hideTip();
         if (typing(e.target)) e.target.blur();
         else modules[route.page]?.key?.(e, ctx);
+        if (e.target.matches?.('tr[data-row]')) e.target.blur();
         return;
     }
     if (e.key === 'Enter' && e.target.matches?.('tr[data-row]')) {
@@ -412,6 +468,6 @@ api.onChange(redraw);
 setInterval(() => {
     if (!document.hidden && (live.state === 'retrying' || Date.now() < form.until + 1000)) redraw();
 }, 1000);
-load(route.page in PAGES ? route.page : 'overview');
+load(known(route.page) ? route.page : 'overview');
 redraw();
 api.poll();

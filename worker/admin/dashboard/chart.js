@@ -28,10 +28,12 @@ export function spark(values, label) {
         values.map((v, i) => (v === null ? null : h('rect', { class: 'f0', x: i * w, width: w * 0.75, y: 24 - Math.max(1, (v / max) * 23), height: Math.max(1, (v / max) * 23) }))));
 }
 
-function ticks(max) {
+// whole: what is counted has no halves.
+function ticks(max, whole) {
+    if (!max) return [0];
     const raw = max / 4;
     const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
+    const step = whole && raw < 1 ? 1 : [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999 && (!whole || Number.isInteger(s)));
     const out = [];
     for (let v = 0; v < max + step * 0.999; v += step) out.push(v);
     return out;
@@ -100,8 +102,8 @@ export function chart(o) {
     const width = Math.max(state.width - LEFT - 4, 10);
     const sums = o.times.map((_, i) => (o.kind === 'lines' ? Math.max(...o.series.map((s) => s.values[i] ?? 0)) : o.series.reduce((a, s) => a + (s.values[i] ?? 0), 0)));
     const max = Math.max(...sums, 0);
-    const scale = ticks(max || 1);
-    const top = scale[scale.length - 1];
+    const scale = ticks(max, o.show(0.25) === o.show(0));
+    const top = scale[scale.length - 1] || 1;
     const w = width / n;
     const x = (i) => LEFT + i * w;
     const y = (v) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - v / top);
@@ -137,7 +139,7 @@ export function chart(o) {
     return h('div.chart', { key: 'chart-' + o.id,
         init: (el) => new ResizeObserver(([e]) => {
             state.width = Math.floor(e.contentRect.width);
-            o.redraw();
+            o.redraw(true); // before the first picture
         }).observe(el) },
     svg,
     h('p.readout', null, state.at === null ? (max ? null : h('span.dim', null, t('chart.none'))) : h('b', null, slot(o, state.at), running(o, state.at) ? ` (${t('bucket.running')})` : ''),

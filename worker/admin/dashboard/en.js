@@ -24,7 +24,7 @@ export default {
     // banners
     'banners': 'Notices', 'banners.more': 'and {n} more', 'banner.none': 'No endpoint is usable: requests are refused.',
     'banner.reload': { one: 'The reload at {time} was refused: {n} fault. The old configuration stays in use.', other: 'The reload at {time} was refused: {n} faults. The old configuration stays in use.' },
-    'banner.history.paused': 'History is paused: {why}', 'banner.history.failed': 'History does not store: {why}', 'banner.history.aside': 'History began anew, the old file was set aside: {why}',
+    'banner.history.paused': 'History is paused: {why}', 'banner.history.sums': 'History keeps sums only: {why}', 'banner.history.failed': 'History does not store: {why}', 'banner.history.aside': 'History began anew, the old file was set aside: {why}',
     'banner.history.behind': 'History is behind by {x}.', 'banner.history.dropped': { one: '{n} request was not stored in the history.', other: '{n} requests were not stored in the history.' },
     'banner.auth': '{name}: key refused, disabled', 'banner.auth.since': '{name}: key refused, disabled since {time}',
     'banner.prices': { one: '{n} model has no price: {models}', other: '{n} models have no price: {models}' },
@@ -64,7 +64,7 @@ export default {
     'why.cooling': '{name} cools for {x}', 'why.queued': '{name} is queued: {reason}', 'why.circuit_open': '{name}: circuit open, trial in {x}', 'why.circuit_trial': '{name}: circuit open, on trial',
     'why.disabled': '{name} is disabled by {by}', 'why.draining': '{name} drains', 'why.degraded': '{name} is degraded', 'why.unhealthy': '{name} is unhealthy', 'why.reason': '{text}: {reason}',
     'list': ', ', 'stop': '.', 'why.more': 'and {n} more', 'stopping': 'QCC is stopping.', 'starting': 'QCC is starting.',
-    'tile.now': 'Requests now', 'tile.hour': 'Last hour', 'tile.first': 'First byte', 'tile.today': 'Today', 'tile.week': '7 days', 'tile.since': 'Since start',
+    'tile.now': 'Requests now', 'tile.hour': 'Last hour', 'tile.first': 'First byte', 'first.window': 'last 10 min with traffic', 'tile.today': 'Today', 'tile.week': '7 days', 'tile.since': 'Since counting began',
     'per.min': '{n}/min', 'open': 'open', 'streams': { one: 'stream', other: 'streams' }, 'spark.10min': 'requests a minute, last 10 min', 'spark.7d': 'USD per day, 7 days',
     'share.ok': '{x} ok', 'failed': 'failed', 'cancelled': 'client left', 'ok': 'ok', 'requests': { one: 'request', other: 'requests' }, 'no.requests.hour': 'no requests',
     'tok': 'tok', 'cache': 'cache', 'chart.requests': 'Requests', 'range': 'Range', 'range.24h': 'last 24 h', 'range.7d': 'last 7 days', 'range.6h': 'last 6 h', 'range.30d': 'last 30 days',

@@ -24,7 +24,8 @@ function said(e) {
     if (b.state && b.state !== 'closed') out.push(b.state === 'open' ? t('said.circuit_open', { n: b.failures, x: fmt.left(b.retry_in_s ?? 0) }) : t('said.circuit_half', { n: b.failures }));
     if (e.cooldown_s > 0) out.push(t(e.cooldown_own_word ? 'said.cooling.own' : 'said.cooling', { x: fmt.left(e.cooldown_s) }));
     if (e.draining) out.push(t('said.draining', { n: fmt.num(e.sessions) }));
-    if (!out.length || (e.state !== 'healthy' && has('said.' + e.health) && !e.queued && !e.disabled_by && b.state === 'closed')) out.unshift(t('said.' + (has('said.' + e.health) ? e.health : 'healthy')));
+    const ill = ['degraded', 'unhealthy'].includes(e.health);
+    if (!out.length || (ill && !e.queued && !e.disabled_by && b.state === 'closed')) out.unshift(t('said.' + (has('said.' + e.health) ? e.health : 'healthy')));
     if (e.verifying && !e.queued?.verifying) out.push(t('said.verifying'));
     if (e.models_blocked > 0) out.push(t('said.models', { n: e.models_blocked }));
     if (e.cells?.length) out.push(t('said.cells', { n: e.cells.length }));
@@ -43,13 +44,13 @@ function why(e, p) {
 
 const tile = (title, big, ...rest) => h('section.tile', { 'aria-label': title }, h('h2', null, title), h('p.big', null, big), h('p.dim', null, rest));
 
-function attempts(f, e) {
+function attempts(f, from, e) {
     const all = Object.entries(e.attempts ?? {});
     const sum = all.reduce((a, [, n]) => a + n, 0);
     if (!sum) return ui.empty(t('no.attempts'));
     return h('div.bars', null, all.map(([cls, n]) => h('div.bar-row', { key: cls }, ui.word(cls, 'class'),
         h('div.bar', { 'aria-hidden': 'true' }, h('span', { class: cls === 'ok' ? null : 'lost', style: { width: (n / sum) * 100 + '%' } })),
-        h('span.num', null, f('attempts.' + cls), ' ', h('span.dim', null, fmt.pct(n / sum))))));
+        h('span.num', null, f('attempts.' + cls), ' ', from('attempts', fmt.pct(n / sum), { class: 'dim' })))));
 }
 
 function models(q) {
@@ -60,7 +61,7 @@ function models(q) {
         col('requests', t('col.requests'), t('tip.requests'), 'requests', fmt.num),
         col('in', t('col.tokens.in'), t('tip.in'), 'tokens.input', fmt.compact),
         col('out', t('col.tokens.out'), t('tip.out'), 'tokens.output', fmt.compact),
-        { id: 'cache', head: t('col.cache'), tip: t('word.cache_share.text'), num: true, cell: (r) => fmt.pct(fmt.cacheShare(r.k.tokens)) },
+        { id: 'cache', head: t('col.cache'), tip: t('word.cache_share.text'), num: true, cell: (r) => ui.from(`keys.${r.i}.tokens`, fmt.pct(fmt.cacheShare(r.k.tokens)), { of }) },
         { id: 'cost', head: t('col.cost7'), tip: t('word.list_price.text'), num: true, cell: (r) => ui.cost(q.data, 'keys.' + r.i, of) },
     ];
     return q.data.keys.length ? ui.table({ id: 'models', caption: t('ep.models'), cols, rows: q.data.keys.map((k, i) => ({ k, i })), key: (r) => r.k.key }) : ui.empty(t('no.blocks'));
@@ -80,36 +81,46 @@ function blocks(q) {
         { id: 'end', head: t('col.projected'), tip: t('tip.projected'), num: true, cell: (r) => (r.b.running ? [f(r, 'projected_tokens', fmt.compact), ' · ', f(r, 'projected_usd', fmt.money)] : '') },
     ];
     const rows = q.data.blocks.map((b, i) => ({ b, i })).sort((a, b) => b.b.start - a.b.start).slice(0, 10);
-    return rows.length ? ui.table({ id: 'blocks', caption: t('ep.blocks'), cols, rows, key: (r) => String(r.b.start) }) : ui.empty(t('no.blocks'));
+    return rows.length ? ui.table({ id: 'blocks', cls: 'mid', caption: t('ep.blocks'), cols, rows, key: (r) => String(r.b.start) }) : ui.empty(t('no.blocks'));
 }
 
 function failures(q) {
     const f = (r, path, show) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.${path}`, show, { of: q.path0 });
+    const mark = (r, path) => `${q.path0}#requests.${q.data.requests.indexOf(r)}.${path}`;
     const cols = [
-        { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cls: 'nowrap', cell: (r) => ui.link(`#/requests/${r.id}`, ui.time(r.time)) },
+        { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cls: 'nowrap', cell: (r) => ui.link(`#/requests/${r.id}`, ui.time(r.time, { path: mark(r, 'time') })) },
         { id: 'model', head: t('col.model'), tip: t('tip.rq.model'), cell: (r) => f(r, 'model', String) },
-        { id: 'class', head: t('col.class'), tip: t('help.classes'), cell: (r) => (r.attempts ?? []).slice(-1).map((a) => [ui.word(a.class, 'class'), a.reason ? [' ', ui.word(a.reason, 'reason')] : null]) },
+        { id: 'class', head: t('col.class'), tip: t('help.classes'), cell: (r) => {
+            const k = (r.attempts?.length ?? 0) - 1;
+            const a = r.attempts?.[k] ?? {};
+            return [ui.word(a.class, 'class', a.class ? mark(r, `attempts.${k}.class`) : null), a.reason ? [' ', ui.word(a.reason, 'reason', mark(r, `attempts.${k}.reason`))] : null];
+        } },
         { id: 'status', head: t('col.status'), tip: t('tip.rq.status'), num: true, cell: (r) => f(r, 'status', String) },
     ];
     return q.data.requests.length ? ui.table({ id: 'failures', caption: t('ep.failures'), cols, rows: q.data.requests, key: (r) => r.id, open: (r) => '#/requests/' + r.id }) : ui.empty(t('no.failures'));
 }
 
-// Settings as leaves {value, changed}: their paths and values, without what an address may carry beside host and path.
+// Settings as leaves {value, changed}: [path, value, changed, where it is in the reply].
 function leaves(tree, path, out) {
     for (const [k, v] of Object.entries(tree)) {
         const name = path ? path + '.' + k : k;
-        if (v && typeof v === 'object' && !Array.isArray(v) && !('value' in v)) leaves(v, name, out);
-        else out.push([name, v && typeof v === 'object' && 'value' in v ? v.value : v, Boolean(v?.changed)]);
+        const leaf = v && typeof v === 'object' && 'value' in v;
+        if (v && typeof v === 'object' && !Array.isArray(v) && !leaf) leaves(v, name, out);
+        else out.push([name, leaf ? v.value : v, Boolean(v?.changed), leaf ? name + '.value' : name]);
     }
     return out;
 }
 
-function config(q, e) {
+function config(q, e, p) {
+    const inner = q.data?.endpoints ? '' : 'config.';
     const list = q.data?.endpoints ?? q.data?.config?.endpoints ?? [];
     const found = list.find((c) => (c.name?.value ?? c.name) === e.name);
     const text = (k, v) => (/url$/.test(k) ? fmt.address(v) : v === null ? fmt.NONE : typeof v === 'object' ? JSON.stringify(v) : String(v));
-    const rows = found ? leaves(found, '', []) : ['base_url', 'priority', 'weight', 'max_concurrent', 'price_factor'].map((k) => [k, e[k], true]);
-    return h('dl.settings', null, rows.filter((r) => r[1] !== undefined).map(([k, v, changed]) => [h('dt', null, h('code', null, k)), h('dd', { class: changed ? null : 'dim' }, h('code', null, text(k, v)))]));
+    const rows = found ? leaves(found, '', []) : ['base_url', 'priority', 'weight', 'max_concurrent', 'price_factor'].map((k) => [k, e[k], true, k]);
+    const base = found ? `config#${inner}endpoints.${list.indexOf(found)}.` : p;
+    // An address is shown without what it may carry beside host and path: no field as it is.
+    const mark = (k, v, at) => (/url$/.test(k) ? { 'data-from': base + at } : { 'data-f': base + at, 'data-v': v === null ? null : String(v) });
+    return h('dl.settings', null, rows.filter((r) => r[1] !== undefined).map(([k, v, changed, at]) => [h('dt', null, h('code', null, k)), h('dd', { class: changed ? null : 'dim' }, h('code', mark(k, v, at), text(k, v)))]));
 }
 
 export function view(ctx) {
@@ -134,7 +145,7 @@ export function view(ctx) {
         ui.pageHead(h('bdi', null, e.name),
             VERBS.map((verb) => ui.button(t('act.' + verb), () => act(ctx, verb, [e.name]), { busy: isBusy(e.name), 'data-act': verb })),
             ui.button(t('act.only'), () => only(ctx, e.name), { busy: isBusy(e.name) })),
-        h('p.dim.address', null, h('code', { 'data-f': p + 'base_url' }, fmt.address(e.base_url))),
+        h('p.dim.address', null, h('code', { 'data-from': p + 'base_url' }, fmt.address(e.base_url))),
         why({ e }, p),
         h('div.tiles', null,
             tile(t('col.open'), [f('open_requests'), h('span.side', null, '/ ', e.max_concurrent > 0 ? f('max_concurrent') : '∞')], f('sessions'), ' ', t('bound.now')),
@@ -143,14 +154,14 @@ export function view(ctx) {
             tile(t('ep.tps.head'), speed.data ? ui.f(speed.data, 'total.output_tokens_per_s', (x) => fmt.num(x, 1), { of: speed.path0 }) : fmt.NONE, t('ep.tps')),
             tile(t('ep.cost7'), usage.data ? ui.cost(usage.data, 'total', usage.path0) : fmt.NONE, usage.data ? [ui.f(usage.data, 'total.requests', fmt.num, { of: usage.path0 }), ' ', t('requests', { n: usage.data.total.requests })] : '')),
         h('div.split', null,
-            part(t('ep.speed'), speed, 262, (d) => chart({ id: 'speed-' + e.name, title: t('ep.speed'), unit: t('unit.sec'), times: d.times, step: d.step, redraw: ctx.redraw, kind: 'lines', show: (x) => fmt.num(x / 1000, 2),
+            part(t('ep.speed'), speed, 240, (d) => chart({ id: 'speed-' + e.name, title: t('ep.speed'), unit: t('unit.sec'), times: d.times, step: d.step, redraw: ctx.redraw, kind: 'lines', show: (x) => fmt.num(x / 1000, 2),
                 series: [{ id: 'p50', label: 'p50', values: quantile(d, 'p50') }, { id: 'p95', label: 'p95', values: quantile(d, 'p95') }] })),
-            ui.section(t('ep.attempts'), h('span.dim', null, t('ep.since')), attempts(f, e))),
+            ui.section(t('ep.attempts'), h('span.dim', null, t('ep.since')), attempts(f, (path, text, more) => ui.from(p + path, text, more), e))),
         part(t('ep.models'), usage, 160, () => models(usage)),
         part(t('ep.blocks'), block, 160, () => blocks(block)),
         h('div.split', null,
             ui.section(t('ep.events'), null, eventList(events, again, true)),
             part(t('ep.failures'), failed, 160, () => failures(failed))),
-        ui.section(t('ep.config'), null, config(conf, e)),
+        ui.section(t('ep.config'), null, config(conf, e, p)),
     ];
 }

@@ -1,12 +1,13 @@
 // Overview: is all well, and if not, where.
 import { h } from './dom.js';
-import { t } from './i18n.js';
+import { t, lang } from './i18n.js';
 import * as fmt from './format.js';
 import { live, query, refresh } from './api.js';
 import * as ui from './parts.js';
 
 const MINUTE = 60000;
-const CHART = 262; // px of a chart with its readout and table button
+const CHART = 240; // px of a chart with its readout and table button, less the margin of a skeleton
+const TILE = 52; // px of a tile's two lines
 const RANGES = { '6h': 900, '24h': 900, '7d': 21600, '30d': 86400 };
 
 // Charts come after the first picture.
@@ -37,7 +38,7 @@ function why(e, i) {
 function sentence(o) {
     const list = o.endpoints ?? [];
     if (!list.length) return h('p.sentence.warn', null, h('span.mark', { 'aria-hidden': 'true' }, '◆'), h('span', null, t('no.endpoints')));
-    const serve = list.filter((e) => e.state === 'healthy' || e.state === 'degraded').length;
+    const serve = list.filter(ui.usable).length;
     const odd = list.map((e, i) => [e, i]).filter(([e]) => e.state !== 'healthy').sort(([a], [b]) => ui.badness(a.state) - ui.badness(b.state));
     const level = !serve ? 'bad' : odd.length ? 'warn' : 'ok';
     const text = !odd.length ? t('all.well', { n: list.length }) : serve ? t('some.serve', { n: serve, all: list.length }) : t('none.serve', { all: list.length });
@@ -69,10 +70,10 @@ export function rates(samples, now = performance.now()) {
 
 function nowTile(o, c) {
     const r = rates(live.samples);
-    return tile(t('tile.now'), big(h('span', { id: 'rate' }, t('per.min', { n: r.rate === null ? fmt.NONE : fmt.num(r.rate, r.rate < 10 ? 1 : 0) })),
+    return tile(t('tile.now'), big(h('span', { id: 'rate', 'data-from': 'totals.requests' }, t('per.min', { n: r.rate === null ? fmt.NONE : fmt.num(r.rate, r.rate < 10 ? 1 : 0) })),
         h('span.side', null, ui.f(o, 'totals.requests_open'), ' ', t('open'))),
     h('p.dim', null, ui.f(o, 'totals.streams_open'), ' ', t('streams', { n: o.totals?.streams_open })),
-    c ? c.spark(r.bars, t('spark.10min')) : null);
+    c ? c.spark(r.bars, t('spark.10min')) : h('div.spark'));
 }
 
 const USAGE_24H = 'usage?since=24h&step=900';
@@ -84,30 +85,30 @@ function shares(doc, base, of) {
 function hourTile(o, q) {
     if (q.error || !q.data) {
         const by = o.totals?.requests_by_status;
-        if (!q.error || !by) return tile(t('tile.hour'), q.error ? big(fmt.NONE) : ui.skeleton(44));
-        // Without a history: what this supervisor has counted.
+        if (!q.error || !by) return tile(t('tile.hour'), q.error ? big(fmt.NONE) : ui.skeleton(TILE));
+        // Without a history: what has been counted, which goes on over a restart.
         return tile(t('tile.since'), big(ui.f(o, 'totals.requests_by_status.2xx'), ' ', t('ok')),
             h('p.dim', null, ui.dots([ui.f(o, 'totals.requests_by_status.4xx'), ' 4xx'], [ui.f(o, 'totals.requests_by_status.5xx'), ' 5xx'])));
     }
     const of = q.path0;
     const n = q.data.total.requests;
     return tile(t('tile.hour'),
-        n ? big(h('span', { title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` }, t('share.ok', { x: fmt.pct(q.data.total.ok / n) }))) : big(h('span.dim', null, t('no.requests.hour'))),
+        n ? big(ui.from(['total.ok', 'total.requests'], t('share.ok', { x: fmt.pct(q.data.total.ok / n) }), { of, title: `${fmt.num(q.data.total.ok)} / ${fmt.num(n)}` })) : big(h('span.dim', null, t('no.requests.hour'))),
         shares(q.data, 'total', of));
 }
 
 const firstTile = (o) => tile(t('tile.first'),
     big(h('small', null, 'p50 '), ui.f(o, 'totals.ttfb_ms.p50', fmt.dur)),
-    h('p.dim', null, 'p95 ', ui.f(o, 'totals.ttfb_ms.p95', fmt.dur)));
+    h('p.dim', null, ui.dots(['p95 ', ui.f(o, 'totals.ttfb_ms.p95', fmt.dur)], t('first.window'))));
 
 function moneyTile(title, q, c, bars) {
     if (q.error) return tile(title, big(fmt.NONE), h('p.dim', null, q.error.status === 409 ? t('history.off') : ui.errorText(q.error)));
-    if (!q.data) return tile(title, ui.skeleton(44));
+    if (!q.data) return tile(title, ui.skeleton(bars ? 84 : TILE));
     const tk = q.data.total.tokens;
     const share = fmt.cacheShare(tk);
     return tile(title, big(ui.cost(q.data, 'total', q.path0)),
-        h('p.dim', null, ui.dots(h('span', { title: fmt.num(fmt.tokenSum(tk)) }, fmt.compact(fmt.tokenSum(tk)), ' ', t('tok')), share === null ? null : h('span', null, fmt.pct(share), ' ', t('cache')))),
-        bars && c ? c.spark(bars(q.data), t('spark.7d')) : null);
+        h('p.dim', null, ui.dots(ui.from('total.tokens', [fmt.compact(fmt.tokenSum(tk)), ' ', t('tok')], { of: q.path0, title: fmt.num(fmt.tokenSum(tk)) }), share === null ? null : ui.from('total.tokens', [fmt.pct(share), ' ', t('cache')], { of: q.path0 }))),
+        bars ? (c ? c.spark(bars(q.data), t('spark.7d')) : h('div.spark')) : null);
 }
 
 const perDay = (data) => data.times.map((time) => {
@@ -120,7 +121,7 @@ const perDay = (data) => data.times.map((time) => {
 const SERIES = [{ id: 'ok', cls: 'ok' }, { id: 'failed', cls: 'failed' }, { id: 'cancelled', cls: 'cancelled' }];
 
 function requestsChart(ctx, c) {
-    const range = ctx.route.params.range in RANGES ? ctx.route.params.range : '24h';
+    const range = ctx.route.params.range && Object.hasOwn(RANGES, ctx.route.params.range) ? ctx.route.params.range : '24h';
     const step = RANGES[range];
     const path = range === '24h' ? USAGE_24H : `usage?since=${range}&step=${step}` + (step > 3600 ? '&zone=' + fmt.zone(Date.now() / 1000 - (range === '7d' ? 8 : 31) * 86400, Date.now() / 1000 + 86400) : '');
     const q = query(path, range === '24h' || range === '6h' ? MINUTE : 5 * MINUTE, 'chart');
@@ -136,11 +137,13 @@ function requestsChart(ctx, c) {
 // ---- lists
 
 function failures(q) {
+    const row = (r) => `requests.${q.data.requests.indexOf(r)}.`;
+    const place = (r) => (r.endpoint ? 'endpoint' : r.attempts?.length ? `attempts.${r.attempts.length - 1}.endpoint` : 'endpoint');
     const cols = [
-        { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cell: (r) => ui.time(r.time, { path: `${q.path0}#requests.${q.data.requests.indexOf(r)}.time`, ago: true }) },
-        { id: 'endpoint', head: t('col.endpoint'), tip: t('tip.rq.endpoint'), cell: (r) => r.endpoint ?? r.attempts?.[r.attempts.length - 1]?.endpoint ?? fmt.NONE },
-        { id: 'status', head: t('col.status'), tip: t('tip.rq.status'), num: true, cell: (r) => ui.f(q.data, `requests.${q.data.requests.indexOf(r)}.status`, String, { of: q.path0 }) },
-        { id: 'end', head: t('col.end'), tip: t('tip.rq.end'), cell: (r) => h('code', null, fmt.ended(r) ?? fmt.NONE) },
+        { id: 'time', head: t('col.time'), tip: t('tip.rq.time'), cell: (r) => ui.time(r.time, { path: `${q.path0}#${row(r)}time`, ago: true }) },
+        { id: 'endpoint', head: t('col.endpoint'), tip: t('tip.rq.endpoint'), cell: (r) => ui.f(q.data, row(r) + place(r), String, { of: q.path0, tag: 'bdi' }) },
+        { id: 'status', head: t('col.status'), tip: t('tip.rq.status'), num: true, cell: (r) => ui.f(q.data, row(r) + 'status', String, { of: q.path0 }) },
+        { id: 'end', head: t('col.end'), tip: t('tip.rq.end'), cell: (r) => ui.f(q.data, row(r) + 'end', () => fmt.ended(r) ?? fmt.NONE, { of: q.path0, tag: 'code' }) },
     ];
     return ui.loaded(q, 160, () => refresh((x) => x === q), (d) => (d.requests.length
         ? ui.table({ id: 'failures', caption: t('newest.failures'), cols, rows: d.requests, key: (r) => r.id, open: (r) => '#/requests/' + r.id })
@@ -185,11 +188,19 @@ function stateMore(e, i) {
 export const COST = 'usage?by=endpoint&since=24h';
 
 // All columns; rows are {e, i}: an endpoint and its place in the overview. `costs`: the reply to usage by endpoint, if there is one.
-export function columns(costs) {
+export function columns(costs, off) {
     const f = (r, path, show, more) => ui.f({ endpoints: { [r.i]: r.e } }, `endpoints.${r.i}.${path}`, show, more);
     const cost = (r) => {
         const k = costs?.keys.findIndex((x) => x.key === r.e.name) ?? -1;
         return k < 0 ? null : k;
+    };
+    // What a cell is made of, beside the texts and the row's place.
+    const of = (get) => (r) => `${lang} ${r.i} ${get(r.e)}`;
+    const made = {
+        name: of((e) => e.name), open: of((e) => `${e.open_requests}/${e.max_concurrent}`), success: of((e) => e.success_rate),
+        state: of((e) => [e.state, e.cooldown_s, e.queued?.verifying, e.queued?.next_in_s, e.breaker?.retry_in_s, e.disabled_by, e.verifying].join()),
+        first: of((e) => `${e.ttfb_ms?.p50}/${e.ttfb_ms?.p95}`), tokens: of((e) => e.tokens?.output), bound: of((e) => e.sessions),
+        priority: of((e) => e.priority), weight: of((e) => e.weight),
     };
     return [
         { id: 'name', head: t('col.name'), tip: t('tip.name'), sort: (r) => r.e.name,
@@ -206,8 +217,8 @@ export function columns(costs) {
         { id: 'priority', head: t('col.priority'), tip: t('tip.priority'), num: true, sort: (r) => r.e.priority, cell: (r) => f(r, 'priority') },
         { id: 'weight', head: t('col.weight'), tip: t('tip.weight'), num: true, sort: (r) => r.e.weight, cell: (r) => f(r, 'weight') },
         { id: 'cost', head: t('col.cost'), tip: t('tip.cost'), num: true, sort: (r) => (cost(r) === null ? null : costs.keys[cost(r)].priced_usd),
-            cell: (r) => (cost(r) === null ? ui.time(null) : ui.cost(costs, 'keys.' + cost(r), COST)) },
-    ];
+            cell: (r) => (cost(r) === null ? h('span', { title: t(off ? 'history.off' : 'value.none') }, fmt.NONE) : ui.cost(costs, 'keys.' + cost(r), COST)) },
+    ].map((c) => ({ ...c, of: made[c.id] }));
 }
 
 // The worst first, at most eight.

@@ -22,14 +22,19 @@ export function f(doc, path, show = fmt.num, more = {}) {
     return h(more.tag ?? 'span', { 'data-f': address + path, 'data-v': String(v), title, class: more.cls }, text);
 }
 
+// What is worked out of fields, marked with where they are: paths in the overview, or in the reply to a GET of `of`.
+export const from = (paths, text, { of, ...more } = {}) =>
+    h('span', { ...more, 'data-from': [].concat(paths).map((p) => (of ? of + '#' : '') + p).join(' ') }, text);
+
 export const MARKS = {
     healthy: '●', degraded: '◐', cooling: '◷', draining: '◇', unhealthy: '▲', circuit_open: '✕', queued: '■', disabled: '○',
 };
 export const STATES = Object.keys(MARKS);
 // From what stops most to what stops least.
 const WORST = ['queued', 'circuit_open', 'disabled', 'unhealthy', 'cooling', 'degraded', 'draining', 'healthy'];
-// Whether it takes new requests, if only when nothing better is left.
-export const usable = (e) => !['queued', 'disabled'].includes(e.state) && !e.draining;
+// Whether a request that is bound nowhere may go there now, as /readyz counts it: a pause by QCC's own word only puts it last.
+export const usable = (e) => !e.disabled_by && !e.queued && !e.draining && !(e.cooldown_s > 0 && e.cooldown_own_word)
+    && (e.breaker?.state ?? 'closed') === 'closed' && !['disabled', 'queued', 'draining', 'circuit_open'].includes(e.state);
 export const badness = (state) => WORST.indexOf(state);
 
 // A state: shape, word and colour; `more` is what is said beside it. Its word is QCC's own, explained in the tooltip.
@@ -78,8 +83,9 @@ export const section = (title, tools, ...content) =>
     h('section.part', { 'aria-label': typeof title === 'string' ? title : null },
         h('div.part-head', null, h('h2', null, title), h('div.tools', null, tools)), content);
 
-export const button = (label, onclick, more = {}) =>
-    h('button', { type: 'button', ...more, onclick, 'aria-busy': more.busy ? 'true' : null, disabled: more.busy || more.disabled || false }, label);
+// A busy button keeps the focus, so it is not `disabled`; a click does nothing.
+export const button = (label, onclick, { busy, ...more } = {}) =>
+    h('button', { type: 'button', ...more, onclick: busy ? null : onclick, 'aria-busy': busy ? 'true' : null, 'aria-disabled': busy ? 'true' : null }, label);
 
 export const link = (href, label, more) => h('a', { href, ...more }, label);
 export const endpointHref = (name) => '#/endpoints/' + encodeURIComponent(name);
@@ -140,14 +146,20 @@ export function download(name, type, text) {
 let toasts = [];
 let toastId = 0;
 
+const TOASTS = 5; // successes in view
+const ERRORS = 50;
+
 // Says something: shown for a while, read out; an error stays until it is closed.
 export function say(text, kind = 'ok') {
     const id = ++toastId;
     toasts.push({ id, text, kind });
-    if (toasts.length > 5) toasts.shift();
-    const region = document.getElementById('said');
-    region.textContent = '';
-    setTimeout(() => (region.textContent = text), 50);
+    const same = toasts.filter((x) => x.kind === kind);
+    if (same.length > (kind === 'error' ? ERRORS : TOASTS)) toasts.splice(toasts.indexOf(same[0]), 1);
+    // Each is a paragraph of its own: what was said just before is read out all the same.
+    const p = document.createElement('p');
+    p.textContent = text;
+    document.getElementById('said').append(p);
+    setTimeout(() => p.remove(), 10000);
     if (kind !== 'error') setTimeout(() => unsay(id), 5000);
     redraw();
 }
@@ -279,7 +291,7 @@ export function sorted(rows, cols, sort) {
 
 // table({id, caption, cols, rows, key, sort, onSort, select, onSelect, open, rowClass, total, menu}).
 // cols: {id, head, tip, num, sort(row), cell(row), cls, label}: `head` is a text; where `sort` is given, the head sorts.
-// memo(row): [object, stamp]: what it is made of; made anew only when these change.
+// memo(row): [object, stamp]: what it is made of; made anew only when these change, and of its cells those whose of(row) did.
 // rows come as they are to be shown. select: a Set of keys, onSelect(key or null for all, yes). open(row): the address that Enter
 // opens. On narrow screens each row is a card, its cells labelled.
 export function table(o) {
@@ -321,16 +333,29 @@ function row(r, o, box) {
     if (!o.memo) return rowOf(r, o, box);
     const [of, stamp] = o.memo(r);
     let kept = rowsKept.get(of);
-    if (kept?.stamp !== stamp) rowsKept.set(of, (kept = { stamp, v: rowOf(r, o, box) }));
+    if (kept?.stamp !== stamp) {
+        const cells = kept?.cells ?? new Map();
+        rowsKept.set(of, (kept = { stamp, cells, v: rowOf(r, o, box, cells) }));
+    }
     return kept.v;
 }
 
-function rowOf(r, o, box) {
+// A cell of a kept row is made anew when what its column says it is made of (`of`) has changed.
+function cellOf(r, c, i, kept) {
+    const stamp = kept && c.of ? c.of(r) : undefined;
+    const was = stamp === undefined ? null : kept.get(c.id);
+    if (was?.stamp === stamp && stamp !== undefined) return was.v;
+    const v = h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, whole(c.cell(r)));
+    if (stamp !== undefined) kept.set(c.id, { stamp, v });
+    return v;
+}
+
+function rowOf(r, o, box, kept) {
     const k = o.key(r);
     const picked = o.select?.has(k);
     return h('tr', { key: k, tabindex: o.open ? '-1' : null, class: (o.rowClass?.(r) ?? '') + (picked ? ' picked' : ''), 'data-row': o.open ? o.open(r) : null },
         o.select ? h('td.sel', null, box(t('select.one', { name: k }), picked, (yes) => o.onSelect(k, yes))) : null,
-        o.cols.map((c, i) => h(i === 0 ? 'th' : 'td', { key: c.id, scope: i === 0 ? 'row' : null, class: (c.num ? 'num ' : '') + (c.cls ?? ''), 'data-label': c.label ?? c.head }, whole(c.cell(r)))));
+        o.cols.map((c, i) => cellOf(r, c, i, kept)));
 }
 
 // On a card the content of a cell is one thing beside its label.

@@ -155,7 +155,7 @@ function listView(ctx) {
     const again = () => refresh((x) => x === q);
     const every = list.rows(q);
     const rows = stored ? every : every.filter(({ r }) => passes(r, p));
-    back = location.hash || back;
+    back = ctx.here || back;
     return [
         ui.pageHead(t('nav.requests'), list.news(ctx.redraw)),
         filters(ctx, every),

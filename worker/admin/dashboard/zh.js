@@ -24,7 +24,7 @@ export default {
     // banners
     'banners': '通知', 'banners.more': '还有 {n} 条', 'banner.none': '没有可用的端点：请求将被拒绝。',
     'banner.reload': { other: '{time} 的重新加载被拒绝：{n} 处错误。原配置继续生效。' },
-    'banner.history.paused': '历史记录已暂停：{why}', 'banner.history.failed': '历史记录没有写入：{why}', 'banner.history.aside': '历史记录已重新开始，旧文件已移到一旁：{why}',
+    'banner.history.paused': '历史记录已暂停：{why}', 'banner.history.sums': '历史记录只有合计：{why}', 'banner.history.failed': '历史记录没有写入：{why}', 'banner.history.aside': '历史记录已重新开始，旧文件已移到一旁：{why}',
     'banner.history.behind': '历史记录滞后 {x}。', 'banner.history.dropped': { other: '有 {n} 个请求未写入历史记录。' },
     'banner.auth': '{name}：密钥被拒绝，已停用', 'banner.auth.since': '{name}：密钥被拒绝，自 {time} 起停用',
     'banner.prices': { other: '{n} 个模型没有价格：{models}' },
@@ -64,7 +64,7 @@ export default {
     'why.cooling': '{name} 冷却中，还剩 {x}', 'why.queued': '{name} 在失败队列中：{reason}', 'why.circuit_open': '{name} 已熔断，{x} 后试探', 'why.circuit_trial': '{name} 已熔断，等待试探',
     'why.disabled': '{name} 已停用（{by}）', 'why.draining': '{name} 排空中', 'why.degraded': '{name} 已降级', 'why.unhealthy': '{name} 不健康', 'why.reason': '{text}：{reason}',
     'list': '、', 'stop': '。', 'why.more': '另有 {n} 个', 'stopping': 'QCC 正在停止。', 'starting': 'QCC 正在启动。',
-    'tile.now': '当前请求', 'tile.hour': '最近 1 小时', 'tile.first': '首字节', 'tile.today': '今天', 'tile.week': '7 天', 'tile.since': '启动以来',
+    'tile.now': '当前请求', 'tile.hour': '最近 1 小时', 'tile.first': '首字节', 'first.window': '有流量的最近 10 分钟', 'tile.today': '今天', 'tile.week': '7 天', 'tile.since': '自计数开始',
     'per.min': '{n}/分', 'open': '进行中', 'streams': { other: '个流' }, 'spark.10min': '每分钟请求数，最近 10 分钟', 'spark.7d': '每天美元，7 天',
     'share.ok': '{x} 成功', 'failed': '失败', 'cancelled': '客户端离开', 'ok': '成功', 'requests': { other: '个请求' }, 'no.requests.hour': '没有请求',
     'tok': 'token', 'cache': '缓存', 'chart.requests': '请求', 'range': '时间范围', 'range.24h': '最近 24 小时', 'range.7d': '最近 7 天', 'range.6h': '最近 6 小时', 'range.30d': '最近 30 天',

@@ -127,6 +127,23 @@ static void cut_none(struct range *r, int64_t since, int64_t until, const struct
     r->by_quarter = r->at_s[0] % HOUR || r->at_s[1] % HOUR;
 }
 
+/* Days: a range that reaches further back asks for all that there is, and has no buckets before. */
+enum { LONG_D = 400 };
+
+/* Cuts the range into buckets of the step asked for, or of one that suits its length. */
+static bool divide(struct range *r, struct zone_step asked, int64_t since, int64_t until,
+                   const struct range_rules *rules, struct err *e)
+{
+    r->step = asked;
+    if (r->step.unit == ZONE_SECONDS && !r->step.seconds)
+        choose_step(r, rules, since, until);
+    if (r->step.unit == ZONE_SECONDS && r->step.seconds < HOUR && since < r->quarters_from_s)
+        return err_set(e,
+                       "since is too early for step %d: quarters of an hour are kept for %d days",
+                       ZONE_QUARTER, RANGE_QUARTERS_D);
+    return cut(r, since, until, rules->least_s >= HOUR, e);
+}
+
 bool range_read(struct range *r, struct str arg, const struct range_rules *rules, int64_t now_s,
                 struct err *e)
 {
@@ -143,21 +160,19 @@ bool range_read(struct range *r, struct str arg, const struct range_rules *rules
         until = now_s + 1; /* what ends in this second is within */
     if (until <= since)
         return err_set(e, "until is not after since");
+    int64_t kept = since;
     if (since < rules->oldest_s)
-        since = rules->oldest_s < until ? rules->oldest_s : until - 1;
+        kept = rules->oldest_s < until ? rules->oldest_s : until - 1;
     r->quarters_from_s = now_s - (int64_t)RANGE_QUARTERS_D * DAY;
     r->quarters_from_s += HOUR - 1 - (r->quarters_from_s + HOUR - 1) % HOUR;
     if (r->one) {
-        cut_none(r, since, until, rules);
+        cut_none(r, kept, until, rules);
         return true;
     }
-    if (r->step.unit == ZONE_SECONDS && !r->step.seconds)
-        choose_step(r, rules, since, until);
-    if (r->step.unit == ZONE_SECONDS && r->step.seconds < HOUR && since < r->quarters_from_s)
-        return err_set(e,
-                       "since is too early for step %d: quarters of an hour are kept for %d days",
-                       ZONE_QUARTER, RANGE_QUARTERS_D);
-    return cut(r, since, until, rules->least_s >= HOUR, e);
+    struct zone_step asked = r->step;
+    if (since >= now_s - (int64_t)LONG_D * DAY && divide(r, asked, since, until, rules, e))
+        return true;
+    return divide(r, asked, kept, until, rules, e);
 }
 
 size_t range_bucket(const struct range *r, int64_t at_s, size_t hint)

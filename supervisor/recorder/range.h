@@ -37,7 +37,8 @@ struct range_rules {
         step;         /* seconds 0: the parameter step sets it, or else the length of the range */
     int64_t span_s;   /* how far `since` lies back where it is not given */
     int64_t least_s;  /* smallest step: ZONE_QUARTER, or an hour for what is kept by the hour */
-    int64_t oldest_s; /* nothing is kept from before: an earlier `since` is this one */
+    int64_t oldest_s; /* nothing is kept from before: `since` is this one in a range of more than
+                       * 400 days, or all in one, or of too many buckets otherwise */
 };
 
 /* Reads the range out of the parameters of a question. now_s: Unix time. False: *e names the

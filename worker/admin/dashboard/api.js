@@ -258,7 +258,7 @@ export function query(path, every, name) {
 }
 let order = 0;
 
-const OF_HISTORY = /^(usage|speed|prices|requests\?(.*&)?since=)/;
+const OF_HISTORY = /^(usage|speed|requests\?(.*&)?since=)/;
 export const historyOn = () => live.overview?.history?.state !== 'off';
 
 // Asks these again, soon.

@@ -135,8 +135,11 @@ static void since_is_bounded(void **state)
     takes("since=0&step=3600", &old);
     assert_int_equal(r.at_s[0], NOW - 50 * DAY - (NOW - 50 * DAY) % HOUR);
     takes("since=20d&step=900", &old);
-    takes("since=90d&until=80d", &old);
+    takes("since=401d&until=80d", &old);
     assert_int_equal(r.n, 1);
+    /* a range of usual length is that asked for: what is not known stands in it as a gap */
+    takes("since=90d&until=80d&step=86400", &old);
+    assert_int_equal(r.n, 11);
 }
 
 static void a_change(void **state)

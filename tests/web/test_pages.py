@@ -236,7 +236,7 @@ def test_filter_and_order_are_in_the_address(api, page):
     p.key("/")
     p.type("relay")
     p.until("location.hash.includes('q=relay')")
-    assert sorted(names(p)) == ["relay-a", "relay-b", "relay-c"]
+    wait_for(p, lambda: sorted(names(p)) == ["relay-a", "relay-b", "relay-c"], "the rows that fit")
     address = p.js("location.href")
     q = page(address)
     q.until(READY)

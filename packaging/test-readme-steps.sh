@@ -330,7 +330,7 @@ requests_of_the_past() {
     with="$past;"'s/$/ --since 1h/' types bob 'qccctl --csv' 'has a header' says '^time,'
     types bob 'qccctl history check' 'finds nothing damaged' says .
     with='s/--/prune --/;s/$/ 300d/' types bob 'qccctl history --before' 'deletes what is so old' says .
-    with='s/--/prune --/;s/$/ nobody/' types bob 'qccctl history --client' 'erases a client' says .
+    code=1 with='s/--/prune --/;s/$/ nobody/' types bob 'qccctl history --client' 'knows whom it could erase' says 'no client of that name'
 }
 in_history() { inside qccctl requests --since 1h | grep -qF "${id:0:8}"; }
 

@@ -47,7 +47,7 @@ def test_requests_of_all_workers_newest_first(qcc, upstream):
     assert times == sorted(times, reverse=True)
     assert [r["id"] for r in get(q, "requests?limit=7")["requests"]] == [r["id"] for r in whole[:7]]
     assert len(get(q, "requests?limit=1000")["requests"]) == 40
-    assert len(get(q, "requests?x=y&limit=3&z")["requests"]) == 3
+    assert len(get(q, "requests?limit=3")["requests"]) == 3
     send(q, 20)
     assert len(get(q, "requests")["requests"]) == 50
 

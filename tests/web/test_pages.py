@@ -201,7 +201,7 @@ def test_history_off_shows_no_zeroes(api, page):
     p = open_page(page, api, "endpoints")
     assert "Cost 24 h: History is off" in text(p, ".filters")
     # Nothing is asked that only a history can tell.
-    assert [a for _, _, a in api.asked if a.startswith(("usage", "speed", "prices")) or "since=" in a] == []
+    assert [a for _, _, a in api.asked if a.startswith(("usage", "speed")) or "since=" in a] == []
 
 
 def test_what_was_not_told_is_a_dash(api, page):

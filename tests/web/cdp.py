@@ -252,14 +252,19 @@ class Page:
         self.call("Input.insertText", {"text": text})
 
     def click(self, selector):
-        """A click of the mouse in the middle of the first element that matches."""
-        box = self.until("""(() => { const e = document.querySelector(%s); if (!e) return null;
-            e.scrollIntoView({block: 'center', inline: 'center'}); const b = e.getBoundingClientRect();
-            return b.width ? [b.x + b.width / 2, b.y + b.height / 2] : null })()""" % json.dumps(selector))
-        at = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
-        self.call("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": box[0], "y": box[1]})
-        self.call("Input.dispatchMouseEvent", {"type": "mousePressed", **at})
-        self.call("Input.dispatchMouseEvent", {"type": "mouseReleased", **at})
+        """A click of the mouse in the middle of the first element that matches; again if what has come meanwhile has moved it."""
+        find = "document.querySelector(%s)" % json.dumps(selector)
+        for _ in range(3):
+            box = self.until("""(() => { const e = %s; if (!e) return null;
+                window.hit = false; e.addEventListener('click', () => { window.hit = true; }, { capture: true, once: true });
+                e.scrollIntoView({block: 'center', inline: 'center'}); const b = e.getBoundingClientRect();
+                return b.width ? [b.x + b.width / 2, b.y + b.height / 2] : null })()""" % find)
+            at = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": box[0], "y": box[1]})
+            self.call("Input.dispatchMouseEvent", {"type": "mousePressed", **at})
+            self.call("Input.dispatchMouseEvent", {"type": "mouseReleased", **at})
+            if self.js("window.hit !== false || !%s || %s.disabled === true" % (find, find)):
+                return
 
     def offline(self, yes):
         self.call("Network.emulateNetworkConditions",

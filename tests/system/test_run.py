@@ -61,5 +61,6 @@ def test_a_trickle_of_requests(demo):
     assert {r["path"] for r in rows} == {"/v1/messages"} and all(r["model"].startswith("claude-") for r in rows)
     p.send_signal(signal.SIGINT)
     p.wait(PATIENCE)
-    left = subprocess.run(["pgrep", "-s", str(p.pid)], capture_output=True, text=True).stdout
-    assert left.strip() == "", "nothing is left of it"
+    # A request or pause of the trickle that is under way may outlive the shell by a moment.
+    until(lambda: not subprocess.run(["pgrep", "-s", str(p.pid)], capture_output=True, text=True).stdout.strip(),
+          "the end of all that it has started")

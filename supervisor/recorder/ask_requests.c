@@ -193,7 +193,7 @@ static void tried(sqlite3_context *c, int n, sqlite3_value **v)
     const char *p = sqlite3_value_blob(v[0]);
     (void)n;
     if (p && trail_read(&t, str_make(p, (size_t)sqlite3_value_bytes(v[0]))) &&
-        request_row_attempts(&t))
+        trail_pass_choices(&t))
         for (unsigned i = 0; !found && i < t.attempts && trail_attempt(&t, &a); i++)
             found = (int)a.cls == cls;
     sqlite3_result_int(c, found);

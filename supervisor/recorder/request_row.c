@@ -35,20 +35,6 @@ enum {
     ROW_ENDPOINT_ID
 };
 
-bool request_row_attempts(struct trail *t)
-{
-    struct trail_choice c;
-    struct trail_skip s;
-    for (unsigned i = 0; i < t->choices; i++) {
-        if (!trail_choice(t, &c))
-            return false;
-        for (unsigned k = 0; k < c.x.listed; k++)
-            if (!trail_skip(t, &s))
-                return false;
-    }
-    return true;
-}
-
 #define NAME(column) "(SELECT text FROM name WHERE name.id=request." column "),"
 
 const char request_row_columns[] = "k,request.id," NAME("client") NAME("model") NAME("sent")
@@ -139,7 +125,7 @@ static void put_attempts(struct doc *d, sqlite3_stmt *st)
 {
     struct trail t;
     struct recent_attempt a;
-    bool any = trail_read(&t, trail_at(st)) && request_row_attempts(&t);
+    bool any = trail_read(&t, trail_at(st)) && trail_pass_choices(&t);
     doc_text(d, "attempts");
     doc_array(d, any ? t.attempts : 0);
     for (unsigned i = 0; any && i < t.attempts && trail_attempt(&t, &a); i++) {

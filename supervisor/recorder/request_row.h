@@ -23,8 +23,4 @@ struct request_prices {
  * and the prices that its cost was found by. */
 void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole, const struct request_prices *p);
 
-/* Reads over the choices of a trail that trail_read has just begun, up to its attempts. False: it
- * is malformed. */
-bool request_row_attempts(struct trail *t) MUST_CHECK;
-
 #endif

@@ -286,11 +286,10 @@ static bool read_head(struct trail *t)
     return true;
 }
 
-static bool is_whole(struct trail *t)
+bool trail_pass_choices(struct trail *t)
 {
     struct trail_choice c;
     struct trail_skip s;
-    struct recent_attempt a;
     for (unsigned i = 0; i < t->choices; i++) {
         if (!trail_choice(t, &c))
             return false;
@@ -298,6 +297,14 @@ static bool is_whole(struct trail *t)
             if (!trail_skip(t, &s))
                 return false;
     }
+    return true;
+}
+
+static bool is_whole(struct trail *t)
+{
+    struct recent_attempt a;
+    if (!trail_pass_choices(t))
+        return false;
     for (unsigned i = 0; i < t->attempts; i++)
         if (!trail_attempt(t, &a))
             return false;

@@ -62,6 +62,8 @@ bool trail_read(struct trail *t, struct str blob) MUST_CHECK;
 bool trail_choice(struct trail *t, struct trail_choice *c);
 /* Reads the next endpoint that the choice did not take. */
 bool trail_skip(struct trail *t, struct trail_skip *s);
+/* Reads over all choices of a trail that trail_read has just begun, up to its attempts. */
+bool trail_pass_choices(struct trail *t) MUST_CHECK;
 /* Reads the next attempt. Its texts borrow from the blob. */
 bool trail_attempt(struct trail *t, struct recent_attempt *a);
 

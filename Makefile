@@ -116,13 +116,13 @@ $B/gen/completion_zsh.inc: packaging/completion/_qccctl
 $B/gen/completion_%.inc:
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
-$B/supervisor/qccctl/completion.o: QFLAGS += -I$B/gen
-$B/supervisor/qccctl/completion.o: | $B/gen/completion_bash.inc $B/gen/completion_zsh.inc
+$B/supervisor/qccctl/cmd/completion.o: QFLAGS += -I$B/gen
+$B/supervisor/qccctl/cmd/completion.o: | $B/gen/completion_bash.inc $B/gen/completion_zsh.inc
 
-# The dashboard is built into the worker: its files, plain and gzipped, in an object of their own. The folder
-# stands for files that went.
-DASHBOARD := $(wildcard worker/admin/dashboard/*)
-$B/gen/dashboard.S: worker/admin/embed.sh worker/admin/dashboard $(DASHBOARD)
+# The dashboard is built into the worker: its files, plain and gzipped, in an object of their own. The folders
+# stand for files that went.
+DASHBOARD := $(wildcard worker/admin/dashboard/*.* worker/admin/dashboard/*/*.*)
+$B/gen/dashboard.S: worker/admin/embed.sh worker/admin/dashboard worker/admin/dashboard/lang $(DASHBOARD)
 	worker/admin/embed.sh $B/gen $(DASHBOARD)
 $B/gen/dashboard.o: $B/gen/dashboard.S
 	$(CC) -c $< -o $@
@@ -153,7 +153,7 @@ $(BIN_CTL): $B/supervisor/qccctl/main.o $(O_QCCCTL) $(O_COMMON)
 # ---- what tests need
 T_FLAGS = $(CPPFLAGS) $(CFLAGS) $(QFLAGS) -I$B/view/tests
 
-$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
+$(BIN_FAKE): $(FAKE) $(wildcard tests/fake_upstream/*.h tests/fake_upstream/*/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(filter %.c,$^) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -o $@
 $(BIN_LOAD): $(LOADGEN) $(wildcard tests/bench/load/*.h tests/net/*.h) $(O_COMMON) | $B/view/tests
@@ -175,7 +175,7 @@ $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_WORKER) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -lcmocka -o $@
 # A fuzz target links everything: both sides' pure parsers, the reader of YAML, and of the recorder what is pure.
-FUZZ_REC := $(addprefix supervisor/recorder/,trail.c endpoint_names.c zone.c)
+FUZZ_REC := $(addprefix supervisor/recorder/,tables/trail.c tables/endpoint_names.c ask/zone.c)
 $B/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(O_SUPERVISOR) $(O_WORKER) $(O_COMMON) $(call obj,$(FUZZ_REC)) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $(CF_supervisor) $(filter tests/%.c,$^) $(filter %.o,$^) $(QLDFLAGS) \

@@ -8,7 +8,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
 #include "supervisor/operate/control.h"
-#include "supervisor/shared/health.h"
+#include "supervisor/shared/health/health.h"
 #include "supervisor/upgrade/predecessor.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/children/plan.h"

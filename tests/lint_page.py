@@ -128,9 +128,9 @@ def parses(scripts):
 
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else FOLDER
-    files = sorted(glob.glob(os.path.join(folder, "*")))
+    files = sorted(glob.glob(os.path.join(folder, "**", "*.*"), recursive=True))
     scripts = [f for f in files if f.endswith(".js")]
-    languages = [os.path.join(folder, name) for name in ("en.js", "zh.js")]
+    languages = [os.path.join(folder, "lang", name) for name in ("en.js", "zh.js")]
     faults = [fault for f in files for fault in forbidden(f)] + parses(scripts)
     there = [f for f in languages if f in files]
     if len(there) == 2:

@@ -227,14 +227,17 @@ def check(rooms, build):
 
 
 def printed(rooms):
-    """The map: a heading for each part, a line for each room."""
+    """The map: a heading for each part, a line for each room; that of a room with rooms in it names those."""
     lines = []
     for part in PARTS:
         lines += ["", f"**{part}**", ""]
         for room in rooms.order:
-            if room == part or room.startswith(part + "/"):
-                name = room[len(part) + 1:] or "its own files"
-                lines.append(f"- `{name}`: {rooms.text[room]}" if room != part else f"- {name}: {rooms.text[room]}")
+            within = [r for r in rooms.order if os.path.dirname(r) == room and room not in PARTS]
+            more = f" (in it {', '.join(f'`{os.path.basename(r)}`' for r in within)})" if within else ""
+            if room == part:
+                lines.append(f"- its own files: {rooms.text[room]}")
+            elif os.path.dirname(room) == part:
+                lines.append(f"- `{room[len(part) + 1:]}`: {rooms.text[room]}{more}")
     return "\n".join(lines).strip() + "\n"
 
 

@@ -7,7 +7,7 @@
 #include "common/conf/conf.h"
 #include "worker/admin/admin.h"
 #include "worker/client/listener.h"
-#include "worker/request/req_env.h"
+#include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
 #include "worker/shared/feed.h"

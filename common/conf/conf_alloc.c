@@ -5,7 +5,7 @@
 #include "common/base/mem.h"
 #include "common/secret/secret.h"
 #include "common/conf/conf_key.h"
-#include "common/ipc/price_table.h"
+#include "common/price/price_table.h"
 #include "common/conf/conf_value.h"
 
 static void group_defaults(enum conf_group_id id, void *object)

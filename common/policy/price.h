@@ -74,7 +74,7 @@ struct price_model {
     size_t n;
 };
 
-/* Zero bytes: no prices. Filled by common/ipc/price_table. */
+/* Zero bytes: no prices. Filled by common/price/price_table. */
 struct price_table {
     struct price_model **v; /* owned, by name */
     size_t n, rows;         /* rows: of all models */

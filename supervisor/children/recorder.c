@@ -5,7 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ipc/feed_head.h"
-#include "common/ipc/price_wire.h"
+#include "common/price/price_wire.h"
 #include "supervisor/children/spawn.h"
 #include "supervisor/shared/events.h"
 

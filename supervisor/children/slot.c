@@ -6,7 +6,7 @@
 #include "common/base/mem.h"
 #include "supervisor/children/spawn.h"
 #include "supervisor/shared/events.h"
-#include "supervisor/shared/health.h"
+#include "supervisor/shared/health/health.h"
 
 #include <errno.h>
 #include <signal.h>

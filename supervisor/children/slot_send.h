@@ -8,7 +8,7 @@
 #include "supervisor/children/slot.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
-#include "supervisor/shared/health.h"
+#include "supervisor/shared/health/health.h"
 
 /* What a new worker gets; everything is borrowed for the call. */
 struct slot_welcome {

@@ -3,7 +3,7 @@
 #include "common/base/env.h"
 #include "common/base/mem.h"
 #include "common/conf/conf_value.h"
-#include "common/ipc/price_table.h"
+#include "common/price/price_table.h"
 #include "common/policy/classify/date.h"
 #include "supervisor/config/file.h"
 

@@ -11,7 +11,7 @@
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/events.h"
-#include "supervisor/shared/health.h"
+#include "supervisor/shared/health/health.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
 

@@ -2,7 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/ipc/price_doc.h"
+#include "common/price/price_doc.h"
 #include "common/ipc/recent_record.h"
 #include "supervisor/shared/totals.h"
 

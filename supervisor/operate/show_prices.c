@@ -2,7 +2,7 @@
 #include "supervisor/operate/show.h"
 
 #include "common/base/clock.h"
-#include "common/ipc/price_doc.h"
+#include "common/price/price_doc.h"
 
 /* Since when a factor holds is known to the history alone. */
 static void put_factors(const struct conf *c, struct doc *d)

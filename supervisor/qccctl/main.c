@@ -1,6 +1,6 @@
 /* qccctl: the operator's program: options and the table of commands; cmd.h names the file of each
  * command. */
-#include "supervisor/qccctl/cmd.h"
+#include "supervisor/qccctl/cmd/cmd.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/mem.h"
-#include "supervisor/recorder/store_batch.h"
+#include "supervisor/recorder/tables/store_batch.h"
 
 #include <errno.h>
 #include <string.h>

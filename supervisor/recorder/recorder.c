@@ -5,10 +5,10 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ipc/doc.h"
-#include "supervisor/recorder/ask.h"
+#include "supervisor/recorder/ask/ask.h"
 #include "supervisor/recorder/confine.h"
 #include "supervisor/recorder/recorder_own.h"
-#include "supervisor/recorder/schema.h"
+#include "supervisor/recorder/tables/schema.h"
 
 #include <poll.h>
 #include <seccomp.h>

@@ -2,7 +2,7 @@
  * set aside. */
 #include "common/base/clock.h"
 #include "supervisor/recorder/recorder_own.h"
-#include "supervisor/recorder/schema.h"
+#include "supervisor/recorder/tables/schema.h"
 
 #include <string.h>
 

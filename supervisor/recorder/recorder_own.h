@@ -4,13 +4,13 @@
 #define QCC_SUPERVISOR_RECORDER_RECORDER_OWN_H
 
 #include "common/ipc/chan.h"
-#include "common/ipc/price_wire.h"
-#include "supervisor/recorder/event_store.h"
-#include "supervisor/recorder/factors.h"
+#include "common/price/price_wire.h"
+#include "supervisor/recorder/tables/event_store.h"
+#include "supervisor/recorder/tables/factors.h"
 #include "supervisor/recorder/feed_read.h"
-#include "supervisor/recorder/job.h"
-#include "supervisor/recorder/store_batch.h"
-#include "supervisor/recorder/upkeep.h"
+#include "supervisor/recorder/job/job.h"
+#include "supervisor/recorder/tables/store_batch.h"
+#include "supervisor/recorder/upkeep/upkeep.h"
 
 enum {
     STATE_MS = 5000, /* between two REC_STATE without a change */

@@ -1,7 +1,7 @@
 /* recorder_state: what the recorder says of itself to the supervisor. */
 #include "common/base/clock.h"
 #include "supervisor/recorder/recorder_own.h"
-#include "supervisor/recorder/schema.h"
+#include "supervisor/recorder/tables/schema.h"
 
 #include <string.h>
 #include <sys/statvfs.h>

@@ -8,7 +8,7 @@
 #include "common/base/base.h"
 #include "common/base/err.h"
 #include "supervisor/shared/bindings.h"
-#include "supervisor/shared/health.h"
+#include "supervisor/shared/health/health.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/store/store_dir.h"
 #include "supervisor/store/store_file.h"

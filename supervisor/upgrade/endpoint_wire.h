@@ -4,7 +4,7 @@
 #define QCC_SUPERVISOR_UPGRADE_ENDPOINT_WIRE_H
 
 #include "common/ipc/ipc.h"
-#include "supervisor/shared/health.h"
+#include "supervisor/shared/health/health.h"
 
 /* Fills m with the state of e. Borrows from e. */
 void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);

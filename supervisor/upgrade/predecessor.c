@@ -4,7 +4,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/secret/secret.h"
-#include "supervisor/shared/endpoint_view.h"
+#include "supervisor/shared/health/endpoint_view.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 
 #include <errno.h>

@@ -28,7 +28,7 @@
 #include "common/ipc/doc.h"
 #include "supervisor/children/plan.h"
 #include "supervisor/process/listen.h"
-#include "supervisor/shared/health.h"
+#include "supervisor/shared/health/health.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/store/store.h"
 #include "supervisor/upgrade/handover.h"

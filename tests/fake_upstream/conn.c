@@ -5,8 +5,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tests/fake_upstream/journal.h"
-#include "tests/fake_upstream/own.h"
-#include "tests/fake_upstream/reply.h"
+#include "tests/fake_upstream/reply/own.h"
+#include "tests/fake_upstream/reply/reply.h"
 #include "tests/net/sock.h"
 
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
 #include "tests/fake_upstream/journal.h"
 
 #include "common/base/clock.h"
-#include "tests/fake_upstream/maker.h"
+#include "tests/fake_upstream/reply/maker.h"
 #include "tests/fake_upstream/site.h"
 
 #include <inttypes.h>

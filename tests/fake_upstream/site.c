@@ -2,7 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "tests/fake_upstream/reply.h"
+#include "tests/fake_upstream/reply/reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>

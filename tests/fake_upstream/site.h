@@ -6,7 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/list.h"
 #include "tests/fake_upstream/behave.h"
-#include "tests/fake_upstream/play.h"
+#include "tests/fake_upstream/reply/play.h"
 #include "tests/fake_upstream/request.h"
 
 enum { SITE_WINDOW = 64 };

@@ -1,7 +1,7 @@
 /* Fuzz target of price_wire.h: a table of prices from any bytes. It is refused, or it is sound: it
  * packs again to a table that is the same, and every cost by it is computed without overflow. */
 #include "common/ipc/ipc.h"
-#include "common/ipc/price_wire.h"
+#include "common/price/price_wire.h"
 #include "tests/fuzz/fuzz.h"
 
 static void cost_of(const struct price_table *t, const struct price_model *m)

@@ -1,6 +1,6 @@
 /* Fuzz target of trail.h: any bytes are refused, or can be read to the end in the promised order,
  * with numbers within their enums and texts within the blob. */
-#include "supervisor/recorder/trail.h"
+#include "supervisor/recorder/tables/trail.h"
 #include "tests/fuzz/fuzz.h"
 
 static void within(struct str blob, struct str s)

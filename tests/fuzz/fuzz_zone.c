@@ -1,6 +1,6 @@
 /* Fuzz target of zone.h: any text is refused, or is a zone whose offsets and changes are within
  * their bounds, and by which each moment lies in a bucket that begins and ends. */
-#include "supervisor/recorder/zone.h"
+#include "supervisor/recorder/ask/zone.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { WEST_S = -12 * 3600, EAST_S = 14 * 3600 };

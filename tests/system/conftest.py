@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+# tests use each other's helpers over the folders
+sys.path[0:0] = [str(HERE), *sorted(str(folder) for folder in HERE.iterdir() if folder.is_dir())]
 
 from client import Client  # noqa: E402
 from qcc import Qcc, Upstream  # noqa: E402

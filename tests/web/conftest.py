@@ -5,7 +5,8 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+SYSTEM = pathlib.Path(__file__).resolve().parents[1] / "system"
+sys.path[1:1] = [str(SYSTEM), *sorted(str(folder) for folder in SYSTEM.iterdir() if folder.is_dir())]
 
 import cdp  # noqa: E402
 from fake_api import FakeApi  # noqa: E402

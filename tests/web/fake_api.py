@@ -291,8 +291,8 @@ class FakeApi:
                 if self.path.startswith("/api/v1/"):
                     return self.api("GET")
                 name = {"/": "index.html"}.get(self.path.split("?")[0]) or (self.path[4:].split("?")[0] if self.path.startswith("/ui/") else "")
-                path = FILES / name
-                if not name or "/" in name or not path.is_file():
+                path = next(FILES.rglob(name), FILES) if name and "/" not in name and "*" not in name else FILES
+                if not path.is_file():
                     return self.send(404, "text/plain", b"not found")
                 self.send(200, TYPES[path.suffix] + "; charset=utf-8", path.read_bytes())
 

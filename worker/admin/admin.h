@@ -7,7 +7,7 @@
 
 #include "common/base/list.h"
 #include "common/ipc/ipc.h"
-#include "worker/request/client.h"
+#include "worker/request/env/client.h"
 
 /* Requests of operators that wait for ANSWER. */
 struct admin {

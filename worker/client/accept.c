@@ -3,7 +3,7 @@
 #include "common/base/log.h"
 #include "worker/client/conn.h"
 #include "worker/client/conns.h"
-#include "worker/request/req_env.h"
+#include "worker/request/env/req_env.h"
 #include "worker/shared/counters.h"
 
 #include <errno.h>

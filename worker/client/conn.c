@@ -4,7 +4,7 @@
 #include "common/base/slab.h"
 #include "worker/net/peer.h"
 #include "worker/request/req.h"
-#include "worker/request/req_env.h"
+#include "worker/request/env/req_env.h"
 #include "worker/shared/counters.h"
 #include "worker/net/tls.h"
 

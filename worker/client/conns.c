@@ -1,7 +1,7 @@
 #include "worker/client/conns.h"
 
 #include "worker/client/conn.h"
-#include "worker/request/req_env.h"
+#include "worker/request/env/req_env.h"
 
 #include <sys/socket.h>
 

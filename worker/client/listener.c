@@ -3,7 +3,7 @@
 #include "common/base/fd.h"
 #include "common/base/mem.h"
 #include "worker/net/tls.h"
-#include "worker/request/req_env.h"
+#include "worker/request/env/req_env.h"
 
 #include <stdio.h>
 #include <string.h>

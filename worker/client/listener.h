@@ -8,7 +8,7 @@
 #include "common/base/err.h"
 #include "common/base/list.h"
 #include "common/conf/conf.h"
-#include "worker/request/client.h"
+#include "worker/request/env/client.h"
 
 #include <ev.h>
 #include <openssl/ssl.h>

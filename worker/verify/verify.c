@@ -14,7 +14,7 @@
 #include "common/conf/conf.h"
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
-#include "worker/request/req_env.h"
+#include "worker/request/env/req_env.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
 

@@ -1,5 +1,5 @@
 /* price: rows by time, costs to the picodollar, what makes a cost unknown, and numbers as text. */
-#include "common/ipc/price_table.h"
+#include "common/price/price_table.h"
 #include "common/policy/price.h"
 
 #include <setjmp.h>

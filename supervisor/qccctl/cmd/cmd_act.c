@@ -1,0 +1,133 @@
+/* cmd_act: commands that change something; each prints one sentence when it is done. */
+#include "supervisor/qccctl/cmd/cmd.h"
+#include "supervisor/qccctl/print/human.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    RELOAD_MS = 60000,     /* all workers acknowledge the configuration within this time */
+    UPGRADE_MS = 120000,   /* time for a whole start */
+    STOP_MS = 24 * 3600000 /* limits.drain_timeout may be a day */
+};
+
+static const struct {
+    const char *name, *done;
+} verbs[] = {
+    {"enable", "enabled"},
+    {"disable", "disabled: it gets no requests until it is enabled"},
+    {"drain", "draining: no new conversations, bound ones stay"},
+    {"verify", "is being verified"},
+    {"reset", "reset: health, breaker, queue, cooldown and model blocks are cleared"},
+};
+
+/* Ends a sentence with the supervisor's socket, when a search has found it. */
+static void end_line(struct cmd *c)
+{
+    if (c->ctl.searched) {
+        cmd_put(c, " (the supervisor at ");
+        cmd_foreign(c, str_c(c->ctl.path));
+        cmd_put(c, ")");
+    }
+    cmd_put(c, "\n");
+}
+
+int cmd_endpoint(struct cmd *c, int argc, char **argv)
+{
+    json_t *doc;
+    if (argc != 2)
+        return cmd_usage(c, argc < 2 ? "name an endpoint, or its id" : "one endpoint at a time");
+    int code = cmd_ask(c, c->name, argv[1], &doc);
+    if (code != CTL_DONE)
+        return code;
+    if (c->json) {
+        cmd_json(c, doc);
+    } else {
+        const char *done = "done";
+        for (size_t i = 0; i < COUNT_OF(verbs); i++)
+            if (strcmp(verbs[i].name, c->name) == 0)
+                done = verbs[i].done;
+        cmd_foreign(c, doc_text_of(doc, "name"));
+        cmd_put(c, ": %s", done);
+        end_line(c);
+    }
+    json_decref(doc);
+    return CTL_DONE;
+}
+
+int cmd_reload(struct cmd *c, int argc, char **argv)
+{
+    json_t *doc;
+    (void)argv;
+    if (argc != 1)
+        return cmd_usage(c, "takes no argument");
+    int code = cmd_ask_long(c, "reload", "", RELOAD_MS, &doc, NULL);
+    if (code != CTL_DONE)
+        return code;
+    if (c->json) {
+        cmd_json(c, doc);
+    } else {
+        cmd_put(c, "reloaded: generation %lld is in use", (long long)doc_int_of(doc, "generation"));
+        end_line(c);
+    }
+    json_decref(doc);
+    return CTL_DONE;
+}
+
+int cmd_upgrade(struct cmd *c, int argc, char **argv)
+{
+    json_t *doc;
+    (void)argv;
+    if (argc != 1)
+        return cmd_usage(c, "takes no argument");
+    int code = cmd_ask_long(c, "upgrade", "", UPGRADE_MS, &doc, NULL);
+    if (code != CTL_DONE)
+        return code;
+    if (c->json) {
+        cmd_json(c, doc);
+    } else {
+        struct str version = doc_text_of(doc, "version");
+        cmd_put(c, "upgraded: ");
+        if (version.n) {
+            cmd_foreign(c, version);
+            cmd_put(c, ", ");
+        }
+        if (doc_has(doc, "pid"))
+            cmd_put(c, "process %lld serves, ", (long long)doc_int_of(doc, "pid"));
+        cmd_put(c, "the old one finishes what it has in flight");
+        end_line(c);
+    }
+    json_decref(doc);
+    return CTL_DONE;
+}
+
+int cmd_stop(struct cmd *c, int argc, char **argv)
+{
+    json_t *doc;
+    bool wait = argc == 2 && (strcmp(argv[1], "--wait") == 0 || strcmp(argv[1], "-w") == 0);
+    if (argc > 2 || (argc == 2 && !wait))
+        return cmd_usage(c, "takes no argument but --wait");
+    int code = cmd_ask(c, "stop", wait ? "wait" : "", &doc);
+    if (code != CTL_DONE)
+        return code;
+    if (c->json) {
+        cmd_json(c, doc);
+    } else {
+        cmd_put(c, "stopping ");
+        cmd_foreign(c, doc_text_of(doc, "stopping"));
+        if (doc_int_of(doc, "drain_timeout_s") > 0 &&
+            !str_eq(doc_text_of(doc, "stopping"), STR("at once"))) {
+            cmd_put(c, ", at the latest in ");
+            human_ms(&c->out, doc_ms_of(doc, "drain_timeout_s"));
+        }
+        end_line(c);
+    }
+    json_decref(doc);
+    if (!wait)
+        return CTL_DONE;
+    cmd_flush(c);
+    if (ctl_wait_end(&c->ctl, c->timeout_ms ? c->timeout_ms : STOP_MS))
+        return CTL_DONE;
+    fprintf(stderr, "qccctl stop: it has not ended yet\n");
+    return CTL_REFUSED;
+}

@@ -1,0 +1,214 @@
+#include "supervisor/shared/places/places.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+/* Bound of the open requests of one worker: far more than it can have descriptors. */
+enum { TAKEN_MAX = 1 << 24 };
+
+static struct place_holder *holder(struct places *p, unsigned slot)
+{
+    if (slot >= p->n) {
+        struct place_holder *v = mem_zalloc(slot + 1, sizeof *v);
+        if (p->n)
+            memcpy(v, p->v, p->n * sizeof *v);
+        mem_free(p->v);
+        p->v = v;
+        p->n = slot + 1;
+    }
+    return &p->v[slot];
+}
+
+void places_fini(struct places *p)
+{
+    mem_free(p->v);
+    *p = (struct places){0};
+}
+
+void places_depart(struct places *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        p->v[i] = (struct place_holder){.lent = p->v[i].lent, .afar = p->v[i].afar};
+}
+
+uint64_t places_lent(const struct places *p)
+{
+    uint64_t sum = p->elsewhere;
+    for (size_t i = 0; i < p->n; i++)
+        sum += p->v[i].lent;
+    return sum;
+}
+
+/* The holder that has waited longest, or NULL; *others: another one waits too. */
+static struct place_holder *next_in_turn(const struct places *p, bool *others)
+{
+    struct place_holder *first = NULL;
+    *others = false;
+    for (size_t i = 0; i < p->n; i++) {
+        struct place_holder *h = &p->v[i];
+        if (!h->wants)
+            continue;
+        *others = first != NULL;
+        if (!first || h->wanted_ms < first->wanted_ms)
+            first = h;
+    }
+    return first;
+}
+
+static bool wanted_by_another(const struct places *p, const struct place_holder *but)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->v[i].wants && &p->v[i] != but)
+            return true;
+    return false;
+}
+
+/* Recalls the idle places of a holder, once. */
+static void recall(struct places *p, struct place_holder *h, places_send *send, void *arg)
+{
+    if (!h->lent || h->recalled || h->afar)
+        return;
+    h->recalled = h->answer_due = true;
+    send(arg, (unsigned)(h - p->v), 0, true, false);
+}
+
+/* No place is free: recalls idle places, and when all holders have answered, sends `none` to those
+ * that wait. */
+static void call_back(struct places *p, places_send *send, void *arg)
+{
+    bool due = false;
+    for (size_t i = 0; i < p->n; i++) {
+        struct place_holder *h = &p->v[i];
+        if (wanted_by_another(p, h))
+            recall(p, h, send, arg);
+        due |= h->answer_due;
+    }
+    for (size_t i = 0; i < p->n && !due; i++) {
+        struct place_holder *h = &p->v[i];
+        if (h->wants && !h->none_sent) {
+            h->none_sent = true;
+            send(arg, (unsigned)i, 0, false, true);
+        }
+    }
+}
+
+static void serve(struct places *p, places_send *send, void *arg)
+{
+    if (p->total == 0)
+        return;
+    uint64_t lent = places_lent(p);
+    uint64_t most = p->frozen ? p->ceiling : p->total;
+    for (;;) {
+        bool others;
+        struct place_holder *h = next_in_turn(p, &others);
+        if (!h)
+            return;
+        if (lent >= most)
+            break;
+        lent++;
+        h->lent++;
+        p->given += h->afar;
+        h->wants = h->none_sent = false;
+        h->recalled = others || p->frozen; /* the worker gives it back as soon as it is idle */
+        send(arg, (unsigned)(h - p->v), 1, h->recalled, false);
+    }
+    call_back(p, send, arg);
+}
+
+/* Lends the places that have become free. While frozen, free places that no holder waits for are
+ * lost. */
+static void settle(struct places *p, places_send *send, void *arg)
+{
+    serve(p, send, arg);
+    if (p->frozen)
+        p->ceiling = places_lent(p);
+}
+
+static void recall_all(struct places *p, places_send *send, void *arg)
+{
+    for (size_t i = 0; i < p->n; i++)
+        recall(p, &p->v[i], send, arg);
+}
+
+void places_limit(struct places *p, uint32_t total, places_send *send, void *arg)
+{
+    p->total = total;
+    if (total && places_lent(p) > total)
+        recall_all(p, send, arg);
+    serve(p, send, arg);
+}
+
+/* Records that a holder waits for one more place since wanted_ms. */
+static void want(struct place_holder *h, int64_t wanted_ms)
+{
+    if (!h->wants || wanted_ms < h->wanted_ms)
+        h->wanted_ms = wanted_ms;
+    h->wants = true;
+    h->none_sent = false; /* a holder that requests again gets another answer */
+}
+
+bool places_update(struct places *p, unsigned slot, const struct places_report *r,
+                   places_send *send, void *arg)
+{
+    struct place_holder *h = holder(p, slot);
+    if (r->taken > TAKEN_MAX || h->lent > TAKEN_MAX || r->back > h->lent + r->taken)
+        return false;
+    h->lent += r->taken;
+    h->lent -= r->back;
+    if (r->answer)
+        h->answer_due = false;
+    if (r->wanted_ms > 0)
+        want(h, r->wanted_ms);
+    settle(p, send, arg);
+    return true;
+}
+
+void places_gone(struct places *p, unsigned slot, places_send *send, void *arg)
+{
+    if (slot >= p->n)
+        return;
+    p->v[slot] = (struct place_holder){0};
+    settle(p, send, arg);
+}
+
+void places_elsewhere(struct places *p, unsigned slot, uint32_t n, uint32_t got, places_send *send,
+                      void *arg)
+{
+    p->elsewhere = n;
+    if (slot < p->n && got <= p->given)
+        p->v[slot].lent = p->given - got;
+    settle(p, send, arg);
+}
+
+void places_wanted_elsewhere(struct places *p, unsigned slot, int64_t now_ms, places_send *send,
+                             void *arg)
+{
+    struct place_holder *h = holder(p, slot);
+    h->afar = true;
+    want(h, now_ms);
+    settle(p, send, arg);
+}
+
+void places_freeze(struct places *p, bool on, places_send *send, void *arg)
+{
+    p->frozen = on;
+    p->got = 0;
+    p->ceiling = places_lent(p);
+    if (on)
+        recall_all(p, send, arg);
+    serve(p, send, arg);
+}
+
+void places_granted(struct places *p, uint32_t n, places_send *send, void *arg)
+{
+    p->got += n;
+    p->ceiling += n;
+    settle(p, send, arg);
+}
+
+bool places_wanted(const struct places *p)
+{
+    bool others;
+    return next_in_turn(p, &others) != NULL;
+}

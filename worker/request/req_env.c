@@ -1,8 +1,0 @@
-#include "worker/request/req_env.h"
-
-void req_env_init(struct req_env *env)
-{
-    list_init(&env->waiting);
-    list_init(&env->verifications);
-    rnd_init(&env->rnd);
-}

@@ -168,6 +168,25 @@ static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_
     return true;
 }
 
+static bool on_cell(struct worker *w, struct ipc_frame *f, const struct ipc_cell *m, struct err *e)
+{
+    (void)w, (void)f, (void)m, (void)e;
+    return true;
+}
+
+static bool on_models(struct worker *w, struct ipc_frame *f, const struct ipc_models *m,
+                      struct err *e)
+{
+    (void)w, (void)f, (void)m, (void)e;
+    return true;
+}
+
+static bool on_mark(struct worker *w, struct ipc_frame *f, const struct ipc_mark *m, struct err *e)
+{
+    (void)w, (void)f, (void)m, (void)e;
+    return true;
+}
+
 static bool on_trial(struct worker *w, struct ipc_frame *f, const struct ipc_trial *m,
                      struct err *e)
 {

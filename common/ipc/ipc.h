@@ -9,7 +9,7 @@
 #include "common/base/str.h"
 
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
-enum { IPC_VERSION = 13 };
+enum { IPC_VERSION = 14 };
 
 /* Bytes of the largest configuration body and of the largest frame. 2,000 endpoints with long keys
  * are about 1 MiB. */
@@ -64,8 +64,9 @@ enum history_retention {
 };
 
 /* IPC_MODEL_MAX: bytes of the longest model name in a frame. IPC_BLOCKS_MAX: bytes of an endpoint's
- * blocked models. */
-enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16 };
+ * blocked models. IPC_ITEM_MAX: bytes of what a mark names. IPC_NAMES_MAX: bytes of the hashes of
+ * an endpoint's names of models. */
+enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16, IPC_ITEM_MAX = 300, IPC_NAMES_MAX = 128 * 8 };
 
 enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL, TO_NEW, TO_OLD, TO_REC, FROM_REC };
 

@@ -79,3 +79,21 @@ struct str model_name(struct str name, char out[static MODEL_NAME_MAX])
         s.n -= n;
     return s;
 }
+
+struct str model_family(struct str name, char out[static MODEL_NAME_MAX])
+{
+    static const struct str claude = STR_LIT("claude-");
+    struct str s = model_name(name, out);
+    if (!str_starts(s, claude))
+        return s;
+    for (size_t from = claude.n; from < s.n;) {
+        size_t to = from;
+        bool letters = true;
+        for (; to < s.n && s.p[to] != '-'; to++)
+            letters &= s.p[to] >= 'a' && s.p[to] <= 'z';
+        if (letters && to > from)
+            return str_make(s.p + from, to - from);
+        from = to + 1;
+    }
+    return s;
+}

@@ -18,6 +18,11 @@ enum { MODEL_NAME_MAX = 128 };
  * The result borrows from out. Empty: the name is empty or too long. */
 struct str model_name(struct str name, char out[static MODEL_NAME_MAX]);
 
+/* Writes the family of a model's name to out, by which limits are pooled: of the normalized
+ * "claude-…" the first part that is a word of letters ("opus" of claude-opus-4-8 and of
+ * claude-3-opus), else the whole normalized name. As model_name otherwise. */
+struct str model_family(struct str name, char out[static MODEL_NAME_MAX]);
+
 /* Whether another model served than was asked for. False where one is not known (empty). */
 static inline bool model_name_differs(struct str asked, struct str served)
 {

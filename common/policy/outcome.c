@@ -12,6 +12,16 @@ static const char *const fault_names[FAULT__COUNT] = {
     [FAULT_UNCLEAR] = "unclear",
 };
 
+static const char *const scope_names[SCOPE__COUNT] = {
+    [SCOPE_NONE] = "none",
+    [SCOPE_REQUEST] = "request",
+    [SCOPE_CONVERSATION] = "conversation",
+    [SCOPE_FEATURE] = "feature",
+    [SCOPE_NAME] = "name",
+    [SCOPE_MODEL] = "model",
+    [SCOPE_ENDPOINT] = "endpoint",
+};
+
 static const struct {
     const char *text;
     bool unsent, timeout;
@@ -37,6 +47,11 @@ static const struct {
 const char *outcome_name(enum outcome o)
 {
     return (unsigned)o < OUTCOME__COUNT ? outcome_names[o] : "?";
+}
+
+const char *scope_name(enum scope s)
+{
+    return (unsigned)s < SCOPE__COUNT ? scope_names[s] : "?";
 }
 
 const char *fault_name(enum fault f)

@@ -38,6 +38,19 @@ enum net_fault {
     NET__COUNT
 };
 
+/* What a failure concerns at its endpoint, from the narrowest to the widest; what lies outside goes
+ * on as if nothing had been. */
+enum scope {
+    SCOPE_NONE,         /* no failure */
+    SCOPE_REQUEST,      /* the request alone: nothing is remembered */
+    SCOPE_CONVERSATION, /* its conversation there */
+    SCOPE_FEATURE,      /* one item of the request: a header, a field, a beta, its size */
+    SCOPE_NAME,         /* the exact name of the model */
+    SCOPE_MODEL,        /* the family of the model: its cell */
+    SCOPE_ENDPOINT,     /* all of it */
+    SCOPE__COUNT
+};
+
 /* The part of an exchange that an outcome covers. A reply counts as a success when it begins to be
  * passed on; whether it comes to its end is reported later. */
 enum outcome_part {
@@ -57,6 +70,7 @@ enum { RETRY_UNTOLD = -1, RETRY_UNPAID = -2 };
 struct verdict {
     enum outcome cls;
     enum fault fault;
+    enum scope scope; /* of a permanent refusal: what another endpoint's success would prove */
     int64_t retry_after_ms; /* as read, not yet bounded by policy; or RETRY_UNTOLD, RETRY_UNPAID */
     const char *rule;       /* name of the table row that decided; static */
     bool overloaded;        /* 529 or overloaded_error: a longer pause before the repeat */
@@ -69,6 +83,8 @@ struct verdict {
 const char *outcome_name(enum outcome o);
 /* The name of a fault: "none" "request" "endpoint" "unclear". */
 const char *fault_name(enum fault f);
+/* The name of a scope: "none" "request" "conversation" "feature" "name" "model" "endpoint". */
+const char *scope_name(enum scope s);
 /* A transport's failure in words for people: "connection refused", "first byte timeout", …. */
 const char *net_fault_text(enum net_fault n);
 /* Whether the failure proves that the endpoint did not get the request. */

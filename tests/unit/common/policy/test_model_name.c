@@ -116,10 +116,40 @@ static void twice(void **state)
     }
 }
 
+static void families(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *is;
+    } rows[] = {
+        {"claude-opus-4-8", "opus"},
+        {"claude-3-5-haiku-latest", "haiku"},
+        {"claude-3-opus-20240229", "opus"},
+        {"us.anthropic.claude-sonnet-4-5-20250929-v1:0", "sonnet"},
+        {"anthropic/claude-sonnet-4.5[1m]", "sonnet"},
+        {"Claude-Fable-5", "fable"},
+        {"claude-9x-4", "claude-9x-4"},
+        {"claude-", "claude-"},
+        {"claude", "claude"},
+        {"claude-2--opus", "opus"},
+        {"gpt-5.1", "gpt-5-1"},
+        {"my-claude-opus", "my-claude-opus"},
+        {"other", "other"},
+        {"", ""},
+    };
+    char out[MODEL_NAME_MAX];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct str s = model_family(str_c(rows[i].name), out);
+        if (!str_eq(s, str_c(rows[i].is)))
+            fail_msg("%s: %.*s", rows[i].name, (int)s.n, s.p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),
+        cmocka_unit_test(families),
         cmocka_unit_test(too_long),
         cmocka_unit_test(twice),
     };

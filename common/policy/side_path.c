@@ -1,5 +1,7 @@
 #include "common/policy/side_path.h"
 
+#include <string.h>
+
 enum { ID_LONGER_THAN = 24, VERSION_MAX = 8 };
 
 /* Whether servers may read the byte in different ways; an escaped byte: whether it would have a
@@ -82,19 +84,44 @@ static bool is_version(struct str s)
     return s.n >= 2 && s.n <= VERSION_MAX && s.p[0] == 'v' && ascii_digit(s.p[1]);
 }
 
+static bool is_id(struct str s)
+{
+    bool digit = false;
+    for (size_t i = 0; i < s.n && !digit; i++)
+        digit = ascii_digit(s.p[i]);
+    return s.n > ID_LONGER_THAN || (digit && !is_version(s));
+}
+
 bool side_path_has_id(struct str path)
 {
     if (path.n == 0 || path.p[0] != '/')
         return false;
+    for (struct str rest = path; rest.n;)
+        if (is_id(next_segment(&rest)))
+            return true;
+    return false;
+}
+
+struct str side_path_form(struct str path, char *out)
+{
+    size_t n = 0;
+    if (path.n == 0 || path.p[0] != '/') {
+        memcpy(out, path.p, path.n);
+        return str_make(out, path.n);
+    }
     for (struct str rest = path; rest.n;) {
         struct str s = next_segment(&rest);
-        bool digit = false;
-        for (size_t i = 0; i < s.n && !digit; i++)
-            digit = ascii_digit(s.p[i]);
-        if (s.n > ID_LONGER_THAN || (digit && !is_version(s)))
-            return true;
+        if (s.n == 0 && n && out[n - 1] == '/')
+            continue;
+        if (n == 0 || out[n - 1] != '/')
+            out[n++] = '/';
+        if (is_id(s))
+            out[n++] = '*';
+        else if (s.n)
+            memcpy(out + n, s.p, s.n);
+        n += is_id(s) ? 0 : s.n;
     }
-    return false;
+    return str_make(out, n);
 }
 
 static enum side_next count_next(const struct side_reply *r)
@@ -113,12 +140,12 @@ static enum side_next count_next(const struct side_reply *r)
 
 enum side_next side_reply_next(const struct side_reply *r)
 {
-    if (!r->repeatable)
-        return SIDE_BACK;
     if (r->count)
-        return count_next(r);
-    bool other = r->page || r->status < 300 || r->status == 401 || r->status == 403 ||
-                 r->status == 405 || r->status == 429 || r->status >= 500 ||
-                 (r->status == 404 && !r->has_id);
-    return other ? SIDE_ANOTHER : SIDE_BACK;
+        return r->repeatable ? count_next(r) : SIDE_BACK;
+    bool refused = r->status == 401 || r->status == 403;
+    if (r->page || (refused && !r->clients_key) || r->status == 405 || r->status == 501 ||
+        (r->status == 404 && !r->has_id))
+        return SIDE_MARK;
+    bool other = refused || r->status < 300 || r->status == 429 || r->status >= 500;
+    return other && r->repeatable ? SIDE_ANOTHER : SIDE_BACK;
 }

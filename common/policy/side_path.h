@@ -3,8 +3,8 @@
  * reply that is no success means there. Pure.
  *
  * Such a reply concerns that path, never the endpoint: it charges, cools, disables and opens
- * nothing. The only thing remembered is that an endpoint cannot count tokens
- * (SIDE_CANNOT_COUNT). */
+ * nothing. What is remembered is that an endpoint cannot count tokens (SIDE_CANNOT_COUNT), and the
+ * form of a path that it has not, or not for this key (SIDE_MARK). */
 #ifndef QCC_COMMON_POLICY_SIDE_PATH_H
 #define QCC_COMMON_POLICY_SIDE_PATH_H
 
@@ -31,6 +31,11 @@ bool side_path_allowed(char *const *allow, size_t nallow, char *const *deny, siz
  * ("v1", "v1beta") is no id. */
 bool side_path_has_id(struct str path);
 
+/* The form of a path: each segment that is an id (side_path_has_id) is "*", a run of '/' one. Two
+ * paths of one form are served by the same endpoints. Written to out, which has room for path.n
+ * bytes; borrows from it. path: plain (side_path_plain), or as it came. */
+struct str side_path_form(struct str path, char *out);
+
 /* A reply that is no success, to one attempt. */
 struct side_reply {
     unsigned status;  /* below 300: the body is no answer */
@@ -46,8 +51,10 @@ struct side_reply {
 };
 
 enum side_next {
-    SIDE_BACK,        /* the reply goes to the client as it came */
-    SIDE_ANOTHER,     /* the next endpoint is asked; nothing is remembered */
+    SIDE_BACK,    /* the reply goes to the client as it came */
+    SIDE_ANOTHER, /* the next endpoint is asked; nothing is remembered */
+    SIDE_MARK,    /* the path's form is marked there; the next endpoint is asked where the request
+                     may be sent again, else the reply goes back */
     SIDE_CANNOT_COUNT /* the next endpoint is asked; remember that this one cannot count tokens */
 };
 

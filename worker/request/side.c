@@ -101,6 +101,8 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
         report_cannot_count(r, v);
         req_log(r, LOG_L_INFO, "%s does not count tokens", r->ep->ce->name);
     }
+    if (next == SIDE_MARK)
+        next = r->repeatable ? SIDE_ANOTHER : SIDE_BACK;
     return next;
 }
 

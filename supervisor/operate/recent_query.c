@@ -99,9 +99,11 @@ static void put_endpoint(const struct operate_env *env, struct doc *d, uint32_t 
     doc_text(d, hex);
 }
 
+/* model: the one that was asked for. */
 static void put_choice(const struct operate_env *env, struct doc *d, const struct choices *c,
-                       const struct choice *x, size_t *at)
+                       const struct choice *x, struct str model, size_t *at)
 {
+    char text[SEL_SKIP_TEXT];
     bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
     doc_map(d, 11);
     doc_kv_int(d, "at_ms", x->at_ms);
@@ -125,7 +127,8 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
         doc_map(d, 2);
         doc_text(d, "endpoint");
         put_endpoint(env, d, whole ? skip.endpoint : 0);
-        doc_kv_text(d, "reason", whole ? select_skip_text((enum sel_skip)skip.why) : NULL);
+        doc_kv_text(d, "reason",
+                    whole ? select_skip_put((enum sel_skip)skip.why, model, text) : NULL);
     }
     doc_kv_int(d, "others", x->others);
 }
@@ -145,7 +148,8 @@ static bool choices_sound(const struct choices *c, unsigned *n)
     return true;
 }
 
-static void put_choices(const struct operate_env *env, struct doc *d, const struct choices *c)
+static void put_choices(const struct operate_env *env, struct doc *d, const struct choices *c,
+                        struct str model)
 {
     struct choice x;
     size_t at = 0;
@@ -153,7 +157,7 @@ static void put_choices(const struct operate_env *env, struct doc *d, const stru
     doc_text(d, "choices");
     doc_array(d, choices_sound(c, &n) ? n : 0);
     while (choice_next(c, &at, &x))
-        put_choice(env, d, c, &x, &at);
+        put_choice(env, d, c, &x, model, &at);
     doc_kv_int(d, "choices_missed", c->missed);
 }
 
@@ -251,7 +255,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     put_cost(env, d, r, &t, trail);
     doc_kv_str(d, "end", t.end);
     if (trail)
-        put_choices(env, d, &r->choices);
+        put_choices(env, d, &r->choices, t.model);
 }
 
 static void put_all(const struct recent_query *o, struct doc *d)

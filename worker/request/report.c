@@ -2,11 +2,14 @@
 
 #include "common/base/clock.h"
 #include "common/policy/poison.h"
+#include "worker/request/candidates.h"
 #include "worker/shared/loan.h"
 #include "worker/request/req.h"
 
-/* Least seconds between two reports of an endpoint that differ in the model alone. */
-enum { MODEL_PAUSE_S = 10 };
+/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
+ * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a
+ * day. */
+enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 3600 };
 
 static uint64_t us_between(double from, double to)
 {
@@ -37,7 +40,7 @@ static uint64_t end_trial(struct req *r)
     uint64_t seq = r->trial;
     r->trial = 0;
     if (seq)
-        loan_trial_over(r->trial_at);
+        loan_trial_over(r->trial_at, r->trial_cell);
     return seq;
 }
 
@@ -88,6 +91,8 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     if (r->has_model)
         o.model_hash = ep_model_hash(r->model);
     r->ep->live->ok_reported = false;
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    cell_judges_reported(&cells, false);
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
         counters_charged(r->ep->live);
@@ -138,7 +143,8 @@ void report_overruled(struct req *r)
  * it. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
-    if (hash == live->model_reported || now - live->model_reported_at < MODEL_PAUSE_S)
+    double since = now - live->model_reported_at;
+    if (since < (hash == live->model_reported ? MODEL_AGAIN_S : MODEL_PAUSE_S))
         return false;
     live->model_reported = hash;
     live->model_reported_at = now;
@@ -151,16 +157,19 @@ void report_success(struct req *r, enum outcome_part part)
     if (r->message)
         tell_unserved(r, true);
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
-    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported);
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported) ||
+                  cell_judges_success_due(&cells);
     wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
     if (!wanted)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
-    o.trial = end_trial(r);
     if (named)
         o.model = r->model;
     live->ok_reported = true;
+    cell_judges_reported(&cells, true);
+    o.trial = end_trial(r); /* forgets cells */
     uplink_outcome(r->env->uplink, &o);
 }
 

@@ -128,10 +128,12 @@ struct req {
     uint32_t bound_to;
     /* origin of the page that sent it, if it is listed (in conf); else NULL */
     const char *origin;
-    struct str model;     /* name that endpoints are asked for; in mem */
-    struct str sent;      /* model that the last endpoint was asked for; empty: none yet; in mem */
-    struct str model_raw; /* bytes of the model's name in the body, between the quotes */
+    struct str model; /* name that endpoints are asked for; in mem */
+    struct str sent;  /* model that the last endpoint was asked for; empty: none yet; in mem */
+    struct cell_name model_key; /* hashes of `model`, valid with it */
+    struct str model_raw;       /* bytes of the model's name in the body, between the quotes */
     uint64_t conversation[2];
+    uint64_t binding[2]; /* affinity_key of the conversation and the family of `model` */
     const struct conf_client *client;
 
     /* the attempts */
@@ -143,6 +145,7 @@ struct req {
     int64_t waited_ms;        /* sum of the waits for an endpoint that are over */
     uint64_t trial;           /* seq of the trial that the request is; 0: none */
     struct ep_live *trial_at; /* the endpoint whose trial it is */
+    uint64_t trial_cell;      /* hash of the cell there whose trial it is; 0: the endpoint's own */
     bool fresh;               /* the next attempt takes a new connection */
     bool stale;               /* the failure was of a pooled connection that was closed or broken */
     unsigned attempts;        /* begun, except those on a stale pooled connection */

@@ -1,6 +1,7 @@
 #include "worker/request/report.h"
 
 #include "common/base/clock.h"
+#include "common/policy/model_name.h"
 #include "common/policy/poison.h"
 #include "worker/shared/loan.h"
 #include "worker/request/req.h"
@@ -86,7 +87,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
         o.fault = FAULT_REQUEST; /* charges nobody */
     o.message = message_of(r);
     if (r->has_model)
-        o.model_hash = ep_model_hash(r->model);
+        o.model_hash = model_hash(r->model);
     r->ep->live->ok_reported = false;
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
@@ -130,7 +131,7 @@ void report_overruled(struct req *r)
     o.ttfb_us = 0;
     counters_charged(r->refuser->live);
     if (r->has_model)
-        o.model_hash = ep_model_hash(r->model);
+        o.model_hash = model_hash(r->model);
     uplink_outcome(r->env->uplink, &o);
 }
 
@@ -152,7 +153,7 @@ void report_success(struct req *r, enum outcome_part part)
         tell_unserved(r, true);
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
     bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported);
-    wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
+    wanted |= named && other_model(live, model_hash(r->model), ev_now(r->env->loop));
     if (!wanted)
         return;
     struct ipc_outcome o = success_of(r);

@@ -232,15 +232,6 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
     return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
 }
 
-/* FNV-1a: fast on short names; collisions can be provoked, but gain nothing. */
-uint64_t ep_model_hash(struct str model)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < model.n; i++)
-        h = (h ^ (uint8_t)model.p[i]) * 0x100000001b3u;
-    return h;
-}
-
 bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms)
 {
     for (uint32_t i = 0; i < v->nblocks; i++)

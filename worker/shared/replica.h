@@ -116,9 +116,6 @@ void ep_unref(struct ep *e);
 /* Drops a reference; with the last one l is freed and its pool released. */
 void ep_live_unref(struct ep_live *l);
 
-/* Hash of a model's name, as in OUTCOME and in struct ep_block. */
-uint64_t ep_model_hash(struct str model);
-
 /* Whether the model with that hash is blocked at the endpoint. now_ms: CLOCK_BOOTTIME. */
 bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms);
 

@@ -1,6 +1,7 @@
 #include "worker/request/candidates.h"
 
 #include "common/base/clock.h"
+#include "common/policy/model_name.h"
 #include "common/policy/side_path.h"
 #include "worker/request/req.h"
 
@@ -61,8 +62,7 @@ static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
     const struct ep_view *v = &e->live->view;
     if (!candidates_offers(r, e->ce))
         return false;
-    return !r->has_model || v->nblocks == 0 ||
-           !ep_model_blocked_here(v, ep_model_hash(r->model), now);
+    return !r->has_model || v->nblocks == 0 || !ep_model_blocked_here(v, model_hash(r->model), now);
 }
 
 static bool full(const struct req *r, const struct ep *e, int64_t now)

@@ -1,6 +1,7 @@
 #include "worker/request/report.h"
 
 #include "common/base/clock.h"
+#include "common/policy/model_name.h"
 #include "common/policy/poison.h"
 #include "worker/request/candidates.h"
 #include "worker/shared/loan.h"
@@ -89,7 +90,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
         o.fault = FAULT_REQUEST; /* charges nobody */
     o.message = message_of(r);
     if (r->has_model)
-        o.model_hash = ep_model_hash(r->model);
+        o.model_hash = model_hash(r->model);
     r->ep->live->ok_reported = false;
     struct cell_judges cells = candidates_cells(r, r->ep);
     cell_judges_reported(&cells, false);
@@ -135,7 +136,7 @@ void report_overruled(struct req *r)
     o.ttfb_us = 0;
     counters_charged(r->refuser->live);
     if (r->has_model)
-        o.model_hash = ep_model_hash(r->model);
+        o.model_hash = model_hash(r->model);
     uplink_outcome(r->env->uplink, &o);
 }
 
@@ -160,7 +161,8 @@ void report_success(struct req *r, enum outcome_part part)
     struct cell_judges cells = candidates_cells(r, r->ep);
     bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported) ||
                   cell_judges_success_due(&cells);
-    wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
+    wanted |=
+        named && other_model(live, model_hash(candidates_sent(r, r->ep->ce)), ev_now(r->env->loop));
     if (!wanted)
         return;
     struct ipc_outcome o = success_of(r);

@@ -6,46 +6,26 @@
 
 #include <string.h>
 
-static const char *const builtin[] = {"opus", "sonnet", "haiku", "fable"};
-#define OTHER "other"
-
-/* FNV-1a: fast on short names; collisions can be provoked, but gain nothing. */
-uint64_t ep_model_hash(struct str model)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < model.n; i++)
-        h = (h ^ (uint8_t)model.p[i]) * 0x100000001b3u;
-    return h;
-}
-
-static uint64_t family_hash(struct str model)
+struct cell_name cell_name_of(struct str model)
 {
     char room[MODEL_NAME_MAX];
     struct str family = model_family(model, room);
-    return family.n ? ep_model_hash(family) : 0;
-}
-
-struct cell_name cell_name_of(struct str model)
-{
-    return (struct cell_name){ep_model_hash(model), family_hash(model)};
-}
-
-static bool is_pattern(const char *name)
-{
-    return strchr(name, '*') != NULL;
+    return (struct cell_name){model, model_hash(family.n ? family : STR(CELL_OTHER))};
 }
 
 struct cell_families cell_families_of(const struct conf_endpoint *ce)
 {
-    struct cell_families f = {0};
-    f.v = mem_zalloc(COUNT_OF(builtin) + ce->allow.n + ce->map.n, sizeof *f.v);
-    for (size_t i = 0; i < COUNT_OF(builtin); i++)
-        f.v[f.n++] = ep_model_hash(str_c(builtin[i]));
+    uint64_t own[CELLS_OWN];
+    uint32_t n = 0;
     for (size_t i = 0; i < ce->allow.n; i++)
-        if (!is_pattern(ce->allow.v[i]))
-            f.v[f.n++] = family_hash(str_c(ce->allow.v[i]));
+        n = cells_own(own, n, str_c(ce->allow.v[i]));
     for (size_t i = 0; i < ce->map.n; i++)
-        f.v[f.n++] = family_hash(str_c(ce->map.v[i].to));
+        n = cells_own(own, n, str_c(ce->map.v[i].to));
+    struct cell_families f = {.n = n};
+    if (n) {
+        f.v = mem_zalloc(n, sizeof *f.v);
+        memcpy(f.v, own, n * sizeof *f.v);
+    }
     return f;
 }
 
@@ -69,7 +49,7 @@ static struct cell_view *add(struct cell_replica *c, struct str family)
         return NULL;
     c->v = mem_realloc(c->v, c->n + 1, sizeof *c->v);
     struct cell_view *n = &c->v[c->n++];
-    *n = (struct cell_view){.hash = ep_model_hash(family)};
+    *n = (struct cell_view){.hash = model_hash(family)};
     memcpy(n->family, family.p, family.n);
     return n;
 }
@@ -91,7 +71,7 @@ void cell_replica_settle(struct cell_replica *c, struct cell_view *cell)
 struct cell_view *cell_replica_set(struct cell_replica *c, const struct ipc_cell *m, uint64_t *gone)
 {
     *gone = 0;
-    struct cell_view *x = cell_replica_find(c, ep_model_hash(m->family));
+    struct cell_view *x = cell_replica_find(c, model_hash(m->family));
     if (!x && !(x = add(c, m->family)))
         return NULL;
     x->breaker = m->breaker < BREAKER__COUNT ? (enum breaker_state)m->breaker : BREAKER_CLOSED;
@@ -113,14 +93,14 @@ struct cell_view *cell_replica_set(struct cell_replica *c, const struct ipc_cell
 
 void cell_replica_served(struct cell_replica *c, const struct ipc_models *m)
 {
-    size_t nf = m->families.n / sizeof *c->families, nn = m->names.n / sizeof *c->names;
-    mem_free(c->families);
-    c->families = nf + nn ? mem_zalloc(nf + nn, sizeof *c->families) : NULL;
-    c->names = c->families ? c->families + nf : NULL;
-    c->nfamilies = (uint32_t)nf;
+    size_t nf = m->families.n / sizeof *c->served, nn = m->names.n / sizeof *c->names;
+    mem_free(c->served);
+    c->served = nf + nn ? mem_zalloc(nf + nn, sizeof *c->served) : NULL;
+    c->names = c->served ? c->served + nf : NULL;
+    c->nserved = (uint32_t)nf;
     c->nnames = (uint32_t)nn;
     if (nf)
-        memcpy(c->families, m->families.p, nf * sizeof *c->families);
+        memcpy(c->served, m->families.p, nf * sizeof *c->served);
     if (nn)
         memcpy(c->names, m->names.p, nn * sizeof *c->names);
 }
@@ -128,37 +108,30 @@ void cell_replica_served(struct cell_replica *c, const struct ipc_models *m)
 void cell_replica_free(struct cell_replica *c)
 {
     mem_free(c->v);
-    mem_free(c->families);
+    mem_free(c->served);
     *c = (struct cell_replica){0};
 }
 
 /* ---- for requests */
 
-static bool contains(const uint64_t *v, size_t n, uint64_t hash)
-{
-    for (size_t i = 0; i < n; i++)
-        if (v[i] == hash)
-            return true;
-    return false;
-}
-
-bool cell_replica_has_served(const struct cell_replica *c, uint64_t name)
-{
-    return contains(c->names, c->nnames, name);
-}
-
 struct cell_judges cell_replica_look(const struct cell_replica *c, const struct cell_families *f,
                                      const struct cell_name *name)
 {
+    struct cell_judges j = {0};
     if (c->n == 0)
-        return (struct cell_judges){0};
-    struct cell_view *other = cell_replica_find(c, ep_model_hash(STR(OTHER)));
-    struct cell_view *own = name->family ? cell_replica_find(c, name->family) : NULL;
-    bool has_own = own || (name->family && (contains(f->v, f->n, name->family) ||
-                                            contains(c->families, c->nfamilies, name->family)));
-    if (other && has_own && cell_replica_has_served(c, name->name))
-        other = NULL;
-    return (struct cell_judges){own, other};
+        return j;
+    struct cell_view *own = cell_replica_find(c, name->family);
+    struct cell_view *other = cell_replica_find(c, model_hash(STR(CELL_OTHER)));
+    if (!own && !other)
+        return j;
+    struct cell_names k = {f->v, f->n, c->served, c->nserved, c->names, c->nnames};
+    char room[MODEL_NAME_MAX];
+    bool apart = !str_eq(cells_family(&k, name->model, room), STR(CELL_OTHER));
+    if (apart)
+        j.own = own;
+    if (!apart || cells_unproven(&k, name->model))
+        j.other = other;
+    return j;
 }
 
 static enum sel_tier tier_of(const struct cell_view *c)

@@ -2,8 +2,7 @@
  * (CELL), and which names the endpoint has served lately (MODELS). A cell is an endpoint's models
  * of one family, with a breaker and a cooldown of their own.
  *
- * A name belongs to the cell of its family, where that has one of its own there, else to `other`. A
- * name that was not served there within a day is judged by both. */
+ * Which cells judge a name is decided as in the supervisor (common/policy/endpoint/cells.h). */
 #ifndef QCC_WORKER_SHARED_CELL_REPLICA_H
 #define QCC_WORKER_SHARED_CELL_REPLICA_H
 
@@ -11,12 +10,10 @@
 #include "common/base/str.h"
 #include "common/ipc/ipc.h"
 #include "common/policy/endpoint/breaker.h"
+#include "common/policy/endpoint/cells.h"
 #include "common/policy/select.h"
 
 struct conf_endpoint;
-
-/* Cells of one endpoint that are remembered here at most, beyond what an endpoint has. */
-enum { CELLS_MAX = 64 };
 
 /* What this worker has on loan of one breaker (loan.h). All zero: nothing. */
 struct loan_trial {
@@ -28,7 +25,7 @@ struct loan_trial {
 /* A cell that is not healthy, or in which something is counted against it. */
 struct cell_view {
     char family[IPC_MODEL_MAX + 1];
-    uint64_t hash; /* ep_model_hash of family */
+    uint64_t hash; /* model_hash of family */
     enum breaker_state breaker;
     bool trial_busy, degraded;
     bool success_wanted;       /* a success would improve the cell's state: report it */
@@ -42,22 +39,22 @@ struct cell_view {
 struct cell_replica {
     struct cell_view *v; /* owned */
     uint32_t n;
-    uint32_t nfamilies, nnames;
-    uint64_t
-        *families;   /* owned; families with a cell of their own by what was served, then names */
-    uint64_t *names; /* in `families`; exact names served within a day */
+    uint32_t nserved, nnames;
+    uint64_t *served; /* owned; of struct cell_names, then `names` */
+    uint64_t *names;  /* in `served` */
 };
 
-/* Families that have a cell of their own at an endpoint whatever it has served. */
+/* Families with a cell of their own at an endpoint by its configuration, as in struct cell_names.
+ */
 struct cell_families {
-    uint64_t *v; /* owned */
-    size_t n;
+    uint64_t *v; /* owned; NULL: none */
+    uint32_t n;
 };
 
-/* A model's name, as cells are looked up by. */
+/* A model's name with the hashes by which cells are found. */
 struct cell_name {
-    uint64_t name;   /* ep_model_hash of the exact name */
-    uint64_t family; /* ep_model_hash of its family; 0: it has none */
+    struct str model;
+    uint64_t family; /* model_hash of its family, CELL_OTHER if it has none */
 };
 
 /* The cells that judge one name at one endpoint. NULL: that one is healthy, or does not judge.
@@ -66,14 +63,10 @@ struct cell_judges {
     struct cell_view *own, *other;
 };
 
-/* Hash of a model's name or family, as in OUTCOME, MODELS and struct ep_block. */
-uint64_t ep_model_hash(struct str model);
-
-/* The hashes of a model's name. */
+/* A model's name with its hashes; borrows it. */
 struct cell_name cell_name_of(struct str model);
 
-/* Families with a cell of their own at the endpoint by its configuration and by the policy. Freed
- * with cell_families_free. */
+/* Families with a cell of their own by the configuration. Freed with cell_families_free. */
 struct cell_families cell_families_of(const struct conf_endpoint *ce);
 /* Frees what cell_families_of returned. */
 void cell_families_free(struct cell_families *f);
@@ -97,12 +90,9 @@ struct cell_view *cell_replica_find(const struct cell_replica *c, uint64_t famil
  * longer valid. */
 void cell_replica_settle(struct cell_replica *c, struct cell_view *cell);
 
-/* The cells that judge a name at an endpoint. */
+/* The cells that judge a name at an endpoint (cells_family, cells_unproven). */
 struct cell_judges cell_replica_look(const struct cell_replica *c, const struct cell_families *f,
                                      const struct cell_name *name);
-
-/* Whether that exact name was served there within a day. */
-bool cell_replica_has_served(const struct cell_replica *c, uint64_t name);
 
 /* The tier of choice that the worse of the cells amounts to. */
 enum sel_tier cell_judges_tier(const struct cell_judges *v);

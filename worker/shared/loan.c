@@ -245,7 +245,7 @@ void loan_after_conf(struct loans *s)
 
 static uint64_t cell_hash(struct str family)
 {
-    return family.n ? ep_model_hash(family) : 0;
+    return family.n ? model_hash(family) : 0;
 }
 
 void loan_on_trial(struct loans *s, const struct ipc_trial *m)

@@ -61,7 +61,7 @@ struct ep_live {
     struct pool_stats pool_reported; /* the pool's counts as of the last STATS */
     double ttfb_avg;          /* moving average of the time to first byte, seconds; 0: unknown */
     bool ok_reported;         /* a success was reported since the last ENDPOINT */
-    uint64_t model_reported;  /* ep_model_hash of the model last reported as served */
+    uint64_t model_reported;  /* model_hash of the model last reported as served */
     double model_reported_at; /* when model_reported was reported (ev_now()) */
     /* when it last counted tokens for this worker (CLOCK_BOOTTIME); 0: never */
     int64_t counted_ms;

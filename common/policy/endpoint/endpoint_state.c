@@ -7,9 +7,7 @@
 static void note(struct ep_changes *ch, enum ep_what what, const char *from, const char *to,
                  const char *why, int64_t ms)
 {
-    ch->dirty = true;
-    if (ch->n < EP_NOTES)
-        ch->note[ch->n++] = (struct ep_note){what, from, to, why, ms};
+    ep_change(ch, "", what, from, to, why, ms);
 }
 
 static void set_health(struct ep_state *s, enum ep_health to, const char *why,
@@ -42,9 +40,7 @@ static void set_draining(struct ep_state *s, bool to, const char *why, struct ep
 static void breaker_changed(const struct ep_state *s, enum breaker_state from, const char *why,
                             struct ep_changes *ch)
 {
-    if (s->breaker.state != from)
-        note(ch, EP_NOTE_BREAKER, breaker_state_name(from), breaker_state_name(s->breaker.state),
-             why, 0);
+    ep_change_breaker(ch, "", &s->breaker, from, why);
 }
 
 static void end_cooldown(struct ep_state *s, const char *why, int64_t now_ms, struct ep_changes *ch)

@@ -18,16 +18,15 @@
 
 #include "common/base/base.h"
 #include "common/policy/endpoint/breaker.h"
+#include "common/policy/endpoint/cells.h"
 #include "common/policy/endpoint/cooldown.h"
+#include "common/policy/endpoint/endpoint_change.h"
 #include "common/policy/endpoint/endpoint_names.h"
 #include "common/policy/endpoint/failq.h"
 #include "common/policy/endpoint/model_blocks.h"
 #include "common/policy/outcome.h"
 #include "common/policy/endpoint/rate.h"
 #include "common/policy/select.h"
-
-/* Notes of one call at most. */
-enum { EP_NOTES = 12 };
 
 /* What a verification is for. */
 enum ep_verifying {
@@ -102,20 +101,6 @@ struct ep_report {
 /* What decisions depend on besides the endpoint itself. */
 struct ep_ctx {
     bool last; /* it offers something that no other usable one does (offers_last) */
-};
-
-/* One change, for one log line: "endpoint X: breaker closed -> open: failures in a row". */
-struct ep_note {
-    enum ep_what what;
-    const char *from, *to; /* static */
-    const char *why;       /* static, or borrowed from the report */
-    int64_t ms;            /* with the kinds of enum ep_what that name it; else 0 */
-};
-
-struct ep_changes {
-    struct ep_note note[EP_NOTES];
-    uint32_t n;
-    bool dirty; /* the workers' replicas must be updated (also without a note) */
 };
 
 enum ep_want {

@@ -39,8 +39,8 @@ static int begin(void **state)
     w->replica.n = 2;
     w->conversation[0] = 17;
     w->conversation[1] = 4;
-    affinity_key(w->conversation, ep_model_hash(STR("opus")), w->opus);
-    affinity_key(w->conversation, ep_model_hash(STR("haiku")), w->haiku);
+    affinity_key(w->conversation, model_hash(STR("opus")), w->opus);
+    affinity_key(w->conversation, model_hash(STR("haiku")), w->haiku);
     binding_replica_start(&w->g, ev_default_loop(EVFLAG_AUTO), &w->uplink, &w->replica);
     binding_replica_configure(&w->g, &w->conf);
     return 0;
@@ -125,7 +125,7 @@ static void the_key_stays_the_same(void **state)
     (void)state;
     const uint64_t conversation[2] = {1, 2};
     uint64_t key[2];
-    affinity_key(conversation, ep_model_hash(STR("opus")), key);
+    affinity_key(conversation, model_hash(STR("opus")), key);
     assert_true(key[0] == 0xa742554ea9d65cb0u && key[1] == 0xcc40f8b4d13ddfdcu);
 }
 

@@ -32,7 +32,7 @@ static struct cell_view *open_cell(struct cell_replica *c, const char *family)
 
 static void served(struct cell_replica *c, const char *family, const char *name)
 {
-    uint64_t f = ep_model_hash(str_c(family)), n = ep_model_hash(str_c(name));
+    uint64_t f = model_hash(str_c(family)), n = model_hash(str_c(name));
     struct ipc_models m = {.endpoint = STR("00000001")};
     if (*family)
         m.families = str_make((const char *)&f, sizeof f);
@@ -144,7 +144,7 @@ static void healthy_cells_are_forgotten(void **state)
     assert_null(set(&c, well));
     assert_int_equal(c.n, 1);
     /* a trial that was lent goes back, one that runs is remembered until it has ended */
-    v = cell_replica_find(&c, ep_model_hash(STR("haiku")));
+    v = cell_replica_find(&c, model_hash(STR("haiku")));
     v->trial.seq = 7;
     well = cell("haiku");
     assert_null(cell_replica_set(&c, &well, &gone));

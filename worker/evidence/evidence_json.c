@@ -368,6 +368,18 @@ static void element(struct walk *w, json_t *v)
     w->level--;
 }
 
+/* Whether the value is an error as an API writes it; some wrap it in an array. */
+static bool is_error_object(const json_t *v)
+{
+    static const char *const names[] = {"error", "code", "message"};
+    if (json_is_array(v))
+        v = json_array_get(v, 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (json_object_get(v, names[i]))
+            return true;
+    return false;
+}
+
 bool evidence_json(struct evidence *ev, struct str s, struct arena *a)
 {
     struct str json = json_mend(s, a);
@@ -377,6 +389,7 @@ bool evidence_json(struct evidence *ev, struct str s, struct arena *a)
     struct walk w = {.ev = ev, .a = a};
     element(&w, root);
     ev->json = json_is_object(root) || ev->ncode || ev->ntext;
+    ev->error_object = is_error_object(root);
     json_decref(root);
     return ev->ncode || ev->ntext;
 }

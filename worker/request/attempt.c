@@ -148,6 +148,7 @@ void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, stru
 {
     hold_keep_fields(r);
     evidence_read(ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
+    ev->model = r->sent;
     classify(ev, clock_wall_ms(), v);
 }
 
@@ -162,9 +163,11 @@ static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, st
 {
     struct evidence ev;
     if (net != NET_NONE)
-        classify_net(net, v);
+        classify_net(net, r->state != REQ_TRY, v);
     else
         attempt_judge(r, kind, seen, &ev, v);
+    if (r->side && v->scope == SCOPE_MODEL)
+        v->scope = SCOPE_ENDPOINT; /* a side path has no cell */
 }
 
 /* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do

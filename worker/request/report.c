@@ -17,6 +17,16 @@ static uint64_t us_between(double from, double to)
     return from > 0 && to > from ? (uint64_t)((to - from) * 1e6) : 0;
 }
 
+/* The model's name as e gets it; empty on side paths, and where no frame holds it. */
+static struct str sent_to(const struct req *r, const struct ep *e)
+{
+    if (r->side || !r->has_model)
+        return STR("");
+    const char *there = ep_model_there(e->ce, r->model);
+    struct str name = there ? str_c(there) : r->model;
+    return name.n <= IPC_MODEL_MAX ? name : STR("");
+}
+
 static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
                                      const struct verdict *v)
 {
@@ -26,6 +36,8 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
         .endpoint = str_c(e->ce->id),
         .cls = v->cls,
         .fault = v->fault,
+        .scope = v->scope,
+        .sent = sent_to(r, e),
         .retry_after_ms = v->retry_after_ms,
         .began_ms = clock_boot_ms() - (int64_t)(took / 1000),
         .ttfb_us = us_between(r->attempt_began, r->first_byte_at),
@@ -86,8 +98,10 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.left = more.left;
     o.part = more.part;
     o.about_model = v->about_model;
-    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange)))
+    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange))) {
         o.fault = FAULT_REQUEST; /* charges nobody */
+        o.scope = SCOPE_REQUEST;
+    }
     o.message = message_of(r);
     if (r->has_model)
         o.model_hash = model_hash(r->model);

@@ -387,7 +387,7 @@ static void net_faults(void **state)
     (void)state;
     for (int n = 0; n < NET__COUNT; n++) {
         struct verdict v;
-        classify_net((enum net_fault)n, &v);
+        classify_net((enum net_fault)n, false, &v);
         bool ours = n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT,
              garbage = n == NET_GARBAGE;
         assert_int_equal(v.cls, cert              ? OUTCOME_PERMANENT
@@ -399,7 +399,7 @@ static void net_faults(void **state)
         assert_int_equal(v.retry_after_ms, -1);
     }
     struct verdict v;
-    classify_net((enum net_fault)1000, &v);
+    classify_net((enum net_fault)1000, false, &v);
     assert_int_equal(v.cls, OUTCOME_UNKNOWN);
 }
 

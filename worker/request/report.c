@@ -20,10 +20,7 @@ static uint64_t us_between(double from, double to)
 /* The model's name as e gets it; empty on side paths, and where no frame holds it. */
 static struct str sent_to(const struct req *r, const struct ep *e)
 {
-    if (r->side || !r->has_model)
-        return STR("");
-    const char *there = ep_model_there(e->ce, r->model);
-    struct str name = there ? str_c(there) : r->model;
+    struct str name = r->side ? STR("") : candidates_sent(r, e->ce);
     return name.n <= IPC_MODEL_MAX ? name : STR("");
 }
 

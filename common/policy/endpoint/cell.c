@@ -99,6 +99,12 @@ void cell_succeeded(struct cell *c, const struct cell_report *r, int64_t now_ms,
         end_degraded(c, "a success", now_ms, ch);
 }
 
+void cell_ended(struct cell *c)
+{
+    breaker_ended(&c->breaker);
+    end_row(c);
+}
+
 void cell_clear(struct cell *c, const char *why, int64_t now_ms, struct ep_changes *ch)
 {
     enum breaker_state from = c->breaker.state;

@@ -1,8 +1,8 @@
 /* cell: what is known of one family of models at one endpoint: breaker, cooldown, degraded. A fault
  * of scope model costs the cell alone. In the supervisor; pure.
  *
- * A cell is never unhealthy and never queued. With a fault of class unknown it is degraded until its
- * next success, at most breaker.open_duration. */
+ * A cell is never unhealthy and never queued. With a fault of class unknown it is degraded until
+ * its next success, at most breaker.open_duration. */
 #ifndef QCC_COMMON_POLICY_ENDPOINT_CELL_H
 #define QCC_COMMON_POLICY_ENDPOINT_CELL_H
 
@@ -34,7 +34,9 @@ struct cell {
     char family[MODEL_NAME_MAX + 1];
     char model[MODEL_NAME_MAX + 1]; /* exact name last served; "": not known */
     enum cell_kind kind;
-    bool verified; /* a verification of the endpoint that goes on has asked for its model */
+    bool verified;        /* a verification of the endpoint that goes on has asked for its model */
+    enum outcome verdict; /* how that ended, with scope model; OUTCOME_OK: not so */
+    int64_t verdict_after_ms; /* its retry_after_ms */
     struct breaker breaker;
     struct cooldown cooldown;
     int64_t degraded_until_ms; /* 0: not degraded, but for its cooldown */
@@ -50,9 +52,9 @@ struct cell_report {
     enum outcome cls; /* of a failure: transient, rate limit or unknown */
     enum outcome_part part;
     int64_t retry_after_ms;
-    const char *why; /* for the log; not NULL */
-    bool trial;      /* the attempt was this cell's trial */
-    bool left;       /* the request leaves the endpoint */
+    const char *why;  /* for the log; not NULL */
+    bool trial;       /* the attempt was this cell's trial */
+    bool left;        /* the request leaves the endpoint */
     uint64_t message; /* poison_hash of the request's body; 0: not known */
     int64_t began_ms;
 };
@@ -64,6 +66,9 @@ void cell_failed(struct cell *c, const struct cell_conf *conf, const struct cell
 /* Credits a success. */
 void cell_succeeded(struct cell *c, const struct cell_report *r, int64_t now_ms,
                     struct ep_changes *ch);
+
+/* A reply that had counted as a success when it began is complete. */
+void cell_ended(struct cell *c);
 
 /* Clears what stands against it: by an operator, or by a verification that asked for its model. */
 void cell_clear(struct cell *c, const char *why, int64_t now_ms, struct ep_changes *ch);

@@ -221,6 +221,15 @@ struct cell *cells_charged(struct cells *c, struct str model, bool limit, int64_
     return cells_make(c, rest ? STR(CELL_OTHER) : cells_family(&k, model, text), now_ms);
 }
 
+void cells_ended(struct cells *c, struct str model)
+{
+    char text[MODEL_NAME_MAX];
+    struct cell_names k = cells_names(c);
+    struct cell *cell = model.n ? cells_find(c, cells_family(&k, model, text)) : NULL;
+    if (cell)
+        cell_ended(cell);
+}
+
 void cells_asked(struct cells *c, struct str model, int64_t now_ms)
 {
     char text[MODEL_NAME_MAX];
@@ -301,8 +310,7 @@ struct cell *cells_to_verify(const struct cells *c, int64_t now_ms)
         bool well = !cell_in_force(cell, now_ms);
         if (!cell->model[0] || verified(c, cell))
             continue;
-        if (!best || well > best_well ||
-            (well == best_well && cell->served_ms > best->served_ms)) {
+        if (!best || well > best_well || (well == best_well && cell->served_ms > best->served_ms)) {
             best = cell;
             best_well = well;
         }

@@ -87,6 +87,9 @@ struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int
  * which is charged to the name's own cell in any case. NULL: not even "other" has room (memory). */
 struct cell *cells_charged(struct cells *c, struct str model, bool limit, int64_t now_ms);
 
+/* A reply of that name, which had counted as a success when it began, is complete. */
+void cells_ended(struct cells *c, struct str model);
+
 /* Somebody has asked for a model of that name, here or elsewhere. */
 void cells_asked(struct cells *c, struct str model, int64_t now_ms);
 
@@ -113,9 +116,9 @@ void cells_tick(struct cells *c, const struct cell_conf *conf, int64_t now_ms,
 /* When cells_tick will have something new by time alone; INT64_MAX: never. */
 int64_t cells_next_ms(const struct cells *c, const struct cell_conf *conf, int64_t now_ms);
 
-/* The cell whose model a verification of the endpoint asks for next: the one last served whose
- * model is known and that `verified` does not name, those that neither are open nor cool first.
- * NULL: there is none. */
+/* The cell whose model a verification of the endpoint asks for next: the one last served, of those
+ * whose model is known and was not asked for (`verified`), and that neither are open nor cool
+ * first. NULL: there is none. */
 struct cell *cells_to_verify(const struct cells *c, int64_t now_ms);
 
 #endif

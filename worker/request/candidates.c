@@ -91,12 +91,12 @@ static uint64_t trial_here(const struct req *r, const struct ep_live *live, uint
 
 /* Enters the state of the request's cell where that is worse than the endpoint's. While the
  * endpoint's breaker is not closed its trial is the cell's, too. */
-static void fill_cell(const struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
+static void fill_cell(struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
 {
     struct cell_judges j = candidates_cells(r, e);
     if (!j.own && !j.other)
         return;
-    enum sel_tier tier = cell_judges_tier(&j);
+    enum sel_tier tier = cell_judges_tier(&j, now);
     if (tier > x->tier) {
         x->tier = (uint8_t)tier;
         x->cell_tier = true;
@@ -105,6 +105,7 @@ static void fill_cell(const struct req *r, const struct ep *e, struct sel_ep *x,
     if (trial)
         x->trial =
             (uint8_t)loan_trial_state(e->live, trial->hash, trial_here(r, e->live, trial->hash));
+    r->asked_for |= cell_judges_ask_due(&j, now);
     bool cooled = x->cooling_ms > 0, told = x->own_word;
     fill_cooling(x, cell_judges_cooldown_ms(&j, false), cell_judges_cooldown_ms(&j, true), now);
     x->cell_cools = (x->cooling_ms > 0 && !cooled) || (x->own_word && !told);

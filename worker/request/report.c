@@ -171,7 +171,7 @@ void report_success(struct req *r, enum outcome_part part)
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
     struct cell_judges cells = candidates_cells(r, r->ep);
     bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported) ||
-                  cell_judges_success_due(&cells);
+                  cell_judges_success_due(&cells) || r->asked_for;
     wanted |=
         named && other_model(live, model_hash(candidates_sent(r, r->ep->ce)), ev_now(r->env->loop));
     if (!wanted)

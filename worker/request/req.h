@@ -122,6 +122,7 @@ struct req {
     uint64_t body_len; /* bytes of the body as received */
     bool http10, keep, repeatable, stream, json, has_model, has_conversation;
     bool preflight;     /* a CORS preflight, answered by QCC itself */
+    bool asked_for;     /* a success is to be reported, as a cell waits for its family */
     bool side;          /* not a message (side.h): its replies concern that path alone */
     bool model_changed; /* `model` is not the one in the body: forced or mapped */
     /* id_hash of the endpoint it was bound to at the last choice; 0: none */

@@ -1,10 +1,13 @@
 #include "worker/shared/cell_replica.h"
 
 #include "common/base/mem.h"
-#include "common/conf/conf.h"
+#include "common/conf/conf_families.h"
 #include "common/policy/model_name.h"
 
 #include <string.h>
+
+/* Least time between two reports that a half-open cell's family is asked for. */
+enum { ASKED_PAUSE_MS = 2000 };
 
 struct cell_name cell_name_of(struct str model)
 {
@@ -16,11 +19,7 @@ struct cell_name cell_name_of(struct str model)
 struct cell_families cell_families_of(const struct conf_endpoint *ce)
 {
     uint64_t own[CELLS_OWN];
-    uint32_t n = 0;
-    for (size_t i = 0; i < ce->allow.n; i++)
-        n = cells_own(own, n, str_c(ce->allow.v[i]));
-    for (size_t i = 0; i < ce->map.n; i++)
-        n = cells_own(own, n, str_c(ce->map.v[i].to));
+    uint32_t n = conf_families(ce, own);
     struct cell_families f = {.n = n};
     if (n) {
         f.v = mem_zalloc(n, sizeof *f.v);
@@ -134,19 +133,22 @@ struct cell_judges cell_replica_look(const struct cell_replica *c, const struct 
     return j;
 }
 
-static enum sel_tier tier_of(const struct cell_view *c)
+static bool is_open(const struct cell_view *c)
 {
-    if (!c)
-        return SEL_HEALTHY;
-    return c->breaker != BREAKER_CLOSED ? SEL_CIRCUIT_OPEN
-           : c->degraded                ? SEL_DEGRADED
-                                        : SEL_HEALTHY;
+    return c && c->breaker != BREAKER_CLOSED;
 }
 
-enum sel_tier cell_judges_tier(const struct cell_judges *v)
+static bool is_degraded(const struct cell_view *c, int64_t now_ms)
 {
-    enum sel_tier own = tier_of(v->own), other = tier_of(v->other);
-    return own > other ? own : other;
+    return c && (c->degraded || c->cooldown_until_ms > now_ms || c->own_until_ms > now_ms);
+}
+
+enum sel_tier cell_judges_tier(const struct cell_judges *v, int64_t now_ms)
+{
+    if (is_open(v->own) || is_open(v->other))
+        return SEL_CIRCUIT_OPEN;
+    return is_degraded(v->own, now_ms) || is_degraded(v->other, now_ms) ? SEL_DEGRADED
+                                                                        : SEL_HEALTHY;
 }
 
 static int64_t cooldown_of(const struct cell_view *c, bool own)
@@ -162,9 +164,7 @@ int64_t cell_judges_cooldown_ms(const struct cell_judges *v, bool own)
 
 struct cell_view *cell_judges_trial(const struct cell_judges *v)
 {
-    if (tier_of(v->own) == SEL_CIRCUIT_OPEN)
-        return v->own;
-    return tier_of(v->other) == SEL_CIRCUIT_OPEN ? v->other : NULL;
+    return is_open(v->own) ? v->own : is_open(v->other) ? v->other : NULL;
 }
 
 bool cell_judges_success_wanted(const struct cell_judges *v)
@@ -180,6 +180,20 @@ static bool is_due(const struct cell_view *c)
 bool cell_judges_success_due(const struct cell_judges *v)
 {
     return is_due(v->own) || is_due(v->other);
+}
+
+static bool ask_due(struct cell_view *c, int64_t now_ms)
+{
+    if (!c || c->breaker != BREAKER_HALF_OPEN || now_ms - c->asked_ms < ASKED_PAUSE_MS)
+        return false;
+    c->asked_ms = now_ms;
+    return true;
+}
+
+bool cell_judges_ask_due(const struct cell_judges *v, int64_t now_ms)
+{
+    bool own = ask_due(v->own, now_ms);
+    return ask_due(v->other, now_ms) || own;
 }
 
 void cell_judges_reported(const struct cell_judges *v, bool ok)

@@ -30,6 +30,7 @@ struct cell_view {
     bool trial_busy, degraded;
     bool success_wanted;       /* a success would improve the cell's state: report it */
     bool ok_reported;          /* a success was reported since the last CELL */
+    int64_t asked_ms;          /* when a request for it was last to be reported (CLOCK_BOOTTIME) */
     int64_t cooldown_until_ms; /* CLOCK_BOOTTIME; 0: none */
     int64_t own_until_ms;      /* until when its replies asked to leave it alone; 0: none */
     struct loan_trial trial;
@@ -94,8 +95,8 @@ void cell_replica_settle(struct cell_replica *c, struct cell_view *cell);
 struct cell_judges cell_replica_look(const struct cell_replica *c, const struct cell_families *f,
                                      const struct cell_name *name);
 
-/* The tier of choice that the worse of the cells amounts to. */
-enum sel_tier cell_judges_tier(const struct cell_judges *v);
+/* The tier of choice that the worse of the cells amounts to. now_ms: CLOCK_BOOTTIME. */
+enum sel_tier cell_judges_tier(const struct cell_judges *v, int64_t now_ms);
 /* The later end of the cells' cooldowns, CLOCK_BOOTTIME; 0: none. own: by their own word alone. */
 int64_t cell_judges_cooldown_ms(const struct cell_judges *v, bool own);
 /* The cell whose trial a request of that name would be; NULL: none is open. */
@@ -104,6 +105,9 @@ struct cell_view *cell_judges_trial(const struct cell_judges *v);
 bool cell_judges_success_wanted(const struct cell_judges *v);
 /* Whether it would, and none was reported since the last CELL. */
 bool cell_judges_success_due(const struct cell_judges *v);
+/* Whether a cell is half open, and that its family is asked for is to be reported, which is noted:
+ * it is verified only then. Once every few seconds. */
+bool cell_judges_ask_due(const struct cell_judges *v, int64_t now_ms);
 /* Notes that a success was reported (ok), or that a failure was, after which one is wanted again.
  */
 void cell_judges_reported(const struct cell_judges *v, bool ok);

@@ -100,7 +100,7 @@ static void the_worse_of_both_counts(void **state)
     set(&c, m);
     struct cell_name name = cell_name_of(STR("claude-opus-4-8"));
     struct cell_judges j = cell_replica_look(&c, &f, &name);
-    assert_int_equal(cell_judges_tier(&j), SEL_CIRCUIT_OPEN);
+    assert_int_equal(cell_judges_tier(&j, 300), SEL_CIRCUIT_OPEN);
     assert_int_equal(cell_judges_cooldown_ms(&j, false), 500);
     assert_int_equal(cell_judges_cooldown_ms(&j, true), 400);
     assert_string_equal(cell_judges_trial(&j)->family, "other");
@@ -110,7 +110,11 @@ static void the_worse_of_both_counts(void **state)
     j.other = NULL;
     j.own->breaker = BREAKER_CLOSED;
     j.own->degraded = true;
-    assert_int_equal(cell_judges_tier(&j), SEL_DEGRADED);
+    assert_int_equal(cell_judges_tier(&j, 300), SEL_DEGRADED);
+    j.own->degraded = false;
+    assert_int_equal(cell_judges_tier(&j, 300), SEL_HEALTHY);
+    j.own->cooldown_until_ms = 301;
+    assert_int_equal(cell_judges_tier(&j, 300), SEL_DEGRADED);
     assert_null(cell_judges_trial(&j));
     cell_replica_free(&c);
 }
@@ -130,6 +134,21 @@ static void a_success_is_reported_once_for_each_state(void **state)
     cell_judges_reported(&j, true);
     j.own = set(&c, m);
     assert_true(cell_judges_success_due(&j));
+    cell_replica_free(&c);
+}
+
+static void a_half_open_cell_says_now_and_then_who_asks(void **state)
+{
+    (void)state;
+    struct cell_replica c = {0};
+    struct ipc_cell m = cell("opus");
+    struct cell_judges j = {.own = open_cell(&c, "opus")};
+    assert_false(cell_judges_ask_due(&j, 100000));
+    m.breaker = BREAKER_HALF_OPEN;
+    j.own = set(&c, m);
+    assert_true(cell_judges_ask_due(&j, 100000));
+    assert_false(cell_judges_ask_due(&j, 101999));
+    assert_true(cell_judges_ask_due(&j, 102000));
     cell_replica_free(&c);
 }
 
@@ -182,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_name_is_judged_by_its_cell),
         cmocka_unit_test(the_worse_of_both_counts),
         cmocka_unit_test(a_success_is_reported_once_for_each_state),
+        cmocka_unit_test(a_half_open_cell_says_now_and_then_who_asks),
         cmocka_unit_test(healthy_cells_are_forgotten),
         cmocka_unit_test(there_is_an_end_to_it),
     };

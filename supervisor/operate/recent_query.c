@@ -74,10 +74,11 @@ static void put_known(struct doc *d, const char *key, uint32_t v)
 
 static void put_attempt(struct doc *d, const struct recent_attempt *a)
 {
-    doc_map(d, 8);
+    doc_map(d, 9);
     doc_kv_str(d, "endpoint", a->endpoint);
     doc_kv_text(d, "class", outcome_name(a->cls));
     doc_kv_text(d, "fault", fault_name(a->fault));
+    doc_kv_text(d, "scope", scope_name(a->scope));
     put_text(d, "reason", a->reason);
     put_known(d, "status", a->status ? a->status : RECENT_UNKNOWN);
     doc_kv_int(d, "at_ms", a->at_ms);

@@ -369,14 +369,19 @@ static void element(struct walk *w, json_t *v)
 }
 
 /* Whether the value is an error as an API writes it; some wrap it in an array. */
-static bool is_error_object(const json_t *v)
+static bool is_error_object(json_t *v)
 {
-    static const char *const names[] = {"error", "code", "message"};
+    static const struct str names[] = {STR_LIT("error"), STR_LIT("code"), STR_LIT("message")};
     if (json_is_array(v))
         v = json_array_get(v, 0);
-    for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (json_object_get(v, names[i]))
-            return true;
+    const char *name;
+    json_t *member;
+    json_object_foreach(v, name, member)
+    {
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+            if (str_eq_nocase(str_c(name), names[i]))
+                return true;
+    }
     return false;
 }
 

@@ -79,6 +79,7 @@ struct failure {
     struct kept_reply reply; /* valid while fail.kept */
     int64_t at_ms, ms;       /* start, counted from the request's; duration */
     enum fault fault;
+    enum scope scope;
 };
 
 /* State of an endpoint that a request tried, for this request alone. */

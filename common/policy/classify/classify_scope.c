@@ -1,5 +1,6 @@
 #include "common/policy/classify/classify_scope.h"
 
+#include "common/policy/classify/classify_rules.h"
 #include "common/policy/classify/words.h"
 #include "common/policy/model_name.h"
 
@@ -9,13 +10,16 @@
 #define W_A_MODEL                                                                                  \
     "this model|the model%|that model|%for model|%on model|%of model|%to model|%model:|%model=|"   \
     "%model `|%model '|%model \"|%model_name|per model|per-model|selected model|"                  \
-    "requested model|model group|model*rate limit|model's|model*limit reached|model*cooling down|" \
+    "requested model|model group|model*rate limit|model's|model*limit reached|limit for the*model%|limit of the*model%|model*cooling down|" \
     "该模型|此模型|这个模型|当前模型|本模型|模型请求|模型调用|模型*限流|模型*限速|模型*达到"
 
 /* All models, or another one than was asked for. */
 #define W_OTHER_MODEL                                                                              \
     "all models|any model|every model|across models|all of the model|regardless of the model|"     \
-    "whatever the model|switch*the model|change the model|所有模型|全部模型|任何模型"
+    "whatever the model|the model provider|switch*the model|change the model|所有模型|全部模型|任何模型"
+
+/* Symbols with "model" that are names of services, or speak of all models. */
+#define OTHER_CODE "*modelarts*|*modelscope*|*modelstudio*|*allmodels*|*modelprovider*"
 
 /* An account, organisation, key or subscription, or a window of its use. */
 #define W_ACCOUNT                                                                                  \
@@ -38,7 +42,7 @@
 /* Before the name of a model: it is proposed instead. */
 #define W_ADVICE                                                                                   \
     "switch to*$|switching to*$|fall back to*$|change to*$|continue with*$|continue using*$|"      \
-    "%try $|%try claude $|please use $|please use claude $|can use $|can use claude $|切换*$|改用*$"
+    "%try $|%try claude $|%try claude-$|please use $|please use claude $|please use claude-$|can use $|can use claude $|切换*$|改用*$"
 
 /* clang-format on */
 
@@ -93,26 +97,31 @@ static bool in_name(char c)
     return alnum(c) || c == '-' || c == '.' || c == '_' || c == ':';
 }
 
-static bool is_of_series(struct str word)
+/* Whether the word is a model's name. behind: the text behind it, for "gemini 2.5 pro". */
+static bool is_of_series(struct str word, struct str behind)
 {
-    bool known = false, digit = false;
+    bool digit = behind.n > 1 && behind.p[0] == ' ' && ascii_digit(behind.p[1]);
     for (size_t i = 0; i < COUNT_OF(series); i++)
-        known |= str_starts(word, series[i]);
+        if (digit && str_eq(word, str_make(series[i].p, series[i].n - 1)))
+            return true;
+    digit = false;
     for (size_t i = 0; i < word.n; i++)
         digit |= ascii_digit(word.p[i]);
-    return known && digit;
+    for (size_t i = 0; i < COUNT_OF(series); i++)
+        if (digit && str_starts(word, series[i]))
+            return true;
+    return false;
 }
 
 static bool has_series(struct str text)
 {
-    for (size_t at = 0; at < text.n;) {
-        size_t end = at;
-        while (end < text.n && in_name(text.p[end]))
+    for (size_t at = 0, end; at < text.n; at = end + 1) {
+        for (end = at; end < text.n && in_name(text.p[end]);)
             end++;
         struct str word = str_make(text.p + at, end - at);
-        if (is_of_series(word) && !is_advice(text, at))
+        if (word.n && is_of_series(word, str_make(text.p + end, text.n - end)) &&
+            !is_advice(text, at))
             return true;
-        at = end + 1;
     }
     return false;
 }
@@ -175,7 +184,7 @@ static bool code_names_model(const struct evidence *ev)
 {
     for (size_t i = 0; i < ev->ncode; i++) {
         struct str code = ev->code[i].value;
-        if (str_find(code, STR("model")) >= 0 && str_find(code, STR("allmodels")) < 0)
+        if (words_symbol(code, "*model*") && !words_symbol(code, OTHER_CODE))
             return true;
         for (size_t f = 0; f < COUNT_OF(families); f++)
             if (str_find(code, families[f]) >= 0)
@@ -234,7 +243,8 @@ static enum scope of_limit(const struct evidence *ev, const struct verdict *v, b
     bool named = classify_names_model(ev) || general || code_names_model(ev);
     if (named && (v->retry_after_ms != RETRY_UNPAID || says(ev, W_LIMITED)))
         return SCOPE_MODEL;
-    bool account = money || says(ev, W_ACCOUNT) || has_code(ev, ACCOUNT_CODE);
+    bool account = money || v->retry_after_ms == RETRY_UNPAID || says(ev, classify_spent_words) ||
+                   says(ev, W_ACCOUNT) || has_code(ev, ACCOUNT_CODE);
     return account ? SCOPE_ENDPOINT : SCOPE_NONE;
 }
 

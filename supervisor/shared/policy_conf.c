@@ -15,3 +15,10 @@ struct ep_conf policy_conf_of(const struct conf *c)
         .block_ms = c->rate_limit.max_cooldown,
     };
 }
+
+struct ep_conf policy_conf_at(const struct conf *c, const struct conf_endpoint *e)
+{
+    struct ep_conf p = policy_conf_of(c);
+    p.verifies = c->failure_queue.probe == PROBE_CONVERSATIONAL && e->api_key;
+    return p;
+}

@@ -251,7 +251,7 @@ void predecessor_send_trial(struct predecessor *pre, const struct ipc_trial *m)
     struct ipc_up_trial u = {.endpoint = m->endpoint, .seq = m->seq};
     if (!e)
         return;
-    u.slot = e->asks_afar;
+    u.slot = e->loan.asks_afar;
     send_up(pre, ipc_put_v_up_trial, &u);
 }
 
@@ -378,7 +378,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         return true;
     /* not passed on to a third supervisor, which knows no slots but those here */
     if (u->what == IPC_TRIAL_ASK) {
-        if (ipc_get_trial_ask(&f, &m.ask))
+        if (ipc_get_trial_ask(&f, &m.ask) && m.ask.family.n == 0) /* UP_TRIAL names no cell */
             health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint);
         return true;
     }

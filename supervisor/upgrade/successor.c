@@ -6,6 +6,7 @@
 #include "supervisor/process/container.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/shared/events.h"
+#include "supervisor/shared/health/health_trials.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 #include "supervisor/upgrade/successor_fork.h"
 
@@ -512,7 +513,7 @@ void successor_slot_gone(struct successor *u, unsigned slot)
     for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
         const struct health_endpoint *e = &u->env.health->v[i];
         struct ipc_up_lost m = {.endpoint = str_c(e->id),
-                                .trial = e->trial_slot == (int)slot ? e->trial_seq : 0,
+                                .trial = health_loan_seq(e, slot),
                                 .verifies = e->verify_slot == (int)slot ? e->verify_seq : 0};
         if (m.trial || m.verifies)
             send_up(u, -1, ipc_put_v_up_lost, &m);

@@ -41,8 +41,7 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
     };
 }
 
-/* Moves a point in time; 0 (none) and INT64_MAX (never) stay what they are. */
-static void move(int64_t *t, int64_t by_ms)
+void endpoint_wire_move_time(int64_t *t, int64_t by_ms)
 {
     if (*t == 0 || *t == INT64_MAX)
         return;
@@ -59,20 +58,20 @@ void endpoint_wire_move(struct ipc_up_endpoint *m, struct ep_block blocks[static
                               &m->cool_hit_ms,          &m->queue_since_ms,
                               &m->queue_next_ms,        &m->degraded_until_ms};
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-        move(times[i], by_ms);
+        endpoint_wire_move_time(times[i], by_ms);
     size_t n = m->blocks.n / sizeof blocks[0];
     if (n == 0 || n > EP_BLOCKS || m->blocks.n % sizeof blocks[0])
         return; /* endpoint_wire_get refuses a wrong length */
     memcpy(blocks, m->blocks.p, m->blocks.n);
     for (size_t i = 0; i < n; i++)
-        move(&blocks[i].until_ms, by_ms);
+        endpoint_wire_move_time(&blocks[i].until_ms, by_ms);
     m->blocks.p = (const char *)blocks;
 }
 
 void endpoint_wire_move_count(struct ipc_up_count *m, int64_t by_ms)
 {
-    move(&m->no_count_until_ms, by_ms);
-    move(&m->counted_ms, by_ms);
+    endpoint_wire_move_time(&m->no_count_until_ms, by_ms);
+    endpoint_wire_move_time(&m->counted_ms, by_ms);
 }
 
 static bool possible(const struct ipc_up_endpoint *m)

@@ -7,6 +7,7 @@
 #include "supervisor/process/systemd.h"
 #include "supervisor/shared/events.h"
 #include "supervisor/shared/health/health_trials.h"
+#include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 #include "supervisor/upgrade/successor_fork.h"
 
@@ -209,6 +210,15 @@ static void give_open(struct successor *u, unsigned slot)
     } while (n == STATS_RECORDS);
 }
 
+static void give_cells(struct successor *u, const struct health_endpoint *e)
+{
+    struct cell_wire w;
+    for (uint32_t i = 0; u->ipc >= HANDOVER_CELL_IPC && cell_wire_put(e, i, &w); i++) {
+        cell_wire_move(&w, -clock_suspended_ms());
+        send_up(u, -1, ipc_put_v_up_cell, &w.m);
+    }
+}
+
 /* Hands the whole state over; nothing is decided here from now on. */
 static void give_state(struct successor *u)
 {
@@ -231,6 +241,7 @@ static void give_state(struct successor *u)
             endpoint_wire_move_count(&count, -clock_suspended_ms());
             send_up(u, -1, ipc_put_v_up_count, &count);
         }
+        give_cells(u, e);
         give_counters(u, e->id);
     }
     give_counters(u, NULL);

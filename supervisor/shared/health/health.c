@@ -144,9 +144,11 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     if (r.part == PART_BROKEN && !r.poisoned)
         reply_broke(h, e, m, now_ms);
     if (r.cls != OUTCOME_OK)
-        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s", e->name, outcome_name(r.cls),
-                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "",
-                  r.poisoned ? ", a message that no endpoint serves" : "", reason);
+        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s, scope %s, sent \"" STR_FMT "\"",
+                  e->name, outcome_name(r.cls), m->status, fault_name(r.fault),
+                  r.trial ? ", the trial" : "",
+                  r.poisoned ? ", a message that no endpoint serves" : "", reason,
+                  scope_name((enum scope)m->scope), STR_ARG(m->sent));
     return true;
 }
 
@@ -188,8 +190,9 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
         return true;
     health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
-        log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
-                 reason);
+        log_info("endpoint %s: verification %u failed: %s, scope %s, sent \"" STR_FMT "\"", e->name,
+                 e->state.failq.verifications, reason, scope_name((enum scope)m->scope),
+                 STR_ARG(m->sent));
     return true;
 }
 

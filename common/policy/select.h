@@ -5,9 +5,11 @@
  * The order of preference, best first:
  *   an endpoint whose half-open trial this worker was lent, for a request that suits;
  *   the endpoint that the conversation is bound to;
- *   candidates by: not circuit_open, not yet tried by this request, tier, not cooling, weight above
- *   0, priority group; within what is equal the strategy decides, and for conversations weighted
- *   rendezvous hashing wherever the strategy leaves it to chance or turn, or sees a tie.
+ *   candidates by: not circuit_open, not yet tried by this request, not marked for something that
+ *   it carries, tier, not cooling, weight above 0, priority group. Within what is equal the
+ *   strategy decides, and for conversations weighted rendezvous hashing wherever the strategy
+ *   leaves it to chance or turn, or sees a tie.
+ *
  * Candidates that are full are passed over, whatever their tier and priority; circuit_open ones
  * come in when nothing else is left that has a place.
  *
@@ -52,6 +54,7 @@ struct sel_ep {
     bool full;     /* max_concurrent reached */
     bool model_ok; /* offers the model, the model is not blocked there, and no_path is not set */
     bool no_path;  /* the path is not allowed there; kept apart for the reason in logs */
+    bool marked;   /* refuses something that this request carries (marks.h) */
     bool tried;    /* this request has failed there, but may be repeated there */
     bool refused;  /* the last attempt there was a permanent refusal: used_up, but no failure */
     bool used_up;  /* this request may not go there again (retry_uses_up) */
@@ -126,6 +129,7 @@ enum sel_skip {
     SEL_SKIP_PRIORITY,
     SEL_SKIP_STRATEGY,
     SEL_SKIP_TRIAL_NEEDED, /* the best that is left: SEL_NEED_TRIAL */
+    SEL_SKIP_MARKED,       /* marked, and another is not */
     SEL_SKIP__COUNT
 };
 

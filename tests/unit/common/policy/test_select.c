@@ -77,6 +77,7 @@ static void do_ep(struct world *w, const struct case_line *l)
         .own_word = case_flag(l, "own"),
         .full = case_flag(l, "full"),
         .model_ok = !case_flag(l, "nomodel"),
+        .marked = case_flag(l, "marked"),
         .tried = case_flag(l, "tried"),
         .used_up = case_flag(l, "used_up"),
         .refused = case_flag(l, "refused"),
@@ -325,6 +326,7 @@ static void random_ep(struct rnd *rnd, struct sel_ep *e, int64_t *turn)
         .model_ok = (x >> 33) % 8 != 0,
         .tried = (x >> 36) % 5 == 0,
         .used_up = (x >> 39) % 6 == 0,
+        .marked = (x >> 42) % 4 == 0,
     };
 }
 
@@ -346,6 +348,8 @@ static bool better(const struct sel_conf *c, const struct sel_ep *e, const struc
         return e->trial == SEL_TRIAL_MINE;
     if (e->tried != taken->tried)
         return taken->tried;
+    if (e->marked != taken->marked)
+        return taken->marked;
     if (e->tier != taken->tier)
         return e->tier < taken->tier;
     if ((e->cooling_ms > 0) != (taken->cooling_ms > 0))
@@ -395,7 +399,8 @@ static void check_choice(const struct sel_conf *c, const struct sel_ep *eps, siz
                      taken->tier == SEL_CIRCUIT_OPEN && !mine ? SEL_NEED_TRIAL : SEL_CHOSEN);
     if (out->bound == SEL_BOUND_USED) {
         assert_int_equal(out->at, r->bound);
-        assert_true(taken->cooling_ms == 0 && taken->tier != SEL_CIRCUIT_OPEN && !taken->tried);
+        assert_true(taken->cooling_ms == 0 && taken->tier != SEL_CIRCUIT_OPEN && !taken->tried &&
+                    !taken->marked);
         return;
     }
     if (mine && r->may_try)

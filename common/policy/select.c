@@ -289,6 +289,13 @@ static void explain(const struct sel_ep *eps, size_t n, const struct sel_req *r,
     }
 }
 
+/* The shorter of two waits, of which *to may be none (-1). */
+static void shortest(int64_t *to, int64_t ms)
+{
+    if (*to == -1 || ms < *to)
+        *to = ms;
+}
+
 void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                  const struct sel_req *r, struct sel_result *out, uint8_t *why)
 {
@@ -319,8 +326,8 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
         full |= s == SEL_SKIP_FULL;
         out->full |= s == SEL_SKIP_FULL && eps[i].tier != SEL_CIRCUIT_OPEN;
         busy |= s == SEL_SKIP_TRIAL_BUSY;
-        if (s == SEL_SKIP_COOLING && (out->wait_ms == -1 || eps[i].cooling_ms < out->wait_ms))
-            out->wait_ms = eps[i].cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&out->wait_ms, eps[i].cooling_ms);
         uint64_t k = s == SEL_SKIP_NO ? rank(c, &eps[i]) : UINT64_MAX;
         if (k < best)
             best = k;
@@ -343,12 +350,14 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
 
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r, int at)
 {
-    struct sel_others o = {.cool_ms = -1};
+    struct sel_others o = {.cool_ms = -1, .cool_unmarked_ms = -1};
     for (size_t i = 0; i < n; i++) {
         const struct sel_ep *e = &eps[i];
         enum sel_skip s = select_check(eps, i, r);
-        if (s == SEL_SKIP_COOLING && (o.cool_ms == -1 || e->cooling_ms < o.cool_ms))
-            o.cool_ms = e->cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&o.cool_ms, e->cooling_ms);
+        if (s == SEL_SKIP_COOLING && !e->marked)
+            shortest(&o.cool_unmarked_ms, e->cooling_ms);
         if ((int)i != at && s == SEL_SKIP_TRIAL_BUSY)
             o.busy++;
         if ((int)i == at)

@@ -135,15 +135,16 @@ enum sel_skip {
 
 /* What is left for a request beside the endpoint that just failed, for retry_next. */
 struct sel_others {
-    uint32_t untried;    /* tier 1 to 3, not yet tried, with a place */
-    uint32_t again;      /* tried by this request, not used up, with a place */
-    uint32_t circuit;    /* circuit_open, not yet tried, with a place */
-    uint32_t busy;       /* circuit_open, not used up, a trial is running there */
-    uint32_t full;       /* tier 1 to 3, not yet tried, without a place */
-    uint32_t again_full; /* tried, not used up, without a place */
-    bool self;           /* the failed one itself may be asked again, and has a place */
-    int64_t cool_ms;     /* shortest cooldown left among those that cool by their own word, the
-                            failed one included; -1: none */
+    uint32_t untried;         /* tier 1 to 3, not yet tried, with a place */
+    uint32_t again;           /* tried by this request, not used up, with a place */
+    uint32_t circuit;         /* circuit_open, not yet tried, with a place */
+    uint32_t busy;            /* circuit_open, not used up, a trial is running there */
+    uint32_t full;            /* tier 1 to 3, not yet tried, without a place */
+    uint32_t again_full;      /* tried, not used up, without a place */
+    bool self;                /* the failed one itself may be asked again, and has a place */
+    int64_t cool_ms;          /* shortest cooldown left among those that cool by their own word, the
+                                 failed one included; -1: none */
+    int64_t cool_unmarked_ms; /* the same of those alone that are not marked for the request */
 };
 
 /* Chooses an endpoint for a request. `why` is NULL, or room for n values of enum sel_skip. O(n),

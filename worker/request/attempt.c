@@ -278,7 +278,7 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     enum side_next next = side_judge(r, kind, body, &v);
     if (t)
         t->used_up = true;
-    failures_add(r, &v, NET_NONE);
+    failures_add(r, &v, NET_NONE, false);
     failures_keep(r, body, false);
     if (next != SIDE_BACK) {
         if (r->first_refusal < 0)
@@ -343,7 +343,9 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .attempts_here = t ? t->attempts : r->attempts,
         .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
         .opinion = r->opinion,
+        .marked = r->seps && at >= 0 && r->seps[at].marked,
         .first_no_opinion = r->refusal.no_opinion,
+        .first_marked = r->first_refusal >= 0 && r->failures[r->first_refusal].fail.marked,
         .elapsed_ms = ms_since(r, r->began),
         .waited_ms = r->waited_ms,
         .rnd = rnd_next(&r->env->rnd),
@@ -355,11 +357,13 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         replace_stale(r, t, e);
         return;
     }
-    failures_add(r, &v, net);
-    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
-                  kind == EVIDENCE_BAD_200);
     /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
+    failures_add(r, &v, net, refusal && in.marked);
+    if (refusal && in.marked && r->first_refusal < 0)
+        r->first_refusal = (int)r->nfailures - 1; /* the answer if nothing better is left */
+    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
+                  kind == EVIDENCE_BAD_200);
     report_failure(
         r, &v, net,
         (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});

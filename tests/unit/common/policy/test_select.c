@@ -470,6 +470,7 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     assert_int_equal(o.again, 1);
     assert_int_equal(o.again_full, 0);
     assert_int_equal(o.cool_ms, 700);
+    assert_int_equal(o.cool_unmarked_ms, 700);
     assert_true(o.self);
     eps[3].full = eps[4].full = true;
     eps[0].own_word = true;
@@ -479,6 +480,11 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     assert_int_equal(o.again, 0);
     assert_int_equal(o.again_full, 1);
     assert_int_equal(o.cool_ms, 300);
+    assert_int_equal(o.cool_unmarked_ms, 300);
+    eps[0].marked = true;
+    assert_int_equal(select_others(eps, 7, &r, 0).cool_unmarked_ms, 700);
+    eps[5].marked = true;
+    assert_int_equal(select_others(eps, 7, &r, 0).cool_unmarked_ms, -1);
     assert_false(o.self); /* it cools by its own word */
     o = select_others(eps, 1, &r, 0);
     assert_int_equal(o.untried + o.circuit + o.again + o.full + o.again_full, 0);

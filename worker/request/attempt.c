@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "worker/request/candidates.h"
 #include "common/policy/poison.h"
+#include "worker/shared/demand.h"
 #include "worker/shared/loan.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
@@ -375,7 +376,8 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     ep_unref(e);
 }
 
-bool attempt_possible(struct req *r)
+/* attempt_possible for the model that the request asks for. */
+static bool possible(struct req *r)
 {
     if (!candidates_fill(r))
         return false;
@@ -384,6 +386,24 @@ bool attempt_possible(struct req *r)
     sr.may_try = false; /* an endpoint that needs a trial does not count as usable */
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
     return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
+}
+
+bool attempt_possible(struct req *r)
+{
+    const struct asked *a = &r->env->demand->asked;
+    int64_t now = clock_boot_ms();
+    bool any = false, is = false;
+    for (size_t i = 0; i < ASKED_MAX && !is; i++) {
+        if (!asked_within(a, i, now))
+            continue;
+        any = true;
+        r->model = asked_name(a, i);
+        r->has_model = r->model.n > 0;
+        is = possible(r);
+    }
+    r->has_model = false;
+    r->model = STR("");
+    return any ? is : possible(r);
 }
 
 /* ---- the next attempt */
@@ -397,10 +417,17 @@ static void wait(struct req *r, int64_t ms)
     deadline_set(&r->deadline, ms);
 }
 
-/* The choice (r->sel) found no endpoint: waits if that may help, else ends. */
+/* The choice (r->sel) found no endpoint: waits if that may help, else ends. The first request for a
+ * model within the hour may bring a queued endpoint in reach, which the supervisor is about to
+ * say. */
 static void wait_or_end(struct req *r)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
+    int64_t asked = r->wait_since > 0 ? ms_since(r, r->wait_since) : 0;
+    if (r->first_asker && asked < LOAN_WAIT_MS && candidates_any_queued(r)) {
+        wait(r, LOAN_WAIT_MS - asked);
+        return;
+    }
     bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
     /* The wait for a place has its own time, after that for a trial's verdict. */
     if (!no_place)

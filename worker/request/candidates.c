@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/policy/side_path.h"
 #include "worker/request/req.h"
+#include "worker/shared/demand.h"
 
 struct tried *candidates_tried(struct req *r, struct ep_live *live)
 {
@@ -27,6 +28,26 @@ bool candidates_offers(const struct req *r, const struct conf_endpoint *e)
         if (str_glob(str_c(e->allow.v[i]), r->model))
             return true;
     return ep_model_there(e, r->model) != NULL;
+}
+
+void candidates_note_demand(struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    struct str model = r->has_model ? r->model : STR("");
+    int64_t now = clock_boot_ms();
+    bool due = asked_due(&r->env->demand->asked, model, now), offered = false;
+    for (size_t i = 0; due && i < rep->n && !offered; i++)
+        offered = candidates_offers(r, rep->eps[i]->ce);
+    if (offered)
+        r->first_asker = demand_note(r->env->demand, model, now);
+}
+
+bool candidates_any_queued(const struct req *r)
+{
+    for (size_t i = 0; i < r->nseps; i++)
+        if (r->seps[i].queued && r->seps[i].enabled && r->seps[i].model_ok)
+            return true;
+    return false;
 }
 
 /* Whether e offers the model and it is not blocked there. now: CLOCK_BOOTTIME, in ms. */

@@ -16,6 +16,12 @@ struct tried;
  * matches, or models.map has it. */
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e);
 
+/* Notes that the request asks for its model, if an endpoint offers that (demand.h). */
+void candidates_note_demand(struct req *r);
+
+/* Whether an endpoint of r->seps could serve the request but for the failure queue. */
+bool candidates_any_queued(const struct req *r);
+
 /* Whether the request may use the endpoint's key on a side path (endpoints[].paths). */
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce);
 

@@ -193,6 +193,14 @@ static bool on_mark(struct worker *w, struct ipc_frame *f, const struct ipc_mark
     return true;
 }
 
+static bool on_asked(struct worker *w, struct ipc_frame *f, const struct ipc_asked *m,
+                     struct err *e)
+{
+    (void)f, (void)e;
+    demand_on_asked(&w->demand, m);
+    return true;
+}
+
 static bool on_trial(struct worker *w, struct ipc_frame *f, const struct ipc_trial *m,
                      struct err *e)
 {

@@ -85,7 +85,8 @@ enum {
     RANK_WEIGHT = 32,
     RANK_COOLING,
     RANK_TIER, /* two bits */
-    RANK_TRIED = RANK_TIER + 2,
+    RANK_MARKED = RANK_TIER + 2,
+    RANK_TRIED,
     RANK_TRIAL,
     RANK_CIRCUIT
 };
@@ -97,8 +98,8 @@ static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
     bool circuit = e->tier == SEL_CIRCUIT_OPEN;
     return (uint64_t)circuit << RANK_CIRCUIT |
            (uint64_t)(circuit && e->trial != SEL_TRIAL_MINE) << RANK_TRIAL |
-           (uint64_t)e->tried << RANK_TRIED | (uint64_t)(e->tier & 3u) << RANK_TIER |
-           (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
+           (uint64_t)e->tried << RANK_TRIED | (uint64_t)e->marked << RANK_MARKED |
+           (uint64_t)(e->tier & 3u) << RANK_TIER | (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
            (uint64_t)(e->weight == 0) << RANK_WEIGHT | (grouped(c) ? e->priority : 0);
 }
 
@@ -108,11 +109,9 @@ static enum sel_skip why_worse(uint64_t worse, uint64_t best)
     static const struct {
         uint8_t bit, why;
     } rows[] = {
-        {RANK_CIRCUIT, SEL_SKIP_CIRCUIT},
-        {RANK_TRIAL, SEL_SKIP_TRIAL},
-        {RANK_TRIED, SEL_SKIP_TRIED},
-        {RANK_TIER, SEL_SKIP_TIER},
-        {RANK_COOLING, SEL_SKIP_COOLING_TOLD_NOTHING},
+        {RANK_CIRCUIT, SEL_SKIP_CIRCUIT}, {RANK_TRIAL, SEL_SKIP_TRIAL},
+        {RANK_TRIED, SEL_SKIP_TRIED},     {RANK_MARKED, SEL_SKIP_MARKED},
+        {RANK_TIER, SEL_SKIP_TIER},       {RANK_COOLING, SEL_SKIP_COOLING_TOLD_NOTHING},
         {RANK_WEIGHT, SEL_SKIP_WEIGHT},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -265,8 +264,9 @@ static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_
     if (!grouped(c) || r->bound_idle_ms < c->cache_ttl_ms)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (eps[i].priority < home->priority && !eps[i].tried && eps[i].tier <= home->tier &&
-            eps[i].cooling_ms <= 0 && eps[i].weight > 0 && select_check(eps, i, r) == SEL_SKIP_NO)
+        if (eps[i].priority < home->priority && !eps[i].tried && !eps[i].marked &&
+            eps[i].tier <= home->tier && eps[i].cooling_ms <= 0 && eps[i].weight > 0 &&
+            select_check(eps, i, r) == SEL_SKIP_NO)
             return true;
     return false;
 }
@@ -278,8 +278,8 @@ static enum sel_bound look_at_bound(const struct sel_conf *c, const struct sel_e
         return SEL_BOUND_NO;
     const struct sel_ep *e = &eps[r->bound];
     bool failed = (e->tried || e->used_up) && !e->refused;
-    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || failed ||
-        may_return(c, eps, n, r))
+    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || e->marked ||
+        failed || may_return(c, eps, n, r))
         return SEL_BOUND_LEFT;
     if (!e->model_ok)
         return SEL_BOUND_LEFT;
@@ -290,7 +290,7 @@ static int look_for_trial(const struct sel_ep *eps, size_t n, const struct sel_r
 {
     for (size_t i = 0; i < n; i++)
         if (eps[i].trial == SEL_TRIAL_MINE && eps[i].tier == SEL_CIRCUIT_OPEN && !eps[i].tried &&
-            select_check(eps, i, r) == SEL_SKIP_NO)
+            !eps[i].marked && select_check(eps, i, r) == SEL_SKIP_NO)
             return (int)i;
     return -1;
 }
@@ -310,6 +310,13 @@ static void explain(const struct sel_ep *eps, size_t n, const struct sel_req *r,
         enum sel_skip s = check(eps, i, r);
         why[i] = (uint8_t)(s == SEL_SKIP_NO ? instead : s);
     }
+}
+
+/* The shorter of two waits, of which *to may be none (-1). */
+static void shortest(int64_t *to, int64_t ms)
+{
+    if (*to == -1 || ms < *to)
+        *to = ms;
 }
 
 static void pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
@@ -342,8 +349,8 @@ static void pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
         full |= s == SEL_SKIP_FULL;
         out->full |= s == SEL_SKIP_FULL && eps[i].tier != SEL_CIRCUIT_OPEN;
         busy |= s == SEL_SKIP_TRIAL_BUSY;
-        if (s == SEL_SKIP_COOLING && (out->wait_ms == -1 || eps[i].cooling_ms < out->wait_ms))
-            out->wait_ms = eps[i].cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&out->wait_ms, eps[i].cooling_ms);
         uint64_t k = s == SEL_SKIP_NO ? rank(c, &eps[i]) : UINT64_MAX;
         if (k < best)
             best = k;
@@ -374,12 +381,14 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
 
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r, int at)
 {
-    struct sel_others o = {.cool_ms = -1};
+    struct sel_others o = {.cool_ms = -1, .cool_unmarked_ms = -1};
     for (size_t i = 0; i < n; i++) {
         const struct sel_ep *e = &eps[i];
         enum sel_skip s = select_check(eps, i, r);
-        if (s == SEL_SKIP_COOLING && (o.cool_ms == -1 || e->cooling_ms < o.cool_ms))
-            o.cool_ms = e->cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&o.cool_ms, e->cooling_ms);
+        if (s == SEL_SKIP_COOLING && !e->marked)
+            shortest(&o.cool_unmarked_ms, e->cooling_ms);
         if ((int)i != at && s == SEL_SKIP_TRIAL_BUSY)
             o.busy++;
         if ((int)i == at)
@@ -423,6 +432,7 @@ static const char *const skip_texts[SEL_SKIP__COUNT] = {
     [SEL_SKIP_CELL_CIRCUIT] = "the model's circuit is open",
     [SEL_SKIP_CELL_COOLING_TOLD_NOTHING] = "the model cools",
     [SEL_SKIP_CELL_TRIAL_NEEDED] = "the model's circuit is open, trial needed",
+    [SEL_SKIP_MARKED] = "refuses what the request carries",
 };
 
 static const char *const end_texts[SEL_END__COUNT] = {

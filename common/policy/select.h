@@ -5,9 +5,11 @@
  * The order of preference, best first:
  *   an endpoint whose half-open trial this worker was lent, for a request that suits;
  *   the endpoint that the conversation is bound to;
- *   candidates by: not circuit_open, not yet tried by this request, tier, not cooling, weight above
- *   0, priority group; within what is equal the strategy decides, and for conversations weighted
- *   rendezvous hashing wherever the strategy leaves it to chance or turn, or sees a tie.
+ *   candidates by: not circuit_open, not yet tried by this request, not marked for something that
+ *   it carries, tier, not cooling, weight above 0, priority group. Within what is equal the
+ *   strategy decides, and for conversations weighted rendezvous hashing wherever the strategy
+ *   leaves it to chance or turn, or sees a tie.
+ *
  * Candidates that are full are passed over, whatever their tier and priority; circuit_open ones
  * come in when nothing else is left that has a place.
  *
@@ -59,6 +61,7 @@ struct sel_ep {
     bool full;       /* max_concurrent reached */
     bool model_ok;   /* offers the model, the model is not blocked there, and no_path is not set */
     bool no_path;    /* the path is not allowed there; kept apart for the reason in logs */
+    bool marked;     /* refuses something that this request carries (marks.h) */
     bool tried;      /* this request has failed there, but may be repeated there */
     bool refused;    /* the last attempt there was a permanent refusal: used_up, but no failure */
     bool used_up;    /* this request may not go there again (retry_uses_up) */
@@ -139,6 +142,7 @@ enum sel_skip {
     SEL_SKIP_CELL_CIRCUIT,
     SEL_SKIP_CELL_COOLING_TOLD_NOTHING,
     SEL_SKIP_CELL_TRIAL_NEEDED,
+    SEL_SKIP_MARKED,       /* marked, and another is not */
     SEL_SKIP__COUNT
 };
 
@@ -147,15 +151,16 @@ enum { SEL_SKIP_TEXT = MODEL_NAME_MAX + 48 };
 
 /* What is left for a request beside the endpoint that just failed, for retry_next. */
 struct sel_others {
-    uint32_t untried;    /* tier 1 to 3, not yet tried, with a place */
-    uint32_t again;      /* tried by this request, not used up, with a place */
-    uint32_t circuit;    /* circuit_open, not yet tried, with a place */
-    uint32_t busy;       /* circuit_open, not used up, a trial is running there */
-    uint32_t full;       /* tier 1 to 3, not yet tried, without a place */
-    uint32_t again_full; /* tried, not used up, without a place */
-    bool self;           /* the failed one itself may be asked again, and has a place */
-    int64_t cool_ms;     /* shortest cooldown left among those that cool by their own word, the
-                            failed one included; -1: none */
+    uint32_t untried;         /* tier 1 to 3, not yet tried, with a place */
+    uint32_t again;           /* tried by this request, not used up, with a place */
+    uint32_t circuit;         /* circuit_open, not yet tried, with a place */
+    uint32_t busy;            /* circuit_open, not used up, a trial is running there */
+    uint32_t full;            /* tier 1 to 3, not yet tried, without a place */
+    uint32_t again_full;      /* tried, not used up, without a place */
+    bool self;                /* the failed one itself may be asked again, and has a place */
+    int64_t cool_ms;          /* shortest cooldown left among those that cool by their own word, the
+                                 failed one included; -1: none */
+    int64_t cool_unmarked_ms; /* the same of those alone that are not marked for the request */
 };
 
 /* Chooses an endpoint for a request. `why` is NULL, or room for n values of enum sel_skip. O(n),

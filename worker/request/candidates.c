@@ -4,6 +4,7 @@
 #include "common/policy/model_name.h"
 #include "common/policy/side_path.h"
 #include "worker/request/req.h"
+#include "worker/shared/demand.h"
 
 struct tried *candidates_tried(struct req *r, struct ep_live *live)
 {
@@ -54,6 +55,26 @@ uint64_t candidates_trial_cell(const struct req *r, const struct ep *e)
     struct cell_judges j = candidates_cells(r, e);
     const struct cell_view *c = cell_judges_trial(&j);
     return c ? c->hash : 0;
+}
+
+void candidates_note_demand(struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    struct str model = r->has_model ? r->model : STR("");
+    int64_t now = clock_boot_ms();
+    bool due = asked_due(&r->env->demand->asked, model, now), offered = false;
+    for (size_t i = 0; due && i < rep->n && !offered; i++)
+        offered = candidates_offers(r, rep->eps[i]->ce);
+    if (offered)
+        r->first_asker = demand_note(r->env->demand, model, now);
+}
+
+bool candidates_any_queued(const struct req *r)
+{
+    for (size_t i = 0; i < r->nseps; i++)
+        if (r->seps[i].queued && r->seps[i].enabled && r->seps[i].model_ok)
+            return true;
+    return false;
 }
 
 /* Whether e offers the model and it is not blocked there. now: CLOCK_BOOTTIME, in ms. */

@@ -25,6 +25,11 @@ struct cell_judges candidates_cells(const struct req *r, const struct ep *e);
 
 /* Hash of the cell whose trial the request would be at e; 0: the endpoint's own trial is meant. */
 uint64_t candidates_trial_cell(const struct req *r, const struct ep *e);
+/* Notes that the request asks for its model, if an endpoint offers that (demand.h). */
+void candidates_note_demand(struct req *r);
+
+/* Whether an endpoint of r->seps could serve the request but for the failure queue. */
+bool candidates_any_queued(const struct req *r);
 
 /* Whether the request may use the endpoint's key on a side path (endpoints[].paths). */
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce);

@@ -2,6 +2,7 @@
 
 #include "common/base/slab.h"
 #include "worker/request/access_line.h"
+#include "worker/request/candidates.h"
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
@@ -460,6 +461,8 @@ static void proxy_go(struct req *r)
     if (!side_begin(r))
         return;
     learn_body(r);
+    if (!r->side)
+        candidates_note_demand(r);
     req_set(r, REQ_PICK);
     relay_start_pings(r);
     attempt_next(r);

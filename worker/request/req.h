@@ -125,6 +125,7 @@ struct req {
     bool preflight;     /* a CORS preflight, answered by QCC itself */
     bool asked_for;     /* a success is to be reported, as a cell waits for its family */
     bool side;          /* not a message (side.h): its replies concern that path alone */
+    bool first_asker;   /* nobody had asked for `model` within the hour */
     bool model_changed; /* `model` is not the one in the body: forced or mapped */
     /* id_hash of the endpoint it was bound to at the last choice; 0: none */
     uint32_t bound_to;
@@ -298,8 +299,9 @@ int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[
 /* attempt.c: chooses an endpoint and tries it, or waits, or answers with the failure. May end r. */
 void attempt_next(struct req *r);
 
-/* Whether a request without a conversation would find a usable endpoint now. One with an open
- * breaker does not count, although it would be tried as the last resort. */
+/* Whether a request without a conversation would find a usable endpoint now, for one of the models
+ * asked for within the hour; where none was, whatever it asks for. An endpoint with an open breaker
+ * does not count, although it would be tried as the last resort. */
 bool attempt_possible(struct req *r);
 
 /* The attempt has failed before the commit point. `net`: the transport's fault; NET_NONE: the reply

@@ -254,6 +254,20 @@ def test_unknown_names_fail_together(house, sites):
     assert set(went(q, 8, model="claude-opus-9")) == {"b"} and a.n == at + 8
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_readiness_is_by_cells(house, sites, workers):
+    (a,) = sites("a")
+    q = house([a], {**LONG, "workers": workers})
+
+    def ready():
+        return q.get("/readyz", port=q.admin_port)[0] == 200
+
+    open_cell(q, a, OPUS)
+    until(lambda: not ready(), "all that is asked for to be out")
+    assert went(q, model=HAIKU) == ["a"]
+    until(ready, "haiku to be asked for")
+
+
 # ---- bindings
 
 def talk(q, conversation, model):

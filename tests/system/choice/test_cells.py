@@ -49,8 +49,9 @@ def elsewhere(q, model, site):
 
 
 def open_cell(q, site, model, how=error(500)):
-    """Makes that model fail there until the breaker of its cell is open; then it fails no more. Returns how many
-    requests for it came."""
+    """Makes that model, once it was served, fail there until the breaker of its cell is open; then it fails no more.
+    Returns how many requests for it came."""
+    assert went(q, model=model) == [site.name]
     was, site.how = site.how, for_model(model, how)
     line = "endpoint %s: .*breaker \\w+ -> open" % site.name
     n = q.count(line)

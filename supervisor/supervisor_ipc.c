@@ -164,6 +164,14 @@ static bool on_unserved(struct supervisor *s, struct slot *slot, const struct ip
     return true;
 }
 
+static bool on_asked_here(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                          const struct ipc_asked_here *m, struct err *e)
+{
+    (void)slot, (void)f, (void)e;
+    health_asked(&s->health, m, clock_boot_ms());
+    return true;
+}
+
 static bool on_places(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                       const struct ipc_places *m, struct err *e)
 {

@@ -5,6 +5,7 @@
 
 #include "common/base/base.h"
 #include "common/policy/select.h"
+#include "worker/shared/cell_replica.h"
 
 struct conf_endpoint;
 struct ep;
@@ -15,6 +16,20 @@ struct tried;
 /* Whether the endpoint offers the model that the request asks for: it has no models.allow, that
  * matches, or models.map has it. */
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e);
+
+/* The model's name as that endpoint would be asked for it; empty: the request names none. */
+struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce);
+
+/* The cells that judge the request at e. */
+struct cell_judges candidates_cells(const struct req *r, const struct ep *e);
+
+/* Hash of the cell whose trial the request would be at e; 0: the endpoint's own trial is meant. */
+uint64_t candidates_trial_cell(const struct req *r, const struct ep *e);
+/* Notes that the request asks for its model, if an endpoint offers that (demand.h). */
+void candidates_note_demand(struct req *r);
+
+/* Whether an endpoint of r->seps could serve the request but for the failure queue. */
+bool candidates_any_queued(const struct req *r);
 
 /* Whether the request may use the endpoint's key on a side path (endpoints[].paths). */
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce);

@@ -26,6 +26,11 @@ void health_send_all(struct health *h, int slot, int64_t now_ms)
         h->send(h->arg, slot, ipc_put_v_endpoint, &m);
         health_cells_send_all(h, &h->v[i], slot);
     }
+    for (size_t i = 0; i < ASKED_MAX; i++) {
+        struct ipc_asked m = {.model = asked_name(&h->asked, i), .at_ms = h->asked.v[i].at_ms};
+        if (asked_within(&h->asked, i, now_ms))
+            h->send(h->arg, slot, ipc_put_v_asked, &m);
+    }
 }
 
 void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, bool none)
@@ -144,10 +149,29 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     if (r.part == PART_BROKEN && !r.poisoned)
         reply_broke(h, e, m, now_ms);
     if (r.cls != OUTCOME_OK)
-        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s", e->name, outcome_name(r.cls),
-                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "",
-                  r.poisoned ? ", a message that no endpoint serves" : "", reason);
+        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s, scope %s, sent \"" STR_FMT "\"",
+                  e->name, outcome_name(r.cls), m->status, fault_name(r.fault),
+                  r.trial ? ", the trial" : "",
+                  r.poisoned ? ", a message that no endpoint serves" : "", reason,
+                  scope_name((enum scope)m->scope), STR_ARG(m->sent));
     return true;
+}
+
+void health_asked(struct health *h, const struct ipc_asked_here *m, int64_t now_ms)
+{
+    /* The worker's clock is the same; what it says is not trusted any further. */
+    int64_t at_ms = m->at_ms > 0 && m->at_ms < now_ms ? m->at_ms : now_ms;
+    if (!asked_due(&h->asked, m->model, at_ms))
+        return; /* told by another worker */
+    int known = asked_find(&h->asked, m->model), place = asked_note(&h->asked, m->model, at_ms);
+    if (place < 0)
+        return;
+    if (known < 0) {
+        offers_asked(&h->offered.offers, (size_t)place, m->model);
+        h->touched = h->usable_changed = true;
+    }
+    struct ipc_asked all = {.model = m->model, .at_ms = at_ms};
+    h->send(h->arg, HEALTH_ALL, ipc_put_v_asked, &all);
 }
 
 void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms)
@@ -188,8 +212,9 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
         return true;
     health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
-        log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
-                 reason);
+        log_info("endpoint %s: verification %u failed: %s, scope %s, sent \"" STR_FMT "\"", e->name,
+                 e->state.failq.verifications, reason, scope_name((enum scope)m->scope),
+                 STR_ARG(m->sent));
     return true;
 }
 
@@ -332,6 +357,9 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     }
     mem_free(old);
     offered_conf(&h->offered, c);
+    for (size_t i = 0; i < ASKED_MAX; i++)
+        if (h->asked.v[i].at_ms)
+            offers_asked(&h->offered.offers, i, asked_name(&h->asked, i));
     health_look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, h->v[i].id};
@@ -403,7 +431,7 @@ void health_run(struct health *h, int64_t now_ms)
             if (all || h->v[i].touched || now_ms >= h->v[i].next_ms)
                 tick(h, &h->v[i], now_ms);
     } while (h->usable_changed);
-    h->next_ms = INT64_MAX;
+    h->next_ms = asked_next_ms(&h->asked);
     for (size_t i = 0; i < h->n; i++) {
         struct health_endpoint *e = &h->v[i];
         if (e->touched) {

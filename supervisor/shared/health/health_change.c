@@ -26,8 +26,18 @@ static void look_again(struct health *h, struct health_endpoint *e, int64_t now_
     h->touched = h->usable_changed = true;
 }
 
+/* Forgets the models that were not asked for within the hour. */
+static void forget_unasked(struct health *h, int64_t now_ms)
+{
+    for (int place; (place = asked_drop(&h->asked, now_ms)) >= 0;) {
+        offers_unasked(&h->offered.offers, (size_t)place);
+        h->touched = h->usable_changed = true;
+    }
+}
+
 void health_look_at_all(struct health *h, int64_t now_ms)
 {
+    forget_unasked(h, now_ms);
     for (size_t i = 0; i < h->n; i++)
         look_again(h, &h->v[i], now_ms);
 }

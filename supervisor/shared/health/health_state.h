@@ -6,6 +6,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
+#include "common/policy/endpoint/asked.h"
 #include "common/policy/endpoint/endpoint_word.h"
 #include "common/policy/poison.h"
 #include "supervisor/shared/places/offered.h"
@@ -105,12 +106,14 @@ struct health {
     unsigned nup;
     unsigned turn;          /* slot that next_worker gave last */
     struct offered offered; /* in the order of v; usable: ep_usable, as last seen */
-    bool usable_changed;    /* some `usable` has changed, so that another may be the last one */
-    bool touched;           /* an event came since the last health_run */
-    bool operator_acted;    /* an operator has acted on an endpoint since this was cleared */
-    bool frozen;            /* another supervisor decides (health_freeze) */
-    bool overruled;         /* the workers get endpoints' states from another supervisor alone */
-    int64_t next_ms;        /* result of the last health_run for health_next */
+    struct asked asked;     /* the models that requests ask for */
+    bool usable_changed; /* some `usable` or model asked for has changed, so that another may be the
+                            last one */
+    bool touched;        /* an event came since the last health_run */
+    bool operator_acted; /* an operator has acted on an endpoint since this was cleared */
+    bool frozen;         /* another supervisor decides (health_freeze) */
+    bool overruled;      /* the workers get endpoints' states from another supervisor alone */
+    int64_t next_ms;     /* result of the last health_run for health_next */
 };
 
 /* The endpoint of that id, else of that name; NULL: none. Valid until the next health_conf. */

@@ -87,6 +87,9 @@ static inline void told(void *arg, int slot, chan_put_fn *put, const void *m)
     } else if (put == ipc_put_v_lend) {
         const struct ipc_lend *l = m;
         say(w, slot, l->none ? "NONE" : l->n ? "LEND" : "GIVE", l->endpoint, (int)l->n);
+    } else if (put == ipc_put_v_asked) {
+        const struct ipc_asked *a = m;
+        say(w, slot, "ASKED", a->model, -1);
     } else {
         fail();
     }

@@ -55,8 +55,8 @@ def aside(folder, name="state"):
 def test_the_folder_is_made_and_ours_alone(lasting, folder):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert lasting.stop() == 0
-    assert sorted(p.name for p in folder.iterdir()) == ["history.db", "lock", "secret", "state"]
-    for name in ("history.db", "secret", "state"):
+    assert sorted(p.name for p in folder.iterdir()) == ["cells", "history.db", "lock", "secret", "state"]
+    for name in ("cells", "history.db", "secret", "state"):
         assert (folder / name).stat().st_mode & 0o777 == 0o600
     assert (folder / "secret").stat().st_size == 32
     lasting.assert_sane()

@@ -1,5 +1,5 @@
-/* Fuzz target of store_cells.h: a file of cells from any bytes, as a whole and with a right checksum.
- * It is refused, or all that it declares exists and is within bounds. */
+/* Fuzz target of store_cells.h: a file of cells from any bytes, as a whole and with a right
+ * checksum. It is refused, or all that it declares exists and is within bounds. */
 #include "common/base/mem.h"
 #include "supervisor/store/store_cells.h"
 #include "tests/fuzz/fuzz.h"

@@ -203,10 +203,12 @@ static void judge(struct verify *v)
     } else if (verify_answered(body, str_make(v->code, CODE_LEN))) {
         end(v, &good, NET_NONE, "");
     } else {
-        static const struct verdict no = {.cls = OUTCOME_UNKNOWN,
-                                          .fault = FAULT_ENDPOINT,
-                                          .scope = SCOPE_MODEL,
-                                          .retry_after_ms = -1};
+        /* A page comes from what stands before the API. */
+        bool page = str_starts(evidence_trim(body), STR("<"));
+        struct verdict no = {.cls = OUTCOME_UNKNOWN,
+                             .fault = FAULT_ENDPOINT,
+                             .scope = page ? SCOPE_ENDPOINT : SCOPE_MODEL,
+                             .retry_after_ms = -1};
         end(v, &no, NET_NONE, "the reply lacks the code that was asked for");
     }
     sse_free(&s);

@@ -79,7 +79,7 @@ size_t show_families(const struct conf *c)
     if (families.of == c && families.gen == c->gen && families.n)
         return families.n;
     for (families.n = 0; families.n < FIXED; families.n++)
-        strcpy(families.v[families.n], fixed[families.n]);
+        memcpy(families.v[families.n], fixed[families.n], strlen(fixed[families.n]) + 1);
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *e = &c->endpoints[i];
         for (size_t k = 0; k < e->allow.n; k++)

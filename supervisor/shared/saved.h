@@ -30,4 +30,18 @@ struct saved_endpoint {
                                 known */
 };
 
+/* What lasts of one cell of an endpoint, or, with an empty family, of the endpoint's own cooldown
+ * and breaker. Times: CLOCK_BOOTTIME; the file has wall time. */
+struct saved_cell {
+    char id[9];
+    char family[IPC_MODEL_MAX + 1];
+    char model[IPC_MODEL_MAX + 1]; /* exact name last served; "": not known */
+    uint8_t by_cells;              /* of the endpoint: ep_state.by_cells */
+    uint32_t failures;
+    int64_t open_ms;       /* how long the breaker stays open; 0: it is closed */
+    int64_t open_until_ms; /* when it is half open; with open_ms 0 without a meaning */
+    int64_t own_until_ms;  /* end of the cooldown by its own word; 0: none */
+    int64_t served_ms;     /* last success, to ten minutes; 0: none */
+};
+
 #endif

@@ -40,6 +40,8 @@ struct store {
     uint64_t counters[STATE_COUNTERS];
     struct saved_endpoint *endpoints; /* as last saved */
     size_t nendpoints;
+    struct saved_cell *cells; /* as last saved */
+    size_t ncells;
 };
 
 /* Makes an empty store, which may not save yet. env is copied. */

@@ -40,6 +40,8 @@ struct store_view {
     uint64_t counters[STATE_COUNTERS];
     const struct saved_endpoint *endpoints;
     size_t nendpoints;
+    const struct saved_cell *cells; /* of the file of store_cells.h */
+    size_t ncells;
     const struct binding_table *bindings; /* NULL: none */
 };
 

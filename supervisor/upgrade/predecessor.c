@@ -331,8 +331,11 @@ static void over(struct predecessor *pre)
 void predecessor_ready(struct predecessor *pre)
 {
     struct ipc_up_take m = {};
+    const struct ipc_up_tell tell = {.ipc = IPC_VERSION};
     if (pre->chan.fd != -1) {
         pre->phase = PREDECESSOR_TAKING;
+        if (pre->ipc >= HANDOVER_CELL_IPC)
+            send_up(pre, ipc_put_v_up_tell, &tell);
         send_up(pre, ipc_put_v_up_take, &m);
         return;
     }

@@ -342,7 +342,7 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         done(u);
     else if (f->id == IPC_UP_STOP && u->phase == SUCCESSOR_DONE)
         u->stops++;
-    else if (f->id == IPC_UP_TELL && successor_given(u))
+    else if (f->id == IPC_UP_TELL && (successor_given(u) || u->phase == SUCCESSOR_STARTING))
         return on_up_tell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_LEND && u->phase == SUCCESSOR_DONE && ipc_get_up_lend(f, &lend))
         health_places_granted(u->env.health, lend.endpoint, lend.n);

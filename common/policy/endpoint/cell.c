@@ -174,15 +174,12 @@ bool cell_wants_verification(const struct cell *c, const struct cell_conf *conf,
            breaker_wants_verification(&c->breaker, now_ms);
 }
 
-bool cell_degraded(const struct cell *c, int64_t now_ms)
-{
-    bool own;
-    return c->degraded_until_ms > now_ms || cooldown_left(&c->cooldown, now_ms, &own) > 0;
-}
-
 enum sel_tier cell_tier(const struct cell *c, int64_t now_ms)
 {
+    bool own;
     if (c->breaker.state != BREAKER_CLOSED)
         return SEL_CIRCUIT_OPEN;
-    return cell_degraded(c, now_ms) ? SEL_DEGRADED : SEL_HEALTHY;
+    return c->degraded_until_ms > now_ms || cooldown_left(&c->cooldown, now_ms, &own) > 0
+               ? SEL_DEGRADED
+               : SEL_HEALTHY;
 }

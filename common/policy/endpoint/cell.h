@@ -90,9 +90,6 @@ bool cell_success_wanted(const struct cell *c, int64_t now_ms);
  * asked for since it opened, and it is known what to ask for. */
 bool cell_wants_verification(const struct cell *c, const struct cell_conf *conf, int64_t now_ms);
 
-/* Whether it is degraded, its cooldown included. */
-bool cell_degraded(const struct cell *c, int64_t now_ms);
-
 /* The tier that the cell amounts to. */
 enum sel_tier cell_tier(const struct cell *c, int64_t now_ms);
 

@@ -2,6 +2,73 @@
 
 #include <string.h>
 
+/* ---- reports */
+
+/* Whether a report counts. Only a verification or an operator brings back an endpoint that is out
+ * of service: attempts that began before it went out say nothing new. An attempt that began while
+ * it was queued counts: the endpoint was in reach. */
+static bool is_news(const struct ep_state *s, const struct ep_report *r)
+{
+    return ep_enabled(s) && (!ep_queued(s) || r->began_ms > s->failq.since_ms);
+}
+
+/* The attempt was a trial and is over, with or without a verdict. */
+static void trials_end(struct ep_state *s, const struct ep_report *r, struct ep_changes *ch)
+{
+    struct cell *cell = r->cell_trial ? cells_find(&s->cells, str_c(r->cell_trial)) : NULL;
+    if (r->trial && r->poisoned)
+        breaker_trial_void(&s->breaker);
+    if (cell && r->poisoned)
+        breaker_trial_void(&cell->breaker);
+    if (r->trial)
+        ep_trial_back(s, "", ch);
+    if (cell)
+        ep_trial_back(s, cell->family, ch);
+}
+
+void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
+                const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch)
+{
+    if ((unsigned)r->cls >= OUTCOME__COUNT)
+        return;
+    if (r->part == PART_ENDED) {
+        breaker_ended(&s->breaker);
+        cells_ended(&s->cells, r->sent);
+        return;
+    }
+    if (r->counted) {
+        ep_can_count(s, "it has counted", ch);
+        s->counted_ms = now_ms;
+        ch->dirty = true;
+        return;
+    }
+    if (!r->overruled)
+        s->counts[r->cls]++;
+    if (r->ttfb_us > 0 && r->cls == OUTCOME_OK)
+        rate_avg_add(&s->ttfb_us, r->ttfb_us);
+    if (r->no_count_tokens) {
+        if (s->no_count_until_ms <= now_ms && c->block_ms > 0)
+            ep_change(ch, "", EP_NOTE_COUNT_TOKENS, "has it", "lacks it", "answered that it cannot",
+                      c->block_ms);
+        s->no_count_until_ms = now_ms + c->block_ms;
+    } else if (is_news(s, r)) {
+        if (r->cls == OUTCOME_OK)
+            ep_credit(s, c, r, now_ms, ch);
+        else
+            ep_charge(s, c, r, ctx, now_ms, ch);
+    }
+    trials_end(s, r, ch);
+}
+
+void ep_take_back(struct ep_state *s, uint64_t message, struct ep_changes *ch)
+{
+    ch->dirty |= breaker_take_back(&s->breaker, message);
+    for (uint32_t i = 0; i < s->cells.n; i++)
+        ch->dirty |= breaker_take_back(&s->cells.v[i].breaker, message);
+}
+
+/* ---- time */
+
 static void set_reach(struct ep_state *s, bool to, struct ep_changes *ch)
 {
     static const char *const names[] = {"out of reach", "in reach"};
@@ -21,8 +88,6 @@ static void set_draining(struct ep_state *s, bool to, const char *why, struct ep
         ep_change(ch, "", EP_NOTE_DRAIN, names[s->draining], names[to], why, 0);
     s->draining = to;
 }
-
-/* ---- time */
 
 static int64_t degraded_end(const struct ep_state *s, int64_t now_ms)
 {

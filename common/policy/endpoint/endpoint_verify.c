@@ -276,6 +276,8 @@ static struct ep_report failure_of(const struct ep_state *s, enum ep_verifying w
     }
     if (failed.fault == FAULT_REQUEST)
         failed.fault = FAULT_ENDPOINT;
+    if (failed.sent.n == 0 && !failed.cell_trial)
+        failed.scope = SCOPE_ENDPOINT; /* it has asked for no model */
     return failed;
 }
 

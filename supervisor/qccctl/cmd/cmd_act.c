@@ -41,8 +41,8 @@ static bool take_family(struct cmd *c, int *argc, char **argv, const char **fami
     *family = NULL;
     for (int i = 1; i < *argc && strcmp(c->name, "reset") == 0; i++) {
         int takes = 2;
-        if (strncmp(argv[i], "--family=", 9) == 0) {
-            *family = argv[i] + 9;
+        if (str_starts(str_c(argv[i]), STR("--family="))) {
+            *family = strchr(argv[i], '=') + 1;
             takes = 1;
         } else if (strcmp(argv[i], "--family") == 0) {
             *family = i + 1 < *argc ? argv[i + 1] : "";

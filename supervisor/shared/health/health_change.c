@@ -3,7 +3,6 @@
 #include "supervisor/shared/health/endpoint_view.h"
 #include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_log.h"
-#include "supervisor/shared/health/health_trials.h"
 
 #include <string.h>
 
@@ -56,13 +55,9 @@ void health_send_state(struct health *h, struct health_endpoint *e, int64_t now_
     e->sent.blocks.p = e->sent_blocks;
 }
 
-/* Forgets requests for a trial that nobody needs, and who verified what is verified no longer. The
- * holder of a trial stays known until it has said how that ended (loan_over), also when the policy
- * has made the trial free, as the breaker was closed: until then it may run there, and no other is
- * lent. */
+/* Forgets who verified what is verified no longer. */
 static void forget(struct health_endpoint *e)
 {
-    health_trials_forget(e);
     if (e->state.verifying == EP_VERIFY_NONE)
         e->verify_slot = HEALTH_NONE;
 }

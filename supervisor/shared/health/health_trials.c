@@ -53,19 +53,6 @@ void health_loans_gone(struct health_endpoint *e, unsigned slot, struct ep_chang
         loan_gone(e, &c->loan, slot, ch);
 }
 
-static void forget_asks(struct health_endpoint *e, struct health_loan *l)
-{
-    if (!ep_trial_needed(&e->state, l->family))
-        memset(l->asks, 0, sizeof l->asks);
-}
-
-void health_trials_forget(struct health_endpoint *e)
-{
-    forget_asks(e, &e->loan);
-    for (struct health_cell *c = e->cells; c; c = c->next)
-        forget_asks(e, &c->loan);
-}
-
 /* ---- who gets it */
 
 /* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
@@ -211,6 +198,8 @@ static bool serve_asker(struct health *h, struct health_endpoint *e, struct heal
 static void order(struct health *h, struct health_endpoint *e, struct health_loan *l,
                   int64_t now_ms)
 {
+    if (!ep_trial_needed(&e->state, l->family))
+        memset(l->asks, 0, sizeof l->asks);
     if (ep_trial_barred(&e->state, l->family))
         recall(h, e, l);
     switch (ep_wants(&e->state, &e->conf, l->family, now_ms)) {

@@ -11,16 +11,12 @@ struct health_loan *health_loan_of(struct health_endpoint *e, unsigned slot, uin
 /* The seq of the endpoint's own loan that the worker in that slot has; 0: it has not. */
 uint64_t health_loan_seq(const struct health_endpoint *e, unsigned slot);
 
-/* The holder of the trial has it no longer. */
+/* The holder of the trial has it no longer. Until then it stays known, also when the policy has
+ * made the trial free, as the breaker was closed: it may still run there, and no other is lent. */
 void health_loan_over(struct health_loan *l);
 
 /* A worker has ended: its loans are over, its requests for trials forgotten. */
 void health_loans_gone(struct health_endpoint *e, unsigned slot, struct ep_changes *ch);
-
-/* Forgets requests for trials that nobody needs. The holder of a trial stays known until it has
- * said how that ended (health_loan_over), also when the policy has made the trial free, as the
- * breaker was closed: until then it may run there, and no other is lent. */
-void health_trials_forget(struct health_endpoint *e);
 
 /* Lends and recalls trials and starts verifications, as the state of e wants it now. */
 void health_trials_order(struct health *h, struct health_endpoint *e, int64_t now_ms);

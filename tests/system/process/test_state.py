@@ -55,8 +55,8 @@ def aside(folder, name="state"):
 def test_the_folder_is_made_and_ours_alone(lasting, folder):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert lasting.stop() == 0
-    assert sorted(p.name for p in folder.iterdir()) == ["history.db", "lock", "secret", "state"]
-    for name in ("history.db", "secret", "state"):
+    assert sorted(p.name for p in folder.iterdir()) == ["cells", "history.db", "lock", "secret", "state"]
+    for name in ("cells", "history.db", "secret", "state"):
         assert (folder / name).stat().st_mode & 0o777 == 0o600
     assert (folder / "secret").stat().st_size == 32
     lasting.assert_sane()
@@ -389,7 +389,7 @@ def test_a_queued_endpoint_is_verified_first_thing(two, upstream, kill):
 
 def test_a_file_of_version_1_is_taken_up(two, folder):
     """As QCC before version 2 of the file wrote it: an endpoint ended with its counters."""
-    q = two("status=500")
+    q = two("body=%3Chtml%3E,type=text/html,status=200")
     ids = {name: endpoint_of(q, name)["id"] for name in "ab"}
     assert q.stop() == 0
     counters = b"\xdc\x00\x10" + b"\x00" * 16

@@ -107,7 +107,7 @@ static void show(const struct world *w, char out[static CASE_OUT])
         const struct cell *c = &s->cells.v[i];
         int64_t left = cooldown_left(&c->cooldown, w->now, &own);
         bool well = c->breaker.state == BREAKER_CLOSED && !c->breaker.failures && !left &&
-                    !cell_degraded(c, w->now);
+                    cell_tier(c, w->now) == SEL_HEALTHY;
         if (well)
             continue;
         at += (size_t)snprintf(out + at, CASE_OUT - at, " | %s", c->family);
@@ -321,7 +321,7 @@ static void an_outcome(struct sim *m)
     cells_asked(&m->s.cells, r.sent, m->now);
     if (trial) {
         assert_int_equal(ep_trial(&m->s, m->trial), BREAKER_TRIAL_FREE);
-        strcpy(m->trial, "-");
+        memcpy(m->trial, "-", 2);
     }
     assert_true(ch.dirty || ch.n == 0);
 }
@@ -428,7 +428,7 @@ static void long_random_runs(void **state)
             else
                 ep_tick(&m.s, &m.conf, &ctx, m.now, &ch);
             if (m.trial[0] != '-' && ep_trial(&m.s, m.trial) == BREAKER_TRIAL_FREE)
-                strcpy(m.trial, "-"); /* its breaker was closed meanwhile */
+                memcpy(m.trial, "-", 2); /* its breaker was closed meanwhile */
             check_all(&m);
         }
         sum.tripped += m.tripped;

@@ -136,7 +136,7 @@ static bool on_trial_ask(struct supervisor *s, struct slot *slot, const struct i
                          const struct ipc_trial_ask *m, struct err *e)
 {
     (void)f, (void)e;
-    health_trial_ask(&s->health, slot->number, m->endpoint);
+    health_trial_ask(&s->health, slot->number, m->endpoint, m->family);
     return true;
 }
 

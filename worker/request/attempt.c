@@ -52,7 +52,7 @@ static const struct exchange_ops exchange_ops = {exchange_news, exchange_failed}
 static void trial_back(struct req *r)
 {
     if (r->trial)
-        loan_trial_back(r->env->loans, r->trial_at, r->trial);
+        loan_trial_back(r->env->loans, r->trial_at, r->trial_cell, r->trial);
     r->trial = 0;
 }
 
@@ -63,7 +63,8 @@ static void start(struct req *r, struct ep *e, bool trial)
     if (r->trial && r->trial_at != e->live)
         trial_back(r);
     if (trial && !r->trial) {
-        r->trial = loan_trial_begin(r->env->loans, e->live);
+        r->trial_cell = candidates_trial_cell(r, e);
+        r->trial = loan_trial_begin(r->env->loans, e->live, r->trial_cell);
         r->trial_at = e->live; /* its struct tried holds a reference */
     }
     r->ep = ep_ref(e);
@@ -126,8 +127,8 @@ void attempt_served(struct req *r, bool whole)
         return;
     }
     if (r->has_conversation)
-        binding_replica_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash,
-                               r->sel.bound, r->bound_to);
+        binding_replica_served(r->env->binding, r->binding, (uint32_t)r->ep->id_hash, r->sel.bound,
+                               r->bound_to);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
@@ -137,7 +138,8 @@ void attempt_served(struct req *r, bool whole)
 
 void attempt_ended(struct req *r)
 {
-    if (r->goes_on && r->ep->live->view.success_wanted)
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    if (r->goes_on && (r->ep->live->view.success_wanted || cell_judges_success_wanted(&cells)))
         report_ended(r);
     r->goes_on = false;
 }
@@ -147,6 +149,7 @@ void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, stru
 {
     hold_keep_fields(r);
     evidence_read(ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
+    ev->model = r->sent;
     classify(ev, clock_wall_ms(), v);
 }
 
@@ -161,9 +164,11 @@ static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, st
 {
     struct evidence ev;
     if (net != NET_NONE)
-        classify_net(net, v);
+        classify_net(net, r->state != REQ_TRY, v);
     else
         attempt_judge(r, kind, seen, &ev, v);
+    if (r->side && v->scope == SCOPE_MODEL)
+        v->scope = SCOPE_ENDPOINT; /* a side path has no cell */
 }
 
 /* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do
@@ -528,7 +533,9 @@ void attempt_next(struct req *r)
         go(r, r->env->replica->eps[r->sel.at], r->sel.trial);
         return;
     }
-    if (r->sel.end == SEL_NEED_TRIAL)
-        loan_trial_ask(r->env->loans, r->env->replica->eps[r->sel.at]->live);
+    if (r->sel.end == SEL_NEED_TRIAL) {
+        const struct ep *e = r->env->replica->eps[r->sel.at];
+        loan_trial_ask(r->env->loans, e->live, candidates_trial_cell(r, e));
+    }
     wait_or_end(r);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/base.h"
 #include "common/policy/select.h"
+#include "worker/shared/cell_replica.h"
 
 struct conf_endpoint;
 struct ep;
@@ -16,6 +17,14 @@ struct tried;
  * matches, or models.map has it. */
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e);
 
+/* The model's name as that endpoint would be asked for it; empty: the request names none. */
+struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce);
+
+/* The cells that judge the request at e. */
+struct cell_judges candidates_cells(const struct req *r, const struct ep *e);
+
+/* Hash of the cell whose trial the request would be at e; 0: the endpoint's own trial is meant. */
+uint64_t candidates_trial_cell(const struct req *r, const struct ep *e);
 /* Notes that the request asks for its model, if an endpoint offers that (demand.h). */
 void candidates_note_demand(struct req *r);
 

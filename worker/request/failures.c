@@ -118,14 +118,15 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
                  .retry_after_ms = v->retry_after_ms,
                  .marked = marked},
         .fault = v->fault,
+        .scope = v->scope,
         .at_ms = (int64_t)((r->attempt_began - r->began) * 1000),
         .ms = (int64_t)((ev_now(r->env->loop) - r->attempt_began) * 1000),
     };
     char status[24] = "";
     if (a->fail.status)
         snprintf(status, sizeof status, "status %u, ", a->fail.status);
-    req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s)", a->endpoint, outcome_name(v->cls),
-            fault_name(v->fault), status, a->reason);
+    req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s), scope %s", a->endpoint, outcome_name(v->cls),
+            fault_name(v->fault), status, a->reason, scope_name(v->scope));
 }
 
 static void drop_kept(struct failure *a)

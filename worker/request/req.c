@@ -414,6 +414,7 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (copy) {
         r->has_model = true;
         r->model = str_make(copy, model.n);
+        r->model_key = cell_name_of(r->model);
         r->model_raw = hit->raw;
         r->model_changed = other != NULL;
     }
@@ -442,6 +443,8 @@ static void learn_body(struct req *r)
         r->has_conversation =
             conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + KEYS : NULL,
                               r->client ? r->client->name : NULL, r->env->secret, r->conversation);
+    if (r->has_conversation)
+        affinity_key(r->conversation, r->model_key.family, r->binding);
 }
 
 static void proxy_go(struct req *r)

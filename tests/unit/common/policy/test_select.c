@@ -81,6 +81,8 @@ static void do_ep(struct world *w, const struct case_line *l)
         .tried = case_flag(l, "tried"),
         .used_up = case_flag(l, "used_up"),
         .refused = case_flag(l, "refused"),
+        .cell_tier = case_flag(l, "cell_tier"),
+        .cell_cools = case_flag(l, "cell_cools"),
     };
 }
 
@@ -447,6 +449,29 @@ static void every_choice_keeps_the_order(void **state)
     }
 }
 
+/* ---- reasons */
+
+static void a_cells_reason_names_its_family(void **state)
+{
+    (void)state;
+    char text[SEL_SKIP_TEXT];
+    struct str opus = STR("claude-opus-4-8");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_COOLING_TOLD_NOTHING, opus, text),
+                        "opus: cooling");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_COOLING, opus, text),
+                        "opus: cooling by its own word");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_CIRCUIT, STR("glm-4.6"), text),
+                        "glm-4-6: circuit open");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_TRIAL_BUSY, opus, text),
+                        "opus: trial under way");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_TRIAL_NEEDED, opus, text),
+                        "opus: circuit open, trial needed");
+    assert_string_equal(select_skip_put(SEL_SKIP_CIRCUIT, opus, text), "circuit open");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_CIRCUIT, STR(""), text),
+                        "the model's circuit is open");
+    assert_string_equal(select_skip_put(SEL_SKIP__COUNT, opus, text), "?");
+}
+
 /* ---- what is left */
 
 static void others_are_counted_by_what_retry_wants_to_know(void **state)
@@ -500,6 +525,7 @@ int main(void)
         cmocka_unit_test(workers_agree_and_only_the_lost_ones_move),
         cmocka_unit_test(more_weight_only_attracts),
         cmocka_unit_test(every_choice_keeps_the_order),
+        cmocka_unit_test(a_cells_reason_names_its_family),
         cmocka_unit_test(others_are_counted_by_what_retry_wants_to_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

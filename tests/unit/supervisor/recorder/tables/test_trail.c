@@ -21,10 +21,15 @@ static struct recent_record record(void)
 
 static void attempt(struct recent_record *r, const char *endpoint, enum outcome cls)
 {
-    struct recent_attempt a = {cls, cls ? FAULT_ENDPOINT : FAULT_NONE,
-                               503, 10u * r->attempts,
-                               7,   RECENT_UNKNOWN,
-                               {0}, STR("overloaded")};
+    struct recent_attempt a = {cls,
+                               cls ? FAULT_ENDPOINT : FAULT_NONE,
+                               cls ? SCOPE_MODEL : SCOPE_NONE,
+                               503,
+                               10u * r->attempts,
+                               7,
+                               RECENT_UNKNOWN,
+                               {0},
+                               STR("overloaded")};
     a.endpoint = str_c(endpoint);
     assert_true(recent_put_attempt(r, &a));
     r->attempts++;

@@ -151,14 +151,14 @@ static void a_queued_one_in_reach_has_its_trial(void **unused)
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     assert_int_equal(known(w, A)->breaker, BREAKER_OPEN);
-    health_trial_ask(&w->h, 1, STR(A));
+    health_trial_ask(&w->h, 1, STR(A), (struct str){0});
     at(w, 1);
     expect_said(w, "1 TRIAL " A "\n");
     operate(w, B, EP_ACT_ENABLE);
     expect_said(w, "1 RECALL " A "\n"); /* out of reach */
     health_trial_back(&w->h, 1, STR(A), w->seq, w->now);
     operate(w, B, EP_ACT_DISABLE);
-    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 1);
     expect_said(w, "0 TRIAL " A "\n");
     health_trial_begun(&w->h, 0, STR(A), w->seq, w->now);

@@ -2,7 +2,7 @@
 #include "supervisor/shared/places/offered.h"
 
 #include "common/base/mem.h"
-#include "tests/unit/common/policy/endpoint/offer_pair.h"
+#include "tests/unit/supervisor/shared/places/offer_pair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

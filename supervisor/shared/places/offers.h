@@ -9,8 +9,8 @@
  * As for anything: an endpoint offers everything, or what one of its patterns matches and the names
  * that it maps. Each text that occurs is there once, with the number of usable endpoints that offer
  * all of it: whether one is the last costs a look for each of its texts, and compares nothing. */
-#ifndef QCC_COMMON_POLICY_ENDPOINT_OFFERS_H
-#define QCC_COMMON_POLICY_ENDPOINT_OFFERS_H
+#ifndef QCC_SUPERVISOR_SHARED_PLACES_OFFERS_H
+#define QCC_SUPERVISOR_SHARED_PLACES_OFFERS_H
 
 #include "common/base/base.h"
 #include "common/base/str.h"

@@ -1,6 +1,6 @@
 /* Whether one pattern or name stands for all that another stands for. (Endpoints: test_offered.c.)
  */
-#include "tests/unit/common/policy/endpoint/offer_pair.h"
+#include "tests/unit/supervisor/shared/places/offer_pair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

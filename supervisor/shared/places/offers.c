@@ -1,4 +1,4 @@
-#include "common/policy/endpoint/offers.h"
+#include "supervisor/shared/places/offers.h"
 
 #include <string.h>
 

@@ -404,6 +404,7 @@ bool attempt_possible(struct req *r)
         any = true;
         r->model = asked_name(a, i);
         r->has_model = r->model.n > 0;
+        r->model_key = cell_name_of(r->model);
         is = possible(r);
     }
     r->has_model = false;

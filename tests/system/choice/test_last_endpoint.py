@@ -175,6 +175,23 @@ def test_ready_for_what_is_asked_for(raw, qcc, workers):
     until(ready, "what b has to be asked for")
 
 
+def test_ready_for_what_is_asked_for_by_family(raw, qcc):
+    """The cell of the only family that is asked for is open; that others would be served does not count."""
+    a = Site(raw, "a", 1)
+    q = qcc({"workers": 1, "endpoints": [a.endpoint], "retry": {"max_attempts_per_endpoint": 1},
+             "breaker": {"failure_threshold": 1, "open_duration": "1h", "max_open_duration": "1h"}})
+
+    def ready():
+        return q.get("/readyz", port=q.admin_port)[0] == 200
+
+    assert ask(q, "claude-opus-4") == "a" and ready()
+    a.how = error(529, "overloaded_error")
+    assert ask(q, "claude-opus-4") == 529
+    until(lambda: not ready(), "opus to be out")
+    a.how = reply(MESSAGE)
+    assert ask(q, "claude-haiku-4") == "a" and ready()
+
+
 @pytest.mark.parametrize("how", OUT + ["disabled"])
 def test_a_queued_one_comes_in_reach(pair, how):
     a, b, q = pair({"breaker": {"failure_threshold": 3, "open_duration": "1h", "max_open_duration": "1h"},

@@ -1,5 +1,5 @@
-/* endpoint_change: what an event has changed of an endpoint or of one of its cells, one note for one
- * log line. Pure. */
+/* endpoint_change: what an event has changed of an endpoint or of one of its cells, one note for
+ * one log line. Pure. */
 #ifndef QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_CHANGE_H
 #define QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_CHANGE_H
 
@@ -14,10 +14,10 @@ enum { EP_NOTES = 16 };
 /* One change: "endpoint X: breaker closed -> open: failures in a row". */
 struct ep_note {
     enum ep_what what;
-    const char *from, *to; /* static */
-    const char *why;       /* static, or borrowed from the report */
-    int64_t ms;            /* with the kinds of enum ep_what that name it; else 0 */
-    uint32_t failures;     /* in a row, where a breaker has opened */
+    const char *from, *to;           /* static */
+    const char *why;                 /* static, or borrowed from the report */
+    int64_t ms;                      /* with the kinds of enum ep_what that name it; else 0 */
+    uint32_t failures;               /* in a row, where a breaker has opened */
     char family[MODEL_NAME_MAX + 1]; /* whose cell has changed; "": the endpoint */
 };
 

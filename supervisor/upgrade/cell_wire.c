@@ -148,6 +148,7 @@ bool cell_wire_get(struct health *h, const struct cell_wire *w, int64_t now_ms)
         get_common(&e->state, w);
         return true;
     }
+    health_cells_room(e);
     struct cell *c = cells_make(&e->state.cells, m->family, now_ms);
     if (c)
         get_cell(e, c, m, now_ms);

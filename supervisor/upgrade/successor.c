@@ -6,6 +6,7 @@
 #include "supervisor/process/container.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/shared/events.h"
+#include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_trials.h"
 #include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
@@ -312,6 +313,8 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
         return true; /* before UP_DONE: the successor sends all states again after it */
     if (!ipc_get_endpoint(&as, &e))
         return false;
+    if (!u->env.health->overruled)
+        health_cells_untell(u->env.health); /* UP_TELL tells endpoints alone */
     u->env.health->overruled = true;
     u->env.ops->endpoint(u->env.arg, &e);
     return true;

@@ -1,7 +1,5 @@
 #include "common/policy/endpoint/cells.h"
 
-#include "common/base/mem.h"
-
 #include <string.h>
 
 /* ---- whose cell it is */
@@ -73,12 +71,6 @@ struct cell_names cells_names(const struct cells *c)
 
 /* ---- the table */
 
-void cells_fini(struct cells *c)
-{
-    mem_free(c->v);
-    *c = (struct cells){0};
-}
-
 struct cell *cells_find(const struct cells *c, struct str family)
 {
     for (uint32_t i = 0; i < c->n; i++)
@@ -132,12 +124,8 @@ struct cell *cells_make(struct cells *c, struct str family, int64_t now_ms)
             return NULL;
         drop(c, old);
     }
-    if (c->n == CELLS_MAX)
+    if (c->n == CELLS_MAX || c->n >= c->room)
         return NULL;
-    if (c->n == c->room) {
-        c->room = c->room ? (uint32_t)min_size((size_t)c->room * 2, CELLS_MAX) : 4;
-        c->v = mem_realloc(c->v, c->room, sizeof *c->v);
-    }
     struct cell *made = &c->v[c->n++];
     *made = (struct cell){.kind = kind, .used_ms = now_ms};
     memcpy(made->family, family.p, family.n);

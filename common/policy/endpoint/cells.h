@@ -52,7 +52,8 @@ enum { CELLS_MAX = 4 + CELLS_OWN + CELLS_SERVED + 1 };
 
 /* Zero bytes: no cell. */
 struct cells {
-    struct cell *v; /* owned; pointers into it hold until a cell is made or forgotten */
+    struct cell *v; /* of the caller, who sees that there is room for two more (CELLS_MAX at most)
+                       before a report; pointers into it hold until a cell is made or forgotten */
     uint32_t n, room;
     uint64_t own[CELLS_OWN];
     uint32_t nown;
@@ -64,9 +65,6 @@ struct cells {
     int64_t ok_began_ms; /* the latest beginning of an attempt that succeeded, in any cell or in
                             none; 0: there was none */
 };
-
-/* Frees the cells; c is as zero bytes then. */
-void cells_fini(struct cells *c);
 
 /* Takes over the families of the names in allow and map (cells_own). Cells that have lost their
  * place are forgotten unless something in them is in force; those stay until it is over. */
@@ -84,7 +82,7 @@ struct cell *cells_find(const struct cells *c, struct str family);
 struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int64_t now_ms);
 
 /* The cell that a failure with that name is charged to, made if there is none. limit: a rate limit,
- * which is charged to the name's own cell in any case. NULL: not even "other" has room (memory). */
+ * which is charged to the name's own cell in any case. NULL: there is no room. */
 struct cell *cells_charged(struct cells *c, struct str model, bool limit, int64_t now_ms);
 
 /* A reply of that name, which had counted as a success when it began, is complete. */

@@ -1,4 +1,4 @@
-#include "common/policy/endpoint/endpoint_charge.h"
+#include "common/policy/endpoint/endpoint_state.h"
 
 #include <string.h>
 
@@ -185,11 +185,6 @@ void ep_init(struct ep_state *s, bool enabled)
         .configured = enabled,
         .disabled = enabled ? EP_ENABLED : EP_BY_CONFIG,
     };
-}
-
-void ep_fini(struct ep_state *s)
-{
-    cells_fini(&s->cells);
 }
 
 void ep_restore(struct ep_state *s, const struct ep_conf *c, bool queued, enum ep_disabled disabled,

@@ -1,5 +1,5 @@
 /* The functions of endpoint_state.h for trials and verifications. */
-#include "common/policy/endpoint/endpoint_charge.h"
+#include "common/policy/endpoint/endpoint_state.h"
 
 #include <string.h>
 

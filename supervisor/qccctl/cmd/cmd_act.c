@@ -63,7 +63,7 @@ static bool question(struct buf *b, const char *endpoint, const char *family)
 {
     return buf_str(b, str_c(endpoint)) &&
            (!family || (buf_str(b, STR("?")) && params_add(b, STR("family"), str_c(family)))) &&
-           buf_str(b, str_make("", 1));
+           buf_printf(b, "%c", '\0');
 }
 
 int cmd_endpoint(struct cmd *c, int argc, char **argv)

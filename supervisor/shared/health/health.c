@@ -135,6 +135,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     struct ep_changes ch = {0};
     health_look_at_all(h, now_ms);
     struct ep_ctx ctx = health_ctx(h, e);
+    health_cells_room(e);
     ep_outcome(&e->state, &e->conf, &r, &ctx, now_ms, &ch);
     if (loan)
         health_loan_over(loan);
@@ -206,6 +207,7 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     bool counts = e->state.verifying != EP_VERIFY_VOID;
     if (!m->ok && counts)
         keep_failure(e, &r, reason);
+    health_cells_room(e);
     ep_verified(&e->state, &e->conf, m->ok, &r, &ctx, now_ms, &ch);
     health_changed(h, e, &ch, reason, now_ms);
     if (!counts)
@@ -293,7 +295,7 @@ static void endpoint_fini(struct health_endpoint *e)
     mem_free(e->name);
     places_fini(&e->places);
     health_cells_fini(e);
-    ep_fini(&e->state);
+    mem_free(e->state.cells.v);
 }
 
 void health_init(struct health *h, health_send *send_fn, void *arg)

@@ -12,6 +12,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
 #include "supervisor/shared/health/health_state.h"
+#include "supervisor/shared/health/health_trials.h"
 #include "supervisor/shared/saved.h"
 
 /* Makes an empty state; send is called with arg. */
@@ -66,14 +67,7 @@ void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now
 void health_asked(struct health *h, const struct ipc_asked_here *m, int64_t now_ms);
 /* Handles PLACES. */
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m) MUST_CHECK;
-/* Handles TRIAL_ASK. In these three, family: whose cell's trial it is; empty: the endpoint's. */
-void health_trial_ask(struct health *h, unsigned slot, struct str id, struct str family);
-/* Handles TRIAL_BEGUN. seq tells the loan, whosever trial it is. */
-void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
-                        int64_t now_ms);
-/* Handles TRIAL_BACK. */
-void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq,
-                       int64_t now_ms);
+/* TRIAL_ASK, TRIAL_BEGUN and TRIAL_BACK: health_trials.h. */
 
 /* ---- the other supervisor of an upgrade
  *
@@ -82,10 +76,6 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got);
 /* Handles UP_WANT: a worker of the predecessor requests a place. */
 void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms);
-/* Handles TRIAL_ASK of a worker of the predecessor, which has it in that slot. */
-void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id);
-/* Handles UP_TRIAL: the successor has lent a trial to the worker in that slot, which gets it. */
-void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq);
 /* Handles UP_LEND: the successor lends n places to the workers here. */
 void health_places_granted(struct health *h, struct str id, uint32_t n);
 

@@ -8,6 +8,15 @@ _Static_assert(sizeof((struct health_models *)0)->families <= IPC_NAMES_MAX &&
                    sizeof((struct health_models *)0)->names <= IPC_NAMES_MAX,
                "all families and names fit into MODELS");
 
+void health_cells_room(struct health_endpoint *e)
+{
+    struct cells *c = &e->state.cells;
+    if (c->room == CELLS_MAX || c->n + 2 <= c->room)
+        return;
+    c->room = c->room ? (uint32_t)min_size((size_t)c->room * 2, CELLS_MAX) : 4;
+    c->v = mem_realloc(c->v, c->room, sizeof *c->v);
+}
+
 /* ---- nodes */
 
 struct health_cell *health_cell_of(const struct health_endpoint *e, struct str family)
@@ -159,6 +168,18 @@ void health_cells_send_all(struct health *h, const struct health_endpoint *e, in
     for (const struct health_cell *c = e->cells; c; c = c->next)
         if (!as_new(&c->sent) || slot == HEALTH_ALL)
             h->send(h->arg, slot, ipc_put_v_cell, &c->sent);
+}
+
+void health_cells_untell(struct health *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        for (struct health_cell *c = h->v[i].cells; c; c = c->next) {
+            if (as_new(&c->sent))
+                continue;
+            c->sent =
+                (struct ipc_cell){.endpoint = str_c(h->v[i].id), .family = str_c(c->loan.family)};
+            h->send(h->arg, HEALTH_ALL, ipc_put_v_cell, &c->sent);
+        }
 }
 
 void health_cells_again(struct health *h, const struct health_endpoint *e, unsigned slot,

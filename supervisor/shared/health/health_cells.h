@@ -14,6 +14,10 @@ void health_cells_conf(struct health *h, struct health_endpoint *e, int64_t now_
 /* Sends MODELS and all cells that are not as new, to one worker or to HEALTH_ALL. */
 void health_cells_send_all(struct health *h, const struct health_endpoint *e, int slot);
 
+/* Tells all workers that every cell is healthy: nothing will be said of cells any more, as another
+ * supervisor decides. */
+void health_cells_untell(struct health *h);
+
 /* A worker has reported a success with that model, and gets the cell again if another is wanted. */
 void health_cells_again(struct health *h, const struct health_endpoint *e, unsigned slot,
                         struct str model);
@@ -29,6 +33,9 @@ struct health_cell *health_cell_get(struct health_endpoint *e, const char *famil
 
 /* Drops cells of which there is nothing to say any more. */
 void health_cells_settle(struct health_endpoint *e);
+
+/* Makes room for what one report can add to the cells of e (struct cells). */
+void health_cells_room(struct health_endpoint *e);
 
 /* Frees all. */
 void health_cells_fini(struct health_endpoint *e);

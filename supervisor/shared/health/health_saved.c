@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "supervisor/shared/health/health_cells.h"
 
 #include <string.h>
 
@@ -146,6 +147,7 @@ static int64_t own_end(const struct saved_cell *in, const struct cooldown_conf *
 static void restore_cell(struct health_endpoint *e, const struct saved_cell *in, int64_t now_ms)
 {
     struct cells *cells = &e->state.cells;
+    health_cells_room(e);
     struct cell *c = cells_make(cells, str_c(in->family), now_ms);
     if (!c)
         return;

@@ -1,8 +1,6 @@
-/* The functions of health.h and health_trials.h for trials and verifications. */
 #include "supervisor/shared/health/health_trials.h"
 
 #include "common/base/log.h"
-#include "supervisor/shared/health/health.h"
 #include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_change.h"
 

@@ -5,6 +5,24 @@
 
 #include "supervisor/shared/health/health_state.h"
 
+/* ---- messages of workers, and of the other supervisor of an upgrade. Those about an endpoint that
+ * has left are dropped. */
+
+/* Handles TRIAL_ASK. In these three, family: whose cell's trial it is; empty: the endpoint's. */
+void health_trial_ask(struct health *h, unsigned slot, struct str id, struct str family);
+/* Handles TRIAL_BEGUN. seq tells the loan, whosever trial it is. */
+void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                        int64_t now_ms);
+/* Handles TRIAL_BACK. */
+void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                       int64_t now_ms);
+/* Handles TRIAL_ASK of a worker of the predecessor, which has it in that slot. */
+void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id);
+/* Handles UP_TRIAL: the successor has lent a trial to the worker in that slot, which gets it. */
+void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq);
+
+/* ---- loans */
+
 /* The loan with that seq, if the worker in that slot has it; NULL: it has not. */
 struct health_loan *health_loan_of(struct health_endpoint *e, unsigned slot, uint64_t seq);
 

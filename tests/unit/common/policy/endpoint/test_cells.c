@@ -13,6 +13,13 @@ static const struct ep_conf usual = {
     .block_ms = 3600000,
 };
 
+static void begin(struct ep_state *s, struct cell room[static CELLS_MAX])
+{
+    ep_init(s, true);
+    s->cells.v = room;
+    s->cells.room = CELLS_MAX;
+}
+
 /* ---- text cases */
 
 /* Their times count from here: 0 is no time. */
@@ -21,6 +28,7 @@ enum { BASE = 1000000 };
 struct world {
     struct ep_conf conf;
     struct ep_state s;
+    struct cell room[CELLS_MAX]; /* of s */
     struct ep_changes ch;
     const char *model; /* what the last verification asks for */
     int64_t now;
@@ -128,9 +136,8 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
     const char *verb = l->word[0];
     char text[MODEL_NAME_MAX];
     if (strcmp(verb, "case") == 0) {
-        ep_fini(&w->s);
         *w = (struct world){.conf = usual};
-        ep_init(&w->s, true);
+        begin(&w->s, w->room);
     } else if (strcmp(verb, "keyless") == 0) {
         w->conf.verifies = false;
     } else if (strcmp(verb, "own") == 0) {
@@ -172,7 +179,6 @@ static void cases(void **state)
     (void)state;
     struct world w = {0};
     case_run("tests/unit/data/cells", do_line, &w);
-    ep_fini(&w.s);
 }
 
 /* ---- bounds */
@@ -183,8 +189,9 @@ static void inventions_are_bounded_and_evict_nothing_in_force(void **state)
 {
     (void)state;
     struct ep_state s;
+    struct cell room[CELLS_MAX];
     struct ep_ctx ctx = {0};
-    ep_init(&s, true);
+    begin(&s, room);
     for (int i = 0; i < 3; i++) {
         struct ep_changes ch = {0};
         struct ep_report ok = {.cls = OUTCOME_OK, .sent = STR("kept"), .began_ms = 1000};
@@ -212,7 +219,6 @@ static void inventions_are_bounded_and_evict_nothing_in_force(void **state)
     }
     struct cell *kept = cells_find(&s.cells, STR("kept"));
     assert_true(kept && kept->cooldown.own_until_ms == 1001 + 3600000);
-    ep_fini(&s);
 }
 
 static void names_of_the_configuration_are_bounded(void **state)
@@ -239,6 +245,7 @@ static const char *const models[] = {
 
 struct sim {
     struct ep_state s;
+    struct cell room[CELLS_MAX]; /* of s */
     struct ep_conf conf;
     struct rnd rnd;
     int64_t now;
@@ -410,7 +417,7 @@ static void long_random_runs(void **state)
     for (uint64_t round = 1; round <= 60; round++) {
         uint64_t own[CELLS_OWN];
         struct sim m = {.conf = usual, .rnd = {{round, 5}}, .now = 1000000, .trial = "-"};
-        ep_init(&m.s, true);
+        begin(&m.s, m.room);
         cells_configure(&m.s.cells, own, cells_own(own, 0, STR("own-1")), m.now);
         for (int step = 0; step < 6000; step++) {
             struct ep_ctx ctx = {.last = true};
@@ -446,7 +453,6 @@ static void long_random_runs(void **state)
         }
         for (uint32_t i = 0; i < m.s.cells.n; i++)
             assert_int_equal(cell_tier(&m.s.cells.v[i], m.now), SEL_HEALTHY);
-        ep_fini(&m.s);
     }
     assert_true(sum.tripped > 50 && sum.lent > 500 && sum.verified > 100); /* the world did turn */
 }

@@ -155,7 +155,6 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
     struct world *w = ctx;
     const char *verb = l->word[0];
     if (strcmp(verb, "case") == 0) {
-        ep_fini(&w->s);
         *w = (struct world){.conf = usual};
         ep_init(&w->s, true);
     } else if (strcmp(verb, "conf") == 0) {
@@ -191,7 +190,6 @@ static void cases(void **state)
     (void)state;
     struct world w = {0};
     case_run("tests/unit/data/endpoint_state", do_line, &w);
-    ep_fini(&w.s);
 }
 
 static void blocks_are_bounded_and_the_first_to_end_goes(void **state)

@@ -82,10 +82,14 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got);
 /* Handles UP_WANT: a worker of the predecessor requests a place. */
 void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms);
-/* Handles TRIAL_ASK of a worker of the predecessor, which has it in that slot. */
-void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id);
-/* Handles UP_TRIAL: the successor has lent a trial to the worker in that slot, which gets it. */
-void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq);
+/* Handles TRIAL_ASK of a worker of the predecessor, which has it in that slot. family: as in
+ * TRIAL_ASK. */
+void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id,
+                                  struct str family);
+/* Handles UP_TRIAL and UP_TRIAL_CELL: the successor has lent a trial to the worker in that slot,
+ * which gets it. */
+void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                          struct str family);
 /* Handles UP_LEND: the successor lends n places to the workers here. */
 void health_places_granted(struct health *h, struct str id, uint32_t n);
 

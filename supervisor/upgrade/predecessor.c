@@ -240,6 +240,20 @@ void predecessor_send_endpoint(struct predecessor *pre, const struct ipc_endpoin
     buf_free(&b);
 }
 
+void predecessor_send_cell(struct predecessor *pre, const struct ipc_cell *m)
+{
+    struct buf b;
+    struct ipc_frame f;
+    if (!predecessor_waiting(pre) || !pre->same_ipc)
+        return;
+    buf_init(&b, 1024);
+    if (ipc_put_cell(&b, 0, m) && ipc_open(buf_view(&b), TO_WORKER, &f)) {
+        struct ipc_up_tell_cell u = {.nfields = f.nfields, .fields = f.fields};
+        send_up(pre, ipc_put_v_up_tell_cell, &u);
+    }
+    buf_free(&b);
+}
+
 void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m)
 {
     struct ipc_up_lend u = {.endpoint = m->endpoint, .n = m->n};
@@ -270,6 +284,9 @@ void predecessor_send_endpoints(struct predecessor *pre)
         const struct health_endpoint *e = &pre->env.health->v[i];
         struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, clock_boot_ms());
         predecessor_send_endpoint(pre, &m);
+        for (const struct health_cell *c = e->cells; c; c = c->next)
+            if (c->sent.family.n)
+                predecessor_send_cell(pre, &c->sent);
     }
 }
 

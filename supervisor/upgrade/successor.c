@@ -317,6 +317,22 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
     return true;
 }
 
+/* As UP_TELL, which the successor sends before it: it is of this version. */
+static bool on_up_tell_cell(const struct successor *u, const struct ipc_frame *f)
+{
+    struct ipc_up_tell_cell m;
+    struct ipc_cell c;
+    if (!ipc_get_up_tell_cell(f, &m))
+        return false;
+    struct ipc_frame as = {.id = IPC_CELL, .fields = m.fields, .nfields = m.nfields, .fd = -1};
+    if (u->ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
+        return true;
+    if (!ipc_get_cell(&as, &c))
+        return false;
+    u->env.health->send(u->env.health->arg, HEALTH_ALL, ipc_put_v_cell, &c);
+    return true;
+}
+
 /* UP_TRIAL or UP_TRIAL_CELL. A worker that has died meanwhile loses it. */
 static bool on_up_trial(struct successor *u, const struct ipc_frame *f)
 {
@@ -348,6 +364,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         u->stops++;
     else if (f->id == IPC_UP_TELL && (successor_given(u) || u->phase == SUCCESSOR_STARTING))
         return on_up_tell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    else if (f->id == IPC_UP_TELL_CELL && successor_given(u))
+        return on_up_tell_cell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_LEND && u->phase == SUCCESSOR_DONE && ipc_get_up_lend(f, &lend))
         health_places_granted(u->env.health, lend.endpoint, lend.n);
     else if ((f->id == IPC_UP_TRIAL || f->id == IPC_UP_TRIAL_CELL) && u->phase == SUCCESSOR_DONE)

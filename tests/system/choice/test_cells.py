@@ -233,8 +233,7 @@ def test_a_worker_that_drains_is_lent_a_cells_trial(house, sites, how):
         for gate in go:
             gate.set()
     assert (r.status, r.header("x-qcc-endpoint"), r.header("x-qcc-attempts")) == (200, "a", "2")
-    if how != "upgrade":  # workers of before an upgrade do not hear that the cell has closed
-        assert {r.result().status for r in replies} == {200} and count(a, OPUS) == at + len(replies)
+    assert {r.result().status for r in replies} == {200} and count(a, OPUS) == at + len(replies)
 
 
 def test_unknown_names_fail_together(house, sites):

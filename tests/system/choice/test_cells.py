@@ -201,7 +201,7 @@ def request_for(model):
     return bytes_of(model=model, messages=another())
 
 
-@pytest.mark.parametrize("how", ["stop", "fewer workers"])
+@pytest.mark.parametrize("how", ["stop", "fewer workers", "upgrade"])
 def test_a_worker_that_drains_is_lent_a_cells_trial(house, sites, how):
     """A request that loses its endpoint while its worker drains, and has only one left whose cell is open."""
     a, b = sites("ab")
@@ -223,6 +223,8 @@ def test_a_worker_that_drains_is_lent_a_cells_trial(house, sites, how):
             until(lambda: b.n == before + len(replies) and q.count(held) == all_of_them + len(replies), "it at b")
         if how == "stop":
             q.signal(signal.SIGTERM)
+        elif how == "upgrade":
+            q.upgrade()
         else:
             q.reload({"workers": 1})
         q.wait_log("to worker 1 DRAIN")

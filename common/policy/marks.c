@@ -38,11 +38,14 @@ bool mark_is_feature(enum mark_kind k)
 
 /* ---- names */
 
+/* Whether a text can be shown: UTF-8 without control characters. */
 static bool plain(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+    for (size_t i = 0, n; i < s.n; i += n) {
+        n = str_utf8_len(str_make(s.p + i, s.n - i));
+        if (n == 0 || (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
             return false;
+    }
     return true;
 }
 
@@ -175,9 +178,10 @@ static bool make_room(struct marks *t, uint64_t endpoint, enum mark_kind k, int6
     }
     if (n < room_of(k))
         return true;
-    if (k == MARK_PATH && t->v[oldest].until_ms > now_ms)
+    bool over = t->v[oldest].until_ms <= now_ms;
+    if (k == MARK_PATH && !over)
         return false;
-    drop(t, oldest, MARKS_CROWDED);
+    drop(t, oldest, over ? MARKS_OVER : MARKS_CROWDED);
     return true;
 }
 

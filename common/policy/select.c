@@ -64,7 +64,8 @@ enum {
     RANK_WEIGHT = 32,
     RANK_COOLING,
     RANK_TIER, /* two bits */
-    RANK_TRIED = RANK_TIER + 2,
+    RANK_MARKED = RANK_TIER + 2,
+    RANK_TRIED,
     RANK_TRIAL,
     RANK_CIRCUIT
 };
@@ -76,8 +77,8 @@ static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
     bool circuit = e->tier == SEL_CIRCUIT_OPEN;
     return (uint64_t)circuit << RANK_CIRCUIT |
            (uint64_t)(circuit && e->trial != SEL_TRIAL_MINE) << RANK_TRIAL |
-           (uint64_t)e->tried << RANK_TRIED | (uint64_t)(e->tier & 3u) << RANK_TIER |
-           (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
+           (uint64_t)e->tried << RANK_TRIED | (uint64_t)(e->marked != 0) << RANK_MARKED |
+           (uint64_t)(e->tier & 3u) << RANK_TIER | (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
            (uint64_t)(e->weight == 0) << RANK_WEIGHT | (grouped(c) ? e->priority : 0);
 }
 
@@ -87,17 +88,22 @@ static enum sel_skip why_worse(uint64_t worse, uint64_t best)
     static const struct {
         uint8_t bit, why;
     } rows[] = {
-        {RANK_CIRCUIT, SEL_SKIP_CIRCUIT},
-        {RANK_TRIAL, SEL_SKIP_TRIAL},
-        {RANK_TRIED, SEL_SKIP_TRIED},
-        {RANK_TIER, SEL_SKIP_TIER},
-        {RANK_COOLING, SEL_SKIP_COOLING_TOLD_NOTHING},
+        {RANK_CIRCUIT, SEL_SKIP_CIRCUIT}, {RANK_TRIAL, SEL_SKIP_TRIAL},
+        {RANK_TRIED, SEL_SKIP_TRIED},     {RANK_MARKED, SEL_SKIP_MARKED},
+        {RANK_TIER, SEL_SKIP_TIER},       {RANK_COOLING, SEL_SKIP_COOLING_TOLD_NOTHING},
         {RANK_WEIGHT, SEL_SKIP_WEIGHT},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (worse >> rows[i].bit != best >> rows[i].bit)
             return (enum sel_skip)rows[i].why;
     return worse != best ? SEL_SKIP_PRIORITY : SEL_SKIP_STRATEGY;
+}
+
+/* The same, with the kind of the mark that puts it behind. */
+static uint8_t why_behind(uint64_t worse, uint64_t best, uint8_t marked)
+{
+    enum sel_skip s = why_worse(worse, best);
+    return (uint8_t)((int)s + (s == SEL_SKIP_MARKED ? marked - 1 : 0));
 }
 
 /* The endpoints that the strategy chooses from: all of one rank. */
@@ -245,7 +251,8 @@ static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_
         return false;
     for (size_t i = 0; i < n; i++)
         if (eps[i].priority < home->priority && !eps[i].tried && eps[i].tier <= home->tier &&
-            eps[i].cooling_ms <= 0 && eps[i].weight > 0 && select_check(eps, i, r) == SEL_SKIP_NO)
+            eps[i].cooling_ms <= 0 && eps[i].weight > 0 && !eps[i].marked &&
+            select_check(eps, i, r) == SEL_SKIP_NO)
             return true;
     return false;
 }
@@ -258,7 +265,7 @@ static enum sel_bound look_at_bound(const struct sel_conf *c, const struct sel_e
     const struct sel_ep *e = &eps[r->bound];
     bool failed = (e->tried || e->used_up) && !e->refused;
     if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || failed ||
-        may_return(c, eps, n, r))
+        e->marked || may_return(c, eps, n, r))
         return SEL_BOUND_LEFT;
     return e->model_ok && !e->full && !e->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
 }
@@ -267,7 +274,7 @@ static int look_for_trial(const struct sel_ep *eps, size_t n, const struct sel_r
 {
     for (size_t i = 0; i < n; i++)
         if (eps[i].trial == SEL_TRIAL_MINE && eps[i].tier == SEL_CIRCUIT_OPEN && !eps[i].tried &&
-            select_check(eps, i, r) == SEL_SKIP_NO)
+            !eps[i].marked && select_check(eps, i, r) == SEL_SKIP_NO)
             return (int)i;
     return -1;
 }
@@ -336,7 +343,7 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
     take(out, by_strategy(&g), eps);
     for (size_t i = 0; why && i < n; i++)
         if (why[i] == SEL_SKIP_NO && (int)i != out->at)
-            why[i] = (uint8_t)why_worse(rank(c, &eps[i]), best);
+            why[i] = why_behind(rank(c, &eps[i]), best, eps[i].marked);
     if (why && out->end == SEL_NEED_TRIAL)
         why[out->at] = SEL_SKIP_TRIAL_NEEDED;
 }
@@ -387,6 +394,16 @@ static const char *const skip_texts[SEL_SKIP__COUNT] = {
     [SEL_SKIP_PRIORITY] = "another priority group is better",
     [SEL_SKIP_STRATEGY] = "strategy chose another",
     [SEL_SKIP_TRIAL_NEEDED] = "circuit open, trial needed",
+    [SEL_SKIP_MARKED + MARK_MODEL] = "marked: model",
+    [SEL_SKIP_MARKED + MARK_BETA] = "marked: beta",
+    [SEL_SKIP_MARKED + MARK_VERSION] = "marked: version",
+    [SEL_SKIP_MARKED + MARK_HEADER] = "marked: header",
+    [SEL_SKIP_MARKED + MARK_FIELD] = "marked: field",
+    [SEL_SKIP_MARKED + MARK_TOOL] = "marked: tool",
+    [SEL_SKIP_MARKED + MARK_CODING] = "marked: coding",
+    [SEL_SKIP_MARKED + MARK_SIZE] = "marked: size",
+    [SEL_SKIP_MARKED + MARK_PATH] = "marked: path",
+    [SEL_SKIP_MARKED + MARK_CONVERSATION] = "marked: conversation",
 };
 
 static const char *const end_texts[SEL_END__COUNT] = {

@@ -5,11 +5,11 @@
  * The order of preference, best first:
  *   an endpoint whose half-open trial this worker was lent, for a request that suits;
  *   the endpoint that the conversation is bound to;
- *   candidates by: not circuit_open, not yet tried by this request, tier, not cooling, weight above
- *   0, priority group; within what is equal the strategy decides, and for conversations weighted
- *   rendezvous hashing wherever the strategy leaves it to chance or turn, or sees a tie.
- * Candidates that are full are passed over, whatever their tier and priority; circuit_open ones
- * come in when nothing else is left that has a place.
+ *   candidates by: not circuit_open, not yet tried by this request, without a mark that it carries,
+ *   tier, not cooling, weight above 0, priority group; within what is equal the strategy decides,
+ * and for conversations weighted rendezvous hashing wherever the strategy leaves it to chance or
+ * turn, or sees a tie. Candidates that are full are passed over, whatever their tier and priority;
+ * circuit_open ones come in when nothing else is left that has a place.
  *
  * A second opinion is asked of endpoints only that the request has not tried and that are not
  * circuit_open. */
@@ -17,6 +17,7 @@
 #define QCC_COMMON_POLICY_SELECT_H
 
 #include "common/base/base.h"
+#include "common/policy/marks.h"
 
 enum sel_tier { SEL_HEALTHY, SEL_DEGRADED, SEL_UNHEALTHY, SEL_CIRCUIT_OPEN, SEL_TIER__COUNT };
 
@@ -47,10 +48,11 @@ struct sel_ep {
     uint32_t ttfb_us; /* moving average of time to first byte; 0: not known */
     uint8_t tier;     /* enum sel_tier */
     uint8_t trial;    /* enum sel_trial; looked at when tier is SEL_CIRCUIT_OPEN */
+    uint8_t marked;   /* 1 + enum mark_kind of a mark that the request carries; 0: none */
     bool enabled, queued, draining;
     bool own_word; /* its replies named how long it cools */
     bool full;     /* max_concurrent reached */
-    bool model_ok; /* offers the model, the model is not blocked there, and no_path is not set */
+    bool model_ok; /* offers the model, and no_path is not set */
     bool no_path;  /* the path is not allowed there; kept apart for the reason in logs */
     bool tried;    /* this request has failed there, but may be repeated there */
     bool refused;  /* the last attempt there was a permanent refusal: used_up, but no failure */
@@ -126,6 +128,8 @@ enum sel_skip {
     SEL_SKIP_PRIORITY,
     SEL_SKIP_STRATEGY,
     SEL_SKIP_TRIAL_NEEDED, /* the best that is left: SEL_NEED_TRIAL */
+    SEL_SKIP_MARKED,       /* with the mark's kind: SEL_SKIP_MARKED + enum mark_kind */
+    SEL_SKIP_MARKED_LAST = SEL_SKIP_MARKED + MARK__COUNT - 1,
     SEL_SKIP__COUNT
 };
 

@@ -225,8 +225,48 @@ static unsigned act(struct query *q, const struct asker *from, struct str name, 
     events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s",
                   ep_action_name(a));
     health_operator(q->env->health, e, a, clock_boot_ms());
+    if (a == EP_ACT_RESET)
+        marked_reset(q->env->marks, e, STR(""));
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
+}
+
+/* Ends one mark. */
+static unsigned reset_mark(struct query *q, const struct asker *from, struct str name,
+                           struct str mark, struct doc *d)
+{
+    struct health_endpoint *e = health_find(q->env->health, name);
+    if (!e)
+        return doc_refuse(d, 404, "no endpoint has that id or name");
+    if (marked_reset(q->env->marks, e, mark) == 0)
+        return doc_refuse(d, 404, "the endpoint has no such mark");
+    log_info("endpoint %s: an operator ends the mark " STR_FMT " (%s)", e->name, STR_ARG(mark),
+             from->by);
+    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
+                  "reset of a mark");
+    q->env->health->operator_acted = true; /* saved at once */
+    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
+    return 200;
+}
+
+/* NAME, or NAME?mark=M for one mark alone. */
+static unsigned reset(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    static const struct str known[] = {STR_LIT("mark")};
+    char room[MARK_NAME_MAX + 1];
+    struct str mark;
+    const char *cut = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
+    if (!cut || health_find(q->env->health, arg))
+        return act(q, from, arg, EP_ACT_RESET, d);
+    struct str name = str_make(arg.p, (size_t)(cut - arg.p));
+    struct str rest = str_make(cut + 1, arg.n - name.n - 1);
+    if (params_unknown(rest, known, COUNT_OF(known)).n)
+        return doc_refuse(d, 400, "the only parameter is mark");
+    enum param given = params_get(rest, STR("mark"), room, sizeof room, &mark);
+    if (given == PARAM_BAD || (given == PARAM_GIVEN && mark.n == 0))
+        return doc_refuse(d, 400, "mark is the name of a mark");
+    return given == PARAM_NONE ? act(q, from, name, EP_ACT_RESET, d)
+                               : reset_mark(q, from, name, mark, d);
 }
 
 /* ---- the table of queries and actions */
@@ -240,7 +280,6 @@ ACTION(enable, EP_ACT_ENABLE)
 ACTION(disable, EP_ACT_DISABLE)
 ACTION(drain, EP_ACT_DRAIN)
 ACTION(verify, EP_ACT_VERIFY)
-ACTION(reset, EP_ACT_RESET)
 
 #define SHOW(noun)                                                                                 \
     static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \

@@ -1,10 +1,11 @@
-/* saved: what lasts over a restart, as it passes between its owners (health.h, totals.h) and the
- * file (store_file.h). */
+/* saved: what lasts over a restart, as it passes between its owners (health.h, totals.h,
+ * marked.h) and the file (store_file.h). */
 #ifndef QCC_SUPERVISOR_SHARED_SAVED_H
 #define QCC_SUPERVISOR_SHARED_SAVED_H
 
 #include "common/base/base.h"
 #include "common/ipc/ipc.h"
+#include "common/policy/marks.h"
 
 /* Why an endpoint is disabled, as numbers of the file, which never get another meaning. */
 enum saved_disabled {
@@ -28,6 +29,14 @@ struct saved_endpoint {
     uint32_t refused_status; /* with SAVED_BY_AUTH: the status that refused its key; 0: not known */
     int64_t refused_wall_ms; /* with SAVED_BY_AUTH: time of that refusal, CLOCK_REALTIME; 0: not
                                 known */
+};
+
+/* A mark (common/policy/marks.h). */
+struct saved_mark {
+    char id[9]; /* of the endpoint */
+    uint8_t kind, n;
+    char name[MARK_NAME_MAX];
+    int64_t until_wall_ms; /* CLOCK_REALTIME */
 };
 
 #endif

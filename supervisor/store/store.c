@@ -62,7 +62,7 @@ static uint64_t print_of(const uint8_t secret[STORE_SECRET])
 
 /* ---- saving */
 
-/* The state to save as it is now; the caller frees its endpoints. */
+/* The state to save as it is now; the caller frees it with forget. */
 static struct store_view look(struct store *st)
 {
     const struct store_env *env = &st->env;
@@ -76,14 +76,24 @@ static struct store_view look(struct store *st)
     for (size_t i = 0; i < v.nendpoints; i++)
         totals_save_endpoint(env->totals, str_c(e[i].id), e[i].counts);
     v.endpoints = e;
+    struct saved_mark *m = mem_zalloc(env->marks->table.n + 1, sizeof *m);
+    v.nmarks = marked_save(env->marks, m, v.now_ms, v.wall_ms);
+    v.marks = m;
     return v;
+}
+
+static void forget(struct store_view *v)
+{
+    mem_free((void *)v->endpoints);
+    mem_free((void *)v->marks);
 }
 
 enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
 
 static enum change changed(const struct store *st, const struct store_view *v)
 {
-    if (st->moves != st->env.bindings->moves || st->nendpoints != v->nendpoints)
+    if (st->moves != st->env.bindings->moves || st->marks != st->env.marks->moves ||
+        st->nendpoints != v->nendpoints)
         return CHANGE_STATE;
     enum change c = CHANGE_NONE;
     if (st->uses != st->env.bindings->uses ||
@@ -100,15 +110,17 @@ static enum change changed(const struct store *st, const struct store_view *v)
     return c;
 }
 
-/* Records the view as saved; takes over its endpoints. */
+/* Records the view as saved; takes it over. */
 static void remember(struct store *st, struct store_view *v)
 {
     mem_free(st->endpoints);
+    mem_free((void *)v->marks);
     st->endpoints = (struct saved_endpoint *)v->endpoints;
     st->nendpoints = v->nendpoints;
     memcpy(st->counters, v->counters, sizeof st->counters);
     st->moves = st->env.bindings->moves;
     st->uses = st->env.bindings->uses;
+    st->marks = st->env.marks->moves;
 }
 
 /* A save has ended. code: 0, or errno. */
@@ -190,7 +202,7 @@ static void save_changes(struct store *st, int64_t since_ms)
     struct store_view v = look(st);
     enum change c = changed(st, &v);
     if (c == CHANGE_NONE || since_ms < pause_for(st, c))
-        mem_free((void *)v.endpoints);
+        forget(&v);
     else
         save(st, &v);
 }
@@ -215,7 +227,7 @@ bool store_put(struct store *st, int fd)
     struct store_view v = look(st);
     bool ok = store_file_put(fd, &v);
     int why = errno;
-    mem_free((void *)v.endpoints);
+    forget(&v);
     errno = why;
     return ok;
 }
@@ -257,7 +269,7 @@ void store_close(struct store *st)
         remember(st, &v);
         ended(st, code);
     } else {
-        mem_free((void *)v.endpoints);
+        forget(&v);
     }
     store_dir_close(&st->dir);
     mem_free(st->endpoints);
@@ -348,6 +360,7 @@ static bool take_up(struct store *st, struct str file, const char *from, struct 
     for (uint32_t i = 0; i < im.nendpoints; i++)
         totals_restore_endpoint(st->env.totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
     size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_boot_ms());
+    marked_restore(st->env.marks, im.marks, im.nmarks, clock_boot_ms(), clock_wall_ms());
     log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
              from);
     store_image_fini(&im);

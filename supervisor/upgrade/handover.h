@@ -21,6 +21,8 @@ enum { HANDOVER_FD = 3, HANDOVER_STATE_FD = 4 };
 enum { HANDOVER_HISTORY_IPC = 11 };
 /* The same of UP_PAST. */
 enum { HANDOVER_PAST_IPC = 13 };
+/* The same of UP_MARK. */
+enum { HANDOVER_MARK_IPC = 14 };
 
 /* The kind of descriptor that UP_SOCKET carries. */
 enum handover_kind {

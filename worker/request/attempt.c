@@ -195,10 +195,25 @@ static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
     deadline_set(&r->deadline, delay_ms);
 }
 
+/* Where only endpoints that are marked for the request have refused it, and one without a mark
+ * cools by its own word for not too long: 429. True: the request is answered. */
+static bool end_for_now(struct req *r)
+{
+    int64_t ms = r->no_verdict ? candidates_cooling_unmarked(r) : -1;
+    if (ms < 0 || ms > r->conf->retry.max_retry_after)
+        return false;
+    req_answer_error(r, 429,
+                     "only endpoints that do not serve such a request are left: another cools",
+                     (unsigned)((ms + 999) / 1000));
+    return true;
+}
+
 /* Answers the request without a success: no attempt is left. s: the last choice, or NULL. */
 static void end(struct req *r, const struct sel_result *s)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
+    if (end_for_now(r))
+        return;
     if (r->api == API_COUNT_TOKENS)
         side_answer_estimate(r);
     else
@@ -229,6 +244,8 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
         break;
     }
     report_unserved(r);
+    if (end_for_now(r))
+        return;
     switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* nfailures 0: out of memory */
     case RETRY_REPLY_THIS:
         if (r->failures[r->nfailures - 1].fail.kept) {
@@ -313,6 +330,14 @@ static void replace_stale(struct req *r, struct tried *t, struct ep *e)
     same_again(r, e, 0);
 }
 
+/* A refusal by an endpoint (the row `at`) that is marked for the request is no verdict on it. */
+static void marked_refusal(struct req *r, int at, struct verdict *v)
+{
+    bool marked = at >= 0 && r->seps && r->seps[at].marked;
+    r->no_verdict = marked && (r->first_refusal < 0 || r->no_verdict);
+    v->no_opinion |= marked;
+}
+
 void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body)
 {
     if (r->side && net == NET_NONE) {
@@ -329,6 +354,9 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
     int at = candidates_index(r, e);
+    bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
+    if (refusal)
+        marked_refusal(r, at, &v);
     struct retry_in in = {
         .v = &v,
         .net = net,
@@ -359,7 +387,6 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
                   kind == EVIDENCE_BAD_200);
     /* A refusal is not "spared": it charges nothing by its class. */
-    bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
     report_failure(
         r, &v, net,
         (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});

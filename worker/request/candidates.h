@@ -9,6 +9,7 @@
 struct conf_endpoint;
 struct ep;
 struct ep_live;
+struct mark;
 struct req;
 struct tried;
 
@@ -18,6 +19,16 @@ bool candidates_offers(const struct req *r, const struct conf_endpoint *e);
 
 /* Whether the request may use the endpoint's key on a side path (endpoints[].paths). */
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce);
+
+/* The model's name as the endpoint gets it; n 0: the request names none. */
+struct str candidates_model_at(const struct req *r, const struct conf_endpoint *e);
+
+/* Whether the request carries what that mark or suspect of e is about. */
+bool candidates_carries(const struct req *r, const struct ep *e, const struct mark *m);
+
+/* The shortest cooldown left, in ms, of endpoints that cool by their own word and have no mark that
+ * the request carries; -1: none. */
+int64_t candidates_cooling_unmarked(const struct req *r);
 
 /* What the request has learned of an endpoint; made when it is not there yet, with a reference to
  * `live` that attempt_forget drops. NULL: no memory. */

@@ -24,6 +24,7 @@
 #include "common/policy/retry.h"
 #include "common/policy/select.h"
 #include "worker/intake/body.h"
+#include "worker/intake/features.h"
 #include "worker/evidence/evidence.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
@@ -133,6 +134,7 @@ struct req {
     struct str model_raw; /* bytes of the model's name in the body, between the quotes */
     uint64_t conversation[2];
     const struct conf_client *client;
+    struct features *features; /* what it carries of what is marked somewhere; NULL: none; in mem */
 
     /* the attempts */
     struct exchange exchange;
@@ -154,6 +156,7 @@ struct req {
     /* endpoint of first_refusal: charged if another serves; holds a reference */
     struct ep *refuser;
     struct verdict refusal; /* verdict of first_refusal */
+    bool no_verdict;        /* so far only endpoints that are marked for it have refused it */
     uint64_t message;       /* poison_hash of the body, after a failure; 0: not computed */
     struct sel_ep *seps;    /* candidates by index in the replica; in mem */
     size_t nseps;

@@ -132,13 +132,6 @@ static void cool(struct ep_state *s, const struct ep_conf *c, const struct ep_re
     degrade(s, why, ch);
 }
 
-static void block_model(struct ep_state *s, const struct ep_conf *c, uint64_t model,
-                        const char *why, int64_t now_ms, struct ep_changes *ch)
-{
-    model_blocks_add(&s->blocks, model, now_ms + c->block_ms);
-    note(ch, EP_NOTE_MODEL, "open", "blocked", why, c->block_ms);
-}
-
 /* Charges the endpoint with a failed attempt, by its class. */
 static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,
                    const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch)
@@ -164,9 +157,10 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
         return;
     case OUTCOME_PERMANENT:
         if (r->net == NET_NONE) {
-            if (r->overruled && r->about_model)
-                block_model(s, c, r->model, why, now_ms, ch);
-            else if (r->overruled)
+            if (!r->overruled || !r->nameless)
+                return;
+            ch->dirty = true; /* a success is of interest now */
+            if (nameless_add(&s->nameless, r->conversation, r->client, now_ms))
                 enqueue(s, c, why, ctx, now_ms, ch);
             return;
         }
@@ -189,6 +183,7 @@ static void credit(struct ep_state *s, const struct ep_conf *c, const struct ep_
                    int64_t now_ms, struct ep_changes *ch)
 {
     enum breaker_state from = s->breaker.state;
+    nameless_served(&s->nameless);
     if (r->part == PART_BEGUN)
         breaker_answered(&s->breaker, r->trial, now_ms);
     else
@@ -318,8 +313,6 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
         enqueue(s, c, "no longer the last one", ctx, now_ms, ch);
     set_reach(s, ep_queued(s) && ep_enabled(s) && ctx->last, ch);
     recheck(s, c, now_ms, ch);
-    if (model_blocks_drop(&s->blocks, now_ms))
-        note(ch, EP_NOTE_MODEL, "blocked", "open", "time is over", 0);
     if (s->no_count_until_ms <= now_ms)
         can_count(s, "time is over", ch);
 }
@@ -332,8 +325,6 @@ int64_t ep_next_event_ms(const struct ep_state *s, int64_t now_ms)
         next = t;
     if ((ep_enabled(s) || s->disabled == EP_BY_AUTH) && s->verifying == EP_VERIFY_NONE &&
         (t = failq_next_ms(&s->failq)) < next)
-        next = t;
-    if ((t = model_blocks_next_ms(&s->blocks)) < next)
         next = t;
     if (s->recheck_ms && s->recheck_ms < next)
         next = s->recheck_ms;
@@ -438,6 +429,7 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
     if (ok) {
         if (was == EP_VERIFY_QUEUE)
             failq_passed(&s->failq, &c->failq, now_ms);
+        nameless_verified(&s->nameless, c->block_ms, now_ms);
         all_well(s, c, now_ms, ch);
         return;
     }
@@ -540,9 +532,7 @@ static void reset(struct ep_state *s, const struct ep_conf *c, const char *why, 
 {
     clear(s, c, EP_UNKNOWN, why, now_ms, ch);
     failq_forget(&s->failq);
-    if (s->blocks.n > 0)
-        note(ch, EP_NOTE_MODEL, "blocked", "open", why, 0);
-    s->blocks.n = 0;
+    s->nameless = (struct nameless){0};
     can_count(s, why, ch);
     if (s->verifying != EP_VERIFY_NONE)
         s->verifying = EP_VERIFY_VOID;

@@ -1,5 +1,5 @@
 /* endpoint_state: everything the supervisor knows and decides about one endpoint: health, breaker,
- * cooldown, failure queue, blocked models, operators' actions. Facts go in (outcomes of attempts
+ * cooldown, failure queue, operators' actions. Facts go in (outcomes of attempts
  * and of verifications, time, operators' actions), changes come out as notes, one log line each.
  * Pure: the caller broadcasts the state and starts what ep_wants returns.
  *
@@ -21,7 +21,7 @@
 #include "common/policy/endpoint/cooldown.h"
 #include "common/policy/endpoint/endpoint_names.h"
 #include "common/policy/endpoint/failq.h"
-#include "common/policy/endpoint/model_blocks.h"
+#include "common/policy/endpoint/nameless.h"
 #include "common/policy/outcome.h"
 #include "common/policy/endpoint/rate.h"
 #include "common/policy/select.h"
@@ -44,7 +44,7 @@ struct ep_conf {
     struct cooldown_conf cooldown;
     struct failq_conf failq;
     int64_t degraded_for_ms;
-    int64_t block_ms; /* how long a refused model stays blocked, and count_tokens unasked */
+    int64_t block_ms; /* how long what an endpoint lacks is not asked for again */
 };
 
 /* The state of one endpoint, made by ep_init. Callers may read it; only the functions change it. */
@@ -67,7 +67,7 @@ struct ep_state {
                                   verified next; 0: not so */
     int64_t no_count_until_ms; /* cannot count tokens until then; 0: not known to lack it */
     int64_t counted_ms;        /* when the endpoint last counted tokens; 0: never */
-    struct model_blocks blocks;
+    struct nameless nameless;
     uint64_t counts[OUTCOME__COUNT]; /* attempts by enum outcome */
     struct rate_avg ttfb_us;
 };
@@ -86,13 +86,13 @@ struct ep_report {
     bool trial;           /* the attempt was the breaker's trial */
     bool left;            /* the request leaves the endpoint (false: it is repeated there) */
     bool overruled;       /* permanent: another endpoint has served the request */
-    bool about_model;     /* permanent: the refusal was about the model */
+    bool nameless;        /* overruled, and the refusal names nothing of the request */
     bool own_key;         /* the credentials were the endpoint's, not the client's */
     bool no_count_tokens; /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */
     bool counted;         /* the endpoint has counted tokens; nothing else is reported */
     bool poisoned;        /* a failure on a message that no endpoint serves: not charged */
-    uint64_t model;       /* hash of the model's name */
-    uint64_t message;     /* poison_hash of the request's body; 0: not known */
+    uint64_t conversation, client; /* with nameless: as for nameless_add */
+    uint64_t message;              /* poison_hash of the request's body; 0: not known */
     int64_t began_ms;
     uint64_t ttfb_us; /* 0: not measured */
     uint32_t status;  /* HTTP status of the reply; 0: none */

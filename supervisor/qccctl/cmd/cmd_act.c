@@ -1,4 +1,5 @@
 /* cmd_act: commands that change something; each prints one sentence when it is done. */
+#include "common/ipc/params.h"
 #include "supervisor/qccctl/cmd/cmd.h"
 #include "supervisor/qccctl/print/human.h"
 
@@ -18,7 +19,7 @@ static const struct {
     {"disable", "disabled: it gets no requests until it is enabled"},
     {"drain", "draining: no new conversations, bound ones stay"},
     {"verify", "is being verified"},
-    {"reset", "reset: health, breaker, queue, cooldown and model blocks are cleared"},
+    {"reset", "reset: health, breaker, queue, cooldown and marks are cleared"},
 };
 
 /* Ends a sentence with the supervisor's socket, when a search has found it. */
@@ -32,9 +33,38 @@ static void end_line(struct cmd *c)
     cmd_put(c, "\n");
 }
 
+/* reset ENDPOINT --mark M */
+static int reset_mark(struct cmd *c, const char *endpoint, const char *mark)
+{
+    json_t *doc;
+    struct buf arg;
+    buf_init(&arg, IPC_QUERY_MAX);
+    int code = CTL_USAGE;
+    if (!buf_str(&arg, str_c(endpoint)) || !buf_str(&arg, STR("?")) ||
+        !params_add(&arg, STR("mark"), str_c(mark)) || !buf_add(&arg, "", 1)) {
+        cmd_usage(c, "no mark has so long a name");
+    } else {
+        code = cmd_ask(c, "reset", buf_data(&arg), &doc);
+        if (code == CTL_DONE && c->json) {
+            cmd_json(c, doc);
+        } else if (code == CTL_DONE) {
+            cmd_foreign(c, doc_text_of(doc, "name"));
+            cmd_put(c, ": no longer marked: ");
+            cmd_foreign(c, str_c(mark));
+            end_line(c);
+        }
+        if (code == CTL_DONE)
+            json_decref(doc);
+    }
+    buf_free(&arg);
+    return code;
+}
+
 int cmd_endpoint(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
+    if (argc == 4 && strcmp(c->name, "reset") == 0 && strcmp(argv[2], "--mark") == 0)
+        return reset_mark(c, argv[1], argv[3]);
     if (argc != 2)
         return cmd_usage(c, argc < 2 ? "name an endpoint, or its id" : "one endpoint at a time");
     int code = cmd_ask(c, c->name, argv[1], &doc);

@@ -65,8 +65,7 @@ struct health_endpoint {
     char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
     bool touched;                  /* an event of the endpoint came since the last health_run */
-    struct ipc_endpoint sent;      /* as last sent to the workers; blocks: in sent_blocks */
-    char sent_blocks[IPC_BLOCKS_MAX];
+    struct ipc_endpoint sent;      /* as last sent to the workers */
 };
 
 struct health {

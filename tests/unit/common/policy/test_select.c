@@ -80,6 +80,7 @@ static void do_ep(struct world *w, const struct case_line *l)
         .tried = case_flag(l, "tried"),
         .used_up = case_flag(l, "used_up"),
         .refused = case_flag(l, "refused"),
+        .marked = case_flag(l, "marked") ? 1 + MARK_BETA : 0,
     };
 }
 

@@ -145,6 +145,8 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
     } else if (a->fail.status == 413) {
         k = MARK_SIZE;
         o->item = mark_size_name(r->body_len, room);
+    } else if (r->refusal.no_opinion && !r->no_verdict) {
+        o->scope = SCOPE_ENDPOINT; /* a page or a redirect */
     } else if (a->fail.kept) {
         o->item = features_named(r->conf, r->head.f, r->head.nf, body_view(&r->body),
                                  buf_view(&a->reply.body), &k, room);

@@ -157,6 +157,8 @@ static void charge(struct ep_state *s, const struct ep_conf *c, const struct ep_
         return;
     case OUTCOME_PERMANENT:
         if (r->net == NET_NONE) {
+            if (r->overruled && r->page)
+                enqueue(s, c, why, ctx, now_ms, ch);
             if (!r->overruled || !r->nameless)
                 return;
             ch->dirty = true; /* a success is of interest now */

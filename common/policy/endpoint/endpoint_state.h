@@ -86,6 +86,7 @@ struct ep_report {
     bool trial;           /* the attempt was the breaker's trial */
     bool left;            /* the request leaves the endpoint (false: it is repeated there) */
     bool overruled;       /* permanent: another endpoint has served the request */
+    bool page;            /* overruled, and the refusal was a page or a redirect */
     bool nameless;        /* overruled, and the refusal names nothing of the request */
     bool own_key;         /* the credentials were the endpoint's, not the client's */
     bool no_count_tokens; /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */

@@ -212,7 +212,9 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .trial = loan && e->state.breaker.trial != BREAKER_TRIAL_FREE,
         .left = m->left,
         .overruled = m->overruled,
-        .nameless = m->overruled && m->item.n == 0 && m->scope != SCOPE_CONVERSATION,
+        .page = m->overruled && m->scope == SCOPE_ENDPOINT,
+        .nameless = m->overruled && m->item.n == 0 && m->scope != SCOPE_CONVERSATION &&
+                    m->scope != SCOPE_ENDPOINT,
         .conversation = m->message,
         .client = m->client,
         .no_count_tokens = m->no_count_tokens,

@@ -84,7 +84,7 @@ void marked_outcome(struct marked *m, const struct ipc_outcome *o, int64_t now_m
     if (o->item.n) {
         marks_refused(&m->table, marked_key(e->id), (enum mark_kind)o->item_kind, o->item,
                       o->message, m->mark_ms, now_ms);
-    } else if (o->conversation.n == sizeof key) {
+    } else if (o->conversation.n == sizeof key && o->scope != SCOPE_ENDPOINT) {
         memcpy(key, o->conversation.p, sizeof key);
         marks_refused(&m->table, marked_key(e->id), MARK_CONVERSATION,
                       mark_conversation_name(key, room), o->message, m->mark_ms, now_ms);

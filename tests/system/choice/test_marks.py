@@ -8,7 +8,7 @@ import pytest
 from client import Client, another, request
 from house import answer, ask, house, sites, went
 from qcc import until
-from upstream import error
+from upstream import error, reply
 
 INVALID = "invalid_request_error"
 FIELD = "context_management: Extra inputs are not permitted"
@@ -142,11 +142,15 @@ def test_a_tool(house, sites):
     assert went(q, 8, tools=[{"name": "x"}]) == ["a"] * 8
 
 
-def test_a_size(house, sites):
+@pytest.mark.parametrize("play", [
+    error(413, "request_too_large", "too large for us"),
+    reply(b"<html><head><title>413 Request Entity Too Large</title></head></html>", 413, type="text/html"),
+], ids=["json", "page"])
+def test_a_size(house, sites, play):
     """A small relay: 413 that another one served. A smaller one that is refused replaces the number."""
     a, b = sites("ab")
     q = house([a, b])
-    refuses(a, lambda r: len(r.body) > 5000, "<html>413 Request Entity Too Large</html>", 413)
+    a.how = lambda peer, r: peer.send(play) if len(r.body) > 5000 else answer(peer, r)
     assert went(q, 2, system="x" * 9000) == ["b", "b"]
     until(lambda: marks(q), "the mark")
     (_, kind, name), = marks(q)

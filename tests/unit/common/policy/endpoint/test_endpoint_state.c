@@ -40,6 +40,7 @@ static void do_outcome(struct world *w, const struct case_line *l, int first,
         .trial = case_flag(l, "trial"),
         .left = !case_flag(l, "stays"),
         .overruled = case_flag(l, "overruled"),
+        .page = case_flag(l, "page"),
         .nameless = case_value(l, "nameless"),
         .conversation = (uint64_t)case_number(l, "nameless", 0),
         .client = (uint64_t)case_number(l, "client", 0),
@@ -219,6 +220,7 @@ static struct ep_report random_report(struct sim *m)
         .left = (x >> 30) % 2,
         .overruled = (x >> 31) % 4 == 0,
         .nameless = (x >> 33) % 2,
+        .page = (x >> 35) % 4 == 0,
         .own_key = (x >> 34) % 8 != 0,
         .conversation = (x >> 37) % 40,
         .began_ms = m->now - (int64_t)((x >> 45) % 5000),
@@ -261,7 +263,7 @@ static bool step_one(struct sim *m, int i)
             r.trial = dice % 2;
         forgiven = r.cls == OUTCOME_OK;
         ep_outcome(s, &m->conf, &r, &ctx, m->now, &ch);
-        if (r.cls == OUTCOME_PERMANENT && !(r.overruled && r.nameless))
+        if (r.cls == OUTCOME_PERMANENT && !(r.overruled && (r.nameless || r.page)))
             assert_true(s->health == before.health && s->disabled == before.disabled &&
                         ep_queued(s) == ep_queued(&before));
         if (r.cls == OUTCOME_TRANSIENT)

@@ -225,6 +225,7 @@ void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms)
 {
     char id[9] = "";
     memcpy(id, m->endpoint.p, min_size(m->endpoint.n, 8));
+    r->marks.mem = &mem_heap;
     marks_tick(&r->marks, now_ms);
     (void)!marks_put(&r->marks, strtoull(id, NULL, 16), (enum mark_kind)m->kind, m->name,
                      m->suspect, m->until_ms, now_ms);

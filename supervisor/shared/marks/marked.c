@@ -112,6 +112,7 @@ void marked_init(struct marked *m, struct health *h, struct events *events, heal
                  void *arg)
 {
     *m = (struct marked){.health = h, .events = events, .send = send, .arg = arg};
+    m->table.mem = &mem_heap;
     m->table.tell = changed;
     m->table.ctx = m;
 }

@@ -196,7 +196,7 @@ static void over_a_restart(void **state)
     assert_int_equal(marked_next(&v.m), 50 + MARK_MS - 100000);
     /* A clock that was set back makes nothing last longer than marks do. */
     marked_restore(&v.m, saved, 1, 50, 1000);
-    assert_int_equal(marks_find(&v.m.table, 10, MARK_MODEL, STR("m"), 50)->until_ms, 50 + MARK_MS);
+    assert_int_equal(v.m.table.v[0].until_ms, 50 + MARK_MS);
     end(&w);
     end(&v);
 }

@@ -138,7 +138,7 @@ static bool on_trial_ask(struct supervisor *s, struct slot *slot, const struct i
                          const struct ipc_trial_ask *m, struct err *e)
 {
     (void)f, (void)e;
-    health_trial_ask(&s->health, slot->number, m->endpoint);
+    health_trial_ask(&s->health, slot->number, m->endpoint, m->family);
     return true;
 }
 
@@ -172,6 +172,14 @@ static bool on_item(struct supervisor *s, struct slot *slot, const struct ipc_fr
     (void)slot, (void)f;
     return marked_item(&s->marks, m, clock_boot_ms()) ||
            err_set(e, "it reported a thing of kind %u", m->kind);
+}
+
+static bool on_asked_here(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                          const struct ipc_asked_here *m, struct err *e)
+{
+    (void)slot, (void)f, (void)e;
+    health_asked(&s->health, m, clock_boot_ms());
+    return true;
 }
 
 static bool on_places(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,

@@ -1,6 +1,7 @@
 #include "common/policy/select.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* The finalizer of splitmix64: every bit of the result depends on every bit of x. */
 static uint64_t mix(uint64_t x)
@@ -52,6 +53,26 @@ static enum sel_skip check(const struct sel_ep *eps, size_t i, const struct sel_
     if (r->opinion && eps[i].tier == SEL_CIRCUIT_OPEN)
         return SEL_SKIP_CIRCUIT;
     return select_check(eps, i, r);
+}
+
+/* Reasons that an endpoint and a cell have. cools: of a cooldown, else of a tier. */
+static const struct {
+    uint8_t endpoint, cell;
+    bool cools;
+} cell_skips[] = {
+    {SEL_SKIP_COOLING, SEL_SKIP_CELL_COOLING, true},
+    {SEL_SKIP_COOLING_TOLD_NOTHING, SEL_SKIP_CELL_COOLING_TOLD_NOTHING, true},
+    {SEL_SKIP_TRIAL_BUSY, SEL_SKIP_CELL_TRIAL_BUSY, false},
+    {SEL_SKIP_CIRCUIT, SEL_SKIP_CELL_CIRCUIT, false},
+    {SEL_SKIP_TRIAL_NEEDED, SEL_SKIP_CELL_TRIAL_NEEDED, false},
+};
+
+enum sel_skip select_skip_cell(enum sel_skip s, const struct sel_ep *e)
+{
+    for (size_t i = 0; i < COUNT_OF(cell_skips) && (e->cell_tier || e->cell_cools); i++)
+        if (cell_skips[i].endpoint == s && (cell_skips[i].cools ? e->cell_cools : e->cell_tier))
+            return (enum sel_skip)cell_skips[i].cell;
+    return s;
 }
 
 static bool grouped(const struct sel_conf *c)
@@ -250,8 +271,8 @@ static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_
     if (!grouped(c) || r->bound_idle_ms < c->cache_ttl_ms)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (eps[i].priority < home->priority && !eps[i].tried && eps[i].tier <= home->tier &&
-            eps[i].cooling_ms <= 0 && eps[i].weight > 0 && !eps[i].marked &&
+        if (eps[i].priority < home->priority && !eps[i].tried && !eps[i].marked &&
+            eps[i].tier <= home->tier && eps[i].cooling_ms <= 0 && eps[i].weight > 0 &&
             select_check(eps, i, r) == SEL_SKIP_NO)
             return true;
     return false;
@@ -264,10 +285,12 @@ static enum sel_bound look_at_bound(const struct sel_conf *c, const struct sel_e
         return SEL_BOUND_NO;
     const struct sel_ep *e = &eps[r->bound];
     bool failed = (e->tried || e->used_up) && !e->refused;
-    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || failed ||
-        e->marked || may_return(c, eps, n, r))
+    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || e->marked ||
+        failed || may_return(c, eps, n, r))
         return SEL_BOUND_LEFT;
-    return e->model_ok && !e->full && !e->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
+    if (!e->model_ok)
+        return SEL_BOUND_LEFT;
+    return !e->full && !e->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
 }
 
 static int look_for_trial(const struct sel_ep *eps, size_t n, const struct sel_req *r)
@@ -296,7 +319,14 @@ static void explain(const struct sel_ep *eps, size_t n, const struct sel_req *r,
     }
 }
 
-void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
+/* The shorter of two waits, of which *to may be none (-1). */
+static void shortest(int64_t *to, int64_t ms)
+{
+    if (*to == -1 || ms < *to)
+        *to = ms;
+}
+
+static void pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                  const struct sel_req *r, struct sel_result *out, uint8_t *why)
 {
     *out = (struct sel_result){.end = SEL_NONE, .at = -1, .wait_ms = -1};
@@ -326,8 +356,8 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
         full |= s == SEL_SKIP_FULL;
         out->full |= s == SEL_SKIP_FULL && eps[i].tier != SEL_CIRCUIT_OPEN;
         busy |= s == SEL_SKIP_TRIAL_BUSY;
-        if (s == SEL_SKIP_COOLING && (out->wait_ms == -1 || eps[i].cooling_ms < out->wait_ms))
-            out->wait_ms = eps[i].cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&out->wait_ms, eps[i].cooling_ms);
         uint64_t k = s == SEL_SKIP_NO ? rank(c, &eps[i]) : UINT64_MAX;
         if (k < best)
             best = k;
@@ -348,14 +378,27 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
         why[out->at] = SEL_SKIP_TRIAL_NEEDED;
 }
 
+void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
+                 const struct sel_req *r, struct sel_result *out, uint8_t *why)
+{
+    pick(c, eps, n, r, out, why);
+    for (size_t i = 0; why && i < n; i++)
+        why[i] = (uint8_t)select_skip_cell((enum sel_skip)why[i], &eps[i]);
+}
+
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r, int at)
 {
-    struct sel_others o = {.cool_ms = -1};
+    struct sel_others o = {.cool_ms = -1, .cool_unmarked_ms = -1};
     for (size_t i = 0; i < n; i++) {
         const struct sel_ep *e = &eps[i];
         enum sel_skip s = select_check(eps, i, r);
-        if (s == SEL_SKIP_COOLING && (o.cool_ms == -1 || e->cooling_ms < o.cool_ms))
-            o.cool_ms = e->cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&o.cool_ms, e->cooling_ms);
+        /* the request itself may have used it up by the reply that named the wait */
+        bool waits =
+            s == SEL_SKIP_COOLING || (s == SEL_SKIP_USED_UP && e->own_word && e->cooling_ms > 0);
+        if (waits && !e->marked)
+            shortest(&o.cool_unmarked_ms, e->cooling_ms);
         if ((int)i != at && s == SEL_SKIP_TRIAL_BUSY)
             o.busy++;
         if ((int)i == at)
@@ -394,6 +437,11 @@ static const char *const skip_texts[SEL_SKIP__COUNT] = {
     [SEL_SKIP_PRIORITY] = "another priority group is better",
     [SEL_SKIP_STRATEGY] = "strategy chose another",
     [SEL_SKIP_TRIAL_NEEDED] = "circuit open, trial needed",
+    [SEL_SKIP_CELL_COOLING] = "the model cools by its own word",
+    [SEL_SKIP_CELL_TRIAL_BUSY] = "the model's trial is under way",
+    [SEL_SKIP_CELL_CIRCUIT] = "the model's circuit is open",
+    [SEL_SKIP_CELL_COOLING_TOLD_NOTHING] = "the model cools",
+    [SEL_SKIP_CELL_TRIAL_NEEDED] = "the model's circuit is open, trial needed",
     [SEL_SKIP_MARKED + MARK_MODEL] = "marked: model",
     [SEL_SKIP_MARKED + MARK_BETA] = "marked: beta",
     [SEL_SKIP_MARKED + MARK_VERSION] = "marked: version",
@@ -418,6 +466,19 @@ static const char *const end_texts[SEL_END__COUNT] = {
 const char *select_skip_text(enum sel_skip s)
 {
     return (unsigned)s < SEL_SKIP__COUNT ? skip_texts[s] : "?";
+}
+
+const char *select_skip_put(enum sel_skip s, struct str model, char out[static SEL_SKIP_TEXT])
+{
+    char name[MODEL_NAME_MAX];
+    struct str family = model_family(model, name);
+    for (size_t i = 0; i < COUNT_OF(cell_skips); i++)
+        if (cell_skips[i].cell == s && family.n) {
+            snprintf(out, SEL_SKIP_TEXT, "%.*s: %s", (int)family.n, family.p,
+                     skip_texts[cell_skips[i].endpoint]);
+            return out;
+        }
+    return select_skip_text(s);
 }
 
 const char *select_end_text(enum sel_end e)

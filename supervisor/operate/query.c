@@ -8,6 +8,7 @@
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
 
+#include <string.h>
 #include <stdio.h>
 
 void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops,
@@ -249,26 +250,6 @@ static unsigned reset_mark(struct query *q, const struct asker *from, struct str
     return 200;
 }
 
-/* NAME, or NAME?mark=M for one mark alone. */
-static unsigned reset(struct query *q, const struct asker *from, struct str arg, struct doc *d)
-{
-    static const struct str known[] = {STR_LIT("mark")};
-    char room[MARK_NAME_MAX + 1];
-    struct str mark;
-    const char *cut = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
-    if (!cut || health_find(q->env->health, arg))
-        return act(q, from, arg, EP_ACT_RESET, d);
-    struct str name = str_make(arg.p, (size_t)(cut - arg.p));
-    struct str rest = str_make(cut + 1, arg.n - name.n - 1);
-    if (params_unknown(rest, known, COUNT_OF(known)).n)
-        return doc_refuse(d, 400, "the only parameter is mark");
-    enum param given = params_get(rest, STR("mark"), room, sizeof room, &mark);
-    if (given == PARAM_BAD || (given == PARAM_GIVEN && mark.n == 0))
-        return doc_refuse(d, 400, "mark is the name of a mark");
-    return given == PARAM_NONE ? act(q, from, name, EP_ACT_RESET, d)
-                               : reset_mark(q, from, name, mark, d);
-}
-
 /* ---- the table of queries and actions */
 
 #define ACTION(verb, action)                                                                       \
@@ -280,6 +261,40 @@ ACTION(enable, EP_ACT_ENABLE)
 ACTION(disable, EP_ACT_DISABLE)
 ACTION(drain, EP_ACT_DRAIN)
 ACTION(verify, EP_ACT_VERIFY)
+
+/* "NAME", or "NAME?family=FAMILY" or "NAME?mark=MARK" with anything between the name and the '?':
+ * one cell, or one mark alone. */
+static unsigned reset(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    static const struct str names[] = {STR_LIT("family"), STR_LIT("mark")};
+    char room[MARK_NAME_MAX + 1];
+    struct str family, one, name = arg;
+    const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
+    if (!mark)
+        return act(q, from, arg, EP_ACT_RESET, d);
+    struct str params = str_make(mark + 1, arg.n - (size_t)(mark + 1 - arg.p));
+    name.n = (size_t)(mark - arg.p);
+    const char *slash = memchr(name.p, '/', name.n);
+    if (slash)
+        name.n = (size_t)(slash - name.p);
+    if (params_get(params, names[1], room, sizeof room, &one) == PARAM_GIVEN && one.n &&
+        !params_unknown(params, &names[1], 1).n)
+        return reset_mark(q, from, name, one, d);
+    if (params_unknown(params, names, 1).n ||
+        params_get(params, names[0], room, sizeof room, &family) != PARAM_GIVEN)
+        return doc_refuse(d, 400, "family is the family of a cell, mark the name of a mark");
+    struct health_endpoint *e = health_find(q->env->health, name);
+    if (!e)
+        return doc_refuse(d, 404, "no endpoint has that id or name");
+    if (!health_reset_cell(q->env->health, e, family, clock_boot_ms()))
+        return doc_refuse(d, 404, "nothing is known of such a cell there");
+    log_info("endpoint %s: an operator says reset of " STR_FMT " (%s)", e->name, STR_ARG(family),
+             from->by);
+    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
+                  "reset " STR_FMT, STR_ARG(family));
+    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
+    return 200;
+}
 
 #define SHOW(noun)                                                                                 \
     static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \

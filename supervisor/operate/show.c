@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/conf/conf_value.h"
 #include "common/policy/endpoint/endpoint_word.h"
+#include "supervisor/operate/show_cells.h"
 #include "supervisor/operate/show_parts.h"
 #include "supervisor/process/rusage.h"
 
@@ -339,7 +340,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     int64_t now = clock_boot_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 30);
+    doc_map(d, 31);
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
     doc_kv_text(d, "state", ep_word_name(ep_word(st, now)));
@@ -363,6 +364,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
     put_s(d, "cooldown_s", cooling);
     doc_kv_flag(d, "cooldown_own_word", own);
+    show_put_cells(d, st, now);
     put_marks(env, d, c->id, now);
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);

@@ -23,6 +23,8 @@ enum { HANDOVER_HISTORY_IPC = 11 };
 enum { HANDOVER_PAST_IPC = 13 };
 /* The same of UP_MARK. */
 enum { HANDOVER_MARK_IPC = 14 };
+/* The same of UP_CELL. */
+enum { HANDOVER_CELL_IPC = 14 };
 
 /* The kind of descriptor that UP_SOCKET carries. */
 enum handover_kind {

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/secret/secret.h"
 #include "supervisor/shared/health/endpoint_view.h"
+#include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 
 #include <errno.h>
@@ -251,7 +252,7 @@ void predecessor_send_trial(struct predecessor *pre, const struct ipc_trial *m)
     struct ipc_up_trial u = {.endpoint = m->endpoint, .seq = m->seq};
     if (!e)
         return;
-    u.slot = e->asks_afar;
+    u.slot = e->loan.asks_afar;
     send_up(pre, ipc_put_v_up_trial, &u);
 }
 
@@ -379,7 +380,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         return true;
     /* not passed on to a third supervisor, which knows no slots but those here */
     if (u->what == IPC_TRIAL_ASK) {
-        if (ipc_get_trial_ask(&f, &m.ask))
+        if (ipc_get_trial_ask(&f, &m.ask) && m.ask.family.n == 0) /* UP_TRIAL names no cell */
             health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint);
         return true;
     }
@@ -417,6 +418,13 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
         endpoint_wire_move(&m, clock_suspended_ms());
         return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_boot_ms()) ||
                err_set(e, "the running supervisor sent an invalid state of an endpoint");
+    }
+    if (f->id == IPC_UP_CELL) {
+        struct cell_wire w;
+        GET(up_cell)
+        return (cell_wire_read(&w, &m) && (cell_wire_move(&w, clock_suspended_ms()), true) &&
+                cell_wire_get(pre->env.health, &w, clock_boot_ms())) ||
+               err_set(e, "the running supervisor sent an invalid cell of an endpoint");
     }
     if (f->id == IPC_UP_REFUSED) {
         GET(up_refused)

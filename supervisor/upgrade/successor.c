@@ -7,6 +7,8 @@
 #include "supervisor/process/container.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/shared/events.h"
+#include "supervisor/shared/health/health_trials.h"
+#include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 #include "supervisor/upgrade/successor_fork.h"
 
@@ -209,6 +211,15 @@ static void give_open(struct successor *u, unsigned slot)
     } while (n == STATS_RECORDS);
 }
 
+static void give_cells(struct successor *u, const struct health_endpoint *e)
+{
+    struct cell_wire w;
+    for (uint32_t i = 0; u->ipc >= HANDOVER_CELL_IPC && cell_wire_put(e, i, &w); i++) {
+        cell_wire_move(&w, -clock_suspended_ms());
+        send_up(u, -1, ipc_put_v_up_cell, &w.m);
+    }
+}
+
 /* Hands the whole state over; nothing is decided here from now on. */
 static void give_state(struct successor *u)
 {
@@ -230,6 +241,7 @@ static void give_state(struct successor *u)
             endpoint_wire_move_count(&count, -clock_suspended_ms());
             send_up(u, -1, ipc_put_v_up_count, &count);
         }
+        give_cells(u, e);
         give_counters(u, e->id);
     }
     give_counters(u, NULL);
@@ -531,7 +543,7 @@ void successor_slot_gone(struct successor *u, unsigned slot)
     for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
         const struct health_endpoint *e = &u->env.health->v[i];
         struct ipc_up_lost m = {.endpoint = str_c(e->id),
-                                .trial = e->trial_slot == (int)slot ? e->trial_seq : 0,
+                                .trial = health_loan_seq(e, slot),
                                 .verifies = e->verify_slot == (int)slot ? e->verify_seq : 0};
         if (m.trial || m.verifies)
             send_up(u, -1, ipc_put_v_up_lost, &m);

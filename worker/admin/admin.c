@@ -241,7 +241,6 @@ enum kind { NOWHERE, PAGE, ALIVE, READY, LOGS, SHOWN, ORDER, ACTION };
 struct address {
     enum kind kind;
     struct str what, arg; /* of the ASK to the supervisor */
-    struct str query;     /* of an ACTION, to be put behind arg */
 };
 
 static bool is_one_of(struct str s, const struct str *v, size_t n)
@@ -302,28 +301,9 @@ static struct address find(struct str path, struct str query)
     struct str action = str_make(slash + 1, path.n - name.n - 1);
     if (name.n == 0 || name.n > LONGEST_NAME || !is_one_of(action, actions, COUNT_OF(actions)))
         return (struct address){0};
-    return (struct address){.kind = ACTION,
-                            .what = action,
-                            .arg = name,
-                            .query = str_eq(action, STR("reset")) ? query : STR("")};
-}
-
-/* Asks for an action on an endpoint: "NAME", or "NAME?PARAMETERS". */
-static void act(struct req *r, const struct address *a)
-{
-    size_t n = a->arg.n;
-    char *arg = a->query.n ? arena_alloc(&r->mem, n + 1 + a->query.n) : NULL;
-    if (!arg || n + 1 + a->query.n > IPC_QUERY_MAX) {
-        if (a->query.n)
-            answer_error(r, 414, "the query is longer than 1,024 bytes", "");
-        else
-            ask(r, a->what, a->arg);
-        return;
-    }
-    memcpy(arg, a->arg.p, n);
-    arg[n] = '?';
-    memcpy(arg + n + 1, a->query.p, a->query.n);
-    ask(r, a->what, str_make(arg, n + 1 + a->query.n));
+    if (query.n && str_eq(action, STR("reset")))
+        name = with_query(path, 0, query); /* "NAME/reset?family=…" or "…?mark=…" */
+    return (struct address){.kind = ACTION, .what = action, .arg = name};
 }
 
 static void serve(struct req *r, const struct address *a)
@@ -341,11 +321,9 @@ static void serve(struct req *r, const struct address *a)
     case LOGS:
         answer_logs(r, a->arg);
         return;
-    case ACTION:
-        act(r, a);
-        return;
     case SHOWN:
     case ORDER:
+    case ACTION:
         ask(r, a->what, a->arg);
         return;
     case NOWHERE:

@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "worker/request/candidates.h"
 #include "common/policy/poison.h"
+#include "worker/shared/demand.h"
 #include "worker/shared/loan.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
@@ -51,7 +52,7 @@ static const struct exchange_ops exchange_ops = {exchange_news, exchange_failed}
 static void trial_back(struct req *r)
 {
     if (r->trial)
-        loan_trial_back(r->env->loans, r->trial_at, r->trial);
+        loan_trial_back(r->env->loans, r->trial_at, r->trial_cell, r->trial);
     r->trial = 0;
 }
 
@@ -62,7 +63,8 @@ static void start(struct req *r, struct ep *e, bool trial)
     if (r->trial && r->trial_at != e->live)
         trial_back(r);
     if (trial && !r->trial) {
-        r->trial = loan_trial_begin(r->env->loans, e->live);
+        r->trial_cell = candidates_trial_cell(r, e);
+        r->trial = loan_trial_begin(r->env->loans, e->live, r->trial_cell);
         r->trial_at = e->live; /* its struct tried holds a reference */
     }
     r->ep = ep_ref(e);
@@ -125,8 +127,8 @@ void attempt_served(struct req *r, bool whole)
         return;
     }
     if (r->has_conversation)
-        binding_replica_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash,
-                               r->sel.bound, r->bound_to);
+        binding_replica_served(r->env->binding, r->binding, (uint32_t)r->ep->id_hash, r->sel.bound,
+                               r->bound_to);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
@@ -136,7 +138,8 @@ void attempt_served(struct req *r, bool whole)
 
 void attempt_ended(struct req *r)
 {
-    if (r->goes_on && r->ep->live->view.success_wanted)
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    if (r->goes_on && (r->ep->live->view.success_wanted || cell_judges_success_wanted(&cells)))
         report_ended(r);
     r->goes_on = false;
 }
@@ -146,6 +149,7 @@ void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, stru
 {
     hold_keep_fields(r);
     evidence_read(ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
+    ev->model = r->sent;
     classify(ev, clock_wall_ms(), v);
 }
 
@@ -160,9 +164,11 @@ static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, st
 {
     struct evidence ev;
     if (net != NET_NONE)
-        classify_net(net, v);
+        classify_net(net, r->state != REQ_TRY, v);
     else
         attempt_judge(r, kind, seen, &ev, v);
+    if (r->side && v->scope == SCOPE_MODEL)
+        v->scope = SCOPE_ENDPOINT; /* a side path has no cell */
 }
 
 /* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do
@@ -195,25 +201,10 @@ static void same_again(struct req *r, struct ep *e, int64_t delay_ms)
     deadline_set(&r->deadline, delay_ms);
 }
 
-/* Where only endpoints that are marked for the request have refused it, and one without a mark
- * cools by its own word for not too long: 429. True: the request is answered. */
-static bool end_for_now(struct req *r)
-{
-    int64_t ms = r->no_verdict ? candidates_cooling_unmarked(r) : -1;
-    if (ms < 0 || ms > r->conf->retry.max_retry_after)
-        return false;
-    req_answer_error(r, 429,
-                     "only endpoints that do not serve such a request are left: another cools",
-                     (unsigned)((ms + 999) / 1000));
-    return true;
-}
-
 /* Answers the request without a success: no attempt is left. s: the last choice, or NULL. */
 static void end(struct req *r, const struct sel_result *s)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
-    if (end_for_now(r))
-        return;
     if (r->api == API_COUNT_TOKENS)
         side_answer_estimate(r);
     else
@@ -244,8 +235,6 @@ static void act(struct req *r, const struct retry_out *out, struct ep *e)
         break;
     }
     report_unserved(r);
-    if (end_for_now(r))
-        return;
     switch (r->nfailures ? out->reply : RETRY_REPLY_FINAL) { /* nfailures 0: out of memory */
     case RETRY_REPLY_THIS:
         if (r->failures[r->nfailures - 1].fail.kept) {
@@ -295,7 +284,7 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     enum side_next next = side_judge(r, kind, body, &v);
     if (t)
         t->used_up = true;
-    failures_add(r, &v, NET_NONE);
+    failures_add(r, &v, NET_NONE, false);
     failures_keep(r, body, false);
     if (next != SIDE_BACK) {
         if (r->first_refusal < 0)
@@ -330,14 +319,6 @@ static void replace_stale(struct req *r, struct tried *t, struct ep *e)
     same_again(r, e, 0);
 }
 
-/* A refusal by an endpoint (the row `at`) that is marked for the request is no verdict on it. */
-static void marked_refusal(struct req *r, int at, struct verdict *v)
-{
-    bool marked = at >= 0 && r->seps && r->seps[at].marked;
-    r->no_verdict = marked && (r->first_refusal < 0 || r->no_verdict);
-    v->no_opinion |= marked;
-}
-
 void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body)
 {
     if (r->side && net == NET_NONE) {
@@ -354,9 +335,6 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
     int at = candidates_index(r, e);
-    bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
-    if (refusal)
-        marked_refusal(r, at, &v);
     struct retry_in in = {
         .v = &v,
         .net = net,
@@ -371,7 +349,9 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .attempts_here = t ? t->attempts : r->attempts,
         .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
         .opinion = r->opinion,
+        .marked = r->seps && at >= 0 && r->seps[at].marked,
         .first_no_opinion = r->refusal.no_opinion,
+        .first_marked = r->first_refusal >= 0 && r->failures[r->first_refusal].fail.marked,
         .elapsed_ms = ms_since(r, r->began),
         .waited_ms = r->waited_ms,
         .rnd = rnd_next(&r->env->rnd),
@@ -383,10 +363,13 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         replace_stale(r, t, e);
         return;
     }
-    failures_add(r, &v, net);
+    /* A refusal is not "spared": it charges nothing by its class. */
+    bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
+    failures_add(r, &v, net, refusal && in.marked);
+    if (refusal && in.marked && r->first_refusal < 0)
+        r->first_refusal = (int)r->nfailures - 1; /* the answer if nothing better is left */
     failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
                   kind == EVIDENCE_BAD_200);
-    /* A refusal is not "spared": it charges nothing by its class. */
     report_failure(
         r, &v, net,
         (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});
@@ -398,7 +381,8 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     ep_unref(e);
 }
 
-bool attempt_possible(struct req *r)
+/* attempt_possible for the model that the request asks for. */
+static bool possible(struct req *r)
 {
     if (!candidates_fill(r))
         return false;
@@ -407,6 +391,24 @@ bool attempt_possible(struct req *r)
     sr.may_try = false; /* an endpoint that needs a trial does not count as usable */
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
     return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
+}
+
+bool attempt_possible(struct req *r)
+{
+    const struct asked *a = &r->env->demand->asked;
+    int64_t now = clock_boot_ms();
+    bool any = false, is = false;
+    for (size_t i = 0; i < ASKED_MAX && !is; i++) {
+        if (!asked_within(a, i, now))
+            continue;
+        any = true;
+        r->model = asked_name(a, i);
+        r->has_model = r->model.n > 0;
+        is = possible(r);
+    }
+    r->has_model = false;
+    r->model = STR("");
+    return any ? is : possible(r);
 }
 
 /* ---- the next attempt */
@@ -420,10 +422,17 @@ static void wait(struct req *r, int64_t ms)
     deadline_set(&r->deadline, ms);
 }
 
-/* The choice (r->sel) found no endpoint: waits if that may help, else ends. */
+/* The choice (r->sel) found no endpoint: waits if that may help, else ends. The first request for a
+ * model within the hour may bring a queued endpoint in reach, which the supervisor is about to
+ * say. */
 static void wait_or_end(struct req *r)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
+    int64_t asked = r->wait_since > 0 ? ms_since(r, r->wait_since) : 0;
+    if (r->first_asker && asked < LOAN_WAIT_MS && candidates_any_queued(r)) {
+        wait(r, LOAN_WAIT_MS - asked);
+        return;
+    }
     bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
     /* The wait for a place has its own time, after that for a trial's verdict. */
     if (!no_place)
@@ -507,7 +516,9 @@ void attempt_next(struct req *r)
         go(r, r->env->replica->eps[r->sel.at], r->sel.trial);
         return;
     }
-    if (r->sel.end == SEL_NEED_TRIAL)
-        loan_trial_ask(r->env->loans, r->env->replica->eps[r->sel.at]->live);
+    if (r->sel.end == SEL_NEED_TRIAL) {
+        const struct ep *e = r->env->replica->eps[r->sel.at];
+        loan_trial_ask(r->env->loans, e->live, candidates_trial_cell(r, e));
+    }
     wait_or_end(r);
 }

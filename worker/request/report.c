@@ -2,17 +2,27 @@
 
 #include "common/base/clock.h"
 #include "common/policy/marks.h"
+#include "common/policy/model_name.h"
 #include "common/policy/poison.h"
 #include "worker/request/candidates.h"
 #include "worker/shared/loan.h"
 #include "worker/request/req.h"
 
-/* Least seconds between two reports of an endpoint that differ in the model alone. */
-enum { MODEL_PAUSE_S = 10 };
+/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
+ * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a
+ * day. */
+enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 3600 };
 
 static uint64_t us_between(double from, double to)
 {
     return from > 0 && to > from ? (uint64_t)((to - from) * 1e6) : 0;
+}
+
+/* The model's name as e gets it; empty on side paths, and where no frame holds it. */
+static struct str sent_to(const struct req *r, const struct ep *e)
+{
+    struct str name = r->side ? STR("") : candidates_sent(r, e->ce);
+    return name.n <= IPC_MODEL_MAX ? name : STR("");
 }
 
 static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
@@ -24,6 +34,8 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
         .endpoint = str_c(e->ce->id),
         .cls = v->cls,
         .fault = v->fault,
+        .scope = v->scope,
+        .sent = sent_to(r, e),
         .retry_after_ms = v->retry_after_ms,
         .began_ms = clock_boot_ms() - (int64_t)(took / 1000),
         .ttfb_us = us_between(r->attempt_began, r->first_byte_at),
@@ -39,7 +51,7 @@ static uint64_t end_trial(struct req *r)
     uint64_t seq = r->trial;
     r->trial = 0;
     if (seq)
-        loan_trial_over(r->trial_at);
+        loan_trial_over(r->trial_at, r->trial_cell);
     return seq;
 }
 
@@ -84,10 +96,14 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.left = more.left;
     o.part = more.part;
     o.about_model = v->about_model;
-    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange)))
+    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange))) {
         o.fault = FAULT_REQUEST; /* charges nobody */
+        o.scope = SCOPE_REQUEST;
+    }
     o.message = message_of(r);
     r->ep->live->ok_reported = false;
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    cell_judges_reported(&cells, false);
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
         counters_charged(r->ep->live);
@@ -137,7 +153,7 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
 {
     enum mark_kind k = MARK_CONVERSATION;
     if (r->refusal.about_model) {
-        struct str model = candidates_model_at(r, r->refuser->ce);
+        struct str model = candidates_sent(r, r->refuser->ce);
         k = MARK_MODEL;
         o->item = model.n <= MARK_ITEM_MAX ? model : STR("");
     } else if (is_of_conversation(&r->refusal)) {
@@ -145,7 +161,7 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
     } else if (a->fail.status == 413) {
         k = MARK_SIZE;
         o->item = mark_size_name(r->body_len, room);
-    } else if (r->refusal.no_opinion && !r->no_verdict) {
+    } else if (r->refusal.no_opinion) {
         o->scope = SCOPE_ENDPOINT; /* a page or a redirect */
     } else if (a->fail.kept) {
         o->item = features_named(r->conf, r->head.f, r->head.nf, body_view(&r->body),
@@ -181,7 +197,8 @@ void report_overruled(struct req *r)
  * it. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
-    if (hash == live->model_reported || now - live->model_reported_at < MODEL_PAUSE_S)
+    double since = now - live->model_reported_at;
+    if (since < (hash == live->model_reported ? MODEL_AGAIN_S : MODEL_PAUSE_S))
         return false;
     live->model_reported = hash;
     live->model_reported_at = now;
@@ -214,16 +231,20 @@ void report_success(struct req *r, enum outcome_part part)
     if (r->message)
         tell_unserved(r, true);
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
-    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported);
-    wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported) ||
+                  cell_judges_success_due(&cells) || r->asked_for;
+    wanted |=
+        named && other_model(live, model_hash(candidates_sent(r, r->ep->ce)), ev_now(r->env->loop));
     if (!wanted)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
-    o.trial = end_trial(r);
     if (named)
         o.model = r->model;
     live->ok_reported = true;
+    cell_judges_reported(&cells, true);
+    o.trial = end_trial(r); /* forgets cells */
     uplink_outcome(r->env->uplink, &o);
 }
 

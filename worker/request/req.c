@@ -2,6 +2,7 @@
 
 #include "common/base/slab.h"
 #include "worker/request/access_line.h"
+#include "worker/request/candidates.h"
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
@@ -413,6 +414,7 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (copy) {
         r->has_model = true;
         r->model = str_make(copy, model.n);
+        r->model_key = cell_name_of(r->model);
         r->model_raw = hit->raw;
         r->model_changed = other != NULL;
     }
@@ -457,6 +459,8 @@ static void learn_body(struct req *r)
         r->has_conversation =
             conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + KEYS : NULL,
                               r->client ? r->client->name : NULL, r->env->secret, r->conversation);
+    if (r->has_conversation)
+        affinity_key(r->conversation, r->model_key.family, r->binding);
 }
 
 static void proxy_go(struct req *r)
@@ -473,6 +477,8 @@ static void proxy_go(struct req *r)
     if (!side_begin(r))
         return;
     learn_body(r);
+    if (!r->side)
+        candidates_note_demand(r);
     req_set(r, REQ_PICK);
     relay_start_pings(r);
     attempt_next(r);

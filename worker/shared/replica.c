@@ -14,6 +14,7 @@ void ep_live_unref(struct ep_live *l)
     if (--l->refs)
         return;
     pool_unref(l->pool);
+    cell_replica_free(&l->cells);
     mem_free(l);
 }
 
@@ -29,6 +30,7 @@ void ep_unref(struct ep *e)
         return;
     ep_live_unref(e->live);
     conf_unref(e->conf);
+    cell_families_free(&e->own_cells);
     mem_free(e);
 }
 
@@ -124,6 +126,7 @@ static struct ep_live *live_new(struct replica *r, const struct conf_endpoint *c
         l->pool = pool_new(loop, d);
     }
     live_begins(l, ce);
+    cell_replica_free(&l->cells); /* the supervisor sends them anew */
     return l;
 }
 
@@ -140,6 +143,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
         n->refs = 1;
         n->conf = conf_ref(c);
         n->ce = ce;
+        n->own_cells = cell_families_of(ce);
         n->index = (uint32_t)i;
         n->id_hash = strtoull(ce->id, NULL, 16);
         if (old) {
@@ -231,6 +235,23 @@ void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms)
                      m->suspect, m->until_ms, now_ms);
 }
 
+struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m, uint64_t *gone)
+{
+    struct ep *e = replica_find(r, m->endpoint);
+    *gone = 0;
+    if (!e)
+        return NULL;
+    cell_replica_set(&e->live->cells, m, gone);
+    return e->live;
+}
+
+void replica_update_models(struct replica *r, const struct ipc_models *m)
+{
+    struct ep *e = replica_find(r, m->endpoint);
+    if (e)
+        cell_replica_served(&e->live->cells, m);
+}
+
 enum sel_tier ep_view_tier(const struct ep_view *v)
 {
     if (v->breaker != BREAKER_CLOSED)
@@ -238,15 +259,6 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
     if (v->health == EP_UNHEALTHY)
         return SEL_UNHEALTHY;
     return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
-}
-
-/* FNV-1a: fast on short names; collisions can be provoked, but gain nothing. */
-uint64_t ep_model_hash(struct str model)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < model.n; i++)
-        h = (h ^ (uint8_t)model.p[i]) * 0x100000001b3u;
-    return h;
 }
 
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model)

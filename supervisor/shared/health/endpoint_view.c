@@ -3,7 +3,7 @@
 static bool stands_against(const struct ep_state *s)
 {
     return s->health != EP_HEALTHY || breaker_blemished(&s->breaker) || s->cooldown.own_until_ms ||
-           s->cooldown.untold || s->nameless.n;
+           s->cooldown.untold || s->nameless.n || cells_success_wanted(&s->cells);
 }
 
 struct ipc_endpoint endpoint_view_make(const char *id, const struct ep_state *s, int64_t now_ms)

@@ -23,7 +23,8 @@ void health_fini(struct health *h);
  * forgotten. The caller then calls health_send_all. */
 void health_conf(struct health *h, const struct conf *c, int64_t now_ms);
 
-/* Sends all endpoints' states, to one worker (before its START) or to HEALTH_ALL. */
+/* Sends all endpoints' states and the models asked for, to one worker (before its START) or to
+ * HEALTH_ALL. */
 void health_send_all(struct health *h, int slot, int64_t now_ms);
 
 /* Writes what lasts of each endpoint to `out`, which has room for h->n. Returns how many were
@@ -55,11 +56,13 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
 /* Handles UNSERVED: a message that no endpoint served is remembered as poison, one that an endpoint
  * served after all is forgotten. */
 void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms);
+/* Handles ASKED_HERE. */
+void health_asked(struct health *h, const struct ipc_asked_here *m, int64_t now_ms);
 /* Handles PLACES. */
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m) MUST_CHECK;
-/* Handles TRIAL_ASK. */
-void health_trial_ask(struct health *h, unsigned slot, struct str id);
-/* Handles TRIAL_BEGUN. */
+/* Handles TRIAL_ASK. In these three, family: whose cell's trial it is; empty: the endpoint's. */
+void health_trial_ask(struct health *h, unsigned slot, struct str id, struct str family);
+/* Handles TRIAL_BEGUN. seq tells the loan, whosever trial it is. */
 void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
                         int64_t now_ms);
 /* Handles TRIAL_BACK. */
@@ -98,6 +101,10 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
 
 /* Sends the states to all workers after they were taken over from another supervisor. */
 void health_taken(struct health *h, int64_t now_ms);
+
+/* Clears one cell of an endpoint, for an operator. False: nothing is known of it. */
+bool health_reset_cell(struct health *h, struct health_endpoint *e, struct str family,
+                       int64_t now_ms);
 
 /* Performs an operator's action on an endpoint that health_find gave. */
 void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms);

@@ -1,7 +1,9 @@
 #include "supervisor/shared/health/health_change.h"
 
 #include "supervisor/shared/health/endpoint_view.h"
+#include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_log.h"
+#include "supervisor/shared/health/health_trials.h"
 
 #include <string.h>
 
@@ -24,8 +26,18 @@ static void look_again(struct health *h, struct health_endpoint *e, int64_t now_
     h->touched = h->usable_changed = true;
 }
 
+/* Forgets the models that were not asked for within the hour. */
+static void forget_unasked(struct health *h, int64_t now_ms)
+{
+    for (int place; (place = asked_drop(&h->asked, now_ms)) >= 0;) {
+        offers_unasked(&h->offered.offers, (size_t)place);
+        h->touched = h->usable_changed = true;
+    }
+}
+
 void health_look_at_all(struct health *h, int64_t now_ms)
 {
+    forget_unasked(h, now_ms);
     for (size_t i = 0; i < h->n; i++)
         look_again(h, &h->v[i], now_ms);
 }
@@ -47,8 +59,7 @@ void health_send_state(struct health *h, struct health_endpoint *e, int64_t now_
  * lent. */
 static void forget(struct health_endpoint *e)
 {
-    if (e->state.breaker.state == BREAKER_CLOSED)
-        memset(e->asks, 0, sizeof e->asks);
+    health_trials_forget(e);
     if (e->state.verifying == EP_VERIFY_NONE)
         e->verify_slot = HEALTH_NONE;
 }
@@ -64,7 +75,8 @@ static void count_trips(const struct health *h, const struct health_endpoint *e,
                         const struct ep_changes *ch)
 {
     for (uint32_t i = 0; i < ch->n; i++)
-        if (ch->note[i].what == EP_NOTE_BREAKER && e->state.breaker.state == BREAKER_OPEN)
+        if (ch->note[i].what == EP_NOTE_BREAKER && !ch->note[i].family[0] &&
+            e->state.breaker.state == BREAKER_OPEN)
             health_count_event(h, e, HEALTH_TRIPPED);
 }
 
@@ -73,6 +85,7 @@ void health_changed(struct health *h, struct health_endpoint *e, const struct ep
 {
     forget(e);
     health_send_state(h, e, now_ms);
+    health_cells_send(h, e, now_ms);
     h->touched = e->touched = true;
     look_again(h, e, now_ms);
     count_trips(h, e, ch);

@@ -52,10 +52,10 @@ size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t 
         known++;
         memcpy(e->model, in[i].model, sizeof e->model);
         memcpy(e->state.counts, in[i].counts, sizeof e->state.counts);
-        ep_restore(&e->state, &h->conf, in[i].queued, by[in[i].disabled], in[i].draining, now_ms);
+        ep_restore(&e->state, &e->conf, in[i].queued, by[in[i].disabled], in[i].draining, now_ms);
         ep_restore_refusal(&e->state, in[i].refused_status, in[i].refused_wall_ms);
         if (in[i].disabled == SAVED_BY_NOTHING && !ep_enabled(&e->state))
-            ep_operator(&e->state, &h->conf, EP_ACT_ENABLE, now_ms, &ch);
+            ep_operator(&e->state, &e->conf, EP_ACT_ENABLE, now_ms, &ch);
         e->word = ep_word(&e->state, now_ms);
         e->word_since_ms = 0;
         if (ep_queued(&e->state) || e->state.disabled == EP_BY_AUTH)

@@ -109,20 +109,28 @@ def test_a_page_of_the_only_usable_one_does_not_queue_it(pair, how):
     assert q.count("endpoint a: failure queue out -> queued") == 0
 
 
-def test_the_last_one_for_a_model(raw, qcc):
-    """a alone offers claude-opus-*; that b is usable does not help those who ask for it."""
+def own_models(raw, qcc, config=None):
+    """a alone offers claude-opus-*; both offer m."""
     a, b = Site(raw, "a", 1), Site(raw, "b", 2)
     a.endpoint["models"] = {"allow": ["claude-opus-*", "m"]}
     b.endpoint["models"] = {"allow": ["claude-haiku-*"], "map": {"m": "n"}}
     q = qcc({"endpoints": [a.endpoint, b.endpoint], "balance": {"strategy": "priority_failover"},
-             "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 1}})
+             "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 1},
+             "failure_queue": {"verify_interval": "1h"}, **(config or {})})
+    return a, b, q
+
+
+def test_the_last_one_for_a_model_asked_for(raw, qcc):
+    """That b is usable does not help those who ask for claude-opus-4."""
+    a, b, q = own_models(raw, qcc)
+    assert ask(q, "claude-opus-4") == "a"
     a.how = PAGE
     assert ask(q) == "b"
     q.wait_log("endpoint a: health \\w+ -> unhealthy: the last one: still in service")
     a.how = reply(MESSAGE)
     assert q.count("endpoint a: failure queue out -> queued") == 0
     assert ask(q, "claude-opus-4") == "a" and ask(q, "claude-haiku-4") == "b"
-    # nobody needs it any more: what it offers is offered by b
+    # it is no longer offered anywhere
     a.endpoint["models"] = {"allow": ["m"]}
     q.reload({"endpoints": [a.endpoint, b.endpoint]})
     a.how = PAGE
@@ -133,6 +141,38 @@ def test_the_last_one_for_a_model(raw, qcc):
     q.reload({"endpoints": [a.endpoint, b.endpoint]})
     q.wait_log("endpoint a: failure queue out of reach -> in reach: no other is usable for its models")
     until(lambda: ask(q, "claude-opus-4") == "a", "a to be asked")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_model_that_nobody_asks_for_spares_nobody(raw, qcc, workers):
+    """The first that asks for it is served, at whatever worker."""
+    a, b, q = own_models(raw, qcc, {"workers": workers})
+    a.how = PAGE
+    assert ask(q) == "b"
+    q.wait_log("endpoint a: failure queue out -> queued")
+    a.how = reply(MESSAGE)
+    assert ask(q) == "b"
+    assert ask(q, "claude-opus-4") == "a"
+    assert q.count("endpoint a: failure queue out of reach -> in reach: no other is usable for its models") == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ready_for_what_is_asked_for(raw, qcc, workers):
+    """One model that would be served is enough; one that nobody asks for does not count."""
+    a, b, q = own_models(raw, qcc, {"workers": workers,
+                                    "breaker": {"failure_threshold": 1, "open_duration": "1h", "max_open_duration": "1h"}})
+
+    def ready():
+        return q.get("/readyz", port=q.admin_port)[0] == 200
+
+    assert ready()  # nothing was asked for
+    assert ask(q, "claude-opus-4") == "a"
+    a.how = None
+    ask(q, "claude-opus-4")
+    known(q, "a", tier="circuit_open")
+    assert b.endpoint and not ready()  # b is well, and nobody wants what it has
+    assert ask(q, "claude-haiku-4") == "b"
+    until(ready, "what b has to be asked for")
 
 
 @pytest.mark.parametrize("how", OUT + ["disabled"])

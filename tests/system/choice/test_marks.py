@@ -392,7 +392,7 @@ def test_marks_last_over_a_restart(house, sites):
     n = a.n
     assert went(q, 8, **HAS) == ["b"] * 8 and a.n == n
     assert went(q, effort="high") == ["b"]
-    assert q.count("field=effort: high none -> suspect") == 2
+    q.wait_log("field=effort: high none -> suspect", 2)
 
 
 def test_marks_last_over_an_upgrade(house, sites):

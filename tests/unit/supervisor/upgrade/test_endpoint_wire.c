@@ -68,8 +68,8 @@ static void fill(struct health_endpoint *e)
     s->degraded_until_ms = 6001;
     s->ttfb_us.eighths = 800;
     snprintf(e->model, sizeof e->model, "claude-x");
-    e->trial_slot = 3;
-    e->trial_seq = 41;
+    e->loan.slot = 3;
+    e->loan.seq = 41;
     e->verify_slot = 1;
     e->verify_seq = 42;
 }
@@ -117,13 +117,13 @@ static void there_and_back(void **state)
     assert_int_equal(y->ttfb_us.eighths, 800);
     assert_string_equal(b.h.v[0].model, "claude-x");
     /* What a worker there has is the predecessor's. */
-    assert_int_equal(b.h.v[0].trial_slot, HEALTH_PREDECESSOR);
-    assert_int_equal(b.h.v[0].trial_seq, 41);
+    assert_int_equal(b.h.v[0].loan.slot, HEALTH_PREDECESSOR);
+    assert_int_equal(b.h.v[0].loan.seq, 41);
     assert_int_equal(b.h.v[0].verify_slot, HEALTH_PREDECESSOR);
     assert_int_equal(b.h.v[0].verify_seq, 42);
     /* The other endpoint is as it was. */
     assert_int_equal(b.h.v[1].state.health, EP_UNKNOWN);
-    assert_int_equal(b.h.v[1].trial_slot, HEALTH_NONE);
+    assert_int_equal(b.h.v[1].loan.slot, HEALTH_NONE);
     buf_free(&wire);
     health_fini(&a.h);
     health_fini(&b.h);
@@ -218,7 +218,7 @@ static void nothing_hangs(void **state)
     begin(&a);
     begin(&b);
     fill(&a.h.v[0]);
-    a.h.v[0].trial_slot = a.h.v[0].verify_slot = HEALTH_NONE;
+    a.h.v[0].loan.slot = a.h.v[0].verify_slot = HEALTH_NONE;
     endpoint_wire_put(&a.h.v[0], &m);
     assert_true(endpoint_wire_get(&b.h, &b.conf, &m, 2000));
     assert_int_equal(b.h.v[0].state.breaker.trial, BREAKER_TRIAL_FREE);
@@ -241,7 +241,7 @@ static void the_predecessors_end_gives_back(void **state)
     health_slot_gone(&b.h, HEALTH_PREDECESSOR, 2001);
     assert_int_equal(b.h.v[0].state.breaker.trial, BREAKER_TRIAL_FREE);
     assert_int_equal(b.h.v[0].state.verifying, EP_VERIFY_NONE);
-    assert_int_equal(b.h.v[0].trial_slot, HEALTH_NONE);
+    assert_int_equal(b.h.v[0].loan.slot, HEALTH_NONE);
     health_fini(&a.h);
     health_fini(&b.h);
 }

@@ -1,4 +1,4 @@
-#include "common/policy/endpoint/offers.h"
+#include "supervisor/shared/places/offers.h"
 
 #include <string.h>
 
@@ -69,6 +69,10 @@ void offers_set_usable(struct offers *o, size_t i, bool usable)
     if (f->usable == usable)
         return;
     f->usable = usable;
+    for (uint64_t left = f->asked; left; left &= left - 1) {
+        uint32_t *n = &o->asked_usable[__builtin_ctzll(left)];
+        *n = usable ? *n + 1 : *n - 1;
+    }
     if (f->everything) {
         o->everything = usable ? o->everything + 1 : o->everything - 1;
         return;
@@ -85,7 +89,38 @@ void offers_set_usable(struct offers *o, size_t i, bool usable)
     }
 }
 
-bool offers_last(const struct offers *o, size_t i)
+static bool offers_model(const struct offer *f, struct str model)
+{
+    bool any = f->everything || model.n == 0;
+    for (size_t k = 0; k < f->n && !any; k++)
+        any =
+            f->text[k]->name ? str_eq(f->text[k]->text, model) : str_glob(f->text[k]->text, model);
+    return any;
+}
+
+void offers_unasked(struct offers *o, size_t place)
+{
+    uint64_t bit = (uint64_t)1 << place;
+    for (size_t i = 0; i < o->n; i++)
+        o->v[i].asked &= ~bit;
+    o->asked &= ~bit;
+    o->asked_usable[place] = 0;
+}
+
+void offers_asked(struct offers *o, size_t place, struct str model)
+{
+    uint64_t bit = (uint64_t)1 << place;
+    offers_unasked(o, place);
+    for (size_t i = 0; i < o->n; i++)
+        if (offers_model(&o->v[i], model)) {
+            o->v[i].asked |= bit;
+            o->asked |= bit;
+            o->asked_usable[place] += o->v[i].usable;
+        }
+}
+
+/* Whether it offers something at all that no other usable one offers. */
+static bool last_of_any(const struct offers *o, size_t i)
 {
     const struct offer *f = &o->v[i];
     if (f->everything)
@@ -94,6 +129,17 @@ bool offers_last(const struct offers *o, size_t i)
         return false;
     for (size_t k = 0; k < f->n; k++)
         if (f->text[k]->usable == f->usable)
+            return true;
+    return false;
+}
+
+bool offers_last(const struct offers *o, size_t i)
+{
+    const struct offer *f = &o->v[i];
+    if (o->asked == 0)
+        return last_of_any(o, i);
+    for (uint64_t left = f->asked; left; left &= left - 1)
+        if (o->asked_usable[__builtin_ctzll(left)] == f->usable)
             return true;
     return false;
 }

@@ -54,6 +54,7 @@ void supervisor_welcome(struct supervisor *s, struct slot *slot)
         .conf = next ? s->next.conf : s->conf,
         .listen = next ? &s->next.listen : &s->listen,
         .health = &s->health,
+        .marks = &s->marks,
     };
     slot_send_welcome(slot, &w);
     supervisor_feed(s, slot);
@@ -122,6 +123,7 @@ static bool on_outcome(struct supervisor *s, struct slot *slot, const struct ipc
                        const struct ipc_outcome *m, struct err *e)
 {
     (void)f;
+    marked_outcome(&s->marks, m, clock_boot_ms());
     return health_outcome(&s->health, slot->number, m, clock_boot_ms()) ||
            err_set(e, "it reported an outcome of class %u, fault %u", m->cls, m->fault);
 }
@@ -164,6 +166,14 @@ static bool on_unserved(struct supervisor *s, struct slot *slot, const struct ip
     (void)slot, (void)f, (void)e;
     health_unserved(&s->health, m, clock_boot_ms());
     return true;
+}
+
+static bool on_item(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                    const struct ipc_item *m, struct err *e)
+{
+    (void)slot, (void)f;
+    return marked_item(&s->marks, m, clock_boot_ms()) ||
+           err_set(e, "it reported a thing of kind %u", m->kind);
 }
 
 static bool on_asked_here(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,

@@ -1,5 +1,6 @@
 #include "worker/worker_ipc.h"
 
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/logring.h"
@@ -189,7 +190,8 @@ static bool on_models(struct worker *w, struct ipc_frame *f, const struct ipc_mo
 
 static bool on_mark(struct worker *w, struct ipc_frame *f, const struct ipc_mark *m, struct err *e)
 {
-    (void)w, (void)f, (void)m, (void)e;
+    (void)f, (void)e;
+    replica_mark(&w->replica, m, clock_boot_ms());
     return true;
 }
 

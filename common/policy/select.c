@@ -98,7 +98,7 @@ static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
     bool circuit = e->tier == SEL_CIRCUIT_OPEN;
     return (uint64_t)circuit << RANK_CIRCUIT |
            (uint64_t)(circuit && e->trial != SEL_TRIAL_MINE) << RANK_TRIAL |
-           (uint64_t)e->tried << RANK_TRIED | (uint64_t)e->marked << RANK_MARKED |
+           (uint64_t)e->tried << RANK_TRIED | (uint64_t)(e->marked != 0) << RANK_MARKED |
            (uint64_t)(e->tier & 3u) << RANK_TIER | (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
            (uint64_t)(e->weight == 0) << RANK_WEIGHT | (grouped(c) ? e->priority : 0);
 }
@@ -118,6 +118,13 @@ static enum sel_skip why_worse(uint64_t worse, uint64_t best)
         if (worse >> rows[i].bit != best >> rows[i].bit)
             return (enum sel_skip)rows[i].why;
     return worse != best ? SEL_SKIP_PRIORITY : SEL_SKIP_STRATEGY;
+}
+
+/* The same, with the kind of the mark that puts it behind. */
+static uint8_t why_behind(uint64_t worse, uint64_t best, uint8_t marked)
+{
+    enum sel_skip s = why_worse(worse, best);
+    return (uint8_t)((int)s + (s == SEL_SKIP_MARKED ? marked - 1 : 0));
 }
 
 /* The endpoints that the strategy chooses from: all of one rank. */
@@ -366,7 +373,7 @@ static void pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
     take(out, by_strategy(&g), eps);
     for (size_t i = 0; why && i < n; i++)
         if (why[i] == SEL_SKIP_NO && (int)i != out->at)
-            why[i] = (uint8_t)why_worse(rank(c, &eps[i]), best);
+            why[i] = why_behind(rank(c, &eps[i]), best, eps[i].marked);
     if (why && out->end == SEL_NEED_TRIAL)
         why[out->at] = SEL_SKIP_TRIAL_NEEDED;
 }
@@ -387,7 +394,10 @@ struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct
         enum sel_skip s = select_check(eps, i, r);
         if (s == SEL_SKIP_COOLING)
             shortest(&o.cool_ms, e->cooling_ms);
-        if (s == SEL_SKIP_COOLING && !e->marked)
+        /* the request itself may have used it up by the reply that named the wait */
+        bool waits =
+            s == SEL_SKIP_COOLING || (s == SEL_SKIP_USED_UP && e->own_word && e->cooling_ms > 0);
+        if (waits && !e->marked)
             shortest(&o.cool_unmarked_ms, e->cooling_ms);
         if ((int)i != at && s == SEL_SKIP_TRIAL_BUSY)
             o.busy++;
@@ -432,7 +442,16 @@ static const char *const skip_texts[SEL_SKIP__COUNT] = {
     [SEL_SKIP_CELL_CIRCUIT] = "the model's circuit is open",
     [SEL_SKIP_CELL_COOLING_TOLD_NOTHING] = "the model cools",
     [SEL_SKIP_CELL_TRIAL_NEEDED] = "the model's circuit is open, trial needed",
-    [SEL_SKIP_MARKED] = "refuses what the request carries",
+    [SEL_SKIP_MARKED + MARK_MODEL] = "marked: model",
+    [SEL_SKIP_MARKED + MARK_BETA] = "marked: beta",
+    [SEL_SKIP_MARKED + MARK_VERSION] = "marked: version",
+    [SEL_SKIP_MARKED + MARK_HEADER] = "marked: header",
+    [SEL_SKIP_MARKED + MARK_FIELD] = "marked: field",
+    [SEL_SKIP_MARKED + MARK_TOOL] = "marked: tool",
+    [SEL_SKIP_MARKED + MARK_CODING] = "marked: coding",
+    [SEL_SKIP_MARKED + MARK_SIZE] = "marked: size",
+    [SEL_SKIP_MARKED + MARK_PATH] = "marked: path",
+    [SEL_SKIP_MARKED + MARK_CONVERSATION] = "marked: conversation",
 };
 
 static const char *const end_texts[SEL_END__COUNT] = {

@@ -22,6 +22,7 @@
 #define QCC_COMMON_POLICY_SELECT_H
 
 #include "common/base/base.h"
+#include "common/policy/marks.h"
 #include "common/base/str.h"
 #include "common/policy/model_name.h"
 
@@ -54,14 +55,14 @@ struct sel_ep {
     uint32_t ttfb_us; /* moving average of time to first byte; 0: not known */
     uint8_t tier;     /* enum sel_tier */
     uint8_t trial;    /* enum sel_trial; looked at when tier is SEL_CIRCUIT_OPEN */
+    uint8_t marked;   /* 1 + enum mark_kind of a mark that the request carries; 0: none */
     bool enabled, queued, draining;
     bool own_word;   /* its replies named how long it cools */
     bool cell_tier;  /* the tier is that of the request's cell, the endpoint's own is better */
     bool cell_cools; /* only the request's cell cools, or only that by its own word */
     bool full;       /* max_concurrent reached */
-    bool model_ok;   /* offers the model, the model is not blocked there, and no_path is not set */
+    bool model_ok;   /* offers the model, and no_path is not set */
     bool no_path;    /* the path is not allowed there; kept apart for the reason in logs */
-    bool marked;     /* refuses something that this request carries (marks.h) */
     bool tried;      /* this request has failed there, but may be repeated there */
     bool refused;    /* the last attempt there was a permanent refusal: used_up, but no failure */
     bool used_up;    /* this request may not go there again (retry_uses_up) */
@@ -142,7 +143,8 @@ enum sel_skip {
     SEL_SKIP_CELL_CIRCUIT,
     SEL_SKIP_CELL_COOLING_TOLD_NOTHING,
     SEL_SKIP_CELL_TRIAL_NEEDED,
-    SEL_SKIP_MARKED, /* marked, and another is not */
+    SEL_SKIP_MARKED, /* with the mark's kind: SEL_SKIP_MARKED + enum mark_kind */
+    SEL_SKIP_MARKED_LAST = SEL_SKIP_MARKED + MARK__COUNT - 1,
     SEL_SKIP__COUNT
 };
 

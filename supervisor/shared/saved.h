@@ -1,10 +1,11 @@
-/* saved: what lasts over a restart, as it passes between its owners (health.h, totals.h) and the
- * file (store_file.h). */
+/* saved: what lasts over a restart, as it passes between its owners (health.h, totals.h,
+ * marked.h) and the file (store_file.h). */
 #ifndef QCC_SUPERVISOR_SHARED_SAVED_H
 #define QCC_SUPERVISOR_SHARED_SAVED_H
 
 #include "common/base/base.h"
 #include "common/ipc/ipc.h"
+#include "common/policy/marks.h"
 
 /* Why an endpoint is disabled, as numbers of the file, which never get another meaning. */
 enum saved_disabled {
@@ -42,6 +43,14 @@ struct saved_cell {
     int64_t open_until_ms; /* when it is half open; with open_ms 0 without a meaning */
     int64_t own_until_ms;  /* end of the cooldown by its own word; 0: none */
     int64_t served_ms;     /* last success, to ten minutes; 0: none */
+};
+
+/* A mark (common/policy/marks.h). */
+struct saved_mark {
+    char id[9]; /* of the endpoint */
+    uint8_t kind, n;
+    char name[MARK_NAME_MAX];
+    int64_t until_wall_ms; /* CLOCK_REALTIME */
 };
 
 #endif

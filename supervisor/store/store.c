@@ -80,6 +80,9 @@ static struct store_view look(struct store *st)
     struct saved_cell *cells;
     v.ncells = health_save_cells(env->health, &cells);
     v.cells = cells;
+    struct saved_mark *m = mem_zalloc(env->marks->table.n + 1, sizeof *m);
+    v.nmarks = marked_save(env->marks, m, v.now_ms, v.wall_ms);
+    v.marks = m;
     return v;
 }
 
@@ -88,14 +91,15 @@ static void drop(struct store_view *v)
 {
     mem_free((void *)v->endpoints);
     mem_free((void *)v->cells);
+    mem_free((void *)v->marks);
 }
 
 enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
 
 static enum change changed(const struct store *st, const struct store_view *v)
 {
-    if (st->moves != st->env.bindings->moves || st->nendpoints != v->nendpoints ||
-        st->ncells != v->ncells ||
+    if (st->moves != st->env.bindings->moves || st->marks != st->env.marks->moves ||
+        st->nendpoints != v->nendpoints || st->ncells != v->ncells ||
         (v->ncells && memcmp(st->cells, v->cells, v->ncells * sizeof *v->cells) != 0))
         return CHANGE_STATE;
     enum change c = CHANGE_NONE;
@@ -113,10 +117,11 @@ static enum change changed(const struct store *st, const struct store_view *v)
     return c;
 }
 
-/* Records the view as saved; takes over its endpoints. */
+/* Records the view as saved; takes it over. */
 static void remember(struct store *st, struct store_view *v)
 {
     mem_free(st->endpoints);
+    mem_free((void *)v->marks);
     st->endpoints = (struct saved_endpoint *)v->endpoints;
     st->nendpoints = v->nendpoints;
     mem_free(st->cells);
@@ -125,6 +130,7 @@ static void remember(struct store *st, struct store_view *v)
     memcpy(st->counters, v->counters, sizeof st->counters);
     st->moves = st->env.bindings->moves;
     st->uses = st->env.bindings->uses;
+    st->marks = st->env.marks->moves;
 }
 
 /* A save has ended. code: 0, or errno. */
@@ -374,6 +380,7 @@ static bool take_up(struct store *st, struct str file, const char *from, struct 
     for (uint32_t i = 0; i < im.nendpoints; i++)
         totals_restore_endpoint(st->env.totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
     size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_boot_ms());
+    marked_restore(st->env.marks, im.marks, im.nmarks, clock_boot_ms(), clock_wall_ms());
     log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
              from);
     store_image_fini(&im);

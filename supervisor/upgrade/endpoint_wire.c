@@ -37,7 +37,6 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
         .degraded_until_ms = s->degraded_until_ms,
         .ttfb_eighths = s->ttfb_us.eighths,
         .model = str_c(e->model),
-        .blocks = str_make((const char *)s->blocks.v, s->blocks.n * sizeof s->blocks.v[0]),
     };
 }
 
@@ -50,8 +49,7 @@ void endpoint_wire_move_time(int64_t *t, int64_t by_ms)
         *t = -1;
 }
 
-void endpoint_wire_move(struct ipc_up_endpoint *m, struct ep_block blocks[static EP_BLOCKS],
-                        int64_t by_ms)
+void endpoint_wire_move(struct ipc_up_endpoint *m, int64_t by_ms)
 {
     int64_t *const times[] = {&m->breaker_since_ms,     &m->cool_own_until_ms,
                               &m->cool_untold_until_ms, &m->cool_untold_at_ms,
@@ -59,13 +57,6 @@ void endpoint_wire_move(struct ipc_up_endpoint *m, struct ep_block blocks[static
                               &m->queue_next_ms,        &m->degraded_until_ms};
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
         endpoint_wire_move_time(times[i], by_ms);
-    size_t n = m->blocks.n / sizeof blocks[0];
-    if (n == 0 || n > EP_BLOCKS || m->blocks.n % sizeof blocks[0])
-        return; /* endpoint_wire_get refuses a wrong length */
-    memcpy(blocks, m->blocks.p, m->blocks.n);
-    for (size_t i = 0; i < n; i++)
-        endpoint_wire_move_time(&blocks[i].until_ms, by_ms);
-    m->blocks.p = (const char *)blocks;
 }
 
 void endpoint_wire_move_count(struct ipc_up_count *m, int64_t by_ms)
@@ -79,8 +70,6 @@ static bool possible(const struct ipc_up_endpoint *m)
     return m->health < EP_HEALTH__COUNT && m->disabled < EP_DISABLED__COUNT &&
            m->verifying <= EP_VERIFY_ASKED && m->breaker < BREAKER__COUNT &&
            m->breaker_trial <= BREAKER_TRIAL_RUNNING && m->queue <= FAILQ_DISABLED &&
-           m->blocks.n % sizeof(struct ep_block) == 0 &&
-           m->blocks.n <= EP_BLOCKS * sizeof(struct ep_block) &&
            m->queued_why.n < sizeof((struct ep_state *)0)->queued_why;
 }
 
@@ -126,9 +115,6 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
     text(s->queued_why, m->queued_why);
     s->degraded_until_ms = m->degraded_until_ms;
     s->ttfb_us.eighths = m->ttfb_eighths;
-    s->blocks.n = (uint32_t)(m->blocks.n / sizeof s->blocks.v[0]);
-    if (m->blocks.n)
-        memcpy(s->blocks.v, m->blocks.p, m->blocks.n);
 }
 
 bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,

@@ -402,6 +402,7 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         struct ipc_trial_ask ask;
         struct ipc_stats stats;
         struct ipc_unserved unserved;
+        struct ipc_item item;
     } m;
     if (!pre->same_ipc)
         return true;
@@ -415,8 +416,14 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
     if (u->what == IPC_BINDS)
         return ipc_get_binds(&f, &m.binds) &&
                bindings_on_binds(pre->env.bindings, m.binds.records, now);
-    if (u->what == IPC_OUTCOME)
-        return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
+    if (u->what == IPC_OUTCOME) {
+        if (!ipc_get_outcome(&f, &m.outcome))
+            return false;
+        marked_outcome(pre->env.marks, &m.outcome, now);
+        return health_outcome(h, who, &m.outcome, now);
+    }
+    if (u->what == IPC_ITEM)
+        return ipc_get_item(&f, &m.item) && marked_item(pre->env.marks, &m.item, now);
     if (u->what == IPC_VERDICT)
         return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
     if (u->what == IPC_UNSERVED && ipc_get_unserved(&f, &m.unserved))
@@ -436,8 +443,7 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
 {
     if (f->id == IPC_UP_ENDPOINT) {
         GET(up_endpoint)
-        struct ep_block blocks[EP_BLOCKS];
-        endpoint_wire_move(&m, blocks, clock_suspended_ms());
+        endpoint_wire_move(&m, clock_suspended_ms());
         return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_boot_ms()) ||
                err_set(e, "the running supervisor sent an invalid state of an endpoint");
     }
@@ -507,6 +513,17 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_PAST && pre->phase == PREDECESSOR_SERVING) {
         GET(up_past)
         endpoint_wire_get_past(pre->env.health, &m);
+        return true;
+    }
+    if (f->id == IPC_UP_MARK && pre->phase == PREDECESSOR_SERVING) {
+        GET(up_mark)
+        struct saved_mark x = {
+            .kind = (uint8_t)m.kind, .n = (uint8_t)m.name.n, .until_wall_ms = m.until_ms};
+        if (m.kind >= MARK__COUNT || m.name.n > sizeof x.name || m.endpoint.n >= sizeof x.id)
+            return err_set(e, "the running supervisor sent an invalid mark");
+        memcpy(x.id, m.endpoint.p, m.endpoint.n);
+        memcpy(x.name, m.name.p, m.name.n);
+        marked_restore(pre->env.marks, &x, 1, clock_boot_ms(), clock_wall_ms());
         return true;
     }
     if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {

@@ -12,6 +12,7 @@
 #include "common/conf/conf.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
+#include "supervisor/shared/marks/marked.h"
 #include "supervisor/upgrade/handover.h"
 #include "supervisor/upgrade/successor.h"
 
@@ -43,6 +44,7 @@ struct predecessor_env {
     struct ev_loop *loop;
     const struct plan_intent *intent;
     struct health *health;
+    struct marked *marks;
     struct totals *totals;
     struct bindings *bindings;
     struct store *store;

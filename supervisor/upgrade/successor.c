@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "supervisor/process/container.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/shared/events.h"
@@ -232,9 +233,8 @@ static void give_state(struct successor *u)
         struct ipc_up_refused refused;
         struct ipc_up_count count;
         const struct health_endpoint *e = &u->env.health->v[i];
-        struct ep_block blocks[EP_BLOCKS];
         endpoint_wire_put(e, &m);
-        endpoint_wire_move(&m, blocks, -clock_suspended_ms());
+        endpoint_wire_move(&m, -clock_suspended_ms());
         send_up(u, -1, ipc_put_v_up_endpoint, &m);
         if (endpoint_wire_put_refused(e, &refused))
             send_up(u, -1, ipc_put_v_up_refused, &refused);
@@ -286,6 +286,24 @@ static void give_past(struct successor *u)
     }
 }
 
+/* Sends UP_MARK of all marks. */
+static void give_marks(struct successor *u)
+{
+    const struct marks *t = &u->env.marks->table;
+    if (u->ipc < HANDOVER_MARK_IPC)
+        return;
+    struct saved_mark *v = mem_zalloc(t->n + 1, sizeof *v);
+    size_t n = marked_save(u->env.marks, v, clock_boot_ms(), clock_wall_ms());
+    for (size_t i = 0; i < n; i++) {
+        struct ipc_up_mark m = {.endpoint = str_c(v[i].id),
+                                .kind = v[i].kind,
+                                .name = str_make(v[i].name, v[i].n),
+                                .until_ms = v[i].until_wall_ms};
+        send_up(u, -1, ipc_put_v_up_mark, &m);
+    }
+    mem_free(v);
+}
+
 static void done(struct successor *u)
 {
     struct ipc_up_done m = {};
@@ -293,6 +311,7 @@ static void done(struct successor *u)
     ev_timer_stop(u->env.loop, &u->late);
     systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
     give_past(u);
+    give_marks(u);
     send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);
@@ -532,7 +551,7 @@ static bool of_interest(enum successor_phase phase, enum ipc_id id)
     return id == IPC_BINDS ||
            (phase != SUCCESSOR_STARTING &&
             (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS || id == IPC_TRIAL_BEGUN ||
-             id == IPC_TRIAL_BACK || id == IPC_TRIAL_ASK || id == IPC_UNSERVED));
+             id == IPC_TRIAL_BACK || id == IPC_TRIAL_ASK || id == IPC_UNSERVED || id == IPC_ITEM));
 }
 
 void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)

@@ -302,7 +302,7 @@ static struct address find(struct str path, struct str query)
     if (name.n == 0 || name.n > LONGEST_NAME || !is_one_of(action, actions, COUNT_OF(actions)))
         return (struct address){0};
     if (query.n && str_eq(action, STR("reset")))
-        name = with_query(path, 0, query); /* "NAME/reset?family=…" */
+        name = with_query(path, 0, query); /* "NAME/reset?family=…" or "…?mark=…" */
     return (struct address){.kind = ACTION, .what = action, .arg = name};
 }
 

@@ -17,7 +17,9 @@ struct walk {
     const struct json_want *want;
     struct json_hit *hits;
     size_t n;
-    uint64_t filter; /* the name_bit() of all wanted names, outer and inner */
+    uint64_t filter;    /* the name_bit() of all wanted names, outer and inner */
+    json_each_fn *each; /* NULL: no member is told, or no more are wanted */
+    void *ctx;
 };
 
 /* ---- strings */
@@ -333,6 +335,8 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
                       : !want->inner.n && name_is(name, escaped, want->name))
                 w->hits[i] = hit;
         }
+        if (w->each && !outer && !w->each(w->ctx, name, escaped, &hit))
+            w->each = NULL;
         c = next_byte(w);
         if (c == '}')
             return true;
@@ -341,24 +345,56 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
     }
 }
 
-bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
-                  struct json_hit *hits, size_t n)
+static bool find(struct walk w, struct str body)
 {
-    if (n)
-        memset(hits, 0, n * sizeof *hits);
-    if (n > WANTS_MAX || !body.n)
+    if (w.n)
+        memset(w.hits, 0, w.n * sizeof *w.hits);
+    if (w.n > WANTS_MAX || !body.n)
         return false;
-    struct walk w = {
-        .skip = by, .p = body.p, .end = body.p + body.n, .want = want, .hits = hits, .n = n};
-    for (size_t i = 0; i < n; i++)
-        w.filter |= name_bit(want[i].name) | (want[i].inner.n ? name_bit(want[i].inner) : 0);
+    w.p = body.p;
+    w.end = body.p + body.n;
+    for (size_t i = 0; i < w.n; i++)
+        w.filter |= name_bit(w.want[i].name) | (w.want[i].inner.n ? name_bit(w.want[i].inner) : 0);
     if (next_byte(&w) != '{' || !read_members(&w, 1, NULL, false))
         return false;
     skip_blank(&w);
     return w.p == w.end;
 }
 
+bool json_find_by(const struct json_skip *by, struct str body, const struct json_want *want,
+                  struct json_hit *hits, size_t n)
+{
+    return find((struct walk){.skip = by, .want = want, .hits = hits, .n = n}, body);
+}
+
 bool json_find(struct str body, const struct json_want *want, struct json_hit *hits, size_t n)
 {
     return json_find_by(json_skip_best(), body, want, hits, n);
+}
+
+bool json_find_each(struct str body, const struct json_want *want, struct json_hit *hits, size_t n,
+                    json_each_fn *each, void *ctx)
+{
+    struct walk w = {.skip = json_skip_best(), .want = want, .hits = hits, .n = n};
+    w.each = each;
+    w.ctx = ctx;
+    return find(w, body);
+}
+
+void json_each(struct str text, json_each_fn *fn, void *ctx)
+{
+    struct walk w = {.skip = json_skip_best(), .p = text.p, .end = text.p + text.n};
+    int open = text.n ? next_byte(&w) : -1;
+    if (open != '{' && open != '[')
+        return;
+    for (int c = ','; c == ','; c = next_byte(&w)) {
+        struct str name = {0};
+        bool escaped = false;
+        if (open == '{' &&
+            (next_byte(&w) != '"' || !read_string(&w, &name, &escaped) || next_byte(&w) != ':'))
+            return;
+        struct json_hit hit;
+        if (!read_value(&w, 1, &hit) || !fn(ctx, name, escaped, &hit))
+            return;
+    }
 }

@@ -37,6 +37,18 @@ struct json_hit {
 bool json_find(struct str body, const struct json_want *want, struct json_hit *hits,
                size_t n) MUST_CHECK;
 
+/* A member of an object, or an element of an array (name n 0). escaped: the name has backslashes.
+ * False: no more are wanted. */
+typedef bool json_each_fn(void *ctx, struct str name, bool escaped, const struct json_hit *value);
+
+/* json_find that also calls `each` for the members of the outermost object, in the same walk. */
+bool json_find_each(struct str body, const struct json_want *want, struct json_hit *hits, size_t n,
+                    json_each_fn *each, void *ctx) MUST_CHECK;
+
+/* Calls fn for each member or element of the text, an object or an array, and for none of what lies
+ * deeper. Stops where the text is malformed. */
+void json_each(struct str text, json_each_fn *fn, void *ctx);
+
 struct json_skip;
 
 /* json_find with one implementation of json_skip.h, for tests that compare them. */

@@ -77,13 +77,45 @@ bool candidates_any_queued(const struct req *r)
     return false;
 }
 
-/* Whether e offers the model and it is not blocked there. now: CLOCK_BOOTTIME, in ms. */
-static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
+bool candidates_carries(const struct req *r, const struct ep *e, const struct mark *m)
 {
-    const struct ep_view *v = &e->live->view;
-    if (!candidates_offers(r, e->ce))
+    char room[MARK_NAME_MAX];
+    switch ((enum mark_kind)m->kind) {
+    case MARK_MODEL:
+        return str_eq(candidates_sent(r, e->ce), mark_text(m));
+    case MARK_CONVERSATION:
+        return r->has_conversation &&
+               str_eq(mark_conversation_name(r->conversation, room), mark_text(m));
+    case MARK_SIZE:
+        return r->body_len >= m->size;
+    case MARK_PATH:
         return false;
-    return !r->has_model || v->nblocks == 0 || !ep_model_blocked_here(v, model_hash(r->model), now);
+    case MARK_BETA:
+    case MARK_VERSION:
+    case MARK_HEADER:
+    case MARK_FIELD:
+    case MARK_TOOL:
+    case MARK_CODING:
+    case MARK__COUNT:
+        break;
+    }
+    return r->features && features_carry(r->features, m->hash);
+}
+
+/* Enters which endpoints have a mark that the request carries. now: CLOCK_BOOTTIME, in ms. */
+static void fill_marked(struct req *r, int64_t now)
+{
+    const struct replica *rep = r->env->replica;
+    for (uint32_t k = 0; k < rep->marks.n; k++) {
+        const struct mark *m = &rep->marks.v[k];
+        if (m->suspect || m->until_ms <= now ||
+            (mark_is_feature((enum mark_kind)m->kind) && m->kind != MARK_SIZE &&
+             !(r->features && features_carry(r->features, m->hash))))
+            continue;
+        for (size_t i = 0; i < rep->n; i++)
+            if (rep->eps[i]->id_hash == m->endpoint && candidates_carries(r, rep->eps[i], m))
+                r->seps[i].marked = (uint8_t)(1 + m->kind);
+    }
 }
 
 static bool full(const struct req *r, const struct ep *e, int64_t now)
@@ -193,7 +225,7 @@ bool candidates_fill(struct req *r)
             .queued = v->queued,
             .draining = v->draining,
             .full = full(r, e, now),
-            .model_ok = model_ok(r, e, now),
+            .model_ok = candidates_offers(r, e->ce),
         };
         r->seps[i].tried = r->seps[i].refused = refused_before(r, e);
         if (r->side)
@@ -202,6 +234,8 @@ bool candidates_fill(struct req *r)
         if (e->live->cells.n)
             fill_cell(r, e, &r->seps[i], now);
     }
+    if (rep->marks.n && !r->side)
+        fill_marked(r, now);
     for (const struct tried *t = r->tried; t; t = t->next)
         for (size_t i = 0; i < rep->n; i++)
             if (rep->eps[i]->live == t->live) {

@@ -10,6 +10,7 @@
 struct conf_endpoint;
 struct ep;
 struct ep_live;
+struct mark;
 struct req;
 struct tried;
 
@@ -33,6 +34,9 @@ bool candidates_any_queued(const struct req *r);
 
 /* Whether the request may use the endpoint's key on a side path (endpoints[].paths). */
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce);
+
+/* Whether the request carries what that mark or suspect of e is about. */
+bool candidates_carries(const struct req *r, const struct ep *e, const struct mark *m);
 
 /* What the request has learned of an endpoint; made when it is not there yet, with a reference to
  * `live` that attempt_forget drops. NULL: no memory. */

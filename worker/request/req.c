@@ -421,6 +421,19 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     buf_free(&plain);
 }
 
+/* Notes what the request carries of what is marked or suspect somewhere. NULL: nothing is, or it is
+ * no message. */
+static struct features *learn_head(struct req *r)
+{
+    const struct marks *t = &r->env->replica->marks;
+    if (r->side || !features_wanted(t) ||
+        !(r->features = arena_alloc(&r->mem, sizeof *r->features)))
+        return NULL;
+    *r->features = (struct features){0};
+    features_of_head(r->features, t, r->head.f, r->head.nf);
+    return r->features;
+}
+
 static void learn_body(struct req *r)
 {
     enum { MODEL, STREAM, KEYS };
@@ -434,8 +447,11 @@ static void learn_body(struct req *r)
     if (affinity)
         n += conversation_wants(r->conf, want + KEYS);
     bool looked = r->body.len > 0 && r->method == METHOD_POST;
+    struct features_body marked = {learn_head(r), &r->env->replica->marks, 0, {0}};
     if (looked) {
-        r->json = json_find(body_view(&r->body), want, hit, n);
+        bool each = marked.s && features_wanted_of_body(marked.t);
+        r->json = json_find_each(body_view(&r->body), want, hit, n,
+                                 each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
         r->stream = hit[STREAM].kind == JSON_IS_TRUE;
     }

@@ -24,6 +24,7 @@
 #include "common/policy/retry.h"
 #include "common/policy/select.h"
 #include "worker/intake/body.h"
+#include "worker/intake/features.h"
 #include "worker/evidence/evidence.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
@@ -138,6 +139,7 @@ struct req {
     uint64_t conversation[2];
     uint64_t binding[2]; /* affinity_key of the conversation and the family of `model` */
     const struct conf_client *client;
+    struct features *features; /* what it carries of what is marked somewhere; NULL: none; in mem */
 
     /* the attempts */
     struct exchange exchange;

@@ -195,6 +195,7 @@ void replica_free(struct replica *r)
     mem_free(r->eps);
     SSL_CTX_free(r->tls);
     mem_free(r->ca_pem);
+    marks_free(&r->marks);
     *r = (struct replica){0};
 }
 
@@ -219,12 +220,19 @@ struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
         .cooldown_until_ms = m->cooldown_until_ms,
         .own_until_ms = m->own_until_ms,
     };
-    v.nblocks = (uint32_t)min_size(m->blocks.n / sizeof v.blocks[0], EP_BLOCKS);
-    if (v.nblocks)
-        memcpy(v.blocks, m->blocks.p, v.nblocks * sizeof v.blocks[0]);
     e->live->view = v;
     e->live->ok_reported = false;
     return e->live;
+}
+
+void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms)
+{
+    char id[9] = "";
+    memcpy(id, m->endpoint.p, min_size(m->endpoint.n, 8));
+    r->marks.mem = &mem_heap;
+    marks_tick(&r->marks, now_ms);
+    (void)!marks_put(&r->marks, strtoull(id, NULL, 16), (enum mark_kind)m->kind, m->name,
+                     m->suspect, m->until_ms, now_ms);
 }
 
 struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m, uint64_t *gone)
@@ -251,14 +259,6 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
     if (v->health == EP_UNHEALTHY)
         return SEL_UNHEALTHY;
     return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
-}
-
-bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms)
-{
-    for (uint32_t i = 0; i < v->nblocks; i++)
-        if (v->blocks[i].model == hash && v->blocks[i].until_ms > now_ms)
-            return true;
-    return false;
 }
 
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model)

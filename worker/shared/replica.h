@@ -10,6 +10,7 @@
 #include "common/ipc/ipc.h"
 #include "common/ipc/stats.h"
 #include "common/policy/endpoint/endpoint_state.h"
+#include "common/policy/marks.h"
 #include "worker/shared/cell_replica.h"
 #include "worker/upstream/pool.h"
 
@@ -31,8 +32,6 @@ struct ep_view {
     /* until when count_tokens is not tried there (CLOCK_BOOTTIME); 0: none */
     int64_t no_count_until_ms;
     int64_t counted_ms; /* when it last counted tokens for any worker (CLOCK_BOOTTIME); 0: never */
-    struct ep_block blocks[EP_BLOCKS];
-    uint32_t nblocks;
 };
 
 /* What this worker has on loan of one endpoint (loan.h). All zero: nothing. */
@@ -89,8 +88,9 @@ struct replica {
     /* endpoints that a reload took out while requests used them: one that comes back goes on with
      * its open requests and places; holds a reference to each */
     struct ep_live *departed;
-    SSL_CTX *tls; /* owned; for https endpoints; NULL while there is none */
-    char *ca_pem; /* owned; the certificates that `tls` trusts; NULL: the system's */
+    struct marks marks; /* of all endpoints, by ep.id_hash; times of CLOCK_BOOTTIME */
+    SSL_CTX *tls;       /* owned; for https endpoints; NULL while there is none */
+    char *ca_pem;       /* owned; the certificates that `tls` trusts; NULL: the system's */
 };
 
 /* Puts a configuration into force: endpoints that stay keep their state and pool. `room` is called
@@ -109,6 +109,9 @@ struct ep *replica_find(const struct replica *r, struct str id);
  * is dropped. */
 struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m);
 
+/* MARK: stores a mark or suspect, or that it is none any more. */
+void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms);
+
 /* CELL: stores the state of a cell. NULL: its endpoint is not in the configuration, and the message
  * is dropped. *gone: as of cell_replica_set. */
 struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m, uint64_t *gone);
@@ -124,9 +127,6 @@ void ep_unref(struct ep *e);
 
 /* Drops a reference; with the last one l is freed and its pool released. */
 void ep_live_unref(struct ep_live *l);
-
-/* Whether the model with that hash is blocked at the endpoint. now_ms: CLOCK_BOOTTIME. */
-bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms);
 
 /* The name under which the endpoint has the model (its models.map); NULL: the same name. */
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model);

@@ -103,13 +103,6 @@ static void cool(struct ep_state *s, const struct ep_conf *c, const struct ep_re
     degrade(s, why, ch);
 }
 
-static void block_model(struct ep_state *s, const struct ep_conf *c, uint64_t model,
-                        const char *why, int64_t now_ms, struct ep_changes *ch)
-{
-    model_blocks_add(&s->blocks, model, now_ms + c->block_ms);
-    ep_change(ch, "", EP_NOTE_MODEL, "open", "blocked", why, c->block_ms);
-}
-
 /* ---- cells */
 
 struct cell_conf ep_cell_conf(const struct ep_conf *c)
@@ -228,9 +221,12 @@ void ep_charge(struct ep_state *s, const struct ep_conf *c, const struct ep_repo
         return;
     case OUTCOME_PERMANENT:
         if (r->net == NET_NONE) {
-            if (r->overruled && r->about_model)
-                block_model(s, c, r->model, why, now_ms, ch);
-            else if (r->overruled)
+            if (r->overruled && r->page)
+                ep_enqueue(s, c, why, ctx, now_ms, ch);
+            if (!r->overruled || !r->nameless)
+                return;
+            ch->dirty = true; /* a success is of interest now */
+            if (nameless_add(&s->nameless, r->conversation, r->client, now_ms))
                 ep_enqueue(s, c, why, ctx, now_ms, ch);
             return;
         }
@@ -258,6 +254,7 @@ void ep_credit(struct ep_state *s, const struct ep_conf *c, const struct ep_repo
     if (r->began_ms > s->cells.ok_began_ms)
         s->cells.ok_began_ms = r->began_ms;
     credit_cells(s, r, now_ms, ch);
+    nameless_served(&s->nameless);
     if (r->part == PART_BEGUN)
         breaker_answered(&s->breaker, closes, now_ms);
     else

@@ -10,7 +10,7 @@
 #include "common/policy/endpoint/endpoint_change.h"
 #include "common/policy/endpoint/endpoint_names.h"
 #include "common/policy/endpoint/failq.h"
-#include "common/policy/endpoint/model_blocks.h"
+#include "common/policy/endpoint/nameless.h"
 #include "common/policy/outcome.h"
 #include "common/policy/endpoint/rate.h"
 #include "common/policy/select.h"
@@ -32,7 +32,7 @@ struct ep_conf {
     struct failq_conf failq;
     int64_t degraded_for_ms;
     bool verifies;    /* probe: conversational, and the endpoint has a key: cells are verified */
-    int64_t block_ms; /* how long a refused model stays blocked, and count_tokens unasked */
+    int64_t block_ms; /* how long what an endpoint lacks is not asked for again */
 };
 
 /* Models that a verification of the queue asks for at most, when each ends with a failure of scope
@@ -65,7 +65,7 @@ struct ep_state {
     int64_t by_cells_ms; /* when it was */
     char verify_family[MODEL_NAME_MAX + 1]; /* with EP_VERIFY_CELL */
     uint32_t verify_ended; /* verifications of the queue that ended with scope model, in a row */
-    struct model_blocks blocks;
+    struct nameless nameless;
     uint64_t counts[OUTCOME__COUNT]; /* attempts by enum outcome */
     struct rate_avg ttfb_us;
 };
@@ -87,13 +87,14 @@ struct ep_report {
     bool trial;             /* the attempt was the trial of the endpoint's breaker */
     bool left;              /* the request leaves the endpoint (false: it is repeated there) */
     bool overruled;         /* permanent: another endpoint has served the request */
-    bool about_model;       /* permanent: the refusal was about the model */
+    bool page;              /* overruled, and the refusal was a page or a redirect */
+    bool nameless;          /* overruled, and the refusal names nothing of the request */
     bool own_key;           /* the credentials were the endpoint's, not the client's */
     bool no_count_tokens;   /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */
     bool counted;           /* the endpoint has counted tokens; nothing else is reported */
     bool poisoned;          /* a failure on a message that no endpoint serves: not charged */
-    uint64_t model;         /* hash of the model's name */
-    uint64_t message;       /* poison_hash of the request's body; 0: not known */
+    uint64_t conversation, client; /* with nameless: as for nameless_add */
+    uint64_t message;              /* poison_hash of the request's body; 0: not known */
     int64_t began_ms;
     uint64_t ttfb_us; /* 0: not measured */
     uint32_t status;  /* HTTP status of the reply; 0: none */

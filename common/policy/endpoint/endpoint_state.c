@@ -148,8 +148,6 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
         ep_enqueue(s, c, "no longer the last one", ctx, now_ms, ch);
     set_reach(s, ep_queued(s) && ep_enabled(s) && ctx->last, ch);
     recheck(s, c, now_ms, ch);
-    if (model_blocks_drop(&s->blocks, now_ms))
-        ep_change(ch, "", EP_NOTE_MODEL, "blocked", "open", "time is over", 0);
     if (s->no_count_until_ms <= now_ms)
         ep_can_count(s, "time is over", ch);
     struct cell_conf cc = ep_cell_conf(c);
@@ -167,8 +165,6 @@ int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int6
         next = t;
     if ((ep_enabled(s) || s->disabled == EP_BY_AUTH) && s->verifying == EP_VERIFY_NONE &&
         (t = failq_next_ms(&s->failq)) < next)
-        next = t;
-    if ((t = model_blocks_next_ms(&s->blocks)) < next)
         next = t;
     if (s->recheck_ms && s->recheck_ms < next)
         next = s->recheck_ms;
@@ -238,9 +234,7 @@ static void reset(struct ep_state *s, const struct ep_conf *c, const char *why, 
 {
     ep_clear(s, c, EP_UNKNOWN, why, now_ms, ch);
     failq_forget(&s->failq);
-    if (s->blocks.n > 0)
-        ep_change(ch, "", EP_NOTE_MODEL, "blocked", "open", why, 0);
-    s->blocks.n = 0;
+    s->nameless = (struct nameless){0};
     ep_can_count(s, why, ch);
     if (s->verifying != EP_VERIFY_NONE)
         s->verifying = EP_VERIFY_VOID;

@@ -1,7 +1,7 @@
 /* endpoint_state: everything the supervisor knows and decides about one endpoint: health, breaker,
- * cooldown, cells, failure queue, blocked models, operators' actions. Facts go in (outcomes of
- * attempts and of verifications, time, operators' actions), changes come out as notes, one log line
- * each. Pure: the caller broadcasts the state and starts what ep_wants returns.
+ * cooldown, cells, failure queue, operators' actions. Facts go in (outcomes of attempts and of
+ * verifications, time, operators' actions), changes come out as notes, one log line each. Pure: the
+ * caller broadcasts the state and starts what ep_wants returns.
  *
  * Health:
  *   unknown ──success──► healthy ◄──────success, or its time is over────── degraded

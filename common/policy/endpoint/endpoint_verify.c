@@ -320,6 +320,8 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
             cell_passed(s, c, r, now_ms, ch);
         else
             all_well(s, c, r, now_ms, ch);
+        if (was != EP_VERIFY_CELL)
+            nameless_verified(&s->nameless, c->block_ms, now_ms);
         trial_back(s, was, ch);
         return;
     }

@@ -21,7 +21,7 @@ static const struct {
     {"disable", "disabled: it gets no requests until it is enabled"},
     {"drain", "draining: no new conversations, bound ones stay"},
     {"verify", "is being verified"},
-    {"reset", "reset: health, breaker, queue, cooldown, cells and model blocks are cleared"},
+    {"reset", "reset: health, breaker, queue, cooldown, cells and marks are cleared"},
 };
 
 /* Ends a sentence with the supervisor's socket, when a search has found it. */
@@ -33,6 +33,33 @@ static void end_line(struct cmd *c)
         cmd_put(c, ")");
     }
     cmd_put(c, "\n");
+}
+
+/* reset ENDPOINT --mark M */
+static int reset_mark(struct cmd *c, const char *endpoint, const char *mark)
+{
+    json_t *doc;
+    struct buf arg;
+    buf_init(&arg, IPC_QUERY_MAX);
+    int code = CTL_USAGE;
+    if (!buf_str(&arg, str_c(endpoint)) || !buf_str(&arg, STR("?")) ||
+        !params_add(&arg, STR("mark"), str_c(mark)) || !buf_add(&arg, "", 1)) {
+        cmd_usage(c, "no mark has so long a name");
+    } else {
+        code = cmd_ask(c, "reset", buf_data(&arg), &doc);
+        if (code == CTL_DONE && c->json) {
+            cmd_json(c, doc);
+        } else if (code == CTL_DONE) {
+            cmd_foreign(c, doc_text_of(doc, "name"));
+            cmd_put(c, ": no longer marked: ");
+            cmd_foreign(c, str_c(mark));
+            end_line(c);
+        }
+        if (code == CTL_DONE)
+            json_decref(doc);
+    }
+    buf_free(&arg);
+    return code;
 }
 
 /* Takes `--family F` out of the arguments of reset. NULL: not given. False: it has no value. */
@@ -69,6 +96,8 @@ static bool question(struct buf *b, const char *endpoint, const char *family)
 int cmd_endpoint(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
+    if (argc == 4 && strcmp(c->name, "reset") == 0 && strcmp(argv[2], "--mark") == 0)
+        return reset_mark(c, argv[1], argv[3]);
     const char *family;
     struct buf ask;
     if (!take_family(c, &argc, argv, &family))

@@ -154,9 +154,9 @@ static void put_note(struct buf *b, const json_t *e)
     }
     if (doc_flag_of(e, "draining"))
         NOTE("no new conversations");
-    if (doc_int_of(e, "models_blocked"))
-        NOTE("%lld model%s blocked", (long long)doc_int_of(e, "models_blocked"),
-             doc_int_of(e, "models_blocked") == 1 ? "" : "s");
+    size_t marks = json_array_size(doc_list_of(e, "marks"));
+    if (marks)
+        NOTE("%zu mark%s", marks, marks == 1 ? "" : "s");
 #undef NOTE
 }
 

@@ -4,7 +4,7 @@ enum { NO_ENDPOINT = UINT8_MAX };
 
 /* Numbers of these enums stand in files: one that gets another meaning needs another version. */
 _Static_assert(TRAIL_VERSION == 1 && OUTCOME__COUNT == 6 && FAULT__COUNT == 4 &&
-                   SEL_END__COUNT == 6 && SEL_SKIP__COUNT == 26 && SEL_BOUND_LEFT == 3,
+                   SEL_END__COUNT == 6 && SEL_SKIP__COUNT == 35 && SEL_BOUND_LEFT == 3,
                "the meaning of a trail's numbers");
 
 /* ---- whether it is worth it */
@@ -42,6 +42,7 @@ static bool is_telling(enum sel_skip why)
     case SEL_SKIP_WEIGHT:
     case SEL_SKIP_PRIORITY:
     case SEL_SKIP_STRATEGY:
+    case SEL_SKIP_MARKED_LAST:
     case SEL_SKIP__COUNT:
         break;
     }

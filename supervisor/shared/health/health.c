@@ -14,9 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX,
-               "all blocks fit into ENDPOINT");
-
 /* ---- sending an endpoint's state */
 
 void health_send_all(struct health *h, int slot, int64_t now_ms)
@@ -120,13 +117,18 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .sent = m->sent,
         .left = m->left,
         .overruled = m->overruled,
-        .about_model = m->about_model,
+        .page = m->overruled && m->scope == SCOPE_ENDPOINT,
+        .nameless = m->overruled && m->item.n == 0 && m->scope != SCOPE_CONVERSATION &&
+                    m->scope != SCOPE_ENDPOINT,
+        .conversation = m->message,
+        .client = m->client,
         .no_count_tokens = m->no_count_tokens,
         .counted = m->counted,
-        .model = m->model_hash,
         .message = m->message,
         .ttfb_us = m->ttfb_us,
     };
+    if (m->conversation.n >= sizeof r.conversation)
+        memcpy(&r.conversation, m->conversation.p, sizeof r.conversation);
     r.poisoned = r.cls != OUTCOME_OK && poison_has(&h->poison, m->message, now_ms) &&
                  !poison_counts_anyway(r.cls, r.net);
     if (r.cls == OUTCOME_OK && m->model.n)
@@ -330,7 +332,6 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
         struct ep_changes ch = {0};
         if (k < nold) {
             *e = old[k];
-            e->sent.blocks.p = e->sent_blocks;
             old[k].name = NULL;
             old[k].places = (struct places){0};
             old[k].cells = NULL;
@@ -367,8 +368,6 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
         struct health_places_line l = {h, h->v[i].id};
         /* health_send_all follows */
         h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
-        memcpy(h->v[i].sent_blocks, h->v[i].state.blocks.v, h->v[i].sent.blocks.n);
-        h->v[i].sent.blocks.p = h->v[i].sent_blocks;
         health_cells_conf(h, &h->v[i], now_ms);
         places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_send_places, &l);
     }

@@ -76,9 +76,6 @@ void health_send_state(struct health *h, struct health_endpoint *e, int64_t now_
         return;
     h->send(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
     e->sent = m;
-    if (m.blocks.n)
-        memcpy(e->sent_blocks, m.blocks.p, m.blocks.n);
-    e->sent.blocks.p = e->sent_blocks;
 }
 
 /* Forgets who verified what is verified no longer. */

@@ -31,7 +31,6 @@ static bool is_bad(const struct ep_note *n, const struct ep_state *s)
         return s->disabled == EP_BY_AUTH;
     case EP_NOTE_COOLDOWN:
     case EP_NOTE_DRAIN:
-    case EP_NOTE_MODEL:
     case EP_NOTE_COUNT_TOKENS:
     case EP_NOTE__COUNT:
         break;
@@ -52,7 +51,6 @@ static enum event_kind kind_of(enum ep_what what)
     case EP_NOTE_HEALTH:
     case EP_NOTE_DISABLED:
     case EP_NOTE_DRAIN:
-    case EP_NOTE_MODEL:
     case EP_NOTE_COUNT_TOKENS:
     case EP_NOTE__COUNT:
         break;

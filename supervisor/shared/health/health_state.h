@@ -87,8 +87,7 @@ struct health_endpoint {
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
     bool touched;                  /* an event of the endpoint came since the last health_run */
     struct health_models models_sent;
-    struct ipc_endpoint sent; /* as last sent to the workers; blocks: in sent_blocks */
-    char sent_blocks[IPC_BLOCKS_MAX];
+    struct ipc_endpoint sent; /* as last sent to the workers */
 };
 
 struct health {

@@ -113,7 +113,7 @@ def damage_body(b):
     (damage_cut, "is cut"),
     (damage_bit, "is damaged"),
     (damage_version(0), "is of version 0"),
-    (damage_version(3), "is of version 3"),
+    (damage_version(4), "is of version 4"),
     (damage_body, "is malformed"),
     (lambda b: b"", "is cut"),
     (lambda b: b"something else entirely" * 10, "is not a state file of QCC"),
@@ -273,15 +273,15 @@ def with_many(qcc, upstream, folder):
     old = (folder / "state").read_bytes()
     body = old[56:]
     block = body.rindex(b"\xc4\x18")  # bin8 of one record
-    record = body[block + 2 :]
-    assert len(record) == 24 and body[block - 1] == 0x91
+    record = body[block + 2 : -1]
+    assert len(record) == 24 and body[block - 1] == 0x91 and body[-1] == 0x90  # no marks
     blocks, left = [], number
     while left:
         n = min(left, 2048)
         raw = b"".join(struct.pack(">QQ", left - i, 7) + record[16:] for i in range(n))
         blocks.append(struct.pack(">BI", 0xC6, len(raw)) + raw)
         left -= n
-    new = body[: block - 1] + struct.pack(">BI", 0xDD, len(blocks)) + b"".join(blocks)
+    new = body[: block - 1] + struct.pack(">BI", 0xDD, len(blocks)) + b"".join(blocks) + body[-1:]
     (folder / "state").write_bytes(old[:16] + struct.pack(">Q", len(new)) +
                                    hashlib.sha256(new).digest() + new)
     again(q)

@@ -77,10 +77,10 @@ static void do_ep(struct world *w, const struct case_line *l)
         .own_word = case_flag(l, "own"),
         .full = case_flag(l, "full"),
         .model_ok = !case_flag(l, "nomodel"),
-        .marked = case_flag(l, "marked"),
         .tried = case_flag(l, "tried"),
         .used_up = case_flag(l, "used_up"),
         .refused = case_flag(l, "refused"),
+        .marked = case_flag(l, "marked") ? 1 + MARK_BETA : 0,
         .cell_tier = case_flag(l, "cell_tier"),
         .cell_cools = case_flag(l, "cell_cools"),
     };
@@ -328,7 +328,7 @@ static void random_ep(struct rnd *rnd, struct sel_ep *e, int64_t *turn)
         .model_ok = (x >> 33) % 8 != 0,
         .tried = (x >> 36) % 5 == 0,
         .used_up = (x >> 39) % 6 == 0,
-        .marked = (x >> 42) % 4 == 0,
+        .marked = (x >> 42) % 4 == 0 ? 1 + MARK_TOOL : 0,
     };
 }
 
@@ -350,7 +350,7 @@ static bool better(const struct sel_conf *c, const struct sel_ep *e, const struc
         return e->trial == SEL_TRIAL_MINE;
     if (e->tried != taken->tried)
         return taken->tried;
-    if (e->marked != taken->marked)
+    if (!e->marked != !taken->marked)
         return taken->marked;
     if (e->tier != taken->tier)
         return e->tier < taken->tier;

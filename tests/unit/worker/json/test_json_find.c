@@ -411,6 +411,72 @@ static void test_escape(void **state)
     buf_free(&tiny);
 }
 
+/* Writes what json_each tells as "name=raw " and stops after `most`. */
+struct told {
+    char text[400];
+    int n, most;
+};
+
+static bool tell(void *ctx, struct str name, bool escaped, const struct json_hit *v)
+{
+    struct told *t = ctx;
+    size_t at = strlen(t->text);
+    snprintf(t->text + at, sizeof t->text - at, STR_FMT "%s=" STR_FMT " ", STR_ARG(name),
+             escaped ? "!" : "", STR_ARG(v->raw));
+    return ++t->n < t->most;
+}
+
+static void test_each(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *told;
+    } rows[] = {
+        {"{\"a\":1,\"b\":{\"c\":2},\"d\\u0065\":\"x\"}", "a=1 b={\"c\":2} d\\u0065!=x "},
+        {" [ 1 , {\"a\":1}, [2], \"s\" ] ", "=1 ={\"a\":1} =[2] =s "},
+        {"{}", ""},
+        {"[]", ""},
+        {"", ""},
+        {"\"a\"", ""},
+        {"{\"a\":1,\"b\"", "a=1 "},
+        {"{\"a\":1 \"b\":2}", "a=1 "},
+        {"[1,2", "=1 =2 "},
+        {"{\"a\":1,", "a=1 "},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct told t = {.most = 9};
+        size_t n = strlen(rows[i].json);
+        char *exact = malloc(n ? n : 1);
+        memcpy(exact, rows[i].json, n);
+        json_each(str_make(exact, n), tell, &t);
+        assert_string_equal(t.text, rows[i].told);
+        free(exact);
+    }
+    struct told t = {.most = 2};
+    json_each(STR("[1,2,3]"), tell, &t);
+    assert_string_equal(t.text, "=1 =2 ");
+}
+
+/* The members are told in the walk that finds, whether or not they are wanted, and outermost ones
+ * alone. */
+static void test_find_each(void **state)
+{
+    (void)state;
+    static const struct json_want wants[] = {{STR_LIT("m"), STR_LIT("")},
+                                             {STR_LIT("o"), STR_LIT("i")}};
+    struct json_hit hits[2];
+    struct told t = {.most = 9};
+    assert_true(json_find_each(STR("{\"x\":1,\"o\":{\"i\":5,\"k\":6},\"m\":\"v\"}"), wants, hits, 2,
+                               tell, &t));
+    assert_string_equal(t.text, "x=1 o={\"i\":5,\"k\":6} m=v ");
+    assert_true(str_eq(hits[0].raw, STR("v")) && str_eq(hits[1].raw, STR("5")));
+    t = (struct told){.most = 1};
+    assert_true(json_find_each(STR("{\"x\":1,\"m\":\"v\"}"), wants, hits, 2, tell, &t));
+    assert_string_equal(t.text, "x=1 ");
+    assert_true(str_eq(hits[0].raw, STR("v")));
+    assert_false(json_find_each(STR("[1]"), wants, hits, 2, tell, &t));
+}
+
 static int cleanup(void **state)
 {
     (void)state;
@@ -425,7 +491,8 @@ int main(void)
         cmocka_unit_test(test_bad),          cmocka_unit_test(test_depth),
         cmocka_unit_test(test_blocks),       cmocka_unit_test(test_random_json),
         cmocka_unit_test(test_random_bytes), cmocka_unit_test(test_unescape),
-        cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_escape),       cmocka_unit_test(test_each),
+        cmocka_unit_test(test_find_each),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }

@@ -11,14 +11,6 @@ static const struct ep_conf usual = {
     .block_ms = 3600000,
 };
 
-static bool model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms)
-{
-    for (uint32_t i = 0; i < s->blocks.n; i++)
-        if (s->blocks.v[i].model == model && s->blocks.v[i].until_ms > now_ms)
-            return true;
-    return false;
-}
-
 /* ---- text cases */
 
 struct world {
@@ -61,11 +53,13 @@ static void do_outcome(struct world *w, const struct case_line *l, int first,
         .poisoned = case_flag(l, "poisoned"),
         .left = !case_flag(l, "stays"),
         .overruled = case_flag(l, "overruled"),
-        .about_model = case_value(l, "model"),
+        .page = case_flag(l, "page"),
+        .nameless = case_value(l, "nameless"),
+        .conversation = (uint64_t)case_number(l, "nameless", 0),
+        .client = (uint64_t)case_number(l, "client", 0),
         .own_key = !case_flag(l, "clients"),
         .no_count_tokens = case_flag(l, "lacks"),
         .counted = case_flag(l, "counted"),
-        .model = (uint64_t)case_number(l, "model", 0),
         .began_ms = case_number(l, "began", w->now),
     };
     const char *net = case_value(l, "net");
@@ -175,9 +169,6 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
     } else if (strcmp(verb, "next") == 0) {
         int64_t next = ep_next_event_ms(&w->s, &w->conf, w->now);
         snprintf(out, CASE_OUT, next == INT64_MAX ? "never" : "%d", (int)next);
-    } else if (strcmp(verb, "blocked") == 0) {
-        snprintf(out, CASE_OUT, "%s",
-                 model_blocked(&w->s, (uint64_t)case_parse(l, l->word[1]), w->now) ? "yes" : "no");
     } else if (strcmp(verb, "notes") == 0) {
         show_notes(w, out);
     } else {
@@ -190,27 +181,6 @@ static void cases(void **state)
     (void)state;
     struct world w = {0};
     case_run("tests/unit/data/endpoint_state", do_line, &w);
-}
-
-static void blocks_are_bounded_and_the_first_to_end_goes(void **state)
-{
-    (void)state;
-    struct ep_state s;
-    struct ep_ctx ctx = {0};
-    ep_init(&s, true);
-    for (int i = 0; i < 3 * EP_BLOCKS; i++) {
-        struct ep_report r = {.cls = OUTCOME_PERMANENT,
-                              .overruled = true,
-                              .about_model = true,
-                              .model = (uint64_t)i % (2 * EP_BLOCKS),
-                              .fault = FAULT_ENDPOINT};
-        struct ep_changes ch = {0};
-        ep_outcome(&s, &usual, &r, &ctx, 1000 + i, &ch);
-        assert_true(s.blocks.n <= EP_BLOCKS);
-        for (int back = 0; back < EP_BLOCKS && back <= i; back++)
-            assert_true(model_blocked(&s, (uint64_t)(i - back) % (2 * EP_BLOCKS), 1000 + i));
-    }
-    assert_int_equal(s.counts[OUTCOME_PERMANENT], 0); /* overruled ones were counted before */
 }
 
 static void what_was_saved_comes_back(void **state)
@@ -262,9 +232,10 @@ static struct ep_report random_report(struct sim *m)
         .retry_after_ms = (x >> 12) % 2 ? (int64_t)((x >> 13) % 40000) : -1,
         .left = (x >> 30) % 2,
         .overruled = (x >> 31) % 4 == 0,
-        .about_model = (x >> 33) % 2,
+        .nameless = (x >> 33) % 2,
+        .page = (x >> 35) % 4 == 0,
         .own_key = (x >> 34) % 8 != 0,
-        .model = (x >> 37) % 40,
+        .conversation = (x >> 37) % 40,
         .began_ms = m->now - (int64_t)((x >> 45) % 5000),
     };
     return r;
@@ -281,7 +252,7 @@ static void check_one(struct sim *m, int i, bool forgiven)
     assert_int_equal(ep_queued(s), s->queued_why[0] != '\0');
     assert_true((s->failq.kind == FAILQ_DISABLED) == (s->disabled == EP_BY_AUTH) ||
                 (s->failq.kind == FAILQ_DISABLED && s->verifying));
-    assert_true(s->blocks.n <= EP_BLOCKS);
+    assert_true(s->nameless.n <= NAMELESS_CONVERSATIONS);
     assert_true(s->breaker.state != BREAKER_CLOSED || s->breaker.trial == BREAKER_TRIAL_FREE);
     assert_true(s->health == EP_UNHEALTHY || !ep_queued(s));
     assert_true(ep_queued(s) || !s->in_reach);
@@ -305,9 +276,9 @@ static bool step_one(struct sim *m, int i)
             r.trial = dice % 2;
         forgiven = r.cls == OUTCOME_OK;
         ep_outcome(s, &m->conf, &r, &ctx, m->now, &ch);
-        if (r.cls == OUTCOME_PERMANENT && !r.overruled)
+        if (r.cls == OUTCOME_PERMANENT && !(r.overruled && (r.nameless || r.page)))
             assert_true(s->health == before.health && s->disabled == before.disabled &&
-                        ep_queued(s) == ep_queued(&before) && s->blocks.n == before.blocks.n);
+                        ep_queued(s) == ep_queued(&before));
         if (r.cls == OUTCOME_TRANSIENT)
             assert_true(ep_queued(s) == ep_queued(&before));
         if (r.cls == OUTCOME_RATE_LIMIT)
@@ -457,7 +428,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusal),
         cmocka_unit_test(cases),
-        cmocka_unit_test(blocks_are_bounded_and_the_first_to_end_goes),
         cmocka_unit_test(what_was_saved_comes_back),
         cmocka_unit_test(long_random_runs),
         cmocka_unit_test(nobody_is_lost),

@@ -15,6 +15,8 @@ void supervisor_send(void *arg, int to, chan_put_fn *put, const void *m)
     struct supervisor *s = arg;
     if (put == ipc_put_v_endpoint && to == HEALTH_ALL)
         predecessor_send_endpoint(&s->predecessor, m);
+    if (put == ipc_put_v_cell && to == HEALTH_ALL)
+        predecessor_send_cell(&s->predecessor, m);
     if (put == ipc_put_v_lend && to == HEALTH_PREDECESSOR)
         predecessor_send_lend(&s->predecessor, m);
     if (put == ipc_put_v_trial && to == HEALTH_PREDECESSOR)

@@ -142,7 +142,7 @@ enum sel_skip {
     SEL_SKIP_CELL_CIRCUIT,
     SEL_SKIP_CELL_COOLING_TOLD_NOTHING,
     SEL_SKIP_CELL_TRIAL_NEEDED,
-    SEL_SKIP_MARKED,       /* marked, and another is not */
+    SEL_SKIP_MARKED, /* marked, and another is not */
     SEL_SKIP__COUNT
 };
 

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/secret/secret.h"
 #include "supervisor/shared/health/endpoint_view.h"
+#include "supervisor/shared/health/health_cells.h"
 #include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 
@@ -239,6 +240,20 @@ void predecessor_send_endpoint(struct predecessor *pre, const struct ipc_endpoin
     buf_free(&b);
 }
 
+void predecessor_send_cell(struct predecessor *pre, const struct ipc_cell *m)
+{
+    struct buf b;
+    struct ipc_frame f;
+    if (!predecessor_waiting(pre) || !pre->same_ipc)
+        return;
+    buf_init(&b, 1024);
+    if (ipc_put_cell(&b, 0, m) && ipc_open(buf_view(&b), TO_WORKER, &f)) {
+        struct ipc_up_tell_cell u = {.nfields = f.nfields, .fields = f.fields};
+        send_up(pre, ipc_put_v_up_tell_cell, &u);
+    }
+    buf_free(&b);
+}
+
 void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m)
 {
     struct ipc_up_lend u = {.endpoint = m->endpoint, .n = m->n};
@@ -249,9 +264,16 @@ void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m)
 void predecessor_send_trial(struct predecessor *pre, const struct ipc_trial *m)
 {
     const struct health_endpoint *e = health_by_id(pre->env.health, m->endpoint);
+    const struct health_cell *cell = e && m->family.n ? health_cell_of(e, m->family) : NULL;
     struct ipc_up_trial u = {.endpoint = m->endpoint, .seq = m->seq};
-    if (!e)
+    struct ipc_up_trial_cell c = {.endpoint = m->endpoint, .seq = m->seq, .family = m->family};
+    if (!e || (m->family.n && !cell))
         return;
+    if (cell) {
+        c.slot = cell->loan.asks_afar;
+        send_up(pre, ipc_put_v_up_trial_cell, &c);
+        return;
+    }
     u.slot = e->loan.asks_afar;
     send_up(pre, ipc_put_v_up_trial, &u);
 }
@@ -262,6 +284,9 @@ void predecessor_send_endpoints(struct predecessor *pre)
         const struct health_endpoint *e = &pre->env.health->v[i];
         struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, clock_boot_ms());
         predecessor_send_endpoint(pre, &m);
+        for (const struct health_cell *c = e->cells; c; c = c->next)
+            if (c->sent.family.n)
+                predecessor_send_cell(pre, &c->sent);
     }
 }
 
@@ -382,8 +407,8 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         return true;
     /* not passed on to a third supervisor, which knows no slots but those here */
     if (u->what == IPC_TRIAL_ASK) {
-        if (ipc_get_trial_ask(&f, &m.ask) && m.ask.family.n == 0) /* UP_TRIAL names no cell */
-            health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint);
+        if (ipc_get_trial_ask(&f, &m.ask))
+            health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint, m.ask.family);
         return true;
     }
     successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */

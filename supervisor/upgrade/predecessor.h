@@ -96,6 +96,8 @@ void predecessor_fail(struct predecessor *pre, const char *why);
 /* Sends UP_TELL with an endpoint's state for the predecessor's workers, which use it until they
  * have drained. */
 void predecessor_send_endpoint(struct predecessor *pre, const struct ipc_endpoint *m);
+/* The same of a cell's state: UP_TELL_CELL. */
+void predecessor_send_cell(struct predecessor *pre, const struct ipc_cell *m);
 /* Sends UP_TELL for each endpoint. */
 void predecessor_send_endpoints(struct predecessor *pre);
 

@@ -320,15 +320,35 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
     return true;
 }
 
-/* A worker that has died meanwhile loses it. */
+/* As UP_TELL, which the successor sends before it: it is of this version. */
+static bool on_up_tell_cell(const struct successor *u, const struct ipc_frame *f)
+{
+    struct ipc_up_tell_cell m;
+    struct ipc_cell c;
+    if (!ipc_get_up_tell_cell(f, &m))
+        return false;
+    struct ipc_frame as = {.id = IPC_CELL, .fields = m.fields, .nfields = m.nfields, .fd = -1};
+    if (u->ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
+        return true;
+    if (!ipc_get_cell(&as, &c))
+        return false;
+    u->env.health->send(u->env.health->arg, HEALTH_ALL, ipc_put_v_cell, &c);
+    return true;
+}
+
+/* UP_TRIAL or UP_TRIAL_CELL. A worker that has died meanwhile loses it. */
 static bool on_up_trial(struct successor *u, const struct ipc_frame *f)
 {
     struct ipc_up_trial m;
-    if (!ipc_get_up_trial(f, &m))
+    struct ipc_up_trial_cell c = {0};
+    bool cell = f->id == IPC_UP_TRIAL_CELL;
+    if (cell ? !ipc_get_up_trial_cell(f, &c) : !ipc_get_up_trial(f, &m))
         return false;
+    if (cell)
+        m = (struct ipc_up_trial){.slot = c.slot, .endpoint = c.endpoint, .seq = c.seq};
     struct ipc_up_lost lost = {.endpoint = m.endpoint, .trial = m.seq};
     if (u->env.ops->alive(u->env.arg, m.slot))
-        health_trial_granted(u->env.health, m.slot, m.endpoint, m.seq);
+        health_trial_granted(u->env.health, m.slot, m.endpoint, m.seq, c.family);
     else
         send_up(u, -1, ipc_put_v_up_lost, &lost);
     return true;
@@ -347,9 +367,11 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         u->stops++;
     else if (f->id == IPC_UP_TELL && (successor_given(u) || u->phase == SUCCESSOR_STARTING))
         return on_up_tell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    else if (f->id == IPC_UP_TELL_CELL && successor_given(u))
+        return on_up_tell_cell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_LEND && u->phase == SUCCESSOR_DONE && ipc_get_up_lend(f, &lend))
         health_places_granted(u->env.health, lend.endpoint, lend.n);
-    else if (f->id == IPC_UP_TRIAL && u->phase == SUCCESSOR_DONE)
+    else if ((f->id == IPC_UP_TRIAL || f->id == IPC_UP_TRIAL_CELL) && u->phase == SUCCESSOR_DONE)
         return on_up_trial(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
@@ -531,6 +553,11 @@ void successor_slot_gone(struct successor *u, unsigned slot)
                                 .verifies = e->verify_slot == (int)slot ? e->verify_seq : 0};
         if (m.trial || m.verifies)
             send_up(u, -1, ipc_put_v_up_lost, &m);
+        for (const struct health_cell *c = e->cells; c; c = c->next) {
+            m = (struct ipc_up_lost){.endpoint = str_c(e->id), .trial = c->loan.seq};
+            if (c->loan.slot == (int)slot && m.trial)
+                send_up(u, -1, ipc_put_v_up_lost, &m);
+        }
     }
 }
 

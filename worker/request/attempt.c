@@ -404,6 +404,7 @@ bool attempt_possible(struct req *r)
         any = true;
         r->model = asked_name(a, i);
         r->has_model = r->model.n > 0;
+        r->model_key = cell_name_of(r->model);
         is = possible(r);
     }
     r->has_model = false;
@@ -420,6 +421,21 @@ static void wait(struct req *r, int64_t ms)
     req_set(r, REQ_WAIT);
     list_push_back(&r->env->waiting, &r->wait_node);
     deadline_set(&r->deadline, ms);
+}
+
+/* Asks for a place at each endpoint that was passed over for want of one: where it is known that
+ * none is unused nobody may have asked. */
+static void want_places(struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    struct sel_req any = {.bound = -1};
+    int64_t now = clock_boot_ms();
+    int64_t since = now - (r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
+    bool opinion = r->opinion == RETRY_OPINION_OPEN;
+    for (size_t i = 0; i < r->nseps && i < rep->n; i++)
+        if (select_check(r->seps, i, &any) == SEL_SKIP_FULL && !(opinion && r->seps[i].tried) &&
+            !loan_place_free(rep->eps[i]->live))
+            loan_place_want(r->env->loans, rep->eps[i]->live, since, now);
 }
 
 /* The choice (r->sel) found no endpoint: waits if that may help, else ends. The first request for a
@@ -441,9 +457,11 @@ static void wait_or_end(struct req *r)
         r->full_since = ev_now(r->env->loop);
     double since = no_place ? r->full_since : r->wait_since;
     int64_t ms = retry_wait(&rc, &r->sel, since > 0 ? ms_since(r, since) : 0);
-    if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
+    if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS)) {
+        if (no_place || r->sel.full)
+            want_places(r);
         wait(r, ms);
-    else {
+    } else {
         report_unserved(r);
         end(r, &r->sel);
     }

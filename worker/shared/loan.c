@@ -286,7 +286,7 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m)
     struct loan *g = &l->loan;
     turn_wake(s->turn);
     if (m->none) {
-        g->dry = g->wanted && idle_places(l) == 0;
+        g->dry = idle_places(l) == 0;
         return;
     }
     g->recalled = m->recall;
@@ -298,6 +298,8 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m)
         uint32_t back = idle_places(l);
         g->places -= back;
         say_places(s, l, &(struct ipc_places){.back = back, .answer = true});
+    } else {
+        g->dry = false;
     }
 }
 

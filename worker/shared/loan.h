@@ -58,9 +58,9 @@ bool loan_place_free(const struct ep_live *l);
  * CLOCK_BOOTTIME. */
 bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms);
 
-/* Asks for a place for a request that waits since since_ms, unless one is asked for already that
- * has waited as long. Returns how many milliseconds (at least 1) to wait for it. Times:
- * CLOCK_BOOTTIME. */
+/* Asks for a place at an endpoint, full or not, for a request that waits since since_ms, unless one
+ * is asked for already that has waited as long. Returns how many milliseconds (at least 1) to wait
+ * for it. Times: CLOCK_BOOTTIME. */
 int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t since_ms, int64_t now_ms);
 
 /* Records that a request begins; l->open counts it already. */
@@ -83,7 +83,7 @@ void loan_on_trial(struct loans *s, const struct ipc_trial *m);
 /* TRIAL_RECALL: returns the trial unless it has begun. */
 void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m);
 
-/* LEND: places were lent or recalled, or none is free. */
+/* LEND: places were lent or recalled, none is unused anywhere, or there are unused ones again. */
 void loan_on_lend(struct loans *s, const struct ipc_lend *m);
 /* ENDPOINT: l->view has changed. */
 void loan_on_endpoint(struct loans *s, struct ep_live *l);

@@ -43,9 +43,10 @@ struct loan {
     uint32_t peak;           /* most open requests since the last loan_sweep */
     bool wanted;             /* PLACES asked for one more place, which LEND has not brought yet */
     int64_t since_ms;        /* PLACES.wanted_ms, if `wanted` */
-    bool dry;                /* LEND answered that no place is free; another follows when one is */
-    int64_t asked_ms;        /* when PLACES first asked (CLOCK_BOOTTIME) */
-    bool recalled;           /* other workers wait: places go back as they become free */
+    /* LEND said that no place is unused anywhere; another follows when one is */
+    bool dry;
+    int64_t asked_ms; /* when PLACES first asked (CLOCK_BOOTTIME) */
+    bool recalled;    /* other workers wait: places go back as they become free */
 };
 
 /* State of an endpoint that outlives a reload; counted by reference. */

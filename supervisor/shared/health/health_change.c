@@ -11,6 +11,30 @@ struct ep_ctx health_ctx(const struct health *h, const struct health_endpoint *e
     return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
 }
 
+/* For which of the models asked for the cell of e is open or cools by its own word. One that the
+ * endpoint's map gives another name is taken for served: its cell is that of the other name. */
+static uint64_t cells_out(const struct health *h, const struct health_endpoint *e, int64_t now_ms)
+{
+    const struct offer *f = &h->offered.offers.v[e - h->v];
+    uint64_t out = 0;
+    for (uint64_t left = e->state.cells.n ? f->asked : 0; left; left &= left - 1) {
+        size_t place = (size_t)__builtin_ctzll(left);
+        struct str model = asked_name(&h->asked, place);
+        char room[MODEL_NAME_MAX];
+        struct cell_names names = cells_names(&e->state.cells);
+        const struct cell *c = cells_find(&e->state.cells, cells_family(&names, model, room));
+        bool own = false, mapped = false;
+        for (size_t k = 0; k < f->n; k++)
+            mapped |= f->text[k]->name && str_eq(f->text[k]->text, model);
+        if (!c || mapped)
+            continue;
+        cooldown_left(&c->cooldown, now_ms, &own);
+        if (own || c->breaker.state != BREAKER_CLOSED)
+            out |= (uint64_t)1 << place;
+    }
+    return out;
+}
+
 /* Updates the word of e and whether it is usable. A change may make another endpoint the last one,
  * or end that. */
 static void look_again(struct health *h, struct health_endpoint *e, int64_t now_ms)
@@ -19,6 +43,8 @@ static void look_again(struct health *h, struct health_endpoint *e, int64_t now_
     e->word_since_ms = ep_word_since(&e->state, e->word, e->word_since_ms, now_ms);
     e->word = ep_word(&e->state, now_ms);
     bool is = ep_usable(&e->state, now_ms);
+    if (offers_set_out(&h->offered.offers, i, cells_out(h, e, now_ms)))
+        h->touched = h->usable_changed = true;
     if (is == h->offered.offers.v[i].usable)
         return;
     offers_set_usable(&h->offered.offers, i, is);

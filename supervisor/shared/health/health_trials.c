@@ -244,23 +244,29 @@ int64_t health_trials_next(const struct health *h, const struct health_endpoint 
 
 /* ---- over an upgrade */
 
-void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id)
+void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id, struct str family)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    if (!e)
+    struct health_cell *cell = e && family.n ? health_cell_of(e, family) : NULL;
+    if (!e || (family.n && !cell))
         return;
-    e->loan.asks_afar = slot;
-    health_trial_ask(h, HEALTH_PREDECESSOR, id, (struct str){0});
+    (cell ? &cell->loan : &e->loan)->asks_afar = slot;
+    health_trial_ask(h, HEALTH_PREDECESSOR, id, family);
 }
 
-void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq)
+void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                          struct str family)
 {
     struct health_endpoint *e = health_by_id(h, id);
-    struct ipc_trial m = {.endpoint = id, .seq = seq};
+    struct ipc_trial m = {.endpoint = id, .seq = seq, .family = family};
+    char name[MODEL_NAME_MAX + 1] = "";
+    if (family.n)
+        memcpy(name, family.p, min_size(family.n, MODEL_NAME_MAX));
     if (e) {
         /* what successor_slot_gone reports if the worker dies with it */
-        e->loan.slot = (int)slot;
-        e->loan.seq = seq;
+        struct health_loan *l = name[0] ? &health_cell_get(e, name)->loan : &e->loan;
+        l->slot = (int)slot;
+        l->seq = seq;
     }
     h->send(h->arg, (int)slot, ipc_put_v_trial, &m);
 }

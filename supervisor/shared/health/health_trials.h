@@ -17,9 +17,12 @@ void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t
 void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq,
                        int64_t now_ms);
 /* Handles TRIAL_ASK of a worker of the predecessor, which has it in that slot. */
-void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id);
-/* Handles UP_TRIAL: the successor has lent a trial to the worker in that slot, which gets it. */
-void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq);
+void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id,
+                                  struct str family);
+/* Handles UP_TRIAL and UP_TRIAL_CELL: the successor has lent a trial to the worker in that slot,
+ * which gets it. family: as in TRIAL_ASK. */
+void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq,
+                          struct str family);
 
 /* ---- loans */
 

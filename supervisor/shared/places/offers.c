@@ -63,16 +63,33 @@ static bool covers(const struct offer *f, size_t n, const struct offer_text *p)
     return false;
 }
 
+/* Counts the models asked for that f can serve now, and no others. */
+static void recount(struct offers *o, struct offer *f)
+{
+    uint64_t is = f->usable ? f->asked & ~f->out : 0;
+    for (uint64_t left = is ^ f->counted; left; left &= left - 1) {
+        int place = __builtin_ctzll(left);
+        uint32_t *n = &o->asked_usable[place];
+        *n = is >> place & 1 ? *n + 1 : *n - 1;
+    }
+    f->counted = is;
+}
+
+bool offers_set_out(struct offers *o, size_t i, uint64_t out)
+{
+    bool changed = o->v[i].out != out;
+    o->v[i].out = out;
+    recount(o, &o->v[i]);
+    return changed;
+}
+
 void offers_set_usable(struct offers *o, size_t i, bool usable)
 {
     struct offer *f = &o->v[i];
     if (f->usable == usable)
         return;
     f->usable = usable;
-    for (uint64_t left = f->asked; left; left &= left - 1) {
-        uint32_t *n = &o->asked_usable[__builtin_ctzll(left)];
-        *n = usable ? *n + 1 : *n - 1;
-    }
+    recount(o, f);
     if (f->everything) {
         o->everything = usable ? o->everything + 1 : o->everything - 1;
         return;
@@ -101,10 +118,12 @@ static bool offers_model(const struct offer *f, struct str model)
 void offers_unasked(struct offers *o, size_t place)
 {
     uint64_t bit = (uint64_t)1 << place;
-    for (size_t i = 0; i < o->n; i++)
+    for (size_t i = 0; i < o->n; i++) {
         o->v[i].asked &= ~bit;
+        o->v[i].out &= ~bit;
+        recount(o, &o->v[i]);
+    }
     o->asked &= ~bit;
-    o->asked_usable[place] = 0;
 }
 
 void offers_asked(struct offers *o, size_t place, struct str model)
@@ -115,7 +134,7 @@ void offers_asked(struct offers *o, size_t place, struct str model)
         if (offers_model(&o->v[i], model)) {
             o->v[i].asked |= bit;
             o->asked |= bit;
-            o->asked_usable[place] += o->v[i].usable;
+            recount(o, &o->v[i]);
         }
 }
 
@@ -139,7 +158,7 @@ bool offers_last(const struct offers *o, size_t i)
     if (o->asked == 0)
         return last_of_any(o, i);
     for (uint64_t left = f->asked; left; left &= left - 1)
-        if (o->asked_usable[__builtin_ctzll(left)] == f->usable)
+        if (o->asked_usable[__builtin_ctzll(left)] == (f->counted >> __builtin_ctzll(left) & 1))
             return true;
     return false;
 }

@@ -29,7 +29,9 @@ struct offer {
     size_t n;
     bool everything;
     bool usable;
-    uint64_t asked; /* which of the models asked for it offers */
+    uint64_t asked;   /* which of the models asked for it offers */
+    uint64_t out;     /* for which of them it is out, though usable: its cell is */
+    uint64_t counted; /* with which of them it is in offers.asked_usable */
 };
 
 struct offers {
@@ -47,6 +49,10 @@ int offer_text_order(const struct offer_text *a, const struct offer_text *b);
 
 /* Endpoint i is usable now, or no longer. (Filled in, all of them are not.) */
 void offers_set_usable(struct offers *o, size_t i, bool usable);
+
+/* For which of the models asked for endpoint i is out, usable or not (bits as in `asked`). False:
+ * that is as it was. */
+bool offers_set_out(struct offers *o, size_t i, uint64_t out);
 
 /* The model in that place of struct asked is asked for from now on. */
 void offers_asked(struct offers *o, size_t place, struct str model);

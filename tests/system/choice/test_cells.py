@@ -49,8 +49,9 @@ def elsewhere(q, model, site):
 
 
 def open_cell(q, site, model, how=error(500)):
-    """Makes that model fail there until the breaker of its cell is open; then it fails no more. Returns how many
-    requests for it came."""
+    """Makes that model, once it was served, fail there until the breaker of its cell is open; then it fails no more.
+    Returns how many requests for it came."""
+    assert went(q, model=model) == [site.name]
     was, site.how = site.how, for_model(model, how)
     line = "endpoint %s: .*breaker \\w+ -> open" % site.name
     n = q.count(line)
@@ -200,7 +201,7 @@ def request_for(model):
     return bytes_of(model=model, messages=another())
 
 
-@pytest.mark.parametrize("how", ["stop", "fewer workers"])
+@pytest.mark.parametrize("how", ["stop", "fewer workers", "upgrade"])
 def test_a_worker_that_drains_is_lent_a_cells_trial(house, sites, how):
     """A request that loses its endpoint while its worker drains, and has only one left whose cell is open."""
     a, b = sites("ab")
@@ -222,6 +223,8 @@ def test_a_worker_that_drains_is_lent_a_cells_trial(house, sites, how):
             until(lambda: b.n == before + len(replies) and q.count(held) == all_of_them + len(replies), "it at b")
         if how == "stop":
             q.signal(signal.SIGTERM)
+        elif how == "upgrade":
+            q.upgrade()
         else:
             q.reload({"workers": 1})
         q.wait_log("to worker 1 DRAIN")
@@ -252,6 +255,20 @@ def test_unknown_names_fail_together(house, sites):
     assert set(went(q, 8, model=next(names))) == {"b"} and a.n == at + 8
     # an unknown name of a known family: judged by `other`
     assert set(went(q, 8, model="claude-opus-9")) == {"b"} and a.n == at + 8
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_readiness_is_by_cells(house, sites, workers):
+    (a,) = sites("a")
+    q = house([a], {**LONG, "workers": workers})
+
+    def ready():
+        return q.get("/readyz", port=q.admin_port)[0] == 200
+
+    open_cell(q, a, OPUS)
+    until(lambda: not ready(), "all that is asked for to be out")
+    assert went(q, model=HAIKU) == ["a"]
+    until(ready, "haiku to be asked for")
 
 
 # ---- bindings

@@ -67,6 +67,12 @@ def known(q, name, **what):
     until(lambda: all(endpoint_of(q, name)[k] == v for k, v in what.items()), "%s of %s" % (what, name))
 
 
+def cools(q, name):
+    """By its own word, for all models or for some."""
+    e = endpoint_of(q, name)
+    return e["cooldown_own_word"] or any(c["own_word"] for c in e["cells"])
+
+
 def put_out(q, how, a, b):
     """b is out in a way that leaves it enabled and out of the queue."""
     if how == "draining":
@@ -76,7 +82,7 @@ def put_out(q, how, a, b):
     a_was, a.how = a.how, error(529, "overloaded_error")
     if how == "cooling":
         b.how = error(429, "rate_limit_error", headers=["retry-after: 3000"])
-        until(lambda: ask(q) and endpoint_of(q, "b")["cooldown_own_word"], "b to cool")
+        until(lambda: ask(q) and cools(q, "b"), "b to cool")
     else:
         b.how = None
         until(lambda: ask(q) and endpoint_of(q, "b")["breaker"]["state"] == "open", "b's breaker to open")
@@ -175,6 +181,23 @@ def test_ready_for_what_is_asked_for(raw, qcc, workers):
     until(ready, "what b has to be asked for")
 
 
+def test_ready_for_what_is_asked_for_by_family(raw, qcc):
+    """The cell of the only family that is asked for is open; that others would be served does not count."""
+    a = Site(raw, "a", 1)
+    q = qcc({"workers": 1, "endpoints": [a.endpoint], "retry": {"max_attempts_per_endpoint": 1},
+             "breaker": {"failure_threshold": 1, "open_duration": "1h", "max_open_duration": "1h"}})
+
+    def ready():
+        return q.get("/readyz", port=q.admin_port)[0] == 200
+
+    assert ask(q, "claude-opus-4") == "a" and ready()
+    a.how = error(529, "overloaded_error")
+    assert ask(q, "claude-opus-4") == 529
+    until(lambda: not ready(), "opus to be out")
+    a.how = reply(MESSAGE)
+    assert ask(q, "claude-haiku-4") == "a" and ready()
+
+
 @pytest.mark.parametrize("how", OUT + ["disabled"])
 def test_a_queued_one_comes_in_reach(pair, how):
     a, b, q = pair({"breaker": {"failure_threshold": 3, "open_duration": "1h", "max_open_duration": "1h"},
@@ -236,7 +259,7 @@ def test_spared_and_queued_when_the_others_cooldown_is_over(pair):
     a, b, q = pair({"failure_queue": {"verify_interval": "1h"}})
     a.how, b.how = error(529, "overloaded_error"), error(429, "rate_limit_error", headers=["retry-after: 2"])
     assert ask(q) == 429
-    known(q, "b", cooldown_own_word=True)
+    until(lambda: cools(q, "b"), "b to cool")
     a.how = PAGE
     ask(q)
     q.wait_log("endpoint a: health \\w+ -> unhealthy: the last one: still in service")

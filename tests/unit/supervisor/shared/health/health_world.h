@@ -86,7 +86,12 @@ static inline void told(void *arg, int slot, chan_put_fn *put, const void *m)
         say_of(w, slot, "VERIFY", v->endpoint, v->family.n ? v->family : v->model);
     } else if (put == ipc_put_v_lend) {
         const struct ipc_lend *l = m;
-        say(w, slot, l->none ? "NONE" : l->n ? "LEND" : "GIVE", l->endpoint, (int)l->n);
+        say(w, slot,
+            l->none     ? "NONE"
+            : l->n      ? "LEND"
+            : l->recall ? "GIVE"
+                        : "SOME",
+            l->endpoint, (int)l->n);
     } else if (put == ipc_put_v_asked) {
         const struct ipc_asked *a = m;
         say(w, slot, "ASKED", a->model, -1);

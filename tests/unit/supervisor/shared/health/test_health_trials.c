@@ -234,7 +234,7 @@ static void one_of_the_predecessor_is_lent_what_it_asks_for(void **unused)
     (void)unused;
     struct world *w = half_open(1);
     expect_said(w, "0 TRIAL " A "\n");
-    health_trial_asked_elsewhere(&w->h, 7, STR(A));
+    health_trial_asked_elsewhere(&w->h, 7, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "0 RECALL " A "\n");
     health_trial_back(&w->h, 0, STR(A), w->seq, w->now);

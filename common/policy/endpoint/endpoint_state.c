@@ -12,6 +12,12 @@ static bool is_news(const struct ep_state *s, const struct ep_report *r)
     return ep_enabled(s) && (!ep_queued(s) || r->began_ms > s->failq.since_ms);
 }
 
+static void give_back(struct breaker *b, struct ep_changes *ch)
+{
+    ch->dirty |= b->trial != BREAKER_TRIAL_FREE;
+    breaker_give_back(b);
+}
+
 /* The attempt was a trial and is over, with or without a verdict. */
 static void trials_end(struct ep_state *s, const struct ep_report *r, struct ep_changes *ch)
 {
@@ -21,9 +27,9 @@ static void trials_end(struct ep_state *s, const struct ep_report *r, struct ep_
     if (cell && r->poisoned)
         breaker_trial_void(&cell->breaker);
     if (r->trial)
-        ep_trial_back(s, "", ch);
+        give_back(&s->breaker, ch);
     if (cell)
-        ep_trial_back(s, cell->family, ch);
+        give_back(&cell->breaker, ch);
 }
 
 void ep_outcome(struct ep_state *s, const struct ep_conf *c, const struct ep_report *r,

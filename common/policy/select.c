@@ -1,7 +1,7 @@
 #include "common/policy/select.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <string.h>
 
 /* The finalizer of splitmix64: every bit of the result depends on every bit of x. */
 static uint64_t mix(uint64_t x)
@@ -463,7 +463,7 @@ static const char *const end_texts[SEL_END__COUNT] = {
     [SEL_NONE] = "none usable",
 };
 
-const char *select_skip_text(enum sel_skip s)
+static const char *select_skip_text(enum sel_skip s)
 {
     return (unsigned)s < SEL_SKIP__COUNT ? skip_texts[s] : "?";
 }
@@ -474,8 +474,10 @@ const char *select_skip_put(enum sel_skip s, struct str model, char out[static S
     struct str family = model_family(model, name);
     for (size_t i = 0; i < COUNT_OF(cell_skips); i++)
         if (cell_skips[i].cell == s && family.n) {
-            snprintf(out, SEL_SKIP_TEXT, "%.*s: %s", (int)family.n, family.p,
-                     skip_texts[cell_skips[i].endpoint]);
+            const char *text = skip_texts[cell_skips[i].endpoint];
+            memcpy(out, family.p, family.n);
+            memcpy(out + family.n, ": ", 2);
+            memcpy(out + family.n + 2, text, strlen(text) + 1);
             return out;
         }
     return select_skip_text(s);

@@ -184,10 +184,8 @@ struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct
  * itself. */
 enum sel_skip select_skip_cell(enum sel_skip s, const struct sel_ep *e);
 
-/* A reason in words for people: "disabled", "bound elsewhere", …. */
-const char *select_skip_text(enum sel_skip s);
-/* The reason with the family whose cell it is of: "opus: cooling". model: the one asked for. The
- * result is select_skip_text's where the reason is not a cell's, else it borrows from out. */
+/* A reason in words for people: "disabled", "full", …; of a cell with its family: "opus: cooling".
+ * model: the one asked for; empty: not known. May borrow from out. */
 const char *select_skip_put(enum sel_skip s, struct str model, char out[static SEL_SKIP_TEXT]);
 /* An end in words for people: "chosen", "all full", …. */
 const char *select_end_text(enum sel_end e);

@@ -339,7 +339,6 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
     return true;
 }
 
-/* As UP_TELL, which the successor sends before it: it is of this version. */
 static bool on_up_tell_cell(const struct successor *u, const struct ipc_frame *f)
 {
     struct ipc_up_tell_cell m;
@@ -360,11 +359,10 @@ static bool on_up_trial(struct successor *u, const struct ipc_frame *f)
 {
     struct ipc_up_trial m;
     struct ipc_up_trial_cell c = {0};
-    bool cell = f->id == IPC_UP_TRIAL_CELL;
-    if (cell ? !ipc_get_up_trial_cell(f, &c) : !ipc_get_up_trial(f, &m))
-        return false;
-    if (cell)
+    if (f->id == IPC_UP_TRIAL_CELL && ipc_get_up_trial_cell(f, &c))
         m = (struct ipc_up_trial){.slot = c.slot, .endpoint = c.endpoint, .seq = c.seq};
+    else if (!ipc_get_up_trial(f, &m))
+        return false;
     struct ipc_up_lost lost = {.endpoint = m.endpoint, .trial = m.seq};
     if (u->env.ops->alive(u->env.arg, m.slot))
         health_trial_granted(u->env.health, m.slot, m.endpoint, m.seq, c.family);

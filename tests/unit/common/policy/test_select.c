@@ -111,6 +111,7 @@ static void case_line_done(void *ctx, const struct case_line *l, char out[static
 {
     static const char *const bounds[] = {"", " bound", " spared", " left"};
     struct world *w = ctx;
+    char text[SEL_SKIP_TEXT];
     const char *verb = l->word[0];
     size_t at = 0;
     if (strcmp(verb, "case") == 0) {
@@ -141,7 +142,7 @@ static void case_line_done(void *ctx, const struct case_line *l, char out[static
     } else if (strcmp(verb, "why") == 0) {
         for (size_t i = 0; i < w->n; i++)
             at += (size_t)snprintf(out + at, CASE_OUT - at, " %s:%s", w->names[i],
-                                   select_skip_text(w->why[i]));
+                                   select_skip_put(w->why[i], STR(""), text));
     } else {
         case_unknown(l);
     }

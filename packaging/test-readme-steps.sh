@@ -198,6 +198,7 @@ operate_chapter() {
     types bob 'qccctl config --all' 'has all' says '^limits\.body_timeout: '
     types bob 'qccctl breakers' 'has all' says '^official ' '^relay-a '
     with='s/$/ | cat/' types bob 'qccctl sessions' 'is told' says ENDPOINT
+    types bob 'qccctl marks' 'is told' says 'ENDPOINT|nothing is marked'
     types bob 'qccctl history' 'is told' says '^history storing' '^file /var/lib/qcc/history.db'
     types bob 'qccctl prices' 'has the list that the package installs' says '^USD per million tokens, list prices of 2' '^claude-haiku-5-5 '
     types bob 'qccctl usage' 'says what it cost' says '^today ' '^total '

@@ -342,7 +342,10 @@ static void mind_health(struct supervisor *s)
 {
     int64_t now = clock_boot_ms();
     health_run(&s->health, now);
-    int64_t next = health_next(&s->health);
+    marked_run(&s->marks, now);
+    int64_t next = health_next(&s->health), marks = marked_next(&s->marks);
+    if (marks < next)
+        next = marks;
     ev_timer_stop(s->loop, &s->health_due);
     if (next == INT64_MAX)
         return;

@@ -25,11 +25,13 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     health_init(&s->health, supervisor_send, s);
     s->health.counted = supervisor_count;
     s->health.events = &s->events;
+    marked_init(&s->marks, &s->health, &s->events, supervisor_send, s);
     bindings_init(&s->bindings, supervisor_send_bindings, s);
     store_init(&s->state, &(struct store_env){.loop = loop,
                                               .health = &s->health,
                                               .totals = &s->totals,
-                                              .bindings = &s->bindings});
+                                              .bindings = &s->bindings,
+                                              .marks = &s->marks});
     s->slot_env = (struct slot_env){.loop = loop,
                                     .health = &s->health,
                                     .events = &s->events,
@@ -41,6 +43,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                                           .intent = &s->intent,
                                                           .stops = &s->stops,
                                                           .health = &s->health,
+                                                          .marks = &s->marks,
                                                           .totals = &s->totals,
                                                           .store = &s->state,
                                                           .events = &s->events,
@@ -55,6 +58,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                       .intent = &s->intent,
                                       .serving = &s->serving,
                                       .health = &s->health,
+                                      .marks = &s->marks,
                                       .events = &s->events,
                                       .totals = &s->totals,
                                       .bindings = &s->bindings,
@@ -75,6 +79,7 @@ static void supervisor_free(struct supervisor *s)
     supervisor_drop_next(s);
     listen_close(&s->listen);
     health_fini(&s->health);
+    marked_fini(&s->marks);
     totals_fini(&s->totals);
     query_fini(&s->query);
     bindings_fini(&s->bindings);
@@ -121,6 +126,7 @@ static bool take_over(struct supervisor *s, struct err *e)
     const struct predecessor_env env = {.loop = s->loop,
                                         .intent = &s->intent,
                                         .health = &s->health,
+                                        .marks = &s->marks,
                                         .totals = &s->totals,
                                         .bindings = &s->bindings,
                                         .store = &s->state,

@@ -70,6 +70,7 @@ void supervisor_use_conf(struct supervisor *s)
     bindings_conf(&s->bindings, s->conf);
     sweep_again(s, 0);
     health_conf(&s->health, s->conf, clock_boot_ms());
+    marked_conf(&s->marks, s->conf);
     recorder_use_conf(&s->recorder, s->conf, s->state.dir.fd);
 }
 

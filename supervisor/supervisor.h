@@ -9,6 +9,7 @@
 #include "common/ipc/ipc.h"
 #include "supervisor/operate/control.h"
 #include "supervisor/shared/health/health.h"
+#include "supervisor/shared/marks/marked.h"
 #include "supervisor/upgrade/predecessor.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/children/plan.h"
@@ -50,6 +51,7 @@ struct supervisor {
     int ring_fd, ring_reader; /* the log ring (logring.h): to write, to read; -1: none */
     struct events events;
     struct health health;
+    struct marked marks;
     struct totals totals;
     struct control control;     /* qccctl's socket */
     struct operate_env operate; /* what operators' queries read */

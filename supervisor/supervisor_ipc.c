@@ -15,6 +15,8 @@ void supervisor_send(void *arg, int to, chan_put_fn *put, const void *m)
     struct supervisor *s = arg;
     if (put == ipc_put_v_endpoint && to == HEALTH_ALL)
         predecessor_send_endpoint(&s->predecessor, m);
+    if (put == ipc_put_v_cell && to == HEALTH_ALL)
+        predecessor_send_cell(&s->predecessor, m);
     if (put == ipc_put_v_lend && to == HEALTH_PREDECESSOR)
         predecessor_send_lend(&s->predecessor, m);
     if (put == ipc_put_v_trial && to == HEALTH_PREDECESSOR)
@@ -52,6 +54,7 @@ void supervisor_welcome(struct supervisor *s, struct slot *slot)
         .conf = next ? s->next.conf : s->conf,
         .listen = next ? &s->next.listen : &s->listen,
         .health = &s->health,
+        .marks = &s->marks,
     };
     slot_send_welcome(slot, &w);
     supervisor_feed(s, slot);
@@ -120,6 +123,7 @@ static bool on_outcome(struct supervisor *s, struct slot *slot, const struct ipc
                        const struct ipc_outcome *m, struct err *e)
 {
     (void)f;
+    marked_outcome(&s->marks, m, clock_boot_ms());
     return health_outcome(&s->health, slot->number, m, clock_boot_ms()) ||
            err_set(e, "it reported an outcome of class %u, fault %u", m->cls, m->fault);
 }
@@ -136,7 +140,7 @@ static bool on_trial_ask(struct supervisor *s, struct slot *slot, const struct i
                          const struct ipc_trial_ask *m, struct err *e)
 {
     (void)f, (void)e;
-    health_trial_ask(&s->health, slot->number, m->endpoint);
+    health_trial_ask(&s->health, slot->number, m->endpoint, m->family);
     return true;
 }
 
@@ -161,6 +165,22 @@ static bool on_unserved(struct supervisor *s, struct slot *slot, const struct ip
 {
     (void)slot, (void)f, (void)e;
     health_unserved(&s->health, m, clock_boot_ms());
+    return true;
+}
+
+static bool on_item(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                    const struct ipc_item *m, struct err *e)
+{
+    (void)slot, (void)f;
+    return marked_item(&s->marks, m, clock_boot_ms()) ||
+           err_set(e, "it reported a thing of kind %u", m->kind);
+}
+
+static bool on_asked_here(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                          const struct ipc_asked_here *m, struct err *e)
+{
+    (void)slot, (void)f, (void)e;
+    health_asked(&s->health, m, clock_boot_ms());
     return true;
 }
 

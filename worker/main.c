@@ -35,7 +35,8 @@ int main(int argc, char **argv)
         stderr,
         "qcc-worker is started by qcc-supervisor.\n"
         "usage: qcc-worker -V           version, and those of its libraries\n"
-        "       qcc-worker --classify   reads error replies as JSON lines, prints what they are\n"
+        "       qcc-worker --classify   reads error replies as JSON lines, prints class, fault,\n"
+        "                               scope and wait of each\n"
         "       qcc-worker --sandbox-test   tries whether the sandbox holds here\n");
     return 2;
 }

@@ -68,6 +68,7 @@ static void assemble(struct worker *w)
     deadline_init(&w->drain_end, w->loop, worker_drain_over);
     binding_replica_start(&w->binding, w->loop, &w->uplink, &w->replica);
     w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
+    w->demand.uplink = &w->uplink;
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
     feed_init(&w->feed, w->loop, w->slot, &w->counters);
@@ -80,6 +81,7 @@ static void assemble(struct worker *w)
                               .uplink = &w->uplink,
                               .replica = &w->replica,
                               .loans = &w->loans,
+                              .demand = &w->demand,
                               .binding = &w->binding,
                               .counters = &w->counters,
                               .recent_ring = &w->recent_ring,

@@ -10,6 +10,7 @@
 #include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
+#include "worker/shared/demand.h"
 #include "worker/shared/feed.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
@@ -31,6 +32,7 @@ struct worker {
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
     struct loans loans;
+    struct demand demand;
     struct binding_replica binding;
     struct counters counters;
     struct recent_ring recent_ring;

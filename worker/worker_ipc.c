@@ -1,5 +1,6 @@
 #include "worker/worker_ipc.h"
 
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/logring.h"
@@ -170,20 +171,35 @@ static bool on_endpoint(struct worker *w, struct ipc_frame *f, const struct ipc_
 
 static bool on_cell(struct worker *w, struct ipc_frame *f, const struct ipc_cell *m, struct err *e)
 {
-    (void)w, (void)f, (void)m, (void)e;
+    (void)f, (void)e;
+    uint64_t gone;
+    struct ep_live *live = replica_update_cell(&w->replica, m, &gone);
+    if (live)
+        loan_on_cell(&w->loans, live, m->family, gone);
+    turn_wake(&w->turn);
     return true;
 }
 
 static bool on_models(struct worker *w, struct ipc_frame *f, const struct ipc_models *m,
                       struct err *e)
 {
-    (void)w, (void)f, (void)m, (void)e;
+    (void)f, (void)e;
+    replica_update_models(&w->replica, m);
     return true;
 }
 
 static bool on_mark(struct worker *w, struct ipc_frame *f, const struct ipc_mark *m, struct err *e)
 {
-    (void)w, (void)f, (void)m, (void)e;
+    (void)f, (void)e;
+    replica_mark(&w->replica, m, clock_boot_ms());
+    return true;
+}
+
+static bool on_asked(struct worker *w, struct ipc_frame *f, const struct ipc_asked *m,
+                     struct err *e)
+{
+    (void)f, (void)e;
+    demand_on_asked(&w->demand, m);
     return true;
 }
 

@@ -91,6 +91,7 @@ struct conf_endpoint {
     struct conf_strs paths_allow, paths_deny; /* paths.allow, paths.deny (policy/side_path.h) */
     struct conf_map map;                      /* models.map */
     struct conf_map headers;
+    struct conf_breaker breaker; /* 0: as the common one; not sent to workers */
     /* derived by conf_check: */
     char id[9]; /* 8 hex digits of SHA-256 of base_url|api_key */
     char *host; /* without brackets */

@@ -441,6 +441,16 @@ static void endpoint_id_twice(struct check *k, size_t first, size_t again)
            k->c->endpoints[first].name ? k->c->endpoints[first].name : "unnamed");
 }
 
+static void check_order(struct check *k, const char *path, int64_t least, int64_t v,
+                        const char *other)
+{
+    char text[32];
+    if (v >= least)
+        return;
+    conf_ms_text(least, text);
+    report(k, false, path, "must be at least %s (%s)", other, text);
+}
+
 static void check_endpoints(struct check *k)
 {
     struct conf *c = k->c;
@@ -464,6 +474,11 @@ static void check_endpoints(struct check *k)
         check_headers(k, ep, i);
         check_patterns(k, &ep->paths_allow, i, "allow");
         check_patterns(k, &ep->paths_deny, i, "deny");
+        int64_t open = ep->breaker.open_duration, most = ep->breaker.max_open_duration;
+        if (open || most)
+            check_order(k, elem("endpoints", i, "breaker.max_open_duration").text,
+                        open ? open : c->breaker.open_duration,
+                        most ? most : c->breaker.max_open_duration, "breaker.open_duration");
         effective_proxy(k, ep, i);
         any_enabled = any_enabled || ep->enabled;
     }
@@ -522,16 +537,6 @@ static void check_affinity(struct check *k)
             if (c->keys[j].kind == c->keys[i].kind && strcmp(c->keys[j].name, c->keys[i].name) == 0)
                 report(k, false, elem("affinity.keys", i, NULL).text, "is listed twice");
     }
-}
-
-static void check_order(struct check *k, const char *path, int64_t least, int64_t v,
-                        const char *other)
-{
-    char text[32];
-    if (v >= least)
-        return;
-    conf_ms_text(least, text);
-    report(k, false, path, "must be at least %s (%s)", other, text);
 }
 
 static void check_bounds(struct check *k)

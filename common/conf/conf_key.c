@@ -77,6 +77,7 @@ KEYS(endpoint_paths, struct conf_endpoint,
           "Paths besides those of messages that the endpoint's key may be used for, with `*`.")
          LIST("deny", strs, paths_deny, "[\"/v1/organizations/*\"]",
               "Of these, paths that it may not."))
+KEYS(endpoint_breaker, struct conf_breaker, CONF_ENDPOINT_BREAKER(ROW))
 KEYS(listen_address, struct conf_listen,
      {"address", CONF_K_str, "null", 0, 0, 0, "The address, as above. Required.",
       offsetof(self, address)})
@@ -111,10 +112,12 @@ static const struct conf_section top_sections[] = {
 static const struct conf_section listen_sections[] = {{"", 0, keys_listen_address},
                                                       {"tls", 0, keys_listen_tls}};
 static const struct conf_section client_sections[] = {{"", 0, keys_client}};
-static const struct conf_section endpoint_sections[] = {{"", 0, keys_endpoint},
-                                                        {"", 0, keys_endpoint_more},
-                                                        {"models", 0, keys_endpoint_models},
-                                                        {"paths", 0, keys_endpoint_paths}};
+static const struct conf_section endpoint_sections[] = {
+    {"", 0, keys_endpoint},
+    {"", 0, keys_endpoint_more},
+    {"models", 0, keys_endpoint_models},
+    {"paths", 0, keys_endpoint_paths},
+    {"breaker", offsetof(struct conf_endpoint, breaker), keys_endpoint_breaker}};
 
 static const struct conf_group groups[CONF_G__COUNT] = {
     [CONF_G_TOP] = {"", top_sections, COUNT_OF(top_sections)},

@@ -190,6 +190,16 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(ppm, price_factor, "1", 0, 1000000000, CONF_SUP,                                             \
       "What it charges of the list price; 0: nothing, as with a subscription.")
 
+/* endpoints[].breaker, of the supervisor alone. 0, which no file can have: as the common one. */
+#define CONF_ENDPOINT_BREAKER(F)                                                                   \
+    F(u32, failure_threshold, "null", 1, 1000, CONF_SUP,                                           \
+      "Consecutive failures that open its breakers; not given, as the two below: as in "           \
+      "`breaker`.")                                                                                \
+    F(ms, open_duration, "null", 10, 86400000, CONF_SUP,                                           \
+      "How long they stay open the first time.")                                                   \
+    F(ms, max_open_duration, "null", 10, 86400000, CONF_SUP,                                       \
+      "Longest time they stay open (doubling).")
+
 /* The sections that are plain mappings:  S(struct and member name, path in the file, table) */
 #define CONF_SECTIONS(S)                                                                           \
     S(admin, "admin", CONF_ADMIN)                                                                  \

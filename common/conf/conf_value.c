@@ -323,9 +323,18 @@ bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, 
     die("configuration key %s is not a scalar", k->name);
 }
 
+bool conf_value_open(const struct conf_key *k)
+{
+    return (k->kind == CONF_K_u32 || k->kind == CONF_K_ms) && strcmp(k->dflt, "null") == 0;
+}
+
 void conf_value_default(const struct conf_key *k, void *member)
 {
     struct err e;
+    if (conf_value_open(k)) {
+        memset(member, 0, k->kind == CONF_K_u32 ? sizeof(uint32_t) : sizeof(int64_t));
+        return;
+    }
     if (k->kind < CONF_K_strs &&
         !conf_value_set(k, member, (struct conf_text){.s = str_c(k->dflt)}, &e))
         die("default of configuration key %s: %s", k->name, e.msg);

@@ -19,6 +19,9 @@ struct conf_text {
 bool conf_value_set(const struct conf_key *k, void *member, struct conf_text text,
                     struct err *e) MUST_CHECK;
 
+/* Whether a number or a duration need not be given ("null"): it is 0 then, whatever its bounds. */
+bool conf_value_open(const struct conf_key *k);
+
 /* Sets the key's default into its member: NULL, empty and zero for lists and required keys. */
 void conf_value_default(const struct conf_key *k, void *member);
 

@@ -20,8 +20,11 @@ enum {
 struct fixed {
     uint32_t at_ms, ms, retry_after_ms;
     uint16_t status;
-    uint8_t cls, fault;
+    uint8_t cls;
+    uint8_t fault : 4, scope : 4;
 };
+
+_Static_assert((unsigned)FAULT__COUNT <= 16 && (unsigned)SCOPE__COUNT <= 16, "both fit in a byte");
 
 static void put(struct recent_record *r, struct str s, size_t max)
 {
@@ -54,9 +57,13 @@ void recent_put(struct recent_record *r, const struct recent_texts *t)
 
 bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
 {
-    struct fixed fixed = {a->at_ms,          a->ms,
-                          a->retry_after_ms, (uint16_t)a->status,
-                          (uint8_t)a->cls,   (uint8_t)a->fault};
+    struct fixed fixed = {a->at_ms,
+                          a->ms,
+                          a->retry_after_ms,
+                          (uint16_t)a->status,
+                          (uint8_t)a->cls,
+                          (unsigned)a->fault & 15,
+                          (unsigned)a->scope & 15};
     size_t need =
         sizeof fixed + 2 + min_size(a->endpoint.n, ENDPOINT_MAX) + min_size(a->reason.n, END_MAX);
     if (need > (size_t)RECENT_TEXT - r->len || r->listed == UINT8_MAX)
@@ -96,11 +103,12 @@ bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent
     if (r->len > RECENT_TEXT || *at > r->len || r->len - *at < sizeof fixed)
         return false;
     memcpy(&fixed, r->text + *at, sizeof fixed);
-    if (fixed.cls >= OUTCOME__COUNT || fixed.fault >= FAULT__COUNT)
+    if (fixed.cls >= OUTCOME__COUNT || fixed.fault >= FAULT__COUNT || fixed.scope >= SCOPE__COUNT)
         return false;
     *at += sizeof fixed;
     *a = (struct recent_attempt){.cls = fixed.cls,
                                  .fault = fixed.fault,
+                                 .scope = fixed.scope,
                                  .status = fixed.status,
                                  .at_ms = fixed.at_ms,
                                  .ms = fixed.ms,

@@ -55,6 +55,7 @@ struct recent_texts {
 struct recent_attempt {
     enum outcome cls;
     enum fault fault;
+    enum scope scope;        /* SCOPE_NONE: no failure, or not known */
     unsigned status;         /* 0: no reply */
     uint32_t at_ms;          /* begin of the attempt since the request began */
     uint32_t ms;             /* duration of the attempt */

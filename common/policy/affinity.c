@@ -12,6 +12,21 @@ enum {
 
 _Static_assert(sizeof(struct affinity_binding) == 40, "what the header promises");
 
+/* The finalizer of splitmix64. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+void affinity_key(const uint64_t conversation[2], uint64_t family, uint64_t key[2])
+{
+    uint64_t f = mix(family + 0x9e3779b97f4a7c15u);
+    key[0] = mix(conversation[0] ^ f);
+    key[1] = mix(conversation[1] + f);
+}
+
 static struct affinity_binding *at(const struct affinity *a, uint32_t i)
 {
     return &a->chunks[i >> CHUNK_BITS][i & (CHUNK - 1)];

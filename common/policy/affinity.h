@@ -43,6 +43,11 @@ struct affinity {
     uint32_t by_endpoint[AFFINITY_ENDPOINTS];
 };
 
+/* The key of a conversation's binding for one family of models, whose hash is `family` (0: the
+ * request names none): the families of one conversation are bound apart. Stands in state files:
+ * always the same. Before families, bindings had the conversation itself for their key. */
+void affinity_key(const uint64_t conversation[2], uint64_t family, uint64_t key[2]);
+
 /* Makes an empty table of at most max bindings, at least 1. Takes 1 byte for 256 bindings at once,
  * the rest as needed. False when memory is refused; then there is nothing to release. */
 bool affinity_init(struct affinity *a, uint32_t max, const struct mem_source *mem) MUST_CHECK;

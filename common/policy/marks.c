@@ -1,7 +1,5 @@
 #include "common/policy/marks.h"
 
-#include "common/base/mem.h"
-
 static const struct {
     const char *word;
     struct str prefix;
@@ -21,7 +19,8 @@ static const struct {
 
 void marks_free(struct marks *t)
 {
-    mem_free(t->v);
+    if (t->v)
+        t->mem->release(t->mem->ctx, t->v);
     t->v = NULL;
     t->n = t->cap = t->kinds = 0;
 }
@@ -193,16 +192,29 @@ static void set_name(struct mark *m, struct str name, uint64_t size)
     m->hash = marks_hash((enum mark_kind)m->kind, name);
 }
 
-/* Adds an entry, which is no mark of the table yet. NULL: there is no room. */
+static bool grow(struct marks *t)
+{
+    uint32_t cap = t->cap ? 2 * t->cap : 16;
+    struct mark *v = t->mem->alloc(t->mem->ctx, cap * sizeof *v);
+    if (!v)
+        return false;
+    if (t->v) {
+        memcpy(v, t->v, t->n * sizeof *v);
+        t->mem->release(t->mem->ctx, t->v);
+    }
+    t->v = v;
+    t->cap = cap;
+    return true;
+}
+
+/* Adds an entry, which is no mark of the table yet. NULL: there is no room, or no memory. */
 static struct mark *add(struct marks *t, uint64_t endpoint, enum mark_kind k, struct str name,
                         uint64_t size, int64_t now_ms)
 {
     if (!make_room(t, endpoint, k, now_ms))
         return NULL;
-    if (t->n == t->cap) {
-        t->cap = t->cap ? 2 * t->cap : 16;
-        t->v = mem_realloc(t->v, t->cap, sizeof *t->v);
-    }
+    if (t->n == t->cap && !grow(t))
+        return NULL;
     struct mark *m = &t->v[t->n++];
     *m = (struct mark){.endpoint = endpoint, .kind = (uint8_t)k, .used_ms = now_ms};
     set_name(m, name, size);
@@ -275,18 +287,6 @@ bool marks_put(struct marks *t, uint64_t endpoint, enum mark_kind k, struct str 
     m->until_ms = until_ms;
     tell(t, m, m->suspect ? MARKS_SUSPECTED : MARKS_MARKED);
     return true;
-}
-
-const struct mark *marks_find(const struct marks *t, uint64_t endpoint, enum mark_kind k,
-                              struct str name, int64_t now_ms)
-{
-    uint64_t size;
-    if (!is_name(k, name, &size))
-        return NULL;
-    int64_t i = index_of(t, endpoint, k, name);
-    if (i < 0 || t->v[i].until_ms <= now_ms || (k == MARK_SIZE && size < t->v[i].size))
-        return NULL;
-    return &t->v[i];
 }
 
 uint32_t marks_reset(struct marks *t, uint64_t endpoint, struct str name)

@@ -22,6 +22,7 @@
 #define QCC_COMMON_POLICY_MARKS_H
 
 #include "common/base/base.h"
+#include "common/base/mem.h"
 #include "common/base/str.h"
 
 enum mark_kind {
@@ -79,8 +80,9 @@ enum marks_news {
 /* Is told each change. The mark is valid during the call. */
 typedef void marks_tell(void *ctx, const struct mark *m, enum marks_news news);
 
-/* Zero bytes and `tell`: an empty table. */
+/* Zero bytes, with `mem` and `tell`: an empty table. */
 struct marks {
+    const struct mem_source *mem;
     struct mark *v; /* owned; grows to what the limits allow */
     uint32_t n, cap;
     uint32_t kinds;   /* bit 1 << kind: some endpoint has a mark or suspect of that kind; never a
@@ -127,14 +129,9 @@ void marks_served(struct marks *t, uint64_t endpoint, enum mark_kind k, struct s
                   int64_t now_ms);
 
 /* Sets a mark as another process has it; until_ms in the past: it is none any more. False: the name
- * is none of that kind, or of paths there are enough. */
+ * is none of that kind, of paths there are enough, or there is no memory. */
 bool marks_put(struct marks *t, uint64_t endpoint, enum mark_kind k, struct str name, bool suspect,
                int64_t until_ms, int64_t now_ms);
-
-/* The mark or suspect of that name; NULL: there is none. A size is found by any name of a size that
- * is not smaller. Valid until the table changes. */
-const struct mark *marks_find(const struct marks *t, uint64_t endpoint, enum mark_kind k,
-                              struct str name, int64_t now_ms);
 
 /* Ends an endpoint's mark of that name, whatever its kind; without a name (n 0) all of the
  * endpoint's. Returns how many. */

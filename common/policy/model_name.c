@@ -97,3 +97,12 @@ struct str model_family(struct str name, char out[static MODEL_NAME_MAX])
     }
     return s;
 }
+
+/* FNV-1a: fast on short names; collisions can be provoked, but gain nothing. */
+uint64_t model_hash(struct str model)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < model.n; i++)
+        h = (h ^ (uint8_t)model.p[i]) * 0x100000001b3u;
+    return h;
+}

@@ -23,6 +23,9 @@ struct str model_name(struct str name, char out[static MODEL_NAME_MAX]);
  * claude-3-opus), else the whole normalized name. As model_name otherwise. */
 struct str model_family(struct str name, char out[static MODEL_NAME_MAX]);
 
+/* Hash of a model's name or family, as in OUTCOME, MODELS and struct ep_block. */
+uint64_t model_hash(struct str model);
+
 /* Whether another model served than was asked for. False where one is not known (empty). */
 static inline bool model_name_differs(struct str asked, struct str served)
 {

@@ -82,18 +82,25 @@ static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
 {
     bool open = in->opinion == RETRY_OPINION_OPEN;
     bool more = in->others.untried + in->others.full > 0 && !out_of_attempts(c, in);
-    if (open && in->v->no_opinion && more)
-        go_on(out, RETRY_OTHER, 0, "a page is no opinion: the next one is asked");
-    else if (open && (in->v->no_opinion || !in->first_no_opinion))
+    bool none = in->v->no_opinion || in->marked;
+    /* an unmarked one that cools may be worth a wait */
+    bool wait = in->marked || (open && in->v->no_opinion && in->first_marked);
+    if (open && none && more)
+        go_on(out, RETRY_OTHER, 0,
+              in->marked ? "it was known to refuse this: the next one is asked"
+                         : "a page is no opinion: the next one is asked");
+    else if (open && wait)
+        give_up(out, RETRY_REPLY_FINAL, "no other endpoint whose refusal would count");
+    else if (open && (none || !(in->first_no_opinion || in->first_marked)))
         give_up(out, RETRY_REPLY_FIRST, "second opinion: refused too");
     else if (in->v->beyond_doubt || in->bad_request)
         give_up(out, RETRY_REPLY_THIS, "the request is at fault");
     else if (!in->repeatable)
         give_up(out, RETRY_REPLY_THIS, "not to be repeated");
     else if (in->others.untried + in->others.full == 0)
-        give_up(out, RETRY_REPLY_THIS, "no other endpoint to ask");
+        give_up(out, wait ? RETRY_REPLY_FINAL : RETRY_REPLY_THIS, "no other endpoint to ask");
     else if (out_of_attempts(c, in))
-        give_up(out, RETRY_REPLY_THIS, "attempts used up");
+        give_up(out, wait ? RETRY_REPLY_FINAL : RETRY_REPLY_THIS, "attempts used up");
     else
         go_on(out, RETRY_SECOND_OPINION, 0, "second opinion");
 }
@@ -120,7 +127,7 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
 {
     const struct sel_others *o = &in->others;
     bool open = in->opinion == RETRY_OPINION_OPEN;
-    enum retry_reply last = open ? RETRY_REPLY_FIRST : RETRY_REPLY_FINAL;
+    enum retry_reply last = open && !in->first_marked ? RETRY_REPLY_FIRST : RETRY_REPLY_FINAL;
     *out = (struct retry_out){.charge = charged(in), .unsent = unsent(in)};
 
     if (in->client_gone) {
@@ -240,10 +247,18 @@ static int shortest_wait(const struct retry_conf *c, const struct retry_fail *fa
 
 void retry_final(const struct retry_conf *c, const struct retry_fail *fails, size_t n,
                  int first_refusal, const struct sel_result *s, int64_t cool_ms,
-                 struct retry_final *out)
+                 int64_t cool_unmarked_ms, struct retry_final *out)
 {
     *out = (struct retry_final){.kind = RETRY_FINAL_OWN, .at = -1, .status = 503};
-    if (first_refusal >= 0 && (size_t)first_refusal < n && fails[first_refusal].kept) {
+    bool refused = first_refusal >= 0 && (size_t)first_refusal < n;
+    bool known = refused && (fails[first_refusal].marked || fails[n - 1].marked);
+    if (known && cool_unmarked_ms >= 0 && cool_unmarked_ms <= c->max_retry_after_ms) {
+        out->kind = RETRY_FINAL_RATE_LIMIT;
+        out->status = 429;
+        out->retry_after_s = seconds(c, cool_unmarked_ms);
+        return;
+    }
+    if (refused && fails[first_refusal].kept) {
         out->kind = RETRY_FINAL_UPSTREAM;
         out->at = first_refusal;
         out->status = fails[first_refusal].status;

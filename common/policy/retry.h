@@ -7,6 +7,9 @@
  *   success           the first endpoint was at fault: the caller reports its refusal now
  *   no verdict        charged by class, the next endpoint is asked
  *   none left         the client gets the first refusal, for which no endpoint is charged
+ * A page, and a refusal by an endpoint that is marked for the request, are no verdict either: the
+ * next one is asked. When none is left after the latter, waiting for an unmarked one that cools
+ * comes before the first refusal (retry_final).
  * A refusal is an HTTP reply. A permanent failure below HTTP (a certificate that is not accepted)
  * cannot be the request's fault and is handled like class unknown. */
 #ifndef QCC_COMMON_POLICY_RETRY_H
@@ -53,7 +56,9 @@ struct retry_in {
     uint32_t attempts_here; /* attempts at this endpoint, this one included */
     struct sel_others others;
     enum retry_opinion opinion;
+    bool marked;           /* the endpoint is marked for this request: its refusal is no verdict */
     bool first_no_opinion; /* with an open opinion: the first refusal was a page or a redirect */
+    bool first_marked;     /* with an open opinion: the first refusal was by a marked endpoint */
     int64_t elapsed_ms;    /* since the request was read */
     int64_t waited_ms; /* part of elapsed_ms that was waited for cooling endpoints (retry_wait) */
     uint64_t rnd;      /* for the jitter */
@@ -109,6 +114,7 @@ struct retry_fail {
     uint32_t status;        /* 0: no HTTP reply */
     int64_t retry_after_ms; /* with a rate limit; -1: none named */
     bool kept;              /* its reply is kept and can be sent as it came */
+    bool marked;            /* a refusal by an endpoint that was marked for the request */
 };
 
 enum retry_final_kind {
@@ -127,9 +133,10 @@ struct retry_final {
 /* Chooses the most telling reply when no attempt is left. `first_refusal`: index of the refusal
  * whose second opinion never came, or -1. `s`: the last select, or NULL when the request ended for
  * want of attempts. `cool_ms`: the shortest cooldown left of endpoints that were passed over
- * because they cool by their own word; -1: none. */
+ * because they cool by their own word, cool_unmarked_ms: of those alone that are not marked for the
+ * request; -1: none. */
 void retry_final(const struct retry_conf *c, const struct retry_fail *fails, size_t n,
                  int first_refusal, const struct sel_result *s, int64_t cool_ms,
-                 struct retry_final *out);
+                 int64_t cool_unmarked_ms, struct retry_final *out);
 
 #endif

@@ -1,6 +1,7 @@
 #include "common/policy/select.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The finalizer of splitmix64: every bit of the result depends on every bit of x. */
 static uint64_t mix(uint64_t x)
@@ -54,6 +55,26 @@ static enum sel_skip check(const struct sel_ep *eps, size_t i, const struct sel_
     return select_check(eps, i, r);
 }
 
+/* Reasons that an endpoint and a cell have. cools: of a cooldown, else of a tier. */
+static const struct {
+    uint8_t endpoint, cell;
+    bool cools;
+} cell_skips[] = {
+    {SEL_SKIP_COOLING, SEL_SKIP_CELL_COOLING, true},
+    {SEL_SKIP_COOLING_TOLD_NOTHING, SEL_SKIP_CELL_COOLING_TOLD_NOTHING, true},
+    {SEL_SKIP_TRIAL_BUSY, SEL_SKIP_CELL_TRIAL_BUSY, false},
+    {SEL_SKIP_CIRCUIT, SEL_SKIP_CELL_CIRCUIT, false},
+    {SEL_SKIP_TRIAL_NEEDED, SEL_SKIP_CELL_TRIAL_NEEDED, false},
+};
+
+enum sel_skip select_skip_cell(enum sel_skip s, const struct sel_ep *e)
+{
+    for (size_t i = 0; i < COUNT_OF(cell_skips) && (e->cell_tier || e->cell_cools); i++)
+        if (cell_skips[i].endpoint == s && (cell_skips[i].cools ? e->cell_cools : e->cell_tier))
+            return (enum sel_skip)cell_skips[i].cell;
+    return s;
+}
+
 static bool grouped(const struct sel_conf *c)
 {
     return c->use_priority || c->strategy == SEL_PRIORITY_FAILOVER;
@@ -64,7 +85,8 @@ enum {
     RANK_WEIGHT = 32,
     RANK_COOLING,
     RANK_TIER, /* two bits */
-    RANK_TRIED = RANK_TIER + 2,
+    RANK_MARKED = RANK_TIER + 2,
+    RANK_TRIED,
     RANK_TRIAL,
     RANK_CIRCUIT
 };
@@ -76,8 +98,8 @@ static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
     bool circuit = e->tier == SEL_CIRCUIT_OPEN;
     return (uint64_t)circuit << RANK_CIRCUIT |
            (uint64_t)(circuit && e->trial != SEL_TRIAL_MINE) << RANK_TRIAL |
-           (uint64_t)e->tried << RANK_TRIED | (uint64_t)(e->tier & 3u) << RANK_TIER |
-           (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
+           (uint64_t)e->tried << RANK_TRIED | (uint64_t)(e->marked != 0) << RANK_MARKED |
+           (uint64_t)(e->tier & 3u) << RANK_TIER | (uint64_t)(e->cooling_ms > 0) << RANK_COOLING |
            (uint64_t)(e->weight == 0) << RANK_WEIGHT | (grouped(c) ? e->priority : 0);
 }
 
@@ -87,17 +109,22 @@ static enum sel_skip why_worse(uint64_t worse, uint64_t best)
     static const struct {
         uint8_t bit, why;
     } rows[] = {
-        {RANK_CIRCUIT, SEL_SKIP_CIRCUIT},
-        {RANK_TRIAL, SEL_SKIP_TRIAL},
-        {RANK_TRIED, SEL_SKIP_TRIED},
-        {RANK_TIER, SEL_SKIP_TIER},
-        {RANK_COOLING, SEL_SKIP_COOLING_TOLD_NOTHING},
+        {RANK_CIRCUIT, SEL_SKIP_CIRCUIT}, {RANK_TRIAL, SEL_SKIP_TRIAL},
+        {RANK_TRIED, SEL_SKIP_TRIED},     {RANK_MARKED, SEL_SKIP_MARKED},
+        {RANK_TIER, SEL_SKIP_TIER},       {RANK_COOLING, SEL_SKIP_COOLING_TOLD_NOTHING},
         {RANK_WEIGHT, SEL_SKIP_WEIGHT},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (worse >> rows[i].bit != best >> rows[i].bit)
             return (enum sel_skip)rows[i].why;
     return worse != best ? SEL_SKIP_PRIORITY : SEL_SKIP_STRATEGY;
+}
+
+/* The same, with the kind of the mark that puts it behind. */
+static uint8_t why_behind(uint64_t worse, uint64_t best, uint8_t marked)
+{
+    enum sel_skip s = why_worse(worse, best);
+    return (uint8_t)((int)s + (s == SEL_SKIP_MARKED ? marked - 1 : 0));
 }
 
 /* The endpoints that the strategy chooses from: all of one rank. */
@@ -244,8 +271,9 @@ static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_
     if (!grouped(c) || r->bound_idle_ms < c->cache_ttl_ms)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (eps[i].priority < home->priority && !eps[i].tried && eps[i].tier <= home->tier &&
-            eps[i].cooling_ms <= 0 && eps[i].weight > 0 && select_check(eps, i, r) == SEL_SKIP_NO)
+        if (eps[i].priority < home->priority && !eps[i].tried && !eps[i].marked &&
+            eps[i].tier <= home->tier && eps[i].cooling_ms <= 0 && eps[i].weight > 0 &&
+            select_check(eps, i, r) == SEL_SKIP_NO)
             return true;
     return false;
 }
@@ -257,17 +285,19 @@ static enum sel_bound look_at_bound(const struct sel_conf *c, const struct sel_e
         return SEL_BOUND_NO;
     const struct sel_ep *e = &eps[r->bound];
     bool failed = (e->tried || e->used_up) && !e->refused;
-    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || failed ||
-        may_return(c, eps, n, r))
+    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || e->marked ||
+        failed || may_return(c, eps, n, r))
         return SEL_BOUND_LEFT;
-    return e->model_ok && !e->full && !e->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
+    if (!e->model_ok)
+        return SEL_BOUND_LEFT;
+    return !e->full && !e->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
 }
 
 static int look_for_trial(const struct sel_ep *eps, size_t n, const struct sel_req *r)
 {
     for (size_t i = 0; i < n; i++)
         if (eps[i].trial == SEL_TRIAL_MINE && eps[i].tier == SEL_CIRCUIT_OPEN && !eps[i].tried &&
-            select_check(eps, i, r) == SEL_SKIP_NO)
+            !eps[i].marked && select_check(eps, i, r) == SEL_SKIP_NO)
             return (int)i;
     return -1;
 }
@@ -289,7 +319,14 @@ static void explain(const struct sel_ep *eps, size_t n, const struct sel_req *r,
     }
 }
 
-void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
+/* The shorter of two waits, of which *to may be none (-1). */
+static void shortest(int64_t *to, int64_t ms)
+{
+    if (*to == -1 || ms < *to)
+        *to = ms;
+}
+
+static void pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                  const struct sel_req *r, struct sel_result *out, uint8_t *why)
 {
     *out = (struct sel_result){.end = SEL_NONE, .at = -1, .wait_ms = -1};
@@ -319,8 +356,8 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
         full |= s == SEL_SKIP_FULL;
         out->full |= s == SEL_SKIP_FULL && eps[i].tier != SEL_CIRCUIT_OPEN;
         busy |= s == SEL_SKIP_TRIAL_BUSY;
-        if (s == SEL_SKIP_COOLING && (out->wait_ms == -1 || eps[i].cooling_ms < out->wait_ms))
-            out->wait_ms = eps[i].cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&out->wait_ms, eps[i].cooling_ms);
         uint64_t k = s == SEL_SKIP_NO ? rank(c, &eps[i]) : UINT64_MAX;
         if (k < best)
             best = k;
@@ -336,19 +373,32 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
     take(out, by_strategy(&g), eps);
     for (size_t i = 0; why && i < n; i++)
         if (why[i] == SEL_SKIP_NO && (int)i != out->at)
-            why[i] = (uint8_t)why_worse(rank(c, &eps[i]), best);
+            why[i] = why_behind(rank(c, &eps[i]), best, eps[i].marked);
     if (why && out->end == SEL_NEED_TRIAL)
         why[out->at] = SEL_SKIP_TRIAL_NEEDED;
 }
 
+void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
+                 const struct sel_req *r, struct sel_result *out, uint8_t *why)
+{
+    pick(c, eps, n, r, out, why);
+    for (size_t i = 0; why && i < n; i++)
+        why[i] = (uint8_t)select_skip_cell((enum sel_skip)why[i], &eps[i]);
+}
+
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r, int at)
 {
-    struct sel_others o = {.cool_ms = -1};
+    struct sel_others o = {.cool_ms = -1, .cool_unmarked_ms = -1};
     for (size_t i = 0; i < n; i++) {
         const struct sel_ep *e = &eps[i];
         enum sel_skip s = select_check(eps, i, r);
-        if (s == SEL_SKIP_COOLING && (o.cool_ms == -1 || e->cooling_ms < o.cool_ms))
-            o.cool_ms = e->cooling_ms;
+        if (s == SEL_SKIP_COOLING)
+            shortest(&o.cool_ms, e->cooling_ms);
+        /* the request itself may have used it up by the reply that named the wait */
+        bool waits =
+            s == SEL_SKIP_COOLING || (s == SEL_SKIP_USED_UP && e->own_word && e->cooling_ms > 0);
+        if (waits && !e->marked)
+            shortest(&o.cool_unmarked_ms, e->cooling_ms);
         if ((int)i != at && s == SEL_SKIP_TRIAL_BUSY)
             o.busy++;
         if ((int)i == at)
@@ -387,6 +437,21 @@ static const char *const skip_texts[SEL_SKIP__COUNT] = {
     [SEL_SKIP_PRIORITY] = "another priority group is better",
     [SEL_SKIP_STRATEGY] = "strategy chose another",
     [SEL_SKIP_TRIAL_NEEDED] = "circuit open, trial needed",
+    [SEL_SKIP_CELL_COOLING] = "the model cools by its own word",
+    [SEL_SKIP_CELL_TRIAL_BUSY] = "the model's trial is under way",
+    [SEL_SKIP_CELL_CIRCUIT] = "the model's circuit is open",
+    [SEL_SKIP_CELL_COOLING_TOLD_NOTHING] = "the model cools",
+    [SEL_SKIP_CELL_TRIAL_NEEDED] = "the model's circuit is open, trial needed",
+    [SEL_SKIP_MARKED + MARK_MODEL] = "marked: model",
+    [SEL_SKIP_MARKED + MARK_BETA] = "marked: beta",
+    [SEL_SKIP_MARKED + MARK_VERSION] = "marked: version",
+    [SEL_SKIP_MARKED + MARK_HEADER] = "marked: header",
+    [SEL_SKIP_MARKED + MARK_FIELD] = "marked: field",
+    [SEL_SKIP_MARKED + MARK_TOOL] = "marked: tool",
+    [SEL_SKIP_MARKED + MARK_CODING] = "marked: coding",
+    [SEL_SKIP_MARKED + MARK_SIZE] = "marked: size",
+    [SEL_SKIP_MARKED + MARK_PATH] = "marked: path",
+    [SEL_SKIP_MARKED + MARK_CONVERSATION] = "marked: conversation",
 };
 
 static const char *const end_texts[SEL_END__COUNT] = {
@@ -398,9 +463,24 @@ static const char *const end_texts[SEL_END__COUNT] = {
     [SEL_NONE] = "none usable",
 };
 
-const char *select_skip_text(enum sel_skip s)
+static const char *select_skip_text(enum sel_skip s)
 {
     return (unsigned)s < SEL_SKIP__COUNT ? skip_texts[s] : "?";
+}
+
+const char *select_skip_put(enum sel_skip s, struct str model, char out[static SEL_SKIP_TEXT])
+{
+    char name[MODEL_NAME_MAX];
+    struct str family = model_family(model, name);
+    for (size_t i = 0; i < COUNT_OF(cell_skips); i++)
+        if (cell_skips[i].cell == s && family.n) {
+            const char *text = skip_texts[cell_skips[i].endpoint];
+            memcpy(out, family.p, family.n);
+            memcpy(out + family.n, ": ", 2);
+            memcpy(out + family.n + 2, text, strlen(text) + 1);
+            return out;
+        }
+    return select_skip_text(s);
 }
 
 const char *select_end_text(enum sel_end e)

@@ -5,11 +5,16 @@
  * The order of preference, best first:
  *   an endpoint whose half-open trial this worker was lent, for a request that suits;
  *   the endpoint that the conversation is bound to;
- *   candidates by: not circuit_open, not yet tried by this request, tier, not cooling, weight above
- *   0, priority group; within what is equal the strategy decides, and for conversations weighted
- *   rendezvous hashing wherever the strategy leaves it to chance or turn, or sees a tie.
+ *   candidates by: not circuit_open, not yet tried by this request, not marked for something that
+ *   it carries, tier, not cooling, weight above 0, priority group. Within what is equal the
+ *   strategy decides, and for conversations weighted rendezvous hashing wherever the strategy
+ *   leaves it to chance or turn, or sees a tie.
+ *
  * Candidates that are full are passed over, whatever their tier and priority; circuit_open ones
  * come in when nothing else is left that has a place.
+ *
+ * Tier, cooldown and trial are those of the endpoint or of the request's cell there
+ * (cell_replica.h), whichever is worse.
  *
  * A second opinion is asked of endpoints only that the request has not tried and that are not
  * circuit_open. */
@@ -17,6 +22,9 @@
 #define QCC_COMMON_POLICY_SELECT_H
 
 #include "common/base/base.h"
+#include "common/policy/marks.h"
+#include "common/base/str.h"
+#include "common/policy/model_name.h"
 
 enum sel_tier { SEL_HEALTHY, SEL_DEGRADED, SEL_UNHEALTHY, SEL_CIRCUIT_OPEN, SEL_TIER__COUNT };
 
@@ -47,14 +55,17 @@ struct sel_ep {
     uint32_t ttfb_us; /* moving average of time to first byte; 0: not known */
     uint8_t tier;     /* enum sel_tier */
     uint8_t trial;    /* enum sel_trial; looked at when tier is SEL_CIRCUIT_OPEN */
+    uint8_t marked;   /* 1 + enum mark_kind of a mark that the request carries; 0: none */
     bool enabled, queued, draining;
-    bool own_word; /* its replies named how long it cools */
-    bool full;     /* max_concurrent reached */
-    bool model_ok; /* offers the model, the model is not blocked there, and no_path is not set */
-    bool no_path;  /* the path is not allowed there; kept apart for the reason in logs */
-    bool tried;    /* this request has failed there, but may be repeated there */
-    bool refused;  /* the last attempt there was a permanent refusal: used_up, but no failure */
-    bool used_up;  /* this request may not go there again (retry_uses_up) */
+    bool own_word;   /* its replies named how long it cools */
+    bool cell_tier;  /* the tier is that of the request's cell, the endpoint's own is better */
+    bool cell_cools; /* only the request's cell cools, or only that by its own word */
+    bool full;       /* max_concurrent reached */
+    bool model_ok;   /* offers the model, and no_path is not set */
+    bool no_path;    /* the path is not allowed there; kept apart for the reason in logs */
+    bool tried;      /* this request has failed there, but may be repeated there */
+    bool refused;    /* the last attempt there was a permanent refusal: used_up, but no failure */
+    bool used_up;    /* this request may not go there again (retry_uses_up) */
 };
 
 struct sel_conf {
@@ -88,10 +99,10 @@ enum sel_end {
 enum sel_bound {
     SEL_BOUND_NO,     /* there is none */
     SEL_BOUND_USED,   /* `at` is the bound endpoint */
-    SEL_BOUND_SPARED, /* this request goes elsewhere (model not there, full, refused), the binding
-                         stays: a success elsewhere does not bind anew */
-    SEL_BOUND_LEFT    /* its endpoint is out, or failed this request: a success elsewhere binds
-                         anew */
+    SEL_BOUND_SPARED, /* this request goes elsewhere (full, refused), the binding stays: a success
+                         elsewhere does not bind anew */
+    SEL_BOUND_LEFT    /* its endpoint is out for this request, or failed it: a success elsewhere
+                         binds anew */
 };
 
 struct sel_result {
@@ -126,20 +137,32 @@ enum sel_skip {
     SEL_SKIP_PRIORITY,
     SEL_SKIP_STRATEGY,
     SEL_SKIP_TRIAL_NEEDED, /* the best that is left: SEL_NEED_TRIAL */
+    /* The same of the request's cell there; numbers stand in files, so they come last. */
+    SEL_SKIP_CELL_COOLING,
+    SEL_SKIP_CELL_TRIAL_BUSY,
+    SEL_SKIP_CELL_CIRCUIT,
+    SEL_SKIP_CELL_COOLING_TOLD_NOTHING,
+    SEL_SKIP_CELL_TRIAL_NEEDED,
+    SEL_SKIP_MARKED, /* with the mark's kind: SEL_SKIP_MARKED + enum mark_kind */
+    SEL_SKIP_MARKED_LAST = SEL_SKIP_MARKED + MARK__COUNT - 1,
     SEL_SKIP__COUNT
 };
 
+/* Bytes of a reason with a family. */
+enum { SEL_SKIP_TEXT = MODEL_NAME_MAX + 48 };
+
 /* What is left for a request beside the endpoint that just failed, for retry_next. */
 struct sel_others {
-    uint32_t untried;    /* tier 1 to 3, not yet tried, with a place */
-    uint32_t again;      /* tried by this request, not used up, with a place */
-    uint32_t circuit;    /* circuit_open, not yet tried, with a place */
-    uint32_t busy;       /* circuit_open, not used up, a trial is running there */
-    uint32_t full;       /* tier 1 to 3, not yet tried, without a place */
-    uint32_t again_full; /* tried, not used up, without a place */
-    bool self;           /* the failed one itself may be asked again, and has a place */
-    int64_t cool_ms;     /* shortest cooldown left among those that cool by their own word, the
-                            failed one included; -1: none */
+    uint32_t untried;         /* tier 1 to 3, not yet tried, with a place */
+    uint32_t again;           /* tried by this request, not used up, with a place */
+    uint32_t circuit;         /* circuit_open, not yet tried, with a place */
+    uint32_t busy;            /* circuit_open, not used up, a trial is running there */
+    uint32_t full;            /* tier 1 to 3, not yet tried, without a place */
+    uint32_t again_full;      /* tried, not used up, without a place */
+    bool self;                /* the failed one itself may be asked again, and has a place */
+    int64_t cool_ms;          /* shortest cooldown left among those that cool by their own word, the
+                                 failed one included; -1: none */
+    int64_t cool_unmarked_ms; /* the same of those alone that are not marked for the request */
 };
 
 /* Chooses an endpoint for a request. `why` is NULL, or room for n values of enum sel_skip. O(n),
@@ -148,7 +171,8 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                  const struct sel_req *r, struct sel_result *out, uint8_t *why);
 
 /* Whether eps[i] could be given this request at all: SEL_SKIP_NO, or the reason (up to
- * SEL_SKIP_TRIAL_BUSY). Also for a look before a repeat at the same endpoint. */
+ * SEL_SKIP_TRIAL_BUSY, as of the endpoint where it is the cell's). Also for a look before a repeat
+ * at the same endpoint. */
 enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_req *r);
 
 /* What is left beside eps[at] (-1: beside none). The caller has entered what it has just learned
@@ -156,8 +180,13 @@ enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r,
                                 int at);
 
-/* A reason in words for people: "disabled", "bound elsewhere", …. */
-const char *select_skip_text(enum sel_skip s);
+/* The reason as of the request's cell there, where it is the cell's (cell_tier, cell_cools); else s
+ * itself. */
+enum sel_skip select_skip_cell(enum sel_skip s, const struct sel_ep *e);
+
+/* A reason in words for people: "disabled", "full", …; of a cell with its family: "opus: cooling".
+ * model: the one asked for; empty: not known. May borrow from out. */
+const char *select_skip_put(enum sel_skip s, struct str model, char out[static SEL_SKIP_TEXT]);
 /* An end in words for people: "chosen", "all full", …. */
 const char *select_end_text(enum sel_end e);
 

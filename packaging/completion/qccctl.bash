@@ -14,7 +14,7 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers sessions requests why history usage events prices dashboard overview config enable disable drain
+    local commands='status endpoints queue breakers marks sessions requests why history usage events prices dashboard overview config enable disable drain
         verify reset reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()
@@ -41,7 +41,14 @@ _qccctl() {
         return
     fi
     case $command in
-        enable | disable | drain | verify | reset)
+        reset)
+            if ((COMP_CWORD == at + 1)); then
+                mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
+            elif [[ $prev != --mark ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "--mark" -- "$cur")
+            fi
+            ;;
+        enable | disable | drain | verify | marks)
             ((COMP_CWORD == at + 1)) && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
             ;;
         events)

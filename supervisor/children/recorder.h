@@ -8,7 +8,7 @@
 #include "common/base/base.h"
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
-#include "common/policy/endpoint/backoff.h"
+#include "supervisor/children/backoff.h"
 #include "common/policy/hist.h"
 
 #include <ev.h>

@@ -8,7 +8,7 @@
 #include "common/base/err.h"
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
-#include "common/policy/endpoint/backoff.h"
+#include "supervisor/children/backoff.h"
 #include "supervisor/children/plan.h"
 
 #include <ev.h>

@@ -9,6 +9,7 @@
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/health/health.h"
+#include "supervisor/shared/marks/marked.h"
 
 /* What a new worker gets; everything is borrowed for the call. */
 struct slot_welcome {
@@ -19,6 +20,7 @@ struct slot_welcome {
     const struct conf *conf;
     const struct listen_set *listen; /* sockets of conf */
     struct health *health;
+    struct marked *marks;
 };
 
 /* Sends all of w. The bindings follow piece by piece (slot_send_bindings), and after them START. */

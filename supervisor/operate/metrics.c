@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "supervisor/operate/show_cells.h"
 #include "supervisor/process/rusage.h"
 
 #include <unistd.h>
@@ -17,6 +18,7 @@ enum set {
     REPLY,
     KIND,
     STATE,
+    FAMILY,
     RELOADED,
     VERIFIED,
     VERSION,
@@ -72,6 +74,16 @@ static struct str kind(const struct operate_env *env, size_t i)
     return str_c(totals_tokens_name[i]);
 }
 
+static size_t cell_families(const struct operate_env *env)
+{
+    return show_families(env->conf);
+}
+
+static struct str cell_family(const struct operate_env *env, size_t i)
+{
+    return show_family(env->conf, i);
+}
+
 #define WORDS(set, ...)                                                                            \
     static struct str set(const struct operate_env *env, size_t i)                                 \
     {                                                                                              \
@@ -98,6 +110,7 @@ static const struct {
     [REPLY] = {"reply", NULL, STATS_REPLIES, reply},
     [KIND] = {"kind", NULL, TOKENS__COUNT, kind},
     [STATE] = {"state", NULL, 2, state},
+    [FAMILY] = {"family", cell_families, 0, cell_family},
     [RELOADED] = {"result", NULL, 2, reloaded},
     [VERIFIED] = {"result", NULL, 2, verified},
     [VERSION] = {"version", NULL, 1, version},
@@ -207,6 +220,7 @@ static void recorder_memory(const struct at *a)
 }
 
 INT(tier, ep_tier(health_at(a)))
+INT(cell_tier_at, show_cell_tier(a->env->conf, health_at(a), a->k, a->now))
 INT(enabled, ep_enabled(health_at(a)))
 INT(draining, health_at(a)->draining)
 INT(queued, ep_queued(health_at(a)))
@@ -330,6 +344,8 @@ static const struct {
 
     {"qcc_endpoint_tier", GAUGE, ENDPOINT, NO, tier,
      "Tier of the endpoint: 0 healthy, 1 degraded, 2 unhealthy, 3 circuit open."},
+    {"qcc_cell_tier", GAUGE, ENDPOINT, FAMILY, cell_tier_at,
+     "Tier of the family's cell at the endpoint: 0 healthy, 1 degraded, 3 circuit open."},
     {"qcc_endpoint_breaker_state", GAUGE, ENDPOINT, NO, breaker,
      "Breaker of the endpoint: 0 closed, 1 half open, 2 open."},
     {"qcc_endpoint_enabled", GAUGE, ENDPOINT, NO, enabled,

@@ -12,6 +12,7 @@
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/events.h"
 #include "supervisor/shared/health/health.h"
+#include "supervisor/shared/marks/marked.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
 
@@ -37,6 +38,7 @@ struct operate_env {
     const struct plan_intent *intent;
     const bool *serving; /* all workers have been ready once */
     struct health *health;
+    struct marked *marks;
     struct events *events;
     const struct totals *totals;
     const struct bindings *bindings;

@@ -8,6 +8,7 @@
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
 
+#include <string.h>
 #include <stdio.h>
 
 void query_init(struct query *q, const struct operate_env *env, const struct query_ops *ops,
@@ -225,6 +226,26 @@ static unsigned act(struct query *q, const struct asker *from, struct str name, 
     events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s",
                   ep_action_name(a));
     health_operator(q->env->health, e, a, clock_boot_ms());
+    if (a == EP_ACT_RESET)
+        marked_reset(q->env->marks, e, STR(""));
+    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
+    return 200;
+}
+
+/* Ends one mark. */
+static unsigned reset_mark(struct query *q, const struct asker *from, struct str name,
+                           struct str mark, struct doc *d)
+{
+    struct health_endpoint *e = health_find(q->env->health, name);
+    if (!e)
+        return doc_refuse(d, 404, "no endpoint has that id or name");
+    if (marked_reset(q->env->marks, e, mark) == 0)
+        return doc_refuse(d, 404, "the endpoint has no such mark");
+    log_info("endpoint %s: an operator ends the mark " STR_FMT " (%s)", e->name, STR_ARG(mark),
+             from->by);
+    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
+                  "reset of a mark");
+    q->env->health->operator_acted = true; /* saved at once */
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
 }
@@ -240,7 +261,40 @@ ACTION(enable, EP_ACT_ENABLE)
 ACTION(disable, EP_ACT_DISABLE)
 ACTION(drain, EP_ACT_DRAIN)
 ACTION(verify, EP_ACT_VERIFY)
-ACTION(reset, EP_ACT_RESET)
+
+/* "NAME", or "NAME?family=FAMILY" or "NAME?mark=MARK" with anything between the name and the '?':
+ * one cell, or one mark alone. */
+static unsigned reset(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    static const struct str names[] = {STR_LIT("family"), STR_LIT("mark")};
+    char room[MARK_NAME_MAX + 1];
+    struct str family, one, name = arg;
+    const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
+    if (!mark)
+        return act(q, from, arg, EP_ACT_RESET, d);
+    struct str params = str_make(mark + 1, arg.n - (size_t)(mark + 1 - arg.p));
+    name.n = (size_t)(mark - arg.p);
+    const char *slash = memchr(name.p, '/', name.n);
+    if (slash)
+        name.n = (size_t)(slash - name.p);
+    if (params_get(params, names[1], room, sizeof room, &one) == PARAM_GIVEN && one.n &&
+        !params_unknown(params, &names[1], 1).n)
+        return reset_mark(q, from, name, one, d);
+    if (params_unknown(params, names, 1).n ||
+        params_get(params, names[0], room, sizeof room, &family) != PARAM_GIVEN)
+        return doc_refuse(d, 400, "family is the family of a cell, mark the name of a mark");
+    struct health_endpoint *e = health_find(q->env->health, name);
+    if (!e)
+        return doc_refuse(d, 404, "no endpoint has that id or name");
+    if (!health_reset_cell(q->env->health, e, family, clock_boot_ms()))
+        return doc_refuse(d, 404, "nothing is known of such a cell there");
+    log_info("endpoint %s: an operator says reset of " STR_FMT " (%s)", e->name, STR_ARG(family),
+             from->by);
+    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
+                  "reset " STR_FMT, STR_ARG(family));
+    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
+    return 200;
+}
 
 #define SHOW(noun)                                                                                 \
     static unsigned noun(struct query *q, const struct asker *from, struct str arg, struct doc *d) \

@@ -74,10 +74,11 @@ static void put_known(struct doc *d, const char *key, uint32_t v)
 
 static void put_attempt(struct doc *d, const struct recent_attempt *a)
 {
-    doc_map(d, 8);
+    doc_map(d, 9);
     doc_kv_str(d, "endpoint", a->endpoint);
     doc_kv_text(d, "class", outcome_name(a->cls));
     doc_kv_text(d, "fault", fault_name(a->fault));
+    doc_kv_text(d, "scope", scope_name(a->scope));
     put_text(d, "reason", a->reason);
     put_known(d, "status", a->status ? a->status : RECENT_UNKNOWN);
     doc_kv_int(d, "at_ms", a->at_ms);
@@ -99,9 +100,11 @@ static void put_endpoint(const struct operate_env *env, struct doc *d, uint32_t 
     doc_text(d, hex);
 }
 
+/* model: the one that was asked for. */
 static void put_choice(const struct operate_env *env, struct doc *d, const struct choices *c,
-                       const struct choice *x, size_t *at)
+                       const struct choice *x, struct str model, size_t *at)
 {
+    char text[SEL_SKIP_TEXT];
     bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
     doc_map(d, 11);
     doc_kv_int(d, "at_ms", x->at_ms);
@@ -125,7 +128,8 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
         doc_map(d, 2);
         doc_text(d, "endpoint");
         put_endpoint(env, d, whole ? skip.endpoint : 0);
-        doc_kv_text(d, "reason", whole ? select_skip_text((enum sel_skip)skip.why) : NULL);
+        doc_kv_text(d, "reason",
+                    whole ? select_skip_put((enum sel_skip)skip.why, model, text) : NULL);
     }
     doc_kv_int(d, "others", x->others);
 }
@@ -145,7 +149,8 @@ static bool choices_sound(const struct choices *c, unsigned *n)
     return true;
 }
 
-static void put_choices(const struct operate_env *env, struct doc *d, const struct choices *c)
+static void put_choices(const struct operate_env *env, struct doc *d, const struct choices *c,
+                        struct str model)
 {
     struct choice x;
     size_t at = 0;
@@ -153,7 +158,7 @@ static void put_choices(const struct operate_env *env, struct doc *d, const stru
     doc_text(d, "choices");
     doc_array(d, choices_sound(c, &n) ? n : 0);
     while (choice_next(c, &at, &x))
-        put_choice(env, d, c, &x, &at);
+        put_choice(env, d, c, &x, model, &at);
     doc_kv_int(d, "choices_missed", c->missed);
 }
 
@@ -251,7 +256,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     put_cost(env, d, r, &t, trail);
     doc_kv_str(d, "end", t.end);
     if (trail)
-        put_choices(env, d, &r->choices);
+        put_choices(env, d, &r->choices, t.model);
 }
 
 static void put_all(const struct recent_query *o, struct doc *d)

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/conf/conf_value.h"
 #include "common/policy/endpoint/endpoint_word.h"
+#include "supervisor/operate/show_cells.h"
 #include "supervisor/operate/show_parts.h"
 #include "supervisor/process/rusage.h"
 
@@ -302,6 +303,36 @@ static void put_price_factor(struct doc *d, const struct conf_endpoint *c)
     doc_decimal(d, str_c(digits));
 }
 
+/* "marks": what the endpoint refuses, by kind, name and how long that lasts; and how many of them
+ * are models. */
+static void put_marks(const struct operate_env *env, struct doc *d, const char *id, int64_t now)
+{
+    const struct marks *t = &env->marks->table;
+    uint64_t key = marked_key(id);
+    uint32_t n = 0, models = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < t->n; i++) {
+            const struct mark *m = &t->v[i];
+            if (m->endpoint != key || m->suspect || m->until_ms <= now)
+                continue;
+            if (pass == 0) {
+                n++;
+                models += m->kind == MARK_MODEL;
+                continue;
+            }
+            doc_map(d, 3);
+            doc_kv_text(d, "kind", mark_kind_name((enum mark_kind)m->kind));
+            doc_kv_str(d, "name", mark_text(m));
+            put_s(d, "until_s", m->until_ms - now);
+        }
+        if (pass == 0) {
+            doc_kv_int(d, "models_blocked", models);
+            doc_text(d, "marks");
+            doc_array(d, n);
+        }
+    }
+}
+
 void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
 {
     const struct conf_endpoint *c = &env->conf->endpoints[at];
@@ -309,7 +340,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     int64_t now = clock_boot_ms();
     bool own;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 29);
+    doc_map(d, 31);
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
     doc_kv_text(d, "state", ep_word_name(ep_word(st, now)));
@@ -333,7 +364,8 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     doc_kv_flag(d, "verifying", st->verify_asked || st->verifying != EP_VERIFY_NONE);
     put_s(d, "cooldown_s", cooling);
     doc_kv_flag(d, "cooldown_own_word", own);
-    doc_kv_int(d, "models_blocked", st->blocks.n);
+    show_put_cells(d, st, now);
+    put_marks(env, d, c->id, now);
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);
     put_price_factor(d, c);

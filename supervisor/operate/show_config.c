@@ -123,10 +123,15 @@ static void put_value(struct doc *d, const struct conf_key *k, const void *m, co
     case CONF_K_ms:
     case CONF_K_bytes:
     case CONF_K_ppm:
-        put_number(d, k, m);
+        if (conf_value_open(k) && *(const int64_t *)m == 0)
+            doc_nil(d);
+        else
+            put_number(d, k, m);
         break;
     case CONF_K_u32:
-        if (*(const uint32_t *)m == 0 && strcmp(k->dflt, "auto") == 0)
+        if (conf_value_open(k) && *(const uint32_t *)m == 0)
+            doc_nil(d);
+        else if (*(const uint32_t *)m == 0 && strcmp(k->dflt, "auto") == 0)
             doc_text(d, "auto");
         else
             doc_int(d, *(const uint32_t *)m);

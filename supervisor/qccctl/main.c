@@ -21,6 +21,8 @@ static const struct {
     {"endpoints", "", "all endpoints and how they are", cmd_endpoints},
     {"queue", "", "endpoints in the failure queue", cmd_queue},
     {"breakers", "", "the endpoints' circuit breakers", cmd_breakers},
+    {"marks", "[ENDPOINT]", "single things that endpoints refuse while others serve them",
+     cmd_marks},
     {"sessions", "", "conversations that are bound, by endpoint", cmd_sessions},
     {"requests",
      "[N] [--since T] [--until T] [--failed] [--class C] [--endpoint E] [--model M] "
@@ -44,7 +46,8 @@ static const struct {
     {"disable", "ENDPOINT", "takes it out", cmd_endpoint},
     {"drain", "ENDPOINT", "no new conversations, bound ones stay", cmd_endpoint},
     {"verify", "ENDPOINT", "verifies it now", cmd_endpoint},
-    {"reset", "ENDPOINT", "clears health, breaker, queue, cooldown, model blocks", cmd_endpoint},
+    {"reset", "ENDPOINT [--family F] [--mark M]",
+     "clears health, breaker, queue, cooldown, cells, marks; or one cell, one mark", cmd_endpoint},
     {"reload", "", "reads the configuration again", cmd_reload},
     {"upgrade", "", "starts the program on disk in place of the running one", cmd_upgrade},
     {"stop", "[--wait]", "finishes what is in flight and ends", cmd_stop},

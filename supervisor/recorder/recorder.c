@@ -23,6 +23,8 @@ enum {
     FINISH_MS = 1500,  /* for the last records: the supervisor waits 2 s */
     ORPHAN_MS = 10000, /* after the supervisor's end: another recorder may read the same feed */
     READ_TURNS = 8,    /* messages between two looks at the clock */
+    CALM_RECORDS = 32, /* fewer that wait at a time: the feed is read each CALM_MS */
+    CALM_MS = 500,     /* the feed has room for what comes meanwhile, and workers keep the rest */
     TX_MAX = 5 << 20,  /* bytes that may wait for the supervisor: an answer of the largest size */
 };
 
@@ -261,9 +263,12 @@ static void talk(struct recorder *r, short events)
 static void read_feed(struct recorder *r)
 {
     enum feed_end end = FEED_MORE;
+    size_t had = r->feed.n;
     for (int i = 0; i < READ_TURNS && end == FEED_MORE && feed_read_room(&r->feed); i++)
         end = feed_read_one(&r->feed);
     r->feed_ended = end == FEED_CLOSED;
+    if (end == FEED_IDLE && r->feed.n - had < CALM_RECORDS)
+        r->read_ms = clock_mono_ms() + CALM_MS;
 }
 
 /* What cannot be kept is dropped, so that the feed does not hold records for ever. */
@@ -287,6 +292,10 @@ static void wait(struct recorder *r, int64_t now)
     if (r->db && r->state == HISTORY_STORING && chunk_ms < ms)
         ms = chunk_ms > 0 ? chunk_ms : 0;
     bool reads = r->configured && !r->feed_ended && feed_read_room(&r->feed);
+    if (reads && r->read_ms > now) {
+        reads = false;
+        ms = ms < 0 || r->read_ms - now < ms ? r->read_ms - now : ms;
+    }
     struct pollfd p[2] = {
         {.fd = r->chan.fd, .events = (short)(POLLIN | (chan_pending(&r->chan) ? POLLOUT : 0))},
         {.fd = reads ? r->feed.fd : -1, .events = POLLIN}};

@@ -41,6 +41,7 @@ struct recorder {
     uint64_t min_free;
     bool configured, stopping, feed_ended;
     enum history_state state;
+    int64_t read_ms;   /* the feed is not read before, as little comes: a record wakes nobody */
     int64_t retry_ms;  /* nothing is stored before */
     int64_t orphan_ms; /* when the supervisor was found to be gone; 0: it lives */
     int64_t name_ms;   /* when the file's name is compared with the open file */

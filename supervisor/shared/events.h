@@ -10,7 +10,7 @@
 enum { EVENTS_KEPT = 256, EVENT_TEXT = 384 };
 
 enum event_kind {
-    EVENT_HEALTH, /* of an endpoint: health, disabling, draining, blocked models */
+    EVENT_HEALTH, /* of an endpoint: health, disabling, draining, marks */
     EVENT_BREAKER,
     EVENT_QUEUE, /* the failure queue */
     EVENT_COOLDOWN,

@@ -15,3 +15,16 @@ struct ep_conf policy_conf_of(const struct conf *c)
         .block_ms = c->rate_limit.max_cooldown,
     };
 }
+
+struct ep_conf policy_conf_at(const struct conf *c, const struct conf_endpoint *e)
+{
+    struct ep_conf p = policy_conf_of(c);
+    if (e->breaker.failure_threshold)
+        p.breaker.failure_threshold = e->breaker.failure_threshold;
+    if (e->breaker.open_duration)
+        p.breaker.open_ms = e->breaker.open_duration;
+    if (e->breaker.max_open_duration)
+        p.breaker.max_open_ms = e->breaker.max_open_duration;
+    p.verifies = c->failure_queue.probe == PROBE_CONVERSATIONAL && e->api_key;
+    return p;
+}

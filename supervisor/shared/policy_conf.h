@@ -8,4 +8,7 @@
 /* The settings of c for common/policy/endpoint/endpoint_state. */
 struct ep_conf policy_conf_of(const struct conf *c);
 
+/* The same for one endpoint of c, with what is set there. */
+struct ep_conf policy_conf_at(const struct conf *c, const struct conf_endpoint *e);
+
 #endif

@@ -1,10 +1,11 @@
-/* saved: what lasts over a restart, as it passes between its owners (health.h, totals.h) and the
- * file (store_file.h). */
+/* saved: what lasts over a restart, as it passes between its owners (health.h, totals.h,
+ * marked.h) and the file (store_file.h). */
 #ifndef QCC_SUPERVISOR_SHARED_SAVED_H
 #define QCC_SUPERVISOR_SHARED_SAVED_H
 
 #include "common/base/base.h"
 #include "common/ipc/ipc.h"
+#include "common/policy/marks.h"
 
 /* Why an endpoint is disabled, as numbers of the file, which never get another meaning. */
 enum saved_disabled {
@@ -28,6 +29,28 @@ struct saved_endpoint {
     uint32_t refused_status; /* with SAVED_BY_AUTH: the status that refused its key; 0: not known */
     int64_t refused_wall_ms; /* with SAVED_BY_AUTH: time of that refusal, CLOCK_REALTIME; 0: not
                                 known */
+};
+
+/* What lasts of one cell of an endpoint, or, with an empty family, of the endpoint's own cooldown
+ * and breaker. Times: CLOCK_BOOTTIME; the file has wall time. */
+struct saved_cell {
+    char id[9];
+    char family[IPC_MODEL_MAX + 1];
+    char model[IPC_MODEL_MAX + 1]; /* exact name last served; "": not known */
+    uint8_t by_cells;              /* of the endpoint: ep_state.by_cells */
+    uint32_t failures;
+    int64_t open_ms;       /* how long the breaker stays open; 0: it is closed */
+    int64_t open_until_ms; /* when it is half open; with open_ms 0 without a meaning */
+    int64_t own_until_ms;  /* end of the cooldown by its own word; 0: none */
+    int64_t served_ms;     /* last success, to ten minutes; 0: none */
+};
+
+/* A mark (common/policy/marks.h). */
+struct saved_mark {
+    char id[9]; /* of the endpoint */
+    uint8_t kind, n;
+    char name[MARK_NAME_MAX];
+    int64_t until_wall_ms; /* CLOCK_REALTIME */
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/secret/rnd.h"
+#include "supervisor/store/store_cells.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@ enum {
     SHARE = 20       /* writing takes at most 1/SHARE of the time */
 };
 
-static const char file_name[] = "state";
+static const char file_name[] = "state", cells_name[] = "cells";
 
 void store_init(struct store *st, const struct store_env *env)
 {
@@ -62,7 +63,7 @@ static uint64_t print_of(const uint8_t secret[STORE_SECRET])
 
 /* ---- saving */
 
-/* The state to save as it is now; the caller frees its endpoints. */
+/* The state to save as it is now; the caller frees it with drop. */
 static struct store_view look(struct store *st)
 {
     const struct store_env *env = &st->env;
@@ -76,14 +77,30 @@ static struct store_view look(struct store *st)
     for (size_t i = 0; i < v.nendpoints; i++)
         totals_save_endpoint(env->totals, str_c(e[i].id), e[i].counts);
     v.endpoints = e;
+    struct saved_cell *cells;
+    v.ncells = health_save_cells(env->health, &cells);
+    v.cells = cells;
+    struct saved_mark *m = mem_zalloc(env->marks->table.n + 1, sizeof *m);
+    v.nmarks = marked_save(env->marks, m, v.now_ms, v.wall_ms);
+    v.marks = m;
     return v;
+}
+
+/* Frees what look has made. */
+static void drop(struct store_view *v)
+{
+    mem_free((void *)v->endpoints);
+    mem_free((void *)v->cells);
+    mem_free((void *)v->marks);
 }
 
 enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
 
 static enum change changed(const struct store *st, const struct store_view *v)
 {
-    if (st->moves != st->env.bindings->moves || st->nendpoints != v->nendpoints)
+    if (st->moves != st->env.bindings->moves || st->marks != st->env.marks->moves ||
+        st->nendpoints != v->nendpoints || st->ncells != v->ncells ||
+        (v->ncells && memcmp(st->cells, v->cells, v->ncells * sizeof *v->cells) != 0))
         return CHANGE_STATE;
     enum change c = CHANGE_NONE;
     if (st->uses != st->env.bindings->uses ||
@@ -100,15 +117,20 @@ static enum change changed(const struct store *st, const struct store_view *v)
     return c;
 }
 
-/* Records the view as saved; takes over its endpoints. */
+/* Records the view as saved; takes it over. */
 static void remember(struct store *st, struct store_view *v)
 {
     mem_free(st->endpoints);
+    mem_free((void *)v->marks);
     st->endpoints = (struct saved_endpoint *)v->endpoints;
     st->nendpoints = v->nendpoints;
+    mem_free(st->cells);
+    st->cells = (struct saved_cell *)v->cells;
+    st->ncells = v->ncells;
     memcpy(st->counters, v->counters, sizeof st->counters);
     st->moves = st->env.bindings->moves;
     st->uses = st->env.bindings->uses;
+    st->marks = st->env.marks->moves;
 }
 
 /* A save has ended. code: 0, or errno. */
@@ -134,6 +156,12 @@ static void on_child(struct ev_loop *loop, ev_child *w, int events)
     ended(st, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EINTR);
 }
 
+/* Writes both files. False with errno. */
+static bool write_all(int dir, const struct store_view *v)
+{
+    return store_file_write(dir, file_name, v) && store_cells_write(dir, cells_name, v);
+}
+
 /* Runs in the child, which touches no descriptor of the supervisor and does not outlive it. */
 static NORETURN void write_and_exit(int dir, pid_t parent, const struct store_view *v)
 {
@@ -148,7 +176,7 @@ static NORETURN void write_and_exit(int dir, pid_t parent, const struct store_vi
         (dir != DIR_FD && dup2(dir, DIR_FD) == -1))
         _exit(EINTR);
     close_range(DIR_FD + 1, ~0U, 0);
-    _exit(store_file_write(DIR_FD, file_name, v) ? 0 : errno);
+    _exit(write_all(DIR_FD, v) ? 0 : errno);
 }
 
 static void save(struct store *st, struct store_view *v)
@@ -190,7 +218,7 @@ static void save_changes(struct store *st, int64_t since_ms)
     struct store_view v = look(st);
     enum change c = changed(st, &v);
     if (c == CHANGE_NONE || since_ms < pause_for(st, c))
-        mem_free((void *)v.endpoints);
+        drop(&v);
     else
         save(st, &v);
 }
@@ -215,7 +243,7 @@ bool store_put(struct store *st, int fd)
     struct store_view v = look(st);
     bool ok = store_file_put(fd, &v);
     int why = errno;
-    mem_free((void *)v.endpoints);
+    drop(&v);
     errno = why;
     return ok;
 }
@@ -253,17 +281,20 @@ void store_close(struct store *st)
     struct store_view v = look(st);
     if (st->allowed && changed(st, &v) != CHANGE_NONE) {
         st->began_ms = clock_mono_ms();
-        int code = store_file_write(st->dir.fd, file_name, &v) ? 0 : errno;
+        int code = write_all(st->dir.fd, &v) ? 0 : errno;
         remember(st, &v);
         ended(st, code);
     } else {
-        mem_free((void *)v.endpoints);
+        drop(&v);
     }
     store_dir_close(&st->dir);
     mem_free(st->endpoints);
+    mem_free(st->cells);
     mem_free(st->path);
     st->path = NULL;
     st->endpoints = NULL;
+    st->cells = NULL;
+    st->ncells = 0;
     st->nendpoints = 0;
 }
 
@@ -296,12 +327,13 @@ static bool read_fd(int fd, char **p, size_t *n, struct err *e)
     return ok;
 }
 
-/* Reads the folder's file into *p, to be freed with mem_free. False: with an empty *e there is
+/* Reads a file of the folder into *p, to be freed with mem_free. False: with an empty *e there is
  * none, else it cannot be used. */
-static bool read_file(const struct store_dir *d, char **p, size_t *n, struct err *e)
+static bool read_file(const struct store_dir *d, const char *name, char **p, size_t *n,
+                      struct err *e)
 {
     e->msg[0] = '\0';
-    int fd = openat(d->fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int fd = openat(d->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd == -1)
         return errno == ENOENT ? false : err_sys(e, "cannot be opened");
     bool ok = read_fd(fd, p, n, e);
@@ -348,6 +380,7 @@ static bool take_up(struct store *st, struct str file, const char *from, struct 
     for (uint32_t i = 0; i < im.nendpoints; i++)
         totals_restore_endpoint(st->env.totals, str_c(im.endpoints[i].id), im.endpoints[i].counts);
     size_t known = health_restore(st->env.health, im.endpoints, im.nendpoints, clock_boot_ms());
+    marked_restore(st->env.marks, im.marks, im.nmarks, clock_boot_ms(), clock_wall_ms());
     log_info("state: %u bindings and the state of %zu endpoints are taken up from %s", bound, known,
              from);
     store_image_fini(&im);
@@ -378,17 +411,38 @@ static void restore_file(struct store *st)
     size_t n = 0;
     if (!st->path)
         return;
-    bool found = read_file(&st->dir, &p, &n, &e);
+    bool found = read_file(&st->dir, file_name, &p, &n, &e);
     if (found ? !take_up(st, str_make(p, n), st->path, &e) : e.msg[0] != '\0')
         store_dir_set_aside(&st->dir, file_name, e.msg);
     if (found)
         mem_free(p);
 }
 
+static void restore_cells(struct store *st)
+{
+    struct err e;
+    struct saved_cell *v = NULL;
+    char *p = NULL;
+    size_t n = 0, cells = 0;
+    if (!st->path)
+        return;
+    bool found = read_file(&st->dir, cells_name, &p, &n, &e);
+    int64_t now = clock_boot_ms();
+    if (found ? !store_cells_parse(str_make(p, n), clock_wall_ms() - now, &v, &cells, &e)
+              : e.msg[0] != '\0')
+        store_dir_set_aside(&st->dir, cells_name, e.msg);
+    health_restore_cells(st->env.health, v, cells, now);
+    mem_free(v);
+    if (found)
+        mem_free(p);
+}
+
 void store_restore(struct store *st, int given)
 {
-    if (!restore_given(st, given))
+    if (!restore_given(st, given)) {
         restore_file(st);
+        restore_cells(st);
+    }
     if (!st->path)
         return;
     struct store_view v = look(st);

@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/health/health.h"
+#include "supervisor/shared/marks/marked.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/store/store_dir.h"
 #include "supervisor/store/store_file.h"
@@ -22,6 +23,7 @@ struct store_env {
     struct health *health;
     struct totals *totals;
     struct bindings *bindings;
+    struct marked *marks;
 };
 
 struct store {
@@ -37,9 +39,12 @@ struct store {
     int64_t took_ms;
     bool failing;         /* the last save failed, which was logged */
     uint64_t moves, uses; /* struct bindings.moves and uses as last saved */
+    uint64_t marks;       /* struct marked.moves as last saved */
     uint64_t counters[STATE_COUNTERS];
     struct saved_endpoint *endpoints; /* as last saved */
     size_t nendpoints;
+    struct saved_cell *cells; /* as last saved */
+    size_t ncells;
 };
 
 /* Makes an empty store, which may not save yet. env is copied. */

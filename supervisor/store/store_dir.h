@@ -1,5 +1,5 @@
-/* store_dir: the folder of what lasts: `state`, `secret`, and `lock`. All is done by the folder's
- * descriptor, so that the folder may be moved while the supervisor runs. */
+/* store_dir: the folder of what lasts: `state`, `cells`, `secret`, and `lock`. All is done by the
+ * folder's descriptor, so that the folder may be moved while the supervisor runs. */
 #ifndef QCC_SUPERVISOR_STORE_STORE_DIR_H
 #define QCC_SUPERVISOR_STORE_STORE_DIR_H
 

@@ -15,6 +15,9 @@ enum { HASH = 32, AT_VERSION = 8, AT_LENGTH = 16, AT_HASH = 24, PIECE = 64 << 10
 /* Fields of an endpoint; version 1 had those up to its counters. */
 enum { ENDPOINT_FIELDS_1 = 5, ENDPOINT_FIELDS = 8 };
 
+/* Fields of the body; version 2 had those up to the bindings. */
+enum { VERSION_MARKS = 3, BODY_FIELDS_2 = 3, BODY_FIELDS = 4, MARK_FIELDS = 4 };
+
 static const char magic[8] = {'Q', 'C', 'C', 'S', 'T', 'A', 'T', 'E'};
 
 static void put_be(uint8_t *p, uint64_t v, unsigned bytes)
@@ -131,14 +134,27 @@ static bool put_bindings(msgpack_packer *pk, const struct store_view *v)
     return ok;
 }
 
+static bool put_marks(msgpack_packer *pk, const struct store_view *v)
+{
+    bool ok = msgpack_pack_array(pk, v->nmarks) == 0;
+    for (size_t i = 0; ok && i < v->nmarks; i++) {
+        const struct saved_mark *m = &v->marks[i];
+        ok = msgpack_pack_array(pk, MARK_FIELDS) == 0 && put_text(pk, m->id) &&
+             msgpack_pack_uint8(pk, m->kind) == 0 &&
+             msgpack_pack_bin_with_body(pk, m->name, m->n) == 0 &&
+             msgpack_pack_int64(pk, m->until_wall_ms) == 0;
+    }
+    return ok;
+}
+
 static bool put_body(struct out *o, const struct store_view *v)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, o, out_write);
-    return msgpack_pack_array(&pk, 3) == 0 && msgpack_pack_array(&pk, 3) == 0 &&
+    return msgpack_pack_array(&pk, BODY_FIELDS) == 0 && msgpack_pack_array(&pk, 3) == 0 &&
            msgpack_pack_int64(&pk, v->wall_ms) == 0 && msgpack_pack_uint64(&pk, v->print) == 0 &&
            put_counters(&pk, v->counters, STATE_COUNTERS) && put_endpoints(&pk, v) &&
-           put_bindings(&pk, v) && out_flush(o);
+           put_bindings(&pk, v) && put_marks(&pk, v) && out_flush(o);
 }
 
 static bool put_file(struct out *o, const struct store_view *v)
@@ -224,12 +240,46 @@ static bool get_block(struct rd *r, struct str *block)
            block->n % STORE_BINDING == 0;
 }
 
-static bool get_body(struct rd *r, struct store_image *im)
+static bool get_mark(struct rd *r, struct saved_mark *m)
+{
+    uint32_t n, number;
+    struct str id, name;
+    uint64_t kind;
+    if (!rd_array(r, MARK_FIELDS, &n) || n != MARK_FIELDS || !rd_str(r, 8, &id) ||
+        !binding_table_id(id, &number) || !rd_u64(r, &kind) || kind >= MARK__COUNT ||
+        !rd_bin(r, MARK_NAME_MAX, &name) || !rd_i64(r, &m->until_wall_ms))
+        return false;
+    memcpy(m->id, id.p, id.n);
+    m->kind = (uint8_t)kind;
+    m->n = (uint8_t)name.n;
+    if (name.n)
+        memcpy(m->name, name.p, name.n);
+    return true;
+}
+
+static bool get_marks(struct rd *r, struct store_image *im)
 {
     uint32_t n;
+    if (!rd_array(r, STORE_MARKS, &n))
+        return false;
+    for (uint32_t room = 0; im->nmarks < n; im->nmarks++) {
+        if (im->nmarks == room) { /* not for more than the file has bytes for */
+            room = room ? 2 * room : 64;
+            im->marks = mem_realloc(im->marks, room, sizeof *im->marks);
+        }
+        im->marks[im->nmarks] = (struct saved_mark){0};
+        if (!get_mark(r, &im->marks[im->nmarks]))
+            return false;
+    }
+    return true;
+}
+
+static bool get_body(struct rd *r, struct store_image *im)
+{
+    uint32_t n, fields;
     struct str block;
-    if (!rd_array(r, 3, &n) || n != 3 || !rd_array(r, 3, &n) || n != 3 ||
-        !rd_i64(r, &im->saved_ms) || !rd_u64(r, &im->print) ||
+    if (!rd_array(r, BODY_FIELDS, &fields) || fields < BODY_FIELDS_2 || !rd_array(r, 3, &n) ||
+        n != 3 || !rd_i64(r, &im->saved_ms) || !rd_u64(r, &im->print) ||
         !get_counters(r, im->counters, STATE_COUNTERS) || !rd_array(r, STORE_ENDPOINTS, &n))
         return false;
     im->endpoints = mem_zalloc(n + 1, sizeof *im->endpoints);
@@ -242,7 +292,8 @@ static bool get_body(struct rd *r, struct store_image *im)
     for (uint32_t i = 0; i < im->nblocks; i++)
         if (!get_block(r, &block))
             return false;
-    return rd_end(r);
+    im->has_marks = fields == BODY_FIELDS;
+    return (!im->has_marks || get_marks(r, im)) && rd_end(r);
 }
 
 bool store_body_parse(struct str body, struct store_image *im, struct err *e)
@@ -274,12 +325,18 @@ bool store_file_parse(struct str file, struct store_image *im, struct err *e)
     if (EVP_Digest(body.p, body.n, hash, &n, EVP_sha256(), NULL) != 1 || n != HASH ||
         memcmp(hash, p + AT_HASH, HASH) != 0)
         return err_set(e, "is damaged");
-    return store_body_parse(body, im, e);
+    if (!store_body_parse(body, im, e))
+        return false;
+    if (im->has_marks == (version >= VERSION_MARKS))
+        return true;
+    store_image_fini(im);
+    return err_set(e, "is malformed");
 }
 
 void store_image_fini(struct store_image *im)
 {
     mem_free(im->endpoints);
+    mem_free(im->marks);
     *im = (struct store_image){0};
 }
 

@@ -8,9 +8,11 @@
  *   body      msgpack: [[saved_ms, secret's print, [lifetime counters]],
  *                       [[id, disabled, queued, draining, [counters], model last served,
  *                         refused_status, refused_wall_ms], …],
- *                       [binary of 24-byte records: key 8 8, endpoint 4, age in ms 4; …]]
+ *                       [binary of 24-byte records: key 8 8, endpoint 4, age in ms 4; …],
+ *                       [[endpoint, kind, name, until_wall_ms], …]]
  *
- * Version 1, where an endpoint ends with its counters, is read too.
+ * Versions 1, where an endpoint ends with its counters, and 2, which has no marks at the end, are
+ * read too.
  *
  * Numbers outside msgpack are big-endian. Bindings stand in the order of their last use. */
 #ifndef QCC_SUPERVISOR_STORE_STORE_FILE_H
@@ -24,10 +26,11 @@
 #include "supervisor/shared/saved.h"
 
 enum {
-    STORE_VERSION = 2,
+    STORE_VERSION = 3,
     STORE_VERSION_MIN = 1, /* the oldest version that is read */
     STORE_HEAD = 56,
-    STORE_ENDPOINTS = 4096,    /* endpoints at most */
+    STORE_ENDPOINTS = 4096, /* endpoints at most */
+    STORE_MARKS = STORE_ENDPOINTS * MARKS_AN_ENDPOINT + MARKS_CONVERSATIONS,
     STORE_BINDING = 24,        /* bytes of a record */
     STORE_BLOCK = 2048,        /* records in one binary, at most */
     STORE_FILE_MAX = 260 << 20 /* 10,000,000 bindings and the rest */
@@ -40,6 +43,10 @@ struct store_view {
     uint64_t counters[STATE_COUNTERS];
     const struct saved_endpoint *endpoints;
     size_t nendpoints;
+    const struct saved_cell *cells; /* of the file of store_cells.h */
+    size_t ncells;
+    const struct saved_mark *marks;
+    size_t nmarks;
     const struct binding_table *bindings; /* NULL: none */
 };
 
@@ -58,6 +65,9 @@ struct store_image {
     uint64_t counters[STATE_COUNTERS];
     struct saved_endpoint *endpoints; /* owned */
     uint32_t nendpoints;
+    struct saved_mark *marks; /* owned */
+    uint32_t nmarks;
+    bool has_marks;
     uint32_t nblocks; /* blocks of bindings that store_block has not given yet */
     struct rd blocks;
 };

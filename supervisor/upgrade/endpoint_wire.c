@@ -13,12 +13,12 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
         .draining = s->draining,
         .lacks_count_tokens = s->no_count_until_ms != 0,
         .verify_asked = s->verify_asked,
-        /* EP_VERIFY_VOID is of this supervisor alone: an earlier build does not know it */
-        .verifying = s->verifying == EP_VERIFY_VOID ? EP_VERIFY_NONE : s->verifying,
+        /* what follows EP_VERIFY_ASKED is of this supervisor alone */
+        .verifying = s->verifying > EP_VERIFY_ASKED ? EP_VERIFY_NONE : s->verifying,
         .verifies = e->verify_slot == HEALTH_NONE ? 0 : e->verify_seq,
         .breaker = s->breaker.state,
         .breaker_trial = s->breaker.trial,
-        .trial = e->trial_slot == HEALTH_NONE ? 0 : e->trial_seq,
+        .trial = e->loan.slot == HEALTH_NONE ? 0 : e->loan.seq,
         .breaker_failures = s->breaker.failures,
         .breaker_broken = s->breaker.broken,
         .breaker_since_ms = s->breaker.since_ms,
@@ -37,12 +37,10 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
         .degraded_until_ms = s->degraded_until_ms,
         .ttfb_eighths = s->ttfb_us.eighths,
         .model = str_c(e->model),
-        .blocks = str_make((const char *)s->blocks.v, s->blocks.n * sizeof s->blocks.v[0]),
     };
 }
 
-/* Moves a point in time; 0 (none) and INT64_MAX (never) stay what they are. */
-static void move(int64_t *t, int64_t by_ms)
+void endpoint_wire_move_time(int64_t *t, int64_t by_ms)
 {
     if (*t == 0 || *t == INT64_MAX)
         return;
@@ -51,28 +49,20 @@ static void move(int64_t *t, int64_t by_ms)
         *t = -1;
 }
 
-void endpoint_wire_move(struct ipc_up_endpoint *m, struct ep_block blocks[static EP_BLOCKS],
-                        int64_t by_ms)
+void endpoint_wire_move(struct ipc_up_endpoint *m, int64_t by_ms)
 {
     int64_t *const times[] = {&m->breaker_since_ms,     &m->cool_own_until_ms,
                               &m->cool_untold_until_ms, &m->cool_untold_at_ms,
                               &m->cool_hit_ms,          &m->queue_since_ms,
                               &m->queue_next_ms,        &m->degraded_until_ms};
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-        move(times[i], by_ms);
-    size_t n = m->blocks.n / sizeof blocks[0];
-    if (n == 0 || n > EP_BLOCKS || m->blocks.n % sizeof blocks[0])
-        return; /* endpoint_wire_get refuses a wrong length */
-    memcpy(blocks, m->blocks.p, m->blocks.n);
-    for (size_t i = 0; i < n; i++)
-        move(&blocks[i].until_ms, by_ms);
-    m->blocks.p = (const char *)blocks;
+        endpoint_wire_move_time(times[i], by_ms);
 }
 
 void endpoint_wire_move_count(struct ipc_up_count *m, int64_t by_ms)
 {
-    move(&m->no_count_until_ms, by_ms);
-    move(&m->counted_ms, by_ms);
+    endpoint_wire_move_time(&m->no_count_until_ms, by_ms);
+    endpoint_wire_move_time(&m->counted_ms, by_ms);
 }
 
 static bool possible(const struct ipc_up_endpoint *m)
@@ -80,8 +70,6 @@ static bool possible(const struct ipc_up_endpoint *m)
     return m->health < EP_HEALTH__COUNT && m->disabled < EP_DISABLED__COUNT &&
            m->verifying <= EP_VERIFY_ASKED && m->breaker < BREAKER__COUNT &&
            m->breaker_trial <= BREAKER_TRIAL_RUNNING && m->queue <= FAILQ_DISABLED &&
-           m->blocks.n % sizeof(struct ep_block) == 0 &&
-           m->blocks.n <= EP_BLOCKS * sizeof(struct ep_block) &&
            m->queued_why.n < sizeof((struct ep_state *)0)->queued_why;
 }
 
@@ -127,9 +115,6 @@ static void take(struct ep_state *s, const struct ipc_up_endpoint *m)
     text(s->queued_why, m->queued_why);
     s->degraded_until_ms = m->degraded_until_ms;
     s->ttfb_us.eighths = m->ttfb_eighths;
-    s->blocks.n = (uint32_t)(m->blocks.n / sizeof s->blocks.v[0]);
-    if (m->blocks.n)
-        memcpy(s->blocks.v, m->blocks.p, m->blocks.n);
 }
 
 bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_up_endpoint *m,
@@ -146,13 +131,13 @@ bool endpoint_wire_get(struct health *h, const struct conf *c, const struct ipc_
     if (m->lacks_count_tokens)
         e->state.no_count_until_ms = now_ms + h->conf.block_ms;
     text(e->model, m->model);
-    e->trial_slot = m->trial ? HEALTH_PREDECESSOR : HEALTH_NONE;
-    e->trial_seq = m->trial;
-    e->trial_since_ms = now_ms;
-    e->trial_recalled = false;
+    e->loan.slot = m->trial ? HEALTH_PREDECESSOR : HEALTH_NONE;
+    e->loan.seq = m->trial;
+    e->loan.since_ms = now_ms;
+    e->loan.recalled = false;
     e->verify_slot = m->verifies ? HEALTH_PREDECESSOR : HEALTH_NONE;
     e->verify_seq = m->verifies;
-    ep_reconf(&e->state, &h->conf, c->endpoints[e - h->v].enabled, now_ms, &ch);
+    ep_reconf(&e->state, &e->conf, c->endpoints[e - h->v].enabled, now_ms, &ch);
     e->word = ep_word(&e->state, now_ms);
     e->word_since_ms = 0;
     return true;

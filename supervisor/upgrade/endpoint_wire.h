@@ -10,9 +10,10 @@
 void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
 
 /* Moves all times of m by by_ms: from this process's clock to that of UP_ENDPOINT with
- * -clock_suspended_ms(), back with clock_suspended_ms(). m then borrows from `blocks`. */
-void endpoint_wire_move(struct ipc_up_endpoint *m, struct ep_block blocks[static EP_BLOCKS],
-                        int64_t by_ms);
+ * -clock_suspended_ms(), back with clock_suspended_ms(). */
+void endpoint_wire_move(struct ipc_up_endpoint *m, int64_t by_ms);
+/* Moves a point in time; 0 (none) and INT64_MAX (never) stay what they are. */
+void endpoint_wire_move_time(int64_t *t, int64_t by_ms);
 /* Moves the times of UP_COUNT, as endpoint_wire_move does those of UP_ENDPOINT. */
 void endpoint_wire_move_count(struct ipc_up_count *m, int64_t by_ms);
 

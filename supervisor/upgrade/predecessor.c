@@ -5,6 +5,8 @@
 #include "common/base/log.h"
 #include "common/secret/secret.h"
 #include "supervisor/shared/health/endpoint_view.h"
+#include "supervisor/shared/health/health_cells.h"
+#include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 
 #include <errno.h>
@@ -238,6 +240,20 @@ void predecessor_send_endpoint(struct predecessor *pre, const struct ipc_endpoin
     buf_free(&b);
 }
 
+void predecessor_send_cell(struct predecessor *pre, const struct ipc_cell *m)
+{
+    struct buf b;
+    struct ipc_frame f;
+    if (!predecessor_waiting(pre) || !pre->same_ipc)
+        return;
+    buf_init(&b, 1024);
+    if (ipc_put_cell(&b, 0, m) && ipc_open(buf_view(&b), TO_WORKER, &f)) {
+        struct ipc_up_tell_cell u = {.nfields = f.nfields, .fields = f.fields};
+        send_up(pre, ipc_put_v_up_tell_cell, &u);
+    }
+    buf_free(&b);
+}
+
 void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m)
 {
     struct ipc_up_lend u = {.endpoint = m->endpoint, .n = m->n};
@@ -248,10 +264,17 @@ void predecessor_send_lend(struct predecessor *pre, const struct ipc_lend *m)
 void predecessor_send_trial(struct predecessor *pre, const struct ipc_trial *m)
 {
     const struct health_endpoint *e = health_by_id(pre->env.health, m->endpoint);
+    const struct health_cell *cell = e && m->family.n ? health_cell_of(e, m->family) : NULL;
     struct ipc_up_trial u = {.endpoint = m->endpoint, .seq = m->seq};
-    if (!e)
+    struct ipc_up_trial_cell c = {.endpoint = m->endpoint, .seq = m->seq, .family = m->family};
+    if (!e || (m->family.n && !cell))
         return;
-    u.slot = e->asks_afar;
+    if (cell) {
+        c.slot = cell->loan.asks_afar;
+        send_up(pre, ipc_put_v_up_trial_cell, &c);
+        return;
+    }
+    u.slot = e->loan.asks_afar;
     send_up(pre, ipc_put_v_up_trial, &u);
 }
 
@@ -261,6 +284,9 @@ void predecessor_send_endpoints(struct predecessor *pre)
         const struct health_endpoint *e = &pre->env.health->v[i];
         struct ipc_endpoint m = endpoint_view_make(e->id, &e->state, clock_boot_ms());
         predecessor_send_endpoint(pre, &m);
+        for (const struct health_cell *c = e->cells; c; c = c->next)
+            if (c->sent.family.n)
+                predecessor_send_cell(pre, &c->sent);
     }
 }
 
@@ -330,8 +356,11 @@ static void over(struct predecessor *pre)
 void predecessor_ready(struct predecessor *pre)
 {
     struct ipc_up_take m = {};
+    const struct ipc_up_tell tell = {.ipc = IPC_VERSION};
     if (pre->chan.fd != -1) {
         pre->phase = PREDECESSOR_TAKING;
+        if (pre->ipc >= HANDOVER_CELL_IPC)
+            send_up(pre, ipc_put_v_up_tell, &tell);
         send_up(pre, ipc_put_v_up_take, &m);
         return;
     }
@@ -373,21 +402,28 @@ static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
         struct ipc_trial_ask ask;
         struct ipc_stats stats;
         struct ipc_unserved unserved;
+        struct ipc_item item;
     } m;
     if (!pre->same_ipc)
         return true;
     /* not passed on to a third supervisor, which knows no slots but those here */
     if (u->what == IPC_TRIAL_ASK) {
         if (ipc_get_trial_ask(&f, &m.ask))
-            health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint);
+            health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint, m.ask.family);
         return true;
     }
     successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */
     if (u->what == IPC_BINDS)
         return ipc_get_binds(&f, &m.binds) &&
                bindings_on_binds(pre->env.bindings, m.binds.records, now);
-    if (u->what == IPC_OUTCOME)
-        return ipc_get_outcome(&f, &m.outcome) && health_outcome(h, who, &m.outcome, now);
+    if (u->what == IPC_OUTCOME) {
+        if (!ipc_get_outcome(&f, &m.outcome))
+            return false;
+        marked_outcome(pre->env.marks, &m.outcome, now);
+        return health_outcome(h, who, &m.outcome, now);
+    }
+    if (u->what == IPC_ITEM)
+        return ipc_get_item(&f, &m.item) && marked_item(pre->env.marks, &m.item, now);
     if (u->what == IPC_VERDICT)
         return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
     if (u->what == IPC_UNSERVED && ipc_get_unserved(&f, &m.unserved))
@@ -407,10 +443,16 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
 {
     if (f->id == IPC_UP_ENDPOINT) {
         GET(up_endpoint)
-        struct ep_block blocks[EP_BLOCKS];
-        endpoint_wire_move(&m, blocks, clock_suspended_ms());
+        endpoint_wire_move(&m, clock_suspended_ms());
         return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_boot_ms()) ||
                err_set(e, "the running supervisor sent an invalid state of an endpoint");
+    }
+    if (f->id == IPC_UP_CELL) {
+        struct cell_wire w;
+        GET(up_cell)
+        return (cell_wire_read(&w, &m) && (cell_wire_move(&w, clock_suspended_ms()), true) &&
+                cell_wire_get(pre->env.health, &w, clock_boot_ms())) ||
+               err_set(e, "the running supervisor sent an invalid cell of an endpoint");
     }
     if (f->id == IPC_UP_REFUSED) {
         GET(up_refused)
@@ -471,6 +513,17 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_UP_PAST && pre->phase == PREDECESSOR_SERVING) {
         GET(up_past)
         endpoint_wire_get_past(pre->env.health, &m);
+        return true;
+    }
+    if (f->id == IPC_UP_MARK && pre->phase == PREDECESSOR_SERVING) {
+        GET(up_mark)
+        struct saved_mark x = {
+            .kind = (uint8_t)m.kind, .n = (uint8_t)m.name.n, .until_wall_ms = m.until_ms};
+        if (m.kind >= MARK__COUNT || m.name.n > sizeof x.name || m.endpoint.n >= sizeof x.id)
+            return err_set(e, "the running supervisor sent an invalid mark");
+        memcpy(x.id, m.endpoint.p, m.endpoint.n);
+        memcpy(x.name, m.name.p, m.name.n);
+        marked_restore(pre->env.marks, &x, 1, clock_boot_ms(), clock_wall_ms());
         return true;
     }
     if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {

@@ -12,6 +12,7 @@
 #include "common/conf/conf.h"
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/bindings.h"
+#include "supervisor/shared/marks/marked.h"
 #include "supervisor/upgrade/handover.h"
 #include "supervisor/upgrade/successor.h"
 
@@ -43,6 +44,7 @@ struct predecessor_env {
     struct ev_loop *loop;
     const struct plan_intent *intent;
     struct health *health;
+    struct marked *marks;
     struct totals *totals;
     struct bindings *bindings;
     struct store *store;
@@ -96,6 +98,8 @@ void predecessor_fail(struct predecessor *pre, const char *why);
 /* Sends UP_TELL with an endpoint's state for the predecessor's workers, which use it until they
  * have drained. */
 void predecessor_send_endpoint(struct predecessor *pre, const struct ipc_endpoint *m);
+/* The same of a cell's state: UP_TELL_CELL. */
+void predecessor_send_cell(struct predecessor *pre, const struct ipc_cell *m);
 /* Sends UP_TELL for each endpoint. */
 void predecessor_send_endpoints(struct predecessor *pre);
 

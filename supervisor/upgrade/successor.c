@@ -3,9 +3,13 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "supervisor/process/container.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/shared/events.h"
+#include "supervisor/shared/health/health_cells.h"
+#include "supervisor/shared/health/health_trials.h"
+#include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 #include "supervisor/upgrade/successor_fork.h"
 
@@ -208,6 +212,15 @@ static void give_open(struct successor *u, unsigned slot)
     } while (n == STATS_RECORDS);
 }
 
+static void give_cells(struct successor *u, const struct health_endpoint *e)
+{
+    struct cell_wire w;
+    for (uint32_t i = 0; u->ipc >= HANDOVER_CELL_IPC && cell_wire_put(e, i, &w); i++) {
+        cell_wire_move(&w, -clock_suspended_ms());
+        send_up(u, -1, ipc_put_v_up_cell, &w.m);
+    }
+}
+
 /* Hands the whole state over; nothing is decided here from now on. */
 static void give_state(struct successor *u)
 {
@@ -220,9 +233,8 @@ static void give_state(struct successor *u)
         struct ipc_up_refused refused;
         struct ipc_up_count count;
         const struct health_endpoint *e = &u->env.health->v[i];
-        struct ep_block blocks[EP_BLOCKS];
         endpoint_wire_put(e, &m);
-        endpoint_wire_move(&m, blocks, -clock_suspended_ms());
+        endpoint_wire_move(&m, -clock_suspended_ms());
         send_up(u, -1, ipc_put_v_up_endpoint, &m);
         if (endpoint_wire_put_refused(e, &refused))
             send_up(u, -1, ipc_put_v_up_refused, &refused);
@@ -230,6 +242,7 @@ static void give_state(struct successor *u)
             endpoint_wire_move_count(&count, -clock_suspended_ms());
             send_up(u, -1, ipc_put_v_up_count, &count);
         }
+        give_cells(u, e);
         give_counters(u, e->id);
     }
     give_counters(u, NULL);
@@ -273,6 +286,24 @@ static void give_past(struct successor *u)
     }
 }
 
+/* Sends UP_MARK of all marks. */
+static void give_marks(struct successor *u)
+{
+    const struct marks *t = &u->env.marks->table;
+    if (u->ipc < HANDOVER_MARK_IPC)
+        return;
+    struct saved_mark *v = mem_zalloc(t->n + 1, sizeof *v);
+    size_t n = marked_save(u->env.marks, v, clock_boot_ms(), clock_wall_ms());
+    for (size_t i = 0; i < n; i++) {
+        struct ipc_up_mark m = {.endpoint = str_c(v[i].id),
+                                .kind = v[i].kind,
+                                .name = str_make(v[i].name, v[i].n),
+                                .until_ms = v[i].until_wall_ms};
+        send_up(u, -1, ipc_put_v_up_mark, &m);
+    }
+    mem_free(v);
+}
+
 static void done(struct successor *u)
 {
     struct ipc_up_done m = {};
@@ -280,6 +311,7 @@ static void done(struct successor *u)
     ev_timer_stop(u->env.loop, &u->late);
     systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
     give_past(u);
+    give_marks(u);
     send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);
@@ -300,20 +332,40 @@ static bool on_up_tell(struct successor *u, const struct ipc_frame *f)
         return true; /* before UP_DONE: the successor sends all states again after it */
     if (!ipc_get_endpoint(&as, &e))
         return false;
+    if (!u->env.health->overruled)
+        health_cells_untell(u->env.health); /* UP_TELL tells endpoints alone */
     u->env.health->overruled = true;
     u->env.ops->endpoint(u->env.arg, &e);
     return true;
 }
 
-/* A worker that has died meanwhile loses it. */
+static bool on_up_tell_cell(const struct successor *u, const struct ipc_frame *f)
+{
+    struct ipc_up_tell_cell m;
+    struct ipc_cell c;
+    if (!ipc_get_up_tell_cell(f, &m))
+        return false;
+    struct ipc_frame as = {.id = IPC_CELL, .fields = m.fields, .nfields = m.nfields, .fd = -1};
+    if (u->ipc != IPC_VERSION || u->phase != SUCCESSOR_DONE)
+        return true;
+    if (!ipc_get_cell(&as, &c))
+        return false;
+    u->env.health->send(u->env.health->arg, HEALTH_ALL, ipc_put_v_cell, &c);
+    return true;
+}
+
+/* UP_TRIAL or UP_TRIAL_CELL. A worker that has died meanwhile loses it. */
 static bool on_up_trial(struct successor *u, const struct ipc_frame *f)
 {
     struct ipc_up_trial m;
-    if (!ipc_get_up_trial(f, &m))
+    struct ipc_up_trial_cell c = {0};
+    if (f->id == IPC_UP_TRIAL_CELL && ipc_get_up_trial_cell(f, &c))
+        m = (struct ipc_up_trial){.slot = c.slot, .endpoint = c.endpoint, .seq = c.seq};
+    else if (!ipc_get_up_trial(f, &m))
         return false;
     struct ipc_up_lost lost = {.endpoint = m.endpoint, .trial = m.seq};
     if (u->env.ops->alive(u->env.arg, m.slot))
-        health_trial_granted(u->env.health, m.slot, m.endpoint, m.seq);
+        health_trial_granted(u->env.health, m.slot, m.endpoint, m.seq, c.family);
     else
         send_up(u, -1, ipc_put_v_up_lost, &lost);
     return true;
@@ -330,11 +382,13 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
         done(u);
     else if (f->id == IPC_UP_STOP && u->phase == SUCCESSOR_DONE)
         u->stops++;
-    else if (f->id == IPC_UP_TELL && successor_given(u))
+    else if (f->id == IPC_UP_TELL && (successor_given(u) || u->phase == SUCCESSOR_STARTING))
         return on_up_tell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
+    else if (f->id == IPC_UP_TELL_CELL && successor_given(u))
+        return on_up_tell_cell(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_LEND && u->phase == SUCCESSOR_DONE && ipc_get_up_lend(f, &lend))
         health_places_granted(u->env.health, lend.endpoint, lend.n);
-    else if (f->id == IPC_UP_TRIAL && u->phase == SUCCESSOR_DONE)
+    else if ((f->id == IPC_UP_TRIAL || f->id == IPC_UP_TRIAL_CELL) && u->phase == SUCCESSOR_DONE)
         return on_up_trial(u, f) || err_set(e, "it sent a malformed %s", ipc_name(f->id));
     else if (f->id == IPC_UP_FAILS && ipc_get_up_fails(f, &fails))
         snprintf(u->why, sizeof u->why, STR_FMT, STR_ARG(fails.why));
@@ -495,7 +549,7 @@ static bool of_interest(enum successor_phase phase, enum ipc_id id)
     return id == IPC_BINDS ||
            (phase != SUCCESSOR_STARTING &&
             (id == IPC_OUTCOME || id == IPC_VERDICT || id == IPC_STATS || id == IPC_TRIAL_BEGUN ||
-             id == IPC_TRIAL_BACK || id == IPC_TRIAL_ASK || id == IPC_UNSERVED));
+             id == IPC_TRIAL_BACK || id == IPC_TRIAL_ASK || id == IPC_UNSERVED || id == IPC_ITEM));
 }
 
 void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame *f)
@@ -512,10 +566,15 @@ void successor_slot_gone(struct successor *u, unsigned slot)
     for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
         const struct health_endpoint *e = &u->env.health->v[i];
         struct ipc_up_lost m = {.endpoint = str_c(e->id),
-                                .trial = e->trial_slot == (int)slot ? e->trial_seq : 0,
+                                .trial = health_loan_seq(e, slot),
                                 .verifies = e->verify_slot == (int)slot ? e->verify_seq : 0};
         if (m.trial || m.verifies)
             send_up(u, -1, ipc_put_v_up_lost, &m);
+        for (const struct health_cell *c = e->cells; c; c = c->next) {
+            m = (struct ipc_up_lost){.endpoint = str_c(e->id), .trial = c->loan.seq};
+            if (c->loan.slot == (int)slot && m.trial)
+                send_up(u, -1, ipc_put_v_up_lost, &m);
+        }
     }
 }
 

@@ -28,6 +28,7 @@
 #include "common/ipc/doc.h"
 #include "supervisor/children/plan.h"
 #include "supervisor/process/listen.h"
+#include "supervisor/shared/marks/marked.h"
 #include "supervisor/shared/health/health.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/store/store.h"
@@ -58,6 +59,7 @@ struct successor_env {
     const struct plan_intent *intent;
     const unsigned *stops; /* SIGTERM and SIGINT so far, also those not yet acted on */
     struct health *health;
+    struct marked *marks;
     struct totals *totals;
     struct store *store;
     struct events *events; /* gets an upgrade that is refused */

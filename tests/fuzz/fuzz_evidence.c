@@ -51,12 +51,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(ev.bare[i].n <= ev.text[i].n + 1);
     }
     MUST(text <= 32768);
+    ev.model = str_make(s.p, min_size(s.n, data[0] % 40));
     classify(&ev, 1769904000000, &v);
     classify(&ev, -1, &again);
     MUST(v.cls != OUTCOME_OK && v.fault != FAULT_NONE && v.rule);
     MUST(v.retry_after_ms >= RETRY_UNPAID && v.retry_after_ms <= RETRY_AFTER_MAX_MS);
     MUST(v.fault != FAULT_REQUEST || v.cls == OUTCOME_PERMANENT);
     MUST(!v.beyond_doubt || v.fault == FAULT_REQUEST);
+    MUST(v.scope > SCOPE_NONE && v.scope < SCOPE__COUNT);
+    MUST(v.cls != OUTCOME_AUTH || v.scope == SCOPE_ENDPOINT);
+    MUST(!v.about_model || v.scope == SCOPE_NAME);
     MUST(again.cls == v.cls && again.fault == v.fault);
     (void)evidence_is_error_body(s);
     arena_free(&a);

@@ -101,7 +101,8 @@ enum net_fault classify_cli_curl(struct str code, struct str text)
 
 static void classify_curl(struct str code, struct str text, struct verdict *v)
 {
-    classify_net(classify_cli_curl(code, text), v);
+    enum net_fault net = classify_cli_curl(code, text);
+    classify_net(net, net == NET_PARTIAL, v); /* PARTIAL_FILE: there was a body */
     enum special special = AS_NET;
     for (size_t i = 0; i < COUNT_OF(curl_codes); i++)
         if (str_eq(curl_name(code), str_c(curl_codes[i].name)))
@@ -109,9 +110,11 @@ static void classify_curl(struct str code, struct str text, struct verdict *v)
     if (special == AS_ADDRESS) {
         v->cls = OUTCOME_PERMANENT;
         v->fault = FAULT_ENDPOINT;
+        v->scope = SCOPE_ENDPOINT;
         v->rule = "curl-address";
     } else if (special == AS_REWIND) {
         v->fault = FAULT_UNCLEAR;
+        v->scope = SCOPE_REQUEST;
         v->rule = "curl-rewind";
     }
 }
@@ -165,6 +168,7 @@ static void reply(json_t *o, struct verdict *v)
                                               : 200;
     evidence_read(&ev, what, code > 0 && code < 1000 ? (unsigned)code : 0, f,
                   fields_of(json_object_get(o, "headers"), f), body, &a);
+    ev.model = text_of(o, "model");
     classify(&ev, now, v);
     arena_free(&a);
 }
@@ -184,8 +188,8 @@ static bool line(struct str s, size_t number)
     reply(o, &v);
     json_t *id = json_object_get(o, "id");
     json_t *out =
-        json_pack("{s:O?, s:s, s:s, s:o, s:s}", "id", id, "class", outcome_name(v.cls), "fault",
-                  fault_name(v.fault), "retry_after_s",
+        json_pack("{s:O?, s:s, s:s, s:s, s:o, s:s}", "id", id, "class", outcome_name(v.cls),
+                  "fault", fault_name(v.fault), "scope", scope_name(v.scope), "retry_after_s",
                   v.retry_after_ms < 0 ? json_null() : json_real((double)v.retry_after_ms / 1000.0),
                   "rule", v.rule);
     bool ok = out && json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15)) == 0 &&

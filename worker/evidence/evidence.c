@@ -200,9 +200,12 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
     ev->status = status;
     headers(ev, f, nf, a);
     struct str type = {0}, s = body.p ? body : STR("");
-    for (size_t i = 0; i < nf; i++)
+    bool encoded = false;
+    for (size_t i = 0; i < nf; i++) {
         if (str_eq_nocase(f[i].name, STR("content-type")))
             type = f[i].value;
+        encoded |= str_eq_nocase(f[i].name, STR("content-encoding"));
+    }
     s = evidence_trim(s);
     while (s.n && s.p[0] == '\0')
         s = behind(s, 1);
@@ -215,6 +218,8 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
     s.n = min_size(s.n, EVIDENCE_BODY_MAX);
     s = charset_utf8(s, a);
     ev->empty = s.n == 0;
+    /* A body that cannot be read is judged by its type. */
+    ev->error_object = ev->empty && encoded && str_find_nocase(type, STR("json")) >= 0;
     if (ev->empty || evidence_json(ev, s, a))
         return;
     if (ev->json && s.n <= 2) /* {} or [] */

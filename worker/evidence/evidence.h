@@ -13,8 +13,8 @@
 enum { EVIDENCE_BODY_MAX = 65536 };
 
 /* Fills *ev from a reply. The body of EVIDENCE_SSE_ERROR is the error event's data, or the stream
- * up to and with it. *ev borrows from the fields, the body and the arena; out of memory it has
- * less. */
+ * up to and with it. ev->model is left empty. *ev borrows from the fields, the body and the arena;
+ * out of memory it has less. */
 void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status,
                    const struct http_field *f, size_t nf, struct str body, struct arena *a);
 

@@ -368,6 +368,23 @@ static void element(struct walk *w, json_t *v)
     w->level--;
 }
 
+/* Whether the value is an error as an API writes it; some wrap it in an array. */
+static bool is_error_object(json_t *v)
+{
+    static const struct str names[] = {STR_LIT("error"), STR_LIT("code"), STR_LIT("message")};
+    if (json_is_array(v))
+        v = json_array_get(v, 0);
+    const char *name;
+    json_t *member;
+    json_object_foreach(v, name, member)
+    {
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+            if (str_eq_nocase(str_c(name), names[i]))
+                return true;
+    }
+    return false;
+}
+
 bool evidence_json(struct evidence *ev, struct str s, struct arena *a)
 {
     struct str json = json_mend(s, a);
@@ -377,6 +394,7 @@ bool evidence_json(struct evidence *ev, struct str s, struct arena *a)
     struct walk w = {.ev = ev, .a = a};
     element(&w, root);
     ev->json = json_is_object(root) || ev->ncode || ev->ntext;
+    ev->error_object = is_error_object(root);
     json_decref(root);
     return ev->ncode || ev->ntext;
 }

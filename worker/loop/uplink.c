@@ -25,6 +25,11 @@ void uplink_unserved(struct uplink *u, const struct ipc_unserved *m)
     uplink_send(u, ipc_put_v_unserved, m);
 }
 
+void uplink_item(struct uplink *u, const struct ipc_item *m)
+{
+    uplink_send(u, ipc_put_v_item, m);
+}
+
 void uplink_binds(struct uplink *u, struct str records)
 {
     struct ipc_binds m = {.records = records};

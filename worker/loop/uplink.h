@@ -31,6 +31,9 @@ void uplink_outcome(struct uplink *u, const struct ipc_outcome *o);
 /* Sends UNSERVED: a message that no endpoint served, or that one served after all. */
 void uplink_unserved(struct uplink *u, const struct ipc_unserved *m);
 
+/* Sends ITEM: an endpoint has served, or refused, a single thing that marks name. */
+void uplink_item(struct uplink *u, const struct ipc_item *m);
+
 /* Sends BINDS: records of common/policy/binding_table.h. */
 void uplink_binds(struct uplink *u, struct str records);
 

@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "worker/request/candidates.h"
 #include "common/policy/poison.h"
+#include "worker/shared/demand.h"
 #include "worker/shared/loan.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
@@ -51,7 +52,7 @@ static const struct exchange_ops exchange_ops = {exchange_news, exchange_failed}
 static void trial_back(struct req *r)
 {
     if (r->trial)
-        loan_trial_back(r->env->loans, r->trial_at, r->trial);
+        loan_trial_back(r->env->loans, r->trial_at, r->trial_cell, r->trial);
     r->trial = 0;
 }
 
@@ -62,7 +63,8 @@ static void start(struct req *r, struct ep *e, bool trial)
     if (r->trial && r->trial_at != e->live)
         trial_back(r);
     if (trial && !r->trial) {
-        r->trial = loan_trial_begin(r->env->loans, e->live);
+        r->trial_cell = candidates_trial_cell(r, e);
+        r->trial = loan_trial_begin(r->env->loans, e->live, r->trial_cell);
         r->trial_at = e->live; /* its struct tried holds a reference */
     }
     r->ep = ep_ref(e);
@@ -125,8 +127,8 @@ void attempt_served(struct req *r, bool whole)
         return;
     }
     if (r->has_conversation)
-        binding_replica_served(r->env->binding, r->conversation, (uint32_t)r->ep->id_hash,
-                               r->sel.bound, r->bound_to);
+        binding_replica_served(r->env->binding, r->binding, (uint32_t)r->ep->id_hash, r->sel.bound,
+                               r->bound_to);
     if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
         report_overruled(r);
     r->opinion = RETRY_OPINION_NONE;
@@ -136,7 +138,8 @@ void attempt_served(struct req *r, bool whole)
 
 void attempt_ended(struct req *r)
 {
-    if (r->goes_on && r->ep->live->view.success_wanted)
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    if (r->goes_on && (r->ep->live->view.success_wanted || cell_judges_success_wanted(&cells)))
         report_ended(r);
     r->goes_on = false;
 }
@@ -146,6 +149,7 @@ void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, stru
 {
     hold_keep_fields(r);
     evidence_read(ev, kind, r->status, r->rf, r->nrf, seen, &r->mem);
+    ev->model = r->sent;
     classify(ev, clock_wall_ms(), v);
 }
 
@@ -160,9 +164,11 @@ static void judge(struct req *r, enum net_fault net, enum evidence_kind kind, st
 {
     struct evidence ev;
     if (net != NET_NONE)
-        classify_net(net, v);
+        classify_net(net, r->state != REQ_TRY, v);
     else
         attempt_judge(r, kind, seen, &ev, v);
+    if (r->side && v->scope == SCOPE_MODEL)
+        v->scope = SCOPE_ENDPOINT; /* a side path has no cell */
 }
 
 /* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do
@@ -278,7 +284,7 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
     enum side_next next = side_judge(r, kind, body, &v);
     if (t)
         t->used_up = true;
-    failures_add(r, &v, NET_NONE);
+    failures_add(r, &v, NET_NONE, false);
     failures_keep(r, body, false);
     if (next != SIDE_BACK) {
         if (r->first_refusal < 0)
@@ -343,7 +349,9 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         .attempts_here = t ? t->attempts : r->attempts,
         .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
         .opinion = r->opinion,
+        .marked = r->seps && at >= 0 && r->seps[at].marked,
         .first_no_opinion = r->refusal.no_opinion,
+        .first_marked = r->first_refusal >= 0 && r->failures[r->first_refusal].fail.marked,
         .elapsed_ms = ms_since(r, r->began),
         .waited_ms = r->waited_ms,
         .rnd = rnd_next(&r->env->rnd),
@@ -355,11 +363,13 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
         replace_stale(r, t, e);
         return;
     }
-    failures_add(r, &v, net);
-    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
-                  kind == EVIDENCE_BAD_200);
     /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && net == NET_NONE;
+    failures_add(r, &v, net, refusal && in.marked);
+    if (refusal && in.marked && r->first_refusal < 0)
+        r->first_refusal = (int)r->nfailures - 1; /* the answer if nothing better is left */
+    failures_keep(r, kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : body,
+                  kind == EVIDENCE_BAD_200);
     report_failure(
         r, &v, net,
         (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});
@@ -371,7 +381,8 @@ void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, 
     ep_unref(e);
 }
 
-bool attempt_possible(struct req *r)
+/* attempt_possible for the model that the request asks for. */
+static bool possible(struct req *r)
 {
     if (!candidates_fill(r))
         return false;
@@ -380,6 +391,25 @@ bool attempt_possible(struct req *r)
     sr.may_try = false; /* an endpoint that needs a trial does not count as usable */
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, NULL);
     return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
+}
+
+bool attempt_possible(struct req *r)
+{
+    const struct asked *a = &r->env->demand->asked;
+    int64_t now = clock_boot_ms();
+    bool any = false, is = false;
+    for (size_t i = 0; i < ASKED_MAX && !is; i++) {
+        if (!asked_within(a, i, now))
+            continue;
+        any = true;
+        r->model = asked_name(a, i);
+        r->has_model = r->model.n > 0;
+        r->model_key = cell_name_of(r->model);
+        is = possible(r);
+    }
+    r->has_model = false;
+    r->model = STR("");
+    return any ? is : possible(r);
 }
 
 /* ---- the next attempt */
@@ -393,10 +423,32 @@ static void wait(struct req *r, int64_t ms)
     deadline_set(&r->deadline, ms);
 }
 
-/* The choice (r->sel) found no endpoint: waits if that may help, else ends. */
+/* Asks for a place at each endpoint that was passed over for want of one: where it is known that
+ * none is unused nobody may have asked. */
+static void want_places(struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    struct sel_req any = {.bound = -1};
+    int64_t now = clock_boot_ms();
+    int64_t since = now - (r->wait_since > 0 ? ms_since(r, r->wait_since) : 0);
+    bool opinion = r->opinion == RETRY_OPINION_OPEN;
+    for (size_t i = 0; i < r->nseps && i < rep->n; i++)
+        if (select_check(r->seps, i, &any) == SEL_SKIP_FULL && !(opinion && r->seps[i].tried) &&
+            !loan_place_free(rep->eps[i]->live))
+            loan_place_want(r->env->loans, rep->eps[i]->live, since, now);
+}
+
+/* The choice (r->sel) found no endpoint: waits if that may help, else ends. The first request for a
+ * model within the hour may bring a queued endpoint in reach, which the supervisor is about to
+ * say. */
 static void wait_or_end(struct req *r)
 {
     struct retry_conf rc = retry_conf_of(r->conf);
+    int64_t asked = r->wait_since > 0 ? ms_since(r, r->wait_since) : 0;
+    if (r->first_asker && asked < LOAN_WAIT_MS && candidates_any_queued(r)) {
+        wait(r, LOAN_WAIT_MS - asked);
+        return;
+    }
     bool no_place = r->sel.end == SEL_ALL_FULL; /* the only reason for which count_tokens waits */
     /* The wait for a place has its own time, after that for a trial's verdict. */
     if (!no_place)
@@ -405,9 +457,11 @@ static void wait_or_end(struct req *r)
         r->full_since = ev_now(r->env->loop);
     double since = no_place ? r->full_since : r->wait_since;
     int64_t ms = retry_wait(&rc, &r->sel, since > 0 ? ms_since(r, since) : 0);
-    if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS))
+    if (ms >= 0 && (no_place || r->api != API_COUNT_TOKENS)) {
+        if (no_place || r->sel.full)
+            want_places(r);
         wait(r, ms);
-    else {
+    } else {
         report_unserved(r);
         end(r, &r->sel);
     }
@@ -480,7 +534,9 @@ void attempt_next(struct req *r)
         go(r, r->env->replica->eps[r->sel.at], r->sel.trial);
         return;
     }
-    if (r->sel.end == SEL_NEED_TRIAL)
-        loan_trial_ask(r->env->loans, r->env->replica->eps[r->sel.at]->live);
+    if (r->sel.end == SEL_NEED_TRIAL) {
+        const struct ep *e = r->env->replica->eps[r->sel.at];
+        loan_trial_ask(r->env->loans, e->live, candidates_trial_cell(r, e));
+    }
     wait_or_end(r);
 }

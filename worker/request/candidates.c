@@ -1,8 +1,10 @@
 #include "worker/request/candidates.h"
 
 #include "common/base/clock.h"
+#include "common/policy/model_name.h"
 #include "common/policy/side_path.h"
 #include "worker/request/req.h"
+#include "worker/shared/demand.h"
 
 struct tried *candidates_tried(struct req *r, struct ep_live *live)
 {
@@ -29,14 +31,91 @@ bool candidates_offers(const struct req *r, const struct conf_endpoint *e)
     return ep_model_there(e, r->model) != NULL;
 }
 
-/* Whether e offers the model and it is not blocked there. now: CLOCK_BOOTTIME, in ms. */
-static bool model_ok(const struct req *r, const struct ep *e, int64_t now)
+struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
 {
-    const struct ep_view *v = &e->live->view;
-    if (!candidates_offers(r, e->ce))
+    if (!r->has_model)
+        return STR("");
+    const char *there = ep_model_there(ce, r->model);
+    return there ? str_c(there) : r->model;
+}
+
+struct cell_judges candidates_cells(const struct req *r, const struct ep *e)
+{
+    if (e->live->cells.n == 0 || !r->has_model || r->side)
+        return (struct cell_judges){0};
+    const char *there = ep_model_there(e->ce, r->model);
+    struct cell_name name = there ? cell_name_of(str_c(there)) : r->model_key;
+    return cell_replica_look(&e->live->cells, &e->own_cells, &name);
+}
+
+uint64_t candidates_trial_cell(const struct req *r, const struct ep *e)
+{
+    if (e->live->view.breaker != BREAKER_CLOSED)
+        return 0;
+    struct cell_judges j = candidates_cells(r, e);
+    const struct cell_view *c = cell_judges_trial(&j);
+    return c ? c->hash : 0;
+}
+
+void candidates_note_demand(struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    struct str model = r->has_model ? r->model : STR("");
+    int64_t now = clock_boot_ms();
+    bool due = asked_due(&r->env->demand->asked, model, now), offered = false;
+    for (size_t i = 0; due && i < rep->n && !offered; i++)
+        offered = candidates_offers(r, rep->eps[i]->ce);
+    if (offered)
+        r->first_asker = demand_note(r->env->demand, model, now);
+}
+
+bool candidates_any_queued(const struct req *r)
+{
+    for (size_t i = 0; i < r->nseps; i++)
+        if (r->seps[i].queued && r->seps[i].enabled && r->seps[i].model_ok)
+            return true;
+    return false;
+}
+
+bool candidates_carries(const struct req *r, const struct ep *e, const struct mark *m)
+{
+    char room[MARK_NAME_MAX];
+    switch ((enum mark_kind)m->kind) {
+    case MARK_MODEL:
+        return str_eq(candidates_sent(r, e->ce), mark_text(m));
+    case MARK_CONVERSATION:
+        return r->has_conversation &&
+               str_eq(mark_conversation_name(r->conversation, room), mark_text(m));
+    case MARK_SIZE:
+        return r->body_len >= m->size;
+    case MARK_PATH:
         return false;
-    return !r->has_model || v->nblocks == 0 ||
-           !ep_model_blocked_here(v, ep_model_hash(r->model), now);
+    case MARK_BETA:
+    case MARK_VERSION:
+    case MARK_HEADER:
+    case MARK_FIELD:
+    case MARK_TOOL:
+    case MARK_CODING:
+    case MARK__COUNT:
+        break;
+    }
+    return r->features && features_carry(r->features, m->hash);
+}
+
+/* Enters which endpoints have a mark that the request carries. now: CLOCK_BOOTTIME, in ms. */
+static void fill_marked(struct req *r, int64_t now)
+{
+    const struct replica *rep = r->env->replica;
+    for (uint32_t k = 0; k < rep->marks.n; k++) {
+        const struct mark *m = &rep->marks.v[k];
+        if (m->suspect || m->until_ms <= now ||
+            (mark_is_feature((enum mark_kind)m->kind) && m->kind != MARK_SIZE &&
+             !(r->features && features_carry(r->features, m->hash))))
+            continue;
+        for (size_t i = 0; i < rep->n; i++)
+            if (rep->eps[i]->id_hash == m->endpoint && candidates_carries(r, rep->eps[i], m))
+                r->seps[i].marked = (uint8_t)(1 + m->kind);
+    }
 }
 
 static bool full(const struct req *r, const struct ep *e, int64_t now)
@@ -54,6 +133,35 @@ static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int
         if (own_until - now > x->cooling_ms)
             x->cooling_ms = own_until - now;
     }
+}
+
+/* The seq of the trial that the request has there, of the endpoint (cell 0) or of a cell; 0:
+ * none. */
+static uint64_t trial_here(const struct req *r, const struct ep_live *live, uint64_t cell)
+{
+    return r->trial_at == live && r->trial_cell == cell ? r->trial : 0;
+}
+
+/* Enters the state of the request's cell where that is worse than the endpoint's. While the
+ * endpoint's breaker is not closed its trial is the cell's, too. */
+static void fill_cell(struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
+{
+    struct cell_judges j = candidates_cells(r, e);
+    if (!j.own && !j.other)
+        return;
+    enum sel_tier tier = cell_judges_tier(&j, now);
+    if (tier > x->tier) {
+        x->tier = (uint8_t)tier;
+        x->cell_tier = true;
+    }
+    const struct cell_view *trial = x->cell_tier ? cell_judges_trial(&j) : NULL;
+    if (trial)
+        x->trial =
+            (uint8_t)loan_trial_state(e->live, trial->hash, trial_here(r, e->live, trial->hash));
+    r->asked_for |= cell_judges_ask_due(&j, now);
+    bool cooled = x->cooling_ms > 0, told = x->own_word;
+    fill_cooling(x, cell_judges_cooldown_ms(&j, false), cell_judges_cooldown_ms(&j, true), now);
+    x->cell_cools = (x->cooling_ms > 0 && !cooled) || (x->own_word && !told);
 }
 
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce)
@@ -112,18 +220,22 @@ bool candidates_fill(struct req *r)
             .open = e->live->open,
             .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
             .tier = (uint8_t)ep_view_tier(v),
-            .trial = (uint8_t)loan_trial_state(e->live, r->trial_at == e->live ? r->trial : 0),
+            .trial = (uint8_t)loan_trial_state(e->live, 0, trial_here(r, e->live, 0)),
             .enabled = v->disabled == EP_ENABLED, /* ENDPOINT decides, not the configuration */
             .queued = v->queued,
             .draining = v->draining,
             .full = full(r, e, now),
-            .model_ok = model_ok(r, e, now),
+            .model_ok = candidates_offers(r, e->ce),
         };
         r->seps[i].tried = r->seps[i].refused = refused_before(r, e);
         if (r->side)
             fill_side(r, e, &r->seps[i], now);
         fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
+        if (e->live->cells.n)
+            fill_cell(r, e, &r->seps[i], now);
     }
+    if (rep->marks.n && !r->side)
+        fill_marked(r, now);
     for (const struct tried *t = r->tried; t; t = t->next)
         for (size_t i = 0; i < rep->n; i++)
             if (rep->eps[i]->live == t->live) {
@@ -146,7 +258,8 @@ struct sel_req candidates_request(struct req *r)
         .rnd = {rnd_next(&r->env->rnd), rnd_next(&r->env->rnd)},
     };
     struct binding_at at = {.at = -1};
-    if (r->has_conversation && binding_replica_look(r->env->binding, r->conversation, &at)) {
+    if (r->has_conversation &&
+        binding_replica_look(r->env->binding, r->binding, r->conversation, &at)) {
         sr.bound = at.at;
         sr.bound_idle_ms = at.idle_ms;
     }

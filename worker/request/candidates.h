@@ -5,10 +5,12 @@
 
 #include "common/base/base.h"
 #include "common/policy/select.h"
+#include "worker/shared/cell_replica.h"
 
 struct conf_endpoint;
 struct ep;
 struct ep_live;
+struct mark;
 struct req;
 struct tried;
 
@@ -16,8 +18,25 @@ struct tried;
  * matches, or models.map has it. */
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e);
 
+/* The model's name as that endpoint would be asked for it; empty: the request names none. */
+struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce);
+
+/* The cells that judge the request at e. */
+struct cell_judges candidates_cells(const struct req *r, const struct ep *e);
+
+/* Hash of the cell whose trial the request would be at e; 0: the endpoint's own trial is meant. */
+uint64_t candidates_trial_cell(const struct req *r, const struct ep *e);
+/* Notes that the request asks for its model, if an endpoint offers that (demand.h). */
+void candidates_note_demand(struct req *r);
+
+/* Whether an endpoint of r->seps could serve the request but for the failure queue. */
+bool candidates_any_queued(const struct req *r);
+
 /* Whether the request may use the endpoint's key on a side path (endpoints[].paths). */
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce);
+
+/* Whether the request carries what that mark or suspect of e is about. */
+bool candidates_carries(const struct req *r, const struct ep *e, const struct mark *m);
 
 /* What the request has learned of an endpoint; made when it is not there yet, with a reference to
  * `live` that attempt_forget drops. NULL: no memory. */

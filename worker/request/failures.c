@@ -100,7 +100,7 @@ static bool failures_room(struct req *r)
     return true;
 }
 
-void failures_add(struct req *r, const struct verdict *v, enum net_fault net)
+void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bool marked)
 {
     counters_attempt(r->ep->live, v->cls);
     if (!failures_room(r))
@@ -115,16 +115,18 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net)
         .fail = {.cls = v->cls,
                  .net = net,
                  .status = net == NET_NONE ? r->status : 0,
-                 .retry_after_ms = v->retry_after_ms},
+                 .retry_after_ms = v->retry_after_ms,
+                 .marked = marked},
         .fault = v->fault,
+        .scope = v->scope,
         .at_ms = (int64_t)((r->attempt_began - r->began) * 1000),
         .ms = (int64_t)((ev_now(r->env->loop) - r->attempt_began) * 1000),
     };
     char status[24] = "";
     if (a->fail.status)
         snprintf(status, sizeof status, "status %u, ", a->fail.status);
-    req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s)", a->endpoint, outcome_name(v->cls),
-            fault_name(v->fault), status, a->reason);
+    req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s), scope %s", a->endpoint, outcome_name(v->cls),
+            fault_name(v->fault), status, a->reason, scope_name(v->scope));
 }
 
 static void drop_kept(struct failure *a)
@@ -239,12 +241,12 @@ static void failures_tell(const struct req *r, char *p, size_t n)
 #undef PUT
 }
 
-/* The shortest remaining cooldown of the endpoints that were passed over for one, in ms; -1: none
- * was. */
-static int64_t passed_over_ms(const struct req *r)
+/* The shortest remaining cooldowns of the endpoints that were passed over for one. */
+static struct sel_others passed_over(const struct req *r)
 {
     struct sel_req any = {.bound = -1};
-    return r->seps && !r->side ? select_others(r->seps, r->nseps, &any, -1).cool_ms : -1;
+    return r->seps && !r->side ? select_others(r->seps, r->nseps, &any, -1)
+                               : (struct sel_others){.cool_ms = -1, .cool_unmarked_ms = -1};
 }
 
 void failures_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
@@ -254,7 +256,8 @@ void failures_answer(struct req *r, const struct retry_conf *c, const struct sel
     for (size_t i = 0; i < n; i++)
         fails[i] = r->failures[i].fail;
     struct retry_final f;
-    retry_final(c, fails, n, r->first_refusal, s, passed_over_ms(r), &f);
+    struct sel_others o = passed_over(r);
+    retry_final(c, fails, n, r->first_refusal, s, o.cool_ms, o.cool_unmarked_ms, &f);
     /* An error event that came under status 200 cannot be sent under another status. */
     bool kept =
         f.at >= 0 && r->failures[f.at].fail.kept &&

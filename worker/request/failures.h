@@ -18,8 +18,9 @@ void failures_choice(struct req *r, const uint8_t *why, size_t n);
 /* Records that the attempt is repeated at e, without a choice. */
 void failures_same(struct req *r, const struct ep *e);
 
-/* Records that the attempt at r->ep has failed: v, and the transport's fault or NET_NONE. */
-void failures_add(struct req *r, const struct verdict *v, enum net_fault net);
+/* Records that the attempt at r->ep has failed: v, and the transport's fault or NET_NONE. marked:
+ * it is a refusal by an endpoint that is marked for the request. */
+void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bool marked);
 
 /* Appends the text with each occurrence of the key masked. Keys shorter than 6 bytes are not
  * masked. key NULL: none. False: out of memory. */

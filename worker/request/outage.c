@@ -51,7 +51,9 @@ static void put_why(struct text *t, const struct req *r, size_t i)
     bool bound = r->has_conversation && r->bound_to == (uint32_t)e->id_hash;
     struct sel_req sr = {.bound = bound ? (int)i : -1};
     bool known = i < r->nseps; /* else a reload has added it since the last choice */
-    enum sel_skip skip = known ? select_check(r->seps, i, &sr) : SEL_SKIP_NO;
+    enum sel_skip skip =
+        known ? select_skip_cell(select_check(r->seps, i, &sr), &r->seps[i]) : SEL_SKIP_NO;
+    char text[SEL_SKIP_TEXT];
     switch (v->disabled) {
     case EP_BY_AUTH:
         put_refused(t, v, e->ce->name);
@@ -72,7 +74,7 @@ static void put_why(struct text *t, const struct req *r, size_t i)
     if (!candidates_offers(r, e->ce))
         PUT(t, "model not offered");
     else if (skip != SEL_SKIP_NO)
-        PUT(t, "%s", select_skip_text(skip));
+        PUT(t, "%s", select_skip_put(skip, candidates_sent(r, e->ce), text));
     else
         PUT(t, "%s",
             known && r->seps[i].tier == SEL_CIRCUIT_OPEN ? "circuit open, its trial was not lent"

@@ -42,6 +42,7 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
         const struct failure *a = &r->failures[i];
         struct recent_attempt x = {.cls = a->fail.cls,
                                    .fault = a->fault,
+                                   .scope = a->scope,
                                    .status = a->fail.status,
                                    .at_ms = (uint32_t)a->at_ms,
                                    .ms = (uint32_t)a->ms,

@@ -1,16 +1,28 @@
 #include "worker/request/report.h"
 
 #include "common/base/clock.h"
+#include "common/policy/marks.h"
+#include "common/policy/model_name.h"
 #include "common/policy/poison.h"
+#include "worker/request/candidates.h"
 #include "worker/shared/loan.h"
 #include "worker/request/req.h"
 
-/* Least seconds between two reports of an endpoint that differ in the model alone. */
-enum { MODEL_PAUSE_S = 10 };
+/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
+ * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a
+ * day. */
+enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 3600 };
 
 static uint64_t us_between(double from, double to)
 {
     return from > 0 && to > from ? (uint64_t)((to - from) * 1e6) : 0;
+}
+
+/* The model's name as e gets it; empty on side paths, and where no frame holds it. */
+static struct str sent_to(const struct req *r, const struct ep *e)
+{
+    struct str name = r->side ? STR("") : candidates_sent(r, e->ce);
+    return name.n <= IPC_MODEL_MAX ? name : STR("");
 }
 
 static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
@@ -22,6 +34,8 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
         .endpoint = str_c(e->ce->id),
         .cls = v->cls,
         .fault = v->fault,
+        .scope = v->scope,
+        .sent = sent_to(r, e),
         .retry_after_ms = v->retry_after_ms,
         .began_ms = clock_boot_ms() - (int64_t)(took / 1000),
         .ttfb_us = us_between(r->attempt_began, r->first_byte_at),
@@ -37,7 +51,7 @@ static uint64_t end_trial(struct req *r)
     uint64_t seq = r->trial;
     r->trial = 0;
     if (seq)
-        loan_trial_over(r->trial_at);
+        loan_trial_over(r->trial_at, r->trial_cell);
     return seq;
 }
 
@@ -82,12 +96,14 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.left = more.left;
     o.part = more.part;
     o.about_model = v->about_model;
-    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange)))
+    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange))) {
         o.fault = FAULT_REQUEST; /* charges nobody */
+        o.scope = SCOPE_REQUEST;
+    }
     o.message = message_of(r);
-    if (r->has_model)
-        o.model_hash = ep_model_hash(r->model);
     r->ep->live->ok_reported = false;
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    cell_judges_reported(&cells, false);
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
         counters_charged(r->ep->live);
@@ -118,8 +134,49 @@ void report_counted(struct req *r)
     uplink_outcome(r->env->uplink, &o);
 }
 
+/* Whether the refusal is about what only the endpoint has that made it: a thinking signature, a
+ * file, an earlier reply. */
+static bool is_of_conversation(const struct verdict *v)
+{
+    static const struct str rules[] = {STR_LIT("signature"), STR_LIT("signature-code"),
+                                       STR_LIT("reference"), STR_LIT("previous-response")};
+    bool is = v->scope == SCOPE_CONVERSATION;
+    for (size_t i = 0; i < COUNT_OF(rules); i++)
+        is |= str_eq(str_c(v->rule), rules[i]);
+    return is;
+}
+
+/* What the refusal a is about, which another endpoint has overruled. Fills the members of *o that
+ * say it; o->item borrows from room or r. */
+static void name_item(struct req *r, const struct failure *a, struct ipc_outcome *o,
+                      char room[static MARK_NAME_MAX])
+{
+    enum mark_kind k = MARK_CONVERSATION;
+    if (r->refusal.about_model) {
+        struct str model = candidates_sent(r, r->refuser->ce);
+        k = MARK_MODEL;
+        o->item = model.n <= MARK_ITEM_MAX ? model : STR("");
+    } else if (is_of_conversation(&r->refusal)) {
+        o->scope = SCOPE_CONVERSATION;
+    } else if (a->fail.status == 413) {
+        k = MARK_SIZE;
+        o->item = mark_size_name(r->body_len, room);
+    } else if (r->refusal.no_opinion) {
+        o->scope = SCOPE_ENDPOINT; /* a page or a redirect */
+    } else if (a->fail.kept) {
+        o->item = features_named(r->conf, r->head.f, r->head.nf, body_view(&r->body),
+                                 buf_view(&a->reply.body), &k, room);
+    }
+    o->item_kind = k;
+    if (r->has_conversation)
+        o->conversation = str_make((const char *)r->conversation, sizeof r->conversation);
+    if (r->client)
+        o->client = marks_hash(MARK__COUNT, str_c(r->client->name));
+}
+
 void report_overruled(struct req *r)
 {
+    char room[MARK_NAME_MAX];
     const struct failure *a = &r->failures[r->first_refusal];
     struct ipc_outcome o = outcome_of(r, r->refuser, &r->refusal);
     o.fault = FAULT_ENDPOINT; /* whatever the refusal's text blamed */
@@ -128,9 +185,11 @@ void report_overruled(struct req *r)
     o.overruled = true;
     o.about_model = r->refusal.about_model;
     o.ttfb_us = 0;
-    counters_charged(r->refuser->live);
-    if (r->has_model)
-        o.model_hash = ep_model_hash(r->model);
+    o.message = message_of(r);
+    name_item(r, a, &o, room);
+    if (o.item.n)
+        req_log(r, LOG_L_INFO, "%s refuses %s: " STR_FMT, a->endpoint,
+                mark_kind_name((enum mark_kind)o.item_kind), STR_ARG(o.item));
     uplink_outcome(r->env->uplink, &o);
 }
 
@@ -138,29 +197,54 @@ void report_overruled(struct req *r)
  * it. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
-    if (hash == live->model_reported || now - live->model_reported_at < MODEL_PAUSE_S)
+    double since = now - live->model_reported_at;
+    if (since < (hash == live->model_reported ? MODEL_AGAIN_S : MODEL_PAUSE_S))
         return false;
     live->model_reported = hash;
     live->model_reported_at = now;
     return true;
 }
 
+/* Reports what is marked or suspect at r->ep and was carried by the request that it serves. */
+static void report_items(struct req *r)
+{
+    struct marks *t = &r->env->replica->marks;
+    int64_t now = clock_boot_ms();
+    for (uint32_t i = t->n; i-- > 0;) {
+        struct mark x = t->v[i];
+        if (x.endpoint != r->ep->id_hash || !candidates_carries(r, r->ep, &x))
+            continue;
+        struct ipc_item m = {.endpoint = str_c(r->ep->ce->id),
+                             .kind = x.kind,
+                             .name = mark_text(&x),
+                             .served = true};
+        uplink_item(r->env->uplink, &m);
+        marks_served(t, x.endpoint, (enum mark_kind)x.kind, m.name, now);
+    }
+}
+
 void report_success(struct req *r, enum outcome_part part)
 {
     struct ep_live *live = r->ep->live;
+    if (r->env->replica->marks.n)
+        report_items(r);
     if (r->message)
         tell_unserved(r, true);
     bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
-    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported);
-    wanted |= named && other_model(live, ep_model_hash(r->model), ev_now(r->env->loop));
+    struct cell_judges cells = candidates_cells(r, r->ep);
+    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported) ||
+                  cell_judges_success_due(&cells) || r->asked_for;
+    wanted |=
+        named && other_model(live, model_hash(candidates_sent(r, r->ep->ce)), ev_now(r->env->loop));
     if (!wanted)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
-    o.trial = end_trial(r);
     if (named)
         o.model = r->model;
     live->ok_reported = true;
+    cell_judges_reported(&cells, true);
+    o.trial = end_trial(r); /* forgets cells */
     uplink_outcome(r->env->uplink, &o);
 }
 

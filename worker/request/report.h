@@ -33,11 +33,12 @@ void report_cannot_count(struct req *r, const struct verdict *v);
 /* Reports that r->ep has counted tokens; changes nothing else of it. */
 void report_counted(struct req *r);
 
-/* Reports that another endpoint served what r->refuser had refused: the refusal is charged. */
+/* Reports that another endpoint served what r->refuser had refused, and which one thing of the
+ * request the refusal names. */
 void report_overruled(struct req *r);
 
-/* Reports that r->ep serves the request. part: PART_WHOLE or PART_BEGUN. Ends the trial, if it was
- * one. */
+/* Reports that r->ep serves the request, and what the request carried that is marked or suspect
+ * there. part: PART_WHOLE or PART_BEGUN. Ends the trial, if it was one. */
 void report_success(struct req *r, enum outcome_part part);
 
 /* Reports that a reply which was reported as PART_BEGUN is complete. */

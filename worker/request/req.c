@@ -2,6 +2,7 @@
 
 #include "common/base/slab.h"
 #include "worker/request/access_line.h"
+#include "worker/request/candidates.h"
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
@@ -413,10 +414,24 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (copy) {
         r->has_model = true;
         r->model = str_make(copy, model.n);
+        r->model_key = cell_name_of(r->model);
         r->model_raw = hit->raw;
         r->model_changed = other != NULL;
     }
     buf_free(&plain);
+}
+
+/* Notes what the request carries of what is marked or suspect somewhere. NULL: nothing is, or it is
+ * no message. */
+static struct features *learn_head(struct req *r)
+{
+    const struct marks *t = &r->env->replica->marks;
+    if (r->side || !features_wanted(t) ||
+        !(r->features = arena_alloc(&r->mem, sizeof *r->features)))
+        return NULL;
+    *r->features = (struct features){0};
+    features_of_head(r->features, t, r->head.f, r->head.nf);
+    return r->features;
 }
 
 static void learn_body(struct req *r)
@@ -432,8 +447,11 @@ static void learn_body(struct req *r)
     if (affinity)
         n += conversation_wants(r->conf, want + KEYS);
     bool looked = r->body.len > 0 && r->method == METHOD_POST;
+    struct features_body marked = {learn_head(r), &r->env->replica->marks, 0, {0}};
     if (looked) {
-        r->json = json_find(body_view(&r->body), want, hit, n);
+        bool each = marked.s && features_wanted_of_body(marked.t);
+        r->json = json_find_each(body_view(&r->body), want, hit, n,
+                                 each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
         r->stream = hit[STREAM].kind == JSON_IS_TRUE;
     }
@@ -441,6 +459,8 @@ static void learn_body(struct req *r)
         r->has_conversation =
             conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + KEYS : NULL,
                               r->client ? r->client->name : NULL, r->env->secret, r->conversation);
+    if (r->has_conversation)
+        affinity_key(r->conversation, r->model_key.family, r->binding);
 }
 
 static void proxy_go(struct req *r)
@@ -457,6 +477,8 @@ static void proxy_go(struct req *r)
     if (!side_begin(r))
         return;
     learn_body(r);
+    if (!r->side)
+        candidates_note_demand(r);
     req_set(r, REQ_PICK);
     relay_start_pings(r);
     attempt_next(r);

@@ -24,6 +24,7 @@
 #include "common/policy/retry.h"
 #include "common/policy/select.h"
 #include "worker/intake/body.h"
+#include "worker/intake/features.h"
 #include "worker/evidence/evidence.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
@@ -79,6 +80,7 @@ struct failure {
     struct kept_reply reply; /* valid while fail.kept */
     int64_t at_ms, ms;       /* start, counted from the request's; duration */
     enum fault fault;
+    enum scope scope;
 };
 
 /* State of an endpoint that a request tried, for this request alone. */
@@ -122,17 +124,22 @@ struct req {
     uint64_t body_len; /* bytes of the body as received */
     bool http10, keep, repeatable, stream, json, has_model, has_conversation;
     bool preflight;     /* a CORS preflight, answered by QCC itself */
+    bool asked_for;     /* a success is to be reported, as a cell waits for its family */
     bool side;          /* not a message (side.h): its replies concern that path alone */
+    bool first_asker;   /* nobody had asked for `model` within the hour */
     bool model_changed; /* `model` is not the one in the body: forced or mapped */
     /* id_hash of the endpoint it was bound to at the last choice; 0: none */
     uint32_t bound_to;
     /* origin of the page that sent it, if it is listed (in conf); else NULL */
     const char *origin;
-    struct str model;     /* name that endpoints are asked for; in mem */
-    struct str sent;      /* model that the last endpoint was asked for; empty: none yet; in mem */
-    struct str model_raw; /* bytes of the model's name in the body, between the quotes */
+    struct str model; /* name that endpoints are asked for; in mem */
+    struct str sent;  /* model that the last endpoint was asked for; empty: none yet; in mem */
+    struct cell_name model_key; /* hashes of `model`, valid with it */
+    struct str model_raw;       /* bytes of the model's name in the body, between the quotes */
     uint64_t conversation[2];
+    uint64_t binding[2]; /* affinity_key of the conversation and the family of `model` */
     const struct conf_client *client;
+    struct features *features; /* what it carries of what is marked somewhere; NULL: none; in mem */
 
     /* the attempts */
     struct exchange exchange;
@@ -143,6 +150,7 @@ struct req {
     int64_t waited_ms;        /* sum of the waits for an endpoint that are over */
     uint64_t trial;           /* seq of the trial that the request is; 0: none */
     struct ep_live *trial_at; /* the endpoint whose trial it is */
+    uint64_t trial_cell;      /* hash of the cell there whose trial it is; 0: the endpoint's own */
     bool fresh;               /* the next attempt takes a new connection */
     bool stale;               /* the failure was of a pooled connection that was closed or broken */
     unsigned attempts;        /* begun, except those on a stale pooled connection */
@@ -293,8 +301,9 @@ int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[
 /* attempt.c: chooses an endpoint and tries it, or waits, or answers with the failure. May end r. */
 void attempt_next(struct req *r);
 
-/* Whether a request without a conversation would find a usable endpoint now. One with an open
- * breaker does not count, although it would be tried as the last resort. */
+/* Whether a request without a conversation would find a usable endpoint now, for one of the models
+ * asked for within the hour; where none was, whatever it asks for. An endpoint with an open breaker
+ * does not count, although it would be tried as the last resort. */
 bool attempt_possible(struct req *r);
 
 /* The attempt has failed before the commit point. `net`: the transport's fault; NET_NONE: the reply

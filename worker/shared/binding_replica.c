@@ -147,8 +147,7 @@ static int index_of(const struct replica *r, uint32_t id)
     return -1;
 }
 
-bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2],
-                          struct binding_at *out)
+static bool look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out)
 {
     const struct affinity_binding *at = g->b ? affinity_find(&g->b->table, key) : NULL;
     if (!at)
@@ -157,6 +156,12 @@ bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2]
     out->idle_ms = clock_boot_ms() - at->used_ms;
     out->at = index_of(g->replica, out->id);
     return out->idle_ms < g->conf->affinity.ttl;
+}
+
+bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2],
+                          const uint64_t conversation[2], struct binding_at *out)
+{
+    return look(g, key, out) || look(g, conversation, out);
 }
 
 void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id,
@@ -181,7 +186,7 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
      * then. */
     if (lives && bound == SEL_BOUND_LEFT && holds == was)
         add_record(g, &g->moves, BINDING_UNBOUND, key, was);
-    else if (lives && index_of(g->replica, holds) >= 0)
+    else if (lives ? index_of(g->replica, holds) >= 0 : bound == SEL_BOUND_SPARED)
         return;
     if (binding_table_bind(g->b, key, id, 0, now, &did, NULL))
         add_record(g, &g->moves, BINDING_BOUND, key, id);

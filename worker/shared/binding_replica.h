@@ -55,14 +55,16 @@ bool binding_replica_learn(struct binding_replica *g, struct str records, struct
 /* Sends BINDS with the records of `moves`. Called at the end of each turn. */
 void binding_replica_flush(struct binding_replica *g);
 
-/* Looks up where the conversation `key` is bound. False: nowhere, or the binding has expired. */
+/* Looks up the binding `key` (affinity_key); where there is none, that of the whole conversation,
+ * which was made before families were told apart. False: neither is there, or both have expired. */
 bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2],
-                          struct binding_at *out) MUST_CHECK;
+                          const uint64_t conversation[2], struct binding_at *out) MUST_CHECK;
 
-/* Records that the endpoint `id` served a request of the conversation `key`: binds it there, or
- * marks its binding as used. A binding to another endpoint is replaced only if that endpoint has
- * left the configuration, or is `was` and the request's last choice gave it up (`bound` is
- * SEL_BOUND_LEFT). */
+/* Records that the endpoint `id` served a request of the binding `key`: binds it there, or marks
+ * the binding as used. A binding to another endpoint is replaced only if that endpoint has left the
+ * configuration, or is `was` and the request's last choice gave it up (`bound` is SEL_BOUND_LEFT).
+ * None is made where the last choice spared one (SEL_BOUND_SPARED), of the whole conversation, say.
+ */
 void binding_replica_served(struct binding_replica *g, const uint64_t key[2], uint32_t id,
                             enum sel_bound bound, uint32_t was);
 

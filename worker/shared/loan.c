@@ -9,55 +9,96 @@
 
 /* ---- trials */
 
-enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t mine)
+/* The trial of the cell, or of the endpoint itself (cell 0); NULL: that cell is not known. */
+static struct loan_trial *trial_of(struct ep_live *l, uint64_t cell)
 {
-    if (mine || l->loan.trial)
-        return SEL_TRIAL_MINE;
-    return l->loan.trial_out || l->view.trial_busy ? SEL_TRIAL_BUSY : SEL_TRIAL_NONE;
+    struct cell_view *c = cell ? cell_replica_find(&l->cells, cell) : NULL;
+    return cell == 0 ? &l->loan.trial : c ? &c->trial : NULL;
 }
 
-uint64_t loan_trial_begin(struct loans *s, struct ep_live *l)
+/* The family of the cell as messages have it. */
+static struct str family_of(const struct ep_live *l, uint64_t cell)
 {
-    uint64_t seq = l->loan.trial;
-    l->loan.trial = 0;
-    l->loan.trial_out = true;
-    struct ipc_trial_begun m = {.endpoint = str_c(l->id), .seq = seq};
+    const struct cell_view *c = cell ? cell_replica_find(&l->cells, cell) : NULL;
+    return c ? str_c(c->family) : STR("");
+}
+
+enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t cell, uint64_t mine)
+{
+    const struct cell_view *c = cell ? cell_replica_find(&l->cells, cell) : NULL;
+    if (cell && !c)
+        return SEL_TRIAL_NONE;
+    const struct loan_trial *t = c ? &c->trial : &l->loan.trial;
+    if (mine || t->seq)
+        return SEL_TRIAL_MINE;
+    return t->out || (c ? c->trial_busy : l->view.trial_busy) ? SEL_TRIAL_BUSY : SEL_TRIAL_NONE;
+}
+
+uint64_t loan_trial_begin(struct loans *s, struct ep_live *l, uint64_t cell)
+{
+    struct loan_trial *t = trial_of(l, cell);
+    if (!t)
+        return 0;
+    uint64_t seq = t->seq;
+    t->seq = 0;
+    t->out = true;
+    struct ipc_trial_begun m = {.endpoint = str_c(l->id), .seq = seq, .family = family_of(l, cell)};
     uplink_send(s->uplink, ipc_put_v_trial_begun, &m);
     return seq;
 }
 
-void loan_trial_over(struct ep_live *l)
+void loan_trial_over(struct ep_live *l, uint64_t cell)
 {
-    l->loan.trial_out = false;
+    struct loan_trial *t = trial_of(l, cell);
+    if (t)
+        t->out = false;
+    if (t && cell)
+        cell_replica_settle(&l->cells, cell_replica_find(&l->cells, cell));
 }
 
-static void trial_back(struct loans *s, struct str endpoint, uint64_t seq)
+static void trial_back(struct loans *s, struct str endpoint, struct str family, uint64_t seq)
 {
-    struct ipc_trial_back m = {.endpoint = endpoint, .seq = seq};
+    struct ipc_trial_back m = {.endpoint = endpoint, .seq = seq, .family = family};
     uplink_send(s->uplink, ipc_put_v_trial_back, &m);
 }
 
-void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t seq)
+void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t cell, uint64_t seq)
 {
-    l->loan.trial_out = false;
-    trial_back(s, str_c(l->id), seq);
+    trial_back(s, str_c(l->id), family_of(l, cell), seq);
+    loan_trial_over(l, cell);
 }
 
-/* Returns the trial that was lent and not begun, if any. */
+/* Returns the endpoint's trial, if it was lent and not begun. */
 static void unused_trial_back(struct loans *s, struct ep_live *l)
 {
-    uint64_t seq = l->loan.trial;
-    l->loan.trial = 0;
+    uint64_t seq = l->loan.trial.seq;
+    l->loan.trial.seq = 0;
     if (seq)
-        trial_back(s, str_c(l->id), seq);
+        trial_back(s, str_c(l->id), STR(""), seq);
 }
 
-void loan_trial_ask(struct loans *s, struct ep_live *l)
+/* Returns a cell's trial, if it was lent and not begun. */
+static void unused_cell_back(struct loans *s, const struct ep_live *l, struct cell_view *c)
 {
-    if (l->loan.trial_asked)
+    uint64_t seq = c->trial.seq;
+    c->trial.seq = 0;
+    if (seq)
+        trial_back(s, str_c(l->id), str_c(c->family), seq);
+}
+
+static void unused_cells_back(struct loans *s, struct ep_live *l)
+{
+    for (uint32_t i = 0; i < l->cells.n; i++)
+        unused_cell_back(s, l, &l->cells.v[i]);
+}
+
+void loan_trial_ask(struct loans *s, struct ep_live *l, uint64_t cell)
+{
+    struct loan_trial *t = trial_of(l, cell);
+    if (!t || t->asked)
         return;
-    l->loan.trial_asked = true;
-    struct ipc_trial_ask m = {.endpoint = str_c(l->id)};
+    t->asked = true;
+    struct ipc_trial_ask m = {.endpoint = str_c(l->id), .family = family_of(l, cell)};
     uplink_send(s->uplink, ipc_put_v_trial_ask, &m);
 }
 
@@ -173,9 +214,10 @@ void loan_before_conf(struct loans *s, const struct conf *c)
         if (stays(c, l))
             continue;
         unused_trial_back(s, l);
+        unused_cells_back(s, l);
         give_places(s, l, idle_places(l));
         /* places in use go back as their requests end (loan_place_left) */
-        l->loan = (struct loan){.trial_out = l->loan.trial_out,
+        l->loan = (struct loan){.trial = {.out = l->loan.trial.out},
                                 .limit = l->loan.limit,
                                 .places = l->loan.places,
                                 .recalled = true};
@@ -201,15 +243,21 @@ void loan_after_conf(struct loans *s)
 
 /* ---- messages of the supervisor */
 
+static uint64_t cell_hash(struct str family)
+{
+    return family.n ? model_hash(family) : 0;
+}
+
 void loan_on_trial(struct loans *s, const struct ipc_trial *m)
 {
     struct ep *e = replica_find(s->replica, m->endpoint);
-    if (!e) {
-        trial_back(s, m->endpoint, m->seq);
+    struct loan_trial *t = e ? trial_of(e->live, cell_hash(m->family)) : NULL;
+    if (!t) {
+        trial_back(s, m->endpoint, m->family, m->seq);
         return;
     }
-    e->live->loan.trial = m->seq;
-    e->live->loan.trial_asked = false;
+    t->seq = m->seq;
+    t->asked = false;
     s->unsettled = true;
     turn_wake(s->turn);
 }
@@ -217,8 +265,11 @@ void loan_on_trial(struct loans *s, const struct ipc_trial *m)
 void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m)
 {
     struct ep *e = replica_find(s->replica, m->endpoint);
-    if (e && e->live->loan.trial == m->seq)
-        unused_trial_back(s, e->live);
+    struct loan_trial *t = e ? trial_of(e->live, cell_hash(m->family)) : NULL;
+    if (!t || t->seq != m->seq || m->seq == 0)
+        return;
+    t->seq = 0;
+    trial_back(s, m->endpoint, m->family, m->seq);
 }
 
 void loan_on_lend(struct loans *s, const struct ipc_lend *m)
@@ -235,7 +286,7 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m)
     struct loan *g = &l->loan;
     turn_wake(s->turn);
     if (m->none) {
-        g->dry = g->wanted && idle_places(l) == 0;
+        g->dry = idle_places(l) == 0;
         return;
     }
     g->recalled = m->recall;
@@ -247,6 +298,8 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m)
         uint32_t back = idle_places(l);
         g->places -= back;
         say_places(s, l, &(struct ipc_places){.back = back, .answer = true});
+    } else {
+        g->dry = false;
     }
 }
 
@@ -255,14 +308,36 @@ void loan_on_endpoint(struct loans *s, struct ep_live *l)
     struct loan *g = &l->loan;
     if (l->view.breaker == BREAKER_CLOSED)
         unused_trial_back(s, l); /* a closed breaker needs no trial */
-    g->trial_asked = false;
+    else
+        unused_cells_back(s, l); /* the endpoint's trial is its cells', too */
+    g->trial.asked = false;
+    for (uint32_t i = 0; i < l->cells.n; i++)
+        l->cells.v[i].trial.asked = false;
     /* PLACES may have come before the supervisor knew this endpoint (a reload): it may be sent
      * again. */
     if (!g->dry)
         g->wanted = false;
 }
 
+void loan_on_cell(struct loans *s, struct ep_live *l, struct str family, uint64_t gone)
+{
+    if (gone)
+        trial_back(s, str_c(l->id), family, gone);
+}
+
 /* ---- periodic */
+
+/* An open breaker's trial was lent for a request that had no other endpoint, and goes back. A
+ * half-open one's stays for the next request that suits. */
+static void settle_trials(struct loans *s, struct ep_live *l)
+{
+    bool open = l->view.breaker != BREAKER_CLOSED;
+    if (l->loan.trial.seq && (s->draining || l->view.breaker != BREAKER_HALF_OPEN))
+        unused_trial_back(s, l);
+    for (uint32_t i = 0; i < l->cells.n; i++)
+        if (s->draining || open || l->cells.v[i].breaker != BREAKER_HALF_OPEN)
+            unused_cell_back(s, l, &l->cells.v[i]);
+}
 
 void loan_settle(struct loans *s)
 {
@@ -273,10 +348,7 @@ void loan_settle(struct loans *s)
         struct ep_live *l = s->replica->eps[i]->live;
         if (l->loan.limit && l->loan.recalled)
             give_places(s, l, idle_places(l));
-        /* An open breaker's trial was lent for a request that had no other endpoint, and goes back.
-         * A half-open one's stays for the next request that suits. */
-        if (l->loan.trial && (s->draining || l->view.breaker != BREAKER_HALF_OPEN))
-            unused_trial_back(s, l);
+        settle_trials(s, l);
     }
 }
 
@@ -312,6 +384,7 @@ void loan_drain(struct loans *s)
     s->draining = true;
     for (size_t i = 0; i < s->replica->n; i++) {
         unused_trial_back(s, s->replica->eps[i]->live);
+        unused_cells_back(s, s->replica->eps[i]->live);
         count_for_later(s, s->replica->eps[i]->live);
     }
     for (struct ep_live *l = s->replica->departed; l; l = l->next)

@@ -1,5 +1,5 @@
 /* loan: what the supervisor lends to one worker at a time: the trial of an endpoint whose breaker
- * is not closed (TRIAL), and places of its max_concurrent (LEND).
+ * is not closed, or of one of its cells (TRIAL), and places of its max_concurrent (LEND).
  *
  * A trial is lent before it is needed: the next request that suits takes it. A request that has no
  * other endpoint asks for one (TRIAL_ASK) and waits. Places are asked for (PLACES) when a request
@@ -30,24 +30,24 @@ struct loans {
  * a supervisor that hangs must not block requests. */
 enum { LOAN_WAIT_MS = 20 };
 
-/* ---- trials */
+/* ---- trials. `cell`: hash of the family whose cell's trial is meant (cell_view.hash); 0: the
+ * endpoint's own. */
 
-/* Whose the endpoint's trial is, for sel_ep.trial. mine: the seq of the trial that the request has,
- * or 0. */
-enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t mine);
+/* Whose the trial is, for sel_ep.trial. mine: the seq of the trial that the request has, or 0. */
+enum sel_trial loan_trial_state(const struct ep_live *l, uint64_t cell, uint64_t mine);
 
 /* Hands the trial that this worker has to a request and sends TRIAL_BEGUN; returns its seq. The
  * request ends it with loan_trial_over or loan_trial_back. */
-uint64_t loan_trial_begin(struct loans *s, struct ep_live *l);
+uint64_t loan_trial_begin(struct loans *s, struct ep_live *l, uint64_t cell);
 
 /* Ends a trial that has a verdict; the caller then sends OUTCOME with its seq. */
-void loan_trial_over(struct ep_live *l);
+void loan_trial_over(struct ep_live *l, uint64_t cell);
 
 /* Ends a trial that has no verdict: sends TRIAL_BACK. */
-void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t seq);
+void loan_trial_back(struct loans *s, struct ep_live *l, uint64_t cell, uint64_t seq);
 
 /* Sends TRIAL_ASK, unless one is unanswered: a request has no other endpoint. */
-void loan_trial_ask(struct loans *s, struct ep_live *l);
+void loan_trial_ask(struct loans *s, struct ep_live *l, uint64_t cell);
 
 /* ---- places */
 
@@ -58,9 +58,9 @@ bool loan_place_free(const struct ep_live *l);
  * CLOCK_BOOTTIME. */
 bool loan_place_none(const struct loans *s, const struct ep_live *l, int64_t now_ms);
 
-/* Asks for a place for a request that waits since since_ms, unless one is asked for already that
- * has waited as long. Returns how many milliseconds (at least 1) to wait for it. Times:
- * CLOCK_BOOTTIME. */
+/* Asks for a place at an endpoint, full or not, for a request that waits since since_ms, unless one
+ * is asked for already that has waited as long. Returns how many milliseconds (at least 1) to wait
+ * for it. Times: CLOCK_BOOTTIME. */
 int64_t loan_place_want(struct loans *s, struct ep_live *l, int64_t since_ms, int64_t now_ms);
 
 /* Records that a request begins; l->open counts it already. */
@@ -83,10 +83,13 @@ void loan_on_trial(struct loans *s, const struct ipc_trial *m);
 /* TRIAL_RECALL: returns the trial unless it has begun. */
 void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m);
 
-/* LEND: places were lent or recalled, or none is free. */
+/* LEND: places were lent or recalled, none is unused anywhere, or there are unused ones again. */
 void loan_on_lend(struct loans *s, const struct ipc_lend *m);
 /* ENDPOINT: l->view has changed. */
 void loan_on_endpoint(struct loans *s, struct ep_live *l);
+
+/* CELL: the state of a cell has changed. gone: seq of a trial that it no longer needs; 0: none. */
+void loan_on_cell(struct loans *s, struct ep_live *l, struct str family, uint64_t gone);
 
 /* Returns what was lent in this turn and no request took. Called at the end of a turn, after
  * waiting requests were examined. */

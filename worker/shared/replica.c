@@ -14,6 +14,7 @@ void ep_live_unref(struct ep_live *l)
     if (--l->refs)
         return;
     pool_unref(l->pool);
+    cell_replica_free(&l->cells);
     mem_free(l);
 }
 
@@ -29,6 +30,7 @@ void ep_unref(struct ep *e)
         return;
     ep_live_unref(e->live);
     conf_unref(e->conf);
+    cell_families_free(&e->own_cells);
     mem_free(e);
 }
 
@@ -124,6 +126,7 @@ static struct ep_live *live_new(struct replica *r, const struct conf_endpoint *c
         l->pool = pool_new(loop, d);
     }
     live_begins(l, ce);
+    cell_replica_free(&l->cells); /* the supervisor sends them anew */
     return l;
 }
 
@@ -140,6 +143,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
         n->refs = 1;
         n->conf = conf_ref(c);
         n->ce = ce;
+        n->own_cells = cell_families_of(ce);
         n->index = (uint32_t)i;
         n->id_hash = strtoull(ce->id, NULL, 16);
         if (old) {
@@ -191,6 +195,7 @@ void replica_free(struct replica *r)
     mem_free(r->eps);
     SSL_CTX_free(r->tls);
     mem_free(r->ca_pem);
+    marks_free(&r->marks);
     *r = (struct replica){0};
 }
 
@@ -215,12 +220,36 @@ struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
         .cooldown_until_ms = m->cooldown_until_ms,
         .own_until_ms = m->own_until_ms,
     };
-    v.nblocks = (uint32_t)min_size(m->blocks.n / sizeof v.blocks[0], EP_BLOCKS);
-    if (v.nblocks)
-        memcpy(v.blocks, m->blocks.p, v.nblocks * sizeof v.blocks[0]);
     e->live->view = v;
     e->live->ok_reported = false;
     return e->live;
+}
+
+void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms)
+{
+    char id[9] = "";
+    memcpy(id, m->endpoint.p, min_size(m->endpoint.n, 8));
+    r->marks.mem = &mem_heap;
+    marks_tick(&r->marks, now_ms);
+    (void)!marks_put(&r->marks, strtoull(id, NULL, 16), (enum mark_kind)m->kind, m->name,
+                     m->suspect, m->until_ms, now_ms);
+}
+
+struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m, uint64_t *gone)
+{
+    struct ep *e = replica_find(r, m->endpoint);
+    *gone = 0;
+    if (!e)
+        return NULL;
+    cell_replica_set(&e->live->cells, m, gone);
+    return e->live;
+}
+
+void replica_update_models(struct replica *r, const struct ipc_models *m)
+{
+    struct ep *e = replica_find(r, m->endpoint);
+    if (e)
+        cell_replica_served(&e->live->cells, m);
 }
 
 enum sel_tier ep_view_tier(const struct ep_view *v)
@@ -230,23 +259,6 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
     if (v->health == EP_UNHEALTHY)
         return SEL_UNHEALTHY;
     return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
-}
-
-/* FNV-1a: fast on short names; collisions can be provoked, but gain nothing. */
-uint64_t ep_model_hash(struct str model)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < model.n; i++)
-        h = (h ^ (uint8_t)model.p[i]) * 0x100000001b3u;
-    return h;
-}
-
-bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms)
-{
-    for (uint32_t i = 0; i < v->nblocks; i++)
-        if (v->blocks[i].model == hash && v->blocks[i].until_ms > now_ms)
-            return true;
-    return false;
 }
 
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model)

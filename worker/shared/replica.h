@@ -10,6 +10,8 @@
 #include "common/ipc/ipc.h"
 #include "common/ipc/stats.h"
 #include "common/policy/endpoint/endpoint_state.h"
+#include "common/policy/marks.h"
+#include "worker/shared/cell_replica.h"
 #include "worker/upstream/pool.h"
 
 /* State of an endpoint as last received (ENDPOINT). All zero: health unknown, usable. */
@@ -30,21 +32,18 @@ struct ep_view {
     /* until when count_tokens is not tried there (CLOCK_BOOTTIME); 0: none */
     int64_t no_count_until_ms;
     int64_t counted_ms; /* when it last counted tokens for any worker (CLOCK_BOOTTIME); 0: never */
-    struct ep_block blocks[EP_BLOCKS];
-    uint32_t nblocks;
 };
 
 /* What this worker has on loan of one endpoint (loan.h). All zero: nothing. */
 struct loan {
-    uint64_t trial;   /* seq of the trial that was lent and has not begun; 0: none */
-    bool trial_out;   /* a request of this worker is the trial */
-    bool trial_asked; /* TRIAL_ASK was sent and not answered by TRIAL or ENDPOINT yet */
-    uint32_t limit;   /* max_concurrent; 0: no limit, and the members below are unused */
-    uint32_t places;  /* places that this worker has, used ones included */
-    uint32_t peak;    /* most open requests since the last loan_sweep */
-    bool wanted;      /* PLACES asked for one more place, which LEND has not brought yet */
-    int64_t since_ms; /* PLACES.wanted_ms, if `wanted` */
-    bool dry;         /* LEND answered that no place is free; another follows when one is */
+    struct loan_trial trial; /* of the endpoint's breaker; cells have theirs in their views */
+    uint32_t limit;          /* max_concurrent; 0: no limit, and the members below are unused */
+    uint32_t places;         /* places that this worker has, used ones included */
+    uint32_t peak;           /* most open requests since the last loan_sweep */
+    bool wanted;             /* PLACES asked for one more place, which LEND has not brought yet */
+    int64_t since_ms;        /* PLACES.wanted_ms, if `wanted` */
+    /* LEND said that no place is unused anywhere; another follows when one is */
+    bool dry;
     int64_t asked_ms; /* when PLACES first asked (CLOCK_BOOTTIME) */
     bool recalled;    /* other workers wait: places go back as they become free */
 };
@@ -54,6 +53,7 @@ struct ep_live {
     char id[9]; /* 8 hex digits */
     struct pool *pool;
     struct ep_view view;
+    struct cell_replica cells;
     struct loan loan;
     uint32_t open;                   /* requests of this worker that use the endpoint now */
     struct stats_record stats;       /* counted since the last STATS (counters.h) */
@@ -61,7 +61,7 @@ struct ep_live {
     struct pool_stats pool_reported; /* the pool's counts as of the last STATS */
     double ttfb_avg;          /* moving average of the time to first byte, seconds; 0: unknown */
     bool ok_reported;         /* a success was reported since the last ENDPOINT */
-    uint64_t model_reported;  /* hash of the model last reported as served */
+    uint64_t model_reported;  /* model_hash of the model last reported as served */
     double model_reported_at; /* when model_reported was reported (ev_now()) */
     /* when it last counted tokens for this worker (CLOCK_BOOTTIME); 0: never */
     int64_t counted_ms;
@@ -76,6 +76,7 @@ struct ep {
     struct conf *conf; /* holds a reference, for ce points into it */
     const struct conf_endpoint *ce;
     struct ep_live *live;
+    struct cell_families own_cells; /* families that have a cell of their own by `ce` */
     uint64_t id_hash;
     uint32_t index; /* in replica.eps of its own configuration */
     unsigned refs;
@@ -87,8 +88,9 @@ struct replica {
     /* endpoints that a reload took out while requests used them: one that comes back goes on with
      * its open requests and places; holds a reference to each */
     struct ep_live *departed;
-    SSL_CTX *tls; /* owned; for https endpoints; NULL while there is none */
-    char *ca_pem; /* owned; the certificates that `tls` trusts; NULL: the system's */
+    struct marks marks; /* of all endpoints, by ep.id_hash; times of CLOCK_BOOTTIME */
+    SSL_CTX *tls;       /* owned; for https endpoints; NULL while there is none */
+    char *ca_pem;       /* owned; the certificates that `tls` trusts; NULL: the system's */
 };
 
 /* Puts a configuration into force: endpoints that stay keep their state and pool. `room` is called
@@ -107,6 +109,16 @@ struct ep *replica_find(const struct replica *r, struct str id);
  * is dropped. */
 struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m);
 
+/* MARK: stores a mark or suspect, or that it is none any more. */
+void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms);
+
+/* CELL: stores the state of a cell. NULL: its endpoint is not in the configuration, and the message
+ * is dropped. *gone: as of cell_replica_set. */
+struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m, uint64_t *gone);
+
+/* MODELS: stores what an endpoint has served, if it is in the configuration. */
+void replica_update_models(struct replica *r, const struct ipc_models *m);
+
 /* Takes a reference; returns e. */
 struct ep *ep_ref(struct ep *e);
 
@@ -115,12 +127,6 @@ void ep_unref(struct ep *e);
 
 /* Drops a reference; with the last one l is freed and its pool released. */
 void ep_live_unref(struct ep_live *l);
-
-/* Hash of a model's name, as in OUTCOME and in struct ep_block. */
-uint64_t ep_model_hash(struct str model);
-
-/* Whether the model with that hash is blocked at the endpoint. now_ms: CLOCK_BOOTTIME. */
-bool ep_model_blocked_here(const struct ep_view *v, uint64_t hash, int64_t now_ms);
 
 /* The name under which the endpoint has the model (its models.map); NULL: the same name. */
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model);

@@ -80,6 +80,13 @@ static void drop(struct verify *v)
     turn_bury(env->turn, &v->dead, verify_free);
 }
 
+/* The model that the endpoint is being asked for; empty: none, or no frame holds its name. */
+static struct str asked_for(const struct verify *v)
+{
+    bool fits = !v->head_only && v->at < v->nmodels && v->models[v->at].n <= IPC_MODEL_MAX;
+    return fits ? v->models[v->at] : STR("");
+}
+
 static void end(struct verify *v, const struct verdict *how, enum net_fault net, const char *reason)
 {
     bool ok = how->cls == OUTCOME_OK;
@@ -89,6 +96,8 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
         .ok = ok,
         .cls = how->cls,
         .fault = how->fault,
+        .scope = how->scope,
+        .sent = asked_for(v),
         .net = net,
         .status = net == NET_NONE ? v->status : 0,
         .retry_after_ms = how->retry_after_ms,
@@ -109,7 +118,7 @@ static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
         net = NET_LOCAL;
         reason = "this worker stood still";
     }
-    classify_net(net, &why);
+    classify_net(net, v->status != 0, &why);
     end(v, &why, net, reason);
 }
 
@@ -124,6 +133,7 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
     char reason[120];
     struct str seen = str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
     evidence_read(&ev, kind, v->status, v->f, v->nf, seen, &v->mem);
+    ev.model = asked_for(v);
     classify(&ev, clock_wall_ms(), &why);
     snprintf(reason, sizeof reason, "status %u, %s", v->status, why.rule ? why.rule : "");
     if (why.cls == OUTCOME_PERMANENT && why.about_model && ask_next(v)) {
@@ -193,8 +203,12 @@ static void judge(struct verify *v)
     } else if (verify_answered(body, str_make(v->code, CODE_LEN))) {
         end(v, &good, NET_NONE, "");
     } else {
-        static const struct verdict no = {
-            .cls = OUTCOME_UNKNOWN, .fault = FAULT_ENDPOINT, .retry_after_ms = -1};
+        /* A page comes from what stands before the API. */
+        bool page = str_starts(evidence_trim(body), STR("<"));
+        struct verdict no = {.cls = OUTCOME_UNKNOWN,
+                             .fault = FAULT_ENDPOINT,
+                             .scope = page ? SCOPE_ENDPOINT : SCOPE_MODEL,
+                             .retry_after_ms = -1};
         end(v, &no, NET_NONE, "the reply lacks the code that was asked for");
     }
     sse_free(&s);

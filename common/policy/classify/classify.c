@@ -1,6 +1,7 @@
 #include "common/policy/classify/classify.h"
 
 #include "common/policy/classify/classify_rules.h"
+#include "common/policy/classify/classify_scope.h"
 #include "common/policy/classify/retry_after.h"
 #include "common/policy/classify/words.h"
 
@@ -182,6 +183,8 @@ static unsigned traits_of(const struct evidence *ev)
         t |= TRAIT_VALIDATION;
     if (classify_names_field(ev))
         t |= TRAIT_FIELD;
+    if (classify_names_model(ev))
+        t |= TRAIT_NAMES_MODEL;
     for (size_t i = 0; i < ev->ntext; i++)
         if (ev->text[i].n >= SENTENCE)
             t |= TRAIT_SENTENCE;
@@ -274,6 +277,7 @@ void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *ou
     if (r < end) {
         flags = r->flags;
         decide(out, r->cls, r->fault, flags, r->name);
+        out->scope = r->scope;
     } else {
         const struct classify_status *s = classify_statuses;
         while (status < s->from || status > s->to)
@@ -288,34 +292,44 @@ void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *ou
     if (out->cls == OUTCOME_RATE_LIMIT && out->retry_after_ms <= 0 &&
         unpaid(ev, status, flags & FLAG_MONEY))
         out->retry_after_ms = RETRY_UNPAID;
+    out->scope = classify_scope(ev, out, status, flags & FLAG_MONEY);
 }
 
-void classify_net(enum net_fault n, struct verdict *out)
+/* Scopes of a transport's failure: before the reply's head, and after it. */
+#define OF_ENDPOINT SCOPE_ENDPOINT, SCOPE_MODEL
+#define OF_SILENCE SCOPE_MODEL, SCOPE_MODEL
+#define OF_NOBODY SCOPE_REQUEST, SCOPE_REQUEST
+
+void classify_net(enum net_fault n, bool head, struct verdict *out)
 {
     static const struct {
         enum outcome cls;
         enum fault fault;
+        enum scope before, after;
         const char *name;
     } rows[NET__COUNT] = {
-        [NET_NONE] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, "net-none"},
-        [NET_RESOLVE] = {OUTCOME_TRANSIENT, FAULT_UNCLEAR, "net-resolve"},
-        [NET_REFUSED] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-refused"},
-        [NET_CONNECT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect"},
-        [NET_CONNECT_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-connect-timeout"},
+        [NET_NONE] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, OF_NOBODY, "net-none"},
+        [NET_RESOLVE] = {OUTCOME_TRANSIENT, FAULT_UNCLEAR, OF_ENDPOINT, "net-resolve"},
+        [NET_REFUSED] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-refused"},
+        [NET_CONNECT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-connect"},
+        [NET_CONNECT_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT,
+                                 "net-connect-timeout"},
         /* The proxy that QCC connects through failed, which says nothing of the endpoint. */
-        [NET_PROXY] = {OUTCOME_TRANSIENT, FAULT_UNCLEAR, "net-proxy"},
-        [NET_TLS] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-tls"},
+        [NET_PROXY] = {OUTCOME_TRANSIENT, FAULT_UNCLEAR, OF_ENDPOINT, "net-proxy"},
+        [NET_TLS] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-tls"},
         /* Repeating is neither safe nor useful. */
-        [NET_CERT] = {OUTCOME_PERMANENT, FAULT_ENDPOINT, "net-cert"},
-        [NET_SEND] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-send"},
-        [NET_RESET] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-reset"},
-        [NET_EMPTY] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-empty"},
-        [NET_PARTIAL] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-partial"},
-        [NET_GARBAGE] = {OUTCOME_UNKNOWN, FAULT_ENDPOINT, "net-garbage"},
-        [NET_FIRST_BYTE_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-first-byte-timeout"},
-        [NET_IDLE_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, "net-idle-timeout"},
-        [NET_LOCAL] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, "net-local"},
+        [NET_CERT] = {OUTCOME_PERMANENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-cert"},
+        [NET_SEND] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-send"},
+        [NET_RESET] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-reset"},
+        [NET_EMPTY] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-empty"},
+        [NET_PARTIAL] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_ENDPOINT, "net-partial"},
+        [NET_GARBAGE] = {OUTCOME_UNKNOWN, FAULT_ENDPOINT, OF_ENDPOINT, "net-garbage"},
+        [NET_FIRST_BYTE_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_SILENCE,
+                                    "net-first-byte-timeout"},
+        [NET_IDLE_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_SILENCE, "net-idle-timeout"},
+        [NET_LOCAL] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, OF_NOBODY, "net-local"},
     };
     unsigned i = (unsigned)n < NET__COUNT ? (unsigned)n : NET_NONE;
     decide(out, rows[i].cls, rows[i].fault, 0, rows[i].name);
+    out->scope = head ? rows[i].after : rows[i].before;
 }

@@ -1,9 +1,10 @@
-/* classify: what a failed attempt means: one of the classes of outcome.h, whose fault it was, and
- * how long to wait. Structure first (transport, status, the JSON error's type, code and status,
- * headers), words only where structure is general or known to mislead, bare digits in a text never.
- * Pure.
+/* classify: what a failed attempt means: one of the classes of outcome.h, whose fault it was, what
+ * it concerns, and how long to wait. Structure first (transport, status, the JSON error's type,
+ * code and status, headers), words only where structure is general or known to mislead, bare digits
+ * in a text never. Pure.
  *
- * The rules are rows of classify_rules; the wait is read by retry_after. */
+ * The rules are rows of classify_rules; the wait is read by retry_after, the scope by
+ * classify_scope. */
 #ifndef QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_H
 #define QCC_COMMON_POLICY_CLASSIFY_CLASSIFY_H
 
@@ -19,7 +20,7 @@ void classify(const struct evidence *ev, int64_t wall_now_ms, struct verdict *ou
  * "max_tokens: …", param). */
 bool classify_names_field(const struct evidence *ev);
 
-/* Fills *out with the verdict on a failure below HTTP. */
-void classify_net(enum net_fault n, struct verdict *out);
+/* Fills *out with the verdict on a failure below HTTP. head: the head of the reply had come. */
+void classify_net(enum net_fault n, bool head, struct verdict *out);
 
 #endif

@@ -34,6 +34,7 @@ struct evidence {
     unsigned inner_status; /* 400..599, named by the JSON error; 0: none */
     bool empty;            /* there is no body, or only blanks */
     bool json;             /* a JSON error was read */
+    bool error_object;     /* the body is a JSON object with `error`, `code` or `message` */
     bool page;             /* the body is HTML */
     bool rich_page;        /* the body is HTML of more than a server's standard few lines */
     bool to_login;         /* a redirect to a login page */
@@ -43,7 +44,9 @@ struct evidence {
      * stands in quotes taken out: a validator quotes the client's own words. */
     struct str text[EVIDENCE_TEXTS], bare[EVIDENCE_TEXTS];
     struct str markup; /* the body of a page with its tags, lower case */
-    struct str param;  /* the error's `param`: the member of the request that is at fault */
+    struct str
+        model; /* name that the endpoint was asked for, set by the caller; empty: not known */
+    struct str param; /* the error's `param`: the member of the request that is at fault */
     struct evidence_field field[EVIDENCE_FIELDS]; /* retry-after, date, *rate?limit* */
     struct evidence_field wait[EVIDENCE_WAITS];   /* JSON members such as retryafterms */
 };

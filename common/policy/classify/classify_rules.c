@@ -21,7 +21,7 @@ const struct classify_rule classify_rules[] = {
     /* -- a firewall in front of the endpoint: says nothing about the key */
     {.name = "wall-header", .on = ON_ANY,
      .code = "cfmitigated*|xamznwafaction*|xvercelmitigated*|serverddosguard|xsucuri*",
-     PERMANENT(ENDPOINT), .why = "a browser challenge or firewall says so in a header"},
+     PERMANENT(ENDPOINT), .scope = SCOPE_ENDPOINT, .why = "a browser challenge or firewall says so in a header"},
     {.name = "wall-page", .on = ON_REFUSED | ON_500,
      .need = TRAIT_PAGE, .markup = true,
      .words = W_WALL,
@@ -36,7 +36,7 @@ const struct classify_rule classify_rules[] = {
      .code = "cferror1006|cferror1007|cferror1008|cferror1009|cferror1010|cferror1011|cferror1012|"
          "cferror1014|cferror1020|cferror1000|cferror1002|cferror1003|cferror1018|cferror1023|"
          "cferror1025|cferror1034|cferror1106",
-     PERMANENT(ENDPOINT), .why = "Cloudflare's own refusal: the key never arrived"},
+     PERMANENT(ENDPOINT), .scope = SCOPE_ENDPOINT, .why = "Cloudflare's own refusal: the key never arrived"},
     {.name = "wall-text", .on = ON_403 | ON_405 | ON_4XX, .without = TRAIT_PAGE,
      .words = "blocked by waf|waf*block|web application firewall|blocked by*firewall|"
          "security rule|访问被拦截|访问被阻断|请求已被*阻断|请求已被*拦截|防火墙|触发*安全策略",
@@ -44,7 +44,7 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(ENDPOINT), .why = "a firewall that answers in text or JSON"},
     {.name = "wall-wrapped", .on = ON_401 | ON_403, .need = TRAIT_JSON,
      .words = "<html|<!doctype",
-     PERMANENT(ENDPOINT), .why = "a page in a relay's message: its upstream has a wall"},
+     PERMANENT(ENDPOINT), .scope = SCOPE_ENDPOINT, .why = "a page in a relay's message: its upstream has a wall"},
     {.name = "wall-unknown-page", .on = ON_401 | ON_403, .need = TRAIT_RICH_PAGE,
      .but = W_PLACE,
      PERMANENT(ENDPOINT), .why = "a 403 as a designed page comes from a wall, not from an API"},
@@ -57,7 +57,7 @@ const struct classify_rule classify_rules[] = {
     /* -- larger than the account's whole allowance */
     {.name = "too-large-for-account", .on = ON_413,
      .words = W_PER_MINUTE "|request body too large for*model",
-     PERMANENT(ENDPOINT), .why = "a larger account would serve it; this one never will"},
+     PERMANENT(ENDPOINT), .scope = SCOPE_FEATURE, .why = "a larger account would serve it; this one never will"},
 
     /* -- the request is at fault: words that the error quotes from it must not decide */
     {.name = "signature", .on = ON_NO_LIMIT, .quoted = true,
@@ -65,10 +65,10 @@ const struct classify_rule classify_rules[] = {
      .but = "request signature|signature*expired|aws signature|signaturedoesnotmatch|"
          "signature version",
      PERMANENT(UNCLEAR),
-     .why = "the provider that made the thinking block would accept it, others would not"},
+     .scope = SCOPE_CONVERSATION, .why = "the provider that made the thinking block would accept it, others would not"},
     {.name = "signature-code", .on = ON_NO_LIMIT, .need = TRAIT_VALIDATION,
      .code = "invalidencryptedcontent|thinkingsignatureinvalid|invalidsignature",
-     PERMANENT(UNCLEAR), .why = "the same, by code"},
+     PERMANENT(UNCLEAR), .scope = SCOPE_CONVERSATION, .why = "the same, by code"},
     {.name = "too-long-code", .on = ON_NO_LIMIT,
      .code = "*contextlengthexceeded*|*contextwindowexceeded*|*promptexceeded|*prompttoolong|"
          "*inputtoolong|*contexttoolong|*contextoverflow*|*contextsizeexceeded|exceedcontextsize*|"
@@ -82,7 +82,7 @@ const struct classify_rule classify_rules[] = {
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "no endpoint with this model takes it"},
     {.name = "previous-response", .on = ON_REFUSED,
      .code = "previousresponsenotfound",
-     PERMANENT(REQUEST), .why = "refers to something that only the endpoint which made it has"},
+     PERMANENT(REQUEST), .scope = SCOPE_CONVERSATION, .why = "refers to something that only the endpoint which made it has"},
     {.name = "extra-field", .on = ON_200 | ON_400 | ON_422,
      .without = TRAIT_PAGE,
      .words = "extra inputs are not permitted|extra fields not permitted|extra_forbidden|"
@@ -97,13 +97,13 @@ const struct classify_rule classify_rules[] = {
      .words = "cached content|no such file object|container*expired|container*not found|"
          "conversation*not found|thread*not found|item with id*not found|vector store*not found|"
          "file_id*not found|file id*not found|files/*not found",
-     PERMANENT(REQUEST), .why = "refers to something that only the endpoint which made it has"},
+     PERMANENT(REQUEST), .scope = SCOPE_CONVERSATION, .why = "refers to something that only the endpoint which made it has"},
     {.name = "no-model-named", .on = ON_REFUSED, .without = TRAIT_PAGE,
      .words = "model is empty|model is required|model field is required|missing model|"
          "model parameter is required|model name is empty|no model specified|must provide a model|"
          "must provide a `model`|missing required parameter: 'model'|模型名称为空|模型不能为空|"
          "未指定模型",
-     PERMANENT(REQUEST), .why = "the request names no model"},
+     PERMANENT(REQUEST), .scope = SCOPE_REQUEST, .why = "the request names no model"},
     {.name = "field", .on = ON_200 | ON_400 | ON_422, .need = TRAIT_FIELD | TRAIT_VALIDATION,
      PERMANENT(REQUEST), .flags = FLAG_SURE, .why = "the check names the member that is wrong"},
     {.name = "field-403", .on = ON_403, .need = TRAIT_FIELD | TRAIT_VALIDATION,
@@ -255,6 +255,10 @@ const struct classify_rule classify_rules[] = {
      .but = W_ANY_MODEL "|%key%|token|credential|authenticat|model provider|" W_NOT_MISSING,
      PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
      .why = "a refusal that has the model for its subject: the others still pass"},
+    {.name = "names-model", .on = ON_401 | ON_403, .need = TRAIT_JSON | TRAIT_NAMES_MODEL,
+     .but = W_KEY "|" W_CLIENT "|" W_ANY_MODEL "|" W_NOT_MISSING,
+     PERMANENT(ENDPOINT), .flags = FLAG_MODEL,
+     .why = "the model is named and the credential is not blamed: the others still pass"},
     {.name = "channel", .on = ON_401 | ON_403, .need = TRAIT_JSON,
      .words = "channel*disabled|channel*unavailable|channel*not available|渠道*禁用|渠道*停用|"
          "渠道*不可用|渠道*关闭",
@@ -423,11 +427,11 @@ const struct classify_rule classify_rules[] = {
      .on = (ON_REFUSED | ON_500) & ~(unsigned)(ON_401 | ON_402 | ON_403),
      .code = "requesttoolarge|messagetoobig|requestentitytoolargeerror",
      PERMANENT(REQUEST),
-     .why = "larger than the maker takes; a relay's own bound might be meant, so a second opinion"},
+     .scope = SCOPE_FEATURE, .why = "larger than the maker takes; a relay's own bound might be meant, so a second opinion"},
     {.name = "413-typed", .on = ON_413, .need = TRAIT_VALIDATION,
-     PERMANENT(REQUEST), .why = "the maker's own check found it too large"},
+     PERMANENT(REQUEST), .scope = SCOPE_FEATURE, .why = "the maker's own check found it too large"},
     {.name = "413", .on = ON_413,
-     PERMANENT(UNCLEAR), .why = "a size limit, perhaps only of a relay on the way"},
+     PERMANENT(UNCLEAR), .scope = SCOPE_FEATURE, .why = "a size limit, perhaps only of a relay on the way"},
     {.name = "bad-200-invalid", .on = ON_200, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},
     {.name = "bad-200-field", .on = ON_200, .need = TRAIT_FIELD,

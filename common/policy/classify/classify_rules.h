@@ -34,14 +34,15 @@ enum classify_on {
 enum classify_trait {
     TRAIT_EMPTY = 1 << 0,
     TRAIT_JSON = 1 << 1,
-    TRAIT_PAGE = 1 << 2,       /* the body is HTML */
-    TRAIT_RICH_PAGE = 1 << 3,  /* HTML of more than a server's standard few lines */
-    TRAIT_LOGIN = 1 << 4,      /* a redirect to a login page */
-    TRAIT_VALIDATION = 1 << 5, /* type or code: the request was checked and found invalid */
-    TRAIT_FIELD = 1 << 6,      /* the error names a member of the request's body */
-    TRAIT_TEXT = 1 << 7,       /* there is a message */
-    TRAIT_OK = 1 << 8,         /* the status was 200, not another of 2xx */
-    TRAIT_SENTENCE = 1 << 9    /* a message says more than the phrase of a status */
+    TRAIT_PAGE = 1 << 2,        /* the body is HTML */
+    TRAIT_RICH_PAGE = 1 << 3,   /* HTML of more than a server's standard few lines */
+    TRAIT_LOGIN = 1 << 4,       /* a redirect to a login page */
+    TRAIT_VALIDATION = 1 << 5,  /* type or code: the request was checked and found invalid */
+    TRAIT_FIELD = 1 << 6,       /* the error names a member of the request's body */
+    TRAIT_TEXT = 1 << 7,        /* there is a message */
+    TRAIT_OK = 1 << 8,          /* the status was 200, not another of 2xx */
+    TRAIT_SENTENCE = 1 << 9,    /* a message says more than the phrase of a status */
+    TRAIT_NAMES_MODEL = 1 << 10 /* a message names a model: classify_names_model */
 };
 
 /* Flags of the verdict. */
@@ -64,7 +65,8 @@ struct classify_rule {
     bool markup; /* words in a page's tags count too */
     enum outcome cls;
     enum fault fault;
-    unsigned flags; /* enum classify_flag */
+    unsigned flags;   /* enum classify_flag */
+    enum scope scope; /* SCOPE_NONE: as classify_scope derives it */
     const char *why;
 };
 

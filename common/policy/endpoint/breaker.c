@@ -208,6 +208,14 @@ bool breaker_close(struct breaker *b, int64_t now_ms)
     return enter(b, BREAKER_CLOSED, now_ms);
 }
 
+bool breaker_trip(struct breaker *b, const struct breaker_conf *c, int64_t now_ms)
+{
+    if (b->state != BREAKER_CLOSED)
+        return false;
+    b->open_ms = b->open_ms ? doubled(c, b->open_ms) : c->open_ms;
+    return enter(b, BREAKER_OPEN, now_ms);
+}
+
 bool breaker_half_open(struct breaker *b, const struct breaker_conf *c, int64_t now_ms)
 {
     enum breaker_trial trial = b->trial;

@@ -121,6 +121,10 @@ bool breaker_wants_verification(const struct breaker *b, int64_t now_ms);
 /* Closes the breaker from any state, with nothing counted. True if the state changed. */
 bool breaker_close(struct breaker *b, int64_t now_ms);
 
+/* Opens a closed breaker whatever it has counted: the fault was found elsewhere. True if the state
+ * changed. */
+bool breaker_trip(struct breaker *b, const struct breaker_conf *c, int64_t now_ms);
+
 /* Makes the breaker half open from any state: the next request is a trial, unless one is out. True
  * if the state changed. */
 bool breaker_half_open(struct breaker *b, const struct breaker_conf *c, int64_t now_ms);

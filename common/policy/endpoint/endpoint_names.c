@@ -25,15 +25,10 @@ const char *ep_disabled_name(enum ep_disabled d)
 const char *ep_what_name(enum ep_what w)
 {
     static const char *const names[EP_NOTE__COUNT] = {
-        [EP_NOTE_HEALTH] = "health",
-        [EP_NOTE_BREAKER] = "breaker",
-        [EP_NOTE_COOLDOWN] = "cooldown",
-        [EP_NOTE_QUEUE] = "failure queue",
-        [EP_NOTE_REACH] = "failure queue",
-        [EP_NOTE_DISABLED] = "service",
-        [EP_NOTE_DRAIN] = "drain",
-        [EP_NOTE_MODEL] = "model",
-        [EP_NOTE_COUNT_TOKENS] = "count_tokens",
+        [EP_NOTE_HEALTH] = "health",       [EP_NOTE_BREAKER] = "breaker",
+        [EP_NOTE_COOLDOWN] = "cooldown",   [EP_NOTE_QUEUE] = "failure queue",
+        [EP_NOTE_REACH] = "failure queue", [EP_NOTE_DISABLED] = "service",
+        [EP_NOTE_DRAIN] = "drain",         [EP_NOTE_COUNT_TOKENS] = "count_tokens",
     };
     return (unsigned)w < EP_NOTE__COUNT ? names[w] : "?";
 }

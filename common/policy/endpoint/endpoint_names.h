@@ -14,7 +14,7 @@ enum ep_action {
     EP_ACT_DISABLE,
     EP_ACT_DRAIN,  /* the endpoint gets no new conversations */
     EP_ACT_VERIFY, /* one verification now */
-    EP_ACT_RESET,  /* as enable, and clears health, breaker, queue, cooldown, model blocks */
+    EP_ACT_RESET,  /* as enable, and clears health, breaker, queue, cooldown */
     EP_ACTION__COUNT
 };
 
@@ -26,7 +26,6 @@ enum ep_what {
     EP_NOTE_REACH, /* a queued endpoint comes in reach of requests, or out of it */
     EP_NOTE_DISABLED,
     EP_NOTE_DRAIN,
-    EP_NOTE_MODEL, /* ep_note.ms: how long it is blocked */
     EP_NOTE_COUNT_TOKENS,
     EP_NOTE__COUNT
 };

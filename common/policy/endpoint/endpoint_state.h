@@ -1,7 +1,7 @@
 /* endpoint_state: everything the supervisor knows and decides about one endpoint: health, breaker,
- * cooldown, failure queue, blocked models, operators' actions. Facts go in (outcomes of attempts
- * and of verifications, time, operators' actions), changes come out as notes, one log line each.
- * Pure: the caller broadcasts the state and starts what ep_wants returns.
+ * cooldown, cells, failure queue, operators' actions. Facts go in (outcomes of attempts and of
+ * verifications, time, operators' actions), changes come out as notes, one log line each. Pure: the
+ * caller broadcasts the state and starts what ep_wants returns.
  *
  * Health:
  *   unknown ──success──► healthy ◄──────success, or its time is over────── degraded
@@ -12,111 +12,14 @@
  *
  * An endpoint is the last one while it offers something that no other usable one (ep_usable) offers
  * (offers.h). The last one is not queued; if it is queued already it is in reach: requests may try
- * it, beside its verifications. */
+ * it, beside its verifications.
+ *
+ * A failure of scope model costs its cell alone (cells.h). When two cells that serve are down at
+ * once and nothing else has succeeded meanwhile, the endpoint's breaker opens too. */
 #ifndef QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
 #define QCC_COMMON_POLICY_ENDPOINT_ENDPOINT_STATE_H
 
-#include "common/base/base.h"
-#include "common/policy/endpoint/breaker.h"
-#include "common/policy/endpoint/cooldown.h"
-#include "common/policy/endpoint/endpoint_names.h"
-#include "common/policy/endpoint/failq.h"
-#include "common/policy/endpoint/model_blocks.h"
-#include "common/policy/outcome.h"
-#include "common/policy/endpoint/rate.h"
-#include "common/policy/select.h"
-
-/* Notes of one call at most. */
-enum { EP_NOTES = 12 };
-
-/* What a verification is for. */
-enum ep_verifying {
-    EP_VERIFY_NONE,
-    EP_VERIFY_QUEUE, /* to leave the queue, or to be enabled again */
-    EP_VERIFY_TRIAL, /* it is the trial of a breaker that is not closed */
-    EP_VERIFY_ASKED, /* an operator has requested it, nothing else */
-    EP_VERIFY_VOID /* an operator has reset the endpoint meanwhile: its verdict counts for nothing,
-                      and nothing else is begun before it has ended */
-};
-
-struct ep_conf {
-    struct breaker_conf breaker;
-    struct cooldown_conf cooldown;
-    struct failq_conf failq;
-    int64_t degraded_for_ms;
-    int64_t block_ms; /* how long a refused model stays blocked, and count_tokens unasked */
-};
-
-/* The state of one endpoint, made by ep_init. Callers may read it; only the functions change it. */
-struct ep_state {
-    enum ep_health health;
-    enum ep_disabled disabled;
-    bool configured; /* `enabled` of the newest configuration */
-    bool draining;
-    bool in_reach;     /* queued, but requests may try it: the last one as of the last ep_tick */
-    bool verify_asked; /* an operator has requested a verification that has not begun */
-    enum ep_verifying verifying;
-    struct breaker breaker;
-    struct cooldown cooldown;
-    struct failq failq;
-    char queued_why[64];       /* "" when not queued */
-    uint32_t refused_status;   /* HTTP status that last refused its key; 0: not known */
-    int64_t refused_wall_ms;   /* when its key was last refused, CLOCK_REALTIME; 0: not known */
-    int64_t degraded_until_ms; /* end of EP_DEGRADED after transient failures */
-    int64_t recheck_ms;        /* unhealthy and in service, as it is the last one: when it is
-                                  verified next; 0: not so */
-    int64_t no_count_until_ms; /* cannot count tokens until then; 0: not known to lack it */
-    int64_t counted_ms;        /* when the endpoint last counted tokens; 0: never */
-    struct model_blocks blocks;
-    uint64_t counts[OUTCOME__COUNT]; /* attempts by enum outcome */
-    struct rate_avg ttfb_us;
-};
-
-/* How one attempt ended, as a worker reports it. Each attempt is reported once, and a second time
- * if it was a refusal that a second opinion has overruled (`overruled`) or a success whose reply
- * had not come to its end (`part`). */
-struct ep_report {
-    enum outcome cls;
-    enum fault fault;
-    enum net_fault net;
-    enum outcome_part part;
-    int64_t retry_after_ms;
-    const char *why;      /* for the log: the classifier's rule or the transport's failure; or
-                             NULL */
-    bool trial;           /* the attempt was the breaker's trial */
-    bool left;            /* the request leaves the endpoint (false: it is repeated there) */
-    bool overruled;       /* permanent: another endpoint has served the request */
-    bool about_model;     /* permanent: the refusal was about the model */
-    bool own_key;         /* the credentials were the endpoint's, not the client's */
-    bool no_count_tokens; /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */
-    bool counted;         /* the endpoint has counted tokens; nothing else is reported */
-    bool poisoned;        /* a failure on a message that no endpoint serves: not charged */
-    uint64_t model;       /* hash of the model's name */
-    uint64_t message;     /* poison_hash of the request's body; 0: not known */
-    int64_t began_ms;
-    uint64_t ttfb_us; /* 0: not measured */
-    uint32_t status;  /* HTTP status of the reply; 0: none */
-    int64_t wall_ms;  /* CLOCK_REALTIME of the report */
-};
-
-/* What decisions depend on besides the endpoint itself. */
-struct ep_ctx {
-    bool last; /* it offers something that no other usable one does (offers_last) */
-};
-
-/* One change, for one log line: "endpoint X: breaker closed -> open: failures in a row". */
-struct ep_note {
-    enum ep_what what;
-    const char *from, *to; /* static */
-    const char *why;       /* static, or borrowed from the report */
-    int64_t ms;            /* with the kinds of enum ep_what that name it; else 0 */
-};
-
-struct ep_changes {
-    struct ep_note note[EP_NOTES];
-    uint32_t n;
-    bool dirty; /* the workers' replicas must be updated (also without a note) */
-};
+#include "common/policy/endpoint/endpoint_charge.h"
 
 enum ep_want {
     EP_WANT_NOTHING,
@@ -156,16 +59,29 @@ void ep_tick(struct ep_state *s, const struct ep_conf *c, const struct ep_ctx *c
 void ep_operator(struct ep_state *s, const struct ep_conf *c, enum ep_action a, int64_t now_ms,
                  struct ep_changes *ch);
 
-/* Lends the breaker's trial to a worker. False: it is not free, or a verification that may have
- * been a trial (EP_VERIFY_VOID) has not ended. */
-bool ep_lend(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
-/* The worker begins the trial that it was lent. False: it is no longer lent. */
-bool ep_trial_begin(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
-/* Makes the trial free without a verdict (the worker died, the client left). */
-void ep_trial_back(struct ep_state *s, struct ep_changes *ch);
+/* ---- trials: of the endpoint's breaker (family ""), or of a cell's. While the endpoint's breaker
+ * is not closed no cell lends its trial: that of the endpoint is its request's cell's too. */
 
-/* Begins a verification. False: one is under way, or the trial is not free. */
-bool ep_verify_begin(struct ep_state *s, struct ep_changes *ch) MUST_CHECK;
+/* Lends a trial to a worker. False: it is not free, or nothing may be tried now (out of service,
+ * cooling by its own word, an open breaker of the endpoint, or a verification that may have been a
+ * trial has not ended). */
+bool ep_lend(struct ep_state *s, const char *family, int64_t now_ms,
+             struct ep_changes *ch) MUST_CHECK;
+/* The worker begins the trial that it was lent. False: it is no longer lent. */
+bool ep_trial_begin(struct ep_state *s, const char *family, struct ep_changes *ch) MUST_CHECK;
+/* Makes a trial free without a verdict (the worker died, the client left). */
+void ep_trial_back(struct ep_state *s, const char *family, struct ep_changes *ch);
+/* How the trial stands; BREAKER_TRIAL_FREE also where there is no such cell. */
+enum breaker_trial ep_trial(const struct ep_state *s, const char *family);
+/* Whether that breaker needs a trial, that is, is not closed. */
+bool ep_trial_needed(const struct ep_state *s, const char *family);
+/* Whether a trial of that family must be recalled: nothing may be tried. */
+bool ep_trial_barred(const struct ep_state *s, const char *family);
+
+/* Begins a verification: of the endpoint (family ""), or of a cell. False: one is under way, or the
+ * trial is not free. *model: what to ask for, valid until the state changes; "": not known. */
+bool ep_verify_begin(struct ep_state *s, const char *family, int64_t now_ms, const char **model,
+                     struct ep_changes *ch) MUST_CHECK;
 /* Ends a verification: ok, or failed with the report r (NULL: none). */
 void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const struct ep_report *r,
                  const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
@@ -173,26 +89,19 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
 void ep_verify_lost(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
                     struct ep_changes *ch);
 
-/* What the caller must start now. */
-enum ep_want ep_wants(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms);
+/* What the caller must start now for the endpoint (family "") or a cell of it. */
+enum ep_want ep_wants(const struct ep_state *s, const struct ep_conf *c, const char *family,
+                      int64_t now_ms);
 
 /* When ep_tick or ep_wants will have something new by time alone; INT64_MAX: never. In the past as
  * long as something that ep_wants returns has not been begun. */
-int64_t ep_next_event_ms(const struct ep_state *s, int64_t now_ms);
+int64_t ep_next_event_ms(const struct ep_state *s, const struct ep_conf *c, int64_t now_ms);
+
+/* An operator clears one cell. False: nothing is known of it. */
+bool ep_reset_cell(struct ep_state *s, struct str family, int64_t now_ms, struct ep_changes *ch);
 
 /* The tier for the workers' replicas. */
 enum sel_tier ep_tier(const struct ep_state *s);
-/* Whether neither the configuration, a refused key nor an operator has disabled the endpoint. */
-static inline bool ep_enabled(const struct ep_state *s)
-{
-    return s->disabled == EP_ENABLED;
-}
-/* Whether the endpoint is in the failure queue. */
-static inline bool ep_queued(const struct ep_state *s)
-{
-    return s->failq.kind == FAILQ_QUEUED;
-}
-
 /* Whether requests may go there, if only as a last resort: enabled, and out of the queue or in
  * reach. */
 static inline bool ep_open_to_requests(const struct ep_state *s)

@@ -1,5 +1,8 @@
 /* cmd_act: commands that change something; each prints one sentence when it is done. */
 #include "supervisor/qccctl/cmd/cmd.h"
+
+#include "common/ipc/ipc.h"
+#include "common/ipc/params.h"
 #include "supervisor/qccctl/print/human.h"
 
 #include <stdio.h>
@@ -18,7 +21,7 @@ static const struct {
     {"disable", "disabled: it gets no requests until it is enabled"},
     {"drain", "draining: no new conversations, bound ones stay"},
     {"verify", "is being verified"},
-    {"reset", "reset: health, breaker, queue, cooldown and model blocks are cleared"},
+    {"reset", "reset: health, breaker, queue, cooldown, cells and marks are cleared"},
 };
 
 /* Ends a sentence with the supervisor's socket, when a search has found it. */
@@ -32,12 +35,79 @@ static void end_line(struct cmd *c)
     cmd_put(c, "\n");
 }
 
+/* reset ENDPOINT --mark M */
+static int reset_mark(struct cmd *c, const char *endpoint, const char *mark)
+{
+    json_t *doc;
+    struct buf arg;
+    buf_init(&arg, IPC_QUERY_MAX);
+    int code = CTL_USAGE;
+    if (!buf_str(&arg, str_c(endpoint)) || !buf_str(&arg, STR("?")) ||
+        !params_add(&arg, STR("mark"), str_c(mark)) || !buf_add(&arg, "", 1)) {
+        cmd_usage(c, "no mark has so long a name");
+    } else {
+        code = cmd_ask(c, "reset", buf_data(&arg), &doc);
+        if (code == CTL_DONE && c->json) {
+            cmd_json(c, doc);
+        } else if (code == CTL_DONE) {
+            cmd_foreign(c, doc_text_of(doc, "name"));
+            cmd_put(c, ": no longer marked: ");
+            cmd_foreign(c, str_c(mark));
+            end_line(c);
+        }
+        if (code == CTL_DONE)
+            json_decref(doc);
+    }
+    buf_free(&arg);
+    return code;
+}
+
+/* Takes `--family F` out of the arguments of reset. NULL: not given. False: it has no value. */
+static bool take_family(struct cmd *c, int *argc, char **argv, const char **family)
+{
+    *family = NULL;
+    for (int i = 1; i < *argc && strcmp(c->name, "reset") == 0; i++) {
+        int takes = 2;
+        if (str_starts(str_c(argv[i]), STR("--family="))) {
+            *family = strchr(argv[i], '=') + 1;
+            takes = 1;
+        } else if (strcmp(argv[i], "--family") == 0) {
+            *family = i + 1 < *argc ? argv[i + 1] : "";
+        } else {
+            continue;
+        }
+        if (!(*family)[0])
+            return false;
+        memmove(&argv[i], &argv[i + takes], (size_t)(*argc - i - takes) * sizeof argv[0]);
+        *argc -= takes;
+        return true;
+    }
+    return true;
+}
+
+/* The question: "ENDPOINT", or "ENDPOINT?family=F". False: it is too long. */
+static bool question(struct buf *b, const char *endpoint, const char *family)
+{
+    return buf_str(b, str_c(endpoint)) &&
+           (!family || (buf_str(b, STR("?")) && params_add(b, STR("family"), str_c(family)))) &&
+           buf_printf(b, "%c", '\0');
+}
+
 int cmd_endpoint(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
+    if (argc == 4 && strcmp(c->name, "reset") == 0 && strcmp(argv[2], "--mark") == 0)
+        return reset_mark(c, argv[1], argv[3]);
+    const char *family;
+    struct buf ask;
+    if (!take_family(c, &argc, argv, &family))
+        return cmd_usage(c, "--family takes the family of a cell, as opus");
     if (argc != 2)
         return cmd_usage(c, argc < 2 ? "name an endpoint, or its id" : "one endpoint at a time");
-    int code = cmd_ask(c, c->name, argv[1], &doc);
+    buf_init(&ask, IPC_QUERY_MAX);
+    bool fits = question(&ask, argv[1], family);
+    int code = fits ? cmd_ask(c, c->name, buf_data(&ask), &doc) : cmd_usage(c, "that is too long");
+    buf_free(&ask);
     if (code != CTL_DONE)
         return code;
     if (c->json) {
@@ -48,7 +118,13 @@ int cmd_endpoint(struct cmd *c, int argc, char **argv)
             if (strcmp(verbs[i].name, c->name) == 0)
                 done = verbs[i].done;
         cmd_foreign(c, doc_text_of(doc, "name"));
-        cmd_put(c, ": %s", done);
+        if (family) {
+            cmd_put(c, ": ");
+            cmd_foreign(c, str_c(family));
+            cmd_put(c, " reset");
+        } else {
+            cmd_put(c, ": %s", done);
+        }
         end_line(c);
     }
     json_decref(doc);

@@ -79,10 +79,30 @@ static json_t *fetch(struct cmd *c, const char *what, int argc, int *code)
 
 /* ---- endpoints */
 
+/* "opus: cooling 39s" */
+static void cell_note(struct buf *b, const json_t *cell)
+{
+    const json_t *br = json_object_get(cell, "breaker");
+    human_text(b, doc_text_of(cell, "family"));
+    if (str_eq(doc_text_of(br, "state"), STR("half_open"))) {
+        (void)!buf_str(b, STR(": waits for its trial"));
+    } else if (doc_has(br, "retry_in_s")) {
+        (void)!buf_str(b, STR(": half open in "));
+        human_ms(b, doc_ms_of(br, "retry_in_s"));
+    } else if (doc_real_of(cell, "cooldown_s") > 0) {
+        (void)!buf_str(b, STR(": cooling "));
+        human_ms(b, doc_ms_of(cell, "cooldown_s"));
+    } else {
+        (void)!buf_str(b, STR(": "));
+        human_text(b, doc_text_of(cell, "tier"));
+    }
+}
+
 /* Appends what the state does not say: how long, why. */
 static void put_note(struct buf *b, const json_t *e)
 {
-    const json_t *q = json_object_get(e, "queued"), *br = json_object_get(e, "breaker");
+    const json_t *q = json_object_get(e, "queued"), *br = json_object_get(e, "breaker"), *cell;
+    size_t i;
     const char *sep = "";
 #define NOTE(...)                                                                                  \
     do {                                                                                           \
@@ -127,11 +147,16 @@ static void put_note(struct buf *b, const json_t *e)
              doc_flag_of(e, "cooldown_own_word") ? "cools by its own word for" : "cools for");
         human_ms(b, doc_ms_of(e, "cooldown_s"));
     }
+    json_array_foreach(doc_list_of(e, "cells"), i, cell)
+    {
+        NOTE("%s", "");
+        cell_note(b, cell);
+    }
     if (doc_flag_of(e, "draining"))
         NOTE("no new conversations");
-    if (doc_int_of(e, "models_blocked"))
-        NOTE("%lld model%s blocked", (long long)doc_int_of(e, "models_blocked"),
-             doc_int_of(e, "models_blocked") == 1 ? "" : "s");
+    size_t marks = json_array_size(doc_list_of(e, "marks"));
+    if (marks)
+        NOTE("%zu mark%s", marks, marks == 1 ? "" : "s");
 #undef NOTE
 }
 

@@ -91,6 +91,9 @@ static void put_attempt(struct table *t, const json_t *a)
     }
     if (!str_eq(cls, STR("ok")))
         (void)!buf_printf(b, ", fault " STR_FMT, STR_ARG(doc_text_of(a, "fault")));
+    struct str scope = doc_text_of(a, "scope"); /* a stored trail has none */
+    if (scope.n && !str_eq(scope, STR("none")))
+        (void)!buf_printf(b, ", scope " STR_FMT, STR_ARG(scope));
     if (doc_has(a, "retry_after_ms")) {
         (void)!buf_str(b, STR(", retry after "));
         human_ms(b, doc_int_of(a, "retry_after_ms"));

@@ -182,9 +182,11 @@ static void put_endpoint(struct doc *d, const struct known *k, struct str name, 
     doc_str(d, name.n ? name : str_make(hex, sizeof hex));
 }
 
+/* model: the one that was asked for. */
 static void put_choice(struct doc *d, const struct known *k, struct trail *t,
-                       const struct trail_choice *c)
+                       const struct trail_choice *c, struct str model)
 {
+    char text[SEL_SKIP_TEXT];
     const struct choice *x = &c->x;
     struct trail_skip s;
     doc_map(d, 11);
@@ -207,7 +209,7 @@ static void put_choice(struct doc *d, const struct known *k, struct trail *t,
         doc_map(d, 2);
         doc_text(d, "endpoint");
         put_endpoint(d, k, s.name, s.x.endpoint);
-        doc_kv_text(d, "reason", select_skip_text((enum sel_skip)s.x.why));
+        doc_kv_text(d, "reason", select_skip_put((enum sel_skip)s.x.why, model, text));
     }
     doc_kv_int(d, "others", x->others);
 }
@@ -223,7 +225,7 @@ static void put_choices(struct doc *d, sqlite3_stmt *st)
     doc_text(d, "choices");
     doc_array(d, any ? t.choices : 0);
     for (unsigned i = 0; any && i < t.choices && trail_choice(&t, &c); i++)
-        put_choice(d, &k, &t, &c);
+        put_choice(d, &k, &t, &c, text_at(st, ROW_MODEL));
     doc_kv_int(d, "choices_missed", any ? t.missed : 0);
     doc_kv_text(d, "from", "history");
     doc_kv_flag(d, "trail", any);

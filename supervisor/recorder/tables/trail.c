@@ -4,7 +4,7 @@ enum { NO_ENDPOINT = UINT8_MAX };
 
 /* Numbers of these enums stand in files: one that gets another meaning needs another version. */
 _Static_assert(TRAIL_VERSION == 1 && OUTCOME__COUNT == 6 && FAULT__COUNT == 4 &&
-                   SEL_END__COUNT == 6 && SEL_SKIP__COUNT == 20 && SEL_BOUND_LEFT == 3,
+                   SEL_END__COUNT == 6 && SEL_SKIP__COUNT == 35 && SEL_BOUND_LEFT == 3,
                "the meaning of a trail's numbers");
 
 /* ---- whether it is worth it */
@@ -22,6 +22,11 @@ static bool is_telling(enum sel_skip why)
     case SEL_SKIP_CIRCUIT:
     case SEL_SKIP_COOLING_TOLD_NOTHING:
     case SEL_SKIP_TRIAL_NEEDED:
+    case SEL_SKIP_CELL_COOLING:
+    case SEL_SKIP_CELL_TRIAL_BUSY:
+    case SEL_SKIP_CELL_CIRCUIT:
+    case SEL_SKIP_CELL_COOLING_TOLD_NOTHING:
+    case SEL_SKIP_CELL_TRIAL_NEEDED:
         return true;
     case SEL_SKIP_NO:
     case SEL_SKIP_DISABLED:
@@ -33,9 +38,11 @@ static bool is_telling(enum sel_skip why)
     case SEL_SKIP_TRIAL:
     case SEL_SKIP_TRIED:
     case SEL_SKIP_TIER:
+    case SEL_SKIP_MARKED:
     case SEL_SKIP_WEIGHT:
     case SEL_SKIP_PRIORITY:
     case SEL_SKIP_STRATEGY:
+    case SEL_SKIP_MARKED_LAST:
     case SEL_SKIP__COUNT:
         break;
     }

@@ -3,7 +3,7 @@
 static bool stands_against(const struct ep_state *s)
 {
     return s->health != EP_HEALTHY || breaker_blemished(&s->breaker) || s->cooldown.own_until_ms ||
-           s->cooldown.untold;
+           s->cooldown.untold || s->nameless.n || cells_success_wanted(&s->cells);
 }
 
 struct ipc_endpoint endpoint_view_make(const char *id, const struct ep_state *s, int64_t now_ms)
@@ -25,7 +25,6 @@ struct ipc_endpoint endpoint_view_make(const char *id, const struct ep_state *s,
         .success_wanted = stands_against(s),
         .refused_status = s->disabled == EP_BY_AUTH ? s->refused_status : 0,
         .refused_wall_ms = s->disabled == EP_BY_AUTH ? s->refused_wall_ms : 0,
-        .blocks = str_make((const char *)s->blocks.v, s->blocks.n * sizeof s->blocks.v[0]),
     };
 }
 
@@ -36,5 +35,5 @@ bool endpoint_view_same(const struct ipc_endpoint *a, const struct ipc_endpoint 
            a->queued == b->queued && a->disabled == b->disabled && a->draining == b->draining &&
            a->no_count_until_ms == b->no_count_until_ms && a->counted_ms == b->counted_ms &&
            a->success_wanted == b->success_wanted && a->refused_status == b->refused_status &&
-           a->refused_wall_ms == b->refused_wall_ms && str_eq(a->blocks, b->blocks);
+           a->refused_wall_ms == b->refused_wall_ms;
 }

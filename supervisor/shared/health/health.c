@@ -3,16 +3,16 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/conf/conf_families.h"
 #include "supervisor/shared/health/endpoint_view.h"
+#include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_change.h"
 #include "supervisor/shared/health/health_log.h"
+#include "supervisor/shared/health/health_trials.h"
 #include "supervisor/shared/policy_conf.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-_Static_assert(EP_BLOCKS * sizeof(struct ep_block) <= IPC_BLOCKS_MAX,
-               "all blocks fit into ENDPOINT");
 
 /* ---- sending an endpoint's state */
 
@@ -21,6 +21,12 @@ void health_send_all(struct health *h, int slot, int64_t now_ms)
     for (size_t i = 0; i < h->n; i++) {
         struct ipc_endpoint m = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
         h->send(h->arg, slot, ipc_put_v_endpoint, &m);
+        health_cells_send_all(h, &h->v[i], slot);
+    }
+    for (size_t i = 0; i < ASKED_MAX; i++) {
+        struct ipc_asked m = {.model = asked_name(&h->asked, i), .at_ms = h->asked.v[i].at_ms};
+        if (asked_within(&h->asked, i, now_ms))
+            h->send(h->arg, slot, ipc_put_v_asked, &m);
     }
 }
 
@@ -29,113 +35,6 @@ void health_send_places(void *arg, unsigned slot, uint32_t n, bool recalled, boo
     struct health_places_line *l = arg;
     struct ipc_lend m = {.endpoint = str_c(l->id), .n = n, .recall = recalled, .none = none};
     l->h->send(l->h->arg, (int)slot, ipc_put_v_lend, &m);
-}
-
-/* ---- the trial */
-
-/* The holder of the trial has it no longer. */
-static void loan_over(struct health_endpoint *e)
-{
-    e->trial_slot = HEALTH_NONE;
-    e->trial_recalled = false;
-}
-
-/* The next worker in turn that has requested the trial (TRIAL_ASK), or HEALTH_NONE. */
-static int next_asker(const struct health_endpoint *e)
-{
-    for (unsigned i = 1; i <= HEALTH_SLOTS; i++)
-        if (e->asks[(e->last_asker + i) % HEALTH_SLOTS])
-            return (int)((e->last_asker + i) % HEALTH_SLOTS);
-    return HEALTH_NONE;
-}
-
-/* The next worker in turn that a trial or verification may be given to, or HEALTH_NONE. */
-static int next_worker(struct health *h)
-{
-    for (unsigned i = 1; i <= SLOTS_MAX; i++) {
-        unsigned slot = (h->turn + i) % SLOTS_MAX;
-        if (h->up[slot]) {
-            h->turn = slot;
-            return (int)slot;
-        }
-    }
-    return HEALTH_NONE;
-}
-
-static void lend_to(struct health *h, struct health_endpoint *e, int slot, int64_t now_ms)
-{
-    struct ep_changes ch = {0};
-    if (slot == HEALTH_NONE || e->trial_slot != HEALTH_NONE || !ep_lend(&e->state, &ch))
-        return;
-    e->trial_slot = slot;
-    e->trial_seq = ++h->seq;
-    e->trial_since_ms = now_ms;
-    e->trial_recalled = false;
-    struct ipc_trial m = {.endpoint = str_c(e->id), .seq = e->trial_seq};
-    health_send_state(h, e, now_ms);
-    h->send(h->arg, slot, ipc_put_v_trial, &m);
-}
-
-static void recall(struct health *h, struct health_endpoint *e)
-{
-    struct ipc_trial_recall m = {.endpoint = str_c(e->id), .seq = e->trial_seq};
-    if (e->trial_slot == HEALTH_NONE || e->trial_recalled)
-        return;
-    e->trial_recalled = true;
-    h->send(h->arg, e->trial_slot, ipc_put_v_trial_recall, &m);
-}
-
-static bool has_loan(const struct health_endpoint *e, unsigned slot, uint64_t seq)
-{
-    return e && e->trial_slot == (int)slot && e->trial_seq == seq && seq;
-}
-
-void health_trial_ask(struct health *h, unsigned slot, struct str id)
-{
-    struct health_endpoint *e = health_by_id(h, id);
-    if (!e || slot >= HEALTH_SLOTS || e->trial_slot == (int)slot || h->frozen)
-        return;
-    e->asks[slot] = e->state.breaker.state != BREAKER_CLOSED;
-    h->touched = e->touched = true;
-}
-
-void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
-                        int64_t now_ms)
-{
-    struct health_endpoint *e = health_by_id(h, id);
-    struct ep_changes ch = {0};
-    if (!has_loan(e, slot, seq) || !ep_trial_begin(&e->state, &ch))
-        return;
-    e->trial_recalled = false;
-    health_changed(h, e, &ch, NULL, now_ms);
-}
-
-void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq, int64_t now_ms)
-{
-    struct health_endpoint *e = health_by_id(h, id);
-    struct ep_changes ch = {0};
-    if (!has_loan(e, slot, seq))
-        return;
-    ep_trial_back(&e->state, &ch);
-    loan_over(e);
-    health_changed(h, e, &ch, NULL, now_ms);
-}
-
-/* ---- verifications */
-
-static void verify(struct health *h, struct health_endpoint *e, int64_t now_ms)
-{
-    struct ep_changes ch = {0};
-    int slot = next_worker(h);
-    if (slot == HEALTH_NONE || !ep_verify_begin(&e->state, &ch))
-        return;
-    e->verify_slot = slot;
-    e->verify_seq = ++h->seq;
-    struct ipc_verify m = {
-        .endpoint = str_c(e->id), .seq = e->verify_seq, .model = str_c(e->model)};
-    health_changed(h, e, &ch, NULL, now_ms);
-    h->send(h->arg, slot, ipc_put_v_verify, &m);
-    log_debug("endpoint %s: worker %d verifies it", e->name, slot);
 }
 
 /* ---- reports */
@@ -200,28 +99,36 @@ static void reply_broke(struct health *h, const struct health_endpoint *e,
 
 bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m, int64_t now_ms)
 {
-    if (!known_words(m->cls, m->fault, m->net, m->part))
+    if (!known_words(m->cls, m->fault, m->net, m->part) || m->scope >= SCOPE__COUNT)
         return false;
     struct health_endpoint *e = health_by_id(h, m->endpoint);
     if (!e)
         return true;
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
-    bool loan = has_loan(e, slot, m->trial);
+    struct health_loan *loan = health_loan_of(e, slot, m->trial);
     struct ep_report r = {
         REPORT_OF(m, reason),
         .part = (enum outcome_part)m->part,
         /* not if the breaker was closed meanwhile, and may have opened again */
-        .trial = loan && e->state.breaker.trial != BREAKER_TRIAL_FREE,
+        .trial = loan == &e->loan && ep_trial(&e->state, "") != BREAKER_TRIAL_FREE,
+        .cell_trial = loan && loan != &e->loan ? loan->family : NULL,
+        .scope = (enum scope)m->scope,
+        .sent = m->sent,
         .left = m->left,
         .overruled = m->overruled,
-        .about_model = m->about_model,
+        .page = m->overruled && m->scope == SCOPE_ENDPOINT,
+        .nameless = m->overruled && m->item.n == 0 && m->scope != SCOPE_CONVERSATION &&
+                    m->scope != SCOPE_ENDPOINT,
+        .conversation = m->message,
+        .client = m->client,
         .no_count_tokens = m->no_count_tokens,
         .counted = m->counted,
-        .model = m->model_hash,
         .message = m->message,
         .ttfb_us = m->ttfb_us,
     };
+    if (m->conversation.n >= sizeof r.conversation)
+        memcpy(&r.conversation, m->conversation.p, sizeof r.conversation);
     r.poisoned = r.cls != OUTCOME_OK && poison_has(&h->poison, m->message, now_ms) &&
                  !poison_counts_anyway(r.cls, r.net);
     if (r.cls == OUTCOME_OK && m->model.n)
@@ -230,21 +137,44 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     struct ep_changes ch = {0};
     health_look_at_all(h, now_ms);
     struct ep_ctx ctx = health_ctx(h, e);
-    ep_outcome(&e->state, &h->conf, &r, &ctx, now_ms, &ch);
+    health_cells_room(e);
+    ep_outcome(&e->state, &e->conf, &r, &ctx, now_ms, &ch);
     if (loan)
-        loan_over(e);
+        health_loan_over(loan);
+    health_cells_asked(h, m->sent.n ? m->sent : m->model, now_ms);
     health_changed(h, e, &ch, reason, now_ms);
     /* A worker reports one success, and another only after an ENDPOINT that still has
      * success_wanted. */
     if (r.cls == OUTCOME_OK && !r.counted && e->sent.success_wanted && !h->overruled)
         h->send(h->arg, (int)slot, ipc_put_v_endpoint, &e->sent);
+    if (r.cls == OUTCOME_OK && !h->overruled)
+        health_cells_again(h, e, slot, m->sent);
     if (r.part == PART_BROKEN && !r.poisoned)
         reply_broke(h, e, m, now_ms);
     if (r.cls != OUTCOME_OK)
-        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s", e->name, outcome_name(r.cls),
-                  m->status, fault_name(r.fault), r.trial ? ", the trial" : "",
-                  r.poisoned ? ", a message that no endpoint serves" : "", reason);
+        log_debug("endpoint %s: %s, status %u, fault %s%s%s: %s, scope %s, sent \"" STR_FMT "\"",
+                  e->name, outcome_name(r.cls), m->status, fault_name(r.fault),
+                  r.trial ? ", the trial" : "",
+                  r.poisoned ? ", a message that no endpoint serves" : "", reason,
+                  scope_name((enum scope)m->scope), STR_ARG(m->sent));
     return true;
+}
+
+void health_asked(struct health *h, const struct ipc_asked_here *m, int64_t now_ms)
+{
+    /* The worker's clock is the same; what it says is not trusted any further. */
+    int64_t at_ms = m->at_ms > 0 && m->at_ms < now_ms ? m->at_ms : now_ms;
+    if (!asked_due(&h->asked, m->model, at_ms))
+        return; /* told by another worker */
+    int known = asked_find(&h->asked, m->model), place = asked_note(&h->asked, m->model, at_ms);
+    if (place < 0)
+        return;
+    if (known < 0) {
+        offers_asked(&h->offered.offers, (size_t)place, m->model);
+        h->touched = h->usable_changed = true;
+    }
+    struct ipc_asked all = {.model = m->model, .at_ms = at_ms};
+    h->send(h->arg, HEALTH_ALL, ipc_put_v_asked, &all);
 }
 
 void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms)
@@ -259,17 +189,17 @@ void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now
 
 bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m, int64_t now_ms)
 {
-    if (!known_words(m->cls, m->fault, m->net, PART_WHOLE))
+    if (!known_words(m->cls, m->fault, m->net, PART_WHOLE) || m->scope >= SCOPE__COUNT)
         return false;
     struct health_endpoint *e = health_by_id(h, m->endpoint);
     if (!e || e->verify_slot != (int)slot || e->verify_seq != m->seq)
         return true;
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
-    struct ep_report r = {REPORT_OF(m, reason)};
+    struct ep_report r = {REPORT_OF(m, reason), .scope = (enum scope)m->scope, .sent = m->sent};
     struct ep_changes ch = {0};
     if (!m->ok && m->net == NET_LOCAL) {
-        ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+        ep_verify_lost(&e->state, &e->conf, now_ms, &ch);
         health_changed(h, e, &ch, NULL, now_ms);
         log_info("endpoint %s: verification given back: %s", e->name, reason);
         return true;
@@ -279,14 +209,16 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     bool counts = e->state.verifying != EP_VERIFY_VOID;
     if (!m->ok && counts)
         keep_failure(e, &r, reason);
-    ep_verified(&e->state, &h->conf, m->ok, &r, &ctx, now_ms, &ch);
+    health_cells_room(e);
+    ep_verified(&e->state, &e->conf, m->ok, &r, &ctx, now_ms, &ch);
     health_changed(h, e, &ch, reason, now_ms);
     if (!counts)
         return true;
     health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
-        log_info("endpoint %s: verification %u failed: %s", e->name, e->state.failq.verifications,
-                 reason);
+        log_info("endpoint %s: verification %u failed: %s, scope %s, sent \"" STR_FMT "\"", e->name,
+                 e->state.failq.verifications, reason, scope_name((enum scope)m->scope),
+                 STR_ARG(m->sent));
     return true;
 }
 
@@ -297,19 +229,22 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
     struct ep_changes ch = {0};
     if (!e)
         return;
-    if (has_loan(e, slot, trial)) {
-        ep_trial_back(&e->state, &ch);
-        loan_over(e);
+    struct health_loan *l = health_loan_of(e, slot, trial);
+    if (l) {
+        ep_trial_back(&e->state, l->family, &ch);
+        health_loan_over(l);
     }
     if (e->verify_slot == (int)slot && e->verify_seq == verifies)
-        ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+        ep_verify_lost(&e->state, &e->conf, now_ms, &ch);
     health_changed(h, e, &ch, NULL, now_ms);
 }
 
 void health_taken(struct health *h, int64_t now_ms)
 {
-    for (size_t i = 0; i < h->n; i++)
+    for (size_t i = 0; i < h->n; i++) {
         health_send_state(h, &h->v[i], now_ms);
+        health_cells_send(h, &h->v[i], now_ms);
+    }
     health_again(h);
 }
 
@@ -341,13 +276,9 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
     for (size_t i = 0; i < h->n; i++) {
         struct health_endpoint *e = &h->v[i];
         struct ep_changes ch = {0};
-        e->asks[slot] = false;
-        if (e->trial_slot == (int)slot) {
-            ep_trial_back(&e->state, &ch);
-            loan_over(e);
-        }
+        health_loans_gone(e, slot, &ch);
         if (e->verify_slot == (int)slot)
-            ep_verify_lost(&e->state, &h->conf, now_ms, &ch);
+            ep_verify_lost(&e->state, &e->conf, now_ms, &ch);
         health_changed(h, e, &ch, NULL, now_ms);
         struct health_places_line l = {h, e->id};
         places_gone(&e->places, slot, health_send_places, &l);
@@ -365,6 +296,8 @@ static void endpoint_fini(struct health_endpoint *e)
 {
     mem_free(e->name);
     places_fini(&e->places);
+    health_cells_fini(e);
+    mem_free(e->state.cells.v);
 }
 
 void health_init(struct health *h, health_send *send_fn, void *arg)
@@ -399,20 +332,25 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
         struct ep_changes ch = {0};
         if (k < nold) {
             *e = old[k];
-            e->sent.blocks.p = e->sent_blocks;
             old[k].name = NULL;
             old[k].places = (struct places){0};
+            old[k].cells = NULL;
+            old[k].state.cells = (struct cells){0};
+            e->conf = policy_conf_at(c, ce);
             mem_free(e->name);
-            ep_reconf(&e->state, &h->conf, ce->enabled, now_ms, &ch);
+            ep_reconf(&e->state, &e->conf, ce->enabled, now_ms, &ch);
         } else {
             memcpy(e->id, ce->id, sizeof e->id);
-            e->trial_slot = e->verify_slot = HEALTH_NONE;
+            e->loan.slot = e->verify_slot = HEALTH_NONE;
+            e->conf = policy_conf_at(c, ce);
             ep_init(&e->state, ce->enabled);
             e->word = ep_word(&e->state, now_ms);
             e->word_since_ms = now_ms;
             places_departed_take(&h->departed, e->id, &e->places);
         }
         e->name = mem_strdup(ce->name);
+        uint64_t own[CELLS_OWN];
+        cells_configure(&e->state.cells, own, conf_families(ce, own), now_ms);
         health_log(h->events, e->name, &e->state, &ch, NULL);
     }
     for (size_t i = 0; i < nold; i++) {
@@ -422,22 +360,35 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
     }
     mem_free(old);
     offered_conf(&h->offered, c);
+    for (size_t i = 0; i < ASKED_MAX; i++)
+        if (h->asked.v[i].at_ms)
+            offers_asked(&h->offered.offers, i, asked_name(&h->asked, i));
     health_look_at_all(h, now_ms);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line l = {h, h->v[i].id};
         /* health_send_all follows */
         h->v[i].sent = endpoint_view_make(h->v[i].id, &h->v[i].state, now_ms);
-        memcpy(h->v[i].sent_blocks, h->v[i].state.blocks.v, h->v[i].sent.blocks.n);
-        h->v[i].sent.blocks.p = h->v[i].sent_blocks;
+        health_cells_conf(h, &h->v[i], now_ms);
         places_limit(&h->v[i].places, c->endpoints[i].max_concurrent, health_send_places, &l);
     }
     health_again(h);
 }
 
+bool health_reset_cell(struct health *h, struct health_endpoint *e, struct str family,
+                       int64_t now_ms)
+{
+    struct ep_changes ch = {0};
+    if (!ep_reset_cell(&e->state, family, now_ms, &ch))
+        return false;
+    h->operator_acted = true;
+    health_changed(h, e, &ch, NULL, now_ms);
+    return true;
+}
+
 void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms)
 {
     struct ep_changes ch = {0};
-    ep_operator(&e->state, &h->conf, a, now_ms, &ch);
+    ep_operator(&e->state, &e->conf, a, now_ms, &ch);
     h->operator_acted = true;
     health_changed(h, e, &ch, NULL, now_ms);
 }
@@ -448,72 +399,18 @@ static void tick(struct health *h, struct health_endpoint *e, int64_t now_ms)
 {
     struct ep_changes ch = {0};
     struct ep_ctx ctx = health_ctx(h, e);
-    ep_tick(&e->state, &h->conf, &ctx, now_ms, &ch);
+    ep_tick(&e->state, &e->conf, &ctx, now_ms, &ch);
     health_changed(h, e, &ch, NULL, now_ms);
-}
-
-/* Whether the trial is lent to a worker that has not begun it, while another worker could have
- * it. */
-static bool idle_loan(const struct health *h, const struct health_endpoint *e)
-{
-    return e->state.breaker.trial == BREAKER_TRIAL_LENT && e->trial_slot != HEALTH_NONE &&
-           !e->trial_recalled && h->nup > h->up[e->trial_slot];
-}
-
-/* Lends the trial to a worker that has requested it, or recalls it first. False: no worker has, or
- * the trial is running. */
-static bool serve_asker(struct health *h, struct health_endpoint *e, int64_t now_ms)
-{
-    int asker = next_asker(e);
-    if (asker == HEALTH_NONE || e->state.breaker.trial == BREAKER_TRIAL_RUNNING)
-        return false;
-    if (e->trial_slot != HEALTH_NONE) {
-        recall(h, e);
-        return true;
-    }
-    e->last_asker = (unsigned)asker;
-    e->asks[asker] = false;
-    lend_to(h, e, asker, now_ms);
-    return true;
-}
-
-static void order(struct health *h, struct health_endpoint *e, int64_t now_ms)
-{
-    if (!ep_open_to_requests(&e->state))
-        recall(h, e);
-    switch (ep_wants(&e->state, &h->conf, now_ms)) {
-    case EP_WANT_NOTHING:
-        if (serve_asker(h, e, now_ms))
-            return;
-        break;
-    case EP_WANT_LEND:
-        if (!serve_asker(h, e, now_ms))
-            lend_to(h, e, next_worker(h), now_ms);
-        return;
-    case EP_WANT_VERIFY:
-        if (h->nup == 0 && serve_asker(h, e, now_ms))
-            return; /* all workers drain: nobody verifies it */
-        /* With a closed breaker it is no trial, and a trial of before that runs is a request as any
-         * other. */
-        if (e->trial_slot == HEALTH_NONE || e->state.breaker.state == BREAKER_CLOSED)
-            verify(h, e, now_ms);
-        else
-            recall(h, e);
-        return;
-    }
-    if (idle_loan(h, e) && now_ms - e->trial_since_ms >= HEALTH_TRIAL_TURN_MS)
-        recall(h, e); /* TRIAL_BACK follows, and the next worker in turn gets it */
 }
 
 /* When there is something to do for the endpoint by time alone. */
 static int64_t next_of(const struct health *h, const struct health_endpoint *e, int64_t now_ms)
 {
-    int64_t next = ep_next_event_ms(&e->state, now_ms);
+    int64_t next = ep_next_event_ms(&e->state, &e->conf, now_ms);
     if (next <= now_ms) /* it could not be done now: a worker's message must come first */
         next = INT64_MAX;
-    if (idle_loan(h, e) && e->trial_since_ms + HEALTH_TRIAL_TURN_MS < next)
-        next = e->trial_since_ms + HEALTH_TRIAL_TURN_MS;
-    return next;
+    int64_t turn = health_trials_next(h, e);
+    return turn < next ? turn : next;
 }
 
 void health_run(struct health *h, int64_t now_ms)
@@ -535,11 +432,12 @@ void health_run(struct health *h, int64_t now_ms)
             if (all || h->v[i].touched || now_ms >= h->v[i].next_ms)
                 tick(h, &h->v[i], now_ms);
     } while (h->usable_changed);
-    h->next_ms = INT64_MAX;
+    h->next_ms = asked_next_ms(&h->asked);
     for (size_t i = 0; i < h->n; i++) {
         struct health_endpoint *e = &h->v[i];
         if (e->touched) {
-            order(h, e, now_ms);
+            health_trials_order(h, e, now_ms);
+            health_cells_settle(e);
             e->next_ms = next_of(h, e, now_ms);
             e->touched = false;
         }

@@ -12,6 +12,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
 #include "supervisor/shared/health/health_state.h"
+#include "supervisor/shared/health/health_trials.h"
 #include "supervisor/shared/saved.h"
 
 /* Makes an empty state; send is called with arg. */
@@ -23,7 +24,8 @@ void health_fini(struct health *h);
  * forgotten. The caller then calls health_send_all. */
 void health_conf(struct health *h, const struct conf *c, int64_t now_ms);
 
-/* Sends all endpoints' states, to one worker (before its START) or to HEALTH_ALL. */
+/* Sends all endpoints' states and the models asked for, to one worker (before its START) or to
+ * HEALTH_ALL. */
 void health_send_all(struct health *h, int slot, int64_t now_ms);
 
 /* Writes what lasts of each endpoint to `out`, which has room for h->n. Returns how many were
@@ -31,6 +33,12 @@ void health_send_all(struct health *h, int slot, int64_t now_ms);
 size_t health_save(const struct health *h, struct saved_endpoint *out);
 /* Restores saved endpoints, directly after health_conf. Returns how many of them are configured. */
 size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t n, int64_t now_ms);
+
+/* Gives what lasts of cooldowns by own word, open breakers and cells, in *out, to be freed with
+ * mem_free. Returns how many there are. */
+size_t health_save_cells(const struct health *h, struct saved_cell **out);
+/* Restores them, after health_restore. */
+void health_restore_cells(struct health *h, const struct saved_cell *in, size_t n, int64_t now_ms);
 
 /* Makes the next health_run look at all endpoints, after their states were changed from outside. */
 void health_again(struct health *h);
@@ -55,16 +63,11 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
 /* Handles UNSERVED: a message that no endpoint served is remembered as poison, one that an endpoint
  * served after all is forgotten. */
 void health_unserved(struct health *h, const struct ipc_unserved *m, int64_t now_ms);
+/* Handles ASKED_HERE. */
+void health_asked(struct health *h, const struct ipc_asked_here *m, int64_t now_ms);
 /* Handles PLACES. */
 bool health_places(struct health *h, unsigned slot, const struct ipc_places *m) MUST_CHECK;
-/* Handles TRIAL_ASK. */
-void health_trial_ask(struct health *h, unsigned slot, struct str id);
-/* Handles TRIAL_BEGUN. */
-void health_trial_begun(struct health *h, unsigned slot, struct str id, uint64_t seq,
-                        int64_t now_ms);
-/* Handles TRIAL_BACK. */
-void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t seq,
-                       int64_t now_ms);
+/* TRIAL_ASK, TRIAL_BEGUN and TRIAL_BACK: health_trials.h. */
 
 /* ---- the other supervisor of an upgrade
  *
@@ -73,10 +76,6 @@ void health_trial_back(struct health *h, unsigned slot, struct str id, uint64_t 
 void health_places_elsewhere(struct health *h, struct str id, uint32_t n, uint32_t got);
 /* Handles UP_WANT: a worker of the predecessor requests a place. */
 void health_place_wanted_elsewhere(struct health *h, struct str id, int64_t now_ms);
-/* Handles TRIAL_ASK of a worker of the predecessor, which has it in that slot. */
-void health_trial_asked_elsewhere(struct health *h, unsigned slot, struct str id);
-/* Handles UP_TRIAL: the successor has lent a trial to the worker in that slot, which gets it. */
-void health_trial_granted(struct health *h, unsigned slot, struct str id, uint64_t seq);
 /* Handles UP_LEND: the successor lends n places to the workers here. */
 void health_places_granted(struct health *h, struct str id, uint32_t n);
 
@@ -98,6 +97,10 @@ void health_lost(struct health *h, unsigned slot, struct str id, uint64_t trial,
 
 /* Sends the states to all workers after they were taken over from another supervisor. */
 void health_taken(struct health *h, int64_t now_ms);
+
+/* Clears one cell of an endpoint, for an operator. False: nothing is known of it. */
+bool health_reset_cell(struct health *h, struct health_endpoint *e, struct str family,
+                       int64_t now_ms);
 
 /* Performs an operator's action on an endpoint that health_find gave. */
 void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms);

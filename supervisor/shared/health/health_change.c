@@ -1,6 +1,7 @@
 #include "supervisor/shared/health/health_change.h"
 
 #include "supervisor/shared/health/endpoint_view.h"
+#include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_log.h"
 
 #include <string.h>
@@ -8,6 +9,30 @@
 struct ep_ctx health_ctx(const struct health *h, const struct health_endpoint *e)
 {
     return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
+}
+
+/* For which of the models asked for the cell of e is open or cools by its own word. One that the
+ * endpoint's map gives another name is taken for served: its cell is that of the other name. */
+static uint64_t cells_out(const struct health *h, const struct health_endpoint *e, int64_t now_ms)
+{
+    const struct offer *f = &h->offered.offers.v[e - h->v];
+    uint64_t out = 0;
+    for (uint64_t left = e->state.cells.n ? f->asked : 0; left; left &= left - 1) {
+        size_t place = (size_t)__builtin_ctzll(left);
+        struct str model = asked_name(&h->asked, place);
+        char room[MODEL_NAME_MAX];
+        struct cell_names names = cells_names(&e->state.cells);
+        const struct cell *c = cells_find(&e->state.cells, cells_family(&names, model, room));
+        bool own = false, mapped = false;
+        for (size_t k = 0; k < f->n; k++)
+            mapped |= f->text[k]->name && str_eq(f->text[k]->text, model);
+        if (!c || mapped)
+            continue;
+        cooldown_left(&c->cooldown, now_ms, &own);
+        if (own || c->breaker.state != BREAKER_CLOSED)
+            out |= (uint64_t)1 << place;
+    }
+    return out;
 }
 
 /* Updates the word of e and whether it is usable. A change may make another endpoint the last one,
@@ -18,14 +43,26 @@ static void look_again(struct health *h, struct health_endpoint *e, int64_t now_
     e->word_since_ms = ep_word_since(&e->state, e->word, e->word_since_ms, now_ms);
     e->word = ep_word(&e->state, now_ms);
     bool is = ep_usable(&e->state, now_ms);
+    if (offers_set_out(&h->offered.offers, i, cells_out(h, e, now_ms)))
+        h->touched = h->usable_changed = true;
     if (is == h->offered.offers.v[i].usable)
         return;
     offers_set_usable(&h->offered.offers, i, is);
     h->touched = h->usable_changed = true;
 }
 
+/* Forgets the models that were not asked for within the hour. */
+static void forget_unasked(struct health *h, int64_t now_ms)
+{
+    for (int place; (place = asked_drop(&h->asked, now_ms)) >= 0;) {
+        offers_unasked(&h->offered.offers, (size_t)place);
+        h->touched = h->usable_changed = true;
+    }
+}
+
 void health_look_at_all(struct health *h, int64_t now_ms)
 {
+    forget_unasked(h, now_ms);
     for (size_t i = 0; i < h->n; i++)
         look_again(h, &h->v[i], now_ms);
 }
@@ -39,19 +76,11 @@ void health_send_state(struct health *h, struct health_endpoint *e, int64_t now_
         return;
     h->send(h->arg, HEALTH_ALL, ipc_put_v_endpoint, &m);
     e->sent = m;
-    if (m.blocks.n)
-        memcpy(e->sent_blocks, m.blocks.p, m.blocks.n);
-    e->sent.blocks.p = e->sent_blocks;
 }
 
-/* Forgets requests for a trial that nobody needs, and who verified what is verified no longer. The
- * holder of a trial stays known until it has said how that ended (loan_over), also when the policy
- * has made the trial free, as the breaker was closed: until then it may run there, and no other is
- * lent. */
+/* Forgets who verified what is verified no longer. */
 static void forget(struct health_endpoint *e)
 {
-    if (e->state.breaker.state == BREAKER_CLOSED)
-        memset(e->asks, 0, sizeof e->asks);
     if (e->state.verifying == EP_VERIFY_NONE)
         e->verify_slot = HEALTH_NONE;
 }
@@ -67,7 +96,8 @@ static void count_trips(const struct health *h, const struct health_endpoint *e,
                         const struct ep_changes *ch)
 {
     for (uint32_t i = 0; i < ch->n; i++)
-        if (ch->note[i].what == EP_NOTE_BREAKER && e->state.breaker.state == BREAKER_OPEN)
+        if (ch->note[i].what == EP_NOTE_BREAKER && !ch->note[i].family[0] &&
+            e->state.breaker.state == BREAKER_OPEN)
             health_count_event(h, e, HEALTH_TRIPPED);
 }
 
@@ -76,6 +106,7 @@ void health_changed(struct health *h, struct health_endpoint *e, const struct ep
 {
     forget(e);
     health_send_state(h, e, now_ms);
+    health_cells_send(h, e, now_ms);
     h->touched = e->touched = true;
     look_again(h, e, now_ms);
     count_trips(h, e, ch);

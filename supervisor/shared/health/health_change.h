@@ -8,8 +8,8 @@
 /* What decisions about e depend on besides its own state. */
 struct ep_ctx health_ctx(const struct health *h, const struct health_endpoint *e);
 
-/* Updates whether each endpoint is usable, since a cooldown ends by time alone. Called before a
- * decision that depends on it. */
+/* Updates whether each endpoint is usable, since a cooldown ends by time alone, and forgets models
+ * that are no longer asked for. Called before a decision that depends on it. */
 void health_look_at_all(struct health *h, int64_t now_ms);
 
 /* Sends the state of e to the workers if it differs from the one last sent. */

@@ -7,14 +7,22 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Whether a note about a breaker says that it has opened. */
+static bool opens(const struct ep_note *n)
+{
+    return strcmp(n->to, breaker_state_name(BREAKER_OPEN)) == 0;
+}
+
 /* Whether the change is logged as a warning. */
 static bool is_bad(const struct ep_note *n, const struct ep_state *s)
 {
+    if (n->family[0])
+        return n->what == EP_NOTE_BREAKER && opens(n);
     switch (n->what) {
     case EP_NOTE_HEALTH:
         return s->health == EP_UNHEALTHY;
     case EP_NOTE_BREAKER:
-        return s->breaker.state == BREAKER_OPEN;
+        return opens(n);
     case EP_NOTE_QUEUE:
         return ep_queued(s);
     case EP_NOTE_REACH:
@@ -23,7 +31,6 @@ static bool is_bad(const struct ep_note *n, const struct ep_state *s)
         return s->disabled == EP_BY_AUTH;
     case EP_NOTE_COOLDOWN:
     case EP_NOTE_DRAIN:
-    case EP_NOTE_MODEL:
     case EP_NOTE_COUNT_TOKENS:
     case EP_NOTE__COUNT:
         break;
@@ -44,7 +51,6 @@ static enum event_kind kind_of(enum ep_what what)
     case EP_NOTE_HEALTH:
     case EP_NOTE_DISABLED:
     case EP_NOTE_DRAIN:
-    case EP_NOTE_MODEL:
     case EP_NOTE_COUNT_TOKENS:
     case EP_NOTE__COUNT:
         break;
@@ -62,12 +68,12 @@ static void log_note(struct events *events, const char *name, const struct ep_st
     bool own_words = reason && reason[0] && strcmp(reason, why) != 0;
     if (n->ms > 0)
         snprintf(lasts, sizeof lasts, " for %.1f s", (double)n->ms / 1000);
-    if (n->what == EP_NOTE_BREAKER && s->breaker.state == BREAKER_OPEN)
-        snprintf(more, sizeof more, " (%u: %s)", s->breaker.failures, own_words ? reason : "?");
+    if (n->what == EP_NOTE_BREAKER && opens(n))
+        snprintf(more, sizeof more, " (%u: %s)", n->failures, own_words ? reason : "?");
     else if (own_words)
         snprintf(more, sizeof more, " (%s)", reason);
-    snprintf(text, sizeof text, "%s %s%s%s%s: %s%s", ep_what_name(n->what), n->from,
-             n->from[0] ? " -> " : "", n->to, lasts, why, more);
+    snprintf(text, sizeof text, "%.60s%s%s %s%s%s%s: %s%s", n->family, n->family[0] ? ": " : "",
+             ep_what_name(n->what), n->from, n->from[0] ? " -> " : "", n->to, lasts, why, more);
     log_line(is_bad(n, s) ? LOG_L_WARNING : LOG_L_INFO, (struct str){0}, "endpoint %s: %s", name,
              text);
     if (events)

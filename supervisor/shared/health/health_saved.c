@@ -1,7 +1,10 @@
 /* The functions of health.h for what lasts over a restart (saved.h). */
 #include "supervisor/shared/health/health.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
+#include "supervisor/shared/health/health_cells.h"
 
 #include <string.h>
 
@@ -52,10 +55,10 @@ size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t 
         known++;
         memcpy(e->model, in[i].model, sizeof e->model);
         memcpy(e->state.counts, in[i].counts, sizeof e->state.counts);
-        ep_restore(&e->state, &h->conf, in[i].queued, by[in[i].disabled], in[i].draining, now_ms);
+        ep_restore(&e->state, &e->conf, in[i].queued, by[in[i].disabled], in[i].draining, now_ms);
         ep_restore_refusal(&e->state, in[i].refused_status, in[i].refused_wall_ms);
         if (in[i].disabled == SAVED_BY_NOTHING && !ep_enabled(&e->state))
-            ep_operator(&e->state, &h->conf, EP_ACT_ENABLE, now_ms, &ch);
+            ep_operator(&e->state, &e->conf, EP_ACT_ENABLE, now_ms, &ch);
         e->word = ep_word(&e->state, now_ms);
         e->word_since_ms = 0;
         if (ep_queued(&e->state) || e->state.disabled == EP_BY_AUTH)
@@ -64,4 +67,118 @@ size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t 
     }
     health_again(h);
     return known;
+}
+
+/* ---- cells */
+
+enum { SERVED_STEP_MS = 600000 };
+
+static void save_breaker(struct saved_cell *out, const struct breaker *b, const struct cooldown *c,
+                         int64_t now_ms)
+{
+    out->failures = b->failures;
+    if (b->state != BREAKER_CLOSED) {
+        out->open_ms = b->open_ms;
+        out->open_until_ms = b->state == BREAKER_OPEN ? b->since_ms + b->open_ms : b->since_ms;
+    }
+    if (c->own_until_ms > now_ms)
+        out->own_until_ms = c->own_until_ms;
+}
+
+static void save_endpoint_itself(struct saved_cell *out, const struct health_endpoint *e,
+                                 int64_t now_ms)
+{
+    memcpy(out->id, e->id, sizeof out->id);
+    save_breaker(out, &e->state.breaker, &e->state.cooldown, now_ms);
+    out->by_cells = e->state.by_cells;
+}
+
+static void save_cell(struct saved_cell *out, const struct health_endpoint *e, const struct cell *c,
+                      int64_t now_ms)
+{
+    memcpy(out->id, e->id, sizeof out->id);
+    memcpy(out->family, c->family, sizeof c->family);
+    memcpy(out->model, c->model, sizeof c->model);
+    save_breaker(out, &c->breaker, &c->cooldown, now_ms);
+    out->served_ms = c->served_ms / SERVED_STEP_MS * SERVED_STEP_MS;
+}
+
+size_t health_save_cells(const struct health *h, struct saved_cell **out)
+{
+    size_t n = 0, room = 0;
+    int64_t now = clock_boot_ms();
+    for (size_t i = 0; i < h->n; i++)
+        room += 1 + h->v[i].state.cells.n;
+    *out = mem_zalloc(room + 1, sizeof **out);
+    for (size_t i = 0; i < h->n; i++) {
+        const struct health_endpoint *e = &h->v[i];
+        save_endpoint_itself(&(*out)[n], e, now);
+        if ((*out)[n].open_ms || (*out)[n].own_until_ms)
+            n++;
+        else
+            memset(&(*out)[n], 0, sizeof **out);
+        for (uint32_t k = 0; k < e->state.cells.n; k++)
+            save_cell(&(*out)[n++], e, &e->state.cells.v[k], now);
+    }
+    return n;
+}
+
+/* Open until open_until_ms, or half open at once where that is over: the trial is free. */
+static void restore_breaker(struct breaker *b, const struct breaker_conf *c,
+                            const struct saved_cell *in, int64_t now_ms)
+{
+    int64_t open = in->open_ms < c->max_open_ms ? in->open_ms : c->max_open_ms;
+    int64_t left = in->open_until_ms - now_ms;
+    if (open <= 0)
+        return;
+    left = left < 0 ? 0 : left < open ? left : open;
+    *b = (struct breaker){.state = BREAKER_OPEN,
+                          .failures = in->failures,
+                          .open_ms = open,
+                          .since_ms = now_ms - (open - left)};
+}
+
+static int64_t own_end(const struct saved_cell *in, const struct cooldown_conf *c, int64_t now_ms)
+{
+    int64_t most = now_ms + c->max_ms;
+    return in->own_until_ms <= now_ms ? 0 : in->own_until_ms < most ? in->own_until_ms : most;
+}
+
+static void restore_cell(struct health_endpoint *e, const struct saved_cell *in, int64_t now_ms)
+{
+    struct cells *cells = &e->state.cells;
+    health_cells_room(e);
+    struct cell *c = cells_make(cells, str_c(in->family), now_ms);
+    if (!c)
+        return;
+    restore_breaker(&c->breaker, &e->conf.breaker, in, now_ms);
+    c->cooldown.own_until_ms = own_end(in, &e->conf.cooldown, now_ms);
+    c->served_ms = in->served_ms < now_ms ? in->served_ms : now_ms;
+    if (c->breaker.state != BREAKER_CLOSED)
+        c->row_ms = c->opened_ms = c->breaker.since_ms;
+    memcpy(c->model, in->model, sizeof c->model);
+    if (c->model[0] && now_ms - c->served_ms < CELLS_DAY_MS)
+        cells_restore_name(cells, str_c(c->model), c->served_ms);
+}
+
+void health_restore_cells(struct health *h, const struct saved_cell *in, size_t n, int64_t now_ms)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct health_endpoint *e = health_by_id(h, str_c(in[i].id));
+        if (!e)
+            continue;
+        if (in[i].family[0]) {
+            restore_cell(e, &in[i], now_ms);
+            continue;
+        }
+        restore_breaker(&e->state.breaker, &e->conf.breaker, &in[i], now_ms);
+        e->state.cooldown.own_until_ms = own_end(&in[i], &e->conf.cooldown, now_ms);
+        e->state.by_cells = in[i].by_cells;
+        e->state.by_cells_ms = now_ms;
+        if (e->state.cooldown.own_until_ms && e->state.health == EP_UNKNOWN)
+            e->state.health = EP_DEGRADED;
+        e->word = ep_word(&e->state, now_ms);
+        e->word_since_ms = 0;
+    }
+    health_again(h);
 }

@@ -6,6 +6,7 @@
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
 #include "common/ipc/ipc.h"
+#include "common/policy/endpoint/asked.h"
 #include "common/policy/endpoint/endpoint_word.h"
 #include "common/policy/poison.h"
 #include "supervisor/shared/places/offered.h"
@@ -40,10 +41,36 @@ struct health_failure {
     char reason[201];
 };
 
+/* The loan of a trial: that of an endpoint's breaker, or of a cell's. */
+struct health_loan {
+    char family[MODEL_NAME_MAX + 1]; /* of the cell; "": the endpoint's */
+    int slot; /* slot that the trial is lent to, until it has said how that ended, or HEALTH_NONE */
+    uint64_t seq; /* seq of that loan */
+    int64_t since_ms;
+    bool recalled;           /* TRIAL_RECALL was sent */
+    bool asks[HEALTH_SLOTS]; /* workers that have sent TRIAL_ASK */
+    unsigned last_asker;
+    unsigned asks_afar; /* slot, at the predecessor, of its worker that asked last */
+};
+
+/* A cell of which there is something to say. */
+struct health_cell {
+    struct health_cell *next; /* of the same endpoint; NULL: the last one */
+    struct health_loan loan;
+    struct ipc_cell sent; /* as last sent; its texts are those of the loan and the endpoint */
+};
+
+/* What MODELS said last. */
+struct health_models {
+    uint64_t families[CELLS_SERVED], names[CELLS_NAMES];
+    uint32_t nfamilies, nnames;
+};
+
 struct health_endpoint {
     char id[9];
     char *name;
     struct ep_state state;
+    struct ep_conf conf;   /* of the configuration, with what is of this endpoint alone */
     enum ep_word word;     /* of the state, as of the last look at it */
     int64_t word_since_ms; /* since when; 0: not known */
     struct health_failure last_failure;
@@ -52,21 +79,15 @@ struct health_endpoint {
     uint32_t got_sent;    /* places lent to this supervisor so far, as last sent to the successor
                              (UP_PLACES.got) */
     bool place_asked;     /* UP_WANT was sent to the successor and is not answered by UP_LEND yet */
-    int trial_slot;       /* slot that the trial is lent to, until it has said how that ended, or
-                             HEALTH_NONE */
-    uint64_t trial_seq;   /* seq of that loan of the trial */
-    int64_t trial_since_ms;
-    bool trial_recalled;     /* TRIAL_RECALL was sent */
-    bool asks[HEALTH_SLOTS]; /* workers that have sent TRIAL_ASK */
-    unsigned last_asker;
-    unsigned asks_afar; /* slot, at the predecessor, of its worker that asked last */
-    int verify_slot;    /* slot that verifies the endpoint, or HEALTH_NONE */
+    struct health_loan loan;   /* the trial of its breaker */
+    struct health_cell *cells; /* those that workers are told of, or with a trial lent */
+    int verify_slot;           /* slot that verifies the endpoint, or HEALTH_NONE */
     uint64_t verify_seq;
     char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
     bool touched;                  /* an event of the endpoint came since the last health_run */
-    struct ipc_endpoint sent;      /* as last sent to the workers; blocks: in sent_blocks */
-    char sent_blocks[IPC_BLOCKS_MAX];
+    struct health_models models_sent;
+    struct ipc_endpoint sent; /* as last sent to the workers */
 };
 
 struct health {
@@ -84,12 +105,14 @@ struct health {
     unsigned nup;
     unsigned turn;          /* slot that next_worker gave last */
     struct offered offered; /* in the order of v; usable: ep_usable, as last seen */
-    bool usable_changed;    /* some `usable` has changed, so that another may be the last one */
-    bool touched;           /* an event came since the last health_run */
-    bool operator_acted;    /* an operator has acted on an endpoint since this was cleared */
-    bool frozen;            /* another supervisor decides (health_freeze) */
-    bool overruled;         /* the workers get endpoints' states from another supervisor alone */
-    int64_t next_ms;        /* result of the last health_run for health_next */
+    struct asked asked;     /* the models that requests ask for */
+    bool usable_changed; /* some `usable` or model asked for has changed, so that another may be the
+                            last one */
+    bool touched;        /* an event came since the last health_run */
+    bool operator_acted; /* an operator has acted on an endpoint since this was cleared */
+    bool frozen;         /* another supervisor decides (health_freeze) */
+    bool overruled;      /* the workers get endpoints' states from another supervisor alone */
+    int64_t next_ms;     /* result of the last health_run for health_next */
 };
 
 /* The endpoint of that id, else of that name; NULL: none. Valid until the next health_conf. */

@@ -1,10 +1,10 @@
-/* offered: the models that the endpoints of a configuration offer, for policy/endpoint/offers.h. */
+/* offered: the models that the endpoints of a configuration offer, for offers.h. */
 #ifndef QCC_SUPERVISOR_SHARED_PLACES_OFFERED_H
 #define QCC_SUPERVISOR_SHARED_PLACES_OFFERED_H
 
 #include "common/base/base.h"
 #include "common/conf/conf.h"
-#include "common/policy/endpoint/offers.h"
+#include "supervisor/shared/places/offers.h"
 
 /* Zero bytes: of no endpoint. */
 struct offered {

@@ -30,6 +30,7 @@ void places_depart(struct places *p)
 {
     for (size_t i = 0; i < p->n; i++)
         p->v[i] = (struct place_holder){.lent = p->v[i].lent, .afar = p->v[i].afar};
+    p->dry = false;
 }
 
 uint64_t places_lent(const struct places *p)
@@ -73,8 +74,37 @@ static void recall(struct places *p, struct place_holder *h, places_send *send, 
     send(arg, (unsigned)(h - p->v), 0, true, false);
 }
 
+/* Whether every place is with a worker that gives it back as soon as it is idle. */
+static bool all_come_back(const struct places *p)
+{
+    bool all = p->elsewhere == 0 && !p->frozen;
+    for (size_t i = 0; i < p->n; i++)
+        all &= p->v[i].lent == 0 || (p->v[i].recalled && !p->v[i].afar);
+    return all;
+}
+
+/* All workers are told that no place is unused. */
+static void run_dry(struct places *p, places_send *send, void *arg)
+{
+    p->dry = true;
+    for (size_t i = 0; i < p->n; i++)
+        p->v[i].none_sent |= p->v[i].wants && !p->v[i].afar;
+    send(arg, PLACES_ALL, 0, false, true);
+}
+
+/* All workers are told that there are unused places, and may keep theirs again. */
+static void flow_again(struct places *p, places_send *send, void *arg)
+{
+    p->dry = false;
+    for (size_t i = 0; i < p->n; i++) {
+        p->v[i].recalled &= p->v[i].afar;
+        p->v[i].none_sent = false;
+    }
+    send(arg, PLACES_ALL, 0, false, false);
+}
+
 /* No place is free: recalls idle places, and when all holders have answered, sends `none` to those
- * that wait. */
+ * that wait, or to all. */
 static void call_back(struct places *p, places_send *send, void *arg)
 {
     bool due = false;
@@ -84,6 +114,8 @@ static void call_back(struct places *p, places_send *send, void *arg)
             recall(p, h, send, arg);
         due |= h->answer_due;
     }
+    if (!due && !p->dry && all_come_back(p))
+        run_dry(p, send, arg);
     for (size_t i = 0; i < p->n && !due; i++) {
         struct place_holder *h = &p->v[i];
         if (h->wants && !h->none_sent) {
@@ -110,10 +142,17 @@ static void serve(struct places *p, places_send *send, void *arg)
         h->lent++;
         p->given += h->afar;
         h->wants = h->none_sent = false;
-        h->recalled = others || p->frozen; /* the worker gives it back as soon as it is idle */
+        h->recalled =
+            others || p->dry || p->frozen; /* the worker gives it back as soon as it is idle */
         send(arg, (unsigned)(h - p->v), 1, h->recalled, false);
     }
     call_back(p, send, arg);
+}
+
+static void recall_all(struct places *p, places_send *send, void *arg)
+{
+    for (size_t i = 0; i < p->n; i++)
+        recall(p, &p->v[i], send, arg);
 }
 
 /* Lends the places that have become free. While frozen, free places that no holder waits for are
@@ -123,16 +162,15 @@ static void settle(struct places *p, places_send *send, void *arg)
     serve(p, send, arg);
     if (p->frozen)
         p->ceiling = places_lent(p);
-}
-
-static void recall_all(struct places *p, places_send *send, void *arg)
-{
-    for (size_t i = 0; i < p->n; i++)
-        recall(p, &p->v[i], send, arg);
+    if (p->dry && places_lent(p) < p->total)
+        flow_again(p, send, arg);
+    else if (p->dry)
+        recall_all(p, send, arg); /* from who has reported more than was lent */
 }
 
 void places_limit(struct places *p, uint32_t total, places_send *send, void *arg)
 {
+    p->dry &= total == p->total; /* workers forget it with the old limit */
     p->total = total;
     if (total && places_lent(p) > total)
         recall_all(p, send, arg);
@@ -192,6 +230,8 @@ void places_wanted_elsewhere(struct places *p, unsigned slot, int64_t now_ms, pl
 
 void places_freeze(struct places *p, bool on, places_send *send, void *arg)
 {
+    if (p->dry)
+        flow_again(p, send, arg);
     p->frozen = on;
     p->got = 0;
     p->ceiling = places_lent(p);

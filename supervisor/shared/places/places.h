@@ -4,11 +4,17 @@
  * limit was lowered meanwhile: then nothing is lent until enough have come back.
  *
  * Fair over all workers: when workers want more than there are, each place that becomes free comes
- * back and goes to the worker with the request that has waited longest. */
+ * back and goes to the worker with the request that has waited longest.
+ *
+ * Dry: it is known that no place is unused anywhere, as all are lent and every holder gives back at
+ * once what becomes idle. All workers are told, those that did not ask too, so that their requests
+ * pass the endpoint over; and told again when a place comes back that nobody waits for. */
 #ifndef QCC_SUPERVISOR_SHARED_PLACES_PLACES_H
 #define QCC_SUPERVISOR_SHARED_PLACES_PLACES_H
 
 #include "common/base/base.h"
+
+#include <limits.h>
 
 /* One worker, by its slot, or the other supervisor of an upgrade. */
 struct place_holder {
@@ -28,13 +34,17 @@ struct places {
     uint32_t elsewhere; /* places held by workers of the predecessor during an upgrade */
     uint32_t given;     /* places lent to the predecessor so far */
     uint32_t got;       /* places that the successor has lent to this supervisor so far */
+    bool dry;           /* all workers were told that no place is unused */
     bool frozen;        /* the successor owns them: one that comes back is lent at once or lost */
     uint64_t ceiling;   /* while frozen: bound of the places lent, raised by the successor alone */
     struct place_holder *v;
     size_t n;
 };
 
-/* Sends LEND to a worker; the arguments are its fields. */
+/* In place of a slot's number: all workers. */
+#define PLACES_ALL UINT_MAX
+
+/* Sends LEND to a worker, or to all; the arguments are its fields. */
 typedef void places_send(void *arg, unsigned slot, uint32_t n, bool recall, bool none);
 
 /* Frees all; p is then as zero bytes. */

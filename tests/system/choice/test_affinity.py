@@ -249,15 +249,15 @@ def test_failure_unbinds_and_the_next_success_binds(many, upstream):
 
 
 def test_an_open_breaker_frees_its_conversations(many, upstream):
-    """The moment it opens, on all workers; what has gone does not come back when it closes."""
+    """That of its model, the moment it opens, on all workers; what has gone does not come back when it closes."""
     q = many({"breaker": {"failure_threshold": 2, "open_duration": "3s"}})
     at = moved(upstream, q, 12)
     behave(upstream, "a", "status=500")
     fresh = iter(range(10**6))
-    until(lambda: where(q, "other%d" % next(fresh)) and q.count("endpoint a: breaker closed -> open"), "it to open", step=0)
+    until(lambda: where(q, "other%d" % next(fresh)) and q.count("endpoint a: m: breaker closed -> open"), "it to open", step=0)
     behave(upstream, "a", "")
     now = {c: where(q, c) for c in at}
-    assert q.count("endpoint a: breaker open -> half_open") or "a" not in now.values()
+    assert q.count("endpoint a: m: breaker open -> half_open") or "a" not in now.values()
     until(lambda: where(q, "another%d" % next(fresh)) == "a", "it to be well again", step=0)
     same(q, now)
 

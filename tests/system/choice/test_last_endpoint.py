@@ -67,6 +67,12 @@ def known(q, name, **what):
     until(lambda: all(endpoint_of(q, name)[k] == v for k, v in what.items()), "%s of %s" % (what, name))
 
 
+def cools(q, name):
+    """By its own word, for all models or for some."""
+    e = endpoint_of(q, name)
+    return e["cooldown_own_word"] or any(c["own_word"] for c in e["cells"])
+
+
 def put_out(q, how, a, b):
     """b is out in a way that leaves it enabled and out of the queue."""
     if how == "draining":
@@ -76,7 +82,7 @@ def put_out(q, how, a, b):
     a_was, a.how = a.how, error(529, "overloaded_error")
     if how == "cooling":
         b.how = error(429, "rate_limit_error", headers=["retry-after: 3000"])
-        until(lambda: ask(q) and endpoint_of(q, "b")["cooldown_own_word"], "b to cool")
+        until(lambda: ask(q) and cools(q, "b"), "b to cool")
     else:
         b.how = None
         until(lambda: ask(q) and endpoint_of(q, "b")["breaker"]["state"] == "open", "b's breaker to open")
@@ -109,20 +115,28 @@ def test_a_page_of_the_only_usable_one_does_not_queue_it(pair, how):
     assert q.count("endpoint a: failure queue out -> queued") == 0
 
 
-def test_the_last_one_for_a_model(raw, qcc):
-    """a alone offers claude-opus-*; that b is usable does not help those who ask for it."""
+def own_models(raw, qcc, config=None):
+    """a alone offers claude-opus-*; both offer m."""
     a, b = Site(raw, "a", 1), Site(raw, "b", 2)
     a.endpoint["models"] = {"allow": ["claude-opus-*", "m"]}
     b.endpoint["models"] = {"allow": ["claude-haiku-*"], "map": {"m": "n"}}
     q = qcc({"endpoints": [a.endpoint, b.endpoint], "balance": {"strategy": "priority_failover"},
-             "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 1}})
+             "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 1},
+             "failure_queue": {"verify_interval": "1h"}, **(config or {})})
+    return a, b, q
+
+
+def test_the_last_one_for_a_model_asked_for(raw, qcc):
+    """That b is usable does not help those who ask for claude-opus-4."""
+    a, b, q = own_models(raw, qcc)
+    assert ask(q, "claude-opus-4") == "a"
     a.how = PAGE
     assert ask(q) == "b"
     q.wait_log("endpoint a: health \\w+ -> unhealthy: the last one: still in service")
     a.how = reply(MESSAGE)
     assert q.count("endpoint a: failure queue out -> queued") == 0
     assert ask(q, "claude-opus-4") == "a" and ask(q, "claude-haiku-4") == "b"
-    # nobody needs it any more: what it offers is offered by b
+    # it is no longer offered anywhere
     a.endpoint["models"] = {"allow": ["m"]}
     q.reload({"endpoints": [a.endpoint, b.endpoint]})
     a.how = PAGE
@@ -133,6 +147,55 @@ def test_the_last_one_for_a_model(raw, qcc):
     q.reload({"endpoints": [a.endpoint, b.endpoint]})
     q.wait_log("endpoint a: failure queue out of reach -> in reach: no other is usable for its models")
     until(lambda: ask(q, "claude-opus-4") == "a", "a to be asked")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_model_that_nobody_asks_for_spares_nobody(raw, qcc, workers):
+    """The first that asks for it is served, at whatever worker."""
+    a, b, q = own_models(raw, qcc, {"workers": workers})
+    a.how = PAGE
+    assert ask(q) == "b"
+    q.wait_log("endpoint a: failure queue out -> queued")
+    a.how = reply(MESSAGE)
+    assert ask(q) == "b"
+    assert ask(q, "claude-opus-4") == "a"
+    assert q.count("endpoint a: failure queue out of reach -> in reach: no other is usable for its models") == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ready_for_what_is_asked_for(raw, qcc, workers):
+    """One model that would be served is enough; one that nobody asks for does not count."""
+    a, b, q = own_models(raw, qcc, {"workers": workers,
+                                    "breaker": {"failure_threshold": 1, "open_duration": "1h", "max_open_duration": "1h"}})
+
+    def ready():
+        return q.get("/readyz", port=q.admin_port)[0] == 200
+
+    assert ready()  # nothing was asked for
+    assert ask(q, "claude-opus-4") == "a"
+    a.how = None
+    ask(q, "claude-opus-4")
+    known(q, "a", tier="circuit_open")
+    assert b.endpoint and not ready()  # b is well, and nobody wants what it has
+    assert ask(q, "claude-haiku-4") == "b"
+    until(ready, "what b has to be asked for")
+
+
+def test_ready_for_what_is_asked_for_by_family(raw, qcc):
+    """The cell of the only family that is asked for is open; that others would be served does not count."""
+    a = Site(raw, "a", 1)
+    q = qcc({"workers": 1, "endpoints": [a.endpoint], "retry": {"max_attempts_per_endpoint": 1},
+             "breaker": {"failure_threshold": 1, "open_duration": "1h", "max_open_duration": "1h"}})
+
+    def ready():
+        return q.get("/readyz", port=q.admin_port)[0] == 200
+
+    assert ask(q, "claude-opus-4") == "a" and ready()
+    a.how = error(529, "overloaded_error")
+    assert ask(q, "claude-opus-4") == 529
+    until(lambda: not ready(), "opus to be out")
+    a.how = reply(MESSAGE)
+    assert ask(q, "claude-haiku-4") == "a" and ready()
 
 
 @pytest.mark.parametrize("how", OUT + ["disabled"])
@@ -196,7 +259,7 @@ def test_spared_and_queued_when_the_others_cooldown_is_over(pair):
     a, b, q = pair({"failure_queue": {"verify_interval": "1h"}})
     a.how, b.how = error(529, "overloaded_error"), error(429, "rate_limit_error", headers=["retry-after: 2"])
     assert ask(q) == 429
-    known(q, "b", cooldown_own_word=True)
+    until(lambda: cools(q, "b"), "b to cool")
     a.how = PAGE
     ask(q)
     q.wait_log("endpoint a: health \\w+ -> unhealthy: the last one: still in service")

@@ -167,8 +167,7 @@ def test_when_all_are_full_a_trial_comes_before_waiting(qcc, slow, client):
              "affinity": {"enabled": False}})
     b.statuses = [500]
     until(lambda: client(q).ask().status == 200 and not b.statuses, "the failure of b")
-    until(lambda: [e["breaker"]["state"] for e in q.ctl_json("endpoints")["endpoints"] if e["name"] == "b"] == ["open"],
-          "the open breaker")
+    until(lambda: q.count("breaker closed -> open"), "the open breaker")
     a.seconds = 2.0
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         busy = pool.submit(lambda: client(q).ask())
@@ -192,7 +191,6 @@ def test_all_full_is_503_after_a_second(qcc, slow, client):
 
 
 def test_a_second_opinion_waits_for_a_place(qcc, slow, client):
-    """And when none comes the refusal goes back."""
     a, b = slow("a", priority=1), slow("b", priority=2, max_concurrent=1)
     q = qcc({"workers": 1, "balance": {"strategy": "priority_failover"}, "endpoints": [a.endpoint, b.endpoint],
              "retry": {"max_wait": "20s"}})
@@ -206,6 +204,20 @@ def test_a_second_opinion_waits_for_a_place(qcc, slow, client):
         assert (r.status, r.header("x-qcc-endpoint")) == (200, "b")
         assert busy.result().header("x-qcc-endpoint") == "b"
     assert b.most == 1 and b.served == 2
+
+
+def test_a_refusal_goes_back_when_no_place_for_another_opinion_comes(qcc, slow, client):
+    a, b = slow("a", priority=1), slow("b", 6.0, priority=2, max_concurrent=1)
+    q = qcc({"workers": 1, "balance": {"strategy": "priority_failover"}, "endpoints": [a.endpoint, b.endpoint]})
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        a.statuses = [500, 500]
+        busy = pool.submit(lambda: client(q).ask())
+        until(lambda: b.now == 1, "b's place to be taken")
+        a.statuses = [400]
+        r = client(q).ask()
+        assert b.now == 1, "it came after the place was free"
+        assert (r.status, r.header("x-qcc-endpoint")) == (400, "a")
+        assert busy.result().header("x-qcc-endpoint") == "b"
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

@@ -14,16 +14,17 @@ from client import BODY, Client
 from house import (answer, ask, broken, connect_ok, crowd, house, open_exactly, seconds_between, seconds_between_nth,
                    sites, slowly, went)
 from qcc import PATIENCE, until
-from upstream import error
+from upstream import error, reply
 
 HALF = {"breaker": {"open_duration": "400ms"}}
+BUSY = reply(b"<html>busy</html>", 503, type="text/html")  # a page concerns the endpoint, not a model
 
 
 def test_one_trial_over_all_workers_and_the_duration_doubles(house, sites):
     a, b = sites("ab")
     q = house([a, b], HALF)
     at = open_exactly(q, a)
-    a.how = slowly(error(503), 0.5)
+    a.how = slowly(BUSY, 0.5)
     for turn in (1, 2):
         q.wait_log("endpoint a: breaker open -> half_open", turn)
         a.peak = 0
@@ -98,7 +99,7 @@ def test_last_resort_one_at_a_time(house, sites):
     assert went(q, 3) == [502, 502, 502]
     q.wait_log("endpoint a: breaker closed -> open")
     at, a.peak = a.n, 0
-    a.how = slowly(error(503), 0.1)
+    a.how = slowly(BUSY, 0.1)
     statuses = [r.status for r in crowd(q, 10)]
     assert set(statuses) == {503} and a.peak == 1
     assert a.n == at + 10  # each had its turn within two seconds

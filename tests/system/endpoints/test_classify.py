@@ -82,6 +82,26 @@ def test_no_endpoint_is_disabled_without_cause(judged):
     assert not lost, show(lost)
 
 
+def test_scope(judged):
+    """What needs no reading of words: each verdict says what it concerns."""
+    wrong = [(r, v) for r, v in judged
+             if v["scope"] not in ("request", "conversation", "feature", "name", "model", "endpoint")
+             or (v["class"] == "auth" and v["scope"] != "endpoint")
+             or (v["class"] != "permanent" and v["scope"] in ("conversation", "feature", "name"))
+             or (r["kind"] == "sse_error" and v["class"] in ("transient", "unknown") and v["scope"] != "model")]
+    assert not wrong, [(r["id"], v) for r, v in wrong]
+
+
+def test_the_model_asked_for_is_looked_for():
+    body = '{"error":{"message":"your account is limited: k2-thinking","type":"rate_limit_error"}}'
+    line = {"kind": "http", "status": 429, "headers": {}, "body": body}
+    lines = [json.dumps(dict(line, id=1, model="moonshot/k2-thinking")), json.dumps(dict(line, id=2)),
+             json.dumps(dict(line, id=3, model=7))]
+    status, verdicts, _ = classify(lines)
+    assert status == 0
+    assert [v["scope"] for v in verdicts] == ["model", "endpoint", "endpoint"]
+
+
 def test_lines_that_cannot_be_read():
     status, verdicts, words = classify([
         '{"id":1,"kind":"http","status":429,"headers":{"retry-after":"7"},"body":""}', "{", "[]", "",

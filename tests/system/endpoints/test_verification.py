@@ -99,7 +99,7 @@ def test_verification_has_a_time(house, sites):
     q = house([a, b], {"failure_queue": {"probe_timeout": "200ms"}})
     a.how = lambda peer, r: page(peer, r) if QUESTION not in r.body else peer.wait_gone()
     assert went(q) == ["b"]
-    q.wait_log("endpoint a: verification 1 failed: no answer within failure_queue.probe_timeout")
+    q.wait_log("endpoint a: verification [01] failed: no answer within failure_queue.probe_timeout")
 
 
 def test_each_verification_has_its_code(house, sites):

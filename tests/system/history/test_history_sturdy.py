@@ -9,7 +9,7 @@ import pytest
 
 from admin import call, get, send
 from control import done
-from qcc import BUILD, until
+from qcc import BUILD, ROOT, until
 from test_history import history, kept, rows, stored  # noqa: F401
 from test_reply_usage import FIRST, whole
 from upstream import reply

@@ -51,7 +51,9 @@ def test_rooms_are_all_named():
     text = text.split("<!-- rooms: printed by make rooms -->\n", 1)[1].split("<!-- end of rooms -->", 1)[0]
     named = {}
     for part, rooms in re.findall(r"^\*\*(\w+)\*\*\n\n((?:- .*\n)+)", text, re.M):
-        named[part] = set(re.findall(r"^- `([^`]+)`: .", rooms, re.M))
+        named[part] = set()
+        for name, within in re.findall(r"^- `([^`]+)`: .+?(?: \(in it (.+)\))?$", rooms, re.M):
+            named[part] |= {name, *(f"{name}/{r}" for r in re.findall(r"`([^`]+)`", within))}
     assert set(named) == set(PARTS)
     for part in PARTS:
         folders = {os.path.relpath(at, ROOT / part) for at, _, files in os.walk(ROOT / part)

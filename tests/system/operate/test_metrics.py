@@ -286,7 +286,7 @@ def test_breakers_and_verifications(qcc, upstream, client):
     q = qcc({"endpoints": sites(upstream), "breaker": {"failure_threshold": 1},
              "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 1}})
     client(q).ask()
-    behave(upstream, "a", "status=503")
+    behave(upstream, "a", "status=503,type=text/html,body=%3Chtml%3E")  # a page concerns the endpoint
     until(lambda: client(q).ask().status == 200 and scrape(q).get("qcc_breaker_opened_total", endpoint="a"), "the breaker")
     s = seen(q, lambda s: s.get("qcc_charged_failures_total", endpoint="a") >= 1, "the worker's count")
     assert s.get("qcc_endpoint_breaker_state", endpoint="a") == 2 and s.get("qcc_endpoint_tier", endpoint="a") == 3

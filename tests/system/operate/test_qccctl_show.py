@@ -131,7 +131,7 @@ def test_requests_and_why(qcc, upstream):
     assert [s[2] for s in chosen] == ["refused", "limited", "good"]
     attempts = [s for s in steps if "attempt" in s]
     assert [s[2] for s in attempts] == ["refused", "limited", "good"]
-    assert attempts[0][3].startswith("transient, connection refused, fault endpoint, took")
+    assert attempts[0][3].startswith("transient, connection refused, fault endpoint, scope endpoint, took")
     assert attempts[1][3].startswith("rate_limit, status 429,") and attempts[2][3].startswith("ok, status 200, took")
     skipped = [s[-2:] for s in steps if "skipped" in s]
     for endpoint, reason in (

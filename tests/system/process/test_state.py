@@ -55,8 +55,8 @@ def aside(folder, name="state"):
 def test_the_folder_is_made_and_ours_alone(lasting, folder):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert lasting.stop() == 0
-    assert sorted(p.name for p in folder.iterdir()) == ["history.db", "lock", "secret", "state"]
-    for name in ("history.db", "secret", "state"):
+    assert sorted(p.name for p in folder.iterdir()) == ["cells", "history.db", "lock", "secret", "state"]
+    for name in ("cells", "history.db", "secret", "state"):
         assert (folder / name).stat().st_mode & 0o777 == 0o600
     assert (folder / "secret").stat().st_size == 32
     lasting.assert_sane()
@@ -113,7 +113,7 @@ def damage_body(b):
     (damage_cut, "is cut"),
     (damage_bit, "is damaged"),
     (damage_version(0), "is of version 0"),
-    (damage_version(3), "is of version 3"),
+    (damage_version(4), "is of version 4"),
     (damage_body, "is malformed"),
     (lambda b: b"", "is cut"),
     (lambda b: b"something else entirely" * 10, "is not a state file of QCC"),
@@ -273,15 +273,15 @@ def with_many(qcc, upstream, folder):
     old = (folder / "state").read_bytes()
     body = old[56:]
     block = body.rindex(b"\xc4\x18")  # bin8 of one record
-    record = body[block + 2 :]
-    assert len(record) == 24 and body[block - 1] == 0x91
+    record = body[block + 2 : -1]
+    assert len(record) == 24 and body[block - 1] == 0x91 and body[-1] == 0x90  # no marks
     blocks, left = [], number
     while left:
         n = min(left, 2048)
         raw = b"".join(struct.pack(">QQ", left - i, 7) + record[16:] for i in range(n))
         blocks.append(struct.pack(">BI", 0xC6, len(raw)) + raw)
         left -= n
-    new = body[: block - 1] + struct.pack(">BI", 0xDD, len(blocks)) + b"".join(blocks)
+    new = body[: block - 1] + struct.pack(">BI", 0xDD, len(blocks)) + b"".join(blocks) + body[-1:]
     (folder / "state").write_bytes(old[:16] + struct.pack(">Q", len(new)) +
                                    hashlib.sha256(new).digest() + new)
     again(q)
@@ -389,7 +389,7 @@ def test_a_queued_endpoint_is_verified_first_thing(two, upstream, kill):
 
 def test_a_file_of_version_1_is_taken_up(two, folder):
     """As QCC before version 2 of the file wrote it: an endpoint ended with its counters."""
-    q = two("status=500")
+    q = two("body=%3Chtml%3E,type=text/html,status=200")
     ids = {name: endpoint_of(q, name)["id"] for name in "ab"}
     assert q.stop() == 0
     counters = b"\xdc\x00\x10" + b"\x00" * 16

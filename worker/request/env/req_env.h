@@ -11,6 +11,7 @@
 struct binding_replica;
 struct conf;
 struct counters;
+struct demand;
 struct feed;
 struct http_head;
 struct loans;
@@ -26,6 +27,7 @@ struct req_env {
     struct conf *conf; /* in force; changes with each CONF */
     struct replica *replica;
     struct loans *loans;
+    struct demand *demand;
     struct binding_replica *binding;
     struct counters *counters;
     struct recent_ring *recent_ring;

@@ -17,11 +17,11 @@ static void there_and_back(void **state)
                              STR("standard"), STR("fast"), STR("us")},
                         u;
     recent_put(&r, &t);
-    struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, 429, 3, 12, 7000,
+    struct recent_attempt a = {OUTCOME_RATE_LIMIT, FAULT_ENDPOINT, SCOPE_MODEL, 429, 3, 12, 7000,
                                STR("a"),           STR("429")},
                           x;
-    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE,     200,      15,
-                               340,        RECENT_UNKNOWN, STR("b"), STR("")};
+    struct recent_attempt b = {OUTCOME_OK, FAULT_NONE,     SCOPE_NONE, 200,    15,
+                               340,        RECENT_UNKNOWN, STR("b"),   STR("")};
     assert_true(recent_put_attempt(&r, &a) && recent_put_attempt(&r, &b));
     size_t at;
     assert_true(recent_get(&r, &u, &at));
@@ -31,8 +31,10 @@ static void there_and_back(void **state)
     assert_int_equal(r.listed, 2);
     assert_true(recent_get_attempt(&r, &at, &x));
     assert_true(x.cls == a.cls && x.status == 429 && x.ms == 12 && str_eq(x.reason, a.reason));
-    assert_true(x.fault == FAULT_ENDPOINT && x.at_ms == 3 && x.retry_after_ms == 7000);
+    assert_true(x.fault == FAULT_ENDPOINT && x.scope == SCOPE_MODEL && x.at_ms == 3 &&
+                x.retry_after_ms == 7000);
     assert_true(recent_get_attempt(&r, &at, &x));
+    assert_true(x.scope == SCOPE_NONE);
     assert_true(x.cls == OUTCOME_OK && str_eq(x.endpoint, b.endpoint) && x.reason.n == 0);
     assert_false(recent_get_attempt(&r, &at, &x));
 }
@@ -46,7 +48,9 @@ static void long_texts_are_cut(void **state)
     struct recent_record r = {0};
     struct recent_texts t = {l, l, l, l, l, l, l, l, l, l, l};
     recent_put(&r, &t);
-    struct recent_attempt a = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, 503, 0, 1, 0, l, l}, x;
+    struct recent_attempt
+        a = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, SCOPE_ENDPOINT, 503, 0, 1, 0, l, l},
+        x;
     unsigned n = 0;
     while (recent_put_attempt(&r, &a))
         n++;

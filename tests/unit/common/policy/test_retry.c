@@ -93,7 +93,9 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
                    .self = case_flag(l, "self"),
                    .busy = (uint32_t)case_number(l, "busy", 0),
                    .cool_ms = case_number(l, "cool", -1)},
+        .marked = case_flag(l, "marked"),
         .first_no_opinion = case_flag(l, "first_page"),
+        .first_marked = case_flag(l, "first_marked"),
         .opinion = case_flag(l, "opinion") ? RETRY_OPINION_OPEN : RETRY_OPINION_NONE,
         .elapsed_ms = case_number(l, "elapsed", 0),
         .waited_ms = case_number(l, "waited", 0),
@@ -118,7 +120,7 @@ static void do_final(struct world *w, const struct case_line *l, char out[static
         s.end = (enum sel_end)case_choice(l, end, ends, COUNT_OF(ends));
     struct retry_final f;
     retry_final(&w->conf, w->fails, w->n, (int)case_number(l, "first", -1), end ? &s : NULL,
-                case_number(l, "cool", -1), &f);
+                case_number(l, "cool", -1), case_number(l, "cool_unmarked", -1), &f);
     char after[24] = "", at[24] = "";
     if (f.retry_after_s)
         snprintf(after, sizeof after, "after=%u", f.retry_after_s);
@@ -156,6 +158,7 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
             .status = (uint32_t)case_number(l, "status", 0),
             .retry_after_ms = case_number(l, "after", -1),
             .kept = case_value(l, "status") && !case_flag(l, "lost"),
+            .marked = case_flag(l, "marked"),
         };
     } else if (strcmp(verb, "final") == 0) {
         do_final(w, l, out);

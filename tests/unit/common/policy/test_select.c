@@ -80,6 +80,9 @@ static void do_ep(struct world *w, const struct case_line *l)
         .tried = case_flag(l, "tried"),
         .used_up = case_flag(l, "used_up"),
         .refused = case_flag(l, "refused"),
+        .marked = case_flag(l, "marked") ? 1 + MARK_BETA : 0,
+        .cell_tier = case_flag(l, "cell_tier"),
+        .cell_cools = case_flag(l, "cell_cools"),
     };
 }
 
@@ -108,6 +111,7 @@ static void case_line_done(void *ctx, const struct case_line *l, char out[static
 {
     static const char *const bounds[] = {"", " bound", " spared", " left"};
     struct world *w = ctx;
+    char text[SEL_SKIP_TEXT];
     const char *verb = l->word[0];
     size_t at = 0;
     if (strcmp(verb, "case") == 0) {
@@ -138,7 +142,7 @@ static void case_line_done(void *ctx, const struct case_line *l, char out[static
     } else if (strcmp(verb, "why") == 0) {
         for (size_t i = 0; i < w->n; i++)
             at += (size_t)snprintf(out + at, CASE_OUT - at, " %s:%s", w->names[i],
-                                   select_skip_text(w->why[i]));
+                                   select_skip_put(w->why[i], STR(""), text));
     } else {
         case_unknown(l);
     }
@@ -325,6 +329,7 @@ static void random_ep(struct rnd *rnd, struct sel_ep *e, int64_t *turn)
         .model_ok = (x >> 33) % 8 != 0,
         .tried = (x >> 36) % 5 == 0,
         .used_up = (x >> 39) % 6 == 0,
+        .marked = (x >> 42) % 4 == 0 ? 1 + MARK_TOOL : 0,
     };
 }
 
@@ -346,6 +351,8 @@ static bool better(const struct sel_conf *c, const struct sel_ep *e, const struc
         return e->trial == SEL_TRIAL_MINE;
     if (e->tried != taken->tried)
         return taken->tried;
+    if (!e->marked != !taken->marked)
+        return taken->marked;
     if (e->tier != taken->tier)
         return e->tier < taken->tier;
     if ((e->cooling_ms > 0) != (taken->cooling_ms > 0))
@@ -395,7 +402,8 @@ static void check_choice(const struct sel_conf *c, const struct sel_ep *eps, siz
                      taken->tier == SEL_CIRCUIT_OPEN && !mine ? SEL_NEED_TRIAL : SEL_CHOSEN);
     if (out->bound == SEL_BOUND_USED) {
         assert_int_equal(out->at, r->bound);
-        assert_true(taken->cooling_ms == 0 && taken->tier != SEL_CIRCUIT_OPEN && !taken->tried);
+        assert_true(taken->cooling_ms == 0 && taken->tier != SEL_CIRCUIT_OPEN && !taken->tried &&
+                    !taken->marked);
         return;
     }
     if (mine && r->may_try)
@@ -442,6 +450,29 @@ static void every_choice_keeps_the_order(void **state)
     }
 }
 
+/* ---- reasons */
+
+static void a_cells_reason_names_its_family(void **state)
+{
+    (void)state;
+    char text[SEL_SKIP_TEXT];
+    struct str opus = STR("claude-opus-4-8");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_COOLING_TOLD_NOTHING, opus, text),
+                        "opus: cooling");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_COOLING, opus, text),
+                        "opus: cooling by its own word");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_CIRCUIT, STR("glm-4.6"), text),
+                        "glm-4-6: circuit open");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_TRIAL_BUSY, opus, text),
+                        "opus: trial under way");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_TRIAL_NEEDED, opus, text),
+                        "opus: circuit open, trial needed");
+    assert_string_equal(select_skip_put(SEL_SKIP_CIRCUIT, opus, text), "circuit open");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_CIRCUIT, STR(""), text),
+                        "the model's circuit is open");
+    assert_string_equal(select_skip_put(SEL_SKIP__COUNT, opus, text), "?");
+}
+
 /* ---- what is left */
 
 static void others_are_counted_by_what_retry_wants_to_know(void **state)
@@ -465,6 +496,7 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     assert_int_equal(o.again, 1);
     assert_int_equal(o.again_full, 0);
     assert_int_equal(o.cool_ms, 700);
+    assert_int_equal(o.cool_unmarked_ms, 700);
     assert_true(o.self);
     eps[3].full = eps[4].full = true;
     eps[0].own_word = true;
@@ -474,6 +506,11 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     assert_int_equal(o.again, 0);
     assert_int_equal(o.again_full, 1);
     assert_int_equal(o.cool_ms, 300);
+    assert_int_equal(o.cool_unmarked_ms, 300);
+    eps[0].marked = true;
+    assert_int_equal(select_others(eps, 7, &r, 0).cool_unmarked_ms, 700);
+    eps[5].marked = true;
+    assert_int_equal(select_others(eps, 7, &r, 0).cool_unmarked_ms, -1);
     assert_false(o.self); /* it cools by its own word */
     o = select_others(eps, 1, &r, 0);
     assert_int_equal(o.untried + o.circuit + o.again + o.full + o.again_full, 0);
@@ -489,6 +526,7 @@ int main(void)
         cmocka_unit_test(workers_agree_and_only_the_lost_ones_move),
         cmocka_unit_test(more_weight_only_attracts),
         cmocka_unit_test(every_choice_keeps_the_order),
+        cmocka_unit_test(a_cells_reason_names_its_family),
         cmocka_unit_test(others_are_counted_by_what_retry_wants_to_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,11 +29,12 @@ struct reply {
     struct http_field f[FIELDS_MAX];
     size_t nf;
     int64_t now;
+    char model[128]; /* that the endpoint was asked for */
     struct buf body;
     bool begun;
 };
 
-static unsigned failed, ran;
+static unsigned failed, ran, scoped;
 
 static char *copy(const char *p, size_t n)
 {
@@ -111,6 +112,7 @@ static void expect(struct reply *r, char *line)
     struct arena a;
     arena_init(&a, 4 << 20);
     evidence_read(&ev, r->kind, r->status, r->f, r->nf, buf_view(&r->body), &a);
+    ev.model = str_c(r->model);
     classify(&ev, r->now, &v);
     ran++;
     char *save, *cls = strtok_r(line, " ", &save), *fault = strtok_r(NULL, " ", &save);
@@ -123,7 +125,10 @@ static void expect(struct reply *r, char *line)
             bad = bad || !v.about_model;
         else if (strcmp(word, "overloaded") == 0)
             bad = bad || !v.overloaded;
-        else if (strcmp(word, "unpaid") == 0)
+        else if (strncmp(word, "scope=", 6) == 0) {
+            scoped++;
+            bad = bad || strcmp(word + 6, scope_name(v.scope)) != 0;
+        } else if (strcmp(word, "unpaid") == 0)
             bad = bad || v.retry_after_ms != RETRY_UNPAID;
         else if (strcmp(word, "untold") == 0)
             bad = bad || v.retry_after_ms != RETRY_UNTOLD;
@@ -132,11 +137,11 @@ static void expect(struct reply *r, char *line)
     }
     bad = bad || !among(str_c(cls), str_c(outcome_name(v.cls))) ||
           !among(str_c(fault), str_c(fault_name(v.fault))) || !wait_fits(wait, v.retry_after_ms) ||
-          sure != v.beyond_doubt;
+          sure != v.beyond_doubt || v.scope == SCOPE_NONE;
     if (bad) {
         failed++;
-        print_error("%s: %s %s %lld ms [%s]%s%s%s\n", r->where, outcome_name(v.cls),
-                    fault_name(v.fault), (long long)v.retry_after_ms, v.rule,
+        print_error("%s: %s %s %lld ms scope=%s [%s]%s%s%s\n", r->where, outcome_name(v.cls),
+                    fault_name(v.fault), (long long)v.retry_after_ms, scope_name(v.scope), v.rule,
                     v.about_model ? " model" : "", v.beyond_doubt ? " sure" : "",
                     v.overloaded ? " overloaded" : "");
     }
@@ -162,6 +167,8 @@ static void read_case_line(struct reply *r, const char *file, char *line)
         r->kind = EVIDENCE_SSE_ERROR;
     } else if (strcmp(line, "bad200") == 0) {
         r->kind = EVIDENCE_BAD_200;
+    } else if (strncmp(line, "model ", 6) == 0) {
+        snprintf(r->model, sizeof r->model, "%.127s", line + 6);
     } else if (strncmp(line, "at ", 3) == 0) {
         assert_true(date_rfc3339(str_c(line + 3), &r->now));
     } else if ((colon = strstr(line, ": ")) && r->nf < FIELDS_MAX) {
@@ -198,6 +205,7 @@ static void cases(void **state)
     buf_free(&r.body);
     assert_int_equal(failed, 0);
     assert_true(ran > 500);
+    assert_true(scoped >= 120);
 }
 
 /* ---- the reader */

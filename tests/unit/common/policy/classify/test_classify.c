@@ -5,6 +5,7 @@
 #include "common/policy/classify/date.h"
 #include "common/policy/classify/retry_after.h"
 #include "common/policy/classify/words.h"
+#include "common/policy/model_name.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +30,10 @@ static void rows_are_sound(void **state)
             assert_int_equal(r->cls, OUTCOME_PERMANENT);
         if (r->cls == OUTCOME_AUTH || r->cls == OUTCOME_RATE_LIMIT)
             assert_int_equal(r->fault, FAULT_ENDPOINT);
+        /* A row's own scope is one that no verdict of its class and flags contradicts. */
+        assert_true(r->scope < SCOPE__COUNT);
+        if (r->scope != SCOPE_NONE)
+            assert_true(r->cls == OUTCOME_PERMANENT && !(r->flags & (FLAG_SURE | FLAG_MODEL)));
         /* Beyond doubt is the request's fault alone, and an unknown model is never that. */
         if (r->flags & FLAG_SURE)
             assert_true(r->fault == FAULT_REQUEST && !(r->flags & FLAG_MODEL));
@@ -101,6 +106,7 @@ static void every_status_has_a_class(void **state)
                     v.retry_after_ms == (status == 402 ? RETRY_UNPAID : RETRY_UNTOLD));
         assert_int_equal(v.overloaded, status == 529);
         assert_false(v.beyond_doubt);
+        assert_true(v.scope > SCOPE_NONE && v.scope < SCOPE__COUNT);
     }
 }
 
@@ -154,6 +160,90 @@ static void an_inner_status_stands_in(void **state)
     ev = (struct evidence){.kind = EVIDENCE_HTTP, .status = 500, .inner_status = 401, .json = true};
     classify(&ev, -1, &v);
     assert_int_equal(v.cls, OUTCOME_TRANSIENT);
+}
+
+/* ---- the scope */
+
+static enum scope scope_of(unsigned status, struct str model, struct str text)
+{
+    static struct evidence ev;
+    struct verdict v;
+    ev = (struct evidence){.kind = EVIDENCE_HTTP,
+                           .status = status,
+                           .json = true,
+                           .error_object = true,
+                           .ntext = 1,
+                           .model = model};
+    ev.text[0] = ev.bare[0] = text;
+    classify(&ev, -1, &v);
+    return v.scope;
+}
+
+/* A name counts as a whole word, in any case, with its vendor and without, and by its family. */
+static void models_are_found_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *text;
+        bool named;
+    } rows[] = {
+        {"claude-opus-4-8", "your account's limit for claude-opus-4-8", true},
+        {"claude-opus-4-8-20260101", "your account's limit for claude-opus-4-8", true},
+        {"us.anthropic.claude-opus-4-8-v1:0", "your account's limit for claude-opus-4-8", true},
+        {"CLAUDE-OPUS-4-8", "your account's limit for claude-opus-4-8", true},
+        {"claude-opus-4-8", "your account's opus limit", true},
+        {"", "your account's opus limit", true},
+        {"", "your account's fable limit", true},
+        {"z-ai/glm-4.6", "your account's limit: glm-4.6", true},
+        {"z-ai/GLM-4.6", "your account's limit: z-ai/glm-4.6", true},
+        {"big-one", "your account's limit for big-one", true},
+        {"big-one", "your account's limit for big-oneness", false},
+        {"big-one", "your account's limit for abig-one", false},
+        {"big-one", "your account's limit", false},
+        {"auto", "auto: your account's limit", false},
+        {"key", "limit of this key", false},
+        {"opus", "your account's opus limit", true},
+        {"", "your account's limit on gpt-4o", true},
+        {"", "your account's limit on gpt-", false},
+        {"", "your account's limit, claude-code too", false},
+        {"", "your account's limit. please use claude-haiku-4-5 now", false},
+        {"", "your account's limit. please use claude-haiku-4-5; opus is out", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        enum scope s = scope_of(429, str_c(rows[i].model), str_c(rows[i].text));
+        if (s != (rows[i].named ? SCOPE_MODEL : SCOPE_ENDPOINT))
+            fail_msg("%s: %s: %s", rows[i].model, rows[i].text, scope_name(s));
+    }
+    /* a name too long for any frame is not looked for */
+    static char name[MODEL_NAME_MAX + 1];
+    memset(name, '1', sizeof name);
+    struct str longest = str_make(name, MODEL_NAME_MAX), longer = str_make(name, sizeof name);
+    assert_int_equal(scope_of(403, longest, longest), SCOPE_NAME);
+    assert_int_equal(scope_of(403, longer, longer), SCOPE_FEATURE);
+}
+
+/* What a status means alone: without a body, and with an error in JSON. */
+static void statuses_have_a_scope(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned status;
+        enum scope empty, json;
+    } rows[] = {
+        {302, SCOPE_ENDPOINT, SCOPE_ENDPOINT}, {400, SCOPE_ENDPOINT, SCOPE_FEATURE},
+        {401, SCOPE_ENDPOINT, SCOPE_ENDPOINT}, {402, SCOPE_ENDPOINT, SCOPE_ENDPOINT},
+        {404, SCOPE_ENDPOINT, SCOPE_FEATURE},  {413, SCOPE_FEATURE, SCOPE_FEATURE},
+        {418, SCOPE_ENDPOINT, SCOPE_MODEL},    {429, SCOPE_MODEL, SCOPE_MODEL},
+        {431, SCOPE_REQUEST, SCOPE_FEATURE},   {500, SCOPE_ENDPOINT, SCOPE_MODEL},
+        {503, SCOPE_ENDPOINT, SCOPE_MODEL},    {529, SCOPE_MODEL, SCOPE_MODEL},
+        {204, SCOPE_MODEL, SCOPE_MODEL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        enum scope empty = of_status(EVIDENCE_HTTP, rows[i].status).scope;
+        enum scope json = scope_of(rows[i].status, STR(""), STR("no"));
+        if (empty != rows[i].empty || json != rows[i].json)
+            fail_msg("%u: %s, %s", rows[i].status, scope_name(empty), scope_name(json));
+    }
 }
 
 /* ---- words */
@@ -387,7 +477,7 @@ static void net_faults(void **state)
     (void)state;
     for (int n = 0; n < NET__COUNT; n++) {
         struct verdict v;
-        classify_net((enum net_fault)n, &v);
+        classify_net((enum net_fault)n, false, &v);
         bool ours = n == NET_LOCAL || n == NET_NONE, cert = n == NET_CERT,
              garbage = n == NET_GARBAGE;
         assert_int_equal(v.cls, cert              ? OUTCOME_PERMANENT
@@ -397,9 +487,13 @@ static void net_faults(void **state)
         assert_int_equal(v.fault, unclear ? FAULT_UNCLEAR : FAULT_ENDPOINT);
         assert_non_null(v.rule);
         assert_int_equal(v.retry_after_ms, -1);
+        bool silence = n == NET_FIRST_BYTE_TIMEOUT || n == NET_IDLE_TIMEOUT;
+        assert_int_equal(v.scope, ours ? SCOPE_REQUEST : silence ? SCOPE_MODEL : SCOPE_ENDPOINT);
+        classify_net((enum net_fault)n, true, &v);
+        assert_int_equal(v.scope, ours ? SCOPE_REQUEST : SCOPE_MODEL);
     }
     struct verdict v;
-    classify_net((enum net_fault)1000, &v);
+    classify_net((enum net_fault)1000, false, &v);
     assert_int_equal(v.cls, OUTCOME_UNKNOWN);
 }
 
@@ -411,6 +505,8 @@ int main(void)
         cmocka_unit_test(every_status_has_a_class),
         cmocka_unit_test(symbol_beats_status_and_words),
         cmocka_unit_test(an_inner_status_stands_in),
+        cmocka_unit_test(models_are_found_by_name),
+        cmocka_unit_test(statuses_have_a_scope),
         cmocka_unit_test(patterns),
         cmocka_unit_test(dates),
         cmocka_unit_test(waits),

@@ -11,14 +11,6 @@ static const struct ep_conf usual = {
     .block_ms = 3600000,
 };
 
-static bool model_blocked(const struct ep_state *s, uint64_t model, int64_t now_ms)
-{
-    for (uint32_t i = 0; i < s->blocks.n; i++)
-        if (s->blocks.v[i].model == model && s->blocks.v[i].until_ms > now_ms)
-            return true;
-    return false;
-}
-
 /* ---- text cases */
 
 struct world {
@@ -27,8 +19,16 @@ struct world {
     struct ep_changes ch;  /* of the last line */
     struct ep_changes all; /* since the notes were looked at */
     int64_t now;
+    const char *model; /* that the last verification asks for */
     bool refused;
 };
+
+/* cell=FAMILY: whose trial or verification it is; without: the endpoint's. */
+static const char *case_cell(const struct case_line *l)
+{
+    const char *family = case_value(l, "cell");
+    return family ? family : "";
+}
 
 static void do_outcome(struct world *w, const struct case_line *l, int first,
                        const struct ep_ctx *ctx)
@@ -46,13 +46,20 @@ static void do_outcome(struct world *w, const struct case_line *l, int first,
                 : case_flag(l, "broken") ? PART_BROKEN
                                          : PART_WHOLE,
         .trial = case_flag(l, "trial"),
+        .cell_trial = case_value(l, "trial"),
+        .scope = case_flag(l, "model") ? SCOPE_MODEL : SCOPE_NONE,
+        .sent = str_c(case_value(l, "sent") ? case_value(l, "sent") : ""),
+        .message = (uint64_t)case_number(l, "message", 0),
+        .poisoned = case_flag(l, "poisoned"),
         .left = !case_flag(l, "stays"),
         .overruled = case_flag(l, "overruled"),
-        .about_model = case_value(l, "model"),
+        .page = case_flag(l, "page"),
+        .nameless = case_value(l, "nameless"),
+        .conversation = (uint64_t)case_number(l, "nameless", 0),
+        .client = (uint64_t)case_number(l, "client", 0),
         .own_key = !case_flag(l, "clients"),
         .no_count_tokens = case_flag(l, "lacks"),
         .counted = case_flag(l, "counted"),
-        .model = (uint64_t)case_number(l, "model", 0),
         .began_ms = case_number(l, "began", w->now),
     };
     const char *net = case_value(l, "net");
@@ -83,17 +90,17 @@ static int do_event(struct world *w, const struct case_line *l, int i)
     if (strcmp(e, "good") == 0)
         ep_verified(&w->s, &w->conf, true, NULL, &ctx, w->now, &w->ch);
     else if (strcmp(e, "verify") == 0)
-        w->refused = !ep_verify_begin(&w->s, &w->ch);
+        w->refused = !ep_verify_begin(&w->s, case_cell(l), w->now, &w->model, &w->ch);
     else if (strcmp(e, "lost") == 0)
         ep_verify_lost(&w->s, &w->conf, w->now, &w->ch);
     else if (strcmp(e, "tick") == 0)
         ep_tick(&w->s, &w->conf, &ctx, w->now, &w->ch);
     else if (strcmp(e, "lend") == 0)
-        w->refused = !ep_lend(&w->s, &w->ch);
+        w->refused = !ep_lend(&w->s, case_cell(l), w->now, &w->ch);
     else if (strcmp(e, "begin") == 0)
-        w->refused = !ep_trial_begin(&w->s, &w->ch);
+        w->refused = !ep_trial_begin(&w->s, case_cell(l), &w->ch);
     else if (strcmp(e, "back") == 0)
-        ep_trial_back(&w->s, &w->ch);
+        ep_trial_back(&w->s, case_cell(l), &w->ch);
     else if (strcmp(e, "ask") == 0)
         ep_operator(&w->s, &w->conf, EP_ACT_VERIFY, w->now, &w->ch);
     else if (strcmp(e, "configured=no") == 0 || strcmp(e, "configured=yes") == 0)
@@ -158,13 +165,10 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
         show(w, out);
     } else if (strcmp(verb, "wants") == 0) {
         static const char *const wants[] = {"nothing", "lend", "verify"};
-        snprintf(out, CASE_OUT, "%s", wants[ep_wants(&w->s, &w->conf, w->now)]);
+        snprintf(out, CASE_OUT, "%s", wants[ep_wants(&w->s, &w->conf, case_cell(l), w->now)]);
     } else if (strcmp(verb, "next") == 0) {
-        int64_t next = ep_next_event_ms(&w->s, w->now);
+        int64_t next = ep_next_event_ms(&w->s, &w->conf, w->now);
         snprintf(out, CASE_OUT, next == INT64_MAX ? "never" : "%d", (int)next);
-    } else if (strcmp(verb, "blocked") == 0) {
-        snprintf(out, CASE_OUT, "%s",
-                 model_blocked(&w->s, (uint64_t)case_parse(l, l->word[1]), w->now) ? "yes" : "no");
     } else if (strcmp(verb, "notes") == 0) {
         show_notes(w, out);
     } else {
@@ -175,29 +179,8 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
 static void cases(void **state)
 {
     (void)state;
-    struct world w;
+    struct world w = {0};
     case_run("tests/unit/data/endpoint_state", do_line, &w);
-}
-
-static void blocks_are_bounded_and_the_first_to_end_goes(void **state)
-{
-    (void)state;
-    struct ep_state s;
-    struct ep_ctx ctx = {0};
-    ep_init(&s, true);
-    for (int i = 0; i < 3 * EP_BLOCKS; i++) {
-        struct ep_report r = {.cls = OUTCOME_PERMANENT,
-                              .overruled = true,
-                              .about_model = true,
-                              .model = (uint64_t)i % (2 * EP_BLOCKS),
-                              .fault = FAULT_ENDPOINT};
-        struct ep_changes ch = {0};
-        ep_outcome(&s, &usual, &r, &ctx, 1000 + i, &ch);
-        assert_true(s.blocks.n <= EP_BLOCKS);
-        for (int back = 0; back < EP_BLOCKS && back <= i; back++)
-            assert_true(model_blocked(&s, (uint64_t)(i - back) % (2 * EP_BLOCKS), 1000 + i));
-    }
-    assert_int_equal(s.counts[OUTCOME_PERMANENT], 0); /* overruled ones were counted before */
 }
 
 static void what_was_saved_comes_back(void **state)
@@ -208,11 +191,11 @@ static void what_was_saved_comes_back(void **state)
     ep_restore(&s, &usual, true, EP_ENABLED, true, 1000);
     assert_true(ep_queued(&s) && s.draining && s.queued_why[0]);
     assert_int_equal(s.health, EP_UNHEALTHY);
-    assert_int_equal(ep_wants(&s, &usual, 1000), EP_WANT_VERIFY);
+    assert_int_equal(ep_wants(&s, &usual, "", 1000), EP_WANT_VERIFY);
     ep_init(&s, true);
     ep_restore(&s, &usual, false, EP_BY_AUTH, false, 1000);
-    assert_int_equal(ep_wants(&s, &usual, 600999), EP_WANT_NOTHING);
-    assert_int_equal(ep_wants(&s, &usual, 601000), EP_WANT_VERIFY);
+    assert_int_equal(ep_wants(&s, &usual, "", 600999), EP_WANT_NOTHING);
+    assert_int_equal(ep_wants(&s, &usual, "", 601000), EP_WANT_VERIFY);
     ep_init(&s, false);
     ep_restore(&s, &usual, false, EP_ENABLED, false, 1000);
     assert_int_equal(s.disabled, EP_BY_CONFIG);
@@ -249,9 +232,10 @@ static struct ep_report random_report(struct sim *m)
         .retry_after_ms = (x >> 12) % 2 ? (int64_t)((x >> 13) % 40000) : -1,
         .left = (x >> 30) % 2,
         .overruled = (x >> 31) % 4 == 0,
-        .about_model = (x >> 33) % 2,
+        .nameless = (x >> 33) % 2,
+        .page = (x >> 35) % 4 == 0,
         .own_key = (x >> 34) % 8 != 0,
-        .model = (x >> 37) % 40,
+        .conversation = (x >> 37) % 40,
         .began_ms = m->now - (int64_t)((x >> 45) % 5000),
     };
     return r;
@@ -268,12 +252,12 @@ static void check_one(struct sim *m, int i, bool forgiven)
     assert_int_equal(ep_queued(s), s->queued_why[0] != '\0');
     assert_true((s->failq.kind == FAILQ_DISABLED) == (s->disabled == EP_BY_AUTH) ||
                 (s->failq.kind == FAILQ_DISABLED && s->verifying));
-    assert_true(s->blocks.n <= EP_BLOCKS);
+    assert_true(s->nameless.n <= NAMELESS_CONVERSATIONS);
     assert_true(s->breaker.state != BREAKER_CLOSED || s->breaker.trial == BREAKER_TRIAL_FREE);
     assert_true(s->health == EP_UNHEALTHY || !ep_queued(s));
     assert_true(ep_queued(s) || !s->in_reach);
     /* What time alone will change is announced. */
-    int64_t next = ep_next_event_ms(s, m->now);
+    int64_t next = ep_next_event_ms(s, &m->conf, m->now);
     if (s->health == EP_DEGRADED || s->breaker.state == BREAKER_OPEN || ep_queued(s))
         assert_true(next < INT64_MAX || s->verifying || !ep_enabled(s));
 }
@@ -292,9 +276,9 @@ static bool step_one(struct sim *m, int i)
             r.trial = dice % 2;
         forgiven = r.cls == OUTCOME_OK;
         ep_outcome(s, &m->conf, &r, &ctx, m->now, &ch);
-        if (r.cls == OUTCOME_PERMANENT && !r.overruled)
+        if (r.cls == OUTCOME_PERMANENT && !(r.overruled && (r.nameless || r.page)))
             assert_true(s->health == before.health && s->disabled == before.disabled &&
-                        ep_queued(s) == ep_queued(&before) && s->blocks.n == before.blocks.n);
+                        ep_queued(s) == ep_queued(&before));
         if (r.cls == OUTCOME_TRANSIENT)
             assert_true(ep_queued(s) == ep_queued(&before));
         if (r.cls == OUTCOME_RATE_LIMIT)
@@ -305,14 +289,14 @@ static bool step_one(struct sim *m, int i)
         ep_tick(s, &m->conf, &ctx, m->now, &ch);
     } else if (dice < 76) {
         bool was_free = s->breaker.trial == BREAKER_TRIAL_FREE;
-        if (ep_lend(s, &ch))
+        if (ep_lend(s, "", m->now, &ch))
             assert_true(was_free && s->breaker.state != BREAKER_CLOSED);
     } else if (dice < 82) {
         bool was_lent = s->breaker.trial == BREAKER_TRIAL_LENT;
-        assert_int_equal(ep_trial_begin(s, &ch), was_lent);
+        assert_int_equal(ep_trial_begin(s, "", &ch), was_lent);
     } else if (dice < 84) {
         if (s->verifying != EP_VERIFY_TRIAL)
-            ep_trial_back(s, &ch);
+            ep_trial_back(s, "", &ch);
     } else if (dice < 97) {
         if (s->verifying != EP_VERIFY_NONE) {
             struct ep_report r = random_report(m);
@@ -327,10 +311,11 @@ static bool step_one(struct sim *m, int i)
                 assert_true(s->health == EP_HEALTHY && s->breaker.state == BREAKER_CLOSED &&
                             s->breaker.failures == 0 && !ep_queued(s) && s->disabled != EP_BY_AUTH);
             assert_int_equal(s->verifying, EP_VERIFY_NONE);
-        } else if (ep_wants(s, &m->conf, m->now) == EP_WANT_VERIFY) {
+        } else if (ep_wants(s, &m->conf, "", m->now) == EP_WANT_VERIFY) {
             if (s->breaker.trial == BREAKER_TRIAL_LENT)
-                ep_trial_back(s, &ch);
-            assert_true(ep_verify_begin(s, &ch));
+                ep_trial_back(s, "", &ch);
+            const char *model;
+            assert_true(ep_verify_begin(s, "", m->now, &model, &ch));
         }
     } else {
         enum ep_action a = (enum ep_action)(rnd_next(&m->rnd) % EP_ACTION__COUNT);
@@ -382,17 +367,18 @@ static void nobody_is_lost(void **state)
         for (int i = 0; i < N; i++) {
             struct ep_state *s = &m.s[i];
             struct ep_changes ch = {0};
-            ep_trial_back(s, &ch);
+            ep_trial_back(s, "", &ch);
             ep_verify_lost(s, &m.conf, m.now, &ch);
             for (int turn = 0; turn < 100; turn++) {
                 struct ep_ctx ctx = context(&m, i);
                 ep_tick(s, &m.conf, &ctx, m.now, &ch);
-                enum ep_want want = ep_wants(s, &m.conf, m.now);
+                const char *model;
+                enum ep_want want = ep_wants(s, &m.conf, "", m.now);
                 if (want == EP_WANT_VERIFY) {
-                    assert_true(ep_verify_begin(s, &ch));
+                    assert_true(ep_verify_begin(s, "", m.now, &model, &ch));
                     ep_verified(s, &m.conf, true, NULL, &ctx, m.now, &ch);
                 }
-                int64_t next = ep_next_event_ms(s, m.now);
+                int64_t next = ep_next_event_ms(s, &m.conf, m.now);
                 if (next == INT64_MAX)
                     break;
                 m.now = next > m.now ? next : m.now + 1;
@@ -411,6 +397,7 @@ static void test_refusal(void **state)
     struct ep_state s;
     struct ep_changes ch = {0};
     const struct ep_ctx ctx = {0};
+    const char *model;
     struct ep_report r = {.cls = OUTCOME_AUTH,
                           .fault = FAULT_ENDPOINT,
                           .retry_after_ms = -1,
@@ -425,12 +412,12 @@ static void test_refusal(void **state)
     assert_true(s.refused_status == 401 && s.refused_wall_ms == 1700000000001);
     r.status = 403;
     r.wall_ms++;
-    assert_true(ep_verify_begin(&s, &ch));
+    assert_true(ep_verify_begin(&s, "", 1500, &model, &ch));
     ep_verified(&s, &usual, false, &r, &ctx, 2000, &ch);
     assert_true(s.refused_status == 403 && s.refused_wall_ms == 1700000000002);
     r.cls = OUTCOME_TRANSIENT; /* no word on the key */
     r.status = 503;
-    assert_true(ep_verify_begin(&s, &ch));
+    assert_true(ep_verify_begin(&s, "", 1500, &model, &ch));
     ep_verified(&s, &usual, false, &r, &ctx, 3000, &ch);
     assert_int_equal(s.disabled, EP_BY_AUTH);
     assert_int_equal(s.refused_status, 403);
@@ -441,7 +428,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusal),
         cmocka_unit_test(cases),
-        cmocka_unit_test(blocks_are_bounded_and_the_first_to_end_goes),
         cmocka_unit_test(what_was_saved_comes_back),
         cmocka_unit_test(long_random_runs),
         cmocka_unit_test(nobody_is_lost),

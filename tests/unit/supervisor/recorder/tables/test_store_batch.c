@@ -69,8 +69,8 @@ static struct recent_record record(int64_t at_us, const char *model, const char 
                              .end = STR("ok"),
                              .sent = str_c(model),
                              .served = str_c(model)};
-    struct recent_attempt a = {OUTCOME_OK, FAULT_NONE,     200,      0,
-                               1250,       RECENT_UNKNOWN, STR("e"), STR("")};
+    struct recent_attempt a = {OUTCOME_OK, FAULT_NONE,     SCOPE_NONE, 200,    0,
+                               1250,       RECENT_UNKNOWN, STR("e"),   STR("")};
     memcpy(r.id, "0123456789abcdef0123", sizeof r.id);
     recent_put(&r, &t);
     assert_true(recent_put_attempt(&r, &a));
@@ -272,8 +272,8 @@ static void room_a_request_takes(void **state)
     const struct choice x = {.endpoint = 1, .end = SEL_CHOSEN};
     struct recent_record v[BATCH];
     struct recent_attempt again = {
-        OUTCOME_TRANSIENT, FAULT_ENDPOINT,   503, 0, 1250, RECENT_UNKNOWN,
-        STR("e"),          STR("overloaded")};
+        OUTCOME_TRANSIENT, FAULT_ENDPOINT, SCOPE_ENDPOINT,   503, 0, 1250,
+        RECENT_UNKNOWN,    STR("e"),       STR("overloaded")};
     char model[16], client[16];
     for (int i = 0; i < N; i++) {
         snprintf(model, sizeof model, "model-%d", i / BATCH % 4);

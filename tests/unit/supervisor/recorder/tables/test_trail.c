@@ -21,10 +21,15 @@ static struct recent_record record(void)
 
 static void attempt(struct recent_record *r, const char *endpoint, enum outcome cls)
 {
-    struct recent_attempt a = {cls, cls ? FAULT_ENDPOINT : FAULT_NONE,
-                               503, 10u * r->attempts,
-                               7,   RECENT_UNKNOWN,
-                               {0}, STR("overloaded")};
+    struct recent_attempt a = {cls,
+                               cls ? FAULT_ENDPOINT : FAULT_NONE,
+                               cls ? SCOPE_MODEL : SCOPE_NONE,
+                               503,
+                               10u * r->attempts,
+                               7,
+                               RECENT_UNKNOWN,
+                               {0},
+                               STR("overloaded")};
     a.endpoint = str_c(endpoint);
     assert_true(recent_put_attempt(r, &a));
     r->attempts++;
@@ -174,9 +179,9 @@ static void which_are_worth_it(void **state)
         choose(&r, A, &skip, 1);
         assert_true(trail_wanted(&r, true));
     }
-    static const enum sel_skip plain_why[] = {SEL_SKIP_MODEL,    SEL_SKIP_BOUND,    SEL_SKIP_TIER,
-                                              SEL_SKIP_WEIGHT,   SEL_SKIP_STRATEGY, SEL_SKIP_PATH,
-                                              SEL_SKIP_DISABLED, SEL_SKIP_DRAINING};
+    static const enum sel_skip plain_why[] = {
+        SEL_SKIP_MARKED,   SEL_SKIP_MODEL, SEL_SKIP_BOUND,    SEL_SKIP_TIER,    SEL_SKIP_WEIGHT,
+        SEL_SKIP_STRATEGY, SEL_SKIP_PATH,  SEL_SKIP_DISABLED, SEL_SKIP_DRAINING};
     for (size_t i = 0; i < COUNT_OF(plain_why); i++) {
         r = record();
         skip.why = (uint8_t)plain_why[i];

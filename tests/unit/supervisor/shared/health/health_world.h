@@ -26,6 +26,9 @@ struct world {
     struct buf said;          /* "2 TRIAL aaaaaaaa", "* ENDPOINT aaaaaaaa", one line each */
     struct ipc_endpoint seen; /* the last ENDPOINT */
     int seen_by;              /* to whom */
+    struct ipc_cell cell;     /* the last CELL */
+    size_t names;             /* in the last MODELS */
+    bool asks_family;         /* the last VERIFY was of a cell */
     uint64_t seq;             /* of the last TRIAL, TRIAL_RECALL or VERIFY */
     int64_t now;
     int64_t wants; /* PLACES.wanted_ms of the last place that was wanted */
@@ -42,30 +45,55 @@ static inline void say(struct world *w, int slot, const char *what, struct str i
     assert_true(buf_str(&w->said, STR("\n")));
 }
 
+/* of: the cell or model that it concerns; empty: not told. */
+static inline void say_of(struct world *w, int slot, const char *what, struct str id, struct str of)
+{
+    char text[400];
+    snprintf(text, sizeof text, STR_FMT "%s" STR_FMT, STR_ARG(id), of.n ? " " : "", STR_ARG(of));
+    say(w, slot, what, str_c(text), -1);
+}
+
 static inline void told(void *arg, int slot, chan_put_fn *put, const void *m)
 {
     struct world *w = arg;
     if (put == ipc_put_v_endpoint) {
         w->seen = *(const struct ipc_endpoint *)m;
-        w->seen.blocks.p = NULL;
         w->seen_by = slot;
         return; /* each test looks at what it says, not how often it is said */
+    }
+    if (put == ipc_put_v_cell) {
+        const struct ipc_cell *c = m;
+        w->cell = *c;
+        return;
+    }
+    if (put == ipc_put_v_models) {
+        w->names = ((const struct ipc_models *)m)->names.n / 8;
+        return;
     }
     if (put == ipc_put_v_trial) {
         const struct ipc_trial *t = m;
         w->seq = t->seq;
-        say(w, slot, "TRIAL", t->endpoint, -1);
+        say_of(w, slot, "TRIAL", t->endpoint, t->family);
     } else if (put == ipc_put_v_trial_recall) {
         const struct ipc_trial_recall *t = m;
         w->seq = t->seq;
-        say(w, slot, "RECALL", t->endpoint, -1);
+        say_of(w, slot, "RECALL", t->endpoint, t->family);
     } else if (put == ipc_put_v_verify) {
         const struct ipc_verify *v = m;
         w->seq = v->seq;
-        say(w, slot, "VERIFY", v->endpoint, -1);
+        w->asks_family = v->family.n > 0;
+        say_of(w, slot, "VERIFY", v->endpoint, v->family.n ? v->family : v->model);
     } else if (put == ipc_put_v_lend) {
         const struct ipc_lend *l = m;
-        say(w, slot, l->none ? "NONE" : l->n ? "LEND" : "GIVE", l->endpoint, (int)l->n);
+        say(w, slot,
+            l->none     ? "NONE"
+            : l->n      ? "LEND"
+            : l->recall ? "GIVE"
+                        : "SOME",
+            l->endpoint, (int)l->n);
+    } else if (put == ipc_put_v_asked) {
+        const struct ipc_asked *a = m;
+        say(w, slot, "ASKED", a->model, -1);
     } else {
         fail();
     }

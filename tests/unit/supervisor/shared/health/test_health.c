@@ -268,7 +268,7 @@ static void places_are_never_more_than_the_limit(void **unused)
     places(w, 0, 0, false, true);
     expect_said(w, "");
     places(w, 1, 0, false, true);
-    expect_said(w, "2 NONE " A " 0\n"); /* only when nobody has an idle one */
+    expect_said(w, "* NONE " A " 0\n"); /* only when nobody has an idle one */
     places(w, 0, 0, true, false);
     expect_said(w, "0 NONE " A " 0\n");
     places(w, 0, 0, true, false);
@@ -293,7 +293,7 @@ static void a_reload_changes_the_limit(void **unused)
     expect_said(w, "0 GIVE " A " 0\n");
     places(w, 1, 0, true, false);
     places(w, 0, 0, false, true);
-    expect_said(w, "1 NONE " A " 0\n");
+    expect_said(w, "* NONE " A " 0\n");
     places(w, 0, 1, false, false);
     expect_said(w, ""); /* one is still out: that is the limit */
     places(w, 0, 1, false, false);
@@ -319,7 +319,7 @@ static void the_longest_waiting_request_gets_the_place(void **unused)
     assert_true(health_places(&w->h, 1, &p));
     expect_said(w, "0 GIVE " A " 0\n");
     places(w, 0, 0, false, true);
-    expect_said(w, "1 NONE " A " 0\n");
+    expect_said(w, "* NONE " A " 0\n");
     p.wanted_ms = 40;
     assert_true(health_places(&w->h, 2, &p));
     expect_said(w, "2 NONE " A " 0\n");
@@ -334,6 +334,58 @@ static void the_longest_waiting_request_gets_the_place(void **unused)
     expect_said(w, "1 NONE " A " 0\n");
     assert_true(health_places(&w->h, 1, &p));
     expect_said(w, "2 LEND " A " 1\n");
+    end(w);
+}
+
+static void all_know_when_no_place_is_unused(void **unused)
+{
+    (void)unused;
+    struct world *w = world(3, 2);
+    places(w, 0, 0, true, false);
+    places(w, 0, 0, true, false);
+    expect_said(w, "0 LEND " A " 1\n0 LEND " A " 1\n");
+    places(w, 0, 0, true, false);
+    expect_said(w, "0 NONE " A " 0\n"); /* it keeps what becomes idle there: no other is told */
+    places(w, 1, 0, true, false);
+    expect_said(w, "0 GIVE " A " 0\n");
+    places(w, 0, 0, false, true);
+    expect_said(w, "* NONE " A " 0\n");
+    places(w, 0, 1, false, false);
+    places(w, 0, 1, false, false);
+    expect_said(w, "0 LEND " A " 1\n1 LEND " A " 1\n");
+    places(w, 0, 1, false, false); /* and nobody waits for it */
+    expect_said(w, "* SOME " A " 0\n");
+    places(w, 2, 0, true, false);
+    expect_said(w, "2 LEND " A " 1\n");
+    /* who had to give back at once has heard that it need not: it may have idle ones */
+    places(w, 0, 0, true, false);
+    expect_said(w, "1 GIVE " A " 0\n2 GIVE " A " 0\n");
+    places(w, 1, 0, false, true);
+    places(w, 2, 0, false, true);
+    expect_said(w, "* NONE " A " 0\n");
+    /* what began without a limit comes back as well, as do the places of a worker that dies */
+    struct ipc_places p = {.endpoint = STR(A), .taken = 1};
+    assert_true(health_places(&w->h, 0, &p));
+    expect_said(w, "0 GIVE " A " 0\n");
+    health_slot_gone(&w->h, 0, w->now);
+    expect_said(w, "");
+    health_slot_gone(&w->h, 2, w->now);
+    expect_said(w, "* SOME " A " 0\n");
+    end(w);
+}
+
+static void an_upgrade_ends_that_all_know(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 1);
+    places(w, 0, 0, true, false);
+    places(w, 1, 0, true, false);
+    places(w, 0, 0, false, true);
+    expect_said(w, "0 LEND " A " 1\n0 GIVE " A " 0\n* NONE " A " 0\n");
+    health_freeze(&w->h, true); /* its workers hear of the successor's places alone */
+    expect_said(w, "* SOME " A " 0\n0 GIVE " A " 0\n");
+    places(w, 0, 0, false, true);
+    expect_said(w, "1 NONE " A " 0\n");
     end(w);
 }
 
@@ -390,6 +442,8 @@ int main(void)
         cmocka_unit_test(an_operator_disables_and_enables),
         cmocka_unit_test(places_are_never_more_than_the_limit),
         cmocka_unit_test(a_reload_changes_the_limit),
+        cmocka_unit_test(all_know_when_no_place_is_unused),
+        cmocka_unit_test(an_upgrade_ends_that_all_know),
     };
     log_setup(LOG_L_ERROR, LOG_F_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,14 +151,14 @@ static void a_queued_one_in_reach_has_its_trial(void **unused)
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     assert_int_equal(known(w, A)->breaker, BREAKER_OPEN);
-    health_trial_ask(&w->h, 1, STR(A));
+    health_trial_ask(&w->h, 1, STR(A), (struct str){0});
     at(w, 1);
     expect_said(w, "1 TRIAL " A "\n");
     operate(w, B, EP_ACT_ENABLE);
     expect_said(w, "1 RECALL " A "\n"); /* out of reach */
     health_trial_back(&w->h, 1, STR(A), w->seq, w->now);
     operate(w, B, EP_ACT_DISABLE);
-    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 1);
     expect_said(w, "0 TRIAL " A "\n");
     health_trial_begun(&w->h, 0, STR(A), w->seq, w->now);
@@ -223,6 +223,60 @@ static void each_is_the_last_for_its_own_models(void **unused)
     end(w);
 }
 
+static void asks(struct world *w, const char *model)
+{
+    struct ipc_asked_here m = {.model = str_c(model), .at_ms = w->now};
+    health_asked(&w->h, &m, w->now);
+    health_run(&w->h, w->now);
+}
+
+static void the_last_one_for_what_is_asked_for(void **unused)
+{
+    (void)unused;
+    struct world *w = with_models("claude-*", "claude-haiku-*");
+    asks(w, "claude-haiku-4");
+    outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
+    assert_true(known(w, A)->queued); /* nobody asks for what it alone has */
+    asks(w, "claude-opus-4");
+    assert_true(ep_queued(state(w, A)));
+    assert_false(known(w, A)->queued);
+    assert_int_equal(ep_tier(state(w, A)), SEL_UNHEALTHY);
+    asks(w, "claude-haiku-4"); /* the other one goes on being asked for */
+    at(w, ASKED_FOR_MS - 60000);
+    asks(w, "claude-haiku-4");
+    at(w, 59999);
+    assert_false(known(w, A)->queued);
+    assert_int_equal(health_next(&w->h), w->now + 1);
+    at(w, 1);
+    assert_true(known(w, A)->queued); /* an hour is over */
+    /* over a reload */
+    asks(w, "claude-opus-4");
+    health_conf(&w->h, w->c, w->now);
+    health_run(&w->h, w->now);
+    assert_false(known(w, A)->queued);
+    end(w);
+}
+
+static void workers_hear_of_what_others_are_asked_for(void **unused)
+{
+    (void)unused;
+    struct world *w = world(2, 0);
+    expect_said(w, "");
+    asks(w, "m");
+    asks(w, "m"); /* by another worker at the same time */
+    asks(w, "");
+    expect_said(w, "* ASKED m\n* ASKED \n");
+    at(w, ASKED_PAUSE_MS);
+    asks(w, "m");
+    expect_said(w, "* ASKED m\n");
+    health_send_all(&w->h, 1, w->now); /* a new one hears of all */
+    expect_said(w, "1 ASKED m\n1 ASKED \n");
+    at(w, ASKED_FOR_MS - ASKED_PAUSE_MS);
+    health_send_all(&w->h, 1, w->now);
+    expect_said(w, "1 ASKED m\n");
+    end(w);
+}
+
 static void a_reload_takes_away_who_offered_the_same(void **unused)
 {
     (void)unused;
@@ -250,6 +304,8 @@ int main(void)
         cmocka_unit_test(a_queued_one_in_reach_has_its_trial),
         cmocka_unit_test(entering_the_queue_again_goes_on_with_the_plan),
         cmocka_unit_test(each_is_the_last_for_its_own_models),
+        cmocka_unit_test(the_last_one_for_what_is_asked_for),
+        cmocka_unit_test(workers_hear_of_what_others_are_asked_for),
         cmocka_unit_test(a_reload_takes_away_who_offered_the_same),
     };
     log_setup(LOG_L_ERROR, LOG_F_TEXT);

@@ -160,7 +160,7 @@ static void crowd_step(struct crowd *c)
         break;
     case 9:
     case 10:
-        health_trial_ask(&w->h, s, STR(A));
+        health_trial_ask(&w->h, s, STR(A), (struct str){0});
         break;
     case 11:
         crowd_slot(c, s);

@@ -7,7 +7,7 @@ static void one_trial_at_a_time(void **unused)
     struct world *w = half_open(3);
     expect_said(w, "1 TRIAL " A "\n");
     at(w, 100);
-    health_trial_ask(&w->h, 2, STR(A)); /* its own requests have nothing else */
+    health_trial_ask(&w->h, 2, STR(A), (struct str){0}); /* its own requests have nothing else */
     at(w, 0);
     expect_said(w, "1 RECALL " A "\n");
     at(w, 1000);
@@ -17,7 +17,7 @@ static void one_trial_at_a_time(void **unused)
     expect_said(w, "2 TRIAL " A "\n");
     health_trial_begun(&w->h, 2, STR(A), w->seq, w->now);
     assert_true(w->seen.trial_busy);
-    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 5000);
     expect_said(w, "");
     outcome(w, 2, A, OUTCOME_OK, w->seq);
@@ -105,7 +105,7 @@ static void a_dead_worker_asks_for_nothing(void **unused)
     struct world *w = half_open(3);
     expect_said(w, "1 TRIAL " A "\n");
     health_trial_begun(&w->h, 1, STR(A), w->seq, w->now);
-    health_trial_ask(&w->h, 2, STR(A));
+    health_trial_ask(&w->h, 2, STR(A), (struct str){0});
     health_slot_gone(&w->h, 2, w->now);
     at(w, 0);
     health_trial_back(&w->h, 1, STR(A), w->seq, w->now);
@@ -135,7 +135,7 @@ static void a_trial_that_was_overtaken_is_waited_for(void **unused)
     health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, w->now);
     assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
     fails_and_half_opens(w);
-    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "1 RECALL " A "\n");
     outcome(w, 1, A, OUTCOME_TRANSIENT, seq); /* says nothing of the breaker that is open now */
@@ -156,7 +156,7 @@ static void a_verification_that_was_reset_is_waited_for(void **unused)
     health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, w->now);
     assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
     fails_and_half_opens(w);
-    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "");
     verdict(w, 0, A, true); /* says nothing either */
@@ -173,7 +173,7 @@ static void a_verification_in_open_is_the_trial(void **unused)
     for (int i = 0; i < 3; i++)
         outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_VERIFY, w->now);
-    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "1 VERIFY " A "\n");
     assert_true(w->seen.trial_busy);
@@ -197,7 +197,7 @@ static void the_trial_goes_on_when_the_queue_is_left(void **unused)
     health_operator(&w->h, health_find(&w->h, STR(B)), EP_ACT_DISABLE, w->now);
     at(w, 50000);
     assert_true(state(w, A)->in_reach && state(w, A)->breaker.state == BREAKER_OPEN);
-    health_trial_ask(&w->h, 1, STR(A));
+    health_trial_ask(&w->h, 1, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "1 TRIAL " A "\n");
     health_trial_begun(&w->h, 1, STR(A), w->seq, w->now);
@@ -222,7 +222,7 @@ static void one_that_drains_is_lent_what_it_asks_for(void **unused)
     health_trial_back(&w->h, 1, STR(A), w->seq, w->now);
     at(w, 20000); /* a verification would be due, which nobody is left to do */
     expect_said(w, "");
-    health_trial_ask(&w->h, 0, STR(A));
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "0 TRIAL " A "\n");
     end(w);
@@ -234,13 +234,13 @@ static void one_of_the_predecessor_is_lent_what_it_asks_for(void **unused)
     (void)unused;
     struct world *w = half_open(1);
     expect_said(w, "0 TRIAL " A "\n");
-    health_trial_asked_elsewhere(&w->h, 7, STR(A));
+    health_trial_asked_elsewhere(&w->h, 7, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "0 RECALL " A "\n");
     health_trial_back(&w->h, 0, STR(A), w->seq, w->now);
     at(w, 0);
     expect_said(w, "512 TRIAL " A "\n");
-    assert_int_equal(health_find(&w->h, STR(A))->asks_afar, 7);
+    assert_int_equal(health_find(&w->h, STR(A))->loan.asks_afar, 7);
     health_trial_begun(&w->h, HEALTH_PREDECESSOR, STR(A), w->seq, w->now);
     assert_true(w->seen.trial_busy);
     health_lost(&w->h, HEALTH_PREDECESSOR, STR(A), w->seq, 0, w->now);
@@ -255,9 +255,9 @@ static void the_last_resort_asks_in_open(void **unused)
     struct world *w = world(2, 0);
     for (int i = 0; i < 3; i++)
         outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
-    health_trial_ask(&w->h, 0, STR(A));
-    health_trial_ask(&w->h, 1, STR(A));
-    health_trial_ask(&w->h, 1, STR(B)); /* closed: it does not know yet */
+    health_trial_ask(&w->h, 0, STR(A), (struct str){0});
+    health_trial_ask(&w->h, 1, STR(A), (struct str){0});
+    health_trial_ask(&w->h, 1, STR(B), (struct str){0}); /* closed: it does not know yet */
     at(w, 0);
     expect_said(w, "1 TRIAL " A "\n");
     health_trial_back(&w->h, 1, STR(A), w->seq, w->now);

@@ -2,7 +2,7 @@
 #include "supervisor/shared/places/offered.h"
 
 #include "common/base/mem.h"
-#include "tests/unit/common/policy/endpoint/offer_pair.h"
+#include "tests/unit/supervisor/shared/places/offer_pair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { MOST = 8, ASKED_MAX = 5 };
+enum { MOST = 8, MODEL_MAX = 5 };
 
 static struct offer_text text_of(const char *s)
 {
@@ -26,8 +26,8 @@ static bool matches(const char *s, struct str model)
     return t.name ? str_eq(t.text, model) : str_glob(t.text, model);
 }
 
-/* The i-th text over the letters, up to ASKED_MAX of them. */
-static struct str nth(unsigned i, const char *letters, char out[ASKED_MAX + 1])
+/* The i-th text over the letters, up to MODEL_MAX of them. */
+static struct str nth(unsigned i, const char *letters, char out[MODEL_MAX + 1])
 {
     size_t n = 0;
     for (size_t base = strlen(letters) + 1; i; i /= (unsigned)base)
@@ -116,6 +116,93 @@ static void who_is_the_last(void **state)
     }
 }
 
+/* ---- what is asked for */
+
+static void make_of(struct offered *o, const char *const *who, size_t n)
+{
+    struct conf *conf = conf_new();
+    for (size_t i = 0; i < n; i++) {
+        struct conf_endpoint *e = conf_add_endpoint(conf);
+        char words[100], *rest = NULL;
+        snprintf(words, sizeof words, "%s", who[i] + 1);
+        for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
+            add_text(e, w);
+    }
+    make(o, conf);
+    for (size_t i = 0; i < n; i++)
+        offers_set_usable(&o->offers, i, who[i][0] == '+');
+}
+
+/* As above; asked: the models asked for, between spaces ("-": a request that names none). */
+static const struct {
+    const char *name;
+    const char *who[MOST];
+    const char *asked, *last;
+} demands[] = {
+    {"nothing asked for: anything", {"+ claude-opus-* m", "+ m"}, "", "yn"},
+    {"what nobody asks for does not matter", {"+ claude-opus-* m", "+ m"}, "m", "nn"},
+    {"what somebody asks for does", {"+ claude-opus-* m", "+ m"}, "m claude-opus-4", "yn"},
+    {"a model that the pattern does not match",
+     {"+ claude-opus-4*", "+ m"},
+     "claude-opus-3 m",
+     "ny"},
+    {"of one family each has its own",
+     {"+ claude-opus-3", "+ claude-opus-4"},
+     "claude-opus-3",
+     "yn"},
+    {"the other is out", {"+ m", "- m"}, "m", "yn"},
+    {"both out: both are tried", {"- m", "- m"}, "m", "yy"},
+    {"a mapped name", {"+ a =m", "+ a"}, "m", "yn"},
+    {"a name that is mapped is no pattern", {"+ a =m*", "+ a"}, "m7 a", "nn"},
+    {"who offers everything", {"+ ", "+ a*"}, "b ab", "yn"},
+    {"no model: all serve it", {"+ a", "+ b"}, "-", "nn"},
+    {"no model, and one is usable", {"+ a", "- b"}, "-", "yn"},
+    {"asked for what nobody offers: as if nothing were", {"+ a", "+ b"}, "c", "yy"},
+};
+
+static void what_is_asked_for_decides(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < COUNT_OF(demands); c++) {
+        size_t n = strlen(demands[c].last), place = 63;
+        struct offered all = {0};
+        make_of(&all, demands[c].who, n);
+        char words[100], *rest = NULL;
+        snprintf(words, sizeof words, "%s", demands[c].asked);
+        for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
+            offers_asked(&all.offers, place--, strcmp(w, "-") ? str_c(w) : STR(""));
+        for (size_t i = 0; i < n; i++)
+            if (offers_last(&all.offers, i) != (demands[c].last[i] == 'y'))
+                fail_msg("%s: number %zu", demands[c].name, i + 1);
+        /* whenever who becomes usable or no longer is */
+        for (size_t i = 0; i < n; i++)
+            offers_set_usable(&all.offers, i, demands[c].who[i][0] != '+');
+        for (size_t i = 0; i < n; i++)
+            offers_set_usable(&all.offers, i, demands[c].who[i][0] == '+');
+        for (size_t i = 0; i < n; i++)
+            if (offers_last(&all.offers, i) != (demands[c].last[i] == 'y'))
+                fail_msg("%s: number %zu, afterwards", demands[c].name, i + 1);
+        offered_fini(&all);
+    }
+}
+
+static void what_is_no_longer_asked_for(void **state)
+{
+    (void)state;
+    struct offered all = {0};
+    make_of(&all, (const char *const[]){"+ a b", "+ b c"}, 2);
+    offers_asked(&all.offers, 7, STR("a"));
+    offers_asked(&all.offers, 8, STR("b"));
+    assert_true(offers_last(&all.offers, 0) && !offers_last(&all.offers, 1));
+    offers_asked(&all.offers, 7, STR("c")); /* in the place of a */
+    assert_true(!offers_last(&all.offers, 0) && offers_last(&all.offers, 1));
+    offers_unasked(&all.offers, 7);
+    assert_true(!offers_last(&all.offers, 0) && !offers_last(&all.offers, 1));
+    offers_unasked(&all.offers, 8);
+    assert_true(offers_last(&all.offers, 0) && offers_last(&all.offers, 1));
+    offered_fini(&all);
+}
+
 /* ---- at random, against the definition */
 
 static const char *const texts[] = {"a",  "b",  "ab",  "a*", "*b",  "b*", "*a*", "ab*",
@@ -186,7 +273,7 @@ static bool by_definition(const struct model_of *v, size_t n, size_t i)
 static bool has_one_of_its_own(const struct model_of *v, size_t n, size_t i)
 {
     for (unsigned m = 0; m < 1024; m++) {
-        char tm[ASKED_MAX + 1];
+        char tm[MODEL_MAX + 1];
         struct str model = nth(m, "abz", tm);
         bool elsewhere = false;
         for (size_t j = 0; j < n; j++)
@@ -239,6 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_the_last),
         cmocka_unit_test(as_defined_at_random),
+        cmocka_unit_test(what_is_asked_for_decides),
+        cmocka_unit_test(what_is_no_longer_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* backoff: how long to wait before a process that has ended is started again. One that lived long
  * is started at once; one that dies young again and again waits longer each time. Pure. */
-#ifndef QCC_COMMON_POLICY_ENDPOINT_BACKOFF_H
-#define QCC_COMMON_POLICY_ENDPOINT_BACKOFF_H
+#ifndef QCC_SUPERVISOR_CHILDREN_BACKOFF_H
+#define QCC_SUPERVISOR_CHILDREN_BACKOFF_H
 
 #include "common/base/base.h"
 

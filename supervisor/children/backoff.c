@@ -1,4 +1,4 @@
-#include "common/policy/endpoint/backoff.h"
+#include "supervisor/children/backoff.h"
 
 int64_t backoff_ended(struct backoff *b, const struct backoff_conf *c, int64_t lived_ms)
 {

@@ -2,7 +2,7 @@
 #ifndef QCC_TESTS_OFFER_PAIR_H
 #define QCC_TESTS_OFFER_PAIR_H
 
-#include "common/policy/endpoint/offers.h"
+#include "supervisor/shared/places/offers.h"
 
 static inline bool offer_covers(const struct offer_text *q, const struct offer_text *p)
 {

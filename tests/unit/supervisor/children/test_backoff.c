@@ -1,4 +1,4 @@
-#include "common/policy/endpoint/backoff.h"
+#include "supervisor/children/backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "common/policy/endpoint/offers.h"
+#include "supervisor/shared/places/offers.h"
 
 #include <string.h>
 
@@ -63,12 +63,33 @@ static bool covers(const struct offer *f, size_t n, const struct offer_text *p)
     return false;
 }
 
+/* Counts the models asked for that f can serve now, and no others. */
+static void recount(struct offers *o, struct offer *f)
+{
+    uint64_t is = f->usable ? f->asked & ~f->out : 0;
+    for (uint64_t left = is ^ f->counted; left; left &= left - 1) {
+        int place = __builtin_ctzll(left);
+        uint32_t *n = &o->asked_usable[place];
+        *n = is >> place & 1 ? *n + 1 : *n - 1;
+    }
+    f->counted = is;
+}
+
+bool offers_set_out(struct offers *o, size_t i, uint64_t out)
+{
+    bool changed = o->v[i].out != out;
+    o->v[i].out = out;
+    recount(o, &o->v[i]);
+    return changed;
+}
+
 void offers_set_usable(struct offers *o, size_t i, bool usable)
 {
     struct offer *f = &o->v[i];
     if (f->usable == usable)
         return;
     f->usable = usable;
+    recount(o, f);
     if (f->everything) {
         o->everything = usable ? o->everything + 1 : o->everything - 1;
         return;
@@ -85,7 +106,40 @@ void offers_set_usable(struct offers *o, size_t i, bool usable)
     }
 }
 
-bool offers_last(const struct offers *o, size_t i)
+static bool offers_model(const struct offer *f, struct str model)
+{
+    bool any = f->everything || model.n == 0;
+    for (size_t k = 0; k < f->n && !any; k++)
+        any =
+            f->text[k]->name ? str_eq(f->text[k]->text, model) : str_glob(f->text[k]->text, model);
+    return any;
+}
+
+void offers_unasked(struct offers *o, size_t place)
+{
+    uint64_t bit = (uint64_t)1 << place;
+    for (size_t i = 0; i < o->n; i++) {
+        o->v[i].asked &= ~bit;
+        o->v[i].out &= ~bit;
+        recount(o, &o->v[i]);
+    }
+    o->asked &= ~bit;
+}
+
+void offers_asked(struct offers *o, size_t place, struct str model)
+{
+    uint64_t bit = (uint64_t)1 << place;
+    offers_unasked(o, place);
+    for (size_t i = 0; i < o->n; i++)
+        if (offers_model(&o->v[i], model)) {
+            o->v[i].asked |= bit;
+            o->asked |= bit;
+            recount(o, &o->v[i]);
+        }
+}
+
+/* Whether it offers something at all that no other usable one offers. */
+static bool last_of_any(const struct offers *o, size_t i)
 {
     const struct offer *f = &o->v[i];
     if (f->everything)
@@ -94,6 +148,17 @@ bool offers_last(const struct offers *o, size_t i)
         return false;
     for (size_t k = 0; k < f->n; k++)
         if (f->text[k]->usable == f->usable)
+            return true;
+    return false;
+}
+
+bool offers_last(const struct offers *o, size_t i)
+{
+    const struct offer *f = &o->v[i];
+    if (o->asked == 0)
+        return last_of_any(o, i);
+    for (uint64_t left = f->asked; left; left &= left - 1)
+        if (o->asked_usable[__builtin_ctzll(left)] == (f->counted >> __builtin_ctzll(left) & 1))
             return true;
     return false;
 }

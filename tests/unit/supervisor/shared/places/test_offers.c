@@ -1,6 +1,6 @@
 /* Whether one pattern or name stands for all that another stands for. (Endpoints: test_offered.c.)
  */
-#include "tests/unit/common/policy/endpoint/offer_pair.h"
+#include "tests/unit/supervisor/shared/places/offer_pair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-enum { ASKED_MAX = 5 };
+enum { MODEL_MAX = 5 };
 
 /* ---- one text and another */
 
@@ -66,8 +66,8 @@ static void one_text_covers_another(void **state)
     }
 }
 
-/* The i-th text over the letters, up to ASKED_MAX of them. */
-static struct str nth(unsigned i, const char *letters, char out[ASKED_MAX + 1])
+/* The i-th text over the letters, up to MODEL_MAX of them. */
+static struct str nth(unsigned i, const char *letters, char out[MODEL_MAX + 1])
 {
     size_t n = 0;
     for (size_t base = strlen(letters) + 1; i; i /= (unsigned)base)
@@ -84,7 +84,7 @@ static void covering_is_inclusion(void **state)
     unsigned yes = 0;
     for (unsigned a = 0; a < 256; a++) /* up to four of a, b, * */
         for (unsigned b = 0; b < 256; b++) {
-            char tq[ASKED_MAX + 1], tp[ASKED_MAX + 1], tm[ASKED_MAX + 1];
+            char tq[MODEL_MAX + 1], tp[MODEL_MAX + 1], tm[MODEL_MAX + 1];
             struct offer_text q = {.text = nth(a, "ab*", tq)}, p = {.text = nth(b, "ab*", tp)};
             bool all = true;
             for (unsigned m = 0; m < 1024 && all; m++) {

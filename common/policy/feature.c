@@ -62,20 +62,12 @@ static bool has_word(const struct feature *f, struct str word, bool nocase)
     return false;
 }
 
-<<<<<<< HEAD
-bool feature_word(const struct feature *f, struct str word)
-=======
 static bool named(const struct feature *f, struct str word)
->>>>>>> cells
 {
     return is_word(word) && has_word(f, word, false);
 }
 
-<<<<<<< HEAD
-bool feature_word_nocase(const struct feature *f, struct str word)
-=======
 static bool named_nocase(const struct feature *f, struct str word)
->>>>>>> cells
 {
     return is_word(word) && has_word(f, word, true);
 }
@@ -244,19 +236,6 @@ void feature_header(struct feature *f, struct str name, struct str value)
         return;
     if (str_eq_nocase(name, STR("anthropic-beta"))) {
         while (str_next_elem(&value, &elem))
-<<<<<<< HEAD
-            if (feature_word(f, elem))
-                offer(f, MARK_BETA, elem, none, 0);
-    } else if (str_eq_nocase(name, STR("content-encoding"))) {
-        while (str_next_elem(&value, &elem))
-            if (feature_word(f, elem))
-                offer(f, MARK_CODING, elem, none, 0);
-    } else if (str_eq_nocase(name, STR("anthropic-version"))) {
-        value = str_trim(value);
-        if (feature_word(f, value))
-            offer(f, MARK_VERSION, value, none, 0);
-    } else if (feature_word_nocase(f, name)) {
-=======
             if (named(f, elem))
                 offer(f, MARK_BETA, elem, none, 0);
     } else if (str_eq_nocase(name, STR("content-encoding"))) {
@@ -268,7 +247,6 @@ void feature_header(struct feature *f, struct str name, struct str value)
         if (named(f, value))
             offer(f, MARK_VERSION, value, none, 0);
     } else if (named_nocase(f, name)) {
->>>>>>> cells
         char lower[MARK_ITEM_MAX];
         for (size_t i = 0; i < name.n; i++)
             lower[i] = ascii_lower(name.p[i]);
@@ -346,11 +324,7 @@ void feature_path_of(struct str mark, struct str *outer, struct str *name)
 void feature_tool(struct feature *f, struct str type)
 {
     static const struct str none;
-<<<<<<< HEAD
-    if (feature_word(f, type))
-=======
     if (named(f, type))
->>>>>>> cells
         offer(f, MARK_TOOL, type, none, 0);
 }
 

@@ -40,13 +40,6 @@ struct feature {
  * are no members' names), an SSE event with JSON, or anything else. */
 void feature_read(struct feature *f, struct str refusal);
 
-<<<<<<< HEAD
-/* Whether a word stands in the text; _nocase folds ASCII case. */
-bool feature_word(const struct feature *f, struct str word);
-bool feature_word_nocase(const struct feature *f, struct str word);
-
-=======
->>>>>>> cells
 /* Whether a header is an item at all, as beta, version, coding or by its own name: not so are
  * credentials, user-agent, x-app, what concerns the connection, and names that are a word of plain
  * English (without a hyphen). */

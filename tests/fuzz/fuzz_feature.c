@@ -45,15 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum mark_kind k;
     struct str name = feature_named(&f, &k);
     if (name.n) {
-<<<<<<< HEAD
-        struct marks t = {0};
-        MUST(mark_is_feature(k) && name.n <= MARK_NAME_MAX);
-        MUST(marks_put(&t, 1, k, name, true, 10, 0) && marks_find(&t, 1, k, name, 0));
-=======
         struct marks t = {.mem = &mem_heap};
         MUST(mark_is_feature(k) && name.n <= MARK_NAME_MAX);
         MUST(marks_put(&t, 1, k, name, true, 10, 0) && t.n == 1);
->>>>>>> cells
         struct str outer, last;
         if (k == MARK_FIELD) {
             feature_path_of(name, &outer, &last);

@@ -80,6 +80,8 @@ bool candidates_any_queued(const struct req *r)
 bool candidates_carries(const struct req *r, const struct ep *e, const struct mark *m)
 {
     char room[MARK_NAME_MAX];
+    if (r->side && m->kind != MARK_PATH)
+        return false;
     switch ((enum mark_kind)m->kind) {
     case MARK_MODEL:
         return str_eq(candidates_sent(r, e->ce), mark_text(m));
@@ -89,7 +91,7 @@ bool candidates_carries(const struct req *r, const struct ep *e, const struct ma
     case MARK_SIZE:
         return r->body_len >= m->size;
     case MARK_PATH:
-        return false;
+        return r->side_form.n && str_eq(r->side_form, mark_text(m));
     case MARK_BETA:
     case MARK_VERSION:
     case MARK_HEADER:
@@ -234,7 +236,7 @@ bool candidates_fill(struct req *r)
         if (e->live->cells.n)
             fill_cell(r, e, &r->seps[i], now);
     }
-    if (rep->marks.n && !r->side)
+    if (rep->marks.n && (!r->side || r->side_form.n))
         fill_marked(r, now);
     for (const struct tried *t = r->tried; t; t = t->next)
         for (size_t i = 0; i < rep->n; i++)

@@ -127,6 +127,18 @@ static struct ipc_outcome success_of(struct req *r)
     return o;
 }
 
+void report_no_path(struct req *r)
+{
+    struct ipc_item m = {.endpoint = str_c(r->ep->ce->id), .kind = MARK_PATH, .name = r->side_form};
+    int64_t now = clock_boot_ms();
+    if (r->side_form.n > MARK_ITEM_MAX)
+        return;
+    uplink_item(r->env->uplink, &m);
+    /* until MARK says it to all workers */
+    (void)!marks_put(&r->env->replica->marks, r->ep->id_hash, MARK_PATH, m.name, false,
+                     now + r->conf->rate_limit.max_cooldown, now);
+}
+
 void report_counted(struct req *r)
 {
     struct ipc_outcome o = success_of(r);
@@ -205,8 +217,7 @@ static bool other_model(struct ep_live *live, uint64_t hash, double now)
     return true;
 }
 
-/* Reports what is marked or suspect at r->ep and was carried by the request that it serves. */
-static void report_items(struct req *r)
+void report_items(struct req *r)
 {
     struct marks *t = &r->env->replica->marks;
     int64_t now = clock_boot_ms();

@@ -30,6 +30,12 @@ void report_unserved(struct req *r);
  * it. */
 void report_cannot_count(struct req *r, const struct verdict *v);
 
+/* Reports what is marked or suspect at r->ep and was carried by the request that it serves. */
+void report_items(struct req *r);
+
+/* Reports that r->ep has not the path of the request, of the form r->side_form. */
+void report_no_path(struct req *r);
+
 /* Reports that r->ep has counted tokens; changes nothing else of it. */
 void report_counted(struct req *r);
 

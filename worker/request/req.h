@@ -121,7 +121,8 @@ struct req {
     struct str full_path; /* in msg */
     /* path of a side request in the form of patterns; empty: not plain; in mem */
     struct str side_path;
-    uint64_t body_len; /* bytes of the body as received */
+    struct str side_form; /* its form (side_path_form), once it is needed; in mem */
+    uint64_t body_len;    /* bytes of the body as received */
     bool http10, keep, repeatable, stream, json, has_model, has_conversation;
     bool preflight;     /* a CORS preflight, answered by QCC itself */
     bool asked_for;     /* a success is to be reported, as a cell waits for its family */

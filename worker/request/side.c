@@ -39,6 +39,15 @@ void side_learn(struct req *r)
 
 /* ---- endpoints for a side path */
 
+/* Finds the form of the path, if it is not known yet; empty: no memory. */
+static void learn_form(struct req *r)
+{
+    struct str path = r->side_path.n ? r->side_path : r->full_path;
+    char *room = r->side_form.n ? NULL : arena_alloc(&r->mem, path.n + 1);
+    if (room)
+        r->side_form = side_path_form(path, room);
+}
+
 bool side_begin(struct req *r)
 {
     const struct replica *rep = r->env->replica;
@@ -49,6 +58,8 @@ bool side_begin(struct req *r)
     bool plain = room && side_path_plain(r->full_path, room, &r->side_path);
     if (!plain)
         r->side_path = STR("");
+    if (r->api != API_COUNT_TOKENS && rep->marks.kinds & (1u << MARK_PATH))
+        learn_form(r);
     for (size_t i = 0; i < rep->n; i++)
         if (candidates_key_may(r, rep->eps[i]->ce))
             return true;
@@ -101,14 +112,19 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
         report_cannot_count(r, v);
         req_log(r, LOG_L_INFO, "%s does not count tokens", r->ep->ce->name);
     }
-    if (next == SIDE_MARK)
+    if (next == SIDE_MARK) {
+        learn_form(r);
+        report_no_path(r);
         next = r->repeatable ? SIDE_ANOTHER : SIDE_BACK;
+    }
     return next;
 }
 
 void side_served(struct req *r)
 {
     struct ep_live *live = r->ep->live;
+    if (r->side_form.n)
+        report_items(r);
     if (r->api != API_COUNT_TOKENS)
         return;
     live->counted_ms = clock_boot_ms();

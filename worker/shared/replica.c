@@ -136,6 +136,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
     SSL_CTX *ctx;
     if (!tls_context(r, c, &ctx, e))
         return false;
+    r->marks.mem = &mem_heap;
     struct ep **eps = mem_zalloc(c->nendpoints, sizeof *eps);
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *ce = &c->endpoints[i];
@@ -229,7 +230,6 @@ void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms)
 {
     char id[9] = "";
     memcpy(id, m->endpoint.p, min_size(m->endpoint.n, 8));
-    r->marks.mem = &mem_heap;
     marks_tick(&r->marks, now_ms);
     (void)!marks_put(&r->marks, strtoull(id, NULL, 16), (enum mark_kind)m->kind, m->name,
                      m->suspect, m->until_ms, now_ms);

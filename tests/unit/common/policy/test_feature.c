@@ -45,11 +45,7 @@ static void do_line(void *ctx, const struct case_line *l, char out[static CASE_O
     }
     char text[CASE_LINE] = "";
     if (l->n > 1)
-<<<<<<< HEAD
-        strcpy(text, l->word[1]);
-=======
         snprintf(text, sizeof text, "%s", l->word[1]);
->>>>>>> cells
     unfold(text);
     if (strcmp(l->word[0], "refusal") == 0) {
         /* exactly as long as the text, so that a sanitizer sees what is read beyond it */
@@ -85,8 +81,6 @@ static void cases(void **state)
     case_run("tests/unit/data/feature", do_line, &w);
 }
 
-<<<<<<< HEAD
-=======
 /* Whether the word stands in the text, alone. */
 static bool has(const char *word)
 {
@@ -96,7 +90,6 @@ static bool has(const char *word)
     return feature_named(&w.f, &k).n > 0;
 }
 
->>>>>>> cells
 static struct str named(void)
 {
     enum mark_kind k;
@@ -127,17 +120,10 @@ static void many_of_all(void **state)
     memset(text, '.', N);
     memcpy(text + FEATURE_TEXT_MAX - 6, "effort-after", 12);
     feature_read(&w.f, str_make(text, N));
-<<<<<<< HEAD
-    assert_false(feature_word(&w.f, STR("effort-after")));
-    assert_false(feature_word(&w.f, STR("effort"))); /* no part of a word */
-    feature_read(&w.f, str_make(text + 6, N - 6));
-    assert_true(feature_word(&w.f, STR("effort-after")));
-=======
     assert_false(has("effort-after"));
     assert_false(has("effort")); /* no part of a word */
     feature_read(&w.f, str_make(text + 6, N - 6));
     assert_true(has("effort-after"));
->>>>>>> cells
     free(text);
 }
 
@@ -147,18 +133,10 @@ static void long_ones(void **state)
     char text[400], out[MARK_NAME_MAX];
     memset(text, 'a', sizeof text);
     feature_read(&w.f, str_make(text, MARK_ITEM_MAX));
-<<<<<<< HEAD
-    assert_true(feature_word(&w.f, str_make(text, MARK_ITEM_MAX)));
-    feature_member(&w.f, STR(""), str_make(text, MARK_ITEM_MAX), STR("value"));
-    assert_int_equal(named().n, MARK_ITEM_MAX + 6);
-    feature_read(&w.f, str_make(text, sizeof text));
-    assert_false(feature_word(&w.f, str_make(text, sizeof text)));
-=======
     feature_member(&w.f, STR(""), str_make(text, MARK_ITEM_MAX), STR("value"));
     assert_int_equal(named().n, MARK_ITEM_MAX + 6);
     feature_read(&w.f, str_make(text, sizeof text));
     feature_tool(&w.f, str_make(text, sizeof text));
->>>>>>> cells
     feature_member(&w.f, STR(""), str_make(text, sizeof text), STR("value"));
     feature_member(&w.f, str_make(text, MARK_ITEM_MAX), str_make(text, sizeof text), STR("value"));
     feature_header(&w.f, str_make(text, sizeof text), STR("value"));

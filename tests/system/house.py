@@ -158,9 +158,10 @@ def house(qcc):
 
 
 @contextlib.contextmanager
-def all_hear(q, news=1):
-    """Around what changes the state of so many endpoints: goes on when every worker has heard of it."""
-    line = "worker \\d+: from supervisor ENDPOINT"
+def all_hear(q, news=1, what="ENDPOINT"):
+    """Around what changes the state of so many endpoints (or what="CELL", cells): goes on when every worker has heard of
+    it."""
+    line = "worker \\d+: from supervisor %s," % what
     before = q.count(line)
     yield
     until(lambda: q.count(line) >= before + news * q.config["workers"], "all workers to hear")

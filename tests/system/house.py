@@ -181,9 +181,10 @@ def open_exactly(q, site):
     return site.n
 
 
-def seconds_between_nth(q, n):
-    opened = re.findall("(?m)^(\\S+)Z .*endpoint a: breaker \\w+ -> open", q.log())
-    half = re.findall("(?m)^(\\S+)Z .*endpoint a: breaker open -> half_open", q.log())
+def seconds_between_nth(q, n, what="a"):
+    """From the nth opening of the breaker of an endpoint, or of a cell of it ("a: opus"), to its being half open."""
+    opened = re.findall("(?m)^(\\S+)Z .*endpoint %s: breaker \\w+ -> open" % what, q.log())
+    half = re.findall("(?m)^(\\S+)Z .*endpoint %s: breaker open -> half_open" % what, q.log())
     return (datetime.datetime.fromisoformat(half[n]) - datetime.datetime.fromisoformat(opened[n])).total_seconds()
 
 

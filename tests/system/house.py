@@ -158,9 +158,10 @@ def house(qcc):
 
 
 @contextlib.contextmanager
-def all_hear(q, news=1):
-    """Around what changes the state of so many endpoints: goes on when every worker has heard of it."""
-    line = "worker \\d+: from supervisor ENDPOINT"
+def all_hear(q, news=1, what="ENDPOINT"):
+    """Around what changes the state of so many endpoints (or what="CELL", cells): goes on when every worker has heard of
+    it."""
+    line = "worker \\d+: from supervisor %s," % what
     before = q.count(line)
     yield
     until(lambda: q.count(line) >= before + news * q.config["workers"], "all workers to hear")
@@ -180,9 +181,10 @@ def open_exactly(q, site):
     return site.n
 
 
-def seconds_between_nth(q, n):
-    opened = re.findall("(?m)^(\\S+)Z .*endpoint a: breaker \\w+ -> open", q.log())
-    half = re.findall("(?m)^(\\S+)Z .*endpoint a: breaker open -> half_open", q.log())
+def seconds_between_nth(q, n, what="a"):
+    """From the nth opening of the breaker of an endpoint, or of a cell of it ("a: opus"), to its being half open."""
+    opened = re.findall("(?m)^(\\S+)Z .*endpoint %s: breaker \\w+ -> open" % what, q.log())
+    half = re.findall("(?m)^(\\S+)Z .*endpoint %s: breaker open -> half_open" % what, q.log())
     return (datetime.datetime.fromisoformat(half[n]) - datetime.datetime.fromisoformat(opened[n])).total_seconds()
 
 

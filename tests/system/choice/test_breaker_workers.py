@@ -76,8 +76,9 @@ def test_breaker_opens_after_replies_that_break_off(house, sites):
     a, b = sites("ab")
     q = house([a, b])
     a.how = cut_stream
-    until(lambda: crowd(q, 8, stream=True) and q.count("endpoint a: breaker closed -> open"), "the breaker to open",
+    until(lambda: crowd(q, 8, stream=True) and q.count("endpoint a: m: breaker closed -> open"), "the breaker to open",
           timeout=10)
+    assert q.count("endpoint a: breaker") == 0  # what breaks after the head concerns the model
 
 
 def test_a_reply_that_comes_to_its_end_ends_the_row(house, sites):
@@ -87,20 +88,33 @@ def test_a_reply_that_comes_to_its_end_ends_the_row(house, sites):
         a.how = how
         n = a.n
         until(lambda: ask(q, stream=True) and a.n > n, "a to be asked", step=0)
-    assert q.count("endpoint a: breaker") == 0
+    assert q.count("endpoint a: .*breaker") == 0
     a.how = cut_stream
-    until(lambda: ask(q, stream=True) and q.count("endpoint a: breaker closed -> open"), "the breaker to open", step=0)
+    until(lambda: ask(q, stream=True) and q.count("endpoint a: m: breaker closed -> open"), "the breaker to open", step=0)
 
 
 def test_trial_that_breaks_off_has_failed(house, sites):
     a, b = sites("ab")
     q = house([a, b], {"breaker": {"open_duration": "600ms"}})
+    a.how = cut_stream
+    until(lambda: ask(q, stream=True) and q.count("endpoint a: m: breaker closed -> open"), "the breaker to open", step=0)
+    at = a.n
+    until(lambda: ask(q, stream=True) and a.n > at, "the trial")
+    q.wait_log("endpoint a: m: breaker closed -> open: failures in a row", 2)
+    q.wait_log("endpoint a: m: breaker open -> half_open", 2)
+    assert a.n == at + 1 and seconds_between_nth(q, 1, "a: m") >= 1.19
+
+
+def test_the_endpoints_trial_that_breaks_off(house, sites):
+    """What had opened the breaker concerned the endpoint, and that is over; the break concerns the model."""
+    a, b = sites("ab")
+    q = house([a, b], {"breaker": {"open_duration": "600ms"}})
     at = open_exactly(q, a)
     a.how = cut_stream
     until(lambda: ask(q, stream=True) and a.n > at, "the trial")
-    q.wait_log("endpoint a: breaker closed -> open: failures in a row", 2)
-    q.wait_log("endpoint a: breaker open -> half_open", 2)
-    assert a.n == at + 1 and seconds_between_nth(q, 1) >= 1.19
+    q.wait_log("endpoint a: breaker half_open -> closed")
+    until(lambda: ask(q, stream=True) and q.count("endpoint a: m: breaker closed -> open"), "the model's breaker to open", step=0)
+    assert q.count("endpoint a: breaker closed -> open") == 1
 
 
 def test_transient_failure_degrades_once_the_request_leaves(house, sites):

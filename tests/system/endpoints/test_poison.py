@@ -8,6 +8,7 @@ import pytest
 
 from admin import call
 from client import BODY, ask
+from house import answer
 from qcc import until
 from upstream import BLOCK, START, STREAM, STREAM_HEAD, Gone, chunk, delta, error, reply, reset
 
@@ -41,19 +42,32 @@ class Twins:
 
     def __init__(self, raw, how):
         self.how = how
-        self.well = reply()
+        self.well = answer
         self.raws = [raw(self.play) for _ in "ab"]
         self.endpoints = [r.endpoint(name) for r, name in zip(self.raws, "ab")]
 
     def play(self, peer, request):
         if b"POISON" in request.body:
             self.how(peer, request)
+        elif callable(self.well):
+            self.well(peer, request)
         else:
             peer.send(self.well)
 
 
+def worst(e):
+    """State and failures of the worst of an endpoint's breaker and those of its cells."""
+    all_of_them = [e["breaker"], *(c["breaker"] for c in e["cells"])]
+    return max(((b["state"], b["failures"]) for b in all_of_them), key=lambda b: (("closed", "half_open", "open").index(b[0]), b[1]))
+
+
 def breakers(q):
-    return {e["name"]: (e["breaker"]["state"], e["breaker"]["failures"]) for e in q.ctl_json("endpoints")["endpoints"]}
+    return {e["name"]: worst(e) for e in q.ctl_json("endpoints")["endpoints"]}
+
+
+def breaker_of(q):
+    """The first endpoint's own."""
+    return q.ctl_json("endpoints")["endpoints"][0]["breaker"]
 
 
 def states(q):
@@ -80,6 +94,8 @@ def test_different_messages_open_the_breaker(qcc, raw, client, workers):
     for i in range(6):
         client(q).ask(message("POISON %d" % i))
     until(lambda: states(q) == ["open", "open"], "both to open")
+    for e in q.ctl_json("endpoints")["endpoints"]:  # for the model, and for it alone
+        assert e["breaker"]["state"] == "closed" and [c["family"] for c in e["cells"]] == ["other"], e
 
 
 @pytest.mark.parametrize("how", ["429", "401", "refused", "silence"])
@@ -93,11 +109,12 @@ def test_what_is_not_the_messages_doing_counts(qcc, raw, client, how):
         assert client(q).ask(message("POISON")).status >= 400
     e = q.ctl_json("endpoints")["endpoints"][0]
     if how == "429":
-        assert e["cooldown_s"] > 0
+        assert [(c["family"], c["cooldown_s"] > 0) for c in e["cells"]] == [("other", True)]
     elif how == "401":
         assert e["disabled_by"] == "auth"
     else:
         until(lambda: states(q) == ["open"], "it to open")
+        assert (breaker_of(q)["state"] == "open") == (how == "refused")  # silence concerns the model
 
 
 def test_an_endpoint_that_serves_it_ends_it(qcc, raw, client):
@@ -116,34 +133,22 @@ def test_an_endpoint_that_serves_it_ends_it(qcc, raw, client):
 
 
 def test_a_trial_that_fails_on_it(qcc, raw, client):
-    """It is given back, and the next trial is a verification."""
+    """It is given back, and the next trial is a verification, for the model that the cell served last."""
     t = Twins(raw, DOING["500"])
     q = qcc({**QUICK, "workers": 1, "breaker": {"failure_threshold": 3, "open_duration": "700ms", "max_open_duration": "60s"},
              "endpoints": t.endpoints[:1]})
+    assert client(q).ask(message("well")).status == 200
     for _ in range(2):
         client(q).ask(message("POISON"))  # remembered
     for i in range(3):
         client(q).ask(message("POISON %d" % i))
-    until(lambda: q.count("endpoint a: breaker closed -> open") == 1, "it to open")
+    until(lambda: q.count("endpoint a: m: breaker closed -> open") == 1, "it to open")
     seen = len(t.raws[0].requests)
-    t.well = lambda: None
-
-    def play(peer, request):
-        if b"POISON" in request.body:
-            peer.send(error(500))
-            return
-        said = json.loads(request.body)["messages"][-1]["content"]
-        text = said if isinstance(said, str) else said[0]["text"]
-        peer.send(reply(json.dumps({"type": "message", "content": [{"type": "text", "text": text}]}).encode()))
-
-    t.raws[0].play = play
-    while not q.count("breaker half_open -> closed"):
-        client(q).ask(message("POISON"))
-        time.sleep(0.02)
+    until(lambda: client(q).ask(message("POISON")) and q.count("endpoint a: m: breaker half_open -> closed"), "the verification")
     assert q.count("breaker half_open -> open") == 0
     assert q.count("the trial failed") == 0
     asked = [r.body for r in t.raws[0].requests[seen:]]
-    assert any(b"POISON" not in body for body in asked)  # the verification
+    assert [json.loads(body)["model"] for body in asked if b"POISON" not in body] == ["m"]  # the verification
 
 
 @pytest.mark.parametrize("how", DOING)
@@ -222,10 +227,19 @@ def test_a_client_that_leaves_before_the_end(qcc, raw, client):
     """Where all that were asked have failed, whether or not it waits for the next attempt."""
     a = raw(lambda peer, _: peer.send(error(500)))
     q = qcc({**QUICK, "workers": 1, "retry": {"transient_delay": "30s"}, "endpoints": [a.endpoint("a")]})
-    for n in range(1, 6):
+
+    def leaves(text, n):
         with client(q) as c:
-            c.send(ask(message("POISON")))
+            c.send(ask(message(text)))
             a.wait_requests(n)
-            q.wait_log("a: transient", n)
+            q.wait_log("supervisor: endpoint a: transient", n)
+
+    for n in range(1, 6):
+        leaves("POISON", n)
     until(lambda: q.count("client gone") == 5, "all to be gone")
-    until(lambda: breakers(q)["a"] == ("closed", 1), "one failure to be left")
+    q.wait_log("a message that no endpoint serves: its failures", 5)
+    # One failure is left: with the third the breaker of the model's cell opens.
+    leaves("another", 6)
+    assert breakers(q)["a"][0] == "closed"
+    leaves("a third", 7)
+    q.wait_log("endpoint a: other: breaker closed -> open: failures in a row")

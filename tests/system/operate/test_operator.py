@@ -8,8 +8,10 @@ import pytest
 from admin import call, endpoint, get, samples, send
 from qcc import PATIENCE, until
 
-# A limit of the whole endpoint; one whose words name no account concerns the model's cell.
+# Failures of the whole endpoint: a limit whose words name no account, and a 503 as JSON, concern the
+# model's cell.
 OUT_OF_QUOTA = "status=429,retry_after=300,message=the%20limit%20of%20your%20account"
+DOWN = "status=503,body=no%20healthy%20upstream,type=text/plain"
 
 
 def act(q, action, name, status=200):
@@ -107,7 +109,7 @@ def test_what_an_operator_said_lasts(qcc, upstream, tmp_path):
 
 def test_verify(qcc, upstream):
     q = qcc({"endpoints": sites(upstream)})
-    served(q, 1)
+    until(lambda: "a" in served(q, 1) and endpoint(q, "a")["health"] == "healthy", "a to serve")
     before = asked(upstream, "a")
     assert act(q, "verify", "a")["verifying"] is True
     until(lambda: asked(upstream, "a") > before and not endpoint(q, "a")["verifying"], "the verification")
@@ -131,7 +133,7 @@ def test_verify(qcc, upstream):
 
 def test_a_breaker_and_its_reset(qcc, upstream):
     q = qcc({"endpoints": sites(upstream), "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 3}})
-    behave(upstream, "a", "status=503,html")
+    behave(upstream, "a", DOWN)
     until(lambda: served(q) and endpoint(q, "a")["breaker"]["state"] == "open", "the breaker to open")
     e = endpoint(q, "a")
     assert e["tier"] == "circuit_open" and e["breaker"]["failures"] >= 3
@@ -166,7 +168,7 @@ def test_an_endpoint_disabled_by_its_key(qcc, upstream):
     until(lambda: served(q, 40) == {"a", "b"}, "a to serve again")
 
 
-@pytest.mark.parametrize("spec,cell", [("status=503,html", False), ("status=503", True)])
+@pytest.mark.parametrize("spec,cell", [(DOWN, False), ("status=503", True)])
 def test_not_ready_when_every_breaker_is_open(qcc, upstream, spec, cell):
     """The endpoint's, or that of the only family that is asked for."""
     q = qcc({"endpoints": sites(upstream, "a"), "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 3}})

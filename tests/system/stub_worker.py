@@ -39,6 +39,8 @@ def pack(v):
     if isinstance(v, str):
         b = v.encode()
         return struct.pack(">BH", 0xDA, len(b)) + b
+    if isinstance(v, bytes):
+        return struct.pack(">BH", 0xC5, len(v)) + v
     return struct.pack(">BH", 0xDC, len(v)) + b"".join(pack(x) for x in v)
 
 
@@ -174,7 +176,7 @@ class Stub:
             self.send(PING, 1)
         elif path == "/outcome":
             flags = [False] * 6
-            self.send(OUTCOME, "01234567", 77, 0, 0, 200, -1, 1, 1, 1, 0, *flags, 0, 0, 0, "", "")
+            self.send(OUTCOME, "01234567", 77, 0, 0, 200, -1, 1, 1, 1, 0, *flags, 0, 0, 0, "", "", 0, b"", 0, "", "")
         elif path == "/crash":
             os.abort()
         elif path == "/leave":

@@ -187,7 +187,8 @@ struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int
     char text[MODEL_NAME_MAX];
     struct str f = family_of(model, text);
     struct cell_names k = cells_names(c);
-    *unproven = cells_unproven(&k, model);
+    /* A new family's name was judged by "other" until now. */
+    *unproven = !has(k.names, k.nnames, model_hash(model));
     struct cell *cell = cells_make(c, f, now_ms);
     if (!cell)
         cell = cells_make(c, STR(CELL_OTHER), now_ms);

@@ -106,7 +106,8 @@ int cmd_endpoint(struct cmd *c, int argc, char **argv)
         return cmd_usage(c, argc < 2 ? "name an endpoint, or its id" : "one endpoint at a time");
     buf_init(&ask, IPC_QUERY_MAX);
     bool fits = question(&ask, argv[1], family);
-    int code = fits ? cmd_ask(c, c->name, buf_data(&ask), &doc) : cmd_usage(c, "that is too long");
+    int code = fits ? cmd_ask(c, c->name, buf_data(&ask), &doc)
+                    : cmd_usage(c, "the name is longer than the supervisor accepts");
     buf_free(&ask);
     if (code != CTL_DONE)
         return code;

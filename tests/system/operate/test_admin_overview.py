@@ -12,7 +12,7 @@ from qcc import until
 from scripted import CALM
 from test_history import kept  # noqa: F401  (a fixture)
 from test_reply_usage import FIRST, whole
-from upstream import reply
+from upstream import error, reply
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -98,7 +98,7 @@ def test_an_upgrade_keeps_since_when_and_the_last_failure(qcc, raw):
 
 def test_since_when_after_a_cooldown(qcc, raw):
     """It ends by time alone: the state lasts since then, whenever it is asked for."""
-    limited = raw(reply(b"{}", 429, ["retry-after: 1"]))
+    limited = raw(error(429, "rate_limit_error", "the limit of your account", ["retry-after: 1"]))
     q = qcc({**CALM, "endpoints": [limited.endpoint("a")], "retry": {"max_wait": "0s"}})
     send(q)
     until(lambda: endpoint(q, "a")["state"] == "cooling", "the cooldown")

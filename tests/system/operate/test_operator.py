@@ -3,8 +3,15 @@ import http.client
 import itertools
 import json
 
+import pytest
+
 from admin import call, endpoint, get, samples, send
 from qcc import PATIENCE, until
+
+# Failures of the whole endpoint: a limit whose words name no account, and a 503 as JSON, concern the
+# model's cell.
+OUT_OF_QUOTA = "status=429,retry_after=300,message=the%20limit%20of%20your%20account"
+DOWN = "status=503,body=no%20healthy%20upstream,type=text/plain"
 
 
 def act(q, action, name, status=200):
@@ -102,14 +109,19 @@ def test_what_an_operator_said_lasts(qcc, upstream, tmp_path):
 
 def test_verify(qcc, upstream):
     q = qcc({"endpoints": sites(upstream)})
-    served(q, 1)
+    until(lambda: "a" in served(q, 1) and endpoint(q, "a")["health"] == "healthy", "a to serve")
     before = asked(upstream, "a")
     assert act(q, "verify", "a")["verifying"] is True
     until(lambda: asked(upstream, "a") > before and not endpoint(q, "a")["verifying"], "the verification")
     assert endpoint(q, "a")["health"] == "healthy" and endpoint(q, "a")["queued"] is None
     behave(upstream, "a", "mute")
     act(q, "verify", "a")
-    e = until(lambda: endpoint(q, "a")["queued"] and endpoint(q, "a"), "the failed verification")
+    e = until(lambda: endpoint(q, "a")["cells"] and endpoint(q, "a"), "the failed verification")
+    assert [(c["family"], c["tier"]) for c in e["cells"]] == [("m", "degraded")], "it concerns the model that was asked"
+    assert e["health"] == "healthy" and e["queued"] is None
+    behave(upstream, "a", "html")
+    act(q, "verify", "a")
+    e = until(lambda: endpoint(q, "a")["queued"] and endpoint(q, "a"), "the endpoint to be queued for a page")
     assert e["health"] == "unhealthy"
     queue = get(q, "queue")["queue"]
     assert [x["name"] for x in queue] == ["a"] and queue[0]["reason"] and queue[0]["since_s"] >= 0
@@ -121,7 +133,7 @@ def test_verify(qcc, upstream):
 
 def test_a_breaker_and_its_reset(qcc, upstream):
     q = qcc({"endpoints": sites(upstream), "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 3}})
-    behave(upstream, "a", "status=503")
+    behave(upstream, "a", DOWN)
     until(lambda: served(q) and endpoint(q, "a")["breaker"]["state"] == "open", "the breaker to open")
     e = endpoint(q, "a")
     assert e["tier"] == "circuit_open" and e["breaker"]["failures"] >= 3
@@ -138,7 +150,7 @@ def test_a_breaker_and_its_reset(qcc, upstream):
 
 def test_a_cooldown_and_its_reset(qcc, upstream):
     q = qcc({"endpoints": sites(upstream), "balance": {"strategy": "round_robin"}})
-    behave(upstream, "a", "status=429,retry_after=300")
+    behave(upstream, "a", OUT_OF_QUOTA)
     until(lambda: served(q) and endpoint(q, "a")["cooldown_s"] > 0, "the cooldown")
     e = endpoint(q, "a")
     assert 250 < e["cooldown_s"] <= 300 and e["cooldown_own_word"] is True and e["tier"] == "degraded"
@@ -156,20 +168,30 @@ def test_an_endpoint_disabled_by_its_key(qcc, upstream):
     until(lambda: served(q, 40) == {"a", "b"}, "a to serve again")
 
 
-def test_not_ready_when_every_breaker_is_open(qcc, upstream):
+@pytest.mark.parametrize("spec,cell", [(DOWN, False), ("status=503", True)])
+def test_not_ready_when_every_breaker_is_open(qcc, upstream, spec, cell):
+    """The endpoint's, or that of the only family that is asked for."""
     q = qcc({"endpoints": sites(upstream, "a"), "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 3}})
     assert call(q, "GET", "/readyz").status == 200
-    behave(upstream, "a", "status=503")
-    until(lambda: served(q, 1, status=503) and endpoint(q, "a")["tier"] == "circuit_open", "the breaker to open")
+    behave(upstream, "a", spec)
+
+    def tiers():
+        e = endpoint(q, "a")
+        return [e["tier"]] + [c["tier"] for c in e["cells"]]
+
+    open_ = ["healthy", "circuit_open"] if cell else ["circuit_open"]
+    until(lambda: served(q, 1, status=503) and tiers() == open_, "the breaker to open")
     until(lambda: call(q, "GET", "/readyz").status == 503, "the workers to know")
     act(q, "reset", "a")
     until(lambda: call(q, "GET", "/readyz").status == 200, "the workers to know")
 
 
-def test_not_ready_when_all_cool_by_their_own_word(qcc, upstream):
+@pytest.mark.parametrize("cell", [False, True])
+def test_not_ready_when_all_cool_by_their_own_word(qcc, upstream, cell):
     q = qcc({"endpoints": sites(upstream, "a")})
-    behave(upstream, "a", "status=429,retry_after=300")
+    behave(upstream, "a", "status=429,retry_after=300" if cell else OUT_OF_QUOTA)
     send(q)
+    until(lambda: (endpoint(q, "a")["cells"] if cell else endpoint(q, "a")["cooldown_s"]), "the cooldown")
     until(lambda: call(q, "GET", "/readyz").status == 503, "the workers to know")
 
 

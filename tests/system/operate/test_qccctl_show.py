@@ -68,7 +68,7 @@ def test_endpoints_queue_breakers(qcc, upstream):
         {
             "endpoints": [
                 upstream.endpoint("/good", "good", weight=1),
-                upstream.endpoint("/s/status=503", "ill", weight=1000000),
+                upstream.endpoint("/s/status=503,body=no%20healthy%20upstream,type=text/plain", "ill", weight=1000000),
                 {"name": "odd", "base_url": upstream.url + "/s/html_200", "weight": 1000000},
             ],
             "retry": {"transient_delay": "0s"},

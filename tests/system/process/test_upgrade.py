@@ -296,7 +296,9 @@ def test_streams_that_drain_are_counted(qcc, raw, client):
 
 
 def test_breaker_cooldown_queue_and_operators_words_go_over(qcc, upstream):
-    names = {"open": "/s/status=503,body=%3Chtml%3E,type=text/html", "limited": "/s/status=429", "odd": "/s/body=%3Chtml%3E,type=text/html", "off": "/good", "good": "/good"}
+    names = {"open": "/s/status=503,body=%3Chtml%3E,type=text/html", "limited": "/s/status=429,retry_after=300",
+             "spent": "/s/status=429,retry_after=300,message=the%20limit%20of%20your%20account",
+             "odd": "/s/body=%3Chtml%3E,type=text/html", "off": "/good", "good": "/good"}
     q = qcc({"failure_queue": {"verify_interval": "1h"}, "breaker": {"failure_threshold": 1},
              "retry": {"transient_delay": "1ms"}, "balance": {"strategy": "priority_failover"},
              "endpoints": [upstream.endpoint(path, name=n, api_key="sk-%s-0123456789" % n, priority=i + 1)
@@ -311,7 +313,8 @@ def test_breaker_cooldown_queue_and_operators_words_go_over(qcc, upstream):
         out = {}
         for e in admin(q, "endpoints")["endpoints"]:
             out[e["name"]] = (e["health"], e["breaker"]["state"], e["tier"], bool(e["queued"]),
-                              e["disabled_by"], [(c["family"], bool(c["cooldown_s"])) for c in e["cells"]], e["attempts"])
+                              e["disabled_by"], bool(e["cooldown_s"]),
+                              [(c["family"], bool(c["cooldown_s"])) for c in e["cells"]], e["attempts"])
         return out
 
     # each worker tells its counts by itself, soon after a request
@@ -323,7 +326,8 @@ def test_breaker_cooldown_queue_and_operators_words_go_over(qcc, upstream):
     was = until(told, "counts")
     q.upgrade()
     assert picture() == was
-    assert was["open"][1] == "open" and was["odd"][3] and was["off"][4] == "operator" and was["limited"][5] == [("other", True)]
+    assert was["open"][1] == "open" and was["odd"][3] and was["off"][4] == "operator"
+    assert was["limited"][5:7] == (False, [("other", True)]) and was["spent"][5:7] == (True, [])
     retry_in = endpoint(q, "open")["breaker"]["retry_in_s"]
     assert 0 < retry_in <= 60
 

@@ -111,7 +111,8 @@ class Oracle:
         if self.e.config["upstream"]["pool"]["max_connections"] < 50 or len(self.e.endpoints) > self.e.config["retry"]["max_attempts"]:
             return False
         sample = [s for t, s in self.e.samples if c["t0"] - 0.6 <= t <= c["t0"] - 0.02 and name in s]
-        if not sample or sample[-1][name]["state"] not in ("healthy", "unknown") or sample[-1][name]["breaker"]["failures"]:
+        if not sample or sample[-1][name]["state"] not in ("healthy", "unknown") or sample[-1][name]["breaker"]["failures"] or [
+                x for x in sample[-1][name].get("cells", ()) if x["family"] in self.e.families(name, c.get("model")) | {"other"}]:
             return False
         since = max(t for t, s in self.e.samples if c["t0"] - 0.6 <= t <= c["t0"] - 0.02 and name in s)
         for x in self.e.by_site[name]:

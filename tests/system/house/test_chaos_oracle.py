@@ -120,6 +120,11 @@ def test_served_by_one_that_was_seen_to_be_well():
     c = case.client(status=503, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
     case.exchange(c, "bad", status=503, fails=True, content=False)
     assert "served" in case.rules()
+    cells = case.raw["samples"][0][1]["anchor"]["cells"] = [{"family": "opus"}]
+    assert "served" in case.rules()
+    cells.append({"family": "m"})
+    assert "served" not in case.rules()
+    cells.clear()
     case.did("reload")
     assert "served" not in case.rules()
 

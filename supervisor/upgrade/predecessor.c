@@ -6,8 +6,7 @@
 #include "common/secret/secret.h"
 #include "supervisor/shared/health/endpoint_view.h"
 #include "supervisor/shared/health/health_cells.h"
-#include "supervisor/upgrade/cell_wire.h"
-#include "supervisor/upgrade/endpoint_wire.h"
+#include "supervisor/upgrade/predecessor_state.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -114,28 +113,22 @@ static bool on_up_said_early(struct predecessor *pre, const struct ipc_up_said *
     return ipc_get_binds(&f, &b) && buf_str(&pre->early, b.records);
 }
 
-/* Decodes the frame as that message into `m`, or returns false with e. */
-#define GET(low)                                                                                   \
-    struct ipc_##low m;                                                                            \
-    if (!ipc_get_##low(f, &m))                                                                     \
-        return err_set(e, "the running supervisor sent a malformed %s", ipc_name(f->id));
-
 static bool on_first(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct predecessor *pre = arg;
     if (f->id == IPC_UP_HELLO) {
-        GET(up_hello)
+        PREDECESSOR_GET(up_hello)
         return on_up_hello(pre, &m, e);
     }
     if (!pre->version)
         return err_set(e, "the running supervisor does not say who it is");
     if (f->id == IPC_UP_SOCKET) {
-        GET(up_socket)
+        PREDECESSOR_GET(up_socket)
         return on_up_socket(pre, f, &m) || err_set(e, "the running supervisor handed over a "
                                                       "descriptor that is not a listening socket");
     }
     if (f->id == IPC_UP_SAID) {
-        GET(up_said)
+        PREDECESSOR_GET(up_said)
         return on_up_said_early(pre, &m) ||
                err_set(e, "the running supervisor's workers sent invalid bindings");
     }
@@ -372,107 +365,22 @@ void predecessor_ready(struct predecessor *pre)
 
 /* ---- messages of the predecessor */
 
-static bool on_up_counters(struct predecessor *pre, const struct ipc_up_counters *m)
+static struct predecessor_state state_of(const struct predecessor *pre)
 {
-    uint64_t v[SAVED_COUNTS];
-    if (m->v.n != sizeof v)
-        return false;
-    memcpy(v, m->v.p, sizeof v);
-    if (m->endpoint.n)
-        totals_restore_endpoint(pre->env.totals, m->endpoint, v);
-    else
-        totals_restore(pre->env.totals, v);
-    return true;
-}
-
-/* Handles a frame of a worker of the predecessor as that of a worker in slot HEALTH_PREDECESSOR. */
-static bool on_up_said(struct predecessor *pre, const struct ipc_up_said *u)
-{
-    struct health *h = pre->env.health;
-    struct ipc_frame f = {
-        .id = (enum ipc_id)u->what, .fields = u->fields, .nfields = u->nfields, .fd = -1};
-    const unsigned who = HEALTH_PREDECESSOR;
-    int64_t now = clock_boot_ms();
-    union {
-        struct ipc_binds binds;
-        struct ipc_outcome outcome;
-        struct ipc_verdict verdict;
-        struct ipc_trial_begun begun;
-        struct ipc_trial_back back;
-        struct ipc_trial_ask ask;
-        struct ipc_stats stats;
-        struct ipc_unserved unserved;
-        struct ipc_item item;
-    } m;
-    if (!pre->same_ipc)
-        return true;
-    /* not passed on to a third supervisor, which knows no slots but those here */
-    if (u->what == IPC_TRIAL_ASK) {
-        if (ipc_get_trial_ask(&f, &m.ask))
-            health_trial_asked_elsewhere(h, u->slot, m.ask.endpoint, m.ask.family);
-        return true;
-    }
-    successor_relay(pre->env.successor, u->slot, &f); /* if another upgrade is under way */
-    if (u->what == IPC_BINDS)
-        return ipc_get_binds(&f, &m.binds) &&
-               bindings_on_binds(pre->env.bindings, m.binds.records, now);
-    if (u->what == IPC_OUTCOME) {
-        if (!ipc_get_outcome(&f, &m.outcome))
-            return false;
-        marked_outcome(pre->env.marks, &m.outcome, now);
-        return health_outcome(h, who, &m.outcome, now);
-    }
-    if (u->what == IPC_ITEM)
-        return ipc_get_item(&f, &m.item) && marked_item(pre->env.marks, &m.item, now);
-    if (u->what == IPC_VERDICT)
-        return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
-    if (u->what == IPC_UNSERVED && ipc_get_unserved(&f, &m.unserved))
-        health_unserved(h, &m.unserved, now);
-    if (u->what == IPC_STATS)
-        return ipc_get_stats(&f, &m.stats) &&
-               totals_add(pre->env.totals, TOTALS_ELSEWHERE + u->slot % SLOTS_MAX, m.stats.total,
-                          m.stats.records, now);
-    if (u->what == IPC_TRIAL_BEGUN && ipc_get_trial_begun(&f, &m.begun))
-        health_trial_begun(h, who, m.begun.endpoint, m.begun.seq, now);
-    else if (u->what == IPC_TRIAL_BACK && ipc_get_trial_back(&f, &m.back))
-        health_trial_back(h, who, m.back.endpoint, m.back.seq, now);
-    return true;
+    return (struct predecessor_state){.health = pre->env.health,
+                                      .marks = pre->env.marks,
+                                      .totals = pre->env.totals,
+                                      .bindings = pre->env.bindings,
+                                      .successor = pre->env.successor,
+                                      .conf = pre->conf};
 }
 
 static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct err *e)
 {
-    if (f->id == IPC_UP_ENDPOINT) {
-        GET(up_endpoint)
-        endpoint_wire_move(&m, clock_suspended_ms());
-        return endpoint_wire_get(pre->env.health, pre->conf, &m, clock_boot_ms()) ||
-               err_set(e, "the running supervisor sent an invalid state of an endpoint");
-    }
-    if (f->id == IPC_UP_CELL) {
-        struct cell_wire w;
-        GET(up_cell)
-        return (cell_wire_read(&w, &m) && (cell_wire_move(&w, clock_suspended_ms()), true) &&
-                cell_wire_get(pre->env.health, &w, clock_boot_ms())) ||
-               err_set(e, "the running supervisor sent an invalid cell of an endpoint");
-    }
-    if (f->id == IPC_UP_REFUSED) {
-        GET(up_refused)
-        endpoint_wire_get_refused(pre->env.health, &m);
-        return true;
-    }
-    if (f->id == IPC_UP_COUNT) {
-        GET(up_count)
-        endpoint_wire_move_count(&m, clock_suspended_ms());
-        endpoint_wire_get_count(pre->env.health, &m);
-        return true;
-    }
-    if (f->id == IPC_UP_COUNTERS) {
-        GET(up_counters)
-        return on_up_counters(pre, &m) ||
-               err_set(e, "the running supervisor's counters have another format");
-    }
+    const struct predecessor_state state = state_of(pre);
     if (f->id != IPC_UP_GO)
-        return err_set(e, "the running supervisor sent %s instead of its state", ipc_name(f->id));
-    GET(up_go)
+        return predecessor_state_get(&state, f, e);
+    PREDECESSOR_GET(up_go)
     if (pre->env.intent->want != PLAN_SERVE)
         return true; /* this process ends, and the predecessor goes on when it sees that */
     if (m.seq > pre->env.health->seq)
@@ -484,25 +392,26 @@ static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct 
 static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct predecessor *pre = arg;
+    const struct predecessor_state state = state_of(pre);
     if (f->id == IPC_UP_SAID) {
-        GET(up_said)
-        return on_up_said(pre, &m) ||
+        PREDECESSOR_GET(up_said)
+        return !pre->same_ipc || predecessor_state_said(&state, &m) ||
                err_set(e, "a worker of the previous supervisor sent an invalid report");
     }
     if (f->id == IPC_UP_PLACES) {
-        GET(up_places)
+        PREDECESSOR_GET(up_places)
         if (pre->same_ipc)
             health_places_elsewhere(pre->env.health, m.endpoint, m.n, m.got);
         return true;
     }
     if (f->id == IPC_UP_WANT) {
-        GET(up_want)
+        PREDECESSOR_GET(up_want)
         if (pre->same_ipc)
             health_place_wanted_elsewhere(pre->env.health, m.endpoint, clock_boot_ms());
         return true;
     }
     if (f->id == IPC_UP_LOST) {
-        GET(up_lost)
+        PREDECESSOR_GET(up_lost)
         successor_send_lost(pre->env.successor, &m);
         health_lost(pre->env.health, HEALTH_PREDECESSOR, m.endpoint, m.trial, m.verifies,
                     clock_boot_ms());
@@ -510,22 +419,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
-    if (f->id == IPC_UP_PAST && pre->phase == PREDECESSOR_SERVING) {
-        GET(up_past)
-        endpoint_wire_get_past(pre->env.health, &m);
-        return true;
-    }
-    if (f->id == IPC_UP_MARK && pre->phase == PREDECESSOR_SERVING) {
-        GET(up_mark)
-        struct saved_mark x = {
-            .kind = (uint8_t)m.kind, .n = (uint8_t)m.name.n, .until_wall_ms = m.until_ms};
-        if (m.kind >= MARK__COUNT || m.name.n > sizeof x.name || m.endpoint.n >= sizeof x.id)
-            return err_set(e, "the running supervisor sent an invalid mark");
-        memcpy(x.id, m.endpoint.p, m.endpoint.n);
-        memcpy(x.name, m.name.p, m.name.n);
-        marked_restore(pre->env.marks, &x, 1, clock_boot_ms(), clock_wall_ms());
-        return true;
-    }
+    if ((f->id == IPC_UP_PAST || f->id == IPC_UP_MARK) && pre->phase == PREDECESSOR_SERVING)
+        return predecessor_state_get_late(&state, f, e);
     if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {
         pre->env.ops->history(pre->env.arg);
         return true;

@@ -3,15 +3,13 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "supervisor/process/container.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/shared/events.h"
 #include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_trials.h"
-#include "supervisor/upgrade/cell_wire.h"
-#include "supervisor/upgrade/endpoint_wire.h"
 #include "supervisor/upgrade/successor_fork.h"
+#include "supervisor/upgrade/successor_state.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -126,8 +124,9 @@ static void failed(struct successor *u, const char *why)
     answer(u, 422, why);
 }
 
-static void send_up(struct successor *u, int pass, chan_put_fn *put, const void *m)
+static void send_up(void *arg, int pass, chan_put_fn *put, const void *m)
 {
+    struct successor *u = arg;
     if (u->chan.fd == -1 || u->peer_slow)
         return;
     u->peer_slow = !chan_send(&u->chan, pass, put, u->env.intent->gen, m);
@@ -143,15 +142,19 @@ static void send_up(struct successor *u, int pass, chan_put_fn *put, const void 
 
 /* ---- what is handed over */
 
-static void give_socket(struct successor *u, int fd, enum handover_kind kind, dev_t dev, ino_t ino)
+static struct successor_state state_of(struct successor *u)
 {
-    struct ipc_up_socket m = {.kind = kind, .dev = dev, .ino = ino};
-    send_up(u, fd, ipc_put_v_up_socket, &m);
+    return (struct successor_state){.health = u->env.health,
+                                    .marks = u->env.marks,
+                                    .totals = u->env.totals,
+                                    .ipc = u->ipc,
+                                    .send = send_up,
+                                    .arg = u};
 }
 
 static void give_first(struct successor *u, const struct successor_order *o)
 {
-    const struct handover *h = &o->handover;
+    const struct successor_state state = state_of(u);
     struct ipc_up_hello hello = {.version = HANDOVER_VERSION,
                                  .ipc = IPC_VERSION,
                                  .pid = (uint32_t)getpid(),
@@ -161,94 +164,19 @@ static void give_first(struct successor *u, const struct successor_order *o)
                                      str_make((const char *)u->env.store->secret, STORE_SECRET)};
     struct ipc_up_read end = {};
     send_up(u, -1, ipc_put_v_up_hello, &hello);
-    for (size_t i = 0; i < o->listen->n; i++) {
-        const struct listener *l = o->listen->v[i].l;
-        give_socket(u, l->fd, l->foreign ? HANDOVER_FOREIGN : HANDOVER_LISTENER, l->dev, l->ino);
-    }
-    if (h->lock != -1)
-        give_socket(u, h->lock, HANDOVER_LOCK, 0, 0);
-    if (h->ring != -1 && h->ring_reader != -1) {
-        give_socket(u, h->ring, HANDOVER_RING, 0, 0);
-        give_socket(u, h->ring_reader, HANDOVER_RING_READER, 0, 0);
-    }
-    if (h->feed != -1 && h->feed_reader != -1) {
-        give_socket(u, h->feed, HANDOVER_FEED, 0, 0);
-        give_socket(u, h->feed_reader, HANDOVER_FEED_READER, 0, 0);
-    }
-    if (h->control != -1)
-        give_socket(u, h->control, HANDOVER_CONTROL, h->control_dev, h->control_ino);
+    successor_state_sockets(&state, o->listen, &o->handover);
     send_up(u, -1, ipc_put_v_up_read, &end);
-}
-
-static void give_counters(struct successor *u, const char *endpoint)
-{
-    uint64_t v[SAVED_COUNTS] = {0};
-    if (endpoint)
-        totals_save_endpoint(u->env.totals, str_c(endpoint), v);
-    else
-        totals_save(u->env.totals, v);
-    struct ipc_up_counters m = {.endpoint = str_c(endpoint),
-                                .v = str_make((const char *)v, sizeof v)};
-    send_up(u, -1, ipc_put_v_up_counters, &m);
-}
-
-/* Sends what is open in a slot as a STATS, since workers report it only when it changes. */
-static void give_open(struct successor *u, unsigned slot)
-{
-    struct stats_total all;
-    struct stats_record v[STATS_RECORDS];
-    size_t at = 0, n;
-    do {
-        n = totals_open(u->env.totals, slot, &at, &all, v, STATS_RECORDS);
-        struct ipc_stats m = {.total = str_make((const char *)&all, sizeof all),
-                              .records = str_make((const char *)v, n * sizeof *v)};
-        struct buf b;
-        struct ipc_frame f;
-        buf_init(&b, IPC_STATS_MAX + 4096);
-        if ((n || all.streams_open) && ipc_put_stats(&b, 0, &m) &&
-            ipc_open(buf_view(&b), TO_SUP, &f))
-            successor_relay(u, slot, &f);
-        buf_free(&b);
-    } while (n == STATS_RECORDS);
-}
-
-static void give_cells(struct successor *u, const struct health_endpoint *e)
-{
-    struct cell_wire w;
-    for (uint32_t i = 0; u->ipc >= HANDOVER_CELL_IPC && cell_wire_put(e, i, &w); i++) {
-        cell_wire_move(&w, -clock_suspended_ms());
-        send_up(u, -1, ipc_put_v_up_cell, &w.m);
-    }
 }
 
 /* Hands the whole state over; nothing is decided here from now on. */
 static void give_state(struct successor *u)
 {
+    const struct successor_state state = state_of(u);
     struct ipc_up_go go = {.seq = u->env.health->seq};
     u->phase = SUCCESSOR_GIVEN;
     store_allow(u->env.store, false);
     health_freeze(u->env.health, true);
-    for (size_t i = 0; i < u->env.health->n; i++) {
-        struct ipc_up_endpoint m;
-        struct ipc_up_refused refused;
-        struct ipc_up_count count;
-        const struct health_endpoint *e = &u->env.health->v[i];
-        endpoint_wire_put(e, &m);
-        endpoint_wire_move(&m, -clock_suspended_ms());
-        send_up(u, -1, ipc_put_v_up_endpoint, &m);
-        if (endpoint_wire_put_refused(e, &refused))
-            send_up(u, -1, ipc_put_v_up_refused, &refused);
-        if (endpoint_wire_put_count(e, &count)) {
-            endpoint_wire_move_count(&count, -clock_suspended_ms());
-            send_up(u, -1, ipc_put_v_up_count, &count);
-        }
-        give_cells(u, e);
-        give_counters(u, e->id);
-    }
-    give_counters(u, NULL);
-    successor_turn(u);
-    for (unsigned i = 0; i < TOTALS_SLOTS; i++)
-        give_open(u, i);
+    successor_state_give(&state);
     send_up(u, -1, ipc_put_v_up_go, &go);
     u->env.ops->given(u->env.arg);
 }
@@ -276,42 +204,15 @@ void successor_send_history(struct successor *u)
     free_history(u);
 }
 
-/* Sends UP_PAST of all endpoints. */
-static void give_past(struct successor *u)
-{
-    for (size_t i = 0; i < u->env.health->n && u->ipc >= HANDOVER_PAST_IPC; i++) {
-        struct ipc_up_past m;
-        endpoint_wire_put_past(&u->env.health->v[i], clock_boot_ms(), &m);
-        send_up(u, -1, ipc_put_v_up_past, &m);
-    }
-}
-
-/* Sends UP_MARK of all marks. */
-static void give_marks(struct successor *u)
-{
-    const struct marks *t = &u->env.marks->table;
-    if (u->ipc < HANDOVER_MARK_IPC)
-        return;
-    struct saved_mark *v = mem_zalloc(t->n + 1, sizeof *v);
-    size_t n = marked_save(u->env.marks, v, clock_boot_ms(), clock_wall_ms());
-    for (size_t i = 0; i < n; i++) {
-        struct ipc_up_mark m = {.endpoint = str_c(v[i].id),
-                                .kind = v[i].kind,
-                                .name = str_make(v[i].name, v[i].n),
-                                .until_ms = v[i].until_wall_ms};
-        send_up(u, -1, ipc_put_v_up_mark, &m);
-    }
-    mem_free(v);
-}
-
 static void done(struct successor *u)
 {
+    const struct successor_state state = state_of(u);
     struct ipc_up_done m = {};
     u->phase = SUCCESSOR_DONE;
     ev_timer_stop(u->env.loop, &u->late);
     systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
-    give_past(u);
-    give_marks(u);
+    successor_state_past(&state);
+    successor_state_marks(&state);
     send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);
@@ -556,9 +457,8 @@ void successor_relay(struct successor *u, unsigned slot, const struct ipc_frame 
 {
     if (!of_interest(u->phase, f->id))
         return;
-    struct ipc_up_said m = {
-        .slot = slot, .what = f->id, .nfields = f->nfields, .fields = f->fields};
-    send_up(u, -1, ipc_put_v_up_said, &m);
+    const struct successor_state state = state_of(u);
+    successor_state_said(&state, slot, f);
 }
 
 void successor_slot_gone(struct successor *u, unsigned slot)
@@ -584,39 +484,9 @@ void successor_send_lost(struct successor *u, const struct ipc_up_lost *m)
         send_up(u, -1, ipc_put_v_up_lost, m);
 }
 
-/* Of endpoints that are not configured any more. */
-static void send_departed(struct successor *u)
-{
-    struct places_departed *d = &u->env.health->departed;
-    for (size_t i = 0; i < d->n; i++) {
-        uint64_t lent = places_lent(&d->v[i].places);
-        struct ipc_up_places m = {.endpoint = str_c(d->v[i].id), .n = (uint32_t)lent};
-        if (lent == d->v[i].sent)
-            continue;
-        d->v[i].sent = lent;
-        send_up(u, -1, ipc_put_v_up_places, &m);
-    }
-}
-
 void successor_turn(struct successor *u)
 {
+    const struct successor_state state = state_of(u);
     if (successor_given(u))
-        send_departed(u);
-    for (size_t i = 0; successor_given(u) && i < u->env.health->n; i++) {
-        struct health_endpoint *e = &u->env.health->v[i];
-        uint64_t lent = places_lent(&e->places);
-        struct ipc_up_places m = {
-            .endpoint = str_c(e->id), .n = (uint32_t)lent, .got = e->places.got};
-        struct ipc_up_want want = {.endpoint = m.endpoint};
-        bool changed = lent != e->places_sent && (lent || e->places_sent != UINT64_MAX);
-        if (changed || m.got != e->got_sent) {
-            e->places_sent = lent;
-            e->got_sent = m.got;
-            send_up(u, -1, ipc_put_v_up_places, &m);
-        }
-        if (!e->place_asked && u->phase == SUCCESSOR_DONE && places_wanted(&e->places)) {
-            e->place_asked = true;
-            send_up(u, -1, ipc_put_v_up_want, &want);
-        }
-    }
+        successor_state_places(&state, u->phase == SUCCESSOR_DONE);
 }

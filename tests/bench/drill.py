@@ -35,6 +35,7 @@ import urllib.parse
 import uuid
 
 from drill_history import history
+from drill_scope import scope
 from drill_stage import (Client, Drill, Failed, WORKERS, admin_endpoints, ask_once, changes, epoch, in_threads,
                          percentile, request, spread)
 from run import machine_seconds, others
@@ -521,7 +522,7 @@ def operate(d):
         percentile(times, 50), percentile(times, 95)), "p50 under %d ms" % STATUS_MS, percentile(times, 50) < STATUS_MS)
 
 
-PARTS = {"failover": failover, "mix": mix, "limits": limits, "affinity": affinity, "breaker": breaker, "reuse": reuse, "scrape": scrape, "history": history,
+PARTS = {"failover": failover, "mix": mix, "limits": limits, "affinity": affinity, "breaker": breaker, "scope": scope, "reuse": reuse, "scrape": scrape, "history": history,
          "operate": operate}
 
 

@@ -22,6 +22,9 @@ struct walk {
     void *ctx;
 };
 
+/* Inlined at each place: a call costs a tenth of the time of a small body. */
+#define HOT static inline __attribute__((always_inline))
+
 /* ---- strings */
 
 int json_hex4(const char *p)
@@ -175,7 +178,7 @@ static void skip_blank(struct walk *w)
 }
 
 /* Consumes the next byte that is no blank and returns it; -1 at the end. */
-static int next_byte(struct walk *w)
+HOT int next_byte(struct walk *w)
 {
     skip_blank(w);
     return w->p < w->end ? (unsigned char)*w->p++ : -1;
@@ -222,7 +225,7 @@ static void skip_number(struct walk *w)
 }
 
 /* Reads one value as a whole, without its members. depth: levels open around it. */
-static bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
+HOT bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
 {
     *hit = (struct json_hit){.kind = JSON_IS_ABSENT};
     skip_blank(w);

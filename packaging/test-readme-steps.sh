@@ -169,13 +169,14 @@ heading() { grep -E '^ENDPOINT' "$work/out" | xargs; }
 as_shown() { [ "$(heading)" = "$(block packaging/man/qccctl.1.md '$ qccctl endpoints' | sed -n '2p' | xargs)" ] || { heading; false; }; }
 state_of() { inside qccctl --no-color endpoints | grep -qE "^$1 +$2"; }
 id_of_request() { ask -o /dev/null -D - "$@" | tr -d '\r' | sed -n 's/^x-qcc-request-id: //p'; }
+served_by() { ask -o /dev/null -D - | grep -qi "^x-qcc-endpoint: $1"; }
 shell_completes() { # bash: as at the Tab key
     inside su - bob -c 'bash -c ". /usr/share/bash-completion/bash_completion; '"$1"'
         COMP_WORDS=(qccctl drain rel); COMP_CWORD=2; _qccctl; echo \${COMPREPLY[@]}; complete -p qccctl"' | grep -q 'relay-a relay-b'
 }
 
 operate_chapter() {
-    local id
+    local id cools='healthy .*sonnet: cooling [0-9]+s' well='healthy [^:]*$'
     operate_conf
     inside systemctl restart qcc
     until_true 10 answers /readyz
@@ -187,8 +188,8 @@ operate_chapter() {
     site relay-a status=429,retry_after=40
     site relay-b 'body=%3Chtml%3E%3Chead%3E%3Ctitle%3EJust%20a%20moment...%3C/title%3E%3C/head%3E%3Cbody%3EChecking%20your%20browser%20before%20accessing%3C/body%3E%3C/html%3E,type=text/html'
     id=$(id_of_request -H 'x-claude-code-session-id: 0b7c')
-    until_true 5 state_of relay-a cooling
-    types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' '^relay-a +cooling .*cools by its own word' '^relay-b +queued .*wall-page, next verification in'
+    until_true 5 state_of relay-a "$cools"
+    types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' "^relay-a +$cools" '^relay-b +queued .*wall-page, next verification in'
     check '... with these columns' as_shown
     types bob 'qccctl queue' 'has the one that is queued' says '^relay-b '
     types bob 'qccctl dashboard' 'says where it is' says '^http://127.0.0.1:7861/$'
@@ -217,9 +218,12 @@ operate_chapter() {
     with="s/\$/ $id/" types bob 'qccctl why' 'tells the trail' says "^request $id at " 'attempt +relay-a +rate_limit, status 429' 'attempt +relay-b +.*wall-page' 'attempt +official +ok, status 200' '^end: ok'
     with="s/8d328f05/${id:0:8}/" types bob 'qccctl why 8d328f05' 'a part of the id will do' says "^request $id at "
 
+    with='s/ --family/ relay-a& sonnet/' types bob 'qccctl reset --family' 'ends the cooldown of that family' state_of relay-a "$well"
+    until_true 5 served_by official
+    until_true 5 state_of relay-a "$cools"
     site relay-a ''
     site relay-b ''
-    with='s/$/ relay-a/' types bob 'qccctl reset' 'clears the cooldown' state_of relay-a healthy
+    with='s/$/ relay-a/' types bob 'qccctl reset' 'clears all' state_of relay-a "$well"
     with='s/$/ relay-b/' types bob 'qccctl verify' 'takes it back' until_true 10 state_of relay-b healthy
     with='s/$/ relay-a/' types bob 'qccctl disable' 'takes it out' state_of relay-a disabled
     with='s/$/ relay-a/' types bob 'qccctl enable' 'takes it back' state_of relay-a '(healthy|unknown)'
@@ -432,6 +436,8 @@ admin_chapter() {
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/disable' .
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/enable' .
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/verify' .
+    until_true 10 served_by relay-a
+    with='s/NAME/relay-a/; s/=F/=sonnet/' asks 'POST /api/v1/endpoints/NAME/reset?family=F' '"cells":\[\]'
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/reset' .
     asks 'POST /api/v1/reload' '"generation":'
     asks 'GET /' '<title>QCC'

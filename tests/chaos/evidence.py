@@ -4,6 +4,7 @@ Reads the evidence of stage.py; decides nothing."""
 import collections
 import re
 
+from families import family
 from stage import seconds
 from troubles import DOWN, NOT_YET_SPECS, WELL_SPECS
 
@@ -119,6 +120,15 @@ class Evidence:
         model = (self.config.get("models", {}).get("map") or {}).get(model, model)
         return not allow or any(re.fullmatch(re.escape(p).replace("\\*", ".*"), model or "") for p in allow)
 
+    def sent(self, name, model):
+        """Names under which an endpoint may get a request for that model."""
+        common = (self.config.get("models", {}).get("map") or {}).get(model, model)
+        own = (self.endpoints[name].get("models") or {}).get("map") or {}
+        return {own.get(model, own.get(common, common)), own.get(common, common)}
+
+    def families(self, name, model):
+        return {family(m) for m in self.sent(name, model)}
+
     def limit(self, name):
         """The largest max_concurrent that it ever had; None: none, or it became another one (by its key)."""
         found = [self.endpoints[name].get("max_concurrent", 0)]
@@ -209,11 +219,14 @@ class Evidence:
                 begin = None
         return found + ([(begin, float("inf"), word)] if begin is not None else [])
 
-    def out_at(self, name, begin, end):
-        """Whether it may have been out of service at some time in it, for this or that reason."""
+    def out_at(self, name, begin, end, model=None):
+        """Whether it may have been out of service at some time in it, for this or that reason. model: or the cell of that."""
         spans = self.spans(name, "breaker", r"(closed|half_open) -> open", ".*-> closed") + self.spans(name, "failure queue", "-> queued", "queued -> ")
         spans += self.spans(name, "service", "enabled -> ", ".*-> enabled")
         spans += [(t, t + 2, "") for t, words in self.words[name] if words.startswith("cooldown cooling by its own word")]
+        for f in self.families(name, model) | {"other"} if model else ():
+            spans += self.spans(name, f + ": breaker", r"(closed|half_open) -> open", ".*-> closed")
+            spans += [(t, t + 2, "") for t, words in self.words[name] if words.startswith(f + ": cooldown cooling by its own word")]
         return any(b <= end + EDGE and e >= begin - EDGE for b, e, _ in spans)
 
     def trail(self, client):

@@ -8,6 +8,7 @@ import collections
 import json
 import re
 
+import oracle_cells
 from evidence import EDGE, Evidence
 from troubles import BEYOND_DOUBT, NOT_YET_RULES, PERMANENT, TRANSIENT, TROUBLES, WELL_SPECS as WELL
 
@@ -79,7 +80,7 @@ class Oracle:
                 continue
             able = self.able(c)
             if self.opinion(c):  # which an open circuit is not asked for; whether one may be open is another rule
-                able = [n for n in able if not self.e.out_at(n, c["t0"], c["t1"])]
+                able = [n for n in able if not self.e.out_at(n, c["t0"], c["t1"], c.get("model"))]
             if not able or self.committed(c) or self.refused(c):
                 continue
             self.fault("served", "%s ended with %s, %s although %s was well" % (
@@ -110,7 +111,8 @@ class Oracle:
         if self.e.config["upstream"]["pool"]["max_connections"] < 50 or len(self.e.endpoints) > self.e.config["retry"]["max_attempts"]:
             return False
         sample = [s for t, s in self.e.samples if c["t0"] - 0.6 <= t <= c["t0"] - 0.02 and name in s]
-        if not sample or sample[-1][name]["state"] not in ("healthy", "unknown") or sample[-1][name]["breaker"]["failures"]:
+        if not sample or sample[-1][name]["state"] not in ("healthy", "unknown") or sample[-1][name]["breaker"]["failures"] or [
+                x for x in sample[-1][name].get("cells", ()) if x["family"] in self.e.families(name, c.get("model")) | {"other"}]:
             return False
         since = max(t for t, s in self.e.samples if c["t0"] - 0.6 <= t <= c["t0"] - 0.02 and name in s)
         for x in self.e.by_site[name]:
@@ -230,7 +232,7 @@ class Oracle:
             # For a second opinion nobody is asked once more but the last one.
             for n in {last} & {x.site for x in seen} if self.opinion(c) else {x.site for x in seen}:
                 mine = [x for x in seen if x.site == n]
-                if len(mine) < per and mine[-1].spec in AGAIN and not self.e.goes_down(n) and not self.e.out_at(n, mine[0].begin, c["t1"]):
+                if len(mine) < per and mine[-1].spec in AGAIN and not self.e.goes_down(n) and not self.e.out_at(n, mine[0].begin, c["t1"], c.get("model")):
                     self.fault("spent", "failed with %s although %s could have been asked again" % (c["status"], n), c)
                     break
 
@@ -403,6 +405,7 @@ class Oracle:
                 bad = s and [k for k, v in (
                     ("health " + s["health"], s["health"] in ("degraded", "unhealthy") and not poison),
                     ("breaker", s["breaker"]["state"] != "closed"), ("queued", s["queued"]), ("cooling", s["cooldown_s"] > 0),
+                    ("cells %s" % s.get("cells"), s.get("cells") and not poison), ("marks %s" % s.get("marks"), s.get("marks")),
                     ("%d failures" % s["breaker"]["failures"], s["breaker"]["failures"] > 0 and not poison),
                     ("charged %d" % s["charged"], s["charged"] > 0 and not poison),
                     ("disabled by %s" % s["disabled_by"], s["disabled_by"] and n not in self.e.touched)) if v]
@@ -481,7 +484,7 @@ class Oracle:
                     continue
                 at = [at.pop(), None, moved]
                 # Whether its circuit may be open is another rule.
-                if self.e.crowded(at[0], c) or self.e.out_at(at[0], b["t1"], c["t1"]):
+                if self.e.crowded(at[0], c) or self.e.out_at(at[0], b["t1"], c["t1"], c["model"]):
                     continue
                 if self.e.during(a["t0"], c["t1"], "kill", "kill supervisor", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
                     continue
@@ -522,15 +525,15 @@ class Oracle:
             if begin is not None:
                 self.overlap(n, begin, float("inf"))
 
-    def overlap(self, n, begin, end):
+    def overlap(self, n, begin, end, at=None, what="its breaker"):
         if self.e.goes_down(n) or self.e.during(begin, end, "stop", "stop supervisor", "upgrade", "kill", "kill supervisor", "reload", "reset", "enable", after=1):
             return
         wide = 0.06 + self.e.late(begin, begin + 1)
-        tries = [x for x in self.e.by_site[n] if x.message and begin + wide < x.begin < end - wide and x.end is not None]
+        tries = [x for x in (self.e.by_site[n] if at is None else at) if x.message and begin + wide < x.begin < end - wide and x.end is not None]
         tries.sort(key=lambda x: x.begin)
         for a, b in zip(tries, tries[1:]):
             if b.begin + EDGE < min(a.end, end - wide) and b.end - b.begin > EDGE:
-                self.fault("one trial", "two at once at %s while its breaker was open from %.3f to %.3f" % (n, begin, end), None,
+                self.fault("one trial", "two at once at %s while %s was open from %.3f to %.3f" % (n, what, begin, end), None,
                            ["%r for %s" % (x, x.id or "a verification") for x in tries]
                            + ["%s at %.3f" % (words, t) for t, words in self.e.words[n]])
                 return
@@ -589,7 +592,8 @@ ACTIONS = ("reload", "disable", "drain", "enable", "verify", "reset", "kill", "s
            "kill supervisor")
 RULES = [Oracle.served, Oracle.patient, Oracle.vain, Oracle.spent, Oracle.gone, Oracle.side, Oracle.prompt, Oracle.allowed,
          Oracle.ranked, Oracle.logged, Oracle.timeouts, Oracle.visible, Oracle.own, Oracle.counted, Oracle.blameless,
-         Oracle.isolated, Oracle.form, Oracle.pings, Oracle.sticky, Oracle.limits, Oracle.one_trial, Oracle.one_verification, Oracle.recovered, Oracle.returned, Oracle.quiet]
+         Oracle.isolated, Oracle.form, Oracle.pings, Oracle.sticky, Oracle.limits, Oracle.one_trial, Oracle.one_verification, Oracle.recovered, Oracle.returned, Oracle.quiet,
+         *oracle_cells.RULES]
 
 
 def judge(raw):

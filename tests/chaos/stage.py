@@ -23,6 +23,7 @@ import sys
 import time
 
 from clients import Clients, Lag, now
+from families import lasting
 from troubles import DOWN, PERMANENT
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
@@ -309,7 +310,7 @@ class Stage:
         turn = 0
         while now() < end:
             found = await self.sample()
-            ill = [endpoints[e["name"]] for e in found or [] if e["name"] in endpoints and not blank(e)]
+            ill = [endpoints[e["name"]] for e in found or [] if e["name"] in endpoints and (not blank(e) or lasting(e, models))]
             if found is not None and not ill:
                 self.evidence["usable"] = now()
                 return

@@ -119,6 +119,13 @@ DOWN = {"refuses connections": "name=@off", "takes no connection": "name=@deaf"}
 
 GROUPS = [TRANSIENT, TRANSIENT, RATE_LIMIT, AUTH, PERMANENT, UNKNOWN, WRONG_KIND, PINGS, SLOW, DOWN]
 TROUBLES = {name: spec for group in GROUPS for name, spec in group.items()}
+# What concerns the model's family at the endpoint and not the endpoint (scope.md, section 2).
+MODEL_SCOPE = {TROUBLES[name] for name in (
+    "500", "502", "503", "504", "529", "hang", "error first", "overloaded first", "closes after the start", "resets after the start",
+    "ends after the start", "hangs after the head", "hangs after the start", "closes in the content", "resets in the content",
+    "ends in the content", "hangs in the content", "late error", "late overloaded", "429", "429 for 1 s", "429 for 300 ms",
+    "429 by a slow clock", "429 by a fast clock", "three in a second", "each second 503", "JSON for a stream", "stream for JSON", "text",
+    "{}", "null", "detail", "204", *PINGS)}
 NAMES = {spec: name for kinds in (WELL, TROUBLES) for name, spec in kinds.items()}
 
 # Exceptions, each with the issue that ends it. A request that met one of these at an attempt is not judged for its form

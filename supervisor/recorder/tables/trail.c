@@ -1,10 +1,12 @@
 #include "supervisor/recorder/tables/trail.h"
 
-enum { NO_ENDPOINT = UINT8_MAX };
+/* SCOPE_SHIFT: the scope stands above the fault, where files of before scopes have zero bits. */
+enum { NO_ENDPOINT = UINT8_MAX, SCOPE_SHIFT = 4, FAULT_MASK = (1 << SCOPE_SHIFT) - 1 };
 
 /* Numbers of these enums stand in files: one that gets another meaning needs another version. */
 _Static_assert(TRAIL_VERSION == 1 && OUTCOME__COUNT == 6 && FAULT__COUNT == 4 &&
-                   SEL_END__COUNT == 6 && SEL_SKIP__COUNT == 35 && SEL_BOUND_LEFT == 3,
+                   SCOPE__COUNT == 7 && SEL_END__COUNT == 6 && SEL_SKIP__COUNT == 35 &&
+                   SEL_BOUND_LEFT == 3,
                "the meaning of a trail's numbers");
 
 /* ---- whether it is worth it */
@@ -165,7 +167,7 @@ static unsigned put_attempts(struct out *o, const struct recent_record *r)
         put(o, a.retry_after_ms, 4);
         put(o, a.status, 2);
         put(o, a.cls, 1);
-        put(o, a.fault, 1);
+        put(o, a.fault | a.scope << SCOPE_SHIFT, 1);
         put_text(o, a.endpoint, UINT8_MAX);
         put_text(o, a.reason, UINT8_MAX);
     }
@@ -271,11 +273,12 @@ bool trail_attempt(struct trail *t, struct recent_attempt *a)
     if (!get(&t->left, 4, &a->at_ms) || !get(&t->left, 4, &a->ms) ||
         !get(&t->left, 4, &a->retry_after_ms) || !get(&t->left, 2, &status) ||
         !get(&t->left, 1, &cls) || !get(&t->left, 1, &fault) || cls >= OUTCOME__COUNT ||
-        fault >= FAULT__COUNT)
+        (fault & FAULT_MASK) >= FAULT__COUNT || fault >> SCOPE_SHIFT >= SCOPE__COUNT)
         return false;
     a->status = status;
     a->cls = (enum outcome)cls;
-    a->fault = (enum fault)fault;
+    a->fault = (enum fault)(fault & FAULT_MASK);
+    a->scope = (enum scope)(fault >> SCOPE_SHIFT);
     return get_text(&t->left, &a->endpoint) && get_text(&t->left, &a->reason);
 }
 

@@ -5,7 +5,8 @@
  *   endpoint  u32 id, text name                                     text: u8 length, bytes
  *   choice    u32 at_ms, u16 others, u8 endpoint, end, bound, flags, again, listed;
  *             `listed` times: u8 endpoint, why
- *   attempt   u32 at_ms, ms, retry_after_ms, u16 status, u8 class, fault, text endpoint, reason
+ *   attempt   u32 at_ms, ms, retry_after_ms, u16 status, u8 class, fault + 16 * scope,
+ *             text endpoint, reason
  *
  * A choice names an endpoint by its place among the trail's endpoints (255: none). An endpoint has
  * its id, and the name that it had, as far as the recorder knew it: endpoint_names.h. Pure. */

@@ -13,6 +13,7 @@ from qcc import Upstream, connectable, until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "chaos"))
 
+import families  # noqa: E402
 import oracle  # noqa: E402
 import plan  # noqa: E402
 import stage  # noqa: E402
@@ -119,6 +120,11 @@ def test_served_by_one_that_was_seen_to_be_well():
     c = case.client(status=503, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
     case.exchange(c, "bad", status=503, fails=True, content=False)
     assert "served" in case.rules()
+    cells = case.raw["samples"][0][1]["anchor"]["cells"] = [{"family": "opus"}]
+    assert "served" in case.rules()
+    cells.append({"family": "m"})
+    assert "served" not in case.rules()
+    cells.clear()
     case.did("reload")
     assert "served" not in case.rules()
 
@@ -436,3 +442,104 @@ def test_every_rule_has_a_test():
 def test_exceptions_are_names_of_something():
     for name in troubles.NOT_YET_DRAWN:
         assert name in troubles.TROUBLES or name in plan.ACTIONS or name == "poison", name
+
+
+def test_blameless_cells_and_marks():
+    for change in ({"cells": [{"family": "m", "tier": "degraded"}]}, {"marks": [{"kind": "model", "name": "m"}]}):
+        case = Case()
+        case.raw["samples"].append((T + 0.1, {"anchor": state("anchor", **change), "bad": state("bad", **change)}))
+        assert case.rules() == {"blameless"}
+
+
+CELL_OPENS = "endpoint bad: m: breaker closed -> open: failures in a row"
+
+
+def test_isolated_cell():
+    """Others of the endpoint go on."""
+    case = Case()
+    case.said(T - 1, CELL_OPENS, "warning")
+    c = case.client(status=503, body="", model="claude-opus-4-1", headers={"server": "fake", "x-qcc-attempts": "1"})
+    case.exchange(c, "bad", status=503, fails=True)
+    assert not case.rules() & {"isolated cell", "isolated"}
+    c["model"] = "m"
+    assert "isolated cell" in case.rules()
+    case.exchange(c, "anchor", T - 0.01, T)
+    assert "isolated cell" not in case.rules()
+
+
+def test_isolated_cell_until_its_trial():
+    case = Case()
+    case.said(T - 1, CELL_OPENS, "warning")
+    case.said(T - 0.5, "endpoint bad: m: breaker open -> half_open: time is over")
+    c = case.client(status=503, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
+    case.exchange(c, "bad", status=503, fails=True)
+    assert "isolated cell" not in case.rules()
+
+
+def test_one_trial_of_a_cell():
+    case = Case()
+    case.said(T - 1, CELL_OPENS, "warning")
+    two = [case.client(status=503, body="", t1=T + 0.6, headers={"server": "fake", "x-qcc-attempts": "1"}) for _ in range(2)]
+    for c in two:
+        case.exchange(c, "bad", end=T + 0.5, status=503, fails=True)
+    assert "one trial" in case.rules()
+    two[0]["model"] = "claude-opus-4-1"
+    assert "one trial" not in case.rules()
+
+
+def test_behind():
+    """Who carries the mark is not sent there; who does not, is."""
+    case = Case()
+    case.said(T - 1, "endpoint bad: mark m none -> marked: another endpoint has served what it refused")
+    c = case.client(status=404, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
+    case.exchange(c, "bad", status=404, fails=True)
+    assert "behind" in case.rules()
+    c["model"] = "claude-opus-4-1"
+    assert "behind" not in case.rules()
+    c["model"] = "m"
+    case.said(T - 0.5, "endpoint bad: mark m marked -> none: time is over")
+    assert "behind" not in case.rules()
+
+
+@pytest.mark.parametrize("words", ["breaker closed -> open: failures in a row (3: 5xx)", "health degraded -> unhealthy: 5xx",
+                                   "failure queue none -> queued: 5xx"])
+def test_scoped(words):
+    """Where all that an endpoint did wrong was said of a model."""
+    case = Case()
+    case.said(T, "endpoint bad: " + words, "warning")
+    assert case.rules() == {"scoped"}
+    case.raw["plan"]["sites"]["bad"].append([1, troubles.TROUBLES["page"]])
+    assert case.rules() == set()
+
+
+def test_scoped_with_two_cells():
+    """Which open the endpoint's breaker, but put it into no queue."""
+    case = Case()
+    case.said(T - 0.5, CELL_OPENS, "warning")
+    case.said(T, "endpoint bad: breaker closed -> open: two cells at once", "warning")
+    assert case.rules() == {"scoped"}
+    case.said(T - 0.01, CELL_OPENS.replace("m:", "opus:"), "warning")
+    assert case.rules() == set()
+    case.said(T, "endpoint bad: failure queue none -> queued: 5xx", "warning")
+    assert case.rules() == {"scoped"}
+
+
+def test_spent_where_the_cell_is_out():
+    """Whose family's cell is open is not asked again."""
+    case = Case()
+    c = case.client(status=503, body="", headers={"server": "fake", "x-qcc-attempts": "1"})
+    case.exchange(c, "bad", status=503, fails=True)
+    assert "spent" in case.rules()
+    case.said(T, CELL_OPENS.replace("m:", "opus:"), "warning")
+    assert "spent" in case.rules()
+    case.said(T, CELL_OPENS, "warning")
+    assert "spent" not in case.rules()
+
+
+def test_cells_that_last():
+    """Of families that are asked for; not where the model is marked."""
+    cells = [{"family": f} for f in ("opus", "m", "haiku", "other")]
+    models = ["claude-opus-4-1", "m"]
+    assert families.lasting({"cells": cells, "marks": []}, models) == ["opus", "m"]
+    assert families.lasting({"cells": cells, "marks": [{"kind": "model", "name": "claude-opus-4-1"}]}, models) == ["m"]
+    assert families.family("claude-3-opus") == "opus" and families.family("m") == "m" and families.family("claude-9") == "claude-9"

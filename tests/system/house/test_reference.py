@@ -15,6 +15,8 @@ REQUIRED = {"endpoints[].name", "endpoints[].base_url", "endpoints[].api_key"}
 # Keys without a default, of elements that no default has.
 MENTIONED = {"clients[].name", "clients[].token", "clients[].token_sha256", "listen[].address",
              "listen[].tls.certificate", "listen[].tls.private_key", "endpoints[].api_key_file"}
+# Those of one endpoint in place of the common ones, which are their defaults.
+MENTIONED |= {"endpoints[].breaker." + key for key in ("failure_threshold", "open_duration", "max_open_duration")}
 
 
 def run(*args, env=None):

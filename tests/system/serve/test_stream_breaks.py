@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from admin import endpoint
 from client import Cut, another, ask, events
 from scripted import WHOLE, names, one, script
 from upstream import BLOCK, LAST_CHUNK, START, STREAM, STREAM_HEAD, chunk, delta, reply
@@ -81,7 +82,8 @@ def test_nothing_that_came_is_withheld(one, client, script):
     broken(r)
 
 
-def test_break_counts_against_the_endpoint(one, client, script):
+def test_break_counts_against_the_cell(one, client, script):
+    """What breaks after the head concerns the model's family there, not the endpoint."""
     q, up = one(script, {"breaker": {"failure_threshold": 2}})
     for _ in range(2):
         c = client(q)
@@ -89,7 +91,9 @@ def test_break_counts_against_the_endpoint(one, client, script):
         r = committed(c, script, START + BLOCK)
         script.play(close, None)
         broken(rest(c, r))
-    q.wait_log("endpoint raw: breaker closed -> open: failures in a row \\(2: reply cut off\\)")
+    q.wait_log("endpoint raw: m: breaker closed -> open: failures in a row \\(2: reply cut off\\)")
+    found = endpoint(q, "raw")
+    assert found["breaker"]["state"] == "closed" and [(x["family"], x["breaker"]["state"]) for x in found["cells"]] == [("m", "open")]
 
 
 @pytest.mark.parametrize("framing", [b"content-length: 9999\r\n\r\n", b"\r\n"])

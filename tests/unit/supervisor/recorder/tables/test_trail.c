@@ -78,6 +78,7 @@ static void what_is_put_is_read(void **state)
     assert_true(trail_choice(&t, &c) && c.named && c.x.endpoint == C && c.x.listed == 1);
     assert_true(trail_skip(&t, &s) && s.x.endpoint == B);
     assert_true(trail_attempt(&t, &a) && a.cls == OUTCOME_TRANSIENT && a.fault == FAULT_ENDPOINT);
+    assert_int_equal(a.scope, SCOPE_MODEL);
     assert_true(str_eq(a.endpoint, STR("first")) && str_eq(a.reason, STR("overloaded")));
     assert_true(a.status == 503 && a.ms == 7 && a.retry_after_ms == RECENT_UNKNOWN);
     assert_true(trail_attempt(&t, &a) && a.at_ms == 10 && str_eq(a.endpoint, STR("third")));
@@ -88,6 +89,27 @@ static void what_is_put_is_read(void **state)
     out[n] = 0;
     assert_false(trail_read(&t, str_make((const char *)out, n + 1)));
     out[0]++;
+    assert_false(trail_read(&t, str_make((const char *)out, n)));
+}
+
+/* Trails of before scopes have the fault alone in that byte. */
+static void without_scope(void **state)
+{
+    (void)state;
+    static struct endpoint_names names;
+    uint8_t out[TRAIL_MAX];
+    struct trail t;
+    struct recent_attempt a;
+    struct recent_record r = record();
+    attempt(&r, "first", OUTCOME_TRANSIENT);
+    size_t n = trail_put(out, &r, &names), at = 5 + 4 + 4 + 4 + 2 + 1;
+    assert_int_equal(out[at], FAULT_ENDPOINT + 16 * SCOPE_MODEL);
+    out[at] = FAULT_ENDPOINT;
+    assert_true(trail_read(&t, str_make((const char *)out, n)) && trail_attempt(&t, &a));
+    assert_true(a.fault == FAULT_ENDPOINT && a.scope == SCOPE_NONE);
+    out[at] = FAULT_ENDPOINT + 16 * SCOPE__COUNT;
+    assert_false(trail_read(&t, str_make((const char *)out, n)));
+    out[at] = FAULT__COUNT;
     assert_false(trail_read(&t, str_make((const char *)out, n)));
 }
 
@@ -214,9 +236,9 @@ static void no_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_put_is_read), cmocka_unit_test(the_longest),
-        cmocka_unit_test(names_by_id),         cmocka_unit_test(which_are_worth_it),
-        cmocka_unit_test(no_record),
+        cmocka_unit_test(what_is_put_is_read), cmocka_unit_test(without_scope),
+        cmocka_unit_test(the_longest),         cmocka_unit_test(names_by_id),
+        cmocka_unit_test(which_are_worth_it),  cmocka_unit_test(no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ struct verify {
     char code[CODE_LEN];
     char served[IPC_MODEL_MAX]; /* copied from VERIFY: `models` borrows from it and from ep->conf */
     size_t served_len;
-    bool served_sent; /* it is the endpoint's name for it */
+    bool served_sent;                 /* it is the endpoint's name for it */
     struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
     size_t nmodels, at;
     struct exchange exchange;

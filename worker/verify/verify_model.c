@@ -54,8 +54,8 @@ static void add(struct list_of *l, struct str name)
         l->v[l->n++] = name;
 }
 
-size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struct str served, bool sent,
-                     struct str out[static VERIFY_MODELS])
+size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struct str served,
+                     bool sent, struct str out[static VERIFY_MODELS])
 {
     struct list_of l = {.v = out};
     const char *set = c->failure_queue.probe_model;

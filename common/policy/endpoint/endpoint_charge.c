@@ -172,8 +172,8 @@ static void charge_cell(struct ep_state *s, const struct ep_conf *c, const struc
     breaker_changed(s, BREAKER_CLOSED, "several models fail", ch);
 }
 
-/* The cell "other", where it holds a limit of that model which came after the attempt had begun. The
- * success says nothing of it, so it must not give the model a cell of its own; NULL: none. */
+/* The cell "other", where it holds a limit of that model which came after the attempt had begun.
+ * The success says nothing of it, so it must not give the model a cell of its own; NULL: none. */
 static struct cell *limited_since(struct ep_state *s, const struct ep_report *r, int64_t now_ms)
 {
     char text[MODEL_NAME_MAX];

@@ -40,6 +40,7 @@ struct verify {
     char code[CODE_LEN];
     char served[IPC_MODEL_MAX]; /* copied from VERIFY: `models` borrows from it and from ep->conf */
     size_t served_len;
+    bool served_sent;                 /* it is the endpoint's name for it */
     struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
     size_t nmodels, at;
     struct exchange exchange;
@@ -337,7 +338,8 @@ static void start(struct verify *v)
     loan_place_taken(env->loans, v->ep->live);
     v->began_ms = clock_boot_ms();
     v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
-    v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->models);
+    v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->served_sent,
+                               v->models);
     deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
     if (!ask(v))
         end_by_net(v, NET_LOCAL, "no connection is free");
@@ -401,6 +403,7 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     list_push_back(&env->verifications, &v->node);
     deadline_init(&v->deadline, env->loop, on_deadline);
     deadline_set(&v->deadline, VERIFY_PLACE_MS);
+    v->served_sent = m->sent;
     v->served_len = min_size(m->model.n, sizeof v->served);
     if (v->served_len)
         memcpy(v->served, m->model.p, v->served_len);

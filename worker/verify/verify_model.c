@@ -36,6 +36,15 @@ static bool offered(const struct conf_endpoint *ce, struct str model)
     return ce->allow.n == 0;
 }
 
+/* Whether a request for some model is sent on under that name. */
+static bool may_be_sent(const struct conf_endpoint *ce, struct str name)
+{
+    for (size_t i = 0; i < ce->map.n; i++)
+        if (str_eq(str_c(ce->map.v[i].to), name))
+            return true;
+    return offered(ce, name) && str_eq(mapped(&ce->map, name), name);
+}
+
 static void add(struct list_of *l, struct str name)
 {
     for (size_t i = 0; i < l->n; i++)
@@ -46,13 +55,15 @@ static void add(struct list_of *l, struct str name)
 }
 
 size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struct str served,
-                     struct str out[static VERIFY_MODELS])
+                     bool sent, struct str out[static VERIFY_MODELS])
 {
     struct list_of l = {.v = out};
     const char *set = c->failure_queue.probe_model;
     if (set && !str_eq(str_c(set), STR("auto")))
         add(&l, mapped(&ce->map, str_c(set)));
-    if (served.n && offered(ce, served))
+    if (sent && may_be_sent(ce, served))
+        add(&l, served);
+    else if (!sent && served.n && offered(ce, served))
         add(&l, mapped(&ce->map, served));
     for (size_t i = 0; i < ce->map.n; i++)
         if (!is_pattern(str_c(ce->map.v[i].to)))

@@ -11,11 +11,12 @@
 enum { VERIFY_MODELS = 8 };
 
 /* Fills `out` with the endpoint's names of models, without repetition: the configured one, if it is
- * not `auto`; the one last served there (`served`, by the name before the endpoint's map; empty:
- * not known), if it is still offered; the right-hand sides of the endpoint's map; its models.allow
- * except for patterns; claude-haiku-4-5, or the model that a client gets which asks for that. Names
- * borrow from the arguments. Returns how many there are, at least one. */
+ * not `auto`; the one last served there (`served`, by the name before the endpoint's map, or
+ * `sent`: by that after it; empty: not known), if it is still offered; the right-hand sides of the
+ * endpoint's map; its models.allow except for patterns; claude-haiku-4-5, or the model that a
+ * client gets which asks for that. Names borrow from the arguments. Returns how many there are, at
+ * least one. */
 size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struct str served,
-                     struct str out[static VERIFY_MODELS]);
+                     bool sent, struct str out[static VERIFY_MODELS]);
 
 #endif

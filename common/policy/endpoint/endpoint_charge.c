@@ -172,12 +172,29 @@ static void charge_cell(struct ep_state *s, const struct ep_conf *c, const struc
     breaker_changed(s, BREAKER_CLOSED, "several models fail", ch);
 }
 
+/* The cell "other", where it holds a limit of that model which came after the attempt had begun.
+ * The success says nothing of it, so it must not give the model a cell of its own; NULL: none. */
+static struct cell *limited_since(struct ep_state *s, const struct ep_report *r, int64_t now_ms)
+{
+    char text[MODEL_NAME_MAX];
+    struct cell_names k = cells_names(&s->cells);
+    struct cell *rest = cells_find(&s->cells, STR(CELL_OTHER));
+    bool own = !str_eq(cells_family(&k, r->sent, text), STR(CELL_OTHER));
+    return rest && !own && cooldown_since(&rest->cooldown, r->began_ms, now_ms) ? rest : NULL;
+}
+
 static void credit_cells(struct ep_state *s, const struct ep_report *r, int64_t now_ms,
                          struct ep_changes *ch)
 {
     bool unproven;
     if (r->sent.n == 0)
         return;
+    struct cell *limited = limited_since(s, r, now_ms);
+    if (limited) {
+        struct cell_report cr = cell_report_of(r, limited);
+        cell_succeeded(limited, &cr, now_ms, ch);
+        return;
+    }
     struct cell *cell = cells_served(&s->cells, r->sent, &unproven, now_ms);
     struct cell *rest = unproven ? cells_find(&s->cells, STR(CELL_OTHER)) : NULL;
     ch->dirty |= unproven;

@@ -158,7 +158,8 @@ static void verify(struct health *h, struct health_endpoint *e, const char *fami
     struct ipc_verify m = {.endpoint = str_c(e->id),
                            .seq = e->verify_seq,
                            .model = str_c(asked[0] ? asked : e->model),
-                           .family = str_c(family)};
+                           .family = str_c(family),
+                           .sent = asked[0] != '\0'};
     health_changed(h, e, &ch, NULL, now_ms);
     h->send(h->arg, slot, ipc_put_v_verify, &m);
     log_debug("endpoint %s: worker %d verifies it", e->name, slot);

@@ -111,4 +111,11 @@ def test_a_verification_tells_them_too(house, sites, how, scope):
 
     a.how = play
     assert went(q) == ["b"]
-    q.wait_log('endpoint a: verification 1 failed: .*, scope %s, sent "big-one-2"\n' % scope)
+    # one of scope model has not failed: the endpoint answers
+    q.wait_log('endpoint a: verification %d failed: .*, scope %s, sent "big-one-2"\n' % (scope == "endpoint", scope))
+    if scope == "model":
+        q.wait_log("endpoint a: failure queue queued -> out: it answers, its models fail")
+        charged = "big-one-2: cooldown cooling" if isinstance(how, bytes) and b" 429 " in how else "other: health healthy -> degraded"
+        q.wait_log("endpoint a: %s.*verification failed" % charged)
+    else:
+        assert q.count("endpoint a: failure queue queued -> out") == 0

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-/* Lists of words; of a map "asked>sent". */
+/* Lists of words; of a map "asked>sent". served: ">name" is the endpoint's name. */
 static const struct {
     const char *name, *set, *override, *common, *allow, *map, *served, *asked;
 } cases[] = {
@@ -40,6 +40,16 @@ static const struct {
     {"common map, then the endpoint's", "auto", NULL, "claude-haiku-4-5>k", "", "k>l", "", "l"},
     {"last served is not mapped in common again", "auto", NULL, "m>k", "", "", "m",
      "m claude-haiku-4-5"},
+    {"last sent is not mapped again", "auto", NULL, "", "", "m>n n>o", ">n",
+     "n o claude-haiku-4-5"},
+    {"last sent, offered by the map alone", "auto", NULL, "", "x", "m>n", ">n",
+     "n x claude-haiku-4-5"},
+    {"last sent, allowed by a pattern", "auto", NULL, "", "m-*", "", ">m-7",
+     "m-7 claude-haiku-4-5"},
+    {"last sent, no longer offered", "auto", NULL, "", "x", "", ">m", "x claude-haiku-4-5"},
+    {"last sent, mapped to another by now", "auto", NULL, "", "", "m>n", ">m",
+     "n claude-haiku-4-5"},
+    {"nothing sent", "auto", NULL, "", "", "", ">", "claude-haiku-4-5"},
     {"never more than eight", "auto", NULL, "", "1 2 3 4 5 6 7 8 9", "", "m", "1 2 3 4 5 6 7 8"},
     {"served is one of them", "auto", NULL, "", "1 2 3 4 5 6 7 8 9", "", "9", "9 1 2 3 4 5 6 7"},
 };
@@ -92,7 +102,8 @@ static void in_this_order(void **state)
         c.failure_queue.probe_model = set;
         c.model_override = cases[i].override ? forced : NULL;
         struct str out[VERIFY_MODELS];
-        size_t n = verify_models(&c, &ce, str_c(cases[i].served), out);
+        bool sent = cases[i].served[0] == '>';
+        size_t n = verify_models(&c, &ce, str_c(cases[i].served + sent), sent, out);
         char got[200] = "";
         for (size_t k = 0; k < n; k++)
             snprintf(got + strlen(got), sizeof got - strlen(got), "%s" STR_FMT, k ? " " : "",

@@ -163,8 +163,14 @@ static uint32_t room_of(enum mark_kind k)
                                     : MARKS_FEATURES;
 }
 
-/* Makes room for one more of that kind: the one longest unused goes. False: further paths are not
- * remembered. */
+/* Whether a goes before b: a suspect, which one client can make, before a mark; else the longest
+ * unused. */
+static bool goes_before(const struct mark *a, const struct mark *b)
+{
+    return a->suspect != b->suspect ? a->suspect : a->used_ms < b->used_ms;
+}
+
+/* Makes room for one more of that kind. False: further paths are not remembered. */
 static bool make_room(struct marks *t, uint64_t endpoint, enum mark_kind k, int64_t now_ms)
 {
     uint32_t n = 0, oldest = 0;
@@ -172,7 +178,7 @@ static bool make_room(struct marks *t, uint64_t endpoint, enum mark_kind k, int6
         const struct mark *m = &t->v[i];
         if (!share_room(m, endpoint, k))
             continue;
-        if (n++ == 0 || m->used_ms < t->v[oldest].used_ms)
+        if (n++ == 0 || goes_before(m, &t->v[oldest]))
             oldest = i;
     }
     if (n < room_of(k))

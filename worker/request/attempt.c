@@ -294,7 +294,8 @@ static void side_failed(struct req *r, enum evidence_kind kind, struct str body)
         struct sel_others o = {0};
         if (r->seps)
             o = select_others(r->seps, r->nseps, &sr, candidates_index(r, e));
-        bool more = t && o.untried + o.circuit > 0 && r->attempts < rc.max_attempts &&
+        bool more = t && o.untried + o.circuit > 0 && r->attempts < RETRY_BEGUN_MAX &&
+                    r->attempts - r->unsent < rc.max_attempts &&
                     ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
         out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
         out.reply = RETRY_REPLY_FIRST;
@@ -393,18 +394,31 @@ static bool possible(struct req *r)
     return r->sel.full || (r->sel.end == SEL_CHOSEN && r->seps[r->sel.at].tier != SEL_CIRCUIT_OPEN);
 }
 
+/* Whether some endpoint offers the model. */
+static bool offered(const struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    for (size_t i = 0; i < rep->n; i++)
+        if (candidates_offers(r, rep->eps[i]->ce))
+            return true;
+    return false;
+}
+
 bool attempt_possible(struct req *r)
 {
     const struct asked *a = &r->env->demand->asked;
     int64_t now = clock_boot_ms();
     bool any = false, is = false;
+    r->asked_for = true; /* this look is no request for the model */
     for (size_t i = 0; i < ASKED_MAX && !is; i++) {
         if (!asked_within(a, i, now))
             continue;
-        any = true;
         r->model = asked_name(a, i);
         r->has_model = r->model.n > 0;
         r->model_key = cell_name_of(r->model);
+        if (!offered(r))
+            continue; /* it was, before a reload */
+        any = true;
         is = possible(r);
     }
     r->has_model = false;

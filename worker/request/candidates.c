@@ -41,8 +41,12 @@ struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
 
 struct cell_judges candidates_cells(const struct req *r, const struct ep *e)
 {
-    if (e->live->cells.n == 0 || !r->has_model || r->side)
+    if (e->live->cells.n == 0 || r->side)
         return (struct cell_judges){0};
+    if (!r->has_model) {
+        struct cell_name other = cell_name_of(STR(CELL_OTHER));
+        return cell_replica_look(&e->live->cells, &e->own_cells, &other);
+    }
     const char *there = ep_model_there(e->ce, r->model);
     struct cell_name name = there ? cell_name_of(str_c(there)) : r->model_key;
     return cell_replica_look(&e->live->cells, &e->own_cells, &name);
@@ -160,7 +164,8 @@ static void fill_cell(struct req *r, const struct ep *e, struct sel_ep *x, int64
     if (trial)
         x->trial =
             (uint8_t)loan_trial_state(e->live, trial->hash, trial_here(r, e->live, trial->hash));
-    r->asked_for |= cell_judges_ask_due(&j, now);
+    if (!r->asked_for) /* once for all endpoints, as what is reported of it is for all */
+        r->asked_for = cell_judges_ask_due(&j, now);
     bool cooled = x->cooling_ms > 0, told = x->own_word;
     fill_cooling(x, cell_judges_cooldown_ms(&j, false), cell_judges_cooldown_ms(&j, true), now);
     x->cell_cools = (x->cooling_ms > 0 && !cooled) || (x->own_word && !told);

@@ -178,6 +178,8 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
     } else if (a->fail.kept) {
         o->item = features_named(r->conf, r->head.f, r->head.nf, body_view(&r->body),
                                  buf_view(&a->reply.body), &k, room);
+        if (o->item.n) /* whatever its form, it speaks of one thing of the request */
+            o->scope = SCOPE_FEATURE;
     }
     o->item_kind = k;
     if (r->has_conversation)
@@ -209,11 +211,19 @@ void report_overruled(struct req *r)
  * it. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
-    double since = now - live->model_reported_at;
-    if (since < (hash == live->model_reported ? MODEL_AGAIN_S : MODEL_PAUSE_S))
+    struct model_reported *oldest = &live->reported[0];
+    for (size_t i = 0; i < COUNT_OF(live->reported); i++) {
+        struct model_reported *m = &live->reported[i];
+        if (m->hash == hash && now - m->at < MODEL_AGAIN_S)
+            return false;
+        if (m->hash == hash || m->at < oldest->at)
+            oldest = m;
+        if (m->hash == hash)
+            break;
+    }
+    if (oldest->hash && oldest->hash != hash && now - oldest->at < MODEL_PAUSE_S)
         return false;
-    live->model_reported = hash;
-    live->model_reported_at = now;
+    *oldest = (struct model_reported){hash, now};
     return true;
 }
 

@@ -48,6 +48,15 @@ struct loan {
     bool recalled;    /* other workers wait: places go back as they become free */
 };
 
+/* A model that was reported as served. */
+struct model_reported {
+    uint64_t hash; /* model_hash of its name; 0: none */
+    double at;     /* ev_now() */
+};
+
+/* So many models are reported within a pause (report.c), whatever clients ask for. */
+enum { MODELS_REPORTED = 16 };
+
 /* State of an endpoint that outlives a reload; counted by reference. */
 struct ep_live {
     char id[9]; /* 8 hex digits */
@@ -59,10 +68,9 @@ struct ep_live {
     struct stats_record stats;       /* counted since the last STATS (counters.h) */
     bool stats_changed;              /* `stats` has changed since the last STATS */
     struct pool_stats pool_reported; /* the pool's counts as of the last STATS */
-    double ttfb_avg;          /* moving average of the time to first byte, seconds; 0: unknown */
-    bool ok_reported;         /* a success was reported since the last ENDPOINT */
-    uint64_t model_reported;  /* model_hash of the model last reported as served */
-    double model_reported_at; /* when model_reported was reported (ev_now()) */
+    double ttfb_avg;  /* moving average of the time to first byte, seconds; 0: unknown */
+    bool ok_reported; /* a success was reported since the last ENDPOINT */
+    struct model_reported reported[MODELS_REPORTED]; /* models last reported as served */
     /* when it last counted tokens for this worker (CLOCK_BOOTTIME); 0: never */
     int64_t counted_ms;
     int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_BOOTTIME) */

@@ -41,6 +41,7 @@ struct verify {
     char served[IPC_MODEL_MAX]; /* copied from VERIFY: `models` borrows from it and from ep->conf */
     size_t served_len;
     bool served_sent;                 /* it is the endpoint's name for it */
+    bool only;                        /* a cell is verified: no other model is asked for */
     struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
     size_t nmodels, at;
     struct exchange exchange;
@@ -338,8 +339,12 @@ static void start(struct verify *v)
     loan_place_taken(env->loans, v->ep->live);
     v->began_ms = clock_boot_ms();
     v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
-    v->nmodels = verify_models(v->ep->conf, ce, str_make(v->served, v->served_len), v->served_sent,
-                               v->models);
+    struct str served = str_make(v->served, v->served_len);
+    v->nmodels = verify_models(v->ep->conf, ce, served, v->served_sent, v->models);
+    if (v->only) {
+        v->models[0] = served;
+        v->nmodels = 1;
+    }
     deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
     if (!ask(v))
         end_by_net(v, NET_LOCAL, "no connection is free");
@@ -404,6 +409,7 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     deadline_init(&v->deadline, env->loop, on_deadline);
     deadline_set(&v->deadline, VERIFY_PLACE_MS);
     v->served_sent = m->sent;
+    v->only = m->family.n && m->model.n;
     v->served_len = min_size(m->model.n, sizeof v->served);
     if (v->served_len)
         memcpy(v->served, m->model.p, v->served_len);

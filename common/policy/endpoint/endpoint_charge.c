@@ -158,7 +158,10 @@ static void charge_cell(struct ep_state *s, const struct ep_conf *c, const struc
                         int64_t now_ms, struct ep_changes *ch)
 {
     struct cell_conf cc = ep_cell_conf(c);
-    struct cell *cell = cells_charged(&s->cells, r->sent, r->cls == OUTCOME_RATE_LIMIT, now_ms);
+    /* A trial is its cell's, also where the name is not yet known to be served. */
+    struct cell *cell = r->cell_trial ? cells_find(&s->cells, str_c(r->cell_trial)) : NULL;
+    if (!cell)
+        cell = cells_charged(&s->cells, r->sent, r->cls == OUTCOME_RATE_LIMIT, now_ms);
     if (cell) {
         struct cell_report cr = cell_report_of(r, cell);
         cell_failed(cell, &cc, &cr, now_ms, ch);
@@ -187,8 +190,13 @@ static void credit_cells(struct ep_state *s, const struct ep_report *r, int64_t 
                          struct ep_changes *ch)
 {
     bool unproven;
-    if (r->sent.n == 0)
+    if (r->sent.n == 0) { /* a request that names no model is `other` */
+        struct cell *other = cells_find(&s->cells, STR(CELL_OTHER));
+        struct cell_report cr = other ? cell_report_of(r, other) : (struct cell_report){0};
+        if (other)
+            cell_succeeded(other, &cr, now_ms, ch);
         return;
+    }
     struct cell *limited = limited_since(s, r, now_ms);
     if (limited) {
         struct cell_report cr = cell_report_of(r, limited);

@@ -207,6 +207,7 @@ static void models_fail(struct ep_state *s, const struct ep_conf *c, int64_t now
     static const char why[] = "it answers, its models fail";
     struct cell_conf cc = ep_cell_conf(c);
     bool by_cells = s->by_cells && s->breaker.state != BREAKER_CLOSED;
+    failq_passed(&s->failq, &c->failq, now_ms); /* queued again soon, it goes on by the schedule */
     if (by_cells) {
         ep_end_cooldown(s, why, now_ms, ch);
         ep_leave_queue(s, c, why, now_ms, ch);
@@ -268,10 +269,10 @@ static struct ep_report failure_of(const struct ep_state *s, enum ep_verifying w
     failed.trial = was == EP_VERIFY_TRIAL;
     failed.cell_trial = was == EP_VERIFY_CELL ? s->verify_family : NULL;
     if (failed.cls == OUTCOME_OK || failed.cls == OUTCOME_PERMANENT) {
-        failed.cls = failed.trial || failed.cell_trial ? OUTCOME_TRANSIENT : OUTCOME_UNKNOWN;
-        failed.scope = failed.cell_trial             ? SCOPE_MODEL
-                       : failed.scope == SCOPE_MODEL ? SCOPE_MODEL
-                                                     : SCOPE_ENDPOINT;
+        bool page = failed.cls == OUTCOME_PERMANENT && failed.scope == SCOPE_ENDPOINT;
+        bool cell = failed.cell_trial && !page;
+        failed.cls = failed.trial || cell ? OUTCOME_TRANSIENT : OUTCOME_UNKNOWN;
+        failed.scope = cell || failed.scope == SCOPE_MODEL ? SCOPE_MODEL : SCOPE_ENDPOINT;
         failed.why = failed.why ? failed.why : "verification failed";
     }
     if (failed.fault == FAULT_REQUEST)
@@ -281,12 +282,19 @@ static struct ep_report failure_of(const struct ep_state *s, enum ep_verifying w
     return failed;
 }
 
-static void trial_back(struct ep_state *s, enum ep_verifying was, struct ep_changes *ch)
+/* The trial of the verification is free. Where its verdict has left the breaker half open (a limit,
+ * a failure of the other level, another family's success), the next one comes after a pause, in
+ * which a request may be the trial. */
+static void trial_back(struct ep_state *s, enum ep_verifying was, int64_t now_ms,
+                       struct ep_changes *ch)
 {
-    if (was == EP_VERIFY_TRIAL)
-        ep_trial_back(s, "", ch);
-    if (was == EP_VERIFY_CELL)
-        ep_trial_back(s, s->verify_family, ch);
+    const char *family = was == EP_VERIFY_CELL ? s->verify_family : "";
+    if (was != EP_VERIFY_TRIAL && was != EP_VERIFY_CELL)
+        return;
+    ep_trial_back(s, family, ch);
+    struct breaker *b = breaker_of(s, family);
+    if (b && b->state == BREAKER_HALF_OPEN)
+        breaker_verification_lost(b, now_ms);
 }
 
 /* A verification of a cell has passed: it is a success as that of a request. */
@@ -322,7 +330,7 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
             all_well(s, c, r, now_ms, ch);
         if (was != EP_VERIFY_CELL)
             nameless_verified(&s->nameless, c->block_ms, now_ms);
-        trial_back(s, was, ch);
+        trial_back(s, was, now_ms, ch);
         return;
     }
     struct ep_report failed = failure_of(s, was, r);
@@ -332,7 +340,7 @@ void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const str
         queue_failed(s, c, &failed, now_ms, ch);
     else if (ep_enabled(s) && !ep_queued(s))
         ep_charge(s, c, &failed, ctx, now_ms, ch);
-    trial_back(s, was, ch);
+    trial_back(s, was, now_ms, ch);
 }
 
 void ep_verify_lost(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
@@ -345,7 +353,7 @@ void ep_verify_lost(struct ep_state *s, const struct ep_conf *c, int64_t now_ms,
         b = &s->breaker;
     if (s->verifying == EP_VERIFY_CELL)
         b = breaker_of(s, s->verify_family);
-    trial_back(s, s->verifying, ch);
+    trial_back(s, s->verifying, now_ms, ch);
     if (b)
         breaker_verification_lost(b, now_ms);
     s->verifying = EP_VERIFY_NONE;

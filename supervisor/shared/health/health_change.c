@@ -22,15 +22,21 @@ static uint64_t cells_out(const struct health *h, const struct health_endpoint *
         struct str model = asked_name(&h->asked, place);
         char room[MODEL_NAME_MAX];
         struct cell_names names = cells_names(&e->state.cells);
-        const struct cell *c = cells_find(&e->state.cells, cells_family(&names, model, room));
-        bool own = false, mapped = false;
+        const struct cells *of = &e->state.cells;
+        const struct cell *judges[2] = {cells_find(of, cells_family(&names, model, room)), NULL};
+        bool mapped = false;
+        if (cells_unproven(&names, model))
+            judges[1] = cells_find(of, STR(CELL_OTHER));
         for (size_t k = 0; k < f->n; k++)
             mapped |= f->text[k]->name && str_eq(f->text[k]->text, model);
-        if (!c || mapped)
-            continue;
-        cooldown_left(&c->cooldown, now_ms, &own);
-        if (own || c->breaker.state != BREAKER_CLOSED)
-            out |= (uint64_t)1 << place;
+        for (size_t k = 0; k < COUNT_OF(judges) && !mapped; k++) {
+            bool own = false;
+            if (!judges[k])
+                continue;
+            cooldown_left(&judges[k]->cooldown, now_ms, &own);
+            if (own || judges[k]->breaker.state != BREAKER_CLOSED)
+                out |= (uint64_t)1 << place;
+        }
     }
     return out;
 }

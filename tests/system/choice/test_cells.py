@@ -137,10 +137,11 @@ def test_a_success_ends_the_row_of_its_cell(house, sites):
     q.wait_log("endpoint a: .*breaker closed -> open")
 
 
-def test_a_half_open_cell_is_verified_if_its_family_is_asked_for(house, sites):
-    """By conversations that are bound elsewhere, and so are no trials."""
+@pytest.mark.parametrize("probe_model", ["auto", HAIKU])
+def test_a_half_open_cell_is_verified_if_its_family_is_asked_for(house, sites, probe_model):
+    """By conversations that are bound elsewhere, and so are no trials. No other model says anything of the cell."""
     a, b = sites("ab")
-    q = house([a, b], {"workers": 1, "breaker": {"failure_threshold": 3, "open_duration": "10ms"}})
+    q = house([a, b], {"workers": 1, "breaker": {"failure_threshold": 3, "open_duration": "10ms"}, "failure_queue": {"probe_model": probe_model}})
     assert went(q, model=OPUS) == ["a"]
     a.how = for_model(OPUS, error(500))
     assert talk(q, "bound to b", OPUS) == "b"
@@ -150,6 +151,17 @@ def test_a_half_open_cell_is_verified_if_its_family_is_asked_for(house, sites):
     until(lambda: talk(q, "bound to b", OPUS) == "b" and a.verified, "a verification", timeout=30, step=0.2)
     assert {r.json()["model"] for _, r in a.verified} == {OPUS} and count(a, OPUS) == at
     q.wait_log("endpoint a: .*breaker half_open -> closed")
+
+
+def test_models_served_within_a_moment_are_known_each(house, sites):
+    a, b = sites("ab")
+    q = house([a, b], {"workers": 1, **LONG})
+    for model in (OPUS, "claude-sonnet-5", HAIKU):
+        assert went(q, model=model) == ["a"]
+    a.how = for_model("claude-sonnet-5", error(500))
+    until(lambda: ask(q, model="claude-sonnet-5") and q.count("endpoint a: sonnet: breaker closed -> open"), "the cell to open", step=0)
+    assert q.count("endpoint a: other: ") == 0
+    assert set(went(q, 4, model=HAIKU) + went(q, 4, model=OPUS)) == {"a"}
 
 
 def test_no_trial_while_the_cell_is_open(house, sites):

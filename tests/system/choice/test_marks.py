@@ -118,6 +118,18 @@ def test_a_beta_that_one_does_not_know(house, sites):
     assert went(q, 8) == ["a"] * 8 and unmoved(q)
 
 
+def test_a_beta_that_is_refused_in_plain_text(house, sites):
+    """As Go's http.Error answers: not in the API's form, yet it speaks of one thing of the request."""
+    a, b = sites("ab")
+    q = house([a, b])
+    beta = ["anthropic-beta: context-1m-2025-08-07"]
+    a.how = lambda peer, r: peer.send(reply(b"beta flag context-1m-2025-08-07 is not supported\n", 400, type="text/plain")
+                                      if "context-1m" in (r.header("anthropic-beta") or "") else reply())
+    assert went(q, 2, headers=beta) == ["b", "b"]
+    changed(q, "beta=context-1m-2025-08-07", "marked")
+    assert went(q, 8) == ["a"] * 8 and unmoved(q)
+
+
 def test_a_header_of_one_client(house, sites):
     """A relay that takes offence at one client's header."""
     a, b = sites("ab")

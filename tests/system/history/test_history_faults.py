@@ -163,8 +163,9 @@ def test_a_recorder_that_is_killed_again_and_again(kept):  # noqa: F811
         # those answered between the kill and the count cannot be told from those before it
         assert lost <= now_lost <= lost + max(at_risk, 0) + 2, "in round %d" % i
         lost = now_lost
-    h = history(q)
-    assert h["restarts"] == kills and h["dropped"] == 0 and h["requests"] == sent - lost
+    # what the recorder says of itself comes a moment after what it stores
+    h = until(lambda: history(q)["requests"] == sent - lost and history(q), "the recorder to have counted")
+    assert h["restarts"] == kills and h["dropped"] == 0
     checked = "history: checked after an unclean end: it is whole"
     # whoever counts while no recorder runs has closed the file cleanly
     assert q.count(ended) == kills and 0 < q.count(" info supervisor: " + checked) == q.count(checked) <= kills

@@ -4,14 +4,15 @@ import contextlib
 import datetime
 import json
 import re
+import signal
 import threading
 import time
 
 import pytest
 
 from client import Client, another
-from qcc import until
-from upstream import reply
+from qcc import PATIENCE, until
+from upstream import error, reply
 
 QUESTION = b"Reply with these six characters and nothing else: "
 
@@ -193,3 +194,34 @@ def connect_ok(q):
         return ask(q).status == 200
     except OSError:
         return False
+
+
+def loses_its_endpoint(q, b, how, **more):
+    """Requests wait at b until one of worker 1 does. That worker drains (how: stop, fewer workers, upgrade), and then b fails
+    them all, that one first. (its reply, the futures of all replies)"""
+    before, go = b.n, [threading.Event() for _ in range(100)]
+
+    def fails_later(peer, _request):
+        assert go[b.n - before - 1].wait(PATIENCE)
+        peer.send(error(503))
+
+    b.how = fails_later
+    held = " \\[\\w+\\]: attempt 1 at b\\n"
+    was, all_of_them = q.count("worker 1" + held), q.count(held)
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        replies = []
+        while q.count("worker 1" + held) == was:  # until worker 1, which drains in each case, has one
+            replies.append(pool.submit(ask, q, **more))
+            until(lambda: b.n == before + len(replies) and q.count(held) == all_of_them + len(replies), "it at b")
+        if how == "stop":
+            q.signal(signal.SIGTERM)
+        elif how == "upgrade":
+            q.upgrade()
+        else:
+            q.reload({"workers": 1})
+        q.wait_log("to worker 1 DRAIN")
+        go[len(replies) - 1].set()
+        r = replies[-1].result()
+        for gate in go:
+            gate.set()
+    return r, replies

@@ -146,18 +146,6 @@ void report_counted(struct req *r)
     uplink_outcome(r->env->uplink, &o);
 }
 
-/* Whether the refusal is about what only the endpoint has that made it: a thinking signature, a
- * file, an earlier reply. */
-static bool is_of_conversation(const struct verdict *v)
-{
-    static const struct str rules[] = {STR_LIT("signature"), STR_LIT("signature-code"),
-                                       STR_LIT("reference"), STR_LIT("previous-response")};
-    bool is = v->scope == SCOPE_CONVERSATION;
-    for (size_t i = 0; i < COUNT_OF(rules); i++)
-        is |= str_eq(str_c(v->rule), rules[i]);
-    return is;
-}
-
 /* What the refusal a is about, which another endpoint has overruled. Fills the members of *o that
  * say it; o->item borrows from room or r. */
 static void name_item(struct req *r, const struct failure *a, struct ipc_outcome *o,
@@ -168,8 +156,8 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
         struct str model = candidates_sent(r, r->refuser->ce);
         k = MARK_MODEL;
         o->item = model.n <= MARK_ITEM_MAX ? model : STR("");
-    } else if (is_of_conversation(&r->refusal)) {
-        o->scope = SCOPE_CONVERSATION;
+    } else if (r->refusal.scope == SCOPE_CONVERSATION) {
+        o->scope = SCOPE_CONVERSATION; /* what only the endpoint has that made it */
     } else if (a->fail.status == 413) {
         k = MARK_SIZE;
         o->item = mark_size_name(r->body_len, room);

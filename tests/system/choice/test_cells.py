@@ -1,15 +1,13 @@
 """A fault of one model family costs that family at that endpoint alone: cooldown, breaker, trials, bindings
 (scope: sections 1, 2 and 4)."""
-import concurrent.futures
-import signal
 import threading
 
 import pytest
 
 from client import Client, another
-from house import answer, ask, crowd, house, sites, slowly, went
+from house import answer, ask, crowd, house, loses_its_endpoint, sites, slowly, went
 from qcc import PATIENCE, until
-from upstream import error, reply
+from upstream import error
 
 OPUS, HAIKU = "claude-opus-4-8", "claude-haiku-4-5"
 LONG = {"breaker": {"failure_threshold": 3, "open_duration": "1h", "max_open_duration": "1h"}}
@@ -219,31 +217,7 @@ def test_a_worker_that_drains_is_lent_a_cells_trial(house, sites, how):
     a, b = sites("ab")
     q = house([a, b], {"workers": 2, **LONG})
     at = open_cell(q, a, OPUS)
-    before, go = b.n, [threading.Event() for _ in range(100)]
-
-    def fails_later(peer, _request):
-        assert go[b.n - before - 1].wait(PATIENCE)
-        peer.send(error(503))
-
-    b.how = fails_later
-    held = " \\[\\w+\\]: attempt 1 at b\\n"
-    was, all_of_them = q.count("worker 1" + held), q.count(held)
-    with concurrent.futures.ThreadPoolExecutor(100) as pool:
-        replies = []
-        while q.count("worker 1" + held) == was:  # until worker 1, which drains in each case, has one
-            replies.append(pool.submit(ask, q, model=OPUS))
-            until(lambda: b.n == before + len(replies) and q.count(held) == all_of_them + len(replies), "it at b")
-        if how == "stop":
-            q.signal(signal.SIGTERM)
-        elif how == "upgrade":
-            q.upgrade()
-        else:
-            q.reload({"workers": 1})
-        q.wait_log("to worker 1 DRAIN")
-        go[len(replies) - 1].set()
-        r = replies[-1].result()
-        for gate in go:
-            gate.set()
+    r, replies = loses_its_endpoint(q, b, how, model=OPUS)
     assert (r.status, r.header("x-qcc-endpoint"), r.header("x-qcc-attempts")) == (200, "a", "2")
     assert {r.result().status for r in replies} == {200} and count(a, OPUS) == at + len(replies)
 

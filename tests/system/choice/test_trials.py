@@ -5,16 +5,15 @@ import json
 import os
 import re
 import signal
-import threading
 import time
 
 import pytest
 
 from client import BODY, Client
-from house import (answer, ask, broken, connect_ok, crowd, house, open_exactly, seconds_between, seconds_between_nth,
+from house import (answer, ask, broken, connect_ok, crowd, house, loses_its_endpoint, open_exactly, seconds_between, seconds_between_nth,
                    sites, slowly, went)
-from qcc import PATIENCE, until
-from upstream import error, reply
+from qcc import until
+from upstream import reply
 
 HALF = {"breaker": {"open_duration": "400ms"}}
 BUSY = reply(b"<html>busy</html>", 503, type="text/html")  # a page concerns the endpoint, not a model
@@ -195,31 +194,7 @@ def test_a_worker_that_drains_is_lent_what_its_request_needs(house, sites, how):
     a, b = sites("ab")
     q = house([a, b], {"workers": 2, "breaker": {"open_duration": "1h", "max_open_duration": "1h"}})
     at = open_exactly(q, a)
-    before, go = b.n, [threading.Event() for _ in range(100)]
-
-    def fails_later(peer, _request):
-        assert go[b.n - before - 1].wait(PATIENCE)
-        peer.send(error(503))
-
-    b.how = fails_later
-    held = " \\[\\w+\\]: attempt 1 at b\\n"
-    was, all_of_them = q.count("worker 1" + held), q.count(held)
-    with concurrent.futures.ThreadPoolExecutor(100) as pool:
-        replies = []
-        while q.count("worker 1" + held) == was:  # until worker 1, which drains in each case, has one
-            replies.append(pool.submit(ask, q))
-            until(lambda: b.n == before + len(replies) and q.count(held) == all_of_them + len(replies), "it at b")
-        if how == "stop":
-            q.signal(signal.SIGTERM)
-        elif how == "upgrade":
-            q.upgrade()
-        else:
-            q.reload({"workers": 1})
-        q.wait_log("to worker 1 DRAIN")
-        go[len(replies) - 1].set()
-        r = replies[-1].result()
-        for gate in go:
-            gate.set()
+    r, replies = loses_its_endpoint(q, b, how)
     assert (r.status, r.header("x-qcc-endpoint"), r.header("x-qcc-attempts")) == (200, "a", "2")
     q.wait_log("endpoint a: breaker open -> closed: the trial succeeded")
     assert {r.result().status for r in replies} == {200} and a.n == at + len(replies)

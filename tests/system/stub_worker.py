@@ -175,7 +175,7 @@ class Stub:
         elif path == "/wrong":
             self.send(PING, 1)
         elif path == "/outcome":
-            flags = [False] * 6
+            flags = [False] * 5
             self.send(OUTCOME, "01234567", 77, 0, 0, 200, -1, 1, 1, 1, 0, *flags, 0, 0, 0, "", "", 0, b"", 0, "", "")
         elif path == "/crash":
             os.abort()

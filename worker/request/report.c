@@ -95,7 +95,6 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     o.trial = end_trial(r);
     o.left = more.left;
     o.part = more.part;
-    o.about_model = v->about_model;
     if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange))) {
         o.fault = FAULT_REQUEST; /* charges nobody */
         o.scope = SCOPE_REQUEST;
@@ -185,7 +184,6 @@ void report_overruled(struct req *r)
     o.status = a->fail.status;
     o.reason = str_c(a->reason);
     o.overruled = true;
-    o.about_model = r->refusal.about_model;
     o.ttfb_us = 0;
     o.message = message_of(r);
     name_item(r, a, &o, room);

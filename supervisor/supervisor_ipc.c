@@ -262,6 +262,8 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
 #define HANDLE_TO_NEW(NAME, low)
 #define HANDLE_TO_REC(NAME, low)
 #define HANDLE_FROM_REC(NAME, low)
+#define HANDLE_TO_LINK(NAME, low)
+#define HANDLE_FROM_LINK(NAME, low)
 #define HANDLE_TO_OLD(NAME, low)
 #define HANDLE_FROM_CTL(NAME, low)
 #define HANDLE_TO_CTL(NAME, low)

@@ -23,10 +23,13 @@ static bool on_found(void *arg, const redisReply *r, int64_t sent_ms, struct err
         if (str_eq(reply_str(fields->element[i]), STR("n")) &&
             !reply_u64(fields->element[i + 1], &n))
             n = 0;
-    s->resync = shared_log_resume(&s->at, str_c(s->joined_epoch), n, s->joined_n);
+    s->resync = s->gap ? SHARED_RESYNC_GAP
+                       : shared_log_resume(&s->at, str_c(s->joined_epoch), n, s->joined_n);
     if (s->resync != SHARED_RESYNC_NONE &&
         !shared_log_begin(&s->at, str_c(s->joined_epoch), str_c(s->joined_entry), s->joined_n))
         return err_set(e, "it named an epoch or an entry that is none");
+    s->placed = true;
+    s->gap = false;
     const struct ipc_link_joined m = {.epoch = str_c(s->at.epoch),
                                       .entry = str_c(s->at.entry),
                                       .n = s->at.n,

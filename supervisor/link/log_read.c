@@ -115,8 +115,7 @@ static bool take_entry(struct session *s, const redisReply *r, struct err *e)
             entry.value = value;
     }
     if (shared_log_next(&s->at, entry.id, entry.n) != SHARED_RESYNC_NONE) {
-        /* the next join begins with all that there is */
-        s->at.n++;
+        s->gap = true;
         s->at_once = true;
         return err_set(e, "the log has a gap");
     }

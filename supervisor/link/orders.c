@@ -57,7 +57,9 @@ static bool take_join(struct session *s, const struct ipc_link_join *m, struct e
         s->restated[i].kind[sizeof s->restated[i].kind - 1] = '\0';
     s->nrestated = n;
     s->conn = m->conn;
-    if (m->epoch.n == 0)
+    if (s->placed)
+        ; /* this process knows better how far it has read */
+    else if (m->epoch.n == 0)
         s->at = (struct shared_log){0};
     else if (!shared_log_begin(&s->at, m->epoch, m->entry, m->n))
         return err_set(e, "malformed LINK_JOIN");

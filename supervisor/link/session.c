@@ -29,6 +29,7 @@ void session_send_state(struct session *s)
         .queue = s->outbox.bytes + s->held_bytes,
         .dropped = s->outbox.dropped,
         .n = s->at.n,
+        .entry = str_c(s->at.entry),
         .lag_ms = (uint64_t)(s->lag_ms > 0 ? s->lag_ms : 0),
         .beat_ms = s->beat_ms,
         .known = s->clock.known,

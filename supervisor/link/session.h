@@ -93,6 +93,8 @@ struct session {
     struct buf kept;      /* for LINK_JOINED */
     struct shared_log at; /* position in the log */
     struct shared_clock clock;
+    bool placed; /* `at` is where this process has read */
+    bool gap;    /* an entry is missing there: all is read anew */
     enum shared_resync resync;
     uint64_t joined_n;
     char joined_entry[SHARED_ENTRY_MAX + 1], joined_epoch[SHARED_EPOCH_MAX + 1];

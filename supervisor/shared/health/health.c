@@ -107,6 +107,8 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
     struct health_loan *loan = health_loan_of(e, slot, m->trial);
+    if (m->cls == OUTCOME_OK && m->began_ms > e->served_ms)
+        e->served_ms = m->began_ms;
     struct ep_report r = {
         REPORT_OF(m, reason),
         .part = (enum outcome_part)m->part,
@@ -197,6 +199,8 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
     struct ep_report r = {REPORT_OF(m, reason), .scope = (enum scope)m->scope, .sent = m->sent};
+    if (m->ok && m->began_ms > e->served_ms)
+        e->served_ms = m->began_ms;
     struct ep_changes ch = {0};
     if (!m->ok && m->net == NET_LOCAL) {
         ep_verify_lost(&e->state, &e->conf, now_ms, &ch);

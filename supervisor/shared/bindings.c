@@ -135,7 +135,7 @@ void bindings_take(struct bindings *s, const uint64_t key[2], uint32_t endpoint,
         }
         return;
     }
-    if (old && holds == endpoint && old->used_ms >= used_ms)
+    if (old && holds == endpoint && old->used_ms + 1000 >= used_ms)
         return; /* what was told from here comes back */
     if (!binding_table_ready(&s->b, s->max, &mem_heap) ||
         !binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, &gone))

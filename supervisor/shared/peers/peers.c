@@ -308,7 +308,8 @@ static void enter(struct peers *p, enum link_state state, struct str why)
     p->up = state == LINK_UP;
     snprintf(p->why, sizeof p->why, STR_FMT, STR_ARG(why));
     if (state == LINK_UP)
-        log_info("cluster: up, %zu hosts, engine %s", p->hosts.n, p->engine);
+        log_info("cluster: up, %zu host%s, engine %s", p->hosts.n, p->hosts.n == 1 ? "" : "s",
+                 p->engine);
     else if (state != LINK_CONNECTING)
         log_warn("cluster: the engine is %s: " STR_FMT "; this host serves on its own knowledge",
                  text[state], STR_ARG(why));
@@ -384,10 +385,25 @@ static void join(struct peers *p)
     buf_free(&held);
 }
 
+/* The hosts of a whole beat. */
+static void host_came_or_went(struct peers *p)
+{
+    for (size_t i = 0; i < p->beat.n; i++)
+        if (!shared_hosts_find(&p->hosts, str_c(p->beat.v[i].id)) &&
+            strcmp(p->beat.v[i].id, p->host) != 0)
+            log_info("cluster: host %s has come", p->beat.v[i].name);
+    for (size_t i = 0; i < p->hosts.n; i++)
+        if (!shared_hosts_find(&p->beat, str_c(p->hosts.v[i].id)))
+            log_info("cluster: host %s has gone", p->hosts.v[i].name);
+    p->hosts = p->beat;
+}
+
 static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 {
     size_t at = 0;
     bool first = !p->at.epoch[0];
+    if (p->beat.n)
+        host_came_or_went(p);
     for (size_t i = 0; i < p->n; i++) {
         struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
         for (size_t k = 0; k < COUNT_OF(l); k++) {
@@ -427,18 +443,6 @@ static void on_stale(struct peers *p, const struct ipc_link_stale *m)
     }
     log_warn("cluster: another host has the id %s of this one (a copied state_dir?)", p->host);
     p->conn = m->conn;
-}
-
-static void host_came_or_went(struct peers *p)
-{
-    for (size_t i = 0; i < p->beat.n; i++)
-        if (!shared_hosts_find(&p->hosts, str_c(p->beat.v[i].id)) &&
-            strcmp(p->beat.v[i].id, p->host) != 0)
-            log_info("cluster: host %s has come", p->beat.v[i].name);
-    for (size_t i = 0; i < p->hosts.n; i++)
-        if (!shared_hosts_find(&p->beat, str_c(p->hosts.v[i].id)))
-            log_info("cluster: host %s has gone", p->hosts.v[i].name);
-    p->hosts = p->beat;
 }
 
 static void on_host(struct peers *p, const struct ipc_link_host *m)

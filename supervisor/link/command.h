@@ -5,8 +5,8 @@
 #include "common/base/buf.h"
 #include "common/base/str.h"
 
-/* Words of the largest command: a batch of 256 bindings. */
-enum { COMMAND_WORDS = 1600, COMMAND_BYTES = 1 << 20 };
+/* Words of the largest command: a join that restates what 2,000 endpoints have. */
+enum { COMMAND_WORDS = 16384, COMMAND_BYTES = 1 << 20 };
 
 /* Zero bytes and command_begin make one; freed with command_free. Words are copied. */
 struct command {

@@ -13,7 +13,7 @@
 #include <ev.h>
 #include <openssl/ssl.h>
 
-enum { CONNECTION_PENDING = 64, CONNECTION_OUT_MAX = 16 << 20 };
+enum { CONNECTION_PENDING = 4096, CONNECTION_OUT_MAX = 16 << 20 };
 
 /* An answer. False: it is of another form than is known; *e says what was expected, and the
  * connection is lost. The reply is freed afterwards. */

@@ -36,6 +36,7 @@ static bool on_found(void *arg, const redisReply *r, int64_t sent_ms, struct err
                                       .resync = s->resync,
                                       .kept = buf_view(&s->kept)};
     session_send_state(s); /* the clock, by which what follows is read */
+    s->joined = true;
     session_send(s, ipc_put_v_link_joined, &m);
     log_read_open(s);
     traffic_begin_beats(s);

@@ -162,7 +162,7 @@ static void end_session(struct session *s)
     ev_timer_stop(s->loop, &s->pull);
     traffic_lost(s);
     drop_held(s, false);
-    s->pulling = false;
+    s->pulling = s->joined = false;
     s->pulls = 0;
     s->beat_sent_ms = 0;
     s->failing = false;

@@ -24,7 +24,7 @@ enum {
     SESSION_FLIGHT = 4,        /* scripts of changes on their way at a time */
     SESSION_BATCH = 256,       /* records of one of them */
     SESSION_PULL = 64,         /* endpoints of one script that reads them */
-    SESSION_ASKS = 64,         /* leases and blocks of places on their way */
+    SESSION_ASKS = 2048,       /* leases and blocks of places on their way */
     SESSION_RTT = 64,          /* round trips between two reports */
     SESSION_HELD_MAX = 8 << 20 /* bytes of answers that wait for the log */
 };
@@ -96,6 +96,7 @@ struct session {
     bool placed; /* `at` is where this process has read */
     bool gap;    /* an entry is missing there: all is read anew */
     enum shared_resync resync;
+    bool joined;       /* the supervisor was told so */
     uint64_t joined_n;
     char joined_entry[SHARED_ENTRY_MAX + 1], joined_epoch[SHARED_EPOCH_MAX + 1];
     uint32_t bucket; /* the next to be pulled */

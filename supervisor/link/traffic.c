@@ -268,7 +268,7 @@ static bool on_lent(void *arg, const redisReply *r, int64_t sent_ms, struct err 
  */
 static bool may_ask(const struct session *s)
 {
-    return s->phase == SESSION_STANDS && !s->failing && s->nask < SESSION_ASKS;
+    return s->joined && !s->failing && s->nask < SESSION_ASKS;
 }
 
 static void refuse_lease(struct session *s, uint64_t id)

@@ -51,6 +51,26 @@ static void put_leases(const struct peers *p, struct doc *d)
     }
 }
 
+static void put_places(const struct operate_env *env, struct doc *d)
+{
+    const struct peers *p = env->peers;
+    uint32_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        n += p->v[i].block.limit > 0;
+    doc_text(d, "places");
+    doc_array(d, n);
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->v[i].block.limit)
+            continue;
+        doc_map(d, 5);
+        doc_kv_text(d, "endpoint", p->conf->endpoints[i].name);
+        doc_kv_int(d, "have", p->v[i].block.have);
+        doc_kv_int(d, "in_use", peers_places_lent(p, i));
+        doc_kv_int(d, "limit", p->v[i].block.limit);
+        doc_kv_int(d, "all", p->v[i].all);
+    }
+}
+
 void show_cluster(const struct operate_env *env, struct doc *d)
 {
     const struct peers *p = env->peers;
@@ -60,7 +80,7 @@ void show_cluster(const struct operate_env *env, struct doc *d)
         doc_kv_flag(d, "enabled", false);
         return;
     }
-    doc_map(d, 12);
+    doc_map(d, 13);
     doc_kv_flag(d, "enabled", true);
     doc_kv_text(d, "state", peers_state_text(p));
     show_put_wall(d, "since", p->since_ms);
@@ -86,4 +106,5 @@ void show_cluster(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "bytes", (int64_t)p->queue);
     doc_kv_int(d, "dropped", (int64_t)p->dropped);
     put_leases(p, d);
+    put_places(env, d);
 }

@@ -28,6 +28,8 @@ bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting
         return false;
     if (now_ms < b->retry_ms)
         waiting = 0;
+    else
+        b->retry_ms = 0;
     bool stale = b->idle_since_ms && now_ms - b->idle_since_ms >= SHARED_IDLE_MS;
     uint32_t back = waiting     ? 0
                     : b->wanted ? idle
@@ -45,6 +47,18 @@ bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting
     b->idle_since_ms = 0;
     *call = (struct shared_call){.have = b->have, .want = need};
     return true;
+}
+
+int64_t shared_block_next(const struct shared_block *b)
+{
+    int64_t next = INT64_MAX;
+    if (b->calling || !b->limit)
+        return next;
+    if (b->idle_since_ms)
+        next = b->idle_since_ms + SHARED_IDLE_MS;
+    if (b->retry_ms && b->retry_ms < next)
+        next = b->retry_ms;
+    return next;
 }
 
 void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, bool waits,

@@ -37,6 +37,9 @@ uint32_t shared_block_spare(const struct shared_block *b);
 bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting, int64_t now_ms,
                        struct shared_call *call) MUST_CHECK;
 
+/* When shared_block_call may have something new by time alone; INT64_MAX: never. */
+int64_t shared_block_next(const struct shared_block *b);
+
 /* The answer: what the host has now, and whether another host waits. */
 void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, bool waits,
                          int64_t now_ms);

@@ -126,6 +126,7 @@ static void take_endpoints(struct peers *p, const struct conf *c)
         const struct peers_endpoint *was = peers_by_cid(&old, str_make(e.cid, 8));
         if (was)
             e = *was;
+        e.block.limit = ce->max_concurrent;
         memcpy(e.name, ce->id, sizeof e.name);
         (void)!binding_table_id(str_c(ce->id), &e.id);
         p->v[i] = e;
@@ -219,6 +220,8 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
     p->tell_ms = idle / 8 > 1000 ? idle / 8 : 1000;
     bool anew = was && p->on && link_differs(old, c);
     conf_unref(old);
+    if (!p->on || !(p->shares & 1u << SHARE_PLACES))
+        peers_places_off(p);
     if (!p->on) {
         drop_endpoints(p);
         p->up = false;
@@ -288,8 +291,10 @@ void peers_link_started(struct peers *p)
 static void lost(struct peers *p)
 {
     p->up = false;
-    for (size_t i = 0; i < p->n; i++)
-        p->v[i].trial.id = p->v[i].verify.id = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        p->v[i].trial.id = p->v[i].verify.id = p->v[i].call = 0;
+        shared_block_lost(&p->v[i].block);
+    }
 }
 
 static void enter(struct peers *p, enum link_state state, struct str why)
@@ -374,6 +379,10 @@ static void join(struct peers *p)
             add_held(&held, &p->v[i], "t", p->v[i].trial.fence);
         if (p->v[i].verify.fence)
             add_held(&held, &p->v[i], "v", p->v[i].verify.fence);
+        if (peers_places_lent(p, i))
+            add_held(&held, &p->v[i], "c", peers_places_lent(p, i));
+        p->v[i].call = 0;
+        p->v[i].stated = peers_places_lent(p, i);
     }
     p->conn = wall > p->conn ? wall : p->conn + 1;
     const struct ipc_link_join m = {.conn = p->conn,
@@ -413,7 +422,9 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
                 *l[k] = (struct peers_lease){0};
             at++;
         }
+        at += p->v[i].stated > 0;
     }
+    peers_places_joined(p, clock_boot_ms());
     (void)!shared_log_begin(&p->at, m->epoch, m->entry, m->n);
     if (m->resync == SHARED_RESYNC_NONE)
         return;
@@ -467,6 +478,8 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
     struct ipc_link_bound bound;
     struct ipc_link_lent lent;
     struct ipc_link_leased leased;
+    struct ipc_link_got got;
+    struct ipc_link_wanted wanted;
     if (f->id == IPC_LINK_READY && ipc_get_link_ready(f, &ready))
         return ready.version == IPC_VERSION || err_set(e, "it is not of this build");
     if (f->id == IPC_LINK_STATE && ipc_get_link_state(f, &state) && state.state < LINK_STATE__COUNT)
@@ -488,7 +501,11 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
         peers_on_lent(p, &lent, now);
     else if (f->id == IPC_LINK_LEASED && ipc_get_link_leased(f, &leased))
         peers_on_leased(p, &leased);
-    else if (f->id != IPC_LINK_GOT && f->id != IPC_LINK_WANTED)
+    else if (f->id == IPC_LINK_GOT && ipc_get_link_got(f, &got))
+        peers_on_got(p, &got, now);
+    else if (f->id == IPC_LINK_WANTED && ipc_get_link_wanted(f, &wanted))
+        peers_on_wanted(p, &wanted, now);
+    else
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
     return true;
 }
@@ -505,6 +522,8 @@ void peers_turn(struct peers *p, int64_t now_ms)
         peers_groups_turn(p, now_ms);
         peers_leases_turn(p, now_ms);
     }
+    if (p->shares & 1u << SHARE_PLACES)
+        peers_places_turn(p, now_ms);
 }
 
 int64_t peers_next(const struct peers *p)
@@ -516,8 +535,13 @@ int64_t peers_next(const struct peers *p)
         next = p->binds_ms;
     if (p->push && p->up && p->push_ms < next)
         next = p->push_ms;
+    if (!p->up && p->beat_ms && !p->alone)
+        next = p->beat_ms + p->lease_ms < next ? p->beat_ms + p->lease_ms : next;
     for (size_t i = 0; i < p->n; i++) {
         const struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
+        int64_t block = shared_block_next(&p->v[i].block);
+        if (block < next)
+            next = block;
         for (size_t k = 0; k < COUNT_OF(l); k++) {
             if (l[k]->fence && !l[k]->used && l[k]->got_ms < next)
                 next = l[k]->got_ms + PEERS_UNUSED_MS;

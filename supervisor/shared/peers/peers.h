@@ -4,12 +4,14 @@
  * away all stays as it is on one host, and is merged when it is back.
  *
  * peers.c: the session, the hosts; peers_bindings.c: which conversation is where; peers_groups.c:
- * states of endpoints; peers_leases.c: who may try an endpoint. */
+ * states of endpoints; peers_leases.c: who may try an endpoint;
+ * peers_places.c: max_concurrent over all hosts. */
 #ifndef QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
 #define QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
 
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
+#include "common/policy/shared/shared_block.h"
 #include "common/policy/shared/shared_clock.h"
 #include "common/policy/shared/shared_group.h"
 #include "common/policy/shared/shared_hosts.h"
@@ -54,7 +56,12 @@ struct peers_endpoint {
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
     struct peers_lease trial, verify;
-    bool not_followed; /* what another host has seen is not taken over */
+    struct shared_block block; /* of max_concurrent; limit 0: none */
+    uint64_t call;             /* id of the call for places under way */
+    uint32_t stated;           /* places in use that the last join stated */
+    uint32_t called;           /* places that it asked for */
+    uint32_t all;              /* places that all hosts have, as of the last answer */
+    bool not_followed;         /* what another host has seen is not taken over */
 };
 
 struct peers {
@@ -88,6 +95,7 @@ struct peers {
     uint32_t push_at;
     int64_t push_ms; /* when its next piece is due */
     uint64_t asked;  /* the last id of a question */
+    bool alone;      /* the engine has been away for a lease: places are this host's part */
     bool applying;   /* a state of another host is being taken over */
 };
 
@@ -144,6 +152,15 @@ void peers_groups_turn(struct peers *p, int64_t now_ms);
 void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_ms);
 void peers_on_leased(struct peers *p, const struct ipc_link_leased *m);
 void peers_leases_turn(struct peers *p, int64_t now_ms);
+void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms);
+void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t now_ms);
+/* A session has begun, in which the places in use were stated. */
+void peers_places_joined(struct peers *p, int64_t now_ms);
+void peers_places_turn(struct peers *p, int64_t now_ms);
+/* The cluster is off, or does not share places. */
+void peers_places_off(struct peers *p);
+/* The places of an endpoint that are lent to workers; 0: it has no limit. */
+uint32_t peers_places_lent(const struct peers *p, size_t i);
 /* Gives a lease back. */
 void peers_release(struct peers *p, struct peers_endpoint *pe, struct peers_lease *l);
 

@@ -3,6 +3,7 @@ engine stopped, killed, emptied, while requests are served."""
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -222,6 +223,64 @@ def test_one_trial_in_the_whole_cluster(host, plays, asks):
     for t in threads:
         t.join()
     until(lambda: breaker(a) == "closed" and breaker(b) == "closed", "the verdict on both")
+
+
+# ---- places
+
+def limited(plays, n):
+    return [{**plays[0].where, "max_concurrent": n}, plays[1].where]
+
+
+def busy(q, asks, n):
+    """n requests at once; their threads."""
+    threads = [threading.Thread(target=asks, args=(q,)) for _ in range(n)]
+    for t in threads:
+        t.start()
+    return threads
+
+
+def test_max_concurrent_holds_over_all_hosts(host, plays, asks):
+    a, b = host("a", limited(plays, 6)), host("b", limited(plays, 6))
+    until(lambda: len(cluster(a)["hosts"]) == 2, "both hosts")
+    plays[0].delay.clear()
+    threads = []
+    for _ in range(5):
+        threads += busy(a, asks, 2) + busy(b, asks, 2)
+        until(lambda: plays[0].n + plays[1].n == len(threads), "all at an endpoint")
+    assert 2 <= plays[0].n <= 6
+
+    def shares():
+        return [next(p for p in cluster(q)["places"]) for q in (a, b)]
+
+    assert sum(p["have"] for p in shares()) <= 6
+    plays[0].delay.set()
+    for t in threads:
+        t.join()
+    # one host alone can have them all again
+    plays[0].delay.clear()
+    plays[0].n = plays[1].n = 0
+    threads = busy(b, asks, 6)
+    until(lambda: plays[0].n + plays[1].n == 6, "all at an endpoint")
+    until(lambda: threads.extend(busy(b, asks, 1)) or plays[0].n >= 5, "the places of the other host", step=0.3)
+    assert plays[0].n <= 6
+    plays[0].delay.set()
+    for t in threads:
+        t.join()
+
+
+def test_places_without_the_engine_are_the_hosts_part(host, plays, asks, engine):
+    a, b = host("a", limited(plays, 4)), host("b", limited(plays, 4))
+    until(lambda: len(cluster(a)["hosts"]) == len(cluster(b)["hosts"]) == 2, "both hosts")
+    engine.kill()
+    until(lambda: cluster(a)["state"] == cluster(b)["state"] == "lost", "the loss")
+    plays[0].delay.clear()
+    time.sleep(2.5)  # a lease
+    threads = busy(a, asks, 4) + busy(b, asks, 4)
+    until(lambda: plays[0].n + plays[1].n == 8, "all at an endpoint")
+    assert plays[0].n == 4
+    plays[0].delay.set()
+    for t in threads:
+        t.join()
 
 
 # ---- the engine away

@@ -75,6 +75,20 @@ static void idle_places_go_back(void **state)
     assert_true(call(&b, 1, 0, 9999, 1, 1));
 }
 
+static void when_time_alone_matters(void **state)
+{
+    (void)state;
+    struct shared_block b = {.limit = 20, .have = 8};
+    assert_true(shared_block_next(&b) == INT64_MAX);
+    assert_false(call(&b, 0, 0, 1000, 0, 0));
+    assert_int_equal(shared_block_next(&b), 2000);
+    b = (struct shared_block){.limit = 4, .have = 1, .calling = true};
+    shared_block_answer(&b, 1, 2, true, 50);
+    assert_int_equal(shared_block_next(&b), 150);
+    assert_true(call(&b, 1, 1, 150, 1, 1));
+    assert_true(shared_block_next(&b) == INT64_MAX);
+}
+
 static void a_lowered_limit(void **state)
 {
     (void)state;
@@ -101,6 +115,7 @@ int main(void)
         cmocka_unit_test(places_are_asked_for_ahead_of_need),
         cmocka_unit_test(idle_places_go_back),
         cmocka_unit_test(a_lowered_limit),
+        cmocka_unit_test(when_time_alone_matters),
         cmocka_unit_test(without_an_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

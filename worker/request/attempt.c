@@ -4,6 +4,7 @@
 #include "common/policy/poison.h"
 #include "worker/shared/demand.h"
 #include "worker/shared/loan.h"
+#include "worker/request/ranked_choice.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
 #include "worker/request/side.h"
@@ -528,17 +529,21 @@ void attempt_next(struct req *r)
         wait(r, LOAN_WAIT_MS);
         return;
     }
-    if (!candidates_fill(r)) {
-        req_answer_error(r, 503, "out of memory for this request", 1);
-        return;
-    }
-    struct sel_req sr = candidates_request(r);
-    if (r->same && go_same(r, &sr))
-        return;
     const struct conf *c = r->env->conf;
     struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
                           .use_priority = c->balance.use_priority,
                           .cache_ttl_ms = c->affinity.cache_ttl};
+    struct sel_req sr = candidates_request(r);
+    if (ranked_choice(r, &sc, &sr)) {
+        go(r, r->env->replica->eps[r->sel.at], false);
+        return;
+    }
+    if (!candidates_fill(r)) {
+        req_answer_error(r, 503, "out of memory for this request", 1);
+        return;
+    }
+    if (r->same && go_same(r, &sr))
+        return;
     uint8_t why[EXPLAINED];
     bool few = r->nseps <= EXPLAINED;
     select_pick(&sc, r->seps, r->nseps, &sr, &r->sel, few ? why : NULL);

@@ -5,6 +5,7 @@
 #include "common/policy/side_path.h"
 #include "worker/request/req.h"
 #include "worker/shared/demand.h"
+#include "worker/shared/standing.h"
 
 struct tried *candidates_tried(struct req *r, struct ep_live *live)
 {
@@ -23,12 +24,18 @@ struct tried *candidates_tried(struct req *r, struct ep_live *live)
 
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e)
 {
-    if (!r->has_model || e->allow.n == 0)
-        return true;
-    for (size_t i = 0; i < e->allow.n; i++)
-        if (str_glob(str_c(e->allow.v[i]), r->model))
-            return true;
-    return ep_model_there(e, r->model) != NULL;
+    return ep_offers(e, r->has_model, r->model);
+}
+
+/* The request as cells and trials see it. */
+static struct standing_for asks_for(const struct req *r)
+{
+    return (struct standing_for){.named = r->has_model,
+                                 .cells = !r->side,
+                                 .name = r->model_key,
+                                 .trial_at = r->trial_at,
+                                 .trial_cell = r->trial_cell,
+                                 .trial_seq = r->trial};
 }
 
 struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
@@ -41,15 +48,8 @@ struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
 
 struct cell_judges candidates_cells(const struct req *r, const struct ep *e)
 {
-    if (e->live->cells.n == 0 || r->side)
-        return (struct cell_judges){0};
-    if (!r->has_model) {
-        struct cell_name other = cell_name_of(STR(CELL_OTHER));
-        return cell_replica_look(&e->live->cells, &e->own_cells, &other);
-    }
-    const char *there = ep_model_there(e->ce, r->model);
-    struct cell_name name = there ? cell_name_of(str_c(there)) : r->model_key;
-    return cell_replica_look(&e->live->cells, &e->own_cells, &name);
+    struct standing_for f = asks_for(r);
+    return standing_cells(e, &f);
 }
 
 uint64_t candidates_trial_cell(const struct req *r, const struct ep *e)
@@ -124,53 +124,6 @@ static void fill_marked(struct req *r, int64_t now)
     }
 }
 
-static bool full(const struct req *r, const struct ep *e, int64_t now)
-{
-    return loan_place_none(r->env->loans, e->live, now) || !pool_has_room(e->live->pool);
-}
-
-/* Extends x's cooldown: `until` of any origin, `own_until` as the endpoint itself demanded. */
-static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int64_t now)
-{
-    if (until > now && until - now > x->cooling_ms)
-        x->cooling_ms = until - now;
-    if (own_until > now) {
-        x->own_word = true;
-        if (own_until - now > x->cooling_ms)
-            x->cooling_ms = own_until - now;
-    }
-}
-
-/* The seq of the trial that the request has there, of the endpoint (cell 0) or of a cell; 0:
- * none. */
-static uint64_t trial_here(const struct req *r, const struct ep_live *live, uint64_t cell)
-{
-    return r->trial_at == live && r->trial_cell == cell ? r->trial : 0;
-}
-
-/* Enters the state of the request's cell where that is worse than the endpoint's. While the
- * endpoint's breaker is not closed its trial is the cell's, too. */
-static void fill_cell(struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
-{
-    struct cell_judges j = candidates_cells(r, e);
-    if (!j.own && !j.other)
-        return;
-    enum sel_tier tier = cell_judges_tier(&j, now);
-    if (tier > x->tier) {
-        x->tier = (uint8_t)tier;
-        x->cell_tier = true;
-    }
-    const struct cell_view *trial = x->cell_tier ? cell_judges_trial(&j) : NULL;
-    if (trial)
-        x->trial =
-            (uint8_t)loan_trial_state(e->live, trial->hash, trial_here(r, e->live, trial->hash));
-    if (!r->asked_for) /* once for all endpoints, as what is reported of it is for all */
-        r->asked_for = cell_judges_ask_due(&j, now);
-    bool cooled = x->cooling_ms > 0, told = x->own_word;
-    fill_cooling(x, cell_judges_cooldown_ms(&j, false), cell_judges_cooldown_ms(&j, true), now);
-    x->cell_cools = (x->cooling_ms > 0 && !cooled) || (x->own_word && !told);
-}
-
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce)
 {
     return !ce->api_key ||
@@ -216,30 +169,20 @@ bool candidates_fill(struct req *r)
     }
     bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
     int64_t now = clock_boot_ms();
+    struct standing_for f = asks_for(r);
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
-        const struct ep_view *v = &e->live->view;
-        r->seps[i] = (struct sel_ep){
-            .id_hash = e->id_hash,
-            .turn = turns ? &e->live->turn : NULL,
-            .weight = e->ce->weight,
-            .priority = e->ce->priority,
-            .open = e->live->open,
-            .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
-            .tier = (uint8_t)ep_view_tier(v),
-            .trial = (uint8_t)loan_trial_state(e->live, 0, trial_here(r, e->live, 0)),
-            .enabled = v->disabled == EP_ENABLED, /* ENDPOINT decides, not the configuration */
-            .queued = v->queued,
-            .draining = v->draining,
-            .full = full(r, e, now),
-            .model_ok = candidates_offers(r, e->ce),
-        };
+        struct standing st;
+        standing_fill(r->env->loans, e, &f, candidates_offers(r, e->ce), now, &st);
+        r->seps[i] = st.row;
+        r->seps[i].turn = turns ? &e->live->turn : NULL;
         r->seps[i].tried = r->seps[i].refused = refused_before(r, e);
         if (r->side)
             fill_side(r, e, &r->seps[i], now);
-        fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
-        if (e->live->cells.n)
-            fill_cell(r, e, &r->seps[i], now);
+        if (st.half_open && !r->asked_for) { /* once for all endpoints, as what is reported of it */
+            struct cell_judges j = standing_cells(e, &f);
+            r->asked_for = cell_judges_ask_due(&j, now);
+        }
     }
     if (rep->marks.n && (!r->side || r->side_form.n))
         fill_marked(r, now);
@@ -249,7 +192,7 @@ bool candidates_fill(struct req *r)
                 r->seps[i].tried |= t->attempts > 0;
                 r->seps[i].used_up = t->used_up;
                 r->seps[i].refused |= t->refused;
-                fill_cooling(&r->seps[i], t->cooling_until_ms, t->own_until_ms, now);
+                standing_cool(&r->seps[i], t->cooling_until_ms, t->own_until_ms, now);
             }
     return true;
 }
@@ -276,9 +219,6 @@ struct sel_req candidates_request(struct req *r)
 
 int candidates_index(const struct req *r, const struct ep *e)
 {
-    const struct replica *rep = r->env->replica;
-    for (size_t i = 0; e && i < rep->n; i++)
-        if (rep->eps[i]->live == e->live)
-            return (int)i;
-    return -1;
+    (void)r;
+    return e && e->live->changes ? (int)e->live->index : -1;
 }

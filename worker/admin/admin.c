@@ -7,7 +7,9 @@
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"
-#include "worker/request/req.h"
+#include "worker/request/conductor.h"
+#include "worker/request/pick.h"
+#include "worker/request/state/req.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -67,7 +69,7 @@ static void answer_error(struct req *r, unsigned status, const char *why, const 
     if (!buf_str(&b, STR("{\"error\":\"")) || !json_escape(str_c(why), &b) ||
         !buf_str(&b, STR("\"}")))
         buf_free(&b);
-    req_answer(r, status, "application/json", buf_view(&b), extra);
+    conductor_answer(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
 }
 
@@ -153,7 +155,11 @@ static void ask(struct req *r, struct str what, struct str arg)
     r->ask_id = ++a->last_ask;
     list_push_back(&a->asking, &r->wait_node);
     deadline_set(&r->deadline, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
-    req_ask(r, r->ask_id, what, arg);
+    /* STATS goes before it, so that the answer counts all requests that ended before. */
+    char address[IPC_ADDRESS_MAX + 1];
+    counters_send(r->env->counters);
+    r->c->ops->address(r->c, address, sizeof address);
+    uplink_ask(r->env->uplink, r->ask_id, what, arg, str_c(address));
 }
 
 void admin_answer(struct admin *a, const struct ipc_answer *m)
@@ -168,9 +174,10 @@ void admin_answer(struct admin *a, const struct ipc_answer *m)
         buf_init(&text, TEXT_MAX);
         req_set(r, REQ_PICK);
         if (metrics ? prometheus_write(m->body, &text) : json_write(m->body, &text))
-            req_answer(r, m->status,
-                       metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
-                       buf_view(&text), m->status == 503 ? "retry-after: 1\r\n" : "");
+            conductor_answer(r, m->status,
+                             metrics ? "text/plain; version=0.0.4; charset=utf-8"
+                                     : "application/json",
+                             buf_view(&text), m->status == 503 ? "retry-after: 1\r\n" : "");
         else
             answer_error(r, 500, "the supervisor's answer could not be read", "");
         buf_free(&text);
@@ -187,7 +194,7 @@ static void late(struct req *r)
 
 static void answer_text(struct req *r, unsigned status, struct str text)
 {
-    req_answer(r, status, "text/plain; charset=utf-8", text, "");
+    conductor_answer(r, status, "text/plain; charset=utf-8", text, "");
 }
 
 static bool cut_prefix(struct str *s, struct str prefix)
@@ -211,9 +218,9 @@ static void answer_file(struct req *r)
     snprintf(extra, sizeof extra, "etag: " STR_FMT "\r\n%s", STR_ARG(form->etag),
              form->gzip ? "content-encoding: gzip\r\n" : "");
     if (asset_held(form, r->head.f, r->head.nf))
-        req_answer(r, 304, NULL, STR(""), extra);
+        conductor_answer(r, 304, NULL, STR(""), extra);
     else
-        req_answer(r, 200, a->type, form->body, extra);
+        conductor_answer(r, 200, a->type, form->body, extra);
 }
 
 static void answer_logs(struct req *r, struct str query)
@@ -223,7 +230,7 @@ static void answer_logs(struct req *r, struct str query)
     buf_init(&text, TEXT_MAX);
     unsigned status = log_lines_write(query, &text, &why);
     if (status == 200)
-        req_answer(r, 200, "application/json", buf_view(&text), "");
+        conductor_answer(r, 200, "application/json", buf_view(&text), "");
     else
         answer_error(r, status, why.msg, "");
     buf_free(&text);
@@ -231,7 +238,7 @@ static void answer_logs(struct req *r, struct str query)
 
 static void ready(struct req *r)
 {
-    bool is = attempt_possible(r);
+    bool is = pick_possible(r);
     answer_text(r, is ? 200 : 503, is ? STR("ready\n") : STR("no endpoint is usable\n"));
 }
 

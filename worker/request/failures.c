@@ -2,7 +2,7 @@
 
 #include "common/secret/secret.h"
 #include "worker/request/outage.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 
@@ -195,7 +195,7 @@ static unsigned status_of_class(enum outcome cls)
 
 void failures_keep(struct req *r, struct str body, bool hidden)
 {
-    if (r->nfailures == 0 || !r->error_whole || r->rhead.len == 0)
+    if (r->nfailures == 0 || r->rhead.len == 0)
         return;
     struct failure *now = &r->failures[r->nfailures - 1];
     for (unsigned i = 0; i + 1 < r->nfailures; i++)
@@ -249,31 +249,31 @@ static struct sel_others passed_over(const struct req *r)
                                : (struct sel_others){.cool_ms = -1, .cool_unmarked_ms = -1};
 }
 
-void failures_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
+void failures_answer(struct req *r, const struct sel_result *s, struct failures_answer *out)
 {
     struct retry_fail fails[FAILURES_MAX];
+    struct retry_conf c = req_retry_conf(r);
     size_t n = min_size(r->nfailures, FAILURES_MAX);
     for (size_t i = 0; i < n; i++)
         fails[i] = r->failures[i].fail;
     struct retry_final f;
     struct sel_others o = passed_over(r);
-    retry_final(c, fails, n, r->first_refusal, s, o.cool_ms, o.cool_unmarked_ms, &f);
+    retry_final(&c, fails, n, r->first_refusal, s, o.cool_ms, o.cool_unmarked_ms, &f);
     /* An error event that came under status 200 cannot be sent under another status. */
     bool kept =
         f.at >= 0 && r->failures[f.at].fail.kept &&
         (f.status == r->failures[f.at].reply.status || r->failures[f.at].reply.status >= 300);
-    if (f.kind != RETRY_FINAL_OWN && kept) {
-        relay_kept(r, &r->failures[f.at].reply, f.status, f.retry_after_s);
+    out->kept = f.kind != RETRY_FINAL_OWN && kept ? &r->failures[f.at].reply : NULL;
+    out->status = f.status;
+    out->retry_after_s = f.retry_after_s;
+    out->for_good = false;
+    out->message[0] = '\0';
+    if (out->kept)
+        return;
+    if (r->nfailures) {
+        failures_tell(r, out->message, sizeof out->message);
         return;
     }
-    char message[2048];
-    if (r->nfailures)
-        failures_tell(r, message, sizeof message);
-    else
-        outage_tell(r, message, sizeof message);
-    if (!r->nfailures && outage_stays(r)) {
-        req_answer_for_good(r, f.status, message);
-        return;
-    }
-    req_answer_error(r, f.status, message, f.retry_after_s);
+    outage_tell(r, out->message, sizeof out->message);
+    out->for_good = outage_stays(r);
 }

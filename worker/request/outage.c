@@ -1,8 +1,8 @@
 #include "worker/request/outage.h"
 
 #include "common/base/clock.h"
-#include "worker/request/candidates.h"
-#include "worker/request/req.h"
+#include "worker/request/state/candidates.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 

@@ -1,9 +1,12 @@
+#include "worker/request/relay.h"
+
 #include "common/policy/poison.h"
-#include "worker/intake/cors.h"
 #include "worker/evidence/evidence.h"
-#include "worker/request/own_reply.h"
-#include "worker/request/req.h"
+#include "worker/intake/cors.h"
 #include "worker/request/failures.h"
+#include "worker/request/own_reply.h"
+#include "worker/request/state/req.h"
+#include "worker/request/state/stream.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,30 +14,11 @@
 /* How many milliseconds after its last event a stream may stay open. */
 enum { AFTER_STOP_MS = 2000 };
 
-static void on_ping(struct deadline *t);
-
-void relay_init(struct req *r)
-{
-    const struct conf *c = r->conf;
-    deadline_init(&r->ping, r->env->loop, on_ping);
-    buf_init(&r->rhead, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
-    buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
-    sse_init(&r->sse);
-}
-
-void relay_free(struct req *r)
-{
-    deadline_fini(&r->ping);
-    buf_free(&r->rhead);
-    buf_free(&r->held);
-    sse_free(&r->sse);
-}
-
 /* ---- writing to the client */
 
 /* Two pieces of the reply's body in its framing, behind the head if there is one, and its end with
  * what a stream lacks there. */
-static void emit(struct req *r, struct str head, struct str a, struct str b, bool end)
+static enum relay_result emit(struct req *r, struct str head, struct str a, struct str b, bool end)
 {
     struct iovec v[7];
     char size[20];
@@ -59,15 +43,21 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
     r->bytes_out += body;
     enum client_room room = n ? r->c->ops->write(r->c, v, n) : CLIENT_ROOM;
     if (room == CLIENT_GONE)
-        req_gone(r);
-    else if (end)
-        req_finish(r, r->framing != OUT_CLOSE);
-    else {
-        if (room == CLIENT_FULL && r->state == REQ_RELAY) /* before that, only pings were written */
-            exchange_pause(&r->exchange);
-        if (deadline_active(&r->ping))
-            deadline_set(&r->ping, r->conf->stream_ping);
-    }
+        return RELAY_GONE;
+    if (end)
+        return RELAY_END;
+    if (room == CLIENT_FULL && r->state == REQ_RELAY) /* before that, only pings were written */
+        exchange_pause(&r->exchange);
+    if (deadline_active(&r->ping))
+        deadline_set(&r->ping, r->conf->stream_ping);
+    return RELAY_ON;
+}
+
+enum relay_result relay_write(struct req *r, struct str piece, bool end)
+{
+    if (!end && piece.n == 0)
+        return RELAY_ON;
+    return emit(r, STR(""), piece, STR(""), end);
 }
 
 static bool own_lines(struct req *r, struct buf *b, bool close)
@@ -117,7 +107,7 @@ static bool end_head(struct req *r, struct buf *b)
 
 /* Ends the stream with an error event. An event that was cut is named "ping", which clients
  * ignore. */
-static void error_event(struct req *r, struct str json)
+static enum relay_result error_event(struct req *r, struct str json)
 {
     struct buf b;
     buf_init(&b, 128 << 10);
@@ -129,11 +119,12 @@ static void error_event(struct req *r, struct str json)
     }
     ok = ok && buf_str(&b, openai ? STR("data: ") : STR("event: error\ndata: ")) &&
          buf_str(&b, json) && buf_str(&b, STR("\n\n"));
-    emit(r, STR(""), ok ? buf_view(&b) : STR(""), STR(""), true);
+    enum relay_result res = emit(r, STR(""), ok ? buf_view(&b) : STR(""), STR(""), true);
     buf_free(&b);
+    return res;
 }
 
-void relay_error_event(struct req *r, unsigned status, const char *message)
+enum relay_result relay_error_event(struct req *r, unsigned status, const char *message)
 {
     struct buf json;
     buf_init(&json, 64 << 10);
@@ -141,8 +132,9 @@ void relay_error_event(struct req *r, unsigned status, const char *message)
         r->cut = "error event";
     if (!own_reply_error_body(&json, own_reply_error_type(status), message))
         buf_free(&json);
-    error_event(r, buf_view(&json));
+    enum relay_result res = error_event(r, buf_view(&json));
     buf_free(&json);
+    return res;
 }
 
 static bool can_insert(const struct req *r)
@@ -150,40 +142,30 @@ static bool can_insert(const struct req *r)
     return r->kind == REPLY_STREAM && !r->encoded && r->framing != OUT_COUNTED;
 }
 
-/* Reports a stream that ended with the endpoint's error event as failed, though it is complete. */
-static void end_of_stream(struct req *r)
+/* What a complete stream is. */
+static enum relay_piece last_of(const struct req *r)
 {
-    if (!r->sse.error || r->sse.stopped || r->encoded)
-        return;
-    attempt_broke(r, NET_NONE, buf_view(&r->sse.error_data));
-    r->cut = "error event from the endpoint";
+    return r->sse.error && !r->sse.stopped && !r->encoded ? RELAY_ERROR : RELAY_LAST;
 }
 
-/* After the commit point nothing can be repeated: the client gets an error. */
-void relay_break_off(struct req *r, enum net_fault why)
+enum relay_piece relay_broken(struct req *r, enum net_fault why)
 {
+    if (r->kind != REPLY_STREAM)
+        return RELAY_BROKEN;
     /* A stream that is complete but for the last chunk has lost nothing. */
-    if (r->kind == REPLY_STREAM && why == NET_PARTIAL && !r->reply_has_length &&
-        sse_end_told(&r->sse.end))
-        (void)!relay_close(r);
-    /* the last event was received */
-    if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) {
-        end_of_stream(r);
-        exchange_abort(&r->exchange);
-        emit(r, STR(""), STR(""), STR(""), true);
-        return;
-    }
-    attempt_broke(r, why, STR(""));
-    exchange_abort(&r->exchange);
-    r->cut = net_fault_text(why);
-    if (!can_insert(r)) {
-        req_finish_cut(r, r->framing == OUT_CLOSE);
-        return;
-    }
+    if (why == NET_PARTIAL && !r->reply_has_length && sse_end_told(&r->sse.end))
+        (void)!stream_close(r);
+    return r->sse.stopped || r->sse.error ? last_of(r) : RELAY_BROKEN;
+}
+
+enum relay_result relay_cut_off(struct req *r)
+{
+    if (!can_insert(r))
+        return r->framing == OUT_CLOSE ? RELAY_CUT_HARD : RELAY_CUT;
     char message[200];
     snprintf(message, sizeof message, "upstream %s broke off in the middle of its reply: %s",
              r->ep->ce->name, r->cut);
-    relay_error_event(r, 502, message);
+    return relay_error_event(r, 502, message);
 }
 
 /* Starts the deadline after a stream's last event: some endpoints keep the connection open. */
@@ -191,11 +173,6 @@ static void watch_end(struct req *r)
 {
     if (r->sse.stopped && !r->encoded && !deadline_active(&r->deadline))
         deadline_set(&r->deadline, AFTER_STOP_MS);
-}
-
-void relay_over(struct req *r)
-{
-    relay_break_off(r, NET_IDLE_TIMEOUT);
 }
 
 /* ---- the commit point */
@@ -225,110 +202,60 @@ static enum out_framing choose_framing(const struct req *r, bool whole)
     return r->http10 ? OUT_CLOSE : OUT_CHUNKED;
 }
 
-void relay_commit(struct req *r, struct str piece, bool end)
+enum relay_result relay_commit(struct req *r, struct str piece, bool end)
 {
-    attempt_served(r, end);
-    req_set(r, REQ_RELAY);
-    if (r->kind == REPLY_STREAM)
-        counters_stream(r->env->counters, true);
-    deadline_clear(&r->deadline);
-    if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
-        exchange_abort(&r->exchange);
-        relay_error_event(
-            r, 502, "the endpoint's answer does not fit the stream that had begun with a ping");
-        return;
-    }
-    struct buf held = r->held;
-    buf_init(&r->held, held.max);
     struct str head = STR("");
     if (!r->begun) {
         r->framing = choose_framing(r, end);
         if (!r->reply_has_length && r->framing == OUT_COUNTED)
-            r->reply_length = held.len + piece.n;
-        if (!end_head(r, &r->rhead)) {
-            buf_free(&held);
-            req_finish_cut(r, true);
-            return;
-        }
+            r->reply_length = r->held.len + piece.n;
+        if (!end_head(r, &r->rhead))
+            return RELAY_CUT_HARD;
         head = buf_view(&r->rhead);
     }
-    struct buf rhead = r->rhead; /* emit may end the request */
-    buf_init(&r->rhead, rhead.max);
     forget_request(r, end);
     if (!end)
         watch_end(r);
-    emit(r, head, buf_view(&held), piece, end);
-    buf_free(&held);
-    buf_free(&rhead);
+    enum relay_result res = emit(r, head, buf_view(&r->held), piece, end);
+    buf_free(&r->held);
+    buf_free(&r->rhead);
+    return res;
 }
 
-/* sse_feed stops at events that decide before the commit point; here they do not. */
-void relay_feed(struct req *r, const char *p, size_t n)
+/* The piece with the endpoint's key masked; empty: no memory. */
+static struct str masked(struct req *r, struct str piece)
 {
-    for (size_t at = 0; at < n;)
-        at += sse_feed(&r->sse, p + at, n - at);
+    struct buf b;
+    buf_init(&b, 2 * piece.n + 1024);
+    bool ok = failures_mask(&b, piece, r->ep->ce->api_key);
+    const char *copy = ok ? arena_strndup(&r->mem, buf_data(&b), b.len) : NULL;
+    struct str text = copy ? str_make(copy, b.len) : STR("");
+    buf_free(&b);
+    return text;
 }
 
-bool relay_close(struct req *r)
+static enum relay_piece look_at_stream(struct req *r, const struct exchange_event *ev,
+                                       struct str *piece)
 {
-    /* Other streams need not have a last event that is known. */
-    if (r->encoded || (r->api != API_MESSAGES && !(r->api == API_OPENAI && r->sse.end.choices)))
-        return true;
-    char tail[SSE_TAIL];
-    if (!sse_close(&r->sse, tail))
-        return false;
-    r->tail = tail[0] ? arena_strndup(&r->mem, tail, strlen(tail)) : NULL;
-    return !tail[0] || r->tail;
-}
-
-/* Relays a piece of a stream. end: the stream ends with it; whole: the result of relay_close
- * then. */
-static void relay_piece(struct req *r, struct str piece, bool end, bool whole)
-{
-    if (!end) {
-        watch_end(r);
-        if (piece.n)
-            emit(r, STR(""), piece, STR(""), false);
-        return;
-    }
-    if (whole) {
-        end_of_stream(r);
-        emit(r, STR(""), piece, STR(""), true);
-        return;
-    }
-    if (piece.n) {
-        emit(r, STR(""), piece, STR(""), false);
-        if (r->state != REQ_RELAY)
-            return;
-    }
-    relay_break_off(r, NET_PARTIAL);
-}
-
-static void relay_stream(struct req *r, const struct exchange_event *ev)
-{
-    struct str piece = str_make(ev->data, ev->n);
     bool failed = r->sse.error;
     if (!r->encoded)
-        relay_feed(r, ev->data, ev->n);
-    bool whole = ev->end && relay_close(r);
+        stream_scan(r, ev->data, ev->n);
+    bool whole = ev->end && stream_close(r);
     failed = r->sse.error && !failed;
-    if (!failed || !failures_has_key(piece, r->ep->ce->api_key)) {
-        relay_piece(r, piece, ev->end, whole);
-        return;
-    }
-    struct buf masked;
-    buf_init(&masked, 2 * piece.n + 1024);
-    bool ok = failures_mask(&masked, piece, r->ep->ce->api_key);
-    relay_piece(r, ok ? buf_view(&masked) : STR(""), ev->end, whole);
-    buf_free(&masked);
+    if (failed && failures_has_key(*piece, r->ep->ce->api_key))
+        *piece = masked(r, *piece);
+    if (ev->end)
+        return whole ? last_of(r) : RELAY_BROKEN;
+    watch_end(r);
+    return RELAY_PIECE;
 }
 
-void relay_more(struct req *r, const struct exchange_event *ev)
+enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, struct str *piece)
 {
+    *piece = str_make(ev->data, ev->n);
     if (r->kind == REPLY_STREAM)
-        relay_stream(r, ev);
-    else if (ev->n || ev->end)
-        emit(r, STR(""), str_make(ev->data, ev->n), STR(""), ev->end);
+        return look_at_stream(r, ev, piece);
+    return ev->end ? RELAY_LAST : RELAY_PIECE;
 }
 
 /* ---- pings */
@@ -339,8 +266,7 @@ static struct str ping_text(const struct req *r)
                                 : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
 }
 
-/* Begins the reply as an event stream before an endpoint has answered: head and ping. */
-static void begin_stream(struct req *r)
+enum relay_result relay_begin(struct req *r)
 {
     struct buf b;
     buf_init(&b, 2048);
@@ -357,47 +283,17 @@ static void begin_stream(struct req *r)
         ok = buf_printf(&b, "x-qcc-request-id: %s\r\n", r->id);
     ok = ok && cors_put(&b, r->conf, r->origin);
     ok = ok && buf_str(&b, r->keep ? STR("\r\n") : STR("connection: close\r\n\r\n"));
-    emit(r, ok ? buf_view(&b) : STR(""), ping_text(r), STR(""), false);
+    enum relay_result res = emit(r, ok ? buf_view(&b) : STR(""), ping_text(r), STR(""), false);
     buf_free(&b);
+    return res;
 }
 
-bool relay_begin(struct req *r)
+enum relay_result relay_ping(struct req *r)
 {
-    if (r->begun || !deadline_active(&r->ping))
-        return false;
-    begin_stream(r);
-    return true;
-}
-
-static void on_ping(struct deadline *t)
-{
-    struct req *r = CONTAINER_OF(t, struct req, ping);
-    deadline_set(&r->ping, r->conf->stream_ping);
-    if (r->state == REQ_RELAY) {
-        relay_probe(r);
-        return;
-    }
-    if (r->state == REQ_HOLD && r->kind == REPLY_WHOLE)
-        return; /* the reply is not a stream */
-    if (r->begun)
-        emit(r, STR(""), ping_text(r), STR(""), false);
-    else
-        begin_stream(r);
-}
-
-void relay_probe(struct req *r)
-{
-    if (!r->c->ops->quiet(r->c))
-        return; /* bytes are waiting: the client is slow */
-    if (r->state != REQ_RELAY ? r->begun : can_insert(r) && sse_at_boundary(&r->sse))
-        emit(r, STR(""), ping_text(r), STR(""), false);
-}
-
-void relay_start_pings(struct req *r)
-{
-    bool streams = r->api == API_MESSAGES || r->api == API_COMPLETE || r->api == API_OPENAI;
-    if (r->stream && streams && r->conf->stream_ping > 0)
-        deadline_set(&r->ping, r->conf->stream_ping);
+    bool fits = r->state != REQ_RELAY ? r->begun : can_insert(r) && sse_at_boundary(&r->sse);
+    if (!fits || !r->c->ops->quiet(r->c)) /* bytes are waiting: the client is slow */
+        return RELAY_ON;
+    return emit(r, STR(""), ping_text(r), STR(""), false);
 }
 
 /* ---- a reply that was kept */
@@ -437,26 +333,26 @@ static struct str kept_object(struct req *r, struct str body)
     return line ? str_make(line, s.n) : STR("");
 }
 
-void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s)
+/* Ends a reply that has begun with a ping with the error of a kept one. */
+static enum relay_result kept_event(struct req *r, const struct kept_reply *k, unsigned status)
+{
+    struct str object = kept_object(r, buf_view(&k->body));
+    r->cut = "error event";
+    if (object.n)
+        return error_event(r, object);
+    char message[64];
+    unsigned told = k->client_status ? k->client_status : k->status;
+    snprintf(message, sizeof message, "upstream error %u", k->status);
+    return relay_error_event(r, status ? status : told, message);
+}
+
+enum relay_result relay_kept(struct req *r, struct kept_reply *k, unsigned status,
+                             unsigned retry_after_s)
 {
     r->answered_by = k->endpoint;
     r->sse.usage = k->usage;
-    if (r->begun) {
-        struct str object = kept_object(r, buf_view(&k->body));
-        r->cut = "error event";
-        if (object.n) {
-            error_event(r, object);
-        } else {
-            char message[64];
-            snprintf(message, sizeof message, "upstream error %u", k->status);
-            relay_error_event(r,
-                              status             ? status
-                              : k->client_status ? k->client_status
-                                                 : k->status,
-                              message);
-        }
-        return;
-    }
+    if (r->begun)
+        return kept_event(r, k, status);
     struct buf b;
     buf_init(&b, k->head.len + 4096);
     if (k->client_status && (!status || status == k->status))
@@ -472,13 +368,9 @@ void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned r
     bool ok = kept_head(&b, buf_view(&k->head), replace ? status : 0, retry_after_s > 0);
     if (ok && retry_after_s)
         ok = buf_printf(&b, "retry-after: %u\r\n", retry_after_s);
-    if (ok && end_head(r, &b)) {
-        struct buf body = k->body; /* emit may free r->failures with the request */
-        k->body = (struct buf){0};
-        emit(r, buf_view(&b), buf_view(&body), STR(""), true);
-        buf_free(&body);
-    } else {
-        req_finish_cut(r, true);
-    }
+    ok = ok && end_head(r, &b);
+    enum relay_result res =
+        ok ? emit(r, buf_view(&b), buf_view(&k->body), STR(""), true) : RELAY_CUT_HARD;
     buf_free(&b);
+    return res;
 }

@@ -2,9 +2,10 @@
 
 #include "common/base/clock.h"
 #include "worker/intake/estimate.h"
-#include "worker/request/candidates.h"
-#include "worker/request/report.h"
-#include "worker/request/req.h"
+#include "worker/request/judge.h"
+#include "worker/request/state/candidates.h"
+#include "worker/request/account/report.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 
@@ -48,12 +49,12 @@ static void learn_form(struct req *r)
         r->side_form = side_path_form(path, room);
 }
 
-bool side_begin(struct req *r)
+const char *side_begin(struct req *r)
 {
     const struct replica *rep = r->env->replica;
     r->side = r->api == API_OTHER || r->api == API_COUNT_TOKENS || r->api == API_EMBEDDINGS;
     if (!r->side)
-        return true;
+        return NULL;
     char *room = arena_alloc(&r->mem, r->full_path.n + 1);
     bool plain = room && side_path_plain(r->full_path, room, &r->side_path);
     if (!plain)
@@ -62,16 +63,12 @@ bool side_begin(struct req *r)
         learn_form(r);
     for (size_t i = 0; i < rep->n; i++)
         if (candidates_key_may(r, rep->eps[i]->ce))
-            return true;
-    req_answer_error(r, 404,
-                     plain
-                         ? "no endpoint's key may be used for this path: it must match "
-                           "endpoints[].paths.allow and not endpoints[].paths.deny"
-                         : "no endpoint's key is used for a path that servers may read in several "
-                           "ways: endpoints[].paths lets none through with \".\", \"..\", ';', a "
-                           "backslash or an escape that stands for a special character",
-                     0);
-    return false;
+            return NULL;
+    return plain ? "no endpoint's key may be used for this path: it must match "
+                   "endpoints[].paths.allow and not endpoints[].paths.deny"
+                 : "no endpoint's key is used for a path that servers may read in several ways: "
+                   "endpoints[].paths lets none through with \".\", \"..\", ';', a backslash or an "
+                   "escape that stands for a special character";
 }
 
 /* ---- replies */
@@ -89,9 +86,9 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
     struct evidence ev;
     struct ep_live *live = r->ep->live;
     int64_t now = clock_boot_ms();
-    struct str seen = attempt_seen(r, body);
+    struct str seen = judge_seen(r, body);
     struct str text = evidence_trim(seen);
-    attempt_judge(r, kind, seen, &ev, v);
+    judge_reply(r, kind, seen, &ev, v);
     struct side_reply s = {
         .status = r->status,
         .count = r->api == API_COUNT_TOKENS,
@@ -135,10 +132,9 @@ void side_served(struct req *r)
     report_counted(r);
 }
 
-void side_answer_estimate(struct req *r)
+struct str side_estimate(const struct req *r, char room[static SIDE_ESTIMATE])
 {
-    char body[64];
-    int n = snprintf(body, sizeof body, "{\"input_tokens\":%llu}",
+    int n = snprintf(room, SIDE_ESTIMATE, "{\"input_tokens\":%llu}",
                      (unsigned long long)estimate_tokens(body_view(&r->body)));
-    req_answer(r, 200, "application/json", str_make(body, (size_t)n), "");
+    return str_make(room, (size_t)n);
 }

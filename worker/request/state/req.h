@@ -1,18 +1,13 @@
-/* req: one request of a client, from its head to the end of the reply. Owned by the client's
- * connection.
+/* req: one request of a client, from its head to the end of the reply, as data: its parts and its
+ * state. Owned by the client's connection; the conductor (worker/request/conductor.h) moves it on.
  *
  *   READ ──► PICK ──► TRY ──► HOLD ──► RELAY ──► DONE
  *             ▲ ▲      │       │
  *             │ └──────┴───────┤  a failure before the commit point
  *             └──── WAIT ◄─────┘
- *
- * req.c: begin, body, end. candidates.c: the endpoints as the request sees them. attempt.c: choice
- * of endpoints, attempts, what follows a failure. compose.c: the bytes for one endpoint. side.c:
- * requests that are not messages. hold.c: the reply before the commit point. relay.c: the reply
- * after it. failures.c: failed attempts. own_reply.c: replies of QCC's own. access_line.c,
- * record.c, report.c: log, recent requests, OUTCOME. */
-#ifndef QCC_WORKER_REQUEST_REQ_H
-#define QCC_WORKER_REQUEST_REQ_H
+ */
+#ifndef QCC_WORKER_REQUEST_STATE_REQ_H
+#define QCC_WORKER_REQUEST_STATE_REQ_H
 
 #include "common/base/arena.h"
 #include "common/base/base.h"
@@ -43,7 +38,7 @@
 
 enum req_state {
     REQ_READ,  /* the head is accepted, the body is being received */
-    REQ_PICK,  /* an endpoint is being chosen */
+    REQ_PICK,  /* an endpoint is to be chosen, at the end of the turn at the latest */
     REQ_WAIT,  /* waits for a place, a cooldown's end, a pause before a repeat, or (admin) ANSWER */
     REQ_TRY,   /* an attempt is under way, no reply yet */
     REQ_HOLD,  /* a reply has begun and is held back: it may still be a failure */
@@ -145,7 +140,7 @@ struct req {
     /* the attempts */
     struct exchange exchange;
     struct ep *ep;            /* of the attempt under way, or of the reply; holds a reference */
-    struct list wait_node;    /* in req_env.waiting or admin.asking */
+    struct list wait_node;    /* in req_env.due, req_env.waiting or admin.asking */
     double wait_since;        /* ev_now() when the wait for an endpoint began; 0: not waiting */
     double full_since;        /* ev_now() since which all candidates are full; 0: they are not */
     int64_t waited_ms;        /* sum of the waits for an endpoint that are over */
@@ -153,7 +148,6 @@ struct req {
     struct ep_live *trial_at; /* the endpoint whose trial it is */
     uint64_t trial_cell;      /* hash of the cell there whose trial it is; 0: the endpoint's own */
     bool fresh;               /* the next attempt takes a new connection */
-    bool stale;               /* the failure was of a pooled connection that was closed or broken */
     unsigned attempts;        /* begun, except those on a stale pooled connection */
     unsigned unsent; /* the part of `attempts` that does not count for retry.max_attempts */
     struct failure *failures; /* in mem */
@@ -183,9 +177,8 @@ struct req {
     unsigned status;
     /* the client got a head of QCC's own (200, event stream) for its pings */
     bool begun;
-    bool no_body;     /* a reply to HEAD, or with status 204 or 304 */
-    bool error_whole; /* the failed reply is held as a whole and may be sent to the client */
-    bool encoded;     /* the reply has a content-encoding: its body is not read */
+    bool no_body; /* a reply to HEAD, or with status 204 or 304 */
+    bool encoded; /* the reply has a content-encoding: its body is not read */
     bool reply_has_length;
     bool goes_on;           /* committed and not complete: its end may have to be reported */
     enum outcome served_as; /* outcome of the committed reply: OK unless it broke */
@@ -203,197 +196,34 @@ struct req {
     const char *cut;         /* why the reply was cut after the commit point; NULL: it was not */
 };
 
-enum req_body_result { REQ_BODY_MORE, REQ_BODY_DONE, REQ_BODY_REFUSED };
-
-/* ---- for client/conn: the request */
-
-/* Begins a request with its complete head p[0..size), which is copied. Sets c->req, unless the
- * request was refused: then it is answered and the connection will close. Returns whether a body
- * follows. */
-bool req_begin(struct client *c, const char *p, size_t size);
-
-/* Where to read body bytes to: sets *at, returns how many fit. */
-size_t req_body_room(struct req *r, char **at) MUST_CHECK;
-
-/* Takes n bytes that were read to req_body_room. *used: bytes that belong to the body.
- * REQ_BODY_REFUSED: the request was answered and is gone. */
-enum req_body_result req_body_added(struct req *r, size_t n, size_t *used) MUST_CHECK;
-
-/* Takes a copy of body bytes from elsewhere; otherwise as req_body_added. */
-enum req_body_result req_body_feed(struct req *r, const char *p, size_t n, size_t *used) MUST_CHECK;
-
-/* Answers a request whose body did not come within limits.body_timeout; it is gone afterwards. */
-void req_body_timeout(struct req *r);
-
-/* The request is complete: begins to answer it. May end it. */
-void req_go(struct req *r);
-
-/* Answers a request that has no req yet with an error; the connection closes afterwards. */
-void req_refuse(struct client *c, unsigned status, const char *why);
-
-/* ---- for client/conn: the client */
-
-/* The client has closed the connection: the request ends at once. */
-void req_client_gone(struct req *r);
-
-/* The bytes that waited for the client were written: reads the endpoint's reply again. */
-void req_client_room(struct req *r);
-
-/* The client has sent a FIN and may be gone: writes something harmless to find out. Called every
- * half second while that is so. */
-void req_client_unsure(struct req *r);
-
-/* ---- for the worker */
-
-/* The service of the proxy's listeners. */
-struct service req_service(void);
-
-/* Makes a new choice for each waiting request, the oldest first. */
-void req_wake_waiting(struct req_env *env);
-
-/* ---- for admin */
-
-/* Sends ASK `id` to the supervisor. STATS goes before it, so that the answer counts all requests
- * that ended before. */
-void req_ask(struct req *r, uint64_t id, struct str what, struct str arg);
-
-/* ---- between req.c, attempt.c and relay.c */
+/* Bytes of a stream without content that are held back at most. */
+enum { REQ_STREAM_HOLD = 256 << 10 };
 
 /* Logs a line with the request's id. */
 #define req_log(r, level, ...)                                                                     \
     (log_enabled(level) ? log_line(level, str_c((r)->id), __VA_ARGS__) : (void)0)
 
-/* Changes the request's state; the only function that does. */
+/* Changes the request's state; the only function that does. Takes the request out of the list that
+ * it waits in, and ends its deadline when it has waited. */
 void req_set(struct req *r, enum req_state s);
 
-/* Ends the request, whose reply is complete: logs it, releases all it holds, calls
- * client_ops.done. */
-void req_finish(struct req *r, bool keep_connection);
+/* Milliseconds from t (ev_now()) to the begin of this turn. */
+int64_t req_ms_since(const struct req *r, double t);
 
-/* Ends the request, whose reply was cut: logs it, releases all it holds, calls client_ops.cut. */
-void req_finish_cut(struct req *r, bool hard);
+/* The configuration's rules for repeating attempts. */
+struct retry_conf req_retry_conf(const struct req *r);
 
-/* Ends the request after a write returned CLIENT_GONE, and closes the connection
- * (client_ops.lost). */
-void req_gone(struct req *r);
+/* Initializes the members for the reply, but for `ping`. */
+void req_reply_init(struct req *r);
 
-/* own_reply.c: answers with an error in Anthropic's form, its type by the status; as an error event
- * if the reply began with a ping. retry_after_s 0: no retry-after. Where the request is at fault
- * (4xx but 408, 429) x-should-retry: false is added. */
-void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s);
+/* Frees what req_reply_init initialized. */
+void req_reply_free(struct req *r);
 
-/* req_answer_error with x-should-retry: false, whatever the status: an operator has to act
- * first. */
-void req_answer_for_good(struct req *r, unsigned status, const char *message);
-
-/* req_answer_error with the given header lines, each with CRLF. */
-void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines);
-
-/* Answers with any reply. type: content-type, NULL for none; extra: header lines, each with
- * CRLF. */
-void req_answer(struct req *r, unsigned status, const char *type, struct str body,
-                const char *extra);
-
-/* compose.c: makes the request's bytes for an endpoint: the head, and the body with the model's
- * name replaced where the endpoint has another. Returns the number of pieces in iov, which borrow
- * from r; 0: they do not fit. */
-int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4]);
-
-/* attempt.c: chooses an endpoint and tries it, or waits, or answers with the failure. May end r. */
-void attempt_next(struct req *r);
-
-/* Whether a request without a conversation would find a usable endpoint now, for one of the models
- * asked for within the hour; where none was, whatever it asks for. An endpoint with an open breaker
- * does not count, although it would be tried as the last resort. */
-bool attempt_possible(struct req *r);
-
-/* The attempt has failed before the commit point. `net`: the transport's fault; NET_NONE: the reply
- * is classified by `kind` and `body` (as much of it as there is). May end r. */
-void attempt_failed(struct req *r, enum net_fault net, enum evidence_kind kind, struct str body);
-
-/* The reply is a success: settles a second opinion, counts, reports. Called once, at the commit
- * point. whole: the reply is complete. */
-void attempt_served(struct req *r, bool whole);
-
-/* A committed reply is complete. */
-void attempt_ended(struct req *r);
-
-/* Classifies a reply that is no success by what is seen of its body. *ev: what was read. */
-void attempt_judge(struct req *r, enum evidence_kind kind, struct str seen, struct evidence *ev,
-                   struct verdict *v);
-
-/* What the classifier may see of a body; nothing of an encoded one. */
-struct str attempt_seen(const struct req *r, struct str body);
-
-/* After the commit point the reply broke: charged by class. */
-void attempt_broke(struct req *r, enum net_fault net, struct str error_event);
-
-/* Releases all that the attempts hold: trial, references, kept replies. */
-void attempt_forget(struct req *r);
-
-/* hold.c: handles a piece of the attempt's reply, in REQ_TRY, REQ_HOLD and REQ_RELAY. May end r. */
-void hold_event(struct req *r, const struct exchange_event *ev);
-
-/* The exchange broke in REQ_HOLD or REQ_RELAY. True: handled. False: the caller calls
- * attempt_failed. */
-bool hold_broke(struct req *r, enum net_fault why) MUST_CHECK;
-
-/* The deadline of REQ_HOLD has passed: begins pings to the client, commits the stream, or ends the
- * attempt with the part of an error that was received. */
-void hold_over(struct req *r);
+/* Drops a reply that was held back. */
+void req_reply_drop(struct req *r);
 
 /* Copies the reply's fields to r->rf for the classifier, unless that was done. Does nothing after
  * the event that brought the head. */
-void hold_keep_fields(struct req *r);
-
-/* Drops a reply that was held back. */
-void hold_drop(struct req *r);
-
-/* Bytes of a stream without content that are held back at most. */
-enum { REQ_STREAM_HOLD = 256 << 10 };
-
-/* relay.c: initializes the request's members for the reply. */
-void relay_init(struct req *r);
-
-/* Frees what relay_init initialized. */
-void relay_free(struct req *r);
-
-/* Commits the reply: sends the client what was held back and `piece`. `end`: the reply is
- * complete. */
-void relay_commit(struct req *r, struct str piece, bool end);
-
-/* Passes on a piece of a committed reply. May end r. */
-void relay_more(struct req *r, const struct exchange_event *ev);
-
-/* A committed reply broke: the client gets an error event or a cut reply. Ends r. */
-void relay_break_off(struct req *r, enum net_fault why);
-
-/* The deadline after a stream's last event has passed: ends the stream and r. */
-void relay_over(struct req *r);
-
-/* Scans bytes of a stream that is passed on. */
-void relay_feed(struct req *r, const char *p, size_t n);
-
-/* Ends the scan of a stream whose transport ended without a fault. Returns whether the stream is
- * complete; text that it lacks is left in r->tail, which is written with the end of the reply. */
-bool relay_close(struct req *r) MUST_CHECK;
-
-/* Begins the reply as an event stream with a ping, before an endpoint's reply is committed. False:
- * not done: the reply has begun already, or the client gets no pings. */
-bool relay_begin(struct req *r);
-
-/* Writes a ping into the stream, if it is between two events and no bytes wait. */
-void relay_probe(struct req *r);
-
-/* Starts pings to the client whenever nothing else is written for stream_ping, if it wants a
- * stream. */
-void relay_start_pings(struct req *r);
-
-/* Answers with a kept reply; ends r. status: 0, or in place of the reply's own; retry_after_s: 0,
- * or in place of the reply's own retry-after. */
-void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s);
-
-/* Ends a reply that has begun, and r, with an error event whose type is the status's. */
-void relay_error_event(struct req *r, unsigned status, const char *message);
+void req_keep_fields(struct req *r);
 
 #endif

@@ -1,8 +1,9 @@
-/* compose: the bytes of a request that one endpoint is sent. Declared in req.h. */
-#include "worker/json/json_find.h"
-#include "worker/request/req.h"
+#include "worker/request/state/compose.h"
 
-int req_compose(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4])
+#include "worker/json/json_find.h"
+#include "worker/request/state/req.h"
+
+int compose_request(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4])
 {
     struct str body = body_view(&r->body);
     const char *name = r->has_model ? ep_model_there(ce, r->model) : NULL;

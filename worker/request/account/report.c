@@ -1,12 +1,12 @@
-#include "worker/request/report.h"
+#include "worker/request/account/report.h"
 
 #include "common/base/clock.h"
 #include "common/policy/marks.h"
 #include "common/policy/model_name.h"
 #include "common/policy/poison.h"
-#include "worker/request/candidates.h"
+#include "worker/request/state/candidates.h"
 #include "worker/shared/loan.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 /* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
  * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a

@@ -1,9 +1,9 @@
-#include "worker/request/candidates.h"
+#include "worker/request/state/candidates.h"
 
 #include "common/base/clock.h"
 #include "common/policy/model_name.h"
 #include "common/policy/side_path.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 #include "worker/shared/demand.h"
 
 struct tried *candidates_tried(struct req *r, struct ep_live *live)

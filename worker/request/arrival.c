@@ -1,181 +1,14 @@
-#include "worker/request/req.h"
+#include "worker/request/arrival.h"
 
-#include "common/base/slab.h"
-#include "worker/request/access_line.h"
-#include "worker/request/candidates.h"
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
-#include "worker/request/record.h"
-#include "worker/request/report.h"
+#include "worker/request/conductor.h"
 #include "worker/request/side.h"
+#include "worker/request/state/candidates.h"
+#include "worker/request/state/req.h"
 
-/* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
-enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
-
-static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
-
-static const uint16_t req_next[REQ__COUNT] = {
-#define TO(s) (1u << REQ_##s)
-    [REQ_READ] = TO(PICK) | TO(DONE),
-    [REQ_PICK] = TO(WAIT) | TO(TRY) | TO(DONE),
-    [REQ_WAIT] = TO(PICK) | TO(DONE),
-    [REQ_TRY] = TO(PICK) | TO(WAIT) | TO(HOLD) | TO(DONE),
-    [REQ_HOLD] = TO(PICK) | TO(WAIT) | TO(RELAY) | TO(DONE),
-    [REQ_RELAY] = TO(DONE),
-    [REQ_DONE] = 0,
-#undef TO
-};
-
-void req_set(struct req *r, enum req_state s)
-{
-    if (!(req_next[r->state] & (1u << s)))
-        die("req %s: state %d after %d", r->id, s, r->state);
-    if (r->state == REQ_WAIT) {
-        list_remove(&r->wait_node);
-        deadline_clear(&r->deadline);
-    }
-    r->state = s;
-}
-
-/* ---- allocation */
-
-static void req_free(struct dead *d)
-{
-    struct req *r = CONTAINER_OF(d, struct req, dead);
-    arena_free(&r->mem);
-    arena_free(&r->msg);
-    conf_unref(r->conf);
-    slab_free(&reqs, r);
-}
-
-static void on_deadline(struct deadline *t)
-{
-    struct req *r = CONTAINER_OF(t, struct req, deadline);
-    if (r->state == REQ_WAIT) {
-        req_set(r, REQ_PICK);
-        r->c->service->late(r);
-    } else if (r->state == REQ_HOLD) {
-        hold_over(r);
-    } else if (r->state == REQ_RELAY) {
-        relay_over(r);
-    }
-}
-
-static struct req *req_new(struct client *c)
-{
-    struct req_env *env = c->env;
-    struct req *r = slab_zalloc(&reqs);
-    r->env = env;
-    r->c = c;
-    r->conf = conf_ref(env->conf);
-    r->began = ev_now(env->loop);
-    r->first_refusal = -1;
-    str_put_hex(r->id, rnd_next(&env->rnd), 16);
-    str_put_hex(r->id + 16, rnd_next(&env->rnd) >> 48, 4);
-    arena_init(&r->mem, MEM_MAX);
-    arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
-    list_init(&r->wait_node);
-    deadline_init(&r->deadline, env->loop, on_deadline);
-    buf_init(&r->send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
-    buf_init(&r->model_sent, MSG_SLACK);
-    relay_init(r);
-    env->counters->requests++;
-    env->counters->requests_open++;
-    return r;
-}
-
-/* Releases all that the request holds; its memory is freed at the end of the turn. */
-static void let_go(struct req *r)
-{
-    req_set(r, REQ_DONE);
-    list_remove(&r->wait_node);
-    attempt_forget(r);
-    relay_free(r);
-    deadline_fini(&r->deadline);
-    body_free(&r->body);
-    buf_free(&r->send);
-    buf_free(&r->model_sent);
-    r->c = NULL;
-    r->env->counters->requests_open--;
-    turn_bury(r->env->turn, &r->dead, req_free);
-}
-
-/* ---- the end */
-
-static void keep_record(struct req *r, unsigned status, const char *end)
-{
-    struct recent_record *record = recent_ring_next(r->env->recent_ring);
-    record_fill(record, r, status, end);
-    if (record->message)
-        feed_add(r->env->feed, record);
-}
-
-/* Logs, counts and records a request that ends; one of the admin listener is only logged. */
-static void ended(struct req *r, unsigned status, const char *end)
-{
-    struct counters *g = r->env->counters;
-    access_line(r, status, end);
-    if (r->c->service->operators)
-        return;
-    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
-    if (relayed && r->kind == REPLY_STREAM)
-        counters_stream(g, false);
-    if (relayed && r->ep) {
-        counters_attempt(r->ep->live, r->served_as);
-        counters_tokens(r->ep->live, &r->sse.usage);
-    }
-    counters_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
-                     ev_now(r->env->loop) - r->began, r->body_len, r->bytes_out);
-    if (!local)
-        keep_record(r, status, end);
-}
-
-/* The status that a client which left had received; 0: none. */
-static unsigned client_status(const struct req *r)
-{
-    return r->state == REQ_RELAY || r->begun ? r->status : 0;
-}
-
-void req_finish(struct req *r, bool keep)
-{
-    struct client *c = r->c;
-    if (r->state == REQ_RELAY && !r->cut)
-        attempt_ended(r);
-    ended(r, r->status, r->cut ? r->cut : "ok");
-    keep = keep && r->keep;
-    let_go(r);
-    c->ops->done(c, keep);
-}
-
-void req_finish_cut(struct req *r, bool hard)
-{
-    struct client *c = r->c;
-    ended(r, r->status, r->cut ? r->cut : "cut");
-    let_go(r);
-    c->ops->cut(c, hard);
-}
-
-/* The client has left. Where no attempt is under way, all that were asked have failed. */
-static void left(struct req *r)
-{
-    if (!r->ep)
-        report_unserved(r);
-    ended(r, client_status(r), "client gone");
-    let_go(r);
-}
-
-void req_client_gone(struct req *r)
-{
-    left(r);
-}
-
-void req_gone(struct req *r)
-{
-    struct client *c = r->c;
-    left(r);
-    c->ops->lost(c);
-}
+enum { NAME_SLACK = 64 << 10 }; /* bytes that a model's name may have when it is unescaped */
 
 /* ---- refusals */
 
@@ -183,15 +16,14 @@ void req_gone(struct req *r)
 static void refuse(struct req *r, unsigned status, const char *why, unsigned retry_after_s)
 {
     r->keep = false;
-    req_answer_error(r, status, why, retry_after_s);
+    conductor_answer_error(r, status, why, retry_after_s);
 }
 
-void req_refuse(struct client *c, unsigned status, const char *why)
+void arrival_refuse(struct client *c, unsigned status, const char *why)
 {
-    struct req *r = req_new(c);
+    struct req *r = conductor_begin(c);
     r->head.method = STR("-");
     r->path = STR("-");
-    c->req = r;
     refuse(r, status, why, 0);
 }
 
@@ -227,7 +59,7 @@ static bool keep_head(struct req *r, const struct http_head *h)
 }
 
 /* Whether QCC answers this itself: liveness checks and telemetry. */
-static bool req_local(const struct req *r)
+static bool answered_here(const struct req *r)
 {
     if (r->method == METHOD_HEAD)
         return str_eq(r->full_path, STR("/")) || str_eq(r->full_path, STR("/api/hello"));
@@ -279,7 +111,7 @@ static bool page_allowed(struct req *r)
 
 static bool authorized(struct req *r)
 {
-    if (r->conf->nclients == 0 || req_local(r) || r->preflight)
+    if (r->conf->nclients == 0 || answered_here(r) || r->preflight)
         return true;
     r->client = auth_check(r->conf, r->head.f, r->head.nf);
     return r->client != NULL;
@@ -296,21 +128,11 @@ static bool proxy_allowed(struct req *r)
     return false;
 }
 
-static bool write_continue(struct req *r)
+bool arrival_begin(struct client *c, const char *p, size_t size)
 {
-    struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
-    bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
-    if (!there)
-        req_gone(r);
-    return there;
-}
-
-bool req_begin(struct client *c, const char *p, size_t size)
-{
-    struct req *r = req_new(c);
+    struct req *r = conductor_begin(c);
     struct http_head *h = c->env->head;
     const char *why = "request head is too large";
-    c->req = r;
     char *copy = arena_strndup(&r->msg, p, size);
     enum http1_result res = copy ? http1_request(copy, size, h, &why) : HTTP1_TOO_LARGE;
     if (res == HTTP1_OK && !keep_head(r, h))
@@ -325,7 +147,7 @@ bool req_begin(struct client *c, const char *p, size_t size)
         return false;
     if (asks_for_echo(r)) {
         r->keep = false;
-        req_answer_error_with(
+        conductor_answer_error_with(
             r, 405, "this method is not served",
             "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
         return false;
@@ -339,18 +161,18 @@ bool req_begin(struct client *c, const char *p, size_t size)
     }
     if (h->body == BODY_NONE)
         return false;
-    return !h->expect_continue || write_continue(r);
+    return !h->expect_continue || conductor_write_continue(r);
 }
 
 /* ---- the body */
 
-static enum req_body_result body_step(struct req *r, enum body_result res)
+static enum arrival_result body_step(struct req *r, enum body_result res)
 {
     switch (res) {
     case BODY_MORE:
-        return REQ_BODY_MORE;
+        return ARRIVAL_MORE;
     case BODY_DONE:
-        return REQ_BODY_DONE;
+        return ARRIVAL_DONE;
     case BODY_MALFORMED:
         refuse(r, 400, "chunked framing of the request body is malformed", 0);
         break;
@@ -361,10 +183,10 @@ static enum req_body_result body_step(struct req *r, enum body_result res)
         refuse(r, 503, "too many request bodies are being held (limits.max_buffered_bytes)", 1);
         break;
     }
-    return REQ_BODY_REFUSED;
+    return ARRIVAL_REFUSED;
 }
 
-size_t req_body_room(struct req *r, char **at)
+size_t arrival_body_room(struct req *r, char **at)
 {
     size_t n = body_room(&r->body, at);
     if (n == 0)
@@ -372,17 +194,17 @@ size_t req_body_room(struct req *r, char **at)
     return n;
 }
 
-enum req_body_result req_body_added(struct req *r, size_t n, size_t *used)
+enum arrival_result arrival_body_added(struct req *r, size_t n, size_t *used)
 {
     return body_step(r, body_added(&r->body, n, used));
 }
 
-enum req_body_result req_body_feed(struct req *r, const char *p, size_t n, size_t *used)
+enum arrival_result arrival_body_feed(struct req *r, const char *p, size_t n, size_t *used)
 {
     return body_step(r, body_feed(&r->body, p, n, used));
 }
 
-void req_body_timeout(struct req *r)
+void arrival_body_timeout(struct req *r)
 {
     refuse(r, 408, "request body did not come within limits.body_timeout", 0);
 }
@@ -403,7 +225,7 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (hit->kind != JSON_IS_STRING)
         return;
     struct buf plain;
-    buf_init(&plain, MSG_SLACK);
+    buf_init(&plain, NAME_SLACK);
     struct str asked = hit->raw;
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
@@ -466,25 +288,26 @@ static void learn_body(struct req *r)
 static void proxy_go(struct req *r)
 {
     if (r->preflight) {
-        req_answer(r, 204, NULL, STR(""), "");
+        conductor_answer(r, 204, NULL, STR(""), "");
         return;
     }
-    if (req_local(r)) {
+    if (answered_here(r)) {
         bool post = r->method == METHOD_POST;
-        req_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
+        conductor_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
         return;
     }
-    if (!side_begin(r))
+    const char *not_served = side_begin(r);
+    if (not_served) {
+        conductor_answer_error(r, 404, not_served, 0);
         return;
+    }
     learn_body(r);
     if (!r->side)
         candidates_note_demand(r);
-    req_set(r, REQ_PICK);
-    relay_start_pings(r);
-    attempt_next(r);
+    conductor_go(r);
 }
 
-void req_go(struct req *r)
+void arrival_complete(struct req *r)
 {
     r->body_len = r->body.len;
     r->c->service->go(r);
@@ -499,55 +322,7 @@ static struct str proxy_lines(const struct req *r, struct buf *room)
     return ok ? buf_view(room) : STR("");
 }
 
-struct service req_service(void)
+struct service arrival_service(void)
 {
-    return (struct service){
-        .allowed = proxy_allowed, .go = proxy_go, .late = attempt_next, .lines = proxy_lines};
-}
-
-void req_ask(struct req *r, uint64_t id, struct str what, struct str arg)
-{
-    char address[IPC_ADDRESS_MAX + 1];
-    counters_send(r->env->counters);
-    r->c->ops->address(r->c, address, sizeof address);
-    uplink_ask(r->env->uplink, id, what, arg, str_c(address));
-}
-
-/* ---- the client */
-
-void req_client_room(struct req *r)
-{
-    if (r->state == REQ_RELAY)
-        exchange_resume(&r->exchange);
-}
-
-void req_client_unsure(struct req *r)
-{
-    /* RFC 9110 15.2: a client must accept interim replies; a closed socket answers with a reset,
-     * which the next write reports. */
-    if (r->state == REQ_RELAY || r->begun) {
-        relay_probe(r);
-        return;
-    }
-    if (r->http10)
-        return;
-    (void)!write_continue(r);
-}
-
-/* ---- waiting requests */
-
-void req_wake_waiting(struct req_env *env)
-{
-    struct list now; /* a request that waits again goes to env->waiting, not here */
-    list_init(&now);
-    while (!list_empty(&env->waiting)) {
-        struct list *n = env->waiting.next;
-        list_remove(n);
-        list_push_back(&now, n);
-    }
-    while (!list_empty(&now)) {
-        struct req *r = LIST_ENTRY(now.next, struct req, wait_node);
-        req_set(r, REQ_PICK);
-        attempt_next(r);
-    }
+    return (struct service){.allowed = proxy_allowed, .go = proxy_go, .lines = proxy_lines};
 }

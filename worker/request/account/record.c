@@ -1,7 +1,7 @@
-#include "worker/request/record.h"
+#include "worker/request/account/record.h"
 
 #include "common/ipc/recent_record.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 _Static_assert(sizeof((struct req){0}.id) > sizeof((struct recent_record){0}.id),
                "an id has 20 characters and its end");

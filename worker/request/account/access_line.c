@@ -1,7 +1,7 @@
-#include "worker/request/access_line.h"
+#include "worker/request/account/access_line.h"
 
 #include "common/base/log.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 

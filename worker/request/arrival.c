@@ -15,15 +15,15 @@ enum { NAME_SLACK = 64 << 10 }; /* bytes that a model's name may have when it is
 /* Answers a request that is not complete: the connection cannot be used again. */
 static void refuse(struct req *r, unsigned status, const char *why, unsigned retry_after_s)
 {
-    r->keep = false;
+    r->in.keep = false;
     conductor_answer_error(r, status, why, retry_after_s);
 }
 
 void arrival_refuse(struct client *c, unsigned status, const char *why)
 {
     struct req *r = conductor_begin(c);
-    r->head.method = STR("-");
-    r->path = STR("-");
+    r->in.head.method = STR("-");
+    r->in.path = STR("-");
     refuse(r, status, why, 0);
 }
 
@@ -36,7 +36,7 @@ static bool keep_head(struct req *r, const struct http_head *h)
     if (!f)
         return false;
     memcpy(f, h->f, h->nf * sizeof *f);
-    r->head =
+    r->in.head =
         (struct forward_request){.method = h->method,
                                  .target = h->target,
                                  .host = h->host,
@@ -49,21 +49,21 @@ static bool keep_head(struct req *r, const struct http_head *h)
         return false;
     memcpy(notes, h->method.p, h->method.n);
     memcpy(notes + h->method.n, h->path.p, h->path.n);
-    r->head.method.p = notes;
-    r->path = str_make(notes + h->method.n, min_size(h->path.n, 256));
-    r->full_path = h->path;
-    r->method = h->method_id;
-    r->http10 = h->minor == 0;
-    r->keep = h->keep_alive;
+    r->in.head.method.p = notes;
+    r->in.path = str_make(notes + h->method.n, min_size(h->path.n, 256));
+    r->in.full_path = h->path;
+    r->in.method = h->method_id;
+    r->in.http10 = h->minor == 0;
+    r->in.keep = h->keep_alive;
     return true;
 }
 
 /* Whether QCC answers this itself: liveness checks and telemetry. */
 static bool answered_here(const struct req *r)
 {
-    if (r->method == METHOD_HEAD)
-        return str_eq(r->full_path, STR("/")) || str_eq(r->full_path, STR("/api/hello"));
-    return r->method == METHOD_POST && str_eq(r->full_path, STR("/api/event_logging/batch"));
+    if (r->in.method == METHOD_HEAD)
+        return str_eq(r->in.full_path, STR("/")) || str_eq(r->in.full_path, STR("/api/hello"));
+    return r->in.method == METHOD_POST && str_eq(r->in.full_path, STR("/api/event_logging/batch"));
 }
 
 static unsigned status_of(enum http1_result res)
@@ -88,18 +88,19 @@ static unsigned status_of(enum http1_result res)
  * client. */
 static bool asks_for_echo(const struct req *r)
 {
-    return str_eq_nocase(r->head.method, STR("TRACE")) ||
-           str_eq_nocase(r->head.method, STR("TRACK"));
+    return str_eq_nocase(r->in.head.method, STR("TRACE")) ||
+           str_eq_nocase(r->in.head.method, STR("TRACK"));
 }
 
 /* Whether the request is from no browser page, or from one that is allowed. False: it is
  * answered. */
 static bool page_allowed(struct req *r)
 {
-    const struct forward_request *h = &r->head;
+    const struct forward_request *h = &r->in.head;
     bool open = r->conf->nclients == 0 && !r->c->unix_socket;
-    enum cors_verdict v = cors_judge(r->conf, open, h->host, h->method, h->f, h->nf, &r->origin);
-    r->preflight = v == CORS_PREFLIGHT;
+    enum cors_verdict v = cors_judge(r->conf, open, h->host, h->method, h->f, h->nf, &r->in.origin);
+    if (v == CORS_PREFLIGHT)
+        r->in.purpose = FOR_PREFLIGHT;
     if (v == CORS_PASS || v == CORS_PREFLIGHT)
         return true;
     char why[256];
@@ -111,10 +112,10 @@ static bool page_allowed(struct req *r)
 
 static bool authorized(struct req *r)
 {
-    if (r->conf->nclients == 0 || answered_here(r) || r->preflight)
+    if (r->conf->nclients == 0 || answered_here(r) || r->in.purpose == FOR_PREFLIGHT)
         return true;
-    r->client = auth_check(r->conf, r->head.f, r->head.nf);
-    return r->client != NULL;
+    r->in.client = auth_check(r->conf, r->in.head.f, r->in.head.nf);
+    return r->in.client != NULL;
 }
 
 /* service.allowed of the proxy. */
@@ -138,7 +139,7 @@ bool arrival_begin(struct client *c, const char *p, size_t size)
     if (res == HTTP1_OK && !keep_head(r, h))
         res = HTTP1_TOO_LARGE;
     if (res != HTTP1_OK) {
-        r->head.method = r->path = STR("-");
+        r->in.head.method = r->in.path = STR("-");
         refuse(r, status_of(res), why, 0);
         return false;
     }
@@ -146,14 +147,14 @@ bool arrival_begin(struct client *c, const char *p, size_t size)
     if (!c->service->allowed(r))
         return false;
     if (asks_for_echo(r)) {
-        r->keep = false;
+        r->in.keep = false;
         conductor_answer_error_with(
             r, 405, "this method is not served",
             "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
         return false;
     }
     const struct conf_limits *l = &r->conf->limits;
-    body_init(&r->body, &c->env->counters->buffered, l->max_buffered_bytes, h->body, h->length,
+    body_init(&r->in.body, &c->env->counters->buffered, l->max_buffered_bytes, h->body, h->length,
               l->max_body_bytes);
     if (h->body == BODY_COUNTED && h->length > l->max_body_bytes) {
         refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
@@ -188,7 +189,7 @@ static enum arrival_result body_step(struct req *r, enum body_result res)
 
 size_t arrival_body_room(struct req *r, char **at)
 {
-    size_t n = body_room(&r->body, at);
+    size_t n = body_room(&r->in.body, at);
     if (n == 0)
         body_step(r, BODY_NO_ROOM);
     return n;
@@ -196,12 +197,12 @@ size_t arrival_body_room(struct req *r, char **at)
 
 enum arrival_result arrival_body_added(struct req *r, size_t n, size_t *used)
 {
-    return body_step(r, body_added(&r->body, n, used));
+    return body_step(r, body_added(&r->in.body, n, used));
 }
 
 enum arrival_result arrival_body_feed(struct req *r, const char *p, size_t n, size_t *used)
 {
-    return body_step(r, body_feed(&r->body, p, n, used));
+    return body_step(r, body_feed(&r->in.body, p, n, used));
 }
 
 void arrival_body_timeout(struct req *r)
@@ -234,11 +235,11 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     struct str model = other ? str_c(other) : asked;
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
-        r->has_model = true;
-        r->model = str_make(copy, model.n);
-        r->model_key = cell_name_of(r->model);
-        r->model_raw = hit->raw;
-        r->model_changed = other != NULL;
+        r->model.named = true;
+        r->model.name = str_make(copy, model.n);
+        r->model.key = cell_name_of(r->model.name);
+        r->model.raw = hit->raw;
+        r->model.changed = other != NULL;
     }
     buf_free(&plain);
 }
@@ -248,12 +249,12 @@ static void learn_model(struct req *r, const struct json_hit *hit)
 static struct features *learn_head(struct req *r)
 {
     const struct marks *t = &r->env->replica->marks;
-    if (r->side || !features_wanted(t) ||
-        !(r->features = arena_alloc(&r->mem, sizeof *r->features)))
+    if (req_is_side(r) || !features_wanted(t) ||
+        !(r->in.features = arena_alloc(&r->mem, sizeof *r->in.features)))
         return NULL;
-    *r->features = (struct features){0};
-    features_of_head(r->features, t, r->head.f, r->head.nf);
-    return r->features;
+    *r->in.features = (struct features){0};
+    features_of_head(r->in.features, t, r->in.head.f, r->in.head.nf);
+    return r->in.features;
 }
 
 static void learn_body(struct req *r)
@@ -268,31 +269,31 @@ static void learn_body(struct req *r)
     bool affinity = r->conf->affinity.enabled;
     if (affinity)
         n += conversation_wants(r->conf, want + KEYS);
-    bool looked = r->body.len > 0 && r->method == METHOD_POST;
+    bool looked = r->in.body.len > 0 && r->in.method == METHOD_POST;
     struct features_body marked = {learn_head(r), &r->env->replica->marks, 0, {0}};
     if (looked) {
         bool each = marked.s && features_wanted_of_body(marked.t);
-        r->json = json_find_each(body_view(&r->body), want, hit, n,
-                                 each ? features_of_member : NULL, &marked);
+        r->in.json = json_find_each(body_view(&r->in.body), want, hit, n,
+                                    each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
-        r->stream = hit[STREAM].kind == JSON_IS_TRUE;
+        r->in.stream = hit[STREAM].kind == JSON_IS_TRUE;
     }
     if (affinity)
-        r->has_conversation =
-            conversation_find(r->conf, r->head.f, r->head.nf, looked ? hit + KEYS : NULL,
-                              r->client ? r->client->name : NULL, r->env->secret, r->conversation);
-    if (r->has_conversation)
-        affinity_key(r->conversation, r->model_key.family, r->binding);
+        r->talk.known = conversation_find(
+            r->conf, r->in.head.f, r->in.head.nf, looked ? hit + KEYS : NULL,
+            r->in.client ? r->in.client->name : NULL, r->env->secret, r->talk.key);
+    if (r->talk.known)
+        affinity_key(r->talk.key, r->model.key.family, r->talk.binding);
 }
 
 static void proxy_go(struct req *r)
 {
-    if (r->preflight) {
+    if (r->in.purpose == FOR_PREFLIGHT) {
         conductor_answer(r, 204, NULL, STR(""), "");
         return;
     }
     if (answered_here(r)) {
-        bool post = r->method == METHOD_POST;
+        bool post = r->in.method == METHOD_POST;
         conductor_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
         return;
     }
@@ -302,14 +303,14 @@ static void proxy_go(struct req *r)
         return;
     }
     learn_body(r);
-    if (!r->side)
+    if (!req_is_side(r))
         candidates_note_demand(r);
     conductor_go(r);
 }
 
 void arrival_complete(struct req *r)
 {
-    r->body_len = r->body.len;
+    r->in.body_len = r->in.body.len;
     r->c->service->go(r);
 }
 
@@ -317,8 +318,9 @@ void arrival_complete(struct req *r)
  * page. */
 static struct str proxy_lines(const struct req *r, struct buf *room)
 {
-    bool ok = cors_put(room, r->conf, r->origin) &&
-              (!r->preflight || cors_put_preflight(room, r->head.f, r->head.nf));
+    bool ok =
+        cors_put(room, r->conf, r->in.origin) &&
+        (r->in.purpose != FOR_PREFLIGHT || cors_put_preflight(room, r->in.head.f, r->in.head.nf));
     return ok ? buf_view(room) : STR("");
 }
 

@@ -16,66 +16,67 @@
 /* Returns the trial that the request has, if any: it brings no verdict. */
 static void trial_back(struct req *r)
 {
-    if (r->trial)
-        loan_trial_back(r->env->loans, r->trial_at, r->trial_cell, r->trial);
-    r->trial = 0;
+    if (r->trial.seq)
+        loan_trial_back(r->env->loans, r->trial.at, r->trial.cell, r->trial.seq);
+    r->trial.seq = 0;
 }
 
 bool attempt_start(struct req *r, struct ep *e, bool trial, const struct exchange_ops *ops)
 {
     struct tried *t = candidates_tried(r, e->live);
-    if (r->trial && r->trial_at != e->live)
+    if (r->trial.seq && r->trial.at != e->live)
         trial_back(r);
-    if (trial && !r->trial) {
-        r->trial_cell = candidates_trial_cell(r, e);
-        r->trial = loan_trial_begin(r->env->loans, e->live, r->trial_cell);
-        r->trial_at = e->live; /* its struct tried holds a reference */
+    if (trial && !r->trial.seq) {
+        r->trial.cell = candidates_trial_cell(r, e);
+        r->trial.seq = loan_trial_begin(r->env->loans, e->live, r->trial.cell);
+        r->trial.at = e->live; /* its struct tried holds a reference */
     }
-    r->ep = ep_ref(e);
+    r->attempt.ep = ep_ref(e);
     e->live->open++;
     loan_place_taken(r->env->loans, e->live);
-    r->attempts++;
+    r->attempt.begun++;
     if (t)
         t->attempts++;
-    r->attempt_began = ev_now(r->env->loop);
-    if (r->wait_since > 0)
-        r->waited_ms += req_ms_since(r, r->wait_since);
-    r->wait_since = r->full_since = 0;
-    r->first_byte_at = 0;
+    r->attempt.at = ev_now(r->env->loop);
+    if (r->wait.since > 0)
+        r->wait.total_ms += req_ms_since(r, r->wait.since);
+    r->wait.since = r->wait.full_since = 0;
+    r->reply.first_byte_at = 0;
     req_set(r, REQ_TRY);
     struct iovec iov[4];
     int n = t ? compose_request(r, e->ce, iov) : 0;
-    bool fresh = r->fresh;
-    r->fresh = false;
-    req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempts, e->ce->name);
-    return n > 0 && exchange_start(&r->exchange, r->env->exchange_env, &r->env->exchange_conf,
-                                   e->live->pool, fresh, r->method, iov, n, ops);
+    bool fresh = r->attempt.fresh;
+    r->attempt.fresh = false;
+    req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempt.begun, e->ce->name);
+    return n > 0 &&
+           exchange_start(&r->attempt.exchange, r->env->exchange_env, &r->env->exchange_conf,
+                          e->live->pool, fresh, r->in.method, iov, n, ops);
 }
 
 /* Ends the attempt under way, if any, and gives its place back. */
 static void attempt_drop(struct req *r)
 {
-    exchange_abort(&r->exchange);
-    if (!r->ep)
+    exchange_abort(&r->attempt.exchange);
+    if (!r->attempt.ep)
         return;
-    r->ep->live->open--;
-    loan_place_left(r->env->loans, r->ep->live);
+    r->attempt.ep->live->open--;
+    loan_place_left(r->env->loans, r->attempt.ep->live);
     if (!list_empty(&r->env->waiting) || !list_empty(&r->env->verifications))
         turn_wake(r->env->turn);
-    ep_unref(r->ep);
-    r->ep = NULL;
+    ep_unref(r->attempt.ep);
+    r->attempt.ep = NULL;
 }
 
 void attempt_forget(struct req *r)
 {
     attempt_drop(r);
     trial_back(r);
-    ep_unref(r->refuser);
-    ep_unref(r->same);
-    r->refuser = r->same = NULL;
-    for (struct tried *t = r->tried; t; t = t->next)
+    ep_unref(r->failed.refuser);
+    ep_unref(r->choice.same);
+    r->failed.refuser = r->choice.same = NULL;
+    for (struct tried *t = r->choice.tried; t; t = t->next)
         ep_live_unref(t->live);
-    r->tried = NULL;
+    r->choice.tried = NULL;
     failures_free(r);
 }
 
@@ -83,39 +84,40 @@ void attempt_forget(struct req *r)
 
 void attempt_served(struct req *r, bool whole)
 {
-    counters_first_byte(r->ep->live, r->first_byte_at - r->attempt_began);
-    if (r->side) {
+    counters_first_byte(r->attempt.ep->live, r->reply.first_byte_at - r->attempt.at);
+    if (req_is_side(r)) {
         side_served(r);
         return;
     }
-    if (r->has_conversation)
-        binding_replica_served(r->env->binding, r->binding, (uint32_t)r->ep->id_hash, r->sel.bound,
-                               r->bound_to);
-    if (r->opinion == RETRY_OPINION_OPEN && r->refuser && r->first_refusal >= 0)
+    if (r->talk.known)
+        binding_replica_served(r->env->binding, r->talk.binding, (uint32_t)r->attempt.ep->id_hash,
+                               r->choice.sel.bound, r->talk.bound_to);
+    if (r->failed.opinion == RETRY_OPINION_OPEN && r->failed.refuser &&
+        r->failed.first_refusal >= 0)
         report_overruled(r);
-    r->opinion = RETRY_OPINION_NONE;
-    r->goes_on = !whole;
-    report_success(r, whole ? PART_WHOLE : PART_BEGUN);
+    r->failed.opinion = RETRY_OPINION_NONE;
+    r->reply.part = whole ? PART_WHOLE : PART_BEGUN;
+    report_success(r, r->reply.part);
 }
 
 void attempt_ended(struct req *r)
 {
-    struct cell_judges cells = candidates_cells(r, r->ep);
-    if (r->goes_on && (r->ep->live->view.success_wanted || cell_judges_success_wanted(&cells)))
+    struct cell_judges cells = candidates_cells(r, r->attempt.ep);
+    if (r->reply.part == PART_BEGUN &&
+        (r->attempt.ep->live->view.success_wanted || cell_judges_success_wanted(&cells)))
         report_ended(r);
-    r->goes_on = false;
 }
 
 void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
 {
     struct verdict v;
     judge_failure(r, net, EVIDENCE_SSE_ERROR, error_event, &v);
-    r->served_as = v.cls;
-    r->goes_on = false;
+    r->reply.served_as = v.cls;
+    r->reply.part = PART_BROKEN;
     /* An endpoint whose reply is not read for long gives up at some time: the client's doing. */
-    bool spared = exchange_stalled(&r->exchange) ||
+    bool spared = exchange_stalled(&r->attempt.exchange) ||
                   (judge_bad_request(r) && !poison_counts_anyway(v.cls, net));
-    if (!r->side || net != NET_NONE)
+    if (!req_is_side(r) || net != NET_NONE)
         report_failure(r, &v, net,
                        (struct report_more){.left = true, .spared = spared, .part = PART_BROKEN});
 }
@@ -125,7 +127,7 @@ void attempt_broke(struct req *r, enum net_fault net, struct str error_event)
 /* The endpoint of the next attempt, after a pause; takes over the reference. */
 static struct attempt_next pause_at(struct req *r, struct ep *e, int64_t ms)
 {
-    r->same = e;
+    r->choice.same = e;
     return (struct attempt_next){.step = ATTEMPT_PAUSE, .ms = ms};
 }
 
@@ -134,11 +136,12 @@ static struct attempt_next over(struct req *r, enum retry_reply reply)
 {
     struct attempt_next next = {.step = ATTEMPT_OVER};
     bool this = reply == RETRY_REPLY_THIS;
-    bool first = reply == RETRY_REPLY_FIRST && r->api != API_COUNT_TOKENS && r->first_refusal >= 0;
+    bool first =
+        reply == RETRY_REPLY_FIRST && r->in.api != API_COUNT_TOKENS && r->failed.first_refusal >= 0;
     report_unserved(r);
-    if (r->nfailures == 0) /* out of memory */
+    if (r->failed.n == 0) /* out of memory */
         return next;
-    struct failure *f = &r->failures[first ? (unsigned)r->first_refusal : r->nfailures - 1];
+    struct failure *f = &r->failed.v[first ? (unsigned)r->failed.first_refusal : r->failed.n - 1];
     if ((this || first) && f->fail.kept)
         next.kept = &f->reply;
     return next;
@@ -151,10 +154,10 @@ static struct attempt_next follow(struct req *r, const struct retry_out *out, st
     case RETRY_SAME:
         return pause_at(r, ep_ref(e), out->delay_ms);
     case RETRY_SECOND_OPINION:
-        r->opinion = RETRY_OPINION_OPEN;
-        r->first_refusal = (int)r->nfailures - 1;
-        ep_unref(r->refuser); /* set if the first refusal was a page, which is no opinion */
-        r->refuser = ep_ref(e);
+        r->failed.opinion = RETRY_OPINION_OPEN;
+        r->failed.first_refusal = (int)r->failed.n - 1;
+        ep_unref(r->failed.refuser); /* set if the first refusal was a page, which is no opinion */
+        r->failed.refuser = ep_ref(e);
         /* fall through */
     case RETRY_OTHER:
         if (out->delay_ms > 0)
@@ -170,7 +173,7 @@ static struct attempt_next follow(struct req *r, const struct retry_out *out, st
 static void learn(const struct req *r, struct tried *t, const struct retry_conf *rc,
                   const struct verdict *v, enum net_fault net)
 {
-    t->used_up = r->trial || retry_uses_up(rc, v, net, t->attempts);
+    t->used_up = r->trial.seq || retry_uses_up(rc, v, net, t->attempts);
     t->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (v->cls != OUTCOME_RATE_LIMIT)
         return;
@@ -188,7 +191,7 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     struct verdict v;
     struct retry_conf rc = req_retry_conf(r);
     struct retry_out out = {.action = RETRY_GIVE_UP, .reply = RETRY_REPLY_THIS};
-    struct tried *t = candidates_tried(r, r->ep->live);
+    struct tried *t = candidates_tried(r, r->attempt.ep->live);
     enum side_next next = side_judge(r, f->kind, f->body, &v);
     if (t)
         t->used_up = true;
@@ -197,15 +200,15 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
         failures_keep(r, f->body, false);
     if (next == SIDE_BACK)
         return out;
-    if (r->first_refusal < 0)
-        r->first_refusal = (int)r->nfailures - 1;
+    if (r->failed.first_refusal < 0)
+        r->failed.first_refusal = (int)r->failed.n - 1;
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
     struct sel_others o = {0};
-    if (r->seps)
-        o = select_others(r->seps, r->nseps, &sr, candidates_index(r, r->ep));
-    bool more = t && o.untried + o.circuit > 0 && r->attempts < RETRY_BEGUN_MAX &&
-                r->attempts - r->unsent < rc.max_attempts &&
+    if (r->choice.rows)
+        o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r, r->attempt.ep));
+    bool more = t && o.untried + o.circuit > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
+                r->attempt.begun - r->attempt.unsent < rc.max_attempts &&
                 req_ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
     out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
     out.reply = RETRY_REPLY_FIRST;
@@ -216,12 +219,12 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
  * new one. t: NULL where there was no memory for it. */
 static void uncount(struct req *r, struct tried *t)
 {
-    r->attempts--;
+    r->attempt.begun--;
     if (t)
         t->attempts--;
-    r->fresh = true;
+    r->attempt.fresh = true;
     req_log(r, LOG_L_DEBUG, "pooled connection to %s was closed or spoilt: a new one",
-            r->ep->ce->name);
+            r->attempt.ep->ce->name);
 }
 
 /* What the rules for repeats say after the failure *v. */
@@ -231,26 +234,28 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
     struct retry_conf rc = req_retry_conf(r);
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
-    int at = candidates_index(r, r->ep);
+    int at = candidates_index(r, r->attempt.ep);
     struct retry_in in = {
         .v = v,
         .net = f->net,
-        .reused = r->exchange.reused,
-        .got_bytes = r->exchange.got_bytes,
+        .reused = r->attempt.exchange.reused,
+        .got_bytes = r->attempt.exchange.got_bytes,
         .got_head = r->state != REQ_TRY,
-        .trial = r->trial != 0,
-        .repeatable = r->repeatable,
+        .trial = r->trial.seq != 0,
+        .repeatable = r->in.repeatable,
         .bad_request = judge_bad_request(r),
-        .begun = r->attempts,
-        .unsent = r->unsent,
-        .attempts_here = t ? t->attempts : r->attempts,
-        .others = r->seps ? select_others(r->seps, r->nseps, &sr, at) : (struct sel_others){0},
-        .opinion = r->opinion,
-        .marked = r->seps && at >= 0 && r->seps[at].marked,
-        .first_no_opinion = r->refusal.no_opinion,
-        .first_marked = r->first_refusal >= 0 && r->failures[r->first_refusal].fail.marked,
+        .begun = r->attempt.begun,
+        .unsent = r->attempt.unsent,
+        .attempts_here = t ? t->attempts : r->attempt.begun,
+        .others = r->choice.rows ? select_others(r->choice.rows, r->choice.n, &sr, at)
+                                 : (struct sel_others){0},
+        .opinion = r->failed.opinion,
+        .marked = r->choice.rows && at >= 0 && r->choice.rows[at].marked,
+        .first_no_opinion = r->failed.refusal.no_opinion,
+        .first_marked =
+            r->failed.first_refusal >= 0 && r->failed.v[r->failed.first_refusal].fail.marked,
         .elapsed_ms = req_ms_since(r, r->began),
-        .waited_ms = r->waited_ms,
+        .waited_ms = r->wait.total_ms,
         .rnd = rnd_next(&r->env->rnd),
     };
     struct retry_out out;
@@ -264,12 +269,12 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
     struct verdict v;
     bool marked;
     judge_failure(r, f->net, f->kind, judge_seen(r, f->body), &v);
-    struct tried *t = candidates_tried(r, r->ep->live);
+    struct tried *t = candidates_tried(r, r->attempt.ep->live);
     struct retry_conf rc = req_retry_conf(r);
     if (t && !(f->net != NET_NONE && f->stale))
         learn(r, t, &rc, &v, f->net);
     struct retry_out out = message_next(r, f, &v, t, &marked);
-    r->unsent += out.unsent;
+    r->attempt.unsent += out.unsent;
     if (out.uncounted) {
         uncount(r, t);
         out.action = RETRY_SAME;
@@ -279,23 +284,23 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
     /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && f->net == NET_NONE;
     failures_add(r, &v, f->net, refusal && marked);
-    if (refusal && marked && r->first_refusal < 0)
-        r->first_refusal = (int)r->nfailures - 1; /* the answer if nothing better is left */
+    if (refusal && marked && r->failed.first_refusal < 0)
+        r->failed.first_refusal = (int)r->failed.n - 1; /* the answer if nothing better is left */
     if (f->whole)
-        failures_keep(r, f->kind == EVIDENCE_SSE_ERROR ? buf_view(&r->held) : f->body,
+        failures_keep(r, f->kind == EVIDENCE_SSE_ERROR ? buf_view(&r->reply.held) : f->body,
                       f->kind == EVIDENCE_BAD_200);
     report_failure(
         r, &v, f->net,
         (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});
     if (out.action == RETRY_SECOND_OPINION)
-        r->refusal = v;
+        r->failed.refusal = v;
     return out;
 }
 
 struct attempt_next attempt_fail(struct req *r, const struct attempt_fault *f)
 {
-    struct ep *e = ep_ref(r->ep);
-    bool side = r->side && f->net == NET_NONE;
+    struct ep *e = ep_ref(r->attempt.ep);
+    bool side = req_is_side(r) && f->net == NET_NONE;
     struct retry_out out = side ? side_failed(r, f) : message_failed(r, f);
     req_reply_drop(r);
     attempt_drop(r);

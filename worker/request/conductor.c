@@ -33,16 +33,16 @@ struct req *conductor_begin(struct client *c)
     r->c = c;
     r->conf = conf_ref(env->conf);
     r->began = ev_now(env->loop);
-    r->first_refusal = -1;
+    r->failed.first_refusal = -1;
     str_put_hex(r->id, rnd_next(&env->rnd), 16);
     str_put_hex(r->id + 16, rnd_next(&env->rnd) >> 48, 4);
     arena_init(&r->mem, MEM_MAX);
     arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     list_init(&r->wait_node);
     deadline_init(&r->deadline, env->loop, on_deadline);
-    deadline_init(&r->ping, env->loop, on_ping);
-    buf_init(&r->send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
-    buf_init(&r->model_sent, MSG_SLACK);
+    deadline_init(&r->out.ping, env->loop, on_ping);
+    buf_init(&r->attempt.send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
+    buf_init(&r->attempt.model_sent, MSG_SLACK);
     req_reply_init(r);
     env->counters->requests++;
     env->counters->requests_open++;
@@ -66,10 +66,10 @@ static void let_go(struct req *r)
     attempt_forget(r);
     req_reply_free(r);
     deadline_fini(&r->deadline);
-    deadline_fini(&r->ping);
-    body_free(&r->body);
-    buf_free(&r->send);
-    buf_free(&r->model_sent);
+    deadline_fini(&r->out.ping);
+    body_free(&r->in.body);
+    buf_free(&r->attempt.send);
+    buf_free(&r->attempt.model_sent);
     r->c = NULL;
     r->env->counters->requests_open--;
     turn_bury(r->env->turn, &r->dead, conductor_free);
@@ -91,14 +91,15 @@ static void account(struct req *r, unsigned status, const char *end)
     if (r->c->service->operators)
         return;
     bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
-    if (relayed && r->kind == REPLY_STREAM)
+    if (relayed && r->reply.kind == REPLY_STREAM)
         counters_stream(g, false);
-    if (relayed && r->ep) {
-        counters_attempt(r->ep->live, r->served_as);
-        counters_tokens(r->ep->live, &r->sse.usage);
+    if (relayed && r->attempt.ep) {
+        counters_attempt(r->attempt.ep->live, r->reply.served_as);
+        counters_tokens(r->attempt.ep->live, &r->reply.sse.usage);
     }
-    counters_request(g, status, relayed && r->kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
-                     ev_now(r->env->loop) - r->began, r->body_len, r->bytes_out);
+    counters_request(g, status,
+                     relayed && r->reply.kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
+                     ev_now(r->env->loop) - r->began, r->in.body_len, r->out.bytes);
     if (!local)
         keep_record(r, status, end);
 }
@@ -107,10 +108,10 @@ static void account(struct req *r, unsigned status, const char *end)
 static void finish(struct req *r, bool keep)
 {
     struct client *c = r->c;
-    if (r->state == REQ_RELAY && !r->cut)
+    if (r->state == REQ_RELAY && !r->out.cut)
         attempt_ended(r);
-    account(r, r->status, r->cut ? r->cut : "ok");
-    keep = keep && r->keep;
+    account(r, r->reply.status, r->out.cut ? r->out.cut : "ok");
+    keep = keep && r->in.keep;
     let_go(r);
     c->ops->done(c, keep);
 }
@@ -118,7 +119,7 @@ static void finish(struct req *r, bool keep)
 static void finish_cut(struct req *r, bool hard)
 {
     struct client *c = r->c;
-    account(r, r->status, r->cut ? r->cut : "cut");
+    account(r, r->reply.status, r->out.cut ? r->out.cut : "cut");
     let_go(r);
     c->ops->cut(c, hard);
 }
@@ -126,13 +127,13 @@ static void finish_cut(struct req *r, bool hard)
 /* The status that a client which left had received; 0: none. */
 static unsigned client_status(const struct req *r)
 {
-    return r->state == REQ_RELAY || r->begun ? r->status : 0;
+    return r->state == REQ_RELAY || r->out.begun ? r->reply.status : 0;
 }
 
 /* Where no attempt is under way, all endpoints that were asked have failed. */
 void conductor_client_gone(struct req *r)
 {
-    if (!r->ep)
+    if (!r->attempt.ep)
         report_unserved(r);
     account(r, client_status(r), "client gone");
     let_go(r);
@@ -152,7 +153,7 @@ static bool settle(struct req *r, enum relay_result res)
     case RELAY_ON:
         return true;
     case RELAY_END:
-        finish(r, r->framing != OUT_CLOSE);
+        finish(r, r->out.framing != OUT_CLOSE);
         break;
     case RELAY_CUT:
     case RELAY_CUT_HARD:
@@ -184,7 +185,7 @@ void conductor_answer(struct req *r, unsigned status, const char *type, struct s
 void conductor_answer_error_with(struct req *r, unsigned status, const char *message,
                                  const char *lines)
 {
-    if (r->begun) /* the client has a head already: the error is sent as an event */
+    if (r->out.begun) /* the client has a head already: the error is sent as an event */
         settle(r, relay_error_event(r, status, message));
     else
         settle_own(r, own_reply_send_error(r, status, message, lines));
@@ -211,7 +212,7 @@ void conductor_answer_error(struct req *r, unsigned status, const char *message,
  * left. */
 static void answer_unserved(struct req *r, const struct sel_result *s)
 {
-    if (r->api == API_COUNT_TOKENS) {
+    if (r->in.api == API_COUNT_TOKENS) {
         char room[SIDE_ESTIMATE];
         conductor_answer(r, 200, "application/json", side_estimate(r, room), "");
         return;
@@ -255,10 +256,10 @@ static bool commit(struct req *r, struct str piece, bool end)
 {
     attempt_served(r, end);
     req_set(r, REQ_RELAY);
-    if (r->kind == REPLY_STREAM)
+    if (r->reply.kind == REPLY_STREAM)
         counters_stream(r->env->counters, true);
     deadline_clear(&r->deadline);
-    if (r->begun && (r->kind != REPLY_STREAM || r->encoded))
+    if (r->out.begun && (r->reply.kind != REPLY_STREAM || r->reply.encoded))
         return settle(r, relay_error_event(r, 502,
                                            "the endpoint's answer does not fit the stream that had "
                                            "begun with a ping"));
@@ -285,8 +286,8 @@ static bool held(struct req *r, enum hold_result res, const struct hold_out *out
 /* The stream has ended with the endpoint's error event: reported as failed, though complete. */
 static void error_told(struct req *r)
 {
-    attempt_broke(r, NET_NONE, buf_view(&r->sse.error_data));
-    r->cut = "error event from the endpoint";
+    attempt_broke(r, NET_NONE, buf_view(&r->reply.sse.error_data));
+    r->out.cut = "error event from the endpoint";
 }
 
 /* A committed reply broke: nothing can be repeated, the client gets an error. */
@@ -304,7 +305,7 @@ static void break_off(struct req *r, enum net_fault why)
         break;
     }
     attempt_broke(r, why, STR(""));
-    r->cut = net_fault_text(why);
+    r->out.cut = net_fault_text(why);
     settle(r, relay_cut_off(r));
 }
 
@@ -332,28 +333,28 @@ static bool relayed(struct req *r, const struct exchange_event *ev)
 
 static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
 {
-    struct req *r = CONTAINER_OF(x, struct req, exchange);
+    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
     if (r->state == REQ_RELAY)
         return relayed(r, ev);
     struct hold_out out;
     if (r->state == REQ_HOLD)
         return held(r, hold_take(r, ev, &out), &out);
     req_set(r, REQ_HOLD);
-    r->head_now = ev->head;
+    r->reply.head_now = ev->head;
     bool on = held(r, hold_begin(r, ev, &out), &out);
-    r->head_now = NULL;
+    r->reply.head_now = NULL;
     return on;
 }
 
 static void conductor_on_failed(struct exchange *x, enum net_fault why)
 {
-    struct req *r = CONTAINER_OF(x, struct req, exchange);
+    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
     if (r->state == REQ_RELAY) {
         break_off(r, why);
         return;
     }
     struct attempt_fault f = {.net = why, .kind = EVIDENCE_HTTP};
-    bool spoilt = why == NET_GARBAGE && x->reused && r->repeatable;
+    bool spoilt = why == NET_GARBAGE && x->reused && r->in.repeatable;
     if (r->state == REQ_HOLD)
         f = hold_broke(r, why);
     else
@@ -376,15 +377,15 @@ static void pick(struct req *r)
         failed(r, &not_begun);
         return;
     case PICK_WAIT:
-        if (r->wait_since <= 0)
-            r->wait_since = ev_now(r->env->loop);
+        if (r->wait.since <= 0)
+            r->wait.since = ev_now(r->env->loop);
         req_set(r, REQ_WAIT);
         list_push_back(&r->env->waiting, &r->wait_node);
         deadline_set(&r->deadline, ms);
         return;
     case PICK_NONE:
         report_unserved(r);
-        answer_unserved(r, &r->sel);
+        answer_unserved(r, &r->choice.sel);
         return;
     case PICK_NO_MEMORY:
         conductor_answer_error(r, 503, "out of memory for this request", 1);
@@ -424,10 +425,11 @@ void conductor_wake_waiting(struct req_env *env)
 
 void conductor_go(struct req *r)
 {
-    bool streams = r->api == API_MESSAGES || r->api == API_COMPLETE || r->api == API_OPENAI;
+    bool streams =
+        r->in.api == API_MESSAGES || r->in.api == API_COMPLETE || r->in.api == API_OPENAI;
     req_set(r, REQ_PICK);
-    if (r->stream && streams && r->conf->stream_ping > 0)
-        deadline_set(&r->ping, r->conf->stream_ping);
+    if (r->in.stream && streams && r->conf->stream_ping > 0)
+        deadline_set(&r->out.ping, r->conf->stream_ping);
     pick(r);
 }
 
@@ -446,7 +448,7 @@ static void on_deadline(struct deadline *t)
             pick(r);
         return;
     case REQ_HOLD:
-        held(r, hold_over(r, !r->begun && deadline_active(&r->ping), &out), &out);
+        held(r, hold_over(r, !r->out.begun && deadline_active(&r->out.ping), &out), &out);
         return;
     case REQ_RELAY: /* the stream has had its last event */
         break_off(r, NET_IDLE_TIMEOUT);
@@ -462,11 +464,11 @@ static void on_deadline(struct deadline *t)
 
 static void on_ping(struct deadline *t)
 {
-    struct req *r = CONTAINER_OF(t, struct req, ping);
-    deadline_set(&r->ping, r->conf->stream_ping);
-    if (r->state == REQ_HOLD && r->kind == REPLY_WHOLE)
+    struct req *r = CONTAINER_OF(t, struct req, out.ping);
+    deadline_set(&r->out.ping, r->conf->stream_ping);
+    if (r->state == REQ_HOLD && r->reply.kind == REPLY_WHOLE)
         return; /* the reply is not a stream */
-    if (r->state == REQ_RELAY || r->begun)
+    if (r->state == REQ_RELAY || r->out.begun)
         settle(r, relay_ping(r));
     else
         settle(r, relay_begin(r));
@@ -477,7 +479,7 @@ static void on_ping(struct deadline *t)
 void conductor_client_room(struct req *r)
 {
     if (r->state == REQ_RELAY)
-        exchange_resume(&r->exchange);
+        exchange_resume(&r->attempt.exchange);
 }
 
 bool conductor_write_continue(struct req *r)
@@ -493,8 +495,8 @@ void conductor_client_unsure(struct req *r)
 {
     /* RFC 9110 15.2: a client must accept interim replies; a closed socket answers with a reset,
      * which the next write reports. */
-    if (r->state == REQ_RELAY || r->begun)
+    if (r->state == REQ_RELAY || r->out.begun)
         settle(r, relay_ping(r));
-    else if (!r->http10)
+    else if (!r->in.http10)
         (void)!conductor_write_continue(r);
 }

@@ -90,7 +90,7 @@ enum client_room own_reply_send(struct req *r, unsigned status, const char *type
     struct buf lines;
     const struct service *service = r->c->service;
     buf_init(&lines, CORS_ECHO_MAX + 1024);
-    r->status = status;
+    r->reply.status = status;
     struct own_reply o = {.status = status,
                           .type = type,
                           .body = body,
@@ -98,11 +98,11 @@ enum client_room own_reply_send(struct req *r, unsigned status, const char *type
                           .lines = service->lines(r, &lines),
                           .request_id =
                               r->conf->expose_headers && !service->operators ? r->id : NULL,
-                          .attempts = r->attempts,
-                          .http10 = r->http10,
-                          .keep = r->keep && !r->c->ops->ends(r->c) && !r->env->draining,
-                          .head_only = r->method == METHOD_HEAD};
-    r->bytes_out += body.n;
+                          .attempts = r->attempt.begun,
+                          .http10 = r->in.http10,
+                          .keep = r->in.keep && !r->c->ops->ends(r->c) && !r->env->draining,
+                          .head_only = r->in.method == METHOD_HEAD};
+    r->out.bytes += body.n;
     enum client_room room = own_reply(r->c, &o);
     buf_free(&lines);
     return room;

@@ -23,9 +23,9 @@ static enum relay_result emit(struct req *r, struct str head, struct str a, stru
     struct iovec v[7];
     char size[20];
     int n = 0;
-    struct str tail = str_c(end && r->tail ? r->tail : "");
-    size_t body = r->framing == OUT_NONE ? 0 : a.n + b.n + tail.n;
-    bool chunked = r->framing == OUT_CHUNKED;
+    struct str tail = str_c(end && r->reply.tail ? r->reply.tail : "");
+    size_t body = r->out.framing == OUT_NONE ? 0 : a.n + b.n + tail.n;
+    bool chunked = r->out.framing == OUT_CHUNKED;
     if (head.n)
         v[n++] = iov_of(head);
     if (body && chunked)
@@ -40,16 +40,16 @@ static enum relay_result emit(struct req *r, struct str head, struct str a, stru
         v[n++] = end ? iov_of(STR("\r\n0\r\n\r\n")) : iov_of(STR("\r\n"));
     else if (chunked && end)
         v[n++] = iov_of(STR("0\r\n\r\n"));
-    r->bytes_out += body;
+    r->out.bytes += body;
     enum client_room room = n ? r->c->ops->write(r->c, v, n) : CLIENT_ROOM;
     if (room == CLIENT_GONE)
         return RELAY_GONE;
     if (end)
         return RELAY_END;
     if (room == CLIENT_FULL && r->state == REQ_RELAY) /* before that, only pings were written */
-        exchange_pause(&r->exchange);
-    if (deadline_active(&r->ping))
-        deadline_set(&r->ping, r->conf->stream_ping);
+        exchange_pause(&r->attempt.exchange);
+    if (deadline_active(&r->out.ping))
+        deadline_set(&r->out.ping, r->conf->stream_ping);
     return RELAY_ON;
 }
 
@@ -64,18 +64,18 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
 {
     bool ok = true;
     if (r->conf->expose_headers) {
-        const char *name = r->ep ? r->ep->ce->name : r->answered_by;
+        const char *name = r->attempt.ep ? r->attempt.ep->ce->name : r->out.answered_by;
         if (name)
             ok = buf_str(b, STR("x-qcc-endpoint: ")) && buf_str(b, str_c(name)) &&
                  buf_str(b, STR("\r\n"));
-        ok = ok && buf_str(b, STR("x-qcc-attempts: ")) && buf_u64(b, r->attempts) &&
+        ok = ok && buf_str(b, STR("x-qcc-attempts: ")) && buf_u64(b, r->attempt.begun) &&
              buf_str(b, STR("\r\nx-qcc-request-id: ")) && buf_str(b, str_c(r->id)) &&
              buf_str(b, STR("\r\n"));
     }
-    ok = ok && cors_put(b, r->conf, r->origin);
+    ok = ok && cors_put(b, r->conf, r->in.origin);
     if (ok && close)
         ok = buf_str(b, STR("connection: close\r\n"));
-    else if (ok && r->http10)
+    else if (ok && r->in.http10)
         ok = buf_str(b, STR("connection: keep-alive\r\n"));
     return ok && buf_str(b, STR("\r\n"));
 }
@@ -84,23 +84,23 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
 static bool end_head(struct req *r, struct buf *b)
 {
     bool ok = true;
-    switch (r->framing) {
+    switch (r->out.framing) {
     case OUT_NONE:
-        if (!r->reply_has_length)
+        if (r->reply.length < 0)
             break;
         /* fall through */
     case OUT_COUNTED:
-        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, r->reply_length) &&
+        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, (uint64_t)r->reply.length) &&
              buf_str(b, STR("\r\n"));
         break;
     case OUT_CHUNKED:
         ok = buf_str(b, STR("transfer-encoding: chunked\r\n"));
         break;
     case OUT_CLOSE:
-        r->keep = false;
+        r->in.keep = false;
         break;
     }
-    return ok && own_lines(r, b, !r->keep || r->c->ops->ends(r->c) || r->env->draining);
+    return ok && own_lines(r, b, !r->in.keep || r->c->ops->ends(r->c) || r->env->draining);
 }
 
 /* ---- errors after the commit point */
@@ -111,10 +111,10 @@ static enum relay_result error_event(struct req *r, struct str json)
 {
     struct buf b;
     buf_init(&b, 128 << 10);
-    bool openai = r->api == API_OPENAI, ok = true;
-    r->status = 200; /* the client has this one, whatever the endpoint's was */
-    if (r->state == REQ_RELAY && !sse_at_boundary(&r->sse)) {
-        ok = sse_at_line_start(&r->sse) || buf_str(&b, STR("\n"));
+    bool openai = r->in.api == API_OPENAI, ok = true;
+    r->reply.status = 200; /* the client has this one, whatever the endpoint's was */
+    if (r->state == REQ_RELAY && !sse_at_boundary(&r->reply.sse)) {
+        ok = sse_at_line_start(&r->reply.sse) || buf_str(&b, STR("\n"));
         ok = ok && buf_str(&b, openai ? STR("\n") : STR("event: ping\n\n"));
     }
     ok = ok && buf_str(&b, openai ? STR("data: ") : STR("event: error\ndata: ")) &&
@@ -128,8 +128,8 @@ enum relay_result relay_error_event(struct req *r, unsigned status, const char *
 {
     struct buf json;
     buf_init(&json, 64 << 10);
-    if (!r->cut)
-        r->cut = "error event";
+    if (!r->out.cut)
+        r->out.cut = "error event";
     if (!own_reply_error_body(&json, own_reply_error_type(status), message))
         buf_free(&json);
     enum relay_result res = error_event(r, buf_view(&json));
@@ -139,39 +139,40 @@ enum relay_result relay_error_event(struct req *r, unsigned status, const char *
 
 static bool can_insert(const struct req *r)
 {
-    return r->kind == REPLY_STREAM && !r->encoded && r->framing != OUT_COUNTED;
+    return r->reply.kind == REPLY_STREAM && !r->reply.encoded && r->out.framing != OUT_COUNTED;
 }
 
 /* What a complete stream is. */
 static enum relay_piece last_of(const struct req *r)
 {
-    return r->sse.error && !r->sse.stopped && !r->encoded ? RELAY_ERROR : RELAY_LAST;
+    return r->reply.sse.error && !r->reply.sse.stopped && !r->reply.encoded ? RELAY_ERROR
+                                                                            : RELAY_LAST;
 }
 
 enum relay_piece relay_broken(struct req *r, enum net_fault why)
 {
-    if (r->kind != REPLY_STREAM)
+    if (r->reply.kind != REPLY_STREAM)
         return RELAY_BROKEN;
     /* A stream that is complete but for the last chunk has lost nothing. */
-    if (why == NET_PARTIAL && !r->reply_has_length && sse_end_told(&r->sse.end))
+    if (why == NET_PARTIAL && r->reply.length < 0 && sse_end_told(&r->reply.sse.end))
         (void)!stream_close(r);
-    return r->sse.stopped || r->sse.error ? last_of(r) : RELAY_BROKEN;
+    return r->reply.sse.stopped || r->reply.sse.error ? last_of(r) : RELAY_BROKEN;
 }
 
 enum relay_result relay_cut_off(struct req *r)
 {
     if (!can_insert(r))
-        return r->framing == OUT_CLOSE ? RELAY_CUT_HARD : RELAY_CUT;
+        return r->out.framing == OUT_CLOSE ? RELAY_CUT_HARD : RELAY_CUT;
     char message[200];
     snprintf(message, sizeof message, "upstream %s broke off in the middle of its reply: %s",
-             r->ep->ce->name, r->cut);
+             r->attempt.ep->ce->name, r->out.cut);
     return relay_error_event(r, 502, message);
 }
 
 /* Starts the deadline after a stream's last event: some endpoints keep the connection open. */
 static void watch_end(struct req *r)
 {
-    if (r->sse.stopped && !r->encoded && !deadline_active(&r->deadline))
+    if (r->reply.sse.stopped && !r->reply.encoded && !deadline_active(&r->deadline))
         deadline_set(&r->deadline, AFTER_STOP_MS);
 }
 
@@ -179,46 +180,46 @@ static void watch_end(struct req *r)
 
 static void forget_request(struct req *r, bool whole)
 {
-    if (!exchange_sent(&r->exchange))
-        return;             /* an early reply: the rest of the request is still being sent */
-    if (!whole && !r->side) /* the reply may break */
-        r->message = poison_sample(body_view(&r->body));
-    body_free(&r->body);
-    buf_free(&r->send);
-    buf_free(&r->model_sent);
+    if (!exchange_sent(&r->attempt.exchange))
+        return;                    /* an early reply: the rest of the request is still being sent */
+    if (!whole && !req_is_side(r)) /* the reply may break */
+        r->failed.message = poison_sample(body_view(&r->in.body));
+    body_free(&r->in.body);
+    buf_free(&r->attempt.send);
+    buf_free(&r->attempt.model_sent);
     arena_free(&r->msg);
-    r->head.f = NULL;
-    r->head.nf = 0;
+    r->in.head.f = NULL;
+    r->in.head.nf = 0;
 }
 
 static enum out_framing choose_framing(const struct req *r, bool whole)
 {
-    if (r->no_body)
+    if (r->reply.no_body)
         return OUT_NONE;
-    if (r->kind == REPLY_STREAM && !r->encoded) /* pings may have to be inserted */
-        return r->http10 ? OUT_CLOSE : OUT_CHUNKED;
-    if (r->reply_has_length || whole)
+    if (r->reply.kind == REPLY_STREAM && !r->reply.encoded) /* pings may have to be inserted */
+        return r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
+    if (r->reply.length >= 0 || whole)
         return OUT_COUNTED;
-    return r->http10 ? OUT_CLOSE : OUT_CHUNKED;
+    return r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
 }
 
 enum relay_result relay_commit(struct req *r, struct str piece, bool end)
 {
     struct str head = STR("");
-    if (!r->begun) {
-        r->framing = choose_framing(r, end);
-        if (!r->reply_has_length && r->framing == OUT_COUNTED)
-            r->reply_length = r->held.len + piece.n;
-        if (!end_head(r, &r->rhead))
+    if (!r->out.begun) {
+        r->out.framing = choose_framing(r, end);
+        if (r->reply.length < 0 && r->out.framing == OUT_COUNTED)
+            r->reply.length = (int64_t)(r->reply.held.len + piece.n);
+        if (!end_head(r, &r->reply.head))
             return RELAY_CUT_HARD;
-        head = buf_view(&r->rhead);
+        head = buf_view(&r->reply.head);
     }
     forget_request(r, end);
     if (!end)
         watch_end(r);
-    enum relay_result res = emit(r, head, buf_view(&r->held), piece, end);
-    buf_free(&r->held);
-    buf_free(&r->rhead);
+    enum relay_result res = emit(r, head, buf_view(&r->reply.held), piece, end);
+    buf_free(&r->reply.held);
+    buf_free(&r->reply.head);
     return res;
 }
 
@@ -227,7 +228,7 @@ static struct str masked(struct req *r, struct str piece)
 {
     struct buf b;
     buf_init(&b, 2 * piece.n + 1024);
-    bool ok = failures_mask(&b, piece, r->ep->ce->api_key);
+    bool ok = failures_mask(&b, piece, r->attempt.ep->ce->api_key);
     const char *copy = ok ? arena_strndup(&r->mem, buf_data(&b), b.len) : NULL;
     struct str text = copy ? str_make(copy, b.len) : STR("");
     buf_free(&b);
@@ -237,12 +238,12 @@ static struct str masked(struct req *r, struct str piece)
 static enum relay_piece look_at_stream(struct req *r, const struct exchange_event *ev,
                                        struct str *piece)
 {
-    bool failed = r->sse.error;
-    if (!r->encoded)
+    bool failed = r->reply.sse.error;
+    if (!r->reply.encoded)
         stream_scan(r, ev->data, ev->n);
     bool whole = ev->end && stream_close(r);
-    failed = r->sse.error && !failed;
-    if (failed && failures_has_key(*piece, r->ep->ce->api_key))
+    failed = r->reply.sse.error && !failed;
+    if (failed && failures_has_key(*piece, r->attempt.ep->ce->api_key))
         *piece = masked(r, *piece);
     if (ev->end)
         return whole ? last_of(r) : RELAY_BROKEN;
@@ -253,7 +254,7 @@ static enum relay_piece look_at_stream(struct req *r, const struct exchange_even
 enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, struct str *piece)
 {
     *piece = str_make(ev->data, ev->n);
-    if (r->kind == REPLY_STREAM)
+    if (r->reply.kind == REPLY_STREAM)
         return look_at_stream(r, ev, piece);
     return ev->end ? RELAY_LAST : RELAY_PIECE;
 }
@@ -262,27 +263,27 @@ enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, stru
 
 static struct str ping_text(const struct req *r)
 {
-    return r->api == API_OPENAI ? STR(": ping\n\n")
-                                : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    return r->in.api == API_OPENAI ? STR(": ping\n\n")
+                                   : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
 }
 
 enum relay_result relay_begin(struct req *r)
 {
     struct buf b;
     buf_init(&b, 2048);
-    r->begun = true;
-    r->status = 200;
-    r->framing = r->http10 ? OUT_CLOSE : OUT_CHUNKED;
+    r->out.begun = true;
+    r->reply.status = 200;
+    r->out.framing = r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
     bool ok =
         buf_str(&b, STR("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
                         "cache-control: no-cache\r\n")) &&
-        buf_str(&b, r->http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
-    if (r->http10)
-        r->keep = false;
+        buf_str(&b, r->in.http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
+    if (r->in.http10)
+        r->in.keep = false;
     if (ok && r->conf->expose_headers)
         ok = buf_printf(&b, "x-qcc-request-id: %s\r\n", r->id);
-    ok = ok && cors_put(&b, r->conf, r->origin);
-    ok = ok && buf_str(&b, r->keep ? STR("\r\n") : STR("connection: close\r\n\r\n"));
+    ok = ok && cors_put(&b, r->conf, r->in.origin);
+    ok = ok && buf_str(&b, r->in.keep ? STR("\r\n") : STR("connection: close\r\n\r\n"));
     enum relay_result res = emit(r, ok ? buf_view(&b) : STR(""), ping_text(r), STR(""), false);
     buf_free(&b);
     return res;
@@ -290,7 +291,8 @@ enum relay_result relay_begin(struct req *r)
 
 enum relay_result relay_ping(struct req *r)
 {
-    bool fits = r->state != REQ_RELAY ? r->begun : can_insert(r) && sse_at_boundary(&r->sse);
+    bool fits =
+        r->state != REQ_RELAY ? r->out.begun : can_insert(r) && sse_at_boundary(&r->reply.sse);
     if (!fits || !r->c->ops->quiet(r->c)) /* bytes are waiting: the client is slow */
         return RELAY_ON;
     return emit(r, STR(""), ping_text(r), STR(""), false);
@@ -337,7 +339,7 @@ static struct str kept_object(struct req *r, struct str body)
 static enum relay_result kept_event(struct req *r, const struct kept_reply *k, unsigned status)
 {
     struct str object = kept_object(r, buf_view(&k->body));
-    r->cut = "error event";
+    r->out.cut = "error event";
     if (object.n)
         return error_event(r, object);
     char message[64];
@@ -349,22 +351,21 @@ static enum relay_result kept_event(struct req *r, const struct kept_reply *k, u
 enum relay_result relay_kept(struct req *r, struct kept_reply *k, unsigned status,
                              unsigned retry_after_s)
 {
-    r->answered_by = k->endpoint;
-    r->sse.usage = k->usage;
-    if (r->begun)
+    r->out.answered_by = k->endpoint;
+    r->reply.sse.usage = k->usage;
+    if (r->out.begun)
         return kept_event(r, k, status);
     struct buf b;
     buf_init(&b, k->head.len + 4096);
     if (k->client_status && (!status || status == k->status))
         status = k->client_status;
     bool replace = status && status != k->status;
-    bool none = r->method == METHOD_HEAD;
-    r->status = replace ? status : k->status;
-    if (r->status < 400)
-        r->cut = "error event from the endpoint";
-    r->framing = none ? OUT_NONE : OUT_COUNTED;
-    r->reply_has_length = !none;
-    r->reply_length = k->body.len;
+    bool none = r->in.method == METHOD_HEAD;
+    r->reply.status = replace ? status : k->status;
+    if (r->reply.status < 400)
+        r->out.cut = "error event from the endpoint";
+    r->out.framing = none ? OUT_NONE : OUT_COUNTED;
+    r->reply.length = none ? -1 : (int64_t)k->body.len;
     bool ok = kept_head(&b, buf_view(&k->head), replace ? status : 0, retry_after_s > 0);
     if (ok && retry_after_s)
         ok = buf_printf(&b, "retry-after: %u\r\n", retry_after_s);

@@ -42,30 +42,30 @@ struct retry_conf req_retry_conf(const struct req *r)
 void req_reply_init(struct req *r)
 {
     const struct conf *c = r->conf;
-    buf_init(&r->rhead, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
-    buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
-    sse_init(&r->sse);
+    buf_init(&r->reply.head, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
+    buf_init(&r->reply.held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
+    sse_init(&r->reply.sse);
 }
 
 void req_reply_free(struct req *r)
 {
-    buf_free(&r->rhead);
-    buf_free(&r->held);
-    sse_free(&r->sse);
+    buf_free(&r->reply.head);
+    buf_free(&r->reply.held);
+    sse_free(&r->reply.sse);
 }
 
 void req_reply_drop(struct req *r)
 {
     deadline_clear(&r->deadline);
     req_reply_free(r);
-    sse_init(&r->sse);
-    r->tail = NULL;
-    r->rf = NULL;
-    r->nrf = 0;
+    sse_init(&r->reply.sse);
+    r->reply.tail = NULL;
+    r->reply.fields = NULL;
+    r->reply.nfields = 0;
 }
 
 void req_keep_fields(struct req *r)
 {
-    if (r->head_now && r->nrf == 0)
-        r->nrf = forward_keep(&r->mem, r->head_now, &r->rf);
+    if (r->reply.head_now && r->reply.nfields == 0)
+        r->reply.nfields = forward_keep(&r->mem, r->reply.head_now, &r->reply.fields);
 }

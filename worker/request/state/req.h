@@ -96,6 +96,137 @@ enum out_framing { OUT_NONE, OUT_COUNTED, OUT_CHUNKED, OUT_CLOSE };
 /* Kind of a reply, by its head and first bytes. */
 enum reply_kind { REPLY_WHOLE, REPLY_STREAM, REPLY_ERROR };
 
+/* What a request is for. */
+enum req_purpose {
+    FOR_MESSAGE,
+    FOR_SIDE,     /* not a message (side.h): its replies concern that path alone */
+    FOR_PREFLIGHT /* a CORS preflight, answered by QCC itself */
+};
+
+/* The request as the client sent it. */
+struct req_in {
+    struct forward_request head; /* in req.msg */
+    struct body body;
+    uint64_t body_len; /* bytes of the body as received */
+    enum http_method method;
+    enum req_api api;
+    enum req_purpose purpose;
+    struct str path;      /* for the log, cut; in req.mem */
+    struct str full_path; /* in req.msg */
+    /* path of a side request in the form of patterns; empty: not plain; in req.mem */
+    struct str side_path;
+    struct str side_form; /* its form (side_path_form), once it is needed; in req.mem */
+    bool http10;
+    bool keep;       /* the connection may carry another request */
+    bool repeatable; /* retry_repeatable */
+    bool stream;     /* an event stream is asked for */
+    bool json;       /* the body is a JSON object, as far as it was read */
+    /* origin of the page that sent it, if it is listed (in req.conf); else NULL */
+    const char *origin;
+    const struct conf_client *client;
+    /* what it carries of what is marked somewhere; NULL: none; in req.mem */
+    struct features *features;
+};
+
+/* The model that a request is for. */
+struct req_model {
+    struct str name;      /* that endpoints are asked for; in req.mem */
+    struct str sent;      /* that the last endpoint was asked for; empty: none yet; in req.mem */
+    struct cell_name key; /* hashes of `name`, valid with it */
+    struct str raw;       /* bytes of the name in the body, between the quotes */
+    bool named;           /* the body names one */
+    bool changed;         /* `name` is not the one in the body: forced or mapped */
+    bool first_asker;     /* nobody had asked for `name` within the hour */
+    bool awaited;         /* a success is to be reported, as a cell waits for its family */
+};
+
+/* The conversation that a request belongs to. */
+struct req_talk {
+    bool known;
+    uint64_t key[2];
+    uint64_t binding[2]; /* affinity_key of the conversation and the model's family */
+    /* id_hash of the endpoint it was bound to at the last choice; 0: none */
+    uint32_t bound_to;
+};
+
+/* The waits for an endpoint. */
+struct req_wait {
+    double since;      /* ev_now() when the present one began; 0: not waiting */
+    double full_since; /* ev_now() since which all candidates are full; 0: they are not */
+    int64_t total_ms;  /* sum of those that are over */
+};
+
+/* The trial that a request is. */
+struct req_trial {
+    uint64_t seq;       /* 0: none */
+    struct ep_live *at; /* the endpoint whose trial it is */
+    uint64_t cell;      /* hash of the cell there whose trial it is; 0: the endpoint's own */
+};
+
+/* The choice of endpoints. */
+struct req_choice {
+    struct sel_ep *rows; /* candidates by index in the replica; in req.mem */
+    size_t n;
+    struct tried *tried;   /* list of the endpoints tried; in req.mem */
+    struct ep *same;       /* endpoint of the repeat after a pause, or NULL; holds a reference */
+    struct sel_result sel; /* result of the last choice */
+    struct choices *all;   /* all choices, for recent_record, in req.mem; NULL: none yet */
+};
+
+/* The attempt under way, or the one whose reply is relayed. */
+struct req_attempt {
+    struct exchange exchange;
+    struct ep *ep;         /* NULL: there is none; holds a reference */
+    unsigned begun;        /* attempts so far, except those on a stale pooled connection */
+    unsigned unsent;       /* the part of `begun` that does not count for retry.max_attempts */
+    double at;             /* ev_now() when it began */
+    bool fresh;            /* the next attempt takes a new connection */
+    struct buf send;       /* the head that is sent */
+    struct buf model_sent; /* model's name for the endpoint, escaped; empty: unchanged */
+};
+
+/* The attempts that failed. */
+struct req_failed {
+    struct failure *v; /* in req.mem */
+    unsigned n, size;
+    enum retry_opinion opinion;
+    int first_refusal; /* index in v, or -1: the answer if no endpoint does better */
+    /* endpoint of first_refusal: charged if another serves; holds a reference */
+    struct ep *refuser;
+    struct verdict refusal; /* verdict of first_refusal */
+    uint64_t message;       /* poison_hash of the body, after a failure; 0: not computed */
+};
+
+/* The endpoint's reply. */
+struct req_reply {
+    enum reply_kind kind;
+    unsigned status; /* of QCC's own reply as well */
+    bool no_body;    /* a reply to HEAD, or with status 204 or 304 */
+    bool encoded;    /* it has a content-encoding: its body is not read */
+    int64_t length;  /* of the body, as its head says; -1: it does not */
+    /* what is reported of a committed reply */
+    enum outcome_part part;
+    enum outcome served_as;           /* outcome of a committed reply: OK unless it broke */
+    struct buf head;                  /* for the client, without framing */
+    const struct http_head *head_now; /* during the reply's first event, else NULL */
+    struct http_field *fields;        /* while it is held; in req.mem */
+    size_t nfields;
+    struct buf held; /* bytes that are held back */
+    struct sse sse;
+    const char *tail;     /* text that a complete stream lacks at its end, in req.mem; NULL: none */
+    double first_byte_at; /* ev_now() */
+};
+
+/* The reply to the client. */
+struct req_out {
+    struct deadline ping; /* when the client gets a ping if nothing else is written before */
+    enum out_framing framing;
+    bool begun;     /* the client got a head of QCC's own (200, event stream) for its pings */
+    uint64_t bytes; /* of the body, as written */
+    const char *answered_by; /* endpoint whose error reply it is; NULL: see attempt.ep */
+    const char *cut;         /* why it was cut after the commit point; NULL: it was not */
+};
+
 struct req {
     struct dead dead;
     struct req_env *env;
@@ -103,98 +234,28 @@ struct req {
     struct conf *conf; /* in force when the request began; holds a reference */
     enum req_state state;
     char id[24];
-    struct arena mem; /* lives as long as the request */
-    struct arena msg; /* the request's head; freed when it cannot be sent again */
-    double began;     /* ev_now() when the head was complete */
-
-    /* the request */
-    struct forward_request head;
-    struct body body;
-    enum http_method method;
-    enum req_api api;
-    struct str path;      /* for the log, cut; in mem */
-    struct str full_path; /* in msg */
-    /* path of a side request in the form of patterns; empty: not plain; in mem */
-    struct str side_path;
-    struct str side_form; /* its form (side_path_form), once it is needed; in mem */
-    uint64_t body_len;    /* bytes of the body as received */
-    bool http10, keep, repeatable, stream, json, has_model, has_conversation;
-    bool preflight;     /* a CORS preflight, answered by QCC itself */
-    bool asked_for;     /* a success is to be reported, as a cell waits for its family */
-    bool side;          /* not a message (side.h): its replies concern that path alone */
-    bool first_asker;   /* nobody had asked for `model` within the hour */
-    bool model_changed; /* `model` is not the one in the body: forced or mapped */
-    /* id_hash of the endpoint it was bound to at the last choice; 0: none */
-    uint32_t bound_to;
-    /* origin of the page that sent it, if it is listed (in conf); else NULL */
-    const char *origin;
-    struct str model; /* name that endpoints are asked for; in mem */
-    struct str sent;  /* model that the last endpoint was asked for; empty: none yet; in mem */
-    struct cell_name model_key; /* hashes of `model`, valid with it */
-    struct str model_raw;       /* bytes of the model's name in the body, between the quotes */
-    uint64_t conversation[2];
-    uint64_t binding[2]; /* affinity_key of the conversation and the family of `model` */
-    const struct conf_client *client;
-    struct features *features; /* what it carries of what is marked somewhere; NULL: none; in mem */
-
-    /* the attempts */
-    struct exchange exchange;
-    struct ep *ep;            /* of the attempt under way, or of the reply; holds a reference */
+    struct arena mem;         /* lives as long as the request */
+    struct arena msg;         /* the request's head; freed when it cannot be sent again */
+    double began;             /* ev_now() when the head was complete */
     struct list wait_node;    /* in req_env.due, req_env.waiting or admin.asking */
-    double wait_since;        /* ev_now() when the wait for an endpoint began; 0: not waiting */
-    double full_since;        /* ev_now() since which all candidates are full; 0: they are not */
-    int64_t waited_ms;        /* sum of the waits for an endpoint that are over */
-    uint64_t trial;           /* seq of the trial that the request is; 0: none */
-    struct ep_live *trial_at; /* the endpoint whose trial it is */
-    uint64_t trial_cell;      /* hash of the cell there whose trial it is; 0: the endpoint's own */
-    bool fresh;               /* the next attempt takes a new connection */
-    unsigned attempts;        /* begun, except those on a stale pooled connection */
-    unsigned unsent; /* the part of `attempts` that does not count for retry.max_attempts */
-    struct failure *failures; /* in mem */
-    unsigned nfailures, failures_size;
-    enum retry_opinion opinion;
-    int first_refusal; /* index in failures, or -1: the answer if no endpoint does better */
-    /* endpoint of first_refusal: charged if another serves; holds a reference */
-    struct ep *refuser;
-    struct verdict refusal; /* verdict of first_refusal */
-    uint64_t message;       /* poison_hash of the body, after a failure; 0: not computed */
-    struct sel_ep *seps;    /* candidates by index in the replica; in mem */
-    size_t nseps;
-    struct tried *tried;      /* list of the endpoints tried; in mem */
-    struct ep *same;          /* endpoint of the repeat after a pause, or NULL; holds a reference */
-    struct sel_result sel;    /* result of the last choice */
-    struct choices *choices;  /* all choices, for recent_record, in mem; NULL: none yet */
-    struct buf send;          /* the head of the present attempt */
-    struct buf model_sent;    /* model's name for the present endpoint, escaped; empty: unchanged */
     struct deadline deadline; /* REQ_WAIT, REQ_HOLD; in REQ_RELAY after a stream's last event */
     uint64_t ask_id;          /* admin: id of the ASK; 0: none */
-    double attempt_began;     /* ev_now() */
-
-    /* the reply */
-    struct deadline ping; /* when the client gets a ping if nothing else is written before */
-    enum reply_kind kind;
-    enum out_framing framing;
-    unsigned status;
-    /* the client got a head of QCC's own (200, event stream) for its pings */
-    bool begun;
-    bool no_body; /* a reply to HEAD, or with status 204 or 304 */
-    bool encoded; /* the reply has a content-encoding: its body is not read */
-    bool reply_has_length;
-    bool goes_on;           /* committed and not complete: its end may have to be reported */
-    enum outcome served_as; /* outcome of the committed reply: OK unless it broke */
-    uint64_t reply_length;
-    struct buf rhead;                 /* the reply's head for the client, without framing */
-    const struct http_head *head_now; /* during the reply's first event, else NULL */
-    struct http_field *rf;            /* the reply's fields while it is held; in mem */
-    size_t nrf;
-    struct buf held; /* bytes of the reply that are held back */
-    struct sse sse;
-    const char *tail;        /* text that a complete stream lacks at its end, in mem; NULL: none */
-    uint64_t bytes_out;      /* bytes of the reply's body written to the client */
-    double first_byte_at;    /* ev_now() */
-    const char *answered_by; /* endpoint whose error reply the client gets; NULL: see ep */
-    const char *cut;         /* why the reply was cut after the commit point; NULL: it was not */
+    struct req_in in;
+    struct req_model model;
+    struct req_talk talk;
+    struct req_wait wait;
+    struct req_trial trial;
+    struct req_choice choice;
+    struct req_attempt attempt;
+    struct req_failed failed;
+    struct req_reply reply;
+    struct req_out out;
 };
+
+static inline bool req_is_side(const struct req *r)
+{
+    return r->in.purpose == FOR_SIDE;
+}
 
 /* Bytes of a stream without content that are held back at most. */
 enum { REQ_STREAM_HOLD = 256 << 10 };
@@ -213,7 +274,7 @@ int64_t req_ms_since(const struct req *r, double t);
 /* The configuration's rules for repeating attempts. */
 struct retry_conf req_retry_conf(const struct req *r);
 
-/* Initializes the members for the reply, but for `ping`. */
+/* Initializes r->reply. */
 void req_reply_init(struct req *r);
 
 /* Frees what req_reply_init initialized. */
@@ -222,8 +283,8 @@ void req_reply_free(struct req *r);
 /* Drops a reply that was held back. */
 void req_reply_drop(struct req *r);
 
-/* Copies the reply's fields to r->rf for the classifier, unless that was done. Does nothing after
- * the event that brought the head. */
+/* Copies the reply's fields to r->reply.fields for the classifier, unless that was done. Does
+ * nothing after the event that brought the head. */
 void req_keep_fields(struct req *r);
 
 #endif

@@ -2,9 +2,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "worker/request/candidates.h"
+#include "worker/request/state/candidates.h"
 #include "worker/request/failures.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 #include "worker/shared/rankings.h"
 
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static int except(struct choosing *x, uint32_t i)
 
 static bool except_tried(struct choosing *x)
 {
-    for (const struct tried *t = x->r->tried; t; t = t->next) {
+    for (const struct tried *t = x->r->choice.tried; t; t = t->next) {
         if (!t->live->changes) /* it is gone from the configuration */
             continue;
         int k = except(x, t->live->index);
@@ -159,12 +159,12 @@ static void list_some(struct listing *l, int at)
         }
 }
 
-/* Records the choice r->sel. */
+/* Records the choice r->choice.sel. */
 static void record(const struct choosing *x)
 {
     struct req *r = x->r;
-    int at = r->sel.at;
-    bool bound = r->sel.bound == SEL_BOUND_USED;
+    int at = r->choice.sel.at;
+    bool bound = r->choice.sel.bound == SEL_BOUND_USED;
     struct listing l = {.x = x,
                         .instead = bound ? SEL_SKIP_BOUND : SEL_SKIP_NO,
                         .best = bound ? RANKED_OUT : x->m->ranking.v[at].rank};
@@ -223,7 +223,7 @@ static bool choose(struct choosing *x)
             return false;
         ranking_taken(&x->m->ranking, (size_t)out.at);
     }
-    x->r->sel = out;
+    x->r->choice.sel = out;
     return true;
 }
 
@@ -233,30 +233,31 @@ static bool choose(struct choosing *x)
 static void compare(const struct choosing *x)
 {
     struct req *r = x->r;
-    struct sel_ep *seps = r->seps;
-    size_t nseps = r->nseps;
-    bool asked_for = r->asked_for;
+    struct sel_ep *seps = r->choice.rows;
+    size_t nseps = r->choice.n;
+    bool asked_for = r->model.awaited;
     struct sel_result out;
-    int at = r->sel.at;
-    r->seps = NULL;
-    r->asked_for = true; /* half-open cells have been told */
+    int at = r->choice.sel.at;
+    r->choice.rows = NULL;
+    r->model.awaited = true; /* half-open cells have been told */
     if (candidates_fill(r)) {
-        for (size_t i = 0; i < r->nseps; i++)
-            r->seps[i].turn = NULL;
-        select_pick(x->c, r->seps, r->nseps, x->sr, &out, NULL);
-        bool same = out.end == SEL_CHOSEN && out.bound == r->sel.bound && !out.trial &&
-                    select_rank(x->c, &r->seps[out.at]) == select_rank(x->c, &r->seps[at]) &&
-                    select_check(r->seps, (size_t)at, x->sr) == SEL_SKIP_NO;
+        for (size_t i = 0; i < r->choice.n; i++)
+            r->choice.rows[i].turn = NULL;
+        select_pick(x->c, r->choice.rows, r->choice.n, x->sr, &out, NULL);
+        bool same =
+            out.end == SEL_CHOSEN && out.bound == r->choice.sel.bound && !out.trial &&
+            select_rank(x->c, &r->choice.rows[out.at]) == select_rank(x->c, &r->choice.rows[at]) &&
+            select_check(r->choice.rows, (size_t)at, x->sr) == SEL_SKIP_NO;
         if (!same || (x->sr->conversation && out.at != at)) {
             log_error("the ranking chose %d, select %d (end %d, bound %d and %d)", at, out.at,
-                      (int)out.end, (int)r->sel.bound, (int)out.bound);
+                      (int)out.end, (int)r->choice.sel.bound, (int)out.bound);
             log_flush();
             abort();
         }
     }
-    r->seps = seps;
-    r->nseps = nseps;
-    r->asked_for = asked_for;
+    r->choice.rows = seps;
+    r->choice.n = nseps;
+    r->model.awaited = asked_for;
 }
 #else
 static void compare(const struct choosing *x)
@@ -267,19 +268,19 @@ static void compare(const struct choosing *x)
 
 bool ranked_choice(struct req *r, const struct sel_conf *c, const struct sel_req *sr)
 {
-    if (r->side || r->same || r->trial || r->refuser || sr->opinion)
+    if (req_is_side(r) || r->choice.same || r->trial.seq || r->failed.refuser || sr->opinion)
         return false;
     struct choosing x = {.r = r, .c = c, .sr = sr, .now_ms = clock_boot_ms()};
-    struct rankings_ask a = {.conf = r->env->conf, .named = r->has_model, .now_ms = x.now_ms};
-    if (r->has_model)
-        a.name = r->model_key;
+    struct rankings_ask a = {.conf = r->env->conf, .named = r->model.named, .now_ms = x.now_ms};
+    if (r->model.named)
+        a.name = r->model.key;
     else
         a.name.model = STR("");
     x.m = rankings_look(r->env->rankings, &a);
     if (!x.m || !choose(&x))
         return false;
-    if (!r->asked_for)
-        r->asked_for = rankings_ask_due(r->env->rankings, x.m, x.now_ms);
+    if (!r->model.awaited)
+        r->model.awaited = rankings_ask_due(r->env->rankings, x.m, x.now_ms);
     compare(&x);
     record(&x);
     return true;

@@ -15,6 +15,7 @@ struct demand;
 struct feed;
 struct http_head;
 struct loans;
+struct rankings;
 struct recent_ring;
 struct replica;
 struct turn;
@@ -27,6 +28,7 @@ struct req_env {
     struct conf *conf; /* in force; changes with each CONF */
     struct replica *replica;
     struct loans *loans;
+    struct rankings *rankings;
     struct demand *demand;
     struct binding_replica *binding;
     struct counters *counters;

@@ -49,6 +49,6 @@ bool candidates_fill(struct req *r);
 struct sel_req candidates_request(struct req *r);
 
 /* The row of e in r->seps; -1: it is not in the configuration any more. */
-int candidates_index(const struct req *r, const struct ep *e);
+int candidates_index(const struct ep *e);
 
 #endif

@@ -196,6 +196,17 @@ static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x,
     x->trial = r->api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
 }
 
+/* An endpoint that speaks OpenAI's protocol serves messages alone, and of those with tools of
+ * Anthropic's servers only such as make sense without; others come first. */
+static void fill_openai(const struct req *r, struct sel_ep *x)
+{
+    x->no_path |= (r->side && !r->lists_models) || r->api == API_COMPLETE ||
+                  r->api == API_OPENAI || r->server_tools == SERVER_TOOLS_NEEDED;
+    x->model_ok &= !x->no_path;
+    if (r->server_tools == SERVER_TOOLS_BESIDE)
+        x->marked = 1 + MARK_TOOL;
+}
+
 /* Whether e is the endpoint whose refusal awaits a second opinion under another key, which a reload
  * has given it since. */
 static bool refused_before(const struct req *r, const struct ep *e)
@@ -237,6 +248,8 @@ bool candidates_fill(struct req *r)
         r->seps[i].tried = r->seps[i].refused = refused_before(r, e);
         if (r->side)
             fill_side(r, e, &r->seps[i], now);
+        if (e->ce->protocol == PROTOCOL_OPENAI)
+            fill_openai(r, &r->seps[i]);
         fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
         if (e->live->cells.n)
             fill_cell(r, e, &r->seps[i], now);

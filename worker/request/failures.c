@@ -267,6 +267,13 @@ void failures_answer(struct req *r, const struct retry_conf *c, const struct sel
         return;
     }
     char message[2048];
+    if (outage_of_tool(r)) {
+        snprintf(message, sizeof message,
+                 "no endpoint that is usable now has the server tool \"%s\": only Anthropic runs it",
+                 r->server_tool.n ? r->server_tool.p : "?");
+        req_answer_error(r, 400, message, 0);
+        return;
+    }
     if (r->nfailures)
         failures_tell(r, message, sizeof message);
     else

@@ -1,6 +1,7 @@
 #include "worker/request/req.h"
 
 #include "common/base/slab.h"
+#include "common/conf/conf_map.h"
 #include "worker/request/access_line.h"
 #include "worker/request/candidates.h"
 #include "worker/intake/auth.h"
@@ -10,8 +11,9 @@
 #include "worker/request/report.h"
 #include "worker/request/side.h"
 
-/* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
-enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+/* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head.
+ * TOOL_NAME_MAX: bytes of a tool's name in a message. */
+enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10, TOOL_NAME_MAX = 128 };
 
 static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
 
@@ -389,14 +391,6 @@ void req_body_timeout(struct req *r)
 
 /* ---- contents of the body */
 
-static const char *mapped(const struct conf_map *m, struct str name)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
-            return m->v[i].to;
-    return NULL;
-}
-
 /* Sets the model that endpoints are asked for: forced, mapped, or as the client wrote it. */
 static void learn_model(struct req *r, const struct json_hit *hit)
 {
@@ -408,7 +402,7 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
     const char *other =
-        r->conf->model_override ? r->conf->model_override : mapped(&r->conf->model_map, asked);
+        r->conf->model_override ? r->conf->model_override : conf_map_find(&r->conf->model_map, asked);
     struct str model = other ? str_c(other) : asked;
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
@@ -434,12 +428,26 @@ static struct features *learn_head(struct req *r)
     return r->features;
 }
 
+static void learn_server_tools(struct req *r, const struct json_hit *tools,
+                               const struct json_hit *choice)
+{
+    struct str name;
+    r->server_tools =
+        server_tools_of(tools->kind == JSON_IS_ARRAY ? tools->raw : STR(""),
+                        choice->kind == JSON_IS_OBJECT ? choice->raw : STR(""), &name);
+    const char *copy =
+        name.n ? arena_strndup(&r->mem, name.p, min_size(name.n, TOOL_NAME_MAX)) : NULL;
+    r->server_tool = str_c(copy);
+}
+
 static void learn_body(struct req *r)
 {
-    enum { MODEL, STREAM, KEYS };
+    enum { MODEL, STREAM, TOOLS, TOOL_CHOICE, KEYS };
     struct json_want want[KEYS + CONVERSATION_BODY_KEYS] = {
         [MODEL] = {.name = STR("model")},
         [STREAM] = {.name = STR("stream")},
+        [TOOLS] = {.name = STR("tools")},
+        [TOOL_CHOICE] = {.name = STR("tool_choice")},
     };
     struct json_hit hit[KEYS + CONVERSATION_BODY_KEYS] = {0};
     size_t n = KEYS;
@@ -454,6 +462,8 @@ static void learn_body(struct req *r)
                                  each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
         r->stream = hit[STREAM].kind == JSON_IS_TRUE;
+        if (r->env->replica->nopenai && r->api == API_MESSAGES)
+            learn_server_tools(r, &hit[TOOLS], &hit[TOOL_CHOICE]);
     }
     if (affinity)
         r->has_conversation =

@@ -25,6 +25,7 @@
 #include "common/policy/select.h"
 #include "worker/intake/body.h"
 #include "worker/intake/features.h"
+#include "worker/dialect/server_tools.h"
 #include "worker/evidence/evidence.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
@@ -127,6 +128,7 @@ struct req {
     bool preflight;     /* a CORS preflight, answered by QCC itself */
     bool asked_for;     /* a success is to be reported, as a cell waits for its family */
     bool side;          /* not a message (side.h): its replies concern that path alone */
+    bool lists_models;  /* GET /v1/models for an endpoint that speaks OpenAI's protocol */
     bool first_asker;   /* nobody had asked for `model` within the hour */
     bool model_changed; /* `model` is not the one in the body: forced or mapped */
     /* id_hash of the endpoint it was bound to at the last choice; 0: none */
@@ -140,6 +142,8 @@ struct req {
     uint64_t conversation[2];
     uint64_t binding[2]; /* affinity_key of the conversation and the family of `model` */
     const struct conf_client *client;
+    enum server_tools server_tools; /* looked for while an endpoint speaks OpenAI's protocol */
+    struct str server_tool;         /* name of one, in mem; empty: there is none */
     struct features *features; /* what it carries of what is marked somewhere; NULL: none; in mem */
 
     /* the attempts */

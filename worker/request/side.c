@@ -5,6 +5,7 @@
 #include "worker/request/candidates.h"
 #include "worker/request/report.h"
 #include "worker/request/req.h"
+#include "worker/translate/model_names.h"
 
 #include <stdio.h>
 
@@ -48,9 +49,63 @@ static void learn_form(struct req *r)
         r->side_form = side_path_form(path, room);
 }
 
+/* The id behind "/v1/models/", or empty for the list. False: another path or method. */
+static bool asks_for_models(const struct req *r, struct str *id)
+{
+    static const struct str path = STR_LIT("/v1/models");
+    struct str p = r->full_path;
+    *id = STR("");
+    if ((r->method != METHOD_GET && r->method != METHOD_HEAD) || !str_starts(p, path))
+        return false;
+    if (p.n > path.n + 1)
+        *id = str_make(p.p + path.n + 1, p.n - path.n - 1);
+    return p.n == path.n || (p.p[path.n] == '/' && id->n);
+}
+
+/* Answers by what the configuration names. False: it names no model, the endpoint's own list is
+ * asked for. */
+static bool answer_models(struct req *r, struct str id)
+{
+    struct buf body;
+    buf_init(&body, MODEL_NAMES_BODY);
+    enum model_names_result result = model_names_put(r->conf, id, &body);
+    if (result == MODEL_NAMES_PUT)
+        req_answer(r, 200, "application/json", buf_view(&body), "");
+    else if (result == MODEL_NAMES_UNKNOWN)
+        req_answer_error(r, 404, "no endpoint is configured for a model of that name", 0);
+    buf_free(&body);
+    return result != MODEL_NAMES_NONE;
+}
+
+/* Handles a request that is no message where all endpoints speak OpenAI's protocol. False: it was
+ * answered and is gone. */
+static bool openai_begin(struct req *r)
+{
+    struct str id;
+    if (asks_for_models(r, &id)) {
+        r->lists_models = !answer_models(r, id);
+        return r->lists_models;
+    }
+    req_answer_error(r, 404,
+                     "no endpoint has this path: endpoints with protocol: openai serve POST "
+                     "/v1/messages, count_tokens and /v1/models",
+                     0);
+    return false;
+}
+
+/* Whether the endpoint may get a request on a side path, or (count_tokens) is spared it. */
+static bool may_begin(const struct req *r, const struct conf_endpoint *ce)
+{
+    bool openai = ce->protocol == PROTOCOL_OPENAI;
+    return (!openai || r->lists_models || r->api == API_COUNT_TOKENS) && candidates_key_may(r, ce);
+}
+
 bool side_begin(struct req *r)
 {
     const struct replica *rep = r->env->replica;
+    bool openai = rep->nopenai > 0 && rep->nopenai == rep->n;
+    if (openai && r->api != API_MESSAGES && r->api != API_COUNT_TOKENS && !openai_begin(r))
+        return false;
     r->side = r->api == API_OTHER || r->api == API_COUNT_TOKENS || r->api == API_EMBEDDINGS;
     if (!r->side)
         return true;
@@ -61,7 +116,7 @@ bool side_begin(struct req *r)
     if (r->api != API_COUNT_TOKENS && rep->marks.kinds & (1u << MARK_PATH))
         learn_form(r);
     for (size_t i = 0; i < rep->n; i++)
-        if (candidates_key_may(r, rep->eps[i]->ce))
+        if (may_begin(r, rep->eps[i]->ce))
             return true;
     req_answer_error(r, 404,
                      plain

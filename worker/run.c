@@ -73,6 +73,7 @@ static void assemble(struct worker *w)
     w->demand.uplink = &w->uplink;
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
+    interpreter_env_init(&w->interpreters);
     feed_init(&w->feed, w->loop, w->slot, &w->counters);
     w->exchange_env = (struct exchange_env){.loop = w->loop,
                                             .rbuf = rbuf,
@@ -88,6 +89,7 @@ static void assemble(struct worker *w)
                               .counters = &w->counters,
                               .recent_ring = &w->recent_ring,
                               .feed = &w->feed,
+                              .interpreters = &w->interpreters,
                               .exchange_env = &w->exchange_env,
                               .head = mem_zalloc(1, sizeof *w->req.head),
                               .secret = w->secret};
@@ -160,6 +162,7 @@ int worker_run(int fd, unsigned slot)
     worker_ipc_stop(w);
     recent_ring_free(&w->recent_ring);
     feed_free(&w->feed);
+    interpreter_env_free(&w->interpreters);
     conf_unref(w->conf);
     fd_close(&w->conn.sock_diag);
     ev_prepare_stop(w->loop, &w->end_of_turn);

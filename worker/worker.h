@@ -12,6 +12,7 @@
 #include "worker/shared/counters.h"
 #include "worker/shared/demand.h"
 #include "worker/shared/feed.h"
+#include "worker/translate/interpreter.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
@@ -37,6 +38,7 @@ struct worker {
     struct counters counters;
     struct recent_ring recent_ring;
     struct feed feed; /* of records, to the recorder */
+    struct interpreter_env interpreters;
     struct dialer *dialer;
     struct exchange_env exchange_env;
     struct req_env req;

@@ -137,18 +137,17 @@ bool forward_to_openai(struct buf *b, const struct forward_request *r,
     return ok && own_lines(b, e) && end_head(b, r->has_body, content_length);
 }
 
-bool forward_from_openai(struct buf *b, const struct http_head *h, struct str type)
+bool forward_from_openai(struct buf *b, unsigned status, struct str reason,
+                         const struct http_field *f, size_t nf, struct str type)
 {
-    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, STR("HTTP/1.1 ")) && buf_u64(b, h->status) &&
-              buf_str(b, STR(" ")) && buf_str(b, h->reason) && buf_str(b, STR("\r\n")) &&
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, STR("HTTP/1.1 ")) && buf_u64(b, status) &&
+              buf_str(b, STR(" ")) && buf_str(b, reason) && buf_str(b, STR("\r\n")) &&
               put_line(b, STR("content-type"), type);
-    for (size_t i = 0; ok && i < h->nf; i++) {
-        const struct http_field *f = &h->f[i];
-        if (str_eq_nocase(f->name, STR("retry-after")))
-            ok = buf_add(b, f->line, f->line_len);
-        else if (str_eq_nocase(f->name, STR("x-request-id")))
-            ok = put_line(b, STR("request-id"), f->value);
-    }
+    for (size_t i = 0; ok && i < nf; i++)
+        if (str_eq_nocase(f[i].name, STR("retry-after")))
+            ok = buf_add(b, f[i].line, f[i].line_len);
+        else if (str_eq_nocase(f[i].name, STR("x-request-id")))
+            ok = put_line(b, STR("request-id"), f[i].value);
     return ok;
 }
 

@@ -31,7 +31,8 @@ bool forward_to_openai(struct buf *b, const struct forward_request *r,
 /* Appends status line and lines of a reply of such an endpoint, whose body was translated into one
  * of that content-type: beside it retry-after, and x-request-id as request-id. Otherwise as
  * forward_to_client. */
-bool forward_from_openai(struct buf *b, const struct http_head *h, struct str type) MUST_CHECK;
+bool forward_from_openai(struct buf *b, unsigned status, struct str reason,
+                         const struct http_field *f, size_t nf, struct str type) MUST_CHECK;
 
 /* Appends the status line and the end-to-end lines of a reply, without framing, without
  * access-control-… (QCC writes its own, cors.h) and without the empty line. False: over the

@@ -22,6 +22,7 @@
 #include "worker/intake/body.h"
 #include "worker/intake/features.h"
 #include "worker/evidence/evidence.h"
+#include "worker/translate/interpreter.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
 #include "worker/http/sse.h"
@@ -188,6 +189,12 @@ struct req_attempt {
     bool fresh;            /* the next attempt takes a new connection */
     struct buf send;       /* the head that is sent */
     struct buf model_sent; /* model's name for the endpoint, escaped; empty: unchanged */
+    struct buf spliced;    /* the body for an Anthropic endpoint, if it is not the client's own */
+    /* of endpoints that speak OpenAI's protocol; NULL: none was asked yet; in req.mem */
+    struct interpreter *interpreter;
+    bool translated; /* the present one is at such an endpoint */
+    bool told;       /* its reply is complete, as the client has it */
+    bool no_thinking; /* spliced: an Anthropic endpoint refused a turn without thinking before it */
 };
 
 /* The attempts that failed. */

@@ -26,10 +26,11 @@ enum openai_made {
     OPENAI_NO_ROOM      /* over the ceiling of out or of the arena, or out of memory */
 };
 
-/* Translates the body. out: appended to; the caller's ceiling should be three times the body's
- * size and 64 KiB. ctx is filled for all results; it lives in mem and in the body. *fault: with
- * FAULTY and SERVER_TOOL what to tell the client, in mem. Of the body's size bytes at most a
- * quarter is taken from mem, besides what is decoded for ctx. */
+/* Translates the body. out: appended to; three times the body's size and 64 KiB are always enough
+ * of what is no tool call with megabytes of escapes. mem: ctx lives there and in the body; usual
+ * requests need some percent of the body's size, one of small tool calls only eight times its
+ * size. ctx is complete with MADE; its model, stream, thinking and hash are set always. *fault:
+ * with FAULTY and SERVER_TOOL what to tell the client, in mem; else NULL. */
 enum openai_made openai_request(struct str body, const struct openai_options *o, struct arena *mem,
                                 struct buf *out, struct dialect_context *ctx,
                                 const char **fault) MUST_CHECK;

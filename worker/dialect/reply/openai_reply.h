@@ -38,7 +38,7 @@ enum { OPENAI_FAULT_BODY = 65536, OPENAI_FAULT_MESSAGE = 2048 };
 struct openai_failure {
     enum openai_fault fault;
     struct str body;    /* at most OPENAI_FAULT_BODY bytes as the maker sent them */
-    struct str message; /* for people, UTF-8, at most OPENAI_FAULT_MESSAGE bytes; not masked */
+    struct str message; /* for people, UTF-8, at most OPENAI_FAULT_MESSAGE bytes */
 };
 
 struct openai_reply;
@@ -48,6 +48,9 @@ struct openai_reply;
  * coming or going. NULL: the arena is full. */
 struct openai_reply *openai_reply_new(struct arena *mem, const struct dialect_context *ctx,
                                       uint64_t seed, size_t max_bytes) MUST_CHECK;
+
+/* The endpoint's key, borrowed, which is masked in messages; empty: none. */
+void openai_reply_secret(struct openai_reply *r, struct str key);
 
 /* Frees the buffers; not the struct, which is the arena's. NULL: nothing is done. */
 void openai_reply_free(struct openai_reply *r);
@@ -64,8 +67,7 @@ enum openai_fed openai_reply_feed(struct openai_reply *r, const char *p, size_t 
                                   struct buf *out) MUST_CHECK;
 
 /* The body has ended; complete: without a fault of transport. Never MORE. */
-enum openai_fed openai_reply_end(struct openai_reply *r, bool complete,
-                                 struct buf *out) MUST_CHECK;
+enum openai_fed openai_reply_end(struct openai_reply *r, bool complete, struct buf *out) MUST_CHECK;
 
 /* Two seconds without a byte went by since openai_reply_finishing became true. */
 enum openai_fed openai_reply_quiet(struct openai_reply *r, struct buf *out) MUST_CHECK;

@@ -27,8 +27,8 @@ void model_list_begin(struct model_list *l, struct buf *out)
 
 void model_list_add(struct model_list *l, struct str id, uint64_t created)
 {
-    l->ok = l->ok && (l->n == 0 || buf_str(l->out, STR(","))) &&
-            model_list_one(l->out, id, created);
+    l->ok =
+        l->ok && (l->n == 0 || buf_str(l->out, STR(","))) && model_list_one(l->out, id, created);
     if (l->n++ == 0)
         l->first = id;
     l->last = id;

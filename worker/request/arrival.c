@@ -224,8 +224,8 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     struct str asked = hit->raw;
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
-    const char *other =
-        r->conf->model_override ? r->conf->model_override : conf_map_find(&r->conf->model_map, asked);
+    const char *other = r->conf->model_override ? r->conf->model_override
+                                                : conf_map_find(&r->conf->model_map, asked);
     struct str model = other ? str_c(other) : asked;
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {

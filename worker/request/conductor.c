@@ -139,7 +139,8 @@ void conductor_client_gone(struct req *r)
     let_go(r);
 }
 
-void conductor_client_lost(struct req *r)
+/* A write returned CLIENT_GONE: ends r, and closes the connection (client_ops.lost). */
+static void client_lost(struct req *r)
 {
     struct client *c = r->c;
     conductor_client_gone(r);
@@ -160,7 +161,7 @@ static bool settle(struct req *r, enum relay_result res)
         finish_cut(r, res == RELAY_CUT_HARD);
         break;
     case RELAY_GONE:
-        conductor_client_lost(r);
+        client_lost(r);
         break;
     }
     return false;
@@ -171,7 +172,7 @@ static bool settle(struct req *r, enum relay_result res)
 static void settle_own(struct req *r, enum client_room room)
 {
     if (room == CLIENT_GONE)
-        conductor_client_lost(r);
+        client_lost(r);
     else
         finish(r, true);
 }
@@ -550,7 +551,7 @@ bool conductor_write_continue(struct req *r)
     struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
     bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
     if (!there)
-        conductor_client_lost(r);
+        client_lost(r);
     return there;
 }
 

@@ -42,10 +42,6 @@ void conductor_answer_error_with(struct req *r, unsigned status, const char *mes
 /* The client has closed the connection: the request ends at once. */
 void conductor_client_gone(struct req *r);
 
-/* A write to the client outside of the conductor returned CLIENT_GONE: ends r, and closes the
- * connection (client_ops.lost). */
-void conductor_client_lost(struct req *r);
-
 /* The bytes that waited for the client were written: reads the endpoint's reply again. */
 void conductor_client_room(struct req *r);
 

@@ -33,7 +33,8 @@ struct interpreter {
     uint32_t endpoint; /* of `learnt`: id_hash; 0: none yet */
     struct str model;  /* of `learnt`: as it is sent; the caller's memory */
     unsigned changes;  /* learnt in this request at `endpoint` */
-    const char *fault; /* why the request cannot be sent to such an endpoint, in mem; NULL: it can */
+    const char
+        *fault; /* why the request cannot be sent to such an endpoint, in mem; NULL: it can */
     struct openai_reply *reply; /* NULL: none is being translated */
     bool alien_coding;          /* the reply has a content-encoding, which nobody asked for */
 };

@@ -38,9 +38,7 @@ static bool credentials(struct buf *b, const struct conf_endpoint *e)
     enum conf_auth how = e->auth;
     if (how == AUTH_AUTO) {
         bool anthropic = str_ends(str_c(e->host), STR(".anthropic.com"));
-        how = e->protocol == PROTOCOL_OPENAI ? AUTH_BEARER
-              : anthropic                    ? AUTH_X_API_KEY
-                                             : AUTH_BOTH;
+        how = e->protocol == PROTOCOL_OPENAI ? AUTH_BEARER : anthropic ? AUTH_X_API_KEY : AUTH_BOTH;
     }
     bool ok = true;
     if (how == AUTH_X_API_KEY || how == AUTH_BOTH)
@@ -118,8 +116,7 @@ bool forward_to_openai(struct buf *b, const struct forward_request *r,
     const char *query = strchr(e->base_url, '?');
     bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) &&
               buf_str(b, str_c(e->base_path)) && buf_str(b, path) && buf_str(b, str_c(query)) &&
-              buf_str(b, STR(" HTTP/1.1\r\n")) &&
-              put_line(b, STR("host"), str_c(e->host_header));
+              buf_str(b, STR(" HTTP/1.1\r\n")) && put_line(b, STR("host"), str_c(e->host_header));
     struct str type = STR("content-type"), accept = STR("accept");
     bool accepts = replaced(e, accept);
     for (size_t i = 0; ok && i < r->nf; i++) {

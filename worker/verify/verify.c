@@ -309,7 +309,8 @@ static bool put_body(const struct verify *v, struct buf *b, struct str model)
 {
     return buf_str(b, STR("{\"model\":\"")) && json_escape(model, b) &&
            buf_printf(b, "\",\"max_tokens\":%d,", translated(v) ? THINKER_TOKENS : 64) &&
-           buf_str(b, STR("\"messages\":[{\"role\":\"user\",\"content\":\"Reply with these six characters and nothing else: ")) &&
+           buf_str(b, STR("\"messages\":[{\"role\":\"user\",\"content\":\"Reply with these six "
+                          "characters and nothing else: ")) &&
            buf_add(b, v->code, CODE_LEN) && buf_str(b, STR("\"}]}"));
 }
 

@@ -119,10 +119,10 @@ struct req_in {
     struct str side_path;
     struct str side_form; /* its form (side_path_form), once it is needed; in req.mem */
     bool http10;
-    bool keep;       /* the connection may carry another request */
-    bool repeatable; /* retry_repeatable */
-    bool stream;     /* an event stream is asked for */
-    bool json;       /* the body is a JSON object, as far as it was read */
+    bool keep;         /* the connection may carry another request */
+    bool repeatable;   /* retry_repeatable */
+    bool stream;       /* an event stream is asked for */
+    bool json;         /* the body is a JSON object, as far as it was read */
     bool lists_models; /* GET /v1/models, for an endpoint that speaks OpenAI's protocol */
     /* looked for while an endpoint speaks OpenAI's protocol */
     enum server_tools server_tools;
@@ -192,8 +192,8 @@ struct req_attempt {
     struct buf spliced;    /* the body for an Anthropic endpoint, if it is not the client's own */
     /* of endpoints that speak OpenAI's protocol; NULL: none was asked yet; in req.mem */
     struct interpreter *interpreter;
-    bool translated; /* the present one is at such an endpoint */
-    bool told;       /* its reply is complete, as the client has it */
+    bool translated;  /* the present one is at such an endpoint */
+    bool told;        /* its reply is complete, as the client has it */
     bool no_thinking; /* spliced: an Anthropic endpoint refused a turn without thinking before it */
 };
 

@@ -24,7 +24,7 @@
 
 #include <cmocka.h>
 
-enum { LINE = 65536, LIST = 8, SPLIT_ALL = 4096, MOST = 64 << 20, REPLY_MOST = 12 << 20 };
+enum { LINE = 65536, LIST = 8, SPLIT_ALL = 2048, MOST = 64 << 20, REPLY_MOST = 12 << 20 };
 
 static const char folder[] = "tests/unit/data/dialect/reply";
 
@@ -233,8 +233,13 @@ static const char *repeat(struct buf *to, const char *s)
     size_t n = strtoul(s + 2, &star, 10);
     const char *end = strchr(star, '}');
     char *inner = strndup(star + 1, (size_t)(end - star - 1));
+    struct buf once;
+    buf_init(&once, LINE);
+    raw(&once, inner);
+    assert_true(buf_reserve(to, n * once.len));
     for (size_t i = 0; i < n; i++)
-        raw(to, inner);
+        assert_true(buf_str(to, buf_view(&once)));
+    buf_free(&once);
     free(inner);
     return end;
 }
@@ -359,7 +364,8 @@ static const char full[] =
     "data: {\"choices\":[{\"delta\":{\"reasoning\":\"So\"}}]}\n\n"
     "data: {\"choices\":[{\"delta\":{\"content\":\"Hi \\\"you\\\"\"}}]}\n\n"
     "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\",\"function\":"
-    "{\"name\":\"Read\",\"arguments\":\"{\\\"a\\\": 1.0}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n"
+    "{\"name\":\"Read\",\"arguments\":\"{\\\"a\\\": "
+    "1.0}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n"
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}\n\n"
     "data: [DONE]\n\n";
 
@@ -416,13 +422,14 @@ static void test_bytes(void **state)
     text = bytes_of(&ctx, full);
     memset(strstr(text, "msg_") + 4, 'x', 24);
     assert_string_equal(
-        text, "{\"id\":\"msg_xxxxxxxxxxxxxxxxxxxxxxxx\",\"type\":\"message\",\"role\":\"assistant\","
-              "\"model\":\"claude-\\\"x\\\"\",\"content\":[{\"type\":\"thinking\",\"thinking\":"
-              "\"So\",\"signature\":\"qcc1.010203ff.r\"},{\"type\":\"text\",\"text\":\"Hi "
-              "\\\"you\\\"\"},{\"type\":\"tool_use\",\"id\":\"call_1\",\"name\":\"Read\",\"input\":"
-              "{\"a\": 1.0}}],\"stop_reason\":\"tool_use\",\"stop_sequence\":null,\"usage\":{"
-              "\"input_tokens\":9,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,"
-              "\"output_tokens\":4}}");
+        text,
+        "{\"id\":\"msg_xxxxxxxxxxxxxxxxxxxxxxxx\",\"type\":\"message\",\"role\":\"assistant\","
+        "\"model\":\"claude-\\\"x\\\"\",\"content\":[{\"type\":\"thinking\",\"thinking\":"
+        "\"So\",\"signature\":\"qcc1.010203ff.r\"},{\"type\":\"text\",\"text\":\"Hi "
+        "\\\"you\\\"\"},{\"type\":\"tool_use\",\"id\":\"call_1\",\"name\":\"Read\",\"input\":"
+        "{\"a\": 1.0}}],\"stop_reason\":\"tool_use\",\"stop_sequence\":null,\"usage\":{"
+        "\"input_tokens\":9,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,"
+        "\"output_tokens\":4}}");
     free(text);
 }
 

@@ -2,7 +2,9 @@
 
 #include "worker/json/json_find.h"
 
-enum { NUMBERS = 12, NEAR = 48 /* bytes between words and their number */ };
+/* Numbers that are read; bytes between words and their number; the shortest context of any model:
+ * smaller numbers are codes. */
+enum { NUMBERS = 12, NEAR = 48, LEAST = 512 };
 
 /* Words that say so, in messages of: OpenAI, Azure, DeepSeek, vLLM, Mistral, OpenRouter; many;
  * SGLang; Kimi; DashScope; GLM and others; llama.cpp; vLLM; Gemini; relays of Anthropic. */
@@ -114,7 +116,7 @@ static void read_numbers(struct str s, struct prompt_length *l)
         n += v[n] > 1;
     for (size_t i = 0; !maximum && i < COUNT_OF(before_maximum); i++)
         maximum = number_behind(s, before_maximum[i]);
-    if (!maximum && n == 2)
+    if (!maximum && n == 2 && v[0] >= LEAST && v[1] >= LEAST)
         maximum = v[0] < v[1] ? v[0] : v[1];
     uint64_t tokens = 0;
     for (size_t i = 0; i < n; i++)

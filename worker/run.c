@@ -114,16 +114,18 @@ static void assemble(struct worker *w)
     w->operators = admin_service(&w->admin);
 }
 
+/* A signal from the terminal reaches the whole process group; the supervisor handles it and sends
+ * DRAIN. */
+static void ignore_signals(void)
+{
+    static const int all[] = {SIGPIPE, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTERM};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        signal(all[i], SIG_IGN);
+}
+
 int worker_run(int fd, unsigned slot)
 {
-    signal(SIGPIPE, SIG_IGN);
-    /* A signal from the terminal reaches the whole process group; the supervisor handles it and
-     * sends DRAIN. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
+    ignore_signals();
     uint64_t files = fd_raise_limit();
     /* Request bodies of some 100 KB are allocated and freed all the time: their memory is reused
      * without a system call. worker_trim() returns what stays unused. */

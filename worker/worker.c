@@ -118,6 +118,7 @@ bool worker_configure(struct worker *w, struct conf *c, struct err *e)
     struct conf *old = w->conf;
     w->conf = w->req.conf = conf_ref(c);
     conf_unref(old);
+    interpreter_env_free(&w->interpreters);
     limit_conns(w);
     binding_replica_configure(&w->binding, w->conf);
     loan_after_conf(&w->loans);

@@ -13,6 +13,7 @@
 #include "worker/shared/demand.h"
 #include "worker/shared/feed.h"
 #include "worker/shared/rankings.h"
+#include "worker/translate/interpreter.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
@@ -39,6 +40,7 @@ struct worker {
     struct counters counters;
     struct recent_ring recent_ring;
     struct feed feed; /* of records, to the recorder */
+    struct interpreter_env interpreters;
     struct dialer *dialer;
     struct exchange_env exchange_env;
     struct req_env req;

@@ -112,6 +112,7 @@ struct ep {
 struct replica {
     struct ep **eps; /* in the order of the configuration file */
     size_t n;
+    size_t nopenai; /* endpoints that speak OpenAI's protocol */
     /* endpoints that a reload took out while requests used them: one that comes back goes on with
      * its open requests and places; holds a reference to each */
     struct ep_live *departed;

@@ -1,6 +1,7 @@
 #include "worker/request/req.h"
 
 #include "common/base/slab.h"
+#include "common/conf/conf_models.h"
 #include "worker/request/access_line.h"
 #include "worker/request/candidates.h"
 #include "worker/intake/auth.h"
@@ -389,14 +390,6 @@ void req_body_timeout(struct req *r)
 
 /* ---- contents of the body */
 
-static const char *mapped(const struct conf_map *m, struct str name)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
-            return m->v[i].to;
-    return NULL;
-}
-
 /* Sets the model that endpoints are asked for: forced, mapped, or as the client wrote it. */
 static void learn_model(struct req *r, const struct json_hit *hit)
 {
@@ -407,16 +400,14 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     struct str asked = hit->raw;
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
-    const char *other =
-        r->conf->model_override ? r->conf->model_override : mapped(&r->conf->model_map, asked);
-    struct str model = other ? str_c(other) : asked;
+    struct str model = conf_model_asked(r->conf, asked);
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
         r->has_model = true;
         r->model = str_make(copy, model.n);
         r->model_key = cell_name_of(r->model);
         r->model_raw = hit->raw;
-        r->model_changed = other != NULL;
+        r->model_changed = model.p != asked.p;
     }
     buf_free(&plain);
 }

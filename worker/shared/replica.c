@@ -1,6 +1,7 @@
 #include "worker/shared/replica.h"
 
 #include "common/base/mem.h"
+#include "common/conf/conf_models.h"
 #include "worker/net/tls.h"
 
 #include <stdlib.h>
@@ -263,10 +264,7 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
 
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model)
 {
-    for (size_t i = 0; i < ce->map.n; i++)
-        if (str_eq(str_c(ce->map.v[i].from), model))
-            return ce->map.v[i].to;
-    return NULL;
+    return conf_map_find(&ce->map, model);
 }
 
 void ep_ttfb(struct ep_live *e, double seconds)

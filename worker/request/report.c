@@ -237,7 +237,7 @@ void report_success(struct req *r, enum outcome_part part)
         report_items(r);
     if (r->message)
         tell_unserved(r, true);
-    bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
+    bool named = r->has_model && !r->side && r->model.n <= IPC_MODEL_MAX;
     struct cell_judges cells = candidates_cells(r, r->ep);
     bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported) ||
                   cell_judges_success_due(&cells) || r->asked_for;
@@ -247,7 +247,7 @@ void report_success(struct req *r, enum outcome_part part)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
-    if (named)
+    if (named && r->api == API_MESSAGES) /* verifications may ask for it */
         o.model = r->model;
     live->ok_reported = true;
     cell_judges_reported(&cells, true);

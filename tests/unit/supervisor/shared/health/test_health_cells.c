@@ -9,6 +9,7 @@ static void of_model(struct world *w, unsigned slot, const char *model, enum out
                             .fault = cls == OUTCOME_OK ? FAULT_NONE : FAULT_ENDPOINT,
                             .scope = cls == OUTCOME_OK ? SCOPE_NONE : SCOPE_MODEL,
                             .sent = str_c(model),
+                            .model = cls == OUTCOME_OK ? str_c(model) : STR(""),
                             .retry_after_ms = cls == OUTCOME_RATE_LIMIT ? 39000 : -1,
                             .began_ms = w->now,
                             .left = true,

@@ -10,8 +10,7 @@ const char *conf_map_find(const struct conf_map *m, struct str name)
 
 struct str conf_model_asked(const struct conf *c, struct str asked)
 {
-    const char *other =
-        c->model_override ? c->model_override : conf_map_find(&c->model_map, asked);
+    const char *other = c->model_override ? c->model_override : conf_map_find(&c->model_map, asked);
     return other ? str_c(other) : asked;
 }
 

@@ -145,8 +145,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
         doc_map(d, 2);
         doc_text(d, "endpoint");
         put_endpoint(env, d, whole ? skip.endpoint : 0);
-        doc_kv_text(d, "reason",
-                    whole ? reason_of(env, &skip, model, text) : NULL);
+        doc_kv_text(d, "reason", whole ? reason_of(env, &skip, model, text) : NULL);
     }
     doc_kv_int(d, "others", x->others);
 }

@@ -210,8 +210,8 @@ static void put_all(const struct operate_env *env, struct str asked, struct str 
     doc_text(d, "endpoints");
     doc_array(d, (uint32_t)n);
     for (size_t i = 0; i < n; i++)
-        put_chance(env, i, &eps[i], &chances[i], (enum sel_skip)why[i],
-                   share_of(strategy, &eps[i]), would(&r, why[i]) ? (all ? all : 1) : 0, d);
+        put_chance(env, i, &eps[i], &chances[i], (enum sel_skip)why[i], share_of(strategy, &eps[i]),
+                   would(&r, why[i]) ? (all ? all : 1) : 0, d);
     mem_free(eps);
     mem_free(chances);
     mem_free(why);

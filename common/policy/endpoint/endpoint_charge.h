@@ -31,8 +31,8 @@ struct ep_conf {
     struct cooldown_conf cooldown;
     struct failq_conf failq;
     int64_t degraded_for_ms;
-    bool verifies;    /* probe: conversational, and the endpoint has a key: cells are verified */
-    bool probe_set;   /* a verification of the endpoint asks for a model of the configuration first */
+    bool verifies;  /* probe: conversational, and the endpoint has a key: cells are verified */
+    bool probe_set; /* a verification of the endpoint asks for a model of the configuration first */
     int64_t block_ms; /* how long what an endpoint lacks is not asked for again */
 };
 

@@ -190,7 +190,8 @@ static void all_well(struct ep_state *s, const struct ep_conf *c, const struct e
     ep_clear(s, c, EP_HEALTHY, why, now_ms, ch);
     if (s->disabled == EP_BY_AUTH)
         ep_set_disabled(s, EP_ENABLED, why, ch);
-    struct cell *cell = r && r->sent.n ? cells_served(&s->cells, r->sent, true, &unproven, now_ms) : NULL;
+    struct cell *cell =
+        r && r->sent.n ? cells_served(&s->cells, r->sent, true, &unproven, now_ms) : NULL;
     if (cell) {
         cell->served_ms = now_ms;
         cell_clear(cell, why, now_ms, ch);

@@ -13,7 +13,7 @@ static const char *model_of(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--model") == 0 && argv[2][0])
         return argv[2];
     return argc == 2 && str_starts(str_c(argv[1]), STR("--model=")) && argv[1][8] ? argv[1] + 8
-                                                                                 : NULL;
+                                                                                  : NULL;
 }
 
 /* "claude-opus-4-8: relay-a gets it", or how many may, or why nobody does. */
@@ -79,7 +79,7 @@ static void put_why(struct table *t, const json_t *e)
 int cmd_choice(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
-        {"ENDPOINT", false, true, 0}, {"STATE", false, false, 2}, {"GETS IT", true, false, 0},
+        {"ENDPOINT", false, true, 0},    {"STATE", false, false, 2}, {"GETS IT", true, false, 0},
         {"MODEL THERE", false, true, 3}, {"FAMILY", false, true, 1}, {"WHY NOT", false, true, 0},
     };
     const char *model = model_of(argc, argv);

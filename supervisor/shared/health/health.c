@@ -219,12 +219,16 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     health_changed(h, e, &ch, reason, now_ms);
     if (!counts)
         return true;
-    if (!alone)
-        health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
+    if (alone) {
+        log_info("endpoint %s: a verification ended with its model alone: %s, sent \"" STR_FMT "\"",
+                 e->name, reason, STR_ARG(m->sent));
+        return true;
+    }
+    health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
-        log_info("endpoint %s: verification %u %s: %s, scope %s, sent \"" STR_FMT "\"", e->name,
-                 e->state.failq.verifications, alone ? "ended with its model alone" : "failed",
-                 reason, scope_name((enum scope)m->scope), STR_ARG(m->sent));
+        log_info("endpoint %s: verification %u failed: %s, scope %s, sent \"" STR_FMT "\"", e->name,
+                 e->state.failq.verifications, reason, scope_name((enum scope)m->scope),
+                 STR_ARG(m->sent));
     return true;
 }
 

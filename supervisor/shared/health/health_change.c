@@ -36,9 +36,9 @@ static uint64_t cells_out(const struct health *h, const struct health_endpoint *
         char room[MODEL_NAME_MAX];
         if (there)
             model = str_c(there);
-        bool is = is_out(cells_find(of, cells_family(&names, model, room)), now_ms) ||
-                  (cells_unproven(&names, model) &&
-                   is_out(cells_find(of, STR(CELL_OTHER)), now_ms));
+        bool is =
+            is_out(cells_find(of, cells_family(&names, model, room)), now_ms) ||
+            (cells_unproven(&names, model) && is_out(cells_find(of, STR(CELL_OTHER)), now_ms));
         out |= (uint64_t)is << place;
     }
     return out;

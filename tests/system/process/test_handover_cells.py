@@ -58,10 +58,9 @@ def test_a_mark_that_ends_meanwhile_stays_away(house, sites, tmp_path):
     """The new one has the marks of the moment at which it was started: what an operator ends since then is not back."""
     a, b = sites("ab")
     q = house([a, b])
-    a.how = error(404, "not_found_error", "model: claude-opus-4-8")
     for model in ("claude-opus-4-8", "claude-opus-4-7"):
         a.how = error(404, "not_found_error", "model: " + model)
-        assert talk(q, "a", model=model) == (200, "b")
+        assert talk(q, model, model=model) == (200, "b")
     until(lambda: len(state_of(q, "a")["marks"]) == 2, "the marks")
     a.how = answer
     new = taking(q)

@@ -1,8 +1,5 @@
 #include "common/policy/shared/shared_group.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 /* A success here so shortly before says more than another host's broken connection. */
 enum { SERVED_MS = 10000 };
 
@@ -18,61 +15,99 @@ static const char *const breakers[] = {
     [SHARED_CLOSED] = "closed", [SHARED_OPEN] = "open", [SHARED_HALF] = "half"};
 static const char *const hows[] = {[SHARED_SAID] = "said", [SHARED_SEEN] = "seen"};
 
-void shared_group_name(const struct shared_group *g, char out[static SHARED_NAME_MAX + 1])
+/* ---- writing. No value is longer than its room: each part has a bound. */
+
+static char *put_text(char *out, const char *s)
 {
-    if (g->of)
-        snprintf(out, SHARED_NAME_MAX + 1, "%c:%016" PRIx64, letters[g->kind], g->of);
-    else
-        snprintf(out, SHARED_NAME_MAX + 1, "%c", letters[g->kind]);
+    size_t n = strlen(s);
+    memcpy(out, s, n + 1);
+    return out + n;
+}
+
+static char *put_number(char *out, int64_t v)
+{
+    char digits[20];
+    size_t n = 0;
+    uint64_t left = v > 0 ? (uint64_t)v : 0;
+    do
+        digits[n++] = (char)('0' + left % 10);
+    while (left /= 10);
+    while (n)
+        *out++ = digits[--n];
+    *out = '\0';
+    return out;
+}
+
+/* A blank, and the number. */
+static char *put_next(char *out, int64_t v)
+{
+    return put_number(put_text(out, " "), v);
 }
 
 /* Copies what a value may hold: control characters become '?'. */
-static void plain(char *out, const char *s)
+static char *put_plain(char *out, const char *s)
 {
     for (; *s; s++)
         *out++ = (unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s;
     *out = '\0';
+    return out;
+}
+
+void shared_group_name(const struct shared_group *g, char out[static SHARED_NAME_MAX + 1])
+{
+    *out++ = letters[g->kind];
+    if (g->of)
+        *out++ = ':';
+    for (int shift = 60; g->of && shift >= 0; shift -= 4)
+        *out++ = "0123456789abcdef"[g->of >> shift & 15];
+    *out = '\0';
+}
+
+static void queue_value(const struct shared_group *g, char *out)
+{
+    if (!g->queue.in) {
+        put_text(out, "out");
+        return;
+    }
+    out = put_next(put_text(out, "in"), g->queue.since_ms);
+    out = put_next(out, g->queue.next_ms);
+    out = put_text(put_next(out, g->queue.verifications), " ");
+    out = put_text(put_text(out, hows[g->how]), " ");
+    put_plain(out, g->queue.reason);
 }
 
 void shared_group_value(const struct shared_group *g, char out[static SHARED_VALUE_MAX + 1])
 {
-    const size_t size = SHARED_VALUE_MAX + 1;
-    char text[MODEL_NAME_MAX + SHARED_REASON_MAX + 1] = "";
-    out[0] = '\0';
+    char *end = out;
+    *end = '\0';
     switch (g->kind) {
     case SHARED_WORD:
-        snprintf(out, size, "%s", words[g->word]);
+        put_text(out, words[g->word]);
         break;
     case SHARED_KEY:
+        end = put_text(end, g->key.refused ? "refused" : "ok");
         if (g->key.refused)
-            snprintf(out, size, "refused %u %" PRId64, g->key.status, g->key.wall_ms);
-        else
-            snprintf(out, size, "ok");
+            put_next(put_next(end, g->key.status), g->key.wall_ms);
         break;
     case SHARED_BREAKER:
-        if (g->breaker.state == SHARED_CLOSED)
-            snprintf(out, size, "closed");
-        else
-            snprintf(out, size, "%s %" PRId64 " %" PRId64 " %s", breakers[g->breaker.state],
-                     g->breaker.since_ms, g->breaker.open_ms, hows[g->how]);
+        end = put_text(end, breakers[g->breaker.state]);
+        if (g->breaker.state != SHARED_CLOSED) {
+            end = put_next(put_next(end, g->breaker.since_ms), g->breaker.open_ms);
+            put_text(put_text(end, " "), hows[g->how]);
+        }
         break;
     case SHARED_QUEUE:
-        plain(text, g->queue.reason);
-        if (g->queue.in)
-            snprintf(out, size, "in %" PRId64 " %" PRId64 " %u %s %s", g->queue.since_ms,
-                     g->queue.next_ms, g->queue.verifications, hows[g->how], text);
-        else
-            snprintf(out, size, "out");
+        queue_value(g, out);
         break;
     case SHARED_COOLDOWN:
-        snprintf(out, size, "%" PRId64 " %" PRId64 " %u", g->cooldown.own_ms, g->cooldown.untold_ms,
-                 g->cooldown.count);
+        end = put_next(put_number(end, g->cooldown.own_ms), g->cooldown.untold_ms);
+        put_next(end, g->cooldown.count);
         break;
     case SHARED_MARK:
-        snprintf(out, size, "%" PRId64, g->until_ms);
+        put_number(out, g->until_ms);
         break;
     case SHARED_SERVED:
-        plain(out, g->model);
+        put_plain(out, g->model);
         break;
     case SHARED_RESET:
     case SHARED__COUNT:

@@ -155,7 +155,7 @@ def test_an_engine_that_lost_all_is_filled_again(host, plays, asks, engine):
 
     until(lambda: stored() == 20, "all bindings in the engine")
     engine.ask("FLUSHALL")
-    until(lambda: stored() == 20, "all bindings in the engine again", timeout=3)
+    until(lambda: stored() == 20, "all bindings in the engine again")
     assert bound(a) == bound(b) == 20
 
 

@@ -44,8 +44,8 @@ CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
 LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
 CF_recorder   := $(CF_common) $(shell $(PKG) --cflags sqlite3 libseccomp 2>/dev/null)
 LL_recorder   := $(LL_common) $(shell $(PKG) --libs sqlite3 libseccomp 2>/dev/null) -lm
-CF_link       := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags openssl 2>/dev/null)
-LL_link       := $(LL_common) $(shell $(PKG) --libs hiredis openssl 2>/dev/null) -lev -lm
+CF_link       := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags openssl libseccomp 2>/dev/null)
+LL_link       := $(LL_common) $(shell $(PKG) --libs hiredis openssl libseccomp 2>/dev/null) -lev -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp 2>/dev/null)
 # libcurl is loaded when it is needed (worker/net/dial_curl.h)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp 2>/dev/null) -lev -lm -ldl

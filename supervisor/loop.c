@@ -194,6 +194,7 @@ static void go(void *arg)
     struct err e;
     store_allow(&s->state, true);
     supervisor_use_cluster(s);
+    s->join_until_ms = 0; /* no moment without a supervisor that serves */
     for (size_t i = 0; i < s->slots.n; i++)
         slot_send_start(s->slots.v[i]);
     control_start(&s->control);
@@ -342,6 +343,19 @@ static void follow_plan(struct supervisor *s)
     ev_timer_start(s->loop, &s->later);
 }
 
+/* The workers may accept once the states of the other hosts are there, or the engine has had its
+ * time. */
+static void mind_join(struct supervisor *s)
+{
+    bool waits =
+        s->peers.on && s->peers.state == LINK_CONNECTING && clock_boot_ms() < s->join_until_ms;
+    if (!s->join_until_ms || waits)
+        return;
+    s->join_until_ms = 0;
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_send_start(s->slots.v[i]);
+}
+
 /* Runs health for the time and the reports of this turn. The timer is of CLOCK_MONOTONIC: after a
  * suspension the tick, a second later at most, comes before it. */
 static void mind_health(struct supervisor *s)
@@ -353,6 +367,9 @@ static void mind_health(struct supervisor *s)
     if (marks < next)
         next = marks;
     peers_turn(&s->peers, now);
+    mind_join(s);
+    if (s->join_until_ms && s->join_until_ms < next)
+        next = s->join_until_ms;
     int64_t peers = peers_next(&s->peers);
     if (peers < next)
         next = peers;
@@ -455,7 +472,14 @@ static void link_started(void *arg)
 static bool link_frame(void *arg, struct ipc_frame *f, struct err *e)
 {
     struct supervisor *s = arg;
-    return peers_on_frame(&s->peers, f, e);
+    if (!peers_on_frame(&s->peers, f, e))
+        return false;
+    if (s->peers.anew) {
+        s->peers.anew = false;
+        memcpy(s->host, s->peers.host, sizeof s->host);
+        link_slot_want(&s->link, true, true);
+    }
+    return true;
 }
 
 static void link_ended(void *arg)

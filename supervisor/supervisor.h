@@ -69,7 +69,9 @@ struct supervisor {
     struct slots slots;
     struct recorder recorder;
     struct peers peers;
-    struct link_slot link;     /* the process that the peers speak through */
+    struct link_slot link; /* the process that the peers speak through */
+    int64_t join_until_ms; /* START waits for the states of other hosts until then, CLOCK_BOOTTIME;
+                              0: it does not */
     char host[STORE_HOST + 1]; /* id of this host in its cluster; "": not read yet */
     bool serving;              /* the start is complete: all workers were ready once */
     int exit_code;

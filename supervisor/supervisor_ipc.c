@@ -36,7 +36,7 @@ void supervisor_feed(void *arg, struct slot *slot)
     struct supervisor *s = arg;
     if (!slot_send_bindings(slot, &s->bindings))
         return;
-    if (!predecessor_holding(&s->predecessor))
+    if (!predecessor_holding(&s->predecessor) && !s->join_until_ms)
         slot_send_start(slot);
     if (slot->acked && slot_active(slot))
         slot_serves(slot, slot->acked);

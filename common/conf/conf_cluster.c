@@ -10,7 +10,7 @@
 
 struct cluster_check {
     struct conf *c;
-    conf_check_fn *fault;
+    conf_cluster_fn *fault;
     void *arg;
     bool failed;
 };
@@ -115,7 +115,7 @@ static void check_engine(struct cluster_check *k)
                       "is not used: url is not rediss://");
 }
 
-bool conf_cluster_check(struct conf *c, conf_check_fn *fault, void *arg)
+bool conf_cluster_check(struct conf *c, conf_cluster_fn *fault, void *arg)
 {
     struct cluster_check k = {.c = c, .fault = fault, .arg = arg};
     check_word(&k, "cluster.prefix", c->cluster.prefix, 32);

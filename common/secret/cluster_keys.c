@@ -57,14 +57,3 @@ void cluster_keys_endpoint(const struct cluster_keys *k, struct str base_url, st
     mac(k->endpoint, HASH, part, COUNT_OF(part), out);
     memcpy(cid, out, 8);
 }
-
-uint64_t cluster_keys_thing(const struct cluster_keys *k, struct str what, struct str name)
-{
-    const struct str part[] = {what, STR("|"), name};
-    uint8_t out[HASH];
-    uint64_t v = 0;
-    mac(k->endpoint, HASH, part, COUNT_OF(part), out);
-    for (size_t i = 0; i < 8; i++)
-        v = v << 8 | out[i];
-    return v ? v : 1;
-}

@@ -8,7 +8,7 @@
 #include "common/base/str.h"
 
 struct cluster_keys {
-    uint8_t endpoint[32];     /* for endpoints, families, marks */
+    uint8_t endpoint[32];     /* for endpoints */
     uint8_t conversation[32]; /* in place of the secret of state_dir */
     char print[33];           /* of the secret, in hex: hosts with another are refused */
 };
@@ -22,8 +22,5 @@ void cluster_keys_wipe(struct cluster_keys *k);
 /* The id of an endpoint: the first 8 bytes of HMAC-SHA256 of "BASE_URL|API_KEY". */
 void cluster_keys_endpoint(const struct cluster_keys *k, struct str base_url, struct str api_key,
                            char cid[static 8]);
-
-/* The id of a family or a mark: the first 8 bytes of HMAC-SHA256 of "WHAT|NAME"; never 0. */
-uint64_t cluster_keys_thing(const struct cluster_keys *k, struct str what, struct str name);
 
 #endif

@@ -23,8 +23,10 @@ static bool on_found(void *arg, const redisReply *r, int64_t sent_ms, struct err
         if (str_eq(reply_str(fields->element[i]), STR("n")) &&
             !reply_u64(fields->element[i + 1], &n))
             n = 0;
-    s->resync = s->gap ? SHARED_RESYNC_GAP
-                       : shared_log_resume(&s->at, str_c(s->joined_epoch), n, s->joined_n);
+    s->resync = shared_log_resume(&s->at, str_c(s->joined_epoch), n, s->joined_n);
+    /* other data are more than a gap: what they lack is put back */
+    if (s->resync == SHARED_RESYNC_NONE && s->gap)
+        s->resync = SHARED_RESYNC_GAP;
     if (s->resync != SHARED_RESYNC_NONE &&
         !shared_log_begin(&s->at, str_c(s->joined_epoch), str_c(s->joined_entry), s->joined_n))
         return err_set(e, "it named an epoch or an entry that is none");

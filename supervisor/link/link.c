@@ -2,9 +2,12 @@
 
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "supervisor/link/link_confine.h"
 #include "supervisor/link/session.h"
 
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 /* An answer of the largest size for each endpoint may wait for the supervisor. */
@@ -72,12 +75,22 @@ static void bound_memory(void)
 #endif
 }
 
+static void confine(void)
+{
+    const char *want = getenv("QCC_SANDBOX");
+    struct err e;
+    bool off = want && strcmp(want, "off") == 0;
+    if (off || !link_confine(&e))
+        log_warn("the link runs without a sandbox: %s", off ? "QCC_SANDBOX=off" : e.msg);
+}
+
 int link_run(int channel)
 {
     static struct link l; /* too large for a stack */
     log_init("link");
     signal(SIGPIPE, SIG_IGN);
     bound_memory();
+    confine();
     l.loop = ev_default_loop(EVFLAG_AUTO);
     if (!l.loop || !fd_nonblock(channel) || !fd_cloexec(channel, true))
         return WORKER_EXIT_CANNOT_START;

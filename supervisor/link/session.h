@@ -96,7 +96,7 @@ struct session {
     bool placed; /* `at` is where this process has read */
     bool gap;    /* an entry is missing there: all is read anew */
     enum shared_resync resync;
-    bool joined;       /* the supervisor was told so */
+    bool joined; /* the supervisor was told so */
     uint64_t joined_n;
     char joined_entry[SHARED_ENTRY_MAX + 1], joined_epoch[SHARED_EPOCH_MAX + 1];
     uint32_t bucket; /* the next to be pulled */

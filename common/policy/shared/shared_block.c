@@ -10,7 +10,8 @@ static uint32_t most(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-uint32_t shared_block_spare(const struct shared_block *b)
+/* The places that are kept idle ahead of need. */
+static uint32_t shared_block_spare(const struct shared_block *b)
 {
     return b->wanted ? 0 : most(1, b->have / 4);
 }

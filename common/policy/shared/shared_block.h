@@ -28,9 +28,6 @@ struct shared_call {
     uint32_t have, want;
 };
 
-/* The places that are kept idle ahead of need. */
-uint32_t shared_block_spare(const struct shared_block *b);
-
 /* Whether a call is due, with `in_use` places lent to requests and `waiting` requests without one.
  * Of what it gives back `have` is lowered at once: it is not used again, whatever becomes of the
  * call. */

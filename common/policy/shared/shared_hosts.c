@@ -1,6 +1,7 @@
 #include "common/policy/shared/shared_hosts.h"
 
-bool shared_host_id(struct str s)
+/* Whether s is an id of a host. */
+static bool shared_host_id(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
         if (ascii_hex(s.p[i]) < 0 || (s.p[i] >= 'A' && s.p[i] <= 'F'))
@@ -72,7 +73,7 @@ const struct shared_host *shared_hosts_find(const struct shared_hosts *h, struct
     return there ? &h->v[i] : NULL;
 }
 
-bool shared_host_alive(const struct shared_host *h, int64_t lease_ms, int64_t engine_ms)
+static bool shared_host_alive(const struct shared_host *h, int64_t lease_ms, int64_t engine_ms)
 {
     return engine_ms - h->beat_ms < lease_ms;
 }

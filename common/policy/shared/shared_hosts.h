@@ -24,9 +24,6 @@ struct shared_hosts {
     size_t n;
 };
 
-/* Whether s is an id of a host. */
-bool shared_host_id(struct str s);
-
 /* Takes a host as the engine has it: "CONN BEAT NAME VERSION DIGEST". False: no such text, or there
  * are SHARED_HOSTS_MAX others: h is unchanged. */
 bool shared_hosts_put(struct shared_hosts *h, struct str id, struct str text) MUST_CHECK;
@@ -34,10 +31,7 @@ bool shared_hosts_put(struct shared_hosts *h, struct str id, struct str text) MU
 /* The host of that id; NULL: none. */
 const struct shared_host *shared_hosts_find(const struct shared_hosts *h, struct str id);
 
-/* Whether the host has beaten within the lease. */
-bool shared_host_alive(const struct shared_host *h, int64_t lease_ms, int64_t engine_ms);
-
-/* The number of hosts that have. */
+/* The number of hosts that have beaten within the lease. */
 size_t shared_hosts_alive(const struct shared_hosts *h, int64_t lease_ms, int64_t engine_ms);
 
 /* The place of the host self among those alive, from 0, in an order that is the same on all hosts

@@ -6,6 +6,7 @@
 #include "common/conf/conf_wire.h"
 #include "common/conf/engine_url.h"
 #include "common/ipc/link_record.h"
+#include "common/secret/rnd.h"
 #include "common/secret/secret.h"
 
 #include <openssl/evp.h>
@@ -411,6 +412,7 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 {
     size_t at = 0;
     bool first = !p->at.epoch[0];
+    p->joined = true;
     if (p->beat.n)
         host_came_or_went(p);
     for (size_t i = 0; i < p->n; i++) {
@@ -445,15 +447,24 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
     }
 }
 
-/* Another process has this host's id, as of a cloned disk: this one takes another for its run. */
+/* A session of this id that this process did not begin. At the first join it is one of before a
+ * restart, by a clock that was set back since. Later another process has the same id, as of a
+ * cloned disk: this one takes another for its run. */
 static void on_stale(struct peers *p, const struct ipc_link_stale *m)
 {
-    if (m->conn <= p->conn) {
-        p->conn = m->conn > p->conn ? m->conn : p->conn;
-        return;
-    }
-    log_warn("cluster: another host has the id %s of this one (a copied state_dir?)", p->host);
+    uint64_t r;
+    if (m->conn <= p->conn)
+        return; /* a command that came late */
     p->conn = m->conn;
+    if (!p->joined)
+        return;
+    log_warn(
+        "cluster: another host has the id %s of this one (a copied state_dir?): this one takes "
+        "another until its next start",
+        p->host);
+    rnd_bytes(&r, sizeof r);
+    snprintf(p->host, sizeof p->host, "%016llx", (unsigned long long)r);
+    p->anew = true;
 }
 
 static void on_host(struct peers *p, const struct ipc_link_host *m)
@@ -480,6 +491,8 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
     struct ipc_link_leased leased;
     struct ipc_link_got got;
     struct ipc_link_wanted wanted;
+    if (!p->on)
+        return true; /* it ends */
     if (f->id == IPC_LINK_READY && ipc_get_link_ready(f, &ready))
         return ready.version == IPC_VERSION || err_set(e, "it is not of this build");
     if (f->id == IPC_LINK_STATE && ipc_get_link_state(f, &state) && state.state < LINK_STATE__COUNT)

@@ -80,6 +80,8 @@ struct peers {
     struct shared_hosts hosts, beat; /* known; those of the beat that is being read */
     struct shared_log at;
     struct shared_clock clock;
+    bool joined; /* a session of this process has begun */
+    bool anew;   /* the link must be started anew, with another id; the caller clears it */
     bool linked; /* the link has its configuration */
     bool up;
     enum link_state state;
@@ -161,7 +163,5 @@ void peers_places_turn(struct peers *p, int64_t now_ms);
 void peers_places_off(struct peers *p);
 /* The places of an endpoint that are lent to workers; 0: it has no limit. */
 uint32_t peers_places_lent(const struct peers *p, size_t i);
-/* Gives a lease back. */
-void peers_release(struct peers *p, struct peers_endpoint *pe, struct peers_lease *l);
 
 #endif

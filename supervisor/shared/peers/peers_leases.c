@@ -76,7 +76,8 @@ bool peers_permit(void *arg, const struct health_endpoint *e, bool verification,
     return false;
 }
 
-void peers_release(struct peers *p, struct peers_endpoint *pe, struct peers_lease *l)
+/* Gives a lease back. */
+static void peers_release(struct peers *p, struct peers_endpoint *pe, struct peers_lease *l)
 {
     const struct ipc_link_put m = {.cid = str_make(pe->cid, sizeof pe->cid),
                                    .group = l == &pe->verify ? STR("-v") : STR("-t"),

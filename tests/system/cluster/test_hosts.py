@@ -184,6 +184,23 @@ def test_a_breaker_that_opens_on_one_host_is_open_on_the_other(host, plays, asks
     assert plays[0].n == n, "the other host asks it no more"
 
 
+def test_a_new_host_knows_what_fails_before_it_serves(host, plays, asks):
+    a = host("a")
+    trip(a, plays[0], asks)
+    n = plays[0].n
+    b = host("b", wait=False, timeout="10s")
+    assert asks(b) == "second"
+    assert plays[0].n == n
+
+
+def test_a_host_serves_soon_where_the_engine_does_not_answer(host, asks, engine):
+    engine.pause()
+    b = host("b", wait=False, timeout="50ms")
+    assert asks(b) == "first"
+    engine.go_on()
+    up(b)
+
+
 def test_what_an_operator_says_holds_on_all_hosts(host, plays, asks):
     a, b = host("a"), host("b")
     assert a.ctl("disable", "first").returncode == 0
@@ -329,6 +346,34 @@ def test_an_upgrade(host, asks):
     until(lambda: len(cluster(b)["hosts"]) == 2, "both hosts")
     until(lambda: not alive(old), "the old supervisor to end")
     assert cluster(a)["state"] == "up"
+
+
+def test_two_hosts_with_one_id(host, tmp_path, asks):
+    """A disk that was copied: the two do not throw each other out for ever."""
+    folders = [tmp_path / "state-a", tmp_path / "state-b"]
+    for folder in folders:
+        folder.mkdir(mode=0o700)
+        (folder / "host").write_text("00000000000000aa")
+    a, b = (host(name, config={"state_dir": str(folder)}) for name, folder in zip("ab", folders))
+    until(lambda: len(cluster(a)["hosts"]) == len(cluster(b)["hosts"]) == 2, "both hosts")
+    ids = {cluster(q)["host"]["id"] for q in (a, b)}
+    assert len(ids) == 2 and "00000000000000aa" in ids
+    assert a.count("another host has the id") + b.count("another host has the id") == 1
+    assert asks(a) == asks(b) == "first"
+
+
+def test_a_clock_that_was_set_back(host, tmp_path, engine):
+    """The engine knows a session of this host that is far ahead."""
+    a = host("a", config={"state_dir": str(tmp_path / "state")})
+    a.stop()
+    c = engine.client()
+    key = (tmp_path / "state/host").read_text()
+    c.ask("HSET", "{qcc}:1:h", key, "99999999999999 0 a 1.0 d")
+    c.close()
+    a.start(wait=False)
+    up(a)
+    assert cluster(a)["host"]["id"] == key
+    assert a.count("another host has the id") == 0
 
 
 def test_the_id_of_a_host_lasts(qcc, host, tmp_path):

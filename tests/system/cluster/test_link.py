@@ -186,6 +186,26 @@ def test_a_gap_in_the_log_is_seen(engine, link):
     assert a.wait("link_joined", after=mark)["resync"] == 4
 
 
+def test_other_data_whose_log_is_seen_first(engine, link):
+    """A log that begins anew looks like a gap to its reader; the data are others all the same."""
+    e = engine()
+    a, b = link(e.url), link(e.url, B)
+    a.up(), b.up()
+    a.put(CID, "s", now(), "m")
+    b.wait("link_group", group="s")
+    mark = a.mark()
+    c = e.client()
+    c.send("MULTI")
+    c.send("FLUSHALL")
+    c.send("HSET", "{qcc}:1:m", "epoch", "another", "n", "1", "print", "p")
+    c.send("XADD", "{qcc}:1:l", "*", "n", "1", "h", B, "k", "x", "v", "")
+    c.ask("EXEC")
+    c.close()
+    a.up(after=mark)
+    joined = a.wait("link_joined", after=mark)
+    assert (joined["epoch"], joined["resync"]) == ("another", 2)
+
+
 def test_it_reads_on_only_where_its_last_entry_still_is(engine, link):
     e = engine()
     a, b = link(e.url), link(e.url, B)

@@ -371,6 +371,7 @@ def test_a_clock_that_was_set_back(host, tmp_path, engine):
     c.ask("HSET", "{qcc}:1:h", key, "99999999999999 0 a 1.0 d")
     c.close()
     a.start(wait=False)
+    a.wait_serving(2)
     up(a)
     assert cluster(a)["host"]["id"] == key
     assert a.count("another host has the id") == 0

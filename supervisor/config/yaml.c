@@ -153,7 +153,7 @@ static bool is_key_header(struct str name)
 static bool holds_secret(const struct conf_key *k, struct str text)
 {
     bool url = strcmp(k->name, "proxy") == 0 || strcmp(k->name, "url") == 0;
-    return !url || memchr(text.p, '@', text.n);
+    return !url || (text.n && memchr(text.p, '@', text.n));
 }
 
 static void set_scalar(struct loader *ld, const struct conf_key *k, void *member,

@@ -342,11 +342,15 @@ static void check_patterns(struct check *k, const struct conf_strs *l, size_t i,
     }
 }
 
+/* Schemes of URLs: the first two of endpoints, all but the first of proxies. */
+static const char *const schemes[] = {"https", "http", "socks5", "socks5h"};
+
 /* Checks base_url and derives host, port, tls, base_path and host_header from it. */
 static void check_base_url(struct check *k, struct conf_endpoint *ep, const char *at)
 {
     struct err e;
     struct url u;
+    char near[64];
     if (!ep->base_url) {
         report(k, false, at, "is required");
         return;
@@ -357,7 +361,8 @@ static void check_base_url(struct check *k, struct conf_endpoint *ep, const char
     }
     ep->tls = str_eq_nocase(u.scheme, STR("https"));
     if (!ep->tls && !str_eq_nocase(u.scheme, STR("http")))
-        report(k, false, at, "must begin with http:// or https://");
+        report(k, false, at, "must begin with http:// or https://%s",
+               conf_did_you_mean(u.scheme, schemes, 2, "://", near));
     if (u.has_user)
         report(k, false, at, "may hold no user or password; use api_key or headers");
     if (u.rest.n)
@@ -385,6 +390,22 @@ static void check_base_url(struct check *k, struct conf_endpoint *ep, const char
     ep->host_header = header;
 }
 
+/* A key with blanks at its ends, as a copied one may have, would be refused by every endpoint. */
+static void check_key(struct check *k, struct conf_endpoint *ep, size_t i)
+{
+    if (!ep->api_key)
+        return;
+    struct path at = elem("endpoints", i, "api_key");
+    struct str key = str_trim(str_c(ep->api_key));
+    if (key.n && key.n < strlen(ep->api_key)) {
+        report(k, true, at.text, "has blanks at its ends, which are left out");
+        memmove(ep->api_key, key.p, key.n);
+        ep->api_key[key.n] = '\0';
+    }
+    if (!is_visible(str_c(ep->api_key)))
+        report(k, false, at.text, "may hold visible ASCII characters only");
+}
+
 static void derive_id(struct conf_endpoint *ep)
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
@@ -404,13 +425,15 @@ static bool check_proxy(struct check *k, const char *proxy, const char *at)
 {
     struct err e;
     struct url u;
+    char near[64];
     if (!url_parse(str_c(proxy), &u, &e)) {
         report(k, false, at, "%s", e.msg);
         return false;
     }
     if (!str_eq_nocase(u.scheme, STR("http")) && !str_eq_nocase(u.scheme, STR("socks5")) &&
         !str_eq_nocase(u.scheme, STR("socks5h")))
-        report(k, false, at, "must begin with http://, socks5:// or socks5h://");
+        report(k, false, at, "must begin with http://, socks5:// or socks5h://%s",
+               conf_did_you_mean(u.scheme, schemes + 1, COUNT_OF(schemes) - 1, "://", near));
     if (u.rest.n || (u.path.n && !str_eq(u.path, STR("/"))))
         report(k, false, at, "may hold nothing behind its port");
     return true;
@@ -464,9 +487,7 @@ static void check_endpoints(struct check *k)
         if (check_name(k, ep->name, elem("endpoints", i, "name")))
             names[i] = (struct entry){ep->name, strlen(ep->name), i};
         check_base_url(k, ep, elem("endpoints", i, "base_url").text);
-        if (ep->api_key && !is_visible(str_c(ep->api_key)))
-            report(k, false, elem("endpoints", i, "api_key").text,
-                   "may hold visible ASCII characters only");
+        check_key(k, ep, i);
         if (ep->base_url) {
             derive_id(ep);
             ids[i] = (struct entry){ep->id, 8, i};
@@ -504,8 +525,14 @@ bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *
             return err_set(e, "has no valid header name behind \"header:\"");
         return true;
     }
-    if (!str_starts(text, STR("body:")))
-        return err_set(e, "must be header:NAME, body:MEMBER or body:MEMBER.MEMBER");
+    if (!str_starts(text, STR("body:"))) {
+        static const char *const kinds[] = {"header", "body"};
+        char near[64];
+        ptrdiff_t colon = str_find(text, STR(":"));
+        struct str given = str_make(text.p, colon > 0 ? (size_t)colon : 0);
+        return err_set(e, "must be header:NAME, body:MEMBER or body:MEMBER.MEMBER%s",
+                       conf_did_you_mean(given, kinds, COUNT_OF(kinds), ":", near));
+    }
     *kind = CONF_KEY_BODY;
     *name = str_make(text.p + 5, text.n - 5);
     size_t dots = 0, part = 0;

@@ -130,15 +130,17 @@ static bool parse_unit(struct str s, const struct unit *u, size_t n, bool nocase
 /* Units as people write them, and which they are. */
 static const struct unit_word {
     const char *word, *unit;
-} time_words[] = {{"msec", "ms"},    {"millis", "ms"}, {"milliseconds", "ms"}, {"sec", "s"},
-                  {"secs", "s"},     {"second", "s"},  {"seconds", "s"},       {"min", "m"},
-                  {"mins", "m"},     {"minute", "m"},  {"minutes", "m"},       {"hr", "h"},
-                  {"hrs", "h"},      {"hour", "h"},    {"hours", "h"},         {"day", "d"},
-                  {"days", "d"},     {"ms", "ms"},     {"s", "s"},             {"m", "m"},
-                  {"h", "h"},        {"d", "d"}},
-  size_words[] = {{"k", "KiB"},  {"kb", "KiB"}, {"m", "MiB"},   {"mb", "MiB"}, {"g", "GiB"},
-                  {"gb", "GiB"}, {"t", "TiB"},  {"tb", "TiB"},  {"kib", "KiB"}, {"mib", "MiB"},
-                  {"gib", "GiB"}, {"b", ""},    {"bytes", ""},  {"byte", ""}};
+} time_words[] = {{"msec", "ms"},   {"millis", "ms"}, {"milliseconds", "ms"},
+                  {"sec", "s"},     {"secs", "s"},    {"second", "s"},
+                  {"seconds", "s"}, {"min", "m"},     {"mins", "m"},
+                  {"minute", "m"},  {"minutes", "m"}, {"hr", "h"},
+                  {"hrs", "h"},     {"hour", "h"},    {"hours", "h"},
+                  {"day", "d"},     {"days", "d"},    {"ms", "ms"},
+                  {"s", "s"},       {"m", "m"},       {"h", "h"},
+                  {"d", "d"}},
+  size_words[] = {{"k", "KiB"},   {"kb", "KiB"}, {"m", "MiB"},  {"mb", "MiB"},  {"g", "GiB"},
+                  {"gb", "GiB"},  {"t", "TiB"},  {"tb", "TiB"}, {"kib", "KiB"}, {"mib", "MiB"},
+                  {"gib", "GiB"}, {"b", ""},     {"bytes", ""}, {"byte", ""}};
 
 /* "; did you mean \"30s\"?" for "30 sec" and the like, or "". */
 static const char *near_unit(struct conf_text t, const struct unit_word *w, size_t n,

@@ -43,10 +43,10 @@ const char *conf_wrapped(struct str s)
 /* ---- one endpoint */
 
 /* Ends of a base_url that are paths of the API: QCC adds the path of each request itself. */
-static const char *const api_paths[] = {"/v1/messages",  "/v1/chat/completions", "/v1/complete",
-                                        "/v1/models",    "/v1/responses",        "/v1/embeddings",
-                                        "/v1/files",     "/messages",            "/chat/completions",
-                                        "/count_tokens", "/v1/messages/batches"};
+static const char *const api_paths[] = {
+    "/v1/messages",      "/v1/chat/completions", "/v1/complete",        "/v1/models",
+    "/v1/responses",     "/v1/embeddings",       "/v1/files",           "/messages",
+    "/chat/completions", "/count_tokens",        "/v1/messages/batches"};
 
 static void base_url(const struct warn *w, const struct conf_endpoint *ep, size_t i)
 {
@@ -170,8 +170,8 @@ static void priorities(const struct warn *w)
 
 static bool beyond_loopback(const char *address)
 {
-    return !str_starts(str_c(address), STR("unix:")) &&
-           !str_starts(str_c(address), STR("127.")) && !str_starts(str_c(address), STR("[::1]"));
+    return !str_starts(str_c(address), STR("unix:")) && !str_starts(str_c(address), STR("127.")) &&
+           !str_starts(str_c(address), STR("[::1]"));
 }
 
 static void listeners(const struct warn *w)

@@ -35,13 +35,13 @@ static bool not_set(const char *name, const char *file, struct err *e)
     file_named(file, "qcc.env", env, sizeof env);
     if (access(env, F_OK) != 0)
         return err_set(e, "environment variable %s is not set", name);
-    return err_set(e, "environment variable %s is not set here; the service gets its own from %.200s",
+    return err_set(e,
+                   "environment variable %s is not set here; the service gets its own from %.200s",
                    name, env);
 }
 
 /* Appends the value of the ${NAME} that begins at s; *used is its length in s. */
-static bool expand_one(struct str s, const char *file, struct buf *out, size_t *used,
-                       struct err *e)
+static bool expand_one(struct str s, const char *file, struct buf *out, size_t *used, struct err *e)
 {
     const char *close = memchr(s.p, '}', s.n);
     if (!close)

@@ -53,8 +53,8 @@ static void wrong_type(struct loader *ld, const struct ynode *n, const char *at,
 
 /* ---- texts */
 
-/* The node's text with ${NAME} replaced by the environment. t->s is valid as long as out. Warns of a
- * $NAME that is not replaced. */
+/* The node's text with ${NAME} replaced by the environment. t->s is valid as long as out. Warns of
+ * a $NAME that is not replaced. */
 static bool expanded(struct loader *ld, const struct ynode *n, const char *at, struct buf *out,
                      struct conf_text *t, struct err *e)
 {

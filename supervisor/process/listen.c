@@ -309,8 +309,8 @@ static void share_port(const struct listener *l, int on)
         log_debug("SO_REUSEPORT: %s", strerror(errno));
 }
 
-/* Sets SO_REUSEPORT of our sockets that overlap with t; for a moment only, as it says that others may
- * listen there too. Returns whether there are any. */
+/* Sets SO_REUSEPORT of our sockets that overlap with t; for a moment only, as it says that others
+ * may listen there too. Returns whether there are any. */
 static bool share_overlapping(const struct opening *o, const struct target *t, int on)
 {
     bool any = false;

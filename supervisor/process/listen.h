@@ -68,10 +68,10 @@ void listen_given_own(struct listen_given *g);
 void listen_lend(struct listen_set *set, bool on);
 
 /* Opens the sockets of c (`listen`, `admin.listen`) into the empty set. Sockets of `old` and
- * `given` (either may be NULL) with the same address are shared, and so are those of one address where
- * c listens on all of that port: no connection in their queues is lost. An address in use is tried again
- * for up to wait_ms (blocking): the workers of a dead supervisor close theirs within that time.
- * False: *e names the address and why; the set is empty. */
+ * `given` (either may be NULL) with the same address are shared, and so are those of one address
+ * where c listens on all of that port: no connection in their queues is lost. An address in use is
+ * tried again for up to wait_ms (blocking): the workers of a dead supervisor close theirs within
+ * that time. False: *e names the address and why; the set is empty. */
 bool listen_open(struct listen_set *set, const struct conf *c, const struct listen_set *old,
                  const struct listen_given *given, int64_t wait_ms, struct err *e) MUST_CHECK;
 

@@ -106,10 +106,12 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
     if (!failures_room(r))
         return;
     char *name = arena_strndup(&r->mem, r->ep->ce->name, strlen(r->ep->ce->name));
+    const char *net_why = exchange_why(&r->exchange, net); /* the next attempt's will replace it */
+    char *why = net != NET_NONE ? arena_strndup(&r->mem, net_why, strlen(net_why)) : NULL;
     struct failure *a = &r->failures[r->nfailures++];
     *a = (struct failure){
         .endpoint = name ? name : "?",
-        .reason = net != NET_NONE ? net_fault_text(net)
+        .reason = net != NET_NONE ? (why ? why : net_fault_text(net))
                   : v->rule       ? v->rule
                                   : "",
         .fail = {.cls = v->cls,
@@ -236,7 +238,8 @@ static void failures_tell(const struct req *r, char *p, size_t n)
         PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
         if (a->fail.status)
             PUT("%u ", a->fail.status);
-        PUT("%s)", a->reason);
+        /* clients need not know the hosts that are named in the log */
+        PUT("%s)", a->fail.net != NET_NONE ? net_fault_text(a->fail.net) : a->reason);
     }
 #undef PUT
 }

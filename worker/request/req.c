@@ -9,9 +9,12 @@
 #include "worker/request/record.h"
 #include "worker/request/report.h"
 #include "worker/request/side.h"
+#include "worker/upstream/hops.h"
 
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
 enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+
+#define METHODS_SERVED "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
 static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
 
@@ -296,6 +299,22 @@ static bool proxy_allowed(struct req *r)
     return false;
 }
 
+/* RFC 9110 7.6.2: counts Max-Forwards of an OPTIONS down (TRACE is not served). False: QCC was the
+ * last that may see the request, which is answered. */
+static bool hops_left(struct req *r, const struct http_head *h)
+{
+    enum hops hops = hops_count(&r->head);
+    if (hops == HOPS_NONE || hops == HOPS_LEFT)
+        return true;
+    if (h->body != BODY_NONE)
+        r->keep = false;
+    if (hops == HOPS_BAD)
+        refuse(r, 400, "Max-Forwards is not one number", 0);
+    else
+        req_answer(r, 200, NULL, STR(""), METHODS_SERVED);
+    return false;
+}
+
 static bool write_continue(struct req *r)
 {
     struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -325,14 +344,16 @@ bool req_begin(struct client *c, const char *p, size_t size)
         return false;
     if (asks_for_echo(r)) {
         r->keep = false;
-        req_answer_error_with(
-            r, 405, "this method is not served",
-            "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
+        req_answer_error_with(r, 405, "this method is not served",
+                              METHODS_SERVED "x-should-retry: false\r\n");
         return false;
     }
+    if (!hops_left(r, h))
+        return false;
     const struct conf_limits *l = &r->conf->limits;
     body_init(&r->body, &c->env->counters->buffered, l->max_buffered_bytes, h->body, h->length,
               l->max_body_bytes);
+    r->body.since = r->env->turn->time;
     if (h->body == BODY_COUNTED && h->length > l->max_body_bytes) {
         refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
         return false;
@@ -348,7 +369,10 @@ static enum req_body_result body_step(struct req *r, enum body_result res)
 {
     switch (res) {
     case BODY_MORE:
-        return REQ_BODY_MORE;
+        if (!body_slow(&r->body, r->env->turn->time, r->conf->limits.min_body_rate))
+            return REQ_BODY_MORE;
+        refuse(r, 408, "request body came more slowly than limits.min_body_rate", 0);
+        break;
     case BODY_DONE:
         return REQ_BODY_DONE;
     case BODY_MALFORMED:

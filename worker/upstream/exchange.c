@@ -1,5 +1,6 @@
 #include "worker/upstream/exchange.h"
 
+#include "worker/http/http1_front.h"
 #include "worker/loop/turn.h"
 
 #include <string.h>
@@ -148,6 +149,12 @@ void exchange_abort(struct exchange *x)
     }
 }
 
+const char *exchange_why(const struct exchange *x, enum net_fault why)
+{
+    const struct detail *d = &x->lease.detail;
+    return why != NET_NONE && d->why == why ? d->text : net_fault_text(why);
+}
+
 bool exchange_sent(const struct exchange *x)
 {
     return x->state == EXCHANGE_NONE || x->niov == 0;
@@ -199,6 +206,8 @@ static void finish(struct exchange *x, struct exchange_event *ev, bool clean)
     bool reusable = clean && x->keep && x->niov == 0 && !x->send_broken;
     struct buf head = x->head; /* ev may point into it */
     buf_init(&x->head, 0);
+    if (!clean && x->c && x->body != BODY_UNTIL_CLOSE)
+        pool_unasked(x->c->pool);
     let_go(x, reusable);
     ev->end = true;
     x->ops->event(x, ev);
@@ -247,12 +256,13 @@ static void take_body(struct exchange *x, const struct http_head *head, char *p,
     x->ops->event(x, &ev);
 }
 
-/* Whether p[0..n) may become a head that http1_reply accepts. An endpoint of another protocol may
- * keep the connection open and never send the end of a head. */
-static bool may_be_head(const char *p, size_t n)
+/* Whether p[0..n), `seen` of it checked before, may become a head that http1_reply accepts. An
+ * endpoint of another protocol may keep the connection open and never send the end of a head. */
+static bool may_be_head(const char *p, size_t n, size_t seen)
 {
     static const char start[] = "HTTP/1.";
-    return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
+    return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0 &&
+           http1_front_bytes(p, n, seen);
 }
 
 /* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the
@@ -261,9 +271,9 @@ static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
 {
     size_t at = 0;
     for (;;) {
-        size_t size = http1_find_end(p + at, n - at, &x->scanned);
+        size_t seen = x->scanned, size = http1_find_end(p + at, n - at, &x->scanned);
         if (size == 0) {
-            if (n - at > x->conf.max_head || !may_be_head(p + at, n - at)) {
+            if (n - at > x->conf.max_head || !may_be_head(p + at, n - at, seen)) {
                 fail(x, NET_GARBAGE);
                 return false;
             }

@@ -74,7 +74,7 @@ bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
     bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
     for (size_t i = 0; ok && i < r->nf; i++) {
         const struct http_field *f = &r->f[i];
-        if (!goes_on(f, e))
+        if (!goes_on(f, e) || (r->counted && f->id == HDR_MAX_FORWARDS))
             continue;
         version |= f->id == HDR_ANTHROPIC_VERSION;
         ok = run_add(&run, f, b);
@@ -83,6 +83,9 @@ bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
     for (size_t i = 0; ok && i < e->headers.n; i++)
         ok = buf_str(b, str_c(e->headers.v[i].from)) && buf_str(b, STR(": ")) &&
              buf_str(b, str_c(e->headers.v[i].to)) && buf_str(b, STR("\r\n"));
+    if (ok && r->counted)
+        ok = buf_str(b, STR("max-forwards: ")) && buf_u64(b, r->max_forwards) &&
+             buf_str(b, STR("\r\n"));
     if (ok && e->api_key)
         ok = credentials(b, e);
     if (ok && !version)

@@ -34,10 +34,10 @@ static struct path at(const char *list, size_t i, const char *key)
     return p;
 }
 
-const char *conf_wrapped(struct str s)
+/* Whether s is in quotes of its own, as an environment file or a second pair leaves them. */
+static bool quoted(struct str s)
 {
-    bool quoted = s.n >= 2 && (s.p[0] == '"' || s.p[0] == '\'') && s.p[s.n - 1] == s.p[0];
-    return quoted ? "is in quotes, which are sent as a part of it" : NULL;
+    return s.n >= 2 && (s.p[0] == '"' || s.p[0] == '\'') && s.p[s.n - 1] == s.p[0];
 }
 
 /* ---- one endpoint */
@@ -105,9 +105,9 @@ static void models(const struct warn *w, const struct conf_endpoint *ep, size_t 
 static void credentials(const struct warn *w, const struct conf_endpoint *ep, size_t i)
 {
     const char *key = ep->api_key_file ? "api_key_file" : "api_key";
-    const char *wrapped = conf_wrapped(str_c(ep->api_key));
-    if (wrapped)
-        tell(w, at("endpoints", i, key).text, "the key %s", wrapped);
+    if (quoted(str_c(ep->api_key)))
+        tell(w, at("endpoints", i, key).text,
+             "the key is in quotes, which are sent as a part of it");
 }
 
 /* ---- several endpoints */

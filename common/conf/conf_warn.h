@@ -8,8 +8,4 @@
  * conf_check, whose derived members are read. */
 void conf_warn(const struct conf *c, conf_check_fn *fault, void *arg);
 
-/* How s is wrapped by mistake: "is in quotes…" for "'key'" and "\"key\"", as an environment file or
- * a second pair of quotes leaves them; NULL: it is not. A static text. */
-const char *conf_wrapped(struct str s);
-
 #endif

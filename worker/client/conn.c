@@ -423,16 +423,13 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
  * refused, as its end need not be awaited: TLS, another protocol, a byte that no head has. */
 static bool head_incomplete(struct conn *c, const char *p, size_t have, size_t seen)
 {
-    switch (http1_front(p, have, seen)) {
-    case FRONT_BAD:
+    enum http1_front front = http1_front(p, have, seen);
+    if (front == FRONT_BAD)
         req_refuse(&c->client, 400, "bad request line, control character, bare CR or bare LF");
-        return false;
-    case FRONT_LONG_METHOD:
+    else if (front == FRONT_LONG_METHOD)
         req_refuse(&c->client, 501, "method longer than 32 bytes");
+    if (front != FRONT_OPEN)
         return false;
-    case FRONT_OPEN:
-        break;
-    }
     if (have > c->env->req->conf->limits.max_header_bytes) {
         req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
         return false;

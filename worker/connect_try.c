@@ -1,4 +1,4 @@
-#include "worker/connect_check.h"
+#include "worker/connect_try.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -138,7 +138,7 @@ static bool run(struct check *k, struct replica *r)
     return good;
 }
 
-int connect_check(int fd)
+int connect_try(int fd)
 {
     struct turn turn;
     struct err e;

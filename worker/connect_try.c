@@ -49,7 +49,7 @@ static const char *remark(unsigned status)
     return status >= 500 ? ": it is there, and does not work" : "";
 }
 
-static void on_event(struct exchange *x, const struct exchange_event *ev)
+static bool on_event(struct exchange *x, const struct exchange_event *ev)
 {
     struct try *t = CONTAINER_OF(x, struct try, exchange);
     if (ev->head) {
@@ -60,6 +60,7 @@ static void on_event(struct exchange *x, const struct exchange_event *ev)
     }
     if (ev->end)
         over(t);
+    return true;
 }
 
 static void on_failed(struct exchange *x, enum net_fault why)

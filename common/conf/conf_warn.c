@@ -51,6 +51,8 @@ static const char *const api_paths[] = {
 static void base_url(const struct warn *w, const struct conf_endpoint *ep, size_t i)
 {
     struct str path = str_c(ep->base_path);
+    if (ep->protocol == PROTOCOL_OPENAI)
+        return; /* conf_check knows what is appended there */
     for (size_t j = 0; j < COUNT_OF(api_paths); j++)
         if (str_ends(path, str_c(api_paths[j]))) {
             tell(w, at("endpoints", i, "base_url").text,

@@ -25,6 +25,7 @@ struct ep_conf policy_conf_at(const struct conf *c, const struct conf_endpoint *
         p.breaker.open_ms = e->breaker.open_duration;
     if (e->breaker.max_open_duration)
         p.breaker.max_open_ms = e->breaker.max_open_duration;
-    p.verifies = c->failure_queue.probe == PROBE_CONVERSATIONAL && e->api_key;
+    p.verifies = c->failure_queue.probe == PROBE_CONVERSATIONAL &&
+                 (e->api_key || e->protocol == PROTOCOL_OPENAI);
     return p;
 }

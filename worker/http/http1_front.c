@@ -28,6 +28,12 @@ bool http1_front_bytes(const char *p, size_t n, size_t from)
     return true;
 }
 
+const char *http1_front_text(enum http1_front f)
+{
+    return f == FRONT_LONG_METHOD ? "method longer than 32 bytes"
+                                  : "bad request line, control character, bare CR or bare LF";
+}
+
 /* Looks at the first line, as far as it is there. */
 static enum http1_front first_line(const char *p, size_t n)
 {

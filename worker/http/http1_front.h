@@ -20,6 +20,9 @@ enum http1_front {
  * or bare LF. from: what earlier calls have looked at (0 at first). */
 enum http1_front http1_front(const char *p, size_t n, size_t from) MUST_CHECK;
 
+/* What is wrong with a front that is not FRONT_OPEN; a static text. */
+const char *http1_front_text(enum http1_front f);
+
 /* Whether p[from..n), a part of an incomplete head, has only bytes that a head may have: no control
  * character but tab, no CR without LF and no LF without CR. A CR at the end may still get its LF.
  */

@@ -1,5 +1,7 @@
 #include "worker/verify/verify_model.h"
 
+#include "common/conf/conf_map.h"
+
 #include <string.h>
 
 /* Model to ask for when nothing is known of the endpoint: small, cheap, and offered by nearly
@@ -11,18 +13,11 @@ struct list_of {
     size_t n;
 };
 
-static bool is_pattern(struct str name)
-{
-    return memchr(name.p, '*', name.n) != NULL;
-}
-
 /* The name to which m maps `name`, or `name` itself. */
 static struct str mapped(const struct conf_map *m, struct str name)
 {
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
-            return str_c(m->v[i].to);
-    return name;
+    const char *there = conf_map_find(m, name);
+    return there ? str_c(there) : name;
 }
 
 static bool offered(const struct conf_endpoint *ce, struct str model)
@@ -30,10 +25,7 @@ static bool offered(const struct conf_endpoint *ce, struct str model)
     for (size_t i = 0; i < ce->allow.n; i++)
         if (str_glob(str_c(ce->allow.v[i]), model))
             return true;
-    for (size_t i = 0; i < ce->map.n; i++)
-        if (str_eq(str_c(ce->map.v[i].from), model))
-            return true;
-    return ce->allow.n == 0;
+    return ce->allow.n == 0 || conf_map_find(&ce->map, model);
 }
 
 /* Whether a request for some model is sent on under that name. */
@@ -66,10 +58,10 @@ size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struc
     else if (!sent && served.n && offered(ce, served))
         add(&l, mapped(&ce->map, served));
     for (size_t i = 0; i < ce->map.n; i++)
-        if (!is_pattern(str_c(ce->map.v[i].to)))
+        if (!conf_is_pattern(str_c(ce->map.v[i].to)))
             add(&l, str_c(ce->map.v[i].to));
     for (size_t i = 0; i < ce->allow.n; i++)
-        if (!is_pattern(str_c(ce->allow.v[i])))
+        if (!conf_is_pattern(str_c(ce->allow.v[i])))
             add(&l, mapped(&ce->map, str_c(ce->allow.v[i])));
     struct str usual =
         c->model_override ? str_c(c->model_override) : mapped(&c->model_map, STR(MODEL_DEFAULT));

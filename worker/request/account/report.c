@@ -91,7 +91,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     struct ipc_outcome o = outcome_of(r, r->attempt.ep, v);
     o.net = net;
     o.status = net == NET_NONE ? r->reply.status : 0;
-    o.reason = str_c(net == NET_NONE ? v->rule : net_fault_text(net));
+    o.reason = str_c(net == NET_NONE ? v->rule : exchange_why(&r->attempt.exchange, net));
     o.trial = end_trial(r);
     o.left = more.left;
     o.part = more.part;

@@ -1,11 +1,23 @@
 #include "common/conf/conf_models.h"
 
+#include <string.h>
+
+bool conf_is_pattern(struct str name)
+{
+    return name.n && memchr(name.p, '*', name.n) != NULL;
+}
+
 const char *conf_map_find(const struct conf_map *m, struct str name)
 {
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
+    const char *fits = NULL;
+    for (size_t i = 0; i < m->n; i++) {
+        struct str key = str_c(m->v[i].from);
+        if (str_eq(key, name))
             return m->v[i].to;
-    return NULL;
+        if (!fits && conf_is_pattern(key) && str_glob(key, name))
+            fits = m->v[i].to;
+    }
+    return fits;
 }
 
 struct str conf_model_asked(const struct conf *c, struct str asked)

@@ -8,6 +8,7 @@
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
+#include "worker/translate/model_names.h"
 
 enum { NAME_SLACK = 64 << 10 }; /* bytes that a model's name may have when it is unescaped */
 
@@ -268,6 +269,8 @@ static void learn_body(struct req *r)
                                     each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
         r->in.stream = hit[STREAM].kind == JSON_IS_TRUE;
+        if (r->env->replica->nopenai && r->in.api == API_MESSAGES)
+            r->in.server_tools = server_tools_of(body_view(&r->in.body), &r->in.server_tool);
     }
     if (affinity)
         r->talk.known = conversation_find(
@@ -275,6 +278,20 @@ static void learn_body(struct req *r)
             r->in.client ? r->in.client->name : NULL, r->env->secret, r->talk.key);
     if (r->talk.known)
         affinity_key(r->talk.key, r->model.key.family, r->talk.binding);
+}
+
+/* Answers GET /v1/models, if the configuration is the answer. */
+static bool answer_models(struct req *r)
+{
+    struct buf body;
+    buf_init(&body, MODEL_NAMES_BODY);
+    unsigned status = side_models(r, &body);
+    if (status == 200)
+        conductor_answer(r, 200, "application/json", buf_view(&body), "");
+    else if (status)
+        conductor_answer_error(r, status, "no endpoint is configured for a model of that name", 0);
+    buf_free(&body);
+    return status != 0;
 }
 
 static void proxy_go(struct req *r)
@@ -288,6 +305,8 @@ static void proxy_go(struct req *r)
         conductor_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
         return;
     }
+    if (answer_models(r))
+        return;
     const char *not_served = side_begin(r);
     if (not_served) {
         conductor_answer_error(r, 404, not_served, 0);

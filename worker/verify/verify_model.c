@@ -13,11 +13,6 @@ struct list_of {
     size_t n;
 };
 
-static bool is_pattern(struct str name)
-{
-    return memchr(name.p, '*', name.n) != NULL;
-}
-
 /* The name to which m maps `name`, or `name` itself. */
 static struct str mapped(const struct conf_map *m, struct str name)
 {
@@ -55,10 +50,10 @@ size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struc
     if (!sent && served.n && conf_model_offered(ce, served))
         add(&l, mapped(&ce->map, served));
     for (size_t i = 0; i < ce->map.n; i++)
-        if (!is_pattern(str_c(ce->map.v[i].to)))
+        if (!conf_is_pattern(str_c(ce->map.v[i].to)))
             add(&l, str_c(ce->map.v[i].to));
     for (size_t i = 0; i < ce->allow.n; i++)
-        if (!is_pattern(str_c(ce->allow.v[i])))
+        if (!conf_is_pattern(str_c(ce->allow.v[i])))
             add(&l, mapped(&ce->map, str_c(ce->allow.v[i])));
     struct str usual =
         c->model_override ? str_c(c->model_override) : mapped(&c->model_map, STR(MODEL_DEFAULT));

@@ -110,7 +110,9 @@ static void put_note(struct buf *b, const json_t *e)
         sep = ", ";                                                                                \
         (void)!buf_printf(b, __VA_ARGS__);                                                         \
     } while (0)
-    struct str by = doc_text_of(e, "disabled_by");
+    struct str by = doc_text_of(e, "disabled_by"), protocol = doc_text_of(e, "protocol");
+    if (protocol.n && !str_eq(protocol, STR("anthropic")))
+        NOTE(STR_FMT, STR_ARG(protocol));
     if (by.n)
         NOTE("by " STR_FMT, STR_ARG(by));
     if (doc_has(e, "refused_status"))

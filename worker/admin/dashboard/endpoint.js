@@ -158,7 +158,7 @@ export function view(ctx) {
         ui.pageHead(h('bdi', null, e.name),
             VERBS.map((verb) => ui.button(t('act.' + verb), () => act(ctx, verb, [e.name]), { busy: isBusy(e.name), 'data-act': verb })),
             ui.button(t('act.only'), () => only(ctx, e.name), { busy: isBusy(e.name) })),
-        h('p.dim.address', null, h('code', { 'data-from': p + 'base_url' }, fmt.address(e.base_url))),
+        h('p.dim.address', null, h('code', { 'data-from': p + 'base_url' }, fmt.address(e.base_url)), e.protocol === 'openai' ? [' · ', f('protocol')] : null),
         why({ e }, p),
         limits(ctx, e, f, p),
         h('div.tiles', null,

@@ -41,7 +41,7 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
         .ttfb_us = us_between(r->attempt.at, r->reply.first_byte_at),
         .total_us = took,
         .left = true,
-        .own_key = e->ce->api_key != NULL,
+        .own_key = e->ce->api_key != NULL || e->ce->protocol == PROTOCOL_OPENAI,
     };
 }
 

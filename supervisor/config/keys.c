@@ -48,7 +48,13 @@ static void read_line(struct faults *f, const char *at, const char *file, const 
     struct buf b;
     buf_init(&b, CONF_TEXT_MAX);
     if (read_named(f, at, file, true, &b)) {
-        struct str key = str_trim(buf_view(&b));
+        struct str all = buf_view(&b);
+        if (str_starts(all, STR("\xef\xbb\xbf"))) {
+            faults_add(f, true, at, "%.200s begins with a byte order mark, which is left out",
+                       file);
+            all = str_make(all.p + 3, all.n - 3);
+        }
+        struct str key = str_trim(all);
         bool valid = key.n > 0;
         for (size_t j = 0; j < key.n; j++)
             valid = valid && (unsigned char)key.p[j] > 0x20 && (unsigned char)key.p[j] < 0x7f;

@@ -137,7 +137,7 @@ struct conf {
     struct conf_map model_map; /* models.map */
     struct conf_endpoint *endpoints;
     size_t nendpoints;
-    char *ca_pem;                  /* content of upstream.ca_file */
+    char *ca_pem; /* content of upstream.ca_file */
     struct conf_cluster_more cluster_more;
     struct price_table overrides;  /* prices.models */
     struct price_table price_list; /* of prices.file and prices.models, read by the supervisor; not

@@ -174,7 +174,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 /* Beside these: sentinels, share. */
 #define CONF_CLUSTER(F)                                                                            \
     F(str, url, "null", 0, 0, CONF_SECRET | CONF_SUP,                                              \
-      "Redis or Valkey that hosts share state through: `redis://[user[:password]@]host[:6379][/db]`, " \
+      "Redis or Valkey that hosts share state through: "                                           \
+      "`redis://[user[:password]@]host[:6379][/db]`, "                                             \
       "`rediss://…` (TLS), `unix:///path[?db=N]`; null: this host is alone.")                      \
     F(str, secret, "null", 0, 0, CONF_SECRET | CONF_SUP,                                           \
       "The same on all hosts, at least 32 bytes (`openssl rand -hex 32`). Needed with `url`.")     \

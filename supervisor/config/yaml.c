@@ -122,8 +122,7 @@ static void set_scalar(struct loader *ld, const struct conf_key *k, void *member
     buf_init(&b, CONF_TEXT_MAX);
     if (!expanded(ld, n, at, &b, &t, &e) || !conf_value_set(k, member, t, &e))
         faults_at(ld->f, n->line, n->col, false, at, "%s", e.msg);
-    else if ((k->flags & CONF_SECRET) && !t.hidden && !conf_is_null(t) &&
-             holds_secret(k, t.s))
+    else if ((k->flags & CONF_SECRET) && !t.hidden && !conf_is_null(t) && holds_secret(k, t.s))
         note_key(ld, n);
     file_done(&b);
 }

@@ -409,8 +409,7 @@ static const struct {
     {STR_LIT("events"), events, false},     {STR_LIT("prune"), prune, true},
     {STR_LIT("backup"), backup, true},      {STR_LIT("job"), job, false},
     {STR_LIT("overview"), overview, false}, {STR_LIT("config"), config, false},
-    {STR_LIT("cluster"), cluster, false},
-    {STR_LIT("choice"), choice, false},
+    {STR_LIT("cluster"), cluster, false},   {STR_LIT("choice"), choice, false},
 };
 
 bool query_acts(struct str what)

@@ -70,6 +70,7 @@ static void assemble(struct worker *w)
     deadline_init(&w->drain_end, w->loop, worker_drain_over);
     binding_replica_start(&w->binding, w->loop, &w->uplink, &w->replica);
     w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
+    w->rankings = (struct rankings){.replica = &w->replica, .loans = &w->loans};
     w->demand.uplink = &w->uplink;
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
@@ -84,6 +85,7 @@ static void assemble(struct worker *w)
                               .uplink = &w->uplink,
                               .replica = &w->replica,
                               .loans = &w->loans,
+                              .rankings = &w->rankings,
                               .demand = &w->demand,
                               .binding = &w->binding,
                               .counters = &w->counters,
@@ -158,6 +160,7 @@ int worker_run(int fd, unsigned slot)
     verify_stop(&w->req);
     end_of_turn(w->loop, &w->end_of_turn, 0);
     listener_remove_all(&w->conn);
+    rankings_free(&w->rankings);
     replica_free(&w->replica);
     dialer_free(w->dialer);
     binding_replica_stop(&w->binding);

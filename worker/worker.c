@@ -111,6 +111,7 @@ bool worker_configure(struct worker *w, struct conf *c, struct err *e)
     loan_before_conf(&w->loans, c);
     if (!replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
         return false;
+    rankings_free(&w->rankings); /* they are of the configuration that was */
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
     if (!w->conf)
         confine(w);

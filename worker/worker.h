@@ -12,6 +12,7 @@
 #include "worker/shared/counters.h"
 #include "worker/shared/demand.h"
 #include "worker/shared/feed.h"
+#include "worker/shared/rankings.h"
 #include "worker/translate/interpreter.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
@@ -33,6 +34,7 @@ struct worker {
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
     struct loans loans;
+    struct rankings rankings;
     struct demand demand;
     struct binding_replica binding;
     struct counters counters;

@@ -212,7 +212,7 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     struct sel_req sr = candidates_request(r);
     struct sel_others o = {0};
     if (r->choice.rows)
-        o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r, r->attempt.ep));
+        o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r->attempt.ep));
     bool more = t && o.untried + o.circuit > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
                 r->attempt.begun - r->attempt.unsent < rc.max_attempts &&
                 req_ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
@@ -262,7 +262,7 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
     struct retry_conf rc = req_retry_conf(r);
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
-    int at = candidates_index(r, r->attempt.ep);
+    int at = candidates_index(r->attempt.ep);
     struct retry_in in = {
         .v = v,
         .net = f->net,

@@ -27,8 +27,7 @@ static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t fl
     return (struct choice){.at_ms = t > 0 ? (uint32_t)t : 0, .end = (uint8_t)end, .flags = flags};
 }
 
-/* Whether the reason is more than the strategy's preference for another endpoint. */
-static bool telling(uint8_t why)
+bool failures_telling(uint8_t why)
 {
     return why != SEL_SKIP_STRATEGY && why != SEL_SKIP_BOUND;
 }
@@ -48,13 +47,11 @@ static struct choices *choices_of(struct req *r)
     return r->choice.all;
 }
 
-void failures_choice(struct req *r, const uint8_t *why, size_t n)
+void failures_choice_listed(struct req *r, const struct choice_skip *v, size_t listed)
 {
     struct choices *to = choices_of(r);
     const struct sel_result *s = &r->choice.sel;
     const struct replica *rep = r->env->replica;
-    struct choice_skip v[CHOICE_LISTED];
-    size_t listed = 0;
     bool no_trial = r->in.api == API_COUNT_TOKENS && s->end == SEL_WAIT_TRIAL;
     enum sel_end end = no_trial ? SEL_NONE : s->end;
     uint32_t endpoint = s->at >= 0 ? (uint32_t)rep->eps[s->at]->id_hash : 0;
@@ -63,13 +60,21 @@ void failures_choice(struct req *r, const uint8_t *why, size_t n)
     struct choice x = choice_of(r, end, (uint8_t)(flags_of(r) | (s->trial ? CHOICE_TRIAL : 0)));
     x.bound = (uint8_t)s->bound;
     x.endpoint = endpoint;
+    x.others = (uint16_t)min_size(rep->n - listed - (s->at >= 0), UINT16_MAX);
+    choice_add(to, &x, v, listed);
+}
+
+void failures_choice(struct req *r, const uint8_t *why, size_t n)
+{
+    const struct replica *rep = r->env->replica;
+    struct choice_skip v[CHOICE_LISTED];
+    size_t listed = 0;
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < n && listed < CHOICE_LISTED; i++)
-            if ((int)i != s->at && telling(why[i]) == (pass == 0))
+            if ((int)i != r->choice.sel.at && failures_telling(why[i]) == (pass == 0))
                 v[listed++] =
                     (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, reason_of(r, why[i])};
-    x.others = (uint16_t)min_size(r->choice.n - listed - (s->at >= 0), UINT16_MAX);
-    choice_add(to, &x, v, listed);
+    failures_choice_listed(r, v, listed);
 }
 
 void failures_same(struct req *r, const struct ep *e)

@@ -226,7 +226,9 @@ int cmd_endpoints(struct cmd *c, int argc, char **argv)
     bool names = argc == 2 && strcmp(argv[1], "--names") == 0; /* for shell completion */
     const json_t *e;
     size_t i;
-    json_t *doc = fetch(c, "endpoints", names ? 1 : argc, &code);
+    if (argc > 1 && !names)
+        return cmd_choice(c, argc, argv);
+    json_t *doc = fetch(c, "endpoints", 1, &code);
     if (doc && names) {
         json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
         {

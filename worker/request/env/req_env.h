@@ -16,6 +16,7 @@ struct feed;
 struct http_head;
 struct interpreter_env;
 struct loans;
+struct rankings;
 struct recent_ring;
 struct replica;
 struct turn;
@@ -28,6 +29,7 @@ struct req_env {
     struct conf *conf; /* in force; changes with each CONF */
     struct replica *replica;
     struct loans *loans;
+    struct rankings *rankings;
     struct demand *demand;
     struct binding_replica *binding;
     struct counters *counters;

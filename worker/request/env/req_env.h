@@ -14,7 +14,9 @@ struct counters;
 struct demand;
 struct feed;
 struct http_head;
+struct interpreter_env;
 struct loans;
+struct rankings;
 struct recent_ring;
 struct replica;
 struct turn;
@@ -27,17 +29,20 @@ struct req_env {
     struct conf *conf; /* in force; changes with each CONF */
     struct replica *replica;
     struct loans *loans;
+    struct rankings *rankings;
     struct demand *demand;
     struct binding_replica *binding;
     struct counters *counters;
     struct recent_ring *recent_ring;
     struct feed *feed;
+    struct interpreter_env *interpreters;
     struct http_head *head; /* for parsing a request's head; valid within one call only */
     struct exchange_env *exchange_env;
     struct exchange_conf exchange_conf; /* of the configuration in force */
     const uint8_t *secret;              /* 32 bytes: key of the hash of conversations */
     struct rnd rnd;
-    bool draining; /* connections close after their reply */
+    bool draining;   /* connections close after their reply */
+    struct list due; /* req.wait_node of requests that choose at the end of this turn */
     /* req.wait_node of requests that wait for an endpoint, the oldest first */
     struct list waiting;
     struct list verifications; /* under way, or waiting for a place; the oldest first */

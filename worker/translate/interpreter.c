@@ -63,6 +63,7 @@ enum openai_made interpreter_request(struct interpreter *i, const struct conf_en
                                      uint64_t estimate)
 {
     interpreter_free(i);
+    i->key = str_c(ce->api_key);
     if (i->endpoint != endpoint || !str_eq(i->model, model)) {
         i->learnt = dialect_table_get(&i->env->learnt, endpoint, model);
         i->endpoint = endpoint;
@@ -170,8 +171,10 @@ bool interpreter_begin(struct interpreter *i, const struct http_head *h, uint64_
     i->alien_coding = coding && !str_eq_nocase(coding->value, STR("identity"));
     buf_bound(&i->env->out, 2 * most + OUT_SLACK);
     i->reply = keep_context(i) ? openai_reply_new(&i->kept, &i->ctx, seed, most) : NULL;
-    if (i->reply)
+    if (i->reply) {
+        openai_reply_secret(i->reply, i->key);
         openai_reply_begin(i->reply, type ? type->value : STR(""));
+    }
     return i->reply != NULL;
 }
 

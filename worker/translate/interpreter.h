@@ -36,6 +36,7 @@ struct interpreter {
     struct dialect_learnt learnt;
     uint32_t endpoint; /* of `learnt`: id_hash; 0: none yet */
     struct str model;  /* of `learnt`: as it is sent; the caller's memory */
+    struct str key;    /* the endpoint's, to be masked; the configuration's memory */
     unsigned changes;  /* learnt in this request at `endpoint` */
     const char
         *fault; /* why the request cannot be sent to such an endpoint, in mem; NULL: it can */

@@ -129,8 +129,11 @@ static enum openai_fed failed(struct openai_reply *r, enum openai_fault fault, s
         r->failure.body = buf_view(&r->fault_body);
     if (buf_str(&r->fault_message, message))
         r->failure.message = buf_view(&r->fault_message);
-    if (is_live(r) && r->m.started)
+    if (is_live(r) && r->m.started) {
+        message_out_undo(&r->m);
         message_out_error(&r->m, message);
+        message_out_undo(&r->m);
+    }
     return OPENAI_FAILED;
 }
 
@@ -220,6 +223,7 @@ struct taking {
     enum message_block kind; /* of text parts */
     bool separate;           /* calls: each is one of its own */
     bool deep;               /* parts of a part */
+    bool any;                /* calls: there was one */
     enum blocks_result result;
 };
 
@@ -270,6 +274,7 @@ static bool take_call(void *ctx, struct str name, bool escaped, const struct jso
     if (element->kind != JSON_IS_OBJECT)
         return true;
     call_delta_read(element->raw, &d);
+    t->any = true;
     t->r->content = true;
     t->r->answered += d.name.raw.n + d.args.raw.n;
     d.separate = t->separate;
@@ -280,9 +285,9 @@ static bool take_call(void *ctx, struct str name, bool escaped, const struct jso
 static enum blocks_result take_calls(struct openai_reply *r, const struct openai_chunk *c)
 {
     struct taking t = {.r = r, .separate = c->whole};
-    if (c->tool_calls.kind == JSON_IS_ARRAY) {
+    if (c->tool_calls.kind == JSON_IS_ARRAY)
         json_each(c->tool_calls.raw, take_call, &t);
-    } else if (c->function_call.kind == JSON_IS_OBJECT) {
+    if (!t.any && c->function_call.kind == JSON_IS_OBJECT) {
         struct call_delta d;
         call_delta_read_function(c->function_call.raw, &d);
         r->content = true;
@@ -456,14 +461,14 @@ static enum openai_fed hand_over(struct openai_reply *r, enum openai_fed fed, st
 
 static enum openai_fed stream_feed(struct openai_reply *r, const char *p, size_t n, struct buf *out)
 {
-    r->m.out = r->m.stream ? out : &r->made;
+    message_out_to(&r->m, r->m.stream ? out : &r->made);
     r->fed = OPENAI_MORE;
     return hand_over(r, lines_fed(r, event_lines_feed(&r->lines, p, n, take_line, r)), out);
 }
 
 static enum openai_fed stream_end(struct openai_reply *r, bool complete, struct buf *out)
 {
-    r->m.out = r->m.stream ? out : &r->made;
+    message_out_to(&r->m, r->m.stream ? out : &r->made);
     r->fed = OPENAI_MORE;
     enum openai_fed fed = lines_fed(r, event_lines_end(&r->lines, take_line, r));
     if (fed == OPENAI_MORE && r->finish.come) /* only [DONE] is missing */
@@ -516,7 +521,7 @@ static enum openai_fed whole_end(struct openai_reply *r, bool complete, struct b
     if (str_starts(text, STR("\xef\xbb\xbf")))
         text = str_trim(str_make(text.p + 3, text.n - 3));
     size_t mark = out->len;
-    r->m.out = out;
+    message_out_to(&r->m, out);
     enum openai_fed fed = answer(r, text, complete);
     if (fed == OPENAI_FAILED)
         buf_cut(out, mark);

@@ -465,6 +465,74 @@ static void test_many_calls(void **state)
     buf_free(&k.body);
 }
 
+/* What the caller can ask between two pieces. */
+static void test_questions(void **state)
+{
+    (void)state;
+    struct dialect_context ctx = {.model = STR("m"), .stream = true, .input_estimate = 1};
+    static const struct {
+        const char *line;
+        bool content, committed, finishing;
+    } steps[] = {
+        {"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n", false,
+         false, false},
+        {"data: {\"choices\":[{\"delta\":{\"reasoning\":\"So\"}}]}\n", true, false, false},
+        {"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n", true, true, false},
+        {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n", true, true, true},
+        {"data: [DONE]\n", true, true, false},
+    };
+    struct arena mem;
+    struct buf out;
+    arena_init(&mem, 1 << 20);
+    buf_init(&out, 65536);
+    struct openai_reply *r = openai_reply_new(&mem, &ctx, 1, REPLY_MOST);
+    openai_reply_begin(r, STR("text/event-stream"));
+    assert_int_equal(openai_reply_quiet(r, &out), OPENAI_MORE);
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        enum openai_fed fed = openai_reply_feed(r, steps[i].line, strlen(steps[i].line), &out);
+        assert_int_equal(fed, i + 1 < COUNT_OF(steps) ? OPENAI_MORE : OPENAI_DONE);
+        assert_true(openai_reply_content(r) == steps[i].content);
+        assert_true(openai_reply_committed(r) == steps[i].committed);
+        assert_true(openai_reply_finishing(r) == steps[i].finishing);
+    }
+    assert_int_equal(openai_reply_end(r, true, &out), OPENAI_DONE);
+    openai_reply_free(r);
+    arena_free(&mem);
+    buf_free(&out);
+}
+
+/* Whatever room there is for what comes out, it is whole events. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    struct dialect_context ctx = {
+        .model = STR("m"), .stream = true, .thinking = true, .input_estimate = 1};
+    char *all = bytes_of(&ctx, full);
+    for (size_t room = 0; room < strlen(all) + 100; room++) {
+        struct arena mem;
+        struct buf out;
+        arena_init(&mem, 1 << 20);
+        buf_init(&out, room);
+        struct openai_reply *r = openai_reply_new(&mem, &ctx, 7, REPLY_MOST);
+        openai_reply_begin(r, STR(""));
+        enum openai_fed fed = openai_reply_feed(r, full, strlen(full), &out);
+        assert_int_equal(fed, room < strlen(all) ? OPENAI_FAILED : OPENAI_DONE);
+        struct str got = buf_view(&out);
+        assert_true(!got.n || str_ends(got, STR("}\n\n")));
+        if (fed == OPENAI_FAILED) {
+            assert_int_equal(openai_reply_failure(r)->fault, OPENAI_FAULT_BOUND);
+            /* an error event may stand behind what had room */
+            ptrdiff_t error = str_find(got, STR("event: error"));
+            size_t n = error < 0 ? got.n : (size_t)error;
+            assert_memory_equal(got.p, all, n);
+        }
+        openai_reply_free(r);
+        arena_free(&mem);
+        buf_free(&out);
+    }
+    free(all);
+}
+
 /* Memory of a stream that has sent words, thinking and a call: the struct, and what is allocated.
  */
 static void test_memory(void **state)
@@ -520,9 +588,8 @@ static void test_cases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_many_calls),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_bytes),  cmocka_unit_test(test_many_calls),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,10 +7,8 @@
 #include "worker/json/json_piece.h"
 #include "worker/dialect/reply/openai_chunk.h"
 #include "worker/dialect/reply/openai_error.h"
+#include "worker/http/body_shape.h"
 #include "worker/json/json_skip.h"
-
-/* What the body is. */
-enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_WHOLE };
 
 /* What differs between chunks that are alike. */
 enum alike { ALIKE_NONE, ALIKE_TEXT, ALIKE_THINKING, ALIKE_ARGS };
@@ -23,7 +21,7 @@ enum { TEXT_DEPTH = 1000 /* levels that json_find reads */ };
 struct openai_reply {
     const struct dialect_context *ctx;
     struct str key;    /* the endpoint's, to be masked */
-    uint8_t shape;     /* enum shape */
+    uint8_t shape;     /* enum body_shape */
     bool typed_stream; /* content-type says so */
     bool over;         /* DONE or FAILED was returned */
     bool content;      /* the endpoint has sent content */
@@ -92,7 +90,7 @@ void openai_reply_begin(struct openai_reply *r, struct str content_type)
 
 bool openai_reply_finishing(const struct openai_reply *r)
 {
-    return r->shape == SHAPE_STREAM && r->finish.come && !r->over;
+    return r->shape == BODY_SHAPE_STREAM && r->finish.come && !r->over;
 }
 
 bool openai_reply_content(const struct openai_reply *r)
@@ -103,7 +101,7 @@ bool openai_reply_content(const struct openai_reply *r)
 /* Whether what is written goes to the client at once: otherwise a failure leaves nothing of it. */
 static bool is_live(const struct openai_reply *r)
 {
-    return r->shape == SHAPE_STREAM && r->m.stream;
+    return r->shape == BODY_SHAPE_STREAM && r->m.stream;
 }
 
 bool openai_reply_committed(const struct openai_reply *r)
@@ -529,38 +527,11 @@ static enum openai_fed whole_end(struct openai_reply *r, bool complete, struct b
     return fed;
 }
 
-/* ---- the shape of the body */
-
-/* The shape by the front of the body. UNKNOWN: more bytes are needed. */
-static enum shape shape_of(struct str front, bool typed_stream)
-{
-    static const struct str fields[] = {STR_LIT("data:"), STR_LIT("event:"), STR_LIT("id:"),
-                                        STR_LIT("retry:"), STR_LIT(":")};
-    static const struct str bom = STR_LIT("\xef\xbb\xbf");
-    if (str_starts(front, bom))
-        front = str_make(front.p + bom.n, front.n - bom.n);
-    else if (front.n < bom.n && memcmp(bom.p, front.p, front.n) == 0)
-        return SHAPE_UNKNOWN;
-    while (front.n && memchr(" \t\r\n", front.p[0], 4))
-        front = str_make(front.p + 1, front.n - 1);
-    if (!front.n)
-        return SHAPE_UNKNOWN;
-    if (memchr("{[<\"", front.p[0], 4))
-        return SHAPE_WHOLE;
-    if (typed_stream)
-        return SHAPE_STREAM;
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        if (str_starts(front, fields[i]))
-            return SHAPE_STREAM;
-        if (str_starts(fields[i], front))
-            return SHAPE_UNKNOWN;
-    }
-    return SHAPE_WHOLE;
-}
+/* ---- the body */
 
 static enum openai_fed feed(struct openai_reply *r, const char *p, size_t n, struct buf *out)
 {
-    if (r->shape == SHAPE_STREAM)
+    if (r->shape == BODY_SHAPE_STREAM)
         return stream_feed(r, p, n, out);
     if (!buf_add(&r->body, p, n))
         return failed(r, OPENAI_FAULT_BOUND, (struct str){0},
@@ -572,9 +543,9 @@ enum openai_fed openai_reply_feed(struct openai_reply *r, const char *p, size_t 
 {
     if (r->over)
         return r->failure.fault ? OPENAI_FAILED : OPENAI_DONE;
-    if (LIKELY(r->shape == SHAPE_STREAM))
+    if (LIKELY(r->shape == BODY_SHAPE_STREAM))
         return stream_feed(r, p, n, out);
-    if (r->shape == SHAPE_WHOLE)
+    if (r->shape == BODY_SHAPE_WHOLE)
         return feed(r, p, n, out);
     /* Blanks in front are not kept: DeepSeek sends empty lines while a request waits. */
     while (!r->body.len && n && memchr(" \t\r\n", *p, 4))
@@ -585,10 +556,10 @@ enum openai_fed openai_reply_feed(struct openai_reply *r, const char *p, size_t 
         memcpy(front, buf_data(&r->body), held);
     if (more)
         memcpy(front + held, p, more);
-    r->shape = (uint8_t)shape_of(str_make(front, held + more), r->typed_stream);
-    if (r->shape == SHAPE_UNKNOWN && held + more == sizeof front)
-        r->shape = r->typed_stream ? SHAPE_STREAM : SHAPE_WHOLE;
-    if (r->shape != SHAPE_STREAM)
+    r->shape = (uint8_t)body_shape(str_make(front, held + more), r->typed_stream);
+    if (r->shape == BODY_SHAPE_UNKNOWN && held + more == sizeof front)
+        r->shape = r->typed_stream ? BODY_SHAPE_STREAM : BODY_SHAPE_WHOLE;
+    if (r->shape != BODY_SHAPE_STREAM)
         return feed(r, p, n, out);
     enum openai_fed fed = OPENAI_MORE;
     if (r->body.len)
@@ -601,7 +572,8 @@ enum openai_fed openai_reply_end(struct openai_reply *r, bool complete, struct b
 {
     if (r->over)
         return r->failure.fault ? OPENAI_FAILED : OPENAI_DONE;
-    bool stream = r->shape == SHAPE_STREAM || (r->shape == SHAPE_UNKNOWN && r->typed_stream);
+    bool stream =
+        r->shape == BODY_SHAPE_STREAM || (r->shape == BODY_SHAPE_UNKNOWN && r->typed_stream);
     return stream ? stream_end(r, complete, out) : whole_end(r, complete, out);
 }
 

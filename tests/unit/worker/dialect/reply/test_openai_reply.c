@@ -52,7 +52,7 @@ static void estimated(const struct kase *k, char *text)
     int n = snprintf(front, sizeof front, " %" PRIu64 " 0 0 ", k->ctx.input_estimate);
     char *at = strstr(text, front);
     if (at && strtoul(at + n, NULL, 10) > 0 && !strchr(at + n, ' '))
-        strcpy(at, " ~");
+        memcpy(at, " ~", 3);
 }
 
 /* Writes #6 and #24 for so many random digits of an id. */
@@ -171,8 +171,8 @@ static void begin(struct kase *k, const char *title)
     *k = (struct kase){.file = k->file, .line = k->line, .cases = k->cases, .failed = k->failed};
     buf_init(&k->body, MOST);
     snprintf(k->title, sizeof k->title, "%s", title);
-    strcpy(k->type, "text/event-stream");
-    strcpy(k->end, "complete");
+    snprintf(k->type, sizeof k->type, "text/event-stream");
+    snprintf(k->end, sizeof k->end, "complete");
     k->ctx.model = STR("claude-x");
     k->ctx.stream = true;
     k->ctx.input_estimate = 100;
@@ -588,9 +588,9 @@ static void test_cases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),  cmocka_unit_test(test_many_calls),
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_no_room),
-        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_many_calls),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_questions), cmocka_unit_test(test_cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

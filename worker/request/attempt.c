@@ -47,7 +47,7 @@ bool attempt_start(struct req *r, struct ep *e, bool trial, const struct exchang
     struct iovec iov[4];
     int n = t ? compose_request(r, e, iov) : 0;
     bool fresh = r->attempt.fresh;
-    r->attempt.fresh = false;
+    r->attempt.fresh = r->attempt.learnt = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempt.begun, e->ce->name);
     return n > 0 &&
            exchange_start(&r->attempt.exchange, r->env->exchange_env, &r->env->exchange_conf,
@@ -301,6 +301,7 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
         r->attempt.begun--;
         if (here)
             here->attempts--;
+        r->attempt.learnt = true;
         return (struct retry_out){.action = RETRY_SAME};
     }
     judge_failure(r, f->net, f->kind, judge_seen(r, f->body), &v);

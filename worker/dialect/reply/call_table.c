@@ -62,6 +62,31 @@ void call_delta_read(struct str element, struct call_delta *d)
     take_args(&hit[3], d);
 }
 
+static bool count_objects(void *ctx, struct str name, bool escaped, const struct json_hit *value)
+{
+    struct json_hit *first = ctx;
+    (void)name, (void)escaped;
+    bool again = first->kind != JSON_IS_ABSENT;
+    *first = *value;
+    if (again)
+        first->kind = JSON_IS_NULL;
+    return !again;
+}
+
+bool call_delta_args_alone(struct str list, struct str *args, int64_t *index)
+{
+    struct json_hit element = {.kind = JSON_IS_ABSENT};
+    struct call_delta d;
+    json_each(list, count_objects, &element);
+    if (element.kind != JSON_IS_OBJECT)
+        return false;
+    call_delta_read(element.raw, &d);
+    *args = d.args.raw;
+    *index = d.index;
+    return d.index != CALL_NO_INDEX && d.id.kind == JSON_IS_ABSENT &&
+           d.name.kind == JSON_IS_ABSENT && d.args.kind == JSON_IS_STRING && d.args.raw.n;
+}
+
 void call_delta_read_function(struct str function, struct call_delta *d)
 {
     static const struct json_want want[] = {{STR_LIT("name"), {0}}, {STR_LIT("arguments"), {0}}};

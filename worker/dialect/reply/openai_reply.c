@@ -1,6 +1,7 @@
 #include "worker/dialect/reply/openai_reply.h"
 
 #include "worker/dialect/reply/blocks.h"
+#include "worker/dialect/reply/chunk_template.h"
 #include "worker/http/event_lines.h"
 #include "worker/dialect/reply/finish_reason.h"
 #include "worker/json/json_piece.h"
@@ -10,6 +11,9 @@
 
 /* What the body is. */
 enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_WHOLE };
+
+/* What differs between chunks that are alike. */
+enum alike { ALIKE_NONE, ALIKE_TEXT, ALIKE_THINKING, ALIKE_ARGS };
 
 /* Bytes at the front that are kept until the shape is known. */
 enum { FRONT_MAX = 64 };
@@ -29,6 +33,7 @@ struct openai_reply {
     struct finish finish;
     uint64_t answered; /* bytes of content */
     struct openai_usage usage;
+    struct chunk_template alike; /* kind: enum alike */
     struct event_lines lines;
     struct buf body; /* of a whole answer, as it comes; the front until the shape is known */
     struct buf made; /* of a whole answer, as it goes */
@@ -264,9 +269,9 @@ static bool take_call(void *ctx, struct str name, bool escaped, const struct jso
     (void)name, (void)escaped;
     if (element->kind != JSON_IS_OBJECT)
         return true;
-    t->r->content = true;
-    t->r->answered += element->raw.n;
     call_delta_read(element->raw, &d);
+    t->r->content = true;
+    t->r->answered += d.name.raw.n + d.args.raw.n;
     d.separate = t->separate;
     t->result = blocks_call(&t->r->blocks, &d);
     return t->result == BLOCKS_OK;
@@ -281,7 +286,7 @@ static enum blocks_result take_calls(struct openai_reply *r, const struct openai
         struct call_delta d;
         call_delta_read_function(c->function_call.raw, &d);
         r->content = true;
-        r->answered += c->function_call.raw.n;
+        r->answered += d.name.raw.n + d.args.raw.n;
         t.result = blocks_call(&r->blocks, &d);
     }
     return t.result;
@@ -289,7 +294,6 @@ static enum blocks_result take_calls(struct openai_reply *r, const struct openai
 
 static enum blocks_result take_delta(struct openai_reply *r, const struct openai_chunk *c)
 {
-    /* the common case: a delta with text alone */
     enum blocks_result result = take_reasoning(r, c);
     if (result == BLOCKS_OK)
         result = take_content(r, &c->content);
@@ -298,6 +302,47 @@ static enum blocks_result take_delta(struct openai_reply *r, const struct openai
         result = take_text(r, MESSAGE_TEXT, &c->refusal);
     }
     return result == BLOCKS_OK ? take_calls(r, c) : result;
+}
+
+/* Whether the member is one that take_delta passes over. */
+static bool is_nothing(const struct json_hit *hit)
+{
+    return hit->kind == JSON_IS_ABSENT || hit->kind == JSON_IS_NULL ||
+           (hit->kind == JSON_IS_STRING && !hit->raw.n);
+}
+
+/* Keeps a chunk whose only content is one string, which has been taken. */
+static void keep_alike(struct openai_reply *r, struct str text, const struct openai_chunk *c)
+{
+    const struct json_hit *reasoning = r->signer == 'c' ? &c->reasoning_content : &c->reasoning;
+    const struct json_hit *other = r->signer == 'c' ? &c->reasoning : &c->reasoning_content;
+    bool calls = !is_nothing(&c->tool_calls);
+    struct str args;
+    int64_t index;
+    if (c->whole || !is_nothing(&c->refusal) || !is_nothing(&c->function_call) ||
+        !is_nothing(other))
+        return;
+    if (has_text(&c->content) && is_nothing(reasoning) && !calls)
+        chunk_template_keep(&r->alike, text, c->content.raw, ALIKE_TEXT, 0);
+    else if (has_text(reasoning) && is_nothing(&c->content) && !calls)
+        chunk_template_keep(&r->alike, text, reasoning->raw, ALIKE_THINKING, 0);
+    else if (calls && is_nothing(reasoning) && is_nothing(&c->content) &&
+             call_delta_args_alone(c->tool_calls.raw, &args, &index))
+        chunk_template_keep(&r->alike, text, args, ALIKE_ARGS, index);
+}
+
+/* Takes the string of a chunk that is like the one kept. */
+static enum blocks_result take_alike(struct openai_reply *r, struct str value)
+{
+    struct json_hit hit = {.kind = JSON_IS_STRING, .raw = value};
+    if (r->alike.kind == ALIKE_TEXT)
+        return take_text(r, MESSAGE_TEXT, &hit);
+    if (r->alike.kind == ALIKE_THINKING)
+        return take_text(r, MESSAGE_THINKING, &hit);
+    struct call_delta d = {.index = r->alike.call, .args = hit, .args_empty = !value.n};
+    r->content = true;
+    r->answered += value.n;
+    return blocks_call(&r->blocks, &d);
 }
 
 /* Takes finish_reason, behind which only usage counts. */
@@ -322,8 +367,11 @@ static enum openai_fed take_finish(struct openai_reply *r, const struct openai_c
 static enum openai_fed take_chunk(struct openai_reply *r, struct str text, bool error)
 {
     struct openai_chunk c;
+    struct str value;
     if (error && !r->finish.come)
         return told(r, text);
+    if (!r->finish.come && chunk_template_fits(&r->alike, text, &value))
+        return blocks_failed(r, take_alike(r, value));
     openai_chunk_read(text, &c, &r->usage);
     if (r->finish.come)
         return OPENAI_MORE;
@@ -337,7 +385,11 @@ static enum openai_fed take_chunk(struct openai_reply *r, struct str text, bool 
     /* Some relays repeat the whole message at the end. */
     bool repeated = c.whole && r->content && c.finish.kind == JSON_IS_STRING;
     enum openai_fed fed = repeated ? OPENAI_MORE : blocks_failed(r, take_delta(r, &c));
-    return fed == OPENAI_MORE ? take_finish(r, &c) : fed;
+    if (fed == OPENAI_MORE)
+        fed = take_finish(r, &c);
+    if (fed == OPENAI_MORE && !r->finish.come)
+        keep_alike(r, text, &c);
+    return fed;
 }
 
 /* ---- the end of a message */

@@ -433,6 +433,55 @@ static void test_bytes(void **state)
     free(text);
 }
 
+/* 10,000 calls, each of which begins before the first is complete: all wait, and come in order. */
+static void test_many_calls(void **state)
+{
+    (void)state;
+    enum { CALLS = 10000 };
+    struct kase k = {.file = "many", .type = "text/event-stream", .end = "complete"};
+    k.ctx = (struct dialect_context){.model = STR("m"), .stream = true, .input_estimate = 1};
+    buf_init(&k.body, MOST);
+    for (int i = 0; i < CALLS; i++)
+        add(&k,
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\","
+            "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"n\\\":\"}}]}}]}\n\n",
+            i, i);
+    for (int i = CALLS; i-- > 0;)
+        add(&k,
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":%d,\"function\":"
+            "{\"arguments\":\"%d}\"}}]}}]}\n\n",
+            i, i);
+    add(&k, "data: [DONE]\n\n");
+    char *got = run(&k, k.body.len, k.body.len), *at = got;
+    for (int i = 0; i < CALLS; i++) {
+        char want[64];
+        int n = snprintf(want, sizeof want, "tool[c%d f {\"n\":%s%d}] ", i, i ? "" : "|", i);
+        if (strncmp(at, want, (size_t)n) != 0)
+            fail_msg("expected %s, came %.60s", want, at);
+        at += n;
+    }
+    assert_true(strncmp(at, "end tool_use ", 13) == 0);
+    free(got);
+    buf_free(&k.body);
+}
+
+/* Memory of a stream that has sent words, thinking and a call: the struct, and what is allocated.
+ */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct arena mem;
+    arena_init(&mem, 12288);
+    struct dialect_context ctx = {.model = STR("m"), .stream = true, .thinking = true};
+    struct openai_reply *r = openai_reply_new(&mem, &ctx, 1, REPLY_MOST);
+    assert_non_null(r);
+    assert_true(mem.used < 4096);
+    openai_reply_free(r);
+    arena_free(&mem);
+    assert_null(openai_reply_new(&(struct arena){.max = 100}, &ctx, 1, REPLY_MOST));
+    openai_reply_free(NULL);
+}
+
 static void test_cases(void **state)
 {
     (void)state;
@@ -472,6 +521,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_many_calls),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -469,26 +469,26 @@ class Oracle:
         """A conversation with two successes at an endpoint stays there while that is well."""
         if not self.e.config["affinity"]["enabled"]:
             return
-        talks = collections.defaultdict(list)
+        talks, begun = collections.defaultdict(list), collections.defaultdict(list)
         for c in self.e.clients:
-            if c.get("turn") is not None and "t1" in c and c.get("status") == 200 and c["end"] == "whole":
-                talks[c["session"]].append(c)
-        fine = set(self.e.anchors())
-        for talk in talks.values():
+            if c.get("turn") is not None and "t1" in c and c.get("status") == 200:
+                begun[c["session"]].append(c)
+                if c["end"] == "whole":
+                    talks[c["session"]].append(c)
+        for session, talk in talks.items():
             for i in range(2, len(talk)):
                 a, b, c = talk[0], talk[i - 1], talk[i]
-                # One that was passed over for want of a place keeps its binding: all of the talk counts.
-                at = {self.e.attempts(x)[-1].site for x in talk[:i] if self.e.attempts(x)}
+                # One that was passed over for want of a place keeps its binding: all counts that was begun.
+                at = {self.e.attempts(x)[-1].site for x in begun[session] if x["t0"] < c["t0"] and self.e.attempts(x)}
                 moved = self.e.attempts(c) and self.e.attempts(c)[-1].site
-                if len(at) != 1 or not at <= fine or moved in at or not moved or c["t0"] - b["t1"] < 0.12:
+                if len(at) != 1 or not at <= set(self.e.anchors()) or moved in at or not moved or c["t0"] - b["t1"] < 0.12:
                     continue
-                at = [at.pop(), None, moved]
                 # Whether its circuit may be open is another rule.
-                if self.e.crowded(at[0], c) or self.e.out_at(at[0], b["t1"], c["t1"], c["model"]):
+                if self.e.crowded(*at, c) or self.e.out_at(*at, b["t1"], c["t1"], c["model"]):
                     continue
                 if self.e.during(a["t0"], c["t1"], "kill", "kill supervisor", "stop", "stop supervisor", after=0.5) or self.e.late(a["t0"], c["t1"]) > 0.1:
                     continue
-                self.fault("sticky", "moved from %s to %s" % (at[0], at[2]), c,
+                self.fault("sticky", "moved from %s to %s" % (*at, moved), c,
                            ["before: %s" % x["id"] for x in (a, b)])
 
     # ---- limits, trials, verifications

@@ -361,6 +361,18 @@ def test_sticky():
     assert case.rules() == set()
 
 
+def test_sticky_counts_what_the_client_left():
+    """The reply binds where it was begun, so that the conversation may go back there."""
+    case = Case()
+    case.raw["plan"]["sites"]["bad"] = [[0, ""]]
+    for i, (site, end) in enumerate((("bad", "gave up"), ("anchor", "whole"), ("anchor", "whole"), ("bad", "whole"))):
+        c = case.client(T + i, T + i + 0.1, session="s", turn=i, end=end)
+        case.exchange(c, site, T + i + 0.01, T + i + 0.09)
+    assert "sticky" not in case.rules()
+    case.raw["clients"][0]["session"] = "another"
+    assert "sticky" in case.rules()
+
+
 def test_limits():
     case = Case()
     case.raw["plan"]["config"]["endpoints"][0]["max_concurrent"] = 1

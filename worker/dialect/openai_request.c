@@ -241,14 +241,12 @@ static void put_all(struct translation *t, const struct openai_options *o, const
     static const struct json_want inner[INNER] = {
         [EFFORT] = {STR_LIT("effort"), {0}}, [FORMAT] = {STR_LIT("format"), {0}}};
     struct json_hit config[INNER];
-    struct openai_tools tools;
     struct str name;
     members_of(&h[OUTPUT_CONFIG], inner, config, INNER);
     struct str schema = openai_format_schema(&config[FORMAT], &name);
     if (!schema.n)
         schema = openai_format_schema(&h[OUTPUT_FORMAT], &name);
-    t->tools = &tools;
-    openai_tools_read(t, &tools, &h[TOOLS], &h[TOOL_CHOICE]);
+    openai_tools_read(t, t->tools, &h[TOOLS], &h[TOOL_CHOICE]);
     if (schema.n && translation_has(t, DIALECT_FORMAT_IN_WORDS))
         t->format_in_words = schema;
 
@@ -262,7 +260,7 @@ static void put_all(struct translation *t, const struct openai_options *o, const
     put_max_tokens(t, o, &h[MAX_TOKENS]);
     put_sampling(t, o, h);
     put_stops(t, &h[STOP_SEQUENCES]);
-    bool any = openai_tools_put(t, &tools);
+    bool any = openai_tools_put(t, t->tools);
     put_effort(t, effort_of(&h[THINKING], &config[EFFORT]), any);
     if (schema.n && !t->format_in_words.n)
         openai_format_put(t, schema, name);
@@ -272,7 +270,8 @@ static void put_all(struct translation *t, const struct openai_options *o, const
 enum openai_made openai_request(struct str body, const struct openai_options *o, struct arena *mem,
                                 struct buf *out, struct dialect_context *ctx, const char **fault)
 {
-    struct translation t = {.mem = mem, .out = out, .ctx = ctx};
+    struct openai_tools tools = {0};
+    struct translation t = {.mem = mem, .out = out, .ctx = ctx, .tools = &tools};
     struct json_hit h[WANTS];
     struct str server;
     if (o->learnt)

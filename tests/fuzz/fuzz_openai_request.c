@@ -3,7 +3,7 @@
  * it, and no text is empty. The first two bytes choose what was learnt. */
 #include "tests/fuzz/fuzz.h"
 #include "worker/dialect/anthropic_splice.h"
-#include "worker/dialect/openai_request.h"
+#include "worker/dialect/request/openai_request.h"
 #include "worker/dialect/server_tools.h"
 #include "worker/dialect/tool_name.h"
 #include "worker/json/json_valid.h"

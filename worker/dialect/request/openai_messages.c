@@ -1,8 +1,8 @@
-#include "worker/dialect/openai_messages.h"
+#include "worker/dialect/request/openai_messages.h"
 
-#include "worker/dialect/openai_calls.h"
-#include "worker/dialect/openai_content.h"
-#include "worker/dialect/openai_tools.h"
+#include "worker/dialect/request/openai_calls.h"
+#include "worker/dialect/request/openai_content.h"
+#include "worker/dialect/request/openai_tools.h"
 #include "worker/dialect/tool_id.h"
 #include "worker/json/json_raw.h"
 

@@ -1,6 +1,6 @@
 /* Requests that are too large for a text case: deep, with many calls, with long ids and arguments.
  */
-#include "worker/dialect/openai_request.h"
+#include "worker/dialect/request/openai_request.h"
 #include "worker/dialect/tool_id.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
 #ifndef QCC_WORKER_DIALECT_OPENAI_MESSAGES_H
 #define QCC_WORKER_DIALECT_OPENAI_MESSAGES_H
 
-#include "worker/dialect/openai_translation.h"
+#include "worker/dialect/request/openai_translation.h"
 #include "worker/json/json_find.h"
 
 /* Writes the elements of OpenAI's `messages`, and fills the ids of the context. A fault if messages

@@ -1,4 +1,4 @@
-#include "worker/dialect/openai_translation.h"
+#include "worker/dialect/request/openai_translation.h"
 
 #include "worker/json/json_raw.h"
 

@@ -1,6 +1,6 @@
-#include "worker/dialect/openai_content.h"
+#include "worker/dialect/request/openai_content.h"
 
-#include "worker/dialect/openai_tools.h"
+#include "worker/dialect/request/openai_tools.h"
 #include "worker/json/json_raw.h"
 
 static const struct str blank_line = STR_LIT("\\n\\n");

@@ -1,4 +1,4 @@
-#include "worker/dialect/openai_calls.h"
+#include "worker/dialect/request/openai_calls.h"
 
 #include "worker/dialect/tool_id.h"
 

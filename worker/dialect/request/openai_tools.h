@@ -4,7 +4,7 @@
 
 #include "common/base/base.h"
 #include "common/base/str.h"
-#include "worker/dialect/openai_translation.h"
+#include "worker/dialect/request/openai_translation.h"
 #include "worker/json/json_find.h"
 
 struct openai_tool {

@@ -1,6 +1,6 @@
 /* Runs tests/unit/data/dialect/request/NAME.case (README.md there), and what is too large for a
  * text file. */
-#include "worker/dialect/openai_request.h"
+#include "worker/dialect/request/openai_request.h"
 
 #include "worker/json/json_find.h"
 #include "worker/json/json_raw.h"

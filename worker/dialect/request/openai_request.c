@@ -1,9 +1,9 @@
-#include "worker/dialect/openai_request.h"
+#include "worker/dialect/request/openai_request.h"
 
-#include "worker/dialect/openai_format.h"
-#include "worker/dialect/openai_messages.h"
-#include "worker/dialect/openai_tools.h"
-#include "worker/dialect/openai_translation.h"
+#include "worker/dialect/request/openai_format.h"
+#include "worker/dialect/request/openai_messages.h"
+#include "worker/dialect/request/openai_tools.h"
+#include "worker/dialect/request/openai_translation.h"
 #include "worker/dialect/server_tools.h"
 #include "worker/json/json_find.h"
 #include "worker/json/json_raw.h"
@@ -48,7 +48,8 @@ static const struct json_want wants[WANTS] = {
     [OUTPUT_FORMAT] = {STR_LIT("output_format"), {0}},
 };
 
-void openai_base_hash(struct str base_url, unsigned char out[static 4])
+/* First bytes of SHA-256(base_url), which signatures of thinking carry in hex. */
+static void base_hash(struct str base_url, unsigned char out[static 4])
 {
     unsigned char hash[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)base_url.p, base_url.n, hash);
@@ -215,7 +216,7 @@ static void note_context(struct translation *t, const struct openai_options *o,
             h[THINKING].kind == JSON_IS_OBJECT && !json_raw_is(string_of(&type), STR("disabled")),
         .input_estimate = o->input_estimate ? o->input_estimate : 1,
     };
-    openai_base_hash(o->base_url, t->ctx->base_hash);
+    base_hash(o->base_url, t->ctx->base_hash);
 }
 
 static void put_sampling(struct translation *t, const struct openai_options *o,

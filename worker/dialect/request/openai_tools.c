@@ -1,4 +1,4 @@
-#include "worker/dialect/openai_tools.h"
+#include "worker/dialect/request/openai_tools.h"
 
 #include "worker/dialect/server_tools.h"
 #include "worker/dialect/tool_id.h"

@@ -1,4 +1,4 @@
-#include "worker/dialect/openai_format.h"
+#include "worker/dialect/request/openai_format.h"
 
 #include "worker/dialect/tool_name.h"
 #include "worker/json/json_raw.h"
@@ -120,7 +120,9 @@ static void check_schema(struct strict *s, const struct json_hit *v)
     s->depth--;
 }
 
-bool openai_format_strict(struct str schema)
+/* Whether every object in the schema forbids other properties and requires all of its own: what
+ * OpenAI's strict mode takes. A schema nested too deep is none. */
+static bool is_strict(struct str schema)
 {
     struct json_hit whole = {.kind = JSON_IS_OBJECT, .raw = schema};
     struct json_want type = {.name = STR("type")};
@@ -141,7 +143,7 @@ void openai_format_put(struct translation *t, struct str schema, struct str name
     translation_put_string(t, name);
     translation_put(t, STR(",\"schema\":"));
     translation_put_raw(t, schema);
-    translation_put(t, openai_format_strict(schema) ? STR(",\"strict\":true}}")
+    translation_put(t, is_strict(schema) ? STR(",\"strict\":true}}")
                                                     : STR(",\"strict\":false}}"));
     t->ctx->put |= DIALECT_PUT_RESPONSE_FORMAT;
 }

@@ -35,7 +35,4 @@ enum openai_made openai_request(struct str body, const struct openai_options *o,
                                 struct buf *out, struct dialect_context *ctx,
                                 const char **fault) MUST_CHECK;
 
-/* First bytes of SHA-256(base_url), which signatures of thinking carry in hex. */
-void openai_base_hash(struct str base_url, unsigned char out[static 4]);
-
 #endif

@@ -143,7 +143,6 @@ void openai_format_put(struct translation *t, struct str schema, struct str name
     translation_put_string(t, name);
     translation_put(t, STR(",\"schema\":"));
     translation_put_raw(t, schema);
-    translation_put(t, is_strict(schema) ? STR(",\"strict\":true}}")
-                                                    : STR(",\"strict\":false}}"));
+    translation_put(t, is_strict(schema) ? STR(",\"strict\":true}}") : STR(",\"strict\":false}}"));
     t->ctx->put |= DIALECT_PUT_RESPONSE_FORMAT;
 }

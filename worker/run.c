@@ -6,7 +6,8 @@
 #include "worker/client/accept.h"
 #include "worker/client/conns.h"
 #include "worker/net/peer.h"
-#include "worker/request/req.h"
+#include "worker/request/arrival.h"
+#include "worker/request/conductor.h"
 #include "worker/verify/verify.h"
 #include "worker/worker.h"
 #include "worker/worker_ipc.h"
@@ -29,8 +30,9 @@ static void end_of_turn(struct ev_loop *loop, ev_prepare *p, int revents)
 {
     (void)revents;
     struct worker *w = CONTAINER_OF(p, struct worker, end_of_turn);
+    conductor_pick_due(&w->req);
     if (turn_woken(&w->turn)) {
-        req_wake_waiting(&w->req);
+        conductor_wake_waiting(&w->req);
         verify_wake_waiting(&w->req);
     }
     loan_settle(&w->loans);
@@ -106,7 +108,7 @@ static void assemble(struct worker *w)
     list_init(&w->conn.idle_conns);
     accept_init(&w->conn);
     admin_init(&w->admin);
-    w->proxy = req_service();
+    w->proxy = arrival_service();
     w->operators = admin_service(&w->admin);
 }
 

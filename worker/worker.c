@@ -4,7 +4,7 @@
 #include "worker/client/accept.h"
 #include "worker/client/conns.h"
 #include "worker/sandbox/sandbox.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 #include <malloc.h>
 #include <signal.h>

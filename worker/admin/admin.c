@@ -7,7 +7,9 @@
 #include "worker/admin/prometheus.h"
 #include "worker/admin/json_write.h"
 #include "worker/json/json_find.h"
-#include "worker/request/req.h"
+#include "worker/request/conductor.h"
+#include "worker/request/pick.h"
+#include "worker/request/state/req.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -24,9 +26,9 @@ enum {
 
 static struct str field_value(const struct req *r, enum http_hdr id, struct str name)
 {
-    for (size_t i = 0; i < r->head.nf; i++)
-        if (id != HDR_OTHER ? r->head.f[i].id == id : str_eq_nocase(r->head.f[i].name, name))
-            return r->head.f[i].value;
+    for (size_t i = 0; i < r->in.head.nf; i++)
+        if (id != HDR_OTHER ? r->in.head.f[i].id == id : str_eq_nocase(r->in.head.f[i].name, name))
+            return r->in.head.f[i].value;
     return (struct str){0};
 }
 
@@ -67,13 +69,13 @@ static void answer_error(struct req *r, unsigned status, const char *why, const 
     if (!buf_str(&b, STR("{\"error\":\"")) || !json_escape(str_c(why), &b) ||
         !buf_str(&b, STR("\"}")))
         buf_free(&b);
-    req_answer(r, status, "application/json", buf_view(&b), extra);
+    conductor_answer(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
 }
 
 static bool refuse(struct req *r, unsigned status, const char *why, const char *extra)
 {
-    r->keep = false; /* a body that follows is not read */
+    r->in.keep = false; /* a body that follows is not read */
     answer_error(r, status, why, extra);
     return false;
 }
@@ -84,14 +86,14 @@ static bool refuse(struct req *r, unsigned status, const char *why, const char *
 static bool foreign(const struct req *r, struct str host)
 {
     struct str site = named_value(r, STR("sec-fetch-site"));
-    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
-    if (!own_origin(cors_from(r->head.f, r->head.nf), host))
+    bool reads = r->in.method == METHOD_GET || r->in.method == METHOD_HEAD;
+    if (!own_origin(cors_from(r->in.head.f, r->in.head.nf), host))
         return true;
     if (site.n == 0 || str_eq_nocase(site, STR("same-origin")) || str_eq_nocase(site, STR("none")))
         return false;
     if (!reads)
         return true;
-    bool link = str_eq(r->full_path, STR("/")) &&
+    bool link = str_eq(r->in.full_path, STR("/")) &&
                 str_eq_nocase(named_value(r, STR("sec-fetch-mode")), STR("navigate")) &&
                 str_eq_nocase(named_value(r, STR("sec-fetch-dest")), STR("document"));
     return str_eq_nocase(site, STR("cross-site")) && !link;
@@ -122,13 +124,13 @@ static struct str lines(const struct req *r, struct buf *room)
     static const char other[] = "cache-control: no-store\r\n" COMMON NOWHERE_ELSE "\r\n";
 #undef COMMON
 #undef NOWHERE_ELSE
-    bool file = (r->status == 200 || r->status == 304) && is_page(r->full_path);
+    bool file = (r->reply.status == 200 || r->reply.status == 304) && is_page(r->in.full_path);
     return file ? str_make(page, sizeof page - 1) : str_make(other, sizeof other - 1);
 }
 
 static bool allowed(struct req *r)
 {
-    struct str host = r->head.host;
+    struct str host = r->in.head.host;
     /* with a token, Host need not be checked: no page knows it */
     bool named = r->conf->admin.token != NULL;
     /* DNS rebinding sends requests of a page here under a name of the page's owner, never an
@@ -137,7 +139,7 @@ static bool allowed(struct req *r)
         return refuse(r, 403, "Host is neither an address nor localhost", "");
     if (foreign(r, host))
         return refuse(r, 403, "this was sent by a page of another site", "");
-    if (!str_eq(r->full_path, STR("/healthz")) && !is_page(r->full_path) && !token_ok(r))
+    if (!str_eq(r->in.full_path, STR("/healthz")) && !is_page(r->in.full_path) && !token_ok(r))
         return refuse(r, 401, "admin.token is missing or wrong",
                       "www-authenticate: Bearer realm=\"qcc\"\r\n");
     return true;
@@ -153,7 +155,11 @@ static void ask(struct req *r, struct str what, struct str arg)
     r->ask_id = ++a->last_ask;
     list_push_back(&a->asking, &r->wait_node);
     deadline_set(&r->deadline, str_eq(what, STR("reload")) ? RELOAD_MS : ANSWER_MS);
-    req_ask(r, r->ask_id, what, arg);
+    /* STATS goes before it, so that the answer counts all requests that ended before. */
+    char address[IPC_ADDRESS_MAX + 1];
+    counters_send(r->env->counters);
+    r->c->ops->address(r->c, address, sizeof address);
+    uplink_ask(r->env->uplink, r->ask_id, what, arg, str_c(address));
 }
 
 void admin_answer(struct admin *a, const struct ipc_answer *m)
@@ -163,14 +169,15 @@ void admin_answer(struct admin *a, const struct ipc_answer *m)
         struct req *r = LIST_ENTRY(n, struct req, wait_node);
         if (r->ask_id != m->id)
             continue;
-        bool metrics = str_eq(r->full_path, STR("/metrics")) && m->status == 200;
+        bool metrics = str_eq(r->in.full_path, STR("/metrics")) && m->status == 200;
         struct buf text;
         buf_init(&text, TEXT_MAX);
         req_set(r, REQ_PICK);
         if (metrics ? prometheus_write(m->body, &text) : json_write(m->body, &text))
-            req_answer(r, m->status,
-                       metrics ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
-                       buf_view(&text), m->status == 503 ? "retry-after: 1\r\n" : "");
+            conductor_answer(r, m->status,
+                             metrics ? "text/plain; version=0.0.4; charset=utf-8"
+                                     : "application/json",
+                             buf_view(&text), m->status == 503 ? "retry-after: 1\r\n" : "");
         else
             answer_error(r, 500, "the supervisor's answer could not be read", "");
         buf_free(&text);
@@ -187,7 +194,7 @@ static void late(struct req *r)
 
 static void answer_text(struct req *r, unsigned status, struct str text)
 {
-    req_answer(r, status, "text/plain; charset=utf-8", text, "");
+    conductor_answer(r, status, "text/plain; charset=utf-8", text, "");
 }
 
 static bool cut_prefix(struct str *s, struct str prefix)
@@ -201,19 +208,19 @@ static bool cut_prefix(struct str *s, struct str prefix)
 
 static void answer_file(struct req *r)
 {
-    const struct asset *a = asset_find(r->full_path);
+    const struct asset *a = asset_find(r->in.full_path);
     if (!a) {
         answer_error(r, 404, "the dashboard has no such file: it is at /", "");
         return;
     }
-    const struct asset_form *form = asset_choose(a, r->head.f, r->head.nf);
+    const struct asset_form *form = asset_choose(a, r->in.head.f, r->in.head.nf);
     char extra[96];
     snprintf(extra, sizeof extra, "etag: " STR_FMT "\r\n%s", STR_ARG(form->etag),
              form->gzip ? "content-encoding: gzip\r\n" : "");
-    if (asset_held(form, r->head.f, r->head.nf))
-        req_answer(r, 304, NULL, STR(""), extra);
+    if (asset_held(form, r->in.head.f, r->in.head.nf))
+        conductor_answer(r, 304, NULL, STR(""), extra);
     else
-        req_answer(r, 200, a->type, form->body, extra);
+        conductor_answer(r, 200, a->type, form->body, extra);
 }
 
 static void answer_logs(struct req *r, struct str query)
@@ -223,7 +230,7 @@ static void answer_logs(struct req *r, struct str query)
     buf_init(&text, TEXT_MAX);
     unsigned status = log_lines_write(query, &text, &why);
     if (status == 200)
-        req_answer(r, 200, "application/json", buf_view(&text), "");
+        conductor_answer(r, 200, "application/json", buf_view(&text), "");
     else
         answer_error(r, status, why.msg, "");
     buf_free(&text);
@@ -231,7 +238,7 @@ static void answer_logs(struct req *r, struct str query)
 
 static void ready(struct req *r)
 {
-    bool is = attempt_possible(r);
+    bool is = pick_possible(r);
     answer_text(r, is ? 200 : 503, is ? STR("ready\n") : STR("no endpoint is usable\n"));
 }
 
@@ -334,17 +341,17 @@ static void serve(struct req *r, const struct address *a)
 static void go(struct req *r)
 {
     struct str query = STR("");
-    if (r->head.target.n > r->full_path.n)
-        query =
-            str_make(r->head.target.p + r->full_path.n + 1, r->head.target.n - r->full_path.n - 1);
-    struct address a = find(r->full_path, query);
-    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    if (r->in.head.target.n > r->in.full_path.n)
+        query = str_make(r->in.head.target.p + r->in.full_path.n + 1,
+                         r->in.head.target.n - r->in.full_path.n - 1);
+    struct address a = find(r->in.full_path, query);
+    bool reads = r->in.method == METHOD_GET || r->in.method == METHOD_HEAD;
     bool done = a.kind == ORDER || a.kind == ACTION;
     if (a.arg.n > IPC_QUERY_MAX)
         answer_error(r, 414, "the query is longer than 1,024 bytes", "");
     else if (a.kind == NOWHERE)
         answer_error(r, 404, "no such address: qcc-metrics(7) lists them", "");
-    else if (done && r->method != METHOD_POST)
+    else if (done && r->in.method != METHOD_POST)
         answer_error(r, 405, "this address takes POST", "allow: POST\r\n");
     else if (!done && !reads)
         answer_error(r, 405, "this address takes GET and HEAD", "allow: GET, HEAD\r\n");

@@ -3,7 +3,9 @@
 #include "common/base/log.h"
 #include "common/base/slab.h"
 #include "worker/net/peer.h"
-#include "worker/request/req.h"
+#include "worker/request/arrival.h"
+#include "worker/request/conductor.h"
+#include "worker/request/state/req.h"
 #include "worker/request/env/req_env.h"
 #include "worker/shared/counters.h"
 #include "worker/net/tls.h"
@@ -74,7 +76,7 @@ void conn_close_as(struct conn *c, bool hard)
     env->counters->conns--;
     turn_bury(env->turn, &c->dead, conn_free);
     if (r)
-        req_client_gone(r);
+        conductor_client_gone(r);
     env->ended(env->arg);
 }
 
@@ -188,7 +190,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
     if (c->throttled && c->out.len < CONN_BACKLOG / 4) {
         c->throttled = false;
         if (c->client.req)
-            req_client_room(c->client.req);
+            conductor_client_room(c->client.req);
     }
 }
 
@@ -201,9 +203,7 @@ static void to_idle(struct conn *c)
     ev_io_start(c->env->loop, &c->rd);
     c->env->idle(c->env->arg);
     deadline_set(&c->deadline, c->env->req->conf->limits.idle_timeout);
-    if (c->in.len && !c->running)
-        conn_run(c, NULL, 0);
-    else if (io_pending(&c->io))
+    if (c->in.len || io_pending(&c->io))
         ev_feed_event(c->env->loop, &c->rd, EV_READ);
 }
 
@@ -293,7 +293,7 @@ static void look_after_peer(struct conn *c)
     case PEER_UNKNOWN:
         c->unsure = true;
         if (c->client.req)
-            req_client_unsure(c->client.req);
+            conductor_client_unsure(c->client.req);
         break;
     case PEER_HERE:
         break;
@@ -336,14 +336,14 @@ static void request_go(struct conn *c)
 {
     deadline_clear(&c->deadline);
     conn_set(c, CONN_BUSY);
-    req_go(c->client.req);
+    arrival_complete(c->client.req);
 }
 
 /* Large bodies go from the socket to where they stay. */
 static void read_body(struct conn *c)
 {
     char *at;
-    size_t room = req_body_room(c->client.req, &at);
+    size_t room = arrival_body_room(c->client.req, &at);
     if (room == 0) /* refused for lack of room, and answered */
         return;
     ptrdiff_t r = io_read(&c->io, at, room);
@@ -354,14 +354,14 @@ static void read_body(struct conn *c)
         return;
     }
     size_t used;
-    enum req_body_result res = req_body_added(c->client.req, (size_t)r, &used);
-    if (res == REQ_BODY_MORE) {
+    enum arrival_result res = arrival_body_added(c->client.req, (size_t)r, &used);
+    if (res == ARRIVAL_MORE) {
         deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
         if (io_pending(&c->io))
             ev_feed_event(c->env->loop, &c->rd, EV_READ);
         return;
     }
-    if (res == REQ_BODY_REFUSED)
+    if (res == ARRIVAL_REFUSED)
         return;
     if (used < (size_t)r && !buf_add(&c->in, at + used, (size_t)r - used)) {
         conn_close(c);
@@ -394,6 +394,11 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
         }
         return;
     case CONN_IDLE:
+        if (c->in.len) { /* requests that came before the end of the last reply */
+            conn_run(c, NULL, 0);
+            return;
+        }
+        /* fall through */
     case CONN_HEAD:
         r = io_read(&c->io, c->env->rbuf, TURN_READ);
         if (r > 0)
@@ -422,11 +427,11 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 static bool head_incomplete(struct conn *c, const char *p, size_t have)
 {
     if (!http1_may_begin(p, have)) { /* TLS or another protocol: its end need not be awaited */
-        req_refuse(&c->client, 400, "bad request line");
+        arrival_refuse(&c->client, 400, "bad request line");
         return false;
     }
     if (have > c->env->req->conf->limits.max_header_bytes) {
-        req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
+        arrival_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
         return false;
     }
     if (c->state == CONN_IDLE) {
@@ -458,11 +463,11 @@ static bool conn_reads(const struct conn *c)
 static bool run_body(struct conn *c, const char *p, size_t n, size_t *at)
 {
     size_t used;
-    enum req_body_result res = req_body_feed(c->client.req, p + *at, n - *at, &used);
+    enum arrival_result res = arrival_body_feed(c->client.req, p + *at, n - *at, &used);
     *at += used;
-    if (res == REQ_BODY_MORE)
+    if (res == ARRIVAL_MORE)
         deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
-    if (res == REQ_BODY_MORE || res == REQ_BODY_REFUSED)
+    if (res == ARRIVAL_MORE || res == ARRIVAL_REFUSED)
         return false;
     request_go(c);
     return true;
@@ -485,10 +490,10 @@ static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
     }
     c->scanned = 0;
     if (size > c->env->req->conf->limits.max_header_bytes) {
-        req_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
+        arrival_refuse(&c->client, 431, "request head is larger than limits.max_header_bytes");
         return false;
     }
-    bool body = req_begin(&c->client, p + *at, size);
+    bool body = arrival_begin(&c->client, p + *at, size);
     *at += size;
     if (c->client.req && body)
         conn_set(c, CONN_BODY);
@@ -513,10 +518,8 @@ static void conn_run(struct conn *c, char *p, size_t n)
         n = c->in.len;
     }
     size_t at = 0;
-    c->running = true;
     for (bool more = true; more && conn_reads(c);)
         more = c->state == CONN_BODY ? run_body(c, p, n, &at) : run_head(c, p, n, &at);
-    c->running = false;
     if (c->state == CONN_CLOSED || c->state == CONN_LINGER)
         return;
     if (own) {
@@ -536,10 +539,11 @@ static void on_expired(struct deadline *t)
     struct conn *c = CONTAINER_OF(t, struct conn, deadline);
     switch (c->state) {
     case CONN_HEAD:
-        req_refuse(&c->client, 408, "request head was not complete within limits.header_timeout");
+        arrival_refuse(&c->client, 408,
+                       "request head was not complete within limits.header_timeout");
         return;
     case CONN_BODY:
-        req_body_timeout(c->client.req);
+        arrival_body_timeout(c->client.req);
         return;
     case CONN_BUSY:
         if (c->out.len == 0 && (c->eof || c->read_stopped)) {

@@ -48,10 +48,9 @@ struct conn {
     bool unsure; /* after a FIN, only a write can tell whether the client is gone */
     /* PIPELINE bytes were read ahead: reading stopped, a FIN would go unnoticed */
     bool read_stopped;
-    bool unread;          /* part of the request was not read: linger before closing */
-    bool cut_hard;        /* close with a reset */
-    bool running;         /* conn_run is on the stack */
-    bool throttled;       /* `out` was over CONN_BACKLOG: the source waits for req_client_room */
+    bool unread;    /* part of the request was not read: linger before closing */
+    bool cut_hard;  /* close with a reset */
+    bool throttled; /* `out` was over CONN_BACKLOG: the source waits for conductor_client_room */
     unsigned linger_left; /* CONN_LINGER: bytes that may still be discarded */
 };
 

@@ -11,7 +11,7 @@ enum { IDLE_LOOK = 64 }; /* idle connections looked at in search of one to close
 static bool request_waits(const struct conn *c)
 {
     char byte;
-    return io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return c->in.len || io_pending(&c->io) || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* The first connection of the list that has been idle for `ms`; NULL: there is none. */

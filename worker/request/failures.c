@@ -2,7 +2,7 @@
 
 #include "common/secret/secret.h"
 #include "worker/request/outage.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 
@@ -16,8 +16,8 @@ enum {
 
 static uint8_t flags_of(const struct req *r)
 {
-    return (uint8_t)((r->has_conversation ? CHOICE_CONVERSATION : 0) |
-                     (r->opinion == RETRY_OPINION_OPEN ? CHOICE_OPINION : 0));
+    return (uint8_t)((r->talk.known ? CHOICE_CONVERSATION : 0) |
+                     (r->failed.opinion == RETRY_OPINION_OPEN ? CHOICE_OPINION : 0));
 }
 
 static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t flags)
@@ -36,25 +36,25 @@ static bool telling(uint8_t why)
  * to run at each open circuit. */
 static uint8_t reason_of(const struct req *r, uint8_t why)
 {
-    return r->api == API_COUNT_TOKENS && why == SEL_SKIP_TRIAL_BUSY ? SEL_SKIP_CIRCUIT : why;
+    return r->in.api == API_COUNT_TOKENS && why == SEL_SKIP_TRIAL_BUSY ? SEL_SKIP_CIRCUIT : why;
 }
 
 /* Where choices are noted, from the first one on. NULL: the request's memory is full. */
 static struct choices *choices_of(struct req *r)
 {
-    if (!r->choices && (r->choices = arena_alloc(&r->mem, sizeof *r->choices)))
-        *r->choices = (struct choices){0};
-    return r->choices;
+    if (!r->choice.all && (r->choice.all = arena_alloc(&r->mem, sizeof *r->choice.all)))
+        *r->choice.all = (struct choices){0};
+    return r->choice.all;
 }
 
 void failures_choice(struct req *r, const uint8_t *why, size_t n)
 {
     struct choices *to = choices_of(r);
-    const struct sel_result *s = &r->sel;
+    const struct sel_result *s = &r->choice.sel;
     const struct replica *rep = r->env->replica;
     struct choice_skip v[CHOICE_LISTED];
     size_t listed = 0;
-    bool no_trial = r->api == API_COUNT_TOKENS && s->end == SEL_WAIT_TRIAL;
+    bool no_trial = r->in.api == API_COUNT_TOKENS && s->end == SEL_WAIT_TRIAL;
     enum sel_end end = no_trial ? SEL_NONE : s->end;
     uint32_t endpoint = s->at >= 0 ? (uint32_t)rep->eps[s->at]->id_hash : 0;
     if (!to || choice_again(to, end, endpoint))
@@ -67,7 +67,7 @@ void failures_choice(struct req *r, const uint8_t *why, size_t n)
             if ((int)i != s->at && telling(why[i]) == (pass == 0))
                 v[listed++] =
                     (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, reason_of(r, why[i])};
-    x.others = (uint16_t)min_size(r->nseps - listed - (s->at >= 0), UINT16_MAX);
+    x.others = (uint16_t)min_size(r->choice.n - listed - (s->at >= 0), UINT16_MAX);
     choice_add(to, &x, v, listed);
 }
 
@@ -76,8 +76,9 @@ void failures_same(struct req *r, const struct ep *e)
     struct choices *to = choices_of(r);
     if (!to)
         return;
-    struct choice x = choice_of(
-        r, SEL_CHOSEN, (uint8_t)(flags_of(r) | CHOICE_SAME | (r->fresh ? CHOICE_FRESH : 0)));
+    struct choice x =
+        choice_of(r, SEL_CHOSEN,
+                  (uint8_t)(flags_of(r) | CHOICE_SAME | (r->attempt.fresh ? CHOICE_FRESH : 0)));
     x.endpoint = (uint32_t)e->id_hash;
     choice_add(to, &x, NULL, 0);
 }
@@ -87,26 +88,26 @@ void failures_same(struct req *r, const struct ep *e)
 /* Makes room for one more failure. The array doubles, as few requests have more than one. */
 static bool failures_room(struct req *r)
 {
-    if (r->nfailures < r->failures_size)
+    if (r->failed.n < r->failed.size)
         return true;
-    unsigned size = r->failures_size ? 2 * r->failures_size : FAILURES_FIRST;
+    unsigned size = r->failed.size ? 2 * r->failed.size : FAILURES_FIRST;
     struct failure *v = size <= 2 * FAILURES_MAX ? arena_alloc(&r->mem, size * sizeof *v) : NULL;
     if (!v)
         return false;
-    if (r->nfailures)
-        memcpy(v, r->failures, r->nfailures * sizeof *v);
-    r->failures = v;
-    r->failures_size = size;
+    if (r->failed.n)
+        memcpy(v, r->failed.v, r->failed.n * sizeof *v);
+    r->failed.v = v;
+    r->failed.size = size;
     return true;
 }
 
 void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bool marked)
 {
-    counters_attempt(r->ep->live, v->cls);
+    counters_attempt(r->attempt.ep->live, v->cls);
     if (!failures_room(r))
         return;
-    char *name = arena_strndup(&r->mem, r->ep->ce->name, strlen(r->ep->ce->name));
-    struct failure *a = &r->failures[r->nfailures++];
+    char *name = arena_strndup(&r->mem, r->attempt.ep->ce->name, strlen(r->attempt.ep->ce->name));
+    struct failure *a = &r->failed.v[r->failed.n++];
     *a = (struct failure){
         .endpoint = name ? name : "?",
         .reason = net != NET_NONE ? net_fault_text(net)
@@ -114,13 +115,13 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
                                   : "",
         .fail = {.cls = v->cls,
                  .net = net,
-                 .status = net == NET_NONE ? r->status : 0,
+                 .status = net == NET_NONE ? r->reply.status : 0,
                  .retry_after_ms = v->retry_after_ms,
                  .marked = marked},
         .fault = v->fault,
         .scope = v->scope,
-        .at_ms = (int64_t)((r->attempt_began - r->began) * 1000),
-        .ms = (int64_t)((ev_now(r->env->loop) - r->attempt_began) * 1000),
+        .at_ms = (int64_t)((r->attempt.at - r->began) * 1000),
+        .ms = (int64_t)((ev_now(r->env->loop) - r->attempt.at) * 1000),
     };
     char status[24] = "";
     if (a->fail.status)
@@ -165,14 +166,14 @@ bool failures_mask(struct buf *b, struct str text, const char *key)
 /* Keeps the head of the failed reply in *to: moved, or copied if a key has to be masked. */
 static bool keep_head(struct req *r, struct buf *to)
 {
-    const char *key = r->ep->ce->api_key;
-    if (!failures_has_key(buf_view(&r->rhead), key)) {
-        *to = r->rhead;
-        buf_init(&r->rhead, to->max);
+    const char *key = r->attempt.ep->ce->api_key;
+    if (!failures_has_key(buf_view(&r->reply.head), key)) {
+        *to = r->reply.head;
+        buf_init(&r->reply.head, to->max);
         return true;
     }
-    buf_init(to, 2 * r->rhead.len + 1024);
-    return failures_mask(to, buf_view(&r->rhead), key);
+    buf_init(to, 2 * r->reply.head.len + 1024);
+    return failures_mask(to, buf_view(&r->reply.head), key);
 }
 
 static unsigned status_of_class(enum outcome cls)
@@ -195,27 +196,27 @@ static unsigned status_of_class(enum outcome cls)
 
 void failures_keep(struct req *r, struct str body, bool hidden)
 {
-    if (r->nfailures == 0 || !r->error_whole || r->rhead.len == 0)
+    if (r->failed.n == 0 || r->reply.head.len == 0)
         return;
-    struct failure *now = &r->failures[r->nfailures - 1];
-    for (unsigned i = 0; i + 1 < r->nfailures; i++)
-        if ((int)i != r->first_refusal && r->failures[i].fail.cls != OUTCOME_RATE_LIMIT)
-            drop_kept(&r->failures[i]);
+    struct failure *now = &r->failed.v[r->failed.n - 1];
+    for (unsigned i = 0; i + 1 < r->failed.n; i++)
+        if ((int)i != r->failed.first_refusal && r->failed.v[i].fail.cls != OUTCOME_RATE_LIMIT)
+            drop_kept(&r->failed.v[i]);
     buf_init(&now->reply.body, 2 * body.n + 1024);
-    if (!failures_mask(&now->reply.body, body, r->ep->ce->api_key) ||
+    if (!failures_mask(&now->reply.body, body, r->attempt.ep->ce->api_key) ||
         !keep_head(r, &now->reply.head))
         return;
-    now->reply.status = r->status;
+    now->reply.status = r->reply.status;
     now->reply.client_status = hidden ? status_of_class(now->fail.cls) : 0;
     now->reply.endpoint = now->endpoint;
-    now->reply.usage = r->sse.usage;
+    now->reply.usage = r->reply.sse.usage;
     now->fail.kept = true;
 }
 
 void failures_free(struct req *r)
 {
-    for (unsigned i = 0; i < r->nfailures; i++)
-        drop_kept(&r->failures[i]);
+    for (unsigned i = 0; i < r->failed.n; i++)
+        drop_kept(&r->failed.v[i]);
 }
 
 /* ---- the end without a good reply */
@@ -231,8 +232,8 @@ static void failures_tell(const struct req *r, char *p, size_t n)
     } while (0)
     p[0] = '\0';
     PUT("all attempts failed: ");
-    for (unsigned i = 0; i < r->nfailures; i++) {
-        const struct failure *a = &r->failures[i];
+    for (unsigned i = 0; i < r->failed.n; i++) {
+        const struct failure *a = &r->failed.v[i];
         PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
         if (a->fail.status)
             PUT("%u ", a->fail.status);
@@ -245,35 +246,36 @@ static void failures_tell(const struct req *r, char *p, size_t n)
 static struct sel_others passed_over(const struct req *r)
 {
     struct sel_req any = {.bound = -1};
-    return r->seps && !r->side ? select_others(r->seps, r->nseps, &any, -1)
-                               : (struct sel_others){.cool_ms = -1, .cool_unmarked_ms = -1};
+    return r->choice.rows && !req_is_side(r)
+               ? select_others(r->choice.rows, r->choice.n, &any, -1)
+               : (struct sel_others){.cool_ms = -1, .cool_unmarked_ms = -1};
 }
 
-void failures_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s)
+void failures_answer(struct req *r, const struct sel_result *s, struct failures_answer *out)
 {
     struct retry_fail fails[FAILURES_MAX];
-    size_t n = min_size(r->nfailures, FAILURES_MAX);
+    struct retry_conf c = req_retry_conf(r);
+    size_t n = min_size(r->failed.n, FAILURES_MAX);
     for (size_t i = 0; i < n; i++)
-        fails[i] = r->failures[i].fail;
+        fails[i] = r->failed.v[i].fail;
     struct retry_final f;
     struct sel_others o = passed_over(r);
-    retry_final(c, fails, n, r->first_refusal, s, o.cool_ms, o.cool_unmarked_ms, &f);
+    retry_final(&c, fails, n, r->failed.first_refusal, s, o.cool_ms, o.cool_unmarked_ms, &f);
     /* An error event that came under status 200 cannot be sent under another status. */
     bool kept =
-        f.at >= 0 && r->failures[f.at].fail.kept &&
-        (f.status == r->failures[f.at].reply.status || r->failures[f.at].reply.status >= 300);
-    if (f.kind != RETRY_FINAL_OWN && kept) {
-        relay_kept(r, &r->failures[f.at].reply, f.status, f.retry_after_s);
+        f.at >= 0 && r->failed.v[f.at].fail.kept &&
+        (f.status == r->failed.v[f.at].reply.status || r->failed.v[f.at].reply.status >= 300);
+    out->kept = f.kind != RETRY_FINAL_OWN && kept ? &r->failed.v[f.at].reply : NULL;
+    out->status = f.status;
+    out->retry_after_s = f.retry_after_s;
+    out->for_good = false;
+    out->message[0] = '\0';
+    if (out->kept)
+        return;
+    if (r->failed.n) {
+        failures_tell(r, out->message, sizeof out->message);
         return;
     }
-    char message[2048];
-    if (r->nfailures)
-        failures_tell(r, message, sizeof message);
-    else
-        outage_tell(r, message, sizeof message);
-    if (!r->nfailures && outage_stays(r)) {
-        req_answer_for_good(r, f.status, message);
-        return;
-    }
-    req_answer_error(r, f.status, message, f.retry_after_s);
+    outage_tell(r, out->message, sizeof out->message);
+    out->for_good = outage_stays(r);
 }

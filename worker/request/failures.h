@@ -10,6 +10,7 @@
 #include "common/policy/select.h"
 
 struct ep;
+struct kept_reply;
 struct req;
 
 /* Records a choice, the one in r->sel. why: select_pick's reasons for the first n endpoints. */
@@ -29,14 +30,22 @@ bool failures_mask(struct buf *b, struct str text, const char *key);
 /* Whether failures_mask would mask the key in the text. */
 bool failures_has_key(struct str text, const char *key);
 
-/* Keeps the reply of the newest failure, and drops older ones except the first refusal and rate
- * limits, which may still become the answer. The endpoint's key is masked. hidden: an error under
- * status 200, which is sent to the client under the status of its class. */
+/* Keeps the reply of the newest failure, which was received to its end, and drops older ones except
+ * the first refusal and rate limits, which may still become the answer. The endpoint's key is
+ * masked. hidden: an error under status 200, which is sent to the client under the status of its
+ * class. */
 void failures_keep(struct req *r, struct str body, bool hidden);
 
-/* Ends the request: sends the client the reply that retry_final chooses, or one of QCC's own. s:
- * the last choice, or NULL when no attempt was left. */
-void failures_answer(struct req *r, const struct retry_conf *c, const struct sel_result *s);
+/* The answer to a request that no endpoint served. */
+struct failures_answer {
+    struct kept_reply *kept; /* a reply that was kept, to be sent under `status`; NULL: QCC's own */
+    unsigned status, retry_after_s; /* retry_after_s 0: none */
+    bool for_good;                  /* QCC's own: trying again does not help */
+    char message[2048];             /* of QCC's own */
+};
+
+/* Chooses the answer, as retry_final says. s: the last choice, or NULL when no attempt was left. */
+void failures_answer(struct req *r, const struct sel_result *s, struct failures_answer *out);
 
 /* Frees the replies that were kept. */
 void failures_free(struct req *r);

@@ -1,8 +1,9 @@
-/* hold: a reply before the commit point, held back from the client: an error, a whole reply, or an
- * event stream without content yet. Ends in relay_commit or attempt_failed. Declared in req.h. */
+#include "worker/request/hold.h"
+
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_skip.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
+#include "worker/request/state/stream.h"
 
 enum {
     ERROR_HOLD = 64 << 10, /* bytes of an error reply that are held at least: for the classifier */
@@ -10,42 +11,47 @@ enum {
     JSON_DEPTH = 1000
 };
 
-static void hold_whole(struct req *r, const struct exchange_event *ev);
-static void hold_stream(struct req *r, const struct exchange_event *ev);
-
-void hold_drop(struct req *r)
-{
-    deadline_clear(&r->deadline);
-    buf_free(&r->rhead);
-    buf_free(&r->held);
-    sse_free(&r->sse);
-    sse_init(&r->sse);
-    r->tail = NULL;
-    r->rf = NULL;
-    r->nrf = 0;
-}
-
 /* ---- a reply that is held back */
 
 static bool hold(struct req *r, const struct exchange_event *ev)
 {
-    return buf_add(&r->held, ev->data, ev->n);
+    return buf_add(&r->reply.held, ev->data, ev->n);
 }
 
-static void hold_error(struct req *r, const struct exchange_event *ev)
+static enum hold_result commit(const struct exchange_event *ev, struct hold_out *out)
+{
+    out->piece = str_make(ev->data, ev->n);
+    out->end = ev->end;
+    return HOLD_COMMIT;
+}
+
+static enum hold_result fail(struct hold_out *out, enum net_fault net, enum evidence_kind kind,
+                             struct str body, bool whole)
+{
+    out->fault = (struct attempt_fault){.net = net, .kind = kind, .body = body, .whole = whole};
+    return HOLD_FAILED;
+}
+
+/* There is no memory for the reply, or it is longer than may be held. */
+static enum hold_result no_room(struct hold_out *out)
+{
+    return fail(out, NET_LOCAL, EVIDENCE_HTTP, STR(""), false);
+}
+
+static enum hold_result hold_error(struct req *r, const struct exchange_event *ev,
+                                   struct hold_out *out)
 {
     size_t most = max_size((size_t)r->conf->retry.hold_reply, ERROR_HOLD);
-    bool fits = hold(r, ev) && r->held.len <= most;
-    if (!fits || ev->end) {
-        r->error_whole = fits && ev->end;
-        attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
-    }
+    bool fits = hold(r, ev) && r->reply.held.len <= most;
+    if (fits && !ev->end)
+        return HOLD_MORE;
+    return fail(out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), fits);
 }
 
 /* Whether the body is an HTML page where JSON or a stream was asked for. */
 static bool is_page(const struct req *r, struct str body)
 {
-    if (r->side && !str_starts(r->path, STR("/v1/")))
+    if (req_is_side(r) && !str_starts(r->in.path, STR("/v1/")))
         return false;
     struct str t = str_trim(body);
     return t.n && t.p[0] == '<';
@@ -64,43 +70,42 @@ static bool is_cut(struct str body)
  * others, as OPTIONS and DELETE, may have an empty reply. */
 static bool is_no_answer(struct req *r, struct str body)
 {
-    if (!r->repeatable)
+    if (!r->in.repeatable)
         return false;
     if (body.n == 0 || is_page(r, body))
         return true;
-    if (r->api == API_OTHER)
+    if (r->in.api == API_OTHER)
         return false;
     struct str s = evidence_trim(body);
-    sse_usage_of_json(body, &r->sse.usage);
-    return is_cut(body) ||
-           (r->api == API_COUNT_TOKENS && (!s.n || s.p[0] != '{' || evidence_is_error_body(body)));
+    sse_usage_of_json(body, &r->reply.sse.usage);
+    return is_cut(body) || (r->in.api == API_COUNT_TOKENS &&
+                            (!s.n || s.p[0] != '{' || evidence_is_error_body(body)));
 }
 
-static void judge_whole(struct req *r, struct str body, struct str piece)
+/* Whether a complete reply is a success; else what is wrong with it, in *out. */
+static bool is_good(struct req *r, struct str body, struct hold_out *out)
 {
-    if (r->status == 200 && !r->no_body && !r->encoded && r->side) {
-        if (is_no_answer(r, body)) {
-            r->error_whole = true;
-            attempt_failed(r, NET_NONE, EVIDENCE_BAD_200, body);
-            return;
-        }
-    } else if (r->status == 200 && !r->no_body && !r->encoded) {
-        if (body.n == 0) {
-            attempt_failed(r, NET_EMPTY, EVIDENCE_BAD_200, body);
-            return;
-        }
-        if (evidence_is_error_body(body)) {
-            r->error_whole = true;
-            attempt_failed(r, NET_NONE, EVIDENCE_BAD_200, body);
-            return;
-        }
-        bool page = is_page(r, body);
-        if (page || (!sse_usage_of_json(body, &r->sse.usage) && is_cut(body))) {
-            attempt_failed(r, page ? NET_NONE : NET_PARTIAL, EVIDENCE_BAD_200, body);
-            return;
-        }
+    if (r->reply.status != 200 || r->reply.no_body || r->reply.encoded)
+        return true;
+    if (req_is_side(r)) {
+        if (!is_no_answer(r, body))
+            return true;
+        fail(out, NET_NONE, EVIDENCE_BAD_200, body, true);
+        return false;
     }
-    relay_commit(r, piece, true);
+    if (body.n == 0) {
+        fail(out, NET_EMPTY, EVIDENCE_BAD_200, body, false);
+        return false;
+    }
+    if (evidence_is_error_body(body)) {
+        fail(out, NET_NONE, EVIDENCE_BAD_200, body, true);
+        return false;
+    }
+    bool page = is_page(r, body);
+    if (!page && (sse_usage_of_json(body, &r->reply.sse.usage) || !is_cut(body)))
+        return true;
+    fail(out, page ? NET_NONE : NET_PARTIAL, EVIDENCE_BAD_200, body, false);
+    return false;
 }
 
 /* ---- the shape of a reply, whatever its content-type is */
@@ -134,186 +139,177 @@ static enum shape shape_of(struct str front)
 static enum shape shape_now(const struct req *r, const struct exchange_event *ev)
 {
     char front[SNIFF];
-    size_t held = min_size(r->held.len, sizeof front), more = min_size(ev->n, sizeof front - held);
+    size_t held = min_size(r->reply.held.len, sizeof front),
+           more = min_size(ev->n, sizeof front - held);
     if (held)
-        memcpy(front, buf_data(&r->held), held);
+        memcpy(front, buf_data(&r->reply.held), held);
     if (more)
         memcpy(front + held, ev->data, more);
     return shape_of(str_make(front, held + more));
 }
 
-/* Changes the kind of the reply and handles the bytes held so far anew. */
-static void turn_into(struct req *r, enum reply_kind kind, const struct exchange_event *ev)
-{
-    struct buf all = r->held;
-    struct exchange_event whole = *ev;
-    buf_init(&r->held, all.max);
-    if (all.len) {
-        if (!buf_add(&all, ev->data, ev->n)) {
-            buf_free(&all);
-            attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
-            return;
-        }
-        whole.data = buf_data(&all);
-        whole.n = all.len;
-    }
-    r->kind = kind;
-    deadline_clear(&r->deadline);
-    sse_free(&r->sse);
-    sse_init(&r->sse);
-    if (kind == REPLY_STREAM)
-        hold_stream(r, &whole);
-    else
-        hold_whole(r, &whole);
-    buf_free(&all);
-}
-
 /* Whether the reply is an event stream under another content type: some relays send such. */
 static bool is_stream(const struct req *r, const struct exchange_event *ev)
 {
-    return r->stream && !r->side && !r->encoded && r->status == 200 && r->held.len < SNIFF &&
-           shape_now(r, ev) == SHAPE_STREAM;
+    return r->in.stream && !req_is_side(r) && !r->reply.encoded && r->reply.status == 200 &&
+           r->reply.held.len < SNIFF && shape_now(r, ev) == SHAPE_STREAM;
 }
 
 /* Whether the reply is an error or a page under the type of an event stream: some relays send
  * such. */
 static bool is_no_stream(const struct req *r, const struct exchange_event *ev)
 {
-    if (r->held.len >= SNIFF || r->sse.events || shape_now(r, ev) != SHAPE_OTHER)
+    if (r->reply.held.len >= SNIFF || r->reply.sse.events || shape_now(r, ev) != SHAPE_OTHER)
         return false;
-    struct str s = str_trim(r->held.len ? buf_view(&r->held) : str_make(ev->data, ev->n));
+    struct str s =
+        str_trim(r->reply.held.len ? buf_view(&r->reply.held) : str_make(ev->data, ev->n));
     return !s.n || s.p[0] == '{' || s.p[0] == '<';
 }
 
-static void hold_whole(struct req *r, const struct exchange_event *ev)
+static enum hold_result hold_whole(struct req *r, const struct exchange_event *ev,
+                                   struct hold_out *out)
 {
-    if (is_stream(r, ev)) {
-        turn_into(r, REPLY_STREAM, ev);
-        return;
-    }
     size_t most = (size_t)r->conf->retry.hold_reply;
-    struct str piece = str_make(ev->data, ev->n);
+    struct str body = str_make(ev->data, ev->n);
     /* the common case: the whole reply in one piece is not copied */
-    if (ev->end && r->held.len == 0) {
-        judge_whole(r, piece, piece);
-        return;
-    }
-    bool long_one = r->held.len + ev->n > most || (r->reply_has_length && r->reply_length > most);
-    if (!ev->end && (long_one || (r->encoded && !r->reply_has_length))) {
-        relay_commit(r, piece, false);
-        return;
-    }
-    if (!hold(r, ev)) {
-        attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
-        return;
-    }
-    if (ev->end)
-        judge_whole(r, buf_view(&r->held), STR(""));
+    if (ev->end && r->reply.held.len == 0)
+        return is_good(r, body, out) ? commit(ev, out) : HOLD_FAILED;
+    bool long_one = r->reply.held.len + ev->n > most || r->reply.length > (int64_t)most;
+    if (!ev->end && (long_one || (r->reply.encoded && r->reply.length < 0)))
+        return commit(ev, out);
+    if (!hold(r, ev))
+        return no_room(out);
+    if (!ev->end)
+        return HOLD_MORE;
+    if (!is_good(r, buf_view(&r->reply.held), out))
+        return HOLD_FAILED;
+    out->piece = STR("");
+    out->end = true;
+    return HOLD_COMMIT;
 }
 
-static void stream_failed(struct req *r, enum net_fault net)
+/* ---- an event stream */
+
+static enum hold_result stream_failed(struct req *r, enum net_fault net, bool whole,
+                                      struct hold_out *out)
 {
-    sse_finish(&r->sse);
-    if (r->sse.error)
-        attempt_failed(r, NET_NONE, EVIDENCE_SSE_ERROR, buf_view(&r->sse.error_data));
-    else
-        attempt_failed(r, net, EVIDENCE_SSE_ERROR, STR(""));
+    sse_finish(&r->reply.sse);
+    if (r->reply.sse.error)
+        return fail(out, NET_NONE, EVIDENCE_SSE_ERROR, buf_view(&r->reply.sse.error_data), whole);
+    return fail(out, net, EVIDENCE_SSE_ERROR, STR(""), whole);
 }
 
-/* Commits the stream, with a piece of which `looked` bytes are scanned, unless the rest of the
- * piece is a failure: the client has nothing of the reply yet. */
-static void commit_stream(struct req *r, const struct exchange_event *ev, size_t looked)
+/* The stream has content, in a piece of which `looked` bytes are scanned: commits it, unless the
+ * rest of the piece is a failure, as the client has nothing of the reply yet. */
+static enum hold_result has_content(struct req *r, const struct exchange_event *ev, size_t looked,
+                                    struct hold_out *out)
 {
-    relay_feed(r, ev->data + looked, ev->n - looked);
-    bool cut = ev->end && !relay_close(r);
-    if (cut || (r->sse.error && !r->sse.stopped)) {
-        r->error_whole = hold(r, ev);
-        stream_failed(r, NET_PARTIAL);
-        return;
-    }
-    relay_commit(r, str_make(ev->data, ev->n), ev->end);
+    stream_scan(r, ev->data + looked, ev->n - looked);
+    bool cut = ev->end && !stream_close(r);
+    if (cut || (r->reply.sse.error && !r->reply.sse.stopped))
+        return stream_failed(r, NET_PARTIAL, hold(r, ev), out);
+    return commit(ev, out);
 }
 
-static void hold_stream(struct req *r, const struct exchange_event *ev)
+/* The stream has ended without content. It is complete if its events are, the last without its
+ * empty line. */
+static enum hold_result no_content(struct req *r, const struct exchange_event *ev,
+                                   struct hold_out *out)
 {
-    if (r->encoded) {
-        relay_commit(r, str_make(ev->data, ev->n), ev->end);
-        return;
-    }
-    if (is_no_stream(r, ev)) {
-        turn_into(r, REPLY_WHOLE, ev);
-        return;
-    }
-    if (r->side) { /* a stream of unknown meaning is not judged */
-        relay_feed(r, ev->data, ev->n);
-        relay_commit(r, str_make(ev->data, ev->n), ev->end);
-        return;
+    if (stream_close(r) && !r->reply.sse.error && sse_end_told(&r->reply.sse.end))
+        return commit(ev, out);
+    bool nothing = r->reply.sse.first == SSE_EV_NONE;
+    return stream_failed(r, nothing ? NET_EMPTY : NET_PARTIAL, hold(r, ev), out);
+}
+
+static enum hold_result hold_stream(struct req *r, const struct exchange_event *ev,
+                                    struct hold_out *out)
+{
+    if (r->reply.encoded)
+        return commit(ev, out);
+    if (req_is_side(r)) { /* a stream of unknown meaning is not judged */
+        stream_scan(r, ev->data, ev->n);
+        return commit(ev, out);
     }
     size_t at = 0;
     while (at < ev->n) {
-        at += sse_feed(&r->sse, ev->data + at, ev->n - at);
-        if (r->sse.content) {
-            commit_stream(r, ev, at);
-            return;
-        }
-        if (r->sse.error) {
-            r->error_whole = hold(r, ev);
-            stream_failed(r, NET_PARTIAL);
-            return;
-        }
+        at += sse_feed(&r->reply.sse, ev->data + at, ev->n - at);
+        if (r->reply.sse.content)
+            return has_content(r, ev, at, out);
+        if (r->reply.sse.error)
+            return stream_failed(r, NET_PARTIAL, hold(r, ev), out);
     }
-    if (ev->end) {
-        /* A reply without content is complete if its events are, the last without its empty
-         * line. */
-        if (relay_close(r) && !r->sse.error && sse_end_told(&r->sse.end)) {
-            relay_commit(r, str_make(ev->data, ev->n), true);
-            return;
-        }
-        r->error_whole = hold(r, ev);
-        stream_failed(r, r->sse.first == SSE_EV_NONE ? NET_EMPTY : NET_PARTIAL);
-        return;
+    if (ev->end)
+        return no_content(r, ev, out);
+    if (!hold(r, ev))
+        return no_room(out);
+    if (r->reply.held.len > REQ_STREAM_HOLD) {
+        const struct exchange_event rest = {0};
+        return has_content(r, &rest, 0, out);
     }
-    if (!hold(r, ev)) {
-        attempt_failed(r, NET_LOCAL, EVIDENCE_HTTP, STR(""));
-        return;
-    }
-    if (r->held.len > REQ_STREAM_HOLD) {
-        struct exchange_event rest = {0};
-        commit_stream(r, &rest, 0);
-        return;
-    }
-    bool begins = r->sse.first != SSE_EV_NONE || (r->sse.events && !r->begun);
+    bool begins = r->reply.sse.first != SSE_EV_NONE || (r->reply.sse.events && !r->out.begun);
     if (begins && !deadline_active(&r->deadline))
         deadline_set(&r->deadline, r->conf->retry.hold_stream_head);
+    return HOLD_MORE;
 }
 
-void hold_over(struct req *r)
+/* ---- the kinds */
+
+/* The kind of the reply is another than its head says, which its first bytes show. What was held
+ * until now is less than an event. */
+static void turn_into(struct req *r, enum reply_kind kind)
 {
-    /* Only pings so far: the client gets pings of QCC's own, and the reply may still fail. */
-    if (r->kind == REPLY_STREAM && r->sse.first == SSE_EV_NONE && relay_begin(r))
-        return;
-    if (r->kind == REPLY_STREAM)
-        relay_commit(r, STR(""), false);
-    else if (r->kind == REPLY_ERROR)
-        attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
+    r->reply.kind = kind;
+    deadline_clear(&r->deadline);
+    sse_free(&r->reply.sse);
+    sse_init(&r->reply.sse);
+    if (kind == REPLY_STREAM)
+        stream_scan(r, buf_data(&r->reply.held), r->reply.held.len);
 }
 
-static void hold_more(struct req *r, const struct exchange_event *ev)
+enum hold_result hold_take(struct req *r, const struct exchange_event *ev, struct hold_out *out)
 {
-    switch (r->kind) {
+    out->fault = (struct attempt_fault){0};
+    if (r->reply.kind == REPLY_WHOLE && is_stream(r, ev))
+        turn_into(r, REPLY_STREAM);
+    else if (r->reply.kind == REPLY_STREAM && !r->reply.encoded && is_no_stream(r, ev))
+        turn_into(r, REPLY_WHOLE);
+    switch (r->reply.kind) {
     case REPLY_ERROR:
-        hold_error(r, ev);
-        return;
+        break;
     case REPLY_WHOLE:
-        hold_whole(r, ev);
-        return;
+        return hold_whole(r, ev, out);
     case REPLY_STREAM:
-        hold_stream(r, ev);
-        return;
+        return hold_stream(r, ev, out);
     }
+    return hold_error(r, ev, out);
 }
 
-/* ---- events of the exchange */
+enum hold_result hold_over(struct req *r, bool pings, struct hold_out *out)
+{
+    static const struct exchange_event nothing = {0};
+    if (r->reply.kind == REPLY_ERROR)
+        return fail(out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
+    /* Only pings so far: the client gets pings of QCC's own, and the reply may still fail. */
+    if (r->reply.sse.first == SSE_EV_NONE && pings)
+        return HOLD_PING;
+    return commit(&nothing, out);
+}
+
+struct attempt_fault hold_broke(struct req *r, enum net_fault why)
+{
+    struct hold_out out;
+    if (r->reply.kind == REPLY_STREAM && !r->reply.encoded)
+        (void)stream_failed(r, why, false, &out);
+    else if (r->reply.kind == REPLY_ERROR && r->reply.held.len)
+        /* The text of an error matters more than that it was cut. */
+        (void)fail(&out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
+    else
+        (void)fail(&out, why, EVIDENCE_HTTP, STR(""), false);
+    return out.fault;
+}
+
+/* ---- the head */
 
 static bool has_content_type(const struct http_head *h, struct str type)
 {
@@ -321,82 +317,33 @@ static bool has_content_type(const struct http_head *h, struct str type)
     return f && str_starts_nocase(f->value, type);
 }
 
-static void reply_begins(struct req *r, const struct exchange_event *ev)
+enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, struct hold_out *out)
 {
     const struct http_head *h = ev->head;
-    req_set(r, REQ_HOLD);
-    r->status = h->status;
-    r->first_byte_at = r->exchange.first_byte_at;
-    if (!r->side)
-        ep_ttfb(r->ep->live, r->exchange.first_byte_at - r->exchange.started);
+    r->reply.status = h->status;
+    r->reply.first_byte_at = r->attempt.exchange.first_byte_at;
+    if (!req_is_side(r))
+        ep_ttfb(r->attempt.ep->live,
+                r->attempt.exchange.first_byte_at - r->attempt.exchange.started);
     const struct http_field *enc = http1_field(h, HDR_CONTENT_ENCODING);
-    r->encoded = enc && !str_eq_nocase(enc->value, STR("identity"));
+    r->reply.encoded = enc && !str_eq_nocase(enc->value, STR("identity"));
     bool good = h->status < 300 || h->status == 304;
     bool stream = h->status == 200 && has_content_type(h, STR("text/event-stream")) &&
-                  r->api != API_COUNT_TOKENS;
-    r->kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
-    r->no_body = h->body == BODY_NONE;
-    r->reply_has_length = h->body == BODY_COUNTED;
-    r->reply_length = h->length;
-    if (r->no_body) { /* a reply to HEAD may still have content-length */
+                  r->in.api != API_COUNT_TOKENS;
+    r->reply.kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
+    r->reply.no_body = h->body == BODY_NONE;
+    r->reply.length = h->body == BODY_COUNTED ? (int64_t)h->length : -1;
+    if (r->reply.no_body) { /* a reply to HEAD may still have content-length */
         const struct http_field *len = http1_field(h, HDR_CONTENT_LENGTH);
-        r->reply_has_length =
-            len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &r->reply_length);
+        uint64_t length;
+        bool told = len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &length);
+        r->reply.length = told ? (int64_t)length : -1;
     }
-    if (!forward_to_client(&r->rhead, h)) {
-        attempt_failed(r, NET_GARBAGE, EVIDENCE_HTTP, STR(""));
-        return;
-    }
-    r->head_now = h;
-    if (r->kind == REPLY_ERROR || !ev->end)
-        hold_keep_fields(r);
-    if (r->kind == REPLY_ERROR && !ev->end) /* an error body may come slowly for so long */
+    if (!forward_to_client(&r->reply.head, h))
+        return fail(out, NET_GARBAGE, EVIDENCE_HTTP, STR(""), false);
+    if (r->reply.kind == REPLY_ERROR || !ev->end)
+        req_keep_fields(r);
+    if (r->reply.kind == REPLY_ERROR && !ev->end) /* an error body may come slowly for so long */
         deadline_set(&r->deadline, r->conf->upstream.idle_timeout);
-    hold_more(r, ev);
-    r->head_now = NULL;
-}
-
-void hold_keep_fields(struct req *r)
-{
-    if (r->head_now && r->nrf == 0)
-        r->nrf = forward_keep(&r->mem, r->head_now, &r->rf);
-}
-
-void hold_event(struct req *r, const struct exchange_event *ev)
-{
-    switch (r->state) {
-    case REQ_TRY:
-        reply_begins(r, ev);
-        return;
-    case REQ_HOLD:
-        hold_more(r, ev);
-        return;
-    case REQ_RELAY:
-        relay_more(r, ev);
-        return;
-    case REQ_READ:
-    case REQ_PICK:
-    case REQ_WAIT:
-    case REQ_DONE:
-    case REQ__COUNT:
-        return;
-    }
-}
-
-bool hold_broke(struct req *r, enum net_fault why)
-{
-    if (r->state == REQ_RELAY) {
-        relay_break_off(r, why);
-        return true;
-    }
-    if (r->kind == REPLY_STREAM && !r->encoded) {
-        stream_failed(r, why);
-        return true;
-    }
-    if (r->kind == REPLY_ERROR && r->held.len) {
-        /* The text of an error matters more than that it was cut. */
-        attempt_failed(r, NET_NONE, EVIDENCE_HTTP, buf_view(&r->held));
-        return true;
-    }
-    return false;
+    return hold_take(r, ev, out);
 }

@@ -1,8 +1,8 @@
 #include "worker/request/outage.h"
 
 #include "common/base/clock.h"
-#include "worker/request/candidates.h"
-#include "worker/request/req.h"
+#include "worker/request/state/candidates.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 
@@ -48,11 +48,12 @@ static void put_why(struct text *t, const struct req *r, size_t i)
 {
     const struct ep *e = r->env->replica->eps[i];
     const struct ep_view *v = &e->live->view;
-    bool bound = r->has_conversation && r->bound_to == (uint32_t)e->id_hash;
+    bool bound = r->talk.known && r->talk.bound_to == (uint32_t)e->id_hash;
     struct sel_req sr = {.bound = bound ? (int)i : -1};
-    bool known = i < r->nseps; /* else a reload has added it since the last choice */
+    bool known = i < r->choice.n; /* else a reload has added it since the last choice */
     enum sel_skip skip =
-        known ? select_skip_cell(select_check(r->seps, i, &sr), &r->seps[i]) : SEL_SKIP_NO;
+        known ? select_skip_cell(select_check(r->choice.rows, i, &sr), &r->choice.rows[i])
+              : SEL_SKIP_NO;
     char text[SEL_SKIP_TEXT];
     switch (v->disabled) {
     case EP_BY_AUTH:
@@ -77,15 +78,16 @@ static void put_why(struct text *t, const struct req *r, size_t i)
         PUT(t, "%s", select_skip_put(skip, candidates_sent(r, e->ce), text));
     else
         PUT(t, "%s",
-            known && r->seps[i].tier == SEL_CIRCUIT_OPEN ? "circuit open, its trial was not lent"
-                                                         : "usable now");
+            known && r->choice.rows[i].tier == SEL_CIRCUIT_OPEN
+                ? "circuit open, its trial was not lent"
+                : "usable now");
 }
 
 void outage_tell(const struct req *r, char *p, size_t n)
 {
     const struct replica *rep = r->env->replica;
     struct text t = {p, n, 0};
-    bool offered = !r->has_model, stays = outage_stays(r);
+    bool offered = !r->model.named, stays = outage_stays(r);
     for (size_t i = 0; i < rep->n && !offered; i++)
         offered = candidates_offers(r, rep->eps[i]->ce);
     p[0] = '\0';
@@ -95,7 +97,7 @@ void outage_tell(const struct req *r, char *p, size_t n)
         PUT(&t,
             "no endpoint offers the model \"%.*s\"; models.allow or models.map of an endpoint "
             "would have to name it",
-            (int)min_size(r->model.n, 200), r->model.p);
+            (int)min_size(r->model.name.n, 200), r->model.name.p);
     if (stays && offered)
         PUT(&t, ", and trying again does not help");
     for (size_t i = 0; i < rep->n && t.at + 1 < t.n; i++) {

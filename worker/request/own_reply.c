@@ -3,7 +3,7 @@
 #include "worker/intake/cors.h"
 #include "worker/upstream/forward.h"
 #include "worker/json/json_find.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 
@@ -84,21 +84,13 @@ static enum client_room own_reply(struct client *c, const struct own_reply *o)
 
 /* ---- the answers of a request */
 
-static void answered(struct req *r, enum client_room room, bool keep)
-{
-    if (room == CLIENT_GONE)
-        req_gone(r);
-    else
-        req_finish(r, keep);
-}
-
-void req_answer(struct req *r, unsigned status, const char *type, struct str body,
-                const char *extra)
+enum client_room own_reply_send(struct req *r, unsigned status, const char *type, struct str body,
+                                const char *extra)
 {
     struct buf lines;
     const struct service *service = r->c->service;
     buf_init(&lines, CORS_ECHO_MAX + 1024);
-    r->status = status;
+    r->reply.status = status;
     struct own_reply o = {.status = status,
                           .type = type,
                           .body = body,
@@ -106,47 +98,24 @@ void req_answer(struct req *r, unsigned status, const char *type, struct str bod
                           .lines = service->lines(r, &lines),
                           .request_id =
                               r->conf->expose_headers && !service->operators ? r->id : NULL,
-                          .attempts = r->attempts,
-                          .http10 = r->http10,
-                          .keep = r->keep && !r->c->ops->ends(r->c) && !r->env->draining,
-                          .head_only = r->method == METHOD_HEAD};
-    r->bytes_out += body.n;
+                          .attempts = r->attempt.begun,
+                          .http10 = r->in.http10,
+                          .keep = r->in.keep && !r->c->ops->ends(r->c) && !r->env->draining,
+                          .head_only = r->in.method == METHOD_HEAD};
+    r->out.bytes += body.n;
     enum client_room room = own_reply(r->c, &o);
     buf_free(&lines);
-    answered(r, room, r->keep);
+    return room;
 }
 
-void req_answer_error_with(struct req *r, unsigned status, const char *message, const char *lines)
+enum client_room own_reply_send_error(struct req *r, unsigned status, const char *message,
+                                      const char *extra)
 {
     struct buf b;
-    if (r->begun) { /* the client has a head already: the error is sent as an event */
-        relay_error_event(r, status, message);
-        return;
-    }
     buf_init(&b, 64 << 10);
     if (!own_reply_error_body(&b, own_reply_error_type(status), message))
         buf_free(&b);
-    req_answer(r, status, "application/json", buf_view(&b), lines);
+    enum client_room room = own_reply_send(r, status, "application/json", buf_view(&b), extra);
     buf_free(&b);
-}
-
-/* Whether a repeat is useless: the request itself is at fault. */
-static bool useless_again(unsigned status)
-{
-    return status < 500 && status != 408 && status != 429;
-}
-
-void req_answer_error(struct req *r, unsigned status, const char *message, unsigned retry_after_s)
-{
-    char lines[64] = "";
-    if (retry_after_s)
-        snprintf(lines, sizeof lines, "retry-after: %u\r\n", retry_after_s);
-    else if (useless_again(status))
-        snprintf(lines, sizeof lines, "x-should-retry: false\r\n");
-    req_answer_error_with(r, status, message, lines);
-}
-
-void req_answer_for_good(struct req *r, unsigned status, const char *message)
-{
-    req_answer_error_with(r, status, message, "x-should-retry: false\r\n");
+    return room;
 }

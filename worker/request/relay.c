@@ -1,9 +1,12 @@
+#include "worker/request/relay.h"
+
 #include "common/policy/poison.h"
-#include "worker/intake/cors.h"
 #include "worker/evidence/evidence.h"
-#include "worker/request/own_reply.h"
-#include "worker/request/req.h"
+#include "worker/intake/cors.h"
 #include "worker/request/failures.h"
+#include "worker/request/own_reply.h"
+#include "worker/request/state/req.h"
+#include "worker/request/state/stream.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,37 +14,18 @@
 /* How many milliseconds after its last event a stream may stay open. */
 enum { AFTER_STOP_MS = 2000 };
 
-static void on_ping(struct deadline *t);
-
-void relay_init(struct req *r)
-{
-    const struct conf *c = r->conf;
-    deadline_init(&r->ping, r->env->loop, on_ping);
-    buf_init(&r->rhead, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
-    buf_init(&r->held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
-    sse_init(&r->sse);
-}
-
-void relay_free(struct req *r)
-{
-    deadline_fini(&r->ping);
-    buf_free(&r->rhead);
-    buf_free(&r->held);
-    sse_free(&r->sse);
-}
-
 /* ---- writing to the client */
 
 /* Two pieces of the reply's body in its framing, behind the head if there is one, and its end with
  * what a stream lacks there. */
-static void emit(struct req *r, struct str head, struct str a, struct str b, bool end)
+static enum relay_result emit(struct req *r, struct str head, struct str a, struct str b, bool end)
 {
     struct iovec v[7];
     char size[20];
     int n = 0;
-    struct str tail = str_c(end && r->tail ? r->tail : "");
-    size_t body = r->framing == OUT_NONE ? 0 : a.n + b.n + tail.n;
-    bool chunked = r->framing == OUT_CHUNKED;
+    struct str tail = str_c(end && r->reply.tail ? r->reply.tail : "");
+    size_t body = r->out.framing == OUT_NONE ? 0 : a.n + b.n + tail.n;
+    bool chunked = r->out.framing == OUT_CHUNKED;
     if (head.n)
         v[n++] = iov_of(head);
     if (body && chunked)
@@ -56,36 +40,42 @@ static void emit(struct req *r, struct str head, struct str a, struct str b, boo
         v[n++] = end ? iov_of(STR("\r\n0\r\n\r\n")) : iov_of(STR("\r\n"));
     else if (chunked && end)
         v[n++] = iov_of(STR("0\r\n\r\n"));
-    r->bytes_out += body;
+    r->out.bytes += body;
     enum client_room room = n ? r->c->ops->write(r->c, v, n) : CLIENT_ROOM;
     if (room == CLIENT_GONE)
-        req_gone(r);
-    else if (end)
-        req_finish(r, r->framing != OUT_CLOSE);
-    else {
-        if (room == CLIENT_FULL && r->state == REQ_RELAY) /* before that, only pings were written */
-            exchange_pause(&r->exchange);
-        if (deadline_active(&r->ping))
-            deadline_set(&r->ping, r->conf->stream_ping);
-    }
+        return RELAY_GONE;
+    if (end)
+        return RELAY_END;
+    if (room == CLIENT_FULL && r->state == REQ_RELAY) /* before that, only pings were written */
+        exchange_pause(&r->attempt.exchange);
+    if (deadline_active(&r->out.ping))
+        deadline_set(&r->out.ping, r->conf->stream_ping);
+    return RELAY_ON;
+}
+
+enum relay_result relay_write(struct req *r, struct str piece, bool end)
+{
+    if (!end && piece.n == 0)
+        return RELAY_ON;
+    return emit(r, STR(""), piece, STR(""), end);
 }
 
 static bool own_lines(struct req *r, struct buf *b, bool close)
 {
     bool ok = true;
     if (r->conf->expose_headers) {
-        const char *name = r->ep ? r->ep->ce->name : r->answered_by;
+        const char *name = r->attempt.ep ? r->attempt.ep->ce->name : r->out.answered_by;
         if (name)
             ok = buf_str(b, STR("x-qcc-endpoint: ")) && buf_str(b, str_c(name)) &&
                  buf_str(b, STR("\r\n"));
-        ok = ok && buf_str(b, STR("x-qcc-attempts: ")) && buf_u64(b, r->attempts) &&
+        ok = ok && buf_str(b, STR("x-qcc-attempts: ")) && buf_u64(b, r->attempt.begun) &&
              buf_str(b, STR("\r\nx-qcc-request-id: ")) && buf_str(b, str_c(r->id)) &&
              buf_str(b, STR("\r\n"));
     }
-    ok = ok && cors_put(b, r->conf, r->origin);
+    ok = ok && cors_put(b, r->conf, r->in.origin);
     if (ok && close)
         ok = buf_str(b, STR("connection: close\r\n"));
-    else if (ok && r->http10)
+    else if (ok && r->in.http10)
         ok = buf_str(b, STR("connection: keep-alive\r\n"));
     return ok && buf_str(b, STR("\r\n"));
 }
@@ -94,310 +84,218 @@ static bool own_lines(struct req *r, struct buf *b, bool close)
 static bool end_head(struct req *r, struct buf *b)
 {
     bool ok = true;
-    switch (r->framing) {
+    switch (r->out.framing) {
     case OUT_NONE:
-        if (!r->reply_has_length)
+        if (r->reply.length < 0)
             break;
         /* fall through */
     case OUT_COUNTED:
-        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, r->reply_length) &&
+        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, (uint64_t)r->reply.length) &&
              buf_str(b, STR("\r\n"));
         break;
     case OUT_CHUNKED:
         ok = buf_str(b, STR("transfer-encoding: chunked\r\n"));
         break;
     case OUT_CLOSE:
-        r->keep = false;
+        r->in.keep = false;
         break;
     }
-    return ok && own_lines(r, b, !r->keep || r->c->ops->ends(r->c) || r->env->draining);
+    return ok && own_lines(r, b, !r->in.keep || r->c->ops->ends(r->c) || r->env->draining);
 }
 
 /* ---- errors after the commit point */
 
 /* Ends the stream with an error event. An event that was cut is named "ping", which clients
  * ignore. */
-static void error_event(struct req *r, struct str json)
+static enum relay_result error_event(struct req *r, struct str json)
 {
     struct buf b;
     buf_init(&b, 128 << 10);
-    bool openai = r->api == API_OPENAI, ok = true;
-    r->status = 200; /* the client has this one, whatever the endpoint's was */
-    if (r->state == REQ_RELAY && !sse_at_boundary(&r->sse)) {
-        ok = sse_at_line_start(&r->sse) || buf_str(&b, STR("\n"));
+    bool openai = r->in.api == API_OPENAI, ok = true;
+    r->reply.status = 200; /* the client has this one, whatever the endpoint's was */
+    if (r->state == REQ_RELAY && !sse_at_boundary(&r->reply.sse)) {
+        ok = sse_at_line_start(&r->reply.sse) || buf_str(&b, STR("\n"));
         ok = ok && buf_str(&b, openai ? STR("\n") : STR("event: ping\n\n"));
     }
     ok = ok && buf_str(&b, openai ? STR("data: ") : STR("event: error\ndata: ")) &&
          buf_str(&b, json) && buf_str(&b, STR("\n\n"));
-    emit(r, STR(""), ok ? buf_view(&b) : STR(""), STR(""), true);
+    enum relay_result res = emit(r, STR(""), ok ? buf_view(&b) : STR(""), STR(""), true);
     buf_free(&b);
+    return res;
 }
 
-void relay_error_event(struct req *r, unsigned status, const char *message)
+enum relay_result relay_error_event(struct req *r, unsigned status, const char *message)
 {
     struct buf json;
     buf_init(&json, 64 << 10);
-    if (!r->cut)
-        r->cut = "error event";
+    if (!r->out.cut)
+        r->out.cut = "error event";
     if (!own_reply_error_body(&json, own_reply_error_type(status), message))
         buf_free(&json);
-    error_event(r, buf_view(&json));
+    enum relay_result res = error_event(r, buf_view(&json));
     buf_free(&json);
+    return res;
 }
 
 static bool can_insert(const struct req *r)
 {
-    return r->kind == REPLY_STREAM && !r->encoded && r->framing != OUT_COUNTED;
+    return r->reply.kind == REPLY_STREAM && !r->reply.encoded && r->out.framing != OUT_COUNTED;
 }
 
-/* Reports a stream that ended with the endpoint's error event as failed, though it is complete. */
-static void end_of_stream(struct req *r)
+/* What a complete stream is. */
+static enum relay_piece last_of(const struct req *r)
 {
-    if (!r->sse.error || r->sse.stopped || r->encoded)
-        return;
-    attempt_broke(r, NET_NONE, buf_view(&r->sse.error_data));
-    r->cut = "error event from the endpoint";
+    return r->reply.sse.error && !r->reply.sse.stopped && !r->reply.encoded ? RELAY_ERROR
+                                                                            : RELAY_LAST;
 }
 
-/* After the commit point nothing can be repeated: the client gets an error. */
-void relay_break_off(struct req *r, enum net_fault why)
+enum relay_piece relay_broken(struct req *r, enum net_fault why)
 {
+    if (r->reply.kind != REPLY_STREAM)
+        return RELAY_BROKEN;
     /* A stream that is complete but for the last chunk has lost nothing. */
-    if (r->kind == REPLY_STREAM && why == NET_PARTIAL && !r->reply_has_length &&
-        sse_end_told(&r->sse.end))
-        (void)!relay_close(r);
-    /* the last event was received */
-    if (r->kind == REPLY_STREAM && (r->sse.stopped || r->sse.error)) {
-        end_of_stream(r);
-        exchange_abort(&r->exchange);
-        emit(r, STR(""), STR(""), STR(""), true);
-        return;
-    }
-    attempt_broke(r, why, STR(""));
-    exchange_abort(&r->exchange);
-    r->cut = net_fault_text(why);
-    if (!can_insert(r)) {
-        req_finish_cut(r, r->framing == OUT_CLOSE);
-        return;
-    }
+    if (why == NET_PARTIAL && r->reply.length < 0 && sse_end_told(&r->reply.sse.end))
+        (void)!stream_close(r);
+    return r->reply.sse.stopped || r->reply.sse.error ? last_of(r) : RELAY_BROKEN;
+}
+
+enum relay_result relay_cut_off(struct req *r)
+{
+    if (!can_insert(r))
+        return r->out.framing == OUT_CLOSE ? RELAY_CUT_HARD : RELAY_CUT;
     char message[200];
     snprintf(message, sizeof message, "upstream %s broke off in the middle of its reply: %s",
-             r->ep->ce->name, r->cut);
-    relay_error_event(r, 502, message);
+             r->attempt.ep->ce->name, r->out.cut);
+    return relay_error_event(r, 502, message);
 }
 
 /* Starts the deadline after a stream's last event: some endpoints keep the connection open. */
 static void watch_end(struct req *r)
 {
-    if (r->sse.stopped && !r->encoded && !deadline_active(&r->deadline))
+    if (r->reply.sse.stopped && !r->reply.encoded && !deadline_active(&r->deadline))
         deadline_set(&r->deadline, AFTER_STOP_MS);
-}
-
-void relay_over(struct req *r)
-{
-    relay_break_off(r, NET_IDLE_TIMEOUT);
 }
 
 /* ---- the commit point */
 
 static void forget_request(struct req *r, bool whole)
 {
-    if (!exchange_sent(&r->exchange))
-        return;             /* an early reply: the rest of the request is still being sent */
-    if (!whole && !r->side) /* the reply may break */
-        r->message = poison_sample(body_view(&r->body));
-    body_free(&r->body);
-    buf_free(&r->send);
-    buf_free(&r->model_sent);
+    if (!exchange_sent(&r->attempt.exchange))
+        return;                    /* an early reply: the rest of the request is still being sent */
+    if (!whole && !req_is_side(r)) /* the reply may break */
+        r->failed.message = poison_sample(body_view(&r->in.body));
+    body_free(&r->in.body);
+    buf_free(&r->attempt.send);
+    buf_free(&r->attempt.model_sent);
     arena_free(&r->msg);
-    r->head.f = NULL;
-    r->head.nf = 0;
+    r->in.head.f = NULL;
+    r->in.head.nf = 0;
 }
 
 static enum out_framing choose_framing(const struct req *r, bool whole)
 {
-    if (r->no_body)
+    if (r->reply.no_body)
         return OUT_NONE;
-    if (r->kind == REPLY_STREAM && !r->encoded) /* pings may have to be inserted */
-        return r->http10 ? OUT_CLOSE : OUT_CHUNKED;
-    if (r->reply_has_length || whole)
+    if (r->reply.kind == REPLY_STREAM && !r->reply.encoded) /* pings may have to be inserted */
+        return r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
+    if (r->reply.length >= 0 || whole)
         return OUT_COUNTED;
-    return r->http10 ? OUT_CLOSE : OUT_CHUNKED;
+    return r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
 }
 
-void relay_commit(struct req *r, struct str piece, bool end)
+enum relay_result relay_commit(struct req *r, struct str piece, bool end)
 {
-    attempt_served(r, end);
-    req_set(r, REQ_RELAY);
-    if (r->kind == REPLY_STREAM)
-        counters_stream(r->env->counters, true);
-    deadline_clear(&r->deadline);
-    if (r->begun && (r->kind != REPLY_STREAM || r->encoded)) {
-        exchange_abort(&r->exchange);
-        relay_error_event(
-            r, 502, "the endpoint's answer does not fit the stream that had begun with a ping");
-        return;
-    }
-    struct buf held = r->held;
-    buf_init(&r->held, held.max);
     struct str head = STR("");
-    if (!r->begun) {
-        r->framing = choose_framing(r, end);
-        if (!r->reply_has_length && r->framing == OUT_COUNTED)
-            r->reply_length = held.len + piece.n;
-        if (!end_head(r, &r->rhead)) {
-            buf_free(&held);
-            req_finish_cut(r, true);
-            return;
-        }
-        head = buf_view(&r->rhead);
+    if (!r->out.begun) {
+        r->out.framing = choose_framing(r, end);
+        if (r->reply.length < 0 && r->out.framing == OUT_COUNTED)
+            r->reply.length = (int64_t)(r->reply.held.len + piece.n);
+        if (!end_head(r, &r->reply.head))
+            return RELAY_CUT_HARD;
+        head = buf_view(&r->reply.head);
     }
-    struct buf rhead = r->rhead; /* emit may end the request */
-    buf_init(&r->rhead, rhead.max);
     forget_request(r, end);
     if (!end)
         watch_end(r);
-    emit(r, head, buf_view(&held), piece, end);
-    buf_free(&held);
-    buf_free(&rhead);
+    enum relay_result res = emit(r, head, buf_view(&r->reply.held), piece, end);
+    buf_free(&r->reply.held);
+    buf_free(&r->reply.head);
+    return res;
 }
 
-/* sse_feed stops at events that decide before the commit point; here they do not. */
-void relay_feed(struct req *r, const char *p, size_t n)
+/* The piece with the endpoint's key masked; empty: no memory. */
+static struct str masked(struct req *r, struct str piece)
 {
-    for (size_t at = 0; at < n;)
-        at += sse_feed(&r->sse, p + at, n - at);
+    struct buf b;
+    buf_init(&b, 2 * piece.n + 1024);
+    bool ok = failures_mask(&b, piece, r->attempt.ep->ce->api_key);
+    const char *copy = ok ? arena_strndup(&r->mem, buf_data(&b), b.len) : NULL;
+    struct str text = copy ? str_make(copy, b.len) : STR("");
+    buf_free(&b);
+    return text;
 }
 
-bool relay_close(struct req *r)
+static enum relay_piece look_at_stream(struct req *r, const struct exchange_event *ev,
+                                       struct str *piece)
 {
-    /* Other streams need not have a last event that is known. */
-    if (r->encoded || (r->api != API_MESSAGES && !(r->api == API_OPENAI && r->sse.end.choices)))
-        return true;
-    char tail[SSE_TAIL];
-    if (!sse_close(&r->sse, tail))
-        return false;
-    r->tail = tail[0] ? arena_strndup(&r->mem, tail, strlen(tail)) : NULL;
-    return !tail[0] || r->tail;
+    bool failed = r->reply.sse.error;
+    if (!r->reply.encoded)
+        stream_scan(r, ev->data, ev->n);
+    bool whole = ev->end && stream_close(r);
+    failed = r->reply.sse.error && !failed;
+    if (failed && failures_has_key(*piece, r->attempt.ep->ce->api_key))
+        *piece = masked(r, *piece);
+    if (ev->end)
+        return whole ? last_of(r) : RELAY_BROKEN;
+    watch_end(r);
+    return RELAY_PIECE;
 }
 
-/* Relays a piece of a stream. end: the stream ends with it; whole: the result of relay_close
- * then. */
-static void relay_piece(struct req *r, struct str piece, bool end, bool whole)
+enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, struct str *piece)
 {
-    if (!end) {
-        watch_end(r);
-        if (piece.n)
-            emit(r, STR(""), piece, STR(""), false);
-        return;
-    }
-    if (whole) {
-        end_of_stream(r);
-        emit(r, STR(""), piece, STR(""), true);
-        return;
-    }
-    if (piece.n) {
-        emit(r, STR(""), piece, STR(""), false);
-        if (r->state != REQ_RELAY)
-            return;
-    }
-    relay_break_off(r, NET_PARTIAL);
-}
-
-static void relay_stream(struct req *r, const struct exchange_event *ev)
-{
-    struct str piece = str_make(ev->data, ev->n);
-    bool failed = r->sse.error;
-    if (!r->encoded)
-        relay_feed(r, ev->data, ev->n);
-    bool whole = ev->end && relay_close(r);
-    failed = r->sse.error && !failed;
-    if (!failed || !failures_has_key(piece, r->ep->ce->api_key)) {
-        relay_piece(r, piece, ev->end, whole);
-        return;
-    }
-    struct buf masked;
-    buf_init(&masked, 2 * piece.n + 1024);
-    bool ok = failures_mask(&masked, piece, r->ep->ce->api_key);
-    relay_piece(r, ok ? buf_view(&masked) : STR(""), ev->end, whole);
-    buf_free(&masked);
-}
-
-void relay_more(struct req *r, const struct exchange_event *ev)
-{
-    if (r->kind == REPLY_STREAM)
-        relay_stream(r, ev);
-    else if (ev->n || ev->end)
-        emit(r, STR(""), str_make(ev->data, ev->n), STR(""), ev->end);
+    *piece = str_make(ev->data, ev->n);
+    if (r->reply.kind == REPLY_STREAM)
+        return look_at_stream(r, ev, piece);
+    return ev->end ? RELAY_LAST : RELAY_PIECE;
 }
 
 /* ---- pings */
 
 static struct str ping_text(const struct req *r)
 {
-    return r->api == API_OPENAI ? STR(": ping\n\n")
-                                : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    return r->in.api == API_OPENAI ? STR(": ping\n\n")
+                                   : STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
 }
 
-/* Begins the reply as an event stream before an endpoint has answered: head and ping. */
-static void begin_stream(struct req *r)
+enum relay_result relay_begin(struct req *r)
 {
     struct buf b;
     buf_init(&b, 2048);
-    r->begun = true;
-    r->status = 200;
-    r->framing = r->http10 ? OUT_CLOSE : OUT_CHUNKED;
+    r->out.begun = true;
+    r->reply.status = 200;
+    r->out.framing = r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
     bool ok =
         buf_str(&b, STR("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
                         "cache-control: no-cache\r\n")) &&
-        buf_str(&b, r->http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
-    if (r->http10)
-        r->keep = false;
+        buf_str(&b, r->in.http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
+    if (r->in.http10)
+        r->in.keep = false;
     if (ok && r->conf->expose_headers)
         ok = buf_printf(&b, "x-qcc-request-id: %s\r\n", r->id);
-    ok = ok && cors_put(&b, r->conf, r->origin);
-    ok = ok && buf_str(&b, r->keep ? STR("\r\n") : STR("connection: close\r\n\r\n"));
-    emit(r, ok ? buf_view(&b) : STR(""), ping_text(r), STR(""), false);
+    ok = ok && cors_put(&b, r->conf, r->in.origin);
+    ok = ok && buf_str(&b, r->in.keep ? STR("\r\n") : STR("connection: close\r\n\r\n"));
+    enum relay_result res = emit(r, ok ? buf_view(&b) : STR(""), ping_text(r), STR(""), false);
     buf_free(&b);
+    return res;
 }
 
-bool relay_begin(struct req *r)
+enum relay_result relay_ping(struct req *r)
 {
-    if (r->begun || !deadline_active(&r->ping))
-        return false;
-    begin_stream(r);
-    return true;
-}
-
-static void on_ping(struct deadline *t)
-{
-    struct req *r = CONTAINER_OF(t, struct req, ping);
-    deadline_set(&r->ping, r->conf->stream_ping);
-    if (r->state == REQ_RELAY) {
-        relay_probe(r);
-        return;
-    }
-    if (r->state == REQ_HOLD && r->kind == REPLY_WHOLE)
-        return; /* the reply is not a stream */
-    if (r->begun)
-        emit(r, STR(""), ping_text(r), STR(""), false);
-    else
-        begin_stream(r);
-}
-
-void relay_probe(struct req *r)
-{
-    if (!r->c->ops->quiet(r->c))
-        return; /* bytes are waiting: the client is slow */
-    if (r->state != REQ_RELAY ? r->begun : can_insert(r) && sse_at_boundary(&r->sse))
-        emit(r, STR(""), ping_text(r), STR(""), false);
-}
-
-void relay_start_pings(struct req *r)
-{
-    bool streams = r->api == API_MESSAGES || r->api == API_COMPLETE || r->api == API_OPENAI;
-    if (r->stream && streams && r->conf->stream_ping > 0)
-        deadline_set(&r->ping, r->conf->stream_ping);
+    bool fits =
+        r->state != REQ_RELAY ? r->out.begun : can_insert(r) && sse_at_boundary(&r->reply.sse);
+    if (!fits || !r->c->ops->quiet(r->c)) /* bytes are waiting: the client is slow */
+        return RELAY_ON;
+    return emit(r, STR(""), ping_text(r), STR(""), false);
 }
 
 /* ---- a reply that was kept */
@@ -437,48 +335,43 @@ static struct str kept_object(struct req *r, struct str body)
     return line ? str_make(line, s.n) : STR("");
 }
 
-void relay_kept(struct req *r, struct kept_reply *k, unsigned status, unsigned retry_after_s)
+/* Ends a reply that has begun with a ping with the error of a kept one. */
+static enum relay_result kept_event(struct req *r, const struct kept_reply *k, unsigned status)
 {
-    r->answered_by = k->endpoint;
-    r->sse.usage = k->usage;
-    if (r->begun) {
-        struct str object = kept_object(r, buf_view(&k->body));
-        r->cut = "error event";
-        if (object.n) {
-            error_event(r, object);
-        } else {
-            char message[64];
-            snprintf(message, sizeof message, "upstream error %u", k->status);
-            relay_error_event(r,
-                              status             ? status
-                              : k->client_status ? k->client_status
-                                                 : k->status,
-                              message);
-        }
-        return;
-    }
+    struct str object = kept_object(r, buf_view(&k->body));
+    r->out.cut = "error event";
+    if (object.n)
+        return error_event(r, object);
+    char message[64];
+    unsigned told = k->client_status ? k->client_status : k->status;
+    snprintf(message, sizeof message, "upstream error %u", k->status);
+    return relay_error_event(r, status ? status : told, message);
+}
+
+enum relay_result relay_kept(struct req *r, struct kept_reply *k, unsigned status,
+                             unsigned retry_after_s)
+{
+    r->out.answered_by = k->endpoint;
+    r->reply.sse.usage = k->usage;
+    if (r->out.begun)
+        return kept_event(r, k, status);
     struct buf b;
     buf_init(&b, k->head.len + 4096);
     if (k->client_status && (!status || status == k->status))
         status = k->client_status;
     bool replace = status && status != k->status;
-    bool none = r->method == METHOD_HEAD;
-    r->status = replace ? status : k->status;
-    if (r->status < 400)
-        r->cut = "error event from the endpoint";
-    r->framing = none ? OUT_NONE : OUT_COUNTED;
-    r->reply_has_length = !none;
-    r->reply_length = k->body.len;
+    bool none = r->in.method == METHOD_HEAD;
+    r->reply.status = replace ? status : k->status;
+    if (r->reply.status < 400)
+        r->out.cut = "error event from the endpoint";
+    r->out.framing = none ? OUT_NONE : OUT_COUNTED;
+    r->reply.length = none ? -1 : (int64_t)k->body.len;
     bool ok = kept_head(&b, buf_view(&k->head), replace ? status : 0, retry_after_s > 0);
     if (ok && retry_after_s)
         ok = buf_printf(&b, "retry-after: %u\r\n", retry_after_s);
-    if (ok && end_head(r, &b)) {
-        struct buf body = k->body; /* emit may free r->failures with the request */
-        k->body = (struct buf){0};
-        emit(r, buf_view(&b), buf_view(&body), STR(""), true);
-        buf_free(&body);
-    } else {
-        req_finish_cut(r, true);
-    }
+    ok = ok && end_head(r, &b);
+    enum relay_result res =
+        ok ? emit(r, buf_view(&b), buf_view(&k->body), STR(""), true) : RELAY_CUT_HARD;
     buf_free(&b);
+    return res;
 }

@@ -2,9 +2,10 @@
 
 #include "common/base/clock.h"
 #include "worker/intake/estimate.h"
-#include "worker/request/candidates.h"
-#include "worker/request/report.h"
-#include "worker/request/req.h"
+#include "worker/request/judge.h"
+#include "worker/request/state/candidates.h"
+#include "worker/request/account/report.h"
+#include "worker/request/state/req.h"
 
 #include <stdio.h>
 
@@ -28,13 +29,13 @@ static const struct {
 void side_learn(struct req *r)
 {
     /* A client's base URL that ends with a slash makes "//v1/messages": forwarded as it is. */
-    struct str path = r->full_path;
+    struct str path = r->in.full_path;
     while (path.n > 1 && path.p[1] == '/')
         path = str_make(path.p + 1, path.n - 1);
-    r->repeatable = retry_repeatable(r->head.method.p, r->head.method.n, path.p, path.n);
+    r->in.repeatable = retry_repeatable(r->in.head.method.p, r->in.head.method.n, path.p, path.n);
     for (size_t i = 0; i < COUNT_OF(apis); i++)
-        if (r->method == METHOD_POST && str_eq(path, apis[i].path))
-            r->api = apis[i].api;
+        if (r->in.method == METHOD_POST && str_eq(path, apis[i].path))
+            r->in.api = apis[i].api;
 }
 
 /* ---- endpoints for a side path */
@@ -42,36 +43,32 @@ void side_learn(struct req *r)
 /* Finds the form of the path, if it is not known yet; empty: no memory. */
 static void learn_form(struct req *r)
 {
-    struct str path = r->side_path.n ? r->side_path : r->full_path;
-    char *room = r->side_form.n ? NULL : arena_alloc(&r->mem, path.n + 1);
+    struct str path = r->in.side_path.n ? r->in.side_path : r->in.full_path;
+    char *room = r->in.side_form.n ? NULL : arena_alloc(&r->mem, path.n + 1);
     if (room)
-        r->side_form = side_path_form(path, room);
+        r->in.side_form = side_path_form(path, room);
 }
 
-bool side_begin(struct req *r)
+const char *side_begin(struct req *r)
 {
     const struct replica *rep = r->env->replica;
-    r->side = r->api == API_OTHER || r->api == API_COUNT_TOKENS || r->api == API_EMBEDDINGS;
-    if (!r->side)
-        return true;
-    char *room = arena_alloc(&r->mem, r->full_path.n + 1);
-    bool plain = room && side_path_plain(r->full_path, room, &r->side_path);
+    if (r->in.api != API_OTHER && r->in.api != API_COUNT_TOKENS && r->in.api != API_EMBEDDINGS)
+        return NULL;
+    r->in.purpose = FOR_SIDE;
+    char *room = arena_alloc(&r->mem, r->in.full_path.n + 1);
+    bool plain = room && side_path_plain(r->in.full_path, room, &r->in.side_path);
     if (!plain)
-        r->side_path = STR("");
-    if (r->api != API_COUNT_TOKENS && rep->marks.kinds & (1u << MARK_PATH))
+        r->in.side_path = STR("");
+    if (r->in.api != API_COUNT_TOKENS && rep->marks.kinds & (1u << MARK_PATH))
         learn_form(r);
     for (size_t i = 0; i < rep->n; i++)
         if (candidates_key_may(r, rep->eps[i]->ce))
-            return true;
-    req_answer_error(r, 404,
-                     plain
-                         ? "no endpoint's key may be used for this path: it must match "
-                           "endpoints[].paths.allow and not endpoints[].paths.deny"
-                         : "no endpoint's key is used for a path that servers may read in several "
-                           "ways: endpoints[].paths lets none through with \".\", \"..\", ';', a "
-                           "backslash or an escape that stands for a special character",
-                     0);
-    return false;
+            return NULL;
+    return plain ? "no endpoint's key may be used for this path: it must match "
+                   "endpoints[].paths.allow and not endpoints[].paths.deny"
+                 : "no endpoint's key is used for a path that servers may read in several ways: "
+                   "endpoints[].paths lets none through with \".\", \"..\", ';', a backslash or an "
+                   "escape that stands for a special character";
 }
 
 /* ---- replies */
@@ -87,45 +84,45 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
                           struct verdict *v)
 {
     struct evidence ev;
-    struct ep_live *live = r->ep->live;
+    struct ep_live *live = r->attempt.ep->live;
     int64_t now = clock_boot_ms();
-    struct str seen = attempt_seen(r, body);
+    struct str seen = judge_seen(r, body);
     struct str text = evidence_trim(seen);
-    attempt_judge(r, kind, seen, &ev, v);
+    judge_reply(r, kind, seen, &ev, v);
     struct side_reply s = {
-        .status = r->status,
-        .count = r->api == API_COUNT_TOKENS,
-        .repeatable = r->repeatable,
-        .has_id = side_path_has_id(r->side_path.n ? r->side_path : r->full_path),
+        .status = r->reply.status,
+        .count = r->in.api == API_COUNT_TOKENS,
+        .repeatable = r->in.repeatable,
+        .has_id = side_path_has_id(r->in.side_path.n ? r->in.side_path : r->in.full_path),
         .page = ev.page || (text.n && text.p[0] == '<'),
         /* On a side path, a not_found_error is about the model only if its text names one. */
         .about_model = v->about_model && str_find_nocase(seen, STR("model")) >= 0,
         .names_field = classify_names_field(&ev),
         .too_long = v->rule && str_starts(str_c(v->rule), STR("too-long")),
         .counted = has_counted(live, now),
-        .clients_key = !r->ep->ce->api_key,
+        .clients_key = !r->attempt.ep->ce->api_key,
     };
     enum side_next next = side_reply_next(&s);
     if (next == SIDE_CANNOT_COUNT) {
         /* until ENDPOINT sets it in all workers */
         live->view.no_count_until_ms = now + r->conf->rate_limit.max_cooldown;
         report_cannot_count(r, v);
-        req_log(r, LOG_L_INFO, "%s does not count tokens", r->ep->ce->name);
+        req_log(r, LOG_L_INFO, "%s does not count tokens", r->attempt.ep->ce->name);
     }
     if (next == SIDE_MARK) {
         learn_form(r);
         report_no_path(r);
-        next = r->repeatable ? SIDE_ANOTHER : SIDE_BACK;
+        next = r->in.repeatable ? SIDE_ANOTHER : SIDE_BACK;
     }
     return next;
 }
 
 void side_served(struct req *r)
 {
-    struct ep_live *live = r->ep->live;
-    if (r->side_form.n)
+    struct ep_live *live = r->attempt.ep->live;
+    if (r->in.side_form.n)
         report_items(r);
-    if (r->api != API_COUNT_TOKENS)
+    if (r->in.api != API_COUNT_TOKENS)
         return;
     live->counted_ms = clock_boot_ms();
     if (live->counted_reported_ms &&
@@ -135,10 +132,9 @@ void side_served(struct req *r)
     report_counted(r);
 }
 
-void side_answer_estimate(struct req *r)
+struct str side_estimate(const struct req *r, char room[static SIDE_ESTIMATE])
 {
-    char body[64];
-    int n = snprintf(body, sizeof body, "{\"input_tokens\":%llu}",
-                     (unsigned long long)estimate_tokens(body_view(&r->body)));
-    req_answer(r, 200, "application/json", str_make(body, (size_t)n), "");
+    int n = snprintf(room, SIDE_ESTIMATE, "{\"input_tokens\":%llu}",
+                     (unsigned long long)estimate_tokens(body_view(&r->in.body)));
+    return str_make(room, (size_t)n);
 }

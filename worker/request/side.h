@@ -14,9 +14,9 @@ struct req;
 /* Sets r->api and r->repeatable by method and path. */
 void side_learn(struct req *r);
 
-/* Sets r->side and r->side_path if the request is for a side path. False: no endpoint may get it;
- * it was answered with 404 and is gone. */
-bool side_begin(struct req *r) MUST_CHECK;
+/* Sets r->side and r->side_path if the request is for a side path. Returns NULL, or where no
+ * endpoint may get it why not: it is to be answered with 404. */
+const char *side_begin(struct req *r) MUST_CHECK;
 
 /* Judges a reply to a side path that is no success (body: as much as there is); returns what to do
  * next. *v: its class, for log and counters. Reports an endpoint that cannot count tokens. */
@@ -26,7 +26,9 @@ enum side_next side_judge(struct req *r, enum evidence_kind kind, struct str bod
 /* A reply to a side path is passed on: counts it, reports that the endpoint counts tokens. */
 void side_served(struct req *r);
 
-/* Answers count_tokens with an estimate, as no endpoint counts; ends r. */
-void side_answer_estimate(struct req *r);
+enum { SIDE_ESTIMATE = 64 }; /* bytes for the answer to count_tokens */
+
+/* Writes QCC's own answer to count_tokens, an estimate. */
+struct str side_estimate(const struct req *r, char room[static SIDE_ESTIMATE]);
 
 #endif

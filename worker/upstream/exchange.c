@@ -21,15 +21,17 @@ static void let_go(struct exchange *x, bool reusable)
     struct pconn *c = x->c;
     x->c = NULL;
     x->state = EXCHANGE_NONE;
-    buf_free(&x->head);
     if (c)
         pool_release(c, reusable);
 }
 
-static void fail(struct exchange *x, enum net_fault why)
+/* Ends the exchange without a complete reply. Returns false: it does not go on. */
+static bool fail(struct exchange *x, enum net_fault why)
 {
     let_go(x, false);
+    buf_free(&x->head);
     x->ops->failed(x, why);
+    return false;
 }
 
 /* ---- sending */
@@ -144,6 +146,7 @@ void exchange_abort(struct exchange *x)
     case EXCHANGE_HEAD:
     case EXCHANGE_BODY:
         let_go(x, false);
+        buf_free(&x->head);
         return;
     }
 }
@@ -192,59 +195,54 @@ bool exchange_stalled(const struct exchange *x)
 
 /* ---- the reply */
 
-/* Ends the exchange: the reply is complete. `clean`: no byte followed it; otherwise, or when the
- * request is not wholly sent, the connection is closed. */
-static void finish(struct exchange *x, struct exchange_event *ev, bool clean)
+/* Hands a piece of the reply over. Returns whether the exchange goes on. */
+static bool hand_over(struct exchange *x, const struct exchange_event *ev)
 {
-    bool reusable = clean && x->keep && x->niov == 0 && !x->send_broken;
-    struct buf head = x->head; /* ev may point into it */
-    buf_init(&x->head, 0);
-    let_go(x, reusable);
-    ev->end = true;
-    x->ops->event(x, ev);
-    buf_free(&head);
+    if (x->ops->event(x, ev))
+        return true;
+    exchange_abort(x);
+    return false;
 }
 
-/* Takes the bytes p[0..n) of a body; `head` with the first call, else NULL. */
-static void take_body(struct exchange *x, const struct http_head *head, char *p, size_t n)
+/* Ends the exchange: the reply is complete. `clean`: no byte followed it; otherwise, or when the
+ * request is not wholly sent, the connection is closed. Returns false: it does not go on. */
+static bool finish(struct exchange *x, struct exchange_event *ev, bool clean)
+{
+    let_go(x, clean && x->keep && x->niov == 0 && !x->send_broken);
+    ev->end = true;
+    (void)x->ops->event(x, ev);
+    return false;
+}
+
+/* Takes the bytes p[0..n) of a body; `head` with the first call, else NULL. Returns whether the
+ * exchange goes on. */
+static bool take_body(struct exchange *x, const struct http_head *head, char *p, size_t n)
 {
     struct exchange_event ev = {.head = head, .data = p, .n = n};
     switch (x->body) {
     case BODY_NONE:
         ev.n = 0;
-        finish(x, &ev, n == 0);
-        return;
+        return finish(x, &ev, n == 0);
     case BODY_COUNTED:
         if (n >= x->left) {
             ev.n = (size_t)x->left;
-            finish(x, &ev, n == ev.n);
-            return;
+            return finish(x, &ev, n == ev.n);
         }
         x->left -= n;
         break;
     case BODY_CHUNKED: {
         size_t used;
         enum chunk_result r = chunk_decode(&x->chunk, p, n, &ev.n, &used);
-        if (r == CHUNK_END) {
-            finish(x, &ev, used == n);
-            return;
-        }
-        if (r == CHUNK_BAD) {
-            const struct pconn *c = x->c;
-            if (head || ev.n)
-                x->ops->event(x, &ev);
-            if (x->c == c) /* else the callback ended x, or started it anew */
-                fail(x, NET_GARBAGE);
-            return;
-        }
+        if (r == CHUNK_END)
+            return finish(x, &ev, used == n);
+        if (r == CHUNK_BAD)
+            return ((head || ev.n) && !hand_over(x, &ev)) ? false : fail(x, NET_GARBAGE);
         break;
     }
     case BODY_UNTIL_CLOSE:
         break;
     }
-    if (!head && ev.n == 0)
-        return;
-    x->ops->event(x, &ev);
+    return (!head && ev.n == 0) || hand_over(x, &ev);
 }
 
 /* Whether p[0..n) may become a head that http1_reply accepts. An endpoint of another protocol may
@@ -255,49 +253,53 @@ static bool may_be_head(const char *p, size_t n)
     return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
 }
 
-/* Reads the heads in p[0..n) and drops interim ones. True: the final head is in env->head and the
- * body begins at *body. False: the exchange has ended, or more bytes are needed. */
-static bool take_head(struct exchange *x, char *p, size_t n, size_t *body)
+enum head_result { HEAD_MORE, HEAD_DONE, HEAD_FAILED };
+
+/* Keeps the bytes of a head that is not complete. */
+static enum head_result head_more(struct exchange *x, const char *p, size_t n, size_t at)
+{
+    if (n - at > x->conf.max_head || !may_be_head(p + at, n - at)) {
+        fail(x, NET_GARBAGE);
+        return HEAD_FAILED;
+    }
+    if (x->head.len) {
+        buf_drop(&x->head, at);
+    } else if (!buf_add(&x->head, p + at, n - at)) {
+        fail(x, NET_LOCAL);
+        return HEAD_FAILED;
+    }
+    return HEAD_MORE;
+}
+
+/* Reads the heads in p[0..n) and drops interim ones. HEAD_DONE: the final head is in env->head and
+ * the body begins at *body. HEAD_FAILED: the exchange has ended. */
+static enum head_result take_head(struct exchange *x, char *p, size_t n, size_t *body)
 {
     size_t at = 0;
     for (;;) {
         size_t size = http1_find_end(p + at, n - at, &x->scanned);
-        if (size == 0) {
-            if (n - at > x->conf.max_head || !may_be_head(p + at, n - at)) {
-                fail(x, NET_GARBAGE);
-                return false;
-            }
-            if (x->head.len == 0) {
-                if (!buf_add(&x->head, p + at, n - at)) {
-                    fail(x, NET_LOCAL);
-                    return false;
-                }
-            } else {
-                buf_drop(&x->head, at);
-            }
-            return false;
-        }
+        if (size == 0)
+            return head_more(x, p, n, at);
         const char *why;
         struct http_head *h = x->env->head;
-        if (size > x->conf.max_head || http1_reply(p + at, size, x->method, h, &why) != HTTP1_OK) {
+        bool good =
+            size <= x->conf.max_head && http1_reply(p + at, size, x->method, h, &why) == HTTP1_OK;
+        /* 101 answers a request with Upgrade, which is not forwarded. */
+        if (!good || h->status == 101 || (h->status < 200 && ++x->interim > INTERIM_MAX)) {
             fail(x, NET_GARBAGE);
-            return false;
+            return HEAD_FAILED;
         }
         at += size;
         x->scanned = 0;
         if (h->status >= 200) {
             *body = at;
-            return true;
-        }
-        /* 101 answers a request with Upgrade, which is not forwarded. */
-        if (h->status == 101 || ++x->interim > INTERIM_MAX) {
-            fail(x, NET_GARBAGE);
-            return false;
+            return HEAD_DONE;
         }
     }
 }
 
-static void take(struct exchange *x, char *p, size_t n)
+/* Takes bytes of the reply. Returns whether the exchange goes on. */
+static bool take(struct exchange *x, char *p, size_t n)
 {
     x->stalls = x->c->deadline.turn->stalls;
     if (!x->got_bytes) {
@@ -306,31 +308,28 @@ static void take(struct exchange *x, char *p, size_t n)
     }
     if (x->state == EXCHANGE_BODY) {
         deadline_set(&x->c->deadline, x->conf.idle_ms);
-        take_body(x, NULL, p, n);
-        return;
+        return take_body(x, NULL, p, n);
     }
     /* The deadline is not moved: it is for the whole head, however slowly its bytes come. */
     if (x->head.len) {
-        if (!buf_add(&x->head, p, n)) {
-            fail(x, NET_GARBAGE);
-            return;
-        }
+        if (!buf_add(&x->head, p, n))
+            return fail(x, NET_GARBAGE);
         p = buf_data(&x->head);
         n = x->head.len;
     }
     size_t at;
-    if (!take_head(x, p, n, &at))
-        return;
+    enum head_result head = take_head(x, p, n, &at);
+    if (head != HEAD_DONE)
+        return head == HEAD_MORE;
     const struct http_head *h = x->env->head;
     x->state = EXCHANGE_BODY;
     x->body = h->body;
     x->left = h->length;
     x->keep = h->keep_alive && h->body != BODY_UNTIL_CLOSE;
     deadline_set(&x->c->deadline, x->conf.idle_ms);
-    struct buf keep = x->head; /* the event points into it; the callback may end x */
-    buf_init(&x->head, 0);
-    take_body(x, h, p + at, n - at);
-    buf_free(&keep);
+    bool on = take_body(x, h, p + at, n - at);
+    buf_free(&x->head); /* the event pointed into it */
+    return on;
 }
 
 static void ended(struct exchange *x, ptrdiff_t how)
@@ -348,9 +347,10 @@ static void ended(struct exchange *x, ptrdiff_t how)
         fail(x, x->got_bytes ? NET_PARTIAL : NET_EMPTY);
 }
 
-static void on_readable(struct pconn *c)
+/* Reads what there is. Returns whether the exchange goes on. */
+static bool read_some(struct exchange *x)
 {
-    struct exchange *x = c->user;
+    struct pconn *c = x->c;
     char *buf = x->env->rbuf;
     size_t n = 0;
     ptrdiff_t r;
@@ -361,23 +361,26 @@ static void on_readable(struct pconn *c)
     } while (r > 0 && n < x->env->rbuf_size && io_pending(&c->io));
     if (c->io.want_write)
         ev_io_start(x->env->loop, &c->wr);
-    if (n) {
-        take(x, buf, n);
-        if (x->c != c) /* the exchange ended with these bytes */
-            return;
-    }
-    if (r <= 0 && r != IO_AGAIN)
+    if (n && !take(x, buf, n))
+        return false;
+    if (r <= 0 && r != IO_AGAIN) {
         ended(x, r);
-    else if (r > 0 && !x->paused && io_pending(&c->io)) /* IO_AGAIN: half a record */
+        return false;
+    }
+    if (r > 0 && !x->paused && io_pending(&c->io)) /* IO_AGAIN: half a record */
         ev_feed_event(x->env->loop, &c->rd, EV_READ);
+    return true;
+}
+
+static void on_readable(struct pconn *c)
+{
+    (void)read_some(c->user);
 }
 
 static void on_writable(struct pconn *c)
 {
     struct exchange *x = c->user;
-    if (c->io.want_write)
-        on_readable(c);
-    if (x->c != c)
+    if (c->io.want_write && !read_some(x))
         return;
     if (x->niov > 0)
         send_some(x);

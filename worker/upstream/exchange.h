@@ -37,11 +37,11 @@ struct exchange_event {
 
 struct exchange;
 struct exchange_ops {
-    /* A piece of the reply has come. May abort x or start it anew; x's memory must live until the
-     * end of the turn. */
-    void (*event)(struct exchange *x, const struct exchange_event *ev);
-    /* The exchange has ended without a complete reply. May start x anew; x's memory must live until
-     * the end of the turn. */
+    /* A piece of the reply has come. Returns whether the exchange is to go on; false: it is
+     * aborted, if the callback has not done that. Neither callback may start x anew; x's memory
+     * must live until the end of the turn. */
+    bool (*event)(struct exchange *x, const struct exchange_event *ev);
+    /* The exchange has ended without a complete reply. */
     void (*failed)(struct exchange *x, enum net_fault why);
 };
 

@@ -44,6 +44,7 @@ struct verify {
     bool only;                        /* a cell is verified: no other model is asked for */
     struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
     size_t nmodels, at;
+    bool due; /* the model is to be asked for at the end of the turn */
     struct exchange exchange;
     struct deadline deadline; /* of the wait for a place; then of the whole verification */
     struct buf send, body;
@@ -53,6 +54,7 @@ struct verify {
     size_t nf;
 };
 
+static const char no_connection[] = "no connection is free";
 static const struct verdict good = {.cls = OUTCOME_OK, .retry_after_ms = -1};
 
 /* ---- the end */
@@ -124,9 +126,19 @@ static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
     end(v, &why, net, reason);
 }
 
-static bool ask_next(struct verify *v);
+/* Whether there is another model to ask for. It is asked for at the end of the turn. */
+static bool ask_next(struct verify *v)
+{
+    if (v->head_only || v->at + 1 >= v->nmodels)
+        return false;
+    v->at++;
+    v->due = true;
+    exchange_abort(&v->exchange);
+    turn_wake(v->env->turn);
+    return true;
+}
 
-/* Ends the verification by a reply, or asks for the next model if the reply refuses only this
+/* Ends the verification by a reply, or goes on to the next model if the reply refuses only this
  * one. */
 static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str body)
 {
@@ -216,7 +228,7 @@ static void judge(struct verify *v)
     sse_free(&s);
 }
 
-static void on_event(struct exchange *x, const struct exchange_event *ev)
+static bool on_event(struct exchange *x, const struct exchange_event *ev)
 {
     struct verify *v = CONTAINER_OF(x, struct verify, exchange);
     if (ev->head) {
@@ -225,8 +237,10 @@ static void on_event(struct exchange *x, const struct exchange_event *ev)
     }
     /* A longer reply is no answer to the question; the bytes so far decide. */
     bool fits = buf_add(&v->body, ev->data, ev->n);
-    if (ev->end || !fits)
-        judge(v);
+    if (!ev->end && fits)
+        return true;
+    judge(v);
+    return false;
 }
 
 static void on_failed(struct exchange *x, enum net_fault why)
@@ -297,24 +311,19 @@ static bool ask(struct verify *v)
                           true, v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
-/* Asks for the next model. False: there is none, or no connection for it; the last reply
- * decides. */
-static bool ask_next(struct verify *v)
+/* Asks for the model that ask_next found. */
+static void ask_due(struct verify *v)
 {
-    if (v->head_only || v->at + 1 >= v->nmodels)
-        return false;
-    exchange_abort(&v->exchange);
-    v->at++;
+    v->due = false;
     buf_drop(&v->send, v->send.len);
-    if (!ask(v))
-        return false;
     buf_drop(&v->body, v->body.len);
     arena_free(&v->mem);
     arena_init(&v->mem, MEM_MAX);
     v->status = 0;
     v->f = NULL;
     v->nf = 0;
-    return true;
+    if (!ask(v))
+        end_by_net(v, NET_LOCAL, no_connection);
 }
 
 static void make_code(struct req_env *env, char out[CODE_LEN])
@@ -347,7 +356,7 @@ static void start(struct verify *v)
     }
     deadline_set(&v->deadline, env->conf->failure_queue.probe_timeout);
     if (!ask(v))
-        end_by_net(v, NET_LOCAL, "no connection is free");
+        end_by_net(v, NET_LOCAL, no_connection);
 }
 
 /* Begins, or goes on waiting. A configuration may have come meanwhile. */
@@ -381,6 +390,8 @@ void verify_wake_waiting(struct req_env *env)
         struct verify *v = LIST_ENTRY(n, struct verify, node);
         if (!v->has_place)
             look(v);
+        else if (v->due)
+            ask_due(v);
     }
 }
 

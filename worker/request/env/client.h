@@ -59,7 +59,7 @@ struct service {
     /* The request is complete: begins to answer it. */
     void (*go)(struct req *r);
 
-    /* The deadline of a REQ_WAIT has passed. */
+    /* The deadline of a REQ_WAIT has passed. NULL: an endpoint is chosen. */
     void (*late)(struct req *r);
 
     /* Header lines of each reply of QCC's own, each with CRLF; `room` may hold them. r->status is

@@ -37,7 +37,8 @@ struct req_env {
     struct exchange_conf exchange_conf; /* of the configuration in force */
     const uint8_t *secret;              /* 32 bytes: key of the hash of conversations */
     struct rnd rnd;
-    bool draining; /* connections close after their reply */
+    bool draining;   /* connections close after their reply */
+    struct list due; /* req.wait_node of requests that choose at the end of this turn */
     /* req.wait_node of requests that wait for an endpoint, the oldest first */
     struct list waiting;
     struct list verifications; /* under way, or waiting for a place; the oldest first */

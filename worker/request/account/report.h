@@ -2,8 +2,8 @@
  * reported once its consequence for the request is known; a success only if it may change the
  * endpoint's state (ep_view.success_wanted), was a trial, or served another model than the last one
  * reported. */
-#ifndef QCC_WORKER_REQUEST_REPORT_H
-#define QCC_WORKER_REQUEST_REPORT_H
+#ifndef QCC_WORKER_REQUEST_ACCOUNT_REPORT_H
+#define QCC_WORKER_REQUEST_ACCOUNT_REPORT_H
 
 #include "common/base/base.h"
 #include "common/policy/outcome.h"

@@ -1,6 +1,6 @@
 /* record: makes the record of a request that has ended, for recent_ring.h. */
-#ifndef QCC_WORKER_REQUEST_RECORD_H
-#define QCC_WORKER_REQUEST_RECORD_H
+#ifndef QCC_WORKER_REQUEST_ACCOUNT_RECORD_H
+#define QCC_WORKER_REQUEST_ACCOUNT_RECORD_H
 
 struct recent_record;
 struct req;

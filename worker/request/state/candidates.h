@@ -1,7 +1,7 @@
 /* candidates: the endpoints as one request sees them: what each offers it, and its state as a row
  * for select (common/policy/select.h), with what this request itself has learned there. */
-#ifndef QCC_WORKER_REQUEST_CANDIDATES_H
-#define QCC_WORKER_REQUEST_CANDIDATES_H
+#ifndef QCC_WORKER_REQUEST_STATE_CANDIDATES_H
+#define QCC_WORKER_REQUEST_STATE_CANDIDATES_H
 
 #include "common/base/base.h"
 #include "common/policy/select.h"

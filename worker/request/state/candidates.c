@@ -1,54 +1,54 @@
-#include "worker/request/candidates.h"
+#include "worker/request/state/candidates.h"
 
 #include "common/base/clock.h"
 #include "common/policy/model_name.h"
 #include "common/policy/side_path.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 #include "worker/shared/demand.h"
 
 struct tried *candidates_tried(struct req *r, struct ep_live *live)
 {
-    for (struct tried *t = r->tried; t; t = t->next)
+    for (struct tried *t = r->choice.tried; t; t = t->next)
         if (t->live == live)
             return t;
     struct tried *t = arena_alloc(&r->mem, sizeof *t);
     if (!t)
         return NULL;
-    *t = (struct tried){.next = r->tried, .live = live};
+    *t = (struct tried){.next = r->choice.tried, .live = live};
     /* attempt_forget() drops it; until then the address cannot be another endpoint's */
     live->refs++;
-    r->tried = t;
+    r->choice.tried = t;
     return t;
 }
 
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e)
 {
-    if (!r->has_model || e->allow.n == 0)
+    if (!r->model.named || e->allow.n == 0)
         return true;
     for (size_t i = 0; i < e->allow.n; i++)
-        if (str_glob(str_c(e->allow.v[i]), r->model))
+        if (str_glob(str_c(e->allow.v[i]), r->model.name))
             return true;
-    return ep_model_there(e, r->model) != NULL;
+    return ep_model_there(e, r->model.name) != NULL;
 }
 
 struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
 {
-    if (!r->has_model)
+    if (!r->model.named)
         return STR("");
-    const char *there = ep_model_there(ce, r->model);
-    return there ? str_c(there) : r->model;
+    const char *there = ep_model_there(ce, r->model.name);
+    return there ? str_c(there) : r->model.name;
 }
 
 struct cell_judges candidates_cells(const struct req *r, const struct ep *e)
 {
-    if (e->live->cells.n == 0 || r->side)
+    if (e->live->cells.n == 0 || req_is_side(r))
         return (struct cell_judges){0};
-    if (!r->has_model) {
+    if (!r->model.named) {
         struct cell_name other = cell_name_of(STR(CELL_OTHER));
         return cell_replica_look(&e->live->cells, &e->own_cells, &other);
     }
-    const char *there = ep_model_there(e->ce, r->model);
-    struct cell_name name = there ? cell_name_of(str_c(there)) : r->model_key;
+    const char *there = ep_model_there(e->ce, r->model.name);
+    struct cell_name name = there ? cell_name_of(str_c(there)) : r->model.key;
     return cell_replica_look(&e->live->cells, &e->own_cells, &name);
 }
 
@@ -64,19 +64,19 @@ uint64_t candidates_trial_cell(const struct req *r, const struct ep *e)
 void candidates_note_demand(struct req *r)
 {
     const struct replica *rep = r->env->replica;
-    struct str model = r->has_model ? r->model : STR("");
+    struct str model = r->model.named ? r->model.name : STR("");
     int64_t now = clock_boot_ms();
     bool due = asked_due(&r->env->demand->asked, model, now), offered = false;
     for (size_t i = 0; due && i < rep->n && !offered; i++)
         offered = candidates_offers(r, rep->eps[i]->ce);
     if (offered)
-        r->first_asker = demand_note(r->env->demand, model, now);
+        r->model.first_asker = demand_note(r->env->demand, model, now);
 }
 
 bool candidates_any_queued(const struct req *r)
 {
-    for (size_t i = 0; i < r->nseps; i++)
-        if (r->seps[i].queued && r->seps[i].enabled && r->seps[i].model_ok)
+    for (size_t i = 0; i < r->choice.n; i++)
+        if (r->choice.rows[i].queued && r->choice.rows[i].enabled && r->choice.rows[i].model_ok)
             return true;
     return false;
 }
@@ -84,18 +84,17 @@ bool candidates_any_queued(const struct req *r)
 bool candidates_carries(const struct req *r, const struct ep *e, const struct mark *m)
 {
     char room[MARK_NAME_MAX];
-    if (r->side && m->kind != MARK_PATH)
+    if (req_is_side(r) && m->kind != MARK_PATH)
         return false;
     switch ((enum mark_kind)m->kind) {
     case MARK_MODEL:
         return str_eq(candidates_sent(r, e->ce), mark_text(m));
     case MARK_CONVERSATION:
-        return r->has_conversation &&
-               str_eq(mark_conversation_name(r->conversation, room), mark_text(m));
+        return r->talk.known && str_eq(mark_conversation_name(r->talk.key, room), mark_text(m));
     case MARK_SIZE:
-        return r->body_len >= m->size;
+        return r->in.body_len >= m->size;
     case MARK_PATH:
-        return r->side_form.n && str_eq(r->side_form, mark_text(m));
+        return r->in.side_form.n && str_eq(r->in.side_form, mark_text(m));
     case MARK_BETA:
     case MARK_VERSION:
     case MARK_HEADER:
@@ -105,7 +104,7 @@ bool candidates_carries(const struct req *r, const struct ep *e, const struct ma
     case MARK__COUNT:
         break;
     }
-    return r->features && features_carry(r->features, m->hash);
+    return r->in.features && features_carry(r->in.features, m->hash);
 }
 
 /* Enters which endpoints have a mark that the request carries. now: CLOCK_BOOTTIME, in ms. */
@@ -116,11 +115,11 @@ static void fill_marked(struct req *r, int64_t now)
         const struct mark *m = &rep->marks.v[k];
         if (m->suspect || m->until_ms <= now ||
             (mark_is_feature((enum mark_kind)m->kind) && m->kind != MARK_SIZE &&
-             !(r->features && features_carry(r->features, m->hash))))
+             !(r->in.features && features_carry(r->in.features, m->hash))))
             continue;
         for (size_t i = 0; i < rep->n; i++)
             if (rep->eps[i]->id_hash == m->endpoint && candidates_carries(r, rep->eps[i], m))
-                r->seps[i].marked = (uint8_t)(1 + m->kind);
+                r->choice.rows[i].marked = (uint8_t)(1 + m->kind);
     }
 }
 
@@ -145,7 +144,7 @@ static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int
  * none. */
 static uint64_t trial_here(const struct req *r, const struct ep_live *live, uint64_t cell)
 {
-    return r->trial_at == live && r->trial_cell == cell ? r->trial : 0;
+    return r->trial.at == live && r->trial.cell == cell ? r->trial.seq : 0;
 }
 
 /* Enters the state of the request's cell where that is worse than the endpoint's. While the
@@ -164,8 +163,8 @@ static void fill_cell(struct req *r, const struct ep *e, struct sel_ep *x, int64
     if (trial)
         x->trial =
             (uint8_t)loan_trial_state(e->live, trial->hash, trial_here(r, e->live, trial->hash));
-    if (!r->asked_for) /* once for all endpoints, as what is reported of it is for all */
-        r->asked_for = cell_judges_ask_due(&j, now);
+    if (!r->model.awaited) /* once for all endpoints, as what is reported of it is for all */
+        r->model.awaited = cell_judges_ask_due(&j, now);
     bool cooled = x->cooling_ms > 0, told = x->own_word;
     fill_cooling(x, cell_judges_cooldown_ms(&j, false), cell_judges_cooldown_ms(&j, true), now);
     x->cell_cools = (x->cooling_ms > 0 && !cooled) || (x->own_word && !told);
@@ -173,9 +172,9 @@ static void fill_cell(struct req *r, const struct ep *e, struct sel_ep *x, int64
 
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce)
 {
-    return !ce->api_key ||
-           (r->side_path.n && side_path_allowed(ce->paths_allow.v, ce->paths_allow.n,
-                                                ce->paths_deny.v, ce->paths_deny.n, r->side_path));
+    return !ce->api_key || (r->in.side_path.n &&
+                            side_path_allowed(ce->paths_allow.v, ce->paths_allow.n,
+                                              ce->paths_deny.v, ce->paths_deny.n, r->in.side_path));
 }
 
 /* Whether the endpoint may get a request on a side path: its key may be used for that path, and
@@ -184,7 +183,7 @@ static bool side_offers(const struct req *r, const struct conf_endpoint *ce,
                         const struct ep_live *live, int64_t now_ms)
 {
     return candidates_key_may(r, ce) &&
-           (r->api != API_COUNT_TOKENS || live->view.no_count_until_ms <= now_ms);
+           (r->in.api != API_COUNT_TOKENS || live->view.no_count_until_ms <= now_ms);
 }
 
 /* A request on a side path is never a trial: it may use an endpoint with an open breaker as its
@@ -193,25 +192,25 @@ static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x,
 {
     x->no_path = !side_offers(r, e->ce, e->live, now);
     x->model_ok &= !x->no_path;
-    x->trial = r->api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
+    x->trial = r->in.api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
 }
 
 /* Whether e is the endpoint whose refusal awaits a second opinion under another key, which a reload
  * has given it since. */
 static bool refused_before(const struct req *r, const struct ep *e)
 {
-    return r->refuser && r->refuser->live != e->live &&
-           strcmp(r->refuser->ce->name, e->ce->name) == 0 &&
-           strcmp(r->refuser->ce->base_url, e->ce->base_url) == 0;
+    return r->failed.refuser && r->failed.refuser->live != e->live &&
+           strcmp(r->failed.refuser->ce->name, e->ce->name) == 0 &&
+           strcmp(r->failed.refuser->ce->base_url, e->ce->base_url) == 0;
 }
 
 bool candidates_fill(struct req *r)
 {
     const struct replica *rep = r->env->replica;
-    if (!r->seps || r->nseps != rep->n) {
-        r->nseps = rep->n;
-        r->seps = arena_alloc(&r->mem, rep->n * sizeof *r->seps);
-        if (!r->seps)
+    if (!r->choice.rows || r->choice.n != rep->n) {
+        r->choice.n = rep->n;
+        r->choice.rows = arena_alloc(&r->mem, rep->n * sizeof *r->choice.rows);
+        if (!r->choice.rows)
             return false;
     }
     bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
@@ -219,7 +218,7 @@ bool candidates_fill(struct req *r)
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
         const struct ep_view *v = &e->live->view;
-        r->seps[i] = (struct sel_ep){
+        r->choice.rows[i] = (struct sel_ep){
             .id_hash = e->id_hash,
             .turn = turns ? &e->live->turn : NULL,
             .weight = e->ce->weight,
@@ -234,22 +233,22 @@ bool candidates_fill(struct req *r)
             .full = full(r, e, now),
             .model_ok = candidates_offers(r, e->ce),
         };
-        r->seps[i].tried = r->seps[i].refused = refused_before(r, e);
-        if (r->side)
-            fill_side(r, e, &r->seps[i], now);
-        fill_cooling(&r->seps[i], v->cooldown_until_ms, v->own_until_ms, now);
+        r->choice.rows[i].tried = r->choice.rows[i].refused = refused_before(r, e);
+        if (req_is_side(r))
+            fill_side(r, e, &r->choice.rows[i], now);
+        fill_cooling(&r->choice.rows[i], v->cooldown_until_ms, v->own_until_ms, now);
         if (e->live->cells.n)
-            fill_cell(r, e, &r->seps[i], now);
+            fill_cell(r, e, &r->choice.rows[i], now);
     }
-    if (rep->marks.n && (!r->side || r->side_form.n))
+    if (rep->marks.n && (!req_is_side(r) || r->in.side_form.n))
         fill_marked(r, now);
-    for (const struct tried *t = r->tried; t; t = t->next)
+    for (const struct tried *t = r->choice.tried; t; t = t->next)
         for (size_t i = 0; i < rep->n; i++)
             if (rep->eps[i]->live == t->live) {
-                r->seps[i].tried |= t->attempts > 0;
-                r->seps[i].used_up = t->used_up;
-                r->seps[i].refused |= t->refused;
-                fill_cooling(&r->seps[i], t->cooling_until_ms, t->own_until_ms, now);
+                r->choice.rows[i].tried |= t->attempts > 0;
+                r->choice.rows[i].used_up = t->used_up;
+                r->choice.rows[i].refused |= t->refused;
+                fill_cooling(&r->choice.rows[i], t->cooling_until_ms, t->own_until_ms, now);
             }
     return true;
 }
@@ -257,20 +256,19 @@ bool candidates_fill(struct req *r)
 struct sel_req candidates_request(struct req *r)
 {
     struct sel_req sr = {
-        .conversation = r->has_conversation,
-        .may_try = r->attempts == 0 && r->repeatable && !r->side,
-        .opinion = r->opinion == RETRY_OPINION_OPEN,
+        .conversation = r->talk.known,
+        .may_try = r->attempt.begun == 0 && r->in.repeatable && !req_is_side(r),
+        .opinion = r->failed.opinion == RETRY_OPINION_OPEN,
         .bound = -1,
-        .key = {r->conversation[0], r->conversation[1]},
+        .key = {r->talk.key[0], r->talk.key[1]},
         .rnd = {rnd_next(&r->env->rnd), rnd_next(&r->env->rnd)},
     };
     struct binding_at at = {.at = -1};
-    if (r->has_conversation &&
-        binding_replica_look(r->env->binding, r->binding, r->conversation, &at)) {
+    if (r->talk.known && binding_replica_look(r->env->binding, r->talk.binding, r->talk.key, &at)) {
         sr.bound = at.at;
         sr.bound_idle_ms = at.idle_ms;
     }
-    r->bound_to = at.id;
+    r->talk.bound_to = at.id;
     return sr;
 }
 

@@ -1,6 +1,6 @@
 /* access_line: the line that is logged when a request ends. */
-#ifndef QCC_WORKER_REQUEST_ACCESS_LINE_H
-#define QCC_WORKER_REQUEST_ACCESS_LINE_H
+#ifndef QCC_WORKER_REQUEST_ACCOUNT_ACCESS_LINE_H
+#define QCC_WORKER_REQUEST_ACCOUNT_ACCESS_LINE_H
 
 struct req;
 

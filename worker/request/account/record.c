@@ -1,7 +1,7 @@
-#include "worker/request/record.h"
+#include "worker/request/account/record.h"
 
 #include "common/ipc/recent_record.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 _Static_assert(sizeof((struct req){0}.id) > sizeof((struct recent_record){0}.id),
                "an id has 20 characters and its end");
@@ -38,8 +38,8 @@ static struct str word_of(const struct sse_word *w)
 /* Adds the attempts that failed, then the one that served, or broke after the commit point. */
 static void put_attempts(struct recent_record *to, const struct req *r, double now)
 {
-    for (unsigned i = 0; i < r->nfailures; i++) {
-        const struct failure *a = &r->failures[i];
+    for (unsigned i = 0; i < r->failed.n; i++) {
+        const struct failure *a = &r->failed.v[i];
         struct recent_attempt x = {.cls = a->fail.cls,
                                    .fault = a->fault,
                                    .scope = a->scope,
@@ -52,52 +52,54 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
         if (!recent_put_attempt(to, &x))
             return;
     }
-    if (r->state != REQ_RELAY || !r->ep)
+    if (r->state != REQ_RELAY || !r->attempt.ep)
         return;
-    struct recent_attempt last = {.cls = r->served_as,
-                                  .status = r->status,
-                                  .at_ms = ms_of(r->attempt_began - r->began),
-                                  .ms = ms_of(now - r->attempt_began),
+    struct recent_attempt last = {.cls = r->reply.served_as,
+                                  .status = r->reply.status,
+                                  .at_ms = ms_of(r->attempt.at - r->began),
+                                  .ms = ms_of(now - r->attempt.at),
                                   .retry_after_ms = RECENT_UNKNOWN,
-                                  .endpoint = str_c(r->ep->ce->name),
-                                  .reason = str_c(r->served_as == OUTCOME_OK ? "" : r->cut)};
+                                  .endpoint = str_c(r->attempt.ep->ce->name),
+                                  .reason =
+                                      str_c(r->reply.served_as == OUTCOME_OK ? "" : r->out.cut)};
     recent_put_attempt(to, &last);
 }
 
 void record_fill(struct recent_record *to, const struct req *r, unsigned status, const char *end)
 {
     double now = ev_now(r->env->loop);
-    const struct sse_usage *u = &r->sse.usage;
-    const char *by = r->ep ? r->ep->ce->name : r->answered_by;
+    const struct sse_usage *u = &r->reply.sse.usage;
+    const char *by = r->attempt.ep ? r->attempt.ep->ce->name : r->out.answered_by;
     struct recent_texts t = {
-        .client = str_c(r->client ? r->client->name : NULL),
-        .model = r->has_model ? r->model : STR(""),
-        .method = r->head.method,
-        .path = r->path,
+        .client = str_c(r->in.client ? r->in.client->name : NULL),
+        .model = r->model.named ? r->model.name : STR(""),
+        .method = r->in.head.method,
+        .path = r->in.path,
         .endpoint = str_c(by),
         .end = str_c(end),
-        .sent = r->sent,
+        .sent = r->model.sent,
         .served = str_make(u->model, u->model_n),
         .tier = word_of(&u->tier),
         .speed = word_of(&u->speed),
         .geo = word_of(&u->geo),
     };
     to->began_us = (int64_t)(r->began * 1e6);
-    to->bytes_in = r->body_len;
-    to->bytes_out = r->bytes_out;
+    to->bytes_in = r->in.body_len;
+    to->bytes_out = r->out.bytes;
     to->tokens[TOKENS_INPUT] = tokens_of(u->input);
     to->tokens[TOKENS_OUTPUT] = tokens_of(u->output);
     to->tokens[TOKENS_CACHE_READ] = tokens_of(u->cache_read);
     to->tokens[TOKENS_CACHE_WRITE] = tokens_of(u->cache_write);
     to->write_1h = write_1h_of(u);
     to->web_searches = tokens_of(u->web_searches);
-    to->first_byte_ms = r->first_byte_at > 0 ? ms_of(r->first_byte_at - r->began) : RECENT_UNKNOWN;
+    to->first_byte_ms =
+        r->reply.first_byte_at > 0 ? ms_of(r->reply.first_byte_at - r->began) : RECENT_UNKNOWN;
     to->total_ms = ms_of(now - r->began);
     to->status = (uint16_t)status;
-    to->attempts = (uint16_t)r->attempts;
-    to->stream = r->stream;
-    to->message = !r->side && r->choices;
-    to->choices = r->choices ? *r->choices : (struct choices){0};
+    to->attempts = (uint16_t)r->attempt.begun;
+    to->stream = r->in.stream;
+    to->message = !req_is_side(r) && r->choice.all;
+    to->choices = r->choice.all ? *r->choice.all : (struct choices){0};
     memcpy(to->id, r->id, sizeof to->id);
     recent_put(to, &t);
     put_attempts(to, r, now);

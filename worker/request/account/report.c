@@ -1,12 +1,12 @@
-#include "worker/request/report.h"
+#include "worker/request/account/report.h"
 
 #include "common/base/clock.h"
 #include "common/policy/marks.h"
 #include "common/policy/model_name.h"
 #include "common/policy/poison.h"
-#include "worker/request/candidates.h"
+#include "worker/request/state/candidates.h"
 #include "worker/shared/loan.h"
-#include "worker/request/req.h"
+#include "worker/request/state/req.h"
 
 /* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
  * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a
@@ -21,7 +21,7 @@ static uint64_t us_between(double from, double to)
 /* The model's name as e gets it; empty on side paths, and where no frame holds it. */
 static struct str sent_to(const struct req *r, const struct ep *e)
 {
-    struct str name = r->side ? STR("") : candidates_sent(r, e->ce);
+    struct str name = req_is_side(r) ? STR("") : candidates_sent(r, e->ce);
     return name.n <= IPC_MODEL_MAX ? name : STR("");
 }
 
@@ -29,7 +29,7 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
                                      const struct verdict *v)
 {
     double now = ev_now(r->env->loop);
-    uint64_t took = us_between(r->attempt_began, now);
+    uint64_t took = us_between(r->attempt.at, now);
     return (struct ipc_outcome){
         .endpoint = str_c(e->ce->id),
         .cls = v->cls,
@@ -38,7 +38,7 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
         .sent = sent_to(r, e),
         .retry_after_ms = v->retry_after_ms,
         .began_ms = clock_boot_ms() - (int64_t)(took / 1000),
-        .ttfb_us = us_between(r->attempt_began, r->first_byte_at),
+        .ttfb_us = us_between(r->attempt.at, r->reply.first_byte_at),
         .total_us = took,
         .left = true,
         .own_key = e->ce->api_key != NULL,
@@ -48,10 +48,10 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
 /* Ends the trial that the request has, if any; returns its seq, for OUTCOME. */
 static uint64_t end_trial(struct req *r)
 {
-    uint64_t seq = r->trial;
-    r->trial = 0;
+    uint64_t seq = r->trial.seq;
+    r->trial.seq = 0;
     if (seq)
-        loan_trial_over(r->trial_at, r->trial_cell);
+        loan_trial_over(r->trial.at, r->trial.cell);
     return seq;
 }
 
@@ -59,60 +59,60 @@ static uint64_t end_trial(struct req *r)
  * failure. */
 static uint64_t message_of(struct req *r)
 {
-    if (r->message == 0 && !r->side && r->body.p)
-        r->message = poison_hash(body_view(&r->body));
-    return r->message;
+    if (r->failed.message == 0 && !req_is_side(r) && r->in.body.p)
+        r->failed.message = poison_hash(body_view(&r->in.body));
+    return r->failed.message;
 }
 
 static void tell_unserved(struct req *r, bool served)
 {
-    struct ipc_unserved m = {.message = r->message, .served = served};
-    r->message = 0;
+    struct ipc_unserved m = {.message = r->failed.message, .served = served};
+    r->failed.message = 0;
     uplink_unserved(r->env->uplink, &m);
 }
 
 void report_unserved(struct req *r)
 {
     bool sign = false;
-    for (unsigned i = 0; i < r->nfailures; i++) {
-        const struct retry_fail *f = &r->failures[i].fail;
+    for (unsigned i = 0; i < r->failed.n; i++) {
+        const struct retry_fail *f = &r->failed.v[i].fail;
         enum poison_sign s = poison_sign(f->cls, f->net, f->status);
         if (s == POISON_AGAINST)
             return;
         sign |= s == POISON_SIGN;
     }
-    if (sign && r->message)
+    if (sign && r->failed.message)
         tell_unserved(r, false);
 }
 
 void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
                     struct report_more more)
 {
-    struct ipc_outcome o = outcome_of(r, r->ep, v);
+    struct ipc_outcome o = outcome_of(r, r->attempt.ep, v);
     o.net = net;
-    o.status = net == NET_NONE ? r->status : 0;
+    o.status = net == NET_NONE ? r->reply.status : 0;
     o.reason = str_c(net == NET_NONE ? v->rule : net_fault_text(net));
     o.trial = end_trial(r);
     o.left = more.left;
     o.part = more.part;
-    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->exchange))) {
+    if (more.spared || (net_fault_timeout(net) && exchange_stood_still(&r->attempt.exchange))) {
         o.fault = FAULT_REQUEST; /* charges nobody */
         o.scope = SCOPE_REQUEST;
     }
     o.message = message_of(r);
-    r->ep->live->ok_reported = false;
-    struct cell_judges cells = candidates_cells(r, r->ep);
+    r->attempt.ep->live->ok_reported = false;
+    struct cell_judges cells = candidates_cells(r, r->attempt.ep);
     cell_judges_reported(&cells, false);
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
-        counters_charged(r->ep->live);
+        counters_charged(r->attempt.ep->live);
     uplink_outcome(r->env->uplink, &o);
 }
 
 void report_cannot_count(struct req *r, const struct verdict *v)
 {
-    struct ipc_outcome o = outcome_of(r, r->ep, v);
-    o.status = r->status;
+    struct ipc_outcome o = outcome_of(r, r->attempt.ep, v);
+    o.status = r->reply.status;
     o.reason = str_c(v->rule);
     o.no_count_tokens = true;
     uplink_outcome(r->env->uplink, &o);
@@ -121,20 +121,21 @@ void report_cannot_count(struct req *r, const struct verdict *v)
 static struct ipc_outcome success_of(struct req *r)
 {
     struct verdict ok = {.cls = OUTCOME_OK, .retry_after_ms = -1};
-    struct ipc_outcome o = outcome_of(r, r->ep, &ok);
-    o.status = r->status;
+    struct ipc_outcome o = outcome_of(r, r->attempt.ep, &ok);
+    o.status = r->reply.status;
     return o;
 }
 
 void report_no_path(struct req *r)
 {
-    struct ipc_item m = {.endpoint = str_c(r->ep->ce->id), .kind = MARK_PATH, .name = r->side_form};
+    struct ipc_item m = {
+        .endpoint = str_c(r->attempt.ep->ce->id), .kind = MARK_PATH, .name = r->in.side_form};
     int64_t now = clock_boot_ms();
-    if (r->side_form.n > MARK_ITEM_MAX)
+    if (r->in.side_form.n > MARK_ITEM_MAX)
         return;
     uplink_item(r->env->uplink, &m);
     /* until MARK says it to all workers */
-    (void)!marks_put(&r->env->replica->marks, r->ep->id_hash, MARK_PATH, m.name, false,
+    (void)!marks_put(&r->env->replica->marks, r->attempt.ep->id_hash, MARK_PATH, m.name, false,
                      now + r->conf->rate_limit.max_cooldown, now);
 }
 
@@ -151,35 +152,35 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
                       char room[static MARK_NAME_MAX])
 {
     enum mark_kind k = MARK_CONVERSATION;
-    if (r->refusal.about_model) {
-        struct str model = candidates_sent(r, r->refuser->ce);
+    if (r->failed.refusal.about_model) {
+        struct str model = candidates_sent(r, r->failed.refuser->ce);
         k = MARK_MODEL;
         o->item = model.n <= MARK_ITEM_MAX ? model : STR("");
-    } else if (r->refusal.scope == SCOPE_CONVERSATION) {
+    } else if (r->failed.refusal.scope == SCOPE_CONVERSATION) {
         o->scope = SCOPE_CONVERSATION; /* what only the endpoint has that made it */
     } else if (a->fail.status == 413) {
         k = MARK_SIZE;
-        o->item = mark_size_name(r->body_len, room);
-    } else if (r->refusal.no_opinion) {
+        o->item = mark_size_name(r->in.body_len, room);
+    } else if (r->failed.refusal.no_opinion) {
         o->scope = SCOPE_ENDPOINT; /* a page or a redirect */
     } else if (a->fail.kept) {
-        o->item = features_named(r->conf, r->head.f, r->head.nf, body_view(&r->body),
+        o->item = features_named(r->conf, r->in.head.f, r->in.head.nf, body_view(&r->in.body),
                                  buf_view(&a->reply.body), &k, room);
         if (o->item.n) /* whatever its form, it speaks of one thing of the request */
             o->scope = SCOPE_FEATURE;
     }
     o->item_kind = k;
-    if (r->has_conversation)
-        o->conversation = str_make((const char *)r->conversation, sizeof r->conversation);
-    if (r->client)
-        o->client = marks_hash(MARK__COUNT, str_c(r->client->name));
+    if (r->talk.known)
+        o->conversation = str_make((const char *)r->talk.key, sizeof r->talk.key);
+    if (r->in.client)
+        o->client = marks_hash(MARK__COUNT, str_c(r->in.client->name));
 }
 
 void report_overruled(struct req *r)
 {
     char room[MARK_NAME_MAX];
-    const struct failure *a = &r->failures[r->first_refusal];
-    struct ipc_outcome o = outcome_of(r, r->refuser, &r->refusal);
+    const struct failure *a = &r->failed.v[r->failed.first_refusal];
+    struct ipc_outcome o = outcome_of(r, r->failed.refuser, &r->failed.refusal);
     o.fault = FAULT_ENDPOINT; /* whatever the refusal's text blamed */
     o.status = a->fail.status;
     o.reason = str_c(a->reason);
@@ -219,9 +220,9 @@ void report_items(struct req *r)
     int64_t now = clock_boot_ms();
     for (uint32_t i = t->n; i-- > 0;) {
         struct mark x = t->v[i];
-        if (x.endpoint != r->ep->id_hash || !candidates_carries(r, r->ep, &x))
+        if (x.endpoint != r->attempt.ep->id_hash || !candidates_carries(r, r->attempt.ep, &x))
             continue;
-        struct ipc_item m = {.endpoint = str_c(r->ep->ce->id),
+        struct ipc_item m = {.endpoint = str_c(r->attempt.ep->ce->id),
                              .kind = x.kind,
                              .name = mark_text(&x),
                              .served = true};
@@ -232,23 +233,23 @@ void report_items(struct req *r)
 
 void report_success(struct req *r, enum outcome_part part)
 {
-    struct ep_live *live = r->ep->live;
+    struct ep_live *live = r->attempt.ep->live;
     if (r->env->replica->marks.n)
         report_items(r);
-    if (r->message)
+    if (r->failed.message)
         tell_unserved(r, true);
-    bool named = r->has_model && r->api == API_MESSAGES && r->model.n <= IPC_MODEL_MAX;
-    struct cell_judges cells = candidates_cells(r, r->ep);
-    bool wanted = r->trial || (live->view.success_wanted && !live->ok_reported) ||
-                  cell_judges_success_due(&cells) || r->asked_for;
-    wanted |=
-        named && other_model(live, model_hash(candidates_sent(r, r->ep->ce)), ev_now(r->env->loop));
+    bool named = r->model.named && r->in.api == API_MESSAGES && r->model.name.n <= IPC_MODEL_MAX;
+    struct cell_judges cells = candidates_cells(r, r->attempt.ep);
+    bool wanted = r->trial.seq || (live->view.success_wanted && !live->ok_reported) ||
+                  cell_judges_success_due(&cells) || r->model.awaited;
+    wanted |= named && other_model(live, model_hash(candidates_sent(r, r->attempt.ep->ce)),
+                                   ev_now(r->env->loop));
     if (!wanted)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
     if (named)
-        o.model = r->model;
+        o.model = r->model.name;
     live->ok_reported = true;
     cell_judges_reported(&cells, true);
     o.trial = end_trial(r); /* forgets cells */

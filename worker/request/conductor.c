@@ -1,0 +1,503 @@
+#include "worker/request/conductor.h"
+
+#include "common/base/slab.h"
+#include "worker/request/account/access_line.h"
+#include "worker/request/account/record.h"
+#include "worker/request/account/report.h"
+#include "worker/request/attempt.h"
+#include "worker/request/failures.h"
+#include "worker/request/hold.h"
+#include "worker/request/own_reply.h"
+#include "worker/request/pick.h"
+#include "worker/request/relay.h"
+#include "worker/request/side.h"
+#include "worker/request/state/req.h"
+
+#include <stdio.h>
+
+/* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
+enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+
+static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
+
+static void on_deadline(struct deadline *t);
+static void on_ping(struct deadline *t);
+
+/* ---- begin and end */
+
+struct req *conductor_begin(struct client *c)
+{
+    struct req_env *env = c->env;
+    struct req *r = slab_zalloc(&reqs);
+    r->env = env;
+    r->c = c;
+    r->conf = conf_ref(env->conf);
+    r->began = ev_now(env->loop);
+    r->failed.first_refusal = -1;
+    str_put_hex(r->id, rnd_next(&env->rnd), 16);
+    str_put_hex(r->id + 16, rnd_next(&env->rnd) >> 48, 4);
+    arena_init(&r->mem, MEM_MAX);
+    arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
+    list_init(&r->wait_node);
+    deadline_init(&r->deadline, env->loop, on_deadline);
+    deadline_init(&r->out.ping, env->loop, on_ping);
+    buf_init(&r->attempt.send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
+    buf_init(&r->attempt.model_sent, MSG_SLACK);
+    req_reply_init(r);
+    env->counters->requests++;
+    env->counters->requests_open++;
+    c->req = r;
+    return r;
+}
+
+static void conductor_free(struct dead *d)
+{
+    struct req *r = CONTAINER_OF(d, struct req, dead);
+    arena_free(&r->mem);
+    arena_free(&r->msg);
+    conf_unref(r->conf);
+    slab_free(&reqs, r);
+}
+
+/* Releases all that the request holds; its memory is freed at the end of the turn. */
+static void let_go(struct req *r)
+{
+    req_set(r, REQ_DONE);
+    attempt_forget(r);
+    req_reply_free(r);
+    deadline_fini(&r->deadline);
+    deadline_fini(&r->out.ping);
+    body_free(&r->in.body);
+    buf_free(&r->attempt.send);
+    buf_free(&r->attempt.model_sent);
+    r->c = NULL;
+    r->env->counters->requests_open--;
+    turn_bury(r->env->turn, &r->dead, conductor_free);
+}
+
+static void keep_record(struct req *r, unsigned status, const char *end)
+{
+    struct recent_record *record = recent_ring_next(r->env->recent_ring);
+    record_fill(record, r, status, end);
+    if (record->message)
+        feed_add(r->env->feed, record);
+}
+
+/* Logs, counts and records a request that ends; one of the admin listener is only logged. */
+static void account(struct req *r, unsigned status, const char *end)
+{
+    struct counters *g = r->env->counters;
+    access_line(r, status, end);
+    if (r->c->service->operators)
+        return;
+    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
+    if (relayed && r->reply.kind == REPLY_STREAM)
+        counters_stream(g, false);
+    if (relayed && r->attempt.ep) {
+        counters_attempt(r->attempt.ep->live, r->reply.served_as);
+        counters_tokens(r->attempt.ep->live, &r->reply.sse.usage);
+    }
+    counters_request(g, status,
+                     relayed && r->reply.kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
+                     ev_now(r->env->loop) - r->began, r->in.body_len, r->out.bytes);
+    if (!local)
+        keep_record(r, status, end);
+}
+
+/* The reply is complete. keep: the connection may carry another request. */
+static void finish(struct req *r, bool keep)
+{
+    struct client *c = r->c;
+    if (r->state == REQ_RELAY && !r->out.cut)
+        attempt_ended(r);
+    account(r, r->reply.status, r->out.cut ? r->out.cut : "ok");
+    keep = keep && r->in.keep;
+    let_go(r);
+    c->ops->done(c, keep);
+}
+
+static void finish_cut(struct req *r, bool hard)
+{
+    struct client *c = r->c;
+    account(r, r->reply.status, r->out.cut ? r->out.cut : "cut");
+    let_go(r);
+    c->ops->cut(c, hard);
+}
+
+/* The status that a client which left had received; 0: none. */
+static unsigned client_status(const struct req *r)
+{
+    return r->state == REQ_RELAY || r->out.begun ? r->reply.status : 0;
+}
+
+/* Where no attempt is under way, all endpoints that were asked have failed. */
+void conductor_client_gone(struct req *r)
+{
+    if (!r->attempt.ep)
+        report_unserved(r);
+    account(r, client_status(r), "client gone");
+    let_go(r);
+}
+
+/* A write returned CLIENT_GONE: ends r, and closes the connection (client_ops.lost). */
+static void client_lost(struct req *r)
+{
+    struct client *c = r->c;
+    conductor_client_gone(r);
+    c->ops->lost(c);
+}
+
+/* Ends the request if its reply has ended. Returns whether it goes on. */
+static bool settle(struct req *r, enum relay_result res)
+{
+    switch (res) {
+    case RELAY_ON:
+        return true;
+    case RELAY_END:
+        finish(r, r->out.framing != OUT_CLOSE);
+        break;
+    case RELAY_CUT:
+    case RELAY_CUT_HARD:
+        finish_cut(r, res == RELAY_CUT_HARD);
+        break;
+    case RELAY_GONE:
+        client_lost(r);
+        break;
+    }
+    return false;
+}
+
+/* ---- replies of QCC's own */
+
+static void settle_own(struct req *r, enum client_room room)
+{
+    if (room == CLIENT_GONE)
+        client_lost(r);
+    else
+        finish(r, true);
+}
+
+void conductor_answer(struct req *r, unsigned status, const char *type, struct str body,
+                      const char *extra)
+{
+    settle_own(r, own_reply_send(r, status, type, body, extra));
+}
+
+void conductor_answer_error_with(struct req *r, unsigned status, const char *message,
+                                 const char *lines)
+{
+    if (r->out.begun) /* the client has a head already: the error is sent as an event */
+        settle(r, relay_error_event(r, status, message));
+    else
+        settle_own(r, own_reply_send_error(r, status, message, lines));
+}
+
+/* Whether a repeat is useless: the request itself is at fault. */
+static bool useless_again(unsigned status)
+{
+    return status < 500 && status != 408 && status != 429;
+}
+
+void conductor_answer_error(struct req *r, unsigned status, const char *message,
+                            unsigned retry_after_s)
+{
+    char lines[64] = "";
+    if (retry_after_s)
+        snprintf(lines, sizeof lines, "retry-after: %u\r\n", retry_after_s);
+    else if (useless_again(status))
+        snprintf(lines, sizeof lines, "x-should-retry: false\r\n");
+    conductor_answer_error_with(r, status, message, lines);
+}
+
+/* Answers a request that no endpoint served. s: the last choice, or NULL when no attempt was
+ * left. */
+static void answer_unserved(struct req *r, const struct sel_result *s)
+{
+    if (r->in.api == API_COUNT_TOKENS) {
+        char room[SIDE_ESTIMATE];
+        conductor_answer(r, 200, "application/json", side_estimate(r, room), "");
+        return;
+    }
+    struct failures_answer a;
+    failures_answer(r, s, &a);
+    if (a.kept)
+        settle(r, relay_kept(r, a.kept, a.status, a.retry_after_s));
+    else if (a.for_good) /* an operator has to act first */
+        conductor_answer_error_with(r, a.status, a.message, "x-should-retry: false\r\n");
+    else
+        conductor_answer_error(r, a.status, a.message, a.retry_after_s);
+}
+
+/* ---- attempts */
+
+/* The attempt has failed before the commit point, and is over. */
+static void failed(struct req *r, const struct attempt_fault *f)
+{
+    struct attempt_next next = attempt_fail(r, f);
+    switch (next.step) {
+    case ATTEMPT_CHOOSE:
+        req_set(r, REQ_PICK);
+        list_push_back(&r->env->due, &r->wait_node);
+        return;
+    case ATTEMPT_PAUSE:
+        req_set(r, REQ_WAIT);
+        deadline_set(&r->deadline, next.ms);
+        return;
+    case ATTEMPT_OVER:
+        break;
+    }
+    if (next.kept)
+        settle(r, relay_kept(r, next.kept, 0, 0));
+    else
+        answer_unserved(r, NULL);
+}
+
+/* The reply is a success, and the client's from here on. Returns whether it goes on. */
+static bool commit(struct req *r, struct str piece, bool end)
+{
+    attempt_served(r, end);
+    req_set(r, REQ_RELAY);
+    if (r->reply.kind == REPLY_STREAM)
+        counters_stream(r->env->counters, true);
+    deadline_clear(&r->deadline);
+    if (r->out.begun && (r->reply.kind != REPLY_STREAM || r->reply.encoded))
+        return settle(r, relay_error_event(r, 502,
+                                           "the endpoint's answer does not fit the stream that had "
+                                           "begun with a ping"));
+    return settle(r, relay_commit(r, piece, end));
+}
+
+/* Does what hold says. Returns whether the exchange goes on. */
+static bool held(struct req *r, enum hold_result res, const struct hold_out *out)
+{
+    switch (res) {
+    case HOLD_MORE:
+        return true;
+    case HOLD_COMMIT:
+        return commit(r, out->piece, out->end);
+    case HOLD_FAILED:
+        failed(r, &out->fault);
+        return false;
+    case HOLD_PING:
+        return settle(r, relay_begin(r));
+    }
+    return false;
+}
+
+/* The stream has ended with the endpoint's error event: reported as failed, though complete. */
+static void error_told(struct req *r)
+{
+    attempt_broke(r, NET_NONE, buf_view(&r->reply.sse.error_data));
+    r->out.cut = "error event from the endpoint";
+}
+
+/* A committed reply broke: nothing can be repeated, the client gets an error. */
+static void break_off(struct req *r, enum net_fault why)
+{
+    switch (relay_broken(r, why)) {
+    case RELAY_ERROR:
+        error_told(r);
+        /* fall through */
+    case RELAY_LAST:
+        settle(r, relay_write(r, STR(""), true));
+        return;
+    case RELAY_PIECE:
+    case RELAY_BROKEN:
+        break;
+    }
+    attempt_broke(r, why, STR(""));
+    r->out.cut = net_fault_text(why);
+    settle(r, relay_cut_off(r));
+}
+
+/* An event of a committed reply. Returns whether the exchange goes on. */
+static bool relayed(struct req *r, const struct exchange_event *ev)
+{
+    struct str piece;
+    switch (relay_look(r, ev, &piece)) {
+    case RELAY_PIECE:
+        return settle(r, relay_write(r, piece, false));
+    case RELAY_ERROR:
+        error_told(r);
+        /* fall through */
+    case RELAY_LAST:
+        return settle(r, relay_write(r, piece, true));
+    case RELAY_BROKEN:
+        if (settle(r, relay_write(r, piece, false)))
+            break_off(r, NET_PARTIAL);
+        return false;
+    }
+    return false;
+}
+
+/* ---- events of the exchange */
+
+static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
+{
+    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    if (r->state == REQ_RELAY)
+        return relayed(r, ev);
+    struct hold_out out;
+    if (r->state == REQ_HOLD)
+        return held(r, hold_take(r, ev, &out), &out);
+    req_set(r, REQ_HOLD);
+    r->reply.head_now = ev->head;
+    bool on = held(r, hold_begin(r, ev, &out), &out);
+    r->reply.head_now = NULL;
+    return on;
+}
+
+static void conductor_on_failed(struct exchange *x, enum net_fault why)
+{
+    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    if (r->state == REQ_RELAY) {
+        break_off(r, why);
+        return;
+    }
+    struct attempt_fault f = {.net = why, .kind = EVIDENCE_HTTP};
+    bool spoilt = why == NET_GARBAGE && x->reused && r->in.repeatable;
+    if (r->state == REQ_HOLD)
+        f = hold_broke(r, why);
+    else
+        f.stale = spoilt || exchange_was_stale(x, why);
+    failed(r, &f);
+}
+
+static const struct exchange_ops exchange_ops = {conductor_on_event, conductor_on_failed};
+
+/* ---- the choice */
+
+static void pick(struct req *r)
+{
+    static const struct attempt_fault not_begun = {.net = NET_LOCAL, .kind = EVIDENCE_HTTP};
+    int64_t ms = 0;
+    switch (pick_next(r, &exchange_ops, &ms)) {
+    case PICK_STARTED:
+        return;
+    case PICK_FAILED:
+        failed(r, &not_begun);
+        return;
+    case PICK_WAIT:
+        if (r->wait.since <= 0)
+            r->wait.since = ev_now(r->env->loop);
+        req_set(r, REQ_WAIT);
+        list_push_back(&r->env->waiting, &r->wait_node);
+        deadline_set(&r->deadline, ms);
+        return;
+    case PICK_NONE:
+        report_unserved(r);
+        answer_unserved(r, &r->choice.sel);
+        return;
+    case PICK_NO_MEMORY:
+        conductor_answer_error(r, 503, "out of memory for this request", 1);
+        return;
+    }
+}
+
+/* Chooses for all requests in a list, which they leave by that. */
+static void pick_all(struct list *l)
+{
+    while (!list_empty(l)) {
+        struct req *r = LIST_ENTRY(l->next, struct req, wait_node);
+        list_remove(&r->wait_node);
+        if (r->state == REQ_WAIT)
+            req_set(r, REQ_PICK);
+        pick(r);
+    }
+}
+
+void conductor_pick_due(struct req_env *env)
+{
+    pick_all(&env->due);
+}
+
+void conductor_wake_waiting(struct req_env *env)
+{
+    struct list now; /* a request that waits again goes to env->waiting, not here */
+    list_init(&now);
+    while (!list_empty(&env->waiting)) {
+        struct list *n = env->waiting.next;
+        list_remove(n);
+        list_push_back(&now, n);
+    }
+    pick_all(&now);
+    pick_all(&env->due);
+}
+
+void conductor_go(struct req *r)
+{
+    bool streams =
+        r->in.api == API_MESSAGES || r->in.api == API_COMPLETE || r->in.api == API_OPENAI;
+    req_set(r, REQ_PICK);
+    if (r->in.stream && streams && r->conf->stream_ping > 0)
+        deadline_set(&r->out.ping, r->conf->stream_ping);
+    pick(r);
+}
+
+/* ---- deadlines */
+
+static void on_deadline(struct deadline *t)
+{
+    struct req *r = CONTAINER_OF(t, struct req, deadline);
+    struct hold_out out;
+    switch (r->state) {
+    case REQ_WAIT:
+        req_set(r, REQ_PICK);
+        if (r->c->service->late)
+            r->c->service->late(r);
+        else
+            pick(r);
+        return;
+    case REQ_HOLD:
+        held(r, hold_over(r, !r->out.begun && deadline_active(&r->out.ping), &out), &out);
+        return;
+    case REQ_RELAY: /* the stream has had its last event */
+        break_off(r, NET_IDLE_TIMEOUT);
+        return;
+    case REQ_READ:
+    case REQ_PICK:
+    case REQ_TRY:
+    case REQ_DONE:
+    case REQ__COUNT:
+        return;
+    }
+}
+
+static void on_ping(struct deadline *t)
+{
+    struct req *r = CONTAINER_OF(t, struct req, out.ping);
+    deadline_set(&r->out.ping, r->conf->stream_ping);
+    if (r->state == REQ_HOLD && r->reply.kind == REPLY_WHOLE)
+        return; /* the reply is not a stream */
+    if (r->state == REQ_RELAY || r->out.begun)
+        settle(r, relay_ping(r));
+    else
+        settle(r, relay_begin(r));
+}
+
+/* ---- the client */
+
+void conductor_client_room(struct req *r)
+{
+    if (r->state == REQ_RELAY)
+        exchange_resume(&r->attempt.exchange);
+}
+
+bool conductor_write_continue(struct req *r)
+{
+    struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
+    if (!there)
+        client_lost(r);
+    return there;
+}
+
+void conductor_client_unsure(struct req *r)
+{
+    /* RFC 9110 15.2: a client must accept interim replies; a closed socket answers with a reset,
+     * which the next write reports. */
+    if (r->state == REQ_RELAY || r->out.begun)
+        settle(r, relay_ping(r));
+    else if (!r->in.http10)
+        (void)!conductor_write_continue(r);
+}

@@ -1,0 +1,71 @@
+#include "worker/request/state/req.h"
+
+static const uint16_t req_next[REQ__COUNT] = {
+#define TO(s) (1u << REQ_##s)
+    [REQ_READ] = TO(PICK) | TO(DONE),
+    [REQ_PICK] = TO(WAIT) | TO(TRY) | TO(DONE),
+    [REQ_WAIT] = TO(PICK) | TO(DONE),
+    [REQ_TRY] = TO(PICK) | TO(WAIT) | TO(HOLD) | TO(DONE),
+    [REQ_HOLD] = TO(PICK) | TO(WAIT) | TO(RELAY) | TO(DONE),
+    [REQ_RELAY] = TO(DONE),
+    [REQ_DONE] = 0,
+#undef TO
+};
+
+void req_set(struct req *r, enum req_state s)
+{
+    if (!(req_next[r->state] & (1u << s)))
+        die("req %s: state %d after %d", r->id, s, r->state);
+    list_remove(&r->wait_node);
+    if (r->state == REQ_WAIT)
+        deadline_clear(&r->deadline);
+    r->state = s;
+}
+
+int64_t req_ms_since(const struct req *r, double t)
+{
+    return (int64_t)((ev_now(r->env->loop) - t) * 1000);
+}
+
+struct retry_conf req_retry_conf(const struct req *r)
+{
+    const struct conf *c = r->conf;
+    return (struct retry_conf){
+        .max_attempts = c->retry.max_attempts,
+        .max_attempts_per_endpoint = c->retry.max_attempts_per_endpoint,
+        .transient_delay_ms = c->retry.transient_delay,
+        .max_wait_ms = c->retry.max_wait,
+        .max_retry_after_ms = c->retry.max_retry_after,
+    };
+}
+
+void req_reply_init(struct req *r)
+{
+    const struct conf *c = r->conf;
+    buf_init(&r->reply.head, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
+    buf_init(&r->reply.held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
+    sse_init(&r->reply.sse);
+}
+
+void req_reply_free(struct req *r)
+{
+    buf_free(&r->reply.head);
+    buf_free(&r->reply.held);
+    sse_free(&r->reply.sse);
+}
+
+void req_reply_drop(struct req *r)
+{
+    deadline_clear(&r->deadline);
+    req_reply_free(r);
+    sse_init(&r->reply.sse);
+    r->reply.tail = NULL;
+    r->reply.fields = NULL;
+    r->reply.nfields = 0;
+}
+
+void req_keep_fields(struct req *r)
+{
+    if (r->reply.head_now && r->reply.nfields == 0)
+        r->reply.nfields = forward_keep(&r->mem, r->reply.head_now, &r->reply.fields);
+}

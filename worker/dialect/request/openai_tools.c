@@ -119,7 +119,6 @@ static bool put_member(void *ctx, struct str name, bool escaped, const struct js
 static void put_parameters(struct translation *t, struct str schema)
 {
     struct schema s = {.t = t};
-    schema = schema.n ? schema : STR("{}");
     json_each(schema, look_at_member, &s);
     if (s.type && s.properties && !s.left_out.p) {
         translation_put_raw(t, schema);

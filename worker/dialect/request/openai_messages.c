@@ -279,8 +279,9 @@ static void add_call(struct messages *m, const struct block *b)
         c.input = STR("{}");
     openai_tools_use(t->tools, c.name);
     openai_calls_add(t, &m->next.calls, &c);
-    struct str *ids = translation_grow(t, m->ids, m->nids, &m->ids_cap, sizeof *ids);
-    if (!ids || !c.id.n)
+    struct str *ids =
+        c.id.n ? translation_grow(t, m->ids, m->nids, &m->ids_cap, sizeof *ids) : NULL;
+    if (!ids)
         return;
     m->ids = ids;
     m->ids[m->nids++] = c.id;

@@ -7,6 +7,7 @@
 #include "worker/request/attempt.h"
 #include "worker/request/failures.h"
 #include "worker/request/hold.h"
+#include "worker/request/interpret.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/pick.h"
 #include "worker/request/relay.h"
@@ -43,6 +44,7 @@ struct req *conductor_begin(struct client *c)
     deadline_init(&r->out.ping, env->loop, on_ping);
     buf_init(&r->attempt.send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     buf_init(&r->attempt.model_sent, MSG_SLACK);
+    buf_init(&r->attempt.spliced, MSG_SLACK);
     req_reply_init(r);
     env->counters->requests++;
     env->counters->requests_open++;
@@ -68,8 +70,6 @@ static void let_go(struct req *r)
     deadline_fini(&r->deadline);
     deadline_fini(&r->out.ping);
     body_free(&r->in.body);
-    buf_free(&r->attempt.send);
-    buf_free(&r->attempt.model_sent);
     r->c = NULL;
     r->env->counters->requests_open--;
     turn_bury(r->env->turn, &r->dead, conductor_free);
@@ -332,9 +332,54 @@ static bool relayed(struct req *r, const struct exchange_event *ev)
 
 /* ---- events of the exchange */
 
+/* The reply of an endpoint whose protocol is translated has a fault. */
+static bool faulty(struct req *r, const struct interpret_out *out)
+{
+    if (r->state != REQ_RELAY) {
+        failed(r, &out->fault);
+        return false;
+    }
+    attempt_broke(r, out->fault.net, out->fault.body);
+    r->out.cut = out->fault.net == NET_NONE ? "error event from the endpoint"
+                                            : net_fault_text(out->fault.net);
+    struct str last = out->last.n ? relay_masked(r, out->last) : STR("");
+    return settle(r, last.n ? relay_write(r, last, true) : relay_cut_off(r));
+}
+
+/* Does what interpret says. Returns whether the exchange goes on. */
+static bool interpreted(struct req *r, enum interpret_result res, const struct interpret_out *out)
+{
+    struct hold_out h;
+    bool on = true;
+    if (res == INTERPRET_FAULT)
+        return faulty(r, out);
+    if (res == INTERPRET_EVENT)
+        on = r->state == REQ_RELAY ? relayed(r, &out->ev) : held(r, hold_take(r, &out->ev, &h), &h);
+    if (on)
+        interpret_watch(r);
+    return on;
+}
+
+static bool interpret_and_go_on(struct req *r, const struct exchange_event *ev)
+{
+    struct interpret_out out;
+    struct hold_out h;
+    bool head = r->state == REQ_TRY, fits = true, on;
+    if (head) {
+        req_set(r, REQ_HOLD);
+        r->reply.head_now = ev->head;
+        fits = hold_head(r, ev, &h);
+    }
+    on = fits ? interpreted(r, interpret_event(r, ev, &out), &out) : held(r, HOLD_FAILED, &h);
+    r->reply.head_now = NULL;
+    return on;
+}
+
 static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
 {
     struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    if (interpret_wanted(r))
+        return interpret_and_go_on(r, ev);
     if (r->state == REQ_RELAY)
         return relayed(r, ev);
     struct hold_out out;
@@ -350,6 +395,11 @@ static bool conductor_on_event(struct exchange *x, const struct exchange_event *
 static void conductor_on_failed(struct exchange *x, enum net_fault why)
 {
     struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    struct interpret_out out;
+    if (interpret_wanted(r) && r->attempt.interpreter->reply) {
+        interpreted(r, interpret_broken(r, why, &out), &out);
+        return;
+    }
     if (r->state == REQ_RELAY) {
         break_off(r, why);
         return;
@@ -370,11 +420,18 @@ static const struct exchange_ops exchange_ops = {conductor_on_event, conductor_o
 static void pick(struct req *r)
 {
     static const struct attempt_fault not_begun = {.net = NET_LOCAL, .kind = EVIDENCE_HTTP};
+    const struct interpreter *i;
     int64_t ms = 0;
     switch (pick_next(r, &exchange_ops, &ms)) {
     case PICK_STARTED:
         return;
     case PICK_FAILED:
+        i = r->attempt.interpreter;
+        if (interpret_wanted(r) && i && i->fault) { /* no endpoint was asked */
+            r->attempt.begun--;
+            conductor_answer_error(r, 400, i->fault, 0);
+            return;
+        }
         failed(r, &not_begun);
         return;
     case PICK_WAIT:
@@ -440,6 +497,12 @@ static void on_deadline(struct deadline *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, deadline);
     struct hold_out out;
+    struct interpret_out in;
+    enum interpret_result res;
+    if ((r->state == REQ_HOLD || r->state == REQ_RELAY) && interpret_over(r, &res, &in)) {
+        interpreted(r, res, &in);
+        return;
+    }
     switch (r->state) {
     case REQ_WAIT:
         req_set(r, REQ_PICK);

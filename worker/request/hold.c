@@ -317,7 +317,20 @@ static bool has_content_type(const struct http_head *h, struct str type)
     return f && str_starts_nocase(f->value, type);
 }
 
-enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, struct hold_out *out)
+/* The reply of an endpoint whose protocol is translated: what the client gets is what it asked
+ * for. */
+static bool translated_head(struct req *r, const struct http_head *h)
+{
+    bool good = h->status == 200, stream = good && r->in.stream;
+    r->reply.kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
+    r->reply.encoded = false;
+    r->reply.length = -1;
+    return forward_from_openai(&r->reply.head, h->status, h->reason, h->f, h->nf,
+                               stream ? STR("text/event-stream; charset=utf-8")
+                                      : STR("application/json"));
+}
+
+bool hold_head(struct req *r, const struct exchange_event *ev, struct hold_out *out)
 {
     const struct http_head *h = ev->head;
     r->reply.status = h->status;
@@ -339,11 +352,18 @@ enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, stru
         bool told = len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &length);
         r->reply.length = told ? (int64_t)length : -1;
     }
-    if (!forward_to_client(&r->reply.head, h))
-        return fail(out, NET_GARBAGE, EVIDENCE_HTTP, STR(""), false);
+    if (r->attempt.translated ? !translated_head(r, h) : !forward_to_client(&r->reply.head, h)) {
+        (void)fail(out, NET_GARBAGE, EVIDENCE_HTTP, STR(""), false);
+        return false;
+    }
     if (r->reply.kind == REPLY_ERROR || !ev->end)
         req_keep_fields(r);
     if (r->reply.kind == REPLY_ERROR && !ev->end) /* an error body may come slowly for so long */
         deadline_set(&r->deadline, r->conf->upstream.idle_timeout);
-    return hold_take(r, ev, out);
+    return true;
+}
+
+enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, struct hold_out *out)
+{
+    return hold_head(r, ev, out) ? hold_take(r, ev, out) : HOLD_FAILED;
 }

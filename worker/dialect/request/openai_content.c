@@ -276,8 +276,9 @@ static bool add_system(void *ctx, struct str name, bool escaped, const struct js
     (void)name, (void)escaped;
     if (!block_read(v, &b))
         translation_fault(a->t, "%s: a block of content is no object", a->where);
-    else if (b.kind == BLOCK_TEXT && !json_raw_starts(b.text, billing))
-        add_text(a->t, a->to, b.text);
+    else if ((b.kind == BLOCK_TEXT && !json_raw_starts(b.text, billing)) ||
+             b.kind == BLOCK_TOOL_REFERENCE)
+        content_add_block(a->t, a->to, &b);
     return !translation_failed(a->t);
 }
 

@@ -59,8 +59,8 @@ void content_add_block(struct translation *t, struct pieces *to, const struct bl
 void content_add(struct translation *t, struct pieces *to, const struct json_hit *content,
                  const char *where);
 
-/* content_add of a system prompt: its texts only, without Claude Code's billing header, which
- * changes with every request. */
+/* content_add of a system prompt: its texts and references to tools only, without Claude Code's
+ * billing header, which changes with every request. */
 void content_add_system(struct translation *t, struct pieces *to, const struct json_hit *content,
                         const char *where);
 

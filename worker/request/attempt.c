@@ -98,8 +98,9 @@ void attempt_served(struct req *r, bool whole)
     if (r->talk.known)
         binding_replica_served(r->env->binding, r->talk.binding, (uint32_t)r->attempt.ep->id_hash,
                                r->choice.sel.bound, r->talk.bound_to);
+    /* A prompt beyond a model's bounds says nothing against its endpoint. */
     if (r->failed.opinion == RETRY_OPINION_OPEN && r->failed.refuser &&
-        r->failed.first_refusal >= 0)
+        r->failed.first_refusal >= 0 && !r->failed.refusal.beyond_doubt)
         report_overruled(r);
     r->failed.opinion = RETRY_OPINION_NONE;
     r->reply.part = whole ? PART_WHOLE : PART_BEGUN;
@@ -263,8 +264,11 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
     int at = candidates_index(r->attempt.ep);
+    struct verdict asked = *v;
+    if (r->attempt.translated) /* other makers' models have other bounds: the next one is asked */
+        asked.beyond_doubt = false;
     struct retry_in in = {
-        .v = v,
+        .v = &asked,
         .net = f->net,
         .reused = r->attempt.exchange.reused,
         .got_bytes = r->attempt.exchange.got_bytes,

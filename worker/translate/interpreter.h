@@ -13,7 +13,7 @@
 #include "common/policy/classify/classify.h"
 #include "worker/dialect/dialect_context.h"
 #include "worker/dialect/dialect_learn.h"
-#include "worker/dialect/openai_request.h"
+#include "worker/dialect/request/openai_request.h"
 #include "worker/dialect/reply/openai_reply.h"
 #include "worker/upstream/forward.h"
 

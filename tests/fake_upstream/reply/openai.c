@@ -315,7 +315,16 @@ void openai_whole(struct maker *m)
         put_call(t, m, false);
         maker_need(buf_str(t, STR("]")));
     } else {
+        size_t fill = (size_t)min_size((size_t)m->b->reply_bytes, TEXT_MAX / 2);
         maker_need(buf_str(t, STR("\"content\":")) && json_text(t, maker_said(m)));
+        if (fill > t->len + 160) { /* within the text's quotes */
+            fill -= t->len + 160;
+            t->len--;
+            maker_need(buf_reserve(t, fill + 1));
+            memset(buf_tail(t), 'x', fill);
+            buf_added(t, fill);
+            maker_need(buf_str(t, STR("\"")));
+        }
     }
     maker_need(buf_printf(t, "},\"finish_reason\":\"%s\"}],\"usage\":", finish(m)));
     put_usage(t, m);

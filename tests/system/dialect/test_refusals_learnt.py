@@ -128,3 +128,16 @@ def test_all_workers_learn(qcc, raw, client):
     for _ in range(12):
         assert client(q).ask().status == 200
     assert len(up.requests) == 14
+
+
+def test_why_shows_it(one, client):  # noqa: F811
+    _, refuses, refusal, _ = CASES["max_completion_tokens"]
+    q, up = one(lambda peer, r: peer.send(refusal) if refuses(r.json()) else GOOD(peer, r))
+    r = client(q).ask()
+    id_ = r.header("x-qcc-request-id")
+    assert "refuses a field with status 400: sent again without" in q.log()
+    why = until(lambda: q.ctl("why", id_).returncode == 0 and q.ctl("why", id_).stdout, "the trail")
+    assert "as its refusal taught" in why, why
+    got = q.ctl_json("why", id_)
+    assert [c["learnt"] for c in got["choices"]] == [False, True]
+    assert "attempts=1" in q.wait_log(r"request method=POST.*").group(0)

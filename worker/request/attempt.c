@@ -47,7 +47,7 @@ bool attempt_start(struct req *r, struct ep *e, bool trial, const struct exchang
     struct iovec iov[4];
     int n = t ? compose_request(r, e, iov) : 0;
     bool fresh = r->attempt.fresh;
-    r->attempt.fresh = false;
+    r->attempt.fresh = r->attempt.learnt = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempt.begun, e->ce->name);
     return n > 0 &&
            exchange_start(&r->attempt.exchange, r->env->exchange_env, &r->env->exchange_conf,
@@ -98,8 +98,9 @@ void attempt_served(struct req *r, bool whole)
     if (r->talk.known)
         binding_replica_served(r->env->binding, r->talk.binding, (uint32_t)r->attempt.ep->id_hash,
                                r->choice.sel.bound, r->talk.bound_to);
+    /* A prompt beyond a model's bounds says nothing against its endpoint. */
     if (r->failed.opinion == RETRY_OPINION_OPEN && r->failed.refuser &&
-        r->failed.first_refusal >= 0)
+        r->failed.first_refusal >= 0 && !r->failed.refusal.beyond_doubt)
         report_overruled(r);
     r->failed.opinion = RETRY_OPINION_NONE;
     r->reply.part = whole ? PART_WHOLE : PART_BEGUN;
@@ -263,8 +264,11 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
     int at = candidates_index(r->attempt.ep);
+    struct verdict asked = *v;
+    if (r->attempt.translated) /* other makers' models have other bounds: the next one is asked */
+        asked.beyond_doubt = false;
     struct retry_in in = {
-        .v = v,
+        .v = &asked,
         .net = f->net,
         .reused = r->attempt.exchange.reused,
         .got_bytes = r->attempt.exchange.got_bytes,
@@ -301,6 +305,7 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
         r->attempt.begun--;
         if (here)
             here->attempts--;
+        r->attempt.learnt = true;
         return (struct retry_out){.action = RETRY_SAME};
     }
     judge_failure(r, f->net, f->kind, judge_seen(r, f->body), &v);

@@ -84,7 +84,8 @@ void failures_same(struct req *r, const struct ep *e)
         return;
     struct choice x =
         choice_of(r, SEL_CHOSEN,
-                  (uint8_t)(flags_of(r) | CHOICE_SAME | (r->attempt.fresh ? CHOICE_FRESH : 0)));
+                  (uint8_t)(flags_of(r) | CHOICE_SAME | (r->attempt.fresh ? CHOICE_FRESH : 0) |
+                            (r->attempt.learnt ? CHOICE_LEARNT : 0)));
     x.endpoint = (uint32_t)e->id_hash;
     choice_add(to, &x, NULL, 0);
 }

@@ -25,8 +25,6 @@ void judge_failure(struct req *r, enum net_fault net, enum evidence_kind kind, s
         classify_net(net, r->state != REQ_TRY, v);
     else
         judge_reply(r, kind, seen, &ev, v);
-    if (r->attempt.translated && v->beyond_doubt) /* other makers' models have other bounds */
-        v->beyond_doubt = false;
     if (req_is_side(r) && v->scope == SCOPE_MODEL)
         v->scope = SCOPE_ENDPOINT; /* a side path has no cell */
 }

@@ -187,6 +187,7 @@ struct req_attempt {
     unsigned unsent;       /* the part of `begun` that does not count for retry.max_attempts */
     double at;             /* ev_now() when it began */
     bool fresh;            /* the next attempt takes a new connection */
+    bool learnt;           /* the next attempt is in another form, as a refusal taught */
     struct buf send;       /* the head that is sent */
     struct buf model_sent; /* model's name for the endpoint, escaped; empty: unchanged */
     struct buf spliced;    /* the body for an Anthropic endpoint, if it is not the client's own */

@@ -51,6 +51,9 @@ _qccctl() {
         enable | disable | drain | verify | marks)
             ((COMP_CWORD == at + 1)) && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
             ;;
+        endpoints)
+            ((COMP_CWORD == at + 1)) && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints) --watch --json" -- "$cur")
+            ;;
         events)
             case $prev in
                 --endpoint) mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur") ;;

@@ -1,6 +1,6 @@
 #include "worker/request/arrival.h"
 
-#include "common/conf/conf_map.h"
+#include "common/conf/conf_models.h"
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
@@ -248,16 +248,14 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     struct str asked = hit->raw;
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
-    const char *other = r->conf->model_override ? r->conf->model_override
-                                                : conf_map_find(&r->conf->model_map, asked);
-    struct str model = other ? str_c(other) : asked;
+    struct str model = conf_model_asked(r->conf, asked);
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
         r->model.named = true;
         r->model.name = str_make(copy, model.n);
         r->model.key = cell_name_of(r->model.name);
         r->model.raw = hit->raw;
-        r->model.changed = other != NULL;
+        r->model.changed = model.p != asked.p;
     }
     buf_free(&plain);
 }

@@ -1,7 +1,7 @@
 #include "worker/shared/replica.h"
 
 #include "common/base/mem.h"
-#include "common/conf/conf_map.h"
+#include "common/conf/conf_models.h"
 #include "worker/net/tls.h"
 
 #include <stdlib.h>
@@ -346,12 +346,7 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
 
 bool ep_offers(const struct conf_endpoint *ce, bool named, struct str model)
 {
-    if (!named || ce->allow.n == 0)
-        return true;
-    for (size_t i = 0; i < ce->allow.n; i++)
-        if (str_glob(str_c(ce->allow.v[i]), model))
-            return true;
-    return ep_model_there(ce, model) != NULL;
+    return !named || conf_model_offered(ce, model);
 }
 
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model)

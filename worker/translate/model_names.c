@@ -1,7 +1,7 @@
 #include "worker/translate/model_names.h"
 
 #include "common/base/mem.h"
-#include "common/conf/conf_map.h"
+#include "common/conf/conf_models.h"
 #include "worker/dialect/model_list.h"
 #include "worker/json/json_find.h"
 

@@ -1,6 +1,6 @@
 #include "worker/verify/verify_model.h"
 
-#include "common/conf/conf_map.h"
+#include "common/conf/conf_models.h"
 
 #include <string.h>
 
@@ -16,16 +16,8 @@ struct list_of {
 /* The name to which m maps `name`, or `name` itself. */
 static struct str mapped(const struct conf_map *m, struct str name)
 {
-    const char *there = conf_map_find(m, name);
-    return there ? str_c(there) : name;
-}
-
-static bool offered(const struct conf_endpoint *ce, struct str model)
-{
-    for (size_t i = 0; i < ce->allow.n; i++)
-        if (str_glob(str_c(ce->allow.v[i]), model))
-            return true;
-    return ce->allow.n == 0 || conf_map_find(&ce->map, model);
+    const char *to = conf_map_find(m, name);
+    return to ? str_c(to) : name;
 }
 
 /* Whether a request for some model is sent on under that name. */
@@ -34,7 +26,7 @@ static bool may_be_sent(const struct conf_endpoint *ce, struct str name)
     for (size_t i = 0; i < ce->map.n; i++)
         if (str_eq(str_c(ce->map.v[i].to), name))
             return true;
-    return offered(ce, name) && str_eq(mapped(&ce->map, name), name);
+    return conf_model_offered(ce, name) && str_eq(mapped(&ce->map, name), name);
 }
 
 static void add(struct list_of *l, struct str name)
@@ -51,11 +43,11 @@ size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struc
 {
     struct list_of l = {.v = out};
     const char *set = c->failure_queue.probe_model;
-    if (set && !str_eq(str_c(set), STR("auto")))
-        add(&l, mapped(&ce->map, str_c(set)));
     if (sent && may_be_sent(ce, served))
         add(&l, served);
-    else if (!sent && served.n && offered(ce, served))
+    if (set && !str_eq(str_c(set), STR("auto")))
+        add(&l, mapped(&ce->map, str_c(set)));
+    if (!sent && served.n && conf_model_offered(ce, served))
         add(&l, mapped(&ce->map, served));
     for (size_t i = 0; i < ce->map.n; i++)
         if (!conf_is_pattern(str_c(ce->map.v[i].to)))

@@ -75,6 +75,9 @@ int watch_run(struct cmd *c, int argc, char **argv, int (*once)(struct cmd *c));
 /* cmd_one_endpoint.c: endpoints NAME */
 int endpoint_show(struct cmd *c, const char *name);
 
+/* cmd_choice.c: endpoints --model M */
+int cmd_choice(struct cmd *c, int argc, char **argv);
+
 /* cmd_marks.c: marks */
 int cmd_marks(struct cmd *c, int argc, char **argv);
 

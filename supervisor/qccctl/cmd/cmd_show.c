@@ -245,8 +245,10 @@ int cmd_endpoints(struct cmd *c, int argc, char **argv)
         return endpoints_once(c);
     if (argc == 2 && strcmp(argv[1], "--names") == 0)
         return endpoint_names(c);
-    if (argv[1][0] == '-')
+    if (strncmp(argv[1], "--watch", 7) == 0 || strcmp(argv[1], "-w") == 0)
         return watch_run(c, argc, argv, endpoints_once);
+    if (argv[1][0] == '-')
+        return cmd_choice(c, argc, argv);
     return argc == 2 ? endpoint_show(c, argv[1]) : cmd_usage(c, "takes one endpoint");
 }
 

@@ -1,7 +1,7 @@
 #include "supervisor/shared/places/offered.h"
 
 #include "common/base/mem.h"
-#include "common/conf/conf_map.h"
+#include "common/conf/conf_models.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,10 +8,10 @@
 #include "worker/shared/loan.h"
 #include "worker/request/state/req.h"
 
-/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
- * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a
- * day. */
-enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 3600 };
+/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone,
+ * beyond the first MODELS_REPORTED models. MODEL_AGAIN_S: after which the same model is reported
+ * again, so that it counts as one served lately. */
+enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 30 };
 
 static uint64_t us_between(double from, double to)
 {
@@ -194,8 +194,9 @@ void report_overruled(struct req *r)
     uplink_outcome(r->env->uplink, &o);
 }
 
-/* Whether to report the model that the endpoint has served: verifications of the endpoint ask for
- * it. */
+/* Whether to report the model that the endpoint has served. Those in use are reported again and
+ * again, those that come anew one after the other, so that names which a client invents drive none
+ * of them out at the supervisor. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
     struct model_reported *oldest = &live->reported[0];
@@ -208,8 +209,12 @@ static bool other_model(struct ep_live *live, uint64_t hash, double now)
         if (m->hash == hash)
             break;
     }
-    if (oldest->hash && oldest->hash != hash && now - oldest->at < MODEL_PAUSE_S)
-        return false;
+    if (oldest->hash != hash) {
+        double since = now - (oldest->at > live->model_new ? oldest->at : live->model_new);
+        if (oldest->hash && since < MODEL_PAUSE_S)
+            return false;
+        live->model_new = now;
+    }
     *oldest = (struct model_reported){hash, now};
     return true;
 }
@@ -238,7 +243,7 @@ void report_success(struct req *r, enum outcome_part part)
         report_items(r);
     if (r->failed.message)
         tell_unserved(r, true);
-    bool named = r->model.named && r->in.api == API_MESSAGES && r->model.name.n <= IPC_MODEL_MAX;
+    bool named = r->model.named && !req_is_side(r) && r->model.name.n <= IPC_MODEL_MAX;
     struct cell_judges cells = candidates_cells(r, r->attempt.ep);
     bool wanted = r->trial.seq || (live->view.success_wanted && !live->ok_reported) ||
                   cell_judges_success_due(&cells) || r->model.awaited;
@@ -248,7 +253,7 @@ void report_success(struct req *r, enum outcome_part part)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
-    if (named)
+    if (named && r->in.api == API_MESSAGES) /* verifications may ask for it */
         o.model = r->model.name;
     live->ok_reported = true;
     cell_judges_reported(&cells, true);

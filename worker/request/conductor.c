@@ -104,13 +104,22 @@ static void account(struct req *r, unsigned status, const char *end)
         keep_record(r, status, end);
 }
 
+/* Whether QCC's own reply says that the request could not be served; 501 and 505 blame the
+ * request. */
+static bool unserved(const struct req *r)
+{
+    unsigned s = r->reply.status;
+    return s >= 500 && s != 501 && s != 505 && r->state != REQ_RELAY && !r->out.answered_by &&
+           !r->c->service->operators;
+}
+
 /* The reply is complete. keep: the connection may carry another request. */
 static void finish(struct req *r, bool keep)
 {
     struct client *c = r->c;
     if (r->state == REQ_RELAY && !r->out.cut)
         attempt_ended(r);
-    account(r, r->reply.status, r->out.cut ? r->out.cut : "ok");
+    account(r, r->reply.status, r->out.cut ? r->out.cut : unserved(r) ? "failed" : "ok");
     keep = keep && r->in.keep;
     let_go(r);
     c->ops->done(c, keep);

@@ -248,3 +248,14 @@ def test_head_in_two_tls_records_of_one_piece(qcc, upstream, pem):
         data = ask()
         s.sendall(t.records(data[:20]) + t.records(data[20:]))
         assert t.until(b"\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_plain_http_to_the_tls_port(listening, client, trusting):
+    """The sentence of nginx, and others are served on."""
+    q, up = listening()
+    c = client(q)
+    c.send(ask())
+    r = c.reply()
+    assert r.status == 400 and r.error["message"].startswith("The plain HTTP request was sent to HTTPS port")
+    assert r.error["type"] == "invalid_request_error" and c.closed(5) and not up.requests
+    assert client(q, tls=trusting, server_hostname="localhost").ask().body == MESSAGE

@@ -44,9 +44,9 @@ CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
 LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
 CF_recorder   := $(CF_common) $(shell $(PKG) --cflags sqlite3 libseccomp 2>/dev/null)
 LL_recorder   := $(LL_common) $(shell $(PKG) --libs sqlite3 libseccomp 2>/dev/null) -lm
-CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp 2>/dev/null)
+CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp zlib 2>/dev/null)
 # libcurl is loaded when it is needed (worker/net/dial_curl.h)
-LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp 2>/dev/null) -lev -lm -ldl
+LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp zlib 2>/dev/null) -lev -lm -ldl
 
 # llhttp: the system's library, or Debian's sources (package node-llhttp), compiled as they are.
 ifeq ($(shell $(PKG) --exists libllhttp 2>/dev/null && echo 1),1)

@@ -15,12 +15,17 @@
 
 #include <stdio.h>
 
+/* HOLD_AGAIN_MS: how often is looked whether another endpoint could still serve, while a stream is
+ * held back for its content. SILENCE_AGAIN_MS: whether one can again. */
+enum { HOLD_AGAIN_MS = 500, SILENCE_AGAIN_MS = 1000 };
+
 /* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
 enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
 
 static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
 
 static void on_deadline(struct deadline *t);
+static void on_silence(struct deadline *t);
 static void on_ping(struct deadline *t);
 
 /* ---- begin and end */
@@ -40,6 +45,7 @@ struct req *conductor_begin(struct client *c)
     arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     list_init(&r->wait_node);
     deadline_init(&r->deadline, env->loop, on_deadline);
+    deadline_init(&r->attempt.silence, env->loop, on_silence);
     deadline_init(&r->out.ping, env->loop, on_ping);
     buf_init(&r->attempt.send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
     buf_init(&r->attempt.model_sent, MSG_SLACK);
@@ -66,8 +72,9 @@ static void let_go(struct req *r)
     attempt_forget(r);
     req_reply_free(r);
     deadline_fini(&r->deadline);
+    deadline_fini(&r->attempt.silence);
     deadline_fini(&r->out.ping);
-    body_free(&r->in.body);
+    req_free_body(r);
     buf_free(&r->attempt.send);
     buf_free(&r->attempt.model_sent);
     r->c = NULL;
@@ -260,10 +267,7 @@ static bool commit(struct req *r, struct str piece, bool end)
     if (r->reply.kind == REPLY_STREAM)
         counters_stream(r->env->counters, true);
     deadline_clear(&r->deadline);
-    if (r->out.begun && (r->reply.kind != REPLY_STREAM || r->reply.encoded))
-        return settle(r, relay_error_event(r, 502,
-                                           "the endpoint's answer does not fit the stream that had "
-                                           "begun with a ping"));
+    deadline_clear(&r->attempt.silence);
     return settle(r, relay_commit(r, piece, end));
 }
 
@@ -278,8 +282,6 @@ static bool held(struct req *r, enum hold_result res, const struct hold_out *out
     case HOLD_FAILED:
         failed(r, &out->fault);
         return false;
-    case HOLD_PING:
-        return settle(r, relay_begin(r));
     }
     return false;
 }
@@ -436,6 +438,13 @@ void conductor_go(struct req *r)
 
 /* ---- deadlines */
 
+/* Whether the wait for a stream's content has a bound that is not over. */
+static bool is_patient(const struct req *r)
+{
+    int64_t left = attempt_patience(r);
+    return left > 0 && left < INT64_MAX;
+}
+
 static void on_deadline(struct deadline *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, deadline);
@@ -449,12 +458,19 @@ static void on_deadline(struct deadline *t)
             pick(r);
         return;
     case REQ_HOLD:
-        held(r, hold_over(r, !r->out.begun && deadline_active(&r->out.ping), &out), &out);
+        /* A stream that has begun is held for its content as long as another endpoint could serve,
+         * and its time is not over. */
+        if (r->reply.kind == REPLY_STREAM && is_patient(r) && attempt_another(r))
+            deadline_set(&r->deadline, HOLD_AGAIN_MS);
+        else
+            held(r, hold_over(r, &out), &out);
         return;
     case REQ_RELAY: /* the stream has had its last event */
         break_off(r, NET_IDLE_TIMEOUT);
         return;
-    case REQ_READ:
+    case REQ_READ: /* another piece of work on the request as it came */
+        r->c->service->resume(r);
+        return;
     case REQ_PICK:
     case REQ_TRY:
     case REQ_DONE:
@@ -463,12 +479,29 @@ static void on_deadline(struct deadline *t)
     }
 }
 
+/* The stream is without content for so long that another endpoint is asked, if there is one: what
+ * has begun is passed on otherwise, what has not is waited for. */
+static void on_silence(struct deadline *t)
+{
+    static const struct attempt_fault silent = {.net = NET_SILENT, .kind = EVIDENCE_HTTP};
+    struct req *r = CONTAINER_OF(t, struct req, attempt.silence);
+    struct hold_out out;
+    bool held_stream = r->state == REQ_HOLD && r->reply.kind == REPLY_STREAM;
+    if (r->state != REQ_TRY && !held_stream)
+        return;
+    int64_t left = attempt_patience(r);
+    if (left == 0 && attempt_another(r))
+        failed(r, &silent);
+    else if (left == 0 && held_stream && r->reply.sse.first != SSE_EV_NONE)
+        held(r, hold_over(r, &out), &out);
+    else
+        deadline_set(t, left > 0 ? left : SILENCE_AGAIN_MS);
+}
+
 static void on_ping(struct deadline *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, out.ping);
     deadline_set(&r->out.ping, r->conf->stream_ping);
-    if (r->state == REQ_HOLD && r->reply.kind == REPLY_WHOLE)
-        return; /* the reply is not a stream */
     if (r->state == REQ_RELAY || r->out.begun)
         settle(r, relay_ping(r));
     else

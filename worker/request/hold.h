@@ -12,8 +12,7 @@ struct req;
 enum hold_result {
     HOLD_MORE,   /* it is held back until more of it comes */
     HOLD_COMMIT, /* it is a success: what is held back and hold_out.piece are the client's */
-    HOLD_FAILED, /* it is none: hold_out.fault */
-    HOLD_PING    /* it is held back, and the client is to get a ping of QCC's own */
+    HOLD_FAILED  /* it is none: hold_out.fault */
 };
 
 /* What belongs to a hold_result. Its texts borrow from the event and from r->held. */
@@ -29,8 +28,8 @@ enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, stru
 /* Takes a further piece of a reply that is held back. */
 enum hold_result hold_take(struct req *r, const struct exchange_event *ev, struct hold_out *out);
 
-/* The deadline of REQ_HOLD has passed. pings: the reply to the client may begin with a ping. */
-enum hold_result hold_over(struct req *r, bool pings, struct hold_out *out);
+/* The deadline of REQ_HOLD has passed. */
+enum hold_result hold_over(struct req *r, struct hold_out *out);
 
 /* The exchange broke while the reply was held back. */
 struct attempt_fault hold_broke(struct req *r, enum net_fault why);

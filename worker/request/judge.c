@@ -29,6 +29,18 @@ void judge_failure(struct req *r, enum net_fault net, enum evidence_kind kind, s
         v->scope = SCOPE_ENDPOINT; /* a side path has no cell */
 }
 
+void judge_no_answer(struct str body, struct verdict *v)
+{
+    struct str s = evidence_trim(body);
+    bool json = str_eq(s, STR("null")) || (s.n && memchr("{[\"", s.p[0], 3)) ||
+                str_starts(s, STR("data:")) || str_starts(s, STR("event:"));
+    *v = (struct verdict){.cls = OUTCOME_UNKNOWN,
+                          .fault = FAULT_ENDPOINT,
+                          .scope = json ? SCOPE_MODEL : SCOPE_ENDPOINT,
+                          .retry_after_ms = -1,
+                          .rule = "no-answer"};
+}
+
 bool judge_bad_request(const struct req *r)
 {
     return r->in.api != API_OTHER && !r->in.json;

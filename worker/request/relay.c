@@ -184,7 +184,7 @@ static void forget_request(struct req *r, bool whole)
         return;                    /* an early reply: the rest of the request is still being sent */
     if (!whole && !req_is_side(r)) /* the reply may break */
         r->failed.message = poison_sample(body_view(&r->in.body));
-    body_free(&r->in.body);
+    req_free_body(r);
     buf_free(&r->attempt.send);
     buf_free(&r->attempt.model_sent);
     arena_free(&r->msg);
@@ -340,6 +340,8 @@ static enum relay_result kept_event(struct req *r, const struct kept_reply *k, u
 {
     struct str object = kept_object(r, buf_view(&k->body));
     r->out.cut = "error event";
+    if (k->client_status && !evidence_is_error_body(object))
+        object = STR(""); /* it was no answer, but is no error either */
     if (object.n)
         return error_event(r, object);
     char message[64];

@@ -22,6 +22,13 @@ void req_set(struct req *r, enum req_state s)
     r->state = s;
 }
 
+void req_free_body(struct req *r)
+{
+    body_free(&r->in.body);
+    if (r->in.inflated)
+        inflated_free(r->in.inflated);
+}
+
 int64_t req_ms_since(const struct req *r, double t)
 {
     return (int64_t)((ev_now(r->env->loop) - t) * 1000);

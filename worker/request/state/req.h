@@ -20,6 +20,7 @@
 #include "common/policy/select.h"
 #include "worker/intake/body.h"
 #include "worker/intake/features.h"
+#include "worker/intake/inflated.h"
 #include "worker/evidence/evidence.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
@@ -85,6 +86,10 @@ struct tried {
     uint32_t attempts;
     bool used_up; /* no further attempt there */
     bool refused; /* the last attempt there was a refusal */
+    /* It was silent (NET_SILENT), which is charged once another one has brought content: the
+     * endpoint, with a reference, else NULL; when that attempt began, in ev_now(). */
+    struct ep *silent;
+    double silent_at;
     /* End of the cooldown after a rate limit that this request got (CLOCK_BOOTTIME; 0: none):
      * without and with a time that the endpoint gave. */
     int64_t cooling_until_ms, own_until_ms;
@@ -106,11 +111,13 @@ enum req_purpose {
 /* The request as the client sent it. */
 struct req_in {
     struct forward_request head; /* in req.msg */
-    struct body body;
-    uint64_t body_len; /* bytes of the body as received */
+    struct body body;            /* as received */
+    uint64_t body_len;           /* its bytes */
+    struct inflated *inflated;   /* of a compressed body; NULL: it is none; in req.mem */
     enum http_method method;
     enum req_api api;
     enum req_purpose purpose;
+    enum sse_api wanted;  /* what an answer is, on a message path */
     struct str path;      /* for the log, cut; in req.mem */
     struct str full_path; /* in req.msg */
     /* path of a side request in the form of patterns; empty: not plain; in req.mem */
@@ -176,11 +183,13 @@ struct req_choice {
 /* The attempt under way, or the one whose reply is relayed. */
 struct req_attempt {
     struct exchange exchange;
-    struct ep *ep;         /* NULL: there is none; holds a reference */
-    unsigned begun;        /* attempts so far, except those on a stale pooled connection */
-    unsigned unsent;       /* the part of `begun` that does not count for retry.max_attempts */
-    double at;             /* ev_now() when it began */
-    bool fresh;            /* the next attempt takes a new connection */
+    struct ep *ep;   /* NULL: there is none; holds a reference */
+    unsigned begun;  /* attempts so far, except those on a stale pooled connection */
+    unsigned unsent; /* the part of `begun` that does not count for retry.max_attempts */
+    double at;       /* ev_now() when it began */
+    bool fresh;      /* the next attempt takes a new connection */
+    /* when its stream may be given up for want of content (upstream.first_content_timeout) */
+    struct deadline silence;
     struct buf send;       /* the head that is sent */
     struct buf model_sent; /* model's name for the endpoint, escaped; empty: unchanged */
 };
@@ -203,6 +212,7 @@ struct req_reply {
     unsigned status; /* of QCC's own reply as well */
     bool no_body;    /* a reply to HEAD, or with status 204 or 304 */
     bool encoded;    /* it has a content-encoding: its body is not read */
+    bool typed;      /* its content-type is what was asked for */
     int64_t length;  /* of the body, as its head says; -1: it does not */
     /* what is reported of a committed reply */
     enum outcome_part part;
@@ -251,6 +261,15 @@ struct req {
     struct req_reply reply;
     struct req_out out;
 };
+
+/* The body as it is read: inflated, where it came compressed. */
+static inline struct str req_text(const struct req *r)
+{
+    return body_view(r->in.inflated ? &r->in.inflated->text : &r->in.body);
+}
+
+/* Frees the body, in both forms. */
+void req_free_body(struct req *r);
 
 static inline bool req_is_side(const struct req *r)
 {

@@ -392,5 +392,6 @@ static struct str proxy_lines(const struct req *r, struct buf *room)
 
 struct service arrival_service(void)
 {
-    return (struct service){.allowed = proxy_allowed, .go = proxy_go, .resume = inflate_on, .lines = proxy_lines};
+    return (struct service){
+        .allowed = proxy_allowed, .go = proxy_go, .resume = inflate_on, .lines = proxy_lines};
 }

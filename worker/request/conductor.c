@@ -262,6 +262,12 @@ static void failed(struct req *r, const struct attempt_fault *f)
 /* The reply is a success, and the client's from here on. Returns whether it goes on. */
 static bool commit(struct req *r, struct str piece, bool end)
 {
+    struct decode *d = r->reply.decode;
+    if (d && d->as_came) { /* the client gets all that came in place of what was read of it */
+        buf_drop(&r->reply.held, r->reply.held.len);
+        piece = buf_view(&d->wire);
+        end = d->last;
+    }
     attempt_served(r, end);
     req_set(r, REQ_RELAY);
     if (r->reply.kind == REPLY_STREAM)
@@ -334,9 +340,22 @@ static bool relayed(struct req *r, const struct exchange_event *ev)
 
 /* ---- events of the exchange */
 
-static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
+/* The exchange has broken, or what it brought cannot be read. stale: the pooled connection was. */
+static void broken(struct req *r, enum net_fault why, bool stale)
 {
-    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    struct attempt_fault f = {.net = why, .kind = EVIDENCE_HTTP, .stale = stale};
+    if (r->state == REQ_RELAY) {
+        break_off(r, why);
+        return;
+    }
+    if (r->state == REQ_HOLD)
+        f = hold_broke(r, why);
+    failed(r, &f);
+}
+
+/* Takes a piece of the reply as it is read. Returns whether the exchange goes on. */
+static bool take(struct req *r, const struct exchange_event *ev)
+{
     if (r->state == REQ_RELAY)
         return relayed(r, ev);
     struct hold_out out;
@@ -349,20 +368,58 @@ static bool conductor_on_event(struct exchange *x, const struct exchange_event *
     return on;
 }
 
+/* Takes what is left of the event that r->reply.decode has. head: of the first event, else NULL. */
+static bool take_decoded(struct req *r, const struct http_head *head)
+{
+    struct decode *d = r->reply.decode;
+    struct exchange_event piece;
+    for (;;) {
+        enum decode_result res = decode_next(d, &piece);
+        if (res == DECODE_DAMAGED || res == DECODE_NO_ROOM) {
+            broken(r, res == DECODE_DAMAGED ? NET_GARBAGE : NET_LOCAL, false);
+            return false;
+        }
+        if (res == DECODE_NEED_MORE && !head)
+            return true;
+        piece.head = head;
+        head = NULL;
+        if (!take(r, &piece))
+            return false;
+        bool passed = r->state == REQ_RELAY && d->as_came;
+        if (passed)
+            buf_free(&d->wire);
+        if (res == DECODE_NEED_MORE || passed)
+            return true;
+        if (r->out.full) {
+            if (decode_keep_rest(d))
+                return true;
+            broken(r, NET_LOCAL, false);
+            return false;
+        }
+    }
+}
+
+static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
+{
+    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    if (ev->head && !decode_begin(r, r->env->exchange_env->head)) {
+        broken(r, NET_LOCAL, false);
+        return false;
+    }
+    struct decode *d = r->reply.decode;
+    if (!d || (d->as_came && r->state == REQ_RELAY))
+        return take(r, ev);
+    if (decode_take(d, ev))
+        return take_decoded(r, ev->head);
+    broken(r, NET_LOCAL, false);
+    return false;
+}
+
 static void conductor_on_failed(struct exchange *x, enum net_fault why)
 {
     struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
-    if (r->state == REQ_RELAY) {
-        break_off(r, why);
-        return;
-    }
-    struct attempt_fault f = {.net = why, .kind = EVIDENCE_HTTP};
     bool spoilt = why == NET_GARBAGE && x->reused && r->in.repeatable;
-    if (r->state == REQ_HOLD)
-        f = hold_broke(r, why);
-    else
-        f.stale = spoilt || exchange_was_stale(x, why);
-    failed(r, &f);
+    broken(r, why, r->state == REQ_TRY && (spoilt || exchange_was_stale(x, why)));
 }
 
 static const struct exchange_ops exchange_ops = {conductor_on_event, conductor_on_failed};
@@ -512,8 +569,13 @@ static void on_ping(struct deadline *t)
 
 void conductor_client_room(struct req *r)
 {
-    if (r->state == REQ_RELAY)
-        exchange_resume(&r->attempt.exchange);
+    r->out.full = false;
+    if (r->state != REQ_RELAY)
+        return;
+    bool rest = r->reply.decode && r->reply.decode->waits;
+    if (rest && (!take_decoded(r, NULL) || r->out.full))
+        return;
+    exchange_resume(&r->attempt.exchange);
 }
 
 bool conductor_write_continue(struct req *r)

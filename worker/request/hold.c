@@ -95,14 +95,14 @@ static bool is_wrong(const struct req *r, enum answer is, struct str body, bool 
 static bool is_good(struct req *r, struct str body, struct hold_out *out)
 {
     if (req_is_side(r)) {
-        if (r->reply.status != 200 || r->reply.no_body || r->reply.encoded ||
+        if (r->reply.status != 200 || r->reply.no_body || req_reply_encoded(r) ||
             !is_no_answer(r, body))
             return true;
         fail(out, NET_NONE, EVIDENCE_BAD_200, body, true);
         return false;
     }
-    enum answer is = r->reply.encoded ? (r->reply.typed ? ANSWER_GOOD : ANSWER_OTHER)
-                                      : answer_of_body(body, r->in.wanted, &r->reply.sse.usage);
+    enum answer is = req_reply_encoded(r) ? (r->reply.typed ? ANSWER_GOOD : ANSWER_OTHER)
+                                          : answer_of_body(body, r->in.wanted, &r->reply.sse.usage);
     return !is_wrong(r, is, body, true, out);
 }
 
@@ -121,7 +121,7 @@ static enum hold_result long_reply(struct req *r, const struct exchange_event *e
     }
     if (req_is_side(r))
         return HOLD_COMMIT;
-    bool readable = !r->reply.encoded;
+    bool readable = !req_reply_encoded(r);
     if (readable && !evidence_trim(front).n && front.n < ERROR_HOLD)
         return r->reply.held.len || hold(r, ev) ? HOLD_MORE : no_room(out);
     enum answer is = readable         ? answer_of_front(front, r->in.wanted)
@@ -173,7 +173,7 @@ static enum shape shape_now(const struct req *r, const struct exchange_event *ev
 /* Whether the reply is an event stream under another content type: some relays send such. */
 static bool is_stream(const struct req *r, const struct exchange_event *ev)
 {
-    return !req_is_side(r) && !r->reply.encoded && r->reply.held.len < SNIFF &&
+    return !req_is_side(r) && !req_reply_encoded(r) && r->reply.held.len < SNIFF &&
            shape_now(r, ev) == SHAPE_STREAM;
 }
 
@@ -294,10 +294,10 @@ static enum hold_result much_held(struct req *r, struct hold_out *out)
 static enum hold_result unread_stream(struct req *r, const struct exchange_event *ev,
                                       struct hold_out *out)
 {
-    if (!r->reply.encoded)
+    if (!req_reply_encoded(r))
         stream_scan(r, ev->data, ev->n);
     bool asked = req_is_side(r) || r->in.stream || !r->in.json;
-    if (asked && !(r->reply.encoded && r->out.begun)) /* pings are plain text */
+    if (asked && !(req_reply_encoded(r) && r->out.begun)) /* pings are plain text */
         return commit(ev, out);
     return wrong_stream(r, ev, out);
 }
@@ -306,7 +306,7 @@ static enum hold_result hold_stream(struct req *r, const struct exchange_event *
                                     struct hold_out *out)
 {
     struct sse *sse = &r->reply.sse;
-    if (r->reply.encoded || req_is_side(r))
+    if (req_reply_encoded(r) || req_is_side(r))
         return unread_stream(r, ev, out);
     size_t at = 0;
     while (at < ev->n) {
@@ -348,7 +348,7 @@ enum hold_result hold_take(struct req *r, const struct exchange_event *ev, struc
     out->fault = (struct attempt_fault){0};
     if (r->reply.kind == REPLY_WHOLE && is_stream(r, ev))
         turn_into(r, REPLY_STREAM);
-    else if (r->reply.kind == REPLY_STREAM && !r->reply.encoded && is_no_stream(r, ev))
+    else if (r->reply.kind == REPLY_STREAM && !req_reply_encoded(r) && is_no_stream(r, ev))
         turn_into(r, REPLY_WHOLE);
     switch (r->reply.kind) {
     case REPLY_ERROR:
@@ -372,7 +372,7 @@ enum hold_result hold_over(struct req *r, struct hold_out *out)
 struct attempt_fault hold_broke(struct req *r, enum net_fault why)
 {
     struct hold_out out;
-    if (r->reply.kind == REPLY_STREAM && !r->reply.encoded)
+    if (r->reply.kind == REPLY_STREAM && !req_reply_encoded(r))
         (void)stream_failed(r, why == NET_IDLE_TIMEOUT ? NET_SILENT : why, false, &out);
     else if (r->reply.kind == REPLY_ERROR && r->reply.held.len)
         /* The text of an error matters more than that it was cut. */
@@ -411,8 +411,6 @@ enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, stru
     if (!req_is_side(r))
         ep_ttfb(r->attempt.ep->live,
                 r->attempt.exchange.first_byte_at - r->attempt.exchange.started);
-    const struct http_field *enc = http1_field(h, HDR_CONTENT_ENCODING);
-    r->reply.encoded = enc && !str_eq_nocase(enc->value, STR("identity"));
     bool two = h->status / 100 == 2, good = two || (h->status == 304 && req_is_side(r));
     bool events = has_content_type(h, STR("text/event-stream"));
     bool stream = two && events && r->in.api != API_COUNT_TOKENS;

@@ -14,7 +14,7 @@ void judge_reply(struct req *r, enum evidence_kind kind, struct str seen, struct
 
 struct str judge_seen(const struct req *r, struct str body)
 {
-    return r->reply.encoded ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
+    return req_reply_encoded(r) ? STR("") : str_make(body.p, min_size(body.n, EVIDENCE_BODY_MAX));
 }
 
 void judge_failure(struct req *r, enum net_fault net, enum evidence_kind kind, struct str seen,

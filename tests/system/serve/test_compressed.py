@@ -68,7 +68,7 @@ def test_count_tokens(qcc, raw, client):
     c = client(q)
     plain = c.ask(text, path="/v1/messages/count_tokens")
     packed = post(c, gzip.compress(text), "gzip", "/v1/messages/count_tokens")
-    assert packed.status == 200 and packed.json == plain.json
+    assert packed.status == 200 and packed.json() == plain.json()
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "nonsense"])
@@ -133,3 +133,113 @@ def test_both_forms_count(qcc, raw, client):
     r = post(client(q), wire, "gzip")
     assert r.status == 503 and r.header("retry-after") == "1"
     assert client(q).ask().status == 200
+
+
+# ---- replies
+
+PACKS = [("gzip", lambda data: gzip.compress(data, mtime=0)), ("deflate", zlib.compress), ("deflate", raw_deflate)]
+ACCEPTS = ["accept-encoding: gzip, deflate, br"]
+
+
+def packed(body, coding="gzip", pack=gzip.compress, status=200, type="application/json", chunked=False):
+    wire = pack(body)
+    if chunked:
+        return (b"HTTP/1.1 %d X\r\ncontent-type: %s\r\ncontent-encoding: %s\r\ntransfer-encoding: chunked\r\n\r\n" % (status, type.encode(), coding.encode())
+                + b"".join(chunk(wire[i:i + 7]) for i in range(0, len(wire), 7)) + b"0\r\n\r\n")
+    return reply(wire, status, ["content-encoding: " + coding], type)
+
+
+@pytest.mark.parametrize("coding,pack", PACKS, ids=["gzip", "zlib", "raw"])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("accepts", [False, True])
+def test_answer(qcc, raw, client, coding, pack, chunked, accepts):
+    """As it came for a client that takes it, else inflated; its tokens are counted."""
+    up = raw(packed(MESSAGE, coding, pack, chunked=chunked))
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    c = client(q)
+    for _ in range(2):
+        r = c.ask(headers=ACCEPTS if accepts else [])
+        assert r.status == 200 and r.body == (pack(MESSAGE) if accepts else MESSAGE)
+        assert r.header("content-encoding") == (coding if accepts else None)
+    row = until(lambda: q.ctl_json("requests")["requests"], "the row")[0]
+    assert row["tokens"]["input"] == json.loads(MESSAGE)["usage"]["input_tokens"]
+    assert [a["class"] for a in row["attempts"]] == ["ok"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("accepts", [False, True])
+def test_stream(qcc, raw, client, chunked, accepts):
+    up = raw(packed(WHOLE, type="text/event-stream", chunked=chunked))
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    r = client(q).ask(stream=True, headers=ACCEPTS if accepts else [])
+    assert r.body == WHOLE and r.header("content-encoding") is None
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+@pytest.mark.parametrize("body,status,cls", [
+    (b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', 200, "transient"),
+    (b'{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}', 429, "rate_limit"),
+    (b'{"error":{"message":"Your credit balance is too low to access the API"}}', 400, "rate_limit"),
+    (b"{}", 200, "unknown"), (b"ok", 200, "unknown"), (MESSAGE[:-5], 200, "transient"),
+])
+def test_failures(qcc, raw, client, body, status, cls, accepts):
+    """Classified by what they say, repaired by another endpoint, and told in plain."""
+    bad, good = raw(packed(body, status=status)), raw(reply())
+    q = qcc({**CALM, "endpoints": [bad.endpoint("bad", priority=1), good.endpoint("good", priority=2)],
+             "balance": {"strategy": "priority_failover"}, "retry": {"max_attempts_per_endpoint": 1}})
+    headers = ACCEPTS if accepts else []
+    r = client(q).ask(headers=headers)
+    assert r.status == 200 and r.body == MESSAGE
+    row = until(lambda: q.ctl_json("requests")["requests"], "the row")[0]
+    assert row["attempts"][0]["class"] == cls
+    q.ctl("disable", "good")
+    q.ctl("reset", "bad")
+    alone = client(q).ask(headers=headers)
+    assert alone.status != 200
+    assert alone.header("content-encoding") is None
+    if cls not in ("transient",):
+        assert alone.body == body
+
+
+@pytest.mark.parametrize("wire", [b"\x0b\x02\x80", MESSAGE, gzip.compress(MESSAGE)[:-6], gzip.compress(MESSAGE) + b"more"],
+                         ids=["brotli", "plain", "cut", "behind"])
+def test_wrong_name_or_damaged(qcc, raw, client, wire):
+    bad, good = raw(reply(wire, headers=["content-encoding: gzip"])), raw(reply())
+    q = qcc({**CALM, "endpoints": [bad.endpoint("bad", priority=1), good.endpoint("good", priority=2)], "balance": {"strategy": "priority_failover"}})
+    assert client(q).ask().header("x-qcc-endpoint") == "good"
+    assert client(q).ask(headers=ACCEPTS).status == 200
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd"])
+def test_unread_coding(qcc, raw, client, coding):
+    """A success if it came whole and its type is what was asked."""
+    up = raw(reply(b"\x0b\x02\x80", headers=["content-encoding: " + coding]))
+    q = qcc({**CALM, "endpoints": [up.endpoint()], "retry": {"max_attempts": 1}})
+    c = client(q)
+    r = c.ask()
+    assert r.status == 200 and r.body == b"\x0b\x02\x80" and r.header("content-encoding") == coding
+    up.play = reply(b"\x0b\x02\x80", headers=["content-encoding: " + coding], type="text/html")
+    assert client(q).ask().status == 502
+    up.play = lambda peer, _: (peer.send(reply(b"\x0b\x02\x80", headers=["content-encoding: " + coding])[:-1]), peer.close())
+    assert client(q).ask().status == 502
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+def test_bomb_in_a_reply(qcc, raw, client, stream, accepts):
+    """A few KB that become 100 MB of what is no answer."""
+    text = (b": " if stream else b"") + b"x" * 100_000_000
+    bad, good = raw(packed(text, type="text/event-stream" if stream else "application/json")), raw(STREAM if stream else reply())
+    q = qcc({**CALM, "endpoints": [bad.endpoint("bad", priority=1), good.endpoint("good", priority=2)], "balance": {"strategy": "priority_failover"}})
+    r = client(q).ask(stream=stream, headers=ACCEPTS if accepts else [])
+    assert r.body == (WHOLE if stream else MESSAGE)
+
+
+def test_long_inflated_answer_to_a_slow_client(qcc, raw, client):
+    """What comes of a small piece may be much: it waits for the client."""
+    text = b'{"type":"message","x":"' + b"y" * 60_000_000 + b'"}'
+    up = raw(packed(text))
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    c = client(q, rcvbuf=8192)
+    r = c.ask()
+    assert r.status == 200 and r.body == text

@@ -59,6 +59,8 @@ void req_reply_free(struct req *r)
     buf_free(&r->reply.head);
     buf_free(&r->reply.held);
     sse_free(&r->reply.sse);
+    decode_free(r->reply.decode);
+    r->reply.decode = NULL;
 }
 
 void req_reply_drop(struct req *r)

@@ -30,6 +30,7 @@
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
 #include "worker/request/env/client.h"
+#include "worker/request/state/decode.h"
 #include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
@@ -63,6 +64,7 @@ struct kept_reply {
     struct buf head; /* status line and end-to-end lines (forward_to_client) */
     struct buf body;
     unsigned status;        /* as received */
+    bool inflated;          /* its head still names the coding it came in */
     unsigned client_status; /* status for the client of an error that came under 200; else 0 */
     const char *endpoint;   /* name of the endpoint that sent it; in the request's mem */
     struct sse_usage usage; /* what it told before its error */
@@ -209,11 +211,12 @@ struct req_failed {
 /* The endpoint's reply. */
 struct req_reply {
     enum reply_kind kind;
-    unsigned status; /* of QCC's own reply as well */
-    bool no_body;    /* a reply to HEAD, or with status 204 or 304 */
-    bool encoded;    /* it has a content-encoding: its body is not read */
-    bool typed;      /* its content-type is what was asked for */
-    int64_t length;  /* of the body, as its head says; -1: it does not */
+    unsigned status;       /* of QCC's own reply as well */
+    bool no_body;          /* a reply to HEAD, or with status 204 or 304 */
+    enum coding coding;    /* of its body as it is handled here */
+    struct decode *decode; /* inflates it; NULL: it came as it is handled */
+    bool typed;            /* its content-type is what was asked for */
+    int64_t length;        /* of the body, as its head says; -1: it does not */
     /* what is reported of a committed reply */
     enum outcome_part part;
     enum outcome served_as;           /* outcome of a committed reply: OK unless it broke */
@@ -231,6 +234,7 @@ struct req_reply {
 struct req_out {
     struct deadline ping; /* when the client gets a ping if nothing else is written before */
     enum out_framing framing;
+    bool full;      /* the client takes no more for now */
     bool begun;     /* the client got a head of QCC's own (200, event stream) for its pings */
     uint64_t bytes; /* of the body, as written */
     const char *answered_by; /* endpoint whose error reply it is; NULL: see attempt.ep */
@@ -270,6 +274,12 @@ static inline struct str req_text(const struct req *r)
 
 /* Frees the body, in both forms. */
 void req_free_body(struct req *r);
+
+/* Whether the reply's body is in a coding that is not read. */
+static inline bool req_reply_encoded(const struct req *r)
+{
+    return r->reply.coding != CODING_NONE;
+}
 
 static inline bool req_is_side(const struct req *r)
 {

@@ -70,9 +70,11 @@ static void assemble(struct worker *w)
     deadline_init(&w->drain_end, w->loop, worker_drain_over);
     binding_replica_start(&w->binding, w->loop, &w->uplink, &w->replica);
     w->loans = (struct loans){.replica = &w->replica, .uplink = &w->uplink, .turn = &w->turn};
+    w->rankings = (struct rankings){.replica = &w->replica, .loans = &w->loans};
     w->demand.uplink = &w->uplink;
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
+    interpreter_env_init(&w->interpreters);
     feed_init(&w->feed, w->loop, w->slot, &w->counters);
     w->exchange_env = (struct exchange_env){.loop = w->loop,
                                             .rbuf = rbuf,
@@ -83,11 +85,13 @@ static void assemble(struct worker *w)
                               .uplink = &w->uplink,
                               .replica = &w->replica,
                               .loans = &w->loans,
+                              .rankings = &w->rankings,
                               .demand = &w->demand,
                               .binding = &w->binding,
                               .counters = &w->counters,
                               .recent_ring = &w->recent_ring,
                               .feed = &w->feed,
+                              .interpreters = &w->interpreters,
                               .exchange_env = &w->exchange_env,
                               .head = mem_zalloc(1, sizeof *w->req.head),
                               .secret = w->secret};
@@ -112,16 +116,18 @@ static void assemble(struct worker *w)
     w->operators = admin_service(&w->admin);
 }
 
+/* A signal from the terminal reaches the whole process group; the supervisor handles it and sends
+ * DRAIN. */
+static void ignore_signals(void)
+{
+    static const int all[] = {SIGPIPE, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTERM};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        signal(all[i], SIG_IGN);
+}
+
 int worker_run(int fd, unsigned slot)
 {
-    signal(SIGPIPE, SIG_IGN);
-    /* A signal from the terminal reaches the whole process group; the supervisor handles it and
-     * sends DRAIN. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
+    ignore_signals();
     uint64_t files = fd_raise_limit();
     /* Request bodies of some 100 KB are allocated and freed all the time: their memory is reused
      * without a system call. worker_trim() returns what stays unused. */
@@ -154,12 +160,14 @@ int worker_run(int fd, unsigned slot)
     verify_stop(&w->req);
     end_of_turn(w->loop, &w->end_of_turn, 0);
     listener_remove_all(&w->conn);
+    rankings_free(&w->rankings);
     replica_free(&w->replica);
     dialer_free(w->dialer);
     binding_replica_stop(&w->binding);
     worker_ipc_stop(w);
     recent_ring_free(&w->recent_ring);
     feed_free(&w->feed);
+    interpreter_env_free(&w->interpreters);
     conf_unref(w->conf);
     fd_close(&w->conn.sock_diag);
     ev_prepare_stop(w->loop, &w->end_of_turn);

@@ -111,12 +111,14 @@ bool worker_configure(struct worker *w, struct conf *c, struct err *e)
     loan_before_conf(&w->loans, c);
     if (!replica_configure(&w->replica, c, w->loop, w->dialer, room, w, e))
         return false;
+    rankings_free(&w->rankings); /* they are of the configuration that was */
     log_setup((enum log_level)c->log.level, (enum log_format)c->log.format);
     if (!w->conf)
         confine(w);
     struct conf *old = w->conf;
     w->conf = w->req.conf = conf_ref(c);
     conf_unref(old);
+    interpreter_env_free(&w->interpreters);
     limit_conns(w);
     binding_replica_configure(&w->binding, w->conf);
     loan_after_conf(&w->loans);

@@ -12,6 +12,8 @@
 #include "worker/shared/counters.h"
 #include "worker/shared/demand.h"
 #include "worker/shared/feed.h"
+#include "worker/shared/rankings.h"
+#include "worker/translate/interpreter.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
@@ -32,11 +34,13 @@ struct worker {
     struct conf *conf; /* in force; NULL until the first CONF */
     struct replica replica;
     struct loans loans;
+    struct rankings rankings;
     struct demand demand;
     struct binding_replica binding;
     struct counters counters;
     struct recent_ring recent_ring;
     struct feed feed; /* of records, to the recorder */
+    struct interpreter_env interpreters;
     struct dialer *dialer;
     struct exchange_env exchange_env;
     struct req_env req;

@@ -291,11 +291,12 @@ static bool sends_key_in(const struct conf_endpoint *ep, struct str name)
 {
     if (!ep->api_key)
         return false;
+    bool openai = ep->protocol == PROTOCOL_OPENAI;
     if (str_eq_nocase(name, STR("x-api-key")))
-        return ep->auth != AUTH_BEARER;
+        return ep->auth != AUTH_BEARER && !(openai && ep->auth == AUTH_AUTO);
     return str_eq_nocase(name, STR("authorization")) &&
            (ep->auth == AUTH_BOTH || ep->auth == AUTH_BEARER ||
-            (ep->auth == AUTH_AUTO && !is_anthropic(ep->host)));
+            (ep->auth == AUTH_AUTO && (openai || !is_anthropic(ep->host))));
 }
 
 static void check_headers(struct check *k, const struct conf_endpoint *ep, size_t i)
@@ -360,14 +361,19 @@ static void check_base_url(struct check *k, struct conf_endpoint *ep, const char
         report(k, false, at, "must begin with http:// or https://");
     if (u.has_user)
         report(k, false, at, "may hold no user or password; use api_key or headers");
-    if (u.rest.n)
+    bool openai = ep->protocol == PROTOCOL_OPENAI;
+    if (u.rest.n && !openai)
         report(k, false, at, "may hold no '?' or '#'");
+    else if (u.rest.n && memchr(u.rest.p, '#', u.rest.n))
+        report(k, false, at, "may hold no '#'");
     while (u.path.n && u.path.p[u.path.n - 1] == '/')
         u.path.n--;
     if (str_find(u.path, STR("/../")) >= 0 || str_ends(u.path, STR("/..")))
         report(k, false, at, "may hold no \"..\" in its path");
-    if (str_ends(u.path, STR("/v1")))
+    if (str_ends(u.path, STR("/v1")) && !openai)
         report(k, true, at, "ends in /v1: requests go to …/v1/v1/messages, which is rarely meant");
+    if (str_ends(u.path, STR("/chat/completions")) && openai)
+        report(k, true, at, "ends in /chat/completions, which is appended to it");
 
     mem_free(ep->host);
     mem_free(ep->base_path);
@@ -467,6 +473,9 @@ static void check_endpoints(struct check *k)
         if (ep->api_key && !is_visible(str_c(ep->api_key)))
             report(k, false, elem("endpoints", i, "api_key").text,
                    "may hold visible ASCII characters only");
+        if (ep->max_tokens && ep->protocol != PROTOCOL_OPENAI)
+            report(k, true, elem("endpoints", i, "max_tokens").text,
+                   "is for protocol: openai, and has no effect here");
         if (ep->base_url) {
             derive_id(ep);
             ids[i] = (struct entry){ep->id, 8, i};

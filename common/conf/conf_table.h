@@ -38,6 +38,9 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     E("x-api-key", AUTH_X_API_KEY)                                                                 \
     E("bearer", AUTH_BEARER)                                                                       \
     E("both", AUTH_BOTH)
+#define CONF_ENUM_protocol(E)                                                                      \
+    E("anthropic", PROTOCOL_ANTHROPIC)                                                             \
+    E("openai", PROTOCOL_OPENAI)
 #define CONF_ENUM_loglevel(E)                                                                      \
     E("debug", LOGLEVEL_DEBUG)                                                                     \
     E("info", LOGLEVEL_INFO)                                                                       \
@@ -179,10 +182,14 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 #define CONF_ENDPOINT(F)                                                                           \
     F(str, name, "null", 0, 0, 0, "Unique, [A-Za-z0-9._-]{1,64}. Required.")                       \
     F(str, base_url, "null", 0, 0, 0, "http or https, may have a path. Required.")                 \
+    F(protocol, protocol, "anthropic", 0, 0, 0,                                                    \
+      "What it speaks; openai: Chat Completions, into which messages are translated.")             \
     F(str, api_key, "null", 0, 0, CONF_SECRET,                                                     \
-      "Sent as the endpoint's credentials; none: the client's own pass through.")                  \
+      "Sent as the endpoint's credentials; none: the client's own pass through (openai: none).")   \
     F(auth, auth, "auto", 0, 0, 0,                                                                 \
-      "Where the key goes; auto: x-api-key for *.anthropic.com, else both.")                       \
+      "Where the key goes; auto: x-api-key for *.anthropic.com, bearer for openai, else both.")    \
+    F(u32, max_tokens, "0", 0, 100000000, 0,                                                       \
+      "openai: most that is asked for as max_tokens, whatever the client asks for; 0: no cap.")    \
     F(flag, enabled, "true", 0, 0, 0, "Whether it takes requests.")                                \
     F(u32, weight, "100", 0, 1000000, 0, "Share of requests; 0: only when no other is left.")      \
     F(u32, priority, "1", 1, 1000, 0, "1 primary, 2 secondary, 3 fallback …")                      \

@@ -11,16 +11,19 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* The rendezvous cost of an endpoint for a conversation: the smallest takes it. A pure function,
- * the same in every worker, and blind to the other endpoints: one that goes takes only its own
- * conversations along. weight above 0. */
-static double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight)
+double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight)
 {
     uint64_t h = mix(key[0] ^ mix(id_hash + 0x9e3779b97f4a7c15u));
     h = mix(h ^ key[1]);
     double u = ((double)(h >> 11) + 0.5) * 0x1p-53; /* in (0, 1) */
     /* The smallest of exponentially distributed numbers with rates w: each wins with w / sum. */
     return -log(u) / weight;
+}
+
+uint64_t select_draw(const uint64_t key[2], unsigned k, uint64_t total)
+{
+    uint64_t x = mix(key[0] ^ mix(key[1] + k * 0x9e3779b97f4a7c15u));
+    return (uint64_t)((unsigned __int128)x * total >> 64);
 }
 
 enum sel_skip select_check(const struct sel_ep *eps, size_t i, const struct sel_req *r)
@@ -90,10 +93,12 @@ enum {
     RANK_TRIAL,
     RANK_CIRCUIT
 };
+_Static_assert(1ull << RANK_MARKED == SEL_RANK_BEHIND && 1ull << RANK_CIRCUIT == SEL_RANK_CIRCUIT &&
+                   1ull << RANK_COOLING == SEL_RANK_COOLING &&
+                   1ull << RANK_TIER == SEL_RANK_DEGRADED && 1ull << RANK_WEIGHT == SEL_RANK_WEIGHT,
+               "as the header has them");
 
-/* The order of preference as one number, the smallest first; among equal ones the strategy
- * decides. */
-static uint64_t rank(const struct sel_conf *c, const struct sel_ep *e)
+uint64_t select_rank(const struct sel_conf *c, const struct sel_ep *e)
 {
     bool circuit = e->tier == SEL_CIRCUIT_OPEN;
     return (uint64_t)circuit << RANK_CIRCUIT |
@@ -139,7 +144,7 @@ struct group {
 
 static bool in_group(const struct group *g, size_t i)
 {
-    return check(g->eps, i, g->r) == SEL_SKIP_NO && rank(g->c, &g->eps[i]) == g->rank;
+    return check(g->eps, i, g->r) == SEL_SKIP_NO && select_rank(g->c, &g->eps[i]) == g->rank;
 }
 
 /* How much an endpoint counts where chance or turn decides. In a group all weights are 0, or
@@ -167,34 +172,83 @@ static int by_latency(const struct sel_ep *a, const struct sel_ep *b)
     return x < y ? -1 : x > y;
 }
 
-/* Chooses by chance: the conversation's rendezvous, or random by share. Considers the members of
- * the group that are no busier than `like` (NULL: all) and not `except`. -1 when there is none. */
-static int by_chance(const struct group *g, const struct sel_ep *like, int except, uint64_t rnd)
+/* The members of the group that by_chance chooses from: no busier than `like` (NULL: all), and not
+ * `except`. */
+struct some {
+    const struct group *g;
+    const struct sel_ep *like;
+    int except;
+};
+
+static bool in_some(const struct some *s, size_t i)
 {
-    int at = -1;
-    double best = 0;
-    uint64_t total = 0, sum = 0;
+    return (int)i != s->except && in_group(s->g, i) &&
+           !(s->like && by_load(s->g, &s->g->eps[i], s->like) > 0);
+}
+
+/* Whether a conversation that gets its endpoint from this group is dealt to e if e is well. */
+static bool is_dealt(const struct group *g, const struct sel_ep *e)
+{
+    return e->model_ok && (e->weight == 0) == (g->rank >> RANK_WEIGHT & 1) &&
+           (!grouped(g->c) || e->priority == (uint32_t)g->rank);
+}
+
+/* The first of the conversation's draws that is a member. -1: none is, or there are too few
+ * endpoints for draws. */
+static int by_draws(const struct some *s)
+{
+    const struct group *g = s->g;
+    uint64_t total = 0;
+    size_t dealt = 0;
     for (size_t i = 0; i < g->n; i++) {
-        const struct sel_ep *e = &g->eps[i];
-        if ((int)i == except || !in_group(g, i) || (like && by_load(g, e, like) > 0))
+        dealt += is_dealt(g, &g->eps[i]);
+        total += is_dealt(g, &g->eps[i]) ? share(g, &g->eps[i]) : 0;
+    }
+    for (unsigned k = 0; dealt > SELECT_RENDEZVOUS_MAX && k < SELECT_DRAWS; k++) {
+        uint64_t x = select_draw(g->r->key, k, total);
+        size_t i = 0;
+        for (; !is_dealt(g, &g->eps[i]) || x >= share(g, &g->eps[i]); i++)
+            x -= is_dealt(g, &g->eps[i]) ? share(g, &g->eps[i]) : 0;
+        if (in_some(s, i))
+            return (int)i;
+    }
+    return -1;
+}
+
+static int by_rendezvous(const struct some *s)
+{
+    int at = by_draws(s);
+    double best = 0;
+    if (at != -1)
+        return at;
+    for (size_t i = 0; i < s->g->n; i++) {
+        const struct sel_ep *e = &s->g->eps[i];
+        if (!in_some(s, i))
             continue;
-        total += share(g, e);
-        if (!g->r->conversation)
-            continue;
-        double cost = select_cost(g->r->key, e->id_hash, share(g, e));
+        double cost = select_cost(s->g->r->key, e->id_hash, share(s->g, e));
         if (at == -1 || cost < best) {
             at = (int)i;
             best = cost;
         }
     }
-    if (g->r->conversation || total == 0)
-        return at;
+    return at;
+}
+
+/* Chooses by chance: the conversation's rendezvous, or random by share. Considers the members of
+ * the group that are no busier than `like` (NULL: all) and not `except`. -1 when there is none. */
+static int by_chance(const struct group *g, const struct sel_ep *like, int except, uint64_t rnd)
+{
+    struct some s = {g, like, except};
+    uint64_t total = 0, sum = 0;
+    if (g->r->conversation)
+        return by_rendezvous(&s);
+    for (size_t i = 0; i < g->n; i++)
+        total += in_some(&s, i) ? share(g, &g->eps[i]) : 0;
     uint64_t mark = (uint64_t)((unsigned __int128)rnd * total >> 64);
     for (size_t i = 0; i < g->n; i++) {
-        const struct sel_ep *e = &g->eps[i];
-        if ((int)i == except || !in_group(g, i) || (like && by_load(g, e, like) > 0))
+        if (!in_some(&s, i))
             continue;
-        sum += share(g, e);
+        sum += share(g, &g->eps[i]);
         if (mark < sum)
             return (int)i;
     }
@@ -262,13 +316,18 @@ static int by_strategy(const struct group *g)
     return by_chance(g, NULL, -1, g->r->rnd[0]);
 }
 
+bool select_idle(const struct sel_conf *c, const struct sel_req *r)
+{
+    return grouped(c) && r->bound_idle_ms >= c->cache_ttl_ms;
+}
+
 /* Whether a bound conversation that has been idle for long may leave its endpoint for one of a
  * higher priority that is in no worse state. */
 static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                        const struct sel_req *r)
 {
     const struct sel_ep *home = &eps[r->bound];
-    if (!grouped(c) || r->bound_idle_ms < c->cache_ttl_ms)
+    if (!select_idle(c, r))
         return false;
     for (size_t i = 0; i < n; i++)
         if (eps[i].priority < home->priority && !eps[i].tried && !eps[i].marked &&
@@ -278,19 +337,21 @@ static bool may_return(const struct sel_conf *c, const struct sel_ep *eps, size_
     return false;
 }
 
+enum sel_bound select_home(const struct sel_ep *home, bool returns)
+{
+    bool failed = (home->tried || home->used_up) && !home->refused;
+    if (!home->enabled || home->queued || home->tier == SEL_CIRCUIT_OPEN || home->cooling_ms > 0 ||
+        home->marked || failed || returns || !home->model_ok)
+        return SEL_BOUND_LEFT;
+    return !home->full && !home->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
+}
+
 static enum sel_bound look_at_bound(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
                                     const struct sel_req *r)
 {
     if (!r->conversation || r->bound < 0 || (size_t)r->bound >= n)
         return SEL_BOUND_NO;
-    const struct sel_ep *e = &eps[r->bound];
-    bool failed = (e->tried || e->used_up) && !e->refused;
-    if (!e->enabled || e->queued || e->tier == SEL_CIRCUIT_OPEN || e->cooling_ms > 0 || e->marked ||
-        failed || may_return(c, eps, n, r))
-        return SEL_BOUND_LEFT;
-    if (!e->model_ok)
-        return SEL_BOUND_LEFT;
-    return !e->full && !e->refused ? SEL_BOUND_USED : SEL_BOUND_SPARED;
+    return select_home(&eps[r->bound], may_return(c, eps, n, r));
 }
 
 static int look_for_trial(const struct sel_ep *eps, size_t n, const struct sel_req *r)
@@ -358,7 +419,7 @@ static void pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
         busy |= s == SEL_SKIP_TRIAL_BUSY;
         if (s == SEL_SKIP_COOLING)
             shortest(&out->wait_ms, eps[i].cooling_ms);
-        uint64_t k = s == SEL_SKIP_NO ? rank(c, &eps[i]) : UINT64_MAX;
+        uint64_t k = s == SEL_SKIP_NO ? select_rank(c, &eps[i]) : UINT64_MAX;
         if (k < best)
             best = k;
     }
@@ -373,7 +434,7 @@ static void pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
     take(out, by_strategy(&g), eps);
     for (size_t i = 0; why && i < n; i++)
         if (why[i] == SEL_SKIP_NO && (int)i != out->at)
-            why[i] = why_behind(rank(c, &eps[i]), best, eps[i].marked);
+            why[i] = why_behind(select_rank(c, &eps[i]), best, eps[i].marked);
     if (why && out->end == SEL_NEED_TRIAL)
         why[out->at] = SEL_SKIP_TRIAL_NEEDED;
 }
@@ -384,6 +445,16 @@ void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,
     pick(c, eps, n, r, out, why);
     for (size_t i = 0; why && i < n; i++)
         why[i] = (uint8_t)select_skip_cell((enum sel_skip)why[i], &eps[i]);
+}
+
+enum sel_skip select_why(const struct sel_conf *c, const struct sel_ep *e, const struct sel_req *r,
+                         uint64_t best, enum sel_skip instead)
+{
+    enum sel_skip s = check(e, 0, r);
+    if (s == SEL_SKIP_NO)
+        s = instead != SEL_SKIP_NO ? instead
+                                   : (enum sel_skip)why_behind(select_rank(c, e), best, e->marked);
+    return select_skip_cell(s, e);
 }
 
 struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct sel_req *r, int at)

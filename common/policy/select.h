@@ -165,6 +165,40 @@ struct sel_others {
     int64_t cool_unmarked_ms; /* the same of those alone that are not marked for the request */
 };
 
+/* The order of preference as one number, the smallest first; among equal ones the strategy decides.
+ * Bits of it: weight 0; a cooldown; a tier behind healthy; from SEL_RANK_BEHIND on a mark, or an
+ * attempt of this request; from SEL_RANK_CIRCUIT on circuit_open. Its lowest 32 bits are the
+ * priority, where priorities group endpoints. */
+#define SEL_RANK_WEIGHT 0x100000000u
+#define SEL_RANK_COOLING 0x200000000u
+#define SEL_RANK_DEGRADED 0x400000000u
+#define SEL_RANK_BEHIND 0x1000000000u
+#define SEL_RANK_CIRCUIT 0x8000000000u
+uint64_t select_rank(const struct sel_conf *c, const struct sel_ep *e);
+
+/* How a conversation gets its endpoint in a group of equals. Of up to SELECT_RENDEZVOUS_MAX
+ * endpoints that might be in the group (they offer the model, are of its priority, and have a
+ * weight as it has), each has a cost for it, and the cheapest takes it. Of more, SELECT_DRAWS are
+ * drawn by weight, and the first that is in the group takes it; if none is, the cheapest of the
+ * group. Both make an order of all endpoints that only the conversation and the configuration
+ * decide: workers agree, and an endpoint that goes takes only its own conversations along. */
+enum { SELECT_RENDEZVOUS_MAX = 16, SELECT_DRAWS = 32 };
+
+/* The cost of an endpoint for a conversation. weight above 0. */
+double select_cost(const uint64_t key[2], uint64_t id_hash, uint32_t weight);
+/* The k-th draw for a key: a number below total, the sum of the shares. */
+uint64_t select_draw(const uint64_t key[2], unsigned k, uint64_t total);
+
+/* Whether a bound conversation has been idle for so long that it returns to a higher priority. */
+bool select_idle(const struct sel_conf *c, const struct sel_req *r);
+/* What becomes of the binding to `home`. returns: an endpoint of a higher priority waits for the
+ * conversation, which is idle (select_idle). */
+enum sel_bound select_home(const struct sel_ep *home, bool returns);
+/* Why e was not taken: what keeps it from being a candidate, else `instead`, else (SEL_SKIP_NO) why
+ * it is behind the rank `best`. r->bound is 0 if e is the bound endpoint. */
+enum sel_skip select_why(const struct sel_conf *c, const struct sel_ep *e, const struct sel_req *r,
+                         uint64_t best, enum sel_skip instead);
+
 /* Chooses an endpoint for a request. `why` is NULL, or room for n values of enum sel_skip. O(n),
  * allocates nothing. */
 void select_pick(const struct sel_conf *c, const struct sel_ep *eps, size_t n,

@@ -9,6 +9,7 @@ measured time; memory is PSS. The load generator and the upstream are pinned to 
 the other. --before DIR: another build of QCC (its build/release) is measured in the same rounds, with the ratio
 qcc/before; --peers qcc,before leaves the others out. Every reply is checked: a row in which a request failed is marked with "!" and the exit status is 1.
 A proxy that is not installed or not built shows "–".
+After that QCC beside itself (--scale ROW, or "none"): one endpoint and a thousand, a thousand bindings and a million.
 
 Where time goes, with one row running for long (`make CFLAGS='-g -fno-omit-frame-pointer'` names more frames):
     tests/bench/run.py --only json --peers qcc --rounds 50 &
@@ -60,6 +61,17 @@ ROWS = [
     Row("idle", "memory idle (PSS, all processes; QCC with two workers), MB", "idle", False, None, None, 1),
     Row("mem1000", "memory a stream, 1,000 slow streams, KB", "memory", False, SSE_SLOW, 1000, 1),
     Row("mem5000", "the same at 5,000 streams, MB in all", "memory", False, SSE_SLOW, 5000, 1),
+]
+
+# What may not make a request dearer: QCC beside itself, with little and with much of it.
+Scale = collections.namedtuple("Scale", "name title small large")
+SCALES = [
+    Scale("choice", "1 endpoint, 1,000 (no conversations): CPU µs a request", {"endpoints": 1, "affinity": False},
+          {"endpoints": 1000, "affinity": False}),
+    Scale("endpoints", "1 endpoint, 1,000 (32 conversations, bound): CPU µs a request", {"endpoints": 1},
+          {"endpoints": 1000}),
+    Scale("bindings", "10³ bindings, 10⁶ (4 endpoints): CPU µs a request", {"endpoints": 4, "conversations": 1000},
+          {"endpoints": 4, "conversations": 1000000}),
 ]
 
 
@@ -240,10 +252,13 @@ def before(b, port, tls, workers):
     return qcc(b, port, tls, workers, b.args.before)
 
 
-def qcc(b, port, tls, workers, build=None, more=""):
+def qcc(b, port, tls, workers, build=None, more="", endpoints=1):
     exe = b.binary("qcc-supervisor", build) if b.binary("qcc-worker", build) else None
     where = f'"127.0.0.1:{port}"'
     listen = f"{{address: {where}, tls: {{certificate: {b.cert}, private_key: {b.key}}}}}" if tls else where
+    up = b.up[tls].replace("127.0.0.1", "localhost") if tls else b.up[tls]
+    one = ('  - {{name: bench{0}, base_url: "http' + ("s" if tls else "") + f'://{up}", '
+           'api_key: sk-ant-bench-upstream{0}}}\n')
     conf = b.path(f"qcc-{port}.yaml", f"""
 listen: [{listen}]
 workers: {workers}
@@ -254,9 +269,7 @@ upstream:
   pool: {{max_connections: 20000, max_idle: 512}}
   {f"ca_file: {b.cert}" if tls else ""}
 endpoints:
-  - name: bench
-    base_url: http{"s" if tls else ""}://{b.up[tls].replace("127.0.0.1", "localhost") if tls else b.up[tls]}
-    api_key: sk-ant-bench-upstream
+{"".join(one.format(n) for n in range(endpoints))}
 log: {{access: off, level: warning, file: {b.path(f"qcc-{port}.log")}}}
 {more}
 """)
@@ -269,10 +282,10 @@ PEERS = {"nginx": nginx, "haproxy": haproxy, "qcc": qcc}  # and before, if there
 class Proxy:
     """A running proxy that has been seen to reply rightly."""
 
-    def __init__(self, b, name, tls=False, workers=1):
+    def __init__(self, b, name, tls=False, workers=1, **more):
         self.b, self.name, self.tls = b, name, tls
         self.port = free_port()
-        argv = PEERS[name](b, self.port, tls, workers)
+        argv = PEERS[name](b, self.port, tls, workers, **more)
         self.p = None
         if not argv:
             raise FileNotFoundError(name)
@@ -335,12 +348,12 @@ def post(where, tls, body):
 
 # ---- measuring
 
-def load(b, where, options, pids=()):
+def load(b, where, options, pids=(), limit=120):
     argv = [b.binary("bench/load"), "--to", where, "--path", PATH] + options
     if pids:
         argv += ["--pids", ",".join(map(str, pids))]
     p = b.start(argv, b.load_cpu, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    out = p.communicate(timeout=120)[0]
+    out = p.communicate(timeout=limit)[0]
     b.stop(p)
     return json.loads(out.splitlines()[-1])
 
@@ -441,6 +454,55 @@ def cpu_rows(b, table, rows, peers):
         p.stop()
 
 
+class Sized:
+    """QCC with so many endpoints and bindings."""
+
+    def __init__(self, b, scale, size):
+        self.b, self.row = b, next(r for r in ROWS if r.name == "json")
+        self.conversations = size.get("conversations", 0)
+        more = "" if size.get("affinity", True) else "affinity: {enabled: false}\n"
+        self.proxy = Proxy(b, "qcc", endpoints=size["endpoints"], more=more)
+        self.values, self.failed = [], 0
+        b.behave(self.row.spec)
+        if self.conversations:  # each is bound once
+            where = f"127.0.0.1:{self.proxy.port}"
+            got = load(b, where, self.options() + ["--seconds", "600", "--count", str(self.conversations)], (), 600)
+            self.failed += got["failed"]
+
+    def options(self):
+        return self.row.load.split() + (["--conversations", str(self.conversations)] if self.conversations else [])
+
+    def measure(self):
+        row = self.row._replace(load=" ".join(self.options()))
+        value, failed, why = measured(self.b, row, f"127.0.0.1:{self.proxy.port}", family(self.proxy.p.pid))
+        self.values.append(value)
+        self.failed += failed
+        if failed:
+            print(f"bench: {failed} failed: {why}", file=sys.stderr)
+
+
+def scales(b, wanted):
+    """The table of QCC beside itself, and whether every request was served."""
+    lines = ["| work | with little | with much | much/little |", "|---|---|---|---|"]
+    good = True
+    for scale in wanted:
+        both = [Sized(b, scale, size) for size in (scale.small, scale.large)]
+        for n in range(b.args.rounds):
+            for one in both[::1 if n % 2 else -1]:
+                one.measure()
+        small, large = (one.values for one in both)
+        r = [x / y for x, y in zip(large, small) if x and y]
+        marks = [" !" if one.failed else "" for one in both]
+        cells = [f"{statistics.median(one.values):.1f}{mark}" for one, mark in zip(both, marks)]
+        lines.append(f"| {scale.title} | {cells[0]} | {cells[1]} | "
+                     f"{statistics.median(r):.2f} ({min(r):.2f}–{max(r):.2f}) |")
+        good = good and not any(marks)
+        for one in both:
+            one.proxy.stop()
+        print(f"bench: {scale.name}", file=sys.stderr)
+    return "\n".join(lines), good
+
+
 def versions(b):
     def first(argv, word):
         try:
@@ -473,6 +535,7 @@ def main():
     a.add_argument("--seconds", type=float, default=2.0, help="measured time of each load")
     a.add_argument("--quick", action="store_true", help="one round of half a second")
     a.add_argument("--only", action="append", help="row names: " + ", ".join(r.name for r in ROWS))
+    a.add_argument("--scale", action="append", help="rows of QCC beside itself: " + ", ".join(r.name for r in SCALES))
     a.add_argument("--peers", help="of " + ", ".join(PEERS) + ", before")
     a.add_argument("--before", metavar="DIR", help="another build of QCC to compare with")
     a.add_argument("--build", default="build/release")
@@ -482,7 +545,8 @@ def main():
     args.peers = args.peers or ",".join(PEERS)
     if args.quick:
         args.rounds, args.seconds = 1, 0.5
-    rows = [r for r in ROWS if not args.only or r.name in args.only]
+    rows = [r for r in ROWS if (not args.only and not args.scale) or r.name in (args.only or [])]
+    wanted = [r for r in SCALES if (not args.only and not args.scale) or r.name in (args.scale or [])]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -491,7 +555,7 @@ def main():
     since = machine_seconds()
     try:
         missing = [n for n in ("fake_upstream", "bench/load") if not b.binary(n)]
-        if missing or not rows:
+        if missing or not (rows or wanted):
             raise Failed(f"not built: {', '.join(missing)} (make bench builds it)" if missing else "no such row")
         b.certificates()
         b.upstream()
@@ -505,11 +569,14 @@ def main():
         of_cpu = [r for r in rows if r not in of_memory]
         if of_cpu:
             cpu_rows(b, table, of_cpu, peers)
+        if rows:
+            print(table.text() + "\n")
+        text, good = scales(b, wanted) if wanted else ("", True)
         b.stop_all()
-        print(table.text())
+        print(text)
         print(f"\n{versions(b)}; {args.rounds} rounds of {args.seconds:g} s, medians; "
               f"{len(os.sched_getaffinity(0))} cores; other programs took {others(since):.0f}% of them")
-        return 1 if table.bad else 0
+        return 1 if table.bad or not good else 0
     except Failed as e:
         print(f"bench: {e}", file=sys.stderr)
         return 1

@@ -19,6 +19,14 @@ bool answer_is_cut(struct str body)
            json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
 }
 
+/* Whether the text is one object with nothing behind it, though perhaps not strictly JSON. */
+static bool is_closed(struct str body)
+{
+    struct str s = evidence_trim(body);
+    return s.n && s.p[0] == '{' &&
+           json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == s.n - 1;
+}
+
 enum answer answer_of_body(struct str body, enum sse_api wanted, struct sse_usage *u)
 {
     struct str text = body;
@@ -34,7 +42,9 @@ enum answer answer_of_body(struct str body, enum sse_api wanted, struct sse_usag
         return ANSWER_ERROR;
     if (is.whole)
         return fits(is.api, wanted) ? ANSWER_GOOD : ANSWER_OTHER;
-    return answer_is_cut(body) ? ANSWER_CUT : ANSWER_OTHER;
+    if (answer_is_cut(body))
+        return ANSWER_CUT;
+    return fits(is.api, wanted) && is_closed(body) ? ANSWER_GOOD : ANSWER_OTHER;
 }
 
 enum answer answer_of_front(struct str front, enum sse_api wanted)

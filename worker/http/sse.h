@@ -11,28 +11,8 @@
 #include "common/base/buf.h"
 #include "common/base/str.h"
 #include "worker/http/sse_end.h"
+#include "worker/http/sse_kind.h"
 #include "worker/http/sse_usage.h"
-
-enum sse_kind {
-    SSE_EV_NONE,
-    SSE_EV_PING,    /* ping, comments, empty events: no sign of success */
-    SSE_EV_START,   /* message_start: the stream's head, no content yet */
-    SSE_EV_CONTENT, /* content_block_start and all that follows it; OpenAI: a "choices" object; an
-                     * unknown event too, unless its data is an error or none that is known came
-                     * before: that decides nothing */
-    SSE_EV_DELTA,   /* message_delta: content with usage */
-    SSE_EV_STOP,    /* message_stop, or OpenAI's [DONE], or response.completed */
-    SSE_EV_ERROR    /* event: error, or data with an error object */
-};
-
-/* The API that an event, or the JSON of a reply, belongs to. */
-enum sse_api {
-    SSE_API_NONE,     /* none of these */
-    SSE_API_MESSAGES, /* Anthropic's messages: message_start, content_block_…; type "message" */
-    SSE_API_COMPLETE, /* Anthropic's text completions: "completion" */
-    SSE_API_CHAT,     /* OpenAI's chat completions: "choices" */
-    SSE_API_RESPONSES /* OpenAI's responses: response.…; "output" */
-};
 
 /* Bytes of an event's data that are kept; longer data is cut (ERROR) or not read (usage). */
 enum { SSE_DATA_MAX = 65536 };
@@ -92,16 +72,5 @@ enum { SSE_TAIL = 80 };
  * that was cut becomes a ping), and message_stop or [DONE]. False: `tail` is empty, and
  * sse_at_boundary and sse_at_line_start return what they did before. */
 bool sse_close(struct sse *s, char tail[static SSE_TAIL]) MUST_CHECK;
-
-/* What a reply that is no stream is by its top-level members. */
-struct sse_json {
-    bool whole; /* it is one JSON object, as far as json_find reads it, with nothing behind it */
-    bool error; /* its "error" stands for one */
-    bool told;  /* it has a "type", or members of an API */
-    enum sse_api api;
-};
-
-/* Reads a JSON reply, or the beginning of one: what it is, and its "model" and "usage". */
-struct sse_json sse_read_json(struct str body, struct sse_usage *u);
 
 #endif

@@ -1,5 +1,6 @@
 #include "worker/request/arrival.h"
 
+#include "common/conf/conf_models.h"
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
@@ -7,6 +8,7 @@
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
+#include "worker/translate/model_names.h"
 
 enum { NAME_SLACK = 64 << 10 }; /* bytes that a model's name may have when it is unescaped */
 
@@ -212,14 +214,6 @@ void arrival_body_timeout(struct req *r)
 
 /* ---- contents of the body */
 
-static const char *mapped(const struct conf_map *m, struct str name)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
-            return m->v[i].to;
-    return NULL;
-}
-
 /* Sets the model that endpoints are asked for: forced, mapped, or as the client wrote it. */
 static void learn_model(struct req *r, const struct json_hit *hit)
 {
@@ -230,16 +224,14 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     struct str asked = hit->raw;
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
-    const char *other =
-        r->conf->model_override ? r->conf->model_override : mapped(&r->conf->model_map, asked);
-    struct str model = other ? str_c(other) : asked;
+    struct str model = conf_model_asked(r->conf, asked);
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
         r->model.named = true;
         r->model.name = str_make(copy, model.n);
         r->model.key = cell_name_of(r->model.name);
         r->model.raw = hit->raw;
-        r->model.changed = other != NULL;
+        r->model.changed = model.p != asked.p;
     }
     buf_free(&plain);
 }
@@ -277,6 +269,8 @@ static void learn_body(struct req *r)
             json_find_each(req_text(r), want, hit, n, each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
         r->in.stream = hit[STREAM].kind == JSON_IS_TRUE;
+        if (r->env->replica->nopenai && r->in.api == API_MESSAGES)
+            r->in.server_tools = server_tools_of(req_text(r), &r->in.server_tool);
     }
     if (affinity)
         r->talk.known = conversation_find(
@@ -352,6 +346,20 @@ static void read_and_ask(struct req *r)
     inflate_on(r);
 }
 
+/* Answers GET /v1/models, if the configuration is the answer. */
+static bool answer_models(struct req *r)
+{
+    struct buf body;
+    buf_init(&body, MODEL_NAMES_BODY);
+    unsigned status = side_models(r, &body);
+    if (status == 200)
+        conductor_answer(r, 200, "application/json", buf_view(&body), "");
+    else if (status)
+        conductor_answer_error(r, status, "no endpoint is configured for a model of that name", 0);
+    buf_free(&body);
+    return status != 0;
+}
+
 static void proxy_go(struct req *r)
 {
     if (r->in.purpose == FOR_PREFLIGHT) {
@@ -363,6 +371,8 @@ static void proxy_go(struct req *r)
         conductor_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
         return;
     }
+    if (answer_models(r))
+        return;
     const char *not_served = side_begin(r);
     if (not_served) {
         conductor_answer_error(r, 404, not_served, 0);

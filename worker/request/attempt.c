@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/policy/poison.h"
+#include "worker/dialect/anthropic_splice.h"
 #include "worker/request/account/report.h"
 #include "worker/request/failures.h"
 #include "worker/request/judge.h"
@@ -60,7 +61,7 @@ bool attempt_another(struct req *r)
         req_ms_since(r, r->began) >= RETRY_MAX_ELAPSED_MS || !candidates_fill(r))
         return false;
     struct sel_req sr = candidates_request(r);
-    int at = candidates_index(r, r->attempt.ep);
+    int at = candidates_index(r->attempt.ep);
     for (size_t i = 0; i < r->choice.n; i++) {
         const struct sel_ep *e = &r->choice.rows[i];
         if ((int)i != at && e->tier != SEL_CIRCUIT_OPEN && !e->marked &&
@@ -93,7 +94,7 @@ bool attempt_start(struct req *r, struct ep *e, bool trial, const struct exchang
     r->reply.first_byte_at = 0;
     req_set(r, REQ_TRY);
     struct iovec iov[4];
-    int n = t ? compose_request(r, e->ce, iov) : 0;
+    int n = t ? compose_request(r, e, iov) : 0;
     bool fresh = r->attempt.fresh;
     r->attempt.fresh = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempt.begun, e->ce->name);
@@ -109,6 +110,8 @@ static void attempt_drop(struct req *r)
 {
     exchange_abort(&r->attempt.exchange);
     deadline_clear(&r->attempt.silence);
+    if (r->attempt.interpreter)
+        interpreter_drop(r->attempt.interpreter);
     if (!r->attempt.ep)
         return;
     r->attempt.ep->live->open--;
@@ -132,6 +135,9 @@ void attempt_forget(struct req *r)
     }
     r->choice.tried = NULL;
     failures_free(r);
+    compose_sent(r);
+    if (r->attempt.interpreter)
+        interpreter_free(r->attempt.interpreter);
 }
 
 /* ---- a reply that is passed on */
@@ -266,7 +272,7 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     struct sel_req sr = candidates_request(r);
     struct sel_others o = {0};
     if (r->choice.rows)
-        o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r, r->attempt.ep));
+        o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r->attempt.ep));
     bool more = t && o.untried + o.circuit > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
                 r->attempt.begun - r->attempt.unsent < rc.max_attempts &&
                 req_ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
@@ -287,6 +293,28 @@ static void uncount(struct req *r, struct tried *t)
             r->attempt.ep->ce->name);
 }
 
+/* Whether the refusal is about what QCC itself made of the request: the endpoint is sent another
+ * one at once, which is no further attempt. */
+static bool cured(struct req *r, const struct attempt_fault *f)
+{
+    const char *name = r->attempt.ep->ce->name;
+    if (f->net != NET_NONE || f->kind != EVIDENCE_HTTP)
+        return false;
+    if (r->attempt.translated) {
+        if (!interpreter_learn(r->attempt.interpreter, r->reply.status, f->body))
+            return false;
+        req_log(r, LOG_L_INFO, "%s refuses a field with status %u: sent again without", name,
+                r->reply.status);
+        return true;
+    }
+    if (!r->env->replica->nopenai || r->in.api != API_MESSAGES || r->attempt.no_thinking ||
+        !anthropic_wants_thinking(r->reply.status, f->body))
+        return false;
+    r->attempt.no_thinking = true;
+    req_log(r, LOG_L_INFO, "%s wants thinking in a turn that has none: sent again without", name);
+    return true;
+}
+
 /* What the rules for repeats say after the failure *v. */
 static struct retry_out message_next(struct req *r, const struct attempt_fault *f,
                                      const struct verdict *v, struct tried *t, bool *marked)
@@ -294,7 +322,7 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
     struct retry_conf rc = req_retry_conf(r);
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
-    int at = candidates_index(r, r->attempt.ep);
+    int at = candidates_index(r->attempt.ep);
     struct retry_in in = {
         .v = v,
         .net = f->net,
@@ -328,6 +356,13 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
 {
     struct verdict v;
     bool marked;
+    if (cured(r, f)) {
+        struct tried *here = candidates_tried(r, r->attempt.ep->live);
+        r->attempt.begun--;
+        if (here)
+            here->attempts--;
+        return (struct retry_out){.action = RETRY_SAME};
+    }
     if (f->no_answer)
         judge_no_answer(f->body, &v);
     else
@@ -354,7 +389,9 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
     failures_add(r, &v, f->net, refusal && marked);
     if (refusal && marked && r->failed.first_refusal < 0)
         r->failed.first_refusal = (int)r->failed.n - 1; /* the answer if nothing better is left */
-    if (f->whole)
+    if (f->whole && r->attempt.translated)
+        failures_keep(r, f->body, r->reply.status < 400);
+    else if (f->whole)
         failures_keep(r, f->kind == EVIDENCE_SSE_ERROR ? buf_view(&r->reply.held) : f->body,
                       f->kind == EVIDENCE_BAD_200);
     report_failure(r, &v, f->net,

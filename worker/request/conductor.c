@@ -1,12 +1,11 @@
 #include "worker/request/conductor.h"
 
-#include "common/base/slab.h"
-#include "worker/request/account/access_line.h"
-#include "worker/request/account/record.h"
 #include "worker/request/account/report.h"
 #include "worker/request/attempt.h"
 #include "worker/request/failures.h"
 #include "worker/request/hold.h"
+#include "worker/request/interpret.h"
+#include "worker/request/life.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/pick.h"
 #include "worker/request/relay.h"
@@ -19,139 +18,22 @@
  * held back for its content. SILENCE_AGAIN_MS: whether one can again. */
 enum { HOLD_AGAIN_MS = 500, SILENCE_AGAIN_MS = 1000 };
 
-/* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
-enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
-
-static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
-
 static void on_deadline(struct deadline *t);
 static void on_silence(struct deadline *t);
 static void on_ping(struct deadline *t);
 
-/* ---- begin and end */
-
 struct req *conductor_begin(struct client *c)
 {
-    struct req_env *env = c->env;
-    struct req *r = slab_zalloc(&reqs);
-    r->env = env;
-    r->c = c;
-    r->conf = conf_ref(env->conf);
-    r->began = ev_now(env->loop);
-    r->failed.first_refusal = -1;
-    str_put_hex(r->id, rnd_next(&env->rnd), 16);
-    str_put_hex(r->id + 16, rnd_next(&env->rnd) >> 48, 4);
-    arena_init(&r->mem, MEM_MAX);
-    arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
-    list_init(&r->wait_node);
-    deadline_init(&r->deadline, env->loop, on_deadline);
-    deadline_init(&r->attempt.silence, env->loop, on_silence);
-    deadline_init(&r->out.ping, env->loop, on_ping);
-    buf_init(&r->attempt.send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
-    buf_init(&r->attempt.model_sent, MSG_SLACK);
-    req_reply_init(r);
-    env->counters->requests++;
-    env->counters->requests_open++;
-    c->req = r;
+    struct req *r = life_begin(c);
+    deadline_init(&r->deadline, r->env->loop, on_deadline);
+    deadline_init(&r->attempt.silence, r->env->loop, on_silence);
+    deadline_init(&r->out.ping, r->env->loop, on_ping);
     return r;
 }
 
-static void conductor_free(struct dead *d)
-{
-    struct req *r = CONTAINER_OF(d, struct req, dead);
-    arena_free(&r->mem);
-    arena_free(&r->msg);
-    conf_unref(r->conf);
-    slab_free(&reqs, r);
-}
-
-/* Releases all that the request holds; its memory is freed at the end of the turn. */
-static void let_go(struct req *r)
-{
-    req_set(r, REQ_DONE);
-    attempt_forget(r);
-    req_reply_free(r);
-    deadline_fini(&r->deadline);
-    deadline_fini(&r->attempt.silence);
-    deadline_fini(&r->out.ping);
-    req_free_body(r);
-    buf_free(&r->attempt.send);
-    buf_free(&r->attempt.model_sent);
-    r->c = NULL;
-    r->env->counters->requests_open--;
-    turn_bury(r->env->turn, &r->dead, conductor_free);
-}
-
-static void keep_record(struct req *r, unsigned status, const char *end)
-{
-    struct recent_record *record = recent_ring_next(r->env->recent_ring);
-    record_fill(record, r, status, end);
-    if (record->message)
-        feed_add(r->env->feed, record);
-}
-
-/* Logs, counts and records a request that ends; one of the admin listener is only logged. */
-static void account(struct req *r, unsigned status, const char *end)
-{
-    struct counters *g = r->env->counters;
-    access_line(r, status, end);
-    if (r->c->service->operators)
-        return;
-    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
-    if (relayed && r->reply.kind == REPLY_STREAM)
-        counters_stream(g, false);
-    if (relayed && r->attempt.ep) {
-        counters_attempt(r->attempt.ep->live, r->reply.served_as);
-        counters_tokens(r->attempt.ep->live, &r->reply.sse.usage);
-    }
-    counters_request(g, status,
-                     relayed && r->reply.kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
-                     ev_now(r->env->loop) - r->began, r->in.body_len, r->out.bytes);
-    if (!local)
-        keep_record(r, status, end);
-}
-
-/* The reply is complete. keep: the connection may carry another request. */
-static void finish(struct req *r, bool keep)
-{
-    struct client *c = r->c;
-    if (r->state == REQ_RELAY && !r->out.cut)
-        attempt_ended(r);
-    account(r, r->reply.status, r->out.cut ? r->out.cut : "ok");
-    keep = keep && r->in.keep;
-    let_go(r);
-    c->ops->done(c, keep);
-}
-
-static void finish_cut(struct req *r, bool hard)
-{
-    struct client *c = r->c;
-    account(r, r->reply.status, r->out.cut ? r->out.cut : "cut");
-    let_go(r);
-    c->ops->cut(c, hard);
-}
-
-/* The status that a client which left had received; 0: none. */
-static unsigned client_status(const struct req *r)
-{
-    return r->state == REQ_RELAY || r->out.begun ? r->reply.status : 0;
-}
-
-/* Where no attempt is under way, all endpoints that were asked have failed. */
 void conductor_client_gone(struct req *r)
 {
-    if (!r->attempt.ep)
-        report_unserved(r);
-    account(r, client_status(r), "client gone");
-    let_go(r);
-}
-
-/* A write returned CLIENT_GONE: ends r, and closes the connection (client_ops.lost). */
-static void client_lost(struct req *r)
-{
-    struct client *c = r->c;
-    conductor_client_gone(r);
-    c->ops->lost(c);
+    life_client_gone(r);
 }
 
 /* Ends the request if its reply has ended. Returns whether it goes on. */
@@ -161,14 +43,14 @@ static bool settle(struct req *r, enum relay_result res)
     case RELAY_ON:
         return true;
     case RELAY_END:
-        finish(r, r->out.framing != OUT_CLOSE);
+        life_finish(r, r->out.framing != OUT_CLOSE);
         break;
     case RELAY_CUT:
     case RELAY_CUT_HARD:
-        finish_cut(r, res == RELAY_CUT_HARD);
+        life_finish_cut(r, res == RELAY_CUT_HARD);
         break;
     case RELAY_GONE:
-        client_lost(r);
+        life_client_lost(r);
         break;
     }
     return false;
@@ -179,9 +61,9 @@ static bool settle(struct req *r, enum relay_result res)
 static void settle_own(struct req *r, enum client_room room)
 {
     if (room == CLIENT_GONE)
-        client_lost(r);
+        life_client_lost(r);
     else
-        finish(r, true);
+        life_finish(r, true);
 }
 
 void conductor_answer(struct req *r, unsigned status, const char *type, struct str body,
@@ -288,6 +170,8 @@ static bool held(struct req *r, enum hold_result res, const struct hold_out *out
     case HOLD_FAILED:
         failed(r, &out->fault);
         return false;
+    case HOLD_PING:
+        return settle(r, relay_begin(r));
     }
     return false;
 }
@@ -340,6 +224,49 @@ static bool relayed(struct req *r, const struct exchange_event *ev)
 
 /* ---- events of the exchange */
 
+/* The reply of an endpoint whose protocol is translated has a fault. */
+static bool faulty(struct req *r, const struct interpret_out *out)
+{
+    if (r->state != REQ_RELAY) {
+        failed(r, &out->fault);
+        return false;
+    }
+    attempt_broke(r, out->fault.net, out->fault.body);
+    r->out.cut = out->fault.net == NET_NONE ? "error event from the endpoint"
+                                            : net_fault_text(out->fault.net);
+    struct str last = out->last.n ? relay_masked(r, out->last) : STR("");
+    return settle(r, last.n ? relay_write(r, last, true) : relay_cut_off(r));
+}
+
+/* Does what interpret says. Returns whether the exchange goes on. */
+static bool interpreted(struct req *r, enum interpret_result res, const struct interpret_out *out)
+{
+    struct hold_out h;
+    bool on = true;
+    if (res == INTERPRET_FAULT)
+        return faulty(r, out);
+    if (res == INTERPRET_EVENT)
+        on = r->state == REQ_RELAY ? relayed(r, &out->ev) : held(r, hold_take(r, &out->ev, &h), &h);
+    if (on)
+        interpret_watch(r);
+    return on;
+}
+
+static bool interpret_and_go_on(struct req *r, const struct exchange_event *ev)
+{
+    struct interpret_out out;
+    struct hold_out h;
+    bool head = r->state == REQ_TRY, fits = true, on;
+    if (head) {
+        req_set(r, REQ_HOLD);
+        r->reply.head_now = ev->head;
+        fits = hold_head(r, ev, &h);
+    }
+    on = fits ? interpreted(r, interpret_event(r, ev, &out), &out) : held(r, HOLD_FAILED, &h);
+    r->reply.head_now = NULL;
+    return on;
+}
+
 /* The exchange has broken, or what it brought cannot be read. stale: the pooled connection was. */
 static void broken(struct req *r, enum net_fault why, bool stale)
 {
@@ -356,6 +283,8 @@ static void broken(struct req *r, enum net_fault why, bool stale)
 /* Takes a piece of the reply as it is read. Returns whether the exchange goes on. */
 static bool take(struct req *r, const struct exchange_event *ev)
 {
+    if (interpret_wanted(r))
+        return interpret_and_go_on(r, ev);
     if (r->state == REQ_RELAY)
         return relayed(r, ev);
     struct hold_out out;
@@ -402,7 +331,7 @@ static bool take_decoded(struct req *r, const struct http_head *head)
 static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
 {
     struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
-    if (ev->head && !decode_begin(r, r->env->exchange_env->head)) {
+    if (ev->head && !req_decode(r, r->env->exchange_env->head)) {
         broken(r, NET_LOCAL, false);
         return false;
     }
@@ -418,6 +347,11 @@ static bool conductor_on_event(struct exchange *x, const struct exchange_event *
 static void conductor_on_failed(struct exchange *x, enum net_fault why)
 {
     struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    struct interpret_out out;
+    if (interpret_wanted(r) && r->attempt.interpreter->reply) {
+        interpreted(r, interpret_broken(r, why, &out), &out);
+        return;
+    }
     bool spoilt = why == NET_GARBAGE && x->reused && r->in.repeatable;
     broken(r, why, r->state == REQ_TRY && (spoilt || exchange_was_stale(x, why)));
 }
@@ -429,11 +363,18 @@ static const struct exchange_ops exchange_ops = {conductor_on_event, conductor_o
 static void pick(struct req *r)
 {
     static const struct attempt_fault not_begun = {.net = NET_LOCAL, .kind = EVIDENCE_HTTP};
+    const struct interpreter *i;
     int64_t ms = 0;
     switch (pick_next(r, &exchange_ops, &ms)) {
     case PICK_STARTED:
         return;
     case PICK_FAILED:
+        i = r->attempt.interpreter;
+        if (interpret_wanted(r) && i && i->fault) { /* no endpoint was asked */
+            r->attempt.begun--;
+            conductor_answer_error(r, 400, i->fault, 0);
+            return;
+        }
         failed(r, &not_begun);
         return;
     case PICK_WAIT:
@@ -495,6 +436,13 @@ void conductor_go(struct req *r)
 
 /* ---- deadlines */
 
+/* Whether a stream is held back that has had an event of its API. */
+static bool begun_stream(const struct req *r)
+{
+    return r->state == REQ_HOLD && r->reply.kind == REPLY_STREAM &&
+           r->reply.sse.first != SSE_EV_NONE;
+}
+
 /* Whether the wait for a stream's content has a bound that is not over. */
 static bool is_patient(const struct req *r)
 {
@@ -506,6 +454,12 @@ static void on_deadline(struct deadline *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, deadline);
     struct hold_out out;
+    struct interpret_out in;
+    enum interpret_result res;
+    if ((r->state == REQ_HOLD || r->state == REQ_RELAY) && interpret_over(r, &res, &in)) {
+        interpreted(r, res, &in);
+        return;
+    }
     switch (r->state) {
     case REQ_WAIT:
         req_set(r, REQ_PICK);
@@ -517,10 +471,10 @@ static void on_deadline(struct deadline *t)
     case REQ_HOLD:
         /* A stream that has begun is held for its content as long as another endpoint could serve,
          * and its time is not over. */
-        if (r->reply.kind == REPLY_STREAM && is_patient(r) && attempt_another(r))
+        if (begun_stream(r) && is_patient(r) && attempt_another(r))
             deadline_set(&r->deadline, HOLD_AGAIN_MS);
         else
-            held(r, hold_over(r, &out), &out);
+            held(r, hold_over(r, !r->out.begun && deadline_active(&r->out.ping), &out), &out);
         return;
     case REQ_RELAY: /* the stream has had its last event */
         break_off(r, NET_IDLE_TIMEOUT);
@@ -549,8 +503,8 @@ static void on_silence(struct deadline *t)
     int64_t left = attempt_patience(r);
     if (left == 0 && attempt_another(r))
         failed(r, &silent);
-    else if (left == 0 && held_stream && r->reply.sse.first != SSE_EV_NONE)
-        held(r, hold_over(r, &out), &out);
+    else if (left == 0 && begun_stream(r))
+        held(r, hold_over(r, false, &out), &out);
     else
         deadline_set(t, left > 0 ? left : SILENCE_AGAIN_MS);
 }
@@ -583,7 +537,7 @@ bool conductor_write_continue(struct req *r)
     struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
     bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
     if (!there)
-        client_lost(r);
+        life_client_lost(r);
     return there;
 }
 

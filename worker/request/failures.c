@@ -1,6 +1,7 @@
 #include "worker/request/failures.h"
 
 #include "common/secret/secret.h"
+#include "worker/dialect/reply/openai_error.h"
 #include "worker/request/outage.h"
 #include "worker/request/state/req.h"
 
@@ -26,8 +27,7 @@ static struct choice choice_of(const struct req *r, enum sel_end end, uint8_t fl
     return (struct choice){.at_ms = t > 0 ? (uint32_t)t : 0, .end = (uint8_t)end, .flags = flags};
 }
 
-/* Whether the reason is more than the strategy's preference for another endpoint. */
-static bool telling(uint8_t why)
+bool failures_telling(uint8_t why)
 {
     return why != SEL_SKIP_STRATEGY && why != SEL_SKIP_BOUND;
 }
@@ -47,13 +47,11 @@ static struct choices *choices_of(struct req *r)
     return r->choice.all;
 }
 
-void failures_choice(struct req *r, const uint8_t *why, size_t n)
+void failures_choice_listed(struct req *r, const struct choice_skip *v, size_t listed)
 {
     struct choices *to = choices_of(r);
     const struct sel_result *s = &r->choice.sel;
     const struct replica *rep = r->env->replica;
-    struct choice_skip v[CHOICE_LISTED];
-    size_t listed = 0;
     bool no_trial = r->in.api == API_COUNT_TOKENS && s->end == SEL_WAIT_TRIAL;
     enum sel_end end = no_trial ? SEL_NONE : s->end;
     uint32_t endpoint = s->at >= 0 ? (uint32_t)rep->eps[s->at]->id_hash : 0;
@@ -62,13 +60,21 @@ void failures_choice(struct req *r, const uint8_t *why, size_t n)
     struct choice x = choice_of(r, end, (uint8_t)(flags_of(r) | (s->trial ? CHOICE_TRIAL : 0)));
     x.bound = (uint8_t)s->bound;
     x.endpoint = endpoint;
+    x.others = (uint16_t)min_size(rep->n - listed - (s->at >= 0), UINT16_MAX);
+    choice_add(to, &x, v, listed);
+}
+
+void failures_choice(struct req *r, const uint8_t *why, size_t n)
+{
+    const struct replica *rep = r->env->replica;
+    struct choice_skip v[CHOICE_LISTED];
+    size_t listed = 0;
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < n && listed < CHOICE_LISTED; i++)
-            if ((int)i != s->at && telling(why[i]) == (pass == 0))
+            if ((int)i != r->choice.sel.at && failures_telling(why[i]) == (pass == 0))
                 v[listed++] =
                     (struct choice_skip){(uint32_t)rep->eps[i]->id_hash, reason_of(r, why[i])};
-    x.others = (uint16_t)min_size(r->choice.n - listed - (s->at >= 0), UINT16_MAX);
-    choice_add(to, &x, v, listed);
+    failures_choice_listed(r, v, listed);
 }
 
 void failures_same(struct req *r, const struct ep *e)
@@ -194,6 +200,29 @@ static unsigned status_of_class(enum outcome cls)
     return 502;
 }
 
+static bool keep_as_it_came(struct req *r, struct str body, struct kept_reply *to)
+{
+    buf_init(&to->body, 2 * body.n + 1024);
+    return failures_mask(&to->body, body, r->attempt.ep->ce->api_key) && keep_head(r, &to->head);
+}
+
+/* Keeps the error of an endpoint whose protocol is translated in Anthropic's form. *client_status:
+ * the status of its class if it is hidden; becomes that for the client, if it is another. */
+static bool keep_translated(struct req *r, struct str body, bool hidden, unsigned *client_status,
+                            struct kept_reply *to)
+{
+    const struct conf_endpoint *ce = r->attempt.ep->ce;
+    unsigned status = hidden ? *client_status : r->reply.status;
+    buf_init(&to->body, OPENAI_ERROR_BODY);
+    buf_init(&to->head, r->reply.head.max);
+    unsigned told = openai_error(status, body, str_c(ce->name), str_c(ce->api_key), &to->body);
+    if (hidden || told != status)
+        *client_status = told;
+    return told &&
+           forward_from_openai(&to->head, r->reply.status, str_c(forward_reason(r->reply.status)),
+                               r->reply.fields, r->reply.nfields, STR("application/json"));
+}
+
 void failures_keep(struct req *r, struct str body, bool hidden)
 {
     if (r->failed.n == 0 || r->reply.head.len == 0)
@@ -202,12 +231,14 @@ void failures_keep(struct req *r, struct str body, bool hidden)
     for (unsigned i = 0; i + 1 < r->failed.n; i++)
         if ((int)i != r->failed.first_refusal && r->failed.v[i].fail.cls != OUTCOME_RATE_LIMIT)
             drop_kept(&r->failed.v[i]);
-    buf_init(&now->reply.body, 2 * body.n + 1024);
-    if (!failures_mask(&now->reply.body, body, r->attempt.ep->ce->api_key) ||
-        !keep_head(r, &now->reply.head))
+    unsigned client_status = hidden ? status_of_class(now->fail.cls) : 0;
+    bool kept = r->attempt.translated
+                    ? keep_translated(r, body, hidden, &client_status, &now->reply)
+                    : keep_as_it_came(r, body, &now->reply);
+    if (!kept)
         return;
     now->reply.status = r->reply.status;
-    now->reply.client_status = hidden ? status_of_class(now->fail.cls) : 0;
+    now->reply.client_status = client_status;
     now->reply.endpoint = now->endpoint;
     now->reply.inflated = r->reply.decode != NULL;
     now->reply.usage = r->reply.sse.usage;
@@ -275,6 +306,12 @@ void failures_answer(struct req *r, const struct sel_result *s, struct failures_
         return;
     if (r->failed.n) {
         failures_tell(r, out->message, sizeof out->message);
+        return;
+    }
+    if (outage_of_tool(r)) {
+        out->status = 400;
+        out->retry_after_s = 0;
+        outage_tell_tool(r, out->message, sizeof out->message);
         return;
     }
     outage_tell(r, out->message, sizeof out->message);

@@ -9,12 +9,20 @@
 #include "common/policy/retry.h"
 #include "common/policy/select.h"
 
+struct choice_skip;
 struct ep;
 struct kept_reply;
 struct req;
 
 /* Records a choice, the one in r->sel. why: select_pick's reasons for the first n endpoints. */
 void failures_choice(struct req *r, const uint8_t *why, size_t n);
+
+/* The same; v: the reasons of `listed` endpoints that were not taken. */
+void failures_choice_listed(struct req *r, const struct choice_skip *v, size_t listed);
+
+/* Whether the reason (enum sel_skip) is more than the strategy's preference for another endpoint.
+ */
+bool failures_telling(uint8_t why);
 
 /* Records that the attempt is repeated at e, without a choice. */
 void failures_same(struct req *r, const struct ep *e);

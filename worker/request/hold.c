@@ -324,7 +324,8 @@ static enum hold_result hold_stream(struct req *r, const struct exchange_event *
         return no_room(out);
     if (r->reply.held.len > REQ_STREAM_HOLD)
         return much_held(r, out);
-    if (sse->first != SSE_EV_NONE && !deadline_active(&r->deadline))
+    bool begins = sse->first != SSE_EV_NONE || (sse->events && !r->out.begun);
+    if (begins && !deadline_active(&r->deadline))
         deadline_set(&r->deadline, r->conf->retry.hold_stream_head);
     return HOLD_MORE;
 }
@@ -361,11 +362,14 @@ enum hold_result hold_take(struct req *r, const struct exchange_event *ev, struc
     return hold_error(r, ev, out);
 }
 
-enum hold_result hold_over(struct req *r, struct hold_out *out)
+enum hold_result hold_over(struct req *r, bool pings, struct hold_out *out)
 {
     static const struct exchange_event nothing = {0};
     if (r->reply.kind == REPLY_ERROR)
         return fail(out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
+    /* Only pings so far, which commit nothing: the client gets pings of QCC's own. */
+    if (r->reply.sse.first == SSE_EV_NONE)
+        return pings ? HOLD_PING : HOLD_MORE;
     return commit(&nothing, out);
 }
 
@@ -403,7 +407,19 @@ static bool is_typed(const struct req *r, const struct http_head *h, bool events
     return events ? r->in.stream || !r->in.json : !r->in.stream && is_json(h);
 }
 
-enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, struct hold_out *out)
+/* The reply of an endpoint whose protocol is translated: what the client gets is what it asked
+ * for. */
+static bool translated_head(struct req *r, const struct http_head *h)
+{
+    bool good = h->status == 200, stream = good && r->in.stream;
+    r->reply.kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
+    r->reply.length = -1;
+    return forward_from_openai(&r->reply.head, h->status, h->reason, h->f, h->nf,
+                               stream ? STR("text/event-stream; charset=utf-8")
+                                      : STR("application/json"));
+}
+
+bool hold_head(struct req *r, const struct exchange_event *ev, struct hold_out *out)
 {
     const struct http_head *h = ev->head;
     r->reply.status = h->status;
@@ -424,11 +440,18 @@ enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, stru
         bool told = len && h->status != 204 && str_to_u64(len->value, INT64_MAX, &length);
         r->reply.length = told ? (int64_t)length : -1;
     }
-    if (!forward_to_client(&r->reply.head, h))
-        return fail(out, NET_GARBAGE, EVIDENCE_HTTP, STR(""), false);
+    if (r->attempt.translated ? !translated_head(r, h) : !forward_to_client(&r->reply.head, h)) {
+        (void)fail(out, NET_GARBAGE, EVIDENCE_HTTP, STR(""), false);
+        return false;
+    }
     if (r->reply.kind == REPLY_ERROR || !ev->end)
         req_keep_fields(r);
     if (r->reply.kind == REPLY_ERROR && !ev->end) /* an error body may come slowly for so long */
         deadline_set(&r->deadline, r->conf->upstream.idle_timeout);
-    return hold_take(r, ev, out);
+    return true;
+}
+
+enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, struct hold_out *out)
+{
+    return hold_head(r, ev, out) ? hold_take(r, ev, out) : HOLD_FAILED;
 }

@@ -25,6 +25,8 @@ void judge_failure(struct req *r, enum net_fault net, enum evidence_kind kind, s
         classify_net(net, r->state != REQ_TRY, v);
     else
         judge_reply(r, kind, seen, &ev, v);
+    if (r->attempt.translated && v->beyond_doubt) /* other makers' models have other bounds */
+        v->beyond_doubt = false;
     if (req_is_side(r) && v->scope == SCOPE_MODEL)
         v->scope = SCOPE_ENDPOINT; /* a side path has no cell */
 }
@@ -32,11 +34,10 @@ void judge_failure(struct req *r, enum net_fault net, enum evidence_kind kind, s
 void judge_no_answer(struct str body, struct verdict *v)
 {
     struct str s = evidence_trim(body);
-    bool json = str_eq(s, STR("null")) || (s.n && memchr("{[\"", s.p[0], 3)) ||
-                str_starts(s, STR("data:")) || str_starts(s, STR("event:"));
+    bool page = s.n && s.p[0] == '<';
     *v = (struct verdict){.cls = OUTCOME_UNKNOWN,
                           .fault = FAULT_ENDPOINT,
-                          .scope = json ? SCOPE_MODEL : SCOPE_ENDPOINT,
+                          .scope = page ? SCOPE_ENDPOINT : SCOPE_MODEL,
                           .retry_after_ms = -1,
                           .rule = "no-answer"};
 }

@@ -20,8 +20,7 @@ struct str judge_seen(const struct req *r, struct str body);
 void judge_failure(struct req *r, enum net_fault net, enum evidence_kind kind, struct str seen,
                    struct verdict *v);
 
-/* Classifies a 2xx that is no answer, by its body: JSON and event streams come from the API, what
- * else there is from what stands before it. */
+/* Classifies a 2xx that is no answer. A page comes from what stands before the API. */
 void judge_no_answer(struct str body, struct verdict *v);
 
 /* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "worker/request/attempt.h"
 #include "worker/request/failures.h"
+#include "worker/request/ranked_choice.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/demand.h"
@@ -121,7 +122,7 @@ static enum pick_result go_same(struct req *r, const struct sel_req *sr,
                                 const struct exchange_ops *ops)
 {
     struct ep *e = r->choice.same;
-    int at = candidates_index(r, e);
+    int at = candidates_index(e);
     bool trial = r->trial.seq && r->trial.at == e->live;
     enum pick_result res = PICK_NONE;
     r->choice.same = NULL;
@@ -148,16 +149,18 @@ enum pick_result pick_next(struct req *r, const struct exchange_ops *ops, int64_
         *wait_ms = LOAN_WAIT_MS;
         return PICK_WAIT;
     }
-    if (!candidates_fill(r))
-        return PICK_NO_MEMORY;
-    struct sel_req sr = candidates_request(r);
-    enum pick_result again = r->choice.same ? go_same(r, &sr, ops) : PICK_NONE;
-    if (again != PICK_NONE)
-        return again;
     const struct conf *c = r->env->conf;
     struct sel_conf sc = {.strategy = (enum sel_strategy)c->balance.strategy,
                           .use_priority = c->balance.use_priority,
                           .cache_ttl_ms = c->affinity.cache_ttl};
+    struct sel_req sr = candidates_request(r);
+    if (ranked_choice(r, &sc, &sr))
+        return go(r, r->env->replica->eps[r->choice.sel.at], false, ops, wait_ms);
+    if (!candidates_fill(r))
+        return PICK_NO_MEMORY;
+    enum pick_result again = r->choice.same ? go_same(r, &sr, ops) : PICK_NONE;
+    if (again != PICK_NONE)
+        return again;
     uint8_t why[EXPLAINED];
     bool few = r->choice.n <= EXPLAINED;
     select_pick(&sc, r->choice.rows, r->choice.n, &sr, &r->choice.sel, few ? why : NULL);

@@ -5,6 +5,7 @@
 #include "worker/intake/cors.h"
 #include "worker/request/failures.h"
 #include "worker/request/own_reply.h"
+#include "worker/request/state/compose.h"
 #include "worker/request/state/req.h"
 #include "worker/request/state/stream.h"
 
@@ -187,8 +188,7 @@ static void forget_request(struct req *r, bool whole)
     if (!whole && !req_is_side(r)) /* the reply may break */
         r->failed.message = poison_sample(body_view(&r->in.body));
     req_free_body(r);
-    buf_free(&r->attempt.send);
-    buf_free(&r->attempt.model_sent);
+    compose_sent(r);
     arena_free(&r->msg);
     r->in.head.f = NULL;
     r->in.head.nf = 0;
@@ -225,10 +225,11 @@ enum relay_result relay_commit(struct req *r, struct str piece, bool end)
     return res;
 }
 
-/* The piece with the endpoint's key masked; empty: no memory. */
-static struct str masked(struct req *r, struct str piece)
+struct str relay_masked(struct req *r, struct str piece)
 {
     struct buf b;
+    if (!failures_has_key(piece, r->attempt.ep->ce->api_key))
+        return piece;
     buf_init(&b, 2 * piece.n + 1024);
     bool ok = failures_mask(&b, piece, r->attempt.ep->ce->api_key);
     const char *copy = ok ? arena_strndup(&r->mem, buf_data(&b), b.len) : NULL;
@@ -245,8 +246,8 @@ static enum relay_piece look_at_stream(struct req *r, const struct exchange_even
         stream_scan(r, ev->data, ev->n);
     bool whole = ev->end && stream_close(r);
     failed = r->reply.sse.error && !failed;
-    if (failed && failures_has_key(*piece, r->attempt.ep->ce->api_key))
-        *piece = masked(r, *piece);
+    if (failed)
+        *piece = relay_masked(r, *piece);
     if (ev->end)
         return whole ? last_of(r) : RELAY_BROKEN;
     watch_end(r);

@@ -141,10 +141,8 @@ bool binding_replica_learn(struct binding_replica *g, struct str records, struct
 
 static int index_of(const struct replica *r, uint32_t id)
 {
-    for (size_t i = 0; i < r->n; i++)
-        if ((uint32_t)r->eps[i]->id_hash == id)
-            return (int)i;
-    return -1;
+    const struct ep *e = replica_by_hash(r, id);
+    return e ? (int)e->index : -1;
 }
 
 static bool look(const struct binding_replica *g, const uint64_t key[2], struct binding_at *out)

@@ -42,6 +42,7 @@ uint64_t loan_trial_begin(struct loans *s, struct ep_live *l, uint64_t cell)
     uint64_t seq = t->seq;
     t->seq = 0;
     t->out = true;
+    ep_changed(l);
     struct ipc_trial_begun m = {.endpoint = str_c(l->id), .seq = seq, .family = family_of(l, cell)};
     uplink_send(s->uplink, ipc_put_v_trial_begun, &m);
     return seq;
@@ -73,17 +74,21 @@ static void unused_trial_back(struct loans *s, struct ep_live *l)
 {
     uint64_t seq = l->loan.trial.seq;
     l->loan.trial.seq = 0;
-    if (seq)
-        trial_back(s, str_c(l->id), STR(""), seq);
+    if (!seq)
+        return;
+    ep_changed(l);
+    trial_back(s, str_c(l->id), STR(""), seq);
 }
 
 /* Returns a cell's trial, if it was lent and not begun. */
-static void unused_cell_back(struct loans *s, const struct ep_live *l, struct cell_view *c)
+static void unused_cell_back(struct loans *s, struct ep_live *l, struct cell_view *c)
 {
     uint64_t seq = c->trial.seq;
     c->trial.seq = 0;
-    if (seq)
-        trial_back(s, str_c(l->id), str_c(c->family), seq);
+    if (!seq)
+        return;
+    ep_changed(l);
+    trial_back(s, str_c(l->id), str_c(c->family), seq);
 }
 
 static void unused_cells_back(struct loans *s, struct ep_live *l)
@@ -187,12 +192,16 @@ void loan_place_taken(struct loans *s, struct ep_live *l)
 {
     if (l->open > l->loan.peak)
         l->loan.peak = l->open;
+    if (l->watch & EP_WATCH_LOAD)
+        ep_changed(l);
     if (s->draining)
         count_for_later(s, l);
 }
 
 void loan_place_left(struct loans *s, struct ep_live *l)
 {
+    if (l->watch)
+        ep_changed(l);
     if (l->loan.recalled)
         give_places(s, l, idle_places(l));
 }
@@ -259,6 +268,7 @@ void loan_on_trial(struct loans *s, const struct ipc_trial *m)
     t->seq = m->seq;
     t->asked = false;
     s->unsettled = true;
+    ep_changed(e->live);
     turn_wake(s->turn);
 }
 
@@ -269,6 +279,7 @@ void loan_on_recall(struct loans *s, const struct ipc_trial_recall *m)
     if (!t || t->seq != m->seq || m->seq == 0)
         return;
     t->seq = 0;
+    ep_changed(e->live);
     trial_back(s, m->endpoint, m->family, m->seq);
 }
 
@@ -284,6 +295,7 @@ void loan_on_lend(struct loans *s, const struct ipc_lend *m)
         return;
     }
     struct loan *g = &l->loan;
+    ep_changed(l);
     turn_wake(s->turn);
     if (m->none) {
         g->dry = idle_places(l) == 0;
@@ -375,6 +387,7 @@ void loan_orphaned(struct loans *s, uint32_t workers)
         if (g->places < share)
             g->places = share;
         g->wanted = g->dry = false;
+        ep_changed(s->replica->eps[i]->live);
     }
     turn_wake(s->turn);
 }

@@ -1,6 +1,7 @@
 #include "worker/shared/replica.h"
 
 #include "common/base/mem.h"
+#include "common/conf/conf_models.h"
 #include "worker/net/tls.h"
 
 #include <stdlib.h>
@@ -34,12 +35,81 @@ void ep_unref(struct ep *e)
     mem_free(e);
 }
 
+struct ep *replica_by_hash(const struct replica *r, uint64_t id_hash)
+{
+    size_t lo = 0, hi = r->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (r->eps[r->by_hash[mid]]->id_hash < id_hash)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < r->n && r->eps[r->by_hash[lo]]->id_hash == id_hash ? r->eps[r->by_hash[lo]] : NULL;
+}
+
+static uint64_t hash_of(struct str id)
+{
+    char text[9] = "";
+    memcpy(text, id.p, min_size(id.n, 8));
+    return strtoull(text, NULL, 16);
+}
+
 struct ep *replica_find(const struct replica *r, struct str id)
 {
-    for (size_t i = 0; i < r->n; i++)
-        if (str_eq(str_c(r->eps[i]->ce->id), id))
-            return r->eps[i];
-    return NULL;
+    struct ep *e = replica_by_hash(r, hash_of(id));
+    return e && str_eq(str_c(e->ce->id), id) ? e : NULL;
+}
+
+/* ---- changes */
+
+void ep_changed(struct ep_live *l)
+{
+    if (!l->changes || l->changed)
+        return;
+    l->changed = true;
+    l->next_changed = l->changes->first;
+    l->changes->first = l;
+}
+
+struct ep_live *replica_take_changed(struct replica *r)
+{
+    struct ep_live *l = r->changes.first;
+    if (!l)
+        return NULL;
+    r->changes.first = l->next_changed;
+    l->changed = false;
+    return l;
+}
+
+static void on_room(void *arg)
+{
+    struct ep_live *l = arg;
+    if (!l->changes)
+        return;
+    if (l->watch & EP_WATCH_ROOM)
+        ep_changed(l);
+    l->changes->room(l->changes->room_arg);
+}
+
+/* Enters the endpoints' places in r->eps, for those that the rankings are made of from now on. */
+static void index_all(struct replica *r, const struct conf *c)
+{
+    bool load = c->balance.strategy == STRATEGY_LEAST_CONNECTIONS ||
+                c->balance.strategy == STRATEGY_LEAST_LATENCY;
+    mem_free(r->by_hash);
+    r->by_hash = mem_zalloc(r->n + 1, sizeof *r->by_hash);
+    for (size_t i = 0; i < r->n; i++) {
+        struct ep_live *l = r->eps[i]->live;
+        size_t at = i;
+        for (; at > 0 && r->eps[r->by_hash[at - 1]]->id_hash > r->eps[i]->id_hash; at--)
+            r->by_hash[at] = r->by_hash[at - 1];
+        r->by_hash[at] = (uint32_t)i;
+        l->index = (uint32_t)i;
+        l->watch = load ? EP_WATCH_LOAD : 0;
+        l->changes = &r->changes;
+        pool_on_room(l->pool, on_room, l);
+    }
 }
 
 static bool same_ca(const char *a, const char *b)
@@ -106,6 +176,7 @@ static void forget_departed(struct replica *r, bool all)
 static void depart(struct replica *r, struct ep_live *l)
 {
     pool_retire(l->pool);
+    l->changes = NULL;
     if (l->open == 0)
         return;
     l->refs++;
@@ -137,13 +208,19 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
     if (!tls_context(r, c, &ctx, e))
         return false;
     r->marks.mem = &mem_heap;
+    while (replica_take_changed(r))
+        ; /* all rankings are made anew */
+    r->changes.room = room;
+    r->changes.room_arg = arg;
     struct ep **eps = mem_zalloc(c->nendpoints, sizeof *eps);
+    size_t nopenai = 0;
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *ce = &c->endpoints[i];
         struct ep *n = mem_zalloc(1, sizeof *n), *old = replica_find(r, str_c(ce->id));
         n->refs = 1;
         n->conf = conf_ref(c);
         n->ce = ce;
+        nopenai += ce->protocol == PROTOCOL_OPENAI;
         n->own_cells = cell_families_of(ce);
         n->index = (uint32_t)i;
         n->id_hash = strtoull(ce->id, NULL, 16);
@@ -164,7 +241,6 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
             .idle_expiry_ms = c->pool.idle_expiry,
         };
         pool_configure(n->live->pool, &pc);
-        pool_on_room(n->live->pool, room, arg);
         eps[i] = n;
     }
     for (size_t i = 0; i < r->n; i++) {
@@ -179,6 +255,8 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
     mem_free(r->eps);
     r->eps = eps;
     r->n = c->nendpoints;
+    index_all(r, c);
+    r->nopenai = nopenai;
     SSL_CTX_free(r->tls);
     r->tls = ctx;
     mem_free(r->ca_pem);
@@ -190,10 +268,12 @@ void replica_free(struct replica *r)
 {
     for (size_t i = 0; i < r->n; i++) {
         pool_retire(r->eps[i]->live->pool);
+        r->eps[i]->live->changes = NULL;
         ep_unref(r->eps[i]);
     }
     forget_departed(r, true);
     mem_free(r->eps);
+    mem_free(r->by_hash);
     SSL_CTX_free(r->tls);
     mem_free(r->ca_pem);
     marks_free(&r->marks);
@@ -223,16 +303,15 @@ struct ep_live *replica_update(struct replica *r, const struct ipc_endpoint *m)
     };
     e->live->view = v;
     e->live->ok_reported = false;
+    ep_changed(e->live);
     return e->live;
 }
 
 void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms)
 {
-    char id[9] = "";
-    memcpy(id, m->endpoint.p, min_size(m->endpoint.n, 8));
     marks_tick(&r->marks, now_ms);
-    (void)!marks_put(&r->marks, strtoull(id, NULL, 16), (enum mark_kind)m->kind, m->name,
-                     m->suspect, m->until_ms, now_ms);
+    (void)!marks_put(&r->marks, hash_of(m->endpoint), (enum mark_kind)m->kind, m->name, m->suspect,
+                     m->until_ms, now_ms);
 }
 
 struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m, uint64_t *gone)
@@ -242,14 +321,17 @@ struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m,
     if (!e)
         return NULL;
     cell_replica_set(&e->live->cells, m, gone);
+    ep_changed(e->live);
     return e->live;
 }
 
 void replica_update_models(struct replica *r, const struct ipc_models *m)
 {
     struct ep *e = replica_find(r, m->endpoint);
-    if (e)
-        cell_replica_served(&e->live->cells, m);
+    if (!e)
+        return;
+    cell_replica_served(&e->live->cells, m);
+    ep_changed(e->live);
 }
 
 enum sel_tier ep_view_tier(const struct ep_view *v)
@@ -261,15 +343,19 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
     return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
 }
 
+bool ep_offers(const struct conf_endpoint *ce, bool named, struct str model)
+{
+    return !named || conf_model_offered(ce, model);
+}
+
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model)
 {
-    for (size_t i = 0; i < ce->map.n; i++)
-        if (str_eq(str_c(ce->map.v[i].from), model))
-            return ce->map.v[i].to;
-    return NULL;
+    return conf_map_find(&ce->map, model);
 }
 
 void ep_ttfb(struct ep_live *e, double seconds)
 {
     e->ttfb_avg = e->ttfb_avg > 0 ? e->ttfb_avg + (seconds - e->ttfb_avg) * EWMA_SHARE : seconds;
+    if (e->watch & EP_WATCH_LOAD)
+        ep_changed(e);
 }

@@ -57,9 +57,28 @@ struct model_reported {
 /* So many models are reported within a pause (report.c), whatever clients ask for. */
 enum { MODELS_REPORTED = 16 };
 
+/* What a change of which is told to the rankings (ep_changed), beside the supervisor's messages. */
+enum ep_watch {
+    EP_WATCH_ROOM = 1, /* it was full when last looked at, and may have room again */
+    EP_WATCH_LOAD = 2  /* open requests and time to first byte decide choices */
+};
+
+/* The endpoints whose state has changed since the rankings last looked (rankings.h), and what is
+ * told of a pool that has room. */
+struct ep_news {
+    struct ep_live *first;
+    void (*room)(void *arg);
+    void *room_arg;
+};
+
 /* State of an endpoint that outlives a reload; counted by reference. */
 struct ep_live {
-    char id[9]; /* 8 hex digits */
+    char id[9];                 /* 8 hex digits */
+    uint8_t watch;              /* set of enum ep_watch */
+    bool changed;               /* in ep_news.first */
+    uint32_t index;             /* in replica.eps */
+    struct ep_news *changes; /* of the replica; NULL: it is not in the configuration */
+    struct ep_live *next_changed;
     struct pool *pool;
     struct ep_view view;
     struct cell_replica cells;
@@ -93,12 +112,15 @@ struct ep {
 struct replica {
     struct ep **eps; /* in the order of the configuration file */
     size_t n;
+    size_t nopenai; /* endpoints that speak OpenAI's protocol */
     /* endpoints that a reload took out while requests used them: one that comes back goes on with
      * its open requests and places; holds a reference to each */
     struct ep_live *departed;
     struct marks marks; /* of all endpoints, by ep.id_hash; times of CLOCK_BOOTTIME */
-    SSL_CTX *tls;       /* owned; for https endpoints; NULL while there is none */
-    char *ca_pem;       /* owned; the certificates that `tls` trusts; NULL: the system's */
+    uint32_t *by_hash;  /* owned; indices in eps by ep.id_hash, the smallest first */
+    struct ep_news changes;
+    SSL_CTX *tls; /* owned; for https endpoints; NULL while there is none */
+    char *ca_pem; /* owned; the certificates that `tls` trusts; NULL: the system's */
 };
 
 /* Puts a configuration into force: endpoints that stay keep their state and pool. `room` is called
@@ -112,6 +134,10 @@ void replica_free(struct replica *r);
 /* Finds an endpoint by id; NULL: it is not in the configuration. The reference is not the
  * caller's. */
 struct ep *replica_find(const struct replica *r, struct str id);
+/* The same by ep.id_hash. */
+struct ep *replica_by_hash(const struct replica *r, uint64_t id_hash);
+/* Takes one endpoint out of those that have changed; NULL: there is none. */
+struct ep_live *replica_take_changed(struct replica *r);
 
 /* ENDPOINT: stores the state of one endpoint. NULL: it is not in the configuration, and the message
  * is dropped. */
@@ -136,6 +162,12 @@ void ep_unref(struct ep *e);
 /* Drops a reference; with the last one l is freed and its pool released. */
 void ep_live_unref(struct ep_live *l);
 
+/* Notes that the endpoint's state has changed, in something that a choice depends on. */
+void ep_changed(struct ep_live *l);
+
+/* Whether the endpoint offers a model: it has no models.allow, that matches, or models.map has it.
+ * named: the request names one. */
+bool ep_offers(const struct conf_endpoint *ce, bool named, struct str model);
 /* The name under which the endpoint has the model (its models.map); NULL: the same name. */
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model);
 

@@ -39,6 +39,7 @@ struct cell {
     int64_t verdict_after_ms; /* its retry_after_ms */
     struct breaker breaker;
     struct cooldown cooldown;
+    bool cools;                /* as of the last cell_tick: its end is still to be told */
     int64_t degraded_until_ms; /* 0: not degraded, but for its cooldown */
     int64_t row_ms;            /* first failure of the present row; 0: none */
     int64_t opened_ms;         /* when its breaker opened last */

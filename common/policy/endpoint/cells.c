@@ -177,12 +177,13 @@ static void name_served(struct cells *c, uint64_t hash, int64_t at_ms)
         c->names_ms[at] = at_ms;
 }
 
-void cells_restore_name(struct cells *c, struct str model, int64_t served_ms)
+void cells_restore_name(struct cells *c, uint64_t hash, int64_t served_ms)
 {
-    name_served(c, model_hash(model), served_ms);
+    name_served(c, hash, served_ms);
 }
 
-struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int64_t now_ms)
+struct cell *cells_served(struct cells *c, struct str model, bool ask, bool *unproven,
+                          int64_t now_ms)
 {
     char text[MODEL_NAME_MAX];
     struct str f = family_of(model, text);
@@ -195,7 +196,7 @@ struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int
     if (model.n == 0)
         return cell;
     name_served(c, model_hash(model), now_ms);
-    if (cell && model.n <= MODEL_NAME_MAX) {
+    if (cell && ask && model.n <= MODEL_NAME_MAX) {
         memcpy(cell->model, model.p, model.n);
         cell->model[model.n] = '\0';
     }

@@ -69,6 +69,9 @@ int cmd_queue(struct cmd *c, int argc, char **argv);
 int cmd_breakers(struct cmd *c, int argc, char **argv);
 int cmd_sessions(struct cmd *c, int argc, char **argv);
 
+/* cmd_choice.c: endpoints --model M */
+int cmd_choice(struct cmd *c, int argc, char **argv);
+
 /* cmd_marks.c: marks */
 int cmd_marks(struct cmd *c, int argc, char **argv);
 

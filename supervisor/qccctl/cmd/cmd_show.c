@@ -110,7 +110,9 @@ static void put_note(struct buf *b, const json_t *e)
         sep = ", ";                                                                                \
         (void)!buf_printf(b, __VA_ARGS__);                                                         \
     } while (0)
-    struct str by = doc_text_of(e, "disabled_by");
+    struct str by = doc_text_of(e, "disabled_by"), protocol = doc_text_of(e, "protocol");
+    if (protocol.n && !str_eq(protocol, STR("anthropic")))
+        NOTE(STR_FMT, STR_ARG(protocol));
     if (by.n)
         NOTE("by " STR_FMT, STR_ARG(by));
     if (doc_has(e, "refused_status"))
@@ -224,7 +226,9 @@ int cmd_endpoints(struct cmd *c, int argc, char **argv)
     bool names = argc == 2 && strcmp(argv[1], "--names") == 0; /* for shell completion */
     const json_t *e;
     size_t i;
-    json_t *doc = fetch(c, "endpoints", names ? 1 : argc, &code);
+    if (argc > 1 && !names)
+        return cmd_choice(c, argc, argv);
+    json_t *doc = fetch(c, "endpoints", 1, &code);
     if (doc && names) {
         json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
         {

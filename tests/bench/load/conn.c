@@ -69,9 +69,13 @@ void conn_send(struct load *l, struct conn *c)
         c->sent = 0;
         c->first = true;
         c->begun_us = c->heard_us = clock_mono_us();
+        /* by a prime that no number of conversations has as a factor: each comes once in N */
+        c->conversation = l->conversations ? (uint32_t)(l->asked * 2654435761u % l->conversations)
+                                           : c->id;
+        l->asked++;
     }
     char id[13];
-    snprintf(id, sizeof id, "%012u", c->id);
+    snprintf(id, sizeof id, "%012u", c->conversation);
     memcpy(buf_data(&l->req) + l->slot, id, 12);
     while (c->sent < l->req.len) {
         ptrdiff_t w = sock_send(c->fd, c->ssl, buf_data(&l->req) + c->sent, l->req.len - c->sent);

@@ -30,6 +30,8 @@ struct load {
     size_t body;
     double seconds, warm;
     uint64_t count, reply, want_events;
+    uint32_t conversations; /* 0: one a connection */
+    uint64_t asked;         /* requests begun */
     int64_t stagger_us, pause_us;
     int pids[PIDS_MAX];
     size_t npids;
@@ -38,7 +40,7 @@ struct load {
     int ep;
     struct conn *v;
     uint32_t opened, begun;
-    struct buf req; /* head and body; the connection's number is written at offset `slot` */
+    struct buf req; /* head and body; the conversation's number is written at offset `slot` */
     size_t slot;
     char *in;
     bool measuring;

@@ -19,9 +19,11 @@
  *   --events N    events that each complete stream must have
  *   --stagger US  time between two openings
  *   --pause US    time between a reply and the next request
+ *   --conversations N  requests of N conversations, in no order (one a connection)
  *   --pids P,...  processes whose CPU time is measured
  *   --path PATH */
 /* clang-format on */
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
@@ -88,6 +90,8 @@ static bool option(struct load *l, const char *name, const char *value)
         l->body = n < BODY_MAX ? n : BODY_MAX;
     else if (strcmp(name, "--count") == 0)
         l->count = n;
+    else if (strcmp(name, "--conversations") == 0)
+        l->conversations = (uint32_t)n;
     else if (strcmp(name, "--reply") == 0)
         l->reply = n;
     else if (strcmp(name, "--events") == 0)
@@ -128,6 +132,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     fd_raise_limit();
+    l.asked = (uint64_t)clock_mono_us() % 1000000000; /* other conversations first than last time */
     l.ep = epoll_create1(EPOLL_CLOEXEC);
     l.ctx = SSL_CTX_new(TLS_client_method());
     if (l.ep == -1 || !l.ctx)

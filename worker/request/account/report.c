@@ -41,7 +41,7 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
         .ttfb_us = us_between(r->attempt.at, r->reply.first_byte_at),
         .total_us = took,
         .left = true,
-        .own_key = e->ce->api_key != NULL,
+        .own_key = e->ce->api_key != NULL || e->ce->protocol == PROTOCOL_OPENAI,
     };
 }
 
@@ -257,7 +257,7 @@ void report_success(struct req *r, enum outcome_part part)
         report_items(r);
     if (r->failed.message)
         tell_unserved(r, true);
-    bool named = r->model.named && r->in.api == API_MESSAGES && r->model.name.n <= IPC_MODEL_MAX;
+    bool named = r->model.named && !req_is_side(r) && r->model.name.n <= IPC_MODEL_MAX;
     struct cell_judges cells = candidates_cells(r, r->attempt.ep);
     bool wanted = r->trial.seq || (live->view.success_wanted && !live->ok_reported) ||
                   cell_judges_success_due(&cells) || r->model.awaited;
@@ -267,7 +267,7 @@ void report_success(struct req *r, enum outcome_part part)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
-    if (named)
+    if (named && r->in.api == API_MESSAGES) /* verifications may ask for it */
         o.model = r->model.name;
     live->ok_reported = true;
     cell_judges_reported(&cells, true);

@@ -14,7 +14,9 @@ struct counters;
 struct demand;
 struct feed;
 struct http_head;
+struct interpreter_env;
 struct loans;
+struct rankings;
 struct recent_ring;
 struct replica;
 struct turn;
@@ -27,11 +29,13 @@ struct req_env {
     struct conf *conf; /* in force; changes with each CONF */
     struct replica *replica;
     struct loans *loans;
+    struct rankings *rankings;
     struct demand *demand;
     struct binding_replica *binding;
     struct counters *counters;
     struct recent_ring *recent_ring;
     struct feed *feed;
+    struct interpreter_env *interpreters;
     struct http_head *head; /* for parsing a request's head; valid within one call only */
     struct exchange_env *exchange_env;
     struct exchange_conf exchange_conf; /* of the configuration in force */

@@ -5,6 +5,7 @@
 #include "common/policy/side_path.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/demand.h"
+#include "worker/shared/standing.h"
 
 struct tried *candidates_tried(struct req *r, struct ep_live *live)
 {
@@ -23,12 +24,18 @@ struct tried *candidates_tried(struct req *r, struct ep_live *live)
 
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e)
 {
-    if (!r->model.named || e->allow.n == 0)
-        return true;
-    for (size_t i = 0; i < e->allow.n; i++)
-        if (str_glob(str_c(e->allow.v[i]), r->model.name))
-            return true;
-    return ep_model_there(e, r->model.name) != NULL;
+    return ep_offers(e, r->model.named, r->model.name);
+}
+
+/* The request as cells and trials see it. */
+static struct standing_for asks_for(const struct req *r)
+{
+    return (struct standing_for){.named = r->model.named,
+                                 .cells = !req_is_side(r),
+                                 .name = r->model.key,
+                                 .trial_at = r->trial.at,
+                                 .trial_cell = r->trial.cell,
+                                 .trial_seq = r->trial.seq};
 }
 
 struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
@@ -41,15 +48,8 @@ struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
 
 struct cell_judges candidates_cells(const struct req *r, const struct ep *e)
 {
-    if (e->live->cells.n == 0 || req_is_side(r))
-        return (struct cell_judges){0};
-    if (!r->model.named) {
-        struct cell_name other = cell_name_of(STR(CELL_OTHER));
-        return cell_replica_look(&e->live->cells, &e->own_cells, &other);
-    }
-    const char *there = ep_model_there(e->ce, r->model.name);
-    struct cell_name name = there ? cell_name_of(str_c(there)) : r->model.key;
-    return cell_replica_look(&e->live->cells, &e->own_cells, &name);
+    struct standing_for f = asks_for(r);
+    return standing_cells(e, &f);
 }
 
 uint64_t candidates_trial_cell(const struct req *r, const struct ep *e)
@@ -117,57 +117,10 @@ static void fill_marked(struct req *r, int64_t now)
             (mark_is_feature((enum mark_kind)m->kind) && m->kind != MARK_SIZE &&
              !(r->in.features && features_carry(r->in.features, m->hash))))
             continue;
-        for (size_t i = 0; i < rep->n; i++)
-            if (rep->eps[i]->id_hash == m->endpoint && candidates_carries(r, rep->eps[i], m))
-                r->choice.rows[i].marked = (uint8_t)(1 + m->kind);
+        const struct ep *e = replica_by_hash(rep, m->endpoint);
+        if (e && candidates_carries(r, e, m))
+            r->choice.rows[e->index].marked = (uint8_t)(1 + m->kind);
     }
-}
-
-static bool full(const struct req *r, const struct ep *e, int64_t now)
-{
-    return loan_place_none(r->env->loans, e->live, now) || !pool_has_room(e->live->pool);
-}
-
-/* Extends x's cooldown: `until` of any origin, `own_until` as the endpoint itself demanded. */
-static void fill_cooling(struct sel_ep *x, int64_t until, int64_t own_until, int64_t now)
-{
-    if (until > now && until - now > x->cooling_ms)
-        x->cooling_ms = until - now;
-    if (own_until > now) {
-        x->own_word = true;
-        if (own_until - now > x->cooling_ms)
-            x->cooling_ms = own_until - now;
-    }
-}
-
-/* The seq of the trial that the request has there, of the endpoint (cell 0) or of a cell; 0:
- * none. */
-static uint64_t trial_here(const struct req *r, const struct ep_live *live, uint64_t cell)
-{
-    return r->trial.at == live && r->trial.cell == cell ? r->trial.seq : 0;
-}
-
-/* Enters the state of the request's cell where that is worse than the endpoint's. While the
- * endpoint's breaker is not closed its trial is the cell's, too. */
-static void fill_cell(struct req *r, const struct ep *e, struct sel_ep *x, int64_t now)
-{
-    struct cell_judges j = candidates_cells(r, e);
-    if (!j.own && !j.other)
-        return;
-    enum sel_tier tier = cell_judges_tier(&j, now);
-    if (tier > x->tier) {
-        x->tier = (uint8_t)tier;
-        x->cell_tier = true;
-    }
-    const struct cell_view *trial = x->cell_tier ? cell_judges_trial(&j) : NULL;
-    if (trial)
-        x->trial =
-            (uint8_t)loan_trial_state(e->live, trial->hash, trial_here(r, e->live, trial->hash));
-    if (!r->model.awaited) /* once for all endpoints, as what is reported of it is for all */
-        r->model.awaited = cell_judges_ask_due(&j, now);
-    bool cooled = x->cooling_ms > 0, told = x->own_word;
-    fill_cooling(x, cell_judges_cooldown_ms(&j, false), cell_judges_cooldown_ms(&j, true), now);
-    x->cell_cools = (x->cooling_ms > 0 && !cooled) || (x->own_word && !told);
 }
 
 bool candidates_key_may(const struct req *r, const struct conf_endpoint *ce)
@@ -195,6 +148,23 @@ static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x,
     x->trial = r->in.api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
 }
 
+/* An endpoint that speaks OpenAI's protocol serves messages alone, and of those with tools of
+ * Anthropic's servers only such as make sense without; others come first. */
+static void fill_openai(const struct req *r, struct sel_ep *x)
+{
+    x->no_path |= (req_is_side(r) && !r->in.lists_models) || r->in.api == API_COMPLETE ||
+                  r->in.api == API_OPENAI || r->in.server_tools == SERVER_TOOLS_NEEDED;
+    x->model_ok &= !x->no_path;
+    if (r->in.server_tools == SERVER_TOOLS_SOME)
+        x->marked = 1 + MARK_TOOL;
+}
+
+bool candidates_judge_protocol(const struct req *r)
+{
+    return r->env->replica->nopenai &&
+           (r->in.api != API_MESSAGES || r->in.server_tools != SERVER_TOOLS_NONE);
+}
+
 /* Whether e is the endpoint whose refusal awaits a second opinion under another key, which a reload
  * has given it since. */
 static bool refused_before(const struct req *r, const struct ep *e)
@@ -208,48 +178,42 @@ bool candidates_fill(struct req *r)
 {
     const struct replica *rep = r->env->replica;
     if (!r->choice.rows || r->choice.n != rep->n) {
-        r->choice.n = rep->n;
         r->choice.rows = arena_alloc(&r->mem, rep->n * sizeof *r->choice.rows);
+        r->choice.n = r->choice.rows ? rep->n : 0;
         if (!r->choice.rows)
             return false;
     }
     bool turns = r->env->conf->balance.strategy == STRATEGY_ROUND_ROBIN;
     int64_t now = clock_boot_ms();
+    struct standing_for f = asks_for(r);
     for (size_t i = 0; i < rep->n; i++) {
         struct ep *e = rep->eps[i];
-        const struct ep_view *v = &e->live->view;
-        r->choice.rows[i] = (struct sel_ep){
-            .id_hash = e->id_hash,
-            .turn = turns ? &e->live->turn : NULL,
-            .weight = e->ce->weight,
-            .priority = e->ce->priority,
-            .open = e->live->open,
-            .ttfb_us = (uint32_t)(e->live->ttfb_avg * 1e6),
-            .tier = (uint8_t)ep_view_tier(v),
-            .trial = (uint8_t)loan_trial_state(e->live, 0, trial_here(r, e->live, 0)),
-            .enabled = v->disabled == EP_ENABLED, /* ENDPOINT decides, not the configuration */
-            .queued = v->queued,
-            .draining = v->draining,
-            .full = full(r, e, now),
-            .model_ok = candidates_offers(r, e->ce),
-        };
-        r->choice.rows[i].tried = r->choice.rows[i].refused = refused_before(r, e);
+        struct sel_ep *x = &r->choice.rows[i];
+        struct standing st;
+        standing_fill(r->env->loans, e, &f, candidates_offers(r, e->ce), now, &st);
+        *x = st.row;
+        x->turn = turns ? &e->live->turn : NULL;
+        x->tried = x->refused = refused_before(r, e);
         if (req_is_side(r))
-            fill_side(r, e, &r->choice.rows[i], now);
-        fill_cooling(&r->choice.rows[i], v->cooldown_until_ms, v->own_until_ms, now);
-        if (e->live->cells.n)
-            fill_cell(r, e, &r->choice.rows[i], now);
+            fill_side(r, e, x, now);
+        if (e->ce->protocol == PROTOCOL_OPENAI)
+            fill_openai(r, x);
+        if (st.half_open && !r->model.awaited) { /* once for all endpoints, as what is told of it */
+            struct cell_judges j = standing_cells(e, &f);
+            r->model.awaited = cell_judges_ask_due(&j, now);
+        }
     }
     if (rep->marks.n && (!req_is_side(r) || r->in.side_form.n))
         fill_marked(r, now);
-    for (const struct tried *t = r->choice.tried; t; t = t->next)
-        for (size_t i = 0; i < rep->n; i++)
-            if (rep->eps[i]->live == t->live) {
-                r->choice.rows[i].tried |= t->attempts > 0;
-                r->choice.rows[i].used_up = t->used_up;
-                r->choice.rows[i].refused |= t->refused;
-                fill_cooling(&r->choice.rows[i], t->cooling_until_ms, t->own_until_ms, now);
-            }
+    for (const struct tried *t = r->choice.tried; t; t = t->next) {
+        if (!t->live->changes) /* it is gone from the configuration */
+            continue;
+        struct sel_ep *x = &r->choice.rows[t->live->index];
+        x->tried |= t->attempts > 0;
+        x->used_up = t->used_up;
+        x->refused |= t->refused;
+        standing_cool(x, t->cooling_until_ms, t->own_until_ms, now);
+    }
     return true;
 }
 
@@ -272,11 +236,7 @@ struct sel_req candidates_request(struct req *r)
     return sr;
 }
 
-int candidates_index(const struct req *r, const struct ep *e)
+int candidates_index(const struct ep *e)
 {
-    const struct replica *rep = r->env->replica;
-    for (size_t i = 0; e && i < rep->n; i++)
-        if (rep->eps[i]->live == e->live)
-            return (int)i;
-    return -1;
+    return e && e->live->changes ? (int)e->live->index : -1;
 }

@@ -1,25 +1,11 @@
 #include "worker/request/state/decode.h"
 
 #include "common/base/mem.h"
-#include "worker/request/state/req.h"
+#include "worker/http/http1.h"
+#include "worker/loop/turn.h"
+#include "worker/upstream/exchange.h"
 
 enum { ZLIB_BYTES = 256 << 10 /* more than it takes */ };
-
-/* Whether the client takes a reply in that coding. */
-static bool accepted(const struct req *r, enum coding c)
-{
-    for (size_t i = 0; i < r->in.head.nf; i++)
-        if (str_eq_nocase(r->in.head.f[i].name, STR("accept-encoding")))
-            return coding_accepted(r->in.head.f[i].value, c);
-    return false;
-}
-
-/* Of a side path only what is judged is read. */
-static bool is_read(const struct req *r, const struct http_head *h)
-{
-    return h->body != BODY_NONE &&
-           (!req_is_side(r) || r->in.api == API_COUNT_TOKENS || h->status >= 400);
-}
 
 /* The lines that are not true of the inflated body. */
 static void strip(struct http_head *h)
@@ -33,35 +19,21 @@ static void strip(struct http_head *h)
         h->body = BODY_UNTIL_CLOSE; /* the length is not known */
 }
 
-bool decode_begin(struct req *r, struct http_head *h)
+struct decode *decode_new(enum coding c, struct http_head *h, bool as_came, size_t hold)
 {
-    enum coding c = CODING_NONE;
-    bool whole = true;
-    for (size_t i = 0; i < h->nf; i++) {
-        const struct http_field *f = &h->f[i];
-        if (f->id == HDR_CONTENT_ENCODING)
-            c = c == CODING_NONE ? coding_of(f->value) : CODING_OTHER;
-        else if (f->id == HDR_CONTENT_TYPE)
-            whole = !str_starts_nocase(f->value, STR("text/event-stream"));
-    }
-    r->reply.coding = c;
-    if ((c != CODING_GZIP && c != CODING_DEFLATE) || !is_read(r, h))
-        return true;
     struct decode *d = mem_try(sizeof *d);
     if (!d)
-        return false;
+        return NULL;
     arena_init(&d->mem, ZLIB_BYTES);
     inflate_begin(&d->inflate, c, UINT64_MAX, &d->mem);
-    d->as_came = whole && !r->in.stream && h->status / 100 == 2 && accepted(r, c);
+    d->as_came = as_came;
     d->last = d->waits = false;
     d->in = STR("");
     buf_init(&d->rest, TURN_READ);
-    buf_init(&d->wire, max_size((size_t)r->conf->retry.hold_reply, 64 << 10) + 2 * TURN_READ);
-    r->reply.decode = d;
-    r->reply.coding = CODING_NONE;
-    if (!d->as_came)
+    buf_init(&d->wire, max_size(hold, 64 << 10) + 2 * TURN_READ);
+    if (!as_came)
         strip(h);
-    return true;
+    return d;
 }
 
 bool decode_take(struct decode *d, const struct exchange_event *ev)

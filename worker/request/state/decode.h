@@ -9,7 +9,6 @@
 
 struct exchange_event;
 struct http_head;
-struct req;
 
 enum { DECODE_PIECE = 64 << 10 };
 
@@ -32,9 +31,10 @@ enum decode_result {
     DECODE_NO_ROOM
 };
 
-/* Looks at the head of a reply: sets r->reply.coding, and r->reply.decode if it is to be inflated.
- * Takes out of *h what then is not true. False: out of memory. */
-bool decode_begin(struct req *r, struct http_head *h) MUST_CHECK;
+/* Prepares for a reply in that coding, CODING_GZIP or CODING_DEFLATE. as_came: as above; else what
+ * is not true of the inflated body is taken out of *h, its head. hold: bytes of a reply that are
+ * held back. NULL: out of memory. */
+struct decode *decode_new(enum coding c, struct http_head *h, bool as_came, size_t hold) MUST_CHECK;
 
 /* Takes an event of a reply that is inflated. False: it cannot be held as it came. */
 bool decode_take(struct decode *d, const struct exchange_event *ev) MUST_CHECK;

@@ -18,10 +18,12 @@
 #include "common/policy/outcome.h"
 #include "common/policy/retry.h"
 #include "common/policy/select.h"
+#include "worker/dialect/server_tools.h"
 #include "worker/intake/body.h"
 #include "worker/intake/features.h"
 #include "worker/intake/inflated.h"
 #include "worker/evidence/evidence.h"
+#include "worker/translate/interpreter.h"
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
 #include "worker/http/sse.h"
@@ -126,10 +128,14 @@ struct req_in {
     struct str side_path;
     struct str side_form; /* its form (side_path_form), once it is needed; in req.mem */
     bool http10;
-    bool keep;       /* the connection may carry another request */
-    bool repeatable; /* retry_repeatable */
-    bool stream;     /* an event stream is asked for */
-    bool json;       /* the body is a JSON object, as far as it was read */
+    bool keep;         /* the connection may carry another request */
+    bool repeatable;   /* retry_repeatable */
+    bool stream;       /* an event stream is asked for */
+    bool json;         /* the body is a JSON object, as far as it was read */
+    bool lists_models; /* GET /v1/models, for an endpoint that speaks OpenAI's protocol */
+    /* looked for while an endpoint speaks OpenAI's protocol */
+    enum server_tools server_tools;
+    struct str server_tool; /* name of one, JSON text; in `body` */
     /* origin of the page that sent it, if it is listed (in req.conf); else NULL */
     const char *origin;
     const struct conf_client *client;
@@ -194,6 +200,12 @@ struct req_attempt {
     struct deadline silence;
     struct buf send;       /* the head that is sent */
     struct buf model_sent; /* model's name for the endpoint, escaped; empty: unchanged */
+    struct buf spliced;    /* the body for an Anthropic endpoint, if it is not the client's own */
+    /* of endpoints that speak OpenAI's protocol; NULL: none was asked yet; in req.mem */
+    struct interpreter *interpreter;
+    bool translated;  /* the present one is at such an endpoint */
+    bool told;        /* its reply is complete, as the client has it */
+    bool no_thinking; /* spliced: an Anthropic endpoint refused a turn without thinking before it */
 };
 
 /* The attempts that failed. */
@@ -308,6 +320,10 @@ void req_reply_init(struct req *r);
 
 /* Frees what req_reply_init initialized. */
 void req_reply_free(struct req *r);
+
+/* Looks at the head of a reply: sets reply.coding, and reply.decode if it is to be inflated, as
+ * whole bodies that came as the client accepts them go on as they came. False: out of memory. */
+bool req_decode(struct req *r, struct http_head *h) MUST_CHECK;
 
 /* Drops a reply that was held back. */
 void req_reply_drop(struct req *r);

@@ -32,6 +32,9 @@ static void test_bodies(void **state)
         {RESPONSE, SSE_API_RESPONSES, ANSWER_GOOD},
         {COMPLETION, SSE_API_COMPLETE, ANSWER_GOOD},
         {"{\"completion\":\"\",\"stop_reason\":\"max_tokens\"}", SSE_API_COMPLETE, ANSWER_GOOD},
+        {"{\"type\":\"message\",\"content\":[],}", SSE_API_MESSAGES,
+         ANSWER_GOOD}, /* not strictly */
+        {"{\"type\":\"message\",}{}", SSE_API_MESSAGES, ANSWER_OTHER},
         /* another API's */
         {CHAT, SSE_API_MESSAGES, ANSWER_OTHER},
         {MESSAGE, SSE_API_CHAT, ANSWER_GOOD},

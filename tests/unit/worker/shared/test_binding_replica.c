@@ -18,6 +18,7 @@ enum { A = 0xa, B = 0xb };
 struct world {
     struct conf conf;
     struct ep ep[2], *eps[2];
+    uint32_t by_hash[2];
     struct replica replica;
     struct uplink uplink;
     struct binding_replica g;
@@ -33,9 +34,11 @@ static int begin(void **state)
     w->conf.affinity.max_sessions = 100;
     w->ep[0].id_hash = A;
     w->ep[1].id_hash = B;
+    w->ep[1].index = w->by_hash[1] = 1;
     w->eps[0] = &w->ep[0];
     w->eps[1] = &w->ep[1];
     w->replica.eps = w->eps;
+    w->replica.by_hash = w->by_hash;
     w->replica.n = 2;
     w->conversation[0] = 17;
     w->conversation[1] = 4;

@@ -82,7 +82,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients test-web bench drill chaos lint fuzz install clean deps rooms \
+.PHONY: all objs run test test-bins test-clients test-web bench drill faults chaos lint fuzz install clean deps rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -236,6 +236,12 @@ drill:
 	@packaging/deps.sh drill
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/drill.py
+
+# The sixteen kinds of faults of an endpoint in two dialects at default settings; some minutes.
+faults:
+	@packaging/deps.sh drill
+	@$(SUBMAKE) -s all
+	@tests/bench/faults.py --build $B
 
 # SEED=n plays that one and prints its trail; else fresh seeds for SECONDS (60).
 chaos:

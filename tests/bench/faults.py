@@ -6,7 +6,7 @@ resetting QCC in between.
 
 One endpoint has the fault, for streams and for JSON; another, of lower priority, is well. Prints a Markdown table: of each
 kind the worst that a client saw, the time that was added to its answer, and the calls that were billed beyond the one that
-it got. pass: a whole answer, none the wiser. safe: an error that clients know as one. fail: half an answer taken for a whole
+it got. pass: a whole answer, none the wiser; of a prompt that is too long the refusal as it came. safe: an error that clients know as one. fail: half an answer taken for a whole
 one, or none at all. Goal: no fail, at most two safe in each dialect. Exit status 1 when it is missed.
 """
 import argparse
@@ -40,7 +40,7 @@ class Anthropic:
         ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
         ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": "CODE"}}),
         ("content_block_stop", {"index": 0}), ("message_delta", {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}), ("message_stop", {}))]
-    content = 3  # so many events until text has come
+    content, last = 3, b"message_stop"  # so many events until text has come; the last event
     answer = json.dumps({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "CODE"}],
                          "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 2}}).encode()
 
@@ -57,7 +57,7 @@ class OpenAI:
     events = [b"data: %s\n\n" % json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [choice]}).encode() for choice in (
         {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}, {"index": 0, "delta": {"content": "CODE"}, "finish_reason": None},
         {"index": 0, "delta": {}, "finish_reason": "stop"})] + [b"data: [DONE]\n\n"]
-    content = 2
+    content, last = 2, b"[DONE]"
     answer = json.dumps({"id": "c", "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "CODE"}, "finish_reason": "stop"}],
                          "usage": {"prompt_tokens": 9, "completion_tokens": 2}}).encode()
 
@@ -183,10 +183,12 @@ class House:
         finally:
             c.close()
         took = time.monotonic() - began
+        if status == 400 and text == self.d.error(*self.d.too_long):
+            return "pass", took, who  # the client's own fault: as it came, at once
         if status >= 400:
             return "safe", took, who
         if stream:
-            whole = b"CODE" in text and text.rstrip().endswith(self.d.events[-1].rstrip())
+            whole = b"CODE" in text and self.d.last in text.rstrip().split(b"\n\n")[-1]
             told = b'"error"' in text.split(b"\n\n")[-2] if b"\n\n" in text else False
         else:
             whole, told = text == self.d.answer, False

@@ -498,7 +498,7 @@ static void on_silence(struct deadline *t)
     struct req *r = CONTAINER_OF(t, struct req, attempt.silence);
     struct hold_out out;
     bool held_stream = r->state == REQ_HOLD && r->reply.kind == REPLY_STREAM;
-    if (r->state != REQ_TRY && !held_stream)
+    if ((r->state != REQ_TRY && !held_stream) || interpret_has_content(r))
         return;
     int64_t left = attempt_patience(r);
     if (left == 0 && attempt_another(r))

@@ -424,6 +424,8 @@ bool hold_head(struct req *r, const struct exchange_event *ev, struct hold_out *
     const struct http_head *h = ev->head;
     r->reply.status = h->status;
     r->reply.first_byte_at = r->attempt.exchange.first_byte_at;
+    r->reply.meant_at = ev_now(r->env->loop);
+    r->reply.meant = 0;
     if (!req_is_side(r))
         ep_ttfb(r->attempt.ep->live,
                 r->attempt.exchange.first_byte_at - r->attempt.exchange.started);

@@ -236,6 +236,8 @@ struct req_reply {
     const struct http_head *head_now; /* during the reply's first event, else NULL */
     struct http_field *fields;        /* while it is held; in req.mem */
     size_t nfields;
+    uint64_t meant;  /* events of a stream that were no pings, as of meant_at */
+    double meant_at; /* ev_now() when one last came */
     struct buf held; /* bytes that are held back */
     struct sse sse;
     const char *tail;     /* text that a complete stream lacks at its end, in req.mem; NULL: none */

@@ -129,6 +129,7 @@ static bool on_unlisten(struct worker *w, struct ipc_frame *f, const struct ipc_
                         struct err *e)
 {
     (void)f, (void)e;
+    accept_rest_of(&w->conn, m->id);
     listener_remove(&w->conn, m->id);
     return true;
 }

@@ -84,6 +84,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
       "Request bodies held per worker; beyond: 503 with retry-after.")                             \
     F(ms, header_timeout, "15s", 10, 3600000, 0, "Time for a whole request head.")                 \
     F(ms, body_timeout, "60s", 10, 3600000, 0, "Time between two pieces of a request body.")       \
+    F(bytes, min_body_rate, "1KiB", 0, 1073741824, 0,                                              \
+      "Bytes of a request body a second, on average over 10s and more; slower: 408. 0: any.")      \
     F(ms, idle_timeout, "120s", 10, 86400000, 0, "Time a kept-alive connection may be idle.")      \
     F(ms, write_timeout, "120s", 10, 86400000, 0, "Time in which a client takes nothing.")         \
     F(ms, drain_timeout, "10m", 0, 86400000, 0, "Time to finish what is in flight at a stop.")
@@ -91,7 +93,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 #define CONF_POOL(F)                                                                               \
     F(u32, max_connections, "100", 1, 100000, 0, "Connections to one endpoint, per worker.")       \
     F(u32, max_idle, "20", 0, 100000, 0, "Idle connections kept to one endpoint, per worker.")     \
-    F(ms, idle_expiry, "30s", 10, 86400000, 0, "Time an idle connection is kept.")
+    F(ms, idle_expiry, "30s", 10, 86400000, 0, "Time an idle connection is kept.")                 \
+    F(ms, max_age, "1h", 10, 86400000, 0, "Age at which a kept connection ends, when it is idle.")
 
 #define CONF_UPSTREAM(F)                                                                           \
     F(ms, connect_timeout, "10s", 10, 600000, 0, "Time to resolve, connect and shake hands.")      \

@@ -1,6 +1,9 @@
 #include "worker/net/tls.h"
 
+#include "worker/net/tls_why.h"
+
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -105,7 +108,7 @@ SSL_CTX *tls_client(const char *ca_pem, struct err *e)
         SSL_CTX_free(c);
         return NULL;
     }
-    SSL_CTX_set_verify(c, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER, tls_why_verify);
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_set_alpn_protos(c, alpn_http11, sizeof alpn_http11);
     return c;
@@ -147,8 +150,9 @@ SSL *tls_connect(SSL_CTX *ctx, int fd, const char *host, SSL_SESSION *resume)
     return s;
 }
 
-enum tls_step tls_handshake(SSL *ssl)
+enum tls_step tls_handshake(SSL *ssl, struct err *e)
 {
+    errno = 0;
     int r = SSL_do_handshake(ssl);
     if (r == 1)
         return TLS_DONE;
@@ -157,6 +161,8 @@ enum tls_step tls_handshake(SSL *ssl)
         return TLS_WANT_READ;
     if (why == SSL_ERROR_WANT_WRITE)
         return TLS_WANT_WRITE;
+    if (e)
+        tls_why(ssl, why, e);
     ERR_clear_error();
     SSL_set_quiet_shutdown(ssl, 1);
     return SSL_get_verify_result(ssl) == X509_V_OK ? TLS_FAILED : TLS_BAD_CERT;

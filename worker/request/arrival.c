@@ -9,6 +9,9 @@
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
 #include "worker/translate/model_names.h"
+#include "worker/upstream/hops.h"
+
+#define METHODS_SERVED "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
 enum { NAME_SLACK = 64 << 10 }; /* bytes that a model's name may have when it is unescaped */
 
@@ -131,6 +134,22 @@ static bool proxy_allowed(struct req *r)
     return false;
 }
 
+/* RFC 9110 7.6.2: counts Max-Forwards of an OPTIONS down (TRACE is not served). False: QCC was the
+ * last that may see the request, which is answered. */
+static bool hops_left(struct req *r, const struct http_head *h)
+{
+    enum hops hops = hops_count(&r->in.head);
+    if (hops == HOPS_NONE || hops == HOPS_LEFT)
+        return true;
+    if (h->body != BODY_NONE)
+        r->in.keep = false;
+    if (hops == HOPS_BAD)
+        refuse(r, 400, "Max-Forwards is not one number", 0);
+    else
+        conductor_answer(r, 200, NULL, STR(""), METHODS_SERVED);
+    return false;
+}
+
 bool arrival_begin(struct client *c, const char *p, size_t size)
 {
     struct req *r = conductor_begin(c);
@@ -150,14 +169,16 @@ bool arrival_begin(struct client *c, const char *p, size_t size)
         return false;
     if (asks_for_echo(r)) {
         r->in.keep = false;
-        conductor_answer_error_with(
-            r, 405, "this method is not served",
-            "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
+        conductor_answer_error_with(r, 405, "this method is not served",
+                                    METHODS_SERVED "x-should-retry: false\r\n");
         return false;
     }
+    if (!hops_left(r, h))
+        return false;
     const struct conf_limits *l = &r->conf->limits;
     body_init(&r->in.body, &c->env->counters->buffered, l->max_buffered_bytes, h->body, h->length,
               l->max_body_bytes);
+    r->in.body.since = r->env->turn->time;
     if (h->body == BODY_COUNTED && h->length > l->max_body_bytes) {
         refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
         return false;
@@ -173,7 +194,10 @@ static enum arrival_result body_step(struct req *r, enum body_result res)
 {
     switch (res) {
     case BODY_MORE:
-        return ARRIVAL_MORE;
+        if (!body_slow(&r->in.body, r->env->turn->time, r->conf->limits.min_body_rate))
+            return ARRIVAL_MORE;
+        refuse(r, 408, "request body came more slowly than limits.min_body_rate", 0);
+        break;
     case BODY_DONE:
         return ARRIVAL_DONE;
     case BODY_MALFORMED:

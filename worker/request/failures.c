@@ -113,10 +113,12 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
     if (!failures_room(r))
         return;
     char *name = arena_strndup(&r->mem, r->attempt.ep->ce->name, strlen(r->attempt.ep->ce->name));
+    const char *said = exchange_why(&r->attempt.exchange, net); /* the next attempt replaces it */
+    char *why = net != NET_NONE ? arena_strndup(&r->mem, said, strlen(said)) : NULL;
     struct failure *a = &r->failed.v[r->failed.n++];
     *a = (struct failure){
         .endpoint = name ? name : "?",
-        .reason = net != NET_NONE ? net_fault_text(net)
+        .reason = net != NET_NONE ? (why ? why : net_fault_text(net))
                   : v->rule       ? v->rule
                                   : "",
         .fail = {.cls = v->cls,
@@ -269,7 +271,8 @@ static void failures_tell(const struct req *r, char *p, size_t n)
         PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
         if (a->fail.status)
             PUT("%u ", a->fail.status);
-        PUT("%s)", a->reason);
+        /* clients need not know the hosts that are named in the log */
+        PUT("%s)", a->fail.net != NET_NONE ? net_fault_text(a->fail.net) : a->reason);
     }
 #undef PUT
 }

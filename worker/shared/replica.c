@@ -239,6 +239,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
             .max_idle = c->pool.max_idle,
             .connect_timeout_ms = c->upstream.connect_timeout,
             .idle_expiry_ms = c->pool.idle_expiry,
+            .max_age_ms = c->pool.max_age,
         };
         pool_configure(n->live->pool, &pc);
         eps[i] = n;

@@ -90,6 +90,7 @@ struct ep_live {
     double ttfb_avg;  /* moving average of the time to first byte, seconds; 0: unknown */
     bool ok_reported; /* a success was reported since the last ENDPOINT */
     struct model_reported reported[MODELS_REPORTED]; /* models last reported as served */
+    double model_new; /* ev_now() of the last report of a model that was not among these */
     /* when it last counted tokens for this worker (CLOCK_BOOTTIME); 0: never */
     int64_t counted_ms;
     int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_BOOTTIME) */

@@ -92,13 +92,16 @@ bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
     bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
     for (size_t i = 0; ok && i < r->nf; i++) {
         const struct http_field *f = &r->f[i];
-        if (!goes_on(f, e))
+        if (!goes_on(f, e) || (r->counted && f->id == HDR_MAX_FORWARDS))
             continue;
         version |= f->id == HDR_ANTHROPIC_VERSION;
         ok = run_add(&run, f, b);
     }
     ok = ok && buf_str(b, run);
     ok = ok && own_lines(b, e);
+    if (ok && r->counted)
+        ok = buf_str(b, STR("max-forwards: ")) && buf_u64(b, r->max_forwards) &&
+             buf_str(b, STR("\r\n"));
     if (ok && !version)
         ok = buf_str(b, STR("anthropic-version: 2023-06-01\r\n"));
     return ok && end_head(b, r->has_body, content_length);

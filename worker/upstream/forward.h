@@ -14,6 +14,8 @@ struct forward_request {
     struct http_field *f;
     size_t nf;
     bool has_body; /* a body, perhaps an empty one: content-length is sent */
+    bool counted;  /* Max-Forwards is sent as max_forwards (hops.h) */
+    uint32_t max_forwards;
 };
 
 /* Appends the request's head for the endpoint e, with the empty line. False: over the buffer's

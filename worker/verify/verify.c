@@ -289,7 +289,7 @@ static bool on_event(struct exchange *x, const struct exchange_event *ev)
 
 static void on_failed(struct exchange *x, enum net_fault why)
 {
-    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, net_fault_text(why));
+    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, exchange_why(x, why));
 }
 
 static const struct exchange_ops ops = {on_event, on_failed};

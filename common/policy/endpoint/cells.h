@@ -61,6 +61,7 @@ struct cells {
     uint32_t nserved;
     uint64_t names[CELLS_NAMES]; /* served within a day */
     int64_t names_ms[CELLS_NAMES];
+    uint8_t names_n[CELLS_NAMES]; /* how often each was reported, up to 255 */
     uint32_t nnames;
     int64_t ok_began_ms; /* the latest beginning of an attempt that succeeded, in any cell or in
                             none; 0: there was none */

@@ -168,6 +168,7 @@ static void restore_cell(struct health_endpoint *e, const struct saved_cell *in,
     restore_breaker(&c->breaker, &e->conf.breaker, in, now_ms);
     c->cooldown.own_until_ms = own_end(in, &e->conf.cooldown, now_ms);
     c->served_ms = in->served_ms < now_ms ? in->served_ms : now_ms;
+    c->served_n = c->served_ms ? 2 : 0;
     if (c->breaker.state != BREAKER_CLOSED)
         c->row_ms = c->opened_ms = c->breaker.since_ms;
     memcpy(c->model, in->model, sizeof c->model);

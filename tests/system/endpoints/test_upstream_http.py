@@ -273,17 +273,6 @@ def test_1_0_keep_alive_is_reused(one, client):
     assert len(up.peers) == 1
 
 
-def test_unasked_bytes_on_an_idle_connection(one, client):
-    """A reply to nothing is nobody's."""
-    q, up = one(reply())
-    c = client(q)
-    c.ask()
-    up.peers[0].send(reply(b"stolen"))
-    until(lambda: not [p for p in up.peers if p.closed_at is None], "the connection to be dropped")
-    assert c.ask().body == MESSAGE
-    assert len(up.peers) == 2
-
-
 def test_idle_expiry(one, client):
     q, up = one(reply(), {"upstream": {"pool": {"idle_expiry": "100ms"}}})
     client(q).ask()

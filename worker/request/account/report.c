@@ -8,10 +8,10 @@
 #include "worker/shared/loan.h"
 #include "worker/request/state/req.h"
 
-/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
- * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a
- * day. */
-enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 3600 };
+/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone,
+ * beyond the first MODELS_REPORTED models. MODEL_AGAIN_S: after which the same model is reported
+ * again, so that it counts as one served lately. */
+enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 30 };
 
 static uint64_t us_between(double from, double to)
 {
@@ -91,7 +91,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     struct ipc_outcome o = outcome_of(r, r->attempt.ep, v);
     o.net = net;
     o.status = net == NET_NONE ? r->reply.status : 0;
-    o.reason = str_c(net == NET_NONE ? v->rule : net_fault_text(net));
+    o.reason = str_c(net == NET_NONE ? v->rule : exchange_why(&r->attempt.exchange, net));
     o.trial = end_trial(r);
     o.left = more.left;
     o.part = more.part;
@@ -213,8 +213,9 @@ void report_overruled(struct req *r)
     uplink_outcome(r->env->uplink, &o);
 }
 
-/* Whether to report the model that the endpoint has served: verifications of the endpoint ask for
- * it. */
+/* Whether to report the model that the endpoint has served. Those in use are reported again and
+ * again, those that come anew one after the other, so that names which a client invents drive none
+ * of them out at the supervisor. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
     struct model_reported *oldest = &live->reported[0];
@@ -227,8 +228,12 @@ static bool other_model(struct ep_live *live, uint64_t hash, double now)
         if (m->hash == hash)
             break;
     }
-    if (oldest->hash && oldest->hash != hash && now - oldest->at < MODEL_PAUSE_S)
-        return false;
+    if (oldest->hash != hash) {
+        double since = now - (oldest->at > live->model_new ? oldest->at : live->model_new);
+        if (oldest->hash && since < MODEL_PAUSE_S)
+            return false;
+        live->model_new = now;
+    }
     *oldest = (struct model_reported){hash, now};
     return true;
 }

@@ -114,6 +114,13 @@ static void assemble(struct worker *w)
     w->operators = admin_service(&w->admin);
 }
 
+static void forget_endpoints(struct worker *w)
+{
+    rankings_free(&w->rankings);
+    replica_free(&w->replica);
+    dialer_free(w->dialer);
+}
+
 int worker_run(int fd, unsigned slot)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -156,9 +163,7 @@ int worker_run(int fd, unsigned slot)
     verify_stop(&w->req);
     end_of_turn(w->loop, &w->end_of_turn, 0);
     listener_remove_all(&w->conn);
-    rankings_free(&w->rankings);
-    replica_free(&w->replica);
-    dialer_free(w->dialer);
+    forget_endpoints(w);
     binding_replica_stop(&w->binding);
     worker_ipc_stop(w);
     recent_ring_free(&w->recent_ring);

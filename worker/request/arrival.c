@@ -7,6 +7,7 @@
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
+#include "worker/shared/rankings.h"
 
 enum { NAME_SLACK = 64 << 10 }; /* bytes that a model's name may have when it is unescaped */
 
@@ -237,7 +238,7 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (copy) {
         r->model.named = true;
         r->model.name = str_make(copy, model.n);
-        r->model.key = cell_name_of(r->model.name);
+        r->model.key = rankings_cell_name(r->env->rankings, r->model.name);
         r->model.raw = hit->raw;
         r->model.changed = other != NULL;
     }

@@ -8,6 +8,7 @@
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
+#include "worker/shared/rankings.h"
 #include "worker/translate/model_names.h"
 #include "worker/upstream/hops.h"
 
@@ -253,7 +254,7 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (copy) {
         r->model.named = true;
         r->model.name = str_make(copy, model.n);
-        r->model.key = cell_name_of(r->model.name);
+        r->model.key = rankings_cell_name(r->env->rankings, r->model.name);
         r->model.raw = hit->raw;
         r->model.changed = model.p != asked.p;
     }

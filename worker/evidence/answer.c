@@ -58,7 +58,7 @@ enum answer answer_of_front(struct str front, enum sse_api wanted)
     struct sse_json is = sse_read_json(text, &u);
     /* What tells the API may stand behind what was seen. */
     return is.whole || !answer_is_cut(front) || (is.told && !fits(is.api, wanted)) ? ANSWER_OTHER
-                                                                              : ANSWER_GOOD;
+                                                                                   : ANSWER_GOOD;
 }
 
 bool answer_of_stream(const struct sse *s, enum sse_api wanted)

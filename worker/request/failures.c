@@ -84,7 +84,8 @@ void failures_same(struct req *r, const struct ep *e)
         return;
     struct choice x =
         choice_of(r, SEL_CHOSEN,
-                  (uint8_t)(flags_of(r) | CHOICE_SAME | (r->attempt.fresh ? CHOICE_FRESH : 0)));
+                  (uint8_t)(flags_of(r) | CHOICE_SAME | (r->attempt.fresh ? CHOICE_FRESH : 0) |
+                            (r->attempt.learnt ? CHOICE_LEARNT : 0)));
     x.endpoint = (uint32_t)e->id_hash;
     choice_add(to, &x, NULL, 0);
 }
@@ -242,6 +243,7 @@ void failures_keep(struct req *r, struct str body, bool hidden)
     now->reply.status = r->reply.status;
     now->reply.client_status = client_status;
     now->reply.endpoint = now->endpoint;
+    now->reply.inflated = r->reply.decode != NULL;
     now->reply.usage = r->reply.sse.usage;
     now->fail.kept = true;
 }

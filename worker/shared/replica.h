@@ -73,10 +73,10 @@ struct ep_news {
 
 /* State of an endpoint that outlives a reload; counted by reference. */
 struct ep_live {
-    char id[9];                 /* 8 hex digits */
-    uint8_t watch;              /* set of enum ep_watch */
-    bool changed;               /* in ep_news.first */
-    uint32_t index;             /* in replica.eps */
+    char id[9];              /* 8 hex digits */
+    uint8_t watch;           /* set of enum ep_watch */
+    bool changed;            /* in ep_news.first */
+    uint32_t index;          /* in replica.eps */
     struct ep_news *changes; /* of the replica; NULL: it is not in the configuration */
     struct ep_live *next_changed;
     struct pool *pool;

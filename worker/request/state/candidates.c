@@ -178,8 +178,8 @@ bool candidates_fill(struct req *r)
 {
     const struct replica *rep = r->env->replica;
     if (!r->choice.rows || r->choice.n != rep->n) {
-        r->choice.n = rep->n;
         r->choice.rows = arena_alloc(&r->mem, rep->n * sizeof *r->choice.rows);
+        r->choice.n = r->choice.rows ? rep->n : 0;
         if (!r->choice.rows)
             return false;
     }

@@ -356,28 +356,40 @@ static void read_content(struct messages *m, const struct json_hit *content, str
         content_add(m->t, to, content, m->where);
 }
 
+static bool says_nothing(const struct turn *turn)
+{
+    return !turn->text.n && !turn->calls.n;
+}
+
+/* Adds what the next message says to the turn. */
+static void join_turns(struct translation *t, struct turn *turn, const struct turn *next)
+{
+    if (!turn->reasoning.n)
+        turn->reasoning_plain = next->reasoning_plain;
+    for (size_t i = 0; i < next->text.n; i++)
+        pieces_add(t, &turn->text, &next->text.v[i]);
+    for (size_t i = 0; i < next->reasoning.n; i++)
+        pieces_add(t, &turn->reasoning, &next->reasoning.v[i]);
+    for (size_t i = 0; i < next->calls.n; i++)
+        openai_calls_add(t, &turn->calls, &next->calls.v[i]);
+}
+
 /* The message of the assistant that was read begins a turn, or goes on with the one before if the
  * user said nothing in between. */
 static void take_turn(struct messages *m)
 {
     struct turn *turn = &m->turn, *next = &m->next;
-    if (m->answering && (turn->calls.n || m->user.n)) {
-        if (next->text.n || next->calls.n) {
-            flush(m);
-            struct turn written = *turn;
-            *turn = *next;
-            *next = written;
-        }
-    } else {
+    bool answered = m->answering && (turn->calls.n || m->user.n);
+    if (answered && !says_nothing(next))
+        flush(m);
+    if (says_nothing(turn) && !turn->reasoning.n && !(answered && says_nothing(next))) {
+        struct turn empty = *turn;
+        *turn = *next;
+        *next = empty;
         m->answering = false;
-        if (!turn->reasoning.n)
-            turn->reasoning_plain = next->reasoning_plain;
-        for (size_t i = 0; i < next->text.n; i++)
-            pieces_add(m->t, &turn->text, &next->text.v[i]);
-        for (size_t i = 0; i < next->reasoning.n; i++)
-            pieces_add(m->t, &turn->reasoning, &next->reasoning.v[i]);
-        for (size_t i = 0; i < next->calls.n; i++)
-            openai_calls_add(m->t, &turn->calls, &next->calls.v[i]);
+    } else if (!answered) {
+        join_turns(m->t, turn, next);
+        m->answering = false;
     }
     clear_turn(next);
 }

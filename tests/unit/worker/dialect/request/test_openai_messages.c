@@ -14,6 +14,7 @@ enum { ROOM = 64 << 20 };
 
 struct run {
     char *body; /* owned */
+    size_t n;
     struct arena mem;
     struct buf out;
     struct dialect_context ctx;
@@ -42,12 +43,16 @@ static struct run run_text(struct text *t)
     r.body = t->p;
     buf_init(&r.out, ROOM);
     arena_init(&r.mem, ROOM);
+    r.n = t->n;
     r.made = openai_request(str_make(r.body, t->n), &options, &r.mem, &r.out, &r.ctx, &r.fault);
     return r;
 }
 
+/* The memory that callers give (openai_request.h) is enough. */
 static void end_text(struct run *r)
 {
+    assert_true(r->mem.used <= 8 * r->n + (1 << 20));
+    assert_true(r->out.len <= 3 * r->n + (64 << 10));
     buf_free(&r->out);
     arena_free(&r->mem);
     free(r->body);

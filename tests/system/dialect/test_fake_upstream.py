@@ -51,3 +51,12 @@ def test_verified(qcc, upstream, client):
     assert before and client(q).ask().status == 200
     assert q.ctl("verify", "maker").returncode == 0
     q.wait_log("verification of maker: ok")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_compressed(qcc, upstream, client, stream):
+    """A reply that is compressed although nobody asked is inflated, whatever the client accepts."""
+    q = qcc({**CALM, "endpoints": [upstream.endpoint("/s/openai=deepseek,gzip,think=hm", "maker", protocol="openai")]})
+    r = client(q).ask(stream=stream, headers=["accept-encoding: gzip"], messages=[{"role": "user", "content": "hello"}])
+    assert not r.all("content-encoding")
+    assert answer(r, stream)["content"][-1]["text"].startswith("hello")

@@ -56,9 +56,11 @@ enum answer answer_of_front(struct str front, enum sse_api wanted)
     if (evidence_is_error_body(front))
         return ANSWER_ERROR;
     struct sse_json is = sse_read_json(text, &u);
+    if (is.whole) /* perhaps blanks follow */
+        return fits(is.api, wanted) ? ANSWER_GOOD : ANSWER_OTHER;
     /* What tells the API may stand behind what was seen. */
-    return is.whole || !answer_is_cut(front) || (is.told && !fits(is.api, wanted)) ? ANSWER_OTHER
-                                                                                   : ANSWER_GOOD;
+    bool other = is.told && !fits(is.api, wanted);
+    return other || !answer_is_cut(front) ? ANSWER_OTHER : ANSWER_GOOD;
 }
 
 bool answer_of_stream(const struct sse *s, enum sse_api wanted)

@@ -104,6 +104,8 @@ static void test_fronts(void **state)
     static const struct row rows[] = {
         {"{\"id\":\"msg_1\",\"type\":\"message\",\"content\":[{\"te", SSE_API_MESSAGES,
          ANSWER_GOOD},
+        {"{\"type\":\"message\"}", SSE_API_MESSAGES, ANSWER_GOOD},
+        {"{\"type\":\"other\"}", SSE_API_MESSAGES, ANSWER_OTHER},
         /* what tells it may follow */
         {"{\"content\":[{\"text\":\"aaaa", SSE_API_MESSAGES, ANSWER_GOOD},
         {" {\"id\":\"c\",\"choices\":[{\"message\":", SSE_API_CHAT, ANSWER_GOOD},

@@ -239,6 +239,7 @@ operate_chapter() {
     code=1 types bob 'qccctl reload' 'prints the faults' says 'qcc.yaml:[0-9]+:[0-9]+: .*wrokers'
     operate_conf
     with='s,.*,timeout -s INT 3 script -qec "& 1" /dev/null; true,' types bob 'qccctl status --watch' 'again and again' twice 'WORKER'
+    with='s,.*,timeout -s INT 3 script -qec "& 1" /dev/null; true,' types bob 'qccctl endpoints --watch' 'again and again' twice 'relay-a'
 
     types bob 'qccctl events' 'has what happened' says ' reload +done, generation' ' relay-a: '
     with='s/^/timeout 2 /; s/$/; true/' types bob 'qccctl events -f' 'and new ones' says ' reload +done, generation'
@@ -351,6 +352,7 @@ commands_chapter() {
     types bob 'qcc-supervisor --print-metrics' 'all metrics' says '^\| `qcc_build_info` \|'
     with='s,$, -c /etc/qcc/qcc.yaml,' types root 'qcc-supervisor --print-control-socket' 'a path' says '/control.sock$'
     with='s/^/TOKEN=secret; /' types bob 'printf %s "$TOKEN" | sha256sum' 'a hash for token_sha256' says '^2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b'
+    with='s,--connect$,-t --connect -c /etc/qcc/qcc.yaml,' types root 'qcc-supervisor --connect' 'each endpoint' says '^relay-a \(http'
     printf 'endpoints: []\nlisten: nowhere\n' | put /home/bob/qcc/bad.yaml
     with='s/$/ -c bad.yaml/' code=1 types bob 'qcc-supervisor -t' 'every fault' says '^bad.yaml:1:[0-9]+: ' '^bad.yaml:2:[0-9]+: '
     with='s/FILE/bad.yaml/' code=1 types bob 'qcc-supervisor -c FILE' 'does not serve a faulty file' says 'bad.yaml:2'

@@ -1,6 +1,7 @@
 /* qcc-supervisor: the options. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "supervisor/connect_check.h"
 #include "supervisor/operate/control_socket.h"
 #include "supervisor/config/load.h"
 #include "supervisor/operate/metrics.h"
@@ -21,6 +22,7 @@
 static const char usage_text[] =
     "usage: qcc-supervisor -c FILE        serve with that configuration\n"
     "       qcc-supervisor -t -c FILE     check it: every fault in a line, exit code 1 if any\n"
+    "       qcc-supervisor -t --connect -c FILE   and try every endpoint: a line for each\n"
     "       qcc-supervisor -V             version, and those of the libraries\n"
     "       qcc-supervisor --print-reference   all keys of the configuration\n"
     "       qcc-supervisor --print-metrics     all that /metrics shows\n"
@@ -52,7 +54,7 @@ static int print_version(void)
     return SUPERVISOR_EXIT_OK;
 }
 
-static int check(const char *path)
+static int check(const char *path, bool connect)
 {
     struct faults f = {0};
     struct conf *c = conf_load(path, &f);
@@ -66,6 +68,12 @@ static int check(const char *path)
     }
     if (ok)
         printf("%s: good\n", path);
+    bool reached = true;
+    if (ok && connect && !connect_check(c, &reached, &e)) {
+        fprintf(stderr, "%s: %s\n", path, e.msg);
+        reached = false;
+    }
+    ok = ok && reached;
     int code = ok ? SUPERVISOR_EXIT_OK : SUPERVISOR_EXIT_FAULT;
     conf_unref(c);
     faults_free(&f);
@@ -97,17 +105,18 @@ static int print_control_socket(const char *path)
 
 int main(int argc, char **argv)
 {
-    enum { OPT_REFERENCE = 256, OPT_METRICS, OPT_CONTROL_SOCKET };
+    enum { OPT_REFERENCE = 256, OPT_METRICS, OPT_CONTROL_SOCKET, OPT_CONNECT };
     static const struct option longs[] = {
         {"print-reference", no_argument, NULL, OPT_REFERENCE},
         {"print-metrics", no_argument, NULL, OPT_METRICS},
         {"print-control-socket", no_argument, NULL, OPT_CONTROL_SOCKET},
+        {"connect", no_argument, NULL, OPT_CONNECT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
     };
     const char *path = NULL;
-    bool test = false, socket = false;
+    bool test = false, socket = false, connect = false;
     char what[64];
     log_init("supervisor");
     opterr = 0;
@@ -121,6 +130,9 @@ int main(int argc, char **argv)
             break;
         case OPT_CONTROL_SOCKET:
             socket = true;
+            break;
+        case OPT_CONNECT:
+            connect = true;
             break;
         case OPT_REFERENCE:
             reference_print(stdout);
@@ -144,7 +156,9 @@ int main(int argc, char **argv)
         return wrong_usage("there are arguments after the options");
     if (!path)
         return wrong_usage("-c FILE is missing");
+    if (connect && !test)
+        return wrong_usage("--connect goes with -t");
     if (socket)
         return print_control_socket(path);
-    return test ? check(path) : supervisor_run(path);
+    return test ? check(path, connect) : supervisor_run(path);
 }

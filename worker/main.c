@@ -1,4 +1,5 @@
 #include "common/base/str.h"
+#include "worker/connect_try.h"
 #include "worker/evidence/classify_cli.h"
 #include "worker/net/dial.h"
 #include "worker/http/http1.h"
@@ -26,6 +27,8 @@ int main(int argc, char **argv)
         return classify_cli();
     if (argc == 2 && strcmp(argv[1], "--sandbox-test") == 0)
         return sandbox_cli();
+    if (argc == 2 && strcmp(argv[1], "--connect") == 0)
+        return connect_try(CHANNEL_FD);
     if (argc == 2 && strcmp(argv[1], "-V") == 0)
         return print_version();
     uint64_t slot;

@@ -74,6 +74,7 @@ static void assemble(struct worker *w)
     w->demand.uplink = &w->uplink;
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
+    interpreter_env_init(&w->interpreters, &w->uplink);
     feed_init(&w->feed, w->loop, w->slot, &w->counters);
     w->exchange_env = (struct exchange_env){.loop = w->loop,
                                             .rbuf = rbuf,
@@ -90,6 +91,7 @@ static void assemble(struct worker *w)
                               .counters = &w->counters,
                               .recent_ring = &w->recent_ring,
                               .feed = &w->feed,
+                              .interpreters = &w->interpreters,
                               .exchange_env = &w->exchange_env,
                               .head = mem_zalloc(1, sizeof *w->req.head),
                               .secret = w->secret};
@@ -114,6 +116,15 @@ static void assemble(struct worker *w)
     w->operators = admin_service(&w->admin);
 }
 
+/* A signal from the terminal reaches the whole process group; the supervisor handles it and sends
+ * DRAIN. */
+static void ignore_signals(void)
+{
+    static const int all[] = {SIGPIPE, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTERM};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        signal(all[i], SIG_IGN);
+}
+
 static void forget_endpoints(struct worker *w)
 {
     rankings_free(&w->rankings);
@@ -123,14 +134,7 @@ static void forget_endpoints(struct worker *w)
 
 int worker_run(int fd, unsigned slot)
 {
-    signal(SIGPIPE, SIG_IGN);
-    /* A signal from the terminal reaches the whole process group; the supervisor handles it and
-     * sends DRAIN. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
+    ignore_signals();
     uint64_t files = fd_raise_limit();
     /* Request bodies of some 100 KB are allocated and freed all the time: their memory is reused
      * without a system call. worker_trim() returns what stays unused. */
@@ -168,6 +172,7 @@ int worker_run(int fd, unsigned slot)
     worker_ipc_stop(w);
     recent_ring_free(&w->recent_ring);
     feed_free(&w->feed);
+    interpreter_env_free(&w->interpreters);
     conf_unref(w->conf);
     fd_close(&w->conn.sock_diag);
     ev_prepare_stop(w->loop, &w->end_of_turn);

@@ -13,6 +13,7 @@
 #include "worker/shared/demand.h"
 #include "worker/shared/feed.h"
 #include "worker/shared/rankings.h"
+#include "worker/translate/interpreter.h"
 #include "worker/shared/recent_ring.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
@@ -39,6 +40,7 @@ struct worker {
     struct counters counters;
     struct recent_ring recent_ring;
     struct feed feed; /* of records, to the recorder */
+    struct interpreter_env interpreters;
     struct dialer *dialer;
     struct exchange_env exchange_env;
     struct req_env req;
@@ -46,6 +48,7 @@ struct worker {
     struct admin admin;
     struct service proxy, operators;
     uint8_t secret[32]; /* of this installation, from HELLO: key of the hash of conversations */
+    uint32_t told_max;  /* conns_max when it was last compared with limits.max_connections */
     uint64_t files;     /* open files that this process may have (RLIMIT_NOFILE) */
     bool draining, quick;
     int exit_code;

@@ -129,6 +129,7 @@ static bool on_unlisten(struct worker *w, struct ipc_frame *f, const struct ipc_
                         struct err *e)
 {
     (void)f, (void)e;
+    accept_rest_of(&w->conn, m->id);
     listener_remove(&w->conn, m->id);
     return true;
 }
@@ -200,6 +201,14 @@ static bool on_asked(struct worker *w, struct ipc_frame *f, const struct ipc_ask
 {
     (void)f, (void)e;
     demand_on_asked(&w->demand, m);
+    return true;
+}
+
+static bool on_learnt(struct worker *w, struct ipc_frame *f, const struct ipc_learnt *m,
+                      struct err *e)
+{
+    (void)f, (void)e;
+    interpreter_on_learnt(&w->interpreters, m);
     return true;
 }
 

@@ -14,6 +14,7 @@
 enum conf_strategy { CONF_ENUM_strategy(CONF_E) };
 enum conf_probe { CONF_ENUM_probe(CONF_E) };
 enum conf_auth { CONF_ENUM_auth(CONF_E) };
+enum conf_protocol { CONF_ENUM_protocol(CONF_E) };
 enum conf_loglevel { CONF_ENUM_loglevel(CONF_E) };
 enum conf_logformat { CONF_ENUM_logformat(CONF_E) };
 enum conf_historyon { CONF_ENUM_historyon(CONF_E) };
@@ -29,6 +30,7 @@ enum conf_historyrows { CONF_ENUM_historyrows(CONF_E) };
 #define CONF_TYPE_strategy enum conf_strategy
 #define CONF_TYPE_probe enum conf_probe
 #define CONF_TYPE_auth enum conf_auth
+#define CONF_TYPE_protocol enum conf_protocol
 #define CONF_TYPE_loglevel enum conf_loglevel
 #define CONF_TYPE_logformat enum conf_logformat
 #define CONF_TYPE_historyon enum conf_historyon

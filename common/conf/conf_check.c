@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/secret/secret.h"
 #include "common/conf/conf_value.h"
+#include "common/conf/conf_word.h"
 #include "common/conf/url.h"
 
 #include <openssl/sha.h>
@@ -42,33 +43,6 @@ static struct path elem(const char *list, size_t i, const char *key)
     struct path p;
     snprintf(p.text, sizeof p.text, key ? "%s[%zu].%s" : "%s[%zu]", list, i, key);
     return p;
-}
-
-/* Whether s is a token of RFC 9110 5.6.2. */
-static bool is_token(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!ascii_digit(s.p[i]) && !(ascii_lower(s.p[i]) >= 'a' && ascii_lower(s.p[i]) <= 'z') &&
-            !memchr("!#$%&'*+-.^_`|~", s.p[i], 15))
-            return false;
-    return s.n > 0;
-}
-
-static bool is_name(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!ascii_digit(s.p[i]) && !(ascii_lower(s.p[i]) >= 'a' && ascii_lower(s.p[i]) <= 'z') &&
-            !memchr("._-", s.p[i], 3))
-            return false;
-    return s.n > 0 && s.n <= 64;
-}
-
-static bool is_visible(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f)
-            return false;
-    return s.n > 0;
 }
 
 /* ---- names that must differ: sorted, so that 10,000 clients cost nothing */
@@ -154,7 +128,7 @@ static void check_admin(struct check *k)
 {
     struct conf *c = k->c;
     bool local = true;
-    if (c->admin.token && !is_visible(str_c(c->admin.token)))
+    if (c->admin.token && !conf_is_visible(str_c(c->admin.token)))
         report(k, false, "admin.token", "may hold visible ASCII characters only");
     if (!c->admin.listen || !listen_address(k, &c->admin.listen, "admin.listen", &local))
         return;
@@ -180,9 +154,9 @@ static bool check_name(struct check *k, const char *name, struct path at)
 {
     if (!name)
         report(k, false, at.text, "is required");
-    else if (!is_name(str_c(name)))
+    else if (!conf_is_name(str_c(name)))
         report(k, false, at.text, "must be 1 to 64 of A-Z a-z 0-9 . _ -");
-    return name && is_name(str_c(name));
+    return name && conf_is_name(str_c(name));
 }
 
 static void check_clients(struct check *k)
@@ -291,11 +265,12 @@ static bool sends_key_in(const struct conf_endpoint *ep, struct str name)
 {
     if (!ep->api_key)
         return false;
+    bool openai = ep->protocol == PROTOCOL_OPENAI;
     if (str_eq_nocase(name, STR("x-api-key")))
-        return ep->auth != AUTH_BEARER;
+        return ep->auth != AUTH_BEARER && !(openai && ep->auth == AUTH_AUTO);
     return str_eq_nocase(name, STR("authorization")) &&
            (ep->auth == AUTH_BOTH || ep->auth == AUTH_BEARER ||
-            (ep->auth == AUTH_AUTO && !is_anthropic(ep->host)));
+            (ep->auth == AUTH_AUTO && (openai || !is_anthropic(ep->host))));
 }
 
 static void check_headers(struct check *k, const struct conf_endpoint *ep, size_t i)
@@ -304,7 +279,7 @@ static void check_headers(struct check *k, const struct conf_endpoint *ep, size_
         struct str name = str_c(ep->headers.v[h].from), value = str_c(ep->headers.v[h].to);
         struct path at;
         snprintf(at.text, sizeof at.text, "endpoints[%zu].headers[%zu]", i, h);
-        if (!is_token(name) || name.n > 256) {
+        if (!conf_is_token(name) || name.n > 256) {
             report(k, false, at.text, "is no valid header name");
             continue;
         }
@@ -331,7 +306,7 @@ static void check_patterns(struct check *k, const struct conf_strs *l, size_t i,
         struct str s = str_c(l->v[p]);
         struct path at;
         snprintf(at.text, sizeof at.text, "endpoints[%zu].paths.%s[%zu]", i, key, p);
-        bool odd = !is_visible(s) || str_find(s, STR("//")) >= 0;
+        bool odd = !conf_is_visible(s) || str_find(s, STR("//")) >= 0;
         for (size_t c = 0; c < s.n && !odd; c++)
             odd = memchr("%\\;?#", s.p[c], 5) != NULL;
         if (s.n == 0 || (s.p[0] != '/' && s.p[0] != '*'))
@@ -342,11 +317,15 @@ static void check_patterns(struct check *k, const struct conf_strs *l, size_t i,
     }
 }
 
+/* Schemes of URLs: the first two of endpoints, all but the first of proxies. */
+static const char *const schemes[] = {"https", "http", "socks5", "socks5h"};
+
 /* Checks base_url and derives host, port, tls, base_path and host_header from it. */
 static void check_base_url(struct check *k, struct conf_endpoint *ep, const char *at)
 {
     struct err e;
     struct url u;
+    char near[64];
     if (!ep->base_url) {
         report(k, false, at, "is required");
         return;
@@ -357,17 +336,23 @@ static void check_base_url(struct check *k, struct conf_endpoint *ep, const char
     }
     ep->tls = str_eq_nocase(u.scheme, STR("https"));
     if (!ep->tls && !str_eq_nocase(u.scheme, STR("http")))
-        report(k, false, at, "must begin with http:// or https://");
+        report(k, false, at, "must begin with http:// or https://%s",
+               conf_did_you_mean(u.scheme, schemes, 2, "://", near));
     if (u.has_user)
         report(k, false, at, "may hold no user or password; use api_key or headers");
-    if (u.rest.n)
+    bool openai = ep->protocol == PROTOCOL_OPENAI;
+    if (u.rest.n && !openai)
         report(k, false, at, "may hold no '?' or '#'");
+    else if (u.rest.n && memchr(u.rest.p, '#', u.rest.n))
+        report(k, false, at, "may hold no '#'");
     while (u.path.n && u.path.p[u.path.n - 1] == '/')
         u.path.n--;
     if (str_find(u.path, STR("/../")) >= 0 || str_ends(u.path, STR("/..")))
         report(k, false, at, "may hold no \"..\" in its path");
-    if (str_ends(u.path, STR("/v1")))
+    if (str_ends(u.path, STR("/v1")) && !openai)
         report(k, true, at, "ends in /v1: requests go to …/v1/v1/messages, which is rarely meant");
+    if (str_ends(u.path, STR("/chat/completions")) && openai)
+        report(k, true, at, "ends in /chat/completions, which is appended to it");
 
     mem_free(ep->host);
     mem_free(ep->base_path);
@@ -383,6 +368,22 @@ static void check_base_url(struct check *k, struct conf_endpoint *ep, const char
         snprintf(port, sizeof port, ":%u", ep->port);
     snprintf(header, u.host.n + 12, u.v6 ? "[%s]%s" : "%s%s", ep->host, port);
     ep->host_header = header;
+}
+
+/* A key with blanks at its ends, as a copied one may have, would be refused by every endpoint. */
+static void check_key(struct check *k, struct conf_endpoint *ep, size_t i)
+{
+    if (!ep->api_key)
+        return;
+    struct path at = elem("endpoints", i, "api_key");
+    struct str key = str_trim(str_c(ep->api_key));
+    if (key.n && key.n < strlen(ep->api_key)) {
+        report(k, true, at.text, "has blanks at its ends, which are left out");
+        memmove(ep->api_key, key.p, key.n);
+        ep->api_key[key.n] = '\0';
+    }
+    if (!conf_is_visible(str_c(ep->api_key)))
+        report(k, false, at.text, "may hold visible ASCII characters only");
 }
 
 static void derive_id(struct conf_endpoint *ep)
@@ -404,13 +405,15 @@ static bool check_proxy(struct check *k, const char *proxy, const char *at)
 {
     struct err e;
     struct url u;
+    char near[64];
     if (!url_parse(str_c(proxy), &u, &e)) {
         report(k, false, at, "%s", e.msg);
         return false;
     }
     if (!str_eq_nocase(u.scheme, STR("http")) && !str_eq_nocase(u.scheme, STR("socks5")) &&
         !str_eq_nocase(u.scheme, STR("socks5h")))
-        report(k, false, at, "must begin with http://, socks5:// or socks5h://");
+        report(k, false, at, "must begin with http://, socks5:// or socks5h://%s",
+               conf_did_you_mean(u.scheme, schemes + 1, COUNT_OF(schemes) - 1, "://", near));
     if (u.rest.n || (u.path.n && !str_eq(u.path, STR("/"))))
         report(k, false, at, "may hold nothing behind its port");
     return true;
@@ -464,9 +467,10 @@ static void check_endpoints(struct check *k)
         if (check_name(k, ep->name, elem("endpoints", i, "name")))
             names[i] = (struct entry){ep->name, strlen(ep->name), i};
         check_base_url(k, ep, elem("endpoints", i, "base_url").text);
-        if (ep->api_key && !is_visible(str_c(ep->api_key)))
-            report(k, false, elem("endpoints", i, "api_key").text,
-                   "may hold visible ASCII characters only");
+        check_key(k, ep, i);
+        if (ep->max_tokens && ep->protocol != PROTOCOL_OPENAI)
+            report(k, true, elem("endpoints", i, "max_tokens").text,
+                   "is for protocol: openai, and has no effect here");
         if (ep->base_url) {
             derive_id(ep);
             ids[i] = (struct entry){ep->id, 8, i};
@@ -500,12 +504,18 @@ bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *
     if (str_starts(text, STR("header:"))) {
         *kind = CONF_KEY_HEADER;
         *name = str_make(text.p + 7, text.n - 7);
-        if (!is_token(*name) || name->n > 256)
+        if (!conf_is_token(*name) || name->n > 256)
             return err_set(e, "has no valid header name behind \"header:\"");
         return true;
     }
-    if (!str_starts(text, STR("body:")))
-        return err_set(e, "must be header:NAME, body:MEMBER or body:MEMBER.MEMBER");
+    if (!str_starts(text, STR("body:"))) {
+        static const char *const kinds[] = {"header", "body"};
+        char near[64];
+        ptrdiff_t colon = str_find(text, STR(":"));
+        struct str given = str_make(text.p, colon > 0 ? (size_t)colon : 0);
+        return err_set(e, "must be header:NAME, body:MEMBER or body:MEMBER.MEMBER%s",
+                       conf_did_you_mean(given, kinds, COUNT_OF(kinds), ":", near));
+    }
     *kind = CONF_KEY_BODY;
     *name = str_make(text.p + 5, text.n - 5);
     size_t dots = 0, part = 0;
@@ -515,7 +525,7 @@ bool conf_affinity_parse(struct str text, enum conf_key_kind *kind, struct str *
             if (part == 0 || ++dots > 1)
                 return err_set(e, "may name a member, or a member of a member (one dot)");
             part = 0;
-        } else if (is_name(str_make(&c, 1))) {
+        } else if (conf_is_name(str_make(&c, 1))) {
             part++;
         } else {
             return err_set(e, "may name members of letters, digits, '_' and '-' only");

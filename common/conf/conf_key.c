@@ -60,7 +60,8 @@ KEYS(affinity_keys, struct conf,
 KEYS(models, struct conf,
      {"override", CONF_K_str, "null", 0, 0, 0, "Send every request with this model.",
       offsetof(self, model_override)},
-     LIST("map", map, model_map, "{}", "Model aliases: {asked: sent}."))
+     LIST("map", map, model_map, "{}",
+          "Model aliases: {asked: sent}; `asked` may be a pattern with `*`."))
 KEYS(prices_models, struct conf,
      LIST("models", prices, overrides, "[]",
           "Models with prices of your own, in the form of the file: each replaces all rows of that "
@@ -71,7 +72,8 @@ KEYS(endpoint_more, struct conf_endpoint,
               "Headers added to each request, in place of the client's own of that name."))
 KEYS(endpoint_models, struct conf_endpoint,
      LIST("allow", strs, allow, "[]", "Models it offers: names, or patterns with `*`; empty: all.")
-         LIST("map", map, map, "{}", "Model aliases at this endpoint: {asked: sent}."))
+         LIST("map", map, map, "{}",
+              "Model aliases at this endpoint: {asked: sent}; an exact name goes before patterns."))
 KEYS(endpoint_paths, struct conf_endpoint,
      LIST("allow", strs, paths_allow, "[\"/v1/*\"]",
           "Paths besides those of messages that the endpoint's key may be used for, with `*`.")
@@ -161,6 +163,7 @@ const char *const *conf_words(enum conf_kind kind, size_t *n)
         WORDS(strategy)
         WORDS(probe)
         WORDS(auth)
+        WORDS(protocol)
         WORDS(loglevel)
         WORDS(logformat)
         WORDS(historyon)

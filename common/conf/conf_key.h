@@ -16,6 +16,7 @@ enum conf_kind {
     CONF_K_strategy,
     CONF_K_probe,
     CONF_K_auth,
+    CONF_K_protocol,
     CONF_K_loglevel,
     CONF_K_logformat,
     CONF_K_historyon,
@@ -37,6 +38,7 @@ enum conf_kind {
     case CONF_K_strategy:                                                                          \
     case CONF_K_probe:                                                                             \
     case CONF_K_auth:                                                                              \
+    case CONF_K_protocol:                                                                          \
     case CONF_K_loglevel:                                                                          \
     case CONF_K_logformat:                                                                         \
     case CONF_K_historyon:                                                                         \

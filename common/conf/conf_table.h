@@ -38,6 +38,9 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     E("x-api-key", AUTH_X_API_KEY)                                                                 \
     E("bearer", AUTH_BEARER)                                                                       \
     E("both", AUTH_BOTH)
+#define CONF_ENUM_protocol(E)                                                                      \
+    E("anthropic", PROTOCOL_ANTHROPIC)                                                             \
+    E("openai", PROTOCOL_OPENAI)
 #define CONF_ENUM_loglevel(E)                                                                      \
     E("debug", LOGLEVEL_DEBUG)                                                                     \
     E("info", LOGLEVEL_INFO)                                                                       \
@@ -81,6 +84,8 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
       "Request bodies held per worker; beyond: 503 with retry-after.")                             \
     F(ms, header_timeout, "15s", 10, 3600000, 0, "Time for a whole request head.")                 \
     F(ms, body_timeout, "60s", 10, 3600000, 0, "Time between two pieces of a request body.")       \
+    F(bytes, min_body_rate, "1KiB", 0, 1073741824, 0,                                              \
+      "Bytes of a request body a second, on average over 10s and more; slower: 408. 0: any.")      \
     F(ms, idle_timeout, "120s", 10, 86400000, 0, "Time a kept-alive connection may be idle.")      \
     F(ms, write_timeout, "120s", 10, 86400000, 0, "Time in which a client takes nothing.")         \
     F(ms, drain_timeout, "10m", 0, 86400000, 0, "Time to finish what is in flight at a stop.")
@@ -88,12 +93,16 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 #define CONF_POOL(F)                                                                               \
     F(u32, max_connections, "100", 1, 100000, 0, "Connections to one endpoint, per worker.")       \
     F(u32, max_idle, "20", 0, 100000, 0, "Idle connections kept to one endpoint, per worker.")     \
-    F(ms, idle_expiry, "30s", 10, 86400000, 0, "Time an idle connection is kept.")
+    F(ms, idle_expiry, "30s", 10, 86400000, 0, "Time an idle connection is kept.")                 \
+    F(ms, max_age, "1h", 10, 86400000, 0, "Age at which a kept connection ends, when it is idle.")
 
 #define CONF_UPSTREAM(F)                                                                           \
     F(ms, connect_timeout, "10s", 10, 600000, 0, "Time to resolve, connect and shake hands.")      \
     F(ms, first_byte_timeout, "300s", 10, 86400000, 0,                                             \
       "Time from the request's last byte to the reply's first.")                                   \
+    F(ms, first_content_timeout, "60s", 0, 86400000, 0,                                            \
+      "Time from the request's last byte to a stream's first content, where another endpoint "     \
+      "could serve instead; 0s: any.")                                                             \
     F(ms, idle_timeout, "120s", 10, 86400000, 0, "Time between two pieces of a reply.")            \
     F(bytes, max_response_header_bytes, "256KiB", 1024, 1048576, 0, "Largest reply head.")         \
     F(str, ca_file, "null", 0, 0, 0, "CA certificates for https endpoints; null: the system's.")   \
@@ -176,10 +185,14 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
 #define CONF_ENDPOINT(F)                                                                           \
     F(str, name, "null", 0, 0, 0, "Unique, [A-Za-z0-9._-]{1,64}. Required.")                       \
     F(str, base_url, "null", 0, 0, 0, "http or https, may have a path. Required.")                 \
+    F(protocol, protocol, "anthropic", 0, 0, 0,                                                    \
+      "What it speaks; openai: Chat Completions, into which messages are translated.")             \
     F(str, api_key, "null", 0, 0, CONF_SECRET,                                                     \
-      "Sent as the endpoint's credentials; none: the client's own pass through.")                  \
+      "Sent as the endpoint's credentials; none: the client's own pass through (openai: none).")   \
     F(auth, auth, "auto", 0, 0, 0,                                                                 \
-      "Where the key goes; auto: x-api-key for *.anthropic.com, else both.")                       \
+      "Where the key goes; auto: x-api-key for *.anthropic.com, bearer for openai, else both.")    \
+    F(u32, max_tokens, "0", 0, 100000000, 0,                                                       \
+      "openai: most that is asked for as max_tokens, whatever the client asks for; 0: no cap.")    \
     F(flag, enabled, "true", 0, 0, 0, "Whether it takes requests.")                                \
     F(u32, weight, "100", 0, 1000000, 0, "Share of requests; 0: only when no other is left.")      \
     F(u32, priority, "1", 1, 1000, 0, "1 primary, 2 secondary, 3 fallback …")                      \
@@ -187,6 +200,11 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
       "Open requests at most, over all workers; 0: no limit.")                                     \
     F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
       "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")               \
+    F(ms, first_byte_timeout, "null", 10, 86400000, 0,                                             \
+      "As in `upstream`, which holds where this and the two below are not given.")                 \
+    F(ms, first_content_timeout, "null", 10, 86400000, 0,                                          \
+      "Time to a stream's first content, where another endpoint could serve instead.")             \
+    F(ms, idle_timeout, "null", 10, 86400000, 0, "Time between two pieces of a reply.")            \
     F(ppm, price_factor, "1", 0, 1000000000, CONF_SUP,                                             \
       "What it charges of the list price; 0: nothing, as with a subscription.")
 

@@ -127,6 +127,36 @@ static bool parse_unit(struct str s, const struct unit *u, size_t n, bool nocase
     return name.n == 0;
 }
 
+/* Units as people write them, and which they are. */
+static const struct unit_word {
+    const char *word, *unit;
+} time_words[] = {{"msec", "ms"},   {"millis", "ms"}, {"milliseconds", "ms"},
+                  {"sec", "s"},     {"secs", "s"},    {"second", "s"},
+                  {"seconds", "s"}, {"min", "m"},     {"mins", "m"},
+                  {"minute", "m"},  {"minutes", "m"}, {"hr", "h"},
+                  {"hrs", "h"},     {"hour", "h"},    {"hours", "h"},
+                  {"day", "d"},     {"days", "d"},    {"ms", "ms"},
+                  {"s", "s"},       {"m", "m"},       {"h", "h"},
+                  {"d", "d"}},
+  size_words[] = {{"k", "KiB"},   {"kb", "KiB"}, {"m", "MiB"},  {"mb", "MiB"},  {"g", "GiB"},
+                  {"gb", "GiB"},  {"t", "TiB"},  {"tb", "TiB"}, {"kib", "KiB"}, {"mib", "MiB"},
+                  {"gib", "GiB"}, {"b", ""},     {"bytes", ""}, {"byte", ""}};
+
+/* "; did you mean \"30s\"?" for "30 sec" and the like, or "". */
+static const char *near_unit(struct conf_text t, const struct unit_word *w, size_t n,
+                             char out[static 48])
+{
+    size_t digits = 0;
+    while (digits < t.s.n && ascii_digit(t.s.p[digits]))
+        digits++;
+    struct str unit = str_trim(str_make(t.s.p + digits, t.s.n - digits));
+    out[0] = '\0';
+    for (size_t i = 0; i < n && digits > 0 && digits < 16 && !t.hidden; i++)
+        if (str_eq_nocase(unit, str_c(w[i].word)))
+            snprintf(out, 48, "; did you mean \"%.*s%s\"?", (int)digits, t.s.p, w[i].unit);
+    return out;
+}
+
 static bool set_ms(const struct conf_key *k, int64_t *m, struct conf_text t, struct err *e)
 {
     char low[32], high[32], was[48];
@@ -136,9 +166,10 @@ static bool set_ms(const struct conf_key *k, int64_t *m, struct conf_text t, str
         *m = 0;
         return true;
     }
+    char near[48];
     if (!parse_unit(t.s, time_units, COUNT_OF(time_units), false, &v, &bare))
-        return err_set(e, "must be a whole number with ms, s, m, h or d, like 250ms or 5m%s",
-                       shown(k, t, was));
+        return err_set(e, "must be a whole number with ms, s, m, h or d, like 250ms or 5m%s%s",
+                       shown(k, t, was), near_unit(t, time_words, COUNT_OF(time_words), near));
     if (bare && v != 0)
         return err_set(e, "needs a unit: ms, s, m, h or d, like 30s%s", shown(k, t, was));
     if (v < (uint64_t)k->low || v > (uint64_t)k->high) {
@@ -155,9 +186,11 @@ static bool set_bytes(const struct conf_key *k, uint64_t *m, struct conf_text t,
     char low[32], high[32], was[48];
     uint64_t v;
     bool bare;
+    char near[48];
     if (!parse_unit(t.s, size_units, COUNT_OF(size_units), true, &v, &bare))
-        return err_set(e, "must be a whole number of bytes, or with KiB, MiB or GiB, like 64KiB%s",
-                       shown(k, t, was));
+        return err_set(e,
+                       "must be a whole number of bytes, or with KiB, MiB or GiB, like 64KiB%s%s",
+                       shown(k, t, was), near_unit(t, size_words, COUNT_OF(size_words), near));
     if (v < (uint64_t)k->low || v > (uint64_t)k->high) {
         conf_bytes_text((uint64_t)k->low, low);
         conf_bytes_text((uint64_t)k->high, high);
@@ -192,8 +225,13 @@ static bool set_u32(const struct conf_key *k, uint32_t *m, struct conf_text t, s
 static bool set_flag(const struct conf_key *k, bool *m, struct conf_text t, struct err *e)
 {
     char was[48];
-    if (!is_on(t.s) && !conf_is_off(t.s))
-        return err_set(e, "must be true or false%s", shown(k, t, was));
+    if (!is_on(t.s) && !conf_is_off(t.s)) {
+        static const char *const words[] = {"true", "false", "yes", "no", "on", "off"};
+        char near[64] = "";
+        if (!t.hidden)
+            conf_did_you_mean(t.s, words, COUNT_OF(words), "", near);
+        return err_set(e, "must be true or false%s%s", shown(k, t, was), near);
+    }
     *m = is_on(t.s);
     return true;
 }
@@ -212,6 +250,19 @@ static bool set_ppm(const struct conf_key *k, uint64_t *m, struct conf_text t, s
     }
     *m = v;
     return true;
+}
+
+/* The word that is meant by a misspelt one, or by a part of a single one, as "failover" is. */
+static const char *near_word(struct str s, const char *const *words, size_t n)
+{
+    const char *near = conf_nearest(s, words, n), *has = NULL;
+    size_t parts = 0;
+    for (size_t i = 0; i < n && s.n >= 4; i++)
+        if (str_find_nocase(str_c(words[i]), s) >= 0) {
+            has = words[i];
+            parts++;
+        }
+    return near ? near : parts == 1 ? has : NULL;
 }
 
 static bool set_word(const struct conf_key *k, void *m, struct conf_text t, struct err *e)
@@ -233,7 +284,7 @@ static bool set_word(const struct conf_key *k, void *m, struct conf_text t, stru
                                 : i + 1 == n ? " or "
                                              : ", ",
                                 words[i]);
-    const char *near = t.hidden ? NULL : conf_nearest(t.s, words, n);
+    const char *near = t.hidden ? NULL : near_word(t.s, words, n);
     if (near)
         return err_set(e, "must be %s%s; did you mean \"%s\"?", list, shown(k, t, was), near);
     return err_set(e, "must be %s%s", list, shown(k, t, was));
@@ -393,4 +444,14 @@ const char *conf_nearest(struct str word, const char *const *words, size_t n)
         }
     }
     return best;
+}
+
+const char *conf_did_you_mean(struct str word, const char *const *words, size_t n,
+                              const char *suffix, char out[static 64])
+{
+    const char *near = conf_nearest(word, words, n);
+    out[0] = '\0';
+    if (near)
+        snprintf(out, 64, "; did you mean \"%s%s\"?", near, suffix);
+    return out;
 }

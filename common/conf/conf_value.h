@@ -51,4 +51,8 @@ bool conf_is_off(struct str s);
  * or replaced, two neighbours swapped), and fewer than half its letters. */
 const char *conf_nearest(struct str word, const char *const *words, size_t n);
 
+/* "; did you mean \"WORD\"?" with the nearest word and `suffix` behind it, or "". Returns out. */
+const char *conf_did_you_mean(struct str word, const char *const *words, size_t n,
+                              const char *suffix, char out[static 64]);
+
 #endif

@@ -13,6 +13,8 @@ enum {
     TARGET_MAX = 40,
     ENDPOINT_MAX = 40,
     END_MAX = 40,
+    REASON_MAX = 112, /* where that leaves room for FURTHER attempts; else END_MAX */
+    FURTHER = 3,
     WORD_MAX = 16
 };
 
@@ -64,14 +66,16 @@ bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a)
                           (uint8_t)a->cls,
                           (unsigned)a->fault & 15,
                           (unsigned)a->scope & 15};
-    size_t need =
-        sizeof fixed + 2 + min_size(a->endpoint.n, ENDPOINT_MAX) + min_size(a->reason.n, END_MAX);
-    if (need > (size_t)RECENT_TEXT - r->len || r->listed == UINT8_MAX)
+    size_t least = sizeof fixed + 2 + min_size(a->endpoint.n, ENDPOINT_MAX) + END_MAX;
+    size_t room = (size_t)RECENT_TEXT - r->len;
+    bool wide = room >= (1 + FURTHER) * least + REASON_MAX - END_MAX;
+    size_t reason = min_size(a->reason.n, wide ? REASON_MAX : END_MAX);
+    if (least - END_MAX + reason > room || r->listed == UINT8_MAX)
         return false;
     memcpy(r->text + r->len, &fixed, sizeof fixed);
     r->len = (uint16_t)(r->len + sizeof fixed);
     put(r, a->endpoint, ENDPOINT_MAX);
-    put(r, a->reason, END_MAX);
+    put(r, a->reason, reason);
     r->listed++;
     return true;
 }

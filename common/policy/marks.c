@@ -306,6 +306,13 @@ uint32_t marks_reset(struct marks *t, uint64_t endpoint, struct str name)
     return n;
 }
 
+void marks_end_unused(struct marks *t, int64_t since_ms)
+{
+    for (uint32_t i = t->n; i-- > 0;)
+        if (!t->v[i].suspect && t->v[i].used_ms < since_ms)
+            drop(t, i, MARKS_RESET);
+}
+
 /* ---- time */
 
 void marks_tick(struct marks *t, int64_t now_ms)

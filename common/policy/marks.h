@@ -137,6 +137,9 @@ bool marks_put(struct marks *t, uint64_t endpoint, enum mark_kind k, struct str 
  * endpoint's. Returns how many. */
 uint32_t marks_reset(struct marks *t, uint64_t endpoint, struct str name);
 
+/* Ends the marks, not the suspects, that were last put or refused before since_ms. */
+void marks_end_unused(struct marks *t, int64_t since_ms);
+
 /* Ends those whose time is over. */
 void marks_tick(struct marks *t, int64_t now_ms);
 /* When the next one ends; INT64_MAX: there is none. */

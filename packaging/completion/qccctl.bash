@@ -44,8 +44,10 @@ _qccctl() {
         reset)
             if ((COMP_CWORD == at + 1)); then
                 mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
+            elif [[ $prev == --family ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "opus sonnet haiku fable other" -- "$cur")
             elif [[ $prev != --mark ]]; then
-                mapfile -t COMPREPLY < <(compgen -W "--mark" -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W "--family --mark" -- "$cur")
             fi
             ;;
         enable | disable | drain | verify | marks)
@@ -57,6 +59,7 @@ _qccctl() {
                 *) mapfile -t COMPREPLY < <(compgen -W "-f --endpoint --json" -- "$cur") ;;
             esac
             ;;
+        endpoints) [[ $prev != --model ]] && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints) --model --watch --json" -- "$cur") ;;
         status) mapfile -t COMPREPLY < <(compgen -W "--watch --json" -- "$cur") ;;
         usage)
             case $prev in

@@ -51,7 +51,13 @@ static void read_api_key(struct conf_endpoint *ep, size_t i, struct faults *f)
     }
     buf_init(&b, CONF_TEXT_MAX);
     if (read_named(f, at.text, ep->api_key_file, true, &b)) {
-        struct str key = str_trim(buf_view(&b));
+        struct str all = buf_view(&b);
+        if (str_starts(all, STR("\xef\xbb\xbf"))) {
+            faults_add(f, true, at.text, "%.200s begins with a byte order mark, which is left out",
+                       ep->api_key_file);
+            all = str_make(all.p + 3, all.n - 3);
+        }
+        struct str key = str_trim(all);
         bool valid = key.n > 0;
         for (size_t j = 0; j < key.n; j++)
             valid = valid && (unsigned char)key.p[j] > 0x20 && (unsigned char)key.p[j] < 0x7f;

@@ -1,6 +1,6 @@
 #include "supervisor/config/load.h"
 
-#include "common/conf/conf_check.h"
+#include "common/conf/conf_warn.h"
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
 #include "supervisor/config/file.h"
@@ -35,8 +35,10 @@ struct conf *conf_load(const char *path, struct faults *f)
         price_file_read(c, f);
         if (c->user && !getpwnam(c->user))
             faults_add(f, false, "user", "no user \"%s\" on this machine", c->user);
-        if (conf_check(c, on_fault, f) && f->errors == 0)
+        if (conf_check(c, on_fault, f) && f->errors == 0) {
             check_size(c, f);
+            conf_warn(c, on_fault, f);
+        }
     }
     faults_sort(f);
     if (f->errors) {

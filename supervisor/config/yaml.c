@@ -5,6 +5,7 @@
 #include "common/conf/conf_check.h"
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"
+#include "supervisor/config/expand.h"
 #include "supervisor/config/file.h"
 #include "supervisor/config/price_file.h"
 #include "supervisor/config/yaml_tree.h"
@@ -52,66 +53,18 @@ static void wrong_type(struct loader *ld, const struct ynode *n, const char *at,
 
 /* ---- texts */
 
-static bool is_env_name(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = ascii_lower(s.p[i]);
-        if (!(c >= 'a' && c <= 'z') && c != '_' && !(i && ascii_digit(c)))
-            return false;
-    }
-    return s.n > 0 && s.n < 128;
-}
-
-/* Appends the value of the ${NAME} that begins at s; *used is its length in s. */
-static bool expand_one(struct str s, struct buf *out, size_t *used, struct err *e)
-{
-    const char *close = memchr(s.p, '}', s.n);
-    if (!close)
-        return err_set(e, "has ${ without }; write $${ for a plain ${");
-    struct str name = str_make(s.p + 2, (size_t)(close - s.p) - 2);
-    if (!is_env_name(name))
-        return err_set(
-            e, "has a ${…} that is not the name of an environment variable; write $${ for a "
-               "plain ${");
-    char text[128];
-    memcpy(text, name.p, name.n);
-    text[name.n] = '\0';
-    const char *value = getenv(text);
-    if (!value)
-        return err_set(e, "environment variable %s is not set", text);
-    *used = name.n + 3;
-    if (!buf_str(out, str_c(value)))
-        return err_set(e, "is longer than %d bytes", CONF_TEXT_MAX);
-    return true;
-}
-
-/* The node's text with ${NAME} replaced by the environment. t->s is valid as long as out. */
-static bool expand(const struct ynode *n, struct buf *out, struct conf_text *t, struct err *e)
+/* The node's text with ${NAME} replaced by the environment. t->s is valid as long as out. Warns of
+ * a $NAME that is not replaced. */
+static bool expanded(struct loader *ld, const struct ynode *n, const char *at, struct buf *out,
+                     struct conf_text *t, struct err *e)
 {
     struct str s = str_make(n->text, n->len);
-    *t = (struct conf_text){s, n->quoted, false};
-    if (s.n == 0 || !memchr(s.p, '$', s.n))
-        return true;
-    while (s.n) {
-        size_t used = 1;
-        bool plain = s.p[0] != '$';
-        if (!plain && str_starts(s, STR("${"))) {
-            if (!expand_one(s, out, &used, e))
-                return false;
-            t->hidden = t->quoted = true;
-        } else {
-            /* "$${" stands for "${": the first byte is left out, the other two are copied. */
-            size_t skip = str_starts(s, STR("$${"));
-            const char *next = plain ? memchr(s.p, '$', s.n) : NULL;
-            size_t take = plain ? (next ? (size_t)(next - s.p) : s.n) : 1 + skip;
-            if (!buf_add(out, s.p + skip, take))
-                return err_set(e, "is longer than %d bytes", CONF_TEXT_MAX);
-            used = skip + take;
-        }
-        s.p += used;
-        s.n -= used;
-    }
-    t->s = buf_view(out);
+    if (!expand(s, n->quoted, ld->f->file, out, t, e))
+        return false;
+    if (expand_forgot_braces(s))
+        faults_at(ld->f, n->line, n->col, true, at,
+                  "has a $NAME without braces, which stays as it is; write ${NAME} for the value "
+                  "of an environment variable");
     return true;
 }
 
@@ -126,7 +79,7 @@ static bool text_at(struct loader *ld, const struct ynode *n, const char *at, st
         wrong_type(ld, n, at, "a text");
         return false;
     }
-    if (expand(n, b, t, &e) && conf_text_check(t->s, &e))
+    if (expanded(ld, n, at, b, t, &e) && conf_text_check(t->s, &e))
         return true;
     faults_at(ld->f, n->line, n->col, false, at, "%s", e.msg);
     return false;
@@ -159,7 +112,7 @@ static void set_scalar(struct loader *ld, const struct conf_key *k, void *member
         return;
     }
     buf_init(&b, CONF_TEXT_MAX);
-    if (!expand(n, &b, &t, &e) || !conf_value_set(k, member, t, &e))
+    if (!expanded(ld, n, at, &b, &t, &e) || !conf_value_set(k, member, t, &e))
         faults_at(ld->f, n->line, n->col, false, at, "%s", e.msg);
     else if ((k->flags & CONF_SECRET) && !t.hidden && !conf_is_null(t) &&
              (strcmp(k->name, "proxy") != 0 || memchr(t.s.p, '@', t.s.n)))

@@ -18,6 +18,7 @@ enum set {
     REPLY,
     KIND,
     STATE,
+    PROTOCOL,
     FAMILY,
     RELOADED,
     VERIFIED,
@@ -93,6 +94,7 @@ static struct str cell_family(const struct operate_env *env, size_t i)
     }
 WORDS(reply, [STATS_WHOLE] = "whole", [STATS_STREAM] = "stream")
 WORDS(state, "idle", "in_use")
+WORDS(protocol, [PROTOCOL_ANTHROPIC] = "anthropic", [PROTOCOL_OPENAI] = "openai")
 WORDS(reloaded, "done", "refused")
 WORDS(verified, "ok", "failed")
 WORDS(version, QCC_VERSION)
@@ -110,6 +112,7 @@ static const struct {
     [REPLY] = {"reply", NULL, STATS_REPLIES, reply},
     [KIND] = {"kind", NULL, TOKENS__COUNT, kind},
     [STATE] = {"state", NULL, 2, state},
+    [PROTOCOL] = {"protocol", NULL, 2, protocol},
     [FAMILY] = {"family", cell_families, 0, cell_family},
     [RELOADED] = {"result", NULL, 2, reloaded},
     [VERIFIED] = {"result", NULL, 2, verified},
@@ -223,6 +226,7 @@ INT(tier, ep_tier(health_at(a)))
 INT(cell_tier_at, show_cell_tier(a->env->conf, health_at(a), a->k, a->now))
 INT(enabled, ep_enabled(health_at(a)))
 INT(draining, health_at(a)->draining)
+INT(protocol_at, a->env->conf->endpoints[a->i].protocol == (enum conf_protocol)a->k)
 INT(queued, ep_queued(health_at(a)))
 INT(open_at, now_at(a).open)
 INT(bound, bindings_count(a->env->bindings, str_c(a->env->conf->endpoints[a->i].id)))
@@ -350,6 +354,8 @@ static const struct {
      "Breaker of the endpoint: 0 closed, 1 half open, 2 open."},
     {"qcc_endpoint_enabled", GAUGE, ENDPOINT, NO, enabled,
      "Whether the endpoint may be used at all."},
+    {"qcc_endpoint_protocol", GAUGE, ENDPOINT, PROTOCOL, protocol_at,
+     "1 for the protocol that the endpoint speaks, 0 for others."},
     {"qcc_endpoint_draining", GAUGE, ENDPOINT, NO, draining,
      "Whether the endpoint takes no new conversations."},
     {"qcc_endpoint_queued", GAUGE, ENDPOINT, NO, queued,

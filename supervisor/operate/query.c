@@ -277,6 +277,9 @@ static unsigned reset(struct query *q, const struct asker *from, struct str arg,
     const char *slash = memchr(name.p, '/', name.n);
     if (slash)
         name.n = (size_t)(slash - name.p);
+    bool marked = params_get(params, names[1], room, sizeof room, &one) != PARAM_NONE;
+    if (marked && params_get(params, names[0], room, sizeof room, &family) != PARAM_NONE)
+        return doc_refuse(d, 400, "either family or mark: one thing at a time");
     if (params_get(params, names[1], room, sizeof room, &one) == PARAM_GIVEN && one.n &&
         !params_unknown(params, &names[1], 1).n)
         return reset_mark(q, from, name, one, d);
@@ -311,6 +314,12 @@ SHOW(breakers)
 SHOW(queue)
 SHOW(sessions)
 SHOW(history)
+
+static unsigned choice(struct query *q, const struct asker *from, struct str arg, struct doc *d)
+{
+    (void)from;
+    return show_choice(q->env, arg, d);
+}
 
 static unsigned metrics(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
@@ -398,6 +407,7 @@ static const struct {
     {STR_LIT("events"), events, false},     {STR_LIT("prune"), prune, true},
     {STR_LIT("backup"), backup, true},      {STR_LIT("job"), job, false},
     {STR_LIT("overview"), overview, false}, {STR_LIT("config"), config, false},
+    {STR_LIT("choice"), choice, false},
 };
 
 bool query_acts(struct str what)

@@ -1,6 +1,7 @@
 #include "supervisor/operate/recent_query.h"
 
 #include "common/base/clock.h"
+#include "common/conf/conf_models.h"
 #include "common/base/mem.h"
 #include "common/price/price_doc.h"
 #include "common/ipc/recent_record.h"
@@ -86,18 +87,34 @@ static void put_attempt(struct doc *d, const struct recent_attempt *a)
     put_known(d, "retry_after_ms", a->retry_after_ms);
 }
 
+/* The endpoint of that id, and its id as text; NULL: it is not configured any more. */
+static const struct conf_endpoint *endpoint_of(const struct operate_env *env, uint32_t id,
+                                               char hex[static 9])
+{
+    str_put_hex(hex, id, 8);
+    hex[8] = '\0';
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        if (strcmp(env->conf->endpoints[i].id, hex) == 0)
+            return &env->conf->endpoints[i];
+    return NULL;
+}
+
 /* Writes the present name of the endpoint; its id if it is no longer configured. */
 static void put_endpoint(const struct operate_env *env, struct doc *d, uint32_t id)
 {
     char hex[9];
-    str_put_hex(hex, id, 8);
-    hex[8] = '\0';
-    for (size_t i = 0; i < env->conf->nendpoints; i++)
-        if (strcmp(env->conf->endpoints[i].id, hex) == 0) {
-            doc_text(d, env->conf->endpoints[i].name);
-            return;
-        }
-    doc_text(d, hex);
+    const struct conf_endpoint *e = endpoint_of(env, id, hex);
+    doc_text(d, e ? e->name : hex);
+}
+
+/* A reason in words, of a cell by the name that the model has there. */
+static const char *reason_of(const struct operate_env *env, const struct choice_skip *skip,
+                             struct str model, char out[static SEL_SKIP_TEXT])
+{
+    char hex[9];
+    const struct conf_endpoint *e = endpoint_of(env, skip->endpoint, hex);
+    struct str sent = e ? conf_model_sent(e, conf_model_asked(env->conf, model)) : model;
+    return select_skip_put((enum sel_skip)skip->why, sent, out);
 }
 
 /* model: the one that was asked for. */
@@ -106,7 +123,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
 {
     char text[SEL_SKIP_TEXT];
     bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
-    doc_map(d, 11);
+    doc_map(d, 12);
     doc_kv_int(d, "at_ms", x->at_ms);
     doc_kv_text(d, "result", select_end_text((enum sel_end)x->end));
     doc_text(d, "endpoint");
@@ -117,6 +134,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
     doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : choice_bound_text(x));
     doc_kv_flag(d, "repeat", x->flags & CHOICE_SAME);
     doc_kv_flag(d, "new_connection", x->flags & CHOICE_FRESH);
+    doc_kv_flag(d, "learnt", x->flags & CHOICE_LEARNT);
     doc_kv_flag(d, "trial", x->flags & CHOICE_TRIAL);
     doc_kv_flag(d, "second_opinion", x->flags & CHOICE_OPINION);
     doc_kv_int(d, "times", 1 + x->again);
@@ -128,8 +146,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
         doc_map(d, 2);
         doc_text(d, "endpoint");
         put_endpoint(env, d, whole ? skip.endpoint : 0);
-        doc_kv_text(d, "reason",
-                    whole ? select_skip_put((enum sel_skip)skip.why, model, text) : NULL);
+        doc_kv_text(d, "reason", whole ? reason_of(env, &skip, model, text) : NULL);
     }
     doc_kv_int(d, "others", x->others);
 }

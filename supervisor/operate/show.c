@@ -1,6 +1,7 @@
 #include "supervisor/operate/show.h"
 
 #include "common/base/clock.h"
+#include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"
 #include "common/policy/endpoint/endpoint_word.h"
 #include "supervisor/operate/show_cells.h"
@@ -339,10 +340,12 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     const struct ep_state *st = look(env, at);
     int64_t now = clock_boot_ms();
     bool own;
+    size_t words;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 31);
+    doc_map(d, 32);
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
+    doc_kv_text(d, "protocol", conf_words(CONF_K_protocol, &words)[c->protocol]);
     doc_kv_text(d, "state", ep_word_name(ep_word(st, now)));
     put_since(d, &env->health->v[at], now);
     doc_kv_text(d, "tier", tier_name(st));

@@ -18,6 +18,10 @@ void show_endpoints(const struct operate_env *env, struct doc *d);
 /* Writes the whole state of one endpoint, by its position in the configuration. */
 void show_endpoint(const struct operate_env *env, size_t at, struct doc *d);
 
+/* Answers who would get a request for the model that the query names, and why not each of the
+ * others. Returns the status: 400 for another query. */
+unsigned show_choice(const struct operate_env *env, struct str arg, struct doc *d);
+
 /* Writes {"breakers": […]}: the breakers of all endpoints. */
 void show_breakers(const struct operate_env *env, struct doc *d);
 /* Writes {"queue": […]}: the endpoints in the failure queue. */

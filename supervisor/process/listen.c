@@ -1,5 +1,6 @@
 #include "supervisor/process/listen.h"
 
+#include "supervisor/process/listen_why.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
@@ -224,6 +225,14 @@ static bool same_address(const struct listener *l, const struct target *t)
 
 /* ---- opening */
 
+/* What listen_open works on. */
+struct opening {
+    struct listen_set *set;
+    const struct listen_set *old;
+    const struct listen_given *given;
+    int64_t give_up_ms;
+};
+
 /* Removes a Unix path that a dead process left: it refuses connections. A path that accepts them is
  * in use. False with errno when it must stay. */
 static bool clear_stale(const struct target *t)
@@ -276,21 +285,84 @@ static bool bind_listen(struct listener *l, const struct target *t)
     return true;
 }
 
+static bool is_any(const struct sockaddr_storage *a)
+{
+    if (a->ss_family == AF_INET)
+        return ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr == INADDR_ANY;
+    return a->ss_family == AF_INET6 &&
+           memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, &in6addr_any,
+                  sizeof in6addr_any) == 0;
+}
+
+/* Whether one is all addresses of a family and the other one of them, with the same port. The
+ * kernel lets one process listen on both only while both sockets have SO_REUSEPORT. */
+static bool overlaps(const struct listener *l, const struct sockaddr_storage *t)
+{
+    if (l->addr.ss_family != t->ss_family || is_any(&l->addr) == is_any(t))
+        return false;
+    const struct sockaddr_in *a = (const void *)&l->addr, *b = (const void *)t;
+    return (t->ss_family == AF_INET || t->ss_family == AF_INET6) && a->sin_port == b->sin_port;
+}
+
+static void share_port(const struct listener *l, int on)
+{
+    if (setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == -1)
+        log_debug("SO_REUSEPORT: %s", strerror(errno));
+}
+
+/* Sets SO_REUSEPORT of our sockets that overlap with t; for a moment only, as it says that others
+ * may listen there too. Returns whether there are any. */
+static bool share_overlapping(const struct opening *o, const struct target *t, int on)
+{
+    bool any = false;
+    for (size_t i = 0; i < o->set->n; i++)
+        if (overlaps(o->set->v[i].l, &t->addr)) {
+            share_port(o->set->v[i].l, on);
+            any = true;
+        }
+    for (size_t i = 0; o->old && i < o->old->n; i++)
+        if (overlaps(o->old->v[i].l, &t->addr)) {
+            share_port(o->old->v[i].l, on);
+            any = true;
+        }
+    for (size_t i = 0; o->given && i < o->given->n; i++)
+        if (overlaps(o->given->v[i], &t->addr)) {
+            share_port(o->given->v[i], on);
+            any = true;
+        }
+    return any;
+}
+
+static bool bind_beside(const struct opening *o, struct listener *l, const struct target *t)
+{
+    bool shared = share_overlapping(o, t, 1);
+    if (shared)
+        share_port(l, 1);
+    bool ok = bind_listen(l, t);
+    int why = errno;
+    if (shared) {
+        share_overlapping(o, t, 0);
+        share_port(l, 0);
+    }
+    errno = why;
+    return ok;
+}
+
 /* Opens a new listening socket; NULL with errno. */
-static struct listener *open_one(const struct target *t, int64_t give_up_ms)
+static struct listener *open_one(const struct opening *o, const struct target *t)
 {
     for (;;) {
         int fd = socket(t->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd == -1)
             return NULL;
         struct listener *l = listener_new(fd);
-        if (bind_listen(l, t))
+        if (bind_beside(o, l, t))
             return l;
         int why = errno;
         l->lent = true; /* a Unix path, if any, belongs to the predecessor */
         unref(l);
         errno = why;
-        if (why != EADDRINUSE || clock_mono_ms() >= give_up_ms)
+        if (why != EADDRINUSE || clock_mono_ms() >= o->give_up_ms)
             return NULL;
         poll(NULL, 0, RETRY_STEP_MS);
     }
@@ -322,12 +394,18 @@ static uint32_t role_id(struct listen_set *set, const struct listen_set *old,
     return ++set->last_id;
 }
 
-struct opening {
-    struct listen_set *set;
-    const struct listen_set *old;
-    const struct listen_given *given;
-    int64_t give_up_ms;
-};
+/* Adds l, whose reference is taken over. */
+static void add_entry(struct opening *o, struct listener *l, const char *address, int64_t index)
+{
+    struct listen_set *s = o->set;
+    char *copy = mem_strdup(address); /* may be of an entry, which moves */
+    s->v = mem_realloc(s->v, s->n + 1, sizeof *s->v);
+    s->v[s->n++] = (struct listen_entry){.l = l,
+                                         .id = role_id(s, o->old, l, index == -1, copy),
+                                         .admin = index == -1,
+                                         .conf_index = index,
+                                         .address = copy};
+}
 
 static bool add_target(struct opening *o, const struct target *t, const char *address,
                        int64_t index)
@@ -342,16 +420,35 @@ static bool add_target(struct opening *o, const struct target *t, const char *ad
         l = find_given(t, o->given);
     if (l)
         l->refs++;
-    else if (!(l = open_one(t, o->give_up_ms)))
+    else if (!(l = open_one(o, t)))
         return false;
-    struct listen_set *s = o->set;
-    s->v = mem_realloc(s->v, s->n + 1, sizeof *s->v);
-    s->v[s->n++] = (struct listen_entry){.l = l,
-                                         .id = role_id(s, o->old, l, index == -1, address),
-                                         .admin = index == -1,
-                                         .conf_index = index,
-                                         .address = mem_strdup(address)};
+    add_entry(o, l, address, index);
     return true;
+}
+
+/* Keeps l if it is one of the addresses of a new socket of all: closing it would lose the
+ * connections in its queue, and the kernel gives it those of its address as long as it is there. */
+static void keep_within(struct opening *o, struct listener *l)
+{
+    for (size_t i = 0; i < o->set->n; i++)
+        if (o->set->v[i].l == l)
+            return;
+    for (size_t i = 0; i < o->set->n && o->set->n < LISTEN_MAX; i++) {
+        const struct listen_entry *all = &o->set->v[i];
+        if (!is_any(&all->l->addr) || !overlaps(l, &all->l->addr))
+            continue;
+        l->refs++;
+        add_entry(o, l, all->address, all->conf_index);
+        return;
+    }
+}
+
+static void keep_all_within(struct opening *o)
+{
+    for (size_t i = 0; o->old && i < o->old->n; i++)
+        keep_within(o, o->old->v[i].l);
+    for (size_t i = 0; o->given && i < o->given->n; i++)
+        keep_within(o, o->given->v[i]);
 }
 
 /* Whether the error means that the machine lacks that kind of address (IPv6 switched off). */
@@ -374,7 +471,7 @@ static bool add_address(struct opening *o, const char *address, int64_t index, s
         if (add_target(o, &t[i], address, index))
             opened++;
         else if (!lacking(errno))
-            return err_sys(e, "cannot listen on %s", address);
+            return listen_why(e, address, &t[i].addr, t[i].len, errno);
         else
             missing = errno;
     }
@@ -392,6 +489,7 @@ bool listen_open(struct listen_set *set, const struct conf *c, const struct list
             goto fail;
     if (c->admin.listen && !add_address(&o, c->admin.listen, -1, e))
         goto fail;
+    keep_all_within(&o);
     return true;
 fail:
     listen_close(set);
@@ -420,7 +518,11 @@ void listen_chown(const struct listen_set *set, uid_t uid, gid_t gid)
 {
     for (size_t i = 0; i < set->n; i++) {
         const struct listener *l = set->v[i].l;
-        if (is_unix(l) && !l->foreign && chown(as_unix(l)->sun_path, uid, gid) == -1)
+        if (l->foreign)
+            continue;
+        /* of others the socket itself, as sockets that share a port must have one owner */
+        int r = is_unix(l) ? chown(as_unix(l)->sun_path, uid, gid) : fchown(l->fd, uid, gid);
+        if (r == -1)
             log_warn("%s keeps its owner: %s", set->v[i].address, strerror(errno));
     }
 }

@@ -68,9 +68,10 @@ void listen_given_own(struct listen_given *g);
 void listen_lend(struct listen_set *set, bool on);
 
 /* Opens the sockets of c (`listen`, `admin.listen`) into the empty set. Sockets of `old` and
- * `given` (either may be NULL) with the same address are shared. An address in use is tried again
- * for up to wait_ms (blocking): the workers of a dead supervisor close theirs within that time.
- * False: *e names the address and why; the set is empty. */
+ * `given` (either may be NULL) with the same address are shared, and so are those of one address
+ * where c listens on all of that port: no connection in their queues is lost. An address in use is
+ * tried again for up to wait_ms (blocking): the workers of a dead supervisor close theirs within
+ * that time. False: *e names the address and why; the set is empty. */
 bool listen_open(struct listen_set *set, const struct conf *c, const struct listen_set *old,
                  const struct listen_given *given, int64_t wait_ms, struct err *e) MUST_CHECK;
 
@@ -80,7 +81,7 @@ void listen_close(struct listen_set *set);
 /* The entry of that id in the set, or NULL. */
 const struct listen_entry *listen_find(const struct listen_set *set, uint32_t id);
 
-/* Makes that user the owner of the Unix sockets, before privileges are dropped. */
+/* Makes that user the owner of the sockets, before privileges are dropped. */
 void listen_chown(const struct listen_set *set, uid_t uid, gid_t gid);
 
 /* Writes the address as bound: "127.0.0.1:7860", "[::1]:80" or "unix:/path". */

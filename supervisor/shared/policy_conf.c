@@ -1,5 +1,7 @@
 #include "supervisor/shared/policy_conf.h"
 
+#include <string.h>
+
 struct ep_conf policy_conf_of(const struct conf *c)
 {
     return (struct ep_conf){
@@ -25,6 +27,8 @@ struct ep_conf policy_conf_at(const struct conf *c, const struct conf_endpoint *
         p.breaker.open_ms = e->breaker.open_duration;
     if (e->breaker.max_open_duration)
         p.breaker.max_open_ms = e->breaker.max_open_duration;
-    p.verifies = c->failure_queue.probe == PROBE_CONVERSATIONAL && e->api_key;
+    p.probe_set = c->failure_queue.probe_model && strcmp(c->failure_queue.probe_model, "auto") != 0;
+    p.verifies = c->failure_queue.probe == PROBE_CONVERSATIONAL &&
+                 (e->api_key || e->protocol == PROTOCOL_OPENAI);
     return p;
 }

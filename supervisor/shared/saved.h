@@ -4,6 +4,7 @@
 #define QCC_SUPERVISOR_SHARED_SAVED_H
 
 #include "common/base/base.h"
+#include "common/base/mem.h"
 #include "common/ipc/ipc.h"
 #include "common/policy/marks.h"
 
@@ -44,6 +45,29 @@ struct saved_cell {
     int64_t own_until_ms;  /* end of the cooldown by its own word; 0: none */
     int64_t served_ms;     /* last success, to ten minutes; 0: none */
 };
+
+/* A model's name that an endpoint has served within a day. */
+struct saved_name {
+    char id[9];
+    uint64_t hash;     /* model_hash */
+    int64_t served_ms; /* to ten minutes */
+};
+
+/* What lasts of cells, as two lists. */
+struct saved_cells {
+    struct saved_cell *v; /* owned, as is names: saved_cells_free */
+    size_t n;
+    struct saved_name *names;
+    size_t nnames;
+};
+
+/* Frees the lists; c is then empty. */
+static inline void saved_cells_free(struct saved_cells *c)
+{
+    mem_free(c->v);
+    mem_free(c->names);
+    *c = (struct saved_cells){0};
+}
 
 /* A mark (common/policy/marks.h). */
 struct saved_mark {

@@ -77,9 +77,7 @@ static struct store_view look(struct store *st)
     for (size_t i = 0; i < v.nendpoints; i++)
         totals_save_endpoint(env->totals, str_c(e[i].id), e[i].counts);
     v.endpoints = e;
-    struct saved_cell *cells;
-    v.ncells = health_save_cells(env->health, &cells);
-    v.cells = cells;
+    v.cells = health_save_cells(env->health, v.now_ms);
     struct saved_mark *m = mem_zalloc(env->marks->table.n + 1, sizeof *m);
     v.nmarks = marked_save(env->marks, m, v.now_ms, v.wall_ms);
     v.marks = m;
@@ -90,8 +88,15 @@ static struct store_view look(struct store *st)
 static void drop(struct store_view *v)
 {
     mem_free((void *)v->endpoints);
-    mem_free((void *)v->cells);
+    saved_cells_free(&v->cells);
     mem_free((void *)v->marks);
+}
+
+static bool same_cells(const struct saved_cells *a, const struct saved_cells *b)
+{
+    return a->n == b->n && a->nnames == b->nnames &&
+           (a->n == 0 || memcmp(a->v, b->v, a->n * sizeof *a->v) == 0) &&
+           (a->nnames == 0 || memcmp(a->names, b->names, a->nnames * sizeof *a->names) == 0);
 }
 
 enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
@@ -99,8 +104,7 @@ enum change { CHANGE_NONE, CHANGE_COUNTERS, CHANGE_STATE };
 static enum change changed(const struct store *st, const struct store_view *v)
 {
     if (st->moves != st->env.bindings->moves || st->marks != st->env.marks->moves ||
-        st->nendpoints != v->nendpoints || st->ncells != v->ncells ||
-        (v->ncells && memcmp(st->cells, v->cells, v->ncells * sizeof *v->cells) != 0))
+        st->nendpoints != v->nendpoints || !same_cells(&st->cells, &v->cells))
         return CHANGE_STATE;
     enum change c = CHANGE_NONE;
     if (st->uses != st->env.bindings->uses ||
@@ -124,9 +128,8 @@ static void remember(struct store *st, struct store_view *v)
     mem_free((void *)v->marks);
     st->endpoints = (struct saved_endpoint *)v->endpoints;
     st->nendpoints = v->nendpoints;
-    mem_free(st->cells);
-    st->cells = (struct saved_cell *)v->cells;
-    st->ncells = v->ncells;
+    saved_cells_free(&st->cells);
+    st->cells = v->cells;
     memcpy(st->counters, v->counters, sizeof st->counters);
     st->moves = st->env.bindings->moves;
     st->uses = st->env.bindings->uses;
@@ -289,12 +292,10 @@ void store_close(struct store *st)
     }
     store_dir_close(&st->dir);
     mem_free(st->endpoints);
-    mem_free(st->cells);
+    saved_cells_free(&st->cells);
     mem_free(st->path);
     st->path = NULL;
     st->endpoints = NULL;
-    st->cells = NULL;
-    st->ncells = 0;
     st->nendpoints = 0;
 }
 
@@ -418,21 +419,21 @@ static void restore_file(struct store *st)
         mem_free(p);
 }
 
-static void restore_cells(struct store *st)
+void store_restore_cells(struct store *st)
 {
     struct err e;
-    struct saved_cell *v = NULL;
+    struct saved_cells cells = {0};
     char *p = NULL;
-    size_t n = 0, cells = 0;
+    size_t n = 0;
     if (!st->path)
         return;
     bool found = read_file(&st->dir, cells_name, &p, &n, &e);
     int64_t now = clock_boot_ms();
-    if (found ? !store_cells_parse(str_make(p, n), clock_wall_ms() - now, &v, &cells, &e)
+    if (found ? !store_cells_parse(str_make(p, n), clock_wall_ms() - now, &cells, &e)
               : e.msg[0] != '\0')
         store_dir_set_aside(&st->dir, cells_name, e.msg);
-    health_restore_cells(st->env.health, v, cells, now);
-    mem_free(v);
+    health_restore_cells(st->env.health, &cells, now);
+    saved_cells_free(&cells);
     if (found)
         mem_free(p);
 }
@@ -441,7 +442,7 @@ void store_restore(struct store *st, int given)
 {
     if (!restore_given(st, given)) {
         restore_file(st);
-        restore_cells(st);
+        store_restore_cells(st);
     }
     if (!st->path)
         return;

@@ -43,8 +43,7 @@ struct store {
     uint64_t counters[STATE_COUNTERS];
     struct saved_endpoint *endpoints; /* as last saved */
     size_t nendpoints;
-    struct saved_cell *cells; /* as last saved */
-    size_t ncells;
+    struct saved_cells cells; /* as last saved */
 };
 
 /* Makes an empty store, which may not save yet. env is copied. */
@@ -71,6 +70,10 @@ void store_leave(struct store *st);
 /* Restores what was saved, after endpoints and affinity are configured and before the first worker.
  * given: a file with the predecessor's state in memory, which is newer; -1: none. */
 void store_restore(struct store *st, int given);
+
+/* Restores the cells of the folder's file, which the predecessor's state in memory does not have.
+ */
+void store_restore_cells(struct store *st);
 
 /* Called once a turn: starts a save at once if an operator has acted on an endpoint, as operators
  * take it for done when they are answered. */

@@ -43,8 +43,7 @@ struct store_view {
     uint64_t counters[STATE_COUNTERS];
     const struct saved_endpoint *endpoints;
     size_t nendpoints;
-    const struct saved_cell *cells; /* of the file of store_cells.h */
-    size_t ncells;
+    struct saved_cells cells; /* of the file of store_cells.h */
     const struct saved_mark *marks;
     size_t nmarks;
     const struct binding_table *bindings; /* NULL: none */

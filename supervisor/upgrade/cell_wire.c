@@ -95,11 +95,9 @@ static void get_common(struct ep_state *s, const struct cell_wire *w)
     s->by_cells = m->by_cells;
     s->by_cells_ms = m->by_cells_ms;
     s->cells.ok_began_ms = m->ok_began_ms;
-    s->cells.nnames = (uint32_t)(m->names.n / sizeof w->names[0]);
-    for (uint32_t i = 0; i < s->cells.nnames; i++) {
-        s->cells.names[i] = (uint64_t)w->names[i][0];
-        s->cells.names_ms[i] = w->names[i][1];
-    }
+    s->cells.nnames = 0;
+    for (size_t i = 0; i < m->names.n / sizeof w->names[0]; i++)
+        cells_restore_name(&s->cells, (uint64_t)w->names[i][0], w->names[i][1]);
 }
 
 static void get_cell(struct health_endpoint *e, struct cell *c, const struct ipc_up_cell *m,
@@ -124,6 +122,7 @@ static void get_cell(struct health_endpoint *e, struct cell *c, const struct ipc
     c->row_ms = m->row_ms;
     c->opened_ms = m->opened_ms;
     c->served_ms = m->served_ms;
+    c->served_n = m->served_ms ? 2 : 0;
     c->asked_ms = m->asked_ms;
     memcpy(c->model, m->model.p ? m->model.p : "", m->model.n);
     c->model[m->model.n] = '\0';

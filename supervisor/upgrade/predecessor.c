@@ -316,8 +316,11 @@ static void go(struct predecessor *pre, bool gave)
     struct ipc_up_serves m = {};
     const struct ipc_up_tell tell = {.ipc = IPC_VERSION};
     pre->phase = PREDECESSOR_SERVING;
+    pre->go_ms = clock_boot_ms();
     if (!pre->same_ipc || !gave)
         nothing_out(pre);
+    if (!gave) /* the copy has no cells: those of the file, of seconds ago */
+        store_restore_cells(pre->env.store);
     health_taken(pre->env.health, clock_boot_ms());
     fd_close(&pre->handover.lock); /* not taken: it is the lock of another folder */
     store_dir_sign(&pre->env.store->dir);
@@ -428,6 +431,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     if (f->id != IPC_UP_DONE || pre->phase != PREDECESSOR_SERVING)
         return err_set(e, "the running supervisor sent %s, which is not expected now",
                        ipc_name(f->id));
+    if (pre->ipc >= HANDOVER_MARK_IPC)
+        marked_restored_since(pre->env.marks, pre->go_ms);
     predecessor_send_endpoints(pre);
     if (pre->ipc < HANDOVER_HISTORY_IPC) /* it has none */
         pre->env.ops->history(pre->env.arg);

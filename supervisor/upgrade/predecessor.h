@@ -70,6 +70,7 @@ struct predecessor {
     uint32_t ipc;      /* IPC_VERSION of the predecessor */
     bool same_ipc;     /* the predecessor's IPC_VERSION is the same: its workers' frames can be
                           read */
+    int64_t go_ms;     /* when this supervisor became the one that owns the state; 0: not yet */
     struct buf early;  /* records of BINDS that came before the table was restored */
 };
 

@@ -101,6 +101,7 @@ bool predecessor_state_said(const struct predecessor_state *s, const struct ipc_
         struct ipc_stats stats;
         struct ipc_unserved unserved;
         struct ipc_item item;
+        struct ipc_asked_here asked;
     } m;
     /* not passed on to a third supervisor, which knows no slots but those here */
     if (u->what == IPC_TRIAL_ASK) {
@@ -121,6 +122,8 @@ bool predecessor_state_said(const struct predecessor_state *s, const struct ipc_
         return ipc_get_item(&f, &m.item) && marked_item(s->marks, &m.item, now);
     if (u->what == IPC_VERDICT)
         return ipc_get_verdict(&f, &m.verdict) && health_verdict(h, who, &m.verdict, now);
+    if (u->what == IPC_ASKED_HERE && ipc_get_asked_here(&f, &m.asked))
+        health_asked(h, &m.asked, now);
     if (u->what == IPC_UNSERVED && ipc_get_unserved(&f, &m.unserved))
         health_unserved(h, &m.unserved, now);
     if (u->what == IPC_STATS)

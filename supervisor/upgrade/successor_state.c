@@ -119,6 +119,24 @@ static void give_open(const struct successor_state *s, unsigned slot)
     } while (n == STATS_RECORDS);
 }
 
+/* Sends the models asked for lately as reports of a worker, as which an earlier successor passes
+ * them over. */
+static void give_asked(const struct successor_state *s)
+{
+    for (size_t i = 0; i < ASKED_MAX; i++) {
+        struct ipc_asked_here m = {.model = asked_name(&s->health->asked, i),
+                                   .at_ms = s->health->asked.v[i].at_ms};
+        struct buf b;
+        struct ipc_frame f;
+        if (!m.at_ms)
+            continue;
+        buf_init(&b, 4096);
+        if (ipc_put_asked_here(&b, 0, &m) && ipc_open(buf_view(&b), TO_SUP, &f))
+            successor_state_said(s, 0, &f);
+        buf_free(&b);
+    }
+}
+
 static void give_cells(const struct successor_state *s, const struct health_endpoint *e)
 {
     struct cell_wire w;
@@ -151,6 +169,7 @@ void successor_state_give(const struct successor_state *s)
     successor_state_places(s, false);
     for (unsigned i = 0; i < TOTALS_SLOTS; i++)
         give_open(s, i);
+    give_asked(s);
 }
 
 /* ---- before UP_DONE */

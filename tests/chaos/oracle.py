@@ -34,6 +34,8 @@ EXPLAINED = [
     (r"^the (supervisor is gone: finishing|new supervisor has ended)", "kill supervisor"),
     (r"^no upgrade: an upgrade is under way", "upgrade"),
     (r"^warm-up of ", None),
+    (r"^request$", None),  # QCC's own 5xx: judged by what the client got
+    (r"sent bytes that nobody asked for", None),
     (r"^history: checked after an unclean end: it is whole", "kill supervisor"),
     (r"sandbox", None),
     (r"^(limits\.max_connections|workers run without)", None),

@@ -29,12 +29,23 @@ def iso(seconds):
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def cell(family, tier="degraded", breaker="closed", cooldown_s=0.0, retry_in_s=None):
+    """A cell as the overview tells it."""
+    return {"family": family, "tier": tier, "breaker": {"state": breaker, "failures": 3, "retry_in_s": retry_in_s},
+            "cooldown_s": cooldown_s, "own_word": cooldown_s > 0}
+
+
+HELD = {"cells": [cell("opus", cooldown_s=38.4), cell("sonnet", "circuit_open", "open", retry_in_s=41.7),
+                  cell("other", "circuit_open", "half_open")],
+        "marks": [{"kind": "beta", "name": "beta=context-1m-2025-08-07", "until_s": 3540.0}]}
+
+
 def endpoint(name, state="healthy", **more):
     """An endpoint as the overview tells it."""
     e = {"id": "%08x" % (hash(name) & 0xffffffff), "name": name, "base_url": "https://%s.example/v1" % name, "state": state,
          "tier": "healthy", "health": "healthy", "breaker": {"state": "closed", "failures": 0, "retry_in_s": None},
          "queued": None, "disabled_by": None, "refused_status": None, "refused_at": None, "draining": False,
-         "verifying": False, "cooldown_s": 0.0, "cooldown_own_word": False, "models_blocked": 0, "weight": 100,
+         "verifying": False, "cooldown_s": 0.0, "cooldown_own_word": False, "models_blocked": 0, "cells": [], "marks": [], "weight": 100,
          "priority": 1, "max_concurrent": 0, "sessions": 3, "open_requests": 1, "state_since_s": 3600.5,
          "price_factor": 1, "last_failure": None,
          "attempts": {"ok": 1200, "transient": 4, "rate_limit": 2, "auth": 0, "permanent": 1, "unknown": 0},
@@ -193,7 +204,7 @@ class FakeApi:
             "workers": [{"slot": 0, "pid": 4711, "state": "serving", "generation": 3, "connections": 4, "requests_open": 3, "requests": 11550,
                          "buffered_bytes": 40960, "failures": 0}],
             "endpoints_by_state": {}, "queue": [], "endpoints": endpoints if endpoints is not None else [
-                endpoint("official", open_requests=3, sessions=31, tokens={"input": 9, "output": 1234567, "cache_read": 5, "cache_write": 1}),
+                endpoint("official", **copy.deepcopy(HELD), open_requests=3, sessions=31, tokens={"input": 9, "output": 1234567, "cache_read": 5, "cache_write": 1}),
                 endpoint("relay-a", "cooling", max_concurrent=8, open_requests=0),
                 endpoint("relay-b", "queued", priority=2, open_requests=0, sessions=0), endpoint("relay-c", max_concurrent=64)],
             "totals": {"connections": 9, "requests_open": 7, "streams_open": 5, "requests": 0,

@@ -235,7 +235,7 @@ def test_the_trail_says_why_there(api, page):
     p.until("document.querySelector('.trail')")
     steps = [" ".join(s.split()) for s in texts(p, ".trail li")]
     assert steps[0] == "+0 mschosen relay-b not boundskipped: official (another priority group is better)"
-    assert "relay-b" in steps[1] and "28 ms permanent · 400 · wall-page · fault endpoint" in steps[1]
+    assert "relay-b" in steps[1] and "28 ms permanent · 400 · wall-page · fault endpoint · scope model" in steps[1]
     assert steps[2].startswith("+28 mschosen relay-a for a second opinion") and "6.1 s ok · 200" in steps[3]
     sums = texts(p, ".facts dd")
     assert sums[0] == "12 in · 34 out · 0 read · 0 written (5 min) · 0 (1 h)"

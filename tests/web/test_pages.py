@@ -78,6 +78,8 @@ def test_each_mark_is_the_replys_field(api, page, browser, fragment):
                 assert "endpoints.%d.%s" % (i, path) in seen
     if fragment == "endpoints/official":
         assert {"endpoints.0.attempts.ok", "endpoints.0.ttfb_ms.p95"} <= seen
+        assert {"endpoints.0.cells." + c for c in ("0.family", "0.tier", "0.cooldown_s", "1.breaker.retry_in_s", "2.breaker.state")} <= seen
+        assert {"endpoints.0.marks.0." + m for m in ("kind", "name", "until_s")} <= seen
         assert any(s.endswith("#blocks.0.projected_usd") for s in seen)
 
 

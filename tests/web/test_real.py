@@ -72,6 +72,26 @@ def test_an_action_is_done_there(real, page):
     p.until("document.querySelector('#why .state code').textContent == 'healthy'")
 
 
+def test_a_cell_and_a_mark_are_reset_there(tmp_path, page):
+    up = Upstream(tmp_path / "upstream")
+    limit = "/s/status=429,retry_after=300,message=no%20more%20claude-opus-4-8"
+    q = Qcc(tmp_path / "qcc", {"endpoints": [{**up.endpoint(limit), "name": "official"}, {**up.endpoint("/s/200"), "name": "relay-a"}],
+                               "balance": {"strategy": "priority_failover"}}).start()
+    try:
+        send(q, 1, model="claude-opus-4-8")
+        until(lambda: any(e["cells"] for e in get(q, "overview")["endpoints"]), "the cell to cool")
+        p = page(q.admin_url + "/#/endpoints/official")
+        p.until(READY)
+        p.until("document.querySelector('[data-f=\"endpoints.0.cells.0.family\"]')?.textContent == 'opus'")
+        p.click("[aria-label='Cells and marks'] tbody button")
+        p.click("dialog[open] .primary")
+        p.until("!document.querySelector('[data-f=\"endpoints.0.cells.0.family\"]')")
+        assert [e["cells"] for e in get(q, "overview")["endpoints"]] == [[], []]
+    finally:
+        q.close()
+        up.close()
+
+
 def test_live_again_after_a_worker_and_the_supervisor_died(real, page):
     q = real()
     p = page(q.admin_url + "/")

@@ -48,7 +48,7 @@ def sane(p, *allowed):
 
 def attempt(endpoint, cls="ok", **more):
     bad = cls != "ok"
-    return {"endpoint": endpoint, "class": cls, "fault": "endpoint" if bad else "none", "reason": "overloaded" if bad else None,
+    return {"endpoint": endpoint, "class": cls, "fault": "endpoint" if bad else "none", "reason": "overloaded" if bad else None, "scope": "model" if bad else "none",
             "status": 529 if bad else 200, "at_ms": 0, "ms": 28, "retry_after_ms": None, **more}
 
 

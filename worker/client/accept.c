@@ -156,16 +156,28 @@ void accept_on_ready(struct ev_loop *loop, ev_io *io, int events)
     }
 }
 
+static void rest_of(struct listener *l)
+{
+    for (int i = 0; i < REST; i++) {
+        int fd = next_waiting(l);
+        if (fd == -1)
+            break;
+        begin(l, fd);
+    }
+}
+
 void accept_rest(struct conn_env *env)
+{
+    LIST_EACH(n, tmp, &env->listeners)
+    rest_of(LIST_ENTRY(n, struct listener, node));
+}
+
+void accept_rest_of(struct conn_env *env, uint32_t id)
 {
     LIST_EACH(n, tmp, &env->listeners)
     {
         struct listener *l = LIST_ENTRY(n, struct listener, node);
-        for (int i = 0; i < REST; i++) {
-            int fd = next_waiting(l);
-            if (fd == -1)
-                break;
-            begin(l, fd);
-        }
+        if (l->id == id)
+            rest_of(l);
     }
 }

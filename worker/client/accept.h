@@ -23,6 +23,9 @@ void accept_resume_soon(struct conn_env *env);
  * the kernel has let those clients in, and would reset their connections. */
 void accept_rest(struct conn_env *env);
 
+/* The same for the listener of that id alone. */
+void accept_rest_of(struct conn_env *env, uint32_t id);
+
 /* Stops the timer: the worker drains or ends. */
 void accept_stop(struct conn_env *env);
 

@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/slab.h"
+#include "worker/http/http1_front.h"
 #include "worker/net/peer.h"
 #include "worker/request/arrival.h"
 #include "worker/request/conductor.h"
@@ -377,7 +378,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
     ptrdiff_t r;
     switch (c->state) {
     case CONN_SHAKE:
-        switch (tls_handshake(c->io.ssl)) {
+        switch (tls_handshake(c->io.ssl, NULL)) {
         case TLS_DONE:
             ev_io_stop(c->env->loop, &c->wr);
             to_idle(c);
@@ -423,11 +424,13 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
     }
 }
 
-/* Checks an incomplete head of `have` bytes. False: the request was refused. */
-static bool head_incomplete(struct conn *c, const char *p, size_t have)
+/* Checks an incomplete head of `have` bytes, `seen` of them checked before. False: it is refused.
+ */
+static bool head_incomplete(struct conn *c, const char *p, size_t have, size_t seen)
 {
-    if (!http1_may_begin(p, have)) { /* TLS or another protocol: its end need not be awaited */
-        arrival_refuse(&c->client, 400, "bad request line");
+    enum http1_front front = http1_front(p, have, seen);
+    if (front != FRONT_OPEN) { /* its end need not be awaited */
+        arrival_refuse(&c->client, front == FRONT_BAD ? 400 : 501, http1_front_text(front));
         return false;
     }
     if (have > c->env->req->conf->limits.max_header_bytes) {
@@ -482,9 +485,9 @@ static bool run_head(struct conn *c, char *p, size_t n, size_t *at)
         ++*at;
     if (*at == n)
         return false;
-    size_t size = http1_find_end(p + *at, n - *at, &c->scanned);
+    size_t seen = c->scanned, size = http1_find_end(p + *at, n - *at, &c->scanned);
     if (size == 0) {
-        if (!head_incomplete(c, p + *at, n - *at))
+        if (!head_incomplete(c, p + *at, n - *at, seen))
             *at = n;
         return false;
     }

@@ -1,6 +1,7 @@
 #include "worker/http/http1.h"
 
 #include "worker/http/http1_field.h"
+#include "worker/http/http1_front.h"
 
 #include "llhttp.h"
 
@@ -26,14 +27,6 @@ struct lines {
     size_t n;
     uint32_t lf[HTTP1_FIELDS + 3]; /* offset of each LF: fields, first and empty line, one more */
 };
-
-/* Whether c may follow the byte prev in a head. */
-static bool byte_ok(unsigned char c, unsigned char prev)
-{
-    if (prev == '\r' || c == '\n')
-        return c == '\n' && prev == '\r';
-    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
-}
 
 /* Finds the line ends of p[0..n). Refuses a head without its empty line, and bytes that a head may
  * not have: control characters other than tab, a CR without LF, an LF without CR. */
@@ -66,7 +59,7 @@ static enum http1_result find_lines(const char *p, size_t n, struct lines *l, co
 #endif
     for (; at < n; at++) {
         unsigned char c = (unsigned char)p[at];
-        if (!byte_ok(c, prev))
+        if (!http1_byte_ok(c, prev))
             return HTTP1_BAD;
         if (c == '\n') {
             if (l->n == COUNT_OF(l->lf)) {
@@ -195,6 +188,25 @@ static const char *read_fields(const char *p, const struct lines *l, size_t firs
     return NULL;
 }
 
+/* A list of transfer codings that is not "chunked" alone. Where chunked is not the last one, or not
+ * the only one of its name, the body has no known end: 400 and not 501 (RFC 9112 6.1, 6.3). */
+static enum http1_result refuse_coding(struct str list, const char **why)
+{
+    struct str elem;
+    size_t chunked = 0;
+    bool last = false;
+    while (str_next_elem(&list, &elem)) {
+        last = str_eq_nocase(elem, STR("chunked"));
+        chunked += last;
+    }
+    if (!last || chunked > 1) {
+        *why = "Transfer-Encoding that does not end in one chunked";
+        return HTTP1_BAD;
+    }
+    *why = "transfer coding other than chunked";
+    return HTTP1_UNSUPPORTED;
+}
+
 /* Length of the body by RFC 9112 6.3, without its leniencies. Leaves h->body alone when the head
  * names no length. */
 static enum http1_result read_framing(struct http_head *h, const struct facts *seen,
@@ -211,9 +223,8 @@ static enum http1_result read_framing(struct http_head *h, const struct facts *s
         *why = "empty Transfer-Encoding";
         if (!seen->coding->value.n)
             return HTTP1_BAD;
-        *why = "transfer coding other than chunked";
         if (!str_eq_nocase(seen->coding->value, STR("chunked")))
-            return HTTP1_UNSUPPORTED;
+            return refuse_coding(seen->coding->value, why);
         h->body = BODY_CHUNKED;
     } else if (seen->length) {
         *why = "bad Content-Length";
@@ -277,32 +288,10 @@ static bool authority_ok(struct str a)
     return !digits.n || str_to_u64(digits, 65535, &port);
 }
 
-/* Whether v has the form "HTTP/x.y". */
-static bool version_form(struct str v)
-{
-    return v.n == 8 && memcmp(v.p, "HTTP/", 5) == 0 && ascii_digit(v.p[5]) && v.p[6] == '.' &&
-           ascii_digit(v.p[7]);
-}
-
-bool http1_may_begin(const char *p, size_t n)
-{
-    enum { FRONT = 32 };
-    size_t at = 0;
-    n = n < FRONT ? n : FRONT;
-    while (at < n && http1_is_token(str_make(p + at, 1)))
-        at++;
-    if (at == n)
-        return true;
-    const char *lf = memchr(p + at, '\n', n - at);
-    if (!at || p[at] != ' ' || !lf)
-        return at && p[at] == ' ';
-    return lf - p > 10 && lf[-1] == '\r' && lf[-10] == ' ' && version_form(str_make(lf - 9, 8));
-}
-
 static enum http1_result read_version(struct str v, struct http_head *h, const char **why)
 {
     *why = "bad version";
-    if (!version_form(v))
+    if (!http1_version_form(v))
         return HTTP1_BAD;
     *why = "HTTP version other than 1.0 and 1.1";
     if (v.p[5] != '1' || v.p[7] > '1')
@@ -448,6 +437,10 @@ static enum http1_result read_request_line(struct str line, struct http_head *h,
     struct str rest = str_make(sp + 1, line.n - h->method.n - 1);
     if (!http1_is_token(h->method))
         return HTTP1_BAD;
+    if (h->method.n > HTTP1_METHOD_MAX) {
+        *why = "method longer than 32 bytes";
+        return HTTP1_UNSUPPORTED;
+    }
     sp = memchr(rest.p, ' ', rest.n);
     if (!sp)
         return HTTP1_BAD;

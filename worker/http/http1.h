@@ -43,13 +43,9 @@ enum http1_result {
     HTTP1_BAD,         /* 400: malformed, see `why` */
     HTTP1_TOO_LARGE,   /* 431: too many lines */
     HTTP1_VERSION,     /* 505: not HTTP/1.0 or 1.1 */
-    HTTP1_UNSUPPORTED, /* 501: a transfer coding other than chunked alone */
+    HTTP1_UNSUPPORTED, /* 501: a transfer coding before chunked, a method over 32 bytes */
     HTTP1_EXPECTATION  /* 417: an expectation other than 100-continue */
 };
-
-/* Whether p[0..n), the front of an incomplete head, may become a request: it starts with a method
- * and has no short first line without a version. Reads a few bytes only. */
-bool http1_may_begin(const char *p, size_t n);
 
 /* Finds the empty line that ends a head in p[0..n). *scanned: offset up to which earlier calls
  * searched (0 at first), so that a head that comes in small pieces is read once. Returns the head's
@@ -62,10 +58,10 @@ size_t http1_find_end(const char *p, size_t n, size_t *scanned);
  * (RFC 9112 2.2); it is part of h->size. Host exactly once and valid (HTTP/1.0: at most once).
  * Targets: origin-form, absolute-form (reduced to origin-form, its authority stands for Host in
  * h->host; one with a query and no path is refused), "*" with OPTIONS; no fragment, no control
- * characters, no bytes over 0x7e. CONNECT is HTTP1_BAD. A token as method otherwise.
- * Transfer-Encoding must be "chunked" alone, only in HTTP/1.1, and never beside Content-Length;
- * equal repeated Content-Lengths are refused too. More than 64 names in Connection are
- * HTTP1_BAD. */
+ * characters, no bytes over 0x7e. CONNECT is HTTP1_BAD. A token of at most
+ * HTTP1_METHOD_MAX bytes as method otherwise. Transfer-Encoding must be "chunked" alone, only in
+ * HTTP/1.1, and never beside Content-Length; equal repeated Content-Lengths are refused too. More
+ * than 64 names in Connection are HTTP1_BAD. */
 enum http1_result http1_request(const char *p, size_t n, struct http_head *h,
                                 const char **why) MUST_CHECK;
 

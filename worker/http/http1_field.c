@@ -49,7 +49,7 @@ static const struct known known[LONGEST + 1][OF_A_LENGTH] = {
     [9] = {K("x-api-key", HDR_X_API_KEY, false)},
     [10] = {K("connection", HDR_CONNECTION, true), K("keep-alive", HDR_KEEP_ALIVE, true)},
     [11] = {K("retry-after", HDR_RETRY_AFTER, false)},
-    [12] = {K("content-type", HDR_CONTENT_TYPE, false)},
+    [12] = {K("content-type", HDR_CONTENT_TYPE, false), K("max-forwards", HDR_MAX_FORWARDS, false)},
     [13] = {K("authorization", HDR_AUTHORIZATION, false)},
     [14] = {K("content-length", HDR_CONTENT_LENGTH, false),
             K("sec-fetch-site", HDR_SEC_FETCH_SITE, false)},

@@ -2,6 +2,9 @@
 
 #include "common/base/mem.h"
 
+/* Seconds before the rate of a body is looked at: a client may begin slowly. */
+#define SLOW_S 10.0
+
 enum {
     FIRST = 1 << 20, /* bytes of a declared length that are allocated at once */
     STEP = 16384,    /* bytes of room for a read, at least */
@@ -14,6 +17,12 @@ void body_init(struct body *b, uint64_t *held, uint64_t held_max, enum http_body
 {
     *b =
         (struct body){.held = held, .held_max = held_max, .kind = kind, .total = total, .max = max};
+}
+
+bool body_slow(const struct body *b, double now, uint64_t rate)
+{
+    double s = now - b->since;
+    return s >= SLOW_S && (double)b->len < s * (double)rate;
 }
 
 void body_free(struct body *b)

@@ -16,6 +16,7 @@ struct body {
     enum http_body kind; /* BODY_NONE, BODY_COUNTED or BODY_CHUNKED */
     uint64_t total;      /* BODY_COUNTED: length in bytes */
     uint64_t max;        /* limits.max_body_bytes */
+    double since;        /* when it could begin to come, for body_slow; set by the caller */
     struct chunk chunk;
 };
 
@@ -46,6 +47,10 @@ enum body_result body_added(struct body *b, size_t n, size_t *used) MUST_CHECK;
 /* Copies bytes that were read elsewhere; otherwise as body_added. n may be 0, with which a counted
  * body of 0 bytes is done. */
 enum body_result body_feed(struct body *b, const char *p, size_t n, size_t *used) MUST_CHECK;
+
+/* Whether the body has come more slowly than `rate` bytes a second (0: no bound), on average of the
+ * 10 s and more since `since`; `now` is of the same clock, in seconds. */
+bool body_slow(const struct body *b, double now, uint64_t rate);
 
 /* The bytes so far; valid until the body changes. */
 static inline struct str body_view(const struct body *b)

@@ -61,9 +61,7 @@ static size_t utf8_put(unsigned v, char out[static 4])
     return 4;
 }
 
-/* Decodes the escape at the front of *s (s->p[0] is the backslash) and removes it from *s. Returns
- * the bytes written to out, 0 when the escape is malformed. */
-static size_t escape_cut(struct str *s, char out[static 4])
+size_t json_escape_cut(struct str *s, char out[static 4])
 {
     static const char plain[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
     if (s->n < 2)
@@ -108,7 +106,7 @@ bool json_unescape(struct str raw, struct buf *out)
         if (!raw.n)
             break;
         char c[4];
-        size_t len = escape_cut(&raw, c);
+        size_t len = json_escape_cut(&raw, c);
         if (!len || !buf_add(out, c, len))
             return false;
     }
@@ -149,7 +147,7 @@ static bool decoded_name_is(struct str raw, struct str name)
         char c[4] = {raw.p[0]};
         size_t len = 1;
         if (c[0] == '\\')
-            len = escape_cut(&raw, c);
+            len = json_escape_cut(&raw, c);
         else
             raw = str_make(raw.p + 1, raw.n - 1);
         if (!len || len > name.n || memcmp(c, name.p, len) != 0)

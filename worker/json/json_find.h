@@ -59,6 +59,11 @@ bool json_find_by(const struct json_skip *by, struct str body, const struct json
  * surrogate becomes U+FFFD. False: malformed escape, or over out's ceiling. */
 bool json_unescape(struct str raw, struct buf *out) MUST_CHECK;
 
+/* Decodes the escape at the front of *s (s->p[0] is the backslash) to UTF-8 and removes it from *s,
+ * a surrogate pair as a whole; a lone surrogate becomes U+FFFD. Returns the bytes written to out, 0
+ * when the escape is malformed. */
+size_t json_escape_cut(struct str *s, char out[static 4]) MUST_CHECK;
+
 /* The number that the 4 hex digits at p write, as in \uXXXX; -1: they are none. */
 int json_hex4(const char *p);
 

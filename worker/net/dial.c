@@ -6,6 +6,8 @@
 #include "common/base/mem.h"
 #include "worker/net/connect.h"
 #include "worker/net/dial_curl.h"
+#include "worker/net/named.h"
+#include "worker/net/proxy_why.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,7 +23,9 @@ enum { SPARES = 8 };
 struct dialer {
     struct ev_loop *loop;
     struct dial_lib curl; /* loaded when multi is made */
-    CURLM *multi;         /* NULL until the first dial */
+    CURLM *multi;         /* NULL until the first dial through a proxy */
+    struct resolver *resolver;
+    bool forget; /* the last dial through a proxy failed: names are resolved anew */
     ev_timer timer;
     struct list dials;
     CURL *spare[SPARES];
@@ -32,11 +36,15 @@ struct dialer {
 struct dial {
     struct dialer *d;
     struct list node;
-    CURL *easy; /* NULL: an address, dialled by `direct` */
-    struct connect direct;
+    CURL *easy; /* through a proxy; NULL: dialled by `direct` or `named` */
+    bool is_named;
+    union {
+        struct connect direct;
+        struct named named;
+    };
+    char *proxy; /* owned; NULL: none */
     dial_done *done;
     void *arg;
-    bool proxied;
     bool no_socket; /* socket(2) failed: this host is short of descriptors or memory */
 };
 
@@ -140,6 +148,7 @@ struct dialer *dialer_new(struct ev_loop *loop)
     d->loop = loop;
     d->handed = CURL_SOCKET_BAD;
     list_init(&d->dials);
+    d->resolver = resolver_new(loop, getaddrinfo);
     ev_init(&d->timer, on_timer);
     return d;
 }
@@ -180,9 +189,12 @@ static void end(struct dial *x)
 {
     if (x->easy)
         put_back(x->d, x->easy);
+    else if (x->is_named)
+        named_cancel(&x->named);
     else
         connect_cancel(&x->direct);
     list_remove(&x->node);
+    mem_free(x->proxy);
     mem_free(x);
 }
 
@@ -198,13 +210,14 @@ void dialer_free(struct dialer *d)
         d->curl.multi_cleanup(d->multi);
         d->curl.global_cleanup();
     }
+    resolver_free(d->resolver);
     ev_timer_stop(d->loop, &d->timer);
     mem_free(d);
 }
 
 static bool socks(const char *proxy)
 {
-    return proxy && strncasecmp(proxy, "socks", 5) == 0;
+    return strncasecmp(proxy, "socks", 5) == 0;
 }
 
 static void on_connected(void *arg, int fd, enum net_fault why)
@@ -213,22 +226,43 @@ static void on_connected(void *arg, int fd, enum net_fault why)
     dial_done *done = x->done;
     void *done_arg = x->arg;
     end(x);
-    done(done_arg, fd, why);
+    done(done_arg, fd, why, NULL);
+}
+
+static void on_named(void *arg, int fd, enum net_fault why, const struct detail *d)
+{
+    struct dial *x = arg;
+    dial_done *done = x->done;
+    void *done_arg = x->arg;
+    end(x);
+    done(done_arg, fd, why, d);
+}
+
+/* Connects without a proxy: to an address or to a name. */
+static struct dial *dial_host(struct dialer *d, const char *host, uint16_t port, int64_t timeout_ms,
+                              dial_done *done, void *arg)
+{
+    struct sockaddr_storage to;
+    socklen_t len;
+    struct dial *x = mem_zalloc(1, sizeof *x);
+    x->d = d;
+    x->done = done;
+    x->arg = arg;
+    list_push_back(&d->dials, &x->node);
+    x->is_named = !connect_literal(host, port, &to, &len);
+    if (x->is_named)
+        named_start(&x->named, d->loop, d->resolver, host, port, timeout_ms, on_named, x);
+    else
+        connect_start(&x->direct, d->loop, &to, len, timeout_ms, on_connected, x);
+    return x;
 }
 
 struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const char *proxy,
                         int64_t timeout_ms, dial_done *done, void *arg)
 {
     struct err e;
-    struct sockaddr_storage to;
-    socklen_t len;
-    if (!proxy && connect_literal(host, port, &to, &len)) {
-        struct dial *x = mem_zalloc(1, sizeof *x);
-        *x = (struct dial){.d = d, .done = done, .arg = arg};
-        list_push_back(&d->dials, &x->node);
-        connect_start(&x->direct, d->loop, &to, len, timeout_ms, on_connected, x);
-        return x;
-    }
+    if (!proxy)
+        return dial_host(d, host, port, timeout_ms, done, arg);
     if (!d->multi && !begin(d, &e)) {
         log_error("%s", e.msg);
         return NULL;
@@ -237,7 +271,11 @@ struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const
     if (!c)
         return NULL;
     struct dial *x = mem_zalloc(1, sizeof *x);
-    *x = (struct dial){.d = d, .easy = c, .done = done, .arg = arg, .proxied = proxy != NULL};
+    x->d = d;
+    x->easy = c;
+    x->done = done;
+    x->arg = arg;
+    x->proxy = mem_strdup(proxy);
     list_push_back(&d->dials, &x->node);
     char url[320];
     snprintf(url, sizeof url, strchr(host, ':') ? "http://[%s]:%u/" : "http://%s:%u/", host, port);
@@ -252,10 +290,11 @@ struct dial *dial_start(struct dialer *d, const char *host, uint16_t port, const
 #endif
     d->curl.easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     d->curl.easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
-    /* The empty string makes libcurl ignore $http_proxy: only the configuration decides. */
-    d->curl.easy_setopt(c, CURLOPT_PROXY, proxy ? proxy : "");
+    d->curl.easy_setopt(c, CURLOPT_PROXY, proxy);
     d->curl.easy_setopt(c, CURLOPT_NOPROXY, "");
-    d->curl.easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, proxy && !socks(proxy) ? 1L : 0L);
+    d->curl.easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, socks(proxy) ? 0L : 1L);
+    if (d->forget)
+        d->curl.easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     d->curl.easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     d->curl.easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     d->curl.easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
@@ -275,34 +314,29 @@ void dial_cancel(struct dial *dial)
         end(dial);
 }
 
-static enum net_fault reason(const struct dial *x, CURLcode code)
+/* Why a dial through a proxy failed; *d: in words. */
+static enum net_fault reason(const struct dial *x, CURLcode code, struct detail *d)
 {
-    long os = 0;
-    x->d->curl.easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
-    if (x->no_socket || os == EMFILE || os == ENFILE)
-        return NET_LOCAL;
-    switch ((int)code) { /* the codes with which CURLOPT_CONNECT_ONLY can fail */
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return NET_RESOLVE;
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_PROXY:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_GOT_NOTHING:
-        return x->proxied ? NET_PROXY : NET_CONNECT;
-    case CURLE_COULDNT_CONNECT:
-        if (x->proxied)
-            return NET_PROXY;
-        return os == ECONNREFUSED ? NET_REFUSED : NET_CONNECT;
-    case CURLE_OPERATION_TIMEDOUT:
-        return NET_CONNECT_TIMEOUT;
-    case CURLE_OUT_OF_MEMORY:
-    case CURLE_FAILED_INIT:
-    case CURLE_URL_MALFORMAT:
-        return NET_LOCAL;
-    default:
-        return x->proxied ? NET_PROXY : NET_CONNECT;
-    }
+    struct proxy_said said = {.code = (int)code, .password = strchr(x->proxy, '@') != NULL};
+    struct err why;
+    char host[DETAIL_MAX];
+    x->d->curl.easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &said.os);
+    x->d->curl.easy_getinfo(x->easy, CURLINFO_PROXY_ERROR, &said.socks);
+    x->d->curl.easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &said.status);
+    enum net_fault fault = NET_PROXY;
+    if (x->no_socket || said.os == EMFILE || said.os == ENFILE)
+        fault = NET_LOCAL;
+    else if (code == CURLE_COULDNT_RESOLVE_HOST)
+        fault = NET_RESOLVE;
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        fault = NET_CONNECT_TIMEOUT;
+    else if (code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
+             code == CURLE_URL_MALFORMAT)
+        fault = NET_LOCAL;
+    proxy_why(&said, &why);
+    proxy_host(x->proxy, host, sizeof host);
+    detail_set(d, fault, host, fault == NET_LOCAL ? NULL : why.msg);
+    return fault;
 }
 
 /* Ends the dials that libcurl reports as done, each with its callback. A callback may start or
@@ -321,13 +355,15 @@ static void reap(struct dialer *d)
         if (code == CURLE_OK)
             d->curl.easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &s);
         enum net_fault why = NET_NONE;
+        struct detail detail = {0};
+        d->forget = s == CURL_SOCKET_BAD;
         if (s == CURL_SOCKET_BAD)
-            why = code == CURLE_OK ? NET_CONNECT : reason(x, code);
+            why = reason(x, code, &detail);
         dial_done *done = x->done;
         void *arg = x->arg;
         d->handed = s;
         end(x);
         d->handed = CURL_SOCKET_BAD;
-        done(arg, s == CURL_SOCKET_BAD ? -1 : s, why);
+        done(arg, s == CURL_SOCKET_BAD ? -1 : s, why, &detail);
     }
 }

@@ -1,12 +1,12 @@
-/* dial: opens TCP connections to endpoints: to an address with connect.h, to a name or through a
- * proxy with libcurl (CURLOPT_CONNECT_ONLY on the multi socket interface), which resolves names
- * with a cache, races IPv6 against IPv4 and speaks HTTP CONNECT and SOCKS. The connected socket is
- * taken away from libcurl. */
+/* dial: opens TCP connections to endpoints: to an address with connect.h, to a name with named.h,
+ * through a proxy with libcurl (CURLOPT_CONNECT_ONLY on the multi socket interface), which speaks
+ * HTTP CONNECT and SOCKS. The connected socket is taken away from libcurl. */
 #ifndef QCC_WORKER_NET_DIAL_H
 #define QCC_WORKER_NET_DIAL_H
 
 #include "common/base/base.h"
 #include "common/policy/outcome.h"
+#include "worker/net/detail.h"
 
 #include <ev.h>
 
@@ -24,8 +24,9 @@ void dialer_free(struct dialer *d);
 const char *dialer_library(void);
 
 /* How a dial ended: fd (now the callback's: non-blocking, close-on-exec, TCP_NODELAY) or -1 with
- * the reason. Always called from the loop, never from dial_start. */
-typedef void dial_done(void *arg, int fd, enum net_fault why);
+ * the reason. d: that in words, valid during the call; NULL: there is no more to say. Always called
+ * from the loop, never from dial_start. */
+typedef void dial_done(void *arg, int fd, enum net_fault why, const struct detail *d);
 
 /* Starts to connect to `host` (name, or address without brackets) and `port`, through `proxy` if it
  * is not NULL. The dial is valid until `done` or dial_cancel. NULL: out of memory, or libcurl could

@@ -1,6 +1,6 @@
-/* dial_curl: libcurl, loaded when the first name or proxy is dialled. With the 30 libraries that it
- * needs (GnuTLS, Kerberos, LDAP …) it takes half of an idle worker's memory; a worker that is idle,
- * or whose endpoints are addresses, does without. */
+/* dial_curl: libcurl, loaded when the first proxy is dialled. With the 30 libraries that it needs
+ * (GnuTLS, Kerberos, LDAP …) it takes half of an idle worker's memory; a worker without an outgoing
+ * proxy does without. */
 #ifndef QCC_WORKER_NET_DIAL_CURL_H
 #define QCC_WORKER_NET_DIAL_CURL_H
 

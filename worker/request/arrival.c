@@ -1,5 +1,6 @@
 #include "worker/request/arrival.h"
 
+#include "common/conf/conf_models.h"
 #include "worker/intake/auth.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/cors.h"
@@ -8,6 +9,10 @@
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/rankings.h"
+#include "worker/translate/model_names.h"
+#include "worker/upstream/hops.h"
+
+#define METHODS_SERVED "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
 enum { NAME_SLACK = 64 << 10 }; /* bytes that a model's name may have when it is unescaped */
 
@@ -130,6 +135,22 @@ static bool proxy_allowed(struct req *r)
     return false;
 }
 
+/* RFC 9110 7.6.2: counts Max-Forwards of an OPTIONS down (TRACE is not served). False: QCC was the
+ * last that may see the request, which is answered. */
+static bool hops_left(struct req *r, const struct http_head *h)
+{
+    enum hops hops = hops_count(&r->in.head);
+    if (hops == HOPS_NONE || hops == HOPS_LEFT)
+        return true;
+    if (h->body != BODY_NONE)
+        r->in.keep = false;
+    if (hops == HOPS_BAD)
+        refuse(r, 400, "Max-Forwards is not one number", 0);
+    else
+        conductor_answer(r, 200, NULL, STR(""), METHODS_SERVED);
+    return false;
+}
+
 bool arrival_begin(struct client *c, const char *p, size_t size)
 {
     struct req *r = conductor_begin(c);
@@ -149,14 +170,16 @@ bool arrival_begin(struct client *c, const char *p, size_t size)
         return false;
     if (asks_for_echo(r)) {
         r->in.keep = false;
-        conductor_answer_error_with(
-            r, 405, "this method is not served",
-            "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nx-should-retry: false\r\n");
+        conductor_answer_error_with(r, 405, "this method is not served",
+                                    METHODS_SERVED "x-should-retry: false\r\n");
         return false;
     }
+    if (!hops_left(r, h))
+        return false;
     const struct conf_limits *l = &r->conf->limits;
     body_init(&r->in.body, &c->env->counters->buffered, l->max_buffered_bytes, h->body, h->length,
               l->max_body_bytes);
+    r->in.body.since = r->env->turn->time;
     if (h->body == BODY_COUNTED && h->length > l->max_body_bytes) {
         refuse(r, 413, "request body is larger than limits.max_body_bytes", 0);
         return false;
@@ -172,7 +195,10 @@ static enum arrival_result body_step(struct req *r, enum body_result res)
 {
     switch (res) {
     case BODY_MORE:
-        return ARRIVAL_MORE;
+        if (!body_slow(&r->in.body, r->env->turn->time, r->conf->limits.min_body_rate))
+            return ARRIVAL_MORE;
+        refuse(r, 408, "request body came more slowly than limits.min_body_rate", 0);
+        break;
     case BODY_DONE:
         return ARRIVAL_DONE;
     case BODY_MALFORMED:
@@ -213,14 +239,6 @@ void arrival_body_timeout(struct req *r)
 
 /* ---- contents of the body */
 
-static const char *mapped(const struct conf_map *m, struct str name)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
-            return m->v[i].to;
-    return NULL;
-}
-
 /* Sets the model that endpoints are asked for: forced, mapped, or as the client wrote it. */
 static void learn_model(struct req *r, const struct json_hit *hit)
 {
@@ -231,16 +249,14 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     struct str asked = hit->raw;
     if (hit->escaped)
         asked = json_unescape(hit->raw, &plain) ? buf_view(&plain) : hit->raw;
-    const char *other =
-        r->conf->model_override ? r->conf->model_override : mapped(&r->conf->model_map, asked);
-    struct str model = other ? str_c(other) : asked;
+    struct str model = conf_model_asked(r->conf, asked);
     char *copy = model.n <= 1024 ? arena_strndup(&r->mem, model.p, model.n) : NULL;
     if (copy) {
         r->model.named = true;
         r->model.name = str_make(copy, model.n);
         r->model.key = rankings_cell_name(r->env->rankings, r->model.name);
         r->model.raw = hit->raw;
-        r->model.changed = other != NULL;
+        r->model.changed = model.p != asked.p;
     }
     buf_free(&plain);
 }
@@ -274,10 +290,12 @@ static void learn_body(struct req *r)
     struct features_body marked = {learn_head(r), &r->env->replica->marks, 0, {0}};
     if (looked) {
         bool each = marked.s && features_wanted_of_body(marked.t);
-        r->in.json = json_find_each(body_view(&r->in.body), want, hit, n,
-                                    each ? features_of_member : NULL, &marked);
+        r->in.json =
+            json_find_each(req_text(r), want, hit, n, each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
         r->in.stream = hit[STREAM].kind == JSON_IS_TRUE;
+        if (r->env->replica->nopenai && r->in.api == API_MESSAGES)
+            r->in.server_tools = server_tools_of(req_text(r), &r->in.server_tool);
     }
     if (affinity)
         r->talk.known = conversation_find(
@@ -285,6 +303,86 @@ static void learn_body(struct req *r)
             r->in.client ? r->in.client->name : NULL, r->env->secret, r->talk.key);
     if (r->talk.known)
         affinity_key(r->talk.key, r->model.key.family, r->talk.binding);
+}
+
+/* The body can be read: chooses an endpoint. */
+static void ask(struct req *r)
+{
+    learn_body(r);
+    if (!req_is_side(r))
+        candidates_note_demand(r);
+    conductor_go(r);
+}
+
+/* service.resume of the proxy: inflates another piece of the body. */
+static void inflate_on(struct req *r)
+{
+    switch (inflated_step(r->in.inflated)) {
+    case INFLATED_MORE:
+        deadline_set(&r->deadline, 0);
+        return;
+    case INFLATED_DONE:
+        ask(r);
+        return;
+    case INFLATED_DAMAGED:
+        conductor_answer_error(r, 400, "the request body is not what content-encoding says", 0);
+        return;
+    case INFLATED_TOO_LARGE:
+        conductor_answer_error(r, 413,
+                               "the inflated request body is larger than limits.max_body_bytes, or "
+                               "100 times as large as it came",
+                               0);
+        return;
+    case INFLATED_NO_ROOM:
+        body_step(r, BODY_NO_ROOM);
+        return;
+    }
+}
+
+/* The coding of the request's body. Several lines name several codings. */
+static enum coding coding_of_body(const struct req *r)
+{
+    enum coding c = CODING_NONE;
+    for (size_t i = 0; i < r->in.head.nf; i++)
+        if (r->in.head.f[i].id == HDR_CONTENT_ENCODING)
+            c = c == CODING_NONE ? coding_of(r->in.head.f[i].value) : CODING_OTHER;
+    return c;
+}
+
+/* Begins to answer a message or count_tokens, whose body is read. */
+static void read_and_ask(struct req *r)
+{
+    enum coding c = r->in.body.len ? coding_of_body(r) : CODING_NONE;
+    if (c == CODING_NONE) {
+        ask(r);
+        return;
+    }
+    if (c == CODING_OTHER) {
+        conductor_answer_error_with(r, 415, "content-encoding of a request can be gzip or deflate",
+                                    "accept-encoding: gzip, deflate\r\nx-should-retry: false\r\n");
+        return;
+    }
+    r->in.inflated = arena_alloc(&r->mem, sizeof *r->in.inflated);
+    if (!r->in.inflated) {
+        body_step(r, BODY_NO_ROOM);
+        return;
+    }
+    inflated_begin(r->in.inflated, c, &r->in.body);
+    inflate_on(r);
+}
+
+/* Answers GET /v1/models, if the configuration is the answer. */
+static bool answer_models(struct req *r)
+{
+    struct buf body;
+    buf_init(&body, MODEL_NAMES_BODY);
+    unsigned status = side_models(r, &body);
+    if (status == 200)
+        conductor_answer(r, 200, "application/json", buf_view(&body), "");
+    else if (status)
+        conductor_answer_error(r, status, "no endpoint is configured for a model of that name", 0);
+    buf_free(&body);
+    return status != 0;
 }
 
 static void proxy_go(struct req *r)
@@ -298,15 +396,17 @@ static void proxy_go(struct req *r)
         conductor_answer(r, 200, post ? "application/json" : NULL, post ? STR("{}") : STR(""), "");
         return;
     }
+    if (answer_models(r))
+        return;
     const char *not_served = side_begin(r);
     if (not_served) {
         conductor_answer_error(r, 404, not_served, 0);
         return;
     }
-    learn_body(r);
-    if (!req_is_side(r))
-        candidates_note_demand(r);
-    conductor_go(r);
+    if (!req_is_side(r) || r->in.api == API_COUNT_TOKENS)
+        read_and_ask(r);
+    else
+        ask(r);
 }
 
 void arrival_complete(struct req *r)
@@ -327,5 +427,6 @@ static struct str proxy_lines(const struct req *r, struct buf *room)
 
 struct service arrival_service(void)
 {
-    return (struct service){.allowed = proxy_allowed, .go = proxy_go, .lines = proxy_lines};
+    return (struct service){
+        .allowed = proxy_allowed, .go = proxy_go, .resume = inflate_on, .lines = proxy_lines};
 }

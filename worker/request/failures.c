@@ -1,6 +1,7 @@
 #include "worker/request/failures.h"
 
 #include "common/secret/secret.h"
+#include "worker/dialect/reply/openai_error.h"
 #include "worker/request/outage.h"
 #include "worker/request/state/req.h"
 
@@ -83,7 +84,8 @@ void failures_same(struct req *r, const struct ep *e)
         return;
     struct choice x =
         choice_of(r, SEL_CHOSEN,
-                  (uint8_t)(flags_of(r) | CHOICE_SAME | (r->attempt.fresh ? CHOICE_FRESH : 0)));
+                  (uint8_t)(flags_of(r) | CHOICE_SAME | (r->attempt.fresh ? CHOICE_FRESH : 0) |
+                            (r->attempt.learnt ? CHOICE_LEARNT : 0)));
     x.endpoint = (uint32_t)e->id_hash;
     choice_add(to, &x, NULL, 0);
 }
@@ -112,10 +114,12 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
     if (!failures_room(r))
         return;
     char *name = arena_strndup(&r->mem, r->attempt.ep->ce->name, strlen(r->attempt.ep->ce->name));
+    const char *said = exchange_why(&r->attempt.exchange, net); /* the next attempt replaces it */
+    char *why = net != NET_NONE ? arena_strndup(&r->mem, said, strlen(said)) : NULL;
     struct failure *a = &r->failed.v[r->failed.n++];
     *a = (struct failure){
         .endpoint = name ? name : "?",
-        .reason = net != NET_NONE ? net_fault_text(net)
+        .reason = net != NET_NONE ? (why ? why : net_fault_text(net))
                   : v->rule       ? v->rule
                                   : "",
         .fail = {.cls = v->cls,
@@ -199,6 +203,29 @@ static unsigned status_of_class(enum outcome cls)
     return 502;
 }
 
+static bool keep_as_it_came(struct req *r, struct str body, struct kept_reply *to)
+{
+    buf_init(&to->body, 2 * body.n + 1024);
+    return failures_mask(&to->body, body, r->attempt.ep->ce->api_key) && keep_head(r, &to->head);
+}
+
+/* Keeps the error of an endpoint whose protocol is translated in Anthropic's form. *client_status:
+ * the status of its class if it is hidden; becomes that for the client, if it is another. */
+static bool keep_translated(struct req *r, struct str body, bool hidden, unsigned *client_status,
+                            struct kept_reply *to)
+{
+    const struct conf_endpoint *ce = r->attempt.ep->ce;
+    unsigned status = hidden ? *client_status : r->reply.status;
+    buf_init(&to->body, OPENAI_ERROR_BODY);
+    buf_init(&to->head, r->reply.head.max);
+    unsigned told = openai_error(status, body, str_c(ce->name), str_c(ce->api_key), &to->body);
+    if (hidden || told != status)
+        *client_status = told;
+    return told &&
+           forward_from_openai(&to->head, r->reply.status, str_c(forward_reason(r->reply.status)),
+                               r->reply.fields, r->reply.nfields, STR("application/json"));
+}
+
 void failures_keep(struct req *r, struct str body, bool hidden)
 {
     if (r->failed.n == 0 || r->reply.head.len == 0)
@@ -207,13 +234,16 @@ void failures_keep(struct req *r, struct str body, bool hidden)
     for (unsigned i = 0; i + 1 < r->failed.n; i++)
         if ((int)i != r->failed.first_refusal && r->failed.v[i].fail.cls != OUTCOME_RATE_LIMIT)
             drop_kept(&r->failed.v[i]);
-    buf_init(&now->reply.body, 2 * body.n + 1024);
-    if (!failures_mask(&now->reply.body, body, r->attempt.ep->ce->api_key) ||
-        !keep_head(r, &now->reply.head))
+    unsigned client_status = hidden ? status_of_class(now->fail.cls) : 0;
+    bool kept = r->attempt.translated
+                    ? keep_translated(r, body, hidden, &client_status, &now->reply)
+                    : keep_as_it_came(r, body, &now->reply);
+    if (!kept)
         return;
     now->reply.status = r->reply.status;
-    now->reply.client_status = hidden ? status_of_class(now->fail.cls) : 0;
+    now->reply.client_status = client_status;
     now->reply.endpoint = now->endpoint;
+    now->reply.inflated = r->reply.decode != NULL;
     now->reply.usage = r->reply.sse.usage;
     now->fail.kept = true;
 }
@@ -242,7 +272,8 @@ static void failures_tell(const struct req *r, char *p, size_t n)
         PUT("%s%s: %s (", i ? ", " : "", a->endpoint, outcome_name(a->fail.cls));
         if (a->fail.status)
             PUT("%u ", a->fail.status);
-        PUT("%s)", a->reason);
+        /* clients need not know the hosts that are named in the log */
+        PUT("%s)", a->fail.net != NET_NONE ? net_fault_text(a->fail.net) : a->reason);
     }
 #undef PUT
 }
@@ -279,6 +310,12 @@ void failures_answer(struct req *r, const struct sel_result *s, struct failures_
         return;
     if (r->failed.n) {
         failures_tell(r, out->message, sizeof out->message);
+        return;
+    }
+    if (outage_of_tool(r)) {
+        out->status = 400;
+        out->retry_after_s = 0;
+        outage_tell_tool(r, out->message, sizeof out->message);
         return;
     }
     outage_tell(r, out->message, sizeof out->message);

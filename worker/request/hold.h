@@ -23,7 +23,10 @@ struct hold_out {
     bool end;         /* the reply is complete with it */
 };
 
-/* Takes the first event of a reply, which has its head. */
+/* Reads the head of a reply, which the event has. False: it is too long, in *out. */
+bool hold_head(struct req *r, const struct exchange_event *ev, struct hold_out *out) MUST_CHECK;
+
+/* Takes the first event of a reply, which has its head: hold_head and hold_take. */
 enum hold_result hold_begin(struct req *r, const struct exchange_event *ev, struct hold_out *out);
 
 /* Takes a further piece of a reply that is held back. */

@@ -27,6 +27,34 @@ bool outage_stays(const struct req *r)
     return true;
 }
 
+bool outage_of_tool(const struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    bool translated = false;
+    if (r->failed.n || r->in.server_tools != SERVER_TOOLS_NEEDED)
+        return false;
+    for (size_t i = 0; i < rep->n; i++) {
+        const struct ep *e = rep->eps[i];
+        const struct ep_view *v = &e->live->view;
+        if (v->disabled != EP_ENABLED || v->queued || !candidates_offers(r, e->ce) ||
+            ep_view_tier(v) == SEL_CIRCUIT_OPEN)
+            continue;
+        if (e->ce->protocol != PROTOCOL_OPENAI)
+            return false;
+        translated = true;
+    }
+    return translated;
+}
+
+void outage_tell_tool(const struct req *r, char *p, size_t n)
+{
+    struct str tool = r->in.server_tool;
+    snprintf(p, n,
+             "the tool %.*s runs on Anthropic's servers alone, and no endpoint that has it is "
+             "usable now",
+             (int)min_size(tool.n, 128), tool.p);
+}
+
 static void put_refused(struct text *t, const struct ep_view *v, const char *name)
 {
     char at[25];

@@ -12,6 +12,13 @@ struct req;
  * for that is rarer than a client waits. */
 bool outage_stays(const struct req *r) MUST_CHECK;
 
+/* Whether the request, which was sent nowhere, needs a tool of Anthropic's servers and only
+ * endpoints that speak OpenAI's protocol are usable. */
+bool outage_of_tool(const struct req *r) MUST_CHECK;
+
+/* Writes the message for the client of outage_of_tool into p[0..n), cut if it is longer. */
+void outage_tell_tool(const struct req *r, char *p, size_t n);
+
 /* Writes the message for the client into p[0..n), cut if it is longer: each endpoint with the
  * reason, and what to do where the reason does not end by itself. */
 void outage_tell(const struct req *r, char *p, size_t n);

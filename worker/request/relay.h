@@ -35,6 +35,9 @@ enum relay_result relay_commit(struct req *r, struct str piece, bool end);
  * is over. */
 enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, struct str *piece);
 
+/* The piece with the endpoint's key masked, where it has that; empty: no memory. */
+struct str relay_masked(struct req *r, struct str piece);
+
 /* Writes a piece of the reply. end: the reply ends with it; what a stream lacks is added. */
 enum relay_result relay_write(struct req *r, struct str piece, bool end);
 

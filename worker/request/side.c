@@ -6,6 +6,7 @@
 #include "worker/request/state/candidates.h"
 #include "worker/request/account/report.h"
 #include "worker/request/state/req.h"
+#include "worker/translate/model_names.h"
 
 #include <stdio.h>
 
@@ -17,13 +18,14 @@ enum { COUNTED_PAUSE_MS = 60000 };
 static const struct {
     struct str path;
     enum req_api api;
+    enum sse_api wanted;
 } apis[] = {
-    {STR_LIT("/v1/messages"), API_MESSAGES},
-    {STR_LIT("/v1/messages/count_tokens"), API_COUNT_TOKENS},
-    {STR_LIT("/v1/complete"), API_COMPLETE},
-    {STR_LIT("/v1/chat/completions"), API_OPENAI},
-    {STR_LIT("/v1/responses"), API_OPENAI},
-    {STR_LIT("/v1/embeddings"), API_EMBEDDINGS},
+    {STR_LIT("/v1/messages"), API_MESSAGES, SSE_API_MESSAGES},
+    {STR_LIT("/v1/messages/count_tokens"), API_COUNT_TOKENS, SSE_API_NONE},
+    {STR_LIT("/v1/complete"), API_COMPLETE, SSE_API_COMPLETE},
+    {STR_LIT("/v1/chat/completions"), API_OPENAI, SSE_API_CHAT},
+    {STR_LIT("/v1/responses"), API_OPENAI, SSE_API_RESPONSES},
+    {STR_LIT("/v1/embeddings"), API_EMBEDDINGS, SSE_API_NONE},
 };
 
 void side_learn(struct req *r)
@@ -34,8 +36,10 @@ void side_learn(struct req *r)
         path = str_make(path.p + 1, path.n - 1);
     r->in.repeatable = retry_repeatable(r->in.head.method.p, r->in.head.method.n, path.p, path.n);
     for (size_t i = 0; i < COUNT_OF(apis); i++)
-        if (r->in.method == METHOD_POST && str_eq(path, apis[i].path))
+        if (r->in.method == METHOD_POST && str_eq(path, apis[i].path)) {
             r->in.api = apis[i].api;
+            r->in.wanted = apis[i].wanted;
+        }
 }
 
 /* ---- endpoints for a side path */
@@ -49,9 +53,52 @@ static void learn_form(struct req *r)
         r->in.side_form = side_path_form(path, room);
 }
 
+/* ---- endpoints that speak OpenAI's protocol */
+
+static bool openai_alone(const struct req *r)
+{
+    const struct replica *rep = r->env->replica;
+    return rep->nopenai > 0 && rep->nopenai == rep->n;
+}
+
+/* The id behind "/v1/models/", or empty for the list. False: another path or method. */
+static bool asks_for_models(const struct req *r, struct str *id)
+{
+    static const struct str path = STR_LIT("/v1/models");
+    struct str p = r->in.full_path;
+    *id = STR("");
+    if ((r->in.method != METHOD_GET && r->in.method != METHOD_HEAD) || !str_starts(p, path))
+        return false;
+    if (p.n > path.n + 1)
+        *id = str_make(p.p + path.n + 1, p.n - path.n - 1);
+    return p.n == path.n || (p.p[path.n] == '/' && id->n);
+}
+
+unsigned side_models(struct req *r, struct buf *out)
+{
+    struct str id;
+    if (!openai_alone(r) || !asks_for_models(r, &id))
+        return 0;
+    enum model_names_result result = model_names_put(r->conf, id, out);
+    r->in.lists_models = result == MODEL_NAMES_NONE;
+    return result == MODEL_NAMES_PUT ? 200 : result == MODEL_NAMES_UNKNOWN ? 404 : 0;
+}
+
+/* Whether the endpoint may get a request on a side path, or (count_tokens) is spared it. */
+static bool may_begin(const struct req *r, const struct conf_endpoint *ce)
+{
+    bool openai = ce->protocol == PROTOCOL_OPENAI;
+    return (!openai || r->in.lists_models || r->in.api == API_COUNT_TOKENS) &&
+           candidates_key_may(r, ce);
+}
+
 const char *side_begin(struct req *r)
 {
     const struct replica *rep = r->env->replica;
+    if (openai_alone(r) && r->in.api != API_MESSAGES && r->in.api != API_COUNT_TOKENS &&
+        !r->in.lists_models)
+        return "no endpoint has this path: those with protocol: openai serve POST /v1/messages, "
+               "count_tokens and /v1/models";
     if (r->in.api != API_OTHER && r->in.api != API_COUNT_TOKENS && r->in.api != API_EMBEDDINGS)
         return NULL;
     r->in.purpose = FOR_SIDE;
@@ -62,7 +109,7 @@ const char *side_begin(struct req *r)
     if (r->in.api != API_COUNT_TOKENS && rep->marks.kinds & (1u << MARK_PATH))
         learn_form(r);
     for (size_t i = 0; i < rep->n; i++)
-        if (candidates_key_may(r, rep->eps[i]->ce))
+        if (may_begin(r, rep->eps[i]->ce))
             return NULL;
     return plain ? "no endpoint's key may be used for this path: it must match "
                    "endpoints[].paths.allow and not endpoints[].paths.deny"
@@ -135,6 +182,6 @@ void side_served(struct req *r)
 struct str side_estimate(const struct req *r, char room[static SIDE_ESTIMATE])
 {
     int n = snprintf(room, SIDE_ESTIMATE, "{\"input_tokens\":%llu}",
-                     (unsigned long long)estimate_tokens(body_view(&r->in.body)));
+                     (unsigned long long)estimate_tokens(req_text(r)));
     return str_make(room, (size_t)n);
 }

@@ -5,6 +5,7 @@
 #define QCC_WORKER_REQUEST_SIDE_H
 
 #include "common/base/base.h"
+#include "common/base/buf.h"
 #include "common/conf/conf.h"
 #include "common/policy/classify/classify.h"
 #include "common/policy/side_path.h"
@@ -17,6 +18,11 @@ void side_learn(struct req *r);
 /* Sets r->side and r->side_path if the request is for a side path. Returns NULL, or where no
  * endpoint may get it why not: it is to be answered with 404. */
 const char *side_begin(struct req *r) MUST_CHECK;
+
+/* Appends the answer to GET /v1/models or /v1/models/ID where all endpoints speak OpenAI's protocol
+ * and the configuration names models. Returns its status, 404 without a body; 0: the request is
+ * another, or goes to an endpoint. */
+unsigned side_models(struct req *r, struct buf *out) MUST_CHECK;
 
 /* Judges a reply to a side path that is no success (body: as much as there is); returns what to do
  * next. *v: its class, for log and counters. Reports an endpoint that cannot count tokens. */

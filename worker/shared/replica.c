@@ -1,6 +1,7 @@
 #include "worker/shared/replica.h"
 
 #include "common/base/mem.h"
+#include "common/conf/conf_models.h"
 #include "worker/net/tls.h"
 
 #include <stdlib.h>
@@ -212,12 +213,14 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
     r->changes.room = room;
     r->changes.room_arg = arg;
     struct ep **eps = mem_zalloc(c->nendpoints, sizeof *eps);
+    size_t nopenai = 0;
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *ce = &c->endpoints[i];
         struct ep *n = mem_zalloc(1, sizeof *n), *old = replica_find(r, str_c(ce->id));
         n->refs = 1;
         n->conf = conf_ref(c);
         n->ce = ce;
+        nopenai += ce->protocol == PROTOCOL_OPENAI;
         n->own_cells = cell_families_of(ce);
         n->index = (uint32_t)i;
         n->id_hash = strtoull(ce->id, NULL, 16);
@@ -236,6 +239,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
             .max_idle = c->pool.max_idle,
             .connect_timeout_ms = c->upstream.connect_timeout,
             .idle_expiry_ms = c->pool.idle_expiry,
+            .max_age_ms = c->pool.max_age,
         };
         pool_configure(n->live->pool, &pc);
         eps[i] = n;
@@ -253,6 +257,7 @@ bool replica_configure(struct replica *r, struct conf *c, struct ev_loop *loop, 
     r->eps = eps;
     r->n = c->nendpoints;
     index_all(r, c);
+    r->nopenai = nopenai;
     SSL_CTX_free(r->tls);
     r->tls = ctx;
     mem_free(r->ca_pem);
@@ -341,20 +346,12 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
 
 bool ep_offers(const struct conf_endpoint *ce, bool named, struct str model)
 {
-    if (!named || ce->allow.n == 0)
-        return true;
-    for (size_t i = 0; i < ce->allow.n; i++)
-        if (str_glob(str_c(ce->allow.v[i]), model))
-            return true;
-    return ep_model_there(ce, model) != NULL;
+    return !named || conf_model_offered(ce, model);
 }
 
 const char *ep_model_there(const struct conf_endpoint *ce, struct str model)
 {
-    for (size_t i = 0; i < ce->map.n; i++)
-        if (str_eq(str_c(ce->map.v[i].from), model))
-            return ce->map.v[i].to;
-    return NULL;
+    return conf_map_find(&ce->map, model);
 }
 
 void ep_ttfb(struct ep_live *e, double seconds)

@@ -90,6 +90,7 @@ struct ep_live {
     double ttfb_avg;  /* moving average of the time to first byte, seconds; 0: unknown */
     bool ok_reported; /* a success was reported since the last ENDPOINT */
     struct model_reported reported[MODELS_REPORTED]; /* models last reported as served */
+    double model_new; /* ev_now() of the last report of a model that was not among these */
     /* when it last counted tokens for this worker (CLOCK_BOOTTIME); 0: never */
     int64_t counted_ms;
     int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_BOOTTIME) */
@@ -112,6 +113,7 @@ struct ep {
 struct replica {
     struct ep **eps; /* in the order of the configuration file */
     size_t n;
+    size_t nopenai; /* endpoints that speak OpenAI's protocol */
     /* endpoints that a reload took out while requests used them: one that comes back goes on with
      * its open requests and places; holds a reference to each */
     struct ep_live *departed;

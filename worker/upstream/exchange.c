@@ -1,5 +1,6 @@
 #include "worker/upstream/exchange.h"
 
+#include "worker/http/http1_front.h"
 #include "worker/loop/turn.h"
 
 #include <string.h>
@@ -151,6 +152,12 @@ void exchange_abort(struct exchange *x)
     }
 }
 
+const char *exchange_why(const struct exchange *x, enum net_fault why)
+{
+    const struct detail *d = &x->lease.detail;
+    return why != NET_NONE && d->why == why ? d->text : net_fault_text(why);
+}
+
 bool exchange_sent(const struct exchange *x)
 {
     return x->state == EXCHANGE_NONE || x->niov == 0;
@@ -208,6 +215,8 @@ static bool hand_over(struct exchange *x, const struct exchange_event *ev)
  * request is not wholly sent, the connection is closed. Returns false: it does not go on. */
 static bool finish(struct exchange *x, struct exchange_event *ev, bool clean)
 {
+    if (!clean && x->c && x->body != BODY_UNTIL_CLOSE)
+        pool_unasked(x->c->pool);
     let_go(x, clean && x->keep && x->niov == 0 && !x->send_broken);
     ev->end = true;
     (void)x->ops->event(x, ev);
@@ -245,20 +254,22 @@ static bool take_body(struct exchange *x, const struct http_head *head, char *p,
     return (!head && ev.n == 0) || hand_over(x, &ev);
 }
 
-/* Whether p[0..n) may become a head that http1_reply accepts. An endpoint of another protocol may
- * keep the connection open and never send the end of a head. */
-static bool may_be_head(const char *p, size_t n)
+/* Whether p[0..n), `seen` of it checked before, may become a head that http1_reply accepts. An
+ * endpoint of another protocol may keep the connection open and never send the end of a head. */
+static bool may_be_head(const char *p, size_t n, size_t seen)
 {
     static const char start[] = "HTTP/1.";
-    return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
+    return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0 &&
+           http1_front_bytes(p, n, seen);
 }
 
 enum head_result { HEAD_MORE, HEAD_DONE, HEAD_FAILED };
 
-/* Keeps the bytes of a head that is not complete. */
-static enum head_result head_more(struct exchange *x, const char *p, size_t n, size_t at)
+/* Keeps the bytes of a head that is not complete, `seen` of them checked before. */
+static enum head_result head_more(struct exchange *x, const char *p, size_t n, size_t at,
+                                  size_t seen)
 {
-    if (n - at > x->conf.max_head || !may_be_head(p + at, n - at)) {
+    if (n - at > x->conf.max_head || !may_be_head(p + at, n - at, seen)) {
         fail(x, NET_GARBAGE);
         return HEAD_FAILED;
     }
@@ -277,9 +288,9 @@ static enum head_result take_head(struct exchange *x, char *p, size_t n, size_t 
 {
     size_t at = 0;
     for (;;) {
-        size_t size = http1_find_end(p + at, n - at, &x->scanned);
+        size_t seen = x->scanned, size = http1_find_end(p + at, n - at, &x->scanned);
         if (size == 0)
-            return head_more(x, p, n, at);
+            return head_more(x, p, n, at, seen);
         const char *why;
         struct http_head *h = x->env->head;
         bool good =

@@ -97,6 +97,9 @@ void exchange_resume(struct exchange *x);
  * endpoint may have given up waiting. */
 bool exchange_stalled(const struct exchange *x);
 
+/* What `failed` was called for, in words for people; valid until x is started anew. */
+const char *exchange_why(const struct exchange *x, enum net_fault why);
+
 /* Whether no more of the request will be sent: all was handed to the kernel, or writing failed. */
 bool exchange_sent(const struct exchange *x);
 

@@ -37,8 +37,8 @@ static bool credentials(struct buf *b, const struct conf_endpoint *e)
     struct str key = str_c(e->api_key);
     enum conf_auth how = e->auth;
     if (how == AUTH_AUTO) {
-        struct str host = str_c(e->host);
-        how = str_ends(host, STR(".anthropic.com")) ? AUTH_X_API_KEY : AUTH_BOTH;
+        bool anthropic = str_ends(str_c(e->host), STR(".anthropic.com"));
+        how = e->protocol == PROTOCOL_OPENAI ? AUTH_BEARER : anthropic ? AUTH_X_API_KEY : AUTH_BOTH;
     }
     bool ok = true;
     if (how == AUTH_X_API_KEY || how == AUTH_BOTH)
@@ -62,6 +62,24 @@ static bool run_add(struct str *run, const struct http_field *f, struct buf *b)
     return ok;
 }
 
+/* The endpoint's own header lines and credentials. */
+static bool own_lines(struct buf *b, const struct conf_endpoint *e)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < e->headers.n; i++)
+        ok = buf_str(b, str_c(e->headers.v[i].from)) && buf_str(b, STR(": ")) &&
+             buf_str(b, str_c(e->headers.v[i].to)) && buf_str(b, STR("\r\n"));
+    return ok && (!e->api_key || credentials(b, e));
+}
+
+static bool end_head(struct buf *b, bool has_body, uint64_t content_length)
+{
+    if (has_body && !(buf_str(b, STR("content-length: ")) && buf_u64(b, content_length) &&
+                      buf_str(b, STR("\r\n"))))
+        return false;
+    return buf_str(b, STR("\r\n"));
+}
+
 bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
                          const struct conf_endpoint *e, uint64_t content_length)
 {
@@ -74,23 +92,63 @@ bool forward_to_endpoint(struct buf *b, const struct forward_request *r,
     bool version = e->headers.n > 0 && replaced(e, STR("anthropic-version"));
     for (size_t i = 0; ok && i < r->nf; i++) {
         const struct http_field *f = &r->f[i];
-        if (!goes_on(f, e))
+        if (!goes_on(f, e) || (r->counted && f->id == HDR_MAX_FORWARDS))
             continue;
         version |= f->id == HDR_ANTHROPIC_VERSION;
         ok = run_add(&run, f, b);
     }
     ok = ok && buf_str(b, run);
-    for (size_t i = 0; ok && i < e->headers.n; i++)
-        ok = buf_str(b, str_c(e->headers.v[i].from)) && buf_str(b, STR(": ")) &&
-             buf_str(b, str_c(e->headers.v[i].to)) && buf_str(b, STR("\r\n"));
-    if (ok && e->api_key)
-        ok = credentials(b, e);
+    ok = ok && own_lines(b, e);
+    if (ok && r->counted)
+        ok = buf_str(b, STR("max-forwards: ")) && buf_u64(b, r->max_forwards) &&
+             buf_str(b, STR("\r\n"));
     if (ok && !version)
         ok = buf_str(b, STR("anthropic-version: 2023-06-01\r\n"));
-    if (ok && r->has_body)
-        ok = buf_str(b, STR("content-length: ")) && buf_u64(b, content_length) &&
-             buf_str(b, STR("\r\n"));
-    return ok && buf_str(b, STR("\r\n"));
+    return ok && end_head(b, r->has_body, content_length);
+}
+
+static bool put_line(struct buf *b, struct str name, struct str value)
+{
+    return buf_str(b, name) && buf_str(b, STR(": ")) && buf_str(b, value) &&
+           buf_str(b, STR("\r\n"));
+}
+
+bool forward_to_openai(struct buf *b, const struct forward_request *r,
+                       const struct conf_endpoint *e, struct str path, uint64_t content_length)
+{
+    const char *query = strchr(e->base_url, '?');
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, r->method) && buf_str(b, STR(" ")) &&
+              buf_str(b, str_c(e->base_path)) && buf_str(b, path) && buf_str(b, str_c(query)) &&
+              buf_str(b, STR(" HTTP/1.1\r\n")) && put_line(b, STR("host"), str_c(e->host_header));
+    struct str type = STR("content-type"), accept = STR("accept");
+    bool accepts = replaced(e, accept);
+    for (size_t i = 0; ok && i < r->nf; i++) {
+        const struct http_field *f = &r->f[i];
+        bool is_accept = str_eq_nocase(f->name, accept);
+        if ((is_accept || str_eq_nocase(f->name, STR("user-agent"))) && !replaced(e, f->name)) {
+            ok = buf_add(b, f->line, f->line_len);
+            accepts |= is_accept;
+        }
+    }
+    if (ok && !accepts)
+        ok = put_line(b, accept, STR("application/json"));
+    if (ok && r->has_body && !replaced(e, type))
+        ok = put_line(b, type, STR("application/json"));
+    return ok && own_lines(b, e) && end_head(b, r->has_body, content_length);
+}
+
+bool forward_from_openai(struct buf *b, unsigned status, struct str reason,
+                         const struct http_field *f, size_t nf, struct str type)
+{
+    bool ok = buf_reserve(b, HEAD_USUAL) && buf_str(b, STR("HTTP/1.1 ")) && buf_u64(b, status) &&
+              buf_str(b, STR(" ")) && buf_str(b, reason) && buf_str(b, STR("\r\n")) &&
+              put_line(b, STR("content-type"), type);
+    for (size_t i = 0; ok && i < nf; i++)
+        if (str_eq_nocase(f[i].name, STR("retry-after")))
+            ok = buf_add(b, f[i].line, f[i].line_len);
+        else if (str_eq_nocase(f[i].name, STR("x-request-id")))
+            ok = put_line(b, STR("request-id"), f[i].value);
+    return ok;
 }
 
 bool forward_to_client(struct buf *b, const struct http_head *h)
@@ -154,6 +212,8 @@ const char *forward_reason(unsigned status)
         return "Conflict";
     case 413:
         return "Content Too Large";
+    case 415:
+        return "Unsupported Media Type";
     case 417:
         return "Expectation Failed";
     case 429:

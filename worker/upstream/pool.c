@@ -7,7 +7,6 @@
 #include "worker/net/tls.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 /* Concurrent dials to one endpoint: bounds the memory for libcurl's handles and the SYNs in the
  * endpoint's backlog when many requests begin at once. */
@@ -20,6 +19,9 @@ enum { LATE_MS = 250 };
  * than that may be idle between two requests, and would be dialled anew a moment later. */
 enum { SURPLUS_MS = 1000 };
 
+/* Seconds in which no connection of an endpoint is reused that sent bytes nobody asked for. */
+#define DISTRUST_S 600.0
+
 struct pool {
     struct ev_loop *loop;
     struct dialer *dialer;
@@ -28,9 +30,10 @@ struct pool {
     SSL_CTX *ctx;
     SSL_SESSION *session; /* newest session of the endpoint, for resumption; owned */
     uint32_t max_connections, max_idle;
-    int64_t connect_timeout_ms, idle_expiry_ms;
-    struct list idle;    /* newest first */
-    struct list waiting; /* leases that wait because DIALS dials are going on */
+    int64_t connect_timeout_ms, idle_expiry_ms, max_age_ms;
+    double distrusted_until; /* turn.time; 0: its connections are reused (pool_unasked) */
+    struct list idle;        /* newest first */
+    struct list waiting;     /* leases that wait because DIALS dials are going on */
     uint32_t nidle, total, dialling;
     uint64_t dialled, reused;
     unsigned refs;
@@ -71,6 +74,25 @@ static void expired(struct deadline *t)
     c->ops->expired(c);
 }
 
+static struct pool *pool_ref(struct pool *p)
+{
+    p->refs++;
+    return p;
+}
+
+/* Whether its connections are not reused for now. */
+static bool distrusted(const struct pool *p)
+{
+    return p->distrusted_until > turn_of(p->loop)->time;
+}
+
+/* Milliseconds that are left of a connection's max_age. */
+static int64_t age_left(const struct pconn *c)
+{
+    const struct pool *p = c->pool;
+    return p->max_age_ms - (int64_t)((turn_of(p->loop)->time - c->born) * 1000);
+}
+
 static void destroy(struct pconn *c, bool hard)
 {
     struct pool *p = c->pool;
@@ -93,22 +115,38 @@ static void drop_idle(struct pconn *c)
     destroy(c, false);
 }
 
-/* TLS session tickets come after the handshake and are not data: the connection stays. */
-static void idle_readable(struct pconn *c)
+void pool_unasked(struct pool *p)
+{
+    double now = turn_of(p->loop)->time;
+    if (p->distrusted_until <= now)
+        log_warn("%s sent bytes that nobody asked for: none of its connections is reused for %d "
+                 "minutes",
+                 p->host, (int)(DISTRUST_S / 60));
+    p->distrusted_until = now + DISTRUST_S;
+}
+
+/* Whether bytes, or an end of the stream, lie in the socket of an idle connection: it cannot be
+ * used. TLS session tickets come after the handshake and are not data. */
+static bool spoilt(struct pconn *c)
 {
     char byte;
-    if (c->io.ssl && io_read(&c->io, &byte, 1) == IO_AGAIN && !c->io.want_write)
-        return;
-    drop_idle(c);
+    ptrdiff_t r = io_read(&c->io, &byte, 1);
+    if (r > 0)
+        pool_unasked(c->pool);
+    return r != IO_AGAIN || c->io.want_write;
+}
+
+static void idle_readable(struct pconn *c)
+{
+    struct pool *p = pool_ref(c->pool);
+    if (spoilt(c))
+        drop_idle(c);
+    if (distrusted(p))
+        pool_shed(p, p->nidle);
+    pool_unref(p);
 }
 
 static const struct pconn_ops idle_ops = {idle_readable, drop_idle, drop_idle};
-
-static struct pool *pool_ref(struct pool *p)
-{
-    p->refs++;
-    return p;
-}
 
 static struct pconn *pconn_new(struct pool *p, int fd, unsigned epoch)
 {
@@ -116,6 +154,7 @@ static struct pconn *pconn_new(struct pool *p, int fd, unsigned epoch)
     c->io.fd = fd;
     c->pool = pool_ref(p);
     c->epoch = epoch;
+    c->born = turn_of(p->loop)->time;
     list_init(&c->node);
     ev_io_init(&c->rd, readable, fd, EV_READ);
     ev_io_init(&c->wr, writable, fd, EV_WRITE);
@@ -128,17 +167,26 @@ static struct pconn *pconn_new(struct pool *p, int fd, unsigned epoch)
 
 static void shake(struct pconn *c);
 
-static void shake_failed(struct pconn *c, enum net_fault why)
+/* Ends a lease without a connection. more: what is known beside `why`; NULL: nothing. */
+static void lease_failed(struct lease *l, enum net_fault why, const char *more)
+{
+    detail_set(&l->detail, why, l->pool->host, more);
+    l->failed(l, why);
+}
+
+static void shake_failed(struct pconn *c, enum net_fault why, const char *more)
 {
     struct lease *l = c->lease;
+    struct pool *p = pool_ref(c->pool);
     l->shaking = NULL;
     destroy(c, false);
-    l->failed(l, why);
+    lease_failed(l, why, more);
+    pool_unref(p);
 }
 
 static void shake_expired(struct pconn *c)
 {
-    shake_failed(c, NET_CONNECT_TIMEOUT);
+    shake_failed(c, NET_CONNECT_TIMEOUT, "the TLS handshake was not answered");
 }
 
 static const struct pconn_ops shake_ops = {shake, shake, shake_expired};
@@ -154,7 +202,8 @@ static void hand_out(struct lease *l, struct pconn *c)
 
 static void shake(struct pconn *c)
 {
-    switch (tls_handshake(c->io.ssl)) {
+    struct err why;
+    switch (tls_handshake(c->io.ssl, &why)) {
     case TLS_DONE:
         ev_io_stop(c->pool->loop, &c->wr);
         hand_out(c->lease, c);
@@ -166,10 +215,10 @@ static void shake(struct pconn *c)
         ev_io_start(c->pool->loop, &c->wr);
         return;
     case TLS_FAILED:
-        shake_failed(c, NET_TLS);
+        shake_failed(c, NET_TLS, why.msg);
         return;
     case TLS_BAD_CERT:
-        shake_failed(c, NET_CERT);
+        shake_failed(c, NET_CERT, why.msg);
         return;
     }
 }
@@ -201,7 +250,7 @@ static int64_t time_left(const struct pool *p, const struct lease *l)
     return p->connect_timeout_ms - (int64_t)((turn_of(p->loop)->time - l->since) * 1000);
 }
 
-static void dialled(void *arg, int fd, enum net_fault why);
+static void dialled(void *arg, int fd, enum net_fault why, const struct detail *d);
 
 static bool dial_now(struct pool *p, struct lease *l)
 {
@@ -225,7 +274,7 @@ static bool dial_again(struct pool *p, struct lease *l, enum net_fault why)
     return dial_now(p, l);
 }
 
-static void dialled(void *arg, int fd, enum net_fault why)
+static void dialled(void *arg, int fd, enum net_fault why, const struct detail *d)
 {
     struct lease *l = arg;
     struct pool *p = l->pool;
@@ -236,6 +285,10 @@ static void dialled(void *arg, int fd, enum net_fault why)
     if (fd == -1) {
         p->total--;
         pool_ref(p);
+        if (d)
+            l->detail = *d;
+        else
+            detail_set(&l->detail, why, NULL, NULL);
         l->failed(l, why);
         dial_next(p);
         made_room(p);
@@ -250,7 +303,7 @@ static void dialled(void *arg, int fd, enum net_fault why)
         c->io.ssl = tls_connect(p->ctx, fd, p->host, p->session);
         if (!c->io.ssl) {
             destroy(c, false);
-            l->failed(l, NET_LOCAL);
+            lease_failed(l, NET_LOCAL, "no memory for TLS");
         } else {
             SSL_set_ex_data(c->io.ssl, pool_index(), p);
             c->ops = &shake_ops;
@@ -276,7 +329,7 @@ static void dial_next(struct pool *p)
         bool late = time_left(p, l) <= 0;
         if (late || !dial_now(p, l)) {
             p->total--;
-            l->failed(l, late ? NET_CONNECT_TIMEOUT : NET_LOCAL);
+            lease_failed(l, late ? NET_CONNECT_TIMEOUT : NET_LOCAL, NULL);
         }
     }
 }
@@ -327,6 +380,7 @@ void pool_configure(struct pool *p, const struct pool_conf *c)
     p->max_idle = c->max_idle;
     p->connect_timeout_ms = c->connect_timeout_ms;
     p->idle_expiry_ms = c->idle_expiry_ms;
+    p->max_age_ms = c->max_age_ms;
     p->retired = false;
 }
 
@@ -363,22 +417,12 @@ bool pool_has_room(const struct pool *p)
     return p->nidle > 0 || p->total < p->max_connections;
 }
 
-/* Whether bytes, or an end of the stream, came since the connection became idle. The loop has that
- * pending, unless the connection became idle in this very turn; then the socket is asked. */
-static bool has_news(const struct pconn *c)
-{
-    char byte;
-    if (ev_is_pending(&c->rd) || io_pending(&c->io))
-        return true;
-    return c->turn == ev_iteration(c->pool->loop) &&
-           recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
-}
-
 enum pool_answer pool_get(struct pool *p, struct lease *l, bool fresh, struct pconn **c)
 {
     while (!fresh && !list_empty(&p->idle)) {
         struct pconn *have = LIST_ENTRY(p->idle.next, struct pconn, node);
-        if (has_news(have)) { /* idle_readable() has not been called yet */
+        /* What came since this turn began the loop has not told yet: the socket is asked. */
+        if (distrusted(p) || age_left(have) <= 0 || spoilt(have)) {
             drop_idle(have);
             continue;
         }
@@ -433,16 +477,20 @@ void pool_release(struct pconn *c, bool reusable)
 {
     struct pool *p = c->pool;
     ev_io_stop(p->loop, &c->wr);
-    if (!reusable || p->retired || c->epoch != p->epoch || p->max_idle == 0 || io_pending(&c->io)) {
+    if (reusable && io_pending(&c->io) && spoilt(c))
+        reusable = false;
+    int64_t age = age_left(c);
+    if (!reusable || p->retired || c->epoch != p->epoch || p->max_idle == 0 || distrusted(p) ||
+        age <= 0) {
         destroy(c, false);
         return;
     }
     c->ops = &idle_ops;
     c->user = NULL;
-    c->turn = ev_iteration(p->loop);
     ev_io_start(p->loop, &c->rd);
     bool surplus = p->nidle >= p->max_idle && p->idle_expiry_ms > SURPLUS_MS;
-    deadline_set(&c->deadline, surplus ? SURPLUS_MS : p->idle_expiry_ms);
+    int64_t keep = surplus ? SURPLUS_MS : p->idle_expiry_ms;
+    deadline_set(&c->deadline, keep < age ? keep : age);
     list_push_front(&p->idle, &c->node);
     p->nidle++;
     made_room(p);
@@ -457,7 +505,7 @@ static void warm_end(struct lease *l, enum net_fault why)
 {
     struct warm *m = CONTAINER_OF(l, struct warm, lease);
     if (why != NET_NONE)
-        log_warn("warm-up of %s: %s", m->pool->host, net_fault_text(why));
+        log_warn("warm-up of %s: %s", m->pool->host, l->detail.text);
     pool_unref(m->pool);
     mem_free(m);
 }

@@ -1,7 +1,7 @@
 /* pool: the connections of this worker to one endpoint: idle ones are reused, new ones dialled on
  * demand (with the TLS handshake), never more than the limit. An idle connection on which bytes or
- * an end of the stream come is closed. Counted by reference: the endpoint's entry in the replica
- * holds one, each connection another. Outlives a reload. */
+ * an end of the stream come is closed, and so is one that is max_age old. Counted by reference: the
+ * endpoint's entry in the replica holds one, each connection another. Outlives a reload. */
 #ifndef QCC_WORKER_UPSTREAM_POOL_H
 #define QCC_WORKER_UPSTREAM_POOL_H
 
@@ -30,7 +30,7 @@ struct pconn {
     void *user;     /* for the user's ops */
     uint32_t uses;  /* exchanges begun on it */
     unsigned epoch; /* pool.epoch when its dial began */
-    unsigned turn;  /* ev_iteration() when it became idle */
+    double born;    /* turn.time when it was made */
 };
 
 struct pconn_ops {
@@ -48,8 +48,10 @@ struct lease {
     double since;          /* turn.time of pool_get; connect_timeout counts from here */
     uint32_t stalls;       /* turn.stalls when the dial began */
     unsigned epoch;        /* pool.epoch when the dial began */
-    void (*ready)(struct lease *l, struct pconn *c);     /* c is the user's now */
-    void (*failed)(struct lease *l, enum net_fault why); /* no connection could be made */
+    void (*ready)(struct lease *l, struct pconn *c); /* c is the user's now */
+    /* no connection could be made; detail has it in words */
+    void (*failed)(struct lease *l, enum net_fault why);
+    struct detail detail;
 };
 
 /* Settings of a pool; pool_configure copies the strings. */
@@ -58,7 +60,7 @@ struct pool_conf {
     uint16_t port;
     SSL_CTX *ctx; /* NULL: plain; a reference is taken */
     uint32_t max_connections, max_idle;
-    int64_t connect_timeout_ms, idle_expiry_ms;
+    int64_t connect_timeout_ms, idle_expiry_ms, max_age_ms;
 };
 
 struct pool_stats {
@@ -96,6 +98,10 @@ void pool_cancel(struct lease *l);
 /* Opens an idle connection, with the TLS handshake, if there is no connection yet; a failure is
  * logged. */
 void pool_warm_up(struct pool *p);
+
+/* The endpoint sent bytes that nobody asked for, which might be taken for the reply to a later
+ * request: its connections are closed after each request for ten minutes. Logged the first time. */
+void pool_unasked(struct pool *p);
 
 /* Takes a connection back. `reusable`: it becomes idle, beyond max_idle for a second only;
  * otherwise it is closed. */

@@ -17,6 +17,7 @@
 #include "worker/request/env/req_env.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
+#include "worker/translate/interpreter.h"
 
 #include <stdio.h>
 
@@ -24,7 +25,8 @@ enum {
     CODE_LEN = 6,
     BODY_MAX = 256 << 10, /* bytes of a reply, which should have CODE_LEN characters of text */
     MEM_MAX = 1 << 20,
-    SEND_MAX = 64 << 10
+    SEND_MAX = 64 << 10,
+    THINKER_TOKENS = 4096 /* for models that think before they reply, asked or not */
 };
 
 struct verify {
@@ -48,6 +50,8 @@ struct verify {
     struct exchange exchange;
     struct deadline deadline; /* of the wait for a place; then of the whole verification */
     struct buf send, body;
+    struct buf asked;               /* the question, until it is answered */
+    struct interpreter interpreter; /* of an endpoint that speaks OpenAI's protocol */
     struct arena mem;
     unsigned status;
     struct http_field *f;
@@ -65,6 +69,8 @@ static void verify_free(struct dead *d)
     arena_free(&v->mem);
     buf_free(&v->send);
     buf_free(&v->body);
+    interpreter_free(&v->interpreter);
+    buf_free(&v->asked);
     ep_unref(v->ep);
     mem_free(v);
 }
@@ -82,6 +88,11 @@ static void drop(struct verify *v)
         turn_wake(env->turn);
     }
     turn_bury(env->turn, &v->dead, verify_free);
+}
+
+static bool translated(const struct verify *v)
+{
+    return v->ep->ce->protocol == PROTOCOL_OPENAI;
 }
 
 /* The model that the endpoint is being asked for; empty: none, or no frame holds its name. */
@@ -106,7 +117,7 @@ static void end(struct verify *v, const struct verdict *how, enum net_fault net,
         .status = net == NET_NONE ? v->status : 0,
         .retry_after_ms = how->retry_after_ms,
         .began_ms = v->began_ms,
-        .own_key = v->ep->ce->api_key != NULL,
+        .own_key = v->ep->ce->api_key != NULL || translated(v),
         .reason = str_c(reason),
     };
     uplink_send(v->env->uplink, ipc_put_v_verdict, &m);
@@ -126,15 +137,21 @@ static void end_by_net(struct verify *v, enum net_fault net, const char *reason)
     end(v, &why, net, reason);
 }
 
+/* The present model is asked for at the end of the turn. */
+static void ask_anew(struct verify *v)
+{
+    v->due = true;
+    exchange_abort(&v->exchange);
+    turn_wake(v->env->turn);
+}
+
 /* Whether there is another model to ask for. It is asked for at the end of the turn. */
 static bool ask_next(struct verify *v)
 {
     if (v->head_only || v->at + 1 >= v->nmodels)
         return false;
     v->at++;
-    v->due = true;
-    exchange_abort(&v->exchange);
-    turn_wake(v->env->turn);
+    ask_anew(v);
     return true;
 }
 
@@ -199,6 +216,10 @@ static void judge(struct verify *v)
         end(v, &good, NET_NONE, "");
         return;
     }
+    if (translated(v) && !v->head_only && interpreter_learn(&v->interpreter, v->status, body)) {
+        ask_anew(v);
+        return;
+    }
     if (v->status != 200) {
         end_by_reply(v, EVIDENCE_HTTP, body);
         return;
@@ -228,6 +249,27 @@ static void judge(struct verify *v)
     sse_free(&s);
 }
 
+/* An event of a reply whose protocol is translated. */
+static bool on_translated(struct verify *v, const struct exchange_event *ev)
+{
+    uint64_t seed = rnd_next(&v->env->rnd);
+    if (ev->head && !interpreter_begin(&v->interpreter, ev->head, seed, BODY_MAX)) {
+        end_by_net(v, NET_LOCAL, "out of memory");
+        return false;
+    }
+    struct interpreted in = interpreter_feed(&v->interpreter, ev->data, ev->n, ev->end);
+    bool failed = in.fed == OPENAI_FAILED, fits = failed || buf_str(&v->body, in.bytes);
+    if (in.fed == OPENAI_MORE && fits)
+        return true;
+    if (failed && in.net != NET_NONE)
+        end_by_net(v, in.net, net_fault_text(in.net));
+    else if (failed)
+        end_by_reply(v, in.kind, in.body);
+    else
+        judge(v);
+    return false;
+}
+
 static bool on_event(struct exchange *x, const struct exchange_event *ev)
 {
     struct verify *v = CONTAINER_OF(x, struct verify, exchange);
@@ -235,6 +277,8 @@ static bool on_event(struct exchange *x, const struct exchange_event *ev)
         v->status = ev->head->status;
         v->nf = forward_keep(&v->mem, ev->head, &v->f);
     }
+    if (translated(v) && v->status == 200 && !v->head_only)
+        return on_translated(v, ev);
     /* A longer reply is no answer to the question; the bytes so far decide. */
     bool fits = buf_add(&v->body, ev->data, ev->n);
     if (!ev->end && fits)
@@ -245,7 +289,7 @@ static bool on_event(struct exchange *x, const struct exchange_event *ev)
 
 static void on_failed(struct exchange *x, enum net_fault why)
 {
-    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, net_fault_text(why));
+    end_by_net(CONTAINER_OF(x, struct verify, exchange), why, exchange_why(x, why));
 }
 
 static const struct exchange_ops ops = {on_event, on_failed};
@@ -264,8 +308,9 @@ static void on_deadline(struct deadline *t)
 static bool put_body(const struct verify *v, struct buf *b, struct str model)
 {
     return buf_str(b, STR("{\"model\":\"")) && json_escape(model, b) &&
-           buf_str(b, STR("\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
-                          "\"Reply with these six characters and nothing else: ")) &&
+           buf_printf(b, "\",\"max_tokens\":%d,", translated(v) ? THINKER_TOKENS : 64) &&
+           buf_str(b, STR("\"messages\":[{\"role\":\"user\",\"content\":\"Reply with these six "
+                          "characters and nothing else: ")) &&
            buf_add(b, v->code, CODE_LEN) && buf_str(b, STR("\"}]}"));
 }
 
@@ -275,11 +320,24 @@ static bool put_body(const struct verify *v, struct buf *b, struct str model)
         .line_len = sizeof(n ": " text "\r\n") - 1, .id = i                                        \
     }
 
+/* Writes the request to v->send as the endpoint's protocol has it. */
+static bool put_translated(struct verify *v, const struct forward_request *h, struct str body)
+{
+    struct interpreter *i = &v->interpreter;
+    const struct conf_endpoint *ce = v->ep->ce;
+    if (v->head_only)
+        return forward_to_openai(&v->send, h, ce, STR("/"), 0);
+    return interpreter_request(i, ce, (uint32_t)v->ep->id_hash, v->models[v->at], body,
+                               body.n / 4) == OPENAI_MADE &&
+           forward_to_openai(&v->send, h, ce, STR("/chat/completions"), i->body.len) &&
+           buf_str(&v->send, buf_view(&i->body));
+}
+
 /* Writes head and body of the request to v->send. */
 static bool compose(struct verify *v)
 {
-    struct buf body;
-    buf_init(&body, SEND_MAX / 2);
+    struct buf *body = &v->asked;
+    buf_drop(body, body->len);
     struct http_field lines[] = {
         LINE("user-agent", HDR_OTHER, "qcc/" QCC_VERSION),
         LINE("accept", HDR_OTHER, "application/json"),
@@ -292,10 +350,12 @@ static bool compose(struct verify *v)
         .nf = COUNT_OF(lines) - v->head_only,
         .has_body = !v->head_only,
     };
-    bool ok = (v->head_only || put_body(v, &body, v->models[v->at])) &&
-              forward_to_endpoint(&v->send, &h, v->ep->ce, body.len) &&
-              buf_str(&v->send, buf_view(&body));
-    buf_free(&body);
+    bool ok = v->head_only || put_body(v, body, v->models[v->at]);
+    if (ok && translated(v))
+        ok = put_translated(v, &h, buf_view(body));
+    else if (ok)
+        ok = forward_to_endpoint(&v->send, &h, v->ep->ce, body->len) &&
+             buf_str(&v->send, buf_view(body));
     return ok;
 }
 
@@ -311,10 +371,11 @@ static bool ask(struct verify *v)
                           true, v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
 }
 
-/* Asks for the model that ask_next found. */
+/* Asks for the present model. */
 static void ask_due(struct verify *v)
 {
     v->due = false;
+    interpreter_drop(&v->interpreter);
     buf_drop(&v->send, v->send.len);
     buf_drop(&v->body, v->body.len);
     arena_free(&v->mem);
@@ -347,7 +408,7 @@ static void start(struct verify *v)
     v->ep->live->open++;
     loan_place_taken(env->loans, v->ep->live);
     v->began_ms = clock_boot_ms();
-    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || !ce->api_key;
+    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || (!ce->api_key && !translated(v));
     struct str served = str_make(v->served, v->served_len);
     v->nmodels = verify_models(v->ep->conf, ce, served, v->served_sent, v->models);
     if (v->only) {
@@ -415,6 +476,8 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     make_code(env, v->code);
     buf_init(&v->send, SEND_MAX);
     buf_init(&v->body, BODY_MAX);
+    buf_init(&v->asked, SEND_MAX / 2);
+    interpreter_init(&v->interpreter, env->interpreters);
     arena_init(&v->mem, MEM_MAX);
     list_push_back(&env->verifications, &v->node);
     deadline_init(&v->deadline, env->loop, on_deadline);

@@ -1,5 +1,7 @@
 #include "worker/verify/verify_model.h"
 
+#include "common/conf/conf_models.h"
+
 #include <string.h>
 
 /* Model to ask for when nothing is known of the endpoint: small, cheap, and offered by nearly
@@ -11,29 +13,11 @@ struct list_of {
     size_t n;
 };
 
-static bool is_pattern(struct str name)
-{
-    return memchr(name.p, '*', name.n) != NULL;
-}
-
 /* The name to which m maps `name`, or `name` itself. */
 static struct str mapped(const struct conf_map *m, struct str name)
 {
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(str_c(m->v[i].from), name))
-            return str_c(m->v[i].to);
-    return name;
-}
-
-static bool offered(const struct conf_endpoint *ce, struct str model)
-{
-    for (size_t i = 0; i < ce->allow.n; i++)
-        if (str_glob(str_c(ce->allow.v[i]), model))
-            return true;
-    for (size_t i = 0; i < ce->map.n; i++)
-        if (str_eq(str_c(ce->map.v[i].from), model))
-            return true;
-    return ce->allow.n == 0;
+    const char *to = conf_map_find(m, name);
+    return to ? str_c(to) : name;
 }
 
 /* Whether a request for some model is sent on under that name. */
@@ -42,7 +26,7 @@ static bool may_be_sent(const struct conf_endpoint *ce, struct str name)
     for (size_t i = 0; i < ce->map.n; i++)
         if (str_eq(str_c(ce->map.v[i].to), name))
             return true;
-    return offered(ce, name) && str_eq(mapped(&ce->map, name), name);
+    return conf_model_offered(ce, name) && str_eq(mapped(&ce->map, name), name);
 }
 
 static void add(struct list_of *l, struct str name)
@@ -59,17 +43,17 @@ size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struc
 {
     struct list_of l = {.v = out};
     const char *set = c->failure_queue.probe_model;
-    if (set && !str_eq(str_c(set), STR("auto")))
-        add(&l, mapped(&ce->map, str_c(set)));
     if (sent && may_be_sent(ce, served))
         add(&l, served);
-    else if (!sent && served.n && offered(ce, served))
+    if (set && !str_eq(str_c(set), STR("auto")))
+        add(&l, mapped(&ce->map, str_c(set)));
+    if (!sent && served.n && conf_model_offered(ce, served))
         add(&l, mapped(&ce->map, served));
     for (size_t i = 0; i < ce->map.n; i++)
-        if (!is_pattern(str_c(ce->map.v[i].to)))
+        if (!conf_is_pattern(str_c(ce->map.v[i].to)))
             add(&l, str_c(ce->map.v[i].to));
     for (size_t i = 0; i < ce->allow.n; i++)
-        if (!is_pattern(str_c(ce->allow.v[i])))
+        if (!conf_is_pattern(str_c(ce->allow.v[i])))
             add(&l, mapped(&ce->map, str_c(ce->allow.v[i])));
     struct str usual =
         c->model_override ? str_c(c->model_override) : mapped(&c->model_map, STR(MODEL_DEFAULT));

@@ -10,9 +10,10 @@
 /* Models that one verification asks for at most. */
 enum { VERIFY_MODELS = 8 };
 
-/* Fills `out` with the endpoint's names of models, without repetition: the configured one, if it is
- * not `auto`; the one last served there (`served`, by the name before the endpoint's map, or
- * `sent`: by that after it; empty: not known), if it is still offered; the right-hand sides of the
+/* Fills `out` with the endpoint's names of models, without repetition: with `sent` the one that the
+ * supervisor has named (`served`, by the name that the endpoint gets), if it is still offered; the
+ * configured one, if it is not `auto`; else the one last served there (`served`, by the name before
+ * the endpoint's map; empty: not known), if it is still offered; the right-hand sides of the
  * endpoint's map; its models.allow except for patterns; claude-haiku-4-5, or the model that a
  * client gets which asks for that. Names borrow from the arguments. Returns how many there are, at
  * least one. */

@@ -75,8 +75,9 @@ static void end_degraded(struct cell *c, const char *why, int64_t now_ms, struct
 {
     bool was = c->degraded_until_ms;
     c->degraded_until_ms = 0;
-    if (cooldown_end(&c->cooldown, now_ms))
+    if (cooldown_end(&c->cooldown, now_ms) || c->cools)
         ep_change(ch, c->family, EP_NOTE_COOLDOWN, "cooling", "over", why, 0);
+    c->cools = false;
     if (was)
         ep_change(ch, c->family, EP_NOTE_HEALTH, "degraded", "healthy", why, 0);
 }
@@ -125,9 +126,19 @@ static int64_t forgotten_ms(const struct cell *c, const struct cell_conf *conf)
                : INT64_MAX;
 }
 
+/* Tells the end of a cooldown that nothing but the time has ended. */
+static void tick_cooldown(struct cell *c, int64_t now_ms, struct ep_changes *ch)
+{
+    bool own, cools = cooldown_left(&c->cooldown, now_ms, &own) > 0;
+    if (c->cools && !cools)
+        ep_change(ch, c->family, EP_NOTE_COOLDOWN, "cooling", "over", "time is over", 0);
+    c->cools = cools;
+}
+
 void cell_tick(struct cell *c, const struct cell_conf *conf, int64_t now_ms, struct ep_changes *ch)
 {
     enum breaker_state from = c->breaker.state;
+    tick_cooldown(c, now_ms, ch);
     breaker_tick(&c->breaker, now_ms);
     if (now_ms >= forgotten_ms(c, conf)) {
         breaker_close(&c->breaker, now_ms);

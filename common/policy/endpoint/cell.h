@@ -34,11 +34,13 @@ struct cell {
     char family[MODEL_NAME_MAX + 1];
     char model[MODEL_NAME_MAX + 1]; /* exact name last served; "": not known */
     enum cell_kind kind;
+    uint8_t served_n;     /* how often a success was reported, up to 255 */
     bool verified;        /* a verification of the endpoint that goes on has asked for its model */
     enum outcome verdict; /* how that ended, with scope model; OUTCOME_OK: not so */
     int64_t verdict_after_ms; /* its retry_after_ms */
     struct breaker breaker;
     struct cooldown cooldown;
+    bool cools;                /* as of the last cell_tick: its end is still to be told */
     int64_t degraded_until_ms; /* 0: not degraded, but for its cooldown */
     int64_t row_ms;            /* first failure of the present row; 0: none */
     int64_t opened_ms;         /* when its breaker opened last */

@@ -100,14 +100,22 @@ static void drop(struct cells *c, struct cell *which)
     *which = c->v[--c->n];
 }
 
-/* The cell of kind CELL_SERVED that was served longest ago, of those with nothing in force; NULL:
- * all have. */
+/* Whether the first goes before the second, when one of them must: what was served once goes before
+ * what was served again and again, so that what a client invents takes its own kind's place; else
+ * what was served longest ago. */
+static bool goes_before(unsigned times_a, int64_t ms_a, unsigned times_b, int64_t ms_b)
+{
+    return (times_a > 1) != (times_b > 1) ? times_b > 1 : ms_a < ms_b;
+}
+
+/* The cell of kind CELL_SERVED that goes first, of those with nothing in force; NULL: all have. */
 static struct cell *oldest_served(const struct cells *c, int64_t now_ms)
 {
     struct cell *oldest = NULL;
     for (uint32_t i = 0; i < c->n; i++)
         if (c->v[i].kind == CELL_SERVED && !cell_in_force(&c->v[i], now_ms) &&
-            (!oldest || c->v[i].served_ms < oldest->served_ms))
+            (!oldest ||
+             goes_before(c->v[i].served_n, c->v[i].served_ms, oldest->served_n, oldest->served_ms)))
             oldest = &c->v[i];
     return oldest;
 }
@@ -156,33 +164,43 @@ void cells_configure(struct cells *c, const uint64_t *own, uint32_t nown, int64_
 
 /* ---- names */
 
-static void name_served(struct cells *c, uint64_t hash, int64_t at_ms)
+static uint32_t name_to_drop(const struct cells *c)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 1; i < c->nnames; i++)
+        if (goes_before(c->names_n[i], c->names_ms[i], c->names_n[at], c->names_ms[at]))
+            at = i;
+    return at;
+}
+
+/* times: how often that was reported. */
+static void name_served(struct cells *c, uint64_t hash, int64_t at_ms, unsigned times)
 {
     uint32_t at = 0;
     while (at < c->nnames && c->names[at] != hash)
         at++;
-    if (at == c->nnames && c->nnames < CELLS_NAMES)
-        c->names_ms[c->nnames++] = 0;
-    if (at == CELLS_NAMES) {
-        at = 0;
-        for (uint32_t i = 1; i < c->nnames; i++)
-            if (c->names_ms[i] < c->names_ms[at])
-                at = i;
-        if (c->names_ms[at] > at_ms)
-            return;
+    if (at == c->nnames) {
+        if (at == CELLS_NAMES)
+            at = name_to_drop(c);
+        else
+            c->nnames++;
+        c->names[at] = hash;
         c->names_ms[at] = 0;
+        c->names_n[at] = 0;
     }
-    c->names[at] = hash;
+    times += c->names_n[at];
+    c->names_n[at] = (uint8_t)(times < UINT8_MAX ? times : UINT8_MAX);
     if (at_ms > c->names_ms[at])
         c->names_ms[at] = at_ms;
 }
 
-void cells_restore_name(struct cells *c, struct str model, int64_t served_ms)
+void cells_restore_name(struct cells *c, uint64_t hash, int64_t served_ms)
 {
-    name_served(c, model_hash(model), served_ms);
+    name_served(c, hash, served_ms, 2);
 }
 
-struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int64_t now_ms)
+struct cell *cells_served(struct cells *c, struct str model, bool ask, bool *unproven,
+                          int64_t now_ms)
 {
     char text[MODEL_NAME_MAX];
     struct str f = family_of(model, text);
@@ -194,8 +212,11 @@ struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int
         cell = cells_make(c, STR(CELL_OTHER), now_ms);
     if (model.n == 0)
         return cell;
-    name_served(c, model_hash(model), now_ms);
-    if (cell && model.n <= MODEL_NAME_MAX) {
+    if (cell && cell->served_n < UINT8_MAX)
+        cell->served_n++;
+    if (cell && cell->kind != CELL_REST) /* of a name in "other" nothing depends on it */
+        name_served(c, model_hash(model), now_ms, 1);
+    if (cell && ask && model.n <= MODEL_NAME_MAX) {
         memcpy(cell->model, model.p, model.n);
         cell->model[model.n] = '\0';
     }
@@ -264,6 +285,7 @@ void cells_tick(struct cells *c, const struct cell_conf *conf, int64_t now_ms,
         }
         c->names[i] = c->names[--c->nnames];
         c->names_ms[i] = c->names_ms[c->nnames];
+        c->names_n[i] = c->names_n[c->nnames];
         ch->dirty = true;
     }
 }

@@ -61,6 +61,7 @@ struct cells {
     uint32_t nserved;
     uint64_t names[CELLS_NAMES]; /* served within a day */
     int64_t names_ms[CELLS_NAMES];
+    uint8_t names_n[CELLS_NAMES]; /* how often each was reported, up to 255 */
     uint32_t nnames;
     int64_t ok_began_ms; /* the latest beginning of an attempt that succeeded, in any cell or in
                             none; 0: there was none */
@@ -78,8 +79,9 @@ struct cell *cells_find(const struct cells *c, struct str family);
 
 /* The cell that a success with that name is credited to, made if there is none. unproven: the name
  * was not served within a day, so that "other" is credited too where it exists. Remembers the name
- * and the time. */
-struct cell *cells_served(struct cells *c, struct str model, bool *unproven, int64_t now_ms);
+ * and the time; with `ask` also as what verifications of the cell ask for. */
+struct cell *cells_served(struct cells *c, struct str model, bool ask, bool *unproven,
+                          int64_t now_ms);
 
 /* The cell that a failure with that name is charged to, made if there is none. limit: a rate limit,
  * which is charged to the name's own cell in any case. NULL: there is no room. */
@@ -100,8 +102,8 @@ uint32_t cells_down(const struct cells *c, int64_t now_ms);
  * and nothing has succeeded since they began. */
 bool cells_success_wanted(const struct cells *c);
 
-/* Restores that a name was served at served_ms. */
-void cells_restore_name(struct cells *c, struct str model, int64_t served_ms);
+/* Restores that a name of that model_hash was served at served_ms. */
+void cells_restore_name(struct cells *c, uint64_t hash, int64_t served_ms);
 
 /* A cell as restored, made if there is none; NULL: no room. kind follows from the family. */
 struct cell *cells_make(struct cells *c, struct str family, int64_t now_ms);

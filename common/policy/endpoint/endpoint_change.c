@@ -6,8 +6,10 @@ void ep_change(struct ep_changes *ch, const char *family, enum ep_what what, con
                const char *to, const char *why, int64_t ms)
 {
     ch->dirty = true;
-    if (ch->n == EP_NOTES)
+    if (ch->n == EP_NOTES) {
+        ch->lost++;
         return;
+    }
     struct ep_note *n = &ch->note[ch->n++];
     *n = (struct ep_note){.what = what, .from = from, .to = to, .why = why, .ms = ms};
     memcpy(n->family, family, strnlen(family, sizeof n->family - 1));
@@ -16,10 +18,11 @@ void ep_change(struct ep_changes *ch, const char *family, enum ep_what what, con
 void ep_change_breaker(struct ep_changes *ch, const char *family, const struct breaker *b,
                        enum breaker_state from, const char *why)
 {
+    uint32_t lost = ch->lost;
     if (b->state == from)
         return;
     ep_change(ch, family, EP_NOTE_BREAKER, breaker_state_name(from), breaker_state_name(b->state),
               why, 0);
-    if (b->state == BREAKER_OPEN)
+    if (b->state == BREAKER_OPEN && ch->lost == lost)
         ch->note[ch->n - 1].failures = b->failures;
 }

@@ -25,7 +25,8 @@ struct ep_note {
 struct ep_changes {
     struct ep_note note[EP_NOTES];
     uint32_t n;
-    bool dirty; /* the workers' replicas must be updated (also without a note) */
+    uint32_t lost; /* notes for which there was no room, as of many cells at once */
+    bool dirty;    /* the workers' replicas must be updated (also without a note) */
 };
 
 /* Adds a note about the endpoint, or about the cell of a family. family: "": the endpoint. */

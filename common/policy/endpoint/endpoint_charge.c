@@ -203,7 +203,7 @@ static void credit_cells(struct ep_state *s, const struct ep_report *r, int64_t 
         cell_succeeded(limited, &cr, now_ms, ch);
         return;
     }
-    struct cell *cell = cells_served(&s->cells, r->sent, &unproven, now_ms);
+    struct cell *cell = cells_served(&s->cells, r->sent, !r->unasked, &unproven, now_ms);
     struct cell *rest = unproven ? cells_find(&s->cells, STR(CELL_OTHER)) : NULL;
     ch->dirty |= unproven;
     if (cell) {

@@ -31,7 +31,8 @@ struct ep_conf {
     struct cooldown_conf cooldown;
     struct failq_conf failq;
     int64_t degraded_for_ms;
-    bool verifies;    /* probe: conversational, and the endpoint has a key: cells are verified */
+    bool verifies;  /* probe: conversational, and the endpoint has a key: cells are verified */
+    bool probe_set; /* a verification of the endpoint asks for a model of the configuration first */
     int64_t block_ms; /* how long what an endpoint lacks is not asked for again */
 };
 
@@ -92,6 +93,8 @@ struct ep_report {
     bool own_key;           /* the credentials were the endpoint's, not the client's */
     bool no_count_tokens;   /* the endpoint cannot count tokens (SIDE_CANNOT_COUNT); no charge */
     bool counted;           /* the endpoint has counted tokens; nothing else is reported */
+    bool unasked;           /* a success on another path than /v1/messages: verifications do not
+                               ask for its model */
     bool poisoned;          /* a failure on a message that no endpoint serves: not charged */
     uint64_t conversation, client; /* with nameless: as for nameless_add */
     uint64_t message;              /* poison_hash of the request's body; 0: not known */

@@ -79,9 +79,10 @@ bool ep_trial_needed(const struct ep_state *s, const char *family);
 bool ep_trial_barred(const struct ep_state *s, const char *family);
 
 /* Begins a verification: of the endpoint (family ""), or of a cell. False: one is under way, or the
- * trial is not free. *model: what to ask for, valid until the state changes; "": not known. */
-bool ep_verify_begin(struct ep_state *s, const char *family, int64_t now_ms, const char **model,
-                     struct ep_changes *ch) MUST_CHECK;
+ * trial is not free. *model: what to ask for, valid until the state changes; "": not known, or what
+ * the configuration says (ep_conf.probe_set). */
+bool ep_verify_begin(struct ep_state *s, const struct ep_conf *c, const char *family,
+                     int64_t now_ms, const char **model, struct ep_changes *ch) MUST_CHECK;
 /* Ends a verification: ok, or failed with the report r (NULL: none). */
 void ep_verified(struct ep_state *s, const struct ep_conf *c, bool ok, const struct ep_report *r,
                  const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);

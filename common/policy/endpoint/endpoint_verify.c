@@ -146,8 +146,8 @@ static bool verify_cell_begin(struct ep_state *s, struct cell *cell, const char 
     return true;
 }
 
-bool ep_verify_begin(struct ep_state *s, const char *family, int64_t now_ms, const char **model,
-                     struct ep_changes *ch)
+bool ep_verify_begin(struct ep_state *s, const struct ep_conf *c, const char *family,
+                     int64_t now_ms, const char **model, struct ep_changes *ch)
 {
     *model = "";
     if (s->verifying != EP_VERIFY_NONE)
@@ -169,7 +169,8 @@ bool ep_verify_begin(struct ep_state *s, const char *family, int64_t now_ms, con
     }
     if (!s->verify_ended)
         models_anew(s);
-    struct cell *cell = cells_to_verify(&s->cells, now_ms);
+    bool set = c->probe_set && s->verify_ended == 0;
+    struct cell *cell = set ? NULL : cells_to_verify(&s->cells, now_ms);
     if (cell) {
         cell->verified = true;
         *model = cell->model;
@@ -189,7 +190,8 @@ static void all_well(struct ep_state *s, const struct ep_conf *c, const struct e
     ep_clear(s, c, EP_HEALTHY, why, now_ms, ch);
     if (s->disabled == EP_BY_AUTH)
         ep_set_disabled(s, EP_ENABLED, why, ch);
-    struct cell *cell = r && r->sent.n ? cells_served(&s->cells, r->sent, &unproven, now_ms) : NULL;
+    struct cell *cell =
+        r && r->sent.n ? cells_served(&s->cells, r->sent, true, &unproven, now_ms) : NULL;
     if (cell) {
         cell->served_ms = now_ms;
         cell_clear(cell, why, now_ms, ch);
@@ -238,6 +240,8 @@ static void model_ended(struct ep_state *s, const struct ep_conf *c, const struc
         cell->verdict = r->cls;
         cell->verdict_after_ms = r->retry_after_ms;
     }
+    for (uint32_t i = 0; i < s->cells.n; i++) /* the configuration's model may be one of theirs */
+        s->cells.v[i].verified |= str_eq(str_c(s->cells.v[i].model), r->sent);
     failq_lost(&s->failq, &c->failq, now_ms);
     s->verify_ended++;
     if (s->verify_ended < EP_VERIFY_MODELS && cells_to_verify(&s->cells, now_ms))

@@ -102,6 +102,8 @@ int cmd_endpoint(struct cmd *c, int argc, char **argv)
     struct buf ask;
     if (!take_family(c, &argc, argv, &family))
         return cmd_usage(c, "--family takes the family of a cell, as opus");
+    if (family && argc > 2 && strncmp(argv[2], "--mark", 6) == 0)
+        return cmd_usage(c, "either --family or --mark: one thing at a time");
     if (argc != 2)
         return cmd_usage(c, argc < 2 ? "name an endpoint, or its id" : "one endpoint at a time");
     buf_init(&ask, IPC_QUERY_MAX);

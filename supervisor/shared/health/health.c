@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/conf/conf_families.h"
+#include "common/conf/conf_value.h"
 #include "supervisor/shared/health/endpoint_view.h"
 #include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_change.h"
@@ -124,6 +125,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
         .client = m->client,
         .no_count_tokens = m->no_count_tokens,
         .counted = m->counted,
+        .unasked = m->model.n == 0,
         .message = m->message,
         .ttfb_us = m->ttfb_us,
     };
@@ -141,7 +143,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
     ep_outcome(&e->state, &e->conf, &r, &ctx, now_ms, &ch);
     if (loan)
         health_loan_over(loan);
-    health_cells_asked(h, m->sent.n ? m->sent : m->model, now_ms);
+    health_cells_asked(h, e, m->sent.n ? m->sent : m->model, now_ms);
     health_changed(h, e, &ch, reason, now_ms);
     /* A worker reports one success, and another only after an ENDPOINT that still has
      * success_wanted. */
@@ -207,6 +209,9 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     health_look_at_all(h, now_ms);
     struct ep_ctx ctx = health_ctx(h, e);
     bool counts = e->state.verifying != EP_VERIFY_VOID;
+    /* the endpoint answers: the next model is asked */
+    bool alone = e->state.verifying == EP_VERIFY_QUEUE && ep_queued(&e->state) && !m->ok &&
+                 r.scope == SCOPE_MODEL && r.sent.n > 0;
     if (!m->ok && counts)
         keep_failure(e, &r, reason);
     health_cells_room(e);
@@ -214,6 +219,11 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     health_changed(h, e, &ch, reason, now_ms);
     if (!counts)
         return true;
+    if (alone) {
+        log_info("endpoint %s: a verification ended with its model alone: %s, sent \"" STR_FMT "\"",
+                 e->name, reason, STR_ARG(m->sent));
+        return true;
+    }
     health_count_event(h, e, m->ok ? HEALTH_VERIFIED : HEALTH_VERIFY_FAILED);
     if (!m->ok)
         log_info("endpoint %s: verification %u failed: %s, scope %s, sent \"" STR_FMT "\"", e->name,
@@ -292,8 +302,31 @@ void health_slot_gone(struct health *h, unsigned slot, int64_t now_ms)
 
 /* ---- configuration, operators */
 
+static void free_map(struct conf_map *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        mem_free(m->v[i].from);
+        mem_free(m->v[i].to);
+    }
+    mem_free(m->v);
+    *m = (struct conf_map){0};
+}
+
+/* Takes over what of the configuration is of this endpoint alone. */
+static void use_conf(struct health_endpoint *e, const struct conf *c,
+                     const struct conf_endpoint *ce)
+{
+    e->conf = policy_conf_at(c, ce);
+    mem_free(e->name);
+    e->name = mem_strdup(ce->name);
+    free_map(&e->map);
+    for (size_t i = 0; i < ce->map.n; i++)
+        conf_map_add(&e->map, str_c(ce->map.v[i].from), str_c(ce->map.v[i].to));
+}
+
 static void endpoint_fini(struct health_endpoint *e)
 {
+    free_map(&e->map);
     mem_free(e->name);
     places_fini(&e->places);
     health_cells_fini(e);
@@ -336,19 +369,18 @@ void health_conf(struct health *h, const struct conf *c, int64_t now_ms)
             old[k].places = (struct places){0};
             old[k].cells = NULL;
             old[k].state.cells = (struct cells){0};
-            e->conf = policy_conf_at(c, ce);
-            mem_free(e->name);
+            old[k].map = (struct conf_map){0};
+            use_conf(e, c, ce);
             ep_reconf(&e->state, &e->conf, ce->enabled, now_ms, &ch);
         } else {
             memcpy(e->id, ce->id, sizeof e->id);
             e->loan.slot = e->verify_slot = HEALTH_NONE;
-            e->conf = policy_conf_at(c, ce);
+            use_conf(e, c, ce);
             ep_init(&e->state, ce->enabled);
             e->word = ep_word(&e->state, now_ms);
             e->word_since_ms = now_ms;
             places_departed_take(&h->departed, e->id, &e->places);
         }
-        e->name = mem_strdup(ce->name);
         uint64_t own[CELLS_OWN];
         cells_configure(&e->state.cells, own, conf_families(ce, own), now_ms);
         health_log(h->events, e->name, &e->state, &ch, NULL);

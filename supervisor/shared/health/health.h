@@ -34,11 +34,11 @@ size_t health_save(const struct health *h, struct saved_endpoint *out);
 /* Restores saved endpoints, directly after health_conf. Returns how many of them are configured. */
 size_t health_restore(struct health *h, const struct saved_endpoint *in, size_t n, int64_t now_ms);
 
-/* Gives what lasts of cooldowns by own word, open breakers and cells, in *out, to be freed with
- * mem_free. Returns how many there are. */
-size_t health_save_cells(const struct health *h, struct saved_cell **out);
+/* Gives what lasts of cooldowns by own word, open breakers, cells and names served lately, to be
+ * freed with saved_cells_free. */
+struct saved_cells health_save_cells(const struct health *h, int64_t now_ms);
 /* Restores them, after health_restore. */
-void health_restore_cells(struct health *h, const struct saved_cell *in, size_t n, int64_t now_ms);
+void health_restore_cells(struct health *h, const struct saved_cells *in, int64_t now_ms);
 
 /* Makes the next health_run look at all endpoints, after their states were changed from outside. */
 void health_again(struct health *h);

@@ -1,6 +1,7 @@
 #include "supervisor/shared/health/health_cells.h"
 
 #include "common/base/mem.h"
+#include "common/conf/conf_models.h"
 
 #include <string.h>
 
@@ -193,15 +194,28 @@ void health_cells_again(struct health *h, const struct health_endpoint *e, unsig
         h->send(h->arg, (int)slot, ipc_put_v_cell, &c->sent);
 }
 
-void health_cells_asked(struct health *h, struct str model, int64_t now_ms)
+/* The same for one name, as clients ask for it. */
+static void asked_for(struct health *h, struct str model, int64_t now_ms)
 {
-    for (size_t i = 0; model.n && i < h->n; i++) {
+    for (size_t i = 0; i < h->n; i++) {
         struct health_endpoint *e = &h->v[i];
+        const char *there = conf_map_find(&e->map, model);
         if (!e->cells)
             continue;
-        cells_asked(&e->state.cells, model, now_ms);
+        cells_asked(&e->state.cells, there ? str_c(there) : model, now_ms);
         for (const struct health_cell *c = e->cells; c; c = c->next)
             if (c->sent.breaker == BREAKER_HALF_OPEN)
                 h->touched = e->touched = true;
     }
+}
+
+void health_cells_asked(struct health *h, const struct health_endpoint *e, struct str sent,
+                        int64_t now_ms)
+{
+    if (sent.n == 0)
+        return;
+    asked_for(h, sent, now_ms);
+    for (size_t i = 0; i < e->map.n; i++) /* names that e's map may have turned into it */
+        if (str_eq(str_c(e->map.v[i].to), sent))
+            asked_for(h, str_c(e->map.v[i].from), now_ms);
 }

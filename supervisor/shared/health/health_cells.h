@@ -22,8 +22,10 @@ void health_cells_untell(struct health *h);
 void health_cells_again(struct health *h, const struct health_endpoint *e, unsigned slot,
                         struct str model);
 
-/* Somebody has asked for that model: what waits for it at any endpoint is looked at again. */
-void health_cells_asked(struct health *h, struct str model, int64_t now_ms);
+/* Somebody has asked for a model that e got under the name `sent`: what waits for it at any
+ * endpoint, under the name that it has there, is looked at again. */
+void health_cells_asked(struct health *h, const struct health_endpoint *e, struct str sent,
+                        int64_t now_ms);
 
 /* The cell of that family, if there is something to say of it; NULL: there is not. */
 struct health_cell *health_cell_of(const struct health_endpoint *e, struct str family);

@@ -1,5 +1,6 @@
 #include "supervisor/shared/health/health_change.h"
 
+#include "common/conf/conf_models.h"
 #include "supervisor/shared/health/endpoint_view.h"
 #include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/health/health_log.h"
@@ -11,32 +12,34 @@ struct ep_ctx health_ctx(const struct health *h, const struct health_endpoint *e
     return (struct ep_ctx){.last = offers_last(&h->offered.offers, (size_t)(e - h->v))};
 }
 
-/* For which of the models asked for the cell of e is open or cools by its own word. One that the
- * endpoint's map gives another name is taken for served: its cell is that of the other name. */
+/* Whether a cell is open, or cools by its own word. */
+static bool is_out(const struct cell *c, int64_t now_ms)
+{
+    bool own = false;
+    if (!c)
+        return false;
+    cooldown_left(&c->cooldown, now_ms, &own);
+    return own || c->breaker.state != BREAKER_CLOSED;
+}
+
+/* For which of the models asked for a cell of e that judges the model's name there is out. */
 static uint64_t cells_out(const struct health *h, const struct health_endpoint *e, int64_t now_ms)
 {
     const struct offer *f = &h->offered.offers.v[e - h->v];
+    const struct cells *of = &e->state.cells;
+    struct cell_names names = cells_names(of);
     uint64_t out = 0;
-    for (uint64_t left = e->state.cells.n ? f->asked : 0; left; left &= left - 1) {
+    for (uint64_t left = of->n ? f->asked : 0; left; left &= left - 1) {
         size_t place = (size_t)__builtin_ctzll(left);
         struct str model = asked_name(&h->asked, place);
+        const char *there = conf_map_find(&e->map, model);
         char room[MODEL_NAME_MAX];
-        struct cell_names names = cells_names(&e->state.cells);
-        const struct cells *of = &e->state.cells;
-        const struct cell *judges[2] = {cells_find(of, cells_family(&names, model, room)), NULL};
-        bool mapped = false;
-        if (cells_unproven(&names, model))
-            judges[1] = cells_find(of, STR(CELL_OTHER));
-        for (size_t k = 0; k < f->n; k++)
-            mapped |= f->text[k]->name && str_eq(f->text[k]->text, model);
-        for (size_t k = 0; k < COUNT_OF(judges) && !mapped; k++) {
-            bool own = false;
-            if (!judges[k])
-                continue;
-            cooldown_left(&judges[k]->cooldown, now_ms, &own);
-            if (own || judges[k]->breaker.state != BREAKER_CLOSED)
-                out |= (uint64_t)1 << place;
-        }
+        if (there)
+            model = str_c(there);
+        bool is =
+            is_out(cells_find(of, cells_family(&names, model, room)), now_ms) ||
+            (cells_unproven(&names, model) && is_out(cells_find(of, STR(CELL_OTHER)), now_ms));
+        out |= (uint64_t)is << place;
     }
     return out;
 }

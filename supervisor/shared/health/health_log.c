@@ -85,4 +85,6 @@ void health_log(struct events *events, const char *name, const struct ep_state *
 {
     for (uint32_t i = 0; i < ch->n; i++)
         log_note(events, name, s, &ch->note[i], reason);
+    if (ch->lost)
+        log_info("endpoint %s: %u further changes of its models at the same time", name, ch->lost);
 }

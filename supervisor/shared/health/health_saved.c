@@ -1,7 +1,6 @@
 /* The functions of health.h for what lasts over a restart (saved.h). */
 #include "supervisor/shared/health/health.h"
 
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "supervisor/shared/health/health_cells.h"
@@ -103,24 +102,39 @@ static void save_cell(struct saved_cell *out, const struct health_endpoint *e, c
     out->served_ms = c->served_ms / SERVED_STEP_MS * SERVED_STEP_MS;
 }
 
-size_t health_save_cells(const struct health *h, struct saved_cell **out)
+static void save_names(struct saved_cells *out, const struct health_endpoint *e)
 {
-    size_t n = 0, room = 0;
-    int64_t now = clock_boot_ms();
-    for (size_t i = 0; i < h->n; i++)
-        room += 1 + h->v[i].state.cells.n;
-    *out = mem_zalloc(room + 1, sizeof **out);
+    const struct cells *c = &e->state.cells;
+    for (uint32_t i = 0; i < c->nnames; i++) {
+        struct saved_name *n = &out->names[out->nnames++];
+        memcpy(n->id, e->id, sizeof n->id);
+        n->hash = c->names[i];
+        n->served_ms = c->names_ms[i] / SERVED_STEP_MS * SERVED_STEP_MS;
+    }
+}
+
+struct saved_cells health_save_cells(const struct health *h, int64_t now_ms)
+{
+    size_t cells = 0, names = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        cells += 1 + h->v[i].state.cells.n;
+        names += h->v[i].state.cells.nnames;
+    }
+    struct saved_cells out = {.v = mem_zalloc(cells + 1, sizeof *out.v),
+                              .names = mem_zalloc(names + 1, sizeof *out.names)};
     for (size_t i = 0; i < h->n; i++) {
         const struct health_endpoint *e = &h->v[i];
-        save_endpoint_itself(&(*out)[n], e, now);
-        if ((*out)[n].open_ms || (*out)[n].own_until_ms)
-            n++;
+        struct saved_cell *itself = &out.v[out.n];
+        save_endpoint_itself(itself, e, now_ms);
+        if (itself->open_ms || itself->own_until_ms)
+            out.n++;
         else
-            memset(&(*out)[n], 0, sizeof **out);
+            memset(itself, 0, sizeof *itself);
         for (uint32_t k = 0; k < e->state.cells.n; k++)
-            save_cell(&(*out)[n++], e, &e->state.cells.v[k], now);
+            save_cell(&out.v[out.n++], e, &e->state.cells.v[k], now_ms);
+        save_names(&out, e);
     }
-    return n;
+    return out;
 }
 
 /* Open until open_until_ms, or half open at once where that is over: the trial is free. */
@@ -154,31 +168,48 @@ static void restore_cell(struct health_endpoint *e, const struct saved_cell *in,
     restore_breaker(&c->breaker, &e->conf.breaker, in, now_ms);
     c->cooldown.own_until_ms = own_end(in, &e->conf.cooldown, now_ms);
     c->served_ms = in->served_ms < now_ms ? in->served_ms : now_ms;
+    c->served_n = c->served_ms ? 2 : 0;
     if (c->breaker.state != BREAKER_CLOSED)
         c->row_ms = c->opened_ms = c->breaker.since_ms;
     memcpy(c->model, in->model, sizeof c->model);
+    /* a file of before names were kept has no others */
     if (c->model[0] && now_ms - c->served_ms < CELLS_DAY_MS)
-        cells_restore_name(cells, str_c(c->model), c->served_ms);
+        cells_restore_name(cells, model_hash(str_c(c->model)), c->served_ms);
 }
 
-void health_restore_cells(struct health *h, const struct saved_cell *in, size_t n, int64_t now_ms)
+static void restore_names(struct health *h, const struct saved_cells *in, int64_t now_ms)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct health_endpoint *e = health_by_id(h, str_c(in[i].id));
-        if (!e)
-            continue;
-        if (in[i].family[0]) {
-            restore_cell(e, &in[i], now_ms);
-            continue;
-        }
-        restore_breaker(&e->state.breaker, &e->conf.breaker, &in[i], now_ms);
-        e->state.cooldown.own_until_ms = own_end(&in[i], &e->conf.cooldown, now_ms);
-        e->state.by_cells = in[i].by_cells;
-        e->state.by_cells_ms = now_ms;
-        if (e->state.cooldown.own_until_ms && e->state.health == EP_UNKNOWN)
-            e->state.health = EP_DEGRADED;
-        e->word = ep_word(&e->state, now_ms);
-        e->word_since_ms = 0;
+    for (size_t i = 0; i < in->nnames; i++) {
+        struct health_endpoint *e = health_by_id(h, str_c(in->names[i].id));
+        int64_t served = in->names[i].served_ms < now_ms ? in->names[i].served_ms : now_ms;
+        if (e && now_ms - served < CELLS_DAY_MS)
+            cells_restore_name(&e->state.cells, in->names[i].hash, served);
     }
+}
+
+static void restore_one(struct health *h, const struct saved_cell *in, int64_t now_ms)
+{
+    struct health_endpoint *e = health_by_id(h, str_c(in->id));
+    if (!e)
+        return;
+    if (in->family[0]) {
+        restore_cell(e, in, now_ms);
+        return;
+    }
+    restore_breaker(&e->state.breaker, &e->conf.breaker, in, now_ms);
+    e->state.cooldown.own_until_ms = own_end(in, &e->conf.cooldown, now_ms);
+    e->state.by_cells = in->by_cells;
+    e->state.by_cells_ms = now_ms;
+    if (e->state.cooldown.own_until_ms && e->state.health == EP_UNKNOWN)
+        e->state.health = EP_DEGRADED;
+    e->word = ep_word(&e->state, now_ms);
+    e->word_since_ms = 0;
+}
+
+void health_restore_cells(struct health *h, const struct saved_cells *in, int64_t now_ms)
+{
+    for (size_t i = 0; i < in->n; i++)
+        restore_one(h, &in->v[i], now_ms);
+    restore_names(h, in, now_ms);
     health_again(h);
 }

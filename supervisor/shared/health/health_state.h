@@ -71,6 +71,7 @@ struct health_endpoint {
     char *name;
     struct ep_state state;
     struct ep_conf conf;   /* of the configuration, with what is of this endpoint alone */
+    struct conf_map map;   /* copy of its models.map; owned */
     enum ep_word word;     /* of the state, as of the last look at it */
     int64_t word_since_ms; /* since when; 0: not known */
     struct health_failure last_failure;

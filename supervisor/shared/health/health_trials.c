@@ -150,7 +150,7 @@ static void verify(struct health *h, struct health_endpoint *e, const char *fami
     const char *model;
     char asked[MODEL_NAME_MAX + 1] = "";
     int slot = next_worker(h);
-    if (slot == HEALTH_NONE || !ep_verify_begin(&e->state, family, now_ms, &model, &ch))
+    if (slot == HEALTH_NONE || !ep_verify_begin(&e->state, &e->conf, family, now_ms, &model, &ch))
         return;
     e->verify_slot = slot;
     e->verify_seq = ++h->seq;

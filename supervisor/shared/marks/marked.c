@@ -184,3 +184,10 @@ void marked_restore(struct marked *m, const struct saved_mark *in, size_t n, int
     }
     m->quiet = false;
 }
+
+void marked_restored_since(struct marked *m, int64_t since_ms)
+{
+    m->quiet = true;
+    marks_end_unused(&m->table, since_ms);
+    m->quiet = false;
+}

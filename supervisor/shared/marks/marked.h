@@ -44,6 +44,10 @@ bool marked_item(struct marked *m, const struct ipc_item *i, int64_t now_ms) MUS
  * many. */
 uint32_t marked_reset(struct marked *m, const struct health_endpoint *e, struct str name);
 
+/* All that the predecessor of an upgrade still has was restored since since_ms (CLOCK_BOOTTIME):
+ * what was restored earlier, from the copy of its state, has ended there meanwhile. */
+void marked_restored_since(struct marked *m, int64_t since_ms);
+
 /* Ends what is over. */
 void marked_run(struct marked *m, int64_t now_ms);
 /* When marked_run must be called at the latest; INT64_MAX: never. */

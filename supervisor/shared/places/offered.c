@@ -1,6 +1,7 @@
 #include "supervisor/shared/places/offered.h"
 
 #include "common/base/mem.h"
+#include "common/conf/conf_models.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,17 +23,19 @@ static size_t texts_of(const struct conf_endpoint *ce)
 
 static struct offer_text text_at(const struct conf_endpoint *ce, size_t k)
 {
-    bool name = k >= ce->allow.n;
-    const char *s = name ? ce->map.v[k - ce->allow.n].from : ce->allow.v[k];
-    return (struct offer_text){.text = str_c(s), .name = name};
+    bool key = k >= ce->allow.n;
+    struct str s = str_c(key ? ce->map.v[k - ce->allow.n].from : ce->allow.v[k]);
+    return (struct offer_text){.text = s, .name = key && !conf_is_pattern(s)};
 }
 
 /* No list, or a pattern of nothing but stars. */
 static bool is_everything(const struct conf_endpoint *ce)
 {
     bool any = ce->allow.n == 0;
-    for (size_t k = 0; k < ce->allow.n; k++)
-        any |= ce->allow.v[k][0] && str_glob(str_c(ce->allow.v[k]), STR(""));
+    for (size_t k = 0; k < texts_of(ce); k++) {
+        struct offer_text t = text_at(ce, k);
+        any |= !t.name && t.text.n && str_glob(t.text, STR(""));
+    }
     return any;
 }
 

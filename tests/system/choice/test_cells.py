@@ -1,5 +1,6 @@
 """A fault of one model family costs that family at that endpoint alone: cooldown, breaker, trials, bindings
 (scope: sections 1, 2 and 4)."""
+import json
 import threading
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from client import Client, another
 from house import answer, ask, crowd, house, loses_its_endpoint, sites, slowly, went
 from qcc import PATIENCE, until
-from upstream import error
+from upstream import error, reply
 
 OPUS, HAIKU = "claude-opus-4-8", "claude-haiku-4-5"
 LONG = {"breaker": {"failure_threshold": 3, "open_duration": "1h", "max_open_duration": "1h"}}
@@ -85,7 +86,39 @@ def test_the_family_is_that_of_the_model_sent(house, sites):
     knows(q, "opus")
     at = a.n
     assert set(went(q, 8, model=OPUS) + went(q, 8, model=HAIKU)) == {"b"} and a.n == at
+    assert reasons(q, ask(q, model=HAIKU)) == {"a": "opus: cooling by its own word"}
     assert set(went(q, 8, model="claude-sonnet-5")) == {"a"}
+
+
+CHAT = "/v1/chat/completions"
+
+
+def test_models_of_other_message_paths_have_cells_too(house, sites):
+    """gpt-5-mini is served there, so that its failures are its own; no verification asks /v1/messages for it."""
+    a, b = sites("ab")
+
+    def chat(peer, request):
+        if request.target.startswith(CHAT):
+            peer.send(reply(json.dumps({"object": "chat.completion", "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}]}).encode()))
+        else:
+            answer(peer, request)
+
+    def talk():
+        with Client(q.port) as c:
+            return c.ask(model="gpt-5-mini", path=CHAT, messages=another())
+
+    a.how = b.how = chat
+    q = house([a, b], {"breaker": {"failure_threshold": 3, "open_duration": "1s"}})
+    assert talk().header("x-qcc-endpoint") == "a"
+    assert went(q, model="some-other") == ["a"]
+    a.how = for_model("gpt-5-mini", error(500), chat)
+    until(lambda: talk().status == 200 and q.count("endpoint a: gpt-5-mini: breaker closed -> open"), "its cell to open", step=0)
+    assert went(q, 4, model="some-other") == ["a"] * 4
+    q.wait_log("endpoint a: gpt-5-mini: breaker open -> half_open")
+    a.how = chat
+    until(lambda: talk().status == 200 and q.count("endpoint a: gpt-5-mini: breaker half_open -> closed"), "its trial", step=0)
+    assert a.verified == []
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -184,6 +184,17 @@ def test_the_configured_one_goes_through_the_map_and_is_not_the_only_one(house):
     passed(q)
 
 
+def test_the_configured_one_is_asked_for_once_in_a_row(house):
+    """It fails alone, which is no failed verification: the models last served there come next."""
+    a, q = house({"allow": ["small", "k", "m"]}, ["k"], {"failure_queue": {"probe_model": "small"}})
+    assert ask(q, "m") == "a" and ask(q, "k") == "a"
+    a.refuse = lambda _: error(500)
+    assert verified(q, a, 2, "k")[0] == "small"
+    passed(q)
+    assert a.models in (["small", "k"], ["small", "m", "k"])
+    q.wait_log("endpoint a: a verification ended with its model alone: status 500, 5xx, sent \"small\"")
+
+
 @pytest.mark.parametrize("models,model", [
     ({"override": "forced"}, "forced"),
     ({"map": {"claude-haiku-4-5": "common"}}, "common"),

@@ -158,6 +158,10 @@ def test_proxy_that_refuses(qcc, raw, client, proxy, answer):
     assert "pass-word" not in q.log() and b"pass-word" not in r.body and b"127.0.0.1" not in r.body
 
 
+SAID = {"407": "it does not accept user and password (status 407)", "403": "it gave status 403", "502": "it gave status 502",
+        "garbage": "no valid reply to CONNECT", "closed": "no valid reply to CONNECT", "refused": "Connection refused",
+        "no name": "its name was not found", "hangs": "it did not answer", "socks refused": "SOCKS reply 5, connection refused",
+        "socks password": "it does not accept user and password", "socks garbage": "it did not answer"}
 DEAD = {"407": lambda proxy, up: "http://me:no@127.0.0.1:%d" % proxy(up.port, answer=b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").port,
         "403": lambda proxy, up: "http://127.0.0.1:%d" % proxy(up.port, answer=b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n").port,
         "502": lambda proxy, up: "http://127.0.0.1:%d" % proxy(up.port, answer=b"HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n").port,
@@ -187,6 +191,9 @@ def test_a_proxy_that_fails_is_transient(qcc, raw, client, proxy, how):
     tried = [x for r in json.loads(q.get("/api/v1/requests", q.admin_port)[1])["requests"] for x in r["attempts"] if x["endpoint"] == "a"]
     assert tried and {x["class"] for x in tried} == {"transient"}
     assert not up.requests
+    named = "proxy.invalid:3128" if how == "no name" else "127.0.0.1:"
+    for x in tried:
+        assert ": %s (%s" % (SAID[how], named) in x["reason"] and "me:" not in x["reason"]
 
 
 def test_no_proxy_there(qcc, raw, client):

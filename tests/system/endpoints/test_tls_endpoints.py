@@ -1,7 +1,9 @@
 """TLS to endpoints."""
 import contextlib
 import json
+import re
 import socket
+import ssl
 import threading
 import time
 
@@ -69,11 +71,25 @@ def test_stream_of_a_tls_endpoint(behind, client):
 
 
 REFUSED = {
-    "other CA": lambda a, tmp: Authority(tmp / "other", "Other CA").make("x"),
-    "other name": lambda a, tmp: a.make("wrong", "DNS:example.org,IP:127.0.0.2"),
-    "expired": lambda a, tmp: a.make("expired", days="-1"),
-    "self-signed": lambda a, tmp: self_signed(tmp),
+    "other CA": (lambda a, tmp: Authority(tmp / "other", "Other CA").make("x"), "unknown issuer: Other CA"),
+    "other name": (lambda a, tmp: a.make("wrong", "DNS:example.org,IP:127.0.0.2"), "name does not match: it is for example.org, 127.0.0.2"),
+    "many names": (lambda a, tmp: a.make("many", ",".join("DNS:host-%d.example.org" % i for i in range(1000))),
+                   "name does not match: it is for host-0.example.org, host-1.example.org, host-2.example.org and 997 more"),
+    "odd name": (lambda a, tmp: a.make("odd", "DNS:" + "x" * 3000), "name does not match: it is for " + "x" * 48),
+    "expired": (lambda a, tmp: a.make("expired", days="-1"), r"expired on 20\d\d-\d\d-\d\d \d\d:\d\d UTC"),
+    "not yet valid": (lambda a, tmp: not_yet(a), r"not yet valid, before 2090-01-01 00:00 UTC"),
+    "self-signed": (lambda a, tmp: self_signed(tmp), "self-signed"),
 }
+
+
+def not_yet(a):
+    a.make("early")
+    (a.folder / "index.txt").write_text("")
+    (a.folder / "ca.conf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=ca.srl\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n"
+                                      "[p]\ncommonName=supplied\n")
+    openssl(a.folder, "ca", "-batch", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", "early.csr", "-out", "early.pem",
+            "-startdate", "20900101000000Z", "-enddate", "20950101000000Z", "-extfile", "early.ext", "-notext")
+    return str(a.folder / "early.pem"), str(a.folder / "early.key")
 
 
 def self_signed(folder):
@@ -84,11 +100,28 @@ def self_signed(folder):
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_certificate_that_is_not_accepted(behind, client, authority, tmp_path, why):
-    """No byte of the request reaches it."""
-    q, up = behind(cert=REFUSED[why](authority, tmp_path))
+    """No byte of the request reaches it. What is wrong stands in the log and in what operators ask."""
+    make, text = REFUSED[why]
+    q, up = behind(cert=make(authority, tmp_path))
     r = client(q).ask()
     assert r.status == 502 and "certificate not accepted" in r.error["message"]
     assert not up.requests
+    told = "certificate not accepted: %s (127.0.0.1)" % text
+    assert re.search(told.replace("(", "\\(").replace(")", "\\)"), q.log()), told
+    attempt = json.loads(q.get("/api/v1/requests", q.admin_port)[1])["requests"][0]["attempts"][0]
+    assert text[:12] in attempt["reason"], attempt
+
+
+def test_alert_is_named(behind, client, authority):
+    """The endpoint wants a newer protocol, or a certificate of the client."""
+    tls = server(authority.good)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(authority.ca)
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2  # so that the alert comes within the handshake
+    q, up = behind(tls=tls)
+    r = client(q).ask()
+    assert r.status == 502 and "TLS handshake failed" in r.error["message"]
+    assert 'TLS handshake failed: the other side sent the alert "handshake failure" (127.0.0.1)' in q.log()
 
 
 def test_unknown_ca_by_default(behind, client):
@@ -122,6 +155,7 @@ def test_endpoint_that_speaks_no_tls(qcc, client, authority):
         r = client(q).ask()
         s.shutdown(socket.SHUT_RDWR)
     assert r.status == 502 and "TLS handshake failed" in r.error["message"]
+    assert "TLS handshake failed: the other side does not speak TLS: http:// instead of https://? (127.0.0.1)" in q.log()
 
 
 def test_handshake_that_hangs(qcc, client, authority):

@@ -66,6 +66,29 @@ def test_a_cell_that_cools(house, sites):
     assert cells(q, "b") == []
 
 
+def test_the_end_of_its_cooldown_is_told(house, sites):
+    """Also where nothing but the time ends it."""
+    a, b = sites("ab")
+    q = house([a, b])
+    assert went(q, model=OPUS) == ["a"]
+    a.how = for_opus(error(429, "rate_limit_error", "no more %s for now" % OPUS, headers=["retry-after: 1"]))
+    assert went(q, model=OPUS) == ["b"]
+    q.wait_log("endpoint a: opus: cooldown cooling -> over: time is over")
+    assert q.count("endpoint a: opus: cooldown cooling by its own word for 1.0 s") == 1 and cells(q) == []
+    went(q, 3, model=HAIKU)
+    assert q.count("endpoint a: opus: cooldown cooling -> over") == 1
+
+
+def test_one_thing_at_a_time(house, sites):
+    q, a = limited(house, sites)
+    status, body = http(q, "/api/v1/endpoints/a/reset?family=opus&mark=beta%3Dx", "POST")
+    assert status == 400 and b"either family or mark" in body
+    for args in (("--family", "opus", "--mark", "beta=x"), ("--mark", "beta=x", "--family", "opus")):
+        r = q.ctl("reset", "a", *args)
+        assert r.returncode == 2 and "either --family or --mark" in r.stderr
+    assert [c["family"] for c in cells(q)] == ["opus"]
+
+
 def test_the_open_breaker_of_a_cell(house, sites):
     a, b = sites("ab")
     q = house([a, b], {"breaker": {"open_duration": "1h", "max_open_duration": "1h"}})

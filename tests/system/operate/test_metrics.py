@@ -197,10 +197,10 @@ def test_the_dashboard_asks_for_what_is_there(busy):
         assert used in variables or used.startswith("__"), used
     ids = [p["id"] for p in board["panels"]]
     assert len(set(ids)) == len(ids)
-    # Every family but those of one worker's details is on it.
+    # Every family but those of one worker's details, and what is configured, is on it.
     shown = " ".join(e for _, e in exprs)
     left_out = {name for name in s.types if not re.search(r"\b%s(_bucket)?\b" % name, shown)}
-    assert left_out <= {"qcc_worker_requests_open", "qcc_worker_streams_open"}, left_out
+    assert left_out <= {"qcc_worker_requests_open", "qcc_worker_streams_open", "qcc_endpoint_protocol"}, left_out
 
 
 def test_the_check_of_expressions_can_fail(busy):

@@ -98,6 +98,28 @@ def test_body_timeout_is_between_two_pieces(limited, up, client):
     assert c.reply().status == 200
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_that_drips(limited, up, client, chunked):
+    """Each piece comes in time, all of them never would."""
+    c = client(limited(body_timeout="5s"))
+    c.send(request("POST", "/v1/messages", ["transfer-encoding: chunked"] if chunked else ["content-length: 100000"]))
+    with Timer() as t, contextlib.suppress(ConnectionError):
+        while c.silent(0.2) and time.monotonic() - t.start < 60:
+            c.send(b"1\r\nx\r\n" if chunked else b"x")
+    r = told(c, 408)
+    assert "limits.min_body_rate" in r.error["message"] and t.s > 9
+    assert up.requests == []
+
+
+def test_body_may_drip(limited, up, client):
+    c = client(limited(min_body_rate="0"))
+    c.send(request("POST", "/v1/messages", ["content-length: %d" % len(GOOD)]))
+    for i in range(0, len(GOOD), 8):
+        c.send(GOOD[i : i + 8])
+        time.sleep(11 * 8 / len(GOOD))
+    assert c.reply().status == 200
+
+
 def test_body_timeout_is_not_for_the_reply(limited, up, client):
     up.play = lambda peer, _: (time.sleep(0.4), peer.send(reply()))
     assert client(limited(body_timeout="100ms", header_timeout="100ms", idle_timeout="100ms", write_timeout="100ms")).ask().status == 200
@@ -509,7 +531,7 @@ def test_descriptors_are_given_back(limited, up, client):
 
 
 def test_no_descriptor_left_is_not_the_endpoints_fault(qcc, upstream, client):
-    q = qcc({**CALM, "limits": {"header_timeout": "60s"}, "endpoints": [upstream.endpoint("/good")]}, start=False)
+    q = qcc({**CALM, "limits": {"header_timeout": "60s", "max_connections": 5000}, "endpoints": [upstream.endpoint("/good")]}, start=False)
     q.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
     c = client(q)
     head = ask()
@@ -524,3 +546,12 @@ def test_no_descriptor_left_is_not_the_endpoints_fault(qcc, upstream, client):
     c.send(head[10:])
     assert c.reply().status == 200
     assert "fault endpoint" not in q.log()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_open_files_are_told_once_where_more_was_asked_for(qcc, upstream, asked):
+    q = qcc({**CALM, "endpoints": [upstream.endpoint("/good")], **({"limits": {"max_connections": 5000}} if asked else {})}, start=False)
+    q.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+    for _ in range(2):
+        q.reload()
+    assert q.count("open files allow") == int(asked)

@@ -22,34 +22,38 @@ async function under(name, redraw, f) {
     }
 }
 
-async function one(ctx, verb, name) {
+// part: {family} or {mark}, to reset that alone.
+async function one(ctx, verb, name, part) {
     await under(name, ctx.redraw, async () => {
         try {
-            const e = await call('POST', `endpoints/${encodeURIComponent(name)}/${verb}`);
+            const e = await call('POST', `endpoints/${encodeURIComponent(name)}/${verb}` + (part ? '?' + new URLSearchParams(part) : ''));
             const list = live.overview?.endpoints ?? [];
             const i = list.findIndex((x) => x.name === name);
             if (i >= 0 && e?.name === name) list[i] = { ...list[i], ...e };
-            say(t('done.' + verb, { name }));
+            say(t('done.' + verb, { name: called([name], part) }));
         } catch (e) {
             say(t('done.failed', { name, why: errorText(e) }), 'error');
         }
     });
 }
 
+// Of what is acted on: endpoints, or the part of one.
+const called = (names, part) => listed(names) + (part ? ': ' + Object.values(part) : '');
+
 const listed = (names) => (names.length > 5 ? [...names.slice(0, 5), '…'] : names).join(', ');
 
 // Whether something serves once these no longer do.
 const left = (names) => (live.overview?.endpoints ?? []).some((e) => usable(e) && !names.includes(e.name));
 
-// One verb on some endpoints, asked before where it takes something away.
-export async function act(ctx, verb, names) {
+// One verb on some endpoints, or on the part of one, asked before where it takes something away.
+export async function act(ctx, verb, names, part) {
     if (!names.length) return;
     const last = (verb === 'disable' || verb === 'drain') && !left(names);
     if (ASKED.includes(verb)) {
-        const text = [t(`ask.${verb}.text`), verb === 'reset' ? null : t('ask.lasts'), last ? t('ask.nothing') : null];
-        if (!await confirm(t('ask.' + verb, { names: listed(names) }), text, t('act.' + verb), last || verb === 'disable')) return;
+        const text = [t(part ? 'ask.part' : `ask.${verb}.text`), verb === 'reset' ? null : t('ask.lasts'), last ? t('ask.nothing') : null];
+        if (!await confirm(t('ask.' + verb, { names: called(names, part) }), text, t('act.' + verb), last || verb === 'disable')) return;
     }
-    for (const name of names) await one(ctx, verb, name);
+    for (const name of names) await one(ctx, verb, name, part);
     poll(true);
 }
 

@@ -27,7 +27,6 @@ function said(e) {
     const ill = ['degraded', 'unhealthy'].includes(e.health);
     if (!out.length || (ill && !e.queued && !e.disabled_by && b.state === 'closed')) out.unshift(t('said.' + (has('said.' + e.health) ? e.health : 'healthy')));
     if (e.verifying && !e.queued?.verifying) out.push(t('said.verifying'));
-    if (e.models_blocked > 0) out.push(t('said.models', { n: e.models_blocked }));
     if (e.cells?.length) out.push(t('said.cells', { n: e.cells.length }));
     if (e.marks?.length) out.push(t('said.marks', { n: e.marks.length }));
     return out;
@@ -40,6 +39,20 @@ function why(e, p) {
         h('p.dim', null, ui.dots(
             e.e.state_since_s > 0 ? h('span', { 'data-f': p + 'state_since_s', 'data-v': e.e.state_since_s }, t('said.since', { x: fmt.span(e.e.state_since_s * 1000) })) : null,
             l ? [t('said.last', { text: '' }), ui.time(l.at, { path: p + 'last_failure.at' }), ' ', ui.word(l.class, 'class', p + 'last_failure.class'), l.reason ? [' ', ui.word(l.reason, 'reason', p + 'last_failure.reason')] : null, l.status ? [' ', h('code', { 'data-f': p + 'last_failure.status', 'data-v': l.status }, l.status)] : null] : null)));
+}
+
+// What of it is held back though it serves the rest: its cells and marks, each of which can be reset alone.
+function limits(ctx, e, f, p) {
+    const rows = [...(e.cells ?? []).map((c, k) => ({ c, at: `cells.${k}.`, part: { family: c.family } })), ...(e.marks ?? []).map((m, k) => ({ at: `marks.${k}.`, part: { mark: m.name } }))];
+    const left = ({ c, at }) => (c?.breaker.state === 'half_open' ? f(at + 'breaker.state', String, { tag: 'code' }) : f(at + (!c ? 'until_s' : c.breaker.retry_in_s === null && c.cooldown_s > 0 ? 'cooldown_s' : 'breaker.retry_in_s'), fmt.left));
+    const cols = [
+        { id: 'kind', head: t('col.kind'), tip: ['cell', 'mark'].map((w) => t('word.' + w) + ': ' + t(`word.${w}.text`)).join('. '), cell: (r) => (r.c ? h('code', null, 'cell') : f(r.at + 'kind', String, { tag: 'code' })) },
+        { id: 'text', head: t('col.text'), tip: t('tip.ev.text'), cls: 'wrap', cell: (r) => f(r.at + (r.c ? 'family' : 'name'), String, { tag: 'bdi' }) },
+        { id: 'state', head: t('col.state'), tip: t('tip.state'), cell: (r) => (r.c ? ui.state(r.c.tier, p + r.at + 'tier') : '') },
+        { id: 'left', head: t('col.left'), tip: t('tip.left'), num: true, cell: left },
+        { id: 'act', head: h('span.vh', null, t('col.actions')), label: t('col.actions'), cls: 'act', cell: (r) => ui.button(t('act.reset'), () => act(ctx, 'reset', [e.name], r.part), { class: 'small', busy: isBusy(e.name) }) },
+    ];
+    return rows.length ? ui.section(t('ep.held'), null, ui.table({ id: 'held', caption: t('ep.held'), cols, rows, key: (r) => Object.keys(r.part) + Object.values(r.part) })) : null;
 }
 
 const tile = (title, big, ...rest) => h('section.tile', { 'aria-label': title }, h('h2', null, title), h('p.big', null, big), h('p.dim', null, rest));
@@ -145,8 +158,9 @@ export function view(ctx) {
         ui.pageHead(h('bdi', null, e.name),
             VERBS.map((verb) => ui.button(t('act.' + verb), () => act(ctx, verb, [e.name]), { busy: isBusy(e.name), 'data-act': verb })),
             ui.button(t('act.only'), () => only(ctx, e.name), { busy: isBusy(e.name) })),
-        h('p.dim.address', null, h('code', { 'data-from': p + 'base_url' }, fmt.address(e.base_url))),
+        h('p.dim.address', null, h('code', { 'data-from': p + 'base_url' }, fmt.address(e.base_url)), e.protocol === 'openai' ? [' · ', f('protocol')] : null),
         why({ e }, p),
+        limits(ctx, e, f, p),
         h('div.tiles', null,
             tile(t('col.open'), [f('open_requests'), h('span.side', null, '/ ', e.max_concurrent > 0 ? f('max_concurrent') : '∞')], f('sessions'), ' ', t('bound.now')),
             tile(t('col.success'), f('success_rate', fmt.pct), f('charged'), ' ', t('charged'), t('list'), t('ep.since')),

@@ -172,6 +172,13 @@ export function firstSteps(o) {
 
 // ---- endpoints
 
+// Cells and marks below the state: what of a place that serves is held back.
+const held = (e, i) => {
+    const of = (e.cells ?? []).map((c, k) => ui.f({ endpoints: { [i]: e } }, `endpoints.${i}.cells.${k}.family`, String, { title: t('word.cell.text') }));
+    if (e.marks?.length) of.push(ui.from(`endpoints.${i}.marks`, '⚑' + e.marks.length, { title: t('said.marks', { n: e.marks.length }) }));
+    return of.length ? h('div.dim', null, '◐ ', of.flatMap((x, k) => (k ? [', ', x] : [x]))) : null;
+};
+
 // What is said beside the state: how long yet.
 function stateMore(e, i) {
     const p = `endpoints.${i}.`;
@@ -198,7 +205,7 @@ export function columns(costs, off) {
     const of = (get) => (r) => `${lang} ${r.i} ${get(r.e)}`;
     const made = {
         name: of((e) => e.name), open: of((e) => `${e.open_requests}/${e.max_concurrent}`), success: of((e) => e.success_rate),
-        state: of((e) => [e.state, e.cooldown_s, e.queued?.verifying, e.queued?.next_in_s, e.breaker?.retry_in_s, e.disabled_by, e.verifying].join()),
+        state: of((e) => [e.state, e.cooldown_s, e.queued?.verifying, e.queued?.next_in_s, e.breaker?.retry_in_s, e.disabled_by, e.verifying, e.cells?.map((c) => c.family), e.marks?.length].join()),
         first: of((e) => `${e.ttfb_ms?.p50}/${e.ttfb_ms?.p95}`), tokens: of((e) => e.tokens?.output), bound: of((e) => e.sessions),
         priority: of((e) => e.priority), weight: of((e) => e.weight),
     };
@@ -206,7 +213,7 @@ export function columns(costs, off) {
         { id: 'name', head: t('col.name'), tip: t('tip.name'), sort: (r) => r.e.name,
             cell: (r) => ui.link(ui.endpointHref(r.e.name), f(r, 'name', String, { tag: 'bdi' })) },
         { id: 'state', head: t('col.state'), tip: t('tip.state'), sort: (r) => ui.badness(r.e.state), cls: 'nowrap',
-            cell: (r) => ui.state(r.e.state, `endpoints.${r.i}.state`, stateMore(r.e, r.i)) },
+            cell: (r) => [ui.state(r.e.state, `endpoints.${r.i}.state`, stateMore(r.e, r.i)), held(r.e, r.i)] },
         { id: 'open', head: t('col.open'), tip: t('tip.open'), num: true, sort: (r) => r.e.open_requests,
             cell: (r) => h('span', null, f(r, 'open_requests'), '/', r.e.max_concurrent > 0 ? f(r, 'max_concurrent') : h('span', { title: t('no.limit'), 'data-f': `endpoints.${r.i}.max_concurrent`, 'data-v': String(r.e.max_concurrent) }, '∞')) },
         { id: 'success', head: t('col.success'), tip: t('tip.success'), num: true, sort: (r) => r.e.success_rate, cell: (r) => f(r, 'success_rate', fmt.pct) },

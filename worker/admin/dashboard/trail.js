@@ -25,7 +25,7 @@ function choice(r, i, f) {
     const said = [
         c.conversation ? f(p + 'conversation', String, { tag: 'code' }) : null,
         c.trial ? t('tr.trial') : null, c.second_opinion ? t('tr.opinion') : null,
-        c.new_connection ? t('tr.fresh') : null, c.repeat ? t('tr.repeat') : null,
+        c.new_connection ? t('tr.fresh') : null, c.learnt ? t('tr.learnt') : null, c.repeat ? t('tr.repeat') : null,
         c.times > 1 ? t('tr.times', { n: c.times }) : null,
     ];
     const skipped = c.skipped.map((s, k) => [k ? ', ' : '', f(`${p}skipped.${k}.endpoint`, String, { tag: 'bdi' }), ' (', f(`${p}skipped.${k}.reason`, String, { tag: 'code' }), ')']);
@@ -46,6 +46,7 @@ function attempt(r, i, f, last) {
         f(p + 'ms', fmt.dur, { cls: 'nowrap' }), ' ',
         ui.dots(h('span', { class: bad ? 'bad' : 'ok' }, ui.word(a.class, 'class', `${f.of}#${p}class`)), a.status === null ? null : f(p + 'status', String, { title: null }), a.reason ? f(p + 'reason', String, { tag: 'code' }) : null,
             a.fault && a.fault !== 'none' ? [t('tr.fault'), ' ', f(p + 'fault', String, { tag: 'code' })] : null,
+            a.scope && a.scope !== 'none' ? [t('tr.scope'), ' ', f(p + 'scope', String, { tag: 'code' })] : null,
             a.retry_after_ms === null ? null : [t('tr.retry'), ' ', f(p + 'retry_after_ms', fmt.dur)])));
 }
 

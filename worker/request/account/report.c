@@ -8,10 +8,10 @@
 #include "worker/shared/loan.h"
 #include "worker/request/state/req.h"
 
-/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone.
- * MODEL_AGAIN_S: after which the same model is reported again, so that it counts as served within a
- * day. */
-enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 3600 };
+/* MODEL_PAUSE_S: least seconds between two reports of an endpoint that differ in the model alone,
+ * beyond the first MODELS_REPORTED models. MODEL_AGAIN_S: after which the same model is reported
+ * again, so that it counts as one served lately. */
+enum { MODEL_PAUSE_S = 10, MODEL_AGAIN_S = 30 };
 
 static uint64_t us_between(double from, double to)
 {
@@ -41,7 +41,7 @@ static struct ipc_outcome outcome_of(const struct req *r, const struct ep *e,
         .ttfb_us = us_between(r->attempt.at, r->reply.first_byte_at),
         .total_us = took,
         .left = true,
-        .own_key = e->ce->api_key != NULL,
+        .own_key = e->ce->api_key != NULL || e->ce->protocol == PROTOCOL_OPENAI,
     };
 }
 
@@ -91,7 +91,7 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     struct ipc_outcome o = outcome_of(r, r->attempt.ep, v);
     o.net = net;
     o.status = net == NET_NONE ? r->reply.status : 0;
-    o.reason = str_c(net == NET_NONE ? v->rule : net_fault_text(net));
+    o.reason = str_c(net == NET_NONE ? v->rule : exchange_why(&r->attempt.exchange, net));
     o.trial = end_trial(r);
     o.left = more.left;
     o.part = more.part;
@@ -106,6 +106,25 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     bool refusal = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
     if (o.fault != FAULT_REQUEST && !refusal && net != NET_LOCAL)
         counters_charged(r->attempt.ep->live);
+    uplink_outcome(r->env->uplink, &o);
+}
+
+void report_silence(struct req *r, const struct ep *e, double began)
+{
+    struct verdict v;
+    classify_net(NET_SILENT, true, &v);
+    struct ipc_outcome o = outcome_of(r, e, &v);
+    uint64_t waited = us_between(began, r->attempt.at);
+    o.net = NET_SILENT;
+    o.reason = str_c(net_fault_text(NET_SILENT));
+    o.began_ms -= (int64_t)(waited / 1000);
+    o.ttfb_us = 0;
+    o.total_us = waited;
+    o.message = message_of(r);
+    counters_charged(e->live);
+    e->live->ok_reported = false;
+    struct cell_judges cells = candidates_cells(r, e);
+    cell_judges_reported(&cells, false);
     uplink_outcome(r->env->uplink, &o);
 }
 
@@ -164,7 +183,7 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
     } else if (r->failed.refusal.no_opinion) {
         o->scope = SCOPE_ENDPOINT; /* a page or a redirect */
     } else if (a->fail.kept) {
-        o->item = features_named(r->conf, r->in.head.f, r->in.head.nf, body_view(&r->in.body),
+        o->item = features_named(r->conf, r->in.head.f, r->in.head.nf, req_text(r),
                                  buf_view(&a->reply.body), &k, room);
         if (o->item.n) /* whatever its form, it speaks of one thing of the request */
             o->scope = SCOPE_FEATURE;
@@ -194,8 +213,9 @@ void report_overruled(struct req *r)
     uplink_outcome(r->env->uplink, &o);
 }
 
-/* Whether to report the model that the endpoint has served: verifications of the endpoint ask for
- * it. */
+/* Whether to report the model that the endpoint has served. Those in use are reported again and
+ * again, those that come anew one after the other, so that names which a client invents drive none
+ * of them out at the supervisor. */
 static bool other_model(struct ep_live *live, uint64_t hash, double now)
 {
     struct model_reported *oldest = &live->reported[0];
@@ -208,8 +228,12 @@ static bool other_model(struct ep_live *live, uint64_t hash, double now)
         if (m->hash == hash)
             break;
     }
-    if (oldest->hash && oldest->hash != hash && now - oldest->at < MODEL_PAUSE_S)
-        return false;
+    if (oldest->hash != hash) {
+        double since = now - (oldest->at > live->model_new ? oldest->at : live->model_new);
+        if (oldest->hash && since < MODEL_PAUSE_S)
+            return false;
+        live->model_new = now;
+    }
     *oldest = (struct model_reported){hash, now};
     return true;
 }
@@ -238,7 +262,7 @@ void report_success(struct req *r, enum outcome_part part)
         report_items(r);
     if (r->failed.message)
         tell_unserved(r, true);
-    bool named = r->model.named && r->in.api == API_MESSAGES && r->model.name.n <= IPC_MODEL_MAX;
+    bool named = r->model.named && !req_is_side(r) && r->model.name.n <= IPC_MODEL_MAX;
     struct cell_judges cells = candidates_cells(r, r->attempt.ep);
     bool wanted = r->trial.seq || (live->view.success_wanted && !live->ok_reported) ||
                   cell_judges_success_due(&cells) || r->model.awaited;
@@ -248,7 +272,7 @@ void report_success(struct req *r, enum outcome_part part)
         return;
     struct ipc_outcome o = success_of(r);
     o.part = part;
-    if (named)
+    if (named && r->in.api == API_MESSAGES) /* verifications may ask for it */
         o.model = r->model.name;
     live->ok_reported = true;
     cell_judges_reported(&cells, true);

@@ -14,6 +14,7 @@ struct counters;
 struct demand;
 struct feed;
 struct http_head;
+struct interpreter_env;
 struct loans;
 struct rankings;
 struct recent_ring;
@@ -34,6 +35,7 @@ struct req_env {
     struct counters *counters;
     struct recent_ring *recent_ring;
     struct feed *feed;
+    struct interpreter_env *interpreters;
     struct http_head *head; /* for parsing a request's head; valid within one call only */
     struct exchange_env *exchange_env;
     struct exchange_conf exchange_conf; /* of the configuration in force */

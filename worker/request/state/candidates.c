@@ -148,6 +148,23 @@ static void fill_side(const struct req *r, const struct ep *e, struct sel_ep *x,
     x->trial = r->in.api == API_COUNT_TOKENS ? SEL_TRIAL_BUSY : SEL_TRIAL_MINE;
 }
 
+/* An endpoint that speaks OpenAI's protocol serves messages alone, and of those with tools of
+ * Anthropic's servers only such as make sense without; others come first. */
+static void fill_openai(const struct req *r, struct sel_ep *x)
+{
+    x->no_path |= (req_is_side(r) && !r->in.lists_models) || r->in.api == API_COMPLETE ||
+                  r->in.api == API_OPENAI || r->in.server_tools == SERVER_TOOLS_NEEDED;
+    x->model_ok &= !x->no_path;
+    if (r->in.server_tools == SERVER_TOOLS_SOME)
+        x->marked = 1 + MARK_TOOL;
+}
+
+bool candidates_judge_protocol(const struct req *r)
+{
+    return r->env->replica->nopenai &&
+           (r->in.api != API_MESSAGES || r->in.server_tools != SERVER_TOOLS_NONE);
+}
+
 /* Whether e is the endpoint whose refusal awaits a second opinion under another key, which a reload
  * has given it since. */
 static bool refused_before(const struct req *r, const struct ep *e)
@@ -161,8 +178,8 @@ bool candidates_fill(struct req *r)
 {
     const struct replica *rep = r->env->replica;
     if (!r->choice.rows || r->choice.n != rep->n) {
-        r->choice.n = rep->n;
         r->choice.rows = arena_alloc(&r->mem, rep->n * sizeof *r->choice.rows);
+        r->choice.n = r->choice.rows ? rep->n : 0;
         if (!r->choice.rows)
             return false;
     }
@@ -179,6 +196,8 @@ bool candidates_fill(struct req *r)
         x->tried = x->refused = refused_before(r, e);
         if (req_is_side(r))
             fill_side(r, e, x, now);
+        if (e->ce->protocol == PROTOCOL_OPENAI)
+            fill_openai(r, x);
         if (st.half_open && !r->model.awaited) { /* once for all endpoints, as what is told of it */
             struct cell_judges j = standing_cells(e, &f);
             r->model.awaited = cell_judges_ask_due(&j, now);

@@ -42,6 +42,9 @@ bool candidates_carries(const struct req *r, const struct ep *e, const struct ma
  * `live` that attempt_forget drops. NULL: no memory. */
 struct tried *candidates_tried(struct req *r, struct ep_live *live);
 
+/* Whether an endpoint's protocol may keep the request from it, so that each is to be looked at. */
+bool candidates_judge_protocol(const struct req *r);
+
 /* Fills r->seps, a row for each endpoint of the replica in its order. False: no memory. */
 bool candidates_fill(struct req *r);
 

@@ -4,12 +4,16 @@
 
 #include <sys/uio.h>
 
-struct conf_endpoint;
+struct ep;
 struct req;
 
 /* Makes the request's bytes for an endpoint: the head, and the body with the model's name replaced
- * where the endpoint has another. Returns the number of pieces in iov, which borrow from r; 0: they
- * do not fit. */
-int compose_request(struct req *r, const struct conf_endpoint *ce, struct iovec iov[4]);
+ * where the endpoint has another; all of it translated where its protocol is another. Returns the
+ * number of pieces in iov, which borrow from r; 0: they do not fit, or the interpreter's `fault`
+ * says why such a request cannot be sent there. */
+int compose_request(struct req *r, const struct ep *e, struct iovec iov[4]);
+
+/* Frees the bytes, which are sent and will not be sent again. */
+void compose_sent(struct req *r);
 
 #endif

@@ -9,6 +9,7 @@ static void charge(struct world *w, const char *model, enum outcome cls)
                             .fault = cls == OUTCOME_OK ? FAULT_NONE : FAULT_ENDPOINT,
                             .scope = cls == OUTCOME_OK ? SCOPE_NONE : SCOPE_MODEL,
                             .sent = str_c(model),
+                            .model = cls == OUTCOME_OK ? str_c(model) : STR(""),
                             .retry_after_ms = 60000,
                             .began_ms = w->now,
                             .left = true};

@@ -432,46 +432,15 @@ static void test_other_expectations(void **state)
     assert_int_equal(request(REQ("Expect: 100-continue, x\r\n")), HTTP1_EXPECTATION);
 }
 
-static void test_front_of_a_request(void **state)
-{
-    (void)state;
-    static const char *const good[] = {"",
-                                       "G",
-                                       "GET",
-                                       "GET ",
-                                       "GET /",
-                                       "GET / HTTP/1.1\r",
-                                       "GET / HTTP/1.1\r\n",
-                                       "PRI * HTTP/2.0\r\n",
-                                       "GET / HTTP/1.1\r\nHo",
-                                       "A-VERY-LONG-METHOD-OF-MORE-THAN-32-BYTES!",
-                                       "GET /a/path/that/is/longer/than/what/is/looked/at\r\n"};
-    static const char *const bad[] = {" ",       "\x16\x03\x01",     "\x80",
-                                      "G(",      "GET\t/",           "GET /\r\n",
-                                      "GET /\n", "GET / HTTP/1.1\n", "GET / HTTP/1\r\n",
-                                      "GET\r\n", "{\"a\":"};
-    for (size_t i = 0; i < COUNT_OF(good); i++)
-        assert_true(http1_may_begin(good[i], strlen(good[i])));
-    for (size_t i = 0; i < COUNT_OF(bad); i++)
-        assert_false(http1_may_begin(bad[i], strlen(bad[i])));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_request),
-        cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_request_lines),
-        cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_find_end),
-        cmocka_unit_test(test_reply),
-        cmocka_unit_test(test_status_lines),
-        cmocka_unit_test(test_other_expectations),
-        cmocka_unit_test(test_front_of_a_request),
-        cmocka_unit_test(test_bad_replies),
-        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_request),       cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_targets),       cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_request_lines), cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_find_end),      cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_status_lines),  cmocka_unit_test(test_other_expectations),
+        cmocka_unit_test(test_bad_replies),   cmocka_unit_test(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }

@@ -80,7 +80,7 @@ static void do_event(struct world *w, const struct case_line *l)
     } else if (strcmp(e, "asked") == 0) {
         cells_asked(&w->s.cells, str_c(l->word[3]), w->now);
     } else if (strcmp(e, "verify") == 0) {
-        w->refused = !ep_verify_begin(&w->s, of, w->now, &w->model, &w->ch);
+        w->refused = !ep_verify_begin(&w->s, &w->conf, of, w->now, &w->model, &w->ch);
     } else if (strcmp(e, "verified") == 0) {
         struct ep_report r = report_of(l, w->model, w->now);
         ep_verified(&w->s, &w->conf, r.cls == OUTCOME_OK, &r, &ctx, w->now, &w->ch);
@@ -382,14 +382,14 @@ static void a_verification(struct sim *m)
             continue;
         const struct cell *c = &m->s.cells.v[i];
         assert_true(c->asked_ms > c->opened_ms && c->breaker.state == BREAKER_HALF_OPEN);
-        if (ep_verify_begin(&m->s, family, m->now, &model, &ch)) {
+        if (ep_verify_begin(&m->s, &m->conf, family, m->now, &model, &ch)) {
             assert_true(model[0] != '\0');
             m->verified++;
         }
         return;
     }
     if (ep_wants(&m->s, &m->conf, "", m->now) == EP_WANT_VERIFY && m->trial[0])
-        m->verified += ep_verify_begin(&m->s, "", m->now, &model, &ch);
+        m->verified += ep_verify_begin(&m->s, &m->conf, "", m->now, &model, &ch);
 }
 
 static void check_all(const struct sim *m)

@@ -90,7 +90,7 @@ static int do_event(struct world *w, const struct case_line *l, int i)
     if (strcmp(e, "good") == 0)
         ep_verified(&w->s, &w->conf, true, NULL, &ctx, w->now, &w->ch);
     else if (strcmp(e, "verify") == 0)
-        w->refused = !ep_verify_begin(&w->s, case_cell(l), w->now, &w->model, &w->ch);
+        w->refused = !ep_verify_begin(&w->s, &w->conf, case_cell(l), w->now, &w->model, &w->ch);
     else if (strcmp(e, "lost") == 0)
         ep_verify_lost(&w->s, &w->conf, w->now, &w->ch);
     else if (strcmp(e, "tick") == 0)
@@ -315,7 +315,7 @@ static bool step_one(struct sim *m, int i)
             if (s->breaker.trial == BREAKER_TRIAL_LENT)
                 ep_trial_back(s, "", &ch);
             const char *model;
-            assert_true(ep_verify_begin(s, "", m->now, &model, &ch));
+            assert_true(ep_verify_begin(s, &m->conf, "", m->now, &model, &ch));
         }
     } else {
         enum ep_action a = (enum ep_action)(rnd_next(&m->rnd) % EP_ACTION__COUNT);
@@ -375,7 +375,7 @@ static void nobody_is_lost(void **state)
                 const char *model;
                 enum ep_want want = ep_wants(s, &m.conf, "", m.now);
                 if (want == EP_WANT_VERIFY) {
-                    assert_true(ep_verify_begin(s, "", m.now, &model, &ch));
+                    assert_true(ep_verify_begin(s, &m.conf, "", m.now, &model, &ch));
                     ep_verified(s, &m.conf, true, NULL, &ctx, m.now, &ch);
                 }
                 int64_t next = ep_next_event_ms(s, &m.conf, m.now);
@@ -412,12 +412,12 @@ static void test_refusal(void **state)
     assert_true(s.refused_status == 401 && s.refused_wall_ms == 1700000000001);
     r.status = 403;
     r.wall_ms++;
-    assert_true(ep_verify_begin(&s, "", 1500, &model, &ch));
+    assert_true(ep_verify_begin(&s, &usual, "", 1500, &model, &ch));
     ep_verified(&s, &usual, false, &r, &ctx, 2000, &ch);
     assert_true(s.refused_status == 403 && s.refused_wall_ms == 1700000000002);
     r.cls = OUTCOME_TRANSIENT; /* no word on the key */
     r.status = 503;
-    assert_true(ep_verify_begin(&s, "", 1500, &model, &ch));
+    assert_true(ep_verify_begin(&s, &usual, "", 1500, &model, &ch));
     ep_verified(&s, &usual, false, &r, &ctx, 3000, &ch);
     assert_int_equal(s.disabled, EP_BY_AUTH);
     assert_int_equal(s.refused_status, 403);

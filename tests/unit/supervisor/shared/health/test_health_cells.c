@@ -1,4 +1,5 @@
 /* health: what workers are told of cells, and trials and verifications of cells. */
+#include "common/conf/conf_value.h"
 #include "tests/unit/supervisor/shared/health/health_world.h"
 
 static void of_model(struct world *w, unsigned slot, const char *model, enum outcome cls,
@@ -9,6 +10,7 @@ static void of_model(struct world *w, unsigned slot, const char *model, enum out
                             .fault = cls == OUTCOME_OK ? FAULT_NONE : FAULT_ENDPOINT,
                             .scope = cls == OUTCOME_OK ? SCOPE_NONE : SCOPE_MODEL,
                             .sent = str_c(model),
+                            .model = cls == OUTCOME_OK ? str_c(model) : STR(""),
                             .retry_after_ms = cls == OUTCOME_RATE_LIMIT ? 39000 : -1,
                             .began_ms = w->now,
                             .left = true,
@@ -147,6 +149,42 @@ static void a_cell_is_verified_once_it_was_asked_for(void **unused)
     end(w);
 }
 
+/* What was asked for is told by the name that the serving endpoint has for it, and looked for at
+ * each by the name that it has there. */
+static void what_is_asked_for_goes_by_each_map(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open_cell(1);
+    conf_map_add(&w->c->endpoints[0].map, STR("big"), STR("claude-opus-4-8"));
+    conf_map_add(&w->c->endpoints[1].map, STR("big"), STR("grand"));
+    health_conf(&w->h, w->c, w->now);
+    struct ipc_outcome o = {
+        .endpoint = STR(B), .cls = OUTCOME_OK, .sent = STR("other"), .began_ms = w->now};
+    const struct cell *opus = cells_find(&health_find(&w->h, STR(A))->state.cells, STR("opus"));
+    int64_t before = opus->asked_ms;
+    assert_true(health_outcome(&w->h, 0, &o, at(w, 5)->now));
+    assert_int_equal(opus->asked_ms, before);
+    o.sent = STR("grand");
+    assert_true(health_outcome(&w->h, 0, &o, at(w, 5)->now));
+    assert_int_equal(opus->asked_ms, w->now);
+    end(w);
+}
+
+/* An endpoint whose cell is out for a model is not the one that has it, by whatever name. */
+static void a_mapped_models_cell_may_be_out(void **unused)
+{
+    (void)unused;
+    struct world *w = half_open_cell(1);
+    conf_map_add(&w->c->endpoints[0].map, STR("big"), STR("claude-opus-4-8"));
+    health_conf(&w->h, w->c, w->now);
+    struct ipc_asked_here m = {.model = STR("big"), .at_ms = w->now};
+    health_asked(&w->h, &m, w->now);
+    at(w, 1);
+    assert_true(w->h.offered.offers.v[0].out);
+    assert_true(offers_last(&w->h.offered.offers, 1));
+    end(w);
+}
+
 static void an_operator_clears_one_cell(void **unused)
 {
     (void)unused;
@@ -201,6 +239,8 @@ int main(void)
         cmocka_unit_test(who_asks_gets_it_also_while_it_is_open),
         cmocka_unit_test(the_endpoints_breaker_recalls_the_trials_of_cells),
         cmocka_unit_test(a_cell_is_verified_once_it_was_asked_for),
+        cmocka_unit_test(what_is_asked_for_goes_by_each_map),
+        cmocka_unit_test(a_mapped_models_cell_may_be_out),
         cmocka_unit_test(an_operator_clears_one_cell),
         cmocka_unit_test(a_reload_keeps_cells),
         cmocka_unit_test(a_success_of_another_cell_is_wanted_once),

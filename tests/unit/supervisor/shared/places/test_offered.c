@@ -17,7 +17,7 @@ enum { MOST = 8, MODEL_MAX = 5 };
 static struct offer_text text_of(const char *s)
 {
     bool name = s[0] == '=';
-    return (struct offer_text){.text = str_c(s + name), .name = name};
+    return (struct offer_text){.text = str_c(s + name), .name = name && !strchr(s, '*')};
 }
 
 static bool matches(const char *s, struct str model)
@@ -67,7 +67,8 @@ static const struct {
     {"a mapped name without a list: everything", {"+ =b", "+"}, "nn"},
     {"a mapped name beside everything", {"+ a =b", "+ =c"}, "ny"},
     {"a pattern covers a mapped name", {"+ a =b7", "+ a b*"}, "ny"},
-    {"a mapped name with a star is no pattern", {"+ a b*", "+ a =b*"}, "yn"},
+    {"a mapped name with a star is a pattern", {"+ a b*", "+ a =b*"}, "nn"},
+    {"all names are mapped", {"+ a =*", "+ b"}, "yn"},
     {"the same twice", {"+ a a a", "+ a"}, "nn"},
     {"nobody is usable", {"- a", "- b", "-"}, "yyy"},
 };
@@ -153,7 +154,7 @@ static const struct {
     {"the other is out", {"+ m", "- m"}, "m", "yn"},
     {"both out: both are tried", {"- m", "- m"}, "m", "yy"},
     {"a mapped name", {"+ a =m", "+ a"}, "m", "yn"},
-    {"a name that is mapped is no pattern", {"+ a =m*", "+ a"}, "m7 a", "nn"},
+    {"a name that is mapped may be a pattern", {"+ a =m*", "+ a"}, "m7 a", "yn"},
     {"who offers everything", {"+ ", "+ a*"}, "b ab", "yn"},
     {"no model: all serve it", {"+ a", "+ b"}, "-", "nn"},
     {"no model, and one is usable", {"+ a", "- b"}, "-", "yn"},
@@ -206,7 +207,7 @@ static void what_is_no_longer_asked_for(void **state)
 /* ---- at random, against the definition */
 
 static const char *const texts[] = {"a",  "b",  "ab",  "a*", "*b",  "b*", "*a*", "ab*",
-                                    "=a", "=b", "=ab", "=c", "=a*", "c",  "**"};
+                                    "=a", "=b", "=ab", "=c", "=a*", "c",  "**",  "=*"};
 
 struct model_of {
     const char *text[4];
@@ -225,7 +226,7 @@ static bool has_pattern(const struct model_of *e)
 static bool offers_all(const struct model_of *e)
 {
     for (size_t k = 0; k < e->n; k++)
-        if (strcmp(e->text[k], "**") == 0)
+        if (strcmp(e->text[k], "**") == 0 || strcmp(e->text[k], "=*") == 0)
             return true;
     return !has_pattern(e);
 }

@@ -191,6 +191,8 @@ operate_chapter() {
     until_true 5 state_of relay-a "$cools"
     types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' "^relay-a +$cools" '^relay-b +queued .*wall-page, next verification in'
     check '... with these columns' as_shown
+    types bob 'qccctl endpoints --model M' 'says who would get a request' says '^relay-b '
+    with='s/$/ M/' types bob 'qccctl endpoints --model' 'says it of any name' says '^relay-b '
     types bob 'qccctl queue' 'has the one that is queued' says '^relay-b '
     types bob 'qccctl dashboard' 'says where it is' says '^http://127.0.0.1:7861/$'
     types bob 'qccctl dashboard --no-open' 'opens nothing' says_not 'opened'
@@ -422,6 +424,7 @@ admin_chapter() {
     asks 'GET /api/v1/endpoints' '"name":"relay-a"'
     asks 'GET /api/v1/breakers' 'relay-a'
     asks 'GET /api/v1/queue' '.'
+    asks 'GET /api/v1/choice?model=M' '.'
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'
     with='s/TIME/1h/' asks 'GET /api/v1/requests?since=TIME' "$id"

@@ -1,23 +1,12 @@
 #include "supervisor/config/keys.h"
 
+#include "common/conf/conf_place.h"
 #include "common/base/mem.h"
 #include "supervisor/config/file.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-
-/* The place of a key for messages, such as "endpoints[2].api_key_file". */
-struct place {
-    char text[64];
-};
-
-static struct place place(const char *list, size_t i, const char *key)
-{
-    struct place p;
-    snprintf(p.text, sizeof p.text, "%s[%zu].%s", list, i, key);
-    return p;
-}
 
 /* Reads the file that a key names. False: a fault was added. The caller ends the buffer with
  * file_done. */
@@ -44,7 +33,7 @@ static bool read_named(struct faults *f, const char *at, const char *name, bool 
 static void read_api_key(struct conf_endpoint *ep, size_t i, struct faults *f)
 {
     struct buf b;
-    struct place at = place("endpoints", i, "api_key_file");
+    struct conf_place at = conf_place("endpoints", i, "api_key_file");
     if (ep->api_key) {
         faults_add(f, false, at.text, "is given beside api_key: keep one");
         return;
@@ -107,8 +96,8 @@ static void read_certificate(struct conf_listen *l, size_t i, struct faults *f)
     struct buf cert, key;
     X509 *x = NULL;
     EVP_PKEY *k = NULL;
-    struct place at_cert = place("listen", i, "tls.certificate");
-    struct place at_key = place("listen", i, "tls.private_key");
+    struct conf_place at_cert = conf_place("listen", i, "tls.certificate");
+    struct conf_place at_key = conf_place("listen", i, "tls.private_key");
     buf_init(&cert, CONF_PEM_MAX);
     buf_init(&key, CONF_PEM_MAX);
     bool have_cert = read_named(f, at_cert.text, l->certificate, false, &cert);

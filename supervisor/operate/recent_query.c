@@ -113,7 +113,7 @@ static const char *reason_of(const struct operate_env *env, const struct choice_
 {
     char hex[9];
     const struct conf_endpoint *e = endpoint_of(env, skip->endpoint, hex);
-    struct str sent = e ? conf_model_sent(e, conf_model_asked(env->conf, model)) : model;
+    struct str sent = e ? conf_map_name(&e->map, conf_model_asked(env->conf, model)) : model;
     return select_skip_put((enum sel_skip)skip->why, sent, out);
 }
 

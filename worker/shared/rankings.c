@@ -1,5 +1,6 @@
 #include "worker/shared/rankings.h"
 
+#include "common/conf/conf_models.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "worker/shared/replica.h"
@@ -68,10 +69,11 @@ static struct model_ranking *make(const struct rankings *s, const struct ranking
     struct ranking_ep *eps = mem_zalloc(rep->n + 1, sizeof *eps);
     for (size_t i = 0; i < rep->n; i++) {
         const struct ep *e = rep->eps[i];
-        eps[i] = (struct ranking_ep){.id_hash = e->id_hash,
-                                     .weight = e->ce->weight,
-                                     .priority = e->ce->priority,
-                                     .offers = ep_offers(e->ce, a->named, a->name.model)};
+        eps[i] =
+            (struct ranking_ep){.id_hash = e->id_hash,
+                                .weight = e->ce->weight,
+                                .priority = e->ce->priority,
+                                .offers = !a->named || conf_model_offered(e->ce, a->name.model)};
     }
     ranking_begin(&m->ranking, &memory, &c, eps, rep->n);
     mem_free(eps);

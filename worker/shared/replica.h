@@ -166,12 +166,6 @@ void ep_live_unref(struct ep_live *l);
 /* Notes that the endpoint's state has changed, in something that a choice depends on. */
 void ep_changed(struct ep_live *l);
 
-/* Whether the endpoint offers a model: it has no models.allow, that matches, or models.map has it.
- * named: the request names one. */
-bool ep_offers(const struct conf_endpoint *ce, bool named, struct str model);
-/* The name under which the endpoint has the model (its models.map); NULL: the same name. */
-const char *ep_model_there(const struct conf_endpoint *ce, struct str model);
-
 /* The tier of choice that the state amounts to. */
 enum sel_tier ep_view_tier(const struct ep_view *v);
 

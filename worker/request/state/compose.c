@@ -1,5 +1,6 @@
 #include "worker/request/state/compose.h"
 
+#include "common/conf/conf_models.h"
 #include "worker/dialect/anthropic_splice.h"
 #include "worker/intake/estimate.h"
 #include "worker/json/json_find.h"
@@ -135,7 +136,7 @@ static int compose_own(struct req *r, const struct conf_endpoint *ce, bool other
 
 int compose_request(struct req *r, const struct ep *e, struct iovec iov[4])
 {
-    const char *name = r->model.named ? ep_model_there(e->ce, r->model.name) : NULL;
+    const char *name = r->model.named ? conf_map_find(&e->ce->map, r->model.name) : NULL;
     struct str model = name ? str_c(name) : r->model.name;
     /* A copy: the endpoint's configuration may go before the request ends. */
     const char *sent = name ? arena_strndup(&r->mem, model.p, model.n) : NULL;

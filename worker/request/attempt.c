@@ -4,7 +4,7 @@
 #include "common/policy/poison.h"
 #include "worker/dialect/anthropic_splice.h"
 #include "worker/request/account/report.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/judge.h"
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"

@@ -2,7 +2,7 @@
 
 #include "worker/request/account/report.h"
 #include "worker/request/attempt.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/hold.h"
 #include "worker/request/interpret.h"
 #include "worker/request/life.h"

@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "worker/request/state/candidates.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/rankings.h"
 

@@ -3,7 +3,7 @@
 #include "common/policy/poison.h"
 #include "worker/evidence/evidence.h"
 #include "worker/intake/cors.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/state/compose.h"
 #include "worker/request/state/req.h"

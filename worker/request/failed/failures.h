@@ -1,7 +1,7 @@
 /* failures: the failed attempts of a request: what each was, and the replies that may still become
  * the answer. Stored in the request (req.h); freed by failures_free. */
-#ifndef QCC_WORKER_REQUEST_FAILURES_H
-#define QCC_WORKER_REQUEST_FAILURES_H
+#ifndef QCC_WORKER_REQUEST_FAILED_FAILURES_H
+#define QCC_WORKER_REQUEST_FAILED_FAILURES_H
 
 #include "common/base/buf.h"
 #include "common/base/str.h"

@@ -1,8 +1,8 @@
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 
 #include "common/secret/secret.h"
 #include "worker/dialect/reply/openai_error.h"
-#include "worker/request/outage.h"
+#include "worker/request/failed/outage.h"
 #include "worker/request/state/req.h"
 
 #include <stdio.h>

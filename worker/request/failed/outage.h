@@ -1,7 +1,7 @@
 /* outage: explains why a request found no endpoint: the reason for each of them, and whether it
  * ends by itself. */
-#ifndef QCC_WORKER_REQUEST_OUTAGE_H
-#define QCC_WORKER_REQUEST_OUTAGE_H
+#ifndef QCC_WORKER_REQUEST_FAILED_OUTAGE_H
+#define QCC_WORKER_REQUEST_FAILED_OUTAGE_H
 
 #include "common/base/base.h"
 

@@ -1,4 +1,4 @@
-#include "worker/request/outage.h"
+#include "worker/request/failed/outage.h"
 
 #include "common/base/clock.h"
 #include "worker/request/state/candidates.h"

@@ -46,9 +46,9 @@ CF_recorder   := $(CF_common) $(shell $(PKG) --cflags sqlite3 libseccomp 2>/dev/
 LL_recorder   := $(LL_common) $(shell $(PKG) --libs sqlite3 libseccomp 2>/dev/null) -lm
 CF_link       := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags openssl libseccomp 2>/dev/null)
 LL_link       := $(LL_common) $(shell $(PKG) --libs hiredis openssl libseccomp 2>/dev/null) -lev -lm
-CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp 2>/dev/null)
+CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp zlib 2>/dev/null)
 # libcurl is loaded when it is needed (worker/net/dial_curl.h)
-LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp 2>/dev/null) -lev -lm -ldl
+LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp zlib 2>/dev/null) -lev -lm -ldl
 
 # llhttp: the system's library, or Debian's sources (package node-llhttp), compiled as they are.
 ifeq ($(shell $(PKG) --exists libllhttp 2>/dev/null && echo 1),1)
@@ -86,7 +86,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients test-web bench drill chaos lint fuzz install clean deps rooms \
+.PHONY: all objs run test test-bins test-clients test-web bench drill faults chaos lint fuzz install clean deps rooms \
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
@@ -258,6 +258,12 @@ drill:
 	@packaging/deps.sh drill
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/drill.py
+
+# The sixteen kinds of faults of an endpoint in two dialects at default settings; some minutes.
+faults:
+	@packaging/deps.sh drill
+	@$(SUBMAKE) -s all
+	@tests/bench/faults.py --build $B
 
 # SEED=n plays that one and prints its trail; else fresh seeds for SECONDS (60).
 chaos:

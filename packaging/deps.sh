@@ -24,6 +24,7 @@ build   pc:jansson                    libjansson-dev                          ja
 build   pc:sqlite3                    libsqlite3-dev                          sqlite-devel
 build   pc:libseccomp                 libseccomp-dev                          libseccomp-devel
 build   pc:hiredis                    libhiredis-dev                          hiredis-devel
+build   pc:zlib                       zlib1g-dev                              zlib-devel
 build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
 run     cmd:curl                      curl                                    curl
 run     file:/etc/ssl/certs/ca-certificates.crt|/etc/pki/tls/certs/ca-bundle.crt  ca-certificates  ca-certificates

@@ -191,6 +191,8 @@ operate_chapter() {
     until_true 5 state_of relay-a "$cools"
     types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' "^relay-a +$cools" '^relay-b +queued .*wall-page, next verification in'
     check '... with these columns' as_shown
+    types bob 'qccctl endpoints --model M' 'says who would get a request' says '^relay-b '
+    with='s/$/ M/' types bob 'qccctl endpoints --model' 'says it of any name' says '^relay-b '
     types bob 'qccctl queue' 'has the one that is queued' says '^relay-b '
     types bob 'qccctl dashboard' 'says where it is' says '^http://127.0.0.1:7861/$'
     types bob 'qccctl dashboard --no-open' 'opens nothing' says_not 'opened'
@@ -240,6 +242,7 @@ operate_chapter() {
     code=1 types bob 'qccctl reload' 'prints the faults' says 'qcc.yaml:[0-9]+:[0-9]+: .*wrokers'
     operate_conf
     with='s,.*,timeout -s INT 3 script -qec "& 1" /dev/null; true,' types bob 'qccctl status --watch' 'again and again' twice 'WORKER'
+    with='s,.*,timeout -s INT 3 script -qec "& 1" /dev/null; true,' types bob 'qccctl endpoints --watch' 'again and again' twice 'relay-a'
 
     types bob 'qccctl events' 'has what happened' says ' reload +done, generation' ' relay-a: '
     with='s/^/timeout 2 /; s/$/; true/' types bob 'qccctl events -f' 'and new ones' says ' reload +done, generation'
@@ -352,6 +355,7 @@ commands_chapter() {
     types bob 'qcc-supervisor --print-metrics' 'all metrics' says '^\| `qcc_build_info` \|'
     with='s,$, -c /etc/qcc/qcc.yaml,' types root 'qcc-supervisor --print-control-socket' 'a path' says '/control.sock$'
     with='s/^/TOKEN=secret; /' types bob 'printf %s "$TOKEN" | sha256sum' 'a hash for token_sha256' says '^2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b'
+    with='s,--connect$,-t --connect -c /etc/qcc/qcc.yaml,' types root 'qcc-supervisor --connect' 'each endpoint' says '^relay-a \(http'
     printf 'endpoints: []\nlisten: nowhere\n' | put /home/bob/qcc/bad.yaml
     with='s/$/ -c bad.yaml/' code=1 types bob 'qcc-supervisor -t' 'every fault' says '^bad.yaml:1:[0-9]+: ' '^bad.yaml:2:[0-9]+: '
     with='s/FILE/bad.yaml/' code=1 types bob 'qcc-supervisor -c FILE' 'does not serve a faulty file' says 'bad.yaml:2'
@@ -422,6 +426,7 @@ admin_chapter() {
     asks 'GET /api/v1/breakers' 'relay-a'
     asks 'GET /api/v1/queue' '.'
     asks 'GET /api/v1/cluster' '.'
+    asks 'GET /api/v1/choice?model=M' '.'
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'
     with='s/TIME/1h/' asks 'GET /api/v1/requests?since=TIME' "$id"

@@ -184,6 +184,20 @@ static bool on_asked_here(struct supervisor *s, struct slot *slot, const struct 
     return true;
 }
 
+static bool on_learnt_here(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                           const struct ipc_learnt_here *m, struct err *e)
+{
+    struct ipc_learnt all = {.endpoint = m->endpoint,
+                             .model = m->model,
+                             .changes = m->changes,
+                             .completion_field = m->completion_field,
+                             .limit = m->limit};
+    (void)slot, (void)e;
+    if (f->gen == s->conf->gen) /* a reload forgets */
+        s->health.send(s->health.arg, HEALTH_ALL, ipc_put_v_learnt, &all);
+    return true;
+}
+
 static bool on_places(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
                       const struct ipc_places *m, struct err *e)
 {

@@ -86,6 +86,7 @@ never "$worker" 'yaml_.*' 'the worker reads no YAML'
 never "$worker" "$disk" 'the worker opens no file: keys and certificates come as memory'
 
 never "$(echo "$worker" | grep -v '/dial[^/]*\.o$')" 'curl_(easy|multi|share|slist)_.*' 'worker/net/dial alone knows libcurl'
+never "$common $supervisor $recorder $qccctl $(echo "$worker" | grep -v '/http/inflate\.o$')" '(inflate(Init2?_|Reset2?|End)?|deflate.*|gz[a-z]+|z?uncompress.*)' 'worker/http/inflate alone knows zlib'
 jansson='json_(object|array|string|integer|real|number|true|false|null|load.?|dump.?|delete|v?pack.*|v?unpack.*)(_.*)?'
 never "$parsers" "(ev|curl|SSL|BIO|log|clock)_.*|$jansson" 'worker/http and worker/json are pure over buffers'
 apart "$parsers" "$(echo "$worker" | grep -vE '/worker/(http|json)/')" 'worker/http and worker/json know only base'

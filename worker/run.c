@@ -74,7 +74,7 @@ static void assemble(struct worker *w)
     w->demand.uplink = &w->uplink;
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
-    interpreter_env_init(&w->interpreters);
+    interpreter_env_init(&w->interpreters, &w->uplink);
     feed_init(&w->feed, w->loop, w->slot, &w->counters);
     w->exchange_env = (struct exchange_env){.loop = w->loop,
                                             .rbuf = rbuf,
@@ -125,6 +125,13 @@ static void ignore_signals(void)
         signal(all[i], SIG_IGN);
 }
 
+static void forget_endpoints(struct worker *w)
+{
+    rankings_free(&w->rankings);
+    replica_free(&w->replica);
+    dialer_free(w->dialer);
+}
+
 int worker_run(int fd, unsigned slot)
 {
     ignore_signals();
@@ -160,9 +167,7 @@ int worker_run(int fd, unsigned slot)
     verify_stop(&w->req);
     end_of_turn(w->loop, &w->end_of_turn, 0);
     listener_remove_all(&w->conn);
-    rankings_free(&w->rankings);
-    replica_free(&w->replica);
-    dialer_free(w->dialer);
+    forget_endpoints(w);
     binding_replica_stop(&w->binding);
     worker_ipc_stop(w);
     recent_ring_free(&w->recent_ring);

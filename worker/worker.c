@@ -82,13 +82,17 @@ static void room(void *arg)
  * the open files are for clients, who beyond that wait in the listen queue. */
 static void limit_conns(struct worker *w)
 {
-    enum { OWN = 32 }; /* descriptors of listeners, channel, log, event loop, dialer */
+    /* OWN: descriptors of listeners, channel, log, event loop, dialer */
+    enum { OWN = 32, DEFAULT_CONNECTIONS = 10000 };
     uint64_t half = (w->files - min_size(w->files / 2, OWN)) / 2;
     uint32_t most = w->conf->limits.max_connections;
     w->conn.conns_max = half < most ? (uint32_t)half : most;
-    if (w->conn.conns_max < most && w->slot == 0)
-        log_info("limits.max_connections: %u open files allow %u", (unsigned)w->files,
+    /* once, and only where the default does not suffice already: then nobody has asked for more */
+    bool asked = most != DEFAULT_CONNECTIONS && w->conn.conns_max != w->told_max;
+    if (w->conn.conns_max < most && w->slot == 0 && asked)
+        log_warn("limits.max_connections: %u open files allow %u", (unsigned)w->files,
                  w->conn.conns_max);
+    w->told_max = w->conn.conns_max;
 }
 
 /* Enters the sandbox. Called with the first CONF: what needs more rights is open by then, and no

@@ -48,6 +48,7 @@ struct worker {
     struct admin admin;
     struct service proxy, operators;
     uint8_t secret[32]; /* of this installation, from HELLO: key of the hash of conversations */
+    uint32_t told_max;  /* conns_max when it was last compared with limits.max_connections */
     uint64_t files;     /* open files that this process may have (RLIMIT_NOFILE) */
     bool draining, quick;
     int exit_code;

@@ -204,6 +204,14 @@ static bool on_asked(struct worker *w, struct ipc_frame *f, const struct ipc_ask
     return true;
 }
 
+static bool on_learnt(struct worker *w, struct ipc_frame *f, const struct ipc_learnt *m,
+                      struct err *e)
+{
+    (void)f, (void)e;
+    interpreter_on_learnt(&w->interpreters, m);
+    return true;
+}
+
 static bool on_trial(struct worker *w, struct ipc_frame *f, const struct ipc_trial *m,
                      struct err *e)
 {

@@ -1,5 +1,6 @@
 #include "common/conf/conf_check.h"
 
+#include "common/conf/conf_place.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -32,18 +33,6 @@ static void report(struct check *k, bool warning, const char *path, const char *
     va_end(ap);
     k->failed = k->failed || !warning;
     k->fault(k->arg, warning, path, msg);
-}
-
-/* The place of a fault, such as "endpoints[2].name". */
-struct path {
-    char text[96];
-};
-
-static struct path elem(const char *list, size_t i, const char *key)
-{
-    struct path p;
-    snprintf(p.text, sizeof p.text, key ? "%s[%zu].%s" : "%s[%zu]", list, i, key);
-    return p;
 }
 
 /* ---- names that must differ: sorted, so that 10,000 clients cost nothing */
@@ -85,7 +74,8 @@ static void unique(struct check *k, struct entry *v, size_t n,
 
 static void listen_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("listen", again, "address").text, "is listed twice (listen[%zu])", first);
+    report(k, false, conf_place("listen", again, "address").text, "is listed twice (listen[%zu])",
+           first);
 }
 
 static bool listen_address(struct check *k, char **address, const char *path, bool *local)
@@ -109,7 +99,7 @@ static void check_listen(struct check *k)
     struct entry *names = mem_zalloc(c->nlisten + 1, sizeof *names);
     for (size_t i = 0; i < c->nlisten; i++) {
         struct conf_listen *l = &c->listen[i];
-        struct path at = elem("listen", i, "address");
+        struct conf_place at = conf_place("listen", i, "address");
         bool local = true;
         if (!l->address)
             report(k, false, at.text, "is required");
@@ -119,7 +109,7 @@ static void check_listen(struct check *k)
             report(k, false, at.text,
                    "is open to others: set `clients`, or listen on loopback or a unix socket");
         if (!l->certificate != !l->private_key)
-            report(k, false, elem("listen", i, "tls").text, "needs %s too",
+            report(k, false, conf_place("listen", i, "tls").text, "needs %s too",
                    l->certificate ? "private_key" : "certificate");
     }
     unique(k, names, c->nlisten, listen_twice);
@@ -142,16 +132,17 @@ static void check_admin(struct check *k)
 
 static void client_name_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("clients", again, "name").text, "is the name of clients[%zu] too", first);
+    report(k, false, conf_place("clients", again, "name").text, "is the name of clients[%zu] too",
+           first);
 }
 
 static void client_token_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("clients", again, NULL).text,
+    report(k, false, conf_place("clients", again, NULL).text,
            "has the token of clients[%zu]: they could not be told apart", first);
 }
 
-static bool check_name(struct check *k, const char *name, struct path at)
+static bool check_name(struct check *k, const char *name, struct conf_place at)
 {
     if (!name)
         report(k, false, at.text, "is required");
@@ -168,10 +159,11 @@ static void check_clients(struct check *k)
     struct entry *tokens = mem_zalloc(c->nclients + 1, sizeof *tokens);
     for (size_t i = 0; i < c->nclients; i++) {
         struct conf_client *cl = &c->clients[i];
-        if (check_name(k, cl->name, elem("clients", i, "name")))
+        if (check_name(k, cl->name, conf_place("clients", i, "name")))
             names[i] = (struct entry){cl->name, strlen(cl->name), i};
         if (memcmp(cl->token_sha256, none, sizeof none) == 0)
-            report(k, false, elem("clients", i, "token").text, "is required, or token_sha256");
+            report(k, false, conf_place("clients", i, "token").text,
+                   "is required, or token_sha256");
         else
             tokens[i] = (struct entry){cl->token_sha256, sizeof cl->token_sha256, i};
     }
@@ -183,13 +175,13 @@ static void check_clients(struct check *k)
 
 static void host_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("hosts", again, NULL).text, "is listed twice (hosts[%zu])", first);
+    report(k, false, conf_place("hosts", again, NULL).text, "is listed twice (hosts[%zu])", first);
 }
 
 static void origin_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("cors.origins", again, NULL).text, "is listed twice (cors.origins[%zu])",
-           first);
+    report(k, false, conf_place("cors.origins", again, NULL).text,
+           "is listed twice (cors.origins[%zu])", first);
 }
 
 static void check_hosts(struct check *k)
@@ -199,7 +191,7 @@ static void check_hosts(struct check *k)
     struct entry *names = mem_zalloc(c->hosts.n + 1, sizeof *names);
     for (size_t i = 0; i < c->hosts.n; i++) {
         char *name = c->hosts.v[i];
-        struct path at = elem("hosts", i, NULL);
+        struct conf_place at = conf_place("hosts", i, NULL);
         bool any = strcmp(name, "*") == 0;
         if (any && c->nclients == 0)
             report(k, true, at.text,
@@ -225,7 +217,7 @@ static void check_origins(struct check *k)
     struct entry *origins = mem_zalloc(c->origins.n + 1, sizeof *origins);
     for (size_t i = 0; i < c->origins.n; i++) {
         char *origin = c->origins.v[i];
-        struct path at = elem("cors.origins", i, NULL);
+        struct conf_place at = conf_place("cors.origins", i, NULL);
         if (!url_origin(str_c(origin), &e))
             report(k, false, at.text, "%s", e.msg);
         else
@@ -278,7 +270,7 @@ static void check_headers(struct check *k, const struct conf_endpoint *ep, size_
 {
     for (size_t h = 0; h < ep->headers.n; h++) {
         struct str name = str_c(ep->headers.v[h].from), value = str_c(ep->headers.v[h].to);
-        struct path at;
+        struct conf_place at;
         snprintf(at.text, sizeof at.text, "endpoints[%zu].headers[%zu]", i, h);
         if (!conf_is_token(name) || name.n > 256) {
             report(k, false, at.text, "is no valid header name");
@@ -305,7 +297,7 @@ static void check_patterns(struct check *k, const struct conf_strs *l, size_t i,
 {
     for (size_t p = 0; p < l->n; p++) {
         struct str s = str_c(l->v[p]);
-        struct path at;
+        struct conf_place at;
         snprintf(at.text, sizeof at.text, "endpoints[%zu].paths.%s[%zu]", i, key, p);
         bool odd = !conf_is_visible(s) || str_find(s, STR("//")) >= 0;
         for (size_t c = 0; c < s.n && !odd; c++)
@@ -376,7 +368,7 @@ static void check_key(struct check *k, struct conf_endpoint *ep, size_t i)
 {
     if (!ep->api_key)
         return;
-    struct path at = elem("endpoints", i, "api_key");
+    struct conf_place at = conf_place("endpoints", i, "api_key");
     struct str key = str_trim(str_c(ep->api_key));
     if (key.n && key.n < strlen(ep->api_key)) {
         report(k, true, at.text, "has blanks at its ends, which are left out");
@@ -426,7 +418,7 @@ static void effective_proxy(struct check *k, struct conf_endpoint *ep, size_t i)
         mem_free(ep->proxy);
         ep->proxy = NULL;
     } else if (ep->proxy) {
-        (void)!check_proxy(k, ep->proxy, elem("endpoints", i, "proxy").text);
+        (void)!check_proxy(k, ep->proxy, conf_place("endpoints", i, "proxy").text);
     } else {
         ep->proxy = mem_strdup(k->c->upstream.proxy);
     }
@@ -434,13 +426,13 @@ static void effective_proxy(struct check *k, struct conf_endpoint *ep, size_t i)
 
 static void endpoint_name_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("endpoints", again, "name").text, "is the name of endpoints[%zu] too",
-           first);
+    report(k, false, conf_place("endpoints", again, "name").text,
+           "is the name of endpoints[%zu] too", first);
 }
 
 static void endpoint_id_twice(struct check *k, size_t first, size_t again)
 {
-    report(k, false, elem("endpoints", again, "base_url").text,
+    report(k, false, conf_place("endpoints", again, "base_url").text,
            "is with its key the same endpoint as endpoints[%zu] (%s)", first,
            k->c->endpoints[first].name ? k->c->endpoints[first].name : "unnamed");
 }
@@ -465,12 +457,12 @@ static void check_endpoints(struct check *k)
     struct entry *ids = mem_zalloc(c->nendpoints + 1, sizeof *ids);
     for (size_t i = 0; i < c->nendpoints; i++) {
         struct conf_endpoint *ep = &c->endpoints[i];
-        if (check_name(k, ep->name, elem("endpoints", i, "name")))
+        if (check_name(k, ep->name, conf_place("endpoints", i, "name")))
             names[i] = (struct entry){ep->name, strlen(ep->name), i};
-        check_base_url(k, ep, elem("endpoints", i, "base_url").text);
+        check_base_url(k, ep, conf_place("endpoints", i, "base_url").text);
         check_key(k, ep, i);
         if (ep->max_tokens && ep->protocol != PROTOCOL_OPENAI)
-            report(k, true, elem("endpoints", i, "max_tokens").text,
+            report(k, true, conf_place("endpoints", i, "max_tokens").text,
                    "is for protocol: openai, and has no effect here");
         if (ep->base_url) {
             derive_id(ep);
@@ -481,7 +473,7 @@ static void check_endpoints(struct check *k)
         check_patterns(k, &ep->paths_deny, i, "deny");
         int64_t open = ep->breaker.open_duration, most = ep->breaker.max_open_duration;
         if (open || most)
-            check_order(k, elem("endpoints", i, "breaker.max_open_duration").text,
+            check_order(k, conf_place("endpoints", i, "breaker.max_open_duration").text,
                         open ? open : c->breaker.open_duration,
                         most ? most : c->breaker.max_open_duration, "breaker.open_duration");
         effective_proxy(k, ep, i);
@@ -546,7 +538,7 @@ static void check_affinity(struct check *k)
                 *p = ascii_lower(*p);
         for (size_t j = 0; j < i; j++)
             if (c->keys[j].kind == c->keys[i].kind && strcmp(c->keys[j].name, c->keys[i].name) == 0)
-                report(k, false, elem("affinity.keys", i, NULL).text, "is listed twice");
+                report(k, false, conf_place("affinity.keys", i, NULL).text, "is listed twice");
     }
 }
 

@@ -20,16 +20,15 @@ const char *conf_map_find(const struct conf_map *m, struct str name)
     return fits;
 }
 
-struct str conf_model_asked(const struct conf *c, struct str asked)
+struct str conf_map_name(const struct conf_map *m, struct str name)
 {
-    const char *other = c->model_override ? c->model_override : conf_map_find(&c->model_map, asked);
-    return other ? str_c(other) : asked;
+    const char *there = conf_map_find(m, name);
+    return there ? str_c(there) : name;
 }
 
-struct str conf_model_sent(const struct conf_endpoint *e, struct str model)
+struct str conf_model_asked(const struct conf *c, struct str asked)
 {
-    const char *there = conf_map_find(&e->map, model);
-    return there ? str_c(there) : model;
+    return c->model_override ? str_c(c->model_override) : conf_map_name(&c->model_map, asked);
 }
 
 bool conf_model_offered(const struct conf_endpoint *e, struct str model)

@@ -13,13 +13,13 @@ bool conf_is_pattern(struct str name);
  * first key with '*' that fits, in the order of the file. NULL: there is none. Borrows from m. */
 const char *conf_map_find(const struct conf_map *m, struct str name);
 
+/* The name that conf_map_find has for it, or `name` itself: what an endpoint with that map is sent.
+ * Borrows from both. */
+struct str conf_map_name(const struct conf_map *m, struct str name);
+
 /* The model that endpoints are asked for where a client asks for `asked`: models.override, what
  * models.map has for it, or as it is. Borrows from both. */
 struct str conf_model_asked(const struct conf *c, struct str asked);
-
-/* The name by which the endpoint gets that model: that of its own map, or as it is. Borrows from
- * both. */
-struct str conf_model_sent(const struct conf_endpoint *e, struct str model);
 
 /* Whether the endpoint offers the model: it has no list, a pattern matches, or its map names it. */
 bool conf_model_offered(const struct conf_endpoint *e, struct str model);

@@ -100,6 +100,9 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(ms, connect_timeout, "10s", 10, 600000, 0, "Time to resolve, connect and shake hands.")      \
     F(ms, first_byte_timeout, "300s", 10, 86400000, 0,                                             \
       "Time from the request's last byte to the reply's first.")                                   \
+    F(ms, first_content_timeout, "60s", 0, 86400000, 0,                                            \
+      "Time from the request's last byte to a stream's first content, where another endpoint "     \
+      "could serve instead; 0s: any.")                                                             \
     F(ms, idle_timeout, "120s", 10, 86400000, 0, "Time between two pieces of a reply.")            \
     F(bytes, max_response_header_bytes, "256KiB", 1024, 1048576, 0, "Largest reply head.")         \
     F(str, ca_file, "null", 0, 0, 0, "CA certificates for https endpoints; null: the system's.")   \
@@ -222,6 +225,11 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
       "Open requests at most, over all workers; 0: no limit.")                                     \
     F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
       "Proxy for this endpoint, instead of upstream.proxy; off: none for this one.")               \
+    F(ms, first_byte_timeout, "null", 10, 86400000, 0,                                             \
+      "As in `upstream`, which holds where this and the two below are not given.")                 \
+    F(ms, first_content_timeout, "null", 10, 86400000, 0,                                          \
+      "Time to a stream's first content, where another endpoint could serve instead.")             \
+    F(ms, idle_timeout, "null", 10, 86400000, 0, "Time between two pieces of a reply.")            \
     F(ppm, price_factor, "1", 0, 1000000000, CONF_SUP,                                             \
       "What it charges of the list price; 0: nothing, as with a subscription.")
 

@@ -345,6 +345,10 @@ static bool set_digest(uint8_t m[32], struct conf_text t, struct err *e)
 
 bool conf_value_set(const struct conf_key *k, void *member, struct conf_text t, struct err *e)
 {
+    if (conf_is_null(t) && conf_value_open(k)) {
+        conf_value_default(k, member);
+        return true;
+    }
     if (conf_is_null(t) && k->kind < CONF_K_strs && k->kind != CONF_K_str)
         return err_set(e, "must not be empty; leave the key out for its default, %s", k->dflt);
     switch (k->kind) {

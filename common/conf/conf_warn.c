@@ -1,5 +1,6 @@
 #include "common/conf/conf_warn.h"
 
+#include "common/conf/conf_place.h"
 #include "common/base/mem.h"
 
 #include <stdarg.h>
@@ -23,17 +24,6 @@ static void tell(const struct warn *w, const char *path, const char *fmt, ...)
     w->fault(w->arg, true, path, msg);
 }
 
-struct path {
-    char text[96];
-};
-
-static struct path at(const char *list, size_t i, const char *key)
-{
-    struct path p;
-    snprintf(p.text, sizeof p.text, "%s[%zu].%s", list, i, key);
-    return p;
-}
-
 /* Whether s is in quotes of its own, as an environment file or a second pair leaves them. */
 static bool quoted(struct str s)
 {
@@ -55,7 +45,7 @@ static void base_url(const struct warn *w, const struct conf_endpoint *ep, size_
         return; /* conf_check knows what is appended there */
     for (size_t j = 0; j < COUNT_OF(api_paths); j++)
         if (str_ends(path, str_c(api_paths[j]))) {
-            tell(w, at("endpoints", i, "base_url").text,
+            tell(w, conf_place("endpoints", i, "base_url").text,
                  "ends in %s, a path of the API: requests go to …%s/v1/messages, which is rarely "
                  "meant; leave it out",
                  api_paths[j], api_paths[j]);
@@ -99,7 +89,7 @@ static void models(const struct warn *w, const struct conf_endpoint *ep, size_t 
     if (ep->allow.n > 0 && useless == ep->allow.n && ep->map.n == 0)
         return;
     if (w->c->model_override && !offers(ep, str_c(w->c->model_override)))
-        tell(w, at("endpoints", i, "models.allow").text,
+        tell(w, conf_place("endpoints", i, "models.allow").text,
              "lets nothing through: every request asks for models.override, \"%.64s\"",
              w->c->model_override);
 }
@@ -108,7 +98,7 @@ static void credentials(const struct warn *w, const struct conf_endpoint *ep, si
 {
     const char *key = ep->api_key_file ? "api_key_file" : "api_key";
     if (quoted(str_c(ep->api_key)))
-        tell(w, at("endpoints", i, key).text,
+        tell(w, conf_place("endpoints", i, key).text,
              "the key is in quotes, which are sent as a part of it");
 }
 
@@ -145,7 +135,7 @@ static void one_account(const struct warn *w)
             continue;
         }
         if (strcmp(x->base_path, y->base_path) != 0)
-            tell(w, at("endpoints", v[i], "base_url").text,
+            tell(w, conf_place("endpoints", v[i], "base_url").text,
                  "is with its key the account of endpoints[%zu] (%s) under another path: limits of "
                  "one are limits of both",
                  v[first], x->name);
@@ -161,7 +151,7 @@ static void priorities(const struct warn *w)
     for (size_t i = 1; i < c->nendpoints; i++)
         if (c->endpoints[i].priority != c->endpoints[0].priority) {
             size_t named = c->endpoints[i].priority == 1 ? 0 : i;
-            tell(w, at("endpoints", named, "priority").text,
+            tell(w, conf_place("endpoints", named, "priority").text,
                  "is not looked at: set balance.strategy: priority_failover, or "
                  "balance.use_priority: true for another strategy");
             return;
@@ -181,7 +171,7 @@ static void listeners(const struct warn *w)
     for (size_t i = 0; i < w->c->nlisten; i++) {
         const struct conf_listen *l = &w->c->listen[i];
         if (l->address && !l->certificate && beyond_loopback(l->address))
-            tell(w, at("listen", i, "address").text,
+            tell(w, conf_place("listen", i, "address").text,
                  "takes tokens and prompts from other machines unencrypted: set tls, or listen on "
                  "loopback behind a server that has it");
     }

@@ -222,9 +222,10 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
 {
     uint64_t v = 0;
     size_t words;
+    int64_t low = conf_value_open(k) ? 0 : k->low; /* 0: not given */
     switch (k->kind) {
     case CONF_K_ms:
-        if (!get_number(r, k->low, k->high, &v))
+        if (!get_number(r, low, k->high, &v))
             return false;
         *(int64_t *)m = (int64_t)v;
         return true;
@@ -232,7 +233,7 @@ static bool get_member(struct rd *r, const struct conf_key *k, void *m)
     case CONF_K_ppm:
         return get_number(r, k->low, k->high, m);
     case CONF_K_u32:
-        if (!get_number(r, k->low, k->high, &v))
+        if (!get_number(r, low, k->high, &v))
             return false;
         *(uint32_t *)m = (uint32_t)v;
         return true;

@@ -26,7 +26,8 @@ enum choice_flag {
     CHOICE_SAME = 4,         /* no choice: a repeat at the same endpoint */
     CHOICE_FRESH = 8,        /* repeated on a new connection: the pooled one had been closed */
     CHOICE_OPINION = 16,     /* the endpoint is asked for a second opinion */
-    CHOICE_UNDONE = 32       /* the endpoint was taken, but has no place free: one was requested */
+    CHOICE_UNDONE = 32,      /* the endpoint was taken, but has no place free: one was requested */
+    CHOICE_LEARNT = 64       /* sent again in another form, as the endpoint's refusal taught */
 };
 
 struct choice {

@@ -42,6 +42,7 @@ static const struct {
     [NET_FIRST_BYTE_TIMEOUT] = {"first byte timeout", false, true},
     [NET_IDLE_TIMEOUT] = {"idle timeout in the reply", false, true},
     [NET_LOCAL] = {"local resource exhausted", true, false},
+    [NET_SILENT] = {"no content in the stream", false, true},
 };
 
 const char *outcome_name(enum outcome o)

@@ -35,6 +35,8 @@ enum net_fault {
     NET_FIRST_BYTE_TIMEOUT,
     NET_IDLE_TIMEOUT,
     NET_LOCAL, /* descriptors, memory or configuration of QCC itself */
+    /* a stream without content: given up for another endpoint, or until it timed out */
+    NET_SILENT,
     NET__COUNT
 };
 

@@ -76,6 +76,7 @@ enum poison_sign poison_sign(enum outcome cls, enum net_fault net, uint32_t stat
     case NET_FIRST_BYTE_TIMEOUT:
     case NET_IDLE_TIMEOUT:
     case NET_LOCAL:
+    case NET_SILENT:
     case NET__COUNT:
         return POISON_AGAINST;
     }

@@ -167,7 +167,8 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
 bool retry_uses_up(const struct retry_conf *c, const struct verdict *v, enum net_fault net,
                    uint32_t attempts_here)
 {
-    if (attempts_here >= c->max_attempts_per_endpoint || net == NET_FIRST_BYTE_TIMEOUT)
+    if (attempts_here >= c->max_attempts_per_endpoint || net == NET_FIRST_BYTE_TIMEOUT ||
+        net == NET_SILENT)
         return true;
     switch (v->cls) {
     case OUTCOME_OK:

@@ -59,7 +59,7 @@ _qccctl() {
                 *) mapfile -t COMPREPLY < <(compgen -W "-f --endpoint --json" -- "$cur") ;;
             esac
             ;;
-        endpoints) [[ $prev != --model ]] && mapfile -t COMPREPLY < <(compgen -W "--model --json" -- "$cur") ;;
+        endpoints) [[ $prev != --model ]] && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints) --model --watch --json" -- "$cur") ;;
         status) mapfile -t COMPREPLY < <(compgen -W "--watch --json" -- "$cur") ;;
         usage)
             case $prev in

@@ -1,23 +1,12 @@
 #include "supervisor/config/keys.h"
 
+#include "common/conf/conf_place.h"
 #include "common/base/mem.h"
 #include "supervisor/config/file.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-
-/* The place of a key for messages, such as "endpoints[2].api_key_file". */
-struct place {
-    char text[64];
-};
-
-static struct place place(const char *list, size_t i, const char *key)
-{
-    struct place p;
-    snprintf(p.text, sizeof p.text, "%s[%zu].%s", list, i, key);
-    return p;
-}
 
 /* Reads the file that a key names. False: a fault was added. The caller ends the buffer with
  * file_done. */
@@ -69,7 +58,7 @@ static void read_line(struct faults *f, const char *at, const char *file, const 
 
 static void read_api_key(struct conf_endpoint *ep, size_t i, struct faults *f)
 {
-    struct place at = place("endpoints", i, "api_key_file");
+    struct conf_place at = conf_place("endpoints", i, "api_key_file");
     if (ep->api_key)
         faults_add(f, false, at.text, "is given beside api_key: keep one");
     else
@@ -144,8 +133,8 @@ static void read_pair(struct faults *f, const char *at_cert, const char *certifi
 
 static void read_certificate(struct conf_listen *l, size_t i, struct faults *f)
 {
-    struct place at_cert = place("listen", i, "tls.certificate");
-    struct place at_key = place("listen", i, "tls.private_key");
+    struct conf_place at_cert = conf_place("listen", i, "tls.certificate");
+    struct conf_place at_key = conf_place("listen", i, "tls.private_key");
     read_pair(f, at_cert.text, l->certificate, at_key.text, l->private_key, &l->certificate_pem,
               &l->private_key_pem);
 }

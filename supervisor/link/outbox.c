@@ -55,8 +55,8 @@ static struct outbox_item *item_for(struct outbox *o, enum outbox_kind kind, con
                                     bool *fresh)
 {
     struct outbox_item **at = index_at(o, key);
-    *fresh = *at == NULL;
-    if (*at)
+    *fresh = !*at;
+    if (!*fresh)
         return *at;
     if (o->bytes + sizeof **at > OUTBOX_BYTES_MAX)
         return NULL;

@@ -113,7 +113,7 @@ static const char *reason_of(const struct operate_env *env, const struct choice_
 {
     char hex[9];
     const struct conf_endpoint *e = endpoint_of(env, skip->endpoint, hex);
-    struct str sent = e ? conf_model_sent(e, conf_model_asked(env->conf, model)) : model;
+    struct str sent = e ? conf_map_name(&e->map, conf_model_asked(env->conf, model)) : model;
     return select_skip_put((enum sel_skip)skip->why, sent, out);
 }
 
@@ -123,7 +123,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
 {
     char text[SEL_SKIP_TEXT];
     bool named = x->end == SEL_CHOSEN || x->end == SEL_NEED_TRIAL || (x->flags & CHOICE_UNDONE);
-    doc_map(d, 11);
+    doc_map(d, 12);
     doc_kv_int(d, "at_ms", x->at_ms);
     doc_kv_text(d, "result", select_end_text((enum sel_end)x->end));
     doc_text(d, "endpoint");
@@ -134,6 +134,7 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
     doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : choice_bound_text(x));
     doc_kv_flag(d, "repeat", x->flags & CHOICE_SAME);
     doc_kv_flag(d, "new_connection", x->flags & CHOICE_FRESH);
+    doc_kv_flag(d, "learnt", x->flags & CHOICE_LEARNT);
     doc_kv_flag(d, "trial", x->flags & CHOICE_TRIAL);
     doc_kv_flag(d, "second_opinion", x->flags & CHOICE_OPINION);
     doc_kv_int(d, "times", 1 + x->again);

@@ -105,7 +105,7 @@ static void fill(const struct operate_env *env, size_t at, struct str model, str
 {
     const struct conf_endpoint *c = &env->conf->endpoints[at];
     const struct ep_state *st = &env->health->v[at].state;
-    *x = (struct chance){.sent = conf_model_sent(c, model), .trial = half_open(&st->breaker)};
+    *x = (struct chance){.sent = conf_map_name(&c->map, model), .trial = half_open(&st->breaker)};
     *e = (struct sel_ep){
         .weight = c->weight,
         .priority = c->priority,

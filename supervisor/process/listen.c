@@ -1,5 +1,6 @@
 #include "supervisor/process/listen.h"
 
+#include "supervisor/process/listen_why.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
@@ -470,7 +471,7 @@ static bool add_address(struct opening *o, const char *address, int64_t index, s
         if (add_target(o, &t[i], address, index))
             opened++;
         else if (!lacking(errno))
-            return err_sys(e, "cannot listen on %s", address);
+            return listen_why(e, address, &t[i].addr, t[i].len, errno);
         else
             missing = errno;
     }

@@ -72,6 +72,10 @@ SCALES = [
           {"endpoints": 1000}),
     Scale("bindings", "10³ bindings, 10⁶ (4 endpoints): CPU µs a request", {"endpoints": 4, "conversations": 1000},
           {"endpoints": 4, "conversations": 1000000}),
+    Scale("openai", "2 KB request, 1 KB answer; at an endpoint with protocol: openai: CPU µs a request", {"endpoints": 1},
+          {"endpoints": 1, "openai": True}),
+    Scale("openai-sse", "SSE, 16 streams at full speed; with protocol: openai: CPU µs an event",
+          {"endpoints": 1, "row": "full"}, {"endpoints": 1, "row": "full", "openai": True}),
 ]
 
 
@@ -252,13 +256,13 @@ def before(b, port, tls, workers):
     return qcc(b, port, tls, workers, b.args.before)
 
 
-def qcc(b, port, tls, workers, build=None, more="", endpoints=1):
+def qcc(b, port, tls, workers, build=None, more="", endpoints=1, openai=False):
     exe = b.binary("qcc-supervisor", build) if b.binary("qcc-worker", build) else None
     where = f'"127.0.0.1:{port}"'
     listen = f"{{address: {where}, tls: {{certificate: {b.cert}, private_key: {b.key}}}}}" if tls else where
     up = b.up[tls].replace("127.0.0.1", "localhost") if tls else b.up[tls]
     one = ('  - {{name: bench{0}, base_url: "http' + ("s" if tls else "") + f'://{up}", '
-           'api_key: sk-ant-bench-upstream{0}}}\n')
+           'api_key: sk-ant-bench-upstream{0}' + (", protocol: openai" if openai else "") + '}}\n')
     conf = b.path(f"qcc-{port}.yaml", f"""
 listen: [{listen}]
 workers: {workers}
@@ -300,7 +304,8 @@ class Proxy:
                 if self.p.poll() is not None or time.monotonic() > deadline:
                     raise Failed(f"{name} does not start: {self.said()}")
                 time.sleep(0.02)
-        self.check()
+        if not more.get("openai"):
+            self.check()
 
     def said(self):
         self.errors.seek(0)
@@ -458,10 +463,12 @@ class Sized:
     """QCC with so many endpoints and bindings."""
 
     def __init__(self, b, scale, size):
-        self.b, self.row = b, next(r for r in ROWS if r.name == "json")
+        row = next(r for r in ROWS if r.name == size.get("row", "json"))
+        openai = size.get("openai", False)
+        self.b, self.row = b, row._replace(spec=row.spec + ",openai=openai" if openai else row.spec)
         self.conversations = size.get("conversations", 0)
         more = "" if size.get("affinity", True) else "affinity: {enabled: false}\n"
-        self.proxy = Proxy(b, "qcc", endpoints=size["endpoints"], more=more)
+        self.proxy = Proxy(b, "qcc", endpoints=size["endpoints"], more=more, openai=openai)
         self.values, self.failed = [], 0
         b.behave(self.row.spec)
         if self.conversations:  # each is bound once
@@ -470,7 +477,8 @@ class Sized:
             self.failed += got["failed"]
 
     def options(self):
-        return self.row.load.split() + (["--conversations", str(self.conversations)] if self.conversations else [])
+        fixed = self.row.load.replace("--reply 1024", "") if "openai" in self.row.spec else self.row.load
+        return fixed.split() + (["--conversations", str(self.conversations)] if self.conversations else [])
 
     def measure(self):
         row = self.row._replace(load=" ".join(self.options()))
@@ -493,7 +501,7 @@ def scales(b, wanted):
         small, large = (one.values for one in both)
         r = [x / y for x, y in zip(large, small) if x and y]
         marks = [" !" if one.failed else "" for one in both]
-        cells = [f"{statistics.median(one.values):.1f}{mark}" for one, mark in zip(both, marks)]
+        cells = [f"{statistics.median(one.values):.{one.row.digits}f}{mark}" for one, mark in zip(both, marks)]
         lines.append(f"| {scale.title} | {cells[0]} | {cells[1]} | "
                      f"{statistics.median(r):.2f} ({min(r):.2f}–{max(r):.2f}) |")
         good = good and not any(marks)

@@ -34,9 +34,9 @@ EXPLAINED = [
     (r"^the (supervisor is gone: finishing|new supervisor has ended)", "kill supervisor"),
     (r"^no upgrade: an upgrade is under way", "upgrade"),
     (r"^warm-up of ", None),
+    (r"^request$|sent bytes that nobody asked for", None),  # QCC's own 5xx: judged by what the client got
     (r"^history: checked after an unclean end: it is whole", "kill supervisor"),
-    (r"sandbox", None),
-    (r"^(limits\.max_connections|workers run without)", None),
+    (r"sandbox|^(limits\.max_connections|workers run without)|qcc\.yaml:(\d+:\d+: warning: endpoints| and \d+ more$)", None),
 ]
 
 

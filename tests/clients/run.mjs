@@ -79,6 +79,10 @@ const endpoints = {
     endless: { spec: 'events=100000,gap_ms=20', models: ['test-endless'], weight: 0 },
     silent: { spec: 'delay_ms=60000', models: ['test-silent'], weight: 0 },
     refusing: { spec: 'status=400,message=no%20such%20tool', models: ['test-refusing'], weight: 0 },
+    maker: {
+        spec: 'openai=kimi,think=hm,tool=weather,arguments=%7B%22city%22%3A%22Bonn%22%7D', models: ['test-maker'], weight: 0,
+        protocol: 'openai',
+    },
     breaking: { spec: 'events=8,close_after_events=3', models: ['test-breaking'], weight: 0 },
 };
 
@@ -88,6 +92,7 @@ function configuration() {
     base_url: ${fakeBase}/s/${e.spec}
     api_key: key-of-${name}
     weight: ${e.weight}
+    protocol: ${e.protocol ?? 'anthropic'}
     models: {allow: [${e.models.map((m) => JSON.stringify(m)).join(', ')}]}`);
     return `listen: ${HOST}:${ports.qcc}
 workers: 2
@@ -234,6 +239,25 @@ const tests = {
         assert.ok(!seen.includes('message_stop'));
     },
 
+    'a tool of the SDK, called by another maker': async () => {
+        const tools = [{ name: 'weather', input_schema: { type: 'object', properties: { city: { type: 'string' } } } }];
+        const more = { tools, thinking: { type: 'enabled', budget_tokens: 1024 }, max_tokens: 2000 };
+        for (const whole of [true, false]) {
+            const say = (body) => whole ? client().messages.create(body) : client().messages.stream(body).finalMessage();
+            const first = await say(ask('test-maker', more));
+            const call = first.content.at(-1);
+            assert.equal(first.content[0].thinking, 'hm');
+            assert.deepEqual([call.type, call.name, call.input], ['tool_use', 'weather', { city: 'Bonn' }]);
+            assert.equal(first.stop_reason, 'tool_use');
+            const second = await say(ask('test-maker', {
+                ...more, messages: [{ role: 'user', content: 'How is it in Bonn?' }, { role: 'assistant', content: first.content },
+                    { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'rain' }] }],
+            }));
+            assert.match(second.content.at(-1).text, /How is it in Bonn/);
+            assert.equal(second.stop_reason, 'end_turn');
+        }
+    },
+
     'Claude Code, token as Authorization: Bearer': async () => {
         const run = await claudeCode({ ANTHROPIC_AUTH_TOKEN: TOKEN });
         assert.equal(run.status, 0, run.text);
@@ -262,7 +286,7 @@ async function house(names, session) {
     const script = await scripted(at.script, HOST);
     const name = `house-${at.qcc}`;
     const list = names.flatMap((group, i) => [group].flat().map((n) => `
-  - {name: ${n}, base_url: "http://${HOST}:${at.script}/${n}", api_key: key-of-${n}, priority: ${i + 1}}`));
+  - {name: ${n}, ${n.startsWith('maker') ? `protocol: openai, base_url: "http://${HOST}:${at.script}/${n}/v1"` : `base_url: "http://${HOST}:${at.script}/${n}"`}, api_key: key-of-${n}, priority: ${i + 1}}`));
     fs.writeFileSync(path.join(tmp, `${name}.yaml`), `listen: ${HOST}:${at.qcc}
 workers: 2
 admin: {listen: off}
@@ -294,7 +318,7 @@ endpoints:${list.join('')}
     assert.doesNotMatch(log(), /Sanitizer|runtime error/);
 }
 
-const served = (script, endpoint) => script.requests.filter((r) => r.endpoint === endpoint && r.path === '/v1/messages');
+const served = (script, endpoint) => script.requests.filter((r) => r.endpoint === endpoint && /^\/v1\/(messages|chat\/completions)$/.test(r.path));
 
 const sessions = {
     'Claude Code notices none of seven ways to fail': () =>
@@ -315,6 +339,28 @@ const sessions = {
             fs.writeFileSync(path.join(home, 'note.txt'), 'the word is xylophone\n');
             assert.match(await turn(`READ-FILE(${path.join(home, 'note.txt')})`), /the tool said: [^]*xylophone/);
             assert.ok(served(script, 'good').length >= 2);
+        }),
+
+    'Claude Code calls a tool through another maker': () =>
+        house(['maker'], async ({ script, turn, home }) => {
+            fs.writeFileSync(path.join(home, 'note.txt'), 'the word is marimba\n');
+            assert.match(await turn(`READ-FILE(${path.join(home, 'note.txt')})`), /the tool said: [^]*marimba/);
+            assert.match(await turn('say more', '--continue'), /you said: say more/);
+            assert.ok(served(script, 'maker').length >= 3);
+        }),
+
+    'a loop of tools changes from another maker to Anthropic': () =>
+        house(['maker-once', 'good'], async ({ script, turn, home }) => {
+            fs.writeFileSync(path.join(home, 'note.txt'), 'the word is celesta\n');
+            assert.match(await turn(`READ-FILE(${path.join(home, 'note.txt')})`), /the tool said: [^]*celesta/);
+            assert.ok(served(script, 'maker-once').length >= 2 && served(script, 'good').length >= 1);
+        }),
+
+    'a loop of tools changes from Anthropic to another maker': () =>
+        house(['once', 'maker'], async ({ script, turn, home }) => {
+            fs.writeFileSync(path.join(home, 'note.txt'), 'the word is dulcimer\n');
+            assert.match(await turn(`READ-FILE(${path.join(home, 'note.txt')})`), /the tool said: [^]*dulcimer/);
+            assert.ok(served(script, 'once').length >= 2 && served(script, 'maker').length >= 1);
         }),
 
     'Claude Code asks a sub-agent, which goes where its parent goes': () =>

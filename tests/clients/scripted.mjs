@@ -60,6 +60,47 @@ function stream(body, content) {
     ];
 }
 
+// ---- endpoints named maker…: the same over Chat Completions
+
+function makersAnswer(body) {
+    const last = body.messages.at(-1);
+    const said = lastText({ messages: body.messages.map((m) => ({ ...m, content: m.content ?? '' })) });
+    if (last.role === 'tool') return { text: `the tool said: ${last.content}` };
+    const read = /READ-FILE\((.*?)\)/.exec(said);
+    if (read && body.tools?.some((t) => t.function.name === 'Read'))
+        return { call: { id: `functions.Read:${calls++}`, name: 'Read', arguments: JSON.stringify({ file_path: read[1] }) } };
+    return { text: `you said: ${said}` };
+}
+
+function chunks(body) {
+    const { text, call } = makersAnswer(body);
+    const choice = (delta, finish_reason = null) => ({ choices: [{ index: 0, delta, finish_reason }] });
+    const half = (call?.arguments.length ?? 0) >> 1;
+    const piece = (args, more = {}) => choice({ tool_calls: [{ index: 0, ...more, function: { ...more.function, arguments: args } }] });
+    return [
+        choice({ role: 'assistant', content: '' }),
+        choice({ reasoning_content: 'Let me see.' }),
+        ...(call ? [
+            piece('', { id: call.id, type: 'function', function: { name: call.name } }),
+            piece(call.arguments.slice(0, half)), piece(call.arguments.slice(half)),
+        ] : [choice({ content: text })]),
+        choice({}, call ? 'tool_calls' : 'stop'),
+        { choices: [], usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 } },
+    ].map((c) => `data: ${JSON.stringify(c)}\n\n`).concat('data: [DONE]\n\n');
+}
+
+function completion(body) {
+    const { text, call } = makersAnswer(body);
+    const tool_calls = call && [{ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }];
+    return {
+        choices: [{ index: 0, message: { role: 'assistant', content: text ?? null, tool_calls }, finish_reason: call ? 'tool_calls' : 'stop' }],
+        usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+    };
+}
+
+// Whether the request brings the result of a tool, in either protocol.
+const bringsResult = (body) => body.messages.at(-1).role === 'tool' || Boolean(toolResult(body));
+
 const fault = (type) => JSON.stringify({ type: 'error', error: { type, message: `a scripted ${type}` } });
 const refuse = (status, type, headers = {}) => (res) => {
     res.writeHead(status, { 'content-type': 'application/json', ...headers });
@@ -76,6 +117,9 @@ const failures = {
     'error-200': (res) => { res.writeHead(200, { 'content-type': 'application/json' }); res.end(fault('api_error')); },
     page: (res) => { res.writeHead(200, { 'content-type': 'text/html' }); res.end('<html><body>Please sign in</body></html>'); },
     closing: (res) => res.socket.destroy(),
+    // Call a tool, and do not take its result.
+    'maker-once': (res, body) => bringsResult(body) && refuse(503, 'server_error')(res) !== false,
+    once: (res, body) => bringsResult(body) && refuse(503, 'api_error')(res) !== false,
     // Breaks off within its answer to a streaming request, and serves others.
     cut: (res, body) => {
         if (!body.stream) return false;
@@ -99,7 +143,11 @@ export async function scripted(port, host) {
         });
         const failed = failures[endpoint]?.(res, body);
         if (failures[endpoint] && failed !== false) return;
-        if (path !== '/v1/messages' || req.method !== 'POST') {
+        if (path === '/v1/chat/completions' && endpoint.startsWith('maker')) {
+            res.writeHead(200, body.stream ? sse : { 'content-type': 'application/json' });
+            for (const chunk of body.stream ? chunks(body) : [JSON.stringify(completion(body))]) res.write(chunk);
+            res.end();
+        } else if (path !== '/v1/messages' || req.method !== 'POST') {
             refuse(404, 'not_found_error')(res);
         } else if (body.stream) {
             res.writeHead(200, sse);

@@ -72,6 +72,11 @@
 
 #define BEHAVE_TEXTS(F)                                                                            \
     F(name, false)                                                                                 \
+    F(openai, false)                                                                               \
+    F(tool, false)                                                                                 \
+    F(arguments, false)                                                                            \
+    F(think, false)                                                                                \
+    F(refuse, false)                                                                               \
     F(framing, false)                                                                              \
     F(header, false)                                                                               \
     F(date, false)                                                                                 \

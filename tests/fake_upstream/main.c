@@ -16,10 +16,11 @@
  *   whole, sent, content   end: as intended, else the peer closed; bytes; when content went out (0: never)
  *
  * The base path selects an endpoint and its behaviour:
- *   /good          quick                            (these four are the ones of `make run`)
+ *   /good          quick                            (these are the ones of `make run`)
  *   /slow          150 ms an event
  *   /flaky         each third request fails: 503, 529, reset, error event, in turn
  *   /limited       429 after 3 requests in 10 s
+ *   /openai        quick, and speaks Chat Completions
  *   /s/SPEC        behaves by SPEC; each SPEC is an endpoint with counters of its own
  *   /n/NAME        behaves by the last `PUT /_site/NAME` (body: a SPEC); well before the first
  *   /bench/SPEC    cheap: one canned reply, the body is counted and not read; so an event stream
@@ -49,6 +50,11 @@
  *   crlf                   lines of events end with CRLF
  *   echo                   the message has a member `echo` (in a stream: the message of
  *                          message_start): method, target, headers, model, body_bytes, body_sha256
+ *   openai=MAKER           speaks Chat Completions as MAKER does: openai, azure, deepseek, qwen, glm, kimi,
+ *                          openrouter, vllm, ollama, llama.cpp, gemini, mistral, groq; errors too
+ *   tool=NAME arguments=JSON   with openai: calls that tool where the request has tools, and answers its
+ *                          result; think=TEXT: a thought before; refuse=FIELD: 400 that names the field
+ *                          for requests that have it
  *   key=TEXT               401 unless x-api-key or bearer is TEXT
  *   model=PATTERN          404 for other models
  *   limit=N limit_window_ms=N   429 with retry-after beyond N (at most 63) in the window (10 s)
@@ -114,7 +120,8 @@ static const char usage[] =
     "usage: fake_upstream [--listen ADDR:PORT]... [--tls CERT KEY --listen ADDR:PORT...] "
     "[--quiet] [--journal FILE]\n"
     "\n"
-    "Simulated Messages API endpoints: /good /slow /flaky /limited /s/SPEC /n/NAME /bench/SPEC.\n"
+    "Simulated Messages API endpoints: /good /slow /flaky /limited /openai /s/SPEC /n/NAME "
+    "/bench/SPEC.\n"
     "Listeners named after --tls speak TLS; port 0 takes a free one.\n"
     "SPEC and the paths for tests are described at the head of tests/fake_upstream/main.c.\n";
 

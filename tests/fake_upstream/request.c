@@ -179,6 +179,8 @@ void request_read(struct request *r)
     if (model.n && model.n < sizeof r->model)
         memcpy(r->model, model.p, model.n);
     const json_t *messages = json_object_get(j, "messages");
+    const json_t *last = json_array_get(messages, json_array_size(messages) - 1);
+    r->answered = str_eq(str_c(json_string_value(json_object_get(last, "role"))), STR("tool"));
     for (size_t i = json_array_size(messages); i > 0 && !r->text; i--) {
         const json_t *m = json_array_get(messages, i - 1);
         struct str role = str_c(json_string_value(json_object_get(m, "role")));

@@ -21,8 +21,9 @@ struct request {
     uint64_t body_bytes;
     struct buf body;
     uint64_t id; /* set by the caller; part of the reply's request-id */
-    /* stream, model, sha256, text: set by request_read */
+    /* stream, answered, model, sha256, text: set by request_read */
     bool stream;
+    bool answered; /* the last message is the result of a tool, as OpenAI's API has it */
     char model[128];
     char sha256[65];
     char *text; /* owned; the last user text, cut at 4 KB; NULL: none */

@@ -16,6 +16,7 @@ static const struct {
     {STR("/slow"), STR("delay_ms=150,events=12,gap_ms=150")},
     {STR("/flaky"), STR("flaky=3,events=8,gap_ms=20")},
     {STR("/limited"), STR("limit=3,limit_window_ms=10000")},
+    {STR("/openai"), STR("openai=openai")},
 };
 
 static struct behave *known(const char *spec)

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sse_free(&whole);
     sse_free(&pieces);
     struct sse_usage u;
-    sse_usage_of_json(str_make(p, size - 1), &u);
+    (void)sse_read_json(str_make(p, size - 1), &u);
     MUST(u.input >= -1 && u.output >= -1 && u.cache_read >= -1 && u.cache_write >= -1);
     return 0;
 }

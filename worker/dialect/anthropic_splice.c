@@ -2,6 +2,7 @@
 
 #include "worker/json/json_find.h"
 #include "worker/json/json_raw.h"
+#include "worker/json/json_valid.h"
 
 static const struct str mark = STR_LIT("qcc1.");
 
@@ -162,7 +163,8 @@ enum anthropic_spliced anthropic_splice(struct str body, bool no_thinking, struc
     struct splice s = {.body = body, .out = out, .done = body.p};
     struct members m = {.s = &s, .cut = str_find(body, mark) >= 0, .no_thinking = no_thinking};
     uint32_t before = out->len;
-    if (!m.cut && !no_thinking)
+    if ((!m.cut && !no_thinking) || json_valid(body) != JSON_VALID ||
+        !str_starts(str_trim(body), STR("{")))
         return ANTHROPIC_AS_IT_IS;
     json_each(body, find_last, &m);
     json_each(body, splice_member, &m);

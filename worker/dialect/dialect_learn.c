@@ -34,7 +34,7 @@ static bool make(struct refusal *r, enum dialect_change c)
 /* The outermost field of the maker's `param`: "response_format.json_schema", "messages[1]". */
 static struct str param_root(const struct refusal *r)
 {
-    struct str p = r->words.param;
+    struct str p = str_make(r->words.param, r->words.nparam);
     for (size_t i = 0; i < p.n; i++)
         if (p.p[i] == '.' || p.p[i] == '[')
             return str_make(p.p, i);

@@ -4,8 +4,9 @@
 #include "worker/json/json_raw.h"
 #include "worker/json/json_valid.h"
 
-/* DEPTH: levels that are looked at. PIECE: bytes of one string. NESTED: JSON in strings of JSON. */
-enum { DEPTH = 8, PIECE = 4096, NESTED = 2 };
+/* DEPTH: levels that are looked at. PIECE: bytes of one string. NESTED: JSON in strings of JSON,
+ * the body itself included. */
+enum { DEPTH = 8, PIECE = 4096, NESTED = 3 };
 
 struct reading {
     struct refusal_words *w;
@@ -92,13 +93,16 @@ static bool read_location(void *ctx, struct str name, bool escaped, const struct
     return true;
 }
 
-/* Whether the text is a path of a field, and no sentence. */
-static bool is_path(struct str s)
+/* Keeps the path of the field; some makers write a sentence in its place. */
+static void keep_param(struct refusal_words *w, struct str s)
 {
+    if (w->nparam || s.n > REFUSAL_PARAM_MAX)
+        return;
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] == ' ' || s.p[i] == '\\' || (unsigned char)s.p[i] >= 0x80)
-            return false;
-    return s.n > 0;
+            return;
+    memcpy(w->param, s.p, s.n);
+    w->nparam = s.n;
 }
 
 static void read_value(struct reading *r, struct str key, const struct json_hit *v)
@@ -112,8 +116,8 @@ static void read_value(struct reading *r, struct str key, const struct json_hit 
                                        STR_LIT("raw"),    STR_LIT("message"), STR_LIT("data")};
     static const struct str location = STR_LIT("loc");
     if (v->kind == JSON_IS_STRING && is_one_of(key, texts, COUNT_OF(texts))) {
-        if (str_eq(key, STR("param")) && !r->w->param.n && !r->nested && is_path(v->raw))
-            r->w->param = v->raw;
+        if (str_eq(key, STR("param")))
+            keep_param(r->w, v->raw);
         read_string(r, v->raw);
     } else if (v->kind == JSON_IS_ARRAY && str_eq(key, location)) {
         json_each(v->raw, read_location, r);
@@ -128,8 +132,7 @@ static void read_value(struct reading *r, struct str key, const struct json_hit 
 void refusal_words_read(struct refusal_words *w, struct str body)
 {
     struct reading r = {.w = w};
-    w->ntext = w->nnamed = 0;
-    w->param = STR("");
+    w->ntext = w->nnamed = w->nparam = 0;
     read_text(&r, str_trim(str_make(body.p, min_size(body.n, REFUSAL_READ_MAX))));
 }
 

@@ -6,13 +6,14 @@
 #include "common/base/base.h"
 #include "common/base/str.h"
 
-enum { REFUSAL_WORDS_MAX = 4096, REFUSAL_READ_MAX = 65536 };
+enum { REFUSAL_WORDS_MAX = 4096, REFUSAL_PARAM_MAX = 64, REFUSAL_READ_MAX = 65536 };
 
 struct refusal_words {
     char text[REFUSAL_WORDS_MAX];  /* all words, in lower case */
     char named[REFUSAL_WORDS_MAX]; /* without lists of what would have been accepted */
     size_t ntext, nnamed;
-    struct str param; /* the field that the maker says it is about; n 0: none. In the body */
+    char param[REFUSAL_PARAM_MAX]; /* the field that the maker says it is about */
+    size_t nparam;                 /* 0: none */
 };
 
 /* Collects the words of a body: error.message and param, FastAPI's detail with its loc, errors in a

@@ -1,5 +1,6 @@
 #include "worker/http/sse.h"
 
+#include "worker/http/sse_kind.h"
 #include "worker/json/json_find.h"
 
 #include <stdio.h>
@@ -8,9 +9,6 @@
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
-
-/* Kinds that callers see as SSE_EV_CONTENT. */
-enum { BLOCK_START = SSE_EV_ERROR + 1, BLOCK_STOP };
 
 /* States: where in a line the next byte is. */
 enum {
@@ -23,6 +21,9 @@ enum {
     DATA,  /* in data that is kept */
     SKIP   /* in the rest of a line that is ignored */
 };
+
+/* Bytes at the front of long data in which the API is looked for. */
+enum { FRONT = 1024 };
 
 /* Bytes of memory for data that stay allocated between events. */
 enum { KEEP_IDLE = 4096 };
@@ -48,104 +49,11 @@ void sse_free(struct sse *s)
 
 /* ---- classification of events */
 
-static unsigned kind_of_name(struct str name)
-{
-    static const struct {
-        struct str name;
-        unsigned kind;
-    } names[] = {
-        {STR_LIT("content_block_start"), BLOCK_START},
-        {STR_LIT("content_block_stop"), BLOCK_STOP},
-        {STR_LIT("ping"), SSE_EV_PING},
-        {STR_LIT("message_start"), SSE_EV_START},
-        {STR_LIT("message_delta"), SSE_EV_DELTA},
-        {STR_LIT("message_stop"), SSE_EV_STOP},
-        {STR_LIT("error"), SSE_EV_ERROR},
-        {STR_LIT("response.created"), SSE_EV_START},
-        {STR_LIT("response.in_progress"), SSE_EV_START},
-        {STR_LIT("response.completed"), SSE_EV_STOP},
-        {STR_LIT("response.incomplete"), SSE_EV_STOP},
-        {STR_LIT("response.failed"), SSE_EV_ERROR},
-    };
-    if (str_starts(name, STR("content_block_delta")))
-        return SSE_EV_CONTENT;
-    for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (str_eq(name, names[i].name))
-            return names[i].kind;
-    return str_starts(name, STR("content_block_")) ? SSE_EV_CONTENT : SSE_EV_NONE;
-}
-
 /* Whether the data of an event of that kind is read. */
 static bool wants_data(uint8_t kind)
 {
-    return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != BLOCK_START &&
-           kind != BLOCK_STOP;
-}
-
-/* The members of an event's data, or of a JSON reply, that are read. */
-enum {
-    AT_TYPE,
-    AT_ERROR,
-    AT_CHOICES,
-    AT_USAGE,
-    AT_MESSAGE_USAGE,
-    AT_RESPONSE_USAGE,
-    AT_MODEL,
-    AT_MESSAGE_MODEL,
-    AT_RESPONSE_MODEL,
-    AT_REASON,
-    AT__COUNT
-};
-
-static const struct json_want top[AT__COUNT] = {
-    [AT_TYPE] = {STR_LIT("type"), {0}},
-    [AT_ERROR] = {STR_LIT("error"), {0}},
-    [AT_CHOICES] = {STR_LIT("choices"), {0}},
-    [AT_USAGE] = {STR_LIT("usage"), {0}},
-    [AT_MESSAGE_USAGE] = {STR_LIT("message"), STR_LIT("usage")},
-    [AT_RESPONSE_USAGE] = {STR_LIT("response"), STR_LIT("usage")},
-    [AT_MODEL] = {STR_LIT("model"), {0}},
-    [AT_MESSAGE_MODEL] = {STR_LIT("message"), STR_LIT("model")},
-    [AT_RESPONSE_MODEL] = {STR_LIT("response"), STR_LIT("model")},
-    [AT_REASON] = {STR_LIT("delta"), STR_LIT("stop_reason")},
-};
-
-static void take_usage(const struct json_hit hit[static AT__COUNT], struct sse_usage *u)
-{
-    for (size_t i = AT_USAGE; i <= AT_RESPONSE_USAGE; i++)
-        if (hit[i].kind == JSON_IS_OBJECT)
-            sse_usage_read(hit[i].raw, u);
-    for (size_t i = AT_MODEL; i <= AT_RESPONSE_MODEL; i++)
-        sse_usage_model(&hit[i], u);
-}
-
-bool sse_usage_of_json(struct str body, struct sse_usage *u)
-{
-    struct json_hit hit[AT__COUNT];
-    *u = SSE_USAGE_NONE;
-    if (!json_find(body, top, hit, AT__COUNT))
-        return false;
-    take_usage(hit, u);
-    return true;
-}
-
-/* Whether the value of "error" stands for an error: null, false and "" do not. */
-static bool is_error(const struct json_hit *hit)
-{
-    switch (hit->kind) {
-    case JSON_IS_ABSENT:
-    case JSON_IS_NULL:
-    case JSON_IS_FALSE:
-        return false;
-    case JSON_IS_STRING:
-        return hit->raw.n != 0;
-    case JSON_IS_NUMBER:
-    case JSON_IS_TRUE:
-    case JSON_IS_OBJECT:
-    case JSON_IS_ARRAY:
-        break;
-    }
-    return true;
+    return kind != SSE_EV_CONTENT && kind != SSE_EV_PING && kind != SSE_BLOCK_START &&
+           kind != SSE_BLOCK_STOP;
 }
 
 /* Whether data that json_find refused, for it was cut, begins with an error object. */
@@ -160,6 +68,22 @@ static void take_reason(struct sse *s, const struct json_hit *hit)
         s->end.reason = true;
 }
 
+/* Notes the API of the stream, which its first event tells. */
+static void take_api(struct sse *s, struct str text,
+                     const struct json_hit hit[static SSE_AT__COUNT])
+{
+    if (s->first != SSE_EV_NONE)
+        return;
+    s->api = sse_api_of_members(hit);
+    if (s->api == SSE_API_NONE && text.n >= SSE_DATA_MAX / 2 &&
+        str_find(str_make(text.p, FRONT), STR("\"choices\":[")) >= 0)
+        s->api = SSE_API_CHAT; /* so long that it was cut, as with an image */
+    if (s->api == SSE_API_NONE && hit[SSE_AT_TYPE].kind == JSON_IS_STRING)
+        s->api = sse_api_of_name(hit[SSE_AT_TYPE].raw);
+    if (s->api == SSE_API_NONE)
+        s->api = (enum sse_api)s->named;
+}
+
 /* The kind of an event by its data, when its name gives none. Reads its usage, stop reason and
  * choices as well. */
 static unsigned kind_of_data(struct sse *s, struct str data)
@@ -169,40 +93,43 @@ static unsigned kind_of_data(struct sse *s, struct str data)
         return SSE_EV_PING;
     if (str_eq(text, STR("[DONE]")))
         return SSE_EV_STOP;
-    struct json_hit hit[AT__COUNT];
-    if (!json_find(text, top, hit, AT__COUNT) && starts_with_error(text))
+    struct json_hit hit[SSE_AT__COUNT];
+    if (!json_find(text, sse_members, hit, SSE_AT__COUNT) && starts_with_error(text))
         return SSE_EV_ERROR;
-    if (is_error(&hit[AT_ERROR]))
+    if (sse_is_error(&hit[SSE_AT_ERROR]))
         return SSE_EV_ERROR;
-    take_usage(hit, &s->usage);
-    take_reason(s, &hit[AT_REASON]);
+    sse_members_usage(hit, &s->usage);
+    take_reason(s, &hit[SSE_AT_REASON]);
+    take_api(s, text, hit);
     unsigned kind = SSE_EV_NONE;
-    if (hit[AT_TYPE].kind == JSON_IS_STRING)
-        kind = kind_of_name(hit[AT_TYPE].raw);
+    if (hit[SSE_AT_TYPE].kind == JSON_IS_STRING)
+        kind = sse_kind_of_name(hit[SSE_AT_TYPE].raw);
     if (kind != SSE_EV_NONE)
         return kind;
-    if (hit[AT_CHOICES].kind == JSON_IS_ARRAY)
-        sse_end_choices(&s->end, hit[AT_CHOICES].raw);
+    if (hit[SSE_AT_CHOICES].kind == JSON_IS_ARRAY)
+        sse_end_choices(&s->end, hit[SSE_AT_CHOICES].raw);
     /* "choices": [] is the first event (Azure's filter results) or, with usage, the last one. */
-    if (hit[AT_CHOICES].kind == JSON_IS_ARRAY &&
-        !str_trim(str_make(hit[AT_CHOICES].raw.p + 1, hit[AT_CHOICES].raw.n - 2)).n)
-        return hit[AT_USAGE].kind == JSON_IS_OBJECT ? SSE_EV_DELTA : SSE_EV_START;
+    if (hit[SSE_AT_CHOICES].kind == JSON_IS_ARRAY &&
+        !str_trim(str_make(hit[SSE_AT_CHOICES].raw.p + 1, hit[SSE_AT_CHOICES].raw.n - 2)).n)
+        return hit[SSE_AT_USAGE].kind == JSON_IS_OBJECT ? SSE_EV_DELTA : SSE_EV_START;
     return SSE_EV_CONTENT;
 }
 
 static void read_named(struct sse *s, struct str data)
 {
-    struct json_hit hit[AT__COUNT];
-    if (!json_find(data, top, hit, AT__COUNT))
+    struct json_hit hit[SSE_AT__COUNT];
+    if (!json_find(data, sse_members, hit, SSE_AT__COUNT))
         return;
-    take_usage(hit, &s->usage);
-    take_reason(s, &hit[AT_REASON]);
+    sse_members_usage(hit, &s->usage);
+    take_reason(s, &hit[SSE_AT_REASON]);
 }
 
 /* The kind of a complete event; reads its usage and error. */
 static enum sse_kind judge(struct sse *s, struct str data)
 {
     unsigned kind = s->kind;
+    if (s->first == SSE_EV_NONE)
+        s->api = (enum sse_api)s->named;
     if (kind == SSE_EV_NONE)
         kind = s->have_data ? kind_of_data(s, data) : SSE_EV_PING;
     else if (kind == SSE_EV_START || kind == SSE_EV_DELTA || kind == SSE_EV_STOP)
@@ -214,11 +141,11 @@ static enum sse_kind judge(struct sse *s, struct str data)
     }
     if (kind == SSE_EV_STOP)
         s->stopped = true;
-    if (kind == BLOCK_START)
+    if (kind == SSE_BLOCK_START)
         s->end.blocks++;
-    else if (kind == BLOCK_STOP && s->end.blocks)
+    else if (kind == SSE_BLOCK_STOP && s->end.blocks)
         s->end.blocks--;
-    return kind == BLOCK_START || kind == BLOCK_STOP ? SSE_EV_CONTENT : (enum sse_kind)kind;
+    return kind == SSE_BLOCK_START || kind == SSE_BLOCK_STOP ? SSE_EV_CONTENT : (enum sse_kind)kind;
 }
 
 /* ---- events */
@@ -230,6 +157,7 @@ static void forget(struct sse *s)
     else
         buf_drop(&s->keep, s->keep.len);
     s->kind = SSE_EV_NONE;
+    s->named = SSE_API_NONE;
     s->open = false;
     s->have_data = false;
 }
@@ -245,7 +173,12 @@ static bool dispatch(struct sse *s, const struct piece *data)
     if (s->kind != SSE_EV_NONE || s->have_data) {
         enum sse_kind kind = judge(s, d);
         s->events++;
+        s->meant += kind != SSE_EV_PING;
         stop = s->error != had_error;
+        if (kind == SSE_EV_CONTENT && s->first == SSE_EV_NONE && s->api == SSE_API_NONE) {
+            forget(s); /* of no known API: what follows tells what the stream is */
+            return stop;
+        }
         if (kind != SSE_EV_PING && s->first == SSE_EV_NONE) {
             s->first = kind;
             stop = true;
@@ -303,6 +236,13 @@ static struct str value_of(struct str line, size_t name)
     return line.n > from ? str_make(line.p + from, line.n - from) : STR("");
 }
 
+/* The event's name: its kind and API. */
+static void take_name(struct sse *s, struct str name)
+{
+    s->kind = (uint8_t)sse_kind_of_name(name);
+    s->named = (uint8_t)sse_api_of_name(name);
+}
+
 /* Starts the data of another line, joined to earlier data with a LF. */
 static void begin_data(struct sse *s, struct piece *data)
 {
@@ -330,7 +270,7 @@ static void whole_line(struct sse *s, struct str line, struct piece *data)
         else
             keep(s, value.p, value.n);
     } else if (line.p[0] == 'e' && str_starts(line, STR("event:"))) {
-        s->kind = (uint8_t)kind_of_name(value_of(line, 5));
+        take_name(s, value_of(line, 5));
     }
 }
 
@@ -351,7 +291,7 @@ static void name_byte(struct sse *s, char c, struct piece *data)
     if (s->line_n == sizeof s->line) {
         /* Longer than all known names: what is in s->line decides. */
         if (str_starts(str_make(s->line, s->line_n), STR("event:")))
-            s->kind = (uint8_t)kind_of_name(value_of(str_make(s->line, s->line_n), 5));
+            take_name(s, value_of(str_make(s->line, s->line_n), 5));
         s->state = SKIP;
         return;
     }
@@ -499,9 +439,9 @@ void sse_finish(struct sse *s)
 /* Whether the data of an event without its empty line is complete. */
 static bool is_whole(struct str data)
 {
-    struct json_hit hit[AT__COUNT];
+    struct json_hit hit[SSE_AT__COUNT];
     struct str text = str_trim(data);
-    return str_eq(text, STR("[DONE]")) || json_find(text, top, hit, AT__COUNT);
+    return str_eq(text, STR("[DONE]")) || json_find(text, sse_members, hit, SSE_AT__COUNT);
 }
 
 /* Restores the state *was, except for the data of the last event, which is dropped and not

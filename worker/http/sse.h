@@ -11,18 +11,8 @@
 #include "common/base/buf.h"
 #include "common/base/str.h"
 #include "worker/http/sse_end.h"
+#include "worker/http/sse_kind.h"
 #include "worker/http/sse_usage.h"
-
-enum sse_kind {
-    SSE_EV_NONE,
-    SSE_EV_PING,    /* ping, comments, empty events: no sign of success */
-    SSE_EV_START,   /* message_start: the stream's head, no content yet */
-    SSE_EV_CONTENT, /* content_block_start and all that follows it; an unknown event too, unless its
-                     * data is an error; OpenAI: a "choices" object */
-    SSE_EV_DELTA,   /* message_delta: content with usage */
-    SSE_EV_STOP,    /* message_stop, or OpenAI's [DONE], or response.completed */
-    SSE_EV_ERROR    /* event: error, or data with an error object */
-};
 
 /* Bytes of an event's data that are kept; longer data is cut (ERROR) or not read (usage). */
 enum { SSE_DATA_MAX = 65536 };
@@ -30,16 +20,19 @@ enum { SSE_DATA_MAX = 65536 };
 struct sse {
     struct sse_usage usage;
     enum sse_kind first;   /* first event that is not PING; NONE: not yet */
+    enum sse_api api;      /* of that event; a STOP tells none but response.completed */
     bool content;          /* a CONTENT, DELTA or STOP was received */
     bool stopped;          /* the STOP was received: the stream is complete */
     bool error;            /* an ERROR was received */
     struct buf error_data; /* data of the first ERROR */
     uint64_t events;       /* complete events so far */
+    uint64_t meant;        /* those of them that are no PING */
     struct sse_end end;    /* which parts of the reply have ended */
     /* private to the scanner, to the end of the struct */
     struct buf keep; /* the present event's data, when it came in several pieces or lines */
     uint8_t state;   /* where in a line the next byte is */
     uint8_t kind;    /* kind of the present event by its name; SSE_EV_NONE: not known by it */
+    uint8_t named;   /* enum sse_api of the present event by its name */
     uint8_t line_n;  /* bytes in `line` */
     char line[32];   /* first bytes of a line, until its field is known */
     bool cr;         /* the last byte was CR: an LF that follows belongs to it */
@@ -79,9 +72,5 @@ enum { SSE_TAIL = 80 };
  * that was cut becomes a ping), and message_stop or [DONE]. False: `tail` is empty, and
  * sse_at_boundary and sse_at_line_start return what they did before. */
 bool sse_close(struct sse *s, char tail[static SSE_TAIL]) MUST_CHECK;
-
-/* Reads "model" and the top-level "usage" of a complete JSON reply. False: the body is not a JSON
- * object, or is malformed as far as json_find reads it. */
-bool sse_usage_of_json(struct str body, struct sse_usage *u);
 
 #endif

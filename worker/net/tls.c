@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/socket.h>
 
 static const unsigned char alpn_http11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
@@ -150,6 +151,23 @@ SSL *tls_connect(SSL_CTX *ctx, int fd, const char *host, SSL_SESSION *resume)
     return s;
 }
 
+/* Answers a client that speaks HTTP without TLS, as nginx does. Reads what it has sent, so that
+ * closing does not destroy the answer; never waits. */
+static void refuse_plain(int fd)
+{
+    static const char text[] =
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 129\r\n"
+        "connection: close\r\nx-should-retry: false\r\n\r\n"
+        "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"The plain "
+        "HTTP "
+        "request was sent to HTTPS port: use https://\"}}";
+    char sink[4096];
+    for (int i = 0; i < 64 && recv(fd, sink, sizeof sink, MSG_DONTWAIT) > 0; i++)
+        ;
+    if (send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+        shutdown(fd, SHUT_WR);
+}
+
 enum tls_step tls_handshake(SSL *ssl, struct err *e)
 {
     errno = 0;
@@ -163,6 +181,8 @@ enum tls_step tls_handshake(SSL *ssl, struct err *e)
         return TLS_WANT_WRITE;
     if (e)
         tls_why(ssl, why, e);
+    if (SSL_is_server(ssl) && ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST)
+        refuse_plain(SSL_get_fd(ssl));
     ERR_clear_error();
     SSL_set_quiet_shutdown(ssl, 1);
     return SSL_get_verify_result(ssl) == X509_V_OK ? TLS_FAILED : TLS_BAD_CERT;

@@ -26,7 +26,8 @@ SSL *tls_connect(SSL_CTX *ctx, int fd, const char *host, SSL_SESSION *resume) MU
 enum tls_step { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_FAILED, TLS_BAD_CERT };
 
 /* Advances the handshake as far as is possible without blocking. *why: set with TLS_FAILED and
- * TLS_BAD_CERT, where it is not NULL. */
+ * TLS_BAD_CERT, where it is not NULL. A
+ * client that has sent a request without TLS gets 400 (TLS_FAILED). */
 enum tls_step tls_handshake(SSL *ssl, struct err *why) MUST_CHECK;
 
 #endif

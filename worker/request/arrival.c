@@ -8,6 +8,7 @@
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
+#include "worker/shared/rankings.h"
 #include "worker/translate/model_names.h"
 #include "worker/upstream/hops.h"
 
@@ -253,7 +254,7 @@ static void learn_model(struct req *r, const struct json_hit *hit)
     if (copy) {
         r->model.named = true;
         r->model.name = str_make(copy, model.n);
-        r->model.key = cell_name_of(r->model.name);
+        r->model.key = rankings_cell_name(r->env->rankings, r->model.name);
         r->model.raw = hit->raw;
         r->model.changed = model.p != asked.p;
     }
@@ -289,12 +290,12 @@ static void learn_body(struct req *r)
     struct features_body marked = {learn_head(r), &r->env->replica->marks, 0, {0}};
     if (looked) {
         bool each = marked.s && features_wanted_of_body(marked.t);
-        r->in.json = json_find_each(body_view(&r->in.body), want, hit, n,
-                                    each ? features_of_member : NULL, &marked);
+        r->in.json =
+            json_find_each(req_text(r), want, hit, n, each ? features_of_member : NULL, &marked);
         learn_model(r, &hit[MODEL]);
         r->in.stream = hit[STREAM].kind == JSON_IS_TRUE;
         if (r->env->replica->nopenai && r->in.api == API_MESSAGES)
-            r->in.server_tools = server_tools_of(body_view(&r->in.body), &r->in.server_tool);
+            r->in.server_tools = server_tools_of(req_text(r), &r->in.server_tool);
     }
     if (affinity)
         r->talk.known = conversation_find(
@@ -302,6 +303,72 @@ static void learn_body(struct req *r)
             r->in.client ? r->in.client->name : NULL, r->env->secret, r->talk.key);
     if (r->talk.known)
         affinity_key(r->talk.key, r->model.key.family, r->talk.binding);
+}
+
+/* The body can be read: chooses an endpoint. */
+static void ask(struct req *r)
+{
+    learn_body(r);
+    if (!req_is_side(r))
+        candidates_note_demand(r);
+    conductor_go(r);
+}
+
+/* service.resume of the proxy: inflates another piece of the body. */
+static void inflate_on(struct req *r)
+{
+    switch (inflated_step(r->in.inflated)) {
+    case INFLATED_MORE:
+        deadline_set(&r->deadline, 0);
+        return;
+    case INFLATED_DONE:
+        ask(r);
+        return;
+    case INFLATED_DAMAGED:
+        conductor_answer_error(r, 400, "the request body is not what content-encoding says", 0);
+        return;
+    case INFLATED_TOO_LARGE:
+        conductor_answer_error(r, 413,
+                               "the inflated request body is larger than limits.max_body_bytes, or "
+                               "100 times as large as it came",
+                               0);
+        return;
+    case INFLATED_NO_ROOM:
+        body_step(r, BODY_NO_ROOM);
+        return;
+    }
+}
+
+/* The coding of the request's body. Several lines name several codings. */
+static enum coding coding_of_body(const struct req *r)
+{
+    enum coding c = CODING_NONE;
+    for (size_t i = 0; i < r->in.head.nf; i++)
+        if (r->in.head.f[i].id == HDR_CONTENT_ENCODING)
+            c = c == CODING_NONE ? coding_of(r->in.head.f[i].value) : CODING_OTHER;
+    return c;
+}
+
+/* Begins to answer a message or count_tokens, whose body is read. */
+static void read_and_ask(struct req *r)
+{
+    enum coding c = r->in.body.len ? coding_of_body(r) : CODING_NONE;
+    if (c == CODING_NONE) {
+        ask(r);
+        return;
+    }
+    if (c == CODING_OTHER) {
+        conductor_answer_error_with(r, 415, "content-encoding of a request can be gzip or deflate",
+                                    "accept-encoding: gzip, deflate\r\nx-should-retry: false\r\n");
+        return;
+    }
+    r->in.inflated = arena_alloc(&r->mem, sizeof *r->in.inflated);
+    if (!r->in.inflated) {
+        body_step(r, BODY_NO_ROOM);
+        return;
+    }
+    inflated_begin(r->in.inflated, c, &r->in.body);
+    inflate_on(r);
 }
 
 /* Answers GET /v1/models, if the configuration is the answer. */
@@ -336,10 +403,10 @@ static void proxy_go(struct req *r)
         conductor_answer_error(r, 404, not_served, 0);
         return;
     }
-    learn_body(r);
-    if (!req_is_side(r))
-        candidates_note_demand(r);
-    conductor_go(r);
+    if (!req_is_side(r) || r->in.api == API_COUNT_TOKENS)
+        read_and_ask(r);
+    else
+        ask(r);
 }
 
 void arrival_complete(struct req *r)
@@ -360,5 +427,6 @@ static struct str proxy_lines(const struct req *r, struct buf *room)
 
 struct service arrival_service(void)
 {
-    return (struct service){.allowed = proxy_allowed, .go = proxy_go, .lines = proxy_lines};
+    return (struct service){
+        .allowed = proxy_allowed, .go = proxy_go, .resume = inflate_on, .lines = proxy_lines};
 }

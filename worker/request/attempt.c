@@ -4,7 +4,7 @@
 #include "common/policy/poison.h"
 #include "worker/dialect/anthropic_splice.h"
 #include "worker/request/account/report.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/judge.h"
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
@@ -20,6 +20,55 @@ static void trial_back(struct req *r)
     if (r->trial.seq)
         loan_trial_back(r->env->loans, r->trial.at, r->trial.cell, r->trial.seq);
     r->trial.seq = 0;
+}
+
+static struct exchange_conf exchange_conf_at(const struct req *r, const struct conf_endpoint *ce)
+{
+    struct exchange_conf c = r->env->exchange_conf;
+    if (ce->first_byte_timeout)
+        c.first_byte_ms = ce->first_byte_timeout;
+    if (ce->idle_timeout)
+        c.idle_ms = ce->idle_timeout;
+    return c;
+}
+
+/* How long a stream of the present attempt may be without content; 0: it is no stream, or there is
+ * no bound. */
+static int64_t first_content_ms(const struct req *r)
+{
+    const struct conf_endpoint *ce = r->attempt.ep->ce;
+    if (!r->in.stream || req_is_side(r))
+        return 0;
+    return ce->first_content_timeout ? ce->first_content_timeout
+                                     : r->env->conf->upstream.first_content_timeout;
+}
+
+int64_t attempt_patience(const struct req *r)
+{
+    int64_t ms = first_content_ms(r);
+    double sent = r->attempt.exchange.sent_at;
+    if (ms == 0)
+        return INT64_MAX;
+    int64_t left = ms - (sent > 0 ? req_ms_since(r, sent) : 0);
+    return left > 0 ? left : 0;
+}
+
+bool attempt_another(struct req *r)
+{
+    struct retry_conf rc = req_retry_conf(r);
+    if (!r->in.repeatable || r->attempt.begun >= RETRY_BEGUN_MAX ||
+        r->attempt.begun - r->attempt.unsent >= rc.max_attempts ||
+        req_ms_since(r, r->began) >= RETRY_MAX_ELAPSED_MS || !candidates_fill(r))
+        return false;
+    struct sel_req sr = candidates_request(r);
+    int at = candidates_index(r->attempt.ep);
+    for (size_t i = 0; i < r->choice.n; i++) {
+        const struct sel_ep *e = &r->choice.rows[i];
+        if ((int)i != at && e->tier != SEL_CIRCUIT_OPEN && !e->marked &&
+            !(sr.opinion && e->tried) && select_check(r->choice.rows, i, &sr) == SEL_SKIP_NO)
+            return true;
+    }
+    return false;
 }
 
 bool attempt_start(struct req *r, struct ep *e, bool trial, const struct exchange_ops *ops)
@@ -47,17 +96,20 @@ bool attempt_start(struct req *r, struct ep *e, bool trial, const struct exchang
     struct iovec iov[4];
     int n = t ? compose_request(r, e, iov) : 0;
     bool fresh = r->attempt.fresh;
-    r->attempt.fresh = false;
+    r->attempt.fresh = r->attempt.learnt = false;
     req_log(r, LOG_L_DEBUG, "attempt %u at %s", r->attempt.begun, e->ce->name);
-    return n > 0 &&
-           exchange_start(&r->attempt.exchange, r->env->exchange_env, &r->env->exchange_conf,
-                          e->live->pool, fresh, r->in.method, iov, n, ops);
+    struct exchange_conf xc = exchange_conf_at(r, e->ce);
+    if (first_content_ms(r) > 0)
+        deadline_set(&r->attempt.silence, first_content_ms(r));
+    return n > 0 && exchange_start(&r->attempt.exchange, r->env->exchange_env, &xc, e->live->pool,
+                                   fresh, r->in.method, iov, n, ops);
 }
 
 /* Ends the attempt under way, if any, and gives its place back. */
 static void attempt_drop(struct req *r)
 {
     exchange_abort(&r->attempt.exchange);
+    deadline_clear(&r->attempt.silence);
     if (r->attempt.interpreter)
         interpreter_drop(r->attempt.interpreter);
     if (!r->attempt.ep)
@@ -77,8 +129,10 @@ void attempt_forget(struct req *r)
     ep_unref(r->failed.refuser);
     ep_unref(r->choice.same);
     r->failed.refuser = r->choice.same = NULL;
-    for (struct tried *t = r->choice.tried; t; t = t->next)
+    for (struct tried *t = r->choice.tried; t; t = t->next) {
         ep_live_unref(t->live);
+        ep_unref(t->silent);
+    }
     r->choice.tried = NULL;
     failures_free(r);
     compose_sent(r);
@@ -98,10 +152,17 @@ void attempt_served(struct req *r, bool whole)
     if (r->talk.known)
         binding_replica_served(r->env->binding, r->talk.binding, (uint32_t)r->attempt.ep->id_hash,
                                r->choice.sel.bound, r->talk.bound_to);
+    /* A prompt beyond a model's bounds says nothing against its endpoint. */
     if (r->failed.opinion == RETRY_OPINION_OPEN && r->failed.refuser &&
-        r->failed.first_refusal >= 0)
+        r->failed.first_refusal >= 0 && !r->failed.refusal.beyond_doubt)
         report_overruled(r);
     r->failed.opinion = RETRY_OPINION_NONE;
+    for (struct tried *t = r->choice.tried; t; t = t->next) {
+        if (t->silent && t->live != r->attempt.ep->live)
+            report_silence(r, t->silent, t->silent_at);
+        ep_unref(t->silent);
+        t->silent = NULL;
+    }
     r->reply.part = whole ? PART_WHOLE : PART_BEGUN;
     report_success(r, r->reply.part);
 }
@@ -263,8 +324,11 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
     int at = candidates_index(r->attempt.ep);
+    struct verdict asked = *v;
+    if (r->attempt.translated) /* other makers' models have other bounds: the next one is asked */
+        asked.beyond_doubt = false;
     struct retry_in in = {
-        .v = v,
+        .v = &asked,
         .net = f->net,
         .reused = r->attempt.exchange.reused,
         .got_bytes = r->attempt.exchange.got_bytes,
@@ -301,9 +365,13 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
         r->attempt.begun--;
         if (here)
             here->attempts--;
+        r->attempt.learnt = true;
         return (struct retry_out){.action = RETRY_SAME};
     }
-    judge_failure(r, f->net, f->kind, judge_seen(r, f->body), &v);
+    if (f->no_answer)
+        judge_no_answer(f->body, &v);
+    else
+        judge_failure(r, f->net, f->kind, judge_seen(r, f->body), &v);
     struct tried *t = candidates_tried(r, r->attempt.ep->live);
     struct retry_conf rc = req_retry_conf(r);
     if (t && !(f->net != NET_NONE && f->stale))
@@ -318,6 +386,11 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
     }
     /* A refusal is not "spared": it charges nothing by its class. */
     bool refusal = v.cls == OUTCOME_PERMANENT && f->net == NET_NONE;
+    bool silent = f->net == NET_SILENT && t && !r->trial.seq;
+    if (silent && !t->silent && out.charge) {
+        t->silent = ep_ref(r->attempt.ep);
+        t->silent_at = r->attempt.at;
+    }
     failures_add(r, &v, f->net, refusal && marked);
     if (refusal && marked && r->failed.first_refusal < 0)
         r->failed.first_refusal = (int)r->failed.n - 1; /* the answer if nothing better is left */
@@ -326,9 +399,9 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
     else if (f->whole)
         failures_keep(r, f->kind == EVIDENCE_SSE_ERROR ? buf_view(&r->reply.held) : f->body,
                       f->kind == EVIDENCE_BAD_200);
-    report_failure(
-        r, &v, f->net,
-        (struct report_more){.left = out.action != RETRY_SAME, .spared = !out.charge && !refusal});
+    report_failure(r, &v, f->net,
+                   (struct report_more){.left = out.action != RETRY_SAME,
+                                        .spared = silent || (!out.charge && !refusal)});
     if (out.action == RETRY_SECOND_OPINION)
         r->failed.refusal = v;
     return out;

@@ -18,6 +18,7 @@ struct attempt_fault {
     enum evidence_kind kind; /* of `body` */
     struct str body;         /* as much of it as there is; borrowed */
     bool whole;              /* the reply was received to its end: the client may get it */
+    bool no_answer;          /* a 2xx that is not what was asked for, and no error either */
     bool stale;              /* the failure is of a pooled connection: closed, broken or spoilt */
 };
 
@@ -43,6 +44,13 @@ bool attempt_start(struct req *r, struct ep *e, bool trial,
 /* The attempt has failed before the commit point: judges, reports and records it, and drops the
  * reply and the exchange. */
 struct attempt_next attempt_fail(struct req *r, const struct attempt_fault *f);
+
+/* Whether another endpoint could serve the request now, should this attempt be given up. */
+bool attempt_another(struct req *r);
+
+/* How many milliseconds the stream may still be without content until the attempt is given up for
+ * another endpoint; 0: none. INT64_MAX: any number. */
+int64_t attempt_patience(const struct req *r);
 
 /* The reply is a success: settles a second opinion, counts, reports. Called once, at the commit
  * point. whole: the reply is complete. */

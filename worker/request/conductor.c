@@ -1,13 +1,11 @@
 #include "worker/request/conductor.h"
 
-#include "common/base/slab.h"
-#include "worker/request/account/access_line.h"
-#include "worker/request/account/record.h"
 #include "worker/request/account/report.h"
 #include "worker/request/attempt.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/hold.h"
 #include "worker/request/interpret.h"
+#include "worker/request/life.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/pick.h"
 #include "worker/request/relay.h"
@@ -16,135 +14,29 @@
 
 #include <stdio.h>
 
-/* Ceilings of a request's arenas: notes hold one line per attempt and endpoint; msg the head. */
-enum { MEM_MAX = 1 << 20, MSG_SLACK = 64 << 10 };
+/* HOLD_AGAIN_MS: how often is looked whether another endpoint could still serve, while a stream is
+ * held back for its content. SILENCE_AGAIN_MS: whether one can again. */
+enum { HOLD_AGAIN_MS = 500, SILENCE_AGAIN_MS = 1000 };
 
-static struct slab reqs = SLAB_INIT(reqs, sizeof(struct req));
+/* Seconds for which pings of an endpoint hold off upstream.idle_timeout. */
+enum { PINGS_S = 300 };
 
 static void on_deadline(struct deadline *t);
+static void on_silence(struct deadline *t);
 static void on_ping(struct deadline *t);
-
-/* ---- begin and end */
 
 struct req *conductor_begin(struct client *c)
 {
-    struct req_env *env = c->env;
-    struct req *r = slab_zalloc(&reqs);
-    r->env = env;
-    r->c = c;
-    r->conf = conf_ref(env->conf);
-    r->began = ev_now(env->loop);
-    r->failed.first_refusal = -1;
-    str_put_hex(r->id, rnd_next(&env->rnd), 16);
-    str_put_hex(r->id + 16, rnd_next(&env->rnd) >> 48, 4);
-    arena_init(&r->mem, MEM_MAX);
-    arena_init(&r->msg, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
-    list_init(&r->wait_node);
-    deadline_init(&r->deadline, env->loop, on_deadline);
-    deadline_init(&r->out.ping, env->loop, on_ping);
-    buf_init(&r->attempt.send, (size_t)r->conf->limits.max_header_bytes + MSG_SLACK);
-    buf_init(&r->attempt.model_sent, MSG_SLACK);
-    buf_init(&r->attempt.spliced, MSG_SLACK);
-    req_reply_init(r);
-    env->counters->requests++;
-    env->counters->requests_open++;
-    c->req = r;
+    struct req *r = life_begin(c);
+    deadline_init(&r->deadline, r->env->loop, on_deadline);
+    deadline_init(&r->attempt.silence, r->env->loop, on_silence);
+    deadline_init(&r->out.ping, r->env->loop, on_ping);
     return r;
 }
 
-static void conductor_free(struct dead *d)
-{
-    struct req *r = CONTAINER_OF(d, struct req, dead);
-    arena_free(&r->mem);
-    arena_free(&r->msg);
-    conf_unref(r->conf);
-    slab_free(&reqs, r);
-}
-
-/* Releases all that the request holds; its memory is freed at the end of the turn. */
-static void let_go(struct req *r)
-{
-    req_set(r, REQ_DONE);
-    attempt_forget(r);
-    req_reply_free(r);
-    deadline_fini(&r->deadline);
-    deadline_fini(&r->out.ping);
-    body_free(&r->in.body);
-    r->c = NULL;
-    r->env->counters->requests_open--;
-    turn_bury(r->env->turn, &r->dead, conductor_free);
-}
-
-static void keep_record(struct req *r, unsigned status, const char *end)
-{
-    struct recent_record *record = recent_ring_next(r->env->recent_ring);
-    record_fill(record, r, status, end);
-    if (record->message)
-        feed_add(r->env->feed, record);
-}
-
-/* Logs, counts and records a request that ends; one of the admin listener is only logged. */
-static void account(struct req *r, unsigned status, const char *end)
-{
-    struct counters *g = r->env->counters;
-    access_line(r, status, end);
-    if (r->c->service->operators)
-        return;
-    bool relayed = r->state == REQ_RELAY, local = r->state == REQ_READ && status < 300;
-    if (relayed && r->reply.kind == REPLY_STREAM)
-        counters_stream(g, false);
-    if (relayed && r->attempt.ep) {
-        counters_attempt(r->attempt.ep->live, r->reply.served_as);
-        counters_tokens(r->attempt.ep->live, &r->reply.sse.usage);
-    }
-    counters_request(g, status,
-                     relayed && r->reply.kind == REPLY_STREAM ? STATS_STREAM : STATS_WHOLE,
-                     ev_now(r->env->loop) - r->began, r->in.body_len, r->out.bytes);
-    if (!local)
-        keep_record(r, status, end);
-}
-
-/* The reply is complete. keep: the connection may carry another request. */
-static void finish(struct req *r, bool keep)
-{
-    struct client *c = r->c;
-    if (r->state == REQ_RELAY && !r->out.cut)
-        attempt_ended(r);
-    account(r, r->reply.status, r->out.cut ? r->out.cut : "ok");
-    keep = keep && r->in.keep;
-    let_go(r);
-    c->ops->done(c, keep);
-}
-
-static void finish_cut(struct req *r, bool hard)
-{
-    struct client *c = r->c;
-    account(r, r->reply.status, r->out.cut ? r->out.cut : "cut");
-    let_go(r);
-    c->ops->cut(c, hard);
-}
-
-/* The status that a client which left had received; 0: none. */
-static unsigned client_status(const struct req *r)
-{
-    return r->state == REQ_RELAY || r->out.begun ? r->reply.status : 0;
-}
-
-/* Where no attempt is under way, all endpoints that were asked have failed. */
 void conductor_client_gone(struct req *r)
 {
-    if (!r->attempt.ep)
-        report_unserved(r);
-    account(r, client_status(r), "client gone");
-    let_go(r);
-}
-
-/* A write returned CLIENT_GONE: ends r, and closes the connection (client_ops.lost). */
-static void client_lost(struct req *r)
-{
-    struct client *c = r->c;
-    conductor_client_gone(r);
-    c->ops->lost(c);
+    life_client_gone(r);
 }
 
 /* Ends the request if its reply has ended. Returns whether it goes on. */
@@ -154,14 +46,14 @@ static bool settle(struct req *r, enum relay_result res)
     case RELAY_ON:
         return true;
     case RELAY_END:
-        finish(r, r->out.framing != OUT_CLOSE);
+        life_finish(r, r->out.framing != OUT_CLOSE);
         break;
     case RELAY_CUT:
     case RELAY_CUT_HARD:
-        finish_cut(r, res == RELAY_CUT_HARD);
+        life_finish_cut(r, res == RELAY_CUT_HARD);
         break;
     case RELAY_GONE:
-        client_lost(r);
+        life_client_lost(r);
         break;
     }
     return false;
@@ -172,9 +64,9 @@ static bool settle(struct req *r, enum relay_result res)
 static void settle_own(struct req *r, enum client_room room)
 {
     if (room == CLIENT_GONE)
-        client_lost(r);
+        life_client_lost(r);
     else
-        finish(r, true);
+        life_finish(r, true);
 }
 
 void conductor_answer(struct req *r, unsigned status, const char *type, struct str body,
@@ -255,15 +147,18 @@ static void failed(struct req *r, const struct attempt_fault *f)
 /* The reply is a success, and the client's from here on. Returns whether it goes on. */
 static bool commit(struct req *r, struct str piece, bool end)
 {
+    struct decode *d = r->reply.decode;
+    if (d && d->as_came) { /* the client gets all that came in place of what was read of it */
+        buf_drop(&r->reply.held, r->reply.held.len);
+        piece = buf_view(&d->wire);
+        end = d->last;
+    }
     attempt_served(r, end);
     req_set(r, REQ_RELAY);
     if (r->reply.kind == REPLY_STREAM)
         counters_stream(r->env->counters, true);
     deadline_clear(&r->deadline);
-    if (r->out.begun && (r->reply.kind != REPLY_STREAM || r->reply.encoded))
-        return settle(r, relay_error_event(r, 502,
-                                           "the endpoint's answer does not fit the stream that had "
-                                           "begun with a ping"));
+    deadline_clear(&r->attempt.silence);
     return settle(r, relay_commit(r, piece, end));
 }
 
@@ -375,9 +270,37 @@ static bool interpret_and_go_on(struct req *r, const struct exchange_event *ev)
     return on;
 }
 
-static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
+/* The exchange has broken, or what it brought cannot be read. stale: the pooled connection was. */
+static void broken(struct req *r, enum net_fault why, bool stale)
 {
-    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    struct attempt_fault f = {.net = why, .kind = EVIDENCE_HTTP, .stale = stale};
+    if (r->state == REQ_RELAY) {
+        break_off(r, why);
+        return;
+    }
+    if (r->state == REQ_HOLD)
+        f = hold_broke(r, why);
+    failed(r, &f);
+}
+
+/* Whether the stream has carried nothing but pings and comments for so long that they do not hold
+ * off upstream.idle_timeout any more. */
+static bool pings_alone(struct req *r)
+{
+    struct req_reply *p = &r->reply;
+    double now = ev_now(r->env->loop), idle = (double)r->attempt.exchange.conf.idle_ms / 1000;
+    if (p->kind != REPLY_STREAM || req_reply_encoded(r) || req_is_side(r) || r->attempt.translated)
+        return false;
+    if (p->meant != p->sse.meant || !sse_at_boundary(&p->sse)) {
+        p->meant = p->sse.meant;
+        p->meant_at = now;
+    }
+    return now - p->meant_at > (idle > PINGS_S ? idle : PINGS_S);
+}
+
+/* Takes a piece of the reply as it is read. Returns whether the exchange goes on. */
+static bool take_piece(struct req *r, const struct exchange_event *ev)
+{
     if (interpret_wanted(r))
         return interpret_and_go_on(r, ev);
     if (r->state == REQ_RELAY)
@@ -392,6 +315,64 @@ static bool conductor_on_event(struct exchange *x, const struct exchange_event *
     return on;
 }
 
+/* take_piece, which ends a stream of pings alone. */
+static bool take(struct req *r, const struct exchange_event *ev)
+{
+    if (!take_piece(r, ev))
+        return false;
+    if (!pings_alone(r))
+        return true;
+    broken(r, NET_IDLE_TIMEOUT, false);
+    return false;
+}
+
+/* Takes what is left of the event that r->reply.decode has. head: of the first event, else NULL. */
+static bool take_decoded(struct req *r, const struct http_head *head)
+{
+    struct decode *d = r->reply.decode;
+    struct exchange_event piece;
+    for (;;) {
+        enum decode_result res = decode_next(d, &piece);
+        if (res == DECODE_DAMAGED || res == DECODE_NO_ROOM) {
+            broken(r, res == DECODE_DAMAGED ? NET_GARBAGE : NET_LOCAL, false);
+            return false;
+        }
+        if (res == DECODE_NEED_MORE && !head)
+            return true;
+        piece.head = head;
+        head = NULL;
+        if (!take(r, &piece))
+            return false;
+        bool passed = r->state == REQ_RELAY && d->as_came;
+        if (passed)
+            buf_free(&d->wire);
+        if (res == DECODE_NEED_MORE || passed)
+            return true;
+        if (r->out.full) {
+            if (decode_keep_rest(d))
+                return true;
+            broken(r, NET_LOCAL, false);
+            return false;
+        }
+    }
+}
+
+static bool conductor_on_event(struct exchange *x, const struct exchange_event *ev)
+{
+    struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
+    if (ev->head && !req_decode(r, r->env->exchange_env->head)) {
+        broken(r, NET_LOCAL, false);
+        return false;
+    }
+    struct decode *d = r->reply.decode;
+    if (!d || (d->as_came && r->state == REQ_RELAY))
+        return take(r, ev);
+    if (decode_take(d, ev))
+        return take_decoded(r, ev->head);
+    broken(r, NET_LOCAL, false);
+    return false;
+}
+
 static void conductor_on_failed(struct exchange *x, enum net_fault why)
 {
     struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
@@ -400,17 +381,8 @@ static void conductor_on_failed(struct exchange *x, enum net_fault why)
         interpreted(r, interpret_broken(r, why, &out), &out);
         return;
     }
-    if (r->state == REQ_RELAY) {
-        break_off(r, why);
-        return;
-    }
-    struct attempt_fault f = {.net = why, .kind = EVIDENCE_HTTP};
     bool spoilt = why == NET_GARBAGE && x->reused && r->in.repeatable;
-    if (r->state == REQ_HOLD)
-        f = hold_broke(r, why);
-    else
-        f.stale = spoilt || exchange_was_stale(x, why);
-    failed(r, &f);
+    broken(r, why, r->state == REQ_TRY && (spoilt || exchange_was_stale(x, why)));
 }
 
 static const struct exchange_ops exchange_ops = {conductor_on_event, conductor_on_failed};
@@ -493,6 +465,20 @@ void conductor_go(struct req *r)
 
 /* ---- deadlines */
 
+/* Whether a stream is held back that has had an event of its API. */
+static bool begun_stream(const struct req *r)
+{
+    return r->state == REQ_HOLD && r->reply.kind == REPLY_STREAM &&
+           r->reply.sse.first != SSE_EV_NONE;
+}
+
+/* Whether the wait for a stream's content has a bound that is not over. */
+static bool is_patient(const struct req *r)
+{
+    int64_t left = attempt_patience(r);
+    return left > 0 && left < INT64_MAX;
+}
+
 static void on_deadline(struct deadline *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, deadline);
@@ -512,12 +498,19 @@ static void on_deadline(struct deadline *t)
             pick(r);
         return;
     case REQ_HOLD:
-        held(r, hold_over(r, !r->out.begun && deadline_active(&r->out.ping), &out), &out);
+        /* A stream that has begun is held for its content as long as another endpoint could serve,
+         * and its time is not over. */
+        if (begun_stream(r) && is_patient(r) && attempt_another(r))
+            deadline_set(&r->deadline, HOLD_AGAIN_MS);
+        else
+            held(r, hold_over(r, !r->out.begun && deadline_active(&r->out.ping), &out), &out);
         return;
     case REQ_RELAY: /* the stream has had its last event */
         break_off(r, NET_IDLE_TIMEOUT);
         return;
-    case REQ_READ:
+    case REQ_READ: /* another piece of work on the request as it came */
+        r->c->service->resume(r);
+        return;
     case REQ_PICK:
     case REQ_TRY:
     case REQ_DONE:
@@ -526,12 +519,29 @@ static void on_deadline(struct deadline *t)
     }
 }
 
+/* The stream is without content for so long that another endpoint is asked, if there is one: what
+ * has begun is passed on otherwise, what has not is waited for. */
+static void on_silence(struct deadline *t)
+{
+    static const struct attempt_fault silent = {.net = NET_SILENT, .kind = EVIDENCE_HTTP};
+    struct req *r = CONTAINER_OF(t, struct req, attempt.silence);
+    struct hold_out out;
+    bool held_stream = r->state == REQ_HOLD && r->reply.kind == REPLY_STREAM;
+    if ((r->state != REQ_TRY && !held_stream) || interpret_has_content(r))
+        return;
+    int64_t left = attempt_patience(r);
+    if (left == 0 && attempt_another(r))
+        failed(r, &silent);
+    else if (left == 0 && begun_stream(r))
+        held(r, hold_over(r, false, &out), &out);
+    else
+        deadline_set(t, left > 0 ? left : SILENCE_AGAIN_MS);
+}
+
 static void on_ping(struct deadline *t)
 {
     struct req *r = CONTAINER_OF(t, struct req, out.ping);
     deadline_set(&r->out.ping, r->conf->stream_ping);
-    if (r->state == REQ_HOLD && r->reply.kind == REPLY_WHOLE)
-        return; /* the reply is not a stream */
     if (r->state == REQ_RELAY || r->out.begun)
         settle(r, relay_ping(r));
     else
@@ -542,8 +552,13 @@ static void on_ping(struct deadline *t)
 
 void conductor_client_room(struct req *r)
 {
-    if (r->state == REQ_RELAY)
-        exchange_resume(&r->attempt.exchange);
+    r->out.full = false;
+    if (r->state != REQ_RELAY)
+        return;
+    bool rest = r->reply.decode && r->reply.decode->waits;
+    if (rest && (!take_decoded(r, NULL) || r->out.full))
+        return;
+    exchange_resume(&r->attempt.exchange);
 }
 
 bool conductor_write_continue(struct req *r)
@@ -551,7 +566,7 @@ bool conductor_write_continue(struct req *r)
     struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
     bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
     if (!there)
-        client_lost(r);
+        life_client_lost(r);
     return there;
 }
 

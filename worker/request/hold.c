@@ -1,14 +1,13 @@
 #include "worker/request/hold.h"
 
+#include "worker/evidence/answer.h"
 #include "worker/evidence/evidence.h"
-#include "worker/json/json_skip.h"
 #include "worker/request/state/req.h"
 #include "worker/request/state/stream.h"
 
 enum {
     ERROR_HOLD = 64 << 10, /* bytes of an error reply that are held at least: for the classifier */
-    SNIFF = 32,            /* bytes at the front of a reply that tell its shape */
-    JSON_DEPTH = 1000
+    SNIFF = 32             /* bytes at the front of a reply that tell its shape */
 };
 
 /* ---- a reply that is held back */
@@ -57,15 +56,6 @@ static bool is_page(const struct req *r, struct str body)
     return t.n && t.p[0] == '<';
 }
 
-/* Whether the body is a JSON object that is not closed. Transport does not show all cuts: a reply
- * may end with its connection, and a relay may end properly what it received in part. */
-static bool is_cut(struct str body)
-{
-    struct str s = evidence_trim(body);
-    return s.n && s.p[0] == '{' &&
-           json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
-}
-
 /* Whether a complete 200 on a side path is no answer. Only for requests that may be repeated:
  * others, as OPTIONS and DELETE, may have an empty reply. */
 static bool is_no_answer(struct req *r, struct str body)
@@ -77,35 +67,67 @@ static bool is_no_answer(struct req *r, struct str body)
     if (r->in.api == API_OTHER)
         return false;
     struct str s = evidence_trim(body);
-    sse_usage_of_json(body, &r->reply.sse.usage);
-    return is_cut(body) || (r->in.api == API_COUNT_TOKENS &&
-                            (!s.n || s.p[0] != '{' || evidence_is_error_body(body)));
+    (void)sse_read_json(body, &r->reply.sse.usage);
+    return answer_is_cut(body) || (r->in.api == API_COUNT_TOKENS &&
+                                   (!s.n || s.p[0] != '{' || evidence_is_error_body(body)));
+}
+
+/* Whether the reply to a message path is no answer, by what its head says and `is`, which its body
+ * is: what is wrong with it, in *out. whole: `body` is all of it. */
+static bool is_wrong(const struct req *r, enum answer is, struct str body, bool whole,
+                     struct hold_out *out)
+{
+    enum net_fault net = NET_NONE;
+    if (r->reply.no_body || (is == ANSWER_GOOD && r->in.json && r->in.stream))
+        is = ANSWER_OTHER;
+    if (is == ANSWER_GOOD)
+        return false;
+    if (is == ANSWER_EMPTY)
+        net = NET_EMPTY;
+    if (is == ANSWER_CUT)
+        net = NET_PARTIAL;
+    fail(out, net, EVIDENCE_BAD_200, body, whole && net == NET_NONE);
+    out->fault.no_answer = is == ANSWER_OTHER;
+    return true;
 }
 
 /* Whether a complete reply is a success; else what is wrong with it, in *out. */
 static bool is_good(struct req *r, struct str body, struct hold_out *out)
 {
-    if (r->reply.status != 200 || r->reply.no_body || r->reply.encoded)
-        return true;
     if (req_is_side(r)) {
-        if (!is_no_answer(r, body))
+        if (r->reply.status != 200 || r->reply.no_body || req_reply_encoded(r) ||
+            !is_no_answer(r, body))
             return true;
         fail(out, NET_NONE, EVIDENCE_BAD_200, body, true);
         return false;
     }
-    if (body.n == 0) {
-        fail(out, NET_EMPTY, EVIDENCE_BAD_200, body, false);
-        return false;
+    enum answer is = req_reply_encoded(r) ? (r->reply.typed ? ANSWER_GOOD : ANSWER_OTHER)
+                                          : answer_of_body(body, r->in.wanted, &r->reply.sse.usage);
+    return !is_wrong(r, is, body, true, out);
+}
+
+/* A reply that is too long to be held as a whole is judged by its first bytes. */
+static enum hold_result long_reply(struct req *r, const struct exchange_event *ev,
+                                   struct hold_out *out)
+{
+    struct str front = str_make(ev->data, ev->n);
+    out->piece = front;
+    out->end = false;
+    if (r->reply.held.len) {
+        if (!hold(r, ev))
+            return no_room(out);
+        front = buf_view(&r->reply.held);
+        out->piece = STR("");
     }
-    if (evidence_is_error_body(body)) {
-        fail(out, NET_NONE, EVIDENCE_BAD_200, body, true);
-        return false;
-    }
-    bool page = is_page(r, body);
-    if (!page && (sse_usage_of_json(body, &r->reply.sse.usage) || !is_cut(body)))
-        return true;
-    fail(out, page ? NET_NONE : NET_PARTIAL, EVIDENCE_BAD_200, body, false);
-    return false;
+    if (req_is_side(r))
+        return HOLD_COMMIT;
+    bool readable = !req_reply_encoded(r);
+    if (readable && !evidence_trim(front).n && front.n < ERROR_HOLD)
+        return r->reply.held.len || hold(r, ev) ? HOLD_MORE : no_room(out);
+    enum answer is = readable         ? answer_of_front(front, r->in.wanted)
+                     : r->reply.typed ? ANSWER_GOOD
+                                      : ANSWER_OTHER;
+    return is_wrong(r, is, front, false, out) ? HOLD_FAILED : HOLD_COMMIT;
 }
 
 /* ---- the shape of a reply, whatever its content-type is */
@@ -151,8 +173,8 @@ static enum shape shape_now(const struct req *r, const struct exchange_event *ev
 /* Whether the reply is an event stream under another content type: some relays send such. */
 static bool is_stream(const struct req *r, const struct exchange_event *ev)
 {
-    return r->in.stream && !req_is_side(r) && !r->reply.encoded && r->reply.status == 200 &&
-           r->reply.held.len < SNIFF && shape_now(r, ev) == SHAPE_STREAM;
+    return !req_is_side(r) && !req_reply_encoded(r) && r->reply.held.len < SNIFF &&
+           shape_now(r, ev) == SHAPE_STREAM;
 }
 
 /* Whether the reply is an error or a page under the type of an event stream: some relays send
@@ -175,8 +197,8 @@ static enum hold_result hold_whole(struct req *r, const struct exchange_event *e
     if (ev->end && r->reply.held.len == 0)
         return is_good(r, body, out) ? commit(ev, out) : HOLD_FAILED;
     bool long_one = r->reply.held.len + ev->n > most || r->reply.length > (int64_t)most;
-    if (!ev->end && (long_one || (r->reply.encoded && r->reply.length < 0)))
-        return commit(ev, out);
+    if (!ev->end && long_one)
+        return long_reply(r, ev, out);
     if (!hold(r, ev))
         return no_room(out);
     if (!ev->end)
@@ -211,43 +233,98 @@ static enum hold_result has_content(struct req *r, const struct exchange_event *
     return commit(ev, out);
 }
 
+/* Whether the stream, whose first event is there, is what was asked for. */
+static bool is_asked_for(const struct req *r)
+{
+    return (r->in.stream || !r->in.json) && answer_of_stream(&r->reply.sse, r->in.wanted);
+}
+
+/* The stream is another than was asked for. */
+static enum hold_result wrong_stream(struct req *r, const struct exchange_event *ev,
+                                     struct hold_out *out)
+{
+    bool fits = hold(r, ev);
+    fail(out, NET_NONE, EVIDENCE_BAD_200, buf_view(&r->reply.held), fits && ev->end);
+    out->fault.no_answer = true;
+    return HOLD_FAILED;
+}
+
 /* The stream has ended without content. It is complete if its events are, the last without its
  * empty line. */
 static enum hold_result no_content(struct req *r, const struct exchange_event *ev,
                                    struct hold_out *out)
 {
-    if (stream_close(r) && !r->reply.sse.error && sse_end_told(&r->reply.sse.end))
+    struct sse *sse = &r->reply.sse;
+    if (stream_close(r) && !sse->error && sse_end_told(&sse->end) && is_asked_for(r))
         return commit(ev, out);
-    bool nothing = r->reply.sse.first == SSE_EV_NONE;
+    bool nothing = sse->first == SSE_EV_NONE;
+    bool bytes = r->reply.held.len + ev->n > 0;
+    bool other = sse->meant > 0 || shape_now(r, ev) != SHAPE_STREAM;
+    if (nothing && bytes && !sse->error && other)
+        return wrong_stream(r, ev, out);
     return stream_failed(r, nothing ? NET_EMPTY : NET_PARTIAL, hold(r, ev), out);
+}
+
+/* Where the last event begins that is not complete: behind the last empty line. */
+static size_t last_event(struct str s)
+{
+    size_t n = s.n;
+    while (n > 1 &&
+           !((s.p[n - 1] == '\n' || s.p[n - 1] == '\r') &&
+             (s.p[n - 2] == s.p[n - 1] || (n > 2 && s.p[n - 2] == '\r' && s.p[n - 3] == '\n'))))
+        n--;
+    return n > 1 ? n : 0;
+}
+
+/* Makes room where an endpoint has sent nothing but pings. What else is so long that it cannot be
+ * held goes to the client as it is, if it has begun well. */
+static enum hold_result much_held(struct req *r, struct hold_out *out)
+{
+    static const struct exchange_event nothing = {0};
+    if (r->reply.sse.first != SSE_EV_NONE)
+        return has_content(r, &nothing, 0, out);
+    size_t begins = last_event(buf_view(&r->reply.held));
+    if (r->reply.sse.meant || r->reply.held.len - begins > REQ_STREAM_HOLD / 2)
+        return wrong_stream(r, &nothing, out);
+    buf_drop(&r->reply.held, begins);
+    return HOLD_MORE;
+}
+
+/* A stream that is not read: of unknown meaning, or in a coding. */
+static enum hold_result unread_stream(struct req *r, const struct exchange_event *ev,
+                                      struct hold_out *out)
+{
+    if (!req_reply_encoded(r))
+        stream_scan(r, ev->data, ev->n);
+    bool asked = req_is_side(r) || r->in.stream || !r->in.json;
+    if (asked && !(req_reply_encoded(r) && r->out.begun)) /* pings are plain text */
+        return commit(ev, out);
+    return wrong_stream(r, ev, out);
 }
 
 static enum hold_result hold_stream(struct req *r, const struct exchange_event *ev,
                                     struct hold_out *out)
 {
-    if (r->reply.encoded)
-        return commit(ev, out);
-    if (req_is_side(r)) { /* a stream of unknown meaning is not judged */
-        stream_scan(r, ev->data, ev->n);
-        return commit(ev, out);
-    }
+    struct sse *sse = &r->reply.sse;
+    if (req_reply_encoded(r) || req_is_side(r))
+        return unread_stream(r, ev, out);
     size_t at = 0;
     while (at < ev->n) {
-        at += sse_feed(&r->reply.sse, ev->data + at, ev->n - at);
-        if (r->reply.sse.content)
-            return has_content(r, ev, at, out);
-        if (r->reply.sse.error)
+        at += sse_feed(sse, ev->data + at, ev->n - at);
+        if (sse->error && !sse->content)
             return stream_failed(r, NET_PARTIAL, hold(r, ev), out);
+        if (sse->first != SSE_EV_NONE && !is_asked_for(r))
+            return wrong_stream(r, ev, out);
+        if (sse->content)
+            return has_content(r, ev, at, out);
     }
     if (ev->end)
         return no_content(r, ev, out);
     if (!hold(r, ev))
         return no_room(out);
-    if (r->reply.held.len > REQ_STREAM_HOLD) {
-        const struct exchange_event rest = {0};
-        return has_content(r, &rest, 0, out);
-    }
-    bool begins = r->reply.sse.first != SSE_EV_NONE || (r->reply.sse.events && !r->out.begun);
+    if (r->reply.held.len > REQ_STREAM_HOLD)
+        return much_held(r, out);
+    bool begins = sse->first != SSE_EV_NONE || (sse->events && !r->out.begun);
     if (begins && !deadline_active(&r->deadline))
         deadline_set(&r->deadline, r->conf->retry.hold_stream_head);
     return HOLD_MORE;
@@ -272,7 +349,7 @@ enum hold_result hold_take(struct req *r, const struct exchange_event *ev, struc
     out->fault = (struct attempt_fault){0};
     if (r->reply.kind == REPLY_WHOLE && is_stream(r, ev))
         turn_into(r, REPLY_STREAM);
-    else if (r->reply.kind == REPLY_STREAM && !r->reply.encoded && is_no_stream(r, ev))
+    else if (r->reply.kind == REPLY_STREAM && !req_reply_encoded(r) && is_no_stream(r, ev))
         turn_into(r, REPLY_WHOLE);
     switch (r->reply.kind) {
     case REPLY_ERROR:
@@ -290,17 +367,17 @@ enum hold_result hold_over(struct req *r, bool pings, struct hold_out *out)
     static const struct exchange_event nothing = {0};
     if (r->reply.kind == REPLY_ERROR)
         return fail(out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
-    /* Only pings so far: the client gets pings of QCC's own, and the reply may still fail. */
-    if (r->reply.sse.first == SSE_EV_NONE && pings)
-        return HOLD_PING;
+    /* Only pings so far, which commit nothing: the client gets pings of QCC's own. */
+    if (r->reply.sse.first == SSE_EV_NONE)
+        return pings ? HOLD_PING : HOLD_MORE;
     return commit(&nothing, out);
 }
 
 struct attempt_fault hold_broke(struct req *r, enum net_fault why)
 {
     struct hold_out out;
-    if (r->reply.kind == REPLY_STREAM && !r->reply.encoded)
-        (void)stream_failed(r, why, false, &out);
+    if (r->reply.kind == REPLY_STREAM && !req_reply_encoded(r))
+        (void)stream_failed(r, why == NET_IDLE_TIMEOUT ? NET_SILENT : why, false, &out);
     else if (r->reply.kind == REPLY_ERROR && r->reply.held.len)
         /* The text of an error matters more than that it was cut. */
         (void)fail(&out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
@@ -317,13 +394,25 @@ static bool has_content_type(const struct http_head *h, struct str type)
     return f && str_starts_nocase(f->value, type);
 }
 
+static bool is_json(const struct http_head *h)
+{
+    const struct http_field *f = http1_field(h, HDR_CONTENT_TYPE);
+    return f && str_find_nocase(f->value, STR("json")) >= 0;
+}
+
+/* Whether the reply's content-type is what was asked for. What a body that is no JSON asked for is
+ * not known. */
+static bool is_typed(const struct req *r, const struct http_head *h, bool events)
+{
+    return events ? r->in.stream || !r->in.json : !r->in.stream && is_json(h);
+}
+
 /* The reply of an endpoint whose protocol is translated: what the client gets is what it asked
  * for. */
 static bool translated_head(struct req *r, const struct http_head *h)
 {
     bool good = h->status == 200, stream = good && r->in.stream;
     r->reply.kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
-    r->reply.encoded = false;
     r->reply.length = -1;
     return forward_from_openai(&r->reply.head, h->status, h->reason, h->f, h->nf,
                                stream ? STR("text/event-stream; charset=utf-8")
@@ -335,14 +424,15 @@ bool hold_head(struct req *r, const struct exchange_event *ev, struct hold_out *
     const struct http_head *h = ev->head;
     r->reply.status = h->status;
     r->reply.first_byte_at = r->attempt.exchange.first_byte_at;
+    r->reply.meant_at = ev_now(r->env->loop);
+    r->reply.meant = 0;
     if (!req_is_side(r))
         ep_ttfb(r->attempt.ep->live,
                 r->attempt.exchange.first_byte_at - r->attempt.exchange.started);
-    const struct http_field *enc = http1_field(h, HDR_CONTENT_ENCODING);
-    r->reply.encoded = enc && !str_eq_nocase(enc->value, STR("identity"));
-    bool good = h->status < 300 || h->status == 304;
-    bool stream = h->status == 200 && has_content_type(h, STR("text/event-stream")) &&
-                  r->in.api != API_COUNT_TOKENS;
+    bool two = h->status / 100 == 2, good = two || (h->status == 304 && req_is_side(r));
+    bool events = has_content_type(h, STR("text/event-stream"));
+    bool stream = two && events && r->in.api != API_COUNT_TOKENS;
+    r->reply.typed = is_typed(r, h, events);
     r->reply.kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
     r->reply.no_body = h->body == BODY_NONE;
     r->reply.length = h->body == BODY_COUNTED ? (int64_t)h->length : -1;

@@ -114,6 +114,12 @@ bool interpret_over(struct req *r, enum interpret_result *result, struct interpr
     return true;
 }
 
+bool interpret_has_content(const struct req *r)
+{
+    const struct interpreter *i = r->attempt.interpreter;
+    return interpret_wanted(r) && i && i->reply && openai_reply_content(i->reply);
+}
+
 void interpret_watch(struct req *r)
 {
     if (r->attempt.told)

@@ -40,4 +40,8 @@ bool interpret_over(struct req *r, enum interpret_result *result, struct interpr
  * each event that the request has survived. */
 void interpret_watch(struct req *r);
 
+/* Whether the endpoint has sent content, though perhaps none that the client gets: it is not
+ * silent. */
+bool interpret_has_content(const struct req *r);
+
 #endif

@@ -20,6 +20,9 @@ struct str judge_seen(const struct req *r, struct str body);
 void judge_failure(struct req *r, enum net_fault net, enum evidence_kind kind, struct str seen,
                    struct verdict *v);
 
+/* Classifies a 2xx that is no answer. A page comes from what stands before the API. */
+void judge_no_answer(struct str body, struct verdict *v);
+
 /* Whether the request is at fault by QCC's own check: endpoints are not charged for what they do
  * with it. */
 bool judge_bad_request(const struct req *r);

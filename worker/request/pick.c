@@ -2,7 +2,7 @@
 
 #include "common/base/clock.h"
 #include "worker/request/attempt.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/ranked_choice.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"

@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "worker/request/state/candidates.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/rankings.h"
 
@@ -165,9 +165,11 @@ static void record(const struct choosing *x)
     struct req *r = x->r;
     int at = r->choice.sel.at;
     bool bound = r->choice.sel.bound == SEL_BOUND_USED;
-    struct listing l = {.x = x,
-                        .instead = bound ? SEL_SKIP_BOUND : SEL_SKIP_NO,
-                        .best = bound ? RANKED_OUT : x->m->ranking.v[at].rank};
+    struct listing l; /* v is not zeroed */
+    l.x = x;
+    l.instead = bound ? SEL_SKIP_BOUND : SEL_SKIP_NO;
+    l.best = bound ? RANKED_OUT : x->m->ranking.v[at].rank;
+    l.n = 0;
     if (r->env->replica->n <= IN_ORDER)
         list_in_order(&l, at);
     else
@@ -271,7 +273,12 @@ bool ranked_choice(struct req *r, const struct sel_conf *c, const struct sel_req
     if (req_is_side(r) || r->choice.same || r->trial.seq || r->failed.refuser || sr->opinion ||
         candidates_judge_protocol(r))
         return false;
-    struct choosing x = {.r = r, .c = c, .sr = sr, .now_ms = clock_boot_ms()};
+    struct choosing x; /* not zeroed: most requests have no exceptions */
+    x.r = r;
+    x.c = c;
+    x.sr = sr;
+    x.now_ms = clock_boot_ms();
+    x.nexcept = 0;
     struct rankings_ask a = {.conf = r->env->conf, .named = r->model.named, .now_ms = x.now_ms};
     if (r->model.named)
         a.name = r->model.key;

@@ -3,7 +3,7 @@
 #include "common/policy/poison.h"
 #include "worker/evidence/evidence.h"
 #include "worker/intake/cors.h"
-#include "worker/request/failures.h"
+#include "worker/request/failed/failures.h"
 #include "worker/request/own_reply.h"
 #include "worker/request/state/compose.h"
 #include "worker/request/state/req.h"
@@ -47,8 +47,10 @@ static enum relay_result emit(struct req *r, struct str head, struct str a, stru
         return RELAY_GONE;
     if (end)
         return RELAY_END;
-    if (room == CLIENT_FULL && r->state == REQ_RELAY) /* before that, only pings were written */
+    if (room == CLIENT_FULL && r->state == REQ_RELAY) { /* before that, only pings were written */
+        r->out.full = true;
         exchange_pause(&r->attempt.exchange);
+    }
     if (deadline_active(&r->out.ping))
         deadline_set(&r->out.ping, r->conf->stream_ping);
     return RELAY_ON;
@@ -140,14 +142,14 @@ enum relay_result relay_error_event(struct req *r, unsigned status, const char *
 
 static bool can_insert(const struct req *r)
 {
-    return r->reply.kind == REPLY_STREAM && !r->reply.encoded && r->out.framing != OUT_COUNTED;
+    return r->reply.kind == REPLY_STREAM && !req_reply_encoded(r) && r->out.framing != OUT_COUNTED;
 }
 
 /* What a complete stream is. */
 static enum relay_piece last_of(const struct req *r)
 {
-    return r->reply.sse.error && !r->reply.sse.stopped && !r->reply.encoded ? RELAY_ERROR
-                                                                            : RELAY_LAST;
+    return r->reply.sse.error && !r->reply.sse.stopped && !req_reply_encoded(r) ? RELAY_ERROR
+                                                                                : RELAY_LAST;
 }
 
 enum relay_piece relay_broken(struct req *r, enum net_fault why)
@@ -173,7 +175,7 @@ enum relay_result relay_cut_off(struct req *r)
 /* Starts the deadline after a stream's last event: some endpoints keep the connection open. */
 static void watch_end(struct req *r)
 {
-    if (r->reply.sse.stopped && !r->reply.encoded && !deadline_active(&r->deadline))
+    if (r->reply.sse.stopped && !req_reply_encoded(r) && !deadline_active(&r->deadline))
         deadline_set(&r->deadline, AFTER_STOP_MS);
 }
 
@@ -185,7 +187,7 @@ static void forget_request(struct req *r, bool whole)
         return;                    /* an early reply: the rest of the request is still being sent */
     if (!whole && !req_is_side(r)) /* the reply may break */
         r->failed.message = poison_sample(body_view(&r->in.body));
-    body_free(&r->in.body);
+    req_free_body(r);
     compose_sent(r);
     arena_free(&r->msg);
     r->in.head.f = NULL;
@@ -196,7 +198,7 @@ static enum out_framing choose_framing(const struct req *r, bool whole)
 {
     if (r->reply.no_body)
         return OUT_NONE;
-    if (r->reply.kind == REPLY_STREAM && !r->reply.encoded) /* pings may have to be inserted */
+    if (r->reply.kind == REPLY_STREAM && !req_reply_encoded(r)) /* pings may have to be inserted */
         return r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
     if (r->reply.length >= 0 || whole)
         return OUT_COUNTED;
@@ -240,7 +242,7 @@ static enum relay_piece look_at_stream(struct req *r, const struct exchange_even
                                        struct str *piece)
 {
     bool failed = r->reply.sse.error;
-    if (!r->reply.encoded)
+    if (!req_reply_encoded(r))
         stream_scan(r, ev->data, ev->n);
     bool whole = ev->end && stream_close(r);
     failed = r->reply.sse.error && !failed;
@@ -301,17 +303,20 @@ enum relay_result relay_ping(struct req *r)
 
 /* ---- a reply that was kept */
 
-/* Appends the kept head without the lines that QCC's own replace. own_wait: retry-after is one. */
-static bool kept_head(struct buf *b, struct str head, unsigned status, bool own_wait)
+/* Appends the kept head without the lines that QCC's own replace, and without the coding of a body
+ * that was inflated. own_wait: retry-after is one. */
+static bool kept_head(struct buf *b, const struct kept_reply *k, unsigned status, bool own_wait)
 {
     bool first = true, ok = true;
+    struct str head = buf_view(&k->head);
     while (ok && head.n) {
         ptrdiff_t eol = str_find(head, STR("\r\n"));
         size_t n = eol < 0 ? head.n : (size_t)eol + 2;
         struct str line = str_make(head.p, n);
         if (first && status)
             ok = buf_printf(b, "HTTP/1.1 %u %s\r\n", status, forward_reason(status));
-        else if (!own_wait || !str_starts_nocase(line, STR("retry-after")))
+        else if (!(own_wait && str_starts_nocase(line, STR("retry-after"))) &&
+                 !(k->inflated && str_starts_nocase(line, STR("content-encoding"))))
             ok = buf_str(b, line);
         first = false;
         head.p += n;
@@ -341,6 +346,8 @@ static enum relay_result kept_event(struct req *r, const struct kept_reply *k, u
 {
     struct str object = kept_object(r, buf_view(&k->body));
     r->out.cut = "error event";
+    if (k->client_status && !evidence_is_error_body(object))
+        object = STR(""); /* it was no answer, but is no error either */
     if (object.n)
         return error_event(r, object);
     char message[64];
@@ -367,7 +374,7 @@ enum relay_result relay_kept(struct req *r, struct kept_reply *k, unsigned statu
         r->out.cut = "error event from the endpoint";
     r->out.framing = none ? OUT_NONE : OUT_COUNTED;
     r->reply.length = none ? -1 : (int64_t)k->body.len;
-    bool ok = kept_head(&b, buf_view(&k->head), replace ? status : 0, retry_after_s > 0);
+    bool ok = kept_head(&b, k, replace ? status : 0, retry_after_s > 0);
     if (ok && retry_after_s)
         ok = buf_printf(&b, "retry-after: %u\r\n", retry_after_s);
     ok = ok && end_head(r, &b);

@@ -18,13 +18,14 @@ enum { COUNTED_PAUSE_MS = 60000 };
 static const struct {
     struct str path;
     enum req_api api;
+    enum sse_api wanted;
 } apis[] = {
-    {STR_LIT("/v1/messages"), API_MESSAGES},
-    {STR_LIT("/v1/messages/count_tokens"), API_COUNT_TOKENS},
-    {STR_LIT("/v1/complete"), API_COMPLETE},
-    {STR_LIT("/v1/chat/completions"), API_OPENAI},
-    {STR_LIT("/v1/responses"), API_OPENAI},
-    {STR_LIT("/v1/embeddings"), API_EMBEDDINGS},
+    {STR_LIT("/v1/messages"), API_MESSAGES, SSE_API_MESSAGES},
+    {STR_LIT("/v1/messages/count_tokens"), API_COUNT_TOKENS, SSE_API_NONE},
+    {STR_LIT("/v1/complete"), API_COMPLETE, SSE_API_COMPLETE},
+    {STR_LIT("/v1/chat/completions"), API_OPENAI, SSE_API_CHAT},
+    {STR_LIT("/v1/responses"), API_OPENAI, SSE_API_RESPONSES},
+    {STR_LIT("/v1/embeddings"), API_EMBEDDINGS, SSE_API_NONE},
 };
 
 void side_learn(struct req *r)
@@ -35,8 +36,10 @@ void side_learn(struct req *r)
         path = str_make(path.p + 1, path.n - 1);
     r->in.repeatable = retry_repeatable(r->in.head.method.p, r->in.head.method.n, path.p, path.n);
     for (size_t i = 0; i < COUNT_OF(apis); i++)
-        if (r->in.method == METHOD_POST && str_eq(path, apis[i].path))
+        if (r->in.method == METHOD_POST && str_eq(path, apis[i].path)) {
             r->in.api = apis[i].api;
+            r->in.wanted = apis[i].wanted;
+        }
 }
 
 /* ---- endpoints for a side path */
@@ -179,6 +182,6 @@ void side_served(struct req *r)
 struct str side_estimate(const struct req *r, char room[static SIDE_ESTIMATE])
 {
     int n = snprintf(room, SIDE_ESTIMATE, "{\"input_tokens\":%llu}",
-                     (unsigned long long)estimate_tokens(body_view(&r->in.body)));
+                     (unsigned long long)estimate_tokens(req_text(r)));
     return str_make(room, (size_t)n);
 }

@@ -1,5 +1,6 @@
 #include "worker/shared/rankings.h"
 
+#include "common/conf/conf_models.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "worker/shared/replica.h"
@@ -8,6 +9,21 @@
 
 /* Least time between two looks for half-open cells: they are told no more often (cell_replica). */
 enum { ASK_PAUSE_MS = 500 };
+
+/* Memory of a size that the configuration decides. */
+static void *alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    return mem_zalloc(1, size);
+}
+
+static void release(void *ctx, void *p)
+{
+    (void)ctx;
+    mem_free(p);
+}
+
+static const struct mem_source memory = {alloc, release, NULL};
 
 static void free_one(struct model_ranking *m)
 {
@@ -53,12 +69,13 @@ static struct model_ranking *make(const struct rankings *s, const struct ranking
     struct ranking_ep *eps = mem_zalloc(rep->n + 1, sizeof *eps);
     for (size_t i = 0; i < rep->n; i++) {
         const struct ep *e = rep->eps[i];
-        eps[i] = (struct ranking_ep){.id_hash = e->id_hash,
-                                     .weight = e->ce->weight,
-                                     .priority = e->ce->priority,
-                                     .offers = ep_offers(e->ce, a->named, a->name.model)};
+        eps[i] =
+            (struct ranking_ep){.id_hash = e->id_hash,
+                                .weight = e->ce->weight,
+                                .priority = e->ce->priority,
+                                .offers = !a->named || conf_model_offered(e->ce, a->name.model)};
     }
-    ranking_begin(&m->ranking, &c, eps, rep->n);
+    ranking_begin(&m->ranking, &memory, &c, eps, rep->n);
     mem_free(eps);
     return m;
 }
@@ -119,6 +136,14 @@ struct model_ranking *rankings_look(struct rankings *s, const struct rankings_as
         rankings_put(s, m, (size_t)i, a->now_ms);
     m->used = ++s->uses;
     return m;
+}
+
+struct cell_name rankings_cell_name(const struct rankings *s, struct str model)
+{
+    const struct model_ranking *m = s->n ? s->v[s->last] : NULL;
+    if (m && m->name.named && str_eq(m->name.name.model, model))
+        return (struct cell_name){model, m->name.name.family};
+    return cell_name_of(model);
 }
 
 bool rankings_ask_due(const struct rankings *s, struct model_ranking *m, int64_t now_ms)

@@ -51,6 +51,9 @@ struct model_ranking *rankings_look(struct rankings *s, const struct rankings_as
 /* Enters the state of one endpoint in one ranking anew: it turned out to be full. */
 void rankings_put(struct rankings *s, struct model_ranking *m, size_t i, int64_t now_ms);
 
+/* A model's name with its hashes, as cell_name_of; borrows it. */
+struct cell_name rankings_cell_name(const struct rankings *s, struct str model);
+
 /* Whether half-open cells are to be told that the model is asked for, once every few seconds: they
  * wait for that. Notes it. */
 bool rankings_ask_due(const struct rankings *s, struct model_ranking *m, int64_t now_ms);

@@ -344,16 +344,6 @@ enum sel_tier ep_view_tier(const struct ep_view *v)
     return v->health == EP_DEGRADED ? SEL_DEGRADED : SEL_HEALTHY;
 }
 
-bool ep_offers(const struct conf_endpoint *ce, bool named, struct str model)
-{
-    return !named || conf_model_offered(ce, model);
-}
-
-const char *ep_model_there(const struct conf_endpoint *ce, struct str model)
-{
-    return conf_map_find(&ce->map, model);
-}
-
 void ep_ttfb(struct ep_live *e, double seconds)
 {
     e->ttfb_avg = e->ttfb_avg > 0 ? e->ttfb_avg + (seconds - e->ttfb_avg) * EWMA_SHARE : seconds;

@@ -73,10 +73,10 @@ struct ep_news {
 
 /* State of an endpoint that outlives a reload; counted by reference. */
 struct ep_live {
-    char id[9];                 /* 8 hex digits */
-    uint8_t watch;              /* set of enum ep_watch */
-    bool changed;               /* in ep_news.first */
-    uint32_t index;             /* in replica.eps */
+    char id[9];              /* 8 hex digits */
+    uint8_t watch;           /* set of enum ep_watch */
+    bool changed;            /* in ep_news.first */
+    uint32_t index;          /* in replica.eps */
     struct ep_news *changes; /* of the replica; NULL: it is not in the configuration */
     struct ep_live *next_changed;
     struct pool *pool;
@@ -165,12 +165,6 @@ void ep_live_unref(struct ep_live *l);
 
 /* Notes that the endpoint's state has changed, in something that a choice depends on. */
 void ep_changed(struct ep_live *l);
-
-/* Whether the endpoint offers a model: it has no models.allow, that matches, or models.map has it.
- * named: the request names one. */
-bool ep_offers(const struct conf_endpoint *ce, bool named, struct str model);
-/* The name under which the endpoint has the model (its models.map); NULL: the same name. */
-const char *ep_model_there(const struct conf_endpoint *ce, struct str model);
 
 /* The tier of choice that the state amounts to. */
 enum sel_tier ep_view_tier(const struct ep_view *v);

@@ -1,5 +1,6 @@
 #include "worker/shared/standing.h"
 
+#include "common/conf/conf_models.h"
 #include "worker/shared/loan.h"
 #include "worker/shared/replica.h"
 
@@ -11,8 +12,8 @@ struct cell_judges standing_cells(const struct ep *e, const struct standing_for 
         struct cell_name other = cell_name_of(STR(CELL_OTHER));
         return cell_replica_look(&e->live->cells, &e->own_cells, &other);
     }
-    const char *there = ep_model_there(e->ce, f->name.model);
-    struct cell_name name = there ? cell_name_of(str_c(there)) : f->name;
+    const char *there = conf_map_find(&e->ce->map, f->name.model);
+    struct cell_name name = there ? cell_name_of(str_c(there)) : f->name; /* hashed once if equal */
     return cell_replica_look(&e->live->cells, &e->own_cells, &name);
 }
 

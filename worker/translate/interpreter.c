@@ -1,6 +1,12 @@
 #include "worker/translate/interpreter.h"
 
+#include "common/ipc/ipc.h"
 #include "worker/http/http1.h"
+#include "worker/loop/uplink.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* MEM_SLACK, BODY_SLACK: beside what grows with the request's body. OUT_SLACK: of an event, beside
  * twice what a whole answer may have. */
@@ -9,8 +15,9 @@ enum { MEM_SLACK = 1 << 20, BODY_SLACK = 64 << 10, KEPT_MAX = 16 << 20, OUT_SLAC
 /* What the buffer of a worker's events keeps between two of them. */
 enum { OUT_IDLE = 64 << 10 };
 
-void interpreter_env_init(struct interpreter_env *env)
+void interpreter_env_init(struct interpreter_env *env, struct uplink *uplink)
 {
+    env->uplink = uplink;
     env->learnt = (struct dialect_table){0};
     buf_init(&env->out, UINT32_MAX);
 }
@@ -56,6 +63,7 @@ enum openai_made interpreter_request(struct interpreter *i, const struct conf_en
                                      uint64_t estimate)
 {
     interpreter_free(i);
+    i->key = str_c(ce->api_key);
     if (i->endpoint != endpoint || !str_eq(i->model, model)) {
         i->learnt = dialect_table_get(&i->env->learnt, endpoint, model);
         i->endpoint = endpoint;
@@ -74,6 +82,21 @@ enum openai_made interpreter_request(struct interpreter *i, const struct conf_en
     return openai_request(body, &o, &i->mem, &i->body, &i->ctx, &i->fault);
 }
 
+/* Tells the other workers what is kept of what was learnt. */
+static void tell_learnt(const struct interpreter *i)
+{
+    char id[9];
+    snprintf(id, sizeof id, "%08x", i->endpoint);
+    struct dialect_learnt l = dialect_table_get(&i->env->learnt, i->endpoint, i->model);
+    struct ipc_learnt_here m = {.endpoint = str_c(id),
+                                .model = i->model,
+                                .changes = l.changes,
+                                .completion_field = l.completion_field,
+                                .limit = l.limit};
+    if (l.changes && i->model.n <= IPC_MODEL_MAX)
+        uplink_send(i->env->uplink, ipc_put_v_learnt_here, &m);
+}
+
 bool interpreter_learn(struct interpreter *i, unsigned status, struct str refusal)
 {
     if ((status != 400 && status != 404 && status != 422) || i->changes >= DIALECT_LEARN_MAX ||
@@ -81,7 +104,21 @@ bool interpreter_learn(struct interpreter *i, unsigned status, struct str refusa
         return false;
     i->changes++;
     dialect_table_put(&i->env->learnt, i->endpoint, i->model, &i->learnt);
+    tell_learnt(i);
     return true;
+}
+
+void interpreter_on_learnt(struct interpreter_env *env, const struct ipc_learnt *m)
+{
+    char id[9] = "";
+    memcpy(id, m->endpoint.p, min_size(m->endpoint.n, 8));
+    uint32_t endpoint = (uint32_t)strtoul(id, NULL, 16);
+    struct dialect_learnt l = dialect_table_get(&env->learnt, endpoint, m->model);
+    l.changes |= m->changes;
+    l.completion_field = m->completion_field;
+    if (m->limit && (!l.limit || m->limit < l.limit))
+        l.limit = m->limit;
+    dialect_table_put(&env->learnt, endpoint, m->model, &l);
 }
 
 /* ---- the context of a reply, which outlives the request's body */
@@ -134,8 +171,10 @@ bool interpreter_begin(struct interpreter *i, const struct http_head *h, uint64_
     i->alien_coding = coding && !str_eq_nocase(coding->value, STR("identity"));
     buf_bound(&i->env->out, 2 * most + OUT_SLACK);
     i->reply = keep_context(i) ? openai_reply_new(&i->kept, &i->ctx, seed, most) : NULL;
-    if (i->reply)
+    if (i->reply) {
+        openai_reply_secret(i->reply, i->key);
         openai_reply_begin(i->reply, type ? type->value : STR(""));
+    }
     return i->reply != NULL;
 }
 

@@ -13,13 +13,17 @@
 #include "common/policy/classify/classify.h"
 #include "worker/dialect/dialect_context.h"
 #include "worker/dialect/dialect_learn.h"
-#include "worker/dialect/openai_request.h"
+#include "worker/dialect/request/openai_request.h"
 #include "worker/dialect/reply/openai_reply.h"
 #include "worker/upstream/forward.h"
+
+struct ipc_learnt;
+struct uplink;
 
 /* What the interpreters of a worker share. */
 struct interpreter_env {
     struct dialect_table learnt; /* since the configuration came into force */
+    struct uplink *uplink;       /* what is learnt is told to the other workers */
     struct buf out;              /* what the event at hand brings; empty between two events */
 };
 
@@ -32,6 +36,7 @@ struct interpreter {
     struct dialect_learnt learnt;
     uint32_t endpoint; /* of `learnt`: id_hash; 0: none yet */
     struct str model;  /* of `learnt`: as it is sent; the caller's memory */
+    struct str key;    /* the endpoint's, to be masked; the configuration's memory */
     unsigned changes;  /* learnt in this request at `endpoint` */
     const char
         *fault; /* why the request cannot be sent to such an endpoint, in mem; NULL: it can */
@@ -50,7 +55,10 @@ struct interpreted {
 };
 
 /* An empty table and buffer, which allocate nothing. */
-void interpreter_env_init(struct interpreter_env *env);
+void interpreter_env_init(struct interpreter_env *env, struct uplink *uplink);
+
+/* LEARNT: what some worker has learnt, perhaps this one. */
+void interpreter_on_learnt(struct interpreter_env *env, const struct ipc_learnt *m);
 
 /* Forgets what was learnt: at a reload, and with the buffer at the end. */
 void interpreter_env_free(struct interpreter_env *env);

@@ -13,20 +13,13 @@ struct list_of {
     size_t n;
 };
 
-/* The name to which m maps `name`, or `name` itself. */
-static struct str mapped(const struct conf_map *m, struct str name)
-{
-    const char *to = conf_map_find(m, name);
-    return to ? str_c(to) : name;
-}
-
 /* Whether a request for some model is sent on under that name. */
 static bool may_be_sent(const struct conf_endpoint *ce, struct str name)
 {
     for (size_t i = 0; i < ce->map.n; i++)
         if (str_eq(str_c(ce->map.v[i].to), name))
             return true;
-    return conf_model_offered(ce, name) && str_eq(mapped(&ce->map, name), name);
+    return conf_model_offered(ce, name) && str_eq(conf_map_name(&ce->map, name), name);
 }
 
 static void add(struct list_of *l, struct str name)
@@ -46,18 +39,16 @@ size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struc
     if (sent && may_be_sent(ce, served))
         add(&l, served);
     if (set && !str_eq(str_c(set), STR("auto")))
-        add(&l, mapped(&ce->map, str_c(set)));
+        add(&l, conf_map_name(&ce->map, str_c(set)));
     if (!sent && served.n && conf_model_offered(ce, served))
-        add(&l, mapped(&ce->map, served));
+        add(&l, conf_map_name(&ce->map, served));
     for (size_t i = 0; i < ce->map.n; i++)
         if (!conf_is_pattern(str_c(ce->map.v[i].to)))
             add(&l, str_c(ce->map.v[i].to));
     for (size_t i = 0; i < ce->allow.n; i++)
         if (!conf_is_pattern(str_c(ce->allow.v[i])))
-            add(&l, mapped(&ce->map, str_c(ce->allow.v[i])));
-    struct str usual =
-        c->model_override ? str_c(c->model_override) : mapped(&c->model_map, STR(MODEL_DEFAULT));
-    add(&l, mapped(&ce->map, usual));
+            add(&l, conf_map_name(&ce->map, str_c(ce->allow.v[i])));
+    add(&l, conf_map_name(&ce->map, conf_model_asked(c, STR(MODEL_DEFAULT))));
     if (l.n == 0) /* all of the above are empty */
         add(&l, STR(MODEL_DEFAULT));
     return l.n;

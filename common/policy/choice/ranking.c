@@ -1,14 +1,33 @@
 #include "common/policy/choice/ranking.h"
 
-#include "common/base/mem.h"
-
-#include <stdlib.h>
 #include <string.h>
 
 /* The distance of two turns of an endpoint with share 1. */
 #define STRIDE ((uint64_t)1 << 24)
 
 enum { PLACES = 4 }; /* of a new bucket */
+
+static void *zalloc(const struct ranking *r, size_t n, size_t size)
+{
+    return memset(r->mem->alloc(r->mem->ctx, n * size), 0, n * size);
+}
+
+static void release(const struct ranking *r, void *p)
+{
+    if (p)
+        r->mem->release(r->mem->ctx, p);
+}
+
+/* n elements of `size` bytes in place of *p, which has `had`. */
+static void grow(const struct ranking *r, void *p, size_t had, size_t n, size_t size)
+{
+    void *old, *to = zalloc(r, n, size);
+    memcpy(&old, p, sizeof old);
+    if (had)
+        memcpy(to, old, had * size);
+    release(r, old);
+    memcpy(p, &to, sizeof to);
+}
 
 static bool is_heap(const struct ranking *r)
 {
@@ -81,7 +100,10 @@ static struct ranking_bucket *bucket_of(struct ranking *r, uint64_t rank)
     uint32_t at = bucket_at(r, rank);
     if (at < r->nbuckets && r->buckets[at].rank == rank)
         return &r->buckets[at];
-    r->buckets = mem_realloc(r->buckets, r->nbuckets + 1, sizeof *r->buckets);
+    if (r->nbuckets == r->buckets_cap) {
+        r->buckets_cap = r->buckets_cap ? 2 * r->buckets_cap : PLACES;
+        grow(r, &r->buckets, r->nbuckets, r->buckets_cap, sizeof *r->buckets);
+    }
     memmove(&r->buckets[at + 1], &r->buckets[at], (r->nbuckets - at) * sizeof *r->buckets);
     r->nbuckets++;
     r->buckets[at] = (struct ranking_bucket){.rank = rank};
@@ -93,7 +115,7 @@ static void enter(struct ranking *r, uint32_t i)
     struct ranking_bucket *b = bucket_of(r, r->v[i].rank);
     if (b->n == b->cap) {
         b->cap = b->cap ? 2 * b->cap : PLACES;
-        b->v = mem_realloc(b->v, b->cap, sizeof *b->v);
+        grow(r, &b->v, b->n, b->cap, sizeof *b->v);
     }
     b->n++;
     if (is_heap(r))
@@ -108,7 +130,7 @@ static void leave(struct ranking *r, uint32_t i)
     struct ranking_bucket *b = &r->buckets[k];
     uint32_t at = r->v[i].at, last = b->v[--b->n];
     if (b->n == 0) {
-        mem_free(b->v);
+        release(r, b->v);
         memmove(b, b + 1, (--r->nbuckets - k) * sizeof *b);
     } else if (last != i && is_heap(r)) {
         sift(r, b, at, last);
@@ -124,50 +146,52 @@ static uint64_t dealt_rank(const struct ranking *r, const struct ranking_ep *e)
     return (e->weight == 0 ? SEL_RANK_WEIGHT : 0) | (grouped(r) ? e->priority : 0);
 }
 
-struct dealt_order {
-    uint64_t rank;
-    uint32_t i;
-};
-
-static int by_rank(const void *a, const void *b)
+/* The dealt of that rank, made if there is none yet. They are in the order of their ranks. */
+static struct ranking_dealt *dealt_of(struct ranking *r, uint64_t rank)
 {
-    const struct dealt_order *x = a, *y = b;
-    if (x->rank != y->rank)
-        return x->rank < y->rank ? -1 : 1;
-    return x->i < y->i ? -1 : x->i > y->i;
+    uint32_t at = r->ndealts;
+    while (at > 0 && r->dealts[at - 1].rank >= rank)
+        at--;
+    struct ranking_dealt *d = &r->dealts[at];
+    if (at < r->ndealts && d->rank == rank)
+        return d;
+    memmove(d + 1, d, (r->ndealts++ - at) * sizeof *d);
+    *d = (struct ranking_dealt){.rank = rank};
+    return d;
 }
 
 static void deal(struct ranking *r)
 {
-    struct dealt_order *o = mem_zalloc(r->n + 1, sizeof *o);
-    uint32_t n = 0;
+    uint32_t first = 0;
     for (uint32_t i = 0; i < r->n; i++)
         if (r->v[i].ep.offers)
-            o[n++] = (struct dealt_order){dealt_rank(r, &r->v[i].ep), i};
-    qsort(o, n, sizeof *o, by_rank);
-    for (uint32_t k = 0; k < n; k++) {
-        if (k == 0 || o[k].rank != o[k - 1].rank) {
-            r->dealts = mem_realloc(r->dealts, r->ndealts + 1, sizeof *r->dealts);
-            r->dealts[r->ndealts++] = (struct ranking_dealt){.rank = o[k].rank, .first = k};
-        }
-        struct ranking_dealt *d = &r->dealts[r->ndealts - 1];
-        d->n++;
-        d->total += share(r, o[k].i);
-        r->dealt[k] = o[k].i;
-        r->upto[k] = d->total;
-        r->v[o[k].i].dealt = r->ndealts - 1;
+            dealt_of(r, dealt_rank(r, &r->v[i].ep))->n++;
+    for (uint32_t k = 0; k < r->ndealts; k++) {
+        r->dealts[k].first = first;
+        first += r->dealts[k].n;
+        r->dealts[k].n = 0;
     }
-    mem_free(o);
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (!r->v[i].ep.offers)
+            continue;
+        struct ranking_dealt *d = dealt_of(r, dealt_rank(r, &r->v[i].ep));
+        uint32_t at = d->first + d->n++;
+        d->total += share(r, i);
+        r->dealt[at] = i;
+        r->upto[at] = d->total;
+        r->v[i].dealt = (uint32_t)(d - r->dealts);
+    }
 }
 
-void ranking_begin(struct ranking *r, const struct sel_conf *c, const struct ranking_ep *eps,
-                   size_t n)
+void ranking_begin(struct ranking *r, const struct mem_source *mem, const struct sel_conf *c,
+                   const struct ranking_ep *eps, size_t n)
 {
-    *r = (struct ranking){.conf = *c, .n = (uint32_t)n, .due_ms = INT64_MAX};
-    r->v = mem_zalloc(n + 1, sizeof *r->v);
-    r->dealt = mem_zalloc(n + 1, sizeof *r->dealt);
-    r->upto = mem_zalloc(n + 1, sizeof *r->upto);
-    r->timed = mem_zalloc(n + 1, sizeof *r->timed);
+    *r = (struct ranking){.mem = mem, .conf = *c, .n = (uint32_t)n, .due_ms = INT64_MAX};
+    r->v = zalloc(r, n + 1, sizeof *r->v);
+    r->dealts = zalloc(r, n + 1, sizeof *r->dealts);
+    r->dealt = zalloc(r, n + 1, sizeof *r->dealt);
+    r->upto = zalloc(r, n + 1, sizeof *r->upto);
+    r->timed = zalloc(r, n + 1, sizeof *r->timed);
     for (uint32_t i = 0; i < r->n; i++) {
         r->v[i] = (struct ranked){.rank = RANKED_OUT, .ends_ms = INT64_MAX, .ep = eps[i]};
         /* first turns in the middle of the distance: the weighty ones go in between the others */
@@ -180,13 +204,13 @@ void ranking_begin(struct ranking *r, const struct sel_conf *c, const struct ran
 void ranking_free(struct ranking *r)
 {
     for (uint32_t i = 0; i < r->nbuckets; i++)
-        mem_free(r->buckets[i].v);
-    mem_free(r->buckets);
-    mem_free(r->v);
-    mem_free(r->dealts);
-    mem_free(r->dealt);
-    mem_free(r->upto);
-    mem_free(r->timed);
+        release(r, r->buckets[i].v);
+    release(r, r->buckets);
+    release(r, r->v);
+    release(r, r->dealts);
+    release(r, r->dealt);
+    release(r, r->upto);
+    release(r, r->timed);
     *r = (struct ranking){0};
 }
 

@@ -10,6 +10,7 @@
 #define QCC_COMMON_POLICY_CHOICE_RANKING_H
 
 #include "common/base/base.h"
+#include "common/base/mem.h"
 #include "common/policy/select.h"
 
 /* What the configuration says of an endpoint. */
@@ -49,8 +50,9 @@ struct ranking_dealt {
 };
 
 struct ranking {
+    const struct mem_source *mem;
     struct sel_conf conf;
-    uint32_t n, nbuckets, ndealts, ntimed;
+    uint32_t n, nbuckets, buckets_cap, ndealts, ntimed;
     struct ranked *v;               /* owned, by index in the configuration */
     struct ranking_bucket *buckets; /* owned, the best rank first, none empty */
     struct ranking_dealt *dealts;   /* owned */
@@ -70,9 +72,10 @@ struct ranking_ask {
     size_t nexcept;
 };
 
-/* A ranking of n endpoints, at first all out. Freed with ranking_free. */
-void ranking_begin(struct ranking *r, const struct sel_conf *c, const struct ranking_ep *eps,
-                   size_t n);
+/* A ranking of n endpoints, at first all out. mem never fails: it ends the process instead. Freed
+ * with ranking_free. */
+void ranking_begin(struct ranking *r, const struct mem_source *mem, const struct sel_conf *c,
+                   const struct ranking_ep *eps, size_t n);
 /* Frees what ranking_begin allocated; zero bytes are left. */
 void ranking_free(struct ranking *r);
 

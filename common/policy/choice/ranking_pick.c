@@ -147,7 +147,7 @@ static int first_of_heap(const struct draw *d)
         bool is = may(d, i);
         down = !is;
         if (is && (best == -1 || v[i].key < v[best].key ||
-                   (v[i].key == v[best].key && i < (uint32_t)best)))
+                   (i < (uint32_t)best && v[i].key == v[best].key)))
             best = (int)i;
     }
     return best;

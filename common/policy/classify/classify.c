@@ -328,6 +328,7 @@ void classify_net(enum net_fault n, bool head, struct verdict *out)
                                     "net-first-byte-timeout"},
         [NET_IDLE_TIMEOUT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_SILENCE, "net-idle-timeout"},
         [NET_LOCAL] = {OUTCOME_UNKNOWN, FAULT_UNCLEAR, OF_NOBODY, "net-local"},
+        [NET_SILENT] = {OUTCOME_TRANSIENT, FAULT_ENDPOINT, OF_SILENCE, "net-silent"},
     };
     unsigned i = (unsigned)n < NET__COUNT ? (unsigned)n : NET_NONE;
     decide(out, rows[i].cls, rows[i].fault, 0, rows[i].name);

@@ -29,9 +29,12 @@ int asked_find(const struct asked *a, struct str name)
     return find(a, name, hash_of(name));
 }
 
-bool asked_due(const struct asked *a, struct str name, int64_t now_ms)
+bool asked_due(struct asked *a, struct str name, int64_t now_ms)
 {
-    int at = name.n <= ASKED_NAME_MAX ? asked_find(a, name) : -1;
+    bool again = a->v[a->last].at_ms && str_eq(asked_name(a, a->last), name);
+    int at = again ? a->last : name.n <= ASKED_NAME_MAX ? asked_find(a, name) : -1;
+    if (at >= 0)
+        a->last = (uint8_t)at;
     return name.n <= ASKED_NAME_MAX && (at < 0 || now_ms - a->v[at].at_ms >= ASKED_PAUSE_MS);
 }
 

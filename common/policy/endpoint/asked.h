@@ -25,6 +25,7 @@ struct asked {
         uint8_t n;
         char name[ASKED_NAME_MAX];
     } v[ASKED_MAX];
+    uint8_t last; /* the place that asked_due found last: most requests are for one model */
 };
 
 /* The place of the name; -1: it is not noted. It may be longer ago than ASKED_FOR_MS. */
@@ -32,7 +33,7 @@ int asked_find(const struct asked *a, struct str name) MUST_CHECK;
 
 /* Whether asked_note is due: the name was last noted ASKED_PAUSE_MS ago, or never. False as well
  * for a name that is too long. */
-bool asked_due(const struct asked *a, struct str name, int64_t now_ms) MUST_CHECK;
+bool asked_due(struct asked *a, struct str name, int64_t now_ms) MUST_CHECK;
 
 /* Notes that the name was asked for at at_ms; an earlier time than the one noted changes nothing.
  * Returns its place; a new name takes a free one, else that of the one longest unasked. -1: the

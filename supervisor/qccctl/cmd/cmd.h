@@ -69,6 +69,12 @@ int cmd_queue(struct cmd *c, int argc, char **argv);
 int cmd_breakers(struct cmd *c, int argc, char **argv);
 int cmd_sessions(struct cmd *c, int argc, char **argv);
 
+/* cmd_watch.c: `once` again and again, by argv[1..]: --watch [SECONDS] */
+int watch_run(struct cmd *c, int argc, char **argv, int (*once)(struct cmd *c));
+
+/* cmd_one_endpoint.c: endpoints NAME */
+int endpoint_show(struct cmd *c, const char *name);
+
 /* cmd_choice.c: endpoints --model M */
 int cmd_choice(struct cmd *c, int argc, char **argv);
 

@@ -54,7 +54,11 @@ static void print(struct cmd *c, const json_t *doc)
     }
     cmd_put(c, "\n");
     table_init(&t, columns, COUNT_OF(columns));
-    json_array_foreach(doc_list_of(doc, "hosts"), i, h) put_row(&t, h, self_of(doc));
+    const json_t *hosts = doc_list_of(doc, "hosts");
+    json_array_foreach(hosts, i, h)
+    {
+        put_row(&t, h, self_of(doc));
+    }
     if (i)
         table_print(&t, c->width, c->color, &c->out);
     table_fini(&t);

@@ -57,6 +57,8 @@ static void put_choice(struct table *t, const json_t *x)
         SAY("for a second opinion");
     if (doc_flag_of(x, "new_connection"))
         SAY("on a new connection: the pooled one had been closed");
+    if (doc_flag_of(x, "learnt"))
+        SAY("in another form, as its refusal taught");
     if (bound.n)
         SAY("conversation " STR_FMT, STR_ARG(bound));
 #undef SAY
@@ -234,7 +236,7 @@ static void why_trail(struct cmd *c, const json_t *r)
         const json_t *x = json_array_get(choices, i), *next = json_array_get(choices, i + 1);
         put_choice(&t, x);
         if (k < nattempts && str_eq(doc_text_of(x, "result"), STR("chosen")) &&
-            !doc_flag_of(next, "new_connection"))
+            !doc_flag_of(next, "new_connection") && !doc_flag_of(next, "learnt"))
             put_attempt(&t, json_array_get(attempts, k++));
     }
     while (k < nattempts)

@@ -150,7 +150,8 @@ struct known {
 };
 
 /* Each choice that took an endpoint led to the next attempt, which names it; but for a pooled
- * connection that had been closed: the choice after it names it once more. */
+ * connection that had been closed, or a form that was refused: the choice after it names it once
+ * more. */
 static void learn(struct known *k, struct str blob)
 {
     struct trail t;
@@ -162,7 +163,7 @@ static void learn(struct known *k, struct str blob)
     if (!trail_read(&t, blob))
         return;
     for (unsigned i = 0; i < t.choices && trail_choice(&t, &c); i++) {
-        n -= n && (c.x.flags & CHOICE_FRESH);
+        n -= n && (c.x.flags & (CHOICE_FRESH | CHOICE_LEARNT));
         if (c.x.end == SEL_CHOSEN && n < COUNT_OF(k->id))
             k->id[n++] = c.x.endpoint;
         for (unsigned m = 0; m < c.x.listed; m++)
@@ -190,7 +191,7 @@ static void put_choice(struct doc *d, const struct known *k, struct trail *t,
     char text[SEL_SKIP_TEXT];
     const struct choice *x = &c->x;
     struct trail_skip s;
-    doc_map(d, 11);
+    doc_map(d, 12);
     doc_kv_int(d, "at_ms", x->at_ms);
     doc_kv_text(d, "result", select_end_text((enum sel_end)x->end));
     doc_text(d, "endpoint");
@@ -201,6 +202,7 @@ static void put_choice(struct doc *d, const struct known *k, struct trail *t,
     doc_kv_text(d, "conversation", x->flags & CHOICE_SAME ? NULL : choice_bound_text(x));
     doc_kv_flag(d, "repeat", x->flags & CHOICE_SAME);
     doc_kv_flag(d, "new_connection", x->flags & CHOICE_FRESH);
+    doc_kv_flag(d, "learnt", x->flags & CHOICE_LEARNT);
     doc_kv_flag(d, "trial", x->flags & CHOICE_TRIAL);
     doc_kv_flag(d, "second_opinion", x->flags & CHOICE_OPINION);
     doc_kv_int(d, "times", 1 + x->again);

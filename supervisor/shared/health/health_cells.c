@@ -199,10 +199,9 @@ static void asked_for(struct health *h, struct str model, int64_t now_ms)
 {
     for (size_t i = 0; i < h->n; i++) {
         struct health_endpoint *e = &h->v[i];
-        const char *there = conf_map_find(&e->map, model);
         if (!e->cells)
             continue;
-        cells_asked(&e->state.cells, there ? str_c(there) : model, now_ms);
+        cells_asked(&e->state.cells, conf_map_name(&e->map, model), now_ms);
         for (const struct health_cell *c = e->cells; c; c = c->next)
             if (c->sent.breaker == BREAKER_HALF_OPEN)
                 h->touched = e->touched = true;

@@ -31,11 +31,8 @@ static uint64_t cells_out(const struct health *h, const struct health_endpoint *
     uint64_t out = 0;
     for (uint64_t left = of->n ? f->asked : 0; left; left &= left - 1) {
         size_t place = (size_t)__builtin_ctzll(left);
-        struct str model = asked_name(&h->asked, place);
-        const char *there = conf_map_find(&e->map, model);
+        struct str model = conf_map_name(&e->map, asked_name(&h->asked, place));
         char room[MODEL_NAME_MAX];
-        if (there)
-            model = str_c(there);
         bool is =
             is_out(cells_find(of, cells_family(&names, model, room)), now_ms) ||
             (cells_unproven(&names, model) && is_out(cells_find(of, STR(CELL_OTHER)), now_ms));

@@ -70,8 +70,8 @@ void conn_send(struct load *l, struct conn *c)
         c->first = true;
         c->begun_us = c->heard_us = clock_mono_us();
         /* by a prime that no number of conversations has as a factor: each comes once in N */
-        c->conversation = l->conversations ? (uint32_t)(l->asked * 2654435761u % l->conversations)
-                                           : c->id;
+        c->conversation =
+            l->conversations ? (uint32_t)(l->asked * 2654435761u % l->conversations) : c->id;
         l->asked++;
     }
     char id[13];

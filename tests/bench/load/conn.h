@@ -26,7 +26,7 @@ struct conn {
     uint32_t watched; /* epoll events in force */
     uint32_t id;
     uint32_t conversation; /* of the present request */
-    size_t sent; /* bytes of the present request */
+    size_t sent;           /* bytes of the present request */
     /* CLOCK_MONOTONIC: start of the request, last bytes received (or start), end of the pause */
     int64_t begun_us, heard_us, resume_us;
     struct buf head;

@@ -5,6 +5,7 @@
 #include "tests/fake_upstream/reply/bomb.h"
 #include "tests/fake_upstream/reply/gzip.h"
 #include "tests/fake_upstream/reply/maker.h"
+#include "tests/fake_upstream/reply/openai.h"
 #include "tests/fake_upstream/site.h"
 #include "tests/fake_upstream/reply/stream.h"
 
@@ -132,6 +133,13 @@ static void error_body(struct maker *m, unsigned status)
         play_fill(m->p, UINT64_MAX, 0);
         return;
     }
+    char room[256];
+    if (b->openai) {
+        const char *message = openai_refuses(b, m->r) ? openai_refusal(b, room) : b->message;
+        openai_error_body(m, status, or_else(b->error, error_type(status)),
+                          or_else(message, "simulated failure"));
+        return;
+    }
     maker_need(maker_error_json(&m->text, or_else(b->error, error_type(status)),
                                 or_else(b->message, "simulated failure")));
     struct str all = buf_view(&m->text);
@@ -163,6 +171,8 @@ static void body(struct maker *m)
     }
     if (b->html || b->html_200) {
         html(m);
+    } else if (openai_refuses(b, r)) {
+        error_body(m, 400);
     } else if (b->status != 200 || b->error || b->body) {
         error_body(m, (unsigned)b->status);
     } else if (b->empty_200) {
@@ -193,7 +203,10 @@ static void body(struct maker *m)
         play_fill(m->p, UINT64_MAX, 0);
     } else {
         play_content(m->p);
-        message(m);
+        if (b->openai)
+            openai_whole(m);
+        else
+            message(m);
     }
 }
 
@@ -258,7 +271,7 @@ static enum framing framing_of(const struct behave *b, const struct request *r)
         return FRAME_EOF;
     return b->stream || (r && r->stream && !b->json && !b->html && b->status == 200 && !b->error &&
                          !b->body && !b->empty_200 && !b->html_200 && !b->gzip_bomb &&
-                         !reply_is_count_tokens(r))
+                         !reply_is_count_tokens(r) && !openai_refuses(b, r))
                ? FRAME_CHUNKED
                : FRAME_LENGTH;
 }

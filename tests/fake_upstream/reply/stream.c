@@ -1,6 +1,7 @@
 #include "tests/fake_upstream/reply/stream.h"
 
 #include "common/base/mem.h"
+#include "tests/fake_upstream/reply/openai.h"
 #include "tests/fake_upstream/site.h"
 
 #include <inttypes.h>
@@ -202,9 +203,13 @@ void stream_make(struct maker *m)
     }
     for (uint64_t i = 0; i < b->pings && i < 1000; i++)
         sse_ping(m, 1);
-    sse_start(m);
-    sse_content(m);
-    sse_end(m);
+    if (b->openai) {
+        openai_stream(m);
+    } else {
+        sse_start(m);
+        sse_content(m);
+        sse_end(m);
+    }
     bool stopped = m->emitted == m->stop && m->stop != BEHAVE_NEVER;
     if (stopped && m->stop == stops[3]) {
         struct buf t;

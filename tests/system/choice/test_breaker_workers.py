@@ -96,7 +96,7 @@ def test_a_reply_that_comes_to_its_end_ends_the_row(house, sites):
 def test_trial_that_breaks_off_has_failed(house, sites):
     a, b = sites("ab")
     q = house([a, b], {"breaker": {"open_duration": "600ms"}})
-    a.how = cut_stream
+    a.how, b.how = cut_stream, slow_stream
     until(lambda: ask(q, stream=True) and q.count("endpoint a: m: breaker closed -> open"), "the breaker to open", step=0)
     at = a.n
     until(lambda: ask(q, stream=True) and a.n > at, "the trial")
@@ -110,7 +110,7 @@ def test_the_endpoints_trial_that_breaks_off(house, sites):
     a, b = sites("ab")
     q = house([a, b], {"breaker": {"open_duration": "600ms"}})
     at = open_exactly(q, a)
-    a.how = cut_stream
+    a.how, b.how = cut_stream, slow_stream
     until(lambda: ask(q, stream=True) and a.n > at, "the trial")
     q.wait_log("endpoint a: breaker half_open -> closed")
     until(lambda: ask(q, stream=True) and q.count("endpoint a: m: breaker closed -> open"), "the model's breaker to open", step=0)

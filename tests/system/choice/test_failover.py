@@ -54,6 +54,8 @@ FAILURES = {
 def test_next_endpoint(some, client, name, stream):
     """Invisibly: the client reads the other one's reply."""
     play, times, cls = FAILURES[name]
+    if not stream and name in ("error event after start", "stream without content"):
+        pytest.skip("a stream that nobody asked for is no answer, whatever is in it")
     q, ups = some({"a": play, "b": STREAM if stream else reply()},
                   {"upstream": {"first_byte_timeout": "150ms" if name == "first byte" else "30s"}})
     body = json.dumps({**BODY, "stream": stream, "pad": "x" * 100_000}).encode()

@@ -1,12 +1,15 @@
 """What is no message, verification, and what operators see, with endpoints that speak OpenAI's protocol."""
 import json
+import os
+import re
+import subprocess
 
 import pytest
 
 from candidates import endpoints
 from client import ask, request
-from makers import chunks, maker, openai, piece, played, told, whole
-from qcc import until
+from makers import MAKERS, chunks, maker, openai, piece, played, told, whole
+from qcc import ROOT, SUPERVISOR, until
 from scripted import CALM, script  # noqa: F401
 from test_makers import TOOLS, answer, collect, one  # noqa: F401
 from test_sides import anthropic, two  # noqa: F401
@@ -289,3 +292,18 @@ def test_tokens_are_counted(one, client):  # noqa: F811
         answer(c.ask(stream=stream), stream)
     tokens = until(lambda: endpoints(q)["maker"]["tokens"]["output"] == 40 and endpoints(q)["maker"]["tokens"], "tokens")
     assert tokens["input"] == 80 and tokens["cache_read"] == 120
+
+
+def test_manual(tmp_path):
+    """The configuration for each maker in qcc(7) is one."""
+    page = (ROOT / "packaging/man/qcc.7.md").read_text(encoding="utf-8")
+    part = page.split("\n## OTHER MAKERS\n", 1)[1].split("\n## ", 1)[0]
+    text = "\n".join(line[4:] for line in part.split("\n") if line.startswith("    "))
+    names = set(re.findall("name: ([a-z-]+),", text))
+    assert names == {m.replace(".", "-") for m in MAKERS}
+    path = tmp_path / "qcc.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    env = {**os.environ, **{k: "sk-0123456789" for k in re.findall(r"\$\{(\w+)\}", text)}}
+    done = subprocess.run([str(SUPERVISOR), "-t", "-c", str(path)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0 and "warning" not in done.stdout, done.stdout

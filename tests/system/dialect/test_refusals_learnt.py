@@ -116,3 +116,28 @@ def test_expected_thinking(qcc, raw, client):
     assert up.requests[2].json()["thinking"]["type"] == "enabled"  # not remembered
     assert "context_management" not in up.requests[1].json()
     assert not endpoints(q)["a"]["charged"]
+
+
+def test_all_workers_learn(qcc, raw, client):
+    """What one worker has learnt the others know a moment later."""
+    _, refuses, refusal, _ = CASES["max_completion_tokens"]
+    up = raw(lambda peer, r: peer.send(refusal) if refuses(r.json()) else GOOD(peer, r))
+    q = qcc({**CALM, "workers": 3, "endpoints": [openai(up)]})
+    assert client(q).ask().status == 200
+    q.wait_log("from supervisor LEARNT,", 3)
+    for _ in range(12):
+        assert client(q).ask().status == 200
+    assert len(up.requests) == 14
+
+
+def test_why_shows_it(one, client):  # noqa: F811
+    _, refuses, refusal, _ = CASES["max_completion_tokens"]
+    q, up = one(lambda peer, r: peer.send(refusal) if refuses(r.json()) else GOOD(peer, r))
+    r = client(q).ask()
+    id_ = r.header("x-qcc-request-id")
+    assert "refuses a field with status 400: sent again without" in q.log()
+    why = until(lambda: q.ctl("why", id_).returncode == 0 and q.ctl("why", id_).stdout, "the trail")
+    assert "as its refusal taught" in why, why
+    got = q.ctl_json("why", id_)
+    assert [c["learnt"] for c in got["choices"]] == [False, True]
+    assert "attempts=1" in q.wait_log(r"request method=POST.*").group(0)

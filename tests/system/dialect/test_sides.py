@@ -5,7 +5,7 @@ import pytest
 
 from candidates import endpoints
 from makers import maker, openai, played, piece, told
-from client import ask
+from client import another, ask
 from scripted import CALM, script  # noqa: F401
 from test_makers import CALLS, TOOLS, answer
 from upstream import EVENTS, LAST_CHUNK, STREAM_HEAD, chunk, error, reply
@@ -138,9 +138,12 @@ def test_prompt_too_long_is_not_beyond_doubt(two, client):
     text = "This model's maximum context length is 65536 tokens. However, your messages resulted in 90000 tokens."
     q, ups = two(told("deepseek", text, "context_length_exceeded"), anthropic, "o")
     c = client(q)
-    for n in range(3):
-        assert c.ask().header("x-qcc-endpoint") == "a"
-    assert len(ups["o"].requests) == 3 and not endpoints(q)["o"]["charged"]
+    for n in range(5):  # of as many conversations
+        head = ["x-claude-code-session-id: %d" % n]
+        assert c.ask(headers=head, messages=another()).header("x-qcc-endpoint") == "a"
+    assert len(ups["o"].requests) == 5
+    o = endpoints(q)["o"]
+    assert not o["charged"] and not o["queued"] and not o["marks"] and o["state"] == "healthy", o
 
 
 def test_both_refuse(two, client):

@@ -108,6 +108,8 @@ def test_garbage(one, client, name):
 @pytest.mark.parametrize("stream", [False, True])
 def test_broken_before_the_commit(one, client, data, reason, stream):
     """Tried twice, then told; nothing of it was given."""
+    if not stream and START in data:
+        pytest.skip("a stream that nobody asked for is no answer, whole or not")
     q, up = one(then_close(data))
     c = client(q)
     r = c.ask(stream=stream)
@@ -257,10 +259,10 @@ def test_no_reuse(one, client, data):
     """After what is not beyond doubt; whoever comes next gets its own reply."""
     q, up = one(data)
     c = client(q)
-    r = c.ask()
+    r = c.ask(stream=data.startswith(STREAM))
     assert r.status == 200 and r.body in (MESSAGE, b"".join(EVENTS))
-    up.play = reply(b'{"n":2}')
-    assert c.ask().body == b'{"n":2}'
+    up.play = reply(b'{"type":"message","n":2}')
+    assert c.ask().body == b'{"type":"message","n":2}'
     assert len(up.peers) == 2
 
 
@@ -454,10 +456,10 @@ def test_replies_without_a_body(one, client, status):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "eof"])
-@pytest.mark.parametrize("size", [2, 70_000, 3_000_000])
+@pytest.mark.parametrize("size", [40, 70_000, 3_000_000])
 def test_body_whatever_its_framing(one, client, framing, size):
     """Also beyond what is held back (retry.hold_reply)."""
-    body = b'"' + b"x" * (size - 2) + b'"'
+    body = b'{"type":"message","x":"' + b"x" * (size - 26) + b'"}\n'
 
     def play(peer, _):
         if framing == "length":
@@ -487,10 +489,11 @@ def test_encoded_reply_passes_unchanged(one, client):
     assert up.requests[0].header("accept-encoding") is None
 
 
-def test_encoded_stream_passes_unchanged(one, client):
+def test_encoded_stream_is_inflated(one, client):
+    """Nobody asked for it, and pings could not be inserted."""
     body = gzip.compress(b"".join(EVENTS))
     q, up = one(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n") + chunk(body[:20]) + chunk(body[20:]) + LAST_CHUNK)
-    assert client(q).ask(stream=True).body == body
+    assert client(q).ask(stream=True).body == b"".join(EVENTS)
 
 
 def rss_kb(q):
@@ -543,7 +546,7 @@ def test_event_without_end(one, client, stream):
     r = client(q).ask(stream=True)
     assert r.status == 502 or b"event: error\n" in r.body[-2000:]
     assert rss_kb(q) - before < 30_000
-    q.wait_log("endpoint raw: transient, status 0")
+    q.wait_log("endpoint raw: (transient, status 0|unknown, status 200)")
 
 
 @pytest.mark.parametrize("nest", [b"[" * 60_000, b'{"error":' * 12_000, b'{"type":"error","error":{"message":' + b"[" * 60_000])

@@ -6,7 +6,7 @@ from qcc import ROOT
 
 TESTS = ROOT / "tests"
 TEXT = (TESTS / "COVERAGE.md").read_text(encoding="utf-8")
-FILES = {"py": sorted([*(TESTS / "system").rglob("test_*.py"), *(TESTS / "web").glob("test_*.py")]), "c": sorted((TESTS / "unit").rglob("test_*.c")),
+FILES = {"py": sorted([*(TESTS / "system").rglob("test_*.py"), *(TESTS / "web").glob("test_*.py")]), "c": sorted([*(TESTS / "unit").rglob("test_*.c"), *(TESTS / "fuzz").glob("fuzz_*.c")]),
          "case": sorted((TESTS / "unit/data").rglob("*.case"))}
 ROWS = [row for row in re.findall(r"^\| (.*) \| (.*) \|$", TEXT, re.M) if row != ("claim", "test")]
 
@@ -26,8 +26,7 @@ def named(cell):
 
 def names_in(path):
     text = path.read_text(encoding="utf-8")
-    pattern = r"^static void (\w+)\(void \*\*" if path.suffix == ".c" else r"^def (test_\w+)"
-    return re.findall(pattern, text, re.M)
+    return re.findall({".c": r"^static void (\w+)\(void \*\*", ".py": r"^def (test_\w+)", ".case": r"^(?:=|---) (.*)"}[path.suffix], text, re.M)
 
 
 def faults(cell):

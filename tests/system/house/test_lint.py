@@ -40,9 +40,9 @@ BREACHES = {
         'int breach(void)\n{\n    return 0;\n}\n', "objects rooms",
         "worker/http may not know worker/net"),
     "call against the rooms": (
-        "worker/shared/breach.c", 'struct req;\nvoid req_go(struct req *r);\nvoid breach(struct req *r);\n'
-        'void breach(struct req *r)\n{\n    req_go(r);\n}\n', "objects rooms",
-        "breach.c calls req_go: worker/shared may not know worker/request"),
+        "worker/shared/breach.c", 'struct req;\nvoid conductor_go(struct req *r);\nvoid breach(struct req *r);\n'
+        'void breach(struct req *r)\n{\n    conductor_go(r);\n}\n', "objects rooms",
+        "breach.c calls conductor_go: worker/shared may not know worker/request"),
     "room that is none": (
         "worker/heap/breach.c", 'int breach(void);\nint breach(void)\n{\n    return 0;\n}\n', "objects rooms",
         "worker/heap: not in tests/rooms.txt"),

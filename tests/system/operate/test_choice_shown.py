@@ -176,7 +176,7 @@ def test_it_agrees_with_the_workers(house, sites):
             until(lambda: went(q, model=m) == gets(q, m), "all workers to agree", step=0)
 
 
-@pytest.mark.parametrize("args", [["--model"], ["--model="], ["--model", ""], ["--modell", "m"], ["x"], ["--model", "m", "n"]])
+@pytest.mark.parametrize("args", [["--model"], ["--model="], ["--model", ""], ["--modell", "m"], ["x", "y"], ["--model", "m", "n"]])
 def test_wrong_usage(house, sites, args):
     a, = sites("a")
     q = house([a])

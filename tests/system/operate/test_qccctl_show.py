@@ -303,3 +303,31 @@ def test_foreign_text_is_harmless(qcc, upstream):
         out = done(q.ctl(*args))
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u0080-\u009f\u202e]", out), out
     assert q.ctl_json("requests")["requests"][0]["model"].startswith("m\033]0;")
+
+
+# ---- one endpoint
+
+def test_one_endpoint(qcc, upstream):
+    """Everything that is known of it, by its name or id; nothing of the others, and no key."""
+    q = qcc({"endpoints": [upstream.endpoint("/good", "good"), upstream.endpoint("/b", "other")]})
+    ask(q)
+    until(lambda: q.ctl_json("status")["totals"]["requests"] == 1, "the count")
+    good = next(e for e in q.ctl_json("endpoints")["endpoints"] if e["name"] == "good")
+    out = done(q.ctl("endpoints", "good"))
+    got = dict(re.split(r" +", line, maxsplit=1) for line in out.splitlines())
+    assert got["name"] == "good" and got["base_url"] == good["base_url"] and got["breaker.state"] == "closed"
+    assert got["id"] == good["id"] and "other" not in got.values() and good["name"] in got.values()
+    assert done(q.ctl("endpoints", good["id"])).splitlines()[0] == out.splitlines()[0]
+    assert q.ctl_json("endpoints", "good")["id"] == good["id"]
+    missing = q.ctl("endpoints", "nobody")
+    assert missing.returncode == 1 and "there is no endpoint nobody" in missing.stderr
+
+
+def test_watched_endpoints(qcc):
+    q = qcc()
+    p = subprocess.Popen([str(QCCCTL), "endpoints", "--watch", "0.1"], env=q.env, cwd=q.folder, text=True, stdout=subprocess.PIPE)
+    seen = [p.stdout.readline() for _ in range(20)]
+    assert len([line for line in seen if line.startswith("nobody")]) >= 3
+    p.send_signal(signal.SIGINT)
+    p.stdout.read()
+    assert p.wait(PATIENCE) == 0

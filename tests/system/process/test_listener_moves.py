@@ -134,3 +134,13 @@ def test_nobody_else_gets_the_port(serving):
             with pytest.raises(OSError, match="Address already in use"):
                 s.bind((host, port))
                 s.listen()
+
+
+def test_address_in_use_says_by_whom(qcc, raw):
+    first = qcc({**CALM, "endpoints": [raw(reply()).endpoint()]})
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        for port, words in ((first.port, "QCC is running there already"), (other.getsockname()[1], "by another program")):
+            second = qcc({**CALM, "listen": "127.0.0.1:%d" % port}, start=False)
+            second.start(wait=False)
+            assert second.wait() == 1
+            assert "127.0.0.1:%d: Address already in use; %s" % (port, words) in second.log()

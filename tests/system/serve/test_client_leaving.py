@@ -44,7 +44,7 @@ def ended(q, up, c, how):
                                   "reply relayed"])
 def test_leaving(one, client, how, sent):
     """In each phase of a reply."""
-    half = reply(b"x" * 4000)
+    half = reply(b'{"type":"message","x":"' + b"x" * 4000)
     data = {"nothing": b"", "part of the head": b"HTTP/1.1 200 O", "held": STREAM_HEAD + chunk(START),
             "streaming": STREAM_HEAD + chunk(START + BLOCK), "in an event": STREAM_HEAD + chunk(START + BLOCK) + chunk(delta("x")[:9]),
             "after a ping": b"", "reply held": half[:3000], "reply relayed": half[:3000]}[sent]

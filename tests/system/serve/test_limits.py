@@ -531,7 +531,7 @@ def test_descriptors_are_given_back(limited, up, client):
 
 
 def test_no_descriptor_left_is_not_the_endpoints_fault(qcc, upstream, client):
-    q = qcc({**CALM, "limits": {"header_timeout": "60s"}, "endpoints": [upstream.endpoint("/good")]}, start=False)
+    q = qcc({**CALM, "limits": {"header_timeout": "60s", "max_connections": 5000}, "endpoints": [upstream.endpoint("/good")]}, start=False)
     q.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
     c = client(q)
     head = ask()
@@ -546,3 +546,12 @@ def test_no_descriptor_left_is_not_the_endpoints_fault(qcc, upstream, client):
     c.send(head[10:])
     assert c.reply().status == 200
     assert "fault endpoint" not in q.log()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_open_files_are_told_once_where_more_was_asked_for(qcc, upstream, asked):
+    q = qcc({**CALM, "endpoints": [upstream.endpoint("/good")], **({"limits": {"max_connections": 5000}} if asked else {})}, start=False)
+    q.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+    for _ in range(2):
+        q.reload()
+    assert q.count("open files allow") == int(asked)

@@ -240,3 +240,14 @@ def test_type_of_an_error_event_for_a_reply_that_is_none(some, client, answer):
     name, data = events(r.body)[-1]
     status = int(answer[9:12])
     assert name == "error" and data["error"] == {"type": "invalid_request_error" if status == 418 else "api_error", "message": "upstream error %d" % status}
+
+
+@pytest.mark.parametrize("play,level,end", [(reply(), "info", "ok"), (error(503, "api_error"), "info", "ok"),
+                                            (lambda peer, _: peer.reset(), "warning", "failed")], ids=["good", "theirs", "own"])
+def test_own_5xx_are_warnings_and_failed(some, client, play, level, end):
+    """A reply of the endpoint's is its own affair, whatever its status."""
+    q, ups = some({"a": play}, {"retry": {"max_attempts": 1}, "log": {"format": "json"}})
+    assert client(q).ask().status in ((200, 503) if end == "ok" else (502,))
+    line = json.loads(q.wait_log('.*"msg":"request".*').group(0))
+    assert (line["level"], line["end"]) == (level, end)
+    assert json.loads(q.get("/api/v1/requests", q.admin_port)[1])["requests"][0]["end"] == end

@@ -56,7 +56,7 @@ def test_an_endpoint_without_a_key_is_not_restricted(house):  # noqa: F811
 
 
 def test_message_paths_are_always_allowed(house):  # noqa: F811
-    q, a = house(more={"a": {"paths": {"allow": [], "deny": ["*"]}}}, a=reply(b'{"type":"completion","completion":"x"}'))
+    q, a = house(more={"a": {"paths": {"allow": [], "deny": ["*"]}}}, a=reply(b'{"type":"message","completion":"x"}'))
     for path in ("/v1/messages", "//v1/messages", "/v1/messages?beta=true", "/v1/complete"):
         assert ask(q, path=path).status == 200
     a.side = reply(b'{"choices":[],"output":[]}')

@@ -122,12 +122,15 @@ def test_leaving(listening, client, trusting):
     assert t.s < 1
 
 
+LONG = b'{"type":"message","x":"' + b"x" * 5000 + b'"}'
+
+
 def test_cut_is_no_clean_end(listening, client, trusting):
     """Where the end of the connection is the end of the reply, a cut one has no close_notify."""
     go = []
 
     def play(peer, _):
-        peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"x" * 5000))
+        peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(LONG))
         until(lambda: go)
         peer.close()
 
@@ -135,18 +138,18 @@ def test_cut_is_no_clean_end(listening, client, trusting):
     c = client(q, tls=trusting, server_hostname="localhost")
     c.send(ask(version="1.0"))
     c.head()
-    c.take(5000)
+    c.take(len(LONG))
     go.append(1)
     with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
         c.rest()
 
 
 def test_whole_reply_is_a_clean_end(listening, client, trusting):
-    q, _ = listening(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"x" * 5000) + b"0\r\n\r\n",
+    q, _ = listening(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(LONG) + b"0\r\n\r\n",
                      {"retry": {"hold_reply": "1KiB"}})
     c = client(q, tls=trusting, server_hostname="localhost")
     c.send(ask(version="1.0"))
-    assert c.reply().body == b"x" * 5000
+    assert c.reply().body == LONG
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 70000, b"\x80\x2e\x01", bytes(range(256))],
@@ -248,3 +251,14 @@ def test_head_in_two_tls_records_of_one_piece(qcc, upstream, pem):
         data = ask()
         s.sendall(t.records(data[:20]) + t.records(data[20:]))
         assert t.until(b"\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_plain_http_to_the_tls_port(listening, client, trusting):
+    """The sentence of nginx, and others are served on."""
+    q, up = listening()
+    c = client(q)
+    c.send(ask())
+    r = c.reply()
+    assert r.status == 400 and r.error["message"].startswith("The plain HTTP request was sent to HTTPS port")
+    assert r.error["type"] == "invalid_request_error" and c.closed(5) and not up.requests
+    assert client(q, tls=trusting, server_hostname="localhost").ask().body == MESSAGE

@@ -25,7 +25,7 @@ function choice(r, i, f) {
     const said = [
         c.conversation ? f(p + 'conversation', String, { tag: 'code' }) : null,
         c.trial ? t('tr.trial') : null, c.second_opinion ? t('tr.opinion') : null,
-        c.new_connection ? t('tr.fresh') : null, c.repeat ? t('tr.repeat') : null,
+        c.new_connection ? t('tr.fresh') : null, c.learnt ? t('tr.learnt') : null, c.repeat ? t('tr.repeat') : null,
         c.times > 1 ? t('tr.times', { n: c.times }) : null,
     ];
     const skipped = c.skipped.map((s, k) => [k ? ', ' : '', f(`${p}skipped.${k}.endpoint`, String, { tag: 'bdi' }), ' (', f(`${p}skipped.${k}.reason`, String, { tag: 'code' }), ')']);

@@ -62,6 +62,31 @@ void call_delta_read(struct str element, struct call_delta *d)
     take_args(&hit[3], d);
 }
 
+static bool count_objects(void *ctx, struct str name, bool escaped, const struct json_hit *value)
+{
+    struct json_hit *first = ctx;
+    (void)name, (void)escaped;
+    bool again = first->kind != JSON_IS_ABSENT;
+    *first = *value;
+    if (again)
+        first->kind = JSON_IS_NULL;
+    return !again;
+}
+
+bool call_delta_args_alone(struct str list, struct str *args, int64_t *index)
+{
+    struct json_hit element = {.kind = JSON_IS_ABSENT};
+    struct call_delta d;
+    json_each(list, count_objects, &element);
+    if (element.kind != JSON_IS_OBJECT)
+        return false;
+    call_delta_read(element.raw, &d);
+    *args = d.args.raw;
+    *index = d.index;
+    return d.index != CALL_NO_INDEX && d.id.kind == JSON_IS_ABSENT &&
+           d.name.kind == JSON_IS_ABSENT && d.args.kind == JSON_IS_STRING && d.args.raw.n;
+}
+
 void call_delta_read_function(struct str function, struct call_delta *d)
 {
     static const struct json_want want[] = {{STR_LIT("name"), {0}}, {STR_LIT("arguments"), {0}}};
@@ -151,13 +176,31 @@ static bool begins_another(const struct call *c, const struct call_delta *d, uin
                            uint64_t name)
 {
     bool other_name = name && c->name_hash && name != c->name_hash;
-    if (id && c->id_hash) /* the same */
-        return d->index == CALL_NO_INDEX && c->scan.done && other_name;
-    if (d->index == CALL_NO_INDEX)
-        return (c->scan.done && (id || name)) || (other_name && !c->args);
+    if (id && c->id_hash && id != c->id_hash)
+        return true;
+    if (d->index == CALL_NO_INDEX) {
+        /* of a repeated id without anything new, nothing is to be run once more */
+        bool repeated = id && id == c->id_hash && !other_name && d->args_empty;
+        return (c->scan.done && (id || name) && !repeated) || (other_name && !c->args && !id);
+    }
     /* Without ids a finished call is followed by one of another name (Ollama before 0.5: index 0
      * always, no ids). */
-    return c->scan.done && other_name;
+    return c->scan.done && other_name && !(id && id == c->id_hash);
+}
+
+/* The call that the delta fits by its index, else by its id or its place; NULL: it is a new one. */
+static struct call *fitting(struct call_table *t, const struct call_delta *d, uint64_t id,
+                            uint64_t name)
+{
+    struct call *c = d->index != CALL_NO_INDEX ? by_index(t, d->index) : by_id(t, id);
+    if (!c && d->index == CALL_NO_INDEX && t->n)
+        c = &t->v[t->n - 1];
+    /* Where all have one index, ids say to which unfinished call a piece belongs. */
+    if (c && id && c->id_hash && c->id_hash != id) {
+        struct call *named = by_id(t, id);
+        c = named && !named->scan.done ? named : NULL;
+    }
+    return c && !begins_another(c, d, id, name) ? c : NULL;
 }
 
 static struct call *add(struct call_table *t)
@@ -227,16 +270,7 @@ enum call_found call_table_find(struct call_table *t, const struct call_delta *d
     uint64_t id = hash(&d->id), name = hash(&d->name);
     if (!id && !name && d->args_empty)
         return CALL_NOTHING;
-    struct call *c = NULL;
-    if (!d->separate) {
-        c = d->index != CALL_NO_INDEX ? by_index(t, d->index) : by_id(t, id);
-        if (!c && d->index == CALL_NO_INDEX && t->n)
-            c = &t->v[t->n - 1];
-        if (c && id && c->id_hash && c->id_hash != id)
-            c = by_id(t, id);
-        if (c && begins_another(c, d, id, name))
-            c = NULL;
-    }
+    struct call *c = d->separate ? NULL : fitting(t, d, id, name);
     bool old = c != NULL;
     if (!c)
         c = add(t);

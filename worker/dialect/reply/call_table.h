@@ -59,6 +59,10 @@ void call_table_free(struct call_table *t);
 /* Reads an element of `tool_calls`. */
 void call_delta_read(struct str element, struct call_delta *d);
 
+/* Whether a list of `tool_calls` is one piece of arguments, as a string, and nothing else but an
+ * index that is given: *args is the string without its quotes. */
+bool call_delta_args_alone(struct str list, struct str *args, int64_t *index);
+
 /* Reads a `function_call`. */
 void call_delta_read_function(struct str function, struct call_delta *d);
 

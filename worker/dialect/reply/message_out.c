@@ -36,6 +36,26 @@ static void put_usage(struct message_out *m, const struct message_usage *u)
     put(m, STR("}"));
 }
 
+/* An event is complete. */
+static void event_over(struct message_out *m)
+{
+    if (!m->full)
+        m->good = m->out->len;
+}
+
+void message_out_to(struct message_out *m, struct buf *out)
+{
+    m->out = out;
+    m->good = out->len;
+}
+
+void message_out_undo(struct message_out *m)
+{
+    if (m->full)
+        buf_cut(m->out, m->good);
+    m->full = false;
+}
+
 /* The message up to its content. */
 static void start(struct message_out *m)
 {
@@ -108,6 +128,7 @@ void message_out_open(struct message_out *m, enum message_block kind, struct str
     put(m, STR(",\"content_block\":"));
     put_block(m, kind, id, name);
     put(m, STR("}\n\n"));
+    event_over(m);
     m->prefix_n = (uint8_t)snprintf(m->prefix, sizeof m->prefix,
                                     "event: content_block_delta\ndata: {\"type\":"
                                     "\"content_block_delta\",\"index\":%u,\"delta\":"
@@ -133,6 +154,7 @@ static void end_delta(struct message_out *m, size_t mark)
         buf_cut(m->out, mark);
     else
         put(m, STR("\"}}\n\n"));
+    event_over(m);
 }
 
 void message_out_text(struct message_out *m, struct str raw)
@@ -183,6 +205,7 @@ static void finish_block(struct message_out *m)
     put_u64(m, STR("event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":"),
             m->index);
     put(m, STR("}\n\n"));
+    event_over(m);
 }
 
 void message_out_close(struct message_out *m)
@@ -235,6 +258,7 @@ void message_out_end(struct message_out *m, struct str reason, struct str stop_s
     put(m, STR("},"));
     put_usage(m, u);
     put(m, STR("}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));
+    event_over(m);
 }
 
 void message_out_error(struct message_out *m, struct str message)
@@ -243,4 +267,5 @@ void message_out_error(struct message_out *m, struct str message)
                "\"message\":"));
     put_string(m, message);
     put(m, STR("}}\n\n"));
+    event_over(m);
 }

@@ -16,7 +16,7 @@ struct message_usage {
 };
 
 struct message_out {
-    struct buf *out; /* borrowed; may be another one at each call */
+    struct buf *out; /* borrowed */
     bool stream;
     struct str model;        /* borrowed */
     uint64_t input_estimate; /* tokens */
@@ -30,9 +30,17 @@ struct message_out {
     uint8_t prefix_n;
     uint32_t index;    /* of the open block, else of the next one */
     uint32_t tools;    /* tool blocks written */
+    uint32_t good;     /* bytes of out up to the last complete event; streams only */
     uint32_t block_at; /* where in out the open block begins; not for streams */
     char prefix[144];  /* what a delta of the open block begins with; streams only */
 };
+
+/* From now on out is written to. */
+void message_out_to(struct message_out *m, struct buf *out);
+
+/* Takes back what was written of an event for which out had no room. Nothing is done where it had.
+ * Streams only. */
+void message_out_undo(struct message_out *m);
 
 /* Opens a block, and the message before its first one. id, name: of a tool, decoded; else empty. */
 void message_out_open(struct message_out *m, enum message_block kind, struct str id,

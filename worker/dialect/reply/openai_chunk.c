@@ -1,45 +1,19 @@
 #include "worker/dialect/reply/openai_chunk.h"
 
-/* Members of the outermost object. */
-enum { TOP_CHOICES, TOP_USAGE, TOP_ERROR, TOP_GROQ, TOP__COUNT };
+/* Chunks are many, and their members few: each object is walked once, and its members are told
+ * apart by their names' lengths. Names with escapes, which no maker writes, are none of these. */
 
-static const struct json_want top[TOP__COUNT] = {
-    [TOP_CHOICES] = {STR_LIT("choices"), {0}},
-    [TOP_USAGE] = {STR_LIT("usage"), {0}},
-    [TOP_ERROR] = {STR_LIT("error"), {0}},
-    [TOP_GROQ] = {STR_LIT("x_groq"), STR_LIT("usage")},
+/* What the walk over the outermost object finds. */
+struct top {
+    struct json_hit choices, usage, error, groq;
 };
 
-/* Members of a choice and of its delta. */
-enum {
-    AT_INDEX,
-    AT_FINISH,
-    AT_STOP,
-    AT_USAGE,
-    AT_MESSAGE,
-    AT_CONTENT,
-    AT_REASONING_CONTENT,
-    AT_REASONING,
-    AT_REFUSAL,
-    AT_TOOL_CALLS,
-    AT_FUNCTION_CALL,
-    AT__COUNT
+/* What the walk over a choice finds, and whether it is a choice other than 0. */
+struct choice {
+    struct json_hit delta, message, usage;
+    struct json_hit finish, stop;
+    bool other;
 };
-
-#define CHOICE(delta)                                                                              \
-    {                                                                                              \
-        [AT_INDEX] = {STR_LIT("index"), {0}}, [AT_FINISH] = {STR_LIT("finish_reason"), {0}},       \
-        [AT_STOP] = {STR_LIT("stop_reason"), {0}}, [AT_USAGE] = {STR_LIT("usage"), {0}},           \
-        [AT_CONTENT] = {STR_LIT(delta), STR_LIT("content")},                                       \
-        [AT_REASONING_CONTENT] = {STR_LIT(delta), STR_LIT("reasoning_content")},                   \
-        [AT_REASONING] = {STR_LIT(delta), STR_LIT("reasoning")},                                   \
-        [AT_REFUSAL] = {STR_LIT(delta), STR_LIT("refusal")},                                       \
-        [AT_TOOL_CALLS] = {STR_LIT(delta), STR_LIT("tool_calls")},                                 \
-        [AT_FUNCTION_CALL] = {STR_LIT(delta), STR_LIT("function_call")},                           \
-        [AT_MESSAGE] = {STR_LIT("message"), {0}},                                                  \
-    }
-
-static const struct json_want of_chunk[AT__COUNT] = CHOICE("delta");
 
 /* Whether the value of "error" stands for an error: null, false and "" do not. */
 static bool is_error(const struct json_hit *hit)
@@ -78,82 +52,134 @@ static bool is_bare_error(struct str text)
     return (words && code) || str_eq(hit[2].raw, STR("error")) || str_eq(hit[3].raw, STR("error"));
 }
 
+/* ---- the walks */
+
+/* Whether the name is `word`, of which the length is known to be the same. */
+#define IS(name, word) (memcmp((name).p, word, sizeof word - 1) == 0)
+
+static bool on_top(void *ctx, struct str name, bool escaped, const struct json_hit *value)
+{
+    struct top *t = ctx;
+    if (escaped)
+        return true;
+    if (name.n == 7 && IS(name, "choices"))
+        t->choices = *value;
+    else if (name.n == 5 && IS(name, "usage"))
+        t->usage = *value;
+    else if (name.n == 5 && IS(name, "error"))
+        t->error = *value;
+    else if (name.n == 6 && IS(name, "x_groq"))
+        t->groq = *value;
+    return true;
+}
+
+static bool on_choice(void *ctx, struct str name, bool escaped, const struct json_hit *value)
+{
+    struct choice *c = ctx;
+    uint64_t v;
+    if (escaped)
+        return true;
+    if (name.n == 5 && IS(name, "delta"))
+        c->delta = *value;
+    else if (name.n == 5 && IS(name, "index"))
+        c->other = value->kind == JSON_IS_NUMBER && str_to_u64(value->raw, UINT32_MAX, &v) && v;
+    else if (name.n == 5 && IS(name, "usage"))
+        c->usage = *value;
+    else if (name.n == 13 && IS(name, "finish_reason"))
+        c->finish = *value;
+    else if (name.n == 11 && IS(name, "stop_reason"))
+        c->stop = *value;
+    else if (name.n == 7 && IS(name, "message"))
+        c->message = *value;
+    return true;
+}
+
+static bool on_delta(void *ctx, struct str name, bool escaped, const struct json_hit *value)
+{
+    struct openai_chunk *c = ctx;
+    if (escaped)
+        return true;
+    if (name.n == 7 && IS(name, "content"))
+        c->content = *value;
+    else if (name.n == 7 && IS(name, "refusal"))
+        c->refusal = *value;
+    else if (name.n == 9 && IS(name, "reasoning"))
+        c->reasoning = *value;
+    else if (name.n == 10 && IS(name, "tool_calls"))
+        c->tool_calls = *value;
+    else if (name.n == 13 && IS(name, "function_call"))
+        c->function_call = *value;
+    else if (name.n == 17 && IS(name, "reasoning_content"))
+        c->reasoning_content = *value;
+    return true;
+}
+
+/* What the walk over the choices finds: choice 0, which may have no index. */
 struct search {
-    struct str choice;
-    struct json_hit hit[AT__COUNT];
+    struct choice choice;
     bool found, bad;
 };
 
-/* Looks for choice 0, which may have no index. */
-static bool take_choice(void *ctx, struct str name, bool escaped, const struct json_hit *value)
+static bool on_choices(void *ctx, struct str name, bool escaped, const struct json_hit *value)
 {
     struct search *s = ctx;
     (void)name, (void)escaped;
     if (value->kind != JSON_IS_OBJECT)
         return true;
-    s->bad = !json_find(value->raw, of_chunk, s->hit, AT__COUNT);
-    uint64_t v;
-    if (s->hit[AT_INDEX].kind == JSON_IS_NUMBER &&
-        str_to_u64(s->hit[AT_INDEX].raw, UINT32_MAX, &v) && v != 0)
-        return true;
-    s->choice = value->raw;
-    s->found = true;
-    return false;
+    s->choice = (struct choice){.other = false};
+    s->bad = !json_find_each(value->raw, NULL, NULL, 0, on_choice, &s->choice);
+    s->found = !s->choice.other;
+    return !s->found;
 }
 
-/* Reads the choice as an answer if it has a message and no delta. False: it is malformed. */
-static bool read_whole(struct search *s, struct openai_chunk *c)
+static void read_choice(const struct search *s, struct openai_chunk *c, struct openai_usage *u)
 {
-    static const struct json_want of_answer[AT__COUNT] = CHOICE("message");
-    static const struct json_want want = {STR_LIT("delta"), {0}};
-    struct json_hit delta;
-    if (!json_find(s->choice, &want, &delta, 1))
-        return false;
-    c->whole = delta.kind != JSON_IS_OBJECT;
-    return !c->whole || json_find(s->choice, of_answer, s->hit, AT__COUNT);
-}
-
-static void read_choice(struct search *s, struct openai_chunk *c, struct openai_usage *u)
-{
-    const struct json_hit *hit = s->hit;
-    if (s->bad || (hit[AT_MESSAGE].kind == JSON_IS_OBJECT && !read_whole(s, c))) {
+    const struct choice *from = &s->choice;
+    const struct json_hit *delta = &from->delta;
+    if (delta->kind != JSON_IS_OBJECT && from->message.kind == JSON_IS_OBJECT) {
+        delta = &from->message;
+        c->whole = true;
+    }
+    if (s->bad || (delta->kind == JSON_IS_OBJECT &&
+                   !json_find_each(delta->raw, NULL, NULL, 0, on_delta, c))) {
         c->kind = OPENAI_CHUNK_BAD;
         return;
     }
     c->choice = true;
-    c->finish = hit[AT_FINISH];
-    c->stop = hit[AT_STOP];
-    c->content = hit[AT_CONTENT];
-    c->reasoning_content = hit[AT_REASONING_CONTENT];
-    c->reasoning = hit[AT_REASONING];
-    c->refusal = hit[AT_REFUSAL];
-    c->tool_calls = hit[AT_TOOL_CALLS];
-    c->function_call = hit[AT_FUNCTION_CALL];
-    if (hit[AT_USAGE].kind == JSON_IS_OBJECT)
-        openai_usage_take(u, hit[AT_USAGE].raw);
+    c->finish = from->finish;
+    c->stop = from->stop;
+    if (from->usage.kind == JSON_IS_OBJECT)
+        openai_usage_take(u, from->usage.raw);
+}
+
+static bool first_object(void *ctx, struct str name, bool escaped, const struct json_hit *value)
+{
+    struct str *first = ctx;
+    (void)name, (void)escaped;
+    if (value->kind == JSON_IS_OBJECT)
+        *first = value->raw;
+    return value->kind != JSON_IS_OBJECT;
 }
 
 /* Whether the first object of the list is an error: Gemini's come so. */
 static bool is_error_list(struct str text)
 {
-    struct search s;
-    s.found = false;
-    static const struct json_want want = {STR_LIT("error"), {0}};
-    struct json_hit hit;
-    json_each(text, take_choice, &s);
-    return s.found && json_find(s.choice, &want, &hit, 1) && is_error(&hit);
+    struct str first = {0};
+    struct top t = {.error = {.kind = JSON_IS_ABSENT}};
+    json_each(text, first_object, &first);
+    return first.n && json_find_each(first, NULL, NULL, 0, on_top, &t) && is_error(&t.error);
 }
 
 void openai_chunk_read(struct str text, struct openai_chunk *c, struct openai_usage *u)
 {
-    struct json_hit hit[TOP__COUNT];
+    struct top t = {.error = {.kind = JSON_IS_ABSENT}};
     *c = (struct openai_chunk){.kind = OPENAI_CHUNK};
     if (text.n && text.p[0] == '[') {
         c->kind = is_error_list(text) ? OPENAI_CHUNK_ERROR : OPENAI_CHUNK_BAD;
         return;
     }
-    bool whole = json_find(text, top, hit, TOP__COUNT);
-    if (is_error(&hit[TOP_ERROR])) {
+    bool whole = json_find_each(text, NULL, NULL, 0, on_top, &t);
+    if (is_error(&t.error)) {
         c->kind = OPENAI_CHUNK_ERROR;
         return;
     }
@@ -161,17 +187,20 @@ void openai_chunk_read(struct str text, struct openai_chunk *c, struct openai_us
         c->kind = OPENAI_CHUNK_BAD;
         return;
     }
-    if (hit[TOP_CHOICES].kind == JSON_IS_ARRAY) {
-        struct search s;
-        s.found = false;
-        json_each(hit[TOP_CHOICES].raw, take_choice, &s);
+    if (t.choices.kind == JSON_IS_ARRAY) {
+        struct search s = {.found = false};
+        json_each(t.choices.raw, on_choices, &s);
         if (s.found)
             read_choice(&s, c, u);
-    } else if (hit[TOP_CHOICES].kind == JSON_IS_ABSENT && is_bare_error(text)) {
+    } else if (t.choices.kind == JSON_IS_ABSENT && is_bare_error(text)) {
         c->kind = OPENAI_CHUNK_ERROR;
     }
-    if (hit[TOP_GROQ].kind == JSON_IS_OBJECT)
-        openai_usage_take(u, hit[TOP_GROQ].raw);
-    if (hit[TOP_USAGE].kind == JSON_IS_OBJECT)
-        openai_usage_take(u, hit[TOP_USAGE].raw);
+    if (t.groq.kind == JSON_IS_OBJECT) {
+        struct top groq = {.error = {.kind = JSON_IS_ABSENT}};
+        if (json_find_each(t.groq.raw, NULL, NULL, 0, on_top, &groq) &&
+            groq.usage.kind == JSON_IS_OBJECT)
+            openai_usage_take(u, groq.usage.raw);
+    }
+    if (t.usage.kind == JSON_IS_OBJECT)
+        openai_usage_take(u, t.usage.raw);
 }

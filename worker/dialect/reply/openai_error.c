@@ -13,7 +13,8 @@ enum { LEVELS = 6, PLAIN_MAX = 300, KEY_MIN = 6 };
 
 static bool words_of(struct str json, unsigned level, struct buf *out);
 
-struct str openai_error_type(unsigned status)
+/* Anthropic's error.type for a status. */
+static struct str error_type(unsigned status)
 {
     switch (status) {
     case 401:
@@ -267,7 +268,7 @@ unsigned openai_error(unsigned status, struct str body, struct str endpoint, str
         status = 400;
     size_t mark = out->len;
     bool ok = buf_str(out, STR("{\"type\":\"error\",\"error\":{\"type\":\"")) &&
-              buf_str(out, openai_error_type(status)) && buf_str(out, STR("\",\"message\":\"")) &&
+              buf_str(out, error_type(status)) && buf_str(out, STR("\",\"message\":\"")) &&
               json_escape(buf_view(&message), out) && buf_str(out, STR("\"}}"));
     buf_free(&message);
     if (ok)

@@ -17,9 +17,6 @@ enum { OPENAI_ERROR_BODY = 65536, OPENAI_ERROR_MESSAGE = 2048 };
 unsigned openai_error(unsigned status, struct str body, struct str endpoint, struct str key,
                       struct buf *out) MUST_CHECK;
 
-/* Anthropic's error.type for a status. */
-struct str openai_error_type(unsigned status);
-
 /* Appends the message of a maker's error, UTF-8, at most OPENAI_ERROR_MESSAGE bytes: its text
  * wherever the maker keeps it, a short plain text, or "status N of ENDPOINT". Prompts that are too
  * long are told in Anthropic's words. key: as above. Returns whether the prompt was too long. */

@@ -1,15 +1,17 @@
 #include "worker/dialect/reply/openai_reply.h"
 
 #include "worker/dialect/reply/blocks.h"
+#include "worker/dialect/reply/chunk_template.h"
 #include "worker/http/event_lines.h"
 #include "worker/dialect/reply/finish_reason.h"
 #include "worker/json/json_piece.h"
 #include "worker/dialect/reply/openai_chunk.h"
 #include "worker/dialect/reply/openai_error.h"
+#include "worker/http/body_shape.h"
 #include "worker/json/json_skip.h"
 
-/* What the body is. */
-enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_WHOLE };
+/* What differs between chunks that are alike. */
+enum alike { ALIKE_NONE, ALIKE_TEXT, ALIKE_THINKING, ALIKE_ARGS };
 
 /* Bytes at the front that are kept until the shape is known. */
 enum { FRONT_MAX = 64 };
@@ -19,7 +21,7 @@ enum { TEXT_DEPTH = 1000 /* levels that json_find reads */ };
 struct openai_reply {
     const struct dialect_context *ctx;
     struct str key;    /* the endpoint's, to be masked */
-    uint8_t shape;     /* enum shape */
+    uint8_t shape;     /* enum body_shape */
     bool typed_stream; /* content-type says so */
     bool over;         /* DONE or FAILED was returned */
     bool content;      /* the endpoint has sent content */
@@ -29,6 +31,7 @@ struct openai_reply {
     struct finish finish;
     uint64_t answered; /* bytes of content */
     struct openai_usage usage;
+    struct chunk_template alike; /* kind: enum alike */
     struct event_lines lines;
     struct buf body; /* of a whole answer, as it comes; the front until the shape is known */
     struct buf made; /* of a whole answer, as it goes */
@@ -87,7 +90,7 @@ void openai_reply_begin(struct openai_reply *r, struct str content_type)
 
 bool openai_reply_finishing(const struct openai_reply *r)
 {
-    return r->shape == SHAPE_STREAM && r->finish.come && !r->over;
+    return r->shape == BODY_SHAPE_STREAM && r->finish.come && !r->over;
 }
 
 bool openai_reply_content(const struct openai_reply *r)
@@ -98,7 +101,7 @@ bool openai_reply_content(const struct openai_reply *r)
 /* Whether what is written goes to the client at once: otherwise a failure leaves nothing of it. */
 static bool is_live(const struct openai_reply *r)
 {
-    return r->shape == SHAPE_STREAM && r->m.stream;
+    return r->shape == BODY_SHAPE_STREAM && r->m.stream;
 }
 
 bool openai_reply_committed(const struct openai_reply *r)
@@ -124,8 +127,11 @@ static enum openai_fed failed(struct openai_reply *r, enum openai_fault fault, s
         r->failure.body = buf_view(&r->fault_body);
     if (buf_str(&r->fault_message, message))
         r->failure.message = buf_view(&r->fault_message);
-    if (is_live(r) && r->m.started)
+    if (is_live(r) && r->m.started) {
+        message_out_undo(&r->m);
         message_out_error(&r->m, message);
+        message_out_undo(&r->m);
+    }
     return OPENAI_FAILED;
 }
 
@@ -215,6 +221,7 @@ struct taking {
     enum message_block kind; /* of text parts */
     bool separate;           /* calls: each is one of its own */
     bool deep;               /* parts of a part */
+    bool any;                /* calls: there was one */
     enum blocks_result result;
 };
 
@@ -264,9 +271,10 @@ static bool take_call(void *ctx, struct str name, bool escaped, const struct jso
     (void)name, (void)escaped;
     if (element->kind != JSON_IS_OBJECT)
         return true;
-    t->r->content = true;
-    t->r->answered += element->raw.n;
     call_delta_read(element->raw, &d);
+    t->any = true;
+    t->r->content = true;
+    t->r->answered += d.name.raw.n + d.args.raw.n;
     d.separate = t->separate;
     t->result = blocks_call(&t->r->blocks, &d);
     return t->result == BLOCKS_OK;
@@ -275,13 +283,13 @@ static bool take_call(void *ctx, struct str name, bool escaped, const struct jso
 static enum blocks_result take_calls(struct openai_reply *r, const struct openai_chunk *c)
 {
     struct taking t = {.r = r, .separate = c->whole};
-    if (c->tool_calls.kind == JSON_IS_ARRAY) {
+    if (c->tool_calls.kind == JSON_IS_ARRAY)
         json_each(c->tool_calls.raw, take_call, &t);
-    } else if (c->function_call.kind == JSON_IS_OBJECT) {
+    if (!t.any && c->function_call.kind == JSON_IS_OBJECT) {
         struct call_delta d;
         call_delta_read_function(c->function_call.raw, &d);
         r->content = true;
-        r->answered += c->function_call.raw.n;
+        r->answered += d.name.raw.n + d.args.raw.n;
         t.result = blocks_call(&r->blocks, &d);
     }
     return t.result;
@@ -289,7 +297,6 @@ static enum blocks_result take_calls(struct openai_reply *r, const struct openai
 
 static enum blocks_result take_delta(struct openai_reply *r, const struct openai_chunk *c)
 {
-    /* the common case: a delta with text alone */
     enum blocks_result result = take_reasoning(r, c);
     if (result == BLOCKS_OK)
         result = take_content(r, &c->content);
@@ -298,6 +305,47 @@ static enum blocks_result take_delta(struct openai_reply *r, const struct openai
         result = take_text(r, MESSAGE_TEXT, &c->refusal);
     }
     return result == BLOCKS_OK ? take_calls(r, c) : result;
+}
+
+/* Whether the member is one that take_delta passes over. */
+static bool is_nothing(const struct json_hit *hit)
+{
+    return hit->kind == JSON_IS_ABSENT || hit->kind == JSON_IS_NULL ||
+           (hit->kind == JSON_IS_STRING && !hit->raw.n);
+}
+
+/* Keeps a chunk whose only content is one string, which has been taken. */
+static void keep_alike(struct openai_reply *r, struct str text, const struct openai_chunk *c)
+{
+    const struct json_hit *reasoning = r->signer == 'c' ? &c->reasoning_content : &c->reasoning;
+    const struct json_hit *other = r->signer == 'c' ? &c->reasoning : &c->reasoning_content;
+    bool calls = !is_nothing(&c->tool_calls);
+    struct str args;
+    int64_t index;
+    if (c->whole || !is_nothing(&c->refusal) || !is_nothing(&c->function_call) ||
+        !is_nothing(other))
+        return;
+    if (has_text(&c->content) && is_nothing(reasoning) && !calls)
+        chunk_template_keep(&r->alike, text, c->content.raw, ALIKE_TEXT, 0);
+    else if (has_text(reasoning) && is_nothing(&c->content) && !calls)
+        chunk_template_keep(&r->alike, text, reasoning->raw, ALIKE_THINKING, 0);
+    else if (calls && is_nothing(reasoning) && is_nothing(&c->content) &&
+             call_delta_args_alone(c->tool_calls.raw, &args, &index))
+        chunk_template_keep(&r->alike, text, args, ALIKE_ARGS, index);
+}
+
+/* Takes the string of a chunk that is like the one kept. */
+static enum blocks_result take_alike(struct openai_reply *r, struct str value)
+{
+    struct json_hit hit = {.kind = JSON_IS_STRING, .raw = value};
+    if (r->alike.kind == ALIKE_TEXT)
+        return take_text(r, MESSAGE_TEXT, &hit);
+    if (r->alike.kind == ALIKE_THINKING)
+        return take_text(r, MESSAGE_THINKING, &hit);
+    struct call_delta d = {.index = r->alike.call, .args = hit, .args_empty = !value.n};
+    r->content = true;
+    r->answered += value.n;
+    return blocks_call(&r->blocks, &d);
 }
 
 /* Takes finish_reason, behind which only usage counts. */
@@ -322,8 +370,11 @@ static enum openai_fed take_finish(struct openai_reply *r, const struct openai_c
 static enum openai_fed take_chunk(struct openai_reply *r, struct str text, bool error)
 {
     struct openai_chunk c;
+    struct str value;
     if (error && !r->finish.come)
         return told(r, text);
+    if (!r->finish.come && chunk_template_fits(&r->alike, text, &value))
+        return blocks_failed(r, take_alike(r, value));
     openai_chunk_read(text, &c, &r->usage);
     if (r->finish.come)
         return OPENAI_MORE;
@@ -337,7 +388,11 @@ static enum openai_fed take_chunk(struct openai_reply *r, struct str text, bool 
     /* Some relays repeat the whole message at the end. */
     bool repeated = c.whole && r->content && c.finish.kind == JSON_IS_STRING;
     enum openai_fed fed = repeated ? OPENAI_MORE : blocks_failed(r, take_delta(r, &c));
-    return fed == OPENAI_MORE ? take_finish(r, &c) : fed;
+    if (fed == OPENAI_MORE)
+        fed = take_finish(r, &c);
+    if (fed == OPENAI_MORE && !r->finish.come)
+        keep_alike(r, text, &c);
+    return fed;
 }
 
 /* ---- the end of a message */
@@ -404,14 +459,14 @@ static enum openai_fed hand_over(struct openai_reply *r, enum openai_fed fed, st
 
 static enum openai_fed stream_feed(struct openai_reply *r, const char *p, size_t n, struct buf *out)
 {
-    r->m.out = r->m.stream ? out : &r->made;
+    message_out_to(&r->m, r->m.stream ? out : &r->made);
     r->fed = OPENAI_MORE;
     return hand_over(r, lines_fed(r, event_lines_feed(&r->lines, p, n, take_line, r)), out);
 }
 
 static enum openai_fed stream_end(struct openai_reply *r, bool complete, struct buf *out)
 {
-    r->m.out = r->m.stream ? out : &r->made;
+    message_out_to(&r->m, r->m.stream ? out : &r->made);
     r->fed = OPENAI_MORE;
     enum openai_fed fed = lines_fed(r, event_lines_end(&r->lines, take_line, r));
     if (fed == OPENAI_MORE && r->finish.come) /* only [DONE] is missing */
@@ -464,7 +519,7 @@ static enum openai_fed whole_end(struct openai_reply *r, bool complete, struct b
     if (str_starts(text, STR("\xef\xbb\xbf")))
         text = str_trim(str_make(text.p + 3, text.n - 3));
     size_t mark = out->len;
-    r->m.out = out;
+    message_out_to(&r->m, out);
     enum openai_fed fed = answer(r, text, complete);
     if (fed == OPENAI_FAILED)
         buf_cut(out, mark);
@@ -472,38 +527,11 @@ static enum openai_fed whole_end(struct openai_reply *r, bool complete, struct b
     return fed;
 }
 
-/* ---- the shape of the body */
-
-/* The shape by the front of the body. UNKNOWN: more bytes are needed. */
-static enum shape shape_of(struct str front, bool typed_stream)
-{
-    static const struct str fields[] = {STR_LIT("data:"), STR_LIT("event:"), STR_LIT("id:"),
-                                        STR_LIT("retry:"), STR_LIT(":")};
-    static const struct str bom = STR_LIT("\xef\xbb\xbf");
-    if (str_starts(front, bom))
-        front = str_make(front.p + bom.n, front.n - bom.n);
-    else if (front.n < bom.n && memcmp(bom.p, front.p, front.n) == 0)
-        return SHAPE_UNKNOWN;
-    while (front.n && memchr(" \t\r\n", front.p[0], 4))
-        front = str_make(front.p + 1, front.n - 1);
-    if (!front.n)
-        return SHAPE_UNKNOWN;
-    if (memchr("{[<\"", front.p[0], 4))
-        return SHAPE_WHOLE;
-    if (typed_stream)
-        return SHAPE_STREAM;
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        if (str_starts(front, fields[i]))
-            return SHAPE_STREAM;
-        if (str_starts(fields[i], front))
-            return SHAPE_UNKNOWN;
-    }
-    return SHAPE_WHOLE;
-}
+/* ---- the body */
 
 static enum openai_fed feed(struct openai_reply *r, const char *p, size_t n, struct buf *out)
 {
-    if (r->shape == SHAPE_STREAM)
+    if (r->shape == BODY_SHAPE_STREAM)
         return stream_feed(r, p, n, out);
     if (!buf_add(&r->body, p, n))
         return failed(r, OPENAI_FAULT_BOUND, (struct str){0},
@@ -515,9 +543,9 @@ enum openai_fed openai_reply_feed(struct openai_reply *r, const char *p, size_t 
 {
     if (r->over)
         return r->failure.fault ? OPENAI_FAILED : OPENAI_DONE;
-    if (LIKELY(r->shape == SHAPE_STREAM))
+    if (LIKELY(r->shape == BODY_SHAPE_STREAM))
         return stream_feed(r, p, n, out);
-    if (r->shape == SHAPE_WHOLE)
+    if (r->shape == BODY_SHAPE_WHOLE)
         return feed(r, p, n, out);
     /* Blanks in front are not kept: DeepSeek sends empty lines while a request waits. */
     while (!r->body.len && n && memchr(" \t\r\n", *p, 4))
@@ -528,10 +556,10 @@ enum openai_fed openai_reply_feed(struct openai_reply *r, const char *p, size_t 
         memcpy(front, buf_data(&r->body), held);
     if (more)
         memcpy(front + held, p, more);
-    r->shape = (uint8_t)shape_of(str_make(front, held + more), r->typed_stream);
-    if (r->shape == SHAPE_UNKNOWN && held + more == sizeof front)
-        r->shape = r->typed_stream ? SHAPE_STREAM : SHAPE_WHOLE;
-    if (r->shape != SHAPE_STREAM)
+    r->shape = (uint8_t)body_shape(str_make(front, held + more), r->typed_stream);
+    if (r->shape == BODY_SHAPE_UNKNOWN && held + more == sizeof front)
+        r->shape = r->typed_stream ? BODY_SHAPE_STREAM : BODY_SHAPE_WHOLE;
+    if (r->shape != BODY_SHAPE_STREAM)
         return feed(r, p, n, out);
     enum openai_fed fed = OPENAI_MORE;
     if (r->body.len)
@@ -544,7 +572,8 @@ enum openai_fed openai_reply_end(struct openai_reply *r, bool complete, struct b
 {
     if (r->over)
         return r->failure.fault ? OPENAI_FAILED : OPENAI_DONE;
-    bool stream = r->shape == SHAPE_STREAM || (r->shape == SHAPE_UNKNOWN && r->typed_stream);
+    bool stream =
+        r->shape == BODY_SHAPE_STREAM || (r->shape == BODY_SHAPE_UNKNOWN && r->typed_stream);
     return stream ? stream_end(r, complete, out) : whole_end(r, complete, out);
 }
 

@@ -59,8 +59,9 @@ void openai_reply_free(struct openai_reply *r);
  * the first bytes of the body decide. */
 void openai_reply_begin(struct openai_reply *r, struct str content_type);
 
-/* Takes n bytes of the body, in any pieces, and appends what the client gets of them to out, which
- * must have room for twice as much and 4 KiB. Before the first content block nothing is appended.
+/* Takes n bytes of the body, in any pieces, and appends what the client gets of them to out: of
+ * most makers less than n, of the smallest chunks 3 n, and what had to wait behind a tool call all
+ * at once; without room for it the reply fails. Before the first content block nothing is appended.
  * FAILED: if anything was appended before, now or earlier, out also gets an `event: error`, else
  * nothing; a whole answer that fails appends nothing ever. */
 enum openai_fed openai_reply_feed(struct openai_reply *r, const char *p, size_t n,

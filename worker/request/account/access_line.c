@@ -4,6 +4,7 @@
 #include "worker/request/state/req.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *failures_text(const struct req *r, char *p, size_t n)
 {
@@ -20,7 +21,10 @@ static const char *failures_text(const struct req *r, char *p, size_t n)
 
 void access_line(const struct req *r, unsigned status, const char *end)
 {
-    enum log_level level = r->c && r->c->service->operators ? LOG_L_DEBUG : LOG_L_INFO;
+    bool failed = strcmp(end, "failed") == 0;
+    enum log_level level = r->c && r->c->service->operators ? LOG_L_DEBUG
+                           : failed                         ? LOG_L_WARNING
+                                                            : LOG_L_INFO;
     if (!r->conf->log.access || !log_enabled(level))
         return;
     double now = ev_now(r->env->loop);

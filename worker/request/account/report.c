@@ -109,6 +109,25 @@ void report_failure(struct req *r, const struct verdict *v, enum net_fault net,
     uplink_outcome(r->env->uplink, &o);
 }
 
+void report_silence(struct req *r, const struct ep *e, double began)
+{
+    struct verdict v;
+    classify_net(NET_SILENT, true, &v);
+    struct ipc_outcome o = outcome_of(r, e, &v);
+    uint64_t waited = us_between(began, r->attempt.at);
+    o.net = NET_SILENT;
+    o.reason = str_c(net_fault_text(NET_SILENT));
+    o.began_ms -= (int64_t)(waited / 1000);
+    o.ttfb_us = 0;
+    o.total_us = waited;
+    o.message = message_of(r);
+    counters_charged(e->live);
+    e->live->ok_reported = false;
+    struct cell_judges cells = candidates_cells(r, e);
+    cell_judges_reported(&cells, false);
+    uplink_outcome(r->env->uplink, &o);
+}
+
 void report_cannot_count(struct req *r, const struct verdict *v)
 {
     struct ipc_outcome o = outcome_of(r, r->attempt.ep, v);
@@ -164,7 +183,7 @@ static void name_item(struct req *r, const struct failure *a, struct ipc_outcome
     } else if (r->failed.refusal.no_opinion) {
         o->scope = SCOPE_ENDPOINT; /* a page or a redirect */
     } else if (a->fail.kept) {
-        o->item = features_named(r->conf, r->in.head.f, r->in.head.nf, body_view(&r->in.body),
+        o->item = features_named(r->conf, r->in.head.f, r->in.head.nf, req_text(r),
                                  buf_view(&a->reply.body), &k, room);
         if (o->item.n) /* whatever its form, it speaks of one thing of the request */
             o->scope = SCOPE_FEATURE;

@@ -8,6 +8,7 @@
 #include "common/base/base.h"
 #include "common/policy/outcome.h"
 
+struct ep;
 struct req;
 
 /* Details of a failure. */
@@ -38,6 +39,10 @@ void report_no_path(struct req *r);
 
 /* Reports that r->ep has counted tokens; changes nothing else of it. */
 void report_counted(struct req *r);
+
+/* Reports that the stream of e, asked at `began` (ev_now()), had no content while another endpoint
+ * brought some. */
+void report_silence(struct req *r, const struct ep *e, double began);
 
 /* Reports that another endpoint served what r->refuser had refused, and which one thing of the
  * request the refusal names. */

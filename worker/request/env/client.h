@@ -59,6 +59,9 @@ struct service {
     /* The request is complete: begins to answer it. */
     void (*go)(struct req *r);
 
+    /* The deadline of a REQ_READ has passed, which `go` had set. */
+    void (*resume)(struct req *r);
+
     /* The deadline of a REQ_WAIT has passed. NULL: an endpoint is chosen. */
     void (*late)(struct req *r);
 

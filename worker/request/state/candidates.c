@@ -1,5 +1,6 @@
 #include "worker/request/state/candidates.h"
 
+#include "common/conf/conf_models.h"
 #include "common/base/clock.h"
 #include "common/policy/model_name.h"
 #include "common/policy/side_path.h"
@@ -24,7 +25,7 @@ struct tried *candidates_tried(struct req *r, struct ep_live *live)
 
 bool candidates_offers(const struct req *r, const struct conf_endpoint *e)
 {
-    return ep_offers(e, r->model.named, r->model.name);
+    return !r->model.named || conf_model_offered(e, r->model.name);
 }
 
 /* The request as cells and trials see it. */
@@ -40,10 +41,7 @@ static struct standing_for asks_for(const struct req *r)
 
 struct str candidates_sent(const struct req *r, const struct conf_endpoint *ce)
 {
-    if (!r->model.named)
-        return STR("");
-    const char *there = ep_model_there(ce, r->model.name);
-    return there ? str_c(there) : r->model.name;
+    return r->model.named ? conf_map_name(&ce->map, r->model.name) : STR("");
 }
 
 struct cell_judges candidates_cells(const struct req *r, const struct ep *e)
@@ -178,8 +176,8 @@ bool candidates_fill(struct req *r)
 {
     const struct replica *rep = r->env->replica;
     if (!r->choice.rows || r->choice.n != rep->n) {
-        r->choice.n = rep->n;
         r->choice.rows = arena_alloc(&r->mem, rep->n * sizeof *r->choice.rows);
+        r->choice.n = r->choice.rows ? rep->n : 0;
         if (!r->choice.rows)
             return false;
     }

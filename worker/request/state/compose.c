@@ -1,11 +1,25 @@
 #include "worker/request/state/compose.h"
 
+#include "common/conf/conf_models.h"
 #include "worker/dialect/anthropic_splice.h"
 #include "worker/intake/estimate.h"
 #include "worker/json/json_find.h"
 #include "worker/request/state/req.h"
 
 #include <string.h>
+
+/* The head without content-encoding, for a body that goes on inflated. False: no memory. */
+static bool plain_head(struct req *r, struct forward_request *h)
+{
+    struct http_field *f = arena_alloc(&r->mem, h->nf * sizeof *f);
+    size_t n = 0;
+    for (size_t i = 0; f && i < h->nf; i++)
+        if (h->f[i].id != HDR_CONTENT_ENCODING)
+            f[n++] = h->f[i];
+    h->f = f;
+    h->nf = n;
+    return f != NULL;
+}
 
 /* ---- an endpoint that speaks OpenAI's protocol */
 
@@ -40,11 +54,13 @@ static int compose_translated(struct req *r, const struct ep *e, struct iovec io
         iov[0] = (struct iovec){buf_data(&r->attempt.send), r->attempt.send.len};
         return 1;
     }
-    struct str body = body_view(&r->in.body);
+    struct str body = req_text(r);
+    struct forward_request head = r->in.head;
+    if (r->in.inflated && !plain_head(r, &head))
+        return 0;
     if (interpreter_request(i, e->ce, (uint32_t)e->id_hash, r->model.sent, body,
                             estimate_tokens(body)) != OPENAI_MADE ||
-        !forward_to_openai(&r->attempt.send, &r->in.head, e->ce, STR("/chat/completions"),
-                           i->body.len))
+        !forward_to_openai(&r->attempt.send, &head, e->ce, STR("/chat/completions"), i->body.len))
         return 0;
     iov[0] = (struct iovec){buf_data(&r->attempt.send), r->attempt.send.len};
     iov[1] = (struct iovec){buf_data(&i->body), i->body.len};
@@ -85,17 +101,24 @@ static bool may_have_turns(const struct req *r)
 static int compose_own(struct req *r, const struct conf_endpoint *ce, bool other_name,
                        struct iovec iov[4])
 {
-    struct str body = body_view(&r->in.body), raw = r->model.raw;
+    struct str text = req_text(r), body = text, raw = r->model.raw;
+    struct forward_request head = r->in.head;
     if (may_have_turns(r) && !splice_thinking(r, &body, &raw))
         return 0;
-    uint64_t length = body.n;
     bool splice = r->model.named && (other_name || r->model.changed);
+    if (r->in.inflated && (splice || body.p != text.p)) {
+        if (!plain_head(r, &head))
+            return 0;
+    } else if (r->in.inflated) {
+        body = body_view(&r->in.body); /* as it came */
+    }
+    uint64_t length = body.n;
     if (splice) {
         if (!json_escape(r->model.sent, &r->attempt.model_sent))
             return 0;
         length = body.n - raw.n + r->attempt.model_sent.len;
     }
-    if (!forward_to_endpoint(&r->attempt.send, &r->in.head, ce, length))
+    if (!forward_to_endpoint(&r->attempt.send, &head, ce, length))
         return 0;
     int n = 0;
     iov[n++] = (struct iovec){buf_data(&r->attempt.send), r->attempt.send.len};
@@ -113,7 +136,7 @@ static int compose_own(struct req *r, const struct conf_endpoint *ce, bool other
 
 int compose_request(struct req *r, const struct ep *e, struct iovec iov[4])
 {
-    const char *name = r->model.named ? ep_model_there(e->ce, r->model.name) : NULL;
+    const char *name = r->model.named ? conf_map_find(&e->ce->map, r->model.name) : NULL;
     struct str model = name ? str_c(name) : r->model.name;
     /* A copy: the endpoint's configuration may go before the request ends. */
     const char *sent = name ? arena_strndup(&r->mem, model.p, model.n) : NULL;

@@ -22,6 +22,45 @@ void req_set(struct req *r, enum req_state s)
     r->state = s;
 }
 
+void req_free_body(struct req *r)
+{
+    body_free(&r->in.body);
+    if (r->in.inflated)
+        inflated_free(r->in.inflated);
+}
+
+/* Whether the client takes a reply in that coding. */
+static bool accepted(const struct req *r, enum coding c)
+{
+    for (size_t i = 0; i < r->in.head.nf; i++)
+        if (str_eq_nocase(r->in.head.f[i].name, STR("accept-encoding")))
+            return coding_accepted(r->in.head.f[i].value, c);
+    return false;
+}
+
+bool req_decode(struct req *r, struct http_head *h)
+{
+    enum coding c = CODING_NONE;
+    bool stream = r->in.stream || r->attempt.translated;
+    for (size_t i = 0; i < h->nf; i++) {
+        const struct http_field *f = &h->f[i];
+        if (f->id == HDR_CONTENT_ENCODING)
+            c = c == CODING_NONE ? coding_of(f->value) : CODING_OTHER;
+        else if (f->id == HDR_CONTENT_TYPE)
+            stream |= str_starts_nocase(f->value, STR("text/event-stream"));
+    }
+    r->reply.coding = c;
+    /* of a side path only what is judged is read */
+    bool read = h->body != BODY_NONE &&
+                (!req_is_side(r) || r->in.api == API_COUNT_TOKENS || h->status >= 400);
+    if ((c != CODING_GZIP && c != CODING_DEFLATE) || !read)
+        return true;
+    bool as_came = !stream && h->status / 100 == 2 && accepted(r, c);
+    r->reply.coding = CODING_NONE;
+    r->reply.decode = decode_new(c, h, as_came, (size_t)r->conf->retry.hold_reply);
+    return r->reply.decode != NULL;
+}
+
 int64_t req_ms_since(const struct req *r, double t)
 {
     return (int64_t)((ev_now(r->env->loop) - t) * 1000);
@@ -52,6 +91,8 @@ void req_reply_free(struct req *r)
     buf_free(&r->reply.head);
     buf_free(&r->reply.held);
     sse_free(&r->reply.sse);
+    decode_free(r->reply.decode);
+    r->reply.decode = NULL;
 }
 
 void req_reply_drop(struct req *r)

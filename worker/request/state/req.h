@@ -21,6 +21,7 @@
 #include "worker/dialect/server_tools.h"
 #include "worker/intake/body.h"
 #include "worker/intake/features.h"
+#include "worker/intake/inflated.h"
 #include "worker/evidence/evidence.h"
 #include "worker/translate/interpreter.h"
 #include "worker/upstream/forward.h"
@@ -31,6 +32,7 @@
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
 #include "worker/request/env/client.h"
+#include "worker/request/state/decode.h"
 #include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
@@ -64,6 +66,7 @@ struct kept_reply {
     struct buf head; /* status line and end-to-end lines (forward_to_client) */
     struct buf body;
     unsigned status;        /* as received */
+    bool inflated;          /* its head still names the coding it came in */
     unsigned client_status; /* status for the client of an error that came under 200; else 0 */
     const char *endpoint;   /* name of the endpoint that sent it; in the request's mem */
     struct sse_usage usage; /* what it told before its error */
@@ -87,6 +90,10 @@ struct tried {
     uint32_t attempts;
     bool used_up; /* no further attempt there */
     bool refused; /* the last attempt there was a refusal */
+    /* It was silent (NET_SILENT), which is charged once another one has brought content: the
+     * endpoint, with a reference, else NULL; when that attempt began, in ev_now(). */
+    struct ep *silent;
+    double silent_at;
     /* End of the cooldown after a rate limit that this request got (CLOCK_BOOTTIME; 0: none):
      * without and with a time that the endpoint gave. */
     int64_t cooling_until_ms, own_until_ms;
@@ -108,11 +115,13 @@ enum req_purpose {
 /* The request as the client sent it. */
 struct req_in {
     struct forward_request head; /* in req.msg */
-    struct body body;
-    uint64_t body_len; /* bytes of the body as received */
+    struct body body;            /* as received */
+    uint64_t body_len;           /* its bytes */
+    struct inflated *inflated;   /* of a compressed body; NULL: it is none; in req.mem */
     enum http_method method;
     enum req_api api;
     enum req_purpose purpose;
+    enum sse_api wanted;  /* what an answer is, on a message path */
     struct str path;      /* for the log, cut; in req.mem */
     struct str full_path; /* in req.msg */
     /* path of a side request in the form of patterns; empty: not plain; in req.mem */
@@ -182,11 +191,14 @@ struct req_choice {
 /* The attempt under way, or the one whose reply is relayed. */
 struct req_attempt {
     struct exchange exchange;
-    struct ep *ep;         /* NULL: there is none; holds a reference */
-    unsigned begun;        /* attempts so far, except those on a stale pooled connection */
-    unsigned unsent;       /* the part of `begun` that does not count for retry.max_attempts */
-    double at;             /* ev_now() when it began */
-    bool fresh;            /* the next attempt takes a new connection */
+    struct ep *ep;   /* NULL: there is none; holds a reference */
+    unsigned begun;  /* attempts so far, except those on a stale pooled connection */
+    unsigned unsent; /* the part of `begun` that does not count for retry.max_attempts */
+    double at;       /* ev_now() when it began */
+    bool fresh;      /* the next attempt takes a new connection */
+    bool learnt;     /* the next attempt is in another form, as a refusal taught */
+    /* when its stream may be given up for want of content (upstream.first_content_timeout) */
+    struct deadline silence;
     struct buf send;       /* the head that is sent */
     struct buf model_sent; /* model's name for the endpoint, escaped; empty: unchanged */
     struct buf spliced;    /* the body for an Anthropic endpoint, if it is not the client's own */
@@ -212,10 +224,12 @@ struct req_failed {
 /* The endpoint's reply. */
 struct req_reply {
     enum reply_kind kind;
-    unsigned status; /* of QCC's own reply as well */
-    bool no_body;    /* a reply to HEAD, or with status 204 or 304 */
-    bool encoded;    /* it has a content-encoding: its body is not read */
-    int64_t length;  /* of the body, as its head says; -1: it does not */
+    unsigned status;       /* of QCC's own reply as well */
+    bool no_body;          /* a reply to HEAD, or with status 204 or 304 */
+    enum coding coding;    /* of its body as it is handled here */
+    struct decode *decode; /* inflates it; NULL: it came as it is handled */
+    bool typed;            /* its content-type is what was asked for */
+    int64_t length;        /* of the body, as its head says; -1: it does not */
     /* what is reported of a committed reply */
     enum outcome_part part;
     enum outcome served_as;           /* outcome of a committed reply: OK unless it broke */
@@ -223,6 +237,8 @@ struct req_reply {
     const struct http_head *head_now; /* during the reply's first event, else NULL */
     struct http_field *fields;        /* while it is held; in req.mem */
     size_t nfields;
+    uint64_t meant;  /* events of a stream that were no pings, as of meant_at */
+    double meant_at; /* ev_now() when one last came */
     struct buf held; /* bytes that are held back */
     struct sse sse;
     const char *tail;     /* text that a complete stream lacks at its end, in req.mem; NULL: none */
@@ -233,6 +249,7 @@ struct req_reply {
 struct req_out {
     struct deadline ping; /* when the client gets a ping if nothing else is written before */
     enum out_framing framing;
+    bool full;      /* the client takes no more for now */
     bool begun;     /* the client got a head of QCC's own (200, event stream) for its pings */
     uint64_t bytes; /* of the body, as written */
     const char *answered_by; /* endpoint whose error reply it is; NULL: see attempt.ep */
@@ -264,6 +281,21 @@ struct req {
     struct req_out out;
 };
 
+/* The body as it is read: inflated, where it came compressed. */
+static inline struct str req_text(const struct req *r)
+{
+    return body_view(r->in.inflated ? &r->in.inflated->text : &r->in.body);
+}
+
+/* Frees the body, in both forms. */
+void req_free_body(struct req *r);
+
+/* Whether the reply's body is in a coding that is not read. */
+static inline bool req_reply_encoded(const struct req *r)
+{
+    return r->reply.coding != CODING_NONE;
+}
+
 static inline bool req_is_side(const struct req *r)
 {
     return r->in.purpose == FOR_SIDE;
@@ -291,6 +323,10 @@ void req_reply_init(struct req *r);
 
 /* Frees what req_reply_init initialized. */
 void req_reply_free(struct req *r);
+
+/* Looks at the head of a reply: sets reply.coding, and reply.decode if it is to be inflated, as
+ * whole bodies that came as the client accepts them go on as they came. False: out of memory. */
+bool req_decode(struct req *r, struct http_head *h) MUST_CHECK;
 
 /* Drops a reply that was held back. */
 void req_reply_drop(struct req *r);

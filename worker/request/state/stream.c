@@ -12,7 +12,7 @@ void stream_scan(struct req *r, const char *p, size_t n)
 bool stream_close(struct req *r)
 {
     /* Other streams need not have a last event that is known. */
-    if (r->reply.encoded ||
+    if (req_reply_encoded(r) ||
         (r->in.api != API_MESSAGES && !(r->in.api == API_OPENAI && r->reply.sse.end.choices)))
         return true;
     char tail[SSE_TAIL];

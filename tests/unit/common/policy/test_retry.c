@@ -30,6 +30,7 @@ static const char *const nets[NET__COUNT] = {
     [NET_FIRST_BYTE_TIMEOUT] = "first_byte",
     [NET_IDLE_TIMEOUT] = "idle",
     [NET_LOCAL] = "local",
+    [NET_SILENT] = "silent",
 };
 static const char *classes[OUTCOME__COUNT];
 
@@ -218,6 +219,7 @@ static void what_uses_an_endpoint_up(void **state)
         assert_int_equal(retry_uses_up(&c, &v, NET_NONE, 1), at_once[cls]);
         assert_true(retry_uses_up(&c, &v, NET_NONE, 2));
         assert_true(retry_uses_up(&c, &v, NET_FIRST_BYTE_TIMEOUT, 1));
+        assert_true(retry_uses_up(&c, &v, NET_SILENT, 1));
     }
 }
 

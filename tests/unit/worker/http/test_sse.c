@@ -246,9 +246,9 @@ static void test_first(void **state)
         {"event: content_block_start\ndata: {\"error\":\"no\"}\n\n", SSE_EV_CONTENT, NULL, 1},
         {"event: content_block_with_a_name_longer_than_all\ndata: {\"error\":\"no\"}\n\n",
          SSE_EV_CONTENT, NULL, 1},
-        {"data: {\"error\":null,\"x\":1}\n\n", SSE_EV_CONTENT, NULL, 1},
-        {"data: {\"error\":\"\"}\n\n", SSE_EV_CONTENT, NULL, 1},
-        {"data: {\"x\":{\"error\":1,\"type\":\"error\"}}\n\n", SSE_EV_CONTENT, NULL, 1},
+        {"data: {\"error\":null,\"x\":1}\n\n", SSE_EV_NONE, NULL, 1},
+        {"data: {\"error\":\"\"}\n\n", SSE_EV_NONE, NULL, 1},
+        {"data: {\"x\":{\"error\":1,\"type\":\"error\"}}\n\n", SSE_EV_NONE, NULL, 1},
         {"data: {\"choices\":[{}]}\n\n", SSE_EV_CONTENT, NULL, 1},
         {"data: {\"choices\":[ ]}\n\n", SSE_EV_START, NULL, 1},
         {"data: {\"type\":\"message_start\"}\n\n", SSE_EV_START, NULL, 1},
@@ -256,8 +256,8 @@ static void test_first(void **state)
         {"data: {\"type\":\"message_stop\"}\n\n", SSE_EV_STOP, NULL, 1},
         {"data: [DONE]\n\n", SSE_EV_STOP, NULL, 1},
         {"data:[DONE] \n\n", SSE_EV_STOP, NULL, 1},
-        {"data: some text\n\n", SSE_EV_CONTENT, NULL, 1},
-        {"event: unknown\ndata: some text\n\n", SSE_EV_CONTENT, NULL, 1},
+        {"data: some text\n\n", SSE_EV_NONE, NULL, 1},
+        {"event: unknown\ndata: some text\n\n", SSE_EV_NONE, NULL, 1},
         {"event: ping\ndata: {}\n\n", SSE_EV_NONE, NULL, 1},
         {"data: {\"type\":\"ping\"}\n\n", SSE_EV_NONE, NULL, 1},
         {"data:\n\n", SSE_EV_NONE, NULL, 1},
@@ -270,17 +270,17 @@ static void test_first(void **state)
          SSE_EV_NONE, NULL, 0},
         {"event: error\ndata: x\n", SSE_EV_NONE, NULL, 0},
         {"event: error", SSE_EV_NONE, NULL, 0},
-        {"event: errors\ndata: x\n\n", SSE_EV_CONTENT, NULL, 1},
-        {"event:  error\ndata: x\n\n", SSE_EV_CONTENT, NULL, 1},
+        {"event: errors\ndata: x\n\n", SSE_EV_NONE, NULL, 1},
+        {"event:  error\ndata: x\n\n", SSE_EV_NONE, NULL, 1},
         {"\xef\xbb\xbf"
          "event: error\ndata: x\n\n",
          SSE_EV_ERROR, "x", 1},
         {"\xef\xbb"
          "event: error\ndata: x\n\n",
-         SSE_EV_CONTENT, NULL, 1},
+         SSE_EV_NONE, NULL, 1},
         {"\xef\xbb\xbf\xef\xbb\xbf"
          "event: error\ndata: x\n\n",
-         SSE_EV_CONTENT, NULL, 1},
+         SSE_EV_NONE, NULL, 1},
         {"\xef\xbb\xbf\n: c\n\ndata: [DONE]\n\n", SSE_EV_STOP, NULL, 1},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -438,7 +438,7 @@ static void test_usage_of_json(void **state)
 {
     (void)state;
     struct sse_usage u;
-    sse_usage_of_json(
+    (void)sse_read_json(
         STR("{\"type\":\"message\",\"content\":[{\"usage\":1}],\"usage\":{\"input_tokens\":5,"
             "\"output_tokens\":6,\"cache_creation\":{\"output_tokens\":9},\"service_tier\":\"x\"}"
             "}"),
@@ -447,7 +447,7 @@ static void test_usage_of_json(void **state)
     assert_int_equal(u.output, 6);
     assert_int_equal(u.cache_read, -1);
     assert_int_equal(u.cache_write, -1);
-    sse_usage_of_json(STR("{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}"), &u);
+    (void)sse_read_json(STR("{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}"), &u);
     assert_int_equal(u.input, 5);
     assert_int_equal(u.output, 6);
     static const char *const none[] = {
@@ -460,7 +460,7 @@ static void test_usage_of_json(void **state)
         "{\"usage\":{\"input_tokens\":-1,\"output_tokens\":\"1\"}}",
         "{\"usage\":{\"input_tokens\":1.5,\"output_tokens\":99999999999999999999}}"};
     for (size_t i = 0; i < COUNT_OF(none); i++) {
-        sse_usage_of_json(str_c(none[i]), &u);
+        (void)sse_read_json(str_c(none[i]), &u);
         assert_int_equal(u.input, -1);
         assert_int_equal(u.output, -1);
     }

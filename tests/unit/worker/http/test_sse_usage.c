@@ -25,7 +25,7 @@ static struct sse_usage of_stream(const char *text)
 static struct sse_usage of_json(const char *text)
 {
     struct sse_usage u;
-    assert_true(sse_usage_of_json(str_c(text), &u));
+    assert_true(sse_read_json(str_c(text), &u).whole);
     return u;
 }
 

@@ -41,7 +41,7 @@ static void begin(struct world *w, size_t n, enum sel_strategy strategy)
                                 .weight = one_in(w, 9) ? 0 : (uint32_t)below(w, 200),
                                 .priority = one_in(w, 4) ? 1 + (uint32_t)below(w, 3) : 1,
                                 .offers = !one_in(w, 10)};
-    ranking_begin(&w->ranking, &w->conf, w->conf_eps, n);
+    ranking_begin(&w->ranking, &mem_heap, &w->conf, w->conf_eps, n);
 }
 
 /* Gives endpoint i a new state at random, at both. */
@@ -204,7 +204,7 @@ static void begin_well(struct world *w, size_t n, enum sel_strategy strategy)
                                     .enabled = true,
                                     .model_ok = true};
     }
-    ranking_begin(&w->ranking, &w->conf, w->conf_eps, n);
+    ranking_begin(&w->ranking, &mem_heap, &w->conf, w->conf_eps, n);
     for (size_t i = 0; i < n; i++)
         ranking_put(&w->ranking, i, &w->eps[i], INT64_MAX);
 }

@@ -487,7 +487,7 @@ static void net_faults(void **state)
         assert_int_equal(v.fault, unclear ? FAULT_UNCLEAR : FAULT_ENDPOINT);
         assert_non_null(v.rule);
         assert_int_equal(v.retry_after_ms, -1);
-        bool silence = n == NET_FIRST_BYTE_TIMEOUT || n == NET_IDLE_TIMEOUT;
+        bool silence = n == NET_FIRST_BYTE_TIMEOUT || n == NET_IDLE_TIMEOUT || n == NET_SILENT;
         assert_int_equal(v.scope, ours ? SCOPE_REQUEST : silence ? SCOPE_MODEL : SCOPE_ENDPOINT);
         classify_net((enum net_fault)n, true, &v);
         assert_int_equal(v.scope, ours ? SCOPE_REQUEST : SCOPE_MODEL);

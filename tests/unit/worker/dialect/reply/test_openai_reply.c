@@ -52,7 +52,7 @@ static void estimated(const struct kase *k, char *text)
     int n = snprintf(front, sizeof front, " %" PRIu64 " 0 0 ", k->ctx.input_estimate);
     char *at = strstr(text, front);
     if (at && strtoul(at + n, NULL, 10) > 0 && !strchr(at + n, ' '))
-        strcpy(at, " ~");
+        memcpy(at, " ~", 3);
 }
 
 /* Writes #6 and #24 for so many random digits of an id. */
@@ -171,8 +171,8 @@ static void begin(struct kase *k, const char *title)
     *k = (struct kase){.file = k->file, .line = k->line, .cases = k->cases, .failed = k->failed};
     buf_init(&k->body, MOST);
     snprintf(k->title, sizeof k->title, "%s", title);
-    strcpy(k->type, "text/event-stream");
-    strcpy(k->end, "complete");
+    snprintf(k->type, sizeof k->type, "text/event-stream");
+    snprintf(k->end, sizeof k->end, "complete");
     k->ctx.model = STR("claude-x");
     k->ctx.stream = true;
     k->ctx.input_estimate = 100;
@@ -433,6 +433,123 @@ static void test_bytes(void **state)
     free(text);
 }
 
+/* 10,000 calls, each of which begins before the first is complete: all wait, and come in order. */
+static void test_many_calls(void **state)
+{
+    (void)state;
+    enum { CALLS = 10000 };
+    struct kase k = {.file = "many", .type = "text/event-stream", .end = "complete"};
+    k.ctx = (struct dialect_context){.model = STR("m"), .stream = true, .input_estimate = 1};
+    buf_init(&k.body, MOST);
+    for (int i = 0; i < CALLS; i++)
+        add(&k,
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\","
+            "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"n\\\":\"}}]}}]}\n\n",
+            i, i);
+    for (int i = CALLS; i-- > 0;)
+        add(&k,
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":%d,\"function\":"
+            "{\"arguments\":\"%d}\"}}]}}]}\n\n",
+            i, i);
+    add(&k, "data: [DONE]\n\n");
+    char *got = run(&k, k.body.len, k.body.len), *at = got;
+    for (int i = 0; i < CALLS; i++) {
+        char want[64];
+        int n = snprintf(want, sizeof want, "tool[c%d f {\"n\":%s%d}] ", i, i ? "" : "|", i);
+        if (strncmp(at, want, (size_t)n) != 0)
+            fail_msg("expected %s, came %.60s", want, at);
+        at += n;
+    }
+    assert_true(strncmp(at, "end tool_use ", 13) == 0);
+    free(got);
+    buf_free(&k.body);
+}
+
+/* What the caller can ask between two pieces. */
+static void test_questions(void **state)
+{
+    (void)state;
+    struct dialect_context ctx = {.model = STR("m"), .stream = true, .input_estimate = 1};
+    static const struct {
+        const char *line;
+        bool content, committed, finishing;
+    } steps[] = {
+        {"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n", false,
+         false, false},
+        {"data: {\"choices\":[{\"delta\":{\"reasoning\":\"So\"}}]}\n", true, false, false},
+        {"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n", true, true, false},
+        {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n", true, true, true},
+        {"data: [DONE]\n", true, true, false},
+    };
+    struct arena mem;
+    struct buf out;
+    arena_init(&mem, 1 << 20);
+    buf_init(&out, 65536);
+    struct openai_reply *r = openai_reply_new(&mem, &ctx, 1, REPLY_MOST);
+    openai_reply_begin(r, STR("text/event-stream"));
+    assert_int_equal(openai_reply_quiet(r, &out), OPENAI_MORE);
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        enum openai_fed fed = openai_reply_feed(r, steps[i].line, strlen(steps[i].line), &out);
+        assert_int_equal(fed, i + 1 < COUNT_OF(steps) ? OPENAI_MORE : OPENAI_DONE);
+        assert_true(openai_reply_content(r) == steps[i].content);
+        assert_true(openai_reply_committed(r) == steps[i].committed);
+        assert_true(openai_reply_finishing(r) == steps[i].finishing);
+    }
+    assert_int_equal(openai_reply_end(r, true, &out), OPENAI_DONE);
+    openai_reply_free(r);
+    arena_free(&mem);
+    buf_free(&out);
+}
+
+/* Whatever room there is for what comes out, it is whole events. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    struct dialect_context ctx = {
+        .model = STR("m"), .stream = true, .thinking = true, .input_estimate = 1};
+    char *all = bytes_of(&ctx, full);
+    for (size_t room = 0; room < strlen(all) + 100; room++) {
+        struct arena mem;
+        struct buf out;
+        arena_init(&mem, 1 << 20);
+        buf_init(&out, room);
+        struct openai_reply *r = openai_reply_new(&mem, &ctx, 7, REPLY_MOST);
+        openai_reply_begin(r, STR(""));
+        enum openai_fed fed = openai_reply_feed(r, full, strlen(full), &out);
+        assert_int_equal(fed, room < strlen(all) ? OPENAI_FAILED : OPENAI_DONE);
+        struct str got = buf_view(&out);
+        assert_true(!got.n || str_ends(got, STR("}\n\n")));
+        if (fed == OPENAI_FAILED) {
+            assert_int_equal(openai_reply_failure(r)->fault, OPENAI_FAULT_BOUND);
+            /* an error event may stand behind what had room */
+            ptrdiff_t error = str_find(got, STR("event: error"));
+            size_t n = error < 0 ? got.n : (size_t)error;
+            assert_memory_equal(got.p, all, n);
+        }
+        openai_reply_free(r);
+        arena_free(&mem);
+        buf_free(&out);
+    }
+    free(all);
+}
+
+/* Memory of a stream that has sent words, thinking and a call: the struct, and what is allocated.
+ */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct arena mem;
+    arena_init(&mem, 12288);
+    struct dialect_context ctx = {.model = STR("m"), .stream = true, .thinking = true};
+    struct openai_reply *r = openai_reply_new(&mem, &ctx, 1, REPLY_MOST);
+    assert_non_null(r);
+    assert_true(mem.used < 4096);
+    openai_reply_free(r);
+    arena_free(&mem);
+    assert_null(openai_reply_new(&(struct arena){.max = 100}, &ctx, 1, REPLY_MOST));
+    openai_reply_free(NULL);
+}
+
 static void test_cases(void **state)
 {
     (void)state;
@@ -471,8 +588,9 @@ static void test_cases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_many_calls),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_questions), cmocka_unit_test(test_cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@ import tarfile
 import tempfile
 
 LARGEST = 40_000_000
-PROGRAMS = ("usr/bin/qcc-supervisor", "usr/bin/qccctl", "usr/libexec/qcc/qcc-worker", "usr/libexec/qcc/qcc-recorder")
+PROGRAMS = ("usr/bin/qcc-supervisor", "usr/bin/qccctl", "usr/libexec/qcc/qcc-worker", "usr/libexec/qcc/qcc-recorder",
+            "usr/libexec/qcc/qcc-link")
 OWN = ("./run/qcc", "./var/lib/qcc", "./var/log/qcc")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 

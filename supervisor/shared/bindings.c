@@ -87,6 +87,79 @@ void bindings_conf(struct bindings *s, const struct conf *c)
     }
 }
 
+/* ---- other hosts
+ *
+ * A binding's flags say whether it was last used here, and when that was last told: in units of
+ * tell_ms, cut to 15 bits, which is enough to see that one has gone by. */
+
+enum { OWN_FLAG = 1 << 15 };
+
+static uint16_t own_flags(const struct bindings *s, int64_t now_ms)
+{
+    return (uint16_t)(OWN_FLAG | (s->tell_ms ? (now_ms / s->tell_ms) & (OWN_FLAG - 1) : 0));
+}
+
+static void tell_changed(const struct bindings *s, const uint64_t key[2], uint32_t from,
+                         uint32_t to, int64_t now_ms)
+{
+    if (s->changed)
+        s->changed(s->changed_arg, key, from, to, now_ms);
+}
+
+/* Tells of a use, if the last telling is old enough. */
+static void tell_used(struct bindings *s, const uint64_t key[2], int64_t now_ms)
+{
+    struct affinity_binding gone;
+    enum affinity_did did;
+    const struct affinity_binding *b = affinity_find(&s->b->table, key);
+    if (!s->changed || !b || b->flags == own_flags(s, now_ms))
+        return;
+    uint32_t endpoint = binding_table_endpoint(s->b, b);
+    if (binding_table_bind(s->b, key, endpoint, own_flags(s, now_ms), now_ms, &did, &gone))
+        tell_changed(s, key, endpoint, endpoint, now_ms);
+}
+
+void bindings_take(struct bindings *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms,
+                   int64_t now_ms)
+{
+    struct affinity_binding gone;
+    enum affinity_did did;
+    if (!s->enabled || used_ms <= now_ms - s->ttl_ms)
+        return;
+    const struct affinity_binding *old = s->b ? affinity_find(&s->b->table, key) : NULL;
+    uint32_t holds = old ? binding_table_endpoint(s->b, old) : 0;
+    if (!endpoint) {
+        if (old && binding_table_unbind(s->b, key, holds)) {
+            add_record(s, BINDING_UNBOUND, key, holds, 0);
+            s->moves++;
+        }
+        return;
+    }
+    if (old && holds == endpoint && old->used_ms + 1000 >= used_ms)
+        return; /* what was told from here comes back */
+    if (!binding_table_ready(&s->b, s->max, &mem_heap) ||
+        !binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, &gone))
+        return;
+    if (did == AFFINITY_EVICTED)
+        add_record(s, BINDING_UNBOUND, gone.key, binding_table_endpoint(s->b, &gone), 0);
+    add_record(s, BINDING_BOUND, key, endpoint, used_ms);
+    s->moves += holds != endpoint;
+    s->uses++;
+}
+
+enum bindings_own bindings_walk_own(const struct bindings *s, uint32_t *at, uint64_t key[2],
+                                    uint32_t *endpoint, int64_t *used_ms)
+{
+    const struct affinity_binding *b = s->b ? affinity_walk(&s->b->table, at) : NULL;
+    if (!b)
+        return BINDINGS_END;
+    key[0] = b->key[0];
+    key[1] = b->key[1];
+    *endpoint = binding_table_endpoint(s->b, b);
+    *used_ms = b->used_ms;
+    return b->flags & OWN_FLAG ? BINDINGS_OWN : BINDINGS_OTHERS;
+}
+
 /* ---- requests of workers */
 
 static void bind(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
@@ -94,15 +167,17 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
     struct affinity_binding gone;
     enum affinity_did did;
     const struct affinity_binding *old = affinity_find(&s->b->table, r->key);
+    uint32_t from = 0;
     if (old && old->used_ms > now_ms - s->ttl_ms) {
         uint32_t holds = binding_table_endpoint(s->b, old);
+        from = holds;
         if (holds != r->endpoint && configured(s, holds)) {
             add_record(s, BINDING_BOUND, r->key, holds, old->used_ms); /* another request was
                                                                           first */
             return;
         }
     }
-    if (!binding_table_bind(s->b, r->key, r->endpoint, 0, now_ms, &did, &gone)) {
+    if (!binding_table_bind(s->b, r->key, r->endpoint, own_flags(s, now_ms), now_ms, &did, &gone)) {
         add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
         return;
     }
@@ -110,6 +185,7 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
         add_record(s, BINDING_UNBOUND, gone.key, binding_table_endpoint(s->b, &gone), 0);
     add_record(s, BINDING_BOUND, r->key, r->endpoint, now_ms);
     s->moves++;
+    tell_changed(s, r->key, from, r->endpoint, now_ms);
 }
 
 static void record_apply(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
@@ -125,9 +201,11 @@ static void record_apply(struct bindings *s, const struct binding_table_record *
     } else if (r->op == BINDING_UNBOUND && binding_table_unbind(s->b, r->key, r->endpoint)) {
         add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
         s->moves++;
+        tell_changed(s, r->key, r->endpoint, 0, now_ms);
     } else if (r->op == BINDING_USED && affinity_use(&s->b->table, r->key, now_ms)) {
         add_record(s, BINDING_USED, r->key, 0, now_ms);
         s->uses++;
+        tell_used(s, r->key, now_ms);
     }
 }
 
@@ -195,7 +273,7 @@ bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoi
 {
     enum affinity_did did;
     return binding_table_ready(&s->b, s->max, &mem_heap) &&
-           binding_table_bind(s->b, key, endpoint, 0, used_ms, &did, NULL);
+           binding_table_bind(s->b, key, endpoint, OWN_FLAG, used_ms, &did, NULL);
 }
 
 uint32_t bindings_total(const struct bindings *s)

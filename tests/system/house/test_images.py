@@ -31,7 +31,8 @@ def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("image")
     root = folder / "root"
     for path, name in (("usr/bin", "qcc-supervisor"), ("usr/bin", "qccctl"), ("usr/libexec/qcc", "qcc-worker"),
-                       ("usr/libexec/qcc", "qcc-recorder"), ("usr/libexec/qcc", "qcc-service"), ("etc/qcc", "qcc.yaml")):
+                       ("usr/libexec/qcc", "qcc-recorder"), ("usr/libexec/qcc", "qcc-link"),
+                       ("usr/libexec/qcc", "qcc-service"), ("etc/qcc", "qcc.yaml")):
         (root / path).mkdir(parents=True, exist_ok=True)
         source = {"qcc-service": ROOT / "packaging/qcc-service", "qcc.yaml": ROOT / "conf/qcc.yaml"}.get(name, "/usr/bin/true")
         shutil.copy(source, root / path / name)

@@ -155,7 +155,7 @@ static bool load(struct supervisor *s, struct err *e)
 {
     struct faults f = {0};
     supervisor_take_conf(s, conf_load(s->conf_path, &f));
-    if (log_to_journal())
+    if (log_to_journal() || log_is_json())
         faults_log(&f);
     else
         faults_print(&f, stderr);

@@ -38,6 +38,7 @@ static bool send_group(struct peers *p, const struct peers_endpoint *pe,
                                    .how = (uint32_t)how,
                                    .fence = fence,
                                    .value = str_c(value)};
+    p->figures.groups_out += !p->up;
     return peers_say(p, ipc_put_v_link_put, &m);
 }
 
@@ -148,6 +149,7 @@ static void take(struct peers *p, struct peers_endpoint *pe, struct health_endpo
     if (!shared_state_take(&e->state, &e->conf, g, &ctx, now_ms, &ch))
         return;
     p->applying = true;
+    p->figures.groups_in++;
     health_changed(p->env.health, e, &ch, NULL, now_ms);
     p->applying = false;
     pe->sent = shared_state_view(&e->state, &pe->sent, now_ms);
@@ -176,6 +178,8 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     struct health_endpoint *e = pe ? health_by_id(p->env.health, str_c(pe->name)) : NULL;
     int64_t engine = peers_engine(p, now_ms);
     struct shared_group g;
+    if (pe && peers_on_held(pe, m))
+        return;
     if (pe)
         keep_stamp(pe, m);
     if (!e || !(p->shares & 1u << SHARE_ENDPOINTS) || (m->own && m->taken))
@@ -195,7 +199,9 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     }
     if (g.of || !fresh(pe, &g))
         return; /* cells and marks are known by their names alone */
-    pe->not_followed = !shared_group_followed(&g, peers_engine(p, e->served_ms), engine);
-    if (!pe->not_followed)
+    bool followed = shared_group_followed(&g, peers_engine(p, e->served_ms), engine);
+    if (g.kind == SHARED_BREAKER || g.kind == SHARED_QUEUE)
+        pe->not_followed = !followed;
+    if (followed)
         take(p, pe, e, &g, now_ms);
 }

@@ -309,6 +309,11 @@ static void learn_body(struct req *r)
 static void ask(struct req *r)
 {
     learn_body(r);
+    const char *why = owner_learn(r);
+    if (why) {
+        conductor_answer_error(r, 400, why, 0);
+        return;
+    }
     if (!req_is_side(r))
         candidates_note_demand(r);
     conductor_go(r);

@@ -44,6 +44,8 @@ CF_qccctl     := $(CF_common) $(shell $(PKG) --cflags jansson 2>/dev/null)
 LL_qccctl     := $(LL_common) $(shell $(PKG) --libs jansson 2>/dev/null) -lm
 CF_recorder   := $(CF_common) $(shell $(PKG) --cflags sqlite3 libseccomp 2>/dev/null)
 LL_recorder   := $(LL_common) $(shell $(PKG) --libs sqlite3 libseccomp 2>/dev/null) -lm
+CF_link       := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags openssl libseccomp 2>/dev/null)
+LL_link       := $(LL_common) $(shell $(PKG) --libs hiredis openssl libseccomp 2>/dev/null) -lev -lm
 CF_worker     := $(CF_common) $(LIBEV) $(shell $(PKG) --cflags libcurl openssl jansson libseccomp zlib 2>/dev/null)
 # libcurl is loaded when it is needed (worker/net/dial_curl.h)
 LL_worker     := $(LL_common) $(shell $(PKG) --libs openssl jansson libseccomp zlib 2>/dev/null) -lev -lm -ldl
@@ -63,9 +65,10 @@ endif
 src        = $(sort $(shell find $1 -name '*.c' 2>/dev/null))
 obj        = $(patsubst %.c,$B/%.o,$1)
 COMMON    := $(call src,common)
-SUPERVISOR:= $(filter-out supervisor/qccctl/% supervisor/recorder/%,$(call src,supervisor))
+SUPERVISOR:= $(filter-out supervisor/qccctl/% supervisor/recorder/% supervisor/link/%,$(call src,supervisor))
 QCCCTL    := $(call src,supervisor/qccctl)
 RECORDER  := $(call src,supervisor/recorder)
+LINK      := $(call src,supervisor/link)
 WORKER    := $(call src,worker)
 FAKE      := $(call src,tests/fake_upstream tests/net)
 LOADGEN   := $(call src,tests/bench/load tests/net)
@@ -75,6 +78,7 @@ FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 BIN_SUP   := $B/qcc-supervisor
 BIN_WKR   := $B/qcc-worker
 BIN_REC   := $B/qcc-recorder
+BIN_LINK  := $B/qcc-link
 BIN_CTL   := $B/qccctl
 BIN_FAKE  := $B/fake_upstream
 BIN_LOAD  := $B/bench/load
@@ -86,13 +90,14 @@ BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
         man deb rpm test-package test-fresh version
 .DELETE_ON_ERROR:
 
-all: $(BIN_SUP) $(BIN_WKR) $(BIN_REC) $(BIN_CTL)
+all: $(BIN_SUP) $(BIN_WKR) $(BIN_REC) $(BIN_LINK) $(BIN_CTL)
 
 # ---- compiling: every part sees, through its view, only the folders it may know
 LOOK_common     := common
 LOOK_supervisor := common supervisor
 LOOK_qccctl     := common supervisor/qccctl
 LOOK_recorder   := common supervisor/recorder
+LOOK_link       := common supervisor/link
 LOOK_worker     := common worker
 LOOK_tests      := common supervisor worker tests
 
@@ -108,7 +113,18 @@ $(eval $(call part,common,$(COMMON)))
 $(eval $(call part,supervisor,$(SUPERVISOR)))
 $(eval $(call part,qccctl,$(QCCCTL)))
 $(eval $(call part,recorder,$(RECORDER)))
+$(eval $(call part,link,$(LINK)))
 $(eval $(call part,worker,$(WORKER)))
+
+# The scripts that run in the engine are built into the link: each becomes one C text.
+LUA := $(wildcard supervisor/link/lua/*.lua)
+$B/gen/link_lua.inc: $(LUA)
+	@mkdir -p $(@D)
+	for f in $(LUA); do \
+	    printf 'static const char lua_%s[] =\n' "$$(basename $$f .lua)"; \
+	    sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $$f; echo ';'; done >$@
+$B/supervisor/link/script.o: QFLAGS += -I$B/gen
+$B/supervisor/link/script.o: $B/gen/link_lua.inc
 
 # Shell completion is built into qccctl: a script becomes one C text.
 $B/gen/completion_bash.inc: packaging/completion/qccctl.bash
@@ -139,6 +155,7 @@ O_COMMON     := $(call obj,$(COMMON))
 O_SUPERVISOR := $(call obj,$(filter-out supervisor/main.c,$(SUPERVISOR)))
 O_QCCCTL     := $(call obj,$(filter-out supervisor/qccctl/main.c,$(QCCCTL)))
 O_RECORDER   := $(call obj,$(filter-out supervisor/recorder/main.c,$(RECORDER)))
+O_LINK       := $(call obj,$(filter-out supervisor/link/main.c,$(LINK)))
 O_WORKER     := $(call obj,$(filter-out worker/main.c,$(WORKER))) $B/gen/dashboard.o $(LLHTTP_OBJ)
 
 $(BIN_SUP): $B/supervisor/main.o $(O_SUPERVISOR) $(O_COMMON)
@@ -147,6 +164,8 @@ $(BIN_WKR): $B/worker/main.o $(O_WORKER) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_worker) -o $@
 $(BIN_REC): $B/supervisor/recorder/main.o $(O_RECORDER) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_recorder) -o $@
+$(BIN_LINK): $B/supervisor/link/main.o $(O_LINK) $(O_COMMON)
+	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_link) -o $@
 $(BIN_CTL): $B/supervisor/qccctl/main.o $(O_QCCCTL) $(O_COMMON)
 	$(CC) $(LDFLAGS) $(QLDFLAGS) $^ $(LL_qccctl) -o $@
 
@@ -171,6 +190,9 @@ $B/unit/supervisor/qccctl/%: tests/unit/supervisor/qccctl/%.c $(O_QCCCTL) $(O_CO
 $B/unit/supervisor/recorder/%: tests/unit/supervisor/recorder/%.c $(O_RECORDER) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_recorder) $< $(O_RECORDER) $(O_COMMON) $(QLDFLAGS) $(LL_recorder) -lcmocka -o $@
+$B/unit/supervisor/link/%: tests/unit/supervisor/link/%.c $(O_LINK) $(O_COMMON) | $B/view/tests
+	@mkdir -p $(@D)
+	$(CC) $(T_FLAGS) $(CF_link) $< $(O_LINK) $(O_COMMON) $(QLDFLAGS) $(LL_link) -lcmocka -o $@
 $B/unit/worker/%: tests/unit/worker/%.c $(O_WORKER) $(O_COMMON) | $B/view/tests
 	@mkdir -p $(@D)
 	$(CC) $(T_FLAGS) $(CF_worker) $< $(O_WORKER) $(O_COMMON) $(QLDFLAGS) $(LL_worker) -lcmocka -o $@
@@ -200,7 +222,7 @@ build/fuzz/%: tests/fuzz/%.c $(F_OBJ) | $B/view/tests
 test-bins: all $(BIN_FAKE) $(BIN_UNIT) $(BIN_REPLAY)
 
 # All objects, linked to nothing: what the direction checks of `make lint` look at.
-objs: $(call obj,$(COMMON) $(SUPERVISOR) $(QCCCTL) $(RECORDER) $(WORKER))
+objs: $(call obj,$(COMMON) $(SUPERVISOR) $(QCCCTL) $(RECORDER) $(LINK) $(WORKER))
 
 # ---- what people type. The flags above were read before anything could be installed: what
 # installs comes first, then a make of its own that reads them again.
@@ -274,6 +296,7 @@ install: all $(MAN)
 	install -D -m 0755 $(BIN_CTL) $(DESTDIR)$(PREFIX)/bin/qccctl
 	install -D -m 0755 $(BIN_WKR) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-worker
 	install -D -m 0755 $(BIN_REC) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-recorder
+	install -D -m 0755 $(BIN_LINK) $(DESTDIR)$(PREFIX)/libexec/qcc/qcc-link
 	install -D -m 0640 conf/qcc.yaml $(DESTDIR)$(PREFIX)/share/qcc/qcc.yaml
 	install -D -m 0644 conf/prices.yaml $(DESTDIR)$(PREFIX)/share/qcc/prices.yaml
 	for page in $(MAN); do \

@@ -23,6 +23,7 @@ build   pc:openssl                    libssl-dev                              op
 build   pc:jansson                    libjansson-dev                          jansson-devel
 build   pc:sqlite3                    libsqlite3-dev                          sqlite-devel
 build   pc:libseccomp                 libseccomp-dev                          libseccomp-devel
+build   pc:hiredis                    libhiredis-dev                          hiredis-devel
 build   pc:zlib                       zlib1g-dev                              zlib-devel
 build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
 run     cmd:curl                      curl                                    curl
@@ -35,6 +36,7 @@ test    file:/usr/lib/python3*/*-packages/yaml      python3-yaml              py
 test    cmd:openssl                   openssl                                 openssl
 test    file:/usr/lib/gcc/*/*/libasan.so|/usr/lib/gcc/*/*/libasan.a|/usr/lib*/libasan.so.*  gcc  libasan
 test    file:/usr/lib/gcc/*/*/libubsan.so|/usr/lib/gcc/*/*/libubsan.a|/usr/lib*/libubsan.so.*  gcc  libubsan
+test    cmd:redis-server|valkey-server  redis-server|valkey-server            valkey|redis
 test    cmd:systemd-analyze           systemd                                 systemd
 test    file:/usr/lib/*/libseccomp.so.2|/usr/lib*/libseccomp.so.2|/lib/*/libseccomp.so.2  libseccomp2  libseccomp
 test    cmd:man                       man-db                                  man-db

@@ -108,6 +108,7 @@ files() {
 755 root root /usr/bin/qccctl
 755 root root /usr/libexec/qcc/qcc-worker
 755 root root /usr/libexec/qcc/qcc-recorder
+755 root root /usr/libexec/qcc/qcc-link
 755 root root /usr/libexec/qcc/qcc-service
 750 root qcc /etc/qcc
 640 root qcc /etc/qcc/qcc.yaml

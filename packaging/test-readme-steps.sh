@@ -202,6 +202,7 @@ operate_chapter() {
     types bob 'qccctl breakers' 'has all' says '^official ' '^relay-a '
     with='s/$/ | cat/' types bob 'qccctl sessions' 'is told' says ENDPOINT
     types bob 'qccctl marks' 'is told' says 'ENDPOINT|nothing is marked'
+    types bob 'qccctl cluster' 'is told' says 'this host is alone'
     types bob 'qccctl history' 'is told' says '^history storing' '^file /var/lib/qcc/history.db'
     types bob 'qccctl prices' 'has the list that the package installs' says '^USD per million tokens, list prices of 2' '^claude-haiku-5-5 '
     types bob 'qccctl usage' 'says what it cost' says '^today ' '^total '
@@ -424,6 +425,7 @@ admin_chapter() {
     asks 'GET /api/v1/endpoints' '"name":"relay-a"'
     asks 'GET /api/v1/breakers' 'relay-a'
     asks 'GET /api/v1/queue' '.'
+    asks 'GET /api/v1/cluster' '.'
     asks 'GET /api/v1/choice?model=M' '.'
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'

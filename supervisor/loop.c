@@ -194,6 +194,8 @@ static void go(void *arg)
     struct supervisor *s = arg;
     struct err e;
     store_allow(&s->state, true);
+    supervisor_use_cluster(s);
+    s->join_until_ms = 0; /* no moment without a supervisor that serves */
     for (size_t i = 0; i < s->slots.n; i++)
         slot_send_start(s->slots.v[i]);
     control_start(&s->control);
@@ -232,6 +234,8 @@ static void hand_over(void *arg)
     store_leave(&s->state);
     listen_lend(&s->listen, true);
     listen_close(&s->listen);
+    s->peers.on = false;
+    (void)link_slot_stop(&s->link);
     control_hand_over(&s->control);
     /* A successor without a history would leave what the workers here still send. */
     if (!successor_records(&s->successor))
@@ -325,6 +329,9 @@ static void follow_plan(struct supervisor *s)
     /* The recorder stores what the last workers have sent. */
     if (p.n == 1 && p.v[0].verb == PLAN_EXIT && recorder_stop(&s->recorder))
         p.n = 0;
+    /* The link gives back what this host has. */
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && link_slot_stop(&s->link))
+        p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);
     ev_timer_stop(s->loop, &s->later);
@@ -348,6 +355,19 @@ static void ask_lists(struct supervisor *s, int64_t now_ms)
         model_lists_run(&s->lists, (unsigned)slot, now_ms);
 }
 
+/* The workers may accept once the states of the other hosts are there, or the engine has had its
+ * time. */
+static void mind_join(struct supervisor *s)
+{
+    bool waits =
+        s->peers.on && s->peers.state == LINK_CONNECTING && clock_boot_ms() < s->join_until_ms;
+    if (!s->join_until_ms || waits)
+        return;
+    s->join_until_ms = 0;
+    for (size_t i = 0; i < s->slots.n; i++)
+        slot_send_start(s->slots.v[i]);
+}
+
 /* Runs health for the time and the reports of this turn. The timer is of CLOCK_MONOTONIC: after a
  * suspension the tick, a second later at most, comes before it. */
 static void mind_health(struct supervisor *s)
@@ -362,6 +382,13 @@ static void mind_health(struct supervisor *s)
     int64_t lists = model_lists_next(&s->lists);
     if (lists < next && lists > now) /* what is due waits for a worker */
         next = lists;
+    peers_turn(&s->peers, now);
+    mind_join(s);
+    if (s->join_until_ms && s->join_until_ms < next)
+        next = s->join_until_ms;
+    int64_t peers = peers_next(&s->peers);
+    if (peers < next)
+        next = peers;
     ev_timer_stop(s->loop, &s->health_due);
     if (next == INT64_MAX)
         return;
@@ -446,6 +473,40 @@ static void recorder_held(void *arg)
 
 const struct recorder_ops loop_recorder_ops = {
     .answer = recorder_answered, .gone = recorder_gone, .held = recorder_held};
+
+bool loop_send_link(void *arg, chan_put_fn *put, const void *m)
+{
+    struct supervisor *s = arg;
+    return link_slot_send(&s->link, put, m);
+}
+
+static void link_started(void *arg)
+{
+    struct supervisor *s = arg;
+    peers_link_started(&s->peers);
+}
+
+static bool link_frame(void *arg, struct ipc_frame *f, struct err *e)
+{
+    struct supervisor *s = arg;
+    if (!peers_on_frame(&s->peers, f, e))
+        return false;
+    if (s->peers.anew) {
+        s->peers.anew = false;
+        memcpy(s->host, s->peers.host, sizeof s->host);
+        link_slot_want(&s->link, true, true);
+    }
+    return true;
+}
+
+static void link_ended(void *arg)
+{
+    struct supervisor *s = arg;
+    peers_link_ended(&s->peers);
+}
+
+const struct link_slot_ops loop_link_ops = {
+    .started = link_started, .frame = link_frame, .ended = link_ended};
 
 const struct slot_ops loop_slot_ops = {
     .frame = supervisor_on_frame, .room = supervisor_feed, .ended = slot_ended};

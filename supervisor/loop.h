@@ -7,6 +7,10 @@
 
 /* Callbacks of the rooms below; their argument is the struct supervisor. */
 extern const struct slot_ops loop_slot_ops;
+extern const struct link_slot_ops loop_link_ops;
+
+/* A peers_send: sends a message to the link. */
+bool loop_send_link(void *supervisor, chan_put_fn *put, const void *m);
 extern const struct query_ops loop_query_ops;
 extern const struct recorder_ops loop_recorder_ops;
 extern const struct successor_ops loop_successor_ops;

@@ -40,6 +40,13 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                     .ops = &loop_slot_ops,
                                     .arg = s};
     recorder_init(&s->recorder, loop, start_find_recorder(), &s->events, &loop_recorder_ops, s);
+    peers_init(&s->peers, &(struct peers_env){.health = &s->health,
+                                              .bindings = &s->bindings,
+                                              .events = &s->events,
+                                              .send = loop_send_link,
+                                              .arg = s});
+    s->bindings.changed_arg = s->health.permit_arg = &s->peers;
+    link_slot_init(&s->link, loop, start_find_link(), &loop_link_ops, s);
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                           .intent = &s->intent,
                                                           .stops = &s->stops,
@@ -57,6 +64,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                       .listen = &s->listen,
                                       .slots = &s->slots,
                                       .recorder = &s->recorder,
+                                      .peers = &s->peers,
                                       .intent = &s->intent,
                                       .serving = &s->serving,
                                       .health = &s->health,
@@ -78,6 +86,8 @@ static void supervisor_free(struct supervisor *s)
     control_close(&s->control);
     slots_free(&s->slots);
     recorder_free(&s->recorder);
+    link_slot_free(&s->link);
+    peers_fini(&s->peers);
     supervisor_drop_next(s);
     listen_close(&s->listen);
     health_fini(&s->health);

@@ -66,6 +66,12 @@ char *start_find_recorder(void)
     return find_beside("QCC_RECORDER", "qcc-recorder", &e);
 }
 
+char *start_find_link(void)
+{
+    struct err e;
+    return find_beside("QCC_LINK", "qcc-link", &e);
+}
+
 /* Takes the predecessor's control socket over, or opens a new one. */
 static bool take_control(struct supervisor *s, const struct user *user, struct err *e)
 {
@@ -80,8 +86,17 @@ static bool take_control(struct supervisor *s, const struct user *user, struct e
 static bool open_state(struct supervisor *s, struct err *e)
 {
     struct predecessor *pre = &s->predecessor;
-    return store_open(&s->state, s->conf->state_dir, predecessor_holding(pre) ? pre->secret : NULL,
-                      &pre->handover.lock, e);
+    struct cluster_keys keys;
+    if (!store_open(&s->state, s->conf->state_dir, predecessor_holding(pre) ? pre->secret : NULL,
+                    &pre->handover.lock, e))
+        return false;
+    /* hosts that share bindings hash conversations alike */
+    if (s->conf->cluster.url && (s->conf->cluster_more.shares & 1u << SHARE_BINDINGS)) {
+        cluster_keys_make(&keys, str_c(s->conf->cluster.secret));
+        memcpy(s->state.secret, keys.conversation, sizeof s->state.secret);
+        cluster_keys_wipe(&keys);
+    }
+    return true;
 }
 
 /* The absolute path of dir/name, if that is this program; else NULL. */

@@ -24,4 +24,7 @@ char *start_find_worker(struct err *e) MUST_CHECK;
  * there is none. */
 char *start_find_recorder(void) MUST_CHECK;
 
+/* Finds the program of the link. The caller owns the path; NULL: there is none. */
+char *start_find_link(void);
+
 #endif

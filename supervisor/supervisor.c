@@ -73,6 +73,25 @@ void supervisor_use_conf(struct supervisor *s)
     marked_conf(&s->marks, s->conf);
     model_lists_conf(&s->lists, s->conf, clock_boot_ms());
     recorder_use_conf(&s->recorder, s->conf, s->state.dir.fd);
+    supervisor_use_cluster(s);
+}
+
+void supervisor_use_cluster(struct supervisor *s)
+{
+    bool on = s->conf->cluster.url && !predecessor_holding(&s->predecessor);
+    if (on && !s->host[0])
+        store_host_id(s->state.dir.fd, s->host);
+    if (predecessor_holding(&s->predecessor))
+        return;
+    bool anew =
+        peers_conf(&s->peers, s->conf,
+                   str_make((const char *)s->state.secret, sizeof s->state.secret), s->host);
+    s->bindings.tell_ms = s->peers.tell_ms;
+    s->bindings.changed = s->peers.binds && on ? peers_binding_changed : NULL;
+    s->health.permit = on ? peers_permit : NULL;
+    if (on && !s->serving && !s->join_until_ms && s->link.phase == LINK_SLOT_OFF && s->link.program)
+        s->join_until_ms = clock_boot_ms() + s->conf->cluster.timeout;
+    link_slot_want(&s->link, on, anew);
 }
 
 void supervisor_count(void *arg, const char *id, enum health_count what)

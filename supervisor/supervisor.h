@@ -17,9 +17,12 @@
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/events.h"
 #include "supervisor/shared/model_lists.h"
+#include "supervisor/children/link_slot.h"
 #include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
+#include "supervisor/shared/peers/peers.h"
 #include "supervisor/shared/totals.h"
+#include "supervisor/store/store_host.h"
 #include "supervisor/store/store.h"
 #include "supervisor/upgrade/successor.h"
 
@@ -67,7 +70,12 @@ struct supervisor {
     struct slot_env slot_env;
     struct slots slots;
     struct recorder recorder;
-    bool serving; /* the start is complete: all workers were ready once */
+    struct peers peers;
+    struct link_slot link; /* the process that the peers speak through */
+    int64_t join_until_ms; /* START waits for the states of other hosts until then, CLOCK_BOOTTIME;
+                              0: it does not */
+    char host[STORE_HOST + 1]; /* id of this host in its cluster; "": not read yet */
+    bool serving;              /* the start is complete: all workers were ready once */
     int exit_code;
 
     unsigned stops, stops_done;                  /* SIGTERM and SIGINT received, acted on */
@@ -92,6 +100,9 @@ void supervisor_take_conf(struct supervisor *s, struct conf *c);
 /* Puts into use what conf and log_fd set for the supervisor itself: log, number of workers,
  * endpoints. */
 void supervisor_use_conf(struct supervisor *s);
+
+/* Starts, stops or changes the link as the configuration says, unless the predecessor's runs. */
+void supervisor_use_cluster(struct supervisor *s);
 
 /* Drops the configuration that is not in use yet, with its sockets. */
 void supervisor_drop_next(struct supervisor *s);

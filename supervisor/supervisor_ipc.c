@@ -36,7 +36,7 @@ void supervisor_feed(void *arg, struct slot *slot)
     struct supervisor *s = arg;
     if (!slot_send_bindings(slot, &s->bindings))
         return;
-    if (!predecessor_holding(&s->predecessor))
+    if (!predecessor_holding(&s->predecessor) && !s->join_until_ms)
         slot_send_start(slot);
     if (slot->acked && slot_active(slot))
         slot_serves(slot, slot->acked);
@@ -285,6 +285,8 @@ static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_f
 #define HANDLE_TO_NEW(NAME, low)
 #define HANDLE_TO_REC(NAME, low)
 #define HANDLE_FROM_REC(NAME, low)
+#define HANDLE_TO_LINK(NAME, low)
+#define HANDLE_FROM_LINK(NAME, low)
 #define HANDLE_TO_OLD(NAME, low)
 #define HANDLE_FROM_CTL(NAME, low)
 #define HANDLE_TO_CTL(NAME, low)

@@ -36,12 +36,13 @@ apart() { # OBJECTS OTHERS RULE: the first call nothing that only the second def
 
 policy=$(objects "$build/common/policy")
 common=$(objects "$build/common")
-supervisor=$(objects "$build/supervisor" -not -path '*/qccctl/*' -not -path '*/recorder/*')
+supervisor=$(objects "$build/supervisor" -not -path '*/qccctl/*' -not -path '*/recorder/*' -not -path '*/link/*')
 recorder=$(objects "$build/supervisor/recorder")
+link=$(objects "$build/supervisor/link")
 qccctl=$(objects "$build/supervisor/qccctl")
 worker=$(objects "$build/worker")
 parsers=$(objects "$build/worker/http" "$build/worker/json")
-for part in "$common" "$supervisor" "$recorder" "$qccctl" "$worker"; do
+for part in "$common" "$supervisor" "$recorder" "$link" "$qccctl" "$worker"; do
     [ -n "$part" ] || {
         echo "check_deps: objects of a part are missing under $build"
         exit 1
@@ -67,7 +68,13 @@ never "$qccctl" '(curl|SSL|BIO|yaml|llhttp|ev)_.*' 'qccctl speaks to the control
 apart "$qccctl" "$supervisor" 'qccctl knows the supervisor by its control socket only'
 apart "$qccctl" "$worker" 'qccctl knows no worker'
 
-never "$common $supervisor $qccctl $worker" 'sqlite3_.*' 'the recorder alone knows SQLite'
+never "$common $supervisor $recorder $qccctl $worker" '(redis.*|freeReplyObject)' 'the link alone knows hiredis'
+never "$link" 'redis(Async|Connect|Command|Append|GetReply|Buffer|Context|Free$).*' 'of hiredis the link uses the codec alone'
+never "$link" '(curl|json|yaml|llhttp|sqlite3)_.*' 'the link has hiredis, OpenSSL and libev, and no other library'
+apart "$link" "$supervisor" 'the link knows the supervisor by its messages only'
+apart "$link" "$worker" 'the link knows no worker'
+
+never "$common $supervisor $link $qccctl $worker" 'sqlite3_.*' 'the recorder alone knows SQLite'
 never "$recorder" '(curl|json|SSL|BIO|yaml|llhttp|ev)_.*' 'the recorder has SQLite, and no other library of one side'
 apart "$recorder" "$supervisor" 'the recorder knows the supervisor by its messages only'
 apart "$recorder" "$worker" 'the recorder knows no worker'

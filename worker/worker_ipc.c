@@ -279,6 +279,8 @@ static bool on_bindings(struct worker *w, struct ipc_frame *f, const struct ipc_
 #define HANDLE_TO_NEW(NAME, low)
 #define HANDLE_TO_REC(NAME, low)
 #define HANDLE_FROM_REC(NAME, low)
+#define HANDLE_TO_LINK(NAME, low)
+#define HANDLE_FROM_LINK(NAME, low)
 #define HANDLE_TO_OLD(NAME, low)
 #define HANDLE_FROM_CTL(NAME, low)
 #define HANDLE_TO_CTL(NAME, low)

@@ -103,6 +103,17 @@ struct conf_endpoint {
     char *host_header; /* host[:port] for the Host header */
 };
 
+/* What hosts may share, in the order of the words of cluster.share; a set is 1 << each, or'ed. */
+enum conf_share { SHARE_BINDINGS, SHARE_ENDPOINTS, SHARE_PLACES, SHARE__COUNT };
+
+/* What `cluster` has beside its scalars; not sent to workers. */
+struct conf_cluster_more {
+    struct conf_strs sentinels, share;
+    /* filled by the supervisor from the files that the configuration names; NULL: none */
+    char *password, *ca_pem, *certificate_pem, *private_key_pem;
+    unsigned shares; /* set of enum conf_share, derived by conf_check */
+};
+
 enum conf_key_kind { CONF_KEY_HEADER, CONF_KEY_BODY };
 struct conf_affinity_key { /* "header:NAME" or "body:MEMBER"; MEMBER has at most one dot */
     enum conf_key_kind kind;
@@ -126,7 +137,8 @@ struct conf {
     struct conf_map model_map; /* models.map */
     struct conf_endpoint *endpoints;
     size_t nendpoints;
-    char *ca_pem;                  /* content of upstream.ca_file */
+    char *ca_pem; /* content of upstream.ca_file */
+    struct conf_cluster_more cluster_more;
     struct price_table overrides;  /* prices.models */
     struct price_table price_list; /* of prices.file and prices.models, read by the supervisor; not
                                     * sent to workers */

@@ -93,6 +93,10 @@ void conf_unref(struct conf *c)
     mem_free(c->keys);
     mem_free(c->endpoints);
     mem_free(c->ca_pem);
+    wipe_free(c->cluster_more.password);
+    mem_free(c->cluster_more.ca_pem);
+    mem_free(c->cluster_more.certificate_pem);
+    wipe_free(c->cluster_more.private_key_pem);
     price_table_free(&c->overrides);
     price_table_free(&c->price_list);
     secret_wipe(c, sizeof *c);

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/secret/secret.h"
+#include "common/conf/conf_cluster.h"
 #include "common/conf/conf_value.h"
 #include "common/conf/conf_word.h"
 #include "common/conf/url.h"
@@ -569,5 +570,6 @@ bool conf_check(struct conf *c, conf_check_fn *fault, void *arg)
     check_bounds(&k);
     check_affinity(&k);
     check_endpoints(&k);
+    k.failed |= !conf_cluster_check(c, fault, arg);
     return !k.failed;
 }

@@ -7,6 +7,9 @@ const char *const conf_default_keys[] = {"header:x-conversation-id",
                                          "body:metadata.user_id"};
 const size_t conf_default_nkeys = COUNT_OF(conf_default_keys);
 
+const char *const conf_default_share[] = {"bindings", "endpoints", "places"};
+const size_t conf_default_nshare = COUNT_OF(conf_default_share);
+
 #define ROW(kind, key, dflt, lo, hi, flags, help)                                                  \
     {#key, CONF_K_##kind, dflt, lo, hi, flags, help, offsetof(self, key)},
 
@@ -66,6 +69,13 @@ KEYS(prices_models, struct conf,
      LIST("models", prices, overrides, "[]",
           "Models with prices of your own, in the form of the file: each replaces all rows of that "
           "model."))
+KEYS(cluster_more, struct conf,
+     {"sentinels", CONF_K_strs, "[]", 0, 0, CONF_SUP,
+      "`host:port` of Sentinels; the host in `url` is then the name of the master.",
+      offsetof(self, cluster_more.sentinels)},
+     {"share", CONF_K_strs, "[bindings, endpoints, places]", 0, 0, CONF_SUP,
+      "What is shared: conversations' endpoints, states of endpoints, `max_concurrent`.",
+      offsetof(self, cluster_more.share)})
 KEYS(endpoint_more, struct conf_endpoint,
      PATH(api_key_file, "File with the key, instead of `api_key`.")
          LIST("headers", map, headers, "{}",
@@ -108,6 +118,7 @@ static const struct conf_section top_sections[] = {
     {"cors", 0, keys_cors},
     CONF_SECTIONS(SECTION){"affinity", 0, keys_affinity_keys},
     {"prices", 0, keys_prices_models},
+    {"cluster", 0, keys_cluster_more},
     {"models", 0, keys_models},
     {"", 0, keys_top_endpoints}};
 #undef SECTION

@@ -106,10 +106,12 @@ static inline const void *conf_member_c(const void *object, const struct conf_se
 /* The words of an enum kind, in the order of their values; NULL for other kinds. */
 const char *const *conf_words(enum conf_kind kind, size_t *n);
 
-/* Defaults of `listen`, `affinity.keys` and an endpoint's `paths`. */
+/* Defaults of `listen`, `affinity.keys`, `cluster.share` and an endpoint's `paths`. */
 extern const char conf_default_listen[];
 extern const char conf_default_paths_allow[], conf_default_paths_deny[];
 extern const char *const conf_default_keys[];
 extern const size_t conf_default_nkeys;
+extern const char *const conf_default_share[];
+extern const size_t conf_default_nshare;
 
 #endif

@@ -176,6 +176,31 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(str, file, "null", 0, 0, CONF_SUP,                                                           \
       "File of list prices; null: the prices.yaml that QCC brings along.")
 
+/* Beside these: sentinels, share. */
+#define CONF_CLUSTER(F)                                                                            \
+    F(str, url, "null", 0, 0, CONF_SECRET | CONF_SUP,                                              \
+      "Redis or Valkey that hosts share state through: "                                           \
+      "`redis://[user[:password]@]host[:6379][/db]`, "                                             \
+      "`rediss://…` (TLS), `unix:///path[?db=N]`; null: this host is alone.")                      \
+    F(str, secret, "null", 0, 0, CONF_SECRET | CONF_SUP,                                           \
+      "The same on all hosts, at least 32 bytes (`openssl rand -hex 32`). Needed with `url`.")     \
+    F(str, secret_file, "null", 0, 0, CONF_SUP, "File with it, instead of `secret`.")              \
+    F(str, password_file, "null", 0, 0, CONF_SUP,                                                  \
+      "File with the engine's password, instead of one in `url`.")                                 \
+    F(str, prefix, "qcc", 0, 0, CONF_SUP,                                                          \
+      "Separates clusters in one engine, [A-Za-z0-9._-]{1,32}.")                                   \
+    F(str, name, "null", 0, 0, CONF_SUP,                                                           \
+      "Of this host in listings, [A-Za-z0-9._-]{1,64}; null: its host name.")                      \
+    F(str, ca_file, "null", 0, 0, CONF_SUP,                                                        \
+      "CA certificates for `rediss`; null: the system's. The host name is verified.")              \
+    F(str, certificate, "null", 0, 0, CONF_SUP,                                                    \
+      "PEM file: certificate of this host, if the engine asks for one.")                           \
+    F(str, private_key, "null", 0, 0, CONF_SUP, "PEM file: its key, no passphrase.")               \
+    F(ms, timeout, "500ms", 50, 10000, CONF_SUP,                                                   \
+      "An engine that has not answered for so long is lost.")                                      \
+    F(ms, lease, "10s", 2000, 300000, CONF_SUP,                                                    \
+      "After so long without a sign of life a host is taken for dead.")
+
 #define CONF_LOG(F)                                                                                \
     F(loglevel, level, "info", 0, 0, 0, "Least level that is written.")                            \
     F(logformat, format, "text", 0, 0, 0, "Form of a line.")                                       \
@@ -235,6 +260,7 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     S(balance, "balance", CONF_BALANCE)                                                            \
     S(history, "history", CONF_HISTORY)                                                            \
     S(prices, "prices", CONF_PRICES)                                                               \
+    S(cluster, "cluster", CONF_CLUSTER)                                                            \
     S(log, "log", CONF_LOG)
 
 #endif

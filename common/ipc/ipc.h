@@ -69,14 +69,45 @@ enum history_retention {
  * an endpoint's names of models. */
 enum { IPC_MODEL_MAX = 128, IPC_BLOCKS_MAX = 16 * 16, IPC_ITEM_MAX = 300, IPC_NAMES_MAX = 128 * 8 };
 
-enum ipc_direction { TO_WORKER, TO_SUP, FROM_CTL, TO_CTL, TO_NEW, TO_OLD, TO_REC, FROM_REC };
+/* IPC_PEM_MAX: bytes of a PEM text. IPC_URL_MAX: of an address. IPC_CIDS_MAX: of the ids of 2,000
+ * endpoints. IPC_HELD_MAX: of what a session restates. */
+enum {
+    IPC_PEM_MAX = 2 << 20,
+    IPC_URL_MAX = 8192,
+    IPC_CIDS_MAX = 2000 * 8,
+    IPC_HELD_MAX = 64 << 10
+};
+
+/* What the link does. Numbers of frames between processes of one build. */
+enum link_state {
+    LINK_CONNECTING,
+    LINK_UP,
+    LINK_LOST,
+    LINK_FULL,    /* the engine has no memory left */
+    LINK_REFUSED, /* password, secret, permission */
+    LINK_STATE__COUNT
+};
+
+enum ipc_direction {
+    TO_WORKER,
+    TO_SUP,
+    FROM_CTL,
+    TO_CTL,
+    TO_NEW,
+    TO_OLD,
+    TO_REC,
+    FROM_REC,
+    TO_LINK,
+    FROM_LINK
+};
 
 /* The direction of the answers to messages of direction d. */
 static inline enum ipc_direction ipc_opposite(enum ipc_direction d)
 {
     static const uint8_t of[] = {
-        [TO_WORKER] = TO_SUP, [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL, [TO_CTL] = FROM_CTL,
-        [TO_NEW] = TO_OLD,    [TO_OLD] = TO_NEW,    [TO_REC] = FROM_REC, [FROM_REC] = TO_REC};
+        [TO_WORKER] = TO_SUP,  [TO_SUP] = TO_WORKER, [FROM_CTL] = TO_CTL, [TO_CTL] = FROM_CTL,
+        [TO_NEW] = TO_OLD,     [TO_OLD] = TO_NEW,    [TO_REC] = FROM_REC, [FROM_REC] = TO_REC,
+        [TO_LINK] = FROM_LINK, [FROM_LINK] = TO_LINK};
     return (enum ipc_direction)of[d];
 }
 

@@ -14,7 +14,7 @@ _qccctl_endpoints() {
 
 _qccctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' at=0 i
-    local commands='status endpoints queue breakers marks sessions requests why history usage events prices dashboard overview config enable disable drain
+    local commands='status endpoints queue breakers marks sessions requests why history usage events prices dashboard cluster overview config enable disable drain
         verify reset reload upgrade stop logs env run import completion help version'
     local options='--socket --config --json --no-color --timeout --help --version'
     COMPREPLY=()

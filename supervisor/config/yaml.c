@@ -101,6 +101,14 @@ static bool is_key_header(struct str name)
            str_eq_nocase(name, STR("cookie"));
 }
 
+/* Whether that text of a CONF_SECRET key holds a secret: in a proxy or URL only its user part does.
+ */
+static bool holds_secret(const struct conf_key *k, struct str text)
+{
+    bool url = strcmp(k->name, "proxy") == 0 || strcmp(k->name, "url") == 0;
+    return !url || (text.n && memchr(text.p, '@', text.n));
+}
+
 static void set_scalar(struct loader *ld, const struct conf_key *k, void *member,
                        const struct ynode *n, const char *at)
 {
@@ -114,8 +122,7 @@ static void set_scalar(struct loader *ld, const struct conf_key *k, void *member
     buf_init(&b, CONF_TEXT_MAX);
     if (!expanded(ld, n, at, &b, &t, &e) || !conf_value_set(k, member, t, &e))
         faults_at(ld->f, n->line, n->col, false, at, "%s", e.msg);
-    else if ((k->flags & CONF_SECRET) && !t.hidden && !conf_is_null(t) &&
-             (strcmp(k->name, "proxy") != 0 || memchr(t.s.p, '@', t.s.n)))
+    else if ((k->flags & CONF_SECRET) && !t.hidden && !conf_is_null(t) && holds_secret(k, t.s))
         note_key(ld, n);
     file_done(&b);
 }
@@ -492,6 +499,10 @@ struct conf *yaml_read(const char *path, struct str text, bool open_to_all, stru
             conf_add_key(ld.c, kind, name);
         }
     }
+    const struct ynode *cluster = ld.root ? child(ld.root, "cluster") : NULL;
+    if (!cluster || !child(cluster, "share"))
+        for (size_t i = 0; i < conf_default_nshare; i++)
+            conf_strs_add(&ld.c->cluster_more.share, str_c(conf_default_share[i]));
     if (ld.key_line && open_to_all)
         faults_at(f, ld.key_line, ld.key_col, true, "",
                   "the file holds a key and everybody may read it (chmod o-r, or use ${NAME})");

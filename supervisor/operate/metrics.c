@@ -222,6 +222,16 @@ static void recorder_memory(const struct at *a)
     doc_int(a->d, pid && rusage_of(pid, &cost) ? (int64_t)cost.resident : 0);
 }
 
+INT(cluster_enabled, a->env->peers->on)
+INT(cluster_up, a->env->peers->on && a->env->peers->up)
+INT(cluster_hosts, a->env->peers->on ? a->env->peers->hosts.n : 0)
+INT(cluster_reconnects, a->env->peers->reconnects)
+INT(cluster_resyncs, a->env->peers->resyncs)
+MILLI(cluster_lag, (int64_t)a->env->peers->lag_ms)
+INT(cluster_queue, a->env->peers->queue)
+INT(cluster_dropped, a->env->peers->dropped)
+INT(cluster_places, a->i < a->env->peers->n ? a->env->peers->v[a->i].block.have : 0)
+
 INT(tier, ep_tier(health_at(a)))
 INT(cell_tier_at, show_cell_tier(a->env->conf, health_at(a), a->k, a->now))
 INT(enabled, ep_enabled(health_at(a)))
@@ -418,6 +428,24 @@ static const struct {
      "Time to store a batch of requests."},
     {"qcc_recorder_resident_memory_bytes", GAUGE, NO, NO, recorder_memory,
      "Memory of the recorder's process."},
+
+    {"qcc_cluster_enabled", GAUGE, NO, NO, cluster_enabled,
+     "Whether this host is to share state with others."},
+    {"qcc_cluster_up", GAUGE, NO, NO, cluster_up,
+     "Whether the engine that hosts share state through answers."},
+    {"qcc_cluster_hosts", GAUGE, NO, NO, cluster_hosts,
+     "Hosts of the cluster, this one among them, as last seen."},
+    {"qcc_cluster_reconnects_total", COUNTER, NO, NO, cluster_reconnects,
+     "How often the engine has answered anew."},
+    {"qcc_cluster_resyncs_total", COUNTER, NO, NO, cluster_resyncs,
+     "How often all was read from the engine anew."},
+    {"qcc_cluster_log_lag_seconds", GAUGE, NO, NO, cluster_lag,
+     "Age of what other hosts said last, when it was read."},
+    {"qcc_cluster_queue_bytes", GAUGE, NO, NO, cluster_queue, "Bytes that wait for the engine."},
+    {"qcc_cluster_dropped_total", COUNTER, NO, NO, cluster_dropped,
+     "Changes that were given up as too many waited for the engine."},
+    {"qcc_cluster_places", GAUGE, ENDPOINT, NO, cluster_places,
+     "Places of max_concurrent that this host has borrowed."},
 
     {"process_start_time_seconds", GAUGE, NO, NO, boot, "When the supervisor started."},
     {"process_cpu_seconds_total", COUNTER, NO, NO, own_cpu, "CPU time of the supervisor."},

@@ -13,6 +13,7 @@
 #include "supervisor/shared/events.h"
 #include "supervisor/shared/health/health.h"
 #include "supervisor/shared/marks/marked.h"
+#include "supervisor/shared/peers/peers.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
 
@@ -35,6 +36,7 @@ struct operate_env {
     const struct listen_set *listen;
     const struct slots *slots;
     struct recorder *recorder; /* asked by history_query */
+    struct peers *peers;
     const struct plan_intent *intent;
     const bool *serving; /* all workers have been ready once */
     struct health *health;

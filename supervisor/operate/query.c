@@ -226,6 +226,7 @@ static unsigned act(struct query *q, const struct asker *from, struct str name, 
     events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s",
                   ep_action_name(a));
     health_operator(q->env->health, e, a, clock_boot_ms());
+    peers_operator(q->env->peers, e, a, clock_boot_ms());
     if (a == EP_ACT_RESET)
         marked_reset(q->env->marks, e, STR(""));
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
@@ -314,6 +315,7 @@ SHOW(breakers)
 SHOW(queue)
 SHOW(sessions)
 SHOW(history)
+SHOW(cluster)
 
 static unsigned choice(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
@@ -407,7 +409,7 @@ static const struct {
     {STR_LIT("events"), events, false},     {STR_LIT("prune"), prune, true},
     {STR_LIT("backup"), backup, true},      {STR_LIT("job"), job, false},
     {STR_LIT("overview"), overview, false}, {STR_LIT("config"), config, false},
-    {STR_LIT("choice"), choice, false},
+    {STR_LIT("cluster"), cluster, false},   {STR_LIT("choice"), choice, false},
 };
 
 bool query_acts(struct str what)

@@ -388,7 +388,7 @@ void show_status(const struct operate_env *env, struct doc *d)
 {
     char started[25];
     clock_format((int64_t)env->boot_ms, started);
-    doc_map(d, 13);
+    doc_map(d, 14);
     doc_kv_text(d, "version", QCC_VERSION);
     doc_kv_text(d, "state", show_state(env));
     doc_kv_int(d, "pid", getpid());
@@ -397,6 +397,7 @@ void show_status(const struct operate_env *env, struct doc *d)
     doc_kv_int(d, "generation", (int64_t)env->conf->gen);
     doc_kv_text(d, "config", env->conf_path);
     doc_kv_int(d, "clients", (int64_t)env->conf->nclients);
+    doc_kv_text(d, "cluster", peers_state_text(env->peers));
     show_put_listeners(env, d);
     show_put_workers(env, d);
     show_put_states(env, d, "endpoints");

@@ -2,6 +2,7 @@
  * conf_key.h. A leaf is {"value", "changed"}, and "default" beside them where it was changed. */
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"
+#include "common/conf/engine_url.h"
 #include "common/conf/url.h"
 #include "common/secret/secret.h"
 #include "supervisor/operate/show.h"
@@ -48,6 +49,15 @@ static void put_proxy(struct doc *d, const char *s)
     snprintf(text, sizeof text, STR_FMT "://%s%s" STR_FMT "%s%s", STR_ARG(u.scheme),
              u.has_user ? "…@" : "", u.v6 ? "[" : "", STR_ARG(u.host), u.v6 ? "]" : "", port);
     doc_text(d, text);
+}
+
+/* The address of an engine without its user part, which holds the password. */
+static void put_engine(struct doc *d, const char *s)
+{
+    char text[CONF_TEXT_MAX];
+    if (s)
+        engine_url_text(str_c(s), text, sizeof text);
+    doc_text(d, s ? text : NULL);
 }
 
 static void put_strs(struct doc *d, const struct conf_strs *l)
@@ -109,6 +119,8 @@ static void put_text(struct doc *d, const struct conf_key *k, const char *s)
         doc_text(d, "off");
     else if ((k->flags & CONF_SECRET) && strcmp(k->name, "proxy") == 0)
         put_proxy(d, s);
+    else if ((k->flags & CONF_SECRET) && strcmp(k->name, "url") == 0)
+        put_engine(d, s);
     else if (k->flags & CONF_SECRET)
         put_secret(d, s);
     else
@@ -304,6 +316,8 @@ static struct conf *defaults(void)
     struct conf_endpoint *e = conf_add_endpoint(c);
     (void)conf_add_listen(c);
     (void)conf_add_client(c);
+    for (size_t i = 0; i < conf_default_nshare; i++)
+        conf_strs_add(&c->cluster_more.share, str_c(conf_default_share[i]));
     conf_strs_add(&e->paths_allow, str_c(conf_default_paths_allow));
     conf_strs_add(&e->paths_deny, str_c(conf_default_paths_deny));
     for (size_t i = 0; i < conf_default_nkeys; i++) {

@@ -41,6 +41,7 @@ static const struct {
      "[--csv] "
      "[--speed]",
      "requests, tokens and costs by day, model, …", cmd_usage_show},
+    {"cluster", "", "the engine that hosts share state through, and the hosts", cmd_cluster},
     {"overview", "", "the whole state as JSON, as the dashboard reads it", cmd_overview},
     {"config", "[--all]", "what differs from the defaults in the configuration in use; or all",
      cmd_config},

@@ -164,7 +164,38 @@ void bindings_conf(struct bindings *s, const struct conf *c)
     }
 }
 
-/* ---- requests of workers */
+/* ---- other hosts
+ *
+ * A binding's flags say whether it was last used here, and when that was last told: in units of
+ * tell_ms, cut to 15 bits, which is enough to see that one has gone by. */
+
+enum { OWN_FLAG = 1 << 15 };
+
+static uint16_t own_flags(const struct bindings *s, int64_t now_ms)
+{
+    return (uint16_t)(OWN_FLAG | (s->tell_ms ? (now_ms / s->tell_ms) & (OWN_FLAG - 1) : 0));
+}
+
+static void tell_changed(const struct bindings *s, const uint64_t key[2], uint32_t from,
+                         uint32_t to, int64_t now_ms)
+{
+    if (s->changed)
+        s->changed(s->changed_arg, key, from, to, now_ms);
+}
+
+/* Tells of a use, if the last telling is old enough. */
+static void tell_used(struct bindings *s, const uint64_t key[2], int64_t now_ms)
+{
+    struct affinity_binding gone;
+    enum affinity_did did;
+    struct binding_table *table = set_of(s, key)->b;
+    const struct affinity_binding *b = affinity_find(&table->table, key);
+    if (!s->changed || !b || b->flags == own_flags(s, now_ms))
+        return;
+    uint32_t endpoint = binding_table_endpoint(table, b);
+    if (binding_table_bind(table, key, endpoint, own_flags(s, now_ms), now_ms, &did, &gone))
+        tell_changed(s, key, endpoint, endpoint, now_ms);
+}
 
 /* Makes room for one more id: containers give way first. False: this one has to. */
 static bool make_room(struct bindings *s, enum binding_kind kind)
@@ -182,14 +213,48 @@ static bool make_room(struct bindings *s, enum binding_kind kind)
     return true;
 }
 
+void bindings_take(struct bindings *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms,
+                   int64_t now_ms)
+{
+    struct affinity_binding gone;
+    enum affinity_did did;
+    struct binding_set *set = set_of(s, key);
+    if (!set->enabled || used_ms <= now_ms - set->ttl_ms)
+        return;
+    const struct affinity_binding *old = set->b ? affinity_find(&set->b->table, key) : NULL;
+    uint32_t holds = old ? binding_table_endpoint(set->b, old) : 0;
+    if (!endpoint) {
+        if (old && binding_table_unbind(set->b, key, holds)) {
+            add_record(s, BINDING_UNBOUND, key, holds, 0);
+            s->moves++;
+        }
+        return;
+    }
+    if (old && holds == endpoint && old->used_ms + 1000 >= used_ms)
+        return; /* what was told from here comes back */
+    if (!binding_table_ready(&set->b, set->max, &mem_heap) ||
+        (!old && !make_room(s, binding_kind(key))) ||
+        !binding_table_bind(set->b, key, endpoint, 0, used_ms, &did, &gone))
+        return;
+    if (did == AFFINITY_EVICTED)
+        add_record(s, BINDING_UNBOUND, gone.key, binding_table_endpoint(set->b, &gone), 0);
+    add_record(s, BINDING_BOUND, key, endpoint, used_ms);
+    s->moves += holds != endpoint;
+    s->uses++;
+}
+
+/* ---- requests of workers */
+
 static void bind(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
 {
     struct binding_set *set = set_of(s, r->key);
     struct affinity_binding gone;
     enum affinity_did did;
     const struct affinity_binding *old = affinity_find(&set->b->table, r->key);
+    uint32_t from = 0;
     if (old && old->used_ms > now_ms - set->ttl_ms) {
         uint32_t holds = binding_table_endpoint(set->b, old);
+        from = holds;
         if (holds != r->endpoint && configured(s, holds)) {
             add_record(s, BINDING_BOUND, r->key, holds, old->used_ms); /* another request was
                                                                           first */
@@ -197,7 +262,8 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
         }
     }
     if ((!old && !make_room(s, binding_kind(r->key))) ||
-        !binding_table_bind(set->b, r->key, r->endpoint, 0, now_ms, &did, &gone)) {
+        !binding_table_bind(set->b, r->key, r->endpoint, own_flags(s, now_ms), now_ms, &did,
+                            &gone)) {
         add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
         return;
     }
@@ -205,6 +271,7 @@ static void bind(struct bindings *s, const struct binding_table_record *r, int64
         add_record(s, BINDING_UNBOUND, gone.key, binding_table_endpoint(set->b, &gone), 0);
     add_record(s, BINDING_BOUND, r->key, r->endpoint, now_ms);
     s->moves++;
+    tell_changed(s, r->key, from, r->endpoint, now_ms);
 }
 
 static void record_apply(struct bindings *s, const struct binding_table_record *r, int64_t now_ms)
@@ -221,9 +288,11 @@ static void record_apply(struct bindings *s, const struct binding_table_record *
     } else if (r->op == BINDING_UNBOUND && binding_table_unbind(set->b, r->key, r->endpoint)) {
         add_record(s, BINDING_UNBOUND, r->key, r->endpoint, 0);
         s->moves++;
+        tell_changed(s, r->key, r->endpoint, 0, now_ms);
     } else if (r->op == BINDING_USED && affinity_use(&set->b->table, r->key, now_ms)) {
         add_record(s, BINDING_USED, r->key, 0, now_ms);
         s->uses++;
+        tell_used(s, r->key, now_ms);
     }
 }
 
@@ -276,28 +345,53 @@ bool bindings_sweep(struct bindings *s, int64_t now_ms)
 enum { AT_KIND = 30 };
 #define AT_PLACE ((UINT32_C(1) << AT_KIND) - 1)
 
+/* The binding at *at, or behind it, in *table; *next: the position behind it. NULL: there is none.
+ */
+static const struct affinity_binding *walk(const struct bindings *s, uint32_t at, uint32_t *next,
+                                           const struct binding_table **table)
+{
+    for (uint32_t kind = at >> AT_KIND; kind < BINDING_KIND__COUNT; kind++) {
+        uint32_t place = kind == at >> AT_KIND ? at & AT_PLACE : 0;
+        *table = s->set[kind].b;
+        const struct affinity_binding *b = *table ? affinity_walk(&(*table)->table, &place) : NULL;
+        *next = kind << AT_KIND | place;
+        if (b)
+            return b;
+    }
+    return NULL;
+}
+
 bool bindings_piece(const struct bindings *s, uint32_t *at, struct buf *records)
 {
-    for (int i = 0; i < BINDING_RECORDS;) {
-        uint32_t kind = *at >> AT_KIND, next = *at & AT_PLACE;
-        const struct binding_table *table = s->set[kind].b;
-        const struct affinity_binding *b = table ? affinity_walk(&table->table, &next) : NULL;
-        if (!b && kind + 1 == BINDING_KIND__COUNT)
+    for (int i = 0; i < BINDING_RECORDS; i++) {
+        const struct binding_table *table;
+        uint32_t next;
+        const struct affinity_binding *b = walk(s, *at, &next, &table);
+        if (!b)
             return false;
-        if (!b) {
-            *at = (kind + 1) << AT_KIND;
-            continue;
-        }
         struct binding_table_record r = {.key = {b->key[0], b->key[1]},
                                          .used_ms = b->used_ms,
                                          .endpoint = binding_table_endpoint(table, b),
                                          .op = BINDING_BOUND};
         if (!buf_add(records, &r, sizeof r))
             return true;
-        *at = kind << AT_KIND | next;
-        i++;
+        *at = next;
     }
     return true;
+}
+
+enum bindings_own bindings_walk_own(const struct bindings *s, uint32_t *at, uint64_t key[2],
+                                    uint32_t *endpoint, int64_t *used_ms)
+{
+    const struct binding_table *table;
+    const struct affinity_binding *b = walk(s, *at, at, &table);
+    if (!b)
+        return BINDINGS_END;
+    key[0] = b->key[0];
+    key[1] = b->key[1];
+    *endpoint = binding_table_endpoint(table, b);
+    *used_ms = b->used_ms;
+    return b->flags & OWN_FLAG ? BINDINGS_OWN : BINDINGS_OTHERS;
 }
 
 void bindings_expect(struct bindings *s, size_t n)
@@ -312,7 +406,7 @@ bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoi
     struct binding_set *set = set_of(s, key);
     enum affinity_did did;
     return binding_table_ready(&set->b, set->max, &mem_heap) &&
-           binding_table_bind(set->b, key, endpoint, 0, used_ms, &did, NULL);
+           binding_table_bind(set->b, key, endpoint, OWN_FLAG, used_ms, &did, NULL);
 }
 
 uint32_t bindings_total(const struct bindings *s)

@@ -14,6 +14,11 @@
 /* Sends records (common/policy/binding_table.h) to every worker. */
 typedef void bindings_send(void *arg, struct str records);
 
+/* A binding was made, moved, ended or used here, not by another host: from and to are endpoints'
+ * ids, 0: none, the same twice: it was used. */
+typedef void bindings_changed(void *arg, const uint64_t key[2], uint32_t from, uint32_t to,
+                              int64_t used_ms);
+
 /* The bindings of one kind. */
 struct binding_set {
     struct binding_table *b; /* NULL: no table is allocated */
@@ -37,6 +42,9 @@ struct bindings {
     struct buf unsent; /* records not sent yet */
     bindings_send *send;
     void *arg;
+    bindings_changed *changed; /* set after bindings_init; NULL: nobody is told */
+    void *changed_arg;
+    int64_t tell_ms;      /* a use is told when the last telling is older */
     uint64_t moves, uses; /* changes so far: of bindings; of times of use */
 };
 
@@ -74,6 +82,18 @@ void bindings_expect(struct bindings *s, size_t n);
  * started. Endpoints that are not configured are taken too: they may come back. False: no room. */
 bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoint,
                       int64_t used_ms) MUST_CHECK;
+
+/* Takes over what another host has bound: endpoint 0: nothing. May send; `changed` is not called.
+ */
+void bindings_take(struct bindings *s, const uint64_t key[2], uint32_t endpoint, int64_t used_ms,
+                   int64_t now_ms);
+
+enum bindings_own { BINDINGS_END, BINDINGS_OTHERS, BINDINGS_OWN };
+
+/* The next binding of a walk, of which *at is the place, 0 at first; BINDINGS_OWN: it was last used
+ * on this host. */
+enum bindings_own bindings_walk_own(const struct bindings *s, uint32_t *at, uint64_t key[2],
+                                    uint32_t *endpoint, int64_t *used_ms);
 
 /* The number of all bindings of conversations. */
 uint32_t bindings_total(const struct bindings *s);

@@ -271,7 +271,7 @@ static struct address find(struct str path, struct str query)
         STR_LIT("status"),   STR_LIT("endpoints"), STR_LIT("breakers"), STR_LIT("queue"),
         STR_LIT("sessions"), STR_LIT("requests"),  STR_LIT("history"),  STR_LIT("prices"),
         STR_LIT("usage"),    STR_LIT("speed"),     STR_LIT("events"),   STR_LIT("overview"),
-        STR_LIT("config"),   STR_LIT("choice")};
+        STR_LIT("config"),   STR_LIT("choice"),    STR_LIT("cluster")};
     static const struct str actions[] = {STR_LIT("enable"), STR_LIT("disable"), STR_LIT("drain"),
                                          STR_LIT("verify"), STR_LIT("reset")};
     if (is_page(path))

@@ -91,12 +91,20 @@ static bool is_wrong(const struct req *r, enum answer is, struct str body, bool 
     return true;
 }
 
+/* Whether a complete 2xx or 304 answers the request on a side path. Tokens are counted by a 200 and
+ * a body alone. */
+static bool answers_side(struct req *r, struct str body)
+{
+    if (r->reply.status != 200 || r->reply.no_body)
+        return r->in.api != API_COUNT_TOKENS;
+    return req_reply_encoded(r) || !is_no_answer(r, body);
+}
+
 /* Whether a complete reply is a success; else what is wrong with it, in *out. */
 static bool is_good(struct req *r, struct str body, struct hold_out *out)
 {
     if (req_is_side(r)) {
-        if (r->reply.status != 200 || r->reply.no_body || req_reply_encoded(r) ||
-            !is_no_answer(r, body))
+        if (answers_side(r, body))
             return true;
         fail(out, NET_NONE, EVIDENCE_BAD_200, body, true);
         return false;
@@ -119,8 +127,11 @@ static enum hold_result long_reply(struct req *r, const struct exchange_event *e
         front = buf_view(&r->reply.held);
         out->piece = STR("");
     }
-    if (req_is_side(r))
-        return HOLD_COMMIT;
+    if (req_is_side(r)) {
+        if (r->in.api != API_COUNT_TOKENS || r->reply.status == 200)
+            return HOLD_COMMIT;
+        return fail(out, NET_NONE, EVIDENCE_BAD_200, front, false);
+    }
     bool readable = !req_reply_encoded(r);
     if (readable && !evidence_trim(front).n && front.n < ERROR_HOLD)
         return r->reply.held.len || hold(r, ev) ? HOLD_MORE : no_room(out);

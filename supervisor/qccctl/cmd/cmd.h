@@ -81,6 +81,9 @@ int cmd_choice(struct cmd *c, int argc, char **argv);
 /* cmd_marks.c: marks */
 int cmd_marks(struct cmd *c, int argc, char **argv);
 
+/* cmd_cluster.c: cluster */
+int cmd_cluster(struct cmd *c, int argc, char **argv);
+
 /* cmd_config.c: overview, config */
 int cmd_overview(struct cmd *c, int argc, char **argv);
 int cmd_config(struct cmd *c, int argc, char **argv);

@@ -61,8 +61,11 @@ static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t par
     .why = (reason)[0] ? (reason) : NULL, .own_key = (m)->own_key, .began_ms = (m)->began_ms,      \
     .status = (m)->status, .wall_ms = clock_wall_ms()
 
-static void keep_failure(struct health_endpoint *e, const struct ep_report *r, const char *reason)
+/* Keeps what operators and other hosts are told of the last success and the last failure. */
+static void keep_last(struct health_endpoint *e, const struct ep_report *r, const char *reason)
 {
+    if (r->cls == OUTCOME_OK && r->began_ms > e->served_ms)
+        e->served_ms = r->began_ms;
     if (r->cls == OUTCOME_OK || r->fault == FAULT_REQUEST || r->poisoned)
         return;
     e->last_failure =
@@ -135,7 +138,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
                  !poison_counts_anyway(r.cls, r.net);
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
-    keep_failure(e, &r, reason);
+    keep_last(e, &r, reason);
     struct ep_changes ch = {0};
     health_look_at_all(h, now_ms);
     struct ep_ctx ctx = health_ctx(h, e);
@@ -199,6 +202,8 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     char reason[201];
     text_of(reason, sizeof reason, m->reason);
     struct ep_report r = {REPORT_OF(m, reason), .scope = (enum scope)m->scope, .sent = m->sent};
+    if (m->ok && m->began_ms > e->served_ms)
+        e->served_ms = m->began_ms;
     struct ep_changes ch = {0};
     if (!m->ok && m->net == NET_LOCAL) {
         ep_verify_lost(&e->state, &e->conf, now_ms, &ch);
@@ -213,7 +218,7 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     bool alone = e->state.verifying == EP_VERIFY_QUEUE && ep_queued(&e->state) && !m->ok &&
                  r.scope == SCOPE_MODEL && r.sent.n > 0;
     if (!m->ok && counts)
-        keep_failure(e, &r, reason);
+        keep_last(e, &r, reason);
     health_cells_room(e);
     ep_verified(&e->state, &e->conf, m->ok, &r, &ctx, now_ms, &ch);
     health_changed(h, e, &ch, reason, now_ms);

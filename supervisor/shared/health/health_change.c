@@ -114,6 +114,7 @@ void health_changed(struct health *h, struct health_endpoint *e, const struct ep
     health_send_state(h, e, now_ms);
     health_cells_send(h, e, now_ms);
     h->touched = e->touched = true;
+    h->share_due = e->share_due = true;
     look_again(h, e, now_ms);
     count_trips(h, e, ch);
     if (!h->frozen)

@@ -24,6 +24,12 @@ enum { HEALTH_PREDECESSOR = SLOTS_MAX, HEALTH_SLOTS };
 typedef void health_send(void *arg, int slot, chan_put_fn *put, const void *m);
 
 struct events;
+struct health_endpoint;
+
+/* Whether this host may lend the trial of an endpoint's breaker, or begin its verification, now.
+ * False: another host may have it; health_again is called when that may have changed. */
+typedef bool health_permit(void *arg, const struct health_endpoint *e, bool verification,
+                           int64_t now_ms);
 
 /* Events of an endpoint that are counted: a verification passed or failed, the breaker opened. */
 enum health_count { HEALTH_VERIFIED, HEALTH_VERIFY_FAILED, HEALTH_TRIPPED };
@@ -87,6 +93,9 @@ struct health_endpoint {
     char model[IPC_MODEL_MAX + 1]; /* model last served; "": not known */
     int64_t next_ms;               /* when health_run must look at the endpoint by time alone */
     bool touched;                  /* an event of the endpoint came since the last health_run */
+    bool share_due;                /* its state may be another than other hosts were told */
+    int64_t
+        served_ms; /* when the last attempt that succeeded here began, CLOCK_BOOTTIME; 0: none */
     struct health_models models_sent;
     struct ipc_endpoint sent; /* as last sent to the workers */
 };
@@ -110,6 +119,9 @@ struct health {
     bool usable_changed; /* some `usable` or model asked for has changed, so that another may be the
                             last one */
     bool touched;        /* an event came since the last health_run */
+    bool share_due;      /* that of some endpoint */
+    health_permit *permit; /* set after health_init; NULL: this host is alone */
+    void *permit_arg;
     bool operator_acted; /* an operator has acted on an endpoint since this was cleared */
     bool frozen;         /* another supervisor decides (health_freeze) */
     bool overruled;      /* the workers get endpoints' states from another supervisor alone */

@@ -74,12 +74,19 @@ int health_next_worker(struct health *h)
     return HEALTH_NONE;
 }
 
+/* Whether the other hosts leave it to this one. Cells are each host's own matter. */
+static bool permitted(const struct health *h, const struct health_endpoint *e, const char *family,
+                      bool verification, int64_t now_ms)
+{
+    return !h->permit || family[0] || h->permit(h->permit_arg, e, verification, now_ms);
+}
+
 static bool lend_to(struct health *h, struct health_endpoint *e, struct health_loan *l, int slot,
                     int64_t now_ms)
 {
     struct ep_changes ch = {0};
     if (slot == HEALTH_NONE || l->slot != HEALTH_NONE ||
-        !ep_lend(&e->state, l->family, now_ms, &ch))
+        !permitted(h, e, l->family, false, now_ms) || !ep_lend(&e->state, l->family, now_ms, &ch))
         return false;
     l->slot = slot;
     l->seq = ++h->seq;
@@ -149,7 +156,8 @@ static void verify(struct health *h, struct health_endpoint *e, const char *fami
     const char *model;
     char asked[MODEL_NAME_MAX + 1] = "";
     int slot = health_next_worker(h);
-    if (slot == HEALTH_NONE || !ep_verify_begin(&e->state, &e->conf, family, now_ms, &model, &ch))
+    if (slot == HEALTH_NONE || !permitted(h, e, family, true, now_ms) ||
+        !ep_verify_begin(&e->state, &e->conf, family, now_ms, &model, &ch))
         return;
     e->verify_slot = slot;
     e->verify_seq = ++h->seq;

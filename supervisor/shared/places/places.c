@@ -41,6 +41,12 @@ uint64_t places_lent(const struct places *p)
     return sum;
 }
 
+/* The places that may be lent here. */
+static uint32_t limit_here(const struct places *p)
+{
+    return p->shared && p->block < p->total ? p->block : p->total;
+}
+
 /* The holder that has waited longest, or NULL; *others: another one waits too. */
 static struct place_holder *next_in_turn(const struct places *p, bool *others)
 {
@@ -130,7 +136,7 @@ static void serve(struct places *p, places_send *send, void *arg)
     if (p->total == 0)
         return;
     uint64_t lent = places_lent(p);
-    uint64_t most = p->frozen ? p->ceiling : p->total;
+    uint64_t most = p->frozen ? p->ceiling : limit_here(p);
     for (;;) {
         bool others;
         struct place_holder *h = next_in_turn(p, &others);
@@ -162,7 +168,7 @@ static void settle(struct places *p, places_send *send, void *arg)
     serve(p, send, arg);
     if (p->frozen)
         p->ceiling = places_lent(p);
-    if (p->dry && places_lent(p) < p->total)
+    if (p->dry && places_lent(p) < limit_here(p))
         flow_again(p, send, arg);
     else if (p->dry)
         recall_all(p, send, arg); /* from who has reported more than was lent */
@@ -172,9 +178,33 @@ void places_limit(struct places *p, uint32_t total, places_send *send, void *arg
 {
     p->dry &= total == p->total; /* workers forget it with the old limit */
     p->total = total;
-    if (total && places_lent(p) > total)
+    if (total && places_lent(p) > limit_here(p))
         recall_all(p, send, arg);
     serve(p, send, arg);
+}
+
+void places_share(struct places *p, bool on, uint32_t block, places_send *send, void *arg)
+{
+    if (p->shared == on && p->block == block)
+        return;
+    p->shared = on;
+    p->block = block;
+    if (p->total && places_lent(p) > limit_here(p))
+        recall_all(p, send, arg);
+    settle(p, send, arg);
+}
+
+void places_recall(struct places *p, places_send *send, void *arg)
+{
+    recall_all(p, send, arg);
+}
+
+uint32_t places_waiting(const struct places *p)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        n += p->v[i].wants;
+    return n;
 }
 
 /* Records that a holder waits for one more place since wanted_ms. */

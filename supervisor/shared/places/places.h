@@ -30,7 +30,9 @@ struct place_holder {
 
 /* Zero bytes: no limit, nothing lent. */
 struct places {
-    uint32_t total;     /* max_concurrent; 0: no limit */
+    uint32_t total; /* max_concurrent; 0: no limit */
+    bool shared;    /* the limit holds for several hosts, and this one has `block` of them */
+    uint32_t block;
     uint32_t elsewhere; /* places held by workers of the predecessor during an upgrade */
     uint32_t given;     /* places lent to the predecessor so far */
     uint32_t got;       /* places that the successor has lent to this supervisor so far */
@@ -56,6 +58,16 @@ void places_depart(struct places *p);
 
 /* Sets the limit, at first and after a reload. */
 void places_limit(struct places *p, uint32_t total, places_send *send, void *arg);
+
+/* on: of the limit this host has only `block` places. More that are lent are recalled when they are
+ * idle. */
+void places_share(struct places *p, bool on, uint32_t block, places_send *send, void *arg);
+
+/* Recalls all idle places: another host waits for one. */
+void places_recall(struct places *p, places_send *send, void *arg);
+
+/* The number of holders that wait for a place. */
+uint32_t places_waiting(const struct places *p);
 
 /* The fields of a worker's PLACES. */
 struct places_report {

@@ -61,6 +61,14 @@ static struct conf *full(void)
     put(&c->hosts.v[1], "qcc.example");
     put(&c->origins.v[0], "null");
     put(&c->origins.v[1], "https://app.example:8443");
+    put(&c->cluster_more.sentinels.v[0], "h:1");
+    put(&c->cluster_more.sentinels.v[1], "h:2");
+    put(&c->cluster_more.share.v[0], "bindings");
+    put(&c->cluster_more.share.v[1], "places");
+    put(&c->cluster.url, "redis://h:1");
+    put(&c->cluster.secret, "0123456789abcdef0123456789abcdef");
+    mem_free(c->cluster.secret_file);
+    c->cluster.secret_file = NULL;
     put(&c->admin.listen, "127.0.0.1:1");
     put(&c->upstream.proxy, "http://u:p@h:1");
     for (int i = 0; i < 2; i++) {

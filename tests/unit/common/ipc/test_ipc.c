@@ -211,9 +211,10 @@ static void names(void **state)
 static void put_line(struct buf *b, const char *name, enum ipc_direction dir, int id)
 {
     static const char *const names_of[] = {
-        [TO_WORKER] = "to-worker", [TO_SUP] = "to-supervisor",  [FROM_CTL] = "from-control",
-        [TO_CTL] = "to-control",   [TO_NEW] = "to-new",         [TO_OLD] = "to-old",
-        [TO_REC] = "to-recorder",  [FROM_REC] = "from-recorder"};
+        [TO_WORKER] = "to-worker", [TO_SUP] = "to-supervisor",   [FROM_CTL] = "from-control",
+        [TO_CTL] = "to-control",   [TO_NEW] = "to-new",          [TO_OLD] = "to-old",
+        [TO_REC] = "to-recorder",  [FROM_REC] = "from-recorder", [TO_LINK] = "to-link",
+        [FROM_LINK] = "from-link"};
     assert_true(buf_printf(b, "%d %s %s", id, name, names_of[dir]));
 }
 

@@ -488,9 +488,17 @@ static void unknown_user(void **state)
 static void samples(void **state)
 {
     (void)state;
-    static const char *const env[] = {
-        "ANTHROPIC_API_KEY", "RELAY_A_KEY",     "RELAY_B_KEY",           "CHEAP_KEY",
-        "QCC_ADMIN_TOKEN",   "QCC_TOKEN_ALICE", "ANTHROPIC_API_KEY_ONE", "ANTHROPIC_API_KEY_TWO"};
+    static const char *const env[] = {"ANTHROPIC_API_KEY",
+                                      "RELAY_A_KEY",
+                                      "RELAY_B_KEY",
+                                      "CHEAP_KEY",
+                                      "QCC_ADMIN_TOKEN",
+                                      "QCC_TOKEN_ALICE",
+                                      "ANTHROPIC_API_KEY_ONE",
+                                      "ANTHROPIC_API_KEY_TWO",
+                                      "QCC_REDIS_PASSWORD",
+                                      "RELAY_API_KEY",
+                                      "QCC_CLUSTER_SECRET_OF_32_BYTES_OR_MORE"};
     static const char *const folders[] = {"conf", "conf/examples"};
     char cert[128], key[128];
     size_t n = 0;

@@ -1,0 +1,50 @@
+#include "common/policy/shared/shared_log.h"
+
+static void copy(char *out, struct str s)
+{
+    if (s.n)
+        memcpy(out, s.p, s.n);
+    out[s.n] = '\0';
+}
+
+enum shared_resync shared_log_resume(const struct shared_log *l, struct str epoch, uint64_t found,
+                                     uint64_t joined)
+{
+    if (!l->epoch[0])
+        return SHARED_RESYNC_FIRST;
+    if (!str_eq(str_c(l->epoch), epoch))
+        return SHARED_RESYNC_EPOCH;
+    /* before the first entry there is none to be found */
+    if (l->n == 0)
+        return SHARED_RESYNC_NONE;
+    return found == l->n && joined >= l->n ? SHARED_RESYNC_NONE : SHARED_RESYNC_LOST;
+}
+
+bool shared_log_begin(struct shared_log *l, struct str epoch, struct str entry, uint64_t n)
+{
+    if (epoch.n == 0 || epoch.n > SHARED_EPOCH_MAX || entry.n > SHARED_ENTRY_MAX)
+        return false;
+    copy(l->epoch, epoch);
+    copy(l->entry, entry);
+    l->n = n;
+    return true;
+}
+
+enum shared_resync shared_log_next(struct shared_log *l, struct str entry, uint64_t n)
+{
+    if (entry.n > SHARED_ENTRY_MAX || n != l->n + 1)
+        return SHARED_RESYNC_GAP;
+    copy(l->entry, entry);
+    l->n = n;
+    return SHARED_RESYNC_NONE;
+}
+
+const char *shared_resync_name(enum shared_resync r)
+{
+    static const char *const name[SHARED_RESYNC__COUNT] = {
+        [SHARED_RESYNC_NONE] = "none",   [SHARED_RESYNC_FIRST] = "first",
+        [SHARED_RESYNC_EPOCH] = "epoch", [SHARED_RESYNC_LOST] = "lost",
+        [SHARED_RESYNC_GAP] = "gap",
+    };
+    return name[r];
+}

@@ -1,0 +1,167 @@
+/* peers: what this host shares with the other hosts of its cluster, and what it makes of what they
+ * say. It speaks with the link (TO_LINK, FROM_LINK) through a callback, and turns what comes into
+ * the same wishes and reports that workers send. Serving never waits for it: while the engine is
+ * away all stays as it is on one host, and is merged when it is back.
+ *
+ * peers.c: the session, the hosts; peers_bindings.c: which conversation is where; peers_groups.c:
+ * states of endpoints; peers_leases.c: who may try an endpoint;
+ * peers_places.c: max_concurrent over all hosts. */
+#ifndef QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
+#define QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
+
+#include "common/conf/conf.h"
+#include "common/ipc/chan.h"
+#include "common/policy/shared/shared_block.h"
+#include "common/policy/shared/shared_clock.h"
+#include "common/policy/shared/shared_group.h"
+#include "common/policy/shared/shared_hosts.h"
+#include "common/policy/shared/shared_log.h"
+#include "common/policy/shared/shared_state.h"
+#include "common/secret/cluster_keys.h"
+#include "supervisor/shared/bindings.h"
+#include "supervisor/shared/events.h"
+#include "supervisor/shared/health/health.h"
+
+/* Sends a message to the link. False: no process runs. */
+typedef bool peers_send(void *arg, chan_put_fn *put, const void *m);
+
+struct peers_env {
+    struct health *health;
+    struct bindings *bindings;
+    struct events *events;
+    peers_send *send;
+    void *arg;
+};
+
+/* A trial for which no request comes goes back after so long. */
+enum { PEERS_UNUSED_MS = 2000 };
+
+/* A lease that this host has, or has asked for. */
+struct peers_lease {
+    uint64_t id;     /* of the question under way; 0: none */
+    uint64_t fence;  /* 0: not held */
+    int64_t got_ms;  /* since when, CLOCK_BOOTTIME */
+    int64_t wait_ms; /* not asked for before; CLOCK_BOOTTIME */
+    bool used;       /* something was begun with it */
+    bool turned;     /* this host has waited for its turn to ask */
+};
+
+/* An endpoint, as this host and the engine know it. In the order of the configuration. */
+struct peers_endpoint {
+    char cid[8];
+    uint32_t id;             /* as bindings have it */
+    char name[9];            /* its id in hex */
+    struct shared_view sent; /* as was last told, or taken over */
+    /* of breaker, queue entry and key as the engine has them; 0: it has none */
+    int64_t stamp_b, stamp_q, stamp_k;
+    int64_t reset_ms; /* the last reset, by the engine's clock */
+    struct peers_lease trial, verify;
+    struct shared_block block; /* of max_concurrent; limit 0: none */
+    uint64_t call;             /* id of the call for places under way */
+    uint32_t stated;           /* places in use that the last join stated */
+    uint32_t called;           /* places that it asked for */
+    uint32_t all;              /* places that all hosts have, as of the last answer */
+    bool not_followed;         /* what another host has seen is not taken over */
+};
+
+struct peers {
+    struct peers_env env;
+    bool on;
+    unsigned shares; /* enum conf_share */
+    bool binds;      /* the workers hash conversations with the common key */
+    int64_t lease_ms, ttl_ms, tell_ms;
+    struct conf *conf; /* a reference; NULL: none yet */
+    struct cluster_keys keys;
+    char host[SHARED_HOST_ID + 1], name[SHARED_WORD_MAX + 1], digest[9];
+    uint64_t conn;
+    struct peers_endpoint *v;
+    size_t n;
+    uint32_t *by_cid, *by_id;        /* indices of v */
+    struct shared_hosts hosts, beat; /* known; those of the beat that is being read */
+    struct shared_log at;
+    struct shared_clock clock;
+    bool joined; /* a session of this process has begun */
+    bool anew;   /* the link must be started anew, with another id; the caller clears it */
+    bool linked; /* the link has its configuration */
+    bool up;
+    enum link_state state;
+    int64_t since_ms; /* since when, CLOCK_REALTIME */
+    int64_t said_ms;  /* when the state was last logged, CLOCK_BOOTTIME */
+    char why[257], engine[33], policy[33];
+    int64_t beat_ms; /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
+    uint64_t queue, dropped, lag_ms, resyncs, reconnects;
+    uint32_t rtt_us;      /* of the last answers, mean; 0: none yet */
+    struct buf binds_out; /* struct link_bind, not sent yet */
+    int64_t binds_ms;     /* since when; CLOCK_BOOTTIME */
+    bool push;            /* bindings that were last used here are to be sent again */
+    uint32_t push_at;
+    int64_t push_ms; /* when its next piece is due */
+    uint64_t asked;  /* the last id of a question */
+    bool alone;      /* the engine has been away for a lease: places are this host's part */
+    bool applying;   /* a state of another host is being taken over */
+};
+
+/* Makes one that shares nothing. env is copied. */
+void peers_init(struct peers *p, const struct peers_env *env);
+void peers_fini(struct peers *p);
+
+/* Takes a configuration into use. secret: with which the workers hash conversations. host: the id
+ * of this host. True: the link must be started anew with it. */
+bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *host) MUST_CHECK;
+
+/* The link runs: it is given its configuration. */
+void peers_link_started(struct peers *p);
+/* The link has ended: the engine counts as lost. */
+void peers_link_ended(struct peers *p);
+/* A frame of the link. False: it violates the protocol. */
+bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e) MUST_CHECK;
+
+/* Sends what waits. Called once a turn of the loop. */
+void peers_turn(struct peers *p, int64_t now_ms);
+/* When peers_turn must be called at the latest; INT64_MAX: not before the next event. */
+int64_t peers_next(const struct peers *p);
+
+/* The state in a word: "off", "connecting", "up", "lost", "full", "refused". */
+const char *peers_state_text(const struct peers *p);
+
+/* A bindings_changed. */
+void peers_binding_changed(void *peers, const uint64_t key[2], uint32_t from, uint32_t to,
+                           int64_t used_ms);
+
+/* A health_permit: whether this host may lend a trial, or begin a verification, now. */
+bool peers_permit(void *peers, const struct health_endpoint *e, bool verification, int64_t now_ms);
+
+/* An operator has acted on an endpoint, on all hosts. */
+void peers_operator(struct peers *p, const struct health_endpoint *e, enum ep_action a,
+                    int64_t now_ms);
+
+/* ---- for the files of the peers */
+
+/* The endpoint by an id; NULL: it is not configured here. */
+struct peers_endpoint *peers_by_cid(const struct peers *p, struct str cid);
+struct peers_endpoint *peers_by_id(const struct peers *p, uint32_t id);
+/* A time of CLOCK_BOOTTIME by the engine's clock; while that is not known by the wall clock. */
+int64_t peers_engine(const struct peers *p, int64_t boot_ms);
+/* And back. */
+int64_t peers_boot(const struct peers *p, int64_t engine_ms);
+/* Sends to the link. False: no process runs. */
+bool peers_say(struct peers *p, chan_put_fn *put, const void *m);
+
+void peers_on_bound(struct peers *p, const struct ipc_link_bound *m, int64_t now_ms);
+void peers_bindings_turn(struct peers *p, int64_t now_ms);
+void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now_ms);
+void peers_groups_turn(struct peers *p, int64_t now_ms);
+void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_ms);
+void peers_on_leased(struct peers *p, const struct ipc_link_leased *m);
+void peers_leases_turn(struct peers *p, int64_t now_ms);
+void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms);
+void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t now_ms);
+/* A session has begun, in which the places in use were stated. */
+void peers_places_joined(struct peers *p, int64_t now_ms);
+void peers_places_turn(struct peers *p, int64_t now_ms);
+/* The cluster is off, or does not share places. */
+void peers_places_off(struct peers *p);
+/* The places of an endpoint that are lent to workers; 0: it has no limit. */
+uint32_t peers_places_lent(const struct peers *p, size_t i);
+
+#endif

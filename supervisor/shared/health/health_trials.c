@@ -110,6 +110,11 @@ static void recall(struct health *h, struct health_endpoint *e, struct health_lo
     h->send(h->arg, l->slot, ipc_put_v_trial_recall, &m);
 }
 
+void health_trial_recall(struct health *h, struct health_endpoint *e)
+{
+    recall(h, e, &e->loan);
+}
+
 /* ---- messages of workers */
 
 void health_trial_ask(struct health *h, unsigned slot, struct str id, struct str family)

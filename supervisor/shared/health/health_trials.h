@@ -36,6 +36,10 @@ uint64_t health_loan_seq(const struct health_endpoint *e, unsigned slot);
  * made the trial free, as the breaker was closed: it may still run there, and no other is lent. */
 void health_loan_over(struct health_loan *l);
 
+/* Calls the endpoint's own trial back from the worker that has it, unless it has begun: TRIAL_BACK
+ * follows. */
+void health_trial_recall(struct health *h, struct health_endpoint *e);
+
 /* A worker has ended: its loans are over, its requests for trials forgotten. */
 void health_loans_gone(struct health_endpoint *e, unsigned slot, struct ep_changes *ch);
 

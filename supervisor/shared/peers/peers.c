@@ -280,7 +280,7 @@ void peers_link_started(struct peers *p)
                                     .ttl_s = (uint32_t)(c->affinity.ttl / 1000),
                                     .bindings = c->affinity.max_sessions,
                                     .bind = p->binds};
-    p->linked = true;
+    p->linked = p->again = true;
     p->state = LINK_CONNECTING;
     p->since_ms = clock_wall_ms();
     send_own(p);
@@ -339,9 +339,13 @@ static void on_state(struct peers *p, const struct ipc_link_state *m)
     p->queue = m->queue;
     p->dropped = m->dropped;
     p->lag_ms = m->lag_ms;
-    p->beat_ms = m->beat_ms;
-    p->clock.known = m->known;
-    p->clock.offset_ms = m->clock_ms;
+    /* a link that was started anew knows neither until it has joined */
+    if (m->beat_ms)
+        p->beat_ms = m->beat_ms;
+    if (m->known) {
+        p->clock.known = true;
+        p->clock.offset_ms = m->clock_ms;
+    }
     if (p->at.epoch[0] && m->n >= p->at.n && m->entry.n && m->entry.n <= SHARED_ENTRY_MAX) {
         char epoch[SHARED_EPOCH_MAX + 1];
         memcpy(epoch, p->at.epoch, sizeof epoch);
@@ -355,7 +359,14 @@ static void on_state(struct peers *p, const struct ipc_link_state *m)
     }
     if (m->rtt_us.n >= sizeof rtt)
         p->rtt_us = (uint32_t)(sum / (m->rtt_us.n / sizeof rtt));
-    enter(p, (enum link_state)m->state, m->why);
+    /* of a link that stood still, whose session counts no more */
+    if (m->state != LINK_UP || !peers_alone(p, clock_boot_ms()))
+        enter(p, (enum link_state)m->state, m->why);
+}
+
+bool peers_alone(const struct peers *p, int64_t now_ms)
+{
+    return !p->beat_ms || now_ms - p->beat_ms >= p->lease_ms;
 }
 
 /* ---- sessions */
@@ -382,9 +393,8 @@ static void join(struct peers *p)
             add_held(&held, &p->v[i], "v", p->v[i].verify.fence);
         if (peers_places_lent(p, i))
             add_held(&held, &p->v[i], "c", peers_places_lent(p, i));
-        p->v[i].call = 0;
-        p->v[i].stated = peers_places_lent(p, i);
     }
+    peers_places_join(p, clock_boot_ms());
     p->conn = wall > p->conn ? wall : p->conn + 1;
     const struct ipc_link_join m = {.conn = p->conn,
                                     .epoch = str_c(p->at.epoch),
@@ -410,23 +420,14 @@ static void host_came_or_went(struct peers *p)
 
 static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 {
-    size_t at = 0;
+    int64_t now = clock_boot_ms();
     bool first = !p->at.epoch[0];
     p->joined = true;
     if (p->beat.n)
         host_came_or_went(p);
-    for (size_t i = 0; i < p->n; i++) {
-        struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
-        for (size_t k = 0; k < COUNT_OF(l); k++) {
-            if (!l[k]->fence)
-                continue;
-            if (at >= m->kept.n || m->kept.p[at] != '1')
-                *l[k] = (struct peers_lease){0};
-            at++;
-        }
-        at += p->v[i].stated > 0;
-    }
-    peers_places_joined(p, clock_boot_ms());
+    peers_leases_joined(p, m->kept, now);
+    peers_places_joined(p, now);
+    peers_groups_joined(p, now);
     (void)!shared_log_begin(&p->at, m->epoch, m->entry, m->n);
     if (m->resync == SHARED_RESYNC_NONE)
         return;
@@ -529,6 +530,12 @@ void peers_turn(struct peers *p, int64_t now_ms)
 {
     if (!p->on)
         return;
+    bool alone = peers_alone(p, now_ms);
+    if (p->up && alone)
+        enter(p, LINK_LOST, STR("the link does not answer"));
+    if (alone != p->alone)
+        health_again(p->env.health);
+    p->alone = alone;
     if (p->binds)
         peers_bindings_turn(p, now_ms);
     if (p->shares & 1u << SHARE_ENDPOINTS) {
@@ -548,21 +555,15 @@ int64_t peers_next(const struct peers *p)
         next = p->binds_ms;
     if (p->push && p->up && p->push_ms < next)
         next = p->push_ms;
-    if (!p->up && p->beat_ms && !p->alone)
+    if (p->beat_ms && !p->alone)
         next = p->beat_ms + p->lease_ms < next ? p->beat_ms + p->lease_ms : next;
     for (size_t i = 0; i < p->n; i++) {
-        const struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
         int64_t block = shared_block_next(&p->v[i].block);
         if (block < next)
             next = block;
-        for (size_t k = 0; k < COUNT_OF(l); k++) {
-            if (l[k]->fence && !l[k]->used && l[k]->got_ms < next)
-                next = l[k]->got_ms + PEERS_UNUSED_MS;
-            if (!l[k]->fence && !l[k]->id && l[k]->wait_ms && l[k]->wait_ms < next)
-                next = l[k]->wait_ms;
-        }
     }
-    return next;
+    int64_t leases = peers_leases_next(p);
+    return leases < next ? leases : next;
 }
 
 const char *peers_state_text(const struct peers *p)

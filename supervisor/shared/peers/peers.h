@@ -43,7 +43,14 @@ struct peers_lease {
     int64_t got_ms;  /* since when, CLOCK_BOOTTIME */
     int64_t wait_ms; /* not asked for before; CLOCK_BOOTTIME */
     bool used;       /* something was begun with it */
+    bool ending;     /* given back; held until the engine has said so, as the verdict is */
     bool turned;     /* this host has waited for its turn to ask */
+};
+
+/* The last group of a kind that was told. What comes of that kind meanwhile is older than it. */
+struct peers_told {
+    uint64_t value; /* hash of it */
+    int64_t at_ms;  /* CLOCK_BOOTTIME; 0: it is answered */
 };
 
 /* An endpoint, as this host and the engine know it. In the order of the configuration. */
@@ -55,6 +62,7 @@ struct peers_endpoint {
     /* of breaker, queue entry and key as the engine has them; 0: it has none */
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
+    struct peers_told told[SHARED__COUNT];
     struct peers_lease trial, verify;
     struct shared_block block; /* of max_concurrent; limit 0: none */
     uint64_t call;             /* id of the call for places under way */
@@ -83,12 +91,14 @@ struct peers {
     bool joined; /* a session of this process has begun */
     bool anew;   /* the link must be started anew, with another id; the caller clears it */
     bool linked; /* the link has its configuration */
+    bool again;  /* the link was started: what was told and not answered is told again */
     bool up;
     enum link_state state;
     int64_t since_ms; /* since when, CLOCK_REALTIME */
     int64_t said_ms;  /* when the state was last logged, CLOCK_BOOTTIME */
     char why[257], engine[33], policy[33];
-    int64_t beat_ms; /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
+    int64_t beat_ms;    /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
+    int64_t joining_ms; /* a join that states the places in use is under way until then */
     uint64_t queue, dropped, lag_ms, resyncs, reconnects;
     uint32_t rtt_us;      /* of the last answers, mean; 0: none yet */
     struct buf binds_out; /* struct link_bind, not sent yet */
@@ -147,15 +157,32 @@ int64_t peers_boot(const struct peers *p, int64_t engine_ms);
 /* Sends to the link. False: no process runs. */
 bool peers_say(struct peers *p, chan_put_fn *put, const void *m);
 
+/* Whether the engine has been away for a lease, or was never there: other hosts may have got what
+ * this one had, and it is on its own. */
+bool peers_alone(const struct peers *p, int64_t now_ms);
+/* Whether a group of that kind is to be told, or was and the engine has not said yet what it has.
+ */
+bool peers_unanswered(const struct peers *p, const struct peers_endpoint *pe,
+                      const struct health_endpoint *e, enum shared_kind kind, int64_t now_ms);
+
 void peers_on_bound(struct peers *p, const struct ipc_link_bound *m, int64_t now_ms);
 void peers_bindings_turn(struct peers *p, int64_t now_ms);
 void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now_ms);
 void peers_groups_turn(struct peers *p, int64_t now_ms);
+/* A session has begun: what no answer came for is told again, if the link is another. */
+void peers_groups_joined(struct peers *p, int64_t now_ms);
 void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_ms);
 void peers_on_leased(struct peers *p, const struct ipc_link_leased *m);
+/* A session has begun, in which the leases were restated. kept: whether each still was this host's,
+ * '1' or '0', in the order of the endpoints, among those of places. */
+void peers_leases_joined(struct peers *p, struct str kept, int64_t now_ms);
 void peers_leases_turn(struct peers *p, int64_t now_ms);
+/* When peers_leases_turn must be called at the latest. */
+int64_t peers_leases_next(const struct peers *p);
 void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms);
 void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t now_ms);
+/* A session begins, in which the places in use are stated: no more are lent until it has. */
+void peers_places_join(struct peers *p, int64_t now_ms);
 /* A session has begun, in which the places in use were stated. */
 void peers_places_joined(struct peers *p, int64_t now_ms);
 void peers_places_turn(struct peers *p, int64_t now_ms);

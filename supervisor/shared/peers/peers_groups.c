@@ -5,6 +5,8 @@
 #include "common/base/log.h"
 #include "supervisor/shared/health/health_change.h"
 
+enum { UNANSWERED_MS = 5000 };
+
 static const enum shared_kind kinds[] = {SHARED_BREAKER, SHARED_QUEUE, SHARED_KEY, SHARED_COOLDOWN};
 
 /* ---- out */
@@ -51,10 +53,35 @@ static uint64_t fence_of(const struct peers_endpoint *pe, enum shared_kind kind)
     return pe->verify.fence ? pe->verify.fence : pe->trial.fence;
 }
 
+/* FNV-1a: two values that follow each other are not confused. */
+static uint64_t hash_of(struct str value)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < value.n; i++)
+        h = (h ^ (unsigned char)value.p[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static bool unanswered(const struct peers *p, const struct peers_endpoint *pe,
+                       enum shared_kind kind, int64_t now_ms)
+{
+    int64_t at_ms = pe->told[kind].at_ms;
+    /* a queue that was full has dropped it */
+    return at_ms && (!p->up || now_ms - at_ms < UNANSWERED_MS);
+}
+
+bool peers_unanswered(const struct peers *p, const struct peers_endpoint *pe,
+                      const struct health_endpoint *e, enum shared_kind kind, int64_t now_ms)
+{
+    struct shared_view now = shared_state_view(&e->state, &pe->sent, now_ms);
+    return shared_state_differs(&pe->sent, &now, kind) || unanswered(p, pe, kind, now_ms);
+}
+
 /* Tells of what has changed of one group. */
 static void tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
                  const struct shared_view *now, enum shared_kind kind, int64_t now_ms)
 {
+    char value[SHARED_VALUE_MAX + 1];
     enum shared_how how = e->last_failure.status ? SHARED_SAID : SHARED_SEEN;
     struct shared_group g = shared_state_group(&e->state, now, kind, how);
     bool in_force = shared_group_in_force(&g) || g.cooldown.own_ms || g.cooldown.untold_ms;
@@ -66,6 +93,8 @@ static void tell(struct peers *p, struct peers_endpoint *pe, const struct health
     move_times(p, &g, peers_engine);
     uint64_t fence = fence_of(pe, kind);
     send_group(p, pe, &g, fence ? 'n' : 'a', fence);
+    shared_group_value(&g, value);
+    pe->told[kind] = (struct peers_told){hash_of(str_c(value)), now_ms};
 }
 
 /* A cooldown that ends by its time ends everywhere. */
@@ -99,6 +128,22 @@ void peers_groups_turn(struct peers *p, int64_t now_ms)
         h->v[i].share_due = false;
         tell_changes(p, &p->v[i], &h->v[i], now_ms);
     }
+}
+
+void peers_groups_joined(struct peers *p, int64_t now_ms)
+{
+    struct health *h = p->env.health;
+    for (size_t i = 0; i < h->n && i < p->n; i++) {
+        struct peers_endpoint *pe = &p->v[i];
+        for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+            if (!pe->told[kinds[k]].at_ms)
+                continue;
+            if (p->again)
+                tell(p, pe, &h->v[i], &pe->sent, kinds[k], now_ms);
+            pe->told[kinds[k]].at_ms = now_ms;
+        }
+    }
+    p->again = false;
 }
 
 void peers_operator(struct peers *p, const struct health_endpoint *e, enum ep_action a,
@@ -154,6 +199,25 @@ static void take(struct peers *p, struct peers_endpoint *pe, struct health_endpo
     e->share_due = false;
 }
 
+/* Whether what came of the group is older than what this host has said of it. */
+static bool overtaken(struct peers *p, struct peers_endpoint *pe, const struct ipc_link_group *m,
+                      const struct shared_group *g, int64_t now_ms)
+{
+    struct peers_told *told = &pe->told[g->kind];
+    const char *blank = m->text.n ? memchr(m->text.p, ' ', m->text.n) : NULL;
+    if (!m->own)
+        return unanswered(p, pe, g->kind, now_ms);
+    if (m->taken && told->at_ms && g->kind != SHARED_COOLDOWN && blank) {
+        size_t at = (size_t)(blank + 1 - m->text.p);
+        /* the answer to one before it */
+        if (hash_of(str_make(m->text.p + at, m->text.n - at)) != told->value)
+            return true;
+    }
+    told->at_ms = 0;
+    health_again(p->env.health); /* a lease may be asked for now */
+    return m->taken;
+}
+
 /* Keeps the stamp of what the engine has, which a lease asks for. */
 static void keep_stamp(struct peers_endpoint *pe, const struct ipc_link_group *m)
 {
@@ -178,7 +242,7 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     struct shared_group g;
     if (pe)
         keep_stamp(pe, m);
-    if (!e || !(p->shares & 1u << SHARE_ENDPOINTS) || (m->own && m->taken))
+    if (!e || !(p->shares & 1u << SHARE_ENDPOINTS))
         return;
     if (str_eq(m->writer, str_c(p->host)))
         return; /* what was said here; if another came before, the answer says so */
@@ -193,7 +257,7 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     } else if (!shared_group_parse(m->group, m->text, engine, &g)) {
         return;
     }
-    if (g.of || !fresh(pe, &g))
+    if (g.of || overtaken(p, pe, m, &g, now_ms) || !fresh(pe, &g))
         return; /* cells and marks are known by their names alone */
     pe->not_followed = !shared_group_followed(&g, peers_engine(p, e->served_ms), engine);
     if (!pe->not_followed)

@@ -56,6 +56,7 @@ class Campaign:
         self.done = 0
         self.stopping = False
         self.figures = {}
+        self.keeping = False
 
     # ---- the stage
 
@@ -177,6 +178,29 @@ class Campaign:
             running.add(busy[n])
         await asyncio.gather(*running)
 
+    def watch(self):
+        """What the engine has of places, each 10 ms."""
+        client = self.engine.client()
+        keys = None
+        names = {}
+        with open(self.folder / "places.txt", "w") as f:
+            while not self.stopping:
+                if not keys:
+                    keys = [k for k in client.ask("KEYS", "*:c:*")]
+                    time.sleep(0.05)
+                    continue
+                at = time.monotonic() - self.began
+                c = client.ask("HGETALL", keys[0])
+                h = client.ask("HGETALL", "{qcc}:1:h")
+                h = dict(zip(h[::2], h[1::2]))
+                out = []
+                for k, v in sorted(zip(c[::2], c[1::2])):
+                    host = h.get(k.replace(b"w:", b""), b"? ? ?").split()
+                    name = host[2].decode()
+                    out.append("%s%s=%s%s" % ("w:" if k.startswith(b"w:") else "", name, v.split()[0].decode(), "" if k.startswith(b"w:") or v.split()[1] == host[0] else "(old)"))
+                f.write("%.3f %s\n" % (at, " ".join(out)))
+                time.sleep(0.01)
+
     # ---- the judge
 
     def judge_places(self, began):
@@ -232,6 +256,7 @@ class Campaign:
 
     def keep_log(self):
         """The engine's log as text, for who looks for the cause of a fault."""
+        (self.folder / "began").write_text("%f" % (time.time() - time.monotonic() + self.began))
         with open(self.folder / "log.txt", "w") as f:
             for at, fields in self.engine.ask("XRANGE", "{qcc}:1:l", "-", "+"):
                 words = dict(zip(fields[::2], fields[1::2]))
@@ -246,6 +271,7 @@ class Campaign:
             await self.build()
             self.began = time.monotonic()
             clients = [asyncio.create_task(self.client(h, k)) for h in self.hosts for k in range(CLIENTS)]
+            watching = asyncio.create_task(asyncio.to_thread(self.watch)) if self.keeping else None
             await asyncio.sleep(2)  # breakers open, queues fill
             began = time.monotonic()
             await self.play()
@@ -271,6 +297,7 @@ def campaign(seed, seconds, keep=None):
     """Plays a seed; its faults, each (rule, text), and its figures."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="qcc-hosts-"))
     c = Campaign(seed, seconds, folder)
+    c.keeping = bool(keep)
     try:
         faults = asyncio.run(c.run())
         if keep and faults:

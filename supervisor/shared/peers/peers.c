@@ -211,6 +211,8 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
     struct conf *old = p->conf;
     bool was = p->on;
     p->on = c->cluster.url != NULL;
+    if (!was)
+        p->on_ms = clock_boot_ms();
     p->conf = conf_ref(c);
     p->shares = c->cluster_more.shares;
     p->lease_ms = c->cluster.lease;
@@ -366,7 +368,8 @@ static void on_state(struct peers *p, const struct ipc_link_state *m)
 
 bool peers_alone(const struct peers *p, int64_t now_ms)
 {
-    return !p->beat_ms || now_ms - p->beat_ms >= p->lease_ms;
+    int64_t since = p->beat_ms ? p->beat_ms : p->on_ms;
+    return now_ms - since >= p->lease_ms;
 }
 
 /* ---- sessions */
@@ -555,8 +558,9 @@ int64_t peers_next(const struct peers *p)
         next = p->binds_ms;
     if (p->push && p->up && p->push_ms < next)
         next = p->push_ms;
-    if (p->beat_ms && !p->alone)
-        next = p->beat_ms + p->lease_ms < next ? p->beat_ms + p->lease_ms : next;
+    int64_t alone = (p->beat_ms ? p->beat_ms : p->on_ms) + p->lease_ms;
+    if (!p->alone && alone < next)
+        next = alone;
     for (size_t i = 0; i < p->n; i++) {
         int64_t block = shared_block_next(&p->v[i].block);
         if (block < next)

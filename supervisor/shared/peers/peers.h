@@ -50,6 +50,7 @@ struct peers_lease {
 /* The last group of a kind that was told. What comes of that kind meanwhile is older than it. */
 struct peers_told {
     uint64_t value; /* hash of it */
+    bool verdict;   /* of what was in force, or a report that puts it in force */
     int64_t at_ms;  /* CLOCK_BOOTTIME; 0: it is answered */
 };
 
@@ -107,7 +108,8 @@ struct peers {
     uint32_t push_at;
     int64_t push_ms; /* when its next piece is due */
     uint64_t asked;  /* the last id of a question */
-    bool alone;      /* the engine has been away for a lease: places are this host's part */
+    bool alone;      /* as of the last turn: see peers_alone */
+    int64_t on_ms;   /* since when it is on, CLOCK_BOOTTIME */
     bool applying;   /* a state of another host is being taken over */
 };
 
@@ -157,8 +159,8 @@ int64_t peers_boot(const struct peers *p, int64_t engine_ms);
 /* Sends to the link. False: no process runs. */
 bool peers_say(struct peers *p, chan_put_fn *put, const void *m);
 
-/* Whether the engine has been away for a lease, or was never there: other hosts may have got what
- * this one had, and it is on its own. */
+/* Whether the engine has been away for a lease, or was not found within one: other hosts may have
+ * got what this one had, and it is on its own. */
 bool peers_alone(const struct peers *p, int64_t now_ms);
 /* Whether a group of that kind is to be told, or was and the engine has not said yet what it has.
  */

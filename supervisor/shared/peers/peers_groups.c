@@ -77,24 +77,30 @@ bool peers_unanswered(const struct peers *p, const struct peers_endpoint *pe,
     return shared_state_differs(&pe->sent, &now, kind) || unanswered(p, pe, kind, now_ms);
 }
 
-/* Tells of what has changed of one group. */
+static bool in_force(const struct shared_view *v, enum shared_kind kind)
+{
+    return kind == SHARED_BREAKER ? v->open : kind == SHARED_QUEUE ? v->queued : v->refused;
+}
+
+/* Tells of what has changed of one group. verdict: it moves what was in force, which a report of
+ * what comes into force does not where another host's came before. */
 static void tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
-                 const struct shared_view *now, enum shared_kind kind, int64_t now_ms)
+                 const struct shared_view *now, enum shared_kind kind, bool verdict, int64_t now_ms)
 {
     char value[SHARED_VALUE_MAX + 1];
     enum shared_how how = e->last_failure.status ? SHARED_SAID : SHARED_SEEN;
     struct shared_group g = shared_state_group(&e->state, now, kind, how);
-    bool in_force = shared_group_in_force(&g) || g.cooldown.own_ms || g.cooldown.untold_ms;
-    if (kind == SHARED_COOLDOWN && !in_force)
+    bool is = shared_group_in_force(&g) || g.cooldown.own_ms || g.cooldown.untold_ms;
+    if (kind == SHARED_COOLDOWN && !is)
         g.cooldown.count = 0;
     /* what ends it began then; what began it was seen then */
-    if (!in_force || !g.stamp_ms)
-        g.stamp_ms = !in_force && e->served_ms ? e->served_ms : now_ms;
+    if (!is || !g.stamp_ms)
+        g.stamp_ms = !is && e->served_ms ? e->served_ms : now_ms;
     move_times(p, &g, peers_engine);
     uint64_t fence = fence_of(pe, kind);
-    send_group(p, pe, &g, fence ? 'n' : 'a', fence);
+    send_group(p, pe, &g, verdict && !fence ? 'a' : 'n', fence);
     shared_group_value(&g, value);
-    pe->told[kind] = (struct peers_told){hash_of(str_c(value)), now_ms};
+    pe->told[kind] = (struct peers_told){hash_of(str_c(value)), verdict, now_ms};
 }
 
 /* A cooldown that ends by its time ends everywhere. */
@@ -112,7 +118,7 @@ static void tell_changes(struct peers *p, struct peers_endpoint *pe, struct heal
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (shared_state_differs(&pe->sent, &now, kinds[i]) &&
             !(kinds[i] == SHARED_COOLDOWN && over_by_time(&pe->sent, &now, now_ms)))
-            tell(p, pe, e, &now, kinds[i], now_ms);
+            tell(p, pe, e, &now, kinds[i], in_force(&pe->sent, kinds[i]), now_ms);
     pe->sent = now;
 }
 
@@ -136,11 +142,12 @@ void peers_groups_joined(struct peers *p, int64_t now_ms)
     for (size_t i = 0; i < h->n && i < p->n; i++) {
         struct peers_endpoint *pe = &p->v[i];
         for (size_t k = 0; k < COUNT_OF(kinds); k++) {
-            if (!pe->told[kinds[k]].at_ms)
+            struct peers_told *told = &pe->told[kinds[k]];
+            if (!told->at_ms)
                 continue;
             if (p->again)
-                tell(p, pe, &h->v[i], &pe->sent, kinds[k], now_ms);
-            pe->told[kinds[k]].at_ms = now_ms;
+                tell(p, pe, &h->v[i], &pe->sent, kinds[k], told->verdict, now_ms);
+            told->at_ms = now_ms;
         }
     }
     p->again = false;

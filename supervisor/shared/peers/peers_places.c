@@ -31,7 +31,7 @@ static void call(struct peers *p, size_t i, const struct shared_call *c)
     pe->call = m.id;
     pe->called = c->want;
     /* what it gives back is not used again, whatever becomes of the call */
-    set_block(p, i, pe->block.have);
+    set_block(p, i, pe->block.have - pe->block.over);
     if (!peers_say(p, ipc_put_v_link_places, &m)) {
         pe->call = 0;
         shared_block_lost(&pe->block);
@@ -48,9 +48,9 @@ void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms)
         pe->all = m->all;
         /* an engine that lies gives no more than was asked for */
         uint32_t most = pe->block.have + pe->called;
-        shared_block_answer(&pe->block, m->have < most ? m->have : most, pe->called, m->waits,
-                            now_ms);
-        set_block(p, i, pe->block.have);
+        shared_block_answer(&pe->block, m->have < most ? m->have : most, pe->called, m->all,
+                            m->waits, now_ms);
+        set_block(p, i, pe->block.have - pe->block.over);
         return;
     }
 }

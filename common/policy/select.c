@@ -472,8 +472,10 @@ struct sel_others select_others(const struct sel_ep *eps, size_t n, const struct
             shortest(&o.cool_unmarked_ms, e->cooling_ms);
         if ((int)i != at && s == SEL_SKIP_TRIAL_BUSY)
             o.busy++;
-        if ((int)i == at)
+        if ((int)i == at) {
             o.self = s == SEL_SKIP_NO && e->tried;
+            o.again_full += s == SEL_SKIP_FULL && e->tried; /* who waited has got its place */
+        }
         if ((int)i == at || (s != SEL_SKIP_NO && s != SEL_SKIP_FULL))
             continue;
         bool full = s == SEL_SKIP_FULL;

@@ -158,7 +158,7 @@ struct sel_others {
     uint32_t circuit;         /* circuit_open, not yet tried, with a place */
     uint32_t busy;            /* circuit_open, not used up, a trial is running there */
     uint32_t full;            /* tier 1 to 3, not yet tried, without a place */
-    uint32_t again_full;      /* tried, not used up, without a place */
+    uint32_t again_full;      /* tried, not used up, without a place, the failed one included */
     bool self;                /* the failed one itself may be asked again, and has a place */
     int64_t cool_ms;          /* shortest cooldown left among those that cool by their own word, the
                                  failed one included; -1: none */

@@ -114,6 +114,20 @@ def test_a_repeat_goes_elsewhere_when_the_place_is_taken(qcc, slow, client):
         assert second.result().header("x-qcc-endpoint") == "a"
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_repeat_waits_for_a_place_where_nobody_else_is_left(qcc, slow, client, status):
+    """Another request gets the place that the failed attempt gave back."""
+    a = slow("a", max_concurrent=1)
+    q = qcc({"workers": 1, "retry": {"transient_delay": "1ms", "max_wait": "0s"}, "endpoints": [a.endpoint]})
+    a.statuses, a.seconds = [status], 0.5
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: client(q).ask())
+        until(lambda: a.now == 1, "the first to be asked")
+        second = pool.submit(lambda: client(q).ask())
+        assert (first.result().status, second.result().status) == (200, 200)
+    assert a.most == 1 and a.served == 2
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_limit_lowered_while_its_places_are_in_use(qcc, slow, client, workers):
     a = slow("a", 0.5)

@@ -514,6 +514,13 @@ static void others_are_counted_by_what_retry_wants_to_know(void **state)
     assert_false(o.self); /* it cools by its own word */
     o = select_others(eps, 1, &r, 0);
     assert_int_equal(o.untried + o.circuit + o.again + o.full + o.again_full, 0);
+    eps[0].own_word = false;
+    eps[0].full = true;
+    o = select_others(eps, 1, &r, 0);
+    assert_false(o.self);
+    assert_int_equal(o.again_full, 1);
+    eps[0].used_up = true;
+    assert_int_equal(select_others(eps, 1, &r, 0).again_full, 0);
 }
 
 int main(void)

@@ -269,6 +269,9 @@ static void script_refused(struct session *s, const redisReply *r, struct str wo
         if (reply_array(r, 2) && reply_u64(r->element[1], &stale.conn))
             session_send(s, ipc_put_v_link_stale, &stale);
         session_fail(s, LINK_LOST, "there is a later session of this host");
+    } else if (str_eq(word, STR("LATE"))) {
+        s->at_once = true;
+        session_fail(s, LINK_LOST, "it has not heard from this host for a lease");
     } else {
         session_fail(s, LINK_REFUSED, "its data are of hosts with another secret");
     }
@@ -284,7 +287,8 @@ bool session_ok(struct session *s, const redisReply *r, int64_t sent_ms, size_t 
         return false;
     }
     struct str word = reply_array(r, 1) ? reply_str(r->element[0]) : STR("");
-    if (str_eq(word, STR("EPOCH")) || str_eq(word, STR("STALE")) || str_eq(word, STR("PRINT"))) {
+    if (str_eq(word, STR("EPOCH")) || str_eq(word, STR("STALE")) || str_eq(word, STR("LATE")) ||
+        str_eq(word, STR("PRINT"))) {
         script_refused(s, r, word);
         return false;
     }

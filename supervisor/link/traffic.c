@@ -20,12 +20,15 @@ enum {
 
 void traffic_hosts(struct session *s, const redisReply *hosts)
 {
+    bool first = true;
     for (size_t i = 0; i + 1 < hosts->elements; i += 2) {
         const struct ipc_link_host m = {.host = reply_str(hosts->element[i]),
                                         .text = reply_str(hosts->element[i + 1]),
-                                        .first = i == 0};
-        if (m.host.n <= 16 && m.text.n <= 256)
-            session_send(s, ipc_put_v_link_host, &m);
+                                        .first = first};
+        if (m.host.n > 16 || m.text.n > 256)
+            continue;
+        session_send(s, ipc_put_v_link_host, &m);
+        first = false;
     }
 }
 

@@ -32,11 +32,13 @@ bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting
     else
         b->retry_ms = 0;
     bool stale = b->idle_since_ms && now_ms - b->idle_since_ms >= SHARED_IDLE_MS;
-    uint32_t back = waiting     ? 0
+    uint32_t back = b->over     ? least(idle, b->over)
+                    : waiting   ? 0
                     : b->wanted ? idle
                     : stale     ? idle - spare
                     : over      ? least(idle, b->have - b->limit)
                                 : 0;
+    idle -= back;
     uint32_t need = waiting > idle                                       ? waiting - idle
                     : idle < spare && !back && !b->refused && !b->wanted ? spare - idle
                                                                          : 0;
@@ -44,6 +46,7 @@ bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting
     if (!back && !need)
         return false;
     b->have -= back;
+    b->over -= least(back, b->over);
     b->calling = true;
     b->idle_since_ms = 0;
     *call = (struct shared_call){.have = b->have, .want = need};
@@ -62,13 +65,14 @@ int64_t shared_block_next(const struct shared_block *b)
     return next;
 }
 
-void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, bool waits,
-                         int64_t now_ms)
+void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, uint32_t all,
+                         bool waits, int64_t now_ms)
 {
     b->calling = false;
     b->refused = have < b->have + want;
     b->retry_ms = b->refused ? now_ms + SHARED_REFUSED_MS : 0;
     b->have = have;
+    b->over = all > b->limit ? least(have, all - b->limit) : 0;
     b->wanted = waits;
 }
 
@@ -89,15 +93,16 @@ struct shared_call shared_block_joined(struct shared_block *b, uint32_t in_use, 
     b->have = in_use;
     b->wanted = b->refused = false;
     b->idle_since_ms = b->retry_ms = 0;
-    b->calling = b->limit && in_use < share;
-    return (struct shared_call){.have = in_use, .want = b->calling ? share - in_use : 0};
+    b->over = 0;
+    b->calling = b->limit;
+    return (struct shared_call){.have = in_use, .want = in_use < share ? share - in_use : 0};
 }
 
 uint32_t shared_block_usable(const struct shared_block *b, size_t hosts, int64_t beat_ms,
                              int64_t lease_ms, int64_t now_ms)
 {
     if (beat_ms && now_ms - beat_ms < lease_ms)
-        return b->have;
+        return b->have - b->over;
     uint32_t share = most(1, b->limit / (uint32_t)most(1, (uint32_t)hosts));
     /* never connected: what a single host has */
     return beat_ms ? share : b->limit;

@@ -17,6 +17,7 @@ struct shared_block {
     uint32_t limit;        /* max_concurrent of this host's configuration; 0: none */
     uint32_t have;         /* places that may be used; less what a call under way gives back */
     bool calling;          /* a call is under way: one at a time */
+    uint32_t over;         /* of those, what all hosts have above the limit: not lent again */
     bool wanted;           /* another host waits: nothing is kept idle */
     bool refused;          /* the last call got less than it wanted */
     int64_t retry_ms;      /* no call before, where requests wait; 0: at once */
@@ -37,9 +38,10 @@ bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting
 /* When shared_block_call may have something new by time alone; INT64_MAX: never. */
 int64_t shared_block_next(const struct shared_block *b);
 
-/* The answer: what the host has now, and whether another host waits. */
-void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, bool waits,
-                         int64_t now_ms);
+/* The answer: what the host has now, what all hosts have, and whether another host waits. Above the
+ * limit, as when a host has come back with requests under way, places that become idle go back. */
+void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, uint32_t all,
+                         bool waits, int64_t now_ms);
 
 /* The engine has told that another host waits, or has given places back. */
 void shared_block_wanted(struct shared_block *b);

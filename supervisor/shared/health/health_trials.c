@@ -109,10 +109,10 @@ static void recall(struct health *h, struct health_endpoint *e, struct health_lo
     h->send(h->arg, l->slot, ipc_put_v_trial_recall, &m);
 }
 
-void health_trial_unused(struct health *h, struct health_endpoint *e, const char *family)
+void health_trial_recall(struct health *h, struct health_endpoint *e, const char *family)
 {
     struct health_cell *cell = family[0] ? health_cell_of(e, str_c(family)) : NULL;
-    if ((cell || !family[0]) && ep_trial(&e->state, family) == BREAKER_TRIAL_LENT)
+    if (cell || !family[0])
         recall(h, e, cell ? &cell->loan : &e->loan);
 }
 

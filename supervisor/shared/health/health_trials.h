@@ -36,12 +36,12 @@ uint64_t health_loan_seq(const struct health_endpoint *e, unsigned slot);
  * made the trial free, as the breaker was closed: it may still run there, and no other is lent. */
 void health_loan_over(struct health_loan *l);
 
+/* Calls the trial of the endpoint (family ""), or of a cell, back from the worker that has it,
+ * unless it has begun: TRIAL_BACK follows. */
+void health_trial_recall(struct health *h, struct health_endpoint *e, const char *family);
+
 /* A worker has ended: its loans are over, its requests for trials forgotten. */
 void health_loans_gone(struct health_endpoint *e, unsigned slot, struct ep_changes *ch);
-
-/* The trial of the endpoint (family ""), or of a cell, has had time enough to find a request: it is
- * recalled unless it was begun. */
-void health_trial_unused(struct health *h, struct health_endpoint *e, const char *family);
 
 /* Lends and recalls trials and starts verifications, as the state of e wants it now. */
 void health_trials_order(struct health *h, struct health_endpoint *e, int64_t now_ms);

@@ -214,6 +214,8 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
     struct conf *old = p->conf;
     bool was = p->on;
     p->on = c->cluster.url != NULL;
+    if (!was)
+        p->on_ms = clock_boot_ms();
     p->conf = conf_ref(c);
     p->shares = c->cluster_more.shares;
     p->lease_ms = c->cluster.lease;
@@ -283,7 +285,7 @@ void peers_link_started(struct peers *p)
                                     .ttl_s = (uint32_t)(c->affinity.ttl / 1000),
                                     .bindings = c->affinity.max_sessions,
                                     .bind = p->binds};
-    p->linked = true;
+    p->linked = p->again = true;
     p->state = LINK_CONNECTING;
     p->since_ms = clock_wall_ms();
     send_own(p);
@@ -297,6 +299,12 @@ void peers_link_ended(struct peers *p)
     if (p->on)
         peers_enter(p, LINK_LOST, STR("the link has ended"));
     peers_lost(p);
+}
+
+bool peers_alone(const struct peers *p, int64_t now_ms)
+{
+    int64_t since = p->beat_ms ? p->beat_ms : p->on_ms;
+    return now_ms - since >= p->lease_ms;
 }
 
 /* ---- sessions */
@@ -324,9 +332,8 @@ static void join(struct peers *p)
                 add_held(&held, &p->v[i], kind, l->fence);
         if (peers_places_lent(p, i))
             add_held(&held, &p->v[i], "c", peers_places_lent(p, i));
-        p->v[i].call = 0;
-        p->v[i].stated = peers_places_lent(p, i);
     }
+    peers_places_join(p, clock_boot_ms());
     p->conn = wall > p->conn ? wall : p->conn + 1;
     const struct ipc_link_join m = {.conn = p->conn,
                                     .epoch = str_c(p->at.epoch),
@@ -352,22 +359,13 @@ static void host_came_or_went(struct peers *p)
 
 static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 {
-    size_t at = 0;
+    int64_t now = clock_boot_ms();
     p->joined = true;
     if (p->beat.n)
         host_came_or_went(p);
-    for (size_t i = 0; i < p->n; i++) {
-        struct peers_lease *l;
-        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++) {
-            if (!l->fence)
-                continue;
-            if (at >= m->kept.n || m->kept.p[at] != '1')
-                *l = (struct peers_lease){0};
-            at++;
-        }
-        at += p->v[i].stated > 0;
-    }
-    peers_places_joined(p, clock_boot_ms());
+    peers_leases_joined(p, m->kept, now);
+    peers_places_joined(p, now);
+    peers_groups_joined(p, now);
     (void)!shared_log_begin(&p->at, m->epoch, m->entry, m->n);
     p->figures.groups_in = 0;
     if (m->resync == SHARED_RESYNC_NONE)
@@ -474,6 +472,12 @@ void peers_turn(struct peers *p, int64_t now_ms)
 {
     if (!p->on)
         return;
+    bool alone = peers_alone(p, now_ms);
+    if (p->up && alone)
+        peers_enter(p, LINK_LOST, STR("the link does not answer"));
+    if (alone != p->alone)
+        health_again(p->env.health);
+    p->alone = alone;
     if (p->binds)
         peers_bindings_turn(p, now_ms);
     if (p->shares & 1u << SHARE_ENDPOINTS) {
@@ -494,21 +498,16 @@ int64_t peers_next(const struct peers *p)
         next = p->binds_ms;
     if (p->push && p->up && p->push_ms < next)
         next = p->push_ms;
-    if (!p->up && p->beat_ms && !p->alone)
-        next = p->beat_ms + p->lease_ms < next ? p->beat_ms + p->lease_ms : next;
     if (p->marks_due && p->up)
         next = 0;
+    int64_t alone = (p->beat_ms ? p->beat_ms : p->on_ms) + p->lease_ms;
+    if (!p->alone && alone < next)
+        next = alone;
     for (size_t i = 0; i < p->n; i++) {
-        const struct peers_lease *l;
         int64_t block = shared_block_next(&p->v[i].block);
         if (block < next)
             next = block;
-        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++) {
-            if (l->fence && !l->looked && l->got_ms + PEERS_UNUSED_MS < next)
-                next = l->got_ms + PEERS_UNUSED_MS;
-            if (!l->fence && !l->id && l->wait_ms && l->wait_ms < next)
-                next = l->wait_ms;
-        }
     }
-    return next;
+    int64_t leases = peers_leases_next(p);
+    return leases < next ? leases : next;
 }

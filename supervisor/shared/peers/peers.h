@@ -75,8 +75,16 @@ struct peers_lease {
     int64_t got_ms;  /* since when, CLOCK_BOOTTIME */
     int64_t wait_ms; /* not asked for before; CLOCK_BOOTTIME */
     bool used;       /* something was begun with it */
+    bool ending;     /* given back; held until the engine has said so, as the verdict is */
     bool turned;     /* this host has waited for its turn to ask */
-    bool looked;     /* whether its trial had found a request was looked at */
+};
+
+/* The last group of a kind that was told. What comes of that kind meanwhile is older than it. */
+struct peers_told {
+    uint64_t value; /* hash of it */
+    bool verdict; /* it moves what was in force; else a report, which does nothing where another was
+                     first */
+    int64_t at_ms; /* CLOCK_BOOTTIME; 0: it is answered */
 };
 
 /* A cell of an endpoint, of which something was told or heard. */
@@ -86,20 +94,22 @@ struct peers_cell {
     char sealed[CLUSTER_SEALED_MAX + 1];
     struct shared_view sent; /* as was last told, or taken over */
     int64_t stamp_b;         /* of an open breaker as the engine has it; 0: it has none */
+    struct peers_told told[SHARED__COUNT];
     struct peers_lease trial;
 };
 
 /* An endpoint, as this host and the engine know it. In the order of the configuration. */
 struct peers_endpoint {
     char cid[8];
-    uint32_t id;             /* as bindings have it */
-    char name[9];            /* its id in hex */
-    struct shared_view sent; /* as was last told, or taken over */
+    uint32_t id;              /* as bindings have it */
+    char name[9];             /* its id in hex */
+    struct shared_view sent;  /* as was last told, or taken over */
     struct peers_cell *cells; /* owned */
     uint32_t ncells;
     /* of breaker, queue entry and key that the engine has in force; 0: it has none */
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
+    struct peers_told told[SHARED__COUNT];
     struct peers_lease trial, verify;
     char trial_by[SHARED_HOST_ID + 1], verify_by[SHARED_HOST_ID + 1]; /* who has them; "": nobody */
     struct shared_block block; /* of max_concurrent; limit 0: none */
@@ -132,6 +142,7 @@ struct peers {
     bool joined; /* a session of this process has begun */
     bool anew;   /* the link must be started anew, with another id; the caller clears it */
     bool linked; /* the link has its configuration */
+    bool again;  /* the link was started: what was told and not answered is told again */
     bool up;
     enum link_state state;
     int64_t since_ms; /* since when, CLOCK_REALTIME */
@@ -139,7 +150,8 @@ struct peers {
     enum link_state said;
     bool warned; /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
-    int64_t beat_ms; /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
+    int64_t beat_ms;    /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
+    int64_t joining_ms; /* a join that states the places in use is under way until then */
     uint64_t queue, dropped, lag_ms;
     uint64_t bindings; /* as the link was told */
     struct peers_figures figures;
@@ -149,7 +161,8 @@ struct peers {
     uint32_t push_at;
     int64_t push_ms; /* when its next piece is due */
     uint64_t asked;  /* the last id of a question */
-    bool alone;      /* the engine has been away for a lease: places are this host's part */
+    bool alone;      /* as of the last turn: see peers_alone */
+    int64_t on_ms;   /* since when it is on, CLOCK_BOOTTIME */
     bool applying;   /* a state of another host is being taken over */
     bool suspect;    /* all endpoints fail from here by transport: what was only seen is not told */
     bool marks_due;  /* all marks are to be told, from marks_at on */
@@ -179,8 +192,8 @@ int64_t peers_next(const struct peers *p);
 /* The time within which `permille` of the last round trips were, in us; -1: there was none. */
 int64_t peers_rtt(const struct peers *p, unsigned permille);
 
-/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i; NULL:
- * none has. */
+/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i;
+ * NULL: none has. */
 const char *peers_holder(const struct peers *p, size_t i, bool verification);
 
 /* Hosts whose configuration is not this one's. */
@@ -235,17 +248,28 @@ bool peers_on_held(struct peers_endpoint *pe, const struct ipc_link_group *m);
 /* Sends to the link. False: no process runs. */
 bool peers_say(struct peers *p, chan_put_fn *put, const void *m);
 
+/* Whether the engine has been away for a lease, or was not found within one: other hosts may have
+ * got what this one had, and it is on its own. */
+bool peers_alone(const struct peers *p, int64_t now_ms);
+/* Whether a group of that kind, of the endpoint or of a cell of it (c), is to be told, or was and
+ * the engine has not said yet what it has. */
+bool peers_unanswered(const struct peers *p, const struct peers_endpoint *pe,
+                      const struct health_endpoint *e, const struct peers_cell *c,
+                      enum shared_kind kind, int64_t now_ms);
+
 void peers_on_bound(struct peers *p, const struct ipc_link_bound *m, int64_t now_ms);
 void peers_bindings_turn(struct peers *p, int64_t now_ms);
 void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now_ms);
 void peers_groups_turn(struct peers *p, int64_t now_ms);
+/* A session has begun: what no answer came for is told again, if the link is another. */
+void peers_groups_joined(struct peers *p, int64_t now_ms);
 /* Tells of a group. fence: under which it is a verdict; 0: it is none. False: no process runs. */
 bool peers_tell(struct peers *p, const struct peers_endpoint *pe, const struct shared_group *g,
                 char how, uint64_t fence);
 /* Tells what has changed of the endpoint, or of a cell of it, between what was sent (*sent) and
  * now, which *sent is then, but for what is not to be told. */
 void peers_tell_changes(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
-                        const struct peers_cell *c, struct shared_view *sent,
+                        struct peers_cell *c, struct shared_view *sent,
                         const struct shared_view *now, int64_t now_ms);
 /* Moves the times of a group to the engine's clock, or from it. */
 void peers_move(const struct peers *p, struct shared_group *g,
@@ -281,9 +305,16 @@ struct peers_lease *peers_lease_at(struct peers_endpoint *pe, size_t k,
                                    char kind[SHARED_NAME_MAX + 1]);
 void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_ms);
 void peers_on_leased(struct peers *p, const struct ipc_link_leased *m);
+/* A session has begun, in which the leases were restated. kept: whether each still was this host's,
+ * '1' or '0', in the order of the endpoints, among those of places. */
+void peers_leases_joined(struct peers *p, struct str kept, int64_t now_ms);
 void peers_leases_turn(struct peers *p, int64_t now_ms);
+/* When peers_leases_turn must be called at the latest. */
+int64_t peers_leases_next(const struct peers *p);
 void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms);
 void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t now_ms);
+/* A session begins, in which the places in use are stated: no more are lent until it has. */
+void peers_places_join(struct peers *p, int64_t now_ms);
 /* A session has begun, in which the places in use were stated. */
 void peers_places_joined(struct peers *p, int64_t now_ms);
 void peers_places_turn(struct peers *p, int64_t now_ms);

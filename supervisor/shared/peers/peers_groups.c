@@ -6,8 +6,9 @@
 #include "common/policy/shared/shared_cell.h"
 #include "supervisor/shared/health/health_change.h"
 
-/* A model last served is told so often at most. */
-enum { MODEL_MS = 60000 };
+/* MODEL_MS: a model last served is told so often at most. UNANSWERED_MS: what was told and not
+ * answered for so long was dropped by a full queue. */
+enum { MODEL_MS = 60000, UNANSWERED_MS = 5000 };
 
 static const enum shared_kind kinds[] = {SHARED_BREAKER, SHARED_QUEUE, SHARED_KEY, SHARED_COOLDOWN};
 
@@ -60,9 +61,60 @@ static uint64_t fence_of(const struct peers_endpoint *pe, const struct peers_cel
     return pe->verify.fence ? pe->verify.fence : c ? 0 : trial->fence;
 }
 
+/* FNV-1a: two values that follow each other are not confused. */
+static uint64_t hash_of(struct str value)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < value.n; i++)
+        h = (h ^ (unsigned char)value.p[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static bool unanswered(const struct peers *p, const struct peers_told *told, int64_t now_ms)
+{
+    return told->at_ms && (!p->up || now_ms - told->at_ms < UNANSWERED_MS);
+}
+
+bool peers_unanswered(const struct peers *p, const struct peers_endpoint *pe,
+                      const struct health_endpoint *e, const struct peers_cell *c,
+                      enum shared_kind kind, int64_t now_ms)
+{
+    const struct shared_view *sent = c ? &c->sent : &pe->sent;
+    const struct cell *cell = c ? cells_find(&e->state.cells, str_c(c->family)) : NULL;
+    struct shared_view now =
+        c ? shared_cell_view(cell, sent, now_ms) : shared_state_view(&e->state, sent, now_ms);
+    return shared_state_differs(sent, &now, kind) ||
+           unanswered(p, &(c ? c->told : pe->told)[kind], now_ms);
+}
+
+/* Sends one group. ended_ms: when what is not in force any more ended; 0: that is now. verdict: it
+ * moves what was in force, which a report of what comes into force does not where another host's
+ * came before. */
+static void send_group(struct peers *p, struct peers_endpoint *pe, struct peers_cell *c,
+                       struct shared_group *g, int64_t ended_ms, bool verdict, int64_t now_ms)
+{
+    char value[SHARED_VALUE_MAX + 1];
+    bool cools = g->kind == SHARED_COOLDOWN && (g->cooldown.own_ms || g->cooldown.untold_ms);
+    bool force = shared_group_in_force(g) || cools;
+    if (g->kind == SHARED_COOLDOWN && !cools)
+        g->cooldown.count = 0;
+    /* what began it was seen then */
+    if (!force || !g->stamp_ms)
+        g->stamp_ms = !force && ended_ms ? ended_ms : now_ms;
+    if (c) {
+        g->of = c->of;
+        memcpy(g->sealed, c->sealed, sizeof g->sealed);
+    }
+    peers_move(p, g, peers_engine);
+    uint64_t fence = verdict ? fence_of(pe, c, g->kind) : 0;
+    peers_tell(p, pe, g, verdict && !fence ? 'a' : 'n', fence);
+    shared_group_value(g, value);
+    (c ? c->told : pe->told)[g->kind] = (struct peers_told){hash_of(str_c(value)), verdict, now_ms};
+}
+
 /* Tells of one group. False: it is kept to this host. */
 static bool tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
-                 const struct peers_cell *c, const struct shared_view *sent,
+                 struct peers_cell *c, const struct shared_view *sent,
                  const struct shared_view *now, enum shared_kind kind, int64_t now_ms)
 {
     enum shared_how how = e->last_failure.status ? SHARED_SAID : SHARED_SEEN;
@@ -74,20 +126,10 @@ static bool tell(struct peers *p, struct peers_endpoint *pe, const struct health
         return false;
     if (force && !c)
         pe->not_followed &= ~(1u << kind);
-    if (kind == SHARED_COOLDOWN && !cools)
-        g.cooldown.count = 0;
-    /* What ends it began then, unless it was no success; what began it was seen then. */
-    if (!force || !g.stamp_ms)
-        g.stamp_ms = !force && since && e->served_ms > since ? e->served_ms : now_ms;
-    if (c) {
-        g.of = c->of;
-        memcpy(g.sealed, c->sealed, sizeof g.sealed);
-    }
-    peers_move(p, &g, peers_engine);
     /* what begins here is a report, which changes nothing of what another host has begun */
     bool report = force && (kind == SHARED_KEY ? !sent->refused : !since);
-    uint64_t fence = report ? 0 : fence_of(pe, c, kind);
-    peers_tell(p, pe, &g, fence || report ? 'n' : 'a', fence);
+    /* a success ended it, unless there was none since it began */
+    send_group(p, pe, c, &g, since && e->served_ms > since ? e->served_ms : 0, !report, now_ms);
     return true;
 }
 
@@ -100,7 +142,7 @@ static bool over_by_time(const struct shared_view *was, const struct shared_view
 }
 
 void peers_tell_changes(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
-                        const struct peers_cell *c, struct shared_view *sent,
+                        struct peers_cell *c, struct shared_view *sent,
                         const struct shared_view *now, int64_t now_ms)
 {
     struct shared_view told = *now;
@@ -166,6 +208,35 @@ void peers_groups_turn(struct peers *p, int64_t now_ms)
         peers_cells_tell(p, pe, e, now_ms);
         tell_model(p, pe, e, now_ms);
     }
+}
+
+/* What was told of these groups and not answered: told again, if the link is another. */
+static void tell_again(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+                       struct peers_cell *c, int64_t now_ms)
+{
+    const struct shared_view *sent = c ? &c->sent : &pe->sent;
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        struct peers_told *told = &(c ? c->told : pe->told)[kinds[k]];
+        enum shared_how how = e->last_failure.status ? SHARED_SAID : SHARED_SEEN;
+        if (!told->at_ms)
+            continue;
+        struct shared_group g = shared_state_group(&e->state, sent, kinds[k], how);
+        if (p->again)
+            send_group(p, pe, c, &g, e->served_ms, told->verdict, now_ms);
+        told->at_ms = now_ms;
+    }
+}
+
+void peers_groups_joined(struct peers *p, int64_t now_ms)
+{
+    struct health *h = p->env.health;
+    for (size_t i = 0; i < h->n && i < p->n; i++) {
+        struct peers_endpoint *pe = &p->v[i];
+        tell_again(p, pe, &h->v[i], NULL, now_ms);
+        for (uint32_t k = 0; k < pe->ncells; k++)
+            tell_again(p, pe, &h->v[i], &pe->cells[k], now_ms);
+    }
+    p->again = false;
 }
 
 /* ---- operators */
@@ -239,8 +310,8 @@ static void reset_marks(struct peers *p, const struct health_endpoint *e)
     marked_reset(p->env.marks, e, STR(""));
 }
 
-/* Whether something stands against the endpoint that began after that reset, as of a host that hears
- * late of it. */
+/* Whether something stands against the endpoint that began after that reset, as of a host that
+ * hears late of it. */
 static bool began_after(const struct health_endpoint *e, int64_t reset_ms)
 {
     const struct shared_view v = shared_state_view(&e->state, &(struct shared_view){0}, INT64_MIN);
@@ -312,7 +383,7 @@ static int64_t raw_stamp(struct str text)
 /* Keeps the stamp of what the engine has in force. */
 static void keep_stamp(struct peers_endpoint *pe, const struct shared_group *g, int64_t stamp)
 {
-    int64_t *to = g->kind == SHARED_BREAKER  ? &pe->stamp_b
+    int64_t *to = g->kind == SHARED_BREAKER ? &pe->stamp_b
                   : g->kind == SHARED_QUEUE ? &pe->stamp_q
                   : g->kind == SHARED_KEY   ? &pe->stamp_k
                                             : NULL;
@@ -326,6 +397,24 @@ static void keep_stamp(struct peers_endpoint *pe, const struct shared_group *g, 
             if (pe->cells[i].stamp_b <= stamp)
                 pe->cells[i].stamp_b = 0;
     }
+}
+
+/* Whether what came of the group is older than what this host has said of it. */
+static bool overtaken(struct peers *p, struct peers_told *told, const struct ipc_link_group *m,
+                      const struct shared_group *g, int64_t now_ms)
+{
+    const char *blank = m->text.n ? memchr(m->text.p, ' ', m->text.n) : NULL;
+    if (!m->own)
+        return unanswered(p, told, now_ms);
+    if (m->taken && told->at_ms && g->kind != SHARED_COOLDOWN && blank) {
+        size_t at = (size_t)(blank + 1 - m->text.p);
+        /* the answer to one before it */
+        if (hash_of(str_make(m->text.p + at, m->text.n - at)) != told->value)
+            return true;
+    }
+    told->at_ms = 0;
+    health_again(p->env.health); /* a lease may be asked for now */
+    return m->taken;
 }
 
 /* Reads the group. Where there is none in the engine an operator has voided it. */
@@ -354,8 +443,14 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     bool cell = g.of && g.kind != SHARED_MARK;
     if (cell)
         peers_cell_stamp(p, pe, &g, stamp);
-    if ((m->own && m->taken) || str_eq(m->writer, str_c(p->host)) || !fresh(pe, &g))
+    if (str_eq(m->writer, str_c(p->host)))
         return; /* what was said here; if another came before, the answer says so */
+    struct peers_cell *c = cell ? peers_cell_of(pe, g.of) : NULL;
+    struct peers_told *told = c ? c->told : pe->told;
+    if (g.of && !c ? m->own && m->taken : overtaken(p, &told[g.kind], m, &g, now_ms))
+        return;
+    if (!fresh(pe, &g))
+        return;
     p->applying = true;
     if (g.kind == SHARED_MARK)
         peers_mark_take(p, e, &g, now_ms);

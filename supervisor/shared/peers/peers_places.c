@@ -31,7 +31,7 @@ static void call(struct peers *p, size_t i, const struct shared_call *c)
     pe->call = m.id;
     pe->called = c->want;
     /* what it gives back is not used again, whatever becomes of the call */
-    set_block(p, i, pe->block.have);
+    set_block(p, i, pe->block.have - pe->block.over);
     if (!peers_say(p, ipc_put_v_link_places, &m)) {
         pe->call = 0;
         shared_block_lost(&pe->block);
@@ -49,9 +49,9 @@ void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms)
         pe->hosts = m->hosts;
         /* an engine that lies gives no more than was asked for */
         uint32_t most = pe->block.have + pe->called;
-        shared_block_answer(&pe->block, m->have < most ? m->have : most, pe->called, m->waits,
-                            now_ms);
-        set_block(p, i, pe->block.have);
+        shared_block_answer(&pe->block, m->have < most ? m->have : most, pe->called, m->all,
+                            m->waits, now_ms);
+        set_block(p, i, pe->block.have - pe->block.over);
         return;
     }
 }
@@ -69,8 +69,23 @@ void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t n
         places_recall(&e->places, health_send_places, &line);
 }
 
+void peers_places_join(struct peers *p, int64_t now_ms)
+{
+    /* the link gives a join up before that */
+    p->joining_ms = now_ms + 3 * p->conf->cluster.timeout;
+    for (size_t i = 0; i < p->n; i++) {
+        p->v[i].call = 0;
+        p->v[i].stated = peers_places_lent(p, i);
+        if (!p->v[i].block.limit || !(p->shares & 1u << SHARE_PLACES) || i >= p->env.health->n)
+            continue;
+        p->v[i].block.have = p->v[i].stated;
+        set_block(p, i, p->v[i].stated);
+    }
+}
+
 void peers_places_joined(struct peers *p, int64_t now_ms)
 {
+    p->joining_ms = 0;
     size_t hosts = shared_hosts_alive(&p->hosts, p->lease_ms, peers_engine(p, now_ms));
     for (size_t i = 0; i < p->n && i < p->env.health->n; i++) {
         struct peers_endpoint *pe = &p->v[i];
@@ -86,7 +101,7 @@ void peers_places_joined(struct peers *p, int64_t now_ms)
 void peers_places_turn(struct peers *p, int64_t now_ms)
 {
     size_t hosts = p->hosts.n;
-    p->alone = !p->up && (!p->beat_ms || now_ms - p->beat_ms >= p->lease_ms);
+    bool joining = now_ms < p->joining_ms;
     for (size_t i = 0; i < p->n && i < p->env.health->n; i++) {
         struct peers_endpoint *pe = &p->v[i];
         const struct places *pl = &p->env.health->v[i].places;
@@ -94,8 +109,9 @@ void peers_places_turn(struct peers *p, int64_t now_ms)
         if (!pe->block.limit)
             continue;
         if (!p->up) {
-            set_block(p, i,
-                      shared_block_usable(&pe->block, hosts, p->beat_ms, p->lease_ms, now_ms));
+            uint32_t usable =
+                shared_block_usable(&pe->block, hosts, p->beat_ms, p->lease_ms, now_ms);
+            set_block(p, i, joining && pe->stated < usable ? pe->stated : usable);
             continue;
         }
         if (shared_block_call(&pe->block, peers_places_lent(p, i), places_waiting(pl), now_ms, &c))

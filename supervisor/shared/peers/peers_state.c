@@ -181,16 +181,22 @@ void peers_on_state(struct peers *p, const struct ipc_link_state *m)
     p->queue = m->queue;
     p->dropped = m->dropped;
     p->lag_ms = m->lag_ms;
-    p->beat_ms = m->beat_ms;
-    p->clock.known = m->known;
-    p->clock.offset_ms = m->clock_ms;
+    /* a link that was started anew knows neither until it has joined */
+    if (m->beat_ms)
+        p->beat_ms = m->beat_ms;
+    if (m->known) {
+        p->clock.known = true;
+        p->clock.offset_ms = m->clock_ms;
+    }
     if (p->at.epoch[0] && m->n >= p->at.n && m->entry.n && m->entry.n <= SHARED_ENTRY_MAX) {
         char epoch[SHARED_EPOCH_MAX + 1];
         memcpy(epoch, p->at.epoch, sizeof epoch);
         (void)!shared_log_begin(&p->at, str_c(epoch), m->entry, m->n);
     }
     keep_rtts(&p->figures, m->rtt_us);
-    peers_enter(p, (enum link_state)m->state, m->why);
+    /* of a link that stood still, whose session counts no more */
+    if (m->state != LINK_UP || !peers_alone(p, clock_boot_ms()))
+        peers_enter(p, (enum link_state)m->state, m->why);
     if (!p->up)
         return;
     warn_of_policy(p);

@@ -25,12 +25,12 @@ static void a_join_takes_its_part(void **state)
     struct shared_call c = shared_block_joined(&b, 0, 3);
     assert_int_equal(c.want, 2);
     assert_true(b.calling);
-    shared_block_answer(&b, 2, 2, false, 5);
+    shared_block_answer(&b, 2, 2, 2, false, 5);
     assert_int_equal(b.have, 2);
     c = shared_block_joined(&b, 5, 3); /* a new session: what is in use stays, and is enough */
     assert_int_equal(c.have, 5);
     assert_int_equal(c.want, 0);
-    assert_false(b.calling);
+    assert_true(b.calling); /* to hear what all hosts have */
     b = (struct shared_block){.limit = 1};
     assert_int_equal(shared_block_joined(&b, 0, 64).want, 1);
 }
@@ -42,14 +42,14 @@ static void places_are_asked_for_ahead_of_need(void **state)
     assert_false(call(&b, 1, 0, 1, 0, 0));
     assert_true(call(&b, 2, 0, 1, 2, 1));
     assert_false(call(&b, 2, 3, 1, 0, 0)); /* one at a time */
-    shared_block_answer(&b, 3, 1, false, 5);
+    shared_block_answer(&b, 3, 1, 3, false, 5);
     assert_true(call(&b, 3, 3, 1, 3, 3));
-    shared_block_answer(&b, 3, 3, false,
+    shared_block_answer(&b, 3, 3, 3, false,
                         5); /* refused: asked for again only when a request waits */
     assert_false(call(&b, 3, 0, 2, 0, 0));
     assert_false(call(&b, 3, 1, 104, 0, 0));
     assert_true(call(&b, 3, 1, 105, 3, 1));
-    shared_block_answer(&b, 3, 1, false, 5);
+    shared_block_answer(&b, 3, 1, 3, false, 5);
     shared_block_wanted(&b); /* places have come back */
     assert_true(call(&b, 3, 1, 6, 3, 1));
     shared_block_lost(&b);
@@ -69,9 +69,9 @@ static void idle_places_go_back(void **state)
     assert_int_equal(b.have, 2);
     shared_block_wanted(&b);
     assert_true(call(&b, 1, 0, 2001, 1, 0));
-    shared_block_answer(&b, 1, 0, true, 5);
+    shared_block_answer(&b, 1, 0, 1, true, 5);
     assert_false(call(&b, 1, 0, 9999, 0, 0)); /* while another waits nothing is kept ahead */
-    shared_block_answer(&b, 1, 0, false, 5);
+    shared_block_answer(&b, 1, 0, 1, false, 5);
     assert_true(call(&b, 1, 0, 9999, 1, 1));
 }
 
@@ -83,7 +83,7 @@ static void when_time_alone_matters(void **state)
     assert_false(call(&b, 0, 0, 1000, 0, 0));
     assert_int_equal(shared_block_next(&b), 2000);
     b = (struct shared_block){.limit = 4, .have = 1, .calling = true};
-    shared_block_answer(&b, 1, 2, true, 50);
+    shared_block_answer(&b, 1, 2, 1, true, 50);
     assert_int_equal(shared_block_next(&b), 150);
     assert_true(call(&b, 1, 1, 150, 1, 1));
     assert_true(shared_block_next(&b) == INT64_MAX);
@@ -94,8 +94,26 @@ static void a_lowered_limit(void **state)
     (void)state;
     struct shared_block b = {.limit = 4, .have = 8};
     assert_true(call(&b, 6, 0, 1, 6, 0));
-    shared_block_answer(&b, 6, 0, false, 5);
+    shared_block_answer(&b, 6, 0, 6, false, 5);
     assert_false(call(&b, 6, 1, 1, 0, 0));
+}
+
+static void above_the_limit_nothing_is_lent_again(void **state)
+{
+    (void)state;
+    struct shared_block b = {.limit = 4};
+    struct shared_call c = shared_block_joined(&b, 2, 3);
+    assert_int_equal(c.have, 2);
+    shared_block_answer(&b, 2, 0, 5, true, 5); /* others got what this host had */
+    assert_int_equal(b.over, 1);
+    assert_int_equal(shared_block_usable(&b, 3, 1000, 10000, 1005), 1);
+    assert_false(call(&b, 2, 0, 10, 0, 0)); /* both are in use */
+    assert_true(call(&b, 1, 3, 200, 1, 2)); /* goes back, though requests wait */
+    assert_int_equal(b.over, 0);
+    shared_block_answer(&b, 1, 3, 4, true, 201);
+    assert_int_equal(b.over, 0);
+    shared_block_answer(&b, 1, 0, 9, true, 201); /* never more than it has */
+    assert_int_equal(b.over, 1);
 }
 
 static void without_an_engine(void **state)
@@ -115,6 +133,7 @@ int main(void)
         cmocka_unit_test(places_are_asked_for_ahead_of_need),
         cmocka_unit_test(idle_places_go_back),
         cmocka_unit_test(a_lowered_limit),
+        cmocka_unit_test(above_the_limit_nothing_is_lent_again),
         cmocka_unit_test(when_time_alone_matters),
         cmocka_unit_test(without_an_engine),
     };

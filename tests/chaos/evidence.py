@@ -149,7 +149,7 @@ class Evidence:
         if self.during(begin, end, "kill", after=0.5):
             return "a worker was killed"
         # What was begun before is finished; what comes until another one serves finds nobody.
-        sent = client.get("sent", begin)  # a connection alone is no request
+        sent = client.get("sent", end)  # a connection alone is no request, nor is one that was not sent
         if any(o["t"] - EDGE <= sent and begin <= o.get("until", end) + 0.5 for o in self.operators if o["action"] == "kill supervisor"):
             return "there was no supervisor"
         if self.starved(client) or self.late(begin, end) > 1 or client["end"] == "gave up" and self.busy():

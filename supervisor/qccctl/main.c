@@ -56,7 +56,7 @@ static const struct {
     {"stop", "[--wait]", "finishes what is in flight and ends", cmd_stop},
     {"logs", "[-f] [-n LINES] [--level L] [--grep W]", "the last lines of the log (50); -f follows",
      logs_show},
-    {"env", "", "what to set in a client's environment, for eval", client_env},
+    {"env", "[sh|cmd|powershell]", "what to set in a client's environment, for eval", client_env},
     {"run", "CLIENT [ARGUMENT...]", "runs a client with that environment", client_run},
     {"import", "FILE [-o OUT] [--force] [-p PROFILE]", "makes a qcc.yaml of a v0.6 profile",
      import_profile},

@@ -3,14 +3,16 @@
  * the same wishes and reports that workers send. Serving never waits for it: while the engine is
  * away all stays as it is on one host, and is merged when it is back.
  *
- * peers.c: the session, the hosts; peers_bindings.c: which conversation is where; peers_groups.c:
- * states of endpoints; peers_cells.c: of their cells; peers_marks.c: marks; peers_leases.c: who may
- * try an endpoint; peers_places.c: max_concurrent over all hosts. */
+ * peers.c: the session, the hosts; peers_state.c: what becomes of the engine, and its figures;
+ * peers_bindings.c: which conversation is where; peers_groups.c: states of endpoints;
+ * peers_cells.c: of their cells; peers_marks.c: marks; peers_leases.c: who may try an endpoint;
+ * peers_places.c: max_concurrent over all hosts. */
 #ifndef QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
 #define QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
 
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
+#include "common/policy/hist.h"
 #include "common/policy/shared/shared_block.h"
 #include "common/policy/shared/shared_clock.h"
 #include "common/policy/shared/shared_group.h"
@@ -38,6 +40,33 @@ struct peers_env {
 
 /* A trial for which no request comes goes back after so long. */
 enum { PEERS_UNUSED_MS = 2000 };
+
+/* Round trips that quantiles are made of. */
+enum { PEERS_RTT = 256 };
+
+/* What became of a question for a lease. */
+enum peers_lent {
+    PEERS_GRANTED,
+    PEERS_BUSY,  /* another host has it */
+    PEERS_EARLY, /* it is not due by the engine's clock */
+    PEERS_MOVED, /* the state that it was for is another by now */
+    PEERS_AWAY,  /* no answer came */
+    PEERS_LENT__COUNT
+};
+
+/* What metrics and the log tell of the cluster; counts since the supervisor's start. */
+struct peers_figures {
+    uint32_t rtt_us[PEERS_RTT]; /* the last ones, a ring */
+    uint64_t rtts;              /* in all */
+    uint64_t rtt_hist[HIST_BUCKETS], rtt_sum_us;
+    uint64_t reconnects, stale;
+    uint64_t resyncs[SHARED_RESYNC__COUNT];     /* by reason */
+    uint64_t leases[2][PEERS_LENT__COUNT];      /* trials, verifications; by what became of them */
+    int64_t lost_ms;                            /* since when the engine is away, CLOCK_BOOTTIME */
+    uint64_t groups_in, groups_out, binds_away; /* taken over since the join; told while away */
+    enum shared_resync resync;                  /* under way; NONE: not so */
+    uint64_t read_bindings;                     /* with it */
+};
 
 /* A lease that this host has, or has asked for. */
 struct peers_lease {
@@ -72,11 +101,13 @@ struct peers_endpoint {
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
     struct peers_lease trial, verify;
+    char trial_by[SHARED_HOST_ID + 1], verify_by[SHARED_HOST_ID + 1]; /* who has them; "": nobody */
     struct shared_block block; /* of max_concurrent; limit 0: none */
     uint64_t call;             /* id of the call for places under way */
     uint32_t stated;           /* places in use that the last join stated */
     uint32_t called;           /* places that it asked for */
     uint32_t all;              /* places that all hosts have, as of the last answer */
+    uint32_t hosts;            /* that have places, likewise */
     unsigned not_followed;     /* 1 << enum shared_kind: what another host has seen is not taken
                                   over */
     int64_t model_ms;          /* when the model last served was told; 0: never */
@@ -104,11 +135,14 @@ struct peers {
     bool up;
     enum link_state state;
     int64_t since_ms; /* since when, CLOCK_REALTIME */
-    int64_t said_ms;  /* when the state was last logged, CLOCK_BOOTTIME */
+    int64_t said_ms;  /* when the state was last logged, CLOCK_BOOTTIME; 0: never */
+    enum link_state said;
+    bool warned; /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
     int64_t beat_ms; /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
-    uint64_t queue, dropped, lag_ms, resyncs, reconnects;
-    uint32_t rtt_us;      /* of the last answers, mean; 0: none yet */
+    uint64_t queue, dropped, lag_ms;
+    uint64_t bindings; /* as the link was told */
+    struct peers_figures figures;
     struct buf binds_out; /* struct link_bind, not sent yet */
     int64_t binds_ms;     /* since when; CLOCK_BOOTTIME */
     bool push;            /* bindings that were last used here are to be sent again */
@@ -141,6 +175,19 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e) MUST_CH
 void peers_turn(struct peers *p, int64_t now_ms);
 /* When peers_turn must be called at the latest; INT64_MAX: not before the next event. */
 int64_t peers_next(const struct peers *p);
+
+/* The time within which `permille` of the last round trips were, in us; -1: there was none. */
+int64_t peers_rtt(const struct peers *p, unsigned permille);
+
+/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i; NULL:
+ * none has. */
+const char *peers_holder(const struct peers *p, size_t i, bool verification);
+
+/* Hosts whose configuration is not this one's. */
+size_t peers_differing(const struct peers *p);
+
+/* Whether the engine may drop what hosts share, by its maxmemory-policy. */
+bool peers_evicting(const struct peers *p);
 
 /* The state in a word: "off", "connecting", "up", "lost", "full", "refused". */
 const char *peers_state_text(const struct peers *p);
@@ -175,6 +222,16 @@ struct peers_endpoint *peers_by_id(const struct peers *p, uint32_t id);
 int64_t peers_engine(const struct peers *p, int64_t boot_ms);
 /* And back. */
 int64_t peers_boot(const struct peers *p, int64_t engine_ms);
+/* The engine is in that state, for that reason. */
+void peers_enter(struct peers *p, enum link_state state, struct str why);
+/* What is held by a session ends with it, unless the next one restates it. */
+void peers_lost(struct peers *p);
+void peers_on_state(struct peers *p, const struct ipc_link_state *m);
+/* All is read anew. */
+void peers_resync(struct peers *p, enum shared_resync why);
+/* Keeps who has a lease, as the engine has it. False: the group is another. */
+bool peers_on_held(struct peers_endpoint *pe, const struct ipc_link_group *m);
+
 /* Sends to the link. False: no process runs. */
 bool peers_say(struct peers *p, chan_put_fn *put, const void *m);
 

@@ -43,6 +43,7 @@ bool peers_tell(struct peers *p, const struct peers_endpoint *pe, const struct s
                                    .how = (uint32_t)how,
                                    .fence = fence,
                                    .value = str_c(value)};
+    p->figures.groups_out += !p->up;
     return peers_say(p, ipc_put_v_link_put, &m);
 }
 
@@ -262,6 +263,7 @@ static void take(struct peers *p, struct peers_endpoint *pe, struct health_endpo
     }
     if (!shared_state_take(&e->state, &e->conf, g, &ctx, now_ms, &ch))
         return;
+    p->figures.groups_in++;
     health_changed(p->env.health, e, &ch, NULL, now_ms);
     struct shared_view now = shared_state_view(&e->state, &pe->sent, now_ms);
     if (g->kind == SHARED_RESET || g->kind == SHARED_WORD || g->kind == SHARED_KEY)
@@ -344,6 +346,8 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     struct health_endpoint *e = pe ? health_by_id(p->env.health, str_c(pe->name)) : NULL;
     int64_t engine = peers_engine(p, now_ms), stamp = raw_stamp(m->text);
     struct shared_group g;
+    if (pe && peers_on_held(pe, m))
+        return;
     if (!e || !(p->shares & 1u << SHARE_ENDPOINTS) || !read_group(m, engine, &g))
         return;
     keep_stamp(pe, &g, stamp);

@@ -3,6 +3,9 @@
 #include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/peers/peers.h"
 
+#include "common/base/clock.h"
+
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -130,6 +133,19 @@ static void peers_release(struct peers *p, struct peers_endpoint *pe, size_t k, 
     *l = (struct peers_lease){.wait_ms = now_ms + AGAIN_MS};
 }
 
+static enum peers_lent lent_word(struct str word)
+{
+    static const char *const words[PEERS_LENT__COUNT] = {[PEERS_GRANTED] = "granted",
+                                                         [PEERS_BUSY] = "busy",
+                                                         [PEERS_EARLY] = "early",
+                                                         [PEERS_MOVED] = "moved",
+                                                         [PEERS_AWAY] = "away"};
+    for (unsigned i = 0; i < PEERS_LENT__COUNT; i++)
+        if (str_eq(word, str_c(words[i])))
+            return (enum peers_lent)i;
+    return PEERS_AWAY;
+}
+
 void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_ms)
 {
     for (size_t i = 0; i < p->n; i++) {
@@ -140,6 +156,7 @@ void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_m
                 continue;
             l->id = 0;
             l->wait_ms = now_ms + BUSY_MS;
+            p->figures.leases[k][lent_word(m->result)]++;
             if (str_eq(m->result, STR("granted")) && str_to_u64(m->what, UINT64_MAX, &fence)) {
                 l->fence = fence;
                 l->got_ms = now_ms;
@@ -150,12 +167,45 @@ void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_m
     }
 }
 
+/* ---- who has them */
+
+bool peers_on_held(struct peers_endpoint *pe, const struct ipc_link_group *m)
+{
+    if (!m->group.n || (m->group.p[0] != 't' && m->group.p[0] != 'v'))
+        return false;
+    const char *blank = m->text.n ? memchr(m->text.p, ' ', m->text.n) : NULL;
+    size_t n = blank ? (size_t)(blank - m->text.p) : 0;
+    if (m->group.n == 1 && n <= SHARED_HOST_ID)
+        snprintf(m->group.p[0] == 'v' ? pe->verify_by : pe->trial_by, SHARED_HOST_ID + 1, STR_FMT,
+                 STR_ARG(str_make(m->text.p, n)));
+    return true;
+}
+
+const char *peers_holder(const struct peers *p, size_t i, bool verification)
+{
+    const struct peers_endpoint *pe = &p->v[i];
+    const char *id = verification ? pe->verify_by : pe->trial_by;
+    const struct shared_host *h = shared_hosts_find(&p->hosts, str_c(id));
+    if ((verification ? pe->verify : pe->trial).fence)
+        return p->name;
+    /* a host that does not beat has none any more, and this one would know */
+    if (!p->up || !h || strcmp(id, p->host) == 0 ||
+        peers_engine(p, clock_boot_ms()) - h->beat_ms >= p->lease_ms)
+        return NULL;
+    return h->name;
+}
+
 void peers_on_leased(struct peers *p, const struct ipc_link_leased *m)
 {
     struct peers_endpoint *pe = peers_by_cid(p, m->cid);
     struct peers_lease *l;
     char kind[SHARED_NAME_MAX + 1];
-    for (size_t k = 0; pe && (l = peers_lease_at(pe, k, kind)); k++)
+    if (!pe)
+        return;
+    if (m->kind.n == 1)
+        snprintf(m->kind.p[0] == 'v' ? pe->verify_by : pe->trial_by, SHARED_HOST_ID + 1, STR_FMT,
+                 STR_ARG(m->host));
+    for (size_t k = 0; (l = peers_lease_at(pe, k, kind)); k++)
         if (str_eq(m->kind, str_c(kind)) && m->host.n == 0 && !l->fence)
             l->wait_ms = 0;
     health_again(p->env.health);

@@ -92,9 +92,9 @@ struct peers_cell {
 /* An endpoint, as this host and the engine know it. In the order of the configuration. */
 struct peers_endpoint {
     char cid[8];
-    uint32_t id;             /* as bindings have it */
-    char name[9];            /* its id in hex */
-    struct shared_view sent; /* as was last told, or taken over */
+    uint32_t id;              /* as bindings have it */
+    char name[9];             /* its id in hex */
+    struct shared_view sent;  /* as was last told, or taken over */
     struct peers_cell *cells; /* owned */
     uint32_t ncells;
     /* of breaker, queue entry and key that the engine has in force; 0: it has none */
@@ -179,8 +179,8 @@ int64_t peers_next(const struct peers *p);
 /* The time within which `permille` of the last round trips were, in us; -1: there was none. */
 int64_t peers_rtt(const struct peers *p, unsigned permille);
 
-/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i; NULL:
- * none has. */
+/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i;
+ * NULL: none has. */
 const char *peers_holder(const struct peers *p, size_t i, bool verification);
 
 /* Hosts whose configuration is not this one's. */

@@ -239,8 +239,8 @@ static void reset_marks(struct peers *p, const struct health_endpoint *e)
     marked_reset(p->env.marks, e, STR(""));
 }
 
-/* Whether something stands against the endpoint that began after that reset, as of a host that hears
- * late of it. */
+/* Whether something stands against the endpoint that began after that reset, as of a host that
+ * hears late of it. */
 static bool began_after(const struct health_endpoint *e, int64_t reset_ms)
 {
     const struct shared_view v = shared_state_view(&e->state, &(struct shared_view){0}, INT64_MIN);
@@ -312,7 +312,7 @@ static int64_t raw_stamp(struct str text)
 /* Keeps the stamp of what the engine has in force. */
 static void keep_stamp(struct peers_endpoint *pe, const struct shared_group *g, int64_t stamp)
 {
-    int64_t *to = g->kind == SHARED_BREAKER  ? &pe->stamp_b
+    int64_t *to = g->kind == SHARED_BREAKER ? &pe->stamp_b
                   : g->kind == SHARED_QUEUE ? &pe->stamp_q
                   : g->kind == SHARED_KEY   ? &pe->stamp_k
                                             : NULL;

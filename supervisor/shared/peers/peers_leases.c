@@ -85,8 +85,8 @@ static bool beats(const struct peers *p, int64_t now_ms)
     return p->beat_ms && now_ms - p->beat_ms < p->lease_ms * 4 / 5;
 }
 
-bool peers_permit(void *arg, const struct health_endpoint *e, const char *family,
-                  bool verification, int64_t now_ms)
+bool peers_permit(void *arg, const struct health_endpoint *e, const char *family, bool verification,
+                  int64_t now_ms)
 {
     struct peers *p = arg;
     char name[SHARED_NAME_MAX + 1], kind[SHARED_NAME_MAX + 1];

@@ -219,8 +219,21 @@ static void take_history(void *arg)
     recorder_release(&s->recorder, RECORDER_HELD_BEFORE);
 }
 
-const struct predecessor_ops loop_predecessor_ops = {
-    .go = go, .failed = fail, .serves = report_ready, .history = take_history};
+/* predecessor_ops.cluster */
+static void take_cluster(void *arg, const struct handover_cluster *c)
+{
+    struct supervisor *s = arg;
+    memcpy(s->host, c->host, sizeof s->host);
+    s->peers.conn = c->conn;
+    s->peers.clock.known = c->known;
+    s->peers.clock.offset_ms = c->clock_ms;
+}
+
+const struct predecessor_ops loop_predecessor_ops = {.cluster = take_cluster,
+                                                     .go = go,
+                                                     .failed = fail,
+                                                     .serves = report_ready,
+                                                     .history = take_history};
 
 /* successor_ops.serves: another supervisor serves. */
 static void hand_over(void *arg)
@@ -235,11 +248,23 @@ static void hand_over(void *arg)
     listen_lend(&s->listen, true);
     listen_close(&s->listen);
     s->peers.on = false;
-    (void)link_slot_stop(&s->link);
+    (void)link_slot_stop(&s->link, true);
     control_hand_over(&s->control);
     /* A successor without a history would leave what the workers here still send. */
     if (!successor_records(&s->successor))
         recorder_release(&s->recorder, RECORDER_HELD_AFTER);
+}
+
+/* successor_ops.cluster */
+static bool give_cluster(void *arg, struct handover_cluster *c)
+{
+    const struct supervisor *s = arg;
+    if (!s->peers.on)
+        return false;
+    *c = (struct handover_cluster){
+        .conn = s->peers.conn, .known = s->peers.clock.known, .clock_ms = s->peers.clock.offset_ms};
+    memcpy(c->host, s->peers.host, sizeof c->host);
+    return true;
 }
 
 /* successor_ops.given */
@@ -267,7 +292,8 @@ static bool worker_alive(void *arg, unsigned slot)
     return slot < s->slots.n && slot_alive(s->slots.v[slot]);
 }
 
-const struct successor_ops loop_successor_ops = {.given = give_history,
+const struct successor_ops loop_successor_ops = {.cluster = give_cluster,
+                                                 .given = give_history,
                                                  .failed = keep_history,
                                                  .endpoint = send_endpoint,
                                                  .alive = worker_alive,
@@ -330,7 +356,7 @@ static void follow_plan(struct supervisor *s)
     if (p.n == 1 && p.v[0].verb == PLAN_EXIT && recorder_stop(&s->recorder))
         p.n = 0;
     /* The link gives back what this host has. */
-    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && link_slot_stop(&s->link))
+    if (p.n == 1 && p.v[0].verb == PLAN_EXIT && link_slot_stop(&s->link, false))
         p.n = 0;
     for (size_t i = 0; i < p.n; i++)
         perform(s, &p.v[i]);

@@ -47,10 +47,17 @@ _qccctl() {
             elif [[ $prev == --family ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "opus sonnet haiku fable other" -- "$cur")
             elif [[ $prev != --mark ]]; then
-                mapfile -t COMPREPLY < <(compgen -W "--family --mark" -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W "--family --mark --here" -- "$cur")
             fi
             ;;
-        enable | disable | drain | verify | marks)
+        enable | disable | drain | verify)
+            if ((COMP_CWORD == at + 1)); then
+                mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W "--here" -- "$cur")
+            fi
+            ;;
+        marks)
             ((COMP_CWORD == at + 1)) && mapfile -t COMPREPLY < <(compgen -W "$(_qccctl_endpoints)" -- "$cur")
             ;;
         events)

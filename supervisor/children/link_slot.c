@@ -184,9 +184,9 @@ void link_slot_init(struct link_slot *l, struct ev_loop *loop, char *program,
     ev_init(&l->timer, on_timer);
 }
 
-static void tell_to_stop(struct link_slot *l)
+static void tell_to_stop(struct link_slot *l, bool keep)
 {
-    struct ipc_link_stop m;
+    const struct ipc_link_stop m = {.keep = keep};
     if (!link_slot_send(l, ipc_put_v_link_stop, &m))
         return;
     l->phase = LINK_SLOT_STOPPING;
@@ -199,22 +199,22 @@ void link_slot_want(struct link_slot *l, bool on, bool anew)
         log_error("nothing is shared: there is no program qcc-link beside qcc-worker");
     l->wanted = on && l->program;
     if (!l->wanted) {
-        (void)link_slot_stop(l);
+        (void)link_slot_stop(l, false);
     } else if (l->phase == LINK_SLOT_OFF) {
         start(l);
     } else if (l->phase == LINK_SLOT_RUNNING && anew) {
-        tell_to_stop(l);
+        tell_to_stop(l, false);
     }
 }
 
-bool link_slot_stop(struct link_slot *l)
+bool link_slot_stop(struct link_slot *l, bool keep)
 {
     l->wanted = false;
     if (l->phase == LINK_SLOT_WAITING) {
         ev_timer_stop(l->loop, &l->timer);
         l->phase = LINK_SLOT_OFF;
     }
-    tell_to_stop(l);
+    tell_to_stop(l, keep);
     return l->phase != LINK_SLOT_OFF;
 }
 

@@ -53,8 +53,9 @@ void link_slot_want(struct link_slot *l, bool on, bool anew);
 /* Sends a message. False: no process runs, or it does not read and was killed. */
 bool link_slot_send(struct link_slot *l, chan_put_fn *put, const void *m);
 
-/* Tells it to send what waits and to end, and starts none. False: there is none left. */
-bool link_slot_stop(struct link_slot *l);
+/* Tells it to send what waits and to end, and starts none. keep: what this host has in the cluster
+ * stays its own, for another supervisor. False: there is none left. */
+bool link_slot_stop(struct link_slot *l, bool keep);
 
 /* Kills it and frees all. */
 void link_slot_free(struct link_slot *l);

@@ -105,7 +105,11 @@ bool session_on_frame(struct session *s, struct ipc_frame *f, struct err *e)
     struct ipc_link_places places;
     struct ipc_link_count count;
     if (f->id == IPC_LINK_STOP) {
+        struct ipc_link_stop stop;
+        if (!ipc_get_link_stop(f, &stop))
+            return err_set(e, "malformed LINK_STOP");
         s->stopping = true;
+        s->keep = stop.keep;
         traffic_leave(s);
         return true;
     }

@@ -224,6 +224,13 @@ static bool send_binds(struct session *s)
     return session_run(s, on_bind);
 }
 
+/* A session that keeps what it has is over when all was answered. */
+static void sent_all(struct session *s)
+{
+    if (s->keep && !s->nput && !s->nbind)
+        s->left = true;
+}
+
 void traffic_send(struct session *s)
 {
     if (s->phase != SESSION_STANDS || s->failing)
@@ -232,6 +239,7 @@ void traffic_send(struct session *s)
         ;
     while (s->nput + s->nbind < SESSION_FLIGHT && send_binds(s))
         ;
+    sent_all(s);
 }
 
 /* ---- leases and places */
@@ -478,6 +486,8 @@ void traffic_leave(struct session *s)
         return;
     }
     traffic_send(s);
+    if (s->keep)
+        return;
     size_t n = min_size(s->ncids, SESSION_BATCH);
     session_script(s, SCRIPT_LEAVE, 2 * n);
     for (size_t i = 0; i < n; i++) {

@@ -323,8 +323,8 @@ static unsigned reset_cell(struct query *q, const struct asker *from, const stru
     if (!health_reset_cell(q->env->health, e, k->family, clock_boot_ms()))
         return doc_refuse(d, 404, "nothing is known of such a cell there");
     peers_operator_cell(q->env->peers, e, k->family, k->here, clock_boot_ms());
-    log_info("endpoint %s: an operator says reset of " STR_FMT " (%s)", e->name,
-             STR_ARG(k->family), from->by);
+    log_info("endpoint %s: an operator says reset of " STR_FMT " (%s)", e->name, STR_ARG(k->family),
+             from->by);
     events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
                   "reset " STR_FMT, STR_ARG(k->family));
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
@@ -348,7 +348,7 @@ static unsigned reset(struct query *q, const struct asker *from, struct str arg,
 {
     struct act_ask k;
     unsigned refused = act_read(q, arg, true, &k, d);
-    return refused       ? refused
+    return refused      ? refused
            : k.mark.n   ? reset_mark(q, from, &k, d)
            : k.family.n ? reset_cell(q, from, &k, d)
                         : act_on(q, from, &k, EP_ACT_RESET, d);

@@ -3,6 +3,8 @@
 #ifndef QCC_SUPERVISOR_UPGRADE_HANDOVER_H
 #define QCC_SUPERVISOR_UPGRADE_HANDOVER_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Version of the UP_ messages: a successor of another version refuses. */
@@ -28,6 +30,17 @@ enum { HANDOVER_LIST_IPC = 16 };
 /* The same of UP_CELL. As it comes before UP_GO, a successor that knows it says its own IPC_VERSION
  * before UP_TAKE, in an UP_TELL without fields, to a predecessor of that version or a later one. */
 enum { HANDOVER_CELL_IPC = 14 };
+
+/* The same of UP_CLUSTER, which comes before UP_GO too. */
+enum { HANDOVER_CLUSTER_IPC = 17 };
+
+/* Who this host is among those that share state. */
+struct handover_cluster {
+    char host[17];    /* its id; "": not known */
+    uint64_t conn;    /* its last session */
+    bool known;       /* the engine's clock is */
+    int64_t clock_ms; /* that less CLOCK_BOOTTIME */
+};
 
 /* The kind of descriptor that UP_SOCKET carries. */
 enum handover_kind {

@@ -382,6 +382,14 @@ static struct predecessor_state state_of(const struct predecessor *pre)
 static bool on_state(struct predecessor *pre, const struct ipc_frame *f, struct err *e)
 {
     const struct predecessor_state state = state_of(pre);
+    if (f->id == IPC_UP_CLUSTER) {
+        PREDECESSOR_GET(up_cluster)
+        struct handover_cluster c = {
+            .conn = m.conn, .known = m.known, .clock_ms = m.clock_ms - clock_suspended_ms()};
+        memcpy(c.host, m.host.p, min_size(m.host.n, sizeof c.host - 1));
+        pre->env.ops->cluster(pre->env.arg, &c);
+        return true;
+    }
     if (f->id != IPC_UP_GO)
         return predecessor_state_get(&state, f, e);
     PREDECESSOR_GET(up_go)

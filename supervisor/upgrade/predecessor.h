@@ -28,6 +28,8 @@ enum predecessor_phase {
 };
 
 struct predecessor_ops {
+    /* Who this host is among those that share state; before go. */
+    void (*cluster)(void *arg, const struct handover_cluster *c);
     /* This supervisor owns the state: its workers may accept. */
     void (*go)(void *arg);
     /* The predecessor has violated the protocol before UP_GO: this supervisor must end. */

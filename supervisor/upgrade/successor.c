@@ -174,10 +174,18 @@ static void give_state(struct successor *u)
 {
     const struct successor_state state = state_of(u);
     struct ipc_up_go go = {.seq = u->env.health->seq};
+    struct handover_cluster c;
     u->phase = SUCCESSOR_GIVEN;
     store_allow(u->env.store, false);
     health_freeze(u->env.health, true);
     successor_state_give(&state);
+    if (state.ipc >= HANDOVER_CLUSTER_IPC && u->env.ops->cluster(u->env.arg, &c)) {
+        const struct ipc_up_cluster m = {.host = str_c(c.host),
+                                         .conn = c.conn,
+                                         .known = c.known,
+                                         .clock_ms = c.clock_ms + clock_suspended_ms()};
+        send_up(u, -1, ipc_put_v_up_cluster, &m);
+    }
     send_up(u, -1, ipc_put_v_up_go, &go);
     u->env.ops->given(u->env.arg);
 }

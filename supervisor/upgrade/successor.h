@@ -49,6 +49,8 @@ struct successor_ops {
     void (*endpoint)(void *arg, const struct ipc_endpoint *m);
     /* Whether there is a worker in that slot. */
     bool (*alive)(void *arg, unsigned slot);
+    /* Who this host is among others. False: it is alone. */
+    bool (*cluster)(void *arg, struct handover_cluster *c);
     /* The successor serves: this supervisor must drain its workers and end. */
     void (*serves)(void *arg);
 };

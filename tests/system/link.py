@@ -150,8 +150,8 @@ class Link:
         self.look()
         return len(self.got)
 
-    def stop(self):
-        self.send("link_stop")
+    def stop(self, keep=False):
+        self.send("link_stop", keep=keep)
         until(lambda: self.process.poll() is not None, "qcc-link to end")
         return self.process.returncode
 

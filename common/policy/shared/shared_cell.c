@@ -47,11 +47,11 @@ bool shared_cell_take(struct ep_state *s, const struct ep_conf *c, struct str fa
     bool force = g->kind == SHARED_BREAKER
                      ? g->breaker.state != SHARED_CLOSED
                      : g->cooldown.own_ms > now_ms || g->cooldown.untold_ms > now_ms;
-    struct cell *cell = force ? cells_make(&s->cells, family, now_ms)
-                              : cells_find(&s->cells, family);
+    struct cell *cell =
+        force ? cells_make(&s->cells, family, now_ms) : cells_find(&s->cells, family);
     if (!cell)
         return false;
-    return g->kind == SHARED_BREAKER   ? take_breaker(cell, c, g, now_ms, ch)
+    return g->kind == SHARED_BREAKER    ? take_breaker(cell, c, g, now_ms, ch)
            : g->kind == SHARED_COOLDOWN ? take_cooldown(cell, c, g, now_ms, ch)
                                         : false;
 }

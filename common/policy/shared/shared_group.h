@@ -59,7 +59,7 @@ enum shared_breaker { SHARED_CLOSED, SHARED_OPEN, SHARED_HALF };
 
 struct shared_group {
     enum shared_kind kind;
-    uint64_t of;      /* H of a cell or a mark; 0: the endpoint's own */
+    uint64_t of;                        /* H of a cell or a mark; 0: the endpoint's own */
     char sealed[SHARED_SEALED_MAX + 1]; /* the name of which `of` is the hash; "": not told */
     int64_t stamp_ms; /* as the kind demands: when it was seen, began, or was spoken */
     enum shared_how how;

@@ -138,8 +138,7 @@ bool shared_state_take_breaker(struct breaker *b, const struct breaker_conf *c, 
         if (!breaker_close(b, now_ms))
             return false;
     } else {
-        int64_t open =
-            g->breaker.open_ms < c->max_open_ms ? g->breaker.open_ms : c->max_open_ms;
+        int64_t open = g->breaker.open_ms < c->max_open_ms ? g->breaker.open_ms : c->max_open_ms;
         int64_t since = g->breaker.since_ms < now_ms ? g->breaker.since_ms : now_ms;
         bool half = g->breaker.state == SHARED_HALF || since + open <= now_ms;
         if (from == BREAKER_OPEN && !half && b->since_ms == since && b->open_ms == open)

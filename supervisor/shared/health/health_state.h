@@ -97,7 +97,8 @@ struct health_endpoint {
     bool share_due;                /* its state may be another than other hosts were told */
     int64_t
         served_ms; /* when the last attempt that succeeded here began, CLOCK_BOOTTIME; 0: none */
-    int64_t cut_ms; /* when a transport failure came after which nothing was heard of it; 0: not so */
+    int64_t
+        cut_ms; /* when a transport failure came after which nothing was heard of it; 0: not so */
     struct health_models models_sent;
     struct ipc_endpoint sent; /* as last sent to the workers */
 };

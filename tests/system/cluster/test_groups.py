@@ -15,7 +15,8 @@ from upstream import error, reply
 SECRET = "0123456789abcdef0123456789abcdef"
 OPUS, HAIKU = "claude-opus-4-8", "claude-haiku-4-5"
 LIMIT = error(429, "rate_limit_error", "no more %s for now" % OPUS, headers=["retry-after: 300"])
-UNKNOWN = error(400, "invalid_request_error", "model: %s is not known here" % OPUS)
+UNKNOWN = error(404, "not_found_error", "model: %s" % OPUS)
+PAGE = reply(b"<html>welcome</html>", type="text/html")
 
 
 @pytest.fixture
@@ -327,9 +328,9 @@ def test_here_by_http_and_what_is_no_parameter(host):
 def test_a_queued_endpoint_and_the_last_one(host, plays, asks):
     """A queue entry is taken over; a host for which the endpoint is the last one tries it all the same. One host's
     verification, that an operator asks for, takes it out of the queue on all."""
-    config = {"failure_queue": {"probe": "models", "verify_interval": "1h"}}
+    config = {"failure_queue": {"probe": "conversational", "verify_interval": "1h"}}
     a, b = host("a", config), host("b", config, [plays[0].where])
-    plays[0].says = error(418, "teapot_error", "an unknown failure")
+    plays[0].says = PAGE
     until(lambda: asks(a) and endpoint(a)["queued"], "the endpoint to be queued")
     until(lambda: endpoint(b)["health"] == "unhealthy", "the other host to follow")
     assert not endpoint(b)["queued"]

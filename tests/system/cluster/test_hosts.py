@@ -348,6 +348,26 @@ def test_an_upgrade(host, asks):
     assert cluster(a)["state"] == "up"
 
 
+def test_a_host_stays_itself_over_an_upgrade(host, plays, asks):
+    """Also without a state_dir; what its old workers hold stays its own."""
+    a, b = host("a", limited(plays, 2)), host("b", limited(plays, 2))
+    until(lambda: len(cluster(a)["hosts"]) == len(cluster(b)["hosts"]) == 2, "both hosts")
+    first = cluster(a)["host"]["id"]
+    plays[0].delay.clear()
+    threads = busy(a, asks, 1)
+    until(lambda: plays[0].n == 1, "a request at the endpoint")
+    a.upgrade()
+    threads += busy(b, asks, 3)
+    until(lambda: plays[0].n + plays[1].n == 4, "all at an endpoint")
+    until(lambda: cluster(a)["state"] == "up", "the cluster to be up")
+    assert plays[0].n <= 2
+    assert cluster(a)["host"]["id"] == first
+    assert b.count("cluster: host a has gone") == 0
+    plays[0].delay.set()
+    for t in threads:
+        t.join()
+
+
 def test_two_hosts_with_one_id(host, tmp_path, asks):
     """A disk that was copied: the two do not throw each other out for ever."""
     folders = [tmp_path / "state-a", tmp_path / "state-b"]

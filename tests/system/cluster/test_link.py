@@ -59,6 +59,18 @@ def test_it_joins_and_tells_of_the_hosts(engine, link):
     until(lambda: len(e.ask("HGETALL", "{qcc}:1:h")) == 2, "b to have left")
 
 
+def test_it_ends_without_leaving_where_another_goes_on(engine, link):
+    """As over an upgrade: what waits is sent, and the host stays one of the cluster."""
+    e = engine()
+    a = link(e.url)
+    a.up()
+    t = now()
+    a.put(CID, "b", t, "open %d 60000 said" % t)
+    assert a.stop(keep=True) == 0
+    assert len(e.ask("HGETALL", "{qcc}:1:h")) == 2
+    assert e.ask("HGETALL", "{qcc}:1:e:" + CID.hex())
+
+
 def test_a_change_of_one_host_comes_to_the_other(engine, link):
     e = engine()
     a, b = link(e.url), link(e.url, B)

@@ -19,7 +19,7 @@ static void what_is_sealed_is_opened(void **state)
     struct cluster_keys k = keys_of("a secret"), other = keys_of("another secret");
     for (size_t n = 1; n <= CLUSTER_NAME_MAX; n++) {
         char name[CLUSTER_NAME_MAX + 1] = {0}, sealed[CLUSTER_SEALED_MAX + 1],
-             again[CLUSTER_SEALED_MAX + 1], out[CLUSTER_NAME_MAX + 1];
+                                     again[CLUSTER_SEALED_MAX + 1], out[CLUSTER_NAME_MAX + 1];
         memset(name, 'a' + (int)(n % 26), n);
         uint64_t h = cluster_name_seal(&k, str_c(name), sealed);
         assert_true(h != 0 && h == cluster_name_hash(&k, str_c(name)));

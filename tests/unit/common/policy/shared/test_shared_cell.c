@@ -36,9 +36,7 @@ static bool take(struct ep_state *s, const struct shared_group *g)
 }
 
 static const struct shared_group opened = {
-    .kind = SHARED_BREAKER,
-    .of = 1,
-    .breaker = {SHARED_OPEN, NOW - 5, 60000}};
+    .kind = SHARED_BREAKER, .of = 1, .breaker = {SHARED_OPEN, NOW - 5, 60000}};
 static const struct shared_group closed = {.kind = SHARED_BREAKER, .of = 1};
 static const struct shared_group cools = {
     .kind = SHARED_COOLDOWN, .of = 1, .stamp_ms = NOW - 1, .cooldown = {NOW + 5000, 0, 0}};

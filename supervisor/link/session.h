@@ -99,8 +99,8 @@ struct session {
     bool joined; /* the supervisor was told so */
     uint64_t joined_n;
     char joined_entry[SHARED_ENTRY_MAX + 1], joined_epoch[SHARED_EPOCH_MAX + 1];
-    uint32_t bucket; /* the next to be pulled */
-    bool pulling;    /* buckets */
+    uint32_t bucket;   /* the next to be pulled */
+    bool pulling;      /* buckets */
     uint64_t bindings; /* of this host, as LINK_COUNT said */
     struct session_flight put[SESSION_FLIGHT], bind[SESSION_FLIGHT];
     size_t put_first, nput, bind_first, nbind; /* rings: answers come in order */

@@ -19,8 +19,8 @@ void show_put_endpoints(const struct operate_env *env, struct doc *d);
 /* "queue": the endpoints in the failure queue. */
 void show_put_queue(const struct operate_env *env, struct doc *d);
 
-/* What the cluster shares of the endpoint i: "places", "lease", "not_followed"; and the number of these
- * members, 0 on a host that is alone. */
+/* What the cluster shares of the endpoint i: "places", "lease", "not_followed"; and the number of
+ * these members, 0 on a host that is alone. */
 void show_put_shared(const struct operate_env *env, size_t i, struct doc *d);
 uint32_t show_shared_members(const struct operate_env *env, size_t i);
 

@@ -50,8 +50,7 @@ bool shared_hosts_put(struct shared_hosts *h, struct str id, struct str text)
     bool there;
     if (!shared_host_id(id) || !next_word(&text, 20, &conn) || !next_word(&text, 20, &beat) ||
         !next_word(&text, SHARED_WORD_MAX, &name) || !next_word(&text, SHARED_WORD_MAX, &version) ||
-        !next_word(&text, SHARED_WORD_MAX, &digest) ||
-        (text.n && !next_word(&text, 20, &count)) ||
+        !next_word(&text, SHARED_WORD_MAX, &digest) || (text.n && !next_word(&text, 20, &count)) ||
         !str_to_u64(conn, INT64_MAX, &host.conn) || !str_to_u64(beat, INT64_MAX, &beat_ms))
         return false;
     size_t i = place(h, id, &there);

@@ -158,8 +158,8 @@ int64_t peers_next(const struct peers *p);
 /* The time within which `permille` of the last round trips were, in us; -1: there was none. */
 int64_t peers_rtt(const struct peers *p, unsigned permille);
 
-/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i; NULL:
- * none has. */
+/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i;
+ * NULL: none has. */
 const char *peers_holder(const struct peers *p, size_t i, bool verification);
 
 /* Hosts whose configuration is not this one's. */

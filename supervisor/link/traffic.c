@@ -360,9 +360,12 @@ static bool on_endpoints(void *arg, const redisReply *r, int64_t sent_ms, struct
         const redisReply *hash = all->element[i];
         if (!reply_array(hash, 0) || s->pulled >= s->ncids)
             return err_set(e, "it answered for endpoints in a form that is not known");
-        for (size_t f = 0; f + 1 < hash->elements; f += 2)
-            send_group(s, n, s->cids + 8 * s->pulled, reply_str(hash->element[f]),
-                       reply_str(hash->element[f + 1]), NULL);
+        /* what voids others comes before them */
+        for (int pass = 0; pass < 2; pass++)
+            for (size_t f = 0; f + 1 < hash->elements; f += 2)
+                if (str_eq(reply_str(hash->element[f]), STR("z")) == (pass == 0))
+                    send_group(s, n, s->cids + 8 * s->pulled, reply_str(hash->element[f]),
+                               reply_str(hash->element[f + 1]), NULL);
     }
     if (--s->pulls == 0)
         stands(s);

@@ -93,6 +93,8 @@ void peers_init(struct peers *p, const struct peers_env *env)
 
 static void drop_endpoints(struct peers *p)
 {
+    for (size_t i = 0; i < p->n; i++)
+        peers_cells_free(&p->v[i]);
     mem_free(p->v);
     mem_free(p->by_cid);
     mem_free(p->by_id);
@@ -122,9 +124,12 @@ static void take_endpoints(struct peers *p, const struct conf *c)
         const struct conf_endpoint *ce = &c->endpoints[i];
         struct peers_endpoint e = {0};
         cluster_keys_endpoint(&p->keys, str_c(ce->base_url), str_c(ce->api_key), e.cid);
-        const struct peers_endpoint *was = peers_by_cid(&old, str_make(e.cid, 8));
-        if (was)
+        struct peers_endpoint *was = peers_by_cid(&old, str_make(e.cid, 8));
+        if (was) {
             e = *was;
+            was->cells = NULL; /* they move along */
+            was->ncells = 0;
+        }
         e.block.limit = ce->max_concurrent;
         memcpy(e.name, ce->id, sizeof e.name);
         (void)!binding_table_id(str_c(ce->id), &e.id);
@@ -312,10 +317,11 @@ static void join(struct peers *p)
     uint64_t wall = (uint64_t)clock_wall_ms();
     buf_init(&held, IPC_HELD_MAX);
     for (size_t i = 0; i < p->n; i++) {
-        if (p->v[i].trial.fence)
-            add_held(&held, &p->v[i], "t", p->v[i].trial.fence);
-        if (p->v[i].verify.fence)
-            add_held(&held, &p->v[i], "v", p->v[i].verify.fence);
+        char kind[SHARED_NAME_MAX + 1];
+        const struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, kind)); k++)
+            if (l->fence)
+                add_held(&held, &p->v[i], kind, l->fence);
         if (peers_places_lent(p, i))
             add_held(&held, &p->v[i], "c", peers_places_lent(p, i));
         p->v[i].call = 0;
@@ -351,12 +357,12 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
     if (p->beat.n)
         host_came_or_went(p);
     for (size_t i = 0; i < p->n; i++) {
-        struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
-        for (size_t k = 0; k < COUNT_OF(l); k++) {
-            if (!l[k]->fence)
+        struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++) {
+            if (!l->fence)
                 continue;
             if (at >= m->kept.n || m->kept.p[at] != '1')
-                *l[k] = (struct peers_lease){0};
+                *l = (struct peers_lease){0};
             at++;
         }
         at += p->v[i].stated > 0;
@@ -370,11 +376,15 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
     /* what the engine has lost is put back by each host that used it last */
     p->push = p->push || m->resync <= SHARED_RESYNC_EPOCH;
     p->push_at = 0;
+    p->marks_due =
+        (p->marks_due || m->resync <= SHARED_RESYNC_EPOCH) && p->shares & 1u << SHARE_ENDPOINTS;
+    p->marks_at = 0;
     for (size_t i = 0; m->resync == SHARED_RESYNC_EPOCH && i < p->n; i++) {
         struct peers_endpoint *e = &p->v[i];
         e->sent = (struct shared_view){0};
-        e->stamp_b = e->stamp_q = e->stamp_k = 0;
-        e->trial_by[0] = e->verify_by[0] = '\0';
+        e->stamp_b = e->stamp_q = e->stamp_k = e->model_ms = 0;
+        e->trial.by[0] = e->verify.by[0] = '\0';
+        peers_cells_anew(e);
         struct health_endpoint *h = health_by_id(p->env.health, str_c(e->name));
         if (h)
             h->share_due = p->env.health->share_due = true;
@@ -468,6 +478,7 @@ void peers_turn(struct peers *p, int64_t now_ms)
         peers_bindings_turn(p, now_ms);
     if (p->shares & 1u << SHARE_ENDPOINTS) {
         peers_groups_turn(p, now_ms);
+        peers_marks_turn(p, now_ms);
         peers_leases_turn(p, now_ms);
     }
     if (p->shares & 1u << SHARE_PLACES)
@@ -485,16 +496,18 @@ int64_t peers_next(const struct peers *p)
         next = p->push_ms;
     if (!p->up && p->beat_ms && !p->alone)
         next = p->beat_ms + p->lease_ms < next ? p->beat_ms + p->lease_ms : next;
+    if (p->marks_due && p->up)
+        next = 0;
     for (size_t i = 0; i < p->n; i++) {
-        const struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
+        const struct peers_lease *l;
         int64_t block = shared_block_next(&p->v[i].block);
         if (block < next)
             next = block;
-        for (size_t k = 0; k < COUNT_OF(l); k++) {
-            if (l[k]->fence && !l[k]->used && l[k]->got_ms < next)
-                next = l[k]->got_ms + PEERS_UNUSED_MS;
-            if (!l[k]->fence && !l[k]->id && l[k]->wait_ms && l[k]->wait_ms < next)
-                next = l[k]->wait_ms;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++) {
+            if (l->fence && !l->looked && l->got_ms + PEERS_UNUSED_MS < next)
+                next = l->got_ms + PEERS_UNUSED_MS;
+            if (!l->fence && !l->id && l->wait_ms && l->wait_ms < next)
+                next = l->wait_ms;
         }
     }
     return next;

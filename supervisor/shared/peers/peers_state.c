@@ -15,7 +15,10 @@ void peers_lost(struct peers *p)
 {
     p->up = false;
     for (size_t i = 0; i < p->n; i++) {
-        p->v[i].trial.id = p->v[i].verify.id = p->v[i].call = 0;
+        struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++)
+            l->id = 0;
+        p->v[i].call = 0;
         shared_block_lost(&p->v[i].block);
     }
 }

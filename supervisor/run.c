@@ -26,6 +26,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     s->health.counted = supervisor_count;
     s->health.events = &s->events;
     marked_init(&s->marks, &s->health, &s->events, supervisor_send, s);
+    s->lists = (struct model_lists){.send = supervisor_send, .arg = s};
     bindings_init(&s->bindings, supervisor_send_bindings, s);
     store_init(&s->state, &(struct store_env){.loop = loop,
                                               .health = &s->health,
@@ -52,6 +53,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                                           .stops = &s->stops,
                                                           .health = &s->health,
                                                           .marks = &s->marks,
+                                                          .lists = &s->lists,
                                                           .totals = &s->totals,
                                                           .store = &s->state,
                                                           .events = &s->events,
@@ -91,6 +93,7 @@ static void supervisor_free(struct supervisor *s)
     listen_close(&s->listen);
     health_fini(&s->health);
     marked_fini(&s->marks);
+    model_lists_fini(&s->lists);
     totals_fini(&s->totals);
     query_fini(&s->query);
     bindings_fini(&s->bindings);
@@ -138,6 +141,7 @@ static bool take_over(struct supervisor *s, struct err *e)
                                         .intent = &s->intent,
                                         .health = &s->health,
                                         .marks = &s->marks,
+                                        .lists = &s->lists,
                                         .totals = &s->totals,
                                         .bindings = &s->bindings,
                                         .store = &s->state,

@@ -71,6 +71,7 @@ void supervisor_use_conf(struct supervisor *s)
     sweep_again(s, 0);
     health_conf(&s->health, s->conf, clock_boot_ms());
     marked_conf(&s->marks, s->conf);
+    model_lists_conf(&s->lists, s->conf, clock_boot_ms());
     recorder_use_conf(&s->recorder, s->conf, s->state.dir.fd);
     supervisor_use_cluster(s);
 }

@@ -62,8 +62,7 @@ static int next_asker(const struct health_loan *l)
     return HEALTH_NONE;
 }
 
-/* The next worker in turn that a trial or verification may be given to, or HEALTH_NONE. */
-static int next_worker(struct health *h)
+int health_next_worker(struct health *h)
 {
     for (unsigned i = 1; i <= SLOTS_MAX; i++) {
         unsigned slot = (h->turn + i) % SLOTS_MAX;
@@ -163,7 +162,7 @@ static void verify(struct health *h, struct health_endpoint *e, const char *fami
     struct ep_changes ch = {0};
     const char *model;
     char asked[MODEL_NAME_MAX + 1] = "";
-    int slot = next_worker(h);
+    int slot = health_next_worker(h);
     if (slot == HEALTH_NONE || !permitted(h, e, family, true, now_ms) ||
         !ep_verify_begin(&e->state, &e->conf, family, now_ms, &model, &ch))
         return;
@@ -223,7 +222,7 @@ static void order(struct health *h, struct health_endpoint *e, struct health_loa
         break;
     case EP_WANT_LEND:
         if (!serve_asker(h, e, l, now_ms))
-            lend_to(h, e, l, next_worker(h), now_ms);
+            lend_to(h, e, l, health_next_worker(h), now_ms);
         return;
     case EP_WANT_VERIFY:
         if (h->nup == 0 && serve_asker(h, e, l, now_ms))

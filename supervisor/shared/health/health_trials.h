@@ -49,4 +49,8 @@ void health_trials_order(struct health *h, struct health_endpoint *e, int64_t no
 /* When a loan's turn ends, so that health_trials_order must be called; INT64_MAX: none does. */
 int64_t health_trials_next(const struct health *h, const struct health_endpoint *e);
 
+/* The next worker in turn that may be given a trial, a verification or another task, or
+ * HEALTH_NONE. */
+int health_next_worker(struct health *h);
+
 #endif

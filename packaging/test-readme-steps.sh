@@ -45,6 +45,17 @@ run_of_make() {
     grep -q "QCC serves $work/conf/qcc.yaml on http://127.0.0.1:7860" "$work/run.log"
 }
 
+demo_of_cluster() {
+    local run
+    unshare --net sh -c 'ip link set lo up; exec "$@"' sh make cluster-demo </dev/null >"$work/cluster.log" 2>&1 &
+    run=$!
+    until_true 120 grep -q 'Ctrl-C stops' "$work/cluster.log"
+    pkill -TERM -f '^bash packaging/cluster-demo.sh' # of this process namespace
+    wait $run
+    cat "$work/cluster.log"
+    grep -q 'Two QCC share what they know' "$work/cluster.log"
+}
+
 without_systemd() {
     local here=/home/alice/qcc/qcc.yaml
     check 'without systemd the package starts nothing' silent
@@ -64,6 +75,8 @@ without_systemd() {
     check '... in order' has 'supervisor: stopped' /home/alice/qcc/log
     follow 'make run CONF=qcc.yaml'
     check 'make run CONF=qcc.yaml' run_of_make
+    follow 'make cluster-demo'
+    check 'make cluster-demo' demo_of_cluster
 
     with='s/^/runuser -u qcc -- /; s/$/ >\/tmp\/qcc.log 2>\&1 \& echo $! >\/tmp\/pid/' \
         types root 'qcc-supervisor -c /etc/qcc/qcc.yaml' 'serves as user qcc' until_true 20 answers /healthz

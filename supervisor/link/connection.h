@@ -64,7 +64,7 @@ struct connection {
     struct connection_pending pending[CONNECTION_PENDING]; /* a ring */
     size_t first, n;
     uint32_t took_us; /* of the answer that is being handled */
-    bool reading; /* answers are being handled: an end waits until that is done */
+    bool reading;     /* answers are being handled: an end waits until that is done */
     bool ended;
     char why[256];
 };

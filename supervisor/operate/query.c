@@ -7,6 +7,7 @@
 #include "supervisor/config/faults.h"
 #include "supervisor/operate/metrics.h"
 #include "supervisor/operate/show.h"
+#include "supervisor/operate/show_cluster.h"
 
 #include <string.h>
 #include <stdio.h>

@@ -5,6 +5,7 @@
 #include "common/conf/conf_value.h"
 #include "common/policy/endpoint/endpoint_word.h"
 #include "supervisor/operate/show_cells.h"
+#include "supervisor/operate/show_cluster.h"
 #include "supervisor/operate/show_parts.h"
 #include "supervisor/process/rusage.h"
 
@@ -342,7 +343,9 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     bool own;
     size_t words;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 32 + show_shared_members(env, at));
+    const struct peers_endpoint *pe = peers_of(env->peers, &env->health->v[at]);
+    doc_map(d, 33 + show_shared_members(env, at));
+    doc_kv_flag(d, "not_followed", pe && pe->not_followed);
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
     doc_kv_text(d, "protocol", conf_words(CONF_K_protocol, &words)[c->protocol]);

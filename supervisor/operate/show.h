@@ -44,7 +44,4 @@ void show_config(const struct operate_env *env, struct doc *d);
 /* The history: its state, the file, what is in it. */
 void show_history(const struct operate_env *env, struct doc *d);
 
-/* The cluster: its engine, its hosts, what is shared. */
-void show_cluster(const struct operate_env *env, struct doc *d);
-
 #endif

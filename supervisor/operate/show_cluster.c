@@ -1,8 +1,8 @@
 /* show_cluster: what operators see of the hosts that share state (peers.h). */
+#include "supervisor/operate/show_cluster.h"
+
 #include "common/base/clock.h"
 #include "common/conf/engine_url.h"
-#include "supervisor/operate/show.h"
-#include "supervisor/operate/show_parts.h"
 
 static void put_host(const struct peers *p, struct doc *d, const struct shared_host *h,
                      int64_t engine_ms)
@@ -53,25 +53,28 @@ static void put_ms(struct doc *d, const char *key, int64_t us)
         doc_milli(d, us);
 }
 
+static void put_lease(const struct peers *p, struct doc *d, size_t i, size_t k, const char *host)
+{
+    doc_map(d, 4);
+    doc_kv_text(d, "endpoint", p->conf->endpoints[i].name);
+    doc_kv_text(d, "kind", k == 1 ? "verification" : "trial");
+    doc_kv_text(d, "family", k > 1 ? p->v[i].cells[k - 2].family : NULL);
+    doc_kv_text(d, "host", host);
+}
+
 static void put_leases(const struct peers *p, struct doc *d)
 {
-    static const char *const kind[] = {"trial", "verification"};
+    const char *host;
     uint32_t n = 0;
     for (size_t i = 0; i < p->n; i++)
-        n += (peers_holder(p, i, false) != NULL) + (peers_holder(p, i, true) != NULL);
+        for (size_t k = 0; peers_lease_at(&p->v[i], k, NULL); k++)
+            n += peers_holder(p, i, k) != NULL;
     doc_text(d, "leases");
     doc_array(d, n);
-    for (size_t i = 0; i < p->n; i++) {
-        for (int k = 0; k < 2; k++) {
-            const char *host = peers_holder(p, i, k);
-            if (!host)
-                continue;
-            doc_map(d, 3);
-            doc_kv_text(d, "endpoint", p->conf->endpoints[i].name);
-            doc_kv_text(d, "kind", kind[k]);
-            doc_kv_text(d, "host", host);
-        }
-    }
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t k = 0; peers_lease_at(&p->v[i], k, NULL); k++)
+            if ((host = peers_holder(p, i, k)))
+                put_lease(p, d, i, k, host);
 }
 
 enum { BLOCK_MEMBERS = 5 };
@@ -108,7 +111,7 @@ static void put_places(const struct peers *p, struct doc *d)
 
 uint32_t show_shared_members(const struct operate_env *env, size_t i)
 {
-    return env->peers->on && i < env->peers->n ? 3 : 0;
+    return env->peers->on && i < env->peers->n ? 2 : 0;
 }
 
 void show_put_shared(const struct operate_env *env, size_t i, struct doc *d)
@@ -123,9 +126,8 @@ void show_put_shared(const struct operate_env *env, size_t i, struct doc *d)
     } else {
         doc_nil(d);
     }
-    const char *trial = peers_holder(p, i, false);
-    doc_kv_text(d, "lease", trial ? trial : peers_holder(p, i, true));
-    doc_kv_flag(d, "not_followed", p->v[i].not_followed);
+    const char *trial = peers_holder(p, i, 0);
+    doc_kv_text(d, "lease", trial ? trial : peers_holder(p, i, 1));
 }
 
 void show_cluster(const struct operate_env *env, struct doc *d)
@@ -133,6 +135,8 @@ void show_cluster(const struct operate_env *env, struct doc *d)
     const struct peers *p = env->peers;
     int64_t engine_ms = peers_engine(p, clock_boot_ms());
     uint64_t resyncs = 0;
+    uint8_t order[SHARED_HOSTS_MAX];
+    char since[25];
     for (size_t i = 0; i < SHARED_RESYNC__COUNT; i++)
         resyncs += p->figures.resyncs[i];
     if (!p->on) {
@@ -144,7 +148,8 @@ void show_cluster(const struct operate_env *env, struct doc *d)
     doc_kv_flag(d, "enabled", true);
     doc_kv_text(d, "prefix", p->conf->cluster.prefix);
     doc_kv_text(d, "state", peers_state_text(p));
-    show_put_wall(d, "since", p->since_ms);
+    clock_format(p->since_ms, since);
+    doc_kv_text(d, "since", since);
     doc_text(d, "since_s");
     doc_milli(d, clock_wall_ms() > p->since_ms ? clock_wall_ms() - p->since_ms : 0);
     put_engine(p, d);
@@ -159,7 +164,6 @@ void show_cluster(const struct operate_env *env, struct doc *d)
     doc_kv_text(d, "name", p->name);
     doc_text(d, "hosts");
     doc_array(d, (uint32_t)p->hosts.n);
-    uint8_t order[SHARED_HOSTS_MAX];
     by_name(&p->hosts, order);
     for (size_t i = 0; i < p->hosts.n; i++)
         put_host(p, d, &p->hosts.v[order[i]], engine_ms);

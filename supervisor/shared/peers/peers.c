@@ -381,8 +381,8 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
         struct peers_endpoint *e = &p->v[i];
         e->sent = (struct shared_view){0};
         e->stamp_b = e->stamp_q = e->stamp_k = e->model_ms = 0;
+        e->trial.by[0] = e->verify.by[0] = '\0';
         peers_cells_anew(e);
-        e->trial_by[0] = e->verify_by[0] = '\0';
         struct health_endpoint *h = health_by_id(p->env.health, str_c(e->name));
         if (h)
             h->share_due = p->env.health->share_due = true;

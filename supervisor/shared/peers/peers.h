@@ -75,8 +75,9 @@ struct peers_lease {
     int64_t got_ms;  /* since when, CLOCK_BOOTTIME */
     int64_t wait_ms; /* not asked for before; CLOCK_BOOTTIME */
     bool used;       /* something was begun with it */
-    bool ending;     /* given back; held until the engine has said so, as the verdict is */
     bool turned;     /* this host has waited for its turn to ask */
+    bool ending;     /* given back; held until the engine has said so, as the verdict is */
+    char by[SHARED_HOST_ID + 1]; /* who has it, as the engine tells; "": nobody */
 };
 
 /* The last group of a kind that was told. What comes of that kind meanwhile is older than it. */
@@ -111,7 +112,6 @@ struct peers_endpoint {
     int64_t reset_ms; /* the last reset, by the engine's clock */
     struct peers_told told[SHARED__COUNT];
     struct peers_lease trial, verify;
-    char trial_by[SHARED_HOST_ID + 1], verify_by[SHARED_HOST_ID + 1]; /* who has them; "": nobody */
     struct shared_block block; /* of max_concurrent; limit 0: none */
     uint64_t call;             /* id of the call for places under way */
     uint32_t stated;           /* places in use that the last join stated */
@@ -192,9 +192,9 @@ int64_t peers_next(const struct peers *p);
 /* The time within which `permille` of the last round trips were, in us; -1: there was none. */
 int64_t peers_rtt(const struct peers *p, unsigned permille);
 
-/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i;
- * NULL: none has. */
-const char *peers_holder(const struct peers *p, size_t i, bool verification);
+/* The name of the host that has the k-th lease of the endpoint i (peers_lease_at); NULL: none has.
+ */
+const char *peers_holder(const struct peers *p, size_t i, size_t k);
 
 /* Hosts whose configuration is not this one's. */
 size_t peers_differing(const struct peers *p);
@@ -242,7 +242,7 @@ void peers_lost(struct peers *p);
 void peers_on_state(struct peers *p, const struct ipc_link_state *m);
 /* All is read anew. */
 void peers_resync(struct peers *p, enum shared_resync why);
-/* Keeps who has a lease, as the engine has it. False: the group is another. */
+/* Keeps who has a lease, as the engine has it. False: the group is no lease. */
 bool peers_on_held(struct peers_endpoint *pe, const struct ipc_link_group *m);
 
 /* Sends to the link. False: no process runs. */

@@ -126,8 +126,10 @@ void peers_cell_take(struct peers *p, struct peers_endpoint *pe, struct health_e
         return;
     peers_move(p, g, peers_boot);
     health_cells_room(e);
-    if (shared_cell_take(&e->state, &e->conf, str_c(c->family), g, now_ms, &ch))
+    if (shared_cell_take(&e->state, &e->conf, str_c(c->family), g, now_ms, &ch)) {
+        p->figures.groups_in++;
         health_changed(p->env.health, e, &ch, NULL, now_ms);
+    }
     cell = cells_find(&e->state.cells, str_c(c->family));
     struct shared_view now = shared_cell_view(cell, &c->sent, now_ms);
     shared_state_copy(&c->sent, &now, g->kind);

@@ -193,27 +193,42 @@ void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_m
 
 /* ---- who has them */
 
+/* The lease of that kind: "t", "v", "t:H"; NULL: none that is known here. */
+static struct peers_lease *by_kind(struct peers_endpoint *pe, struct str of)
+{
+    struct peers_lease *l;
+    char kind[SHARED_NAME_MAX + 1];
+    for (size_t k = 0; (l = peers_lease_at(pe, k, kind)); k++)
+        if (str_eq(of, str_c(kind)))
+            return l;
+    return NULL;
+}
+
+static void held_by(struct peers_lease *l, struct str host)
+{
+    if (host.n < sizeof l->by)
+        snprintf(l->by, sizeof l->by, STR_FMT, STR_ARG(host));
+}
+
 bool peers_on_held(struct peers_endpoint *pe, const struct ipc_link_group *m)
 {
     if (!m->group.n || (m->group.p[0] != 't' && m->group.p[0] != 'v'))
         return false;
     const char *blank = m->text.n ? memchr(m->text.p, ' ', m->text.n) : NULL;
-    size_t n = blank ? (size_t)(blank - m->text.p) : 0;
-    if (m->group.n == 1 && n <= SHARED_HOST_ID)
-        snprintf(m->group.p[0] == 'v' ? pe->verify_by : pe->trial_by, SHARED_HOST_ID + 1, STR_FMT,
-                 STR_ARG(str_make(m->text.p, n)));
+    struct peers_lease *l = by_kind(pe, m->group);
+    if (l)
+        held_by(l, str_make(m->text.p, blank ? (size_t)(blank - m->text.p) : 0));
     return true;
 }
 
-const char *peers_holder(const struct peers *p, size_t i, bool verification)
+const char *peers_holder(const struct peers *p, size_t i, size_t k)
 {
-    const struct peers_endpoint *pe = &p->v[i];
-    const char *id = verification ? pe->verify_by : pe->trial_by;
-    const struct shared_host *h = shared_hosts_find(&p->hosts, str_c(id));
-    if ((verification ? pe->verify : pe->trial).fence)
+    const struct peers_lease *l = peers_lease_at(&p->v[i], k, NULL);
+    const struct shared_host *h = l ? shared_hosts_find(&p->hosts, str_c(l->by)) : NULL;
+    if (l && l->fence)
         return p->name;
     /* a host that does not beat has none any more, and this one would know */
-    if (!p->up || !h || strcmp(id, p->host) == 0 ||
+    if (!p->up || !h || strcmp(h->id, p->host) == 0 ||
         peers_engine(p, clock_boot_ms()) - h->beat_ms >= p->lease_ms)
         return NULL;
     return h->name;
@@ -222,21 +237,13 @@ const char *peers_holder(const struct peers *p, size_t i, bool verification)
 void peers_on_leased(struct peers *p, const struct ipc_link_leased *m)
 {
     struct peers_endpoint *pe = peers_by_cid(p, m->cid);
-    struct peers_lease *l;
-    char kind[SHARED_NAME_MAX + 1];
-    if (!pe)
-        return;
-    if (m->kind.n == 1)
-        snprintf(m->kind.p[0] == 'v' ? pe->verify_by : pe->trial_by, SHARED_HOST_ID + 1, STR_FMT,
-                 STR_ARG(m->host));
-    for (size_t k = 0; (l = peers_lease_at(pe, k, kind)); k++) {
-        if (!str_eq(m->kind, str_c(kind)))
-            continue;
-        if (l->ending && !str_eq(m->host, str_c(p->host)))
-            *l = (struct peers_lease){.wait_ms = l->wait_ms};
-        else if (m->host.n == 0 && !l->fence)
-            l->wait_ms = 0;
-    }
+    struct peers_lease *l = pe ? by_kind(pe, m->kind) : NULL;
+    if (l && l->ending && !str_eq(m->host, str_c(p->host)))
+        *l = (struct peers_lease){.wait_ms = l->wait_ms};
+    else if (l && m->host.n == 0 && !l->fence)
+        l->wait_ms = 0;
+    if (l)
+        held_by(l, m->host);
     health_again(p->env.health);
 }
 

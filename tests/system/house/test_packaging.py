@@ -429,6 +429,6 @@ def test_install_puts_everything_there(tmp_path, pages):
     """make install, with what is built already."""
     code, said = run("make", "-s", "-n", "install", "DESTDIR=%s" % tmp_path)
     assert code == 0, said
-    for part in ("bin/qcc-supervisor", "libexec/qcc/qcc-worker", "libexec/qcc/qcc-recorder", "share/qcc/qcc.yaml",
+    for part in ("bin/qcc-supervisor", "libexec/qcc/qcc-worker", "libexec/qcc/qcc-recorder", "libexec/qcc/qcc-link", "share/qcc/qcc.yaml",
                  "share/qcc/prices.yaml", *("build/man/" + page for page in PAGES)):
         assert part in said, part

@@ -87,7 +87,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench drill faults chaos lint fuzz install clean deps rooms \
+.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench drill faults chaos hosts lint fuzz install clean deps rooms \
         man deb rpm image test-package test-image test-fresh version
 .DELETE_ON_ERROR:
 
@@ -277,6 +277,12 @@ chaos:
 	@packaging/deps.sh drill
 	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@tests/chaos/run.py --build $B $(if $(SEED),--seed $(SEED) --shrink,--seconds $(or $(SECONDS),60))
+
+# Three hosts and an engine behind proxies that delay and cut. SEED=n plays that one; else COUNT (3) fresh ones of SECONDS (60).
+hosts:
+	@packaging/deps.sh drill
+	@$(SUBMAKE) -s all
+	@tests/hosts/run.py --build $B $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),3)) --seconds $(or $(SECONDS),60)
 
 lint:
 	@tests/lint.sh

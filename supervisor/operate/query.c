@@ -222,10 +222,11 @@ static unsigned act(struct query *q, const struct asker *from, struct str name, 
     struct health_endpoint *e = health_find(q->env->health, name);
     if (!e)
         return doc_refuse(d, 404, "no endpoint has that id or name");
-    log_info("endpoint %s: an operator says %s (%s)", e->name, ep_action_name(a), from->by);
     events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s",
                   ep_action_name(a));
-    health_operator(q->env->health, e, a, clock_boot_ms());
+    /* one line: what has changed, or what was said if nothing has */
+    if (!health_operator(q->env->health, e, a, from->by, clock_boot_ms()))
+        log_info("endpoint %s: an operator says %s (%s)", e->name, ep_action_name(a), from->by);
     peers_operator(q->env->peers, e, a, clock_boot_ms());
     if (a == EP_ACT_RESET)
         marked_reset(q->env->marks, e, STR(""));

@@ -42,10 +42,11 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     recorder_init(&s->recorder, loop, start_find_recorder(), &s->events, &loop_recorder_ops, s);
     peers_init(&s->peers, &(struct peers_env){.health = &s->health,
                                               .bindings = &s->bindings,
+                                              .marks = &s->marks,
                                               .events = &s->events,
                                               .send = loop_send_link,
                                               .arg = s});
-    s->bindings.changed_arg = s->health.permit_arg = &s->peers;
+    s->bindings.changed_arg = s->health.permit_arg = s->marks.told_arg = &s->peers;
     link_slot_init(&s->link, loop, start_find_link(), &loop_link_ops, s);
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                           .intent = &s->intent,
@@ -163,7 +164,7 @@ static bool load(struct supervisor *s, struct err *e)
 {
     struct faults f = {0};
     supervisor_take_conf(s, conf_load(s->conf_path, &f));
-    if (log_to_journal())
+    if (log_to_journal() || log_is_json())
         faults_log(&f);
     else
         faults_print(&f, stderr);

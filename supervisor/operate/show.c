@@ -330,7 +330,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     bool own;
     size_t words;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 34);
+    doc_map(d, 34 + show_shared_members(env, at));
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
     doc_kv_text(d, "protocol", conf_words(CONF_K_protocol, &words)[c->protocol]);
@@ -366,6 +366,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     put_verifications(d, st, env->totals->series[at], now);
     doc_kv_flag(d, "untested",
                 !env->totals->v[at].attempts[OUTCOME_OK] && !env->totals->series[at]->verified);
+    show_put_shared(env, at, d);
 }
 
 const char *show_state(const struct operate_env *env)

@@ -74,11 +74,11 @@ int health_next_worker(struct health *h)
     return HEALTH_NONE;
 }
 
-/* Whether the other hosts leave it to this one. Cells are each host's own matter. */
+/* Whether the other hosts leave it to this one. */
 static bool permitted(const struct health *h, const struct health_endpoint *e, const char *family,
                       bool verification, int64_t now_ms)
 {
-    return !h->permit || family[0] || h->permit(h->permit_arg, e, verification, now_ms);
+    return !h->permit || h->permit(h->permit_arg, e, family, verification, now_ms);
 }
 
 static bool lend_to(struct health *h, struct health_endpoint *e, struct health_loan *l, int slot,
@@ -107,6 +107,13 @@ static void recall(struct health *h, struct health_endpoint *e, struct health_lo
         return;
     l->recalled = true;
     h->send(h->arg, l->slot, ipc_put_v_trial_recall, &m);
+}
+
+void health_trial_unused(struct health *h, struct health_endpoint *e, const char *family)
+{
+    struct health_cell *cell = family[0] ? health_cell_of(e, str_c(family)) : NULL;
+    if ((cell || !family[0]) && ep_trial(&e->state, family) == BREAKER_TRIAL_LENT)
+        recall(h, e, cell ? &cell->loan : &e->loan);
 }
 
 /* ---- messages of workers */

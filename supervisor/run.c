@@ -74,16 +74,19 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                       .totals = &s->totals,
                                       .bindings = &s->bindings,
                                       .reloads = &s->query.reloads,
-                                      .successor = &s->successor};
+                                      .successor = &s->successor,
+                                      .state_dir = &s->state.path,
+                                      .state_failed = s->state.why};
     query_init(&s->query, &s->operate, &loop_query_ops, s);
     control_init(&s->control, loop, &s->query);
     return s;
 }
 
-static void supervisor_free(struct supervisor *s)
+/* Returns false if what lasts could not be saved. */
+static bool supervisor_free(struct supervisor *s)
 {
     successor_fini(&s->successor);
-    store_close(&s->state);
+    bool saved = store_close(&s->state);
     control_close(&s->control);
     slots_free(&s->slots);
     recorder_free(&s->recorder);
@@ -107,6 +110,7 @@ static void supervisor_free(struct supervisor *s)
     fd_close(&s->ring_reader);
     log_take_fd(-1);
     mem_free(s);
+    return saved;
 }
 
 /* Takes the predecessor's log ring over, so that `qccctl logs -f` goes on, or makes one. Without a
@@ -241,6 +245,7 @@ int supervisor_run(const char *conf_path)
     int code = s->exit_code;
     bool stays = container_is_init() && s->successor.phase == SUCCESSOR_DONE;
     int last = s->successor.pid ? SUPERVISOR_EXIT_OK : s->successor.code;
-    supervisor_free(s);
+    if (!supervisor_free(s) && code == SUPERVISOR_EXIT_OK)
+        code = SUPERVISOR_EXIT_FAULT;
     return stays ? container_outlive(last) : code;
 }

@@ -168,8 +168,8 @@ static void ask(struct control_conn *k, const struct ipc_ctl_ask *m)
     struct doc d;
     if (query_acts(m->what)) {
         user_text(k->uid, from.by, sizeof from.by);
-        log_info("%s says " STR_FMT "%s" STR_FMT, k->name, STR_ARG(m->what), m->arg.n ? " " : "",
-                 STR_ARG(m->arg));
+        log_debug("%s says " STR_FMT "%s" STR_FMT, k->name, STR_ARG(m->what), m->arg.n ? " " : "",
+                  STR_ARG(m->arg));
     }
     doc_init(&d, IPC_ANSWER_MAX);
     /* a client that follows the log or has ordered a stop waits for the end of this supervisor */

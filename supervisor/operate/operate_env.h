@@ -46,6 +46,8 @@ struct operate_env {
     const struct bindings *bindings;
     const struct reload_counts *reloads;
     const struct successor *successor;
+    char *const *state_dir;   /* points to NULL: nothing is saved */
+    const char *state_failed; /* why the last save failed; empty: it did not */
 };
 
 #endif

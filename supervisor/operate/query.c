@@ -278,11 +278,12 @@ static unsigned act_on(struct query *q, const struct asker *from, const struct a
 {
     struct health_endpoint *e = k->e;
     const char *where = k->here ? ", on this host" : "";
-    log_info("endpoint %s: an operator says %s%s (%s)", e->name, ep_action_name(a), where,
-             from->by);
     events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s%s",
                   ep_action_name(a), where);
-    health_operator(q->env->health, e, a, clock_boot_ms());
+    /* one line: what has changed, or what was said if nothing has */
+    if (!health_operator(q->env->health, e, a, from->by, clock_boot_ms()) || k->here)
+        log_info("endpoint %s: an operator says %s%s (%s)", e->name, ep_action_name(a), where,
+                 from->by);
     peers_operator(q->env->peers, e, a, k->here, clock_boot_ms());
     if (a == EP_ACT_RESET)
         marked_reset(q->env->marks, e, STR(""));

@@ -305,34 +305,22 @@ static void put_price_factor(struct doc *d, const struct conf_endpoint *c)
     doc_decimal(d, str_c(digits));
 }
 
-/* "marks": what the endpoint refuses, by kind, name and how long that lasts; and how many of them
- * are models. */
-static void put_marks(const struct operate_env *env, struct doc *d, const char *id, int64_t now)
+/* Verifications since the start, and when the next one is due: in the failure queue, or of an
+ * endpoint that its key's refusal has disabled. */
+static void put_verifications(struct doc *d, const struct ep_state *st,
+                              const struct totals_series *t, int64_t now)
 {
-    const struct marks *t = &env->marks->table;
-    uint64_t key = marked_key(id);
-    uint32_t n = 0, models = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        for (uint32_t i = 0; i < t->n; i++) {
-            const struct mark *m = &t->v[i];
-            if (m->endpoint != key || m->suspect || m->until_ms <= now)
-                continue;
-            if (pass == 0) {
-                n++;
-                models += m->kind == MARK_MODEL;
-                continue;
-            }
-            doc_map(d, 3);
-            doc_kv_text(d, "kind", mark_kind_name((enum mark_kind)m->kind));
-            doc_kv_str(d, "name", mark_text(m));
-            put_s(d, "until_s", m->until_ms - now);
-        }
-        if (pass == 0) {
-            doc_kv_int(d, "models_blocked", models);
-            doc_text(d, "marks");
-            doc_array(d, n);
-        }
-    }
+    const struct failq *f = &st->failq;
+    int64_t next = failq_next_ms(f);
+    doc_text(d, "verifications");
+    doc_map(d, 3);
+    doc_kv_int(d, "passed", (int64_t)t->verified);
+    doc_kv_int(d, "failed", (int64_t)t->verify_failed);
+    doc_text(d, "next_in_s");
+    if (next == INT64_MAX)
+        doc_nil(d);
+    else
+        doc_milli(d, next > now ? next - now : 0);
 }
 
 void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
@@ -344,7 +332,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     size_t words;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
     const struct peers_endpoint *pe = peers_of(env->peers, &env->health->v[at]);
-    doc_map(d, 33 + show_shared_members(env, at));
+    doc_map(d, 35 + show_shared_members(env, at));
     doc_kv_flag(d, "not_followed", pe && pe->not_followed);
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
@@ -371,13 +359,16 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     put_s(d, "cooldown_s", cooling);
     doc_kv_flag(d, "cooldown_own_word", own);
     show_put_cells(d, st, now);
-    put_marks(env, d, c->id, now);
+    show_put_marks(env, d, c->id, now);
     doc_kv_int(d, "weight", c->weight);
     doc_kv_int(d, "priority", c->priority);
     put_price_factor(d, c);
     doc_kv_int(d, "max_concurrent", c->max_concurrent);
     doc_kv_int(d, "sessions", bindings_count(env->bindings, str_c(c->id)));
     put_counts(d, &env->totals->v[at]);
+    put_verifications(d, st, env->totals->series[at], now);
+    doc_kv_flag(d, "untested",
+                !env->totals->v[at].attempts[OUTCOME_OK] && !env->totals->series[at]->verified);
     show_put_shared(env, at, d);
 }
 
@@ -388,12 +379,26 @@ const char *show_state(const struct operate_env *env)
     return *env->serving ? "serving" : "starting";
 }
 
+/* "state_dir": where what lasts is saved, and what is wrong with that; nil: nothing is. */
+static void put_state_dir(const struct operate_env *env, struct doc *d)
+{
+    doc_text(d, "state_dir");
+    if (!*env->state_dir) {
+        doc_nil(d);
+        return;
+    }
+    doc_map(d, 2);
+    doc_kv_text(d, "path", *env->state_dir);
+    doc_kv_text(d, "problem", env->state_failed[0] ? env->state_failed : NULL);
+}
+
 void show_status(const struct operate_env *env, struct doc *d)
 {
     char started[25];
     clock_format((int64_t)env->boot_ms, started);
-    doc_map(d, 14);
+    doc_map(d, 15);
     doc_kv_text(d, "version", QCC_VERSION);
+    put_state_dir(env, d);
     doc_kv_text(d, "state", show_state(env));
     doc_kv_int(d, "pid", getpid());
     doc_kv_text(d, "started", started);
@@ -454,10 +459,36 @@ void show_put_queue(const struct operate_env *env, struct doc *d)
     }
 }
 
+/* "disabled": the endpoints that are no candidates for another reason than the queue. */
+static void put_disabled(const struct operate_env *env, struct doc *d)
+{
+    int64_t now = clock_boot_ms();
+    uint32_t n = 0;
+    for (size_t i = 0; i < env->conf->nendpoints; i++)
+        n += disabled_by(look(env, i)) != NULL;
+    doc_text(d, "disabled");
+    doc_array(d, n);
+    for (size_t i = 0; i < env->conf->nendpoints; i++) {
+        const struct ep_state *st = look(env, i);
+        if (!disabled_by(st))
+            continue;
+        doc_map(d, 5);
+        put_names(d, &env->conf->endpoints[i]);
+        doc_kv_text(d, "disabled_by", disabled_by(st));
+        doc_kv_flag(d, "verifying", st->failq.running);
+        doc_text(d, "next_in_s");
+        if (failq_next_ms(&st->failq) == INT64_MAX)
+            doc_nil(d);
+        else
+            doc_milli(d, failq_next_ms(&st->failq) > now ? failq_next_ms(&st->failq) - now : 0);
+    }
+}
+
 void show_queue(const struct operate_env *env, struct doc *d)
 {
-    doc_map(d, 1);
+    doc_map(d, 2);
     show_put_queue(env, d);
+    put_disabled(env, d);
 }
 
 /* ---- sessions */

@@ -1,5 +1,7 @@
 #include "supervisor/operate/show_cells.h"
 
+#include "supervisor/operate/show_parts.h"
+
 #include <string.h>
 
 static const char *tier_name(enum sel_tier t)
@@ -102,4 +104,33 @@ enum sel_tier show_cell_tier(const struct conf *c, const struct ep_state *st, si
 {
     const struct cell *cell = cells_find(&st->cells, show_family(c, i));
     return cell ? cell_tier(cell, now_ms) : SEL_HEALTHY;
+}
+
+void show_put_marks(const struct operate_env *env, struct doc *d, const char *id, int64_t now)
+{
+    const struct marks *t = &env->marks->table;
+    uint64_t key = marked_key(id);
+    uint32_t n = 0, models = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < t->n; i++) {
+            const struct mark *m = &t->v[i];
+            if (m->endpoint != key || m->suspect || m->until_ms <= now)
+                continue;
+            if (pass == 0) {
+                n++;
+                models += m->kind == MARK_MODEL;
+                continue;
+            }
+            doc_map(d, 3);
+            doc_kv_text(d, "kind", mark_kind_name((enum mark_kind)m->kind));
+            doc_kv_str(d, "name", mark_text(m));
+            doc_text(d, "until_s");
+            doc_milli(d, m->until_ms - now);
+        }
+        if (pass == 0) {
+            doc_kv_int(d, "models_blocked", models);
+            doc_text(d, "marks");
+            doc_array(d, n);
+        }
+    }
 }

@@ -32,4 +32,8 @@ const char *show_state(const struct operate_env *env);
 /* Writes a time of CLOCK_REALTIME as ISO 8601 in UTC; 0: nil. */
 void show_put_wall(struct doc *d, const char *key, int64_t ms);
 
+/* Writes "models_blocked" and "marks": what the endpoint refuses, by kind, name and how long that
+ * lasts; and how many of them are models. now: CLOCK_BOOTTIME, ms. */
+void show_put_marks(const struct operate_env *env, struct doc *d, const char *id, int64_t now);
+
 #endif

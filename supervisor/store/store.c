@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -146,6 +147,7 @@ static void ended(struct store *st, int code)
     if (code != 0 && !st->failing)
         log_warn("state_dir: cannot save in %s, trying on: %s", st->path, strerror(code));
     st->failing = code != 0;
+    snprintf(st->why, sizeof st->why, "%s", code ? strerror(code) : "");
     if (code != 0)
         st->moves--; /* counts as changed, since it was not saved */
 }
@@ -276,15 +278,39 @@ void store_leave(struct store *st)
     store_dir_close(&st->dir);
 }
 
-void store_close(struct store *st)
+/* Logs which endpoints an operator has set, as that will not be known after the next start. */
+static void say_lost(const struct store *st, const struct store_view *v)
 {
+    const char *why = st->path ? "the state could not be saved" : "there is no state_dir";
+    for (size_t i = 0; i < v->nendpoints; i++) {
+        const struct saved_endpoint *e = &v->endpoints[i];
+        const struct health_endpoint *of = health_find(st->env.health, str_c(e->id));
+        if (e->disabled == SAVED_BY_OPERATOR || e->draining)
+            log_warn("endpoint %s: that an operator has %s it is lost, as %s",
+                     of ? of->name : e->id, e->draining ? "drained" : "disabled", why);
+    }
+}
+
+bool store_close(struct store *st)
+{
+    bool saved = true;
+    if (!st->path && st->allowed) {
+        struct store_view v = look(st);
+        say_lost(st, &v);
+        drop(&v);
+    }
     if (!st->path)
-        return;
+        return true;
     halt(st);
     struct store_view v = look(st);
     if (st->allowed && changed(st, &v) != CHANGE_NONE) {
         st->began_ms = clock_mono_ms();
         int code = write_all(st->dir.fd, &v) ? 0 : errno;
+        saved = code == 0;
+        if (!saved) {
+            log_error("state_dir: cannot save in %s at the end: %s", st->path, strerror(code));
+            say_lost(st, &v);
+        }
         remember(st, &v);
         ended(st, code);
     } else {
@@ -297,6 +323,7 @@ void store_close(struct store *st)
     st->path = NULL;
     st->endpoints = NULL;
     st->nendpoints = 0;
+    return saved;
 }
 
 /* ---- restoring */

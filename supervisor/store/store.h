@@ -38,6 +38,7 @@ struct store {
     int64_t saved_ms; /* end of the last save, also of a failed one */
     int64_t took_ms;
     bool failing;         /* the last save failed, which was logged */
+    char why[128];        /* of `failing`; empty: the last save did not fail */
     uint64_t moves, uses; /* struct bindings.moves and uses as last saved */
     uint64_t marks;       /* struct marked.moves as last saved */
     uint64_t counters[STATE_COUNTERS];
@@ -82,7 +83,8 @@ void store_turn(struct store *st);
 /* Called once a second: starts a save if one is due. */
 void store_tick(struct store *st);
 
-/* Saves for the last time, blocking, and closes the folder. May be called when nothing is open. */
-void store_close(struct store *st);
+/* Saves for the last time, blocking, and closes the folder. May be called when nothing is open.
+ * False: what has changed could not be saved, which is logged. */
+bool store_close(struct store *st);
 
 #endif

@@ -1,17 +1,21 @@
 /* cmd_act: commands that change something; each prints one sentence when it is done. */
 #include "supervisor/qccctl/cmd/cmd.h"
 
+#include "common/base/clock.h"
 #include "common/ipc/ipc.h"
 #include "common/ipc/params.h"
 #include "supervisor/qccctl/print/human.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    RELOAD_MS = 60000,     /* all workers acknowledge the configuration within this time */
-    UPGRADE_MS = 120000,   /* time for a whole start */
-    STOP_MS = 24 * 3600000 /* limits.drain_timeout may be a day */
+    RELOAD_MS = 60000,      /* all workers acknowledge the configuration within this time */
+    UPGRADE_MS = 120000,    /* time for a whole start */
+    STOP_MS = 24 * 3600000, /* limits.drain_timeout may be a day */
+    VERIFY_MS = 660000,     /* longer than failure_queue.probe_timeout may be */
+    VERIFY_LOOK_MS = 100
 };
 
 static const struct {
@@ -53,6 +57,81 @@ static bool take_value(int argc, char **argv, int *i, const char *name, const ch
         *value = ++*i < argc ? argv[*i] : "";
     return true;
 }
+
+/* ---- verify */
+
+/* Whether an argument is `--no-wait`, which is taken out. */
+static bool take_no_wait(struct cmd *c, int *argc, char **argv)
+{
+    for (int i = 1; i < *argc && strcmp(c->name, "verify") == 0; i++)
+        if (strcmp(argv[i], "--no-wait") == 0) {
+            memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i - 1) * sizeof argv[0]);
+            --*argc;
+            return true;
+        }
+    return false;
+}
+
+static int64_t verified(const json_t *e, const char *how)
+{
+    return doc_int_of(json_object_get(e, "verifications"), how);
+}
+
+/* The endpoint of that id. NULL: it is gone, or the supervisor does not answer (*code). */
+static json_t *look_again(struct cmd *c, struct str id, int *code)
+{
+    json_t *doc, *found = NULL, *e;
+    size_t i;
+    *code = cmd_ask(c, "endpoints", "", &doc);
+    if (*code != CTL_DONE)
+        return NULL;
+    json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
+    {
+        if (str_eq(doc_text_of(e, "id"), id))
+            found = json_incref(e);
+    }
+    json_decref(doc);
+    return found;
+}
+
+/* Waits for the end of the verification that was ordered, of the endpoint *e, which becomes what it
+ * is then. Returns the exit code. */
+static int wait_verified(struct cmd *c, json_t **e)
+{
+    int64_t passed = verified(*e, "passed"), failed = verified(*e, "failed");
+    int code = CTL_DONE;
+    for (int64_t end = clock_mono_ms() + VERIFY_MS; clock_mono_ms() < end;) {
+        poll(NULL, 0, VERIFY_LOOK_MS);
+        json_t *now = look_again(c, doc_text_of(*e, "id"), &code);
+        if (!now)
+            return code == CTL_DONE ? CTL_REFUSED : code;
+        json_decref(*e);
+        *e = now;
+        if (verified(now, "passed") > passed)
+            return CTL_DONE;
+        if (verified(now, "failed") > failed || !doc_flag_of(now, "verifying"))
+            return CTL_REFUSED;
+    }
+    return CTL_REFUSED;
+}
+
+/* Says how a verification has ended. */
+static void say_verified(struct cmd *c, const json_t *e, int code)
+{
+    const json_t *last = json_object_get(e, "last_failure");
+    cmd_foreign(c, doc_text_of(e, "name"));
+    if (code == CTL_DONE) {
+        cmd_put(c, ": verified: it answers");
+        return;
+    }
+    cmd_put(c, doc_flag_of(e, "verifying") ? ": is still being verified" : ": not verified");
+    if (json_is_object(last)) {
+        cmd_put(c, ": ");
+        cmd_foreign(c, doc_text_of(last, "reason"));
+    }
+}
+
+/* ---- actions on an endpoint */
 
 /* What is wrong with the arguments; NULL: nothing. */
 static const char *read_act(const struct cmd *c, int argc, char **argv, struct act *a)
@@ -122,6 +201,7 @@ int cmd_endpoint(struct cmd *c, int argc, char **argv)
     json_t *doc;
     struct act a;
     struct buf ask;
+    bool waits = strcmp(c->name, "verify") == 0 && !take_no_wait(c, &argc, argv);
     const char *wrong = read_act(c, argc, argv, &a);
     if (wrong)
         return cmd_usage(c, "%s", wrong);
@@ -132,12 +212,18 @@ int cmd_endpoint(struct cmd *c, int argc, char **argv)
     buf_free(&ask);
     if (code != CTL_DONE)
         return code;
-    if (c->json)
+    if (waits)
+        code = wait_verified(c, &doc);
+    if (c->json) {
         cmd_json(c, doc);
-    else
+    } else if (waits) {
+        say_verified(c, doc, code);
+        end_line(c);
+    } else {
         put_done(c, &a, doc);
+    }
     json_decref(doc);
-    return CTL_DONE;
+    return code;
 }
 
 int cmd_reload(struct cmd *c, int argc, char **argv)

@@ -105,9 +105,9 @@ static void requests_table(struct cmd *c, const json_t *doc, bool past)
     snprintf(title, sizeof title, STR_FMT, STR_ARG(buf_view(&b)));
     buf_free(&b);
     const struct column columns[] = {
-        {title, false, false, 2},     {"ID", false, false, 0},      {"MODEL", false, true, 4},
-        {"ENDPOINT", false, true, 0}, {"STATUS", true, false, 0},   {"FIRST", true, false, 5},
-        {"TOTAL", true, false, 0},    {"IN", true, false, 6},       {"OUT", true, false, 6},
+        {title, false, false, 2},     {"ID", false, false, 0},       {"MODEL", false, true, 4},
+        {"ENDPOINT", false, true, 0}, {"STATUS", true, false, 0},    {"TTFT", true, false, 5},
+        {"TOTAL", true, false, 0},    {"TOKENS IN", true, false, 6}, {"TOKENS OUT", true, false, 6},
         {"TRIES", true, false, 3},    {"ATTEMPTS", false, true, 1},
     };
     struct table t;

@@ -36,7 +36,7 @@ static enum tint tint_of_state(struct str state)
 {
     if (str_eq(state, STR("healthy")))
         return TINT_GOOD;
-    if (str_eq(state, STR("draining")))
+    if (str_eq(state, STR("draining")) || str_eq(state, STR("untested")))
         return TINT_INFO;
     return str_eq(state, STR("degraded")) || str_eq(state, STR("cooling")) ? TINT_WARN : TINT_BAD;
 }
@@ -91,6 +91,21 @@ static void cell_note(struct buf *b, const json_t *cell)
     }
 }
 
+/* Appends why nothing has been served yet, as far as that is known. */
+static void put_untested(struct buf *b, const json_t *e, const char **sep)
+{
+    const json_t *last = json_object_get(e, "last_failure");
+    if (!json_is_object(last))
+        return;
+    (void)!buf_printf(b, "%s", *sep);
+    *sep = ", ";
+    if (doc_has(last, "status"))
+        (void)!buf_printf(b, "status %lld, ", (long long)doc_int_of(last, "status"));
+    human_text(b, doc_text_of(last, "reason"));
+    if (doc_int_of(last, "status") == 404)
+        (void)!buf_str(b, STR(": has base_url the right path?"));
+}
+
 /* Appends what the state does not say: how long, why. */
 static void put_note(struct buf *b, const json_t *e)
 {
@@ -138,8 +153,7 @@ static void put_note(struct buf *b, const json_t *e)
              doc_int_of(br, "failures") == 1 ? "" : "s");
     }
     if (doc_real_of(e, "cooldown_s") > 0) {
-        NOTE("%s ",
-             doc_flag_of(e, "cooldown_own_word") ? "cools by its own word for" : "cools for");
+        NOTE("%s ", doc_flag_of(e, "cooldown_own_word") ? "told to wait" : "waits");
         human_ms(b, doc_ms_of(e, "cooldown_s"));
     }
     json_array_foreach(doc_list_of(e, "cells"), i, cell)
@@ -147,6 +161,8 @@ static void put_note(struct buf *b, const json_t *e)
         NOTE("%s", "");
         cell_note(b, cell);
     }
+    if (doc_flag_of(e, "untested"))
+        put_untested(b, e, &sep);
     if (doc_flag_of(e, "draining"))
         NOTE("no new conversations");
     size_t marks = json_array_size(doc_list_of(e, "marks"));
@@ -165,11 +181,14 @@ static int64_t attempts_of(const json_t *e)
     return sum;
 }
 
+/* A percentile: the end of a range of up to a third of it, in which it lies. */
 static void put_milliseconds(struct table *t, const json_t *o, const char *key)
 {
-    if (doc_has(o, key))
-        human_ms(table_cell(t, TINT_NONE), (int64_t)(doc_real_of(o, key) + 0.5));
-    else
+    if (doc_has(o, key)) {
+        struct buf *b = table_cell(t, TINT_NONE);
+        (void)!buf_str(b, STR("≤"));
+        human_ms(b, (int64_t)(doc_real_of(o, key) + 0.5));
+    } else
         table_text(t, TINT_DIM, "-");
 }
 
@@ -178,16 +197,19 @@ static void endpoints_table(struct cmd *c, const json_t *doc)
     static const struct column columns[] = {
         {"ENDPOINT", false, true, 0}, {"STATE", false, false, 0},   {"BREAKER", false, false, 2},
         {"OPEN", true, false, 0},     {"ATTEMPTS", true, false, 3}, {"OK", true, false, 0},
-        {"TTFB P50", true, false, 4}, {"P99", true, false, 5},      {"BOUND", true, false, 6},
+        {"TTFT P50", true, false, 4}, {"P99", true, false, 5},      {"BOUND", true, false, 6},
         {"PRIO", true, false, 8},     {"WEIGHT", true, false, 7},   {"NOTE", false, true, 1},
     };
     struct table t;
     const json_t *e;
     size_t i;
     table_init(&t, columns, COUNT_OF(columns));
+    t.wrap = true;
     json_array_foreach(doc_list_of(doc, "endpoints"), i, e)
     {
         struct str state = doc_text_of(e, "state");
+        if (doc_flag_of(e, "untested") && str_eq(state, STR("healthy")))
+            state = STR("untested");
         struct str breaker = doc_text_of(json_object_get(e, "breaker"), "state");
         enum tint tint = tint_of_state(state);
         table_foreign(&t, TINT_BOLD, name_of(e));
@@ -254,6 +276,27 @@ int cmd_endpoints(struct cmd *c, int argc, char **argv)
 
 /* ---- queue, breakers, sessions */
 
+/* The endpoints that are disabled, behind those in the queue. */
+static void put_disabled(struct table *t, const json_t *doc)
+{
+    const json_t *e;
+    size_t i;
+    json_array_foreach(doc_list_of(doc, "disabled"), i, e)
+    {
+        table_foreign(t, TINT_BOLD, name_of(e));
+        table_text(t, TINT_DIM, "-");
+        table_text(t, TINT_DIM, "-");
+        if (doc_flag_of(e, "verifying"))
+            table_text(t, TINT_INFO, "now");
+        else
+            put_time(t, e, "next_in_s");
+        table_text(t, TINT_NONE, "no");
+        struct buf *b = table_cell(t, TINT_NONE);
+        (void)!buf_str(b, STR("disabled by "));
+        human_text(b, doc_text_of(e, "disabled_by"));
+    }
+}
+
 int cmd_queue(struct cmd *c, int argc, char **argv)
 {
     static const struct column columns[] = {
@@ -264,9 +307,10 @@ int cmd_queue(struct cmd *c, int argc, char **argv)
     int code;
     (void)argv;
     json_t *doc = fetch(c, "queue", argc, &code);
-    if (doc && json_array_size(doc_list_of(doc, "queue")) == 0) {
+    if (doc && json_array_size(doc_list_of(doc, "queue")) == 0)
         cmd_put(c, "no endpoint is in the failure queue\n");
-    } else if (doc) {
+    if (doc && (json_array_size(doc_list_of(doc, "queue")) ||
+                json_array_size(doc_list_of(doc, "disabled")))) {
         struct table t;
         const json_t *e;
         size_t i;
@@ -283,6 +327,7 @@ int cmd_queue(struct cmd *c, int argc, char **argv)
             table_text(&t, TINT_NONE, doc_flag_of(e, "in_reach") ? "in reach" : "no");
             table_foreign(&t, TINT_NONE, doc_text_of(e, "reason"));
         }
+        put_disabled(&t, doc);
         show_table(c, &t);
     }
     json_decref(doc);
@@ -481,6 +526,22 @@ static void put_workers(struct cmd *c, const json_t *s)
     show_table(c, &t);
 }
 
+/* The folder of what lasts, and what is wrong with it. */
+static void put_state_dir(struct cmd *c, const json_t *s)
+{
+    const json_t *dir = json_object_get(s, "state_dir");
+    label(c, "state");
+    if (!json_is_object(dir)) {
+        cmd_tint(c, TINT_DIM, "nothing is kept over a restart: state_dir is not set");
+    } else {
+        cmd_foreign(c, doc_text_of(dir, "path"));
+        struct str problem = doc_text_of(dir, "problem");
+        if (problem.n)
+            cmd_tint(c, TINT_BAD, ", cannot be saved: " STR_FMT, STR_ARG(problem));
+    }
+    cmd_put(c, "\n");
+}
+
 static void status_page(struct cmd *c, const json_t *s)
 {
     const json_t *t = json_object_get(s, "totals");
@@ -506,6 +567,7 @@ static void status_page(struct cmd *c, const json_t *s)
     cmd_put(c, "\n");
     put_listeners(c, s, false);
     put_listeners(c, s, true);
+    put_state_dir(c, s);
     put_states(c, json_object_get(s, "endpoints"));
     put_totals(c, t);
     cmd_put(c, "\n");

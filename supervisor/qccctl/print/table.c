@@ -142,6 +142,36 @@ static void put_cell(struct buf *out, struct str s, size_t width, bool right, bo
         (void)!buf_str(out, STR(" "));
 }
 
+/* Bytes of s that go into one line: up to the last blank that fits; all of a word that is longer
+ * than the line is cut there. */
+static size_t line_of(struct str s, size_t width)
+{
+    if (human_width(s) <= width)
+        return s.n;
+    size_t n = human_cut(s, width), at = n;
+    while (at > 0 && s.p[at] != ' ')
+        at--;
+    return at ? at : n ? n : s.n;
+}
+
+/* The lines that follow the first one of a cell in the last column. */
+static void put_rest(struct buf *out, struct str s, size_t indent, size_t width, enum tint tint,
+                     bool color)
+{
+    for (;;) {
+        while (s.n && s.p[0] == ' ')
+            s = str_make(s.p + 1, s.n - 1);
+        if (!s.n)
+            return;
+        size_t n = line_of(s, width);
+        (void)!buf_str(out, STR("\n"));
+        for (size_t i = 0; i < indent; i++)
+            (void)!buf_str(out, STR(" "));
+        tint_put(out, tint, color, str_make(s.p, n));
+        s = str_make(s.p + n, s.n - n);
+    }
+}
+
 void table_print(const struct table *t, size_t width, bool color, struct buf *out)
 {
     size_t w[COLUMNS_MAX], last = 0, rows = t->ncolumns ? t->ncells / t->ncolumns : 0;
@@ -158,8 +188,16 @@ void table_print(const struct table *t, size_t width, bool color, struct buf *ou
                 (void)!buf_str(out, STR("  "));
             first = false;
             size_t i = r ? (r - 1) * t->ncolumns + c : 0;
-            put_cell(out, r ? text_of(t, i) : str_c(t->columns[c].title), w[c], t->columns[c].right,
-                     c == last, r ? t->cells[i].tint : TINT_DIM, color);
+            struct str s = r ? text_of(t, i) : str_c(t->columns[c].title), rest = STR("");
+            if (r && t->wrap && c == last) {
+                size_t n = line_of(s, w[c]);
+                rest = str_make(s.p + n, s.n - n);
+                s.n = n;
+            }
+            put_cell(out, s, w[c], t->columns[c].right, c == last, r ? t->cells[i].tint : TINT_DIM,
+                     color);
+            if (rest.n)
+                put_rest(out, rest, total(t, w) - w[c], w[c], t->cells[i].tint, color);
         }
         while (out->len && buf_data(out)[out->len - 1] == ' ') /* empty cells at the end */
             out->len--;

@@ -35,6 +35,7 @@ struct table {
     struct cell *cells;
     size_t ncells, room;
     struct buf text;
+    bool wrap; /* the last column goes on below instead of being cut */
 };
 
 /* Makes an empty table. Columns are borrowed. */

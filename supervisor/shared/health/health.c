@@ -429,12 +429,14 @@ bool health_reset_cell(struct health *h, struct health_endpoint *e, struct str f
     return true;
 }
 
-void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms)
+bool health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, const char *by,
+                     int64_t now_ms)
 {
     struct ep_changes ch = {0};
     ep_operator(&e->state, &e->conf, a, now_ms, &ch);
     h->operator_acted = true;
-    health_changed(h, e, &ch, NULL, now_ms);
+    health_changed(h, e, &ch, by, now_ms);
+    return ch.n > 0;
 }
 
 /* ---- time */

@@ -102,8 +102,10 @@ void health_taken(struct health *h, int64_t now_ms);
 bool health_reset_cell(struct health *h, struct health_endpoint *e, struct str family,
                        int64_t now_ms);
 
-/* Performs an operator's action on an endpoint that health_find gave. */
-void health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, int64_t now_ms);
+/* Performs an operator's action on an endpoint that health_find gave. by: who that is, for the log;
+ * NULL: not known. Returns whether that has changed anything, which is logged. */
+bool health_operator(struct health *h, struct health_endpoint *e, enum ep_action a, const char *by,
+                     int64_t now_ms);
 
 /* Does what is due by time (breakers become half open, queues, ends of cooldowns), lends trials,
  * starts verifications. Cheap when there is nothing to do. */

@@ -279,7 +279,7 @@ def on_a_terminal(q, *args, columns=80, rows=24, env=None, keys=None):
 def test_on_a_terminal(qcc, upstream):
     q = qcc({"endpoints": [upstream.endpoint("/good", "n" * 64), upstream.endpoint("/b", "b")]})
     out = on_a_terminal(q, "endpoints", columns=60)
-    assert "\033[32mhealthy\033[0m" in out
+    assert "\033[36muntested\033[0m" in out
     plain = re.sub(r"\033\[[0-9;]*m", "", out)
     assert all(len(line) <= 60 for line in plain.split("\n")) and "nnn…" in plain
     for colorless in (on_a_terminal(q, "endpoints", "--no-color"), on_a_terminal(q, "endpoints", env={"NO_COLOR": "1"})):

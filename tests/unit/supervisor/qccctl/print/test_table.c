@@ -118,6 +118,30 @@ static void foreign_cells(void **state)
     table_fini(&t);
 }
 
+static void last_column_wraps(void **state)
+{
+    (void)state;
+    static const struct column two[] = {{"A", false, false, 0}, {"NOTE", false, true, 0}};
+    struct table t;
+    char got[512];
+    table_init(&t, two, 2);
+    t.wrap = true;
+    table_text(&t, TINT_NONE, "one");
+    table_text(&t, TINT_NONE, "a word, and others behind it");
+    table_text(&t, TINT_NONE, "two");
+    table_text(&t, TINT_NONE, "averylongword");
+    printed(&t, 15, false, got, sizeof got);
+    assert_string_equal(got, "A    NOTE\n"
+                             "one  a word,\n"
+                             "     and others\n"
+                             "     behind it\n"
+                             "two  averylongw\n"
+                             "     ord\n");
+    printed(&t, 0, false, got, sizeof got);
+    assert_non_null(strstr(got, "one  a word, and others behind it\n"));
+    table_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +149,7 @@ int main(void)
         cmocka_unit_test(cut_to_the_terminal),
         cmocka_unit_test(colors_take_no_room),
         cmocka_unit_test(foreign_cells),
+        cmocka_unit_test(last_column_wraps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

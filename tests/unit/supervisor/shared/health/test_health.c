@@ -194,7 +194,7 @@ static void one_that_is_given_back_has_not_failed(void **unused)
     verdict(w, 0, A, true);
     assert_false(w->seen.queued);
     /* An operator's wish alone: nothing was wrong with it, and nothing is planned. */
-    health_operator(&w->h, health_find(&w->h, STR(B)), EP_ACT_VERIFY, w->now);
+    health_operator(&w->h, health_find(&w->h, STR(B)), EP_ACT_VERIFY, NULL, w->now);
     at(w, 0);
     expect_said(w, "0 VERIFY " B "\n");
     gives_back(w, 0, B);
@@ -244,11 +244,11 @@ static void an_operator_disables_and_enables(void **unused)
     (void)unused;
     struct world *w = world(1, 0);
     struct health_endpoint *e = health_find(&w->h, STR("a"));
-    health_operator(&w->h, e, EP_ACT_DISABLE, w->now);
+    health_operator(&w->h, e, EP_ACT_DISABLE, NULL, w->now);
     assert_true(w->seen.disabled);
     outcome(w, 0, B, OUTCOME_UNKNOWN, 0);
     assert_false(ep_queued(state(w, B))); /* the last one */
-    health_operator(&w->h, e, EP_ACT_ENABLE, w->now);
+    health_operator(&w->h, e, EP_ACT_ENABLE, NULL, w->now);
     at(w, 0);
     assert_true(ep_queued(state(w, B)));
     end(w);

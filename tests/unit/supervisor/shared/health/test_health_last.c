@@ -23,7 +23,7 @@ static void cools(struct world *w, const char *id, int64_t ms)
 
 static void operate(struct world *w, const char *id, enum ep_action a)
 {
-    health_operator(&w->h, health_find(&w->h, str_c(id)), a, w->now);
+    health_operator(&w->h, health_find(&w->h, str_c(id)), a, NULL, w->now);
     health_run(&w->h, w->now);
 }
 

@@ -110,7 +110,7 @@ static void crowd_operator(struct crowd *c)
 {
     struct world *w = c->w;
     enum ep_action a = (enum ep_action)(rand() % EP_ACTION__COUNT);
-    health_operator(&w->h, health_find(&w->h, rand() % 4 ? STR(A) : STR(B)), a, w->now);
+    health_operator(&w->h, health_find(&w->h, rand() % 4 ? STR(A) : STR(B)), a, NULL, w->now);
 }
 
 static void crowd_reload(struct crowd *c)
@@ -201,7 +201,7 @@ static void crowd_recovers(struct crowd *c)
             crowd_slot(c, s);
     w->c->endpoints[0].enabled = true;
     health_conf(&w->h, w->c, w->now);
-    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_ENABLE, w->now);
+    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_ENABLE, NULL, w->now);
     for (int step = 0; step < 1200; step++) {
         for (unsigned s = 0; s < CROWD; s++) {
             crowd_begin(c, s);
@@ -338,7 +338,7 @@ static void reach_step(struct world *w)
         verdict(w, (unsigned)e->verify_slot, ids[i], rand() % 4 == 0);
     } else if (dice < 78) {
         enum ep_action a = (enum ep_action)(rand() % EP_ACTION__COUNT);
-        health_operator(&w->h, e, a, w->now);
+        health_operator(&w->h, e, a, NULL, w->now);
     } else if (dice < 80) {
         bool all = rand() % 2;
         for (size_t k = 0; k < ENDPOINTS; k++)

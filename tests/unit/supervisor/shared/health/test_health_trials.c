@@ -132,7 +132,7 @@ static void a_trial_that_was_overtaken_is_waited_for(void **unused)
     uint64_t seq = w->seq;
     expect_said(w, "1 TRIAL " A "\n");
     health_trial_begun(&w->h, 1, STR(A), seq, w->now);
-    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, w->now);
+    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, NULL, w->now);
     assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
     fails_and_half_opens(w);
     health_trial_ask(&w->h, 0, STR(A), (struct str){0});
@@ -153,7 +153,7 @@ static void a_verification_that_was_reset_is_waited_for(void **unused)
     health_trial_back(&w->h, 0, STR(A), w->seq, w->now);
     at(w, 0);
     expect_said(w, "0 RECALL " A "\n0 VERIFY " A "\n");
-    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, w->now);
+    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_RESET, NULL, w->now);
     assert_int_equal(w->seen.breaker, BREAKER_CLOSED);
     fails_and_half_opens(w);
     health_trial_ask(&w->h, 0, STR(A), (struct str){0});
@@ -172,7 +172,7 @@ static void a_verification_in_open_is_the_trial(void **unused)
     struct world *w = world(2, 0);
     for (int i = 0; i < 3; i++)
         outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
-    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_VERIFY, w->now);
+    health_operator(&w->h, health_find(&w->h, STR(A)), EP_ACT_VERIFY, NULL, w->now);
     health_trial_ask(&w->h, 0, STR(A), (struct str){0});
     at(w, 0);
     expect_said(w, "1 VERIFY " A "\n");
@@ -194,7 +194,7 @@ static void the_trial_goes_on_when_the_queue_is_left(void **unused)
         outcome(w, 0, A, OUTCOME_TRANSIENT, 0);
     outcome(w, 0, A, OUTCOME_UNKNOWN, 0);
     assert_true(ep_queued(state(w, A)));
-    health_operator(&w->h, health_find(&w->h, STR(B)), EP_ACT_DISABLE, w->now);
+    health_operator(&w->h, health_find(&w->h, STR(B)), EP_ACT_DISABLE, NULL, w->now);
     at(w, 50000);
     assert_true(state(w, A)->in_reach && state(w, A)->breaker.state == BREAKER_OPEN);
     health_trial_ask(&w->h, 1, STR(A), (struct str){0});

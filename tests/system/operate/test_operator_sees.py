@@ -1,0 +1,98 @@
+"""What operators meet in the first weeks: states in words, results that are waited for, nothing lost in silence."""
+import re
+
+
+from control import ask, done
+from qcc import until
+from test_qccctl_show import on_a_terminal
+from upstream import error, reply
+
+ONE = {"workers": 1, "failure_queue": {"probe": "conversational"}, "retry": {"transient_delay": "1ms", "max_attempts": 1},
+       "health": {"degraded_for": "100ms"}}
+
+
+def table(q, *args):
+    """{endpoint: its row}"""
+    lines = done(q.ctl(*args)).split("\n")
+    return {line.split()[0]: line for line in lines[1:] if line and not line.startswith(" ")}
+
+
+def test_untested_until_its_first_success(qcc, raw):
+    a = raw(lambda peer, r: peer.send(play[0]))
+    play = [error(503)]
+    q = qcc({**ONE, "endpoints": [a.endpoint("a")]})
+    assert re.search(r"^a +untested", table(q, "endpoints")["a"])
+    assert ask(q)[0] == 503
+    row = until(lambda: re.search(r"^a +untested .*status 503", table(q, "endpoints")["a"]), "its time to be over")
+    assert row
+    play[0] = reply()
+    assert ask(q)[0] == 200
+    until(lambda: re.search(r"^a +healthy", table(q, "endpoints")["a"]), "its success")
+    assert not q.ctl_json("endpoints")["endpoints"][0]["untested"]
+
+
+def test_wrong_path(qcc, raw):
+    q = qcc({**ONE, "endpoints": [raw(error(404, "not_found_error", "no such page")).endpoint("a")]})
+    for _ in range(2):
+        assert ask(q)[0] == 404
+    until(lambda: "status 404, 404-typed: has base_url the right path?" in table(q, "endpoints")["a"], "the note")
+
+
+def test_verify_tells_the_result(qcc, upstream):
+    q = qcc({**ONE, "endpoints": [upstream.endpoint("/good", "good"), upstream.endpoint("/s/status=500", "bad")]})
+    assert done(q.ctl("verify", "good")).startswith("good: verified: it answers")
+    p = q.ctl("verify", "bad")
+    assert p.returncode == 1 and p.stdout.startswith("bad: not verified: ") and "500" in p.stdout
+    assert done(q.ctl("verify", "bad", "--no-wait")).startswith("bad: is being verified")
+    assert q.ctl_json("verify", "good")["verifications"]["passed"] == 2
+
+
+def test_queue_lists_disabled_ones(qcc, raw):
+    q = qcc({**ONE, "failure_queue": {"verify_disabled_interval": "1h"},
+             "endpoints": [raw(error(401, "authentication_error", "invalid x-api-key")).endpoint("a"), raw(reply()).endpoint("b")]})
+    q.ctl("disable", "b")
+    assert ask(q)[0] == 401
+    until(lambda: "a" in table(q, "queue"), "the endpoint to be disabled")
+    rows_ = table(q, "queue")
+    assert re.search(r"^a .*(59m|1h).*disabled by auth", rows_["a"]) and "disabled by operator" in rows_["b"]
+    assert [e["disabled_by"] for e in q.ctl_json("queue")["disabled"]] == ["auth", "operator"]
+
+
+def test_state_folder(qcc, upstream, tmp_path):
+    folder = tmp_path / "state"
+    q = qcc({"state_dir": str(folder), "endpoints": [upstream.endpoint("/good", "good")]})
+    assert str(folder) in done(q.ctl("status"))
+    (folder / "state.new").mkdir()  # no file of that name can be made
+    (folder / "state.new" / "x").mkdir()
+    q.ctl("disable", "good")
+    until(lambda: "cannot be saved: " in done(q.ctl("status")), "the problem")
+    assert q.ctl_json("status")["state_dir"]["problem"]
+    assert q.stop() == 1
+    assert q.count("endpoint good: that an operator has disabled it is lost, as the state could not be saved") == 1
+
+
+def test_lost_without_a_folder(qcc, upstream):
+    q = qcc({"endpoints": [upstream.endpoint("/good", "good"), upstream.endpoint("/b", "other", enabled=False)]})
+    assert re.search("state +nothing is kept", done(q.ctl("status")))
+    q.ctl("disable", "good")
+    assert q.stop() == 0
+    assert q.count("that an operator has disabled it is lost, as there is no state_dir") == 1
+
+
+def test_one_line_for_each_act(qcc, upstream):
+    q = qcc({"log": {"level": "info"}, "endpoints": [upstream.endpoint("/good", "good")]})
+    for act, line in [("disable", "service enabled -> disabled by operator"), ("disable", "an operator says disable"),
+                      ("enable", "service disabled by operator -> enabled"), ("reset", "an operator says reset")]:
+        before = q.log()
+        q.ctl(act, "good")
+        new = q.log()[len(before):].strip().split("\n")
+        assert len(new) == 1 and line in new[0] and "(user " in new[0], new
+
+
+def test_notes_wrap(qcc, raw):
+    q = qcc({**ONE, "endpoints": [raw(error(404)).endpoint("a"), raw(reply()).endpoint("b", enabled=False)]})
+    ask(q)
+    until(lambda: "the right path?" in table(q, "endpoints")["a"], "the note")
+    plain = re.sub(r"\033\[[0-9;]*m", "", on_a_terminal(q, "endpoints", columns=80))
+    assert all(len(line) <= 80 for line in plain.split("\n"))
+    assert "has base_url the right path?" in " ".join(plain.split()) and "…" not in plain

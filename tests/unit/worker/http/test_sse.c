@@ -308,6 +308,8 @@ static void test_deltas(void **state)
         {"event: content_block_delta\ndata:\n\n", 1, false},
         {DELTA "x\ndata: y\n\n", 1, false},
         {DELTA "x\nevent: error\ndata: y\n\n", 1, true},
+        {DELTA "x\r\ndata: y\n\n", 1, false},
+        {DELTA "x\r\nevent: error\ndata: y\n\n", 1, true},
         {DELTA "x\r\n\r\n" DELTA "x\r\r", 2, false},
         {DELTA "x\n\r\n" DELTA "x\r\n\n", 2, false},
         {DELTA "x\n\revent: error\ndata: y\n\n", 2, true},

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/logring.h"
 #include "common/base/mem.h"
+#include "common/secret/rnd.h"
 #include "supervisor/config/load.h"
 #include "supervisor/loop.h"
 #include "supervisor/process/container.h"
@@ -21,6 +22,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     s->loop = loop;
     s->conf_path = conf_path;
     s->boot_ms = (uint64_t)clock_wall_ms();
+    rnd_bytes(s->tickets, sizeof s->tickets);
     s->log_fd = s->next.log_fd = s->ring_fd = s->ring_reader = -1;
     health_init(&s->health, supervisor_send, s);
     s->health.counted = supervisor_count;

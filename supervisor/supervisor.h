@@ -47,6 +47,9 @@ struct supervisor {
     char *program; /* path of this program, as it was started */
     char *worker_path;
     uint64_t boot_ms; /* start of this process, CLOCK_REALTIME */
+    /* random; never on disk: what was recorded of TLS 1.2 cannot be read with a copy of state_dir
+     */
+    uint8_t tickets[32];
 
     struct conf *conf;        /* the configuration in use */
     struct listen_set listen; /* sockets of conf */

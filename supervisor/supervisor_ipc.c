@@ -48,6 +48,7 @@ void supervisor_welcome(struct supervisor *s, struct slot *slot)
     const struct slot_welcome w = {
         .boot_ms = s->boot_ms,
         .secret = str_make((const char *)s->state.secret, sizeof s->state.secret),
+        .tickets = str_make((const char *)s->tickets, sizeof s->tickets),
         .log_fd = s->log_fd,
         .ring_fd = s->ring_fd,
         .feed = recorder_feed(&s->recorder),

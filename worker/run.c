@@ -101,6 +101,7 @@ static void assemble(struct worker *w)
                                 .counters = &w->counters,
                                 .req = &w->req,
                                 .rbuf = rbuf,
+                                .tickets = w->tickets,
                                 .sock_diag = peer_open(),
                                 .arg = w,
                                 .shed = shed,

@@ -20,6 +20,7 @@
 #include "worker/loop/deadline.h"
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
+#include "worker/net/tls.h"
 #include "worker/upstream/exchange.h"
 
 #include <ev.h>
@@ -47,6 +48,7 @@ struct worker {
     struct conn_env conn;
     struct admin admin;
     struct service proxy, operators;
+    uint8_t tickets[TLS_TICKETS]; /* from HELLO */
     uint8_t secret[32]; /* of this installation, from HELLO: key of the hash of conversations */
     uint32_t told_max;  /* conns_max when it was last compared with limits.max_connections */
     uint64_t files;     /* open files that this process may have (RLIMIT_NOFILE) */

@@ -45,7 +45,10 @@ static bool on_hello(struct worker *w, struct ipc_frame *f, const struct ipc_hel
         return err_set(e, "supervisor speaks version %u, this worker %d", m->version, IPC_VERSION);
     if (m->secret.n != sizeof w->secret)
         return err_set(e, "HELLO with a secret of %zu bytes", m->secret.n);
+    if (m->tickets.n != sizeof w->tickets)
+        return err_set(e, "HELLO with a secret of tickets of %zu bytes", m->tickets.n);
     memcpy(w->secret, m->secret.p, sizeof w->secret);
+    memcpy(w->tickets, m->tickets.p, sizeof w->tickets);
     char libraries[IPC_LIBRARIES_MAX + 1];
     libraries_text(libraries);
     SEND(w, ready, .version = IPC_VERSION, .pid = (uint32_t)getpid());

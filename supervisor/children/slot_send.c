@@ -60,8 +60,11 @@ void slot_send_listeners(struct slot *s, const struct listen_set *was, const str
 
 void slot_send_welcome(struct slot *s, const struct slot_welcome *w)
 {
-    struct ipc_hello hello = {
-        .version = IPC_VERSION, .slot = s->number, .boot_ms = w->boot_ms, .secret = w->secret};
+    struct ipc_hello hello = {.version = IPC_VERSION,
+                              .slot = s->number,
+                              .boot_ms = w->boot_ms,
+                              .secret = w->secret,
+                              .tickets = w->tickets};
     s->gen_sent = w->conf->gen;
     slot_send(s, -1, ipc_put_v_hello, &hello);
     slot_send_log(s, w->log_fd);

@@ -16,6 +16,7 @@
 struct slot_welcome {
     uint64_t boot_ms;    /* start of the supervisor, CLOCK_REALTIME */
     struct str secret;   /* conversations are hashed with it */
+    struct str tickets;  /* of them workers make the keys of TLS session tickets */
     int log_fd, ring_fd; /* as in slot_send_log, slot_send_ring */
     int feed;            /* as in slot_send_feed */
     const struct conf *conf;

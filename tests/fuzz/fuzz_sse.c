@@ -20,7 +20,8 @@ static void check_same(const struct sse *a, const struct sse *b)
 {
     MUST(a->first == b->first && a->content == b->content && a->stopped == b->stopped &&
          a->error == b->error);
-    MUST(a->events == b->events && memcmp(&a->usage, &b->usage, sizeof a->usage) == 0);
+    MUST(a->events == b->events && a->meant == b->meant);
+    MUST(memcmp(&a->usage, &b->usage, sizeof a->usage) == 0);
     MUST(str_eq(buf_view(&a->error_data), buf_view(&b->error_data)));
     MUST(sse_at_boundary(a) == sse_at_boundary(b) && sse_at_line_start(a) == sse_at_line_start(b));
     MUST(a->error_data.len <= SSE_DATA_MAX && a->keep.len <= SSE_DATA_MAX);

@@ -40,7 +40,7 @@ bool listener_add(struct conn_env *env, uint32_t id, const struct service *servi
     const struct conf_listen *cl =
         service->operators || !env->req->conf ? NULL : listen_of(env->req->conf, address);
     if (cl && cl->certificate_pem) {
-        l->tls = tls_server(cl->certificate_pem, cl->private_key_pem, e);
+        l->tls = tls_server(cl->certificate_pem, cl->private_key_pem, env->tickets, e);
         if (!l->tls) {
             fd_close(&l->epfd);
             mem_free(l);
@@ -126,7 +126,7 @@ bool listener_tls(struct conn_env *env, const struct conf *c, struct err *e)
             SSL_CTX_up_ref(l->tls);
             made[i] = l->tls;
         } else if (ok && cl && cl->certificate_pem) {
-            made[i] = tls_server(cl->certificate_pem, cl->private_key_pem, e);
+            made[i] = tls_server(cl->certificate_pem, cl->private_key_pem, env->tickets, e);
             ok = made[i] != NULL;
         }
         i++;

@@ -27,10 +27,11 @@ struct conn_env {
     struct ev_loop *loop;
     struct turn *turn;
     struct counters *counters;
-    struct req_env *req; /* req->conf is the configuration in force */
-    char *rbuf;          /* read buffer of TURN_READ bytes; empty between two events */
-    int sock_diag;       /* NETLINK_SOCK_DIAG socket for peer_look; -1: none */
-    uint32_t conns_max;  /* limits.max_connections, or what the open files allow */
+    struct req_env *req;    /* req->conf is the configuration in force */
+    char *rbuf;             /* read buffer of TURN_READ bytes; empty between two events */
+    const uint8_t *tickets; /* TLS_TICKETS bytes, for tls_server */
+    int sock_diag;          /* NETLINK_SOCK_DIAG socket for peer_look; -1: none */
+    uint32_t conns_max;     /* limits.max_connections, or what the open files allow */
     struct list listeners;
     struct list conns;      /* all connections */
     struct list new_conns;  /* connections in CONN_IDLE before their first request, oldest first */

@@ -94,10 +94,32 @@ static uint8_t step(struct chunk *c, unsigned char b)
     }
 }
 
+/* Takes a size line that is there as a whole and has no extension, of a chunk that is not the last.
+ * Returns its bytes; 0: it is none such, and is left to step(). */
+static size_t size_line(struct chunk *c, const char *p, size_t n)
+{
+    enum { DIGITS = 8 };
+    uint64_t size = 0;
+    size_t i = 0;
+    for (int v; i < n && i < DIGITS && (v = ascii_hex(p[i])) >= 0; i++)
+        size = size << 4 | (unsigned)v;
+    if (size == 0 || n - i < 2 || p[i] != '\r' || p[i + 1] != '\n')
+        return 0;
+    c->left = size;
+    c->state = DATA;
+    return i + 2;
+}
+
 enum chunk_result chunk_decode(struct chunk *c, char *p, size_t n, size_t *payload, size_t *used)
 {
     size_t in = 0, out = 0;
     while (in < n && c->state < OVER) {
+        if (c->state == SIZE && c->digits == 0) {
+            size_t line = size_line(c, p + in, n - in);
+            in += line;
+            if (line)
+                continue;
+        }
         if (c->state != DATA) {
             c->state = step(c, (unsigned char)p[in]);
             /* The offending byte is not consumed. */

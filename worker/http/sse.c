@@ -379,6 +379,19 @@ static inline const char *line_step(struct sse *s, const char *at, const char *e
     return eol;
 }
 
+/* Where the event at `at` ends if it is one of those of which a stream mostly consists, is there as
+ * a whole and cannot change anything but the counts; else `at`. */
+static inline const char *plain_delta(const struct sse *s, const char *at, const char *end)
+{
+    static const char front[] = "event: content_block_delta\ndata:";
+    const size_t len = sizeof front - 1;
+    if (s->state != START || s->open || !s->content || s->first == SSE_EV_NONE ||
+        (size_t)(end - at) <= len || memcmp(at, front, len) != 0)
+        return at;
+    const char *eol = line_end(at + len, end);
+    return end - eol >= 2 && eol[0] == '\n' && eol[1] == '\n' ? eol + 2 : at;
+}
+
 size_t sse_feed(struct sse *s, const char *p, size_t n)
 {
     const char *at = p, *end = p + n;
@@ -390,6 +403,13 @@ size_t sse_feed(struct sse *s, const char *p, size_t n)
                 at++;
                 continue;
             }
+        }
+        const char *next = plain_delta(s, at, end);
+        if (next != at) {
+            s->events++;
+            s->meant++;
+            at = next;
+            continue;
         }
         bool ended;
         at = line_step(s, at, end, &data, &ended);

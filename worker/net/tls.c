@@ -5,8 +5,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <string.h>
 #include <sys/socket.h>
 
 static const unsigned char alpn_http11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
@@ -72,10 +74,29 @@ static bool use_key(SSL_CTX *c, const char *pem)
     return ok;
 }
 
-SSL_CTX *tls_server(const char *certificate_pem, const char *key_pem, struct err *e)
+/* Sets the keys of session tickets: of the certificate, as a session must not be resumed at a
+ * listener that has another one. */
+static bool use_tickets(SSL_CTX *c, const char *pem, const uint8_t *tickets)
+{
+    enum { HASH = 32 };
+    unsigned char keys[3 * HASH], of[HASH + 1];
+    bool ok = EVP_Digest(pem, strlen(pem), of, NULL, EVP_sha256(), NULL) == 1;
+    for (unsigned i = 0; ok && i < 3; i++) {
+        of[HASH] = (unsigned char)i;
+        ok = HMAC(EVP_sha256(), tickets, TLS_TICKETS, of, sizeof of, keys + i * HASH, NULL);
+    }
+    long n = SSL_CTX_get_tlsext_ticket_keys(c, NULL, 0); /* 80 */
+    ok = ok && n > 0 && n <= (long)sizeof keys && SSL_CTX_set_tlsext_ticket_keys(c, keys, n) == 1;
+    OPENSSL_cleanse(keys, sizeof keys);
+    return ok;
+}
+
+SSL_CTX *tls_server(const char *certificate_pem, const char *key_pem, const uint8_t *tickets,
+                    struct err *e)
 {
     SSL_CTX *c = context(TLS_server_method());
-    if (c && use_chain(c, certificate_pem) && use_key(c, key_pem)) {
+    if (c && use_chain(c, certificate_pem) && use_key(c, key_pem) &&
+        use_tickets(c, certificate_pem, tickets)) {
         SSL_CTX_set_alpn_select_cb(c, choose_alpn, NULL);
         SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* resumption is by tickets */
         SSL_CTX_set_num_tickets(c, 1);

@@ -7,8 +7,13 @@
 
 #include <openssl/ssl.h>
 
-/* Makes a context for a listener, from PEM texts; freed with SSL_CTX_free. NULL with e set. */
-SSL_CTX *tls_server(const char *certificate_pem, const char *key_pem, struct err *e) MUST_CHECK;
+enum { TLS_TICKETS = 32 };
+
+/* Makes a context for a listener, from PEM texts; freed with SSL_CTX_free. `tickets`: TLS_TICKETS
+ * secret bytes: sessions of one context are resumed by any that was made of the same bytes and the
+ * same certificate, in whichever process. NULL with e set. */
+SSL_CTX *tls_server(const char *certificate_pem, const char *key_pem, const uint8_t *tickets,
+                    struct err *e) MUST_CHECK;
 
 /* Makes a context for endpoints, which trusts the certificates in ca_pem (PEM; NULL: the system's);
  * freed with SSL_CTX_free. NULL with e set. */

@@ -1,6 +1,8 @@
 """TLS on listeners."""
 import contextlib
 import json
+import os
+import signal
 import socket
 import ssl
 import threading
@@ -262,3 +264,37 @@ def test_plain_http_to_the_tls_port(listening, client, trusting):
     assert r.status == 400 and r.error["message"].startswith("The plain HTTP request was sent to HTTPS port")
     assert r.error["type"] == "invalid_request_error" and c.closed(5) and not up.requests
     assert client(q, tls=trusting, server_hostname="localhost").ask().body == MESSAGE
+
+
+def session_of(q, trusting, session=None):
+    """A request on a new connection; (whether the session was resumed, the connection's own)."""
+    with socket.create_connection(("127.0.0.1", q.port), 10) as plain:
+        with trusting.wrap_socket(plain, server_hostname="localhost", session=session) as s:
+            s.sendall(ask())
+            data = b""
+            while MESSAGE not in data:  # with it come the tickets of TLS 1.3
+                more = s.recv(65536)
+                assert more, data
+                data += more
+            return s.session_reused, s.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_session_is_resumed_by_another_worker(listening, trusting, version):
+    q, _ = listening(config={"workers": 1})
+    trusting.minimum_version = trusting.maximum_version = version
+    resumed, session = session_of(q, trusting)
+    assert not resumed and session_of(q, trusting, session)[0]
+    old = q.wait_workers(1)
+    os.kill(old[0], signal.SIGKILL)
+    until(lambda: q.children() and q.children() != old, "another worker")
+    assert session_of(q, trusting, session)[0]
+
+
+def test_session_of_another_certificate_is_not_resumed(listening, trusting, authority):
+    q, _ = listening(config={"workers": 1})
+    session = session_of(q, trusting)[1]
+    assert session_of(q, trusting, session)[0]
+    cert = authority.make("other")
+    q.reload({"listen": [{"address": "127.0.0.1:%d" % q.port, "tls": {"certificate": cert[0], "private_key": cert[1]}}]})
+    assert not session_of(q, trusting, session)[0]

@@ -40,7 +40,7 @@ struct seen {
     struct sse_usage usage;
     enum sse_kind first;
     bool content, stopped, error, boundary;
-    uint64_t events;
+    uint64_t events, meant;
     char error_data[256];
     size_t stops, stop_at[4]; /* offsets where sse_feed stopped for the caller to look */
 };
@@ -78,6 +78,7 @@ static void finish(struct sse *s, struct seen *o, bool end)
     o->stopped = s->stopped;
     o->error = s->error;
     o->events = s->events;
+    o->meant = s->meant;
     struct str e = buf_view(&s->error_data);
     (void)snprintf(o->error_data, sizeof o->error_data, "%.*s", STR_ARG(e));
 }
@@ -88,7 +89,7 @@ static bool same(const struct seen *a, const struct seen *b)
            a->usage.cache_read == b->usage.cache_read &&
            a->usage.cache_write == b->usage.cache_write && a->first == b->first &&
            a->content == b->content && a->stopped == b->stopped && a->error == b->error &&
-           a->boundary == b->boundary && a->events == b->events &&
+           a->boundary == b->boundary && a->events == b->events && a->meant == b->meant &&
            strcmp(a->error_data, b->error_data) == 0 && a->stops == b->stops;
 }
 
@@ -293,6 +294,52 @@ static void test_first(void **state)
     }
 }
 
+/* What a stream mostly consists of, and what is nearly that: counted alike whole and in pieces. */
+static void test_deltas(void **state)
+{
+    (void)state;
+#define DELTA "event: content_block_delta\ndata: "
+    static const struct {
+        const char *text;
+        uint64_t events;
+        bool error;
+    } cases[] = {
+        {DELTA "{}\n\n" DELTA "{\"type\":\"error\"}\n\n", 2, false},
+        {"event: content_block_delta\ndata:\n\n", 1, false},
+        {DELTA "x\ndata: y\n\n", 1, false},
+        {DELTA "x\nevent: error\ndata: y\n\n", 1, true},
+        {DELTA "x\r\ndata: y\n\n", 1, false},
+        {DELTA "x\r\nevent: error\ndata: y\n\n", 1, true},
+        {DELTA "x\r\n\r\n" DELTA "x\r\r", 2, false},
+        {DELTA "x\n\r\n" DELTA "x\r\n\n", 2, false},
+        {DELTA "x\n\revent: error\ndata: y\n\n", 2, true},
+        {DELTA "x\rdata: y\n\n", 1, false},
+        {"event: content_block_delta\ndatax: x\n\n", 1, false},
+        {"event: content_block_deltas\ndata: x\n\n", 1, false},
+        {"event: content_block_delta\rdata: x\n\n", 1, false},
+        {": c\n" DELTA "x\n\n", 1, false},
+        {"event: error\n" DELTA "x\n\n", 1, false},
+        {"data: x\n" DELTA "y\n\n", 1, false},
+        {DELTA "x\n", 0, false},
+        {DELTA "x", 0, false},
+        {DELTA, 0, false},
+        {DELTA "x\n\nevent: error\ndata: y\n\n", 2, true},
+    };
+    static const char begin[] = EVENT("message_start", "{}") EVENT("content_block_start", "{}");
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[400];
+        int n = snprintf(text, sizeof text, "%s%s%s%s", begin, DELTA "x\n\n", cases[i].text,
+                         cases[i].text);
+        assert_true(n > 0 && (size_t)n < sizeof text);
+        size_t once = (size_t)n - strlen(cases[i].text);
+        struct seen o = see_n(text, once, false);
+        if (o.events != 3 + cases[i].events || o.error != cases[i].error || o.meant != o.events)
+            fail_msg("case %zu: events %d, error %d", i, (int)o.events, o.error);
+        (void)see_n(text, (size_t)n, true);
+    }
+#undef DELTA
+}
+
 /* Line ends of all kinds in one stream, and a CR as the last byte of a piece. */
 static void test_mixed_ends(void **state)
 {
@@ -469,11 +516,11 @@ static void test_usage_of_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_anthropic),     cmocka_unit_test(test_openai),
-        cmocka_unit_test(test_responses),     cmocka_unit_test(test_first),
-        cmocka_unit_test(test_mixed_ends),    cmocka_unit_test(test_finish),
-        cmocka_unit_test(test_places),        cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_usage_of_json),
+        cmocka_unit_test(test_anthropic),  cmocka_unit_test(test_openai),
+        cmocka_unit_test(test_responses),  cmocka_unit_test(test_first),
+        cmocka_unit_test(test_mixed_ends), cmocka_unit_test(test_deltas),
+        cmocka_unit_test(test_finish),     cmocka_unit_test(test_places),
+        cmocka_unit_test(test_huge),       cmocka_unit_test(test_usage_of_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients test-web bench drill faults chaos lint fuzz install clean deps rooms \
+.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench drill faults chaos lint fuzz install clean deps rooms \
         man deb rpm image test-package test-image test-fresh version
 .DELETE_ON_ERROR:
 
@@ -236,6 +236,12 @@ run:
 	@packaging/deps.sh build run
 	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@packaging/run.sh $B $(CONF)
+
+# Two QCC that share state through a redis-server, on one machine.
+cluster-demo:
+	@packaging/deps.sh build run cluster
+	@$(SUBMAKE) -s all $(BIN_FAKE)
+	@packaging/cluster-demo.sh $B
 
 test:
 	@tests/run.sh

@@ -1,8 +1,8 @@
 #!/bin/sh
 # deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
 # sudo when not root). Says what it installs; prints nothing when all is there.
-# Groups: build (the default), run, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, arm64, chroot;
-# each but run, promtool, clients, web, format, arm64 and chroot stands for build too. arm64: the cross compiler and that
+# Groups: build (the default), run, cluster, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, arm64, chroot;
+# each but run, cluster, promtool, clients, web, format, arm64 and chroot stands for build too. arm64: the cross compiler and that
 # architecture's libraries, on Debian alone.
 set -u
 
@@ -29,6 +29,7 @@ build   pc:zlib                       zlib1g-dev                              zl
 build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
 run     cmd:curl                      curl                                    curl
 run     file:/etc/ssl/certs/ca-certificates.crt|/etc/pki/tls/certs/ca-bundle.crt  ca-certificates  ca-certificates
+cluster cmd:redis-server|valkey-server  redis-server|valkey-server            valkey|redis
 test    pc:cmocka                     libcmocka-dev                           libcmocka-devel
 test    file:/usr/bin/python3         python3                                 python3
 test    file:/usr/lib/python3*/*-packages/pytest    python3-pytest            python3-pytest
@@ -212,9 +213,9 @@ groups=
 for arg in "${@:-build}"; do
     case $arg in
         build) groups="$groups build" ;;
-        run | promtool | clients | web | format | arm64 | chroot) groups="$groups $arg" ;;
+        run | cluster | promtool | clients | web | format | arm64 | chroot) groups="$groups $arg" ;;
         test | lint | bench | drill | fuzz | deb | rpm) groups="$groups build $arg" ;;
-        *) die "no group '$arg': build, run, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, arm64, chroot" ;;
+        *) die "no group '$arg': build, run, cluster, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, arm64, chroot" ;;
     esac
 done
 

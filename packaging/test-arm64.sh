@@ -5,6 +5,7 @@
 # 6.7 or later). What is committed is built. What qemu cannot show: the sandbox, as it passes no seccomp and no Landlock on, and
 # times. Prints "N passed, N failed"; says so where it cannot run.
 #   PARTS=  one of the two: build, run
+# shellcheck disable=SC2016 # what is in single quotes is for a shell in there
 set -u
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=packaging/box.sh
@@ -40,10 +41,8 @@ build() {
 magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
 mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
 run() {
-    # shellcheck disable=SC2016 # for the shell in there
     unshare --user --map-root-user --mount sh -c 'mount -t binfmt_misc none /proc/sys/fs/binfmt_misc' 2>/dev/null ||
         { skip 'the programs under qemu: this kernel keeps no binfmt_misc for a namespace of users'; return; }
-    # shellcheck disable=SC2016
     unshare --user --map-root-user --mount sh -c '
         mount -t binfmt_misc none /proc/sys/fs/binfmt_misc &&
             printf "%s" ":qcc-arm64:M::$2:$3:$4:F" >/proc/sys/fs/binfmt_misc/register && EMULATED=qemu exec packaging/test-image.sh "$1"' \

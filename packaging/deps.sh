@@ -73,6 +73,7 @@ rpm     cmd:rpmlint                   rpmlint                                 rp
 arm64   cmd:aarch64-linux-gnu-gcc                                    gcc-aarch64-linux-gnu                    none
 arm64   file:/usr/lib/aarch64-linux-gnu/libcurl.so                   libcurl4-openssl-dev:arm64               none
 arm64   file:/usr/lib/aarch64-linux-gnu/libev.so                     libev-dev:arm64                          none
+arm64   file:/usr/lib/aarch64-linux-gnu/libhiredis.so                libhiredis-dev:arm64                     none
 arm64   file:/usr/lib/aarch64-linux-gnu/libjansson.so                libjansson-dev:arm64                     none
 arm64   file:/usr/lib/aarch64-linux-gnu/libmsgpackc.so|/usr/lib/aarch64-linux-gnu/libmsgpack-c.so libmsgpack-c-dev:arm64|libmsgpack-dev:arm64 none
 arm64   file:/usr/lib/aarch64-linux-gnu/libseccomp.so                libseccomp-dev:arm64                     none

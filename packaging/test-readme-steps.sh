@@ -122,7 +122,7 @@ $keyed"
     types root 'journalctl -u qcc -p warning' 'has priorities' says 'wrokers'
     check '... and nothing less' says_not 'serving on'
     local page
-    for page in 'man 8 qcc-supervisor' 'man 1 qccctl' 'man 5 qcc.yaml' 'man 7 qcc' 'man 7 qcc-metrics' 'man 7 qcc-container'; do
+    for page in 'man 8 qcc-supervisor' 'man 1 qccctl' 'man 5 qcc.yaml' 'man 7 qcc' 'man 7 qcc-metrics' 'man 7 qcc-container' 'man 7 qcc-windows'; do
         with='s/$/ | cat/' types alice "$page" 'opens' says "^ +${page##* } .*[-‐−–]"
     done
 
@@ -552,11 +552,30 @@ container_page() {
     follow 'kubectl exec deployment/qcc -- qccctl reload'
     follow 'kubectl rollout restart deployment/qcc'
     skip 'kubectl: there is no cluster here'
+    follow 'make deb ARCH=arm64'
+    follow 'make image ARCH=arm64'
+    if [ -n "${ARM64:-}" ]; then
+        check 'packaging/test-arm64.sh' packaging/test-arm64.sh
+    else
+        skip 'make deb ARCH=arm64: packaging/test-arm64.sh does it; ARM64=1 runs that here'
+    fi
+}
+
+# ---- qcc-windows(7): what of it is done in the Debian; the lines for Windows are those that qccctl prints
+
+windows_page() {
+    follow 'systemctl is-system-running'
+    check 'systemctl is-system-running' booted
+    with='s,\./,./build/,' types alice 'sudo apt install ./qcc_*.deb' 'is there' active
+    types alice 'sudo usermod -aG qcc "$USER"' 'is done'
+    tell alice 'qccctl env cmd' 'then qccctl answers' says '^set ANTHROPIC_BASE_URL=http://127.0.0.1:7860$'
+    follow 'set ANTHROPIC_BASE_URL=http://127.0.0.1:7860'
 }
 
 with_systemd() {
     install_chapter || return
     operate_chapter
+    windows_page
     commands_chapter
     upgrade_chapter
     admin_chapter

@@ -204,11 +204,14 @@ def test_it_is_this_image_and_these_ports(tmp_path):
     assert conf["listen"] == [f"0.0.0.0:{ports['http']}"] and conf["admin"]["listen"] == f"0.0.0.0:{ports['admin']}"
     assert conf["state_dir"] in {m["mountPath"] for m in container["volumeMounts"]}
     secret = by_kind()["Secret"]["stringData"]
-    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(secret)
-    (tmp_path / "qcc.yaml").write_text(text)
-    done = subprocess.run([SUPERVISOR, "-t", "-c", tmp_path / "qcc.yaml"], env={**os.environ, **secret, "RELAY_KEY": "another"}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0 and "good" in done.stdout, done.stdout
+    assert set(re.findall(r"\$\{(\w+)\}", re.sub("#.*", "", text))) == set(secret)
+    assert "\n#cluster: " in text
+    env = {**os.environ, **secret, "RELAY_KEY": "another", "QCC_CLUSTER_SECRET": "0123456789abcdef0123456789abcdef"}
+    for its in (text, text.replace("\n#cluster: ", "\ncluster: ")):
+        (tmp_path / "qcc.yaml").write_text(its)
+        done = subprocess.run([SUPERVISOR, "-t", "-c", tmp_path / "qcc.yaml"], env=env, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        assert done.returncode == 0 and "good" in done.stdout, done.stdout
 
 
 def test_probes_and_the_time_to_stop():

@@ -134,7 +134,7 @@ def test_examples_are_of_a_known_kind():
     assert len(configurations()) >= 6
     for path in TEXTS:
         for text in blocks(path):
-            known = re.match(r"(endpoints|listen|balance|cors|prices|scrape_configs):\n|\$ |\{|sudo |make |docker |kubectl |export |qcc|curl |printf |"
+            known = re.match(r"(endpoints|listen|balance|cors|prices|scrape_configs):\n|\$ |\{|sudo |make |docker |kubectl |wsl |setx? |schtasks |openssl |node |\[boot\]|export |qcc|curl |printf |"
                              r"\d{4}-\d\d-\d\dT| *AT +STEP", text)
             assert known, text
 

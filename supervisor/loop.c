@@ -219,17 +219,7 @@ static void take_history(void *arg)
     recorder_release(&s->recorder, RECORDER_HELD_BEFORE);
 }
 
-/* predecessor_ops.cluster */
-static void take_cluster(void *arg, const struct handover_cluster *c)
-{
-    struct supervisor *s = arg;
-    memcpy(s->host, c->host, sizeof s->host);
-    s->peers.conn = c->conn;
-    s->peers.clock.known = c->known;
-    s->peers.clock.offset_ms = c->clock_ms;
-}
-
-const struct predecessor_ops loop_predecessor_ops = {.cluster = take_cluster,
+const struct predecessor_ops loop_predecessor_ops = {.cluster = supervisor_take_cluster,
                                                      .go = go,
                                                      .failed = fail,
                                                      .serves = report_ready,
@@ -253,18 +243,6 @@ static void hand_over(void *arg)
     /* A successor without a history would leave what the workers here still send. */
     if (!successor_records(&s->successor))
         recorder_release(&s->recorder, RECORDER_HELD_AFTER);
-}
-
-/* successor_ops.cluster */
-static bool give_cluster(void *arg, struct handover_cluster *c)
-{
-    const struct supervisor *s = arg;
-    if (!s->peers.on)
-        return false;
-    *c = (struct handover_cluster){
-        .conn = s->peers.conn, .known = s->peers.clock.known, .clock_ms = s->peers.clock.offset_ms};
-    memcpy(c->host, s->peers.host, sizeof c->host);
-    return true;
 }
 
 /* successor_ops.given */
@@ -292,7 +270,7 @@ static bool worker_alive(void *arg, unsigned slot)
     return slot < s->slots.n && slot_alive(s->slots.v[slot]);
 }
 
-const struct successor_ops loop_successor_ops = {.cluster = give_cluster,
+const struct successor_ops loop_successor_ops = {.cluster = supervisor_give_cluster,
                                                  .given = give_history,
                                                  .failed = keep_history,
                                                  .endpoint = send_endpoint,

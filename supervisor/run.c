@@ -15,6 +15,19 @@
 #include <signal.h>
 #include <stdio.h>
 
+/* What this host shares with others. */
+static void share(struct supervisor *s, struct ev_loop *loop)
+{
+    peers_init(&s->peers, &(struct peers_env){.health = &s->health,
+                                              .bindings = &s->bindings,
+                                              .marks = &s->marks,
+                                              .events = &s->events,
+                                              .send = loop_send_link,
+                                              .arg = s});
+    s->bindings.changed_arg = s->health.permit_arg = s->marks.told_arg = &s->peers;
+    link_slot_init(&s->link, loop, start_find_link(), &loop_link_ops, s);
+}
+
 /* An empty supervisor, its parts connected with each other. */
 static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_path)
 {
@@ -42,14 +55,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                     .ops = &loop_slot_ops,
                                     .arg = s};
     recorder_init(&s->recorder, loop, start_find_recorder(), &s->events, &loop_recorder_ops, s);
-    peers_init(&s->peers, &(struct peers_env){.health = &s->health,
-                                              .bindings = &s->bindings,
-                                              .marks = &s->marks,
-                                              .events = &s->events,
-                                              .send = loop_send_link,
-                                              .arg = s});
-    s->bindings.changed_arg = s->health.permit_arg = s->marks.told_arg = &s->peers;
-    link_slot_init(&s->link, loop, start_find_link(), &loop_link_ops, s);
+    share(s, loop);
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                           .intent = &s->intent,
                                                           .stops = &s->stops,

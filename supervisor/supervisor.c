@@ -95,6 +95,26 @@ void supervisor_use_cluster(struct supervisor *s)
     link_slot_want(&s->link, on, anew);
 }
 
+bool supervisor_give_cluster(void *arg, struct handover_cluster *c)
+{
+    const struct supervisor *s = arg;
+    if (!s->peers.on)
+        return false;
+    *c = (struct handover_cluster){
+        .conn = s->peers.conn, .known = s->peers.clock.known, .clock_ms = s->peers.clock.offset_ms};
+    memcpy(c->host, s->peers.host, sizeof c->host);
+    return true;
+}
+
+void supervisor_take_cluster(void *arg, const struct handover_cluster *c)
+{
+    struct supervisor *s = arg;
+    memcpy(s->host, c->host, sizeof s->host);
+    s->peers.conn = c->conn;
+    s->peers.clock.known = c->known;
+    s->peers.clock.offset_ms = c->clock_ms;
+}
+
 void supervisor_count(void *arg, const char *id, enum health_count what)
 {
     struct supervisor *s = arg;

@@ -106,6 +106,10 @@ void supervisor_use_conf(struct supervisor *s);
 
 /* Starts, stops or changes the link as the configuration says, unless the predecessor's runs. */
 void supervisor_use_cluster(struct supervisor *s);
+/* successor_ops.cluster and predecessor_ops.cluster: who this host is among others, told to the
+ * successor and taken over from the predecessor. */
+bool supervisor_give_cluster(void *supervisor, struct handover_cluster *c);
+void supervisor_take_cluster(void *supervisor, const struct handover_cluster *c);
 
 /* Drops the configuration that is not in use yet, with its sockets. */
 void supervisor_drop_next(struct supervisor *s);

@@ -9,7 +9,7 @@ _Static_assert(CLUSTER_NAME_MAX % BLOCK == 0 && BLOCK % 3 == 0, "whole groups of
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-uint64_t cluster_name_hash(const struct cluster_keys *k, struct str name)
+static uint64_t cluster_name_hash(const struct cluster_keys *k, struct str name)
 {
     uint8_t out[32];
     unsigned n = sizeof out;

@@ -12,11 +12,8 @@
 /* Bytes of the longest name, and of what it is sealed to. */
 enum { CLUSTER_NAME_MAX = 144, CLUSTER_SEALED_MAX = CLUSTER_NAME_MAX / 3 * 4 };
 
-/* H of a name, which is never 0. */
-uint64_t cluster_name_hash(const struct cluster_keys *k, struct str name);
-
 /* Seals a name of at most CLUSTER_NAME_MAX bytes without NUL: base64url, of one of a few lengths.
- * Returns H. */
+ * Returns H, which is never 0. */
 uint64_t cluster_name_seal(const struct cluster_keys *k, struct str name,
                            char out[static CLUSTER_SEALED_MAX + 1]);
 

@@ -277,9 +277,8 @@ void peers_move(const struct peers *p, struct shared_group *g,
 
 /* The peers' endpoint of one of health's; NULL: the cluster is off. */
 struct peers_endpoint *peers_of(const struct peers *p, const struct health_endpoint *e);
-/* The cell of that H, or of that family; NULL: nothing was told or heard of it. Valid until one is
- * made or forgotten. */
-struct peers_cell *peers_cell_of(const struct peers_endpoint *pe, uint64_t of);
+/* The cell of that family; NULL: nothing was told or heard of it. Valid until one is made or
+ * forgotten. */
 struct peers_cell *peers_cell_find(const struct peers_endpoint *pe, struct str family);
 /* Tells what has changed of the cells of an endpoint. */
 void peers_cells_tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,

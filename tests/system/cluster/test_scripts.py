@@ -234,6 +234,43 @@ def test_marks_and_the_model_served(hosts):
     assert b.put(CID, "s", t - 6, "n") == (False, "%d m" % (t - 5))
 
 
+def test_a_mark_ends_by_a_success_or_an_operator(hosts):
+    """A refusal from before that does not bring it back; the sealed name goes along."""
+    a, b = hosts
+    t = now()
+    assert b.put(CID, "x:" + A, t - 9, "0 QUJD")[0] is False, "there is none"
+    assert a.put(CID, "x:" + A, t - 9, "%d QUJD" % (t + 500)) == (True, "%d %d QUJD" % (t - 9, t + 500))
+    assert b.put(CID, "x:" + A, t - 9, "0 QUJD")[0] is False, "a success that began before"
+    for end, how in ((t - 7, "n"), (t - 5, "o")):
+        assert b.put(CID, "x:" + A, end, "0 QUJD", how=how) == (True, "%d 0 QUJD" % end)
+        assert b.put(CID, "x:" + A, end, "0 QUJD", how=how)[0] is False, "sent twice"
+        assert a.put(CID, "x:" + A, end, "%d QUJD" % (t + 900))[0] is False
+        assert a.put(CID, "x:" + A, end + 1, "%d QUJD" % (t + 900))[0]
+
+
+def test_a_cells_cooldown_keeps_its_name(hosts):
+    a, b = hosts
+    t = now()
+    assert a.put(CID, "c:" + A, t - 9, "%d 0 1 QUJD" % (t + 500))[0]
+    assert b.put(CID, "c:" + A, t - 8, "0 %d 2 QUJD" % (t + 400)) == (
+        True, "%d %d %d 2 QUJD" % (t - 8, t + 500, t + 400))
+    assert b.put(CID, "c:" + A, t - 7, "0 0 0 QUJD")[0]
+    assert b.put(CID, "c:" + A, t - 6, "0 0 0 QUJD")[0] is False, "it is over"
+
+
+def test_an_endpoint_has_so_many_groups(hosts):
+    """What is over makes room; what is in force does not."""
+    a, _ = hosts
+    t = now()
+    for n in range(400):
+        taken = a.put(CID, "x:%016x" % (n + 1), t, "%d QUJD" % (t + 86400000))[0]
+        assert taken == (n < 384), n
+    assert a.put(CID, "x:%016x" % 1, t + 1, "0 QUJD", how="o")[0]
+    assert a.put(CID, "b:" + A, t, opened(t))[0], "the place of the one that has ended"
+    assert a.put(CID, "c:" + A, t, "%d 0 1 QUJD" % (t + 500))[0] is False
+    assert a.put(CID, "b", t, opened(t))[0], "the endpoint's own"
+
+
 def test_stamps_are_cut_to_the_engines_now(hosts):
     a, b = hosts
     taken, stored = a.put(CID, "b", now() + 86400000 * 365, opened(now()))

@@ -9,7 +9,7 @@
 #include "common/base/str.h"
 
 /* Raised with every change of messages.def; both sides check it in HELLO and READY. */
-enum { IPC_VERSION = 15 };
+enum { IPC_VERSION = 16 };
 
 /* Bytes of the largest configuration body and of the largest frame. 2,000 endpoints with long keys
  * are about 1 MiB. */
@@ -22,6 +22,7 @@ enum {
     IPC_RECENT_MAX = 256 << 10,
     IPC_STATS_MAX = 64 << 10,
     IPC_PRICES_MAX = 1 << 20,
+    IPC_LIST_MAX = 512 << 10,
     IPC_QUERY_MAX = 1024, /* bytes of a query's argument */
     IPC_ADDRESS_MAX = 63
 };

@@ -3,10 +3,10 @@
 
     run.py [--rounds N] [--quick] [--only ROW] [--peers qcc,nginx] [--build DIR] [--before DIR]     (ROUNDS=N too)
 
-Prints a Markdown table: medians over the rounds, and qcc/nginx as the median of the rounds' ratios with its
-range. CPU is that of all the proxy's processes (schedstat), read by the load generator at both ends of the
-measured time; memory is PSS. The load generator and the upstream are pinned to one core, the proxy to
-the other. --before DIR: another build of QCC (its build/release) is measured in the same rounds, with the ratio
+Prints a Markdown table: medians over the rounds, and the ratio to the better of nginx and HAProxy (by
+their medians) as the median of the rounds' ratios with its range. CPU is that of all the proxy's processes (schedstat), read by the load generator at both ends of the
+measured time; memory is PSS. The load generator and the upstream are pinned to one core (where there are
+four, to one each), the proxy to the last. --before DIR: another build of QCC (its build/release) is measured in the same rounds, with the ratio
 qcc/before; --peers qcc,before leaves the others out. Every reply is checked: a row in which a request failed is marked with "!" and the exit status is 1.
 A proxy that is not installed or not built shows "–".
 After that QCC beside itself (--scale ROW, or "none"): one endpoint and a thousand, a thousand bindings and a million.
@@ -32,6 +32,8 @@ import sys
 import tempfile
 import time
 
+import scale
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATH = "/v1/messages?beta=true"
 JSON_1K = "reply_bytes=1024"
@@ -42,10 +44,20 @@ SSE_TTFB = "stream,events=20,gap_ms=2,burst=3,event_bytes=120"
 # in life. Where they come a second apart, QCC holds the head and the request for a while, and measures as 12 KB.
 SSE_SLOW = "stream,events=1000000,gap_ms=1000,burst=3,event_bytes=120"
 
+FILES = 65536  # wanted: 10,000 streams are 20,000 connections of a proxy
+
+
+def room(n):
+    """n connections, or as many as the open files allow, of which a connection may need two."""
+    return min(n, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 600) // 200 * 100)
+
+
 Row = collections.namedtuple("Row", "name title kind tls spec load digits")
 ROWS = [
     Row("json", "2 KB request, 1 KB JSON reply, 32 connections: CPU µs a request", "replies", False, JSON_1K,
         "--mode json --conns 32 --body 2048 --reply 1024", 1),
+    Row("json-p99", "the same: latency p99, µs", "p99", False, JSON_1K,
+        "--mode json --conns 32 --body 2048 --reply 1024", 0),
     Row("big", "200 KB request: CPU µs a request", "replies", False, JSON_1K,
         "--mode json --conns 8 --body 200000 --reply 1024", 1),
     Row("paced", "SSE, 100 streams, an event each 10 ms: CPU µs an event", "events", False, SSE_10MS,
@@ -54,30 +66,21 @@ ROWS = [
         "--mode sse --conns 16 --events 20005", 3),
     Row("ttfb", "time to first byte added over direct, p50 µs", "ttfb", False, SSE_TTFB,
         "--mode sse --conns 16 --events 25 --stagger 2900", 0),
+    Row("ttfb-p99", "the same, p99 µs", "ttfb-p99", False, SSE_TTFB,
+        "--mode sse --conns 16 --events 25 --stagger 2900", 0),
     Row("json-tls", "the first, TLS on both sides: CPU µs a request", "replies", True, JSON_1K,
         "--mode json --conns 32 --body 2048 --reply 1024 --tls", 1),
     Row("paced-tls", "SSE, 100 streams, 10 ms, TLS on both sides: CPU µs an event", "events", True, SSE_10MS,
         "--mode sse --conns 100 --stagger 1370 --tls", 1),
+    Row("tls-new", "a new TLS connection of a client for each request: CPU µs", "replies", "clients", JSON_1K,
+        "--mode json --conns 8 --body 2048 --reply 1024 --tls --fresh", 1),
+    Row("tls-resumed", "the same, the session resumed: CPU µs", "replies", "clients", JSON_1K,
+        "--mode json --conns 8 --body 2048 --reply 1024 --tls --resume", 1),
     Row("idle", "memory idle (PSS, all processes; QCC with two workers), MB", "idle", False, None, None, 1),
     Row("mem1000", "memory a stream, 1,000 slow streams, KB", "memory", False, SSE_SLOW, 1000, 1),
     Row("mem5000", "the same at 5,000 streams, MB in all", "memory", False, SSE_SLOW, 5000, 1),
+    Row("mem10000", "memory a stream, 10,000 slow streams at one worker, KB", "memory", False, SSE_SLOW, 10000, 1),
 ]
-
-# What may not make a request dearer: QCC beside itself, with little and with much of it.
-Scale = collections.namedtuple("Scale", "name title small large")
-SCALES = [
-    Scale("choice", "1 endpoint, 1,000 (no conversations): CPU µs a request", {"endpoints": 1, "affinity": False},
-          {"endpoints": 1000, "affinity": False}),
-    Scale("endpoints", "1 endpoint, 1,000 (32 conversations, bound): CPU µs a request", {"endpoints": 1},
-          {"endpoints": 1000}),
-    Scale("bindings", "10³ bindings, 10⁶ (4 endpoints): CPU µs a request", {"endpoints": 4, "conversations": 1000},
-          {"endpoints": 4, "conversations": 1000000}),
-    Scale("openai", "2 KB request, 1 KB answer; at an endpoint with protocol: openai: CPU µs a request", {"endpoints": 1},
-          {"endpoints": 1, "openai": True}),
-    Scale("openai-sse", "SSE, 16 streams at full speed; with protocol: openai: CPU µs an event",
-          {"endpoints": 1, "row": "full"}, {"endpoints": 1, "row": "full", "openai": True}),
-]
-
 
 class Failed(Exception):
     pass
@@ -92,7 +95,9 @@ class Bench:
         os.chmod(self.dir, 0o755)
         self.started = []
         cpus = sorted(os.sched_getaffinity(0))
-        self.load_cpu, self.proxy_cpu = cpus[0], cpus[-1]
+        self.load_cpu, self.proxy_cpu = cpus[:1], cpus[-1:]
+        self.upstream_cpu = cpus[1:2] if len(cpus) > 3 else self.load_cpu
+        self.two_cpus = cpus[-2:]  # for two workers; on fewer than four cores they share them with the load
         self.cert, self.key, self.pem = (os.path.join(self.dir, n) for n in ("cert.pem", "key.pem", "both.pem"))
 
     def path(self, name, text=None):
@@ -106,8 +111,8 @@ class Bench:
         path = os.path.join(ROOT, build or self.args.build, name)
         return path if os.access(path, os.X_OK) else None
 
-    def start(self, argv, cpu, **how):
-        p = subprocess.Popen(argv, preexec_fn=lambda: os.sched_setaffinity(0, [cpu]), **how)
+    def start(self, argv, cpus, **how):
+        p = subprocess.Popen(argv, preexec_fn=lambda: os.sched_setaffinity(0, cpus), **how)
         self.started.append(p)
         return p
 
@@ -139,8 +144,9 @@ class Bench:
 
     def upstream(self):
         p = self.start([self.binary("fake_upstream"), "--quiet", "--listen", "127.0.0.1:0", "--tls", self.cert, self.key,
-                        "--listen", "127.0.0.1:0"], self.load_cpu, stdout=subprocess.PIPE, text=True)
+                        "--listen", "127.0.0.1:0"], self.upstream_cpu, stdout=subprocess.PIPE, text=True)
         self.up = {tls: p.stdout.readline().split()[1] for tls in (False, True)}
+        self.up["clients"] = self.up[False]  # TLS on the clients' side alone
 
     def behave(self, spec):
         c = http.client.HTTPConnection(self.up[False], timeout=5)
@@ -192,9 +198,9 @@ def nginx(b, port, tls, workers):
     tag = f"nginx-{port}"
     tmp = "\n".join(f"  {kind}_temp_path {b.path(tag)}-{kind};" for kind in
                     ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    here = f"ssl_certificate {b.cert}; ssl_certificate_key {b.key};" if tls else ""
+    here = f"ssl_certificate {b.cert}; ssl_certificate_key {b.key}; ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""
     there = (f"proxy_ssl_verify on; proxy_ssl_trusted_certificate {b.cert}; proxy_ssl_name localhost;"
-             " proxy_ssl_server_name on;") if tls else ""
+             " proxy_ssl_server_name on; proxy_ssl_protocols TLSv1.2 TLSv1.3;") if tls is True else ""
     conf = b.path(tag + ".conf", f"""
 daemon off;
 {"user root;" if os.geteuid() == 0 else ""}
@@ -202,7 +208,7 @@ worker_processes {workers};
 worker_rlimit_nofile {resource.getrlimit(resource.RLIMIT_NOFILE)[0]};
 pid {b.path(tag + ".pid")};
 error_log {b.path(tag + ".log")};
-events {{ worker_connections 16384; }}
+events {{ worker_connections 40000; }}
 http {{
   access_log off;
 {tmp}
@@ -214,7 +220,7 @@ http {{
     listen 127.0.0.1:{port} {"ssl" if tls else ""} backlog=4096;
     {here}
     location / {{
-      proxy_pass http{"s" if tls else ""}://up;
+      proxy_pass http{"s" if tls is True else ""}://up;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_buffering off;
@@ -230,10 +236,10 @@ http {{
 def haproxy(b, port, tls, workers):
     exe = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     here = f"ssl crt {b.pem}" if tls else ""
-    there = f"ssl ca-file {b.cert} verify required sni str(localhost) verifyhost localhost" if tls else ""
+    there = f"ssl ca-file {b.cert} verify required sni str(localhost) verifyhost localhost" if tls is True else ""
     conf = b.path(f"haproxy-{port}.cfg", f"""
 global
-  maxconn 9000
+  maxconn {room(20000)}
   nbthread {workers}
 defaults
   mode http
@@ -260,18 +266,18 @@ def qcc(b, port, tls, workers, build=None, more="", endpoints=1, openai=False):
     exe = b.binary("qcc-supervisor", build) if b.binary("qcc-worker", build) else None
     where = f'"127.0.0.1:{port}"'
     listen = f"{{address: {where}, tls: {{certificate: {b.cert}, private_key: {b.key}}}}}" if tls else where
-    up = b.up[tls].replace("127.0.0.1", "localhost") if tls else b.up[tls]
-    one = ('  - {{name: bench{0}, base_url: "http' + ("s" if tls else "") + f'://{up}' + ("/v1" if openai else "") + '", '
+    up = b.up[tls].replace("127.0.0.1", "localhost") if tls is True else b.up[tls]
+    one = ('  - {{name: bench{0}, base_url: "http' + ("s" if tls is True else "") + f'://{up}' + ("/v1" if openai else "") + '", '
            'api_key: sk-ant-bench-upstream{0}' + (", protocol: openai" if openai else "") + '}}\n')
     conf = b.path(f"qcc-{port}.yaml", f"""
 listen: [{listen}]
 workers: {workers}
 control_socket: {b.path(f"qcc-{port}.sock")}
 admin: {{listen: off}}
-limits: {{max_connections: 20000}}
+limits: {{max_connections: 40000}}
 upstream:
   pool: {{max_connections: 20000, max_idle: 512}}
-  {f"ca_file: {b.cert}" if tls else ""}
+  {f"ca_file: {b.cert}" if tls is True else ""}
 endpoints:
 {"".join(one.format(n) for n in range(endpoints))}
 log: {{access: off, level: warning, file: {b.path(f"qcc-{port}.log")}}}
@@ -286,7 +292,7 @@ PEERS = {"nginx": nginx, "haproxy": haproxy, "qcc": qcc}  # and before, if there
 class Proxy:
     """A running proxy that has been seen to reply rightly."""
 
-    def __init__(self, b, name, tls=False, workers=1, **more):
+    def __init__(self, b, name, tls=False, workers=1, cpus=None, **more):
         self.b, self.name, self.tls = b, name, tls
         self.port = free_port()
         argv = PEERS[name](b, self.port, tls, workers, **more)
@@ -294,7 +300,7 @@ class Proxy:
         if not argv:
             raise FileNotFoundError(name)
         self.errors = open(b.path(f"{name}-{self.port}.err", ""), "r+")
-        self.p = b.start(argv, b.proxy_cpu, stdout=self.errors, stderr=self.errors)
+        self.p = b.start(argv, cpus or b.proxy_cpu, stdout=self.errors, stderr=self.errors)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -366,9 +372,13 @@ def load(b, where, options, pids=(), limit=120):
 def measured(b, row, where, pids):
     """(value, failed requests, why) of one row against one address."""
     b.behave(row.spec)
-    got = load(b, where, row.load.split() + ["--warm", "0.3", "--seconds", str(b.args.seconds)], pids)
-    if row.kind == "ttfb":
-        return got["ttfb_us"]["p50"], got["failed"], got["why"]
+    got = load(b, where, ["--warm", "0.3", "--seconds", str(b.args.seconds)] + row.load.split(), pids)
+    if row.kind in ("ttfb", "ttfb-p99", "p99"):
+        return got["ttfb_us"]["p50" if row.kind == "ttfb" else "p99"], got["failed"], got["why"]
+    if "--resume" in row.load and got["resumed"] < 0.9 * got["replies"]:
+        return None, 1, f"{got['resumed']} of {got['replies']} sessions were resumed"
+    if row.kind == "rate":
+        return got["replies"] / got["seconds"], got["failed"] + (not got["replies"]), got["why"] or "nothing came"
     done = got[row.kind]
     return (got["cpu_us"] / done if done else None), got["failed"] + (not done), got["why"] or "nothing came"
 
@@ -399,7 +409,7 @@ def memory(b, name, rows):
         b.stop(holder)
         end = json.loads(out.splitlines()[-1])
         failed = row.load - held["held"] + end["failed"]
-        value = (pss - idle) / row.load if row.name == "mem1000" else pss / 1024
+        value = pss / 1024 if row.name == "mem5000" else (pss - idle) / row.load
         values[row.name] = (value, failed, held["why"] or end["why"] or "not all streams began")
     p.stop()
     return values
@@ -427,26 +437,36 @@ class Table:
         r = [a / n for a, n in pairs if a is not None and n]
         return f"{statistics.median(r):.2f} ({min(r):.2f}–{max(r):.2f})" if r else "–"
 
+    def better(self, row):
+        """Of nginx and HAProxy the one with the smaller median; None: neither was measured."""
+        medians = {}
+        for peer in ("nginx", "haproxy"):
+            v = [x for x in self.values[row.name, peer] if x is not None]
+            if v and (row.name, peer) not in self.bad:
+                medians[peer] = statistics.median(v)
+        return min(medians, key=medians.get) if medians else None
+
     def text(self):
         names = {"nginx": "nginx", "haproxy": "HAProxy", "qcc": "QCC", "before": "QCC before"}
-        against = [p for p in ("nginx", "before") if p in PEERS]
-        head = ["work"] + [names[p] for p in PEERS] + ["QCC/" + p for p in against]
+        against = [p for p in ("before",) if p in PEERS]
+        head = ["work"] + [names[p] for p in PEERS] + ["QCC/better"] + ["QCC/" + p for p in against]
         lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for row in self.rows:
-            cells = [self.cell(row, peer) for peer in PEERS] + [self.ratio(row, peer) for peer in against]
+            cells = [self.cell(row, peer) for peer in PEERS] + [self.ratio(row, self.better(row))]
+            cells += [self.ratio(row, peer) for peer in against]
             lines.append("| " + " | ".join([row.title] + cells) + " |")
         return "\n".join(lines)
 
 
 def cpu_rows(b, table, rows, peers):
     proxies = {}
-    for tls in sorted({r.tls for r in rows}):
+    for tls in sorted({r.tls for r in rows}, key=str):
         for name in peers:
             proxies[name, tls] = Proxy(b, name, tls)
     for n in range(b.args.rounds):
         for row in rows:
             direct = 0
-            if row.kind == "ttfb":
+            if row.kind.startswith("ttfb"):
                 direct, failed, why = measured(b, row, b.up[False], ())
                 if failed:
                     raise Failed(f"the upstream itself fails: {why}")
@@ -457,58 +477,6 @@ def cpu_rows(b, table, rows, peers):
         print(f"bench: round {n + 1} of {b.args.rounds}", file=sys.stderr)
     for p in proxies.values():
         p.stop()
-
-
-class Sized:
-    """QCC with so many endpoints and bindings."""
-
-    def __init__(self, b, scale, size):
-        row = next(r for r in ROWS if r.name == size.get("row", "json"))
-        openai = size.get("openai", False)
-        self.b, self.row = b, row._replace(spec=row.spec + ",openai=openai" if openai else row.spec)
-        self.conversations = size.get("conversations", 0)
-        more = "" if size.get("affinity", True) else "affinity: {enabled: false}\n"
-        self.proxy = Proxy(b, "qcc", endpoints=size["endpoints"], more=more, openai=openai)
-        self.values, self.failed = [], 0
-        b.behave(self.row.spec)
-        if self.conversations:  # each is bound once
-            where = f"127.0.0.1:{self.proxy.port}"
-            got = load(b, where, self.options() + ["--seconds", "600", "--count", str(self.conversations)], (), 600)
-            self.failed += got["failed"]
-
-    def options(self):
-        fixed = self.row.load.replace("--reply 1024", "") if "openai" in self.row.spec else self.row.load
-        return fixed.split() + (["--conversations", str(self.conversations)] if self.conversations else [])
-
-    def measure(self):
-        row = self.row._replace(load=" ".join(self.options()))
-        value, failed, why = measured(self.b, row, f"127.0.0.1:{self.proxy.port}", family(self.proxy.p.pid))
-        self.values.append(value)
-        self.failed += failed
-        if failed:
-            print(f"bench: {failed} failed: {why}", file=sys.stderr)
-
-
-def scales(b, wanted):
-    """The table of QCC beside itself, and whether every request was served."""
-    lines = ["| work | with little | with much | much/little |", "|---|---|---|---|"]
-    good = True
-    for scale in wanted:
-        both = [Sized(b, scale, size) for size in (scale.small, scale.large)]
-        for n in range(b.args.rounds):
-            for one in both[::1 if n % 2 else -1]:
-                one.measure()
-        small, large = (one.values for one in both)
-        r = [x / y for x, y in zip(large, small) if x and y]
-        marks = [" !" if one.failed else "" for one in both]
-        cells = [f"{statistics.median(one.values):.{one.row.digits}f}{mark}" for one, mark in zip(both, marks)]
-        lines.append(f"| {scale.title} | {cells[0]} | {cells[1]} | "
-                     f"{statistics.median(r):.2f} ({min(r):.2f}–{max(r):.2f}) |")
-        good = good and not any(marks)
-        for one in both:
-            one.proxy.stop()
-        print(f"bench: {scale.name}", file=sys.stderr)
-    return "\n".join(lines), good
 
 
 def versions(b):
@@ -537,13 +505,24 @@ def others(since):
     return max(0.0, 100 * (busy - own) / (wall * os.cpu_count()))
 
 
+def allow_files(most):
+    """Lets this process and those it starts open so many files, or as many as there is permission for."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for n in (max(most, hard), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+            return
+        except (ValueError, OSError):
+            print(f"bench: no permission for {n} open files: {hard}", file=sys.stderr)
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", 5)))
     a.add_argument("--seconds", type=float, default=2.0, help="measured time of each load")
     a.add_argument("--quick", action="store_true", help="one round of half a second")
     a.add_argument("--only", action="append", help="row names: " + ", ".join(r.name for r in ROWS))
-    a.add_argument("--scale", action="append", help="rows of QCC beside itself: " + ", ".join(r.name for r in SCALES))
+    a.add_argument("--scale", action="append", help="rows of QCC beside itself: " + ", ".join(r.name for r in scale.SCALES))
     a.add_argument("--peers", help="of " + ", ".join(PEERS) + ", before")
     a.add_argument("--before", metavar="DIR", help="another build of QCC to compare with")
     a.add_argument("--build", default="build/release")
@@ -554,9 +533,10 @@ def main():
     if args.quick:
         args.rounds, args.seconds = 1, 0.5
     rows = [r for r in ROWS if (not args.only and not args.scale) or r.name in (args.only or [])]
-    wanted = [r for r in SCALES if (not args.only and not args.scale) or r.name in (args.scale or [])]
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = [r for r in scale.SCALES if (not args.only and not args.scale) or r.name in (args.scale or [])]
+    allow_files(FILES)
+    rows = [r if r.kind != "memory" or r.load == room(r.load) else
+            r._replace(load=room(r.load), title=r.title.replace(f"{r.load:,}", f"{room(r.load):,}")) for r in rows]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     b = Bench(args)
@@ -579,7 +559,7 @@ def main():
             cpu_rows(b, table, of_cpu, peers)
         if rows:
             print(table.text() + "\n")
-        text, good = scales(b, wanted) if wanted else ("", True)
+        text, good = scale.scales(b, wanted) if wanted else ("", True)
         b.stop_all()
         print(text)
         print(f"\n{versions(b)}; {args.rounds} rounds of {args.seconds:g} s, medians; "
@@ -593,4 +573,5 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import run  # as the other modules see it: one set of classes
+    sys.exit(run.main())

@@ -114,7 +114,8 @@ def make_config(r, endpoints, sites):
             "connect_timeout": ms(r, 300, 900), "first_byte_timeout": ms(r, 400, 900), "idle_timeout": ms(r, 400, 900),
             "pool": {"max_connections": r.choice([100, 100, 8] if calm else [100, 8, 2, 1]),
                      "max_idle": r.choice([20, 20, 2, 0]), "idle_expiry": ms(r, 150, 400)},
-            "warm_up": r.random() < 0.1},
+            "warm_up": r.random() < 0.1,
+            "list_models": False},
         "retry": {
             "max_attempts": max(attempts, len(endpoints) + 1) if calm else attempts,
             "max_attempts_per_endpoint": r.choice([1, 2, 2, 2, 3]), "transient_delay": ms(r, 1, 80),

@@ -69,7 +69,7 @@ void conn_close_as(struct conn *c, bool hard)
     conn_set(c, CONN_CLOSED);
     struct req *r = c->client.req;
     c->client.req = NULL;
-    ev_io_stop(env->loop, &c->rd);
+    reader_stop(env->loop, &c->rd);
     ev_io_stop(env->loop, &c->wr);
     deadline_fini(&c->deadline);
     io_close(&c->io, hard);
@@ -100,7 +100,7 @@ static void linger(struct conn *c)
         SSL_shutdown(c->io.ssl);
     shutdown(c->io.fd, SHUT_WR);
     c->linger_left = LINGER_BYTES;
-    ev_io_start(c->env->loop, &c->rd);
+    reader_start(c->env->loop, &c->rd);
     deadline_set(&c->deadline, LINGER_MS);
 }
 
@@ -161,7 +161,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
     struct conn *c = CONTAINER_OF(w, struct conn, wr);
     if (c->state == CONN_SHAKE || c->out.len == 0) {
         ev_io_stop(loop, &c->wr);
-        ev_feed_event(loop, &c->rd, EV_READ); /* a TLS read waited for the socket to take bytes */
+        reader_again(loop, &c->rd); /* a TLS read waited for the socket to take bytes */
         return;
     }
     struct iovec v = {buf_data(&c->out), c->out.len};
@@ -201,11 +201,11 @@ static void to_idle(struct conn *c)
 {
     c->read_stopped = false;
     conn_set(c, CONN_IDLE);
-    ev_io_start(c->env->loop, &c->rd);
+    reader_start(c->env->loop, &c->rd);
     c->env->idle(c->env->arg);
     deadline_set(&c->deadline, c->env->req->conf->limits.idle_timeout);
     if (c->in.len || io_pending(&c->io))
-        ev_feed_event(c->env->loop, &c->rd, EV_READ);
+        reader_again(c->env->loop, &c->rd);
 }
 
 static void after_flush(struct conn *c)
@@ -307,7 +307,7 @@ static void look_after_peer(struct conn *c)
 static void half_closed(struct conn *c)
 {
     c->eof = true;
-    ev_io_stop(c->env->loop, &c->rd);
+    reader_stop(c->env->loop, &c->rd);
     look_after_peer(c);
 }
 
@@ -315,7 +315,7 @@ static void read_ahead(struct conn *c)
 {
     size_t room = min_size(TURN_READ, PIPELINE - min_size(PIPELINE, c->in.len));
     if (room == 0) {
-        ev_io_stop(c->env->loop, &c->rd);
+        reader_stop(c->env->loop, &c->rd);
         c->read_stopped = true;
         if (c->state == CONN_BUSY && c->out.len == 0)
             deadline_set(&c->deadline, PEER_LOOK_MS);
@@ -359,7 +359,7 @@ static void read_body(struct conn *c)
     if (res == ARRIVAL_MORE) {
         deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
         if (io_pending(&c->io))
-            ev_feed_event(c->env->loop, &c->rd, EV_READ);
+            reader_again(c->env->loop, &c->rd);
         return;
     }
     if (res == ARRIVAL_REFUSED)
@@ -371,10 +371,9 @@ static void read_body(struct conn *c)
     request_go(c);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+static void on_readable(struct ready *ready)
 {
-    (void)loop, (void)revents;
-    struct conn *c = CONTAINER_OF(w, struct conn, rd);
+    struct conn *c = CONTAINER_OF(ready, struct conn, rd.ready);
     ptrdiff_t r;
     switch (c->state) {
     case CONN_SHAKE:
@@ -534,7 +533,7 @@ static void conn_run(struct conn *c, char *p, size_t n)
         return;
     }
     if (conn_reads(c) && io_pending(&c->io))
-        ev_feed_event(c->env->loop, &c->rd, EV_READ);
+        reader_again(c->env->loop, &c->rd);
 }
 
 static void on_expired(struct deadline *t)
@@ -575,20 +574,21 @@ void conn_new(struct listener *l, int fd)
     struct conn *c = slab_zalloc(&conns);
     c->client = (struct client){
         .ops = &ops, .service = l->service, .env = env->req, .unix_socket = l->unix_socket};
+    c->client.tls = l->tls != NULL;
     c->env = env;
     c->l = l;
     l->refs++;
     c->io.fd = fd;
     list_push_back(&env->conns, &c->node);
     list_init(&c->idle_node);
-    ev_io_init(&c->rd, on_readable, fd, EV_READ);
+    reader_init(&c->rd, TURN_CLIENTS, fd, on_readable);
     ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
     deadline_init(&c->deadline, env->loop, on_expired);
     env->counters->conns++;
     if (!l->service->operators)
         counters_accepted(env->counters);
     c->state = CONN_SHAKE;
-    ev_io_start(env->loop, &c->rd);
+    reader_start(env->loop, &c->rd);
     if (!l->tls) {
         to_idle(c);
         return;

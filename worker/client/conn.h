@@ -8,7 +8,7 @@
 #include "common/base/buf.h"
 #include "common/base/list.h"
 #include "worker/client/listener.h"
-#include "worker/loop/turn.h"
+#include "worker/loop/reader.h"
 #include "worker/net/io.h"
 #include "worker/loop/deadline.h"
 
@@ -37,7 +37,8 @@ struct conn {
     double idle_since;     /* loop time of the last change to CONN_IDLE */
     struct listener *l;
     struct io io;
-    ev_io rd, wr;
+    struct reader rd;
+    ev_io wr;
     struct deadline deadline;
     struct buf in;  /* bytes read and not used: part of a head, pipelined requests */
     size_t scanned; /* http1_find_end's state for the head at the front of `in` */

@@ -66,10 +66,39 @@ static void on_begin(struct ev_loop *loop, ev_check *w, int revents)
     ev_timer_again(t->loop, &t->beat);
 }
 
+/* ---- lanes */
+
+static void on_serve(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+    (void)loop, (void)revents;
+    struct turn *t = CONTAINER_OF(w, struct turn, serve);
+    for (int i = 0; i < TURN_LANES; i++) {
+        while (!list_empty(&t->lanes[i])) {
+            struct ready *r = LIST_ENTRY(t->lanes[i].next, struct ready, node);
+            list_remove(&r->node);
+            r->run(r);
+        }
+    }
+}
+
+void turn_queue(struct turn *t, enum turn_lane lane, struct ready *r)
+{
+    if (!list_empty(&r->node))
+        return;
+    list_push_front(&t->lanes[lane], &r->node);
+    ev_feed_event(t->loop, &t->serve, EV_CUSTOM);
+}
+
+/* ---- begin and end */
+
 void turn_init(struct turn *t, struct ev_loop *loop)
 {
     *t = (struct turn){.loop = loop, .suspended_ms = clock_suspended_ms()};
     list_init(&t->dead);
+    for (int i = 0; i < TURN_LANES; i++)
+        list_init(&t->lanes[i]);
+    ev_prepare_init(&t->serve, on_serve);
+    ev_set_priority(&t->serve, -1); /* behind the sockets' callbacks, before the deadlines */
     ev_set_userdata(loop, t);
     ev_now_update(loop);
     ev_timer_init(&t->anchor, on_beat, ANCHOR_S, 0.);
@@ -90,6 +119,7 @@ void turn_fini(struct turn *t)
     for (int i = 0; i < 3; i++)
         ev_ref(t->loop);
     ev_check_stop(t->loop, &t->begin);
+    ev_clear_pending(t->loop, &t->serve);
     ev_timer_stop(t->loop, &t->beat);
     ev_timer_stop(t->loop, &t->anchor);
     ev_set_userdata(t->loop, NULL);

@@ -18,6 +18,16 @@
  * share. */
 enum { TURN_READ = 65536 };
 
+/* Lanes of what is ready in one turn, the first is served first: replies of endpoints end requests
+ * and free connections, which the requests of clients can use. */
+enum turn_lane { TURN_REPLIES, TURN_CLIENTS, TURN_LANES };
+
+/* Member of an object that waits in a lane for its turn. The user sets run. */
+struct ready {
+    struct list node; /* in turn.lanes, or in none */
+    void (*run)(struct ready *r);
+};
+
 /* Member of an object that may end within a callback of its own: it is freed at the end of the
  * turn. */
 struct dead {
@@ -36,12 +46,14 @@ struct dead {
 struct turn {
     struct ev_loop *loop;
     struct list dead;
-    bool wake;            /* a resource was released that a waiting request may need */
-    double time;          /* seconds in which the process ran, as of this turn's begin */
-    uint32_t stalls;      /* how often the process stood still */
-    double mono;          /* turn_mono() at this turn's begin */
-    double beat_at;       /* turn_mono() when `beat` was set */
-    double late_at;       /* `mono` of the turn in which turn_late was last called */
+    struct list lanes[TURN_LANES]; /* ready.node, in the order in which they are run */
+    ev_prepare serve;              /* fed when a lane has something; never started */
+    bool wake;                     /* a resource was released that a waiting request may need */
+    double time;                   /* seconds in which the process ran, as of this turn's begin */
+    uint32_t stalls;               /* how often the process stood still */
+    double mono;                   /* turn_mono() at this turn's begin */
+    double beat_at;                /* turn_mono() when `beat` was set */
+    double late_at;                /* `mono` of the turn in which turn_late was last called */
     double gap;           /* seconds between this turn's begin and that of the one before */
     int64_t suspended_ms; /* clock_suspended_ms() as last seen */
     ev_check begin;       /* at the begin of each turn, before all other callbacks */
@@ -72,6 +84,11 @@ double turn_late(struct turn *t, double seconds);
 
 /* Has `free` called with d at the end of this turn; until then d stays valid. */
 void turn_bury(struct turn *t, struct dead *d, void (*free)(struct dead *));
+
+/* Has r->run called in this turn, when libev's other callbacks have been, but for deadlines. To be
+ * called from a callback of libev, which calls first what became ready last: within a lane that
+ * order is reversed. Nothing happens if r waits already. */
+void turn_queue(struct turn *t, enum turn_lane lane, struct ready *r);
 
 /* Announces that a resource was released which a waiting request may need: at the end of the turn
  * the waiting requests are examined. */

@@ -179,7 +179,7 @@ void exchange_pause(struct exchange *x)
         return;
     x->paused = true;
     x->paused_at = ev_now(x->env->loop);
-    ev_io_stop(x->env->loop, &x->c->rd);
+    reader_stop(x->env->loop, &x->c->rd);
     deadline_clear(&x->c->deadline); /* the client is slow, not the endpoint */
 }
 
@@ -189,10 +189,10 @@ void exchange_resume(struct exchange *x)
         return;
     x->paused = false;
     x->stalled |= ev_now(x->env->loop) - x->paused_at >= STALL_S;
-    ev_io_start(x->env->loop, &x->c->rd);
+    reader_start(x->env->loop, &x->c->rd);
     deadline_set(&x->c->deadline, x->conf.idle_ms);
     if (io_pending(&x->c->io))
-        ev_feed_event(x->env->loop, &x->c->rd, EV_READ);
+        reader_again(x->env->loop, &x->c->rd);
 }
 
 bool exchange_stalled(const struct exchange *x)
@@ -379,7 +379,7 @@ static bool read_some(struct exchange *x)
         return false;
     }
     if (r > 0 && !x->paused && io_pending(&c->io)) /* IO_AGAIN: half a record */
-        ev_feed_event(x->env->loop, &c->rd, EV_READ);
+        reader_again(x->env->loop, &c->rd);
     return true;
 }
 

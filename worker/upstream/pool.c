@@ -54,10 +54,9 @@ static void made_room(struct pool *p)
         p->room(p->room_arg);
 }
 
-static void readable(struct ev_loop *loop, ev_io *w, int revents)
+static void readable(struct ready *ready)
 {
-    (void)loop, (void)revents;
-    struct pconn *c = CONTAINER_OF(w, struct pconn, rd);
+    struct pconn *c = CONTAINER_OF(ready, struct pconn, rd.ready);
     c->ops->readable(c);
 }
 
@@ -96,7 +95,7 @@ static int64_t age_left(const struct pconn *c)
 static void destroy(struct pconn *c, bool hard)
 {
     struct pool *p = c->pool;
-    ev_io_stop(p->loop, &c->rd);
+    reader_stop(p->loop, &c->rd);
     ev_io_stop(p->loop, &c->wr);
     deadline_fini(&c->deadline);
     io_close(&c->io, hard);
@@ -156,7 +155,7 @@ static struct pconn *pconn_new(struct pool *p, int fd, unsigned epoch)
     c->epoch = epoch;
     c->born = turn_of(p->loop)->time;
     list_init(&c->node);
-    ev_io_init(&c->rd, readable, fd, EV_READ);
+    reader_init(&c->rd, TURN_REPLIES, fd, readable);
     ev_io_init(&c->wr, writable, fd, EV_WRITE);
     deadline_init(&c->deadline, p->loop, expired);
     c->ops = &idle_ops;
@@ -297,7 +296,7 @@ static void dialled(void *arg, int fd, enum net_fault why, const struct detail *
     }
     p->dialled++;
     struct pconn *c = pconn_new(p, fd, l->epoch);
-    ev_io_start(p->loop, &c->rd);
+    reader_start(p->loop, &c->rd);
     pool_ref(p);
     if (p->ctx) {
         c->io.ssl = tls_connect(p->ctx, fd, p->host, p->session);
@@ -487,7 +486,7 @@ void pool_release(struct pconn *c, bool reusable)
     }
     c->ops = &idle_ops;
     c->user = NULL;
-    ev_io_start(p->loop, &c->rd);
+    reader_start(p->loop, &c->rd);
     bool surplus = p->nidle >= p->max_idle && p->idle_expiry_ms > SURPLUS_MS;
     int64_t keep = surplus ? SURPLUS_MS : p->idle_expiry_ms;
     deadline_set(&c->deadline, keep < age ? keep : age);

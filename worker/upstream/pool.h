@@ -11,6 +11,7 @@
 #include "worker/net/dial.h"
 #include "worker/net/io.h"
 #include "worker/loop/deadline.h"
+#include "worker/loop/reader.h"
 
 #include <ev.h>
 
@@ -21,7 +22,8 @@ struct pool;
 struct pconn {
     struct io io;
     /* rd stays active while idle: no system call per request is needed for it */
-    ev_io rd, wr;
+    struct reader rd;
+    ev_io wr;
     struct deadline deadline;
     struct pool *pool;
     struct list node;    /* in pool.idle */

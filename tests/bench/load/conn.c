@@ -37,6 +37,13 @@ void conn_close(struct conn *c)
     c->watched = 0;
 }
 
+void conn_end(struct conn *c)
+{
+    conn_close(c);
+    SSL_SESSION_free(c->session);
+    c->session = NULL;
+}
+
 void conn_fail(struct load *l, struct conn *c, const char *why)
 {
     l->failed++;
@@ -93,8 +100,34 @@ void conn_send(struct load *l, struct conn *c)
     watch(l, c, EPOLLIN);
 }
 
+/* Goes on with a new connection. */
+static void conn_again(struct load *l, struct conn *c)
+{
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    SSL_SESSION *session = l->resume && c->ssl ? SSL_get1_session(c->ssl) : NULL;
+    if (session && SSL_SESSION_is_resumable(session)) {
+        SSL_SESSION_free(c->session);
+        c->session = session;
+    } else {
+        SSL_SESSION_free(session);
+    }
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    conn_close(c);
+    conn_open(l, c);
+}
+
 static void conn_next(struct load *l, struct conn *c)
 {
+    if (l->fresh) {
+        conn_again(l, c);
+        return;
+    }
+    if (c->id >= l->busy) {
+        c->state = CONN_PAUSED;
+        c->resume_us = INT64_MAX;
+        l->rested++;
+        return;
+    }
     if (l->pause_us == 0) {
         conn_send(l, c);
         return;
@@ -294,7 +327,7 @@ static void conn_readable(struct load *l, struct conn *c)
             return;
         }
         take(l, c, l->in, (size_t)n);
-        if (c->state == CONN_CLOSED || (!c->ssl && n < READ))
+        if (c->state == CONN_CLOSED || c->state == CONN_CONNECTING || (!c->ssl && n < READ))
             return;
     }
 }
@@ -303,6 +336,7 @@ static void conn_hello(struct load *l, struct conn *c)
 {
     int rc = SSL_connect(c->ssl);
     if (rc == 1) {
+        l->resumed += l->measuring && SSL_session_reused(c->ssl);
         conn_send(l, c);
         return;
     }
@@ -331,6 +365,8 @@ static void conn_connected(struct load *l, struct conn *c)
     c->ssl = SSL_new(l->ctx);
     if (!c->ssl || SSL_set_fd(c->ssl, c->fd) != 1)
         die("no memory for TLS");
+    if (c->session)
+        SSL_set_session(c->ssl, c->session);
     c->state = CONN_HELLO;
     conn_hello(l, c);
 }

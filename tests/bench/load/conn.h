@@ -23,7 +23,8 @@ struct conn {
     int fd;
     enum conn_state state;
     SSL *ssl;
-    uint32_t watched; /* epoll events in force */
+    SSL_SESSION *session; /* of an earlier connection, to be resumed; NULL: none */
+    uint32_t watched;     /* epoll events in force */
     uint32_t id;
     uint32_t conversation; /* of the present request */
     size_t sent;           /* bytes of the present request */
@@ -43,6 +44,8 @@ struct conn {
 void conn_open(struct load *l, struct conn *c);
 /* Closes the connection; conn_open may follow. */
 void conn_close(struct conn *c);
+/* Closes it for good. */
+void conn_end(struct conn *c);
 
 /* Counts a failure, keeps the reason of the first one, closes the connection. */
 void conn_fail(struct load *l, struct conn *c, const char *why);

@@ -82,16 +82,19 @@ static void report(struct load *l, int64_t us, uint64_t cpu)
 {
     qsort(l->samples, l->nsamples, sizeof *l->samples, order);
     printf("{\"seconds\":%.3f,\"replies\":%" PRIu64 ",\"events\":%" PRIu64 ",\"bytes\":%" PRIu64
-           ",\"failed\":%" PRIu64 ",\"why\":\"%s\",\"cpu_us\":%.1f,\"ttfb_us\":{\"p50\":%u,\"p90\":"
+           ",\"failed\":%" PRIu64 ",\"why\":\"%s\",\"resumed\":%" PRIu64
+           ",\"cpu_us\":%.1f,\"ttfb_us\":{\"p50\":%u,\"p90\":"
            "%u,\"p99\":%u,\"max\":%u}}\n",
-           (double)us / 1e6, l->replies, l->events, l->bytes, l->failed, l->why, (double)cpu / 1e3,
-           percentile(l, 50), percentile(l, 90), percentile(l, 99), percentile(l, 100));
+           (double)us / 1e6, l->replies, l->events, l->bytes, l->failed, l->why, l->resumed,
+           (double)cpu / 1e3, percentile(l, 50), percentile(l, 90), percentile(l, 99),
+           percentile(l, 100));
 }
 
 void load_run(struct load *l)
 {
     int64_t now = l->from_us = clock_mono_us();
-    while (l->opened < l->conns || now < l->from_us + (int64_t)(l->warm * 1e6)) {
+    while (l->opened < l->conns || l->busy + l->rested < l->conns ||
+           now < l->from_us + (int64_t)(l->warm * 1e6)) {
         now = turn(l, now);
         if (l->failed >= 1000)
             break;

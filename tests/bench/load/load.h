@@ -26,7 +26,9 @@ struct load {
     struct sockaddr_in to;
     const char *path;
     bool tls;
+    bool fresh, resume; /* a connection for each request; with the TLS session of the last one */
     uint32_t conns;
+    uint32_t busy; /* connections that ask again and again: the others ask once */
     size_t body;
     double seconds, warm;
     uint64_t count, reply, want_events;
@@ -39,13 +41,13 @@ struct load {
     SSL_CTX *ctx;
     int ep;
     struct conn *v;
-    uint32_t opened, begun;
+    uint32_t opened, begun, rested;
     struct buf req; /* head and body; the conversation's number is written at offset `slot` */
     size_t slot;
     char *in;
     bool measuring;
     int64_t from_us;
-    uint64_t replies, events, bytes, failed;
+    uint64_t replies, events, bytes, failed, resumed;
     char why[160]; /* reason of the first failure */
     uint32_t *samples;
     size_t nsamples;

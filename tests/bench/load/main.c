@@ -20,6 +20,9 @@
  *   --stagger US  time between two openings
  *   --pause US    time between a reply and the next request
  *   --conversations N  requests of N conversations, in no order (one a connection)
+ *   --busy N      of the connections only the first N ask again, the others rest after one reply
+ *   --fresh       a new connection for each request; ended by a reset, which leaves no TIME_WAIT
+ *   --resume      the same, TLS sessions are resumed
  *   --pids P,...  processes whose CPU time is measured
  *   --path PATH */
 /* clang-format on */
@@ -86,6 +89,8 @@ static bool option(struct load *l, const char *name, const char *value)
         return false;
     if (strcmp(name, "--conns") == 0)
         l->conns = (uint32_t)(n < CONNS_MAX ? n : CONNS_MAX);
+    else if (strcmp(name, "--busy") == 0)
+        l->busy = (uint32_t)n;
     else if (strcmp(name, "--body") == 0)
         l->body = n < BODY_MAX ? n : BODY_MAX;
     else if (strcmp(name, "--count") == 0)
@@ -109,6 +114,7 @@ int main(int argc, char **argv)
 {
     static struct load l = {.path = "/v1/messages?beta=true",
                             .conns = 1,
+                            .busy = CONNS_MAX,
                             .body = 2048,
                             .seconds = 2,
                             .ep = -1,
@@ -116,6 +122,9 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--tls") == 0) {
             l.tls = true;
+        } else if (strcmp(argv[i], "--fresh") == 0 || strcmp(argv[i], "--resume") == 0) {
+            l.fresh = true;
+            l.resume |= argv[i][2] == 'r';
         } else if (i + 1 == argc || !option(&l, argv[i], argv[i + 1])) {
             fprintf(stderr,
                     "load: cannot make sense of %s; the options stand at the head of "
@@ -154,7 +163,7 @@ int main(int argc, char **argv)
     else
         load_run(&l);
     for (uint32_t i = 0; i < l.conns; i++)
-        conn_close(&l.v[i]);
+        conn_end(&l.v[i]);
     mem_free(l.v);
     mem_free(l.samples);
     mem_free(l.in);

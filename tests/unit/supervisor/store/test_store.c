@@ -131,7 +131,7 @@ static struct buf written(uint32_t n)
                            .nendpoints = COUNT_OF(endpoints),
                            .marks = marks,
                            .nmarks = COUNT_OF(marks),
-                           .bindings = b};
+                           .bindings = {b}};
     struct store_dir d = open_folder();
     assert_true(store_file_write(d.fd, "state", &v));
     binding_table_drop(&b);

@@ -181,7 +181,7 @@ void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_m
                 continue;
             l->id = 0;
             l->wait_ms = now_ms + BUSY_MS;
-            p->figures.leases[k == 1][lent_word(m->result)]++; /* a trial, or a verification */
+            p->figures.leases[k == 1][lent_word(m->result)]++;
             if (str_eq(m->result, STR("granted")) && str_to_u64(m->what, UINT64_MAX, &fence)) {
                 l->fence = fence;
                 l->got_ms = now_ms;

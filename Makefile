@@ -87,8 +87,8 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench drill faults chaos hosts lint fuzz install clean deps rooms \
-        man deb rpm image test-package test-image test-fresh version
+.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench drill faults chaos hosts lint fuzz install clean \
+        deps rooms man deb rpm image test-package test-image test-fresh version
 .DELETE_ON_ERROR:
 
 all: $(BIN_SUP) $(BIN_WKR) $(BIN_REC) $(BIN_LINK) $(BIN_CTL)

@@ -365,6 +365,11 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
         host_came_or_went(p);
     peers_leases_joined(p, m->kept, now);
     peers_places_joined(p, now);
+    if (p->again) { /* what a link had that was killed is lost with it */
+        p->push = true;
+        p->push_at = p->marks_at = 0;
+        p->marks_due = p->shares & 1u << SHARE_ENDPOINTS;
+    }
     peers_groups_joined(p, now);
     (void)!shared_log_begin(&p->at, m->epoch, m->entry, m->n);
     p->figures.groups_in = 0;

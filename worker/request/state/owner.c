@@ -202,7 +202,8 @@ void owner_container(struct req *r)
     binding_replica_bind_id(r->env->binding, key, (uint32_t)r->attempt.ep->id_hash);
 }
 
-bool owner_move_urls(const struct req *r, struct str body, struct buf *out)
+/* Writes the reply with results_url moved to *out. False: nothing is to be moved. */
+static bool move_urls(const struct req *r, struct str body, struct buf *out)
 {
     char origin[512];
     struct str host = r->in.head.host;
@@ -212,4 +213,21 @@ bool owner_move_urls(const struct req *r, struct str body, struct buf *out)
     int n = snprintf(origin, sizeof origin, "%s://" STR_FMT, r->c->tls ? "https" : "http",
                      STR_ARG(host));
     return resource_move_urls(body, str_make(origin, (size_t)n), out);
+}
+
+struct str owner_view(struct req *r, struct str piece, bool end)
+{
+    struct buf own;
+    if (!r->owner.batches || !end || r->reply.kind != REPLY_WHOLE)
+        return piece;
+    buf_init(&own, r->reply.held.max);
+    if (move_urls(r, r->reply.held.len ? buf_view(&r->reply.held) : piece, &own)) {
+        buf_free(&r->reply.held);
+        r->reply.held = own;
+        if (r->reply.length >= 0)
+            r->reply.length = (int64_t)own.len;
+        return STR("");
+    }
+    buf_free(&own);
+    return piece;
 }

@@ -1,9 +1,9 @@
 #include "worker/request/state/owner.h"
 
+#include "common/conf/conf_models.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/resource.h"
 #include "worker/json/json_find.h"
-#include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
 
 #include <stdio.h>
@@ -84,7 +84,7 @@ static const char *not_offered(struct req *r)
 {
     const struct ep *e = replica_by_hash(r->env->replica, r->owner.endpoint);
     char text[512];
-    if (!e || candidates_offers(r, e->ce))
+    if (!e || !r->model.named || conf_model_offered(e->ce, r->model.name))
         return NULL;
     int n = snprintf(text, sizeof text,
                      "the request names a file or container of endpoint %.128s, which does not "

@@ -28,6 +28,29 @@ static void share(struct supervisor *s, struct ev_loop *loop)
     link_slot_init(&s->link, loop, start_find_link(), &loop_link_ops, s);
 }
 
+/* What operators' queries read. */
+static void connect_operators(struct supervisor *s)
+{
+    s->operate = (struct operate_env){.loop = s->loop,
+                                      .conf_path = s->conf_path,
+                                      .boot_ms = s->boot_ms,
+                                      .listen = &s->listen,
+                                      .slots = &s->slots,
+                                      .recorder = &s->recorder,
+                                      .peers = &s->peers,
+                                      .intent = &s->intent,
+                                      .serving = &s->serving,
+                                      .health = &s->health,
+                                      .marks = &s->marks,
+                                      .events = &s->events,
+                                      .totals = &s->totals,
+                                      .bindings = &s->bindings,
+                                      .reloads = &s->query.reloads,
+                                      .successor = &s->successor,
+                                      .state_dir = &s->state.path,
+                                      .state_failed = s->state.why};
+}
+
 /* An empty supervisor, its parts connected with each other. */
 static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_path)
 {
@@ -67,24 +90,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                                           .events = &s->events,
                                                           .ops = &loop_successor_ops,
                                                           .arg = s});
-    s->operate = (struct operate_env){.loop = loop,
-                                      .conf_path = conf_path,
-                                      .boot_ms = s->boot_ms,
-                                      .listen = &s->listen,
-                                      .slots = &s->slots,
-                                      .recorder = &s->recorder,
-                                      .peers = &s->peers,
-                                      .intent = &s->intent,
-                                      .serving = &s->serving,
-                                      .health = &s->health,
-                                      .marks = &s->marks,
-                                      .events = &s->events,
-                                      .totals = &s->totals,
-                                      .bindings = &s->bindings,
-                                      .reloads = &s->query.reloads,
-                                      .successor = &s->successor,
-                                      .state_dir = &s->state.path,
-                                      .state_failed = s->state.why};
+    connect_operators(s);
     query_init(&s->query, &s->operate, &loop_query_ops, s);
     control_init(&s->control, loop, &s->query);
     return s;

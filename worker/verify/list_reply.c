@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#define CREATED_MAX UINT64_C(253402300799) /* the last second that four digits of a year can have  \
-                                            */
+/* The last second that four digits of a year can have. */
+#define CREATED_MAX UINT64_C(253402300799)
 
 struct reading {
     struct buf *out;

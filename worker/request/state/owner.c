@@ -1,9 +1,9 @@
 #include "worker/request/state/owner.h"
 
+#include "common/conf/conf_models.h"
 #include "worker/intake/conversation.h"
 #include "worker/intake/resource.h"
 #include "worker/json/json_find.h"
-#include "worker/request/state/candidates.h"
 #include "worker/request/state/req.h"
 
 #include <stdio.h>
@@ -84,7 +84,7 @@ static const char *not_offered(struct req *r)
 {
     const struct ep *e = replica_by_hash(r->env->replica, r->owner.endpoint);
     char text[512];
-    if (!e || candidates_offers(r, e->ce))
+    if (!e || !r->model.named || conf_model_offered(e->ce, r->model.name))
         return NULL;
     int n = snprintf(text, sizeof text,
                      "the request names a file or container of endpoint %.128s, which does not "
@@ -202,7 +202,8 @@ void owner_container(struct req *r)
     binding_replica_bind_id(r->env->binding, key, (uint32_t)r->attempt.ep->id_hash);
 }
 
-bool owner_move_urls(const struct req *r, struct str body, struct buf *out)
+/* Writes the reply with results_url moved to *out. False: nothing is to be moved. */
+static bool move_urls(const struct req *r, struct str body, struct buf *out)
 {
     char origin[512];
     struct str host = r->in.head.host;
@@ -212,4 +213,21 @@ bool owner_move_urls(const struct req *r, struct str body, struct buf *out)
     int n = snprintf(origin, sizeof origin, "%s://" STR_FMT, r->c->tls ? "https" : "http",
                      STR_ARG(host));
     return resource_move_urls(body, str_make(origin, (size_t)n), out);
+}
+
+struct str owner_view(struct req *r, struct str piece, bool end)
+{
+    struct buf own;
+    if (!r->owner.batches || !end || r->reply.kind != REPLY_WHOLE)
+        return piece;
+    buf_init(&own, r->reply.held.max);
+    if (move_urls(r, r->reply.held.len ? buf_view(&r->reply.held) : piece, &own)) {
+        buf_free(&r->reply.held);
+        r->reply.held = own;
+        if (r->reply.length >= 0)
+            r->reply.length = (int64_t)own.len;
+        return STR("");
+    }
+    buf_free(&own);
+    return piece;
 }

@@ -49,8 +49,8 @@ void owner_served(struct req *r, struct str body);
 /* The reply to a message is over: binds the container that it named, if any. */
 void owner_container(struct req *r);
 
-/* Replaces results_url in the reply, which is all in `body`. False: nothing was changed; else *out
- * has the new reply. */
-bool owner_move_urls(const struct req *r, struct str body, struct buf *out) MUST_CHECK;
+/* Moves results_url in the last piece of a reply to QCC's own address. Returns what is left of the
+ * piece: all of it where nothing is to be moved, else nothing: r->reply.held has the reply then. */
+struct str owner_view(struct req *r, struct str piece, bool end);
 
 #endif

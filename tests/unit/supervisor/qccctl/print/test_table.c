@@ -145,10 +145,8 @@ static void last_column_wraps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_wide_as_its_content),
-        cmocka_unit_test(cut_to_the_terminal),
-        cmocka_unit_test(colors_take_no_room),
-        cmocka_unit_test(foreign_cells),
+        cmocka_unit_test(as_wide_as_its_content), cmocka_unit_test(cut_to_the_terminal),
+        cmocka_unit_test(colors_take_no_room),    cmocka_unit_test(foreign_cells),
         cmocka_unit_test(last_column_wraps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #   SAN=1   AddressSanitizer and UBSan (build/san instead of build/release)
 #   CONF=   the configuration `make run` serves (default conf/demo.yaml)
 #   T=      the part of the tests that `make test` runs (tests/run.sh)
+#   ARCH=   `make deb` and `make image`: of that machine (arm64; default: this one's)
 #   WERROR= builds although a compiler warns (packages: a newer one must not stop them)
 
 CC      ?= cc
@@ -86,8 +87,8 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run test test-bins test-clients test-web bench drill faults chaos lint fuzz install clean deps rooms \
-        man deb rpm test-package test-fresh version
+.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench drill faults chaos lint fuzz install clean deps rooms \
+        man deb rpm image test-package test-image test-fresh version
 .DELETE_ON_ERROR:
 
 all: $(BIN_SUP) $(BIN_WKR) $(BIN_REC) $(BIN_LINK) $(BIN_CTL)
@@ -236,6 +237,12 @@ run:
 	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@packaging/run.sh $B $(CONF)
 
+# Two QCC that share state through a redis-server, on one machine.
+cluster-demo:
+	@packaging/deps.sh build run cluster
+	@$(SUBMAKE) -s all $(BIN_FAKE)
+	@packaging/cluster-demo.sh $B
+
 test:
 	@tests/run.sh
 
@@ -286,9 +293,11 @@ rooms:
 # ---- man pages: the program prints the reference of qcc.yaml(5) and the metrics of qcc-metrics(7)
 MAN     := $(patsubst packaging/man/%.md,build/man/%,$(wildcard packaging/man/*.md))
 man: $(MAN)
-build/man/%: packaging/man/%.md packaging/man/man.sh packaging/man/man.awk Makefile $(BIN_SUP)
+# of a build for another machine it is named
+MAN_BY  ?= $(BIN_SUP)
+build/man/%: packaging/man/%.md packaging/man/man.sh packaging/man/man.awk Makefile $(MAN_BY)
 	@mkdir -p $(@D)
-	packaging/man/man.sh $< $(VERSION) $(BIN_SUP) >$@.$$$$ && mv $@.$$$$ $@
+	packaging/man/man.sh $< $(VERSION) $(MAN_BY) >$@.$$$$ && mv $@.$$$$ $@
 
 # Units, users and configuration under /etc are the packages' matter.
 install: all $(MAN)
@@ -306,8 +315,13 @@ install: all $(MAN)
 
 # ---- packages. VERSION is the one above; 1.0.0-dev is 1.0.0~dev there, which sorts before 1.0.0.
 deb:
-	@packaging/deps.sh deb
-	@packaging/deb.sh $(VERSION)
+	@packaging/deps.sh deb $(filter-out $(shell dpkg --print-architecture 2>/dev/null),$(ARCH))
+	@packaging/deb.sh $(VERSION) build $(ARCH)
+
+# A container image, of the package and its libraries; neither a daemon nor root is needed.
+image: deb
+	@packaging/image.sh $(VERSION) $(or $(ARCH),$$(dpkg --print-architecture)) \
+	    build/qcc_*_$(or $(ARCH),$$(dpkg --print-architecture)).deb
 
 rpm:
 	@packaging/deps.sh rpm
@@ -317,6 +331,9 @@ test-package:
 	@packaging/deps.sh deb chroot
 	@packaging/test-package.sh
 	@packaging/test-readme.sh
+
+test-image: image
+	@packaging/test-image.sh
 
 test-fresh:
 	@packaging/deps.sh chroot

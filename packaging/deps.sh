@@ -1,8 +1,9 @@
 #!/bin/sh
 # deps.sh [GROUP...]: installs what QCC needs and this machine lacks, with apt-get or dnf (through
 # sudo when not root). Says what it installs; prints nothing when all is there.
-# Groups: build (the default), run, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, chroot; each but
-# run, promtool, clients, web, format and chroot stands for build too.
+# Groups: build (the default), run, cluster, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, arm64, chroot;
+# each but run, cluster, promtool, clients, web, format, arm64 and chroot stands for build too. arm64: the cross compiler and that
+# architecture's libraries, on Debian alone.
 set -u
 
 # One row for each need:
@@ -28,6 +29,7 @@ build   pc:zlib                       zlib1g-dev                              zl
 build   file:/usr/share/llhttp/llhttp.c|/usr/include/llhttp.h|/usr/local/include/llhttp.h  libllhttp-dev|node-llhttp|llhttp-dev  llhttp-devel
 run     cmd:curl                      curl                                    curl
 run     file:/etc/ssl/certs/ca-certificates.crt|/etc/pki/tls/certs/ca-bundle.crt  ca-certificates  ca-certificates
+cluster cmd:redis-server|valkey-server  redis-server|valkey-server            valkey|redis
 test    pc:cmocka                     libcmocka-dev                           libcmocka-devel
 test    file:/usr/bin/python3         python3                                 python3
 test    file:/usr/lib/python3*/*-packages/pytest    python3-pytest            python3-pytest
@@ -68,6 +70,16 @@ deb     cmd:lintian                   lintian                                 li
 rpm     cmd:rpmbuild                  rpm                                     rpm-build
 rpm     pc:systemd                    systemd-dev|systemd                     systemd
 rpm     cmd:rpmlint                   rpmlint                                 rpmlint
+arm64   cmd:aarch64-linux-gnu-gcc                                    gcc-aarch64-linux-gnu                    none
+arm64   file:/usr/lib/aarch64-linux-gnu/libcurl.so                   libcurl4-openssl-dev:arm64               none
+arm64   file:/usr/lib/aarch64-linux-gnu/libev.so                     libev-dev:arm64                          none
+arm64   file:/usr/lib/aarch64-linux-gnu/libjansson.so                libjansson-dev:arm64                     none
+arm64   file:/usr/lib/aarch64-linux-gnu/libmsgpackc.so|/usr/lib/aarch64-linux-gnu/libmsgpack-c.so libmsgpack-c-dev:arm64|libmsgpack-dev:arm64 none
+arm64   file:/usr/lib/aarch64-linux-gnu/libseccomp.so                libseccomp-dev:arm64                     none
+arm64   file:/usr/lib/aarch64-linux-gnu/libsqlite3.so                libsqlite3-dev:arm64                     none
+arm64   file:/usr/lib/aarch64-linux-gnu/libssl.so                    libssl-dev:arm64                         none
+arm64   file:/usr/lib/aarch64-linux-gnu/libyaml.so                   libyaml-dev:arm64                        none
+arm64   file:/usr/lib/aarch64-linux-gnu/libz.so                      zlib1g-dev:arm64                         none
 chroot  cmd:debootstrap               debootstrap                             debootstrap
 chroot  cmd:unshare                   util-linux                              util-linux
 chroot  cmd:openssl                   openssl                                 openssl
@@ -165,6 +177,15 @@ apt_names() {
 }
 
 install_apt() {
+    case $1 in
+        *:arm64*)
+            if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+                say 'dpkg --add-architecture arm64'
+                as_root dpkg --add-architecture arm64
+                apt_update
+            fi
+            ;;
+    esac
     lists=$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime -2 2>/dev/null | head -n 1)
     [ -n "$lists" ] || apt_update
     hold_services
@@ -191,9 +212,9 @@ groups=
 for arg in "${@:-build}"; do
     case $arg in
         build) groups="$groups build" ;;
-        run | promtool | clients | web | format | chroot) groups="$groups $arg" ;;
+        run | cluster | promtool | clients | web | format | arm64 | chroot) groups="$groups $arg" ;;
         test | lint | bench | drill | fuzz | deb | rpm) groups="$groups build $arg" ;;
-        *) die "no group '$arg': build, run, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, chroot" ;;
+        *) die "no group '$arg': build, run, cluster, test, promtool, clients, web, lint, format, bench, drill, fuzz, deb, rpm, arm64, chroot" ;;
     esac
 done
 

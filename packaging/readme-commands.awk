@@ -6,7 +6,7 @@ BEGIN {
     split("Claude Code in two lines|A first configuration|Install", names, "|")
     for (i in names) followed[names[i]] = 1
     programs = "^(sudo|make|export|eval|apt|chown|chmod|usermod|runuser|set|systemctl|journalctl|curl|printf|" \
-               "qccctl|qcc-supervisor|qcc-worker)( |$)"
+               "docker|kubectl|qccctl|qcc-supervisor|qcc-worker)( |$)"
 }
 FNR == 1 {
     page = FILENAME ~ /\.[1-8]\.md$/ ? FILENAME : ""

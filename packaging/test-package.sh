@@ -122,6 +122,7 @@ files() {
 644 root root /usr/share/man/man1/qccctl.1.gz
 644 root root /usr/share/man/man7/qcc.7.gz
 644 root root /usr/share/man/man7/qcc-metrics.7.gz
+644 root root /usr/share/man/man7/qcc-container.7.gz
 700 qcc qcc /var/lib/qcc
 750 qcc qcc /var/log/qcc
 END

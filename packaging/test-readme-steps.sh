@@ -109,7 +109,7 @@ $keyed"
     types root 'journalctl -u qcc -p warning' 'has priorities' says 'wrokers'
     check '... and nothing less' says_not 'serving on'
     local page
-    for page in 'man 8 qcc-supervisor' 'man 1 qccctl' 'man 5 qcc.yaml' 'man 7 qcc' 'man 7 qcc-metrics'; do
+    for page in 'man 8 qcc-supervisor' 'man 1 qccctl' 'man 5 qcc.yaml' 'man 7 qcc' 'man 7 qcc-metrics' 'man 7 qcc-container'; do
         with='s/$/ | cat/' types alice "$page" 'opens' says "^ +${page##* } .*[-‐−–]"
     done
 
@@ -351,6 +351,9 @@ commands_chapter() {
     types bob 'qcc-supervisor --version' 'versions' says '^qcc.*[0-9]' 'libev'
     types bob 'qcc-supervisor -h' 'the options' says 'print-reference'
     types bob 'qcc-supervisor --help' 'the options' says 'print-reference'
+    types bob 'qccctl env sh' 'a line for eval' says '^export ANTHROPIC_BASE_URL=http'
+    types bob 'qccctl env cmd' 'the form of cmd' says '^set ANTHROPIC_BASE_URL=http://127.0.0.1:7860'
+    types bob 'qccctl env powershell' 'the form of PowerShell' says "^[$]env:ANTHROPIC_BASE_URL = 'http://127.0.0.1:7860'"
     types bob 'qcc-supervisor --print-reference' 'all keys' says '^\| `listen` \|' '^### `endpoints\[\]`'
     types bob 'qcc-supervisor --print-metrics' 'all metrics' says '^\| `qcc_build_info` \|'
     with='s,$, -c /etc/qcc/qcc.yaml,' types root 'qcc-supervisor --print-control-socket' 'a path' says '/control.sock$'
@@ -512,6 +515,30 @@ removal() {
     tell bob 'command -v qcc-supervisor qccctl && qcc-supervisor -V' 'programs below /usr/local' says '^/usr/local/bin/qccctl'
     tell bob 'man 1 qccctl | cat' 'with the manual' says 'qccctl'
     tell root 'ANTHROPIC_API_KEY=a qcc-supervisor -t -c /usr/local/share/qcc/qcc.yaml' 'the sample is good'
+}
+
+# ---- the container image: on this machine, whose package it is made of
+
+container_page() {
+    follow 'make image'
+    check 'make image' make -s image || return
+    # Its own test runs the commands, where docker or podman run.
+    follow 'docker load -i build/qcc-image-*.tar'
+    follow 'docker run -d --name qcc -p 127.0.0.1:7860:7860 -e QCC_TOKEN -e ANTHROPIC_API_KEY qcc:VERSION'
+    follow 'docker run -d --name qcc -p 127.0.0.1:7860:7860 --env-file qcc.env -v "$PWD/conf:/etc/qcc:ro" -v qcc-state:/var/lib/qcc --read-only --tmpfs /run qcc:VERSION'
+    follow 'docker exec qcc qccctl status'
+    follow 'docker logs qcc'
+    follow 'docker exec qcc qccctl reload'
+    follow 'docker stop -t 660 qcc'
+    follow 'docker load'
+    follow 'docker stop'
+    check 'packaging/test-image.sh' packaging/test-image.sh
+    # A cluster is not to be had here; tests/system/house/test_images.py reads the example.
+    follow 'kubectl apply -f kubernetes.yaml'
+    follow 'kubectl rollout status deployment/qcc'
+    follow 'kubectl exec deployment/qcc -- qccctl reload'
+    follow 'kubectl rollout restart deployment/qcc'
+    skip 'kubectl: there is no cluster here'
 }
 
 with_systemd() {

@@ -116,6 +116,8 @@ follow 'make rpm'
 follow 'sudo dnf install ./build/qcc-*.rpm'
 skip 'make rpm and dnf install: they want a Fedora (test-package.sh tries the RPM with rpm)'
 
+container_page
+
 certificate() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=test-readme -keyout "$work/key.pem" -out "$work/cert.pem" \
         -addext 'subjectAltName=DNS:api.anthropic.com,DNS:relay.example.org,DNS:localhost,IP:127.0.0.1' \

@@ -9,6 +9,7 @@
 #include "supervisor/process/signals.h"
 #include "supervisor/process/systemd.h"
 #include "supervisor/reload.h"
+#include "supervisor/shared/health/health_trials.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -343,6 +344,17 @@ static void follow_plan(struct supervisor *s)
     ev_timer_start(s->loop, &s->later);
 }
 
+/* Has lists of models asked for, as long as this supervisor serves. */
+static void ask_lists(struct supervisor *s, int64_t now_ms)
+{
+    if (!s->serving || s->intent.want != PLAN_SERVE || successor_given(&s->successor) ||
+        !model_lists_due(&s->lists, now_ms))
+        return;
+    int slot = health_next_worker(&s->health);
+    if (slot != HEALTH_NONE)
+        model_lists_run(&s->lists, (unsigned)slot, now_ms);
+}
+
 /* The workers may accept once the states of the other hosts are there, or the engine has had its
  * time. */
 static void mind_join(struct supervisor *s)
@@ -363,9 +375,13 @@ static void mind_health(struct supervisor *s)
     int64_t now = clock_boot_ms();
     health_run(&s->health, now);
     marked_run(&s->marks, now);
+    ask_lists(s, now);
     int64_t next = health_next(&s->health), marks = marked_next(&s->marks);
     if (marks < next)
         next = marks;
+    int64_t lists = model_lists_next(&s->lists);
+    if (lists < next && lists > now) /* what is due waits for a worker */
+        next = lists;
     peers_turn(&s->peers, now);
     mind_join(s);
     if (s->join_until_ms && s->join_until_ms < next)
@@ -421,6 +437,7 @@ static void slot_ended(void *arg, struct slot *slot)
     successor_slot_gone(&s->successor, slot->number);
     recent_query_slot_gone(&s->query.recent, slot);
     health_slot_gone(&s->health, slot->number, clock_boot_ms());
+    model_lists_slot_gone(&s->lists, slot->number, clock_boot_ms());
     if (s->intent.want != PLAN_SERVE)
         return;
     if (s->next.conf && slot->gen_sent == s->next.conf->gen && slot->st.gen != slot->gen_sent)

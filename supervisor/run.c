@@ -28,6 +28,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     s->health.counted = supervisor_count;
     s->health.events = &s->events;
     marked_init(&s->marks, &s->health, &s->events, supervisor_send, s);
+    s->lists = (struct model_lists){.send = supervisor_send, .arg = s};
     bindings_init(&s->bindings, supervisor_send_bindings, s);
     store_init(&s->state, &(struct store_env){.loop = loop,
                                               .health = &s->health,
@@ -43,16 +44,18 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
     recorder_init(&s->recorder, loop, start_find_recorder(), &s->events, &loop_recorder_ops, s);
     peers_init(&s->peers, &(struct peers_env){.health = &s->health,
                                               .bindings = &s->bindings,
+                                              .marks = &s->marks,
                                               .events = &s->events,
                                               .send = loop_send_link,
                                               .arg = s});
-    s->bindings.changed_arg = s->health.permit_arg = &s->peers;
+    s->bindings.changed_arg = s->health.permit_arg = s->marks.told_arg = &s->peers;
     link_slot_init(&s->link, loop, start_find_link(), &loop_link_ops, s);
     successor_init(&s->successor, &(struct successor_env){.loop = loop,
                                                           .intent = &s->intent,
                                                           .stops = &s->stops,
                                                           .health = &s->health,
                                                           .marks = &s->marks,
+                                                          .lists = &s->lists,
                                                           .totals = &s->totals,
                                                           .store = &s->state,
                                                           .events = &s->events,
@@ -92,6 +95,7 @@ static void supervisor_free(struct supervisor *s)
     listen_close(&s->listen);
     health_fini(&s->health);
     marked_fini(&s->marks);
+    model_lists_fini(&s->lists);
     totals_fini(&s->totals);
     query_fini(&s->query);
     bindings_fini(&s->bindings);
@@ -139,6 +143,7 @@ static bool take_over(struct supervisor *s, struct err *e)
                                         .intent = &s->intent,
                                         .health = &s->health,
                                         .marks = &s->marks,
+                                        .lists = &s->lists,
                                         .totals = &s->totals,
                                         .bindings = &s->bindings,
                                         .store = &s->state,
@@ -157,7 +162,7 @@ static bool load(struct supervisor *s, struct err *e)
 {
     struct faults f = {0};
     supervisor_take_conf(s, conf_load(s->conf_path, &f));
-    if (log_to_journal())
+    if (log_to_journal() || log_is_json())
         faults_log(&f);
     else
         faults_print(&f, stderr);

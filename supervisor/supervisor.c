@@ -71,6 +71,7 @@ void supervisor_use_conf(struct supervisor *s)
     sweep_again(s, 0);
     health_conf(&s->health, s->conf, clock_boot_ms());
     marked_conf(&s->marks, s->conf);
+    model_lists_conf(&s->lists, s->conf, clock_boot_ms());
     recorder_use_conf(&s->recorder, s->conf, s->state.dir.fd);
     supervisor_use_cluster(s);
 }
@@ -88,6 +89,7 @@ void supervisor_use_cluster(struct supervisor *s)
     s->bindings.tell_ms = s->peers.tell_ms;
     s->bindings.changed = s->peers.binds && on ? peers_binding_changed : NULL;
     s->health.permit = on ? peers_permit : NULL;
+    s->marks.told = on ? peers_mark_changed : NULL;
     if (on && !s->serving && !s->join_until_ms && s->link.phase == LINK_SLOT_OFF && s->link.program)
         s->join_until_ms = clock_boot_ms() + s->conf->cluster.timeout;
     link_slot_want(&s->link, on, anew);

@@ -16,6 +16,7 @@
 #include "supervisor/operate/query.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/events.h"
+#include "supervisor/shared/model_lists.h"
 #include "supervisor/children/link_slot.h"
 #include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
@@ -58,6 +59,7 @@ struct supervisor {
     struct events events;
     struct health health;
     struct marked marks;
+    struct model_lists lists;
     struct totals totals;
     struct control control;     /* qccctl's socket */
     struct operate_env operate; /* what operators' queries read */

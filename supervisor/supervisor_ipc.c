@@ -56,6 +56,7 @@ void supervisor_welcome(struct supervisor *s, struct slot *slot)
         .listen = next ? &s->next.listen : &s->listen,
         .health = &s->health,
         .marks = &s->marks,
+        .lists = &s->lists,
     };
     slot_send_welcome(slot, &w);
     supervisor_feed(s, slot);
@@ -213,6 +214,14 @@ static bool on_verdict(struct supervisor *s, struct slot *slot, const struct ipc
     (void)f;
     return health_verdict(&s->health, slot->number, m, clock_boot_ms()) ||
            err_set(e, "it reported a verification of class %u, fault %u", m->cls, m->fault);
+}
+
+static bool on_listed(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,
+                      const struct ipc_listed *m, struct err *e)
+{
+    (void)f, (void)e;
+    model_lists_on_listed(&s->lists, slot->number, m, clock_boot_ms());
+    return true;
 }
 
 static bool on_retired(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,

@@ -192,6 +192,13 @@ static bool on_models(struct worker *w, struct ipc_frame *f, const struct ipc_mo
     return true;
 }
 
+static bool on_list(struct worker *w, struct ipc_frame *f, const struct ipc_list *m, struct err *e)
+{
+    (void)f, (void)e;
+    replica_update_list(&w->replica, m);
+    return true;
+}
+
 static bool on_mark(struct worker *w, struct ipc_frame *f, const struct ipc_mark *m, struct err *e)
 {
     (void)f, (void)e;

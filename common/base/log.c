@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,13 +61,20 @@ static bool stderr_is_the_journal(void)
 
 void log_init(const char *process)
 {
+    const char *form = getenv("QCC_LOG");
     log_.process = process;
+    log_.format = form && strcmp(form, "json") == 0 ? LOG_F_JSON : LOG_F_TEXT;
     log_.journal = stderr_is_the_journal();
 }
 
 bool log_to_journal(void)
 {
     return log_.journal;
+}
+
+bool log_is_json(void)
+{
+    return log_.format == LOG_F_JSON;
 }
 
 void log_setup(enum log_level level, enum log_format format)

@@ -12,13 +12,16 @@ enum log_level { LOG_L_DEBUG, LOG_L_INFO, LOG_L_WARNING, LOG_L_ERROR };
 enum log_format { LOG_F_TEXT, LOG_F_JSON };
 
 /* Sets the process's name as it stands in each line ("supervisor", "worker 0"; borrowed for ever).
- * Until log_setup: level info, text, stderr. */
+ * Until log_setup: level info, stderr, text or, if QCC_LOG of the environment says so, JSON. */
 void log_init(const char *process);
 
 /* Whether stderr was a stream of journald at log_init. Lines that go there begin with <N>,
  * their priority (sd-daemon(3)), and text lines leave out the time and the level, which the
  * journal has. */
 bool log_to_journal(void);
+
+/* Whether lines are JSON: what is meant for people in a terminal has no place between them. */
+bool log_is_json(void);
 
 /* Sets level and format from now on. */
 void log_setup(enum log_level level, enum log_format format);

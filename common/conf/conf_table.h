@@ -109,7 +109,9 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
     F(str, proxy, "null", 0, 0, CONF_SECRET,                                                       \
       "http://…, socks5://… or socks5h://… proxy for all endpoints; may hold user:password@.")     \
     F(flag, warm_up, "false", 0, 0, 0,                                                             \
-      "Open and check a connection to each endpoint at start and reload.")
+      "Open and check a connection to each endpoint at start and reload.")                         \
+    F(flag, list_models, "true", 0, 0, 0,                                                          \
+      "Ask endpoints for their lists of models, of which GET /v1/models is answered.")
 
 #define CONF_RETRY(F)                                                                              \
     F(u32, max_attempts, "5", 1, 100, 0, "Attempts for one request.")                              \

@@ -22,6 +22,7 @@ enum {
     IPC_RECENT_MAX = 256 << 10,
     IPC_STATS_MAX = 64 << 10,
     IPC_PRICES_MAX = 1 << 20,
+    IPC_LIST_MAX = 512 << 10,
     IPC_QUERY_MAX = 1024, /* bytes of a query's argument */
     IPC_ADDRESS_MAX = 63
 };

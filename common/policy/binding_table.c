@@ -5,6 +5,22 @@ enum { PLACES = 2 * AFFINITY_ENDPOINTS };
 _Static_assert((PLACES & (PLACES - 1)) == 0, "masked, not divided");
 _Static_assert(sizeof(struct binding_table_record) == 32, "no padding travels");
 
+/* Upper half of key[1] of ids. */
+enum { KEY_FILE = 0x69642d66, KEY_CONTAINER = 0x69642d63 };
+
+void binding_key(enum binding_kind kind, const uint64_t hash[2], uint64_t key[2])
+{
+    uint64_t tag = kind == BINDING_CONTAINER ? KEY_CONTAINER : KEY_FILE;
+    key[0] = hash[0];
+    key[1] = kind == BINDING_TALK ? hash[1] : tag << 32 | (uint32_t)hash[1];
+}
+
+enum binding_kind binding_kind(const uint64_t key[2])
+{
+    uint64_t tag = key[1] >> 32;
+    return tag == KEY_FILE ? BINDING_FILE : tag == KEY_CONTAINER ? BINDING_CONTAINER : BINDING_TALK;
+}
+
 bool binding_table_ready(struct binding_table **made, uint32_t max, const struct mem_source *mem)
 {
     if (*made)

@@ -11,6 +11,19 @@
 #include "common/base/str.h"
 #include "common/policy/affinity.h"
 
+/* What a binding is of; each kind has tables of its own. */
+enum binding_kind {
+    BINDING_TALK,      /* a conversation, or one family of it */
+    BINDING_FILE,      /* the id of a file or of a batch */
+    BINDING_CONTAINER, /* the id of a container */
+    BINDING_KIND__COUNT
+};
+
+/* How long ids are bound after their last use, and how many there are at most; containers give way
+ * to files. */
+#define BINDING_ID_TTL_MS (INT64_C(30) * 86400 * 1000)
+enum { BINDING_IDS_MAX = 10000 };
+
 struct binding_table {
     struct affinity table;
     uint32_t n; /* numbers assigned so far */
@@ -38,6 +51,14 @@ struct binding_table_record {
 
 /* Records that one frame carries at most. */
 enum { BINDING_RECORDS = 2048 };
+
+/* Makes the key of an id's binding of a hash, which is not a conversation's. The kind stands in the
+ * key, so that records, state files and upgrades carry all bindings alike: earlier builds take an
+ * id's for one of a conversation that nobody asks for, and drop it. */
+void binding_key(enum binding_kind kind, const uint64_t hash[2], uint64_t key[2]);
+
+/* What a key is of. A conversation's is taken for an id's once in 2^32. */
+enum binding_kind binding_kind(const uint64_t key[2]);
 
 /* Makes *b, if it is NULL, a table of at most max bindings in memory of the allocator mem. False
  * when memory is refused. */

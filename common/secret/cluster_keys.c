@@ -38,6 +38,8 @@ void cluster_keys_make(struct cluster_keys *k, struct str secret)
     mac(salt.p, salt.n, &secret, 1, prk);
     expand(prk, STR("endpoint"), k->endpoint);
     expand(prk, STR("conversation"), k->conversation);
+    expand(prk, STR("name"), k->name);
+    expand(prk, STR("cipher"), k->cipher);
     expand(prk, STR("print"), print);
     for (size_t i = 0; i < 16; i++)
         snprintf(k->print + 2 * i, 3, "%02x", print[i]);

@@ -10,6 +10,8 @@
 struct cluster_keys {
     uint8_t endpoint[32];     /* for endpoints */
     uint8_t conversation[32]; /* in place of the secret of state_dir */
+    uint8_t name[32];         /* for names of cells and marks (cluster_name.h) */
+    uint8_t cipher[32];       /* under which these are sealed */
     char print[33];           /* of the secret, in hex: hosts with another are refused */
 };
 

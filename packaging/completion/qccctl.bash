@@ -99,6 +99,7 @@ _qccctl() {
         dashboard) mapfile -t COMPREPLY < <(compgen -W "--no-open --json" -- "$cur") ;;
         config) mapfile -t COMPREPLY < <(compgen -W "--all --json" -- "$cur") ;;
         stop) mapfile -t COMPREPLY < <(compgen -W "--wait" -- "$cur") ;;
+        env) mapfile -t COMPREPLY < <(compgen -W "sh cmd powershell" -- "$cur") ;;
         completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$cur") ;;
         run)
             if ((COMP_CWORD == at + 1)); then

@@ -74,6 +74,7 @@ void slot_send_welcome(struct slot *s, const struct slot_welcome *w)
     slot_send_conf(s, w->conf);
     health_send_all(w->health, (int)s->number, clock_boot_ms());
     marked_send_all(w->marks, (int)s->number);
+    model_lists_send_all(w->lists, (int)s->number);
     slot_send_listeners(s, NULL, w->listen);
     s->listen_gen = w->conf->gen;
     s->feeding = true;

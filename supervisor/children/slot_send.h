@@ -10,6 +10,7 @@
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/health/health.h"
 #include "supervisor/shared/marks/marked.h"
+#include "supervisor/shared/model_lists.h"
 
 /* What a new worker gets; everything is borrowed for the call. */
 struct slot_welcome {
@@ -22,6 +23,7 @@ struct slot_welcome {
     const struct listen_set *listen; /* sockets of conf */
     struct health *health;
     struct marked *marks;
+    const struct model_lists *lists;
 };
 
 /* Sends all of w. The bindings follow piece by piece (slot_send_bindings), and after them START. */

@@ -1,5 +1,6 @@
 #include "supervisor/config/load.h"
 
+#include "common/base/mem.h"
 #include "common/conf/conf_warn.h"
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
@@ -9,10 +10,28 @@
 #include "supervisor/config/yaml.h"
 
 #include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void on_fault(void *arg, bool warning, const char *path, const char *msg)
 {
     faults_add(arg, warning, path, "%s", msg);
+}
+
+/* QCC_LOG: the log goes to standard error in that form, whatever the file says of the two: a
+ * container's log is read there, and no file for it can be written. */
+static void log_by_environment(struct conf *c, struct faults *f)
+{
+    const char *form = getenv("QCC_LOG");
+    if (!form || !*form)
+        return;
+    if (strcmp(form, "json") != 0 && strcmp(form, "text") != 0) {
+        faults_at(f, 0, 0, false, "", "environment variable QCC_LOG is neither json nor text");
+        return;
+    }
+    c->log.format = strcmp(form, "json") == 0 ? LOGFORMAT_JSON : LOGFORMAT_TEXT;
+    free(c->log.file);
+    c->log.file = mem_strdup("stderr");
 }
 
 /* Adds a fault when the configuration is larger than a CONF may be: else only the sending would
@@ -33,6 +52,7 @@ struct conf *conf_load(const char *path, struct faults *f)
     if (c) {
         keys_read(c, f);
         price_file_read(c, f);
+        log_by_environment(c, f);
         if (c->user && !getpwnam(c->user))
             faults_add(f, false, "user", "no user \"%s\" on this machine", c->user);
         if (conf_check(c, on_fault, f) && f->errors == 0) {

@@ -162,6 +162,12 @@ static void write_all(struct connection *c)
     watch_writing(c);
 }
 
+static uint32_t took_us(int64_t sent_us)
+{
+    int64_t took = clock_mono_us() - sent_us;
+    return took < 0 ? 0 : took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+}
+
 /* Hands whole answers out. */
 static void hand_out(struct connection *c)
 {
@@ -175,6 +181,7 @@ static void hand_out(struct connection *c)
             struct connection_pending p = c->pending[c->first];
             c->first = (c->first + 1) % CONNECTION_PENDING;
             c->n--;
+            c->took_us = took_us(p.sent_us);
             if (!p.reply(c->arg, reply, p.sent_ms, &e))
                 end(c, e.msg);
         }
@@ -399,7 +406,7 @@ bool connection_send(struct connection *c, const struct command *m, connection_r
         !command_write(m, &c->out))
         return false;
     c->pending[(c->first + c->n++) % CONNECTION_PENDING] =
-        (struct connection_pending){reply, clock_boot_ms(), extra_ms};
+        (struct connection_pending){reply, clock_boot_ms(), clock_mono_us(), extra_ms};
     if (c->n == 1)
         rearm(c);
     ev_io_start(c->loop, &c->wr); /* what is sent in one turn goes out together */

@@ -43,6 +43,7 @@ enum connection_state {
 struct connection_pending {
     connection_reply *reply;
     int64_t sent_ms;  /* CLOCK_BOOTTIME */
+    int64_t sent_us;  /* CLOCK_MONOTONIC */
     int64_t extra_ms; /* that the engine may take beside the timeout */
 };
 
@@ -62,6 +63,7 @@ struct connection {
     redisReader *reader;
     struct connection_pending pending[CONNECTION_PENDING]; /* a ring */
     size_t first, n;
+    uint32_t took_us; /* of the answer that is being handled */
     bool reading; /* answers are being handled: an end waits until that is done */
     bool ended;
     char why[256];

@@ -103,6 +103,7 @@ bool session_on_frame(struct session *s, struct ipc_frame *f, struct err *e)
     struct ipc_link_bind bind;
     struct ipc_link_lease lease;
     struct ipc_link_places places;
+    struct ipc_link_count count;
     if (f->id == IPC_LINK_STOP) {
         s->stopping = true;
         traffic_leave(s);
@@ -132,6 +133,10 @@ bool session_on_frame(struct session *s, struct ipc_frame *f, struct err *e)
     }
     if (f->id == IPC_LINK_PLACES && ipc_get_link_places(f, &places) && places.cid.n == 8) {
         traffic_places(s, &places);
+        return true;
+    }
+    if (f->id == IPC_LINK_COUNT && ipc_get_link_count(f, &count)) {
+        s->bindings = count.bindings;
         return true;
     }
     return err_set(e, "unexpected or malformed %s", ipc_name(f->id));

@@ -34,6 +34,7 @@ void session_send_state(struct session *s)
         .beat_ms = s->beat_ms,
         .known = s->clock.known,
         .clock_ms = s->clock.offset_ms,
+        .pulling = s->pulling,
     };
     session_send(s, ipc_put_v_link_state, &m);
     s->nrtt = 0;

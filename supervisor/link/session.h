@@ -101,6 +101,7 @@ struct session {
     char joined_entry[SHARED_ENTRY_MAX + 1], joined_epoch[SHARED_EPOCH_MAX + 1];
     uint32_t bucket; /* the next to be pulled */
     bool pulling;    /* buckets */
+    uint64_t bindings; /* of this host, as LINK_COUNT said */
     struct session_flight put[SESSION_FLIGHT], bind[SESSION_FLIGHT];
     size_t put_first, nput, bind_first, nbind; /* rings: answers come in order */
     uint64_t ask[SESSION_ASKS];                /* ids of leases and places, a ring */

@@ -29,11 +29,10 @@ void traffic_hosts(struct session *s, const redisReply *hosts)
     }
 }
 
-static void keep_rtt(struct session *s, int64_t sent_ms)
+static void keep_rtt(struct session *s)
 {
-    int64_t took = clock_boot_ms() - sent_ms;
     if (s->nrtt < SESSION_RTT)
-        s->rtt[s->nrtt++] = (uint32_t)(took < 0 ? 0 : took > 60000 ? 60000 : took) * 1000;
+        s->rtt[s->nrtt++] = s->commands.took_us;
 }
 
 static bool on_beat(void *arg, const redisReply *r, int64_t sent_ms, struct err *e)
@@ -46,7 +45,7 @@ static bool on_beat(void *arg, const redisReply *r, int64_t sent_ms, struct err 
         return form;
     if (!reply_array(r->element[3], 0))
         return err_set(e, "it answered a beat in a form that is not known");
-    keep_rtt(s, sent_ms);
+    keep_rtt(s);
     s->beat_ms = sent_ms;
     traffic_hosts(s, r->element[3]);
     session_send_state(s);
@@ -64,6 +63,7 @@ static void on_beat_due(struct ev_loop *loop, ev_timer *w, int events)
     command_str(&s->m, str_c(s->conf.name));
     command_str(&s->m, str_c(s->conf.build));
     command_str(&s->m, str_c(s->conf.digest));
+    command_u64(&s->m, s->bindings);
     s->beat_sent_ms = clock_boot_ms();
     (void)!session_run(s, on_beat);
 }
@@ -108,7 +108,7 @@ static bool on_put(void *arg, const redisReply *r, int64_t sent_ms, struct err *
             send_group(s, n, item->put.cid, str_c(item->put.group), reply_str(list->element[i + 1]),
                        &taken);
     }
-    keep_rtt(s, sent_ms);
+    keep_rtt(s);
     outbox_done(f->items);
     f->items = NULL;
     s->put_first = (s->put_first + 1) % SESSION_FLIGHT;
@@ -180,7 +180,7 @@ static bool on_bind(void *arg, const redisReply *r, int64_t sent_ms, struct err 
     const struct ipc_link_bound m = {.records = str_make(records, used), .refused = true};
     if (used)
         session_send_at(s, n, ipc_put_v_link_bound, &m);
-    keep_rtt(s, sent_ms);
+    keep_rtt(s);
     outbox_done(f->items);
     f->items = NULL;
     s->bind_first = (s->bind_first + 1) % SESSION_FLIGHT;
@@ -259,7 +259,7 @@ static bool on_lent(void *arg, const redisReply *r, int64_t sent_ms, struct err 
     m.what = reply_str(r->element[4]);
     if (m.result.n > 16 || m.what.n > 300)
         return err_set(e, "it answered a lease in a form that is not known");
-    keep_rtt(s, sent_ms);
+    keep_rtt(s);
     session_send(s, ipc_put_v_link_lent, &m);
     return true;
 }
@@ -299,18 +299,20 @@ void traffic_lease(struct session *s, const struct ipc_link_lease *m)
 static bool on_got(void *arg, const redisReply *r, int64_t sent_ms, struct err *e)
 {
     struct session *s = arg;
-    uint64_t n, have, all;
+    uint64_t n, have, all, hosts;
     bool form;
     struct ipc_link_got m = {.id = next_ask(s)};
-    if (!session_ok(s, r, sent_ms, 6, &n, &form, e))
+    if (!session_ok(s, r, sent_ms, 7, &n, &form, e))
         return form;
-    if (!reply_u64(r->element[3], &have) || !reply_u64(r->element[4], &all) || have > UINT32_MAX ||
-        all > UINT32_MAX)
+    if (!reply_u64(r->element[3], &have) || !reply_u64(r->element[4], &all) ||
+        !reply_u64(r->element[6], &hosts) || have > UINT32_MAX || all > UINT32_MAX ||
+        hosts > UINT32_MAX)
         return err_set(e, "it answered for places in a form that is not known");
     m.have = (uint32_t)have;
     m.all = (uint32_t)all;
     m.waits = str_eq(reply_str(r->element[5]), STR("1"));
-    keep_rtt(s, sent_ms);
+    m.hosts = (uint32_t)hosts;
+    keep_rtt(s);
     session_send(s, ipc_put_v_link_got, &m);
     return true;
 }
@@ -358,9 +360,12 @@ static bool on_endpoints(void *arg, const redisReply *r, int64_t sent_ms, struct
         const redisReply *hash = all->element[i];
         if (!reply_array(hash, 0) || s->pulled >= s->ncids)
             return err_set(e, "it answered for endpoints in a form that is not known");
-        for (size_t f = 0; f + 1 < hash->elements; f += 2)
-            send_group(s, n, s->cids + 8 * s->pulled, reply_str(hash->element[f]),
-                       reply_str(hash->element[f + 1]), NULL);
+        /* what voids others comes before them */
+        for (int pass = 0; pass < 2; pass++)
+            for (size_t f = 0; f + 1 < hash->elements; f += 2)
+                if (str_eq(reply_str(hash->element[f]), STR("z")) == (pass == 0))
+                    send_group(s, n, s->cids + 8 * s->pulled, reply_str(hash->element[f]),
+                               reply_str(hash->element[f + 1]), NULL);
     }
     if (--s->pulls == 0)
         stands(s);
@@ -416,10 +421,12 @@ static bool on_buckets(void *arg, const redisReply *r, int64_t sent_ms, struct e
     const struct ipc_link_bound m = {.records = str_make(records, used)};
     if (used)
         session_send_at(s, n, ipc_put_v_link_bound, &m);
-    if (s->bucket < BUCKETS)
+    if (s->bucket < BUCKETS) {
         pull_later(s, STEP_MS);
-    else
-        s->pulling = false;
+        return true;
+    }
+    s->pulling = false;
+    session_send_state(s);
     return true;
 }
 

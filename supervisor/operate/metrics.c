@@ -23,6 +23,10 @@ enum set {
     RELOADED,
     VERIFIED,
     VERSION,
+    CLUSTER_STATE,
+    RESYNC,
+    LEASE,
+    LENT,
     SET__COUNT
 };
 
@@ -98,6 +102,16 @@ WORDS(protocol, [PROTOCOL_ANTHROPIC] = "anthropic", [PROTOCOL_OPENAI] = "openai"
 WORDS(reloaded, "done", "refused")
 WORDS(verified, "ok", "failed")
 WORDS(version, QCC_VERSION)
+WORDS(cluster_state, "off", "connecting", "up", "lost", "full", "refused")
+WORDS(lease, "trial", "verification")
+WORDS(lent, [PEERS_GRANTED] = "granted", [PEERS_BUSY] = "busy", [PEERS_EARLY] = "early",
+      [PEERS_MOVED] = "moved", [PEERS_AWAY] = "away")
+
+static struct str resync(const struct operate_env *env, size_t i)
+{
+    (void)env;
+    return str_c(shared_resync_name((enum shared_resync)(i + 1)));
+}
 
 static const struct {
     const char *label;
@@ -117,6 +131,10 @@ static const struct {
     [RELOADED] = {"result", NULL, 2, reloaded},
     [VERIFIED] = {"result", NULL, 2, verified},
     [VERSION] = {"version", NULL, 1, version},
+    [CLUSTER_STATE] = {"state", NULL, 6, cluster_state},
+    [RESYNC] = {"reason", NULL, SHARED_RESYNC__COUNT - 1, resync},
+    [LEASE] = {"kind", NULL, 2, lease},
+    [LENT] = {"result", NULL, PEERS_LENT__COUNT, lent},
 };
 
 /* ---- sources of the numbers */
@@ -225,8 +243,13 @@ static void recorder_memory(const struct at *a)
 INT(cluster_enabled, a->env->peers->on)
 INT(cluster_up, a->env->peers->on && a->env->peers->up)
 INT(cluster_hosts, a->env->peers->on ? a->env->peers->hosts.n : 0)
-INT(cluster_reconnects, a->env->peers->reconnects)
-INT(cluster_resyncs, a->env->peers->resyncs)
+INT(cluster_is, str_eq(cluster_state(a->env, a->k), str_c(peers_state_text(a->env->peers))))
+INT(cluster_differing, peers_differing(a->env->peers))
+INT(cluster_evicting, peers_evicting(a->env->peers))
+INT(cluster_reconnects, a->env->peers->figures.reconnects)
+INT(cluster_resyncs, a->env->peers->figures.resyncs[a->k + 1])
+INT(cluster_leases, a->env->peers->figures.leases[a->i][a->k])
+INT(cluster_stale, a->env->peers->figures.stale)
 MILLI(cluster_lag, (int64_t)a->env->peers->lag_ms)
 INT(cluster_queue, a->env->peers->queue)
 INT(cluster_dropped, a->env->peers->dropped)
@@ -311,6 +334,11 @@ static void history_commit(const struct at *a)
 static void first_byte(const struct at *a)
 {
     put_hist(a->d, series_at(a)->first_byte, series_at(a)->first_byte_us);
+}
+
+static void cluster_rtt(const struct at *a)
+{
+    put_hist(a->d, a->env->peers->figures.rtt_hist, a->env->peers->figures.rtt_sum_us);
 }
 
 /* ---- the table */
@@ -435,10 +463,22 @@ static const struct {
      "Whether the engine that hosts share state through answers."},
     {"qcc_cluster_hosts", GAUGE, NO, NO, cluster_hosts,
      "Hosts of the cluster, this one among them, as last seen."},
+    {"qcc_cluster_state", GAUGE, NO, CLUSTER_STATE, cluster_is,
+     "1 for the state of the cluster as this host sees it, 0 for the others."},
+    {"qcc_cluster_differing_hosts", GAUGE, NO, NO, cluster_differing,
+     "Hosts of the cluster whose configuration differs from this one's."},
+    {"qcc_cluster_engine_evicts", GAUGE, NO, NO, cluster_evicting,
+     "Whether maxmemory-policy of the engine lets it drop what hosts share."},
+    {"qcc_cluster_rtt_seconds", HISTOGRAM, NO, NO, cluster_rtt,
+     "Time until the engine has answered a script."},
     {"qcc_cluster_reconnects_total", COUNTER, NO, NO, cluster_reconnects,
      "How often the engine has answered anew."},
-    {"qcc_cluster_resyncs_total", COUNTER, NO, NO, cluster_resyncs,
-     "How often all was read from the engine anew."},
+    {"qcc_cluster_resyncs_total", COUNTER, NO, RESYNC, cluster_resyncs,
+     "How often all was read from the engine anew, by why."},
+    {"qcc_cluster_leases_total", COUNTER, LEASE, LENT, cluster_leases,
+     "Questions for the lease of a trial or a verification, by what became of them."},
+    {"qcc_cluster_stale_total", COUNTER, NO, NO, cluster_stale,
+     "Commands that the engine refused for a later session of this host."},
     {"qcc_cluster_log_lag_seconds", GAUGE, NO, NO, cluster_lag,
      "Age of what other hosts said last, when it was read."},
     {"qcc_cluster_queue_bytes", GAUGE, NO, NO, cluster_queue, "Bytes that wait for the engine."},

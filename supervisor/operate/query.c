@@ -216,37 +216,117 @@ static unsigned stop(struct query *q, const struct asker *from, struct str arg, 
 
 /* ---- actions on an endpoint */
 
-static unsigned act(struct query *q, const struct asker *from, struct str name, enum ep_action a,
-                    struct doc *d)
+/* What an action is for: "NAME", or "NAME?family=FAMILY", "NAME?mark=MARK", "NAME?here=1", with
+ * anything between a '/' behind the name and the '?'. */
+struct act_ask {
+    struct health_endpoint *e;
+    bool here; /* on this host alone, not on all of the cluster */
+    struct str family, mark;
+    char family_room[MODEL_NAME_MAX + 1], mark_room[MARK_NAME_MAX + 1];
+};
+
+static bool read_params(struct act_ask *k, struct str params, bool reset, struct str *why)
 {
-    struct health_endpoint *e = health_find(q->env->health, name);
-    if (!e)
-        return doc_refuse(d, 404, "no endpoint has that id or name");
-    log_info("endpoint %s: an operator says %s (%s)", e->name, ep_action_name(a), from->by);
-    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s",
-                  ep_action_name(a));
+    static const struct str names[] = {STR_LIT("here"), STR_LIT("family"), STR_LIT("mark")};
+    char room[8];
+    struct str here;
+    enum param h = params_get(params, names[0], room, sizeof room, &here);
+    enum param f = params_get(params, names[1], k->family_room, sizeof k->family_room, &k->family);
+    enum param m = params_get(params, names[2], k->mark_room, sizeof k->mark_room, &k->mark);
+    k->here = h == PARAM_GIVEN && str_eq(here, STR("1"));
+    if (params_unknown(params, names, reset ? 3 : 1).n || (h != PARAM_NONE && !k->here)) {
+        *why = reset ? STR("family is the family of a cell, mark the name of a mark; here=1: on "
+                           "this host alone")
+                     : STR("the only parameter is here=1: on this host alone");
+        return false;
+    }
+    if (f != PARAM_NONE && m != PARAM_NONE) {
+        *why = STR("either family or mark: one thing at a time");
+        return false;
+    }
+    *why = STR("family is the family of a cell, mark the name of a mark");
+    return (f == PARAM_NONE || (f == PARAM_GIVEN && k->family.n)) &&
+           (m == PARAM_NONE || (m == PARAM_GIVEN && k->mark.n));
+}
+
+/* 0: it is understood. */
+static unsigned act_read(const struct query *q, struct str arg, bool reset, struct act_ask *k,
+                         struct doc *d)
+{
+    const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
+    struct str name = arg, why;
+    k->here = false;
+    k->family = k->mark = STR("");
+    k->e = reset ? NULL : health_find(q->env->health, arg); /* a name may hold a '?' */
+    if (mark && !k->e) {
+        struct str params = str_make(mark + 1, arg.n - (size_t)(mark + 1 - arg.p));
+        name.n = (size_t)(mark - arg.p);
+        const char *slash = memchr(name.p, '/', name.n);
+        if (slash)
+            name.n = (size_t)(slash - name.p);
+        if (!read_params(k, params, reset, &why))
+            return doc_refuse(d, 400, why.p);
+    }
+    if (!k->e)
+        k->e = health_find(q->env->health, name);
+    return k->e ? 0 : doc_refuse(d, 404, "no endpoint has that id or name");
+}
+
+static unsigned act_on(struct query *q, const struct asker *from, const struct act_ask *k,
+                       enum ep_action a, struct doc *d)
+{
+    struct health_endpoint *e = k->e;
+    const char *where = k->here ? ", on this host" : "";
+    log_info("endpoint %s: an operator says %s%s (%s)", e->name, ep_action_name(a), where,
+             from->by);
+    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by, "%s%s",
+                  ep_action_name(a), where);
     health_operator(q->env->health, e, a, clock_boot_ms());
-    peers_operator(q->env->peers, e, a, clock_boot_ms());
+    peers_operator(q->env->peers, e, a, k->here, clock_boot_ms());
     if (a == EP_ACT_RESET)
         marked_reset(q->env->marks, e, STR(""));
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
 }
 
-/* Ends one mark. */
-static unsigned reset_mark(struct query *q, const struct asker *from, struct str name,
-                           struct str mark, struct doc *d)
+static unsigned act(struct query *q, const struct asker *from, struct str arg, enum ep_action a,
+                    struct doc *d)
 {
-    struct health_endpoint *e = health_find(q->env->health, name);
-    if (!e)
-        return doc_refuse(d, 404, "no endpoint has that id or name");
-    if (marked_reset(q->env->marks, e, mark) == 0)
+    struct act_ask k;
+    unsigned refused = act_read(q, arg, false, &k, d);
+    return refused ? refused : act_on(q, from, &k, a, d);
+}
+
+/* Ends one mark. */
+static unsigned reset_mark(struct query *q, const struct asker *from, const struct act_ask *k,
+                           struct doc *d)
+{
+    struct health_endpoint *e = k->e;
+    if (!k->here)
+        peers_operator_mark(q->env->peers, e, k->mark, clock_boot_ms());
+    if (marked_reset(q->env->marks, e, k->mark) == 0)
         return doc_refuse(d, 404, "the endpoint has no such mark");
-    log_info("endpoint %s: an operator ends the mark " STR_FMT " (%s)", e->name, STR_ARG(mark),
+    log_info("endpoint %s: an operator ends the mark " STR_FMT " (%s)", e->name, STR_ARG(k->mark),
              from->by);
     events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
                   "reset of a mark");
     q->env->health->operator_acted = true; /* saved at once */
+    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
+    return 200;
+}
+
+/* Clears one cell. */
+static unsigned reset_cell(struct query *q, const struct asker *from, const struct act_ask *k,
+                           struct doc *d)
+{
+    struct health_endpoint *e = k->e;
+    if (!health_reset_cell(q->env->health, e, k->family, clock_boot_ms()))
+        return doc_refuse(d, 404, "nothing is known of such a cell there");
+    peers_operator_cell(q->env->peers, e, k->family, k->here, clock_boot_ms());
+    log_info("endpoint %s: an operator says reset of " STR_FMT " (%s)", e->name,
+             STR_ARG(k->family), from->by);
+    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
+                  "reset " STR_FMT, STR_ARG(k->family));
     show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
     return 200;
 }
@@ -263,41 +343,15 @@ ACTION(disable, EP_ACT_DISABLE)
 ACTION(drain, EP_ACT_DRAIN)
 ACTION(verify, EP_ACT_VERIFY)
 
-/* "NAME", or "NAME?family=FAMILY" or "NAME?mark=MARK" with anything between the name and the '?':
- * one cell, or one mark alone. */
+/* All of an endpoint, one cell, or one mark alone. */
 static unsigned reset(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
-    static const struct str names[] = {STR_LIT("family"), STR_LIT("mark")};
-    char room[MARK_NAME_MAX + 1];
-    struct str family, one, name = arg;
-    const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
-    if (!mark)
-        return act(q, from, arg, EP_ACT_RESET, d);
-    struct str params = str_make(mark + 1, arg.n - (size_t)(mark + 1 - arg.p));
-    name.n = (size_t)(mark - arg.p);
-    const char *slash = memchr(name.p, '/', name.n);
-    if (slash)
-        name.n = (size_t)(slash - name.p);
-    bool marked = params_get(params, names[1], room, sizeof room, &one) != PARAM_NONE;
-    if (marked && params_get(params, names[0], room, sizeof room, &family) != PARAM_NONE)
-        return doc_refuse(d, 400, "either family or mark: one thing at a time");
-    if (params_get(params, names[1], room, sizeof room, &one) == PARAM_GIVEN && one.n &&
-        !params_unknown(params, &names[1], 1).n)
-        return reset_mark(q, from, name, one, d);
-    if (params_unknown(params, names, 1).n ||
-        params_get(params, names[0], room, sizeof room, &family) != PARAM_GIVEN)
-        return doc_refuse(d, 400, "family is the family of a cell, mark the name of a mark");
-    struct health_endpoint *e = health_find(q->env->health, name);
-    if (!e)
-        return doc_refuse(d, 404, "no endpoint has that id or name");
-    if (!health_reset_cell(q->env->health, e, family, clock_boot_ms()))
-        return doc_refuse(d, 404, "nothing is known of such a cell there");
-    log_info("endpoint %s: an operator says reset of " STR_FMT " (%s)", e->name, STR_ARG(family),
-             from->by);
-    events_add_by(q->env->events, clock_wall_ms(), EVENT_OPERATOR, e->name, from->by,
-                  "reset " STR_FMT, STR_ARG(family));
-    show_endpoint(q->env, (size_t)(e - q->env->health->v), d);
-    return 200;
+    struct act_ask k;
+    unsigned refused = act_read(q, arg, true, &k, d);
+    return refused       ? refused
+           : k.mark.n   ? reset_mark(q, from, &k, d)
+           : k.family.n ? reset_cell(q, from, &k, d)
+                        : act_on(q, from, &k, EP_ACT_RESET, d);
 }
 
 #define SHOW(noun)                                                                                 \

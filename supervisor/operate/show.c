@@ -342,7 +342,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     bool own;
     size_t words;
     int64_t cooling = cooldown_left(&st->cooldown, now, &own);
-    doc_map(d, 32);
+    doc_map(d, 32 + show_shared_members(env, at));
     put_names(d, c);
     doc_kv_text(d, "base_url", c->base_url);
     doc_kv_text(d, "protocol", conf_words(CONF_K_protocol, &words)[c->protocol]);
@@ -375,6 +375,7 @@ void show_endpoint(const struct operate_env *env, size_t at, struct doc *d)
     doc_kv_int(d, "max_concurrent", c->max_concurrent);
     doc_kv_int(d, "sessions", bindings_count(env->bindings, str_c(c->id)));
     put_counts(d, &env->totals->v[at]);
+    show_put_shared(env, at, d);
 }
 
 const char *show_state(const struct operate_env *env)

@@ -19,6 +19,11 @@ void show_put_endpoints(const struct operate_env *env, struct doc *d);
 /* "queue": the endpoints in the failure queue. */
 void show_put_queue(const struct operate_env *env, struct doc *d);
 
+/* What the cluster shares of the endpoint i: "places", "lease", "not_followed"; and the number of these
+ * members, 0 on a host that is alone. */
+void show_put_shared(const struct operate_env *env, size_t i, struct doc *d);
+uint32_t show_shared_members(const struct operate_env *env, size_t i);
+
 /* "last_reload": at, ok, error, its first `max` faults and how many more there are; nil: there was
  * none. */
 void show_put_last_reload(const struct operate_env *env, struct doc *d, size_t max);

@@ -1,7 +1,8 @@
-/* bindings: which conversation is bound to which endpoint: the authoritative table. Workers request
- * changes with BINDS; the results are sent to all workers with BINDINGS. The first request for a
- * conversation wins as long as its binding holds, so that two workers that bind it at the same time
- * do not move it to and fro. Knows no worker and no loop. */
+/* bindings: which conversation, file, batch and container is bound to which endpoint: the
+ * authoritative tables, one for each kind. Workers request changes with BINDS; the results are sent
+ * to all workers with BINDINGS. The first request for a conversation wins as long as its binding
+ * holds, so that two workers that bind it at the same time do not move it to and fro. Knows no
+ * worker and no loop. */
 #ifndef QCC_SUPERVISOR_SHARED_BINDINGS_H
 #define QCC_SUPERVISOR_SHARED_BINDINGS_H
 
@@ -18,12 +19,25 @@ typedef void bindings_send(void *arg, struct str records);
 typedef void bindings_changed(void *arg, const uint64_t key[2], uint32_t from, uint32_t to,
                               int64_t used_ms);
 
-struct bindings {
+/* The bindings of one kind. */
+struct binding_set {
     struct binding_table *b; /* NULL: no table is allocated */
     bool enabled;
     uint32_t max;
-    int64_t ttl_ms, cleanup_ms;
-    uint32_t *known; /* ids of the configured endpoints, ascending */
+    int64_t ttl_ms;
+};
+
+/* An endpoint of the configuration. */
+struct bindings_known {
+    uint32_t id;
+    uint64_t
+        place; /* hash of its name and base_url, which stay when its key, and so its id, changes */
+};
+
+struct bindings {
+    struct binding_set set[BINDING_KIND__COUNT];
+    int64_t cleanup_ms;
+    struct bindings_known *known; /* the configured endpoints, by id, ascending */
     size_t nknown;
     struct buf unsent; /* records not sent yet */
     bindings_send *send;
@@ -39,7 +53,8 @@ void bindings_init(struct bindings *s, bindings_send *send, void *arg);
 /* Frees the table. */
 void bindings_fini(struct bindings *s);
 
-/* Takes affinity.* and the endpoints of c into use. With affinity off all bindings are removed. May
+/* Takes affinity.* and the endpoints of c into use. With affinity off all bindings of conversations
+ * are removed. Files, batches and containers of an endpoint move along if only its key changes. May
  * send. */
 void bindings_conf(struct bindings *s, const struct conf *c);
 
@@ -55,16 +70,16 @@ void bindings_flush(struct bindings *s);
  * May send. */
 bool bindings_sweep(struct bindings *s, int64_t now_ms);
 
-/* Gives a new worker the next piece of the table as records, in a buffer that the caller has
+/* Gives a new worker the next piece of the tables as records, in a buffer that the caller has
  * emptied. *at: 0 at first. False: that was the last piece. bindings_flush is called before, so
  * that no older records follow. */
 bool bindings_piece(const struct bindings *s, uint32_t *at, struct buf *records) MUST_CHECK;
 
-/* At most n bindings will be restored: makes the index for them at once. */
+/* At most n bindings of conversations will be restored: makes the index for them at once. */
 void bindings_expect(struct bindings *s, size_t n);
 
-/* Restores a saved binding; called with the oldest first, before the first worker is started.
- * Endpoints that are not configured are taken too: they may come back. False: no room. */
+/* Restores a saved binding; called with the oldest of its kind first, before the first worker is
+ * started. Endpoints that are not configured are taken too: they may come back. False: no room. */
 bool bindings_restore(struct bindings *s, const uint64_t key[2], uint32_t endpoint,
                       int64_t used_ms) MUST_CHECK;
 
@@ -80,9 +95,9 @@ enum bindings_own { BINDINGS_END, BINDINGS_OTHERS, BINDINGS_OWN };
 enum bindings_own bindings_walk_own(const struct bindings *s, uint32_t *at, uint64_t key[2],
                                     uint32_t *endpoint, int64_t *used_ms);
 
-/* The number of all bindings. */
+/* The number of all bindings of conversations. */
 uint32_t bindings_total(const struct bindings *s);
-/* The number of bindings to the endpoint of that id. */
+/* The number of those to the endpoint of that id. */
 uint32_t bindings_count(const struct bindings *s, struct str id);
 
 #endif

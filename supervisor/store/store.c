@@ -67,10 +67,10 @@ static uint64_t print_of(const uint8_t secret[STORE_SECRET])
 static struct store_view look(struct store *st)
 {
     const struct store_env *env = &st->env;
-    struct store_view v = {.wall_ms = clock_wall_ms(),
-                           .now_ms = clock_boot_ms(),
-                           .print = print_of(st->secret),
-                           .bindings = env->bindings->b};
+    struct store_view v = {
+        .wall_ms = clock_wall_ms(), .now_ms = clock_boot_ms(), .print = print_of(st->secret)};
+    for (int k = 0; k < BINDING_KIND__COUNT; k++)
+        v.bindings[k] = env->bindings->set[k].b;
     struct saved_endpoint *e = mem_zalloc(env->health->n + 1, sizeof *e);
     v.nendpoints = health_save(env->health, e);
     totals_save(env->totals, v.counters);
@@ -342,11 +342,28 @@ static bool read_file(const struct store_dir *d, const char *name, char **p, siz
     return ok;
 }
 
+/* Restores a binding that was used age_ms before the file was saved, off ms ago. last: time of the
+ * one before of its kind, as the tables need ascending ones. False: no room. */
+static bool restore_binding(struct bindings *ss, const struct store_binding *b, int64_t off,
+                            int64_t last[static BINDING_KIND__COUNT])
+{
+    enum binding_kind kind = binding_kind(b->key);
+    const struct binding_set *set = &ss->set[kind];
+    int64_t now = clock_boot_ms();
+    int64_t used = off > set->ttl_ms ? now - off : now - off - b->age_ms;
+    if (used < last[kind])
+        used = last[kind];
+    last[kind] = used;
+    return !set->enabled || used <= now - set->ttl_ms ||
+           bindings_restore(ss, b->key, b->endpoint, used);
+}
+
 /* Restores the bindings. The time since the file was saved counts as time without use. */
 static uint32_t restore_bindings(struct store *st, struct store_image *im)
 {
     struct bindings *ss = st->env.bindings;
-    int64_t now = clock_boot_ms(), off = clock_wall_ms() - im->saved_ms, last = INT64_MIN;
+    int64_t off = clock_wall_ms() - im->saved_ms;
+    int64_t last[BINDING_KIND__COUNT] = {INT64_MIN, INT64_MIN, INT64_MIN};
     struct str block;
     if (im->print != print_of(st->secret)) {
         log_warn("state: the bindings were made with another secret: forgotten");
@@ -354,16 +371,12 @@ static uint32_t restore_bindings(struct store *st, struct store_image *im)
     }
     if (off < 0)
         off = 0;
-    if (ss->enabled && im->nblocks)
+    if (ss->set[BINDING_TALK].enabled && im->nblocks)
         bindings_expect(ss, (size_t)im->nblocks * STORE_BLOCK);
-    while (ss->enabled && (block = store_block(im)).n)
+    while ((block = store_block(im)).n)
         for (size_t i = 0; i < block.n / STORE_BINDING; i++) {
             struct store_binding b = store_binding_at(block, i);
-            int64_t used = off > ss->ttl_ms ? now - off : now - off - b.age_ms;
-            if (used < last)
-                used = last; /* the table needs ascending times of use */
-            last = used;
-            if (used > now - ss->ttl_ms && !bindings_restore(ss, b.key, b.endpoint, used))
+            if (!restore_binding(ss, &b, off, last))
                 return bindings_total(ss);
         }
     return bindings_total(ss);

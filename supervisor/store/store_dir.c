@@ -123,14 +123,21 @@ int store_dir_begin(int dir, const char *name)
     name_with(fresh, name, ".new");
     if (unlinkat(dir, fresh, 0) == -1 && errno != ENOENT)
         return -1;
-    return openat(dir, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return (int)TEMP_FAILURE_RETRY(
+        openat(dir, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+}
+
+/* Some file systems let a signal, as of a worker that ended, interrupt it. */
+static bool sync_fd(int fd)
+{
+    return TEMP_FAILURE_RETRY(fsync(fd)) == 0;
 }
 
 bool store_dir_commit(int dir, int fd, const char *name)
 {
     char fresh[NAME];
     name_with(fresh, name, ".new");
-    return fsync(fd) == 0 && renameat(dir, fresh, dir, name) == 0 && fsync(dir) == 0;
+    return sync_fd(fd) && TEMP_FAILURE_RETRY(renameat(dir, fresh, dir, name)) == 0 && sync_fd(dir);
 }
 
 bool store_dir_put(int fd, const void *p, size_t n)

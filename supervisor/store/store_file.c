@@ -112,20 +112,46 @@ static uint32_t age_of(const struct store_view *v, int64_t used_ms)
     return age < 0 ? 0 : age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;
 }
 
+/* The bindings of all kinds that are still to be written; NULL: none of that kind. */
+struct next_bindings {
+    const struct store_view *v;
+    const struct affinity_binding *at[BINDING_KIND__COUNT];
+};
+
+/* Takes the one that was used longest ago. NULL: there is none. */
+static const struct affinity_binding *next_binding(struct next_bindings *l, uint32_t *endpoint)
+{
+    int first = -1;
+    for (int k = 0; k < BINDING_KIND__COUNT; k++)
+        if (l->at[k] && (first < 0 || l->at[k]->used_ms < l->at[first]->used_ms))
+            first = k;
+    if (first < 0)
+        return NULL;
+    const struct binding_table *b = l->v->bindings[first];
+    const struct affinity_binding *taken = l->at[first];
+    l->at[first] = affinity_newer(&b->table, taken);
+    *endpoint = binding_table_endpoint(b, taken);
+    return taken;
+}
+
 static bool put_bindings(msgpack_packer *pk, const struct store_view *v)
 {
-    const struct affinity *a = v->bindings ? &v->bindings->table : NULL;
-    uint32_t left = a ? a->count : 0;
+    struct next_bindings l = {.v = v};
+    uint32_t left = 0, endpoint;
+    for (int k = 0; k < BINDING_KIND__COUNT; k++) {
+        l.at[k] = v->bindings[k] ? affinity_oldest(&v->bindings[k]->table) : NULL;
+        left += v->bindings[k] ? v->bindings[k]->table.count : 0;
+    }
     bool ok = msgpack_pack_array(pk, (left + STORE_BLOCK - 1) / STORE_BLOCK) == 0;
-    const struct affinity_binding *b = left ? affinity_oldest(a) : NULL;
-    while (ok && b) {
+    while (ok && left) {
         uint32_t n = (uint32_t)min_size(left, STORE_BLOCK);
         ok = msgpack_pack_bin(pk, (size_t)n * STORE_BINDING) == 0;
-        for (uint32_t i = 0; ok && b && i < n; i++, b = affinity_newer(a, b)) {
+        for (uint32_t i = 0; ok && i < n; i++) {
+            const struct affinity_binding *b = next_binding(&l, &endpoint);
             uint8_t r[STORE_BINDING];
             put_be(r, b->key[0], 8);
             put_be(r + 8, b->key[1], 8);
-            put_be(r + 16, binding_table_endpoint(v->bindings, b), 4);
+            put_be(r + 16, endpoint, 4);
             put_be(r + 20, age_of(v, b->used_ms), 4);
             ok = msgpack_pack_bin_body(pk, r, sizeof r) == 0;
         }

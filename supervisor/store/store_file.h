@@ -14,7 +14,8 @@
  * Versions 1, where an endpoint ends with its counters, and 2, which has no marks at the end, are
  * read too.
  *
- * Numbers outside msgpack are big-endian. Bindings stand in the order of their last use. */
+ * Numbers outside msgpack are big-endian. Bindings, of all kinds, stand in the order of their last
+ * use. */
 #ifndef QCC_SUPERVISOR_STORE_STORE_FILE_H
 #define QCC_SUPERVISOR_STORE_STORE_FILE_H
 
@@ -46,7 +47,7 @@ struct store_view {
     struct saved_cells cells; /* of the file of store_cells.h */
     const struct saved_mark *marks;
     size_t nmarks;
-    const struct binding_table *bindings; /* NULL: none */
+    const struct binding_table *bindings[BINDING_KIND__COUNT]; /* NULL: none */
 };
 
 /* Writes a new file: the old one stays until the new one is on disk. Allocates little, so that a

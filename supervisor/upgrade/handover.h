@@ -23,6 +23,8 @@ enum { HANDOVER_HISTORY_IPC = 11 };
 enum { HANDOVER_PAST_IPC = 13 };
 /* The same of UP_MARK. */
 enum { HANDOVER_MARK_IPC = 14 };
+/* The same of UP_LIST. */
+enum { HANDOVER_LIST_IPC = 16 };
 /* The same of UP_CELL. As it comes before UP_GO, a successor that knows it says its own IPC_VERSION
  * before UP_TAKE, in an UP_TELL without fields, to a predecessor of that version or a later one. */
 enum { HANDOVER_CELL_IPC = 14 };

@@ -372,6 +372,7 @@ static struct predecessor_state state_of(const struct predecessor *pre)
 {
     return (struct predecessor_state){.health = pre->env.health,
                                       .marks = pre->env.marks,
+                                      .lists = pre->env.lists,
                                       .totals = pre->env.totals,
                                       .bindings = pre->env.bindings,
                                       .successor = pre->env.successor,
@@ -422,7 +423,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
-    if ((f->id == IPC_UP_PAST || f->id == IPC_UP_MARK) && pre->phase == PREDECESSOR_SERVING)
+    bool late = f->id == IPC_UP_PAST || f->id == IPC_UP_MARK || f->id == IPC_UP_LIST;
+    if (late && pre->phase == PREDECESSOR_SERVING)
         return predecessor_state_get_late(&state, f, e);
     if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {
         pre->env.ops->history(pre->env.arg);

@@ -45,6 +45,7 @@ struct predecessor_env {
     const struct plan_intent *intent;
     struct health *health;
     struct marked *marks;
+    struct model_lists *lists;
     struct totals *totals;
     struct bindings *bindings;
     struct store *store;

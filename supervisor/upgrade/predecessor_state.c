@@ -78,6 +78,11 @@ bool predecessor_state_get_late(const struct predecessor_state *s, const struct 
         endpoint_wire_get_past(s->health, &m);
         return true;
     }
+    if (f->id == IPC_UP_LIST) {
+        PREDECESSOR_GET(up_list)
+        model_lists_restore(s->lists, m.endpoint, m.models);
+        return true;
+    }
     PREDECESSOR_GET(up_mark)
     return on_up_mark(s, &m) || err_set(e, "the running supervisor sent an invalid mark");
 }

@@ -146,6 +146,7 @@ static struct successor_state state_of(struct successor *u)
 {
     return (struct successor_state){.health = u->env.health,
                                     .marks = u->env.marks,
+                                    .lists = u->env.lists,
                                     .totals = u->env.totals,
                                     .ipc = u->ipc,
                                     .send = send_up,
@@ -213,6 +214,7 @@ static void done(struct successor *u)
     systemd_main_pid(u->pid); /* before the successor sends anything to systemd */
     successor_state_past(&state);
     successor_state_marks(&state);
+    successor_state_lists(&state);
     send_up(u, -1, ipc_put_v_up_done, &m);
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);

@@ -60,6 +60,7 @@ struct successor_env {
     const unsigned *stops; /* SIGTERM and SIGINT so far, also those not yet acted on */
     struct health *health;
     struct marked *marks;
+    struct model_lists *lists;
     struct totals *totals;
     struct store *store;
     struct events *events; /* gets an upgrade that is refused */

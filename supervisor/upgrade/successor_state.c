@@ -199,3 +199,13 @@ void successor_state_marks(const struct successor_state *s)
     }
     mem_free(v);
 }
+
+void successor_state_lists(const struct successor_state *s)
+{
+    for (size_t i = 0; i < s->lists->n && s->ipc >= HANDOVER_LIST_IPC; i++) {
+        const struct model_list_of *of = &s->lists->v[i];
+        struct ipc_up_list m = {.endpoint = str_c(of->id), .models = str_make(of->models, of->n)};
+        if (of->models)
+            send_up(s, -1, ipc_put_v_up_list, &m);
+    }
+}

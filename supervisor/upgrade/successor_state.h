@@ -9,6 +9,7 @@
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/health/health.h"
 #include "supervisor/shared/marks/marked.h"
+#include "supervisor/shared/model_lists.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/handover.h"
 
@@ -16,6 +17,7 @@
 struct successor_state {
     struct health *health;
     struct marked *marks;
+    struct model_lists *lists;
     struct totals *totals;
     uint32_t ipc; /* IPC_VERSION of the successor; 0: not known */
     /* Sends a message to the successor, with the descriptor `pass` or -1. */
@@ -36,6 +38,9 @@ void successor_state_past(const struct successor_state *s);
 
 /* Sends UP_MARK of all marks, if the successor knows it. */
 void successor_state_marks(const struct successor_state *s);
+
+/* Sends UP_LIST of all lists of models, if the successor knows it. */
+void successor_state_lists(const struct successor_state *s);
 
 /* Sends UP_SAID: a frame of the worker in that slot. */
 void successor_state_said(const struct successor_state *s, unsigned slot,

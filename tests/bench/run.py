@@ -267,7 +267,7 @@ def qcc(b, port, tls, workers, build=None, more="", endpoints=1, openai=False):
     where = f'"127.0.0.1:{port}"'
     listen = f"{{address: {where}, tls: {{certificate: {b.cert}, private_key: {b.key}}}}}" if tls else where
     up = b.up[tls].replace("127.0.0.1", "localhost") if tls is True else b.up[tls]
-    one = ('  - {{name: bench{0}, base_url: "http' + ("s" if tls is True else "") + f'://{up}", '
+    one = ('  - {{name: bench{0}, base_url: "http' + ("s" if tls is True else "") + f'://{up}' + ("/v1" if openai else "") + '", '
            'api_key: sk-ant-bench-upstream{0}' + (", protocol: openai" if openai else "") + '}}\n')
     conf = b.path(f"qcc-{port}.yaml", f"""
 listen: [{listen}]

@@ -20,8 +20,8 @@ OVERLOADED_S, JITTER, LOAN_S = 0.75, 1.25, 0.02
 ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
                429: "rate_limit_error"}
 
-# After these an endpoint may be asked once more: nothing is said against it but the failure itself.
-AGAIN = {spec for name, spec in TRANSIENT.items()} | {TROUBLES["429"]}
+# After these an endpoint may be asked once more: nothing is said against it but the failure itself. One that was silent is not.
+AGAIN = {spec for name, spec in TRANSIENT.items() if "hang" not in name} | {TROUBLES["429"]}
 
 # What cannot be told from the rest of an earlier reply, so that it is as good as a stale connection.
 SPOILT = {TROUBLES[name] for name in ("garbage", "two lengths", "stray bytes", "endless headers")}

@@ -12,7 +12,7 @@ Times are seconds from the begin. Endpoints are `anchor…`: always well, withou
 `limited…`: always well, with max_concurrent; `dead…`: nothing listens there; all others have troubles."""
 import random
 
-from troubles import GROUPS, NOT_YET_DRAWN, PERMANENT, RATE_LIMIT, TROUBLES, WELL
+from troubles import GROUPS, MARKING, NOT_YET_DRAWN, RATE_LIMIT, TROUBLES, WELL
 
 STRATEGIES = ["weighted", "round_robin", "random", "least_connections", "priority_failover", "least_latency"]
 MODELS = ["claude-sonnet-4-6", "claude-opus-4-1", "m"]
@@ -35,8 +35,8 @@ def make(seed):
         # Of a message that nobody serves one failure stays counted: it must not be enough for a breaker.
         plan["config"]["breaker"]["failure_threshold"] = max(3, plan["config"]["breaker"]["failure_threshold"])
         plan["config"]["retry"]["max_attempts_per_endpoint"] = min(2, plan["config"]["retry"]["max_attempts_per_endpoint"])
-    if plan["config"]["failure_queue"]["probe"] == "off" and PERMANENT["404"] in specs(plan):
-        # Where all models are marked and nobody verifies, an endpoint comes back when the marks end.
+    if plan["config"]["failure_queue"]["probe"] == "off" and MARKING & specs(plan):
+        # Where all models or sizes are marked and nobody verifies, an endpoint comes back when the marks end.
         plan["config"]["rate_limit"]["max_cooldown"] = "900ms"
     return plan
 
@@ -114,7 +114,8 @@ def make_config(r, endpoints, sites):
             "connect_timeout": ms(r, 300, 900), "first_byte_timeout": ms(r, 400, 900), "idle_timeout": ms(r, 400, 900),
             "pool": {"max_connections": r.choice([100, 100, 8] if calm else [100, 8, 2, 1]),
                      "max_idle": r.choice([20, 20, 2, 0]), "idle_expiry": ms(r, 150, 400)},
-            "warm_up": r.random() < 0.1},
+            "warm_up": r.random() < 0.1,
+            "list_models": False},
         "retry": {
             "max_attempts": max(attempts, len(endpoints) + 1) if calm else attempts,
             "max_attempts_per_endpoint": r.choice([1, 2, 2, 2, 3]), "transient_delay": ms(r, 1, 80),

@@ -24,7 +24,7 @@ import time
 
 from clients import Clients, Lag, now
 from families import lasting
-from troubles import DOWN, PERMANENT
+from troubles import DOWN, MARKING
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
@@ -54,8 +54,8 @@ def bound(plan):
 
 
 def lasting_marks(plan):
-    """Whether models may be marked for long: no request then is the trial of an endpoint that comes back, but a verification."""
-    refusal = any(spec == PERMANENT["404"] for line in plan["sites"].values() for _, spec in line)
+    """Whether models or sizes may be marked for long: a verification then is the trial of an endpoint that comes back, no request."""
+    refusal = any(spec in MARKING for line in plan["sites"].values() for _, spec in line)
     return refusal and seconds(plan["config"]["rate_limit"]["max_cooldown"]) > 1
 
 

@@ -126,6 +126,8 @@ MODEL_SCOPE = {TROUBLES[name] for name in (
     "ends in the content", "hangs in the content", "late error", "late overloaded", "429", "429 for 1 s", "429 for 300 ms",
     "429 by a slow clock", "429 by a fast clock", "three in a second", "each second 503", "JSON for a stream", "stream for JSON", "text",
     "{}", "null", "detail", "204", *PINGS)}
+# What may mark an endpoint for all that is asked of it: each model, each size of a request.
+MARKING = {TROUBLES["404"], TROUBLES["413"]}
 NAMES = {spec: name for kinds in (WELL, TROUBLES) for name, spec in kinds.items()}
 
 # Exceptions, each with the issue that ends it. A request that met one of these at an attempt is not judged for its form

@@ -135,6 +135,7 @@ class Qcc:
                 {"name": "nobody", "base_url": "http://127.0.0.1:9", "api_key": "sk-test-0123456789"}
             ],
             "log": {"level": "debug"},
+            "upstream": {"list_models": False},  # what endpoints are asked is what tests ask
         }
         self.configure(config)
 

@@ -163,6 +163,33 @@ def test_check_of_the_file(api, page, end, said):
     sane(p)
 
 
+HOSTS = "[...document.querySelectorAll('table.list')].at(-1).querySelectorAll('tbody tr')"
+
+
+def test_system_lists_the_hosts_of_the_cluster(api, page):
+    fill(api)
+    p = opened(page, api.url, "system")
+    p.until("document.querySelector('main').textContent.includes('web-2')")
+    rows = p.js("[...%s].map((r) => [...r.children].map((c) => c.textContent))" % HOSTS)
+    assert rows == [["web-1 1.0.0 this host", "400 ms", "a91f", "81,230"], ["web-2 1.0.0", "900 ms", "03c2 another configuration", "81,229"]]
+    said = text(p, "main")
+    for part in ("redis://10.0.0.5:6379 7.0.15", "noeviction", "p50 0.4 ms", "p99 1.1 ms", "Behind3 ms"):
+        assert part in said, part
+    sane(p)
+    api.reply["cluster"].update(state="lost", reason="Connection refused", hosts=[])
+    p.until("document.querySelector('main').textContent.includes('Connection refused')")
+    assert "lost" in text(p, "main")
+
+
+def test_system_of_a_host_that_is_alone(api, page):
+    fill(api)
+    api.reply["status"]["cluster"] = "off"
+    p = opened(page, api.url, "system")
+    p.until("document.querySelector('main').textContent.includes('libev')")
+    assert "Hosts" not in text(p, "main")
+    assert not [a for a in api.asked if a[2].endswith("cluster")]
+
+
 def test_system_without_history(api, page):
     fill(api)
     api.overview["history"].update(state="off", why="state_dir is not set", path=None)

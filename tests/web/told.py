@@ -99,6 +99,18 @@ def price(model, **more):
             "above": None, "fast": 2, "batch": 0.5, "geo_us": None, "web_search": 10, "source": "platform.claude.com", "override": False, **more}
 
 
+def host(name, beat_ms, bindings, digest="a91f", self_=False):
+    return {"id": "%016x" % sum(name.encode()), "name": name, "beat_ms": beat_ms, "version": "1.0.0", "digest": digest, "bindings": bindings,
+            "self": self_}
+
+
+CLUSTER = {"enabled": True, "prefix": "qcc", "state": "up", "since": iso(time.time() - 11520), "since_s": 11520.0, "reason": None,
+           "engine": {"url": "redis://10.0.0.5:6379", "version": "7.0.15", "role": "master", "maxmemory_policy": "noeviction"},
+           "rtt_ms": {"p50": 0.4, "p99": 1.1}, "host": {"id": "1", "name": "web-1"},
+           "hosts": [host("web-1", 400, 81230, self_=True), host("web-2", 900, 81229, "03c2")],
+           "epoch": "a", "log": {"n": 71, "lag_ms": 3, "resyncs": 1}, "queue": {"bytes": 0, "dropped": 0}, "leases": [], "places": []}
+
+
 def fill(api):
     """Makes the fake API answer all of it; the trail's id."""
     trail = one()
@@ -115,7 +127,8 @@ def fill(api):
                                                                                                  "cache_read": 0.05, "write_5m": 0.625, "write_1h": 1}),
                                       price("house-model", override=True, source=None, **{"from": None})],
                            "factors": [{"endpoint": "relay-a", "factor": 0.8, "since": iso(time.time() - 864000)}]}
-    api.reply["status"] = {"libraries": {"supervisor": "libev 4.33", "worker": "OpenSSL 3.0", "recorder": None}}
+    api.reply["status"] = {"cluster": "up", "libraries": {"supervisor": "libev 4.33", "worker": "OpenSSL 3.0", "recorder": None}}
+    api.reply["cluster"] = copy.deepcopy(CLUSTER)
     api.overview["workers"] = [dict(api.overview["workers"][0], slot=i, pid=4711 + i, memory_bytes=24 << 20, age_s=99999.5) for i in range(2)]
     api.overview["history"].update(memory_bytes=12 << 20, age_s=99999, stored=118, commits=60, restarts=0, pid=4800, free_bytes=12 << 30,
                                    retention={"state": "up to date", "keep_requests_s": 2592000, "keep_usage_s": 0, "max_size_bytes": 4 << 30,

@@ -308,8 +308,8 @@ static struct address find(struct str path, struct str query)
     struct str action = str_make(slash + 1, path.n - name.n - 1);
     if (name.n == 0 || name.n > LONGEST_NAME || !is_one_of(action, actions, COUNT_OF(actions)))
         return (struct address){0};
-    if (query.n && str_eq(action, STR("reset")))
-        name = with_query(path, 0, query); /* "NAME/reset?family=…" or "…?mark=…" */
+    if (query.n)
+        name = with_query(path, 0, query); /* "NAME/reset?family=…", "…?mark=…", "…?here=1" */
     return (struct address){.kind = ACTION, .what = action, .arg = name};
 }
 

@@ -574,6 +574,7 @@ void conn_new(struct listener *l, int fd)
     struct conn *c = slab_zalloc(&conns);
     c->client = (struct client){
         .ops = &ops, .service = l->service, .env = env->req, .unix_socket = l->unix_socket};
+    c->client.tls = l->tls != NULL;
     c->env = env;
     c->l = l;
     l->refs++;

@@ -56,6 +56,9 @@ const struct json_want sse_members[SSE_AT__COUNT] = {
     [SSE_AT_REASON] = {STR_LIT("delta"), STR_LIT("stop_reason")},
     [SSE_AT_COMPLETION] = {STR_LIT("completion"), {0}},
     [SSE_AT_OUTPUT] = {STR_LIT("output"), {0}},
+    [SSE_AT_CONTAINER] = {STR_LIT("container"), {0}},
+    [SSE_AT_MESSAGE_CONTAINER] = {STR_LIT("message"), STR_LIT("container")},
+    [SSE_AT_DELTA_CONTAINER] = {STR_LIT("delta"), STR_LIT("container")},
 };
 
 void sse_members_usage(const struct json_hit hit[static SSE_AT__COUNT], struct sse_usage *u)
@@ -65,6 +68,9 @@ void sse_members_usage(const struct json_hit hit[static SSE_AT__COUNT], struct s
             sse_usage_read(hit[i].raw, u);
     for (size_t i = SSE_AT_MODEL; i <= SSE_AT_RESPONSE_MODEL; i++)
         sse_usage_model(&hit[i], u);
+    for (size_t i = SSE_AT_CONTAINER; i <= SSE_AT_DELTA_CONTAINER; i++)
+        if (hit[i].kind == JSON_IS_OBJECT)
+            sse_usage_container(&hit[i], u);
 }
 
 bool sse_is_error(const struct json_hit *hit)

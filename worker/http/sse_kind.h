@@ -44,6 +44,9 @@ enum sse_at {
     SSE_AT_REASON,
     SSE_AT_COMPLETION,
     SSE_AT_OUTPUT,
+    SSE_AT_CONTAINER,
+    SSE_AT_MESSAGE_CONTAINER,
+    SSE_AT_DELTA_CONTAINER,
     SSE_AT__COUNT
 };
 
@@ -60,7 +63,7 @@ enum sse_api sse_api_of_name(struct str name);
 /* The API by members that only one has. */
 enum sse_api sse_api_of_members(const struct json_hit hit[static SSE_AT__COUNT]);
 
-/* Reads "usage" and "model". */
+/* Reads "usage", "model" and "container". */
 void sse_members_usage(const struct json_hit hit[static SSE_AT__COUNT], struct sse_usage *u);
 
 /* Whether the value of "error" stands for an error: null, false and "" do not. */

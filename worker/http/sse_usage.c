@@ -136,3 +136,15 @@ void sse_usage_model(const struct json_hit *name, struct sse_usage *u)
     if (name->kind == JSON_IS_STRING && !u->model_n)
         u->model_n = copy_string(u->model, sizeof u->model, name);
 }
+
+void sse_usage_container(const struct json_hit *container, struct sse_usage *u)
+{
+    static const struct json_want want[] = {{.name = STR_LIT("id")}};
+    struct json_hit id = *container;
+    if (id.kind == JSON_IS_OBJECT && !json_find(container->raw, want, &id, 1))
+        return;
+    if (id.kind != JSON_IS_STRING || id.escaped || id.raw.n > sizeof u->container)
+        return;
+    memcpy(u->container, id.raw.p, id.raw.n);
+    u->container_n = (uint8_t)id.raw.n;
+}

@@ -7,7 +7,7 @@
 #include "common/base/str.h"
 
 /* Bytes at most of what a reply says: longer texts are cut. */
-enum { SSE_MODEL_MAX = 64, SSE_WORD_MAX = 16 };
+enum { SSE_MODEL_MAX = 64, SSE_WORD_MAX = 16, SSE_CONTAINER_MAX = 64 };
 
 /* A text of a reply: UTF-8 in which '?' stands for control characters and for what is none. */
 struct sse_word {
@@ -27,6 +27,8 @@ struct sse_usage {
     uint8_t model_n; /* 0: not reported */
     char
         model[SSE_MODEL_MAX]; /* the model that replied, as the first event that has one names it */
+    uint8_t container_n;      /* 0: not reported, or longer than any is */
+    char container[SSE_CONTAINER_MAX]; /* id of the container in which code ran */
 };
 
 /* Nothing is reported yet. */
@@ -47,5 +49,8 @@ void sse_usage_read(struct str object, struct sse_usage *u);
 
 /* Takes the model's name, a string of JSON, into *u, unless it has one. */
 void sse_usage_model(const struct json_hit *name, struct sse_usage *u);
+
+/* Takes the id of a container, an object of JSON or the id itself, into *u. */
+void sse_usage_container(const struct json_hit *container, struct sse_usage *u);
 
 #endif

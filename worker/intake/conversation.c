@@ -43,8 +43,7 @@ static struct str conversation_session(struct str user_id)
     return str_make(user_id.p, 0);
 }
 
-/* Hashes an id: SHA-256 over secret, lengths, client and id, cut to 128 bits. */
-static void hash(const uint8_t secret[32], const char *client, struct str id, uint64_t key[2])
+void conversation_hash(const uint8_t secret[32], const char *client, struct str id, uint64_t key[2])
 {
     static EVP_MD_CTX *ctx; /* made once: EVP_MD_fetch costs more than the hashing */
     static EVP_MD *md;
@@ -91,7 +90,7 @@ bool conversation_find(const struct conf *c, const struct http_field *f, size_t 
         }
         bool found = id.n > 0;
         if (found)
-            hash(secret, client, str_make(id.p, min_size(id.n, ID_MAX)), key);
+            conversation_hash(secret, client, str_make(id.p, min_size(id.n, ID_MAX)), key);
         buf_free(&plain);
         if (found)
             return true;

@@ -24,4 +24,8 @@ bool conversation_find(const struct conf *c, const struct http_field *f, size_t 
                        const struct json_hit *hits, const char *client, const uint8_t secret[32],
                        uint64_t key[2]);
 
+/* Hashes an id: SHA-256 over secret, lengths, client (NULL: none) and id, cut to 128 bits. */
+void conversation_hash(const uint8_t secret[32], const char *client, struct str id,
+                       uint64_t key[2]);
+
 #endif

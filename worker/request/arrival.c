@@ -309,6 +309,11 @@ static void learn_body(struct req *r)
 static void ask(struct req *r)
 {
     learn_body(r);
+    const char *why = owner_learn(r);
+    if (why) {
+        conductor_answer_error(r, 400, why, 0);
+        return;
+    }
     if (!req_is_side(r))
         candidates_note_demand(r);
     conductor_go(r);
@@ -371,7 +376,7 @@ static void read_and_ask(struct req *r)
     inflate_on(r);
 }
 
-/* Answers GET /v1/models, if the configuration is the answer. */
+/* Answers GET /v1/models, if models are known. */
 static bool answer_models(struct req *r)
 {
     struct buf body;
@@ -380,7 +385,12 @@ static bool answer_models(struct req *r)
     if (status == 200)
         conductor_answer(r, 200, "application/json", buf_view(&body), "");
     else if (status)
-        conductor_answer_error(r, status, "no endpoint is configured for a model of that name", 0);
+        conductor_answer_error(r, status,
+                               status == 404
+                                   ? "no endpoint has a model of that name"
+                                   : "limit must be a number from 1 to 1000, after_id and "
+                                     "before_id the id of a model",
+                               0);
     buf_free(&body);
     return status != 0;
 }

@@ -169,6 +169,7 @@ void attempt_served(struct req *r, bool whole)
 
 void attempt_ended(struct req *r)
 {
+    owner_container(r);
     struct cell_judges cells = candidates_cells(r, r->attempt.ep);
     if (r->reply.part == PART_BEGUN &&
         (r->attempt.ep->live->view.success_wanted || cell_judges_success_wanted(&cells)))
@@ -251,6 +252,22 @@ static void learn(const struct req *r, struct tried *t, const struct retry_conf 
         t->cooling_until_ms = now + COOLDOWN_FIRST_MS;
 }
 
+/* Whether the last reply says more of what was looked for than the one that is to go back: that
+ * one only says that it is not there. */
+static bool tells_more(const struct req *r)
+{
+    const struct failure *now = &r->failed.v[r->failed.n - 1];
+    return r->failed.v[r->failed.first_refusal].absent && !now->absent;
+}
+
+/* Whether a reply says that what was looked for is not at that endpoint, or not for this key. */
+static bool is_absent(const struct req *r, struct str body)
+{
+    unsigned s = r->reply.status;
+    struct str t = str_trim(body);
+    return s == 401 || s == 403 || s == 404 || s == 405 || s < 300 || (t.n && t.p[0] == '<');
+}
+
 /* Handles a reply to a side path that is no success. Nothing is charged; each endpoint is tried
  * once. */
 static struct retry_out side_failed(struct req *r, const struct attempt_fault *f)
@@ -263,11 +280,14 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     if (t)
         t->used_up = true;
     failures_add(r, &v, NET_NONE, false);
+    if (r->failed.n)
+        r->failed.v[r->failed.n - 1].absent = is_absent(r, f->body);
     if (f->whole)
         failures_keep(r, f->body, false);
-    if (next == SIDE_BACK)
+    bool search = r->owner.route == OWNER_SEARCH && r->failed.n;
+    if (next == SIDE_BACK && !search)
         return out;
-    if (r->failed.first_refusal < 0)
+    if (r->failed.first_refusal < 0 || (search && tells_more(r)))
         r->failed.first_refusal = (int)r->failed.n - 1;
     candidates_fill(r);
     struct sel_req sr = candidates_request(r);
@@ -275,7 +295,7 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     if (r->choice.rows)
         o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r->attempt.ep));
     bool more = t && o.untried + o.circuit > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
-                r->attempt.begun - r->attempt.unsent < rc.max_attempts &&
+                (search || r->attempt.begun - r->attempt.unsent < rc.max_attempts) &&
                 req_ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
     out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
     out.reply = RETRY_REPLY_FIRST;

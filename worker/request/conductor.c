@@ -144,15 +144,39 @@ static void failed(struct req *r, const struct attempt_fault *f)
         answer_unserved(r, NULL);
 }
 
+/* The last piece of a reply that is held whole, in which results_url is moved: it then stands in
+ * r->reply.held as a whole, and nothing is left of the piece. */
+static struct str own_view(struct req *r, struct str piece, bool end)
+{
+    struct buf own;
+    if (!r->owner.batches || !end || r->reply.kind != REPLY_WHOLE)
+        return piece;
+    buf_init(&own, r->reply.held.max);
+    if (owner_move_urls(r, r->reply.held.len ? buf_view(&r->reply.held) : piece, &own)) {
+        buf_free(&r->reply.held);
+        r->reply.held = own;
+        if (r->reply.length >= 0)
+            r->reply.length = (int64_t)own.len;
+        return STR("");
+    }
+    buf_free(&own);
+    return piece;
+}
+
 /* The reply is a success, and the client's from here on. Returns whether it goes on. */
 static bool commit(struct req *r, struct str piece, bool end)
 {
     struct decode *d = r->reply.decode;
-    if (d && d->as_came) { /* the client gets all that came in place of what was read of it */
+    bool as_it_came = d && d->as_came;
+    if (req_is_side(r))
+        owner_served(r, r->reply.held.len ? buf_view(&r->reply.held) : piece);
+    if (as_it_came) { /* the client gets all that came in place of what was read of it */
         buf_drop(&r->reply.held, r->reply.held.len);
         piece = buf_view(&d->wire);
         end = d->last;
     }
+    if (!as_it_came)
+        piece = own_view(r, piece, end);
     attempt_served(r, end);
     req_set(r, REQ_RELAY);
     if (r->reply.kind == REPLY_STREAM)

@@ -154,6 +154,7 @@ enum pick_result pick_next(struct req *r, const struct exchange_ops *ops, int64_
                           .use_priority = c->balance.use_priority,
                           .cache_ttl_ms = c->affinity.cache_ttl};
     struct sel_req sr = candidates_request(r);
+    owner_strategy(r, &sc);
     if (ranked_choice(r, &sc, &sr))
         return go(r, r->env->replica->eps[r->choice.sel.at], false, ops, wait_ms);
     if (!candidates_fill(r))

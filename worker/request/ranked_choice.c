@@ -270,8 +270,8 @@ static void compare(const struct choosing *x)
 
 bool ranked_choice(struct req *r, const struct sel_conf *c, const struct sel_req *sr)
 {
-    if (req_is_side(r) || r->choice.same || r->trial.seq || r->failed.refuser || sr->opinion ||
-        candidates_judge_protocol(r))
+    if (req_is_side(r) || r->owner.route != OWNER_ANY || r->choice.same || r->trial.seq ||
+        r->failed.refuser || sr->opinion || candidates_judge_protocol(r))
         return false;
     struct choosing x; /* not zeroed: most requests have no exceptions */
     x.r = r;

@@ -74,14 +74,65 @@ static bool asks_for_models(const struct req *r, struct str *id)
     return p.n == path.n || (p.p[path.n] == '/' && id->n);
 }
 
+/* Whether lists of models are asked for here, so that the answer is QCC's own. Where each endpoint
+ * takes the client's own credentials, the endpoint answers. */
+static bool lists_asked(const struct req *r)
+{
+    for (size_t i = 0; r->conf->upstream.list_models && i < r->conf->nendpoints; i++)
+        if (r->conf->endpoints[i].enabled &&
+            (r->conf->endpoints[i].api_key || r->conf->endpoints[i].protocol == PROTOCOL_OPENAI))
+            return true;
+    return false;
+}
+
+/* What the endpoints of r->conf list, in their order; in r->mem. NULL: no memory. */
+static struct str *lists_of(struct req *r)
+{
+    struct str *v = arena_alloc(&r->mem, (r->conf->nendpoints + 1) * sizeof *v);
+    for (size_t i = 0; v && i < r->conf->nendpoints; i++) {
+        const struct ep *e = replica_find(r->env->replica, str_c(r->conf->endpoints[i].id));
+        bool known = e && r->conf->endpoints[i].enabled && e->live->listed;
+        v[i] = known ? str_make(e->live->listed, e->live->listed_n) : STR("");
+    }
+    return v;
+}
+
+/* Reads what of the list is asked for. False: it is not to be had. */
+static bool read_page(struct req *r, struct str id, struct model_names_page *page)
+{
+    struct str target = r->in.head.target;
+    ptrdiff_t q = str_find(target, STR("?"));
+    struct str query = q < 0 ? STR("") : str_make(target.p + q + 1, target.n - (size_t)q - 1);
+    char *room = arena_alloc(&r->mem, query.n + id.n + 2);
+    *page = (struct model_names_page){.limit = MODEL_NAMES_PAGE};
+    if (!room)
+        return false;
+    page->id = model_names_id(id, room);
+    return id.n || model_names_query(query, room, page);
+}
+
 unsigned side_models(struct req *r, struct buf *out)
 {
     struct str id;
-    if (!openai_alone(r) || !asks_for_models(r, &id))
+    struct model_names_page page;
+    bool asked = lists_asked(r);
+    if ((!openai_alone(r) && !asked) || !asks_for_models(r, &id))
         return 0;
-    enum model_names_result result = model_names_put(r->conf, id, out);
-    r->in.lists_models = result == MODEL_NAMES_NONE;
-    return result == MODEL_NAMES_PUT ? 200 : result == MODEL_NAMES_UNKNOWN ? 404 : 0;
+    struct str *lists = asked ? lists_of(r) : NULL;
+    if (!read_page(r, id, &page))
+        return 400;
+    switch (model_names_put(r->conf, lists, &page, out)) {
+    case MODEL_NAMES_PUT:
+        return 200;
+    case MODEL_NAMES_UNKNOWN:
+        return 404;
+    case MODEL_NAMES_BAD:
+        return 400;
+    case MODEL_NAMES_NONE:
+        break;
+    }
+    r->in.lists_models = openai_alone(r);
+    return 0;
 }
 
 /* Whether the endpoint may get a request on a side path, or (count_tokens) is spared it. */

@@ -19,9 +19,9 @@ void side_learn(struct req *r);
  * endpoint may get it why not: it is to be answered with 404. */
 const char *side_begin(struct req *r) MUST_CHECK;
 
-/* Appends the answer to GET /v1/models or /v1/models/ID where all endpoints speak OpenAI's protocol
- * and the configuration names models. Returns its status, 404 without a body; 0: the request is
- * another, or goes to an endpoint. */
+/* Appends the answer to GET /v1/models or /v1/models/ID, where models are known: of the lists that
+ * endpoints were asked for, and by name in the configuration. Returns its status, that of an error
+ * without a body; 0: the request is another, or goes to an endpoint. */
 unsigned side_models(struct req *r, struct buf *out) MUST_CHECK;
 
 /* Judges a reply to a side path that is no success (body: as much as there is); returns what to do

@@ -83,26 +83,54 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* The table that a key belongs to, made where it is not there yet. NULL: no memory. */
+static struct binding_table *ready(struct binding_replica *g, const uint64_t key[2])
+{
+    bool talk = binding_kind(key) == BINDING_TALK;
+    struct binding_table **b = talk ? &g->b : &g->ids;
+    return binding_table_ready(b, talk ? g->max : 2 * BINDING_IDS_MAX + OWN, &mem_heap) ? *b : NULL;
+}
+
+static struct binding_table *table_of(const struct binding_replica *g, const uint64_t key[2])
+{
+    return binding_kind(key) == BINDING_TALK ? g->b : g->ids;
+}
+
 static void learn_bound(struct binding_replica *g, const struct binding_table_record *r)
 {
     enum affinity_did did;
     uint16_t flags = 0;
     int64_t used = r->used_ms;
-    if (!binding_table_ready(&g->b, g->max, &mem_heap))
+    struct binding_table *b = ready(g, r->key);
+    if (!b)
         return;
-    const struct affinity_binding *old = affinity_find(&g->b->table, r->key);
-    if (old && binding_table_endpoint(g->b, old) == r->endpoint) {
+    const struct affinity_binding *old = affinity_find(&b->table, r->key);
+    if (old && binding_table_endpoint(b, old) == r->endpoint) {
         flags = old->flags;
         used = later(used, old->used_ms);
     }
-    (void)!binding_table_bind(g->b, r->key, r->endpoint, flags, used, &did, NULL);
+    (void)!binding_table_bind(b, r->key, r->endpoint, flags, used, &did, NULL);
 }
 
 static void learn_used(struct binding_replica *g, const struct binding_table_record *r)
 {
-    const struct affinity_binding *old = g->b ? affinity_find(&g->b->table, r->key) : NULL;
+    struct binding_table *b = table_of(g, r->key);
+    const struct affinity_binding *old = b ? affinity_find(&b->table, r->key) : NULL;
     if (old)
-        affinity_use(&g->b->table, r->key, later(r->used_ms, old->used_ms));
+        affinity_use(&b->table, r->key, later(r->used_ms, old->used_ms));
+}
+
+static void learn_unbound(struct binding_replica *g, const struct binding_table_record *r)
+{
+    struct binding_table *b = table_of(g, r->key);
+    if (b)
+        binding_table_unbind(b, r->key, r->endpoint);
+}
+
+static void drop_if_empty(struct binding_table **b)
+{
+    if (*b && (*b)->table.count == 0)
+        binding_table_drop(b);
 }
 
 bool binding_replica_learn(struct binding_replica *g, struct str records, struct err *e)
@@ -110,14 +138,15 @@ bool binding_replica_learn(struct binding_replica *g, struct str records, struct
     size_t n;
     if (!binding_table_records(records, &n))
         return err_set(e, "BINDINGS of %zu bytes", records.n);
-    if (!g->conf || !g->conf->affinity.enabled)
+    if (!g->conf)
         return true;
     for (size_t i = 0; i < n; i++) {
         struct binding_table_record r = binding_table_record(records, i);
+        if (!g->conf->affinity.enabled && binding_kind(r.key) == BINDING_TALK)
+            continue;
         switch (r.op) {
         case BINDING_UNBOUND:
-            if (g->b)
-                binding_table_unbind(g->b, r.key, r.endpoint);
+            learn_unbound(g, &r);
             break;
         case BINDING_BOUND:
             learn_bound(g, &r);
@@ -132,8 +161,8 @@ bool binding_replica_learn(struct binding_replica *g, struct str records, struct
             return err_set(e, "BINDINGS with a record of kind %u", r.op);
         }
     }
-    if (g->b && g->b->table.count == 0)
-        binding_table_drop(&g->b);
+    drop_if_empty(&g->b);
+    drop_if_empty(&g->ids);
     return true;
 }
 
@@ -190,6 +219,41 @@ void binding_replica_served(struct binding_replica *g, const uint64_t key[2], ui
         add_record(g, &g->moves, BINDING_BOUND, key, id);
 }
 
+/* ---- ids of files, batches and containers */
+
+bool binding_replica_find_id(const struct binding_replica *g, const uint64_t key[2],
+                             struct binding_at *out)
+{
+    const struct affinity_binding *at = g->ids ? affinity_find(&g->ids->table, key) : NULL;
+    if (!at)
+        return false;
+    out->id = binding_table_endpoint(g->ids, at);
+    out->idle_ms = clock_boot_ms() - at->used_ms;
+    out->at = index_of(g->replica, out->id);
+    return out->at >= 0 && out->idle_ms < BINDING_ID_TTL_MS;
+}
+
+void binding_replica_bind_id(struct binding_replica *g, const uint64_t key[2], uint32_t id)
+{
+    enum affinity_did did;
+    struct binding_table *b = ready(g, key);
+    if (!b)
+        return;
+    const struct affinity_binding *at = affinity_find(&b->table, key);
+    bool known = at && binding_table_endpoint(b, at) == id;
+    bool reported = known && at->flags == g->round;
+    if (known && !reported)
+        add_use(g, key);
+    if (binding_table_bind(b, key, id, known ? g->round : 0, clock_boot_ms(), &did, NULL) && !known)
+        add_record(g, &g->moves, BINDING_BOUND, key, id);
+}
+
+void binding_replica_drop_id(struct binding_replica *g, const uint64_t key[2], uint32_t id)
+{
+    if (g->ids && binding_table_unbind(g->ids, key, id))
+        add_record(g, &g->moves, BINDING_UNBOUND, key, id);
+}
+
 /* ---- start and stop */
 
 void binding_replica_start(struct binding_replica *g, struct ev_loop *loop, struct uplink *uplink,
@@ -207,6 +271,7 @@ void binding_replica_stop(struct binding_replica *g)
     binding_replica_flush(g);
     report(g);
     binding_table_drop(&g->b);
+    binding_table_drop(&g->ids);
     buf_free(&g->moves);
     buf_free(&g->uses);
 }

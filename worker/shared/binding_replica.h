@@ -1,7 +1,8 @@
-/* binding_replica: this worker's replica of the bindings of conversations to endpoints. A request
- * looks its conversation up here and changes the replica at once; BINDS reports the change to the
- * supervisor, whose BINDINGS overrides the replica. Uses are collected: one BINDS a second, which
- * names a conversation once. The table is allocated with the first binding. */
+/* binding_replica: this worker's replica of the bindings of conversations, files, batches and
+ * containers to endpoints. A request looks its conversation up here and changes the replica at
+ * once; BINDS reports the change to the supervisor, whose BINDINGS overrides the replica. Uses are
+ * collected: one BINDS a second, which names a conversation once. The table is allocated with the
+ * first binding. */
 #ifndef QCC_WORKER_SHARED_BINDING_REPLICA_H
 #define QCC_WORKER_SHARED_BINDING_REPLICA_H
 
@@ -22,9 +23,10 @@ struct binding_replica {
     struct ev_loop *loop;
     struct uplink *uplink;
     const struct replica *replica;
-    const struct conf *conf; /* in force; the worker holds the reference */
-    struct binding_table *b; /* owned; NULL until the first binding */
-    uint32_t max;            /* bindings that the table may hold */
+    const struct conf *conf;   /* in force; the worker holds the reference */
+    struct binding_table *b;   /* owned; NULL until the first binding */
+    uint32_t max;              /* bindings that the table may hold */
+    struct binding_table *ids; /* of files, batches and containers; owned; NULL: there are none */
     struct buf moves; /* BINDING_BOUND and BINDING_UNBOUND records, sent at the end of this turn */
     struct buf uses;  /* BINDING_USED records, sent when `report` fires */
     /* number of the next report of `uses`; flags of a binding that is in `uses` */
@@ -59,6 +61,18 @@ void binding_replica_flush(struct binding_replica *g);
  * which was made before families were told apart. False: neither is there, or both have expired. */
 bool binding_replica_look(const struct binding_replica *g, const uint64_t key[2],
                           const uint64_t conversation[2], struct binding_at *out) MUST_CHECK;
+
+/* Whether the id of a file, batch or container (binding_key) is bound to an endpoint that is in the
+ * configuration. */
+bool binding_replica_find_id(const struct binding_replica *g, const uint64_t key[2],
+                             struct binding_at *out) MUST_CHECK;
+
+/* Records that the endpoint `id` has made what has that id, or has it: binds it there, or marks the
+ * binding as used. */
+void binding_replica_bind_id(struct binding_replica *g, const uint64_t key[2], uint32_t id);
+
+/* Records that the endpoint `id` has removed what has that id. */
+void binding_replica_drop_id(struct binding_replica *g, const uint64_t key[2], uint32_t id);
 
 /* Records that the endpoint `id` served a request of the binding `key`: binds it there, or marks
  * the binding as used. A binding to another endpoint is replaced only if that endpoint has left the

@@ -16,6 +16,7 @@ void ep_live_unref(struct ep_live *l)
         return;
     pool_unref(l->pool);
     cell_replica_free(&l->cells);
+    mem_free(l->listed);
     mem_free(l);
 }
 
@@ -333,6 +334,18 @@ void replica_update_models(struct replica *r, const struct ipc_models *m)
         return;
     cell_replica_served(&e->live->cells, m);
     ep_changed(e->live);
+}
+
+void replica_update_list(struct replica *r, const struct ipc_list *m)
+{
+    struct ep *e = replica_find(r, m->endpoint);
+    if (!e)
+        return;
+    mem_free(e->live->listed);
+    e->live->listed = mem_zalloc(m->models.n + 1, 1);
+    e->live->listed_n = m->models.n;
+    if (m->models.n)
+        memcpy(e->live->listed, m->models.p, m->models.n);
 }
 
 enum sel_tier ep_view_tier(const struct ep_view *v)

@@ -94,7 +94,9 @@ struct ep_live {
     /* when it last counted tokens for this worker (CLOCK_BOOTTIME); 0: never */
     int64_t counted_ms;
     int64_t counted_reported_ms; /* when OUTCOME last reported counted_ms (CLOCK_BOOTTIME) */
-    int64_t turn;                /* state of round robin (sel_ep.turn) */
+    char *listed;    /* owned; the models that it lists (model_pack.h); NULL: not known */
+    size_t listed_n; /* bytes */
+    int64_t turn;    /* state of round robin (sel_ep.turn) */
     unsigned refs;
     struct ep_live *next; /* in replica.departed */
 };
@@ -150,6 +152,9 @@ void replica_mark(struct replica *r, const struct ipc_mark *m, int64_t now_ms);
 /* CELL: stores the state of a cell. NULL: its endpoint is not in the configuration, and the message
  * is dropped. *gone: as of cell_replica_set. */
 struct ep_live *replica_update_cell(struct replica *r, const struct ipc_cell *m, uint64_t *gone);
+
+/* LIST: stores the models that an endpoint lists, if it is in the configuration. */
+void replica_update_list(struct replica *r, const struct ipc_list *m);
 
 /* MODELS: stores what an endpoint has served, if it is in the configuration. */
 void replica_update_models(struct replica *r, const struct ipc_models *m);

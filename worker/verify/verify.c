@@ -4,12 +4,14 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/ipc/model_pack.h"
 #include "worker/evidence/evidence.h"
 #include "worker/upstream/forward.h"
 #include "worker/json/json_find.h"
 #include "worker/http/sse.h"
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
+#include "worker/verify/list_reply.h"
 #include "worker/verify/verify_model.h"
 #include "common/conf/conf.h"
 #include "worker/loop/turn.h"
@@ -39,9 +41,11 @@ struct verify {
     uint64_t seq;
     int64_t began_ms;
     bool head_only; /* a HEAD request */
+    bool list;      /* no verification: the list of models is asked for */
     char code[CODE_LEN];
     char served[IPC_MODEL_MAX]; /* copied from VERIFY: `models` borrows from it and from ep->conf */
     size_t served_len;
+    char listed[IPC_MODEL_MAX];       /* one of its list: `models` borrows from it */
     bool served_sent;                 /* it is the endpoint's name for it */
     bool only;                        /* a cell is verified: no other model is asked for */
     struct str models[VERIFY_MODELS]; /* models to ask for, one after the other */
@@ -98,12 +102,29 @@ static bool translated(const struct verify *v)
 /* The model that the endpoint is being asked for; empty: none, or no frame holds its name. */
 static struct str asked_for(const struct verify *v)
 {
-    bool fits = !v->head_only && v->at < v->nmodels && v->models[v->at].n <= IPC_MODEL_MAX;
+    bool fits =
+        !v->head_only && !v->list && v->at < v->nmodels && v->models[v->at].n <= IPC_MODEL_MAX;
     return fits ? v->models[v->at] : STR("");
+}
+
+/* The list of models was asked for: LISTED, with what the endpoint has sent, or with NULL that it
+ * has sent none. */
+static void end_list(struct verify *v, const struct buf *models, const char *reason)
+{
+    struct ipc_listed m = {.endpoint = str_c(v->ep->ce->id), .seq = v->seq, .ok = models != NULL};
+    if (models)
+        m.models = buf_view(models);
+    uplink_send(v->env->uplink, ipc_put_v_listed, &m);
+    log_debug("list of models of %s: %s", v->ep->ce->name, models ? "ok" : reason);
+    drop(v);
 }
 
 static void end(struct verify *v, const struct verdict *how, enum net_fault net, const char *reason)
 {
+    if (v->list) {
+        end_list(v, NULL, reason);
+        return;
+    }
     bool ok = how->cls == OUTCOME_OK;
     struct ipc_verdict m = {
         .endpoint = str_c(v->ep->ce->id),
@@ -209,9 +230,22 @@ bool verify_answered(struct str body, struct str code)
     return found;
 }
 
+static void judge_list(struct verify *v)
+{
+    struct buf models;
+    buf_init(&models, MODEL_PACK_MAX);
+    bool ok = v->status == 200 && list_reply_read(buf_view(&v->body), &models);
+    end_list(v, ok ? &models : NULL, "the endpoint has sent none");
+    buf_free(&models);
+}
+
 static void judge(struct verify *v)
 {
     struct str body = buf_view(&v->body);
+    if (v->list) {
+        judge_list(v);
+        return;
+    }
     if (v->head_only && v->status < 500) {
         end(v, &good, NET_NONE, "");
         return;
@@ -277,7 +311,7 @@ static bool on_event(struct exchange *x, const struct exchange_event *ev)
         v->status = ev->head->status;
         v->nf = forward_keep(&v->mem, ev->head, &v->f);
     }
-    if (translated(v) && v->status == 200 && !v->head_only)
+    if (translated(v) && v->status == 200 && !v->head_only && !v->list)
         return on_translated(v, ev);
     /* A longer reply is no answer to the question; the bytes so far decide. */
     bool fits = buf_add(&v->body, ev->data, ev->n);
@@ -327,6 +361,8 @@ static bool put_translated(struct verify *v, const struct forward_request *h, st
     const struct conf_endpoint *ce = v->ep->ce;
     if (v->head_only)
         return forward_to_openai(&v->send, h, ce, STR("/"), 0);
+    if (v->list)
+        return forward_to_openai(&v->send, h, ce, STR("/models"), 0);
     return interpreter_request(i, ce, (uint32_t)v->ep->id_hash, v->models[v->at], body,
                                body.n / 4) == OPENAI_MADE &&
            forward_to_openai(&v->send, h, ce, STR("/chat/completions"), i->body.len) &&
@@ -344,13 +380,17 @@ static bool compose(struct verify *v)
         LINE("content-type", HDR_CONTENT_TYPE, "application/json"),
     };
     struct forward_request h = {
-        .method = v->head_only ? STR("HEAD") : STR("POST"),
-        .target = v->head_only ? STR("/") : STR("/v1/messages"),
+        .method = v->list        ? STR("GET")
+                  : v->head_only ? STR("HEAD")
+                                 : STR("POST"),
+        .target = v->list        ? STR("/v1/models?limit=1000")
+                  : v->head_only ? STR("/")
+                                 : STR("/v1/messages"),
         .f = lines,
-        .nf = COUNT_OF(lines) - v->head_only,
-        .has_body = !v->head_only,
+        .nf = COUNT_OF(lines) - (v->head_only || v->list),
+        .has_body = !v->head_only && !v->list,
     };
-    bool ok = v->head_only || put_body(v, body, v->models[v->at]);
+    bool ok = v->head_only || v->list || put_body(v, body, v->models[v->at]);
     if (ok && translated(v))
         ok = put_translated(v, &h, buf_view(body));
     else if (ok)
@@ -368,7 +408,11 @@ static bool ask(struct verify *v)
         return false;
     struct iovec iov = {buf_data(&v->send), v->send.len};
     return exchange_start(&v->exchange, env->exchange_env, &env->exchange_conf, v->ep->live->pool,
-                          true, v->head_only ? METHOD_HEAD : METHOD_POST, &iov, 1, &ops);
+                          true,
+                          v->list        ? METHOD_GET
+                          : v->head_only ? METHOD_HEAD
+                                         : METHOD_POST,
+                          &iov, 1, &ops);
 }
 
 /* Asks for the present model. */
@@ -408,9 +452,16 @@ static void start(struct verify *v)
     v->ep->live->open++;
     loan_place_taken(env->loans, v->ep->live);
     v->began_ms = clock_boot_ms();
-    v->head_only = env->conf->failure_queue.probe == PROBE_HTTP || (!ce->api_key && !translated(v));
+    v->head_only = !v->list && (env->conf->failure_queue.probe == PROBE_HTTP ||
+                                (!ce->api_key && !translated(v)));
     struct str served = str_make(v->served, v->served_len);
-    v->nmodels = verify_models(v->ep->conf, ce, served, v->served_sent, v->models);
+    struct str listed =
+        verify_model_listed(ce, str_make(v->ep->live->listed, v->ep->live->listed_n));
+    listed.n = min_size(listed.n, sizeof v->listed);
+    if (listed.n)
+        memcpy(v->listed, listed.p, listed.n);
+    listed.p = v->listed;
+    v->nmodels = verify_models(v->ep->conf, ce, served, v->served_sent, listed, v->models);
     if (v->only) {
         v->models[0] = served;
         v->nmodels = 1;
@@ -459,6 +510,11 @@ void verify_wake_waiting(struct req_env *env)
 void verify_begin(struct req_env *env, const struct ipc_verify *m)
 {
     struct ep *e = replica_find(env->replica, m->endpoint);
+    if (!e && m->list) {
+        struct ipc_listed none = {.endpoint = m->endpoint, .seq = m->seq};
+        uplink_send(env->uplink, ipc_put_v_listed, &none);
+        return;
+    }
     if (!e) {
         struct ipc_verdict gone = {.endpoint = m->endpoint,
                                    .seq = m->seq,
@@ -475,7 +531,8 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     v->seq = m->seq;
     make_code(env, v->code);
     buf_init(&v->send, SEND_MAX);
-    buf_init(&v->body, BODY_MAX);
+    v->list = m->list;
+    buf_init(&v->body, v->list ? LIST_REPLY_MAX : BODY_MAX);
     buf_init(&v->asked, SEND_MAX / 2);
     interpreter_init(&v->interpreter, env->interpreters);
     arena_init(&v->mem, MEM_MAX);

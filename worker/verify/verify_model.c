@@ -1,6 +1,7 @@
 #include "worker/verify/verify_model.h"
 
 #include "common/conf/conf_models.h"
+#include "common/ipc/model_pack.h"
 
 #include <string.h>
 
@@ -31,8 +32,26 @@ static void add(struct list_of *l, struct str name)
         l->v[l->n++] = name;
 }
 
+struct str verify_model_listed(const struct conf_endpoint *ce, struct str listed)
+{
+    static const struct str small[] = {STR_LIT("haiku"), STR_LIT("mini"), STR_LIT("flash"),
+                                       STR_LIT("lite"), STR_LIT("small")};
+    struct str first = {0};
+    struct model_listed m;
+    while (model_pack_next(&listed, &m)) {
+        if (!conf_model_offered(ce, m.id))
+            continue;
+        if (!first.n)
+            first = m.id;
+        for (size_t i = 0; i < COUNT_OF(small); i++)
+            if (str_find_nocase(m.id, small[i]) >= 0)
+                return m.id;
+    }
+    return first;
+}
+
 size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struct str served,
-                     bool sent, struct str out[static VERIFY_MODELS])
+                     bool sent, struct str listed, struct str out[static VERIFY_MODELS])
 {
     struct list_of l = {.v = out};
     const char *set = c->failure_queue.probe_model;
@@ -48,6 +67,7 @@ size_t verify_models(const struct conf *c, const struct conf_endpoint *ce, struc
     for (size_t i = 0; i < ce->allow.n; i++)
         if (!conf_is_pattern(str_c(ce->allow.v[i])))
             add(&l, conf_map_name(&ce->map, str_c(ce->allow.v[i])));
+    add(&l, conf_map_name(&ce->map, listed));
     add(&l, conf_map_name(&ce->map, conf_model_asked(c, STR(MODEL_DEFAULT))));
     if (l.n == 0) /* all of the above are empty */
         add(&l, STR(MODEL_DEFAULT));

@@ -76,6 +76,13 @@ static void queue_value(const struct shared_group *g, char *out)
     put_plain(out, g->queue.reason);
 }
 
+/* The sealed name, behind a value. */
+static void put_sealed(const struct shared_group *g, char *out)
+{
+    if (g->of && g->sealed[0])
+        put_text(put_text(out, " "), g->sealed);
+}
+
 void shared_group_value(const struct shared_group *g, char out[static SHARED_VALUE_MAX + 1])
 {
     char *end = out;
@@ -93,18 +100,19 @@ void shared_group_value(const struct shared_group *g, char out[static SHARED_VAL
         end = put_text(end, breakers[g->breaker.state]);
         if (g->breaker.state != SHARED_CLOSED) {
             end = put_next(put_next(end, g->breaker.since_ms), g->breaker.open_ms);
-            put_text(put_text(end, " "), hows[g->how]);
+            end = put_text(put_text(end, " "), hows[g->how]);
         }
+        put_sealed(g, end);
         break;
     case SHARED_QUEUE:
         queue_value(g, out);
         break;
     case SHARED_COOLDOWN:
         end = put_next(put_number(end, g->cooldown.own_ms), g->cooldown.untold_ms);
-        put_next(end, g->cooldown.count);
+        put_sealed(g, put_next(end, g->cooldown.count));
         break;
     case SHARED_MARK:
-        put_number(out, g->until_ms);
+        put_sealed(g, put_number(out, g->until_ms));
         break;
     case SHARED_SERVED:
         put_plain(out, g->model);
@@ -203,6 +211,15 @@ static bool parse_key(struct str s, struct shared_group *g)
     return true;
 }
 
+/* What is left of a value: nothing, or, of a cell or mark, its sealed name. */
+static bool parse_rest(struct str s, struct shared_group *g)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f)
+            return false;
+    return s.n == 0 || (g->of && text_of(s, g->sealed, SHARED_SEALED_MAX));
+}
+
 static bool parse_breaker(struct str s, uint64_t last, struct shared_group *g)
 {
     unsigned v;
@@ -210,9 +227,9 @@ static bool parse_breaker(struct str s, uint64_t last, struct shared_group *g)
         return false;
     g->breaker.state = (enum shared_breaker)v;
     if (v == SHARED_CLOSED)
-        return s.n == 0;
+        return parse_rest(s, g);
     return number(&s, last, &g->breaker.since_ms) && number(&s, OPEN_MAX_MS, &g->breaker.open_ms) &&
-           parse_how(cut_word(&s), g) && s.n == 0;
+           parse_how(cut_word(&s), g) && parse_rest(s, g);
 }
 
 static bool parse_queue(struct str s, uint64_t last, struct shared_group *g)
@@ -233,7 +250,7 @@ static bool parse_cooldown(struct str s, uint64_t last, struct shared_group *g)
 {
     int64_t count;
     if (!number(&s, last, &g->cooldown.own_ms) || !number(&s, last, &g->cooldown.untold_ms) ||
-        !number(&s, COUNT_MAX, &count) || s.n)
+        !number(&s, COUNT_MAX, &count) || !parse_rest(s, g))
         return false;
     g->cooldown.count = (uint32_t)count;
     return true;
@@ -266,7 +283,7 @@ bool shared_group_parse(struct str name, struct str text, int64_t engine_ms, str
     case SHARED_COOLDOWN:
         return parse_cooldown(text, last, g);
     case SHARED_MARK:
-        return number(&text, last, &g->until_ms) && text.n == 0;
+        return number(&text, last, &g->until_ms) && parse_rest(text, g);
     case SHARED_SERVED:
         return text_of(text, g->model, MODEL_NAME_MAX);
     case SHARED__COUNT:
@@ -295,8 +312,14 @@ bool shared_group_in_force(const struct shared_group *g)
     return false;
 }
 
-bool shared_group_followed(const struct shared_group *g, int64_t served_ms, int64_t engine_ms)
+bool shared_group_followed(const struct shared_group *g, int64_t served_ms, bool own,
+                           int64_t engine_ms)
 {
-    return g->how != SHARED_SEEN || !shared_group_in_force(g) || !served_ms ||
+    return g->how != SHARED_SEEN || !shared_group_in_force(g) || own || !served_ms ||
            engine_ms - served_ms >= SERVED_MS;
+}
+
+bool shared_group_suspect(size_t enabled, size_t cut)
+{
+    return enabled >= 2 && cut == enabled;
 }

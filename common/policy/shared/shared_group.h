@@ -7,13 +7,17 @@
  *   w       enabled | draining | disabled                  an operator's word
  *   z       (empty)                                        an operator's reset: all older is void
  *   k       refused STATUS WALL_MS | ok                    the endpoint's key
- *   b, b:H  open|half SINCE OPEN_MS HOW | closed           breaker; of the cell H
+ *   b       open|half SINCE OPEN_MS HOW | closed           breaker
  *   q       in SINCE NEXT COUNT HOW REASON | out           failure queue
- *   c, c:H  OWN UNTOLD COUNT                               cooldown: its ends, 0: none
- *   x:H     UNTIL                                          a mark
+ *   c       OWN UNTOLD COUNT                               cooldown: its ends, 0: none
+ *   b:H     as b, and SEALED                               breaker of a cell
+ *   c:H     as c, and SEALED                               cooldown of a cell
+ *   x:H     UNTIL SEALED                                   a mark; 0: it has ended
  *   s       MODEL                                          model last served
  *
- * H: 16 hex digits of a keyed hash. HOW: said or seen. */
+ * H: 16 hex digits of a keyed hash of the cell's or mark's name; SEALED: that name, which only
+ * hosts of the cluster can read (common/secret/cluster_name.h), so that a host can use what it has
+ * not met itself. HOW: said or seen. */
 #ifndef QCC_COMMON_POLICY_SHARED_SHARED_GROUP_H
 #define QCC_COMMON_POLICY_SHARED_SHARED_GROUP_H
 
@@ -28,7 +32,8 @@
 enum {
     SHARED_NAME_MAX = 18,   /* bytes of a group's name */
     SHARED_VALUE_MAX = 256, /* bytes of its value */
-    SHARED_REASON_MAX = 64  /* bytes of a queue entry's reason */
+    SHARED_REASON_MAX = 64, /* bytes of a queue entry's reason */
+    SHARED_SEALED_MAX = 192 /* bytes of a sealed name */
 };
 
 enum shared_kind {
@@ -55,6 +60,7 @@ enum shared_breaker { SHARED_CLOSED, SHARED_OPEN, SHARED_HALF };
 struct shared_group {
     enum shared_kind kind;
     uint64_t of;      /* H of a cell or a mark; 0: the endpoint's own */
+    char sealed[SHARED_SEALED_MAX + 1]; /* the name of which `of` is the hash; "": not told */
     int64_t stamp_ms; /* as the kind demands: when it was seen, began, or was spoken */
     enum shared_how how;
     union {
@@ -101,8 +107,14 @@ bool shared_group_parse(struct str name, struct str text, int64_t engine_ms,
 bool shared_group_in_force(const struct shared_group *g);
 
 /* Whether this host follows a group that another has written. served_ms: this host's last success
- * at the endpoint, by the engine's clock; 0: none. What was only seen from elsewhere is not
- * followed where the endpoint has just served. */
-bool shared_group_followed(const struct shared_group *g, int64_t served_ms, int64_t engine_ms);
+ * at the endpoint, by the engine's clock; 0: none. own: the same is in force here by its own
+ * findings. What was only seen from elsewhere is not followed where the endpoint has just served,
+ * until the same is found out here. */
+bool shared_group_followed(const struct shared_group *g, int64_t served_ms, bool own,
+                           int64_t engine_ms);
+
+/* Whether this host suspects itself: it has `enabled` endpoints, and of `cut` of them the last that
+ * it knows is a failure of transport. Then it shares nothing that it has only seen. */
+bool shared_group_suspect(size_t enabled, size_t cut);
 
 #endif

@@ -44,18 +44,22 @@ static size_t place(const struct shared_hosts *h, struct str id, bool *there)
 bool shared_hosts_put(struct shared_hosts *h, struct str id, struct str text)
 {
     struct str conn, beat, name, version, digest;
-    struct shared_host host = {0};
-    uint64_t beat_ms;
+    struct shared_host host = {.bindings = -1};
+    struct str count = {0};
+    uint64_t beat_ms, bindings;
     bool there;
     if (!shared_host_id(id) || !next_word(&text, 20, &conn) || !next_word(&text, 20, &beat) ||
         !next_word(&text, SHARED_WORD_MAX, &name) || !next_word(&text, SHARED_WORD_MAX, &version) ||
-        !next_word(&text, SHARED_WORD_MAX, &digest) || text.n ||
+        !next_word(&text, SHARED_WORD_MAX, &digest) ||
+        (text.n && !next_word(&text, 20, &count)) ||
         !str_to_u64(conn, INT64_MAX, &host.conn) || !str_to_u64(beat, INT64_MAX, &beat_ms))
         return false;
     size_t i = place(h, id, &there);
     if (!there && h->n == SHARED_HOSTS_MAX)
         return false;
     host.beat_ms = (int64_t)beat_ms;
+    if (count.n && str_to_u64(count, INT64_MAX, &bindings))
+        host.bindings = (int64_t)bindings;
     copy(host.id, id);
     copy(host.name, name);
     copy(host.version, version);

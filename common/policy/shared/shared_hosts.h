@@ -16,6 +16,7 @@ struct shared_host {
     uint64_t conn;
     int64_t beat_ms; /* engine's clock */
     char name[SHARED_WORD_MAX + 1], version[SHARED_WORD_MAX + 1], digest[SHARED_WORD_MAX + 1];
+    int64_t bindings; /* -1: it has not told */
 };
 
 /* Zero bytes: none. */
@@ -24,8 +25,9 @@ struct shared_hosts {
     size_t n;
 };
 
-/* Takes a host as the engine has it: "CONN BEAT NAME VERSION DIGEST". False: no such text, or there
- * are SHARED_HOSTS_MAX others: h is unchanged. */
+/* Takes a host as the engine has it: "CONN BEAT NAME VERSION DIGEST", perhaps with " BINDINGS" and
+ * words of later versions, which are passed over. False: no such text, or there are
+ * SHARED_HOSTS_MAX others: h is unchanged. */
 bool shared_hosts_put(struct shared_hosts *h, struct str id, struct str text) MUST_CHECK;
 
 /* The host of that id; NULL: none. */

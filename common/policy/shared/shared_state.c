@@ -2,18 +2,33 @@
 
 static const char by_host[] = "as another host says";
 
+void shared_state_view_parts(struct shared_view *v, const struct breaker *b,
+                             const struct cooldown *k, const struct shared_view *last,
+                             int64_t now_ms)
+{
+    v->open = b->state != BREAKER_CLOSED;
+    if (v->open) {
+        v->open_ms = b->open_ms;
+        v->open_since_ms = b->since_ms;
+        /* that it has become half open is the matter of time alone, on each host */
+        if (b->state == BREAKER_HALF_OPEN && last->open && last->open_ms == v->open_ms)
+            v->open_since_ms = last->open_since_ms;
+    }
+    if (k->own_until_ms > now_ms)
+        v->own_until_ms = k->own_until_ms;
+    if (k->untold_until_ms > now_ms)
+        v->untold_until_ms = k->untold_until_ms;
+    if (v->own_until_ms || v->untold_until_ms) {
+        v->hit_ms = k->hit_ms;
+        v->untold = k->untold;
+    }
+}
+
 struct shared_view shared_state_view(const struct ep_state *s, const struct shared_view *last,
                                      int64_t now_ms)
 {
     struct shared_view v = {0};
-    v.open = s->breaker.state != BREAKER_CLOSED;
-    if (v.open) {
-        v.open_ms = s->breaker.open_ms;
-        v.open_since_ms = s->breaker.since_ms;
-        /* that it has become half open is the matter of time alone, on each host */
-        if (s->breaker.state == BREAKER_HALF_OPEN && last->open && last->open_ms == v.open_ms)
-            v.open_since_ms = last->open_since_ms;
-    }
+    shared_state_view_parts(&v, &s->breaker, &s->cooldown, last, now_ms);
     v.queued = ep_queued(s);
     if (v.queued) {
         v.queued_since_ms = s->failq.since_ms;
@@ -25,15 +40,39 @@ struct shared_view shared_state_view(const struct ep_state *s, const struct shar
         v.refused_status = s->refused_status;
         v.refused_wall_ms = s->refused_wall_ms;
     }
-    if (s->cooldown.own_until_ms > now_ms)
-        v.own_until_ms = s->cooldown.own_until_ms;
-    if (s->cooldown.untold_until_ms > now_ms)
-        v.untold_until_ms = s->cooldown.untold_until_ms;
-    if (v.own_until_ms || v.untold_until_ms) {
-        v.hit_ms = s->cooldown.hit_ms;
-        v.untold = s->cooldown.untold;
-    }
     return v;
+}
+
+void shared_state_copy(struct shared_view *to, const struct shared_view *from,
+                       enum shared_kind kind)
+{
+    if (kind == SHARED_BREAKER) {
+        to->open = from->open;
+        to->open_since_ms = from->open_since_ms;
+        to->open_ms = from->open_ms;
+    } else if (kind == SHARED_QUEUE) {
+        to->queued = from->queued;
+        to->queued_since_ms = from->queued_since_ms;
+        to->verify_ms = from->verify_ms;
+        to->verifications = from->verifications;
+    } else if (kind == SHARED_KEY) {
+        to->refused = from->refused;
+        to->refused_status = from->refused_status;
+        to->refused_wall_ms = from->refused_wall_ms;
+    } else if (kind == SHARED_COOLDOWN) {
+        to->own_until_ms = from->own_until_ms;
+        to->untold_until_ms = from->untold_until_ms;
+        to->hit_ms = from->hit_ms;
+        to->untold = from->untold;
+    }
+}
+
+int64_t shared_state_since(const struct shared_view *v, enum shared_kind kind)
+{
+    return kind == SHARED_BREAKER    ? (v->open ? v->open_since_ms : 0)
+           : kind == SHARED_QUEUE    ? (v->queued ? v->queued_since_ms : 0)
+           : kind == SHARED_COOLDOWN ? v->hit_ms
+                                     : 0;
 }
 
 bool shared_state_differs(const struct shared_view *a, const struct shared_view *b,
@@ -91,17 +130,16 @@ struct shared_group shared_state_group(const struct ep_state *s, const struct sh
 
 /* ---- taking over */
 
-static bool take_breaker(struct ep_state *s, const struct ep_conf *c, const struct shared_group *g,
-                         int64_t now_ms, struct ep_changes *ch)
+bool shared_state_take_breaker(struct breaker *b, const struct breaker_conf *c, const char *family,
+                               const struct shared_group *g, int64_t now_ms, struct ep_changes *ch)
 {
-    struct breaker *b = &s->breaker;
     enum breaker_state from = b->state;
     if (g->breaker.state == SHARED_CLOSED) {
         if (!breaker_close(b, now_ms))
             return false;
     } else {
-        int64_t open = g->breaker.open_ms < c->breaker.max_open_ms ? g->breaker.open_ms
-                                                                   : c->breaker.max_open_ms;
+        int64_t open =
+            g->breaker.open_ms < c->max_open_ms ? g->breaker.open_ms : c->max_open_ms;
         int64_t since = g->breaker.since_ms < now_ms ? g->breaker.since_ms : now_ms;
         bool half = g->breaker.state == SHARED_HALF || since + open <= now_ms;
         if (from == BREAKER_OPEN && !half && b->since_ms == since && b->open_ms == open)
@@ -112,11 +150,20 @@ static bool take_breaker(struct ep_state *s, const struct ep_conf *c, const stru
         b->since_ms = half ? since + open < now_ms ? since + open : now_ms : since;
         b->open_ms = open;
         b->failures = b->failures ? b->failures : 1;
-        s->by_cells = false;
     }
     if (b->state != from)
-        ep_change_breaker(ch, "", b, from, by_host);
+        ep_change_breaker(ch, family, b, from, by_host);
     ch->dirty = true;
+    return true;
+}
+
+static bool take_breaker(struct ep_state *s, const struct ep_conf *c, const struct shared_group *g,
+                         int64_t now_ms, struct ep_changes *ch)
+{
+    if (!shared_state_take_breaker(&s->breaker, &c->breaker, "", g, now_ms, ch))
+        return false;
+    if (s->breaker.state != BREAKER_CLOSED)
+        s->by_cells = false;
     return true;
 }
 
@@ -157,20 +204,14 @@ static bool take_key(struct ep_state *s, const struct ep_conf *c, const struct s
     return true;
 }
 
-static bool take_cooldown(struct ep_state *s, const struct ep_conf *c, const struct shared_group *g,
-                          int64_t now_ms, struct ep_changes *ch)
+bool shared_state_take_cooldown(struct cooldown *k, const struct cooldown_conf *c,
+                                const char *family, const struct shared_group *g, int64_t now_ms,
+                                struct ep_changes *ch)
 {
-    struct cooldown *k = &s->cooldown;
-    int64_t most = now_ms + c->cooldown.max_ms;
+    int64_t most = now_ms + c->max_ms;
     int64_t own = g->cooldown.own_ms < most ? g->cooldown.own_ms : most;
     int64_t untold = g->cooldown.untold_ms < most ? g->cooldown.untold_ms : most;
     bool own_is;
-    if (own <= now_ms && untold <= now_ms) {
-        if (!cooldown_left(k, now_ms, &own_is))
-            return false;
-        ep_end_cooldown(s, by_host, now_ms, ch);
-        return true;
-    }
     if (k->own_until_ms == own && k->untold_until_ms == untold)
         return false;
     k->own_until_ms = own > now_ms ? own : 0;
@@ -178,8 +219,23 @@ static bool take_cooldown(struct ep_state *s, const struct ep_conf *c, const str
     k->untold = g->cooldown.count;
     k->hit_ms = g->stamp_ms < now_ms ? g->stamp_ms : now_ms;
     int64_t left = cooldown_left(k, now_ms, &own_is);
-    ep_change(ch, "", EP_NOTE_COOLDOWN, "", own_is ? "cooling by its own word" : "cooling", by_host,
-              left);
+    ep_change(ch, family, EP_NOTE_COOLDOWN, "", own_is ? "cooling by its own word" : "cooling",
+              by_host, left);
+    return true;
+}
+
+static bool take_cooldown(struct ep_state *s, const struct ep_conf *c, const struct shared_group *g,
+                          int64_t now_ms, struct ep_changes *ch)
+{
+    bool own_is;
+    if (g->cooldown.own_ms <= now_ms && g->cooldown.untold_ms <= now_ms) {
+        if (!cooldown_left(&s->cooldown, now_ms, &own_is))
+            return false;
+        ep_end_cooldown(s, by_host, now_ms, ch);
+        return true;
+    }
+    if (!shared_state_take_cooldown(&s->cooldown, &c->cooldown, "", g, now_ms, ch))
+        return false;
     if (s->health == EP_UNKNOWN || s->health == EP_HEALTHY)
         ep_set_health(s, EP_DEGRADED, by_host, ch);
     return true;

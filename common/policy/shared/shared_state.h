@@ -35,9 +35,30 @@ struct shared_group shared_state_group(const struct ep_state *s, const struct sh
 bool shared_state_differs(const struct shared_view *a, const struct shared_view *b,
                           enum shared_kind kind);
 
+/* Copies what is shared by the group of that kind from one view to another. */
+void shared_state_copy(struct shared_view *to, const struct shared_view *from,
+                       enum shared_kind kind);
+
+/* When what the view has in force by the group of that kind began; 0: nothing is. */
+int64_t shared_state_since(const struct shared_view *v, enum shared_kind kind);
+
 /* Takes a group over: operators' words and resets too. Adds to *ch, which the caller has zeroed.
  * `last one`, in ctx: it is not queued here. False: it changes nothing here. */
 bool shared_state_take(struct ep_state *s, const struct ep_conf *c, const struct shared_group *g,
                        const struct ep_ctx *ctx, int64_t now_ms, struct ep_changes *ch);
+
+/* ---- for cells (shared_cell.h), which have the same parts */
+
+/* Adds a breaker and a cooldown to a view. last: as for shared_state_view. */
+void shared_state_view_parts(struct shared_view *v, const struct breaker *b,
+                             const struct cooldown *k, const struct shared_view *last,
+                             int64_t now_ms);
+/* Takes a group over to a breaker. False: it changes nothing. */
+bool shared_state_take_breaker(struct breaker *b, const struct breaker_conf *c, const char *family,
+                               const struct shared_group *g, int64_t now_ms, struct ep_changes *ch);
+/* Takes over a cooldown that is not over. False: it changes nothing. */
+bool shared_state_take_cooldown(struct cooldown *k, const struct cooldown_conf *c,
+                                const char *family, const struct shared_group *g, int64_t now_ms,
+                                struct ep_changes *ch);
 
 #endif

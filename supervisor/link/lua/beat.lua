@@ -1,5 +1,5 @@
--- A sign of life: renews all that the host has. Returns the hosts. ARGV: 5 name, 6 version, 7 digest.
-redis.call('HSET', KEYS[2], host, conn .. ' ' .. int(now) .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7])
+-- A sign of life: renews all that the host has. Returns the hosts. ARGV: 5 name, 6 version, 7 digest, 8 bindings.
+redis.call('HSET', KEYS[2], host, table.concat({conn, int(now), unpack(ARGV, 5)}, ' '))
 local hosts = redis.call('HGETALL', KEYS[2])
 for i = 1, #hosts, 2 do
     local beat = string.match(hosts[i + 1], '^%d+ (%d+)')

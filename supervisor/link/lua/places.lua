@@ -1,9 +1,9 @@
 -- Lends places of max_concurrent in a block. KEYS: 4 c:CID. ARGV: 5 CID, 6 limit, 7 have, 8 want. Returns the places
--- that the host has now, those of all hosts, and whether another host waits.
+-- that the host has now, those of all hosts, whether another host waits, and how many hosts have places.
 local key, cid = KEYS[4], ARGV[5]
 local limit, have, want = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local all = redis.call('HGETALL', key)
-local mine, others, waits, since, returned = 0, 0, {}, nil, false
+local mine, others, hosts, waits, since, returned = 0, 0, 0, {}, nil, false
 for i = 1, #all, 2 do
     local field, value = all[i], all[i + 1]
     local waiter = string.match(field, '^w:(.*)$')
@@ -24,6 +24,7 @@ for i = 1, #all, 2 do
             returned = tonumber(n) > mine
         elseif n and alive(field, session) then
             others = others + tonumber(n)
+            if tonumber(n) > 0 then hosts = hosts + 1 end
         else
             redis.call('HDEL', key, field)
         end
@@ -46,4 +47,5 @@ elseif not since then
 end
 -- what came back may be what the others wait for
 if returned and #waits > 0 then tell('p', cid) end
-return done(int(mine + got), int(mine + got + others), #waits > 0 and '1' or '0')
+if mine + got > 0 then hosts = hosts + 1 end
+return done(int(mine + got), int(mine + got + others), #waits > 0 and '1' or '0', int(hosts))

@@ -53,25 +53,48 @@ local function put_state(group, stamp, value, how, fence)
     end
     return in_force(value) and stamp > at and store(group, stamp, value)
 end
+-- Behind the numbers may stand a sealed name: of a cell, of a mark.
 local function put_cooldown(group, stamp, value, how)
     local at, old = stored(group)
-    local own, untold, count = string.match(value, '^(%d+) (%d+) (%d+)$')
+    local own, untold, count, name = string.match(value, '^(%d+) (%d+) (%d+)(.*)$')
     if not own then return false end
     if how == 'o' then return stamp >= at and store(group, stamp, value) end
+    local o, u, c = string.match(old or '0 0 0', '^(%d+) (%d+) (%d+)')
+    local over = old and o == '0' and u == '0'
     if own == '0' and untold == '0' then
-        return old and old ~= '0 0 0' and stamp > at and store(group, stamp, value)
+        return old and not over and stamp > at and store(group, stamp, value)
     end
-    local o, u, c = string.match(old or '0 0 0', '^(%d+) (%d+) (%d+)$')
     if tonumber(own) <= tonumber(o) and tonumber(untold) <= tonumber(u) then return false end
     -- a success that began after this hit has ended it
-    if old == '0 0 0' and stamp <= at then return false end
+    if over and stamp <= at then return false end
     local function later(a, b) return int(math.max(tonumber(a), tonumber(b))) end
-    return store(group, math.max(stamp, at), later(own, o) .. ' ' .. later(untold, u) .. ' ' .. later(count, c))
+    return store(group, math.max(stamp, at),
+        later(own, o) .. ' ' .. later(untold, u) .. ' ' .. later(count, c) .. name)
 end
-local function put_mark(group, stamp, value)
+-- The later end. A success with it, or an operator, ends it; a refusal of before that does not bring it back.
+local function put_mark(group, stamp, value, how)
     local at, old = stored(group)
-    local ends = tonumber(value)
-    return ends and ends > tonumber(old or '0') and store(group, math.max(stamp, at), int(ends))
+    local ends, name = string.match(value, '^(%d+)(.*)$')
+    local stands = tonumber(string.match(old or '', '^%d+') or '0')
+    if not ends then return false end
+    if ends == '0' then return stands > 0 and (stamp > at or how == 'o') and store(group, stamp, value) end
+    if old and stands == 0 and stamp <= at then return false end
+    return tonumber(ends) > stands and store(group, math.max(stamp, at), int(tonumber(ends)) .. name)
+end
+-- An endpoint has at most so many groups: what is over goes first. Whether there is room for one more.
+local function room(group)
+    if redis.call('HEXISTS', key, group) == 1 or redis.call('HLEN', key) < 384 then return true end
+    local all, freed = redis.call('HGETALL', key), false
+    for i = 1, #all, 2 do
+        local kind, value = string.match(all[i], '^([bcx]):'), string.match(all[i + 1], '^%d+ (.*)$') or ''
+        local a, b = string.match(value, '^(%d+) ?(%d*)')
+        if (kind == 'b' and not in_force(value)) or
+            (kind and kind ~= 'b' and (tonumber(a) or 0) <= now and (kind == 'x' or (tonumber(b) or 0) <= now)) then
+            redis.call('HDEL', key, all[i])
+            freed = true
+        end
+    end
+    return freed
 end
 local function release(kind, fence)
     if not fenced(kind, fence) then return false end
@@ -93,6 +116,8 @@ for i = 5, #ARGV, 6 do
         taken = put_operator(group, stamp, value, how)
     elseif stamp <= stored('z') and kind ~= 's' then
         taken = false
+    elseif string.sub(group, 2, 2) == ':' and not room(group) then
+        taken = false
     elseif kind == 'k' and stamp <= stored('w') and how ~= 'o' and not fenced('v', fence) then
         taken = false
     elseif kind == 'b' or kind == 'q' or kind == 'k' then
@@ -100,7 +125,7 @@ for i = 5, #ARGV, 6 do
     elseif kind == 'c' then
         taken = put_cooldown(group, stamp, value, how)
     elseif kind == 'x' then
-        taken = put_mark(group, stamp, value)
+        taken = put_mark(group, stamp, value, how)
     elseif kind == 's' then
         taken = stamp > stored('s') and store('s', stamp, value)
     end

@@ -60,30 +60,63 @@ static void put_quoted(struct cmd *c, const char *s)
         cmd_put(c, "'%s'", s); /* s is an address, which has no quote in it */
 }
 
+/* What stands in front of a remark, and of the form for each shell where all are printed. */
+enum shell { SH, CMD, POWERSHELL, ALL_SHELLS };
+static const struct {
+    const char *name, *remark, *shown_as;
+} shells[ALL_SHELLS] = {[SH] = {"sh", "# ", ""},
+                        [CMD] = {"cmd", "rem ", "# cmd: "},
+                        [POWERSHELL] = {"powershell", "# ", "# PowerShell: "}};
+
+/* Prints the assignment of one shell. An address has no character that is special to any of them
+ * but brackets, and a name of a variable none. */
+static void put_assignment(struct cmd *c, enum shell shell, const char *url)
+{
+    if (shell == CMD) {
+        cmd_put(c, "set ANTHROPIC_BASE_URL=%s\n", url);
+    } else if (shell == POWERSHELL) {
+        cmd_put(c, "$env:ANTHROPIC_BASE_URL = '%s'\n", url);
+    } else {
+        cmd_put(c, "export ANTHROPIC_BASE_URL=");
+        put_quoted(c, url);
+        cmd_put(c, "\n");
+    }
+}
+
+/* All forms are one text that sh may evaluate: those of the others are comments there. */
+static void put_env(struct cmd *c, enum shell wanted, const char *url, int64_t clients)
+{
+    for (enum shell shell = 0; shell < ALL_SHELLS; shell++)
+        if (wanted == ALL_SHELLS || wanted == shell) {
+            cmd_put(c, "%s", wanted == ALL_SHELLS ? shells[shell].shown_as : "");
+            put_assignment(c, shell, url);
+        }
+    if (clients)
+        cmd_put(c,
+                "%sand ANTHROPIC_AUTH_TOKEN: the token of one of the %lld client%s in the "
+                "configuration\n",
+                wanted == ALL_SHELLS ? "# " : shells[wanted].remark, (long long)clients,
+                clients == 1 ? "" : "s");
+}
+
 int client_env(struct cmd *c, int argc, char **argv)
 {
     char url[ADDRESS];
     json_t *status;
-    (void)argv;
-    if (argc != 1)
-        return cmd_usage(c, "takes no argument");
+    enum shell wanted = argc > 1 ? 0 : ALL_SHELLS;
+    while (argc > 1 && wanted < ALL_SHELLS && strcmp(argv[1], shells[wanted].name) != 0)
+        wanted++;
+    if (argc > 2 || (argc == 2 && wanted == ALL_SHELLS))
+        return cmd_usage(c, "takes sh, cmd or powershell");
     int code = find(c, url, &status);
     if (code != CTL_DONE)
         return code;
-    int64_t clients = doc_int_of(status, "clients");
     if (c->json) {
         json_t *o = json_pack("{s:s}", "ANTHROPIC_BASE_URL", url);
         cmd_json(c, o);
         json_decref(o);
     } else {
-        cmd_put(c, "export ANTHROPIC_BASE_URL=");
-        put_quoted(c, url);
-        cmd_put(c, "\n");
-        if (clients)
-            cmd_put(c,
-                    "# and ANTHROPIC_AUTH_TOKEN: the token of one of the %lld client%s in the "
-                    "configuration\n",
-                    (long long)clients, clients == 1 ? "" : "s");
+        put_env(c, wanted, url, doc_int_of(status, "clients"));
     }
     json_decref(status);
     return CTL_DONE;

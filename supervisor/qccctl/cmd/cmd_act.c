@@ -35,101 +35,107 @@ static void end_line(struct cmd *c)
     cmd_put(c, "\n");
 }
 
-/* reset ENDPOINT --mark M */
-static int reset_mark(struct cmd *c, const char *endpoint, const char *mark)
-{
-    json_t *doc;
-    struct buf arg;
-    buf_init(&arg, IPC_QUERY_MAX);
-    int code = CTL_USAGE;
-    if (!buf_str(&arg, str_c(endpoint)) || !buf_str(&arg, STR("?")) ||
-        !params_add(&arg, STR("mark"), str_c(mark)) || !buf_add(&arg, "", 1)) {
-        cmd_usage(c, "no mark has so long a name");
-    } else {
-        code = cmd_ask(c, "reset", buf_data(&arg), &doc);
-        if (code == CTL_DONE && c->json) {
-            cmd_json(c, doc);
-        } else if (code == CTL_DONE) {
-            cmd_foreign(c, doc_text_of(doc, "name"));
-            cmd_put(c, ": no longer marked: ");
-            cmd_foreign(c, str_c(mark));
-            end_line(c);
-        }
-        if (code == CTL_DONE)
-            json_decref(doc);
-    }
-    buf_free(&arg);
-    return code;
-}
+/* What of an endpoint is acted on, and where. */
+struct act {
+    const char *endpoint, *family, *mark; /* NULL: not given */
+    bool here;                            /* on this host alone */
+};
 
-/* Takes `--family F` out of the arguments of reset. NULL: not given. False: it has no value. */
-static bool take_family(struct cmd *c, int *argc, char **argv, const char **family)
+/* Takes `--NAME VALUE` or `--NAME=VALUE` at argv[*i]. False: it is another argument. */
+static bool take_value(int argc, char **argv, int *i, const char *name, const char **value)
 {
-    *family = NULL;
-    for (int i = 1; i < *argc && strcmp(c->name, "reset") == 0; i++) {
-        int takes = 2;
-        if (str_starts(str_c(argv[i]), STR("--family="))) {
-            *family = strchr(argv[i], '=') + 1;
-            takes = 1;
-        } else if (strcmp(argv[i], "--family") == 0) {
-            *family = i + 1 < *argc ? argv[i + 1] : "";
-        } else {
-            continue;
-        }
-        if (!(*family)[0])
-            return false;
-        memmove(&argv[i], &argv[i + takes], (size_t)(*argc - i - takes) * sizeof argv[0]);
-        *argc -= takes;
-        return true;
-    }
+    size_t n = strlen(name);
+    if (strncmp(argv[*i], name, n) != 0 || (argv[*i][n] && argv[*i][n] != '='))
+        return false;
+    if (argv[*i][n])
+        *value = argv[*i] + n + 1;
+    else
+        *value = ++*i < argc ? argv[*i] : "";
     return true;
 }
 
-/* The question: "ENDPOINT", or "ENDPOINT?family=F". False: it is too long. */
-static bool question(struct buf *b, const char *endpoint, const char *family)
+/* What is wrong with the arguments; NULL: nothing. */
+static const char *read_act(const struct cmd *c, int argc, char **argv, struct act *a)
 {
-    return buf_str(b, str_c(endpoint)) &&
-           (!family || (buf_str(b, STR("?")) && params_add(b, STR("family"), str_c(family)))) &&
-           buf_printf(b, "%c", '\0');
+    bool reset = strcmp(c->name, "reset") == 0, more = false;
+    *a = (struct act){0};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--here") == 0)
+            a->here = true;
+        else if (reset && (take_value(argc, argv, &i, "--family", &a->family) ||
+                           take_value(argc, argv, &i, "--mark", &a->mark)))
+            continue;
+        else if (!a->endpoint)
+            a->endpoint = argv[i];
+        else
+            more = true;
+    }
+    if (a->family && !a->family[0])
+        return "--family takes the family of a cell, as opus";
+    if (a->mark && !a->mark[0])
+        return "--mark takes the name of a mark, as `marks` shows it";
+    if (a->family && a->mark)
+        return "either --family or --mark: one thing at a time";
+    return !a->endpoint ? "name an endpoint, or its id" : more ? "one endpoint at a time" : NULL;
+}
+
+/* The question: "ENDPOINT", with "?family=F", "?mark=M", "?here=1". False: it is too long. */
+static bool question(struct buf *b, const struct act *a)
+{
+    struct buf params;
+    buf_init(&params, IPC_QUERY_MAX);
+    bool fits = (!a->family || params_add(&params, STR("family"), str_c(a->family))) &&
+                (!a->mark || params_add(&params, STR("mark"), str_c(a->mark))) &&
+                (!a->here || params_add(&params, STR("here"), STR("1"))) &&
+                buf_str(b, str_c(a->endpoint)) &&
+                (!params.len || (buf_str(b, STR("?")) && buf_str(b, buf_view(&params)))) &&
+                buf_printf(b, "%c", '\0');
+    buf_free(&params);
+    return fits;
+}
+
+/* The sentence that says what was done. */
+static void put_done(struct cmd *c, const struct act *a, json_t *doc)
+{
+    const char *done = "done";
+    for (size_t i = 0; i < COUNT_OF(verbs); i++)
+        if (strcmp(verbs[i].name, c->name) == 0)
+            done = verbs[i].done;
+    cmd_foreign(c, doc_text_of(doc, "name"));
+    if (a->mark) {
+        cmd_put(c, ": no longer marked: ");
+        cmd_foreign(c, str_c(a->mark));
+    } else if (a->family) {
+        cmd_put(c, ": ");
+        cmd_foreign(c, str_c(a->family));
+        cmd_put(c, " reset");
+    } else {
+        cmd_put(c, ": %s", done);
+    }
+    if (a->here)
+        cmd_put(c, " (on this host alone)");
+    end_line(c);
 }
 
 int cmd_endpoint(struct cmd *c, int argc, char **argv)
 {
     json_t *doc;
-    if (argc == 4 && strcmp(c->name, "reset") == 0 && strcmp(argv[2], "--mark") == 0)
-        return reset_mark(c, argv[1], argv[3]);
-    const char *family;
+    struct act a;
     struct buf ask;
-    if (!take_family(c, &argc, argv, &family))
-        return cmd_usage(c, "--family takes the family of a cell, as opus");
-    if (family && argc > 2 && strncmp(argv[2], "--mark", 6) == 0)
-        return cmd_usage(c, "either --family or --mark: one thing at a time");
-    if (argc != 2)
-        return cmd_usage(c, argc < 2 ? "name an endpoint, or its id" : "one endpoint at a time");
+    const char *wrong = read_act(c, argc, argv, &a);
+    if (wrong)
+        return cmd_usage(c, "%s", wrong);
     buf_init(&ask, IPC_QUERY_MAX);
-    bool fits = question(&ask, argv[1], family);
-    int code = fits ? cmd_ask(c, c->name, buf_data(&ask), &doc)
-                    : cmd_usage(c, "the name is longer than the supervisor accepts");
+    int code = question(&ask, &a) ? cmd_ask(c, c->name, buf_data(&ask), &doc)
+               : a.mark           ? cmd_usage(c, "no mark has so long a name")
+                                  : cmd_usage(c, "the name is longer than the supervisor accepts");
     buf_free(&ask);
     if (code != CTL_DONE)
         return code;
-    if (c->json) {
+    if (c->json)
         cmd_json(c, doc);
-    } else {
-        const char *done = "done";
-        for (size_t i = 0; i < COUNT_OF(verbs); i++)
-            if (strcmp(verbs[i].name, c->name) == 0)
-                done = verbs[i].done;
-        cmd_foreign(c, doc_text_of(doc, "name"));
-        if (family) {
-            cmd_put(c, ": ");
-            cmd_foreign(c, str_c(family));
-            cmd_put(c, " reset");
-        } else {
-            cmd_put(c, ": %s", done);
-        }
-        end_line(c);
-    }
+    else
+        put_done(c, &a, doc);
     json_decref(doc);
     return CTL_DONE;
 }

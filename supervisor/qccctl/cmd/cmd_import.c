@@ -182,7 +182,7 @@ static bool write_all(int fd, struct str s)
             return false;
         s = str_make(s.p + n, s.n - (size_t)n);
     }
-    return fsync(fd) == 0 || errno == EINVAL;
+    return TEMP_FAILURE_RETRY(fsync(fd)) == 0 || errno == EINVAL;
 }
 
 /* Gives the file its final name. Without --force a file that was made there meanwhile is not

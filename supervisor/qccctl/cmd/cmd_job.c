@@ -291,7 +291,7 @@ static bool target_open(struct target *t)
 static bool target_name(struct target *t)
 {
     char self[48];
-    if (fsync(t->fd) == -1)
+    if (TEMP_FAILURE_RETRY(fsync(t->fd)) == -1)
         return false;
     if (*t->part)
         return renameat2(AT_FDCWD, t->part, AT_FDCWD, t->path, RENAME_NOREPLACE) == 0;

@@ -62,12 +62,17 @@ static bool known_words(uint32_t cls, uint32_t fault, uint32_t net, uint32_t par
     .status = (m)->status, .wall_ms = clock_wall_ms()
 
 /* Keeps what operators and other hosts are told of the last success and the last failure. */
-static void keep_last(struct health_endpoint *e, const struct ep_report *r, const char *reason)
+static void keep_last(struct health_endpoint *e, const struct ep_report *r, const char *reason,
+                      int64_t now_ms)
 {
     if (r->cls == OUTCOME_OK && r->began_ms > e->served_ms)
         e->served_ms = r->began_ms;
+    if (r->cls == OUTCOME_OK || r->status)
+        e->cut_ms = 0;
     if (r->cls == OUTCOME_OK || r->fault == FAULT_REQUEST || r->poisoned)
         return;
+    if (!r->status && r->net != NET_NONE && r->net != NET_LOCAL && !e->cut_ms)
+        e->cut_ms = now_ms;
     e->last_failure =
         (struct health_failure){.at_ms = r->wall_ms, .cls = r->cls, .status = r->status};
     text_of(e->last_failure.reason, sizeof e->last_failure.reason, str_c(reason));
@@ -138,7 +143,7 @@ bool health_outcome(struct health *h, unsigned slot, const struct ipc_outcome *m
                  !poison_counts_anyway(r.cls, r.net);
     if (r.cls == OUTCOME_OK && m->model.n)
         text_of(e->model, sizeof e->model, m->model);
-    keep_last(e, &r, reason);
+    keep_last(e, &r, reason, now_ms);
     struct ep_changes ch = {0};
     health_look_at_all(h, now_ms);
     struct ep_ctx ctx = health_ctx(h, e);
@@ -204,6 +209,8 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     struct ep_report r = {REPORT_OF(m, reason), .scope = (enum scope)m->scope, .sent = m->sent};
     if (m->ok && m->began_ms > e->served_ms)
         e->served_ms = m->began_ms;
+    if (m->ok)
+        e->cut_ms = 0;
     struct ep_changes ch = {0};
     if (!m->ok && m->net == NET_LOCAL) {
         ep_verify_lost(&e->state, &e->conf, now_ms, &ch);
@@ -218,7 +225,7 @@ bool health_verdict(struct health *h, unsigned slot, const struct ipc_verdict *m
     bool alone = e->state.verifying == EP_VERIFY_QUEUE && ep_queued(&e->state) && !m->ok &&
                  r.scope == SCOPE_MODEL && r.sent.n > 0;
     if (!m->ok && counts)
-        keep_last(e, &r, reason);
+        keep_last(e, &r, reason, now_ms);
     health_cells_room(e);
     ep_verified(&e->state, &e->conf, m->ok, &r, &ctx, now_ms, &ch);
     health_changed(h, e, &ch, reason, now_ms);

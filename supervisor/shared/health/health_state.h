@@ -26,10 +26,11 @@ typedef void health_send(void *arg, int slot, chan_put_fn *put, const void *m);
 struct events;
 struct health_endpoint;
 
-/* Whether this host may lend the trial of an endpoint's breaker, or begin its verification, now.
- * False: another host may have it; health_again is called when that may have changed. */
-typedef bool health_permit(void *arg, const struct health_endpoint *e, bool verification,
-                           int64_t now_ms);
+/* Whether this host may lend the trial of an endpoint's breaker (family ""), or of a cell's, or
+ * begin its verification, now. False: another host may have it; health_again is called when that
+ * may have changed. */
+typedef bool health_permit(void *arg, const struct health_endpoint *e, const char *family,
+                           bool verification, int64_t now_ms);
 
 /* Events of an endpoint that are counted: a verification passed or failed, the breaker opened. */
 enum health_count { HEALTH_VERIFIED, HEALTH_VERIFY_FAILED, HEALTH_TRIPPED };
@@ -96,6 +97,7 @@ struct health_endpoint {
     bool share_due;                /* its state may be another than other hosts were told */
     int64_t
         served_ms; /* when the last attempt that succeeded here began, CLOCK_BOOTTIME; 0: none */
+    int64_t cut_ms; /* when a transport failure came after which nothing was heard of it; 0: not so */
     struct health_models models_sent;
     struct ipc_endpoint sent; /* as last sent to the workers */
 };

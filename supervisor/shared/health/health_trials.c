@@ -62,8 +62,7 @@ static int next_asker(const struct health_loan *l)
     return HEALTH_NONE;
 }
 
-/* The next worker in turn that a trial or verification may be given to, or HEALTH_NONE. */
-static int next_worker(struct health *h)
+int health_next_worker(struct health *h)
 {
     for (unsigned i = 1; i <= SLOTS_MAX; i++) {
         unsigned slot = (h->turn + i) % SLOTS_MAX;
@@ -75,11 +74,11 @@ static int next_worker(struct health *h)
     return HEALTH_NONE;
 }
 
-/* Whether the other hosts leave it to this one. Cells are each host's own matter. */
+/* Whether the other hosts leave it to this one. */
 static bool permitted(const struct health *h, const struct health_endpoint *e, const char *family,
                       bool verification, int64_t now_ms)
 {
-    return !h->permit || family[0] || h->permit(h->permit_arg, e, verification, now_ms);
+    return !h->permit || h->permit(h->permit_arg, e, family, verification, now_ms);
 }
 
 static bool lend_to(struct health *h, struct health_endpoint *e, struct health_loan *l, int slot,
@@ -108,6 +107,13 @@ static void recall(struct health *h, struct health_endpoint *e, struct health_lo
         return;
     l->recalled = true;
     h->send(h->arg, l->slot, ipc_put_v_trial_recall, &m);
+}
+
+void health_trial_unused(struct health *h, struct health_endpoint *e, const char *family)
+{
+    struct health_cell *cell = family[0] ? health_cell_of(e, str_c(family)) : NULL;
+    if ((cell || !family[0]) && ep_trial(&e->state, family) == BREAKER_TRIAL_LENT)
+        recall(h, e, cell ? &cell->loan : &e->loan);
 }
 
 /* ---- messages of workers */
@@ -156,7 +162,7 @@ static void verify(struct health *h, struct health_endpoint *e, const char *fami
     struct ep_changes ch = {0};
     const char *model;
     char asked[MODEL_NAME_MAX + 1] = "";
-    int slot = next_worker(h);
+    int slot = health_next_worker(h);
     if (slot == HEALTH_NONE || !permitted(h, e, family, true, now_ms) ||
         !ep_verify_begin(&e->state, &e->conf, family, now_ms, &model, &ch))
         return;
@@ -216,7 +222,7 @@ static void order(struct health *h, struct health_endpoint *e, struct health_loa
         break;
     case EP_WANT_LEND:
         if (!serve_asker(h, e, l, now_ms))
-            lend_to(h, e, l, next_worker(h), now_ms);
+            lend_to(h, e, l, health_next_worker(h), now_ms);
         return;
     case EP_WANT_VERIFY:
         if (h->nup == 0 && serve_asker(h, e, l, now_ms))

@@ -39,10 +39,18 @@ void health_loan_over(struct health_loan *l);
 /* A worker has ended: its loans are over, its requests for trials forgotten. */
 void health_loans_gone(struct health_endpoint *e, unsigned slot, struct ep_changes *ch);
 
+/* The trial of the endpoint (family ""), or of a cell, has had time enough to find a request: it is
+ * recalled unless it was begun. */
+void health_trial_unused(struct health *h, struct health_endpoint *e, const char *family);
+
 /* Lends and recalls trials and starts verifications, as the state of e wants it now. */
 void health_trials_order(struct health *h, struct health_endpoint *e, int64_t now_ms);
 
 /* When a loan's turn ends, so that health_trials_order must be called; INT64_MAX: none does. */
 int64_t health_trials_next(const struct health *h, const struct health_endpoint *e);
+
+/* The next worker in turn that may be given a trial, a verification or another task, or
+ * HEALTH_NONE. */
+int health_next_worker(struct health *h);
 
 #endif

@@ -54,13 +54,14 @@ static void log_change(const struct marked *m, const struct mark *x, enum marks_
                        : news == MARKS_MARKED && mark_is_feature((enum mark_kind)x->kind)
                            ? "suspect"
                            : "none";
+    const char *why = m->by_host ? "as another host says" : rows[news].why;
     if (!rows[news].to || !e || m->quiet || m->health->frozen)
         return;
     log_info("endpoint %s: mark " STR_FMT " %s -> %s: %s", e->name, STR_ARG(mark_text(x)), from,
-             rows[news].to, rows[news].why);
+             rows[news].to, why);
     if (m->events && !x->suspect)
         events_add(m->events, clock_wall_ms(), EVENT_HEALTH, e->name, "mark of a %s %s -> %s: %s",
-                   mark_kind_name((enum mark_kind)x->kind), from, rows[news].to, rows[news].why);
+                   mark_kind_name((enum mark_kind)x->kind), from, rows[news].to, why);
 }
 
 /* A marks_tell. */
@@ -70,6 +71,8 @@ static void changed(void *ctx, const struct mark *x, enum marks_news news)
     send_mark(m, HEALTH_ALL, x, news >= MARKS_SERVED ? 0 : x->until_ms);
     m->moves += !x->suspect;
     log_change(m, x, news);
+    if (m->told && !m->quiet && !m->by_host)
+        m->told(m->told_arg, x, news);
 }
 
 /* ---- what workers report */
@@ -104,6 +107,49 @@ bool marked_item(struct marked *m, const struct ipc_item *i, int64_t now_ms)
     else
         marks_refused(&m->table, marked_key(e->id), k, i->name, 0, m->mark_ms, now_ms);
     return true;
+}
+
+/* The number in the name of a MARK_SIZE; of others 0. */
+static uint64_t size_of(struct str name)
+{
+    const char *is = name.n ? memchr(name.p, '=', name.n) : NULL;
+    uint64_t n;
+    if (!is || !str_to_u64(str_make(is + 1, name.n - (size_t)(is + 1 - name.p)), INT64_MAX, &n))
+        return 0;
+    return n;
+}
+
+/* The mark that the endpoint has of that name, or of that kind where there is one alone. */
+static const struct mark *mark_of(const struct marked *m, uint64_t endpoint, enum mark_kind k,
+                                  struct str name)
+{
+    for (uint32_t i = 0; i < m->table.n; i++) {
+        const struct mark *x = &m->table.v[i];
+        if (x->endpoint == endpoint && x->kind == k && !x->suspect &&
+            (k == MARK_SIZE || str_eq(mark_text(x), name)))
+            return x;
+    }
+    return NULL;
+}
+
+void marked_take(struct marked *m, const struct health_endpoint *e, enum mark_kind k,
+                 struct str name, int64_t until_ms, int64_t now_ms)
+{
+    const struct mark *has = mark_of(m, marked_key(e->id), k, name);
+    int64_t most = now_ms + m->mark_ms;
+    until_ms = until_ms < most ? until_ms : most;
+    bool ends = until_ms <= now_ms;
+    /* of a size the smaller one says more */
+    bool other = has && !str_eq(mark_text(has), name);
+    if (ends ? !has || other
+             : has && (has->until_ms >= until_ms || (other && size_of(name) > has->size)))
+        return;
+    m->by_host = true;
+    if (ends)
+        marks_served(&m->table, marked_key(e->id), k, name, now_ms);
+    else
+        (void)!marks_put(&m->table, marked_key(e->id), k, name, false, until_ms, now_ms);
+    m->by_host = false;
 }
 
 /* ---- configuration, operators, workers, time */

@@ -11,6 +11,9 @@
 #include "supervisor/shared/health/health_state.h"
 #include "supervisor/shared/saved.h"
 
+/* Is told of each change that was made here, for other hosts. */
+typedef void marked_told(void *arg, const struct mark *m, enum marks_news news);
+
 struct marked {
     struct marks table; /* times of CLOCK_BOOTTIME */
     health_send *send;
@@ -20,6 +23,9 @@ struct marked {
     int64_t mark_ms;       /* how long a mark lasts */
     uint64_t moves;        /* changes of marks so far: what lasts has changed */
     bool quiet;            /* changes are not logged: marks are being restored */
+    bool by_host;          /* they come from another host */
+    marked_told *told;     /* set after marked_init; NULL: this host is alone */
+    void *told_arg;
 };
 
 /* Makes an empty state; send is called with arg. */
@@ -39,6 +45,10 @@ void marked_send_all(struct marked *m, int slot);
 void marked_outcome(struct marked *m, const struct ipc_outcome *o, int64_t now_ms);
 /* Handles ITEM. False: the frame violates the protocol. */
 bool marked_item(struct marked *m, const struct ipc_item *i, int64_t now_ms) MUST_CHECK;
+
+/* Takes a mark over as another host has it: the later end holds; one in the past ends it. */
+void marked_take(struct marked *m, const struct health_endpoint *e, enum mark_kind k,
+                 struct str name, int64_t until_ms, int64_t now_ms);
 
 /* Ends the endpoint's mark of that name; with an empty name all of the endpoint's. Returns how
  * many. */

@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { REMIND_MS = 600000 };
-
 /* ---- finding endpoints */
 
 static const struct peers *sorting; /* qsort(3) has no argument for its compare */
@@ -95,6 +93,8 @@ void peers_init(struct peers *p, const struct peers_env *env)
 
 static void drop_endpoints(struct peers *p)
 {
+    for (size_t i = 0; i < p->n; i++)
+        peers_cells_free(&p->v[i]);
     mem_free(p->v);
     mem_free(p->by_cid);
     mem_free(p->by_id);
@@ -124,9 +124,12 @@ static void take_endpoints(struct peers *p, const struct conf *c)
         const struct conf_endpoint *ce = &c->endpoints[i];
         struct peers_endpoint e = {0};
         cluster_keys_endpoint(&p->keys, str_c(ce->base_url), str_c(ce->api_key), e.cid);
-        const struct peers_endpoint *was = peers_by_cid(&old, str_make(e.cid, 8));
-        if (was)
+        struct peers_endpoint *was = peers_by_cid(&old, str_make(e.cid, 8));
+        if (was) {
             e = *was;
+            was->cells = NULL; /* they move along */
+            was->ncells = 0;
+        }
         e.block.limit = ce->max_concurrent;
         memcpy(e.name, ce->id, sizeof e.name);
         (void)!binding_table_id(str_c(ce->id), &e.id);
@@ -288,74 +291,12 @@ void peers_link_started(struct peers *p)
     buf_free(&sentinels);
 }
 
-/* What is held by a session ends with it, unless the next one restates it. */
-static void lost(struct peers *p)
-{
-    p->up = false;
-    for (size_t i = 0; i < p->n; i++) {
-        p->v[i].trial.id = p->v[i].verify.id = p->v[i].call = 0;
-        shared_block_lost(&p->v[i].block);
-    }
-}
-
-static void enter(struct peers *p, enum link_state state, struct str why)
-{
-    static const char *const text[LINK_STATE__COUNT] = {
-        [LINK_LOST] = "lost", [LINK_FULL] = "full", [LINK_REFUSED] = "refuses this host"};
-    int64_t now = clock_boot_ms();
-    bool fresh = state != p->state;
-    if (!fresh && (state == LINK_UP || now - p->said_ms < REMIND_MS) && p->said_ms)
-        return;
-    p->said_ms = now;
-    if (fresh)
-        p->since_ms = clock_wall_ms();
-    p->reconnects += fresh && state == LINK_UP;
-    p->state = state;
-    p->up = state == LINK_UP;
-    snprintf(p->why, sizeof p->why, STR_FMT, STR_ARG(why));
-    if (state == LINK_UP)
-        log_info("cluster: up, %zu host%s, engine %s", p->hosts.n, p->hosts.n == 1 ? "" : "s",
-                 p->engine);
-    else if (state != LINK_CONNECTING)
-        log_warn("cluster: the engine is %s: " STR_FMT "; this host serves on its own knowledge",
-                 text[state], STR_ARG(why));
-    if (!p->up)
-        lost(p);
-    health_again(p->env.health);
-}
-
 void peers_link_ended(struct peers *p)
 {
     p->linked = false;
     if (p->on)
-        enter(p, LINK_LOST, STR("the link has ended"));
-    lost(p);
-}
-
-static void on_state(struct peers *p, const struct ipc_link_state *m)
-{
-    snprintf(p->engine, sizeof p->engine, STR_FMT, STR_ARG(m->engine));
-    snprintf(p->policy, sizeof p->policy, STR_FMT, STR_ARG(m->policy));
-    p->queue = m->queue;
-    p->dropped = m->dropped;
-    p->lag_ms = m->lag_ms;
-    p->beat_ms = m->beat_ms;
-    p->clock.known = m->known;
-    p->clock.offset_ms = m->clock_ms;
-    if (p->at.epoch[0] && m->n >= p->at.n && m->entry.n && m->entry.n <= SHARED_ENTRY_MAX) {
-        char epoch[SHARED_EPOCH_MAX + 1];
-        memcpy(epoch, p->at.epoch, sizeof epoch);
-        (void)!shared_log_begin(&p->at, str_c(epoch), m->entry, m->n);
-    }
-    uint32_t rtt;
-    uint64_t sum = 0;
-    for (size_t i = 0; i + sizeof rtt <= m->rtt_us.n; i += sizeof rtt) {
-        memcpy(&rtt, m->rtt_us.p + i, sizeof rtt);
-        sum += rtt;
-    }
-    if (m->rtt_us.n >= sizeof rtt)
-        p->rtt_us = (uint32_t)(sum / (m->rtt_us.n / sizeof rtt));
-    enter(p, (enum link_state)m->state, m->why);
+        peers_enter(p, LINK_LOST, STR("the link has ended"));
+    peers_lost(p);
 }
 
 /* ---- sessions */
@@ -376,10 +317,11 @@ static void join(struct peers *p)
     uint64_t wall = (uint64_t)clock_wall_ms();
     buf_init(&held, IPC_HELD_MAX);
     for (size_t i = 0; i < p->n; i++) {
-        if (p->v[i].trial.fence)
-            add_held(&held, &p->v[i], "t", p->v[i].trial.fence);
-        if (p->v[i].verify.fence)
-            add_held(&held, &p->v[i], "v", p->v[i].verify.fence);
+        char kind[SHARED_NAME_MAX + 1];
+        const struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, kind)); k++)
+            if (l->fence)
+                add_held(&held, &p->v[i], kind, l->fence);
         if (peers_places_lent(p, i))
             add_held(&held, &p->v[i], "c", peers_places_lent(p, i));
         p->v[i].call = 0;
@@ -411,36 +353,38 @@ static void host_came_or_went(struct peers *p)
 static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 {
     size_t at = 0;
-    bool first = !p->at.epoch[0];
     p->joined = true;
     if (p->beat.n)
         host_came_or_went(p);
     for (size_t i = 0; i < p->n; i++) {
-        struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
-        for (size_t k = 0; k < COUNT_OF(l); k++) {
-            if (!l[k]->fence)
+        struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++) {
+            if (!l->fence)
                 continue;
             if (at >= m->kept.n || m->kept.p[at] != '1')
-                *l[k] = (struct peers_lease){0};
+                *l = (struct peers_lease){0};
             at++;
         }
         at += p->v[i].stated > 0;
     }
     peers_places_joined(p, clock_boot_ms());
     (void)!shared_log_begin(&p->at, m->epoch, m->entry, m->n);
+    p->figures.groups_in = 0;
     if (m->resync == SHARED_RESYNC_NONE)
         return;
-    p->resyncs++;
-    if (!first)
-        log_info("cluster: all is read anew (%s)",
-                 shared_resync_name((enum shared_resync)m->resync));
+    peers_resync(p, (enum shared_resync)m->resync);
     /* what the engine has lost is put back by each host that used it last */
     p->push = p->push || m->resync <= SHARED_RESYNC_EPOCH;
     p->push_at = 0;
+    p->marks_due =
+        (p->marks_due || m->resync <= SHARED_RESYNC_EPOCH) && p->shares & 1u << SHARE_ENDPOINTS;
+    p->marks_at = 0;
     for (size_t i = 0; m->resync == SHARED_RESYNC_EPOCH && i < p->n; i++) {
         struct peers_endpoint *e = &p->v[i];
         e->sent = (struct shared_view){0};
-        e->stamp_b = e->stamp_q = e->stamp_k = 0;
+        e->stamp_b = e->stamp_q = e->stamp_k = e->model_ms = 0;
+        peers_cells_anew(e);
+        e->trial_by[0] = e->verify_by[0] = '\0';
         struct health_endpoint *h = health_by_id(p->env.health, str_c(e->name));
         if (h)
             h->share_due = p->env.health->share_due = true;
@@ -453,6 +397,7 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 static void on_stale(struct peers *p, const struct ipc_link_stale *m)
 {
     uint64_t r;
+    p->figures.stale++;
     if (m->conn <= p->conn)
         return; /* a command that came late */
     p->conn = m->conn;
@@ -496,7 +441,7 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_LINK_READY && ipc_get_link_ready(f, &ready))
         return ready.version == IPC_VERSION || err_set(e, "it is not of this build");
     if (f->id == IPC_LINK_STATE && ipc_get_link_state(f, &state) && state.state < LINK_STATE__COUNT)
-        on_state(p, &state);
+        peers_on_state(p, &state);
     else if (f->id == IPC_LINK_MEET)
         join(p);
     else if (f->id == IPC_LINK_JOINED && ipc_get_link_joined(f, &joined) &&
@@ -533,6 +478,7 @@ void peers_turn(struct peers *p, int64_t now_ms)
         peers_bindings_turn(p, now_ms);
     if (p->shares & 1u << SHARE_ENDPOINTS) {
         peers_groups_turn(p, now_ms);
+        peers_marks_turn(p, now_ms);
         peers_leases_turn(p, now_ms);
     }
     if (p->shares & 1u << SHARE_PLACES)
@@ -550,29 +496,19 @@ int64_t peers_next(const struct peers *p)
         next = p->push_ms;
     if (!p->up && p->beat_ms && !p->alone)
         next = p->beat_ms + p->lease_ms < next ? p->beat_ms + p->lease_ms : next;
+    if (p->marks_due && p->up)
+        next = 0;
     for (size_t i = 0; i < p->n; i++) {
-        const struct peers_lease *l[] = {&p->v[i].trial, &p->v[i].verify};
+        const struct peers_lease *l;
         int64_t block = shared_block_next(&p->v[i].block);
         if (block < next)
             next = block;
-        for (size_t k = 0; k < COUNT_OF(l); k++) {
-            if (l[k]->fence && !l[k]->used && l[k]->got_ms < next)
-                next = l[k]->got_ms + PEERS_UNUSED_MS;
-            if (!l[k]->fence && !l[k]->id && l[k]->wait_ms && l[k]->wait_ms < next)
-                next = l[k]->wait_ms;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++) {
+            if (l->fence && !l->looked && l->got_ms + PEERS_UNUSED_MS < next)
+                next = l->got_ms + PEERS_UNUSED_MS;
+            if (!l->fence && !l->id && l->wait_ms && l->wait_ms < next)
+                next = l->wait_ms;
         }
     }
     return next;
-}
-
-const char *peers_state_text(const struct peers *p)
-{
-    static const char *const text[LINK_STATE__COUNT] = {
-        [LINK_CONNECTING] = "connecting",
-        [LINK_UP] = "up",
-        [LINK_LOST] = "lost",
-        [LINK_FULL] = "full",
-        [LINK_REFUSED] = "refused",
-    };
-    return p->on ? text[p->state] : "off";
 }

@@ -3,14 +3,16 @@
  * the same wishes and reports that workers send. Serving never waits for it: while the engine is
  * away all stays as it is on one host, and is merged when it is back.
  *
- * peers.c: the session, the hosts; peers_bindings.c: which conversation is where; peers_groups.c:
- * states of endpoints; peers_leases.c: who may try an endpoint;
+ * peers.c: the session, the hosts; peers_state.c: what becomes of the engine, and its figures;
+ * peers_bindings.c: which conversation is where; peers_groups.c: states of endpoints;
+ * peers_cells.c: of their cells; peers_marks.c: marks; peers_leases.c: who may try an endpoint;
  * peers_places.c: max_concurrent over all hosts. */
 #ifndef QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
 #define QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
 
 #include "common/conf/conf.h"
 #include "common/ipc/chan.h"
+#include "common/policy/hist.h"
 #include "common/policy/shared/shared_block.h"
 #include "common/policy/shared/shared_clock.h"
 #include "common/policy/shared/shared_group.h"
@@ -18,9 +20,11 @@
 #include "common/policy/shared/shared_log.h"
 #include "common/policy/shared/shared_state.h"
 #include "common/secret/cluster_keys.h"
+#include "common/secret/cluster_name.h"
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/events.h"
 #include "supervisor/shared/health/health.h"
+#include "supervisor/shared/marks/marked.h"
 
 /* Sends a message to the link. False: no process runs. */
 typedef bool peers_send(void *arg, chan_put_fn *put, const void *m);
@@ -28,6 +32,7 @@ typedef bool peers_send(void *arg, chan_put_fn *put, const void *m);
 struct peers_env {
     struct health *health;
     struct bindings *bindings;
+    struct marked *marks;
     struct events *events;
     peers_send *send;
     void *arg;
@@ -35,6 +40,33 @@ struct peers_env {
 
 /* A trial for which no request comes goes back after so long. */
 enum { PEERS_UNUSED_MS = 2000 };
+
+/* Round trips that quantiles are made of. */
+enum { PEERS_RTT = 256 };
+
+/* What became of a question for a lease. */
+enum peers_lent {
+    PEERS_GRANTED,
+    PEERS_BUSY,  /* another host has it */
+    PEERS_EARLY, /* it is not due by the engine's clock */
+    PEERS_MOVED, /* the state that it was for is another by now */
+    PEERS_AWAY,  /* no answer came */
+    PEERS_LENT__COUNT
+};
+
+/* What metrics and the log tell of the cluster; counts since the supervisor's start. */
+struct peers_figures {
+    uint32_t rtt_us[PEERS_RTT]; /* the last ones, a ring */
+    uint64_t rtts;              /* in all */
+    uint64_t rtt_hist[HIST_BUCKETS], rtt_sum_us;
+    uint64_t reconnects, stale;
+    uint64_t resyncs[SHARED_RESYNC__COUNT];     /* by reason */
+    uint64_t leases[2][PEERS_LENT__COUNT];      /* trials, verifications; by what became of them */
+    int64_t lost_ms;                            /* since when the engine is away, CLOCK_BOOTTIME */
+    uint64_t groups_in, groups_out, binds_away; /* taken over since the join; told while away */
+    enum shared_resync resync;                  /* under way; NONE: not so */
+    uint64_t read_bindings;                     /* with it */
+};
 
 /* A lease that this host has, or has asked for. */
 struct peers_lease {
@@ -44,6 +76,17 @@ struct peers_lease {
     int64_t wait_ms; /* not asked for before; CLOCK_BOOTTIME */
     bool used;       /* something was begun with it */
     bool turned;     /* this host has waited for its turn to ask */
+    bool looked;     /* whether its trial had found a request was looked at */
+};
+
+/* A cell of an endpoint, of which something was told or heard. */
+struct peers_cell {
+    char family[MODEL_NAME_MAX + 1];
+    uint64_t of; /* H of its groups */
+    char sealed[CLUSTER_SEALED_MAX + 1];
+    struct shared_view sent; /* as was last told, or taken over */
+    int64_t stamp_b;         /* of an open breaker as the engine has it; 0: it has none */
+    struct peers_lease trial;
 };
 
 /* An endpoint, as this host and the engine know it. In the order of the configuration. */
@@ -52,16 +95,22 @@ struct peers_endpoint {
     uint32_t id;             /* as bindings have it */
     char name[9];            /* its id in hex */
     struct shared_view sent; /* as was last told, or taken over */
-    /* of breaker, queue entry and key as the engine has them; 0: it has none */
+    struct peers_cell *cells; /* owned */
+    uint32_t ncells;
+    /* of breaker, queue entry and key that the engine has in force; 0: it has none */
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
     struct peers_lease trial, verify;
+    char trial_by[SHARED_HOST_ID + 1], verify_by[SHARED_HOST_ID + 1]; /* who has them; "": nobody */
     struct shared_block block; /* of max_concurrent; limit 0: none */
     uint64_t call;             /* id of the call for places under way */
     uint32_t stated;           /* places in use that the last join stated */
     uint32_t called;           /* places that it asked for */
     uint32_t all;              /* places that all hosts have, as of the last answer */
-    bool not_followed;         /* what another host has seen is not taken over */
+    uint32_t hosts;            /* that have places, likewise */
+    unsigned not_followed;     /* 1 << enum shared_kind: what another host has seen is not taken
+                                  over */
+    int64_t model_ms;          /* when the model last served was told; 0: never */
 };
 
 struct peers {
@@ -86,11 +135,14 @@ struct peers {
     bool up;
     enum link_state state;
     int64_t since_ms; /* since when, CLOCK_REALTIME */
-    int64_t said_ms;  /* when the state was last logged, CLOCK_BOOTTIME */
+    int64_t said_ms;  /* when the state was last logged, CLOCK_BOOTTIME; 0: never */
+    enum link_state said;
+    bool warned; /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
     int64_t beat_ms; /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
-    uint64_t queue, dropped, lag_ms, resyncs, reconnects;
-    uint32_t rtt_us;      /* of the last answers, mean; 0: none yet */
+    uint64_t queue, dropped, lag_ms;
+    uint64_t bindings; /* as the link was told */
+    struct peers_figures figures;
     struct buf binds_out; /* struct link_bind, not sent yet */
     int64_t binds_ms;     /* since when; CLOCK_BOOTTIME */
     bool push;            /* bindings that were last used here are to be sent again */
@@ -99,6 +151,9 @@ struct peers {
     uint64_t asked;  /* the last id of a question */
     bool alone;      /* the engine has been away for a lease: places are this host's part */
     bool applying;   /* a state of another host is being taken over */
+    bool suspect;    /* all endpoints fail from here by transport: what was only seen is not told */
+    bool marks_due;  /* all marks are to be told, from marks_at on */
+    uint32_t marks_at;
 };
 
 /* Makes one that shares nothing. env is copied. */
@@ -121,6 +176,19 @@ void peers_turn(struct peers *p, int64_t now_ms);
 /* When peers_turn must be called at the latest; INT64_MAX: not before the next event. */
 int64_t peers_next(const struct peers *p);
 
+/* The time within which `permille` of the last round trips were, in us; -1: there was none. */
+int64_t peers_rtt(const struct peers *p, unsigned permille);
+
+/* The name of the host that has the lease of a trial, or of a verification, of the endpoint i; NULL:
+ * none has. */
+const char *peers_holder(const struct peers *p, size_t i, bool verification);
+
+/* Hosts whose configuration is not this one's. */
+size_t peers_differing(const struct peers *p);
+
+/* Whether the engine may drop what hosts share, by its maxmemory-policy. */
+bool peers_evicting(const struct peers *p);
+
 /* The state in a word: "off", "connecting", "up", "lost", "full", "refused". */
 const char *peers_state_text(const struct peers *p);
 
@@ -129,11 +197,21 @@ void peers_binding_changed(void *peers, const uint64_t key[2], uint32_t from, ui
                            int64_t used_ms);
 
 /* A health_permit: whether this host may lend a trial, or begin a verification, now. */
-bool peers_permit(void *peers, const struct health_endpoint *e, bool verification, int64_t now_ms);
+bool peers_permit(void *peers, const struct health_endpoint *e, const char *family,
+                  bool verification, int64_t now_ms);
 
-/* An operator has acted on an endpoint, on all hosts. */
-void peers_operator(struct peers *p, const struct health_endpoint *e, enum ep_action a,
+/* An operator has acted on an endpoint. here: what follows from it holds on this host alone. */
+void peers_operator(struct peers *p, struct health_endpoint *e, enum ep_action a, bool here,
                     int64_t now_ms);
+/* The same for the reset of one cell. */
+void peers_operator_cell(struct peers *p, struct health_endpoint *e, struct str family, bool here,
+                         int64_t now_ms);
+/* An operator ends the mark of that name, on all hosts; called before it ends here. */
+void peers_operator_mark(struct peers *p, const struct health_endpoint *e, struct str name,
+                         int64_t now_ms);
+
+/* A marked_told. */
+void peers_mark_changed(void *peers, const struct mark *m, enum marks_news news);
 
 /* ---- for the files of the peers */
 
@@ -144,6 +222,16 @@ struct peers_endpoint *peers_by_id(const struct peers *p, uint32_t id);
 int64_t peers_engine(const struct peers *p, int64_t boot_ms);
 /* And back. */
 int64_t peers_boot(const struct peers *p, int64_t engine_ms);
+/* The engine is in that state, for that reason. */
+void peers_enter(struct peers *p, enum link_state state, struct str why);
+/* What is held by a session ends with it, unless the next one restates it. */
+void peers_lost(struct peers *p);
+void peers_on_state(struct peers *p, const struct ipc_link_state *m);
+/* All is read anew. */
+void peers_resync(struct peers *p, enum shared_resync why);
+/* Keeps who has a lease, as the engine has it. False: the group is another. */
+bool peers_on_held(struct peers_endpoint *pe, const struct ipc_link_group *m);
+
 /* Sends to the link. False: no process runs. */
 bool peers_say(struct peers *p, chan_put_fn *put, const void *m);
 
@@ -151,6 +239,46 @@ void peers_on_bound(struct peers *p, const struct ipc_link_bound *m, int64_t now
 void peers_bindings_turn(struct peers *p, int64_t now_ms);
 void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now_ms);
 void peers_groups_turn(struct peers *p, int64_t now_ms);
+/* Tells of a group. fence: under which it is a verdict; 0: it is none. False: no process runs. */
+bool peers_tell(struct peers *p, const struct peers_endpoint *pe, const struct shared_group *g,
+                char how, uint64_t fence);
+/* Tells what has changed of the endpoint, or of a cell of it, between what was sent (*sent) and
+ * now, which *sent is then, but for what is not to be told. */
+void peers_tell_changes(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+                        const struct peers_cell *c, struct shared_view *sent,
+                        const struct shared_view *now, int64_t now_ms);
+/* Moves the times of a group to the engine's clock, or from it. */
+void peers_move(const struct peers *p, struct shared_group *g,
+                int64_t (*move)(const struct peers *, int64_t));
+
+/* The peers' endpoint of one of health's; NULL: the cluster is off. */
+struct peers_endpoint *peers_of(const struct peers *p, const struct health_endpoint *e);
+/* The cell of that H, or of that family; NULL: nothing was told or heard of it. Valid until one is
+ * made or forgotten. */
+struct peers_cell *peers_cell_of(const struct peers_endpoint *pe, uint64_t of);
+struct peers_cell *peers_cell_find(const struct peers_endpoint *pe, struct str family);
+/* Tells what has changed of the cells of an endpoint. */
+void peers_cells_tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+                      int64_t now_ms);
+/* Keeps the stamp of what the engine has of a cell's breaker. */
+void peers_cell_stamp(struct peers *p, struct peers_endpoint *pe, const struct shared_group *g,
+                      int64_t stamp);
+/* Takes a group of a cell over; its times are of the engine's clock. own: the answer to what was
+ * told here. */
+void peers_cell_take(struct peers *p, struct peers_endpoint *pe, struct health_endpoint *e,
+                     struct shared_group *g, bool own, int64_t now_ms);
+/* All is to be told anew: the engine has lost it. */
+void peers_cells_anew(struct peers_endpoint *pe);
+void peers_cells_free(struct peers_endpoint *pe);
+
+void peers_mark_take(struct peers *p, struct health_endpoint *e, const struct shared_group *g,
+                     int64_t now_ms);
+void peers_marks_turn(struct peers *p, int64_t now_ms);
+
+/* The k-th lease of an endpoint: 0 the trial of its breaker, 1 its verification, then the trials of
+ * its cells; NULL: there are no more. kind, where it is not NULL: as the engine names it. */
+struct peers_lease *peers_lease_at(struct peers_endpoint *pe, size_t k,
+                                   char kind[SHARED_NAME_MAX + 1]);
 void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_ms);
 void peers_on_leased(struct peers *p, const struct ipc_link_leased *m);
 void peers_leases_turn(struct peers *p, int64_t now_ms);

@@ -49,6 +49,7 @@ void peers_binding_changed(void *arg, const uint64_t key[2], uint32_t from, uint
         memcpy(b.from, old->cid, sizeof b.from);
     if (new)
         memcpy(b.to, new->cid, sizeof b.to);
+    p->figures.binds_away += !p->up;
     if (!p->binds_out.len)
         p->binds_ms = used_ms + BATCH_MS;
     if (!buf_add(&p->binds_out, &b, sizeof b)) {
@@ -65,6 +66,7 @@ void peers_on_bound(struct peers *p, const struct ipc_link_bound *m, int64_t now
     if (!p->binds)
         return;
     p->applying = true;
+    p->figures.read_bindings += m->refused ? 0 : m->records.n / 28;
     for (size_t i = 0; i + 28 <= m->records.n; i += 28) {
         const char *r = m->records.p + i;
         uint64_t key[2], used = 0;

@@ -3,15 +3,18 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/policy/shared/shared_cell.h"
 #include "supervisor/shared/health/health_change.h"
+
+/* A model last served is told so often at most. */
+enum { MODEL_MS = 60000 };
 
 static const enum shared_kind kinds[] = {SHARED_BREAKER, SHARED_QUEUE, SHARED_KEY, SHARED_COOLDOWN};
 
 /* ---- out */
 
-/* Moves the times of a group to the engine's clock, or from it. */
-static void move_times(const struct peers *p, struct shared_group *g,
-                       int64_t (*move)(const struct peers *, int64_t))
+void peers_move(const struct peers *p, struct shared_group *g,
+                int64_t (*move)(const struct peers *, int64_t))
 {
     if (g->kind == SHARED_BREAKER && g->breaker.state != SHARED_CLOSED)
         g->breaker.since_ms = move(p, g->breaker.since_ms);
@@ -23,11 +26,13 @@ static void move_times(const struct peers *p, struct shared_group *g,
         g->cooldown.own_ms = move(p, g->cooldown.own_ms);
         g->cooldown.untold_ms = move(p, g->cooldown.untold_ms);
     }
+    if (g->kind == SHARED_MARK)
+        g->until_ms = move(p, g->until_ms);
     g->stamp_ms = move(p, g->stamp_ms);
 }
 
-static bool send_group(struct peers *p, const struct peers_endpoint *pe,
-                       const struct shared_group *g, char how, uint64_t fence)
+bool peers_tell(struct peers *p, const struct peers_endpoint *pe, const struct shared_group *g,
+                char how, uint64_t fence)
 {
     char name[SHARED_NAME_MAX + 1], value[SHARED_VALUE_MAX + 1];
     shared_group_name(g, name);
@@ -38,34 +43,52 @@ static bool send_group(struct peers *p, const struct peers_endpoint *pe,
                                    .how = (uint32_t)how,
                                    .fence = fence,
                                    .value = str_c(value)};
+    p->figures.groups_out += !p->up;
     return peers_say(p, ipc_put_v_link_put, &m);
 }
 
-/* The fence under which a change of that kind is a verdict; 0: it is none. */
-static uint64_t fence_of(const struct peers_endpoint *pe, enum shared_kind kind)
+/* The fence under which a change of that kind is a verdict; 0: it is none. The trial of the
+ * endpoint is no cell's lease; its verification is. */
+static uint64_t fence_of(const struct peers_endpoint *pe, const struct peers_cell *c,
+                         enum shared_kind kind)
 {
+    const struct peers_lease *trial = c ? &c->trial : &pe->trial;
     if (kind == SHARED_COOLDOWN)
         return 0;
-    if (kind == SHARED_BREAKER && pe->trial.fence)
-        return pe->trial.fence;
-    return pe->verify.fence ? pe->verify.fence : pe->trial.fence;
+    if (kind == SHARED_BREAKER && trial->fence)
+        return trial->fence;
+    return pe->verify.fence ? pe->verify.fence : c ? 0 : trial->fence;
 }
 
-/* Tells of what has changed of one group. */
-static void tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+/* Tells of one group. False: it is kept to this host. */
+static bool tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+                 const struct peers_cell *c, const struct shared_view *sent,
                  const struct shared_view *now, enum shared_kind kind, int64_t now_ms)
 {
     enum shared_how how = e->last_failure.status ? SHARED_SAID : SHARED_SEEN;
     struct shared_group g = shared_state_group(&e->state, now, kind, how);
-    bool in_force = shared_group_in_force(&g) || g.cooldown.own_ms || g.cooldown.untold_ms;
-    if (kind == SHARED_COOLDOWN && !in_force)
+    bool cools = g.kind == SHARED_COOLDOWN && (g.cooldown.own_ms || g.cooldown.untold_ms);
+    bool force = shared_group_in_force(&g) || cools;
+    int64_t since = shared_state_since(sent, kind);
+    if (p->suspect && how == SHARED_SEEN && shared_group_in_force(&g))
+        return false;
+    if (force && !c)
+        pe->not_followed &= ~(1u << kind);
+    if (kind == SHARED_COOLDOWN && !cools)
         g.cooldown.count = 0;
-    /* what ends it began then; what began it was seen then */
-    if (!in_force || !g.stamp_ms)
-        g.stamp_ms = !in_force && e->served_ms ? e->served_ms : now_ms;
-    move_times(p, &g, peers_engine);
-    uint64_t fence = fence_of(pe, kind);
-    send_group(p, pe, &g, fence ? 'n' : 'a', fence);
+    /* What ends it began then, unless it was no success; what began it was seen then. */
+    if (!force || !g.stamp_ms)
+        g.stamp_ms = !force && since && e->served_ms > since ? e->served_ms : now_ms;
+    if (c) {
+        g.of = c->of;
+        memcpy(g.sealed, c->sealed, sizeof g.sealed);
+    }
+    peers_move(p, &g, peers_engine);
+    /* what begins here is a report, which changes nothing of what another host has begun */
+    bool report = force && (kind == SHARED_KEY ? !sent->refused : !since);
+    uint64_t fence = report ? 0 : fence_of(pe, c, kind);
+    peers_tell(p, pe, &g, fence || report ? 'n' : 'a', fence);
+    return true;
 }
 
 /* A cooldown that ends by its time ends everywhere. */
@@ -76,15 +99,53 @@ static bool over_by_time(const struct shared_view *was, const struct shared_view
            was->untold_until_ms <= now_ms;
 }
 
-static void tell_changes(struct peers *p, struct peers_endpoint *pe, struct health_endpoint *e,
-                         int64_t now_ms)
+void peers_tell_changes(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+                        const struct peers_cell *c, struct shared_view *sent,
+                        const struct shared_view *now, int64_t now_ms)
 {
-    struct shared_view now = shared_state_view(&e->state, &pe->sent, now_ms);
+    struct shared_view told = *now;
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
-        if (shared_state_differs(&pe->sent, &now, kinds[i]) &&
-            !(kinds[i] == SHARED_COOLDOWN && over_by_time(&pe->sent, &now, now_ms)))
-            tell(p, pe, e, &now, kinds[i], now_ms);
-    pe->sent = now;
+        if (shared_state_differs(sent, now, kinds[i]) &&
+            !(kinds[i] == SHARED_COOLDOWN && over_by_time(sent, now, now_ms)) &&
+            !tell(p, pe, e, c, sent, now, kinds[i], now_ms))
+            shared_state_copy(&told, sent, kinds[i]);
+    *sent = told;
+}
+
+/* The model last served, at most once a minute. */
+static void tell_model(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+                       int64_t now_ms)
+{
+    struct shared_group g = {.kind = SHARED_SERVED, .stamp_ms = peers_engine(p, e->served_ms)};
+    _Static_assert(sizeof g.model == sizeof e->model, "a model's name is copied");
+    if (!e->model[0] || !e->served_ms || e->served_ms <= pe->model_ms ||
+        (pe->model_ms && now_ms - pe->model_ms < MODEL_MS))
+        return;
+    memcpy(g.model, e->model, sizeof g.model);
+    if (peers_tell(p, pe, &g, 'n', 0))
+        pe->model_ms = now_ms;
+}
+
+/* Whether all endpoints fail from here by transport, so that the fault may be this host's. */
+static void suspect_self(struct peers *p)
+{
+    const struct health *h = p->env.health;
+    size_t enabled = 0, cut = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        enabled += ep_enabled(&h->v[i].state);
+        cut += ep_enabled(&h->v[i].state) && h->v[i].cut_ms;
+    }
+    bool is = shared_group_suspect(enabled, cut);
+    if (is == p->suspect)
+        return;
+    p->suspect = is;
+    if (is) {
+        log_warn("cluster: all endpoints fail from here: kept to this host");
+        return;
+    }
+    log_info("cluster: not all endpoints fail from here any more: what does is shared");
+    for (size_t i = 0; i < h->n; i++)
+        h->v[i].share_due = true;
 }
 
 void peers_groups_turn(struct peers *p, int64_t now_ms)
@@ -93,35 +154,70 @@ void peers_groups_turn(struct peers *p, int64_t now_ms)
     if (!h->share_due || !p->linked)
         return;
     h->share_due = false;
+    suspect_self(p);
     for (size_t i = 0; i < h->n && i < p->n; i++) {
-        if (!h->v[i].share_due)
+        struct health_endpoint *e = &h->v[i];
+        struct peers_endpoint *pe = &p->v[i];
+        if (!e->share_due)
             continue;
-        h->v[i].share_due = false;
-        tell_changes(p, &p->v[i], &h->v[i], now_ms);
+        e->share_due = false;
+        struct shared_view now = shared_state_view(&e->state, &pe->sent, now_ms);
+        peers_tell_changes(p, pe, e, NULL, &pe->sent, &now, now_ms);
+        peers_cells_tell(p, pe, e, now_ms);
+        tell_model(p, pe, e, now_ms);
     }
 }
 
-void peers_operator(struct peers *p, const struct health_endpoint *e, enum ep_action a,
+/* ---- operators */
+
+/* What has followed from an operator's word is said with it, or kept to this host. */
+static void claim(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
+                  int64_t now_ms)
+{
+    (void)p;
+    pe->sent = shared_state_view(&e->state, &pe->sent, now_ms);
+    for (uint32_t i = 0; i < pe->ncells; i++) {
+        struct peers_cell *c = &pe->cells[i];
+        c->sent = shared_cell_view(cells_find(&e->state.cells, str_c(c->family)), &c->sent, now_ms);
+    }
+}
+
+void peers_operator(struct peers *p, struct health_endpoint *e, enum ep_action a, bool here,
                     int64_t now_ms)
 {
     struct shared_group g = {.kind = SHARED_WORD, .stamp_ms = peers_engine(p, now_ms)};
-    struct peers_endpoint *pe = NULL;
-    for (size_t i = 0; i < p->n; i++)
-        if (strcmp(p->v[i].name, e->id) == 0)
-            pe = &p->v[i];
-    if (!p->on || !pe || !(p->shares & 1u << SHARE_ENDPOINTS) || a == EP_ACT_VERIFY)
+    struct peers_endpoint *pe = peers_of(p, e);
+    if (!pe || !(p->shares & 1u << SHARE_ENDPOINTS) || a == EP_ACT_VERIFY)
         return;
     if (a == EP_ACT_RESET) {
         g.kind = SHARED_RESET;
         pe->reset_ms = g.stamp_ms;
+        pe->not_followed = 0;
     } else {
         g.word = a == EP_ACT_DISABLE ? SHARED_DISABLED
                  : a == EP_ACT_DRAIN ? SHARED_DRAINING
                                      : SHARED_ENABLED;
     }
-    send_group(p, pe, &g, 'o', 0);
-    /* what follows from it here is said with it */
-    pe->sent = shared_state_view(&e->state, &pe->sent, now_ms);
+    if (!here)
+        peers_tell(p, pe, &g, 'o', 0);
+    claim(p, pe, e, now_ms);
+}
+
+void peers_operator_cell(struct peers *p, struct health_endpoint *e, struct str family, bool here,
+                         int64_t now_ms)
+{
+    struct peers_endpoint *pe = peers_of(p, e);
+    struct peers_cell *c = pe ? peers_cell_find(pe, family) : NULL;
+    if (!c || !(p->shares & 1u << SHARE_ENDPOINTS))
+        return; /* no other host knows of it */
+    for (size_t i = 0; !here && i < 2; i++) {
+        struct shared_group g = {.kind = i ? SHARED_COOLDOWN : SHARED_BREAKER,
+                                 .of = c->of,
+                                 .stamp_ms = peers_engine(p, now_ms)};
+        memcpy(g.sealed, c->sealed, sizeof g.sealed);
+        peers_tell(p, pe, &g, 'o', 0);
+    }
+    claim(p, pe, e, now_ms);
 }
 
 /* ---- in */
@@ -137,65 +233,135 @@ static bool fresh(struct peers_endpoint *pe, const struct shared_group *g)
     return newer;
 }
 
+/* All marks of an endpoint end with its reset. */
+static void reset_marks(struct peers *p, const struct health_endpoint *e)
+{
+    marked_reset(p->env.marks, e, STR(""));
+}
+
+/* Whether something stands against the endpoint that began after that reset, as of a host that hears
+ * late of it. */
+static bool began_after(const struct health_endpoint *e, int64_t reset_ms)
+{
+    const struct shared_view v = shared_state_view(&e->state, &(struct shared_view){0}, INT64_MIN);
+    return shared_state_since(&v, SHARED_BREAKER) > reset_ms ||
+           shared_state_since(&v, SHARED_QUEUE) > reset_ms ||
+           shared_state_since(&v, SHARED_COOLDOWN) > reset_ms;
+}
+
 static void take(struct peers *p, struct peers_endpoint *pe, struct health_endpoint *e,
                  struct shared_group *g, int64_t now_ms)
 {
     struct ep_changes ch = {0};
     struct ep_ctx ctx = health_ctx(p->env.health, e);
-    if (g->kind == SHARED_SERVED && !e->model[0])
+    peers_move(p, g, peers_boot);
+    if (g->kind == SHARED_RESET && began_after(e, g->stamp_ms))
+        return;
+    if (g->kind == SHARED_SERVED && g->model[0] && (!e->model[0] || g->stamp_ms > e->served_ms)) {
         memcpy(e->model, g->model, sizeof e->model);
-    move_times(p, g, peers_boot);
+        health_again(p->env.health); /* what waited for a model to ask for */
+    }
     if (!shared_state_take(&e->state, &e->conf, g, &ctx, now_ms, &ch))
         return;
-    p->applying = true;
+    p->figures.groups_in++;
     health_changed(p->env.health, e, &ch, NULL, now_ms);
-    p->applying = false;
-    pe->sent = shared_state_view(&e->state, &pe->sent, now_ms);
-    e->share_due = false;
+    struct shared_view now = shared_state_view(&e->state, &pe->sent, now_ms);
+    if (g->kind == SHARED_RESET || g->kind == SHARED_WORD || g->kind == SHARED_KEY)
+        claim(p, pe, e, now_ms);
+    else
+        shared_state_copy(&pe->sent, &now, g->kind);
+    if (g->kind == SHARED_RESET)
+        reset_marks(p, e);
 }
 
-/* Keeps the stamp of what the engine has, which a lease asks for. */
-static void keep_stamp(struct peers_endpoint *pe, const struct ipc_link_group *m)
+/* Whether the state here has the same in force. */
+static bool has_own(const struct health_endpoint *e, enum shared_kind kind)
 {
-    const char *blank = m->text.n ? memchr(m->text.p, ' ', m->text.n) : NULL;
-    int64_t *to = str_eq(m->group, STR("b"))   ? &pe->stamp_b
-                  : str_eq(m->group, STR("q")) ? &pe->stamp_q
-                  : str_eq(m->group, STR("k")) ? &pe->stamp_k
-                                               : NULL;
-    uint64_t stamp = 0;
-    if (to && blank &&
-        !str_to_u64(str_make(m->text.p, (size_t)(blank - m->text.p)), INT64_MAX, &stamp))
-        stamp = 0;
-    if (to)
-        *to = (int64_t)stamp;
+    return kind == SHARED_BREAKER ? e->state.breaker.state != BREAKER_CLOSED
+           : kind == SHARED_QUEUE ? ep_queued(&e->state)
+                                  : false;
+}
+
+static void take_followed(struct peers *p, struct peers_endpoint *pe, struct health_endpoint *e,
+                          struct shared_group *g, bool own, int64_t now_ms)
+{
+    unsigned bit = 1u << g->kind;
+    int64_t served = peers_engine(p, e->served_ms), engine = peers_engine(p, now_ms);
+    if (g->kind == SHARED_RESET)
+        pe->not_followed = 0;
+    if (shared_group_followed(g, served, own || has_own(e, g->kind), engine)) {
+        pe->not_followed &= ~bit;
+        take(p, pe, e, g, now_ms);
+    } else if (!(pe->not_followed & bit)) {
+        pe->not_followed |= bit;
+        log_info("endpoint %s: another host cannot reach it: not followed, it has just served here",
+                 e->name);
+    }
+}
+
+/* The stamp as it was written, which a lease asks for; 0: there is none. */
+static int64_t raw_stamp(struct str text)
+{
+    const char *blank = text.n ? memchr(text.p, ' ', text.n) : NULL;
+    uint64_t stamp;
+    if (!blank || !str_to_u64(str_make(text.p, (size_t)(blank - text.p)), INT64_MAX, &stamp))
+        return 0;
+    return (int64_t)stamp;
+}
+
+/* Keeps the stamp of what the engine has in force. */
+static void keep_stamp(struct peers_endpoint *pe, const struct shared_group *g, int64_t stamp)
+{
+    int64_t *to = g->kind == SHARED_BREAKER  ? &pe->stamp_b
+                  : g->kind == SHARED_QUEUE ? &pe->stamp_q
+                  : g->kind == SHARED_KEY   ? &pe->stamp_k
+                                            : NULL;
+    if (to && !g->of)
+        *to = shared_group_in_force(g) ? stamp : 0;
+    if (g->kind == SHARED_RESET) {
+        int64_t *all[] = {&pe->stamp_b, &pe->stamp_q, &pe->stamp_k};
+        for (size_t i = 0; i < COUNT_OF(all); i++)
+            *all[i] = *all[i] > stamp ? *all[i] : 0;
+        for (uint32_t i = 0; i < pe->ncells; i++)
+            if (pe->cells[i].stamp_b <= stamp)
+                pe->cells[i].stamp_b = 0;
+    }
+}
+
+/* Reads the group. Where there is none in the engine an operator has voided it. */
+static bool read_group(const struct ipc_link_group *m, int64_t engine_ms, struct shared_group *g)
+{
+    static const char *const none[128] = {
+        ['b'] = "0 closed", ['q'] = "0 out", ['k'] = "0 ok", ['c'] = "0 0 0 0"};
+    unsigned char kind = m->group.n ? (unsigned char)m->group.p[0] : 0;
+    if (m->text.n)
+        return shared_group_parse(m->group, m->text, engine_ms, g);
+    return m->own && kind < 128 && none[kind] &&
+           shared_group_parse(m->group, str_c(none[kind]), engine_ms, g);
 }
 
 void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now_ms)
 {
     struct peers_endpoint *pe = peers_by_cid(p, m->cid);
     struct health_endpoint *e = pe ? health_by_id(p->env.health, str_c(pe->name)) : NULL;
-    int64_t engine = peers_engine(p, now_ms);
+    int64_t engine = peers_engine(p, now_ms), stamp = raw_stamp(m->text);
     struct shared_group g;
-    if (pe)
-        keep_stamp(pe, m);
-    if (!e || !(p->shares & 1u << SHARE_ENDPOINTS) || (m->own && m->taken))
+    if (pe && peers_on_held(pe, m))
         return;
-    if (str_eq(m->writer, str_c(p->host)))
+    if (!e || !(p->shares & 1u << SHARE_ENDPOINTS) || !read_group(m, engine, &g))
+        return;
+    keep_stamp(pe, &g, stamp);
+    bool cell = g.of && g.kind != SHARED_MARK;
+    if (cell)
+        peers_cell_stamp(p, pe, &g, stamp);
+    if ((m->own && m->taken) || str_eq(m->writer, str_c(p->host)) || !fresh(pe, &g))
         return; /* what was said here; if another came before, the answer says so */
-    if (!m->text.n) {
-        /* refused, and nothing is stored: an operator has voided it */
-        struct str none = m->group.n && m->group.p[0] == 'q'   ? STR("0 out")
-                          : m->group.n && m->group.p[0] == 'k' ? STR("0 ok")
-                          : m->group.n && m->group.p[0] == 'c' ? STR("0 0 0 0")
-                                                               : STR("0 closed");
-        if (!m->own || !shared_group_parse(m->group, none, engine, &g))
-            return;
-    } else if (!shared_group_parse(m->group, m->text, engine, &g)) {
-        return;
-    }
-    if (g.of || !fresh(pe, &g))
-        return; /* cells and marks are known by their names alone */
-    pe->not_followed = !shared_group_followed(&g, peers_engine(p, e->served_ms), engine);
-    if (!pe->not_followed)
-        take(p, pe, e, &g, now_ms);
+    p->applying = true;
+    if (g.kind == SHARED_MARK)
+        peers_mark_take(p, e, &g, now_ms);
+    else if (cell)
+        peers_cell_take(p, pe, e, &g, m->own, now_ms);
+    else
+        take_followed(p, pe, e, &g, m->own, now_ms);
+    p->applying = false;
 }

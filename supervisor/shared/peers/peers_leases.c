@@ -1,7 +1,11 @@
 /* Who may try an endpoint: one host at a time has the lease of a trial or a verification. While the
  * engine is away each host lends to itself. */
+#include "supervisor/shared/health/health_cells.h"
 #include "supervisor/shared/peers/peers.h"
 
+#include "common/base/clock.h"
+
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -9,10 +13,44 @@ enum {
     BUSY_MS = 500
 };
 
-static struct peers_endpoint *find(struct peers *p, const struct health_endpoint *e)
+struct peers_endpoint *peers_of(const struct peers *p, const struct health_endpoint *e)
 {
     uint32_t id;
-    return binding_table_id(str_c(e->id), &id) ? peers_by_id(p, id) : NULL;
+    return p->on && binding_table_id(str_c(e->id), &id) ? peers_by_id(p, id) : NULL;
+}
+
+struct peers_lease *peers_lease_at(struct peers_endpoint *pe, size_t k,
+                                   char kind[SHARED_NAME_MAX + 1])
+{
+    if (k < 2 && kind)
+        memcpy(kind, k ? "v" : "t", 2);
+    if (k < 2)
+        return k ? &pe->verify : &pe->trial;
+    if (k - 2 >= pe->ncells)
+        return NULL;
+    if (kind) {
+        const struct shared_group g = {.kind = SHARED_BREAKER, .of = pe->cells[k - 2].of};
+        shared_group_name(&g, kind);
+        kind[0] = 't';
+    }
+    return &pe->cells[k - 2].trial;
+}
+
+/* What the lease of a cell's trial is for; its verification is one too. False: as what_for. */
+static bool what_for_cell(const struct peers_cell *c, const struct health_endpoint *e,
+                          char name[static SHARED_NAME_MAX + 1],
+                          char kind[static SHARED_NAME_MAX + 1], struct ipc_link_lease *m)
+{
+    const struct shared_group g = {.kind = SHARED_BREAKER, .of = c->of};
+    const struct cell *cell = cells_find(&e->state.cells, str_c(c->family));
+    shared_group_name(&g, name);
+    memcpy(kind, name, SHARED_NAME_MAX + 1);
+    kind[0] = 't';
+    m->group = str_c(name);
+    m->kind = str_c(kind);
+    m->stamp_ms = c->stamp_b;
+    m->last = cell && cell->breaker.state == BREAKER_OPEN;
+    return m->stamp_ms != 0;
 }
 
 /* What a lease is for, as the engine has it. False: the engine knows nothing of it, and it is this
@@ -47,19 +85,24 @@ static bool beats(const struct peers *p, int64_t now_ms)
     return p->beat_ms && now_ms - p->beat_ms < p->lease_ms * 4 / 5;
 }
 
-bool peers_permit(void *arg, const struct health_endpoint *e, bool verification, int64_t now_ms)
+bool peers_permit(void *arg, const struct health_endpoint *e, const char *family,
+                  bool verification, int64_t now_ms)
 {
     struct peers *p = arg;
-    struct peers_endpoint *pe = p->on ? find(p, e) : NULL;
+    char name[SHARED_NAME_MAX + 1], kind[SHARED_NAME_MAX + 1];
+    struct peers_endpoint *pe = peers_of(p, e);
+    struct peers_cell *c = pe && family[0] ? peers_cell_find(pe, str_c(family)) : NULL;
     if (!pe || !(p->shares & 1u << SHARE_ENDPOINTS) || !p->up)
         return true; /* the engine is away: each host for itself */
-    struct peers_lease *l = verification ? &pe->verify : &pe->trial;
+    if (family[0] && !c)
+        return true; /* no other host knows of it */
+    struct peers_lease *l = c ? &c->trial : verification ? &pe->verify : &pe->trial;
     if (l->fence && beats(p, now_ms)) {
         l->used = true;
         return true;
     }
     struct ipc_link_lease m = {0};
-    if (!what_for(pe, e, verification, &m))
+    if (c ? !what_for_cell(c, e, name, kind, &m) : !what_for(pe, e, verification, &m))
         return true;
     if (l->fence || l->id || now_ms < l->wait_ms)
         return false;
@@ -77,46 +120,94 @@ bool peers_permit(void *arg, const struct health_endpoint *e, bool verification,
 }
 
 /* Gives a lease back. */
-static void peers_release(struct peers *p, struct peers_endpoint *pe, struct peers_lease *l)
+static void peers_release(struct peers *p, struct peers_endpoint *pe, size_t k, int64_t now_ms)
 {
+    char name[SHARED_NAME_MAX + 2] = "-";
+    struct peers_lease *l = peers_lease_at(pe, k, name + 1);
     const struct ipc_link_put m = {.cid = str_make(pe->cid, sizeof pe->cid),
-                                   .group = l == &pe->verify ? STR("-v") : STR("-t"),
+                                   .group = str_c(name),
                                    .how = 'n',
                                    .fence = l->fence,
                                    .value = STR("")};
     peers_say(p, ipc_put_v_link_put, &m);
-    *l = (struct peers_lease){0};
+    *l = (struct peers_lease){.wait_ms = now_ms + AGAIN_MS};
+}
+
+static enum peers_lent lent_word(struct str word)
+{
+    static const char *const words[PEERS_LENT__COUNT] = {[PEERS_GRANTED] = "granted",
+                                                         [PEERS_BUSY] = "busy",
+                                                         [PEERS_EARLY] = "early",
+                                                         [PEERS_MOVED] = "moved",
+                                                         [PEERS_AWAY] = "away"};
+    for (unsigned i = 0; i < PEERS_LENT__COUNT; i++)
+        if (str_eq(word, str_c(words[i])))
+            return (enum peers_lent)i;
+    return PEERS_AWAY;
 }
 
 void peers_on_lent(struct peers *p, const struct ipc_link_lent *m, int64_t now_ms)
 {
     for (size_t i = 0; i < p->n; i++) {
-        struct peers_lease *both[] = {&p->v[i].trial, &p->v[i].verify};
-        for (size_t k = 0; k < COUNT_OF(both); k++) {
-            struct peers_lease *l = both[k];
+        struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++) {
             uint64_t fence;
             if (l->id != m->id)
                 continue;
             l->id = 0;
             l->wait_ms = now_ms + BUSY_MS;
+            p->figures.leases[k][lent_word(m->result)]++;
             if (str_eq(m->result, STR("granted")) && str_to_u64(m->what, UINT64_MAX, &fence)) {
                 l->fence = fence;
                 l->got_ms = now_ms;
-                l->used = l->turned = false;
+                l->used = l->turned = l->looked = false;
             }
             health_again(p->env.health);
         }
     }
 }
 
+/* ---- who has them */
+
+bool peers_on_held(struct peers_endpoint *pe, const struct ipc_link_group *m)
+{
+    if (!m->group.n || (m->group.p[0] != 't' && m->group.p[0] != 'v'))
+        return false;
+    const char *blank = m->text.n ? memchr(m->text.p, ' ', m->text.n) : NULL;
+    size_t n = blank ? (size_t)(blank - m->text.p) : 0;
+    if (m->group.n == 1 && n <= SHARED_HOST_ID)
+        snprintf(m->group.p[0] == 'v' ? pe->verify_by : pe->trial_by, SHARED_HOST_ID + 1, STR_FMT,
+                 STR_ARG(str_make(m->text.p, n)));
+    return true;
+}
+
+const char *peers_holder(const struct peers *p, size_t i, bool verification)
+{
+    const struct peers_endpoint *pe = &p->v[i];
+    const char *id = verification ? pe->verify_by : pe->trial_by;
+    const struct shared_host *h = shared_hosts_find(&p->hosts, str_c(id));
+    if ((verification ? pe->verify : pe->trial).fence)
+        return p->name;
+    /* a host that does not beat has none any more, and this one would know */
+    if (!p->up || !h || strcmp(id, p->host) == 0 ||
+        peers_engine(p, clock_boot_ms()) - h->beat_ms >= p->lease_ms)
+        return NULL;
+    return h->name;
+}
+
 void peers_on_leased(struct peers *p, const struct ipc_link_leased *m)
 {
     struct peers_endpoint *pe = peers_by_cid(p, m->cid);
-    if (!pe || m->kind.n != 1)
+    struct peers_lease *l;
+    char kind[SHARED_NAME_MAX + 1];
+    if (!pe)
         return;
-    struct peers_lease *l = m->kind.p[0] == 'v' ? &pe->verify : &pe->trial;
-    if (m->host.n == 0 && !l->fence)
-        l->wait_ms = 0;
+    if (m->kind.n == 1)
+        snprintf(m->kind.p[0] == 'v' ? pe->verify_by : pe->trial_by, SHARED_HOST_ID + 1, STR_FMT,
+                 STR_ARG(m->host));
+    for (size_t k = 0; (l = peers_lease_at(pe, k, kind)); k++)
+        if (str_eq(m->kind, str_c(kind)) && m->host.n == 0 && !l->fence)
+            l->wait_ms = 0;
     health_again(p->env.health);
 }
 
@@ -129,25 +220,36 @@ static void wake(struct peers *p, struct peers_lease *l, int64_t now_ms)
     health_again(p->env.health);
 }
 
+/* Whether something goes on with the k-th lease, or nothing of it was ever begun. */
+static bool lease_works(const struct health_endpoint *e, const struct peers_endpoint *pe, size_t k)
+{
+    const char *family = k > 1 ? pe->cells[k - 2].family : "";
+    const struct health_cell *c = k > 1 ? health_cell_of(e, str_c(family)) : NULL;
+    if (k == 1)
+        return e->state.verifying != EP_VERIFY_NONE;
+    if (k > 1 && e->state.verifying == EP_VERIFY_CELL &&
+        strcmp(e->state.verify_family, family) == 0)
+        return true;
+    return k > 1 ? c && c->loan.slot != HEALTH_NONE : e->loan.slot != HEALTH_NONE;
+}
+
 /* Gives back what is not needed any more: a verdict was told, or no request came. */
 void peers_leases_turn(struct peers *p, int64_t now_ms)
 {
     for (size_t i = 0; i < p->n && i < p->env.health->n; i++) {
         struct peers_endpoint *pe = &p->v[i];
-        const struct health_endpoint *e = &p->env.health->v[i];
-        wake(p, &pe->trial, now_ms);
-        wake(p, &pe->verify, now_ms);
-        bool lent = e->loan.slot != HEALTH_NONE;
-        bool unused = now_ms - pe->trial.got_ms >= PEERS_UNUSED_MS &&
-                      ep_trial(&e->state, "") != BREAKER_TRIAL_RUNNING;
-        if (pe->trial.fence && !lent && (pe->trial.used || unused)) {
-            peers_release(p, pe, &pe->trial);
-            pe->trial.wait_ms = now_ms + AGAIN_MS;
-        }
-        if (pe->verify.fence && e->state.verifying == EP_VERIFY_NONE &&
-            (pe->verify.used || now_ms - pe->verify.got_ms >= PEERS_UNUSED_MS)) {
-            peers_release(p, pe, &pe->verify);
-            pe->verify.wait_ms = now_ms + AGAIN_MS;
+        struct health_endpoint *e = &p->env.health->v[i];
+        struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(pe, k, NULL)); k++) {
+            wake(p, l, now_ms);
+            if (l->fence && !l->looked && now_ms - l->got_ms >= PEERS_UNUSED_MS) {
+                l->looked = true;
+                if (k != 1)
+                    health_trial_unused(p->env.health, e, k > 1 ? pe->cells[k - 2].family : "");
+            }
+            if (l->fence && !lease_works(e, pe, k) &&
+                (l->used || now_ms - l->got_ms >= PEERS_UNUSED_MS))
+                peers_release(p, pe, k, now_ms);
         }
     }
 }

@@ -46,6 +46,7 @@ void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms)
             continue;
         pe->call = 0;
         pe->all = m->all;
+        pe->hosts = m->hosts;
         /* an engine that lies gives no more than was asked for */
         uint32_t most = pe->block.have + pe->called;
         shared_block_answer(&pe->block, m->have < most ? m->have : most, pe->called, m->waits,

@@ -195,7 +195,9 @@ static bool take_head(struct load *l, struct conn *c)
     struct str h = buf_view(&c->head), v;
     if (!str_starts(h, STR("HTTP/1.1 200"))) {
         char why[100];
-        snprintf(why, sizeof why, "status: %.*s", (int)min_size(h.n, 40), h.p);
+        ptrdiff_t line = str_find(h, STR("\r\n"));
+        size_t n = line < 0 ? h.n : (size_t)line;
+        snprintf(why, sizeof why, "status: %.*s", (int)min_size(n, 40), h.p);
         conn_fail(l, c, why);
         return false;
     }

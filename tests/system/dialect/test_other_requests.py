@@ -124,7 +124,7 @@ def test_models_by_configuration(one, client):  # noqa: F811
     got = get(c, "/v1/models").json()
     assert [m["id"] for m in got["data"]] == ["best", "claude-haiku-4-5", "glm-5"]
     assert got["has_more"] is False and got["first_id"] == "best" and got["last_id"] == "glm-5"
-    assert set(got["data"][0]) == {"type", "id", "display_name", "created_at"} and got["data"][0]["type"] == "model"
+    assert set(got["data"][0]) == {"type", "id", "display_name", "created_at", "object", "created"} and got["data"][0]["type"] == "model"
     assert get(c, "/v1/models/glm-5").json()["id"] == "glm-5"
     assert get(c, "/v1/models/none").error["type"] == "not_found_error"
     assert not up.requests

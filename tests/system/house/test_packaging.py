@@ -235,7 +235,7 @@ def free(port):
 
 # ---- manual pages
 
-PAGES = ["qcc-supervisor.8", "qccctl.1", "qcc.yaml.5", "qcc.7", "qcc-metrics.7"]
+PAGES = ["qcc-supervisor.8", "qccctl.1", "qcc.yaml.5", "qcc.7", "qcc-metrics.7", "qcc-container.7"]
 
 
 @pytest.fixture(scope="module")

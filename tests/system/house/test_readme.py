@@ -123,7 +123,10 @@ def test_configurations_pass(text, tmp_path):
     path.chmod(0o600)
     env = {**os.environ, **{name: name.lower() for name in re.findall(r"\$\{(\w+)\}", text)}}
     done = subprocess.run([SUPERVISOR, "-t", "-c", path], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert (done.returncode, done.stdout) == (0, f"{path}: good\n")
+    said = done.stdout
+    if "- 0.0.0.0:7860\n" in text:  # within a container; the page tells what the warning is about
+        said = re.sub(r".*: warning: listen\[0\]\.address: takes tokens and prompts from other machines unencrypted.*\n", "", said)
+    assert (done.returncode, said) == (0, f"{path}: good\n")
 
 
 def test_examples_are_of_a_known_kind():
@@ -131,7 +134,7 @@ def test_examples_are_of_a_known_kind():
     assert len(configurations()) >= 6
     for path in TEXTS:
         for text in blocks(path):
-            known = re.match(r"(endpoints|listen|balance|cors|prices|scrape_configs):\n|\$ |\{|sudo |make |export |qcc|curl |printf |"
+            known = re.match(r"(endpoints|listen|balance|cors|prices|scrape_configs):\n|\$ |\{|sudo |make |docker |kubectl |export |qcc|curl |printf |"
                              r"\d{4}-\d\d-\d\dT| *AT +STEP", text)
             assert known, text
 

@@ -70,6 +70,42 @@ def test_json(qcc, raw, client):
         json.loads(line)
 
 
+def test_one_variable_for_json_on_stderr(qcc, raw, client, tmp_path):
+    """QCC_LOG=json, as in a container: every line from the first to the last, whatever the file says, after a
+    reload and an upgrade too."""
+    elsewhere = {"log": {"format": "text", "file": str(tmp_path / "no-such-folder/qcc.log")}}
+    q = qcc({"endpoints": [raw(reply()).endpoint()], **elsewhere}, start=False, env={"QCC_LOG": "json"})
+    q.start(wait=False)
+    until(lambda: '"serving on ' in q.log(), "the supervisor to serve")
+    assert client(q).ask().status == 200
+    q.ctl("reload")
+    until(lambda: '"msg":"request"' in q.log() and "generation 2" in q.log(), "the access line, the reload")
+    assert q.stop() == 0
+    rows = [json.loads(line) for line in q.log().splitlines()]
+    assert {row["process"] for row in rows} >= {"supervisor", "worker 0"} and "stopped" in rows[-1]["msg"]
+
+
+def test_json_of_a_start_that_fails(qcc):
+    q = qcc(start=False, env={"QCC_LOG": "json"})
+    q.path.write_text("wrokers: 2\n")
+    q.start(wait=False)
+    until(lambda: not q.running(), "its end")
+    rows = [json.loads(line) for line in q.log().splitlines()]
+    assert any("wrokers" in row["msg"] and row["level"] == "error" for row in rows)
+
+
+def test_the_variable_says_what_it_may_be(qcc):
+    q = qcc(start=False, env={"QCC_LOG": "syslog"})
+    q.start(wait=False)
+    until(lambda: not q.running(), "its end")
+    assert "QCC_LOG is neither json nor text" in q.log()
+    q.env["QCC_LOG"] = "text"
+    q.configure({"log": {"format": "json"}})
+    q.start()
+    assert q.ctl("--json", "config").stdout.count('"log.format"') <= 1
+    assert LINE.fullmatch(q.log().splitlines()[-1])
+
+
 def test_json_members_are_the_manuals(qcc, raw, client):
     """Each member that stands in a line is in the table of qcc-metrics(7), and each of the table is met."""
     text = (ROOT / "packaging/man/qcc-metrics.7.md").read_text(encoding="utf-8").split("| member |", 1)[1].split("\n\n", 1)[0]

@@ -85,8 +85,14 @@ def test_upgrade_is_asked_for(qcc):
 
 def test_env_and_run(qcc):
     q = qcc()
-    out = done(q.ctl("env"))
-    assert out == "export ANTHROPIC_BASE_URL=http://127.0.0.1:%d\n" % q.port
+    out, url = done(q.ctl("env")), "http://127.0.0.1:%d" % q.port
+    lines = ["export ANTHROPIC_BASE_URL=" + url, "set ANTHROPIC_BASE_URL=" + url, "$env:ANTHROPIC_BASE_URL = '%s'" % url]
+    assert out.splitlines() == [lines[0], "# cmd: " + lines[1], "# PowerShell: " + lines[2]]
+    for name, line in zip(("sh", "cmd", "powershell"), lines):
+        assert done(q.ctl("env", name)) == line + "\n"
+    assert json.loads(done(q.ctl("--json", "env", "cmd"))) == {"ANTHROPIC_BASE_URL": url}
+    assert subprocess.run(["sh", "-c", 'eval $1; echo "$ANTHROPIC_BASE_URL"', "sh", out], capture_output=True,
+                          text=True).stdout == url + "\n", "without quotes the shell makes one line of it"
     shell = subprocess.run(["sh", "-c", 'eval "$1"; echo "$ANTHROPIC_BASE_URL"', "sh", out], capture_output=True, text=True)
     assert shell.stdout == "http://127.0.0.1:%d\n" % q.port
     r = q.ctl("--timeout", "9", "run", "sh", "-c", 'echo "$ANTHROPIC_BASE_URL $# $1 $2"; exit 7', "sh", "--json", "a b")
@@ -119,6 +125,11 @@ def test_env_by_listener(qcc, open_folder, listen, url):
     out = done(q.ctl("env"))
     assert out.startswith("export ANTHROPIC_BASE_URL=" + url % q.port + "\n")
     assert "# and ANTHROPIC_AUTH_TOKEN" in out and "swordfish" not in out
+    plain = url.strip("'") % q.port
+    assert done(q.ctl("env", "cmd")).splitlines()[0] == "set ANTHROPIC_BASE_URL=" + plain
+    assert done(q.ctl("env", "powershell")).splitlines()[0] == "$env:ANTHROPIC_BASE_URL = '%s'" % plain
+    assert re.search("^rem and ANTHROPIC_AUTH_TOKEN", done(q.ctl("env", "cmd")), re.M)
+    assert re.search("^# and ANTHROPIC_AUTH_TOKEN", done(q.ctl("env", "powershell")), re.M)
     assert "ANTHROPIC_AUTH_TOKEN is not set" in q.ctl("run", "true", ).stderr
 
 
@@ -136,7 +147,7 @@ def test_env_with_unix_sockets_only(qcc, open_folder):
 def test_wrong_usage(tmp_path):
     for args in ([], ["bogus"], ["--bogus", "status"], ["status", "x"], ["status", "--watch", "x"], ["-s"], ["queue", "x"],
                  ["requests", "0"], ["requests", "x"], ["requests", "1000000001"], ["why"], ["why", "a", "b"], ["completion"],
-                 ["completion", "fish"], ["stop", "now"], ["reload", "x"], ["upgrade", "x"], ["env", "x"],
+                 ["completion", "fish"], ["stop", "now"], ["reload", "x"], ["upgrade", "x"], ["env", "x"], ["env", "sh", "cmd"],
                  ["--timeout", "x", "status"], ["--timeout=-1", "status"]):
         r = run(*args, folder=tmp_path)
         assert r.returncode == 2 and r.stdout == "" and r.stderr.count("\n") == 1, args

@@ -173,7 +173,7 @@ def test_a_page_under_200(house):
 
 
 BACK = {
-    "404 with an id": ("GET", "/v1/files/file_011CNha8iCJcU1wXNR6q4V8w", error(404, "not_found_error")),
+    "404 with an id": ("GET", "/v1/things/thing_011CNha8iCJcU1wXNR6q4V8w", error(404, "not_found_error")),
     "404 with a long segment": ("GET", "/v1/" + "x" * 25, error(404, "not_found_error")),
     "400": ("GET", "/v1/models?limit=x", error(400, "invalid_request_error", "limit: wrong")),
     "409": ("GET", "/v1/models", error(409)),
@@ -181,7 +181,7 @@ BACK = {
     "302": ("GET", "/v1/models", reply(b"", 302, ["location: /login"], type=None)),
     "error under 200": ("GET", "/v1/models", reply(b'{"type":"error","error":{"type":"api_error","message":"no"}}')),
     "OPTIONS": ("OPTIONS", "/v1/messages", error(401, "authentication_error")),
-    "DELETE 404": ("DELETE", "/v1/files/x", error(404, "not_found_error")),
+    "DELETE 404": ("DELETE", "/v1/things/x", error(404, "not_found_error")),
     "POST files 500": ("POST", "/v1/files", error(500)),
     "POST batches 429": ("POST", "/v1/messages/batches", error(429, "rate_limit_error", headers=["retry-after: 30"])),
     "POST page": ("POST", "/v1/files", reply(b"<html>no</html>", 403, type="text/html")),

@@ -1,4 +1,4 @@
-// System: workers, the recorder and its history, listeners, versions.
+// System: workers, the hosts that share state, the recorder and its history, listeners, versions.
 import { h } from './dom.js';
 import { t } from './i18n.js';
 import * as fmt from './format.js';
@@ -79,6 +79,29 @@ function history(d, of) {
     ]);
 }
 
+// The hosts that share state, and the engine between them.
+function cluster(d, of) {
+    const f = (path, show, more) => ui.f(d, path, show, { of, title: null, ...more });
+    const self = d.hosts.find((x) => x.self);
+    const col = (path, head, tip, show, more) => ({ id: path, head, tip, num: true, cell: (x) => f(`hosts.${x.i}.${path}`, show), ...more });
+    const name = (x) => [f(`hosts.${x.i}.name`, String), ' ', f(`hosts.${x.i}.version`, String, { cls: 'dim' }), x.w.self ? [' ', h('span.dim', null, t('sy.self'))] : null];
+    const digest = (x) => [f(`hosts.${x.i}.digest`, String, { tag: 'code' }), self && x.w.digest !== self.digest ? [' ', h('span.bad', null, t('sy.other'))] : null];
+    return [
+        rows([
+            [t('col.state'), f('state', String, { tag: 'code' }), ' ', ui.time(d.since, { path: of + '#since', ago: true }), d.reason ? [' ', h('span.dim', null, f('reason', String))] : null],
+            ['Redis', f('engine.url', String, { tag: 'code' }), ' ', f('engine.version', String), ' · ', f('engine.maxmemory_policy', String, { tag: 'code', cls: d.engine.maxmemory_policy === 'noeviction' ? null : 'bad' })],
+            [t('sy.rtt'), 'p50 ', f('rtt_ms.p50', fmt.dur), ' · p99 ', f('rtt_ms.p99', fmt.dur)],
+            [t('sy.behind'), f('log.lag_ms', fmt.dur), ' · ', f('queue.bytes', fmt.bytes)],
+        ]),
+        ui.table({ id: 'hosts', caption: t('sy.hosts'), cols: [
+            col('name', t('sy.hosts'), t('tip.sy.hosts'), String, { num: false, cell: name }),
+            col('beat_ms', t('sy.beat'), t('tip.sy.beat'), fmt.dur),
+            col('digest', t('nav.config'), t('tip.sy.digest'), String, { num: false, cell: digest }),
+            col('bindings', t('word.binding'), t('word.binding.text')),
+        ], rows: d.hosts.map((w, i) => ({ w, i })), key: (x) => x.w.id }),
+    ];
+}
+
 const recorder = (d, of) => rows([
     ['pid', ui.f(d, 'pid', (x) => (x > 0 ? String(x) : fmt.NONE), { of, title: null })],
     [t('sy.memory_bytes'), ui.f(d, 'memory_bytes', fmt.bytes, { of, title: null })],
@@ -92,13 +115,15 @@ export default {
     view(ctx) {
         const { o } = ctx;
         const q = query('history', EVERY);
-        const again = () => refresh((x) => x === q);
         const off = (q.data?.state ?? o.history?.state) === 'off';
         const status = query('status', 60000);
+        const on = (status.data?.cluster ?? 'off') !== 'off' ? query('cluster', 5000) : null;
+        const again = () => refresh((x) => x === q || x === on);
         const libraries = Object.keys(status.data?.libraries ?? {});
         return [
             ui.pageHead(t('nav.system')),
             ui.section(t('sy.workers'), null, workers(o)),
+            on ? ui.section(t('sy.hosts'), null, ui.loaded(on, 160, again, (d) => (d.enabled ? cluster(d, on.path0) : null))) : null,
             h('div.split', null,
                 ui.section(t('sy.history'), off ? null : ui.button(t('sy.check'), () => begin(ctx.redraw), { busy: check?.busy ?? false, id: 'check' }),
                     ui.loaded(q, 160, again, (d) => (off ? [h('div.empty', null, h('p', null, t('history.off')), d.why ? h('p.dim', null, ui.f(d, 'why', String, { of: q.path0 })) : null)] : history(d, q.path0))),

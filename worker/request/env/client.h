@@ -76,6 +76,7 @@ struct client {
     struct req_env *env;
     struct req *req; /* the present request; set by req_begin, NULL between two requests */
     bool unix_socket;
+    bool tls;
     bool last; /* the connection closes after this reply */
 };
 

@@ -18,11 +18,18 @@ struct text {
         (t)->at += min_size(k_ > 0 ? (size_t)k_ : 0, room_ - 1);                                   \
     } while (0)
 
+/* Whether the request might go to e at all: it names nothing that another endpoint has. */
+static bool concerns(const struct req *r, const struct ep *e)
+{
+    return r->owner.route != OWNER_ONE || r->owner.endpoint == e->id_hash;
+}
+
 bool outage_stays(const struct req *r)
 {
     const struct replica *rep = r->env->replica;
     for (size_t i = 0; i < rep->n; i++)
-        if (rep->eps[i]->live->view.disabled == EP_ENABLED && candidates_offers(r, rep->eps[i]->ce))
+        if (concerns(r, rep->eps[i]) && rep->eps[i]->live->view.disabled == EP_ENABLED &&
+            candidates_offers(r, rep->eps[i]->ce))
             return false;
     return true;
 }
@@ -119,7 +126,9 @@ void outage_tell(const struct req *r, char *p, size_t n)
     for (size_t i = 0; i < rep->n && !offered; i++)
         offered = candidates_offers(r, rep->eps[i]->ce);
     p[0] = '\0';
-    if (offered)
+    if (r->owner.route == OWNER_ONE)
+        PUT(&t, "the endpoint that has the file, batch or container is not usable");
+    else if (offered)
         PUT(&t, "no endpoint is usable");
     else
         PUT(&t,
@@ -128,9 +137,13 @@ void outage_tell(const struct req *r, char *p, size_t n)
             (int)min_size(r->model.name.n, 200), r->model.name.p);
     if (stays && offered)
         PUT(&t, ", and trying again does not help");
+    const char *before = " (";
     for (size_t i = 0; i < rep->n && t.at + 1 < t.n; i++) {
-        PUT(&t, "%s%s: ", i ? ", " : " (", rep->eps[i]->ce->name);
+        if (!concerns(r, rep->eps[i]))
+            continue;
+        PUT(&t, "%s%s: ", before, rep->eps[i]->ce->name);
         put_why(&t, r, i);
+        before = ", ";
     }
     PUT(&t, ")");
 }

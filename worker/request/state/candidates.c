@@ -212,6 +212,8 @@ bool candidates_fill(struct req *r)
         x->refused |= t->refused;
         standing_cool(x, t->cooling_until_ms, t->own_until_ms, now);
     }
+    if (r->owner.route != OWNER_ANY)
+        owner_rows(r, r->choice.rows);
     return true;
 }
 
@@ -231,6 +233,8 @@ struct sel_req candidates_request(struct req *r)
         sr.bound_idle_ms = at.idle_ms;
     }
     r->talk.bound_to = at.id;
+    if (r->owner.route != OWNER_ANY)
+        owner_request(r, &sr);
     return sr;
 }
 

@@ -51,11 +51,11 @@ bool req_decode(struct req *r, struct http_head *h)
     }
     r->reply.coding = c;
     /* of a side path only what is judged is read */
-    bool read = h->body != BODY_NONE &&
-                (!req_is_side(r) || r->in.api == API_COUNT_TOKENS || h->status >= 400);
+    bool read = h->body != BODY_NONE && (!req_is_side(r) || r->in.api == API_COUNT_TOKENS ||
+                                         r->owner.makes || r->owner.batches || h->status >= 400);
     if ((c != CODING_GZIP && c != CODING_DEFLATE) || !read)
         return true;
-    bool as_came = !stream && h->status / 100 == 2 && accepted(r, c);
+    bool as_came = !stream && !r->owner.batches && h->status / 100 == 2 && accepted(r, c);
     r->reply.coding = CODING_NONE;
     r->reply.decode = decode_new(c, h, as_came, (size_t)r->conf->retry.hold_reply);
     return r->reply.decode != NULL;

@@ -33,6 +33,7 @@
 #include "worker/loop/uplink.h"
 #include "worker/request/env/client.h"
 #include "worker/request/state/decode.h"
+#include "worker/request/state/owner.h"
 #include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"
 #include "worker/shared/counters.h"
@@ -81,6 +82,7 @@ struct failure {
     int64_t at_ms, ms;       /* start, counted from the request's; duration */
     enum fault fault;
     enum scope scope;
+    bool absent; /* of a side path: what the request names is not there */
 };
 
 /* State of an endpoint that a request tried, for this request alone. */
@@ -272,6 +274,7 @@ struct req {
     struct req_in in;
     struct req_model model;
     struct req_talk talk;
+    struct owner owner;
     struct req_wait wait;
     struct req_trial trial;
     struct req_choice choice;

@@ -2,6 +2,7 @@
 #include "supervisor/shared/bindings.h"
 
 #include "common/base/mem.h"
+#include "common/ipc/ipc.h"
 #include "common/secret/rnd.h"
 
 #include <setjmp.h>
@@ -75,8 +76,10 @@ static void last(enum binding_table_op op, uint64_t key, uint32_t endpoint)
 static uint32_t at(const struct bindings *s, uint64_t key)
 {
     const struct affinity_binding *b =
-        s->b ? affinity_find(&s->b->table, (uint64_t[]){key, ~key}) : NULL;
-    return b ? binding_table_endpoint(s->b, b) : 0;
+        s->set[BINDING_TALK].b
+            ? affinity_find(&s->set[BINDING_TALK].b->table, (uint64_t[]){key, ~key})
+            : NULL;
+    return b ? binding_table_endpoint(s->set[BINDING_TALK].b, b) : 0;
 }
 
 /* ---- wishes */
@@ -176,7 +179,7 @@ static void sweeps_in_pieces(void **state)
     assert_true(pieces >= 2);
     assert_int_equal(bindings_total(s), 0);
     assert_int_equal(ntold, 5000);
-    assert_null(s->b); /* memory for nobody is given back */
+    assert_null(s->set[BINDING_TALK].b); /* memory for nobody is given back */
     unmake(s);
 }
 
@@ -205,7 +208,7 @@ static void nonsense_is_refused(void **state)
     assert_true(wish(s, BINDING_USED, 1, 10, 1));
     assert_true(wish(s, BINDING_UNBOUND, 1, 10, 1));
     assert_int_equal(ntold, 0);
-    assert_null(s->b); /* and cost nothing */
+    assert_null(s->set[BINDING_TALK].b); /* and cost nothing */
     unmake(s);
 }
 
@@ -367,6 +370,121 @@ static void all_workers_agree_in_the_end(void **state)
     unmake(s);
 }
 
+/* ---- ids of files and containers */
+
+static void id_key(enum binding_kind kind, uint64_t n, uint64_t key[2])
+{
+    binding_key(kind, (uint64_t[]){n, n * 77}, key);
+    assert_int_equal(binding_kind(key), kind);
+}
+
+static void bind_id(struct bindings *s, enum binding_kind kind, uint64_t n, uint32_t endpoint,
+                    int64_t now)
+{
+    struct binding_table_record r = {.endpoint = endpoint, .op = BINDING_BOUND};
+    id_key(kind, n, r.key);
+    assert_true(bindings_on_binds(s, str_make((const char *)&r, sizeof r), now));
+}
+
+static uint32_t id_at(const struct bindings *s, enum binding_kind kind, uint64_t n)
+{
+    uint64_t key[2];
+    const struct binding_table *b = s->set[kind].b;
+    id_key(kind, n, key);
+    const struct affinity_binding *at = b ? affinity_find(&b->table, key) : NULL;
+    return at ? binding_table_endpoint(b, at) : 0;
+}
+
+static void ids_are_apart(void **state)
+{
+    (void)state;
+    struct bindings *s = make(2, 1000);
+    bind_id(s, BINDING_FILE, 1, 10, 100);
+    for (uint64_t k = 1; k <= 5; k++) /* conversations drive out conversations */
+        assert_true(wish(s, BINDING_BOUND, k, 20, 100 + (int64_t)k));
+    assert_int_equal(bindings_total(s), 2);
+    assert_int_equal(id_at(s, BINDING_FILE, 1), 10);
+    configure_for(s, false, 2, 1000, (const uint32_t[]){10, 20, 30}, 3);
+    assert_int_equal(bindings_total(s), 0);
+    bind_id(s, BINDING_FILE, 2, 20, 200);
+    while (bindings_sweep(s, 150 + BINDING_ID_TTL_MS) && id_at(s, BINDING_FILE, 1))
+        ;
+    assert_int_equal(id_at(s, BINDING_FILE, 1), 0);
+    assert_int_equal(id_at(s, BINDING_FILE, 2), 20);
+    while (bindings_sweep(s, 201 + BINDING_ID_TTL_MS))
+        ;
+    assert_int_equal(id_at(s, BINDING_FILE, 2), 0);
+    unmake(s);
+}
+
+static void containers_give_way(void **state)
+{
+    (void)state;
+    struct bindings *s = make(2, 1000);
+    for (uint64_t k = 0; k < BINDING_IDS_MAX; k++)
+        bind_id(s, k < 2 ? BINDING_CONTAINER : BINDING_FILE, k, 10, 100 + (int64_t)k);
+    bind_id(s, BINDING_FILE, 1000000, 10, 20000);
+    assert_int_equal(id_at(s, BINDING_CONTAINER, 0), 0);
+    assert_int_equal(id_at(s, BINDING_CONTAINER, 1), 10);
+    bind_id(s, BINDING_FILE, 1000001, 10, 20000);
+    bind_id(s, BINDING_CONTAINER, 5, 10, 20000); /* none is left: this one has to */
+    assert_int_equal(id_at(s, BINDING_CONTAINER, 5), 0);
+    assert_int_equal(id_at(s, BINDING_FILE, 2), 10);
+    bind_id(s, BINDING_FILE, 1000002, 10, 20001);
+    assert_int_equal(id_at(s, BINDING_FILE, 2), 0); /* the one longest unused */
+    assert_int_equal(s->set[BINDING_FILE].b->table.count, BINDING_IDS_MAX);
+    unmake(s);
+}
+
+static void configure_keys(struct bindings *s, const char *id, const char *url)
+{
+    struct conf *c = conf_new();
+    struct conf_endpoint *e = conf_add_endpoint(c);
+    c->affinity.enabled = true;
+    c->affinity.max_sessions = 10;
+    c->affinity.ttl = c->affinity.cleanup_interval = 1000;
+    e->name = mem_strdup("relay");
+    e->base_url = mem_strdup(url);
+    snprintf(e->id, 9, "%s", id);
+    bindings_conf(s, c);
+    conf_unref(c);
+}
+
+static void another_key(void **state)
+{
+    (void)state;
+    struct bindings *s = make(10, 1000);
+    configure_keys(s, "0000000a", "https://relay");
+    for (uint64_t k = 1; k <= 3; k++)
+        bind_id(s, BINDING_FILE, k, 10, (int64_t)k);
+    configure_keys(s, "0000000b", "https://relay");
+    for (uint64_t k = 1; k <= 3; k++)
+        assert_int_equal(id_at(s, BINDING_FILE, k), 11);
+    const struct binding_table *b = s->set[BINDING_FILE].b;
+    assert_int_equal(affinity_oldest(&b->table)->used_ms, 1);
+    configure_keys(s, "0000000c", "https://other"); /* it is another endpoint */
+    assert_int_equal(id_at(s, BINDING_FILE, 1), 11);
+    unmake(s);
+}
+
+static void pieces_have_all(void **state)
+{
+    (void)state;
+    struct bindings *s = make(100, 1000);
+    struct buf records;
+    uint32_t at = 0;
+    size_t n = 0;
+    bind_id(s, BINDING_FILE, 1, 10, 100);
+    bind_id(s, BINDING_CONTAINER, 2, 10, 100);
+    assert_true(wish(s, BINDING_BOUND, 3, 20, 100));
+    buf_init(&records, IPC_BINDINGS_MAX);
+    assert_false(bindings_piece(s, &at, &records));
+    assert_true(binding_table_records(buf_view(&records), &n));
+    assert_int_equal(n, 3);
+    buf_free(&records);
+    unmake(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +498,10 @@ int main(void)
         cmocka_unit_test(a_new_worker_gets_all_while_the_table_changes),
         cmocka_unit_test(restored_ones_are_there),
         cmocka_unit_test(all_workers_agree_in_the_end),
+        cmocka_unit_test(ids_are_apart),
+        cmocka_unit_test(containers_give_way),
+        cmocka_unit_test(another_key),
+        cmocka_unit_test(pieces_have_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 
 #include "common/base/mem.h"
 
+#include "common/ipc/model_pack.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -103,7 +105,7 @@ static void in_this_order(void **state)
         c.model_override = cases[i].override ? forced : NULL;
         struct str out[VERIFY_MODELS];
         bool sent = cases[i].served[0] == '>';
-        size_t n = verify_models(&c, &ce, str_c(cases[i].served + sent), sent, out);
+        size_t n = verify_models(&c, &ce, str_c(cases[i].served + sent), sent, STR(""), out);
         char got[200] = "";
         for (size_t k = 0; k < n; k++)
             snprintf(got + strlen(got), sizeof got - strlen(got), "%s" STR_FMT, k ? " " : "",
@@ -113,10 +115,38 @@ static void in_this_order(void **state)
     }
 }
 
+static void one_of_its_list(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names, *allow, *picked;
+    } rows[] = {{"big large-Mini haiku", "", "large-Mini"},
+                {"big huge", "", "big"},
+                {"big mini", "b*", "big"},
+                {"", "", ""},
+                {"big", "none", ""}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char names[100], allow[100], *word[WORDS], *allowed[WORDS];
+        struct conf_endpoint ce = {0};
+        struct buf pack;
+        snprintf(names, sizeof names, "%s", rows[i].names);
+        snprintf(allow, sizeof allow, "%s", rows[i].allow);
+        ce.allow.v = allowed;
+        ce.allow.n = split(allow, allowed);
+        buf_init(&pack, MODEL_PACK_MAX);
+        size_t n = split(names, word);
+        for (size_t k = 0; k < n; k++)
+            assert_true(model_pack_add(&pack, &(struct model_listed){.id = str_c(word[k])}));
+        assert_true(str_eq(verify_model_listed(&ce, buf_view(&pack)), str_c(rows[i].picked)));
+        buf_free(&pack);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_this_order),
+        cmocka_unit_test(one_of_its_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,4 +123,6 @@ export default {
     'tip.sy.connections': 'open connections of clients',
     'tip.sy.buffered_bytes': 'held in its buffers', 'tip.sy.memory_bytes': 'resident',
     'tip.sy.state': 'what it does', 'tip.sy.requests_open': 'under way', 'sy.started': 'since it started',
+    'sy.rtt': 'Round trip', 'sy.hosts': 'Hosts', 'sy.self': 'this host', 'sy.other': 'another configuration', 'sy.beat': 'Last beat',
+    'tip.sy.hosts': 'that share state, and their version of QCC', 'tip.sy.beat': 'age of its last sign of life', 'tip.sy.digest': 'should be the same on all hosts',
 };

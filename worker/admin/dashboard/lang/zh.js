@@ -28,12 +28,12 @@ export default {
     'banner.history.behind': '历史记录滞后 {x}。', 'banner.history.dropped': { other: '有 {n} 个请求未写入历史记录。' },
     'banner.auth': '{name}：密钥被拒绝，已停用', 'banner.auth.since': '{name}：密钥被拒绝，自 {time} 起停用',
     'banner.prices': { other: '{n} 个模型没有价格：{models}' },
-    'banner.clear': '令牌以明文传输：此页面未经 TLS 加密。更安全的方式：{line}',
+    'banner.clear': '令牌以明文传输：此页面未经 TLS 加密。更安全：{line}',
     'banner.version': 'QCC 已升级到 {version}：请重新加载页面。', 'banner.version.load': '重新加载',
     'banner.clock.ahead': '服务器时钟比此浏览器快 {x}。', 'banner.clock.behind': '服务器时钟比此浏览器慢 {x}。',
     // help
     'help.title': '帮助', 'help.keys': '快捷键', 'help.single': '启用单键快捷键', 'help.go': '{page}', 'help.states': '端点状态',
-    'help.classes': '响应类别', 'help.words': '术语', 'help.key./': '搜索（若有）', 'help.key.j k': '下一行、上一行（可打开的）', 'help.key.Enter': '打开该行',
+    'help.classes': '响应类别', 'help.words': '术语', 'help.key./': '搜索', 'help.key.j k': '下一行、上一行（可打开的）', 'help.key.Enter': '打开该行',
     'help.key.Esc': '离开、取消选择', 'help.key.p': '暂停、继续', 'help.key.r': '立即刷新全部', 'help.key.t': '切换主题', 'help.key.?': '本帮助',
     'state.healthy': '正常服务', 'state.degraded': '近期有失败；没有健康端点可用时才使用', 'state.cooling': '端点要求暂停或触及限额；等待时间结束',
     'state.draining': '不接新会话；已绑定的会话保留', 'state.unhealthy': '持续失败；没有更好的端点时才尝试',
@@ -92,7 +92,7 @@ export default {
     'said.disabled.config': '由配置停用 (enabled: false)。', 'said.disabled.operator': '由操作员停用。', 'said.disabled.auth': '密钥被拒绝（状态码 {status}），因此停用；换新密钥或启用即可恢复。',
     'said.draining': '不接新会话；保留 {n} 个绑定会话。', 'said.verifying': '正在验证。', 'said.cells': { other: '{n} 个单元被拦下。' }, 'said.marks': { other: '有 {n} 个标记。' }, 'said.last': '最近一次失败：{text}', 'said.since': '处于此状态已 {x}。',
     'col.model': '模型', 'col.requests': '请求', 'col.cost7': '费用', 'col.tokens.in': '输入', 'col.tokens.out': '输出', 'col.cache': '缓存', 'col.block': '区块', 'col.class': '类别', 'col.time': '时间', 'col.status': '状态码', 'col.end': '结果', 'col.text': '内容', 'col.endpoint': '端点', 'col.rate': 'token/分', 'col.projected': '预计结束时',
-    'tip.model': '计价的模型：响应中的名称，否则为发送的名称', 'tip.requests': '在此得到响应的请求', 'tip.in': '不含缓存的输入 token', 'tip.out': '输出 token', 'tip.block': '自首个请求所在整点起五小时，与 ccusage 的算法一致', 'tip.rate': '自首个请求起每分钟各类 token', 'tip.projected': '当前区块照此速度到结束时的数值',
+    'tip.model': '计价的模型：响应中的名称，否则为发送的名称', 'tip.requests': '在此得到响应的请求', 'tip.in': '不含缓存的输入 token', 'tip.out': '输出 token', 'tip.block': '自首个请求所在整点起五小时，同 ccusage', 'tip.rate': '自首个请求起每分钟各类 token', 'tip.projected': '当前区块照此速度到结束时的数值',
     'block.running': '进行中，{x} 后结束', 'no.blocks': '最近 7 天没有请求。', 'no.attempts': '还没有尝试。', 'unit.sec': 's',
     // requests, usage, events, logs, config, system
     'list.new': '{n} 条新记录', 'list.older': '更早', 'range.1h': '最近 1 小时', 'range.90d': '最近 90 天', 'range.month': '本月', 'range.own': '自定义', 'range.from': '从', 'range.to': '到',
@@ -114,8 +114,8 @@ export default {
     'cf.file': '文件', 'cf.taken': '启用于', 'cf.last': '上次重载', 'cf.done': '完成', 'cf.refused': '被拒绝', 'cf.noreload': '启动以来没有', 'cf.default': '默认值', 'cf.inuse': '正在使用', 'cf.values': '生效的值', 'cf.search': '搜索设置', 'cf.only': '仅已更改', 'cf.none': '没有匹配的设置。', 'cf.why': '只读：修改文件后重载。密钥已遮盖。', 'tip.cf.default': '未写明时的值',
     'pr.table': '现行价格', 'pr.missing': '无价格', 'pr.lines': '在 qcc.yaml 中加入价格（美元/百万 token）并重载：', 'pr.last': '最近使用', 'pr.day': '标价日期', 'pr.unit': '美元/百万 token', 'pr.above': '超过 {n} token 的提示词', 'pr.none': '无价格', 'pr.always': '一直', 'pr.from': '起始', 'pr.5m': '写 5 分钟', 'pr.1h': '写 1 小时', 'pr.fast': '快速', 'pr.batch': '批量', 'pr.geo_us': '美国', 'pr.source': '来源', 'pr.own': 'qcc.yaml', 'pr.factors': '端点系数',
     'tip.pr.from': '自该日（UTC）起有效', 'tip.pr.fast': '快速模式', 'tip.pr.batch': '批量请求', 'tip.pr.geo_us': '仅在美国推理',
-    'sy.workers': '工作进程', 'sy.noworkers': '没有工作进程。', 'sy.pid': 'pid', 'sy.connections': '连接', 'sy.buffered_bytes': '缓冲', 'sy.memory_bytes': '内存', 'sy.failures': '重启', 'sy.age_s': '运行时间', 'tip.sy.failures': '该工作进程被重新启动的次数',
-    'sy.history': '历史', 'sy.recorder': '记录进程', 'sy.listeners': '监听', 'sy.versions': '版本与链接', 'sy.check': '检查文件', 'sy.checking': '检查中：{x}', 'sy.whole': '文件完好。', 'sy.whole.rows': '所有行完好；未作进一步检查。', 'sy.damaged': { other: '文件损坏：{n} 处。' },
+    'sy.workers': '工作进程', 'sy.noworkers': '没有工作进程。', 'sy.pid': 'pid', 'sy.connections': '连接', 'sy.buffered_bytes': '缓冲', 'sy.memory_bytes': '内存', 'sy.failures': '重启', 'sy.age_s': '运行时间', 'tip.sy.failures': '重新启动的次数',
+    'sy.history': '历史', 'sy.recorder': '记录进程', 'sy.listeners': '监听', 'sy.versions': '版本与链接', 'sy.check': '检查文件', 'sy.checking': '检查中：{x}', 'sy.whole': '文件完好。', 'sy.whole.rows': '所有行完好；别无检查。', 'sy.damaged': { other: '文件损坏：{n} 处。' },
     'sy.size': '大小', 'sy.rows': '个请求', 'sy.free': '磁盘剩余', 'sy.span': '最早 – 最新', 'sy.behind': '落后', 'sy.dropped': '未存储', 'sy.keep': '保留', 'sy.keep.requests': '请求', 'sy.keep.usage': '合计', 'sy.max': '至多', 'sy.forever': '永久', 'sy.error': '最近错误', 'sy.stored': '已存储', 'sy.commits': '批', 'sy.admin': '管理', 'sy.clients': '客户端', 'sy.links': '链接', 'sy.manual': '手册',
     // lists that lack something, column heads
     'history.is': '历史：{x}', 'rq.older': '缺少较新的', 'rq.unknown': '内存中没有请求。', 'rq.refused': '无端点服务', 'tip.cf.key': '在 qcc.yaml 中',
@@ -123,4 +123,6 @@ export default {
     'tip.sy.pid': '进程 id', 'tip.sy.connections': '客户端连接', 'tip.sy.buffered_bytes': '缓冲区',
     'tip.sy.memory_bytes': '常驻内存',
     'tip.sy.state': '在做什么', 'tip.sy.requests_open': '进行中', 'sy.started': '启动以来',
+    'sy.rtt': '往返', 'sy.hosts': '主机', 'sy.self': '本机', 'sy.other': '配置不同', 'sy.beat': '心跳',
+    'tip.sy.hosts': '共享状态的', 'tip.sy.beat': '距今', 'tip.sy.digest': '应相同',
 };

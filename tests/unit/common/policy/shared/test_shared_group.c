@@ -103,14 +103,73 @@ static void what_is_followed(void **state)
     struct shared_group g = {.kind = SHARED_BREAKER,
                              .how = SHARED_SEEN,
                              .breaker = {.state = SHARED_OPEN, .since_ms = 1, .open_ms = 1}};
-    assert_true(shared_group_followed(&g, 0, NOW));
-    assert_true(shared_group_followed(&g, NOW - 10000, NOW));
-    assert_false(shared_group_followed(&g, NOW - 9999, NOW));
-    g.how = SHARED_SAID;
-    assert_true(shared_group_followed(&g, NOW, NOW));
-    g.how = SHARED_SEEN;
-    g.breaker.state = SHARED_CLOSED;
-    assert_true(shared_group_followed(&g, NOW, NOW));
+    static const struct {
+        enum shared_how how;
+        enum shared_breaker state;
+        int64_t served_ms;
+        bool own, followed;
+    } rows[] = {
+        {SHARED_SEEN, SHARED_OPEN, 0, false, true},
+        {SHARED_SEEN, SHARED_OPEN, NOW - 10000, false, true},
+        {SHARED_SEEN, SHARED_OPEN, NOW - 9999, false, false},
+        {SHARED_SEEN, SHARED_OPEN, NOW - 9999, true, true}, /* this host's own row is full too */
+        {SHARED_SEEN, SHARED_HALF, NOW, false, false},
+        {SHARED_SEEN, SHARED_CLOSED, NOW, false, true},
+        {SHARED_SAID, SHARED_OPEN, NOW, false, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        g.how = rows[i].how;
+        g.breaker.state = rows[i].state;
+        assert_int_equal(shared_group_followed(&g, rows[i].served_ms, rows[i].own, NOW),
+                         rows[i].followed);
+    }
+}
+
+static void a_host_that_suspects_itself(void **state)
+{
+    (void)state;
+    assert_false(shared_group_suspect(0, 0));
+    assert_false(shared_group_suspect(1, 1)); /* one endpoint says nothing */
+    assert_false(shared_group_suspect(2, 1));
+    assert_true(shared_group_suspect(2, 2));
+    assert_false(shared_group_suspect(3, 2));
+    assert_true(shared_group_suspect(3, 3));
+}
+
+/* Of cells and marks: the name, sealed, stands behind the value. */
+static void a_sealed_name_goes_along(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text, *value;
+    } rows[] = {
+        {"b:00000000000000ff", "5 closed QUJD", "closed QUJD"},
+        {"b:00000000000000ff", "5 open 4 60000 seen QUJD", "open 4 60000 seen QUJD"},
+        {"b:00000000000000ff", "5 open 4 60000 seen", "open 4 60000 seen"},
+        {"c:00000000000000ff", "5 9 0 1 QUJD", "9 0 1 QUJD"},
+        {"x:00000000000000ff", "5 9 QUJD", "9 QUJD"},
+        {"x:00000000000000ff", "5 0 QUJD", "0 QUJD"},
+    };
+    static const char *const bad[][2] = {
+        {"b", "5 closed QUJD"},
+        {"c", "5 9 0 1 QUJD"},
+        {"x:00000000000000ff", "5 9 QU JD"},
+        {"x:00000000000000ff", "5 9 QU\1JD"},
+        {"b:00000000000000ff", "5 open 4 60000 seen QUJD x"},
+    };
+    struct shared_group g;
+    char out[SHARED_VALUE_MAX + 1], longest[SHARED_SEALED_MAX + 8] = "5 9 ";
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_true(shared_group_parse(str_c(rows[i].name), str_c(rows[i].text), NOW, &g));
+        shared_group_value(&g, out);
+        assert_string_equal(out, rows[i].value);
+    }
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_false(shared_group_parse(str_c(bad[i][0]), str_c(bad[i][1]), NOW, &g));
+    memset(longest + 4, 'A', SHARED_SEALED_MAX);
+    assert_true(shared_group_parse(str_c(rows[4].name), str_c(longest), NOW, &g));
+    longest[4 + SHARED_SEALED_MAX] = 'A';
+    assert_false(shared_group_parse(str_c(rows[4].name), str_c(longest), NOW, &g));
 }
 
 int main(void)
@@ -120,6 +179,8 @@ int main(void)
         cmocka_unit_test(a_stamp_ahead_counts_as_now),
         cmocka_unit_test(what_is_written_has_no_control_characters),
         cmocka_unit_test(what_is_followed),
+        cmocka_unit_test(a_host_that_suspects_itself),
+        cmocka_unit_test(a_sealed_name_goes_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,20 @@ static void hosts_are_read(void **state)
     assert_int_equal(shared_hosts_alive(&h, 2000, 4000), 1);
 }
 
+static void how_many_bindings(void **state)
+{
+    (void)state;
+    struct shared_hosts h = {0};
+    put(&h, A, "1 1 a b c");
+    assert_int_equal(h.v[0].bindings, -1);
+    put(&h, A, "1 1 a b c 81230");
+    assert_int_equal(h.v[0].bindings, 81230);
+    put(&h, A, "1 1 a b c 7 what a later version says");
+    assert_int_equal(h.v[0].bindings, 7);
+    put(&h, A, "1 1 a b c many");
+    assert_int_equal(h.v[0].bindings, -1);
+}
+
 static void hosts_that_lie(void **state)
 {
     (void)state;
@@ -49,7 +63,8 @@ static void hosts_that_lie(void **state)
         {"00000000000000aA", "1 1 a b c"},
         {A, ""},
         {A, "1 1 a b"},
-        {A, "1 1 a b c d"},
+        {A, "1 1 a b c  d"},
+        {A, "1 1 a b c 111111111111111111111"},
         {A, "x 1 a b c"},
         {A, "1 -1 a b c"},
         {A, "1 99999999999999999999 a b c"},
@@ -100,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_are_read),
+        cmocka_unit_test(how_many_bindings),
         cmocka_unit_test(hosts_that_lie),
         cmocka_unit_test(turns),
     };

@@ -280,6 +280,8 @@ struct peers_endpoint *peers_of(const struct peers *p, const struct health_endpo
 /* The cell of that family; NULL: nothing was told or heard of it. Valid until one is made or
  * forgotten. */
 struct peers_cell *peers_cell_find(const struct peers_endpoint *pe, struct str family);
+/* The same by the H of its groups. */
+struct peers_cell *peers_cell_of(const struct peers_endpoint *pe, uint64_t of);
 /* Tells what has changed of the cells of an endpoint. */
 void peers_cells_tell(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
                       int64_t now_ms);

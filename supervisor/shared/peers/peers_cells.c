@@ -17,7 +17,7 @@ enum { PEERS_CELLS = 2 * CELLS_MAX };
 _Static_assert(sizeof CELL_PREFIX - 1 + MODEL_NAME_MAX <= CLUSTER_NAME_MAX, "a family is sealed");
 _Static_assert((int)CLUSTER_SEALED_MAX == (int)SHARED_SEALED_MAX, "a sealed name is a part of it");
 
-static struct peers_cell *peers_cell_of(const struct peers_endpoint *pe, uint64_t of)
+struct peers_cell *peers_cell_of(const struct peers_endpoint *pe, uint64_t of)
 {
     for (uint32_t i = 0; i < pe->ncells; i++)
         if (pe->cells[i].of == of)

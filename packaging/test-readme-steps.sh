@@ -241,6 +241,7 @@ operate_chapter() {
     site relay-b ''
     with='s/$/ relay-a/' types bob 'qccctl reset' 'clears all' state_of relay-a "$well"
     with='s/$/ relay-b/' types bob 'qccctl verify' 'takes it back' until_true 10 state_of relay-b healthy
+    with='s/$/ relay-b/' types bob 'qccctl verify --no-wait' 'is begun' until_true 10 state_of relay-b healthy
     with='s/$/ relay-a/' types bob 'qccctl disable' 'takes it out' state_of relay-a disabled
     with='s/$/ relay-a/' types bob 'qccctl enable' 'takes it back' state_of relay-a '(healthy|unknown)'
     with='s/$/ relay-b/' types bob 'qccctl drain' 'no new conversations' state_of relay-b draining

@@ -22,6 +22,7 @@ function ascii(text) {
     gsub(/…/, "...", text)
     gsub(/–/, "\\(en", text)
     gsub(/×/, "\\(mu", text)
+    gsub(/≤/, "\\(<=", text)
     if (text ~ /[^ -~]/)
         fault("not ASCII: " text)
     return text

@@ -7,7 +7,16 @@
 /* The last second of the year 9999, which four digits can write. */
 #define CREATED_MAX UINT64_C(253402300799)
 
-bool model_list_one(struct buf *out, struct str id, uint64_t created)
+/* A list that is being written to `out`. first, last: its ids, which borrow. */
+struct model_list {
+    struct buf *out;
+    size_t n;
+    struct str first, last;
+    bool ok; /* everything fitted */
+};
+
+/* Appends one model, as GET /v1/models/ID gives it. False: it does not fit. */
+static bool put_model(struct buf *out, struct str id, uint64_t created)
 {
     char at[32];
     time_t t = (time_t)(created < CREATED_MAX ? created : 0);
@@ -19,16 +28,15 @@ bool model_list_one(struct buf *out, struct str id, uint64_t created)
            buf_str(out, STR("\"}"));
 }
 
-void model_list_begin(struct model_list *l, struct buf *out)
+static void list_begin(struct model_list *l, struct buf *out)
 {
     *l = (struct model_list){.out = out};
     l->ok = buf_str(out, STR("{\"data\":["));
 }
 
-void model_list_add(struct model_list *l, struct str id, uint64_t created)
+static void list_add(struct model_list *l, struct str id, uint64_t created)
 {
-    l->ok =
-        l->ok && (l->n == 0 || buf_str(l->out, STR(","))) && model_list_one(l->out, id, created);
+    l->ok = l->ok && (l->n == 0 || buf_str(l->out, STR(","))) && put_model(l->out, id, created);
     if (l->n++ == 0)
         l->first = id;
     l->last = id;
@@ -43,7 +51,7 @@ static bool put_id(struct buf *out, struct str member, struct str id, bool there
            buf_str(out, STR("\""));
 }
 
-bool model_list_end(struct model_list *l)
+static bool list_end(struct model_list *l)
 {
     return l->ok && buf_str(l->out, STR("],\"has_more\":false")) &&
            put_id(l->out, STR(",\"first_id\":"), l->first, l->n > 0) &&
@@ -70,7 +78,7 @@ static bool add_model(void *ctx, struct str index, bool escaped, const struct js
     uint64_t created;
     (void)index, (void)escaped;
     if (value->kind == JSON_IS_OBJECT && read_model(value->raw, &id, &created))
-        model_list_add(ctx, id, created);
+        list_add(ctx, id, created);
     return true;
 }
 
@@ -84,8 +92,8 @@ bool model_list_translate(struct str body, struct buf *out)
     if (!json_find(body, want, hit, 1))
         return false;
     if (hit[0].kind != JSON_IS_ARRAY)
-        return read_model(body, &id, &created) && model_list_one(out, id, created);
-    model_list_begin(&l, out);
+        return read_model(body, &id, &created) && put_model(out, id, created);
+    list_begin(&l, out);
     json_each(hit[0].raw, add_model, &l);
-    return model_list_end(&l);
+    return list_end(&l);
 }

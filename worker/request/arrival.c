@@ -7,6 +7,7 @@
 #include "worker/request/conductor.h"
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
+#include "worker/request/state/owner.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/rankings.h"
 #include "worker/translate/model_names.h"

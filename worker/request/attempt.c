@@ -9,6 +9,7 @@
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
 #include "worker/request/state/compose.h"
+#include "worker/request/state/owner.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/loan.h"
 

@@ -10,6 +10,7 @@
 #include "worker/request/pick.h"
 #include "worker/request/relay.h"
 #include "worker/request/side.h"
+#include "worker/request/state/owner.h"
 #include "worker/request/state/req.h"
 
 #include <stdio.h>

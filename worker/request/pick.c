@@ -5,6 +5,7 @@
 #include "worker/request/failed/failures.h"
 #include "worker/request/ranked_choice.h"
 #include "worker/request/state/candidates.h"
+#include "worker/request/state/owner.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/demand.h"
 #include "worker/shared/loan.h"

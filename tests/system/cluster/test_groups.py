@@ -237,7 +237,7 @@ def test_the_model_last_served_goes_to_hosts_without_traffic(host, plays, asks, 
 
     plays[0].__class__.__call__ = watch
     try:
-        assert b.ctl("verify", "first").returncode == 0
+        assert b.ctl("verify", "first", "--no-wait").returncode == 0
         until(lambda: HAIKU in asked, "a verification that asks for it")
     finally:
         plays[0].__class__.__call__ = was
@@ -336,5 +336,5 @@ def test_a_queued_endpoint_and_the_last_one(host, plays, asks):
     assert not endpoint(b)["queued"]
     plays[0].says = reply()
     assert asks(b) == "first"
-    assert a.ctl("verify", "first").returncode == 0
+    assert a.ctl("verify", "first", "--no-wait").returncode == 0
     until(lambda: not endpoint(a)["queued"] and endpoint(b)["health"] == "healthy", "the verdict on both")

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/policy/model_name.h"
 #include "common/policy/side_path.h"
+#include "worker/request/state/owner.h"
 #include "worker/request/state/req.h"
 #include "worker/shared/demand.h"
 #include "worker/shared/standing.h"

@@ -193,8 +193,9 @@ static void wrong_types(void **state)
     assert_false(ipc_get_ping(&f, &ping));
     assert_true(ipc_open(STR("\x94\x06\x01\x01\x05"), TO_WORKER, &f)); /* quick: 1 is no boolean */
     assert_false(ipc_get_drain(&f, &drain));
-    assert_true(ipc_open(STR("\x97\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x01\x01\x01\xc4\x00\xc4\x00"),
-                         TO_WORKER, &f));
+    assert_true(
+        ipc_open(STR("\x97\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x01\x01\x01\xc4\x00\xc4\x00"),
+                 TO_WORKER, &f));
     assert_false(ipc_get_hello(&f, &hello)); /* version over 32 bits */
     assert_false(ipc_get_ping(&f, &ping));   /* another message's frame */
 }

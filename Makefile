@@ -282,7 +282,7 @@ chaos:
 hosts:
 	@packaging/deps.sh drill
 	@$(SUBMAKE) -s all
-	@tests/hosts/run.py --build $B $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),3)) --seconds $(or $(SECONDS),60)
+	@tests/hosts/campaign.py --build $B $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),3)) --seconds $(or $(SECONDS),60)
 
 lint:
 	@tests/lint.sh

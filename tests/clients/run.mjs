@@ -100,6 +100,7 @@ admin: {listen: off}
 control_socket: ${tmp}/control.sock
 clients: [{name: tester, token: ${TOKEN}}]
 retry: {transient_delay: 10ms}
+upstream: {list_models: false}
 endpoints:${list.join('')}
 `;
 }
@@ -294,6 +295,7 @@ control_socket: ${tmp}/${name}.sock
 clients: [{name: tester, token: ${TOKEN}}]
 balance: {use_priority: true}
 retry: {transient_delay: 10ms, max_attempts: 20}
+upstream: {list_models: false}
 failure_queue: {probe: off}
 endpoints:${list.join('')}
 `, { mode: 0o600 });

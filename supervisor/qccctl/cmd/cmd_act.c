@@ -144,6 +144,8 @@ static const char *read_act(const struct cmd *c, int argc, char **argv, struct a
         else if (reset && (take_value(argc, argv, &i, "--family", &a->family) ||
                            take_value(argc, argv, &i, "--mark", &a->mark)))
             continue;
+        else if (argv[i][0] == '-')
+            return "unknown option";
         else if (!a->endpoint)
             a->endpoint = argv[i];
         else

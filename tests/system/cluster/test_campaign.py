@@ -10,13 +10,13 @@ from qcc import BUILD
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "hosts"))
 
-import run  # noqa: E402
+import campaign  # noqa: E402
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_seed(seed, monkeypatch):
     monkeypatch.setitem(os.environ, "QCC_BUILD", str(BUILD))
-    faults, campaign = run.campaign(seed, 8)
+    faults, played = campaign.campaign(seed, 8)
     assert not faults, "\n".join("%s: %s" % fault for fault in faults[:20])
-    assert campaign.done > 100
-    assert all(len(e.asked) > 4 for e in campaign.broken + campaign.queued), campaign.figures
+    assert played.done > 100
+    assert all(len(e.asked) > 4 for e in played.broken + played.queued), played.figures

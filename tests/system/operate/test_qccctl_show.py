@@ -80,7 +80,7 @@ def test_endpoints_queue_breakers(qcc, upstream):
     titles, table = rows(done(q.ctl("endpoints")))
     assert titles[:3] == ["ENDPOINT", "STATE", "BREAKER"]
     by = {r[0]: r for r in table}
-    assert by["good"][1:3] == ["healthy", "closed"]
+    assert by["good"][1] in ("healthy", "untested") and by["good"][2] == "closed"
     assert by["ill"][1:3] == ["circuit_open", "open"] and "half open in" in by["ill"][-1]
     titles, table = rows(done(q.ctl("breakers")))
     ill = next(r for r in table if r[0] == "ill")

@@ -81,6 +81,6 @@ def test_what_was_asked_for_goes_over(house, sites):
     assert talk(q, "x", model="claude-haiku-4-5") == (200, "a")
     q.upgrade()
     b.how = page
-    assert q.ctl("verify", "b").returncode == 0
+    assert q.ctl("verify", "b", "--no-wait").returncode == 0
     until(lambda: state_of(q, "b")["state"] in ("queued", "unhealthy"), "the verification to fail")
     assert state_of(q, "b")["state"] == "queued"

@@ -28,14 +28,14 @@ def test_who_has_not_the_path_comes_last_for_it(house, name, kind):
 def test_another_id_is_the_same_form(house):
     q, a, b = house(a=LACKING["405"], b=LIST)
     for i in range(3):
-        assert send(q, path="/v1/files/file_%d/content" % i).header("x-qcc-endpoint") == "b" and (a.n, b.n) == (1, i + 1)
-    assert marks(q)["a"] == ["/v1/files/*/content"]
-    assert send(q, path="/v1/files/file_1").header("x-qcc-endpoint") == "b" and a.n == 2, "another form"
+        assert send(q, path="/v1/skills/skill_%d/content" % i).header("x-qcc-endpoint") == "b" and (a.n, b.n) == (1, i + 1)
+    assert marks(q)["a"] == ["/v1/skills/*/content"]
+    assert send(q, path="/v1/skills/skill_1").header("x-qcc-endpoint") == "b" and a.n == 2, "another form"
 
 
 def test_an_id_that_is_not_there_marks_nothing(house):
     q, a, b = house(a=LACKING["404"], b=LIST)
-    assert send(q, path="/v1/files/file_1").status == 404 and (a.n, b.n) == (1, 0)
+    assert send(q, path="/v1/skills/skill_1").status == 404 and (a.n, b.n) == (1, 0)
     assert marks(q) == {"a": [], "b": []}
 
 

@@ -2,7 +2,7 @@
 """The campaign of many hosts: three of them share an engine through proxies that delay, stall and cut; links are killed
 and frozen, supervisors killed and stopped. An outside judge at the endpoints counts what is open at once.
 
-    run.py [--seed N] [--count N] [--seconds S] [--build DIR] [--keep DIR]
+    campaign.py [--seed N] [--count N] [--seconds S] [--build DIR] [--keep DIR]
 
 Judged, while the engine itself is there:
   places     never more requests at an endpoint than max_concurrent
@@ -47,8 +47,8 @@ def plan(seed, seconds):
 
 class Campaign:
     def __init__(self, seed, seconds, folder, events=None):
-        import stage
-        self.stage = stage
+        import host
+        self.stage = host
         self.seed, self.seconds, self.folder = seed, seconds, pathlib.Path(folder)
         self.rng = random.Random(seed)
         self.plan = plan(seed, seconds) if events is None else events
@@ -58,7 +58,7 @@ class Campaign:
         self.figures = {}
         self.keeping = False
 
-    # ---- the stage
+    # ---- hosts
 
     async def build(self):
         s = self.stage

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/system"))
 
 from engine import Engine  # noqa: E402
-from proxy import Proxy  # noqa: E402
+from unsteady import Proxy  # noqa: E402
 from qcc import Qcc, free_port  # noqa: E402
 
 SECRET = "0123456789abcdef0123456789abcdef"

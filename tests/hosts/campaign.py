@@ -226,11 +226,16 @@ class Campaign:
         twice = 0
         for (since, to, host), (after, _, other) in zip(asked, asked[1:]):
             early = after < to + self.stage.OPEN - 0.1
-            if early and not self.own_matter(host, since) and not self.own_matter(other, after):
+            told = not self.own_matter(host, since) and not self.dies(host, since, to)
+            if early and told and not self.own_matter(other, after):
                 twice += 1
                 self.faults.append(("trials", "%s: host %d at %.3f to %.3f s, host %d at %.3f s"
                                     % (endpoint.name, host, since - self.began, to - self.began, other, after - self.began)))
         self.figures[endpoint.name] = "%d openings, twice %d" % (len(asked), twice)
+
+    def dies(self, host, since, to):
+        """Whether its supervisor was killed or stopped before it could tell what has become of a trial."""
+        return any(gone < to + 0.3 and back > since for gone, back in self.hosts[host].away)
 
     def own_matter(self, host, at):
         return any(since <= at <= to for since, to in self.hosts[host].alone())

@@ -1,7 +1,6 @@
 """TLS to endpoints."""
 import contextlib
 import json
-import re
 import socket
 import ssl
 import threading
@@ -107,7 +106,7 @@ def test_certificate_that_is_not_accepted(behind, client, authority, tmp_path, w
     assert r.status == 502 and "certificate not accepted" in r.error["message"]
     assert not up.requests
     told = "certificate not accepted: %s (127.0.0.1)" % text
-    assert re.search(told.replace("(", "\\(").replace(")", "\\)"), q.log()), told
+    q.wait_log(told.replace("(", "\\(").replace(")", "\\)"))
     attempt = json.loads(q.get("/api/v1/requests", q.admin_port)[1])["requests"][0]["attempts"][0]
     assert text[:12] in attempt["reason"], attempt
 

@@ -87,6 +87,20 @@ bool peers_unanswered(const struct peers *p, const struct peers_endpoint *pe,
            unanswered(p, &(c ? c->told : pe->told)[kind], now_ms);
 }
 
+/* Whether the group has something in force, a cooldown too. */
+static bool is_on(const struct shared_group *g)
+{
+    return shared_group_in_force(g) ||
+           (g->kind == SHARED_COOLDOWN && (g->cooldown.own_ms || g->cooldown.untold_ms));
+}
+
+/* What was last told of that kind, of the endpoint or of a cell of it. */
+static struct peers_told *told_of(struct peers_endpoint *pe, struct peers_cell *c,
+                                  enum shared_kind kind)
+{
+    return &(c ? c->told : pe->told)[kind];
+}
+
 /* Sends one group. ended_ms: when what is not in force any more ended; 0: that is now. verdict: it
  * moves what was in force, which a report of what comes into force does not where another host's
  * came before. */
@@ -94,13 +108,12 @@ static void send_group(struct peers *p, struct peers_endpoint *pe, struct peers_
                        struct shared_group *g, int64_t ended_ms, bool verdict, int64_t now_ms)
 {
     char value[SHARED_VALUE_MAX + 1];
-    bool cools = g->kind == SHARED_COOLDOWN && (g->cooldown.own_ms || g->cooldown.untold_ms);
-    bool force = shared_group_in_force(g) || cools;
-    if (g->kind == SHARED_COOLDOWN && !cools)
+    bool on = is_on(g);
+    if (g->kind == SHARED_COOLDOWN && !on)
         g->cooldown.count = 0;
     /* what began it was seen then */
-    if (!force || !g->stamp_ms)
-        g->stamp_ms = !force && ended_ms ? ended_ms : now_ms;
+    if (!on || !g->stamp_ms)
+        g->stamp_ms = !on && ended_ms ? ended_ms : now_ms;
     if (c) {
         g->of = c->of;
         memcpy(g->sealed, c->sealed, sizeof g->sealed);
@@ -109,7 +122,7 @@ static void send_group(struct peers *p, struct peers_endpoint *pe, struct peers_
     uint64_t fence = verdict ? fence_of(pe, c, g->kind) : 0;
     peers_tell(p, pe, g, verdict && !fence ? 'a' : 'n', fence);
     shared_group_value(g, value);
-    (c ? c->told : pe->told)[g->kind] = (struct peers_told){hash_of(str_c(value)), verdict, now_ms};
+    *told_of(pe, c, g->kind) = (struct peers_told){hash_of(str_c(value)), verdict, now_ms};
 }
 
 /* Tells of one group. False: it is kept to this host. */
@@ -119,15 +132,14 @@ static bool tell(struct peers *p, struct peers_endpoint *pe, const struct health
 {
     enum shared_how how = e->last_failure.status ? SHARED_SAID : SHARED_SEEN;
     struct shared_group g = shared_state_group(&e->state, now, kind, how);
-    bool cools = g.kind == SHARED_COOLDOWN && (g.cooldown.own_ms || g.cooldown.untold_ms);
-    bool force = shared_group_in_force(&g) || cools;
+    bool on = is_on(&g);
     int64_t since = shared_state_since(sent, kind);
     if (p->suspect && how == SHARED_SEEN && shared_group_in_force(&g))
         return false;
-    if (force && !c)
+    if (on && !c)
         pe->not_followed &= ~(1u << kind);
     /* what begins here is a report, which changes nothing of what another host has begun */
-    bool report = force && (kind == SHARED_KEY ? !sent->refused : !since);
+    bool report = on && (kind == SHARED_KEY ? !sent->refused : !since);
     /* a success ended it, unless there was none since it began */
     send_group(p, pe, c, &g, since && e->served_ms > since ? e->served_ms : 0, !report, now_ms);
     return true;
@@ -216,7 +228,7 @@ static void tell_again(struct peers *p, struct peers_endpoint *pe, const struct 
 {
     const struct shared_view *sent = c ? &c->sent : &pe->sent;
     for (size_t k = 0; k < COUNT_OF(kinds); k++) {
-        struct peers_told *told = &(c ? c->told : pe->told)[kinds[k]];
+        struct peers_told *told = told_of(pe, c, kinds[k]);
         enum shared_how how = e->last_failure.status ? SHARED_SAID : SHARED_SEEN;
         if (!told->at_ms)
             continue;
@@ -446,8 +458,7 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     if (str_eq(m->writer, str_c(p->host)))
         return; /* what was said here; if another came before, the answer says so */
     struct peers_cell *c = cell ? peers_cell_of(pe, g.of) : NULL;
-    struct peers_told *told = c ? c->told : pe->told;
-    if (g.of && !c ? m->own && m->taken : overtaken(p, &told[g.kind], m, &g, now_ms))
+    if (g.of && !c ? m->own && m->taken : overtaken(p, told_of(pe, c, g.kind), m, &g, now_ms))
         return;
     if (!fresh(pe, &g))
         return;

@@ -10,6 +10,7 @@ import pytest
 from client import ask, another
 from engine import Engine
 from qcc import until
+from trial import one_trial
 from upstream import error, reply
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -163,23 +164,7 @@ def test_one_trial_of_a_cell_in_the_whole_cluster(host, plays, asks):
     a, b = host("a", short), host("b", short)
     open_cell(a, plays[0], asks)
     until(lambda: cell(b), "the cell on the other host")
-    plays[0].delay.clear()
-    n, threads = plays[0].n, []
-
-    def tried():
-        for q in (a, b):
-            t = threading.Thread(target=asks, args=(q,))
-            t.start()
-            threads.append(t)
-        return plays[0].n > n
-
-    until(tried, "a trial", step=0.1)
-    for _ in range(10):
-        tried()
-    assert plays[0].n == n + 1, "one trial while it has not ended"
-    plays[0].delay.set()
-    for t in threads:
-        t.join()
+    one_trial(plays[0], (a, b), asks)
     until(lambda: not is_open(a) and not is_open(b) and not cell(a).get("breaker", {}).get("state") == "half_open",
           "the verdict on both")
     until(lambda: asks(a) == "first" and asks(b) == "first", "both to ask it again")

@@ -10,6 +10,7 @@ import pytest
 from client import ask, another
 from engine import Engine
 from qcc import alive, until
+from trial import one_trial
 from upstream import error, reply
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -221,24 +222,7 @@ def test_one_trial_in_the_whole_cluster(host, plays, asks):
     trip(a, plays[0], asks)
     until(lambda: breaker(b) != "closed", "the breaker on the other host")
     plays[0].says = reply()
-    plays[0].delay.clear()
-    n = plays[0].n
-    threads = []
-
-    def tried():
-        for q in (a, b):
-            t = threading.Thread(target=asks, args=(q,))
-            t.start()
-            threads.append(t)
-        return plays[0].n > n
-
-    until(tried, "a trial", step=0.1)
-    for _ in range(10):
-        tried()
-    assert plays[0].n == n + 1, "one trial while it has not ended"
-    plays[0].delay.set()
-    for t in threads:
-        t.join()
+    one_trial(plays[0], (a, b), asks)
     until(lambda: breaker(a) == "closed" and breaker(b) == "closed", "the verdict on both")
 
 

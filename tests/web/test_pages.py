@@ -556,10 +556,17 @@ def test_nothing_is_cut_off(api, page, width):
         assert p.js("[...document.querySelectorAll('.table-wrap')].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 40))") == []
 
 
-def test_few_files_before_the_first_picture(api, page):
-    p = open_page(page, api)
-    files = [r.url for r in p.requests if "/api/" not in r.url and not r.url.startswith("data:")]
-    assert len([f for f in files if not f.endswith("chart.js")]) <= 10, files
+@pytest.mark.parametrize("lang", ["en-US", "zh-CN"])
+def test_few_and_small_files_before_the_first_picture(api, page, lang, capsys):
+    p, sizes, names = page("about:blank", lang=lang), {}, {}
+    p.handlers["Network.requestWillBeSent"] = lambda e: names.update({e["requestId"]: e["request"]["url"]})
+    p.handlers["Network.loadingFinished"] = lambda e: sizes.update({e["requestId"]: e["encodedDataLength"]})
+    p.go(api.url)
+    p.until(READY)
+    files = {names[i]: n for i, n in sizes.items() if names[i].startswith(api.url) and "/api/" not in names[i]}
+    with capsys.disabled():
+        print("\nfirst load (%s): %d files, %d bytes with their heads" % (lang, len(files), sum(files.values())))
+    assert 3 < len(files) <= 10 and sum(files.values()) <= 45 * 1024, files
 
 
 @pytest.mark.parametrize("fragment,rows,budget", [("", 50, 16), ("endpoints", 200, 50)])
@@ -569,7 +576,7 @@ def test_an_update_is_quick(api, page, fragment, rows, budget, capsys):
     p.call("Performance.enable")
     get = lambda: {m["name"]: m["value"] for m in p.call("Performance.getMetrics")["metrics"]}
     # One poll and its drawing, without what the page asks on top of it.
-    turn = "import('./ui/api.js').then((m) => m.poll()).then(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))))"
+    turn = "import('./ui/app.js').then((m) => m.$api.poll()).then(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))))"
     p.key("p")
     p.until("document.querySelector('#live').dataset.state == 'paused'")
     took = []
@@ -589,7 +596,7 @@ def test_an_update_is_quick(api, page, fragment, rows, budget, capsys):
 def test_the_heap_does_not_grow(api, page, capsys):
     p = open_page(page, api)
     heap = lambda: (p.call("HeapProfiler.collectGarbage"), p.js("performance.memory.usedJSHeapSize"))[1]
-    turn = """(async () => { const m = await import('./ui/api.js'); for (let i = 0; i < %d; i++) { await m.poll();
+    turn = """(async () => { const m = (await import('./ui/app.js')).$api; for (let i = 0; i < %d; i++) { await m.poll();
         await new Promise((r) => setTimeout(r)) } })()"""
     p.js(turn % 100, timeout=120)
     before = heap()

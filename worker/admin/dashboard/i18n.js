@@ -3,7 +3,8 @@
 const LANGS = ['en', 'zh'];
 let texts = {};
 let plural = null;
-export let lang = 'en';
+let now = 'en';
+export const lang = () => now;
 
 // What this browser keeps; where that is forbidden, nothing is kept.
 export const store = {
@@ -32,10 +33,10 @@ function wanted() {
     return 'en';
 }
 
-// Loads a language, keeps it when a person chose it.
-export async function setLang(l, keep) {
+// Loads a language, that of the reader if none is named; keeps it when a person chose it.
+export async function setLang(l = wanted(), keep = false) {
     texts = (await (l === 'zh' ? import('./zh.js') : import('./en.js'))).default;
-    lang = l;
+    now = l;
     plural = new Intl.PluralRules(l);
     document.documentElement.lang = l === 'zh' ? 'zh-CN' : 'en';
     if (keep) store.set('lang', l);
@@ -50,5 +51,3 @@ export function t(key, args) {
     if (typeof text === 'object') text = text[plural.select(Number(args?.count ?? args?.n ?? 0))] ?? text.other;
     return args ? text.replace(/\{(\w+)\}/g, (all, name) => (name in args ? String(args[name]) : all)) : text;
 }
-
-await setLang(wanted(), false);

@@ -474,10 +474,10 @@ def test_no_sideways_scrolling(api, page, fragment, width):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_of_the_custom_properties(api, page, scheme):
     p = open_page(page, api, scheme=scheme)
-    colour = p.js("""(() => { const s = getComputedStyle(document.documentElement); const out = {};
+    colour = p.js("""(() => { const probe = document.body.appendChild(document.createElement('i')); const out = {};
         for (const k of ['bg', 'card', 'sunk', 'text', 'dim', 'link', 'focus', 'edge', 'ok', 'warn', 'bad', 'info', 'ok-bg', 'warn-bg', 'bad-bg', 'info-bg', 'primary', 'on-primary',
             's0', 's1', 's2', 's3', 's4', 's5', 's6', 's7', 's8']) {
-            const c = document.createElement('canvas').getContext('2d'); c.fillStyle = s.getPropertyValue('--' + k).trim(); out[k] = c.fillStyle } return out })()""")
+            const c = document.createElement('canvas').getContext('2d'); probe.style.color = `var(--${k})`; c.fillStyle = getComputedStyle(probe).color; out[k] = c.fillStyle } return out })()""")
 
     def light(hexa):
         part_of = lambda c: c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
@@ -573,7 +573,7 @@ def test_few_and_small_files_before_the_first_picture(api, page, lang, capsys):
 def test_an_update_is_quick(api, page, fragment, rows, budget, capsys):
     api.overview["endpoints"] = [endpoint("relay-%d" % i, STATES[i % 8]) for i in range(rows)]
     p = open_page(page, api, fragment)
-    p.call("Performance.enable")
+    p.call("Performance.enable", {"timeDomain": "threadTicks"})
     get = lambda: {m["name"]: m["value"] for m in p.call("Performance.getMetrics")["metrics"]}
     # One poll and its drawing, without what the page asks on top of it.
     turn = "import('./ui/app.js').then((m) => m.$api.poll()).then(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))))"
@@ -590,7 +590,8 @@ def test_an_update_is_quick(api, page, fragment, rows, budget, capsys):
         b = get()
         took.append(1000 * sum(b[k] - a[k] for k in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")))
     with capsys.disabled():
-        print("\n%s with %d endpoints: an update takes %.0f ms of script and layout (budget %d)" % (fragment or "overview", rows, min(took), budget))
+        print("\n%s with %d endpoints: an update takes %.0f ms of script and layout on the CPU (budget %d)" % (fragment or "overview", rows, min(took), budget))
+    assert min(took) <= budget
 
 
 def test_the_heap_does_not_grow(api, page, capsys):

@@ -53,9 +53,12 @@ function labels(o, width) {
 }
 
 const slot = (o, i) => {
-    const d = new Date(o.times[i] * 1000);
-    const end = new Date((o.times[i] + o.step) * 1000);
-    return o.step >= 86400 ? fmt.day(d) : `${fmt.day(d)}, ${fmt.hhmm(d)}–${fmt.hhmm(end)}`;
+    const at = (s) => new Date((o.times[i] + s) * 1000);
+    if (o.step >= 86400) return fmt.day(at(0));
+    // An hour that comes twice, or that is missing, is not told by the clock alone.
+    const changes = at(-3600).getTimezoneOffset() !== at(o.step + 3599).getTimezoneOffset();
+    const form = changes ? fmt.hhmmZone : fmt.hhmm;
+    return `${fmt.day(at(0))}, ${form(at(0))}–${form(at(o.step))}`;
 };
 const running = (o, i) => o.times[i] + o.step > Date.now() / 1000;
 

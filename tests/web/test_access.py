@@ -148,7 +148,7 @@ def test_an_action_by_keys_alone(api, page):
     p.key("Enter")
     p.until("[...document.querySelectorAll('#said p')].some((e) => e.textContent.includes('relay-a'))")
     p.until("document.activeElement.getAttribute('aria-label') == %r" % name)
-    assert text(p, "tr[data-row='#/endpoints/relay-a'] [data-f$='.state']") == "disabled"
+    p.until("document.querySelector(`tr[data-row='#/endpoints/relay-a'] [data-f$='.state']`).textContent == 'disabled'")
     p.key("Escape")
     p.key("g")
     p.key("r")

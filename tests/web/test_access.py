@@ -212,6 +212,26 @@ def test_quarters_of_a_chart_over_a_change_of_the_clock(api, page, zone, at, wan
     assert starts == ["%02d:%02d%s" % (hour, 15 * k, zone) for hour, zone in want for k in range(4)]
 
 
+@pytest.mark.parametrize("name", ["\u202etfel-ot-thgir", "\u2069\u202etwice", "\u05d0\u05d1\u05d2", "\u2067open"])
+def test_a_name_does_not_turn_the_text_around_it(api, page, name):
+    """Text after a name stays after it, whatever its direction."""
+    for e in api.overview["endpoints"][:2]:
+        e.update(state="disabled", disabled_by="auth")
+    api.overview["endpoints"][0]["name"] = name
+    p = page(api.url)
+    p.until(READY)
+    p.until("document.querySelector('.banner p')")
+    for selector, word in ((".banner p", "refused"), ("#sentence", " more")):
+        order = p.js("""((e, word) => { const at = []; const walk = document.createTreeWalker(e, 4); let text = ''; const nodes = [];
+            while (walk.nextNode()) { nodes.push([text.length, walk.currentNode]); text += walk.currentNode.data }
+            const x = (i) => { const [from, n] = nodes.filter(([f]) => f <= i).pop(); const r = document.createRange(); r.setStart(n, i - from); r.setEnd(n, i - from + 1); return r.getBoundingClientRect().x };
+            const i = text.lastIndexOf(word); return i < 0 ? null : [x(i), x(i + word.length - 1)] })(document.querySelector(%r), %r)""" % (selector, word))
+        if order:
+            assert order[0] < order[1], (selector, text(p, selector))
+    assert text(p, ".banner p").endswith("key refused, disabled")
+    assert not p.js("document.title").endswith(name)
+
+
 def test_two_hundred_endpoints_of_long_and_hostile_names(api, page):
     names = ['<b onclick="window.bad=1">', "\u202eedis-rehto", "x" * 64, "\U0001f98a fox", "名" * 40, "=cmd()"]
     api.overview["endpoints"] = [endpoint("%s %d" % (names[i % len(names)], i), STATES[i % 8]) for i in range(200)]

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from fake_api import endpoint, event, iso, part, request, usage
+from fake_api import endpoint, event, iso, part, request, speed as fake_speed, usage
 
 READY = "document.querySelector('main [data-f]') && !document.querySelector('.skeleton')"
 PAGES = ["", "endpoints", "endpoints/official"]
@@ -380,6 +380,23 @@ def test_an_empty_chart_has_no_steps_and_its_width_at_once(api, page):
     p.wait(0.2)
     assert p.js("[...document.querySelectorAll('.chart text[text-anchor=end]')].map((e) => e.textContent)") == ["0"]
     assert p.js("Math.min(...axes)") > 100  # never drawn at its smallest
+
+
+@pytest.mark.parametrize("ms, unit, top", [(0.4, "ms", 0.4), (7.0, "ms", 7), (640.0, "ms", 640), (2400.0, "s", 2.4)])
+def test_the_axis_of_the_first_byte_fits_its_times(api, page, ms, unit, top):
+    def speed(address):
+        d = fake_speed(address)
+        for b in d["buckets"]:
+            b["first_byte_ms"] = {"p50": ms / 2, "p95": ms, "p99": ms}
+        return d
+
+    api.reply["speed"] = speed
+    p = open_page(page, api, "endpoints/official")
+    p.until("document.querySelector('.chart .unit')?.textContent == %r" % unit)
+    axis = [float(x.replace(",", "")) for x in p.js("[...document.querySelectorAll('.chart text[text-anchor=end]')].map((e) => e.textContent)")]
+    steps = {round(b - a, 6) for a, b in zip(axis, axis[1:])}
+    assert axis[0] == 0 and len(steps) == 1 and 2 <= len(axis) <= 7, axis
+    assert top <= axis[-1] <= 2 * top
 
 
 def test_few_requests_have_whole_steps(api, page):

@@ -4,7 +4,7 @@
 // set({param: value or null}, push) changes the fragment's parameters, go(fragment)}. What else it shows it asks for with
 // query() of api.js while it draws.
 import { h, patch } from './dom.js';
-import { t, lang, setLang, store } from './i18n.js';
+import { t, lang, setLang, store, isolate } from './i18n.js';
 import * as fmt from './format.js';
 import * as api from './api.js';
 import * as ui from './parts.js';
@@ -178,7 +178,7 @@ function ofHistory(hist) {
     return null;
 }
 
-const short = (names) => names.slice(0, 3).join(', ') + (names.length > 3 ? ', …' : '');
+const short = (names) => names.slice(0, 3).map(isolate).join(', ') + (names.length > 3 ? ', …' : '');
 
 // Endpoints whose keys were refused: one banner, so that they leave room for the others.
 function ofKeys(list) {
@@ -317,7 +317,7 @@ function draw() {
         ui.menuView(),
         h('div', { id: 'dialogs' }, ui.dialogsView()),
     ]);
-    document.title = (live.overview ? sign(live.overview) : '') + titleOf() + ' · QCC';
+    document.title = (live.overview ? sign(live.overview) : '') + isolate(titleOf()) + ' · QCC';
     api.endUse();
     // What held the focus is gone: it goes to what stands nearest, not to the beginning of the document.
     if (had && had !== document.body && !had.isConnected && document.activeElement === document.body) {

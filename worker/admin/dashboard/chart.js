@@ -43,7 +43,7 @@ function ticks(max, whole) {
 function labels(o, width) {
     const room = Math.max(2, Math.floor(width / 64));
     const span = o.times.length * o.step;
-    const every = [900, 3600, 10800, 21600, 43200, 86400, 172800, 604800].find((s) => s >= o.step && span / s <= room) ?? Math.ceil(span / room / 604800) * 604800;
+    const every = [900, 3600, 10800, 21600, 43200, 86400, 172800, 259200, 604800].find((s) => s >= o.step && span / s <= room) ?? Math.ceil(span / room / 604800) * 604800;
     return o.times.flatMap((s, i) => {
         const d = new Date(s * 1000);
         const local = s - d.getTimezoneOffset() * 60;

@@ -44,10 +44,23 @@ export async function setLang(l = wanted(), keep = false) {
 
 export const has = (key) => key in texts;
 
+// A name within a text: what of it turns the direction of writing ends with it.
+export function isolate(name) {
+    if (!/[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/.test(name)) return name;
+    let open = 0;
+    let out = '\u2068';
+    for (const c of name) {
+        if (c === '\u2069' && open === 0) continue; // it would end this one
+        open += c === '\u2069' ? -1 : /[\u2066-\u2068]/.test(c) ? 1 : 0;
+        out += c;
+    }
+    return out + '\u2069'.repeat(open + 1);
+}
+
 // t('key', {n: 3}): the text with {n} filled in. A text that depends on n is {one, other}.
 export function t(key, args) {
     let text = texts[key];
     if (text === undefined) return key;
     if (typeof text === 'object') text = text[plural.select(Number(args?.count ?? args?.n ?? 0))] ?? text.other;
-    return args ? text.replace(/\{(\w+)\}/g, (all, name) => (name in args ? String(args[name]) : all)) : text;
+    return args ? text.replace(/\{(\w+)\}/g, (all, name) => (name in args ? isolate(String(args[name])) : all)) : text;
 }

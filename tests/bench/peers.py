@@ -129,7 +129,7 @@ class Proxy:
         argv = PEERS[name](b, self.port, how, workers, **more)
         self.p = None
         if not argv:
-            raise FileNotFoundError(name)
+            raise Failed(f"{name} is not installed, or not built")
         self.errors = open(b.path(f"{name}-{self.port}.err", ""), "r+")
         self.p = b.start(argv, cpus or b.proxy_cpu, stdout=self.errors, stderr=self.errors)
         deadline = time.monotonic() + 10

@@ -3,8 +3,9 @@ import collections
 import itertools
 import json
 import random
-import struct
+import select
 import socket
+import struct
 import threading
 import time
 
@@ -43,6 +44,9 @@ class Clients:
         while not self.over.is_set():
             port = None
             try:
+                if c and select.select([c.sock], [], [], 0)[0]:  # closed between two requests, which every client looks for
+                    c.close()
+                    c = None
                 c = c or Client(self.q.port)
                 port = c.sock.getsockname()[1]
                 keep = getattr(self, kind)(c, rnd, "soak %d" % next(number))

@@ -52,7 +52,8 @@ READINGS = [
 ]
 JSON = "--mode json --body 2048 --reply 1024 --conns "
 PACE_MS, DELTAS = 20, 64
-PACED = f"stream,events={DELTAS},gap_ms={PACE_MS},event_bytes=120"
+# the first delta comes with the events before it, as in life
+PACED = f"stream,events={DELTAS},gap_ms={PACE_MS},burst=3,event_bytes=120"
 SSE = f"--mode sse --body 2048 --events {DELTAS + 5} --conns "
 LAST_US = (DELTAS + 5) * PACE_MS * 1000  # of a stream
 GAP_US = 10 * PACE_MS * 1000

@@ -15,6 +15,7 @@ import argparse
 import collections
 import contextlib
 import os
+import re
 import signal
 import statistics
 import struct
@@ -81,6 +82,11 @@ class Stage:
     def info(self, section):
         text = self.engine.ask("INFO", section).decode()
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+    def commands(self):
+        """Scripts and reads of the log: what hosts send all the time. What scripts themselves call is left out."""
+        calls = {name: int(re.search(r"calls=(\d+)", text).group(1)) for name, text in self.info("commandstats").items()}
+        return sum(calls.get("cmdstat_" + name, 0) for name in ("evalsha", "xread"))
 
     def bindings(self):
         """How many the engine has."""
@@ -153,15 +159,14 @@ def engine(b, rows):
                                                       "--seconds %g --conversations %d --first %d" % (conns, conns * 1e6 / each, seconds, fresh, n * 10000000))
                                                      for n, h in enumerate(hosts)])
     time.sleep(1)
-    before, c0, t0 = stage.info("stats"), cpu_us([stage.engine.pid]), time.monotonic()
+    before, c0, t0 = stage.commands(), cpu_us([stage.engine.pid]), time.monotonic()
     time.sleep(max(0.3, seconds - 0.5))
-    after, c1, t1 = stage.info("stats"), cpu_us([stage.engine.pid]), time.monotonic()
+    after, c1, t1 = stage.commands(), cpu_us([stage.engine.pid]), time.monotonic()
     got = [well(rows, g, "engine") for g in loads.got()]
     served = sum(g["replies"] / g["seconds"] for g in got)
     share = 100 * (c1 - c0) / 1e6 / (t1 - t0)
-    commands = (int(after["total_commands_processed"]) - int(before["total_commands_processed"])) / (t1 - t0)
     rows.add("engine, 3 hosts with %.0f requests a second together, 60%% of new conversations: CPU" % served,
-             "%.1f%% of a core, %.0f commands/s (with those of scripts)" % (share, commands), "≤ 5%", share <= 5)
+             "%.1f%% of a core, %.0f commands/s" % (share, (after - before) / (t1 - t0)), "≤ 5%", share <= 5)
     for h in hosts:
         h.stop()
     stage.close()

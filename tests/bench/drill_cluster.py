@@ -82,8 +82,8 @@ def away(d):
             hosts.engine.ask("FLUSHALL")
 
     loaded(hosts, calm)  # what is slow once
-    before = loaded(hosts, calm)
     for event in (killed, stopped, flushed):
+        before = loaded(hosts, calm)
         got = loaded(hosts, event)
         added = (got["ttfb_us"]["p99"] - before["ttfb_us"]["p99"]) / 1000
         d.row("%d requests a second, the engine %s meanwhile: added to the p99; failed requests" % (RATE, event.__name__),
@@ -100,11 +100,17 @@ def of_monotonic(up, site):
     return up.stats()["sites"][site]["last"]["at_us"] / 1e6
 
 
+def out(poll):
+    """Whether that host has taken the endpoint `first` out of service."""
+    e = poll.endpoint("first")
+    return bool(e["queued"]) or e["breaker"]["state"] != "closed"
+
+
 def states(d):
-    """A request at one host opens the breaker of an endpoint; the other host is asked until it says so, too."""
+    """A request at one host takes an endpoint out of service; the other host is asked until it says so, too."""
     up = d.upstream()
     hosts = Hosts(d, 2, [up.endpoint("/n/first", "first", priority=1), up.endpoint("/s/name=second", "second", priority=2)],
-                  breaker={"failure_threshold": 1, "open_duration": "30s"}, balance={"use_priority": True},
+                  balance={"use_priority": True},
                   retry={"transient_delay": "1ms"}, failure_queue={"probe": "off"}, affinity={"enabled": False})
     (a, _), (_, there) = hosts.all, hosts.polls
     c, times = Client(a.port), []
@@ -112,12 +118,12 @@ def states(d):
         up.call("PUT", "/_site/first", "status=502,html")
         if c.ask(request()).status != 200:
             raise Failed("states: a request failed")
-        clustered.waited(lambda: there.endpoint("first")["breaker"]["state"] != "closed", "the breaker at the other host", step=0)
+        clustered.waited(lambda: out(there), "the state at the other host", step=0)
         times.append((time.monotonic() - of_monotonic(up, "/n/first")) * 1000)
         up.call("PUT", "/_site/first", "")
         if a.ctl("--socket", a.config["control_socket"], "reset", "first").returncode != 0:
             raise Failed("states: no reset")
-        hosts.wait(lambda p: p.endpoint("first")["breaker"]["state"] == "closed", "the reset on both")
+        hosts.wait(lambda p: not out(p), "the reset on both")
     c.close()
     p50, p99 = percentile(times, 50), percentile(times, 99)
     d.row("an endpoint's state, from the request at one host to the other's answer (polled), %d times: p50, p99" % SAMPLES,
@@ -139,11 +145,11 @@ def back(d, up, hosts):
         ask_once(a.port, request(close=True))
         time.sleep(3)  # the pauses between two tries have grown
         again()
-        merged.append(clustered.waited(lambda: there.endpoint("first")["breaker"]["state"] != "closed", "the merged state", step=0.01))
+        merged.append(clustered.waited(lambda: out(there), "the merged state", step=0.01))
         hosts.up()
         up.call("PUT", "/_site/first", "")
         a.ctl("--socket", a.config["control_socket"], "reset", "first")
-        hosts.wait(lambda p: p.endpoint("first")["breaker"]["state"] == "closed", "the reset on both")
+        hosts.wait(lambda p: not out(p), "the reset on both")
     d.row("the loss of the engine is noticed: connection closed; silent", "%.0f ms; %.0f ms" % (lost["closed"], lost["silent"]),
           "≤ 50 ms; ≤ 1500 ms", lost["closed"] <= 50 and lost["silent"] <= 1500)
     d.row("the engine is back → what one host found out is at the other: after a kill; after a stop",

@@ -112,7 +112,9 @@ def test_growth_of_a_process_counts_from_its_second_point(bench):
     assert judge.grown(points[:2]) == {}
     first, last = ({1: judge.Process("worker", 10, 1), 2: judge.Process("worker", 20, 2)}, {3: judge.Process("worker", 50, 9)})
     assert judge.more(first, last) == {"worker": (20, 6)}
-    assert judge.flat(256, 0) and judge.flat(500, 10000) and not judge.flat(501, 10000) and judge.flat(-9000, 0)
+    assert judge.flat("worker", 256, 0) and judge.flat("worker", 500, 10000) and judge.flat("worker", -9000, 0)
+    assert not judge.flat("worker", 501, 10000) and not judge.flat("worker", 900, 4000)
+    assert judge.flat("recorder", 900, 4000) and not judge.flat("recorder", 900, 6145)
 
 
 def test_points_that_are_equal_are_as_many_rounds_after_an_upgrade(bench):

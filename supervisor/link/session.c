@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/conf/engine_url.h"
+#include "common/conf/url/engine_url.h"
 #include "common/secret/rnd.h"
 #include "common/secret/secret.h"
 

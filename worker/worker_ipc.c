@@ -8,6 +8,7 @@
 #include "worker/client/accept.h"
 #include "worker/admin/admin.h"
 #include "worker/libraries.h"
+#include "worker/recent_answer.h"
 #include "worker/verify/verify.h"
 #include "worker/worker.h"
 
@@ -265,7 +266,7 @@ static bool on_recent_ask(struct worker *w, struct ipc_frame *f, const struct ip
                           struct err *e)
 {
     (void)f, (void)e;
-    recent_ring_send(&w->recent_ring, &w->uplink, m->id, m->limit, m->prefix);
+    recent_answer(w, m);
     return true;
 }
 

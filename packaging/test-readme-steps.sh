@@ -456,6 +456,7 @@ admin_chapter() {
     with='s/?.*//' asks 'GET /api/v1/usage/blocks?since&endpoint' '"running":true'
     with='s/?.*//' asks 'GET /api/v1/speed?since&until&step&zone&endpoint&model' '"first_byte_ms"'
     with='s/=N/=1/' asks 'GET /api/v1/requests?limit=N' "$id"
+    asks 'GET /api/v1/requests?open=1' '"requests"'
     with="s/ID/$id/" asks 'GET /api/v1/requests/ID' "$id"
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/drain' .
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/disable' .

@@ -2,6 +2,7 @@
 check by root of what another user will serve, and where the control socket is without systemd."""
 import json
 import os
+import pathlib
 import pwd
 import shutil
 import subprocess
@@ -139,3 +140,34 @@ def test_the_service_users_place(tmp_path):
         pass
     if r.returncode != 0:  # else one serves on this machine
         assert all("  %s/control.sock: " % p in r.stderr for p in places), r.stderr
+
+
+STUB = """#!/bin/sh
+case $0 in
+*/apt-get) case " $* " in *" install "*) mkdir -p /etc/systemd/system/multi-user.target.wants
+    ln -s /dev/null /etc/systemd/system/multi-user.target.wants/prometheus.service; printf '#!/bin/sh\\n' >%(bin)s/promtool
+    chmod +x %(bin)s/promtool ;; esac ;;
+*/systemctl) echo "$*" >>%(bin)s/said ;;
+esac
+"""
+
+
+@ROOT_ONLY
+def test_services_of_what_is_installed_stay_off(tmp_path):
+    """Only promtool is wanted of the package with Prometheus; what was on before stays so."""
+    if not apart():
+        pytest.skip("no mount namespaces here")
+    stubs = tmp_path / "bin"
+    stubs.mkdir()
+    for name in ("apt-get", "apt-cache", "systemctl"):
+        (stubs / name).write_text(STUB % {"bin": stubs})
+        (stubs / name).chmod(0o755)
+    for name in ("sh cat tr sed sort comm find head tail grep install rm ln mkdir chmod env mktemp id sleep").split():
+        (stubs / name).symlink_to(shutil.which(name))
+    inner = ("mount -t tmpfs none /etc/systemd/system && mkdir /etc/systemd/system/a.wants && "
+             "ln -s /dev/null /etc/systemd/system/a.wants/ssh.service && PATH=%s exec %s promtool"
+             % (stubs, pathlib.Path(__file__).parents[3] / "packaging/deps.sh"))
+    r = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", inner], capture_output=True, text=True,
+                       timeout=PATIENCE)
+    assert r.returncode == 0 and "deps: prometheus.service stays off: only its program is wanted\n" in r.stdout, r
+    assert (stubs / "said").read_text() == "-q disable prometheus.service\n"

@@ -8,7 +8,7 @@
 #include "common/conf/conf_cluster.h"
 #include "common/conf/conf_value.h"
 #include "common/conf/conf_word.h"
-#include "common/conf/url.h"
+#include "common/conf/url/url.h"
 
 #include <openssl/sha.h>
 #include <stdarg.h>

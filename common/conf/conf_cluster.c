@@ -2,8 +2,8 @@
 
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"
-#include "common/conf/engine_url.h"
-#include "common/conf/url.h"
+#include "common/conf/url/engine_url.h"
+#include "common/conf/url/url.h"
 
 #include <stdarg.h>
 #include <stdio.h>

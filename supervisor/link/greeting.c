@@ -1,7 +1,7 @@
 /* How a session begins: who is the master, AUTH, what the engine is, the scripts. */
 #include "supervisor/link/session.h"
 
-#include "common/conf/engine_url.h"
+#include "common/conf/url/engine_url.h"
 #include "common/secret/secret.h"
 
 #include <stdio.h>

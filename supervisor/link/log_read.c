@@ -2,7 +2,7 @@
 #include "supervisor/link/session.h"
 
 #include "common/base/clock.h"
-#include "common/conf/engine_url.h"
+#include "common/conf/url/engine_url.h"
 
 #include <stdio.h>
 #include <stdlib.h>

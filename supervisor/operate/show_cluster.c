@@ -2,7 +2,7 @@
 #include "supervisor/operate/show_cluster.h"
 
 #include "common/base/clock.h"
-#include "common/conf/engine_url.h"
+#include "common/conf/url/engine_url.h"
 
 static void put_host(const struct peers *p, struct doc *d, const struct shared_host *h,
                      int64_t engine_ms)

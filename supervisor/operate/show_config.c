@@ -2,8 +2,8 @@
  * conf_key.h. A leaf is {"value", "changed"}, and "default" beside them where it was changed. */
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_value.h"
-#include "common/conf/engine_url.h"
-#include "common/conf/url.h"
+#include "common/conf/url/engine_url.h"
+#include "common/conf/url/url.h"
 #include "common/secret/secret.h"
 #include "supervisor/operate/show.h"
 #include "supervisor/operate/show_parts.h"

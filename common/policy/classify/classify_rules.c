@@ -336,10 +336,10 @@ const struct classify_rule classify_rules[] = {
          "errorcode4|errorcode18|engineserverlimitexceeded",
      .but = "reached their concurrency limit",
      RATE_LIMIT(ENDPOINT), .why = "throttled, by type or code"},
-    {.name = "unavailable-200", .on = ON_200,
+    {.name = "unavailable", .on = ON_200 | ON_400 | ON_403 | ON_4XX,
      .code = "serviceunavailable*|unavailable|unavailableerror",
      TRANSIENT(ENDPOINT),
-     .why = "a relay out of places; the code of 503 beats the words behind it"},
+     .why = "a relay out of places; the code of 503 beats status and words"},
     {.name = "limit", .on = ON_REFUSED & ~(unsigned)(ON_413 | ON_402), .without = TRAIT_PAGE,
      .words = W_LIMIT,
      RATE_LIMIT(ENDPOINT), .why = "throttled, in words"},
@@ -510,7 +510,7 @@ const struct classify_rule classify_rules[] = {
          "upstream*unavailable|fetch failed|socket hang up|connection reset|connection refused|"
          "i/o timeout|deadline exceeded|do request failed|no such host|unexpected eof|broken pipe|"
          "internal server error|service unavailable|server unavailable|bad gateway|gateway timeout|"
-         "degraded function|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
+         "degraded function|temporarily unavailable|暂时不可用|服务器繁忙|系统繁忙|服务繁忙|系统错误|服务器内部错误",
      TRANSIENT(ENDPOINT), .why = "a relay's own trouble, sent as a refusal"},
     {.name = "400-validation", .on = ON_400 | ON_422, .need = TRAIT_VALIDATION,
      PERMANENT(REQUEST), .why = "the request was checked and found wrong"},

@@ -355,6 +355,7 @@
     "only available*coding agent|not allowed for this client|restricted to*client|"                \
     "upgrade your client|third-party*client|third-party harness|origin not allowed|"               \
     "origin*not allowed|cors|仅*claude code|限*claude code客户端|只*claude code|仅允许*客户端|"    \
+    "outside of claude code|outside claude code|claude code*之外|claude code*以外|"                   \
     "非官方客户端|非claude code|非 claude code|客户端*不允许|不允许*客户端|不支持*客户端|非法客户端|客户端*限制|请使用*客户端|"              \
     "请使用*claude code|session已污染|会话已污染|session binding"
 

@@ -4,7 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/conf/conf_wire.h"
-#include "common/conf/engine_url.h"
+#include "common/conf/url/engine_url.h"
 #include "common/ipc/link_record.h"
 #include "common/secret/rnd.h"
 #include "common/secret/secret.h"

@@ -2,7 +2,7 @@
 #include "common/base/mem.h"
 #include "common/conf/conf_check.h"
 #include "common/conf/conf_value.h"
-#include "common/conf/url.h"
+#include "common/conf/url/url.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

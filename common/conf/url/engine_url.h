@@ -1,6 +1,6 @@
 /* engine_url: the address of the engine that hosts share state through, taken apart. */
-#ifndef QCC_COMMON_CONF_ENGINE_URL_H
-#define QCC_COMMON_CONF_ENGINE_URL_H
+#ifndef QCC_COMMON_CONF_URL_ENGINE_URL_H
+#define QCC_COMMON_CONF_URL_ENGINE_URL_H
 
 #include "common/base/err.h"
 #include "common/base/str.h"

@@ -1,4 +1,4 @@
-#include "common/conf/url.h"
+#include "common/conf/url/url.h"
 
 #include "common/base/mem.h"
 

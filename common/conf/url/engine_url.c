@@ -1,6 +1,6 @@
-#include "common/conf/engine_url.h"
+#include "common/conf/url/engine_url.h"
 
-#include "common/conf/url.h"
+#include "common/conf/url/url.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

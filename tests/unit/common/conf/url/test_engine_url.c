@@ -1,5 +1,5 @@
 #include "common/base/err.h"
-#include "common/conf/engine_url.h"
+#include "common/conf/url/engine_url.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

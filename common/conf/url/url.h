@@ -1,6 +1,6 @@
 /* url: the addresses that a configuration names, taken apart: base URLs, proxies, listeners. */
-#ifndef QCC_COMMON_CONF_URL_H
-#define QCC_COMMON_CONF_URL_H
+#ifndef QCC_COMMON_CONF_URL_URL_H
+#define QCC_COMMON_CONF_URL_URL_H
 
 #include "common/base/err.h"
 #include "common/base/str.h"

@@ -113,7 +113,7 @@ def test_they_last_over_an_upgrade(qcc, raw, client):
     until(lambda: len(ids(q)) == 7 and ids(q)[2:] == before, "all of them, over another upgrade")
     assert len(ids(q, "3")) == 3
     r = q.ctl("why", "ffffffffffffffff")
-    assert r.returncode == 1 and "is under way or among the last 256" in r.stderr
+    assert r.returncode == 1 and "is remembered: it is neither under way nor among the last 256" in r.stderr
 
 
 def test_they_last_when_there_are_fewer_workers(qcc, upstream):

@@ -296,7 +296,8 @@ static unsigned put_one(const struct recent_query *o, struct doc *d)
         return 200;
     }
     if (o->n == 0) {
-        err_set(&e, "no request with the id %.*s is remembered: it is neither under way nor among the "
+        err_set(&e,
+                "no request with the id %.*s is remembered: it is neither under way nor among the "
                 "last %d of its worker%s",
                 (int)o->nonly, o->only, RECENT_RECORDS,
                 o->nwaits ? "; not all workers have answered" : "");

@@ -234,6 +234,7 @@ deps:
 
 run:
 	@packaging/deps.sh build run
+	@[ -x $B/qcc-supervisor ] || echo 'run: builds QCC first, which takes a minute or two'
 	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@packaging/run.sh $B $(CONF)
 

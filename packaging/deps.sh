@@ -15,6 +15,7 @@ needs() {
 build   cmd:cc                        gcc                                     gcc
 build   file:/usr/include/stdlib.h    libc6-dev                               glibc-devel
 build   cmd:make                      make                                    make
+build   cmd:awk                       mawk|gawk                               gawk
 build   cmd:pkg-config                pkg-config|pkgconf                      pkgconf-pkg-config
 build   file:/usr/include/ev.h|/usr/include/libev/ev.h|/usr/local/include/ev.h  libev-dev  libev-devel
 build   pc:libcurl                    libcurl4-openssl-dev                    libcurl-devel

@@ -43,7 +43,9 @@ def idle_mb(b, name, how):
     """QCC with two workers, each of which has served requests."""
     p = Proxy(b, name, how, workers=2 if name in ("qcc", "before") else 1)
     for _ in range(16 if how == "named" else 0):
-        post(f"127.0.0.1:{p.port}", False, json.dumps({"model": "m", "messages": [], "max_tokens": 1}))
+        status, body = post(f"127.0.0.1:{p.port}", False, json.dumps({"model": "m", "messages": [], "max_tokens": 1}))
+        if status != 200:
+            raise Failed(f"{name} replies {status} {body[:300]!r}")
     time.sleep(0.3)
     value = pss_kb(family(p.p.pid)) / 1024
     p.stop()

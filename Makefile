@@ -136,10 +136,10 @@ $B/gen/completion_%.inc:
 $B/supervisor/qccctl/cmd/completion.o: QFLAGS += -I$B/gen
 $B/supervisor/qccctl/cmd/completion.o: | $B/gen/completion_bash.inc $B/gen/completion_zsh.inc
 
-# The dashboard is built into the worker: its files, plain and gzipped, in an object of their own. The folders
+# The dashboard is built into the worker: its files bundled, plain and gzipped, in an object of their own. The folders
 # stand for files that went.
 DASHBOARD := $(wildcard worker/admin/dashboard/*.* worker/admin/dashboard/*/*.*)
-$B/gen/dashboard.S: worker/admin/embed.sh worker/admin/dashboard worker/admin/dashboard/lang $(DASHBOARD)
+$B/gen/dashboard.S: worker/admin/embed.sh worker/admin/bundle.awk worker/admin/dashboard worker/admin/dashboard/lang $(DASHBOARD)
 	worker/admin/embed.sh $B/gen $(DASHBOARD)
 $B/gen/dashboard.o: $B/gen/dashboard.S
 	$(CC) -c $< -o $@
@@ -234,6 +234,7 @@ deps:
 
 run:
 	@packaging/deps.sh build run
+	@[ -x $B/qcc-supervisor ] || echo 'run: builds QCC first, which takes a minute or two'
 	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@packaging/run.sh $B $(CONF)
 

@@ -1,11 +1,12 @@
 """Single things that one endpoint refuses and another serves: what is marked, whom that moves, and how it ends."""
 import concurrent.futures
+import gzip
 import json
 import re
 
 import pytest
 
-from client import Client, another, request
+from client import BODY, Client, another, request
 from house import answer, ask, house, sites, went
 from qcc import until
 from upstream import error, reply
@@ -152,6 +153,26 @@ def test_a_tool(house, sites):
     n = a.n
     assert went(q, 8, tools=[{"name": "x"}] + search) == ["b"] * 8 and a.n == n
     assert went(q, 8, tools=[{"name": "x"}]) == ["a"] * 8
+
+
+def test_a_coding_that_one_does_not_take(house, sites):
+    """A compressed body is JSON as any other; who compresses nothing is not moved."""
+    a, b = sites("ab")
+    q = house([a, b])
+    refuses(a, lambda r: r.header("content-encoding") == "gzip", "content-encoding gzip is not supported", 415)
+
+    def packed():
+        body = gzip.compress(json.dumps({**BODY, "messages": another()}).encode())
+        with Client(q.port) as c:
+            c.send(request("POST", "/v1/messages", ["content-type: application/json", "content-encoding: gzip"], body))
+            return c.reply().header("x-qcc-endpoint")
+
+    assert went(q) == ["a"]
+    assert [packed(), packed()] == ["b", "b"]
+    changed(q, "coding=gzip", "marked")
+    n = a.n
+    assert packed() == "b" and a.n == n
+    assert went(q) == ["a"] and unmoved(q)
 
 
 @pytest.mark.parametrize("play", [

@@ -32,7 +32,7 @@
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
 #include "worker/request/env/client.h"
-#include "worker/request/state/decode.h"
+#include "worker/upstream/decode.h"
 #include "worker/request/state/ownership.h"
 #include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"

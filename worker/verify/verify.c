@@ -558,7 +558,7 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     v->list = m->list;
     buf_init(&v->body, v->list ? LIST_REPLY_MAX : VERIFY_REPLY_MAX);
     buf_init(&v->asked, SEND_MAX / 2);
-    interpreter_init(&v->interpreter, env->interpreters);
+    interpreter_init(&v->interpreter, env->interpreters, UINT64_MAX);
     arena_init(&v->mem, MEM_MAX);
     list_push_back(&env->verifications, &v->node);
     deadline_init(&v->deadline, env->loop, on_deadline);

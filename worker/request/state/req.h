@@ -208,6 +208,7 @@ struct req_attempt {
     struct interpreter *interpreter;
     bool translated;  /* the present one is at such an endpoint */
     bool told;        /* its reply is complete, as the client has it */
+    bool no_room;     /* it was not begun for want of room among the bodies held */
     bool no_thinking; /* spliced: an Anthropic endpoint refused a turn without thinking before it */
 };
 
